@@ -1,0 +1,289 @@
+//! The machine of one alert: what a verdict, a passed deadline or a person makes of it.
+//!
+//! It decides states and nothing else: whom to tell, and when to tell somebody else, is in `escalate`.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::rules::Verdict;
+use crate::time::{Span, Stamp, Uptime};
+
+/// Numbers the alerts of a device, each time one fires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct AlertId(pub u64);
+
+/// One (zone, rule, sensor) and what is wrong with it.
+///
+/// ```text
+///         holds              hold over, and holds             acknowledge
+/// quiet ---------> pending -----------------------> firing ---------------> acknowledged
+///   ^ |               |                              ^  |  <---------------      |
+///   | |               | fine, schedule closes,       |  |       expires          |
+///   | |<--------------+ removed                      |  |                        |
+///   | |                                              |  |                        |
+///   | +--------- holds, with nothing to wait for ----+  |                        |
+///   |                                                   v                        v
+///   +----------------------------------------------- resolved <------------------+
+///                                 fine for keep_firing_for, schedule closes, removed
+/// ```
+///
+/// `resolved` is a moment and not a state: the alert is quiet again, and until its cooldown is over the next one stays
+/// pending. Silenced (by a person) and inhibited (its bus is down) are beside the states: they keep a firing alert from
+/// paging and change nothing else.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct Alert {
+    pub(crate) state: State,
+    /// After resolving, it does not fire before this.
+    cool_at: Option<Uptime>,
+}
+
+/// Where an alert stands.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum State {
+    #[default]
+    Quiet,
+    Pending {
+        since: Stamp,
+        hold: Wait,
+    },
+    Firing(Raised),
+    Acknowledged {
+        raised: Raised,
+        until: Uptime,
+    },
+}
+
+/// A wait for an instant at which a good value must confirm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Wait {
+    Until(Uptime),
+    /// The instant passed while the value could not be told; the next one that can be decides.
+    Over,
+}
+
+/// What a firing alert carries until it resolves.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Raised {
+    pub(crate) id: AlertId,
+    pub(crate) since: Stamp,
+    /// The condition has ended and `keep_firing_for` runs.
+    ending: Option<Wait>,
+}
+
+/// What the machine needs to know of a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Terms {
+    pub(crate) hold: Span,
+    pub(crate) keep_firing_for: Span,
+    pub(crate) cooldown: Span,
+}
+
+/// A transition that happened. The alert's state is already the new one, except that one that resolved is gone from it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Change {
+    Pending,
+    /// It is to fire: the engine numbers it and calls [`Alert::fire`].
+    Fire {
+        since: Stamp,
+    },
+    Resolved(Raised),
+    /// The acknowledgement is over.
+    Expired,
+}
+
+impl Alert {
+    pub(crate) fn raised(&self) -> Option<&Raised> {
+        match &self.state {
+            State::Firing(raised) | State::Acknowledged { raised, .. } => Some(raised),
+            State::Quiet | State::Pending { .. } => None,
+        }
+    }
+
+    pub(crate) fn is_quiet(&self) -> bool {
+        matches!(self.state, State::Quiet)
+    }
+
+    /// A new comparison. `now` is also given as a stamp, for alerts that begin with it.
+    pub(crate) fn judge(&mut self, now: Stamp, verdict: Verdict, terms: Terms) -> Option<Change> {
+        match (verdict, &mut self.state) {
+            (Verdict::Unknown, _) | (Verdict::Fine, State::Quiet) => None,
+            (Verdict::Holds, State::Quiet) => self.begin(now, terms),
+            (Verdict::Holds, State::Pending { since, hold }) => match hold {
+                Wait::Until(_) => None,
+                Wait::Over => Some(Change::Fire { since: *since }),
+            },
+            (Verdict::Fine, State::Pending { .. }) => {
+                self.state = State::Quiet;
+                None
+            }
+            (Verdict::Holds, State::Firing(raised) | State::Acknowledged { raised, .. }) => {
+                raised.ending = None;
+                None
+            }
+            (Verdict::Fine, State::Firing(raised) | State::Acknowledged { raised, .. }) => match raised.ending {
+                None if terms.keep_firing_for > Span::ZERO => {
+                    raised.ending = Some(Wait::Until(now.uptime + terms.keep_firing_for));
+                    None
+                }
+                None | Some(Wait::Over) => self.resolve(now.uptime, terms),
+                Some(Wait::Until(_)) => None,
+            },
+        }
+    }
+
+    fn begin(&mut self, now: Stamp, terms: Terms) -> Option<Change> {
+        let due = (now.uptime + terms.hold).max(self.cool_at.unwrap_or(now.uptime));
+        if due <= now.uptime {
+            return Some(Change::Fire { since: now });
+        }
+        self.state = State::Pending { since: now, hold: Wait::Until(due) };
+        Some(Change::Pending)
+    }
+
+    /// A deadline of [`Alert::deadline`] that has come, with what the condition is at that instant.
+    pub(crate) fn wake(&mut self, now: Uptime, verdict: Verdict, terms: Terms) -> Option<Change> {
+        match &mut self.state {
+            State::Pending { since, hold } if hold.is_due(now) => match verdict {
+                Verdict::Holds => Some(Change::Fire { since: *since }),
+                Verdict::Unknown => {
+                    *hold = Wait::Over;
+                    None
+                }
+                Verdict::Fine => {
+                    self.state = State::Quiet;
+                    None
+                }
+            },
+            State::Firing(raised) | State::Acknowledged { raised, .. } if raised.is_ending(now) => match verdict {
+                Verdict::Fine => self.resolve(now, terms),
+                Verdict::Unknown => {
+                    raised.ending = Some(Wait::Over);
+                    None
+                }
+                Verdict::Holds => {
+                    raised.ending = None;
+                    None
+                }
+            },
+            State::Acknowledged { raised, until } if *until <= now => {
+                self.state = State::Firing(*raised);
+                Some(Change::Expired)
+            }
+            _ => None,
+        }
+    }
+
+    /// The alert fires under a number; who is told is the escalation's to say.
+    pub(crate) fn fire(&mut self, id: AlertId, since: Stamp) {
+        self.state = State::Firing(Raised { id, since, ending: None });
+    }
+
+    /// A person takes it on, or takes it on for longer or shorter. Nothing happens to one that is not raised.
+    pub(crate) fn acknowledge(&mut self, until: Uptime) -> bool {
+        match std::mem::take(&mut self.state) {
+            State::Firing(raised) | State::Acknowledged { raised, .. } => {
+                self.state = State::Acknowledged { raised, until };
+                true
+            }
+            other => {
+                self.state = other;
+                false
+            }
+        }
+    }
+
+    /// The rule no longer watches: its schedule closed, or it was removed. Not a verdict: the cooldown does not begin.
+    pub(crate) fn stop(&mut self) -> Option<Raised> {
+        match std::mem::take(&mut self.state) {
+            State::Firing(raised) | State::Acknowledged { raised, .. } => Some(raised),
+            State::Quiet | State::Pending { .. } => None,
+        }
+    }
+
+    /// The condition itself changed with a new configuration: the hold begins again.
+    pub(crate) fn restart_hold(&mut self, now: Stamp, terms: Terms) {
+        if let State::Pending { since, hold } = &mut self.state {
+            *since = now;
+            *hold = Wait::Until((now.uptime + terms.hold).max(self.cool_at.unwrap_or(now.uptime)));
+        }
+    }
+
+    fn resolve(&mut self, now: Uptime, terms: Terms) -> Option<Change> {
+        self.cool_at = (terms.cooldown > Span::ZERO).then(|| now + terms.cooldown);
+        self.stop().map(Change::Resolved)
+    }
+
+    /// When to come again: the earliest of hold, end and acknowledgement.
+    pub(crate) fn deadline(&self) -> Option<Uptime> {
+        match &self.state {
+            State::Quiet => None,
+            State::Pending { hold, .. } => hold.due(),
+            State::Firing(raised) => raised.ending.and_then(Wait::due),
+            State::Acknowledged { raised, until } => {
+                raised.ending.and_then(Wait::due).into_iter().chain([*until]).min()
+            }
+        }
+    }
+
+    /// Moves every deadline: by how much the time since boot, or the time that counts, is another than before.
+    pub(crate) fn shift(&mut self, by: Span) {
+        let shift = |at: &mut Uptime| *at = *at + by;
+        self.cool_at.as_mut().map(shift);
+        match &mut self.state {
+            State::Quiet => {}
+            State::Pending { hold, .. } => hold.shift(by),
+            State::Firing(raised) => raised.shift(by),
+            State::Acknowledged { raised, until } => {
+                raised.shift(by);
+                shift(until);
+            }
+        }
+    }
+
+    /// What of it matters after `now`; `None` where nothing does.
+    pub(crate) fn remembered(&self, now: Uptime) -> Option<Alert> {
+        let cool_at = self.cool_at.filter(|cool_at| *cool_at > now);
+        let alert = Alert { state: self.state.clone(), cool_at };
+        (alert != Alert::default()).then_some(alert)
+    }
+}
+
+impl Raised {
+    fn is_ending(&self, now: Uptime) -> bool {
+        self.ending.is_some_and(|ending| ending.is_due(now))
+    }
+
+    fn shift(&mut self, by: Span) {
+        if let Some(ending) = &mut self.ending {
+            ending.shift(by);
+        }
+    }
+}
+
+impl Wait {
+    fn due(self) -> Option<Uptime> {
+        match self {
+            Wait::Until(due) => Some(due),
+            Wait::Over => None,
+        }
+    }
+
+    fn is_due(self, now: Uptime) -> bool {
+        self.due().is_some_and(|due| due <= now)
+    }
+
+    fn shift(&mut self, by: Span) {
+        if let Wait::Until(due) = self {
+            *due = *due + by;
+        }
+    }
+}
+
+impl fmt::Display for AlertId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -1,0 +1,148 @@
+//! What the engine wants done. It decides; whoever runs it acts, in the order given.
+
+use std::sync::Arc;
+
+use crate::alert::AlertId;
+use crate::escalate::{Cause, PageId};
+use crate::id::Id;
+use crate::judge::Fault;
+use crate::plan::{AlertKey, Plan, Severity};
+use crate::reading::{Reading, SensorIx};
+use crate::rules::Figure;
+use crate::time::Stamp;
+use crate::value::Value;
+use crate::windows::Closed;
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// An alert changed its state: keep and show it.
+    Alert(Transition, Box<Report>),
+    /// Tell people.
+    Page(Box<Page>),
+    /// A sensor stopped or started being believed.
+    Sensor(SensorEvent),
+    /// Keep and show a judged reading.
+    Reading(Reading),
+    /// The input answered without a value: count it.
+    Missing(SensorIx),
+    /// Keep a closed window.
+    Window(Closed),
+    /// A schedule opened or closed.
+    Schedule(ScheduleEvent),
+    /// The site's own state changed: keep it ([`crate::engine::Engine::site`]).
+    Site,
+    /// From here on, sensors are counted as in this plan.
+    Planned(Arc<Plan>),
+}
+
+/// How an alert changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Transition {
+    /// The condition holds; it must go on holding before the alert fires.
+    Pending,
+    /// It fires.
+    Firing,
+    /// Nobody acknowledged in time: one severity worse.
+    Escalated,
+    /// Somebody takes it on.
+    Acknowledged {
+        /// Until when nobody is paged about it.
+        until: Stamp,
+        /// Who.
+        by: String,
+    },
+    /// It is over.
+    Resolved(Reason),
+}
+
+/// Why an alert is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The condition no longer holds.
+    Cleared,
+    /// The rule's schedule closed.
+    ScheduleClosed,
+    /// The configuration no longer has the rule.
+    Removed,
+}
+
+/// What an alert is, wherever it is shown or sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// When this was said.
+    pub at: Stamp,
+    /// The alert's number, once it has fired.
+    pub alert: Option<AlertId>,
+    /// Zone, rule and sensor.
+    pub key: AlertKey,
+    /// How bad it is now.
+    pub severity: Severity,
+    /// What was compared.
+    pub value: Option<Figure>,
+    /// What it was compared with.
+    pub limit: Option<Figure>,
+    /// Since when the condition has held.
+    pub since: Stamp,
+    /// The time of the reading that was compared.
+    pub reading_at: Option<Stamp>,
+    /// How often people have been told.
+    pub pages: u32,
+    /// What to say.
+    pub message: String,
+    /// What to do about it.
+    pub advice: Option<Arc<str>>,
+}
+
+/// Something to tell people.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// Which page of which alert.
+    pub id: PageId,
+    /// Why now.
+    pub cause: Cause,
+    /// Whom to tell.
+    pub channels: Vec<Id>,
+    /// About what.
+    pub report: Report,
+}
+
+/// A sensor stopped or started being believed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SensorEvent {
+    /// When it was noticed.
+    pub at: Stamp,
+    /// Which sensor.
+    pub sensor: SensorIx,
+    /// What is wrong; nothing any more where there is none.
+    pub fault: Option<Fault>,
+    /// Its newest value.
+    pub value: Option<Value>,
+    /// When that was read.
+    pub reading_at: Option<Stamp>,
+}
+
+/// A schedule opened or closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScheduleEvent {
+    /// When.
+    pub at: Stamp,
+    /// Its name.
+    pub schedule: Id,
+    /// Whether it is open now.
+    pub open: bool,
+    /// Whether the clock is trusted; else this is the schedule's fallback.
+    pub trusted: bool,
+}
+
+impl Reason {
+    /// The word in events.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Reason::Cleared => "cleared",
+            Reason::ScheduleClosed => "schedule-closed",
+            Reason::Removed => "removed",
+        }
+    }
+}

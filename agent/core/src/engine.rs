@@ -1,0 +1,263 @@
+//! One pure machine for the live farm, for replay and for simulation.
+//!
+//! ```text
+//! handle(now, input)      what happened, time included
+//! poll() -> Effect        what to do, until there is nothing
+//! deadline() -> Uptime    when to come again
+//! ```
+//!
+//! `handle` first runs every deadline up to `now`, each at its own instant, ordered by (instant, kind, place in the plan),
+//! then the input: coming late changes nothing, and a hold that ends at the instant of a reading ends before it.
+
+mod clock;
+mod hours;
+mod people;
+mod raise;
+mod read;
+mod snapshot;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use crate::alert::{Alert, AlertId};
+use crate::calibrate::Calibration;
+use crate::effect::Effect;
+use crate::escalate::Escalation;
+use crate::id::{Id, SensorId};
+use crate::judge::Judge;
+use crate::plan::Plan;
+use crate::reading::Raw;
+use crate::site::{Matcher, Site};
+use crate::time::{Span, Uptime, WallTime};
+use crate::windows::Open;
+use clock::Clock;
+pub use snapshot::{Snapshot, SnapshotError};
+
+/// A boot, as the engine begins with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Start {
+    /// Counts the device's boots.
+    pub boot: u32,
+    /// Time since that boot.
+    pub at: Uptime,
+    /// The time of day at `at`, if the clock is trusted.
+    pub wall: Option<WallTime>,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// Nothing but time.
+    Tick,
+    /// A value came in.
+    Reading(Raw),
+    /// The clock is trusted now, or was corrected: the time of day at this instant.
+    Clock(WallTime),
+    /// The configuration changed. An equal plan changes nothing.
+    Plan(Arc<Plan>),
+    /// A person takes an alert on; nobody is paged about it for that long. One that is not raised is left alone.
+    Acknowledge {
+        /// The alert's number.
+        alert: AlertId,
+        /// For how long.
+        span: Span,
+        /// Who.
+        by: String,
+    },
+    /// A person silences alerts for that long.
+    Silence {
+        /// Which alerts.
+        of: Matcher,
+        /// For how long.
+        span: Span,
+        /// Who.
+        by: String,
+    },
+    /// A person ends a silence early.
+    EndSilence(u32),
+    /// A sensor was calibrated on site, or its site calibration was taken back.
+    Calibrate {
+        /// Which sensor.
+        sensor: SensorId,
+        /// How its raw numbers become measurements; the configured way where there is none.
+        calibration: Option<Calibration>,
+    },
+    /// A bus or board went down, or came back.
+    Bus {
+        /// Which.
+        bus: Id,
+        /// Back again.
+        up: bool,
+    },
+}
+
+/// The engine: a plan, what is remembered, and what is to be done.
+#[derive(Debug)]
+pub struct Engine {
+    plan: Arc<Plan>,
+    clock: Clock,
+    now: Uptime,
+    sensors: Vec<Sense>,
+    watches: Vec<Watch>,
+    /// For each of the plan's schedules.
+    schedules: Vec<Hours>,
+    site: Site,
+    buses_down: BTreeSet<Id>,
+    last_alert: AlertId,
+    timers: Timers,
+    /// Sensors with windows that are not closed, in any order.
+    rolling: Vec<u32>,
+    windows_due: Option<Uptime>,
+    effects: VecDeque<Effect>,
+}
+
+/// What is remembered of one sensor.
+#[derive(Debug, Default)]
+struct Sense {
+    judge: Judge,
+    open: Open,
+    rolling: bool,
+    /// When the newest reading came; boot, before the first.
+    seen: Uptime,
+    stale_timer: bool,
+    wants_rate: bool,
+}
+
+/// What is remembered of one rule.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Watch {
+    alert: Alert,
+    escalation: Option<Escalation>,
+    /// The boot in which its deadlines were set.
+    boot: u32,
+    timer: Option<Uptime>,
+    missing_timer: bool,
+}
+
+#[derive(Debug)]
+struct Hours {
+    open: bool,
+    rules: Vec<u32>,
+}
+
+/// Kinds of deadlines, in the order in which those of one instant run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    SilenceEnds,
+    Schedule,
+    Windows,
+    Stale,
+    Missing,
+    Alert,
+}
+
+/// Deadlines by (instant, kind, place).
+#[derive(Debug, Default)]
+struct Timers(BTreeSet<(Uptime, Kind, u32)>);
+
+impl Timers {
+    fn add(&mut self, due: Uptime, kind: Kind, of: u32) {
+        self.0.insert((due, kind, of));
+    }
+
+    fn take_due(&mut self, now: Uptime) -> Option<(Uptime, Kind, u32)> {
+        if self.0.first().is_none_or(|first| first.0 > now) {
+            return None;
+        }
+        self.0.pop_first()
+    }
+}
+
+impl Engine {
+    /// A device that knows nothing yet.
+    #[must_use]
+    pub fn new(plan: Arc<Plan>, start: Start) -> Engine {
+        let mut engine = Engine::blank(plan, start);
+        engine.arm();
+        engine
+    }
+
+    /// Nothing remembered and no timers.
+    fn blank(plan: Arc<Plan>, start: Start) -> Engine {
+        let sensors = plan.sensors.iter().map(|_| Sense { seen: start.at, ..Sense::default() }).collect();
+        let watches = plan.rules.iter().map(|_| Watch { boot: start.boot, ..Watch::default() }).collect();
+        Engine {
+            clock: Clock::new(start),
+            now: start.at,
+            sensors,
+            watches,
+            schedules: Vec::new(),
+            site: Site::default(),
+            buses_down: BTreeSet::new(),
+            last_alert: AlertId(0),
+            timers: Timers::default(),
+            rolling: Vec::new(),
+            windows_due: None,
+            effects: VecDeque::new(),
+            plan,
+        }
+    }
+
+    /// Runs every deadline up to `now`, then the input. A `now` before the last one counts as the last one.
+    ///
+    /// # Panics
+    /// When a reading names a sensor that the plan does not have.
+    pub fn handle(&mut self, now: Uptime, input: Input) {
+        self.advance(now);
+        match input {
+            Input::Tick => {}
+            Input::Reading(raw) => self.read(raw),
+            Input::Clock(wall) => self.set_clock(wall),
+            Input::Plan(plan) => self.replan(plan),
+            Input::Acknowledge { alert, span, by } => self.acknowledge(alert, span, by),
+            Input::Silence { of, span, by } => self.silence(of, span, by),
+            Input::EndSilence(number) => self.end_silence(number),
+            Input::Calibrate { sensor, calibration } => {
+                self.site.calibrate(sensor, calibration);
+                self.effects.push_back(Effect::Site);
+            }
+            Input::Bus { bus, up } => self.set_bus(bus, up),
+        }
+    }
+
+    /// The next thing to do; call until there is none after each [`Engine::handle`].
+    pub fn poll(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// When to call [`Engine::handle`] with [`Input::Tick`] if nothing else happens; earlier is harmless.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Uptime> {
+        self.timers.0.first().map(|first| first.0)
+    }
+
+    /// What the engine watches.
+    #[must_use]
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// What people did on site.
+    #[must_use]
+    pub fn site(&self) -> &Site {
+        &self.site
+    }
+
+    fn advance(&mut self, now: Uptime) {
+        while let Some((due, kind, of)) = self.timers.take_due(now) {
+            self.now = self.now.max(due);
+            match kind {
+                Kind::SilenceEnds => self.silence_ended(of),
+                Kind::Schedule => self.schedule_due(of),
+                Kind::Windows => self.close_windows(),
+                Kind::Stale => self.stale_due(of),
+                Kind::Missing => self.missing_due(of),
+                Kind::Alert => self.alert_due(of),
+            }
+        }
+        self.now = self.now.max(now);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,56 @@
+//! What the time of day changes: schedules, and waits from before a reboot.
+
+use super::{Engine, Kind};
+use crate::effect::{Effect, Reason, ScheduleEvent};
+use crate::time::{Span, WallTime};
+
+impl Engine {
+    pub(super) fn set_clock(&mut self, wall: WallTime) {
+        self.clock.set(self.now, wall);
+        if let Some((boot, off)) = self.clock.time_off(self.now) {
+            self.shift_waits(boot, Span(-off.0));
+        }
+        let was_open: Vec<bool> = self.schedules.iter().map(|hours| hours.open).collect();
+        self.rearm();
+        for (of, was_open) in was_open.into_iter().enumerate() {
+            self.set_open(of as u32, was_open);
+        }
+    }
+
+    /// Whether a schedule is open at the time it is; comes again when that changes.
+    pub(super) fn look_at_schedule(&mut self, of: u32) -> bool {
+        let schedule = &self.plan.schedules[of as usize];
+        let Some(wall) = self.clock.wall(self.now) else { return schedule.open_when_untrusted };
+        let opening = schedule.at(wall);
+        self.timers.add(self.now + (opening.until - wall), Kind::Schedule, of);
+        opening.open
+    }
+
+    pub(super) fn schedule_due(&mut self, of: u32) {
+        let was_open = self.schedules[of as usize].open;
+        self.schedules[of as usize].open = self.look_at_schedule(of);
+        self.set_open(of, was_open);
+    }
+
+    /// Follows a schedule that opened or closed with its rules.
+    pub(super) fn set_open(&mut self, of: u32, was_open: bool) {
+        let open = self.schedules[of as usize].open;
+        if open == was_open {
+            return;
+        }
+        self.effects.push_back(Effect::Schedule(ScheduleEvent {
+            at: self.clock.stamp(self.now),
+            schedule: self.plan.schedules[of as usize].id.clone(),
+            open,
+            trusted: self.clock.wall(self.now).is_some(),
+        }));
+        for place in 0..self.schedules[of as usize].rules.len() {
+            let rule = self.schedules[of as usize].rules[place];
+            if open {
+                self.evaluate(rule, self.facts(self.plan.rules[rule as usize].sensor));
+            } else {
+                self.stop(rule, Reason::ScheduleClosed);
+            }
+        }
+    }
+}

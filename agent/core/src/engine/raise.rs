@@ -1,0 +1,217 @@
+//! From a sensor's facts to alerts raised, pages sent and alerts over.
+
+use super::{Engine, Kind};
+use crate::alert::{AlertId, Change, State, Terms};
+use crate::effect::{Effect, Page, Reason, Report, Transition};
+use crate::escalate::{Cause, Due, Escalation, Mute, PageId};
+use crate::message::Place;
+use crate::plan::{Rule, Severity};
+use crate::reading::SensorIx;
+use crate::rules::{Condition, Facts, Figure, Verdict};
+use crate::time::Stamp;
+
+impl Engine {
+    pub(super) fn facts(&self, ix: SensorIx) -> Facts {
+        let sense = &self.sensors[ix.0 as usize];
+        Facts {
+            value: sense.judge.usable(),
+            rate: if sense.wants_rate { sense.judge.rate(self.plan.sensor(ix)) } else { None },
+            unchanged: sense.judge.unchanged(),
+            silent: self.now - sense.seen,
+            faulty: sense.judge.faulty(),
+        }
+    }
+
+    pub(super) fn evaluate_sensor(&mut self, ix: SensorIx) {
+        let facts = self.facts(ix);
+        for place in 0..self.plan.rules_of[ix.0 as usize].len() {
+            let of = self.plan.rules_of[ix.0 as usize][place];
+            self.evaluate(of, facts);
+        }
+    }
+
+    pub(super) fn evaluate(&mut self, of: u32, facts: Facts) {
+        if !self.is_watching(of) {
+            return;
+        }
+        let bound = &self.plan.rules[of as usize];
+        let watch = &mut self.watches[of as usize];
+        if let (Condition::MissingFor(span), false) = (bound.rule.condition, watch.missing_timer)
+            && facts.silent < span
+        {
+            watch.missing_timer = true;
+            self.timers.add(self.now - facts.silent + span, Kind::Missing, of);
+        }
+        let verdict = bound.test.verdict(&facts, watch.alert.raised().is_some());
+        if watch.alert.is_quiet() && verdict != Verdict::Holds {
+            return;
+        }
+        let change = watch.alert.judge(self.clock.stamp(self.now), verdict, terms(&bound.rule));
+        self.apply(of, change);
+    }
+
+    /// Whether the rule's schedule is open.
+    pub(super) fn is_watching(&self, of: u32) -> bool {
+        self.plan.rules[of as usize].schedule.is_none_or(|schedule| self.schedules[schedule as usize].open)
+    }
+
+    pub(super) fn alert_due(&mut self, of: u32) {
+        self.watches[of as usize].timer = None;
+        while self.watches[of as usize].alert.deadline().is_some_and(|due| due <= self.now) {
+            let bound = &self.plan.rules[of as usize];
+            let facts = self.facts(bound.sensor);
+            let watch = &mut self.watches[of as usize];
+            let verdict = bound.test.verdict(&facts, watch.alert.raised().is_some());
+            let change = watch.alert.wake(self.now, verdict, terms(&bound.rule));
+            self.apply(of, change);
+        }
+        self.escalate(of);
+        self.come_again(of);
+    }
+
+    pub(super) fn apply(&mut self, of: u32, change: Option<Change>) {
+        if change.is_some() {
+            self.watches[of as usize].boot = self.clock.boot();
+        }
+        match change {
+            None => {}
+            Some(Change::Pending) => self.say(of, Transition::Pending),
+            Some(Change::Fire { since }) => {
+                self.last_alert.0 += 1;
+                let severity = self.plan.rules[of as usize].rule.severity;
+                let watch = &mut self.watches[of as usize];
+                watch.alert.fire(self.last_alert, since);
+                watch.escalation = Some(Escalation::new(self.now, severity));
+                self.say(of, Transition::Firing);
+                self.escalate(of);
+            }
+            Some(Change::Resolved(raised)) => {
+                let report = self.report(of, Some((raised.id, raised.since)));
+                self.watches[of as usize].escalation = None;
+                self.effects.push_back(Effect::Alert(Transition::Resolved(Reason::Cleared), Box::new(report)));
+            }
+            Some(Change::Expired) => {
+                if let Some(escalation) = &mut self.watches[of as usize].escalation {
+                    escalation.acknowledgement_expired(self.now);
+                }
+                self.escalate(of);
+            }
+        }
+        self.come_again(of);
+    }
+
+    /// Pages if it is time and nothing mutes the alert.
+    pub(super) fn escalate(&mut self, of: u32) {
+        let mute = self.mute(of);
+        let rule = &self.plan.rules[of as usize].rule;
+        let watch = &mut self.watches[of as usize];
+        let (State::Firing(raised), Some(escalation)) = (&watch.alert.state, &mut watch.escalation) else { return };
+        let Some(Due { cause, page }) = escalation.step(self.now, &rule.escalation, mute) else { return };
+        let id = PageId { alert: raised.id, page };
+        let channels = rule.escalation.level(escalation.severity).channels.clone();
+        let report = self.report(of, None);
+        if cause == Cause::Escalated {
+            self.effects.push_back(Effect::Alert(Transition::Escalated, Box::new(report.clone())));
+        }
+        self.effects.push_back(Effect::Page(Box::new(Page { id, cause, channels, report })));
+    }
+
+    pub(super) fn mute(&self, of: u32) -> Mute {
+        let bound = &self.plan.rules[of as usize];
+        let bus = self.plan.sensor(bound.sensor).bus.as_ref();
+        if bus.is_some_and(|bus| self.buses_down.contains(bus)) {
+            return Mute::Inhibited;
+        }
+        self.site.silenced_until(&bound.rule.key).filter(|until| *until > self.now).map_or(Mute::No, Mute::Until)
+    }
+
+    /// Sets the alert's one timer to its earliest deadline.
+    pub(super) fn come_again(&mut self, of: u32) {
+        let watch = &mut self.watches[of as usize];
+        let escalation = match watch.alert.state {
+            State::Firing(_) => watch.escalation.and_then(|escalation| escalation.deadline()),
+            _ => None,
+        };
+        let due = watch.alert.deadline().into_iter().chain(escalation).min();
+        if watch.timer == due {
+            return;
+        }
+        if let Some(old) = watch.timer {
+            self.timers.0.remove(&(old, Kind::Alert, of));
+        }
+        if let Some(due) = due {
+            self.timers.add(due, Kind::Alert, of);
+        }
+        watch.timer = due;
+        watch.boot = self.clock.boot();
+    }
+
+    /// The rule no longer watches.
+    pub(super) fn stop(&mut self, of: u32, reason: Reason) {
+        if let Some(raised) = self.watches[of as usize].alert.stop() {
+            let report = self.report(of, Some((raised.id, raised.since)));
+            self.effects.push_back(Effect::Alert(Transition::Resolved(reason), Box::new(report)));
+        }
+        self.watches[of as usize].escalation = None;
+        self.come_again(of);
+    }
+
+    pub(super) fn say(&mut self, of: u32, transition: Transition) {
+        let report = self.report(of, None);
+        self.effects.push_back(Effect::Alert(transition, Box::new(report)));
+    }
+
+    /// What the alert is now; `over` is what it was, for one that has just resolved.
+    pub(super) fn report(&self, of: u32, over: Option<(AlertId, Stamp)>) -> Report {
+        let bound = &self.plan.rules[of as usize];
+        let watch = &self.watches[of as usize];
+        let at = self.clock.stamp(self.now);
+        let (alert, since) = match (&watch.alert.state, over) {
+            (_, Some((id, since))) => (Some(id), since),
+            (State::Firing(raised) | State::Acknowledged { raised, .. }, None) => (Some(raised.id), raised.since),
+            (State::Pending { since, .. }, None) => (None, *since),
+            (State::Quiet, None) => (None, at),
+        };
+        let newest = self.sensors[bound.sensor.0 as usize].judge.newest();
+        let value = newest.map(|newest| self.plan.value(bound.sensor, newest.steps));
+        let (value, limit) = bound.test.figures(&self.facts(bound.sensor), value);
+        let severity = watch.escalation.map_or(bound.rule.severity, |escalation| escalation.severity);
+        Report {
+            at,
+            alert,
+            key: bound.rule.key.clone(),
+            severity,
+            value,
+            limit,
+            since,
+            reading_at: newest.map(|newest| self.clock.stamp(newest.at)),
+            pages: watch.escalation.map_or(0, |escalation| escalation.pages),
+            message: self.message(of, severity, value, limit),
+            advice: bound.rule.advice.clone(),
+        }
+    }
+
+    pub(super) fn message(&self, of: u32, severity: Severity, value: Option<Figure>, limit: Option<Figure>) -> String {
+        use std::fmt::Write;
+        let bound = &self.plan.rules[of as usize];
+        let rule = &bound.rule;
+        let quantity = self.plan.sensor(bound.sensor).quantity;
+        let figure = |figure: Option<Figure>, out: &mut String| match figure {
+            Some(figure) => write!(out, "{figure}"),
+            None => out.write_str("-"),
+        };
+        rule.message.render(|place, out| match place {
+            Place::Value => figure(value, out),
+            Place::Limit => figure(limit, out),
+            Place::Unit => out.write_str(&rule.condition.unit(quantity)),
+            Place::Sensor => out.write_str(rule.key.sensor.as_str()),
+            Place::Zone => out.write_str(rule.key.zone.as_str()),
+            Place::Rule => out.write_str(rule.key.rule.as_str()),
+            Place::Severity => out.write_str(severity.name()),
+        })
+    }
+}
+
+pub(super) fn terms(rule: &Rule) -> Terms {
+    Terms { hold: rule.hold, keep_firing_for: rule.keep_firing_for, cooldown: rule.cooldown }
+}

@@ -1,0 +1,140 @@
+//! The way of a reading through the engine, and the silence when none comes.
+
+use super::{Engine, Kind};
+use crate::effect::{Effect, SensorEvent};
+use crate::judge::{Fault, Health, Past};
+use crate::reading::{Raw, Reading, SensorIx};
+use crate::rules::Condition;
+use crate::time::Uptime;
+use crate::windows::Closed;
+
+impl Engine {
+    pub(super) fn read(&mut self, raw: Raw) {
+        let sensor = self.plan.sensor(raw.sensor);
+        let calibration = match self.site.calibrations.is_empty() {
+            true => &sensor.calibration,
+            false => self.site.calibrations.get(&sensor.id).unwrap_or(&sensor.calibration),
+        };
+        let Some(steps) = calibration.apply(raw.value, sensor.resolution) else {
+            self.effects.push_back(Effect::Missing(raw.sensor));
+            return;
+        };
+        let sense = &mut self.sensors[raw.sensor.0 as usize];
+        let judged = sense.judge.judge(sensor, Past { at: raw.at, steps }, raw.quality);
+        let reading = Reading {
+            sensor: raw.sensor,
+            at: raw.at,
+            steps,
+            quality: judged.quality,
+            raw: raw.value,
+            late: judged.late,
+        };
+        if !judged.late {
+            sense.seen = self.now;
+            if sense.wants_rate && judged.quality.is_usable() {
+                sense.judge.remember(Past { at: raw.at, steps });
+            }
+            self.say_health(raw.sensor, judged.health);
+            self.watch_silence(raw.sensor);
+        }
+        self.roll_up(&reading);
+        if !judged.late {
+            self.evaluate_sensor(raw.sensor);
+        }
+        self.effects.push_back(Effect::Reading(reading));
+    }
+
+    pub(super) fn roll_up(&mut self, reading: &Reading) {
+        let phase = self.clock.phase();
+        let sense = &mut self.sensors[reading.sensor.0 as usize];
+        let due = sense.open.add(reading, phase, self.now);
+        if !sense.rolling {
+            sense.rolling = true;
+            self.rolling.push(reading.sensor.0);
+        }
+        self.come_for_windows(due);
+    }
+
+    pub(super) fn come_for_windows(&mut self, due: Uptime) {
+        if self.windows_due.is_none_or(|earlier| due < earlier) {
+            if let Some(later) = self.windows_due {
+                self.timers.0.remove(&(later, Kind::Windows, 0));
+            }
+            self.windows_due = Some(due);
+            self.timers.add(due, Kind::Windows, 0);
+        }
+    }
+
+    pub(super) fn close_windows(&mut self) {
+        self.windows_due = None;
+        let phase = self.clock.phase();
+        let mut rolling = std::mem::take(&mut self.rolling);
+        rolling.sort_unstable();
+        let mut next = None;
+        rolling.retain(|&ix| {
+            let sense = &mut self.sensors[ix as usize];
+            let end = sense.open.close(self.now, phase, |grain, start, late, window| {
+                let closed = Closed { sensor: SensorIx(ix), grain, start: self.clock.stamp(start), late, window };
+                self.effects.push_back(Effect::Window(closed));
+            });
+            sense.rolling = end.is_some();
+            next = next.into_iter().chain(end).min();
+            sense.rolling
+        });
+        self.rolling = rolling;
+        if let Some(next) = next {
+            self.come_for_windows(next);
+        }
+    }
+
+    /// A sensor has spoken: see to it that its next silence is noticed.
+    pub(super) fn watch_silence(&mut self, ix: SensorIx) {
+        let sense = &mut self.sensors[ix.0 as usize];
+        if let (Some(span), false) = (self.plan.sensor(ix).stale_after, sense.stale_timer) {
+            sense.stale_timer = true;
+            self.timers.add(sense.seen + span, Kind::Stale, ix.0);
+        }
+    }
+
+    /// Perhaps the sensor has been silent for too long. The timer is set once and not with each reading: it finds out here
+    /// that there was one, and comes again.
+    pub(super) fn stale_due(&mut self, of: u32) {
+        let ix = SensorIx(of);
+        let sense = &mut self.sensors[of as usize];
+        let Some(span) = self.plan.sensor(ix).stale_after else { return };
+        sense.stale_timer = sense.seen + span > self.now;
+        if sense.stale_timer {
+            self.timers.add(sense.seen + span, Kind::Stale, of);
+        } else if sense.judge.set_stale() {
+            self.say_health(ix, Health::Fault(Fault::Stale));
+        }
+    }
+
+    pub(super) fn missing_due(&mut self, of: u32) {
+        let bound = &self.plan.rules[of as usize];
+        let Condition::MissingFor(span) = bound.rule.condition else { return };
+        let (sensor, due) = (bound.sensor, self.sensors[bound.sensor.0 as usize].seen + span);
+        self.watches[of as usize].missing_timer = due > self.now;
+        if due > self.now {
+            self.timers.add(due, Kind::Missing, of);
+        } else {
+            self.evaluate(of, self.facts(sensor));
+        }
+    }
+
+    pub(super) fn say_health(&mut self, ix: SensorIx, health: Health) {
+        let fault = match health {
+            Health::Same => return,
+            Health::Fault(fault) => Some(fault),
+            Health::Recovered => None,
+        };
+        let newest = self.sensors[ix.0 as usize].judge.newest();
+        self.effects.push_back(Effect::Sensor(SensorEvent {
+            at: self.clock.stamp(self.now),
+            sensor: ix,
+            fault,
+            value: newest.map(|newest| self.plan.value(ix, newest.steps)),
+            reading_at: newest.map(|newest| self.clock.stamp(newest.at)),
+        }));
+    }
+}

@@ -1,0 +1,330 @@
+//! What a restart continues from: everything the engine remembers, by name and not by place.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::clock::Clock;
+use super::raise::terms;
+use super::{Engine, Hours, Kind, Sense, Start, Watch};
+use crate::alert::{Alert, AlertId};
+use crate::effect::{Effect, Reason, Report, Transition};
+use crate::escalate::Escalation;
+use crate::id::{Id, SensorId};
+use crate::judge::Judge;
+use crate::plan::{AlertKey, Bound, Plan, Sensor, Severity};
+use crate::quantity::Quantity;
+use crate::reading::SensorIx;
+use crate::rules::Condition;
+use crate::site::Site;
+use crate::time::{Span, Stamp, Uptime};
+use crate::value::Resolution;
+use crate::windows::{Closed, Open};
+
+/// The layout that this version writes and reads.
+const FORMAT: u32 = 1;
+
+/// Everything an engine remembers between two inputs. Opaque; made to be kept as it serializes.
+///
+/// Two engines with one history have equal snapshots, and serialize to equal bytes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    format: u32,
+    now: Uptime,
+    clock: Clock,
+    last_alert: AlertId,
+    site: Site,
+    buses_down: Vec<Id>,
+    sensors: Vec<SensorRecord>,
+    alerts: Vec<AlertRecord>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct SensorRecord {
+    id: SensorId,
+    quantity: Quantity,
+    resolution: Resolution,
+    seen: Uptime,
+    judge: Judge,
+    open: Open,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct AlertRecord {
+    key: AlertKey,
+    /// Tells whether the condition changed, and not only its limit.
+    condition: String,
+    hold: Span,
+    boot: u32,
+    alert: Alert,
+    escalation: Option<Escalation>,
+}
+
+/// Why a snapshot cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SnapshotError {
+    /// Written by a version that keeps other things.
+    #[error("the snapshot has format {0}; expected {FORMAT}")]
+    Format(u32),
+}
+
+impl Snapshot {
+    /// The instant after which it was taken, on the clock of the boot it was taken in.
+    #[must_use]
+    pub fn now(&self) -> Uptime {
+        self.now
+    }
+
+    /// The boot in which it was taken.
+    #[must_use]
+    pub fn boot(&self) -> u32 {
+        self.clock.boot()
+    }
+}
+
+impl Engine {
+    /// Everything the engine remembers. Effects that were not polled yet are not part of it: poll them first.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let sensor = |(sensor, sense): (&Sensor, &Sense)| SensorRecord {
+            id: sensor.id.clone(),
+            quantity: sensor.quantity,
+            resolution: sensor.resolution,
+            seen: sense.seen,
+            judge: sense.judge.clone(),
+            open: sense.open.clone(),
+        };
+        let alert = |(bound, watch): (&Bound, &Watch)| {
+            Some(AlertRecord {
+                key: bound.rule.key.clone(),
+                condition: bound.rule.condition.name().to_owned(),
+                hold: bound.rule.hold,
+                boot: watch.boot,
+                alert: watch.alert.remembered(self.now)?,
+                escalation: watch.escalation,
+            })
+        };
+        Snapshot {
+            format: FORMAT,
+            now: self.now,
+            clock: self.clock.clone(),
+            last_alert: self.last_alert,
+            site: self.site.clone(),
+            buses_down: self.buses_down.iter().cloned().collect(),
+            sensors: self.plan.sensors.iter().zip(&self.sensors).map(sensor).collect(),
+            alerts: self.plan.rules.iter().zip(&self.watches).filter_map(alert).collect(),
+        }
+    }
+
+    /// Goes on in the same boot, as if nothing had been. Rules that the plan no longer has resolve as removed; a sensor
+    /// that it no longer has, or measures differently, begins anew.
+    ///
+    /// # Errors
+    /// [`SnapshotError`] when another version wrote it.
+    pub fn restore(plan: Arc<Plan>, snapshot: &Snapshot) -> Result<Engine, SnapshotError> {
+        let mut engine = Engine::adopt(plan, snapshot)?;
+        engine.arm();
+        Ok(engine)
+    }
+
+    /// Goes on after a reboot. Waits go on with what was left of them; time spent off counts where the clock was trusted
+    /// before and is trusted now, else once it is. What was seen of sensors, and with it `missing_for` and staleness,
+    /// begins anew; windows that were open are closed.
+    ///
+    /// # Errors
+    /// [`SnapshotError`] when another version wrote it.
+    pub fn restart(plan: Arc<Plan>, snapshot: &Snapshot, start: Start) -> Result<Engine, SnapshotError> {
+        let mut engine = Engine::adopt(plan, snapshot)?;
+        engine.close_all_windows(|_| true);
+        engine.sensors.fill_with(|| Sense { seen: start.at, ..Sense::default() });
+        engine.buses_down.clear();
+        engine.clock = snapshot.clock.restart(snapshot.now, start);
+        engine.now = start.at;
+        engine.shift_waits(u32::MAX, start.at - snapshot.now);
+        if let Some((boot, off)) = engine.clock.time_off(start.at) {
+            engine.shift_waits(boot, Span(-off.0));
+        }
+        engine.arm();
+        Ok(engine)
+    }
+
+    /// Changes the plan under a running engine.
+    pub(super) fn replan(&mut self, plan: Arc<Plan>) {
+        if plan == self.plan {
+            return;
+        }
+        for of in 0..self.plan.rules.len() {
+            if plan.rule_ix(&self.plan.rules[of].rule.key).is_none() {
+                self.stop(of as u32, Reason::Removed);
+            }
+        }
+        let is_lost = |sensor: &Sensor| {
+            plan.sensor_ix(sensor.id.as_str()).is_none_or(|ix| !plan.sensor(ix).measures_like(sensor))
+        };
+        self.close_all_windows(is_lost);
+        let mut next = Engine::restore(Arc::clone(&plan), &self.snapshot()).expect("the format is this version's own");
+        next.effects = std::mem::take(&mut self.effects);
+        next.effects.push_back(Effect::Planned(plan));
+        *self = next;
+        for of in 0..self.plan.rules.len() as u32 {
+            if self.is_watching(of) {
+                self.evaluate(of, self.facts(self.plan.rules[of as usize].sensor));
+            } else {
+                self.stop(of, Reason::ScheduleClosed);
+            }
+        }
+    }
+
+    /// Everything by name put in its place, with no timers yet.
+    fn adopt(plan: Arc<Plan>, snapshot: &Snapshot) -> Result<Engine, SnapshotError> {
+        if snapshot.format != FORMAT {
+            return Err(SnapshotError::Format(snapshot.format));
+        }
+        let start = Start { boot: snapshot.clock.boot(), at: snapshot.now, wall: None };
+        let mut engine = Engine::blank(plan, start);
+        engine.clock = snapshot.clock.clone();
+        engine.last_alert = snapshot.last_alert;
+        engine.site = snapshot.site.clone();
+        engine.buses_down = snapshot.buses_down.iter().cloned().collect();
+        for record in &snapshot.sensors {
+            let Some(ix) = engine.plan.sensor_ix(record.id.as_str()) else { continue };
+            let sensor = engine.plan.sensor(ix);
+            if sensor.quantity == record.quantity && sensor.resolution == record.resolution {
+                let sense = &mut engine.sensors[ix.0 as usize];
+                sense.seen = record.seen;
+                sense.judge = record.judge.clone();
+                sense.open = record.open.clone();
+            }
+        }
+        let now = engine.clock.stamp(engine.now);
+        for record in &snapshot.alerts {
+            let Some(of) = engine.plan.rule_ix(&record.key) else {
+                engine.effects.extend(record.removed(now));
+                continue;
+            };
+            let rule = &engine.plan.rules[of as usize].rule;
+            let mut alert = record.alert.clone();
+            if record.condition != rule.condition.name() || record.hold != rule.hold {
+                alert.restart_hold(now, terms(rule));
+            }
+            let escalation = record.escalation;
+            engine.watches[of as usize] = Watch { alert, escalation, boot: record.boot, ..Watch::default() };
+        }
+        Ok(engine)
+    }
+
+    /// Sets every timer from what is remembered.
+    pub(super) fn arm(&mut self) {
+        self.arm_schedules();
+        self.arm_sensors();
+        for of in 0..self.plan.rules.len() as u32 {
+            let bound = &self.plan.rules[of as usize];
+            let sense = &mut self.sensors[bound.sensor.0 as usize];
+            sense.wants_rate |=
+                matches!(bound.rule.condition, Condition::RateAbove { .. } | Condition::RateBelow { .. });
+            if let Condition::MissingFor(span) = bound.rule.condition
+                && sense.seen + span > self.now
+            {
+                self.watches[of as usize].missing_timer = true;
+                self.timers.add(sense.seen + span, Kind::Missing, of);
+            }
+            let boot = self.watches[of as usize].boot;
+            self.come_again(of);
+            self.watches[of as usize].boot = boot;
+        }
+        for (number, silence) in &self.site.silences {
+            self.timers.add(silence.until, Kind::SilenceEnds, *number);
+        }
+    }
+
+    fn arm_sensors(&mut self) {
+        let phase = self.clock.known_phase();
+        for ix in 0..self.sensors.len() as u32 {
+            let sense = &mut self.sensors[ix as usize];
+            if sense.judge.newest().is_some() && !sense.judge.is_stale() {
+                self.watch_silence(SensorIx(ix));
+            }
+            let sense = &mut self.sensors[ix as usize];
+            if let Some(end) = sense.open.next_end(self.now, phase) {
+                sense.rolling = true;
+                self.rolling.push(ix);
+                self.come_for_windows(end);
+            }
+        }
+    }
+
+    fn arm_schedules(&mut self) {
+        let mut rules = vec![Vec::new(); self.plan.schedules.len()];
+        for (of, bound) in self.plan.rules.iter().enumerate() {
+            if let Some(schedule) = bound.schedule {
+                rules[schedule as usize].push(of as u32);
+            }
+        }
+        self.schedules = rules.into_iter().map(|rules| Hours { open: false, rules }).collect();
+        for of in 0..self.schedules.len() as u32 {
+            self.schedules[of as usize].open = self.look_at_schedule(of);
+        }
+    }
+
+    /// Closes the open windows of some sensors whatever time it is.
+    fn close_all_windows(&mut self, of: impl Fn(&Sensor) -> bool) {
+        let phase = self.clock.known_phase();
+        for ix in 0..self.sensors.len() {
+            if of(&self.plan.sensors[ix]) {
+                self.sensors[ix].open.close(Uptime(i64::MAX), phase, |grain, start, late, window| {
+                    let sensor = SensorIx(ix as u32);
+                    let closed = Closed { sensor, grain, start: self.clock.stamp(start), late, window };
+                    self.effects.push_back(Effect::Window(closed));
+                });
+            }
+        }
+    }
+
+    /// Moves the waits that were set up to a boot.
+    pub(super) fn shift_waits(&mut self, up_to_boot: u32, by: Span) {
+        for watch in self.watches.iter_mut().filter(|watch| watch.boot <= up_to_boot) {
+            watch.alert.shift(by);
+            if let Some(escalation) = &mut watch.escalation {
+                escalation.shift(by);
+            }
+        }
+        for silence in self.site.silences.values_mut().filter(|silence| silence.boot <= up_to_boot) {
+            silence.until = silence.until + by;
+        }
+    }
+
+    /// Sets every timer anew, after waits moved.
+    pub(super) fn rearm(&mut self) {
+        self.timers = super::Timers::default();
+        self.rolling.clear();
+        self.windows_due = None;
+        for sense in &mut self.sensors {
+            (sense.rolling, sense.stale_timer) = (false, false);
+        }
+        for watch in &mut self.watches {
+            (watch.timer, watch.missing_timer) = (None, false);
+        }
+        self.arm();
+    }
+}
+
+impl AlertRecord {
+    /// What is said of a raised alert whose rule is gone.
+    fn removed(&self, at: Stamp) -> Option<Effect> {
+        let raised = self.alert.raised()?;
+        let report = Report {
+            at,
+            alert: Some(raised.id),
+            key: self.key.clone(),
+            severity: self.escalation.map_or(Severity::Warning, |escalation| escalation.severity),
+            value: None,
+            limit: None,
+            since: raised.since,
+            reading_at: None,
+            pages: self.escalation.map_or(0, |escalation| escalation.pages),
+            message: format!("{} is no longer watched: its rule was removed", self.key.sensor),
+            advice: None,
+        };
+        Some(Effect::Alert(Transition::Resolved(Reason::Removed), Box::new(report)))
+    }
+}

@@ -1,0 +1,7 @@
+//! Timelines of the whole engine: what happens when, without a sleep.
+
+mod bench;
+mod edges;
+mod memory;
+mod properties;
+mod timelines;

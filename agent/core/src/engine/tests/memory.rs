@@ -1,0 +1,182 @@
+//! What a restart continues from.
+
+use std::sync::Arc;
+
+use super::bench::{Bench, WALL, above, at, day, one_rule, plan, rule, sensor};
+use crate::effect::Effect;
+use crate::engine::{Engine, Input, Snapshot, SnapshotError, Start};
+use crate::plan::{Plan, Rule};
+use crate::rules::Condition;
+use crate::site::Matcher;
+use crate::time::{Span, Uptime, WallTime};
+
+fn held() -> Rule {
+    Rule { hold: Span::from_mins(5), cooldown: Span::from_mins(15), ..rule("high", "z/ph", above(6.8)) }
+}
+
+fn wall(minutes: f64) -> Option<WallTime> {
+    Some(WallTime(WALL.0 + at(minutes).0))
+}
+
+/// The bench after a reboot; the wall clock counts minutes since [`WALL`].
+fn reboot(bench: &Bench, boot: u32, wall: Option<WallTime>) -> Bench {
+    let plan = Arc::clone(bench.engine.plan());
+    Bench::of(Engine::restart(plan, &bench.engine.snapshot(), Start { boot, at: Uptime(0), wall }).unwrap())
+}
+
+#[test]
+fn a_restart_in_the_same_boot_goes_on_with_every_wait() {
+    let mut bench = Bench::new(one_rule(held()));
+    bench.ph(0.0, 7.0).restore().tick(4.9).restore().expect(&["0 pending high"]).tick(5.0).restore();
+    bench
+        .expect(&["5 firing high warning", "5 page 1-1 high fired to [warning]"])
+        .acknowledge(6.0, 10)
+        .restore()
+        .said
+        .clear();
+    bench.tick(15.9).expect(&[]).restore().tick(16.0).restore();
+    bench
+        .expect(&["16 page 1-2 high acknowledgement-expired to [warning]"])
+        .ph(17.0, 6.0)
+        .restore()
+        .ph(18.0, 7.0)
+        .restore();
+    bench
+        .expect(&["17 resolved high", "18 pending high"])
+        .ph(31.0, 7.0)
+        .tick(32.0)
+        .expect(&["32 firing high warning", "32 page 2-1 high fired to [warning]"]);
+}
+
+#[test]
+fn time_off_counts_where_the_clock_was_trusted_before_and_is_now() {
+    let mut bench = Bench::new(one_rule(held()));
+    bench.ph(0.0, 7.0).tick(5.0).acknowledge(6.0, 60);
+    // Off from minute 6 to minute 26: 40 minutes of the acknowledgement are left.
+    let mut bench = reboot(&bench, 2, wall(26.0));
+    bench.tick(39.9).expect(&[]).tick(40.0).expect(&["40 page 1-2 high acknowledgement-expired to [warning]"]);
+}
+
+#[test]
+fn time_off_counts_as_zero_until_the_clock_is_trusted() {
+    let mut bench = Bench::new(one_rule(held()));
+    bench.ph(0.0, 7.0).tick(5.0).acknowledge(6.0, 60);
+    let mut never = reboot(&bench, 2, None);
+    never.tick(59.9).expect(&[]).tick(60.0).expect(&["60 page 1-2 high acknowledgement-expired to [warning]"]);
+    let mut later = reboot(&bench, 2, None);
+    later.tick(10.0).handle(10.0, Input::Clock(wall(36.0).unwrap()));
+    later.tick(39.9).expect(&[]).tick(40.0).expect(&["40 page 1-2 high acknowledgement-expired to [warning]"]);
+    // More time off than was left: it is due at once, and not before trust.
+    let mut long = reboot(&bench, 2, None);
+    long.tick(10.0).expect(&[]).handle(10.0, Input::Clock(wall(3000.0).unwrap())).tick(10.0);
+    long.expect(&["10 page 1-2 high acknowledgement-expired to [warning]"]);
+}
+
+#[test]
+fn waits_set_in_an_untrusted_boot_never_run_out_early() {
+    let mut bench = Bench::new(one_rule(held()));
+    bench.ph(0.0, 7.0).tick(5.0).expect(&[
+        "0 pending high",
+        "5 firing high warning",
+        "5 page 1-1 high fired to [warning]",
+    ]);
+    // Boot 2 knows no time; the acknowledgement is made in it, after an unknown time off.
+    let mut second = reboot(&bench, 2, None);
+    second.effects.clone_from(&bench.effects);
+    second.acknowledge(1.0, 60).said.clear();
+    // Boot 3 does: the days before boot 2 are not taken from the acknowledgement.
+    let mut third = reboot(&second, 3, wall(10_000.0));
+    third.tick(59.9).expect(&[]).tick(60.0).expect(&["60 page 1-2 high acknowledgement-expired to [warning]"]);
+}
+
+#[test]
+fn a_clock_that_went_back_takes_nothing_away() {
+    let mut bench = Bench::new(one_rule(held()));
+    bench.ph(0.0, 7.0).tick(5.0).acknowledge(6.0, 60);
+    let mut bench = reboot(&bench, 2, wall(-3000.0));
+    bench.tick(59.9).expect(&[]).tick(60.0).expect(&["60 page 1-2 high acknowledgement-expired to [warning]"]);
+}
+
+#[test]
+fn silences_cooldowns_and_holds_survive_a_reboot() {
+    let mut bench = Bench::new(one_rule(held()));
+    bench.handle(0.0, Input::Silence { of: Matcher::default(), span: Span::from_mins(60), by: "ann".to_owned() });
+    bench.ph(1.0, 7.0);
+    // Off from minute 1 to 3: two of the hold's minutes have passed. The value is unknown until the sensor speaks.
+    let mut bench = reboot(&bench, 2, wall(3.0));
+    bench
+        .tick(4.0)
+        .expect(&[])
+        .ph(5.0, 7.0)
+        .expect(&["5 firing high warning"])
+        .ph(6.0, 6.0)
+        .expect(&["6 resolved high"]);
+    let mut bench = reboot(&bench, 3, wall(10.0));
+    // Minute 9 was minute 6 of boot 2; of the cooldown's 15 minutes one was spent off.
+    bench
+        .ph(1.0, 7.0)
+        .expect(&["1 pending high"])
+        .tick(13.9)
+        .expect(&[])
+        .tick(14.0)
+        .expect(&["14 firing high warning"]);
+    bench.tick(51.0).expect(&["site", "50 page 2-1 high fired to [warning]"]);
+}
+
+#[test]
+fn silence_of_sensors_is_counted_anew_after_a_reboot() {
+    let mut bench = Bench::new(one_rule(rule("silent", "z/ph", Condition::MissingFor(Span::from_mins(10)))));
+    bench.ph(1.0, 7.0);
+    let mut bench = reboot(&bench, 2, wall(3000.0));
+    bench
+        .tick(9.9)
+        .expect(&[])
+        .tick(10.0)
+        .expect(&["10 firing silent warning", "10 page 1-1 silent fired to [warning]"]);
+}
+
+#[test]
+fn windows_left_open_by_a_boot_are_closed_under_it() {
+    let mut bench = Bench::new(plan(vec![sensor("z/ph")], vec![]));
+    bench.ph(0.1, 6.0);
+    let after = reboot(&bench, 2, wall(3000.0));
+    let start = |effect: &Effect| match effect {
+        Effect::Window(closed) => Some((closed.start.boot, closed.start.uptime)),
+        _ => None,
+    };
+    let starts: Vec<_> = after.effects.iter().filter_map(start).collect();
+    assert_eq!(starts, [(1, Uptime(0)), (1, Uptime(0))]);
+}
+
+#[test]
+fn an_untrusted_clock_uses_the_schedules_fallback_and_says_so() {
+    let rule = Rule { during: Some(day()), ..rule("high", "z/ph", above(6.8)) };
+    let plan: Arc<Plan> = one_rule(rule);
+    let mut bench = Bench::of(Engine::new(plan, Start { boot: 1, at: Uptime(0), wall: None }));
+    bench.ph(0.0, 7.0).expect(&["0 firing high warning", "0 page 1-1 high fired to [warning]"]);
+    // Trusted: it is 03:00, and the rule sleeps.
+    bench.handle(1.0, Input::Clock(wall(180.0).unwrap())).expect(&["1 day closes", "1 resolved high schedule-closed"]);
+    bench.tick(182.0).expect(&["181 day opens", "181 firing high warning", "181 page 2-1 high fired to [warning]"]);
+    // The clock is corrected to the evening.
+    bench
+        .handle(183.0, Input::Clock(wall(1300.0).unwrap()))
+        .expect(&["183 day closes", "183 resolved high schedule-closed"]);
+    let closed = reboot(&bench, 2, None);
+    assert!(closed.said.is_empty(), "a boot begins with the fallback");
+}
+
+#[test]
+fn a_raised_alert_whose_rule_went_while_the_device_was_off_is_removed() {
+    let mut bench = Bench::new(one_rule(rule("high", "z/ph", above(6.8))));
+    bench.ph(0.0, 7.0);
+    let mut after = Bench::of(Engine::restore(plan(vec![sensor("z/ph")], vec![]), &bench.engine.snapshot()).unwrap());
+    after.expect(&["0 resolved high removed"]);
+}
+
+#[test]
+fn a_snapshot_of_another_format_is_refused() {
+    let mut json = serde_json::to_value(Bench::new(one_rule(held())).engine.snapshot()).unwrap();
+    json["format"] = 7.into();
+    let snapshot: Snapshot = serde_json::from_value(json).unwrap();
+    assert_eq!(Engine::restore(one_rule(held()), &snapshot).err(), Some(SnapshotError::Format(7)));
+}

@@ -1,0 +1,241 @@
+//! The second step: how far a measurement can be believed, from the sensor's own past.
+//!
+//! Out of the plausible range is a fault. A change faster than the sensor's `max_rate` is suspect until the next reading
+//! confirms it: a spike is one suspect reading, a real step is one as well and then good. A value that has not moved for
+//! `stuck_for` is suspect; a sensor that has not spoken for `stale_after` is stale.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Sensor;
+use crate::reading::Quality;
+use crate::time::{Span, Uptime};
+use crate::value::{Steps, Value};
+
+/// A rate is the change since a reading at least this much older, so that one noisy step is not a steep slope.
+pub const RATE_SPAN: Span = Span::from_mins(1);
+
+/// A change is held against `max_rate` as if it had taken at least this long, so that the noise of fast readings is no rate.
+const SHORTEST_CHANGE: Span = Span::from_mins(1);
+
+/// A faulty sensor counts as recovered once it has been well for this long, so that one that flickers is one fault.
+const WELL_AGAIN_AFTER: Span = Span::from_mins(1);
+
+/// Rate history keeps one reading in this time, so that at most 61 are kept whatever the rate of reading.
+const HISTORY_STEP: Span = Span::from_secs(1);
+
+/// Why a sensor is not to be believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// A value outside the plausible range.
+    Range,
+    /// The input itself says that it failed.
+    Reported,
+    /// Readings come and never change.
+    Stuck,
+    /// No readings come.
+    Stale,
+}
+
+/// What is remembered of one sensor.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct Judge {
+    newest: Option<Past>,
+    quality: Option<Quality>,
+    /// The newest that was no fault, and the newest that was believed: what a jump is measured from.
+    plausible: Option<Past>,
+    believed: Option<Past>,
+    unchanged_since: Option<Uptime>,
+    ill: Option<Ill>,
+    stale: bool,
+    /// Believed readings, oldest first; empty unless a rule asks for the rate.
+    history: VecDeque<Past>,
+}
+
+/// A reading that has been.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Past {
+    pub(crate) at: Uptime,
+    pub(crate) steps: Steps,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Ill {
+    fault: Fault,
+    last: Uptime,
+}
+
+/// What became of a sensor's health with a reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Health {
+    Same,
+    Fault(Fault),
+    Recovered,
+}
+
+/// A judged reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Judged {
+    pub(crate) quality: Quality,
+    pub(crate) late: bool,
+    pub(crate) health: Health,
+}
+
+impl Judge {
+    /// Judges a measurement; a late one is judged by its range alone and changes no memory.
+    pub(crate) fn judge(&mut self, sensor: &Sensor, new: Past, given: Quality) -> Judged {
+        let implausible = out_of_range(sensor, new.steps);
+        if self.newest.is_some_and(|newest| new.at < newest.at) {
+            let quality = if implausible { Quality::Fault } else { given };
+            return Judged { quality, late: true, health: Health::Same };
+        }
+        let own = if implausible || given == Quality::Fault {
+            Quality::Fault
+        } else {
+            self.judge_plausible(sensor, new, given)
+        };
+        let quality = own.max(given);
+        self.newest = Some(new);
+        self.quality = Some(quality);
+        let health = self.health(new.at, quality, implausible, self.is_stuck(sensor, new.at));
+        Judged { quality, late: false, health }
+    }
+
+    fn judge_plausible(&mut self, sensor: &Sensor, new: Past, given: Quality) -> Quality {
+        if self.plausible.is_none_or(|plausible| plausible.steps != new.steps) {
+            self.unchanged_since = Some(new.at);
+        }
+        let jumped = |from: Option<Past>| from.is_some_and(|from| is_jump(sensor, from, new));
+        let suspect = (jumped(self.believed) && jumped(self.plausible)) || self.is_stuck(sensor, new.at);
+        self.plausible = Some(new);
+        if suspect {
+            return Quality::Suspect;
+        }
+        if given.is_usable() {
+            self.believed = Some(new);
+        }
+        Quality::Good
+    }
+
+    fn is_stuck(&self, sensor: &Sensor, at: Uptime) -> bool {
+        match (sensor.stuck_for, self.unchanged_since) {
+            (Some(span), Some(since)) => at - since >= span,
+            _ => false,
+        }
+    }
+
+    fn health(&mut self, at: Uptime, quality: Quality, implausible: bool, stuck: bool) -> Health {
+        let was_well = self.ill.is_none() && !self.stale;
+        self.stale = false;
+        let fault = match quality {
+            Quality::Fault if implausible => Some(Fault::Range),
+            Quality::Fault => Some(Fault::Reported),
+            Quality::Suspect if stuck => Some(Fault::Stuck),
+            _ => None,
+        };
+        match (fault, self.ill) {
+            (Some(fault), ill) => {
+                self.ill = Some(Ill { fault: ill.map_or(fault, |ill| ill.fault), last: at });
+            }
+            (None, Some(ill)) if at - ill.last >= WELL_AGAIN_AFTER => self.ill = None,
+            (None, _) => {}
+        }
+        match (was_well, self.ill) {
+            (true, Some(ill)) => Health::Fault(ill.fault),
+            (false, None) => Health::Recovered,
+            _ => Health::Same,
+        }
+    }
+
+    /// The sensor has not spoken for too long. Tells whether that is news.
+    pub(crate) fn set_stale(&mut self) -> bool {
+        let news = self.ill.is_none() && !self.stale;
+        self.stale = true;
+        news
+    }
+
+    /// Keeps a believed reading for rates.
+    pub(crate) fn remember(&mut self, new: Past) {
+        if let Some(last) = self.history.back_mut()
+            && last.at.0.div_euclid(HISTORY_STEP.0) == new.at.0.div_euclid(HISTORY_STEP.0)
+        {
+            *last = new;
+        } else {
+            self.history.push_back(new);
+        }
+        while self.history.len() > 1 && new.at - self.history[1].at >= RATE_SPAN {
+            self.history.pop_front();
+        }
+    }
+
+    /// The change per minute since a believed reading at least [`RATE_SPAN`] older than the newest.
+    pub(crate) fn rate(&self, sensor: &Sensor) -> Option<f64> {
+        let (from, to) = (self.history.front()?, self.history.back()?);
+        let span = to.at - from.at;
+        if span < RATE_SPAN || !self.is_usable() {
+            return None;
+        }
+        Some(change(sensor, *from, *to) * 60_000.0 / span.0 as f64)
+    }
+
+    /// The newest reading, of whatever quality.
+    pub(crate) fn newest(&self) -> Option<Past> {
+        self.newest
+    }
+
+    /// The newest reading's value if a rule may decide on it.
+    pub(crate) fn usable(&self) -> Option<Steps> {
+        self.newest.filter(|_| self.is_usable()).map(|newest| newest.steps)
+    }
+
+    fn is_usable(&self) -> bool {
+        !self.stale && self.quality.is_some_and(Quality::is_usable)
+    }
+
+    pub(crate) fn is_stale(&self) -> bool {
+        self.stale
+    }
+
+    /// How long the value has not moved, as far as plausible readings tell.
+    pub(crate) fn unchanged(&self) -> Option<Span> {
+        let plausible = self.plausible?;
+        let is_newest = self.newest.is_some_and(|newest| newest.at == plausible.at);
+        let known = is_newest && !self.stale && self.quality.is_some_and(|quality| quality != Quality::Calibrating);
+        known.then(|| plausible.at - self.unchanged_since.unwrap_or(plausible.at))
+    }
+
+    /// Whether the sensor is at fault or stuck; `None` while it has not spoken or its silence hides it.
+    pub(crate) fn faulty(&self) -> Option<bool> {
+        (self.newest.is_some() && !self.stale).then_some(self.ill.is_some())
+    }
+}
+
+fn out_of_range(sensor: &Sensor, steps: Steps) -> bool {
+    let outside = |(low, high)| steps < sensor.resolution.ceil(low) || steps > sensor.resolution.floor(high);
+    !steps.is_measurement() || sensor.range.is_some_and(outside)
+}
+
+fn is_jump(sensor: &Sensor, from: Past, to: Past) -> bool {
+    let Some(max_rate) = sensor.max_rate else { return false };
+    let minutes = (to.at - from.at).max(SHORTEST_CHANGE).0 as f64 / 60_000.0;
+    let most = sensor.resolution.floor(max_rate * minutes);
+    (to.steps.0 - from.steps.0).abs() > most.0
+}
+
+fn change(sensor: &Sensor, from: Past, to: Past) -> f64 {
+    Value { steps: Steps(to.steps.0 - from.steps.0), resolution: sensor.resolution }.to_f64()
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Fault::Range => "range",
+            Fault::Reported => "reported",
+            Fault::Stuck => "stuck",
+            Fault::Stale => "stale",
+        })
+    }
+}

@@ -1,0 +1,150 @@
+//! The text of an alert: a template checked once, filled in when there is something to say.
+
+use std::fmt::{self, Write as _};
+
+/// A message with places for what is known when the alert speaks: `pH {value} in {zone}, limit {limit}`.
+///
+/// Doubled braces stand for themselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template(Vec<Part>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Place(Place),
+}
+
+/// What a template can ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The value that was compared.
+    Value,
+    /// The limit it was compared with.
+    Limit,
+    /// The unit of both.
+    Unit,
+    /// The sensor's id.
+    Sensor,
+    /// The zone.
+    Zone,
+    /// The rule's name.
+    Rule,
+    /// The alert's severity.
+    Severity,
+}
+
+/// Why a text is no template, with the byte where it went wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// A brace without its partner.
+    #[error("a brace at character {at} has no partner; write {{{{ or }}}} for the character itself")]
+    Brace {
+        /// Byte offset in the message.
+        at: usize,
+    },
+    /// A name that no place has.
+    #[error(
+        "{{{name}}} is not known; expected {{value}}, {{limit}}, {{unit}}, {{sensor}}, {{zone}}, {{rule}} or {{severity}}"
+    )]
+    Unknown {
+        /// What stands between the braces.
+        name: String,
+        /// Byte offset in the message.
+        at: usize,
+    },
+}
+
+impl Place {
+    const ALL: [(Place, &str); 7] = [
+        (Place::Value, "value"),
+        (Place::Limit, "limit"),
+        (Place::Unit, "unit"),
+        (Place::Sensor, "sensor"),
+        (Place::Zone, "zone"),
+        (Place::Rule, "rule"),
+        (Place::Severity, "severity"),
+    ];
+}
+
+impl Template {
+    /// Reads a template.
+    ///
+    /// # Errors
+    /// [`TemplateError`] for a lone brace or an unknown place.
+    pub fn parse(text: &str) -> Result<Template, TemplateError> {
+        let mut parts = Vec::new();
+        let mut plain = String::new();
+        let mut rest = text;
+        while let Some(found) = rest.find(['{', '}']) {
+            plain.push_str(&rest[..found]);
+            let at = text.len() - rest.len() + found;
+            let (brace, after) = rest[found..].split_at(1);
+            if let Some(after) = after.strip_prefix(brace) {
+                plain.push_str(brace);
+                rest = after;
+                continue;
+            }
+            let (name, after) = match (brace, after.split_once('}')) {
+                ("{", Some(pair)) => pair,
+                _ => return Err(TemplateError::Brace { at }),
+            };
+            let place = Place::ALL.into_iter().find(|(_, known)| *known == name);
+            let (place, _) = place.ok_or_else(|| TemplateError::Unknown { name: name.to_owned(), at })?;
+            if !plain.is_empty() {
+                parts.push(Part::Text(std::mem::take(&mut plain)));
+            }
+            parts.push(Part::Place(place));
+            rest = after;
+        }
+        plain.push_str(rest);
+        if !plain.is_empty() {
+            parts.push(Part::Text(plain));
+        }
+        Ok(Template(parts))
+    }
+
+    /// The text with every place filled by `fill`.
+    pub fn render(&self, mut fill: impl FnMut(Place, &mut String) -> fmt::Result) -> String {
+        let mut out = String::new();
+        for part in &self.0 {
+            match part {
+                Part::Text(text) => out.push_str(text),
+                Part::Place(place) => {
+                    if fill(*place, &mut out).is_err() {
+                        // Writing into a String cannot fail; a Display that reports an error leaves a mark, not a hole.
+                        let _ = out.write_char('?');
+                    }
+                }
+            }
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(text: &str) -> Result<String, TemplateError> {
+        Template::parse(text).map(|template| template.render(|place, out| write!(out, "<{place:?}>")))
+    }
+
+    #[test]
+    fn places_are_filled_and_mistakes_are_placed() {
+        for (text, expected) in [
+            ("pH {value} in {zone}, limit {limit}", "pH <Value> in <Zone>, limit <Limit>"),
+            ("{{as is}} {rule}", "{as is} <Rule>"),
+            ("", ""),
+            ("{sensor}{unit}{severity}", "<Sensor><Unit><Severity>"),
+        ] {
+            assert_eq!(filled(text).as_deref(), Ok(expected), "{text:?}");
+        }
+        for (text, expected) in [
+            ("ab {value", TemplateError::Brace { at: 3 }),
+            ("ab }", TemplateError::Brace { at: 3 }),
+            ("a {level} b", TemplateError::Unknown { name: "level".into(), at: 2 }),
+        ] {
+            assert_eq!(filled(text), Err(expected), "{text:?}");
+        }
+    }
+}

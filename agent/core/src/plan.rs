@@ -1,0 +1,284 @@
+//! What the engine watches: sensors, and rules bound to them with their escalation policies and schedules, all checked.
+//!
+//! A plan is made once by whoever reads documents, and is then only read.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::calibrate::Calibration;
+use crate::id::{Id, SensorId};
+use crate::message::Template;
+use crate::quantity::Quantity;
+use crate::reading::SensorIx;
+use crate::rules::{Condition, Test};
+use crate::schedule::Schedule;
+use crate::time::Span;
+use crate::value::{Resolution, Steps, Value};
+
+/// A named, calibrated series at a place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sensor {
+    /// `zone/name`.
+    pub id: SensorId,
+    /// The zone it belongs to; by default the first half of its id.
+    pub zone: Id,
+    /// What it measures.
+    pub quantity: Quantity,
+    /// The smallest difference it tells; every value is a whole number of these.
+    pub resolution: Resolution,
+    /// How raw numbers become measurements, unless people on site have set another.
+    pub calibration: Calibration,
+    /// Lowest and highest plausible value, both still plausible; outside is a fault.
+    pub range: Option<(f64, f64)>,
+    /// The most it can change within a minute; a faster change is suspect.
+    pub max_rate: Option<f64>,
+    /// An unmoving value for this long is suspect.
+    pub stuck_for: Option<Span>,
+    /// Without a reading for this long its value is stale.
+    pub stale_after: Option<Span>,
+    /// The line it shares with others; while that is down its alerts do not page.
+    pub bus: Option<Id>,
+}
+
+/// How bad it is. Ordered: later is worse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Worth knowing before it becomes a problem.
+    Preventive,
+    /// Somebody should look today.
+    Warning,
+    /// Somebody should come now.
+    Critical,
+    /// The crop is at stake.
+    Urgent,
+}
+
+/// What an alert is about, and its identity: one zone, rule and sensor.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct AlertKey {
+    /// The zone whose rule it is.
+    pub zone: Id,
+    /// The rule's name.
+    pub rule: Id,
+    /// The sensor that it watches.
+    pub sensor: SensorId,
+}
+
+/// A condition that must not hold, bound to one sensor of one zone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rule {
+    /// Zone, rule and sensor.
+    pub key: AlertKey,
+    /// What must not be the case.
+    pub condition: Condition,
+    /// It must hold this long before the alert fires (`for`).
+    pub hold: Span,
+    /// The alert goes on for this long after the condition ended.
+    pub keep_firing_for: Span,
+    /// After it resolved it does not fire again for this long.
+    pub cooldown: Span,
+    /// Where escalation begins.
+    pub severity: Severity,
+    /// Whom to tell. Shared by the rules of a zone.
+    pub escalation: Arc<Policy>,
+    /// The schedule during which the rule watches; always where there is none. Shared by the rules of a zone.
+    pub during: Option<Arc<Schedule>>,
+    /// What an alert says.
+    pub message: Arc<Template>,
+    /// What to do about it.
+    pub advice: Option<Arc<str>>,
+}
+
+/// One step of a policy: whom to tell at a severity, and how long to wait for an acknowledgement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Level {
+    /// Time unacknowledged before the next level; the highest level repeats at its own wait.
+    pub wait: Span,
+    /// Channels told when the alert is at this level.
+    pub channels: Vec<Id>,
+}
+
+/// What is told to whom after how long without an acknowledgement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// The policy's name.
+    pub id: Id,
+    /// One level for each severity, from preventive to urgent.
+    pub levels: [Level; 4],
+}
+
+/// Everything the engine watches: sensors, and rules bound to them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    pub(crate) sensors: Vec<Sensor>,
+    pub(crate) rules: Vec<Bound>,
+    /// The schedules that rules use, in the order of the first rule that does.
+    pub(crate) schedules: Vec<Arc<Schedule>>,
+    /// For each sensor its rules, as places in `rules`.
+    pub(crate) rules_of: Vec<Vec<u32>>,
+}
+
+/// A rule with its sensor found and its limits in steps.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Bound {
+    pub(crate) rule: Rule,
+    pub(crate) test: Test,
+    pub(crate) sensor: SensorIx,
+    pub(crate) schedule: Option<u32>,
+}
+
+/// Why a plan does not hold together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// Two sensors or two rules of one name.
+    #[error("{0} is there twice")]
+    Twice(String),
+    /// A rule on a sensor that is not in the plan.
+    #[error("{0}: there is no such sensor")]
+    NoSensor(Box<AlertKey>),
+    /// More sensors or rules than an index can count.
+    #[error("more than {} sensors or rules", u32::MAX)]
+    TooMany,
+}
+
+impl Plan {
+    /// Sorts everything by name and finds the sensor of each rule.
+    ///
+    /// # Errors
+    /// [`PlanError`] for a name that is there twice, or a sensor that is not there.
+    pub fn new(mut sensors: Vec<Sensor>, mut rules: Vec<Rule>) -> Result<Plan, PlanError> {
+        if u32::try_from(sensors.len().max(rules.len())).is_err() {
+            return Err(PlanError::TooMany);
+        }
+        sort_unique(&mut sensors, |sensor| &sensor.id)?;
+        sort_unique(&mut rules, |rule| &rule.key)?;
+        let rules_of = vec![Vec::new(); sensors.len()];
+        let mut plan = Plan { sensors, rules: Vec::with_capacity(rules.len()), schedules: Vec::new(), rules_of };
+        for (ix, rule) in rules.into_iter().enumerate() {
+            let sensor = plan.sensor_ix(rule.key.sensor.as_str());
+            let sensor = sensor.ok_or_else(|| PlanError::NoSensor(Box::new(rule.key.clone())))?;
+            let test = Test::new(rule.condition, plan.sensor(sensor).resolution);
+            let schedule = rule.during.as_ref().map(|during| plan.schedule_ix(during));
+            plan.rules_of[sensor.0 as usize].push(ix as u32);
+            plan.rules.push(Bound { rule, test, sensor, schedule });
+        }
+        Ok(plan)
+    }
+
+    fn schedule_ix(&mut self, schedule: &Arc<Schedule>) -> u32 {
+        let known = self.schedules.iter().position(|known| Arc::ptr_eq(known, schedule));
+        let ix = known.unwrap_or_else(|| {
+            self.schedules.push(Arc::clone(schedule));
+            self.schedules.len() - 1
+        });
+        ix as u32
+    }
+
+    /// The sensors, sorted by id; a [`SensorIx`] is a place in this list.
+    #[must_use]
+    pub fn sensors(&self) -> &[Sensor] {
+        &self.sensors
+    }
+
+    /// The sensor at a place.
+    ///
+    /// # Panics
+    /// When the place is not from this plan.
+    #[must_use]
+    pub fn sensor(&self, ix: SensorIx) -> &Sensor {
+        &self.sensors[ix.0 as usize]
+    }
+
+    /// The place of a sensor of that name.
+    #[must_use]
+    pub fn sensor_ix(&self, id: &str) -> Option<SensorIx> {
+        let found = self.sensors.binary_search_by(|sensor| sensor.id.as_str().cmp(id));
+        found.ok().map(|ix| SensorIx(ix as u32))
+    }
+
+    /// The place of a rule.
+    pub(crate) fn rule_ix(&self, key: &AlertKey) -> Option<u32> {
+        self.rules.binary_search_by(|bound| bound.rule.key.cmp(key)).ok().map(|ix| ix as u32)
+    }
+
+    /// The rules, sorted by zone, rule and sensor.
+    pub fn rules(&self) -> impl ExactSizeIterator<Item = &Rule> {
+        self.rules.iter().map(|bound| &bound.rule)
+    }
+
+    /// A number of steps as a value of that sensor.
+    #[must_use]
+    pub fn value(&self, sensor: SensorIx, steps: Steps) -> Value {
+        Value { steps, resolution: self.sensor(sensor).resolution }
+    }
+}
+
+impl Sensor {
+    /// Whether values of both mean the same number of steps.
+    pub(crate) fn measures_like(&self, other: &Sensor) -> bool {
+        self.quantity == other.quantity && self.resolution == other.resolution
+    }
+}
+
+fn sort_unique<T, K: Ord + fmt::Display>(items: &mut [T], key: impl Fn(&T) -> &K) -> Result<(), PlanError> {
+    items.sort_by(|a, b| key(a).cmp(key(b)));
+    match items.windows(2).find(|pair| key(&pair[0]) == key(&pair[1])) {
+        Some(pair) => Err(PlanError::Twice(key(&pair[0]).to_string())),
+        None => Ok(()),
+    }
+}
+
+impl Policy {
+    /// The level of a severity.
+    #[must_use]
+    pub fn level(&self, severity: Severity) -> &Level {
+        &self.levels[severity as usize]
+    }
+}
+
+impl Severity {
+    /// Every severity, mildest first.
+    pub const ALL: [Severity; 4] = [Severity::Preventive, Severity::Warning, Severity::Critical, Severity::Urgent];
+
+    /// The word in documents and events.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Severity::Preventive => "preventive",
+            Severity::Warning => "warning",
+            Severity::Critical => "critical",
+            Severity::Urgent => "urgent",
+        }
+    }
+
+    /// The severity of that name, if there is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Severity> {
+        Severity::ALL.into_iter().find(|severity| severity.name() == name)
+    }
+
+    /// One worse; urgent stays.
+    #[must_use]
+    pub const fn next(self) -> Severity {
+        match self {
+            Severity::Preventive => Severity::Warning,
+            Severity::Warning => Severity::Critical,
+            Severity::Critical | Severity::Urgent => Severity::Urgent,
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for AlertKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.zone, self.rule, self.sensor)
+    }
+}

@@ -1,0 +1,84 @@
+//! What people did on site and only the site knows: calibrations and silences so far. No configuration overwrites it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::calibrate::Calibration;
+use crate::id::{Id, SensorId};
+use crate::plan::AlertKey;
+use crate::time::Uptime;
+
+/// The site's own state, one version higher with each change.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Site {
+    /// Counts the changes.
+    pub version: u64,
+    /// Calibrations made on site; each takes the place of the configured one.
+    pub calibrations: BTreeMap<SensorId, Calibration>,
+    /// Silences that have not ended, by their number.
+    pub silences: BTreeMap<u32, Silence>,
+    last_silence: u32,
+}
+
+/// Keeps matching alerts from paging until it ends. They still fire, escalate no further, and page when it is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Silence {
+    /// Which alerts.
+    pub of: Matcher,
+    /// When it ends.
+    pub until: Uptime,
+    /// Who set it.
+    pub by: String,
+    /// The boot in which its end was set.
+    pub(crate) boot: u32,
+}
+
+/// Names alerts; an absent part matches all.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Matcher {
+    /// Only of this zone.
+    pub zone: Option<Id>,
+    /// Only of this rule.
+    pub rule: Option<Id>,
+    /// Only of this sensor.
+    pub sensor: Option<SensorId>,
+}
+
+impl Matcher {
+    /// Whether an alert is meant.
+    #[must_use]
+    pub fn matches(&self, key: &AlertKey) -> bool {
+        self.zone.as_ref().is_none_or(|zone| *zone == key.zone)
+            && self.rule.as_ref().is_none_or(|rule| *rule == key.rule)
+            && self.sensor.as_ref().is_none_or(|sensor| *sensor == key.sensor)
+    }
+}
+
+impl Site {
+    pub(crate) fn calibrate(&mut self, sensor: SensorId, calibration: Option<Calibration>) {
+        self.version += 1;
+        match calibration {
+            Some(calibration) => self.calibrations.insert(sensor, calibration),
+            None => self.calibrations.remove(&sensor),
+        };
+    }
+
+    pub(crate) fn silence(&mut self, silence: Silence) -> u32 {
+        self.version += 1;
+        self.last_silence += 1;
+        self.silences.insert(self.last_silence, silence);
+        self.last_silence
+    }
+
+    pub(crate) fn end_silence(&mut self, number: u32) -> Option<Silence> {
+        let ended = self.silences.remove(&number);
+        self.version += u64::from(ended.is_some());
+        ended
+    }
+
+    /// Until when an alert is silenced, by the silence that lasts longest.
+    pub(crate) fn silenced_until(&self, key: &AlertKey) -> Option<Uptime> {
+        self.silences.values().filter(|silence| silence.of.matches(key)).map(|silence| silence.until).max()
+    }
+}

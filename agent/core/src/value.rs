@@ -1,0 +1,201 @@
+//! Values as whole steps of a sensor's resolution, so that comparing, summing and storing are exact.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Larger values than this many steps are no measurement; it leaves room to sum a million of them in 64 bits.
+const MAX_STEPS: i64 = 1 << 40;
+
+/// Where every larger number ends up.
+const OUTERMOST: f64 = (MAX_STEPS + 1) as f64;
+
+/// A value as a number of steps of its sensor's [`Resolution`]: 6.85 at 0.01 is 685.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Steps(pub i64);
+
+/// The smallest difference a sensor tells, an exact decimal: `mantissa` times ten to the minus `decimals`.
+///
+/// 0.01 is (1, 2); a DS18B20's 0.0625 is (625, 4); 5 is (5, 0).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Resolution {
+    mantissa: u32,
+    decimals: u8,
+}
+
+/// A value with the resolution that gives it meaning. Prints as an exact decimal: `6.85`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Value {
+    /// How many steps.
+    pub steps: Steps,
+    /// How large a step is.
+    pub resolution: Resolution,
+}
+
+/// Why a number cannot be a resolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected a resolution above 0, at most 1000000, with at most 9 significant digits and 9 decimals")]
+pub struct ResolutionError;
+
+/// Ten to the n for n up to [`Resolution`]'s nine decimals; exact in 64 bits.
+const fn ten_to(decimals: u8) -> i64 {
+    10i64.pow(decimals as u32)
+}
+
+impl Steps {
+    /// Whether it can be a measurement at all: at most 2^40 steps either way.
+    #[must_use]
+    pub const fn is_measurement(self) -> bool {
+        self.0.unsigned_abs() <= MAX_STEPS.unsigned_abs()
+    }
+}
+
+impl Resolution {
+    /// Whole units.
+    pub const ONE: Resolution = Resolution { mantissa: 1, decimals: 0 };
+
+    /// The decimal that the number was written as; 0.01 is taken as one hundredth and not as the nearest binary fraction.
+    ///
+    /// # Errors
+    /// [`ResolutionError`] when the number is not positive, not finite, or has more than nine digits or decimals.
+    pub fn new(number: f64) -> Result<Resolution, ResolutionError> {
+        if !(number > 0.0 && number <= 1_000_000.0) {
+            return Err(ResolutionError);
+        }
+        // The shortest text that reads back as this number is what was written.
+        let text = format!("{number}");
+        let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+        let decimals = u8::try_from(fraction.len()).map_err(|_| ResolutionError)?;
+        let mantissa = format!("{whole}{fraction}").parse().map_err(|_| ResolutionError)?;
+        if decimals > 9 || mantissa > 999_999_999 {
+            return Err(ResolutionError);
+        }
+        Ok(Resolution { mantissa, decimals })
+    }
+
+    /// The nearest step to a number in the sensor's unit, halves away from zero; `None` where it is not a number. One too
+    /// large to be a measurement gives a step that says so ([`Steps::is_measurement`]).
+    #[must_use]
+    pub fn nearest(self, number: f64) -> Option<Steps> {
+        (!number.is_nan()).then(|| Steps(self.steps_f64(number).clamp(-OUTERMOST, OUTERMOST).round() as i64))
+    }
+
+    /// The last step at or below the number; numbers beyond any measurement give the outermost step.
+    #[must_use]
+    pub fn floor(self, number: f64) -> Steps {
+        self.on_grid(number).unwrap_or_else(|steps| steps.floor())
+    }
+
+    /// The first step at or above the number; numbers beyond any measurement give the outermost step.
+    #[must_use]
+    pub fn ceil(self, number: f64) -> Steps {
+        self.on_grid(number).unwrap_or_else(|steps| steps.ceil())
+    }
+
+    fn steps_f64(self, number: f64) -> f64 {
+        number * ten_to(self.decimals) as f64 / f64::from(self.mantissa)
+    }
+
+    /// The step that the number is, allowing for what binary fractions lose; else where it lies between two.
+    fn on_grid(self, number: f64) -> Result<Steps, Between> {
+        let steps = self.steps_f64(number).clamp(-OUTERMOST, OUTERMOST);
+        let nearest = steps.round();
+        if (steps - nearest).abs() <= 1e-9 * nearest.abs().max(1.0) {
+            Ok(Steps(nearest as i64))
+        } else {
+            Err(Between(steps))
+        }
+    }
+}
+
+/// A place between two steps.
+struct Between(f64);
+
+impl Between {
+    fn floor(&self) -> Steps {
+        Steps(self.0.floor() as i64)
+    }
+
+    fn ceil(&self) -> Steps {
+        Steps(self.0.ceil() as i64)
+    }
+}
+
+impl Value {
+    /// The value as the nearest binary fraction, in the sensor's unit.
+    #[must_use]
+    pub fn to_f64(self) -> f64 {
+        let scaled = i128::from(self.steps.0) * i128::from(self.resolution.mantissa);
+        scaled as f64 / ten_to(self.resolution.decimals) as f64
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scaled = i128::from(self.steps.0) * i128::from(self.resolution.mantissa);
+        let one = i128::from(ten_to(self.resolution.decimals));
+        let sign = if scaled < 0 { "-" } else { "" };
+        let (whole, fraction) = (scaled.abs() / one, scaled.abs() % one);
+        match self.resolution.decimals {
+            0 => write!(f, "{sign}{whole}"),
+            decimals => write!(f, "{sign}{whole}.{fraction:0width$}", width = usize::from(decimals)),
+        }
+    }
+}
+
+impl fmt::Display for Resolution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Value { steps: Steps(1), resolution: *self }.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolution(number: f64) -> Resolution {
+        Resolution::new(number).unwrap()
+    }
+
+    #[test]
+    fn a_resolution_is_the_decimal_that_was_written() {
+        for (number, mantissa, decimals) in
+            [(0.01, 1, 2), (0.0625, 625, 4), (5.0, 5, 0), (0.1, 1, 1), (1000.0, 1000, 0)]
+        {
+            assert_eq!(resolution(number), Resolution { mantissa, decimals });
+        }
+        for number in [0.0, -0.1, f64::NAN, f64::INFINITY, 1e-12, 1e7, 0.123_456_789_12] {
+            assert_eq!(Resolution::new(number), Err(ResolutionError), "{number}");
+        }
+    }
+
+    #[test]
+    fn numbers_round_to_steps_and_print_as_decimals() {
+        for (number, step, steps, text) in [
+            (6.849, 0.01, 685, "6.85"),
+            (-0.004, 0.01, 0, "0.00"),
+            (-0.5, 1.0, -1, "-1"),
+            (23.187, 0.0625, 371, "23.1875"),
+            (-0.0625, 0.0625, -1, "-0.0625"),
+            (412.75, 0.25, 1651, "412.75"),
+        ] {
+            let value = Value { steps: resolution(step).nearest(number).unwrap(), resolution: resolution(step) };
+            assert_eq!((value.steps.0, value.to_string().as_str()), (steps, text), "{number} at {step}");
+        }
+        for number in [f64::INFINITY, -1e300] {
+            assert!(!resolution(0.01).nearest(number).unwrap().is_measurement());
+        }
+        assert_eq!(resolution(0.01).nearest(f64::NAN), None);
+    }
+
+    #[test]
+    fn limits_on_the_grid_stay_on_it() {
+        // 0.07 / 0.01 is 7.000000000000001 in binary; the limit is still the seventh step.
+        for (number, step, floor, ceil) in
+            [(0.07, 0.01, 7, 7), (6.805, 0.01, 680, 681), (-6.805, 0.01, -681, -680), (30.0, 0.1, 300, 300)]
+        {
+            assert_eq!((resolution(step).floor(number).0, resolution(step).ceil(number).0), (floor, ceil), "{number}");
+        }
+        assert!(resolution(0.01).floor(1e300).0 > MAX_STEPS);
+    }
+}

@@ -1,0 +1,1 @@
+//! Documents to checked types.

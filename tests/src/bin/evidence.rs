@@ -1,0 +1,85 @@
+//! Measures what the documents state. `tests/evidence` holds the list of names for people, builds this and calls it.
+//!
+//! The last line printed is the result: `NAME: ok, FIGURES` (exit code 0) or `NAME: short, WHAT` (exit code 1).
+
+use std::process::ExitCode;
+
+/// How much to do: a short run takes the same path with a smaller count.
+#[derive(Clone, Copy)]
+enum Length {
+    Short,
+    Full,
+}
+
+/// The figures for the last line, or what fell short.
+type Outcome = Result<String, String>;
+
+/// One row: a name and what measures it.
+struct Evidence {
+    name: &'static str,
+    measure: fn(Length) -> Outcome,
+}
+
+const EVIDENCE: &[Evidence] =
+    &[Evidence { name: "replay", measure: not_measured_yet }, Evidence { name: "rules", measure: not_measured_yet }];
+
+fn not_measured_yet(_: Length) -> Outcome {
+    Err("not measured yet".to_owned())
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (name, length) = match arguments[..] {
+        [name] => (name, Length::Full),
+        [name, "--short"] => (name, Length::Short),
+        _ => return usage("expected NAME [--short]"),
+    };
+    let Some(evidence) = EVIDENCE.iter().find(|evidence| evidence.name == name) else {
+        return usage(&format!("no evidence is called \"{name}\""));
+    };
+    short_on_panic(evidence.name);
+    match (evidence.measure)(length) {
+        Ok(figures) => {
+            println!("{name}: ok, {figures}");
+            ExitCode::SUCCESS
+        }
+        Err(what) => {
+            println!("{name}: short, {what}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn usage(problem: &str) -> ExitCode {
+    let names: Vec<&str> = EVIDENCE.iter().map(|evidence| evidence.name).collect();
+    eprintln!("evidence: {problem}; there are: {}", names.join(", "));
+    ExitCode::from(2)
+}
+
+/// A panic ends with the result line too: who reads only the last line must not miss it.
+fn short_on_panic(name: &'static str) {
+    let print_panic = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        print_panic(panic);
+        println!("{name}: short, panicked");
+        std::process::exit(1);
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_that_the_script_lists_is_known_here() {
+        let script = include_str!("../../evidence");
+        let listed: Vec<&str> = script
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix('"')?.split_once('|'))
+            .map(|(name, _)| name)
+            .collect();
+        let known: Vec<&str> = EVIDENCE.iter().map(|evidence| evidence.name).collect();
+        assert_eq!(listed, known);
+    }
+}

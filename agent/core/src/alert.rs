@@ -82,7 +82,7 @@ pub(crate) struct Terms {
 }
 
 /// A transition that happened. The alert's state is already the new one, except that one that resolved is gone from it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Change {
     Pending,
     /// It is to fire: the engine numbers it and calls [`Alert::fire`].

@@ -15,6 +15,7 @@ mod people;
 mod raise;
 mod read;
 mod snapshot;
+mod view;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use crate::time::{Span, Uptime, WallTime};
 use crate::windows::Open;
 use clock::Clock;
 pub use snapshot::{Snapshot, SnapshotError};
+pub use view::{AlertView, SensorView, Standing};
 
 /// A boot, as the engine begins with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

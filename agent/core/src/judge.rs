@@ -195,6 +195,11 @@ impl Judge {
         !self.stale && self.quality.is_some_and(Quality::is_usable)
     }
 
+    /// The newest reading's quality, staleness included; `None` before the first reading.
+    pub(crate) fn quality(&self) -> Option<Quality> {
+        self.quality.map(|quality| if self.stale { quality.max(Quality::Stale) } else { quality })
+    }
+
     pub(crate) fn is_stale(&self) -> bool {
         self.stale
     }

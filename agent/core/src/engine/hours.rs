@@ -33,7 +33,7 @@ impl Engine {
     }
 
     /// Follows a schedule that opened or closed with its rules.
-    pub(super) fn set_open(&mut self, of: u32, was_open: bool) {
+    fn set_open(&mut self, of: u32, was_open: bool) {
         let open = self.schedules[of as usize].open;
         if open == was_open {
             return;

@@ -47,7 +47,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn unmute(&mut self, is_meant: impl Fn(&Rule, Option<&Id>) -> bool) {
+    fn unmute(&mut self, is_meant: impl Fn(&Rule, Option<&Id>) -> bool) {
         for of in 0..self.plan.rules.len() {
             let bound = &self.plan.rules[of];
             if !is_meant(&bound.rule, self.plan.sensor(bound.sensor).bus.as_ref()) {

@@ -69,7 +69,7 @@ impl Engine {
         self.come_again(of);
     }
 
-    pub(super) fn apply(&mut self, of: u32, change: Option<Change>) {
+    fn apply(&mut self, of: u32, change: Option<Change>) {
         if change.is_some() {
             self.watches[of as usize].boot = self.clock.boot();
         }
@@ -191,7 +191,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn message(&self, of: u32, severity: Severity, value: Option<Figure>, limit: Option<Figure>) -> String {
+    fn message(&self, of: u32, severity: Severity, value: Option<Figure>, limit: Option<Figure>) -> String {
         use std::fmt::Write;
         let bound = &self.plan.rules[of as usize];
         let rule = &bound.rule;

@@ -44,7 +44,7 @@ impl Engine {
         self.effects.push_back(Effect::Reading(reading));
     }
 
-    pub(super) fn roll_up(&mut self, reading: &Reading) {
+    fn roll_up(&mut self, reading: &Reading) {
         let phase = self.clock.phase();
         let sense = &mut self.sensors[reading.sensor.0 as usize];
         let due = sense.open.add(reading, phase, self.now);
@@ -122,7 +122,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn say_health(&mut self, ix: SensorIx, health: Health) {
+    fn say_health(&mut self, ix: SensorIx, health: Health) {
         let fault = match health {
             Health::Same => return,
             Health::Fault(fault) => Some(fault),

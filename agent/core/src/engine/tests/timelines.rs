@@ -247,3 +247,27 @@ fn a_sensor_that_is_measured_otherwise_begins_anew_with_its_windows_closed() {
     let (minute, quarter) = (Grain::Minute, Grain::Quarter);
     assert_eq!(counts, [(minute, 1, 600), (quarter, 1, 600), (minute, 1, 100), (minute, 1, 900)]);
 }
+
+#[test]
+fn people_who_ask_see_alerts_and_sensors_as_they_stand() {
+    use crate::engine::Standing;
+    use crate::site::Matcher;
+    let held = Rule { hold: Span::from_mins(5), ..rule("held", "z/ph", above(6.8)) };
+    let slow = Sensor { stale_after: Some(Span::from_mins(30)), ..sensor("z/ph") };
+    let mut bench = Bench::new(plan(vec![sensor("z/ec"), slow], vec![held, rule("high", "z/ph", above(6.8))]));
+    assert_eq!(bench.engine.alerts().count(), 0);
+    bench.ph(1.0, 7.0);
+    let standings = |bench: &Bench| bench.engine.alerts().map(|alert| alert.standing).collect::<Vec<_>>();
+    assert_eq!(standings(&bench), [Standing::Pending, Standing::Firing]);
+    bench.acknowledge(2.0, 10);
+    let until =
+        crate::time::Stamp { boot: 1, uptime: at(12.0), wall: Some(crate::time::WallTime(WALL.0 + at(12.0).0)) };
+    assert_eq!(standings(&bench)[1], Standing::Acknowledged(until));
+    bench.handle(3.0, Input::Silence { of: Matcher::default(), span: Span::from_mins(5), by: "ann".to_owned() });
+    assert!(bench.engine.alerts().all(|alert| alert.silenced_until.is_some() && !alert.inhibited));
+
+    let seen: Vec<_> = bench.tick(40.0).engine.sensors().map(|sensor| (sensor.newest, sensor.silent)).collect();
+    assert_eq!(seen[0], (None, Span::from_mins(40)));
+    let (value, stamp, quality) = seen[1].0.unwrap();
+    assert_eq!((value.to_string().as_str(), stamp.uptime, quality), ("7.00", at(1.0), Quality::Stale));
+}

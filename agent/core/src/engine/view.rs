@@ -1,0 +1,82 @@
+//! What the engine knows, for people who ask. Reading changes nothing.
+
+use super::Engine;
+use crate::alert::State;
+use crate::effect::Report;
+use crate::escalate::Mute;
+use crate::reading::{Quality, SensorIx};
+use crate::time::{Span, Stamp};
+use crate::value::Value;
+
+/// An alert that is not quiet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AlertView {
+    /// Where it stands.
+    pub standing: Standing,
+    /// A person silenced it until then; nobody is paged.
+    pub silenced_until: Option<Stamp>,
+    /// Its bus is down; nobody is paged.
+    pub inhibited: bool,
+    /// What it is now.
+    pub report: Report,
+}
+
+/// Where an alert stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// The condition holds, and must go on holding.
+    Pending,
+    /// It fires.
+    Firing,
+    /// Somebody takes it on, until then.
+    Acknowledged(Stamp),
+}
+
+/// A sensor at this moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SensorView {
+    /// Which.
+    pub sensor: SensorIx,
+    /// Its newest value, its time, and how far it can be believed; none before the first reading of this boot.
+    pub newest: Option<(Value, Stamp, Quality)>,
+    /// How long no reading has come.
+    pub silent: Span,
+}
+
+impl Engine {
+    /// Every alert that is not quiet, by zone, rule and sensor.
+    pub fn alerts(&self) -> impl Iterator<Item = AlertView> + '_ {
+        (0..self.plan.rules.len() as u32).filter_map(|of| {
+            let standing = match self.watches[of as usize].alert.state {
+                State::Quiet => return None,
+                State::Pending { .. } => Standing::Pending,
+                State::Firing(_) => Standing::Firing,
+                State::Acknowledged { until, .. } => Standing::Acknowledged(self.clock.stamp(until)),
+            };
+            let mute = self.mute(of);
+            let silenced_until = match mute {
+                Mute::Until(until) => Some(self.clock.stamp(until)),
+                Mute::No | Mute::Inhibited => None,
+            };
+            let inhibited = mute == Mute::Inhibited;
+            Some(AlertView { standing, silenced_until, inhibited, report: self.report(of, None) })
+        })
+    }
+
+    /// Every sensor of the plan, by id.
+    pub fn sensors(&self) -> impl Iterator<Item = SensorView> + '_ {
+        self.sensors.iter().enumerate().map(|(ix, sense)| {
+            let sensor = SensorIx(ix as u32);
+            let newest = sense.judge.newest().zip(sense.judge.quality());
+            let newest =
+                newest.map(|(past, quality)| (self.plan.value(sensor, past.steps), self.clock.stamp(past.at), quality));
+            SensorView { sensor, newest, silent: self.now - sense.seen }
+        })
+    }
+
+    /// The engine's present instant, with the time of day where the clock is trusted.
+    #[must_use]
+    pub fn now(&self) -> Stamp {
+        self.clock.stamp(self.now)
+    }
+}

@@ -1,1 +1,130 @@
-//! Documents to checked types.
+//! Documents to checked types: layers merged with the origin of every value kept, everything wrong said at once, and the
+//! plan that the engine runs.
+//!
+//! ```text
+//! folder or texts -> documents -> trees -> merged -> settings, sensors, rules -> plan
+//!                       |           |        |                 |
+//!                       +-----------+--------+-----------------+--> diagnostics, each with its place in a text
+//! ```
+//!
+//! Knows no network, no database and no clock; reads files and the time zone database.
+
+mod base;
+mod conditions;
+mod diagnostic;
+mod document;
+mod escalation;
+mod explain;
+mod folder;
+mod input;
+mod merge;
+mod path;
+mod plan;
+mod reader;
+mod roster;
+mod rules;
+mod schedules;
+mod selector;
+mod sensors;
+mod settings;
+mod site;
+mod source;
+mod suggest;
+mod tree;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use tilth_core::id::{Id, SensorId};
+use tilth_core::plan::Plan;
+
+use crate::diagnostic::{Log, Problem};
+use crate::settings::Zones;
+
+pub use crate::diagnostic::{Diagnostic, Level};
+pub use crate::document::{Document, Documents, Effective, Text};
+pub use crate::escalation::Channel;
+pub use crate::explain::{Explained, Origin, Said, UnknownPath, Written, explain, top_paths};
+pub use crate::input::{BusKind, Host, Input};
+pub use crate::merge::merge_json;
+pub use crate::sensors::Feed;
+pub use crate::site::{Bus, Device, Hub, Link, Parity, Purpose, Serial, Site};
+pub use crate::source::{Layer, Position, Source, Sources};
+
+/// A configuration, read and checked as far as it goes.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What the engine runs; none where there is any error.
+    pub plan: Option<Plan>,
+    /// What `agent.toml` says, where there is one.
+    pub site: Option<Site>,
+    /// How each sensor of the plan is read.
+    pub feeds: BTreeMap<SensorId, Feed>,
+    /// The ways to tell people that policies name.
+    pub channels: BTreeMap<Id, Channel>,
+    /// Everything that is wrong, by file, line and column.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The merged document, for [`explain()`]. It and the texts are most of what a configuration weighs: a daemon keeps the
+    /// other parts.
+    pub effective: Effective,
+    /// The texts, to show a line of.
+    pub sources: Sources,
+}
+
+impl Loaded {
+    /// Whether anything forbids to use it.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(|diagnostic| diagnostic.level == Level::Error)
+    }
+}
+
+/// Reads the folder of a configuration, over the shipped base. Never fails: the diagnostics say everything.
+#[must_use]
+pub fn load(dir: &Path, purpose: Purpose) -> Loaded {
+    load_documents(folder::read(dir), purpose)
+}
+
+/// The shipped base, to put documents over.
+#[must_use]
+pub fn base() -> Documents {
+    Documents { layers: base::documents().collect(), site: None }
+}
+
+/// Merges, checks and compiles documents; the shipped base is only among them if it was put there.
+#[must_use]
+pub fn load_documents(documents: Documents, purpose: Purpose) -> Loaded {
+    let log = Log::default();
+    let mut sources = Sources::default();
+    let layers = documents.layers.into_iter().map(|document| document.parse(&mut sources, &log).1).collect();
+    let mut effective = Effective::merge(layers);
+    let site = read_site(documents.site, &mut sources, purpose, &log);
+    effective.check_shape(&log);
+    let zones = Zones::read(&effective, &log);
+    let missing = RefCell::default();
+    let reader =
+        sensors::Reader { effective: &effective, zones: &zones, site: site.as_ref(), purpose, log: &log, missing };
+    let sensors = reader.read();
+    if sensors.names.is_empty() {
+        let problem = Problem::new("no sensor is configured, so nothing is watched").across_documents();
+        log.warning(sources.add_empty("config.d").whole(), "", problem);
+    }
+    let parts = plan::Parts { effective: &effective, sources: &sources, zones: &zones, sensors: &sensors, log: &log };
+    let plan = plan::compile(&parts);
+    let channels = zones.all().flat_map(|settings| settings.channels.values().flatten().cloned()).collect();
+    let feeds = sensors.known.into_iter().filter(|known| known.enabled).map(|known| (known.sensor.id, known.feed));
+    Loaded { plan, site, feeds: feeds.collect(), channels, diagnostics: log.finish(&sources), effective, sources }
+}
+
+fn read_site(document: Option<Document>, sources: &mut Sources, purpose: Purpose, log: &Log) -> Option<Site> {
+    if let Some(document) = document {
+        let (source, table) = document.parse(sources, log);
+        return Some(site::read(source, table, purpose, log));
+    }
+    if purpose == Purpose::Run {
+        let problem = Problem::new("there is no such file").help("expected it to name this device");
+        log.error(sources.add_empty("agent.toml").whole(), "", problem);
+    }
+    None
+}

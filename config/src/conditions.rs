@@ -1,0 +1,221 @@
+//! What a rule's keys say must not be the case, and whether a sensor can ever be in that case.
+
+use std::cmp::Ordering;
+
+use tilth_core::rules::Condition;
+use tilth_core::time::Span;
+
+use crate::diagnostic::Problem;
+use crate::reader::{self, Fields};
+use crate::source::Place;
+use crate::tree::Content;
+
+/// The keys that state a condition. A rule has one of them, or `above` and `below` together.
+const CONDITIONS: [&str; 7] = ["above", "below", "outside", "rate_above", "rate_below", "missing_for", "stuck_for"];
+
+/// Keys of the design that this version has not: a rule that would never fire must not load as if it would.
+pub(crate) const LATER: [&str; 5] = ["expr", "differs_from", "by", "by_percent", "evaluate_every"];
+
+/// A condition and where it is stated.
+#[derive(Debug, Clone)]
+pub(crate) struct Stated {
+    pub(crate) condition: Condition,
+    /// The key that states it.
+    pub(crate) key: &'static str,
+    pub(crate) place: Place,
+}
+
+/// Reads the one condition of a rule.
+pub(crate) fn read(fields: &mut Fields<'_>) -> Option<Stated> {
+    fields.ask(&CONDITIONS);
+    fields.ask(&["clear"]);
+    let stated: Vec<&'static str> = CONDITIONS.into_iter().filter(|key| fields.has(key)).collect();
+    match stated.as_slice() {
+        [] => {
+            if !LATER.iter().any(|key| fields.has(key)) {
+                let problem = Problem::new("a rule without a condition").across_documents();
+                fields.error_here(problem.help(format!("expected one of {}", CONDITIONS.join(", "))));
+            }
+            None
+        }
+        ["above", "below"] => between(fields),
+        [key] => {
+            let condition = one(fields, key)?;
+            Some(Stated { condition, key, place: fields.place(key) })
+        }
+        several => {
+            too_many(fields, several);
+            None
+        }
+    }
+}
+
+fn too_many(fields: &Fields<'_>, stated: &[&'static str]) {
+    let latest = |a: &&'static str, b: &&'static str| {
+        (fields.is_later(a, b), fields.place(a)).cmp(&(fields.is_later(b, a), fields.place(b)))
+    };
+    let Some(last) = stated.iter().copied().max_by(latest) else { return };
+    let problem = Problem::new(format!("a rule has one condition, and this has {}", stated.join(" and ")));
+    let help = match stated.iter().find(|key| !fields.is_later(key, last)) {
+        Some(earlier) => format!("{earlier} is set elsewhere; write a rule of another name"),
+        None => "write a second rule for the second condition".to_owned(),
+    };
+    fields.error(last, problem.help(help));
+}
+
+fn one(fields: &mut Fields<'_>, key: &'static str) -> Option<Condition> {
+    match key {
+        "above" => limit(fields, key, Side::Upper).map(|(limit, clear)| Condition::Above { limit, clear }),
+        "below" => limit(fields, key, Side::Lower).map(|(limit, clear)| Condition::Below { limit, clear }),
+        "rate_above" => limit(fields, key, Side::Upper).map(|(limit, clear)| Condition::RateAbove { limit, clear }),
+        "rate_below" => limit(fields, key, Side::Lower).map(|(limit, clear)| Condition::RateBelow { limit, clear }),
+        "outside" => outside(fields),
+        "missing_for" => without_clear(fields, key).map(Condition::MissingFor),
+        _ => without_clear(fields, key).map(Condition::StuckFor),
+    }
+}
+
+fn without_clear(fields: &mut Fields<'_>, key: &'static str) -> Option<Span> {
+    if fields.has("clear") {
+        refuse_clear(fields, key, key);
+    }
+    fields.optional(key, reader::some_duration)
+}
+
+fn refuse_clear(fields: &Fields<'_>, key: &str, with: &str) {
+    let problem = Problem::new(format!("clear means nothing with {with}"));
+    if fields.is_later("clear", key) {
+        fields.error("clear", problem.help("take it out"));
+    } else {
+        fields.error(key, problem.help("clear is set elsewhere; write a rule of another name"));
+    }
+}
+
+/// Which side of its limit a condition is on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    /// It holds above; it clears at or below.
+    Upper,
+    /// It holds below; it clears at or above.
+    Lower,
+}
+
+/// A limit and where it clears; without `clear`, at the limit.
+fn limit(fields: &mut Fields<'_>, key: &'static str, side: Side) -> Option<(f64, f64)> {
+    let limit = fields.optional(key, reader::number);
+    let clear = match fields.has("clear") {
+        true => fields.optional("clear", reader::number)?,
+        false => limit?,
+    };
+    let limit = limit?;
+    clears(fields, key, side, limit, clear).then_some((limit, clear))
+}
+
+/// Whether an alert clears on the good side of its limit; if not, that is said where the later of the two was written.
+fn clears(fields: &Fields<'_>, key: &str, side: Side, limit: f64, clear: f64) -> bool {
+    let (wrong, word, bound) = match side {
+        Side::Upper => (clear > limit, "above", "at most"),
+        Side::Lower => (clear < limit, "below", "at least"),
+    };
+    if !wrong {
+        return true;
+    }
+    if fields.is_later("clear", key) {
+        let problem = Problem::new(format!("{clear} is {word} the limit {limit}"));
+        fields.error("clear", problem.help(format!("expected {bound} {limit}")));
+    } else {
+        let problem = Problem::new(format!("with this limit of {limit} the alert would clear at {clear}, {word} it"));
+        fields.error(key, problem.help(format!("clear is set elsewhere; set it here too, {bound} {limit}")));
+    }
+    false
+}
+
+fn outside(fields: &mut Fields<'_>) -> Option<Condition> {
+    let (low, high) = fields.optional("outside", |node| match &node.content {
+        Content::Text(text) if text == "optimal" => {
+            Err(Problem::new("this version does not know the optimal range of a crop")
+                .help("expected two numbers such as [5.5, 6.8]"))
+        }
+        _ => reader::span_of_values(node),
+    })?;
+    if !fields.has("clear") {
+        return Some(Condition::Outside { low, high, clear_low: low, clear_high: high });
+    }
+    let (clear_low, clear_high) = fields.optional("clear", reader::span_of_values)?;
+    let good = clears(fields, "outside", Side::Lower, low, clear_low)
+        & clears(fields, "outside", Side::Upper, high, clear_high);
+    good.then_some(Condition::Outside { low, high, clear_low, clear_high })
+}
+
+fn between(fields: &mut Fields<'_>) -> Option<Stated> {
+    let above = fields.optional("above", reader::number);
+    let below = fields.optional("below", reader::number);
+    let above_last = fields.place("above") > fields.place("below") && fields.is_later("above", "below");
+    let key = if above_last { "above" } else { "below" };
+    if fields.has("clear") {
+        refuse_clear(fields, key, "above and below together");
+    }
+    let (above, below) = (above?, below?);
+    if above >= below {
+        let (low, high) = (above.min(below), above.max(below));
+        let problem = Problem::new(format!("no value is above {above} and below {below}"));
+        fields.error(key, problem.help(format!("to alert outside a band write outside = [{low}, {high}]")));
+        return None;
+    }
+    let problem = Problem::new(format!("fires while the value is between {above} and {below}"));
+    fields.warning(key, problem.help(format!("to alert outside a band write outside = [{above}, {below}]")));
+    Some(Stated { condition: Condition::Between { above, below }, key, place: fields.place(key) })
+}
+
+/// Why a condition is no use on a sensor that is plausible from `low` to `high`: it never holds, always holds, or once it
+/// has held never clears.
+pub(crate) fn pointless(condition: Condition, low: f64, high: f64) -> Option<String> {
+    match condition {
+        Condition::Above { limit, clear } => {
+            upper(limit, clear, low, high).map(|why| why.to_string("above", limit, clear))
+        }
+        // The same, mirrored.
+        Condition::Below { limit, clear } => {
+            upper(-limit, -clear, -high, -low).map(|why| why.to_string("below", limit, clear))
+        }
+        Condition::Between { above, below } if above >= high || below <= low => {
+            Some(format!("no plausible value is between {above} and {below}"))
+        }
+        Condition::Outside { low: least, high: most, .. } if least <= low && most >= high => {
+            Some(format!("no plausible value is outside {least} to {most}"))
+        }
+        Condition::Outside { low: least, high: most, .. } if least > high || most < low => {
+            Some(format!("every plausible value is outside {least} to {most}"))
+        }
+        _ => None,
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Pointless {
+    Never,
+    Always,
+    ForEver,
+}
+
+fn upper(limit: f64, clear: f64, low: f64, high: f64) -> Option<Pointless> {
+    if limit.partial_cmp(&high) != Some(Ordering::Less) {
+        Some(Pointless::Never)
+    } else if limit < low {
+        Some(Pointless::Always)
+    } else if clear < low {
+        Some(Pointless::ForEver)
+    } else {
+        None
+    }
+}
+
+impl Pointless {
+    fn to_string(self, word: &str, limit: f64, clear: f64) -> String {
+        match self {
+            Pointless::Never => format!("no plausible value is {word} {limit}"),
+            Pointless::Always => format!("every plausible value is {word} {limit}"),
+            Pointless::ForEver => format!("every plausible value is {word} {clear}, so an alert would never clear"),
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! The documents of a configuration, merged into one, and that one as each zone sees it.
+
+use std::borrow::Cow;
+
+use serde_json::Value as Json;
+
+use crate::diagnostic::{Log, Problem};
+use crate::merge;
+use crate::reader;
+use crate::source::{Layer, Source, SourceId, Sources};
+use crate::tree::{self, Content, Entry, Node, Table};
+
+/// The parts of a configuration. Each is a map keyed by id, so that a layer can change one field of one entry.
+pub(crate) const NAMESPACES: [&str; 9] =
+    ["sensors", "rules", "escalation", "notifications", "schedules", "varieties", "actuators", "features", "agent"];
+
+/// The key under which zones hold their own namespaces.
+pub(crate) const ZONES: &str = "zones";
+
+/// A device serves one or more zones, and each that has words of its own takes some memory. Far more are a mistake.
+const MAX_ZONES: usize = 1000;
+
+/// What a configuration is made of, before it is parsed.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Documents {
+    /// The layers, in the order in which they are merged.
+    pub layers: Vec<Document>,
+    /// `agent.toml`, where there is one.
+    pub site: Option<Document>,
+}
+
+/// One document and where it is from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Document {
+    /// The name shown.
+    pub file: String,
+    /// Whose word it is; none for `agent.toml`.
+    pub layer: Option<Layer>,
+    /// Its version, where it has one.
+    pub version: Option<u64>,
+    /// What it says.
+    pub text: Text,
+}
+
+/// What a document says, as it came.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Text {
+    /// TOML, not yet known to be UTF-8.
+    Toml(Vec<u8>),
+    /// A JSON value, in which a null deletes.
+    Json(Json),
+    /// Nothing, for this reason.
+    Unreadable(String),
+}
+
+/// The effective configuration, each value with its origin, and every layer that went into it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Effective {
+    /// What each document says, in the order of merging.
+    pub(crate) layers: Vec<Table>,
+    /// All layers merged; under `zones` the patches of the zones, nulls and all.
+    pub(crate) merged: Table,
+}
+
+/// The configuration as a zone sees it: the zone's own words over those for the whole device.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View<'a> {
+    device: &'a Table,
+    own: Option<&'a Table>,
+}
+
+impl Document {
+    /// A TOML document of a layer.
+    #[must_use]
+    pub fn toml(layer: Layer, file: &str, text: &str) -> Document {
+        Document { file: file.to_owned(), layer: Some(layer), version: None, text: Text::Toml(text.into()) }
+    }
+
+    /// `agent.toml`.
+    #[must_use]
+    pub fn site(text: &str) -> Document {
+        Document { file: "agent.toml".to_owned(), layer: None, version: None, text: Text::Toml(text.into()) }
+    }
+
+    /// Parses the document as far as it goes. Its text is then in the sources.
+    pub(crate) fn parse(self, sources: &mut Sources, log: &Log) -> (SourceId, Table) {
+        let Document { file, layer, version, text } = self;
+        let add = |text| sources.add(Source { file, layer, version, text });
+        match text {
+            Text::Unreadable(reason) => {
+                let source = add(None);
+                log.broken(source.whole(), Problem::new(reason));
+                (source, Table::new())
+            }
+            Text::Json(json) => {
+                let source = add(None);
+                match tree::from_json(source, &json).content {
+                    Content::Table(table) => (source, table),
+                    _ => {
+                        log.broken(source.whole(), Problem::new("expected a JSON object"));
+                        (source, Table::new())
+                    }
+                }
+            }
+            Text::Toml(bytes) => {
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                let source = add(Some(text.clone()));
+                if let Err(error) = std::str::from_utf8(&bytes) {
+                    let at = error.valid_up_to();
+                    log.broken(source.at(at..at + 1), Problem::new("not UTF-8 text"));
+                    return (source, Table::new());
+                }
+                (source, tree::from_toml(source, &text, log))
+            }
+        }
+    }
+}
+
+impl Effective {
+    /// Merges documents that are already parsed.
+    pub(crate) fn merge(layers: Vec<Table>) -> Effective {
+        let mut merged = Table::new();
+        for table in &layers {
+            let (zones, rest) = split_zones(table);
+            merge::apply_table(&mut merged, &rest);
+            if let Some(zones) = zones {
+                compose_zones(&mut merged, zones);
+            }
+        }
+        Effective { layers, merged }
+    }
+
+    /// What holds for the whole device.
+    pub(crate) fn device(&self) -> View<'_> {
+        View { device: &self.merged, own: None }
+    }
+
+    /// What holds in a zone.
+    pub(crate) fn zone(&self, zone: &str) -> View<'_> {
+        View { device: &self.merged, own: self.zones().and_then(|zones| zones.get(zone)?.node.as_table()) }
+    }
+
+    /// The zones that have words of their own.
+    pub(crate) fn zones(&self) -> Option<&Table> {
+        self.merged.get(ZONES)?.node.as_table()
+    }
+
+    /// Says what is no namespace, and what is none of the tables that a namespace must be.
+    pub(crate) fn check_shape(&mut self, log: &Log) {
+        self.limit_zones(log);
+        let known = NAMESPACES.into_iter().chain([ZONES]);
+        check_namespaces(&self.merged, "", &known.collect::<Vec<_>>(), log);
+        for (zone, entry) in self.zones().into_iter().flatten() {
+            let path = crate::path::join(ZONES, zone);
+            if let Err(error) = tilth_core::id::Id::new(zone) {
+                log.error(entry.key, &path, Problem::new(format!("the zone's name {error}")));
+            }
+            match entry.node.as_table() {
+                Some(own) => check_namespaces(own, &path, &NAMESPACES, log),
+                None => log.error(entry.node.place, &path, reader::not_a_table(&entry.node)),
+            }
+        }
+    }
+}
+
+impl Effective {
+    /// Lets go of zones beyond the limit, which is an error.
+    fn limit_zones(&mut self, log: &Log) {
+        let zones = self.merged.get_mut(ZONES).map(|entry| &mut entry.node.content);
+        let Some(Content::Table(zones)) = zones else { return };
+        let beyond = zones.iter().nth(MAX_ZONES).map(|(zone, entry)| (zone.clone(), entry.key));
+        if let Some((zone, place)) = beyond {
+            let problem = Problem::new(format!("more than {MAX_ZONES} zones"));
+            log.error(place, &crate::path::join(ZONES, &zone), problem.help("expected a device to serve fewer"));
+            zones.split_off(&zone);
+        }
+    }
+}
+
+fn split_zones(table: &Table) -> (Option<&Entry>, Cow<'_, Table>) {
+    match table.get(ZONES) {
+        None => (None, Cow::Borrowed(table)),
+        Some(zones) => {
+            let rest = table.iter().filter(|(key, _)| *key != ZONES);
+            (Some(zones), Cow::Owned(rest.map(|(key, entry)| (key.clone(), entry.clone())).collect()))
+        }
+    }
+}
+
+/// A zone's null deletes what the device has, so it must outlive the merging of layers.
+fn compose_zones(merged: &mut Table, zones: &Entry) {
+    let known = merged
+        .entry(ZONES.to_owned())
+        .or_insert_with(|| Entry { key: zones.key, node: Node { content: Content::Null, place: zones.node.place } });
+    known.key = zones.key;
+    merge::compose(&mut known.node, &zones.node);
+}
+
+fn check_namespaces(table: &Table, path: &str, known: &[&str], log: &Log) {
+    for (name, entry) in table {
+        let path = crate::path::join(path, name);
+        if !known.contains(&name.as_str()) {
+            log.error(entry.key, &path, reader::unknown_key(name, known, log));
+        } else if entry.node.as_table().is_none() && entry.node.content != Content::Null {
+            log.error(entry.node.place, &path, reader::not_a_table(&entry.node));
+        }
+    }
+}
+
+impl<'a> View<'a> {
+    /// The effective entries of a namespace.
+    pub(crate) fn namespace(&self, name: &str) -> Cow<'a, Table> {
+        static NOTHING: Table = Table::new();
+        let device = namespace(self.device, name).unwrap_or(&NOTHING);
+        match self.own(name) {
+            None => Cow::Borrowed(device),
+            Some(own) => {
+                let mut merged = device.clone();
+                merge::apply_table(&mut merged, own);
+                Cow::Owned(merged)
+            }
+        }
+    }
+
+    /// The zone's own words in a namespace, where it has any.
+    pub(crate) fn own(&self, name: &str) -> Option<&'a Table> {
+        namespace(self.own?, name)
+    }
+
+    /// One effective entry; cheaper than all of the namespace.
+    pub(crate) fn entry(&self, name: &str, id: &str) -> Option<Cow<'a, Entry>> {
+        let device = namespace(self.device, name).and_then(|table| table.get(id));
+        let Some(own) = self.own(name).and_then(|own| own.get(id)) else {
+            return device.map(Cow::Borrowed);
+        };
+        if own.node.content == Content::Null {
+            return None;
+        }
+        let nothing = || Node { content: Content::Null, place: own.node.place };
+        let mut node = device.map_or_else(nothing, |entry| entry.node.clone());
+        merge::apply(&mut node, &own.node);
+        Some(Cow::Owned(Entry { key: own.key, node }))
+    }
+}
+
+fn namespace<'a>(table: &'a Table, name: &str) -> Option<&'a Table> {
+    table.get(name)?.node.as_table()
+}

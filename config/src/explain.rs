@@ -1,0 +1,377 @@
+//! Why a value is what it is: which document set it, and what the documents below had said.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::Value as Json;
+use tilth_core::quantity::Quantity;
+
+use crate::Loaded;
+use crate::document::{Effective, NAMESPACES, View, ZONES};
+use crate::escalation::DEFAULT_POLICY;
+use crate::path;
+use crate::reader;
+use crate::rules::default;
+use crate::sensors;
+use crate::source::{Layer, Place, Position, Sources};
+use crate::suggest;
+use crate::tree::{Content, Node, Table};
+
+/// At most so many keys are offered where a path leads nowhere.
+const MAX_NEAR: usize = 12;
+
+/// One value of the effective configuration.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Explained {
+    /// Its path, such as `rules.ph-high.above`.
+    pub path: String,
+    /// The value; none where it is deleted.
+    pub value: Option<Json>,
+    /// Why it is that.
+    #[serde(flatten)]
+    pub origin: Origin,
+    /// What documents below had said, the latest first.
+    pub overridden: Vec<Said>,
+}
+
+/// Why a value is what it is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "origin", rename_all = "snake_case")]
+pub enum Origin {
+    /// A document says so.
+    Written(Written),
+    /// Another value says so: for a sensor's range that of its quantity.
+    Inherited(Written),
+    /// No document says anything; it is so in the program.
+    BuiltIn,
+}
+
+/// Where a document says something.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Written {
+    /// The key there, which may be under the zone.
+    pub at: String,
+    /// Whose word it is.
+    pub layer: Layer,
+    /// The document's version, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
+    /// The document.
+    pub file: String,
+    /// Line and column; none in a document without lines.
+    #[serde(flatten)]
+    pub position: Option<Position>,
+}
+
+/// What one document says of a value.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Said {
+    /// What it says; none where it deletes.
+    pub value: Option<Json>,
+    /// Where.
+    #[serde(flatten)]
+    pub written: Written,
+}
+
+/// A path that leads to nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct UnknownPath {
+    /// What was asked for.
+    pub path: String,
+    /// Paths that may have been meant.
+    pub near: Vec<String>,
+}
+
+impl fmt::Display for UnknownPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "there is no {}", if self.path.is_empty() { "empty path" } else { &self.path })?;
+        match self.near.as_slice() {
+            [] => Ok(()),
+            [near] => write!(f, "; did you mean {near}?"),
+            near => write!(f, "; there are {}", near.join(", ")),
+        }
+    }
+}
+
+/// Explains every value at and under a path of the effective configuration. Under `zones.ID` that is what holds in the
+/// zone, whoever says it.
+///
+/// # Errors
+/// [`UnknownPath`] where nothing is at the path and no document ever said something there.
+pub fn explain(loaded: &Loaded, path: &str) -> Result<Vec<Explained>, UnknownPath> {
+    let keys = path::split(path).ok_or_else(|| UnknownPath { path: path.to_owned(), near: near_names() })?;
+    let question = Question::of(&loaded.effective, &keys);
+    let mut explained = question.explain(&loaded.effective, &loaded.sources);
+    if explained.is_empty() {
+        return Err(UnknownPath { path: path.to_owned(), near: question.near(&loaded.effective) });
+    }
+    explained.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(explained)
+}
+
+/// The paths to begin with: namespaces that say anything, and zones.
+#[must_use]
+pub fn top_paths(loaded: &Loaded) -> Vec<String> {
+    let said = |name: &&str| !loaded.effective.device().namespace(name).is_empty();
+    let namespaces = NAMESPACES.into_iter().filter(said).map(str::to_owned);
+    namespaces.chain(zones(&loaded.effective).iter().map(|zone| path::join(ZONES, zone))).collect()
+}
+
+fn near_names() -> Vec<String> {
+    NAMESPACES.into_iter().chain([ZONES]).map(str::to_owned).collect()
+}
+
+/// A path, taken apart.
+struct Question<'k> {
+    /// Whose view: the zone of the path, or of the sensor that it names.
+    zone: Option<String>,
+    /// Keys in that view: a namespace, perhaps an id, perhaps more.
+    keys: &'k [String],
+    /// What the shown paths begin with.
+    shown_under: String,
+}
+
+/// What documents say of one value, the earliest first.
+type Sayings<'a> = Vec<(Place, String, &'a Node)>;
+
+impl<'k> Question<'k> {
+    fn of(effective: &Effective, keys: &'k [String]) -> Question<'k> {
+        match keys {
+            [first, zone, rest @ ..] if first == ZONES && has_zone(effective, zone) => {
+                Question { zone: Some(zone.clone()), keys: rest, shown_under: path::join(ZONES, zone) }
+            }
+            // What holds for a sensor holds in its zone.
+            [first, id, ..] if first == "sensors" => {
+                Question { zone: zone_of(effective, id), keys, shown_under: String::new() }
+            }
+            _ => Question { zone: None, keys, shown_under: String::new() },
+        }
+    }
+
+    fn view<'a>(&self, effective: &'a Effective) -> View<'a> {
+        self.zone.as_ref().map_or_else(|| effective.device(), |zone| effective.zone(zone))
+    }
+
+    fn explain(&self, effective: &Effective, sources: &Sources) -> Vec<Explained> {
+        let namespaces: Vec<&str> = match self.keys {
+            [] => NAMESPACES.to_vec(),
+            [first, ..] => NAMESPACES.into_iter().filter(|name| name == first).collect(),
+        };
+        let mut explained = Vec::new();
+        for namespace in namespaces {
+            let keys: Vec<&str> = self.keys.iter().skip(1).map(String::as_str).collect();
+            let view = self.view(effective);
+            let root = view.namespace(namespace);
+            let sayings = self.sayings(effective, namespace, &keys);
+            for (at, said) in &sayings {
+                let shown = self.shown(namespace, at);
+                explained.extend(explain_one(shown, lookup(&root, at), said, sources));
+            }
+            explained.extend(self.unsaid(effective, sources, namespace, &keys, &root));
+        }
+        explained
+    }
+
+    fn shown(&self, namespace: &str, keys: &[String]) -> String {
+        keys.iter().fold(path::under(&self.shown_under, namespace), |path, key| path::join(&path, key))
+    }
+
+    /// What every document says at and under some keys, by the keys of each value.
+    fn sayings<'a>(
+        &self,
+        effective: &'a Effective,
+        namespace: &str,
+        keys: &[&str],
+    ) -> BTreeMap<Vec<String>, Sayings<'a>> {
+        let mut sayings = BTreeMap::new();
+        let device = effective.layers.iter().map(|table| (table, String::new()));
+        let own = self.zone.as_deref().into_iter().flat_map(|zone| {
+            let of_zone = move |table: &'a Table| table.get(ZONES)?.node.get([zone])?.as_table();
+            effective.layers.iter().filter_map(of_zone).map(move |table| (table, path::join(ZONES, zone)))
+        });
+        for (table, under) in device.chain(own) {
+            let Some(root) = table.get(namespace) else { continue };
+            let mut at: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+            if let Some(node) = root.node.get(keys.iter().copied()) {
+                collect(node, &mut at, &path::under(&under, namespace), &mut sayings);
+            }
+        }
+        sayings
+    }
+
+    /// What holds though no document says it: of a rule what the program does, of a sensor what its quantity says.
+    fn unsaid(
+        &self,
+        effective: &Effective,
+        sources: &Sources,
+        namespace: &str,
+        keys: &[&str],
+        root: &Table,
+    ) -> Vec<Explained> {
+        let (id, key) = match keys {
+            [] => (None, None),
+            [id] => (Some(*id), None),
+            [id, key] => (Some(*id), Some(*key)),
+            _ => return Vec::new(),
+        };
+        let mut explained = Vec::new();
+        for (name, entry) in root.iter().filter(|(name, _)| id.is_none_or(|id| id == *name)) {
+            let Some(table) = entry.node.as_table() else { continue };
+            let at = self.shown(namespace, std::slice::from_ref(name));
+            let unsaid = match namespace {
+                "rules" => of_rule(),
+                "sensors" => {
+                    let zone = self.zone.clone().or_else(|| zone_of(effective, name));
+                    of_sensor(table, zone.map_or_else(|| effective.device(), |zone| effective.zone(&zone)), sources)
+                }
+                _ => return Vec::new(),
+            };
+            let wanted = unsaid
+                .into_iter()
+                .filter(|(missing, ..)| !table.contains_key(*missing) && key.is_none_or(|key| key == *missing));
+            explained.extend(wanted.map(|(missing, value, origin)| Explained {
+                path: path::join(&at, missing),
+                value: Some(value),
+                origin,
+                overridden: Vec::new(),
+            }));
+        }
+        explained
+    }
+
+    /// Where the path stops leading anywhere, the keys there.
+    fn near(&self, effective: &Effective) -> Vec<String> {
+        let Some(first) = self.keys.first() else { return Vec::new() };
+        if first == ZONES {
+            return nearest(self.keys.get(1), "zones", zones(effective).iter().map(String::as_str));
+        }
+        if !NAMESPACES.contains(&first.as_str()) {
+            let names = near_names();
+            return nearest(Some(first), &self.shown_under, names.iter().map(String::as_str));
+        }
+        let root = self.view(effective).namespace(first);
+        let mut table: &Table = &root;
+        let mut path = path::under(&self.shown_under, first);
+        for key in &self.keys[1..] {
+            match table.get(key).and_then(|entry| entry.node.as_table()) {
+                Some(inner) => {
+                    table = inner;
+                    path = path::join(&path, key);
+                }
+                None => return nearest(Some(key), &path, table.keys().map(String::as_str)),
+            }
+        }
+        Vec::new()
+    }
+}
+
+fn nearest<'a>(key: Option<&String>, path: &str, known: impl Iterator<Item = &'a str> + Clone) -> Vec<String> {
+    match key.and_then(|key| suggest::nearest(key, known.clone())) {
+        Some(nearest) => vec![path::join(path, nearest)],
+        None => known.take(MAX_NEAR).map(|known| path::join(path, known)).collect(),
+    }
+}
+
+fn lookup<'a>(root: &'a Table, keys: &[String]) -> Option<&'a Node> {
+    let (first, rest) = keys.split_first()?;
+    root.get(first)?.node.get(rest.iter().map(String::as_str))
+}
+
+fn collect<'a>(node: &'a Node, at: &mut Vec<String>, under: &str, sayings: &mut BTreeMap<Vec<String>, Sayings<'a>>) {
+    match node.as_table() {
+        Some(table) if !table.is_empty() => {
+            for (key, entry) in table {
+                at.push(key.clone());
+                collect(&entry.node, at, under, sayings);
+                at.pop();
+            }
+        }
+        _ => {
+            let written_at = at.iter().fold(under.to_owned(), |path, key| path::join(&path, key));
+            sayings.entry(at.clone()).or_default().push((node.place, written_at, node));
+        }
+    }
+}
+
+/// A value and who had a say in it; none for an empty table that others filled.
+fn explain_one(path: String, value: Option<&Node>, sayings: &Sayings<'_>, sources: &Sources) -> Option<Explained> {
+    if value.is_some_and(|node| node.as_table().is_some_and(|table| !table.is_empty())) {
+        return None;
+    }
+    let mut said = sayings.iter().rev().filter_map(|(place, at, node)| {
+        let value = (node.content != Content::Null).then(|| node.to_json());
+        Some(Said { value, written: written(sources, *place, at)? })
+    });
+    let latest = said.next()?.written;
+    let value = value.map(Node::to_json);
+    Some(Explained { path, value, origin: Origin::Written(latest), overridden: said.collect() })
+}
+
+fn written(sources: &Sources, place: Place, at: &str) -> Option<Written> {
+    let source = sources.get(place.source);
+    Some(Written {
+        at: at.to_owned(),
+        layer: source.layer?,
+        version: source.version,
+        file: source.file.clone(),
+        position: sources.position(place),
+    })
+}
+
+/// The zone of a sensor, as its entry says it or its id.
+fn zone_of(effective: &Effective, id: &str) -> Option<String> {
+    let sensors = effective.device().namespace("sensors");
+    let named = sensors.get(id).and_then(|entry| entry.node.get(["zone"])?.as_text());
+    named.map(str::to_owned).or_else(|| id.split_once('/').map(|(zone, _)| zone.to_owned()))
+}
+
+fn zones(effective: &Effective) -> BTreeSet<String> {
+    let sensors = effective.device().namespace("sensors");
+    let of_sensors = sensors.keys().filter_map(|id| zone_of(effective, id));
+    of_sensors.chain(effective.zones().into_iter().flat_map(|zones| zones.keys().cloned())).collect()
+}
+
+fn has_zone(effective: &Effective, zone: &str) -> bool {
+    zones(effective).contains(zone)
+}
+
+type Unsaid = Vec<(&'static str, Json, Origin)>;
+
+fn of_rule() -> Unsaid {
+    [
+        ("enabled", Json::from(true)),
+        ("across", Json::from(false)),
+        ("for", Json::from(default::HOLD.to_string())),
+        ("keep_firing_for", Json::from(default::KEEP_FIRING_FOR.to_string())),
+        ("cooldown", Json::from(default::COOLDOWN.to_string())),
+        ("severity", Json::from(default::SEVERITY.name())),
+        ("escalation", Json::from(DEFAULT_POLICY)),
+        ("message", Json::from(default::MESSAGE)),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key, value, Origin::BuiltIn))
+    .collect()
+}
+
+fn of_sensor(table: &Table, view: View<'_>, sources: &Sources) -> Unsaid {
+    let text = |key: &str| table.get(key).and_then(|entry| entry.node.as_text());
+    let mut unsaid = vec![("enabled", Json::from(true), Origin::BuiltIn)];
+    if let Some(Ok(interval)) = table.get("interval").map(|entry| reader::some_duration(&entry.node)) {
+        let stale_after = sensors::usual_stale_after(interval);
+        unsaid.push(("stale_after", Json::from(stale_after.to_string()), Origin::BuiltIn));
+    }
+    let agent = view.namespace("agent");
+    for key in ["resolution", "range", "max_rate", "stuck_for"] {
+        let found = text("quantity").and_then(Quantity::from_name).and_then(|quantity| {
+            let node = agent.get("quantities")?.node.get([quantity.name(), key])?;
+            Some((quantity, node))
+        });
+        let Some((quantity, node)) = found else { continue };
+        let at = format!("agent.quantities.{}.{key}", quantity.name());
+        if let Some(written) = written(sources, node.place, &at) {
+            unsaid.push((key, node.to_json(), Origin::Inherited(written)));
+        }
+    }
+    unsaid
+}

@@ -1,0 +1,401 @@
+//! Where a sensor's raw values come from, as `input = "KIND:.."` names it.
+
+use std::fmt;
+
+use serde::Serialize;
+use tilth_core::id::{Id, SensorId};
+
+use crate::diagnostic::{Log, Problem};
+use crate::reader;
+use crate::tree::Node;
+
+/// Names of fields, topics and channels longer than this are a slip of the keyboard.
+const MAX_NAME: usize = 200;
+
+/// A source of raw values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// `board:BUS/CHANNEL`: a channel of a board with our firmware.
+    Board {
+        /// The serial line.
+        bus: Id,
+        /// The board's name for the channel.
+        channel: String,
+    },
+    /// `modbus:BUS/SLAVE/REGISTER`.
+    Modbus {
+        /// The serial line.
+        bus: Id,
+        /// 1 to 247.
+        slave: u8,
+        /// The register's address on the wire.
+        register: u16,
+    },
+    /// `i2c:BUS/CHIP@ADDRESS/FIELD`.
+    I2c {
+        /// The I2C bus.
+        bus: Id,
+        /// The kind of chip, such as `bme280`.
+        chip: String,
+        /// Its seven-bit address.
+        address: u8,
+        /// Which of its values.
+        field: String,
+    },
+    /// `w1:ID`: a 1-Wire device, such as `28-0316a2794aff`.
+    W1 {
+        /// Family and serial number.
+        device: String,
+    },
+    /// `gpio:LINE`.
+    Gpio {
+        /// The line's number.
+        line: u32,
+    },
+    /// `mqtt:BUS/TOPIC` or `mqtt:BUS/TOPIC#json.path`.
+    Mqtt {
+        /// The broker.
+        bus: Id,
+        /// The topic, without wildcards.
+        topic: String,
+        /// Keys into the message; empty where the message is the number.
+        path: Vec<String>,
+    },
+    /// `sdi12:BUS/ADDRESS/INDEX`.
+    Sdi12 {
+        /// The line.
+        bus: Id,
+        /// The sensor's one-character address.
+        address: char,
+        /// Which of the values it answers, from 0.
+        index: u8,
+    },
+    /// `line:BUS/FIELD`: a named value in lines of text.
+    Line {
+        /// The serial line.
+        bus: Id,
+        /// The value's name, or its column's.
+        field: String,
+    },
+    /// `http:BOARD/FIELD`: what a WiFi board posts.
+    Http {
+        /// The board's name.
+        board: Id,
+        /// The value's name.
+        field: String,
+    },
+    /// `host:cpu_temp`: the machine that the agent runs on.
+    Host(Host),
+    /// `derived:vpd(..)`: computed from other sensors.
+    Derived {
+        /// What is computed.
+        function: String,
+        /// From which sensors.
+        of: Vec<SensorId>,
+    },
+    /// `sim:..`: made up, for trying things out.
+    Sim(String),
+}
+
+/// What the machine tells of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Host {
+    /// Temperature of the processor, C.
+    CpuTemp,
+    /// Processes waiting for the processor, averaged over a minute.
+    Load,
+    /// Share of the disk in use, %.
+    DiskUsed,
+    /// Share of the memory in use, %.
+    MemoryUsed,
+}
+
+/// The kinds of line that several inputs share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BusKind {
+    /// Lines of text on a serial line.
+    Line,
+    /// A board with our firmware on a serial line.
+    Board,
+    /// Modbus RTU on a serial line.
+    Modbus,
+    /// An I2C bus of the machine.
+    I2c,
+    /// An MQTT broker.
+    Mqtt,
+    /// The 1-Wire bus of the machine.
+    W1,
+    /// The machine's own pins.
+    Gpio,
+    /// SDI-12 through a serial adapter.
+    Sdi12,
+}
+
+impl BusKind {
+    /// Every kind.
+    pub const ALL: [BusKind; 8] = [
+        BusKind::Line,
+        BusKind::Board,
+        BusKind::Modbus,
+        BusKind::I2c,
+        BusKind::Mqtt,
+        BusKind::W1,
+        BusKind::Gpio,
+        BusKind::Sdi12,
+    ];
+
+    /// The word in documents.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            BusKind::Line => "line",
+            BusKind::Board => "board",
+            BusKind::Modbus => "modbus",
+            BusKind::I2c => "i2c",
+            BusKind::Mqtt => "mqtt",
+            BusKind::W1 => "w1",
+            BusKind::Gpio => "gpio",
+            BusKind::Sdi12 => "sdi12",
+        }
+    }
+}
+
+impl fmt::Display for BusKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Input {
+    /// The bus it is read from, where it names one.
+    #[must_use]
+    pub fn bus(&self) -> Option<&Id> {
+        match self {
+            Input::Board { bus, .. }
+            | Input::Modbus { bus, .. }
+            | Input::I2c { bus, .. }
+            | Input::Mqtt { bus, .. }
+            | Input::Sdi12 { bus, .. }
+            | Input::Line { bus, .. } => Some(bus),
+            Input::W1 { .. }
+            | Input::Gpio { .. }
+            | Input::Http { .. }
+            | Input::Host(_)
+            | Input::Derived { .. }
+            | Input::Sim(_) => None,
+        }
+    }
+
+    /// The kind of bus it needs. Inputs of 1-Wire and pins name no bus, since a machine has one of that kind.
+    #[must_use]
+    pub const fn bus_kind(&self) -> Option<BusKind> {
+        match self {
+            Input::Board { .. } => Some(BusKind::Board),
+            Input::Modbus { .. } => Some(BusKind::Modbus),
+            Input::I2c { .. } => Some(BusKind::I2c),
+            Input::W1 { .. } => Some(BusKind::W1),
+            Input::Gpio { .. } => Some(BusKind::Gpio),
+            Input::Mqtt { .. } => Some(BusKind::Mqtt),
+            Input::Sdi12 { .. } => Some(BusKind::Sdi12),
+            Input::Line { .. } => Some(BusKind::Line),
+            Input::Http { .. } | Input::Host(_) | Input::Derived { .. } | Input::Sim(_) => None,
+        }
+    }
+
+    /// The word before the colon.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match (self.bus_kind(), self) {
+            (Some(kind), _) => kind.name(),
+            (None, Input::Host(_)) => "host",
+            (None, Input::Derived { .. }) => "derived",
+            (None, Input::Sim(_)) => "sim",
+            (None, _) => "http",
+        }
+    }
+
+    /// Whether this version reads it.
+    #[must_use]
+    pub const fn is_read(&self) -> bool {
+        matches!(self, Input::Line { .. } | Input::Host(_))
+    }
+}
+
+/// The kinds, each with the form that is shown to whoever got it wrong.
+const FORMS: [(&str, &str); 12] = [
+    ("board", "board:BUS/CHANNEL"),
+    ("modbus", "modbus:BUS/SLAVE/REGISTER, such as modbus:rs485/1/0x0010"),
+    ("i2c", "i2c:BUS/CHIP@ADDRESS/FIELD, such as i2c:main/bme280@0x76/temperature"),
+    ("w1", "w1:ID, such as w1:28-0316a2794aff"),
+    ("gpio", "gpio:LINE, such as gpio:17"),
+    ("mqtt", "mqtt:BUS/TOPIC or mqtt:BUS/TOPIC#json.path, a topic without + and #"),
+    ("sdi12", "sdi12:BUS/ADDRESS/INDEX, such as sdi12:soil/0/1"),
+    ("line", "line:BUS/FIELD"),
+    ("http", "http:BOARD/FIELD"),
+    ("host", "host:cpu_temp, host:load, host:disk_used or host:memory_used"),
+    (
+        "derived",
+        "derived:vpd(temperature sensor, humidity sensor) or another of vpd, dew_point, absolute_humidity, dli",
+    ),
+    ("sim", "sim:NAME"),
+];
+
+/// What can be computed from other sensors.
+const FUNCTIONS: [&str; 4] = ["vpd", "dew_point", "absolute_humidity", "dli"];
+
+pub(crate) fn read(node: &Node, log: &Log) -> Result<Input, Problem> {
+    let text = node.as_text().ok_or_else(|| reader::expected("an input such as \"line:gateway/ph\"", node))?;
+    let kinds = FORMS.map(|(kind, _)| kind);
+    let Some((kind, rest)) = text.split_once(':') else {
+        return Err(reader::expected("an input such as \"line:gateway/ph\"", node));
+    };
+    let Some((_, form)) = FORMS.into_iter().find(|(known, _)| *known == kind) else {
+        let meant = log.did_you_mean(kind, kinds);
+        let help = meant.unwrap_or_else(|| format!("expected one of {}", kinds.join(", ")));
+        return Err(Problem::new(format!("there is no kind of input {kind:?}")).help(help));
+    };
+    parse(kind, rest).ok_or_else(|| Problem::new(format!("{node} is no input")).help(format!("expected {form}")))
+}
+
+fn parse(kind: &str, rest: &str) -> Option<Input> {
+    match kind {
+        "w1" => w1(rest),
+        "gpio" => Some(Input::Gpio { line: rest.parse().ok()? }),
+        "host" => host(rest).map(Input::Host),
+        "derived" => derived(rest),
+        "sim" => name(rest).map(Input::Sim),
+        _ => {
+            let (first, rest) = rest.split_once('/')?;
+            on_bus(kind, Id::new(first).ok()?, rest)
+        }
+    }
+}
+
+fn on_bus(kind: &str, bus: Id, rest: &str) -> Option<Input> {
+    match kind {
+        "board" => Some(Input::Board { bus, channel: name(rest)? }),
+        "line" => Some(Input::Line { bus, field: name(rest)? }),
+        "http" => Some(Input::Http { board: bus, field: name(rest)? }),
+        "modbus" => {
+            let (slave, register) = rest.split_once('/')?;
+            let slave = slave.parse().ok().filter(|slave| (1..=247).contains(slave))?;
+            Some(Input::Modbus { bus, slave, register: u16::try_from(integer(register)?).ok()? })
+        }
+        "i2c" => {
+            let (device, field) = rest.split_once('/')?;
+            let (chip, address) = device.split_once('@')?;
+            // The addresses below and above are kept for the bus itself.
+            let address = u8::try_from(integer(address)?).ok().filter(|address| (0x08..=0x77).contains(address))?;
+            Some(Input::I2c { bus, chip: name(chip)?, address, field: name(field)? })
+        }
+        "sdi12" => {
+            let (address, index) = rest.split_once('/')?;
+            let mut letters = address.chars();
+            let address = letters.next().filter(char::is_ascii_alphanumeric)?;
+            let index = index.parse().ok().filter(|index| *index < 100)?;
+            letters.next().is_none().then_some(Input::Sdi12 { bus, address, index })
+        }
+        "mqtt" => {
+            let (topic, path) = rest.split_once('#').map_or((rest, None), |(topic, path)| (topic, Some(path)));
+            let topic = name(topic).filter(|topic| !topic.contains('+'))?;
+            let path = path.map_or(Some(Vec::new()), |path| path.split('.').map(name).collect())?;
+            Some(Input::Mqtt { bus, topic, path })
+        }
+        _ => None,
+    }
+}
+
+fn name(text: &str) -> Option<String> {
+    let fine = !text.trim().is_empty() && text.len() <= MAX_NAME && !text.chars().any(char::is_control);
+    fine.then(|| text.to_owned())
+}
+
+fn integer(text: &str) -> Option<u32> {
+    match text.strip_prefix("0x") {
+        Some(hex) => u32::from_str_radix(hex, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+fn w1(text: &str) -> Option<Input> {
+    let (family, serial) = text.split_once('-')?;
+    let hex = |text: &str, digits| text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (hex(family, 2) && hex(serial, 12)).then(|| Input::W1 { device: text.to_ascii_lowercase() })
+}
+
+fn host(text: &str) -> Option<Host> {
+    match text {
+        "cpu_temp" => Some(Host::CpuTemp),
+        "load" => Some(Host::Load),
+        "disk_used" => Some(Host::DiskUsed),
+        "memory_used" => Some(Host::MemoryUsed),
+        _ => None,
+    }
+}
+
+fn derived(text: &str) -> Option<Input> {
+    let (function, of) = text.strip_suffix(')')?.split_once('(')?;
+    let of: Option<Vec<SensorId>> = of.split(',').map(|sensor| SensorId::new(sensor.trim()).ok()).collect();
+    FUNCTIONS.contains(&function).then_some(Input::Derived { function: function.to_owned(), of: of? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_has_its_form() {
+        for text in [
+            "board:uno/a0",
+            "modbus:rs485/1/0x0010",
+            "modbus:rs485/247/65535",
+            "i2c:main/bme280@0x76/temperature",
+            "w1:28-0316a2794aff",
+            "gpio:17",
+            "mqtt:broker/greenhouse/1/ph",
+            "mqtt:broker/zigbee2mqtt/probe#data.ph",
+            "sdi12:soil/0/1",
+            "line:gateway/ph",
+            "line:gateway/Temp (C)",
+            "http:esp-1/ph",
+            "host:memory_used",
+            "derived:vpd(a/temp, a/rh)",
+            "sim:ramp",
+        ] {
+            let (kind, rest) = text.split_once(':').unwrap();
+            let input = parse(kind, rest).unwrap_or_else(|| panic!("{text}"));
+            assert_eq!(input.kind(), kind);
+        }
+    }
+
+    #[test]
+    fn other_forms_are_refused() {
+        for text in [
+            "board:uno",
+            "board:UNO/a0",
+            "modbus:rs485/0/1",
+            "modbus:rs485/248/1",
+            "modbus:rs485/1/65536",
+            "i2c:main/bme280/temperature",
+            "i2c:main/bme280@0x78/temperature",
+            "w1:28",
+            "w1:28-0316a2794afg",
+            "gpio:x",
+            "mqtt:broker/a/+/b",
+            "mqtt:broker/a#b#c..d",
+            "sdi12:soil/01/1",
+            "line:gateway/",
+            "line:gateway/a\nb",
+            "host:fan",
+            "derived:vpd",
+            "derived:sum(a/b)",
+            "derived:vpd(a)",
+            "sim:",
+            "other:x",
+        ] {
+            let (kind, rest) = text.split_once(':').unwrap();
+            assert_eq!(parse(kind, rest), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! Sensors, rules and settings, zone by zone, into the plan that the engine runs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tilth_core::id::{Id, SensorId};
+use tilth_core::plan::{self, AlertKey, Plan, Policy};
+use tilth_core::rules::Condition;
+use tilth_core::schedule::Schedule;
+
+use crate::conditions;
+use crate::diagnostic::{Level, Log, Problem};
+use crate::document::{Effective, ZONES};
+use crate::path;
+use crate::reader;
+use crate::roster::Sensors;
+use crate::rules::{self, Duty, Name, Rule};
+use crate::selector::Selector;
+use crate::sensors::Known;
+use crate::settings::{Settings, Zones};
+use crate::source::{Layer, Place, Sources};
+
+/// A rule bound to a sensor costs the engine up to 2 KB, and this many are 200 MB: all that a Pi has to spare.
+const MAX_BOUND: usize = 100_000;
+
+/// Namespaces of the design that this version has no use for.
+const UNUSED: [&str; 3] = ["varieties", "actuators", "features"];
+
+/// What is compiled from.
+pub(crate) struct Parts<'a> {
+    pub(crate) effective: &'a Effective,
+    pub(crate) sources: &'a Sources,
+    pub(crate) zones: &'a Zones,
+    pub(crate) sensors: &'a Sensors,
+    pub(crate) log: &'a Log,
+}
+
+/// Binds every rule to its sensors; none where anything at all is wrong.
+pub(crate) fn compile(parts: &Parts<'_>) -> Option<Plan> {
+    let mut binder = Binder { parts, bound: Vec::new(), complaints: BTreeMap::new(), full: false };
+    binder.device_rules();
+    for (zone, entry) in parts.effective.zones().into_iter().flatten() {
+        binder.zone_rules(zone, entry.key);
+    }
+    binder.sensor_faults();
+    binder.say_complaints();
+    say_unused(parts.effective, parts.log);
+    if parts.log.has_errors() {
+        return None;
+    }
+    let sensors = parts.sensors.known.iter().filter(|known| known.enabled).map(|known| known.sensor.clone());
+    match Plan::new(sensors.collect(), binder.bound) {
+        Ok(plan) => Some(plan),
+        Err(error) => {
+            // Every way to get here has been checked before; if one was not, it is said and not run.
+            let place = parts.sensors.known.first().map(|known| known.key)?;
+            parts.log.error(place, "", Problem::new(error.to_string()));
+            None
+        }
+    }
+}
+
+fn say_unused(effective: &Effective, log: &Log) {
+    for name in UNUSED {
+        let device = effective.device().namespace(name);
+        let in_zones = || {
+            effective.zones().into_iter().flatten().find_map(|(zone, _)| {
+                let own = effective.zone(zone).own(name)?;
+                Some((own.values().next()?.key, path::join(&path::join(ZONES, zone), name)))
+            })
+        };
+        let found = device.values().next().map(|entry| (entry.key, name.to_owned())).or_else(in_zones);
+        if let Some((place, path)) = found {
+            log.warning(place, &path, Problem::new(format!("this version does not use {name}")));
+        }
+    }
+}
+
+struct Binder<'a> {
+    parts: &'a Parts<'a>,
+    bound: Vec<plan::Rule>,
+    /// What is wrong between a rule and some of its sensors: said once for a rule, with the first sensor and a number.
+    complaints: BTreeMap<Place, Complaint>,
+    full: bool,
+}
+
+struct Complaint {
+    level: Level,
+    path: String,
+    message: String,
+    help: Option<String>,
+    others: usize,
+}
+
+/// Schedule and policy of a rule, found.
+struct Bonds {
+    during: Option<Arc<Schedule>>,
+    escalation: Arc<Policy>,
+}
+
+impl<'a> Binder<'a> {
+    /// Rules for the whole device watch each sensor for its own zone, unless that zone has words of its own for the rule.
+    fn device_rules(&mut self) {
+        let parts = self.parts;
+        for (name, entry) in parts.effective.device().namespace("rules").iter() {
+            let Some(rule) = rules::read(name, entry, None, path::join("rules", name), parts.log) else { continue };
+            if let Some(place) = rule.across {
+                let problem = Problem::new("a rule for the whole device watches every zone already");
+                let path = path::join(&rule.path, "across");
+                parts.log.warning(place, &path, problem.help("write it under zones, where one zone watches another"));
+            }
+            self.bonds(&rule, parts.zones.device());
+            if !rule.duty.enabled {
+                continue;
+            }
+            let watched = parts.sensors.watched(&rule.selector, rule.quantity, None);
+            if watched.is_empty() {
+                self.say_dead(&rule, None);
+            }
+            for known in watched {
+                let zone = &known.sensor.zone;
+                let view = parts.effective.zone(zone.as_str());
+                if view.own("rules").is_none_or(|own| !own.contains_key(name)) {
+                    self.bind(&rule, zone, known);
+                }
+            }
+        }
+    }
+
+    /// Rules that a zone adds or changes.
+    fn zone_rules(&mut self, zone: &str, place: Place) {
+        let parts = self.parts;
+        let Ok(id) = Id::new(zone) else { return };
+        if !parts.sensors.has_zone(&id) && !parts.sensors.some_are_wrong() {
+            let problem = Problem::new("no sensor is in this zone").across_documents();
+            parts.log.warning(place, &path::join(ZONES, zone), problem);
+        }
+        let view = parts.effective.zone(zone);
+        let at = path::join(&path::join(ZONES, zone), "rules");
+        for (name, own) in view.own("rules").into_iter().flatten() {
+            let (path, own) = (path::join(&at, name), own.node.as_table());
+            let Some(entry) = view.entry("rules", name) else { continue };
+            let Some(rule) = rules::read(name, &entry, own, path, parts.log) else { continue };
+            self.bonds(&rule, parts.zones.settings(zone));
+            if !rule.duty.enabled {
+                continue;
+            }
+            let within = rule.across.is_none().then_some(&id);
+            let watched = parts.sensors.watched(&rule.selector, rule.quantity, within);
+            if watched.is_empty() {
+                self.say_dead(&rule, within);
+            }
+            for known in watched {
+                self.bind(&rule, &id, known);
+            }
+        }
+    }
+
+    fn sensor_faults(&mut self) {
+        let parts = self.parts;
+        for settings in parts.zones.all() {
+            if let Some(duty) = &settings.sensor_fault {
+                self.policy(&duty.escalation, settings);
+            }
+        }
+        let Ok(rule) = Id::new(rules::SENSOR_FAULT) else { return };
+        for known in parts.sensors.known.iter().filter(|known| known.enabled) {
+            let settings = parts.zones.settings(known.sensor.zone.as_str());
+            let Some(duty) = settings.sensor_fault.as_ref().filter(|duty| duty.enabled) else { continue };
+            let Some(escalation) = self.policy(&duty.escalation, settings) else { continue };
+            let key = AlertKey { zone: known.sensor.zone.clone(), rule: rule.clone(), sensor: known.sensor.id.clone() };
+            self.push(key, Condition::Faulty, duty, Bonds { during: None, escalation }, known.key);
+        }
+    }
+
+    fn bind(&mut self, rule: &Rule, zone: &Id, known: &Known) {
+        let settings = self.parts.zones.settings(zone.as_str());
+        let Some(bonds) = self.bonds(rule, settings) else { return };
+        if self.fits(rule, known) {
+            let key = AlertKey { zone: zone.clone(), rule: rule.id.clone(), sensor: known.sensor.id.clone() };
+            self.say_hours(rule, settings);
+            self.push(key, rule.stated.condition, &rule.duty, bonds, rule.key);
+        }
+    }
+
+    fn push(&mut self, key: AlertKey, condition: Condition, duty: &Duty, bonds: Bonds, place: Place) {
+        if self.bound.len() >= MAX_BOUND {
+            if !std::mem::replace(&mut self.full, true) {
+                let problem = Problem::new(format!("more than {MAX_BOUND} rules once each is bound to its sensors"));
+                self.parts.log.error(place, &path::join("rules", key.rule.as_str()), problem);
+            }
+            return;
+        }
+        self.bound.push(plan::Rule {
+            key,
+            condition,
+            hold: duty.hold,
+            keep_firing_for: duty.keep_firing_for,
+            cooldown: duty.cooldown,
+            severity: duty.severity,
+            escalation: bonds.escalation,
+            during: bonds.during,
+            message: Arc::clone(&duty.message),
+            advice: duty.advice.clone(),
+        });
+    }
+
+    /// Finds what a rule names; what is not there is said.
+    fn bonds(&self, rule: &Rule, settings: &Settings) -> Option<Bonds> {
+        let escalation = self.policy(&rule.duty.escalation, settings);
+        let during = match &rule.during {
+            None => None,
+            Some(name) => match settings.schedules.get(&name.name) {
+                Some(hours) => Some(Arc::clone(&hours.as_ref()?.schedule)),
+                None => {
+                    self.say_unknown("schedule", name, "schedules", settings.schedules.keys());
+                    return None;
+                }
+            },
+        };
+        Some(Bonds { during, escalation: escalation? })
+    }
+
+    fn policy(&self, name: &Name, settings: &Settings) -> Option<Arc<Policy>> {
+        match settings.policies.get(&name.name) {
+            Some(policy) => policy.clone(),
+            None => {
+                self.say_unknown("escalation policy", name, "escalation", settings.policies.keys());
+                None
+            }
+        }
+    }
+
+    fn say_unknown<'n>(&self, what: &str, name: &Name, namespace: &str, known: impl Iterator<Item = &'n String>) {
+        let problem = reader::unknown_name(what, &name.name, namespace, known, self.parts.log);
+        self.parts.log.error(name.place, &name.path, problem);
+    }
+
+    /// Says what is odd about the hours in which a rule watches.
+    fn say_hours(&self, rule: &Rule, settings: &Settings) {
+        let hours = rule.during.as_ref().and_then(|name| settings.schedules.get(&name.name)?.as_ref());
+        let Some(hours) = hours else { return };
+        if let Some(open) = hours.open_for().filter(|open| rule.duty.hold >= *open) {
+            // A hold starts anew when the schedule opens.
+            let problem = Problem::new(format!("never fires: {} is open for {open} at a time", hours.schedule.id));
+            let path = path::join(&rule.path, "for");
+            self.parts.log.warning(rule.duty.hold_at, &path, problem.help("expected a shorter time"));
+        }
+        if hours.zone_assumed {
+            let problem = Problem::new("no time zone is set, so these hours are taken in UTC").across_documents();
+            let path = path::join("schedules", hours.schedule.id.as_str());
+            self.parts.log.warning(
+                hours.place,
+                &path,
+                problem.help("set agent.timezone, such as \"Europe/Amsterdam\""),
+            );
+        }
+    }
+
+    /// Whether a rule makes sense on a sensor, as far as the sensor's own figures tell.
+    ///
+    /// A limit of the shipped rules is nobody's mistake: there the sensor is named, and the rule leaves it alone.
+    fn fits(&mut self, rule: &Rule, known: &Known) -> bool {
+        let shipped = self.is_shipped(rule.stated.place);
+        let path = path::join(&rule.path, rule.stated.key);
+        let id = &known.sensor.id;
+        if let Condition::MissingFor(span) = rule.stated.condition
+            && let Some(interval) = known.feed.interval.filter(|interval| span <= *interval)
+        {
+            let message = format!("{id} speaks only every {interval}, so {span} without a reading is nothing unusual");
+            let help = Some(format!("set zones.{}.{path} longer", known.sensor.zone));
+            let place = if shipped { known.interval } else { rule.stated.place };
+            self.complain(place, Level::Warning, path, message, help);
+            return true;
+        }
+        let Some((low, high)) = known.sensor.range else { return true };
+        let Some(why) = conditions::pointless(rule.stated.condition, low, high) else { return true };
+        let why = format!("{why}: {id} is plausible from {low} to {high}");
+        if shipped {
+            let place = known.range.unwrap_or(known.key);
+            let path = path::join(&known.path, "range");
+            let message = format!("the shipped rule {} leaves this sensor alone, for {why}", rule.id);
+            let help = Some(format!("set zones.{}.rules.{} for it", known.sensor.zone, rule.id));
+            self.parts.log.warning(place, &path, with_help(message, help));
+        } else {
+            self.complain(rule.stated.place, Level::Error, path, format!("impossible limit: {why}"), None);
+        }
+        false
+    }
+
+    fn is_shipped(&self, place: Place) -> bool {
+        self.parts.sources.get(place.source).layer == Some(Layer::Base)
+    }
+
+    fn complain(&mut self, place: Place, level: Level, path: String, message: String, help: Option<String>) {
+        match self.complaints.get_mut(&place) {
+            Some(complaint) => complaint.others += 1,
+            None => {
+                self.complaints.insert(place, Complaint { level, path, message, help, others: 0 });
+            }
+        }
+    }
+
+    fn say_complaints(&mut self) {
+        for (place, complaint) in std::mem::take(&mut self.complaints) {
+            let message = match complaint.others {
+                0 => complaint.message,
+                1 => format!("{}, and 1 sensor more", complaint.message),
+                others => format!("{}, and {others} sensors more", complaint.message),
+            };
+            let problem = with_help(message, complaint.help);
+            match complaint.level {
+                Level::Error => self.parts.log.error(place, &complaint.path, problem),
+                Level::Warning => self.parts.log.warning(place, &complaint.path, problem),
+            }
+        }
+    }
+
+    /// Says why a rule watches no sensor. Shipped rules are for any farm, so theirs is no mistake.
+    fn say_dead(&self, rule: &Rule, within: Option<&Id>) {
+        let log = self.parts.log;
+        let path = path::join(&rule.path, "sensor");
+        match &rule.selector {
+            Selector::One(id) if !self.parts.sensors.names.contains_key(id.as_str()) => {
+                let known = self.parts.sensors.names.keys();
+                log.error(rule.watches, &path, reader::unknown_name("sensor", id.as_str(), "sensors", known, log));
+            }
+            Selector::One(id) => {
+                if let Some(problem) = self.why_dead(rule, id, within) {
+                    log.warning(rule.watches, &path, problem);
+                }
+            }
+            Selector::Glob(_) if self.is_shipped(rule.key) || self.parts.sensors.some_are_wrong() => {}
+            Selector::Glob(_) => {
+                let problem = Problem::new("this rule watches no sensor").across_documents();
+                log.warning(rule.key, &rule.path, problem.help("none that is enabled fits sensor and quantity"));
+            }
+        }
+    }
+
+    fn why_dead(&self, rule: &Rule, id: &SensorId, within: Option<&Id>) -> Option<Problem> {
+        let known = self.parts.sensors.get(id)?;
+        let Known { sensor, enabled, .. } = known;
+        let problem = if !enabled {
+            Problem::new(format!("this rule watches no sensor: {id} is not enabled"))
+        } else if let Some(quantity) = rule.quantity.filter(|quantity| *quantity != sensor.quantity) {
+            Problem::new(format!("this rule watches no sensor: {id} measures {}, not {quantity}", sensor.quantity))
+        } else {
+            let zone = within.filter(|zone| **zone != sensor.zone)?;
+            Problem::new(format!("this rule watches no sensor: {id} is in zone {}, not {zone}", sensor.zone))
+                .help("write across = true to watch a sensor of another zone")
+        };
+        Some(problem.across_documents())
+    }
+}
+
+fn with_help(message: String, help: Option<String>) -> Problem {
+    match help {
+        Some(help) => Problem::new(message).help(help),
+        None => Problem::new(message),
+    }
+}

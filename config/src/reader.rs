@@ -1,0 +1,395 @@
+//! Typed access to a table: asks for each key once, says everything that is wrong, and at the end what was not asked for.
+
+use tilth_core::id::{Id, IdError, SensorId};
+use tilth_core::time::Span;
+
+use crate::diagnostic::{Log, Problem};
+use crate::path;
+use crate::source::Place;
+use crate::tree::{Content, Entry, Node, Table};
+
+/// Longer than this is a slip of the keyboard; it also keeps sums of a few spans far inside 64 bits.
+const LONGEST: Span = Span(3660 * 86_400_000);
+
+/// A table being read.
+pub(crate) struct Fields<'a> {
+    /// The table's own path.
+    pub(crate) path: String,
+    /// Where the table's key stands: the place of what is missing in it.
+    pub(crate) key: Place,
+    table: &'a Table,
+    /// What a zone says itself, in a table merged from that and what the device says.
+    own: Option<&'a Table>,
+    log: &'a Log,
+    asked: Vec<&'static str>,
+}
+
+impl<'a> Fields<'a> {
+    /// Begins to read an entry; one that is no table is an error.
+    pub(crate) fn of(entry: &'a Entry, path: String, log: &'a Log) -> Option<Fields<'a>> {
+        match entry.node.as_table() {
+            Some(table) => Some(Fields { path, key: entry.key, table, own: None, log, asked: Vec::new() }),
+            None => {
+                log.error(entry.node.place, &path, not_a_table(&entry.node));
+                None
+            }
+        }
+    }
+
+    /// Makes keys known that are read in another way, or only sometimes.
+    pub(crate) fn ask(&mut self, keys: &[&'static str]) {
+        for key in keys {
+            if !self.asked.contains(key) {
+                self.asked.push(key);
+            }
+        }
+    }
+
+    /// Says which part of a merged table are a zone's own words.
+    pub(crate) fn with_own(mut self, own: Option<&'a Table>) -> Fields<'a> {
+        self.own = own;
+        self
+    }
+
+    /// Whether one key was set with another in view: by the same words, or by ones that come later.
+    pub(crate) fn is_later(&self, key: &str, other: &str) -> bool {
+        let rank = |key| (self.own.is_some_and(|own| own.contains_key(key)), self.place(key).source);
+        rank(key) >= rank(other)
+    }
+
+    /// The value of a key as it is.
+    pub(crate) fn node(&mut self, key: &'static str) -> Option<&'a Node> {
+        self.ask(&[key]);
+        Some(&self.table.get(key)?.node)
+    }
+
+    /// The value of a key, if it is there and can be read.
+    pub(crate) fn optional<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&Node) -> Result<T, Problem>,
+    ) -> Option<T> {
+        let node = self.node(key)?;
+        match read(node) {
+            Ok(value) => Some(value),
+            Err(problem) => {
+                self.log.error(node.place, &path::join(&self.path, key), problem);
+                None
+            }
+        }
+    }
+
+    /// The value of a key; an error where it is missing.
+    pub(crate) fn required<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&Node) -> Result<T, Problem>,
+    ) -> Option<T> {
+        if !self.table.contains_key(key) {
+            self.ask(&[key]);
+            self.error_here(Problem::new(format!("{key} is missing")).across_documents());
+            return None;
+        }
+        self.optional(key, read)
+    }
+
+    /// The items of a key's list, if it is there and they can all be read.
+    pub(crate) fn list<T>(
+        &mut self,
+        key: &'static str,
+        what: &str,
+        read: impl Fn(&Node) -> Result<T, Problem>,
+    ) -> Option<Vec<T>> {
+        let node = self.node(key)?;
+        let Content::Array(items) = &node.content else {
+            self.error(key, expected(what, node));
+            return None;
+        };
+        // All items, so that all that is wrong is said.
+        let items: Vec<Option<T>> =
+            items.iter().map(|item| part(item, &read).map_err(|problem| self.error(key, problem)).ok()).collect();
+        items.into_iter().collect()
+    }
+
+    /// The table of a key, if it is there and is one.
+    pub(crate) fn table(&mut self, key: &'static str) -> Option<Fields<'a>> {
+        self.ask(&[key]);
+        Fields::of(self.table.get(key)?, path::join(&self.path, key), self.log)
+    }
+
+    /// The table of a key, to be read entry by entry.
+    pub(crate) fn entries(&mut self, key: &'static str) -> impl Iterator<Item = (&'a String, &'a Entry)> + use<'a> {
+        self.table(key).into_iter().flat_map(|fields| fields.table.iter())
+    }
+
+    /// All keys, whatever they are.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&'a String, &'a Entry)> + use<'a> {
+        self.table.iter()
+    }
+
+    /// Whether the table has a key, asked for or not.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    /// Where the value of a key stands; the table's own place where it is missing.
+    pub(crate) fn place(&self, key: &str) -> Place {
+        self.table.get(key).map_or(self.key, |entry| entry.node.place)
+    }
+
+    /// An error in the value of a key.
+    pub(crate) fn error(&self, key: &str, problem: Problem) {
+        self.log.error(self.place(key), &path::join(&self.path, key), problem);
+    }
+
+    /// A warning about the value of a key.
+    pub(crate) fn warning(&self, key: &str, problem: Problem) {
+        self.log.warning(self.place(key), &path::join(&self.path, key), problem);
+    }
+
+    /// An error in the table as a whole.
+    pub(crate) fn error_here(&self, problem: Problem) {
+        self.log.error(self.key, &self.path, problem);
+    }
+
+    /// Says which keys nobody asked for. `later` are keys that the design has and this version has not.
+    pub(crate) fn finish_but(self, later: &[&str]) {
+        for (key, entry) in self.table {
+            if self.asked.contains(&key.as_str()) {
+                continue;
+            }
+            let problem = if later.contains(&key.as_str()) {
+                Problem::new("this version cannot do that yet").help("take the key out: nothing would come of it")
+            } else {
+                unknown_key(key, &self.asked, self.log)
+            };
+            self.log.error(entry.key, &path::join(&self.path, key), problem);
+        }
+    }
+
+    /// Says which keys nobody asked for.
+    pub(crate) fn finish(self) {
+        self.finish_but(&[]);
+    }
+}
+
+pub(crate) fn unknown_key(key: &str, known: &[&str], log: &Log) -> Problem {
+    let list = format!("expected one of {}", known.join(", "));
+    let help = match log.did_you_mean(key, known.iter().copied()) {
+        Some(meant) => format!("{meant} {list}"),
+        None => list,
+    };
+    Problem::new("unknown key").help(help)
+}
+
+/// A name that nothing has.
+pub(crate) fn unknown_name<'a>(
+    what: &str,
+    name: &str,
+    namespace: &str,
+    known: impl Iterator<Item = &'a String>,
+    log: &Log,
+) -> Problem {
+    let help = log.did_you_mean(name, known.map(String::as_str));
+    let help = help.unwrap_or_else(|| format!("expected one of those under {namespace}"));
+    Problem::new(format!("there is no {what} {name:?}")).help(help).across_documents()
+}
+
+/// The id that an entry is keyed by.
+pub(crate) fn entry_id(name: &str, fields: &Fields<'_>, log: &Log) -> Option<Id> {
+    let id = Id::new(name).map_err(|error| log.error(fields.key, &fields.path, wrong_id(name, error)));
+    id.ok()
+}
+
+pub(crate) fn not_a_table(node: &Node) -> Problem {
+    expected("a table", node)
+}
+
+/// The message for a value of the wrong kind.
+pub(crate) fn expected(what: &str, node: &Node) -> Problem {
+    Problem::new(format!("expected {what}, found {node}"))
+}
+
+pub(crate) fn text(node: &Node) -> Result<String, Problem> {
+    let text = node.as_text().ok_or_else(|| expected("a text in quotes", node))?;
+    if text.trim().is_empty() {
+        return Err(Problem::new("expected a text, found an empty one"));
+    }
+    Ok(text.to_owned())
+}
+
+pub(crate) fn boolean(node: &Node) -> Result<bool, Problem> {
+    match node.content {
+        Content::Bool(value) => Ok(value),
+        _ => Err(expected("true or false", node)),
+    }
+}
+
+pub(crate) fn number(node: &Node) -> Result<f64, Problem> {
+    match node.content {
+        Content::Integer(integer) => Ok(integer as f64),
+        Content::Float(float) if float.is_finite() => Ok(float),
+        Content::Float(_) => Err(expected("a finite number", node)),
+        _ => Err(expected("a number", node)),
+    }
+}
+
+/// A number above zero.
+pub(crate) fn positive(node: &Node) -> Result<f64, Problem> {
+    match number(node)? {
+        value if value > 0.0 => Ok(value),
+        _ => Err(expected("a number above 0", node)),
+    }
+}
+
+/// A whole number between two others, both allowed.
+pub(crate) fn whole(node: &Node, least: u32, most: u32) -> Result<u32, Problem> {
+    let value = match node.content {
+        Content::Integer(integer) => u32::try_from(integer).ok(),
+        _ => None,
+    };
+    let value = value.filter(|value| (least..=most).contains(value));
+    value.ok_or_else(|| expected(&format!("a whole number from {least} to {most}"), node))
+}
+
+/// A list of two numbers, the second larger.
+pub(crate) fn span_of_values(node: &Node) -> Result<(f64, f64), Problem> {
+    let Content::Array(items) = &node.content else {
+        return Err(expected("two numbers such as [5.5, 6.8]", node));
+    };
+    let [low, high] = items.as_slice() else {
+        return Err(expected("two numbers such as [5.5, 6.8]", node));
+    };
+    let (low_value, high_value) = (part(low, number)?, part(high, number)?);
+    if low_value < high_value {
+        Ok((low_value, high_value))
+    } else {
+        let turned = format!("expected the lower number first, such as [{high}, {low}]");
+        let help = if low_value > high_value { turned } else { "expected two different numbers".to_owned() };
+        Err(Problem::new(format!("{low} is not below {high}")).help(help))
+    }
+}
+
+/// The items of a list.
+pub(crate) fn list<T>(node: &Node, what: &str, read: impl Fn(&Node) -> Result<T, Problem>) -> Result<Vec<T>, Problem> {
+    let Content::Array(items) = &node.content else {
+        return Err(expected(what, node));
+    };
+    items.iter().map(|item| part(item, &read)).collect()
+}
+
+/// Reads a part of a value; what is wrong with it stands at the part.
+pub(crate) fn part<T>(node: &Node, read: impl FnOnce(&Node) -> Result<T, Problem>) -> Result<T, Problem> {
+    read(node).map_err(|problem| problem.in_part(node.place))
+}
+
+/// A word out of a few.
+pub(crate) fn word<T>(node: &Node, words: &[&str], find: impl Fn(&str) -> Option<T>, log: &Log) -> Result<T, Problem> {
+    let list = || format!("one of {}", words.join(", "));
+    let text = node.as_text().ok_or_else(|| expected(&list(), node))?;
+    find(text).ok_or_else(|| {
+        let meant = log.did_you_mean(text, words.iter().copied());
+        let problem = expected(&list(), node);
+        match meant {
+            Some(meant) => problem.help(meant),
+            None => problem,
+        }
+    })
+}
+
+pub(crate) fn id(node: &Node) -> Result<Id, Problem> {
+    let text = node.as_text().ok_or_else(|| expected("a name in quotes", node))?;
+    Id::new(text).map_err(|error| wrong_id(text, error))
+}
+
+pub(crate) fn sensor_id(node: &Node) -> Result<SensorId, Problem> {
+    let text = node.as_text().ok_or_else(|| expected("a sensor such as \"tower-1/ph\"", node))?;
+    SensorId::new(text).map_err(|error| wrong_id(text, error))
+}
+
+pub(crate) fn wrong_id(text: &str, error: IdError) -> Problem {
+    match error {
+        IdError::NotASensor => Problem::new(format!("{text:?} is no sensor's name")).help(error.to_string()),
+        IdError::Empty | IdError::TooLong(_) | IdError::Character(_) => {
+            let reason = error.to_string();
+            match reason.split_once("; ") {
+                Some((reason, help)) => Problem::new(format!("the name {text:?} {reason}")).help(help),
+                None => Problem::new(format!("the name {text:?} {reason}")),
+            }
+        }
+    }
+}
+
+/// A length of time, possibly none.
+pub(crate) fn duration(node: &Node) -> Result<Span, Problem> {
+    let wrong = || expected("a duration such as \"5m\"", node);
+    let text = node.as_text().ok_or_else(wrong)?.trim();
+    if text.starts_with('-') {
+        return Err(wrong().help("a duration cannot be negative"));
+    }
+    let span = parse_duration(text).ok_or_else(wrong)?;
+    if span > LONGEST {
+        return Err(wrong().help(format!("expected at most \"{LONGEST}\"")));
+    }
+    Ok(span)
+}
+
+/// A length of time that is one.
+pub(crate) fn some_duration(node: &Node) -> Result<Span, Problem> {
+    match duration(node)? {
+        Span::ZERO => Err(expected("a duration above 0, such as \"5m\"", node)),
+        span => Ok(span),
+    }
+}
+
+/// `1h30m`, `1.5h`, `45s`, `250ms`, `2d`; parts may have spaces between them.
+fn parse_duration(text: &str) -> Option<Span> {
+    let mut rest = text;
+    let mut total = 0.0;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, after) = rest.split_at(digits);
+        let unit_end = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
+        let (unit, after) = after.split_at(unit_end);
+        let unit_ms = match unit {
+            "ms" => 1.0,
+            "s" => 1000.0,
+            "m" | "min" => 60_000.0,
+            "h" => 3_600_000.0,
+            "d" => 86_400_000.0,
+            _ => return None,
+        };
+        total += number.parse::<f64>().ok()? * unit_ms;
+        rest = after.trim_start();
+    }
+    (!text.is_empty() && total < 1e15).then(|| Span((total.round()) as i64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        for (text, expected) in [
+            ("5m", Some(300_000)),
+            ("1h30m", Some(5_400_000)),
+            ("1h 30min", Some(5_400_000)),
+            ("1.5h", Some(5_400_000)),
+            ("250ms", Some(250)),
+            ("0s", Some(0)),
+            ("2d", Some(172_800_000)),
+            ("", None),
+            ("5", None),
+            ("m", None),
+            ("5 m", None),
+            ("5M", None),
+            ("5m -3s", None),
+            ("1..5h", None),
+            ("5 minutes", None),
+            ("9999999999999999999d", None),
+        ] {
+            assert_eq!(parse_duration(text).map(|span| span.0), expected, "{text:?}");
+        }
+    }
+}

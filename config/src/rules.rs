@@ -1,0 +1,184 @@
+//! Rules as they are written, each checked by itself and not yet bound to sensors.
+
+use std::sync::Arc;
+
+use tilth_core::id::Id;
+use tilth_core::message::Template;
+use tilth_core::plan::Severity;
+use tilth_core::quantity::Quantity;
+use tilth_core::time::Span;
+
+use crate::conditions::{self, Stated};
+use crate::diagnostic::{Log, Problem};
+use crate::escalation::DEFAULT_POLICY;
+use crate::path;
+use crate::reader::{self, Fields};
+use crate::selector::{self, Selector};
+use crate::source::Place;
+use crate::tree::{Entry, Node, Table};
+
+/// The name of the rule that tells of a sensor's own fault.
+pub(crate) const SENSOR_FAULT: &str = "sensor-fault";
+
+/// What a rule that does not say otherwise does. `explain` shows these, so there is one list.
+pub(crate) mod default {
+    use super::*;
+
+    /// After an alert resolved, the same alert does not fire again for this long.
+    pub(crate) const COOLDOWN: Span = Span::from_mins(15);
+    /// Fires at once.
+    pub(crate) const HOLD: Span = Span::ZERO;
+    /// Resolves at once.
+    pub(crate) const KEEP_FIRING_FOR: Span = Span::ZERO;
+    /// Somebody should look today.
+    pub(crate) const SEVERITY: Severity = Severity::Warning;
+    /// What an alert says.
+    pub(crate) const MESSAGE: &str = "{sensor} {value} {unit}, limit {limit}";
+}
+
+/// One entry of `rules`.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) id: Id,
+    pub(crate) path: String,
+    /// Where its key stands, which is also in the latest document that says something of it.
+    pub(crate) key: Place,
+    pub(crate) selector: Selector,
+    /// Where the selector stands.
+    pub(crate) watches: Place,
+    pub(crate) quantity: Option<Quantity>,
+    /// Watches sensors of other zones too, and where that stands.
+    pub(crate) across: Option<Place>,
+    pub(crate) stated: Stated,
+    pub(crate) during: Option<Name>,
+    pub(crate) duty: Duty,
+}
+
+/// What is done about a condition: what a rule and a sensor's own fault have in common.
+#[derive(Debug, Clone)]
+pub(crate) struct Duty {
+    pub(crate) enabled: bool,
+    pub(crate) hold: Span,
+    /// Where that stands.
+    pub(crate) hold_at: Place,
+    pub(crate) keep_firing_for: Span,
+    pub(crate) cooldown: Span,
+    pub(crate) severity: Severity,
+    pub(crate) escalation: Name,
+    pub(crate) message: Arc<Template>,
+    pub(crate) advice: Option<Arc<str>>,
+}
+
+/// The name of something that stands elsewhere, and where it is named.
+#[derive(Debug, Clone)]
+pub(crate) struct Name {
+    pub(crate) name: String,
+    pub(crate) place: Place,
+    pub(crate) path: String,
+}
+
+/// Reads an entry of `rules`; none where something in it is wrong. `own` is what a zone itself says of it.
+pub(crate) fn read(name: &str, entry: &Entry, own: Option<&Table>, path: String, log: &Log) -> Option<Rule> {
+    let mut fields = Fields::of(entry, path, log)?.with_own(own);
+    if name == SENSOR_FAULT {
+        let problem = Problem::new("this name is kept for the fault of a sensor itself");
+        fields.error_here(problem.help("set agent.sensor_fault to change what is said then, or choose another name"));
+        return None;
+    }
+    let id = reader::entry_id(name, &fields, log);
+    let stated_selector = fields.has("sensor");
+    let selector = fields.optional("sensor", selector::read);
+    let has_quantity = fields.has("quantity");
+    let quantity = fields.optional("quantity", |node| quantity(node, log));
+    if !stated_selector && !has_quantity {
+        let problem = Problem::new("a rule that watches nothing").across_documents();
+        fields.error_here(problem.help("expected sensor, such as \"*/ph\", or quantity, such as \"ph\""));
+    }
+    let watches = fields.place(if stated_selector { "sensor" } else { "quantity" });
+    let across = fields.optional("across", reader::boolean) == Some(true);
+    let across = across.then(|| fields.place("across"));
+    let stated = conditions::read(&mut fields);
+    let during = fields.optional("during", reader::id);
+    let during = during.map(|id| name_at(&fields, "during", id.as_str()));
+    let duty = Duty::read(&mut fields, log);
+    read_actions(&mut fields);
+    let (path, key) = (fields.path.clone(), fields.key);
+    fields.finish_but(&conditions::LATER);
+    if (has_quantity && quantity.is_none()) || (stated_selector && selector.is_none()) {
+        return None;
+    }
+    let selector = selector.or_else(|| has_quantity.then(Selector::all))?;
+    Some(Rule { id: id?, path, key, selector, watches, quantity, across, stated: stated?, during, duty })
+}
+
+/// Reads `agent.sensor_fault`.
+pub(crate) fn read_sensor_fault(entry: &Entry, path: String, log: &Log) -> Option<Duty> {
+    let mut fields = Fields::of(entry, path, log)?;
+    let duty = Duty::read(&mut fields, log);
+    fields.finish();
+    Some(duty)
+}
+
+impl Duty {
+    /// Reads the keys of a duty. What is wrong is in the log, so that no plan is made with what stands in for it here.
+    fn read(fields: &mut Fields<'_>, log: &Log) -> Duty {
+        let escalation = fields.optional("escalation", reader::id);
+        let escalation = escalation.as_ref().map_or(DEFAULT_POLICY, Id::as_str);
+        Duty {
+            enabled: fields.optional("enabled", reader::boolean).unwrap_or(true),
+            hold: fields.optional("for", reader::duration).unwrap_or(default::HOLD),
+            hold_at: fields.place("for"),
+            keep_firing_for: fields.optional("keep_firing_for", reader::duration).unwrap_or(default::KEEP_FIRING_FOR),
+            cooldown: fields.optional("cooldown", reader::duration).unwrap_or(default::COOLDOWN),
+            severity: fields.optional("severity", |node| severity(node, log)).unwrap_or(default::SEVERITY),
+            escalation: name_at(fields, "escalation", escalation),
+            message: fields.optional("message", template).unwrap_or_else(default_template),
+            advice: fields.optional("advice", reader::text).map(Arc::from),
+        }
+    }
+}
+
+fn name_at(fields: &Fields<'_>, key: &str, name: &str) -> Name {
+    Name { name: name.to_owned(), place: fields.place(key), path: path::join(&fields.path, key) }
+}
+
+fn default_template() -> Arc<Template> {
+    Arc::new(Template::parse(default::MESSAGE).expect("the shipped message is a template"))
+}
+
+fn template(node: &Node) -> Result<Arc<Template>, Problem> {
+    let text = reader::text(node)?;
+    Template::parse(&text).map(Arc::new).map_err(|error| Problem::new(error.to_string()))
+}
+
+pub(crate) fn quantity(node: &Node, log: &Log) -> Result<Quantity, Problem> {
+    reader::word(node, &Quantity::ALL.map(Quantity::name), Quantity::from_name, log)
+}
+
+fn severity(node: &Node, log: &Log) -> Result<Severity, Problem> {
+    reader::word(node, &Severity::ALL.map(Severity::name), Severity::from_name, log)
+}
+
+/// The shape of `actions` is checked, so that what is written today holds when actuators are driven.
+fn read_actions(fields: &mut Fields<'_>) {
+    let what = "a list such as [{ actuator = \"tower-1/pump\", on = \"2s\" }]";
+    if fields.list("actions", what, action).is_some() {
+        fields.warning("actions", Problem::new("this version drives no actuators"));
+    }
+}
+
+fn action(node: &Node) -> Result<(), Problem> {
+    let table = node.as_table().ok_or_else(|| reader::not_a_table(node))?;
+    if let Some((key, entry)) = table.iter().find(|(key, _)| !["actuator", "on"].contains(&key.as_str())) {
+        let problem = Problem::new(format!("unknown key {key} in an action"));
+        return Err(problem.help("expected actuator and on").in_part(entry.key));
+    }
+    let field = |key: &str| {
+        let found = table.get(key).map(|entry| &entry.node);
+        found.ok_or_else(|| Problem::new(format!("{key} is missing in an action")))
+    };
+    reader::part(field("actuator")?, |node| {
+        reader::sensor_id(node).map_err(|_| reader::expected("an actuator such as \"tower-1/pump\"", node))
+    })?;
+    reader::part(field("on")?, reader::some_duration).map(drop)
+}

@@ -1,0 +1,312 @@
+//! Sensors as they are written, with what their quantity and zone give them.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use tilth_core::calibrate::{Calibration, Points};
+use tilth_core::id::{Id, SensorId};
+use tilth_core::plan::Sensor;
+use tilth_core::time::Span;
+use tilth_core::value::Resolution;
+
+use crate::diagnostic::{Log, Problem};
+use crate::document::{Effective, ZONES};
+use crate::input::{self, Input};
+use crate::path;
+use crate::reader::{self, Fields};
+use crate::roster::Sensors;
+use crate::rules;
+use crate::settings::{Judging, Zones};
+use crate::site::{Purpose, Site};
+use crate::source::Place;
+use crate::tree::{Content, Entry, Node};
+
+/// Enough for a large farm on one device; beyond it a mistake, such as a script that ran twice.
+pub(crate) const MAX_SENSORS: usize = 10_000;
+
+/// Without its own word a value is stale after this many intervals: two readings may be lost before anybody worries.
+pub(crate) const STALE_INTERVALS: i64 = 3;
+
+/// But not sooner than this: a busy line is not a dead one.
+pub(crate) const SOONEST_STALE: Span = Span::from_secs(30);
+
+/// How a sensor is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Feed {
+    /// Where its raw values come from; none for a sensor that only a recording fills.
+    pub input: Option<Input>,
+    /// How often it is read or speaks.
+    pub interval: Option<Span>,
+}
+
+/// A sensor that can be watched.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) sensor: Sensor,
+    pub(crate) feed: Feed,
+    pub(crate) enabled: bool,
+    pub(crate) path: String,
+    /// Where its key stands.
+    pub(crate) key: Place,
+    /// Where its own range stands, if it has one.
+    pub(crate) range: Option<Place>,
+    /// Where its interval stands.
+    pub(crate) interval: Place,
+}
+
+/// What sensors are read with.
+pub(crate) struct Reader<'a> {
+    pub(crate) effective: &'a Effective,
+    pub(crate) zones: &'a Zones,
+    pub(crate) site: Option<&'a Site>,
+    pub(crate) purpose: Purpose,
+    pub(crate) log: &'a Log,
+    /// Buses already said to be missing: one message for each is enough.
+    pub(crate) missing: RefCell<BTreeSet<Id>>,
+}
+
+impl Reader<'_> {
+    pub(crate) fn read(&self) -> Sensors {
+        let mut names = BTreeMap::new();
+        let mut known = Vec::new();
+        let mut pairs = Vec::new();
+        let device = self.effective.device().namespace("sensors");
+        for (name, entry) in device.iter() {
+            names.insert(name.clone(), entry.key);
+            known.extend(self.sensor(name, entry, None, &mut pairs));
+        }
+        for (zone, entry) in self.effective.zones().into_iter().flatten() {
+            let own = entry.node.as_table().and_then(|own| own.get("sensors")?.node.as_table());
+            for (name, own) in own.into_iter().flatten() {
+                let of_device = device.get(name);
+                if own.node.content != Content::Null {
+                    names.entry(name.clone()).or_insert(own.key);
+                }
+                if self.is_in_its_zone(name, of_device.unwrap_or(own), zone, own) && of_device.is_none() {
+                    known.extend(self.sensor(name, own, Some(zone), &mut pairs));
+                }
+            }
+        }
+        if let Some((name, place)) = names.iter().nth(MAX_SENSORS) {
+            let problem = Problem::new(format!("more than {MAX_SENSORS} sensors"));
+            self.log.error(*place, &path::join("sensors", name), problem.help("expected a device to serve fewer"));
+        }
+        let sensors = Sensors::new(known, names);
+        for pair in &pairs {
+            self.check_pair(pair, &sensors);
+        }
+        sensors
+    }
+
+    /// Whether a zone may say something of a sensor: only of its own, and not that it is another's.
+    fn is_in_its_zone(&self, name: &str, stated: &Entry, zone: &str, own: &Entry) -> bool {
+        let Ok(id) = SensorId::new(name) else { return true };
+        let moved = own.node.get(["zone"]).and_then(Node::as_text).filter(|named| *named != zone);
+        let of = zone_of(&id, stated);
+        if (of.as_str() == zone && moved.is_none()) || own.node.content == Content::Null {
+            return of.as_str() == zone;
+        }
+        let path = path::join(&path::join(&path::join(ZONES, zone), "sensors"), name);
+        let problem = match moved {
+            Some(moved) => Problem::new(format!("under zone {zone}, and in zone {moved}")),
+            None => Problem::new(format!("{name} is in zone {of}, so zone {zone} cannot set it")),
+        };
+        let help = format!("expected under zones.{}", moved.unwrap_or(of.as_str()));
+        self.log.error(own.key, &path, problem.help(help).across_documents());
+        false
+    }
+
+    /// Reads a sensor with what its zone says of it. `only_in` is the zone of one that the device does not know.
+    fn sensor(&self, name: &str, entry: &Entry, only_in: Option<&str>, pairs: &mut Vec<Pair>) -> Option<Known> {
+        let id = match SensorId::new(name) {
+            Ok(id) => id,
+            Err(error) => {
+                self.log.error(entry.key, &path::join("sensors", name), reader::wrong_id(name, error));
+                return None;
+            }
+        };
+        let zone = only_in.and_then(|zone| Id::new(zone).ok()).unwrap_or_else(|| zone_of(&id, entry));
+        let view = self.effective.zone(zone.as_str());
+        if view.own("sensors").is_some_and(|own| own.contains_key(name)) {
+            let at = path::join(&path::join(ZONES, zone.as_str()), "sensors");
+            let entry = view.entry("sensors", name)?;
+            self.fields(id, &zone, Fields::of(&entry, path::join(&at, name), self.log)?, pairs)
+        } else {
+            self.fields(id, &zone, Fields::of(entry, path::join("sensors", name), self.log)?, pairs)
+        }
+    }
+
+    fn fields(&self, id: SensorId, zone: &Id, mut fields: Fields<'_>, pairs: &mut Vec<Pair>) -> Option<Known> {
+        let log = self.log;
+        let enabled = fields.optional("enabled", reader::boolean).unwrap_or(true);
+        // Already known: it says which other words hold for this sensor.
+        fields.optional("zone", reader::id);
+        let quantity = fields.required("quantity", |node| rules::quantity(node, log));
+        let interval = fields.optional("interval", reader::some_duration);
+        let stale_after = fields.optional("stale_after", reader::some_duration);
+        let own = Judging::read(&mut fields);
+        let calibration = read_calibration(&mut fields);
+        let input = fields.optional("input", |node| input::read(node, log));
+        let bus = if enabled { self.check_input(&fields, input.as_ref()) } else { None };
+        if let Some(other) = fields.optional("pair", reader::sensor_id) {
+            let at = (fields.place("pair"), path::join(&fields.path, "pair"));
+            pairs.push(Pair { sensor: id.clone(), other, at });
+        }
+        if let (Some(stale), Some(interval)) = (stale_after, interval)
+            && stale <= interval
+        {
+            let problem = Problem::new(format!("{stale} is not longer than the interval {interval}"));
+            fields.warning("stale_after", problem.help("the sensor would be stale between any two readings"));
+        }
+        let range = fields.has("range").then(|| fields.place("range"));
+        let (key, path, interval_place) = (fields.key, fields.path.clone(), fields.place("interval"));
+        let usual = &self.zones.settings(zone.as_str()).quantities;
+        let judging = own.or(quantity.and_then(|quantity| usual.get(&quantity).copied()).unwrap_or_default());
+        let resolution = if quantity.is_some() { check_resolution(&fields, &judging) } else { None };
+        fields.finish();
+        let sensor = Sensor {
+            id,
+            zone: zone.clone(),
+            quantity: quantity?,
+            resolution: resolution?,
+            calibration: calibration?,
+            range: judging.range,
+            max_rate: judging.max_rate,
+            stuck_for: judging.stuck_for,
+            stale_after: stale_after.or_else(|| interval.map(usual_stale_after)),
+            bus,
+        };
+        let feed = Feed { input, interval };
+        Some(Known { sensor, feed, enabled, path, key, range, interval: interval_place })
+    }
+
+    /// Whether the input can be read on this machine; returns the bus it shares with others.
+    fn check_input(&self, fields: &Fields<'_>, input: Option<&Input>) -> Option<Id> {
+        let at = path::join(&fields.path, "input");
+        let say = |problem| self.purpose.say(self.log, fields.place("input"), &at, problem);
+        let Some(input) = input else {
+            if !fields.has("input") {
+                let problem = Problem::new("no input, so nothing will arrive").across_documents();
+                self.purpose.say(self.log, fields.key, &fields.path, problem.help("expected input"));
+            }
+            return None;
+        };
+        let buses = self.site.map(|site| &site.buses);
+        let lone = |kind| buses?.iter().find(|(_, bus)| bus.kind == kind).map(|(id, _)| id.clone());
+        let bus = input.bus().cloned().or_else(|| input.bus_kind().and_then(lone));
+        if !input.is_read() {
+            say(Problem::new(format!("this version does not read inputs of kind {}", input.kind())));
+        } else if let (Some(bus), Some(kind)) = (&bus, input.bus_kind()) {
+            match buses.and_then(|buses| buses.get(bus)) {
+                Some(found) if found.kind != kind => {
+                    say(Problem::new(format!("the bus {bus} is of kind {} in agent.toml", found.kind))
+                        .help(format!("expected {kind}")));
+                }
+                Some(_) => {}
+                None if self.missing.borrow_mut().insert(bus.clone()) => {
+                    let problem = Problem::new(format!("agent.toml names no bus {bus}")).across_documents();
+                    say(problem.help(format!("expected [bus.{bus}] there, with kind = \"{kind}\"")));
+                }
+                None => {}
+            }
+        }
+        bus
+    }
+
+    fn check_pair(&self, pair: &Pair, sensors: &Sensors) {
+        let Pair { sensor, other, at: (place, path) } = pair;
+        let error = |problem| self.log.error(*place, path, problem);
+        if sensor == other {
+            error(Problem::new("a sensor cannot be its own pair"));
+        } else if !sensors.names.contains_key(other.as_str()) {
+            // No error, because nothing is compared yet.
+            let problem = reader::unknown_name("sensor", other.as_str(), "sensors", sensors.names.keys(), self.log);
+            self.log.warning(*place, path, problem);
+        } else if let (Some(one), Some(two)) = (sensors.get(sensor), sensors.get(other)) {
+            if one.sensor.quantity == two.sensor.quantity {
+                self.log.warning(*place, path, Problem::new("this version does not compare the sensors of a pair"));
+            } else {
+                let (ours, theirs) = (one.sensor.quantity, two.sensor.quantity);
+                error(Problem::new(format!("{other} measures {theirs}")).help(format!("expected a sensor of {ours}")));
+            }
+        }
+    }
+}
+
+/// A sensor and the one it is compared with.
+struct Pair {
+    sensor: SensorId,
+    other: SensorId,
+    at: (Place, String),
+}
+
+/// The zone that an entry names, or the first half of its id.
+fn zone_of(id: &SensorId, entry: &Entry) -> Id {
+    let named = entry.node.get(["zone"]).and_then(Node::as_text).and_then(|zone| Id::new(zone).ok());
+    named.unwrap_or_else(|| id.zone())
+}
+
+/// When the value of a sensor that speaks this often is stale, unless it says so itself.
+pub(crate) fn usual_stale_after(interval: Span) -> Span {
+    SOONEST_STALE.max(Span(interval.0.saturating_mul(STALE_INTERVALS)))
+}
+
+fn check_resolution(fields: &Fields<'_>, judging: &Judging) -> Option<Resolution> {
+    let Some(resolution) = judging.resolution else {
+        if !fields.has("resolution") {
+            let problem = Problem::new("resolution is missing").across_documents();
+            fields.error_here(problem.help("expected it here or in agent.quantities"));
+        }
+        return None;
+    };
+    if let Some((low, high)) = judging.range
+        && (resolution.nearest(low).is_none() || resolution.nearest(high).is_none())
+    {
+        let problem = Problem::new(format!("{resolution} is too fine for values from {low} to {high}"));
+        fields.error("resolution", problem.help("expected fewer steps"));
+    }
+    Some(resolution)
+}
+
+fn read_calibration(fields: &mut Fields<'_>) -> Option<Calibration> {
+    if !fields.has("calibration") {
+        fields.ask(&["calibration"]);
+        return Some(Calibration::Identity);
+    }
+    let mut calibration = fields.table("calibration")?;
+    let points = calibration.has("points");
+    let linear = calibration.has("gain") || calibration.has("offset");
+    let gain = calibration.optional("gain", reader::number).unwrap_or(1.0);
+    let offset = calibration.optional("offset", reader::number).unwrap_or(0.0);
+    let read = calibration.optional("points", read_points);
+    let made = match (points, linear) {
+        (true, false) => read.map(Calibration::Points),
+        (false, true) => {
+            let made = Calibration::linear(gain, offset);
+            made.map_err(|error| calibration.error("gain", Problem::new(error.to_string()))).ok()
+        }
+        (true, true) => {
+            let problem = Problem::new("points, and gain or offset as well");
+            calibration.error_here(problem.help("expected one or the other"));
+            None
+        }
+        (false, false) => {
+            calibration.error_here(Problem::new("an empty calibration").help("expected gain and offset, or points"));
+            None
+        }
+    };
+    calibration.finish();
+    made
+}
+
+fn read_points(node: &Node) -> Result<Points, Problem> {
+    let what = "a list such as [[4.1, 4.0], [7.2, 7.0]], each what is read and what is true";
+    let pairs = reader::list(node, what, |item| {
+        let pair = reader::list(item, "what is read and what is true, such as [4.1, 4.0]", reader::number)?;
+        match pair.as_slice() {
+            [raw, real] => Ok((*raw, *real)),
+            _ => Err(reader::expected("what is read and what is true, such as [4.1, 4.0]", item)),
+        }
+    })?;
+    Points::new(pairs).map_err(|error| Problem::new(error.to_string()))
+}

@@ -1,0 +1,151 @@
+//! What rules and sensors of a zone lean on: its time zone, defaults by quantity, schedules, channels and policies.
+
+use std::collections::BTreeMap;
+
+use jiff::tz::TimeZone;
+use tilth_core::quantity::Quantity;
+use tilth_core::time::Span;
+use tilth_core::value::Resolution;
+
+use crate::diagnostic::{Log, Problem};
+use crate::document::{Effective, View, ZONES};
+use crate::escalation::{self, Channels, Policies};
+use crate::path;
+use crate::reader::{self, Fields};
+use crate::rules::{self, Duty};
+use crate::schedules::{self, Schedules};
+use crate::tree::{Entry, Node};
+
+/// The namespaces that this file reads; a zone without words in any of them shares the device's settings.
+const NAMESPACES: [&str; 4] = ["agent", "schedules", "notifications", "escalation"];
+
+/// The settings of the device, or of a zone that has its own.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) quantities: BTreeMap<Quantity, Judging>,
+    pub(crate) schedules: Schedules,
+    pub(crate) channels: Channels,
+    pub(crate) policies: Policies,
+    /// What is bound to every sensor, to tell that the sensor itself is at fault.
+    pub(crate) sensor_fault: Option<Duty>,
+}
+
+/// What is plausible for a sensor, or for all of a quantity.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Judging {
+    pub(crate) resolution: Option<Resolution>,
+    pub(crate) range: Option<(f64, f64)>,
+    pub(crate) max_rate: Option<f64>,
+    pub(crate) stuck_for: Option<Span>,
+}
+
+/// The settings of every zone. Most zones share the device's.
+#[derive(Debug)]
+pub(crate) struct Zones {
+    device: Settings,
+    own: BTreeMap<String, Settings>,
+}
+
+impl Zones {
+    pub(crate) fn read(effective: &Effective, log: &Log) -> Zones {
+        let device = read(effective.device(), "", log);
+        let zones = effective.zones().into_iter().flatten().filter_map(|(zone, _)| {
+            let view = effective.zone(zone);
+            let has_own = NAMESPACES.into_iter().any(|name| view.own(name).is_some());
+            has_own.then(|| (zone.clone(), read(view, &path::join(ZONES, zone), log)))
+        });
+        Zones { device, own: zones.collect() }
+    }
+
+    /// The settings of a zone.
+    pub(crate) fn settings(&self, zone: &str) -> &Settings {
+        self.own.get(zone).unwrap_or(&self.device)
+    }
+
+    /// The settings of the whole device.
+    pub(crate) fn device(&self) -> &Settings {
+        &self.device
+    }
+
+    /// All settings there are, the device's first.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Settings> {
+        std::iter::once(&self.device).chain(self.own.values())
+    }
+}
+
+/// Reads the settings of a view; `at` is the path of the zone, or empty.
+fn read(view: View<'_>, at: &str, log: &Log) -> Settings {
+    let at = |namespace| path::under(at, namespace);
+    let agent = view.namespace("agent");
+    let agent_path = at("agent");
+    let mut zone = None;
+    let mut quantities = BTreeMap::new();
+    let mut sensor_fault = None;
+    for (key, entry) in agent.iter() {
+        let path = path::join(&agent_path, key);
+        match key.as_str() {
+            "timezone" => match schedules::timezone(&entry.node, log) {
+                Ok(found) => zone = Some(found),
+                Err(problem) => {
+                    log.error(entry.node.place, &path, problem);
+                    // So that its schedules do not say on top that there is none.
+                    zone = Some(TimeZone::UTC);
+                }
+            },
+            "quantities" => quantities = read_quantities(entry, path, log),
+            "sensor_fault" => sensor_fault = rules::read_sensor_fault(entry, path, log),
+            _ => {
+                let known = ["timezone", "quantities", "sensor_fault"];
+                log.error(entry.key, &path, reader::unknown_key(key, &known, log));
+            }
+        }
+    }
+    let schedules = schedules::read(&view.namespace("schedules"), zone.as_ref(), &at("schedules"), log);
+    let channels = escalation::read_channels(&view.namespace("notifications"), &at("notifications"), log);
+    let policies = escalation::read_policies(&view.namespace("escalation"), &channels, &at("escalation"), log);
+    Settings { quantities, schedules, channels, policies, sensor_fault }
+}
+
+fn read_quantities(entry: &Entry, path: String, log: &Log) -> BTreeMap<Quantity, Judging> {
+    let Some(fields) = Fields::of(entry, path, log) else { return BTreeMap::new() };
+    let names = Quantity::ALL.map(Quantity::name);
+    let quantities = fields.all().filter_map(|(name, entry)| {
+        let path = path::join(&fields.path, name);
+        let Some(quantity) = Quantity::from_name(name) else {
+            log.error(entry.key, &path, reader::unknown_key(name, &names, log));
+            return None;
+        };
+        let mut fields = Fields::of(entry, path, log)?;
+        let judging = Judging::read(&mut fields);
+        fields.finish();
+        Some((quantity, judging))
+    });
+    quantities.collect()
+}
+
+impl Judging {
+    /// Reads the four keys that a sensor and a quantity have in common.
+    pub(crate) fn read(fields: &mut Fields<'_>) -> Judging {
+        Judging {
+            resolution: fields.optional("resolution", resolution),
+            range: fields.optional("range", reader::span_of_values),
+            max_rate: fields.optional("max_rate", reader::positive),
+            stuck_for: fields.optional("stuck_for", reader::some_duration),
+        }
+    }
+
+    /// These, and for what they leave open those.
+    pub(crate) fn or(self, other: Judging) -> Judging {
+        Judging {
+            resolution: self.resolution.or(other.resolution),
+            range: self.range.or(other.range),
+            max_rate: self.max_rate.or(other.max_rate),
+            stuck_for: self.stuck_for.or(other.stuck_for),
+        }
+    }
+}
+
+fn resolution(node: &Node) -> Result<Resolution, Problem> {
+    let number = reader::number(node)?;
+    Resolution::new(number).map_err(|error| Problem::new(format!("{error}, found {node}")))
+}

@@ -1,0 +1,275 @@
+//! `agent.toml`: what a technician knows on site.
+
+use std::collections::BTreeMap;
+
+use tilth_core::id::Id;
+
+use crate::diagnostic::{Level, Log, Problem};
+use crate::input::BusKind;
+use crate::path;
+use crate::reader::{self, Fields};
+use crate::source::{Place, SourceId};
+use crate::tree::{Entry, Node, Table};
+
+/// The fastest and slowest serial lines that adapters make.
+const BAUD: (u32, u32) = (300, 4_000_000);
+
+/// What a configuration is read for; it decides what must be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To watch a farm: every sensor needs its input, every input its bus.
+    Run,
+    /// To say what would be wrong.
+    Check,
+    /// To go over recorded readings, or to explain: the machine and its lines do not matter.
+    Replay,
+}
+
+/// What `agent.toml` says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Site {
+    /// Which device this is.
+    pub device: Option<Device>,
+    /// Where the hub is; none on a farm without one.
+    pub hub: Option<Hub>,
+    /// The lines that inputs share.
+    pub buses: BTreeMap<Id, Bus>,
+}
+
+/// Which device this is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// The device's name.
+    pub id: Id,
+    /// The tenant it belongs to.
+    pub client: Option<Id>,
+}
+
+/// Where the hub is and how it is known. Files are relative to the folder of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hub {
+    /// Its address, without a slash at the end.
+    pub url: String,
+    /// The certificate that signs the hub's; without it those that the machine trusts.
+    pub ca: Option<String>,
+    /// The public key that signs bundles.
+    pub signing_key: String,
+    /// The device's own key.
+    pub key_file: String,
+}
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bus {
+    /// What is spoken on it.
+    pub kind: BusKind,
+    /// What it is plugged into.
+    pub link: Link,
+}
+
+/// How a line is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Link {
+    /// A serial port.
+    Serial(Serial),
+    /// A device file or folder of the machine.
+    Port(String),
+    /// A broker's address.
+    Broker {
+        /// `mqtt://` or `mqtts://`, host and port.
+        url: String,
+    },
+}
+
+/// A serial port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Serial {
+    /// Its device file.
+    pub port: String,
+    /// Bits per second.
+    pub baud: u32,
+    /// The check bit.
+    pub parity: Parity,
+    /// One or two.
+    pub stop_bits: u8,
+}
+
+/// The check bit of a serial line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parity {
+    /// There is none.
+    None,
+    /// Makes the number of ones even.
+    Even,
+    /// Makes it odd.
+    Odd,
+}
+
+impl Purpose {
+    /// How bad it is that something of the machine is missing.
+    pub(crate) fn about_hardware(self) -> Option<Level> {
+        match self {
+            Purpose::Run => Some(Level::Error),
+            Purpose::Check => Some(Level::Warning),
+            Purpose::Replay => None,
+        }
+    }
+
+    /// Says that something of the machine is missing, as bad as it is for this purpose.
+    pub(crate) fn say(self, log: &Log, place: Place, path: &str, problem: Problem) {
+        match self.about_hardware() {
+            Some(Level::Error) => log.error(place, path, problem),
+            Some(Level::Warning) => log.warning(place, path, problem),
+            None => {}
+        }
+    }
+}
+
+/// Reads `agent.toml`.
+pub(crate) fn read(source: SourceId, table: Table, purpose: Purpose, log: &Log) -> Site {
+    let root = Entry {
+        key: source.whole(),
+        node: Node { content: crate::tree::Content::Table(table), place: source.whole() },
+    };
+    let mut site = Site::default();
+    let Some(mut fields) = Fields::of(&root, String::new(), log) else { return site };
+    match fields.table("device") {
+        Some(device) => site.device = read_device(device),
+        None if fields.has("device") => {}
+        None => purpose.say(log, source.whole(), "device", Problem::new("the table device is missing")),
+    }
+    site.hub = fields.table("hub").and_then(read_hub);
+    if let (Some(_), Some(Device { client: None, .. })) = (&site.hub, &site.device) {
+        fields.error("device", Problem::new("client is missing").help("a hub knows a device by client and id"));
+    }
+    for (name, entry) in fields.entries("bus") {
+        if let Some((id, bus)) = read_bus(name, entry, log) {
+            site.buses.insert(id, bus);
+        }
+    }
+    fields.finish();
+    check_lone(&root, &site.buses, log);
+    site
+}
+
+fn read_device(mut fields: Fields<'_>) -> Option<Device> {
+    let id = fields.required("id", reader::id);
+    let client = fields.optional("client", reader::id);
+    fields.finish();
+    Some(Device { id: id?, client })
+}
+
+fn read_hub(mut fields: Fields<'_>) -> Option<Hub> {
+    let url = fields.required("url", hub_url);
+    let ca = fields.optional("ca", reader::text);
+    let signing_key = fields.required("signing_key", reader::text);
+    let key_file = fields.required("key_file", reader::text);
+    fields.finish();
+    Some(Hub { url: url?, ca, signing_key: signing_key?, key_file: key_file? })
+}
+
+/// HTTPS, or plain HTTP to the machine itself. A device key must not cross a network in the clear.
+fn hub_url(node: &Node) -> Result<String, Problem> {
+    let text = reader::text(node)?;
+    let wrong =
+        || Problem::new(format!("{node} is no address of a hub")).help("expected https://HOST or https://HOST:PORT");
+    let (scheme, rest) = text.split_once("://").ok_or_else(wrong)?;
+    let rest = rest.trim_end_matches('/');
+    let host = host_of(rest).ok_or_else(wrong)?;
+    match scheme {
+        "https" => {}
+        "http" if is_loopback(host) => {}
+        "http" => {
+            let problem = Problem::new(format!("{node} is not encrypted"));
+            return Err(problem.help("expected https; plain http only to this machine itself"));
+        }
+        _ => return Err(wrong()),
+    }
+    Ok(format!("{scheme}://{rest}"))
+}
+
+/// The host of `host`, `host:port` or `[v6]:port`; none where there is anything else.
+fn host_of(authority: &str) -> Option<&str> {
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(v6) => {
+            let (host, after) = v6.split_once(']')?;
+            (host, if after.is_empty() { None } else { Some(after.strip_prefix(':')?) })
+        }
+        None => authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port))),
+    };
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':');
+    let port_fine = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
+    (!host.is_empty() && host.chars().all(fine) && port_fine).then_some(host)
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+fn read_bus(name: &str, entry: &Entry, log: &Log) -> Option<(Id, Bus)> {
+    let mut fields = Fields::of(entry, path::join("bus", name), log)?;
+    let id = reader::entry_id(name, &fields, log);
+    let names = BusKind::ALL.map(BusKind::name);
+    let find = |text: &str| BusKind::ALL.into_iter().find(|kind| kind.name() == text);
+    // Which other keys a bus has depends on its kind.
+    let kind = fields.required("kind", |node| reader::word(node, &names, find, log))?;
+    let link = match kind {
+        BusKind::Line | BusKind::Board => serial(&mut fields, 115_200),
+        BusKind::Sdi12 => serial(&mut fields, 1200),
+        BusKind::Modbus => modbus(&mut fields, log),
+        BusKind::I2c => Some(Link::Port(port_or(&mut fields, "/dev/i2c-1"))),
+        BusKind::W1 => Some(Link::Port(port_or(&mut fields, "/sys/bus/w1/devices"))),
+        BusKind::Gpio => Some(Link::Port(port_or(&mut fields, "/dev/gpiochip0"))),
+        BusKind::Mqtt => fields.required("url", broker_url).map(|url| Link::Broker { url }),
+    };
+    fields.finish();
+    Some((id?, Bus { kind, link: link? }))
+}
+
+fn serial(fields: &mut Fields<'_>, baud: u32) -> Option<Link> {
+    let port = fields.required("port", reader::text);
+    let baud = fields.optional("baud", |node| reader::whole(node, BAUD.0, BAUD.1)).unwrap_or(baud);
+    Some(Link::Serial(Serial { port: port?, baud, parity: Parity::None, stop_bits: 1 }))
+}
+
+fn modbus(fields: &mut Fields<'_>, log: &Log) -> Option<Link> {
+    let link = serial(fields, 9600);
+    let find = |text: &str| match text {
+        "none" => Some(Parity::None),
+        "even" => Some(Parity::Even),
+        "odd" => Some(Parity::Odd),
+        _ => None,
+    };
+    let parity = fields.optional("parity", |node| reader::word(node, &["none", "even", "odd"], find, log));
+    let stop_bits = fields.optional("stop_bits", |node| reader::whole(node, 1, 2));
+    let Some(Link::Serial(serial)) = link else { return None };
+    let stop_bits = stop_bits.map_or(1, |bits| bits as u8);
+    Some(Link::Serial(Serial { parity: parity.unwrap_or(Parity::None), stop_bits, ..serial }))
+}
+
+fn port_or(fields: &mut Fields<'_>, usual: &str) -> String {
+    fields.optional("port", reader::text).unwrap_or_else(|| usual.to_owned())
+}
+
+fn broker_url(node: &Node) -> Result<String, Problem> {
+    let text = reader::text(node)?;
+    let rest = text.strip_prefix("mqtts://").or_else(|| text.strip_prefix("mqtt://"));
+    match rest.and_then(host_of) {
+        Some(_) => Ok(text),
+        None => Err(Problem::new(format!("{node} is no broker"))
+            .help("expected mqtt://HOST or mqtts://HOST, :PORT after it where needed")),
+    }
+}
+
+/// An input of 1-Wire or a pin names no bus, so there can be only one of that kind.
+fn check_lone(root: &Entry, buses: &BTreeMap<Id, Bus>, log: &Log) {
+    for kind in [BusKind::W1, BusKind::Gpio] {
+        let mut of_kind = buses.iter().filter(|(_, bus)| bus.kind == kind).map(|(id, _)| id);
+        if let (Some(first), Some(second)) = (of_kind.next(), of_kind.next()) {
+            let place = root.node.get(["bus", second.as_str(), "kind"]).map_or(root.key, |node| node.place);
+            let problem = Problem::new(format!("{first} is a bus of kind {kind} already"));
+            let path = path::join(&path::join("bus", second.as_str()), "kind");
+            log.error(place, &path, problem.help("expected one: inputs of this kind name no bus"));
+        }
+    }
+}

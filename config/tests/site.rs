@@ -1,0 +1,82 @@
+//! `agent.toml`: what is taken and what is refused.
+
+use tilth_config::{Bus, BusKind, Document, Link, Loaded, Parity, Purpose, Serial, base, load_documents};
+
+fn load(text: &str) -> Loaded {
+    let mut documents = base();
+    documents.site = Some(Document::site(text));
+    load_documents(documents, Purpose::Replay)
+}
+
+fn said(loaded: &Loaded) -> Vec<String> {
+    let said = loaded.diagnostics.iter().map(ToString::to_string);
+    said.filter(|line| !line.contains("no sensor is configured")).collect()
+}
+
+#[test]
+fn a_hub_is_reached_by_https_or_on_this_machine() {
+    for (url, expected) in [
+        ("https://hub.example", Some("https://hub.example")),
+        ("https://hub.example:8443/", Some("https://hub.example:8443")),
+        ("https://[2001:db8::1]:443", Some("https://[2001:db8::1]:443")),
+        ("http://localhost:8080", Some("http://localhost:8080")),
+        ("http://127.0.0.1:8080", Some("http://127.0.0.1:8080")),
+        ("http://[::1]:8080", Some("http://[::1]:8080")),
+        ("http://hub.example", None),
+        ("http://127.0.0.1.example", None),
+        ("http://localhost@hub.example", None),
+        ("https://user:word@hub.example", None),
+        ("https://hub.example/path", None),
+        ("https://hub.example:0", None),
+        ("https://", None),
+        ("hub.example", None),
+        ("ftp://hub.example", None),
+    ] {
+        let loaded = load(&format!(
+            "device = {{ id = 'pi-7', client = 'acme' }}\nhub = {{ url = '{url}', signing_key = 'a', key_file = 'b' }}"
+        ));
+        let hub = loaded.site.as_ref().and_then(|site| site.hub.as_ref());
+        assert_eq!(hub.map(|hub| hub.url.as_str()), expected, "{url}");
+        assert_eq!(loaded.has_errors(), expected.is_none(), "{url}: {:?}", said(&loaded));
+    }
+}
+
+#[test]
+fn each_kind_of_bus_has_its_link() {
+    let serial = |baud, parity, stop_bits| Link::Serial(Serial { port: "/dev/ttyS0".into(), baud, parity, stop_bits });
+    for (text, kind, link) in [
+        ("kind = 'line'\nport = '/dev/ttyS0'", BusKind::Line, serial(115_200, Parity::None, 1)),
+        ("kind = 'board'\nport = '/dev/ttyS0'\nbaud = 57600", BusKind::Board, serial(57_600, Parity::None, 1)),
+        (
+            "kind = 'modbus'\nport = '/dev/ttyS0'\nparity = 'even'\nstop_bits = 2",
+            BusKind::Modbus,
+            serial(9600, Parity::Even, 2),
+        ),
+        ("kind = 'sdi12'\nport = '/dev/ttyS0'", BusKind::Sdi12, serial(1200, Parity::None, 1)),
+        ("kind = 'i2c'", BusKind::I2c, Link::Port("/dev/i2c-1".into())),
+        ("kind = 'w1'", BusKind::W1, Link::Port("/sys/bus/w1/devices".into())),
+        ("kind = 'gpio'\nport = '/dev/gpiochip4'", BusKind::Gpio, Link::Port("/dev/gpiochip4".into())),
+        ("kind = 'mqtt'\nurl = 'mqtts://b:8883'", BusKind::Mqtt, Link::Broker { url: "mqtts://b:8883".into() }),
+    ] {
+        let loaded = load(&format!("[bus.b]\n{text}"));
+        assert_eq!(said(&loaded), Vec::<String>::new(), "{text}");
+        assert_eq!(loaded.site.unwrap().buses.get("b"), Some(&Bus { kind, link }), "{text}");
+    }
+}
+
+#[test]
+fn a_device_is_needed_to_run_and_its_client_with_a_hub() {
+    let mut documents = base();
+    documents.site = Some(Document::site(""));
+    let first = |purpose| {
+        let loaded = load_documents(documents.clone(), purpose);
+        loaded.diagnostics.first().map(ToString::to_string).unwrap_or_default()
+    };
+    assert_eq!(first(Purpose::Run), "agent.toml:1:1: error: device: the table device is missing");
+    assert_eq!(first(Purpose::Check), "agent.toml:1:1: warning: device: the table device is missing");
+    let hub = "hub = { url = 'https://hub.example', signing_key = 'a', key_file = 'b' }\ndevice.id = 'pi-7'";
+    assert_eq!(
+        said(&load(hub)),
+        ["agent.toml:2:1: error: device: client is missing; a hub knows a device by client and id"]
+    );
+}

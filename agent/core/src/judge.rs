@@ -40,6 +40,16 @@ pub enum Fault {
     Stale,
 }
 
+/// What a sensor's values are held against, in steps of its resolution.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Bounds {
+    low: Steps,
+    high: Steps,
+    /// Steps in a minute.
+    max_rate: f64,
+    stuck_for: Option<Span>,
+}
+
 /// What is remembered of one sensor.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Judge {
@@ -84,10 +94,35 @@ pub(crate) struct Judged {
     pub(crate) health: Health,
 }
 
+impl Bounds {
+    pub(crate) fn new(sensor: &Sensor) -> Bounds {
+        let (low, high) = sensor.range.unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
+        // The outermost step is no measurement, so the ends of no range leave it outside as well.
+        let low = Steps(sensor.resolution.ceil(low).0.max(-Steps::MAX.0));
+        let high = Steps(sensor.resolution.floor(high).0.min(Steps::MAX.0));
+        let max_rate = sensor.max_rate.map_or(f64::INFINITY, |rate| sensor.resolution.steps(rate));
+        Bounds { low, high, max_rate, stuck_for: sensor.stuck_for }
+    }
+
+    fn leave_out(&self, steps: Steps) -> bool {
+        steps < self.low || steps > self.high
+    }
+
+    fn is_jump(&self, from: Past, to: Past) -> bool {
+        let minutes = (to.at - from.at).max(SHORTEST_CHANGE).0 as f64 / 60_000.0;
+        // A billionth of slack: a rate that is a whole number of steps is still one after the division.
+        (to.steps.0 - from.steps.0).unsigned_abs() as f64 > self.max_rate * minutes * (1.0 + 1e-9)
+    }
+
+    fn is_stuck(&self, since: Option<Uptime>, at: Uptime) -> bool {
+        self.stuck_for.zip(since).is_some_and(|(span, since)| at - since >= span)
+    }
+}
+
 impl Judge {
     /// Judges a measurement; a late one is judged by its range alone and changes no memory.
-    pub(crate) fn judge(&mut self, sensor: &Sensor, new: Past, given: Quality) -> Judged {
-        let implausible = out_of_range(sensor, new.steps);
+    pub(crate) fn judge(&mut self, bounds: &Bounds, new: Past, given: Quality) -> Judged {
+        let implausible = bounds.leave_out(new.steps);
         if self.newest.is_some_and(|newest| new.at < newest.at) {
             let quality = if implausible { Quality::Fault } else { given };
             return Judged { quality, late: true, health: Health::Same };
@@ -95,21 +130,22 @@ impl Judge {
         let own = if implausible || given == Quality::Fault {
             Quality::Fault
         } else {
-            self.judge_plausible(sensor, new, given)
+            self.judge_plausible(bounds, new, given)
         };
         let quality = own.max(given);
         self.newest = Some(new);
         self.quality = Some(quality);
-        let health = self.health(new.at, quality, implausible, self.is_stuck(sensor, new.at));
+        let health = self.health(new.at, quality, implausible, bounds.is_stuck(self.unchanged_since, new.at));
         Judged { quality, late: false, health }
     }
 
-    fn judge_plausible(&mut self, sensor: &Sensor, new: Past, given: Quality) -> Quality {
+    fn judge_plausible(&mut self, bounds: &Bounds, new: Past, given: Quality) -> Quality {
         if self.plausible.is_none_or(|plausible| plausible.steps != new.steps) {
             self.unchanged_since = Some(new.at);
         }
-        let jumped = |from: Option<Past>| from.is_some_and(|from| is_jump(sensor, from, new));
-        let suspect = (jumped(self.believed) && jumped(self.plausible)) || self.is_stuck(sensor, new.at);
+        let jumped = |from: Option<Past>| from.is_some_and(|from| bounds.is_jump(from, new));
+        let suspect =
+            (jumped(self.believed) && jumped(self.plausible)) || bounds.is_stuck(self.unchanged_since, new.at);
         self.plausible = Some(new);
         if suspect {
             return Quality::Suspect;
@@ -118,13 +154,6 @@ impl Judge {
             self.believed = Some(new);
         }
         Quality::Good
-    }
-
-    fn is_stuck(&self, sensor: &Sensor, at: Uptime) -> bool {
-        match (sensor.stuck_for, self.unchanged_since) {
-            (Some(span), Some(since)) => at - since >= span,
-            _ => false,
-        }
     }
 
     fn health(&mut self, at: Uptime, quality: Quality, implausible: bool, stuck: bool) -> Health {
@@ -216,18 +245,6 @@ impl Judge {
     pub(crate) fn faulty(&self) -> Option<bool> {
         (self.newest.is_some() && !self.stale).then_some(self.ill.is_some())
     }
-}
-
-fn out_of_range(sensor: &Sensor, steps: Steps) -> bool {
-    let outside = |(low, high)| steps < sensor.resolution.ceil(low) || steps > sensor.resolution.floor(high);
-    !steps.is_measurement() || sensor.range.is_some_and(outside)
-}
-
-fn is_jump(sensor: &Sensor, from: Past, to: Past) -> bool {
-    let Some(max_rate) = sensor.max_rate else { return false };
-    let minutes = (to.at - from.at).max(SHORTEST_CHANGE).0 as f64 / 60_000.0;
-    let most = sensor.resolution.floor(max_rate * minutes);
-    (to.steps.0 - from.steps.0).abs() > most.0
 }
 
 fn change(sensor: &Sensor, from: Past, to: Past) -> f64 {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::calibrate::Calibration;
 use crate::id::{Id, SensorId};
+use crate::judge::Bounds;
 use crate::message::Template;
 use crate::quantity::Quantity;
 use crate::reading::SensorIx;
@@ -117,6 +118,8 @@ pub struct Plan {
     pub(crate) rules: Vec<Bound>,
     /// The schedules that rules use, in the order of the first rule that does.
     pub(crate) schedules: Vec<Arc<Schedule>>,
+    /// For each sensor what its values are held against.
+    pub(crate) bounds: Vec<Bounds>,
     /// For each sensor its rules, as places in `rules`.
     pub(crate) rules_of: Vec<Vec<u32>>,
 }
@@ -156,7 +159,9 @@ impl Plan {
         sort_unique(&mut sensors, |sensor| &sensor.id)?;
         sort_unique(&mut rules, |rule| &rule.key)?;
         let rules_of = vec![Vec::new(); sensors.len()];
-        let mut plan = Plan { sensors, rules: Vec::with_capacity(rules.len()), schedules: Vec::new(), rules_of };
+        let bounds = sensors.iter().map(Bounds::new).collect();
+        let mut plan =
+            Plan { sensors, bounds, rules: Vec::with_capacity(rules.len()), schedules: Vec::new(), rules_of };
         for (ix, rule) in rules.into_iter().enumerate() {
             let sensor = plan.sensor_ix(rule.key.sensor.as_str());
             let sensor = sensor.ok_or_else(|| PlanError::NoSensor(Box::new(rule.key.clone())))?;

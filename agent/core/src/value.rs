@@ -37,17 +37,16 @@ pub struct Value {
 #[error("expected a resolution above 0, at most 1000000, with at most 9 significant digits and 9 decimals")]
 pub struct ResolutionError;
 
-/// Ten to the n for n up to [`Resolution`]'s nine decimals; exact in 64 bits.
+/// Ten to the n for n up to [`Resolution`]'s nine decimals; each exact in binary as well.
+const TEN_TO: [i64; 10] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000];
+
 const fn ten_to(decimals: u8) -> i64 {
-    10i64.pow(decimals as u32)
+    TEN_TO[decimals as usize]
 }
 
 impl Steps {
-    /// Whether it can be a measurement at all: at most 2^40 steps either way.
-    #[must_use]
-    pub const fn is_measurement(self) -> bool {
-        self.0.unsigned_abs() <= MAX_STEPS.unsigned_abs()
-    }
+    /// The largest measurement; the smallest is as far below zero.
+    pub const MAX: Steps = Steps(MAX_STEPS);
 }
 
 impl Resolution {
@@ -74,10 +73,10 @@ impl Resolution {
     }
 
     /// The nearest step to a number in the sensor's unit, halves away from zero; `None` where it is not a number. One too
-    /// large to be a measurement gives a step that says so ([`Steps::is_measurement`]).
+    /// large to be a measurement gives a step beyond [`Steps::MAX`].
     #[must_use]
     pub fn nearest(self, number: f64) -> Option<Steps> {
-        (!number.is_nan()).then(|| Steps(self.steps_f64(number).clamp(-OUTERMOST, OUTERMOST).round() as i64))
+        (!number.is_nan()).then(|| Steps(self.steps(number).clamp(-OUTERMOST, OUTERMOST).round() as i64))
     }
 
     /// The last step at or below the number; numbers beyond any measurement give the outermost step.
@@ -92,13 +91,15 @@ impl Resolution {
         self.on_grid(number).unwrap_or_else(|steps| steps.ceil())
     }
 
-    fn steps_f64(self, number: f64) -> f64 {
+    /// A number of the sensor's unit in steps, not rounded.
+    #[must_use]
+    pub fn steps(self, number: f64) -> f64 {
         number * ten_to(self.decimals) as f64 / f64::from(self.mantissa)
     }
 
     /// The step that the number is, allowing for what binary fractions lose; else where it lies between two.
     fn on_grid(self, number: f64) -> Result<Steps, Between> {
-        let steps = self.steps_f64(number).clamp(-OUTERMOST, OUTERMOST);
+        let steps = self.steps(number).clamp(-OUTERMOST, OUTERMOST);
         let nearest = steps.round();
         if (steps - nearest).abs() <= 1e-9 * nearest.abs().max(1.0) {
             Ok(Steps(nearest as i64))
@@ -183,7 +184,7 @@ mod tests {
             assert_eq!((value.steps.0, value.to_string().as_str()), (steps, text), "{number} at {step}");
         }
         for number in [f64::INFINITY, -1e300] {
-            assert!(!resolution(0.01).nearest(number).unwrap().is_measurement());
+            assert!(resolution(0.01).nearest(number).unwrap().0.abs() > Steps::MAX.0);
         }
         assert_eq!(resolution(0.01).nearest(f64::NAN), None);
     }

@@ -12,6 +12,10 @@ use crate::reading::{Quality, Reading, SensorIx};
 use crate::time::{Span, Stamp, Uptime};
 use crate::value::Steps;
 
+/// So many windows of one sensor may be open at a time, one minute and one quarter as a rule: beyond it what came late does
+/// not wait for the minute to end, so that a recording full of late readings takes no memory.
+const CROWD: usize = 64;
+
 /// How long a window is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -206,6 +210,11 @@ impl Open {
             emit(Grain::Quarter, part.start, part.late, part.window);
         });
         next_minute.into_iter().chain(next_quarter).min()
+    }
+
+    /// Whether what came late should be closed now.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.minutes.len() > CROWD
     }
 
     /// When to close next, for a sensor that was restored.

@@ -20,7 +20,8 @@ impl Engine {
             return;
         };
         let sense = &mut self.sensors[raw.sensor.0 as usize];
-        let judged = sense.judge.judge(sensor, Past { at: raw.at, steps }, raw.quality);
+        let bounds = &self.plan.bounds[raw.sensor.0 as usize];
+        let judged = sense.judge.judge(bounds, Past { at: raw.at, steps }, raw.quality);
         let reading = Reading {
             sensor: raw.sensor,
             at: raw.at,
@@ -53,6 +54,18 @@ impl Engine {
             self.rolling.push(reading.sensor.0);
         }
         self.come_for_windows(due);
+        if self.sensors[reading.sensor.0 as usize].open.is_crowded() {
+            self.close_windows_of(reading.sensor);
+        }
+    }
+
+    /// Closes what is over of one sensor's windows. Returns when its next ends.
+    fn close_windows_of(&mut self, sensor: SensorIx) -> Option<Uptime> {
+        let phase = self.clock.phase();
+        self.sensors[sensor.0 as usize].open.close(self.now, phase, |grain, start, late, window| {
+            let closed = Closed { sensor, grain, start: self.clock.stamp(start), late, window };
+            self.effects.push_back(Effect::Window(closed));
+        })
     }
 
     pub(super) fn come_for_windows(&mut self, due: Uptime) {
@@ -67,19 +80,14 @@ impl Engine {
 
     pub(super) fn close_windows(&mut self) {
         self.windows_due = None;
-        let phase = self.clock.phase();
         let mut rolling = std::mem::take(&mut self.rolling);
         rolling.sort_unstable();
         let mut next = None;
         rolling.retain(|&ix| {
-            let sense = &mut self.sensors[ix as usize];
-            let end = sense.open.close(self.now, phase, |grain, start, late, window| {
-                let closed = Closed { sensor: SensorIx(ix), grain, start: self.clock.stamp(start), late, window };
-                self.effects.push_back(Effect::Window(closed));
-            });
-            sense.rolling = end.is_some();
+            let end = self.close_windows_of(SensorIx(ix));
+            self.sensors[ix as usize].rolling = end.is_some();
             next = next.into_iter().chain(end).min();
-            sense.rolling
+            end.is_some()
         });
         self.rolling = rolling;
         if let Some(next) = next {

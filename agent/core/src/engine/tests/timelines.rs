@@ -271,3 +271,16 @@ fn people_who_ask_see_alerts_and_sensors_as_they_stand() {
     let (value, stamp, quality) = seen[1].0.unwrap();
     assert_eq!((value.to_string().as_str(), stamp.uptime, quality), ("7.00", at(1.0), Quality::Stale));
 }
+
+#[test]
+fn a_flood_of_late_readings_waits_for_no_minute_to_end() {
+    let mut bench = Bench::new(plan(vec![sensor("z/ph")], vec![]));
+    bench.ph(10_000.0, 6.0);
+    for minute in 0..200 {
+        bench.late(10_000.1, f64::from(minute), 6.0);
+    }
+    assert!(windows(&bench).iter().filter(|seen| seen.0 == Grain::Minute && seen.2).count() >= 190);
+    let counted: u32 =
+        windows(bench.tick(10_001.0)).iter().filter(|seen| seen.0 == Grain::Minute).map(|seen| seen.3).sum();
+    assert_eq!(counted, 201);
+}

@@ -9,16 +9,66 @@ use tilth_core::plan::{Level, Policy, Severity};
 use crate::diagnostic::{Log, Problem};
 use crate::path;
 use crate::reader::{self, Fields};
+use crate::site;
 use crate::tree::{Entry, Node, Table};
 
 /// The policy of rules that name none, and of what another policy leaves out.
 pub(crate) const DEFAULT_POLICY: &str = "default";
+
+/// The kinds of channel that this version has.
+const KINDS: [&str; 3] = ["log", "ntfy", "webhook"];
+
+/// Notifications an hour where a channel does not say: a phone that rings every other minute tells nothing any more.
+const USUAL_PER_HOUR: u32 = 30;
+
+/// More an hour than this is no cap.
+const MOST_PER_HOUR: u32 = 3600;
 
 /// A way to tell people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Channel {
     /// A line in the program's log.
     Log,
+    /// A topic of an ntfy server.
+    Ntfy {
+        /// The server, without a slash at the end.
+        url: String,
+        /// Who knows the topic reads it.
+        topic: String,
+        /// What the server wants to see of whoever writes.
+        token: Option<SecretName>,
+        /// Past this many an hour they become digests.
+        max_per_hour: u32,
+    },
+    /// Somebody's own program, which gets each event as JSON.
+    Webhook {
+        /// Where it listens.
+        url: String,
+        /// Signs what is sent.
+        secret: SecretName,
+        /// Past this many an hour they become digests.
+        max_per_hour: u32,
+    },
+}
+
+/// The name of a secret, as `secret:NAME` writes it. Its value is in no document.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SecretName(String);
+
+impl SecretName {
+    /// Checks and keeps a name; none for what could be anything but a file's name.
+    #[must_use]
+    pub fn new(name: &str) -> Option<SecretName> {
+        let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let is_name = (1..=64).contains(&name.len()) && !name.starts_with('.') && name.chars().all(fine);
+        is_name.then(|| SecretName(name.to_owned()))
+    }
+
+    /// The name, without `secret:`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// Policies by name. One that is wrong is there without levels, so that rules may still name it.
@@ -37,18 +87,80 @@ pub(crate) fn read_channels(table: &Table, at: &str, log: &Log) -> Channels {
 fn read_channel(name: &str, entry: &Entry, path: String, log: &Log) -> Option<(Id, Channel)> {
     let mut fields = Fields::of(entry, path, log)?;
     let id = reader::entry_id(name, &fields, log);
-    let known = |kind: &str| (kind == "log").then_some(Channel::Log);
-    let kind = fields.required("kind", |node| {
-        let text = node.as_text().ok_or_else(|| reader::expected("a kind of channel such as \"log\"", node))?;
-        known(text).ok_or_else(|| {
-            Problem::new(format!("this version has no channel of kind {text:?}")).help("expected \"log\"")
-        })
-    });
-    // The keys of a kind that is not known are not known either.
-    if kind.is_some() {
-        fields.finish();
+    // Which other keys a channel has depends on its kind.
+    let channel = match fields.required("kind", kind)? {
+        "ntfy" => read_ntfy(&mut fields),
+        "webhook" => read_webhook(&mut fields),
+        _ => Some(Channel::Log),
+    };
+    fields.finish();
+    Some((id?, channel?))
+}
+
+fn kind(node: &Node) -> Result<&'static str, Problem> {
+    let text = node.as_text().ok_or_else(|| reader::expected("a kind of channel such as \"ntfy\"", node))?;
+    KINDS.into_iter().find(|kind| *kind == text).ok_or_else(|| {
+        let problem = Problem::new(format!("this version has no channel of kind {text:?}"));
+        problem.help(format!("expected one of {}", KINDS.join(", ")))
+    })
+}
+
+fn read_ntfy(fields: &mut Fields<'_>) -> Option<Channel> {
+    let url = fields.required("url", web_url);
+    let topic = fields.required("topic", topic);
+    let token = fields.optional("token", secret);
+    let max_per_hour = read_max_per_hour(fields);
+    if token.is_some() && url.as_deref().is_some_and(is_in_the_clear) {
+        let problem = Problem::new("the token crosses the network unencrypted").help("expected https");
+        fields.warning("url", problem);
     }
-    Some((id?, kind?))
+    Some(Channel::Ntfy { url: url?, topic: topic?, token, max_per_hour })
+}
+
+fn read_webhook(fields: &mut Fields<'_>) -> Option<Channel> {
+    let url = fields.required("url", web_url);
+    let secret = fields.required("secret", secret);
+    let max_per_hour = read_max_per_hour(fields);
+    Some(Channel::Webhook { url: url?, secret: secret?, max_per_hour })
+}
+
+fn read_max_per_hour(fields: &mut Fields<'_>) -> u32 {
+    fields.optional("max_per_hour", |node| reader::whole(node, 1, MOST_PER_HOUR)).unwrap_or(USUAL_PER_HOUR)
+}
+
+fn web_url(node: &Node) -> Result<String, Problem> {
+    let text = reader::text(node)?;
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let authority = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or(rest));
+    let printable = text.chars().all(|c| c.is_ascii_graphic());
+    match authority.and_then(site::host_of) {
+        Some(_) if printable => Ok(text.trim_end_matches('/').to_owned()),
+        _ => Err(Problem::new(format!("{node} is no address")).help("expected https://HOST, :PORT and /PATH after it where needed")),
+    }
+}
+
+fn is_in_the_clear(url: &str) -> bool {
+    let host = url.strip_prefix("http://").and_then(|rest| site::host_of(rest.split('/').next()?));
+    host.is_some_and(|host| !site::is_loopback(host))
+}
+
+fn topic(node: &Node) -> Result<String, Problem> {
+    let text = reader::text(node)?;
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if text.len() <= 64 && text.chars().all(fine) {
+        Ok(text)
+    } else {
+        Err(Problem::new(format!("{node} is no topic")).help("expected up to 64 letters, digits, - and _"))
+    }
+}
+
+fn secret(node: &Node) -> Result<SecretName, Problem> {
+    let text = node.as_text().unwrap_or_default();
+    // What was found is not shown: it may be the secret itself.
+    text.strip_prefix("secret:").and_then(SecretName::new).ok_or_else(|| {
+        Problem::new("expected the name of a secret such as \"secret:phone\"")
+            .help("its value goes into the file secrets/NAME beside config.d, mode 0600")
+    })
 }
 
 pub(crate) fn read_policies(table: &Table, channels: &Channels, at: &str, log: &Log) -> Policies {

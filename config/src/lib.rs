@@ -44,11 +44,11 @@ use crate::settings::Zones;
 
 pub use crate::diagnostic::{Diagnostic, Level};
 pub use crate::document::{Document, Documents, Effective, Text};
-pub use crate::escalation::Channel;
+pub use crate::escalation::{Channel, SecretName};
 pub use crate::explain::{Explained, Origin, Said, UnknownPath, Written, explain, top_paths};
 pub use crate::input::{BusKind, Host, Input};
 pub use crate::merge::merge_json;
-pub use crate::sensors::Feed;
+pub use crate::sensors::{Feed, Stamping};
 pub use crate::site::{Bus, Device, Hub, Link, Parity, Purpose, Serial, Site};
 pub use crate::source::{Layer, Position, Source, Sources};
 

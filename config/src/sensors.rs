@@ -37,6 +37,18 @@ pub struct Feed {
     pub input: Option<Input>,
     /// How often it is read or speaks.
     pub interval: Option<Span>,
+    /// Whose time its readings carry.
+    pub stamp: Stamping,
+}
+
+/// Whose time a reading carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Stamping {
+    /// The time at which it arrived.
+    #[default]
+    Arrival,
+    /// The time that its source gave it, where it gave one.
+    Source,
 }
 
 /// A sensor that can be watched.
@@ -147,6 +159,7 @@ impl Reader<'_> {
         let own = Judging::read(&mut fields);
         let calibration = read_calibration(&mut fields);
         let input = fields.optional("input", |node| input::read(node, log));
+        let stamp = fields.optional("stamp", |node| stamping(node, log)).unwrap_or_default();
         let bus = if enabled { self.check_input(&fields, input.as_ref()) } else { None };
         if let Some(other) = fields.optional("pair", reader::sensor_id) {
             let at = (fields.place("pair"), path::join(&fields.path, "pair"));
@@ -176,7 +189,7 @@ impl Reader<'_> {
             stale_after: stale_after.or_else(|| interval.map(usual_stale_after)),
             bus,
         };
-        let feed = Feed { input, interval };
+        let feed = Feed { input, interval, stamp };
         Some(Known { sensor, feed, enabled, path, key, range, interval: interval_place })
     }
 
@@ -249,6 +262,15 @@ fn zone_of(id: &SensorId, entry: &Entry) -> Id {
 /// When the value of a sensor that speaks this often is stale, unless it says so itself.
 pub(crate) fn usual_stale_after(interval: Span) -> Span {
     SOONEST_STALE.max(Span(interval.0.saturating_mul(STALE_INTERVALS)))
+}
+
+fn stamping(node: &Node, log: &Log) -> Result<Stamping, Problem> {
+    let find = |text: &str| match text {
+        "arrival" => Some(Stamping::Arrival),
+        "source" => Some(Stamping::Source),
+        _ => None,
+    };
+    reader::word(node, &["arrival", "source"], find, log)
 }
 
 fn check_resolution(fields: &Fields<'_>, judging: &Judging) -> Option<Resolution> {

@@ -189,7 +189,7 @@ fn hub_url(node: &Node) -> Result<String, Problem> {
 }
 
 /// The host of `host`, `host:port` or `[v6]:port`; none where there is anything else.
-fn host_of(authority: &str) -> Option<&str> {
+pub(crate) fn host_of(authority: &str) -> Option<&str> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(v6) => {
             let (host, after) = v6.split_once(']')?;
@@ -202,7 +202,7 @@ fn host_of(authority: &str) -> Option<&str> {
     (!host.is_empty() && host.chars().all(fine) && port_fine).then_some(host)
 }
 
-fn is_loopback(host: &str) -> bool {
+pub(crate) fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 

@@ -1,0 +1,177 @@
+//! What is wrong with a configuration, shown: the offending line on a terminal, one plain line in a pipe.
+
+use std::fmt::{self, Display};
+
+use miette::{LabeledSpan, MietteError, MietteHandlerOpts, ReportHandler, SourceCode, SpanContents};
+use tilth_config::{Diagnostic, Level, Loaded, Sources};
+
+use crate::output::counted;
+
+/// Lines shown around the offending one.
+const CONTEXT_LINES: usize = 1;
+
+/// How many findings of each level there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) errors: u64,
+    pub(crate) warnings: u64,
+}
+
+impl Counts {
+    pub(crate) fn of(loaded: &Loaded) -> Counts {
+        let of = |level| loaded.diagnostics.iter().filter(|diagnostic| diagnostic.level == level).count() as u64;
+        Counts { errors: of(Level::Error), warnings: of(Level::Warning) }
+    }
+}
+
+/// `2 errors, 1 warning`.
+impl Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}", counted(self.errors, "error"), counted(self.warnings, "warning"))
+    }
+}
+
+/// Every finding, as text for a terminal or for anything else.
+pub(crate) fn shown(loaded: &Loaded, on_terminal: bool) -> impl Iterator<Item = String> {
+    let handler = on_terminal.then(|| MietteHandlerOpts::new().context_lines(CONTEXT_LINES).build());
+    loaded.diagnostics.iter().map(move |diagnostic| match &handler {
+        Some(handler) => framed(diagnostic, &loaded.sources, handler),
+        None => diagnostic.to_string(),
+    })
+}
+
+/// A finding with its line, as `handler` draws it, and a blank line after it.
+fn framed(diagnostic: &Diagnostic, sources: &Sources, handler: &dyn ReportHandler) -> String {
+    let source = sources.text(&diagnostic.file).map(|text| Text { file: &diagnostic.file, text });
+    let finding = Finding { diagnostic, source };
+    let drawn = Drawn { finding: &finding, handler }.to_string();
+    format!("{}\n", drawn.trim_matches('\n'))
+}
+
+struct Drawn<'a> {
+    finding: &'a Finding<'a>,
+    handler: &'a dyn ReportHandler,
+}
+
+impl Display for Drawn<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.handler.debug(self.finding, f)
+    }
+}
+
+/// A diagnostic of the configuration as miette knows them.
+#[derive(Debug)]
+struct Finding<'a> {
+    diagnostic: &'a Diagnostic,
+    source: Option<Text<'a>>,
+}
+
+/// The frame names the file; without one the headline does.
+impl Display for Finding<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Diagnostic { file, path, message, position, .. } = self.diagnostic;
+        if position.is_none() || self.source.is_none() {
+            write!(f, "{file}: ")?;
+        }
+        if !path.is_empty() {
+            write!(f, "{path}: ")?;
+        }
+        f.write_str(message)
+    }
+}
+
+impl std::error::Error for Finding<'_> {}
+
+impl miette::Diagnostic for Finding<'_> {
+    fn severity(&self) -> Option<miette::Severity> {
+        Some(match self.diagnostic.level {
+            Level::Error => miette::Severity::Error,
+            Level::Warning => miette::Severity::Warning,
+        })
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn Display + 'a>> {
+        self.diagnostic.help.as_ref().map(|help| Box::new(help) as Box<dyn Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.diagnostic.position.as_ref()?;
+        self.source.as_ref().map(|source| source as &dyn SourceCode)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let span = self.diagnostic.position.as_ref()?.span.clone();
+        Some(Box::new(std::iter::once(LabeledSpan::new_with_span(None, span))))
+    }
+}
+
+/// The text of a file that keeps its name.
+#[derive(Debug)]
+struct Text<'a> {
+    file: &'a str,
+    text: &'a str,
+}
+
+impl SourceCode for Text<'_> {
+    fn read_span<'a>(
+        &'a self,
+        span: &miette::SourceSpan,
+        before: usize,
+        after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let lines = self.text.read_span(span, before, after)?;
+        Ok(Box::new(miette::MietteSpanContents::new_named(
+            self.file.to_owned(),
+            lines.data(),
+            *lines.span(),
+            lines.line(),
+            lines.column(),
+            lines.line_count(),
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use miette::{GraphicalReportHandler, GraphicalTheme};
+    use tilth_config::{Document, Documents, Layer, Purpose};
+
+    use super::*;
+
+    fn loaded(text: &str) -> Loaded {
+        let layers = vec![Document::toml(Layer::ConfigD, "config.d/a.toml", text)];
+        tilth_config::load_documents(Documents { layers, site: None }, Purpose::Replay)
+    }
+
+    #[test]
+    fn a_terminal_sees_the_offending_line() {
+        let loaded = loaded("[rules.a]\nsensor = \"*/*\"\n\tabov = 1\nbelow = 2\nmessage = \"\"\n");
+        let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor()).with_context_lines(1);
+        let abov =
+            loaded.diagnostics.iter().find(|diagnostic| diagnostic.path == "rules.a.abov").expect("it is unknown");
+        let framed = framed(abov, &loaded.sources, &handler);
+        let lines: Vec<&str> = framed.lines().collect();
+        assert_eq!(lines[0], "  × rules.a.abov: unknown key");
+        assert_eq!(lines[1], "   ╭─[config.d/a.toml:3:2]");
+        assert_eq!(lines[3], " 3 │     abov = 1");
+        assert_eq!(lines[4], "   ·     ────");
+        assert!(framed.contains("  help: did you mean \"above\"?") && framed.ends_with("\n"), "{framed}");
+    }
+
+    #[test]
+    fn a_finding_without_a_place_names_its_file() {
+        let layers = vec![Document {
+            file: "config.d/a.toml".to_owned(),
+            layer: Some(Layer::ConfigD),
+            version: None,
+            text: tilth_config::Text::Unreadable("cannot be read".to_owned()),
+        }];
+        let loaded = tilth_config::load_documents(Documents { layers, site: None }, Purpose::Replay);
+        let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor());
+        assert_eq!(
+            framed(&loaded.diagnostics[0], &loaded.sources, &handler).trim_end(),
+            "  × config.d/a.toml: cannot be read"
+        );
+        assert_eq!(Counts::of(&loaded).to_string(), "1 error, 0 warnings");
+    }
+}

@@ -1,0 +1,112 @@
+//! Standard output and the terminal beside it.
+//!
+//! A full disk behind standard output is an error; a reader that has gone away, as `head` does, is the end and none.
+
+use std::fmt::{self, Display};
+use std::io::{self, IsTerminal, Write};
+
+use anyhow::Context;
+use serde::Serialize;
+
+/// What is gathered before it is written; a pipe takes as much at once.
+const BUFFER_BYTES: usize = 1 << 16;
+
+/// Whoever read standard output has enough of it. No failure, and nothing is left to do.
+#[derive(Debug)]
+pub(crate) struct Closed;
+
+impl Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("standard output was closed")
+    }
+}
+
+impl std::error::Error for Closed {}
+
+/// Lines on standard output, and on a terminal a line of progress that gets out of their way.
+pub(crate) struct Output {
+    buffer: Vec<u8>,
+    /// The progress on the terminal now; none where there is no terminal.
+    progress: Option<String>,
+}
+
+impl Output {
+    /// Lines alone.
+    pub(crate) fn new() -> Output {
+        Output { buffer: Vec::with_capacity(BUFFER_BYTES), progress: None }
+    }
+
+    /// Lines, and progress where standard error is a terminal.
+    pub(crate) fn with_progress() -> Output {
+        Output { progress: io::stderr().is_terminal().then(String::new), ..Output::new() }
+    }
+
+    /// One line of text.
+    pub(crate) fn line(&mut self, line: impl Display) -> anyhow::Result<()> {
+        writeln!(self.buffer, "{line}").context("standard output")?;
+        self.flush_full()
+    }
+
+    /// One JSON object on a line.
+    pub(crate) fn json(&mut self, object: &impl Serialize) -> anyhow::Result<()> {
+        serde_json::to_writer(&mut self.buffer, object).context("standard output")?;
+        self.buffer.push(b'\n');
+        self.flush_full()
+    }
+
+    /// Shows how far things are. Lines gathered so far go out first, so that they do not lag behind it.
+    pub(crate) fn progress(&mut self, progress: impl Display) -> anyhow::Result<()> {
+        let Some(shown) = &self.progress else { return Ok(()) };
+        let progress = progress.to_string();
+        if *shown == progress {
+            return Ok(());
+        }
+        self.flush()?;
+        say(format_args!("\r\x1b[2K{progress}"), "");
+        self.progress = Some(progress);
+        Ok(())
+    }
+
+    /// Writes what is gathered, over the line of progress.
+    pub(crate) fn flush(&mut self) -> anyhow::Result<()> {
+        if let Some(shown) = &mut self.progress
+            && !shown.is_empty()
+        {
+            shown.clear();
+            say(format_args!("\r\x1b[2K"), "");
+        }
+        let mut stdout = io::stdout().lock();
+        let written = stdout.write_all(&self.buffer).and_then(|()| stdout.flush());
+        self.buffer.clear();
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Closed.into()),
+            other => other.context("standard output"),
+        }
+    }
+
+    fn flush_full(&mut self) -> anyhow::Result<()> {
+        if self.buffer.len() < BUFFER_BYTES { Ok(()) } else { self.flush() }
+    }
+}
+
+/// `1 alert`, `2 alerts`.
+pub(crate) fn counted(count: u64, noun: &str) -> impl Display + '_ {
+    struct Counted<'a>(u64, &'a str);
+    impl Display for Counted<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            let Counted(count, noun) = self;
+            write!(f, "{count} {noun}{}", if *count == 1 { "" } else { "s" })
+        }
+    }
+    Counted(count, noun)
+}
+
+/// A line on standard error. Where even that is closed there is nobody left to tell.
+pub(crate) fn tell(line: impl Display) {
+    say(line, "\n");
+}
+
+fn say(text: impl Display, end: &str) {
+    let mut stderr = io::stderr().lock();
+    let _ = write!(stderr, "{text}{end}").and_then(|()| stderr.flush());
+}

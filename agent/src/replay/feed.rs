@@ -1,0 +1,103 @@
+//! The recording on a thread of its own, so that parsing goes on while the engine decides.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use super::readings::{Progress, Readings, ReadingsError, Report, Row};
+
+/// Rows handed over at once: so many that waking the other thread costs little beside them, even on a busy machine; so few
+/// that they stay in the cache.
+const BATCH_ROWS: usize = 4096;
+
+/// Batches on their way. They even out a slow disk and a busy minute of the engine; when all are full, parsing waits.
+const BATCHES: usize = 8;
+
+/// Rows in the order of the recording.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) rows: Vec<Row>,
+    /// The sensors first met in this batch; places of rows count through those of all batches.
+    pub(crate) names: Vec<Arc<str>>,
+}
+
+/// A recording being read on another thread.
+pub(crate) struct Feed {
+    full: Receiver<Batch>,
+    empty: SyncSender<Batch>,
+    thread: JoinHandle<End>,
+    progress: Progress,
+}
+
+/// How a recording ended.
+pub(crate) struct End {
+    pub(crate) report: Report,
+    /// Why it ended before its end.
+    pub(crate) broken: Option<ReadingsError>,
+}
+
+impl Feed {
+    /// Opens a recording and begins to read it.
+    pub(crate) fn open(path: &Path) -> Result<Feed, ReadingsError> {
+        Ok(Feed::start(Readings::open(path)?))
+    }
+
+    fn start(readings: Readings) -> Feed {
+        let (full_sender, full) = sync_channel(BATCHES);
+        // Room for every batch that there can be: on their way, being filled, being played.
+        let (empty, empty_receiver) = sync_channel(BATCHES + 2);
+        let progress = readings.progress();
+        let thread = thread::spawn(move || fill(readings, &full_sender, &empty_receiver));
+        Feed { full, empty, thread, progress }
+    }
+
+    /// The next batch; nothing after the last.
+    pub(crate) fn next(&self) -> Option<Batch> {
+        self.full.recv().ok()
+    }
+
+    /// Takes back a batch that was played, for its memory.
+    pub(crate) fn give_back(&self, mut batch: Batch) {
+        batch.rows.clear();
+        batch.names.clear();
+        // At the end of the recording nobody needs it any more.
+        let _ = self.empty.try_send(batch);
+    }
+
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// What there is to say of the recording after its last batch.
+    pub(crate) fn end(self) -> End {
+        drop(self.full);
+        self.thread.join().expect("the reader does not panic")
+    }
+}
+
+/// Reads to the end, to an error, or until nobody listens any more.
+fn fill(mut readings: Readings, full: &SyncSender<Batch>, empty: &Receiver<Batch>) -> End {
+    let mut told = 0;
+    let mut broken = None;
+    let mut ended = false;
+    while !ended {
+        let mut batch = empty.try_recv().unwrap_or_default();
+        while batch.rows.len() < BATCH_ROWS && !ended {
+            match readings.next_row() {
+                Ok(Some(row)) => batch.rows.push(row),
+                Ok(None) => ended = true,
+                Err(error) => {
+                    broken = Some(error);
+                    ended = true;
+                }
+            }
+        }
+        batch.names.extend_from_slice(&readings.names()[told..]);
+        told = readings.names().len();
+        if full.send(batch).is_err() {
+            break;
+        }
+    }
+    End { report: readings.report().clone(), broken }
+}

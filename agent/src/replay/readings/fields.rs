@@ -1,0 +1,82 @@
+//! From a line to its fields, quoted or not.
+
+use std::ops::Range;
+
+use memchr::{memchr, memchr_iter};
+
+use super::is_blank;
+use super::report::Reason;
+
+/// The fields of one line, kept from line to line for their memory.
+#[derive(Default)]
+pub(super) struct Fields {
+    places: Vec<Range<usize>>,
+    /// Whether the line has quotes; its fields then lie in `unquoted`, else in the line itself.
+    quoted: bool,
+    unquoted: Vec<u8>,
+}
+
+impl Fields {
+    /// Finds the first `width` fields of a line; a quoted one must end, wherever it stands.
+    pub(super) fn split(&mut self, line: &[u8], width: usize) -> Result<(), Reason> {
+        self.places.clear();
+        self.quoted = memchr(b'"', line).is_some();
+        if self.quoted {
+            return self.split_quoted(line, width);
+        }
+        let mut start = 0;
+        for comma in memchr_iter(b',', line).take(width) {
+            self.places.push(start..comma);
+            start = comma + 1;
+        }
+        if self.places.len() < width {
+            self.places.push(start..line.len());
+        }
+        Ok(())
+    }
+
+    fn split_quoted(&mut self, line: &[u8], width: usize) -> Result<(), Reason> {
+        self.unquoted.clear();
+        let mut rest = Some(line);
+        while let Some(line) = rest {
+            let start = self.unquoted.len();
+            rest = unquote_field(line, &mut self.unquoted)?;
+            if self.places.len() < width {
+                self.places.push(start..self.unquoted.len());
+            }
+        }
+        Ok(())
+    }
+
+    /// A field of the line that was split last, without surrounding blanks.
+    pub(super) fn get<'a>(&'a self, line: &'a [u8], place: usize) -> Option<&'a [u8]> {
+        let text = if self.quoted { &self.unquoted } else { line };
+        self.places.get(place).map(|field| text[field.clone()].trim_ascii())
+    }
+}
+
+/// Appends the first field of `line` to `text`; returns what follows its comma, or nothing at the last one.
+fn unquote_field<'a>(line: &'a [u8], text: &mut Vec<u8>) -> Result<Option<&'a [u8]>, Reason> {
+    let Some(mut quoted) = line.trim_ascii_start().strip_prefix(b"\"") else {
+        let (field, rest) = split_at_comma(line);
+        text.extend_from_slice(field);
+        return Ok(rest);
+    };
+    loop {
+        let end = memchr(b'"', quoted).ok_or(Reason::OpenQuote)?;
+        text.extend_from_slice(&quoted[..end]);
+        quoted = &quoted[end + 1..];
+        let Some(after_doubled) = quoted.strip_prefix(b"\"") else { break };
+        text.push(b'"');
+        quoted = after_doubled;
+    }
+    let (after, rest) = split_at_comma(quoted);
+    if is_blank(after) { Ok(rest) } else { Err(Reason::TextAfterQuote) }
+}
+
+fn split_at_comma(line: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match memchr(b',', line) {
+        Some(comma) => (&line[..comma], Some(&line[comma + 1..])),
+        None => (line, None),
+    }
+}

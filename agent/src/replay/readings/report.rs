@@ -1,0 +1,132 @@
+//! What of a recording was read, and what of it was bad.
+
+use std::fmt;
+
+/// Bad lines kept for showing; the others are only counted.
+const MAX_SHOWN: usize = 10;
+/// Characters of a bad line that are shown.
+const EXCERPT_CHARS: usize = 60;
+/// Bytes that surely hold as many characters.
+pub(super) const EXCERPT_BYTES: usize = 4 * EXCERPT_CHARS;
+
+/// What was read. Each physical line is the header, or blank, or bad, or one of `held`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Report {
+    /// Physical lines, the header and the blank ones included.
+    pub(crate) lines: u64,
+    /// Lines with nothing on them.
+    pub(crate) blank: u64,
+    /// Lines taken: in the long layout one value or missing value each; in the wide layout one for each cell.
+    pub(crate) held: u64,
+    /// Rows with a value.
+    pub(crate) values: u64,
+    /// Missing values: rows without a value (long), empty or NaN cells, for which there is no row (wide).
+    pub(crate) missing: u64,
+    /// Lines of which nothing could be used.
+    pub(crate) bad_lines: u64,
+    /// Cells of held lines that could not be used (wide).
+    pub(crate) bad_cells: u64,
+    /// The first bad lines and cells.
+    pub(crate) shown: Vec<Bad>,
+    /// How often each reason was met, in the order of their first meeting.
+    pub(crate) reasons: Vec<(Reason, u64)>,
+}
+
+impl Report {
+    pub(super) fn bad_line(&mut self, line: u64, reason: Reason, text: &[u8]) {
+        self.bad_lines += 1;
+        self.count(line, None, reason, text);
+    }
+
+    pub(super) fn bad_cell(&mut self, line: u64, column: usize, reason: Reason, text: &[u8]) {
+        self.bad_cells += 1;
+        self.count(line, Some(column + 1), reason, text);
+    }
+
+    fn count(&mut self, line: u64, column: Option<usize>, reason: Reason, text: &[u8]) {
+        match self.reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, count)) => *count += 1,
+            None => self.reasons.push((reason, 1)),
+        }
+        if self.shown.len() < MAX_SHOWN {
+            self.shown.push(Bad { line, column, reason, excerpt: excerpt(text) });
+        }
+    }
+}
+
+/// A bad line, or a bad cell of a wide one.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Bad {
+    /// Its physical line.
+    pub(crate) line: u64,
+    /// A cell's column, counted from 1; none when the line as a whole is bad.
+    pub(crate) column: Option<usize>,
+    /// What is wrong with it.
+    pub(crate) reason: Reason,
+    /// The beginning of the line or cell, made safe for a terminal.
+    pub(crate) excerpt: String,
+}
+
+impl fmt::Display for Bad {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "line {}", self.line)?;
+        if let Some(column) = self.column {
+            write!(out, ", column {column}")?;
+        }
+        write!(out, ": {}: {}", self.reason, self.excerpt)
+    }
+}
+
+/// What makes a line or a cell bad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    LineTooLong,
+    OpenQuote,
+    TextAfterQuote,
+    TooFewColumns,
+    TimeForm,
+    TimeRange,
+    ValueForm,
+    ValueInfinite,
+    NameEmpty,
+    NameTooLong,
+    NameNotText,
+    NameRepeated,
+    TooManyNames,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Reason::LineTooLong => "line longer than 1 MiB",
+            Reason::OpenQuote => "quoted field does not end on its line",
+            Reason::TextAfterQuote => "text after a closing quote",
+            Reason::TooFewColumns => "too few columns",
+            Reason::TimeForm => "expected RFC 3339 with an offset, or epoch milliseconds",
+            Reason::TimeRange => "time outside the years 1970 to 2199",
+            Reason::ValueForm => "expected a decimal number, nothing or NaN",
+            Reason::ValueInfinite => "value is infinite",
+            Reason::NameEmpty => "sensor has no name",
+            Reason::NameTooLong => "sensor name longer than 200 bytes",
+            Reason::NameNotText => "sensor name is not UTF-8 text",
+            Reason::NameRepeated => "sensor has another column before this one",
+            Reason::TooManyNames => "too many sensor names (over 100000)",
+        })
+    }
+}
+
+/// The beginning of a text, with what could upset a terminal made visible.
+pub(super) fn excerpt(text: &[u8]) -> String {
+    let head = String::from_utf8_lossy(&text[..text.len().min(EXCERPT_BYTES)]);
+    let mut shown = String::new();
+    for character in head.chars().take(EXCERPT_CHARS) {
+        match character.is_control() {
+            true => shown.extend(character.escape_default()),
+            false => shown.push(character),
+        }
+    }
+    if text.len() > EXCERPT_BYTES || head.chars().nth(EXCERPT_CHARS).is_some() {
+        shown.push('…');
+    }
+    shown
+}

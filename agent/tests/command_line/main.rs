@@ -1,0 +1,6 @@
+//! The program as people and scripts meet it: arguments and files in, standard output, standard error and exit code out.
+
+mod check;
+mod explain;
+mod farm;
+mod replay;

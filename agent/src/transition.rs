@@ -90,6 +90,8 @@ impl<'a> Line<'a> {
             | Effect::Window(_)
             | Effect::Schedule(_)
             | Effect::Site
+            | Effect::Refused(_)
+            | Effect::Unwindowed(..)
             | Effect::Planned(_) => None,
         }
     }

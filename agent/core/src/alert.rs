@@ -7,7 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::rules::Verdict;
-use crate::time::{Span, Stamp, Uptime};
+use crate::time::{Due, Span, Stamp, Uptime};
 
 /// Numbers the alerts of a device, each time one fires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ pub struct AlertId(pub u64);
 pub(crate) struct Alert {
     pub(crate) state: State,
     /// After resolving, it does not fire before this.
-    cool_at: Option<Uptime>,
+    cool_at: Option<Due>,
 }
 
 /// Where an alert stands.
@@ -51,7 +51,7 @@ pub(crate) enum State {
     Firing(Raised),
     Acknowledged {
         raised: Raised,
-        until: Uptime,
+        until: Due,
     },
 }
 
@@ -59,7 +59,7 @@ pub(crate) enum State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Wait {
-    Until(Uptime),
+    Until(Due),
     /// The instant passed while the value could not be told; the next one that can be decides.
     Over,
 }
@@ -125,28 +125,34 @@ impl Alert {
             }
             (Verdict::Fine, State::Firing(raised) | State::Acknowledged { raised, .. }) => match raised.ending {
                 None if terms.keep_firing_for > Span::ZERO => {
-                    raised.ending = Some(Wait::Until(now.uptime + terms.keep_firing_for));
+                    raised.ending = Some(Wait::Until(Due::after(now, terms.keep_firing_for)));
                     None
                 }
-                None | Some(Wait::Over) => self.resolve(now.uptime, terms),
+                None | Some(Wait::Over) => self.resolve(now, terms),
                 Some(Wait::Until(_)) => None,
             },
         }
     }
 
     fn begin(&mut self, now: Stamp, terms: Terms) -> Option<Change> {
-        let due = (now.uptime + terms.hold).max(self.cool_at.unwrap_or(now.uptime));
-        if due <= now.uptime {
+        let due = self.earliest(now, terms);
+        if due.at <= now.uptime {
             return Some(Change::Fire { since: now });
         }
         self.state = State::Pending { since: now, hold: Wait::Until(due) };
         Some(Change::Pending)
     }
 
+    /// When it may fire if the condition holds from now on: the hold or the cooldown, whichever is later.
+    fn earliest(&self, now: Stamp, terms: Terms) -> Due {
+        let hold = Due::after(now, terms.hold);
+        self.cool_at.filter(|cool_at| cool_at.at > hold.at).unwrap_or(hold)
+    }
+
     /// A deadline of [`Alert::deadline`] that has come, with what the condition is at that instant.
-    pub(crate) fn wake(&mut self, now: Uptime, verdict: Verdict, terms: Terms) -> Option<Change> {
+    pub(crate) fn wake(&mut self, now: Stamp, verdict: Verdict, terms: Terms) -> Option<Change> {
         match &mut self.state {
-            State::Pending { since, hold } if hold.is_due(now) => match verdict {
+            State::Pending { since, hold } if hold.is_due(now.uptime) => match verdict {
                 Verdict::Holds => Some(Change::Fire { since: *since }),
                 Verdict::Unknown => {
                     *hold = Wait::Over;
@@ -157,7 +163,8 @@ impl Alert {
                     None
                 }
             },
-            State::Firing(raised) | State::Acknowledged { raised, .. } if raised.is_ending(now) => match verdict {
+            State::Firing(raised) | State::Acknowledged { raised, .. } if raised.is_ending(now.uptime) => match verdict
+            {
                 Verdict::Fine => self.resolve(now, terms),
                 Verdict::Unknown => {
                     raised.ending = Some(Wait::Over);
@@ -168,7 +175,7 @@ impl Alert {
                     None
                 }
             },
-            State::Acknowledged { raised, until } if *until <= now => {
+            State::Acknowledged { raised, until } if until.at <= now.uptime => {
                 self.state = State::Firing(*raised);
                 Some(Change::Expired)
             }
@@ -182,7 +189,7 @@ impl Alert {
     }
 
     /// A person takes it on, or takes it on for longer or shorter. Nothing happens to one that is not raised.
-    pub(crate) fn acknowledge(&mut self, until: Uptime) -> bool {
+    pub(crate) fn acknowledge(&mut self, until: Due) -> bool {
         match std::mem::take(&mut self.state) {
             State::Firing(raised) | State::Acknowledged { raised, .. } => {
                 self.state = State::Acknowledged { raised, until };
@@ -205,14 +212,13 @@ impl Alert {
 
     /// The condition itself changed with a new configuration: the hold begins again.
     pub(crate) fn restart_hold(&mut self, now: Stamp, terms: Terms) {
-        if let State::Pending { since, hold } = &mut self.state {
-            *since = now;
-            *hold = Wait::Until((now.uptime + terms.hold).max(self.cool_at.unwrap_or(now.uptime)));
+        if matches!(self.state, State::Pending { .. }) {
+            self.state = State::Pending { since: now, hold: Wait::Until(self.earliest(now, terms)) };
         }
     }
 
-    fn resolve(&mut self, now: Uptime, terms: Terms) -> Option<Change> {
-        self.cool_at = (terms.cooldown > Span::ZERO).then(|| now + terms.cooldown);
+    fn resolve(&mut self, now: Stamp, terms: Terms) -> Option<Change> {
+        self.cool_at = (terms.cooldown > Span::ZERO).then(|| Due::after(now, terms.cooldown));
         self.stop().map(Change::Resolved)
     }
 
@@ -223,29 +229,33 @@ impl Alert {
             State::Pending { hold, .. } => hold.due(),
             State::Firing(raised) => raised.ending.and_then(Wait::due),
             State::Acknowledged { raised, until } => {
-                raised.ending.and_then(Wait::due).into_iter().chain([*until]).min()
+                raised.ending.and_then(Wait::due).into_iter().chain([until.at]).min()
             }
         }
     }
 
-    /// Moves every deadline: by how much the time since boot, or the time that counts, is another than before.
-    pub(crate) fn shift(&mut self, by: Span) {
-        let shift = |at: &mut Uptime| *at = *at + by;
-        self.cool_at.as_mut().map(shift);
-        match &mut self.state {
-            State::Quiet => {}
-            State::Pending { hold, .. } => hold.shift(by),
-            State::Firing(raised) => raised.shift(by),
-            State::Acknowledged { raised, until } => {
-                raised.shift(by);
-                shift(until);
-            }
+    /// Moves the waits that were decided on up to a boot.
+    pub(crate) fn shift(&mut self, up_to_boot: u32, by: Span) {
+        if let Some(cool_at) = &mut self.cool_at {
+            cool_at.shift(up_to_boot, by);
+        }
+        let (ending, due) = match &mut self.state {
+            State::Quiet => return,
+            State::Pending { hold, .. } => (Some(hold), None),
+            State::Firing(raised) => (raised.ending.as_mut(), None),
+            State::Acknowledged { raised, until } => (raised.ending.as_mut(), Some(until)),
+        };
+        if let Some(Wait::Until(due)) = ending {
+            due.shift(up_to_boot, by);
+        }
+        if let Some(due) = due {
+            due.shift(up_to_boot, by);
         }
     }
 
     /// What of it matters after `now`; `None` where nothing does.
     pub(crate) fn remembered(&self, now: Uptime) -> Option<Alert> {
-        let cool_at = self.cool_at.filter(|cool_at| *cool_at > now);
+        let cool_at = self.cool_at.filter(|cool_at| cool_at.at > now);
         let alert = Alert { state: self.state.clone(), cool_at };
         (alert != Alert::default()).then_some(alert)
     }
@@ -255,30 +265,18 @@ impl Raised {
     fn is_ending(&self, now: Uptime) -> bool {
         self.ending.is_some_and(|ending| ending.is_due(now))
     }
-
-    fn shift(&mut self, by: Span) {
-        if let Some(ending) = &mut self.ending {
-            ending.shift(by);
-        }
-    }
 }
 
 impl Wait {
     fn due(self) -> Option<Uptime> {
         match self {
-            Wait::Until(due) => Some(due),
+            Wait::Until(due) => Some(due.at),
             Wait::Over => None,
         }
     }
 
     fn is_due(self, now: Uptime) -> bool {
         self.due().is_some_and(|due| due <= now)
-    }
-
-    fn shift(&mut self, by: Span) {
-        if let Wait::Until(due) = self {
-            *due = *due + by;
-        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::alert::AlertId;
 use crate::escalate::{Cause, PageId};
-use crate::id::Id;
+use crate::id::{Id, SensorId};
 use crate::judge::Fault;
 use crate::plan::{AlertKey, Plan, Severity};
 use crate::reading::{Reading, SensorIx};
@@ -32,8 +32,22 @@ pub enum Effect {
     Schedule(ScheduleEvent),
     /// The site's own state changed: keep it ([`crate::engine::Engine::site`]).
     Site,
+    /// What a person asked for was not done.
+    Refused(Refusal),
+    /// The plan no longer has a sensor, or measures it otherwise, and so many of its readings were in windows that had not
+    /// closed: they are in none. Only when the plan changed while the engine was off.
+    Unwindowed(SensorId, u64),
     /// From here on, sensors are counted as in this plan.
     Planned(Arc<Plan>),
+}
+
+/// Why something was not done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// There are as many silences as there may be ([`crate::site::MAX_SILENCES`]).
+    TooManySilences,
+    /// There is no such sensor to calibrate.
+    NoSuchSensor,
 }
 
 /// How an alert changed.

@@ -33,7 +33,7 @@ use crate::time::{Span, Uptime, WallTime};
 use crate::windows::Open;
 use clock::Clock;
 pub use snapshot::{Snapshot, SnapshotError};
-pub use view::{AlertView, SensorView, Standing};
+pub use view::{AlertView, SensorView, SilenceView, Standing};
 
 /// A boot, as the engine begins with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,8 +130,6 @@ struct Sense {
 struct Watch {
     alert: Alert,
     escalation: Option<Escalation>,
-    /// The boot in which its deadlines were set.
-    boot: u32,
     timer: Option<Uptime>,
     missing_timer: bool,
 }
@@ -182,7 +180,7 @@ impl Engine {
     /// Nothing remembered and no timers.
     fn blank(plan: Arc<Plan>, start: Start) -> Engine {
         let sensors = plan.sensors.iter().map(|_| Sense { seen: start.at, ..Sense::default() }).collect();
-        let watches = plan.rules.iter().map(|_| Watch { boot: start.boot, ..Watch::default() }).collect();
+        let watches = plan.rules.iter().map(|_| Watch::default()).collect();
         Engine {
             clock: Clock::new(start),
             now: start.at,
@@ -214,10 +212,7 @@ impl Engine {
             Input::Acknowledge { alert, span, by } => self.acknowledge(alert, span, by),
             Input::Silence { of, span, by } => self.silence(of, span, by),
             Input::EndSilence(number) => self.end_silence(number),
-            Input::Calibrate { sensor, calibration } => {
-                self.site.calibrate(sensor, calibration);
-                self.effects.push_back(Effect::Site);
-            }
+            Input::Calibrate { sensor, calibration } => self.calibrate(sensor, calibration),
             Input::Bus { bus, up } => self.set_bus(bus, up),
         }
     }

@@ -6,9 +6,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::AlertId;
 use crate::plan::{Policy, Severity};
-use crate::time::{Span, Uptime};
+use crate::time::{Due, Span, Stamp, Uptime};
 
 /// The paging of one raised alert. While the alert is acknowledged nobody asks it.
+///
+/// ```text
+/// fires --> due now --- not muted: page --> waiting --- the wait is over --> due now: one severity worse, or urgent again
+///             |  ^                                                             ^
+///       muted |  | no longer muted                acknowledgement expired -----+ at this severity
+///             v  |
+///             held                                a level without a wait: told, for good
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Escalation {
     pub(crate) severity: Severity,
@@ -16,8 +24,18 @@ pub(crate) struct Escalation {
     pub(crate) pages: u32,
     /// What is still to be told at this level.
     untold: Option<Cause>,
-    /// When to page next; never while inhibited, or where the level has no wait.
-    next: Option<Uptime>,
+    next: Next,
+}
+
+/// When to page next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Next {
+    At(Due),
+    /// It is due, and muted: as soon as it is not.
+    Held,
+    /// The level has no wait.
+    Never,
 }
 
 /// One page's identity; a page that is sent again after a crash carries the same.
@@ -45,19 +63,9 @@ pub enum Cause {
     Unmuted,
 }
 
-/// Whether a firing alert may page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mute {
-    No,
-    /// A person silenced it, with an end.
-    Until(Uptime),
-    /// Its bus is down.
-    Inhibited,
-}
-
 /// What a level's wait brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Due {
+pub(crate) struct Told {
     /// Tell the channels of the (new) severity.
     pub(crate) cause: Cause,
     /// The number of the page.
@@ -66,30 +74,35 @@ pub(crate) struct Due {
 
 impl Escalation {
     /// Of an alert that fires now.
-    pub(crate) fn new(now: Uptime, severity: Severity) -> Escalation {
-        Escalation { severity, pages: 0, untold: Some(Cause::Fired), next: Some(now) }
+    pub(crate) fn new(now: Stamp, severity: Severity) -> Escalation {
+        Escalation { severity, pages: 0, untold: Some(Cause::Fired), next: Next::At(Due::after(now, Span::ZERO)) }
     }
 
     pub(crate) fn deadline(&self) -> Option<Uptime> {
-        self.next
+        match self.next {
+            Next::At(due) => Some(due.at),
+            Next::Held | Next::Never => None,
+        }
+    }
+
+    /// Whether it waits for nothing but to be unmuted.
+    pub(crate) fn is_held(&self) -> bool {
+        self.next == Next::Held
     }
 
     /// The next page, if it is due and nothing mutes it; a wait that passed without an acknowledgement makes it
     /// one severity worse.
-    pub(crate) fn step(&mut self, now: Uptime, policy: &Policy, mute: Mute) -> Option<Due> {
-        if self.next.is_none_or(|next| next > now) {
-            return None;
-        }
-        match mute {
-            Mute::Until(end) => {
-                self.defer(Some(end));
+    pub(crate) fn step(&mut self, now: Stamp, policy: &Policy, is_muted: bool) -> Option<Told> {
+        match self.next {
+            Next::Never => return None,
+            Next::At(due) if due.at > now.uptime => return None,
+            Next::At(_) | Next::Held if is_muted => {
+                // Nobody was asked, so no level is climbed: this one is told when it can be.
+                self.untold.get_or_insert(Cause::Unmuted);
+                self.next = Next::Held;
                 return None;
             }
-            Mute::Inhibited => {
-                self.defer(None);
-                return None;
-            }
-            Mute::No => {}
+            Next::At(_) | Next::Held => {}
         }
         let cause = self.untold.take().unwrap_or(match self.severity {
             Severity::Urgent => Cause::Repeated,
@@ -99,32 +112,22 @@ impl Escalation {
             self.severity = self.severity.next();
         }
         let wait = policy.level(self.severity).wait;
-        self.next = (wait > Span::ZERO).then(|| now + wait);
+        self.next = if wait > Span::ZERO { Next::At(Due::after(now, wait)) } else { Next::Never };
         self.pages += 1;
-        Some(Due { cause, page: self.pages })
-    }
-
-    /// Muted: nobody was asked, so no wait ran; page at this level when it ends.
-    fn defer(&mut self, next: Option<Uptime>) {
-        self.untold.get_or_insert(Cause::Unmuted);
-        self.next = next;
+        Some(Told { cause, page: self.pages })
     }
 
     /// The acknowledgement is over: page at this level again.
-    pub(crate) fn acknowledgement_expired(&mut self, now: Uptime) {
+    pub(crate) fn acknowledgement_expired(&mut self, now: Stamp) {
         self.untold = Some(Cause::AcknowledgementExpired);
-        self.next = Some(now);
+        self.next = Next::At(Due::after(now, Span::ZERO));
     }
 
-    /// What muted it may be over: look again.
-    pub(crate) fn unmute(&mut self, now: Uptime) {
-        if self.untold.is_some() {
-            self.next = Some(now);
+    /// Moves the wait if it was decided on up to a boot.
+    pub(crate) fn shift(&mut self, up_to_boot: u32, by: Span) {
+        if let Next::At(due) = &mut self.next {
+            due.shift(up_to_boot, by);
         }
-    }
-
-    pub(crate) fn shift(&mut self, by: Span) {
-        self.next = self.next.map(|next| next + by);
     }
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::plan::Sensor;
 use crate::reading::Quality;
 use crate::time::{Span, Uptime};
-use crate::value::{Steps, Value};
+use crate::value::Steps;
 
 /// A rate is the change since a reading at least this much older, so that one noisy step is not a steep slope.
 pub const RATE_SPAN: Span = Span::from_mins(1);
@@ -78,7 +78,26 @@ struct Ill {
     last: Uptime,
 }
 
+/// A change and the time it took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// How much, in steps.
+    pub change: Steps,
+    /// In how long; not zero.
+    pub over: Span,
+}
+
 /// What became of a sensor's health with a reading.
+///
+/// ```text
+///        fault, stuck                       nothing for stale_after
+/// well -----------------> ill        well ---------------------------> stale
+///      <-----------------                 <---------------------------
+///   a reading that is none of it,             any reading
+///   a minute or more after the last that was
+/// ```
+///
+/// Ill and stale are independent; `fault` is said on leaving well, `recovered` when neither is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Health {
     Same,
@@ -98,8 +117,9 @@ impl Bounds {
     pub(crate) fn new(sensor: &Sensor) -> Bounds {
         let (low, high) = sensor.range.unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
         // The outermost step is no measurement, so the ends of no range leave it outside as well.
-        let low = Steps(sensor.resolution.ceil(low).0.max(-Steps::MAX.0));
-        let high = Steps(sensor.resolution.floor(high).0.min(Steps::MAX.0));
+        // Rounded as values are, so that a value at an end is inside at any resolution.
+        let nearest = |end: f64| sensor.resolution.nearest(end).map_or(0, |steps| steps.0);
+        let (low, high) = (Steps(nearest(low).max(-Steps::MAX.0)), Steps(nearest(high).min(Steps::MAX.0)));
         let max_rate = sensor.max_rate.map_or(f64::INFINITY, |rate| sensor.resolution.steps(rate));
         Bounds { low, high, max_rate, stuck_for: sensor.stuck_for }
     }
@@ -200,14 +220,16 @@ impl Judge {
         }
     }
 
-    /// The change per minute since a believed reading at least [`RATE_SPAN`] older than the newest.
-    pub(crate) fn rate(&self, sensor: &Sensor) -> Option<f64> {
+    /// The change since a believed reading at least [`RATE_SPAN`] older than the newest.
+    pub(crate) fn rate(&self) -> Option<Rate> {
         let (from, to) = (self.history.front()?, self.history.back()?);
-        let span = to.at - from.at;
-        if span < RATE_SPAN || !self.is_usable() {
-            return None;
-        }
-        Some(change(sensor, *from, *to) * 60_000.0 / span.0 as f64)
+        let over = to.at - from.at;
+        (over >= RATE_SPAN && self.is_usable()).then(|| Rate { change: Steps(to.steps.0 - from.steps.0), over })
+    }
+
+    /// The newest reading that was believed.
+    pub(crate) fn believed(&self) -> Option<Past> {
+        self.believed
     }
 
     /// The newest reading, of whatever quality.
@@ -245,10 +267,6 @@ impl Judge {
     pub(crate) fn faulty(&self) -> Option<bool> {
         (self.newest.is_some() && !self.stale).then_some(self.ill.is_some())
     }
-}
-
-fn change(sensor: &Sensor, from: Past, to: Past) -> f64 {
-    Value { steps: Steps(to.steps.0 - from.steps.0), resolution: sensor.resolution }.to_f64()
 }
 
 impl fmt::Display for Fault {

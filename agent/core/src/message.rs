@@ -25,6 +25,8 @@ pub enum Place {
     Unit,
     /// The sensor's id.
     Sensor,
+    /// The part of the sensor's id after the zone.
+    Name,
     /// The zone.
     Zone,
     /// The rule's name.
@@ -33,33 +35,35 @@ pub enum Place {
     Severity,
 }
 
-/// Why a text is no template, with the byte where it went wrong.
+/// Why a text is no template, with the character where it went wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
     /// A brace without its partner.
     #[error("a brace at character {at} has no partner; write {{{{ or }}}} for the character itself")]
     Brace {
-        /// Byte offset in the message.
+        /// How many characters stand before it.
         at: usize,
     },
     /// A name that no place has.
     #[error(
-        "{{{name}}} is not known; expected {{value}}, {{limit}}, {{unit}}, {{sensor}}, {{zone}}, {{rule}} or {{severity}}"
+        "{{{name}}} is not known; expected {{value}}, {{limit}}, {{unit}}, {{sensor}}, {{name}}, {{zone}}, {{rule}} or \
+         {{severity}}"
     )]
     Unknown {
         /// What stands between the braces.
         name: String,
-        /// Byte offset in the message.
+        /// How many characters stand before it.
         at: usize,
     },
 }
 
 impl Place {
-    const ALL: [(Place, &str); 7] = [
+    const ALL: [(Place, &str); 8] = [
         (Place::Value, "value"),
         (Place::Limit, "limit"),
         (Place::Unit, "unit"),
         (Place::Sensor, "sensor"),
+        (Place::Name, "name"),
         (Place::Zone, "zone"),
         (Place::Rule, "rule"),
         (Place::Severity, "severity"),
@@ -77,7 +81,7 @@ impl Template {
         let mut rest = text;
         while let Some(found) = rest.find(['{', '}']) {
             plain.push_str(&rest[..found]);
-            let at = text.len() - rest.len() + found;
+            let at = text[..text.len() - rest.len() + found].chars().count();
             let (brace, after) = rest[found..].split_at(1);
             if let Some(after) = after.strip_prefix(brace) {
                 plain.push_str(brace);
@@ -135,14 +139,14 @@ mod tests {
             ("pH {value} in {zone}, limit {limit}", "pH <Value> in <Zone>, limit <Limit>"),
             ("{{as is}} {rule}", "{as is} <Rule>"),
             ("", ""),
-            ("{sensor}{unit}{severity}", "<Sensor><Unit><Severity>"),
+            ("{sensor}{name}{unit}{severity}", "<Sensor><Name><Unit><Severity>"),
         ] {
             assert_eq!(filled(text).as_deref(), Ok(expected), "{text:?}");
         }
         for (text, expected) in [
             ("ab {value", TemplateError::Brace { at: 3 }),
             ("ab }", TemplateError::Brace { at: 3 }),
-            ("a {level} b", TemplateError::Unknown { name: "level".into(), at: 2 }),
+            ("ä {level} b", TemplateError::Unknown { name: "level".into(), at: 2 }),
         ] {
             assert_eq!(filled(text), Err(expected), "{text:?}");
         }

@@ -4,10 +4,12 @@
 //! below. Rates are per minute, over at least
 //! the last [`RATE_SPAN`](crate::judge::RATE_SPAN).
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::judge::Rate;
 use crate::quantity::Quantity;
 use crate::time::Span;
 use crate::value::{Resolution, Steps, Value};
@@ -89,12 +91,14 @@ pub enum Verdict {
 pub struct Facts {
     /// The newest value; `None` where its quality is bad or there is none.
     pub value: Option<Steps>,
-    /// The change per minute, in the sensor's unit; `None` until there is enough history.
-    pub rate: Option<f64>,
+    /// How it changes; `None` until there is enough history.
+    pub rate: Option<Rate>,
     /// How long the value has not moved, as far as readings tell.
     pub unchanged: Option<Span>,
     /// How long no reading has come.
     pub silent: Span,
+    /// Whether any reading has come since boot.
+    pub heard: bool,
     /// Whether the sensor is judged to be at fault or stuck; `None` where it has not spoken.
     pub faulty: Option<bool>,
 }
@@ -115,6 +119,7 @@ pub enum Figure {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Test {
     condition: Condition,
+    resolution: Resolution,
     fires: Region,
     holds: Region,
 }
@@ -159,7 +164,7 @@ impl Test {
             // Decided on other facts than the value: no value is in this region.
             _ => (Region::Outside(NEVER_BELOW, NEVER_ABOVE), Region::Outside(NEVER_BELOW, NEVER_ABOVE)),
         };
-        Test { condition, fires, holds }
+        Test { condition, resolution, fires, holds }
     }
 
     /// Compares. `firing` says that the alert is already raised, so that its clearing limit counts instead.
@@ -172,9 +177,14 @@ impl Test {
                 let region = if firing { self.holds } else { self.fires };
                 facts.value.map(|value| region.contains(value))
             }
-            Condition::RateAbove { limit, clear } => facts.rate.map(|rate| rate > if firing { clear } else { limit }),
-            Condition::RateBelow { limit, clear } => facts.rate.map(|rate| rate < if firing { clear } else { limit }),
-            Condition::MissingFor(span) => Some(facts.silent >= span),
+            Condition::RateAbove { limit, clear } => {
+                facts.rate.map(|rate| self.against(rate, if firing { clear } else { limit }) == Ordering::Greater)
+            }
+            Condition::RateBelow { limit, clear } => {
+                facts.rate.map(|rate| self.against(rate, if firing { clear } else { limit }) == Ordering::Less)
+            }
+            // Before the first reading after a boot nothing says that the silence is over.
+            Condition::MissingFor(span) => (facts.heard || facts.silent >= span).then_some(facts.silent >= span),
             Condition::StuckFor(span) => facts.unchanged.map(|unchanged| unchanged >= span),
             Condition::Faulty => facts.faulty,
         };
@@ -183,6 +193,19 @@ impl Test {
             Some(false) => Verdict::Fine,
             None => Verdict::Unknown,
         }
+    }
+
+    /// A rate in the sensor's unit per minute, to a millionth; more digits are noise.
+    fn per_minute(&self, rate: Rate) -> f64 {
+        let change = Value { steps: rate.change, resolution: self.resolution }.to_f64();
+        // Adding zero turns a negative zero into one that prints as zero.
+        (change * 60_000.0 / rate.over.0 as f64 * 1e6).round() / 1e6 + 0.0
+    }
+
+    /// A rate against a limit per minute. A billionth either way is what binary fractions lose, and is equal.
+    fn against(&self, rate: Rate, limit: f64) -> Ordering {
+        let (got, limit) = (rate.change.0 as f64 * 60_000.0, self.resolution.steps(limit) * rate.over.0 as f64);
+        if (got - limit).abs() <= 1e-9 * got.abs().max(limit.abs()) { Ordering::Equal } else { got.total_cmp(&limit) }
     }
 
     /// The figure that was compared and the limit it was compared with, as an event shows them.
@@ -197,18 +220,13 @@ impl Test {
                 (value, Some(Figure::Number(nearer)))
             }
             Condition::RateAbove { limit, .. } | Condition::RateBelow { limit, .. } => {
-                (facts.rate.map(|rate| Figure::Number(thousandths(rate))), Some(Figure::Number(limit)))
+                (facts.rate.map(|rate| Figure::Number(self.per_minute(rate))), Some(Figure::Number(limit)))
             }
             Condition::MissingFor(span) => (Some(Figure::Time(facts.silent)), Some(Figure::Time(span))),
             Condition::StuckFor(span) => (value, Some(Figure::Time(span))),
             Condition::Faulty => (value, None),
         }
     }
-}
-
-/// A rate is shown to a thousandth of its unit per minute; more digits are noise.
-fn thousandths(rate: f64) -> f64 {
-    (rate * 1000.0).round() / 1000.0
 }
 
 impl Condition {
@@ -256,7 +274,8 @@ mod tests {
     use super::*;
     use Verdict::{Fine, Holds, Unknown};
 
-    const NOTHING: Facts = Facts { value: None, rate: None, unchanged: None, silent: Span::ZERO, faulty: None };
+    const NOTHING: Facts =
+        Facts { value: None, rate: None, unchanged: None, silent: Span::ZERO, heard: true, faulty: None };
 
     fn test(condition: Condition) -> Test {
         Test::new(condition, Resolution::new(0.01).unwrap())
@@ -307,20 +326,26 @@ mod tests {
 
     #[test]
     fn the_other_facts_have_their_conditions() {
-        let rate = |rate| Facts { rate, ..NOTHING };
+        // In hundredths over two minutes.
+        let rate = |steps: Option<i64>| {
+            let over = Span::from_mins(2);
+            Facts { rate: steps.map(|steps| Rate { change: Steps(steps), over }), ..NOTHING }
+        };
         let rising = test(Condition::RateAbove { limit: 0.5, clear: 0.2 });
         let falling = test(Condition::RateBelow { limit: -0.5, clear: -0.2 });
         let missing = test(Condition::MissingFor(Span::from_mins(10)));
         let stuck = test(Condition::StuckFor(Span::from_mins(10)));
         for (test, facts, firing, expected) in [
-            (rising, rate(Some(0.5)), false, Fine),
-            (rising, rate(Some(0.6)), false, Holds),
-            (rising, rate(Some(0.3)), true, Holds),
+            (rising, rate(Some(100)), false, Fine),
+            (rising, rate(Some(101)), false, Holds),
+            (rising, rate(Some(60)), true, Holds),
             (rising, rate(None), true, Unknown),
-            (falling, rate(Some(-0.6)), false, Holds),
-            (falling, rate(Some(-0.2)), true, Fine),
+            (falling, rate(Some(-101)), false, Holds),
+            (falling, rate(Some(-40)), true, Fine),
             (missing, Facts { silent: Span::from_mins(9), ..NOTHING }, false, Fine),
             (missing, Facts { silent: Span::from_mins(10), ..NOTHING }, false, Holds),
+            (missing, Facts { heard: false, ..NOTHING }, true, Unknown),
+            (missing, Facts { heard: false, silent: Span::from_mins(10), ..NOTHING }, false, Holds),
             (stuck, Facts { unchanged: Some(Span::from_mins(10)), ..NOTHING }, false, Holds),
             (stuck, NOTHING, false, Unknown),
             (test(Condition::Faulty), Facts { faulty: Some(true), ..NOTHING }, false, Holds),

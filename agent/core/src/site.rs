@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::calibrate::Calibration;
 use crate::id::{Id, SensorId};
 use crate::plan::AlertKey;
-use crate::time::Uptime;
+use crate::time::{Due, Uptime};
+
+/// More silences at once than this are refused: a person who needs them needs another rule.
+pub const MAX_SILENCES: usize = 256;
 
 /// The site's own state, one version higher with each change.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -26,12 +29,9 @@ pub struct Site {
 pub struct Silence {
     /// Which alerts.
     pub of: Matcher,
-    /// When it ends.
-    pub until: Uptime,
     /// Who set it.
     pub by: String,
-    /// The boot in which its end was set.
-    pub(crate) boot: u32,
+    pub(crate) until: Due,
 }
 
 /// Names alerts; an absent part matches all.
@@ -43,6 +43,14 @@ pub struct Matcher {
     pub rule: Option<Id>,
     /// Only of this sensor.
     pub sensor: Option<SensorId>,
+}
+
+impl Silence {
+    /// When it ends.
+    #[must_use]
+    pub fn until(&self) -> Uptime {
+        self.until.at
+    }
 }
 
 impl Matcher {
@@ -64,11 +72,15 @@ impl Site {
         };
     }
 
-    pub(crate) fn silence(&mut self, silence: Silence) -> u32 {
+    /// Adds a silence; none where there are [`MAX_SILENCES`].
+    pub(crate) fn silence(&mut self, silence: Silence) -> Option<u32> {
+        if self.silences.len() >= MAX_SILENCES {
+            return None;
+        }
         self.version += 1;
         self.last_silence += 1;
         self.silences.insert(self.last_silence, silence);
-        self.last_silence
+        Some(self.last_silence)
     }
 
     pub(crate) fn end_silence(&mut self, number: u32) -> Option<Silence> {
@@ -79,6 +91,6 @@ impl Site {
 
     /// Until when an alert is silenced, by the silence that lasts longest.
     pub(crate) fn silenced_until(&self, key: &AlertKey) -> Option<Uptime> {
-        self.silences.values().filter(|silence| silence.of.matches(key)).map(|silence| silence.until).max()
+        self.silences.values().filter(|silence| silence.of.matches(key)).map(Silence::until).max()
     }
 }

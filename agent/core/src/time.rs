@@ -33,6 +33,26 @@ pub struct Stamp {
     pub wall: Option<WallTime>,
 }
 
+/// An instant to wait for, and the boot in which that was decided: only the boots since have a say in what was spent off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Due {
+    pub(crate) at: Uptime,
+    boot: u32,
+}
+
+impl Due {
+    pub(crate) fn after(now: Stamp, span: Span) -> Due {
+        Due { at: now.uptime + span, boot: now.boot }
+    }
+
+    /// Moves a wait that was decided on up to a boot.
+    pub(crate) fn shift(&mut self, up_to_boot: u32, by: Span) {
+        if self.boot <= up_to_boot {
+            self.at = self.at + by;
+        }
+    }
+}
+
 impl Span {
     /// No time at all.
     pub const ZERO: Span = Span(0);

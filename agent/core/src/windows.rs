@@ -212,6 +212,13 @@ impl Open {
         next_minute.into_iter().chain(next_quarter).min()
     }
 
+    /// Readings in windows that are not closed.
+    pub(crate) fn readings(&self) -> u64 {
+        let quarters = self.quarters.iter().map(|part| part.window);
+        let windows = self.minutes.iter().map(|part| part.window).chain(quarters);
+        windows.map(|window| u64::from(window.bad) + window.good.map_or(0, |good| u64::from(good.count))).sum()
+    }
+
     /// Whether what came late should be closed now.
     pub(crate) fn is_crowded(&self) -> bool {
         self.minutes.len() > CROWD

@@ -111,7 +111,12 @@ impl Tally {
             Effect::Alert(transition, report) => self.add_transition(transition, report),
             Effect::Page(page) => self.add_page(page),
             Effect::Sensor(event) => self.add_health(event),
-            Effect::Window(_) | Effect::Schedule(_) | Effect::Site | Effect::Planned(_) => {}
+            Effect::Window(_)
+            | Effect::Schedule(_)
+            | Effect::Site
+            | Effect::Refused(_)
+            | Effect::Unwindowed(..)
+            | Effect::Planned(_) => {}
         }
     }
 

@@ -15,6 +15,8 @@ impl Engine {
         for (of, was_open) in was_open.into_iter().enumerate() {
             self.set_open(of as u32, was_open);
         }
+        // Time spent off may have used up a wait.
+        self.advance(self.now);
     }
 
     /// Whether a schedule is open at the time it is; comes again when that changes.

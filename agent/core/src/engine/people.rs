@@ -2,62 +2,66 @@
 
 use super::{Engine, Kind, Watch};
 use crate::alert::AlertId;
-use crate::effect::{Effect, Transition};
-use crate::id::Id;
-use crate::plan::Rule;
+use crate::calibrate::Calibration;
+use crate::effect::{Effect, Refusal, Transition};
+use crate::id::{Id, SensorId};
 use crate::site::{Matcher, Silence};
-use crate::time::Span;
+use crate::time::{Due, Span};
 
 impl Engine {
     pub(super) fn acknowledge(&mut self, alert: AlertId, span: Span, by: String) {
         let raised = |watch: &Watch| watch.alert.raised().is_some_and(|raised| raised.id == alert);
         let Some(of) = self.watches.iter().position(raised) else { return };
-        let until = self.now + span;
+        let until = Due::after(self.clock.stamp(self.now), span);
         self.watches[of].alert.acknowledge(until);
         let of = of as u32;
-        self.say(of, Transition::Acknowledged { until: self.clock.stamp(until), by });
+        self.say(of, Transition::Acknowledged { until: self.clock.stamp(until.at), by });
         self.come_again(of);
     }
 
     pub(super) fn silence(&mut self, of: Matcher, span: Span, by: String) {
-        let until = self.now + span;
-        let number = self.site.silence(Silence { of, until, by, boot: self.clock.boot() });
-        self.timers.add(until, Kind::SilenceEnds, number);
+        let until = Due::after(self.clock.stamp(self.now), span);
+        match self.site.silence(Silence { of, until, by }) {
+            Some(number) => {
+                self.timers.add(until.at, Kind::SilenceEnds, number);
+                self.effects.push_back(Effect::Site);
+            }
+            None => self.effects.push_back(Effect::Refused(Refusal::TooManySilences)),
+        }
+    }
+
+    pub(super) fn calibrate(&mut self, sensor: SensorId, calibration: Option<Calibration>) {
+        if calibration.is_some() && self.plan.sensor_ix(sensor.as_str()).is_none() {
+            self.effects.push_back(Effect::Refused(Refusal::NoSuchSensor));
+            return;
+        }
+        self.site.calibrate(sensor, calibration);
         self.effects.push_back(Effect::Site);
     }
 
     pub(super) fn end_silence(&mut self, number: u32) {
         if let Some(silence) = self.site.silences.get(&number) {
-            self.timers.0.remove(&(silence.until, Kind::SilenceEnds, number));
+            self.timers.0.remove(&(silence.until(), Kind::SilenceEnds, number));
             self.silence_ended(number);
         }
     }
 
     pub(super) fn silence_ended(&mut self, number: u32) {
-        let Some(silence) = self.site.end_silence(number) else { return };
-        self.effects.push_back(Effect::Site);
-        self.unmute(|rule, _| silence.of.matches(&rule.key));
+        if self.site.end_silence(number).is_some() {
+            self.effects.push_back(Effect::Site);
+            self.unmute_all();
+        }
     }
 
     pub(super) fn set_bus(&mut self, bus: Id, up: bool) {
-        if up && self.buses_down.remove(&bus) {
-            self.unmute(|_, sensor_bus| sensor_bus == Some(&bus));
-        } else if !up {
+        if !up {
             self.buses_down.insert(bus);
+        } else if self.buses_down.remove(&bus) {
+            self.unmute_all();
         }
     }
 
-    fn unmute(&mut self, is_meant: impl Fn(&Rule, Option<&Id>) -> bool) {
-        for of in 0..self.plan.rules.len() {
-            let bound = &self.plan.rules[of];
-            if !is_meant(&bound.rule, self.plan.sensor(bound.sensor).bus.as_ref()) {
-                continue;
-            }
-            if let Some(escalation) = &mut self.watches[of].escalation {
-                escalation.unmute(self.now);
-                self.escalate(of as u32);
-                self.come_again(of as u32);
-            }
-        }
+    fn unmute_all(&mut self) {
+        (0..self.plan.rules.len() as u32).for_each(|of| self.unmute(of));
     }
 }

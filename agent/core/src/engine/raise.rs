@@ -3,21 +3,22 @@
 use super::{Engine, Kind};
 use crate::alert::{AlertId, Change, State, Terms};
 use crate::effect::{Effect, Page, Reason, Report, Transition};
-use crate::escalate::{Cause, Due, Escalation, Mute, PageId};
+use crate::escalate::{Cause, Escalation, PageId, Told};
 use crate::message::Place;
 use crate::plan::{Rule, Severity};
 use crate::reading::SensorIx;
 use crate::rules::{Condition, Facts, Figure, Verdict};
-use crate::time::Stamp;
+use crate::time::{Stamp, Uptime};
 
 impl Engine {
     pub(super) fn facts(&self, ix: SensorIx) -> Facts {
         let sense = &self.sensors[ix.0 as usize];
         Facts {
             value: sense.judge.usable(),
-            rate: if sense.wants_rate { sense.judge.rate(self.plan.sensor(ix)) } else { None },
+            rate: if sense.wants_rate { sense.judge.rate() } else { None },
             unchanged: sense.judge.unchanged(),
             silent: self.now - sense.seen,
+            heard: sense.judge.newest().is_some(),
             faulty: sense.judge.faulty(),
         }
     }
@@ -62,7 +63,7 @@ impl Engine {
             let facts = self.facts(bound.sensor);
             let watch = &mut self.watches[of as usize];
             let verdict = bound.test.verdict(&facts, watch.alert.raised().is_some());
-            let change = watch.alert.wake(self.now, verdict, terms(&bound.rule));
+            let change = watch.alert.wake(self.clock.stamp(self.now), verdict, terms(&bound.rule));
             self.apply(of, change);
         }
         self.escalate(of);
@@ -70,9 +71,6 @@ impl Engine {
     }
 
     fn apply(&mut self, of: u32, change: Option<Change>) {
-        if change.is_some() {
-            self.watches[of as usize].boot = self.clock.boot();
-        }
         match change {
             None => {}
             Some(Change::Pending) => self.say(of, Transition::Pending),
@@ -81,7 +79,7 @@ impl Engine {
                 let severity = self.plan.rules[of as usize].rule.severity;
                 let watch = &mut self.watches[of as usize];
                 watch.alert.fire(self.last_alert, since);
-                watch.escalation = Some(Escalation::new(self.now, severity));
+                watch.escalation = Some(Escalation::new(self.clock.stamp(self.now), severity));
                 self.say(of, Transition::Firing);
                 self.escalate(of);
             }
@@ -92,7 +90,7 @@ impl Engine {
             }
             Some(Change::Expired) => {
                 if let Some(escalation) = &mut self.watches[of as usize].escalation {
-                    escalation.acknowledgement_expired(self.now);
+                    escalation.acknowledgement_expired(self.clock.stamp(self.now));
                 }
                 self.escalate(of);
             }
@@ -102,11 +100,12 @@ impl Engine {
 
     /// Pages if it is time and nothing mutes the alert.
     pub(super) fn escalate(&mut self, of: u32) {
-        let mute = self.mute(of);
+        let is_muted = self.is_inhibited(of) || self.silenced_until(of).is_some();
         let rule = &self.plan.rules[of as usize].rule;
         let watch = &mut self.watches[of as usize];
         let (State::Firing(raised), Some(escalation)) = (&watch.alert.state, &mut watch.escalation) else { return };
-        let Some(Due { cause, page }) = escalation.step(self.now, &rule.escalation, mute) else { return };
+        let now = self.clock.stamp(self.now);
+        let Some(Told { cause, page }) = escalation.step(now, &rule.escalation, is_muted) else { return };
         let id = PageId { alert: raised.id, page };
         let channels = rule.escalation.level(escalation.severity).channels.clone();
         let report = self.report(of, None);
@@ -116,13 +115,15 @@ impl Engine {
         self.effects.push_back(Effect::Page(Box::new(Page { id, cause, channels, report })));
     }
 
-    pub(super) fn mute(&self, of: u32) -> Mute {
-        let bound = &self.plan.rules[of as usize];
-        let bus = self.plan.sensor(bound.sensor).bus.as_ref();
-        if bus.is_some_and(|bus| self.buses_down.contains(bus)) {
-            return Mute::Inhibited;
-        }
-        self.site.silenced_until(&bound.rule.key).filter(|until| *until > self.now).map_or(Mute::No, Mute::Until)
+    /// Whether the bus that the alert's sensor is on is down.
+    pub(super) fn is_inhibited(&self, of: u32) -> bool {
+        let bus = self.plan.sensor(self.plan.rules[of as usize].sensor).bus.as_ref();
+        bus.is_some_and(|bus| self.buses_down.contains(bus))
+    }
+
+    /// Until when a person silenced the alert.
+    pub(super) fn silenced_until(&self, of: u32) -> Option<Uptime> {
+        self.site.silenced_until(&self.plan.rules[of as usize].rule.key).filter(|until| *until > self.now)
     }
 
     /// Sets the alert's one timer to its earliest deadline.
@@ -143,7 +144,27 @@ impl Engine {
             self.timers.add(due, Kind::Alert, of);
         }
         watch.timer = due;
-        watch.boot = self.clock.boot();
+    }
+
+    /// Brings every alert in line with what is the case, after something changed under it: a plan, a schedule's clock, a
+    /// restart.
+    pub(super) fn settle(&mut self) {
+        for of in 0..self.plan.rules.len() as u32 {
+            if !self.is_watching(of) {
+                self.stop(of, Reason::ScheduleClosed);
+                continue;
+            }
+            self.evaluate(of, self.facts(self.plan.rules[of as usize].sensor));
+            self.unmute(of);
+        }
+    }
+
+    /// What muted a page that was due may be over: look again.
+    pub(super) fn unmute(&mut self, of: u32) {
+        if self.watches[of as usize].escalation.is_some_and(|escalation| escalation.is_held()) {
+            self.escalate(of);
+            self.come_again(of);
+        }
     }
 
     /// The rule no longer watches.
@@ -172,7 +193,12 @@ impl Engine {
             (State::Pending { since, .. }, None) => (None, *since),
             (State::Quiet, None) => (None, at),
         };
-        let newest = self.sensors[bound.sensor.0 as usize].judge.newest();
+        let judge = &self.sensors[bound.sensor.0 as usize].judge;
+        // A condition on the value is compared with values that are believed, and with no other.
+        let newest = match bound.rule.condition {
+            Condition::MissingFor(_) | Condition::StuckFor(_) | Condition::Faulty => judge.newest(),
+            _ => judge.believed(),
+        };
         let value = newest.map(|newest| self.plan.value(bound.sensor, newest.steps));
         let (value, limit) = bound.test.figures(&self.facts(bound.sensor), value);
         let severity = watch.escalation.map_or(bound.rule.severity, |escalation| escalation.severity);
@@ -205,6 +231,7 @@ impl Engine {
             Place::Limit => figure(limit, out),
             Place::Unit => out.write_str(&rule.condition.unit(quantity)),
             Place::Sensor => out.write_str(rule.key.sensor.as_str()),
+            Place::Name => out.write_str(rule.key.sensor.name()),
             Place::Zone => out.write_str(rule.key.zone.as_str()),
             Place::Rule => out.write_str(rule.key.rule.as_str()),
             Place::Severity => out.write_str(severity.name()),

@@ -55,7 +55,6 @@ struct AlertRecord {
     /// Tells whether the condition changed, and not only its limit.
     condition: String,
     hold: Span,
-    boot: u32,
     alert: Alert,
     escalation: Option<Escalation>,
 }
@@ -99,7 +98,6 @@ impl Engine {
                 key: bound.rule.key.clone(),
                 condition: bound.rule.condition.name().to_owned(),
                 hold: bound.rule.hold,
-                boot: watch.boot,
                 alert: watch.alert.remembered(self.now)?,
                 escalation: watch.escalation,
             })
@@ -116,14 +114,15 @@ impl Engine {
         }
     }
 
-    /// Goes on in the same boot, as if nothing had been. Rules that the plan no longer has resolve as removed; a sensor
-    /// that it no longer has, or measures differently, begins anew.
+    /// Goes on in the same boot, as if nothing had been. Where the plan is another: rules that it no longer has resolve as
+    /// removed, a sensor that it no longer has, or measures differently, begins anew, and what is new is compared at once.
     ///
     /// # Errors
     /// [`SnapshotError`] when another version wrote it.
     pub fn restore(plan: Arc<Plan>, snapshot: &Snapshot) -> Result<Engine, SnapshotError> {
         let mut engine = Engine::adopt(plan, snapshot)?;
         engine.arm();
+        engine.settle();
         Ok(engine)
     }
 
@@ -145,6 +144,7 @@ impl Engine {
             engine.shift_waits(boot, Span(-off.0));
         }
         engine.arm();
+        engine.settle();
         Ok(engine)
     }
 
@@ -162,17 +162,12 @@ impl Engine {
             plan.sensor_ix(sensor.id.as_str()).is_none_or(|ix| !plan.sensor(ix).measures_like(sensor))
         };
         self.close_all_windows(is_lost);
-        let mut next = Engine::restore(Arc::clone(&plan), &self.snapshot()).expect("the format is this version's own");
+        let mut next = Engine::adopt(Arc::clone(&plan), &self.snapshot()).expect("the format is this version's own");
         next.effects = std::mem::take(&mut self.effects);
         next.effects.push_back(Effect::Planned(plan));
         *self = next;
-        for of in 0..self.plan.rules.len() as u32 {
-            if self.is_watching(of) {
-                self.evaluate(of, self.facts(self.plan.rules[of as usize].sensor));
-            } else {
-                self.stop(of, Reason::ScheduleClosed);
-            }
-        }
+        self.arm();
+        self.settle();
     }
 
     /// Everything by name put in its place, with no timers yet.
@@ -187,13 +182,18 @@ impl Engine {
         engine.site = snapshot.site.clone();
         engine.buses_down = snapshot.buses_down.iter().cloned().collect();
         for record in &snapshot.sensors {
-            let Some(ix) = engine.plan.sensor_ix(record.id.as_str()) else { continue };
-            let sensor = engine.plan.sensor(ix);
-            if sensor.quantity == record.quantity && sensor.resolution == record.resolution {
-                let sense = &mut engine.sensors[ix.0 as usize];
-                sense.seen = record.seen;
-                sense.judge = record.judge.clone();
-                sense.open = record.open.clone();
+            let same = |sensor: &Sensor| sensor.quantity == record.quantity && sensor.resolution == record.resolution;
+            match engine.plan.sensor_ix(record.id.as_str()).filter(|ix| same(engine.plan.sensor(*ix))) {
+                Some(ix) => {
+                    let sense = &mut engine.sensors[ix.0 as usize];
+                    sense.seen = record.seen;
+                    sense.judge = record.judge.clone();
+                    sense.open = record.open.clone();
+                }
+                None if record.open.readings() > 0 => {
+                    engine.effects.push_back(Effect::Unwindowed(record.id.clone(), record.open.readings()));
+                }
+                None => {}
             }
         }
         let now = engine.clock.stamp(engine.now);
@@ -208,7 +208,7 @@ impl Engine {
                 alert.restart_hold(now, terms(rule));
             }
             let escalation = record.escalation;
-            engine.watches[of as usize] = Watch { alert, escalation, boot: record.boot, ..Watch::default() };
+            engine.watches[of as usize] = Watch { alert, escalation, ..Watch::default() };
         }
         Ok(engine)
     }
@@ -228,12 +228,10 @@ impl Engine {
                 self.watches[of as usize].missing_timer = true;
                 self.timers.add(sense.seen + span, Kind::Missing, of);
             }
-            let boot = self.watches[of as usize].boot;
             self.come_again(of);
-            self.watches[of as usize].boot = boot;
         }
         for (number, silence) in &self.site.silences {
-            self.timers.add(silence.until, Kind::SilenceEnds, *number);
+            self.timers.add(silence.until(), Kind::SilenceEnds, *number);
         }
     }
 
@@ -282,14 +280,14 @@ impl Engine {
 
     /// Moves the waits that were set up to a boot.
     pub(super) fn shift_waits(&mut self, up_to_boot: u32, by: Span) {
-        for watch in self.watches.iter_mut().filter(|watch| watch.boot <= up_to_boot) {
-            watch.alert.shift(by);
+        for watch in &mut self.watches {
+            watch.alert.shift(up_to_boot, by);
             if let Some(escalation) = &mut watch.escalation {
-                escalation.shift(by);
+                escalation.shift(up_to_boot, by);
             }
         }
-        for silence in self.site.silences.values_mut().filter(|silence| silence.boot <= up_to_boot) {
-            silence.until = silence.until + by;
+        for silence in self.site.silences.values_mut() {
+            silence.until.shift(up_to_boot, by);
         }
     }
 

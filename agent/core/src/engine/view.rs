@@ -3,8 +3,8 @@
 use super::Engine;
 use crate::alert::State;
 use crate::effect::Report;
-use crate::escalate::Mute;
 use crate::reading::{Quality, SensorIx};
+use crate::site::Matcher;
 use crate::time::{Span, Stamp};
 use crate::value::Value;
 
@@ -43,7 +43,30 @@ pub struct SensorView {
     pub silent: Span,
 }
 
+/// A silence that has not ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SilenceView {
+    /// Its number, by which it is ended early.
+    pub number: u32,
+    /// Which alerts.
+    pub of: Matcher,
+    /// Who set it.
+    pub by: String,
+    /// When it ends.
+    pub until: Stamp,
+}
+
 impl Engine {
+    /// Every silence that has not ended, by number.
+    pub fn silences(&self) -> impl Iterator<Item = SilenceView> + '_ {
+        self.site.silences.iter().map(|(number, silence)| SilenceView {
+            number: *number,
+            of: silence.of.clone(),
+            by: silence.by.clone(),
+            until: self.clock.stamp(silence.until.at),
+        })
+    }
+
     /// Every alert that is not quiet, by zone, rule and sensor.
     pub fn alerts(&self) -> impl Iterator<Item = AlertView> + '_ {
         (0..self.plan.rules.len() as u32).filter_map(|of| {
@@ -51,14 +74,10 @@ impl Engine {
                 State::Quiet => return None,
                 State::Pending { .. } => Standing::Pending,
                 State::Firing(_) => Standing::Firing,
-                State::Acknowledged { until, .. } => Standing::Acknowledged(self.clock.stamp(until)),
+                State::Acknowledged { until, .. } => Standing::Acknowledged(self.clock.stamp(until.at)),
             };
-            let mute = self.mute(of);
-            let silenced_until = match mute {
-                Mute::Until(until) => Some(self.clock.stamp(until)),
-                Mute::No | Mute::Inhibited => None,
-            };
-            let inhibited = mute == Mute::Inhibited;
+            let silenced_until = self.silenced_until(of).map(|until| self.clock.stamp(until));
+            let inhibited = self.is_inhibited(of);
             Some(AlertView { standing, silenced_until, inhibited, report: self.report(of, None) })
         })
     }

@@ -227,6 +227,8 @@ fn in_words(effect: &Effect, plan: &Plan) -> Option<String> {
         Effect::Site => "site".to_owned(),
         Effect::Planned(_) => "planned".to_owned(),
         Effect::Missing(sensor) => format!("missing {}", plan.sensor(*sensor).id),
+        Effect::Refused(refusal) => format!("refused {refusal:?}"),
+        Effect::Unwindowed(sensor, readings) => format!("unwindowed {readings} of {sensor}"),
         Effect::Reading(_) | Effect::Window(_) => return None,
     })
 }

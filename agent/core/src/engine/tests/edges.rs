@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::bench::{Bench, above, day, id, one_rule, plan, rule, sensor};
+use crate::effect::Effect;
 use crate::engine::Input;
 use crate::plan::{Rule, Severity};
 use crate::reading::Quality;
@@ -287,4 +288,37 @@ fn a_new_limit_is_compared_with_the_newest_value_at_once() {
         "1 firing ph-high warning",
         "1 page 1-1 ph-high fired to [warning]",
     ]);
+}
+
+#[test]
+fn a_pending_alert_whose_rule_is_removed_is_quiet() {
+    let mut bench = Bench::new(one_rule(held(5)));
+    bench.ph(0.0, 7.0).handle(1.0, Input::Plan(plan(vec![sensor("z/ph")], vec![]))).tick(60.0);
+    bench.expect(&["0 pending ph-high", "planned"]);
+    assert_eq!(bench.engine.alerts().count(), 0);
+}
+
+#[test]
+fn a_page_names_the_value_that_was_compared() {
+    let mut bench = Bench::new(one_rule(ph_high()));
+    bench.ph(0.0, 7.5).ph(1.0, -3.0).tick(10.0);
+    let message = |effect: &Effect| match effect {
+        Effect::Page(page) => Some(page.report.message.clone()),
+        _ => None,
+    };
+    assert_eq!(bench.effects.iter().filter_map(message).collect::<Vec<_>>(), ["ph-high 7.50 6.8", "ph-high 7.50 6.8"]);
+}
+
+#[test]
+fn more_silences_than_there_may_be_are_refused() {
+    let mut bench = Bench::new(one_rule(ph_high()));
+    for _ in 0..=crate::site::MAX_SILENCES {
+        bench.handle(0.0, Input::Silence { of: Matcher::default(), span: Span::from_mins(60), by: "ann".to_owned() });
+    }
+    assert_eq!(bench.said.last().unwrap(), "refused TooManySilences");
+    assert_eq!(bench.engine.site().silences.len(), crate::site::MAX_SILENCES);
+    let nowhere = crate::id::SensorId::new("z/none").unwrap();
+    let calibration = Some(crate::calibrate::Calibration::Identity);
+    bench.said.clear();
+    bench.handle(1.0, Input::Calibrate { sensor: nowhere, calibration }).expect(&["refused NoSuchSensor"]);
 }

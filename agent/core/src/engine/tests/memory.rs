@@ -180,3 +180,89 @@ fn a_snapshot_of_another_format_is_refused() {
     let snapshot: Snapshot = serde_json::from_value(json).unwrap();
     assert_eq!(Engine::restore(one_rule(held()), &snapshot).err(), Some(SnapshotError::Format(7)));
 }
+
+fn on_bus(bus: &str) -> Arc<Plan> {
+    let bussed = crate::plan::Sensor { bus: Some(super::bench::id(bus)), ..sensor("z/ph") };
+    plan(vec![bussed], vec![rule("high", "z/ph", above(6.8))])
+}
+
+#[test]
+fn an_alert_that_was_inhibited_pages_after_a_reboot() {
+    let mut bench = Bench::new(on_bus("gateway"));
+    bench.handle(1.0, Input::Bus { bus: super::bench::id("gateway"), up: false }).ph(2.0, 7.0);
+    bench.expect(&["2 firing high warning"]);
+    // Which buses are down is told anew after a boot.
+    let mut after = reboot(&bench, 2, wall(3.0));
+    after.expect(&["0 page 1-1 high fired to [warning]"]);
+}
+
+#[test]
+fn an_alert_that_was_inhibited_pages_when_its_sensor_moves_to_another_bus() {
+    let mut bench = Bench::new(on_bus("gateway"));
+    bench.handle(1.0, Input::Bus { bus: super::bench::id("gateway"), up: false }).ph(2.0, 7.0);
+    bench.handle(3.0, Input::Plan(on_bus("other"))).expect(&[
+        "2 firing high warning",
+        "planned",
+        "3 page 1-1 high fired to [warning]",
+    ]);
+}
+
+#[test]
+fn an_alert_resolves_when_the_device_comes_back_outside_its_schedule() {
+    let by_day = Rule { during: Some(day()), ..rule("high", "z/ph", above(6.8)) };
+    let mut bench = Bench::new(one_rule(by_day));
+    bench.ph(1190.0, 7.0).said.clear();
+    let mut after = reboot(&bench, 2, wall(1320.0));
+    after.expect(&["0 resolved high schedule-closed"]).ph(1.0, 7.0).tick(100.0).expect(&[]);
+}
+
+#[test]
+fn each_wait_knows_the_boot_it_was_decided_in() {
+    let lasting = Rule { keep_firing_for: Span::from_mins(30), ..rule("high", "z/ph", above(6.8)) };
+    let mut bench = Bench::new(one_rule(lasting));
+    bench.ph(0.0, 7.0).ph(1.0, 6.0);
+    // Boot 2 knows no time. What is decided in it is not shortened by the time off before it, once that is known.
+    let mut second = reboot(&bench, 2, None);
+    second.effects.clone_from(&bench.effects);
+    second.acknowledge(1.0, 60).handle(2.0, Input::Clock(wall(5000.0).unwrap())).said.clear();
+    // The end of boot 1's keep_firing_for is long past; the acknowledgement of boot 2 stands. With no reading the condition
+    // cannot be told, so the alert stays until there is one.
+    second.tick(59.0).expect(&[]).ph(60.0, 6.0).expect(&["60 resolved high"]);
+
+    let mut bench = Bench::new(one_rule(held()));
+    bench.ph(0.0, 7.0);
+    let mut second = reboot(&bench, 2, None);
+    let longer = Rule { hold: Span::from_mins(60), ..held() };
+    second.handle(2.0, Input::Plan(one_rule(longer))).handle(3.0, Input::Clock(wall(5000.0).unwrap())).said.clear();
+    second
+        .ph(4.0, 7.0)
+        .tick(61.9)
+        .expect(&[])
+        .tick(62.0)
+        .expect(&["62 firing high warning", "62 page 1-1 high fired to [warning]"]);
+}
+
+#[test]
+fn a_plan_that_changed_while_the_program_was_off_is_compared_at_once() {
+    let silent = |mins| one_rule(rule("silent", "z/ph", Condition::MissingFor(Span::from_mins(mins))));
+    let mut bench = Bench::new(silent(120));
+    bench.ph(0.0, 7.0).tick(60.0);
+    let mut after = Bench::of(Engine::restore(silent(15), &bench.engine.snapshot()).unwrap());
+    after.expect(&["60 firing silent warning", "60 page 1-1 silent fired to [warning]"]);
+
+    let mut bench = Bench::new(one_rule(rule("high", "z/ph", above(6.8))));
+    bench.ph(0.0, 6.7);
+    let lower = one_rule(rule("high", "z/ph", above(6.5)));
+    let mut after = Bench::of(Engine::restore(lower, &bench.engine.snapshot()).unwrap());
+    after.expect(&["0 firing high warning", "0 page 1-1 high fired to [warning]"]);
+    let without = Bench::of(Engine::restore(plan(vec![], vec![]), &bench.engine.snapshot()).unwrap());
+    assert!(matches!(without.effects[..], [Effect::Unwindowed(_, 1)]), "{:?}", without.effects);
+}
+
+#[test]
+fn a_silent_sensor_is_not_heard_again_by_a_reboot() {
+    let mut bench = Bench::new(one_rule(rule("silent", "z/ph", Condition::MissingFor(Span::from_mins(10)))));
+    bench.ph(0.0, 7.0).acknowledge_all_from(10.0).said.clear();
+    let mut after = reboot(&bench, 2, wall(11.0));
+    after.tick(30.0).expect(&[]).ph(31.0, 7.0).expect(&["31 resolved silent"]);
+}

@@ -7,7 +7,7 @@ use tilth_core::time::Span;
 
 use crate::diagnostic::Problem;
 use crate::reader::{self, Fields};
-use crate::source::Place;
+use crate::source::{Place, Sources};
 use crate::tree::Content;
 
 /// The keys that state a condition. A rule has one of them, or `above` and `below` together.
@@ -25,10 +25,16 @@ pub(crate) struct Stated {
     pub(crate) place: Place,
 }
 
-/// Reads the one condition of a rule.
-pub(crate) fn read(fields: &mut Fields<'_>) -> Option<Stated> {
+/// Makes the keys of conditions known; tells whether there is one.
+pub(crate) fn ask(fields: &mut Fields<'_>) -> bool {
     fields.ask(&CONDITIONS);
     fields.ask(&["clear"]);
+    CONDITIONS.into_iter().any(|key| fields.has(key))
+}
+
+/// Reads the one condition of a rule.
+pub(crate) fn read(name: &str, fields: &mut Fields<'_>, sources: &Sources) -> Option<Stated> {
+    ask(fields);
     let stated: Vec<&'static str> = CONDITIONS.into_iter().filter(|key| fields.has(key)).collect();
     match stated.as_slice() {
         [] => {
@@ -36,6 +42,10 @@ pub(crate) fn read(fields: &mut Fields<'_>) -> Option<Stated> {
                 let problem = Problem::new("a rule without a condition").across_documents();
                 fields.error_here(problem.help(format!("expected one of {}", CONDITIONS.join(", "))));
             }
+            None
+        }
+        ["above", "below"] if !fields.are_together("above", "below") => {
+            wrong_side(name, fields, sources);
             None
         }
         ["above", "below"] => between(fields),
@@ -48,6 +58,15 @@ pub(crate) fn read(fields: &mut Fields<'_>) -> Option<Stated> {
             None
         }
     }
+}
+
+/// One side over a rule that has the other, as `above` over a rule that fires below.
+fn wrong_side(name: &str, fields: &mut Fields<'_>, sources: &Sources) {
+    let (added, known) = if fields.is_later("above", "below") { ("above", "below") } else { ("below", "above") };
+    let (Some(added_node), Some(known_node)) = (fields.node(added), fields.node(known)) else { return };
+    let place = sources.name(known_node.place);
+    let problem = Problem::new(format!("{name} already has {known} = {known_node} ({place})"));
+    fields.error(added, problem.help(format!("did you mean {known} = {added_node}?")));
 }
 
 fn too_many(fields: &Fields<'_>, stated: &[&'static str]) {
@@ -122,10 +141,11 @@ fn clears(fields: &Fields<'_>, key: &str, side: Side, limit: f64, clear: f64) ->
     }
     if fields.is_later("clear", key) {
         let problem = Problem::new(format!("{clear} is {word} the limit {limit}"));
-        fields.error("clear", problem.help(format!("expected {bound} {limit}")));
+        fields.error("clear", problem.help(format!("expected {bound} {limit}")).across_values());
     } else {
         let problem = Problem::new(format!("with this limit of {limit} the alert would clear at {clear}, {word} it"));
-        fields.error(key, problem.help(format!("clear is set elsewhere; set it here too, {bound} {limit}")));
+        let help = format!("clear is set elsewhere; set it here too, {bound} {limit}");
+        fields.error(key, problem.help(help).across_values());
     }
     false
 }

@@ -11,7 +11,7 @@ use crate::source::{Place, Position, SourceId, Sources};
 use crate::suggest;
 
 /// More findings than this are counted and not kept: nobody reads them, and a farm's Pi must not run out of memory over a
-/// broken file.
+/// broken file. Errors are kept before warnings.
 const MAX_FINDINGS: usize = 1000;
 
 /// Looking for the name that was meant goes through all names; a configuration with more wrong ones than this has another
@@ -56,24 +56,34 @@ pub(crate) struct Problem {
     help: Option<String>,
     /// A part of the value, where the problem is with that part.
     part: Option<Place>,
-    /// Seen only by comparing several documents: not worth saying while one of them could not be read.
-    across: bool,
+    reach: Reach,
 }
 
-/// Where something is wrong, how bad it is, and what.
-type Finding = (Place, Level, Cow<'static, str>);
+/// What a problem was seen in. It is not worth saying while some of that could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// One value.
+    Value,
+    /// Several values, of which the one that is at fault stands in this document.
+    Document,
+    /// Several documents.
+    Documents,
+}
 
-/// The key, and help.
-type Detail = (String, Option<String>);
+/// Where something is wrong, and what; with the key, help, and whether the text itself is broken there. One for each place and
+/// message: a zone that repeats a check of the whole device adds nothing.
+type Findings = BTreeMap<(Place, Cow<'static, str>), (String, Option<String>, bool)>;
 
 /// Everything found so far. Several at once is the rule, so checks take it by reference and go on.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
-    /// One finding for each place and message: a zone that repeats a check of the whole device adds nothing.
-    findings: RefCell<BTreeMap<Finding, Detail>>,
+    errors: RefCell<Findings>,
+    warnings: RefCell<Findings>,
     broken: RefCell<BTreeSet<SourceId>>,
-    errors: Cell<bool>,
-    dropped: Cell<usize>,
+    /// What could not be read of texts that could be read otherwise.
+    spoilt: RefCell<Vec<Place>>,
+    /// How many were not kept, and the worst of them.
+    dropped: Cell<Option<(Level, usize)>>,
     suggestions: Cell<u32>,
 }
 
@@ -108,7 +118,7 @@ impl fmt::Display for Diagnostic {
 
 impl Problem {
     pub(crate) fn new(message: impl Into<Cow<'static, str>>) -> Problem {
-        Problem { message: message.into(), help: None, part: None, across: false }
+        Problem { message: message.into(), help: None, part: None, reach: Reach::Value }
     }
 
     pub(crate) fn help(mut self, help: impl Into<String>) -> Problem {
@@ -122,7 +132,12 @@ impl Problem {
     }
 
     pub(crate) fn across_documents(mut self) -> Problem {
-        self.across = true;
+        self.reach = Reach::Documents;
+        self
+    }
+
+    pub(crate) fn across_values(mut self) -> Problem {
+        self.reach = Reach::Document;
         self
     }
 }
@@ -136,40 +151,62 @@ impl Log {
         self.put(Level::Warning, place, path, problem);
     }
 
-    /// A document that could not be read whole. What else seems wrong in it may only follow from that, and is not said.
+    /// A document that could not be read. What else seems wrong in it may only follow from that, and is not said.
     pub(crate) fn broken(&self, place: Place, problem: Problem) {
-        self.keep(Level::Error, place, "", problem);
+        self.broken_within(place.source.at(0..usize::MAX), place, problem);
+    }
+
+    /// A document that could not be read whole: what stands elsewhere in it is as good as ever.
+    pub(crate) fn broken_within(&self, spoilt: Place, place: Place, problem: Problem) {
+        self.keep(Level::Error, place, "", problem, true);
         self.broken.borrow_mut().insert(place.source);
+        self.spoilt.borrow_mut().push(spoilt);
     }
 
     pub(crate) fn has_errors(&self) -> bool {
-        self.errors.get()
+        !self.errors.borrow().is_empty()
     }
 
     fn put(&self, level: Level, place: Place, path: &str, problem: Problem) {
         let place = problem.part.unwrap_or(place);
         let broken = self.broken.borrow();
-        if broken.contains(&place.source) || (problem.across && !broken.is_empty()) {
+        let doubtful = match problem.reach {
+            Reach::Value => false,
+            Reach::Document => broken.contains(&place.source),
+            Reach::Documents => !broken.is_empty(),
+        };
+        if doubtful || self.spoilt.borrow().iter().any(|spoilt| spoilt.holds(place)) {
             return;
         }
         drop(broken);
-        self.keep(level, place, path, problem);
+        self.keep(level, place, path, problem, false);
     }
 
-    fn keep(&self, level: Level, place: Place, path: &str, problem: Problem) {
-        if level == Level::Error {
-            self.errors.set(true);
-        }
-        let mut findings = self.findings.borrow_mut();
-        let key = (place, level, problem.message);
+    fn keep(&self, level: Level, place: Place, path: &str, problem: Problem, of_text: bool) {
+        let (mut errors, mut warnings) = (self.errors.borrow_mut(), self.warnings.borrow_mut());
+        let full = errors.len() + warnings.len() >= MAX_FINDINGS;
+        let findings = match level {
+            Level::Error => &mut *errors,
+            Level::Warning => &mut *warnings,
+        };
+        let key = (place, problem.message);
         if findings.contains_key(&key) {
             return;
         }
-        if findings.len() >= MAX_FINDINGS {
-            self.dropped.set(self.dropped.get() + 1);
-            return;
+        let detail = (path.to_owned(), problem.help, of_text);
+        if !full {
+            findings.insert(key, detail);
+        } else if level == Level::Error && warnings.pop_last().is_some() {
+            errors.insert(key, detail);
+            self.drop_one(Level::Warning);
+        } else {
+            self.drop_one(level);
         }
-        findings.insert(key, (path.to_owned(), problem.help));
+    }
+
+    fn drop_one(&self, level: Level) {
+        let (worst, count) = self.dropped.get().unwrap_or((level, 0));
+        self.dropped.set(Some((worst.min(level), count + 1)));
     }
 
     /// The known name that comes nearest to one that is not known, as help.
@@ -181,30 +218,33 @@ impl Log {
         suggest::nearest(name, known).map(|nearest| format!("did you mean {nearest:?}?"))
     }
 
-    /// All findings by file, line and column.
+    /// All findings by file, line and column; in a file those of the text itself come first.
     pub(crate) fn finish(self, sources: &Sources) -> Vec<Diagnostic> {
-        let dropped = self.dropped.get();
-        let findings = self.findings.into_inner();
-        let last = findings.keys().next_back().map(|(place, ..)| place.source);
-        let mut diagnostics: Vec<Diagnostic> = findings
-            .into_iter()
-            .map(|((place, level, message), (path, help))| Diagnostic {
-                level,
-                file: sources.get(place.source).file.clone(),
-                position: sources.position(place),
-                path,
-                message: message.into_owned(),
-                help,
+        let findings = [(Level::Error, self.errors.into_inner()), (Level::Warning, self.warnings.into_inner())];
+        let last = findings.iter().filter_map(|(_, findings)| findings.keys().next_back()).max();
+        let last = last.map(|(place, _)| place.source);
+        let findings =
+            findings.into_iter().flat_map(|(level, findings)| findings.into_iter().map(move |it| (level, it)));
+        let mut found: Vec<(bool, Diagnostic)> = findings
+            .map(|(level, ((place, message), (path, help, of_text)))| {
+                let file = sources.get(place.source).file.clone();
+                let position = sources.position(place);
+                (of_text, Diagnostic { level, file, position, path, message: message.into_owned(), help })
             })
             .collect();
-        diagnostics.sort_by(|a, b| order(a).cmp(&order(b)));
-        if let (Some(last), true) = (last, dropped > 0) {
+        found.sort_by(|a, b| order(a).cmp(&order(b)));
+        let mut diagnostics: Vec<Diagnostic> = found.into_iter().map(|(_, diagnostic)| diagnostic).collect();
+        if let (Some(last), Some((level, count))) = (last, self.dropped.get()) {
+            let message = match count {
+                1 => "1 more problem is not shown".to_owned(),
+                count => format!("{count} more problems are not shown"),
+            };
             diagnostics.push(Diagnostic {
-                level: Level::Error,
+                level,
                 file: sources.get(last).file.clone(),
                 position: None,
                 path: String::new(),
-                message: format!("{dropped} more problems are not shown"),
+                message,
                 help: None,
             });
         }
@@ -212,7 +252,7 @@ impl Log {
     }
 }
 
-fn order(diagnostic: &Diagnostic) -> (&str, Option<(usize, usize)>, &str) {
+fn order((of_text, diagnostic): &(bool, Diagnostic)) -> (&str, bool, Option<(usize, usize)>, &str) {
     let at = diagnostic.position.as_ref().map(|position| (position.line, position.column));
-    (&diagnostic.file, at, &diagnostic.path)
+    (&diagnostic.file, !of_text, at, &diagnostic.path)
 }

@@ -200,11 +200,22 @@ fn check_namespaces(table: &Table, path: &str, known: &[&str], log: &Log) {
     for (name, entry) in table {
         let path = crate::path::join(path, name);
         if !known.contains(&name.as_str()) {
-            log.error(entry.key, &path, reader::unknown_key(name, known, log));
+            let problem = misplaced(name).or_else(|| reader::name_key(name));
+            let problem = problem.unwrap_or_else(|| reader::unknown_key(name, known, log));
+            log.error(entry.key, &path, problem);
         } else if entry.node.as_table().is_none() && entry.node.content != Content::Null {
             log.error(entry.node.place, &path, reader::not_a_table(&entry.node));
         }
     }
+}
+
+/// The problem with what is a table of `agent.toml`.
+fn misplaced(name: &str) -> Option<Problem> {
+    let belongs = ["device", "hub", "bus"].contains(&name);
+    belongs.then(|| {
+        let help = "files under config.d have sensors, rules, escalation, notifications, schedules, agent and zones";
+        Problem::new(format!("{name} belongs in agent.toml")).help(help)
+    })
 }
 
 impl<'a> View<'a> {

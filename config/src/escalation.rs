@@ -135,7 +135,8 @@ fn web_url(node: &Node) -> Result<String, Problem> {
     let printable = text.chars().all(|c| c.is_ascii_graphic());
     match authority.and_then(site::host_of) {
         Some(_) if printable => Ok(text.trim_end_matches('/').to_owned()),
-        _ => Err(Problem::new(format!("{node} is no address")).help("expected https://HOST, :PORT and /PATH after it where needed")),
+        _ => Err(Problem::new(format!("{node} is no address"))
+            .help("expected https://HOST, :PORT and /PATH after it where needed")),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::rules::default;
 use crate::sensors;
 use crate::source::{Layer, Place, Position, Sources};
 use crate::suggest;
-use crate::tree::{Content, Node, Table};
+use crate::tree::{Content, Entry, Node, Table};
 
 /// At most so many keys are offered where a path leads nowhere.
 const MAX_NEAR: usize = 12;
@@ -33,6 +33,19 @@ pub struct Explained {
     pub origin: Origin,
     /// What documents below had said, the latest first.
     pub overridden: Vec<Said>,
+    /// For a value of the whole device, what zones have in its place.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub zones: Vec<InZone>,
+}
+
+/// What a zone has in place of a value of the whole device.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct InZone {
+    /// The zone.
+    pub zone: String,
+    /// What it says.
+    #[serde(flatten)]
+    pub said: Said,
 }
 
 /// Why a value is what it is.
@@ -106,8 +119,21 @@ pub fn explain(loaded: &Loaded, path: &str) -> Result<Vec<Explained>, UnknownPat
     if explained.is_empty() {
         return Err(UnknownPath { path: path.to_owned(), near: question.near(&loaded.effective) });
     }
-    explained.sort_by(|a, b| a.path.cmp(&b.path));
+    // Of a whole zone its sensors and the farm's own words come first, and what is shipped after them.
+    let of_sensors = format!("{}.", question.shown("sensors", &[]));
+    let is_usual =
+        |one: &Explained| question.is_whole_zone() && !one.is_of_the_farm() && !one.path.starts_with(&of_sensors);
+    explained.sort_by(|a, b| (is_usual(a), &a.path).cmp(&(is_usual(b), &b.path)));
     Ok(explained)
+}
+
+impl Explained {
+    /// Whether any document but the shipped ones says something of it.
+    fn is_of_the_farm(&self) -> bool {
+        let is_own = |written: &Written| written.layer != Layer::Base;
+        let by_origin = matches!(&self.origin, Origin::Written(written) if is_own(written));
+        by_origin || self.overridden.iter().any(|said| is_own(&said.written))
+    }
 }
 
 /// The paths to begin with: namespaces that say anything, and zones.
@@ -165,12 +191,53 @@ impl<'k> Question<'k> {
             let root = view.namespace(namespace);
             let sayings = self.sayings(effective, namespace, &keys);
             for (at, said) in &sayings {
+                if !self.lists(effective, namespace, at) {
+                    continue;
+                }
                 let shown = self.shown(namespace, at);
-                explained.extend(explain_one(shown, lookup(&root, at), said, sources));
+                let zones = self.in_zones(effective, sources, namespace, at);
+                let one = explain_one(shown, lookup(&root, at), said, sources);
+                explained.extend(one.map(|one| Explained { zones, ..one }));
             }
             explained.extend(self.unsaid(effective, sources, namespace, &keys, &root));
         }
+        if self.is_whole_zone() {
+            explained.retain(|one| !one.path.starts_with(&self.quantities()) || one.is_of_the_farm());
+        }
         explained
+    }
+
+    /// Whether it is for all that holds in a zone.
+    fn is_whole_zone(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Where a zone's quantities are: too many, and the same everywhere, unless somebody asks for them.
+    fn quantities(&self) -> String {
+        path::join(&self.shown("agent", &[]), "quantities")
+    }
+
+    /// Whether a value belongs to the answer: under a zone there are only that zone's sensors.
+    fn lists(&self, effective: &Effective, namespace: &str, at: &[String]) -> bool {
+        let (Some(zone), Some(id), false) = (&self.zone, at.first(), self.shown_under.is_empty()) else { return true };
+        let is_own = || effective.zone(zone).own("sensors").is_some_and(|own| own.contains_key(id));
+        namespace != "sensors" || zone_of(effective, id).is_some_and(|of| of == *zone) || is_own()
+    }
+
+    /// What zones say in place of a value of the whole device.
+    fn in_zones(&self, effective: &Effective, sources: &Sources, namespace: &str, at: &[String]) -> Vec<InZone> {
+        if self.zone.is_some() {
+            return Vec::new();
+        }
+        let say = |(zone, entry): (&String, &Entry)| {
+            let node = entry.node.get(std::iter::once(namespace).chain(at.iter().map(String::as_str)))?;
+            let zone_path = path::under(&path::join(ZONES, zone), namespace);
+            let path = at.iter().fold(zone_path, |path, key| path::join(&path, key));
+            let value = (node.content != Content::Null).then(|| node.to_json());
+            let said = Said { value, written: written(sources, node.place, &path)? };
+            Some(InZone { zone: zone.clone(), said })
+        };
+        effective.zones().into_iter().flatten().filter_map(say).collect()
     }
 
     fn shown(&self, namespace: &str, keys: &[String]) -> String {
@@ -218,6 +285,9 @@ impl<'k> Question<'k> {
         let mut explained = Vec::new();
         for (name, entry) in root.iter().filter(|(name, _)| id.is_none_or(|id| id == *name)) {
             let Some(table) = entry.node.as_table() else { continue };
+            if !self.lists(effective, namespace, std::slice::from_ref(name)) {
+                continue;
+            }
             let at = self.shown(namespace, std::slice::from_ref(name));
             let unsaid = match namespace {
                 "rules" => of_rule(),
@@ -235,9 +305,22 @@ impl<'k> Question<'k> {
                 value: Some(value),
                 origin,
                 overridden: Vec::new(),
+                zones: self.in_zones(effective, sources, namespace, &[name.clone(), missing.to_owned()]),
             }));
         }
         explained
+    }
+
+    /// The same path in zones, where only they say something there.
+    fn said_in_zones(&self, effective: &Effective) -> Vec<String> {
+        if self.zone.is_some() {
+            return Vec::new();
+        }
+        let say = |(zone, entry): (&String, &Entry)| {
+            entry.node.get(self.keys.iter().map(String::as_str))?;
+            Some(self.keys.iter().fold(path::join(ZONES, zone), |path, key| path::join(&path, key)))
+        };
+        effective.zones().into_iter().flatten().filter_map(say).take(MAX_NEAR).collect()
     }
 
     /// Where the path stops leading anywhere, the keys there.
@@ -249,6 +332,10 @@ impl<'k> Question<'k> {
         if !NAMESPACES.contains(&first.as_str()) {
             let names = near_names();
             return nearest(Some(first), &self.shown_under, names.iter().map(String::as_str));
+        }
+        let in_zones = self.said_in_zones(effective);
+        if !in_zones.is_empty() {
+            return in_zones;
         }
         let root = self.view(effective).namespace(first);
         let mut table: &Table = &root;
@@ -305,7 +392,7 @@ fn explain_one(path: String, value: Option<&Node>, sayings: &Sayings<'_>, source
     });
     let latest = said.next()?.written;
     let value = value.map(Node::to_json);
-    Some(Explained { path, value, origin: Origin::Written(latest), overridden: said.collect() })
+    Some(Explained { path, value, origin: Origin::Written(latest), overridden: said.collect(), zones: Vec::new() })
 }
 
 fn written(sources: &Sources, place: Place, at: &str) -> Option<Written> {

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::base;
+use crate::diagnostic::{Level, Problem};
 use crate::document::{Document, Documents, Text};
 use crate::source::Layer;
 
@@ -17,17 +18,46 @@ const MAX_TOTAL: u64 = 16 << 20;
 /// More files are a wrong folder.
 const MAX_FILES: usize = 1000;
 
+/// More files in the wrong place are not named one by one.
+const MAX_NOTED: usize = 20;
+
+/// What is to be said of the folder itself.
+#[derive(Debug)]
+pub(crate) struct Note {
+    pub(crate) level: Level,
+    pub(crate) file: String,
+    pub(crate) problem: Problem,
+}
+
+/// The names in a folder.
+#[derive(Debug, Default)]
+struct Names {
+    /// The files to read, in the order of their names.
+    toml: Vec<PathBuf>,
+    /// What is there besides.
+    others: Vec<PathBuf>,
+}
+
 /// Reads the folder, the shipped documents first. What cannot be read is a document that says why.
-pub(crate) fn read(dir: &Path) -> Documents {
+pub(crate) fn read(dir: &Path) -> (Documents, Vec<Note>) {
     let mut documents = Documents { layers: base::documents().collect(), site: None };
-    if let Err(error) = fs::read_dir(dir) {
-        documents.layers.push(unreadable(dir.display().to_string(), &error));
-        return documents;
-    }
-    match names(&dir.join("config.d")) {
-        Ok(names) => documents.layers.extend(read_all(&dir.join("config.d"), &names)),
-        Err(error) => documents.layers.push(unreadable("config.d".to_owned(), &error)),
-    }
+    let beside = match names(dir) {
+        Ok(names) => names,
+        Err(error) => {
+            documents.layers.push(unreadable(dir.display().to_string(), &error));
+            return (documents, Vec::new());
+        }
+    };
+    let notes = match names_or_none(&dir.join("config.d")) {
+        Ok(names) => {
+            documents.layers.extend(read_all(&dir.join("config.d"), &names.toml));
+            notes(dir, &beside, &names)
+        }
+        Err(error) => {
+            documents.layers.push(unreadable("config.d".to_owned(), &error));
+            Vec::new()
+        }
+    };
     let site = dir.join("agent.toml");
     // Any other trouble than that it is not there is the file's, and said of it.
     let missing = fs::metadata(&site).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
@@ -35,29 +65,74 @@ pub(crate) fn read(dir: &Path) -> Documents {
         let text = read_file(&site, MAX_FILE).unwrap_or_else(Text::Unreadable);
         Document { layer: None, ..document("agent.toml".to_owned(), text) }
     });
-    documents
+    (documents, notes)
+}
+
+/// Says that nothing is read, and what is not read though it was probably meant to be.
+fn notes(dir: &Path, beside: &Names, within: &Names) -> Vec<Note> {
+    if !beside.others.iter().any(|name| name == Path::new("config.d"))
+        && let Some(parent) = fs::canonicalize(dir).ok().filter(|dir| dir.ends_with("config.d"))
+    {
+        let given = if dir.ends_with("config.d") { dir.parent() } else { parent.parent() };
+        let given = given.filter(|given| *given != Path::new("")).unwrap_or(Path::new("."));
+        let problem = Problem::new(format!("{} was given", dir.display())).help(format!("give {}", given.display()));
+        return vec![Note { level: Level::Error, file: "config.d".to_owned(), problem }];
+    }
+    let mut notes = Vec::new();
+    if within.toml.is_empty() {
+        let folder = dir.join("config.d");
+        let problem = Problem::new(format!("no .toml file in {}", folder.display())).help("expected at least one");
+        notes.push(Note { level: Level::Error, file: "config.d".to_owned(), problem });
+    }
+    let ignored = |file: String, why: &'static str| {
+        let problem = Problem::new("this file is ignored").help(why);
+        Note { level: Level::Warning, file, problem }
+    };
+    let misplaced = beside.toml.iter().filter(|name| *name != Path::new("agent.toml"));
+    notes.extend(misplaced.take(MAX_NOTED).map(|name| ignored(name.display().to_string(), "it belongs in config.d")));
+    let misnamed = within.others.iter().filter(|name| within.toml.is_empty() || is_nearly_toml(name));
+    notes.extend(
+        misnamed
+            .take(MAX_NOTED)
+            .map(|name| ignored(format!("config.d/{}", name.display()), "a file's name must end in .toml")),
+    );
+    notes
+}
+
+/// As editors and file managers of other systems name them.
+fn is_nearly_toml(name: &Path) -> bool {
+    let name = name.to_string_lossy().to_ascii_lowercase();
+    [".toml", ".tml", ".toml.txt"].into_iter().any(|end| name.ends_with(end))
 }
 
 fn unreadable(file: String, error: &io::Error) -> Document {
     document(file, Text::Unreadable(format!("cannot be read: {error}")))
 }
 
-/// The files to read, in the order of their names; none where there is no such folder.
-fn names(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
-    };
-    let mut names = Vec::new();
-    for entry in entries {
+/// What is in a folder; nothing where there is no such folder.
+fn names_or_none(folder: &Path) -> io::Result<Names> {
+    match names(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Names::default()),
+        names => names,
+    }
+}
+
+fn names(folder: &Path) -> io::Result<Names> {
+    let mut names = Names::default();
+    for entry in fs::read_dir(folder)? {
         let name = PathBuf::from(entry?.file_name());
         // What begins with a dot is an editor's.
         let hidden = name.as_os_str().as_encoded_bytes().starts_with(b".");
-        if !hidden && name.extension().is_some_and(|extension| extension == "toml") {
-            names.push(name);
+        if hidden {
+            continue;
+        }
+        match name.extension().is_some_and(|extension| extension == "toml") {
+            true => names.toml.push(name),
+            false => names.others.push(name),
         }
     }
-    names.sort();
+    names.toml.sort();
+    names.others.sort();
     Ok(names)
 }
 

@@ -9,7 +9,9 @@
 //!
 //! Knows no network, no database and no clock; reads files and the time zone database.
 
+mod band;
 mod base;
+pub mod bundle;
 mod conditions;
 mod diagnostic;
 mod document;
@@ -21,6 +23,7 @@ mod merge;
 mod path;
 mod plan;
 mod reader;
+mod replaced;
 mod roster;
 mod rules;
 mod schedules;
@@ -28,6 +31,7 @@ mod selector;
 mod sensors;
 mod settings;
 mod site;
+mod slips;
 mod source;
 mod suggest;
 mod tree;
@@ -40,14 +44,16 @@ use tilth_core::id::{Id, SensorId};
 use tilth_core::plan::Plan;
 
 use crate::diagnostic::{Log, Problem};
+use crate::folder::Note;
 use crate::settings::Zones;
 
 pub use crate::diagnostic::{Diagnostic, Level};
 pub use crate::document::{Document, Documents, Effective, Text};
 pub use crate::escalation::{Channel, SecretName};
-pub use crate::explain::{Explained, Origin, Said, UnknownPath, Written, explain, top_paths};
+pub use crate::explain::{Explained, InZone, Origin, Said, UnknownPath, Written, explain, top_paths};
 pub use crate::input::{BusKind, Host, Input};
 pub use crate::merge::merge_json;
+pub use crate::reader::parse_duration;
 pub use crate::sensors::{Feed, Stamping};
 pub use crate::site::{Bus, Device, Hub, Link, Parity, Purpose, Serial, Site};
 pub use crate::source::{Layer, Position, Source, Sources};
@@ -83,7 +89,8 @@ impl Loaded {
 /// Reads the folder of a configuration, over the shipped base. Never fails: the diagnostics say everything.
 #[must_use]
 pub fn load(dir: &Path, purpose: Purpose) -> Loaded {
-    load_documents(folder::read(dir), purpose)
+    let (documents, notes) = folder::read(dir);
+    load_with_notes(documents, notes, purpose)
 }
 
 /// The shipped base, to put documents over.
@@ -95,22 +102,50 @@ pub fn base() -> Documents {
 /// Merges, checks and compiles documents; the shipped base is only among them if it was put there.
 #[must_use]
 pub fn load_documents(documents: Documents, purpose: Purpose) -> Loaded {
+    load_with_notes(documents, Vec::new(), purpose)
+}
+
+fn load_with_notes(documents: Documents, notes: Vec<Note>, purpose: Purpose) -> Loaded {
     let log = Log::default();
     let mut sources = Sources::default();
-    let layers = documents.layers.into_iter().map(|document| document.parse(&mut sources, &log).1).collect();
+    let layers: Vec<_> = documents.layers.into_iter().map(|document| document.parse(&mut sources, &log).1).collect();
+    replaced::say(&layers, &sources, &log);
     let mut effective = Effective::merge(layers);
     let site = read_site(documents.site, &mut sources, purpose, &log);
+    for Note { level, file, problem } in notes {
+        let place = sources.add_empty(&file).whole();
+        match level {
+            Level::Error => log.broken(place, problem),
+            Level::Warning => log.warning(place, "", problem),
+        }
+    }
     effective.check_shape(&log);
     let zones = Zones::read(&effective, &log);
-    let missing = RefCell::default();
-    let reader =
-        sensors::Reader { effective: &effective, zones: &zones, site: site.as_ref(), purpose, log: &log, missing };
+    let reader = sensors::Reader {
+        effective: &effective,
+        zones: &zones,
+        site: site.as_ref(),
+        purpose,
+        log: &log,
+        sources: &sources,
+        missing: RefCell::default(),
+        without_input: RefCell::default(),
+    };
     let sensors = reader.read();
     if sensors.names.is_empty() {
         let problem = Problem::new("no sensor is configured, so nothing is watched").across_documents();
-        log.warning(sources.add_empty("config.d").whole(), "", problem);
+        let help = "expected one at least, such as [sensors.\"tower-1/ph\"] with quantity = \"ph\"";
+        log.error(sources.add_empty("config.d").whole(), "", problem.help(help));
     }
-    let parts = plan::Parts { effective: &effective, sources: &sources, zones: &zones, sensors: &sensors, log: &log };
+    let lines = site.as_ref().filter(|_| purpose == Purpose::Run);
+    let parts = plan::Parts {
+        effective: &effective,
+        sources: &sources,
+        zones: &zones,
+        sensors: &sensors,
+        site: lines,
+        log: &log,
+    };
     let plan = plan::compile(&parts);
     let channels = zones.all().flat_map(|settings| settings.channels.values().flatten().cloned()).collect();
     let feeds = sensors.known.into_iter().filter(|known| known.enabled).map(|known| (known.sensor.id, known.feed));

@@ -3,11 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tilth_core::calibrate::Calibration;
 use tilth_core::id::{Id, SensorId};
-use tilth_core::plan::{self, AlertKey, Plan, Policy};
+use tilth_core::plan::{self, AlertKey, Plan, Policy, Sensor};
+use tilth_core::quantity::Quantity;
 use tilth_core::rules::Condition;
 use tilth_core::schedule::Schedule;
+use tilth_core::time::Span;
+use tilth_core::value::Resolution;
 
+use crate::band::Bands;
 use crate::conditions;
 use crate::diagnostic::{Level, Log, Problem};
 use crate::document::{Effective, ZONES};
@@ -16,9 +21,12 @@ use crate::reader;
 use crate::roster::Sensors;
 use crate::rules::{self, Duty, Name, Rule};
 use crate::selector::Selector;
-use crate::sensors::Known;
+use crate::sensors::{self, Known};
 use crate::settings::{Settings, Zones};
+use crate::site::Site;
 use crate::source::{Layer, Place, Sources};
+use crate::suggest;
+use crate::tree::Entry;
 
 /// A rule bound to a sensor costs the engine up to 2 KB, and this many are 200 MB: all that a Pi has to spare.
 const MAX_BOUND: usize = 100_000;
@@ -32,24 +40,31 @@ pub(crate) struct Parts<'a> {
     pub(crate) sources: &'a Sources,
     pub(crate) zones: &'a Zones,
     pub(crate) sensors: &'a Sensors,
+    /// The machine whose lines are watched as well; none where there is none to watch.
+    pub(crate) site: Option<&'a Site>,
     pub(crate) log: &'a Log,
 }
 
 /// Binds every rule to its sensors; none where anything at all is wrong.
 pub(crate) fn compile(parts: &Parts<'_>) -> Option<Plan> {
-    let mut binder = Binder { parts, bound: Vec::new(), complaints: BTreeMap::new(), full: false };
+    let bands = Bands::default();
+    let mut binder =
+        Binder { parts, bound: Vec::new(), complaints: BTreeMap::new(), bands, shipped: Vec::new(), full: false };
+    binder.shipped = binder.shipped_rules();
     binder.device_rules();
     for (zone, entry) in parts.effective.zones().into_iter().flatten() {
         binder.zone_rules(zone, entry.key);
     }
     binder.sensor_faults();
+    let buses = binder.buses();
     binder.say_complaints();
+    std::mem::take(&mut binder.bands).say(parts.sources, parts.log);
     say_unused(parts.effective, parts.log);
     if parts.log.has_errors() {
         return None;
     }
     let sensors = parts.sensors.known.iter().filter(|known| known.enabled).map(|known| known.sensor.clone());
-    match Plan::new(sensors.collect(), binder.bound) {
+    match Plan::new(sensors.chain(buses).collect(), binder.bound) {
         Ok(plan) => Some(plan),
         Err(error) => {
             // Every way to get here has been checked before; if one was not, it is said and not run.
@@ -81,6 +96,9 @@ struct Binder<'a> {
     bound: Vec<plan::Rule>,
     /// What is wrong between a rule and some of its sensors: said once for a rule, with the first sensor and a number.
     complaints: BTreeMap<Place, Complaint>,
+    bands: Bands,
+    /// The shipped rules that are for a quantity, and which that is.
+    shipped: Vec<(String, String)>,
     full: bool,
 }
 
@@ -102,8 +120,10 @@ impl<'a> Binder<'a> {
     /// Rules for the whole device watch each sensor for its own zone, unless that zone has words of its own for the rule.
     fn device_rules(&mut self) {
         let parts = self.parts;
-        for (name, entry) in parts.effective.device().namespace("rules").iter() {
-            let Some(rule) = rules::read(name, entry, None, path::join("rules", name), parts.log) else { continue };
+        let rules = parts.effective.device().namespace("rules");
+        let reader = rules::Reader { sources: parts.sources, log: parts.log, known: &rules };
+        for (name, entry) in rules.iter() {
+            let Some(rule) = rules::read(name, entry, None, path::join("rules", name), &reader) else { continue };
             if let Some(place) = rule.across {
                 let problem = Problem::new("a rule for the whole device watches every zone already");
                 let path = path::join(&rule.path, "across");
@@ -117,6 +137,7 @@ impl<'a> Binder<'a> {
             if watched.is_empty() {
                 self.say_dead(&rule, None);
             }
+            self.say_slip(&rule, &watched);
             for known in watched {
                 let zone = &known.sensor.zone;
                 let view = parts.effective.zone(zone.as_str());
@@ -131,28 +152,65 @@ impl<'a> Binder<'a> {
     fn zone_rules(&mut self, zone: &str, place: Place) {
         let parts = self.parts;
         let Ok(id) = Id::new(zone) else { return };
-        if !parts.sensors.has_zone(&id) && !parts.sensors.some_are_wrong() {
-            let problem = Problem::new("no sensor is in this zone").across_documents();
-            parts.log.warning(place, &path::join(ZONES, zone), problem);
-        }
+        let mut in_force = parts.sensors.has_zone(&id) || parts.sensors.some_are_wrong();
+        let rules = parts.effective.device().namespace("rules");
+        let reader = rules::Reader { sources: parts.sources, log: parts.log, known: &rules };
         let view = parts.effective.zone(zone);
         let at = path::join(&path::join(ZONES, zone), "rules");
         for (name, own) in view.own("rules").into_iter().flatten() {
             let (path, own) = (path::join(&at, name), own.node.as_table());
             let Some(entry) = view.entry("rules", name) else { continue };
-            let Some(rule) = rules::read(name, &entry, own, path, parts.log) else { continue };
+            let Some(rule) = rules::read(name, &entry, own, path, &reader) else { continue };
             self.bonds(&rule, parts.zones.settings(zone));
             if !rule.duty.enabled {
                 continue;
             }
             let within = rule.across.is_none().then_some(&id);
             let watched = parts.sensors.watched(&rule.selector, rule.quantity, within);
-            if watched.is_empty() {
+            in_force |= !watched.is_empty();
+            if watched.is_empty() && parts.sensors.has_zone(&id) {
                 self.say_dead(&rule, within);
             }
+            self.say_slip(&rule, &watched);
             for known in watched {
                 self.bind(&rule, &id, known);
             }
+        }
+        if !in_force {
+            self.say_empty_zone(zone, place);
+        }
+    }
+
+    fn say_empty_zone(&self, zone: &str, place: Place) {
+        let log = self.parts.log;
+        let problem = Problem::new("no sensor is in this zone, so nothing under it is in force").across_documents();
+        let problem = match log.did_you_mean(zone, self.parts.sensors.zones()) {
+            Some(meant) => problem.help(meant),
+            None => problem.help("the zone of a sensor is the part of its name before the /, or its key zone"),
+        };
+        log.error(place, &path::join(ZONES, zone), problem);
+    }
+
+    fn shipped_rules(&self) -> Vec<(String, String)> {
+        let quantity = |(name, entry): (&String, &Entry)| {
+            let quantity = entry.node.get(["quantity"]).filter(|quantity| self.is_shipped(quantity.place))?;
+            Some((name.clone(), quantity.as_text()?.to_owned()))
+        };
+        self.parts.effective.device().namespace("rules").iter().filter_map(quantity).collect()
+    }
+
+    /// Says of a rule that it is probably a shipped one misspelt, where both watch the same.
+    fn say_slip(&self, rule: &Rule, watched: &[&Known]) {
+        let name = rule.id.as_str();
+        if self.shipped.iter().any(|(shipped, _)| shipped == name) {
+            return;
+        }
+        let watches = |quantity: &str| watched.iter().any(|known| known.sensor.quantity.name() == quantity);
+        let meant = self.shipped.iter().find(|(shipped, of)| suggest::is_slip(name, shipped) && watches(of));
+        if let Some((meant, _)) = meant {
+            let problem =
+                Problem::new(format!("looks like {meant}, which stays in force beside it")).across_documents();
+            self.parts.log.warning(rule.key, &rule.path, problem.help(format!("to change that one write {meant}")));
         }
     }
 
@@ -169,8 +227,39 @@ impl<'a> Binder<'a> {
             let Some(duty) = settings.sensor_fault.as_ref().filter(|duty| duty.enabled) else { continue };
             let Some(escalation) = self.policy(&duty.escalation, settings) else { continue };
             let key = AlertKey { zone: known.sensor.zone.clone(), rule: rule.clone(), sensor: known.sensor.id.clone() };
-            self.push(key, Condition::Faulty, duty, Bonds { during: None, escalation }, known.key);
+            let hold = duty.hold.max(known.feed.interval.map_or(Span::ZERO, past_one_reading));
+            let duty = Duty { hold, ..duty.clone() };
+            self.push(key, Condition::Faulty, &duty, Bonds { during: None, escalation }, known.key);
         }
+    }
+
+    /// For each line of the machine that a sensor is on, a sensor of the line's own, which the agent feeds, and a rule on it:
+    /// while a line is down nobody is told of the sensors on it.
+    fn buses(&mut self) -> Vec<Sensor> {
+        let parts = self.parts;
+        let settings = parts.zones.device();
+        let escalation = settings.bus_down.as_ref().and_then(|duty| self.policy(&duty.escalation, settings));
+        let (Ok(rule), Ok(zone)) = (Id::new(rules::BUS_DOWN), Id::new(sensors::BUS_ZONE)) else { return Vec::new() };
+        let mut wanted = BTreeMap::new();
+        for known in parts.sensors.known.iter().filter(|known| known.enabled) {
+            if let Some(bus) =
+                known.sensor.bus.as_ref().filter(|bus| parts.site.is_some_and(|site| site.buses.contains_key(*bus)))
+            {
+                wanted.entry(bus).or_insert(known.key);
+            }
+        }
+        let made = wanted.into_iter().filter_map(|(bus, place)| Some((bus_sensor(bus, &zone)?, place)));
+        let made: Vec<(Sensor, Place)> = made.collect();
+        for (sensor, place) in &made {
+            if let (Some(duty), Some(escalation)) =
+                (settings.bus_down.as_ref().filter(|duty| duty.enabled), &escalation)
+            {
+                let key = AlertKey { zone: zone.clone(), rule: rule.clone(), sensor: sensor.id.clone() };
+                let bonds = Bonds { during: None, escalation: Arc::clone(escalation) };
+                self.push(key, Condition::Below { limit: 1.0, clear: 1.0 }, duty, bonds, *place);
+            }
+        }
+        made.into_iter().map(|(sensor, _)| sensor).collect()
     }
 
     fn bind(&mut self, rule: &Rule, zone: &Id, known: &Known) {
@@ -179,6 +268,7 @@ impl<'a> Binder<'a> {
         if self.fits(rule, known) {
             let key = AlertKey { zone: zone.clone(), rule: rule.id.clone(), sensor: known.sensor.id.clone() };
             self.say_hours(rule, settings);
+            self.bands.add(&known.sensor.id, rule);
             self.push(key, rule.stated.condition, &rule.duty, bonds, rule.key);
         }
     }
@@ -264,10 +354,15 @@ impl<'a> Binder<'a> {
         let shipped = self.is_shipped(rule.stated.place);
         let path = path::join(&rule.path, rule.stated.key);
         let id = &known.sensor.id;
-        if let Condition::MissingFor(span) = rule.stated.condition
+        let span_and_why = match rule.stated.condition {
+            Condition::MissingFor(span) => Some((span, format!("{span} without a reading is nothing unusual"))),
+            Condition::StuckFor(span) => Some((span, format!("two equal readings are {span} without a change"))),
+            _ => None,
+        };
+        if let Some((span, why)) = span_and_why
             && let Some(interval) = known.feed.interval.filter(|interval| span <= *interval)
         {
-            let message = format!("{id} speaks only every {interval}, so {span} without a reading is nothing unusual");
+            let message = format!("{id} speaks only every {interval}, so {why}");
             let help = Some(format!("set zones.{}.{path} longer", known.sensor.zone));
             let place = if shipped { known.interval } else { rule.stated.place };
             self.complain(place, Level::Warning, path, message, help);
@@ -275,7 +370,10 @@ impl<'a> Binder<'a> {
         }
         let Some((low, high)) = known.sensor.range else { return true };
         let Some(why) = conditions::pointless(rule.stated.condition, low, high) else { return true };
-        let why = format!("{why}: {id} is plausible from {low} to {high}");
+        let quantity = known.sensor.quantity;
+        let unit = quantity.unit();
+        let in_unit = if unit.is_empty() { String::new() } else { format!(" {unit}") };
+        let why = format!("{why}: {id} is plausible from {low} to {high}{in_unit}");
         if shipped {
             let place = known.range.unwrap_or(known.key);
             let path = path::join(&known.path, "range");
@@ -283,7 +381,8 @@ impl<'a> Binder<'a> {
             let help = Some(format!("set zones.{}.rules.{} for it", known.sensor.zone, rule.id));
             self.parts.log.warning(place, &path, with_help(message, help));
         } else {
-            self.complain(rule.stated.place, Level::Error, path, format!("impossible limit: {why}"), None);
+            let help = (!unit.is_empty()).then(|| format!("limits for {quantity} are in {unit}"));
+            self.complain(rule.stated.place, Level::Error, path, format!("impossible limit: {why}"), help);
         }
         false
     }
@@ -308,7 +407,7 @@ impl<'a> Binder<'a> {
                 1 => format!("{}, and 1 sensor more", complaint.message),
                 others => format!("{}, and {others} sensors more", complaint.message),
             };
-            let problem = with_help(message, complaint.help);
+            let problem = with_help(message, complaint.help).across_documents();
             match complaint.level {
                 Level::Error => self.parts.log.error(place, &complaint.path, problem),
                 Level::Warning => self.parts.log.warning(place, &complaint.path, problem),
@@ -352,6 +451,27 @@ impl<'a> Binder<'a> {
         };
         Some(problem.across_documents())
     }
+}
+
+/// Long enough for the reading after a bad one to say that all is well: one and a half intervals.
+fn past_one_reading(interval: Span) -> Span {
+    Span(interval.0.saturating_add(interval.0 / 2))
+}
+
+/// 1 while the line is up and 0 while it is down. It has no faults of its own, and is never stale.
+fn bus_sensor(bus: &Id, zone: &Id) -> Option<Sensor> {
+    Some(Sensor {
+        id: SensorId::new(&format!("{zone}/{bus}")).ok()?,
+        zone: zone.clone(),
+        quantity: Quantity::Contact,
+        resolution: Resolution::new(1.0).ok()?,
+        calibration: Calibration::Identity,
+        range: None,
+        max_rate: None,
+        stuck_for: None,
+        stale_after: None,
+        bus: None,
+    })
 }
 
 fn with_help(message: String, help: Option<String>) -> Problem {

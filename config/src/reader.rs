@@ -1,6 +1,7 @@
 //! Typed access to a table: asks for each key once, says everything that is wrong, and at the end what was not asked for.
 
 use tilth_core::id::{Id, IdError, SensorId};
+use tilth_core::quantity::Quantity;
 use tilth_core::time::Span;
 
 use crate::diagnostic::{Log, Problem};
@@ -10,6 +11,9 @@ use crate::tree::{Content, Entry, Node, Table};
 
 /// Longer than this is a slip of the keyboard; it also keeps sums of a few spans far inside 64 bits.
 const LONGEST: Span = Span(3660 * 86_400_000);
+
+/// The forms that people use most.
+const DURATIONS: &str = "a duration such as \"5m\", \"2h\", \"1h30m\" or \"90s\"";
 
 /// A table being read.
 pub(crate) struct Fields<'a> {
@@ -55,6 +59,11 @@ impl<'a> Fields<'a> {
     pub(crate) fn is_later(&self, key: &str, other: &str) -> bool {
         let rank = |key| (self.own.is_some_and(|own| own.contains_key(key)), self.place(key).source);
         rank(key) >= rank(other)
+    }
+
+    /// Whether two keys were set by the same words.
+    pub(crate) fn are_together(&self, key: &str, other: &str) -> bool {
+        self.is_later(key, other) && self.is_later(other, key)
     }
 
     /// The value of a key as it is.
@@ -152,24 +161,20 @@ impl<'a> Fields<'a> {
         self.log.error(self.key, &self.path, problem);
     }
 
-    /// Says which keys nobody asked for. `later` are keys that the design has and this version has not.
-    pub(crate) fn finish_but(self, later: &[&str]) {
+    /// Says which keys nobody asked for. `known` are the problems with keys of which more can be said.
+    pub(crate) fn finish_but(self, known: impl Fn(&str, &Node) -> Option<Problem>) {
         for (key, entry) in self.table {
-            if self.asked.contains(&key.as_str()) {
-                continue;
+            if !self.asked.contains(&key.as_str()) {
+                let problem = known(key, &entry.node).or_else(|| name_key(key));
+                let problem = problem.unwrap_or_else(|| unknown_key(key, &self.asked, self.log));
+                self.log.error(entry.key, &path::join(&self.path, key), problem);
             }
-            let problem = if later.contains(&key.as_str()) {
-                Problem::new("this version cannot do that yet").help("take the key out: nothing would come of it")
-            } else {
-                unknown_key(key, &self.asked, self.log)
-            };
-            self.log.error(entry.key, &path::join(&self.path, key), problem);
         }
     }
 
     /// Says which keys nobody asked for.
     pub(crate) fn finish(self) {
-        self.finish_but(&[]);
+        self.finish_but(|_, _| None);
     }
 }
 
@@ -180,6 +185,25 @@ pub(crate) fn unknown_key(key: &str, known: &[&str], log: &Log) -> Problem {
         None => list,
     };
     Problem::new("unknown key").help(help)
+}
+
+/// The problem with a key that would name what has a name already.
+pub(crate) fn name_key(key: &str) -> Option<Problem> {
+    let help = "the name is that in the [header]; a note is a line that begins with #";
+    let is_name = ["name", "title", "label", "description", "comment"].contains(&key);
+    is_name.then(|| Problem::new("unknown key").help(help))
+}
+
+/// The problem with a key `unit`.
+pub(crate) fn unit_key(key: &str, quantity: Option<Quantity>) -> Option<Problem> {
+    let help = match quantity.map(|quantity| (quantity, quantity.unit())) {
+        None => "each quantity has its one unit, and there are no others".to_owned(),
+        Some((quantity, "")) => format!("{quantity} has no unit"),
+        Some((quantity, unit)) => format!(
+            "{quantity} is in {unit}, and there are no other units; a sensor's calibration = {{ gain = .. }} converts"
+        ),
+    };
+    ["unit", "units"].contains(&key).then(|| Problem::new("unknown key").help(help))
 }
 
 /// A name that nothing has.
@@ -322,7 +346,7 @@ pub(crate) fn wrong_id(text: &str, error: IdError) -> Problem {
 
 /// A length of time, possibly none.
 pub(crate) fn duration(node: &Node) -> Result<Span, Problem> {
-    let wrong = || expected("a duration such as \"5m\"", node);
+    let wrong = || expected(DURATIONS, node);
     let text = node.as_text().ok_or_else(wrong)?.trim();
     if text.starts_with('-') {
         return Err(wrong().help("a duration cannot be negative"));
@@ -342,21 +366,23 @@ pub(crate) fn some_duration(node: &Node) -> Result<Span, Problem> {
     }
 }
 
-/// `1h30m`, `1.5h`, `45s`, `250ms`, `2d`; parts may have spaces between them.
-fn parse_duration(text: &str) -> Option<Span> {
+/// `1h30m`, `1.5h`, `45s`, `250ms`, `2d`, `5 minutes`; there may be spaces between all parts. Nothing where it is no length of time.
+#[must_use]
+pub fn parse_duration(text: &str) -> Option<Span> {
     let mut rest = text;
     let mut total = 0.0;
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let (number, after) = rest.split_at(digits);
+        let after = after.trim_start();
         let unit_end = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
         let (unit, after) = after.split_at(unit_end);
         let unit_ms = match unit {
             "ms" => 1.0,
-            "s" => 1000.0,
-            "m" | "min" => 60_000.0,
-            "h" => 3_600_000.0,
-            "d" => 86_400_000.0,
+            "s" | "sec" | "secs" | "second" | "seconds" => 1000.0,
+            "m" | "min" | "mins" | "minute" | "minutes" => 60_000.0,
+            "h" | "hour" | "hours" => 3_600_000.0,
+            "d" | "day" | "days" => 86_400_000.0,
             _ => return None,
         };
         total += number.parse::<f64>().ok()? * unit_ms;
@@ -382,11 +408,14 @@ mod tests {
             ("", None),
             ("5", None),
             ("m", None),
-            ("5 m", None),
+            ("5 m", Some(300_000)),
+            ("5 minutes", Some(300_000)),
+            ("1 hour 30 min", Some(5_400_000)),
             ("5M", None),
             ("5m -3s", None),
             ("1..5h", None),
-            ("5 minutes", None),
+            ("5 months", None),
+            ("m5", None),
             ("9999999999999999999d", None),
         ] {
             assert_eq!(parse_duration(text).map(|span| span.0), expected, "{text:?}");

@@ -43,6 +43,11 @@ impl Sensors {
         self.of_zone.contains_key(zone)
     }
 
+    /// The zones that have sensors.
+    pub(crate) fn zones(&self) -> impl Iterator<Item = &str> {
+        self.of_zone.keys().map(Id::as_str)
+    }
+
     /// Whether some entry was wrong, so that a rule without a sensor may be no mistake of the rule.
     pub(crate) fn some_are_wrong(&self) -> bool {
         self.known.len() < self.names.len()

@@ -10,15 +10,19 @@ use tilth_core::time::Span;
 
 use crate::conditions::{self, Stated};
 use crate::diagnostic::{Log, Problem};
+use crate::document::ZONES;
 use crate::escalation::DEFAULT_POLICY;
 use crate::path;
 use crate::reader::{self, Fields};
 use crate::selector::{self, Selector};
-use crate::source::Place;
+use crate::source::{Place, Sources};
 use crate::tree::{Entry, Node, Table};
 
 /// The name of the rule that tells of a sensor's own fault.
 pub(crate) const SENSOR_FAULT: &str = "sensor-fault";
+
+/// The name of the rule that tells of a line that is down.
+pub(crate) const BUS_DOWN: &str = "bus-down";
 
 /// What a rule that does not say otherwise does. `explain` shows these, so there is one list.
 pub(crate) mod default {
@@ -77,13 +81,58 @@ pub(crate) struct Name {
     pub(crate) path: String,
 }
 
+/// What rules are read with.
+pub(crate) struct Reader<'a> {
+    pub(crate) sources: &'a Sources,
+    pub(crate) log: &'a Log,
+    /// The rules of the whole device, of which a name may be a misspelling.
+    pub(crate) known: &'a Table,
+}
+
+impl Reader<'_> {
+    /// Says that a rule watches nothing, unless that is for a name that was misspelt, which is said instead.
+    fn say_watches_nothing(&self, name: &str, fields: &mut Fields<'_>) {
+        let complete = |(known, entry): &(&String, &Entry)| {
+            known.as_str() != name && ["sensor", "quantity"].iter().any(|key| entry.node.get([*key]).is_some())
+        };
+        let known = self.known.iter().filter(complete).map(|(known, _)| known.as_str());
+        let problem = Problem::new("a rule that watches nothing").across_documents();
+        let keys = "sensor, such as \"*/ph\", or quantity, such as \"ph\"";
+        let help = match self.log.did_you_mean(name, known) {
+            Some(meant) => format!("{meant} a rule of its own needs {keys}"),
+            None => format!("expected {keys}"),
+        };
+        fields.error_here(problem.help(help));
+    }
+
+    fn unknown_key(&self, rule: &str, key: &str, node: &Node, quantity: Option<Quantity>) -> Option<Problem> {
+        if conditions::LATER.contains(&key) {
+            let problem = Problem::new("this version cannot do that yet");
+            return Some(problem.help("take the key out: nothing would come of it"));
+        }
+        if key != "zone" && key != "zones" {
+            return reader::unit_key(key, quantity);
+        }
+        let zone = node.as_text().filter(|zone| Id::new(zone).is_ok()).unwrap_or("tower-1");
+        let header = path::join(&path::join(ZONES, zone), "rules");
+        let help = format!("to limit a rule to a zone write [{}], or sensor = \"{zone}/*\"", path::join(&header, rule));
+        Some(Problem::new("unknown key").help(help))
+    }
+}
+
 /// Reads an entry of `rules`; none where something in it is wrong. `own` is what a zone itself says of it.
-pub(crate) fn read(name: &str, entry: &Entry, own: Option<&Table>, path: String, log: &Log) -> Option<Rule> {
+pub(crate) fn read(name: &str, entry: &Entry, own: Option<&Table>, path: String, reader: &Reader<'_>) -> Option<Rule> {
+    let log = reader.log;
     let mut fields = Fields::of(entry, path, log)?.with_own(own);
-    if name == SENSOR_FAULT {
-        let problem = Problem::new("this name is kept for the fault of a sensor itself");
-        fields.error_here(problem.help("set agent.sensor_fault to change what is said then, or choose another name"));
-        return None;
+    for (kept, what, setting) in
+        [(SENSOR_FAULT, "the fault of a sensor itself", "sensor_fault"), (BUS_DOWN, "a bus that is down", "bus_down")]
+    {
+        if name == kept {
+            let problem = Problem::new(format!("this name is kept for {what}"));
+            let help = format!("set agent.{setting} to change what is said then, or choose another name");
+            fields.error_here(problem.help(help));
+            return None;
+        }
     }
     let id = reader::entry_id(name, &fields, log);
     let stated_selector = fields.has("sensor");
@@ -91,19 +140,20 @@ pub(crate) fn read(name: &str, entry: &Entry, own: Option<&Table>, path: String,
     let has_quantity = fields.has("quantity");
     let quantity = fields.optional("quantity", |node| quantity(node, log));
     if !stated_selector && !has_quantity {
-        let problem = Problem::new("a rule that watches nothing").across_documents();
-        fields.error_here(problem.help("expected sensor, such as \"*/ph\", or quantity, such as \"ph\""));
+        reader.say_watches_nothing(name, &mut fields);
     }
     let watches = fields.place(if stated_selector { "sensor" } else { "quantity" });
     let across = fields.optional("across", reader::boolean) == Some(true);
     let across = across.then(|| fields.place("across"));
-    let stated = conditions::read(&mut fields);
+    // One that neither watches anything nor says what must not be is said to watch nothing: the name is what is wrong.
+    let is_other = !stated_selector && !has_quantity && !conditions::ask(&mut fields);
+    let stated = if is_other { None } else { conditions::read(name, &mut fields, reader.sources) };
     let during = fields.optional("during", reader::id);
     let during = during.map(|id| name_at(&fields, "during", id.as_str()));
     let duty = Duty::read(&mut fields, log);
     read_actions(&mut fields);
     let (path, key) = (fields.path.clone(), fields.key);
-    fields.finish_but(&conditions::LATER);
+    fields.finish_but(|key, node| reader.unknown_key(name, key, node, quantity));
     if (has_quantity && quantity.is_none()) || (stated_selector && selector.is_none()) {
         return None;
     }
@@ -111,8 +161,8 @@ pub(crate) fn read(name: &str, entry: &Entry, own: Option<&Table>, path: String,
     Some(Rule { id: id?, path, key, selector, watches, quantity, across, stated: stated?, during, duty })
 }
 
-/// Reads `agent.sensor_fault`.
-pub(crate) fn read_sensor_fault(entry: &Entry, path: String, log: &Log) -> Option<Duty> {
+/// Reads `agent.sensor_fault` or `agent.bus_down`.
+pub(crate) fn read_duty(entry: &Entry, path: String, log: &Log) -> Option<Duty> {
     let mut fields = Fields::of(entry, path, log)?;
     let duty = Duty::read(&mut fields, log);
     fields.finish();

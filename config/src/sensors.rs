@@ -7,7 +7,7 @@ use tilth_core::calibrate::{Calibration, Points};
 use tilth_core::id::{Id, SensorId};
 use tilth_core::plan::Sensor;
 use tilth_core::time::Span;
-use tilth_core::value::Resolution;
+use tilth_core::value::{Resolution, Steps};
 
 use crate::diagnostic::{Log, Problem};
 use crate::document::{Effective, ZONES};
@@ -18,7 +18,7 @@ use crate::roster::Sensors;
 use crate::rules;
 use crate::settings::{Judging, Zones};
 use crate::site::{Purpose, Site};
-use crate::source::Place;
+use crate::source::{Place, Sources};
 use crate::tree::{Content, Entry, Node};
 
 /// Enough for a large farm on one device; beyond it a mistake, such as a script that ran twice.
@@ -29,6 +29,15 @@ pub(crate) const STALE_INTERVALS: i64 = 3;
 
 /// But not sooner than this: a busy line is not a dead one.
 pub(crate) const SOONEST_STALE: Span = Span::from_secs(30);
+
+/// The zone of the sensors that stand for lines, `bus/NAME`: not for others.
+pub(crate) const BUS_ZONE: &str = "bus";
+
+/// What an input looks like.
+const INPUT: &str = "input = \"line:gateway/ph\"";
+
+/// At most so many sensors are named where many have the same fault.
+const MAX_NAMED: usize = 3;
 
 /// How a sensor is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,8 +82,11 @@ pub(crate) struct Reader<'a> {
     pub(crate) site: Option<&'a Site>,
     pub(crate) purpose: Purpose,
     pub(crate) log: &'a Log,
+    pub(crate) sources: &'a Sources,
     /// Buses already said to be missing: one message for each is enough.
     pub(crate) missing: RefCell<BTreeSet<Id>>,
+    /// Sensors that nothing arrives for, with their places: for a check one message for all of them is enough.
+    pub(crate) without_input: RefCell<Vec<(Place, SensorId)>>,
 }
 
 impl Reader<'_> {
@@ -103,6 +115,7 @@ impl Reader<'_> {
             let problem = Problem::new(format!("more than {MAX_SENSORS} sensors"));
             self.log.error(*place, &path::join("sensors", name), problem.help("expected a device to serve fewer"));
         }
+        self.say_without_input();
         let sensors = Sensors::new(known, names);
         for pair in &pairs {
             self.check_pair(pair, &sensors);
@@ -138,6 +151,11 @@ impl Reader<'_> {
             }
         };
         let zone = only_in.and_then(|zone| Id::new(zone).ok()).unwrap_or_else(|| zone_of(&id, entry));
+        if id.zone().as_str() == BUS_ZONE || zone.as_str() == BUS_ZONE {
+            let problem = Problem::new(format!("the zone {BUS_ZONE} is kept for the lines that sensors are on"));
+            self.log.error(entry.key, &path::join("sensors", name), problem.help("choose another name"));
+            return None;
+        }
         let view = self.effective.zone(zone.as_str());
         if view.own("sensors").is_some_and(|own| own.contains_key(name)) {
             let at = path::join(&path::join(ZONES, zone.as_str()), "sensors");
@@ -160,7 +178,7 @@ impl Reader<'_> {
         let calibration = read_calibration(&mut fields);
         let input = fields.optional("input", |node| input::read(node, log));
         let stamp = fields.optional("stamp", |node| stamping(node, log)).unwrap_or_default();
-        let bus = if enabled { self.check_input(&fields, input.as_ref()) } else { None };
+        let bus = if enabled { self.check_input(&id, &fields, input.as_ref()) } else { None };
         if let Some(other) = fields.optional("pair", reader::sensor_id) {
             let at = (fields.place("pair"), path::join(&fields.path, "pair"));
             pairs.push(Pair { sensor: id.clone(), other, at });
@@ -175,8 +193,21 @@ impl Reader<'_> {
         let (key, path, interval_place) = (fields.key, fields.path.clone(), fields.place("interval"));
         let usual = &self.zones.settings(zone.as_str()).quantities;
         let judging = own.or(quantity.and_then(|quantity| usual.get(&quantity).copied()).unwrap_or_default());
+        if let (Some(stuck), Some(interval)) = (judging.stuck_for, interval)
+            && stuck <= interval
+        {
+            let help = "two equal readings would be the sensor's fault";
+            if fields.has("stuck_for") {
+                let problem = Problem::new(format!("{stuck} is not longer than the interval {interval}"));
+                fields.warning("stuck_for", problem.help(help));
+            } else {
+                let problem = Problem::new(format!("{interval} is not shorter than the quantity's stuck_for {stuck}"));
+                fields
+                    .warning("interval", problem.across_documents().help(format!("{help}; set stuck_for longer here")));
+            }
+        }
         let resolution = if quantity.is_some() { check_resolution(&fields, &judging) } else { None };
-        fields.finish();
+        fields.finish_but(|key, _| reader::unit_key(key, quantity));
         let sensor = Sensor {
             id,
             zone: zone.clone(),
@@ -194,13 +225,15 @@ impl Reader<'_> {
     }
 
     /// Whether the input can be read on this machine; returns the bus it shares with others.
-    fn check_input(&self, fields: &Fields<'_>, input: Option<&Input>) -> Option<Id> {
+    fn check_input(&self, id: &SensorId, fields: &Fields<'_>, input: Option<&Input>) -> Option<Id> {
         let at = path::join(&fields.path, "input");
         let say = |problem| self.purpose.say(self.log, fields.place("input"), &at, problem);
         let Some(input) = input else {
-            if !fields.has("input") {
+            if !fields.has("input") && self.purpose == Purpose::Run {
                 let problem = Problem::new("no input, so nothing will arrive").across_documents();
-                self.purpose.say(self.log, fields.key, &fields.path, problem.help("expected input"));
+                self.log.error(fields.key, &fields.path, problem.help(format!("expected {INPUT}")));
+            } else if !fields.has("input") && self.purpose == Purpose::Check {
+                self.without_input.borrow_mut().push((fields.key, id.clone()));
             }
             return None;
         };
@@ -224,6 +257,20 @@ impl Reader<'_> {
             }
         }
         bus
+    }
+
+    fn say_without_input(&self) {
+        let without = self.without_input.take();
+        let Some((place, _)) = without.first() else { return };
+        let named = without.iter().take(MAX_NAMED).map(|(place, id)| format!("{id} at {}", self.sources.name(*place)));
+        let mut named: Vec<String> = named.collect();
+        if without.len() > MAX_NAMED {
+            named.push("...".to_owned());
+        }
+        let have = if without.len() == 1 { "1 sensor has" } else { &format!("{} sensors have", without.len()) };
+        let message = format!("{have} no input ({}): enough for replay", named.join(", "));
+        let help = format!("run needs one each, such as {INPUT}");
+        self.log.warning(*place, "", Problem::new(message).help(help).across_documents());
     }
 
     fn check_pair(&self, pair: &Pair, sensors: &Sensors) {
@@ -281,8 +328,9 @@ fn check_resolution(fields: &Fields<'_>, judging: &Judging) -> Option<Resolution
         }
         return None;
     };
+    let is_measurement = |number| resolution.nearest(number).is_some_and(|steps| steps.0.abs() <= Steps::MAX.0);
     if let Some((low, high)) = judging.range
-        && (resolution.nearest(low).is_none() || resolution.nearest(high).is_none())
+        && !(is_measurement(low) && is_measurement(high))
     {
         let problem = Problem::new(format!("{resolution} is too fine for values from {low} to {high}"));
         fields.error("resolution", problem.help("expected fewer steps"));
@@ -313,7 +361,8 @@ fn read_calibration(fields: &mut Fields<'_>) -> Option<Calibration> {
             None
         }
         (false, false) => {
-            calibration.error_here(Problem::new("an empty calibration").help("expected gain and offset, or points"));
+            let problem = Problem::new("an empty calibration").across_values();
+            calibration.error_here(problem.help("expected gain and offset, or points"));
             None
         }
     };

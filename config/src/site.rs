@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use tilth_core::id::Id;
 
 use crate::diagnostic::{Level, Log, Problem};
+use crate::document::{NAMESPACES, ZONES};
 use crate::input::BusKind;
 use crate::path;
 use crate::reader::{self, Fields};
@@ -147,7 +148,11 @@ pub(crate) fn read(source: SourceId, table: Table, purpose: Purpose, log: &Log) 
             site.buses.insert(id, bus);
         }
     }
-    fields.finish();
+    fields.finish_but(|key, _| {
+        let problem = || Problem::new(format!("{key} belongs in a file under config.d"));
+        let belongs = NAMESPACES.contains(&key) || key == ZONES;
+        belongs.then(|| problem().help("agent.toml has device, hub and bus"))
+    });
     check_lone(&root, &site.buses, log);
     site
 }

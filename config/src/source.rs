@@ -105,6 +105,13 @@ impl SourceId {
     }
 }
 
+impl Place {
+    /// Whether another place begins within this one.
+    pub(crate) fn holds(self, other: Place) -> bool {
+        self.source == other.source && (self.start..self.end).contains(&other.start)
+    }
+}
+
 impl Sources {
     pub(crate) fn add(&mut self, source: Source) -> SourceId {
         let newlines = source.text.iter().flat_map(|text| text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n'));
@@ -132,6 +139,15 @@ impl Sources {
     /// The files in the order in which they were merged.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Source> {
         self.sources.iter()
+    }
+
+    /// A place as messages name it: `config.d/tower.toml:4`.
+    pub(crate) fn name(&self, place: Place) -> String {
+        let file = &self.get(place.source).file;
+        match self.position(place) {
+            Some(position) => format!("{file}:{}", position.line),
+            None => file.clone(),
+        }
     }
 
     /// Line and column of a place; none for a document without a text.

@@ -14,6 +14,16 @@ pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a s
     nearest.1
 }
 
+/// Whether one name is another with a slip of the keyboard in it: closer than what [`nearest`] takes for meant, since two
+/// names may well be alike.
+pub(crate) fn is_slip(name: &str, other: &str) -> bool {
+    let letters: Vec<char> = name.chars().collect();
+    let mut search = Search { name: &letters, rows: [Vec::new(), Vec::new(), Vec::new()] };
+    let limit = if letters.len() < 10 { 2 } else { 3 };
+    // `ph-high-2` is meant as it is.
+    name != other && !name.starts_with(other) && search.distance_below(other, limit).is_some()
+}
+
 struct Search<'a> {
     name: &'a [char],
     /// The row being filled, the last and the one before, kept between candidates.
@@ -72,6 +82,17 @@ mod tests {
             ("temperature", None),
         ] {
             assert_eq!(nearest(name, known), expected, "{name:?}");
+        }
+        for (name, other, expected) in [
+            ("ph-hihg", "ph-high", true),
+            ("ph-hgh", "ph-high", true),
+            ("temprature-hihg", "temperature-high", true),
+            ("ph-high", "ph-high", false),
+            ("ph-high2", "ph-high", false),
+            ("ph-high", "ec-high", false),
+            ("ph-low", "ph-high", false),
+        ] {
+            assert_eq!(is_slip(name, other), expected, "{name} of {other}");
         }
     }
 }

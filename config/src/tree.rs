@@ -1,6 +1,6 @@
 //! A document as a tree whose every value knows where it was written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde_json::{Number, Value as Json};
@@ -8,6 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::{Log, Problem};
+use crate::slips::{self, Broken};
 use crate::source::{Place, SourceId};
 
 /// The deepest value of any document, a figure of a zone's own quantity, lies seven levels down; what lies much deeper is
@@ -18,8 +19,8 @@ const MAX_DEPTH: usize = 16;
 /// hold a hundred thousand.
 const MAX_GUESSED: usize = 256 << 10;
 
-/// What the parser says of a key that is there twice.
-const DUPLICATE: &str = "duplicate key";
+/// A line that cannot be read is taken out and the text read again, at most this often. Once is nearly always enough.
+const MAX_READS: usize = 20;
 
 /// How much of a text a message quotes.
 const MAX_QUOTED: usize = 40;
@@ -64,37 +65,40 @@ pub(crate) struct Entry {
     pub(crate) node: Node,
 }
 
-/// The tree of a TOML text. What cannot be read is in the log, and the tree holds the rest as far as it can be guessed.
+/// The tree of a TOML text. What cannot be read is in the log, and the tree holds the rest.
 pub(crate) fn from_toml(source: SourceId, text: &str, log: &Log) -> Table {
-    let table = match DeTable::parse(text) {
-        Ok(table) => table,
-        Err(_) if text.len() <= MAX_GUESSED => {
-            let (table, errors) = DeTable::parse_recoverable(text);
-            say_all(source, text, &errors, log);
-            table
-        }
-        Err(error) => {
-            say_all(source, text, &[error], log);
-            return Table::new();
-        }
+    let error = match DeTable::parse(text) {
+        Ok(table) => return Toml { source, log }.table(table.into_inner(), 0),
+        Err(error) => error,
     };
-    Toml { source, log }.table(table.into_inner(), 0)
-}
-
-fn say_all(source: SourceId, text: &str, errors: &[toml::de::Error], log: &Log) {
-    let mut second_table = None;
-    for error in errors {
-        let at = error.span().unwrap_or_default();
-        if error.message() == DUPLICATE {
-            // The keys of a table that is there twice are there twice as well, and that is said already.
-            if second_table.is_some_and(|table| !text.get(table..at.start).unwrap_or_default().contains("\n[")) {
-                continue;
-            }
-            let line = text.get(..at.start).unwrap_or_default().rsplit('\n').next();
-            second_table = line.is_some_and(|line| line.trim_start().starts_with('[')).then_some(at.start);
-        }
-        log.broken(source.at(at), Problem::new(format!("not TOML: {}", error.message())));
+    if text.len() > MAX_GUESSED {
+        let problem = Problem::new(format!("not TOML: {}", error.message()));
+        log.broken(source.at(error.span().unwrap_or_default()), problem);
+        return Table::new();
     }
+    let mut readable = text.to_owned();
+    let mut said = BTreeSet::new();
+    for _ in 0..MAX_READS {
+        let (_, errors) = DeTable::parse_recoverable(&readable);
+        let broken = slips::broken(text, &errors);
+        let fresh: Vec<Broken> = broken.into_iter().filter(|broken| said.insert(broken.spoilt.start)).collect();
+        if fresh.is_empty() {
+            break;
+        }
+        for Broken { at, spoilt, message, help, is_line } in fresh {
+            let mut problem = Problem::new(format!("not TOML: {message}"));
+            if let Some(help) = help {
+                problem = problem.help(help);
+            }
+            if is_line {
+                // As long as it was, so that all that follows stays in its place.
+                readable.replace_range(spoilt.clone(), &" ".repeat(spoilt.len()));
+            }
+            log.broken_within(source.at(spoilt), source.at(at), problem);
+        }
+    }
+    let (table, _) = DeTable::parse_recoverable(&readable);
+    Toml { source, log }.table(table.into_inner(), 0)
 }
 
 /// The tree of a JSON value, which knows its document but no line in it.

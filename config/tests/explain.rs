@@ -1,6 +1,6 @@
 //! Whose word a value is.
 
-use tilth_config::{Document, Layer, Loaded, Origin, Purpose, Text, base, explain, load_documents, top_paths};
+use tilth_config::{Document, InZone, Layer, Loaded, Origin, Purpose, Text, base, explain, load_documents, top_paths};
 
 fn loaded() -> Loaded {
     let mut documents = base();
@@ -48,6 +48,10 @@ fn explained(path: &str) -> Vec<String> {
             let value = said.value.map_or("deleted".to_owned(), |value| value.to_string());
             lines.push(format!("  {value} {} ({})", said.written.at, place(&said.written)));
         }
+        for InZone { zone, said } in explained.zones {
+            let value = said.value.map_or("deleted".to_owned(), |value| value.to_string());
+            lines.push(format!("  in {zone} {value} {} ({})", said.written.at, place(&said.written)));
+        }
     }
     lines
 }
@@ -68,6 +72,7 @@ fn a_value_names_its_document_and_those_below() {
             "rules.ph-high.above = 6.8 (config.d, config.d/farm.toml:10)",
             "  6.9 rules.ph-high.above (client version 7, acme)",
             "  7.0 rules.ph-high.above (base, base/rules.toml)",
+            "  in annex 6.6 zones.annex.rules.ph-high.above (config.d, config.d/farm.toml:14)",
         ]
     );
     assert_eq!(
@@ -120,6 +125,38 @@ fn a_whole_namespace_or_zone_can_be_asked_for() {
     assert!(explained("agent.quantities").len() > 26 * 3 - 1);
     let annex = explained("zones.annex");
     assert!(annex.contains(&"zones.annex.rules.ph-low.below = 5.0 (base, base/rules.toml)".to_owned()), "{annex:?}");
+}
+
+#[test]
+fn under_a_zone_there_is_what_concerns_it() {
+    let annex = explained("zones.annex");
+    let leaves: Vec<&str> = annex.iter().filter(|line| !line.starts_with(' ')).map(String::as_str).collect();
+    // The farm's own words first.
+    assert_eq!(leaves[0], "zones.annex.rules.ph-high.above = 6.6 (config.d, config.d/farm.toml:14)");
+    let shipped = leaves.iter().position(|leaf| leaf.starts_with("zones.annex.agent.")).unwrap();
+    let sensor = leaves.iter().rposition(|leaf| leaf.starts_with("zones.annex.sensors.")).unwrap();
+    assert!(sensor < shipped, "{leaves:?}");
+    assert!(!leaves[shipped..].iter().any(|leaf| leaf.contains("(config.d, ")), "{leaves:?}");
+    assert!(!leaves.iter().any(|leaf| leaf.starts_with("zones.annex.agent.quantities")), "{leaves:?}");
+    assert!(explained("zones.annex.agent.quantities").len() > 26 * 3 - 1, "asked for by name");
+
+    let sensors = |zone: &str| explained(&format!("zones.{zone}.sensors"));
+    assert!(sensors("annex").iter().all(|line| line.starts_with("zones.annex.sensors.\"tower-2/ph\"")));
+    assert!(sensors("tower-1").iter().all(|line| line.starts_with("zones.tower-1.sensors.\"tower-1/ph\"")));
+    assert!(explain(&loaded(), "zones.annex.sensors.'tower-1/ph'").is_err());
+}
+
+#[test]
+fn what_only_zones_say_is_found_from_the_device() {
+    let mut documents = base();
+    let farm = "sensors.'a/ph'.quantity = 'ph'\nzones.a.rules.own = { quantity = 'ph', above = 7 }\n\
+                zones.a.rules.ph-high.cooldown = '1h'";
+    documents.layers.push(Document::toml(Layer::ConfigD, "config.d/farm.toml", farm));
+    let loaded = load_documents(documents, Purpose::Replay);
+    let error = explain(&loaded, "rules.own.above").unwrap_err().to_string();
+    assert_eq!(error, "there is no rules.own.above; did you mean zones.a.rules.own.above?");
+    let built_in = explain(&loaded, "rules.ph-high.cooldown").unwrap();
+    assert_eq!((&built_in[0].origin, built_in[0].zones[0].zone.as_str()), (&Origin::BuiltIn, "a"));
 }
 
 #[test]

@@ -45,7 +45,11 @@ fn files_merge_in_the_order_of_their_names() {
     folder.put("config.d/notes.txt", "no TOML at all");
     folder.put("config.d/30-old.toml.bak", "no TOML at all");
     let loaded = load(&folder.0, Purpose::Replay);
-    assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics);
+    assert_eq!(
+        said(&folder.0),
+        ["config.d/20-later.toml:2:9: warning: sensors.\"a/ph\".range: [3, 10] replaces [2, 12] of \
+          config.d/10-first.toml:3; of two files with one setting, the later by name wins"]
+    );
     assert_eq!(loaded.plan.unwrap().sensors()[0].range, Some((3.0, 10.0)));
     let files: Vec<&str> = loaded.sources.iter().map(|source| source.file.as_str()).collect();
     assert_eq!(files[files.len() - 2..], ["config.d/10-first.toml", "config.d/20-later.toml"]);
@@ -95,8 +99,72 @@ fn files_have_a_limit_in_size_and_number() {
 }
 
 #[test]
-fn a_folder_without_anything_is_an_empty_farm() {
+fn a_folder_without_anything_is_a_wrong_folder() {
     let folder = Folder::new("empty");
+    let nothing = "config.d: error: no .toml file in DIR/config.d; expected at least one";
+    assert_eq!(said(&folder.0), [nothing]);
     fs::remove_dir(folder.0.join("config.d")).unwrap();
-    assert_eq!(said(&folder.0), ["config.d: warning: no sensor is configured, so nothing is watched"]);
+    assert_eq!(said(&folder.0), [nothing]);
+    for purpose in [Purpose::Run, Purpose::Check, Purpose::Replay] {
+        assert!(load(&folder.0, purpose).has_errors(), "{purpose:?}");
+    }
+}
+
+#[test]
+fn files_in_the_wrong_place_are_named() {
+    let folder = Folder::new("misplaced");
+    folder.put("agent.toml", "device.id = 'pi-7'");
+    folder.put("tower.toml", SENSOR);
+    folder.put("config.d/tower.toml.txt", SENSOR);
+    folder.put("config.d/notes", "");
+    let ignored = [
+        "config.d/notes: warning: this file is ignored; a file's name must end in .toml",
+        "config.d/tower.toml.txt: warning: this file is ignored; a file's name must end in .toml",
+        "tower.toml: warning: this file is ignored; it belongs in config.d",
+    ];
+    let nothing = "config.d: error: no .toml file in DIR/config.d; expected at least one";
+    assert_eq!(said(&folder.0), [nothing, ignored[0], ignored[1], ignored[2]]);
+    // Where there is something to read, what was probably not meant to be read is left alone.
+    folder.put("config.d/a.toml", SENSOR);
+    assert_eq!(said(&folder.0), ignored[1..]);
+}
+
+#[test]
+fn the_inner_folder_is_not_the_folder() {
+    let folder = Folder::new("inner");
+    folder.put("config.d/a.toml", SENSOR);
+    let said: Vec<String> = said(&folder.0).into_iter().chain(said(&folder.0.join("config.d"))).collect();
+    let here = folder.0.display();
+    assert_eq!(said, [format!("config.d: error: DIR was given; give {here}")]);
+}
+
+#[test]
+fn a_farm_without_a_sensor_is_refused() {
+    let folder = Folder::new("no-sensor");
+    folder.put("config.d/a.toml", "agent.timezone = 'UTC'");
+    let refused = "config.d: error: no sensor is configured, so nothing is watched; expected one at least, such as \
+                   [sensors.\"tower-1/ph\"] with quantity = \"ph\"";
+    assert_eq!(said(&folder.0), [refused]);
+}
+
+#[test]
+fn a_copied_file_tells_itself_in_a_few_lines() {
+    let folder = Folder::new("copied");
+    let file = |offset: usize| -> String {
+        let rules = (0..30).map(|ix| format!("[rules.r{ix}]\nsensor = 'a/ph'\nabove = {}\n", 6 + (ix + offset) % 7));
+        rules.collect()
+    };
+    folder.put("config.d/1.toml", format!("{SENSOR}{}", file(0)));
+    folder.put("config.d/2.toml", format!("{SENSOR}{}", file(1)));
+    let said = said(&folder.0);
+    assert_eq!(said.len(), 21, "{said:?}");
+    assert_eq!(
+        said[0],
+        "config.d/2.toml:5:9: warning: rules.r0.above: 7 replaces 6 of config.d/1.toml:5; of two files with one \
+         setting, the later by name wins"
+    );
+    assert!(said.iter().any(|said| said.ends_with("10 more settings are replaced from here on")), "{said:?}");
+    // The same again is no replacement.
+    folder.put("config.d/2.toml", format!("{SENSOR}{}", file(0)));
+    assert_eq!(self::said(&folder.0), Vec::<String>::new());
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Instant;
 
-use tilth_config::{Document, Layer, Loaded, Purpose, base, load_documents};
+use tilth_config::{Document, Layer, Level, Loaded, Purpose, base, load_documents};
 
 fn farm(sensors: usize, rules: usize, selector: impl Fn(usize) -> String) -> Loaded {
     let mut text = "agent.timezone = 'UTC'\n".to_owned();
@@ -46,6 +46,26 @@ fn wrong_names_are_all_found_and_a_thousand_are_shown() {
     assert_eq!(loaded.diagnostics.len(), 1001);
     let last = loaded.diagnostics.last().unwrap().to_string();
     assert_eq!(last, "config.d/large.toml: error: 1000 more problems are not shown");
+}
+
+#[test]
+fn a_thousand_warnings_are_no_error_and_hide_no_error() {
+    let dead = |ix: usize| format!("nowhere-{ix}/*");
+    let loaded = farm(1, 1001, dead);
+    let last = loaded.diagnostics.last().unwrap().to_string();
+    assert_eq!(last, "config.d/large.toml: warning: 1 more problem is not shown");
+    assert!(loaded.plan.is_some() && !loaded.has_errors(), "{last}");
+    assert_eq!(loaded.diagnostics.len(), 1001);
+
+    // Rules are checked by name, so the wrong one is found after a thousand others.
+    let loaded = farm(1, 1003, |ix| if ix == 999 { "zone-0/hp-0".to_owned() } else { dead(ix) });
+    assert!(loaded.plan.is_none() && loaded.has_errors());
+    let errors: Vec<String> =
+        loaded.diagnostics.iter().filter(|found| found.level == Level::Error).map(ToString::to_string).collect();
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(errors[0].contains("there is no sensor \"zone-0/hp-0\""), "{errors:?}");
+    let last = loaded.diagnostics.last().unwrap().to_string();
+    assert_eq!(last, "config.d/large.toml: warning: 3 more problems are not shown");
 }
 
 #[test]

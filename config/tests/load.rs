@@ -198,7 +198,7 @@ fn the_example_of_the_design_loads() {
         assert_eq!(rule.condition, Condition::Above { limit: 6.8, clear: 6.5 });
         assert_eq!((rule.hold, rule.cooldown), (Span::from_mins(5), Span::from_mins(15)));
         assert_eq!(rule.during.as_ref().map(|during| during.id.as_str()), Some("day"));
-        let sensor = &plan.sensors()[0];
+        let sensor = plan.sensor(plan.sensor_ix("tower-1/ph").unwrap());
         assert_eq!((sensor.stale_after, sensor.stuck_for), (Some(Span::from_secs(30)), Some(Span::from_mins(30))));
         assert_eq!(sensor.bus, Id::new("gateway").ok());
         let site = loaded.site.unwrap();
@@ -345,6 +345,37 @@ fn zones_have_their_own_hours_and_people() {
     assert_eq!(faults, ["tower-1", "tower-1"]);
 }
 
+/// One bad reading alone pages nobody: the next one comes before the hold is over.
+#[test]
+fn a_fault_is_held_past_the_next_reading() {
+    let sensors = "
+        [sensors.'a/unknown']
+        quantity = 'ph'
+        [sensors.'a/quick']
+        quantity = 'ph'
+        interval = '2s'
+        [sensors.'a/slow']
+        quantity = 'ph'
+        interval = '2m'
+        [sensors.'a/slower']
+        quantity = 'ph'
+        interval = '5m'
+        [rules.own]
+        sensor = 'a/slower'
+        above = 6
+        for = '1m'
+    ";
+    let holds = |text: &str| {
+        let plan = plan(text);
+        let own = rule(&plan, "a own a/slower").hold;
+        assert_eq!(own, Span::from_mins(1), "what a farm asks for in a rule of its own it gets");
+        ["unknown", "quick", "slow", "slower"].map(|id| rule(&plan, &format!("a sensor-fault a/{id}")).hold.to_string())
+    };
+    assert_eq!(holds(sensors), ["2m", "2m", "3m", "7m30s"]);
+    let sooner = format!("{sensors}[agent.sensor_fault]\nfor = '0s'");
+    assert_eq!(holds(&sooner), ["0s", "3s", "3m", "7m30s"]);
+}
+
 #[test]
 fn each_condition_is_read() {
     for (text, expected) in [
@@ -387,16 +418,21 @@ fn what_the_machine_lacks_matters_to_run_only() {
     ";
     let found = |purpose| said(&load_documents(over_base(sensors), purpose));
     assert_eq!(found(Purpose::Replay), Vec::<String>::new());
-    let warned = [
+    let found_by_all = [
         "config.d/farm.toml:4:53: LEVEL: sensors.\"a/ec\".input: agent.toml names no bus gateway; expected [bus.gateway] \
          there, with kind = \"line\"",
-        "config.d/farm.toml:5:17: LEVEL: sensors.\"a/temp\": no input, so nothing will arrive; expected input",
+        "MISSING",
         "config.d/farm.toml:6:55: LEVEL: sensors.\"a/vpd\".input: this version does not read inputs of kind derived",
     ];
-    assert_eq!(found(Purpose::Check), warned.map(|line| line.replace("LEVEL", "warning")));
+    let one_for_all = "config.d/farm.toml:5:17: warning: 1 sensor has no input (a/temp at config.d/farm.toml:5): enough \
+                       for replay; run needs one each, such as input = \"line:gateway/ph\"";
+    let warned = found_by_all.map(|line| line.replace("LEVEL", "warning").replace("MISSING", one_for_all));
+    assert_eq!(found(Purpose::Check), warned);
     let run = found(Purpose::Run);
     assert_eq!(run[0], "agent.toml: error: there is no such file; expected it to name this device");
-    assert_eq!(run[1..], warned.map(|line| line.replace("LEVEL", "error")));
+    let each = "config.d/farm.toml:5:17: error: sensors.\"a/temp\": no input, so nothing will arrive; expected input = \
+                \"line:gateway/ph\"";
+    assert_eq!(run[1..], found_by_all.map(|line| line.replace("LEVEL", "error").replace("MISSING", each)));
 }
 
 #[test]

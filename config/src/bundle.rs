@@ -1,0 +1,331 @@
+//! A bundle: the configuration of one device at one version, as the exact bytes that the hub signed.
+//!
+//! ```text
+//! tilth-bundle 1
+//! key 5b1c1f0a9d3e7788
+//! signature 00aa.. (128 hex digits)
+//! length 412
+//!
+//! {"format":1,"version":7,"client":"acme","device":"pi-7","issued":1763683200000,"content_hash":"..","content":{..}}
+//! ```
+//!
+//! The signature is over the first line and the payload, so both ends keep and send the bytes as they are and nobody
+//! writes JSON a second time. `content` holds the namespaces; they go over the shipped base as one layer.
+
+mod key;
+mod time;
+
+use std::fmt;
+
+use ring::digest;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use serde_json::value::RawValue;
+use tilth_core::id::Id;
+use tilth_core::time::WallTime;
+
+use crate::document::{Document, Documents, Effective, Text};
+use crate::source::Layer;
+use crate::{Loaded, base};
+
+pub use key::{KeyError, KeyId, Signature, SigningKey, TrustedKey};
+pub use time::{SignedTime, TimeError, is_nonce};
+
+/// The version of this form.
+pub const FORMAT: u32 = 1;
+
+/// A larger bundle is none: ten thousand sensors or rules with all their keys are 3 MiB.
+pub const MAX_BYTES: usize = 4 << 20;
+
+const WORD: &str = "tilth-bundle";
+
+/// A bundle whose signature was checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bundle {
+    /// Counts the device's bundles; never goes down.
+    pub version: u64,
+    /// The tenant.
+    pub client: Id,
+    /// The device.
+    pub device: Id,
+    /// When the hub signed it.
+    pub issued: WallTime,
+    /// Of the content alone: two versions with the same content have the same.
+    pub hash: ContentHash,
+    /// The namespaces.
+    pub content: Json,
+}
+
+/// What is to be signed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Draft<'a> {
+    /// Higher than any that the device has shown.
+    pub version: u64,
+    /// The tenant.
+    pub client: &'a Id,
+    /// The device.
+    pub device: &'a Id,
+    /// Now.
+    pub issued: WallTime,
+    /// The namespaces.
+    pub content: &'a Json,
+}
+
+/// SHA-256 of a content's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ContentHash([u8; 32]);
+
+/// How a bundle stands to the one that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// A higher version with other content: to be applied.
+    Newer,
+    /// A higher version of what runs already: only its number is new.
+    SameContent,
+    /// The very one that runs.
+    Known,
+    /// A version that is past, or the same one with other content: refused.
+    Older,
+}
+
+/// Why bytes are no bundle for this device.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BundleError {
+    /// Something else.
+    #[error("not a bundle; expected it to begin with \"{WORD} {FORMAT}\"")]
+    NotABundle,
+    /// Of a form that this program does not know.
+    #[error("a bundle of format {0}; this program reads format {FORMAT}")]
+    Format(String),
+    /// It has no signature.
+    #[error("the bundle is not signed")]
+    Unsigned,
+    /// A head that is not as written above.
+    #[error("the bundle's head is damaged: expected {expected}")]
+    Head {
+        /// The line that was expected.
+        expected: &'static str,
+    },
+    /// Some of it did not arrive.
+    #[error("the bundle is truncated: {found} of {stated} bytes of its payload")]
+    Truncated {
+        /// What its head says.
+        stated: usize,
+        /// What is there.
+        found: usize,
+    },
+    /// More than its head says.
+    #[error("the bundle has {0} bytes after its end")]
+    Excess(usize),
+    /// Larger than [`MAX_BYTES`].
+    #[error("the bundle has {0} bytes; expected at most {MAX_BYTES}")]
+    TooLarge(usize),
+    /// Another key than the one trusted.
+    #[error("the bundle is signed by the key {found}; this device trusts {trusted}")]
+    OtherKey {
+        /// Whose signature it says it has.
+        found: KeyId,
+        /// Whose it should have.
+        trusted: KeyId,
+    },
+    /// The trusted key's name with a signature that is not its.
+    #[error("the bundle's signature is wrong")]
+    Signature,
+    /// Signed, and not understood.
+    #[error("the bundle's payload is not understood: {0}")]
+    Payload(String),
+    /// Signed, for somebody else.
+    #[error("the bundle is for {client}/{device}")]
+    OtherDevice {
+        /// Its tenant.
+        client: Id,
+        /// Its device.
+        device: Id,
+    },
+}
+
+/// The payload; keys that a later hub adds are ignored.
+#[derive(Serialize, Deserialize)]
+struct Payload<'a> {
+    format: u32,
+    version: u64,
+    client: Id,
+    device: Id,
+    issued: WallTime,
+    content_hash: String,
+    #[serde(borrow)]
+    content: &'a RawValue,
+}
+
+/// What the lines of the head say, and the rest.
+struct Parts<'a> {
+    key: KeyId,
+    signature: Signature,
+    payload: &'a [u8],
+}
+
+/// Signs a configuration. Same draft and key, same bytes.
+#[must_use]
+pub fn seal(draft: &Draft<'_>, key: &SigningKey) -> Vec<u8> {
+    let content = raw(draft.content);
+    let payload = Payload {
+        format: FORMAT,
+        version: draft.version,
+        client: draft.client.clone(),
+        device: draft.device.clone(),
+        issued: draft.issued,
+        content_hash: ContentHash::of_text(content.get()).to_string(),
+        content: &content,
+    };
+    let payload = serde_json::to_vec(&payload).expect("its maps are keyed by text");
+    let signature = key.sign(&signed_part(&payload));
+    let head =
+        format!("{WORD} {FORMAT}\nkey {}\nsignature {signature}\nlength {}\n\n", key.trusted().id(), payload.len());
+    [head.as_bytes(), &payload].concat()
+}
+
+/// Reads a bundle that a trusted key signed for this device.
+///
+/// # Errors
+/// [`BundleError`] says what it is instead.
+pub fn verify(bytes: &[u8], key: &TrustedKey, client: &Id, device: &Id) -> Result<Bundle, BundleError> {
+    let parts = split(bytes)?;
+    if parts.key != key.id() {
+        return Err(BundleError::OtherKey { found: parts.key, trusted: key.id() });
+    }
+    if !key.verify(&signed_part(parts.payload), &parts.signature) {
+        return Err(BundleError::Signature);
+    }
+    let not_understood = |error: serde_json::Error| BundleError::Payload(error.to_string());
+    let payload: Payload<'_> = serde_json::from_slice(parts.payload).map_err(not_understood)?;
+    if payload.format != FORMAT {
+        return Err(BundleError::Format(payload.format.to_string()));
+    }
+    if payload.client != *client || payload.device != *device {
+        return Err(BundleError::OtherDevice { client: payload.client, device: payload.device });
+    }
+    let hash = ContentHash::of_text(payload.content.get());
+    if hash.to_string() != payload.content_hash {
+        return Err(BundleError::Payload(format!("content_hash is not {hash}")));
+    }
+    let content = serde_json::from_str(payload.content.get()).map_err(not_understood)?;
+    let Payload { version, issued, .. } = payload;
+    Ok(Bundle { version, client: client.clone(), device: device.clone(), issued, hash, content })
+}
+
+/// What the documents above the shipped base say, merged into one: the content of a bundle.
+#[must_use]
+pub fn content(loaded: &Loaded) -> Json {
+    let layers = loaded.effective.layers.iter().zip(loaded.sources.iter());
+    let above = layers.filter(|(_, source)| source.layer != Some(Layer::Base)).map(|(table, _)| table.clone());
+    let merged = Effective::merge(above.collect()).merged;
+    Json::Object(merged.iter().map(|(key, entry)| (key.clone(), entry.node.to_json())).collect())
+}
+
+/// The documents of a device that has this content, shipped base included; [`crate::load_documents`] compiles them.
+#[must_use]
+pub fn documents(version: Option<u64>, content: Json) -> Documents {
+    let file = version.map_or("bundle".to_owned(), |version| format!("bundle {version}"));
+    let document = Document { file, layer: Some(Layer::Client), version, text: Text::Json(content) };
+    let Documents { mut layers, site } = base();
+    layers.push(document);
+    Documents { layers, site }
+}
+
+fn signed_part(payload: &[u8]) -> Vec<u8> {
+    [format!("{WORD} {FORMAT}\n").as_bytes(), payload].concat()
+}
+
+fn raw(content: &Json) -> Box<RawValue> {
+    let text = serde_json::to_string(content).expect("a JSON value is JSON");
+    RawValue::from_string(text).expect("a JSON value is JSON")
+}
+
+fn split(bytes: &[u8]) -> Result<Parts<'_>, BundleError> {
+    if bytes.len() > MAX_BYTES {
+        return Err(BundleError::TooLarge(bytes.len()));
+    }
+    let (first, rest) = line(bytes).ok_or(BundleError::NotABundle)?;
+    let format = first.strip_prefix(WORD).and_then(|rest| rest.strip_prefix(' ')).ok_or(BundleError::NotABundle)?;
+    if format != FORMAT.to_string() {
+        return Err(BundleError::Format(format.chars().take(20).collect()));
+    }
+    let (key, rest) = field(rest, "key ", "a line key and 16 hex digits")?;
+    let key = key.parse().map_err(|_| BundleError::Head { expected: "a line key and 16 hex digits" })?;
+    let expected = "a line signature and 128 hex digits";
+    let (signature, rest) = match field(rest, "signature ", expected) {
+        Ok((signature, rest)) if signature != "none" => (signature, rest),
+        Err(error) if !rest.starts_with(b"length ") => return Err(error),
+        _ => return Err(BundleError::Unsigned),
+    };
+    let signature = signature.parse().map_err(|_| BundleError::Head { expected })?;
+    let expected = "a line length and a number, and an empty line";
+    let (length, rest) = field(rest, "length ", expected)?;
+    let stated: usize = length.parse().map_err(|_| BundleError::Head { expected })?;
+    let payload = rest.strip_prefix(b"\n").ok_or(BundleError::Head { expected })?;
+    match payload.len().cmp(&stated) {
+        std::cmp::Ordering::Less => Err(BundleError::Truncated { stated, found: payload.len() }),
+        std::cmp::Ordering::Equal => Ok(Parts { key, signature, payload }),
+        std::cmp::Ordering::Greater => Err(BundleError::Excess(payload.len() - stated)),
+    }
+}
+
+/// The first line without its end, where it is text, and what follows it.
+fn line(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let end = bytes.iter().position(|byte| *byte == b'\n')?;
+    Some((std::str::from_utf8(&bytes[..end]).ok()?, &bytes[end + 1..]))
+}
+
+fn field<'a>(bytes: &'a [u8], name: &str, expected: &'static str) -> Result<(&'a str, &'a [u8]), BundleError> {
+    let found = line(bytes).and_then(|(line, rest)| Some((line.strip_prefix(name)?, rest)));
+    found.ok_or(BundleError::Head { expected })
+}
+
+impl Bundle {
+    /// The documents of a device that has this bundle, shipped base included.
+    #[must_use]
+    pub fn documents(&self) -> Documents {
+        documents(Some(self.version), self.content.clone())
+    }
+
+    /// How it stands to the bundle that runs, if one does.
+    #[must_use]
+    pub fn against(&self, running: Option<(u64, ContentHash)>) -> Order {
+        match running {
+            None => Order::Newer,
+            Some((version, hash)) if self.version > version && self.hash == hash => Order::SameContent,
+            Some((version, _)) if self.version > version => Order::Newer,
+            Some((version, hash)) if self.version == version && self.hash == hash => Order::Known,
+            Some(_) => Order::Older,
+        }
+    }
+}
+
+impl ContentHash {
+    /// Of a content as [`seal`] writes it.
+    #[must_use]
+    pub fn of(content: &Json) -> ContentHash {
+        ContentHash::of_text(raw(content).get())
+    }
+
+    fn of_text(text: &str) -> ContentHash {
+        let digest = digest::digest(&digest::SHA256, text.as_bytes());
+        ContentHash(digest.as_ref().try_into().expect("SHA-256 has 32 bytes"))
+    }
+}
+
+impl fmt::Display for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        key::write_hex(f, &self.0)
+    }
+}
+
+impl std::str::FromStr for ContentHash {
+    type Err = KeyError;
+    fn from_str(text: &str) -> Result<ContentHash, KeyError> {
+        key::hex(text).map(ContentHash).ok_or(KeyError::Hex { digits: 64 })
+    }
+}
+
+#[cfg(test)]
+mod tests;

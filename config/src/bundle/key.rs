@@ -1,0 +1,194 @@
+//! The hub's signing key and its public half, and how both are written in files.
+
+use std::fmt;
+use std::str::FromStr;
+
+use ring::digest;
+use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+
+/// The word before a public key, as in `hub.pub`.
+const PUBLIC: &str = "ed25519";
+
+/// The word before a secret one, so that nobody takes the one file for the other.
+const SECRET: &str = "ed25519-secret";
+
+/// A key that signs. Its debug form shows the public half alone.
+pub struct SigningKey {
+    pair: Ed25519KeyPair,
+    trusted: TrustedKey,
+}
+
+/// The public half of a key whose signatures are believed. Written as `ed25519` and 64 hex digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrustedKey([u8; 32]);
+
+/// The name of a key: the first bytes of its SHA-256.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyId([u8; 8]);
+
+/// An Ed25519 signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signature([u8; 64]);
+
+/// Why a text is no key. Never repeats the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// Another form.
+    #[error("expected one line: {word} and 64 hex digits")]
+    Form {
+        /// The word at its beginning.
+        word: &'static str,
+    },
+    /// Not hexadecimal, or of another length.
+    #[error("expected {digits} hex digits in lower case")]
+    Hex {
+        /// How many.
+        digits: usize,
+    },
+}
+
+impl SigningKey {
+    /// The key of 32 random bytes.
+    #[must_use]
+    pub fn from_seed(seed: &[u8; 32]) -> SigningKey {
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed).expect("a seed has 32 bytes and any will do");
+        let public = pair.public_key().as_ref().try_into().expect("a public key has 32 bytes");
+        SigningKey { pair, trusted: TrustedKey(public) }
+    }
+
+    /// What the file with the secret holds.
+    #[must_use]
+    pub fn text_of_seed(seed: &[u8; 32]) -> String {
+        let mut text = format!("{SECRET} ");
+        let _ = write_hex(&mut text, seed);
+        text + "\n"
+    }
+
+    /// Reads the file with the secret.
+    ///
+    /// # Errors
+    /// [`KeyError`] when it is something else.
+    pub fn parse(text: &str) -> Result<SigningKey, KeyError> {
+        line(text, SECRET).map(|seed| SigningKey::from_seed(&seed))
+    }
+
+    /// The half that may be told.
+    #[must_use]
+    pub fn trusted(&self) -> &TrustedKey {
+        &self.trusted
+    }
+
+    pub(super) fn sign(&self, message: &[u8]) -> Signature {
+        Signature(self.pair.sign(message).as_ref().try_into().expect("a signature has 64 bytes"))
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SigningKey({})", self.trusted.id())
+    }
+}
+
+impl TrustedKey {
+    /// Reads `hub.pub`.
+    ///
+    /// # Errors
+    /// [`KeyError`] when it is something else.
+    pub fn parse(text: &str) -> Result<TrustedKey, KeyError> {
+        line(text, PUBLIC).map(TrustedKey)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn id(&self) -> KeyId {
+        let digest = digest::digest(&digest::SHA256, &self.0);
+        KeyId(digest.as_ref()[..8].try_into().expect("SHA-256 is longer"))
+    }
+
+    pub(super) fn verify(&self, message: &[u8], signature: &Signature) -> bool {
+        UnparsedPublicKey::new(&ED25519, self.0).verify(message, &signature.0).is_ok()
+    }
+}
+
+/// The line of `hub.pub`, without its end.
+impl fmt::Display for TrustedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{PUBLIC} ")?;
+        write_hex(f, &self.0)
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_hex(f, &self.0)
+    }
+}
+
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_hex(f, &self.0)
+    }
+}
+
+impl FromStr for KeyId {
+    type Err = KeyError;
+    fn from_str(text: &str) -> Result<KeyId, KeyError> {
+        hex(text).map(KeyId).ok_or(KeyError::Hex { digits: 16 })
+    }
+}
+
+impl FromStr for Signature {
+    type Err = KeyError;
+    fn from_str(text: &str) -> Result<Signature, KeyError> {
+        hex(text).map(Signature).ok_or(KeyError::Hex { digits: 128 })
+    }
+}
+
+fn line(text: &str, word: &'static str) -> Result<[u8; 32], KeyError> {
+    let digits = text.trim_end().strip_prefix(word).and_then(|rest| rest.strip_prefix(' '));
+    digits.and_then(hex).ok_or(KeyError::Form { word })
+}
+
+pub(super) fn write_hex(out: &mut impl fmt::Write, bytes: &[u8]) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+}
+
+pub(super) fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let is_hex = text.len() == 2 * N && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let mut bytes = [0; N];
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2).filter(|_| is_hex)?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_read_as_they_are_written() {
+        let seed = [7; 32];
+        let key = SigningKey::parse(&SigningKey::text_of_seed(&seed)).unwrap();
+        let public = key.trusted().to_string();
+        assert_eq!(TrustedKey::parse(&format!("{public}\n")), Ok(*key.trusted()));
+        assert_eq!(format!("{key:?}"), format!("SigningKey({})", key.trusted().id()));
+        for text in ["", "ed25519", "ed25519 00", &public.to_uppercase(), &SigningKey::text_of_seed(&seed)] {
+            assert_eq!(TrustedKey::parse(text), Err(KeyError::Form { word: PUBLIC }), "{text}");
+        }
+        assert_eq!(SigningKey::parse(&public).map(drop), Err(KeyError::Form { word: SECRET }));
+    }
+
+    /// RFC 8032, section 7.1, test 2.
+    #[test]
+    fn signatures_are_those_of_the_standard() {
+        let seed = hex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb").unwrap();
+        let key = SigningKey::from_seed(&seed);
+        let public = "ed25519 3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c";
+        assert_eq!(key.trusted().to_string(), public);
+        let signature = key.sign(&[0x72]);
+        assert!(signature.to_string().starts_with("92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"));
+        assert!(key.trusted().verify(&[0x72], &signature));
+        assert!(!key.trusted().verify(&[0x73], &signature));
+    }
+}

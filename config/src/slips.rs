@@ -1,0 +1,198 @@
+//! Texts that are no TOML: which lines, how far the trouble reaches, and what was probably meant, in the words of a farm.
+
+use std::ops::Range;
+
+use crate::reader;
+
+/// What the parser says of a key that is there twice.
+const DUPLICATE: &str = "duplicate key";
+
+/// What it says of something that was opened and goes on to the end of the text.
+const OPEN: [&str; 4] = ["array", "unclosed", "multi-line", "comma between"];
+
+/// Quotes of letters and web pages.
+const CURLY: [char; 8] = ['\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}', '\u{201a}', '\u{ab}', '\u{bb}'];
+
+/// One place at which a text cannot be read.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Broken {
+    pub(crate) at: Range<usize>,
+    /// What follows from it, so that nothing more is said of this much.
+    pub(crate) spoilt: Range<usize>,
+    pub(crate) message: String,
+    pub(crate) help: Option<String>,
+    /// Whether it is one line, without which the rest can be read.
+    pub(crate) is_line: bool,
+}
+
+/// What a parser's errors come to: one for each line, and none after one that spoils all that follows.
+pub(crate) fn broken(text: &str, errors: &[toml::de::Error]) -> Vec<Broken> {
+    let mut errors: Vec<(Range<usize>, &str)> =
+        errors.iter().map(|error| (clamped(text, error.span().unwrap_or_default()), error.message())).collect();
+    errors.sort_by_key(|(at, _)| at.start);
+    let mut found: Vec<Broken> = Vec::new();
+    for (at, message) in errors {
+        if found.last().is_some_and(|last| last.spoilt.contains(&at.start) || last.spoilt.end == at.start) {
+            continue;
+        }
+        let line = line_of(text, at.start);
+        let words = &text[line.clone()];
+        let slip = if message == DUPLICATE { None } else { slip(words) };
+        let is_header = words.trim_start().starts_with('[');
+        let is_open = slip.is_none() && OPEN.iter().any(|open| message.contains(open));
+        let spoilt = match (is_open, is_header) {
+            (true, false) => line.start..text.len(),
+            // Its name can be read, and so can what stands under it.
+            (_, true) if matches!(slip, Some(Slip::Slash(_))) => line,
+            (_, true) => line.start..text[line.end..].find("\n[").map_or(text.len(), |next| line.end + next),
+            (false, false) => line,
+        };
+        let help = match slip {
+            _ if message == DUPLICATE => Some("take out one of the two".to_owned()),
+            _ if is_open && message.contains("array") => Some("a list that begins with [ ends with ]".to_owned()),
+            slip => slip.map(Slip::help),
+        };
+        let is_line = !is_open && !is_header && message != DUPLICATE;
+        found.push(Broken { at, spoilt, message: message.to_owned(), help, is_line });
+    }
+    found
+}
+
+fn clamped(text: &str, at: Range<usize>) -> Range<usize> {
+    let start = text.floor_char_boundary(at.start.min(text.len()));
+    start..text.ceil_char_boundary(at.end.min(text.len())).max(start)
+}
+
+/// The line that a byte is in, without its end.
+fn line_of(text: &str, at: usize) -> Range<usize> {
+    let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+    start..text[at..].find('\n').map_or(text.len(), |newline| at + newline)
+}
+
+/// What people write that is nearly TOML.
+#[derive(Debug, PartialEq, Eq)]
+enum Slip {
+    Curly,
+    /// A name with a slash, quoted.
+    Slash(String),
+    /// A whole line as it should be, and what was wrong with it.
+    Line(&'static str, String),
+}
+
+impl Slip {
+    fn help(self) -> String {
+        match self {
+            Slip::Curly => "only the plain quotes \" and ' are quotes".to_owned(),
+            Slip::Slash(quoted) => format!("a name with / needs quotes: {quoted}"),
+            Slip::Line(why, line) => format!("{why}: write {line}"),
+        }
+    }
+}
+
+fn slip(line: &str) -> Option<Slip> {
+    // A # in quotes ends no line, but then the rest of the line is quoted and of no interest here.
+    let line = line.split('#').next().unwrap_or(line).trim();
+    if line.contains(CURLY) {
+        return Some(Slip::Curly);
+    }
+    if let Some(header) = line.strip_prefix('[') {
+        let name = header.trim_end_matches(']');
+        return (name.contains('/') && !name.contains(['"', '\''])).then(|| Slip::Slash(format!("[{}]", quoted(name))));
+    }
+    let bare = |key: &str| !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    let Some((key, value)) = line.split_once('=').map(|(key, value)| (key.trim(), value.trim())) else {
+        let (key, value) = line.split_once(':')?;
+        let (key, value) = (key.trim().trim_matches('"'), value.trim().trim_end_matches(','));
+        let value = meant(key, value).map_or(value.to_owned(), |(_, value)| value);
+        return (bare(key) && !value.is_empty())
+            .then(|| Slip::Line("= comes before a value", format!("{key} = {value}")));
+    };
+    if key.contains('/') && !key.contains(['"', '\'']) {
+        return Some(Slip::Slash(format!("{} = ..", quoted(key))));
+    }
+    let (why, value) = meant(key, value)?;
+    Some(Slip::Line(why, format!("{key} = {value}")))
+}
+
+/// A dotted name with quotes around the parts that need them.
+fn quoted(name: &str) -> String {
+    let parts = name.split('.').map(str::trim);
+    let parts = parts.map(|part| if part.contains('/') { format!("\"{part}\"") } else { part.to_owned() });
+    parts.collect::<Vec<String>>().join(".")
+}
+
+/// What was wrong with a value, and the value as TOML has it.
+fn meant(key: &str, value: &str) -> Option<(&'static str, String)> {
+    let is_number = |text: &str| {
+        let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+        digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') && text.parse::<f64>().is_ok()
+    };
+    let yes_or_no = "the words are true and false";
+    match value.to_ascii_lowercase().as_str() {
+        "yes" | "on" | "true" => return Some((yes_or_no, "true".to_owned())),
+        "no" | "off" | "false" => return Some((yes_or_no, "false".to_owned())),
+        _ => {}
+    }
+    if let Some(value) = value.strip_suffix([',', ';']).map(str::trim_end) {
+        return Some(("nothing follows a value", value.to_owned()));
+    }
+    let pointed = value.replacen(',', ".", 1);
+    if pointed != value && !value.contains('.') && is_number(&pointed) {
+        return Some(("a decimal point is a point", pointed));
+    }
+    let digits = value.trim_start_matches(['-', '+']);
+    let has_zeros = digits.len() > 1 && digits.starts_with('0') && digits.as_bytes()[1].is_ascii_digit();
+    if is_number(value) && (has_zeros || digits.starts_with('.') || digits.ends_with('.')) {
+        // TOML wants digits on both sides of the point and no zeros before them.
+        return value.parse::<f64>().ok().map(|number| ("a number has this form", number.to_string()));
+    }
+    if let Some(quote) = value.chars().next().filter(|first| matches!(first, '"' | '\'')) {
+        let rest = &value[1..];
+        return (!rest.contains(quote)).then(|| ("a quote is missing", format!("{quote}{rest}{quote}")));
+    }
+    if is_number(value) || value.is_empty() || value.contains(['"', '\'', '{', '=', '[']) {
+        return None;
+    }
+    if reader::parse_duration(value).is_some() {
+        return Some(("a duration needs quotes", format!("\"{value}\"")));
+    }
+    let number_ends = value.find(|c: char| !c.is_ascii_digit() && !"+-.".contains(c)).unwrap_or(value.len());
+    if ["above", "below", "clear", "rate_above", "rate_below", "max_rate", "resolution"].contains(&key)
+        && is_number(&value[..number_ends])
+    {
+        return Some(("a number comes without its unit", value[..number_ends].to_owned()));
+    }
+    Some(("a text needs quotes", format!("\"{value}\"")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slips_are_told_in_words_of_a_farm() {
+        for (line, expected) in [
+            ("enabled = no", "the words are true and false: write enabled = false"),
+            ("enabled = True  # at last", "the words are true and false: write enabled = true"),
+            ("[sensors.tower-1/ec]", "a name with / needs quotes: [sensors.\"tower-1/ec\"]"),
+            ("tower-1/ec = { quantity = \"ec\" }", "a name with / needs quotes: \"tower-1/ec\" = .."),
+            ("above = 6,8", "a decimal point is a point: write above = 6.8"),
+            ("above = -0,5 # falls", "a decimal point is a point: write above = -0.5"),
+            ("above = .5", "a number has this form: write above = 0.5"),
+            ("above = 06", "a number has this form: write above = 6"),
+            ("above = 6.8,", "nothing follows a value: write above = 6.8"),
+            ("above = 35 C", "a number comes without its unit: write above = 35"),
+            ("quantity = \u{201c}ph\u{201d}", "only the plain quotes \" and ' are quotes"),
+            ("above: 6.8", "= comes before a value: write above = 6.8"),
+            ("  for : 5m,", "= comes before a value: write for = \"5m\""),
+            ("for = 5m", "a duration needs quotes: write for = \"5m\""),
+            ("quantity = ph", "a text needs quotes: write quantity = \"ph\""),
+            ("quantity = \"ph", "a quote is missing: write quantity = \"ph\""),
+        ] {
+            assert_eq!(slip(line).map(Slip::help).as_deref(), Some(expected), "{line}");
+        }
+        for line in ["", "[rules", "x", "days = [sat, sun]", "a = { b = 1"] {
+            assert_eq!(slip(line), None, "{line}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Lines are watched like sensors: who tells of one that is down while its sensors' alerts are inhibited.
+
+use tilth_config::{Document, Documents, Layer, Loaded, Purpose, base, load_documents};
+use tilth_core::plan::Severity;
+use tilth_core::rules::Condition;
+use tilth_core::time::Span;
+
+fn load(farm: &str, purpose: Purpose) -> Loaded {
+    let site = "
+        [device]
+        id = 'pi'
+        [bus.gateway]
+        kind = 'line'
+        port = 'a'
+        [bus.spare]
+        kind = 'line'
+        port = 'b'
+    ";
+    let Documents { mut layers, .. } = base();
+    layers.push(Document::toml(Layer::ConfigD, "config.d/farm.toml", farm));
+    load_documents(Documents { layers, site: Some(Document::site(site)) }, purpose)
+}
+
+const ROOM: &str = "
+    [sensors.'room/temp']
+    quantity = 'temperature'
+    input = 'line:gateway/temp'
+    [sensors.'room/door']
+    quantity = 'contact'
+    input = 'line:gateway/door'
+    [sensors.'room/old']
+    quantity = 'temperature'
+    input = 'line:spare/temp'
+    enabled = false
+    [sensors.'pi/load']
+    quantity = 'count'
+    resolution = 0.01
+    input = 'host:load'
+    interval = '1m'
+";
+
+fn bus_rules(loaded: &Loaded) -> Vec<String> {
+    let plan = loaded.plan.as_ref().unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
+    let rules = plan.rules().map(|rule| rule.key.to_string());
+    rules.filter(|rule| rule.contains(" bus/")).collect()
+}
+
+#[test]
+fn a_line_that_a_sensor_is_on_is_watched_when_the_farm_runs() {
+    let loaded = load(ROOM, Purpose::Run);
+    assert_eq!(bus_rules(&loaded), ["bus bus-down bus/gateway"], "no shipped rule watches it, and none the spare one");
+    let plan = loaded.plan.unwrap();
+    let sensor = plan.sensor(plan.sensor_ix("bus/gateway").unwrap());
+    assert_eq!((&sensor.bus, sensor.stale_after, sensor.range), (&None, None, None));
+    let rule = plan.rules().find(|rule| rule.key.rule.as_str() == "bus-down").unwrap();
+    assert_eq!(rule.condition, Condition::Below { limit: 1.0, clear: 1.0 });
+    assert_eq!((rule.hold, rule.severity), (Span::from_mins(1), Severity::Critical));
+    for purpose in [Purpose::Check, Purpose::Replay] {
+        assert_eq!(bus_rules(&load(ROOM, purpose)), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn what_is_said_of_a_line_can_be_set() {
+    let loaded = load(&format!("agent.bus_down = {{ for = '5m', severity = 'urgent' }}\n{ROOM}"), Purpose::Run);
+    let plan = loaded.plan.unwrap();
+    let rule = plan.rules().find(|rule| rule.key.rule.as_str() == "bus-down").unwrap();
+    assert_eq!((rule.hold, rule.severity), (Span::from_mins(5), Severity::Urgent));
+    let off = load(&format!("agent.bus_down.enabled = false\n{ROOM}"), Purpose::Run);
+    assert_eq!(bus_rules(&off), Vec::<String>::new());
+    let wrong = load(&format!("agent.bus_down.escalation = 'nobody'\n{ROOM}"), Purpose::Run);
+    assert!(wrong.diagnostics[0].to_string().contains("nobody"), "{:?}", wrong.diagnostics);
+}
+
+#[test]
+fn its_names_are_kept() {
+    for (farm, message) in [
+        (
+            "sensors.'bus/x' = { quantity = 'ph', input = 'line:gateway/x' }",
+            "config.d/farm.toml:1:9: error: sensors.\"bus/x\": the zone bus is kept for the lines that sensors are on; \
+             choose another name",
+        ),
+        (
+            "sensors.'a/x' = { quantity = 'ph', input = 'line:gateway/x', zone = 'bus' }",
+            "config.d/farm.toml:1:9: error: sensors.\"a/x\": the zone bus is kept for the lines that sensors are on; \
+             choose another name",
+        ),
+        (
+            "rules.bus-down = { quantity = 'ph', above = 7 }",
+            "config.d/farm.toml:1:7: error: rules.bus-down: this name is kept for a bus that is down; set agent.bus_down \
+             to change what is said then, or choose another name",
+        ),
+    ] {
+        for purpose in [Purpose::Run, Purpose::Replay] {
+            let said: Vec<String> = load(farm, purpose).diagnostics.iter().map(ToString::to_string).collect();
+            assert!(said.iter().any(|line| line == message), "{said:?}");
+        }
+    }
+}

@@ -1,4 +1,49 @@
 //! The central platform: keys, configuration and history of many farms, in one binary. Knows nothing of the agent's inside.
+//!
+//! ```text
+//! command line -- commands --> store (SQLite) <-- sync, issue <-- http <-- devices, readers
+//! ```
 
-// Work begins with the hub issue; the package stands so that nothing has to move.
-fn main() {}
+mod cli;
+mod clock;
+mod commands;
+mod data_dir;
+mod exit;
+mod http;
+mod issue;
+mod keys;
+mod store;
+mod sync;
+
+use std::process::ExitCode;
+
+use cli::{Command, Output};
+use exit::Exit;
+
+fn main() -> ExitCode {
+    let command = match cli::parse() {
+        Ok(command) => command,
+        Err(exit) => return exit.into(),
+    };
+    exit::code(match command {
+        Command::Init(wanted) => commands::init::run(&wanted),
+        Command::Tenant(wanted) => commands::tenant::run(&wanted),
+        Command::Device(wanted) => commands::device::run(&wanted),
+        Command::Config(wanted) => commands::config::run(&wanted),
+        Command::Serve(wanted) => commands::serve::run(&wanted),
+        Command::Routes(output) => routes(output),
+    })
+}
+
+/// Every route and who may call it.
+fn routes(output: Output) -> anyhow::Result<Exit> {
+    for route in http::routes::ROUTES {
+        let (method, path, who) = (route.method.name(), route.path, route.call.who());
+        if output.json {
+            exit::json(&serde_json::json!({"method": method, "path": path, "who": who}))?;
+        } else {
+            exit::line(format_args!("{method:<4}  {path:<20}  {who}"))?;
+        }
+    }
+    Ok(Exit::Done)
+}

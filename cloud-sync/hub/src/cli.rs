@@ -1,0 +1,229 @@
+//! What can be typed: commands, their options, and the words that explain them.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tilth_core::id::Id;
+
+use crate::data_dir::DataDir;
+use crate::exit::{Exit, tell};
+
+/// The central platform: keys, configuration and history of many farms.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tilth-hub",
+    version,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 done, 1 failed, 2 bad configuration or usage."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What is to be done.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Init(Init),
+    #[command(subcommand)]
+    Tenant(Tenant),
+    #[command(subcommand)]
+    Device(Device),
+    #[command(subcommand)]
+    Config(Config),
+    Serve(Serve),
+    /// Show every address that is served, and who may call it
+    Routes(Output),
+}
+
+/// Make a new hub: its database, and the key that signs configurations
+///
+/// Prints where the public half of the key is; devices need that file.
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    #[command(flatten)]
+    pub(crate) data: Data,
+    /// A backup was put back: change nothing but begin a new epoch, so that devices send what is missing since
+    #[arg(long)]
+    pub(crate) restored: bool,
+}
+
+/// Tenants: companies that own farms
+#[derive(Debug, Subcommand)]
+pub(crate) enum Tenant {
+    /// Add a tenant; its read key is shown this once
+    Add {
+        /// The tenant's name: a-z, 0-9 and -
+        #[arg(value_parser = id)]
+        name: Id,
+        #[command(flatten)]
+        data: Data,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Show all tenants
+    List {
+        #[command(flatten)]
+        data: Data,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Make another read key; it is shown this once
+    Key {
+        /// The tenant's name
+        #[arg(value_parser = id)]
+        name: Id,
+        #[command(flatten)]
+        data: Data,
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+/// Devices: one Pi with the agent each
+#[derive(Debug, Subcommand)]
+pub(crate) enum Device {
+    /// Add a device; its key is shown this once
+    Add(OneDevice),
+    /// Make another key for a device, shown this once; its first use ends the older ones
+    Key(OneDevice),
+    /// Revoke all keys of a device, at once
+    Revoke(OneDevice),
+    /// Show devices, when each was last heard, and its keys
+    List {
+        /// Only of this tenant
+        #[arg(long, value_parser = id)]
+        client: Option<Id>,
+        #[command(flatten)]
+        data: Data,
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+/// A device by its place on the command line.
+#[derive(Debug, Args)]
+pub(crate) struct OneDevice {
+    /// The device's name: a-z, 0-9 and -
+    #[arg(value_name = "DEVICE", value_parser = id)]
+    pub(crate) device: Id,
+    /// The tenant it belongs to
+    #[arg(long, value_parser = id)]
+    pub(crate) client: Id,
+    #[command(flatten)]
+    pub(crate) data: Data,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Configurations of devices
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Check a configuration as the device will, sign it and keep it as the device's newest version
+    ///
+    /// The same content again is no new version. With an error nothing is kept.
+    Put {
+        /// A folder with config.d (and, to check against it, agent.toml), a folder of TOML files, or one TOML or JSON file
+        #[arg(value_name = "DIR|FILE")]
+        from: PathBuf,
+        #[command(flatten)]
+        of: Of,
+    },
+    /// Show a device's newest configuration
+    Show {
+        #[command(flatten)]
+        of: Of,
+    },
+}
+
+/// A device by options.
+#[derive(Debug, Args)]
+pub(crate) struct Of {
+    /// The tenant
+    #[arg(long, value_parser = id)]
+    pub(crate) client: Id,
+    /// The device
+    #[arg(long, value_parser = id)]
+    pub(crate) device: Id,
+    #[command(flatten)]
+    pub(crate) data: Data,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Serve devices and readers until SIGTERM or SIGINT
+///
+/// Prints `listening on ADDRESS` once it does.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) data: Data,
+    /// Where to listen, such as 0.0.0.0:8443; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: SocketAddr,
+    /// The certificate and those above it, in PEM; without it only this machine itself is served
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The certificate's private key, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// How much to say on standard error
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub(crate) log: LogLevel,
+}
+
+/// How much to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogLevel {
+    /// What went wrong.
+    Error,
+    /// What somebody should look at.
+    Warn,
+    /// What changed.
+    Info,
+    /// Each request.
+    Debug,
+}
+
+/// The hub's folder.
+#[derive(Debug, Args)]
+pub(crate) struct Data {
+    /// The hub's folder
+    #[arg(long = "data", value_name = "DIR", default_value = "/var/lib/tilth-hub")]
+    folder: PathBuf,
+}
+
+impl Data {
+    pub(crate) fn dir(&self) -> DataDir {
+        DataDir::new(&self.folder)
+    }
+}
+
+/// How to answer.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Output {
+    /// One JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn id(text: &str) -> Result<Id, String> {
+    Id::new(text).map_err(|error| format!("the name {error}"))
+}
+
+/// The command that was typed; else how to end, after saying why.
+pub(crate) fn parse() -> Result<Command, Exit> {
+    let message = match Cli::try_parse() {
+        Ok(cli) => return Ok(cli.command),
+        Err(message) => message,
+    };
+    match message.print() {
+        _ if message.use_stderr() => Err(Exit::Refused),
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            tell(format_args!("tilth-hub: standard output: {error}"));
+            Err(Exit::Failed)
+        }
+        _ => Err(Exit::Done),
+    }
+}

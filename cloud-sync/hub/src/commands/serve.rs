@@ -1,0 +1,85 @@
+//! `tilth-hub serve`: configure, build, run, drain.
+
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::cli::{LogLevel, Serve};
+use crate::exit::{self, Exit};
+use crate::http::{self, Hub, serve, tls};
+use crate::store::Store;
+
+/// From the signal to the end of the last connection.
+const CONNECTIONS_END: Duration = Duration::from_millis(1500);
+
+/// From the signal to the end of the last write: systemd and people wait no longer.
+const ALL_END: Duration = Duration::from_millis(2500);
+
+pub(crate) fn run(wanted: &Serve) -> anyhow::Result<Exit> {
+    if wanted.tls_cert.is_none() && !wanted.listen.ip().is_loopback() {
+        exit::tell(format_args!(
+            "tilth-hub: {}: keys must not cross a network in the clear; expected --tls-cert and --tls-key, or a loopback address",
+            wanted.listen
+        ));
+        return Ok(Exit::Refused);
+    }
+    log_to_stderr(wanted.log);
+    let data = wanted.data.dir();
+    let tls = match (&wanted.tls_cert, &wanted.tls_key) {
+        (Some(certificate), Some(key)) => Some(tls::acceptor(certificate, key)?),
+        _ => None,
+    };
+    let key = data.read_signing_key()?;
+    let lock = data.lock()?;
+    let store = Store::start(&data.database())?;
+    let hub = Arc::new(Hub::new(store, key));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime")?;
+    let stopping = runtime.block_on(async {
+        let listener =
+            TcpListener::bind(wanted.listen).await.with_context(|| format!("cannot listen on {}", wanted.listen))?;
+        let address = listener.local_addr()?;
+        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        exit::line(format_args!("listening on {address}"))?;
+        tracing::info!(%address, tls = tls.is_some(), "serving");
+        let (told, tell) = tokio::sync::oneshot::channel();
+        let stop = async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            let _ = told.send(Instant::now());
+            tracing::info!("stopping");
+        };
+        serve::serve(listener, tls, http::router(&hub), stop, CONNECTIONS_END).await;
+        anyhow::Ok(tell.await.unwrap_or_else(|_| Instant::now()))
+    })?;
+    // Requests that were cut off hold the hub until their tasks are gone.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    if let Some(hub) = Arc::into_inner(hub) {
+        hub.into_store().stop(stopping + ALL_END);
+    }
+    tracing::info!("stopped");
+    drop(lock);
+    Ok(Exit::Done)
+}
+
+/// The journal adds its own time to each line.
+fn log_to_stderr(level: LogLevel) {
+    let level = match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+    };
+    let lines = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(io::stderr)
+        .with_target(false)
+        .with_ansi(io::stderr().is_terminal());
+    if std::env::var_os("JOURNAL_STREAM").is_some() { lines.without_time().init() } else { lines.init() }
+}

@@ -1,0 +1,57 @@
+//! How a command ends, and what it says on its way.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use serde::Serialize;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// As it should.
+    Done,
+    /// It failed.
+    Failed,
+    /// What it was given is bad, and it has said how.
+    Refused,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Refused => 2,
+        })
+    }
+}
+
+/// The exit code of a command, after saying what it has not said itself.
+pub(crate) fn code(ended: anyhow::Result<Exit>) -> ExitCode {
+    let exit = ended.unwrap_or_else(|error| {
+        tell(format_args!("tilth-hub: {error:#}"));
+        Exit::Failed
+    });
+    exit.into()
+}
+
+/// A line on standard output, at once. A reader that has gone away, as `head` does, has enough of it.
+pub(crate) fn line(text: impl Display) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("standard output"),
+    }
+}
+
+/// One JSON object on a line.
+pub(crate) fn json(object: &impl Serialize) -> anyhow::Result<()> {
+    line(serde_json::to_string(object)?)
+}
+
+/// A line on standard error. Where even that is closed there is nobody left to tell.
+pub(crate) fn tell(text: impl Display) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}

@@ -1,0 +1,134 @@
+//! The hub as it is spoken to: one table of routes, each with who may call it; who calls is settled before anything else.
+
+mod access;
+mod alerts;
+mod batch;
+mod body;
+mod bucket;
+mod bundle;
+mod data;
+mod events;
+mod health;
+mod latest;
+mod params;
+mod refusal;
+pub(crate) mod routes;
+pub(crate) mod serve;
+mod shown;
+mod time;
+pub(crate) mod tls;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, on};
+use serde::Serialize;
+use tilth_config::bundle::SigningKey;
+use tilth_protocol::ErrorCode;
+
+use self::access::Limits;
+use self::refusal::Refusal;
+use self::routes::{Anyone, Call, Device, Method, ROUTES, Reader, Route};
+use crate::store::Store;
+
+/// What every request may need.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    store: Store,
+    key: SigningKey,
+    limits: Limits,
+}
+
+/// Where a request comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
+impl Hub {
+    pub(crate) fn new(store: Store, key: SigningKey) -> Hub {
+        Hub { store, key, limits: Limits::new() }
+    }
+
+    /// Gives the store back, to be stopped.
+    pub(crate) fn into_store(self) -> Store {
+        self.store
+    }
+}
+
+/// The router that the table makes.
+pub(crate) fn router(hub: &Arc<Hub>) -> Router {
+    let nowhere = |request: Request| async move {
+        let message = format!("{} {}: there is no such thing here", request.method(), request.uri().path());
+        Refusal::new(ErrorCode::NotFound, message).into_response()
+    };
+    let mut router = Router::new();
+    for route in ROUTES {
+        let filter = match route.method {
+            Method::Get => MethodFilter::GET,
+            Method::Post => MethodFilter::POST,
+        };
+        let hub = Arc::clone(hub);
+        let handler = move |request: Request| answer(Arc::clone(&hub), route, request);
+        router = router.route(route.path, on(filter, handler));
+    }
+    router.fallback(nowhere).method_not_allowed_fallback(nowhere)
+}
+
+async fn answer(hub: Arc<Hub>, route: &'static Route, request: Request) -> Response {
+    let begun = Instant::now();
+    // The connection notes where it comes from; without that it is nobody's.
+    let Some(Peer(peer)) = request.extensions().get().copied() else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let method = request.method().clone();
+    let response = match call(&hub, route, peer, request).await {
+        Ok(response) => response,
+        Err(refusal) => refusal.into_response(),
+    };
+    let (status, took) = (response.status().as_u16(), begun.elapsed());
+    tracing::debug!(%peer, %method, path = route.path, status, ?took, "request");
+    response
+}
+
+/// Settles who calls, then does what is asked.
+async fn call(hub: &Arc<Hub>, route: &Route, peer: IpAddr, request: Request) -> Result<Response, Refusal> {
+    match route.call {
+        Call::Device(what) => {
+            let caller = access::device(hub, peer, request.headers()).await?;
+            match what {
+                Device::Batch => batch::take(hub, caller, request).await,
+                Device::Bundle => bundle::get(hub, caller, request.into_parts().0).await,
+            }
+        }
+        Call::Reader(what) => {
+            let caller = access::reader(hub, peer, request.headers()).await?;
+            match what {
+                Reader::Latest => latest::get(hub, caller, request.uri()).await,
+                Reader::Data => data::get(hub, caller, request.uri()).await,
+                Reader::Events => events::get(hub, caller, request.uri()).await,
+                Reader::Alerts => alerts::get(hub, caller, request.uri()).await,
+                Reader::Health => health::get(hub, caller, request.uri()).await,
+            }
+        }
+        Call::Anyone(what) => {
+            access::anyone(hub, peer)?;
+            match what {
+                Anyone::Time => time::get(hub, request.uri()),
+            }
+        }
+    }
+}
+
+/// A JSON answer. What is read now may be other in a moment, and belongs to whoever asked.
+fn json(answer: &impl Serialize) -> Result<Response, Refusal> {
+    let body = serde_json::to_vec(answer).map_err(Refusal::internal)?;
+    const HEADERS: [(HeaderName, HeaderValue); 2] = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    Ok((HEADERS, body).into_response())
+}

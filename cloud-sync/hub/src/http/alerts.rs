@@ -1,0 +1,84 @@
+//! `GET /api/alerts`: where each alert stands, and what the hub itself has to say of the devices.
+
+use axum::http::Uri;
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::{Map, Value as Json, json};
+
+use super::access::ReaderCaller;
+use super::refusal::Refusal;
+use super::{Hub, params, shown};
+use crate::clock;
+use crate::store::alerts::{self, HubAlert, StoredAlert};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parameters {
+    state: Option<Wanted>,
+    device: Option<String>,
+    after: Option<String>,
+    limit: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Wanted {
+    Open,
+    All,
+}
+
+pub(super) async fn get(hub: &Hub, caller: ReaderCaller, uri: &Uri) -> Result<Response, Refusal> {
+    let Parameters { state, device, after, limit } = params::read(uri)?;
+    let is_open = state.unwrap_or(Wanted::Open) == Wanted::Open;
+    let limit = params::limit(limit, 1000)?;
+    let after: i64 = after.map_or(Ok(0), |after| after.parse().map_err(|_| params::not_a_page(&after)))?;
+    let now = clock::now();
+    let found = hub.store.read(move |connection| {
+        let device = super::data::device_of(connection, caller.tenant, device.as_deref())?;
+        let whose = (caller.tenant, device);
+        let of_devices = alerts::all(connection, whose, is_open, (after, limit + 1), now)?;
+        // The hub's own come with the first page.
+        let own = if after == 0 { alerts::said(connection, whose, is_open, limit, now)? } else { Vec::new() };
+        Ok::<_, Refusal>((of_devices, own))
+    });
+    let (mut of_devices, own) = found.await?;
+    let has_more = of_devices.len() > limit;
+    of_devices.truncate(limit);
+    let next = of_devices.last().filter(|_| has_more).map(|last| last.id.to_string());
+    let alerts: Vec<Json> = own.iter().map(of_hub).chain(of_devices.iter().map(of_device)).collect();
+    super::json(&json!({"alerts": alerts, "next": next}))
+}
+
+/// What the device said last, with the state of today on top.
+fn of_device(alert: &StoredAlert) -> Json {
+    let mut shown: Map<String, Json> = shown::body(&alert.body, alert.boot, alert.offset);
+    let state = match alert.state.as_str() {
+        "resolved" => "resolved",
+        _ if !alert.is_open => "forgotten",
+        // Escalated is something that happens; what comes of it is an alert that fires.
+        "escalated" => "firing",
+        state => state,
+    };
+    shown.insert("state".into(), state.into());
+    shown.insert("open".into(), alert.is_open.into());
+    shown.insert("device".into(), alert.device.as_str().into());
+    shown.insert("alert".into(), alert.number.into());
+    shown.insert("at".into(), shown::time(alert.at()));
+    shown.insert("source".into(), "device".into());
+    Json::Object(shown)
+}
+
+fn of_hub(alert: &HubAlert) -> Json {
+    json!({
+        "device": alert.device,
+        "rule": alert.rule,
+        "state": if alert.is_open { "firing" } else { "resolved" },
+        "open": alert.is_open,
+        "severity": "critical",
+        "since": shown::time(Some(alert.since)),
+        "at": shown::time(Some(alert.last)),
+        "times": alert.times,
+        "message": alert.message,
+        "source": "hub",
+    })
+}

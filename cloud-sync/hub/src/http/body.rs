@@ -1,0 +1,101 @@
+//! The body of a request: read within limits, unpacked, and parsed with the place of whatever is wrong.
+
+use std::io::Read;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::Request;
+use axum::http::{HeaderMap, header};
+use flate2::read::{GzDecoder, ZlibDecoder};
+use http_body_util::{BodyExt, Limited};
+use serde::de::DeserializeOwned;
+use tilth_protocol::{ErrorCode, MAX_BATCH_BYTES};
+
+use super::refusal::Refusal;
+
+/// A body of 1 MiB over the slowest line that makes sense takes less.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Reads a JSON body of at most [`MAX_BATCH_BYTES`], before and after unpacking.
+pub(super) async fn json<T: DeserializeOwned>(request: Request, what: &str) -> Result<T, Refusal> {
+    let (parts, body) = request.into_parts();
+    let coding = Coding::of(&parts.headers)?;
+    check_type(&parts.headers)?;
+    let bytes = match tokio::time::timeout(PATIENCE, read(body)).await {
+        Ok(bytes) => bytes?,
+        Err(_) => return Err(Refusal::bad_request(format!("the body did not arrive within {PATIENCE:?}"))),
+    };
+    parse(&coding.unpack(&bytes)?, what)
+}
+
+async fn read(body: Body) -> Result<Bytes, Refusal> {
+    match Limited::new(body, MAX_BATCH_BYTES).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
+        Err(error) => Err(Refusal::bad_request(format!("the body broke off: {error}"))),
+    }
+}
+
+fn too_large() -> Refusal {
+    Refusal::new(ErrorCode::TooLarge, format!("expected a body of at most {MAX_BATCH_BYTES} bytes, unpacked"))
+}
+
+fn check_type(headers: &HeaderMap) -> Result<(), Refusal> {
+    let Some(stated) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+    let stated = stated.to_str().unwrap_or_default();
+    let essence = stated.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(Refusal::bad_request(format!("Content-Type {stated:?}: expected application/json")))
+}
+
+/// How a body is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Coding {
+    Identity,
+    Gzip,
+    Deflate,
+}
+
+impl Coding {
+    fn of(headers: &HeaderMap) -> Result<Coding, Refusal> {
+        let stated = headers.get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or_default().trim());
+        match stated {
+            None | Some("identity") => Ok(Coding::Identity),
+            Some("gzip") => Ok(Coding::Gzip),
+            Some("deflate") => Ok(Coding::Deflate),
+            Some(other) => {
+                let message = format!("Content-Encoding {other:?}: expected gzip, deflate or identity");
+                Err(Refusal::bad_request(message))
+            }
+        }
+    }
+
+    /// Stops as soon as it is too much, whatever a few bytes claim to hold.
+    fn unpack(self, bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let mut unpacked = Vec::new();
+        let most = MAX_BATCH_BYTES as u64 + 1;
+        let (read, name) = match self {
+            Coding::Identity => return Ok(bytes.to_vec()),
+            Coding::Gzip => (GzDecoder::new(bytes).take(most).read_to_end(&mut unpacked), "gzip"),
+            Coding::Deflate => (ZlibDecoder::new(bytes).take(most).read_to_end(&mut unpacked), "deflate (zlib)"),
+        };
+        match read {
+            Ok(length) if length as u64 == most => Err(too_large()),
+            Ok(_) => Ok(unpacked),
+            Err(error) => Err(Refusal::bad_request(format!("the body is not {name}: {error}"))),
+        }
+    }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T, Refusal> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let parsed = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        let place = if path == "." { String::new() } else { format!("{path}: ") };
+        Refusal::bad_request(format!("expected {what}: {place}{}", error.inner()))
+    })?;
+    reader.end().map_err(|error| Refusal::bad_request(format!("expected {what} and nothing after it: {error}")))?;
+    Ok(parsed)
+}

@@ -1,0 +1,45 @@
+//! `GET /api/events`: what happened, in the order in which the hub took it in.
+
+use axum::http::Uri;
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::access::ReaderCaller;
+use super::refusal::Refusal;
+use super::{Hub, params, shown};
+use crate::store::events::{self, Wanted};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parameters {
+    device: Option<String>,
+    kind: Option<String>,
+    after: Option<String>,
+    limit: Option<usize>,
+}
+
+pub(super) async fn get(hub: &Hub, caller: ReaderCaller, uri: &Uri) -> Result<Response, Refusal> {
+    let Parameters { device, kind, after, limit } = params::read(uri)?;
+    let limit = params::limit(limit, 1000)?;
+    let after = after.map_or(Ok(0), |after| after.parse().map_err(|_| params::not_a_page(&after)))?;
+    let found = hub.store.read(move |connection| {
+        let device = super::data::device_of(connection, caller.tenant, device.as_deref())?;
+        let wanted = Wanted { tenant: caller.tenant, device, kind: kind.as_deref(), after, limit: limit + 1 };
+        Ok::<_, Refusal>(events::after(connection, &wanted)?)
+    });
+    let mut found = found.await?;
+    let has_more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| has_more).map(|last| last.id.to_string());
+    let events = found.iter().map(|event| {
+        json!({
+            "device": event.device,
+            "kind": event.kind,
+            "at": shown::time(event.at()),
+            "received": shown::time(Some(event.received)),
+            "body": shown::body(&event.body, event.boot, event.offset),
+        })
+    });
+    super::json(&json!({"events": events.collect::<Vec<_>>(), "next": next}))
+}

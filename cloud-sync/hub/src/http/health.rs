@@ -1,0 +1,61 @@
+//! `GET /api/health`: how the hub and the tenant's devices are.
+
+use axum::http::Uri;
+use axum::response::Response;
+use rusqlite::Connection;
+use serde::Deserialize;
+use serde_json::{Map, Value as Json, json};
+use tilth_protocol::Lane;
+
+use super::access::ReaderCaller;
+use super::refusal::Refusal;
+use super::{Hub, params, shown};
+use crate::clock;
+use crate::store::devices::Device;
+use crate::store::{self, StoreError, bundles, devices, events, lanes, streams};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parameters {}
+
+pub(super) async fn get(hub: &Hub, caller: ReaderCaller, uri: &Uri) -> Result<Response, Refusal> {
+    let Parameters {} = params::read(uri)?;
+    let found = hub.store.read(move |connection| {
+        let devices = devices::all(connection, Some(caller.tenant))?;
+        let devices = devices.iter().map(|device| of_device(connection, device)).collect::<Result<Vec<_>, _>>()?;
+        Ok::<_, StoreError>(json!({
+            "status": "ok",
+            "version": env!("CARGO_PKG_VERSION"),
+            "now": shown::time(Some(clock::now())),
+            "epoch": store::epoch(connection)?,
+            "client_id": caller.client,
+            "devices": devices,
+        }))
+    });
+    super::json(&found.await?)
+}
+
+fn of_device(connection: &Connection, device: &Device) -> Result<Json, StoreError> {
+    let mut confirmed = Map::new();
+    for lane in Lane::ALL {
+        let Some(stream) = device.stream else { break };
+        let tally = lanes::tally(connection, stream, lane)?;
+        confirmed.insert(lane.name().into(), json!({"confirmed": tally.confirmed, "lost": tally.lost}));
+    }
+    // What the device says it did with its bundles; a refusal and its reason too.
+    let said = events::newest(connection, device.id, "bundle")?.map(|event| {
+        let body = shown::body(&event.body, event.boot, event.offset);
+        json!({"at": shown::time(event.at()), "body": body})
+    });
+    Ok(json!({
+        "device": device.name,
+        "last_heard": shown::time(device.last_heard),
+        "stream": device.stream.map(|stream| streams::name(connection, stream)).transpose()?,
+        "lanes": confirmed,
+        "config": {
+            "version": bundles::version(connection, device.id)?,
+            "shown": device.shown_version,
+            "said": said,
+        },
+    }))
+}

@@ -1,0 +1,70 @@
+//! `GET /api/data/latest`: the newest value of each sensor.
+
+use axum::http::Uri;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use tilth_core::quantity::Quantity;
+
+use super::access::ReaderCaller;
+use super::refusal::Refusal;
+use super::{Hub, params, shown};
+use crate::store::live;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parameters {
+    device: Option<String>,
+    after: Option<String>,
+    limit: Option<usize>,
+}
+
+#[derive(Debug, Serialize)]
+struct Page {
+    readings: Vec<Reading>,
+    next: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Reading {
+    device: String,
+    sensor: String,
+    quantity: Quantity,
+    unit: &'static str,
+    value: f64,
+    quality: String,
+    at: Json,
+    received: Json,
+}
+
+pub(super) async fn get(hub: &Hub, caller: ReaderCaller, uri: &Uri) -> Result<Response, Refusal> {
+    let Parameters { device, after, limit } = params::read(uri)?;
+    let limit = params::limit(limit, 1000)?;
+    let (after_device, after_sensor) = match &after {
+        None => (String::new(), String::new()),
+        Some(after) => {
+            let (device, sensor) = after.split_once(':').ok_or_else(|| params::not_a_page(after))?;
+            (device.to_owned(), sensor.to_owned())
+        }
+    };
+    let values = hub.store.read(move |connection| {
+        let device = super::data::device_of(connection, caller.tenant, device.as_deref())?;
+        let after = (after_device.as_str(), after_sensor.as_str());
+        Ok::<_, Refusal>(live::newest(connection, caller.tenant, device, after, limit + 1)?)
+    });
+    let mut values = values.await?;
+    let has_more = values.len() > limit;
+    values.truncate(limit);
+    let next = values.last().filter(|_| has_more).map(|last| format!("{}:{}", last.device, last.sensor));
+    let readings = values.into_iter().map(|value| Reading {
+        device: value.device,
+        sensor: value.sensor,
+        quantity: value.quantity,
+        unit: value.quantity.unit(),
+        value: value.value,
+        quality: value.quality,
+        at: shown::time(value.at),
+        received: shown::time(Some(value.received)),
+    });
+    super::json(&Page { readings: readings.collect(), next })
+}

@@ -1,0 +1,83 @@
+//! Refusals: a status, a word for programs and a sentence for people, always as JSON.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use tilth_protocol::{ErrorCode, Failure};
+
+use crate::issue::IssueError;
+use crate::store::StoreError;
+
+/// Why a request is not answered as asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    failure: Failure,
+    /// When to come again.
+    retry_after: Option<Duration>,
+}
+
+/// The disk is behind; it catches up in far less.
+const BUSY: Duration = Duration::from_secs(2);
+
+/// The most bytes of a sentence. It may quote what is wrong.
+const MAX_MESSAGE: usize = 500;
+
+impl Refusal {
+    pub(super) fn new(error: ErrorCode, message: impl Into<String>) -> Refusal {
+        let mut message = message.into();
+        message.truncate(message.floor_char_boundary(MAX_MESSAGE));
+        Refusal { failure: Failure { error, message }, retry_after: None }
+    }
+
+    pub(super) fn bad_request(message: impl Into<String>) -> Refusal {
+        Refusal::new(ErrorCode::BadRequest, message)
+    }
+
+    pub(super) fn too_many(wait: Duration, message: impl Into<String>) -> Refusal {
+        Refusal { retry_after: Some(wait), ..Refusal::new(ErrorCode::TooMany, message) }
+    }
+
+    /// The hub's own trouble: told in full in the log, and to nobody else.
+    pub(super) fn internal(error: impl Display) -> Refusal {
+        tracing::error!(%error, "request failed");
+        Refusal::new(ErrorCode::Internal, "the hub has a problem of its own; its log says which")
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Refusal {
+        match error {
+            StoreError::Busy => Refusal::too_many(BUSY, error.to_string()),
+            StoreError::Stopping
+            | StoreError::Sql(_)
+            | StoreError::Damaged(_)
+            | StoreError::Missing(_)
+            | StoreError::Newer { .. } => Refusal::internal(error),
+        }
+    }
+}
+
+impl From<IssueError> for Refusal {
+    fn from(error: IssueError) -> Refusal {
+        match error {
+            IssueError::Store(error) => error.into(),
+            IssueError::Stored(_) | IssueError::TooLarge(_) | IssueError::Name(_) => Refusal::internal(error),
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.failure.error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self.failure).unwrap_or_default();
+        let mut response = (status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
+        if let Some(wait) = self.retry_after {
+            // Whole seconds, and never so early that it is refused again.
+            let seconds = wait.as_millis().div_ceil(1000).max(1);
+            response.headers_mut().insert(header::RETRY_AFTER, (seconds as u64).into());
+        }
+        response
+    }
+}

@@ -1,0 +1,28 @@
+//! `GET /api/v1/time`: the time of day, signed for whoever asks.
+
+use axum::http::Uri;
+use axum::response::Response;
+use serde::Deserialize;
+use tilth_config::bundle::{SignedTime, is_nonce};
+use tilth_core::id::Id;
+
+use super::refusal::Refusal;
+use super::{Hub, params};
+use crate::clock;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parameters {
+    nonce: String,
+    client_id: Id,
+    device_id: Id,
+}
+
+/// Names are not looked up: that a device exists is nobody's business, and the time is no secret.
+pub(super) fn get(hub: &Hub, uri: &Uri) -> Result<Response, Refusal> {
+    let Parameters { nonce, client_id, device_id } = params::read(uri)?;
+    if !is_nonce(&nonce) {
+        return Err(Refusal::bad_request("nonce: expected 16 to 64 letters, digits, - and _"));
+    }
+    super::json(&SignedTime::sign(&nonce, &client_id, &device_id, clock::now(), &hub.key))
+}

@@ -1,0 +1,47 @@
+//! Secrets: drawn, hashed and compared. No other file handles one.
+
+use ring::digest;
+use ring::rand::{SecureRandom, SystemRandom};
+use subtle::ConstantTimeEq;
+use tilth_protocol::{Epoch, Key, KeyKind};
+
+/// Random bytes from the system. Without them a hub can do nothing safe.
+pub(crate) fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| anyhow::anyhow!("the system has no random numbers"))?;
+    Ok(bytes)
+}
+
+/// A new key.
+pub(crate) fn draw(kind: KeyKind) -> anyhow::Result<Key> {
+    Ok(Key::from_random(kind, random()?, random()?))
+}
+
+/// A new epoch.
+pub(crate) fn draw_epoch() -> anyhow::Result<Epoch> {
+    Ok(Epoch(u128::from_be_bytes(random()?)))
+}
+
+/// What the hub keeps of a key: it has 256 random bits, so one round of SHA-256 hides it.
+pub(crate) fn hash(key: &Key) -> Vec<u8> {
+    digest::digest(&digest::SHA256, key.reveal().as_bytes()).as_ref().to_vec()
+}
+
+/// Compares in a time that tells nothing.
+pub(crate) fn fits(key: &Key, kept: &[u8]) -> bool {
+    hash(key).ct_eq(kept).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_fits_its_own_hash_alone() {
+        let (one, other) = (draw(KeyKind::Device).unwrap(), draw(KeyKind::Device).unwrap());
+        assert!(fits(&one, &hash(&one)));
+        assert!(!fits(&one, &hash(&other)));
+        assert!(!fits(&one, &[]));
+        assert_ne!(draw_epoch().unwrap(), draw_epoch().unwrap());
+    }
+}

@@ -1,0 +1,178 @@
+//! The state of each alert that a device numbered, and what the hub itself has to say of a device.
+
+use rusqlite::{Connection, OptionalExtension};
+use tilth_core::id::{Id, SensorId};
+use tilth_core::time::{Span, WallTime};
+use tilth_protocol::Event;
+
+use super::rows::{BootId, DeviceId, StreamId, TenantId};
+use super::{StoreError, boots, events};
+
+/// A transition as far as the hub must understand it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Transition {
+    pub(crate) number: u64,
+    pub(crate) zone: Id,
+    pub(crate) rule: Id,
+    pub(crate) sensor: SensorId,
+    pub(crate) state: String,
+}
+
+/// An alert as it is read back.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct StoredAlert {
+    pub(crate) id: i64,
+    pub(crate) device: String,
+    pub(crate) number: u64,
+    pub(crate) state: String,
+    pub(crate) is_open: bool,
+    pub(crate) boot: u32,
+    pub(crate) offset: Option<i64>,
+    pub(crate) uptime: i64,
+    pub(crate) body: String,
+}
+
+/// An alert of the hub's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HubAlert {
+    pub(crate) device: String,
+    pub(crate) rule: String,
+    pub(crate) since: WallTime,
+    pub(crate) last: WallTime,
+    pub(crate) times: u64,
+    pub(crate) message: String,
+    pub(crate) is_open: bool,
+}
+
+/// An alert of the hub is over when what it is about has not happened for this long.
+const OVER_AFTER: Span = Span::from_mins(60);
+
+/// A new stream states the alerts that are open in its first events. One that it has not stated after this long is over.
+const FORGOTTEN_AFTER: Span = Span::from_mins(24 * 60);
+
+/// Keeps a transition unless a newer one of the same alert is known.
+pub(crate) fn put(
+    connection: &Connection,
+    (device, stream, boot): (DeviceId, StreamId, BootId),
+    event: &Event,
+    transition: &Transition,
+) -> Result<(), StoreError> {
+    let mut upsert = connection.prepare_cached(
+        "INSERT INTO alerts (device, stream, number, seq, zone, rule, sensor, state, boot, uptime, body)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+         ON CONFLICT (device, stream, number) DO UPDATE SET seq = excluded.seq, zone = excluded.zone,
+             rule = excluded.rule, sensor = excluded.sensor, state = excluded.state, boot = excluded.boot,
+             uptime = excluded.uptime, body = excluded.body
+         WHERE excluded.seq > seq",
+    )?;
+    let Transition { number, zone, rule, sensor, state } = transition;
+    let key = (zone.as_str(), rule.as_str(), sensor.as_str());
+    let body = events::text(&event.body);
+    let uptime = event.at.uptime.0;
+    upsert.execute((device, stream, number, event.seq, key.0, key.1, key.2, state, boot, uptime, body))?;
+    Ok(())
+}
+
+/// The alerts of a tenant, oldest first. One that is not resolved is open as long as its stream is the current one; and
+/// after that until a newer stream states an alert for the same zone, rule and sensor, or has had a day to do so.
+pub(crate) fn all(
+    connection: &Connection,
+    (tenant, device): (TenantId, Option<DeviceId>),
+    is_open: bool,
+    (after, limit): (i64, usize),
+    now: WallTime,
+) -> Result<Vec<StoredAlert>, StoreError> {
+    let mut select = connection.prepare_cached(
+        "SELECT * FROM (
+             SELECT alerts.id, devices.name AS device, alerts.number, state, boots.number AS boot, offset, uptime, body,
+                 state <> 'resolved' AND (alerts.stream = devices.stream OR coalesce(?6 < (
+                     SELECT min(created) FROM streams WHERE streams.device = alerts.device AND streams.id > alerts.stream
+                 ), FALSE) AND NOT EXISTS (
+                     SELECT 1 FROM alerts AS newer WHERE newer.device = alerts.device AND newer.zone = alerts.zone
+                     AND newer.rule = alerts.rule AND newer.sensor = alerts.sensor AND newer.stream > alerts.stream
+                 )) AS is_open
+             FROM alerts JOIN devices ON devices.id = alerts.device JOIN boots ON boots.id = alerts.boot
+             WHERE tenant = ?1 AND (?2 IS NULL OR alerts.device = ?2) AND alerts.id > ?4
+         ) WHERE is_open OR NOT ?3 ORDER BY id LIMIT ?5",
+    )?;
+    let forgotten = (now.0).saturating_sub(FORGOTTEN_AFTER.0);
+    let alerts = select.query_map((tenant, device, is_open, after, limit, forgotten), |row| {
+        Ok(StoredAlert {
+            id: row.get("id")?,
+            device: row.get("device")?,
+            number: row.get("number")?,
+            state: row.get("state")?,
+            is_open: row.get("is_open")?,
+            boot: row.get("boot")?,
+            offset: row.get("offset")?,
+            uptime: row.get("uptime")?,
+            body: row.get("body")?,
+        })
+    })?;
+    Ok(alerts.collect::<Result<_, _>>()?)
+}
+
+/// Says something of a device, or says it again.
+pub(crate) fn say(
+    connection: &Connection,
+    device: DeviceId,
+    rule: &str,
+    message: &str,
+    now: WallTime,
+) -> Result<(), StoreError> {
+    let open: Option<i64> = connection
+        .query_row(
+            "SELECT id FROM hub_alerts WHERE device = ?1 AND rule = ?2 AND last >= ?3 ORDER BY last DESC LIMIT 1",
+            (device, rule, now.0 - OVER_AFTER.0),
+            |row| row.get(0),
+        )
+        .optional()?;
+    match open {
+        Some(id) => connection.execute(
+            "UPDATE hub_alerts SET last = ?2, times = times + 1, message = ?3 WHERE id = ?1",
+            (id, now.0, message),
+        )?,
+        None => connection.execute(
+            "INSERT INTO hub_alerts (device, rule, since, last, times, message) VALUES (?1, ?2, ?3, ?3, 1, ?4)",
+            (device, rule, now.0, message),
+        )?,
+    };
+    Ok(())
+}
+
+/// What the hub has to say of a tenant's devices, newest first.
+pub(crate) fn said(
+    connection: &Connection,
+    (tenant, device): (TenantId, Option<DeviceId>),
+    is_open: bool,
+    limit: usize,
+    now: WallTime,
+) -> Result<Vec<HubAlert>, StoreError> {
+    let over = now.0 - OVER_AFTER.0;
+    let mut select = connection.prepare_cached(
+        "SELECT devices.name AS device, rule, since, last, times, message FROM hub_alerts
+         JOIN devices ON devices.id = hub_alerts.device
+         WHERE tenant = ?1 AND (?2 IS NULL OR devices.id = ?2) AND last >= ?3 ORDER BY last DESC LIMIT ?4",
+    )?;
+    let from = if is_open { over } else { i64::MIN };
+    let alerts = select.query_map((tenant, device, from, limit), |row| {
+        let last = row.get("last")?;
+        Ok(HubAlert {
+            device: row.get("device")?,
+            rule: row.get("rule")?,
+            since: WallTime(row.get("since")?),
+            last: WallTime(last),
+            times: row.get("times")?,
+            message: row.get("message")?,
+            is_open: last >= over,
+        })
+    })?;
+    Ok(alerts.collect::<Result<_, _>>()?)
+}
+
+impl StoredAlert {
+    /// When its newest transition was.
+    pub(crate) fn at(&self) -> Option<WallTime> {
+        boots::wall(self.offset, self.uptime)
+    }
+}

@@ -1,0 +1,82 @@
+//! Which sequences of a stream's lanes are accounted for.
+
+use rusqlite::{Connection, OptionalExtension};
+use tilth_protocol::{GapKind, Lane};
+
+use super::StoreError;
+use super::rows::{self, StreamId};
+use crate::sync::account::{self, Content, Run};
+
+/// What a lane comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Tally {
+    /// The highest sequence at and below which everything is accounted for.
+    pub(crate) confirmed: u64,
+    /// Sequences that the device says it lost.
+    pub(crate) lost: u64,
+}
+
+/// The known runs that share a sequence with a range, rising.
+pub(crate) fn overlapping(
+    connection: &Connection,
+    stream: StreamId,
+    lane: Lane,
+    (first, last): (u64, u64),
+) -> Result<Vec<Run>, StoreError> {
+    // Runs do not overlap, so those that end at or after `first` rise in `first` too.
+    let mut select = connection.prepare_cached(
+        "SELECT first, last, kind, reason, marks FROM runs
+         WHERE stream = ?1 AND lane = ?2 AND last >= ?3 ORDER BY last",
+    )?;
+    let mut found = select.query((stream, lane.name(), first))?;
+    let mut runs = Vec::new();
+    while let Some(row) = found.next()? {
+        let run = rows::run(row)?;
+        if run.first > last {
+            break;
+        }
+        runs.push(run);
+    }
+    Ok(runs)
+}
+
+/// Keeps new runs and confirms what they complete.
+pub(crate) fn add(connection: &Connection, stream: StreamId, lane: Lane, new: &[Run]) -> Result<(), StoreError> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO runs (stream, lane, first, last, kind, reason, marks) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?;
+    let Tally { confirmed: before, mut lost } = tally(connection, stream, lane)?;
+    for run in new {
+        let (kind, reason, marks) = rows::run_columns(&run.content);
+        insert.execute((stream, lane.name(), run.first, run.last, kind, reason, marks))?;
+        if matches!(run.content, Content::Gap(GapKind::Lost, _)) {
+            lost += run.last - run.first + 1;
+        }
+    }
+    let mut upto = before;
+    let mut select = connection
+        .prepare_cached("SELECT first, last FROM runs WHERE stream = ?1 AND lane = ?2 AND last > ?3 ORDER BY last")?;
+    let mut beyond = select.query((stream, lane.name(), before))?;
+    while let Some(row) = beyond.next()? {
+        let next = account::confirm(upto, [(row.get(0)?, row.get(1)?)]);
+        if next == upto {
+            break;
+        }
+        upto = next;
+    }
+    let mut upsert = connection.prepare_cached(
+        "INSERT INTO lanes (stream, lane, confirmed, lost) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT DO UPDATE SET confirmed = excluded.confirmed, lost = excluded.lost",
+    )?;
+    upsert.execute((stream, lane.name(), upto, lost))?;
+    Ok(())
+}
+
+/// What a lane comes to; nothing where it brought nothing yet.
+pub(crate) fn tally(connection: &Connection, stream: StreamId, lane: Lane) -> Result<Tally, StoreError> {
+    let mut select = connection.prepare_cached("SELECT confirmed, lost FROM lanes WHERE stream = ?1 AND lane = ?2")?;
+    let tally = select
+        .query_row((stream, lane.name()), |row| Ok(Tally { confirmed: row.get(0)?, lost: row.get(1)? }))
+        .optional()?;
+    Ok(tally.unwrap_or_default())
+}

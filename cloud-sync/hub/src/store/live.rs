@@ -1,0 +1,75 @@
+//! The newest value of each sensor.
+
+use rusqlite::Connection;
+use tilth_core::quantity::Quantity;
+use tilth_core::time::WallTime;
+use tilth_protocol::Live;
+
+use super::StoreError;
+use super::boots;
+use super::rows::{BootId, DeviceId, SensorRow, StreamId, TenantId, Word};
+
+/// A value as it is read back.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct StoredValue {
+    pub(crate) device: String,
+    pub(crate) sensor: String,
+    pub(crate) quantity: Quantity,
+    pub(crate) value: f64,
+    pub(crate) quality: String,
+    /// When it was read; none where the device's clock is not known.
+    pub(crate) at: Option<WallTime>,
+    pub(crate) received: WallTime,
+}
+
+/// Keeps a value unless the same stream brought a newer one, by boot and uptime.
+pub(crate) fn put(
+    connection: &Connection,
+    sensor: SensorRow,
+    (stream, boot): (StreamId, BootId),
+    live: &Live,
+    now: WallTime,
+) -> Result<(), StoreError> {
+    let mut upsert = connection.prepare_cached(
+        "INSERT INTO live (sensor, stream, boot, boot_number, uptime, quantity, value, quality, received)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+         ON CONFLICT DO UPDATE SET stream = excluded.stream, boot = excluded.boot, boot_number = excluded.boot_number,
+             uptime = excluded.uptime, quantity = excluded.quantity, value = excluded.value,
+             quality = excluded.quality, received = excluded.received
+         WHERE excluded.stream <> stream
+             OR (excluded.boot_number, excluded.uptime) >= (boot_number, uptime)",
+    )?;
+    let (number, uptime) = (live.at.boot, live.at.uptime.0);
+    let (quantity, quality) = (live.quantity.name(), live.quality.name());
+    upsert.execute((sensor, stream, boot, number, uptime, quantity, live.value, quality, now.0))?;
+    Ok(())
+}
+
+/// The newest values of a tenant, or of one device of it, by device and sensor, after the pair given.
+pub(crate) fn newest(
+    connection: &Connection,
+    tenant: TenantId,
+    device: Option<DeviceId>,
+    (after_device, after_sensor): (&str, &str),
+    limit: usize,
+) -> Result<Vec<StoredValue>, StoreError> {
+    let mut select = connection.prepare_cached(
+        "SELECT devices.name AS device, sensors.name AS sensor, quantity, value, quality, offset, uptime, received
+         FROM live JOIN sensors ON sensors.id = live.sensor JOIN devices ON devices.id = sensors.device
+         JOIN boots ON boots.id = live.boot
+         WHERE tenant = ?1 AND (?2 IS NULL OR devices.id = ?2) AND (devices.name, sensors.name) > (?3, ?4)
+         ORDER BY devices.name, sensors.name LIMIT ?5",
+    )?;
+    let values = select.query_map((tenant, device, after_device, after_sensor, limit), |row| {
+        Ok(StoredValue {
+            device: row.get("device")?,
+            sensor: row.get("sensor")?,
+            quantity: row.get::<_, Word<Quantity>>("quantity")?.0,
+            value: row.get("value")?,
+            quality: row.get("quality")?,
+            at: boots::wall(row.get("offset")?, row.get("uptime")?),
+            received: WallTime(row.get("received")?),
+        })
+    })?;
+    Ok(values.collect::<Result<_, _>>()?)
+}

@@ -1,0 +1,194 @@
+//! Where messages become rows and rows become what the hub knows: the one place that knows both.
+
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, Row};
+use tilth_core::quantity::Quantity;
+use tilth_core::time::{Uptime, WallTime};
+use tilth_core::value::{Resolution, Steps, Value};
+use tilth_core::windows::{Sums, Window};
+use tilth_protocol::{GapKind, WindowRow};
+
+use crate::sync::account::{Content, Mark, Run};
+
+macro_rules! row_ids {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub(crate) struct $name(i64);
+
+        impl ToSql for $name {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                self.0.to_sql()
+            }
+        }
+
+        impl FromSql for $name {
+            fn column_result(value: ValueRef<'_>) -> FromSqlResult<$name> {
+                i64::column_result(value).map($name)
+            }
+        }
+
+        impl From<$name> for rusqlite::types::Value {
+            fn from(id: $name) -> rusqlite::types::Value {
+                id.0.into()
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = std::num::ParseIntError;
+            fn from_str(text: &str) -> Result<$name, Self::Err> {
+                text.parse().map($name)
+            }
+        }
+
+        impl $name {
+            /// The row that was just inserted.
+            pub(super) fn last(connection: &Connection) -> $name {
+                $name(connection.last_insert_rowid())
+            }
+        }
+    )*};
+}
+
+row_ids! {
+    /// A tenant's row.
+    TenantId;
+    /// A device's row.
+    DeviceId;
+    /// A stream's row.
+    StreamId;
+    /// The row of one boot of a device.
+    BootId;
+    /// A sensor's row.
+    SensorRow;
+}
+
+/// A window as it is read back, stamped by what is known of its boot's clock.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct StoredWindow {
+    pub(crate) boot: u32,
+    pub(crate) start: Uptime,
+    pub(crate) wall: WallTime,
+    pub(crate) revision: u32,
+    pub(crate) quantity: Quantity,
+    pub(crate) resolution: Resolution,
+    pub(crate) window: Window,
+}
+
+impl StoredWindow {
+    /// A number of steps in the sensor's unit.
+    pub(crate) fn value(&self, steps: Steps) -> f64 {
+        Value { steps, resolution: self.resolution }.to_f64()
+    }
+}
+
+/// A word of a column that must be one of ours.
+pub(super) struct Word<T>(pub(super) T);
+
+impl FromSql for Word<Quantity> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Word<Quantity>> {
+        Quantity::from_name(value.as_str()?).map(Word).ok_or(FromSqlError::InvalidType)
+    }
+}
+
+impl FromSql for Word<Resolution> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Word<Resolution>> {
+        Resolution::new(value.as_f64()?).map(Word).map_err(|error| FromSqlError::Other(error.into()))
+    }
+}
+
+impl FromSql for Word<u128> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Word<u128>> {
+        value.as_str()?.parse().map(Word).map_err(|error: std::num::ParseIntError| FromSqlError::Other(error.into()))
+    }
+}
+
+/// The columns of a window that say what was seen.
+pub(super) const FIGURES: &str = "revision, quantity, resolution, bad, count, sum, sum_sq, min, max, last, last_at";
+
+/// The values of [`FIGURES`].
+pub(super) fn figures(row: &WindowRow) -> [rusqlite::types::Value; 11] {
+    let sums = row.sums.as_ref();
+    let integer = |of: fn(&tilth_protocol::Figures) -> i64| sums.map(of).into();
+    [
+        row.revision.into(),
+        row.quantity.name().to_owned().into(),
+        row.resolution.into(),
+        row.bad.into(),
+        row.count.into(),
+        integer(|sums| sums.sum),
+        sums.map(|sums| sums.sum_sq.to_string()).into(),
+        integer(|sums| sums.min),
+        integer(|sums| sums.max),
+        integer(|sums| sums.last),
+        integer(|sums| sums.last_at.0),
+    ]
+}
+
+/// Reads a row of `start`, [`FIGURES`].
+pub(super) fn window(row: &Row<'_>, boot: u32, offset: i64) -> rusqlite::Result<StoredWindow> {
+    let count: u32 = row.get("count")?;
+    let sums = |row: &Row<'_>| {
+        Ok::<Sums, rusqlite::Error>(Sums {
+            count,
+            sum: row.get("sum")?,
+            sum_sq: row.get::<_, Word<u128>>("sum_sq")?.0,
+            min: Steps(row.get("min")?),
+            max: Steps(row.get("max")?),
+            last: Steps(row.get("last")?),
+            last_at: Uptime(row.get("last_at")?),
+        })
+    };
+    let start = Uptime(row.get("start")?);
+    Ok(StoredWindow {
+        boot,
+        start,
+        wall: WallTime(start.0.saturating_add(offset)),
+        revision: row.get("revision")?,
+        quantity: row.get::<_, Word<Quantity>>("quantity")?.0,
+        resolution: row.get::<_, Word<Resolution>>("resolution")?.0,
+        window: Window { bad: row.get("bad")?, good: (count > 0).then(|| sums(row)).transpose()? },
+    })
+}
+
+/// What accounts for a run, as kind, reason and marks.
+pub(super) fn run_columns(content: &Content) -> (&'static str, Option<&str>, Option<Vec<u8>>) {
+    match content {
+        Content::Rows(marks) => ("rows", None, Some(marks.concat())),
+        Content::Gap(kind, reason) => (gap_name(*kind), Some(reason), None),
+    }
+}
+
+/// Reads a row of `first`, `last`, `kind`, `reason`, `marks`.
+pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
+    let (first, last) = (row.get("first")?, row.get("last")?);
+    let kind: String = row.get("kind")?;
+    let content = match gap_kind(&kind) {
+        Some(kind) => Content::Gap(kind, row.get("reason")?),
+        None => Content::Rows(marks(row.get_ref("marks")?.as_blob()?)),
+    };
+    Ok(Run { first, last, content })
+}
+
+fn marks(bytes: &[u8]) -> Vec<Mark> {
+    bytes.as_chunks().0.to_vec()
+}
+
+/// The word for what became of rows.
+pub(crate) const fn gap_name(kind: GapKind) -> &'static str {
+    match kind {
+        GapKind::Lost => "lost",
+        GapKind::Replaced => "replaced",
+        GapKind::Quarantined => "quarantined",
+    }
+}
+
+fn gap_kind(name: &str) -> Option<GapKind> {
+    [GapKind::Lost, GapKind::Replaced, GapKind::Quarantined].into_iter().find(|kind| gap_name(*kind) == name)
+}

@@ -1,0 +1,42 @@
+//! The databases that a device has sent from.
+
+use rusqlite::{Connection, OptionalExtension};
+use tilth_core::time::WallTime;
+use tilth_protocol::Stream;
+
+use super::StoreError;
+use super::rows::{DeviceId, StreamId};
+
+pub(crate) fn find(connection: &Connection, device: DeviceId, name: Stream) -> Result<Option<StreamId>, StoreError> {
+    let mut select = connection.prepare_cached("SELECT id FROM streams WHERE device = ?1 AND name = ?2")?;
+    Ok(select.query_row((device, name.to_string()), |row| row.get(0)).optional()?)
+}
+
+pub(crate) fn last_heard(connection: &Connection, id: StreamId) -> Result<WallTime, StoreError> {
+    let mut select = connection.prepare_cached("SELECT last_heard FROM streams WHERE id = ?1")?;
+    Ok(WallTime(select.query_row([id], |row| row.get(0))?))
+}
+
+/// A stream's name.
+pub(crate) fn name(connection: &Connection, id: StreamId) -> Result<String, StoreError> {
+    let mut select = connection.prepare_cached("SELECT name FROM streams WHERE id = ?1")?;
+    Ok(select.query_row([id], |row| row.get(0))?)
+}
+
+pub(crate) fn add(
+    connection: &Connection,
+    device: DeviceId,
+    name: Stream,
+    now: WallTime,
+) -> Result<StreamId, StoreError> {
+    connection.execute(
+        "INSERT INTO streams (device, name, created, last_heard) VALUES (?1, ?2, ?3, ?3)",
+        (device, name.to_string(), now.0),
+    )?;
+    Ok(StreamId::last(connection))
+}
+
+pub(crate) fn heard(connection: &Connection, id: StreamId, now: WallTime) -> Result<(), StoreError> {
+    connection.prepare_cached("UPDATE streams SET last_heard = ?2 WHERE id = ?1")?.execute((id, now.0))?;
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! Configurations: put by a person, fetched by a device.
+
+use std::path::Path;
+
+use serde_json::json;
+use tilth_config::bundle::{Order, SignedTime, TrustedKey, verify};
+use tilth_config::{Purpose, load_documents};
+use tilth_core::id::Id;
+
+use crate::client::{Reply, Request};
+use crate::served::{Made, Served, stderr, stdout};
+
+const PH: &str = "[sensors.\"tower-1/ph\"]\nquantity = \"ph\"\ninput = \"line:gateway/ph\"\nresolution = 0.01\n";
+
+fn ids() -> (Id, Id) {
+    (Id::new("acme").unwrap(), Id::new("pi-7").unwrap())
+}
+
+fn put(path: &Path) -> [&str; 7] {
+    ["config", "put", path.to_str().unwrap(), "--client", "acme", "--device", "pi-7"]
+}
+
+fn trusted(made: &Made) -> TrustedKey {
+    TrustedKey::parse(&std::fs::read_to_string(made.data().join("hub.pub")).unwrap()).unwrap()
+}
+
+fn fetch(served: &Served, key: &str, since: u64, hash: Option<&str>) -> Reply {
+    let target = format!("/api/config/bundle?client_id=acme&since_version={since}");
+    let tag = hash.map(|hash| format!("\"{hash}\""));
+    let request = Request::get(&target, key);
+    match &tag {
+        Some(tag) => request.header("if-none-match", tag).send(served.address),
+        None => request.send(served.address),
+    }
+}
+
+#[test]
+fn a_device_fetches_what_was_put_and_can_prove_it() {
+    let made = Made::new();
+    made.tenant("acme");
+    let device = made.device("acme", "pi-7");
+    let key = trusted(&made);
+    made.folder.write("farm/config.d/10-sensors.toml", PH);
+    let rules =
+        made.folder.write("farm/config.d/20-rules.toml", "[rules.ph-high]\nsensor = \"tower-1/ph\"\nabove = 6.8\n");
+    let farm = made.folder.path().join("farm");
+    let served = made.serve();
+    assert_eq!(fetch(&served, &device, 0, None).status, 404, "nobody has configured it");
+
+    let first = served.made.json(&put(&farm));
+    assert_eq!((&first["version"], &first["changed"]), (&json!(1), &json!(true)));
+    let (client, id) = ids();
+    let reply = fetch(&served, &device, 0, None);
+    assert_eq!(reply.status, 200);
+    let bundle = verify(&reply.body, &key, &client, &id).unwrap();
+    let hash = bundle.hash.to_string();
+    assert_eq!(reply.header("etag"), Some(format!("\"{hash}\"").as_str()));
+    assert_eq!((bundle.version, &first["hash"]), (1, &json!(hash)));
+    assert_eq!(bundle.content["rules"]["ph-high"]["above"], json!(6.8));
+    assert!(load_documents(bundle.documents(), Purpose::Replay).plan.is_some());
+
+    // What it has is not sent again; another content under its version is.
+    let unchanged = fetch(&served, &device, 1, Some(&hash));
+    assert_eq!((unchanged.status, unchanged.body.len()), (304, 0));
+    assert_eq!(fetch(&served, &device, 1, None).status, 200);
+    let same = served.made.json(&put(&farm));
+    assert_eq!((&same["version"], &same["changed"]), (&json!(1), &json!(false)));
+
+    std::fs::write(&rules, "[rules.ph-high]\nsensor = \"tower-1/ph\"\nabove = 6.9\n").unwrap();
+    assert_eq!(served.made.json(&put(&farm))["version"], 2);
+    let answer = served.batch(&device, &crate::served::batch("acme", "pi-7", "tower-1/ph", 1)).ok();
+    assert_eq!(answer["config_version"], 2, "the answer to a batch says that there is something new");
+    let newer = verify(&fetch(&served, &device, 1, Some(&hash)).body, &key, &client, &id).unwrap();
+    assert_eq!(newer.against(Some((1, bundle.hash))), Order::Newer);
+
+    // Whatever a device has seen, the next version is higher.
+    let renewed = verify(&fetch(&served, &device, 40, None).body, &key, &client, &id).unwrap();
+    assert_eq!((renewed.version, renewed.hash), (41, newer.hash));
+    let (status, _, message) = fetch(&served, &device, u64::MAX, None).refused();
+    assert_eq!(status, 400, "{message}");
+    let answer = served.batch(&device, &crate::served::batch("acme", "pi-7", "tower-1/ph", 1)).ok();
+    assert_eq!(answer["config_version"], 41);
+    assert_eq!(fetch(&served, &device, 41, Some(&newer.hash.to_string())).status, 304);
+    let answer = served.batch(&device, &crate::served::batch("acme", "pi-7", "tower-1/ph", 1)).ok();
+    assert_eq!(answer.get("config_version"), None, "it has shown that it has it");
+
+    let shown = served.made.json(&["config", "show", "--client", "acme", "--device", "pi-7"]);
+    assert_eq!((&shown["version"], &shown["shown_version"]), (&json!(41), &json!(41)));
+    assert_eq!(shown["content"]["rules"]["ph-high"]["above"], json!(6.9));
+}
+
+#[test]
+fn a_bad_configuration_is_shown_with_its_places_and_not_kept() {
+    let made = Made::new();
+    made.tenant("acme");
+    made.device("acme", "pi-7");
+    let sensors = made.folder.write("bad/10-sensors.toml", PH);
+    made.folder.write("bad/20-rules.toml", "[rules.ph-high]\nsensor = \"tower-1/ph\"\nabov = 6.8\nabove = \"high\"\n");
+    let done = made.run(&put(sensors.parent().unwrap()));
+    assert_eq!(done.status.code(), Some(2), "{}", stderr(&done));
+    assert_eq!(stdout(&done), "");
+    let said = stderr(&done);
+    assert!(said.contains("20-rules.toml:3:1: error: rules.ph-high.abov: unknown key"), "{said}");
+    assert!(said.contains("20-rules.toml:4:"), "{said}");
+    let json = made.folder.write("bad.json", "{\"rules\": ");
+    let done = made.run(&put(&json));
+    assert_eq!(done.status.code(), Some(2));
+    assert!(stderr(&done).contains("bad.json: error: not JSON: EOF"), "{}", stderr(&done));
+    // A sensor without an input is nothing that a device could run.
+    let blind = made.folder.write("blind.toml", "[sensors.\"tower-1/ph\"]\nquantity = \"ph\"\n");
+    let done = made.run(&put(&blind));
+    assert_eq!(done.status.code(), Some(2), "{}", stderr(&done));
+    let done = made.run(&["config", "show", "--client", "acme", "--device", "pi-7"]);
+    assert_eq!(done.status.code(), Some(1), "nothing was kept");
+    for path in ["missing", "hub"] {
+        let done = made.run(&put(&made.folder.path().join(path)));
+        assert_eq!(done.status.code(), Some(1), "{path}: {}", stderr(&done));
+    }
+}
+
+#[test]
+fn a_document_may_be_one_file_in_toml_or_json() {
+    let made = Made::new();
+    made.tenant("acme");
+    made.device("acme", "pi-7");
+    let toml = made.folder.write("farm.toml", PH);
+    let json = made.folder.write(
+        "farm.json",
+        r#"{"sensors": {"tower-1/ph": {"resolution": 0.01, "input": "line:gateway/ph", "quantity": "ph"}}}"#,
+    );
+    let first = made.json(&put(&toml));
+    let same = made.json(&put(&json));
+    assert_eq!(
+        (&same["changed"], &same["hash"]),
+        (&json!(false), &first["hash"]),
+        "the same content, otherwise written"
+    );
+    // On site the bus is of another kind, which the hub can know where it is given agent.toml.
+    made.folder.write("site/config.d/a.toml", PH);
+    let site =
+        "device = { id = \"pi-7\", client = \"acme\" }\n[bus.gateway]\nkind = \"modbus\"\nport = \"/dev/null\"\n";
+    made.folder.write("site/agent.toml", site);
+    let done = made.run(&put(&made.folder.path().join("site")));
+    assert_eq!(done.status.code(), Some(2));
+    assert!(stderr(&done).contains("the bus gateway is of kind modbus"), "{}", stderr(&done));
+}
+
+#[test]
+fn the_time_is_signed_for_one_question() {
+    let served = Made::new().serve();
+    let key = trusted(&served.made);
+    let (client, device) = ids();
+    let target = "/api/v1/time?nonce=0123456789abcdef&client_id=acme&device_id=pi-7";
+    let ask = |target: &str| Request { key: None, ..Request::get(target, "") }.send(served.address);
+    let signed: SignedTime = serde_json::from_value(ask(target).ok()).unwrap();
+    let now = signed.verify("0123456789abcdef", &client, &device, &key).unwrap();
+    let here = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
+    assert!((here - now.0).abs() < 10_000, "{now}");
+    for target in [
+        "/api/v1/time",
+        "/api/v1/time?nonce=short&client_id=acme&device_id=pi-7",
+        "/api/v1/time?nonce=0123456789abcdef&client_id=ACME&device_id=pi-7",
+        "/api/v1/time?nonce=0123456789abcdef&client_id=acme&device_id=pi-7&more=1",
+    ] {
+        assert_eq!(ask(target).refused().0, 400, "{target}");
+    }
+    let refused = (0..100).map(|_| ask(target)).find(|reply| reply.status == 429).expect("a limit");
+    assert!(refused.header("retry-after").is_some());
+}

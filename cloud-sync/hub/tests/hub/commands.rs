@@ -1,0 +1,148 @@
+//! The commands beside serving.
+
+use std::os::unix::fs::PermissionsExt;
+
+use crate::served::{Made, batch, stderr, stdout};
+
+#[test]
+fn init_makes_a_hub_once() {
+    let made = Made::new();
+    let mode = |name: &str| std::fs::metadata(made.data().join(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(""), mode("hub.key"), mode("hub.db"), mode("hub.pub")), (0o700, 0o600, 0o600, 0o644));
+    let public = std::fs::read_to_string(made.data().join("hub.pub")).unwrap();
+    assert!(public.starts_with("ed25519 ") && public.trim().len() == 8 + 64, "{public}");
+    let before = std::fs::read(made.data().join("hub.key")).unwrap();
+    let again = made.run(&["init"]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(stderr(&again).contains("there is a hub here already; nothing was changed"), "{}", stderr(&again));
+    assert_eq!(std::fs::read(made.data().join("hub.key")).unwrap(), before);
+}
+
+#[test]
+fn keys_are_shown_once_and_kept_as_hashes() {
+    let made = Made::new();
+    let (reader, device) = (made.tenant("acme"), made.device("acme", "pi-7"));
+    assert!(reader.starts_with("dev_rk_") && device.starts_with("dev_ak_"), "{reader} {device}");
+    let mut kept = Vec::new();
+    for entry in std::fs::read_dir(made.data()).unwrap() {
+        kept.extend(std::fs::read(entry.unwrap().path()).unwrap());
+    }
+    let kept = String::from_utf8_lossy(&kept).into_owned();
+    for key in [&reader, &device] {
+        assert!(kept.contains(&key[7..19]), "the public id is kept");
+        assert!(!kept.contains(&key[20..]), "the secret is not");
+    }
+    for (arguments, expected) in [
+        (&["tenant", "add", "acme"][..], "there is a tenant acme already"),
+        (&["device", "add", "pi-7", "--client", "acme"], "acme has a device pi-7 already"),
+        (&["device", "add", "pi-7", "--client", "globex"], "there is no tenant globex"),
+        (&["device", "revoke", "pi-8", "--client", "acme"], "acme has no device pi-8"),
+        (&["config", "show", "--client", "acme", "--device", "pi-7"], "acme/pi-7 has no configuration yet"),
+    ] {
+        let done = made.run(arguments);
+        assert_eq!(done.status.code(), Some(1), "{arguments:?}");
+        assert!(stderr(&done).contains(expected), "{}", stderr(&done));
+    }
+    let wrong = made.run(&["tenant", "add", "Acme"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(stderr(&wrong).contains("the name contains 'A'; expected only a-z, 0-9 and -"), "{}", stderr(&wrong));
+}
+
+#[test]
+fn a_new_key_ends_the_old_one_at_its_first_use() {
+    let made = Made::new();
+    made.tenant("acme");
+    let old = made.device("acme", "pi-7");
+    let served = made.serve();
+    let send = |key: &str| served.batch(key, &batch("acme", "pi-7", "tower-1/ph", 1)).status;
+    assert_eq!(send(&old), 200);
+    let new = served.made.json(&["device", "key", "pi-7", "--client", "acme"]);
+    let new = new["device_key"].as_str().unwrap();
+    assert_eq!((send(&old), send(new), send(&old), send(new)), (200, 200, 401, 200));
+    let revoked = served.made.json(&["device", "revoke", "pi-7", "--client", "acme"]);
+    assert_eq!(revoked["revoked"], 1);
+    assert_eq!(send(new), 401, "at once");
+    let listed = served.made.json(&["device", "list"]);
+    let keys = listed["keys"].as_array().unwrap();
+    assert!(keys.len() == 2 && keys.iter().all(|key| !key["revoked"].is_null()), "{listed}");
+    assert!(listed["last_heard"].as_str().unwrap().ends_with('Z'));
+}
+
+#[test]
+fn a_folder_without_a_hub_is_named() {
+    let made = Made::new();
+    std::fs::remove_dir_all(made.data()).unwrap();
+    for arguments in [&["tenant", "list"][..], &["serve", "--listen", "127.0.0.1:0"]] {
+        let done = made.run(arguments);
+        assert_eq!(done.status.code(), Some(1), "{arguments:?}");
+        assert!(stderr(&done).contains("hub"), "{}", stderr(&done));
+    }
+}
+
+#[test]
+fn plain_http_stays_on_the_machine() {
+    let made = Made::new();
+    let done = made.run(&["serve", "--listen", "0.0.0.0:0"]);
+    assert_eq!(done.status.code(), Some(2));
+    assert!(stderr(&done).contains("keys must not cross a network in the clear"), "{}", stderr(&done));
+    assert_eq!(stdout(&done), "");
+}
+
+#[test]
+fn a_signing_key_that_others_may_read_is_refused() {
+    let made = Made::new();
+    let key = made.data().join("hub.key");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let done = made.run(&["serve", "--listen", "127.0.0.1:0"]);
+    assert_eq!(done.status.code(), Some(1));
+    assert!(stderr(&done).contains("others may read it (mode 640); expected 600"), "{}", stderr(&done));
+}
+
+#[test]
+fn it_ends_at_a_signal_and_is_served_once() {
+    for signal in ["-TERM", "-INT"] {
+        let mut served = Made::new().serve();
+        let second = served.made.run(&["serve", "--listen", "127.0.0.1:0"]);
+        assert_eq!(second.status.code(), Some(1));
+        assert!(stderr(&second).contains("a hub serves this folder already"), "{}", stderr(&second));
+        let (status, took) = served.stop(signal);
+        assert!(status.success() && took.as_secs_f64() < 3.0, "{status} after {took:?}");
+    }
+}
+
+#[test]
+fn a_restored_backup_begins_a_new_epoch() {
+    let made = Made::new();
+    made.tenant("acme");
+    let device = made.device("acme", "pi-7");
+    let mut served = made.serve();
+    let epoch = |served: &crate::served::Served| {
+        served.batch(&device, &batch("acme", "pi-7", "tower-1/ph", 1)).ok()["epoch"].clone()
+    };
+    let before = epoch(&served);
+    served.stop("-TERM");
+    let restored = served.made.run(&["init", "--restored"]);
+    assert!(restored.status.success() && stdout(&restored).starts_with("new epoch "), "{}", stdout(&restored));
+    let served = served.kill_and_serve();
+    assert_ne!(epoch(&served), before);
+}
+
+#[test]
+fn no_secret_is_ever_logged() {
+    let made = Made::new();
+    let (reader, device) = (made.tenant("acme"), made.device("acme", "pi-7"));
+    let mut served = made.serve();
+    let wrong = format!("{}{}", &reader[..20], "f".repeat(64));
+    for key in [&reader, &device, &wrong] {
+        served.get("/api/health", key);
+        served.get(&format!("/api/health?key={key}"), key);
+        served.batch(key, &batch("acme", "pi-7", "tower-1/ph", 1));
+        served.get(&format!("/api/nowhere/{key}"), key);
+    }
+    served.stop("-TERM");
+    let log = served.made.log();
+    assert!(log.lines().count() > 8, "{log}");
+    for key in [&reader, &device, &wrong] {
+        assert!(!log.contains(&key[20..]), "{log}");
+    }
+}

@@ -1,0 +1,11 @@
+//! The hub from outside: the real program, a folder of its own, TCP on the loopback.
+#![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
+
+mod bundle;
+mod client;
+mod commands;
+mod data;
+mod routes;
+mod served;
+mod sync;
+mod tls;

@@ -1,0 +1,200 @@
+//! Batches over HTTP.
+
+use std::io::Write;
+use std::net::TcpStream;
+
+use flate2::Compression;
+use flate2::write::{GzEncoder, ZlibEncoder};
+use serde_json::{Value as Json, json};
+
+use crate::client::{Reply, Request};
+use crate::served::{Made, Served, batch};
+
+const PATH: &str = "/api/v1/sync/batch";
+
+fn farm() -> (Served, String, String) {
+    let made = Made::new();
+    let (reader, device) = (made.tenant("acme"), made.device("acme", "pi-7"));
+    (made.serve(), reader, device)
+}
+
+fn acmes(minutes: i64) -> Json {
+    batch("acme", "pi-7", "tower-1/ph", minutes)
+}
+
+#[test]
+fn a_batch_is_confirmed_and_outlives_a_kill() {
+    let (served, reader, device) = farm();
+    let first = served.batch(&device, &acmes(3)).ok();
+    assert_eq!(first["confirmed"], json!({"events": 2, "windows": 3, "diagnostics": 0}));
+    assert_eq!(first["epoch"].as_str().unwrap().len(), 32);
+    assert_eq!(first.get("poison"), None);
+    let served = served.kill_and_serve();
+    let again = served.batch(&device, &acmes(5)).ok();
+    assert_eq!(again["confirmed"]["windows"], 5);
+    assert_eq!(again["epoch"], first["epoch"]);
+    let data = served.get("/api/data?sensor=tower-1/ph&from=0", &reader).ok();
+    assert_eq!(data["windows"].as_array().unwrap().len(), 5);
+}
+
+#[test]
+fn bodies_may_be_packed() {
+    let (served, _, device) = farm();
+    let plain = acmes(3).to_string().into_bytes();
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    gzip.write_all(&plain).unwrap();
+    let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
+    zlib.write_all(&plain).unwrap();
+    for (coding, body) in [("identity", plain), ("gzip", gzip.finish().unwrap()), ("deflate", zlib.finish().unwrap())] {
+        let reply = Request::post(PATH, &device, body).header("content-encoding", coding).send(served.address);
+        assert_eq!(reply.ok()["confirmed"]["windows"], 3, "{coding}");
+    }
+}
+
+#[test]
+fn what_is_no_batch_is_refused_with_the_place() {
+    let (served, _, device) = farm();
+    let changed = |path: &str, value: Json| {
+        let mut batch = acmes(2);
+        *batch.pointer_mut(path).unwrap() = value;
+        batch.to_string()
+    };
+    let post = |body: &str| Request::post(PATH, &device, body).send(served.address).refused();
+    for (body, expected) in [
+        (String::new(), "expected a batch: EOF while parsing a value at line 1 column 0"),
+        ("garbage".into(), "expected a batch: expected value at line 1 column 1"),
+        ("[]".into(), "expected a batch: invalid length 0, expected struct Batch"),
+        ("\u{0}".into(), "expected a batch: expected value at line 1 column 1"),
+        (changed("/version", json!(2)), "version 2; expected 1"),
+        (changed("/client", json!("ACME")), "expected a batch: client: id \"ACME\" contains 'A'"),
+        (changed("/stream", json!("1")), "expected a batch: stream: expected 32 hex digits in lower case"),
+        (
+            changed("/lanes/windows/rows/1/quantity", json!("pH")),
+            "expected a batch: lanes.windows.rows[1].quantity: unknown variant `pH`",
+        ),
+        (
+            changed("/lanes/windows/rows/0/start/uptime", json!("now")),
+            "expected a batch: lanes.windows.rows[0].start.uptime: invalid type: string \"now\", expected i64",
+        ),
+        (changed("/lanes/windows/last", json!(9)), "windows: sequence 3 was expected next"),
+        (changed("/lanes/windows/first", json!(0)), "windows: the range 0 to 2 is empty"),
+        (changed("/lanes/windows/rows/0/sums", Json::Null), "windows: sequence 1 counts 2 readings"),
+        (format!("{} {{}}", acmes(1)), "expected a batch and nothing after it"),
+    ] {
+        let (status, word, message) = post(&body);
+        assert_eq!((status, word.as_str()), (400, "bad-request"), "{message}");
+        assert!(message.starts_with(expected), "{message}");
+    }
+    let beyond = json!({"first": u64::MAX - 1, "last": u64::MAX - 1, "rows": [], "gaps": [
+        {"first": u64::MAX - 1, "last": u64::MAX - 1, "kind": "lost", "reason": "x"}]});
+    assert!(post(&changed("/lanes/windows", beyond)).2.contains("expected at most 2^63 - 1"));
+    for (name, value, expected) in [
+        ("content-encoding", "br", "Content-Encoding \"br\": expected gzip, deflate or identity"),
+        ("content-encoding", "gzip", "the body is not gzip: "),
+        ("content-encoding", "deflate", "the body is not deflate (zlib): "),
+        ("content-type", "text/csv", "Content-Type \"text/csv\": expected application/json"),
+    ] {
+        let (status, _, message) =
+            Request::post(PATH, &device, acmes(1).to_string()).header(name, value).send(served.address).refused();
+        assert_eq!(status, 400);
+        assert!(message.starts_with(expected), "{message}");
+    }
+    assert_eq!(served.batch(&device, &acmes(1)).ok()["confirmed"]["windows"], 1, "and the hub goes on");
+}
+
+#[test]
+fn what_is_too_large_is_refused_packed_or_not() {
+    let (served, _, device) = farm();
+    let large = " ".repeat((1 << 20) + 1);
+    assert_eq!(Request::post(PATH, &device, large.clone()).send(served.address).refused().1, "too-large");
+    // A hundred megabytes in a few hundred kilobytes.
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+    for _ in 0..100 {
+        gzip.write_all(large.as_bytes()).unwrap();
+    }
+    let bomb = gzip.finish().unwrap();
+    assert!(bomb.len() < 1 << 18);
+    let reply = Request::post(PATH, &device, bomb).header("content-encoding", "gzip").send(served.address);
+    assert_eq!(reply.refused().1, "too-large");
+    let rows: Vec<Json> = (1..=5001)
+        .map(|seq| json!({"seq": seq, "at": {"boot": 1, "uptime": 1, "wall": null}, "kind": "note", "body": {}}))
+        .collect();
+    let mut many = acmes(1);
+    many["lanes"] = json!({"events": {"first": 1, "last": 5001, "rows": rows}});
+    let (status, word, message) = served.batch(&device, &many).refused();
+    assert_eq!((status, word.as_str()), (413, "too-large"));
+    assert!(message.starts_with("5002 rows: expected at most 5000"), "{message}");
+}
+
+#[test]
+fn half_a_request_harms_nobody() {
+    let (mut served, _, device) = farm();
+    let mut half = TcpStream::connect(served.address).unwrap();
+    write!(half, "POST {PATH} HTTP/1.1\r\nhost: hub\r\nX-Device-Key: {device}\r\ncontent-length: 1000\r\n\r\n{{")
+        .unwrap();
+    let mut nothing = TcpStream::connect(served.address).unwrap();
+    nothing.write_all(b"\x16\x03\x01 not http\r\n\r\n").unwrap();
+    let idle = TcpStream::connect(served.address).unwrap();
+    assert_eq!(served.batch(&device, &acmes(1)).ok()["confirmed"]["windows"], 1);
+    // They hold up the end no longer than it may take.
+    let (status, took) = served.stop("-TERM");
+    assert!(status.success() && took.as_secs_f64() < 3.0, "{status} after {took:?}");
+    drop((half, nothing, idle));
+}
+
+#[test]
+fn two_agents_with_one_key_are_told_apart() {
+    let (served, reader, device) = farm();
+    served.batch(&device, &acmes(3)).ok();
+    let conflict = |reply: Reply| {
+        let (status, word, message) = reply.refused();
+        assert_eq!((status, word.as_str()), (409, "stream-conflict"));
+        message
+    };
+    // The same stream, but minute 1 was another one: a card that was copied.
+    let mut copied = acmes(4);
+    copied["lanes"]["windows"]["rows"][1]["sums"]["last"] = json!(681);
+    let message = conflict(served.batch(&device, &copied));
+    assert!(message.starts_with("windows: sequence 2 is known with other content"), "{message}");
+    // It goes on under a new stream, which is taken; the first agent goes on with the old one, which is not.
+    let mut fresh = copied.clone();
+    fresh["stream"] = json!(format!("{:032x}", 2));
+    assert_eq!(served.batch(&device, &fresh).ok()["confirmed"]["windows"], 4);
+    assert_eq!(served.batch(&device, &acmes(3)).status, 200, "a late packet");
+    let message = conflict(served.batch(&device, &acmes(5)));
+    assert!(message.starts_with("another stream of this device is alive"), "{message}");
+
+    let data = served.get("/api/data?sensor=tower-1/ph&from=0", &reader).ok();
+    let windows = data["windows"].as_array().unwrap();
+    let last: Vec<f64> = windows.iter().map(|window| window["last"].as_f64().unwrap()).collect();
+    assert_eq!(last, [6.81, 6.82, 6.83, 6.84], "no window twice, nothing overwritten");
+    let alerts = served.get("/api/alerts", &reader).ok();
+    let own = &alerts["alerts"][0];
+    assert_eq!(own["message"], "two agents use this key");
+    assert_eq!((&own["device"], &own["source"], &own["times"]), (&json!("pi-7"), &json!("hub"), &json!(2)));
+    assert_eq!((&own["open"], &own["state"]), (&json!(true), &json!("firing")));
+}
+
+/// The examples of the page, in the order in which they stand there.
+fn examples() -> Vec<Json> {
+    let page = include_str!("../../../../docs/sync-protocol.md");
+    let blocks = page.split("```json\n").skip(1);
+    blocks.map(|block| serde_json::from_str(block.split("```").next().unwrap()).unwrap()).collect()
+}
+
+#[test]
+fn the_examples_of_the_page_are_true() {
+    let (served, reader, device) = farm();
+    let [refusal, sent, answer, time] = &examples()[..] else { panic!("four examples") };
+    let keys = |json: &Json| json.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(refusal), ["error", "message"]);
+    let reply = served.batch(&device, sent).ok();
+    assert_eq!(reply["confirmed"], answer["confirmed"]);
+    assert!(keys(&reply).iter().all(|key| keys(answer).contains(key)), "{reply}");
+    let target = "/api/v1/time?nonce=0123456789abcdef&client_id=acme&device_id=pi-7";
+    assert_eq!(keys(&served.get(target, &reader).ok()), keys(time));
+    let asked = "/api/data?sensor=tower-1/ph&from=2025-11-21T00:00:00Z&to=2025-11-21T00:01:00Z";
+    let shown = served.get(asked, &reader).text();
+    let page = include_str!("../../../../docs/sync-protocol.md").replace("\n ", "");
+    assert!(page.contains(&shown), "{shown}");
+}

@@ -1,0 +1,97 @@
+//! The hub's own TLS.
+
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, ProtocolVersion, RootCertStore, StreamOwned, SupportedProtocolVersion};
+
+use crate::client::{Reply, Request};
+use crate::served::{Made, Served, stderr};
+
+/// A certificate for this machine that signs itself, in files.
+struct Certificate {
+    roots: RootCertStore,
+    files: [String; 4],
+}
+
+fn certificate(made: &Made) -> Certificate {
+    let signed = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+    let certificate = made.folder.write("tls.pem", &signed.cert.pem());
+    let key = made.folder.write("tls.key", &signed.signing_key.serialize_pem());
+    let mut roots = RootCertStore::empty();
+    roots.add(signed.cert.der().clone()).unwrap();
+    let path = |path: std::path::PathBuf| path.to_str().unwrap().to_owned();
+    Certificate { roots, files: ["--tls-cert".into(), path(certificate), "--tls-key".into(), path(key)] }
+}
+
+fn served() -> (Served, RootCertStore, String) {
+    let made = Made::new();
+    let reader = made.tenant("acme");
+    let Certificate { roots, files } = certificate(&made);
+    (made.serve_with(&files.each_ref().map(String::as_str)), roots, reader)
+}
+
+fn ask(
+    address: SocketAddr,
+    roots: &RootCertStore,
+    version: &'static SupportedProtocolVersion,
+    request: &Request<'_>,
+) -> Result<(Reply, ProtocolVersion), std::io::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[version]).unwrap();
+    let config = config.with_root_certificates(roots.clone()).with_no_client_auth();
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut connection = ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    connection.complete_io(&mut stream)?;
+    let spoken = connection.protocol_version().unwrap();
+    Ok((request.send_over(StreamOwned::new(connection, stream)), spoken))
+}
+
+#[test]
+fn both_versions_with_the_certificate_that_was_given() {
+    let (mut served, roots, reader) = served();
+    let request = Request::get("/api/health", &reader);
+    for (version, expected) in
+        [(&rustls::version::TLS12, ProtocolVersion::TLSv1_2), (&rustls::version::TLS13, ProtocolVersion::TLSv1_3)]
+    {
+        let (reply, spoken) = ask(served.address, &roots, version, &request).unwrap();
+        assert_eq!((reply.ok()["status"].as_str(), spoken), (Some("ok"), expected));
+    }
+    // Whoever does not trust it goes away, and plain HTTP is not understood.
+    let nobody = RootCertStore::empty();
+    assert!(ask(served.address, &nobody, &rustls::version::TLS13, &request).is_err());
+    let mut plain = TcpStream::connect(served.address).unwrap();
+    std::io::Write::write_all(&mut plain, b"GET /api/health HTTP/1.1\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    let _ = std::io::Read::read_to_end(&mut plain, &mut answer);
+    assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
+    let (reply, _) = ask(served.address, &roots, &rustls::version::TLS13, &request).unwrap();
+    assert_eq!(reply.status, 200);
+    // A handshake that never comes does not hold up the end.
+    let silent = TcpStream::connect(served.address).unwrap();
+    let (status, took) = served.stop("-TERM");
+    assert!(status.success() && took.as_secs_f64() < 3.0, "{status} after {took:?}");
+    drop(silent);
+}
+
+#[test]
+fn files_that_are_no_certificate_are_named() {
+    let made = Made::new();
+    let Certificate { files: [_, cert, _, key], .. } = certificate(&made);
+    let other = rcgen::KeyPair::generate().unwrap().serialize_pem();
+    let other = made.folder.write("other.key", &other).to_str().unwrap().to_owned();
+    let empty = made.folder.write("empty.pem", "").to_str().unwrap().to_owned();
+    let serve = |cert: &str, key: &str| {
+        let done = made.run(&["serve", "--listen", "127.0.0.1:0", "--tls-cert", cert, "--tls-key", key]);
+        assert!(!done.status.success());
+        stderr(&done)
+    };
+    assert!(serve("missing.pem", &key).contains("missing.pem"));
+    assert!(serve(&empty, &key).contains("empty.pem: no certificate in it; expected PEM"));
+    assert!(serve(&cert, &empty).contains("empty.pem"));
+    assert!(serve(&cert, &other).contains("do not fit"));
+    let alone = made.run(&["serve", "--listen", "127.0.0.1:0", "--tls-cert", &cert]);
+    assert_eq!(alone.status.code(), Some(2), "{}", stderr(&alone));
+}

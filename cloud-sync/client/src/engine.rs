@@ -1,0 +1,391 @@
+//! The sync engine: what to send, what is confirmed, when to come again. Sans-IO.
+//!
+//! `handle(now, input)` says what happened, `poll()` what is to be done, `deadline()` when to come again. Calling any of them
+//! too often is harmless. Time and the seed of all chance are arguments, so a run can be had again to the byte.
+//!
+//! - **One request at a time**, batch or pull. On any failure the rows are fetched anew: the engine keeps ranges, never rows.
+//! - **Nothing is believed twice**: an answer to anything but the request on its way is counted and ignored.
+//! - **A wait begins when it is noticed.** Unlike in the core a late wake-up does not run the missed waits one after another:
+//!   each of them would begin with a request, and a request cannot be sent in the past.
+//! - What goes in which order: `engine/order.rs`. The chart of the states: `engine/state.rs`. What an answer means:
+//!   `engine/verdict.rs`. Every limit: [`pace`].
+
+mod answered;
+mod backoff;
+mod book;
+mod load;
+mod messages;
+mod meter;
+mod order;
+pub mod pace;
+mod pull;
+mod ranges;
+mod search;
+mod state;
+mod status;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+use std::collections::{BTreeSet, VecDeque};
+
+use tilth_core::time::Uptime;
+use tilth_protocol::{Epoch, Lane, Stream};
+
+use backoff::Backoff;
+use book::Book;
+use load::{Load, Misfit};
+pub use messages::{AlertKind, Ask, Effect, Haul, Heads, Holding, Input, LaneState, LocalAlert, Outbox, Setup, Wanted};
+pub use meter::{Meter, Purpose, Traffic};
+use order::{Agenda, Books, Limit, Newest, windows_are};
+use pace::{MAX_BACKOFF, MAX_FETCH_BYTES, MAX_OFFLINE, REQUEST_TIMEOUT, STORE_TIMEOUT};
+use pull::Pull;
+pub use pull::PullStatus;
+use search::{Search, Suspect};
+use state::{Errand, Flight, State};
+pub use status::{Counts, StateName, Status};
+
+/// The engine. One for the life of the process.
+#[derive(Debug)]
+pub struct Engine {
+    setup: Setup,
+    stream: Stream,
+    epoch: Option<Epoch>,
+    books: Books,
+    state: State,
+    now: Uptime,
+    agenda: Agenda,
+    newest: Newest,
+    limit: Limit,
+    search: Option<Search>,
+    probe: bool,
+    poison_run: u32,
+    /// Rows given to the store to set aside and not yet confirmed: one that comes again was not.
+    set_aside: BTreeSet<(Lane, u64)>,
+    last_new_stream: Option<Uptime>,
+    last_epoch: Option<Uptime>,
+    trouble: Backoff,
+    offline: Backoff,
+    pull: Pull,
+    effects: VecDeque<Effect>,
+    alerts: BTreeSet<AlertKind>,
+    last_number: u64,
+    last_success: Option<Uptime>,
+    counts: Counts,
+    meter: Meter,
+}
+
+impl Engine {
+    /// An engine that goes on where the store left off. `now` is the present uptime, `holding` the configuration that is held.
+    #[must_use]
+    pub fn new(now: Uptime, setup: Setup, outbox: &Outbox, holding: Holding) -> Engine {
+        let (seed, period) = (setup.seed, setup.pace.pull);
+        let mut engine = Engine {
+            setup,
+            stream: outbox.stream,
+            epoch: outbox.epoch,
+            books: open_books(outbox),
+            state: State::Idle,
+            now,
+            agenda: Agenda::new(now),
+            newest: Newest::default(),
+            limit: Limit::new(),
+            search: None,
+            probe: false,
+            poison_run: 0,
+            set_aside: BTreeSet::new(),
+            last_new_stream: None,
+            last_epoch: None,
+            trouble: Backoff::new(MAX_BACKOFF, seed),
+            offline: Backoff::new(MAX_OFFLINE, seed ^ 0x6f66_666c),
+            pull: Pull::new(now, holding, period, seed ^ 0x7075_6c6c),
+            effects: VecDeque::new(),
+            alerts: BTreeSet::new(),
+            last_number: 0,
+            last_success: None,
+            counts: Counts::default(),
+            meter: Meter::default(),
+        };
+        engine.rest();
+        engine
+    }
+
+    /// Something happened at `now`, or nothing but time. A `now` before an earlier one counts as that one.
+    pub fn handle(&mut self, now: Uptime, input: Input) {
+        self.now = self.now.max(now);
+        self.expire();
+        match input {
+            Input::Tick => {}
+            Input::Waiting(heads) => self.waiting(&heads),
+            Input::Fetched(haul) => self.fetched(haul),
+            Input::FetchFailed { id, why } => self.fetch_failed(id, why),
+            Input::Stream(outbox) => self.new_stream(&outbox),
+            Input::Answered { request, exchange } => self.answered(request, &exchange),
+            Input::Pulled { request, exchange } => self.pulled(request, exchange),
+            Input::Holding(holding) => self.pull.hold(holding),
+            Input::Nudged => self.pull.nudge(self.now),
+            Input::NetworkUp => {
+                if let State::Offline { .. } = self.state {
+                    self.offline.reset();
+                    self.rest();
+                }
+            }
+        }
+        self.step();
+    }
+
+    /// The next thing to do, until there is none.
+    pub fn poll(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// When to call [`Engine::handle`] with [`Input::Tick`] if nothing else happens before.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Uptime> {
+        let sending = match self.state.until() {
+            None if self.pull.is_asking() => None,
+            None => Some(self.due()),
+            until => until,
+        };
+        let pulling = (self.pull.is_asking() || self.may_pull()).then(|| self.pull.deadline());
+        [sending, pulling].into_iter().flatten().min()
+    }
+
+    /// What sync is at, for people.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let by_lane = |figure: fn(&Book) -> u64| Lane::ALL.map(|lane| (lane, figure(self.books.of(lane)))).into();
+        let next_try = match &self.state {
+            State::Idle | State::Gathering => Some(self.due()),
+            State::Fetching { .. } | State::Sending { .. } => None,
+            State::BackingOff { .. } | State::Refused { .. } | State::Conflict { .. } | State::Offline { .. } => {
+                self.state.until()
+            }
+        };
+        Status {
+            state: self.state.name(),
+            why: self.state.why().map(str::to_owned),
+            next_try,
+            last_success: self.last_success,
+            waiting: by_lane(Book::missing),
+            confirmed: by_lane(Book::confirmed),
+            counts: self.counts,
+            traffic: self.meter.clone(),
+            config: self.pull.status(),
+        }
+    }
+
+    // --- time
+
+    fn due(&self) -> Uptime {
+        if self.search.is_some() || self.probe { self.now } else { self.agenda.due(&self.books, &self.setup.pace) }
+    }
+
+    /// Waits that are over end here; what comes next begins in `step`.
+    fn expire(&mut self) {
+        if let Some(request) = self.pull.expire(self.now) {
+            self.effects.push_back(Effect::Abandon { request });
+        }
+        if self.state.until().is_none_or(|until| until > self.now) {
+            return;
+        }
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Idle | State::Gathering => {}
+            State::Fetching { .. } => self.back_off(format!("the store did not answer within {STORE_TIMEOUT}"), None),
+            State::Sending { flight, .. } => {
+                self.effects.push_back(Effect::Abandon { request: flight.request });
+                self.counts.failed += 1;
+                self.slow(&flight, format!("no answer within {REQUEST_TIMEOUT}"));
+            }
+            State::BackingOff { .. } | State::Offline { .. } => self.rest(),
+            State::Refused { .. } => {
+                self.probe = true;
+                self.rest();
+            }
+            State::Conflict { .. } => {
+                self.back_off(format!("the store did not begin a new stream within {STORE_TIMEOUT}"), None);
+            }
+        }
+    }
+
+    /// Begins what is due.
+    fn step(&mut self) {
+        if self.state.is_resting() && !self.pull.is_asking() && self.due() <= self.now {
+            self.start();
+        }
+        if self.may_pull() && self.pull.deadline() <= self.now {
+            let request = self.number();
+            let effect = self.pull.start(self.now, request);
+            self.effects.push_back(effect);
+        }
+    }
+
+    /// A pull waits for a batch on its way, and for a hub that can be reached and knows us.
+    fn may_pull(&self) -> bool {
+        let has_room = matches!(self.state, State::Idle | State::Gathering | State::BackingOff { .. });
+        has_room && !self.pull.is_asking()
+    }
+
+    // --- from rest to a batch on its way
+
+    fn rest(&mut self) {
+        self.agenda.notice(&self.books, &self.setup.pace, self.now);
+        self.state = if self.books.any_missing() { State::Gathering } else { State::Idle };
+    }
+
+    fn start(&mut self) {
+        if self.probe {
+            return self.send_empty(Errand::Probe);
+        }
+        let everything =
+            |lane, first, last| Wanted { lane, first, last, max_rows: self.limit.rows(), max_bytes: MAX_FETCH_BYTES };
+        match self.search.as_ref().map(Search::next) {
+            Some(None) => self.send_empty(Errand::Control),
+            Some(Some(Suspect::Live)) => self.fetch(Vec::new(), true, Errand::Suspect),
+            Some(Some(Suspect::Rows(lane, first, last))) => {
+                self.fetch(vec![everything(lane, first, last)], false, Errand::Suspect);
+            }
+            None => {
+                let limit = self.limit.rows();
+                let (wanted, live) = self.agenda.plan(&self.books, &self.setup.pace, limit, self.now);
+                if wanted.is_empty() && !live {
+                    self.send_empty(Errand::Ordinary);
+                } else {
+                    self.fetch(wanted, live, Errand::Ordinary);
+                }
+            }
+        }
+    }
+
+    fn fetch(&mut self, lanes: Vec<Wanted>, live: bool, errand: Errand) {
+        let ask = Ask { id: self.number(), lanes, live };
+        self.effects.push_back(Effect::Fetch(ask.clone()));
+        self.state = State::Fetching { ask, errand, until: self.now + STORE_TIMEOUT };
+    }
+
+    fn send_empty(&mut self, errand: Errand) {
+        let load = load::empty(&self.setup, (self.stream, self.epoch));
+        self.send(load, errand, false);
+    }
+
+    fn send(&mut self, load: Load, errand: Errand, asked_live: bool) {
+        let Load { body, parts, live, shares } = load;
+        let flight = Flight { request: self.number(), errand, parts, live, asked_live, shares };
+        if body.len() > tilth_protocol::MAX_BATCH_BYTES {
+            self.rest();
+            return self.too_large(&flight, "more bytes than a batch may have", true);
+        }
+        self.effects.push_back(Effect::Send { request: flight.request, body });
+        self.state = State::Sending { flight, until: self.now + REQUEST_TIMEOUT };
+    }
+
+    // --- from the store
+
+    fn waiting(&mut self, heads: &Heads) {
+        if heads.stream != self.stream {
+            return;
+        }
+        for (&lane, &head) in &heads.lanes {
+            self.books.of_mut(lane).grow(head);
+        }
+        self.agenda.notice(&self.books, &self.setup.pace, self.now);
+        if self.state.is_resting() {
+            self.rest();
+        }
+    }
+
+    fn fetched(&mut self, haul: Haul) {
+        let (ask, errand) = match &self.state {
+            State::Fetching { ask, errand, .. } if ask.id == haul.id => (ask.clone(), *errand),
+            _ => {
+                self.counts.stray_answers += 1;
+                return;
+            }
+        };
+        if haul.stream != self.stream {
+            return self.back_off("the store is in another stream and has not said so yet".to_owned(), None);
+        }
+        self.rest();
+        let windows_are = windows_are(&self.books, &ask.lanes);
+        let old_through = haul.lanes.windows.as_ref().and_then(|extent| self.newest.look(extent));
+        match load::pack(&self.setup, (self.stream, self.epoch), &ask, haul, windows_are) {
+            Ok(load) => {
+                if let Some(seq) = old_through {
+                    self.books.windows.old_through(seq);
+                }
+                self.send(load, errand, ask.live);
+            }
+            Err(Misfit::Row(lane, seq, why)) => {
+                self.search = None;
+                self.found_poison(lane, seq, &why);
+            }
+            Err(Misfit::Store(why)) => self.back_off(why, None),
+        }
+    }
+
+    fn fetch_failed(&mut self, id: u64, why: String) {
+        match &self.state {
+            State::Fetching { ask, .. } if ask.id == id => self.back_off(why, None),
+            _ => self.counts.stray_answers += 1,
+        }
+    }
+
+    fn new_stream(&mut self, outbox: &Outbox) {
+        self.stream = outbox.stream;
+        self.epoch = outbox.epoch;
+        self.books = open_books(outbox);
+        self.newest = Newest::default();
+        self.search = None;
+        self.set_aside.clear();
+        self.agenda.restart(self.now);
+        self.last_new_stream = Some(self.now);
+        self.clear(AlertKind::ConfirmedUnknown);
+        match &self.state {
+            State::Sending { flight, .. } => {
+                self.effects.push_back(Effect::Abandon { request: flight.request });
+                self.rest();
+            }
+            State::Idle | State::Gathering | State::Fetching { .. } | State::Conflict { .. } => self.rest(),
+            State::BackingOff { .. } | State::Refused { .. } | State::Offline { .. } => {}
+        }
+    }
+
+    // --- small things
+
+    fn number(&mut self) -> u64 {
+        self.last_number += 1;
+        self.last_number
+    }
+
+    fn pulled(&mut self, request: u64, exchange: crate::transport::Exchange) {
+        let traffic = Traffic { up: exchange.sent, down: exchange.received };
+        match self.pull.answered(self.now, request, exchange) {
+            None => self.counts.stray_answers += 1,
+            Some(bundle) => {
+                self.meter.count(Purpose::Config, traffic);
+                self.effects.extend(bundle);
+            }
+        }
+    }
+
+    /// Tells people once, until it is over.
+    fn alert(&mut self, kind: AlertKind, reason: &str) {
+        if self.alerts.insert(kind) {
+            self.effects.push_back(Effect::LocalAlert(LocalAlert { kind, reason: reason.to_owned() }));
+        }
+    }
+
+    fn clear(&mut self, kind: AlertKind) {
+        if self.alerts.remove(&kind) {
+            self.effects.push_back(Effect::AllClear(kind));
+        }
+    }
+}
+
+fn open_books(outbox: &Outbox) -> Books {
+    let mut books = Books::default();
+    for (&lane, state) in &outbox.lanes {
+        *books.of_mut(lane) = Book::new(state.confirmed, state.head);
+    }
+    books
+}

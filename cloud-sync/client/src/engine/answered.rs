@@ -1,0 +1,279 @@
+//! What follows from the hub's answer, or from none.
+
+use std::collections::BTreeMap;
+
+use tilth_core::time::Span;
+use tilth_protocol::Lane;
+
+use super::Engine;
+use super::book::Confirmation;
+use super::messages::{AlertKind, Effect};
+use super::meter::Traffic;
+use super::pace::{
+    CONFLICT_AGAIN, EPOCH_AGAIN, MAX_BACKOFF, MAX_OFFLINE, MAX_POISON_RUN, MAX_RETRY_AFTER, REFUSED_WAIT, STORE_TIMEOUT,
+};
+use super::search::{Finding, Search, Suspect};
+use super::state::{Errand, Flight, State};
+use super::verdict::{self, Taken, Verdict};
+use crate::transport::Exchange;
+
+impl Engine {
+    pub(super) fn answered(&mut self, request: u64, exchange: &Exchange) {
+        let flight = match &self.state {
+            State::Sending { flight, .. } if flight.request == request => flight.clone(),
+            _ => {
+                self.counts.stray_answers += 1;
+                return;
+            }
+        };
+        self.meter.share(&flight.shares, Traffic { up: exchange.sent, down: exchange.received });
+        self.rest();
+        let verdict = verdict::judge(exchange);
+        if !matches!(verdict, Verdict::Taken(_)) {
+            self.counts.failed += 1;
+        }
+        match verdict {
+            Verdict::Taken(taken) => self.taken(&flight, &taken),
+            Verdict::Refused(why) => {
+                self.alert(AlertKind::KeyRefused, &format!("{why}; sync stops for {REFUSED_WAIT}, the farm goes on"));
+                self.state = State::Refused { until: self.now + REFUSED_WAIT, why };
+            }
+            Verdict::Conflict(why) => self.conflict(why),
+            Verdict::TooLarge(why) => self.too_large(&flight, &why, false),
+            Verdict::Unreadable(why) => self.unreadable(&flight, &why),
+            Verdict::Trouble { why, wait } => self.back_off(why, wait),
+            Verdict::Slow(why) => self.slow(&flight, why),
+            Verdict::Unreachable(why) => {
+                let wait = self.offline.next().min(MAX_OFFLINE);
+                self.state = State::Offline { until: self.now + wait, why };
+            }
+        }
+    }
+
+    pub(super) fn back_off(&mut self, why: String, wait: Option<Span>) {
+        let wait = wait.unwrap_or_default().min(MAX_RETRY_AFTER);
+        let until = self.now + self.trouble.next().max(wait);
+        self.state = State::BackingOff { until, why };
+    }
+
+    pub(super) fn slow(&mut self, flight: &Flight, why: String) {
+        self.limit.slow(flight.rows());
+        self.back_off(why, None);
+    }
+
+    // --- taken
+
+    fn taken(&mut self, flight: &Flight, taken: &Taken) {
+        self.counts.taken += 1;
+        self.counts.strange_confirmations += taken.unknown;
+        self.last_success = Some(self.now);
+        self.offline.reset();
+        self.probe = false;
+        self.clear(AlertKind::KeyRefused);
+        self.clear(AlertKind::NotUnderstood);
+        if flight.rows() > 0 {
+            self.limit.grow();
+            self.poison_run = 0;
+            if self.last_new_stream.is_none_or(|at| self.now - at >= CONFLICT_AGAIN) {
+                self.clear(AlertKind::StreamConflict);
+            }
+        }
+        if let Some(version) = taken.config_version {
+            self.pull.hint(self.now, version);
+        }
+        let flapping = if self.epoch == Some(taken.epoch) { None } else { self.new_epoch(taken) };
+        // Rows are set aside before they are confirmed: afterwards the store may forget them.
+        let unheeded = self.poisoned(&taken.poison, flight);
+        let stuck = self.confirm(flight, taken);
+        if let Some(search) = &mut self.search
+            && matches!(flight.errand, Errand::Control | Errand::Suspect)
+        {
+            search.taken(flight.parts.first().map(|part| part.last));
+        }
+        self.search.take_if(|search| search.is_over());
+        let bulk = flight.parts.iter().any(|part| part.lane != Lane::Events);
+        self.agenda.sent(bulk, flight.asked_live, &self.books, &self.setup.pace, self.now);
+        if let Some(why) = flapping.or(stuck).or(unheeded) {
+            self.back_off(why, None);
+        } else {
+            self.trouble.reset();
+            self.rest();
+        }
+    }
+
+    /// What was known means nothing any more. The reason to slow down, if the epoch changes from answer to answer.
+    fn new_epoch(&mut self, taken: &Taken) -> Option<String> {
+        let before = self.epoch.replace(taken.epoch).and(self.last_epoch.replace(self.now));
+        let is_flapping = before.is_some_and(|at| self.now - at < EPOCH_AGAIN);
+        self.search = None;
+        let mut confirmed = BTreeMap::new();
+        for lane in Lane::ALL {
+            let stated = taken.confirmed.get(&lane).copied().unwrap_or(0);
+            // What was never made is counted below; until then nothing is believed.
+            let believed = if stated > self.books.of(lane).head() { 0 } else { stated };
+            self.books.of_mut(lane).rewind(believed);
+            confirmed.insert(lane, believed);
+        }
+        self.effects.push_back(Effect::Rewind { stream: self.stream, epoch: taken.epoch, confirmed });
+        is_flapping.then(|| "the hub's epoch changes from answer to answer: two hubs at one address?".to_owned())
+    }
+
+    /// Books what the answer says. The reason to slow down, if the hub took a batch and yet does not account for it.
+    fn confirm(&mut self, flight: &Flight, taken: &Taken) -> Option<String> {
+        let mut raised = BTreeMap::new();
+        let mut stuck = None;
+        for lane in Lane::ALL {
+            let stated = taken.confirmed.get(&lane).copied();
+            let book = self.books.of_mut(lane);
+            let is_late = stated.is_some_and(|seq| seq < book.confirmed());
+            let is_aside = |seq| self.set_aside.contains(&(lane, seq));
+            let part = flight.parts.iter().find(|part| part.lane == lane);
+            if let Some(part) = part.filter(|_| !is_late) {
+                book.credit(part.first, part.last);
+            }
+            match stated.map(|seq| book.confirm(seq, is_aside)) {
+                None | Some(Confirmation::Known) => {}
+                Some(Confirmation::Raised(seq)) => drop(raised.insert(lane, seq)),
+                Some(Confirmation::Late | Confirmation::TooHigh) => self.counts.strange_confirmations += 1,
+            }
+            let (next, head) = (book.confirmed() + 1, book.head());
+            if let (Some(part), Some(stated)) = (part, stated.filter(|&seq| seq <= head))
+                && (is_late || part.first <= next && next <= part.last && !is_aside(next))
+            {
+                stuck = Some(format!("the hub took {lane} {} to {} and confirms {stated}", part.first, part.last));
+            }
+            if let Some(seq) = stated.filter(|&seq| seq > head) {
+                let why = format!("the hub confirmed {lane} {seq}, which was never made; it is ignored");
+                self.alert(AlertKind::ConfirmedUnknown, &why);
+            }
+        }
+        self.set_aside.retain(|&(lane, seq)| seq > self.books.of(lane).confirmed());
+        if !raised.is_empty() {
+            self.effects.push_back(Effect::Confirm { stream: self.stream, confirmed: raised });
+        }
+        stuck
+    }
+
+    /// Sets rows aside that the hub cannot store. The reason to slow down, if one was to be set aside before.
+    fn poisoned(&mut self, poison: &[(Lane, u64, String)], flight: &Flight) -> Option<String> {
+        let mut unheeded = None;
+        let mut first = None;
+        for (lane, seq, why) in poison {
+            let was_sent = |part: &super::load::Part| part.lane == *lane && part.first <= *seq && *seq <= part.last;
+            if !flight.parts.iter().any(was_sent) {
+                self.counts.strange_confirmations += 1;
+            } else if self.set_aside.insert((*lane, *seq)) {
+                first.get_or_insert_with(|| format!("{lane} {seq}: {why}"));
+                self.quarantine(*lane, *seq, why.clone());
+            } else {
+                unheeded = Some(format!("{lane} {seq} was to be set aside and was sent again"));
+            }
+        }
+        if let Some(first) = first {
+            self.alert_quarantined(&first);
+        }
+        unheeded
+    }
+
+    // --- not taken
+
+    fn conflict(&mut self, why: String) {
+        let again = self.last_new_stream.is_some_and(|at| self.now - at < CONFLICT_AGAIN);
+        let next = if again { format!("sync stops for {REFUSED_WAIT}") } else { "a new stream begins".to_owned() };
+        self.alert(AlertKind::StreamConflict, &format!("{why}; {next}"));
+        if again {
+            self.state = State::Refused { until: self.now + REFUSED_WAIT, why };
+        } else {
+            self.effects.push_back(Effect::NewStream { reason: why.clone() });
+            self.state = State::Conflict { until: self.now + STORE_TIMEOUT, why };
+        }
+    }
+
+    /// Less at once; a row that is too large alone is set aside.
+    pub(super) fn too_large(&mut self, flight: &Flight, why: &str, is_ours: bool) {
+        let single = flight.parts.iter().find_map(|part| Some((part.lane, part.row?)));
+        match (flight.rows(), single) {
+            (2.., _) => {
+                self.limit.halve(flight.rows());
+                self.rest();
+            }
+            (_, _) if flight.live > 0 => self.mute_live(),
+            // Refused as one of several suspects, or by ourselves before it left: the row is at fault.
+            (_, Some((lane, seq))) if flight.errand == Errand::Suspect || is_ours => {
+                self.search = None;
+                self.found_poison(lane, seq, &format!("alone larger than a batch may be: {why}"));
+            }
+            // First see whether the hub takes anything at all.
+            (_, Some((lane, seq))) => {
+                self.search = Some(Search::new(vec![Suspect::Rows(lane, seq, seq)]));
+                self.rest();
+            }
+            (_, None) => self.back_off(why.to_owned(), None),
+        }
+    }
+
+    fn unreadable(&mut self, flight: &Flight, why: &str) {
+        match flight.errand {
+            Errand::Ordinary if !flight.parts.is_empty() || flight.live > 0 => {
+                let rows = flight.parts.iter().map(|part| Suspect::Rows(part.lane, part.first, part.last));
+                let live = (flight.live > 0).then_some(Suspect::Live);
+                self.search = Some(Search::new(rows.chain(live).collect()));
+                self.rest();
+            }
+            Errand::Ordinary | Errand::Probe | Errand::Control => self.not_understood(why),
+            Errand::Suspect => self.blame(flight, why),
+        }
+    }
+
+    fn blame(&mut self, flight: &Flight, why: &str) {
+        let Some(search) = &mut self.search else { return self.rest() };
+        let part = flight.parts.first();
+        match search.blame(part.map(|part| part.last)) {
+            Finding::GoOn => self.rest(),
+            Finding::Live => self.mute_live(),
+            // A gap has no row to set aside: what the hub cannot read is how we say it.
+            Finding::Poison(..) if part.is_none_or(|part| part.rows == 0) => self.not_understood(why),
+            Finding::Poison(lane, seq) => self.found_poison(lane, seq, why),
+        }
+        self.search.take_if(|search| search.is_over());
+    }
+
+    /// The hub reads nothing of ours: an older or newer one, or something that is no hub.
+    fn not_understood(&mut self, why: &str) {
+        self.search = None;
+        self.alert(AlertKind::NotUnderstood, &format!("the hub cannot read this agent: {why}"));
+        self.back_off(why.to_owned(), None);
+    }
+
+    fn mute_live(&mut self) {
+        self.agenda.mute_live(self.now);
+        self.rest();
+    }
+
+    /// One row is at fault: set it aside and go on, but not with row after row.
+    pub(super) fn found_poison(&mut self, lane: Lane, seq: u64, why: &str) {
+        let is_new = self.set_aside.insert((lane, seq));
+        self.poison_run += 1;
+        if is_new {
+            self.alert_quarantined(&format!("{lane} {seq}: {why}"));
+            self.quarantine(lane, seq, why.to_owned());
+        }
+        if !is_new || self.poison_run >= MAX_POISON_RUN {
+            self.poison_run = 0;
+            let why = format!("{lane} {seq} was set aside, the last of several without one taken: {why}");
+            self.back_off(why, Some(MAX_BACKOFF));
+        } else {
+            self.rest();
+        }
+    }
+
+    fn quarantine(&mut self, lane: Lane, seq: u64, reason: String) {
+        self.counts.quarantined += 1;
+        self.effects.push_back(Effect::Quarantine { stream: self.stream, lane, seq, reason });
+    }
+
+    fn alert_quarantined(&mut self, what: &str) {
+        self.alerts.remove(&AlertKind::RowsQuarantined);
+        self.alert(AlertKind::RowsQuarantined, &format!("set aside, the hub cannot take it: {what}"));
+    }
+}

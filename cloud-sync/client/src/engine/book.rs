@@ -1,0 +1,168 @@
+//! One lane's account: what was made, what the hub confirmed, what it holds beyond that.
+
+use super::ranges::Ranges;
+
+/// The account of one lane of the present stream.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Book {
+    confirmed: u64,
+    head: u64,
+    held: Ranges,
+    old_through: u64,
+}
+
+/// What a confirmation turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Confirmation {
+    /// It moved the account up to the stated sequence.
+    Raised(u64),
+    /// It said what was known.
+    Known,
+    /// Lower than before within an epoch: a late packet.
+    Late,
+    /// Higher than anything that was made.
+    TooHigh,
+}
+
+impl Book {
+    /// An account that begins with what the store says.
+    pub(super) fn new(confirmed: u64, head: u64) -> Book {
+        Book { confirmed, head: head.max(confirmed), ..Book::default() }
+    }
+
+    /// The highest sequence at and below which the hub accounts for everything.
+    pub(super) fn confirmed(&self) -> u64 {
+        self.confirmed
+    }
+
+    /// The highest sequence that the store has committed.
+    pub(super) fn head(&self) -> u64 {
+        self.head
+    }
+
+    /// The store committed rows up to `head`. Never goes back within a stream.
+    pub(super) fn grow(&mut self, head: u64) {
+        self.head = self.head.max(head);
+    }
+
+    /// How many sequences the hub does not have.
+    pub(super) fn missing(&self) -> u64 {
+        self.head - self.confirmed - self.held.count(self.confirmed + 1, self.head)
+    }
+
+    /// The oldest run of sequences that the hub does not have.
+    pub(super) fn oldest(&self) -> Option<(u64, u64)> {
+        self.held.lowest_gap(self.confirmed + 1, self.head)
+    }
+
+    /// The newest run of sequences that the hub does not have, as far as it is not known to be old.
+    pub(super) fn newest(&self) -> Option<(u64, u64)> {
+        self.held.highest_gap(self.confirmed.max(self.old_through) + 1, self.head)
+    }
+
+    /// Everything up to `seq` belongs to the backlog.
+    pub(super) fn old_through(&mut self, seq: u64) {
+        self.old_through = self.old_through.max(seq);
+    }
+
+    /// The hub took this range. Poison in it is accounted for like the rest.
+    pub(super) fn credit(&mut self, first: u64, last: u64) {
+        self.held.insert(first, last);
+        self.held.remove(0, self.confirmed);
+    }
+
+    /// The hub says that it accounts for everything up to `seq`, and so that it does not account for `seq + 1`. Where that is
+    /// a row that was set aside, only that one is to be said again, as a gap; else the range around it was not kept.
+    pub(super) fn confirm(&mut self, seq: u64, is_aside: impl Fn(u64) -> bool) -> Confirmation {
+        if seq > self.head {
+            return Confirmation::TooHigh;
+        }
+        if seq < self.confirmed {
+            return Confirmation::Late;
+        }
+        let raised = seq > self.confirmed;
+        self.confirmed = seq;
+        self.held.remove(0, seq);
+        if is_aside(seq + 1) {
+            self.held.remove(seq + 1, seq + 1);
+        } else if let Some((first, last)) = self.held.around(seq + 1) {
+            self.held.remove(first, last);
+        }
+        if raised { Confirmation::Raised(seq) } else { Confirmation::Known }
+    }
+
+    /// In a new epoch what was known means nothing.
+    pub(super) fn rewind(&mut self, confirmed: u64) {
+        self.confirmed = confirmed;
+        self.held.clear();
+    }
+
+    #[cfg(test)]
+    /// How many ranges beyond the confirmed prefix are remembered.
+    pub(super) fn ranges(&self) -> usize {
+        self.held.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_confirmation_is_raised_known_late_or_too_high() {
+        let mut book = Book::new(10, 100);
+        for (seq, expected) in [
+            (10, Confirmation::Known),
+            (20, Confirmation::Raised(20)),
+            (20, Confirmation::Known),
+            (19, Confirmation::Late),
+            (101, Confirmation::TooHigh),
+            (100, Confirmation::Raised(100)),
+        ] {
+            assert_eq!(book.confirm(seq, |_| false), expected, "{seq}");
+        }
+        assert_eq!((book.missing(), book.oldest(), book.newest()), (0, None, None));
+    }
+
+    #[test]
+    fn what_the_hub_says_it_lacks_is_sent_again_whatever_was_believed() {
+        let mut book = Book::new(0, 100);
+        book.credit(51, 100);
+        assert_eq!(book.oldest(), Some((1, 50)));
+        // A hub that had kept 51 to 100 would have confirmed 100.
+        assert_eq!(book.confirm(50, |_| false), Confirmation::Raised(50));
+        assert_eq!(book.oldest(), Some((51, 100)));
+    }
+
+    #[test]
+    fn poison_is_accounted_for_unless_the_hub_says_otherwise() {
+        let mut book = Book::new(0, 20);
+        book.credit(1, 10);
+        assert_eq!((book.confirm(10, |seq| seq == 4), book.oldest()), (Confirmation::Raised(10), Some((11, 20))));
+
+        let mut book = Book::new(0, 10);
+        book.credit(1, 10);
+        assert_eq!((book.confirm(3, |seq| seq == 4), book.oldest()), (Confirmation::Raised(3), Some((4, 4))));
+    }
+
+    #[test]
+    fn a_new_epoch_may_go_back() {
+        let mut book = Book::new(80, 100);
+        book.credit(90, 100);
+        book.rewind(30);
+        assert_eq!((book.confirmed(), book.oldest(), book.ranges()), (30, Some((31, 100)), 0));
+    }
+
+    #[test]
+    fn the_newest_ends_where_the_backlog_begins() {
+        let mut book = Book::new(0, 100);
+        book.credit(91, 100);
+        assert_eq!(book.newest(), Some((1, 90)));
+        book.old_through(70);
+        assert_eq!(book.newest(), Some((71, 90)));
+        book.credit(71, 90);
+        assert_eq!((book.newest(), book.oldest()), (None, Some((1, 70))));
+        book.grow(105);
+        assert_eq!(book.newest(), Some((101, 105)));
+    }
+}

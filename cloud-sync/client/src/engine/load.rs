@@ -1,0 +1,133 @@
+//! From what the store gave to the bytes of a batch, checked before they leave.
+
+use std::io;
+
+use serde::Serialize;
+use tilth_protocol::{Batch, BatchError, Epoch, Extent, Lane, Lanes, Sequenced, Stream, VERSION};
+
+use super::messages::{Ask, Haul, Setup};
+use super::meter::Purpose;
+
+/// One lane's part of a batch, without its rows: the store keeps those.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) lane: Lane,
+    pub(super) first: u64,
+    pub(super) last: u64,
+    pub(super) rows: usize,
+    /// The sequence of its first row, if it has one.
+    pub(super) row: Option<u64>,
+}
+
+/// A batch ready to go.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Load {
+    pub(super) body: Vec<u8>,
+    pub(super) parts: Vec<Part>,
+    pub(super) live: usize,
+    /// What the bytes are for, the largest part last.
+    pub(super) shares: Vec<(Purpose, u64)>,
+}
+
+/// Why what the store gave is not sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Misfit {
+    /// A row is broken, or a sequence is neither row nor gap.
+    Row(Lane, u64, String),
+    /// The store did not give what was wanted.
+    Store(String),
+}
+
+/// Builds the batch. `windows_are` says whether windows count as windows or as backfill.
+pub(super) fn pack(
+    setup: &Setup,
+    (stream, epoch): (Stream, Option<Epoch>),
+    ask: &Ask,
+    haul: Haul,
+    windows_are: Purpose,
+) -> Result<Load, Misfit> {
+    let parts = parts(&haul.lanes);
+    check_wanted(ask, &parts)?;
+    // JSON has no word for a value that is no number.
+    let live: Vec<_> = haul.live.into_iter().filter(|live| live.value.is_finite()).collect();
+    let (client, device) = (setup.client.clone(), setup.device.clone());
+    let batch = Batch { version: VERSION, client, device, stream, epoch, lanes: haul.lanes, live };
+    batch.check().map_err(|error| match error {
+        BatchError::NotAccounted { lane, seq } => Misfit::Row(lane, seq, error.to_string()),
+        BatchError::Figures { seq, .. } => Misfit::Row(Lane::Windows, seq, error.to_string()),
+        BatchError::Version(_) | BatchError::Range { .. } => Misfit::Store(error.to_string()),
+    })?;
+    let body = serde_json::to_vec(&batch).map_err(|error| Misfit::Store(error.to_string()))?;
+    let shares = shares(&batch, body.len() as u64, windows_are);
+    Ok(Load { body, parts, live: batch.live.len(), shares })
+}
+
+/// A batch that brings nothing: a sign of life, a probe, a control question.
+pub(super) fn empty(setup: &Setup, names: (Stream, Option<Epoch>)) -> Load {
+    let ask = Ask { id: 0, lanes: Vec::new(), live: false };
+    let haul = Haul { id: 0, stream: names.0, lanes: Lanes::default(), live: Vec::new() };
+    pack(setup, names, &ask, haul, Purpose::Windows).expect("an empty batch has nothing that could be wrong")
+}
+
+fn parts(lanes: &Lanes) -> Vec<Part> {
+    fn part<R: Sequenced>(lane: Lane, extent: Option<&Extent<R>>) -> Option<Part> {
+        let Extent { first, last, rows, .. } = extent?;
+        Some(Part { lane, first: *first, last: *last, rows: rows.len(), row: rows.first().map(Sequenced::seq) })
+    }
+    let parts = [
+        part(Lane::Events, lanes.events.as_ref()),
+        part(Lane::Windows, lanes.windows.as_ref()),
+        part(Lane::Diagnostics, lanes.diagnostics.as_ref()),
+    ];
+    parts.into_iter().flatten().collect()
+}
+
+fn check_wanted(ask: &Ask, parts: &[Part]) -> Result<(), Misfit> {
+    for wanted in &ask.lanes {
+        let fits = |part: &&Part| part.lane == wanted.lane && part.first == wanted.first && part.last <= wanted.last;
+        if !parts.iter().any(|part| fits(&part)) {
+            let (lane, first, last) = (wanted.lane, wanted.first, wanted.last);
+            return Err(Misfit::Store(format!(
+                "the store gave no part of {lane} that begins at {first} and ends by {last}"
+            )));
+        }
+    }
+    if parts.len() > ask.lanes.len() {
+        return Err(Misfit::Store("the store gave lanes that were not wanted".to_owned()));
+    }
+    Ok(())
+}
+
+fn shares(batch: &Batch, whole: u64, windows_are: Purpose) -> Vec<(Purpose, u64)> {
+    let mut small = vec![
+        (Purpose::Events, batch.lanes.events.as_ref().map_or(0, size)),
+        (Purpose::Live, if batch.live.is_empty() { 0 } else { size(&batch.live) }),
+        (Purpose::Heartbeat, batch.lanes.diagnostics.as_ref().map_or(0, size)),
+    ];
+    if batch.lanes.windows.is_some() {
+        // By far the largest where there are any: what is left of the whole, rather than measured by itself.
+        let rest = whole.saturating_sub(small.iter().map(|&(_, size)| size).sum());
+        small.push((windows_are, rest));
+    }
+    small.retain(|&(_, size)| size > 0);
+    small.sort_by_key(|&(_, size)| size);
+    small
+}
+
+/// The size of a value as JSON, without keeping it.
+fn size<T: Serialize>(value: &T) -> u64 {
+    struct Count(u64);
+    impl io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len() as u64;
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    // What cannot be written was found by writing the whole batch.
+    let _ = serde_json::to_writer(&mut count, value);
+    count.0
+}

@@ -1,0 +1,236 @@
+//! What the engine hears and what it asks for. Plain values: whoever carries them may be a task, a test or a simulation.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use tilth_core::id::Id;
+use tilth_protocol::{Epoch, Lane, Lanes, Live, Stream};
+
+use super::pace::Pace;
+use crate::transport::Exchange;
+
+/// What does not change while an engine lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setup {
+    /// The tenant.
+    pub client: Id,
+    /// The device.
+    pub device: Id,
+    /// How often things go up.
+    pub pace: Pace,
+    /// Where the jitter of waits comes from; another one for each start of each device.
+    pub seed: u64,
+}
+
+/// What the store knows of one lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LaneState {
+    /// The highest sequence that the hub confirmed.
+    pub confirmed: u64,
+    /// The highest sequence that was committed.
+    pub head: u64,
+}
+
+/// What the store knows of what was sent: at the start, and after a new stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outbox {
+    /// The stream of this database.
+    pub stream: Stream,
+    /// The hub's epoch of the last confirmation, if there was one.
+    pub epoch: Option<Epoch>,
+    /// Its lanes; an absent one is empty.
+    pub lanes: BTreeMap<Lane, LaneState>,
+}
+
+/// How far the store has committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heads {
+    /// In this stream.
+    pub stream: Stream,
+    /// The highest committed sequence of each lane; an absent one has not moved.
+    pub lanes: BTreeMap<Lane, u64>,
+}
+
+/// What the agent holds of configuration: stated with each pull.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Holding {
+    /// The version of the bundle; 0 for none.
+    pub version: u64,
+    /// The `ETag` it came with.
+    pub etag: Option<String>,
+}
+
+/// A part of one lane that the store is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// The lane.
+    pub lane: Lane,
+    /// The first sequence. What comes back begins here.
+    pub first: u64,
+    /// The last sequence. What comes back may end before, never after.
+    pub last: u64,
+    /// The most rows; gaps cost nothing.
+    pub max_rows: usize,
+    /// About the most bytes of JSON, but at least one row.
+    pub max_bytes: usize,
+}
+
+/// A question to the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    /// Its number; the answer repeats it.
+    pub id: u64,
+    /// At most one part of each lane, in the order of a batch.
+    pub lanes: Vec<Wanted>,
+    /// Whether the newest value of each sensor is wanted too.
+    pub live: bool,
+}
+
+/// The store's answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Haul {
+    /// The number of the question.
+    pub id: u64,
+    /// The stream that the rows belong to.
+    pub stream: Stream,
+    /// An extent for each lane that was asked for.
+    pub lanes: Lanes,
+    /// The newest value of each sensor, if they were wanted.
+    pub live: Vec<Live>,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// Time has passed; nothing else.
+    Tick,
+    /// The store committed rows. Of another stream than the present one it says nothing.
+    Waiting(Heads),
+    /// The store answered [`Effect::Fetch`].
+    Fetched(Haul),
+    /// The store could not answer the question of that number.
+    FetchFailed {
+        /// Its number.
+        id: u64,
+        /// Why.
+        why: String,
+    },
+    /// The store answered [`Effect::NewStream`], or began a new stream by itself.
+    Stream(Outbox),
+    /// What became of the batch of that number.
+    Answered {
+        /// Its number.
+        request: u64,
+        /// What became of it.
+        exchange: Exchange,
+    },
+    /// What became of the pull of that number.
+    Pulled {
+        /// Its number.
+        request: u64,
+        /// What became of it.
+        exchange: Exchange,
+    },
+    /// What the agent holds of configuration now. With no `etag` the next bundle is delivered whatever came before.
+    Holding(Holding),
+    /// Something says that configuration waits: pull at once.
+    Nudged,
+    /// The network came up: a try may help.
+    NetworkUp,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Ask the store; the answer is [`Input::Fetched`] or [`Input::FetchFailed`].
+    Fetch(Ask),
+    /// Send a batch; the answer is [`Input::Answered`].
+    Send {
+        /// Its number.
+        request: u64,
+        /// The batch as JSON, at most [`tilth_protocol::MAX_BATCH_BYTES`].
+        body: Vec<u8>,
+    },
+    /// Nobody waits any more for the batch or pull of that number.
+    Abandon {
+        /// Its number.
+        request: u64,
+    },
+    /// Tell the store what the hub confirmed. A store that is in another stream by now must ignore it.
+    Confirm {
+        /// In this stream.
+        stream: Stream,
+        /// The highest confirmed sequences; lanes that did not rise are absent.
+        confirmed: BTreeMap<Lane, u64>,
+    },
+    /// Tell the store that the hub lives in another epoch, and what it has there: every lane is named. Also sent at the
+    /// very first contact. A store that is in another stream by now must take the epoch and ignore the rest.
+    Rewind {
+        /// In this stream.
+        stream: Stream,
+        /// The new epoch.
+        epoch: Epoch,
+        /// What the hub confirms, which may be less than before.
+        confirmed: BTreeMap<Lane, u64>,
+    },
+    /// Tell the store to set a row aside. From then on it is a quarantined gap. A store that is in another stream by now
+    /// must ignore it.
+    Quarantine {
+        /// In this stream.
+        stream: Stream,
+        /// Its lane.
+        lane: Lane,
+        /// Its sequence.
+        seq: u64,
+        /// Why.
+        reason: String,
+    },
+    /// Ask the store for a new stream; the answer is [`Input::Stream`].
+    NewStream {
+        /// Why.
+        reason: String,
+    },
+    /// Ask the hub for configuration; the answer is [`Input::Pulled`].
+    PullBundle {
+        /// Its number.
+        request: u64,
+        /// What the device holds: version and `ETag`.
+        holding: Holding,
+    },
+    /// Give the agent a bundle to verify and apply. Its bytes are those of the hub, unchecked.
+    Bundle {
+        /// The bytes.
+        bytes: Vec<u8>,
+        /// The `ETag` they came with.
+        etag: Option<String>,
+    },
+    /// Something that a person on site should know.
+    LocalAlert(LocalAlert),
+    /// That is over.
+    AllClear(AlertKind),
+}
+
+/// A trouble of sync that needs a person. It never stops the farm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalAlert {
+    /// Which.
+    pub kind: AlertKind,
+    /// What happened and what comes next, in words.
+    pub reason: String,
+}
+
+/// Kinds of [`LocalAlert`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AlertKind {
+    /// The hub refuses the device key. Over with the next batch taken.
+    KeyRefused,
+    /// The hub knows other content under our sequences, or two agents use one key. Over after [`super::pace::CONFLICT_AGAIN`].
+    StreamConflict,
+    /// Rows were set aside. Never over by itself: somebody should look at them.
+    RowsQuarantined,
+    /// The hub cannot read what this agent sends, rows or none. Over with the next batch taken.
+    NotUnderstood,
+    /// The hub confirmed what was never made. Over with the next new stream.
+    ConfirmedUnknown,
+}

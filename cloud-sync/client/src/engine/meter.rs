@@ -1,0 +1,93 @@
+//! Bytes up and down, by what they were for.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// What bytes were for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// Alerts, acknowledgements, site state, notes.
+    Events,
+    /// Newest values, unconfirmed.
+    Live,
+    /// Windows of the newest hour.
+    Windows,
+    /// Windows of the backlog.
+    Backfill,
+    /// Raw readings that the hub asked for.
+    Raw,
+    /// Configuration pulled.
+    Config,
+    /// Firmware pulled.
+    Firmware,
+    /// Signs of life, and what the device says of itself.
+    Heartbeat,
+}
+
+/// Bytes of one purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Traffic {
+    /// Bytes to the hub.
+    pub up: u64,
+    /// Bytes from the hub.
+    pub down: u64,
+}
+
+/// Bytes of every purpose that had any since the engine was made. Headers and bodies as far as the transport sees them;
+/// what TLS, TCP and IP add is not in it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(transparent)]
+pub struct Meter(BTreeMap<Purpose, Traffic>);
+
+impl Meter {
+    /// The bytes of one purpose.
+    #[must_use]
+    pub fn of(&self, purpose: Purpose) -> Traffic {
+        self.0.get(&purpose).copied().unwrap_or_default()
+    }
+
+    /// The bytes of all purposes.
+    #[must_use]
+    pub fn total(&self) -> Traffic {
+        let add = |sum: Traffic, each: &Traffic| Traffic { up: sum.up + each.up, down: sum.down + each.down };
+        self.0.values().fold(Traffic::default(), add)
+    }
+
+    /// Counts bytes of one purpose.
+    pub(super) fn count(&mut self, purpose: Purpose, traffic: Traffic) {
+        let sum = self.0.entry(purpose).or_default();
+        sum.up += traffic.up;
+        sum.down += traffic.down;
+    }
+
+    /// Counts bytes that served several purposes, in proportion to `parts`; what does not divide goes to the last part.
+    pub(super) fn share(&mut self, parts: &[(Purpose, u64)], traffic: Traffic) {
+        let whole = parts.iter().map(|&(_, size)| size).sum::<u64>().max(1);
+        let mut left = traffic;
+        for &(purpose, size) in parts {
+            let part = Traffic { up: traffic.up * size / whole, down: traffic.down * size / whole };
+            left = Traffic { up: left.up - part.up, down: left.down - part.down };
+            self.count(purpose, part);
+        }
+        let last = parts.last().map_or(Purpose::Heartbeat, |&(purpose, _)| purpose);
+        self.count(last, left);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_add_up_to_the_whole() {
+        let mut meter = Meter::default();
+        meter.share(&[(Purpose::Events, 1), (Purpose::Windows, 2)], Traffic { up: 100, down: 10 });
+        meter.share(&[], Traffic { up: 5, down: 5 });
+        assert_eq!(meter.of(Purpose::Events), Traffic { up: 33, down: 3 });
+        assert_eq!(meter.of(Purpose::Windows), Traffic { up: 67, down: 7 });
+        assert_eq!(meter.of(Purpose::Heartbeat), Traffic { up: 5, down: 5 });
+        assert_eq!(meter.total(), Traffic { up: 105, down: 15 });
+    }
+}

@@ -1,0 +1,187 @@
+//! Asking for configuration: every [`PULL_PERIOD`](super::pace::PULL_PERIOD), or at once when something says that it waits.
+//!
+//! Verifying and applying is the agent's; this machine only brings bytes, and not the same ones twice.
+
+use serde::Serialize;
+use tilth_core::time::{Span, Uptime};
+
+use super::backoff::Backoff;
+use super::messages::{Effect, Holding};
+use super::pace::{MAX_BACKOFF, MAX_RETRY_AFTER, REFUSED_WAIT, REQUEST_TIMEOUT};
+use super::verdict::{self, Verdict, is_page};
+use crate::transport::Exchange;
+
+/// ```text
+///             due, or nudged
+///  Waiting ------------------> Asking
+///    ^  ^                       |  |
+///    |  +---- 200, 304, 404 ----+  | refused, 429, 500, garbage, no answer
+///    |                             v
+///    +--------- due --------- BackingOff
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    Waiting { at: Uptime },
+    Asking { request: u64, until: Uptime },
+    BackingOff { at: Uptime, why: String },
+}
+
+/// The machine.
+#[derive(Debug)]
+pub(super) struct Pull {
+    state: State,
+    holding: Holding,
+    period: Span,
+    backoff: Backoff,
+    /// The `ETag` that was given to the agent last.
+    given: Option<String>,
+    /// The highest version that a hint made us ask for.
+    followed: u64,
+    last_success: Option<Uptime>,
+}
+
+/// What pulling is at, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PullStatus {
+    /// `waiting`, `asking` or `backing off`.
+    pub state: &'static str,
+    /// Why it is not going well.
+    pub why: Option<String>,
+    /// When it asks again, since boot.
+    pub next_try: Option<Uptime>,
+    /// When the hub answered last, since boot.
+    pub last_success: Option<Uptime>,
+}
+
+impl Pull {
+    pub(super) fn new(now: Uptime, holding: Holding, period: Span, seed: u64) -> Pull {
+        let backoff = Backoff::new(MAX_BACKOFF, seed);
+        Pull {
+            state: State::Waiting { at: now },
+            holding,
+            period,
+            backoff,
+            given: None,
+            followed: 0,
+            last_success: None,
+        }
+    }
+
+    /// Whether a request is on its way.
+    pub(super) fn is_asking(&self) -> bool {
+        matches!(self.state, State::Asking { .. })
+    }
+
+    /// When something is to be done: ask, or give up asking.
+    pub(super) fn deadline(&self) -> Uptime {
+        match self.state {
+            State::Waiting { at } | State::BackingOff { at, .. } => at,
+            State::Asking { until, .. } => until,
+        }
+    }
+
+    /// Asks.
+    pub(super) fn start(&mut self, now: Uptime, request: u64) -> Effect {
+        self.state = State::Asking { request, until: now + REQUEST_TIMEOUT };
+        Effect::PullBundle { request, holding: self.holding.clone() }
+    }
+
+    /// Gives up a request that is overdue; its number.
+    pub(super) fn expire(&mut self, now: Uptime) -> Option<u64> {
+        match self.state {
+            State::Asking { request, until } if until <= now => {
+                self.back_off(now, None, format!("no answer within {REQUEST_TIMEOUT}"));
+                Some(request)
+            }
+            State::Asking { .. } | State::Waiting { .. } | State::BackingOff { .. } => None,
+        }
+    }
+
+    /// The hub said that this version waits. Each version hurries us once: one that the agent refuses is not asked for
+    /// at every batch.
+    pub(super) fn hint(&mut self, now: Uptime, version: u64) {
+        if version > self.holding.version && version > self.followed {
+            self.followed = version;
+            self.nudge(now);
+        }
+    }
+
+    /// Ask at once, unless the hub is in trouble.
+    pub(super) fn nudge(&mut self, now: Uptime) {
+        if let State::Waiting { at } = &mut self.state {
+            *at = now.min(*at);
+        }
+    }
+
+    /// What the agent holds now.
+    pub(super) fn hold(&mut self, holding: Holding) {
+        if holding.etag.is_none() {
+            self.given = None;
+        }
+        self.holding = holding;
+    }
+
+    /// What became of a request. `None` when nobody asked, else whether there is a bundle to give.
+    pub(super) fn answered(&mut self, now: Uptime, request: u64, exchange: Exchange) -> Option<Option<Effect>> {
+        match self.state {
+            State::Asking { request: asked, .. } if asked == request => {}
+            State::Asking { .. } | State::Waiting { .. } | State::BackingOff { .. } => return None,
+        }
+        let reply = match exchange.outcome {
+            Ok(reply) => reply,
+            Err(error) => {
+                self.back_off(now, None, error.to_string());
+                return Some(None);
+            }
+        };
+        match reply.status {
+            200 if reply.body.is_empty() || is_page(&reply.body) => {
+                self.back_off(
+                    now,
+                    None,
+                    "answered 200 without a bundle (a captive portal or proxy in between?)".to_owned(),
+                );
+            }
+            200 => {
+                self.rest(now);
+                let is_known = reply.etag.is_some() && reply.etag == self.given;
+                self.given.clone_from(&reply.etag);
+                return Some((!is_known).then_some(Effect::Bundle { bytes: reply.body, etag: reply.etag }));
+            }
+            // 404: nothing is configured for this device yet.
+            304 | 404 => self.rest(now),
+            status => match verdict::refusal(status, &reply) {
+                Verdict::Refused(why) => self.back_off(now, Some(REFUSED_WAIT), why),
+                Verdict::Trouble { why, wait } => self.back_off(now, wait, why),
+                Verdict::Conflict(why)
+                | Verdict::TooLarge(why)
+                | Verdict::Unreadable(why)
+                | Verdict::Slow(why)
+                | Verdict::Unreachable(why) => self.back_off(now, None, why),
+                Verdict::Taken(_) => unreachable!("a refusal takes nothing"),
+            },
+        }
+        Some(None)
+    }
+
+    /// What it is at, for people.
+    pub(super) fn status(&self) -> PullStatus {
+        let (state, why, next_try) = match &self.state {
+            State::Waiting { at } => ("waiting", None, Some(*at)),
+            State::Asking { .. } => ("asking", None, None),
+            State::BackingOff { at, why } => ("backing off", Some(why.clone()), Some(*at)),
+        };
+        PullStatus { state, why, next_try, last_success: self.last_success }
+    }
+
+    fn rest(&mut self, now: Uptime) {
+        self.backoff.reset();
+        self.last_success = Some(now);
+        self.state = State::Waiting { at: now + self.period };
+    }
+
+    fn back_off(&mut self, now: Uptime, wait: Option<Span>, why: String) {
+        let wait = wait.unwrap_or_default().min(MAX_RETRY_AFTER);
+        self.state = State::BackingOff { at: now + self.backoff.next().max(wait), why };
+    }
+}

@@ -1,0 +1,117 @@
+//! The states of sending.
+
+use tilth_core::time::Uptime;
+
+use super::load::Part;
+use super::messages::Ask;
+use super::meter::Purpose;
+use super::status::StateName;
+
+/// Where sending is. Data that one state needs is inside it.
+///
+/// ```text
+///            rows come
+///   Idle <--------------> Gathering        Idle: a sign of life or live values when due; Gathering: rows, when due
+///     |    all is there       |
+///     |                       | due
+///     |                       v          store silent, or gives what was not wanted
+///     +---- live due ----> Fetching ------------------------------------------+
+///     |                       |                                               |
+///     +-- sign of life --+    | rows                                          |
+///                        v    v       429, 500, garbage, slow, stuck          v
+///                        Sending -----------------------------------> BackingOff --+
+///                        | | |  \     no way there                                  |
+///                        | | |   +--------------------------------> Offline --------+ due (or the network comes up)
+///                        | | |        401, 403                                      |
+///                        | | +------------------------------------> Refused --------+
+///                        | |          409                              ^            |
+///                        | +--------------------------> Conflict ------|--- silent, |
+///                        |                                |  409 again |  backs off |
+///                        | taken, 400, 413                | new stream             |
+///                        v                                v                        v
+///                   Idle or Gathering <--------------------------------------------+
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum State {
+    Idle,
+    Gathering,
+    Fetching { ask: Ask, errand: Errand, until: Uptime },
+    Sending { flight: Flight, until: Uptime },
+    BackingOff { until: Uptime, why: String },
+    Refused { until: Uptime, why: String },
+    Conflict { until: Uptime, why: String },
+    Offline { until: Uptime, why: String },
+}
+
+/// What a batch is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Errand {
+    /// Rows, live values, or a sign of life.
+    Ordinary,
+    /// After a refusal: an empty one, to see whether the key is good again.
+    Probe,
+    /// In a search for poison: an empty one, to see whether the hub reads us at all.
+    Control,
+    /// In a search for poison: one suspect.
+    Suspect,
+}
+
+/// A batch on its way, without its rows: on failure the store is asked again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Flight {
+    pub(super) request: u64,
+    pub(super) errand: Errand,
+    pub(super) parts: Vec<Part>,
+    pub(super) live: usize,
+    pub(super) asked_live: bool,
+    pub(super) shares: Vec<(Purpose, u64)>,
+}
+
+impl Flight {
+    pub(super) fn rows(&self) -> usize {
+        self.parts.iter().map(|part| part.rows).sum()
+    }
+}
+
+impl State {
+    pub(super) fn name(&self) -> StateName {
+        match self {
+            State::Idle => StateName::Idle,
+            State::Gathering => StateName::Gathering,
+            State::Fetching { .. } => StateName::Fetching,
+            State::Sending { .. } => StateName::Sending,
+            State::BackingOff { .. } => StateName::BackingOff,
+            State::Refused { .. } => StateName::Refused,
+            State::Conflict { .. } => StateName::Conflict,
+            State::Offline { .. } => StateName::Offline,
+        }
+    }
+
+    /// When the state ends by itself. Resting states end when the agenda says so.
+    pub(super) fn until(&self) -> Option<Uptime> {
+        match self {
+            State::Idle | State::Gathering => None,
+            State::Fetching { until, .. }
+            | State::Sending { until, .. }
+            | State::BackingOff { until, .. }
+            | State::Refused { until, .. }
+            | State::Conflict { until, .. }
+            | State::Offline { until, .. } => Some(*until),
+        }
+    }
+
+    /// Why it is not going well.
+    pub(super) fn why(&self) -> Option<&str> {
+        match self {
+            State::Idle | State::Gathering | State::Fetching { .. } | State::Sending { .. } => None,
+            State::BackingOff { why, .. }
+            | State::Refused { why, .. }
+            | State::Conflict { why, .. }
+            | State::Offline { why, .. } => Some(why),
+        }
+    }
+
+    pub(super) fn is_resting(&self) -> bool {
+        matches!(self, State::Idle | State::Gathering)
+    }
+}

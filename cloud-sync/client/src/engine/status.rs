@@ -1,0 +1,70 @@
+//! What sync is at, for people.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use tilth_core::time::Uptime;
+use tilth_protocol::Lane;
+
+use super::meter::Meter;
+use super::pull::PullStatus;
+
+/// What sync is at. Times are since boot: whoever shows them knows the time of day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// The state of the machine.
+    pub state: StateName,
+    /// Why it is not going well, if it is not.
+    pub why: Option<String>,
+    /// When it tries again by itself.
+    pub next_try: Option<Uptime>,
+    /// When the hub took a batch last.
+    pub last_success: Option<Uptime>,
+    /// By lane, how many sequences the hub does not have.
+    pub waiting: BTreeMap<Lane, u64>,
+    /// By lane, the highest sequence that the hub confirmed.
+    pub confirmed: BTreeMap<Lane, u64>,
+    /// Since the start.
+    pub counts: Counts,
+    /// Bytes by purpose.
+    pub traffic: Meter,
+    /// Configuration.
+    pub config: PullStatus,
+}
+
+/// Counts since the engine was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Counts {
+    /// Batches that the hub took.
+    pub taken: u64,
+    /// Batches that it did not, for whatever reason.
+    pub failed: u64,
+    /// Rows set aside.
+    pub quarantined: u64,
+    /// Confirmations that were late, too high or for lanes that are not known: ignored.
+    pub strange_confirmations: u64,
+    /// Answers of store and hub that nobody waited for any more: ignored.
+    pub stray_answers: u64,
+}
+
+/// The states by name; their chart is above `State` in `engine/state.rs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StateName {
+    /// Everything is at the hub.
+    Idle,
+    /// Rows wait for their moment.
+    Gathering,
+    /// The store is asked.
+    Fetching,
+    /// A batch is on its way.
+    Sending,
+    /// The hub is in trouble.
+    BackingOff,
+    /// The hub refuses this device.
+    Refused,
+    /// The store is asked for a new stream.
+    Conflict,
+    /// The hub cannot be reached.
+    Offline,
+}

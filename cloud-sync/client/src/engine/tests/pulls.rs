@@ -1,0 +1,125 @@
+//! Configuration: when it is asked for, what is given on, what a failure does.
+
+use tilth_core::time::{Span, Uptime};
+use tilth_protocol::ErrorCode;
+
+use super::desk::*;
+use crate::engine::pace::{PULL_PERIOD, REFUSED_WAIT, REQUEST_TIMEOUT};
+use crate::engine::*;
+use crate::transport::{Broken, Exchange};
+
+struct Puller {
+    engine: Engine,
+    now: Uptime,
+}
+
+impl Puller {
+    fn new() -> Puller {
+        let setup =
+            Setup { pace: pace::Pace { live: None, heartbeat: Span::from_mins(600), ..setup().pace }, ..setup() };
+        let mut engine =
+            Engine::new(Uptime(0), setup, &outbox(0, 0), Holding { version: 3, etag: Some("v3".to_owned()) });
+        engine.handle(Uptime(0), Input::Tick);
+        let Some(Effect::Send { request, .. }) = engine.poll() else { panic!("expected a sign of life first") };
+        assert_eq!(engine.poll(), None, "one request at a time");
+        let exchange = answer(EPOCH, &[], Vec::new());
+        engine.handle(Uptime(0), Input::Answered { request, exchange });
+        let mut puller = Puller { engine, now: Uptime(0) };
+        while !matches!(puller.engine.effects.front(), Some(Effect::PullBundle { .. })) {
+            assert!(puller.engine.poll().is_some());
+        }
+        puller.now = Uptime(0);
+        puller
+    }
+
+    fn asked(&mut self) -> (u64, Holding) {
+        loop {
+            match self.engine.poll() {
+                Some(Effect::PullBundle { request, holding }) => return (request, holding),
+                Some(_) => {}
+                None => {
+                    self.now = self.engine.deadline().unwrap().max(self.now);
+                    self.engine.handle(self.now, Input::Tick);
+                }
+            }
+        }
+    }
+
+    fn answered(&mut self, request: u64, exchange: Exchange) -> Vec<Effect> {
+        self.engine.handle(self.now, Input::Pulled { request, exchange });
+        std::iter::from_fn(|| self.engine.poll()).collect()
+    }
+}
+
+fn bundle(etag: &str) -> Exchange {
+    let mut exchange = reply(200, "signed bytes");
+    exchange.outcome.as_mut().unwrap().etag = Some(etag.to_owned());
+    exchange
+}
+
+#[test]
+fn every_answer_to_a_pull_has_its_wait() {
+    for (what, exchange, least, most, gives) in [
+        ("304", reply(304, ""), PULL_PERIOD.0, PULL_PERIOD.0, false),
+        ("404", refusal(ErrorCode::NotFound), PULL_PERIOD.0, PULL_PERIOD.0, false),
+        ("200", bundle("v4"), PULL_PERIOD.0, PULL_PERIOD.0, true),
+        ("200, nothing", reply(200, ""), 1000, 2000, false),
+        ("200, a page", reply(200, " <html>"), 1000, 2000, false),
+        ("401", refusal(ErrorCode::UnknownKey), REFUSED_WAIT.0, REFUSED_WAIT.0, false),
+        ("429", refusal(ErrorCode::TooMany), 1000, 2000, false),
+        ("500", refusal(ErrorCode::Internal), 1000, 2000, false),
+        ("cut off", broken(Broken::CutOff), 1000, 2000, false),
+    ] {
+        let mut puller = Puller::new();
+        let (request, holding) = puller.asked();
+        assert_eq!(holding, Holding { version: 3, etag: Some("v3".to_owned()) });
+        let effects = puller.answered(request, exchange);
+        let given = effects.iter().any(|effect| matches!(effect, Effect::Bundle { .. }));
+        assert_eq!(given, gives, "{what}");
+        let wait = puller.engine.status().config.next_try.unwrap() - puller.now;
+        assert!((least..=most).contains(&wait.0), "{what}: {wait}");
+        assert_eq!(puller.engine.status().state, StateName::Idle, "{what}");
+    }
+}
+
+#[test]
+fn the_same_bundle_is_given_once_unless_asked_for_anew() {
+    let mut puller = Puller::new();
+    for (holding, expected) in [(None, 1), (None, 0), (Some(Holding { version: 3, etag: None }), 1)] {
+        if let Some(holding) = holding {
+            puller.engine.handle(puller.now, Input::Holding(holding));
+        }
+        let (request, _) = puller.asked();
+        assert_eq!(puller.answered(request, bundle("v4")).len(), expected);
+    }
+}
+
+#[test]
+fn a_hint_hurries_once_for_each_version_and_a_nudge_always() {
+    let mut puller = Puller::new();
+    let (request, _) = puller.asked();
+    puller.answered(request, reply(304, ""));
+    puller.now = puller.now + Span(1000);
+    for (version, expected) in [(3, false), (4, true), (4, false), (5, true)] {
+        puller.engine.pull.hint(puller.now, version);
+        assert_eq!(puller.engine.deadline() == Some(puller.now), expected, "{version}");
+        if expected {
+            let (request, _) = puller.asked();
+            puller.answered(request, reply(304, ""));
+        }
+    }
+    puller.engine.handle(puller.now, Input::Nudged);
+    assert!(matches!(puller.engine.poll(), Some(Effect::PullBundle { .. })));
+}
+
+#[test]
+fn a_pull_that_is_never_answered_is_given_up_and_batches_wait_for_it() {
+    let mut puller = Puller::new();
+    let (request, _) = puller.asked();
+    let lanes = [(tilth_protocol::Lane::Events, 1)].into();
+    puller.engine.handle(puller.now, Input::Waiting(Heads { stream: STREAM, lanes }));
+    assert_eq!(puller.engine.deadline(), Some(puller.now + REQUEST_TIMEOUT));
+    puller.engine.handle(puller.now + REQUEST_TIMEOUT, Input::Tick);
+    assert_eq!(puller.engine.poll(), Some(Effect::Abandon { request }));
+    assert!(matches!(puller.engine.poll(), Some(Effect::Fetch(_))));
+}

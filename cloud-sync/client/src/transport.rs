@@ -1,0 +1,89 @@
+//! What carries requests: plain values and one trait. Each file below names one crate of the network and is the only one to.
+
+pub mod https;
+pub mod tls;
+
+use std::future::Future;
+
+use tilth_core::time::Span;
+
+use crate::engine::Holding;
+
+/// Carries one request at a time.
+pub trait Transport: Sync {
+    /// Sends a batch (JSON, uncompressed) and waits for its answer.
+    fn post_batch(&self, body: Vec<u8>) -> impl Future<Output = Exchange> + Send;
+    /// Asks for configuration newer than what the device holds.
+    fn get_bundle(&self, holding: &Holding) -> impl Future<Output = Exchange> + Send;
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exchange {
+    /// The answer, or why there is none.
+    pub outcome: Result<Reply, TransportError>,
+    /// Bytes sent, bodies as they travel and headers.
+    pub sent: u64,
+    /// Bytes received, bodies and headers.
+    pub received: u64,
+}
+
+/// An answer, not yet looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// How long `Retry-After` says to wait.
+    pub retry_after: Option<Span>,
+    /// The `ETag`, as it came.
+    pub etag: Option<String>,
+    /// The body, whole.
+    pub body: Vec<u8>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{peer}: {kind}: {detail}")]
+pub struct TransportError {
+    /// Who was asked: scheme, host and port.
+    pub peer: String,
+    /// What kind of failure.
+    pub kind: Broken,
+    /// What the network said.
+    pub detail: String,
+}
+
+/// Kinds of [`TransportError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Broken {
+    /// No connection: refused, unreachable, no such host, no handshake in time.
+    #[error("cannot be reached")]
+    NoConnection,
+    /// The certificate is not believed: wrong authority, wrong name, out of date, or this clock is wrong.
+    #[error("its certificate is not trusted")]
+    Untrusted,
+    /// The answer did not come whole in time.
+    #[error("no answer in time")]
+    TimedOut,
+    /// The connection ended before the answer did.
+    #[error("the answer broke off")]
+    CutOff,
+    /// The answer is larger than any answer may be.
+    #[error("the answer is too long")]
+    TooLong,
+    /// What came is not HTTP.
+    #[error("the answer cannot be read")]
+    Garbled,
+}
+
+impl TransportError {
+    /// Whether the same request may succeed later without a person doing something.
+    #[must_use]
+    pub fn retry_helps(&self) -> bool {
+        match self.kind {
+            Broken::NoConnection | Broken::TimedOut | Broken::CutOff | Broken::TooLong | Broken::Garbled => true,
+            // A wrong authority stays wrong; a wrong clock may be mended by NTP, so it is tried, but slowly.
+            Broken::Untrusted => false,
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! Requests over HTTPS: the only file that names reqwest.
+//!
+//! - Whatever the other end does, a request ends within [`TOTAL_TIMEOUT`] and reads at most a named number of bytes.
+//! - Redirects are not followed: the key goes to the hub that was configured and to nobody else.
+//! - Plain HTTP goes to this machine only.
+//! - A batch is compressed in slices, so that other tasks of the runtime get their turn in between.
+
+use std::error::Error as _;
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use reqwest::header::{
+    ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, RETRY_AFTER,
+};
+use reqwest::redirect::Policy;
+use reqwest::{Client, RequestBuilder, Response, Url};
+use rustls::ClientConfig;
+use tilth_core::id::Id;
+use tilth_core::time::Span;
+use tilth_protocol::{KEY_HEADER, Key};
+
+use super::{Broken, Exchange, Reply, Transport, TransportError};
+use crate::engine::Holding;
+
+/// How long a connection may take, TLS included: a few round trips over a poor mobile line.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long a request may take from the first byte to the last, so that a peer that drips bytes holds nothing up.
+pub const TOTAL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The most bytes of an answer to a batch: room for a thousand poison rows with their reasons.
+pub const MAX_ANSWER_BYTES: usize = 256 << 10;
+
+/// The most bytes of a bundle: a large farm's configuration is tens of kilobytes.
+pub const MAX_BUNDLE_BYTES: usize = 4 << 20;
+
+/// How many bytes are compressed before other tasks get their turn: well below a millisecond on a Pi.
+const SLICE_BYTES: usize = 16 << 10;
+
+/// A way to one hub.
+#[derive(Debug)]
+pub struct Https {
+    client: Client,
+    peer: String,
+    batch: Url,
+    bundle: Url,
+    key: HeaderValue,
+    total: Duration,
+}
+
+/// Why there is no way to a hub. Trying again does not help.
+#[derive(Debug, thiserror::Error)]
+pub enum HubError {
+    /// The address is none.
+    #[error("hub.url {url:?}: expected an address such as https://hub.example")]
+    Url {
+        /// As it was given.
+        url: String,
+    },
+    /// Plain HTTP to another machine.
+    #[error("hub.url {url:?}: expected https; plain http is for 127.0.0.1, ::1 and localhost only")]
+    Plain {
+        /// As it was given.
+        url: String,
+    },
+    /// The client cannot be built.
+    #[error("hub.url {url:?}: {detail}")]
+    Client {
+        /// As it was given.
+        url: String,
+        /// What reqwest says.
+        detail: String,
+    },
+}
+
+impl Https {
+    /// A way to the hub at `url` for the device of this key.
+    ///
+    /// # Errors
+    /// [`HubError`] when the address is none, or plain HTTP to another machine.
+    pub fn new(url: &str, client: &Id, key: &Key, tls: &Arc<ClientConfig>) -> Result<Https, HubError> {
+        Https::with_timeouts(url, client, key, tls, (CONNECT_TIMEOUT, TOTAL_TIMEOUT))
+    }
+
+    fn with_timeouts(
+        url: &str,
+        client: &Id,
+        key: &Key,
+        tls: &Arc<ClientConfig>,
+        (connect, total): (Duration, Duration),
+    ) -> Result<Https, HubError> {
+        let no_url = || HubError::Url { url: url.to_owned() };
+        let mut base = Url::parse(url).map_err(|_| no_url())?;
+        let host = base.host_str().ok_or_else(no_url)?.to_owned();
+        match base.scheme() {
+            "https" => {}
+            "http" if is_this_machine(&host) => {}
+            "http" => return Err(HubError::Plain { url: url.to_owned() }),
+            _ => return Err(no_url()),
+        }
+        if !base.path().ends_with('/') {
+            base.set_path(&format!("{}/", base.path()));
+        }
+        let batch = base.join("api/v1/sync/batch").map_err(|_| no_url())?;
+        let mut bundle = base.join("api/config/bundle").map_err(|_| no_url())?;
+        bundle.query_pairs_mut().append_pair("client_id", client.as_str());
+        let peer = format!("{}://{host}:{}", base.scheme(), base.port_or_known_default().unwrap_or_default());
+
+        let mut secret = HeaderValue::from_str(key.reveal()).expect("a key is ASCII");
+        secret.set_sensitive(true);
+        let built = Client::builder()
+            .tls_backend_preconfigured(ClientConfig::clone(tls))
+            .redirect(Policy::none())
+            .no_proxy()
+            .tcp_nodelay(true)
+            .connect_timeout(connect)
+            .timeout(total)
+            .pool_max_idle_per_host(1)
+            .user_agent(concat!("tilth-agent/", env!("CARGO_PKG_VERSION")))
+            .build();
+        match built {
+            Ok(client) => Ok(Https { client, peer, batch, bundle, key: secret, total }),
+            Err(error) => Err(HubError::Client { url: url.to_owned(), detail: chain(&error) }),
+        }
+    }
+
+    async fn exchange(&self, request: RequestBuilder, body: u64, most: usize) -> Exchange {
+        let built = match request.header(HeaderName::from_static(KEY_HEADER), self.key.clone()).build() {
+            Ok(built) => built,
+            Err(error) => return Exchange { outcome: Err(self.broken(&error)), sent: 0, received: 0 },
+        };
+        let sent = body + header_bytes(built.headers()) + built.url().as_str().len() as u64;
+        match self.client.execute(built).await {
+            Ok(response) => self.read(response, sent, most).await,
+            // What was sent of it nobody knows; a connection that never stood carried nothing.
+            Err(error) => {
+                let sent = if error.is_connect() { 0 } else { sent };
+                Exchange { outcome: Err(self.broken(&error)), sent, received: 0 }
+            }
+        }
+    }
+
+    async fn read(&self, mut response: Response, sent: u64, most: usize) -> Exchange {
+        let headers = response.headers();
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let mut reply = Reply {
+            status: response.status().as_u16(),
+            retry_after: text(RETRY_AFTER).and_then(|text| text.trim().parse().ok()).map(seconds),
+            etag: text(ETAG),
+            body: Vec::new(),
+        };
+        let mut received = header_bytes(headers);
+        let outcome = loop {
+            match response.chunk().await {
+                Ok(None) => break Ok(reply),
+                Ok(Some(chunk)) => {
+                    received += chunk.len() as u64;
+                    if reply.body.len() + chunk.len() > most {
+                        break Err(self.error(Broken::TooLong, format!("more than {most} bytes")));
+                    }
+                    reply.body.extend_from_slice(&chunk);
+                }
+                Err(error) if error.is_timeout() => break Err(self.broken(&error)),
+                Err(error) => break Err(self.error(Broken::CutOff, chain(&error))),
+            }
+        };
+        Exchange { outcome, sent, received }
+    }
+
+    fn broken(&self, error: &reqwest::Error) -> TransportError {
+        let detail = chain(error);
+        let kind = if detail.contains("invalid peer certificate") {
+            Broken::Untrusted
+        } else if error.is_connect() {
+            Broken::NoConnection
+        } else if error.is_timeout() {
+            return self.error(Broken::TimedOut, format!("not within {}", seconds(self.total.as_secs())));
+        } else if is_cut(error) {
+            Broken::CutOff
+        } else {
+            Broken::Garbled
+        };
+        self.error(kind, detail)
+    }
+
+    fn error(&self, kind: Broken, detail: String) -> TransportError {
+        TransportError { peer: self.peer.clone(), kind, detail }
+    }
+}
+
+impl Transport for Https {
+    async fn post_batch(&self, body: Vec<u8>) -> Exchange {
+        let packed = pack(&body).await;
+        drop(body);
+        let sent = packed.len() as u64;
+        let request = self
+            .client
+            .post(self.batch.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .header(CONTENT_ENCODING, "gzip")
+            .header(ACCEPT, "application/json")
+            .body(packed);
+        self.exchange(request, sent, MAX_ANSWER_BYTES).await
+    }
+
+    async fn get_bundle(&self, holding: &Holding) -> Exchange {
+        let mut url = self.bundle.clone();
+        url.query_pairs_mut().append_pair("since_version", &holding.version.to_string());
+        let mut request = self.client.get(url);
+        if let Some(etag) = holding.etag.as_deref().and_then(|etag| HeaderValue::from_str(etag).ok()) {
+            request = request.header(IF_NONE_MATCH, etag);
+        }
+        self.exchange(request, 0, MAX_BUNDLE_BYTES).await
+    }
+}
+
+/// gzip, in slices.
+async fn pack(body: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 8), Compression::default());
+    for slice in body.chunks(SLICE_BYTES) {
+        encoder.write_all(slice).expect("writing to memory does not fail");
+        tokio::task::yield_now().await;
+    }
+    encoder.finish().expect("writing to memory does not fail")
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+fn seconds(secs: u64) -> Span {
+    Span(i64::try_from(secs).unwrap_or(i64::MAX).saturating_mul(1000))
+}
+
+/// About what headers weigh: names, values, and the four bytes around them.
+fn header_bytes(headers: &HeaderMap) -> u64 {
+    headers.iter().map(|(name, value)| (name.as_str().len() + value.len() + 4) as u64).sum()
+}
+
+/// An error and its causes, without the address, which stands before it.
+fn chain(error: &reqwest::Error) -> String {
+    let causes: Vec<String> = causes(error).map(ToString::to_string).collect();
+    if causes.is_empty() { error.to_string() } else { causes.join(": ") }
+}
+
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(error.source(), |cause| (*cause).source())
+}
+
+/// Whether the other end closed or reset the connection.
+fn is_cut(error: &reqwest::Error) -> bool {
+    causes(error).any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some()
+            || cause.to_string().contains("closed before message completed")
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+//! A real client against a small server on a real socket that misbehaves on purpose.
+
+use std::io::Read;
+use std::net::SocketAddr;
+
+use tilth_protocol::KeyKind;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::transport::tls::client_config;
+
+const SHORT: Duration = Duration::from_millis(400);
+
+fn key() -> Key {
+    Key::from_random(KeyKind::Device, [0xab; 6], [0x5e; 32])
+}
+
+fn to(address: &str) -> Result<Https, HubError> {
+    let pem = concat!(env!("CARGO_MANIFEST_DIR"), "/src/transport/https/ca.pem");
+    let tls = client_config(Some(pem.as_ref())).unwrap();
+    Https::with_timeouts(address, &Id::new("acme").unwrap(), &key(), &tls, (SHORT, SHORT))
+}
+
+/// Reads one request: its head as text, its body as bytes.
+async fn request(socket: &mut TcpStream) -> (String, Vec<u8>) {
+    let mut bytes = Vec::new();
+    let end = loop {
+        if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+            break end + 4;
+        }
+        assert_ne!(socket.read_buf(&mut bytes).await.unwrap(), 0, "the client hung up");
+    };
+    let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |n| n.parse().unwrap());
+    while bytes.len() < end + length {
+        assert_ne!(socket.read_buf(&mut bytes).await.unwrap(), 0, "the client hung up");
+    }
+    (head, bytes.split_off(end))
+}
+
+#[derive(Clone, Copy)]
+enum Then {
+    Close,
+    Hang,
+    Drip,
+}
+
+/// Serves one connection: reads a request, says `words`, and then does as told.
+async fn serve(words: Vec<u8>, then: Then) -> (SocketAddr, JoinHandle<(String, Vec<u8>)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let task = tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let asked = request(&mut socket).await;
+        let _ = socket.write_all(&words).await;
+        match then {
+            Then::Close => {}
+            Then::Hang => tokio::time::sleep(SHORT * 3).await,
+            Then::Drip => {
+                while socket.write_all(b" ").await.is_ok() {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
+        }
+        asked
+    });
+    (address, task)
+}
+
+fn http(status: &str, headers: &str, body: &str) -> Vec<u8> {
+    format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n{headers}\r\n{body}", body.len()).into_bytes()
+}
+
+#[tokio::test]
+async fn a_batch_goes_compressed_with_the_key_and_its_answer_comes_whole() {
+    let words = http("429 Too Many", "retry-after: 7\r\netag: \"e\"\r\n", "{}");
+    let (address, task) = serve(words, Then::Close).await;
+    let body = vec![b'x'; 100_000];
+    let exchange = to(&format!("http://{address}/tilth")).unwrap().post_batch(body.clone()).await;
+    let reply = exchange.outcome.unwrap();
+    assert_eq!((reply.status, reply.retry_after, reply.body), (429, Some(Span(7000)), b"{}".to_vec()));
+    assert_eq!(reply.etag.as_deref(), Some("\"e\""));
+    let (head, packed) = task.await.unwrap();
+    assert!(head.starts_with("POST /tilth/api/v1/sync/batch HTTP/1.1\r\n"), "{head}");
+    assert!(head.contains(&format!("x-device-key: {}\r\n", key().reveal())), "{head}");
+    assert!(head.contains("content-encoding: gzip\r\n"), "{head}");
+    let mut unpacked = Vec::new();
+    flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut unpacked).unwrap();
+    assert_eq!(unpacked, body);
+    assert!((packed.len() as u64..2_000).contains(&exchange.sent), "{}", exchange.sent);
+    assert!(exchange.received >= 2, "{}", exchange.received);
+}
+
+#[tokio::test]
+async fn a_pull_states_what_is_held() {
+    let (address, task) = serve(http("304 Not Modified", "", ""), Then::Close).await;
+    let holding = Holding { version: 12, etag: Some("\"abc\"".to_owned()) };
+    let exchange = to(&format!("http://{address}")).unwrap().get_bundle(&holding).await;
+    assert_eq!(exchange.outcome.unwrap().status, 304);
+    let (head, _) = task.await.unwrap();
+    assert!(head.starts_with("GET /api/config/bundle?client_id=acme&since_version=12 HTTP/1.1\r\n"), "{head}");
+    assert!(head.contains("if-none-match: \"abc\"\r\n"), "{head}");
+}
+
+#[tokio::test]
+async fn every_way_to_misbehave_has_its_name() {
+    let half = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"epoch\":".to_vec();
+    let endless = {
+        let mut words = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
+        words.resize(MAX_ANSWER_BYTES + 1000, b'x');
+        words
+    };
+    for (what, words, then, expected) in [
+        ("half an answer, then closed", half.clone(), Then::Close, Broken::CutOff),
+        ("half an answer, then nothing", half.clone(), Then::Hang, Broken::TimedOut),
+        ("a byte now and then", half, Then::Drip, Broken::TimedOut),
+        ("half a head, a byte now and then", b"HTTP/1.1 200 OK\r\nx: ".to_vec(), Then::Drip, Broken::TimedOut),
+        ("never an answer", Vec::new(), Then::Hang, Broken::TimedOut),
+        ("closed at once", Vec::new(), Then::Close, Broken::CutOff),
+        ("no HTTP", b"SSH-2.0-OpenSSH_9.2\r\n\r\n".to_vec(), Then::Close, Broken::Garbled),
+        ("too much", endless, Then::Hang, Broken::TooLong),
+    ] {
+        let (address, task) = serve(words, then).await;
+        let begun = std::time::Instant::now();
+        let exchange = to(&format!("http://{address}")).unwrap().post_batch(b"{}".to_vec()).await;
+        let error = exchange.outcome.expect_err(what);
+        assert_eq!(error.kind, expected, "{what}: {error}");
+        assert_eq!(error.peer, format!("http://{address}"), "{what}");
+        assert!(error.retry_helps(), "{what}");
+        assert!(begun.elapsed() < SHORT * 3, "{what}: {:?}", begun.elapsed());
+        assert!(!error.to_string().contains(key().reveal()), "{what}");
+        task.abort();
+    }
+}
+
+#[tokio::test]
+async fn nobody_there_is_no_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let exchange = to(&format!("http://{address}")).unwrap().post_batch(b"{}".to_vec()).await;
+    assert_eq!((exchange.outcome.unwrap_err().kind, exchange.sent), (Broken::NoConnection, 0));
+}
+
+#[tokio::test]
+async fn tls_to_something_that_does_not_speak_it_is_no_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let _ = socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        tokio::time::sleep(SHORT).await;
+    });
+    let exchange = to(&format!("https://{address}")).unwrap().post_batch(b"{}".to_vec()).await;
+    assert_eq!(exchange.outcome.unwrap_err().kind, Broken::NoConnection);
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_answer_and_the_key_goes_nowhere() {
+    let trap = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let location = format!("location: http://{}/\r\n", trap.local_addr().unwrap());
+    for status in ["302 Found", "307 Temporary Redirect", "308 Permanent Redirect"] {
+        let (address, _task) = serve(http(status, &location, ""), Then::Close).await;
+        let exchange = to(&format!("http://{address}")).unwrap().post_batch(b"{}".to_vec()).await;
+        assert_eq!(exchange.outcome.unwrap().status / 100, 3);
+    }
+    assert!(tokio::time::timeout(Duration::from_millis(50), trap.accept()).await.is_err());
+}
+
+#[test]
+fn plain_http_is_for_this_machine_only() {
+    for (url, expected) in [
+        ("https://hub.example", "ok"),
+        ("https://10.0.0.7:8443/tilth", "ok"),
+        ("http://127.0.0.1:8080", "ok"),
+        ("http://[::1]:8080/", "ok"),
+        ("http://localhost", "ok"),
+        ("http://hub.example", "plain"),
+        ("http://10.0.0.7", "plain"),
+        ("http://localhost.example", "plain"),
+        ("ftp://hub.example", "url"),
+        ("hub.example", "url"),
+        ("", "url"),
+    ] {
+        let found = match to(url) {
+            Ok(_) => "ok",
+            Err(HubError::Url { .. }) => "url",
+            Err(HubError::Plain { .. }) => "plain",
+            Err(HubError::Client { detail, .. }) => panic!("{url}: {detail}"),
+        };
+        assert_eq!(found, expected, "{url}");
+    }
+}
+
+#[test]
+fn the_key_is_not_in_the_debug_form() {
+    let https = to("https://hub.example").unwrap();
+    assert!(!format!("{https:?}").contains("5e5e"), "{https:?}");
+}

@@ -4,7 +4,11 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use tilth_core::id::{Id, SensorId};
+use tilth_core::time::Span;
 
+use crate::clock::Source;
+use crate::desk::LONGEST;
 use crate::exit::Exit;
 use crate::output::tell;
 
@@ -24,9 +28,39 @@ struct Cli {
 /// What is to be done.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Run(Run),
     Replay(Replay),
     Check(Check),
     Explain(Explain),
+    Status(Status),
+    Sensors(Sensors),
+    Alerts(Alerts),
+    Ack(Ack),
+    Silence(Silence),
+    Note(Note),
+    Tail(Tail),
+}
+
+/// Watch the farm: read sensors, decide, tell people, keep what was seen
+///
+/// Runs until it is told to stop (SIGTERM, Ctrl-C). What changes in config.d takes effect by itself; a configuration with
+/// errors is refused and the running one stays.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) config: Config,
+    /// Where it keeps what it must not forget
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/tilth")]
+    pub(crate) data: PathBuf,
+    /// Where it is asked how it is [default: /run/tilth/agent.sock; without that folder, agent.sock in the data folder]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+    /// Also write each input of the engine to a file that replay can read
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+    /// For the demo and tests: system, x60, or input (the greatest stamp seen)
+    #[arg(long, value_name = "SOURCE", default_value = "system", hide = true)]
+    pub(crate) clock: Source,
 }
 
 /// Run the rules over recorded readings and show what would have happened
@@ -38,10 +72,21 @@ pub(crate) enum Command {
 ///
 /// The clock of a replay is the greatest time stamp so far, and it stops with
 /// the last one: nothing is run beyond the end of the recording. What still
-/// fires there is listed at the end.
+/// fires there is listed at the end. A pending alert that is not followed by
+/// its firing lapsed: the condition was over before its time was up.
+///
+/// A sensor that the recording does not have is not silent on the farm, so
+/// what is decided for a sensor before its first reading is left out of the
+/// lines, the summary and the page, and counted there; --json has it all.
+///
+/// Where the recording jumps ahead by more than 31 days, as one wrong stamp
+/// makes it do, each alert prints its first 10 repeats (notify, cause
+/// repeated) and then only the last, with how many before it were left out;
+/// with --json too, as the key repeats. They are all counted.
 ///
 /// Transitions go to standard output, the summary with the bad lines to
-/// standard error.
+/// standard error. A recording without a reading of any configured sensor is
+/// a failure.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Replay {
@@ -50,10 +95,10 @@ pub(crate) struct Replay {
     /// The recording; - for standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) input: PathBuf,
-    /// One JSON object a line for each transition
+    /// One JSON object a line for each transition, and on standard error one for the summary
     #[arg(long)]
     pub(crate) json: bool,
-    /// Also write a page with the figures and all alerts
+    /// Also write a page with the figures and all alerts; no file but an older page is replaced
     #[arg(long, value_name = "OUT.html")]
     pub(crate) report: Option<PathBuf>,
     /// For tests: after each N readings keep the engine's memory as bytes, drop the engine, and go on with one made from
@@ -90,6 +135,142 @@ pub(crate) struct Explain {
     /// One JSON object a line for each value
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Say how the running agent is
+///
+/// Its clock, configuration, buses, readings, store, and the ways in which it tells people.
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    pub(crate) agent: Agent,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Show the newest value of each sensor
+#[derive(Debug, Args)]
+pub(crate) struct Sensors {
+    #[command(flatten)]
+    pub(crate) agent: Agent,
+    /// One JSON object a line for each sensor
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Show the alerts that are open
+#[derive(Debug, Args)]
+pub(crate) struct Alerts {
+    #[command(flatten)]
+    pub(crate) agent: Agent,
+    /// Those too that are pending: their condition has not held for long enough
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// One JSON object a line for each alert
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Take an alert on: nobody is paged about it for a while
+///
+/// If it is not over by then, people are paged again.
+#[derive(Debug, Args)]
+pub(crate) struct Ack {
+    #[command(flatten)]
+    pub(crate) agent: Agent,
+    /// The alert's number, as alerts shows it
+    #[arg(value_name = "ALERT")]
+    pub(crate) alert: u64,
+    /// For how long
+    #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = span)]
+    pub(crate) span: Span,
+    /// Who takes it on [default: $USER]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) by: Option<String>,
+    /// One JSON object: the alert
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Silence alerts for a while, end a silence, or show the silences there are
+///
+/// Silenced alerts still fire; people are paged when the silence ends and they are not over. What is not named matches all.
+#[derive(Debug, Args)]
+pub(crate) struct Silence {
+    #[command(flatten)]
+    pub(crate) agent: Agent,
+    /// Only alerts of this zone
+    #[arg(long, value_name = "ZONE", value_parser = id, requires = "span")]
+    pub(crate) zone: Option<Id>,
+    /// Only alerts of this rule
+    #[arg(long, value_name = "RULE", value_parser = id, requires = "span")]
+    pub(crate) rule: Option<Id>,
+    /// Only alerts of this sensor
+    #[arg(long, value_name = "SENSOR", value_parser = sensor_id, requires = "span")]
+    pub(crate) sensor: Option<SensorId>,
+    /// For how long, such as 2h
+    #[arg(long = "for", value_name = "TIME", value_parser = span)]
+    pub(crate) span: Option<Span>,
+    /// Who silences them [default: $USER]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) by: Option<String>,
+    /// End the silence of this number
+    #[arg(long, value_name = "SILENCE", conflicts_with_all = ["zone", "rule", "sensor", "span"])]
+    pub(crate) end: Option<u32>,
+    /// One JSON object a line for each silence
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Write something down: it is kept with what happened, and reaches the hub
+#[derive(Debug, Args)]
+pub(crate) struct Note {
+    #[command(flatten)]
+    pub(crate) agent: Agent,
+    /// What to write down
+    #[arg(value_name = "TEXT")]
+    pub(crate) text: String,
+    /// Who writes it [default: $USER]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) by: Option<String>,
+    /// Print nothing
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Show transitions as they happen, until Ctrl-C
+#[derive(Debug, Args)]
+pub(crate) struct Tail {
+    #[command(flatten)]
+    pub(crate) agent: Agent,
+    /// One JSON object a line, as replay prints them
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which agent is asked.
+#[derive(Debug, Args)]
+pub(crate) struct Agent {
+    /// Its socket [default: /run/tilth/agent.sock; without that folder, agent.sock in the data folder]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+    /// Its data folder
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/tilth")]
+    pub(crate) data: PathBuf,
+}
+
+fn span(text: &str) -> Result<Span, String> {
+    let span = tilth_config::parse_duration(text.trim()).filter(|span| *span > Span::ZERO && *span <= LONGEST);
+    span.ok_or_else(|| format!("expected a time such as 1h or 90m, at most {LONGEST}"))
+}
+
+fn id(text: &str) -> Result<Id, String> {
+    Id::new(text).map_err(|error| error.to_string())
+}
+
+fn sensor_id(text: &str) -> Result<SensorId, String> {
+    SensorId::new(text).map_err(|error| error.to_string())
 }
 
 /// Where the configuration is.

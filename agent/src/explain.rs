@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 use std::io::{self, IsTerminal};
 
 use serde::Serialize;
-use tilth_config::{Explained, Loaded, Origin, Purpose, Said, Written};
+use tilth_config::{Explained, InZone, Loaded, Origin, Purpose, Said, Written};
 
 use crate::cli;
 use crate::exit::Exit;
@@ -83,7 +83,7 @@ struct Told<'a>(&'a Explained);
 
 impl Display for Told<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Told(Explained { path, value, origin, overridden }) = self;
+        let Told(Explained { path, value, origin, overridden, zones }) = self;
         match value {
             Some(value) => write!(f, "{path} = {value}  ")?,
             None => write!(f, "{path} is deleted  ")?,
@@ -98,6 +98,13 @@ impl Display for Told<'_> {
                 None => f.write_str("\n    over its deletion  ")?,
             }
             fmt_place(written, path, f)?;
+        }
+        for InZone { zone, said: Said { value, written } } in zones {
+            match value {
+                Some(value) => write!(f, "\n    in zones.{zone}: {value}  ")?,
+                None => write!(f, "\n    in zones.{zone}: deleted  ")?,
+            }
+            fmt_place(written, &written.at, f)?;
         }
         Ok(())
     }

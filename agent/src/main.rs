@@ -2,11 +2,20 @@
 
 mod check;
 mod cli;
+mod clock;
+mod decide;
+mod desk;
 mod exit;
 mod explain;
 mod findings;
+mod notify;
 mod output;
 mod replay;
+mod run;
+mod sense;
+#[allow(dead_code, unused_imports, reason = "sync, export and retention by tier come next")]
+mod store;
+mod sync;
 mod transition;
 
 use std::process::ExitCode;
@@ -20,7 +29,15 @@ fn main() -> ExitCode {
     };
     exit::code(match command {
         Command::Replay(wanted) => replay::run(&wanted),
+        Command::Run(wanted) => run::run(&wanted),
         Command::Check(wanted) => check::run(&wanted),
         Command::Explain(wanted) => explain::run(&wanted),
+        Command::Status(wanted) => desk::commands::status(&wanted),
+        Command::Sensors(wanted) => desk::commands::sensors(&wanted),
+        Command::Alerts(wanted) => desk::commands::alerts(&wanted),
+        Command::Ack(wanted) => desk::commands::ack(&wanted),
+        Command::Silence(wanted) => desk::commands::silence(&wanted),
+        Command::Note(wanted) => desk::commands::note(&wanted),
+        Command::Tail(wanted) => desk::commands::tail(&wanted),
     })
 }

@@ -5,6 +5,8 @@
 //!                                                                                   |
 //!                                                   end: summary, page <------------+
 //! ```
+//!
+//! In a gap of more than 31 days the lines leave out most repeats and say how many; see [`repeats`].
 
 mod course;
 mod digest;
@@ -13,6 +15,7 @@ mod outcome;
 mod page;
 mod player;
 mod readings;
+mod repeats;
 mod roster;
 mod summary;
 mod tally;
@@ -20,14 +23,17 @@ mod tally;
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 
-use tilth_config::Purpose;
+use anyhow::Context;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+use tilth_config::{Loaded, Purpose};
 use tilth_core::effect::Effect;
 use tilth_core::plan::Plan;
 
 use crate::cli;
 use crate::exit::Exit;
 use crate::findings::{self, Counts};
-use crate::output::{Output, tell};
+use crate::output::{Output, counted, tell};
 use crate::transition::{Line, Widths};
 use course::Course;
 use digest::Digest;
@@ -36,96 +42,174 @@ use outcome::Outcome;
 use page::Destination;
 use player::Player;
 use readings::Row;
+use repeats::{Held, Repeats};
 use roster::Roster;
 use summary::Summary;
 use tally::Tally;
 
 /// Replays a recording to its end, or to where it breaks.
 pub(crate) fn run(wanted: &cli::Replay) -> anyhow::Result<Exit> {
-    let Some(plan) = read_plan(&wanted.config) else { return Ok(Exit::Refused) };
+    let Some((plan, zone)) = read_plan(&wanted.config) else { return Ok(Exit::Refused) };
+    if let Some(page) = &wanted.report
+        && let Some(problem) = page::forbids(page, &wanted.input, &wanted.config.folder)
+    {
+        tell(format_args!("tilth-agent: --report {}: {problem}", page.display()));
+        return Ok(Exit::Refused);
+    }
     let page = wanted.report.as_deref().map(Destination::check).transpose()?;
     let feed = Feed::open(&wanted.input)?;
     let mut replay = Replay::new(wanted, plan);
     while let Some(batch) = feed.next() {
         replay.play(&batch)?;
         feed.give_back(batch);
-        replay.output.progress(feed.progress())?;
+        replay.account.output.progress(feed.progress())?;
     }
-    if let Some(digest) = &replay.digest {
-        replay.output.json(digest)?;
+    let Replay { course, roster, mut account, .. } = replay;
+    if let Some(digest) = &account.digest {
+        account.output.json(digest)?;
     }
-    replay.output.flush()?;
+    account.output.flush()?;
 
-    let outcome = Outcome::new(replay.course, replay.roster, replay.tally, feed.end());
-    tell(Summary(&outcome).to_string().trim_end());
-    if let Some(page) = page {
-        page.write(&wanted.input, &outcome)?;
+    let outcome = Outcome::new(&account.plan, course, roster, account.tally, feed.end());
+    if wanted.json {
+        tell(serde_json::to_string(&summary::Object::new(&outcome)).context("the summary")?);
+    } else {
+        tell(Summary(&outcome).to_string().trim_end());
     }
-    match outcome.broken {
-        Some(broken) => Err(broken.into()),
-        None => Ok(Exit::Done),
+    if let Some(page) = page {
+        page.write(&wanted.input, &outcome, &zone)?;
+    }
+    let nothing = outcome.means_nothing();
+    match (outcome.broken, nothing) {
+        (Some(broken), _) => Err(broken.into()),
+        (None, Some(nothing)) => anyhow::bail!("{}: {nothing}", readings::name(&wanted.input)),
+        (None, None) => Ok(Exit::Done),
     }
 }
 
-/// The plan of a configuration, after saying what is wrong with that.
-fn read_plan(config: &cli::Config) -> Option<Arc<Plan>> {
+/// The plan of a configuration, and the farm's time zone; after saying what is wrong with that.
+fn read_plan(config: &cli::Config) -> Option<(Arc<Plan>, TimeZone)> {
     let loaded = tilth_config::load(&config.folder, Purpose::Replay);
     findings::shown(&loaded, io::stderr().is_terminal()).for_each(tell);
     if loaded.has_errors() {
         tell(format_args!("tilth-agent: the configuration has {}", Counts::of(&loaded)));
     }
-    loaded.plan.map(Arc::new)
+    let zone = time_zone(&loaded);
+    loaded.plan.map(|plan| (Arc::new(plan), zone))
+}
+
+/// The time zone of the whole farm; UTC where it has none.
+fn time_zone(loaded: &Loaded) -> TimeZone {
+    let said = tilth_config::explain(loaded, "agent.timezone").ok();
+    let name = said.and_then(|said| said.into_iter().next()?.value);
+    let zone = name.as_ref().and_then(|name| TimeZone::get(name.as_str()?).ok());
+    zone.unwrap_or(TimeZone::UTC)
 }
 
 /// A replay under way.
 struct Replay<'a> {
     wanted: &'a cli::Replay,
-    plan: Arc<Plan>,
-    widths: Widths,
-    output: Output,
     /// None before the first row, whose stamp begins the time.
     player: Option<Player>,
     course: Course,
     roster: Roster,
+    account: Account,
+}
+
+/// What is told of a replay, and what is counted.
+struct Account {
+    plan: Arc<Plan>,
+    json: bool,
+    widths: Widths,
+    output: Output,
+    repeats: Repeats,
     tally: Tally,
     digest: Option<Digest>,
 }
 
 impl<'a> Replay<'a> {
     fn new(wanted: &'a cli::Replay, plan: Arc<Plan>) -> Replay<'a> {
-        Replay {
-            wanted,
+        let account = Account {
+            json: wanted.json,
             widths: Widths::of(&plan),
             output: Output::with_progress(),
-            player: None,
-            course: Course::default(),
-            roster: Roster::default(),
+            repeats: Repeats::default(),
             tally: Tally::new(&plan),
             digest: wanted.digest.then(Digest::default),
             plan,
-        }
+        };
+        Replay { wanted, player: None, course: Course::default(), roster: Roster::default(), account }
     }
 
     fn play(&mut self, batch: &Batch) -> anyhow::Result<()> {
-        self.roster.extend(&batch.names, &self.plan);
+        self.roster.extend(&batch.names, &self.account.plan);
         batch.rows.iter().try_for_each(|row| self.play_row(row))
     }
 
+    /// A sensor that nobody watches still moves the clock.
     fn play_row(&mut self, row: &Row) -> anyhow::Result<()> {
         self.course.add(row);
         let sensor = self.roster.count(row.sensor);
-        let Replay { wanted, plan, widths, output, player, tally, digest, .. } = self;
-        let player = player.get_or_insert_with(|| Player::new(plan, row.at_ms, wanted.restart_every));
-        player.play(row.at_ms, sensor, row.value, &mut |effect: &Effect| {
-            tally.add(effect);
-            if let Some(digest) = digest {
-                digest.add(effect);
-            }
-            match Line::of(effect, plan) {
-                Some(line) if wanted.json => output.json(&line),
-                Some(line) => output.line(line.aligned(widths)),
-                None => Ok(()),
-            }
-        })
+        let Replay { wanted, player, account, .. } = self;
+        let player = player.get_or_insert_with(|| Player::new(&account.plan, row.at_ms, wanted.restart_every));
+        account.repeats.enter(player.ahead(row.at_ms));
+        player.wait_until(row.at_ms, &mut |effect: &Effect| account.tell(effect))?;
+        account.repeats.leave().iter().try_for_each(|held| account.print_held(held))?;
+        if let Some(sensor) = sensor {
+            account.tally.hear(sensor);
+            player.read(row.at_ms, sensor, row.value, &mut |effect: &Effect| account.tell(effect))?;
+        }
+        player.restart_if_due();
+        Ok(())
     }
+}
+
+impl Account {
+    fn tell(&mut self, effect: &Effect) -> anyhow::Result<()> {
+        if let Some(held) = self.repeats.before(effect) {
+            self.print_held(&held)?;
+        }
+        let unheard = self.tally.is_unheard(effect);
+        self.tally.add(effect);
+        if let Some(digest) = &mut self.digest {
+            digest.add(effect);
+        }
+        if self.repeats.hold(effect) {
+            return Ok(());
+        }
+        match Line::of(effect, &self.plan) {
+            Some(line) if self.json => self.output.json(&line),
+            Some(line) if !unheard => self.output.line(line.aligned(&self.widths)),
+            _ => Ok(()),
+        }
+    }
+
+    /// A repeat that was held back, with how many before it are never printed.
+    fn print_held(&mut self, held: &Held) -> anyhow::Result<()> {
+        let Some(line) = Line::of(&held.effect, &self.plan) else { return Ok(()) };
+        match held.left_out {
+            repeats if self.json => self.output.json(&WithRepeats { line: &line, repeats }),
+            _ if self.tally.is_unheard(&held.effect) => Ok(()),
+            0 => self.output.line(line.aligned(&self.widths)),
+            repeats => {
+                let left_out = counted(repeats, "repeat");
+                self.output.line(format_args!("{} ({left_out} before it left out)", line.aligned(&self.widths)))
+            }
+        }
+    }
+}
+
+/// The last repeat of a long gap.
+#[derive(Serialize)]
+struct WithRepeats<'a> {
+    #[serde(flatten)]
+    line: &'a Line<'a>,
+    /// How many before it are left out; no key where none are.
+    #[serde(skip_serializing_if = "is_zero")]
+    repeats: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }

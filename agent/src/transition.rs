@@ -62,6 +62,9 @@ pub(crate) struct Line<'a> {
     page: Option<PageId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     channels: Option<&'a [Id]>,
+    /// How long the condition of an alert held that is over; for people, programs have the two times.
+    #[serde(skip)]
+    lasted: Option<Span>,
 }
 
 /// What happened.
@@ -105,7 +108,11 @@ impl<'a> Line<'a> {
             Transition::Acknowledged { until, by } => {
                 Line { until: until.wall, by: Some(by), ..line(Event::Acknowledged) }
             }
-            Transition::Resolved(reason) => Line { reason: Some(reason.name().into()), ..line(Event::Resolved) },
+            Transition::Resolved(reason) => Line {
+                reason: Some(reason.name().into()),
+                lasted: between(report.since, report.at),
+                ..line(Event::Resolved)
+            },
         }
     }
 
@@ -168,7 +175,19 @@ impl<'a> Line<'a> {
             cause: None,
             page: None,
             channels: None,
+            lasted: None,
         }
+    }
+
+    /// The message for people. A rule's own words say what is wrong, and make no sense once it is over.
+    fn words(&self) -> Cow<'_, str> {
+        let Event::Resolved = self.event else { return Cow::Borrowed(&self.message) };
+        let lasted = self.lasted.map_or(String::new(), |lasted| format!(" after {lasted}"));
+        let value = match self.value {
+            Some(value @ (Figure::Value(_) | Figure::Number(_))) => format!(", now {value}"),
+            Some(Figure::Time(_)) | None => String::new(),
+        };
+        Cow::Owned(format!("over{lasted}{value}"))
     }
 
     /// The line for people, its columns as wide as the plan's longest names.
@@ -179,6 +198,14 @@ impl<'a> Line<'a> {
 
 fn wall(stamp: Option<Stamp>) -> Option<WallTime> {
     stamp.and_then(|stamp| stamp.wall)
+}
+
+/// From one stamp to a later one, as far as they can be compared.
+fn between(from: Stamp, to: Stamp) -> Option<Span> {
+    if from.boot == to.boot {
+        return Some(to.uptime - from.uptime);
+    }
+    Some(to.wall? - from.wall?)
 }
 
 /// What is said of a sensor's health.
@@ -222,14 +249,14 @@ struct Aligned<'a> {
 
 impl Display for Aligned<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Line { at, event, rule, sensor, severity, message, .. } = self.line;
+        let Line { at, event, rule, sensor, severity, .. } = self.line;
         let at = at.map_or("-".to_owned(), |at| at.to_string());
         let severity = severity.map_or("-", Severity::name);
         let rule = rule.map_or("-", Id::as_str);
         let sensor = sensor.map_or("-", SensorId::as_str);
         let Widths { rule: rule_width, sensor: sensor_width } = self.widths;
         // A line stays a line, whatever a rule's author wrote.
-        let message = message.replace(char::is_control, " ");
+        let message = self.line.words().replace(char::is_control, " ");
         write!(
             f,
             "{at:<24}  {:<12}  {severity:<10}  {rule:<rule_width$}  {sensor:<sensor_width$}  {message}",

@@ -3,11 +3,18 @@
 use std::error::Error;
 use std::iter;
 
-use super::course::Course;
+use tilth_core::id::SensorId;
+use tilth_core::plan::Plan;
+use tilth_core::time::WallTime;
+
+use super::course::{Course, Disorder};
 use super::feed::End;
 use super::readings::{ReadingsError, Report};
 use super::roster::Roster;
-use super::tally::{FAULTS, SensorTally, Tally};
+use super::tally::{FAULTS, RuleTally, SensorTally, Tally};
+
+/// Unknown names in the message that there are no others.
+const MAX_SAID: usize = 3;
 
 /// Everything counted, after the last row.
 pub(crate) struct Outcome {
@@ -15,22 +22,56 @@ pub(crate) struct Outcome {
     pub(crate) roster: Roster,
     pub(crate) tally: Tally,
     pub(crate) report: Report,
+    /// Unknown names that are near to a sensor of the configuration, each with that.
+    pub(crate) meant: Vec<(String, String)>,
     /// Why the recording was not read to its end.
     pub(crate) broken: Option<ReadingsError>,
 }
 
 impl Outcome {
-    pub(crate) fn new(course: Course, roster: Roster, mut tally: Tally, end: End) -> Outcome {
+    pub(crate) fn new(plan: &Plan, course: Course, roster: Roster, mut tally: Tally, end: End) -> Outcome {
         if let Some((_, last)) = course.ends() {
             tally.finish(last);
         }
         let End { report, broken } = end;
-        Outcome { course, roster, tally, report, broken }
+        let meant = roster.meant(plan).map(|(name, id)| (name.to_owned(), id.to_owned())).collect();
+        Outcome { course, roster, tally, report, meant, broken }
     }
 
     /// Sensors of the configuration that the recording does not have.
-    pub(crate) fn absent(&self) -> impl Iterator<Item = &str> {
-        self.tally.sensors.iter().filter(|sensor| !sensor.appeared()).map(|sensor| sensor.id.as_str())
+    pub(crate) fn absent(&self) -> impl Iterator<Item = &SensorTally> + Clone {
+        self.tally.sensors.iter().filter(|sensor| !sensor.heard)
+    }
+
+    /// Sensors that the recording has, with alerts from before their first reading.
+    pub(crate) fn began_late(&self) -> impl Iterator<Item = &SensorTally> + Clone {
+        self.tally.sensors.iter().filter(|sensor| sensor.heard && sensor.unheard > 0)
+    }
+
+    /// Rules that never fired, not even for a sensor that had not spoken.
+    pub(crate) fn quiet(&self) -> impl Iterator<Item = &str> {
+        let quiet = |rule: &RuleTally| rule.fired == 0 && rule.unheard == 0;
+        self.tally.rules.iter().filter(move |(_, rule)| quiet(rule)).map(|(name, _)| name.as_str())
+    }
+
+    /// The first reading that was not believed: its sensor and its time.
+    pub(crate) fn first_doubt(&self) -> Option<(&SensorId, WallTime)> {
+        let (sensor, at) = self.tally.first_doubt()?;
+        Some((sensor, WallTime(self.course.first()?.0 + at.0)))
+    }
+
+    /// Why the recording means nothing with this configuration, though it could be read.
+    pub(crate) fn means_nothing(&self) -> Option<String> {
+        if self.report.values == 0 {
+            return Some("no readings".to_owned());
+        }
+        if self.roster.fits() {
+            return None;
+        }
+        let names: Vec<&str> = self.roster.unknown().take(MAX_SAID).map(|(name, _)| name).collect();
+        let meant = self.meant.first().map(|(_, id)| format!("; did you mean {id}?"));
+        let names = names.join(", ");
+        Some(format!("no reading is of a sensor that the configuration names: {names}{}", meant.unwrap_or_default()))
     }
 
     /// Sensors that were at fault at some time.
@@ -45,17 +86,23 @@ impl Outcome {
         Some(causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
     }
 
-    /// What one stamp far ahead did to the others.
+    /// Why readings came behind the clock, where one cause explains many.
     pub(crate) fn hint(&self) -> Option<String> {
-        let ahead = self.course.ran_ahead()?;
-        Some(format!(
-            "line {} is stamped {}, and {} of {} readings come after it with earlier stamps, when the clock stands \
-             still; if that stamp is wrong, take the line out",
-            ahead.line,
-            ahead.at(),
-            ahead.followers,
-            self.course.rows(),
-        ))
+        let rows = self.course.rows();
+        Some(match self.course.disorder()? {
+            Disorder::BySensor => format!(
+                "the recording is sorted by sensor, and {} of {rows} readings are stamped before the clock, which stands \
+                 still for them; sort it by time",
+                self.course.behind(),
+            ),
+            Disorder::RanAhead(ahead) => format!(
+                "line {} is stamped {}, and {} of {rows} readings come after it with earlier stamps, when the clock stands \
+                 still; if that stamp is wrong, take the line out, else sort the recording by time",
+                ahead.line,
+                ahead.at(),
+                ahead.followers,
+            ),
+        })
     }
 }
 

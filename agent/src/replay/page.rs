@@ -1,12 +1,15 @@
 //! The page of a replay: one HTML file that needs nothing else, to keep, to print and to send.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process;
 
 use anyhow::Context;
 use askama::Template;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use tilth_core::time::{Span, WallTime};
 
 use super::outcome::{Outcome, faults};
@@ -14,6 +17,13 @@ use super::tally::{PastAlert, RuleTally, SensorTally};
 
 /// Unknown names listed before the rest is only counted: a file may make up as many as it likes.
 const MAX_NAMES: usize = 200;
+
+/// What every page begins with: a file that does not is none.
+const PAGE_START: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
+                          content=\"width=device-width, initial-scale=1\">\n<title>Replay of ";
+
+/// What a configuration consists of, beside `agent.toml`.
+const CONFIG_FOLDERS: [&str; 2] = ["config.d", "secrets"];
 
 /// Where a page is to be. It appears there whole or not at all.
 pub(crate) struct Destination<'a> {
@@ -33,8 +43,8 @@ impl<'a> Destination<'a> {
     }
 
     /// Writes the page and gives it its name.
-    pub(crate) fn write(&self, input: &Path, outcome: &Outcome) -> anyhow::Result<()> {
-        let text = Page::new(input, outcome).render().context("the page")?;
+    pub(crate) fn write(&self, input: &Path, outcome: &Outcome, zone: &TimeZone) -> anyhow::Result<()> {
+        let text = Page::new(input, outcome, zone).render().context("the page")?;
         self.attempt(|draft| put(draft, text.as_bytes()).and_then(|()| fs::rename(draft, self.page)))
     }
 
@@ -45,6 +55,39 @@ impl<'a> Destination<'a> {
             format!("{}: cannot be written", self.page.display())
         })
     }
+}
+
+/// Why a page must not be written there: it would replace something that is none.
+pub(crate) fn forbids(page: &Path, input: &Path, config: &Path) -> Option<&'static str> {
+    let input = if input == Path::new("-") { Path::new("/dev/stdin") } else { input };
+    if is_same(page, input) {
+        return Some("that is the recording");
+    }
+    if is_same(page, &config.join("agent.toml")) || CONFIG_FOLDERS.iter().any(|name| is_in(page, &config.join(name))) {
+        return Some("that is the configuration's");
+    }
+    let Ok(metadata) = fs::metadata(page) else { return None };
+    if !metadata.is_file() {
+        return Some("that is no file");
+    }
+    // What cannot be read is not known to be a page.
+    let mut start = Vec::new();
+    let read = File::open(page).and_then(|file| file.take(PAGE_START.len() as u64).read_to_end(&mut start));
+    let ours = read.is_ok() && start == PAGE_START.as_bytes();
+    (metadata.len() > 0 && !ours).then_some("there is a file already that is no page of a replay")
+}
+
+/// Whether a path is in a folder, there or not yet, or is another name of a file in it.
+fn is_in(path: &Path, folder: &Path) -> bool {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let files = || fs::read_dir(folder).into_iter().flatten().flatten();
+    is_same(parent, folder) || files().any(|file| is_same(path, &file.path()))
+}
+
+/// Whether two paths lead to one file.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let identity = |path| fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino())).ok();
+    identity(one).is_some_and(|one| Some(one) == identity(other))
 }
 
 fn put(draft: &Path, text: &[u8]) -> io::Result<()> {
@@ -58,8 +101,10 @@ fn put(draft: &Path, text: &[u8]) -> io::Result<()> {
 struct Page<'a> {
     input: String,
     outcome: &'a Outcome,
-    ends: Option<(WallTime, WallTime)>,
+    ends: Option<(String, String)>,
     span: Span,
+    /// Whose times the page shows.
+    zone: String,
     figures: Vec<(&'static str, u64)>,
     rules: Vec<(&'a str, &'a RuleTally)>,
     /// Rules that never fired.
@@ -69,7 +114,8 @@ struct Page<'a> {
     faulty: Vec<(&'a SensorTally, String)>,
     unknown: Vec<(&'a str, u64)>,
     more_unknown: usize,
-    absent: Vec<&'a str>,
+    absent: Vec<&'a SensorTally>,
+    began_late: Vec<&'a SensorTally>,
     broken: Option<String>,
     hint: Option<String>,
 }
@@ -83,7 +129,7 @@ struct AlertRow<'a> {
 }
 
 impl<'a> Page<'a> {
-    fn new(input: &Path, outcome: &'a Outcome) -> Page<'a> {
+    fn new(input: &Path, outcome: &'a Outcome, zone: &TimeZone) -> Page<'a> {
         let Outcome { course, roster, tally, report, .. } = outcome;
         let last = course.ends().map_or(WallTime(0), |(_, last)| last);
         let figures = vec![
@@ -95,25 +141,27 @@ impl<'a> Page<'a> {
             ("not believed", tally.of_sensors(|sensor| sensor.not_believed)),
             ("bad lines", report.bad_lines),
             ("bad cells of other lines", report.bad_cells),
+            ("short lines", report.short_lines),
             ("alerts", tally.fired()),
-            ("notifications", tally.rules.values().map(|rule| rule.notifications).sum()),
+            ("notifications if nobody acknowledged", tally.notifications()),
         ];
-        let (fired, quiet): (Vec<_>, Vec<_>) =
-            tally.rules.iter().map(|(name, rule)| (name.as_str(), rule)).partition(|(_, rule)| rule.fired > 0);
+        let rules = tally.rules.iter().map(|(name, rule)| (name.as_str(), rule));
         Page {
             input: input.file_name().unwrap_or(input.as_os_str()).to_string_lossy().into_owned(),
             outcome,
-            ends: course.ends(),
+            ends: course.ends().map(|(from, to)| (local(from, zone), local(to, zone))),
+            zone: zone.iana_name().unwrap_or("UTC").to_owned(),
             span: course.span(),
             figures,
-            rules: fired,
-            quiet: quiet.into_iter().map(|(name, _)| name).collect(),
-            alerts: tally.alerts.iter().map(|alert| AlertRow::new(alert, last)).collect(),
+            rules: rules.filter(|(_, rule)| rule.fired > 0).collect(),
+            quiet: outcome.quiet().collect(),
+            alerts: tally.alerts.iter().map(|alert| AlertRow::new(alert, last, zone)).collect(),
             more_alerts: tally.fired() - tally.alerts.len() as u64,
             faulty: outcome.faulty().map(|sensor| (sensor, faults(sensor))).collect(),
             unknown: outcome.roster.unknown().take(MAX_NAMES).collect(),
             more_unknown: outcome.roster.unknown().skip(MAX_NAMES).count(),
             absent: outcome.absent().collect(),
+            began_late: outcome.began_late().collect(),
             broken: outcome.broken(),
             hint: outcome.hint(),
         }
@@ -121,8 +169,8 @@ impl<'a> Page<'a> {
 }
 
 impl<'a> AlertRow<'a> {
-    fn new(alert: &'a PastAlert, last: WallTime) -> AlertRow<'a> {
-        let text = |time: Option<WallTime>, else_say: &str| time.map_or(else_say.to_owned(), |time| time.to_string());
+    fn new(alert: &'a PastAlert, last: WallTime, zone: &TimeZone) -> AlertRow<'a> {
+        let text = |time: Option<WallTime>, else_say: &str| time.map_or(else_say.to_owned(), |time| local(time, zone));
         AlertRow {
             alert,
             since: text(alert.since, ""),
@@ -130,5 +178,14 @@ impl<'a> AlertRow<'a> {
             resolved: text(alert.resolved, "still fires"),
             lasted: alert.lasted(last),
         }
+    }
+}
+
+/// RFC 3339 as the clocks of a zone show it, with their distance from UTC where that is not zero.
+fn local(time: WallTime, zone: &TimeZone) -> String {
+    let offset = Timestamp::from_millisecond(time.0).map(|at| (at, zone.to_offset(at)));
+    match offset {
+        Ok((at, offset)) if offset.seconds() != 0 => at.display_with_offset(offset).to_string(),
+        _ => time.to_string(),
     }
 }

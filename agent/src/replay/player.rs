@@ -7,7 +7,7 @@ use tilth_core::effect::Effect;
 use tilth_core::engine::{Engine, Input, Start};
 use tilth_core::plan::Plan;
 use tilth_core::reading::{Quality, Raw, SensorIx};
-use tilth_core::time::{Uptime, WallTime};
+use tilth_core::time::{Span, Uptime, WallTime};
 
 /// An engine whose time is the greatest stamp it was shown.
 pub(crate) struct Player {
@@ -36,36 +36,43 @@ impl Player {
         }
     }
 
-    /// Plays one row; `told` hears every effect of it. A sensor that nobody watches still moves the clock.
-    pub(crate) fn play(
+    /// How far a row is ahead of the time.
+    pub(crate) fn ahead(&self, at_ms: i64) -> Span {
+        Uptime(at_ms - self.origin_ms) - self.now
+    }
+
+    /// Goes on to the time of a row, unless that has passed; `told` hears every effect of time alone. It runs the deadlines
+    /// instant by instant: the engine would do so by itself, but after a gap of years with what they bring all at once in
+    /// memory.
+    pub(crate) fn wait_until(
         &mut self,
         at_ms: i64,
-        sensor: Option<SensorIx>,
-        value: Option<f64>,
         told: &mut impl FnMut(&Effect) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let at = Uptime(at_ms - self.origin_ms);
-        if at > self.now {
-            self.wait_until(at, told)?;
+        if at <= self.now {
+            return Ok(());
         }
-        if let Some(sensor) = sensor {
-            let raw = Raw { sensor, at, value: value.unwrap_or(f64::NAN), quality: Quality::Good };
-            self.engine.handle(self.now, Input::Reading(raw));
-            self.tell(told)?;
-        }
-        self.restart_if_due();
-        Ok(())
-    }
-
-    /// Runs the deadlines before `at` instant by instant. The engine would do so by itself, but after a gap of years with
-    /// what they bring all at once in memory.
-    fn wait_until(&mut self, at: Uptime, told: &mut impl FnMut(&Effect) -> anyhow::Result<()>) -> anyhow::Result<()> {
         self.now = at;
         while let Some(due) = self.engine.deadline().filter(|due| *due <= at) {
             self.engine.handle(due, Input::Tick);
             self.tell(told)?;
         }
         Ok(())
+    }
+
+    /// Reads the value of a row whose time has come.
+    pub(crate) fn read(
+        &mut self,
+        at_ms: i64,
+        sensor: SensorIx,
+        value: Option<f64>,
+        told: &mut impl FnMut(&Effect) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let at = Uptime(at_ms - self.origin_ms);
+        let raw = Raw { sensor, at, value: value.unwrap_or(f64::NAN), quality: Quality::Good };
+        self.engine.handle(self.now, Input::Reading(raw));
+        self.tell(told)
     }
 
     fn tell(&mut self, told: &mut impl FnMut(&Effect) -> anyhow::Result<()>) -> anyhow::Result<()> {
@@ -75,8 +82,8 @@ impl Player {
         Ok(())
     }
 
-    /// Every effect has been told by now, so the snapshot is all there is.
-    fn restart_if_due(&mut self) {
+    /// After each row. Every effect has been told by now, so the snapshot is all there is.
+    pub(crate) fn restart_if_due(&mut self) {
         let Some(restarts) = &mut self.restarts else { return };
         restarts.rows += 1;
         if restarts.rows.is_multiple_of(restarts.every.get()) {

@@ -24,9 +24,8 @@ use decoder::Decoder;
 use lines::{Line, Lines, unpack};
 use progress::Counted;
 pub(crate) use progress::Progress;
-use report::Reason;
-pub(crate) use report::Report;
 use report::excerpt;
+pub(crate) use report::{Reason, Report};
 
 #[cfg(test)]
 mod tests;
@@ -58,9 +57,9 @@ impl Readings {
         if path == Path::new("-") {
             let progress = Progress::default();
             let source = Counted { source: io::stdin(), progress: progress.clone() };
-            return Ok(Readings { progress, ..Readings::from_source("standard input", source)? });
+            return Ok(Readings { progress, ..Readings::from_source(&name(path), source)? });
         }
-        let name = path.display().to_string();
+        let name = name(path);
         let file = match File::open(path) {
             Ok(file) => file,
             Err(source) => return Err(ReadingsError::Open { file: name, source }),
@@ -80,17 +79,23 @@ impl Readings {
             report.lines = lines.number;
             let header = match line {
                 Some(Line::Text(place)) => &lines.buffer[place],
-                Some(Line::TooLong(ref head)) => head,
+                // Its first bytes are not taken for all of it: the columns beyond them would be lost unsaid.
+                Some(Line::TooLong(head)) => {
+                    let (file, line, found) = (file.to_owned(), lines.number, excerpt(&head));
+                    return Err(ReadingsError::HeaderTooLong { file, line, found });
+                }
                 None => return Err(ReadingsError::Empty { file: file.to_owned() }),
             };
             if is_blank(header) {
                 report.blank += 1;
                 continue;
             }
-            let decoder = Decoder::new(header, report).ok_or_else(|| ReadingsError::Header {
-                file: file.to_owned(),
-                line: lines.number,
-                found: excerpt(header),
+            let decoder = Decoder::new(header, report).ok_or_else(|| {
+                let (file, line, found) = (file.to_owned(), lines.number, excerpt(header));
+                match foreign_separator(header) {
+                    Some(separator) => ReadingsError::Separator { file, line, found, separator },
+                    None => ReadingsError::Header { file, line, found },
+                }
             })?;
             return Ok(Readings { file: file.to_owned(), lines, decoder, progress: Progress::default() });
         }
@@ -146,6 +151,10 @@ pub(crate) enum ReadingsError {
     Empty { file: String },
     /// The first line that is not blank names neither layout.
     Header { file: String, line: u64, found: String },
+    /// The first line that is not blank is longer than a line may be.
+    HeaderTooLong { file: String, line: u64, found: String },
+    /// The header's cells are separated by something else than commas.
+    Separator { file: String, line: u64, found: String, separator: &'static str },
     /// Reading or unpacking failed after this many whole lines.
     Read { file: String, lines: u64, source: io::Error },
 }
@@ -161,6 +170,14 @@ impl fmt::Display for ReadingsError {
             ReadingsError::Header { file, line, found } => {
                 write!(out, "{file}, line {line}: found \"{found}\", {EXPECTED}")
             }
+            ReadingsError::HeaderTooLong { file, line, found } => {
+                write!(out, "{file}, line {line}: found \"{found}\", longer than 1 MiB; {EXPECTED}")
+            }
+            ReadingsError::Separator { file, line, found, separator } => write!(
+                out,
+                "{file}, line {line}: found \"{found}\", with {separator} between the cells; expected commas, and points in \
+                 the numbers: save it again as CSV with commas"
+            ),
             ReadingsError::Read { file, lines, .. } => {
                 write!(out, "{file}: cannot be read further, after {lines} lines")
             }
@@ -172,9 +189,24 @@ impl error::Error for ReadingsError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             ReadingsError::Open { source, .. } | ReadingsError::Read { source, .. } => Some(source),
-            ReadingsError::Empty { .. } | ReadingsError::Header { .. } => None,
+            ReadingsError::Empty { .. }
+            | ReadingsError::Header { .. }
+            | ReadingsError::HeaderTooLong { .. }
+            | ReadingsError::Separator { .. } => None,
         }
     }
+}
+
+/// What errors call a recording.
+pub(crate) fn name(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
+}
+
+/// What separates the cells of a header that is no CSV: semicolons, as spreadsheets write them where numbers have commas.
+fn foreign_separator(header: &[u8]) -> Option<&'static str> {
+    let count = |separator| memchr::memchr_iter(separator, header).count();
+    let commas = count(b',');
+    [(b';', "semicolons"), (b'\t', "tabs")].into_iter().find(|(byte, _)| count(*byte) > commas).map(|(_, name)| name)
 }
 
 fn is_blank(text: &[u8]) -> bool {

@@ -1,9 +1,12 @@
-//! The sensors that a recording names, and which of the plan's they are.
+//! The sensors that a recording names, which of the plan's they are, and which may have been meant.
 
 use std::sync::Arc;
 
 use tilth_core::plan::Plan;
 use tilth_core::reading::SensorIx;
+
+/// Unknown names that are compared with those of the plan, which may be thousands.
+const MAX_MEANT: usize = 5;
 
 /// Every name met, by its place among them.
 #[derive(Debug, Default)]
@@ -30,6 +33,17 @@ impl Roster {
         named.sensor
     }
 
+    /// Whether any row was of a sensor of the plan.
+    pub(crate) fn fits(&self) -> bool {
+        self.0.iter().any(|named| named.sensor.is_some() && named.rows > 0)
+    }
+
+    /// The first few unknown names that are near to one of the plan, each with that.
+    pub(crate) fn meant<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let near = |(name, _)| Some((name, nearest(name, plan.sensors().iter().map(|sensor| sensor.id.as_str()))?));
+        self.unknown().take(MAX_MEANT).filter_map(near)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
@@ -37,5 +51,63 @@ impl Roster {
     /// Names that the plan does not have, with how many rows each.
     pub(crate) fn unknown(&self) -> impl Iterator<Item = (&str, u64)> {
         self.0.iter().filter(|named| named.sensor.is_none()).map(|named| (&*named.name, named.rows))
+    }
+}
+
+/// The id that is nearest to a name, unless even that is too far off to have been meant.
+fn nearest<'a>(name: &str, ids: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let name = plain(name);
+    // One slip in every three letters still reads as the same word; a name that is the end of an id lacks only its zone.
+    let most = name.len() / 3;
+    let near = |id: &'a str| {
+        let (whole, own) = (plain(id), plain(id.split_once('/').map_or(id, |(_, own)| own)));
+        let distance = if own == name { 0 } else { distance(&name, &whole, most)? };
+        Some((distance, id))
+    };
+    ids.filter_map(near).min_by_key(|(distance, _)| *distance).map(|(_, id)| id)
+}
+
+/// A name's letters and digits, all small.
+fn plain(name: &str) -> Vec<char> {
+    name.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// How many letters must be put in, left out or changed to make one word of the other, if no more than `most`.
+fn distance(one: &[char], other: &[char], most: usize) -> Option<usize> {
+    if one.len().abs_diff(other.len()) > most {
+        return None;
+    }
+    let mut last: Vec<usize> = (0..=one.len()).collect();
+    for (row, letter) in other.iter().enumerate() {
+        let mut diagonal = row;
+        last[0] = row + 1;
+        for (column, own) in one.iter().enumerate() {
+            let changed = diagonal + usize::from(own != letter);
+            diagonal = last[column + 1];
+            last[column + 1] = changed.min(diagonal + 1).min(last[column] + 1);
+        }
+    }
+    last.last().copied().filter(|distance| *distance <= most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_was_meant_is_found() {
+        let known = ["tower-1/ph", "tower-1/ec", "tower-2/ph", "kas/temperature"];
+        for (name, expected) in [
+            ("Tower-1/pH", Some("tower-1/ph")),
+            ("tower1_ph", Some("tower-1/ph")),
+            ("tower-2.ph", Some("tower-2/ph")),
+            ("towre-1/ec", Some("tower-1/ec")),
+            ("temperature", Some("kas/temperature")),
+            ("ph", Some("tower-1/ph")),
+            ("pond-3", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(name, known.into_iter()), expected, "{name:?}");
+        }
     }
 }

@@ -1,9 +1,14 @@
-//! The end of a replay, told in a terminal.
+//! The end of a replay, told in a terminal; as an object in [`object`].
 
 use std::fmt::{self, Display};
 
 use super::outcome::{Outcome, faults};
+use super::tally::SensorTally;
 use crate::output::counted;
+
+mod object;
+
+pub(crate) use object::Object;
 
 /// Names listed before the rest is only counted.
 const MAX_NAMES: usize = 20;
@@ -45,13 +50,21 @@ fn fmt_counts(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let late = tally.of_sensors(|sensor| sensor.late);
     let not_believed = tally.of_sensors(|sensor| sensor.not_believed);
     let behind = course.behind();
-    let bad = report.bad_lines + report.bad_cells;
     entry(
         f,
         "of these",
         format_args!("{late} late for their sensor, {behind} stamped before the clock, {not_believed} not believed"),
     )?;
-    entry(f, "beside", format_args!("{}, {bad} bad", counted(report.missing, "missing value")))
+    if let Some((sensor, at)) = outcome.first_doubt() {
+        let readings = counted(not_believed, "reading");
+        entry(f, "", format_args!("{readings} not believed, the first of {sensor} at {at}"))?;
+    }
+    let missing = counted(report.missing, "missing value");
+    let short = match report.short_lines {
+        0 => String::new(),
+        lines => format!(", {}", counted(lines, "short line")),
+    };
+    entry(f, "beside", format_args!("{missing}, {} bad{short}", report.bad()))
 }
 
 fn fmt_names(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -64,12 +77,30 @@ fn fmt_names(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (rows, sensors) = (counted(rows, "reading"), counted(sensors, "sensor"));
         entry(f, "unknown", format_args!("{rows} of {sensors} that the configuration does not name: {names}"))?;
     }
-    let absent = outcome.absent().count() as u64;
-    if absent > 0 {
-        let (absent, names) = (counted(absent, "sensor"), listed(outcome.absent(), MAX_NAMES));
-        entry(f, "absent", format_args!("{absent} of the configuration without readings: {names}"))?;
+    for (name, id) in &outcome.meant {
+        entry(f, "", format_args!("{name}: did you mean {id}?"))?;
     }
-    Ok(())
+    fmt_unheard("absent", "never heard in this recording", outcome.absent(), f)?;
+    fmt_unheard("late", "heard only after an alert", outcome.began_late(), f)
+}
+
+/// Sensors whose alerts the lines above leave out, since the recording does not tell whether anything was wrong.
+fn fmt_unheard<'a>(
+    word: &str,
+    what: &str,
+    sensors: impl Iterator<Item = &'a SensorTally> + Clone,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    let count = sensors.clone().count() as u64;
+    if count == 0 {
+        return Ok(());
+    }
+    let names = listed(sensors.clone().map(|sensor| sensor.id.as_str()), MAX_NAMES);
+    let alerts = match sensors.map(|sensor| sensor.unheard).sum::<u64>() {
+        0 => String::new(),
+        alerts => format!("; {} left out above, --json has all", counted(alerts, "alert")),
+    };
+    entry(f, word, format_args!("{} {what}: {names}{alerts}", counted(count, "sensor")))
 }
 
 fn fmt_bad(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -78,34 +109,41 @@ fn fmt_bad(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         return Ok(());
     }
     let (lines, cells) = (counted(report.bad_lines, "line"), counted(report.bad_cells, "cell"));
-    entry(f, "bad", format_args!("{lines}, {cells} of other lines"))?;
+    let columns = match report.bad_columns {
+        0 => String::new(),
+        columns => format!(", {}", counted(columns, "column")),
+    };
+    entry(f, "bad", format_args!("{lines}, {cells} of other lines{columns}"))?;
     for (reason, count) in &report.reasons {
         entry(f, "", format_args!("{}: {reason}", counted(*count, "time")))?;
     }
     for bad in &report.shown {
         entry(f, "", bad)?;
     }
-    rest(f, report.shown.len(), report.bad_lines + report.bad_cells)
+    rest(f, report.shown.len(), report.bad())
 }
 
 fn fmt_alerts(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let tally = &outcome.tally;
-    let notifications: u64 = tally.rules.values().map(|rule| rule.notifications).sum();
-    let (fired, told) = (counted(tally.fired(), "alert"), counted(notifications, "notification"));
-    entry(f, "fired", format_args!("{fired}, {told}"))?;
+    let (fired, told) = (counted(tally.fired(), "alert"), counted(tally.notifications(), "notification"));
+    entry(f, "fired", format_args!("{fired}, {told} if nobody acknowledged"))?;
     for (name, rule) in tally.rules.iter().filter(|(_, rule)| rule.fired > 0) {
         entry(f, "", format_args!("{}: {name}", counted(rule.fired, "time")))?;
     }
-    let open = tally.open();
-    if open.len() > 0 {
-        entry(f, "open", format_args!("{} firing at the end", counted(open.len() as u64, "alert")))?;
+    let quiet = listed(outcome.quiet(), MAX_NAMES);
+    if !quiet.is_empty() {
+        entry(f, "", format_args!("Never fired: {quiet}"))?;
+    }
+    let open = tally.open().count() as u64;
+    if open > 0 {
+        entry(f, "open", format_args!("{} firing at the end", counted(open, "alert")))?;
     }
     for alert in tally.open().take(MAX_LISTED) {
         let fired = alert.fired.map_or(String::new(), |fired| format!(" since {fired}"));
         let (key, severity) = (&alert.key, alert.severity);
         entry(f, "", format_args!("alert {}: {} on {}, {severity}{fired}", alert.id, key.rule, key.sensor))?;
     }
-    rest(f, MAX_LISTED, tally.open().len() as u64)
+    rest(f, MAX_LISTED, open)
 }
 
 fn fmt_faults(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {

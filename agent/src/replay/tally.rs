@@ -7,8 +7,8 @@ use tilth_core::effect::{Effect, Page, Report, SensorEvent, Transition};
 use tilth_core::id::{Id, SensorId};
 use tilth_core::judge::Fault;
 use tilth_core::plan::{AlertKey, Plan, Severity};
-use tilth_core::reading::{Quality, Reading};
-use tilth_core::time::{Span, WallTime};
+use tilth_core::reading::{Quality, Reading, SensorIx};
+use tilth_core::time::{Span, Uptime, WallTime};
 
 /// Alerts kept one by one for the page; of more than this nobody reads a table, and the sums go on counting.
 const MAX_ALERTS: usize = 2000;
@@ -24,12 +24,19 @@ pub(crate) struct Tally {
     pub(crate) alerts: Vec<PastAlert>,
     /// Those that fire now, by their number.
     open: BTreeMap<AlertId, PastAlert>,
+    /// The first reading that was not believed: its place in `sensors`, and when the engine saw it.
+    first_doubt: Option<(usize, Uptime)>,
+    /// Notifications of alerts that fired before the first reading of their sensor.
+    pub(crate) unheard_notifications: u64,
 }
 
 /// The alerts of all rules of one name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct RuleTally {
+    /// Of sensors that had spoken, as all but `unheard`.
     pub(crate) fired: u64,
+    /// Of sensors that had not: the recording does not show whether anything was wrong.
+    pub(crate) unheard: u64,
     pub(crate) longest: Span,
     pub(crate) total: Span,
     pub(crate) notifications: u64,
@@ -39,6 +46,8 @@ pub(crate) struct RuleTally {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct SensorTally {
     pub(crate) id: SensorId,
+    /// Whether the recording has anything of it, so far.
+    pub(crate) heard: bool,
     /// Judged.
     pub(crate) readings: u64,
     pub(crate) missing: u64,
@@ -49,6 +58,8 @@ pub(crate) struct SensorTally {
     pub(crate) faults: [u64; 4],
     /// What is wrong with it now.
     pub(crate) fault: Option<Fault>,
+    /// Alerts that fired before its first reading.
+    pub(crate) unheard: u64,
 }
 
 /// Every kind of fault.
@@ -67,6 +78,8 @@ pub(crate) struct PastAlert {
     /// What it said when it fired.
     pub(crate) message: String,
     pub(crate) notifications: u64,
+    /// Whether its sensor had spoken before it fired.
+    heard: bool,
     /// Its place in the list of alerts, if it has one.
     place: Option<usize>,
 }
@@ -78,30 +91,32 @@ impl PastAlert {
     }
 }
 
-impl SensorTally {
-    /// Whether the recording has anything of it.
-    pub(crate) fn appeared(&self) -> bool {
-        self.readings + self.missing > 0
-    }
-}
-
 impl Tally {
     pub(crate) fn new(plan: &Plan) -> Tally {
         let sensor = |id: &SensorId| SensorTally {
             id: id.clone(),
+            heard: false,
             readings: 0,
             missing: 0,
             late: 0,
             not_believed: 0,
             faults: [0; 4],
             fault: None,
+            unheard: 0,
         };
         Tally {
             rules: plan.rules().map(|rule| (rule.key.rule.clone(), RuleTally::default())).collect(),
             sensors: plan.sensors().iter().map(|known| sensor(&known.id)).collect(),
             alerts: Vec::new(),
             open: BTreeMap::new(),
+            first_doubt: None,
+            unheard_notifications: 0,
         }
+    }
+
+    /// The recording has something of a sensor, and it is about to be looked at.
+    pub(crate) fn hear(&mut self, sensor: SensorIx) {
+        self.sensors[sensor.0 as usize].heard = true;
     }
 
     pub(crate) fn add(&mut self, effect: &Effect) {
@@ -121,10 +136,14 @@ impl Tally {
     }
 
     fn add_reading(&mut self, reading: &Reading) {
-        let sensor = &mut self.sensors[reading.sensor.0 as usize];
+        let place = reading.sensor.0 as usize;
+        let sensor = &mut self.sensors[place];
         sensor.readings += 1;
         sensor.late += u64::from(reading.late);
-        sensor.not_believed += u64::from(matches!(reading.quality, Quality::Suspect | Quality::Fault | Quality::Stale));
+        if matches!(reading.quality, Quality::Suspect | Quality::Fault | Quality::Stale) {
+            sensor.not_believed += 1;
+            self.first_doubt.get_or_insert((place, reading.at));
+        }
     }
 
     fn add_health(&mut self, event: &SensorEvent) {
@@ -154,15 +173,26 @@ impl Tally {
     }
 
     fn add_page(&mut self, page: &Page) {
+        let alert = self.open.get_mut(&page.id.alert);
+        if alert.as_ref().is_some_and(|alert| !alert.heard) {
+            self.unheard_notifications += 1;
+            return;
+        }
         self.rules.entry(page.report.key.rule.clone()).or_default().notifications += 1;
-        if let Some(alert) = self.open.get_mut(&page.id.alert) {
+        if let Some(alert) = alert {
             alert.notifications += 1;
         }
     }
 
     fn fire(&mut self, id: AlertId, report: &Report) {
-        self.rules.entry(report.key.rule.clone()).or_default().fired += 1;
-        let place = (self.alerts.len() < MAX_ALERTS).then_some(self.alerts.len());
+        let sensor = self.sensor_mut(&report.key.sensor);
+        let heard = sensor.as_ref().is_none_or(|sensor| sensor.heard);
+        if !heard && let Some(sensor) = sensor {
+            sensor.unheard += 1;
+        }
+        let rule = self.rules.entry(report.key.rule.clone()).or_default();
+        *(if heard { &mut rule.fired } else { &mut rule.unheard }) += 1;
+        let place = (heard && self.alerts.len() < MAX_ALERTS).then_some(self.alerts.len());
         let alert = PastAlert {
             id,
             key: report.key.clone(),
@@ -172,6 +202,7 @@ impl Tally {
             resolved: None,
             message: report.message.clone(),
             notifications: 0,
+            heard,
             place,
         };
         if place.is_some() {
@@ -182,8 +213,10 @@ impl Tally {
 
     /// Books an alert that is over, or that is left when the recording ends.
     fn close(&mut self, alert: PastAlert) {
-        let lasted = alert.resolved.map_or(Span::ZERO, |resolved| alert.lasted(resolved));
-        self.book(&alert.key.rule, lasted);
+        if alert.heard {
+            let lasted = alert.resolved.map_or(Span::ZERO, |resolved| alert.lasted(resolved));
+            self.book(&alert.key.rule, lasted);
+        }
         if let Some(place) = alert.place {
             self.alerts[place] = alert;
         }
@@ -202,21 +235,58 @@ impl Tally {
                 self.alerts[place] = alert.clone();
             }
         }
-        let lasted: Vec<(Id, Span)> =
-            self.open.values().map(|alert| (alert.key.rule.clone(), alert.lasted(now))).collect();
+        let lasted: Vec<(Id, Span)> = self.open().map(|alert| (alert.key.rule.clone(), alert.lasted(now))).collect();
         for (rule, lasted) in lasted {
             self.book(&rule, lasted);
         }
     }
 
-    /// What still fires, in the order in which it fired.
-    pub(crate) fn open(&self) -> impl ExactSizeIterator<Item = &PastAlert> {
+    fn sensor_mut(&mut self, id: &SensorId) -> Option<&mut SensorTally> {
+        // In the order of the plan, which is that of their ids.
+        let place = self.sensors.binary_search_by(|sensor| sensor.id.cmp(id)).ok()?;
+        Some(&mut self.sensors[place])
+    }
+
+    /// Whether people are better not shown a transition: its sensor has not spoken, or had not when the alert fired. The
+    /// recording cannot tell then whether anything was wrong.
+    pub(crate) fn is_unheard(&self, effect: &Effect) -> bool {
+        let report = match effect {
+            Effect::Alert(_, report) => report,
+            Effect::Page(page) => &page.report,
+            _ => return false,
+        };
+        if let Some(id) = report.alert
+            && let Some(alert) = self.open.get(&id)
+        {
+            return !alert.heard;
+        }
+        let place = self.sensors.binary_search_by(|sensor| sensor.id.cmp(&report.key.sensor));
+        place.is_ok_and(|place| !self.sensors[place].heard)
+    }
+
+    /// The first reading that was not believed: its sensor, and its time since the recording's first.
+    pub(crate) fn first_doubt(&self) -> Option<(&SensorId, Uptime)> {
+        self.first_doubt.map(|(place, at)| (&self.sensors[place].id, at))
+    }
+
+    /// What still fires, in the order in which it fired; of sensors that had spoken by then.
+    pub(crate) fn open(&self) -> impl Iterator<Item = &PastAlert> {
+        self.open.values().filter(|alert| alert.heard)
+    }
+
+    /// What still fires of all sensors, in the order in which it fired.
+    pub(crate) fn all_open(&self) -> impl Iterator<Item = &PastAlert> {
         self.open.values()
     }
 
-    /// How many alerts fired.
+    /// How many alerts fired, of sensors that had spoken.
     pub(crate) fn fired(&self) -> u64 {
         self.rules.values().map(|rule| rule.fired).sum()
+    }
+
+    /// How often people were told of those.
+    pub(crate) fn notifications(&self) -> u64 {
+        self.rules.values().map(|rule| rule.notifications).sum()
     }
 
     /// One figure of all sensors.

@@ -35,6 +35,10 @@ impl Farm {
         self
     }
 
+    pub(crate) fn path(&self, file: &str) -> PathBuf {
+        self.folder.join(file)
+    }
+
     pub(crate) fn read(&self, file: &str) -> String {
         fs::read_to_string(self.folder.join(file)).expect("the file is there")
     }

@@ -21,12 +21,14 @@ pub(super) struct Decoder {
 
 impl Decoder {
     /// Starts from a header; nothing when it names no layout.
-    pub(super) fn new(header: &[u8], report: Report) -> Option<Decoder> {
+    pub(super) fn new(header: &[u8], mut report: Report) -> Option<Decoder> {
         let mut fields = Fields::default();
         fields.split(header, usize::MAX).ok()?;
-        let headings: Vec<&[u8]> = (0..).map_while(|place| fields.get(header, place)).collect();
+        let mut headings: Vec<&[u8]> = (0..).map_while(|place| fields.get(header, place)).collect();
+        // Commas at its end are no columns.
+        headings.truncate(headings.iter().rposition(|heading| !heading.is_empty())? + 1);
         let mut names = Names::default();
-        let layout = Layout::from_header(&headings, &mut names)?;
+        let layout = Layout::from_header(&headings, &mut names, &mut report)?;
         Some(Decoder { layout, names, times: Times::default(), fields, rows: VecDeque::new(), report })
     }
 
@@ -56,6 +58,7 @@ impl Decoder {
                 self.rows.push_back(Row { line: number, at_ms, sensor, value });
             }
             Sensors::Columns(columns) => {
+                self.report.short_lines += u64::from(self.fields.len() < self.layout.width);
                 for column in columns {
                     // Spreadsheets end a line early when its last cells are empty.
                     let text = self.fields.get(line, column.place).unwrap_or_default();
@@ -65,7 +68,7 @@ impl Decoder {
                             self.report.values += 1;
                             self.rows.push_back(Row { line: number, at_ms, sensor, value });
                         }
-                        // A column without a usable name takes nothing from a line that leaves it empty.
+                        // A column without a name takes nothing from a line that leaves it empty.
                         Err(_) if text.is_empty() => {}
                         Err(reason) => self.report.bad_cell(number, column.place, reason, text),
                     }
@@ -79,7 +82,7 @@ impl Decoder {
 /// Where a line has what.
 struct Layout {
     time: usize,
-    /// How many columns are looked at.
+    /// How many columns there are.
     width: usize,
     sensors: Sensors,
 }
@@ -91,7 +94,7 @@ enum Sensors {
     Columns(Vec<Column>),
 }
 
-/// A sensor's column in the wide layout, or why its heading cannot name one.
+/// A sensor's column in the wide layout, or a column without a name, which must be empty.
 struct Column {
     place: usize,
     sensor: Result<usize, Reason>,
@@ -104,20 +107,23 @@ impl Column {
 }
 
 impl Layout {
-    fn from_header(headings: &[&[u8]], names: &mut Names) -> Option<Layout> {
+    fn from_header(headings: &[&[u8]], names: &mut Names, report: &mut Report) -> Option<Layout> {
         let places = |name: &[u8]| -> Vec<usize> {
             let places = headings.iter().enumerate();
             places.filter(|(_, heading)| heading.eq_ignore_ascii_case(name)).map(|(place, _)| place).collect()
         };
         match (&*places(b"time"), &*places(b"sensor"), &*places(b"value")) {
             (&[time], &[sensor], &[value]) => {
-                let width = time.max(sensor).max(value) + 1;
-                Some(Layout { time, width, sensors: Sensors::Named { sensor, value } })
+                Some(Layout { time, width: headings.len(), sensors: Sensors::Named { sensor, value } })
             }
             (&[time], [], []) => {
-                let others = headings.iter().enumerate().filter(|(place, _)| *place != time);
-                let columns = others.map(|(place, heading)| Column { place, sensor: names.add(heading) });
-                let columns: Vec<Column> = columns.collect();
+                let mut columns = Vec::new();
+                for (place, heading) in headings.iter().enumerate().filter(|(place, _)| *place != time) {
+                    match names.add(heading) {
+                        sensor @ (Ok(_) | Err(Reason::NameEmpty)) => columns.push(Column { place, sensor }),
+                        Err(reason) => report.bad_heading(report.lines, place, reason, heading),
+                    }
+                }
                 let usable = columns.iter().any(|column| column.sensor.is_ok());
                 usable.then_some(Layout { time, width: headings.len(), sensors: Sensors::Columns(columns) })
             }

@@ -17,7 +17,7 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    /// Finds the first `width` fields of a line; a quoted one must end, wherever it stands.
+    /// Finds the first `width` fields of a line; a quoted one must end, wherever it stands. What follows them must be empty.
     pub(super) fn split(&mut self, line: &[u8], width: usize) -> Result<(), Reason> {
         self.places.clear();
         self.quoted = memchr(b'"', line).is_some();
@@ -31,21 +31,35 @@ impl Fields {
         }
         if self.places.len() < width {
             self.places.push(start..line.len());
+            return Ok(());
         }
-        Ok(())
+        // Commas at the end of a line cost nothing: spreadsheets leave them there.
+        let more = line[start..].trim_ascii_end();
+        let more =
+            &more[..more.iter().rposition(|byte| !matches!(byte, b',' | b' ' | b'\t')).map_or(0, |last| last + 1)];
+        if more.is_empty() { Ok(()) } else { Err(too_many(width + memchr_iter(b',', more).count() + 1, width)) }
     }
 
     fn split_quoted(&mut self, line: &[u8], width: usize) -> Result<(), Reason> {
         self.unquoted.clear();
         let mut rest = Some(line);
+        let (mut cells, mut filled) = (0, 0);
         while let Some(line) = rest {
             let start = self.unquoted.len();
             rest = unquote_field(line, &mut self.unquoted)?;
-            if self.places.len() < width {
+            cells += 1;
+            if cells <= width {
                 self.places.push(start..self.unquoted.len());
+            } else if !is_blank(&self.unquoted[start..]) {
+                filled = cells;
             }
         }
-        Ok(())
+        if filled > width { Err(too_many(filled, width)) } else { Ok(()) }
+    }
+
+    /// How many fields the line that was split last has, of those that were looked for.
+    pub(super) fn len(&self) -> usize {
+        self.places.len()
     }
 
     /// A field of the line that was split last, without surrounding blanks.
@@ -53,6 +67,10 @@ impl Fields {
         let text = if self.quoted { &self.unquoted } else { line };
         self.places.get(place).map(|field| text[field.clone()].trim_ascii())
     }
+}
+
+fn too_many(cells: usize, header: usize) -> Reason {
+    Reason::TooManyCells(Some((cells, header)))
 }
 
 /// Appends the first field of `line` to `text`; returns what follows its comma, or nothing at the last one.

@@ -26,6 +26,10 @@ pub(crate) struct Report {
     pub(crate) bad_lines: u64,
     /// Cells of held lines that could not be used (wide).
     pub(crate) bad_cells: u64,
+    /// Headings that can name no sensor (wide); their columns are left out.
+    pub(crate) bad_columns: u64,
+    /// Held lines that end before the last column (wide); what is not there is missing.
+    pub(crate) short_lines: u64,
     /// The first bad lines and cells.
     pub(crate) shown: Vec<Bad>,
     /// How often each reason was met, in the order of their first meeting.
@@ -43,10 +47,21 @@ impl Report {
         self.count(line, Some(column + 1), reason, text);
     }
 
+    pub(super) fn bad_heading(&mut self, line: u64, column: usize, reason: Reason, text: &[u8]) {
+        self.bad_columns += 1;
+        self.count(line, Some(column + 1), reason, text);
+    }
+
+    /// Everything that is bad.
+    pub(crate) fn bad(&self) -> u64 {
+        self.bad_lines + self.bad_cells + self.bad_columns
+    }
+
     fn count(&mut self, line: u64, column: Option<usize>, reason: Reason, text: &[u8]) {
-        match self.reasons.iter_mut().find(|(known, _)| *known == reason) {
+        let kind = reason.kind();
+        match self.reasons.iter_mut().find(|(known, _)| *known == kind) {
             Some((_, count)) => *count += 1,
-            None => self.reasons.push((reason, 1)),
+            None => self.reasons.push((kind, 1)),
         }
         if self.shown.len() < MAX_SHOWN {
             self.shown.push(Bad { line, column, reason, excerpt: excerpt(text) });
@@ -54,12 +69,12 @@ impl Report {
     }
 }
 
-/// A bad line, or a bad cell of a wide one.
+/// A bad line, or a bad cell or heading of a wide one.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Bad {
     /// Its physical line.
     pub(crate) line: u64,
-    /// A cell's column, counted from 1; none when the line as a whole is bad.
+    /// Its column, counted from 1; none when the line as a whole is bad.
     pub(crate) column: Option<usize>,
     /// What is wrong with it.
     pub(crate) reason: Reason,
@@ -84,8 +99,11 @@ pub(crate) enum Reason {
     OpenQuote,
     TextAfterQuote,
     TooFewColumns,
+    /// So many cells where the header has so many.
+    TooManyCells(Option<(usize, usize)>),
     TimeForm,
     TimeRange,
+    TimeSeconds,
     ValueForm,
     ValueInfinite,
     NameEmpty,
@@ -95,21 +113,37 @@ pub(crate) enum Reason {
     TooManyNames,
 }
 
+impl Reason {
+    /// Without what differs from line to line: what is counted together.
+    fn kind(self) -> Reason {
+        match self {
+            Reason::TooManyCells(_) => Reason::TooManyCells(None),
+            reason => reason,
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Reason::TooManyCells(Some((cells, header))) = self {
+            let hint = "a decimal comma? write 7.4, or quote the cell";
+            return write!(out, "{cells} cells where the header has {header}; {hint}");
+        }
         out.write_str(match self {
             Reason::LineTooLong => "line longer than 1 MiB",
             Reason::OpenQuote => "quoted field does not end on its line",
             Reason::TextAfterQuote => "text after a closing quote",
             Reason::TooFewColumns => "too few columns",
+            Reason::TooManyCells(_) => "more cells than the header has",
             Reason::TimeForm => "expected RFC 3339 with an offset, or epoch milliseconds",
             Reason::TimeRange => "time outside the years 1970 to 2199",
+            Reason::TimeSeconds => "times look like seconds; expected milliseconds since 1970",
             Reason::ValueForm => "expected a decimal number, nothing or NaN",
             Reason::ValueInfinite => "value is infinite",
             Reason::NameEmpty => "sensor has no name",
             Reason::NameTooLong => "sensor name longer than 200 bytes",
             Reason::NameNotText => "sensor name is not UTF-8 text",
-            Reason::NameRepeated => "sensor has another column before this one",
+            Reason::NameRepeated => "sensor has another column before this one; this one is left out",
             Reason::TooManyNames => "too many sensor names (over 100000)",
         })
     }

@@ -52,8 +52,11 @@ fn told(bytes: &[u8]) -> Vec<String> {
     }
     let report = readings.report();
     told.extend(report.shown.iter().map(ToString::to_string));
-    let Report { lines, blank, held, values, missing, bad_lines, bad_cells, .. } = report;
+    let Report { lines, blank, held, values, missing, bad_lines, bad_cells, bad_columns, short_lines, .. } = report;
     told.push(format!("{lines} {blank} {held} / {values} {missing} / {bad_lines} {bad_cells}"));
+    if bad_columns + short_lines > 0 {
+        told.push(format!("{bad_columns} bad columns, {short_lines} short lines"));
+    }
     told
 }
 
@@ -80,7 +83,7 @@ fn long_layout() {
 #[test]
 fn wide_layout() {
     check(
-        b"time,a,b,c\n1735689600000,1,,3\n1735689601000,NaN,2\n1735689602000,4,x,5,6,7\nnever,1,2,3\n",
+        b"time,a,b,c\n1735689600000,1,,3\n1735689601000,NaN,2\n1735689602000,4,x,5,,\nnever,1,2,3\n",
         &[
             "2: a +0 1",
             "2: c +0 3",
@@ -90,6 +93,7 @@ fn wide_layout() {
             "line 4, column 3: expected a decimal number, nothing or NaN: x",
             "line 5: expected RFC 3339 with an offset, or epoch milliseconds: never,1,2,3",
             "5 0 3 / 5 3 / 1 1",
+            "0 bad columns, 1 short lines",
         ],
     );
     check(
@@ -104,18 +108,56 @@ fn wide_layout() {
 }
 
 #[test]
-fn headings_that_name_no_sensor_lose_only_their_own_cells() {
+fn more_cells_than_the_header_has_are_no_reading() {
+    let comma = "4 cells where the header has 3; a decimal comma? write 7.4, or quote the cell";
     check(
-        b"time,a,,a,\xff,b\n1735689600000,1,,,,2\n1735689600000,1,9,8,7,2\n",
+        b"time,sensor,value\n1735689600000,a,7,4\n1735689600000,a,7.4\n1735689600000,a,\"7,4\"\n\"1735689600000\",a,7,4\n",
+        &[
+            "3: a +0 7.4",
+            &format!("line 2: {comma}: 1735689600000,a,7,4"),
+            "line 4: expected a decimal number, nothing or NaN: 1735689600000,a,\"7,4\"",
+            &format!("line 5: {comma}: \"1735689600000\",a,7,4"),
+            "5 0 1 / 1 0 / 3 0",
+        ],
+    );
+    check(
+        b"time,a,b,\n1735689600000,1,2,,, \t,\n1735689600000,1,2,\" \",\n1735689600000,1,5,2\n1735689600000,1,,5,,2,\n",
         &[
             "2: a +0 1",
             "2: b +0 2",
             "3: a +0 1",
             "3: b +0 2",
+            &format!("line 4: {comma}: 1735689600000,1,5,2"),
+            &format!("line 5: 6 {}: 1735689600000,1,,5,,2,", &comma[2..]),
+            "5 0 2 / 4 0 / 2 0",
+        ],
+    );
+    let (_, readings) = read(format!("{LONG}1,a,1,1\n1,a,1,1,1\n"));
+    assert_eq!(readings.report().reasons, [(Reason::TooManyCells(None), 2)]);
+}
+
+#[test]
+fn a_short_line_has_what_it_has() {
+    check(
+        b"time,a,b,c\n1735689600000,1\n1735689601000\n1735689602000,1,2,\n",
+        &["2: a +0 1", "4: a +2 1", "4: b +2 2", "4 0 3 / 3 6 / 0 0", "0 bad columns, 2 short lines"],
+    );
+}
+
+#[test]
+fn headings_that_name_no_sensor_lose_only_their_own_cells() {
+    check(
+        b"time,a,,a,\xff,b\n1735689600000,1,,,,2\n1735689600000,1,9,8,7,2\n1735689600000,,,8,7\n",
+        &[
+            "2: a +0 1",
+            "2: b +0 2",
+            "3: a +0 1",
+            "3: b +0 2",
+            "line 1, column 4: sensor has another column before this one; this one is left out: a",
+            "line 1, column 5: sensor name is not UTF-8 text: \u{fffd}",
             "line 3, column 3: sensor has no name: 9",
-            "line 3, column 4: sensor has another column before this one: 8",
-            "line 3, column 5: sensor name is not UTF-8 text: 7",
-            "3 0 2 / 4 0 / 0 3",
+            "4 0 3 / 4 2 / 0 1",
+            "2 bad columns, 1 short lines",
         ],
     );
 }
@@ -127,6 +169,7 @@ fn bad_lines_hurt_only_themselves() {
         (",a,1", "expected RFC 3339 with an offset, or epoch milliseconds"),
         (",,", "expected RFC 3339 with an offset, or epoch milliseconds"),
         ("-1,a,1", "time outside the years 1970 to 2199"),
+        ("1735689600,a,1", "times look like seconds; expected milliseconds since 1970"),
         ("1735689600000,a,NA", "expected a decimal number, nothing or NaN"),
         ("1735689600000,a,null", "expected a decimal number, nothing or NaN"),
         ("1735689600000,a,1 2", "expected a decimal number, nothing or NaN"),
@@ -171,7 +214,7 @@ fn order_and_repetition_pass_through() {
 
 #[test]
 fn the_first_ten_bad_lines_are_shown_and_all_counted() {
-    let (rows, readings) = read(format!("{LONG}{}{}", "1,a\n".repeat(25), "1,a,x\n".repeat(5)));
+    let (rows, readings) = read(format!("{LONG}{}{}", "1735689600000,a\n".repeat(25), "1735689600000,a,x\n".repeat(5)));
     let report = readings.report();
     assert_eq!((rows.len(), report.bad_lines, report.shown.len()), (0, 30, 10));
     assert_eq!(report.reasons, [(Reason::TooFewColumns, 25), (Reason::ValueForm, 5)]);
@@ -203,7 +246,6 @@ fn headers_that_fit_neither_layout() {
         ("time,value\n", "farm.csv, line 1: found \"time,value\", "),
         ("time,sensor,a\n", "farm.csv, line 1: found \"time,sensor,a\", "),
         ("time,time,a\n", "farm.csv, line 1: found \"time,time,a\", "),
-        ("time;sensor;value\n", "farm.csv, line 1: found \"time;sensor;value\", "),
         ("time,\"a\n", "farm.csv, line 1: found \"time,\"a\", "),
         ("2025-01-01T00:00:00Z,a,1\n", "farm.csv, line 1: found \"2025-01-01T00:00:00Z,a,1\", "),
         (&long_heading, &format!("farm.csv, line 1: found \"{}…\", ", "x".repeat(60))),
@@ -211,8 +253,25 @@ fn headers_that_fit_neither_layout() {
         let Err(error) = open(file) else { panic!("{file:?} has a header") };
         assert_eq!(error.to_string(), format!("{expected}{EXPECTED}"));
     }
+    for (file, separator) in [
+        ("time;sensor;value\n", "semicolons"),
+        ("Zeit;Sensor;Wert (1,0)\n", "semicolons"),
+        ("time\tsensor\tvalue\n", "tabs"),
+    ] {
+        let Err(error) = open(file) else { panic!("{file:?} has a header") };
+        assert!(error.to_string().contains(&format!("with {separator} between the cells; expected commas")), "{error}");
+    }
     let endless = vec![b'x'; MAX_LINE_BYTES + 1];
-    assert!(matches!(open(endless), Err(ReadingsError::Header { line: 1, .. })));
+    assert!(matches!(open(endless), Err(ReadingsError::HeaderTooLong { line: 1, .. })));
+}
+
+#[test]
+fn a_header_that_is_too_long_is_not_cut_short() {
+    let mut header = "\ntime".to_owned();
+    (0..60_000).for_each(|column| header.push_str(&format!(",tower-{column:05}/temperature")));
+    let error = open(format!("{header}\n1,2,3\n")).err().unwrap().to_string();
+    assert!(error.contains(", line 2: found \"time,tower-00000/temperature,"), "{error}");
+    assert!(error.contains("longer than 1 MiB; expected a header with"), "{error}");
 }
 
 #[test]
@@ -221,7 +280,7 @@ fn a_line_may_have_a_mebibyte_and_not_a_byte_more() {
         for end in ["\n1735689600000,b,2\n", "\n1735689600000,b,2", ""] {
             let start = "1735689600000,a,1,";
             let long = "x".repeat(MAX_LINE_BYTES - start.len() + extra);
-            let (rows, readings) = read(format!("{LONG}{start}{long}{end}"));
+            let (rows, readings) = read(format!("time,sensor,value,note\n{start}{long}{end}"));
             let expected = usize::from(good) + usize::from(!end.is_empty());
             assert_eq!(rows.len(), expected, "{extra} {end:?}");
             assert_eq!(readings.report().bad_lines, u64::from(!good), "{extra} {end:?}");
@@ -234,7 +293,7 @@ fn a_line_may_have_a_mebibyte_and_not_a_byte_more() {
 fn a_thousand_columns() {
     let headings: String = (0..1000).map(|column| format!(",s{column}")).collect();
     let cells: String = (0..1000).map(|column| format!(",{column}")).collect();
-    let (rows, readings) = read(format!("time{headings}\n0{cells}\n1{cells}\n"));
+    let (rows, readings) = read(format!("time{headings}\n{T0}{cells}\n{T0}{cells}\n"));
     assert_eq!((rows.len(), readings.names().len()), (2000, 1000));
     for row in rows {
         assert_eq!(&*readings.names()[row.sensor], &format!("s{}", row.value.expect("a value")));
@@ -243,14 +302,14 @@ fn a_thousand_columns() {
 
 #[test]
 fn names_are_bounded_in_number_and_length() {
-    let lines: String = (0..MAX_NAMES + 5).map(|name| format!("0,n{name},1\n")).collect();
-    let (rows, readings) = read(format!("{LONG}{lines}0,n0,2\n0,{},1\n", "x".repeat(MAX_NAME_BYTES + 1)));
+    let lines: String = (0..MAX_NAMES + 5).map(|name| format!("{T0},n{name},1\n")).collect();
+    let (rows, readings) = read(format!("{LONG}{lines}{T0},n0,2\n{T0},{},1\n", "x".repeat(MAX_NAME_BYTES + 1)));
     assert_eq!((rows.len(), readings.names().len()), (MAX_NAMES + 1, MAX_NAMES));
     assert_eq!(readings.report().reasons, [(Reason::TooManyNames, 5), (Reason::NameTooLong, 1)]);
 
     let many: String = (0..MAX_NAMES + 5).map(|name| format!(",{name}")).collect();
-    let (rows, readings) = read(format!("time{many}\n0{many}\n"));
-    assert_eq!((rows.len(), readings.report().bad_cells), (MAX_NAMES, 5));
+    let (rows, readings) = read(format!("time{many}\n{T0}{many}\n"));
+    assert_eq!((rows.len(), readings.report().bad_columns), (MAX_NAMES, 5));
 }
 
 #[test]
@@ -291,7 +350,8 @@ fn times() {
         ("2025-01-01T01:00:00+01", T0),
         ("1735689600000", T0),
         ("+0001735689600000", T0),
-        ("0", 0),
+        ("946684800000", 946_684_800_000),
+        ("1999-12-31T23:59:59.999Z", 946_684_799_999),
     ] {
         check_time(text, Ok(expected));
     }
@@ -339,6 +399,9 @@ fn bad_times() {
     ] {
         check_time(text, Err(Reason::TimeRange));
     }
+    for text in ["0", "1735689600", "946684799999"] {
+        check_time(text, Err(Reason::TimeSeconds));
+    }
 }
 
 #[test]
@@ -377,7 +440,7 @@ fn values() {
 
 /// Readings of ever other text, so that they pack badly.
 fn recording(lines: u32) -> String {
-    let line = |at: u32| format!("{at},s{},{}\n", at % 7, at.wrapping_mul(2_654_435_761));
+    let line = |at: u32| format!("{},s{},{}\n", T0 + i64::from(at), at % 7, at.wrapping_mul(2_654_435_761));
     LONG.to_owned() + &(0..lines).map(line).collect::<String>()
 }
 
@@ -478,7 +541,7 @@ impl Read for Failing {
 #[test]
 fn a_failing_source_gives_whole_lines_then_its_error() {
     for piece in ["", "1,a,2", &"x".repeat(2 * MAX_LINE_BYTES)] {
-        let source = Failing(io::Cursor::new(format!("{LONG}0,a,1\n{piece}").into()));
+        let source = Failing(io::Cursor::new(format!("{LONG}{T0},a,1\n{piece}").into()));
         let mut readings = Readings::from_source("pipe", source).expect("a good header");
         let (rows, error) = read_all(&mut readings);
         let error = error.expect("an error");

@@ -4,6 +4,8 @@ use super::report::Reason;
 
 /// 2200-01-01T00:00:00Z: times end before it.
 pub(super) const END_MS: i64 = 7_258_118_400_000;
+/// 2000-01-01T00:00:00Z: a number below it is one of seconds, not of milliseconds.
+const FIRST_EPOCH_MS: i64 = 946_684_800_000;
 const DAY_MS: i64 = 86_400_000;
 
 /// Reads times, and remembers the last one: a recording gives many rows the same stamp.
@@ -25,7 +27,17 @@ impl Times {
 }
 
 pub(super) fn parse_time(text: &[u8]) -> Result<i64, Reason> {
-    let at_ms = rfc3339(text).or_else(|| epoch_ms(text)).or_else(|| iso8601(text)).ok_or(Reason::TimeForm)?;
+    if let Some(at_ms) = rfc3339(text) {
+        return in_range(at_ms);
+    }
+    match epoch_ms(text) {
+        Some(0..FIRST_EPOCH_MS) => Err(Reason::TimeSeconds),
+        Some(at_ms) => in_range(at_ms),
+        None => in_range(iso8601(text).ok_or(Reason::TimeForm)?),
+    }
+}
+
+fn in_range(at_ms: i64) -> Result<i64, Reason> {
     if (0..END_MS).contains(&at_ms) { Ok(at_ms) } else { Err(Reason::TimeRange) }
 }
 

@@ -1,0 +1,383 @@
+//! The agent's one clock. Everything that decides takes the time as an argument; only here is the machine asked for it.
+//!
+//! | source | uptime | time of day |
+//! | --- | --- | --- |
+//! | system | since the machine booted, sleep included | the machine's, once it is synchronised; before that none |
+//! | scaled | the same, times a factor | begins at the machine's, and runs as fast |
+//! | input | the greatest stamp seen | the same |
+//!
+//! The last two are for the demo and for tests. Uptime goes on over a restart of the agent within one boot of the machine,
+//! whatever the source.
+
+use std::fmt;
+use std::fs;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use tilth_core::time::{Span, Uptime, WallTime};
+use tokio::sync::watch;
+
+/// How often the machine is asked whether its clock is right. Between, time of day follows uptime, which is as good.
+const ASK_AGAIN: Span = Span::from_secs(1);
+
+/// Where time comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Source {
+    /// The machine.
+    #[default]
+    System,
+    /// The machine, so many times faster.
+    Scaled(u32),
+    /// The stamps of what is read.
+    Input,
+}
+
+/// Why the time of day is believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// The machine's clock is synchronised.
+    Synchronised,
+    /// Somebody trustworthy said it: the hub, or the store of an earlier run in this boot.
+    Told,
+    /// The clock is not the machine's own, and right by definition.
+    Made,
+}
+
+/// The time of day of a boot: what to add to uptime.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Anchor {
+    /// Wall time at uptime zero.
+    pub(crate) offset_ms: i64,
+    /// Why it is believed.
+    pub(crate) trust: Trust,
+    /// How far it may be off, where that is known.
+    pub(crate) error: Option<Span>,
+}
+
+/// The clock; clones tell the same time.
+#[derive(Debug, Clone)]
+pub(crate) struct Clock(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    source: Source,
+    anchor: Mutex<Anchored>,
+    /// The greatest stamp, for the input source.
+    greatest: watch::Sender<Option<WallTime>>,
+}
+
+#[derive(Debug)]
+struct Anchored {
+    anchor: Option<Anchor>,
+    /// When to ask the machine again.
+    ask_at: Uptime,
+}
+
+/// Why a text names no clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SourceError;
+
+impl Clock {
+    /// A clock that begins now.
+    pub(crate) fn new(source: Source) -> Clock {
+        let anchor = match source {
+            Source::System => None,
+            Source::Scaled(_) => {
+                Some(Anchor { offset_ms: machine_wall_ms() - source.uptime().0, trust: Trust::Made, error: None })
+            }
+            Source::Input => Some(Anchor { offset_ms: 0, trust: Trust::Made, error: None }),
+        };
+        let anchor = Mutex::new(Anchored { anchor, ask_at: Uptime(i64::MIN) });
+        Clock(Arc::new(Inner { source, anchor, greatest: watch::Sender::new(None) }))
+    }
+
+    /// Where its time comes from.
+    pub(crate) fn source(&self) -> Source {
+        self.0.source
+    }
+
+    /// Uptime, and the time of day once that is trusted. On the input clock both are zero and nothing before the first stamp.
+    pub(crate) fn now(&self) -> (Uptime, Option<WallTime>) {
+        let now = self.uptime();
+        let known = self.0.source != Source::Input || self.greatest().is_some();
+        (now, self.anchor_at(now).filter(|_| known).map(|anchor| anchor.wall(now)))
+    }
+
+    /// Time since boot.
+    pub(crate) fn uptime(&self) -> Uptime {
+        match self.0.source {
+            Source::Input => Uptime(self.greatest().map_or(0, |WallTime(ms)| ms)),
+            machine => machine.uptime(),
+        }
+    }
+
+    /// Where the time of day comes from at the moment; once it is trusted it stays so until the machine boots.
+    pub(crate) fn anchor(&self) -> Option<Anchor> {
+        self.anchor_at(self.uptime())
+    }
+
+    /// Takes the time of day from somebody trustworthy: the hub's signed time, or what the store kept of this boot. The
+    /// machine's own synchronised clock still goes before it.
+    pub(crate) fn trust(&self, anchor: Anchor) {
+        if self.0.source != Source::Input {
+            self.anchored().anchor = Some(anchor);
+        }
+    }
+
+    /// The uptime at a time of day; before boot it is negative. None while the time of day is not trusted.
+    pub(crate) fn uptime_at(&self, wall: WallTime) -> Option<Uptime> {
+        Some(Uptime(wall.0.saturating_sub(self.anchor()?.offset_ms)))
+    }
+
+    /// A stamp was read: the input clock moves on to it, and never back.
+    pub(crate) fn observe(&self, stamp: WallTime) {
+        if self.0.source == Source::Input {
+            self.0.greatest.send_if_modified(|greatest| {
+                let later = greatest.is_none_or(|greatest| stamp > greatest);
+                if later {
+                    *greatest = Some(stamp);
+                }
+                later
+            });
+        }
+    }
+
+    /// Waits until there is a time at all: on the input clock, for the first stamp.
+    pub(crate) async fn started(&self) {
+        if self.0.source == Source::Input {
+            self.wait_for(Option::is_some).await;
+        }
+    }
+
+    /// Waits until an uptime. Cancelling is safe.
+    pub(crate) async fn sleep_until(&self, due: Uptime) {
+        if self.0.source == Source::Input {
+            return self.wait_for(|greatest| greatest.is_some_and(|stamp| stamp.0 >= due.0)).await;
+        }
+        loop {
+            let left = due - self.uptime();
+            if left <= Span::ZERO {
+                return;
+            }
+            // Uptime counts the machine's sleep and tokio's timer does not: look again at least this often.
+            let left_ms = left.0.unsigned_abs().div_ceil(self.0.source.factor()).min(10_000);
+            tokio::time::sleep(Duration::from_millis(left_ms)).await;
+        }
+    }
+
+    async fn wait_for(&self, is_it: impl FnMut(&Option<WallTime>) -> bool) {
+        let mut stamps = self.0.greatest.subscribe();
+        stamps.wait_for(is_it).await.expect("the sender lives as long as the clock that is borrowed here");
+    }
+
+    fn greatest(&self) -> Option<WallTime> {
+        *self.0.greatest.borrow()
+    }
+
+    fn anchor_at(&self, now: Uptime) -> Option<Anchor> {
+        let mut anchored = self.anchored();
+        if self.0.source == Source::System && now >= anchored.ask_at {
+            anchored.ask_at = now + ASK_AGAIN;
+            if let Some(error) = synchronised() {
+                let offset_ms = machine_wall_ms() - self.0.source.uptime().0;
+                anchored.anchor = Some(Anchor { offset_ms, trust: Trust::Synchronised, error });
+            }
+        }
+        anchored.anchor
+    }
+
+    fn anchored(&self) -> MutexGuard<'_, Anchored> {
+        self.0.anchor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Names this boot of the machine as this clock counts it; another source counts otherwise, so it is another boot.
+    pub(crate) fn boot_id(&self) -> std::io::Result<String> {
+        let id = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+        Ok(match self.0.source {
+            Source::System => id.trim().to_owned(),
+            made => format!("{}-{made}", id.trim()),
+        })
+    }
+}
+
+impl Anchor {
+    fn wall(self, at: Uptime) -> WallTime {
+        WallTime(at.0.saturating_add(self.offset_ms))
+    }
+}
+
+impl Source {
+    fn factor(self) -> u64 {
+        match self {
+            Source::Scaled(factor) => u64::from(factor),
+            Source::System | Source::Input => 1,
+        }
+    }
+
+    /// Uptime of a clock that runs with the machine's.
+    fn uptime(self) -> Uptime {
+        let boot = clock_gettime(ClockId::Boottime);
+        let us = boot.tv_sec.saturating_mul(1_000_000) + boot.tv_nsec / 1000;
+        Uptime(us.saturating_mul(self.factor() as i64) / 1000)
+    }
+}
+
+/// Time since the machine booted, whatever clock the farm runs on: for waits on others, such as the network.
+pub(crate) fn machine_uptime() -> Uptime {
+    Source::System.uptime()
+}
+
+fn machine_wall_ms() -> i64 {
+    let real = clock_gettime(ClockId::Realtime);
+    real.tv_sec * 1000 + real.tv_nsec / 1_000_000
+}
+
+/// Whether something keeps the machine's clock right, and how far it may be off where that is known.
+///
+/// Linux lets the error grow to 16 s when nobody corrects it; below, somebody does. systemd asks the same, since chrony may
+/// leave the kernel's own flag alone.
+#[cfg(target_pointer_width = "64")]
+fn synchronised() -> Option<Option<Span>> {
+    const UNSYNCHRONISED_US: i64 = 16_000_000;
+    let mut timex = rtime_clock::adjtime::Timex::new();
+    rtime_clock::adjtime::adjtimex(&mut timex).ok()?;
+    let error_us = timex.0.maxerror;
+    (error_us < UNSYNCHRONISED_US).then_some(Some(Span(error_us / 1000)))
+}
+
+/// Whether something keeps the machine's clock right. No crate asks a 32-bit kernel without `unsafe`; systemd-timesyncd,
+/// which is what a Pi has, leaves a mark for each boot (`docs/decisions/2026-11-21-who-says-the-clock-is-right.md`).
+#[cfg(not(target_pointer_width = "64"))]
+fn synchronised() -> Option<Option<Span>> {
+    fs::exists("/run/systemd/timesync/synchronized").ok()?.then_some(None)
+}
+
+/// `system`, `x60` or `input`.
+impl FromStr for Source {
+    type Err = SourceError;
+
+    fn from_str(text: &str) -> Result<Source, SourceError> {
+        /// Faster, a minute is over before a serial line has carried its readings.
+        const FASTEST: u32 = 100_000;
+        match text {
+            "system" => Ok(Source::System),
+            "input" => Ok(Source::Input),
+            _ => {
+                let factor = text.strip_prefix('x').and_then(|factor| factor.parse().ok());
+                factor.filter(|factor| (1..=FASTEST).contains(factor)).map(Source::Scaled).ok_or(SourceError)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::System => f.write_str("system"),
+            Source::Scaled(factor) => write!(f, "x{factor}"),
+            Source::Input => f.write_str("input"),
+        }
+    }
+}
+
+impl fmt::Display for SourceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("expected system, input, or x and a whole number up to 100000, such as x60")
+    }
+}
+
+impl std::error::Error for SourceError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    fn block_on<F: Future>(future: F) -> F::Output {
+        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+    }
+
+    #[test]
+    fn sources_are_named_as_they_are_written() {
+        for (text, source) in [("system", Source::System), ("x60", Source::Scaled(60)), ("input", Source::Input)] {
+            assert_eq!(text.parse(), Ok(source));
+            assert_eq!(source.to_string(), text);
+        }
+        for text in ["", "x", "x0", "x-1", "x1.5", "x1000000", "60", "System"] {
+            assert_eq!(text.parse::<Source>(), Err(SourceError), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn uptime_is_the_machines_and_goes_on_over_a_restart() {
+        let proc: f64 = fs::read_to_string("/proc/uptime").unwrap().split(' ').next().unwrap().parse().unwrap();
+        let first = Clock::new(Source::System);
+        assert!((first.uptime().0 as f64 - proc * 1000.0).abs() < 500.0);
+        let scaled = Clock::new(Source::Scaled(60)).uptime();
+        let again = Clock::new(Source::Scaled(60));
+        assert!(again.uptime() >= scaled && (again.uptime() - scaled) < Span::from_secs(60));
+        let ids = [first, again].map(|clock| clock.boot_id().unwrap());
+        assert_ne!(ids[0], ids[1], "a clock that counts otherwise begins another boot");
+    }
+
+    #[test]
+    fn the_time_of_day_is_there_once_it_is_trusted() {
+        let clock = Clock::new(Source::System);
+        let was_trusted = clock.now().1.is_some();
+        assert_eq!(was_trusted, synchronised().is_some());
+        clock.trust(Anchor { offset_ms: 1_000_000, trust: Trust::Told, error: None });
+        let (now, wall) = clock.now();
+        if !was_trusted {
+            assert_eq!(wall, Some(WallTime(now.0 + 1_000_000)));
+            assert_eq!(clock.uptime_at(WallTime(999_999)), Some(Uptime(-1)));
+        }
+        assert_eq!(clock.uptime_at(wall.unwrap()).map(|at| (at - now).0.abs() < 50), Some(true));
+    }
+
+    #[test]
+    fn a_scaled_clock_runs_as_fast_in_both_times() {
+        block_on(async {
+            let clock = Clock::new(Source::Scaled(1000));
+            let (start, wall) = clock.now();
+            assert!((wall.unwrap().0 - machine_wall_ms()).abs() < 5000);
+            let before = Instant::now();
+            clock.sleep_until(start + Span::from_secs(100)).await;
+            let took = before.elapsed();
+            assert!((95..2000).contains(&took.as_millis()), "{took:?}");
+            let (later, later_wall) = clock.now();
+            assert!(later >= start + Span::from_secs(100));
+            assert_eq!(later_wall.unwrap() - wall.unwrap(), later - start);
+        });
+    }
+
+    #[test]
+    fn an_input_clock_is_where_the_greatest_stamp_is() {
+        block_on(async {
+            let clock = Clock::new(Source::Input);
+            assert_eq!(clock.now(), (Uptime(0), None));
+            clock.observe(WallTime(5000));
+            clock.observe(WallTime(4000));
+            assert_eq!(clock.now(), (Uptime(5000), Some(WallTime(5000))));
+            clock.started().await;
+            clock.sleep_until(Uptime(5000)).await;
+            let other = clock.clone();
+            let wait = tokio::time::timeout(Duration::from_secs(5), clock.sleep_until(Uptime(6000)));
+            let (reached, ()) = tokio::join!(wait, async { other.observe(WallTime(6001)) });
+            reached.unwrap();
+            assert_eq!(clock.uptime_at(WallTime(1)), Some(Uptime(1)));
+        });
+    }
+
+    #[test]
+    fn a_sleep_ends_when_it_should() {
+        block_on(async {
+            let clock = Clock::new(Source::System);
+            let due = clock.uptime() + Span(30);
+            clock.sleep_until(due).await;
+            assert!(clock.uptime() >= due && clock.uptime() < due + Span(1000));
+            clock.sleep_until(due - Span(1000)).await;
+        });
+    }
+}

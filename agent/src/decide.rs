@@ -1,0 +1,312 @@
+//! The task that decides: inputs in, the engine, effects out. It waits for nothing but its inputs.
+//!
+//! Effects go to people first (notify), then to whoever watches (live), then to the store. What one burst of inputs brought is
+//! one commit.
+
+mod begin;
+mod bus;
+mod keep;
+mod live;
+mod record;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use tilth_config::Channel;
+use tilth_core::alert::AlertId;
+use tilth_core::calibrate::Calibration;
+use tilth_core::effect::{Effect, Transition};
+use tilth_core::engine::{Engine, Input};
+use tilth_core::id::{Id, SensorId};
+use tilth_core::plan::Plan;
+use tilth_core::site::Matcher;
+use tilth_core::time::{Span, Uptime, WallTime};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::clock::{Anchor, Clock, Trust};
+use crate::notify::{self, Told};
+use crate::sense::queue::{self, Queue};
+use crate::sense::sample::Dated;
+use crate::store::thread::Recorder;
+use crate::store::{Commit, NewEvent, Watched};
+use crate::transition::Line;
+
+pub(crate) use begin::{Begun, Tools, begin};
+pub(crate) use live::Live;
+pub(crate) use record::Recording;
+
+/// So many readings are decided before the rest of the house has its turn.
+const BURST: usize = 256;
+
+/// Lines of live output that a slow watcher may lag behind; then it misses some, and is told how many.
+pub(crate) const LIVE: usize = 1024;
+
+/// A trusted clock that moved by less than this was not corrected: the engine need not hear of it.
+const CORRECTION: Span = Span(500);
+
+/// What people and other tasks tell the one that decides.
+pub(crate) enum Command {
+    /// The configuration changed: what to watch from now on, its hash, and the ways to tell people.
+    Plan(Arc<Plan>, String, BTreeMap<Id, Channel>),
+    /// Somebody takes an alert on.
+    Acknowledge { alert: AlertId, span: Span, by: String },
+    /// Somebody silences alerts; answers with the silence's number.
+    Silence { of: Matcher, span: Span, by: String },
+    /// Somebody ends a silence early.
+    EndSilence(u32),
+    /// A sensor was calibrated on site.
+    #[allow(dead_code, reason = "the command calibrate comes later")]
+    Calibrate { sensor: SensorId, calibration: Option<Calibration> },
+    /// Somebody writes something down.
+    Note { text: String, by: String },
+    /// Something to keep for the hub: what kind, and what.
+    Diagnose(&'static str, Map<String, Value>),
+    /// Something that happened, for the lane of events: what kind, and what.
+    Happened(&'static str, Map<String, Value>),
+    /// Answers when everything said before it has taken effect.
+    Taken(oneshot::Sender<()>),
+    /// Shows the engine to whoever asks.
+    Look(Look),
+    /// The database was begun anew, or is another one to the hub: it needs the open alerts, the anchor, the site state and a
+    /// snapshot again.
+    StoreAnew,
+    /// Stop, and say when everything was handed to the store.
+    Stop(oneshot::Sender<()>),
+}
+
+/// What somebody wants to see of the engine.
+pub(crate) type Look = Box<dyn FnOnce(&Engine, &Figures) + Send>;
+
+/// What was counted since the start.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Figures {
+    /// Readings decided on.
+    pub(crate) readings: u64,
+    /// Values that were none.
+    pub(crate) missing: u64,
+    /// Readings older than their sensor's newest.
+    pub(crate) late: u64,
+    /// Readings whose own time lay in the future; their arrival was taken.
+    pub(crate) future_stamps: u64,
+    /// Readings whose own time could not be placed while the clock was not trusted.
+    pub(crate) unplaced_stamps: u64,
+    /// Notices that did not fit into the queue of those that tell people.
+    pub(crate) notices_refused: u64,
+}
+
+/// The state of the task.
+pub(crate) struct Decide {
+    engine: Engine,
+    device: Id,
+    clock: Clock,
+    /// The anchor that the engine has.
+    anchor: Option<Anchor>,
+    watched: Arc<Watched>,
+    commit: Commit,
+    /// Of each raised alert the last page that was told, kept with the snapshot.
+    told: BTreeMap<AlertId, u32>,
+    recorder: Recorder,
+    notify: mpsc::Sender<notify::Command>,
+    live: live::Show,
+    /// Whether each bus was last heard of as up.
+    buses: BTreeMap<Id, bool>,
+    recording: Option<Recording>,
+    figures: Figures,
+}
+
+impl Decide {
+    /// Runs until it is told to stop.
+    pub(crate) async fn run(
+        mut self,
+        early: Vec<Command>,
+        first: Vec<queue::Told>,
+        queue: Queue,
+        mut commands: mpsc::Receiver<Command>,
+        mut told: mpsc::Receiver<Told>,
+    ) {
+        early.into_iter().for_each(|command| self.obey(command));
+        first.into_iter().for_each(|first| self.hear(first));
+        self.flush();
+        loop {
+            let due = self.engine.deadline();
+            let clock = self.clock.clone();
+            let done = tokio::select! {
+                biased;
+                command = commands.recv() => match command {
+                    Some(Command::Stop(done)) => Some(done),
+                    Some(command) => { self.obey(command); None }
+                    None => return,
+                },
+                heard = queue.next() => {
+                    self.hear(heard);
+                    for _ in 0..BURST {
+                        let Some(heard) = queue.try_next() else { break };
+                        self.hear(heard);
+                    }
+                    None
+                }
+                Some(told) = told.recv() => { self.note_told(&told); None }
+                () = async { match due {
+                    Some(due) => clock.sleep_until(due).await,
+                    None => std::future::pending().await,
+                } } => { self.tick(); None }
+            };
+            self.flush();
+            if let Some(done) = done {
+                self.keep_snapshot();
+                self.flush();
+                self.recorder.stop();
+                let _ = done.send(());
+                return;
+            }
+        }
+    }
+
+    /// A value or the state of a bus.
+    fn hear(&mut self, heard: queue::Told) {
+        match heard {
+            queue::Told::Value(sample) => {
+                let plan = Arc::clone(self.engine.plan());
+                let Some((raw, dated)) = sample.raw(&plan, &self.clock) else { return };
+                match dated {
+                    Dated::Future => self.figures.future_stamps += 1,
+                    Dated::NoClock => self.figures.unplaced_stamps += 1,
+                    Dated::Arrival | Dated::Source => {}
+                }
+                self.handle(Input::Reading(raw));
+            }
+            queue::Told::Bus { bus, down } => self.hear_bus(&bus, down.as_deref()),
+        }
+    }
+
+    fn tick(&mut self) {
+        self.handle(Input::Tick);
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Plan(plan, hash, channels) => {
+                let site = self.engine.site().clone();
+                self.live.plan(&plan);
+                self.handle(Input::Plan(Arc::clone(&plan)));
+                self.flush();
+                self.watched = Arc::new(Watched::new(plan, hash, &site));
+                self.commit = Commit::new(self.now(), Arc::clone(&self.watched));
+                self.tell_people(notify::Command::Channels(channels));
+                self.read_buses();
+                self.keep_snapshot();
+            }
+            Command::Acknowledge { alert, span, by } => self.handle(Input::Acknowledge { alert, span, by }),
+            Command::Silence { of, span, by } => self.handle(Input::Silence { of, span, by }),
+            Command::EndSilence(number) => self.handle(Input::EndSilence(number)),
+            Command::Calibrate { sensor, calibration } => self.handle(Input::Calibrate { sensor, calibration }),
+            Command::Note { text, by } => self.event("note", json!({ "text": text, "by": by })),
+            Command::Diagnose(kind, body) => self.diagnose(kind, Value::Object(body)),
+            Command::Happened(kind, body) => self.event(kind, Value::Object(body)),
+            Command::Taken(done) => {
+                let _ = done.send(());
+            }
+            Command::Look(look) => look(&self.engine, &self.figures),
+            Command::StoreAnew => self.keep_everything(),
+            Command::Stop(_) => {}
+        }
+    }
+
+    /// One input of the engine, at the time it is now.
+    fn handle(&mut self, input: Input) {
+        self.follow_clock();
+        let now = self.now();
+        self.decide(now, input);
+    }
+
+    fn decide(&mut self, now: Uptime, input: Input) {
+        if let Some(recording) = &mut self.recording {
+            recording.write(now, &input, self.engine.plan());
+        }
+        self.engine.handle(now, input);
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        while let Some(effect) = self.engine.poll() {
+            self.act(effect);
+        }
+    }
+
+    /// People first, then whoever watches, then the store.
+    fn act(&mut self, effect: Effect) {
+        let plan = Arc::clone(self.engine.plan());
+        if let Some(command) = notify::Command::of(&effect, &plan, &self.device) {
+            self.tell_people(command);
+        }
+        if let Some(line) = Line::of(&effect, &plan) {
+            self.live.show(&line);
+            self.commit.events.extend(keep::event(&effect, &line, self.engine.now()));
+        }
+        match effect {
+            Effect::Reading(reading) => {
+                self.figures.readings += 1;
+                self.figures.late += u64::from(reading.late);
+                self.commit.readings.push(reading);
+            }
+            Effect::Missing(_) => self.figures.missing += 1,
+            Effect::Window(closed) => self.commit.windows.push(closed),
+            Effect::Site => self.keep_site(),
+            Effect::Alert(Transition::Resolved(_), report) => {
+                report.alert.map(|alert| self.told.remove(&alert));
+            }
+            Effect::Schedule(event) => {
+                let body = json!({ "schedule": event.schedule, "open": event.open, "trusted": event.trusted });
+                self.diagnose("schedule", body);
+            }
+            Effect::Refused(refusal) => self.diagnose("refused", json!({ "reason": format!("{refusal:?}") })),
+            Effect::Unwindowed(sensor, readings) => {
+                self.diagnose("unwindowed", json!({ "sensor": sensor, "readings": readings }));
+            }
+            Effect::Alert(..) | Effect::Page(_) | Effect::Sensor(_) | Effect::Planned(_) => {}
+        }
+    }
+
+    fn tell_people(&mut self, command: notify::Command) {
+        if self.notify.try_send(command).is_err() {
+            self.figures.notices_refused += 1;
+        }
+    }
+
+    /// The clock became trusted, or was corrected.
+    fn follow_clock(&mut self) {
+        let Some(anchor) = self.clock.anchor().filter(|_| self.clock.now().1.is_some()) else { return };
+        let moved = self.anchor.map(|known| Span((anchor.offset_ms - known.offset_ms).abs()));
+        if moved.is_some_and(|moved| moved < CORRECTION) {
+            return;
+        }
+        self.anchor = Some(anchor);
+        let now = self.now();
+        self.decide(now, Input::Clock(WallTime(anchor.offset_ms + now.0)));
+        self.keep_anchor(anchor);
+    }
+
+    fn now(&self) -> Uptime {
+        self.clock.uptime().max(self.engine.now().uptime)
+    }
+}
+
+/// The word for where the time of day comes from, as rows keep it.
+pub(crate) fn source(trust: Trust) -> &'static str {
+    match trust {
+        Trust::Synchronised => "ntp",
+        Trust::Told => "told",
+        Trust::Made => "made",
+    }
+}
+
+/// An event of this moment.
+fn new_event(at: tilth_core::time::Stamp, kind: &str, body: Value) -> NewEvent {
+    let body = match body {
+        Value::Object(body) => body,
+        other => Map::from_iter([("value".to_owned(), other)]),
+    };
+    NewEvent { at, kind: kind.to_owned(), body, alert: None }
+}

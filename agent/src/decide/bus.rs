@@ -1,0 +1,34 @@
+//! A bus as decide hears of it: while it is down its sensors' alerts are inhibited, so it is a sensor itself, `bus/NAME`.
+
+use serde_json::json;
+use tilth_core::engine::Input;
+use tilth_core::id::Id;
+use tilth_core::reading::{Quality, Raw};
+
+use super::Decide;
+
+impl Decide {
+    /// A bus went down or came back.
+    pub(super) fn hear_bus(&mut self, bus: &Id, down: Option<&str>) {
+        let up = down.is_none();
+        self.diagnose("bus", json!({ "bus": bus, "up": up, "reason": down }));
+        self.buses.insert(bus.clone(), up);
+        self.handle(Input::Bus { bus: bus.clone(), up });
+        self.read_bus(bus, up);
+    }
+
+    /// The plan is another: it may watch buses that are down since before.
+    pub(super) fn read_buses(&mut self) {
+        for (bus, up) in self.buses.clone() {
+            self.read_bus(&bus, up);
+        }
+    }
+
+    fn read_bus(&mut self, bus: &Id, up: bool) {
+        self.follow_clock();
+        let Some(sensor) = self.engine.plan().sensor_ix(&format!("bus/{bus}")) else { return };
+        let value = if up { 1.0 } else { 0.0 };
+        let at = self.now();
+        self.decide(at, Input::Reading(Raw { sensor, at, value, quality: Quality::Good }));
+    }
+}

@@ -1,0 +1,161 @@
+//! What the task that decides hands to the store, and what it takes from there again.
+
+use std::collections::BTreeMap;
+use std::mem;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tilth_core::alert::AlertId;
+use tilth_core::effect::{Effect, Transition};
+use tilth_core::engine::{AlertView, Snapshot, Standing};
+use tilth_core::time::{Span, Stamp, WallTime};
+
+use super::{Decide, new_event, source};
+use crate::clock;
+use crate::notify::Told;
+use crate::store::{AlertRef, Anchor, Commit, NewEvent};
+use crate::transition::Line;
+
+/// What a restart continues from.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Kept {
+    pub(super) engine: Snapshot,
+    /// Of each raised alert the last page that was told: a later one that was decided is told again, as a repeat.
+    #[serde(default)]
+    pub(super) told: BTreeMap<AlertId, u32>,
+}
+
+impl Decide {
+    /// Hands what gathered to the store: with windows or events goes what the engine remembers after them.
+    pub(super) fn flush(&mut self) {
+        let now = self.engine.now().uptime;
+        let is_more_than_readings = !self.commit.windows.is_empty()
+            || !self.commit.events.is_empty()
+            || !self.commit.diagnostics.is_empty()
+            || self.commit.site.is_some()
+            || self.commit.anchor.is_some();
+        if is_more_than_readings {
+            self.keep_snapshot();
+        }
+        if self.commit.snapshot.is_none() && self.commit.readings.is_empty() {
+            return;
+        }
+        let mut commit = mem::replace(&mut self.commit, Commit::new(now, Arc::clone(&self.watched)));
+        commit.now = now;
+        self.recorder.record(commit);
+    }
+
+    pub(super) fn keep_snapshot(&mut self) {
+        let kept = Kept { engine: self.engine.snapshot(), told: self.told.clone() };
+        // A structure of numbers and texts always has a JSON form; without it the last snapshot stays.
+        self.commit.snapshot = serde_json::to_vec(&kept).ok();
+    }
+
+    pub(super) fn keep_site(&mut self) {
+        let site = self.engine.site().clone();
+        self.watched =
+            Arc::new(crate::store::Watched::new(Arc::clone(&self.watched.plan), self.watched.hash.clone(), &site));
+        self.event("site", serde_json::to_value(&site).unwrap_or(Value::Null));
+        self.commit.site = Some(site);
+    }
+
+    pub(super) fn keep_anchor(&mut self, anchor: clock::Anchor) {
+        let error = anchor.error.unwrap_or(Span::ZERO);
+        let body = json!({ "offset": anchor.offset_ms, "source": source(anchor.trust), "error": error });
+        self.event("clock", body);
+        let wall_at_zero = WallTime(anchor.offset_ms);
+        self.commit.anchor = Some(Anchor { wall_at_zero, source: source(anchor.trust).to_owned(), error });
+    }
+
+    /// Everything that a new database, or a new stream of the old one, needs. The open alerts first.
+    pub(super) fn keep_everything(&mut self) {
+        self.state_alerts();
+        if let Some(anchor) = self.anchor {
+            self.keep_anchor(anchor);
+        }
+        self.keep_site();
+        self.keep_snapshot();
+    }
+
+    /// Says of each alert that has fired and is not over where it stands. The hub closes those of an earlier stream that are
+    /// not stated in a new one.
+    pub(super) fn state_alerts(&mut self) {
+        let plan = Arc::clone(self.engine.plan());
+        let open: Vec<_> = self.engine.alerts().filter(|alert| alert.standing != Standing::Pending).collect();
+        for AlertView { standing, report, .. } in open {
+            let transition = match standing {
+                // Who it was is not known any more.
+                Standing::Acknowledged(until) => Transition::Acknowledged { until, by: String::new() },
+                Standing::Firing | Standing::Pending => Transition::Firing,
+            };
+            let effect = Effect::Alert(transition, Box::new(report));
+            let Some(line) = Line::of(&effect, &plan) else { continue };
+            let Some(mut event) = event(&effect, &line, self.engine.now()) else { continue };
+            if event.body.get("by").is_some_and(|by| by == "") {
+                event.body.remove("by");
+            }
+            event.body.insert("stated_again".to_owned(), Value::Bool(true));
+            self.commit.events.push(event);
+        }
+    }
+
+    pub(super) fn event(&mut self, kind: &str, body: Value) {
+        self.commit.events.push(new_event(self.engine.now(), kind, body));
+    }
+
+    pub(super) fn diagnose(&mut self, kind: &str, body: Value) {
+        self.commit.diagnostics.push(new_event(self.engine.now(), kind, body));
+    }
+
+    /// What became of a notice on a channel.
+    pub(super) fn note_told(&mut self, told: &Told) {
+        let Told { channel, outcome } = told;
+        if outcome.fate.is_final() {
+            let numbers = outcome.notice.strip_prefix(self.device.as_str()).and_then(|rest| rest.strip_prefix('-'));
+            let parsed = numbers.and_then(|numbers| numbers.split_once('-'));
+            if let Some((alert, page)) =
+                parsed.and_then(|(alert, page)| Some((alert.parse().ok()?, page.parse().ok()?)))
+            {
+                let last = self.told.entry(AlertId(alert)).or_insert(0);
+                *last = (*last).max(page);
+            }
+        }
+        let body = json!({
+            "notice": outcome.notice,
+            "channel": channel,
+            "fate": outcome.fate.name(),
+            "attempts": outcome.attempts,
+            "reason": outcome.reason,
+        });
+        self.diagnose("told", body);
+    }
+}
+
+/// A transition as a row of the lane events.
+pub(super) fn event(effect: &Effect, line: &Line<'_>, at: Stamp) -> Option<NewEvent> {
+    let (kind, alert) = match effect {
+        Effect::Alert(transition, report) => {
+            let ends = match transition {
+                Transition::Resolved(reason) => Some(*reason),
+                _ => None,
+            };
+            let number = report.alert.map(|alert| alert.0);
+            ("alert", Some(AlertRef { key: report.key.to_string(), number, ends }))
+        }
+        Effect::Page(page) => {
+            let number = Some(page.id.alert.0);
+            ("page", Some(AlertRef { key: page.report.key.to_string(), number, ends: None }))
+        }
+        Effect::Sensor(_) => ("sensor", None),
+        _ => return None,
+    };
+    let body = serde_json::to_value(line).ok()?;
+    let at = match effect {
+        Effect::Alert(_, report) => report.at,
+        Effect::Page(page) => page.report.at,
+        Effect::Sensor(event) => event.at,
+        _ => at,
+    };
+    Some(NewEvent { alert, ..new_event(at, kind, body) })
+}

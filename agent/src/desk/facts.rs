@@ -1,0 +1,88 @@
+//! What the tasks post about themselves, for whoever asks how the agent is.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tilth_core::id::Id;
+use tilth_core::time::WallTime;
+
+use crate::clock::Clock;
+use crate::sense::line::LineStatus;
+use crate::store::Meter;
+
+/// The facts; clones are the same. Held only to copy something in or out.
+#[derive(Debug, Clone)]
+pub(crate) struct Facts {
+    clock: Clock,
+    posted: Arc<Mutex<Posted>>,
+}
+
+#[derive(Debug)]
+pub(super) struct Posted {
+    /// Names the configuration that runs, and when it began to.
+    pub(super) hash: String,
+    pub(super) since: Option<WallTime>,
+    pub(super) refused: Option<Refusal>,
+    pub(super) buses: Vec<Bus>,
+    /// Why nothing can be written.
+    pub(super) trouble: Option<String>,
+    pub(super) meter: Meter,
+}
+
+/// A configuration that is not in force.
+#[derive(Debug, Clone)]
+pub(super) struct Refusal {
+    pub(super) at: Option<WallTime>,
+    pub(super) problems: Vec<String>,
+}
+
+/// A bus and where it is plugged in.
+#[derive(Debug, Clone)]
+pub(crate) struct Bus {
+    pub(crate) id: Id,
+    pub(crate) port: String,
+    pub(crate) status: LineStatus,
+}
+
+impl Facts {
+    /// Of an agent that begins with this configuration.
+    pub(crate) fn new(clock: Clock, hash: String) -> Facts {
+        let posted = Posted {
+            hash,
+            since: clock.now().1,
+            refused: None,
+            buses: Vec::new(),
+            trouble: None,
+            meter: Meter::default(),
+        };
+        Facts { clock, posted: Arc::new(Mutex::new(posted)) }
+    }
+
+    /// Another configuration is in force, or the one in force is what lies there again.
+    pub(crate) fn applied(&self, hash: &str) {
+        let mut posted = self.posted();
+        posted.refused = None;
+        if posted.hash != hash {
+            hash.clone_into(&mut posted.hash);
+            posted.since = self.clock.now().1;
+        }
+    }
+
+    /// What lies there is refused.
+    pub(crate) fn refused(&self, problems: Vec<String>) {
+        self.posted().refused = Some(Refusal { at: self.clock.now().1, problems });
+    }
+
+    /// These buses are read.
+    pub(crate) fn buses(&self, buses: Vec<Bus>) {
+        self.posted().buses = buses;
+    }
+
+    /// Nothing can be written; nothing where it works again.
+    pub(crate) fn store_trouble(&self, trouble: Option<String>) {
+        self.posted().trouble = trouble;
+    }
+
+    pub(super) fn posted(&self) -> MutexGuard<'_, Posted> {
+        self.posted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

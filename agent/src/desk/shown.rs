@@ -1,0 +1,331 @@
+//! What people read: tables with aligned columns, and the agent's state a line for each part.
+
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+use tilth_core::site::Matcher;
+use tilth_core::time::Span;
+
+use super::people::matcher;
+use super::words::{
+    AlertRow, BusState, ChannelState, ClockState, ConfigState, Digits, SensorRow, SilenceRow, StatusRow, StoreState,
+};
+use crate::output::counted;
+use crate::sense::line::parse::Reason;
+
+/// Lines with the same columns; the last is as long as it is.
+pub(super) struct Table {
+    head: Vec<&'static str>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    fn new<const N: usize>(head: [&'static str; N], rows: impl Iterator<Item = [String; N]>) -> Table {
+        Table { head: head.to_vec(), rows: rows.map(Vec::from).collect() }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    pub(super) fn lines(&self) -> impl Iterator<Item = String> + '_ {
+        let head: Vec<String> = self.head.iter().map(|name| (*name).to_owned()).collect();
+        let mut widths: Vec<usize> = head.iter().map(|name| name.chars().count()).collect();
+        for row in &self.rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        std::iter::once(head).chain(self.rows.iter().cloned()).map(move |row| {
+            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+            cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+        })
+    }
+}
+
+pub(super) fn sensors(rows: &[SensorRow]) -> Table {
+    let row = |row: &SensorRow| {
+        [
+            row.sensor.to_string(),
+            digits(&row.value),
+            row.unit.clone(),
+            row.quality.clone().unwrap_or_else(|| "nothing yet".to_owned()),
+            row.age_s.map_or("-".to_owned(), for_long),
+        ]
+    };
+    Table::new(["SENSOR", "VALUE", "UNIT", "QUALITY", "AGE"], rows.iter().map(row))
+}
+
+pub(super) fn alerts(rows: &[AlertRow]) -> Table {
+    let row = |row: &AlertRow| {
+        [
+            row.alert.map_or("-".to_owned(), |alert| alert.to_string()),
+            row.severity.clone(),
+            row.state.clone(),
+            row.since.clone().unwrap_or_else(|| "-".to_owned()),
+            for_long(row.for_s),
+            row.rule.to_string(),
+            row.sensor.to_string(),
+            format!("{}{}", line(&row.message), circumstances(row)),
+        ]
+    };
+    Table::new(["ALERT", "SEVERITY", "STATE", "SINCE", "FOR", "RULE", "SENSOR", "MESSAGE"], rows.iter().map(row))
+}
+
+/// Why nobody is paged about it.
+fn circumstances(row: &AlertRow) -> String {
+    let until = |what: &str, at: &Option<String>| match at {
+        Some(at) => format!("{what} until {at}"),
+        None => what.to_owned(),
+    };
+    let parts = [
+        (row.state == "acknowledged").then(|| until("acknowledged", &row.until)),
+        row.silenced.then(|| until("silenced", &row.silenced_until)),
+        row.inhibited.then(|| "its bus is down".to_owned()),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if parts.is_empty() { String::new() } else { format!(" ({})", parts.join("; ")) }
+}
+
+pub(super) fn acknowledged(row: &AlertRow, span: Span) -> String {
+    let AlertRow { rule, sensor, message, .. } = row;
+    let number = row.alert.map_or("-".to_owned(), |alert| alert.to_string());
+    let until = until(row.until.as_deref(), span);
+    format!("alert {number} ({rule} on {sensor}: {}) is acknowledged {until}; nobody is paged before", line(message))
+}
+
+pub(super) fn silences(rows: &[SilenceRow]) -> Table {
+    let row = |row: &SilenceRow| {
+        let until = row.until.clone().unwrap_or_else(|| "-".to_owned());
+        [row.silence.to_string(), until, for_long(row.left_s), row.by.clone(), of(row)]
+    };
+    Table::new(["SILENCE", "UNTIL", "LEFT", "BY", "OF"], rows.iter().map(row))
+}
+
+pub(super) fn silenced(row: &SilenceRow) -> String {
+    let until = until(row.until.as_deref(), span(row.left_s));
+    format!("silence {}: {}, {until}; end it with: silence --end {}", row.silence, of(row), row.silence)
+}
+
+pub(super) fn silence_ended(row: &SilenceRow) -> String {
+    format!("silence {} of {} is ended: {}", row.silence, row.by, of(row))
+}
+
+fn of(row: &SilenceRow) -> String {
+    matcher(&Matcher { zone: row.zone.clone(), rule: row.rule.clone(), sensor: row.sensor.clone() })
+}
+
+fn until(at: Option<&str>, left: Span) -> String {
+    at.map_or_else(|| format!("for {left}"), |at| format!("until {at}"))
+}
+
+/// A line for each part of the agent, its name in front.
+pub(super) fn status(row: &StatusRow) -> Vec<String> {
+    let mut parts = Vec::new();
+    let mut say = |name: &str, text: String| parts.push((name.to_owned(), text));
+    let running = for_long(row.running_s);
+    say("agent", format!("{}, tilth-agent {}, running for {running}, boot {}", row.device, row.version, row.boot));
+    say("clock", clock(&row.clock));
+    config(&row.config).into_iter().for_each(|line| say("config", line));
+    for bus in &row.buses {
+        self::bus(bus).into_iter().for_each(|line| say(&format!("bus {}", bus.bus), line));
+    }
+    say("readings", readings(row));
+    say("alerts", alert_counts(row));
+    store(&row.store).into_iter().for_each(|line| say("store", line));
+    for channel in &row.notify.channels {
+        say("notify", self::channel(channel));
+    }
+    if row.notify.refused > 0 {
+        say("notify", format!("{} did not fit into the queue", counted(row.notify.refused, "notice")));
+    }
+    say("sync", row.sync.as_deref().map_or("no hub is spoken to".to_owned(), |sync: &RawValue| sync.get().to_owned()));
+    let width = parts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let mut last = String::new();
+    let line = |(name, text): (String, String)| {
+        // A part that goes on over lines is named once.
+        let shown = if name == last { String::new() } else { name.clone() };
+        last = name;
+        format!("{shown:<width$}  {text}")
+    };
+    parts.into_iter().map(line).collect()
+}
+
+fn clock(clock: &ClockState) -> String {
+    let now = clock.now.clone().unwrap_or_else(|| "the time of day is not known".to_owned());
+    let trust = match (clock.trust.as_deref(), clock.error_s) {
+        (None, _) => "not trusted".to_owned(),
+        (Some("made"), _) => "not the machine's: for the demo and tests".to_owned(),
+        (Some(trust), Some(error)) => format!("trusted ({trust}, within {})", span(error)),
+        (Some(trust), None) => format!("trusted ({trust})"),
+    };
+    format!("{now}, {}, {trust}; up for {}", clock.source, for_long(clock.uptime_s))
+}
+
+fn config(config: &ConfigState) -> Vec<String> {
+    let hash = config.hash.get(..8).unwrap_or(&config.hash);
+    let since = config.since.as_ref().map_or(String::new(), |since| format!(" since {since}"));
+    let mut lines = vec![format!("{hash}, in force{since}")];
+    if let Some(refused) = &config.refused {
+        let at = refused.at.as_ref().map_or(String::new(), |at| format!(" at {at}"));
+        lines.push(format!("what lies there now was refused{at}:"));
+        lines.extend(refused.problems.iter().map(|problem| format!("  {}", line(problem))));
+    }
+    lines
+}
+
+fn bus(bus: &BusState) -> Vec<String> {
+    let since = match (&bus.since, bus.for_s) {
+        (Some(since), _) => format!(" since {since}"),
+        (None, Some(seconds)) => format!(" for {}", for_long(seconds)),
+        (None, None) => String::new(),
+    };
+    let why = bus.reason.as_ref().map_or_else(|| format!(", {}", bus.port), |reason| format!(": {}", line(reason)));
+    let mut lines = vec![format!("{}{since}{why}; opened {}", bus.state, counted(bus.opened, "time"))];
+    lines.push(format!("{}, {} used{}", counted(bus.lines, "line"), bus.used, ignored(&bus.ignored)));
+    if let Some(last) = &bus.last_ignored {
+        lines.push(format!("last not used ({}): {}", reason_words(&last.reason), line(&last.line)));
+    }
+    if !bus.unused.is_empty() {
+        lines.push(format!("names that no sensor wants: {}", bus.unused.join(", ")));
+    }
+    if let Some(failed) = &bus.failed {
+        lines.push(format!("its task failed {}: {}", counted(bus.failures, "time"), line(failed)));
+    }
+    lines
+}
+
+fn ignored(ignored: &BTreeMap<String, u64>) -> String {
+    ignored.iter().map(|(reason, count)| format!(", {count} {}", reason_words(reason))).collect()
+}
+
+/// The words for a reason; one that this version does not know stays as it is.
+fn reason_words(name: &str) -> &str {
+    Reason::ALL.into_iter().find(|reason| super::state::key(*reason) == name).map_or(name, |reason| reason.name())
+}
+
+fn readings(row: &StatusRow) -> String {
+    let Some(counts) = &row.readings else { return "none yet".to_owned() };
+    let mut text = format!("{} decided", counts.decided);
+    for (count, what) in [
+        (counts.missing, "without a value"),
+        (counts.late, "late"),
+        (counts.future_stamps, "stamped in the future"),
+        (counts.unplaced_stamps, "stamped while the clock was not trusted"),
+        (counts.dropped, "left out because there were too many"),
+    ] {
+        if count > 0 {
+            text.push_str(&format!(", {count} {what}"));
+        }
+    }
+    text
+}
+
+fn alert_counts(row: &StatusRow) -> String {
+    let Some(counts) = &row.alerts else { return "nothing is decided yet".to_owned() };
+    let mut text = format!("{} open", counts.open);
+    for (count, what) in [
+        (counts.acknowledged, "acknowledged"),
+        (counts.silenced, "silenced"),
+        (counts.inhibited, "with their bus down"),
+        (counts.pending, "pending"),
+    ] {
+        if count > 0 {
+            text.push_str(&format!(", {count} {what}"));
+        }
+    }
+    if counts.silences > 0 {
+        text.push_str(&format!("; {}", counted(counts.silences, "silence")));
+    }
+    text
+}
+
+fn store(store: &StoreState) -> Vec<String> {
+    let size = store.bytes.map_or("size not known".to_owned(), |bytes| size(bytes as f64));
+    let mut lines = vec![format!("{}, {size} of at most {}", store.path, self::size(store.most_bytes as f64))];
+    if let Some(trouble) = &store.trouble {
+        lines.push(format!("nothing can be written: {}; pages go out all the same", line(trouble)));
+    }
+    let a_day =
+        |bytes: Option<f64>| bytes.map_or("not known yet".to_owned(), |bytes| format!("{} a day", self::size(bytes)));
+    lines.push(format!("written {}, kept {}", a_day(store.written_bytes_a_day), a_day(store.kept_bytes_a_day)));
+    let days = |days: Option<f64>| days.map_or("not known yet".to_owned(), |days| format!("{days:.0} days"));
+    lines.push(format!(
+        "can stay offline for {}; raw readings go after {}",
+        days(store.offline_days),
+        days(store.raw_days)
+    ));
+    let lane = |(name, lane): (&String, &super::words::Lane)| format!("{name} {} of {}", lane.waiting, lane.committed);
+    let lanes: Vec<String> = store.lanes.iter().map(lane).collect();
+    if !lanes.is_empty() {
+        lines.push(format!("waiting for the hub: {}", lanes.join(", ")));
+    }
+    lines
+}
+
+fn channel(channel: &ChannelState) -> String {
+    let waiting = match channel.waiting {
+        0 => "nothing waits".to_owned(),
+        1 => "1 notice waits".to_owned(),
+        waiting => format!("{waiting} notices wait"),
+    };
+    let failure = channel.last_failure.as_ref().map_or(String::new(), |failure| {
+        let at = failure.at.as_ref().map_or(String::new(), |at| format!(" at {at}"));
+        let over = if failure.over { " (told since)" } else { "" };
+        format!("; last failure{at}: {}{over}", line(&failure.reason))
+    });
+    format!("{}: {waiting}{failure}", channel.channel)
+}
+
+fn digits(digits: &Digits) -> String {
+    digits.as_ref().map_or("-".to_owned(), |digits| digits.get().to_owned())
+}
+
+/// A line stays a line, whatever a board or an author wrote.
+fn line(text: &str) -> String {
+    text.replace(char::is_control, " ")
+}
+
+fn span(seconds: f64) -> Span {
+    Span((seconds * 1000.0).round() as i64)
+}
+
+/// A length of time as it is said: to the second, from an hour on to the minute.
+fn for_long(seconds: f64) -> String {
+    let seconds = seconds.round() as i64;
+    let unit = if seconds.abs() >= 3600 { 60 } else { 1 };
+    Span::from_secs(seconds - seconds % unit).to_string()
+}
+
+/// Bytes as people say them.
+fn size(bytes: f64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB"];
+    let (mut bytes, mut unit) = (bytes, 0);
+    while bytes >= 1024.0 && unit + 1 < units.len() {
+        bytes /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes:.0} B") } else { format!("{bytes:.1} {}", units[unit]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_and_sizes_are_said_shortly() {
+        for (seconds, said) in [(0.4, "0s"), (59.6, "1m"), (90.0, "1m30s"), (3723.0, "1h2m"), (-5.0, "-5s")] {
+            assert_eq!(for_long(seconds), said);
+        }
+        for (bytes, said) in [(0.0, "0 B"), (2048.0, "2.0 KiB"), (5e9, "4.7 GiB"), (5e13, "46566.1 GiB")] {
+            assert_eq!(size(bytes), said);
+        }
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest() {
+        let rows = [["1".to_owned(), "é".to_owned()], ["23456".to_owned(), "long".to_owned()]];
+        let lines: Vec<String> = Table::new(["NO", "WHAT"], rows.into_iter()).lines().collect();
+        assert_eq!(lines, ["NO     WHAT", "1      é", "23456  long"]);
+    }
+}

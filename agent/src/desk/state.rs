@@ -1,0 +1,210 @@
+//! How the agent is, from everybody who knows a part of it. What does not answer is left out or said to be in trouble.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use tilth_core::time::{Span, Uptime, WallTime};
+use tilth_protocol::Lane as Of;
+use tokio::sync::oneshot;
+
+use super::answers::Office;
+use super::facts::Bus;
+use super::views::{self, wall};
+use super::words::{
+    BusState, ChannelState, ClockState, ConfigState, Failed, Ignored, Lane, NotifyState, ReadingCounts, Refused,
+    StatusRow, StoreState,
+};
+use crate::clock::Anchor;
+use crate::decide;
+use crate::notify;
+use crate::sense::line::parse::Reason;
+use crate::store::{Store, forecast};
+
+/// What the store's thread answers.
+struct Stored {
+    bytes: Option<u64>,
+    kept_bytes_a_day: Option<f64>,
+    raw_days: Option<f64>,
+    offline_days: Option<f64>,
+    lanes: BTreeMap<String, Lane>,
+}
+
+impl Office {
+    pub(super) async fn status(&self) -> StatusRow {
+        let looked = self.look(|engine, figures, _| (views::counts(engine), figures.clone())).await.ok();
+        let (alerts, figures) = looked.unzip();
+        let notify = NotifyState {
+            channels: self.channels().await,
+            refused: figures.as_ref().map_or(0, |figures| figures.notices_refused),
+        };
+        StatusRow {
+            device: self.device.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            running_s: (self.started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
+            boot: self.boot,
+            clock: self.clock_state(),
+            config: self.config_state(),
+            buses: self.bus_states(),
+            readings: figures.map(|figures| ReadingCounts {
+                decided: figures.readings,
+                missing: figures.missing,
+                late: figures.late,
+                future_stamps: figures.future_stamps,
+                unplaced_stamps: figures.unplaced_stamps,
+                dropped: self.queue.dropped(),
+            }),
+            alerts,
+            store: self.store_state().await,
+            notify,
+            sync: self.sync.json(),
+        }
+    }
+
+    /// Notes what the process has written so far. To be called now and then.
+    pub(super) fn meter(&self) {
+        let io = fs::read_to_string("/proc/self/io").unwrap_or_default();
+        let written = io.lines().find_map(|line| line.strip_prefix("write_bytes: ")?.trim().parse().ok());
+        if let Some(written) = written {
+            self.facts.posted().meter.note(self.clock.uptime(), written);
+        }
+    }
+
+    fn clock_state(&self) -> ClockState {
+        let (uptime, now) = self.clock.now();
+        let anchor = self.clock.anchor().filter(|_| now.is_some());
+        ClockState {
+            source: self.clock.source().to_string(),
+            trust: anchor.map(|anchor| decide::source(anchor.trust).to_owned()),
+            error_s: anchor.and_then(|anchor| anchor.error).map(Span::as_secs_f64),
+            now: wall(now),
+            uptime_s: (uptime - Uptime(0)).as_secs_f64(),
+        }
+    }
+
+    fn config_state(&self) -> ConfigState {
+        let posted = self.facts.posted();
+        let refused = posted.refused.clone();
+        ConfigState {
+            hash: posted.hash.clone(),
+            since: wall(posted.since),
+            refused: refused.map(|refusal| Refused { at: wall(refusal.at), problems: refusal.problems }),
+        }
+    }
+
+    fn bus_states(&self) -> Vec<BusState> {
+        let buses = self.facts.posted().buses.clone();
+        let (now, anchor) = (self.clock.uptime(), self.clock.anchor().filter(|_| self.clock.now().1.is_some()));
+        buses.into_iter().map(|bus| bus_state(bus, now, anchor)).collect()
+    }
+
+    async fn store_state(&self) -> StoreState {
+        let (answer, answered) = oneshot::channel();
+        let (path, policy) = (self.database.clone(), self.policy);
+        let asked = self.store.ask(move |store| {
+            let _ = answer.send(stored(store, &path, policy.most_bytes));
+        });
+        let stored = match asked {
+            Ok(()) => Self::wait(answered).await,
+            Err(_) => None,
+        };
+        let (trouble, written) = {
+            let posted = self.facts.posted();
+            (posted.trouble.clone(), posted.meter.a_day())
+        };
+        let state = StoreState {
+            path: self.database.display().to_string(),
+            most_bytes: self.policy.most_bytes,
+            written_bytes_a_day: written.map(f64::round),
+            ..StoreState::default()
+        };
+        match stored {
+            None => StoreState { trouble: trouble.or_else(|| Some("it does not answer".to_owned())), ..state },
+            Some(Stored { bytes, kept_bytes_a_day, raw_days, offline_days, lanes }) => {
+                StoreState { trouble, bytes, kept_bytes_a_day, raw_days, offline_days, lanes, ..state }
+            }
+        }
+    }
+
+    async fn channels(&self) -> Vec<ChannelState> {
+        let Some(notify) = self.notify.upgrade() else { return Vec::new() };
+        let (answer, answered) = oneshot::channel();
+        if notify.try_send(notify::Command::Look(answer)).is_err() {
+            return Vec::new();
+        }
+        drop(notify);
+        let state = |look: notify::Look| ChannelState {
+            channel: look.channel,
+            waiting: look.waiting as u64,
+            last_failure: look.failure.map(|failure| Failed {
+                at: wall(failure.at),
+                notice: failure.notice,
+                reason: failure.reason,
+                over: failure.over,
+            }),
+        };
+        Self::wait(answered).await.unwrap_or_default().into_iter().map(state).collect()
+    }
+}
+
+fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
+    let state = bus.status.get();
+    let word = match (&state.down, state.opened) {
+        (Some(_), _) => "down",
+        (None, 0) => "opening",
+        (None, _) => "up",
+    };
+    let count = |reason: Reason| Some((key(reason), state.lines.count(reason))).filter(|(_, count)| *count > 0);
+    let since = state.since.zip(anchor).map(|(at, anchor)| WallTime(at.0.saturating_add(anchor.offset_ms)));
+    BusState {
+        bus: bus.id,
+        port: bus.port,
+        state: word.to_owned(),
+        reason: state.down,
+        since: wall(since),
+        for_s: state.since.map(|since| (now - since).as_secs_f64()),
+        opened: state.opened,
+        bytes: state.bytes,
+        lines: state.lines.lines,
+        used: state.lines.used,
+        ignored: Reason::ALL.into_iter().filter_map(count).collect(),
+        last_ignored: state
+            .lines
+            .last
+            .as_ref()
+            .map(|(reason, line)| Ignored { reason: key(*reason), line: line.clone() }),
+        unused: state.lines.unused.into_iter().collect(),
+        failures: state.failures,
+        failed: state.failed,
+    }
+}
+
+/// A reason's name in JSON.
+pub(super) fn key(reason: Reason) -> String {
+    serde_json::to_value(reason).ok().and_then(|name| Some(name.as_str()?.to_owned())).unwrap_or_default()
+}
+
+/// On the store's thread: whatever waits for the disk waits there.
+fn stored(store: &Store, path: &std::path::Path, most_bytes: u64) -> Stored {
+    let size = |suffix: &str| {
+        let mut path = path.as_os_str().to_owned();
+        path.push(suffix);
+        fs::metadata(path).map(|file| file.len()).ok()
+    };
+    let rates = store.reader().rates().ok();
+    let used = store.reader().used_bytes().ok();
+    let forecast = rates.zip(used).map(|(rates, used)| forecast(most_bytes, used, &rates));
+    let kept = rates.map(|rates| rates.raw + rates.minutes + rates.quarters + rates.events);
+    let lanes = store.lanes();
+    let lane = |of: Of| {
+        let state = lanes.of(of);
+        let lane = Lane { committed: state.committed, confirmed: state.confirmed, waiting: state.waiting() };
+        (of.name().to_owned(), lane)
+    };
+    Stored {
+        bytes: size("").map(|bytes| bytes + size("-wal").unwrap_or(0)),
+        kept_bytes_a_day: kept.filter(|kept| *kept > 0.0).map(f64::round),
+        raw_days: forecast.and_then(|forecast| forecast.raw_goes).map(f64::floor),
+        offline_days: forecast.and_then(|forecast| forecast.loss).map(f64::floor),
+        lanes: Of::ALL.into_iter().map(lane).collect(),
+    }
+}

@@ -1,0 +1,152 @@
+//! The engine's views in the words of the socket: the one place where the two vocabularies meet.
+
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use tilth_core::alert::AlertId;
+use tilth_core::effect::Report;
+use tilth_core::engine::{AlertView, Engine, SilenceView, Standing};
+use tilth_core::rules::Figure;
+use tilth_core::time::{Span, Stamp, WallTime};
+
+use super::answers::{Lines, Refusal};
+use super::words::{AlertCounts, AlertRow, Answer, Digits, SensorRow, SilenceRow};
+use crate::clock::Clock;
+use crate::decide::Figures;
+
+/// Rows as the lines of an answer.
+pub(super) fn lines(rows: &[impl Serialize]) -> Lines {
+    let line = |row| to_raw_value(row).map(Answer::Row).map_err(|error| Refusal::new(error.to_string()));
+    rows.iter().map(line).collect()
+}
+
+/// RFC 3339 in UTC.
+pub(super) fn wall(at: Option<WallTime>) -> Option<String> {
+    at.map(|at| at.to_string())
+}
+
+/// Every sensor, by id.
+pub(super) fn sensors(engine: &Engine, _: &Figures, clock: &Clock) -> Vec<SensorRow> {
+    let (plan, now) = (engine.plan(), now(engine, clock).uptime);
+    let row = |view: tilth_core::engine::SensorView| {
+        let sensor = plan.sensor(view.sensor);
+        let newest = view.newest;
+        SensorRow {
+            sensor: sensor.id.clone(),
+            zone: sensor.zone.clone(),
+            quantity: sensor.quantity.name().to_owned(),
+            unit: sensor.quantity.unit().to_owned(),
+            value: newest.and_then(|(value, _, _)| digits(Some(Figure::Value(value)))),
+            quality: newest.map(|(_, _, quality)| quality.name().to_owned()),
+            at: newest.and_then(|(_, at, _)| wall(at.wall)),
+            age_s: newest.map(|(_, at, _)| (now - at.uptime).as_secs_f64()),
+        }
+    };
+    engine.sensors().map(row).collect()
+}
+
+/// The clock's instant: the engine's is that of its last input.
+fn now(engine: &Engine, clock: &Clock) -> Stamp {
+    let Stamp { boot, uptime, wall } = engine.now();
+    let since = (clock.uptime() - uptime).max(Span::ZERO);
+    Stamp { boot, uptime: uptime + since, wall: wall.map(|WallTime(ms)| WallTime(ms.saturating_add(since.0))) }
+}
+
+/// Alerts that are open, by number; `all`: those that are pending too.
+pub(super) fn alerts(engine: &Engine, clock: &Clock, all: bool) -> Vec<AlertRow> {
+    let mut alerts: Vec<AlertRow> = engine
+        .alerts()
+        .filter(|view| all || view.standing != Standing::Pending)
+        .map(|view| alert(&view, now(engine, clock)))
+        .collect();
+    alerts.sort_by_key(|row| row.alert.unwrap_or(u64::MAX));
+    alerts
+}
+
+/// The alert of that number, if it is open.
+pub(super) fn alert_of(engine: &Engine, clock: &Clock, number: u64) -> Option<AlertRow> {
+    let view = engine.alerts().find(|view| view.report.alert == Some(AlertId(number)));
+    view.map(|view| alert(&view, now(engine, clock)))
+}
+
+fn alert(view: &AlertView, now: Stamp) -> AlertRow {
+    let AlertView { standing, silenced_until, inhibited, report } = view;
+    let Report { key, severity, value, limit, since, reading_at, pages, message, advice, .. } = report;
+    let (state, until) = match standing {
+        Standing::Pending => ("pending", None),
+        Standing::Firing => ("firing", None),
+        Standing::Acknowledged(until) => ("acknowledged", Some(until)),
+    };
+    AlertRow {
+        alert: report.alert.map(|AlertId(id)| id),
+        zone: key.zone.clone(),
+        rule: key.rule.clone(),
+        sensor: key.sensor.clone(),
+        state: state.to_owned(),
+        severity: severity.name().to_owned(),
+        value: digits(*value),
+        limit: digits(*limit),
+        since: wall(since.wall),
+        for_s: lasted(*since, now),
+        reading_ts: reading_at.and_then(|at| at.wall).map(|WallTime(ms)| ms),
+        until: until.and_then(|until| wall(until.wall)),
+        silenced_until: silenced_until.and_then(|until| wall(until.wall)),
+        silenced: silenced_until.is_some(),
+        inhibited: *inhibited,
+        pages: *pages,
+        message: message.clone(),
+        advice: advice.as_deref().map(str::to_owned),
+    }
+}
+
+/// Seconds from an instant to now; over a reboot only the times of day can tell.
+fn lasted(since: Stamp, now: Stamp) -> f64 {
+    let span = match (since.wall, now.wall) {
+        (Some(since), Some(now)) => now - since,
+        _ if since.boot == now.boot => now.uptime - since.uptime,
+        _ => Span::ZERO,
+    };
+    span.as_secs_f64()
+}
+
+/// Silences that have not ended.
+pub(super) fn silences(engine: &Engine, clock: &Clock) -> Vec<SilenceRow> {
+    engine.silences().map(|view| silence(view, now(engine, clock))).collect()
+}
+
+fn silence(view: SilenceView, now: Stamp) -> SilenceRow {
+    let SilenceView { number, of, by, until } = view;
+    let left_s = (until.uptime - now.uptime).as_secs_f64();
+    SilenceRow { silence: number, zone: of.zone, rule: of.rule, sensor: of.sensor, by, until: wall(until.wall), left_s }
+}
+
+pub(super) fn counts(engine: &Engine) -> AlertCounts {
+    let mut counts = AlertCounts {
+        open: 0,
+        acknowledged: 0,
+        silenced: 0,
+        inhibited: 0,
+        pending: 0,
+        silences: engine.silences().count() as u64,
+    };
+    for view in engine.alerts() {
+        if view.standing == Standing::Pending {
+            counts.pending += 1;
+            continue;
+        }
+        counts.open += 1;
+        counts.acknowledged += u64::from(matches!(view.standing, Standing::Acknowledged(_)));
+        counts.silenced += u64::from(view.silenced_until.is_some());
+        counts.inhibited += u64::from(view.inhibited);
+    }
+    counts
+}
+
+/// A figure as the number in JSON that people are shown; a length of time in seconds.
+fn digits(figure: Option<Figure>) -> Digits {
+    let text = match figure? {
+        Figure::Time(span) => span.as_secs_f64().to_string(),
+        Figure::Number(number) if !number.is_finite() => return None,
+        figure => figure.to_string(),
+    };
+    RawValue::from_string(text).ok()
+}

@@ -1,0 +1,314 @@
+//! What the two ends of the socket say to each other.
+//!
+//! A request is one line, an object with the version `v` and what is asked: `{"v":1,"ask":"alerts","all":true}`. It is answered
+//! with lines: any number of `row`, `text` or `missed`, then one `done` or `failed`. A connection may ask again after that.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tilth_core::id::{Id, SensorId};
+use tilth_core::site::Matcher;
+use tilth_core::time::Span;
+
+/// Raised when an old client or an old agent would misunderstand.
+pub(super) const VERSION: u32 = 1;
+
+/// The longest request.
+pub(super) const MAX_LINE: usize = 64 * 1024;
+
+/// The longest time for which somebody can acknowledge or silence: beyond it a rule is better changed.
+pub(crate) const LONGEST: Span = Span::from_mins(30 * 24 * 60);
+
+/// The version alone: looked at before anything else of a request.
+#[derive(Debug, Deserialize)]
+pub(super) struct Version {
+    pub(super) v: u32,
+}
+
+/// A request as it is written.
+#[derive(Debug, Serialize)]
+pub(super) struct Envelope<'a> {
+    pub(super) v: u32,
+    #[serde(flatten)]
+    pub(super) request: &'a Request,
+}
+
+/// What can be asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case")]
+pub(super) enum Request {
+    /// One [`StatusRow`].
+    Status,
+    /// A [`SensorRow`] for each.
+    Sensors,
+    /// An [`AlertRow`] for each that has fired and is not over; `all`: pending ones too.
+    Alerts { all: bool },
+    /// Answered with the [`AlertRow`] as it is then.
+    Acknowledge { alert: u64, span: Span, by: String },
+    /// Answered with the [`SilenceRow`].
+    Silence { of: Matcher, span: Span, by: String },
+    /// Answered with the [`SilenceRow`] that it was.
+    EndSilence { silence: u32 },
+    /// A [`SilenceRow`] for each that has not ended.
+    Silences,
+    /// Answered with nothing but `done`.
+    Note { text: String, by: String },
+    /// A [`Connected`], then a transition for each that happens, until the asking side hangs up: as `replay --json` prints it,
+    /// or as `replay` does.
+    Tail { text: bool },
+}
+
+/// A line of an answer.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Answer {
+    /// One of what was asked for.
+    Row(Box<RawValue>),
+    /// The same for people.
+    Text(String),
+    /// The asking side was too slow and so many rows were left out.
+    Missed(u64),
+    /// That was all.
+    Done {},
+    /// It cannot be done, and why.
+    Failed(String),
+}
+
+/// A number with the digits that people are shown.
+pub(super) type Digits = Option<Box<RawValue>>;
+
+/// An alert that is open. The names are those of a transition.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct AlertRow {
+    /// Its number; none before it fires.
+    pub(super) alert: Option<u64>,
+    pub(super) zone: Id,
+    pub(super) rule: Id,
+    pub(super) sensor: SensorId,
+    /// `pending`, `firing` or `acknowledged`.
+    pub(super) state: String,
+    pub(super) severity: String,
+    pub(super) value: Digits,
+    pub(super) limit: Digits,
+    pub(super) since: Option<String>,
+    /// Seconds that the condition has held.
+    pub(super) for_s: f64,
+    /// The reading's own time in milliseconds since 1970.
+    pub(super) reading_ts: Option<i64>,
+    /// Until when it is acknowledged.
+    pub(super) until: Option<String>,
+    /// Nobody is paged before.
+    pub(super) silenced_until: Option<String>,
+    pub(super) silenced: bool,
+    /// Its bus is down: nobody is paged.
+    pub(super) inhibited: bool,
+    pub(super) pages: u32,
+    pub(super) message: String,
+    pub(super) advice: Option<String>,
+}
+
+/// A sensor's newest value.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SensorRow {
+    pub(super) sensor: SensorId,
+    pub(super) zone: Id,
+    pub(super) quantity: String,
+    pub(super) unit: String,
+    /// None before the first reading.
+    pub(super) value: Digits,
+    pub(super) quality: Option<String>,
+    /// The reading's own time.
+    pub(super) at: Option<String>,
+    pub(super) age_s: Option<f64>,
+}
+
+/// A silence that has not ended.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SilenceRow {
+    pub(super) silence: u32,
+    pub(super) zone: Option<Id>,
+    pub(super) rule: Option<Id>,
+    pub(super) sensor: Option<SensorId>,
+    pub(super) by: String,
+    pub(super) until: Option<String>,
+    pub(super) left_s: f64,
+}
+
+/// The first line of `tail`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Connected {
+    pub(super) at: Option<String>,
+    /// `connected`.
+    pub(super) event: String,
+    pub(super) device: Id,
+    pub(super) version: String,
+}
+
+/// What a slow reader of `tail` did not see.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Missed {
+    /// `missed`.
+    pub(super) event: String,
+    pub(super) lines: u64,
+}
+
+/// How the agent is.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StatusRow {
+    pub(super) device: Id,
+    pub(super) version: String,
+    /// Since the agent started.
+    pub(super) running_s: f64,
+    pub(super) boot: u32,
+    pub(super) clock: ClockState,
+    pub(super) config: ConfigState,
+    pub(super) buses: Vec<BusState>,
+    /// None while the engine waits for the first stamp of an input clock.
+    pub(super) readings: Option<ReadingCounts>,
+    pub(super) alerts: Option<AlertCounts>,
+    pub(super) store: StoreState,
+    pub(super) notify: NotifyState,
+    /// How the hub is reached; none without one.
+    pub(super) sync: Option<Box<RawValue>>,
+}
+
+/// Where time comes from.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct ClockState {
+    /// `system`, `x60` or `input`.
+    pub(super) source: String,
+    /// Why the time of day is believed: `ntp`, `told` or `made`; none while it is not.
+    pub(super) trust: Option<String>,
+    pub(super) error_s: Option<f64>,
+    pub(super) now: Option<String>,
+    /// Since the device booted, as this clock counts.
+    pub(super) uptime_s: f64,
+}
+
+/// Which configuration runs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct ConfigState {
+    pub(super) hash: String,
+    pub(super) since: Option<String>,
+    /// A later one that was refused, as long as it lies there.
+    pub(super) refused: Option<Refused>,
+}
+
+/// A configuration that was refused.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Refused {
+    pub(super) at: Option<String>,
+    pub(super) problems: Vec<String>,
+}
+
+/// How a bus is.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct BusState {
+    pub(super) bus: Id,
+    pub(super) port: String,
+    /// `up`, `down` or `opening`.
+    pub(super) state: String,
+    /// Why it is down.
+    pub(super) reason: Option<String>,
+    pub(super) since: Option<String>,
+    pub(super) for_s: Option<f64>,
+    pub(super) opened: u64,
+    pub(super) bytes: u64,
+    pub(super) lines: u64,
+    pub(super) used: u64,
+    /// Lines that were not used as they should, by reason.
+    pub(super) ignored: BTreeMap<String, u64>,
+    /// The last of them.
+    pub(super) last_ignored: Option<Ignored>,
+    /// Names that lines carry and no sensor wants.
+    pub(super) unused: Vec<String>,
+    /// How often the bus's own task failed.
+    pub(super) failures: u64,
+    pub(super) failed: Option<String>,
+}
+
+/// A line that was not used.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Ignored {
+    pub(super) reason: String,
+    pub(super) line: String,
+}
+
+/// What became of readings since the start.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct ReadingCounts {
+    pub(super) decided: u64,
+    pub(super) missing: u64,
+    pub(super) late: u64,
+    pub(super) future_stamps: u64,
+    pub(super) unplaced_stamps: u64,
+    /// Left out because the engine did not keep up.
+    pub(super) dropped: u64,
+}
+
+/// How many alerts there are.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct AlertCounts {
+    /// Firing or acknowledged.
+    pub(super) open: u64,
+    pub(super) acknowledged: u64,
+    /// Of those that are open.
+    pub(super) silenced: u64,
+    pub(super) inhibited: u64,
+    pub(super) pending: u64,
+    pub(super) silences: u64,
+}
+
+/// How the store is.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct StoreState {
+    pub(super) path: String,
+    /// Why nothing can be written.
+    pub(super) trouble: Option<String>,
+    /// Of the file with its log.
+    pub(super) bytes: Option<u64>,
+    pub(super) most_bytes: u64,
+    /// Of this process, over the last day; none in the first half hour.
+    pub(super) written_bytes_a_day: Option<f64>,
+    /// What the rows of a day take, at the rate of the newest ones.
+    pub(super) kept_bytes_a_day: Option<f64>,
+    /// Days without the hub until the oldest raw readings go, and until the hub would miss something.
+    pub(super) raw_days: Option<f64>,
+    pub(super) offline_days: Option<f64>,
+    pub(super) lanes: BTreeMap<String, Lane>,
+}
+
+/// A lane of the outbox.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Lane {
+    pub(super) committed: u64,
+    pub(super) confirmed: u64,
+    pub(super) waiting: u64,
+}
+
+/// How people are told.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct NotifyState {
+    pub(super) channels: Vec<ChannelState>,
+    /// Notices that did not fit into the queue.
+    pub(super) refused: u64,
+}
+
+/// One way to tell people.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct ChannelState {
+    pub(super) channel: Id,
+    pub(super) waiting: u64,
+    pub(super) last_failure: Option<Failed>,
+}
+
+/// A notice that could not be told at once.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Failed {
+    pub(super) at: Option<String>,
+    pub(super) notice: String,
+    pub(super) reason: String,
+    /// Since then one was told.
+    pub(super) over: bool,
+}

@@ -1,0 +1,318 @@
+//! Telling people: the task that sends what the engine wants told, by whatever channels there are.
+//!
+//! What is told, by whom and when is decided in [`dispatch`] and [`queue`], which are pure; here are the sockets. Nothing on
+//! the way from a page to its channel waits for a disk or for another channel.
+
+mod budget;
+pub(crate) mod dispatch;
+mod http;
+pub(crate) mod notice;
+mod ntfy;
+pub(crate) mod queue;
+pub(crate) mod secret;
+mod text;
+mod webhook;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::Write;
+
+use reqwest::Client;
+use tilth_config::{Channel, SecretName};
+use tilth_core::alert::AlertId;
+use tilth_core::effect::{Effect, Transition};
+use tilth_core::id::Id;
+use tilth_core::plan::Plan;
+use tilth_core::time::{Span, WallTime};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{Id as TaskId, JoinError, JoinSet};
+
+use crate::clock::Clock;
+use dispatch::{Dispatch, Input};
+use notice::Notice;
+use queue::{EXPIRY, Failure, Fate, Limits, Outcome, Parcel};
+use secret::{Secret, Secrets};
+use text::Text;
+
+/// Commands that may wait. The task never waits for anything but them, so they do not pile up; decide counts what does not
+/// fit, and asks the store to have it told later.
+pub(crate) const COMMANDS: usize = 1024;
+
+/// A secret that cannot be read is looked for again after this.
+const SECRET_WAIT: Span = Span::from_mins(1);
+
+/// What the task is told.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// People are to be told, by these channels.
+    Page(Box<Notice>, Vec<Id>),
+    /// Somebody takes an alert on.
+    Acknowledged(AlertId),
+    /// An alert is over: whoever was told of it is told that.
+    Resolved(Box<Notice>),
+    /// An alert that is still open was told by these channels before the process began.
+    Paged(AlertId, Vec<Id>),
+    /// The configuration changed.
+    Channels(BTreeMap<Id, Channel>),
+    /// Somebody asks how each channel is.
+    Look(oneshot::Sender<Vec<Look>>),
+}
+
+/// How a channel is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Look {
+    /// Which.
+    pub(crate) channel: Id,
+    /// Notices that it has not told.
+    pub(crate) waiting: usize,
+    /// What it last could not tell.
+    pub(crate) failure: Option<LastFailure>,
+}
+
+/// A notice that could not be told at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LastFailure {
+    /// When, where the clock was trusted.
+    pub(crate) at: Option<WallTime>,
+    /// Which.
+    pub(crate) notice: String,
+    /// Why.
+    pub(crate) reason: String,
+    /// Something was told since.
+    pub(crate) over: bool,
+}
+
+/// The last failure of each channel.
+#[derive(Debug, Default)]
+struct Failures(BTreeMap<Id, LastFailure>);
+
+impl Failures {
+    fn note(&mut self, channel: &Id, outcome: &Outcome, at: Option<WallTime>) {
+        match (&outcome.reason, outcome.fate) {
+            (_, Fate::Sent) => {
+                if let Some(failure) = self.0.get_mut(channel) {
+                    failure.over = true;
+                }
+            }
+            (Some(reason), _) => {
+                let (notice, reason) = (outcome.notice.clone(), reason.clone());
+                self.0.insert(channel.clone(), LastFailure { at, notice, reason, over: false });
+            }
+            (None, _) => {}
+        }
+    }
+
+    fn looks(&self, dispatch: &Dispatch) -> Vec<Look> {
+        let look = |(channel, waiting): (&Id, usize)| Look {
+            channel: channel.clone(),
+            waiting,
+            failure: self.0.get(channel).cloned(),
+        };
+        dispatch.waiting().map(look).collect()
+    }
+}
+
+/// What became of a notice on a channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// The channel.
+    pub(crate) channel: Id,
+    /// What became of it.
+    pub(crate) outcome: Outcome,
+}
+
+impl Command {
+    /// What an effect of the engine means for people; nothing where they need not know.
+    pub(crate) fn of(effect: &Effect, plan: &Plan, device: &Id) -> Option<Command> {
+        match effect {
+            Effect::Page(page) => {
+                Some(Command::Page(Box::new(Notice::page(device, page, plan, false)), page.channels.clone()))
+            }
+            Effect::Alert(Transition::Acknowledged { .. }, report) => report.alert.map(Command::Acknowledged),
+            Effect::Alert(Transition::Resolved(reason), report) => {
+                Notice::resolved(device, *reason, report, plan).map(|notice| Command::Resolved(Box::new(notice)))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Runs until nobody can give commands any more; what is under way then is given up.
+pub(crate) async fn run(
+    secrets: Secrets,
+    clock: Clock,
+    mut commands: mpsc::Receiver<Command>,
+    told: mpsc::Sender<Told>,
+) {
+    let mut sender =
+        Sender { secrets, client: None, channels: BTreeMap::new(), flights: JoinSet::new(), to: BTreeMap::new() };
+    let mut dispatch = Dispatch::default();
+    let mut outcomes = VecDeque::new();
+    let mut failures = Failures::default();
+    loop {
+        while let Some((channel, effect)) = dispatch.poll() {
+            match effect {
+                queue::Effect::Send(parcel) => sender.send(channel, &parcel, clock.now().1),
+                queue::Effect::Outcome(outcome) => {
+                    failures.note(&channel, &outcome, clock.now().1);
+                    outcomes.push_back(Told { channel, outcome });
+                }
+            }
+        }
+        let due = dispatch.deadline();
+        let input = tokio::select! {
+            command = commands.recv() => match command {
+                Some(Command::Look(answer)) => {
+                    let _ = answer.send(failures.looks(&dispatch));
+                    continue;
+                }
+                Some(command) => sender.input(command),
+                None => return,
+            },
+            input = sender.landed(), if !sender.flights.is_empty() => input,
+            () = async { match due {
+                Some(due) => clock.sleep_until(due).await,
+                None => std::future::pending().await,
+            } } => Input::Tick,
+            permit = told.reserve(), if !outcomes.is_empty() => {
+                match (permit, outcomes.pop_front()) {
+                    (Ok(permit), Some(outcome)) => permit.send(outcome),
+                    _ => outcomes.clear(),
+                }
+                continue;
+            }
+        };
+        dispatch.handle(clock.uptime(), input);
+    }
+}
+
+/// The channels as they are configured, and what is under way.
+struct Sender {
+    secrets: Secrets,
+    /// Made when a channel first needs it: a farm that only logs does not pay for it.
+    client: Option<Client>,
+    channels: BTreeMap<Id, Way>,
+    flights: JoinSet<Result<(), Failure>>,
+    /// Which channel each flight is of.
+    to: BTreeMap<TaskId, Id>,
+}
+
+/// A channel with its secret.
+struct Way {
+    channel: Channel,
+    /// Read before it is needed, and again after the other side refused.
+    secret: Option<Secret>,
+}
+
+impl Sender {
+    fn input(&mut self, command: Command) -> Input {
+        match command {
+            Command::Look(_) => Input::Tick,
+            Command::Page(notice, channels) => Input::Page(*notice, channels),
+            Command::Acknowledged(alert) => Input::Acknowledged(alert),
+            Command::Resolved(notice) => Input::Resolved(*notice),
+            Command::Paged(alert, channels) => Input::Paged(alert, channels),
+            Command::Channels(channels) => {
+                let limits = channels.iter().map(|(id, channel)| (id.clone(), limits(channel))).collect();
+                let way = |channel: Channel| Way {
+                    secret: secret_name(&channel).and_then(|name| self.secrets.get(name).ok()),
+                    channel,
+                };
+                self.channels = channels.into_iter().map(|(id, channel)| (id, way(channel))).collect();
+                Input::Channels(limits)
+            }
+        }
+    }
+
+    fn send(&mut self, id: Id, parcel: &Parcel, now: Option<WallTime>) {
+        let flight = match self.prepare(&id, parcel, now) {
+            Ok(Some(request)) => {
+                let client = self.client.clone();
+                self.flights.spawn(async move {
+                    match client {
+                        Some(client) => http::post(&client, request).await,
+                        None => {
+                            Err(Failure { reason: "no client".to_owned(), again: true, after: None, perhaps: false })
+                        }
+                    }
+                })
+            }
+            Ok(None) => self.flights.spawn(std::future::ready(log(parcel))),
+            Err(failure) => self.flights.spawn(std::future::ready(Err(failure))),
+        };
+        self.to.insert(flight.id(), id);
+    }
+
+    /// The request that a channel needs; nothing for the log, which needs none.
+    fn prepare(&mut self, id: &Id, parcel: &Parcel, now: Option<WallTime>) -> Result<Option<http::Request>, Failure> {
+        let again = |reason: String, after| Failure { reason, again: true, after, perhaps: false };
+        let Some(way) = self.channels.get_mut(id) else {
+            return Err(Failure { again: false, ..again(format!("there is no channel {id} any more"), None) });
+        };
+        if let (None, Some(name)) = (&way.secret, secret_name(&way.channel)) {
+            let found = self.secrets.get(name);
+            way.secret = Some(found.map_err(|error| again(format!("secret: {error}"), Some(SECRET_WAIT)))?);
+        }
+        let request = match (&way.channel, &way.secret) {
+            (Channel::Log, _) => return Ok(None),
+            (Channel::Ntfy { url, topic, .. }, secret) => ntfy::request(url, topic, secret.as_ref(), parcel),
+            (Channel::Webhook { url, .. }, Some(secret)) => webhook::request(url, secret, parcel, now),
+            (Channel::Webhook { .. }, None) => return Err(again("it has no secret".to_owned(), Some(SECRET_WAIT))),
+        };
+        if self.client.is_none() {
+            self.client = Some(http::client().map_err(|error| again(error.to_string(), Some(SECRET_WAIT)))?);
+        }
+        Ok(Some(request))
+    }
+
+    /// Waits until something that is under way arrived, or did not. Cancelling is safe.
+    async fn landed(&mut self) -> Input {
+        let Some(landed) = self.flights.join_next_with_id().await else { return Input::Tick };
+        let (task, result) = landed.unwrap_or_else(|error: JoinError| {
+            let reason = "sending failed inside the agent".to_owned();
+            (error.id(), Err(Failure { reason, again: true, after: None, perhaps: true }))
+        });
+        let Some(channel) = self.to.remove(&task) else { return Input::Tick };
+        match result {
+            Ok(()) => Input::Sent(channel),
+            Err(failure) => {
+                // Perhaps somebody put a new one into the file.
+                if let Some(way) = self.channels.get_mut(&channel) {
+                    way.secret = None;
+                }
+                Input::Failed(channel, failure)
+            }
+        }
+    }
+}
+
+fn limits(channel: &Channel) -> Limits {
+    match channel {
+        Channel::Log => Limits { max_per_hour: None, expiry: None },
+        Channel::Ntfy { max_per_hour, .. } | Channel::Webhook { max_per_hour, .. } => {
+            Limits { max_per_hour: Some(*max_per_hour), expiry: Some(EXPIRY) }
+        }
+    }
+}
+
+fn secret_name(channel: &Channel) -> Option<&SecretName> {
+    match channel {
+        Channel::Log => None,
+        Channel::Ntfy { token, .. } => token.as_ref(),
+        Channel::Webhook { secret, .. } => Some(secret),
+    }
+}
+
+/// One line for the journal.
+fn log(parcel: &Parcel) -> Result<(), Failure> {
+    let text = Text::of(parcel);
+    let line = format!("notify {}: {} ({})\n", parcel.id(), text.title, text.body.replace('\n', "; "));
+    std::io::stderr().write_all(line.as_bytes()).map_err(|error| Failure {
+        reason: format!("standard error: {error}"),
+        again: true,
+        after: None,
+        perhaps: false,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,94 @@
+//! Sending to a web server: one request with an end, and what its answer means.
+
+use std::time::Duration;
+
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::{Client, Response, StatusCode, redirect};
+use tilth_core::time::Span;
+
+use super::queue::Failure;
+
+/// A server that has not answered by then is down. A page waits this long before it is tried again, so it is short.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A refused token or an unknown topic is mended by a person, not by asking often.
+const REFUSED_WAIT: Span = Span::from_mins(5);
+
+/// As much of an answer is read to say why it is a refusal.
+const MAX_ANSWER: usize = 200;
+
+/// What is sent.
+#[derive(Debug, Clone)]
+pub(super) struct Request {
+    pub(super) url: String,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+/// A client for all channels. It follows no redirect, for that could lead a token elsewhere.
+pub(super) fn client() -> Result<Client, reqwest::Error> {
+    // Installed already, when somebody else needed it first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder()
+        .user_agent(concat!("tilth-agent/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(TIMEOUT)
+        // A connection that was kept may be gone when the next page comes, and a page must not be what finds out.
+        .pool_max_idle_per_host(0)
+        .build()
+}
+
+/// Sends, and waits for the answer.
+pub(super) async fn post(client: &Client, request: Request) -> Result<(), Failure> {
+    let sent = client.post(request.url).headers(request.headers).body(request.body).send().await;
+    match sent {
+        Ok(answer) if answer.status().is_success() => Ok(()),
+        Ok(answer) => Err(refusal(answer).await),
+        Err(error) => Err(Failure {
+            again: !error.is_builder(),
+            after: None,
+            // Connected, and then no answer that makes sense: it may have been taken.
+            perhaps: !error.is_connect() && !error.is_builder(),
+            // The address may hold what only its owner should know.
+            reason: cause(&error.without_url()),
+        }),
+    }
+}
+
+async fn refusal(mut answer: Response) -> Failure {
+    let status = answer.status();
+    let wait = answer.headers().get(RETRY_AFTER).and_then(|wait| wait.to_str().ok()?.trim().parse().ok());
+    let wait = wait.map(|secs: u32| Span::from_secs(i64::from(secs)));
+    let (again, after) = match status {
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => (true, wait),
+        _ if status.is_server_error() => (true, wait),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
+            (true, Some(REFUSED_WAIT))
+        }
+        _ if status.is_client_error() => (false, None),
+        // A redirect: the address in the configuration is not the right one.
+        _ => (true, Some(REFUSED_WAIT)),
+    };
+    let text = match answer.chunk().await {
+        Ok(Some(bytes)) => printable(&bytes),
+        Ok(None) | Err(_) => String::new(),
+    };
+    let reason = if text.is_empty() { format!("answered {status}") } else { format!("answered {status}: {text}") };
+    Failure { reason, again, after, perhaps: false }
+}
+
+fn printable(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_ANSWER)]);
+    text.replace(char::is_control, " ").trim().to_owned()
+}
+
+/// The innermost cause is what tells a technician something.
+fn cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    if error.is_timeout() { format!("no answer in time ({cause})") } else { cause.to_string() }
+}

@@ -1,0 +1,63 @@
+//! ntfy: a message to a topic. Pure, up to the request.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use tilth_core::plan::Severity;
+
+use super::http::Request;
+use super::queue::Parcel;
+use super::secret::Secret;
+use super::text::Text;
+
+/// A longer body becomes an attachment, which phones do not show.
+const MAX_BODY: usize = 4000;
+
+/// The request that tells a parcel.
+pub(super) fn request(url: &str, topic: &str, token: Option<&Secret>, parcel: &Parcel) -> Request {
+    let text = Text::of(parcel);
+    let mut headers = HeaderMap::new();
+    headers.insert("title", header(&text.title));
+    headers.insert("priority", HeaderValue::from_static(priority(text.severity)));
+    headers.insert("tags", HeaderValue::from_static(tags(text.severity)));
+    if let Ok(id) = HeaderValue::from_str(&parcel.id()) {
+        // A server that knows sequences (2.16) shows a repeated message in place of the first.
+        headers.insert("x-sequence-id", id.clone());
+        headers.insert(HeaderName::from_static("x-tilth-notification"), id);
+    }
+    if let Some(mut value) = token.and_then(|token| HeaderValue::from_str(&format!("Bearer {}", token.expose())).ok()) {
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+    let mut body = text.body;
+    body.truncate(body.floor_char_boundary(MAX_BODY));
+    Request { url: format!("{url}/{topic}"), headers, body: body.into_bytes() }
+}
+
+/// From 1 to 5: the highest rings until somebody looks.
+const fn priority(severity: Option<Severity>) -> &'static str {
+    match severity {
+        None => "2",
+        Some(Severity::Preventive) => "3",
+        Some(Severity::Warning | Severity::Critical) => "4",
+        Some(Severity::Urgent) => "5",
+    }
+}
+
+/// What phones show as a sign before the title.
+const fn tags(severity: Option<Severity>) -> &'static str {
+    match severity {
+        None => "white_check_mark,resolved",
+        Some(Severity::Preventive) => "seedling,preventive",
+        Some(Severity::Warning) => "warning",
+        Some(Severity::Critical) => "rotating_light,critical",
+        Some(Severity::Urgent) => "sos,urgent",
+    }
+}
+
+/// A header holds ASCII; anything else goes as RFC 2047 writes it, which ntfy reads.
+fn header(text: &str) -> HeaderValue {
+    let plain = text.chars().all(|c| c.is_ascii() && !c.is_ascii_control()) && !text.contains("=?");
+    let value = if plain { text.to_owned() } else { format!("=?UTF-8?B?{}?=", STANDARD.encode(text)) };
+    HeaderValue::from_str(&value).unwrap_or(HeaderValue::from_static("Tilth"))
+}

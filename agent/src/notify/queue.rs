@@ -1,0 +1,396 @@
+//! What one channel still has to tell: the worst first, again after a failure, together when there is too much. Pure.
+//!
+//! ```text
+//! handle(now, input)    what happened, time included
+//! poll() -> Effect      what to do, until there is nothing
+//! deadline() -> Uptime  when to come again
+//! ```
+//!
+//! Nothing is dropped unsaid: what was not told by itself is counted in what is told next.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::Arc;
+
+use tilth_core::alert::AlertId;
+use tilth_core::time::{Span, Uptime};
+
+use super::budget::Budget;
+use super::notice::{Kind, Notice};
+
+/// What a remote channel could not tell within this is no news any more; it is then only counted.
+pub(crate) const EXPIRY: Span = Span::from_mins(12 * 60);
+
+/// More waiting than this is no queue for people: the least and oldest goes, counted.
+pub(crate) const MAX_WAITING: usize = 256;
+
+/// The wait after a first failure; it doubles with each, up to the longest.
+const RETRY_FIRST: Span = Span::from_secs(5);
+const RETRY_LONGEST: Span = Span::from_mins(5);
+
+/// A page that comes while a channel is down is tried this soon after the last attempt, whatever the wait has grown to.
+const RETRY_NEWS: Span = Span::from_secs(30);
+
+/// A channel may ask for at most this much patience.
+const LONGEST_ASKED: Span = Span::from_mins(60);
+
+/// What a channel's queue goes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Past this many an hour they become digests; no cap where there is none.
+    pub(crate) max_per_hour: Option<u32>,
+    /// What is older is not told any more; never, where there is none.
+    pub(crate) expiry: Option<Span>,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Input {
+    /// Nothing but time.
+    Tick,
+    /// There is something to tell.
+    Notice(Arc<Notice>),
+    /// Somebody takes an alert on: pages about it that wait are not told.
+    Acknowledged(AlertId),
+    /// What was sent arrived.
+    Sent,
+    /// What was sent did not arrive, as far as is known.
+    Failed(Failure),
+}
+
+/// Why something did not arrive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// In words, for `status` and the log.
+    pub(crate) reason: String,
+    /// Whether to try the same again; else this notice cannot be told at all.
+    pub(crate) again: bool,
+    /// The other side asks for so much patience.
+    pub(crate) after: Option<Span>,
+    /// It may have arrived all the same: the answer is what was lost.
+    pub(crate) perhaps: bool,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Effect {
+    /// Send this; then say [`Input::Sent`] or [`Input::Failed`]. There is one at a time.
+    Send(Parcel),
+    /// What became of a notice, for the store.
+    Outcome(Outcome),
+}
+
+/// What is sent at once.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Parcel {
+    /// One, or those of a digest: the worst first. Never none.
+    pub(crate) items: Vec<Item>,
+    /// So many earlier ones were not told and will not be.
+    pub(crate) untold: u32,
+}
+
+/// A notice in a parcel.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Item {
+    /// The notice.
+    pub(crate) notice: Arc<Notice>,
+    /// So many earlier pages of the same alert never went out by themselves.
+    pub(crate) earlier: u32,
+    /// It may have been told before.
+    pub(crate) repeat: bool,
+    /// How often it was tried, this time included.
+    pub(crate) attempts: u32,
+    since: Uptime,
+    order: u64,
+    withdrawn: bool,
+}
+
+/// What became of a notice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// Which.
+    pub(crate) notice: String,
+    /// What became of it.
+    pub(crate) fate: Fate,
+    /// How often it was tried.
+    pub(crate) attempts: u32,
+    /// Why it failed.
+    pub(crate) reason: Option<String>,
+}
+
+/// What became of a notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It was told, by itself or in a digest.
+    Sent,
+    /// One attempt failed; there will be another.
+    Retrying,
+    /// It cannot be told.
+    Failed,
+    /// It waited too long.
+    Expired,
+    /// A later page of the same alert is told in its place.
+    Replaced,
+    /// The alert was acknowledged or is over before it could be told.
+    Withdrawn,
+    /// Too many waited, and this was the least of them.
+    Crowded,
+}
+
+/// One channel's queue.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    limits: Limits,
+    budget: Option<Budget>,
+    waiting: Vec<Item>,
+    flying: Option<Parcel>,
+    /// Attempts that failed since the last that did not.
+    failures: u32,
+    not_before: Uptime,
+    last_attempt: Uptime,
+    /// The other side asked for patience: news does not shorten the wait.
+    asked: bool,
+    untold: u32,
+    orders: u64,
+    effects: VecDeque<Effect>,
+}
+
+impl Queue {
+    /// Nothing to tell yet.
+    pub(crate) fn new(limits: Limits) -> Queue {
+        Queue {
+            limits,
+            budget: limits.max_per_hour.map(Budget::per_hour),
+            waiting: Vec::new(),
+            flying: None,
+            failures: 0,
+            not_before: Uptime(i64::MIN),
+            last_attempt: Uptime(i64::MIN),
+            asked: false,
+            untold: 0,
+            orders: 0,
+            effects: VecDeque::new(),
+        }
+    }
+
+    /// Takes what happened.
+    pub(crate) fn handle(&mut self, now: Uptime, input: Input) {
+        self.expire(now);
+        match input {
+            Input::Tick => {}
+            Input::Notice(notice) => self.enter(now, notice),
+            Input::Acknowledged(alert) => self.withdraw(alert),
+            Input::Sent => self.sent(),
+            Input::Failed(failure) => self.failed(now, &failure),
+        }
+        self.send(now);
+    }
+
+    /// The next thing to do; call until there is none after each [`Queue::handle`].
+    pub(crate) fn poll(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// When to call [`Queue::handle`] with [`Input::Tick`] if nothing else happens.
+    pub(crate) fn deadline(&self) -> Option<Uptime> {
+        let expiry = self.limits.expiry;
+        let expires = expiry.and_then(|expiry| self.waiting.iter().map(|item| item.since + expiry).min());
+        let goes = (self.flying.is_none() && !self.waiting.is_empty()).then(|| self.earliest());
+        expires.into_iter().chain(goes).min()
+    }
+
+    /// Another rate cap or expiry; what waits goes on waiting.
+    pub(crate) fn set_limits(&mut self, limits: Limits) {
+        if limits != self.limits {
+            self.limits = limits;
+            self.budget = limits.max_per_hour.map(Budget::per_hour);
+        }
+    }
+
+    /// Whatever waits cannot be told: the channel is gone.
+    pub(crate) fn close(&mut self, reason: &str) {
+        for item in mem::take(&mut self.waiting) {
+            self.say(&item, Fate::Failed, Some(reason.to_owned()));
+        }
+    }
+
+    /// How many wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len() + self.flying.as_ref().map_or(0, |parcel| parcel.items.len())
+    }
+
+    fn enter(&mut self, now: Uptime, notice: Arc<Notice>) {
+        let is_page = matches!(notice.kind, Kind::Page(_));
+        let fate = if is_page { Fate::Replaced } else { Fate::Withdrawn };
+        let replaced = notice.alert().map_or(0, |alert| self.take_pages(alert, fate));
+        self.orders += 1;
+        self.waiting.push(Item {
+            earlier: replaced,
+            repeat: notice.repeat,
+            attempts: 0,
+            since: now,
+            order: self.orders,
+            withdrawn: false,
+            notice,
+        });
+        if self.waiting.len() > MAX_WAITING {
+            self.crowd_out();
+        }
+        if is_page && self.failures > 0 && !self.asked {
+            self.not_before = self.not_before.min(now.max(self.last_attempt + RETRY_NEWS));
+        }
+    }
+
+    fn withdraw(&mut self, alert: AlertId) {
+        self.take_pages(alert, Fate::Withdrawn);
+    }
+
+    /// Takes out the pages of an alert that wait; says how many pages that leaves untold.
+    fn take_pages(&mut self, alert: AlertId, fate: Fate) -> u32 {
+        let is_meant = |item: &Item| item.notice.alert() == Some(alert) && item.notice.rank().is_some();
+        let mut pages = 0;
+        let (taken, kept) = mem::take(&mut self.waiting).into_iter().partition::<Vec<_>, _>(|item| is_meant(item));
+        self.waiting = kept;
+        for item in taken {
+            pages += 1 + item.earlier;
+            self.say(&item, fate, None);
+        }
+        // What is under way may still fail, and is then not tried again.
+        let flying = self.flying.iter_mut().flat_map(|parcel| &mut parcel.items);
+        flying.filter(|item| is_meant(item)).for_each(|item| item.withdrawn = true);
+        pages
+    }
+
+    fn crowd_out(&mut self) {
+        let least = (0..self.waiting.len()).min_by_key(|ix| {
+            let item = &self.waiting[*ix];
+            (item.notice.rank(), item.order)
+        });
+        if let Some(least) = least {
+            let item = self.waiting.remove(least);
+            self.untold += 1 + item.earlier;
+            self.say(&item, Fate::Crowded, None);
+        }
+    }
+
+    fn expire(&mut self, now: Uptime) {
+        let Some(expiry) = self.limits.expiry else { return };
+        let (old, kept) =
+            mem::take(&mut self.waiting).into_iter().partition::<Vec<_>, _>(|item| item.since + expiry <= now);
+        self.waiting = kept;
+        for item in old {
+            self.untold += 1 + item.earlier;
+            self.say(&item, Fate::Expired, None);
+        }
+    }
+
+    fn sent(&mut self) {
+        let Some(parcel) = self.flying.take() else { return };
+        (self.failures, self.asked, self.not_before) = (0, false, Uptime(i64::MIN));
+        self.untold = self.untold.saturating_sub(parcel.untold);
+        for item in &parcel.items {
+            self.say(item, Fate::Sent, None);
+        }
+    }
+
+    fn failed(&mut self, now: Uptime, failure: &Failure) {
+        let Some(parcel) = self.flying.take() else { return };
+        if let Some(budget) = &mut self.budget
+            && !failure.perhaps
+        {
+            budget.give_back();
+        }
+        self.failures += 1;
+        let doubled = Span(RETRY_FIRST.0 << (self.failures - 1).min(16)).min(RETRY_LONGEST);
+        let asked = failure.after.map(|after| after.max(doubled).min(LONGEST_ASKED));
+        self.asked = asked.is_some();
+        self.not_before = now + asked.unwrap_or(doubled);
+        for mut item in parcel.items {
+            let reason = Some(failure.reason.clone());
+            if item.withdrawn {
+                let alert = item.notice.alert();
+                if let Some(later) = self.waiting.iter_mut().find(|later| later.notice.alert() == alert) {
+                    later.earlier += 1 + item.earlier;
+                }
+                self.say(&item, Fate::Withdrawn, reason);
+            } else if failure.again {
+                self.say(&item, Fate::Retrying, reason);
+                item.repeat |= failure.perhaps;
+                self.waiting.push(item);
+            } else {
+                self.untold += 1 + item.earlier;
+                self.say(&item, Fate::Failed, reason);
+            }
+        }
+        if !failure.again {
+            // The fault is the notice's: the next one need not wait for it.
+            self.not_before = now + RETRY_FIRST;
+        }
+        self.expire(now);
+    }
+
+    fn earliest(&self) -> Uptime {
+        self.budget.map_or(self.not_before, |budget| self.not_before.max(budget.next()))
+    }
+
+    fn send(&mut self, now: Uptime) {
+        if self.flying.is_some() || self.waiting.is_empty() || self.earliest() > now {
+            return;
+        }
+        self.waiting.sort_by(|a, b| b.notice.rank().cmp(&a.notice.rank()).then(a.order.cmp(&b.order)));
+        // The last that may go now takes everything along.
+        let is_digest = self.budget.is_some_and(|budget| budget.left(now) <= 1);
+        let count = if is_digest { self.waiting.len() } else { 1 };
+        let mut items: Vec<Item> = self.waiting.drain(..count).collect();
+        items.iter_mut().for_each(|item| item.attempts += 1);
+        if let Some(budget) = &mut self.budget {
+            budget.take(now);
+        }
+        self.last_attempt = now;
+        let parcel = Parcel { items, untold: self.untold };
+        self.flying = Some(parcel.clone());
+        self.effects.push_back(Effect::Send(parcel));
+    }
+
+    fn say(&mut self, item: &Item, fate: Fate, reason: Option<String>) {
+        let outcome = Outcome { notice: item.notice.id.clone(), fate, attempts: item.attempts, reason };
+        self.effects.push_back(Effect::Outcome(outcome));
+    }
+}
+
+impl Parcel {
+    /// The notice's own id; a digest's is made of its first and its newest, so that another one never has the same.
+    pub(crate) fn id(&self) -> String {
+        match self.items.as_slice() {
+            [] => String::new(),
+            [item] => item.notice.id.clone(),
+            [first, ..] => {
+                let newest = self.items.iter().map(|item| item.order).max().unwrap_or_default();
+                format!("{}-digest-{newest}", first.notice.id)
+            }
+        }
+    }
+}
+
+impl Fate {
+    /// The word in the store and in `status`.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Fate::Sent => "sent",
+            Fate::Retrying => "retrying",
+            Fate::Failed => "failed",
+            Fate::Expired => "expired",
+            Fate::Replaced => "replaced",
+            Fate::Withdrawn => "withdrawn",
+            Fate::Crowded => "crowded",
+        }
+    }
+
+    /// Whether nothing more will become of it.
+    pub(crate) const fn is_final(self) -> bool {
+        !matches!(self, Fate::Retrying)
+    }
+}
+
+#[cfg(test)]
+mod tests;

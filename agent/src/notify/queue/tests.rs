@@ -1,0 +1,311 @@
+//! Timelines of one channel's queue, and of several side by side.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use tilth_core::escalate::Cause;
+use tilth_core::id::Id;
+use tilth_core::plan::Severity;
+
+use super::super::dispatch::{self, Dispatch};
+use super::super::tests::{page, resolved};
+use super::*;
+
+const REMOTE: Limits = Limits { max_per_hour: Some(4), expiry: Some(EXPIRY) };
+const NO_CAP: Limits = Limits { max_per_hour: None, expiry: Some(EXPIRY) };
+
+/// A queue on its own clock, in seconds.
+struct Line {
+    queue: Queue,
+    now: i64,
+}
+
+impl Line {
+    fn new(limits: Limits) -> Line {
+        Line { queue: Queue::new(limits), now: 0 }
+    }
+
+    /// Lets time pass, deadline by deadline; returns all that happened as `SECONDS what`.
+    fn until(&mut self, secs: i64) -> Vec<String> {
+        let mut said = self.drain();
+        while let Some(due) = self.queue.deadline().filter(|due| due.0 <= secs * 1000) {
+            self.now = self.now.max(due.0);
+            self.queue.handle(Uptime(self.now), Input::Tick);
+            said.extend(self.drain());
+        }
+        self.now = secs * 1000;
+        said
+    }
+
+    fn handle(&mut self, input: Input) -> Vec<String> {
+        self.queue.handle(Uptime(self.now), input);
+        self.drain()
+    }
+
+    fn page(&mut self, alert: u64, page_number: u32, severity: Severity) -> Vec<String> {
+        self.handle(Input::Notice(Arc::new(page(alert, page_number, severity, Cause::Fired))))
+    }
+
+    fn drain(&mut self) -> Vec<String> {
+        let second = self.now / 1000;
+        let effects: Vec<Effect> = std::iter::from_fn(|| self.queue.poll()).collect();
+        effects.iter().map(|effect| format!("{second} {}", words(effect))).collect()
+    }
+}
+
+fn words(effect: &Effect) -> String {
+    match effect {
+        Effect::Send(parcel) => {
+            let item = |item: &Item| {
+                let repeat = if item.repeat { " repeat" } else { "" };
+                let earlier = if item.earlier > 0 { format!(" +{}", item.earlier) } else { String::new() };
+                format!("{}{earlier}{repeat}", item.notice.id)
+            };
+            let items: Vec<String> = parcel.items.iter().map(item).collect();
+            let untold = if parcel.untold > 0 { format!(" untold {}", parcel.untold) } else { String::new() };
+            format!("send {}{untold}", items.join(", "))
+        }
+        Effect::Outcome(outcome) => format!("{} {}", outcome.notice, outcome.fate.name()),
+    }
+}
+
+fn failure(again: bool, after: Option<Span>, perhaps: bool) -> Input {
+    Input::Failed(Failure { reason: "down".to_owned(), again, after, perhaps })
+}
+
+fn down() -> Input {
+    failure(true, None, false)
+}
+
+#[test]
+fn one_at_a_time_the_worst_first() {
+    let mut line = Line::new(NO_CAP);
+    assert_eq!(line.page(1, 1, Severity::Warning), ["0 send pi-1-1"]);
+    assert_eq!(line.page(2, 1, Severity::Preventive), [""; 0]);
+    assert_eq!(line.handle(Input::Notice(Arc::new(resolved(9)))), [""; 0]);
+    assert_eq!(line.page(3, 1, Severity::Urgent), [""; 0]);
+    assert_eq!(line.page(4, 1, Severity::Urgent), [""; 0]);
+    let mut sent = Vec::new();
+    for _ in 0..5 {
+        sent.extend(line.handle(Input::Sent).into_iter().filter(|said| said.contains("send")));
+    }
+    assert_eq!(sent, ["0 send pi-3-1", "0 send pi-4-1", "0 send pi-2-1", "0 send pi-9-resolved"]);
+    assert_eq!(line.queue.deadline(), None);
+}
+
+#[test]
+fn what_failed_is_tried_again_later_and_later() {
+    let mut line = Line::new(NO_CAP);
+    line.page(1, 1, Severity::Warning);
+    let mut tries = Vec::new();
+    for _ in 0..9 {
+        assert_eq!(line.handle(down()), [format!("{} pi-1-1 retrying", line.now / 1000)]);
+        let due = line.queue.deadline().unwrap();
+        assert_eq!(line.until(due.0 / 1000), [format!("{} send pi-1-1", due.0 / 1000)]);
+        tries.push(due.0 / 1000);
+    }
+    assert_eq!(tries, [5, 15, 35, 75, 155, 315, 615, 915, 1215]);
+    assert_eq!(line.handle(Input::Sent), ["1215 pi-1-1 sent"]);
+    line.page(2, 1, Severity::Warning);
+    line.handle(down());
+    assert_eq!(line.queue.deadline(), Some(Uptime(1_220_000)), "a success begins anew");
+}
+
+#[test]
+fn news_is_tried_soon_unless_the_other_side_asked_for_patience() {
+    let mut line = Line::new(NO_CAP);
+    line.page(1, 1, Severity::Warning);
+    for _ in 0..8 {
+        line.handle(down());
+        line.until(line.queue.deadline().unwrap().0 / 1000);
+    }
+    line.handle(down());
+    let failed_at = line.now / 1000;
+    assert_eq!(line.until(failed_at + 10), [""; 0]);
+    line.page(2, 1, Severity::Urgent);
+    assert_eq!(line.until(failed_at + 60), [format!("{} send pi-2-1", failed_at + 30)]);
+    line.handle(failure(true, Some(Span::from_mins(20)), false));
+    let asked_at = line.now / 1000;
+    assert_eq!(line.page(3, 1, Severity::Urgent), [""; 0]);
+    assert_eq!(line.until(asked_at + 1300)[0], format!("{} send pi-2-1", asked_at + 1200));
+}
+
+#[test]
+fn an_answer_that_was_lost_makes_a_repeat_with_the_same_id() {
+    let mut line = Line::new(NO_CAP);
+    line.page(1, 1, Severity::Warning);
+    line.handle(failure(true, None, true));
+    assert_eq!(line.until(5), ["5 send pi-1-1 repeat"]);
+    let mut after_crash = page(2, 3, Severity::Warning, Cause::Escalated);
+    after_crash.repeat = true;
+    line.handle(Input::Sent);
+    assert_eq!(line.handle(Input::Notice(Arc::new(after_crash))), ["5 send pi-2-3 repeat"]);
+}
+
+#[test]
+fn a_later_page_of_an_alert_takes_the_place_of_those_that_wait() {
+    let mut line = Line::new(NO_CAP);
+    line.page(1, 1, Severity::Warning);
+    assert_eq!(line.handle(down()), ["0 pi-1-1 retrying"]);
+    assert_eq!(line.page(1, 2, Severity::Critical), ["0 pi-1-1 replaced"]);
+    assert_eq!(line.page(1, 3, Severity::Urgent), ["0 pi-1-2 replaced"]);
+    assert_eq!(line.until(60), ["5 send pi-1-3 +2"]);
+}
+
+#[test]
+fn a_resolved_or_acknowledged_alert_does_not_page() {
+    let mut line = Line::new(NO_CAP);
+    line.page(1, 1, Severity::Warning);
+    line.handle(down());
+    assert_eq!(line.handle(Input::Notice(Arc::new(resolved(1)))), ["0 pi-1-1 withdrawn"]);
+    assert_eq!(line.until(60), ["5 send pi-1-resolved +1"]);
+    assert_eq!(line.handle(Input::Sent), ["60 pi-1-resolved sent"]);
+
+    line.page(2, 1, Severity::Warning);
+    assert_eq!(line.handle(Input::Acknowledged(AlertId(2))), [""; 0], "it is under way");
+    assert_eq!(line.handle(down()), ["60 pi-2-1 withdrawn"]);
+    assert_eq!(line.queue.deadline(), None);
+    line.page(3, 1, Severity::Warning);
+    line.page(4, 1, Severity::Warning);
+    assert_eq!(line.handle(Input::Acknowledged(AlertId(4))), ["60 pi-4-1 withdrawn"]);
+}
+
+#[test]
+fn what_waits_too_long_is_counted_in_what_is_told_next() {
+    let mut line = Line::new(NO_CAP);
+    line.page(1, 1, Severity::Warning);
+    line.handle(failure(true, Some(Span::from_mins(60)), false));
+    for _ in 0..11 {
+        line.until(line.queue.deadline().unwrap().0 / 1000);
+        line.handle(failure(true, Some(Span::from_mins(60)), false));
+    }
+    assert_eq!(line.until(12 * 3600 + 10), ["43200 pi-1-1 expired"]);
+    assert_eq!(line.page(2, 1, Severity::Warning), ["43210 send pi-2-1 untold 1"]);
+    line.handle(Input::Sent);
+    assert_eq!(line.page(3, 1, Severity::Warning), ["43210 send pi-3-1"]);
+}
+
+#[test]
+fn what_cannot_be_told_at_all_does_not_hold_up_the_rest() {
+    let mut line = Line::new(NO_CAP);
+    line.page(1, 1, Severity::Warning);
+    line.page(2, 1, Severity::Warning);
+    assert_eq!(line.handle(failure(false, None, false)), ["0 pi-1-1 failed"]);
+    assert_eq!(line.until(5), ["5 send pi-2-1 untold 1"]);
+}
+
+#[test]
+fn past_the_cap_the_rest_becomes_a_digest() {
+    let mut line = Line::new(REMOTE);
+    let mut sent = Vec::new();
+    for alert in 1..=6 {
+        sent.extend(line.page(alert, 1, Severity::Warning));
+    }
+    assert_eq!(sent, ["0 send pi-1-1"]);
+    assert_eq!(
+        line.handle(Input::Sent),
+        ["0 pi-1-1 sent", "0 send pi-2-1, pi-3-1, pi-4-1, pi-5-1, pi-6-1"],
+        "half of four at once, the last of them with all that waits"
+    );
+    assert_eq!(line.handle(Input::Sent).len(), 5);
+    line.page(7, 1, Severity::Preventive);
+    line.page(8, 1, Severity::Urgent);
+    assert_eq!(line.until(3600), ["1800 send pi-8-1, pi-7-1"]);
+}
+
+#[test]
+fn too_many_waiting_lose_the_least_and_say_so() {
+    let mut line = Line::new(NO_CAP);
+    line.page(1, 1, Severity::Warning);
+    let mut crowded = Vec::new();
+    for alert in 2..300 {
+        let severity = if alert % 2 == 0 { Severity::Critical } else { Severity::Preventive };
+        crowded.extend(line.page(alert, 1, severity));
+    }
+    assert_eq!(crowded.len(), 298 - MAX_WAITING);
+    assert!(crowded.iter().all(|said| said.ends_with("crowded")) && crowded[0] == "0 pi-3-1 crowded", "{crowded:?}");
+    assert_eq!(line.handle(Input::Sent)[1], format!("0 send pi-2-1 untold {}", crowded.len()));
+}
+
+#[test]
+fn one_channel_that_is_down_delays_no_other_and_those_who_were_paged_hear_the_end() {
+    let id = |name: &str| Id::new(name).unwrap();
+    let mut dispatch = Dispatch::default();
+    let channels = ["log", "phone", "unused"].map(|name| (id(name), NO_CAP));
+    let mut step = |secs: i64, input| -> Vec<String> {
+        dispatch.handle(Uptime(secs * 1000), input);
+        std::iter::from_fn(|| dispatch.poll())
+            .map(|(channel, effect)| format!("{channel} {}", words(&effect)))
+            .collect()
+    };
+    use dispatch::Input::{Channels, Failed, Page, Paged, Resolved, Sent, Tick};
+    step(0, Channels(channels.into_iter().collect()));
+    let first = page(1, 1, Severity::Urgent, Cause::Fired);
+    let down = Failure { reason: "down".to_owned(), again: true, after: None, perhaps: false };
+    assert_eq!(step(0, Page(first, vec![id("log"), id("phone")])), ["log send pi-1-1", "phone send pi-1-1"]);
+    assert_eq!(step(0, Failed(id("phone"), down)), ["phone pi-1-1 retrying"]);
+    assert_eq!(step(1, Sent(id("log"))), ["log pi-1-1 sent"]);
+    let second = page(2, 1, Severity::Urgent, Cause::Fired);
+    assert_eq!(step(2, Page(second, vec![id("log"), id("gone")])), ["gone pi-2-1 failed", "log send pi-2-1"]);
+    assert_eq!(step(3, Sent(id("log"))), ["log pi-2-1 sent"]);
+    assert_eq!(step(4, Resolved(resolved(1))), ["log send pi-1-resolved", "phone pi-1-1 withdrawn"]);
+    assert_eq!(step(5, Tick), ["phone send pi-1-resolved +1"]);
+    assert_eq!(step(6, Resolved(resolved(7))), [""; 0], "nobody was told");
+    step(7, Paged(AlertId(8), vec![id("unused")]));
+    assert_eq!(step(8, Resolved(resolved(8))), ["unused send pi-8-resolved"], "told before the restart");
+    let left = BTreeMap::from([(id("log"), NO_CAP)]);
+    assert_eq!(step(9, Channels(left)), [""; 0], "what is under way is let go");
+}
+
+proptest! {
+    /// Whatever happens, each notice has one end, and each parcel goes alone.
+    #[test]
+    fn every_notice_comes_to_one_end(
+        steps in prop::collection::vec((0..6u8, 0..400i64, 1..6u64), 1..120),
+        cap in prop::option::of(1..20u32),
+    ) {
+        let mut queue = Queue::new(Limits { max_per_hour: cap, expiry: Some(Span::from_mins(20)) });
+        let (mut now, mut flying, mut pages) = (0, false, BTreeMap::new());
+        let mut open: BTreeMap<String, u32> = BTreeMap::new();
+        let mut sends: Vec<i64> = Vec::new();
+        for (what, wait, alert) in steps {
+            now += wait * 1000;
+            let input = match what {
+                0 | 1 => {
+                    let number = pages.entry(alert).and_modify(|number| *number += 1).or_insert(1_u32);
+                    let notice = page(alert, *number, Severity::ALL[alert as usize % 4], Cause::Fired);
+                    open.insert(notice.id.clone(), 0);
+                    Input::Notice(Arc::new(notice))
+                }
+                2 => Input::Acknowledged(AlertId(alert)),
+                3 if flying => down(),
+                4 if flying => failure(false, None, false),
+                5 if flying => { sends.push(now); Input::Sent }
+                _ => Input::Tick,
+            };
+            if matches!(input, Input::Sent | Input::Failed(_)) {
+                flying = false;
+            }
+            queue.handle(Uptime(now), input);
+            while let Some(effect) = queue.poll() {
+                match effect {
+                    Effect::Send(parcel) => {
+                        prop_assert!(!flying && !parcel.items.is_empty());
+                        flying = true;
+                    }
+                    Effect::Outcome(outcome) if outcome.fate.is_final() => *open.get_mut(&outcome.notice).unwrap() += 1,
+                    Effect::Outcome(_) => {}
+                }
+            }
+            prop_assert!(open.values().all(|ends| *ends <= 1), "{open:?}");
+            let unfinished = open.values().filter(|ends| **ends == 0).count();
+            prop_assert_eq!(unfinished, queue.waiting());
+        }
+        if let Some(cap) = cap {
+            for from in &sends {
+                let in_hour = sends.iter().filter(|at| (*from..from + 3_600_000).contains(*at)).count();
+                prop_assert!(in_hour <= cap as usize + 1, "one of them may have left before the hour");
+            }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Secrets: what documents name and never contain. Values are files, mode 0600, in `secrets` beside `config.d`; or systemd
+//! credentials.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use tilth_config::SecretName;
+
+/// Longer than any key or token.
+const MAX_BYTES: u64 = 4096;
+
+/// A secret's value. It is never shown: its `Debug` says only that there is one.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(String);
+
+/// Where secrets are.
+#[derive(Debug, Clone)]
+pub(crate) struct Secrets {
+    folder: PathBuf,
+    credentials: Option<PathBuf>,
+}
+
+/// Why a secret has no value.
+#[derive(Debug)]
+pub(crate) enum SecretError {
+    /// Nowhere to be found.
+    Missing(PathBuf),
+    /// Others than its owner may read it.
+    Open(PathBuf, u32),
+    /// There, and of no use.
+    Unusable(PathBuf, &'static str),
+    /// It cannot be read.
+    Read(PathBuf, io::Error),
+}
+
+impl Secrets {
+    /// Those of a configuration folder, and of the unit that systemd started this program as.
+    pub(crate) fn of(config: &Path) -> Secrets {
+        let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+        Secrets { folder: config.join("secrets"), credentials }
+    }
+
+    /// The value of a secret; the file beside the configuration goes before the credential.
+    pub(crate) fn get(&self, name: &SecretName) -> Result<Secret, SecretError> {
+        let path = self.folder.join(name.as_str());
+        match (read(&path, true), &self.credentials) {
+            (Err(SecretError::Missing(_)), Some(credentials)) => {
+                // systemd made this folder readable to this program alone.
+                match read(&credentials.join(name.as_str()), false) {
+                    Err(SecretError::Missing(_)) => Err(SecretError::Missing(path)),
+                    found => found,
+                }
+            }
+            (found, _) => found,
+        }
+    }
+}
+
+fn read(path: &Path, check_mode: bool) -> Result<Secret, SecretError> {
+    let fail = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => SecretError::Missing(path.to_owned()),
+        _ => SecretError::Read(path.to_owned(), error),
+    };
+    let file = File::open(path).map_err(fail)?;
+    let metadata = file.metadata().map_err(fail)?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if !metadata.is_file() {
+        return Err(SecretError::Unusable(path.to_owned(), "is no file"));
+    }
+    if check_mode && mode & 0o077 != 0 {
+        return Err(SecretError::Open(path.to_owned(), mode));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(fail)?;
+    let unusable = |why| SecretError::Unusable(path.to_owned(), why);
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(unusable("is longer than 4096 bytes"));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| unusable("is not text"))?;
+    match text.trim() {
+        "" => Err(unusable("is empty")),
+        text if text.contains(char::is_control) => Err(unusable("is more than one line")),
+        text => Ok(Secret(text.to_owned())),
+    }
+}
+
+impl Secret {
+    #[cfg(test)]
+    pub(super) fn of(text: &str) -> Secret {
+        Secret(text.to_owned())
+    }
+
+    /// The value itself, for where it is used.
+    pub(super) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+impl fmt::Display for SecretError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SecretError::Missing(path) => write!(f, "there is no {}", path.display()),
+            SecretError::Open(path, mode) => {
+                write!(f, "{} has mode {mode:04o}, so others can read it; expected 0600", path.display())
+            }
+            SecretError::Unusable(path, why) => write!(f, "{} {why}", path.display()),
+            SecretError::Read(path, error) => write!(f, "{}: {error}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for SecretError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn write(path: &Path, text: &[u8], mode: u32) {
+        fs::write(path, text).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn a_secret_is_a_file_that_nobody_else_can_read() {
+        let config = std::env::temp_dir().join(format!("tilth-secret-{}", std::process::id()));
+        let (folder, credentials) = (config.join("secrets"), config.join("credentials"));
+        fs::create_dir_all(&folder).unwrap();
+        fs::create_dir_all(&credentials).unwrap();
+        write(&folder.join("phone"), b"tk_1\n", 0o600);
+        write(&folder.join("open"), b"x", 0o640);
+        write(&folder.join("empty"), b"\n", 0o600);
+        write(&folder.join("two"), b"a\nb\n", 0o600);
+        write(&folder.join("large"), &[b'x'; 5000], 0o600);
+        write(&folder.join("bytes"), b"\xff", 0o400);
+        write(&credentials.join("unit"), b"tk_2", 0o444);
+        let secrets = Secrets { folder, credentials: Some(credentials) };
+        let get = |name: &str| secrets.get(&SecretName::new(name).unwrap());
+        assert_eq!(get("phone").unwrap().expose(), "tk_1");
+        assert_eq!(get("unit").unwrap().expose(), "tk_2");
+        for (name, why) in [
+            ("open", "has mode 0640, so others can read it; expected 0600"),
+            ("empty", "is empty"),
+            ("two", "is more than one line"),
+            ("large", "is longer than 4096 bytes"),
+            ("bytes", "is not text"),
+        ] {
+            let said = get(name).unwrap_err().to_string();
+            assert!(said.ends_with(&format!("secrets/{name} {why}")), "{said}");
+        }
+        let said = get("absent").unwrap_err().to_string();
+        assert!(said.starts_with("there is no ") && said.ends_with("secrets/absent"), "{said}");
+        assert_eq!(format!("{:?}", get("phone").unwrap()), "Secret(..)");
+        fs::remove_dir_all(config).unwrap();
+    }
+
+    #[test]
+    fn a_name_leads_nowhere_else() {
+        for name in ["", "../key", "a/b", ".hidden", "a b", &"a".repeat(65)] {
+            assert_eq!(SecretName::new(name), None, "{name:?}");
+        }
+    }
+}

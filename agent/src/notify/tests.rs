@@ -1,0 +1,446 @@
+//! Channels against real receivers: servers in their own threads that are well, down, slow, or talk nonsense. What people
+//! read is compared as golden text.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::sync::mpsc as sync;
+use std::time::{Duration, Instant};
+
+use tilth_core::effect::{Reason, Report};
+use tilth_core::escalate::Cause;
+use tilth_core::id::SensorId;
+use tilth_core::plan::{AlertKey, Severity};
+use tilth_core::rules::Figure;
+use tilth_core::time::{Stamp, Uptime};
+use tilth_core::value::{Resolution, Value};
+
+use super::notice::Kind;
+use super::queue::{Fate, Queue};
+use super::*;
+use crate::clock::{Anchor, Source, Trust};
+
+/// 2026-03-01T06:30:00Z.
+const WALL: i64 = 1_772_346_600_000;
+
+fn stamp(uptime_s: i64) -> Stamp {
+    Stamp { boot: 3, uptime: Uptime(uptime_s * 1000), wall: Some(WallTime(WALL + uptime_s * 1000)) }
+}
+
+fn report(alert: u64, severity: Severity) -> Report {
+    let resolution = Resolution::new(0.01).unwrap();
+    let sensor = SensorId::new("tower-1/ec").unwrap();
+    let key = AlertKey { zone: sensor.zone(), rule: Id::new("ec-high").unwrap(), sensor };
+    Report {
+        at: stamp(300),
+        alert: Some(AlertId(alert)),
+        key,
+        severity,
+        value: Some(Figure::Value(Value { steps: resolution.nearest(2.93).unwrap(), resolution })),
+        limit: Some(Figure::Number(2.8)),
+        since: stamp(0),
+        reading_at: Some(stamp(299)),
+        pages: 1,
+        message: "EC 2.93 in tower-1, limit 2.8".to_owned(),
+        advice: Some("Dilute the tank.".into()),
+    }
+}
+
+/// A page as the tests of the queue use it, too.
+pub(super) fn page(alert: u64, page: u32, severity: Severity, cause: Cause) -> Notice {
+    let id = format!("pi-{alert}-{page}");
+    Notice { id, kind: Kind::Page(cause), report: report(alert, severity), unit: "mS/cm".to_owned(), repeat: false }
+}
+
+/// An alert that is over.
+pub(super) fn resolved(alert: u64) -> Notice {
+    let id = format!("pi-{alert}-resolved");
+    let kind = Kind::Resolved(Reason::Cleared);
+    Notice { id, kind, report: report(alert, Severity::Warning), unit: "mS/cm".to_owned(), repeat: false }
+}
+
+/// The parcel that a queue makes of these, the first of them alone.
+fn parcels(notices: Vec<Notice>, most: u32) -> Vec<Parcel> {
+    let mut queue = Queue::new(Limits { max_per_hour: Some(most), expiry: None });
+    for notice in notices {
+        queue.handle(Uptime(0), queue::Input::Notice(Arc::new(notice)));
+    }
+    let mut parcels = Vec::new();
+    while let Some(effect) = queue.poll() {
+        if let queue::Effect::Send(parcel) = effect {
+            parcels.push(parcel);
+            queue.handle(Uptime(0), queue::Input::Sent);
+        }
+    }
+    parcels
+}
+
+fn check_text(parcel: &Parcel, expected: &str) {
+    let Text { title, body, .. } = Text::of(parcel);
+    assert_eq!(format!("{title}\n{body}"), expected.trim());
+}
+
+#[test]
+fn what_people_read() {
+    let one = |notice| parcels(vec![notice], 10).remove(0);
+    check_text(
+        &one(page(12, 1, Severity::Critical, Cause::Fired)),
+        "
+Critical: EC 2.93 in tower-1, limit 2.8
+Zone tower-1, sensor tower-1/ec
+Value 2.93 mS/cm, limit 2.8 mS/cm
+Since 2026-03-01T06:30:00Z (5m)
+Dilute the tank.
+Alert 12, rule ec-high",
+    );
+    let mut repeated = page(12, 3, Severity::Urgent, Cause::Escalated);
+    repeated.repeat = true;
+    repeated.report.since = Stamp { wall: None, ..stamp(60) };
+    repeated.report.message = "one\ntwo".to_owned();
+    let mut repeated = one(repeated);
+    repeated.items[0].earlier = 2;
+    repeated.untold = 3;
+    check_text(
+        &repeated,
+        "
+Repeat: Urgent: one two
+Zone tower-1, sensor tower-1/ec
+Value 2.93 mS/cm, limit 2.8 mS/cm
+For 4m; the clock is not set
+Nobody has acknowledged it yet.
+2 earlier pages about it were not delivered.
+Dilute the tank.
+Alert 12, rule ec-high
+3 earlier notices could not be delivered.",
+    );
+    let mut silent = resolved(12);
+    silent.report.value = Some(Figure::Time(Span::from_mins(125)));
+    silent.report.limit = Some(Figure::Time(Span::from_mins(120)));
+    silent.report.since = Stamp { boot: 2, ..stamp(0) };
+    check_text(
+        &one(silent),
+        "
+Resolved: EC 2.93 in tower-1, limit 2.8
+Zone tower-1, sensor tower-1/ec
+Value 2h5m, limit 2h
+Since 2026-03-01T06:30:00Z
+It is over: cleared.
+Alert 12, rule ec-high",
+    );
+    let many = (1..=25)
+        .map(|alert| page(alert, 1, if alert == 9 { Severity::Urgent } else { Severity::Warning }, Cause::Fired));
+    let digest = parcels(many.chain([resolved(99)]).collect(), 1);
+    assert_eq!(digest.len(), 1, "the first went alone, and with it the budget");
+    let many = (1..=25)
+        .map(|alert| page(alert, 1, if alert == 9 { Severity::Urgent } else { Severity::Warning }, Cause::Fired));
+    let digest = &parcels(many.chain([resolved(99)]).collect(), 3)[1];
+    let Text { title, body, severity } = Text::of(digest);
+    assert_eq!(title, "25 notices: 1 urgent, 23 warning, 1 resolved");
+    assert_eq!(body.lines().count(), 21);
+    assert!(body.starts_with("Urgent: EC 2.93") && body.ends_with("\nand 5 more"), "{body}");
+    assert_eq!((severity, digest.id().as_str()), (Some(Severity::Urgent), "pi-9-1-digest-26"));
+}
+
+/// A request as a receiver read it.
+#[derive(Debug)]
+struct Received {
+    line: String,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Received {
+    fn header(&self, name: &str) -> &str {
+        self.headers.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+}
+
+/// What a receiver does with the next request.
+enum Answer {
+    Http(&'static str),
+    Nonsense,
+    Hangup,
+    Slow,
+}
+
+/// A server on a free port that gives these answers in turn, and then accepts everything.
+struct Receiver {
+    url: String,
+    requests: sync::Receiver<Received>,
+}
+
+impl Receiver {
+    fn start(answers: Vec<Answer>) -> Receiver {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (sender, requests) = sync::channel();
+        std::thread::spawn(move || {
+            let mut answers = answers.into_iter();
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let Some(received) = read_request(&stream) else { continue };
+                if sender.send(received).is_err() {
+                    return;
+                }
+                let answer = match answers.next().unwrap_or(Answer::Http("200 OK\r\nContent-Length: 2\r\n\r\nok")) {
+                    Answer::Http(answer) => format!("HTTP/1.1 {answer}"),
+                    Answer::Nonsense => "\u{0}\u{1}garbage\r\n\r\n".to_owned(),
+                    Answer::Hangup => String::new(),
+                    Answer::Slow => {
+                        std::thread::spawn(move || {
+                            std::thread::sleep(Duration::from_secs(60));
+                            drop(stream);
+                        });
+                        continue;
+                    }
+                };
+                // The other side may have gone already.
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        });
+        Receiver { url, requests }
+    }
+
+    fn next(&self) -> Received {
+        self.requests.recv_timeout(Duration::from_secs(30)).expect("a request")
+    }
+}
+
+/// One request of a connection; `Connection: close` is not needed, for each answer ends it.
+fn read_request(stream: &TcpStream) -> Option<Received> {
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line).ok()?;
+    let mut headers = Vec::new();
+    loop {
+        let mut header = String::new();
+        reader.read_line(&mut header).ok()?;
+        let Some((name, value)) = header.trim_end().split_once(": ") else { break };
+        headers.push((name.to_ascii_lowercase(), value.to_owned()));
+    }
+    let length = headers.iter().find(|(name, _)| name == "content-length")?.1.parse().ok()?;
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some(Received { line: line.trim_end().to_owned(), headers, body })
+}
+
+/// A configuration folder with two secrets.
+struct Config(std::path::PathBuf);
+
+impl Config {
+    fn new(name: &str) -> Config {
+        let folder = std::env::temp_dir().join(format!("tilth-notify-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("secrets")).unwrap();
+        let config = Config(folder);
+        config.write("phone", "tk_secret");
+        config.write("hook", "key");
+        config
+    }
+
+    fn write(&self, name: &str, value: &str) {
+        let path = self.0.join("secrets").join(name);
+        std::fs::write(&path, value).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+}
+
+impl Drop for Config {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn id(name: &str) -> Id {
+    Id::new(name).unwrap()
+}
+
+fn ntfy(url: &str) -> Channel {
+    let token = SecretName::new("phone");
+    Channel::Ntfy { url: url.to_owned(), topic: "farm".to_owned(), token, max_per_hour: 1000 }
+}
+
+fn webhook(url: &str) -> Channel {
+    let secret = SecretName::new("hook").unwrap();
+    Channel::Webhook { url: format!("{url}/tilth"), secret, max_per_hour: 1000 }
+}
+
+/// The task with its channels, on a clock that runs a hundred times faster, so that its waits are short.
+struct Running {
+    commands: mpsc::Sender<Command>,
+    told: mpsc::Receiver<Told>,
+}
+
+impl Running {
+    async fn tell(&self, notice: Notice, channels: &[&str]) {
+        let channels = channels.iter().map(|name| id(name)).collect();
+        self.commands.send(Command::Page(Box::new(notice), channels)).await.unwrap();
+    }
+
+    /// What became of the next notice, as `CHANNEL ID FATE`.
+    async fn fate(&mut self) -> String {
+        let told = tokio::time::timeout(Duration::from_secs(40), self.told.recv()).await;
+        let Told { channel, outcome } = told.expect("an outcome in time").unwrap();
+        format!("{channel} {} {}", outcome.notice, outcome.fate.name())
+    }
+}
+
+fn run_test<F: Future<Output = ()>>(config: &Config, channels: &[(&str, Channel)], test: impl FnOnce(Running) -> F) {
+    let clock = Clock::new(Source::Scaled(100));
+    let offset_ms = WALL - clock.uptime().0;
+    clock.trust(Anchor { offset_ms, trust: Trust::Told, error: None });
+    let channels = channels.iter().map(|(name, channel)| (id(name), channel.clone())).collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let secrets = Secrets::of(&config.0);
+    runtime.block_on(async {
+        let (commands, inbox) = mpsc::channel(COMMANDS);
+        let (outcomes, told) = mpsc::channel(64);
+        commands.send(Command::Channels(channels)).await.unwrap();
+        tokio::select! {
+            () = run(secrets, clock, inbox, outcomes) => panic!("ended"),
+            () = test(Running { commands, told }) => {}
+        }
+    });
+}
+
+#[test]
+fn ntfy_gets_title_priority_tags_and_token() {
+    let config = Config::new("ntfy");
+    let receiver = Receiver::start(vec![]);
+    run_test(&config, &[("phone", ntfy(&receiver.url))], async |mut running| {
+        running.tell(page(12, 1, Severity::Critical, Cause::Fired), &["phone"]).await;
+        assert_eq!(running.fate().await, "phone pi-12-1 sent");
+        let mut degree = page(13, 1, Severity::Urgent, Cause::Fired);
+        degree.report.message = "21.5 °C".to_owned();
+        running.tell(degree, &["phone"]).await;
+        assert_eq!(running.fate().await, "phone pi-13-1 sent");
+        running.commands.send(Command::Resolved(Box::new(resolved(12)))).await.unwrap();
+        assert_eq!(running.fate().await, "phone pi-12-resolved sent");
+    });
+    let first = receiver.next();
+    assert_eq!(first.line, "POST /farm HTTP/1.1");
+    for (name, value) in [
+        ("title", "Critical: EC 2.93 in tower-1, limit 2.8"),
+        ("priority", "4"),
+        ("tags", "rotating_light,critical"),
+        ("authorization", "Bearer tk_secret"),
+        ("x-sequence-id", "pi-12-1"),
+    ] {
+        assert_eq!(first.header(name), value);
+    }
+    let body = String::from_utf8(first.body).unwrap();
+    assert!(body.starts_with("Zone tower-1, sensor tower-1/ec\nValue 2.93 mS/cm, limit 2.8 mS/cm\nSince "), "{body}");
+    let second = receiver.next();
+    assert_eq!(second.header("title"), "=?UTF-8?B?VXJnZW50OiAyMS41IMKwQw==?=");
+    assert_eq!(second.header("priority"), "5");
+    let third = receiver.next();
+    assert_eq!((third.header("priority"), third.header("tags")), ("2", "white_check_mark,resolved"));
+}
+
+#[test]
+fn a_webhook_can_check_who_sent_it_and_when() {
+    let config = Config::new("hook");
+    let receiver = Receiver::start(vec![]);
+    run_test(&config, &[("hook", webhook(&receiver.url))], async |mut running| {
+        running.tell(page(12, 1, Severity::Critical, Cause::Fired), &["hook"]).await;
+        assert_eq!(running.fate().await, "hook pi-12-1 sent");
+    });
+    let received = receiver.next();
+    assert_eq!(received.line, "POST /tilth HTTP/1.1");
+    // As a receiver checks it: over the bytes that came, with the key that both know.
+    let signature = received.header("x-tilth-signature").strip_prefix("sha256=").unwrap();
+    let bytes: Vec<u8> =
+        (0..signature.len()).step_by(2).map(|at| u8::from_str_radix(&signature[at..at + 2], 16).unwrap()).collect();
+    let key = |text: &str| ring::hmac::Key::new(ring::hmac::HMAC_SHA256, text.as_bytes());
+    ring::hmac::verify(&key("key"), &received.body, &bytes).expect("signed with the key");
+    ring::hmac::verify(&key("other"), &received.body, &bytes).expect_err("and with no other");
+
+    let body: serde_json::Value = serde_json::from_slice(&received.body).unwrap();
+    let sent_at = body["sent_at"].as_i64().unwrap();
+    assert_eq!(received.header("x-tilth-timestamp"), sent_at.to_string());
+    assert!((WALL..WALL + 6_000_000).contains(&sent_at));
+    assert_eq!(received.header("idempotency-key"), "pi-12-1");
+    let text = String::from_utf8(received.body).unwrap().replace(&sent_at.to_string(), "NOW");
+    let expected = concat!(
+        r#"{"notification":"pi-12-1","repeat":false,"sent_at":NOW,"undelivered":0,"events":[{"notification":"pi-12-1","#,
+        r#""repeat":false,"event":"notify","alert":12,"zone":"tower-1","rule":"ec-high","sensor":"tower-1/ec","#,
+        r#""state":"firing","severity":"critical","reason":"fired","value":2.93,"limit":2.8,"unit":"mS/cm","#,
+        r#""at":"2026-03-01T06:35:00Z","since":"2026-03-01T06:30:00Z","reading_ts":1772346899000,"#,
+        r#""message":"EC 2.93 in tower-1, limit 2.8","advice":"Dilute the tank.","undelivered_pages":0}]}"#,
+    );
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn a_server_that_fails_in_every_way_gets_it_in_the_end_once() {
+    let config = Config::new("failing");
+    let receiver = Receiver::start(vec![
+        Answer::Http("500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"),
+        Answer::Http("429 Too Many Requests\r\nRetry-After: 20\r\nContent-Length: 0\r\n\r\n"),
+        Answer::Http("401 Unauthorized\r\nContent-Length: 5\r\n\r\nno\x07no"),
+        Answer::Http("302 Found\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n"),
+        Answer::Nonsense,
+        Answer::Hangup,
+    ]);
+    run_test(&config, &[("phone", ntfy(&receiver.url))], async |mut running| {
+        running.tell(page(1, 1, Severity::Urgent, Cause::Fired), &["phone"]).await;
+        for attempt in 1..=6 {
+            assert_eq!(running.fate().await, "phone pi-1-1 retrying", "attempt {attempt}");
+            if attempt == 2 {
+                config.write("phone", "tk_new");
+            }
+        }
+        assert_eq!(running.fate().await, "phone pi-1-1 sent");
+    });
+    let requests: Vec<Received> = (0..7).map(|_| receiver.next()).collect();
+    assert!(requests.iter().all(|request| request.header("x-tilth-notification") == "pi-1-1"));
+    let repeats: Vec<bool> = requests.iter().map(|request| request.header("title").starts_with("Repeat: ")).collect();
+    assert_eq!(repeats, [false, false, false, false, false, true, true], "after an answer was lost it may be one");
+    assert_eq!(requests[0].header("authorization"), "Bearer tk_secret");
+    assert_eq!(requests[6].header("authorization"), "Bearer tk_new", "read again after a refusal");
+}
+
+#[test]
+fn a_slow_server_and_one_that_is_away_delay_no_other() {
+    let config = Config::new("slow");
+    let slow = Receiver::start(vec![Answer::Slow]);
+    let well = Receiver::start(vec![]);
+    let away = TcpListener::bind("127.0.0.1:0").unwrap();
+    let away_url = format!("http://{}", away.local_addr().unwrap());
+    drop(away);
+    let channels =
+        [("slow", ntfy(&slow.url)), ("well", webhook(&well.url)), ("away", ntfy(&away_url)), ("log", Channel::Log)];
+    run_test(&config, &channels, async |mut running| {
+        let began = Instant::now();
+        running.tell(page(1, 1, Severity::Urgent, Cause::Fired), &["slow", "away", "well", "log"]).await;
+        let mut fates = vec![running.fate().await, running.fate().await, running.fate().await];
+        fates.retain(|fate| !fate.starts_with("away"));
+        fates.sort();
+        assert!(
+            fates.contains(&"well pi-1-1 sent".to_owned()) || fates.contains(&"log pi-1-1 sent".to_owned()),
+            "{fates:?}"
+        );
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        while running.fate().await != "slow pi-1-1 retrying" {}
+        assert!(began.elapsed() >= Duration::from_secs(9), "{:?}", began.elapsed());
+        while running.fate().await != "slow pi-1-1 sent" {}
+    });
+    assert_eq!(well.next().header("x-tilth-notification"), "pi-1-1");
+    assert!(well.requests.try_recv().is_err(), "told once");
+}
+
+#[test]
+fn a_secret_that_is_missing_is_said_and_looked_for_again() {
+    let config = Config::new("missing");
+    let receiver = Receiver::start(vec![]);
+    std::fs::remove_file(config.0.join("secrets/hook")).unwrap();
+    run_test(&config, &[("hook", webhook(&receiver.url))], async |mut running| {
+        running.tell(page(1, 1, Severity::Urgent, Cause::Fired), &["hook"]).await;
+        let told = running.told.recv().await.unwrap();
+        let reason = told.outcome.reason.unwrap();
+        assert!(reason.starts_with("secret: there is no ") && reason.ends_with("secrets/hook"), "{reason}");
+        assert_eq!(told.outcome.fate, Fate::Retrying);
+        config.write("hook", "key");
+        assert_eq!(running.fate().await, "hook pi-1-1 sent");
+    });
+}

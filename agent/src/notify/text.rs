@@ -1,0 +1,131 @@
+//! What people read: title and body of what a channel sends. Pure.
+
+use std::fmt::Write as _;
+
+use tilth_core::escalate::Cause;
+use tilth_core::plan::Severity;
+use tilth_core::rules::Figure;
+use tilth_core::time::Stamp;
+
+use super::notice::{Kind, Notice};
+use super::queue::{Item, Parcel};
+
+/// A digest names this many; the others are counted.
+const MAX_NAMED: usize = 20;
+
+/// A message for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Text {
+    /// One line.
+    pub(crate) title: String,
+    /// A few.
+    pub(crate) body: String,
+    /// The worst of what it tells; nothing where it only tells what is over.
+    pub(crate) severity: Option<Severity>,
+}
+
+impl Text {
+    /// The words for a parcel.
+    pub(crate) fn of(parcel: &Parcel) -> Text {
+        let (title, mut body) = match parcel.items.as_slice() {
+            [item] => (title(item), body(item)),
+            items => digest(items),
+        };
+        match parcel.untold {
+            0 => {}
+            1 => body.push_str("\n1 earlier notice could not be delivered."),
+            untold => drop(write!(body, "\n{untold} earlier notices could not be delivered.")),
+        }
+        let severity = parcel.items.iter().filter_map(|item| item.notice.rank()).max();
+        Text { title: one_line(&title), body, severity }
+    }
+}
+
+fn title(item: &Item) -> String {
+    let Notice { kind, report, .. } = &*item.notice;
+    let repeat = if item.repeat { "Repeat: " } else { "" };
+    let state = match kind {
+        Kind::Page(_) => capitalised(report.severity.name()),
+        Kind::Resolved(_) => "Resolved".to_owned(),
+    };
+    format!("{repeat}{state}: {}", report.message)
+}
+
+fn body(item: &Item) -> String {
+    let Notice { kind, report, unit, .. } = &*item.notice;
+    let mut lines = vec![format!("Zone {}, sensor {}", report.key.zone, report.key.sensor)];
+    match (&report.value, &report.limit) {
+        (Some(value), Some(limit)) => {
+            lines.push(format!("Value {}, limit {}", figure(value, unit), figure(limit, unit)));
+        }
+        (Some(value), None) => lines.push(format!("Value {}", figure(value, unit))),
+        (None, Some(limit)) => lines.push(format!("Limit {}", figure(limit, unit))),
+        (None, None) => {}
+    }
+    lines.push(since(&report.since, &report.at));
+    match kind {
+        Kind::Page(Cause::Fired) => {}
+        Kind::Page(Cause::Escalated | Cause::Repeated) => lines.push("Nobody has acknowledged it yet.".to_owned()),
+        Kind::Page(Cause::AcknowledgementExpired) => lines.push("The acknowledgement has run out.".to_owned()),
+        Kind::Page(Cause::Unmuted) => lines.push("It was silenced until now.".to_owned()),
+        Kind::Resolved(reason) => lines.push(format!("It is over: {}.", reason.name().replace('-', " "))),
+    }
+    match item.earlier {
+        0 => {}
+        1 => lines.push("1 earlier page about it was not delivered.".to_owned()),
+        earlier => lines.push(format!("{earlier} earlier pages about it were not delivered.")),
+    }
+    if let (Kind::Page(_), Some(advice)) = (kind, &report.advice) {
+        lines.push(advice.to_string());
+    }
+    let alert = report.alert.map_or(String::new(), |alert| format!("Alert {alert}, "));
+    lines.push(format!("{alert}rule {}", report.key.rule));
+    lines.join("\n")
+}
+
+fn digest(items: &[Item]) -> (String, String) {
+    let counts = Severity::ALL.into_iter().rev().map(|severity| {
+        let count = items.iter().filter(|item| item.notice.rank() == Some(severity)).count();
+        (severity.name(), count)
+    });
+    let resolved = items.iter().filter(|item| item.notice.rank().is_none()).count();
+    let counts: Vec<String> = counts
+        .chain([("resolved", resolved)])
+        .filter(|(_, count)| *count > 0)
+        .map(|(name, count)| format!("{count} {name}"))
+        .collect();
+    let mut lines: Vec<String> = items.iter().take(MAX_NAMED).map(|item| one_line(&title(item))).collect();
+    if items.len() > MAX_NAMED {
+        lines.push(format!("and {} more", items.len() - MAX_NAMED));
+    }
+    (format!("{} notices: {}", items.len(), counts.join(", ")), lines.join("\n"))
+}
+
+/// A figure with its unit; a length of time says its own.
+pub(super) fn figure(figure: &Figure, unit: &str) -> String {
+    match figure {
+        Figure::Value(_) | Figure::Number(_) if !unit.is_empty() => format!("{figure} {unit}"),
+        Figure::Value(_) | Figure::Number(_) | Figure::Time(_) => figure.to_string(),
+    }
+}
+
+/// The length is only known within one boot.
+fn since(since: &Stamp, at: &Stamp) -> String {
+    let length = (since.boot == at.boot).then(|| at.uptime - since.uptime);
+    match (since.wall, length) {
+        (Some(wall), Some(length)) => format!("Since {wall} ({length})"),
+        (Some(wall), None) => format!("Since {wall}"),
+        (None, Some(length)) => format!("For {length}; the clock is not set"),
+        (None, None) => "Since before the last start; the clock is not set".to_owned(),
+    }
+}
+
+fn capitalised(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// A line stays a line, whatever a rule's author wrote.
+fn one_line(text: &str) -> String {
+    text.replace(char::is_control, " ")
+}

@@ -1,0 +1,140 @@
+//! Webhook: events as JSON to somebody's own program, signed so that it can tell who sent them and when. Pure, up to the
+//! request.
+
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use ring::hmac;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tilth_core::rules::Figure;
+use tilth_core::time::{Stamp, WallTime};
+
+use super::http::Request;
+use super::notice::{Kind, Notice};
+use super::queue::{Item, Parcel};
+use super::secret::Secret;
+
+/// What is posted: the same as one event, or several in a digest.
+#[derive(Serialize)]
+struct Body<'a> {
+    /// The same at every attempt: a receiver that has it need do nothing.
+    notification: String,
+    repeat: bool,
+    /// Milliseconds since 1970, as in the header; null while the clock is not trusted. Signed with the rest.
+    sent_at: Option<i64>,
+    /// Notices that were not delivered and will not be.
+    undelivered: u32,
+    events: Vec<Event<'a>>,
+}
+
+/// An alert's event, with the keys that it has everywhere.
+#[derive(Serialize)]
+struct Event<'a> {
+    notification: &'a str,
+    repeat: bool,
+    event: &'static str,
+    alert: Option<u64>,
+    zone: &'a str,
+    rule: &'a str,
+    sensor: &'a str,
+    state: &'static str,
+    severity: &'static str,
+    /// Why people are told now, or why the alert is over.
+    reason: &'static str,
+    value: Option<Box<RawValue>>,
+    limit: Option<Box<RawValue>>,
+    unit: &'a str,
+    at: Option<String>,
+    since: Option<String>,
+    reading_ts: Option<i64>,
+    message: &'a str,
+    advice: Option<&'a str>,
+    undelivered_pages: u32,
+}
+
+/// The request that tells a parcel.
+pub(super) fn request(url: &str, secret: &Secret, parcel: &Parcel, now: Option<WallTime>) -> Request {
+    let body = Body {
+        notification: parcel.id(),
+        repeat: parcel.items.iter().any(|item| item.repeat),
+        sent_at: now.map(|WallTime(ms)| ms),
+        undelivered: parcel.untold,
+        events: parcel.items.iter().map(event).collect(),
+    };
+    let body = serde_json::to_vec(&body).expect("texts and numbers make JSON");
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let mut insert = |name: &'static str, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(name, value);
+        }
+    };
+    insert("x-tilth-signature", &format!("sha256={}", signature(secret, &body)));
+    if let Some(WallTime(ms)) = now {
+        insert("x-tilth-timestamp", &ms.to_string());
+    }
+    insert("x-tilth-notification", &parcel.id());
+    insert("idempotency-key", &parcel.id());
+    Request { url: url.to_owned(), headers, body }
+}
+
+/// The HMAC-SHA256 of a body, in hexadecimal.
+fn signature(secret: &Secret, body: &[u8]) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
+    hmac::sign(&key, body).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn event(item: &Item) -> Event<'_> {
+    let Notice { id, kind, report, unit, .. } = &*item.notice;
+    let (event, state, reason) = match kind {
+        Kind::Page(cause) => ("notify", "firing", cause.name()),
+        Kind::Resolved(reason) => ("resolved", "resolved", reason.name()),
+    };
+    Event {
+        notification: id,
+        repeat: item.repeat,
+        event,
+        alert: report.alert.map(|alert| alert.0),
+        zone: report.key.zone.as_str(),
+        rule: report.key.rule.as_str(),
+        sensor: report.key.sensor.as_str(),
+        state,
+        severity: report.severity.name(),
+        reason,
+        value: report.value.as_ref().and_then(number),
+        limit: report.limit.as_ref().and_then(number),
+        unit,
+        at: wall(&report.at),
+        since: wall(&report.since),
+        reading_ts: report.reading_at.and_then(|stamp| stamp.wall).map(|WallTime(ms)| ms),
+        message: &report.message,
+        advice: report.advice.as_deref(),
+        undelivered_pages: item.earlier,
+    }
+}
+
+fn wall(stamp: &Stamp) -> Option<String> {
+    stamp.wall.map(|wall| wall.to_string())
+}
+
+/// A figure with the digits that its sensor's resolution gives it; lengths of time in seconds.
+fn number(figure: &Figure) -> Option<Box<RawValue>> {
+    let digits = match figure {
+        Figure::Value(value) => value.to_string(),
+        Figure::Number(number) if number.is_finite() => number.to_string(),
+        Figure::Number(_) => return None,
+        Figure::Time(span) => span.as_secs_f64().to_string(),
+    };
+    RawValue::from_string(digits).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_signature_is_the_one_of_rfc_4231() {
+        let body = b"what do ya want for nothing?";
+        let expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
+        assert_eq!(signature(&Secret::of("Jefe"), body), expected);
+    }
+}

@@ -1,0 +1,89 @@
+//! Repeats in the long gaps of a recording, counted where printing them would fill a disk.
+//!
+//! An alert that nobody acknowledges is repeated for as long as it fires. One stamp that is years ahead would print that
+//! hundreds of thousands of times. So in a gap longer than [`LONG_GAP`] only the first [`PRINTED`] repeats of each alert are
+//! printed as they come, and of the others only the last, which says how many there were before it: when the alert goes on
+//! to something else, or at the end of the gap. Everything that counts has counted them all.
+
+use std::collections::BTreeMap;
+use std::mem;
+
+use tilth_core::alert::AlertId;
+use tilth_core::effect::Effect;
+use tilth_core::escalate::Cause;
+use tilth_core::time::Span;
+
+/// Longer than any outage that a recording should be silent about: a gap like this is more likely a wrong stamp.
+pub(crate) const LONG_GAP: Span = Span(31 * 24 * 3_600_000);
+
+/// Repeats of each alert that are printed in a long gap before the others are counted.
+const PRINTED: u64 = 10;
+
+/// The repeats of the gap that is being played.
+#[derive(Debug, Default)]
+pub(crate) struct Repeats {
+    long: bool,
+    alerts: BTreeMap<AlertId, Alert>,
+}
+
+/// The repeats of one alert.
+#[derive(Debug, Default)]
+struct Alert {
+    printed: u64,
+    held: Option<Held>,
+}
+
+/// The last repeat that was held back.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Held {
+    pub(crate) effect: Effect,
+    /// Those before it that were held back and are never printed.
+    pub(crate) left_out: u64,
+}
+
+impl Repeats {
+    /// The recording goes on after so long.
+    pub(crate) fn enter(&mut self, gap: Span) {
+        self.long = gap > LONG_GAP;
+    }
+
+    /// What was held back of an alert and is to be printed before an effect: that is about the alert, and no repeat.
+    pub(crate) fn before(&mut self, effect: &Effect) -> Option<Held> {
+        if !self.long {
+            return None;
+        }
+        let alert = match effect {
+            Effect::Alert(_, report) => report.alert?,
+            Effect::Page(page) if page.cause != Cause::Repeated => page.id.alert,
+            _ => return None,
+        };
+        self.alerts.get_mut(&alert)?.held.take()
+    }
+
+    /// Whether an effect is held back.
+    pub(crate) fn hold(&mut self, effect: &Effect) -> bool {
+        let Effect::Page(page) = effect else { return false };
+        if !self.long || page.cause != Cause::Repeated {
+            return false;
+        }
+        let alert = self.alerts.entry(page.id.alert).or_default();
+        if alert.printed < PRINTED {
+            alert.printed += 1;
+            return false;
+        }
+        let left_out = alert.held.as_ref().map_or(0, |held| held.left_out + 1);
+        alert.held = Some(Held { effect: effect.clone(), left_out });
+        true
+    }
+
+    /// The gap is over: what was held back in it, in the order of time.
+    pub(crate) fn leave(&mut self) -> Vec<Held> {
+        self.long = false;
+        let mut held: Vec<Held> = mem::take(&mut self.alerts).into_values().filter_map(|alert| alert.held).collect();
+        held.sort_by_key(|held| match &held.effect {
+            Effect::Page(page) => Some(page.report.at.uptime),
+            _ => None,
+        });
+        held
+    }
+}

@@ -1,0 +1,270 @@
+//! `tilth-agent run`: the daemon. Reads the configuration, opens the store, starts the tasks, runs until it is told to stop.
+//!
+//! ```text
+//! sense (one task a bus) -- queue --> decide -- commands --> notify
+//!                                       |  `--- commits ---> store (a thread) -- rows waiting --> sync ==> hub
+//!                                       `------ lines -----> whoever watches over the socket
+//! ```
+//!
+//! It stops in stages: sense, decide, notify, store, each within one grace time. Nothing depends on it: a power cut is the
+//! ordinary stop.
+
+mod first;
+mod opened;
+mod reload;
+mod signals;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use tilth_config::{Channel, Loaded};
+use tilth_core::id::Id;
+use tilth_core::plan::Plan;
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use crate::cli;
+use crate::clock::{Clock, Source};
+use crate::decide::{self, Command, Recording, Tools};
+use crate::desk::address::{self, NotTaken, Taken};
+use crate::desk::facts::{Bus, Facts};
+use crate::desk::{self, Office};
+use crate::exit::Exit;
+use crate::notify::{self, secret::Secrets};
+use crate::output::tell;
+use crate::sense::host::Machine;
+use crate::sense::queue::{Queue, Told};
+use crate::sense::{Senses, Sources};
+use crate::sync::{self, status::SyncStatus};
+use first::First;
+
+/// All stages of stopping together take no longer than this.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Commands to decide that may wait; people are slower than that.
+const COMMANDS: usize = 256;
+
+/// Runs until SIGTERM or SIGINT, or until a task that must not end ends.
+pub(crate) fn run(wanted: &cli::Run) -> anyhow::Result<Exit> {
+    let Some(first) = First::read(&wanted.config.folder, &wanted.data) else { return Ok(Exit::Refused) };
+    if let Some(problem) = first.farm.forbids(wanted.clock) {
+        tell(format_args!("tilth-agent: --clock {}: {problem}", wanted.clock));
+        return Ok(Exit::Refused);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("tokio")?;
+    runtime.block_on(live(wanted, first))?;
+    Ok(Exit::Done)
+}
+
+/// What a checked configuration says, in the words of the tasks.
+pub(crate) struct Farm {
+    pub(crate) device: Id,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) hash: String,
+    pub(crate) channels: BTreeMap<Id, Channel>,
+    pub(crate) sources: Sources,
+}
+
+impl Farm {
+    /// Nothing where the configuration has errors or names no device.
+    pub(crate) fn of(loaded: Loaded) -> Option<Farm> {
+        let hash = opened::hash(&loaded);
+        let plan = Arc::new(loaded.plan?);
+        let site = loaded.site?;
+        let sources = Sources::of(Some(&site), &loaded.feeds);
+        Some(Farm { device: site.device?.id, plan, hash, channels: loaded.channels, sources })
+    }
+
+    /// A clock that is not the machine's is for the demo and tests: it must not page anybody for real.
+    pub(crate) fn forbids(&self, clock: Source) -> Option<String> {
+        if clock == Source::System {
+            return None;
+        }
+        let url = |channel: &Channel| match channel {
+            Channel::Log => None,
+            Channel::Ntfy { url, .. } | Channel::Webhook { url, .. } => Some(url.clone()),
+        };
+        let real = self.channels.values().filter_map(url).find(|url| !is_loopback(url))?;
+        Some(format!("{real} is a real output; a made clock may only tell this machine"))
+    }
+}
+
+fn is_loopback(url: &str) -> bool {
+    let host = url.split_once("://").map_or(url, |(_, rest)| rest);
+    ["127.0.0.1", "localhost", "[::1]"]
+        .iter()
+        .any(|name| host.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/'])))
+}
+
+async fn live(wanted: &cli::Run, first: First) -> anyhow::Result<()> {
+    let First { farm, home, ruling } = first;
+    let mut stop = signals::Stop::new().context("signals")?;
+    let clock = Clock::new(wanted.clock);
+    if clock.source() != Source::System {
+        tell(format_args!("tilth-agent: the clock is {}: for the demo and tests", clock.source()));
+    }
+    let (commands, heard) = mpsc::channel(COMMANDS);
+    let taken = take_socket(wanted)?;
+    let facts = Facts::new(clock.clone(), farm.hash.clone());
+    let store = opened::open(&wanted.data, &clock, commands.clone(), facts.clone())?;
+    let queue = Queue::new(farm.plan.sensors().len());
+    let machine = Machine { root: PathBuf::from("/"), disk: wanted.data.clone() };
+    let mut senses = Senses::new(clock.clone(), queue.clone(), machine);
+    read(&mut senses, farm.sources, &facts);
+    tell(format_args!("tilth-agent: watching {} sensors as {}", farm.plan.sensors().len(), farm.device));
+
+    let (notify, notices) = mpsc::channel(notify::COMMANDS);
+    let (told, outcomes) = mpsc::channel(COMMANDS);
+    let notifying = tokio::spawn(notify::run(Secrets::of(&wanted.config.folder), clock.clone(), notices, told));
+    let (lines, _) = broadcast::channel(decide::LIVE);
+    let recording = match &wanted.record {
+        Some(path) => Some(Recording::open(path).with_context(|| path.display().to_string())?),
+        None => None,
+    };
+    let status = home.as_ref().map_or_else(SyncStatus::default, |home| SyncStatus::of(&home.hub.url));
+    let (changed_sources, mut of_bundles) = mpsc::channel(1);
+    let mut syncing = home.map(|home| {
+        if let Some(bundle) = ruling.bundle() {
+            let running = sync::status::Running { version: bundle.version, hash: bundle.hash.to_string() };
+            status.runs(running, sync::bundle::ignored(&home.folder));
+        }
+        tokio::spawn(sync::run(sync::Parts {
+            home,
+            source: clock.source(),
+            store: store.desk.clone(),
+            heads: store.heads,
+            commands: commands.clone(),
+            sources: changed_sources.clone(),
+            ruling: ruling.clone(),
+            facts: facts.clone(),
+            status: status.clone(),
+        }))
+    });
+    let office = Office {
+        device: farm.device.clone(),
+        boot: store.begun.boot,
+        clock: clock.clone(),
+        started: Instant::now(),
+        facts: facts.clone(),
+        queue: queue.clone(),
+        commands: commands.clone(),
+        notify: notify.downgrade(),
+        live: lines.clone(),
+        store: store.desk,
+        database: database(&wanted.data),
+        policy: opened::USUAL,
+        sync: status,
+    };
+    let mut desk = JoinSet::new();
+    if let Some(taken) = taken {
+        desk.spawn(desk::server::run(taken, Arc::new(office)));
+    }
+    let tools = Tools {
+        device: farm.device.clone(),
+        clock: clock.clone(),
+        recorder: store.recorder,
+        notify,
+        live: lines,
+        recording,
+    };
+    let deciding = tokio::spawn(decide_from_the_first(queue.clone(), clock.clone(), heard, outcomes, move || {
+        decide::begin(store.begun, farm.plan, farm.hash, farm.channels, tools)
+    }));
+    let mut reload = reload::Reload::new(wanted.config.folder.clone(), ruling, commands.clone(), facts.clone())?;
+    tokio::pin!(deciding);
+    loop {
+        tokio::select! {
+            () = stop.asked() => break,
+            ended = &mut deciding => {
+                ended.context("decide")?;
+                anyhow::bail!("decide ended");
+            }
+            ended = sync::ended(&mut syncing) => return Err(ended.context("sync")?.context("sync")),
+            Some(sources) = of_bundles.recv() => read(&mut senses, sources, &facts),
+            changed = reload.changed() => if let Some(sources) = changed { read(&mut senses, sources, &facts) },
+        }
+    }
+    let stages = async {
+        if let Some(syncing) = &syncing {
+            syncing.abort();
+        }
+        desk.shutdown().await;
+        drop(senses);
+        let (done, stopped) = oneshot::channel();
+        let _ = commands.send(Command::Stop(done)).await;
+        let _ = stopped.await;
+        let _ = (&mut deciding).await;
+        let _ = notifying.await;
+        let _ = tokio::task::spawn_blocking(move || store.thread.join()).await;
+    };
+    if tokio::time::timeout(GRACE, stages).await.is_err() {
+        tell("tilth-agent: stopped before everything was put away");
+    }
+    Ok(())
+}
+
+/// The socket on which it is asked how it is. Another agent there is an error; an agent that cannot have one still watches.
+fn take_socket(wanted: &cli::Run) -> anyhow::Result<Option<Taken>> {
+    match address::take(&address::of(wanted.socket.as_deref(), &wanted.data)) {
+        Ok(taken) => Ok(Some(taken)),
+        Err(lives @ NotTaken::Lives(_)) => Err(lives.into()),
+        Err(failed @ NotTaken::Failed(..)) => {
+            tell(format_args!("tilth-agent: nobody can ask this agent how it is: {failed}"));
+            Ok(None)
+        }
+    }
+}
+
+fn read(senses: &mut Senses, sources: Sources, facts: &Facts) {
+    senses.read(sources);
+    let bus = |(id, port, status): (&Id, &str, _)| Bus { id: id.clone(), port: port.to_owned(), status };
+    facts.buses(senses.buses().map(bus).collect());
+}
+
+/// On the input clock there is no time before the first stamp, so the engine begins with it; else at once.
+async fn decide_from_the_first(
+    queue: Queue,
+    clock: Clock,
+    mut commands: mpsc::Receiver<Command>,
+    outcomes: mpsc::Receiver<notify::Told>,
+    begin: impl FnOnce() -> decide::Decide,
+) {
+    let (mut first, mut early) = (Vec::new(), Vec::new());
+    while clock.source() == Source::Input && clock.now().1.is_none() {
+        tokio::select! {
+            heard = queue.next() => {
+                match &heard {
+                    Told::Bus { bus, .. } => first.retain(|earlier| !is_of_bus(earlier, bus)),
+                    Told::Value(sample) => match sample.stamp {
+                        Some(stamp) => clock.observe(stamp),
+                        None => continue,
+                    },
+                }
+                first.push(heard);
+            }
+            command = commands.recv() => match command {
+                Some(Command::Stop(done)) => {
+                    let _ = done.send(());
+                    return;
+                }
+                // Who looks is told that there is nothing to see; whatever else is said holds.
+                Some(Command::Look(_)) => {}
+                Some(command) => early.push(command),
+                None => return,
+            }
+        }
+    }
+    begin().run(early, first, queue, commands, outcomes).await;
+}
+
+fn is_of_bus(told: &Told, of: &Id) -> bool {
+    matches!(told, Told::Bus { bus, .. } if bus == of)
+}
+
+/// Where the agent keeps what it must not forget.
+pub(crate) fn database(data: &std::path::Path) -> PathBuf {
+    data.join("tilth.db")
+}

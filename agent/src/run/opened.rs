@@ -1,0 +1,137 @@
+//! Opening the store: what it remembers, and what is to be said of its condition.
+
+use std::path::Path;
+use std::thread::JoinHandle;
+
+use anyhow::Context;
+use tilth_config::Loaded;
+use tilth_protocol::{Lane, Stream};
+use tilth_sync::engine::Heads;
+use tokio::sync::{mpsc, watch};
+
+use crate::clock::{Anchor, Clock, Trust};
+use crate::decide::{Begun, Command};
+use crate::desk::facts::Facts;
+use crate::output::tell;
+use crate::store::thread::{self, Desk, News, Recorder, Settings};
+use crate::store::{BLOCK_INTERVAL, Found, LaneStates, Opened, Options, Policy, Store, StoreError};
+
+/// What is kept where no tier says otherwise: silver.
+pub(super) const USUAL: Policy =
+    Policy { keep_days: 30, most_bytes: 4 << 30, least_free_bytes: 256 << 20, events_bytes: 64 << 20 };
+
+/// An open store on its thread.
+pub(super) struct OpenStore {
+    pub(super) begun: Begun,
+    pub(super) recorder: Recorder,
+    pub(super) desk: Desk,
+    /// How far it has committed.
+    pub(super) heads: watch::Receiver<Heads>,
+    pub(super) thread: JoinHandle<()>,
+}
+
+/// Opens the store in a folder and starts its thread. A damaged database is put aside.
+pub(super) fn open(
+    data: &Path,
+    clock: &Clock,
+    commands: mpsc::Sender<Command>,
+    facts: Facts,
+) -> anyhow::Result<OpenStore> {
+    std::fs::create_dir_all(data).with_context(|| data.display().to_string())?;
+    let path = super::database(data);
+    let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    let mark = clock.now().1.map_or("unknown-time".to_owned(), |now| now.0.to_string());
+    let options = Options::new(machine.trim(), mark);
+    let (mut store, opened) = Store::open(&path, &options).with_context(|| path.display().to_string())?;
+    let mut remarks = remarks(&opened);
+    let boot = store.begin_boot(&clock.boot_id().context("boot id")?).context("boot")?;
+    recall_time(&store, boot, clock);
+    let kept = store.snapshot().unwrap_or_else(|error| {
+        remarks.push(error.to_string());
+        None
+    });
+    let after = match &kept {
+        Some(kept) => store.reader().readings_after(kept.position).unwrap_or_else(|error| {
+            remarks.push(error.to_string());
+            Vec::new()
+        }),
+        None => Vec::new(),
+    };
+    remarks.iter().for_each(|remark| tell(format_args!("tilth-agent: store: {remark}")));
+    let (heads, committed) = watch::channel(heads_of(store.stream(), &store.lanes()));
+    let settings = Settings {
+        interval: BLOCK_INTERVAL,
+        policy: USUAL,
+        options,
+        free_bytes: free_bytes(data),
+        news: Box::new(move |news| hear(&news, &commands, &facts, &heads)),
+    };
+    let (recorder, desk, thread) = thread::start(store, settings).context("store thread")?;
+    let begun =
+        Begun { boot, snapshot: kept.map(|kept| kept.bytes), after, new_stream: opened.new_stream.is_some(), remarks };
+    Ok(OpenStore { begun, recorder, desk, heads: committed, thread })
+}
+
+/// The time of day that an earlier run of this boot learnt, for as long as nothing better is known.
+fn recall_time(store: &Store, boot: u32, clock: &Clock) {
+    let boots = store.reader().boots().unwrap_or_default();
+    let known = boots.into_iter().find(|known| known.number == boot).and_then(|known| known.wall_at_zero);
+    if let (Some(offset), None) = (known, clock.anchor()) {
+        clock.trust(Anchor { offset_ms: offset.0, trust: Trust::Told, error: None });
+    }
+}
+
+fn remarks(opened: &Opened) -> Vec<String> {
+    let damaged = match &opened.found {
+        Found::Damaged { reason, moved_to } => {
+            Some(format!("the database was damaged ({reason}) and lies in {}; a new one was begun", moved_to.display()))
+        }
+        Found::Nothing | Found::Database => None,
+    };
+    let stream = opened.new_stream.map(|why| format!("a new stream begins: {why}"));
+    damaged.into_iter().chain(stream).collect()
+}
+
+fn hear(news: &News<'_>, commands: &mpsc::Sender<Command>, facts: &Facts, heads: &watch::Sender<Heads>) {
+    match news {
+        News::Rows(stream, lanes) => {
+            heads.send_replace(heads_of(*stream, lanes));
+        }
+        News::Trouble(error) => {
+            facts.store_trouble(Some(error.to_string()));
+            trouble(error);
+        }
+        News::Recovered => {
+            facts.store_trouble(None);
+            tell("tilth-agent: store: recording works again");
+        }
+        News::Anew(opened) => {
+            remarks(opened).into_iter().for_each(|remark| tell(format_args!("tilth-agent: store: {remark}")));
+            let _ = commands.try_send(Command::StoreAnew);
+        }
+    }
+}
+
+fn heads_of(stream: Stream, lanes: &LaneStates) -> Heads {
+    Heads { stream, lanes: Lane::ALL.map(|lane| (lane, lanes.of(lane).committed)).into() }
+}
+
+fn trouble(error: &StoreError) {
+    tell(format_args!("tilth-agent: store: {error}; alerts and pages go on, recording resumes by itself"));
+}
+
+fn free_bytes(data: &Path) -> Box<dyn FnMut() -> Option<u64> + Send> {
+    let data = data.to_owned();
+    Box::new(move || {
+        let disk = rustix::fs::statvfs(&data).ok()?;
+        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+    })
+}
+
+/// Names a configuration by what is in it.
+pub(super) fn hash(loaded: &Loaded) -> String {
+    let Loaded { plan, site, feeds, channels, .. } = loaded;
+    let text = format!("{plan:?} {site:?} {feeds:?} {channels:?}");
+    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    digest.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,238 @@
+//! Lines of text on a serial port: opens it, reads it, and finds it again when it was gone.
+
+mod lines;
+mod number;
+mod object;
+mod pairs;
+pub(crate) mod parse;
+mod port;
+mod table;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use serde::Serialize;
+use tilth_config::Serial;
+use tilth_core::id::{Id, SensorId};
+use tilth_core::time::Uptime;
+use tokio::io::AsyncReadExt;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use super::queue::{Queue, Told};
+use super::sample::Sample;
+use crate::clock::{Clock, Source};
+use parse::{Decoder, Tally};
+use port::Port;
+
+/// The first and the longest wait before a port that is not there is looked for again. An adapter that was plugged in again
+/// is read within the longest; looking costs one call.
+const RETRY_FIRST: Duration = Duration::from_millis(250);
+const RETRY_LONGEST: Duration = Duration::from_secs(5);
+
+/// A port that stays open this long was really there: the next loss begins with the first wait again.
+const SETTLED: Duration = Duration::from_secs(5);
+
+/// How long a line may say nothing before it is looked whether its port is still the one that was opened: some adapters
+/// come back under another number without ending the old one.
+const LOOK_AFTER: Duration = Duration::from_secs(5);
+
+/// Bytes taken from the port at once: a tenth of a second at 115,200 baud is 1,200.
+const CHUNK: usize = 2048;
+
+/// A bus of text lines.
+#[derive(Debug, Clone)]
+pub(crate) struct LineBus {
+    /// Its name in `agent.toml`.
+    pub(crate) id: Id,
+    /// The port behind it.
+    pub(crate) serial: Serial,
+    /// Who wants what. It may change while the port stays open: opening it again would reset many a board.
+    pub(crate) feeds: watch::Receiver<Vec<LineFeed>>,
+}
+
+/// A sensor that is read from a named value of a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LineFeed {
+    /// The value's name, its column's, or its path in JSON.
+    pub(crate) field: String,
+    /// Whose value it is.
+    pub(crate) sensor: SensorId,
+    /// Whether the line's own time counts, where it carries one.
+    pub(crate) use_stamp: bool,
+}
+
+/// How a bus is doing, for `status`. Clones are the same.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LineStatus(Arc<Mutex<LineState>>);
+
+/// How a bus is doing.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub(crate) struct LineState {
+    /// Why it is down; nothing where it is up, or was not tried yet.
+    pub(crate) down: Option<String>,
+    /// Since when it is up or down.
+    pub(crate) since: Option<Uptime>,
+    /// How often the port was opened.
+    pub(crate) opened: u64,
+    /// What came.
+    pub(crate) bytes: u64,
+    /// What became of the lines.
+    pub(crate) lines: Tally,
+    /// How often the task itself failed, and why it did last.
+    pub(crate) failures: u64,
+    /// Why the task itself failed last.
+    pub(crate) failed: Option<String>,
+}
+
+impl LineStatus {
+    /// How it is doing now.
+    pub(crate) fn get(&self) -> LineState {
+        self.lock().clone()
+    }
+
+    /// The task ended by itself; it is down until the next one has opened the port.
+    pub(crate) fn note_failure(&self, why: &str) {
+        let mut state = self.lock();
+        state.failures += 1;
+        state.failed = Some(why.to_owned());
+        state.down.get_or_insert_with(|| why.to_owned());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LineState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads the bus for ever. While its port is missing it says so once, and looks for it again and again.
+pub(crate) async fn run(bus: LineBus, clock: Clock, queue: Queue, status: LineStatus) {
+    let mut reader = Reader::new(bus, clock, queue, status);
+    let mut waits = retries();
+    loop {
+        let began = tokio::time::Instant::now();
+        let error = match Port::open(&reader.bus.serial) {
+            Ok(port) => {
+                reader.up();
+                reader.read(port).await
+            }
+            Err(error) => error,
+        };
+        reader.down(&error);
+        if began.elapsed() >= SETTLED {
+            waits = retries();
+        }
+        sleep(waits.next().unwrap_or(RETRY_LONGEST)).await;
+    }
+}
+
+fn retries() -> impl Iterator<Item = Duration> {
+    ExponentialBuilder::new().with_min_delay(RETRY_FIRST).with_max_delay(RETRY_LONGEST).without_max_times().build()
+}
+
+struct Reader {
+    bus: LineBus,
+    /// For each field of the decoder, who wants it.
+    wanted: Vec<Vec<LineFeed>>,
+    decoder: Decoder,
+    clock: Clock,
+    queue: Queue,
+    status: LineStatus,
+}
+
+impl Reader {
+    fn new(bus: LineBus, clock: Clock, queue: Queue, status: LineStatus) -> Reader {
+        let decoder = Decoder::new(Vec::new());
+        let mut reader = Reader { bus, wanted: Vec::new(), decoder, clock, queue, status };
+        reader.take_feeds();
+        reader
+    }
+
+    fn take_feeds(&mut self) {
+        let mut by_field: BTreeMap<String, Vec<LineFeed>> = BTreeMap::new();
+        for feed in self.bus.feeds.borrow_and_update().iter() {
+            by_field.entry(feed.field.clone()).or_default().push(feed.clone());
+        }
+        let (fields, wanted) = by_field.into_iter().unzip();
+        self.wanted = wanted;
+        self.decoder.set_wanted(fields);
+    }
+
+    /// Reads until the port is gone.
+    async fn read(&mut self, mut port: Port) -> io::Error {
+        let mut bytes = [0; CHUNK];
+        self.decoder.reopen();
+        loop {
+            if self.clock.source() == Source::Input {
+                self.queue.room().await;
+            }
+            match timeout(LOOK_AFTER, port.stream.read(&mut bytes)).await {
+                Ok(Ok(0)) => return io::Error::new(io::ErrorKind::NotConnected, "the port was hung up"),
+                Ok(Ok(count)) => self.take(&bytes[..count]),
+                Ok(Err(error)) => return error,
+                Err(_) => {
+                    if let Err(error) = port.check() {
+                        return error;
+                    }
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        if self.bus.feeds.has_changed().unwrap_or(false) {
+            self.take_feeds();
+        }
+        let arrived = self.clock.uptime();
+        let Reader { wanted, decoder, queue, .. } = self;
+        decoder.push(bytes, |decoded| {
+            for (field, value) in decoded.values {
+                for feed in &wanted[*field] {
+                    let stamp = decoded.time.filter(|_| feed.use_stamp);
+                    let sample = Sample { sensor: feed.sensor.clone(), value: *value, arrived, stamp };
+                    queue.push(Told::Value(sample));
+                }
+            }
+        });
+        let mut state = self.status.lock();
+        state.bytes += bytes.len() as u64;
+        state.lines.clone_from(self.decoder.tally());
+    }
+
+    /// Said each time, for the engine may remember from before a restart that the bus was down.
+    fn up(&self) {
+        let mut state = self.status.lock();
+        state.opened += 1;
+        state.since = Some(self.clock.uptime());
+        state.down = None;
+        self.queue.push(Told::Bus { bus: self.bus.id.clone(), down: None });
+    }
+
+    fn down(&self, error: &io::Error) {
+        let reason = self.reason(error);
+        let mut state = self.status.lock();
+        if state.down.is_none() {
+            state.since = Some(self.clock.uptime());
+            self.queue.push(Told::Bus { bus: self.bus.id.clone(), down: Some(reason.clone()) });
+        }
+        state.down = Some(reason);
+    }
+
+    /// What a technician can do something about.
+    fn reason(&self, error: &io::Error) -> String {
+        let port = &self.bus.serial.port;
+        match error.kind() {
+            io::ErrorKind::NotFound => format!("{port}: there is no such port; is the adapter plugged in?"),
+            io::ErrorKind::PermissionDenied => {
+                format!("{port}: permission denied; is the agent's user in the group dialout?")
+            }
+            io::ErrorKind::ResourceBusy => format!("{port}: another program holds it"),
+            _ => format!("{port}: {error}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

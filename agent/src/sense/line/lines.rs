@@ -1,0 +1,73 @@
+//! From bytes to lines: cut anywhere, they give the same lines, in bounded memory.
+
+use memchr::memchr2;
+
+/// The longest line that is read. A sketch with a hundred named values stays far below it; what is longer is noise, or a line
+/// whose end was lost.
+pub(crate) const MAX_LINE: usize = 8192;
+
+/// What was found between two ends of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cut<'a> {
+    /// A line from its beginning to its end.
+    Whole(&'a [u8]),
+    /// What came before the first end of a line: perhaps only the second half of one.
+    First(&'a [u8]),
+    /// The beginning of a line longer than [`MAX_LINE`]; the rest of it is skipped.
+    TooLong(&'a [u8]),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum State {
+    #[default]
+    First,
+    Whole,
+    /// Inside a line that is too long.
+    Skipping,
+}
+
+/// Collects bytes until a line ends with `\n`, `\r` or both.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    buffer: Vec<u8>,
+    state: State,
+}
+
+impl Lines {
+    /// The line was opened: whatever comes may have begun before.
+    pub(super) fn reopen(&mut self) {
+        self.buffer.clear();
+        self.state = State::First;
+    }
+
+    /// Takes more bytes; calls `each` for every line that they end. Empty lines are none.
+    pub(super) fn push(&mut self, mut bytes: &[u8], mut each: impl FnMut(Cut<'_>)) {
+        while let Some(end) = memchr2(b'\n', b'\r', bytes) {
+            let (part, rest) = (&bytes[..end], &bytes[end + 1..]);
+            self.collect(part, &mut each);
+            match self.state {
+                State::Skipping => {}
+                _ if self.buffer.is_empty() => {}
+                State::First => each(Cut::First(&self.buffer)),
+                State::Whole => each(Cut::Whole(&self.buffer)),
+            }
+            self.buffer.clear();
+            self.state = State::Whole;
+            bytes = rest;
+        }
+        self.collect(bytes, &mut each);
+    }
+
+    fn collect(&mut self, part: &[u8], each: &mut impl FnMut(Cut<'_>)) {
+        if self.state == State::Skipping {
+            return;
+        }
+        let room = MAX_LINE - self.buffer.len();
+        self.buffer.extend_from_slice(&part[..part.len().min(room)]);
+        if part.len() > room {
+            each(Cut::TooLong(&self.buffer));
+            self.buffer.clear();
+            self.state = State::Skipping;
+        }
+    }
+}

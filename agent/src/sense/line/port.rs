@@ -1,0 +1,50 @@
+//! A serial port that is open, and whether it is still the one under its path.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use tilth_config::{Parity, Serial};
+use tokio_serial::{ErrorKind, SerialPortBuilderExt, SerialStream, StopBits};
+
+/// An open port.
+#[derive(Debug)]
+pub(super) struct Port {
+    pub(super) stream: SerialStream,
+    path: PathBuf,
+    /// Which device the path led to.
+    device: u64,
+}
+
+impl Port {
+    /// Opens the port by its path, which may be a link such as those under `/dev/serial/by-id`.
+    pub(super) fn open(serial: &Serial) -> io::Result<Port> {
+        let path = PathBuf::from(&serial.port);
+        // Before opening: a missing port is then said to be missing, and not that it cannot be set up.
+        let device = fs::metadata(&path)?.rdev();
+        let parity = match serial.parity {
+            Parity::None => tokio_serial::Parity::None,
+            Parity::Even => tokio_serial::Parity::Even,
+            Parity::Odd => tokio_serial::Parity::Odd,
+        };
+        let stop_bits = if serial.stop_bits == 2 { StopBits::Two } else { StopBits::One };
+        let builder = tokio_serial::new(&serial.port, serial.baud).parity(parity).stop_bits(stop_bits);
+        let stream = builder.open_native_async().map_err(|error| match error.kind() {
+            ErrorKind::Io(kind) => io::Error::new(kind, error.description),
+            // The library says this of a device that something else has locked.
+            ErrorKind::NoDevice => io::Error::new(io::ErrorKind::ResourceBusy, error.description),
+            ErrorKind::InvalidInput | ErrorKind::Unknown => io::Error::other(error.description),
+        })?;
+        Ok(Port { stream, path, device })
+    }
+
+    /// Whether the path still leads to what was opened.
+    pub(super) fn check(&self) -> io::Result<()> {
+        if fs::metadata(&self.path)?.rdev() == self.device {
+            Ok(())
+        } else {
+            Err(io::Error::other("it is another device now"))
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! A serial line on a pseudo-terminal: it comes, speaks, goes and comes back.
+
+use std::fs;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use tilth_config::Parity;
+use tilth_core::time::WallTime;
+
+use super::*;
+use parse::Reason;
+
+/// The board's end of a line, and the link under which the agent finds the other.
+struct Board {
+    end: fs::File,
+    _port: OwnedFd,
+}
+
+/// A folder of links, as `/dev/serial/by-id` is.
+struct ById(PathBuf);
+
+impl ById {
+    fn new() -> ById {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("tilth-line-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(&folder).unwrap();
+        ById(folder)
+    }
+
+    fn link(&self) -> PathBuf {
+        self.0.join("usb-board")
+    }
+
+    fn plug_in(&self) -> Board {
+        let end = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&end).unwrap();
+        unlockpt(&end).unwrap();
+        let path = PathBuf::from(ptsname(&end, Vec::new()).unwrap().into_string().unwrap());
+        // Held open here as well: a pty without any reader hangs up its writer.
+        let port =
+            rustix::fs::open(&path, rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY, rustix::fs::Mode::empty());
+        let port = port.unwrap();
+        let mut settings = rustix::termios::tcgetattr(&port).unwrap();
+        settings.make_raw();
+        rustix::termios::tcsetattr(&port, rustix::termios::OptionalActions::Now, &settings).unwrap();
+        std::os::unix::fs::symlink(&path, self.link()).unwrap();
+        Board { end: end.into(), _port: port }
+    }
+
+    fn pull_out(&self, board: Board) {
+        fs::remove_file(self.link()).unwrap();
+        drop(board);
+    }
+}
+
+impl Drop for ById {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Board {
+    fn say(&mut self, text: &[u8]) {
+        self.end.write_all(text).unwrap();
+    }
+}
+
+struct Watched {
+    queue: Queue,
+    status: LineStatus,
+    wanted: watch::Sender<Vec<LineFeed>>,
+}
+
+impl Watched {
+    async fn next(&self) -> String {
+        let told = timeout(Duration::from_secs(20), self.queue.next()).await;
+        match told.unwrap_or_else(|_| panic!("nothing came: {:?}", self.status.get())) {
+            Told::Value(sample) => match sample.stamp {
+                Some(WallTime(ms)) => format!("{}={} @{ms}", sample.sensor, sample.value),
+                None => format!("{}={}", sample.sensor, sample.value),
+            },
+            Told::Bus { bus, down: Some(_) } => format!("{bus} down"),
+            Told::Bus { bus, down: None } => format!("{bus} up"),
+        }
+    }
+}
+
+fn run_test<F: Future<Output = ()>>(by_id: &ById, test: impl FnOnce(Watched) -> F) {
+    let feed = |field: &str, sensor: &str, use_stamp| LineFeed {
+        field: field.to_owned(),
+        sensor: SensorId::new(sensor).unwrap(),
+        use_stamp,
+    };
+    let feeds =
+        vec![feed("temp", "room/temp", false), feed("temp", "room/temp-stamped", true), feed("ph", "tank/ph", false)];
+    let (wanted, feeds) = watch::channel(feeds);
+    let bus = LineBus {
+        id: Id::new("gateway").unwrap(),
+        serial: Serial {
+            port: by_id.link().to_str().unwrap().to_owned(),
+            baud: 115_200,
+            parity: Parity::None,
+            stop_bits: 1,
+        },
+        feeds,
+    };
+    let watched = Watched { queue: Queue::new(3), status: LineStatus::default(), wanted };
+    let (queue, status) = (watched.queue.clone(), watched.status.clone());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        tokio::select! {
+            () = run(bus, Clock::new(Source::System), queue, status) => panic!("ended"),
+            () = test(watched) => {}
+        }
+    });
+}
+
+#[test]
+fn a_line_goes_and_comes_back_under_another_number() {
+    let by_id = ById::new();
+    run_test(&by_id, async |watched| {
+        assert_eq!(watched.next().await, "gateway down", "it is not plugged in yet");
+        let down = watched.status.get().down.unwrap();
+        assert!(down.ends_with("there is no such port; is the adapter plugged in?"), "{down}");
+
+        let mut board = by_id.plug_in();
+        assert_eq!(watched.next().await, "gateway up");
+        board.say(b"lf of a line temp=1\ntemp=21.5 ph=6.1\n");
+        assert_eq!(watched.next().await, "room/temp=21.5");
+        assert_eq!(watched.next().await, "room/temp-stamped=21.5");
+        assert_eq!(watched.next().await, "tank/ph=6.1");
+
+        for round in 2..5 {
+            board.say(b"temp=2");
+            by_id.pull_out(board);
+            assert_eq!(watched.next().await, "gateway down");
+            assert!(watched.status.get().since.is_some());
+            board = by_id.plug_in();
+            assert_eq!(watched.next().await, "gateway up");
+            board.say(b"2.5\nph=6.2\n");
+            assert_eq!(watched.next().await, "tank/ph=6.2", "the halves of two lines are no line");
+            let state = watched.status.get();
+            assert_eq!((state.opened, state.down), (round, None));
+        }
+        assert_eq!(watched.status.get().lines.count(Reason::Partial), 4);
+    });
+}
+
+#[test]
+fn a_line_full_of_noise_is_read_where_it_can_be() {
+    let by_id = ById::new();
+    let mut board = by_id.plug_in();
+    run_test(&by_id, async |watched| {
+        assert_eq!(watched.next().await, "gateway up");
+        board.say(b"\n\x00\x00\xff\xfe\n");
+        // 100 kB without an end, in pieces that a pty takes.
+        for _ in 0..100 {
+            board.say(&[b'x'; 1000]);
+            sleep(Duration::from_millis(1)).await;
+        }
+        board.say(b"\ntime=2014-04-03T11:00:00Z temp=nan\r\n{\"ph\":6.1}\n");
+        assert_eq!(watched.next().await, "room/temp=NaN");
+        assert_eq!(watched.next().await, "room/temp-stamped=NaN @1396522800000");
+        assert_eq!(watched.next().await, "tank/ph=6.1");
+        let state = watched.status.get();
+        assert_eq!((state.lines.count(Reason::NotText), state.lines.count(Reason::TooLong)), (1, 1));
+        assert_eq!((state.lines.used, state.lines.lines), (2, 4));
+        assert!(state.bytes > 100_000);
+    });
+}
+
+#[test]
+fn other_sensors_are_read_without_opening_the_port_again() {
+    let by_id = ById::new();
+    let mut board = by_id.plug_in();
+    run_test(&by_id, async |watched| {
+        assert_eq!(watched.next().await, "gateway up");
+        board.say(b"temp,ph,co2\n1,2,3\n");
+        for expected in ["room/temp=1", "room/temp-stamped=1", "tank/ph=2"] {
+            assert_eq!(watched.next().await, expected);
+        }
+        let sensor = SensorId::new("room/co2").unwrap();
+        watched.wanted.send_replace(vec![LineFeed { field: "co2".to_owned(), sensor, use_stamp: false }]);
+        board.say(b"4,5,6\n");
+        assert_eq!(watched.next().await, "room/co2=6");
+        assert_eq!(watched.status.get().opened, 1);
+    });
+}
+
+#[test]
+fn a_device_that_is_swapped_behind_the_link_is_noticed() {
+    let by_id = ById::new();
+    let first = by_id.plug_in();
+    run_test(&by_id, async |watched| {
+        assert_eq!(watched.next().await, "gateway up");
+        // The old end stays open, as with adapters that are given another number.
+        fs::remove_file(by_id.link()).unwrap();
+        let mut second = by_id.plug_in();
+        assert_eq!(watched.next().await, "gateway down");
+        assert_eq!(watched.next().await, "gateway up");
+        second.say(b"\nph=6\n");
+        assert_eq!(watched.next().await, "tank/ph=6");
+        drop(first);
+    });
+}

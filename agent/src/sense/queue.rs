@@ -1,0 +1,204 @@
+//! The queue from the buses to decide: bounded, and when it is full the newest value of each input wins.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tilth_core::id::{Id, SensorId};
+use tokio::sync::Notify;
+
+use super::sample::Sample;
+
+/// Ten seconds of a hundred values a second: longer than decide is ever away.
+const CAPACITY: usize = 1024;
+
+/// What a bus has to say.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Told {
+    /// A value.
+    Value(Sample),
+    /// A bus went down, or is back.
+    Bus {
+        /// Which.
+        bus: Id,
+        /// Why it is down; nothing where it is up.
+        down: Option<String>,
+    },
+}
+
+/// The queue; clones are the same one. Many buses push, decide alone takes.
+#[derive(Debug, Clone)]
+pub(crate) struct Queue(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    came: Notify,
+    taken: Notify,
+    capacity: usize,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    items: VecDeque<Told>,
+    dropped: u64,
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Key<'a> {
+    Sensor(&'a SensorId),
+    Bus(&'a Id),
+}
+
+impl Queue {
+    /// For so many inputs. There is always room for one value of each.
+    pub(crate) fn new(inputs: usize) -> Queue {
+        Queue::with_capacity(CAPACITY.max(inputs * 2))
+    }
+
+    fn with_capacity(capacity: usize) -> Queue {
+        let (came, taken) = (Notify::new(), Notify::new());
+        Queue(Arc::new(Shared { waiting: Mutex::default(), came, taken, capacity }))
+    }
+
+    /// Never waits. A full queue first forgets all but the newest value of each input, and counts what it forgot.
+    pub(crate) fn push(&self, told: Told) {
+        let mut waiting = self.waiting();
+        if waiting.items.len() >= self.0.capacity {
+            waiting.keep_newest();
+        }
+        if waiting.items.len() >= self.0.capacity {
+            // More inputs than it was made for: the oldest goes.
+            waiting.items.pop_front();
+            waiting.dropped += 1;
+        }
+        waiting.items.push_back(told);
+        drop(waiting);
+        self.0.came.notify_one();
+    }
+
+    /// Waits until it is less than half full. For tests on the input clock, where a recording must not lose a row; a live bus
+    /// never waits.
+    pub(crate) async fn room(&self) {
+        while self.waiting().items.len() > self.0.capacity / 2 {
+            self.0.taken.notified().await;
+        }
+    }
+
+    /// The oldest, as soon as there is one. Cancelling is safe.
+    pub(crate) async fn next(&self) -> Told {
+        loop {
+            if let Some(told) = self.try_next() {
+                return told;
+            }
+            self.0.came.notified().await;
+        }
+    }
+
+    /// The oldest, if there is one.
+    pub(crate) fn try_next(&self) -> Option<Told> {
+        let mut waiting = self.waiting();
+        let told = waiting.items.pop_front();
+        if waiting.items.len() <= self.0.capacity / 2 {
+            self.0.taken.notify_waiters();
+            self.0.taken.notify_one();
+        }
+        told
+    }
+
+    /// How many values were forgotten because decide did not keep up.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.waiting().dropped
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn keep_newest(&mut self) {
+        let before = self.items.len();
+        let keep: Vec<bool> = {
+            let mut seen = BTreeSet::new();
+            self.items.iter().rev().map(|told| seen.insert(told.key())).collect()
+        };
+        let mut keep = keep.into_iter().rev();
+        self.items.retain(|_| keep.next().unwrap_or(true));
+        self.dropped += (before - self.items.len()) as u64;
+    }
+}
+
+impl Told {
+    fn key(&self) -> Key<'_> {
+        match self {
+            Told::Value(sample) => Key::Sensor(&sample.sensor),
+            Told::Bus { bus, .. } => Key::Bus(bus),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tilth_core::time::Uptime;
+
+    fn value(sensor: &str, value: f64) -> Told {
+        Told::Value(Sample { sensor: SensorId::new(sensor).unwrap(), value, arrived: Uptime(0), stamp: None })
+    }
+
+    fn bus(down: bool) -> Told {
+        Told::Bus { bus: Id::new("b").unwrap(), down: down.then(|| "gone".to_owned()) }
+    }
+
+    fn drain(queue: &Queue) -> Vec<Told> {
+        std::iter::from_fn(|| queue.try_next()).collect()
+    }
+
+    #[test]
+    fn when_full_the_newest_of_each_input_stays_in_order() {
+        let queue = Queue::with_capacity(6);
+        queue.push(bus(true));
+        for n in 0..3 {
+            queue.push(value("z/a", f64::from(n)));
+        }
+        queue.push(value("z/b", 7.0));
+        queue.push(bus(false));
+        assert_eq!(queue.dropped(), 0);
+        queue.push(value("z/a", 3.0));
+        assert_eq!(queue.dropped(), 3, "two of z/a and one of the bus");
+        assert_eq!(drain(&queue), [value("z/a", 2.0), value("z/b", 7.0), bus(false), value("z/a", 3.0)]);
+    }
+
+    #[test]
+    fn it_never_grows_beyond_its_capacity_and_forgets_nothing_unsaid() {
+        let queue = Queue::with_capacity(10);
+        for n in 0..10_000_u32 {
+            queue.push(value(&format!("z/s{}", n % 17), f64::from(n)));
+        }
+        let left = drain(&queue);
+        assert!(left.len() <= 10);
+        assert_eq!(queue.dropped() + left.len() as u64, 10_000);
+        assert_eq!(left.last(), Some(&value(&format!("z/s{}", 9999 % 17), 9999.0)));
+    }
+
+    #[test]
+    fn a_waiting_reader_and_a_waiting_writer_are_woken() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let queue = Queue::with_capacity(4);
+            let writer = async {
+                for n in 0..100 {
+                    queue.room().await;
+                    queue.push(value("z/a", f64::from(n)));
+                }
+            };
+            let reader = async {
+                for n in 0..100 {
+                    assert_eq!(queue.next().await, value("z/a", f64::from(n)));
+                }
+            };
+            tokio::join!(writer, reader);
+            assert_eq!(queue.dropped(), 0);
+        });
+    }
+}

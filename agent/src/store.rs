@@ -1,0 +1,113 @@
+//! What survives a power cut: one SQLite file of append tables, and the outbox in it.
+//!
+//! ```text
+//! decide -- commits --> recorder ==(bounded)==> thread: buffer -- one transaction --> Store -- WAL, FULL --> tilth.db
+//! sync   -- queries, confirmations ----------->          `-- "rows waiting" --> sync
+//! web, status ---------------------------------------------------- Reader (a connection of its own)
+//! ```
+//!
+//! Readings wait in memory for the block interval and are written as one block of all sensors; whatever else happens is
+//! written at once, together with the readings that came before it. So the stated loss on a power cut is the block interval
+//! plus one commit, and never a window, an event, or anything that was confirmed.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `schema`, `open`, `aside` | the tables, how a file is opened, what becomes of a damaged one |
+//! | `commit`, `window_rows`, `names`, `snapshot`, `boot` | what a transaction writes |
+//! | `raw_block`, `window_block`, `varint` | blocks as bytes; pure |
+//! | `outbox`, `extent`, `gaps`, `lane` | what the hub has not confirmed |
+//! | `read` | reading back, by sensor and span |
+//! | `retention`, `thin`, `digest` | what is given up when room or time runs out; the first is pure, the others do it |
+//! | `buffer`, `thread` | when to commit and what to drop, pure; the thread that does it |
+//! | `forecast` | days offline, bytes written a day; pure |
+//! | `row` | the one translation between rows and the words of core and protocol |
+
+mod aside;
+mod boot;
+mod buffer;
+mod commit;
+mod digest;
+mod error;
+mod extent;
+pub(crate) mod forecast;
+mod gaps;
+mod lane;
+mod names;
+mod open;
+mod outbox;
+mod raw_block;
+pub(crate) mod read;
+mod retention;
+mod row;
+mod schema;
+mod snapshot;
+mod thin;
+pub(crate) mod thread;
+mod varint;
+mod window_block;
+mod window_rows;
+
+use std::path::PathBuf;
+
+use rusqlite::Connection;
+use tilth_protocol::{Epoch, Stream};
+
+pub(crate) use boot::BootSpan;
+pub(crate) use buffer::BLOCK_INTERVAL;
+pub(crate) use commit::{AlertRef, Anchor, Commit, NewEvent};
+pub(crate) use error::StoreError;
+pub(crate) use extent::{Limit, Want};
+pub(crate) use forecast::{Meter, forecast};
+pub(crate) use lane::{LaneState, LaneStates};
+pub(crate) use names::Watched;
+pub(crate) use open::{Found, Opened, Options};
+pub(crate) use outbox::Confirmation;
+pub(crate) use retention::{Policy, Step};
+pub(crate) use row::Series;
+pub(crate) use snapshot::KeptSnapshot;
+
+/// The one write connection, with what it would otherwise look up at each commit.
+#[derive(Debug)]
+pub(crate) struct Store {
+    reader: Reader,
+    path: PathBuf,
+    stream: Stream,
+    epoch: Option<Epoch>,
+    lanes: LaneStates,
+    /// Confirmations that no transaction has written yet.
+    confirmed_unwritten: bool,
+    names: names::Names,
+    /// The boot that runs; 0 before [`Store::begin_boot`].
+    boot: u32,
+    os_boot: String,
+    /// What is in memory may differ from the file: a transaction failed.
+    is_stale: bool,
+}
+
+/// A connection that reads. [`Store::reader`] reads through the writer's own.
+#[derive(Debug)]
+pub(crate) struct Reader(Connection);
+
+impl Store {
+    /// Reading through the write connection.
+    pub(crate) fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// Reads again what a failed transaction may have left wrong; confirmations that are not written yet stay.
+    fn reload_if_stale(&mut self) -> Result<(), StoreError> {
+        if self.is_stale {
+            let confirmed = self.lanes;
+            self.lanes = LaneStates::read(&self.reader.0)?;
+            self.names = names::Names::load(&self.reader.0)?;
+            for lane in tilth_protocol::Lane::ALL {
+                self.confirm(lane, confirmed.of(lane).confirmed);
+            }
+            self.is_stale = false;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

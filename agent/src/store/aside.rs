@@ -1,0 +1,69 @@
+//! A damaged file is put aside under a name that says when, and kept for whoever wants to look; never more than a few.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::error::StoreError;
+
+/// How many damaged files are kept: enough to see that it happens again, too few to fill the disk.
+const MOST_ASIDE: usize = 2;
+
+/// Moves the database and its log aside. `mark` goes into the name: the time, as far as it is known.
+pub(super) fn put_aside(path: &Path, mark: &str) -> Result<PathBuf, StoreError> {
+    let stuck = |error: io::Error| StoreError::Stuck { path: path.to_owned(), reason: error.to_string() };
+    let to = (0..)
+        .map(|number| match number {
+            0 => beside(path, &format!(".damaged-{mark}")),
+            number => beside(path, &format!(".damaged-{mark}-{number}")),
+        })
+        .find(|to| !to.exists())
+        .expect("numbers do not end");
+    for part in ["-wal", "-shm", ""] {
+        match fs::rename(beside(path, part), beside(&to, part)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(stuck(error)),
+            _ => {}
+        }
+    }
+    thin_out(path);
+    Ok(to)
+}
+
+/// The path with something after its name.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
+}
+
+/// Deletes the oldest files that were put aside. That one cannot be deleted is no reason to stop.
+fn thin_out(path: &Path) {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return };
+    let prefix = format!("{}.damaged-", name.to_string_lossy());
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut aside: Vec<(std::time::SystemTime, PathBuf)> = entries
+        .filter(|entry| {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            name.starts_with(&prefix) && !name.ends_with("-wal") && !name.ends_with("-shm")
+        })
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    aside.sort();
+    let surplus = aside.len().saturating_sub(MOST_ASIDE);
+    for (_, old) in &aside[..surplus] {
+        for part in ["", "-wal", "-shm"] {
+            let _ = fs::remove_file(beside(old, part));
+        }
+    }
+}
+
+/// The highest boot number in a damaged file, if that can still be read: numbers must not come a second time, the hub tells
+/// windows apart by them.
+pub(super) fn highest_boot(path: &Path) -> Option<u32> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).ok()?;
+    connection.query_row("SELECT max(id) FROM boot", [], |row| row.get::<_, Option<u32>>(0)).ok()?
+}

@@ -1,0 +1,110 @@
+//! When it commits and what it drops, as timelines.
+
+use std::sync::Arc;
+
+use tilth_core::reading::{Quality, Reading, SensorIx};
+use tilth_core::value::Steps;
+
+use super::*;
+use crate::store::tests::farm::{note, watched};
+use crate::store::{Commit, Watched};
+
+struct Timeline {
+    buffer: Buffer,
+    watched: Arc<Watched>,
+}
+
+impl Timeline {
+    fn new() -> Timeline {
+        Timeline { buffer: Buffer::new(Span::from_secs(10)), watched: watched(1) }
+    }
+
+    fn commit(&self, secs: i64) -> Commit {
+        Commit::new(Uptime(secs * 1000), Arc::clone(&self.watched))
+    }
+
+    fn readings(&mut self, secs: i64, count: usize) -> &mut Timeline {
+        let at = Uptime(secs * 1000);
+        let (quality, sensor) = (Quality::Good, SensorIx(0));
+        let reading = Reading { sensor, at, steps: Steps(1), quality, raw: 0.01, late: false };
+        let commit = Commit { readings: vec![reading; count], ..self.commit(secs) };
+        self.buffer.add(commit);
+        self
+    }
+
+    fn event(&mut self, secs: i64) -> &mut Timeline {
+        let commit = Commit { events: vec![note(Uptime(secs * 1000), "x")], ..self.commit(secs) };
+        self.buffer.add(commit);
+        self
+    }
+
+    #[track_caller]
+    fn due(&mut self, secs: i64, expected: bool) -> &mut Timeline {
+        assert_eq!(self.buffer.is_due(Uptime(secs * 1000)), expected, "at {secs} s");
+        self
+    }
+
+    fn committed(&mut self) -> &mut Timeline {
+        self.buffer.committed();
+        self
+    }
+
+    fn failed(&mut self, secs: i64) -> &mut Timeline {
+        self.buffer.failed(Uptime(secs * 1000));
+        self
+    }
+
+    fn held(&self) -> (usize, usize) {
+        let (commits, _) = self.buffer.waiting();
+        (
+            commits.iter().map(|commit| commit.readings.len()).sum(),
+            commits.iter().map(|commit| commit.events.len()).sum(),
+        )
+    }
+}
+
+#[test]
+fn a_block_is_due_an_interval_after_its_first_reading() {
+    let mut timeline = Timeline::new();
+    timeline.due(0, false).readings(3, 1).due(3, false).readings(9, 1).due(12, false).due(13, true).due(99, true);
+    timeline.committed().due(99, false).readings(100, 1).due(109, false).due(110, true);
+}
+
+#[test]
+fn an_event_is_due_at_once_and_takes_the_readings_with_it() {
+    let mut timeline = Timeline::new();
+    timeline.readings(1, 5).event(2).due(2, true);
+    assert_eq!(timeline.held(), (5, 1));
+    timeline.committed().due(20, false);
+    assert!(timeline.buffer.is_empty());
+}
+
+#[test]
+fn many_readings_are_due_before_their_interval_is_over() {
+    Timeline::new().readings(0, BLOCK_READINGS - 1).due(0, false).readings(0, 1).due(0, true);
+}
+
+#[test]
+fn after_a_failure_it_waits_before_it_tries_again() {
+    let mut timeline = Timeline::new();
+    timeline.event(0).due(0, true).failed(0).due(4, false).event(4).due(4, false).due(5, true).failed(5).due(9, false);
+    timeline.committed().event(10).due(10, true);
+}
+
+#[test]
+fn beyond_a_limit_the_oldest_are_dropped_and_counted() {
+    let mut timeline = Timeline::new();
+    timeline.readings(1, MOST_READINGS).readings(2, 7);
+    // Under another plan, so in a commit of its own.
+    timeline.watched = watched(1);
+    timeline.readings(3, 5);
+    for secs in 0..MOST_EVENTS as i64 + 3 {
+        timeline.event(secs);
+    }
+    assert_eq!(timeline.held(), (MOST_READINGS, MOST_EVENTS));
+    let (_, lost) = timeline.buffer.waiting();
+    assert_eq!((lost.readings, lost.events, lost.windows), (12, 3, 0));
+    assert_eq!(lost.from, Some(Uptime(2000)));
+    timeline.committed();
+    assert!(timeline.buffer.waiting().1.is_empty());
+}

@@ -1,0 +1,301 @@
+//! One transaction: readings, windows, events, diagnostics, what the site knows and what the engine remembers.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, TransactionBehavior};
+use serde_json::{Map, Value, json};
+use tilth_core::effect::Reason;
+use tilth_core::reading::Reading;
+use tilth_core::site::Site;
+use tilth_core::time::{Span, Stamp, Uptime, WallTime};
+use tilth_core::windows::Closed;
+use tilth_protocol::{GapKind, Lane};
+
+use super::Store;
+use super::buffer::Lost;
+use super::error::StoreError;
+use super::gaps;
+use super::lane::LaneStates;
+use super::names::{Names, Numbers, Watched};
+use super::raw_block::{self, Column, Point, RawBlock};
+use super::row::{Place, int, table};
+use super::snapshot;
+use super::window_block;
+use super::window_rows::{Filed, Filing};
+
+/// A reading this far behind its block's commit is kept in a block of late ones, so that a span of time can be found by the
+/// order of blocks. More than the longest block interval.
+pub(super) const BEHIND: Span = Span::from_mins(2);
+
+/// What is to be stored, all of it or nothing. The effects of one or more inputs of the engine, in order.
+///
+/// A commit with windows or events must bring the snapshot that was taken after them: a restart continues from the last
+/// snapshot and would make them a second time.
+#[derive(Debug, Clone)]
+pub(crate) struct Commit {
+    /// The instant, on the clock that the engine runs on.
+    pub(crate) now: Uptime,
+    /// What the sensors of readings and windows are counted in.
+    pub(crate) watched: Arc<Watched>,
+    /// Judged readings, in order of arrival.
+    pub(crate) readings: Vec<Reading>,
+    /// Windows that closed, in order.
+    pub(crate) windows: Vec<Closed>,
+    /// What happened, for the lane events.
+    pub(crate) events: Vec<NewEvent>,
+    /// What the device says of itself, for the lane diagnostics.
+    pub(crate) diagnostics: Vec<NewEvent>,
+    /// What the engine remembers after all of this.
+    pub(crate) snapshot: Option<Vec<u8>>,
+    /// What people did on site, when it changed.
+    pub(crate) site: Option<Site>,
+    /// What the clock on the wall says, when that was learnt.
+    pub(crate) anchor: Option<Anchor>,
+}
+
+/// Something that happened, before it has a sequence.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct NewEvent {
+    /// When.
+    pub(crate) at: Stamp,
+    /// What kind: `alert`, `clock`, `note` ...
+    pub(crate) kind: String,
+    /// What.
+    pub(crate) body: Map<String, Value>,
+    /// The alert it is about.
+    pub(crate) alert: Option<AlertRef>,
+}
+
+/// Which alert an event is about; old repeats of one are counted together when room is short.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AlertRef {
+    /// Its identity: zone, rule and sensor.
+    pub(crate) key: String,
+    /// Its number, once it has fired.
+    pub(crate) number: Option<u64>,
+    /// Why it is over, if it is with this event.
+    pub(crate) ends: Option<Reason>,
+}
+
+/// The time of day, as some source knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Anchor {
+    /// The time of day at uptime zero.
+    pub(crate) wall_at_zero: WallTime,
+    /// Who says so: `ntp`, `hub`, `input`.
+    pub(crate) source: String,
+    /// How far it may be wrong.
+    pub(crate) error: Span,
+}
+
+impl Commit {
+    /// Nothing yet.
+    pub(crate) fn new(now: Uptime, watched: Arc<Watched>) -> Commit {
+        Commit {
+            now,
+            watched,
+            readings: Vec::new(),
+            windows: Vec::new(),
+            events: Vec::new(),
+            diagnostics: Vec::new(),
+            snapshot: None,
+            site: None,
+            anchor: None,
+        }
+    }
+}
+
+impl Store {
+    /// Stores one commit.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing of it is stored.
+    pub(crate) fn commit(&mut self, commit: &Commit) -> Result<LaneStates, StoreError> {
+        self.commit_all(std::slice::from_ref(commit), &Lost::default())
+    }
+
+    /// Stores commits in one transaction, with a record of what was dropped before. Returns where the lanes stand then.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing of them is stored.
+    pub(crate) fn commit_all(&mut self, commits: &[Commit], lost: &Lost) -> Result<LaneStates, StoreError> {
+        self.reload_if_stale()?;
+        // Until the commit is through, what is in memory may be ahead of what is on the disk.
+        self.is_stale = true;
+        let mut lanes = self.lanes;
+        let transaction = self.reader.0.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut writing =
+            Writing { connection: &transaction, names: &mut self.names, lanes: &mut lanes, boot: self.boot };
+        for commit in commits {
+            if let Some(anchor) = &commit.anchor {
+                writing.anchor(anchor)?;
+            }
+        }
+        writing.lost(commits, lost)?;
+        writing.readings(commits)?;
+        writing.windows(commits)?;
+        for commit in commits {
+            writing.events(Lane::Events, &commit.events)?;
+            writing.events(Lane::Diagnostics, &commit.diagnostics)?;
+        }
+        writing.memory(commits)?;
+        if self.confirmed_unwritten {
+            lanes.write(&transaction)?;
+        }
+        transaction.commit()?;
+        self.lanes = lanes;
+        self.confirmed_unwritten = false;
+        self.is_stale = false;
+        Ok(lanes)
+    }
+}
+
+/// A transaction being filled.
+struct Writing<'a> {
+    connection: &'a Connection,
+    names: &'a mut Names,
+    lanes: &'a mut LaneStates,
+    boot: u32,
+}
+
+impl Writing<'_> {
+    fn anchor(&self, anchor: &Anchor) -> Result<(), StoreError> {
+        let sql = "UPDATE boot SET wall_at_zero = ?, source = ?, error = ? WHERE id = ?";
+        let Anchor { wall_at_zero, source, error } = anchor;
+        self.connection.prepare_cached(sql)?.execute((wall_at_zero.0, source, error.0, self.boot))?;
+        Ok(())
+    }
+
+    /// What was dropped takes sequences of its own, so that the hub hears of it; readings have none and are only counted.
+    fn lost(&mut self, commits: &[Commit], lost: &Lost) -> Result<(), StoreError> {
+        let Some(now) = commits.last().map(|commit| commit.now).filter(|_| !lost.is_empty()) else { return Ok(()) };
+        for (lane, count) in
+            [(Lane::Events, lost.events), (Lane::Windows, lost.windows), (Lane::Diagnostics, lost.diagnostics)]
+        {
+            if count > 0 {
+                let first = self.lanes.of_mut(lane).take(count);
+                let range = first..=self.lanes.of(lane).committed;
+                gaps::add(self.connection, lane, range, GapKind::Lost, "dropped while the disk could not be written")?;
+            }
+        }
+        let body = json!({
+            "readings": lost.readings,
+            "windows": lost.windows,
+            "events": lost.events,
+            "diagnostics": lost.diagnostics,
+            "from": lost.from.map(|at| at.0),
+            "to": lost.to.map(|at| at.0),
+        });
+        let Value::Object(body) = body else { return Ok(()) };
+        let at = Stamp { boot: self.boot, uptime: now, wall: None };
+        self.events(Lane::Diagnostics, &[NewEvent { at, kind: "lost".to_owned(), body, alert: None }])
+    }
+
+    /// One block of all readings under one plan, and one of those that came late.
+    fn readings(&mut self, commits: &[Commit]) -> Result<(), StoreError> {
+        for group in commits.chunk_by(|one, next| Arc::ptr_eq(&one.watched, &next.watched)) {
+            if group.iter().all(|commit| commit.readings.is_empty()) {
+                continue;
+            }
+            let numbers = self.names.numbers(self.connection, &group[0].watched)?;
+            let now = group.last().map_or(Uptime(0), |commit| commit.now);
+            let readings = || group.iter().flat_map(|commit| &commit.readings);
+            self.raw_block(&numbers, now, false, readings().filter(|reading| reading.at >= now - BEHIND))?;
+            self.raw_block(&numbers, now, true, readings().filter(|reading| reading.at < now - BEHIND))?;
+        }
+        Ok(())
+    }
+
+    fn raw_block<'r>(
+        &self,
+        numbers: &Numbers,
+        now: Uptime,
+        late: bool,
+        readings: impl Iterator<Item = &'r Reading>,
+    ) -> Result<(), StoreError> {
+        let mut points: Vec<Vec<Point>> = vec![Vec::new(); numbers.sensors.len()];
+        let (mut first, mut last, mut count) = (Uptime(i64::MAX), Uptime(i64::MIN), 0u32);
+        for Reading { sensor, at, steps, quality, raw, .. } in readings {
+            let is_calibrated = numbers.sensors[sensor.0 as usize].calibration != raw_block::IDENTITY;
+            let raw = is_calibrated.then_some(*raw);
+            points[sensor.0 as usize].push(Point { at: *at, steps: *steps, quality: *quality, raw });
+            (first, last, count) = (first.min(*at), last.max(*at), count + 1);
+        }
+        if count == 0 {
+            return Ok(());
+        }
+        let columns = numbers.sensors.iter().zip(points).filter(|(_, points)| !points.is_empty());
+        let mut columns: Vec<Column> = columns
+            .map(|(numbers, points)| Column { series: numbers.series, calibration: numbers.calibration, points })
+            .collect();
+        columns.sort_by_key(|column| column.series);
+        let block = raw_block::encode(&RawBlock { plan: numbers.plan, columns });
+        self.connection
+            .prepare_cached(
+                "INSERT INTO raw (boot, at, first, last, late, readings, block) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            )?
+            .execute((self.boot, now.0, first.0, last.0, late, count, block))?;
+        Ok(())
+    }
+
+    fn windows(&mut self, commits: &[Commit]) -> Result<(), StoreError> {
+        let mut filing = Filing::new(self.connection);
+        for commit in commits.iter().filter(|commit| !commit.windows.is_empty()) {
+            let numbers = self.names.numbers(self.connection, &commit.watched)?;
+            for closed in &commit.windows {
+                filing.add(numbers.sensors[closed.sensor.0 as usize].series, closed)?;
+            }
+        }
+        for Filed { place, entries } in filing.blocks {
+            let Place { grain, boot, start, wall_at_zero } = place;
+            let lane = self.lanes.of_mut(Lane::Windows);
+            let first = lane.take(entries.len());
+            let block = window_block::encode(start, &entries);
+            let table = table(grain);
+            self.connection
+                .prepare_cached(&format!(
+                    "INSERT INTO {table} (seq, last, boot, start, wall_at_zero, block) VALUES (?, ?, ?, ?, ?, ?)"
+                ))?
+                .execute((int(first), int(lane.committed), boot, start.0, wall_at_zero, block))?;
+        }
+        Ok(())
+    }
+
+    fn events(&mut self, lane: Lane, events: &[NewEvent]) -> Result<(), StoreError> {
+        for event in events {
+            let seq = int(self.lanes.of_mut(lane).take(1));
+            let (Stamp { boot, uptime, wall }, kind) = (event.at, event.kind.as_str());
+            let wall = wall.map(|wall| wall.0);
+            let body = serde_json::to_string(&event.body).map_err(|error| StoreError::Unexpected(error.to_string()))?;
+            if lane == Lane::Diagnostics {
+                self.connection
+                    .prepare_cached(
+                        "INSERT INTO diagnostic (seq, boot, uptime, wall, kind, body) VALUES (?, ?, ?, ?, ?, ?)",
+                    )?
+                    .execute((seq, boot, uptime.0, wall, kind, body))?;
+                continue;
+            }
+            let about = event.alert.as_ref();
+            let number = about.and_then(|alert| alert.number).map(int);
+            let ends = about.is_some_and(|alert| alert.ends.is_some());
+            self.connection
+                .prepare_cached(
+                    "INSERT INTO event (seq, boot, uptime, wall, kind, about, alert, ends, body)
+                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                )?
+                .execute((seq, boot, uptime.0, wall, kind, about.map(|alert| &alert.key), number, ends, body))?;
+        }
+        Ok(())
+    }
+
+    /// The newest snapshot and site state of all; the snapshot holds every reading up to here.
+    fn memory(&self, commits: &[Commit]) -> Result<(), StoreError> {
+        if let Some(bytes) = commits.iter().rev().find_map(|commit| commit.snapshot.as_ref()) {
+            snapshot::write(self.connection, bytes)?;
+        }
+        if let Some(site) = commits.iter().rev().find_map(|commit| commit.site.as_ref()) {
+            snapshot::write_site(self.connection, site)?;
+        }
+        Ok(())
+    }
+}

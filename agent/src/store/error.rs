@@ -1,0 +1,74 @@
+//! What can go wrong with the disk, by what it means for whoever records.
+
+use std::path::PathBuf;
+
+use rusqlite::ErrorCode;
+
+use super::varint::BlockError;
+
+/// Why nothing was stored or read. What was to be stored is still with the caller.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// No room: goes on by itself when there is some.
+    #[error("the disk is full")]
+    Full,
+    /// Nothing can be written: goes on by itself when it can.
+    #[error("the disk is read-only")]
+    ReadOnly,
+    /// The disk does not answer, or the file cannot be reached.
+    #[error("the disk cannot be used: {0}")]
+    Unreachable(String),
+    /// Somebody else holds the database.
+    #[error("the database is in use by another program")]
+    Busy,
+    /// What is on the disk is not what was written there.
+    #[error("the database is damaged: {0}")]
+    Damaged(String),
+    /// Written by a later version of this program.
+    #[error("the database has layout {found}; this version knows up to {known}")]
+    Newer {
+        /// What the file says.
+        found: u32,
+        /// What this version reads and writes.
+        known: u32,
+    },
+    /// The damaged file cannot be put aside.
+    #[error("cannot move {path} aside: {reason}")]
+    Stuck {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// Anything else; a mistake in here.
+    #[error("unexpected answer of the database: {0}")]
+    Unexpected(String),
+}
+
+impl StoreError {
+    /// Whether waiting may help.
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(self, StoreError::Full | StoreError::ReadOnly | StoreError::Unreachable(_) | StoreError::Busy)
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> StoreError {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => StoreError::Full,
+            Some(ErrorCode::ReadOnly) => StoreError::ReadOnly,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy,
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Damaged(error.to_string()),
+            Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+                StoreError::Unreachable(error.to_string())
+            }
+            _ => StoreError::Unexpected(error.to_string()),
+        }
+    }
+}
+
+impl From<BlockError> for StoreError {
+    fn from(error: BlockError) -> StoreError {
+        StoreError::Damaged(format!("a block: {error}"))
+    }
+}

@@ -1,0 +1,146 @@
+//! Short numbers for what blocks name again and again: series, calibrations and plans.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use tilth_core::calibrate::Calibration;
+use tilth_core::plan::{Plan, Sensor};
+use tilth_core::site::Site;
+
+use super::error::StoreError;
+use super::raw_block::IDENTITY;
+use super::row::{self, Series};
+
+/// The plan that a commit counts its sensors in, with how each sensor is calibrated.
+///
+/// Make a new one when the plan or the site's calibrations change, and share it until then.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    /// What is watched.
+    pub(crate) plan: Arc<Plan>,
+    /// The hash of the configuration it was made from.
+    pub(crate) hash: String,
+    /// In the plan's order of sensors.
+    calibrations: Vec<Calibration>,
+}
+
+impl Watched {
+    /// A plan in force; a site's calibration takes the place of the configured one.
+    pub(crate) fn new(plan: Arc<Plan>, hash: String, site: &Site) -> Watched {
+        let calibration = |sensor: &Sensor| site.calibrations.get(&sensor.id).unwrap_or(&sensor.calibration).clone();
+        let calibrations = plan.sensors().iter().map(calibration).collect();
+        Watched { plan, hash, calibrations }
+    }
+}
+
+/// The numbers of everything in a [`Watched`].
+#[derive(Debug)]
+pub(super) struct Numbers {
+    pub(super) plan: u32,
+    /// In the plan's order of sensors.
+    pub(super) sensors: Vec<SensorNumbers>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SensorNumbers {
+    pub(super) series: u32,
+    pub(super) calibration: u32,
+}
+
+/// All numbers given so far.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    series: HashMap<Series, u32>,
+    calibrations: HashMap<String, u32>,
+    plans: HashMap<String, u32>,
+    last: Option<(Arc<Watched>, Arc<Numbers>)>,
+}
+
+impl Names {
+    pub(super) fn load(connection: &Connection) -> Result<Names, StoreError> {
+        let texts = |sql: &str| -> Result<HashMap<String, u32>, StoreError> {
+            let mut statement = connection.prepare(sql)?;
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        };
+        let series = series_by_number(connection)?.into_iter().map(|(number, series)| (series, number)).collect();
+        Ok(Names {
+            series,
+            calibrations: texts("SELECT body, id FROM calibration")?,
+            plans: texts("SELECT hash, id FROM plan")?,
+            last: None,
+        })
+    }
+
+    /// The numbers of a plan; what has none yet gets one, written by this connection.
+    pub(super) fn numbers(
+        &mut self,
+        connection: &Connection,
+        watched: &Arc<Watched>,
+    ) -> Result<Arc<Numbers>, StoreError> {
+        if let Some((last, numbers)) = &self.last
+            && Arc::ptr_eq(last, watched)
+        {
+            return Ok(Arc::clone(numbers));
+        }
+        let plan = number(&mut self.plans, watched.hash.clone(), |id, hash| {
+            connection.execute("INSERT INTO plan (id, hash) VALUES (?, ?)", (id, hash))
+        })?;
+        let mut sensors = Vec::with_capacity(watched.plan.sensors().len());
+        for (sensor, calibration) in watched.plan.sensors().iter().zip(&watched.calibrations) {
+            let series = self.series(connection, sensor)?;
+            sensors.push(SensorNumbers { series, calibration: self.calibration(connection, calibration)? });
+        }
+        let numbers = Arc::new(Numbers { plan, sensors });
+        self.last = Some((Arc::clone(watched), Arc::clone(&numbers)));
+        Ok(numbers)
+    }
+
+    fn series(&mut self, connection: &Connection, sensor: &Sensor) -> Result<u32, StoreError> {
+        let Sensor { id, quantity, resolution, .. } = sensor;
+        let series = Series { sensor: id.clone(), quantity: *quantity, resolution: *resolution };
+        number(&mut self.series, series, |number, series| {
+            connection.execute(
+                "INSERT INTO series (id, sensor, quantity, resolution) VALUES (?, ?, ?, ?)",
+                (number, series.sensor.as_str(), series.quantity.name(), series.resolution.to_string()),
+            )
+        })
+    }
+
+    fn calibration(&mut self, connection: &Connection, calibration: &Calibration) -> Result<u32, StoreError> {
+        if *calibration == Calibration::Identity {
+            return Ok(IDENTITY);
+        }
+        let body = serde_json::to_string(calibration).map_err(|error| StoreError::Unexpected(error.to_string()))?;
+        number(&mut self.calibrations, body, |id, body| {
+            connection.execute("INSERT INTO calibration (id, body) VALUES (?, ?)", (id, body))
+        })
+    }
+}
+
+/// The name's number; a new one, one above the highest, is written first.
+fn number<N: Eq + Hash>(
+    known: &mut HashMap<N, u32>,
+    name: N,
+    write: impl FnOnce(u32, &N) -> rusqlite::Result<usize>,
+) -> Result<u32, StoreError> {
+    if let Some(number) = known.get(&name) {
+        return Ok(*number);
+    }
+    let next = known.values().max().map_or(1, |last| last + 1);
+    write(next, &name)?;
+    known.insert(name, next);
+    Ok(next)
+}
+
+pub(super) fn series_by_number(connection: &Connection) -> Result<HashMap<u32, Series>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT id, sensor, quantity, resolution FROM series")?;
+    let mut rows = statement.query([])?;
+    let mut all = HashMap::new();
+    while let Some(found) = rows.next()? {
+        all.insert(found.get("id")?, row::series(found)?);
+    }
+    Ok(all)
+}

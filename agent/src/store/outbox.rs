@@ -1,0 +1,242 @@
+//! What the hub has not confirmed, and what it says of it.
+//!
+//! ```text
+//!          confirmed                        committed
+//! 1 .......... | -- backlog, oldest first --> |
+//!                          <-- newest first -- |
+//! ```
+//!
+//! A lane's sequences are contiguous: each is a row, or in a gap that says why not, or was confirmed. [`Reader::events`]
+//! and [`Reader::windows`] give any part of a lane as an extent in which everything is accounted for, so the newest windows
+//! may be sent before the backlog. Whoever sends walks both ways:
+//!
+//! - the backlog with `Want::Oldest { after }`, from `confirmed` upwards;
+//! - the newest hour with `Want::Newest { before, after }`, from [`u64::MAX`] downwards, as far as
+//!   [`Reader::windows_since`] says.
+//!
+//! Whoever keeps book of both itself asks for `Want::Range`.
+//!
+//! The hub confirms a prefix and nothing else, so the store keeps one number a lane. What the hub took beyond it is known
+//! only to the sender, in memory: it may pass over those ranges when the backlog reaches them, and after a restart it sends
+//! them again, which the hub ignores. A confirmation is written with the next commit; losing one costs sending again.
+
+use std::collections::BTreeMap;
+
+use rusqlite::TransactionBehavior;
+use tilth_core::time::Uptime;
+use tilth_protocol::{Epoch, Event, Extent, GapKind, Lane, Stream, WindowRow};
+
+use super::error::StoreError;
+use super::extent::{Filling, Limit, Want};
+use super::gaps;
+use super::lane::{LaneState, LaneStates};
+use super::names::series_by_number;
+use super::row::{self, Place, int, uint};
+use super::window_block;
+use super::{Reader, Store};
+
+/// What a confirmation did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Confirmation {
+    /// It moved the lane on.
+    Advanced,
+    /// It is old or a repeat, or names what was never committed: nothing changed.
+    Ignored,
+}
+
+impl Reader {
+    /// Where every lane stands. The writer may be ahead by confirmations that are not written yet.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn lanes(&self) -> Result<LaneStates, StoreError> {
+        LaneStates::read(&self.0)
+    }
+
+    /// A part of the lane events or diagnostics.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn events(&self, lane: Lane, want: Want, limit: Limit) -> Result<Option<Extent<Event>>, StoreError> {
+        let table = if lane == Lane::Diagnostics { "diagnostic" } else { "event" };
+        let transaction = self.0.unchecked_transaction()?;
+        let range = want.range(LaneStates::read(&transaction)?.of(lane).committed, limit);
+        let gaps = gaps::within(&transaction, lane, &range)?;
+        let mut filling = Filling::new(range.clone(), want, limit, gaps);
+        let mut statement = transaction.prepare_cached(&format!(
+            "SELECT seq, boot, uptime, wall, kind, body FROM {table} WHERE seq BETWEEN ? AND ? ORDER BY seq"
+        ))?;
+        let mut rows = statement.query((int(*range.start()), int(*range.end())))?;
+        while let Some(row) = rows.next()? {
+            if !filling.offer(row::event(row)?) {
+                break;
+            }
+        }
+        Ok(filling.finish())
+    }
+
+    /// A part of the lane windows. A block that is damaged leaves a gap.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn windows(&self, want: Want, limit: Limit) -> Result<Option<Extent<WindowRow>>, StoreError> {
+        let transaction = self.0.unchecked_transaction()?;
+        let range = want.range(LaneStates::read(&transaction)?.of(Lane::Windows).committed, limit);
+        let gaps = gaps::within(&transaction, Lane::Windows, &range)?;
+        let series = series_by_number(&transaction)?;
+        let mut filling = Filling::new(range.clone(), want, limit, gaps);
+        let mut statement = transaction.prepare_cached(
+            "SELECT 0 AS grain, seq, boot, start, wall_at_zero, block FROM minute
+                WHERE seq >= (SELECT coalesce(max(seq), 0) FROM minute WHERE seq <= ?1) AND seq <= ?2
+             UNION ALL
+             SELECT 1, seq, boot, start, wall_at_zero, block FROM quarter
+                WHERE seq >= (SELECT coalesce(max(seq), 0) FROM quarter WHERE seq <= ?1) AND seq <= ?2
+             ORDER BY seq",
+        )?;
+        let mut rows = statement.query((int(*range.start()), int(*range.end())))?;
+        'blocks: while let Some(row) = rows.next()? {
+            let place = place(row)?;
+            let first = uint(row.get("seq")?);
+            let entries = window_block::decode(place.start, row.get_ref("block")?.as_blob().unwrap_or_default());
+            for (seq, entry) in (first..).zip(&entries.unwrap_or_default()) {
+                if let Some(series) = series.get(&entry.series)
+                    && !filling.offer(row::window(seq, series, &place, entry))
+                {
+                    break 'blocks;
+                }
+            }
+        }
+        Ok(filling.finish())
+    }
+
+    /// The first sequence of windows that began at or after an instant, of those that are the newest; the next one to come
+    /// where there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn windows_since(&self, boot: u32, from: Uptime) -> Result<u64, StoreError> {
+        let seq: Option<i64> = self
+            .0
+            .prepare_cached("SELECT min(seq) FROM minute WHERE boot = ? AND start >= ?")?
+            .query_row((boot, from.0), |row| row.get(0))?;
+        match seq {
+            Some(seq) => Ok(uint(seq)),
+            None => Ok(LaneStates::read(&self.0)?.of(Lane::Windows).committed + 1),
+        }
+    }
+}
+
+/// `grain, boot, start, wall_at_zero`
+pub(super) fn place(row: &rusqlite::Row) -> Result<Place, StoreError> {
+    use tilth_core::windows::Grain;
+    let grain = if row.get::<_, i64>("grain")? == 0 { Grain::Minute } else { Grain::Quarter };
+    let (boot, start) = (row.get("boot")?, Uptime(row.get("start")?));
+    Ok(Place { grain, boot, start, wall_at_zero: row.get("wall_at_zero")? })
+}
+
+impl Store {
+    /// The database that the sequences belong to.
+    pub(crate) fn stream(&self) -> Stream {
+        self.stream
+    }
+
+    /// The hub's epoch that was last heard of.
+    pub(crate) fn epoch(&self) -> Option<Epoch> {
+        self.epoch
+    }
+
+    /// Where every lane stands.
+    pub(crate) fn lanes(&self) -> LaneStates {
+        self.lanes
+    }
+
+    /// The hub has accounted for everything up to a sequence. It moves only forward, and only over what was committed. It
+    /// is written with the next commit, or by [`Store::flush`].
+    pub(crate) fn confirm(&mut self, lane: Lane, seq: u64) -> Confirmation {
+        let state = self.lanes.of_mut(lane);
+        if seq <= state.confirmed || seq > state.committed {
+            return Confirmation::Ignored;
+        }
+        state.confirmed = seq;
+        self.confirmed_unwritten = true;
+        Confirmation::Advanced
+    }
+
+    /// Writes confirmations that no commit has written yet.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn flush(&mut self) -> Result<(), StoreError> {
+        if self.confirmed_unwritten {
+            let (lanes, transaction) = (self.lanes, self.reader.0.transaction()?);
+            lanes.write(&transaction)?;
+            transaction.commit()?;
+            self.confirmed_unwritten = false;
+        }
+        Ok(())
+    }
+
+    /// The hub's database is another one now, and has less (or more) than was confirmed: goes back to what it has. What is
+    /// still held is sent again, the rest is stated as lost. The epoch that is known already changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing changed.
+    pub(crate) fn rewind(&mut self, epoch: Epoch, confirmed: &BTreeMap<Lane, u64>) -> Result<(), StoreError> {
+        if self.epoch == Some(epoch) {
+            return Ok(());
+        }
+        let mut lanes = self.lanes;
+        for lane in Lane::ALL {
+            let LaneState { committed, confirmed: had } = lanes.of(lane);
+            let has = confirmed.get(&lane).copied().unwrap_or(0);
+            // A hub that claims more than there is knows another database; nothing is given up on its word.
+            lanes.of_mut(lane).confirmed = if has > committed { had } else { has };
+        }
+        let transaction = self.reader.0.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        lanes.write(&transaction)?;
+        transaction.execute("UPDATE meta SET epoch = ?", [epoch.0.to_be_bytes()])?;
+        transaction.commit()?;
+        (self.lanes, self.epoch, self.confirmed_unwritten) = (lanes, Some(epoch), false);
+        Ok(())
+    }
+
+    /// Sets a row aside that the hub cannot store. It stays here, and its sequence says so from now on. One that is
+    /// confirmed, was never committed, or is in a gap already is left alone.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing changed.
+    pub(crate) fn quarantine(&mut self, lane: Lane, seq: u64, reason: &str) -> Result<(), StoreError> {
+        let LaneState { committed, confirmed } = self.lanes.of(lane);
+        if seq <= confirmed || seq > committed || !gaps::within(&self.reader.0, lane, &(seq..=seq))?.is_empty() {
+            return Ok(());
+        }
+        let transaction = self.reader.0.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        gaps::add(&transaction, lane, seq..=seq, GapKind::Quarantined, reason)?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Goes on under a new stream with the same sequences. What was confirmed under the old one is stated as one gap; the
+    /// rest is sent again.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing changed.
+    pub(crate) fn new_stream(&mut self, reason: &str) -> Result<Stream, StoreError> {
+        let (old, mut lanes) = (self.stream, self.lanes);
+        let transaction = self.reader.0.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for lane in Lane::ALL {
+            let confirmed = std::mem::take(&mut lanes.of_mut(lane).confirmed);
+            if confirmed > 0 {
+                gaps::drop_up_to(&transaction, lane, confirmed)?;
+                let reason = format!("confirmed under the stream {old} before: {reason}");
+                gaps::add(&transaction, lane, 1..=confirmed, GapKind::Replaced, &reason)?;
+            }
+        }
+        lanes.write(&transaction)?;
+        transaction.execute("UPDATE meta SET stream = randomblob(16)", [])?;
+        let stream = super::open::stream(&transaction)?;
+        transaction.commit()?;
+        (self.lanes, self.stream, self.confirmed_unwritten) = (lanes, stream, false);
+        Ok(stream)
+    }
+}

@@ -1,0 +1,185 @@
+//! What is given up when time or room runs out, one small step after the other. Pure: it looks at figures and names a step.
+//!
+//! ```text
+//! older than the tier keeps, and confirmed ------------------------------> deleted
+//! events over their share ----------> repeats of alerts that are over ---> one counted digest row
+//! over the cap, or the disk nearly full:
+//!   raw, its windows confirmed -> raw -> windows confirmed -> minutes whose quarter is kept: replaced by it
+//!     -> the oldest quarters: lost -> the oldest events that are of no open alert: lost
+//! ```
+
+/// How long and how much is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Policy {
+    /// Confirmed rows older than this many days go: 7, 30 or 90 by tier.
+    pub(crate) keep_days: u32,
+    /// The most that the tables may hold.
+    pub(crate) most_bytes: u64,
+    /// With less than this free on the disk, the file does not grow.
+    pub(crate) least_free_bytes: u64,
+    /// What events may hold before repeats are collapsed; they are the last that is given up.
+    pub(crate) events_bytes: u64,
+}
+
+/// The rows of a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rows {
+    /// Blocks of raw readings.
+    Raw,
+    /// Blocks of minutes.
+    Minutes,
+    /// Blocks of quarters of an hour.
+    Quarters,
+    /// The lane events.
+    Events,
+    /// The lane diagnostics.
+    Diagnostics,
+}
+
+impl Rows {
+    pub(super) const ALL: [Rows; 5] = [Rows::Raw, Rows::Minutes, Rows::Quarters, Rows::Events, Rows::Diagnostics];
+}
+
+/// What there is to give up.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Holdings {
+    /// In pages that hold something.
+    pub(super) used_bytes: u64,
+    /// In pages of the file that hold nothing.
+    pub(super) spare_bytes: u64,
+    /// On the disk, where that is known.
+    pub(super) free_bytes: Option<u64>,
+    /// Kinds whose oldest row is confirmed and older than is kept.
+    pub(super) outdated: Vec<Rows>,
+    pub(super) events_bytes: u64,
+    pub(super) can_collapse: bool,
+    pub(super) confirmed_raw: bool,
+    pub(super) raw: bool,
+    pub(super) confirmed_minutes: bool,
+    pub(super) confirmed_quarters: bool,
+    pub(super) can_thin: bool,
+    pub(super) quarters: bool,
+    pub(super) closed_events: bool,
+}
+
+/// What to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Nothing: all is well, or there is nothing left to give up.
+    Rest,
+    /// Confirmed rows are older than they are kept.
+    Outdated(Rows),
+    /// Repeats of alerts become digests.
+    Collapse,
+    /// Raw readings whose windows the hub has.
+    ConfirmedRaw,
+    /// Raw readings.
+    Raw,
+    /// Minutes that the hub has.
+    ConfirmedMinutes,
+    /// Quarters that the hub has.
+    ConfirmedQuarters,
+    /// Minutes are replaced by their quarter.
+    Thin,
+    /// The oldest quarters are lost.
+    LoseQuarters,
+    /// The oldest events are lost.
+    LoseEvents,
+}
+
+/// With the disk nearly full, this much of the file is kept empty for what comes.
+pub(super) const SPARE_BYTES: u64 = 1 << 20;
+
+pub(super) fn next_step(policy: &Policy, holdings: &Holdings) -> Step {
+    if let Some(rows) = holdings.outdated.first() {
+        return Step::Outdated(*rows);
+    }
+    if holdings.events_bytes > policy.events_bytes && holdings.can_collapse {
+        return Step::Collapse;
+    }
+    let no_growth = holdings.free_bytes.is_some_and(|free| free < policy.least_free_bytes);
+    let is_short = holdings.used_bytes > policy.most_bytes || (no_growth && holdings.spare_bytes < SPARE_BYTES);
+    let in_order = [
+        (holdings.confirmed_raw, Step::ConfirmedRaw),
+        (holdings.raw, Step::Raw),
+        (holdings.confirmed_minutes, Step::ConfirmedMinutes),
+        (holdings.confirmed_quarters, Step::ConfirmedQuarters),
+        (holdings.can_thin, Step::Thin),
+        (holdings.quarters, Step::LoseQuarters),
+        (holdings.closed_events, Step::LoseEvents),
+    ];
+    let first = in_order.into_iter().find(|(there_is, _)| *there_is).map(|(_, step)| step);
+    first.filter(|_| is_short).unwrap_or(Step::Rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: Policy = Policy { keep_days: 7, most_bytes: 1000, least_free_bytes: 50, events_bytes: 100 };
+
+    /// Everything that could be given up, with so many bytes used.
+    fn plenty(used_bytes: u64) -> Holdings {
+        Holdings {
+            used_bytes,
+            free_bytes: Some(1 << 30),
+            can_collapse: true,
+            confirmed_raw: true,
+            raw: true,
+            confirmed_minutes: true,
+            confirmed_quarters: true,
+            can_thin: true,
+            quarters: true,
+            closed_events: true,
+            ..Holdings::default()
+        }
+    }
+
+    #[test]
+    fn at_the_cap_things_go_in_order_until_nothing_is_left() {
+        let mut holdings = plenty(1001);
+        type Gone = fn(&mut Holdings);
+        let order: [(Step, Gone); 7] = [
+            (Step::ConfirmedRaw, |holdings| holdings.confirmed_raw = false),
+            (Step::Raw, |holdings| holdings.raw = false),
+            (Step::ConfirmedMinutes, |holdings| holdings.confirmed_minutes = false),
+            (Step::ConfirmedQuarters, |holdings| holdings.confirmed_quarters = false),
+            (Step::Thin, |holdings| holdings.can_thin = false),
+            (Step::LoseQuarters, |holdings| holdings.quarters = false),
+            (Step::LoseEvents, |holdings| holdings.closed_events = false),
+        ];
+        for (step, gone) in order {
+            assert_eq!(next_step(&POLICY, &holdings), step);
+            gone(&mut holdings);
+        }
+        assert_eq!(next_step(&POLICY, &holdings), Step::Rest);
+    }
+
+    #[test]
+    fn steps() {
+        let table: [(&str, Holdings, Step); 7] = [
+            ("room enough", plenty(1000), Step::Rest),
+            (
+                "outdated rows go with room enough",
+                Holdings { outdated: vec![Rows::Minutes], ..plenty(5) },
+                Step::Outdated(Rows::Minutes),
+            ),
+            ("events over their share collapse first", Holdings { events_bytes: 101, ..plenty(2000) }, Step::Collapse),
+            (
+                "events over their share with no repeats stay",
+                Holdings { events_bytes: 101, can_collapse: false, ..plenty(5) },
+                Step::Rest,
+            ),
+            ("a disk nearly full", Holdings { free_bytes: Some(49), ..plenty(5) }, Step::ConfirmedRaw),
+            (
+                "a disk nearly full, and empty pages to use",
+                Holdings { free_bytes: Some(49), spare_bytes: SPARE_BYTES, ..plenty(5) },
+                Step::Rest,
+            ),
+            ("a disk nobody can measure", Holdings { free_bytes: None, ..plenty(5) }, Step::Rest),
+        ];
+        for (what, holdings, step) in table {
+            assert_eq!(next_step(&POLICY, &holdings), step, "{what}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The tables, and how a file of an older version gets them.
+
+use rusqlite::{Connection, Transaction};
+
+use super::error::StoreError;
+
+/// Each takes the file one layout further; `PRAGMA user_version` counts them. A released one is never changed.
+const MIGRATIONS: &[&str] = &[FIRST];
+
+/// Keys are whole numbers that rise, so that adding touches the last page and deleting frees the first ones. The indexes
+/// are of (boot, start) once a minute, of the few readings that came late, and of gaps.
+const FIRST: &str = "
+CREATE TABLE meta (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    stream BLOB NOT NULL,
+    machine TEXT NOT NULL,
+    epoch BLOB,
+    least_boot INTEGER NOT NULL
+) STRICT;
+-- Sequences below next are taken, whether or not their rows are still there.
+CREATE TABLE lane (id INTEGER PRIMARY KEY, next INTEGER NOT NULL, confirmed INTEGER NOT NULL) STRICT;
+CREATE TABLE boot (
+    id INTEGER PRIMARY KEY, os_boot TEXT NOT NULL, wall_at_zero INTEGER, source TEXT, error INTEGER
+) STRICT;
+CREATE TABLE plan (id INTEGER PRIMARY KEY, hash TEXT NOT NULL) STRICT;
+CREATE TABLE calibration (id INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT;
+CREATE TABLE series (
+    id INTEGER PRIMARY KEY, sensor TEXT NOT NULL, quantity TEXT NOT NULL, resolution TEXT NOT NULL
+) STRICT;
+-- 'at' is when the block was committed. Readings far behind that have a block of their own, with late = 1.
+CREATE TABLE raw (
+    id INTEGER PRIMARY KEY,
+    boot INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    late INTEGER NOT NULL,
+    readings INTEGER NOT NULL,
+    block BLOB NOT NULL
+) STRICT;
+CREATE INDEX raw_late ON raw (boot, last) WHERE late = 1;
+-- One block of the lane windows: its rows have the sequences seq to last.
+CREATE TABLE minute (
+    seq INTEGER PRIMARY KEY,
+    last INTEGER NOT NULL,
+    boot INTEGER NOT NULL,
+    start INTEGER NOT NULL,
+    wall_at_zero INTEGER,
+    block BLOB NOT NULL
+) STRICT;
+CREATE INDEX minute_start ON minute (boot, start);
+CREATE TABLE quarter (
+    seq INTEGER PRIMARY KEY,
+    last INTEGER NOT NULL,
+    boot INTEGER NOT NULL,
+    start INTEGER NOT NULL,
+    wall_at_zero INTEGER,
+    block BLOB NOT NULL
+) STRICT;
+CREATE INDEX quarter_start ON quarter (boot, start);
+-- 'about' names the alert's key, 'alert' its number; 'ends' says that the alert is over with this.
+CREATE TABLE event (
+    seq INTEGER PRIMARY KEY,
+    boot INTEGER NOT NULL,
+    uptime INTEGER NOT NULL,
+    wall INTEGER,
+    kind TEXT NOT NULL,
+    about TEXT,
+    alert INTEGER,
+    ends INTEGER NOT NULL,
+    body TEXT NOT NULL
+) STRICT;
+CREATE TABLE diagnostic (
+    seq INTEGER PRIMARY KEY,
+    boot INTEGER NOT NULL,
+    uptime INTEGER NOT NULL,
+    wall INTEGER,
+    kind TEXT NOT NULL,
+    body TEXT NOT NULL
+) STRICT;
+CREATE TABLE gap (
+    id INTEGER PRIMARY KEY,
+    lane INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    reason TEXT NOT NULL
+) STRICT;
+CREATE INDEX gap_first ON gap (lane, first);
+-- Holds everything up to the raw block 'raw'.
+CREATE TABLE snapshot (id INTEGER PRIMARY KEY CHECK (id = 1), raw INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
+CREATE TABLE site (id INTEGER PRIMARY KEY CHECK (id = 1), body TEXT NOT NULL) STRICT;
+";
+
+/// The layout that this version writes.
+pub(super) const LAYOUT: u32 = MIGRATIONS.len() as u32;
+
+pub(super) fn layout(connection: &Connection) -> Result<u32, StoreError> {
+    Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?)
+}
+
+/// Brings the file to this version's layout, each step in a transaction of its own. `fill` writes the first rows.
+pub(super) fn migrate(
+    connection: &mut Connection,
+    fill: impl FnOnce(&Transaction) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let found = layout(connection)?;
+    let mut fill = Some(fill).filter(|_| found == 0);
+    let todo = MIGRATIONS.get(found as usize..).ok_or(StoreError::Newer { found, known: LAYOUT })?;
+    for (to, step) in (found + 1..).zip(todo) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(step)?;
+        if to == LAYOUT
+            && let Some(fill) = fill.take()
+        {
+            fill(&transaction)?;
+        }
+        transaction.pragma_update(None, "user_version", to)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,11 @@
+//! The store against what it was given: as histories, through crashes, on bad disks, and measured.
+
+mod aside;
+mod crash;
+mod disk;
+pub(crate) mod farm;
+mod history;
+mod law;
+mod measure;
+mod outbox;
+mod reading_back;

@@ -1,0 +1,69 @@
+//! The law of the outbox: every sequence that was made is confirmed, a row, or stated as lost, replaced or quarantined.
+
+use std::collections::BTreeMap;
+
+use tilth_protocol::{Event, Extent, Gap, GapKind, Lane, Sequenced, WindowRow};
+
+use crate::store::{Limit, Reader, Store, Want};
+
+/// Everything that a lane says after a sequence.
+#[derive(Debug, Default)]
+pub(super) struct Told<R> {
+    pub(super) rows: BTreeMap<u64, R>,
+    pub(super) gaps: Vec<Gap>,
+}
+
+impl<R> Told<R> {
+    pub(super) fn in_gaps(&self, kind: GapKind) -> u64 {
+        self.gaps.iter().filter(|gap| gap.kind == kind).map(|gap| gap.last - gap.first + 1).sum()
+    }
+}
+
+pub(super) const LIMIT: Limit = Limit { rows: 37, bytes: 20_000 };
+
+/// Walks a lane as sync does, and checks that each extent goes on where the last one ended and accounts for all of it.
+pub(super) fn walk<R: Sequenced>(after: u64, mut next: impl FnMut(Want) -> Option<Extent<R>>) -> Told<R> {
+    let mut told = Told { rows: BTreeMap::new(), gaps: Vec::new() };
+    let mut after = after;
+    while let Some(extent) = next(Want::Oldest { after }) {
+        assert_eq!(extent.first, after + 1);
+        assert!(extent.last >= extent.first, "{} to {}", extent.first, extent.last);
+        let accounted: u64 = extent.gaps.iter().map(|gap| gap.last - gap.first + 1).sum();
+        assert_eq!(accounted + extent.rows.len() as u64, extent.last - after);
+        after = extent.last;
+        told.rows.extend(extent.rows.into_iter().map(|row| (row.seq(), row)));
+        told.gaps.extend(extent.gaps);
+    }
+    told
+}
+
+pub(super) fn windows(reader: &Reader, after: u64) -> Told<WindowRow> {
+    walk(after, |want| reader.windows(want, LIMIT).unwrap())
+}
+
+pub(super) fn events(reader: &Reader, lane: Lane, after: u64) -> Told<Event> {
+    walk(after, |want| reader.events(lane, want, LIMIT).unwrap())
+}
+
+/// Checks the law for what is not confirmed: nothing in it may be missing without a record.
+#[track_caller]
+pub(super) fn holds(store: &Store) {
+    for lane in Lane::ALL {
+        let state = store.lanes().of(lane);
+        assert!(state.confirmed <= state.committed, "{lane}: {state:?}");
+        let (rows, gaps) = match lane {
+            Lane::Windows => {
+                let told = windows(store.reader(), state.confirmed);
+                (told.rows.len() as u64, told.gaps)
+            }
+            lane => {
+                let told = events(store.reader(), lane, state.confirmed);
+                (told.rows.len() as u64, told.gaps)
+            }
+        };
+        let unsaid: Vec<&Gap> = gaps.iter().filter(|gap| gap.reason == "no longer held").collect();
+        assert!(unsaid.is_empty(), "{lane}: {unsaid:?}");
+        let accounted: u64 = gaps.iter().map(|gap| gap.last - gap.first + 1).sum();
+        assert_eq!(rows + accounted, state.waiting(), "{lane}: sent + lost + replaced + quarantined = made");
+    }
+}

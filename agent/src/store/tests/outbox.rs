@@ -1,0 +1,185 @@
+//! Confirmations, epochs, streams and quarantine.
+//!
+//! Guards against: a late packet that takes a confirmation back, a hub's word that gives up rows, one poison row that holds
+//! a lane up, a new stream that hides what was never sent.
+
+use std::collections::BTreeMap;
+
+use tilth_core::time::{Span, Uptime};
+use tilth_core::windows::Grain;
+use tilth_protocol::{Epoch, GapKind, Lane};
+
+use super::farm::{Chance, Farm, Folder, booted, note, open, options};
+use super::law;
+use crate::store::{Commit, Confirmation, LaneState, Limit, Options, Store, Want, Watched};
+
+/// A store with 20 events in it.
+fn twenty() -> (Folder, Store) {
+    let folder = Folder::new();
+    let mut store = booted(&folder);
+    let mut commit = Commit::new(Uptime(0), super::farm::watched(1));
+    commit.events = (0..20).map(|n| note(Uptime(n), "event")).collect();
+    store.commit(&commit).unwrap();
+    (folder, store)
+}
+
+fn state(store: &Store) -> (u64, u64) {
+    let LaneState { committed, confirmed } = store.lanes().of(Lane::Events);
+    (confirmed, committed)
+}
+
+#[test]
+fn a_confirmation_moves_only_forward_and_only_over_what_was_committed() {
+    let (_folder, mut store) = twenty();
+    for (seq, confirmed, expected) in [
+        (5, 5, Confirmation::Advanced),
+        (5, 5, Confirmation::Ignored),
+        (3, 5, Confirmation::Ignored),
+        (21, 5, Confirmation::Ignored),
+        (u64::MAX, 5, Confirmation::Ignored),
+        (20, 20, Confirmation::Advanced),
+        (0, 20, Confirmation::Ignored),
+    ] {
+        assert_eq!(store.confirm(Lane::Events, seq), expected, "{seq}");
+        assert_eq!(state(&store), (confirmed, 20));
+    }
+    assert_eq!(store.confirm(Lane::Windows, 1), Confirmation::Ignored);
+}
+
+#[test]
+fn a_confirmation_is_written_with_the_next_commit_or_flush() {
+    let (folder, mut store) = twenty();
+    store.confirm(Lane::Events, 7);
+    assert_eq!(state(&open(&folder.copy()).0), (0, 20));
+    store.flush().unwrap();
+    assert_eq!(state(&open(&folder.copy()).0), (7, 20));
+    store.confirm(Lane::Events, 9);
+    store.commit(&Commit::new(Uptime(1), super::farm::watched(1))).unwrap();
+    assert_eq!(state(&open(&folder.copy()).0), (9, 20));
+}
+
+#[test]
+fn a_new_epoch_goes_back_to_what_the_hub_has() {
+    let (folder, mut store) = twenty();
+    let has = |seq| BTreeMap::from([(Lane::Events, seq)]);
+    store.confirm(Lane::Events, 12);
+    for (epoch, hub_has, confirmed) in [(1, 12, 12), (1, 3, 12), (2, 3, 3), (2, 9, 3), (3, 99, 3), (4, 15, 15)] {
+        store.rewind(Epoch(epoch), &has(hub_has)).unwrap();
+        assert_eq!(state(&store), (confirmed, 20), "epoch {epoch}, the hub has {hub_has}");
+    }
+    store.rewind(Epoch(5), &BTreeMap::new()).unwrap();
+    assert_eq!((state(&store), store.epoch()), ((0, 20), Some(Epoch(5))));
+    drop(store);
+    let store = open(&folder).0;
+    assert_eq!((state(&store), store.epoch()), ((0, 20), Some(Epoch(5))));
+}
+
+#[test]
+fn a_quarantined_row_is_stated_and_stays_out_of_the_way() {
+    let (_folder, mut store) = twenty();
+    store.confirm(Lane::Events, 4);
+    for seq in [6, 7, 7, 4, 21, 9] {
+        store.quarantine(Lane::Events, seq, "poison").unwrap();
+    }
+    let told = law::events(store.reader(), Lane::Events, 4);
+    let gaps: Vec<_> = told.gaps.iter().map(|gap| (gap.first, gap.last, gap.kind, gap.reason.as_str())).collect();
+    let kind = GapKind::Quarantined;
+    assert_eq!(gaps, [(6, 7, kind, "poison"), (9, 9, kind, "poison")]);
+    assert_eq!(told.rows.len(), 13);
+    law::holds(&store);
+}
+
+#[test]
+fn a_new_stream_states_what_the_old_one_had_and_sends_the_rest_again() {
+    let (folder, mut store) = twenty();
+    let old = store.stream();
+    store.quarantine(Lane::Events, 2, "poison").unwrap();
+    store.quarantine(Lane::Events, 11, "poison").unwrap();
+    store.confirm(Lane::Events, 10);
+    let new = store.new_stream("two agents use this key").unwrap();
+    assert_ne!(new, old);
+    assert_eq!(state(&store), (0, 20));
+    let told = law::events(store.reader(), Lane::Events, 0);
+    let gaps: Vec<_> = told.gaps.iter().map(|gap| (gap.first, gap.last, gap.kind)).collect();
+    assert_eq!(gaps, [(1, 10, GapKind::Replaced), (11, 11, GapKind::Quarantined)]);
+    assert!(told.gaps[0].reason.contains(&old.to_string()));
+    assert!(told.rows.keys().copied().eq(12..=20));
+    drop(store);
+    assert_eq!(open(&folder).0.stream(), new);
+}
+
+#[test]
+fn a_database_on_another_machine_goes_on_under_a_new_stream() {
+    let (folder, store) = twenty();
+    let stream = store.stream();
+    drop(store);
+    assert_eq!(open(&folder).0.stream(), stream);
+    let other = Options { machine: "machine-2".to_owned(), ..options() };
+    let (store, opened) = Store::open(&folder.database(), &other).unwrap();
+    assert_ne!(store.stream(), stream);
+    assert_eq!(opened.new_stream, Some("the machine is another one"));
+    drop(store);
+    assert_eq!(Store::open(&folder.database(), &other).unwrap().1.new_stream, None);
+}
+
+/// What sync does after hours offline: the last hour downwards, then the backlog upwards, each sequence once.
+#[test]
+fn the_newest_windows_go_before_the_backlog() {
+    let (folder, mut farm) = (Folder::new(), Farm::new(4));
+    let (mut store, mut chance) = (booted(&folder), Chance::new(1));
+    for _ in 0..3000 {
+        farm.wait(Span(5000));
+        farm.read(chance.below(4) as u32, 20.0, Span(0));
+        store.commit(&farm.take()).unwrap();
+    }
+    store.confirm(Lane::Windows, 100);
+    let LaneState { committed, confirmed } = store.lanes().of(Lane::Windows);
+    let hour = store.reader().windows_since(1, farm.now - Span::from_mins(60)).unwrap();
+    assert!((200..330).contains(&(committed - hour)), "{hour} to {committed}");
+    let limit = Limit { rows: 50, bytes: 1 << 20 };
+    let (mut before, mut seen) = (u64::MAX, Vec::new());
+    while let Some(extent) = store.reader().windows(Want::Newest { before, after: hour - 1 }, limit).unwrap() {
+        assert_eq!(extent.last, if before == u64::MAX { committed } else { before - 1 });
+        before = extent.first;
+        seen.extend(extent.rows.into_iter().map(|row| row.seq));
+    }
+    assert_eq!(before, hour);
+    let backlog = law::walk(confirmed, |want| {
+        let Want::Oldest { after } = want else { return None };
+        let extent = store.reader().windows(want, limit).unwrap()?;
+        // The sender passes over what the hub took already.
+        (after + 1 < hour).then_some(extent)
+    });
+    seen.extend(backlog.rows.keys().filter(|seq| **seq < hour));
+    seen.sort_unstable();
+    assert!(seen.into_iter().eq(confirmed + 1..=committed));
+}
+
+/// Sensors of a plan that changed get series of their own; rows of before keep what they were.
+#[test]
+fn rows_say_what_they_were_measured_as() {
+    use std::sync::Arc;
+    use tilth_core::plan::{Plan, Sensor};
+    use tilth_core::site::Site;
+    use tilth_core::value::Resolution;
+
+    let (folder, mut farm) = (Folder::new(), Farm::new(1));
+    let mut store = booted(&folder);
+    farm.read(0, 21.5, Span(0));
+    farm.wait(Span::from_mins(1));
+    store.commit(&farm.take()).unwrap();
+    let sensors = farm.watched.plan.sensors().iter().cloned();
+    let coarse = sensors.map(|sensor| Sensor { resolution: Resolution::new(0.5).unwrap(), ..sensor }).collect();
+    let plan = Arc::new(Plan::new(coarse, Vec::new()).unwrap());
+    // What closes with the change is still counted as before it: a commit of its own.
+    farm.tell(tilth_core::engine::Input::Plan(Arc::clone(&plan)));
+    store.commit(&farm.take()).unwrap();
+    farm.watched = Arc::new(Watched::new(plan, "coarse".to_owned(), &Site::default()));
+    farm.commit = Commit::new(farm.now, Arc::clone(&farm.watched));
+    farm.read(0, 21.5, Span(0));
+    farm.wait(Span::from_mins(1));
+    store.commit(&farm.take()).unwrap();
+    let told = law::windows(store.reader(), 0);
+    let rows: Vec<_> = told.rows.values().map(|row| (row.grain, row.resolution, row.sums.unwrap().last)).collect();
+    assert_eq!(rows, [(Grain::Minute, 0.01, 2150), (Grain::Quarter, 0.01, 2150), (Grain::Minute, 0.5, 43)]);
+}

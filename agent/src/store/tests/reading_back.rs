@@ -1,0 +1,175 @@
+//! What was stored reads back: raw, windows, snapshots, boots.
+
+use std::collections::BTreeMap;
+
+use tilth_core::engine::{Engine, Input};
+use tilth_core::id::SensorId;
+use tilth_core::quantity::Quantity;
+use tilth_core::reading::{Raw, Reading};
+use tilth_core::time::{Span, Uptime, WallTime};
+use tilth_core::value::Resolution;
+use tilth_core::windows::{Grain, Window};
+
+use super::farm::{Chance, Farm, Folder, WALL, booted, open};
+use crate::store::{Anchor, BootSpan, Commit, KeptSnapshot, Reader, Series};
+
+/// An hour of random readings, some of them late, committed every ten seconds: the store and what it was given.
+fn an_hour(folder: &Folder) -> (crate::store::Store, Farm, Vec<Reading>) {
+    let (mut store, mut farm, mut chance) = (booted(folder), Farm::new(5), Chance::new(3));
+    let mut given = Vec::new();
+    for _ in 0..360 {
+        for _ in 0..chance.below(9) {
+            farm.wait(Span(chance.below(2000) as i64));
+            let behind = if chance.one_in(20) { chance.below(1_000_000) } else { 0 };
+            farm.read(chance.below(5) as u32, chance.below(5000) as f64 / 100.0, Span(behind as i64));
+        }
+        let mut commit = farm.take();
+        commit.now = farm.now;
+        given.extend(commit.readings.iter().copied());
+        store.commit(&commit).unwrap();
+    }
+    (store, farm, given)
+}
+
+fn sensor(number: u32) -> SensorId {
+    SensorId::new(&format!("z/s{number}")).unwrap()
+}
+
+#[test]
+fn readings_of_a_span_are_those_that_were_given() {
+    let folder = Folder::new();
+    let (store, farm, given) = an_hour(&folder);
+    let own = Reader::open(&folder.database()).unwrap();
+    let mut chance = Chance::new(9);
+    let mut found = 0;
+    for round in 0..60 {
+        let (number, from) = (round % 5, chance.below(4_000_000) as i64 - 1_000_000);
+        let span = BootSpan { boot: 1, from: Uptime(from), to: Uptime(from + chance.below(900_000) as i64) };
+        let mut expected: Vec<_> = given
+            .iter()
+            .filter(|reading| reading.sensor.0 == number && (span.from..=span.to).contains(&reading.at))
+            .map(|reading| (reading.at, reading.steps, reading.raw.to_bits()))
+            .collect();
+        expected.sort_unstable();
+        for reader in [store.reader(), &own] {
+            let read = reader.readings_of(&sensor(number), span).unwrap();
+            assert!(read.is_sorted_by_key(|reading| reading.at));
+            let mut read: Vec<_> =
+                read.iter().map(|reading| (reading.at, reading.steps, reading.raw.to_bits())).collect();
+            read.sort_unstable();
+            assert_eq!(read, expected);
+            found += read.len();
+        }
+    }
+    assert!(found > 500, "{found}");
+    let latest = own.latest(1000).unwrap();
+    let series =
+        Series { sensor: sensor(3), quantity: Quantity::Temperature, resolution: Resolution::new(0.01).unwrap() };
+    assert_eq!(latest[&sensor(3)].series, series);
+    for (number, newest) in (0..5).map(|number| {
+        (number, given.iter().filter(|reading| reading.sensor.0 == number).map(|reading| reading.at).max())
+    }) {
+        assert_eq!(latest.get(&sensor(number)).map(|reading| reading.at), newest);
+    }
+    assert_eq!(own.lanes().unwrap(), store.lanes());
+    assert_eq!(farm.watched.plan.sensors().len(), latest.len());
+    let rates = own.rates().unwrap();
+    // Blocks of about 40 bytes every five seconds.
+    assert!((300_000.0..2_000_000.0).contains(&rates.raw) && rates.minutes > 50_000.0, "{rates:?}");
+    assert!(rates.quarters > 0.0 && rates.events == 0.0, "{rates:?}");
+    assert!(own.used_bytes().unwrap() > 20_000);
+}
+
+/// Whatever came late, the newest row of each window is the sum of its readings.
+#[test]
+fn windows_are_the_sums_of_their_readings() {
+    let folder = Folder::new();
+    let (mut store, mut farm, mut given) = an_hour(&folder);
+    farm.wait(Span::from_mins(30));
+    let last = farm.take();
+    given.extend(last.readings.iter().copied());
+    store.commit(&last).unwrap();
+    let (mut revised, all) = (0, BootSpan { boot: 1, from: Uptime(-2_000_000), to: farm.now });
+    for (grain, number) in [Grain::Minute, Grain::Quarter].into_iter().flat_map(|grain| (0..5).map(move |n| (grain, n)))
+    {
+        let mut truth = BTreeMap::<Uptime, Window>::new();
+        for reading in given.iter().filter(|reading| reading.sensor.0 == number) {
+            let one = Window::of(reading.steps, reading.at, reading.quality);
+            let start = grain.start(reading.at, WALL.0);
+            truth.entry(start).and_modify(|window| *window = window.merge(one)).or_insert(one);
+        }
+        let read = store.reader().windows_of(&sensor(number), grain, all).unwrap();
+        revised += read.iter().filter(|window| window.row.revision > 0).count();
+        assert!(read.iter().map(|window| (window.start.uptime, window.row.window)).eq(truth), "{grain} of {number}");
+    }
+    assert!(revised > 20, "{revised}");
+}
+
+/// A restart from the last snapshot and the readings after it knows what the engine knew, but for the order between
+/// sensors.
+#[test]
+fn a_restart_continues_from_the_snapshot_and_the_readings_after_it() {
+    let folder = Folder::new();
+    let (mut store, mut farm, _) = an_hour(&folder);
+    // Whatever waits for its minute is not in the last snapshot.
+    farm.wait(Span(1500));
+    farm.read(2, 17.0, Span(0));
+    farm.wait(Span(500));
+    farm.read(3, 18.0, Span(0));
+    let commit = farm.take();
+    let seen = commit.readings.len();
+    store.commit(&commit).unwrap();
+    drop(store);
+    let store = open(&folder).0;
+    let kept = store.snapshot().unwrap().unwrap();
+    let snapshot = serde_json::from_slice(&kept.bytes).unwrap();
+    let mut engine = Engine::restore(farm.watched.plan.clone(), &snapshot).unwrap();
+    let after = store.reader().readings_after(kept.position).unwrap();
+    assert!(after.len() >= seen.min(1));
+    for reading in after {
+        let sensor = engine.plan().sensor_ix(reading.series.sensor.as_str()).unwrap();
+        let raw = Raw { sensor, at: reading.at, value: reading.raw, quality: reading.quality };
+        engine.handle(reading.at, Input::Reading(raw));
+    }
+    engine.handle(farm.now, Input::Tick);
+    assert_eq!(engine.snapshot(), farm.engine.snapshot());
+}
+
+#[test]
+fn boots_are_counted_and_spans_of_the_day_found_in_them() {
+    let folder = Folder::new();
+    let mut store = open(&folder).0;
+    for (os_boot, number) in [("a", 1), ("a", 1), ("b", 2), ("a", 3)] {
+        assert_eq!(store.begin_boot(os_boot).unwrap(), number);
+    }
+    drop(store);
+    let mut store = open(&folder).0;
+    assert_eq!(store.begin_boot("a").unwrap(), 3);
+    let mut commit = Commit::new(Uptime(0), super::farm::watched(1));
+    let anchor = |ms| Anchor { wall_at_zero: WallTime(ms), source: "ntp".to_owned(), error: Span(20) };
+    commit.anchor = Some(anchor(1000));
+    store.commit(&commit).unwrap();
+    store.begin_boot("c").unwrap();
+    commit.anchor = Some(anchor(5000));
+    store.commit(&commit).unwrap();
+    let spans = store.reader().spans(WallTime(4000), WallTime(6000)).unwrap();
+    let span = |boot, from, to| BootSpan { boot, from: Uptime(from), to: Uptime(to) };
+    assert_eq!(spans, [span(3, 3000, 5000), span(4, -1000, 1000)]);
+    assert_eq!(store.reader().boots().unwrap().len(), 4);
+}
+
+#[test]
+fn site_state_and_snapshot_are_replaced() {
+    let folder = Folder::new();
+    let (mut store, mut farm) = (booted(&folder), Farm::new(1));
+    assert_eq!((store.snapshot().unwrap(), store.site().unwrap()), (None, None));
+    for length in [10usize, 4000, 20] {
+        let mut commit = farm.take();
+        commit.snapshot = Some((0..length).map(|n| (n * n % 251) as u8).collect());
+        commit.site = Some(farm.engine.site().clone());
+        store.commit(&commit).unwrap();
+        let kept = KeptSnapshot { bytes: commit.snapshot.unwrap(), position: 0 };
+        assert_eq!(store.snapshot().unwrap(), Some(kept));
+        assert_eq!(store.site().unwrap(), commit.site);
+    }
+}

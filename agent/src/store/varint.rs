@@ -1,0 +1,191 @@
+//! Whole numbers in as few bytes as they need: seven bits a byte, the lowest first, signs folded in by zigzag.
+
+/// Why a block cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BlockError {
+    /// It ends too early, or says of itself what cannot be.
+    #[error("its content contradicts itself")]
+    Content,
+    /// It is not what was written.
+    #[error("its checksum is wrong")]
+    Checksum,
+    /// Written by a version that lays blocks out otherwise.
+    #[error("it has layout {0}, which this version does not know")]
+    Layout(u8),
+}
+
+pub(super) fn put(out: &mut Vec<u8>, number: u64) {
+    put_wide(out, u128::from(number));
+}
+
+pub(super) fn put_wide(out: &mut Vec<u8>, mut number: u128) {
+    while number >= 0x80 {
+        out.push((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+pub(super) fn put_signed(out: &mut Vec<u8>, number: i64) {
+    put(out, fold(number));
+}
+
+/// The sign folded into the lowest bit.
+fn fold(number: i64) -> u64 {
+    ((number << 1) ^ (number >> 63)) as u64
+}
+
+fn unfold(folded: u64) -> i64 {
+    (folded >> 1) as i64 ^ -((folded & 1) as i64)
+}
+
+/// Numbers of one list, each in as many bits as the largest needs: the width, then the bits, the lowest first. A list of
+/// zeros costs one byte.
+pub(super) fn put_packed(out: &mut Vec<u8>, numbers: impl Iterator<Item = i64> + Clone) {
+    let width = 64 - numbers.clone().fold(0, |all, number| all | fold(number)).leading_zeros();
+    out.push(width as u8);
+    let (mut bits, mut filled) = (0u128, 0);
+    for number in numbers {
+        bits |= u128::from(fold(number)) << filled;
+        filled += width;
+        while filled >= 8 {
+            out.push(bits as u8);
+            bits >>= 8;
+            filled -= 8;
+        }
+    }
+    if filled > 0 {
+        out.push(bits as u8);
+    }
+}
+
+/// Ends a block with its checksum.
+pub(super) fn seal(block: &mut Vec<u8>) {
+    let checksum = checksum(block);
+    block.extend(checksum.to_le_bytes());
+}
+
+/// The block without its checksum, if that is right.
+pub(super) fn unseal(block: &[u8]) -> Result<&[u8], BlockError> {
+    let (content, sum) = block.split_last_chunk::<4>().ok_or(BlockError::Content)?;
+    if checksum(content) == u32::from_le_bytes(*sum) { Ok(content) } else { Err(BlockError::Checksum) }
+}
+
+pub(super) fn checksum(bytes: &[u8]) -> u32 {
+    let mut crc = flate2::Crc::new();
+    crc.update(bytes);
+    crc.sum()
+}
+
+/// What is left to read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cursor<'a>(pub(super) &'a [u8]);
+
+impl<'a> Cursor<'a> {
+    pub(super) fn byte(&mut self) -> Result<u8, BlockError> {
+        let (first, rest) = self.0.split_first().ok_or(BlockError::Content)?;
+        self.0 = rest;
+        Ok(*first)
+    }
+
+    pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], BlockError> {
+        let (taken, rest) = self.0.split_at_checked(length).ok_or(BlockError::Content)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    pub(super) fn wide(&mut self) -> Result<u128, BlockError> {
+        let mut number = 0;
+        for shift in (0..128).step_by(7) {
+            let byte = self.byte()?;
+            let bits = u128::from(byte & 0x7f);
+            if (bits << shift) >> shift != bits {
+                return Err(BlockError::Content);
+            }
+            number |= bits << shift;
+            if byte < 0x80 {
+                return Ok(number);
+            }
+        }
+        Err(BlockError::Content)
+    }
+
+    pub(super) fn number<N: TryFrom<u128>>(&mut self) -> Result<N, BlockError> {
+        N::try_from(self.wide()?).map_err(|_| BlockError::Content)
+    }
+
+    pub(super) fn signed(&mut self) -> Result<i64, BlockError> {
+        Ok(unfold(self.number()?))
+    }
+
+    /// A list of so many packed numbers.
+    pub(super) fn packed(&mut self, count: usize) -> Result<impl Iterator<Item = i64> + use<'a>, BlockError> {
+        let width = u32::from(self.byte()?);
+        if width > 64 {
+            return Err(BlockError::Content);
+        }
+        let length = count.checked_mul(width as usize).ok_or(BlockError::Content)?.div_ceil(8);
+        let mut bytes = self.take(length)?.iter();
+        let (mut bits, mut filled) = (0u128, 0);
+        let mask = u64::MAX.checked_shr(64 - width).unwrap_or(0);
+        Ok((0..count).map(move |_| {
+            while filled < width {
+                // As many bytes were taken as the numbers need.
+                bits |= u128::from(bytes.next().copied().unwrap_or(0)) << filled;
+                filled += 8;
+            }
+            let number = bits as u64 & mask;
+            (bits, filled) = (bits >> width, filled - width);
+            unfold(number)
+        }))
+    }
+
+    /// A count of things that take at least `least` bytes each: never more than can follow.
+    pub(super) fn count(&mut self, least: usize) -> Result<usize, BlockError> {
+        let count: usize = self.number()?;
+        if count > self.0.len() / least { Err(BlockError::Content) } else { Ok(count) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn lists_come_back(numbers: Vec<i64>, small in proptest::collection::vec(-3i64..3, 0..40)) {
+            for numbers in [numbers, small] {
+                let mut out = Vec::new();
+                put_packed(&mut out, numbers.iter().copied());
+                let mut cursor = Cursor(&out);
+                let read: Vec<i64> = cursor.packed(numbers.len()).unwrap().collect();
+                prop_assert_eq!(read, numbers);
+                prop_assert!(cursor.0.is_empty());
+            }
+        }
+
+        #[test]
+        fn numbers_come_back(wide: u128, number: u64, signed: i64) {
+            let mut out = Vec::new();
+            put_wide(&mut out, wide);
+            put(&mut out, number);
+            put_signed(&mut out, signed);
+            let mut cursor = Cursor(&out);
+            prop_assert_eq!(cursor.wide(), Ok(wide));
+            prop_assert_eq!(cursor.number(), Ok(number));
+            prop_assert_eq!(cursor.signed(), Ok(signed));
+            prop_assert!(cursor.0.is_empty());
+        }
+    }
+
+    #[test]
+    fn small_numbers_take_one_byte() {
+        for number in [0, 1, -1, 63, -64] {
+            let mut out = Vec::new();
+            put_signed(&mut out, number);
+            assert_eq!(out.len(), 1, "{number}");
+        }
+    }
+}

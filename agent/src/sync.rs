@@ -1,0 +1,178 @@
+//! The task that keeps in touch with the hub: it carries the outbox up and the configuration down. Nothing waits for it.
+//!
+//! ```text
+//! store's thread <-- clerk <-- requests -- driver (tilth-sync) ==> hub
+//!                                            |
+//! decide <-- plan, events -- bundles <-- events
+//! senses <-- sources ------------'
+//! ```
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `clerk` | what the driver asks of the store and of decide, and when the store's stream is another |
+//! | `way` | the way to the hub: its key, ours, and TLS |
+//! | `bundle` | what a bundle comes to, and which one rules |
+//! | `bundles` | bundles as they come: judged, tried, kept or refused |
+//! | `kept` | what is kept of bundles on the disk |
+//! | `status` | what it is at, for whoever asks |
+//!
+//! Without `[hub]` in `agent.toml` none of this runs.
+
+pub(crate) mod bundle;
+mod bundles;
+mod clerk;
+pub(crate) mod kept;
+pub(crate) mod status;
+pub(crate) mod way;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ring::rand::SecureRandom;
+use serde_json::{Map, Value};
+use tilth_config::Hub;
+use tilth_core::id::Id;
+use tilth_core::time::Span;
+use tilth_sync::driver::{self, Links};
+use tilth_sync::engine::pace::Pace;
+use tilth_sync::engine::{Engine, Heads, Setup};
+use tokio::sync::{mpsc, watch};
+
+use crate::clock::{self, Source};
+use crate::decide::Command;
+use crate::desk::facts::Facts;
+use crate::output::tell;
+use crate::sense::Sources;
+use crate::store::thread::Desk;
+use bundle::Ruling;
+use bundles::Bundles;
+use clerk::Clerk;
+use status::SyncStatus;
+
+/// Questions to the store and news for the bundles that may wait; what is more stays with the driver.
+const LINKS: usize = 16;
+
+/// Between two looks at files that are not as they must be.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// Whom this device is to the hub, and where the hub is.
+#[derive(Debug, Clone)]
+pub(crate) struct Home {
+    /// The tenant.
+    pub(crate) client: Id,
+    /// The device.
+    pub(crate) device: Id,
+    /// The hub.
+    pub(crate) hub: Hub,
+    /// The folder of the configuration; the hub's files are relative to it.
+    pub(crate) folder: PathBuf,
+    /// The folder of what is kept.
+    pub(crate) data: PathBuf,
+}
+
+/// Whom it talks to.
+pub(crate) struct Parts {
+    pub(crate) home: Home,
+    pub(crate) source: Source,
+    pub(crate) store: Desk,
+    /// How far the store has committed.
+    pub(crate) heads: watch::Receiver<Heads>,
+    pub(crate) commands: mpsc::Sender<Command>,
+    /// To whoever reads the sensors: what is to be read from now on.
+    pub(crate) sources: mpsc::Sender<Sources>,
+    pub(crate) ruling: Ruling,
+    pub(crate) facts: Facts,
+    pub(crate) status: SyncStatus,
+}
+
+/// Runs for ever; returns why it cannot go on.
+pub(crate) async fn run(parts: Parts) -> anyhow::Error {
+    let Parts { home, source, store, heads, commands, sources, ruling, facts, status } = parts;
+    let way = found(&home, &status).await;
+    tell(format_args!(
+        "tilth-agent: sync with {} as {}/{}, key {}",
+        home.hub.url, home.client, home.device, way.key_id
+    ));
+
+    let outbox = clerk::outbox(&store).await;
+    let holding = ruling.holding();
+    let (requests, asked) = mpsc::channel(LINKS);
+    let (events, told) = mpsc::channel(LINKS);
+    let (orders, ordered) = mpsc::channel(LINKS);
+    let clerk = Clerk::new(store, outbox.stream, heads.clone(), commands.clone(), orders.clone());
+    let setup = Setup { client: home.client.clone(), device: home.device.clone(), pace: pace(source), seed: seed() };
+    let engine = Engine::new(clock::machine_uptime(), setup, &outbox, holding);
+    let bundles = Bundles::new(home, source, way.trusted, commands, sources, orders, ruling, facts, status);
+    let links = Links { store: requests, heads, decide: events, orders: ordered };
+    tokio::select! {
+        ended = driver::run(engine, &way.https, links, clock::machine_uptime, std::future::pending()) => match ended {
+            Ok(()) => anyhow::anyhow!("it ended"),
+            Err(gone) => gone.into(),
+        },
+        () = clerk.run(asked) => anyhow::anyhow!("nobody asks the store any more"),
+        () = bundles.run(told) => anyhow::anyhow!("nobody tells of bundles any more"),
+    }
+}
+
+/// The way to the hub, as soon as there is one: a missing key must not keep the farm from being watched.
+async fn found(home: &Home, status: &SyncStatus) -> way::Way {
+    let mut said = None;
+    loop {
+        match way::find(home) {
+            Ok(way) => {
+                status.trouble(None);
+                return way;
+            }
+            Err(error) => {
+                let why = format!("{error:#}");
+                if said.as_ref() != Some(&why) {
+                    tell(format_args!(
+                        "tilth-agent: sync: {why}; the farm is watched without the hub until that is mended"
+                    ));
+                    status.trouble(Some(why.clone()));
+                    said = Some(why);
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        }
+    }
+}
+
+/// A made clock is for the demo and tests, in which a minute is over sooner than a minute.
+fn pace(source: Source) -> Pace {
+    if source == Source::System {
+        return Pace::default();
+    }
+    let second = Span::from_secs(1);
+    Pace {
+        gather: Span(100),
+        windows: second,
+        backlog: Span(100),
+        live: Some(second),
+        heartbeat: Span::from_secs(2),
+        pull: second,
+    }
+}
+
+fn seed() -> u64 {
+    let mut bytes = [0; 8];
+    // Without chance the waits have no jitter between devices; nothing else depends on it.
+    let _ = ring::rand::SystemRandom::new().fill(&mut bytes);
+    u64::from_le_bytes(bytes)
+}
+
+/// Waits for the end of a task that may not be there.
+pub(crate) async fn ended<T>(task: &mut Option<impl Future<Output = T> + Unpin>) -> T {
+    match task {
+        Some(task) => task.await,
+        None => std::future::pending().await,
+    }
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(object) => object,
+        _ => Map::new(),
+    }
+}

@@ -1,0 +1,163 @@
+//! What a bundle comes to on this device, and which one rules. Pure but for `agent.toml`.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tilth_config::bundle::{self, Bundle, ContentHash, Order, TrustedKey};
+use tilth_config::{Document, Documents, Level, Loaded, Purpose, Text, load_documents};
+use tilth_sync::engine::Holding;
+
+use super::Home;
+use crate::clock::Source;
+use crate::output::tell;
+use crate::run::Farm;
+
+/// What the farm is run by; clones are the same.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ruling(Arc<Mutex<Rules>>);
+
+#[derive(Debug, Default)]
+struct Rules {
+    bundle: Option<Arc<Bundle>>,
+    /// Of the plan that runs, whatever it is from.
+    plan: String,
+}
+
+/// What a bundle comes to.
+pub(super) enum Judged {
+    /// It is to be applied.
+    New(Box<(Bundle, Farm)>),
+    /// What runs already, under a higher number.
+    SameContent(Box<Bundle>),
+    /// The very one that runs.
+    Known,
+}
+
+/// Why a bundle is not applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// Its version, as far as it says one; not to be believed where the signature is not good.
+    pub(super) version: Option<u64>,
+    pub(super) reason: String,
+}
+
+impl Ruling {
+    /// A farm that runs by this bundle, or by `config.d`; and the hash of its plan.
+    pub(crate) fn new(bundle: Option<Arc<Bundle>>, plan: String) -> Ruling {
+        Ruling(Arc::new(Mutex::new(Rules { bundle, plan })))
+    }
+
+    /// The bundle that rules; with none it is `config.d`.
+    pub(crate) fn bundle(&self) -> Option<Arc<Bundle>> {
+        self.rules().bundle.clone()
+    }
+
+    pub(super) fn rule(&self, bundle: Arc<Bundle>) {
+        self.rules().bundle = Some(bundle);
+    }
+
+    /// The plan of that hash runs from now on. Says whether it is another one.
+    pub(crate) fn run(&self, plan: &str) -> bool {
+        let mut rules = self.rules();
+        let other = rules.plan != plan;
+        plan.clone_into(&mut rules.plan);
+        other
+    }
+
+    pub(super) fn holding(&self) -> Holding {
+        match &self.rules().bundle {
+            // The hub's tag of a bundle is its content's hash, in quotes.
+            Some(bundle) => Holding { version: bundle.version, etag: Some(format!("\"{}\"", bundle.hash)) },
+            None => Holding::default(),
+        }
+    }
+
+    pub(super) fn version(&self) -> Option<(u64, ContentHash)> {
+        self.rules().bundle.as_ref().map(|bundle| (bundle.version, bundle.hash))
+    }
+
+    fn rules(&self) -> MutexGuard<'_, Rules> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Checks a bundle from its first byte to its plan. Takes its time: not for a task that others wait for.
+pub(super) fn judge(
+    bytes: &[u8],
+    key: &TrustedKey,
+    home: &Home,
+    running: Option<(u64, ContentHash)>,
+    source: Source,
+) -> Result<Judged, Refusal> {
+    let refuse = |version, reason| Err(Refusal { version, reason });
+    let bundle = match bundle::verify(bytes, key, &home.client, &home.device) {
+        Ok(bundle) => bundle,
+        Err(error) => return refuse(claimed_version(bytes), error.to_string()),
+    };
+    let version = Some(bundle.version);
+    match bundle.against(running) {
+        Order::Known => return Ok(Judged::Known),
+        Order::SameContent => return Ok(Judged::SameContent(Box::new(bundle))),
+        Order::Older => {
+            let runs = running.map_or(0, |(version, _)| version);
+            return refuse(version, format!("version {} is not above {runs}, which runs", bundle.version));
+        }
+        Order::Newer => {}
+    }
+    let loaded = compile(&bundle, &home.folder);
+    let errors: Vec<String> =
+        loaded.diagnostics.iter().filter(|one| one.level == Level::Error).map(ToString::to_string).collect();
+    let farm = if errors.is_empty() { Farm::of(loaded) } else { None };
+    let Some(farm) = farm else {
+        let more = errors.len().saturating_sub(3);
+        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+        return refuse(version, format!("it does not compile: {}{more}", errors[..errors.len().min(3)].join("; ")));
+    };
+    match farm.forbids(source) {
+        Some(problem) => refuse(version, problem),
+        None => Ok(Judged::New(Box::new((bundle, farm)))),
+    }
+}
+
+/// A bundle over the shipped base, with what `agent.toml` says today.
+pub(crate) fn compile(bundle: &Bundle, folder: &Path) -> Loaded {
+    load_documents(Documents { site: site(folder), ..bundle.documents() }, Purpose::Run)
+}
+
+/// `agent.toml`; nothing where there is none.
+pub(crate) fn site(folder: &Path) -> Option<Document> {
+    let text = match fs::read(folder.join("agent.toml")) {
+        Ok(bytes) => Text::Toml(bytes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => Text::Unreadable(format!("cannot be read: {error}")),
+    };
+    Some(Document { file: "agent.toml".to_owned(), layer: None, version: None, text })
+}
+
+/// The files that a bundle makes void, by name.
+pub(crate) fn ignored(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder.join("config.d")).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut names: Vec<String> = names.filter(|name| name.ends_with(".toml") && !name.starts_with('.')).collect();
+    names.sort();
+    names.into_iter().map(|name| format!("config.d/{name}")).collect()
+}
+
+/// Says by name that files are ignored.
+pub(crate) fn say_ignored(ignored: &[String]) {
+    if !ignored.is_empty() {
+        tell(format_args!("tilth-agent: the hub's configuration rules; ignored: {}", ignored.join(", ")));
+    }
+}
+
+/// The version that unchecked bytes say they have: for a message and nothing else.
+fn claimed_version(bytes: &[u8]) -> Option<u64> {
+    #[derive(serde::Deserialize)]
+    struct Claim {
+        version: u64,
+    }
+    let payload = bytes.windows(2).position(|two| two == b"\n\n").map(|at| &bytes[at + 2..])?;
+    Some(serde_json::from_slice::<Claim>(payload).ok()?.version)
+}

@@ -1,0 +1,213 @@
+//! Bundles as they come: judged, tried, and kept or refused. And what else sync has to say.
+//!
+//! ```text
+//! bytes -> judge (its own thread) -> bundle.current -> decide takes the plan -> bundle.good
+//!             `-- refused: remembered by hash, said to people and to the hub; the last good one stays
+//! ```
+
+use std::sync::Arc;
+
+use serde_json::json;
+use tilth_config::bundle::{Bundle, TrustedKey};
+use tilth_sync::driver::{Event, Order};
+use tilth_sync::engine::{AlertKind, Holding};
+use tokio::sync::{mpsc, oneshot};
+
+use super::bundle::{self, Judged, Refusal, Ruling, say_ignored};
+use super::kept::{Kept, Memory, Refused, Trial};
+use super::status::{Running, SyncStatus};
+use super::{Home, object};
+use crate::clock::Source;
+use crate::decide::Command;
+use crate::desk::facts::Facts;
+use crate::output::tell;
+use crate::run::Farm;
+use crate::sense::Sources;
+
+/// A bundle that the agent did not outlive so often is refused.
+const TRIES: u32 = 3;
+
+/// Hears what sync has to say.
+pub(super) struct Bundles {
+    home: Home,
+    source: Source,
+    trusted: TrustedKey,
+    kept: Kept,
+    memory: Memory,
+    commands: mpsc::Sender<Command>,
+    sources: mpsc::Sender<Sources>,
+    orders: mpsc::Sender<Order>,
+    ruling: Ruling,
+    facts: Facts,
+    status: SyncStatus,
+}
+
+impl Bundles {
+    #[expect(clippy::too_many_arguments, reason = "each end of a channel once")]
+    pub(super) fn new(
+        home: Home,
+        source: Source,
+        trusted: TrustedKey,
+        commands: mpsc::Sender<Command>,
+        sources: mpsc::Sender<Sources>,
+        orders: mpsc::Sender<Order>,
+        ruling: Ruling,
+        facts: Facts,
+        status: SyncStatus,
+    ) -> Bundles {
+        let kept = Kept::new(&home.data);
+        let memory = kept.memory();
+        status.refused(memory.refused.clone());
+        Bundles { home, source, trusted, kept, memory, commands, sources, orders, ruling, facts, status }
+    }
+
+    /// Runs until nobody tells anything any more.
+    pub(super) async fn run(mut self, mut told: mpsc::Receiver<Event>) {
+        while let Some(event) = told.recv().await {
+            match event {
+                Event::Bundle { bytes, .. } => self.take(bytes).await,
+                Event::Status(status) => self.status.engine(*status),
+                Event::LocalAlert(alert) => self.alert(alert.kind, Some(alert.reason)).await,
+                Event::AllClear(kind) => self.alert(kind, None).await,
+            }
+        }
+    }
+
+    async fn alert(&self, kind: AlertKind, reason: Option<String>) {
+        let word = json!(kind);
+        let word = word.as_str().unwrap_or_default();
+        match &reason {
+            Some(reason) => tell(format_args!("tilth-agent: sync: {word}: {reason}")),
+            None => tell(format_args!("tilth-agent: sync: {word} is over")),
+        }
+        let body = json!({ "alert": word, "over": reason.is_none(), "reason": reason });
+        let _ = self.commands.send(Command::Diagnose("sync", object(body))).await;
+        self.status.alert(kind, reason);
+    }
+
+    async fn take(&mut self, bytes: Vec<u8>) {
+        let hash = sha256(&bytes);
+        if self.memory.refused.as_ref().is_some_and(|refused| refused.hash == hash) {
+            return;
+        }
+        let times = self.memory.trial.as_ref().filter(|trial| trial.hash == hash).map_or(0, |trial| trial.times);
+        let (bytes, home, key) = (Arc::new(bytes), self.home.clone(), self.trusted);
+        let (of_bytes, running, source) = (Arc::clone(&bytes), self.ruling.version(), self.source);
+        let judged = tokio::task::spawn_blocking(move || {
+            if times >= TRIES {
+                let reason = format!("the agent did not outlive it {times} times");
+                return Err(Refusal { version: None, reason });
+            }
+            bundle::judge(&of_bytes, &key, &home, running, source)
+        });
+        match judged.await {
+            Err(_) => self.refuse(hash, Refusal { version: None, reason: "checking it failed".to_owned() }).await,
+            Ok(Err(refusal)) => self.refuse(hash, refusal).await,
+            Ok(Ok(Judged::Known)) => {}
+            Ok(Ok(Judged::SameContent(bundle))) => self.renumber(*bundle, bytes).await,
+            Ok(Ok(Judged::New(new))) => {
+                let trial = Trial { hash, times: times + 1 };
+                let (bundle, farm) = *new;
+                self.apply(bundle, farm, bytes, trial).await;
+            }
+        }
+    }
+
+    async fn refuse(&mut self, hash: String, refusal: Refusal) {
+        let Refusal { version, reason } = refusal;
+        let named = version.map_or("a bundle".to_owned(), |version| format!("bundle {version}"));
+        tell(format_args!("tilth-agent: sync: {named} is refused and the running configuration stays: {reason}"));
+        let body = json!({ "version": version, "hash": hash, "outcome": "refused", "reason": reason });
+        let _ = self.commands.send(Command::Happened("bundle", object(body))).await;
+        self.facts.refused(vec![format!("{named}: {reason}")]);
+        let refused = Refused { hash, version, reason };
+        self.status.refused(Some(refused.clone()));
+        self.memory = Memory { refused: Some(refused), trial: None };
+        self.remember().await;
+    }
+
+    /// What runs has another number from now on; nothing starts anew.
+    async fn renumber(&mut self, bundle: Bundle, bytes: Arc<Vec<u8>>) {
+        if let Err(why) = self.on_disk(move |kept| kept.put_good(&bytes)).await {
+            return self.wait_for_disk(why).await;
+        }
+        self.rule(bundle, "same-content").await;
+    }
+
+    async fn apply(&mut self, bundle: Bundle, farm: Farm, bytes: Arc<Vec<u8>>, trial: Trial) {
+        self.memory.trial = Some(trial);
+        let (memory, current) = (self.memory.clone(), Arc::clone(&bytes));
+        let noted = self.on_disk(move |kept| {
+            kept.remember(&memory)?;
+            kept.put_current(&current)
+        });
+        if let Err(why) = noted.await {
+            return self.wait_for_disk(why).await;
+        }
+        let Farm { plan, hash, channels, sources, .. } = farm;
+        let (done, taken) = oneshot::channel();
+        if self.ruling.run(&hash) {
+            let _ = self.commands.send(Command::Plan(plan, hash.clone(), channels)).await;
+            let _ = self.sources.send(sources).await;
+        }
+        let _ = self.commands.send(Command::Taken(done)).await;
+        if taken.await.is_err() {
+            // The process ends; what was tried is counted.
+            return;
+        }
+        // A full disk now costs nothing: it rules until the agent ends, and comes again.
+        if let Err(why) = self.on_disk(move |kept| kept.put_good(&bytes)).await {
+            tell(format_args!("tilth-agent: sync: bundle {} is in force and cannot be kept: {why}", bundle.version));
+        }
+        self.facts.applied(&hash);
+        self.rule(bundle, "applied").await;
+    }
+
+    async fn rule(&mut self, bundle: Bundle, outcome: &str) {
+        let (version, hash) = (bundle.version, bundle.hash.to_string());
+        self.ruling.rule(Arc::new(bundle));
+        let _ = self.orders.send(Order::Holding(self.ruling.holding())).await;
+        let ignored = bundle::ignored(&self.home.folder);
+        tell(format_args!("tilth-agent: sync: bundle {version} is in force ({outcome}, content {})", &hash[..8]));
+        say_ignored(&ignored);
+        let body = json!({ "version": version, "hash": hash, "outcome": outcome, "reason": null });
+        let _ = self.commands.send(Command::Happened("bundle", object(body))).await;
+        self.status.runs(Running { version, hash }, ignored);
+        self.status.refused(None);
+        self.memory = Memory::default();
+        self.remember().await;
+    }
+
+    /// Not refused: it comes again with the next pull, which no tag keeps from bringing it.
+    async fn wait_for_disk(&mut self, why: String) {
+        let why = format!("a bundle waits until it can be kept: {why}");
+        tell(format_args!("tilth-agent: sync: {why}"));
+        self.status.waits(Some(why));
+        let holding = Holding { etag: None, ..self.ruling.holding() };
+        let _ = self.orders.send(Order::Holding(holding)).await;
+    }
+
+    async fn remember(&self) {
+        let memory = self.memory.clone();
+        if let Err(why) = self.on_disk(move |kept| kept.remember(&memory)).await {
+            tell(format_args!("tilth-agent: sync: what became of a bundle cannot be kept: {why}"));
+        }
+    }
+
+    /// A disk that hangs holds up a thread of its own, not decide.
+    async fn on_disk(&self, what: impl FnOnce(&Kept) -> std::io::Result<()> + Send + 'static) -> Result<(), String> {
+        let kept = self.kept.clone();
+        match tokio::task::spawn_blocking(move || what(&kept)).await {
+            Ok(done) => done.map_err(|error| error.to_string()),
+            Err(failed) => Err(failed.to_string()),
+        }
+    }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,253 @@
+//! Bundles in every state that the wire, the disk and a mistaken hub can bring.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::Value;
+use tilth_config::Hub;
+use tilth_config::bundle::{Draft, SigningKey, seal};
+use tilth_core::id::Id;
+use tilth_core::time::WallTime;
+use tilth_sync::engine::LocalAlert;
+
+use super::*;
+use crate::clock::Clock;
+
+struct Bench {
+    folder: PathBuf,
+    key: SigningKey,
+    status: SyncStatus,
+    ruling: Ruling,
+    events: mpsc::Sender<Event>,
+    commands: mpsc::Receiver<Command>,
+    sources: mpsc::Receiver<Sources>,
+    orders: mpsc::Receiver<Order>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+fn id(text: &str) -> Id {
+    Id::new(text).unwrap()
+}
+
+fn folder() -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("tilth-bundles-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let folder = std::env::temp_dir().join(name);
+    fs::create_dir_all(folder.join("config.d")).unwrap();
+    fs::write(folder.join("config.d/site.toml"), "").unwrap();
+    let site = "[device]\nid = 'pi'\nclient = 'acme'\n[bus.gateway]\nkind = 'line'\nport = 'p'\n";
+    fs::write(folder.join("agent.toml"), site).unwrap();
+    folder
+}
+
+/// An agent that holds what is in this folder.
+fn bench(folder: PathBuf) -> Bench {
+    let key = SigningKey::from_seed(&[7; 32]);
+    let hub = Hub {
+        url: "http://127.0.0.1:1".to_owned(),
+        ca: None,
+        signing_key: "hub.pub".to_owned(),
+        key_file: "device.key".to_owned(),
+    };
+    let home = Home { client: id("acme"), device: id("pi"), hub, folder: folder.clone(), data: folder.clone() };
+    let good = Kept::new(&folder).good(key.trusted(), &home.client, &home.device).unwrap();
+    let ruling = Ruling::new(good.map(Arc::new), "none".to_owned());
+    let status = SyncStatus::of(&home.hub.url);
+    if let Some(bundle) = ruling.bundle() {
+        status.runs(Running { version: bundle.version, hash: bundle.hash.to_string() }, Vec::new());
+    }
+    let (to_decide, commands) = mpsc::channel(64);
+    let (to_senses, sources) = mpsc::channel(64);
+    let (to_sync, orders) = mpsc::channel(64);
+    let (events, told) = mpsc::channel(64);
+    let facts = Facts::new(Clock::new(Source::System), "none".to_owned());
+    let bundles = Bundles::new(
+        home,
+        Source::System,
+        *key.trusted(),
+        to_decide,
+        to_senses,
+        to_sync,
+        ruling.clone(),
+        facts,
+        status.clone(),
+    );
+    let task = tokio::spawn(bundles.run(told));
+    Bench { folder, key, status, ruling, events, commands, sources, orders, task }
+}
+
+impl Bench {
+    fn seal(&self, version: u64, above: &str) -> Vec<u8> {
+        sealed(&self.key, "pi", version, above)
+    }
+
+    /// Ends as a process does, and begins anew.
+    async fn again(mut self) -> Bench {
+        self.task.abort();
+        let _ = (&mut self.task).await;
+        bench(self.folder.clone())
+    }
+
+    /// What becomes of a bundle: `outcome version: reason`; nothing where nothing is said of it. And whether a plan came.
+    async fn take(&mut self, bytes: &[u8]) -> (Option<String>, bool) {
+        self.events.send(Event::Bundle { bytes: bytes.to_vec(), etag: None }).await.unwrap();
+        // Said after it, so everything about it comes before.
+        self.events.send(Event::AllClear(AlertKind::KeyRefused)).await.unwrap();
+        let (mut said, mut planned) = (None, false);
+        loop {
+            match self.commands.recv().await.unwrap() {
+                Command::Plan(..) => planned = true,
+                Command::Taken(done) => done.send(()).unwrap(),
+                Command::Happened("bundle", body) => {
+                    assert!(body["hash"].as_str().is_some_and(|hash| hash.len() == 64), "{body:?}");
+                    let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
+                    said = Some(format!("{} {}: {}", text("outcome"), body["version"], text("reason")));
+                }
+                Command::Diagnose("sync", _) => return (said, planned),
+                _ => panic!("another command"),
+            }
+        }
+    }
+
+    fn good(&self) -> Option<Vec<u8>> {
+        fs::read(self.folder.join("bundle.good")).ok()
+    }
+
+    fn shown(&self) -> Value {
+        serde_json::from_str(self.status.json().unwrap().get()).unwrap()
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn sealed(key: &SigningKey, device: &str, version: u64, above: &str) -> Vec<u8> {
+    let content = json!({
+        "sensors": { "room/temp": { "quantity": "temperature", "input": "line:gateway/temp" } },
+        "rules": { "hot": { "sensor": "room/temp", "above": above.parse::<f64>().map_or(json!(above), |n| json!(n)) } },
+    });
+    let (client, device) = (id("acme"), id(device));
+    let draft =
+        Draft { version, client: &client, device: &device, issued: WallTime(1_770_000_000_000), content: &content };
+    seal(&draft, key)
+}
+
+fn run(test: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
+}
+
+#[test]
+fn what_cannot_be_used_leaves_the_last_good_one_and_says_why() {
+    run(async {
+        let mut bench = bench(folder());
+        let five = bench.seal(5, "30");
+        assert_eq!(bench.take(&five).await, (Some("applied 5: ".to_owned()), true));
+        assert_eq!(bench.good().as_deref(), Some(&*five));
+        assert_eq!(bench.orders.recv().await, Some(Order::Holding(bench.ruling.holding())));
+        assert!(bench.sources.recv().await.is_some());
+
+        let six = bench.seal(6, "31");
+        let other = SigningKey::from_seed(&[8; 32]);
+        let text = String::from_utf8(six.clone()).unwrap();
+        let signature = text.lines().find(|line| line.starts_with("signature ")).unwrap();
+        for (bytes, expected) in [
+            (text.replace(&format!("{signature}\n"), "").into_bytes(), "refused 6: the bundle is not signed"),
+            (sealed(&other, "pi", 6, "31"), "refused 6: the bundle is signed by the key"),
+            (text.replace("31", "99").into_bytes(), "refused 6: the bundle's signature is wrong"),
+            (six[..six.len() - 1].to_vec(), "refused null: the bundle is truncated"),
+            (bench.seal(4, "31"), "refused 4: version 4 is not above 5, which runs"),
+            (bench.seal(5, "31"), "refused 5: version 5 is not above 5, which runs"),
+            (sealed(&bench.key, "pi-2", 6, "31"), "refused 6: the bundle is for acme/pi-2"),
+            (bench.seal(6, "much"), "refused 6: it does not compile: bundle 6: error: rules.hot.above"),
+            (b"<html>".to_vec(), "refused null: not a bundle"),
+            (Vec::new(), "refused null: not a bundle"),
+        ] {
+            let (said, planned) = bench.take(&bytes).await;
+            assert!(said.as_ref().is_some_and(|said| said.starts_with(expected)), "{expected}: {said:?}");
+            assert!(!planned, "{expected}");
+            assert_eq!(bench.good().as_deref(), Some(&*five), "{expected}");
+            let shown = bench.shown();
+            assert_eq!(shown["bundle"]["version"], 5);
+            assert!(expected.contains(&shown["refused"]["reason"].as_str().unwrap()[..10]), "{shown}");
+            // It is remembered, also over a restart.
+            assert_eq!(bench.take(&bytes).await, (None, false), "{expected}");
+            bench = bench.again().await;
+            assert_eq!(bench.take(&bytes).await, (None, false), "{expected}");
+            assert!(bench.shown()["refused"]["reason"].is_string());
+        }
+
+        assert_eq!(bench.take(&six).await, (Some("applied 6: ".to_owned()), true));
+        assert_eq!(bench.shown()["refused"], Value::Null);
+        assert_eq!(bench.shown()["ignored"], json!(["config.d/site.toml"]));
+        fs::remove_dir_all(&bench.folder).unwrap();
+    });
+}
+
+#[test]
+fn the_same_content_starts_nothing_anew() {
+    run(async {
+        let mut bench = bench(folder());
+        let (one, two) = (bench.seal(1, "30"), bench.seal(2, "30"));
+        assert_eq!(bench.take(&one).await, (Some("applied 1: ".to_owned()), true));
+        assert_eq!(bench.take(&one).await, (None, false));
+        assert_eq!(bench.take(&two).await, (Some("same-content 2: ".to_owned()), false));
+        assert_eq!(bench.good().as_deref(), Some(&*two));
+        assert_eq!(bench.ruling.holding().version, 2);
+        fs::remove_dir_all(&bench.folder).unwrap();
+    });
+}
+
+#[test]
+fn a_bundle_that_the_agent_does_not_outlive_is_given_up() {
+    run(async {
+        let mut bench = bench(folder());
+        let one = bench.seal(1, "30");
+        for _ in 0..TRIES {
+            bench.events.send(Event::Bundle { bytes: one.clone(), etag: None }).await.unwrap();
+            // The process ends over it: nobody answers.
+            while !matches!(bench.commands.recv().await.unwrap(), Command::Taken(_)) {}
+            assert_eq!(bench.good(), None);
+            bench = bench.again().await;
+        }
+        let (said, planned) = bench.take(&one).await;
+        assert_eq!((said.as_deref(), planned), (Some("refused null: the agent did not outlive it 3 times"), false));
+        let two = bench.seal(2, "31");
+        assert_eq!(bench.take(&two).await, (Some("applied 2: ".to_owned()), true));
+        fs::remove_dir_all(&bench.folder).unwrap();
+    });
+}
+
+#[test]
+fn a_bundle_that_cannot_be_kept_waits_and_is_not_refused() {
+    run(async {
+        let mut bench = bench(folder());
+        let one = bench.seal(1, "30");
+        // A folder in its place: also root cannot write there.
+        fs::create_dir(bench.folder.join("bundle.current.new")).unwrap();
+        assert_eq!(bench.take(&one).await, (None, false));
+        assert_eq!(bench.orders.recv().await, Some(Order::Holding(Holding::default())), "so that it comes again");
+        assert!(bench.shown()["waits"].is_string());
+        fs::remove_dir(bench.folder.join("bundle.current.new")).unwrap();
+        assert_eq!(bench.take(&one).await, (Some("applied 1: ".to_owned()), true));
+        assert_eq!(bench.shown()["waits"], Value::Null);
+        fs::remove_dir_all(&bench.folder).unwrap();
+    });
+}
+
+#[test]
+fn troubles_of_sync_are_shown_until_they_are_over() {
+    run(async {
+        let mut bench = bench(folder());
+        let alert = LocalAlert { kind: AlertKind::KeyRefused, reason: "401".to_owned() };
+        bench.events.send(Event::LocalAlert(alert)).await.unwrap();
+        let Some(Command::Diagnose("sync", body)) = bench.commands.recv().await else { panic!("no word of it") };
+        assert_eq!((&body["alert"], &body["over"]), (&json!("key-refused"), &json!(false)));
+        assert!(!bench.take(b"").await.1);
+        assert_eq!(bench.shown()["alerts"], json!({}));
+        fs::remove_dir_all(&bench.folder).unwrap();
+    });
+}

@@ -1,0 +1,223 @@
+//! What the driver asks of the store, on the store's own thread, and what it asks of decide.
+
+use std::time::Duration;
+
+use tilth_core::engine::Engine;
+use tilth_protocol::{Lane, Lanes, Live, Stream};
+use tilth_sync::driver::{Order, Request};
+use tilth_sync::engine::{Ask, Haul, Heads, LaneState, Outbox};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{sleep, timeout};
+
+use crate::decide::Command;
+use crate::output::tell;
+use crate::store::thread::Desk;
+use crate::store::{Limit, Store, Want};
+
+/// A busy store is asked again after this.
+const BUSY: Duration = Duration::from_millis(50);
+
+/// A store that cannot begin a new stream is asked again after this.
+const NO_STREAM: Duration = Duration::from_secs(1);
+
+/// Decide answers at once, or the batch goes without live values.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Live values of one batch; the newest of a farm with more sensors take turns by chance of the windows.
+const MAX_LIVE: usize = 2000;
+
+/// Answers the driver.
+pub(super) struct Clerk {
+    store: Desk,
+    /// The stream that the driver knows of.
+    stream: Stream,
+    heads: watch::Receiver<Heads>,
+    commands: mpsc::Sender<Command>,
+    orders: mpsc::Sender<Order>,
+}
+
+impl Clerk {
+    pub(super) fn new(
+        store: Desk,
+        stream: Stream,
+        heads: watch::Receiver<Heads>,
+        commands: mpsc::Sender<Command>,
+        orders: mpsc::Sender<Order>,
+    ) -> Clerk {
+        Clerk { store, stream, heads, commands, orders }
+    }
+
+    /// Runs until nobody asks any more.
+    pub(super) async fn run(mut self, mut asked: mpsc::Receiver<Request>) {
+        loop {
+            tokio::select! {
+                request = asked.recv() => match request {
+                    Some(request) => self.answer(request).await,
+                    None => return,
+                },
+                changed = self.heads.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    self.follow_stream().await;
+                }
+            }
+        }
+    }
+
+    async fn answer(&mut self, request: Request) {
+        match request {
+            Request::Fetch { ask, answer } => {
+                let haul = self.fetch(ask).await;
+                let _ = answer.send(haul);
+            }
+            Request::Confirm { stream, confirmed } => {
+                self.tell_store(move |store| {
+                    if store.stream() == stream {
+                        confirmed.iter().for_each(|(&lane, &seq)| {
+                            store.confirm(lane, seq);
+                        });
+                    }
+                    Ok(())
+                })
+                .await;
+            }
+            Request::Rewind { stream, epoch, confirmed } => {
+                self.tell_store(move |store| {
+                    // The epoch is the hub's; what it confirmed is of a stream.
+                    let here = if store.stream() == stream { confirmed.clone() } else { store.lanes().confirmed() };
+                    store.rewind(epoch, &here).map_err(|error| error.to_string())
+                })
+                .await;
+            }
+            Request::Quarantine { stream, lane, seq, reason } => {
+                self.tell_store(move |store| {
+                    if store.stream() != stream {
+                        return Ok(());
+                    }
+                    store.quarantine(lane, seq, &reason).map_err(|error| error.to_string())
+                })
+                .await;
+            }
+            Request::NewStream { reason, answer } => {
+                let outbox = loop {
+                    let reason = reason.clone();
+                    let begun = ask(&self.store, move |store| match store.new_stream(&reason) {
+                        Ok(_) => Ok(outbox_of(store)),
+                        Err(error) => Err(error.to_string()),
+                    });
+                    match begun.await {
+                        Some(Ok(outbox)) => break outbox,
+                        Some(Err(why)) => tell(format_args!("tilth-agent: sync: no new stream yet: {why}")),
+                        None => {}
+                    }
+                    sleep(NO_STREAM).await;
+                };
+                tell(format_args!("tilth-agent: sync: goes on under the new stream {}: {reason}", outbox.stream));
+                self.stream = outbox.stream;
+                let _ = answer.send(outbox);
+                // Boots and alerts of another stream mean nothing in this one: they are stated anew.
+                let _ = self.commands.send(Command::StoreAnew).await;
+            }
+        }
+    }
+
+    /// If it is not kept, the hub says it again.
+    async fn tell_store(&self, what: impl Fn(&mut Store) -> Result<(), String> + Clone + Send + 'static) {
+        if let Some(Err(why)) = ask(&self.store, what).await {
+            tell(format_args!("tilth-agent: sync: the store cannot note what the hub says: {why}"));
+        }
+    }
+
+    async fn fetch(&self, wanted: Ask) -> Result<Haul, String> {
+        let (id, live) = (wanted.id, wanted.live);
+        let found = ask(&self.store, move |store| rows(store, &wanted)).await;
+        let (stream, lanes) = found.unwrap_or_else(|| Err("the store has no database".to_owned()))?;
+        let live = if live { self.live().await } else { Vec::new() };
+        Ok(Haul { id, stream, lanes, live })
+    }
+
+    async fn live(&self) -> Vec<Live> {
+        let (answer, answered) = oneshot::channel();
+        let look = Command::Look(Box::new(move |engine, _| {
+            let _ = answer.send(newest(engine));
+        }));
+        if self.commands.try_send(look).is_err() {
+            return Vec::new();
+        }
+        timeout(PATIENCE, answered).await.ok().and_then(Result::ok).unwrap_or_default()
+    }
+
+    /// The store began a stream by itself: its database is a new one.
+    async fn follow_stream(&mut self) {
+        if self.heads.borrow_and_update().stream == self.stream {
+            return;
+        }
+        let outbox = outbox(&self.store).await;
+        if outbox.stream != self.stream {
+            self.stream = outbox.stream;
+            let _ = self.orders.send(Order::Stream(outbox)).await;
+        }
+    }
+}
+
+/// Asks the store's thread, as often as it is busy. Nothing where it has no database to answer from.
+async fn ask<T: Send + 'static>(
+    store: &Desk,
+    question: impl Fn(&mut Store) -> T + Clone + Send + 'static,
+) -> Option<T> {
+    loop {
+        let (answer, answered) = oneshot::channel();
+        let question = question.clone();
+        let asked = store.ask(move |store| {
+            let _ = answer.send(question(store));
+        });
+        if asked.is_ok() {
+            return answered.await.ok();
+        }
+        sleep(BUSY).await;
+    }
+}
+
+/// Where the store stands, as soon as it can say so.
+pub(super) async fn outbox(store: &Desk) -> Outbox {
+    loop {
+        if let Some(outbox) = ask(store, |store| outbox_of(store)).await {
+            return outbox;
+        }
+        sleep(NO_STREAM).await;
+    }
+}
+
+fn outbox_of(store: &Store) -> Outbox {
+    let states = store.lanes();
+    let state = |lane| {
+        let of = states.of(lane);
+        (lane, LaneState { confirmed: of.confirmed, head: of.committed })
+    };
+    Outbox { stream: store.stream(), epoch: store.epoch(), lanes: Lane::ALL.map(state).into() }
+}
+
+fn rows(store: &Store, ask: &Ask) -> Result<(Stream, Lanes), String> {
+    let mut lanes = Lanes::default();
+    for wanted in &ask.lanes {
+        let want = Want::Range { first: wanted.first, last: wanted.last };
+        let limit = Limit { rows: wanted.max_rows, bytes: wanted.max_bytes };
+        let events = |lane| store.reader().events(lane, want, limit).map_err(|error| error.to_string());
+        match wanted.lane {
+            Lane::Events => lanes.events = events(Lane::Events)?,
+            Lane::Diagnostics => lanes.diagnostics = events(Lane::Diagnostics)?,
+            Lane::Windows => lanes.windows = store.reader().windows(want, limit).map_err(|error| error.to_string())?,
+        }
+    }
+    Ok((store.stream(), lanes))
+}
+
+fn newest(engine: &Engine) -> Vec<Live> {
+    let live = |view: tilth_core::engine::SensorView| {
+        let sensor = engine.plan().sensor(view.sensor);
+        let (value, at, quality) = view.newest?;
+        Some(Live { sensor: sensor.id.clone(), quantity: sensor.quantity, at, value: value.to_f64(), quality })
+    };
+    engine.sensors().filter_map(live).take(MAX_LIVE).collect()
+}

@@ -1,0 +1,108 @@
+//! What is kept of bundles in the data folder: the last good one, the one being tried, and what was refused.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `bundle.good` | the last one that proved itself, byte for byte; booted with, replaced by a better one, never deleted |
+//! | `bundle.current` | the one that was applied last |
+//! | `bundle.state` | what was refused and why, and how often a bundle was tried |
+//!
+//! Each is written beside its place, synced, and renamed into it.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tilth_config::bundle::{self, Bundle, TrustedKey};
+use tilth_core::id::Id;
+
+const GOOD: &str = "bundle.good";
+const CURRENT: &str = "bundle.current";
+const STATE: &str = "bundle.state";
+
+/// The files.
+#[derive(Debug, Clone)]
+pub(crate) struct Kept {
+    folder: PathBuf,
+}
+
+/// What is remembered of bundles that did not become good.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Memory {
+    /// The last one that was refused. It is not looked at again.
+    #[serde(default)]
+    pub(super) refused: Option<Refused>,
+    /// One that was applied and has not become good yet.
+    #[serde(default)]
+    pub(super) trial: Option<Trial>,
+}
+
+/// A bundle that was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Refused {
+    /// SHA-256 of its bytes.
+    pub(super) hash: String,
+    pub(super) version: Option<u64>,
+    pub(super) reason: String,
+}
+
+/// A bundle that was tried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Trial {
+    /// SHA-256 of its bytes.
+    pub(super) hash: String,
+    pub(super) times: u32,
+}
+
+impl Kept {
+    pub(crate) fn new(data: &Path) -> Kept {
+        Kept { folder: data.to_owned() }
+    }
+
+    /// The last good one; nothing where there never was one.
+    ///
+    /// # Errors
+    /// Why it cannot be used, in words.
+    pub(crate) fn good(&self, key: &TrustedKey, client: &Id, device: &Id) -> Result<Option<Bundle>, String> {
+        let path = self.folder.join(GOOD);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(format!("{}: {error}", path.display())),
+        };
+        bundle::verify(&bytes, key, client, device).map(Some).map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    /// Whether there is a last good one, of whatever kind.
+    pub(crate) fn has_good(&self) -> bool {
+        self.folder.join(GOOD).exists()
+    }
+
+    /// What is remembered; nothing where it cannot be read, for it only saves work.
+    pub(super) fn memory(&self) -> Memory {
+        fs::read(self.folder.join(STATE)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    }
+
+    pub(super) fn remember(&self, memory: &Memory) -> io::Result<()> {
+        self.put(STATE, &serde_json::to_vec(memory).map_err(io::Error::other)?)
+    }
+
+    pub(super) fn put_current(&self, bytes: &[u8]) -> io::Result<()> {
+        self.put(CURRENT, bytes)
+    }
+
+    pub(super) fn put_good(&self, bytes: &[u8]) -> io::Result<()> {
+        self.put(GOOD, bytes)
+    }
+
+    fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let (path, new) = (self.folder.join(name), self.folder.join(format!("{name}.new")));
+        let mut file = File::create(&new)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        drop(file);
+        fs::rename(&new, &path)?;
+        // The name is on the disk only when its folder is.
+        File::open(&self.folder)?.sync_all()
+    }
+}

@@ -1,0 +1,97 @@
+//! The way to the hub: the key that is believed, the key that is shown, and TLS. Keys are never logged.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use tilth_config::bundle::TrustedKey;
+use tilth_protocol::{Key, KeyKind};
+use tilth_sync::transport::https::Https;
+use tilth_sync::transport::tls;
+
+use super::Home;
+
+/// Longer than any key.
+const MAX_BYTES: u64 = 4096;
+
+/// What leads to the hub.
+pub(super) struct Way {
+    /// Signs what the hub sends.
+    pub(super) trusted: TrustedKey,
+    /// The public part of the device's key, by which it may be named.
+    pub(super) key_id: String,
+    pub(super) https: Https,
+}
+
+pub(super) fn find(home: &Home) -> anyhow::Result<Way> {
+    let trusted = trusted_key(home)?;
+    let path = home.folder.join(&home.hub.key_file);
+    let key = device_key(&path).with_context(|| path.display().to_string())?;
+    let ca = home.hub.ca.as_ref().map(|ca| home.folder.join(ca));
+    let tls = tls::client_config(ca.as_deref())?;
+    let https = Https::new(&home.hub.url, &home.client, &key, &tls)?;
+    Ok(Way { trusted, key_id: key.id().to_owned(), https })
+}
+
+/// The hub's signing key, as it was pinned when the device was enrolled.
+pub(crate) fn trusted_key(home: &Home) -> anyhow::Result<TrustedKey> {
+    let path = home.folder.join(&home.hub.signing_key);
+    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    TrustedKey::parse(&text).with_context(|| path.display().to_string())
+}
+
+fn device_key(path: &Path) -> anyhow::Result<Key> {
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if !metadata.is_file() {
+        bail!("expected a file with the device's key");
+    }
+    if mode & 0o077 != 0 {
+        bail!("others may read it (mode {mode:04o}); expected mode 0600");
+    }
+    let mut text = String::new();
+    file.take(MAX_BYTES).read_to_string(&mut text)?;
+    let key = Key::parse(text.trim())?;
+    match key.kind() {
+        KeyKind::Device => Ok(key),
+        KeyKind::Read => bail!("this is a read key; expected the device's own, dev_ak_.."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_others_can_read_or_that_is_none_is_refused_and_never_shown() {
+        let path = std::env::temp_dir().join(format!("tilth-device-key-{}", std::process::id()));
+        let device = Key::from_random(KeyKind::Device, [1; 6], [2; 32]);
+        let read = Key::from_random(KeyKind::Read, [1; 6], [2; 32]);
+        for (text, mode, expected) in [
+            (device.reveal(), 0o600, None),
+            (device.reveal(), 0o400, None),
+            (device.reveal(), 0o640, Some("mode 0640")),
+            (device.reveal(), 0o604, Some("mode 0604")),
+            (read.reveal(), 0o600, Some("read key")),
+            ("", 0o600, Some("expected dev_ak_")),
+        ] {
+            let _ = fs::remove_file(&path);
+            fs::write(&path, format!("{text}\n")).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let found = device_key(&path).map_err(|error| format!("{error:#}"));
+            match expected {
+                None => assert_eq!(found, Ok(device.clone())),
+                Some(expected) => {
+                    let error = found.unwrap_err();
+                    assert!(error.contains(expected), "{error}");
+                    assert!(!error.contains("0202"), "{error}");
+                }
+            }
+        }
+        fs::remove_file(&path).unwrap();
+        assert!(device_key(&path).is_err());
+    }
+}

@@ -1,0 +1,211 @@
+//! From a line on the wire to a page, and what people do about it, over a kill -9.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::room::{Agent, Board, FARM, Room};
+
+/// A room whose level is too high for so long that an alert fires.
+fn firing(name: &str) -> (Room, Board, Agent) {
+    let room = Room::new(name, FARM);
+    let mut board = room.plug_in();
+    let agent = room.start("input");
+    room.wait_for_bus("up");
+    board.level(0, 20.5);
+    board.level(10, 31.0);
+    board.level(70, 31.5);
+    agent.wait_for_told(1);
+    room.wait_for_value("room/level", 31.5);
+    (room, board, agent)
+}
+
+#[test]
+fn what_comes_in_is_seen_and_pages() {
+    let (room, _board, agent) = firing("pages");
+    let sensors = room.rows(&["sensors"]);
+    assert_eq!(sensors[1]["sensor"], "room/door");
+    let level = &sensors[2];
+    assert_eq!((&level["quality"], &level["unit"]), (&Value::from("good"), &Value::from("")));
+    assert_eq!((&level["at"], &level["age_s"]), (&Value::from("2026-01-01T00:01:10Z"), &Value::from(0.0)));
+    let alerts = room.rows(&["alerts"]);
+    assert_eq!(alerts.len(), 1);
+    let alert = &alerts[0];
+    for (name, value) in [
+        ("alert", Value::from(1)),
+        ("zone", "room".into()),
+        ("rule", "level-high".into()),
+        ("state", "firing".into()),
+        ("severity", "warning".into()),
+        ("value", 31.5.into()),
+        ("limit", 30.into()),
+        ("since", "2026-01-01T00:00:10Z".into()),
+        ("for_s", 60.0.into()),
+        ("silenced", false.into()),
+        ("inhibited", false.into()),
+        ("pages", 1.into()),
+        ("message", "level 31.5 in room, limit 30".into()),
+    ] {
+        assert_eq!(alert[name], value, "{name}");
+    }
+    let people = room.ask(&["alerts"]);
+    assert_eq!(
+        people.out,
+        "ALERT  SEVERITY  STATE   SINCE                 FOR  RULE        SENSOR      MESSAGE\n\
+         1      warning   firing  2026-01-01T00:00:10Z  1m   level-high  room/level  level 31.5 in room, limit 30\n"
+    );
+    let told = agent.told();
+    assert!(told[0].starts_with("notify pi-7-1-1: "), "{told:?}");
+}
+
+#[test]
+fn an_acknowledgement_stops_paging_until_it_expires() {
+    let (room, mut board, agent) = firing("ack");
+    let ran = room.ask(&["ack", "1", "--for", "30m"]);
+    assert_eq!(
+        (ran.code, ran.out.as_str()),
+        (
+            Some(0),
+            "alert 1 (level-high on room/level: level 31.5 in room, limit 30) is acknowledged until \
+             2026-01-01T00:31:10Z; nobody is paged before\n"
+        )
+    );
+    let none = room.ask(&["ack", "99"]);
+    assert_eq!((none.code, none.err.as_str()), (Some(1), "tilth-agent: no alert 99 is open\n"));
+    // Unacknowledged it would have escalated after ten minutes.
+    board.level(1800, 32.0);
+    room.wait_for_value("room/level", 32.0);
+    assert_eq!(agent.told().len(), 1, "{:?}", agent.told());
+    let alert = &room.rows(&["alerts"])[0];
+    assert_eq!((&alert["state"], &alert["until"]), (&"acknowledged".into(), &"2026-01-01T00:31:10Z".into()));
+    board.level(1900, 32.5);
+    let told = agent.wait_for_told(2);
+    assert!(told[1].starts_with("notify pi-7-1-2: "), "{told:?}");
+    board.level(1910, 20.0);
+    let told = agent.wait_for_told(3);
+    assert!(told[2].starts_with("notify pi-7-1-resolved: "), "{told:?}");
+    assert_eq!(room.ask(&["alerts"]).out, "no alert is open\n");
+}
+
+#[test]
+fn a_silence_is_counted_shown_and_ended() {
+    let (room, mut board, agent) = firing("silence");
+    let ran = room.ask(&["silence", "--rule", "level-high", "--for", "2h", "--by", "berta"]);
+    assert_eq!(
+        ran.out, "silence 1: rule level-high, until 2026-01-01T02:01:10Z; end it with: silence --end 1\n",
+        "{ran:?}"
+    );
+    let none = room.ask(&["silence", "--zone", "greenhouse", "--for", "2h"]);
+    assert_eq!(none.err, "tilth-agent: no rule of the configuration is meant by zone greenhouse\n");
+    board.level(1800, 32.0);
+    room.wait_for_value("room/level", 32.0);
+    assert_eq!(agent.told().len(), 1, "silenced: {:?}", agent.told());
+    let alert = &room.rows(&["alerts"])[0];
+    assert_eq!((&alert["state"], &alert["silenced"]), (&"firing".into(), &true.into()));
+    let silence = &room.rows(&["silence"])[0];
+    assert_eq!((&silence["silence"], &silence["by"], &silence["zone"]), (&1.into(), &"berta".into(), &Value::Null));
+    assert_eq!(room.ask(&["silence", "--end", "1"]).out, "silence 1 of berta is ended: rule level-high\n");
+    assert_eq!(room.ask(&["silence", "--end", "1"]).err, "tilth-agent: there is no silence 1\n");
+    agent.wait_for_told(2);
+    assert_eq!(room.ask(&["silence"]).out, "nothing is silenced\n");
+}
+
+#[test]
+fn a_kill_keeps_the_acknowledgement_and_repeats_no_page() {
+    let (room, mut board, mut agent) = firing("kill");
+    let events = |rows: &[Value]| rows[0]["store"]["lanes"]["events"]["committed"].as_u64().unwrap_or(0);
+    let before = events(&[room.status()]);
+    assert_eq!(room.ask(&["ack", "1", "--for", "1h"]).code, Some(0));
+    room.wait_for("the acknowledgement is kept", &["status"], |rows| events(rows) > before);
+    agent.kill();
+    let refused = room.ask(&["alerts"]);
+    assert_eq!(refused.code, Some(1));
+    assert_eq!(
+        refused.err,
+        "tilth-agent: no agent listens at agent.sock: is it running? (systemctl status tilth-agent)\n"
+    );
+    let again = room.start("input");
+    room.wait_for_bus("up");
+    board.level(100, 33.0);
+    room.wait_for_value("room/level", 33.0);
+    let alerts = room.rows(&["alerts"]);
+    assert_eq!((&alerts[0]["alert"], &alerts[0]["state"]), (&1.into(), &"acknowledged".into()));
+    assert_eq!(alerts[0]["until"], "2026-01-01T01:01:10Z");
+    assert_eq!(again.told(), Vec::<String>::new());
+    board.level(4000, 33.5);
+    let told = again.wait_for_told(1);
+    assert!(told[0].starts_with("notify pi-7-1-2: "), "the acknowledgement is over: {told:?}");
+}
+
+#[test]
+fn who_watches_sees_each_transition() {
+    let room = Room::new("tail", FARM);
+    let mut board = room.plug_in();
+    let _agent = room.start("input");
+    room.wait_for_bus("up");
+    board.level(0, 20.5);
+    room.wait_for_value("room/level", 20.5);
+    let watch = |arguments: &[&str]| {
+        let mut child = room.command(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let first = lines.next().unwrap().unwrap();
+        (child, lines, first)
+    };
+    let (mut json, mut objects, first) = watch(&["tail", "--json", "--socket", "agent.sock"]);
+    let first: Value = serde_json::from_str(&first).unwrap();
+    assert_eq!((&first["event"], &first["device"]), (&"connected".into(), &"pi-7".into()));
+    let (mut text, mut lines, first) = watch(&["tail", "--socket", "agent.sock"]);
+    assert!(first.starts_with("connected to pi-7 (tilth-agent "), "{first}");
+    board.level(10, 31.0);
+    board.level(70, 31.5);
+    let mut events = Vec::new();
+    for _ in 0..3 {
+        let line: Value = serde_json::from_str(&objects.next().unwrap().unwrap()).unwrap();
+        events.push(line["event"].as_str().unwrap().to_owned());
+        assert_eq!(line["sensor"], "room/level");
+    }
+    assert_eq!(events, ["pending", "firing", "notify"]);
+    assert_eq!(
+        lines.next().unwrap().unwrap(),
+        "2026-01-01T00:00:10Z      pending       warning     level-high    room/level   level 31.0 in room, limit 30"
+    );
+    for child in [&mut json, &mut text] {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_channel_that_does_not_work_is_told_of_in_status() {
+    let farm = format!(
+        "{FARM}
+        [notifications.phone]
+        kind = 'ntfy'
+        url = 'http://127.0.0.1:1'
+        topic = 'farm'
+        [escalation.default.warning]
+        channels = ['phone', 'log']
+        "
+    );
+    let room = Room::new("channel", &farm);
+    let mut board = room.plug_in();
+    let agent = room.start("input");
+    room.wait_for_bus("up");
+    board.level(0, 31.0);
+    board.level(60, 31.5);
+    agent.wait_for_told(1);
+    let status = room.wait_for("it failed", &["status"], |rows| {
+        let channels = rows[0]["notify"]["channels"].as_array().cloned().unwrap_or_default();
+        channels.iter().any(|channel| !channel["last_failure"].is_null())
+    });
+    let channels = status[0]["notify"]["channels"].as_array().cloned().unwrap_or_default();
+    let phone = channels.iter().find(|channel| channel["channel"] == "phone").unwrap();
+    assert_eq!((&phone["waiting"], &phone["last_failure"]["notice"]), (&1.into(), &"pi-7-1-1".into()));
+    assert_eq!(
+        (&phone["last_failure"]["over"], &phone["last_failure"]["at"]),
+        (&false.into(), &"2026-01-01T00:01:00Z".into())
+    );
+    let people = room.ask(&["status"]).out;
+    assert!(people.contains("phone: 1 notice waits; last failure at 2026-01-01T00:01:00Z: "), "{people}");
+}

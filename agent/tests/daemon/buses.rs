@@ -1,0 +1,96 @@
+//! Serial lines that are missing, noisy, pulled out and plugged in again, as `status` tells of them and as people are told.
+
+use crate::room::{FARM, Room};
+
+#[test]
+fn a_port_that_is_missing_vanishes_and_comes_back_is_told_of_in_status() {
+    let room = Room::new("port", FARM);
+    let agent = room.start("input");
+    room.wait_for_bus("down");
+    let bus = room.status()["buses"][0].clone();
+    assert_eq!((&bus["bus"], &bus["opened"]), (&"gateway".into(), &0.into()));
+    let reason = bus["reason"].as_str().unwrap();
+    assert!(reason.ends_with("usb-board: there is no such port; is the adapter plugged in?"), "{reason}");
+
+    let mut board = room.plug_in();
+    room.wait_for_bus("up");
+    board.say("\n\u{0}\u{1}\nhello\n");
+    board.say(&format!("{}\n", "x".repeat(3000)).repeat(3));
+    board.level(0, 20.0);
+    room.wait_for_value("room/level", 20.0);
+    let bus = room.status()["buses"][0].clone();
+    assert_eq!((&bus["used"], &bus["lines"]), (&1.into(), &6.into()));
+    assert_eq!(bus["ignored"], serde_json::json!({ "not_text": 1, "unknown": 4 }));
+    assert_eq!(bus["last_ignored"]["reason"], "unknown");
+    let people = room.ask(&["status"]).out;
+    assert!(people.contains("6 lines, 1 used, 1 not text, 4 not understood"), "{people}");
+
+    room.pull_out(board);
+    room.wait_for_bus("down");
+    let mut board = room.plug_in();
+    room.wait_for_bus("up");
+    board.level(10, 21.0);
+    room.wait_for_value("room/level", 21.0);
+    assert_eq!(room.status()["buses"][0]["opened"], 2);
+    assert_eq!(agent.told(), Vec::<String>::new(), "time stood still meanwhile");
+}
+
+#[test]
+fn a_line_that_is_down_pages_once_and_its_sensors_stay_quiet() {
+    // A minute is a second.
+    let farm = FARM.replace("stamp = 'source'", "")
+        + "
+        [rules.level-missing]
+        sensor = 'room/level'
+        missing_for = '3m'
+        severity = 'critical'
+        message = 'no level for {value}'
+    ";
+    let room = Room::new("bus-down", &farm);
+    let mut board = room.plug_in();
+    let agent = room.start("x60");
+    room.wait_for_bus("up");
+    board.say("{\"level\":20}\n");
+    room.wait_for_value("room/level", 20.0);
+    room.wait_for_value("bus/gateway", 1.0);
+    room.pull_out(board);
+    let alerts = room.wait_for("both fire", &["alerts"], |rows| rows.len() == 2);
+    let of = |rule: &str| alerts.iter().find(|alert| alert["rule"] == rule).unwrap();
+    let bus = of("bus-down");
+    assert_eq!((&bus["sensor"], &bus["severity"]), (&"bus/gateway".into(), &"critical".into()));
+    assert_eq!(bus["message"], "bus gateway is down: its sensors are not watched");
+    assert_eq!((&bus["inhibited"], &bus["pages"]), (&false.into(), &1.into()));
+    let level = of("level-missing");
+    assert_eq!((&level["state"], &level["inhibited"], &level["pages"]), (&"firing".into(), &true.into(), &0.into()));
+
+    let mut board = room.plug_in();
+    room.wait_for_bus("up");
+    board.say("{\"level\":21}\n");
+    room.wait_for("both are over", &["alerts"], <[_]>::is_empty);
+    let told: Vec<String> = agent.wait_for_told(2);
+    let bus = bus["alert"].as_u64().unwrap();
+    let of_bus: Vec<&String> = told.iter().filter(|line| line.contains("bus gateway is down")).collect();
+    assert_eq!(of_bus.len(), 2, "{told:#?}");
+    assert!(of_bus[0].starts_with(&format!("notify pi-7-{bus}-1: ")), "{told:#?}");
+    assert!(of_bus[1].starts_with(&format!("notify pi-7-{bus}-resolved: ")), "{told:#?}");
+}
+
+#[test]
+fn a_port_that_is_missing_from_the_start_pages_too_and_once_over_a_kill() {
+    let room = Room::new("never-there", &FARM.replace("stamp = 'source'", ""));
+    let mut agent = room.start("x60");
+    let told = agent.wait_for_told(1);
+    assert!(told[0].contains("bus gateway is down"), "{told:?}");
+    // That the bus went down, and that it was told.
+    let diagnostics = |rows: &[serde_json::Value]| rows[0]["store"]["lanes"]["diagnostics"]["committed"].as_u64();
+    room.wait_for("both are kept", &["status"], |rows| diagnostics(rows) >= Some(2));
+    agent.kill();
+
+    let agent = room.start("x60");
+    room.wait_for_bus("down");
+    assert_eq!(room.rows(&["alerts"])[0]["rule"], "bus-down");
+    let _board = room.plug_in();
+    room.wait_for("it is over", &["alerts"], <[_]>::is_empty);
+    let told = agent.wait_for_told(1);
+    assert!(told.len() == 1 && told[0].contains("-resolved: "), "it was told before: {told:?}");
+}

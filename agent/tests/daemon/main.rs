@@ -1,0 +1,8 @@
+//! The running agent as people and boards meet it: the real program, a real serial line, and the commands that ask it.
+
+mod alerts;
+mod buses;
+mod desk;
+mod reload;
+mod room;
+mod stop;

@@ -1,0 +1,66 @@
+//! How an agent ends, and how the next one begins.
+
+use std::time::{Duration, Instant};
+
+use crate::room::{FARM, Ran, Room, exists};
+
+#[test]
+fn it_stops_when_it_is_told_to() {
+    let room = Room::new("stop", FARM);
+    let mut board = room.plug_in();
+    for clock in ["system", "input"] {
+        let mut agent = room.start(clock);
+        room.wait_for_bus("up");
+        board.level(0, 20.0);
+        room.wait_for_value("room/level", 20.0);
+        let mut tail = room.command(&["tail", "--socket", "agent.sock"]);
+        let mut tail = tail.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+        let began = Instant::now();
+        let status = agent.terminate();
+        assert_eq!(status.code(), Some(0), "{}", agent.log());
+        assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+        assert!(!agent.log().contains("before everything was put away"), "{}", agent.log());
+        assert_eq!(tail.wait().unwrap().code(), Some(1), "who watches is told that it is over");
+        assert!(!exists(&room.path("agent.sock")));
+    }
+}
+
+#[test]
+fn a_second_agent_is_refused_and_the_first_goes_on() {
+    let room = Room::new("second", FARM);
+    let _first = room.start("input");
+    let second = Ran::of(&mut room.start_command("input"));
+    assert_eq!(second.code, Some(1));
+    assert!(second.err.contains("tilth-agent: another agent listens at agent.sock\n"), "{}", second.err);
+    assert_eq!(room.ask(&["status"]).code, Some(0));
+}
+
+#[test]
+fn what_is_no_socket_is_left_alone_and_the_agent_watches_all_the_same() {
+    let room = Room::new("no-socket", FARM);
+    room.write("agent.sock", "somebody's notes");
+    let mut child = room.start_command("x60").stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
+    let said = lines.by_ref().map(Result::unwrap).find(|line| line.contains("bus gateway is down"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(said.is_some());
+    assert_eq!(std::fs::read_to_string(room.path("agent.sock")).unwrap(), "somebody's notes");
+}
+
+#[test]
+fn without_the_folder_of_a_service_the_socket_is_beside_the_data() {
+    if exists("/run/tilth".as_ref()) {
+        return;
+    }
+    let room = Room::new("beside", FARM);
+    let mut child = room.command(&["run", "--config", ".", "--data", "data"]).spawn().unwrap();
+    let end = Instant::now() + Duration::from_secs(30);
+    while !exists(&room.path("data/agent.sock")) && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let status = Ran::of(&mut room.command(&["status", "--data", "data"]));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(status.code, Some(0), "{}", status.err);
+}

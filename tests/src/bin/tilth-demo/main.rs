@@ -1,0 +1,147 @@
+//! Shows the whole way of a reading with the real programs: hub and agent in a fresh folder, and a simulated room.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `boards` | the room's two boards, which print lines on pseudo-terminals |
+//! | `farm` | the folders and the configuration |
+//! | `hub` | the hub's process, and its answers to a reader |
+//! | `processes` | starting and ending programs, so that none is left |
+//! | `proof` | whether it happened, by the hub's answers |
+//! | `show` | the order of events |
+//! | `story` | the sentences |
+//! | `time` | the demo's clock |
+
+mod boards;
+mod farm;
+mod hub;
+mod processes;
+mod proof;
+mod show;
+mod story;
+mod time;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::show::Ended;
+use crate::story::say;
+
+const HELP: &str = "\
+Shows Tilth with the real programs: a hub, an agent, and a simulated hydroponic room on two serial lines.
+
+tilth-demo [--bounded] [--dir DIR]
+
+  --bounded   end within a minute with `demo: ok, ..` or `demo: short, WHAT`, as the hub's API tells it
+  --dir DIR   where to put everything; expected to be empty or not there [default: a new folder for temporary things]
+
+Without --bounded it goes on until Ctrl-C. Exit codes: 0 done, 1 failed or short, 2 bad usage.";
+
+/// Once somebody wants the demo to end, it ends within this: three seconds, less what a busy machine takes.
+const STOPS_WITHIN: Duration = Duration::from_millis(2700);
+
+/// A bounded run ends within this, whatever hangs: a minute, likewise.
+const BOUND: Duration = Duration::from_secs(58);
+
+/// What the demo hears.
+enum Heard {
+    /// Since the start of the room's clock.
+    Room(Duration, boards::Seen),
+    /// A line of `tilth-agent tail --json`.
+    Agent(String),
+    /// Somebody wants it to end.
+    Stop,
+}
+
+/// What was typed.
+#[derive(Default)]
+struct Wanted {
+    bounded: bool,
+    dir: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let mut words = std::env::args_os().skip(1);
+    let mut wanted = Wanted::default();
+    while let Some(word) = words.next() {
+        match word.to_str() {
+            Some(processes::GUARD) => {
+                processes::guard();
+                return ExitCode::SUCCESS;
+            }
+            Some("--bounded") => wanted.bounded = true,
+            Some("--dir") => match words.next() {
+                Some(dir) => wanted.dir = Some(dir.into()),
+                None => return refuse("--dir needs a folder"),
+            },
+            Some("--help" | "-h") => {
+                let _ = say(HELP);
+                return ExitCode::SUCCESS;
+            }
+            _ => return refuse(&format!("there is no option {}", word.display())),
+        }
+    }
+    let bounded = wanted.bounded;
+    if bounded {
+        end_after(BOUND, "demo: short, something hangs", 1);
+    }
+    let (line, code) = match run(wanted) {
+        Ok(Ended::Proved(what)) => (format!("demo: ok, {what}"), ExitCode::SUCCESS),
+        // It was to show something, and has not.
+        Ok(Ended::Stopped) if bounded => (STOPPED_SHORT.to_owned(), ExitCode::FAILURE),
+        Ok(Ended::Stopped) => (STOPPED.to_owned(), ExitCode::SUCCESS),
+        Err(error) => (format!("demo: short, {error:#}"), ExitCode::FAILURE),
+    };
+    let _ = say(&line);
+    code
+}
+
+const STOPPED: &str = "demo: stopped, nothing runs any more";
+const STOPPED_SHORT: &str = "demo: short, it was stopped";
+
+/// Ends the demo if it has not ended by then. The guard ends what it started.
+fn end_after(span: Duration, line: &'static str, code: i32) {
+    thread::spawn(move || {
+        thread::sleep(span);
+        let _ = say(line);
+        std::process::exit(code);
+    });
+}
+
+fn refuse(problem: &str) -> ExitCode {
+    eprintln!("tilth-demo: {problem}; tilth-demo --help says what there is");
+    ExitCode::from(2)
+}
+
+fn run(wanted: Wanted) -> anyhow::Result<Ended> {
+    let (tell, heard) = mpsc::channel();
+    hear_signals(tell.clone(), wanted.bounded)?;
+    show::run(wanted, tell, &heard)
+}
+
+/// Ctrl-C, `kill` and a terminal that is closed all end the demo in order.
+fn hear_signals(tell: Sender<Heard>, bounded: bool) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("signals")?;
+    let (mut interrupt, mut terminate, mut hangup) = {
+        let _inside = runtime.enter();
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?)
+    };
+    thread::spawn(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
+            }
+        });
+        let (line, code) = if bounded { (STOPPED_SHORT, 1) } else { (STOPPED, 0) };
+        end_after(STOPS_WITHIN, line, code);
+        let _ = tell.send(Heard::Stop);
+    });
+    Ok(())
+}

@@ -1,0 +1,3 @@
+//! What the demo shows: a simulated room. The program that runs it beside the real ones is `tilth-demo`.
+
+pub mod room;

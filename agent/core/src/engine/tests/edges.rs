@@ -105,6 +105,19 @@ fn escalation_climbs_by_its_waits_and_repeats_at_urgent() {
 }
 
 #[test]
+fn a_level_without_a_wait_is_told_once_and_climbs_no_further() {
+    let mut patient = (*super::bench::policy()).clone();
+    patient.levels[Severity::Critical as usize].wait = Span::ZERO;
+    let mut bench = Bench::new(one_rule(Rule { escalation: Arc::new(patient), ..ph_high() }));
+    bench.ph(0.0, 7.0).tick(10_000.0).expect(&[
+        "0 firing ph-high warning",
+        "0 page 1-1 ph-high fired to [warning]",
+        "10 escalated ph-high critical",
+        "10 page 1-2 ph-high escalated to [critical]",
+    ]);
+}
+
+#[test]
 fn acknowledged_never_pages_and_expires_to_firing_at_its_severity() {
     let mut bench = Bench::new(one_rule(ph_high()));
     bench.ph(0.0, 7.0).tick(10.0).acknowledge(12.0, 60).expect(&[

@@ -9,7 +9,7 @@ mod keep;
 mod live;
 mod record;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -23,6 +23,7 @@ use tilth_core::id::{Id, SensorId};
 use tilth_core::plan::Plan;
 use tilth_core::site::Matcher;
 use tilth_core::time::{Span, Uptime, WallTime};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::{Anchor, Clock, Trust};
@@ -42,6 +43,9 @@ const BURST: usize = 256;
 
 /// Lines of live output that a slow watcher may lag behind; then it misses some, and is told how many.
 pub(crate) const LIVE: usize = 1024;
+
+/// Notices that may wait beside the queue of those that tell people: a storm of alerts on every rule there may be.
+const UNTOLD: usize = 100_000;
 
 /// A trusted clock that moved by less than this was not corrected: the engine need not hear of it.
 const CORRECTION: Span = Span(500);
@@ -109,6 +113,8 @@ pub(crate) struct Decide {
     told: BTreeMap<AlertId, u32>,
     recorder: Recorder,
     notify: mpsc::Sender<notify::Command>,
+    /// What those that tell people have no room for yet.
+    untold: VecDeque<notify::Command>,
     live: live::Show,
     /// Whether each bus was last heard of as up.
     buses: BTreeMap<Id, bool>,
@@ -269,8 +275,26 @@ impl Decide {
         }
     }
 
+    /// Never waits: what does not fit stays here, in order, until there is room. Only what would not fit here either is
+    /// counted as refused.
     fn tell_people(&mut self, command: notify::Command) {
-        if self.notify.try_send(command).is_err() {
+        self.untold.push_back(command);
+        self.hand_over_untold();
+    }
+
+    fn hand_over_untold(&mut self) {
+        while let Some(command) = self.untold.pop_front() {
+            match self.notify.try_send(command) {
+                Ok(()) => {}
+                Err(TrySendError::Full(command)) => {
+                    self.untold.push_front(command);
+                    break;
+                }
+                Err(TrySendError::Closed(_)) => self.figures.notices_refused += 1,
+            }
+        }
+        while self.untold.len() > UNTOLD {
+            self.untold.pop_front();
             self.figures.notices_refused += 1;
         }
     }

@@ -1,6 +1,6 @@
 //! How the task that decides begins: where it left off, as far as the store remembers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use serde_json::json;
@@ -72,6 +72,7 @@ pub(crate) fn begin(
         clock: tools.clock,
         recorder: tools.recorder,
         notify: tools.notify,
+        untold: VecDeque::new(),
         live,
         buses: BTreeMap::new(),
         recording: tools.recording,

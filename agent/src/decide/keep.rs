@@ -29,6 +29,7 @@ pub(super) struct Kept {
 impl Decide {
     /// Hands what gathered to the store: with windows or events goes what the engine remembers after them.
     pub(super) fn flush(&mut self) {
+        self.hand_over_untold();
         let now = self.engine.now().uptime;
         let is_more_than_readings = !self.commit.windows.is_empty()
             || !self.commit.events.is_empty()

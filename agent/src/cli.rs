@@ -55,7 +55,7 @@ pub(crate) struct Run {
     /// Where it is asked how it is [default: /run/tilth/agent.sock; without that folder, agent.sock in the data folder]
     #[arg(long, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
-    /// Also write each input of the engine to a file that replay can read
+    /// Also write each input of the engine to a file, as JSON lines; replay does not read it yet
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
     /// For the demo and tests: system, x60, or input (the greatest stamp seen)

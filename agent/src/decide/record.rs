@@ -1,4 +1,5 @@
-//! `--record FILE`: each input of the engine with its instant, one JSON object a line, so that `replay` can go the same way.
+//! `--record FILE`: each input of the engine with its instant, one JSON object a line, so that a farm's run can be looked at
+//! on a desk. `replay` does not read it yet: it also needs how each start began and the plans.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};

@@ -4,6 +4,7 @@ pub mod agent;
 pub mod demo;
 pub mod engine;
 pub mod greenhouse;
+pub mod live;
 pub mod random;
 
 use std::env;

@@ -1,0 +1,53 @@
+//! A board on a serial line: a pseudo-terminal behind a link, as udev would make one.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+
+/// A board that is plugged in; dropped, it is pulled out.
+#[derive(Debug)]
+pub struct Board {
+    end: File,
+    /// Held open here as well: a pty that nobody reads hangs up its writer.
+    _port: File,
+    link: PathBuf,
+}
+
+impl Board {
+    /// Plugs a board in, so that its line is found at a link.
+    ///
+    /// # Panics
+    /// When the machine gives no pseudo-terminal, or the link is there already.
+    #[must_use]
+    pub fn plug_in(link: &Path) -> Board {
+        // Not for the agent to inherit: the line would never hang up.
+        let end = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a pty");
+        grantpt(&end).expect("granted");
+        unlockpt(&end).expect("unlocked");
+        let path = ptsname(&end, Vec::new()).expect("its name").into_string().expect("UTF-8");
+        let port = File::options().read(true).write(true).open(&path).expect("its other end");
+        let mut settings = tcgetattr(&port).expect("its settings");
+        settings.make_raw();
+        tcsetattr(&port, OptionalActions::Now, &settings).expect("raw");
+        symlink(&path, link).expect("a link to it");
+        Board { end: end.into(), _port: port, link: link.to_owned() }
+    }
+
+    /// Says bytes; waits while the line is full.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn say(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.end.write_all(bytes.as_ref())
+    }
+}
+
+impl Drop for Board {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.link);
+    }
+}

@@ -12,7 +12,7 @@ use tilth_core::escalate::{Cause, PageId};
 use tilth_core::id::Id;
 use tilth_core::plan::Plan;
 use tilth_core::reading::Raw;
-use tilth_core::time::Uptime;
+use tilth_core::time::Stamp;
 use tokio::sync::{broadcast, mpsc};
 
 use super::keep::Kept;
@@ -59,7 +59,7 @@ pub(crate) fn begin(
 ) -> Decide {
     let (now, wall) = tools.clock.now();
     let start = Start { boot: begun.boot, at: now, wall };
-    let Resumed { engine, told, effects, remark } = resume(&begun, &plan, start);
+    let Resumed { engine, told, effects, heard_until, remark } = resume(&begun, &plan, start);
     let live = Show::new(tools.live, &plan);
     let watched = Arc::new(Watched::new(plan, hash, engine.site()));
     let mut decide = Decide {
@@ -84,10 +84,9 @@ pub(crate) fn begin(
     }
     effects.into_iter().for_each(|effect| decide.act(effect));
     decide.drain();
-    let last = begun.after.last().map(|reading| reading.at);
     decide.follow_clock();
     let remarks: Vec<String> = begun.remarks.into_iter().chain(remark).collect();
-    decide.say_start(begun.boot, last, &remarks);
+    decide.say_start(begun.boot, heard_until, &remarks);
     decide.tell_again();
     decide.flush();
     decide
@@ -98,6 +97,8 @@ struct Resumed {
     engine: Engine,
     told: BTreeMap<AlertId, u32>,
     effects: Vec<Effect>,
+    /// Everything up to then is remembered; from then until now nothing is.
+    heard_until: Option<Stamp>,
     remark: Option<String>,
 }
 
@@ -106,6 +107,7 @@ fn resume(begun: &Begun, plan: &Arc<Plan>, start: Start) -> Resumed {
         engine: Engine::new(Arc::clone(plan), start),
         told: BTreeMap::new(),
         effects: Vec::new(),
+        heard_until: None,
         remark,
     };
     let Some(bytes) = &begun.snapshot else { return anew(None) };
@@ -115,7 +117,9 @@ fn resume(begun: &Begun, plan: &Arc<Plan>, start: Start) -> Resumed {
     };
     let mut effects = Vec::new();
     match go_on(&kept, &begun.after, plan, start, &mut effects) {
-        Ok(engine) => Resumed { engine, told: kept.told, effects, remark: None },
+        Ok((engine, heard_until)) => {
+            Resumed { engine, told: kept.told, effects, heard_until: Some(heard_until), remark: None }
+        }
         Err(error) => anew(Some(format!("what was remembered cannot be used, so all begins anew: {error}"))),
     }
 }
@@ -128,7 +132,7 @@ fn go_on(
     plan: &Arc<Plan>,
     start: Start,
     effects: &mut Vec<Effect>,
-) -> Result<Engine, SnapshotError> {
+) -> Result<(Engine, Stamp), SnapshotError> {
     let mut engine = Engine::restore(Arc::clone(plan), &kept.engine)?;
     effects.extend(std::iter::from_fn(|| engine.poll()));
     for reading in after.iter().filter(|reading| reading.boot == kept.engine.boot()) {
@@ -139,19 +143,20 @@ fn go_on(
         let news = std::iter::from_fn(|| engine.poll());
         effects.extend(news.filter(|effect| !matches!(effect, Effect::Reading(_) | Effect::Missing(_))));
     }
+    let heard_until = engine.now();
     if kept.engine.boot() != start.boot {
         engine = Engine::restart(Arc::clone(plan), &engine.snapshot(), start)?;
     }
-    Ok(engine)
+    Ok((engine, heard_until))
 }
 
 impl Decide {
-    fn say_start(&mut self, boot: u32, last: Option<Uptime>, remarks: &[String]) {
+    fn say_start(&mut self, boot: u32, heard_until: Option<Stamp>, remarks: &[String]) {
         let body = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "boot": boot,
             "clock": self.clock.source().to_string(),
-            "last_reading": last,
+            "heard_until": heard_until,
             "remarks": remarks,
         });
         self.event("start", body);

@@ -35,6 +35,8 @@ pub(super) async fn get(hub: &Hub, caller: ReaderCaller, uri: &Uri) -> Result<Re
     let events = found.iter().map(|event| {
         json!({
             "device": event.device,
+            "lane": event.lane,
+            "seq": event.seq,
             "kind": event.kind,
             "at": shown::time(event.at()),
             "received": shown::time(Some(event.received)),

@@ -14,6 +14,9 @@ pub(crate) struct StoredEvent {
     /// Where it stands among all events that the hub has.
     pub(crate) id: i64,
     pub(crate) device: String,
+    pub(crate) lane: String,
+    /// Its place in its lane of the device's stream.
+    pub(crate) seq: i64,
     pub(crate) kind: String,
     pub(crate) boot: u32,
     /// Of its boot's clock.
@@ -57,13 +60,15 @@ pub(super) fn text(body: &serde_json::Map<String, serde_json::Value>) -> String 
 }
 
 const SELECT: &str =
-    "SELECT events.id, devices.name AS device, kind, boots.number AS boot, offset, uptime, body, received
+    "SELECT events.id, devices.name AS device, lane, seq, kind, boots.number AS boot, offset, uptime, body, received
     FROM events JOIN devices ON devices.id = events.device JOIN boots ON boots.id = events.boot";
 
 fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredEvent> {
     Ok(StoredEvent {
         id: row.get("id")?,
         device: row.get("device")?,
+        lane: row.get("lane")?,
+        seq: row.get("seq")?,
         kind: row.get("kind")?,
         boot: row.get("boot")?,
         offset: row.get("offset")?,

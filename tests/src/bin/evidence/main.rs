@@ -5,6 +5,7 @@
 mod process;
 mod replay;
 mod rules;
+mod way;
 
 use std::process::ExitCode;
 
@@ -15,17 +16,28 @@ enum Length {
     Full,
 }
 
+/// How it is called.
+#[derive(Clone, Copy)]
+struct Run {
+    length: Length,
+    /// Breaks what the evidence guards: it must end `short`.
+    sabotage: bool,
+}
+
 /// The figures for the last line, or what fell short.
 type Outcome = Result<String, String>;
 
 /// One row: a name and what measures it.
 struct Evidence {
     name: &'static str,
-    measure: fn(Length) -> Outcome,
+    measure: fn(Run) -> Outcome,
 }
 
-const EVIDENCE: &[Evidence] =
-    &[Evidence { name: "replay", measure: replay::measure }, Evidence { name: "rules", measure: rules::measure }];
+const EVIDENCE: &[Evidence] = &[
+    Evidence { name: "replay", measure: |run| replay::measure(run.length) },
+    Evidence { name: "rules", measure: |run| rules::measure(run.length) },
+    Evidence { name: "way", measure: way::measure },
+];
 
 /// The figures, with what fell short before them.
 fn outcome(figures: String, short: &[String]) -> Outcome {
@@ -35,17 +47,21 @@ fn outcome(figures: String, short: &[String]) -> Outcome {
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let (name, length) = match arguments[..] {
+    let (name, options) = match arguments[..] {
         ["--part", rules::MEMORY, rules, state] => return rules::memory_part(rules, state),
-        [name] => (name, Length::Full),
-        [name, "--short"] => (name, Length::Short),
-        _ => return usage("expected NAME [--short]"),
+        [name, ref options @ ..] => (name, options),
+        [] => return usage("expected NAME [--short] [--sabotage]"),
     };
+    if let Some(unknown) = options.iter().find(|option| !["--short", "--sabotage"].contains(option)) {
+        return usage(&format!("no option \"{unknown}\""));
+    }
+    let length = if options.contains(&"--short") { Length::Short } else { Length::Full };
+    let run = Run { length, sabotage: options.contains(&"--sabotage") };
     let Some(evidence) = EVIDENCE.iter().find(|evidence| evidence.name == name) else {
         return usage(&format!("no evidence is called \"{name}\""));
     };
     short_on_panic(evidence.name);
-    match (evidence.measure)(length) {
+    match (evidence.measure)(run) {
         Ok(figures) => {
             println!("{name}: ok, {figures}");
             ExitCode::SUCCESS

@@ -190,7 +190,7 @@ fn stored(store: &Store, path: &std::path::Path, most_bytes: u64) -> Stored {
         path.push(suffix);
         fs::metadata(path).map(|file| file.len()).ok()
     };
-    let rates = store.reader().rates().ok();
+    let rates = store.reader().rates().ok().flatten();
     let used = store.reader().used_bytes().ok();
     let forecast = rates.zip(used).map(|(rates, used)| forecast(most_bytes, used, &rates));
     let kept = rates.map(|rates| rates.raw + rates.minutes + rates.quarters + rates.events);

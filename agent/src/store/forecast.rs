@@ -49,32 +49,68 @@ pub(crate) fn forecast(most_bytes: u64, used_bytes: u64, rates: &Rates) -> Forec
 /// SQLite's pages are fuller or emptier; this is what blocks were found to take beyond their length.
 const OVERHEAD: f64 = 1.15;
 
+/// Less than this says nothing of a day: what happens at a start would count for all of it.
+const LEAST_SPAN: Span = Span::from_mins(30);
+
+/// The newest rows of a table.
+struct Newest {
+    /// There are as many as were asked for.
+    is_full: bool,
+    bytes: f64,
+    from: Uptime,
+    to: Uptime,
+}
+
+impl Newest {
+    /// From the first of them until now: events come in bursts, and then for a long time not.
+    fn span(&self, now: Uptime) -> Span {
+        // Those of an earlier boot end before it.
+        if self.from > self.to { Span::ZERO } else { now.max(self.to) - self.from }
+    }
+
+    fn a_day(&self, now: Uptime) -> f64 {
+        let least = if self.is_full { Span(1) } else { LEAST_SPAN };
+        OVERHEAD * self.bytes * DAY_MS / self.span(now).max(least).0 as f64
+    }
+}
+
 impl Reader {
-    /// What each kind takes a day, from its newest rows.
+    /// What each kind takes a day, from its newest rows; nothing before there is enough to judge by.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub(crate) fn rates(&self) -> Result<Rates, StoreError> {
-        let rate = |table: &str, key: &str, at: &str, content: &str, rows: u32| -> Result<f64, StoreError> {
-            // Within one boot, where instants can be compared.
-            let sql = format!(
-                "SELECT count(*), sum(length({content})), max({at}) - min({at}) FROM (
-                    SELECT {content}, {at} FROM {table}
-                    WHERE boot = (SELECT boot FROM {table} ORDER BY {key} DESC LIMIT 1) ORDER BY {key} DESC LIMIT ?)"
-            );
-            let (count, bytes, ms): (i64, Option<f64>, Option<f64>) =
-                self.0.prepare_cached(&sql)?.query_row([rows], |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get::<_, Option<i64>>(2)?.map(|ms| ms as f64)))
-                })?;
-            let ms = ms.unwrap_or(0.0).max(1.0);
-            Ok(if count < 2 { 0.0 } else { OVERHEAD * bytes.unwrap_or(0.0) * DAY_MS / ms })
-        };
-        Ok(Rates {
-            raw: rate("raw", "id", "at", "block", 256)?,
-            minutes: rate("minute", "seq", "start", "block", 120)?,
-            quarters: rate("quarter", "seq", "start", "block", 16)?,
-            events: rate("event", "seq", "uptime", "body", 64)?,
-        })
+    pub(crate) fn rates(&self) -> Result<Option<Rates>, StoreError> {
+        let raw = self.newest("raw", "id", "at", "block", 256)?;
+        let minutes = self.newest("minute", "seq", "start", "block", 120)?;
+        let quarters = self.newest("quarter", "seq", "start", "block", 16)?;
+        let events = self.newest("event", "seq", "uptime", "body", 512)?;
+        let all = [&raw, &minutes, &quarters, &events];
+        let Some(now) = all.iter().map(|rows| rows.to).max() else { return Ok(None) };
+        let is_enough = |rows: &Newest| rows.is_full || rows.span(now) >= LEAST_SPAN;
+        let is_known = is_enough(&raw) || is_enough(&minutes);
+        let rate = |rows: &Newest| rows.a_day(now);
+        let rates =
+            Rates { raw: rate(&raw), minutes: rate(&minutes), quarters: rate(&quarters), events: rate(&events) };
+        Ok(is_known.then_some(rates))
+    }
+
+    fn newest(&self, table: &str, key: &str, at: &str, content: &str, most: u32) -> Result<Newest, StoreError> {
+        // Within one boot, where instants can be compared.
+        let sql = format!(
+            "SELECT count(*), total(length({content})), min({at}), max({at}) FROM (
+                SELECT {content}, {at} FROM {table}
+                WHERE boot = (SELECT boot FROM {table} ORDER BY {key} DESC LIMIT 1) ORDER BY {key} DESC LIMIT ?)"
+        );
+        let newest = self.0.prepare_cached(&sql)?.query_row([most], |row| {
+            let (from, to): (Option<i64>, Option<i64>) = (row.get(2)?, row.get(3)?);
+            Ok(Newest {
+                is_full: row.get::<_, u32>(0)? >= most,
+                bytes: row.get(1)?,
+                from: Uptime(from.unwrap_or(i64::MAX)),
+                to: Uptime(to.unwrap_or(i64::MIN)),
+            })
+        });
+        Ok(newest?)
     }
 
     /// Bytes of the pages that hold something.
@@ -133,6 +169,17 @@ mod tests {
         assert_eq!(forecast(1000, 2000, &rates).raw_goes, Some(0.0));
         let nothing = Forecast { raw_goes: None, minutes_go: None, loss: None };
         assert_eq!(forecast(1000, 500, &Rates::default()), nothing);
+    }
+
+    #[test]
+    fn what_happens_at_a_start_is_not_taken_for_the_rate_of_a_day() {
+        let events = |is_full, to| Newest { is_full, bytes: 1000.0, from: Uptime(0), to: Uptime(to) };
+        let half_an_hour = LEAST_SPAN.0;
+        assert_eq!(events(false, 5).a_day(Uptime(5)), OVERHEAD * 1000.0 * 48.0);
+        assert_eq!(events(false, 5).a_day(Uptime(2 * half_an_hour)), OVERHEAD * 1000.0 * 24.0);
+        assert_eq!(events(true, half_an_hour / 2).a_day(Uptime(half_an_hour / 2)), OVERHEAD * 1000.0 * 96.0);
+        let nothing = Newest { is_full: false, bytes: 0.0, from: Uptime(i64::MAX), to: Uptime(i64::MIN) };
+        assert_eq!((nothing.span(Uptime(5)), nothing.a_day(Uptime(5))), (Span::ZERO, 0.0));
     }
 
     #[test]

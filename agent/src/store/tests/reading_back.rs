@@ -73,7 +73,7 @@ fn readings_of_a_span_are_those_that_were_given() {
     }
     assert_eq!(own.lanes().unwrap(), store.lanes());
     assert_eq!(farm.watched.plan.sensors().len(), latest.len());
-    let rates = own.rates().unwrap();
+    let rates = own.rates().unwrap().expect("an hour is enough to judge by");
     // Blocks of about 40 bytes every five seconds.
     assert!((300_000.0..2_000_000.0).contains(&rates.raw) && rates.minutes > 50_000.0, "{rates:?}");
     assert!(rates.quarters > 0.0 && rates.events == 0.0, "{rates:?}");

@@ -17,6 +17,24 @@ pub struct Board {
     link: PathBuf,
 }
 
+/// A serial line of text: the end of the board, the end of the Pi, and the path at which that is opened.
+///
+/// # Errors
+/// When the machine gives no pseudo-terminal.
+pub fn serial_line() -> io::Result<(File, File, PathBuf)> {
+    // Not for the agent to inherit: the line would never hang up.
+    let end = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+    grantpt(&end)?;
+    unlockpt(&end)?;
+    let path = ptsname(&end, Vec::new())?.into_string().map_err(io::Error::other)?;
+    let port = File::options().read(true).write(true).open(&path)?;
+    // A line of a board echoes nothing.
+    let mut settings = tcgetattr(&port)?;
+    settings.make_raw();
+    tcsetattr(&port, OptionalActions::Now, &settings)?;
+    Ok((end.into(), port, path.into()))
+}
+
 impl Board {
     /// Plugs a board in, so that its line is found at a link.
     ///
@@ -24,17 +42,9 @@ impl Board {
     /// When the machine gives no pseudo-terminal, or the link is there already.
     #[must_use]
     pub fn plug_in(link: &Path) -> Board {
-        // Not for the agent to inherit: the line would never hang up.
-        let end = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a pty");
-        grantpt(&end).expect("granted");
-        unlockpt(&end).expect("unlocked");
-        let path = ptsname(&end, Vec::new()).expect("its name").into_string().expect("UTF-8");
-        let port = File::options().read(true).write(true).open(&path).expect("its other end");
-        let mut settings = tcgetattr(&port).expect("its settings");
-        settings.make_raw();
-        tcsetattr(&port, OptionalActions::Now, &settings).expect("raw");
-        symlink(&path, link).expect("a link to it");
-        Board { end: end.into(), _port: port, link: link.to_owned() }
+        let (end, port, path) = serial_line().expect("a pseudo-terminal");
+        symlink(path, link).expect("a link to it");
+        Board { end, _port: port, link: link.to_owned() }
     }
 
     /// Says bytes; waits while the line is full.

@@ -1,15 +1,14 @@
 //! The two boards of the room: each prints lines on its own serial line, as a sketch would.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::Duration;
 
 use rustix::fs::{OFlags, fcntl_setfl};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use tilth_tests::demo::room::{Happening, Readings, Room};
+use tilth_tests::live::board::serial_line;
 
 use crate::Heard;
 use crate::time::Clock;
@@ -27,18 +26,10 @@ pub(crate) struct SerialLine {
 
 impl SerialLine {
     pub(crate) fn new() -> io::Result<SerialLine> {
-        let board = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
-        grantpt(&board)?;
-        unlockpt(&board)?;
-        let path = ptsname(&board, Vec::new())?.into_string().map_err(|error| io::Error::other(error.to_string()))?;
-        let port = OpenOptions::new().read(true).write(true).open(&path)?;
-        // A line of a board echoes nothing.
-        let mut settings = tcgetattr(&port)?;
-        settings.make_raw();
-        tcsetattr(&port, OptionalActions::Now, &settings)?;
+        let (board, port, path) = serial_line()?;
         // A board does not wait for whoever listens.
         fcntl_setfl(&board, OFlags::RDWR | OFlags::NONBLOCK)?;
-        Ok(SerialLine { board: File::from(board), _port: port, path })
+        Ok(SerialLine { board, _port: port, path: path.display().to_string() })
     }
 
     /// Prints a line. What does not fit is lost, as on a real line to which nobody listens.

@@ -55,7 +55,7 @@ pub(crate) struct Run {
     /// Where it is asked how it is [default: /run/tilth/agent.sock; without that folder, agent.sock in the data folder]
     #[arg(long, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
-    /// Also write each input of the engine to a file, as JSON lines; replay does not read it yet
+    /// Also write everything that the engine is told to a file, as JSON lines; replay reads it
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
     /// For the demo and tests: system, x60, or input (the greatest stamp seen)
@@ -65,7 +65,9 @@ pub(crate) struct Run {
 
 /// Run the rules over recorded readings and show what would have happened
 ///
-/// The recording is CSV, plain or gzip: a reading a line under the header
+/// The recording is CSV, or what run --record wrote (JSON lines, with the
+/// configuration in them: --config is then not looked at), plain or gzip.
+/// CSV has a reading a line under the header
 /// time,sensor,value or a column for each sensor beside the column time.
 /// Times are RFC 3339 with an offset, or epoch milliseconds; an empty or NaN
 /// value is a missing one.

@@ -7,14 +7,13 @@ mod begin;
 mod bus;
 mod keep;
 mod live;
-mod record;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use tilth_config::Channel;
+use tilth_config::{Channel, Merged};
 use tilth_core::alert::AlertId;
 use tilth_core::calibrate::Calibration;
 use tilth_core::effect::{Effect, Transition};
@@ -28,6 +27,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::{Anchor, Clock, Trust};
 use crate::notify::{self, Told};
+use crate::recording::Recording;
 use crate::sense::queue::{self, Queue};
 use crate::sense::sample::Dated;
 use crate::store::thread::Recorder;
@@ -36,7 +36,6 @@ use crate::transition::Line;
 
 pub(crate) use begin::{Begun, Tools, begin};
 pub(crate) use live::Live;
-pub(crate) use record::Recording;
 
 /// So many readings are decided before the rest of the house has its turn.
 const BURST: usize = 256;
@@ -52,8 +51,8 @@ const CORRECTION: Span = Span(500);
 
 /// What people and other tasks tell the one that decides.
 pub(crate) enum Command {
-    /// The configuration changed: what to watch from now on, its hash, and the ways to tell people.
-    Plan(Arc<Plan>, String, BTreeMap<Id, Channel>),
+    /// The configuration changed.
+    Plan(Box<Configured>),
     /// Somebody takes an alert on.
     Acknowledge { alert: AlertId, span: Span, by: String },
     /// Somebody silences alerts; answers with the silence's number.
@@ -78,6 +77,19 @@ pub(crate) enum Command {
     StoreAnew,
     /// Stop, and say when everything was handed to the store.
     Stop(oneshot::Sender<()>),
+}
+
+/// What decide runs by.
+#[derive(Debug)]
+pub(crate) struct Configured {
+    /// What to watch.
+    pub(crate) plan: Arc<Plan>,
+    /// Names it.
+    pub(crate) hash: String,
+    /// The ways to tell people.
+    pub(crate) channels: BTreeMap<Id, Channel>,
+    /// What it was made of, for a recording.
+    pub(crate) merged: Merged,
 }
 
 /// What somebody wants to see of the engine.
@@ -193,10 +205,16 @@ impl Decide {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Plan(plan, hash, channels) => {
+            Command::Plan(configured) => {
+                let Configured { plan, hash, channels, merged } = *configured;
                 let site = self.engine.site().clone();
                 self.live.plan(&plan);
-                self.handle(Input::Plan(Arc::clone(&plan)));
+                self.follow_clock();
+                let now = self.now();
+                if let Some(recording) = &mut self.recording {
+                    recording.plan(now, merged);
+                }
+                self.decide(now, Input::Plan(Arc::clone(&plan)));
                 self.flush();
                 self.watched = Arc::new(Watched::new(plan, hash, &site));
                 self.commit = Commit::new(self.now(), Arc::clone(&self.watched));
@@ -229,7 +247,7 @@ impl Decide {
 
     fn decide(&mut self, now: Uptime, input: Input) {
         if let Some(recording) = &mut self.recording {
-            recording.write(now, &input, self.engine.plan());
+            recording.input(now, &input, self.engine.plan());
         }
         self.engine.handle(now, input);
         self.drain();

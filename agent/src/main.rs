@@ -10,7 +10,9 @@ mod explain;
 mod findings;
 mod notify;
 mod output;
+mod recording;
 mod replay;
+mod resume;
 mod run;
 mod sense;
 #[allow(dead_code, unused_imports, reason = "sync, export and retention by tier come next")]

@@ -6,6 +6,8 @@
 //!                                                   end: summary, page <------------+
 //! ```
 //!
+//! A file that `run --record` wrote goes another way; see [`recorded`].
+//!
 //! In a gap of more than 31 days the lines leave out most repeats and say how many; see [`repeats`].
 
 mod course;
@@ -15,6 +17,7 @@ mod outcome;
 mod page;
 mod player;
 mod readings;
+mod recorded;
 mod repeats;
 mod roster;
 mod summary;
@@ -49,6 +52,9 @@ use tally::Tally;
 
 /// Replays a recording to its end, or to where it breaks.
 pub(crate) fn run(wanted: &cli::Replay) -> anyhow::Result<Exit> {
+    if recorded::is_recording(&wanted.input) {
+        return recorded::run(wanted);
+    }
     let Some((plan, zone)) = read_plan(&wanted.config) else { return Ok(Exit::Refused) };
     if let Some(page) = &wanted.report
         && let Some(problem) = page::forbids(page, &wanted.input, &wanted.config.folder)

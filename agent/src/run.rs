@@ -14,27 +14,26 @@ mod opened;
 mod reload;
 mod signals;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use tilth_config::{Channel, Loaded};
+use tilth_config::{Channel, Loaded, Merged};
 use tilth_core::id::Id;
-use tilth_core::plan::Plan;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::cli;
 use crate::clock::{Clock, Source};
-use crate::decide::{self, Command, Recording, Tools};
+use crate::decide::{self, Command, Configured, Tools};
 use crate::desk::address::{self, NotTaken, Taken};
 use crate::desk::facts::{Bus, Facts};
 use crate::desk::{self, Office};
 use crate::exit::Exit;
 use crate::notify::{self, secret::Secrets};
 use crate::output::tell;
+use crate::recording::Recording;
 use crate::sense::host::Machine;
 use crate::sense::queue::{Queue, Told};
 use crate::sense::{Senses, Sources};
@@ -62,20 +61,19 @@ pub(crate) fn run(wanted: &cli::Run) -> anyhow::Result<Exit> {
 /// What a checked configuration says, in the words of the tasks.
 pub(crate) struct Farm {
     pub(crate) device: Id,
-    pub(crate) plan: Arc<Plan>,
-    pub(crate) hash: String,
-    pub(crate) channels: BTreeMap<Id, Channel>,
+    pub(crate) configured: Configured,
     pub(crate) sources: Sources,
 }
 
 impl Farm {
     /// Nothing where the configuration has errors or names no device.
     pub(crate) fn of(loaded: Loaded) -> Option<Farm> {
-        let hash = opened::hash(&loaded);
+        let (hash, merged) = (opened::hash(&loaded), Merged::of(&loaded));
         let plan = Arc::new(loaded.plan?);
         let site = loaded.site?;
         let sources = Sources::of(Some(&site), &loaded.feeds);
-        Some(Farm { device: site.device?.id, plan, hash, channels: loaded.channels, sources })
+        let configured = Configured { plan, hash, channels: loaded.channels, merged };
+        Some(Farm { device: site.device?.id, configured, sources })
     }
 
     /// A clock that is not the machine's is for the demo and tests: it must not page anybody for real.
@@ -87,7 +85,7 @@ impl Farm {
             Channel::Log => None,
             Channel::Ntfy { url, .. } | Channel::Webhook { url, .. } => Some(url.clone()),
         };
-        let real = self.channels.values().filter_map(url).find(|url| !is_loopback(url))?;
+        let real = self.configured.channels.values().filter_map(url).find(|url| !is_loopback(url))?;
         Some(format!("{real} is a real output; a made clock may only tell this machine"))
     }
 }
@@ -108,13 +106,14 @@ async fn live(wanted: &cli::Run, first: First) -> anyhow::Result<()> {
     }
     let (commands, heard) = mpsc::channel(COMMANDS);
     let taken = take_socket(wanted)?;
-    let facts = Facts::new(clock.clone(), farm.hash.clone());
+    let facts = Facts::new(clock.clone(), farm.configured.hash.clone());
     let store = opened::open(&wanted.data, &clock, commands.clone(), facts.clone())?;
-    let queue = Queue::new(farm.plan.sensors().len());
+    let sensors = farm.configured.plan.sensors().len();
+    let queue = Queue::new(sensors);
     let machine = Machine { root: PathBuf::from("/"), disk: wanted.data.clone() };
     let mut senses = Senses::new(clock.clone(), queue.clone(), machine);
     read(&mut senses, farm.sources, &facts);
-    tell(format_args!("tilth-agent: watching {} sensors as {}", farm.plan.sensors().len(), farm.device));
+    tell(format_args!("tilth-agent: watching {sensors} sensors as {}", farm.device));
 
     let (notify, notices) = mpsc::channel(notify::COMMANDS);
     let (told, outcomes) = mpsc::channel(COMMANDS);
@@ -171,7 +170,7 @@ async fn live(wanted: &cli::Run, first: First) -> anyhow::Result<()> {
         recording,
     };
     let deciding = tokio::spawn(decide_from_the_first(queue.clone(), clock.clone(), heard, outcomes, move || {
-        decide::begin(store.begun, farm.plan, farm.hash, farm.channels, tools)
+        decide::begin(store.begun, farm.configured, tools)
     }));
     let mut reload = reload::Reload::new(wanted.config.folder.clone(), ruling, commands.clone(), facts.clone())?;
     tokio::pin!(deciding);

@@ -4,23 +4,22 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use serde_json::json;
-use tilth_config::Channel;
 use tilth_core::alert::AlertId;
-use tilth_core::effect::{Effect, Page};
-use tilth_core::engine::{Engine, Input, SnapshotError, Standing, Start};
+use tilth_core::effect::Page;
+use tilth_core::engine::{Snapshot, Standing};
 use tilth_core::escalate::{Cause, PageId};
 use tilth_core::id::Id;
-use tilth_core::plan::Plan;
-use tilth_core::reading::Raw;
 use tilth_core::time::Stamp;
 use tokio::sync::{broadcast, mpsc};
 
 use super::keep::Kept;
 use super::live::{Live, Show};
-use super::{Decide, Figures, Recording};
+use super::{Configured, Decide, Figures};
 use crate::clock::Clock;
 use crate::notify;
 use crate::notify::notice::Notice;
+use crate::recording::{Number, Recording};
+use crate::resume::{Again, Beginning, Resumed};
 use crate::store::read::Recorded;
 use crate::store::thread::Recorder;
 use crate::store::{Commit, Watched};
@@ -50,21 +49,26 @@ pub(crate) struct Tools {
 }
 
 /// Makes the engine of this boot, with everything that was kept before it ended.
-pub(crate) fn begin(
-    begun: Begun,
-    plan: Arc<Plan>,
-    hash: String,
-    channels: BTreeMap<Id, Channel>,
-    tools: Tools,
-) -> Decide {
-    let (now, wall) = tools.clock.now();
-    let start = Start { boot: begun.boot, at: now, wall };
-    let Resumed { engine, told, effects, heard_until, remark } = resume(&begun, &plan, start);
+pub(crate) fn begin(begun: Begun, configured: Configured, mut tools: Tools) -> Decide {
+    let Configured { plan, hash, channels, merged } = configured;
+    let (at, wall) = tools.clock.now();
+    let mut remarks = begun.remarks;
+    let (snapshot, told) = remembered(begun.snapshot.as_deref(), &mut remarks);
+    let mut beginning =
+        Beginning { boot: begun.boot, at, wall, snapshot, after: begun.after.into_iter().map(again).collect() };
+    let Resumed { engine, effects, heard_until } = beginning.resume(&plan).unwrap_or_else(|error| {
+        remarks.push(format!("what was remembered cannot be used, so all begins anew: {error}"));
+        beginning.snapshot = None;
+        beginning.anew(&plan)
+    });
+    if let Some(recording) = &mut tools.recording {
+        recording.begin(beginning, merged);
+    }
     let live = Show::new(tools.live, &plan);
     let watched = Arc::new(Watched::new(plan, hash, engine.site()));
     let mut decide = Decide {
         anchor: None,
-        commit: Commit::new(now, Arc::clone(&watched)),
+        commit: Commit::new(at, Arc::clone(&watched)),
         engine,
         told,
         watched,
@@ -85,69 +89,27 @@ pub(crate) fn begin(
     effects.into_iter().for_each(|effect| decide.act(effect));
     decide.drain();
     decide.follow_clock();
-    let remarks: Vec<String> = begun.remarks.into_iter().chain(remark).collect();
     decide.say_start(begun.boot, heard_until, &remarks);
     decide.tell_again();
     decide.flush();
     decide
 }
 
-/// An engine that goes on, and what bringing it up to date brought.
-struct Resumed {
-    engine: Engine,
-    told: BTreeMap<AlertId, u32>,
-    effects: Vec<Effect>,
-    /// Everything up to then is remembered; from then until now nothing is.
-    heard_until: Option<Stamp>,
-    remark: Option<String>,
+fn again(kept: Recorded) -> Again {
+    let Recorded { series, boot, at, quality, raw, .. } = kept;
+    Again { boot, sensor: series.sensor, at, value: Number(raw), quality }
 }
 
-fn resume(begun: &Begun, plan: &Arc<Plan>, start: Start) -> Resumed {
-    let anew = |remark| Resumed {
-        engine: Engine::new(Arc::clone(plan), start),
-        told: BTreeMap::new(),
-        effects: Vec::new(),
-        heard_until: None,
-        remark,
-    };
-    let Some(bytes) = &begun.snapshot else { return anew(None) };
-    let kept: Kept = match serde_json::from_slice(bytes) {
-        Ok(kept) => kept,
-        Err(error) => return anew(Some(format!("what was remembered cannot be read, so all begins anew: {error}"))),
-    };
-    let mut effects = Vec::new();
-    match go_on(&kept, &begun.after, plan, start, &mut effects) {
-        Ok((engine, heard_until)) => {
-            Resumed { engine, told: kept.told, effects, heard_until: Some(heard_until), remark: None }
+/// What the engine remembered, and of each raised alert the last page that was told.
+fn remembered(bytes: Option<&[u8]>, remarks: &mut Vec<String>) -> (Option<Snapshot>, BTreeMap<AlertId, u32>) {
+    match bytes.map(serde_json::from_slice::<Kept>) {
+        None => (None, BTreeMap::new()),
+        Some(Ok(Kept { engine, told })) => (Some(engine), told),
+        Some(Err(error)) => {
+            remarks.push(format!("what was remembered cannot be read, so all begins anew: {error}"));
+            (None, BTreeMap::new())
         }
-        Err(error) => anew(Some(format!("what was remembered cannot be used, so all begins anew: {error}"))),
     }
-}
-
-/// First to where the boot of the snapshot ended: readings that were kept after it go through the engine again. Then, if this
-/// is another boot, into it.
-fn go_on(
-    kept: &Kept,
-    after: &[Recorded],
-    plan: &Arc<Plan>,
-    start: Start,
-    effects: &mut Vec<Effect>,
-) -> Result<(Engine, Stamp), SnapshotError> {
-    let mut engine = Engine::restore(Arc::clone(plan), &kept.engine)?;
-    effects.extend(std::iter::from_fn(|| engine.poll()));
-    for reading in after.iter().filter(|reading| reading.boot == kept.engine.boot()) {
-        let Some(sensor) = plan.sensor_ix(reading.series.sensor.as_str()) else { continue };
-        let raw = Raw { sensor, at: reading.at, value: reading.raw, quality: reading.quality };
-        engine.handle(reading.at.max(engine.now().uptime), Input::Reading(raw));
-        // The readings themselves are kept already.
-        let news = std::iter::from_fn(|| engine.poll());
-        effects.extend(news.filter(|effect| !matches!(effect, Effect::Reading(_) | Effect::Missing(_))));
-    }
-    let heard_until = engine.now();
-    if kept.engine.boot() != start.boot {
-        engine = Engine::restart(Arc::clone(plan), &engine.snapshot(), start)?;
-    }
-    Ok((engine, heard_until))
 }
 
 impl Decide {

@@ -21,7 +21,8 @@ use std::sync::Arc;
 use std::{error, fmt};
 
 use decoder::Decoder;
-use lines::{Line, Lines, unpack};
+pub(crate) use lines::unpack;
+use lines::{Line, Lines};
 use progress::Counted;
 pub(crate) use progress::Progress;
 use report::excerpt;

@@ -33,7 +33,7 @@ impl First {
                 Ok(Some((bundle, farm))) => {
                     tell(format_args!("tilth-agent: the hub's bundle {} is in force", bundle.version));
                     say_ignored(&ignored(folder));
-                    let ruling = Ruling::new(Some(Arc::new(bundle)), farm.hash.clone());
+                    let ruling = Ruling::new(Some(Arc::new(bundle)), farm.configured.hash.clone());
                     return Some(First { farm, home: Some(home.clone()), ruling });
                 }
                 Ok(None) if waits_for_hub(&loaded, folder) => {
@@ -47,7 +47,7 @@ impl First {
         }
         findings::shown(&loaded, false).for_each(tell);
         let farm = Farm::of(loaded)?;
-        let ruling = Ruling::new(None, farm.hash.clone());
+        let ruling = Ruling::new(None, farm.configured.hash.clone());
         Some(First { farm, home, ruling })
     }
 }

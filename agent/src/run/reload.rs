@@ -72,13 +72,14 @@ impl Reload {
         let refused = loaded.diagnostics.iter().any(|diagnostic| diagnostic.level == Level::Error);
         match Farm::of(loaded) {
             Some(farm) if !refused => {
-                self.facts.applied(&farm.hash);
-                if !self.ruling.run(&farm.hash) {
+                let hash = &farm.configured.hash;
+                self.facts.applied(hash);
+                if !self.ruling.run(hash) {
                     return None;
                 }
-                tell(format_args!("tilth-agent: configuration {}: in force", &farm.hash[..8]));
-                self.say(json!({ "hash": farm.hash, "state": "applied" })).await;
-                let _ = self.commands.send(Command::Plan(farm.plan, farm.hash, farm.channels)).await;
+                tell(format_args!("tilth-agent: configuration {}: in force", &hash[..8]));
+                self.say(json!({ "hash": hash, "state": "applied" })).await;
+                let _ = self.commands.send(Command::Plan(Box::new(farm.configured))).await;
                 Some(farm.sources)
             }
             _ => {

@@ -144,10 +144,11 @@ impl Bundles {
         if let Err(why) = noted.await {
             return self.wait_for_disk(why).await;
         }
-        let Farm { plan, hash, channels, sources, .. } = farm;
+        let Farm { configured, sources, .. } = farm;
+        let hash = configured.hash.clone();
         let (done, taken) = oneshot::channel();
         if self.ruling.run(&hash) {
-            let _ = self.commands.send(Command::Plan(plan, hash.clone(), channels)).await;
+            let _ = self.commands.send(Command::Plan(Box::new(configured))).await;
             let _ = self.sources.send(sources).await;
         }
         let _ = self.commands.send(Command::Taken(done)).await;

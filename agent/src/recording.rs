@@ -1,0 +1,268 @@
+//! `--record FILE`: everything that goes into the engine, with its instant, one JSON object a line, so that what a farm did
+//! can be done again at a desk, to the byte. `replay` reads it.
+//!
+//! ```text
+//! {"at":0,"input":{"begin":{..}}}       a process began: what it remembered, and its configuration
+//! {"at":5000,"input":{"reading":{..}}}  and so on, until the next one begins
+//! ```
+//!
+//! The disk is written by a thread of its own, for nothing that is decided waits for one: a kill -9 may cost the recording
+//! what was decided in the milliseconds before it. What the secrets are that a configuration names is not in it.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use tilth_config::Merged;
+use tilth_core::alert::AlertId;
+use tilth_core::calibrate::Calibration;
+use tilth_core::engine::Input;
+use tilth_core::id::{Id, SensorId};
+use tilth_core::plan::Plan;
+use tilth_core::reading::Quality;
+use tilth_core::site::Matcher;
+use tilth_core::time::{Span, Uptime, WallTime};
+
+use crate::output::tell;
+use crate::resume::Beginning;
+
+/// Of the lines below; another one when they change.
+pub(crate) const FORMAT: u32 = 1;
+
+/// Lines that may wait for the disk; with more the recording ends.
+const QUEUE: usize = 1 << 16;
+
+/// One line.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Line {
+    /// When, on the clock that the engine runs on.
+    pub(crate) at: Uptime,
+    pub(crate) input: Entry,
+}
+
+/// What went into the engine.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Entry {
+    /// A process began.
+    Begin {
+        /// [`FORMAT`] of the lines until the next beginning.
+        format: u32,
+        /// Of the program.
+        version: String,
+        configuration: Box<Merged>,
+        beginning: Box<Beginning>,
+    },
+    Tick,
+    Reading {
+        sensor: SensorId,
+        /// The reading's own time.
+        stamp: Uptime,
+        value: Number,
+        quality: Quality,
+    },
+    /// The time of day.
+    Clock(WallTime),
+    /// The configuration changed.
+    Plan(Box<Merged>),
+    Acknowledge {
+        alert: AlertId,
+        span: Span,
+        by: String,
+    },
+    Silence {
+        of: Matcher,
+        span: Span,
+        by: String,
+    },
+    EndSilence(u32),
+    Calibrate {
+        sensor: SensorId,
+        calibration: Option<Calibration>,
+    },
+    Bus {
+        bus: Id,
+        up: bool,
+    },
+}
+
+/// A number to the last bit; null where it is none, and `inf` or `-inf` as a text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Number(pub(crate) f64);
+
+impl Entry {
+    /// An input as it is recorded; a plan is not, for it is recorded as the documents that it was made of.
+    fn of(input: &Input, plan: &Plan) -> Option<Entry> {
+        Some(match input {
+            Input::Tick => Entry::Tick,
+            Input::Reading(raw) => Entry::Reading {
+                sensor: plan.sensor(raw.sensor).id.clone(),
+                stamp: raw.at,
+                value: Number(raw.value),
+                quality: raw.quality,
+            },
+            Input::Clock(wall) => Entry::Clock(*wall),
+            Input::Plan(_) => return None,
+            Input::Acknowledge { alert, span, by } => Entry::Acknowledge { alert: *alert, span: *span, by: by.clone() },
+            Input::Silence { of, span, by } => Entry::Silence { of: of.clone(), span: *span, by: by.clone() },
+            Input::EndSilence(number) => Entry::EndSilence(*number),
+            Input::Calibrate { sensor, calibration } => {
+                Entry::Calibrate { sensor: sensor.clone(), calibration: calibration.clone() }
+            }
+            Input::Bus { bus, up } => Entry::Bus { bus: bus.clone(), up: *up },
+        })
+    }
+}
+
+/// An open recording. A disk that fails or does not keep up ends it and nothing else.
+pub(crate) struct Recording {
+    lines: Option<SyncSender<String>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl Recording {
+    /// Goes on at the end of a file, or makes it.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(crate) fn open(path: &Path) -> io::Result<Recording> {
+        let mut file = File::options().read(true).append(true).create(true).open(path)?;
+        end_torn_line(&mut file)?;
+        let (lines, queue) = sync_channel(QUEUE);
+        let name = path.display().to_string();
+        let writer = std::thread::Builder::new().name("recording".to_owned()).spawn(move || {
+            if let Err(error) = write(file, &queue) {
+                tell(format_args!("tilth-agent: {name}: {error}; the recording ends here"));
+            }
+        })?;
+        Ok(Recording { lines: Some(lines), writer: Some(writer) })
+    }
+
+    /// A process begins.
+    pub(crate) fn begin(&mut self, beginning: Beginning, configuration: Merged) {
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        let (configuration, beginning) = (Box::new(configuration), Box::new(beginning));
+        self.line(&Line {
+            at: beginning.at,
+            input: Entry::Begin { format: FORMAT, version, configuration, beginning },
+        });
+    }
+
+    /// The configuration changes.
+    pub(crate) fn plan(&mut self, at: Uptime, configuration: Merged) {
+        self.line(&Line { at, input: Entry::Plan(Box::new(configuration)) });
+    }
+
+    /// Any other input.
+    pub(crate) fn input(&mut self, at: Uptime, input: &Input, plan: &Plan) {
+        if let Some(input) = Entry::of(input, plan).filter(|_| self.lines.is_some()) {
+            self.line(&Line { at, input });
+        }
+    }
+
+    fn line(&mut self, line: &Line) {
+        // Plain data always has a JSON form.
+        let (Some(lines), Ok(line)) = (&self.lines, serde_json::to_string(line)) else { return };
+        match lines.try_send(line) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => {
+                tell("tilth-agent: the disk does not keep up with the recording, which ends here");
+                self.lines = None;
+            }
+            // The writer has said why.
+            Err(TrySendError::Disconnected(_)) => self.lines = None,
+        }
+    }
+}
+
+impl Drop for Recording {
+    /// Waits until everything is written.
+    fn drop(&mut self) {
+        self.lines = None;
+        let _ = self.writer.take().map(JoinHandle::join);
+    }
+}
+
+/// Writes what comes; what has come is handed to the system before anything is waited for.
+fn write(file: File, queue: &Receiver<String>) -> io::Result<()> {
+    let mut file = BufWriter::new(file);
+    while let Ok(first) = queue.recv() {
+        writeln!(file, "{first}")?;
+        for line in queue.try_iter() {
+            writeln!(file, "{line}")?;
+        }
+        file.flush()?;
+    }
+    Ok(())
+}
+
+/// A process that was killed may have left half a line, to which nothing must be added.
+fn end_torn_line(file: &mut File) -> io::Result<()> {
+    if file.seek(SeekFrom::End(0))? == 0 {
+        return Ok(());
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    if last == *b"\n" { Ok(()) } else { file.write_all(b"\n") }
+}
+
+impl Serialize for Number {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            number if number.is_nan() => serializer.serialize_none(),
+            number if number.is_infinite() => serializer.collect_str(&number),
+            number => serializer.serialize_f64(number),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Number, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Number(f64),
+            Text(String),
+        }
+        match Option::<Written>::deserialize(deserializer)? {
+            None => Ok(Number(f64::NAN)),
+            Some(Written::Number(number)) => Ok(Number(number)),
+            Some(Written::Text(text)) => match text.as_str() {
+                "inf" => Ok(Number(f64::INFINITY)),
+                "-inf" => Ok(Number(f64::NEG_INFINITY)),
+                other => Err(de::Error::invalid_value(de::Unexpected::Str(other), &"a number, inf, -inf or null")),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_come_back_to_the_last_bit() {
+        for number in [0.1 + 0.2, -0.0, 5e-324, 1.797e308, f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
+            let text = serde_json::to_string(&Number(number)).unwrap();
+            let Number(again) = serde_json::from_str(&text).unwrap();
+            assert!(again.to_bits() == number.to_bits() || (again.is_nan() && number.is_nan()), "{number} as {text}");
+        }
+        assert!(serde_json::from_str::<Number>("\"much\"").is_err());
+    }
+
+    #[test]
+    fn nothing_is_added_to_half_a_line() {
+        let path = std::env::temp_dir().join(format!("tilth-recording-{}", std::process::id()));
+        std::fs::write(&path, "{\"at\":1,\"inp").unwrap();
+        let mut recording = Recording::open(&path).unwrap();
+        recording.line(&Line { at: Uptime(5), input: Entry::Tick });
+        drop(recording);
+        drop(Recording::open(&path).unwrap());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"at\":1,\"inp\n{\"at\":5,\"input\":\"tick\"}\n");
+        std::fs::remove_file(&path).unwrap();
+    }
+}

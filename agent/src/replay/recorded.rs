@@ -1,0 +1,276 @@
+//! What `run --record` wrote, done again: the same inputs at the same instants, from the same beginnings, give the same
+//! transitions to the byte. Its configuration is in it, so the one on this machine is not looked at.
+
+use std::fmt::{self, Display};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use serde::Serialize;
+use tilth_config::{Level, Merged, Purpose};
+use tilth_core::effect::{Effect, Transition};
+use tilth_core::engine::{Engine, Input};
+use tilth_core::plan::Plan;
+use tilth_core::reading::Raw;
+use tilth_core::time::Uptime;
+
+use super::digest::Digest;
+use super::readings::{name, unpack};
+use crate::cli;
+use crate::exit::Exit;
+use crate::output::{Output, counted, tell};
+use crate::recording::{Entry, FORMAT, Line as Recorded};
+use crate::transition::{Line, Widths};
+
+/// A longer line is none that `run` writes: the memory of a farm of the largest size takes less.
+const MOST_BYTES: u64 = 1 << 28;
+
+/// Bad lines that are shown.
+const SHOWN: usize = 5;
+
+/// Whether a file is of `run --record`: lines of JSON, plain or gzip. Standard input is so if it begins with a brace.
+pub(super) fn is_recording(path: &Path) -> bool {
+    let begins = |bytes: &[u8]| bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+    if path == Path::new("-") {
+        return io::stdin().lock().fill_buf().is_ok_and(begins);
+    }
+    // A pipe cannot be looked into twice.
+    let file = File::open(path).ok().filter(|file| file.metadata().is_ok_and(|metadata| metadata.is_file()));
+    let mut head = Vec::new();
+    file.and_then(|file| unpack(file).ok()).is_some_and(|source| {
+        let _ = source.take(64).read_to_end(&mut head);
+        begins(&head)
+    })
+}
+
+/// Plays a recording to its end.
+pub(super) fn run(wanted: &cli::Replay) -> anyhow::Result<Exit> {
+    if let Some(page) = &wanted.report {
+        tell(format_args!(
+            "tilth-agent: --report {}: expected a recording in CSV; one of run --record gives no page",
+            page.display()
+        ));
+        return Ok(Exit::Refused);
+    }
+    let name = name(&wanted.input);
+    let mut player = Player {
+        stage: None,
+        output: Output::new(),
+        json: wanted.json,
+        digest: wanted.digest.then(Digest::default),
+        summary: Summary::default(),
+    };
+    let played = open(&wanted.input)
+        .and_then(|source| play(source, &name, &mut player))
+        .with_context(|| format!("{name}: cannot be read further, after {} lines", player.summary.lines));
+    if let Some(digest) = &player.digest {
+        player.output.json(digest)?;
+    }
+    player.output.flush()?;
+    if wanted.json {
+        tell(serde_json::to_string(&player.summary).context("the summary")?);
+    } else {
+        tell(&player.summary);
+    }
+    played?;
+    match player.summary.starts {
+        0 => anyhow::bail!("{name}: no line says how a process began, so nothing can be played"),
+        _ => Ok(Exit::Done),
+    }
+}
+
+fn open(path: &Path) -> anyhow::Result<Box<dyn Read + Send>> {
+    Ok(if path == Path::new("-") { unpack(io::stdin())? } else { unpack(File::open(path)?)? })
+}
+
+fn play(source: Box<dyn Read + Send>, name: &str, player: &mut Player) -> anyhow::Result<()> {
+    let mut source = BufReader::new(source);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if source.by_ref().take(MOST_BYTES).read_until(b'\n', &mut line)? == 0 {
+            return Ok(());
+        }
+        player.summary.lines += 1;
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let number = player.summary.lines;
+        match serde_json::from_slice::<Recorded>(&line) {
+            Ok(recorded) => player.take(recorded, &format!("{name}, line {number}"))?,
+            Err(error) => player.note_bad(number, &error),
+        }
+    }
+}
+
+/// The engine between two beginnings, and what came of it all.
+struct Player {
+    /// None before the first beginning.
+    stage: Option<Stage>,
+    output: Output,
+    json: bool,
+    digest: Option<Digest>,
+    summary: Summary,
+}
+
+struct Stage {
+    engine: Engine,
+    widths: Widths,
+}
+
+/// What was played.
+#[derive(Debug, Default, Serialize)]
+struct Summary {
+    lines: u64,
+    /// Processes that began.
+    starts: u64,
+    inputs: u64,
+    readings: u64,
+    /// Lines that could not be used: half a line of a process that was killed, or damage.
+    bad_lines: u64,
+    bad_shown: Vec<String>,
+    /// Inputs from before the first beginning: nothing is known of the engine that they were for.
+    without_beginning: u64,
+    /// Readings of sensors that the configuration in force did not have.
+    unknown: u64,
+    /// Alerts that fired.
+    alerts: u64,
+    notifications: u64,
+}
+
+impl Player {
+    fn take(&mut self, recorded: Recorded, place: &str) -> anyhow::Result<()> {
+        let Recorded { at, input } = recorded;
+        if let Entry::Begin { format, version, configuration, beginning } = input {
+            anyhow::ensure!(
+                format == FORMAT,
+                "{place}: found a recording of format {format}, of version {version}; expected format {FORMAT}"
+            );
+            let plan = plan(*configuration, place)?;
+            let resumed = beginning.resume(&plan).with_context(|| place.to_owned())?;
+            self.summary.starts += 1;
+            self.stage = Some(Stage { engine: resumed.engine, widths: Widths::of(&plan) });
+            resumed.effects.iter().try_for_each(|effect| self.tell(effect, &plan))?;
+            return self.drain();
+        }
+        let Some(stage) = &mut self.stage else {
+            self.summary.without_beginning += 1;
+            return Ok(());
+        };
+        self.summary.inputs += 1;
+        let Some(input) = stage.input(input, &mut self.summary, place)? else { return Ok(()) };
+        stage.engine.handle(at.max(stage.now()), input);
+        self.drain()
+    }
+
+    fn drain(&mut self) -> anyhow::Result<()> {
+        while let Some((effect, plan)) = self.stage.as_mut().and_then(Stage::poll) {
+            self.tell(&effect, &plan)?;
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, effect: &Effect, plan: &Plan) -> anyhow::Result<()> {
+        match effect {
+            Effect::Alert(Transition::Firing, _) => self.summary.alerts += 1,
+            Effect::Page(_) => self.summary.notifications += 1,
+            Effect::Reading(_) => self.summary.readings += 1,
+            _ => {}
+        }
+        if let Some(digest) = &mut self.digest {
+            digest.add(effect);
+        }
+        let (Some(line), Some(stage)) = (Line::of(effect, plan), &self.stage) else { return Ok(()) };
+        if self.json { self.output.json(&line) } else { self.output.line(line.aligned(&stage.widths)) }
+    }
+
+    fn note_bad(&mut self, line: u64, error: &serde_json::Error) {
+        self.summary.bad_lines += 1;
+        if self.summary.bad_shown.len() < SHOWN {
+            self.summary.bad_shown.push(format!("line {line}: not a line of run --record: {error}"));
+        }
+    }
+}
+
+impl Stage {
+    /// An entry as the engine takes it; nothing for a reading of a sensor that the plan does not have.
+    fn input(&mut self, entry: Entry, summary: &mut Summary, place: &str) -> anyhow::Result<Option<Input>> {
+        Ok(Some(match entry {
+            Entry::Begin { .. } | Entry::Tick => Input::Tick,
+            Entry::Reading { sensor, stamp, value, quality } => {
+                let Some(sensor) = self.engine.plan().sensor_ix(sensor.as_str()) else {
+                    summary.unknown += 1;
+                    return Ok(None);
+                };
+                Input::Reading(Raw { sensor, at: stamp, value: value.0, quality })
+            }
+            Entry::Clock(wall) => Input::Clock(wall),
+            Entry::Plan(configuration) => {
+                let plan = plan(*configuration, place)?;
+                self.widths = Widths::of(&plan);
+                Input::Plan(plan)
+            }
+            Entry::Acknowledge { alert, span, by } => Input::Acknowledge { alert, span, by },
+            Entry::Silence { of, span, by } => Input::Silence { of, span, by },
+            Entry::EndSilence(number) => Input::EndSilence(number),
+            Entry::Calibrate { sensor, calibration } => Input::Calibrate { sensor, calibration },
+            Entry::Bus { bus, up } => Input::Bus { bus, up },
+        }))
+    }
+
+    fn now(&self) -> Uptime {
+        self.engine.now().uptime
+    }
+
+    fn poll(&mut self) -> Option<(Effect, Arc<Plan>)> {
+        let effect = self.engine.poll()?;
+        Some((effect, Arc::clone(self.engine.plan())))
+    }
+}
+
+/// The plan that a recorded configuration was.
+fn plan(configuration: Merged, place: &str) -> anyhow::Result<Arc<Plan>> {
+    let loaded = configuration.load("the recorded configuration", Purpose::Run);
+    let error = loaded.diagnostics.iter().find(|finding| finding.level == Level::Error).map(ToString::to_string);
+    match (loaded.plan, error) {
+        (Some(plan), None) => Ok(Arc::new(plan)),
+        (_, error) => anyhow::bail!(
+            "{place}: the recorded configuration does not compile with this version: {}",
+            error.unwrap_or_default()
+        ),
+    }
+}
+
+impl Display for Summary {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Summary { lines, starts, inputs, readings, .. } = self;
+        write!(
+            out,
+            "{} of a run: {}, {}, {}; {}, {}",
+            counted(*lines, "line"),
+            counted(*starts, "start"),
+            counted(*inputs, "input"),
+            counted(*readings, "reading"),
+            counted(self.alerts, "alert"),
+            counted(self.notifications, "notification")
+        )?;
+        if self.without_beginning > 0 {
+            let unused = counted(self.without_beginning, "input");
+            write!(out, "\n{unused} from before the first start in the file: not played")?;
+        }
+        if self.unknown > 0 {
+            write!(out, "\n{} of sensors that the configuration does not have", counted(self.unknown, "reading"))?;
+        }
+        if self.bad_lines > 0 {
+            write!(
+                out,
+                "\n{} not used; what follows up to the next start may differ",
+                counted(self.bad_lines, "line")
+            )?;
+            self.bad_shown.iter().try_for_each(|shown| write!(out, "\n    {shown}"))?;
+        }
+        Ok(())
+    }
+}

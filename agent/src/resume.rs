@@ -1,0 +1,84 @@
+//! How an engine goes on in a new process: the same for the agent and for whoever replays its recording.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tilth_core::effect::Effect;
+use tilth_core::engine::{Engine, Input, Snapshot, SnapshotError, Start};
+use tilth_core::id::SensorId;
+use tilth_core::plan::Plan;
+use tilth_core::reading::{Quality, Raw};
+use tilth_core::time::{Stamp, Uptime, WallTime};
+
+use crate::recording::Number;
+
+/// What a process begins with.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Beginning {
+    /// The number of this boot.
+    pub(crate) boot: u32,
+    /// The instant, on the clock that the engine runs on.
+    pub(crate) at: Uptime,
+    /// The time of day then, if the clock is trusted.
+    pub(crate) wall: Option<WallTime>,
+    /// What the engine remembered, if anything was kept.
+    pub(crate) snapshot: Option<Snapshot>,
+    /// Readings that were kept after it.
+    pub(crate) after: Vec<Again>,
+}
+
+/// A reading that goes through the engine a second time.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Again {
+    /// The boot that its time is of.
+    pub(crate) boot: u32,
+    pub(crate) sensor: SensorId,
+    /// Its own time.
+    pub(crate) at: Uptime,
+    /// Before calibration.
+    pub(crate) value: Number,
+    pub(crate) quality: Quality,
+}
+
+/// An engine that goes on, and what bringing it up to date brought.
+pub(crate) struct Resumed {
+    pub(crate) engine: Engine,
+    pub(crate) effects: Vec<Effect>,
+    /// Everything up to then is remembered; from then until now nothing is.
+    pub(crate) heard_until: Option<Stamp>,
+}
+
+impl Beginning {
+    fn start(&self) -> Start {
+        Start { boot: self.boot, at: self.at, wall: self.wall }
+    }
+
+    /// An engine that remembers nothing.
+    pub(crate) fn anew(&self, plan: &Arc<Plan>) -> Resumed {
+        Resumed { engine: Engine::new(Arc::clone(plan), self.start()), effects: Vec::new(), heard_until: None }
+    }
+
+    /// First to where the boot of the snapshot ended: readings that were kept after it go through the engine again. Then, if
+    /// this is another boot, into it.
+    ///
+    /// # Errors
+    /// [`SnapshotError`] when another version took the snapshot.
+    pub(crate) fn resume(&self, plan: &Arc<Plan>) -> Result<Resumed, SnapshotError> {
+        let Some(snapshot) = &self.snapshot else { return Ok(self.anew(plan)) };
+        let mut engine = Engine::restore(Arc::clone(plan), snapshot)?;
+        let mut effects: Vec<Effect> = std::iter::from_fn(|| engine.poll()).collect();
+        for again in self.after.iter().filter(|again| again.boot == snapshot.boot()) {
+            let Some(sensor) = plan.sensor_ix(again.sensor.as_str()) else { continue };
+            let raw = Raw { sensor, at: again.at, value: again.value.0, quality: again.quality };
+            engine.handle(again.at.max(engine.now().uptime), Input::Reading(raw));
+            // The readings themselves are kept already.
+            let news = std::iter::from_fn(|| engine.poll());
+            effects.extend(news.filter(|effect| !matches!(effect, Effect::Reading(_) | Effect::Missing(_))));
+        }
+        let heard_until = Some(engine.now());
+        if snapshot.boot() != self.boot {
+            engine = Engine::restart(Arc::clone(plan), &engine.snapshot(), self.start())?;
+        }
+        Ok(Resumed { engine, effects, heard_until })
+    }
+}

@@ -1,0 +1,83 @@
+//! A configuration as it can be kept beside what happened under it: what its layers came to, and `agent.toml`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use crate::document::{Document, Documents, Text};
+use crate::site::Purpose;
+use crate::source::Layer;
+use crate::{Loaded, load_documents};
+
+/// All layers merged into one document, with the text of `agent.toml`. Loading it gives the plan that it was made of,
+/// whatever base this program ships. Secrets are named in it and not held.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Merged {
+    /// Every namespace, and the patches of the zones.
+    documents: Json,
+    /// `agent.toml`, where there is one.
+    site: Option<String>,
+}
+
+impl Merged {
+    /// Of a configuration that was loaded.
+    #[must_use]
+    pub fn of(loaded: &Loaded) -> Merged {
+        let entries = loaded.effective.merged.iter();
+        let documents = Json::Object(entries.map(|(key, entry)| (key.clone(), entry.node.to_json())).collect());
+        Merged { documents, site: loaded.sources.text("agent.toml").map(str::to_owned) }
+    }
+
+    /// Checks and compiles it again, for the same purpose. `file` is what its mistakes are said to be in.
+    #[must_use]
+    pub fn load(self, file: &str, purpose: Purpose) -> Loaded {
+        let Merged { documents, site } = self;
+        let document =
+            Document { file: file.to_owned(), layer: Some(Layer::ConfigD), version: None, text: Text::Json(documents) };
+        load_documents(Documents { layers: vec![document], site: site.as_deref().map(Document::site) }, purpose)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base;
+
+    const FARM: &str = "
+        [agent]
+        timezone = 'Europe/Amsterdam'
+        [schedules.day]
+        from = '05:00'
+        [sensors.'a/ph']
+        quantity = 'ph'
+        input = 'line:gateway/ph'
+        [sensors.'b/ph']
+        quantity = 'ph'
+        input = 'line:gateway/ph2'
+        calibration = { offset = 0.2 }
+        [rules.ph-high]
+        above = 6.6
+        clear = 6.5
+        during = 'day'
+        [zones.b.rules.ph-low]
+        enabled = false
+        ";
+
+    /// What a plan depends on, after it was written down and read again.
+    #[test]
+    fn it_gives_the_same_plan_again() {
+        let site = "[device]\nid = 'pi-1'\n[bus.gateway]\nkind = 'line'\nport = '/dev/ttyUSB0'\n";
+        let documents = || {
+            let mut documents = base();
+            documents.layers.push(Document::toml(Layer::ConfigD, "config.d/farm.toml", FARM));
+            Documents { site: Some(Document::site(site)), ..documents }
+        };
+        let loaded = load_documents(documents(), Purpose::Run);
+        assert!(!loaded.has_errors(), "{:?}", loaded.diagnostics);
+        let text = serde_json::to_string(&Merged::of(&loaded)).unwrap();
+        let merged: Merged = serde_json::from_str(&text).unwrap();
+        let again = merged.load("recording", Purpose::Run);
+        assert!(!again.has_errors(), "{:?}", again.diagnostics);
+        assert!(loaded.plan.as_ref().is_some_and(|plan| plan.sensor_ix("bus/gateway").is_some()));
+        assert_eq!(format!("{:?}", again.plan), format!("{:?}", loaded.plan));
+    }
+}

@@ -10,6 +10,8 @@ use crate::cli;
 use crate::exit::Exit;
 use crate::findings::{self, Counts};
 use crate::output::{Output, counted};
+use crate::sync::bundle;
+use crate::sync::kept::Kept;
 
 /// What a configuration comes to.
 #[derive(Debug, Serialize)]
@@ -20,24 +22,37 @@ struct Summary {
     rules: Option<u64>,
     errors: u64,
     warnings: u64,
+    /// Files of `config.d` that mean nothing here, because the hub's configuration rules.
+    ignored: Vec<String>,
 }
 
 /// Checks a folder. Warnings alone are no failure.
 pub(crate) fn run(wanted: &cli::Check) -> anyhow::Result<Exit> {
     let loaded = tilth_config::load(&wanted.config.folder, Purpose::Check);
+    let ignored = ignored(wanted, &loaded);
     let mut output = Output::new();
     if wanted.json {
         loaded.diagnostics.iter().try_for_each(|diagnostic| output.json(diagnostic))?;
-        output.json(&summary(&loaded))?;
+        output.json(&summary(&loaded, ignored))?;
     } else {
         findings::shown(&loaded, io::stdout().is_terminal()).try_for_each(|finding| output.line(finding))?;
-        output.line(words(&summary(&loaded)))?;
+        if !ignored.is_empty() {
+            let (files, data) = (ignored.join(", "), wanted.data.display());
+            output.line(format_args!("the hub's configuration rules this device ({data}); ignored: {files}"))?;
+        }
+        output.line(words(&summary(&loaded, ignored)))?;
     }
     output.flush()?;
     Ok(if loaded.has_errors() { Exit::Refused } else { Exit::Done })
 }
 
-fn summary(loaded: &Loaded) -> Summary {
+/// What a bundle in the data folder makes void.
+fn ignored(wanted: &cli::Check, loaded: &Loaded) -> Vec<String> {
+    let has_hub = loaded.site.as_ref().is_some_and(|site| site.hub.is_some());
+    if has_hub && Kept::new(&wanted.data).has_good() { bundle::ignored(&wanted.config.folder) } else { Vec::new() }
+}
+
+fn summary(loaded: &Loaded, ignored: Vec<String>) -> Summary {
     let Counts { errors, warnings } = Counts::of(loaded);
     let plan = loaded.plan.as_ref();
     let zones = plan.map(|plan| plan.sensors().iter().map(|sensor| &sensor.zone).collect::<BTreeSet<_>>());
@@ -47,6 +62,7 @@ fn summary(loaded: &Loaded) -> Summary {
         rules: plan.map(|plan| plan.rules().len() as u64),
         errors,
         warnings,
+        ignored,
     }
 }
 

@@ -114,11 +114,14 @@ pub(crate) struct Replay {
 
 /// Say everything that is wrong with a configuration
 ///
-/// Warnings alone are no failure.
+/// Warnings alone are no failure. Where the hub's configuration rules, the files of config.d that mean nothing are named.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
     #[command(flatten)]
     pub(crate) config: Config,
+    /// Where the agent keeps the hub's configuration, if it has one
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/tilth")]
+    pub(crate) data: PathBuf,
     /// One JSON object a line for each finding, and one for the summary
     #[arg(long)]
     pub(crate) json: bool,

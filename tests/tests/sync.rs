@@ -135,6 +135,12 @@ fn readings_and_alerts_reach_the_hub_once_through_an_outage_and_its_configuratio
     story.until("the alert of the new limit", || firing(&hub.alerts(), 50.0) == 1);
     assert_eq!(hub.alerts().len(), 2, "45 is no alert any more: {:?}", hub.alerts());
     assert!(story.log().contains("ignored: config.d/farm.toml"), "{}", story.log());
+    let etc = story.farm.folder.path().join("etc");
+    let check = story.farm.ask(&["check", "--config", etc.to_str().unwrap()]).out;
+    assert!(
+        check.contains("the hub's configuration rules this device") && check.contains("config.d/farm.toml"),
+        "{check}"
+    );
 
     // Killed at any moment, it goes on by the last good bundle.
     story.farm.kill();

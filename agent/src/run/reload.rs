@@ -29,7 +29,7 @@ pub(super) struct Reload {
     facts: Facts,
     /// What runs.
     ruling: Ruling,
-    _watcher: RecommendedWatcher,
+    watcher: RecommendedWatcher,
 }
 
 impl Reload {
@@ -49,16 +49,25 @@ impl Reload {
         .context("watching files")?;
         // The folders and not the files: editors replace a file by another one.
         watcher.watch(&folder, RecursiveMode::NonRecursive).with_context(|| folder.display().to_string())?;
-        let inner = folder.join("config.d");
-        if inner.is_dir() {
-            watcher.watch(&inner, RecursiveMode::NonRecursive).with_context(|| inner.display().to_string())?;
+        let mut reload = Reload { folder, commands, touched, facts, ruling, watcher };
+        reload.watch_inner();
+        Ok(reload)
+    }
+
+    /// `config.d` may be made, or another one be put in its place, at any time: that is a change of the outer folder.
+    fn watch_inner(&mut self) {
+        let inner = self.folder.join("config.d");
+        if inner.is_dir()
+            && let Err(error) = self.watcher.watch(&inner, RecursiveMode::NonRecursive)
+        {
+            tell(format_args!("tilth-agent: {}: changes are not noticed: {error}", inner.display()));
         }
-        Ok(Reload { folder, commands, touched, facts, ruling, _watcher: watcher })
     }
 
     /// Waits for a change; gives what is to be read from now on, where the change took effect. Cancelling is safe.
     pub(super) async fn changed(&mut self) -> Option<Sources> {
         self.touched.notified().await;
+        self.watch_inner();
         while tokio::time::timeout(SETTLE, self.touched.notified()).await.is_ok() {}
         let loaded = match self.ruling.bundle() {
             // `agent.toml` is read anew; what is in `config.d` means nothing while a bundle rules.

@@ -60,7 +60,10 @@ fn errors_in_several_files_are_all_said() {
     assert_eq!((json.code, json.err.as_str()), (Some(2), ""));
     let objects = json.objects();
     let (summary, findings) = objects.split_last().expect("a summary");
-    assert_eq!(*summary, json!({"sensors": null, "zones": null, "rules": null, "errors": 4, "warnings": 0}));
+    assert_eq!(
+        *summary,
+        json!({"sensors": null, "zones": null, "rules": null, "errors": 4, "ignored": [], "warnings": 0})
+    );
     let place = |finding: &serde_json::Value| format!("{}:{}:{}", finding["file"], finding["line"], finding["column"]);
     let places: Vec<String> = findings.iter().map(place).collect();
     assert_eq!(

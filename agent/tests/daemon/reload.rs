@@ -36,6 +36,27 @@ fn a_good_file_applies_and_a_bad_one_keeps_the_running_one_and_says_why() {
     assert_eq!(room.status()["config"]["hash"], applied[0]["config"]["hash"]);
 }
 
+/// A folder that is moved away and another one put in its place, as some tools do to change all files at once.
+#[test]
+fn a_folder_that_takes_the_place_of_config_d_is_watched_like_it() {
+    let room = Room::new("reload-folder", FARM);
+    let mut board = room.plug_in();
+    let _agent = room.start("input");
+    room.wait_for_bus("up");
+    board.level(0, 28.0);
+    room.wait_for_value("room/level", 28.0);
+    for (round, limit) in ["25", "26", "27"].into_iter().enumerate() {
+        let before = room.status()["config"]["hash"].clone();
+        std::fs::rename(room.path("config.d"), room.path(&format!("old-{round}"))).unwrap();
+        std::fs::create_dir(room.path("config.d")).unwrap();
+        room.wait_for("refused", &["status"], |rows| !rows[0]["config"]["refused"].is_null());
+        room.write("config.d/farm.toml", &FARM.replace("above = 30", &format!("above = {limit}")));
+        room.wait_for("in force", &["status"], |rows| {
+            rows[0]["config"]["refused"].is_null() && rows[0]["config"]["hash"] != before
+        });
+    }
+}
+
 #[test]
 fn a_change_before_the_first_reading_holds() {
     let room = Room::new("reload-early", FARM);

@@ -5,6 +5,7 @@
 
 mod begin;
 mod bus;
+mod hub;
 mod keep;
 mod live;
 
@@ -68,6 +69,8 @@ pub(crate) enum Command {
     Diagnose(&'static str, Map<String, Value>),
     /// Something that happened, for the lane of events: what kind, and what.
     Happened(&'static str, Map<String, Value>),
+    /// Whether the hub takes what this device says.
+    Hub { accepts: bool },
     /// Answers when everything said before it has taken effect.
     Taken(oneshot::Sender<()>),
     /// Shows the engine to whoever asks.
@@ -130,6 +133,8 @@ pub(crate) struct Decide {
     live: live::Show,
     /// Whether each bus was last heard of as up.
     buses: BTreeMap<Id, bool>,
+    /// Nothing while the hub has not answered yet.
+    hub_accepts: Option<bool>,
     recording: Option<Recording>,
     figures: Figures,
 }
@@ -220,6 +225,7 @@ impl Decide {
                 self.commit = Commit::new(self.now(), Arc::clone(&self.watched));
                 self.tell_people(notify::Command::Channels(channels));
                 self.read_buses();
+                self.read_hub();
                 self.keep_snapshot();
             }
             Command::Acknowledge { alert, span, by } => self.handle(Input::Acknowledge { alert, span, by }),
@@ -229,6 +235,7 @@ impl Decide {
             Command::Note { text, by } => self.event("note", json!({ "text": text, "by": by })),
             Command::Diagnose(kind, body) => self.diagnose(kind, Value::Object(body)),
             Command::Happened(kind, body) => self.event(kind, Value::Object(body)),
+            Command::Hub { accepts } => self.hear_hub(accepts),
             Command::Taken(done) => {
                 let _ = done.send(());
             }

@@ -1,16 +1,15 @@
 //! Sensors, rules and settings, zone by zone, into the plan that the engine runs.
 
+mod built_in;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tilth_core::calibrate::Calibration;
 use tilth_core::id::{Id, SensorId};
-use tilth_core::plan::{self, AlertKey, Plan, Policy, Sensor};
-use tilth_core::quantity::Quantity;
+use tilth_core::plan::{self, AlertKey, Plan, Policy};
 use tilth_core::rules::Condition;
 use tilth_core::schedule::Schedule;
 use tilth_core::time::Span;
-use tilth_core::value::Resolution;
 
 use crate::band::Bands;
 use crate::conditions;
@@ -21,7 +20,7 @@ use crate::reader;
 use crate::roster::Sensors;
 use crate::rules::{self, Duty, Name, Rule};
 use crate::selector::Selector;
-use crate::sensors::{self, Known};
+use crate::sensors::Known;
 use crate::settings::{Settings, Zones};
 use crate::site::Site;
 use crate::source::{Layer, Place, Sources};
@@ -56,7 +55,7 @@ pub(crate) fn compile(parts: &Parts<'_>) -> Option<Plan> {
         binder.zone_rules(zone, entry.key);
     }
     binder.sensor_faults();
-    let buses = binder.buses();
+    let built_in = binder.built_in();
     binder.say_complaints();
     std::mem::take(&mut binder.bands).say(parts.sources, parts.log);
     say_unused(parts.effective, parts.log);
@@ -64,7 +63,7 @@ pub(crate) fn compile(parts: &Parts<'_>) -> Option<Plan> {
         return None;
     }
     let sensors = parts.sensors.known.iter().filter(|known| known.enabled).map(|known| known.sensor.clone());
-    match Plan::new(sensors.chain(buses).collect(), binder.bound) {
+    match Plan::new(sensors.chain(built_in).collect(), binder.bound) {
         Ok(plan) => Some(plan),
         Err(error) => {
             // Every way to get here has been checked before; if one was not, it is said and not run.
@@ -231,35 +230,6 @@ impl<'a> Binder<'a> {
             let duty = Duty { hold, ..duty.clone() };
             self.push(key, Condition::Faulty, &duty, Bonds { during: None, escalation }, known.key);
         }
-    }
-
-    /// For each line of the machine that a sensor is on, a sensor of the line's own, which the agent feeds, and a rule on it:
-    /// while a line is down nobody is told of the sensors on it.
-    fn buses(&mut self) -> Vec<Sensor> {
-        let parts = self.parts;
-        let settings = parts.zones.device();
-        let escalation = settings.bus_down.as_ref().and_then(|duty| self.policy(&duty.escalation, settings));
-        let (Ok(rule), Ok(zone)) = (Id::new(rules::BUS_DOWN), Id::new(sensors::BUS_ZONE)) else { return Vec::new() };
-        let mut wanted = BTreeMap::new();
-        for known in parts.sensors.known.iter().filter(|known| known.enabled) {
-            if let Some(bus) =
-                known.sensor.bus.as_ref().filter(|bus| parts.site.is_some_and(|site| site.buses.contains_key(*bus)))
-            {
-                wanted.entry(bus).or_insert(known.key);
-            }
-        }
-        let made = wanted.into_iter().filter_map(|(bus, place)| Some((bus_sensor(bus, &zone)?, place)));
-        let made: Vec<(Sensor, Place)> = made.collect();
-        for (sensor, place) in &made {
-            if let (Some(duty), Some(escalation)) =
-                (settings.bus_down.as_ref().filter(|duty| duty.enabled), &escalation)
-            {
-                let key = AlertKey { zone: zone.clone(), rule: rule.clone(), sensor: sensor.id.clone() };
-                let bonds = Bonds { during: None, escalation: Arc::clone(escalation) };
-                self.push(key, Condition::Below { limit: 1.0, clear: 1.0 }, duty, bonds, *place);
-            }
-        }
-        made.into_iter().map(|(sensor, _)| sensor).collect()
     }
 
     fn bind(&mut self, rule: &Rule, zone: &Id, known: &Known) {
@@ -456,22 +426,6 @@ impl<'a> Binder<'a> {
 /// Long enough for the reading after a bad one to say that all is well: one and a half intervals.
 fn past_one_reading(interval: Span) -> Span {
     Span(interval.0.saturating_add(interval.0 / 2))
-}
-
-/// 1 while the line is up and 0 while it is down. It has no faults of its own, and is never stale.
-fn bus_sensor(bus: &Id, zone: &Id) -> Option<Sensor> {
-    Some(Sensor {
-        id: SensorId::new(&format!("{zone}/{bus}")).ok()?,
-        zone: zone.clone(),
-        quantity: Quantity::Contact,
-        resolution: Resolution::new(1.0).ok()?,
-        calibration: Calibration::Identity,
-        range: None,
-        max_rate: None,
-        stuck_for: None,
-        stale_after: None,
-        bus: None,
-    })
 }
 
 fn with_help(message: String, help: Option<String>) -> Problem {

@@ -24,6 +24,9 @@ pub(crate) const SENSOR_FAULT: &str = "sensor-fault";
 /// The name of the rule that tells of a line that is down.
 pub(crate) const BUS_DOWN: &str = "bus-down";
 
+/// The name under which a hub that refuses the device is told.
+pub(crate) const HUB_REFUSES: &str = "hub-refuses";
+
 /// What a rule that does not say otherwise does. `explain` shows these, so there is one list.
 pub(crate) mod default {
     use super::*;
@@ -124,9 +127,11 @@ impl Reader<'_> {
 pub(crate) fn read(name: &str, entry: &Entry, own: Option<&Table>, path: String, reader: &Reader<'_>) -> Option<Rule> {
     let log = reader.log;
     let mut fields = Fields::of(entry, path, log)?.with_own(own);
-    for (kept, what, setting) in
-        [(SENSOR_FAULT, "the fault of a sensor itself", "sensor_fault"), (BUS_DOWN, "a bus that is down", "bus_down")]
-    {
+    for (kept, what, setting) in [
+        (SENSOR_FAULT, "the fault of a sensor itself", "sensor_fault"),
+        (BUS_DOWN, "a bus that is down", "bus_down"),
+        (HUB_REFUSES, "a hub that refuses this device", "hub_refuses"),
+    ] {
         if name == kept {
             let problem = Problem::new(format!("this name is kept for {what}"));
             let help = format!("set agent.{setting} to change what is said then, or choose another name");
@@ -161,7 +166,7 @@ pub(crate) fn read(name: &str, entry: &Entry, own: Option<&Table>, path: String,
     Some(Rule { id: id?, path, key, selector, watches, quantity, across, stated: stated?, during, duty })
 }
 
-/// Reads `agent.sensor_fault` or `agent.bus_down`.
+/// Reads `agent.sensor_fault`, `agent.bus_down` or `agent.hub_refuses`.
 pub(crate) fn read_duty(entry: &Entry, path: String, log: &Log) -> Option<Duty> {
     let mut fields = Fields::of(entry, path, log)?;
     let duty = Duty::read(&mut fields, log);

@@ -33,6 +33,10 @@ pub(crate) const SOONEST_STALE: Span = Span::from_secs(30);
 /// The zone of the sensors that stand for lines, `bus/NAME`: not for others.
 pub(crate) const BUS_ZONE: &str = "bus";
 
+/// The zone of the sensor that stands for the hub, `hub/accepts`: not for others.
+pub(crate) const HUB_ZONE: &str = "hub";
+pub(crate) const HUB_ACCEPTS: &str = "accepts";
+
 /// What an input looks like.
 const INPUT: &str = "input = \"line:gateway/ph\"";
 
@@ -151,10 +155,12 @@ impl Reader<'_> {
             }
         };
         let zone = only_in.and_then(|zone| Id::new(zone).ok()).unwrap_or_else(|| zone_of(&id, entry));
-        if id.zone().as_str() == BUS_ZONE || zone.as_str() == BUS_ZONE {
-            let problem = Problem::new(format!("the zone {BUS_ZONE} is kept for the lines that sensors are on"));
-            self.log.error(entry.key, &path::join("sensors", name), problem.help("choose another name"));
-            return None;
+        for (kept, what) in [(BUS_ZONE, "the lines that sensors are on"), (HUB_ZONE, "what the hub says")] {
+            if id.zone().as_str() == kept || zone.as_str() == kept {
+                let problem = Problem::new(format!("the zone {kept} is kept for {what}"));
+                self.log.error(entry.key, &path::join("sensors", name), problem.help("choose another name"));
+                return None;
+            }
         }
         let view = self.effective.zone(zone.as_str());
         if view.own("sensors").is_some_and(|own| own.contains_key(name)) {

@@ -30,6 +30,7 @@ pub(crate) struct Settings {
     pub(crate) sensor_fault: Option<Duty>,
     /// What is bound to every line that a sensor is on; a zone has no say in it.
     pub(crate) bus_down: Option<Duty>,
+    pub(crate) hub_refuses: Option<Duty>,
 }
 
 /// What is plausible for a sensor, or for all of a quantity.
@@ -83,7 +84,7 @@ fn read(view: View<'_>, at: &str, log: &Log) -> Settings {
     let mut zone = None;
     let mut quantities = BTreeMap::new();
     let mut sensor_fault = None;
-    let mut bus_down = None;
+    let (mut bus_down, mut hub_refuses) = (None, None);
     for (key, entry) in agent.iter() {
         let path = path::join(&agent_path, key);
         match key.as_str() {
@@ -98,8 +99,9 @@ fn read(view: View<'_>, at: &str, log: &Log) -> Settings {
             "quantities" => quantities = read_quantities(entry, path, log),
             "sensor_fault" => sensor_fault = rules::read_duty(entry, path, log),
             "bus_down" => bus_down = rules::read_duty(entry, path, log),
+            "hub_refuses" => hub_refuses = rules::read_duty(entry, path, log),
             _ => {
-                let known = ["timezone", "quantities", "sensor_fault", "bus_down"];
+                let known = ["timezone", "quantities", "sensor_fault", "bus_down", "hub_refuses"];
                 log.error(entry.key, &path, reader::unknown_key(key, &known, log));
             }
         }
@@ -107,7 +109,7 @@ fn read(view: View<'_>, at: &str, log: &Log) -> Settings {
     let schedules = schedules::read(&view.namespace("schedules"), zone.as_ref(), &at("schedules"), log);
     let channels = escalation::read_channels(&view.namespace("notifications"), &at("notifications"), log);
     let policies = escalation::read_policies(&view.namespace("escalation"), &channels, &at("escalation"), log);
-    Settings { quantities, schedules, channels, policies, sensor_fault, bus_down }
+    Settings { quantities, schedules, channels, policies, sensor_fault, bus_down, hub_refuses }
 }
 
 fn read_quantities(entry: &Entry, path: String, log: &Log) -> BTreeMap<Quantity, Judging> {

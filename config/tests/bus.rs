@@ -73,6 +73,26 @@ fn what_is_said_of_a_line_can_be_set() {
 }
 
 #[test]
+fn a_hub_is_watched_where_there_is_one_and_the_farm_runs() {
+    let of = |hub: &str, farm: &str, purpose| {
+        let site = format!("[device]\nid = 'pi'\nclient = 'acme'\n[bus.gateway]\nkind = 'line'\nport = 'a'\n{hub}");
+        let Documents { mut layers, .. } = base();
+        let room = "sensors.'room/temp' = { quantity = 'temperature', input = 'line:gateway/temp' }\n";
+        layers.push(Document::toml(Layer::ConfigD, "config.d/farm.toml", &format!("{room}{farm}")));
+        let loaded = load_documents(Documents { layers, site: Some(Document::site(&site)) }, purpose);
+        let plan = loaded.plan.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
+        let rules: Vec<String> =
+            plan.rules().map(|rule| rule.key.to_string()).filter(|rule| rule.contains(" hub/")).collect();
+        (plan.sensor_ix("hub/accepts").is_some(), rules)
+    };
+    let hub = "[hub]\nurl = 'https://hub.example'\nsigning_key = 'hub.pub'\nkey_file = 'device.key'\n";
+    assert_eq!(of(hub, "", Purpose::Run), (true, vec!["hub hub-refuses hub/accepts".to_owned()]));
+    assert_eq!(of(hub, "agent.hub_refuses.enabled = false", Purpose::Run), (true, Vec::new()));
+    assert_eq!(of("", "", Purpose::Run), (false, Vec::new()));
+    assert_eq!(of(hub, "", Purpose::Replay), (false, Vec::new()));
+}
+
+#[test]
 fn its_names_are_kept() {
     for (farm, message) in [
         (

@@ -176,6 +176,36 @@ fn a_bundle_of_another_hubs_key_is_refused_and_said() {
     assert_eq!(story.log().matches("is refused").count(), 1, "{}", story.log());
 }
 
+/// A refused key is an alert on the farm, like any other: it fires, and is over when the hub takes the device's word again.
+#[test]
+fn a_hub_that_refuses_the_key_is_an_alert_until_it_does_not() {
+    let folder = Folder::new("sync-key-hub");
+    let mut hub = Hub::new(&folder.path().join("hub"));
+    hub.serve();
+    let mut story = Story::new("sync-key", &hub);
+    let wrong = hub.device_key.replace(|c: char| c.is_ascii_digit(), "7");
+    story.farm.give_key(&wrong);
+    story.farm.start();
+    story.minutes(1, 21.0);
+    story.farm.until("the refusal", |farm| {
+        farm.status().is_some_and(|status| status["sync"]["alerts"]["key-refused"].is_string())
+    });
+    story.minutes(2, 21.0);
+    story.farm.until("the page", |farm| farm.log().contains("the hub refuses this device"));
+    let alerts = story.farm.ask(&["alerts", "--json"]).out;
+    assert!(alerts.contains("\"rule\":\"hub-refuses\""), "{alerts}");
+    assert!(!story.farm.log().contains(&wrong), "the key is in the log");
+
+    story.farm.give_key(&hub.device_key.clone());
+    story.farm.kill();
+    story.farm.start();
+    story.minutes(2, 21.0);
+    story.farm.until("it is over", |farm| farm.ask(&["alerts"]).out.contains("no alert is open"));
+    story.until("the hub heard of it", || {
+        hub.alerts().iter().any(|alert| alert["rule"] == "hub-refuses" && alert["state"] == "resolved")
+    });
+}
+
 /// A data folder that is put back from a copy has said other things under the same sequences: it goes on under a new stream,
 /// in which what is open is stated again, and no window is there twice.
 #[test]

@@ -79,6 +79,7 @@ pub(crate) fn begin(begun: Begun, configured: Configured, mut tools: Tools) -> D
         untold: VecDeque::new(),
         live,
         buses: BTreeMap::new(),
+        hub_accepts: None,
         recording: tools.recording,
         figures: Figures::default(),
     };

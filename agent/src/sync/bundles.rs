@@ -5,6 +5,7 @@
 //!             `-- refused: remembered by hash, said to people and to the hub; the last good one stays
 //! ```
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -40,6 +41,10 @@ pub(super) struct Bundles {
     ruling: Ruling,
     facts: Facts,
     status: SyncStatus,
+    /// Why the hub takes nothing.
+    refusals: BTreeSet<AlertKind>,
+    /// What decide was told of that.
+    accepts: Option<bool>,
 }
 
 impl Bundles {
@@ -58,7 +63,21 @@ impl Bundles {
         let kept = Kept::new(&home.data);
         let memory = kept.memory();
         status.refused(memory.refused.clone());
-        Bundles { home, source, trusted, kept, memory, commands, sources, orders, ruling, facts, status }
+        Bundles {
+            home,
+            source,
+            trusted,
+            kept,
+            memory,
+            commands,
+            sources,
+            orders,
+            ruling,
+            facts,
+            status,
+            refusals: BTreeSet::new(),
+            accepts: None,
+        }
     }
 
     /// Runs until nobody tells anything any more.
@@ -66,14 +85,37 @@ impl Bundles {
         while let Some(event) = told.recv().await {
             match event {
                 Event::Bundle { bytes, .. } => self.take(bytes).await,
-                Event::Status(status) => self.status.engine(*status),
+                Event::Status(status) => {
+                    let is_heard = status.last_success.is_some();
+                    self.status.engine(*status);
+                    if is_heard && self.refusals.is_empty() {
+                        self.tell_accepts(true).await;
+                    }
+                }
                 Event::LocalAlert(alert) => self.alert(alert.kind, Some(alert.reason)).await,
                 Event::AllClear(kind) => self.alert(kind, None).await,
             }
         }
     }
 
-    async fn alert(&self, kind: AlertKind, reason: Option<String>) {
+    /// Once for each change.
+    async fn tell_accepts(&mut self, accepts: bool) {
+        if self.accepts.replace(accepts) != Some(accepts) {
+            let _ = self.commands.send(Command::Hub { accepts }).await;
+        }
+    }
+
+    async fn alert(&mut self, kind: AlertKind, reason: Option<String>) {
+        // Rows that were set aside are for whoever mends the program; the others wait for somebody on the farm.
+        if kind != AlertKind::RowsQuarantined {
+            if reason.is_some() {
+                self.refusals.insert(kind)
+            } else {
+                self.refusals.remove(&kind)
+            };
+            let accepts = self.refusals.is_empty();
+            self.tell_accepts(accepts).await;
+        }
         let word = json!(kind);
         let word = word.as_str().unwrap_or_default();
         match &reason {

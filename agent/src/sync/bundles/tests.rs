@@ -105,6 +105,7 @@ impl Bench {
                     said = Some(format!("{} {}: {}", text("outcome"), body["version"], text("reason")));
                 }
                 Command::Diagnose("sync", _) => return (said, planned),
+                Command::Hub { .. } => {}
                 _ => panic!("another command"),
             }
         }
@@ -244,6 +245,8 @@ fn troubles_of_sync_are_shown_until_they_are_over() {
         let mut bench = bench(folder());
         let alert = LocalAlert { kind: AlertKind::KeyRefused, reason: "401".to_owned() };
         bench.events.send(Event::LocalAlert(alert)).await.unwrap();
+        let first = bench.commands.recv().await;
+        assert!(matches!(first, Some(Command::Hub { accepts: false })), "people are told by an alert");
         let Some(Command::Diagnose("sync", body)) = bench.commands.recv().await else { panic!("no word of it") };
         assert_eq!((&body["alert"], &body["over"]), (&json!("key-refused"), &json!(false)));
         assert!(!bench.take(b"").await.1);

@@ -1,0 +1,97 @@
+//! What the agent watches of itself: sensors that no document names, which it feeds while it runs, each with its rule.
+
+use std::collections::BTreeMap;
+
+use tilth_core::calibrate::Calibration;
+use tilth_core::id::{Id, SensorId};
+use tilth_core::plan::{AlertKey, Sensor};
+use tilth_core::quantity::Quantity;
+use tilth_core::rules::Condition;
+use tilth_core::value::Resolution;
+
+use super::{Binder, Bonds};
+use crate::rules::{self, Duty};
+use crate::sensors;
+use crate::source::Place;
+
+/// A sensor that is 1 while all is well and 0 while it is not, and what is said then.
+struct Watched<'a> {
+    zone: &'static str,
+    name: &'a str,
+    rule: &'static str,
+    duty: Option<&'a Duty>,
+    /// What to blame where there are too many.
+    place: Option<Place>,
+}
+
+impl Binder<'_> {
+    /// The sensors; their rules are bound.
+    pub(super) fn built_in(&mut self) -> Vec<Sensor> {
+        let mut made = self.buses();
+        made.extend(self.hub());
+        made
+    }
+
+    /// For each line of the machine that a sensor is on, one of the line's own: while a line is down nobody is told of the
+    /// sensors on it.
+    fn buses(&mut self) -> Vec<Sensor> {
+        let parts = self.parts;
+        let Some(site) = parts.site else { return Vec::new() };
+        let duty = parts.zones.device().bus_down.as_ref();
+        let mut wanted = BTreeMap::new();
+        for known in parts.sensors.known.iter().filter(|known| known.enabled) {
+            if let Some(bus) = known.sensor.bus.as_ref().filter(|bus| site.buses.contains_key(*bus)) {
+                wanted.entry(bus).or_insert(known.key);
+            }
+        }
+        let watched = |(bus, place): (_, Place)| {
+            let name = Id::as_str(bus);
+            self.watch(&Watched { zone: sensors::BUS_ZONE, name, rule: rules::BUS_DOWN, duty, place: Some(place) })
+        };
+        wanted.into_iter().filter_map(watched).collect()
+    }
+
+    /// Whether the hub takes what this device says: data that stays here unseen is for people to know.
+    fn hub(&mut self) -> Option<Sensor> {
+        let parts = self.parts;
+        parts.site?.hub.as_ref()?;
+        let duty = parts.zones.device().hub_refuses.as_ref();
+        self.watch(&Watched {
+            zone: sensors::HUB_ZONE,
+            name: sensors::HUB_ACCEPTS,
+            rule: rules::HUB_REFUSES,
+            duty,
+            place: None,
+        })
+    }
+
+    fn watch(&mut self, watched: &Watched<'_>) -> Option<Sensor> {
+        let Watched { zone, name, rule, duty, place } = watched;
+        let sensor = contact(zone, name)?;
+        let settings = self.parts.zones.device();
+        if let Some(duty) = duty.filter(|duty| duty.enabled)
+            && let Some(escalation) = self.policy(&duty.escalation, settings)
+        {
+            let key = AlertKey { zone: sensor.zone.clone(), rule: Id::new(rule).ok()?, sensor: sensor.id.clone() };
+            let bonds = Bonds { during: None, escalation };
+            self.push(key, Condition::Below { limit: 1.0, clear: 1.0 }, duty, bonds, place.unwrap_or(duty.hold_at));
+        }
+        Some(sensor)
+    }
+}
+
+/// It has no faults of its own, and is never stale.
+fn contact(zone: &str, name: &str) -> Option<Sensor> {
+    Some(Sensor {
+        id: SensorId::new(&format!("{zone}/{name}")).ok()?,
+        zone: Id::new(zone).ok()?,
+        quantity: Quantity::Contact,
+        resolution: Resolution::new(1.0).ok()?,
+        calibration: Calibration::Identity,
+        range: None,
+        max_rate: None,
+        stuck_for: None,
+        stale_after: None,
+        bus: None,
+    })
+}

@@ -124,15 +124,15 @@ pub(crate) struct Decide {
     anchor: Option<Anchor>,
     watched: Arc<Watched>,
     commit: Commit,
-    /// Of each raised alert the last page that was told, kept with the snapshot.
-    told: BTreeMap<AlertId, u32>,
+    /// Of each raised alert what was told, kept with the snapshot.
+    told: BTreeMap<AlertId, keep::LastTold>,
     recorder: Recorder,
     notify: mpsc::Sender<notify::Command>,
     /// What those that tell people have no room for yet.
     untold: VecDeque<notify::Command>,
     live: live::Show,
-    /// Whether each bus was last heard of as up.
-    buses: BTreeMap<Id, bool>,
+    /// Why each bus is down; nothing for one that was last heard of as up.
+    buses: BTreeMap<Id, Option<String>>,
     /// Nothing while the hub has not answered yet.
     hub_accepts: Option<bool>,
     recording: Option<Recording>,
@@ -269,7 +269,7 @@ impl Decide {
     /// People first, then whoever watches, then the store.
     fn act(&mut self, effect: Effect) {
         let plan = Arc::clone(self.engine.plan());
-        if let Some(command) = notify::Command::of(&effect, &plan, &self.device) {
+        if let Some(command) = notify::Command::of(&effect, &plan, &self.device, |sensor| self.why_down(sensor)) {
             self.tell_people(command);
         }
         if let Some(line) = Line::of(&effect, &plan) {

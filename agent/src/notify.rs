@@ -20,7 +20,7 @@ use reqwest::Client;
 use tilth_config::{Channel, SecretName};
 use tilth_core::alert::AlertId;
 use tilth_core::effect::{Effect, Transition};
-use tilth_core::id::Id;
+use tilth_core::id::{Id, SensorId};
 use tilth_core::plan::Plan;
 use tilth_core::time::{Span, WallTime};
 use tokio::sync::{mpsc, oneshot};
@@ -121,11 +121,18 @@ pub(crate) struct Told {
 }
 
 impl Command {
-    /// What an effect of the engine means for people; nothing where they need not know.
-    pub(crate) fn of(effect: &Effect, plan: &Plan, device: &Id) -> Option<Command> {
+    /// What an effect of the engine means for people; nothing where they need not know. `why` says what the engine does not
+    /// know of a sensor's trouble.
+    pub(crate) fn of(
+        effect: &Effect,
+        plan: &Plan,
+        device: &Id,
+        why: impl Fn(&SensorId) -> Option<String>,
+    ) -> Option<Command> {
         match effect {
             Effect::Page(page) => {
-                Some(Command::Page(Box::new(Notice::page(device, page, plan, false)), page.channels.clone()))
+                let notice = Notice { why: why(&page.report.key.sensor), ..Notice::page(device, page, plan, false) };
+                Some(Command::Page(Box::new(notice), page.channels.clone()))
             }
             Effect::Alert(Transition::Acknowledged { .. }, report) => report.alert.map(Command::Acknowledged),
             Effect::Alert(Transition::Resolved(reason), report) => {

@@ -12,7 +12,7 @@ use tilth_core::id::Id;
 use tilth_core::time::Stamp;
 use tokio::sync::{broadcast, mpsc};
 
-use super::keep::Kept;
+use super::keep::{Kept, LastTold};
 use super::live::{Live, Show};
 use super::{Configured, Decide, Figures};
 use crate::clock::Clock;
@@ -53,12 +53,13 @@ pub(crate) fn begin(begun: Begun, configured: Configured, mut tools: Tools) -> D
     let Configured { plan, hash, channels, merged } = configured;
     let (at, wall) = tools.clock.now();
     let mut remarks = begun.remarks;
-    let (snapshot, told) = remembered(begun.snapshot.as_deref(), &mut remarks);
+    let (snapshot, mut told) = remembered(begun.snapshot.as_deref(), &mut remarks);
     let mut beginning =
         Beginning { boot: begun.boot, at, wall, snapshot, after: begun.after.into_iter().map(again).collect() };
     let Resumed { engine, effects, heard_until } = beginning.resume(&plan).unwrap_or_else(|error| {
         remarks.push(format!("what was remembered cannot be used, so all begins anew: {error}"));
         beginning.snapshot = None;
+        told.clear();
         beginning.anew(&plan)
     });
     if let Some(recording) = &mut tools.recording {
@@ -102,10 +103,10 @@ fn again(kept: Recorded) -> Again {
 }
 
 /// What the engine remembered, and of each raised alert the last page that was told.
-fn remembered(bytes: Option<&[u8]>, remarks: &mut Vec<String>) -> (Option<Snapshot>, BTreeMap<AlertId, u32>) {
+fn remembered(bytes: Option<&[u8]>, remarks: &mut Vec<String>) -> (Option<Snapshot>, BTreeMap<AlertId, LastTold>) {
     match bytes.map(serde_json::from_slice::<Kept>) {
         None => (None, BTreeMap::new()),
-        Some(Ok(Kept { engine, told })) => (Some(engine), told),
+        Some(Ok(Kept { engine, told_by })) => (Some(engine), told_by),
         Some(Err(error)) => {
             remarks.push(format!("what was remembered cannot be read, so all begins anew: {error}"));
             (None, BTreeMap::new())
@@ -125,7 +126,8 @@ impl Decide {
         self.event("start", body);
     }
 
-    /// Pages that were decided on before the process ended and are not known to have been told: told again, as repeats.
+    /// Pages that were decided on before the process ended and are not known to have been told: told again, as repeats, by the
+    /// channels of which that is not known.
     fn tell_again(&mut self) {
         let plan = Arc::clone(self.engine.plan());
         let open: Vec<_> = self.engine.alerts().filter(|alert| alert.report.pages > 0).collect();
@@ -134,14 +136,18 @@ impl Decide {
             let rule = plan.rules().find(|rule| rule.key == alert.report.key);
             let channels =
                 rule.map_or(Vec::new(), |rule| rule.escalation.level(alert.report.severity).channels.clone());
-            let told = self.told.get(&number).copied().unwrap_or(0);
-            if alert.standing == Standing::Firing && told < alert.report.pages {
+            let told = self.told.get(&number);
+            let is_done = |channel: &Id| {
+                let last = told.and_then(|told| told.get(channel)).copied().unwrap_or(0);
+                alert.standing != Standing::Firing || last >= alert.report.pages
+            };
+            let (done, open) = channels.into_iter().partition::<Vec<Id>, _>(is_done);
+            self.tell_people(notify::Command::Paged(number, done));
+            if !open.is_empty() {
                 let id = PageId { alert: number, page: alert.report.pages };
-                let page = Page { id, cause: Cause::Fired, channels: channels.clone(), report: alert.report };
+                let page = Page { id, cause: Cause::Fired, channels: open.clone(), report: alert.report };
                 let notice = Notice::page(&self.device, &page, &plan, true);
-                self.tell_people(notify::Command::Page(Box::new(notice), channels));
-            } else {
-                self.tell_people(notify::Command::Paged(number, channels));
+                self.tell_people(notify::Command::Page(Box::new(notice), open));
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tilth_core::engine::Input;
-use tilth_core::id::Id;
+use tilth_core::id::{Id, SensorId};
 use tilth_core::reading::{Quality, Raw};
 
 use super::Decide;
@@ -12,23 +12,33 @@ impl Decide {
     pub(super) fn hear_bus(&mut self, bus: &Id, down: Option<&str>) {
         let up = down.is_none();
         self.diagnose("bus", json!({ "bus": bus, "up": up, "reason": down }));
-        self.buses.insert(bus.clone(), up);
+        self.buses.insert(bus.clone(), down.map(str::to_owned));
         self.handle(Input::Bus { bus: bus.clone(), up });
         self.read_bus(bus, up);
     }
 
     /// The plan is another: it may watch buses that are down since before.
     pub(super) fn read_buses(&mut self) {
-        for (bus, up) in self.buses.clone() {
-            self.read_bus(&bus, up);
+        for (bus, down) in self.buses.clone() {
+            self.read_bus(&bus, down.is_none());
         }
+    }
+
+    /// Why the bus is down that a sensor `bus/NAME` stands for.
+    pub(super) fn why_down(&self, sensor: &SensorId) -> Option<String> {
+        self.buses.iter().find_map(|(bus, down)| down.clone().filter(|_| *sensor.as_str() == reading_of(bus)))
     }
 
     fn read_bus(&mut self, bus: &Id, up: bool) {
         self.follow_clock();
-        let Some(sensor) = self.engine.plan().sensor_ix(&format!("bus/{bus}")) else { return };
+        let Some(sensor) = self.engine.plan().sensor_ix(&reading_of(bus)) else { return };
         let value = if up { 1.0 } else { 0.0 };
         let at = self.now();
         self.decide(at, Input::Reading(Raw { sensor, at, value, quality: Quality::Good }));
     }
+}
+
+/// The sensor that a bus is.
+fn reading_of(bus: &Id) -> String {
+    format!("bus/{bus}")
 }

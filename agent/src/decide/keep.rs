@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tilth_core::alert::AlertId;
 use tilth_core::effect::{Effect, Transition};
 use tilth_core::engine::{AlertView, Snapshot, Standing};
+use tilth_core::id::Id;
 use tilth_core::time::{Span, Stamp, WallTime};
 
 use super::{Decide, new_event, source};
@@ -21,10 +22,13 @@ use crate::transition::Line;
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Kept {
     pub(super) engine: Snapshot,
-    /// Of each raised alert the last page that was told: a later one that was decided is told again, as a repeat.
+    /// Of each raised alert what was told: a later page that was decided is told again, as a repeat.
     #[serde(default)]
-    pub(super) told: BTreeMap<AlertId, u32>,
+    pub(super) told_by: BTreeMap<AlertId, LastTold>,
 }
+
+/// By channel, the number of the last page of an alert with which it is done.
+pub(super) type LastTold = BTreeMap<Id, u32>;
 
 impl Decide {
     /// Hands what gathered to the store: with windows or events goes what the engine remembers after them.
@@ -48,7 +52,7 @@ impl Decide {
     }
 
     pub(super) fn keep_snapshot(&mut self) {
-        let kept = Kept { engine: self.engine.snapshot(), told: self.told.clone() };
+        let kept = Kept { engine: self.engine.snapshot(), told_by: self.told.clone() };
         // A structure of numbers and texts always has a JSON form; without it the last snapshot stays.
         self.commit.snapshot = serde_json::to_vec(&kept).ok();
     }
@@ -118,7 +122,7 @@ impl Decide {
             if let Some((alert, page)) =
                 parsed.and_then(|(alert, page)| Some((alert.parse().ok()?, page.parse().ok()?)))
             {
-                let last = self.told.entry(AlertId(alert)).or_insert(0);
+                let last = self.told.entry(AlertId(alert)).or_default().entry(channel.clone()).or_insert(0);
                 *last = (*last).max(page);
             }
         }

@@ -5,6 +5,7 @@ use tilth_core::effect::{Page, Reason, Report};
 use tilth_core::escalate::Cause;
 use tilth_core::id::Id;
 use tilth_core::plan::{AlertKey, Plan, Severity};
+use tilth_core::quantity::Quantity;
 
 /// One thing to tell.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +18,10 @@ pub(crate) struct Notice {
     pub(crate) report: Report,
     /// The unit of its value and limit; empty where there is none.
     pub(crate) unit: String,
+    /// Its value and limit say something to people. Not those of a contact, which are 1 and 0.
+    pub(crate) is_measured: bool,
+    /// What is wrong, where the agent knows more of it than the rule.
+    pub(crate) why: Option<String>,
     /// It may have been told before: the process or the connection ended between sending and knowing.
     pub(crate) repeat: bool,
 }
@@ -34,15 +39,19 @@ impl Notice {
     /// Of a page. `repeat` when the store cannot say whether it was sent before the process ended.
     pub(crate) fn page(device: &Id, page: &Page, plan: &Plan, repeat: bool) -> Notice {
         let id = format!("{device}-{}", page.id);
-        let (kind, report) = (Kind::Page(page.cause), page.report.clone());
-        Notice { id, kind, unit: unit(&report.key, plan), report, repeat }
+        Notice { repeat, ..Notice::of(id, Kind::Page(page.cause), page.report.clone(), plan) }
     }
 
     /// Of an alert that is over; nothing for one that never fired, of which nobody was told.
     pub(crate) fn resolved(device: &Id, reason: Reason, report: &Report, plan: &Plan) -> Option<Notice> {
         let id = format!("{device}-{}-resolved", report.alert?);
-        let kind = Kind::Resolved(reason);
-        Some(Notice { id, kind, unit: unit(&report.key, plan), report: report.clone(), repeat: false })
+        Some(Notice::of(id, Kind::Resolved(reason), report.clone(), plan))
+    }
+
+    fn of(id: String, kind: Kind, report: Report, plan: &Plan) -> Notice {
+        let sensor = plan.sensor_ix(report.key.sensor.as_str()).map(|ix| plan.sensor(ix));
+        let is_measured = sensor.is_none_or(|sensor| sensor.quantity != Quantity::Contact);
+        Notice { id, kind, unit: unit(&report.key, plan), is_measured, why: None, report, repeat: false }
     }
 
     /// The alert it is about.

@@ -10,6 +10,9 @@ use super::queue::Parcel;
 use super::secret::Secret;
 use super::text::Text;
 
+/// ntfy refuses a message whose sequence has a longer name.
+const MAX_SEQUENCE: usize = 64;
+
 /// A longer body becomes an attachment, which phones do not show.
 const MAX_BODY: usize = 4000;
 
@@ -22,7 +25,9 @@ pub(super) fn request(url: &str, topic: &str, token: Option<&Secret>, parcel: &P
     headers.insert("tags", HeaderValue::from_static(tags(text.severity)));
     if let Ok(id) = HeaderValue::from_str(&parcel.id()) {
         // A server that knows sequences (2.16) shows a repeated message in place of the first.
-        headers.insert("x-sequence-id", id.clone());
+        if id.len() <= MAX_SEQUENCE {
+            headers.insert("x-sequence-id", id.clone());
+        }
         headers.insert(HeaderName::from_static("x-tilth-notification"), id);
     }
     if let Some(mut value) = token.and_then(|token| HeaderValue::from_str(&format!("Bearer {}", token.expose())).ok()) {

@@ -47,17 +47,20 @@ fn report(alert: u64, severity: Severity) -> Report {
     }
 }
 
+fn notice(id: String, kind: Kind, report: Report) -> Notice {
+    Notice { id, kind, report, unit: "mS/cm".to_owned(), is_measured: true, why: None, repeat: false }
+}
+
 /// A page as the tests of the queue use it, too.
 pub(super) fn page(alert: u64, page: u32, severity: Severity, cause: Cause) -> Notice {
     let id = format!("pi-{alert}-{page}");
-    Notice { id, kind: Kind::Page(cause), report: report(alert, severity), unit: "mS/cm".to_owned(), repeat: false }
+    notice(id, Kind::Page(cause), report(alert, severity))
 }
 
 /// An alert that is over.
 pub(super) fn resolved(alert: u64) -> Notice {
     let id = format!("pi-{alert}-resolved");
-    let kind = Kind::Resolved(Reason::Cleared);
-    Notice { id, kind, report: report(alert, Severity::Warning), unit: "mS/cm".to_owned(), repeat: false }
+    notice(id, Kind::Resolved(Reason::Cleared), report(alert, Severity::Warning))
 }
 
 /// The parcel that a queue makes of these, the first of them alone.
@@ -88,11 +91,10 @@ fn what_people_read() {
         &one(page(12, 1, Severity::Critical, Cause::Fired)),
         "
 Critical: EC 2.93 in tower-1, limit 2.8
-Zone tower-1, sensor tower-1/ec
-Value 2.93 mS/cm, limit 2.8 mS/cm
-Since 2026-03-01T06:30:00Z (5m)
 Dilute the tank.
-Alert 12, rule ec-high",
+Now 2.93 mS/cm, limit 2.8 mS/cm
+For 5m, since 2026-03-01 06:30 UTC
+Alert 12: ec-high, tower-1/ec",
     );
     let mut repeated = page(12, 3, Severity::Urgent, Cause::Escalated);
     repeated.repeat = true;
@@ -105,13 +107,12 @@ Alert 12, rule ec-high",
         &repeated,
         "
 Repeat: Urgent: one two
-Zone tower-1, sensor tower-1/ec
-Value 2.93 mS/cm, limit 2.8 mS/cm
-For 4m; the clock is not set
 Nobody has acknowledged it yet.
-2 earlier pages about it were not delivered.
 Dilute the tank.
-Alert 12, rule ec-high
+Now 2.93 mS/cm, limit 2.8 mS/cm
+For 4m; the clock is not set
+2 earlier pages about it were not delivered.
+Alert 12: ec-high, tower-1/ec
 3 earlier notices could not be delivered.",
     );
     let mut silent = resolved(12);
@@ -122,11 +123,23 @@ Alert 12, rule ec-high
         &one(silent),
         "
 Resolved: EC 2.93 in tower-1, limit 2.8
-Zone tower-1, sensor tower-1/ec
-Value 2h5m, limit 2h
-Since 2026-03-01T06:30:00Z
-It is over: cleared.
-Alert 12, rule ec-high",
+Now 2h5m, limit 2h
+Since 2026-03-01 06:30 UTC
+Alert 12: ec-high, tower-1/ec",
+    );
+    let mut bus = page(13, 1, Severity::Critical, Cause::Fired);
+    bus.report.message = "bus gateway is down".to_owned();
+    bus.report.at = stamp(7200 + 59);
+    (bus.is_measured, bus.why) = (false, Some("/dev/ttyUSB0: there is no such port".to_owned()));
+    bus.report.key.zone = Id::new("shed").unwrap();
+    check_text(
+        &one(bus),
+        "
+Critical: bus gateway is down
+/dev/ttyUSB0: there is no such port
+Dilute the tank.
+For 2h, since 2026-03-01 06:30 UTC
+Alert 13: ec-high, tower-1/ec in shed",
     );
     let many = (1..=25)
         .map(|alert| page(alert, 1, if alert == 9 { Severity::Urgent } else { Severity::Warning }, Cause::Fired));
@@ -329,12 +342,25 @@ fn ntfy_gets_title_priority_tags_and_token() {
         assert_eq!(first.header(name), value);
     }
     let body = String::from_utf8(first.body).unwrap();
-    assert!(body.starts_with("Zone tower-1, sensor tower-1/ec\nValue 2.93 mS/cm, limit 2.8 mS/cm\nSince "), "{body}");
+    assert!(body.starts_with("Dilute the tank.\nNow 2.93 mS/cm, limit 2.8 mS/cm\nFor "), "{body}");
     let second = receiver.next();
     assert_eq!(second.header("title"), "=?UTF-8?B?VXJnZW50OiAyMS41IMKwQw==?=");
     assert_eq!(second.header("priority"), "5");
     let third = receiver.next();
     assert_eq!((third.header("priority"), third.header("tags")), ("2", "white_check_mark,resolved"));
+}
+
+/// ntfy refuses a message whose sequence has a name of more than 64 characters, and such a refusal is final.
+#[test]
+fn a_sequence_that_ntfy_would_refuse_is_left_out() {
+    let sequence = |id: String| {
+        let parcel = parcels(vec![Notice { id, ..page(1, 1, Severity::Urgent, Cause::Fired) }], 10).remove(0);
+        let request = ntfy::request("http://x", "farm", None, &parcel);
+        assert_eq!(request.headers["x-tilth-notification"], parcel.id());
+        request.headers.get("x-sequence-id").is_some()
+    };
+    assert!(sequence("a".repeat(64)));
+    assert!(!sequence("a".repeat(65)));
 }
 
 #[test]

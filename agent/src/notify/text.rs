@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
+use tilth_core::effect::Reason;
 use tilth_core::escalate::Cause;
-use tilth_core::plan::Severity;
+use tilth_core::plan::{AlertKey, Severity};
 use tilth_core::rules::Figure;
-use tilth_core::time::Stamp;
+use tilth_core::time::{Span, Stamp, WallTime};
 
 use super::notice::{Kind, Notice};
 use super::queue::{Item, Parcel};
@@ -52,35 +53,46 @@ fn title(item: &Item) -> String {
 }
 
 fn body(item: &Item) -> String {
-    let Notice { kind, report, unit, .. } = &*item.notice;
-    let mut lines = vec![format!("Zone {}, sensor {}", report.key.zone, report.key.sensor)];
-    match (&report.value, &report.limit) {
-        (Some(value), Some(limit)) => {
-            lines.push(format!("Value {}, limit {}", figure(value, unit), figure(limit, unit)));
-        }
-        (Some(value), None) => lines.push(format!("Value {}", figure(value, unit))),
-        (None, Some(limit)) => lines.push(format!("Limit {}", figure(limit, unit))),
-        (None, None) => {}
-    }
-    lines.push(since(&report.since, &report.at));
+    let Notice { kind, report, why, .. } = &*item.notice;
+    let mut lines = Vec::new();
+    // The news first: a locked phone shows a line or two.
     match kind {
         Kind::Page(Cause::Fired) => {}
         Kind::Page(Cause::Escalated | Cause::Repeated) => lines.push("Nobody has acknowledged it yet.".to_owned()),
         Kind::Page(Cause::AcknowledgementExpired) => lines.push("The acknowledgement has run out.".to_owned()),
         Kind::Page(Cause::Unmuted) => lines.push("It was silenced until now.".to_owned()),
-        Kind::Resolved(reason) => lines.push(format!("It is over: {}.", reason.name().replace('-', " "))),
+        Kind::Resolved(Reason::Cleared) => {}
+        Kind::Resolved(Reason::ScheduleClosed) => lines.push("Its hours are over.".to_owned()),
+        Kind::Resolved(Reason::Removed) => lines.push("The configuration has it no more.".to_owned()),
     }
+    lines.extend(why.clone());
+    if let (Kind::Page(_), Some(advice)) = (kind, &report.advice) {
+        lines.push(advice.to_string());
+    }
+    lines.extend(figures(&item.notice));
+    lines.push(since(kind, &report.since, &report.at));
     match item.earlier {
         0 => {}
         1 => lines.push("1 earlier page about it was not delivered.".to_owned()),
         earlier => lines.push(format!("{earlier} earlier pages about it were not delivered.")),
     }
-    if let (Kind::Page(_), Some(advice)) = (kind, &report.advice) {
-        lines.push(advice.to_string());
-    }
-    let alert = report.alert.map_or(String::new(), |alert| format!("Alert {alert}, "));
-    lines.push(format!("{alert}rule {}", report.key.rule));
+    let alert = report.alert.map_or(String::new(), |alert| format!("Alert {alert}: "));
+    let AlertKey { zone, rule, sensor } = &report.key;
+    let zone = if sensor.zone() == *zone { String::new() } else { format!(" in {zone}") };
+    lines.push(format!("{alert}{rule}, {sensor}{zone}"));
     lines.join("\n")
+}
+
+/// What was compared with what.
+fn figures(notice: &Notice) -> Option<String> {
+    let Notice { report, unit, is_measured, .. } = notice;
+    match (&report.value, &report.limit) {
+        _ if !is_measured => None,
+        (Some(value), Some(limit)) => Some(format!("Now {}, limit {}", figure(value, unit), figure(limit, unit))),
+        (Some(value), None) => Some(format!("Now {}", figure(value, unit))),
+        (None, Some(limit)) => Some(format!("Limit {}", figure(limit, unit))),
+        (None, None) => None,
+    }
 }
 
 fn digest(items: &[Item]) -> (String, String) {
@@ -110,14 +122,37 @@ pub(super) fn figure(figure: &Figure, unit: &str) -> String {
 }
 
 /// The length is only known within one boot.
-fn since(since: &Stamp, at: &Stamp) -> String {
-    let length = (since.boot == at.boot).then(|| at.uptime - since.uptime);
-    match (since.wall, length) {
-        (Some(wall), Some(length)) => format!("Since {wall} ({length})"),
+fn since(kind: &Kind, since: &Stamp, at: &Stamp) -> String {
+    let length =
+        (since.boot == at.boot).then(|| round(at.uptime - since.uptime)).filter(|length| *length != Span::ZERO);
+    let is_over = matches!(kind, Kind::Resolved(_));
+    match (since.wall.map(minute), length) {
+        (Some(wall), Some(length)) if is_over => format!("It lasted {length}, since {wall}"),
+        (Some(wall), Some(length)) => format!("For {length}, since {wall}"),
         (Some(wall), None) => format!("Since {wall}"),
+        (None, Some(length)) if is_over => format!("It lasted {length}; the clock is not set"),
         (None, Some(length)) => format!("For {length}; the clock is not set"),
+        (None, None) if since.boot == at.boot => "Since just now; the clock is not set".to_owned(),
         (None, None) => "Since before the last start; the clock is not set".to_owned(),
     }
+}
+
+/// As exact as anybody wants it: seconds in the first minutes, then minutes, then hours.
+fn round(length: Span) -> Span {
+    let unit = match length {
+        Span(..=600_000) => Span::from_secs(1),
+        Span(..=172_800_000) => Span::from_mins(1),
+        _ => Span::from_mins(60),
+    };
+    Span(length.0 / unit.0 * unit.0)
+}
+
+/// The time of day to the minute.
+fn minute(WallTime(ms): WallTime) -> String {
+    jiff::Timestamp::from_millisecond(ms).map_or_else(
+        |_| WallTime(ms).to_string(),
+        |at| jiff::tz::TimeZone::UTC.to_datetime(at).strftime("%Y-%m-%d %H:%M UTC").to_string(),
+    )
 }
 
 fn capitalised(word: &str) -> String {

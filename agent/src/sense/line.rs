@@ -215,6 +215,9 @@ impl Reader {
         let mut state = self.status.lock();
         if state.down.is_none() {
             state.since = Some(self.clock.uptime());
+        }
+        // Said again when it is another: what was hung up is soon not there at all.
+        if state.down.as_ref() != Some(&reason) {
             self.queue.push(Told::Bus { bus: self.bus.id.clone(), down: Some(reason.clone()) });
         }
         state.down = Some(reason);

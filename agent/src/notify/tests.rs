@@ -122,8 +122,7 @@ Alert 12: ec-high, tower-1/ec
     check_text(
         &one(silent),
         "
-Resolved: EC 2.93 in tower-1, limit 2.8
-Now 2h5m, limit 2h
+Resolved: ec-high of tower-1/ec
 Since 2026-03-01 06:30 UTC
 Alert 12: ec-high, tower-1/ec",
     );

@@ -45,11 +45,14 @@ impl Text {
 fn title(item: &Item) -> String {
     let Notice { kind, report, .. } = &*item.notice;
     let repeat = if item.repeat { "Repeat: " } else { "" };
-    let state = match kind {
-        Kind::Page(_) => capitalised(report.severity.name()),
-        Kind::Resolved(_) => "Resolved".to_owned(),
-    };
-    format!("{repeat}{state}: {}", report.message)
+    match kind {
+        Kind::Page(_) => format!("{repeat}{}: {}", capitalised(report.severity.name()), report.message),
+        // Its message would say "nothing for 0s" now.
+        Kind::Resolved(_) if matches!(report.value, Some(Figure::Time(_))) => {
+            format!("{repeat}Resolved: {} of {}", report.key.rule, report.key.sensor)
+        }
+        Kind::Resolved(_) => format!("{repeat}Resolved: {}", report.message),
+    }
 }
 
 fn body(item: &Item) -> String {
@@ -85,9 +88,10 @@ fn body(item: &Item) -> String {
 
 /// What was compared with what.
 fn figures(notice: &Notice) -> Option<String> {
-    let Notice { report, unit, is_measured, .. } = notice;
+    let Notice { kind, report, unit, is_measured, .. } = notice;
     match (&report.value, &report.limit) {
         _ if !is_measured => None,
+        (Some(Figure::Time(_)), _) if matches!(kind, Kind::Resolved(_)) => None,
         (Some(value), Some(limit)) => Some(format!("Now {}, limit {}", figure(value, unit), figure(limit, unit))),
         (Some(value), None) => Some(format!("Now {}", figure(value, unit))),
         (None, Some(limit)) => Some(format!("Limit {}", figure(limit, unit))),
@@ -149,10 +153,8 @@ fn round(length: Span) -> Span {
 
 /// The time of day to the minute.
 fn minute(WallTime(ms): WallTime) -> String {
-    jiff::Timestamp::from_millisecond(ms).map_or_else(
-        |_| WallTime(ms).to_string(),
-        |at| jiff::tz::TimeZone::UTC.to_datetime(at).strftime("%Y-%m-%d %H:%M UTC").to_string(),
-    )
+    let minute = WallTime(ms - ms.rem_euclid(60_000)).to_string();
+    minute.strip_suffix(":00Z").map_or_else(|| minute.clone(), |minute| format!("{} UTC", minute.replace('T', " ")))
 }
 
 fn capitalised(word: &str) -> String {

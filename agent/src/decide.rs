@@ -268,10 +268,19 @@ impl Decide {
 
     /// People first, then whoever watches, then the store.
     fn act(&mut self, effect: Effect) {
+        self.tell(&effect);
+        self.take(effect);
+    }
+
+    fn tell(&mut self, effect: &Effect) {
         let plan = Arc::clone(self.engine.plan());
-        if let Some(command) = notify::Command::of(&effect, &plan, &self.device, |sensor| self.why_down(sensor)) {
+        if let Some(command) = notify::Command::of(effect, &plan, &self.device, |sensor| self.why_down(sensor)) {
             self.tell_people(command);
         }
+    }
+
+    fn take(&mut self, effect: Effect) {
+        let plan = Arc::clone(self.engine.plan());
         if let Some(line) = Line::of(&effect, &plan) {
             self.live.show(&line);
             self.commit.events.extend(keep::event(&effect, &line, self.engine.now()));

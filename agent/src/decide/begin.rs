@@ -1,11 +1,11 @@
 //! How the task that decides begins: where it left off, as far as the store remembers.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use serde_json::json;
 use tilth_core::alert::AlertId;
-use tilth_core::effect::Page;
+use tilth_core::effect::{Effect, Page};
 use tilth_core::engine::{Snapshot, Standing};
 use tilth_core::escalate::{Cause, PageId};
 use tilth_core::id::Id;
@@ -88,11 +88,19 @@ pub(crate) fn begin(begun: Begun, configured: Configured, mut tools: Tools) -> D
     if begun.new_stream {
         decide.state_alerts();
     }
-    effects.into_iter().for_each(|effect| decide.act(effect));
-    decide.drain();
+    for effect in effects {
+        // A page of before the end may have been told then: `tell_again` tells it, as a repeat.
+        if !matches!(effect, Effect::Page(_)) {
+            decide.tell(&effect);
+        }
+        decide.take(effect);
+    }
+    let news: Vec<Effect> = std::iter::from_fn(|| decide.engine.poll()).collect();
+    let new_pages: BTreeSet<PageId> = news.iter().filter_map(page_id).collect();
+    news.into_iter().for_each(|effect| decide.act(effect));
     decide.follow_clock();
     decide.say_start(begun.boot, heard_until, &remarks);
-    decide.tell_again();
+    decide.tell_again(&new_pages);
     decide.flush();
     decide
 }
@@ -114,6 +122,13 @@ fn remembered(bytes: Option<&[u8]>, remarks: &mut Vec<String>) -> (Option<Snapsh
     }
 }
 
+fn page_id(effect: &Effect) -> Option<PageId> {
+    match effect {
+        Effect::Page(page) => Some(page.id),
+        _ => None,
+    }
+}
+
 impl Decide {
     fn say_start(&mut self, boot: u32, heard_until: Option<Stamp>, remarks: &[String]) {
         let body = json!({
@@ -127,12 +142,16 @@ impl Decide {
     }
 
     /// Pages that were decided on before the process ended and are not known to have been told: told again, as repeats, by the
-    /// channels of which that is not known.
-    fn tell_again(&mut self) {
+    /// channels of which that is not known. Not those that this start decided on, which have just been told.
+    fn tell_again(&mut self, new: &BTreeSet<PageId>) {
         let plan = Arc::clone(self.engine.plan());
         let open: Vec<_> = self.engine.alerts().filter(|alert| alert.report.pages > 0).collect();
         for alert in open {
             let Some(number) = alert.report.alert else { continue };
+            let id = PageId { alert: number, page: alert.report.pages };
+            if new.contains(&id) {
+                continue;
+            }
             let rule = plan.rules().find(|rule| rule.key == alert.report.key);
             let channels =
                 rule.map_or(Vec::new(), |rule| rule.escalation.level(alert.report.severity).channels.clone());
@@ -144,7 +163,6 @@ impl Decide {
             let (done, open) = channels.into_iter().partition::<Vec<Id>, _>(is_done);
             self.tell_people(notify::Command::Paged(number, done));
             if !open.is_empty() {
-                let id = PageId { alert: number, page: alert.report.pages };
                 let page = Page { id, cause: Cause::Fired, channels: open.clone(), report: alert.report };
                 let notice = Notice::page(&self.device, &page, &plan, true);
                 self.tell_people(notify::Command::Page(Box::new(notice), open));

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::StoreError;
+use super::open::ALONE;
 
 /// How many damaged files are kept: enough to see that it happens again, too few to fill the disk.
 const MOST_ASIDE: usize = 2;
@@ -64,6 +65,6 @@ fn thin_out(path: &Path) {
 /// The highest boot number in a damaged file, if that can still be read: numbers must not come a second time, the hub tells
 /// windows apart by them.
 pub(super) fn highest_boot(path: &Path) -> Option<u32> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).ok()?;
+    let connection = Connection::open_with_flags_and_vfs(path, OpenFlags::SQLITE_OPEN_READ_WRITE, ALONE).ok()?;
     connection.query_row("SELECT max(id) FROM boot", [], |row| row.get::<_, Option<u32>>(0)).ok()?
 }

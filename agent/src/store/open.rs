@@ -23,6 +23,10 @@ const CHECKED_BYTES: u64 = 8 << 20;
 /// The log is cut back to this when it was longer, after a reader held it.
 const LOG_BYTES: i64 = 4 << 20;
 
+/// This process alone has the file, and the log's index is in its memory. As a mapped file beside it the index would be written
+/// back twice a minute, 20 KiB each time: as much again as everything else (docs/decisions/2026-11-20-store-layout.md).
+pub(super) const ALONE: &str = "unix-excl";
+
 /// Pages in memory, per connection.
 const CACHE_KIB: i64 = 512;
 
@@ -141,7 +145,7 @@ impl Reader {
     /// [`StoreError`].
     pub(crate) fn open(path: &Path) -> Result<Reader, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags)?;
+        let connection = Connection::open_with_flags_and_vfs(path, flags, ALONE)?;
         connection.busy_timeout(BUSY)?;
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         let found = schema::layout(&connection)?;
@@ -158,7 +162,7 @@ const BUSY: std::time::Duration = std::time::Duration::from_secs(2);
 fn connect(path: &Path, options: &Options, least_boot: u32) -> Result<(Store, Opened), StoreError> {
     let is_new = fs::metadata(path).map_or(true, |metadata| metadata.len() == 0);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags)?;
+    let mut connection = Connection::open_with_flags_and_vfs(path, flags, ALONE)?;
     prepare(&connection, options)?;
     schema::migrate(&mut connection, |transaction| fill(transaction, options, least_boot))?;
     if is_new && let Some(folder) = path.parent() {

@@ -32,7 +32,7 @@ use crate::desk::facts::{Bus, Facts};
 use crate::desk::{self, Office};
 use crate::exit::Exit;
 use crate::notify::{self, secret::Secrets};
-use crate::output::tell;
+use crate::output::{counted, tell};
 use crate::recording::Recording;
 use crate::sense::host::Machine;
 use crate::sense::queue::{Queue, Told};
@@ -61,6 +61,8 @@ pub(crate) fn run(wanted: &cli::Run) -> anyhow::Result<Exit> {
 /// What a checked configuration says, in the words of the tasks.
 pub(crate) struct Farm {
     pub(crate) device: Id,
+    /// How many sensors the documents name; the agent adds some of its own.
+    pub(crate) sensors: usize,
     pub(crate) configured: Configured,
     pub(crate) sources: Sources,
 }
@@ -73,7 +75,7 @@ impl Farm {
         let site = loaded.site?;
         let sources = Sources::of(Some(&site), &loaded.feeds);
         let configured = Configured { plan, hash, channels: loaded.channels, merged };
-        Some(Farm { device: site.device?.id, configured, sources })
+        Some(Farm { device: site.device?.id, sensors: loaded.feeds.len(), configured, sources })
     }
 
     /// A clock that is not the machine's is for the demo and tests: it must not page anybody for real.
@@ -108,12 +110,11 @@ async fn live(wanted: &cli::Run, first: First) -> anyhow::Result<()> {
     let taken = take_socket(wanted)?;
     let facts = Facts::new(clock.clone(), farm.configured.hash.clone());
     let store = opened::open(&wanted.data, &clock, commands.clone(), facts.clone())?;
-    let sensors = farm.configured.plan.sensors().len();
-    let queue = Queue::new(sensors);
+    let queue = Queue::new(farm.configured.plan.sensors().len());
     let machine = Machine { root: PathBuf::from("/"), disk: wanted.data.clone() };
     let mut senses = Senses::new(clock.clone(), queue.clone(), machine);
     read(&mut senses, farm.sources, &facts);
-    tell(format_args!("tilth-agent: watching {sensors} sensors as {}", farm.device));
+    tell(format_args!("tilth-agent: watching {} as {}", counted(farm.sensors as u64, "sensor"), farm.device));
 
     let (notify, notices) = mpsc::channel(notify::COMMANDS);
     let (told, outcomes) = mpsc::channel(COMMANDS);

@@ -249,12 +249,12 @@ fn store(store: &StoreState) -> Vec<String> {
     let a_day =
         |bytes: Option<f64>| bytes.map_or("not known yet".to_owned(), |bytes| format!("{} a day", self::size(bytes)));
     lines.push(format!("written {}, kept {}", a_day(store.written_bytes_a_day), a_day(store.kept_bytes_a_day)));
-    let days = |days: Option<f64>| days.map_or("not known yet".to_owned(), |days| format!("{days:.0} days"));
-    lines.push(format!(
-        "can stay offline for {}; raw readings go after {}",
-        days(store.offline_days),
-        days(store.raw_days)
-    ));
+    lines.push(match (store.offline_days, store.raw_days) {
+        (Some(offline), Some(raw)) => {
+            format!("can stay offline for {offline:.0} days; raw readings go after {raw:.0} days")
+        }
+        _ => "how long it can stay offline shows after half an hour".to_owned(),
+    });
     let lane = |(name, lane): (&String, &super::words::Lane)| format!("{name} {} of {}", lane.waiting, lane.committed);
     let lanes: Vec<String> = store.lanes.iter().map(lane).collect();
     if !lanes.is_empty() {

@@ -2,10 +2,12 @@
 //!
 //! The last line printed is the result: `NAME: ok, FIGURES` (exit code 0) or `NAME: short, WHAT` (exit code 1).
 
+mod footprint;
 mod process;
 mod replay;
 mod rules;
 mod way;
+mod wire;
 
 use std::process::ExitCode;
 
@@ -37,6 +39,7 @@ const EVIDENCE: &[Evidence] = &[
     Evidence { name: "replay", measure: |run| replay::measure(run.length) },
     Evidence { name: "rules", measure: |run| rules::measure(run.length) },
     Evidence { name: "way", measure: way::measure },
+    Evidence { name: "footprint", measure: |run| footprint::measure(run.length) },
 ];
 
 /// The figures, with what fell short before them.

@@ -68,6 +68,9 @@ pub enum Broken {
     /// The connection ended before the answer did.
     #[error("the answer broke off")]
     CutOff,
+    /// What answers there does not speak TLS.
+    #[error("does not speak TLS")]
+    NoTls,
     /// The answer is larger than any answer may be.
     #[error("the answer is too long")]
     TooLong,
@@ -81,7 +84,12 @@ impl TransportError {
     #[must_use]
     pub fn retry_helps(&self) -> bool {
         match self.kind {
-            Broken::NoConnection | Broken::TimedOut | Broken::CutOff | Broken::TooLong | Broken::Garbled => true,
+            Broken::NoConnection
+            | Broken::NoTls
+            | Broken::TimedOut
+            | Broken::CutOff
+            | Broken::TooLong
+            | Broken::Garbled => true,
             // A wrong authority stays wrong; a wrong clock may be mended by NTP, so it is tried, but slowly.
             Broken::Untrusted => false,
         }

@@ -85,7 +85,8 @@ pub(super) fn judge(exchange: &Exchange) -> Verdict {
 /// What a failure of the transport means.
 pub(super) fn broken(kind: Broken, why: String) -> Verdict {
     match kind {
-        Broken::NoConnection => Verdict::Unreachable(why),
+        // What speaks no TLS may be a captive portal: gone once somebody has logged in.
+        Broken::NoConnection | Broken::NoTls => Verdict::Unreachable(why),
         Broken::TimedOut | Broken::CutOff => Verdict::Slow(why),
         Broken::Untrusted | Broken::TooLong | Broken::Garbled => Verdict::Trouble { why, wait: None },
     }
@@ -207,6 +208,7 @@ mod tests {
         for (kind, expected) in [
             (Broken::NoConnection, "unreachable"),
             (Broken::Untrusted, "trouble"),
+            (Broken::NoTls, "unreachable"),
             (Broken::TimedOut, "slow"),
             (Broken::CutOff, "slow"),
             (Broken::TooLong, "trouble"),

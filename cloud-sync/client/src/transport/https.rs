@@ -22,7 +22,7 @@ use tilth_core::id::Id;
 use tilth_core::time::Span;
 use tilth_protocol::{KEY_HEADER, Key};
 
-use super::{Broken, Exchange, Reply, Transport, TransportError};
+use super::{Broken, Exchange, Reply, Transport, TransportError, tls};
 use crate::engine::Holding;
 
 /// How long a connection may take, TLS included: a few round trips over a poor mobile line.
@@ -172,9 +172,17 @@ impl Https {
 
     fn broken(&self, error: &reqwest::Error) -> TransportError {
         let detail = chain(error);
-        let kind = if detail.contains("invalid peer certificate") {
-            Broken::Untrusted
-        } else if error.is_connect() {
+        match tls_error(error) {
+            Some(rustls::Error::InvalidCertificate(why)) => return self.error(Broken::Untrusted, tls::in_words(why)),
+            Some(rustls::Error::InvalidMessage(_)) => {
+                return self.error(
+                    Broken::NoTls,
+                    "expected the hub, with its certificate, at hub.url (a captive portal in between?)".to_owned(),
+                );
+            }
+            _ => {}
+        }
+        let kind = if error.is_connect() {
             Broken::NoConnection
         } else if error.is_timeout() {
             return self.error(Broken::TimedOut, format!("not within {}", seconds(self.total.as_secs())));
@@ -243,12 +251,27 @@ fn header_bytes(headers: &HeaderMap) -> u64 {
 
 /// An error and its causes, without the address, which stands before it.
 fn chain(error: &reqwest::Error) -> String {
-    let causes: Vec<String> = causes(error).map(ToString::to_string).collect();
+    let causes: Vec<String> =
+        causes(error).map(ToString::to_string).filter(|cause| cause != "client error (Connect)").collect();
     if causes.is_empty() { error.to_string() } else { causes.join(": ") }
 }
 
 fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
     std::iter::successors(error.source(), |cause| (*cause).source())
+}
+
+/// What TLS says, if it is what failed: it comes hidden in an error of its stream, which may be hidden in another.
+fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
+    causes(error).find_map(|cause| {
+        let mut stream = cause.downcast_ref::<std::io::Error>()?;
+        loop {
+            let inner = stream.get_ref()?;
+            match inner.downcast_ref() {
+                Some(found) => return Some(found),
+                None => stream = inner.downcast_ref()?,
+            }
+        }
+    })
 }
 
 /// Whether the other end closed or reset the connection.

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
+use tilth_core::time::WallTime;
 
 /// Why there is no TLS configuration. Trying again helps only after somebody changed the file or the system.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +43,37 @@ pub fn client_config(ca: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
         None => builder.with_platform_verifier()?.with_no_client_auth(),
     };
     Ok(Arc::new(config))
+}
+
+/// Why a certificate is not believed, in the words of whoever has to mend it.
+pub(super) fn in_words(why: &CertificateError) -> String {
+    let date = |time: &UnixTime| WallTime(i64::try_from(time.as_secs()).unwrap_or(i64::MAX).saturating_mul(1000));
+    match why {
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "it is signed by nobody whom this device trusts; hub.ca names the file with the authority of the hub".to_owned()
+        }
+        CertificateError::NotValidForNameContext { expected, presented } => {
+            let presented: Vec<&str> = presented.iter().map(|name| bare(name)).collect();
+            let names = if presented.is_empty() { "nobody".to_owned() } else { presented.join(", ") };
+            format!("it is for {names} and not for {}, as hub.url says", expected.to_str())
+        }
+        CertificateError::ExpiredContext { time, not_after } => {
+            format!("it ended at {}, and this device's clock says {}", date(not_after), date(time))
+        }
+        CertificateError::NotValidYetContext { time, not_before } => {
+            format!("it begins at {}, and this device's clock says {}", date(not_before), date(time))
+        }
+        other if other.to_string().contains("CaUsedAsEndEntity") => {
+            "it is that of an authority, and a hub needs one of its own; make it with basicConstraints=critical,CA:FALSE"
+                .to_owned()
+        }
+        other => other.to_string(),
+    }
+}
+
+/// `hub.example` of `DnsName("hub.example")`.
+fn bare(name: &str) -> &str {
+    name.split('"').nth(1).unwrap_or(name)
 }
 
 fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {

@@ -145,7 +145,7 @@ async fn nobody_there_is_no_connection() {
 }
 
 #[tokio::test]
-async fn tls_to_something_that_does_not_speak_it_is_no_connection() {
+async fn what_does_not_speak_tls_is_named() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -154,7 +154,7 @@ async fn tls_to_something_that_does_not_speak_it_is_no_connection() {
         tokio::time::sleep(SHORT).await;
     });
     let exchange = to(&format!("https://{address}")).unwrap().post_batch(b"{}".to_vec()).await;
-    assert_eq!(exchange.outcome.unwrap_err().kind, Broken::NoConnection);
+    assert_eq!(exchange.outcome.unwrap_err().kind, Broken::NoTls);
 }
 
 #[tokio::test]

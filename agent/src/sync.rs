@@ -49,12 +49,13 @@ use bundle::Ruling;
 use bundles::Bundles;
 use clerk::Clerk;
 use status::SyncStatus;
+use way::{Road, Seen, Way};
 
 /// Questions to the store and news for the bundles that may wait; what is more stays with the driver.
 const LINKS: usize = 16;
 
-/// Between two looks at files that are not as they must be.
-const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// Between two looks at the files that lead to the hub. Whoever puts a new key there looks at `status` next.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Whom this device is to the hub, and where the hub is.
 #[derive(Debug, Clone)]
@@ -89,7 +90,7 @@ pub(crate) struct Parts {
 /// Runs for ever; returns why it cannot go on.
 pub(crate) async fn run(parts: Parts) -> anyhow::Error {
     let Parts { home, source, store, heads, commands, sources, ruling, facts, status } = parts;
-    let way = found(&home, &status).await;
+    let (way, seen) = found(&home, &status).await;
     tell(format_args!(
         "tilth-agent: sync with {} as {}/{}, key {}",
         home.hub.url, home.client, home.device, way.key_id
@@ -103,26 +104,30 @@ pub(crate) async fn run(parts: Parts) -> anyhow::Error {
     let clerk = Clerk::new(store, outbox.stream, heads.clone(), commands.clone(), orders.clone());
     let setup = Setup { client: home.client.clone(), device: home.device.clone(), pace: pace(source), seed: seed() };
     let engine = Engine::new(clock::machine_uptime(), setup, &outbox, holding);
-    let bundles = Bundles::new(home, source, way.trusted, commands, sources, orders, ruling, facts, status);
+    let road = Road::new(way);
+    let upkeep = road.keep_up(home.clone(), seen, orders.clone(), status.clone());
+    let bundles = Bundles::new(home, source, road.trusted(), commands, sources, orders, ruling, facts, status);
     let links = Links { store: requests, heads, decide: events, orders: ordered };
     tokio::select! {
-        ended = driver::run(engine, &way.https, links, clock::machine_uptime, std::future::pending()) => match ended {
+        ended = driver::run(engine, &road, links, clock::machine_uptime, std::future::pending()) => match ended {
             Ok(()) => anyhow::anyhow!("it ended"),
             Err(gone) => gone.into(),
         },
+        () = upkeep => anyhow::anyhow!("nobody takes orders any more"),
         () = clerk.run(asked) => anyhow::anyhow!("nobody asks the store any more"),
         () = bundles.run(told) => anyhow::anyhow!("nobody tells of bundles any more"),
     }
 }
 
 /// The way to the hub, as soon as there is one: a missing key must not keep the farm from being watched.
-async fn found(home: &Home, status: &SyncStatus) -> way::Way {
+async fn found(home: &Home, status: &SyncStatus) -> (Way, Seen) {
     let mut said = None;
     loop {
+        let seen = Seen::of(home);
         match way::find(home) {
             Ok(way) => {
                 status.trouble(None);
-                return way;
+                return (way, seen);
             }
             Err(error) => {
                 let why = format!("{error:#}");
@@ -152,6 +157,7 @@ fn pace(source: Source) -> Pace {
         live: Some(second),
         heartbeat: Span::from_secs(2),
         pull: second,
+        refused: Span::from_secs(10),
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::json;
 use tilth_config::bundle::{Bundle, TrustedKey};
 use tilth_sync::driver::{Event, Order};
 use tilth_sync::engine::{AlertKind, Holding};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::bundle::{self, Judged, Refusal, Ruling, say_ignored};
 use super::kept::{Kept, Memory, Refused, Trial};
@@ -32,7 +32,7 @@ const TRIES: u32 = 3;
 pub(super) struct Bundles {
     home: Home,
     source: Source,
-    trusted: TrustedKey,
+    trusted: watch::Receiver<TrustedKey>,
     kept: Kept,
     memory: Memory,
     commands: mpsc::Sender<Command>,
@@ -52,7 +52,7 @@ impl Bundles {
     pub(super) fn new(
         home: Home,
         source: Source,
-        trusted: TrustedKey,
+        trusted: watch::Receiver<TrustedKey>,
         commands: mpsc::Sender<Command>,
         sources: mpsc::Sender<Sources>,
         orders: mpsc::Sender<Order>,
@@ -128,12 +128,14 @@ impl Bundles {
     }
 
     async fn take(&mut self, bytes: Vec<u8>) {
-        let hash = sha256(&bytes);
-        if self.memory.refused.as_ref().is_some_and(|refused| refused.hash == hash) {
+        let (hash, key) = (sha256(&bytes), *self.trusted.borrow());
+        // With another key it may be good.
+        let is_it = |refused: &Refused| refused.hash == hash && refused.trusted == key.id().to_string();
+        if self.memory.refused.as_ref().is_some_and(is_it) {
             return;
         }
         let times = self.memory.trial.as_ref().filter(|trial| trial.hash == hash).map_or(0, |trial| trial.times);
-        let (bytes, home, key) = (Arc::new(bytes), self.home.clone(), self.trusted);
+        let (bytes, home) = (Arc::new(bytes), self.home.clone());
         let (of_bytes, running, source) = (Arc::clone(&bytes), self.ruling.version(), self.source);
         let judged = tokio::task::spawn_blocking(move || {
             if times >= TRIES {
@@ -162,7 +164,7 @@ impl Bundles {
         let body = json!({ "version": version, "hash": hash, "outcome": "refused", "reason": reason });
         let _ = self.commands.send(Command::Happened("bundle", object(body))).await;
         self.facts.refused(vec![format!("{named}: {reason}")]);
-        let refused = Refused { hash, version, reason };
+        let refused = Refused { hash, trusted: self.trusted.borrow().id().to_string(), version, reason };
         self.status.refused(Some(refused.clone()));
         self.memory = Memory { refused: Some(refused), trial: None };
         self.remember().await;

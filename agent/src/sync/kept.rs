@@ -42,6 +42,9 @@ pub(crate) struct Memory {
 pub(crate) struct Refused {
     /// SHA-256 of its bytes.
     pub(super) hash: String,
+    /// The name of the key that was trusted then.
+    #[serde(default)]
+    pub(super) trusted: String,
     pub(super) version: Option<u64>,
     pub(super) reason: String,
 }

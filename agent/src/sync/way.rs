@@ -1,17 +1,26 @@
 //! The way to the hub: the key that is believed, the key that is shown, and TLS. Keys are never logged.
+//!
+//! A new key or authority that somebody puts into its file is used from the next request on: nobody has to know that the agent
+//! would need a restart.
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, bail};
 use tilth_config::bundle::TrustedKey;
 use tilth_protocol::{Key, KeyKind};
+use tilth_sync::driver::Order;
+use tilth_sync::engine::Holding;
 use tilth_sync::transport::https::Https;
-use tilth_sync::transport::tls;
+use tilth_sync::transport::{Exchange, Transport, tls};
+use tokio::sync::{mpsc, watch};
 
-use super::Home;
+use super::status::SyncStatus;
+use super::{Home, LOOK_AGAIN};
+use crate::output::tell;
 
 /// Longer than any key.
 const MAX_BYTES: u64 = 4096;
@@ -33,6 +42,88 @@ pub(super) fn find(home: &Home) -> anyhow::Result<Way> {
     let tls = tls::client_config(ca.as_deref())?;
     let https = Https::new(&home.hub.url, &home.client, &key, &tls)?;
     Ok(Way { trusted, key_id: key.id().to_owned(), https })
+}
+
+/// The way as it is now; what is sent takes the newest.
+pub(super) struct Road {
+    https: Mutex<Arc<Https>>,
+    trusted: watch::Sender<TrustedKey>,
+}
+
+/// How the files of the way looked: when each was changed last, and which it is. None for one that is not there.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Seen(Vec<Option<(i64, i64, u64)>>);
+
+impl Road {
+    pub(super) fn new(way: Way) -> Road {
+        Road { https: Mutex::new(Arc::new(way.https)), trusted: watch::Sender::new(way.trusted) }
+    }
+
+    /// The key that signs what the hub sends, as it is now.
+    pub(super) fn trusted(&self) -> watch::Receiver<TrustedKey> {
+        self.trusted.subscribe()
+    }
+
+    fn https(&self) -> Arc<Https> {
+        Arc::clone(&self.https.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn take(&self, way: Way) {
+        self.trusted.send_replace(way.trusted);
+        *self.https.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(way.https);
+    }
+
+    /// Looks at the files now and then. What is wrong with a new one is said, and the way before goes on.
+    pub(super) async fn keep_up(&self, home: Home, mut seen: Seen, orders: mpsc::Sender<Order>, status: SyncStatus) {
+        loop {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            let now = Seen::of(&home);
+            if now == seen {
+                continue;
+            }
+            seen = now;
+            match find(&home) {
+                Ok(way) => {
+                    tell(format_args!(
+                        "tilth-agent: sync: a key or certificate for the hub has changed; key {}",
+                        way.key_id
+                    ));
+                    self.take(way);
+                    status.trouble(None);
+                    if orders.send(Order::WayChanged).await.is_err() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    let why = format!("{error:#}");
+                    tell(format_args!("tilth-agent: sync: {why}; what was there before is used until that is mended"));
+                    status.trouble(Some(why));
+                }
+            }
+        }
+    }
+}
+
+impl Transport for Road {
+    async fn post_batch(&self, body: Vec<u8>) -> Exchange {
+        self.https().post_batch(body).await
+    }
+
+    async fn get_bundle(&self, holding: &Holding) -> Exchange {
+        self.https().get_bundle(holding).await
+    }
+}
+
+impl Seen {
+    pub(super) fn of(home: &Home) -> Seen {
+        let files = [Some(&home.hub.signing_key), Some(&home.hub.key_file), home.hub.ca.as_ref()];
+        // The time of the change, and not that of the text: it moves with the mode as well.
+        let look = |file: &String| {
+            let found = fs::metadata(home.folder.join(file)).ok()?;
+            Some((found.ctime(), found.ctime_nsec(), found.ino()))
+        };
+        Seen(files.into_iter().flatten().map(look).collect())
+    }
 }
 
 /// The hub's signing key, as it was pinned when the device was enrolled.

@@ -90,6 +90,8 @@ pub enum Order {
     Nudged,
     /// The network came up.
     NetworkUp,
+    /// The transport uses another key or certificate authority from now on, or bundles are judged by another key.
+    WayChanged,
     /// The store began a new stream by itself.
     Stream(Outbox),
 }
@@ -317,6 +319,7 @@ impl From<Order> for Input {
             Order::Holding(holding) => Input::Holding(holding),
             Order::Nudged => Input::Nudged,
             Order::NetworkUp => Input::NetworkUp,
+            Order::WayChanged => Input::WayChanged,
             Order::Stream(outbox) => Input::Stream(outbox),
         }
     }

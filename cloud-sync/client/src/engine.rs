@@ -79,7 +79,7 @@ impl Engine {
     /// An engine that goes on where the store left off. `now` is the present uptime, `holding` the configuration that is held.
     #[must_use]
     pub fn new(now: Uptime, setup: Setup, outbox: &Outbox, holding: Holding) -> Engine {
-        let (seed, period) = (setup.seed, setup.pace.pull);
+        let (seed, pace) = (setup.seed, setup.pace);
         let mut engine = Engine {
             setup,
             stream: outbox.stream,
@@ -98,7 +98,7 @@ impl Engine {
             last_epoch: None,
             trouble: Backoff::new(MAX_BACKOFF, seed),
             offline: Backoff::new(MAX_OFFLINE, seed ^ 0x6f66_666c),
-            pull: Pull::new(now, holding, period, seed ^ 0x7075_6c6c),
+            pull: Pull::new(now, holding, &pace, seed ^ 0x7075_6c6c),
             effects: VecDeque::new(),
             alerts: BTreeSet::new(),
             last_number: 0,
@@ -130,6 +130,7 @@ impl Engine {
                     self.rest();
                 }
             }
+            Input::WayChanged => self.way_changed(),
         }
         self.step();
     }
@@ -327,6 +328,24 @@ impl Engine {
         match &self.state {
             State::Fetching { ask, .. } if ask.id == id => self.back_off(why, None),
             _ => self.counts.stray_answers += 1,
+        }
+    }
+
+    /// What the hub said to the way before, or the network on it, says nothing of this one.
+    fn way_changed(&mut self) {
+        self.pull.try_again(self.now);
+        match self.state {
+            State::Idle
+            | State::Gathering
+            | State::Fetching { .. }
+            | State::Sending { .. }
+            | State::Conflict { .. } => {}
+            State::Refused { .. } | State::BackingOff { .. } | State::Offline { .. } => {
+                self.probe |= matches!(self.state, State::Refused { .. });
+                self.trouble.reset();
+                self.offline.reset();
+                self.rest();
+            }
         }
     }
 

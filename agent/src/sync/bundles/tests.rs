@@ -65,7 +65,7 @@ fn bench(folder: PathBuf) -> Bench {
     let bundles = Bundles::new(
         home,
         Source::System,
-        *key.trusted(),
+        watch::channel(*key.trusted()).1,
         to_decide,
         to_senses,
         to_sync,

@@ -58,9 +58,10 @@ impl Transport for Script {
     }
 
     async fn get_bundle(&self, _: &Holding) -> Exchange {
-        *self.pulls.lock().unwrap() += 1;
+        let mut pulls = self.pulls.lock().unwrap();
+        *pulls += 1;
         Exchange {
-            outcome: Ok(Reply { status: 200, body: b"bundle".to_vec(), ..Reply::default() }),
+            outcome: Ok(Reply { status: 200, body: format!("bundle {pulls}").into_bytes(), ..Reply::default() }),
             sent: 1,
             received: 6,
         }
@@ -163,7 +164,7 @@ fn rows_go_up_and_what_is_confirmed_comes_back() {
         let Request::Confirm { confirmed, .. } = farm.request(STREAM).await else { panic!("expected a confirmation") };
         assert_eq!(confirmed, BTreeMap::from([(Lane::Events, 5)]));
         let bundle = farm.event(|event| matches!(event, Event::Bundle { .. }).then(|| event.clone())).await;
-        assert_eq!(bundle, Event::Bundle { bytes: b"bundle".to_vec(), etag: None });
+        assert_eq!(bundle, Event::Bundle { bytes: b"bundle 1".to_vec(), etag: None });
         farm.stop.send(()).unwrap();
         assert_eq!(farm.sync.await.unwrap(), Ok(()));
     });

@@ -10,7 +10,7 @@ use super::book::Confirmation;
 use super::messages::{AlertKind, Effect};
 use super::meter::Traffic;
 use super::pace::{
-    CONFLICT_AGAIN, EPOCH_AGAIN, MAX_BACKOFF, MAX_OFFLINE, MAX_POISON_RUN, MAX_RETRY_AFTER, REFUSED_WAIT, STORE_TIMEOUT,
+    CONFLICT_AGAIN, EPOCH_AGAIN, MAX_BACKOFF, MAX_OFFLINE, MAX_POISON_RUN, MAX_RETRY_AFTER, STORE_TIMEOUT,
 };
 use super::search::{Finding, Search, Suspect};
 use super::state::{Errand, Flight, State};
@@ -35,8 +35,9 @@ impl Engine {
         match verdict {
             Verdict::Taken(taken) => self.taken(&flight, &taken),
             Verdict::Refused(why) => {
-                self.alert(AlertKind::KeyRefused, &format!("{why}; sync stops for {REFUSED_WAIT}, the farm goes on"));
-                self.state = State::Refused { until: self.now + REFUSED_WAIT, why };
+                let wait = self.setup.pace.refused;
+                self.alert(AlertKind::KeyRefused, &format!("{why}; sync stops for {wait}, the farm goes on"));
+                self.stop(why);
             }
             Verdict::Conflict(why) => self.conflict(why),
             Verdict::TooLarge(why) => self.too_large(&flight, &why, false),
@@ -50,10 +51,17 @@ impl Engine {
         }
     }
 
+    /// Never before the `wait` that the hub asks for, and not with all other farms at its end.
     pub(super) fn back_off(&mut self, why: String, wait: Option<Span>) {
-        let wait = wait.unwrap_or_default().min(MAX_RETRY_AFTER);
-        let until = self.now + self.trouble.next().max(wait);
+        let wait = wait.unwrap_or_default().clamp(Span(0), MAX_RETRY_AFTER);
+        let until = self.now + wait + self.trouble.next();
         self.state = State::BackingOff { until, why };
+    }
+
+    /// Until a person has acted, or long enough for one to have.
+    fn stop(&mut self, why: String) {
+        let until = self.now + self.setup.pace.refused + self.trouble.next();
+        self.state = State::Refused { until, why };
     }
 
     pub(super) fn slow(&mut self, flight: &Flight, why: String) {
@@ -179,10 +187,14 @@ impl Engine {
 
     fn conflict(&mut self, why: String) {
         let again = self.last_new_stream.is_some_and(|at| self.now - at < CONFLICT_AGAIN);
-        let next = if again { format!("sync stops for {REFUSED_WAIT}") } else { "a new stream begins".to_owned() };
+        let next = if again {
+            format!("sync stops for {}", self.setup.pace.refused)
+        } else {
+            "a new stream begins".to_owned()
+        };
         self.alert(AlertKind::StreamConflict, &format!("{why}; {next}"));
         if again {
-            self.state = State::Refused { until: self.now + REFUSED_WAIT, why };
+            self.stop(why);
         } else {
             self.effects.push_back(Effect::NewStream { reason: why.clone() });
             self.state = State::Conflict { until: self.now + STORE_TIMEOUT, why };

@@ -46,13 +46,14 @@ pub const MAX_BACKOFF: Span = Span::from_mins(5);
 /// The longest wait while the hub cannot be reached: a try costs a few packets, and a line that is back is to be used.
 pub const MAX_OFFLINE: Span = Span::from_mins(1);
 
-/// The most of a hub's `Retry-After` that is honoured, so that a slip of its clock does not silence a farm for a year.
+/// The most of a hub's `Retry-After` that is honoured (jitter comes on top), so that a slip of its clock does not silence a farm for a year.
 pub const MAX_RETRY_AFTER: Span = Span::from_mins(60);
 
-/// How long sync stops when the hub refuses the key. A person must act, so asking more often changes nothing.
+/// How long sync stops when the hub refuses the key, jitter on top. A person must act, so asking more often changes nothing.
+/// A new key ends the wait.
 pub const REFUSED_WAIT: Span = Span::from_mins(15);
 
-/// A conflict so soon after a new stream is no accident: two agents use the key. Sync then stops for [`REFUSED_WAIT`].
+/// A conflict so soon after a new stream is no accident: two agents use the key. Sync then stops as for a refusal.
 pub const CONFLICT_AGAIN: Span = Span::from_mins(10);
 
 /// A second new epoch so soon is no restored hub: two hubs answer at one address. Then a wait lies between two tries.
@@ -79,6 +80,8 @@ pub struct Pace {
     pub heartbeat: Span,
     /// See [`PULL_PERIOD`].
     pub pull: Span,
+    /// See [`REFUSED_WAIT`].
+    pub refused: Span,
 }
 
 impl Default for Pace {
@@ -90,6 +93,7 @@ impl Default for Pace {
             live: Some(LIVE_PERIOD),
             heartbeat: HEARTBEAT,
             pull: PULL_PERIOD,
+            refused: REFUSED_WAIT,
         }
     }
 }

@@ -2,12 +2,14 @@
 //!
 //! Verifying and applying is the agent's; this machine only brings bytes, and not the same ones twice.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use serde::Serialize;
 use tilth_core::time::{Span, Uptime};
 
 use super::backoff::Backoff;
 use super::messages::{Effect, Holding};
-use super::pace::{MAX_BACKOFF, MAX_RETRY_AFTER, REFUSED_WAIT, REQUEST_TIMEOUT};
+use super::pace::{MAX_BACKOFF, MAX_RETRY_AFTER, Pace, REQUEST_TIMEOUT};
 use super::verdict::{self, Verdict, is_page};
 use crate::transport::Exchange;
 
@@ -32,9 +34,11 @@ pub(super) struct Pull {
     state: State,
     holding: Holding,
     period: Span,
+    refused: Span,
     backoff: Backoff,
-    /// The `ETag` that was given to the agent last.
-    given: Option<String>,
+    /// A hash of the bytes that were given to the agent last. Not their `ETag`: bytes that were damaged on the way have the
+    /// one of the good ones.
+    given: Option<u64>,
     /// The highest version that a hint made us ask for.
     followed: u64,
     last_success: Option<Uptime>,
@@ -54,12 +58,13 @@ pub struct PullStatus {
 }
 
 impl Pull {
-    pub(super) fn new(now: Uptime, holding: Holding, period: Span, seed: u64) -> Pull {
+    pub(super) fn new(now: Uptime, holding: Holding, pace: &Pace, seed: u64) -> Pull {
         let backoff = Backoff::new(MAX_BACKOFF, seed);
         Pull {
             state: State::Waiting { at: now },
             holding,
-            period,
+            period: pace.pull,
+            refused: pace.refused,
             backoff,
             given: None,
             followed: 0,
@@ -113,6 +118,15 @@ impl Pull {
         }
     }
 
+    /// The way to the hub is another one: what was wrong may be mended.
+    pub(super) fn try_again(&mut self, now: Uptime) {
+        self.given = None;
+        if let State::BackingOff { .. } = self.state {
+            self.backoff.reset();
+            self.state = State::Waiting { at: now };
+        }
+    }
+
     /// What the agent holds now.
     pub(super) fn hold(&mut self, holding: Holding) {
         if holding.etag.is_none() {
@@ -144,14 +158,15 @@ impl Pull {
             }
             200 => {
                 self.rest(now);
-                let is_known = reply.etag.is_some() && reply.etag == self.given;
-                self.given.clone_from(&reply.etag);
+                let bytes = Some(hash(&reply.body));
+                let is_known = bytes == self.given;
+                self.given = bytes;
                 return Some((!is_known).then_some(Effect::Bundle { bytes: reply.body, etag: reply.etag }));
             }
             // 404: nothing is configured for this device yet.
             304 | 404 => self.rest(now),
             status => match verdict::refusal(status, &reply) {
-                Verdict::Refused(why) => self.back_off(now, Some(REFUSED_WAIT), why),
+                Verdict::Refused(why) => self.back_off(now, Some(self.refused), why),
                 Verdict::Trouble { why, wait } => self.back_off(now, wait, why),
                 Verdict::Conflict(why)
                 | Verdict::TooLarge(why)
@@ -181,7 +196,13 @@ impl Pull {
     }
 
     fn back_off(&mut self, now: Uptime, wait: Option<Span>, why: String) {
-        let wait = wait.unwrap_or_default().min(MAX_RETRY_AFTER);
-        self.state = State::BackingOff { at: now + self.backoff.next().max(wait), why };
+        let wait = wait.unwrap_or_default().clamp(Span(0), MAX_RETRY_AFTER);
+        self.state = State::BackingOff { at: now + wait + self.backoff.next(), why };
     }
+}
+
+fn hash(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    hasher.finish()
 }

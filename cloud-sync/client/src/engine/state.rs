@@ -21,7 +21,7 @@ use super::status::StateName;
 ///                        v    v       429, 500, garbage, slow, stuck          v
 ///                        Sending -----------------------------------> BackingOff --+
 ///                        | | |  \     no way there                                  |
-///                        | | |   +--------------------------------> Offline --------+ due (or the network comes up)
+///                        | | |   +--------------------------------> Offline --------+ due (or the network comes up, or a new key)
 ///                        | | |        401, 403                                      |
 ///                        | | +------------------------------------> Refused --------+
 ///                        | |          409                              ^            |

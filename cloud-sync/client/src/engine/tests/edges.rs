@@ -259,6 +259,7 @@ const WALKS: &[Walk] = &[
         },
         Fetching,
     ),
+    (BackingOff, "a new key comes", |desk| desk.input(Input::WayChanged), Fetching),
     (BackingOff, "network up changes nothing", |desk| desk.input(Input::NetworkUp), BackingOff),
     (
         Offline,
@@ -282,9 +283,23 @@ const WALKS: &[Walk] = &[
         "due: a probe without rows",
         |desk| {
             desk.take();
-            assert_eq!(desk.next(), REFUSED_WAIT);
+            assert!(desk.next() > REFUSED_WAIT);
             let (request, batch) = desk.until_sent();
             assert_eq!((batch.lanes, batch.live), Default::default());
+            desk.answered(request, answer(EPOCH, &[], Vec::new()));
+            assert!(desk.did.contains(&Effect::AllClear(AlertKind::KeyRefused)));
+        },
+        Gathering,
+    ),
+    (
+        Refused,
+        "a new key comes: a probe without rows, at once",
+        |desk| {
+            desk.take();
+            let before = desk.now;
+            desk.input(Input::WayChanged);
+            let (request, batch) = desk.until_sent();
+            assert_eq!((desk.now, batch.lanes, batch.live), (before, Default::default(), Vec::new()));
             desk.answered(request, answer(EPOCH, &[], Vec::new()));
             assert!(desk.did.contains(&Effect::AllClear(AlertKind::KeyRefused)));
         },
@@ -324,7 +339,7 @@ fn a_refused_key_is_told_once_and_stops_nothing_else() {
     assert_eq!(alert.kind, AlertKind::KeyRefused);
     assert!(alert.reason.contains("401") && alert.reason.contains("15m"), "{}", alert.reason);
     let status = desk.engine.status();
-    assert_eq!(status.next_try, Some(desk.now + REFUSED_WAIT));
+    assert!(status.next_try > Some(desk.now + REFUSED_WAIT));
     assert!(status.why.unwrap().contains("because"));
 }
 

@@ -52,7 +52,11 @@ impl Puller {
 }
 
 fn bundle(etag: &str) -> Exchange {
-    let mut exchange = reply(200, "signed bytes");
+    bundle_of("signed bytes", etag)
+}
+
+fn bundle_of(bytes: &str, etag: &str) -> Exchange {
+    let mut exchange = reply(200, bytes);
     exchange.outcome.as_mut().unwrap().etag = Some(etag.to_owned());
     exchange
 }
@@ -65,7 +69,7 @@ fn every_answer_to_a_pull_has_its_wait() {
         ("200", bundle("v4"), PULL_PERIOD.0, PULL_PERIOD.0, true),
         ("200, nothing", reply(200, ""), 1000, 2000, false),
         ("200, a page", reply(200, " <html>"), 1000, 2000, false),
-        ("401", refusal(ErrorCode::UnknownKey), REFUSED_WAIT.0, REFUSED_WAIT.0, false),
+        ("401", refusal(ErrorCode::UnknownKey), REFUSED_WAIT.0 + 1000, REFUSED_WAIT.0 + 2000, false),
         ("429", refusal(ErrorCode::TooMany), 1000, 2000, false),
         ("500", refusal(ErrorCode::Internal), 1000, 2000, false),
         ("cut off", broken(Broken::CutOff), 1000, 2000, false),
@@ -85,13 +89,28 @@ fn every_answer_to_a_pull_has_its_wait() {
 #[test]
 fn the_same_bundle_is_given_once_unless_asked_for_anew() {
     let mut puller = Puller::new();
-    for (holding, expected) in [(None, 1), (None, 0), (Some(Holding { version: 3, etag: None }), 1)] {
+    let anew = Some(Holding { version: 3, etag: None });
+    for (holding, bytes, expected) in
+        [(None, "damaged", 1), (None, "damaged", 0), (None, "good", 1), (None, "good", 0), (anew, "good", 1)]
+    {
         if let Some(holding) = holding {
             puller.engine.handle(puller.now, Input::Holding(holding));
         }
         let (request, _) = puller.asked();
-        assert_eq!(puller.answered(request, bundle("v4")).len(), expected);
+        // Bytes that were damaged on the way come with the tag of the good ones.
+        assert_eq!(puller.answered(request, bundle_of(bytes, "v4")).len(), expected, "{bytes}");
     }
+}
+
+#[test]
+fn a_new_way_ends_the_wait_after_a_refusal() {
+    let mut puller = Puller::new();
+    let (request, _) = puller.asked();
+    puller.answered(request, refusal(ErrorCode::UnknownKey));
+    puller.engine.handle(puller.now, Input::WayChanged);
+    let before = puller.now;
+    puller.asked();
+    assert_eq!(puller.now, before);
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! What people read: tables with aligned columns, and the agent's state a line for each part.
 
+mod sync;
+
 use std::collections::BTreeMap;
 
-use serde_json::value::RawValue;
 use tilth_core::site::Matcher;
 use tilth_core::time::Span;
 
@@ -139,7 +140,7 @@ pub(super) fn status(row: &StatusRow) -> Vec<String> {
     if row.notify.refused > 0 {
         say("notify", format!("{} did not fit into the queue", counted(row.notify.refused, "notice")));
     }
-    say("sync", row.sync.as_deref().map_or("no hub is spoken to".to_owned(), |sync: &RawValue| sync.get().to_owned()));
+    sync::sync(row.sync.as_deref()).into_iter().for_each(|line| say("sync", line));
     let width = parts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let mut last = String::new();
     let line = |(name, text): (String, String)| {

@@ -1,0 +1,191 @@
+//! How the hub is reached, for people: what is wrong, when it is tried again, and what the hub configured.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{for_long, line};
+
+/// What is read of `sync` in a status; an agent of another version may say more, or less. Times are milliseconds of uptime.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Sync {
+    hub: String,
+    now: i64,
+    trouble: Option<String>,
+    alerts: BTreeMap<String, String>,
+    bundle: Option<Running>,
+    refused: Option<Refused>,
+    waits: Option<String>,
+    ignored: Vec<String>,
+    state: Option<String>,
+    why: Option<String>,
+    next_try: Option<i64>,
+    last_success: Option<i64>,
+    config: Option<Pull>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Running {
+    version: u64,
+    hash: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Refused {
+    version: Option<u64>,
+    reason: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Pull {
+    why: Option<String>,
+    next_try: Option<i64>,
+    last_success: Option<i64>,
+}
+
+/// A line for each thing that is to be said; the first says whether it works.
+pub(super) fn sync(raw: Option<&RawValue>) -> Vec<String> {
+    let Some(raw) = raw else { return vec!["no hub is spoken to".to_owned()] };
+    match serde_json::from_str::<Sync>(raw.get()) {
+        Ok(sync) => sync.lines().iter().map(|text| line(text)).collect(),
+        Err(_) => vec![line(raw.get())],
+    }
+}
+
+impl Sync {
+    fn lines(&self) -> Vec<String> {
+        let mut lines = vec![format!("{}: {}", self.hub, self.condition())];
+        if self.state.is_some() {
+            let taken = self.last_success.map(|at| format!("the hub took something last {} ago", self.ago(at)));
+            lines.push(taken.unwrap_or_else(|| "the hub has taken nothing since the agent started".to_owned()));
+        }
+        // Before sync began it is the condition.
+        if let (Some(trouble), Some(_)) = (&self.trouble, &self.state) {
+            lines.push(format!("a changed file is not used: {trouble}; what was there before is"));
+        }
+        lines.extend(self.alerts.iter().map(|(kind, reason)| format!("needs a person: {}: {reason}", alert(kind))));
+        lines.extend(self.configuration());
+        lines
+    }
+
+    /// What it is at, and why where it does not go well.
+    fn condition(&self) -> String {
+        let Some(state) = self.state.as_deref() else {
+            let trouble = self.trouble.as_deref();
+            return trouble.map_or("it begins".to_owned(), |trouble| format!("cannot begin: {trouble}"));
+        };
+        let Some(why) = &self.why else { return well(state).to_owned() };
+        format!("{}: {why}{}", badly(state), self.next(self.next_try))
+    }
+
+    fn configuration(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        lines.push(match &self.bundle {
+            Some(bundle) => {
+                let hash = bundle.hash.get(..8).unwrap_or(&bundle.hash);
+                format!("the hub's bundle {} is in force (content {hash})", bundle.version)
+            }
+            None => "no bundle of the hub is in force; the files on site are".to_owned(),
+        });
+        if let Some(Refused { version, reason }) = &self.refused {
+            let named = version.map_or("a bundle".to_owned(), |version| format!("bundle {version}"));
+            lines.push(format!("{named} was refused: {reason}"));
+        }
+        lines.extend(self.waits.clone());
+        if let Some(pull) = &self.config
+            && let Some(why) = &pull.why
+        {
+            let heard = pull.last_success.map_or(String::new(), |at| format!("; it last worked {} ago", self.ago(at)));
+            lines.push(format!("asking for a bundle fails: {why}{}{heard}", self.next(pull.next_try)));
+        }
+        if !self.ignored.is_empty() {
+            lines.push(format!("not used, because the hub configures this device: {}", self.ignored.join(", ")));
+        }
+        lines
+    }
+
+    fn ago(&self, at: i64) -> String {
+        for_long((self.now - at).max(0) as f64 / 1000.0)
+    }
+
+    fn next(&self, at: Option<i64>) -> String {
+        at.map_or(String::new(), |at| format!("; next try in {}", for_long((at - self.now).max(0) as f64 / 1000.0)))
+    }
+}
+
+fn well(state: &str) -> &str {
+    match state {
+        "idle" => "everything is there",
+        "gathering" => "what is new goes in a moment",
+        "fetching" | "sending" => "something is on its way",
+        other => other,
+    }
+}
+
+fn badly(state: &str) -> &str {
+    match state {
+        "offline" => "there is no way to it",
+        "refused" => "it refuses this device",
+        "backing-off" => "it does not take what is sent",
+        "conflict" => "a new stream begins",
+        other => other,
+    }
+}
+
+/// The words for what needs a person; one that this version does not know stays as it is.
+fn alert(kind: &str) -> &str {
+    match kind {
+        "key-refused" => "the device's key is refused",
+        "stream-conflict" => "two agents use this key, or a copy was put back",
+        "rows-quarantined" => "something was set aside",
+        "not-understood" => "hub and agent do not understand each other",
+        "confirmed-unknown" => "the hub confirmed what was never made",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> Vec<String> {
+        sync(Some(&RawValue::from_string(text.to_owned()).unwrap()))
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_words() {
+        assert_eq!(sync(None), ["no hub is spoken to"]);
+        assert_eq!(
+            shown(r#"{"hub":"https://h","now":5000,"trouble":"/etc/tilth/device.key: No such file"}"#),
+            [
+                "https://h: cannot begin: /etc/tilth/device.key: No such file",
+                "no bundle of the hub is in force; the files on site are"
+            ]
+        );
+        assert_eq!(
+            shown(
+                r#"{"hub":"https://h","now":90000,"state":"refused","why":"the hub answered 401: not known","next_try":150000,
+                "last_success":30000,"alerts":{"key-refused":"the hub answered 401"},
+                "bundle":{"version":3,"hash":"0123456789"},"refused":{"version":4,"reason":"the bundle is not signed"},
+                "config":{"state":"backing off","why":"no answer","next_try":91000,"last_success":80000},
+                "ignored":["config.d/farm.toml"],"news":1}"#
+            ),
+            [
+                "https://h: it refuses this device: the hub answered 401: not known; next try in 1m",
+                "the hub took something last 1m ago",
+                "needs a person: the device's key is refused: the hub answered 401",
+                "the hub's bundle 3 is in force (content 01234567)",
+                "bundle 4 was refused: the bundle is not signed",
+                "asking for a bundle fails: no answer; next try in 1s; it last worked 10s ago",
+                "not used, because the hub configures this device: config.d/farm.toml",
+            ]
+        );
+        assert_eq!(shown(r#"{"hub":"https://h","state":"idle"}"#)[0], "https://h: everything is there");
+        assert_eq!(shown("[1]"), ["[1]"]);
+    }
+}

@@ -3,6 +3,8 @@
 pub mod board;
 pub mod farm;
 pub mod hub;
+pub mod proxy;
+pub mod room;
 
 use std::process::Child;
 

@@ -133,7 +133,7 @@ async fn live(wanted: &cli::Run, first: First) -> anyhow::Result<()> {
         }
         tokio::spawn(sync::run(sync::Parts {
             home,
-            source: clock.source(),
+            clock: clock.clone(),
             store: store.desk.clone(),
             heads: store.heads,
             commands: commands.clone(),

@@ -14,6 +14,7 @@
 //! | `bundle` | what a bundle comes to, and which one rules |
 //! | `bundles` | bundles as they come: judged, tried, kept or refused |
 //! | `kept` | what is kept of bundles on the disk |
+//! | `time` | the hub's word for the time of day, where nobody else has set the clock |
 //! | `status` | what it is at, for whoever asks |
 //!
 //! Without `[hub]` in `agent.toml` none of this runs.
@@ -23,6 +24,7 @@ mod bundles;
 mod clerk;
 pub(crate) mod kept;
 pub(crate) mod status;
+mod time;
 pub(crate) mod way;
 
 use std::future::Future;
@@ -39,7 +41,7 @@ use tilth_sync::engine::pace::Pace;
 use tilth_sync::engine::{Engine, Heads, Setup};
 use tokio::sync::{mpsc, watch};
 
-use crate::clock::{self, Source};
+use crate::clock::{self, Clock, Source};
 use crate::decide::Command;
 use crate::desk::facts::Facts;
 use crate::output::tell;
@@ -75,7 +77,7 @@ pub(crate) struct Home {
 /// Whom it talks to.
 pub(crate) struct Parts {
     pub(crate) home: Home,
-    pub(crate) source: Source,
+    pub(crate) clock: Clock,
     pub(crate) store: Desk,
     /// How far the store has committed.
     pub(crate) heads: watch::Receiver<Heads>,
@@ -89,8 +91,8 @@ pub(crate) struct Parts {
 
 /// Runs for ever; returns why it cannot go on.
 pub(crate) async fn run(parts: Parts) -> anyhow::Error {
-    let Parts { home, source, store, heads, commands, sources, ruling, facts, status } = parts;
-    let (way, seen) = found(&home, &status).await;
+    let Parts { home, clock, store, heads, commands, sources, ruling, facts, status } = parts;
+    let (way, seen) = found(&home, &clock, &status).await;
     tell(format_args!(
         "tilth-agent: sync with {} as {}/{}, key {}",
         home.hub.url, home.client, home.device, way.key_id
@@ -102,17 +104,20 @@ pub(crate) async fn run(parts: Parts) -> anyhow::Error {
     let (events, told) = mpsc::channel(LINKS);
     let (orders, ordered) = mpsc::channel(LINKS);
     let clerk = Clerk::new(store, outbox.stream, heads.clone(), commands.clone(), orders.clone());
-    let setup = Setup { client: home.client.clone(), device: home.device.clone(), pace: pace(source), seed: seed() };
+    let setup =
+        Setup { client: home.client.clone(), device: home.device.clone(), pace: pace(clock.source()), seed: seed() };
     let engine = Engine::new(clock::machine_uptime(), setup, &outbox, holding);
     let road = Road::new(way);
-    let upkeep = road.keep_up(home.clone(), seen, orders.clone(), status.clone());
-    let bundles = Bundles::new(home, source, road.trusted(), commands, sources, orders, ruling, facts, status);
+    let upkeep = road.keep_up(home.clone(), clock.clone(), seen, orders.clone(), status.clone());
+    let timing = time::keep(home.clone(), clock.clone());
+    let bundles = Bundles::new(home, clock.source(), road.trusted(), commands, sources, orders, ruling, facts, status);
     let links = Links { store: requests, heads, decide: events, orders: ordered };
     tokio::select! {
         ended = driver::run(engine, &road, links, clock::machine_uptime, std::future::pending()) => match ended {
             Ok(()) => anyhow::anyhow!("it ended"),
             Err(gone) => gone.into(),
         },
+        () = timing => anyhow::anyhow!("the time of day is asked for no more"),
         () = upkeep => anyhow::anyhow!("nobody takes orders any more"),
         () = clerk.run(asked) => anyhow::anyhow!("nobody asks the store any more"),
         () = bundles.run(told) => anyhow::anyhow!("nobody tells of bundles any more"),
@@ -120,11 +125,11 @@ pub(crate) async fn run(parts: Parts) -> anyhow::Error {
 }
 
 /// The way to the hub, as soon as there is one: a missing key must not keep the farm from being watched.
-async fn found(home: &Home, status: &SyncStatus) -> (Way, Seen) {
+async fn found(home: &Home, clock: &Clock, status: &SyncStatus) -> (Way, Seen) {
     let mut said = None;
     loop {
         let seen = Seen::of(home);
-        match way::find(home) {
+        match way::find(home, clock) {
             Ok(way) => {
                 status.trouble(None);
                 return (way, seen);

@@ -6,7 +6,7 @@
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, bail};
@@ -15,11 +15,13 @@ use tilth_protocol::{Key, KeyKind};
 use tilth_sync::driver::Order;
 use tilth_sync::engine::Holding;
 use tilth_sync::transport::https::Https;
-use tilth_sync::transport::{Exchange, Transport, tls};
+use tilth_sync::transport::tls::{self, Today};
+use tilth_sync::transport::{Exchange, Transport};
 use tokio::sync::{mpsc, watch};
 
 use super::status::SyncStatus;
 use super::{Home, LOOK_AGAIN};
+use crate::clock::{Clock, Source};
 use crate::output::tell;
 
 /// Longer than any key.
@@ -34,14 +36,29 @@ pub(super) struct Way {
     pub(super) https: Https,
 }
 
-pub(super) fn find(home: &Home) -> anyhow::Result<Way> {
+pub(super) fn find(home: &Home, clock: &Clock) -> anyhow::Result<Way> {
     let trusted = trusted_key(home)?;
     let path = home.folder.join(&home.hub.key_file);
     let key = device_key(&path).with_context(|| path.display().to_string())?;
-    let ca = home.hub.ca.as_ref().map(|ca| home.folder.join(ca));
-    let tls = tls::client_config(ca.as_deref())?;
+    let tls = tls::client_config(authority(home).as_deref(), today(clock))?;
     let https = Https::new(&home.hub.url, &home.client, &key, &tls)?;
     Ok(Way { trusted, key_id: key.id().to_owned(), https })
+}
+
+/// The way on which the time of day is asked for, which carries no key, and the key that signs the answer.
+pub(super) fn undated(home: &Home) -> anyhow::Result<(Https, TrustedKey)> {
+    let tls = tls::undated_config(authority(home).as_deref())?;
+    Ok((Https::without_key(&home.hub.url, &home.client, &tls)?, trusted_key(home)?))
+}
+
+fn authority(home: &Home) -> Option<PathBuf> {
+    home.hub.ca.as_ref().map(|ca| home.folder.join(ca))
+}
+
+/// The agent may know the time of day where the machine does not. A made clock knows nothing of it.
+fn today(clock: &Clock) -> Today {
+    let clock = clock.clone();
+    Today::new(move || if clock.source() == Source::System { clock.now().1 } else { None })
 }
 
 /// The way as it is now; what is sent takes the newest.
@@ -74,7 +91,14 @@ impl Road {
     }
 
     /// Looks at the files now and then. What is wrong with a new one is said, and the way before goes on.
-    pub(super) async fn keep_up(&self, home: Home, mut seen: Seen, orders: mpsc::Sender<Order>, status: SyncStatus) {
+    pub(super) async fn keep_up(
+        &self,
+        home: Home,
+        clock: Clock,
+        mut seen: Seen,
+        orders: mpsc::Sender<Order>,
+        status: SyncStatus,
+    ) {
         loop {
             tokio::time::sleep(LOOK_AGAIN).await;
             let now = Seen::of(&home);
@@ -82,7 +106,7 @@ impl Road {
                 continue;
             }
             seen = now;
-            match find(&home) {
+            match find(&home, &clock) {
                 Ok(way) => {
                     tell(format_args!(
                         "tilth-agent: sync: a key or certificate for the hub has changed; key {}",

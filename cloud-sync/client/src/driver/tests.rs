@@ -308,7 +308,8 @@ fn over_real_sockets_every_way_to_misbehave_is_survived() {
         });
         let key = tilth_protocol::Key::from_random(tilth_protocol::KeyKind::Device, [1; 6], [2; 32]);
         let pem = concat!(env!("CARGO_MANIFEST_DIR"), "/src/transport/https/ca.pem");
-        let tls = crate::transport::tls::client_config(Some(pem.as_ref())).unwrap();
+        let tls =
+            crate::transport::tls::client_config(Some(pem.as_ref()), crate::transport::tls::Today::machine()).unwrap();
         let client = Id::new("acme").unwrap();
         let https = crate::transport::https::Https::new(&format!("http://{address}"), &client, &key, &tls).unwrap();
         let mut farm = start_with(BatchesOnly(https), 3, Fast(Instant::now()));

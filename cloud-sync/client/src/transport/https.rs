@@ -47,7 +47,9 @@ pub struct Https {
     peer: String,
     batch: Url,
     bundle: Url,
-    key: HeaderValue,
+    time: Url,
+    /// None on a way that is used for the time of day alone.
+    key: Option<HeaderValue>,
     total: Duration,
 }
 
@@ -82,13 +84,21 @@ impl Https {
     /// # Errors
     /// [`HubError`] when the address is none, or plain HTTP to another machine.
     pub fn new(url: &str, client: &Id, key: &Key, tls: &Arc<ClientConfig>) -> Result<Https, HubError> {
-        Https::with_timeouts(url, client, key, tls, (CONNECT_TIMEOUT, TOTAL_TIMEOUT))
+        Https::with_timeouts(url, client, Some(key), tls, (CONNECT_TIMEOUT, TOTAL_TIMEOUT))
+    }
+
+    /// A way that can carry no key: for [`Https::get_time`].
+    ///
+    /// # Errors
+    /// As [`Https::new`].
+    pub fn without_key(url: &str, client: &Id, tls: &Arc<ClientConfig>) -> Result<Https, HubError> {
+        Https::with_timeouts(url, client, None, tls, (CONNECT_TIMEOUT, TOTAL_TIMEOUT))
     }
 
     fn with_timeouts(
         url: &str,
         client: &Id,
-        key: &Key,
+        key: Option<&Key>,
         tls: &Arc<ClientConfig>,
         (connect, total): (Duration, Duration),
     ) -> Result<Https, HubError> {
@@ -107,10 +117,15 @@ impl Https {
         let batch = base.join("api/v1/sync/batch").map_err(|_| no_url())?;
         let mut bundle = base.join("api/config/bundle").map_err(|_| no_url())?;
         bundle.query_pairs_mut().append_pair("client_id", client.as_str());
+        let mut time = base.join("api/v1/time").map_err(|_| no_url())?;
+        time.query_pairs_mut().append_pair("client_id", client.as_str());
         let peer = format!("{}://{host}:{}", base.scheme(), base.port_or_known_default().unwrap_or_default());
 
-        let mut secret = HeaderValue::from_str(key.reveal()).expect("a key is ASCII");
-        secret.set_sensitive(true);
+        let secret = key.map(|key| {
+            let mut secret = HeaderValue::from_str(key.reveal()).expect("a key is ASCII");
+            secret.set_sensitive(true);
+            secret
+        });
         let built = Client::builder()
             .tls_backend_preconfigured(ClientConfig::clone(tls))
             .redirect(Policy::none())
@@ -122,13 +137,29 @@ impl Https {
             .user_agent(concat!("tilth-agent/", env!("CARGO_PKG_VERSION")))
             .build();
         match built {
-            Ok(client) => Ok(Https { client, peer, batch, bundle, key: secret, total }),
+            Ok(client) => Ok(Https { client, peer, batch, bundle, time, key: secret, total }),
             Err(error) => Err(HubError::Client { url: url.to_owned(), detail: chain(&error) }),
         }
     }
 
+    /// The hub's word for the time of day, for the device that drew this nonce. It goes without the key: it may be asked over
+    /// [`tls::undated_config`].
+    pub async fn get_time(&self, device: &Id, nonce: &str) -> Exchange {
+        let mut url = self.time.clone();
+        url.query_pairs_mut().append_pair("device_id", device.as_str()).append_pair("nonce", nonce);
+        self.send(self.client.get(url), 0, MAX_ANSWER_BYTES).await
+    }
+
     async fn exchange(&self, request: RequestBuilder, body: u64, most: usize) -> Exchange {
-        let built = match request.header(HeaderName::from_static(KEY_HEADER), self.key.clone()).build() {
+        let request = match &self.key {
+            Some(key) => request.header(HeaderName::from_static(KEY_HEADER), key.clone()),
+            None => request,
+        };
+        self.send(request, body, most).await
+    }
+
+    async fn send(&self, request: RequestBuilder, body: u64, most: usize) -> Exchange {
+        let built = match request.build() {
             Ok(built) => built,
             Err(error) => return Exchange { outcome: Err(self.broken(&error)), sent: 0, received: 0 },
         };

@@ -1,12 +1,17 @@
 //! The one TLS configuration, for HTTP and MQTT alike: rustls with ring, TLS 1.2 and 1.3.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, UnixTime};
-use rustls::{CertificateError, ClientConfig, RootCertStore};
-use rustls_platform_verifier::BuilderVerifierExt;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tilth_core::time::WallTime;
 
 /// Why there is no TLS configuration. Trying again helps only after somebody changed the file or the system.
@@ -31,18 +36,124 @@ pub enum TlsError {
     Roots(#[from] rustls::Error),
 }
 
+/// The time of day by which the dates of certificates are checked.
+#[derive(Clone)]
+pub struct Today(Arc<dyn Fn() -> Option<WallTime> + Send + Sync>);
+
+impl Today {
+    /// `known` says the time of day where it is known better than the machine's clock has it: a device without a battery
+    /// wakes in 1970 and may have been told the time since.
+    pub fn new(known: impl Fn() -> Option<WallTime> + Send + Sync + 'static) -> Today {
+        Today(Arc::new(known))
+    }
+
+    /// The machine's clock.
+    #[must_use]
+    pub fn machine() -> Today {
+        Today::new(|| None)
+    }
+}
+
+impl fmt::Debug for Today {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Today")
+    }
+}
+
+impl TimeProvider for Today {
+    fn current_time(&self) -> Option<UnixTime> {
+        match (self.0)() {
+            Some(WallTime(ms)) => Some(UnixTime::since_unix_epoch(Duration::from_millis(ms.try_into().ok()?))),
+            None => DefaultTimeProvider.current_time(),
+        }
+    }
+}
+
 /// Believes the authorities in the PEM file `ca` and no others, or without one those of the system.
 ///
 /// # Errors
 /// [`TlsError`] names the file.
-pub fn client_config(ca: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let config = match ca {
-        Some(path) => builder.with_root_certificates(authorities(path)?).with_no_client_auth(),
-        None => builder.with_platform_verifier()?.with_no_client_auth(),
-    };
-    Ok(Arc::new(config))
+pub fn client_config(ca: Option<&Path>, today: Today) -> Result<Arc<ClientConfig>, TlsError> {
+    config(verifier(ca)?, today)
+}
+
+/// As [`client_config`], for the one question that is asked while nobody knows the date: certificates are checked as on some
+/// day on which they hold. What is asked so must carry no key, and its answer must be signed.
+///
+/// # Errors
+/// [`TlsError`] names the file.
+pub fn undated_config(ca: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
+    config(Arc::new(Undated(verifier(ca)?)), Today::machine())
+}
+
+fn config(verifier: Arc<dyn ServerCertVerifier>, today: Today) -> Result<Arc<ClientConfig>, TlsError> {
+    let builder =
+        ClientConfig::builder_with_details(provider(), Arc::new(today)).with_safe_default_protocol_versions()?;
+    Ok(Arc::new(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()))
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+fn verifier(ca: Option<&Path>) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
+    let Some(path) = ca else { return Ok(Arc::new(rustls_platform_verifier::Verifier::new(provider())?)) };
+    let roots = Arc::new(authorities(path)?);
+    let built = WebPkiServerVerifier::builder_with_provider(roots, provider()).build();
+    Ok(built.map_err(|error| rustls::Error::General(error.to_string()))?)
+}
+
+/// Checks everything but the date.
+#[derive(Debug)]
+struct Undated(Arc<dyn ServerCertVerifier>);
+
+/// A certificate and those above it: each may name another day.
+const MOST_DAYS: usize = 4;
+
+impl ServerCertVerifier for Undated {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let mut day = now;
+        for _ in 0..MOST_DAYS {
+            let found = self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, day);
+            day = match found {
+                Err(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => not_after,
+                Err(rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext { not_before, .. })) => {
+                    not_before
+                }
+                other => return other,
+            };
+        }
+        Err(CertificateError::Expired.into())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
 }
 
 /// Why a certificate is not believed, in the words of whoever has to mend it.
@@ -105,7 +216,7 @@ mod tests {
             if let Some(text) = text {
                 std::fs::write(&path, text).unwrap();
             }
-            let error = client_config(Some(&path)).unwrap_err().to_string();
+            let error = client_config(Some(&path), Today::machine()).unwrap_err().to_string();
             assert!(error.contains(expected), "{name}: {error}");
             let _ = std::fs::remove_file(&path);
         }
@@ -114,7 +225,7 @@ mod tests {
     #[test]
     fn the_systems_authorities_do_without_a_file() {
         // A machine without ca-certificates has none; the error then says so.
-        if let Err(error) = client_config(None) {
+        if let Err(error) = client_config(None, Today::machine()) {
             assert!(error.to_string().contains("certificate"), "{error}");
         }
     }

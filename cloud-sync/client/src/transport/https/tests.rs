@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::transport::tls::client_config;
+use crate::transport::tls::{Today, client_config};
 
 const SHORT: Duration = Duration::from_millis(400);
 
@@ -19,8 +19,8 @@ fn key() -> Key {
 
 fn to(address: &str) -> Result<Https, HubError> {
     let pem = concat!(env!("CARGO_MANIFEST_DIR"), "/src/transport/https/ca.pem");
-    let tls = client_config(Some(pem.as_ref())).unwrap();
-    Https::with_timeouts(address, &Id::new("acme").unwrap(), &key(), &tls, (SHORT, SHORT))
+    let tls = client_config(Some(pem.as_ref()), Today::machine()).unwrap();
+    Https::with_timeouts(address, &Id::new("acme").unwrap(), Some(&key()), &tls, (SHORT, SHORT))
 }
 
 /// Reads one request: its head as text, its body as bytes.

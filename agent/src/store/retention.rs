@@ -5,7 +5,7 @@
 //! events over their share ----------> repeats of alerts that are over ---> one counted digest row
 //! over the cap, or the disk nearly full:
 //!   raw, its windows confirmed -> raw -> windows confirmed -> minutes whose quarter is kept: replaced by it
-//!     -> the oldest quarters: lost -> the oldest events that are of no open alert: lost
+//!     -> the oldest quarters: lost -> over the cap: the oldest events that are of no open alert: lost
 //! ```
 
 /// How long and how much is kept.
@@ -98,7 +98,8 @@ pub(super) fn next_step(policy: &Policy, holdings: &Holdings) -> Step {
         return Step::Collapse;
     }
     let no_growth = holdings.free_bytes.is_some_and(|free| free < policy.least_free_bytes);
-    let is_short = holdings.used_bytes > policy.most_bytes || (no_growth && holdings.spare_bytes < SPARE_BYTES);
+    let is_over = holdings.used_bytes > policy.most_bytes;
+    let is_short = is_over || (no_growth && holdings.spare_bytes < SPARE_BYTES);
     let in_order = [
         (holdings.confirmed_raw, Step::ConfirmedRaw),
         (holdings.raw, Step::Raw),
@@ -106,7 +107,8 @@ pub(super) fn next_step(policy: &Policy, holdings: &Holdings) -> Step {
         (holdings.confirmed_quarters, Step::ConfirmedQuarters),
         (holdings.can_thin, Step::Thin),
         (holdings.quarters, Step::LoseQuarters),
-        (holdings.closed_events, Step::LoseEvents),
+        // Not for empty pages: what else there is has made room, and what comes waits in memory at first.
+        (holdings.closed_events && is_over, Step::LoseEvents),
     ];
     let first = in_order.into_iter().find(|(there_is, _)| *there_is).map(|(_, step)| step);
     first.filter(|_| is_short).unwrap_or(Step::Rest)
@@ -157,7 +159,7 @@ mod tests {
 
     #[test]
     fn steps() {
-        let table: [(&str, Holdings, Step); 7] = [
+        let table: [(&str, Holdings, Step); 8] = [
             ("room enough", plenty(1000), Step::Rest),
             (
                 "outdated rows go with room enough",
@@ -174,6 +176,11 @@ mod tests {
             (
                 "a disk nearly full, and empty pages to use",
                 Holdings { free_bytes: Some(49), spare_bytes: SPARE_BYTES, ..plenty(5) },
+                Step::Rest,
+            ),
+            (
+                "a disk nearly full costs no events",
+                Holdings { free_bytes: Some(49), closed_events: true, ..Holdings::default() },
                 Step::Rest,
             ),
             ("a disk nobody can measure", Holdings { free_bytes: None, ..plenty(5) }, Step::Rest),

@@ -24,7 +24,7 @@ use tilth_core::plan::Plan;
 use tilth_core::site::Matcher;
 use tilth_core::time::{Span, Uptime, WallTime};
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::{Anchor, Clock, Trust};
 use crate::notify::{self, Told};
@@ -36,6 +36,7 @@ use crate::store::{Commit, NewEvent, Watched};
 use crate::transition::Line;
 
 pub(crate) use begin::{Begun, Tools, begin};
+pub(crate) use keep::Anew;
 pub(crate) use live::Live;
 
 /// So many readings are decided before the rest of the house has its turn.
@@ -75,8 +76,7 @@ pub(crate) enum Command {
     Taken(oneshot::Sender<()>),
     /// Shows the engine to whoever asks.
     Look(Look),
-    /// The database was begun anew, or is another one to the hub: it needs the open alerts, the anchor, the site state and a
-    /// snapshot again.
+    /// The database is another one to the hub: it needs the open alerts, the anchor, the site state and a snapshot again.
     StoreAnew,
     /// Stop, and say when everything was handed to the store.
     Stop(oneshot::Sender<()>),
@@ -127,6 +127,7 @@ pub(crate) struct Decide {
     /// Of each raised alert what was told, kept with the snapshot.
     told: BTreeMap<AlertId, keep::LastTold>,
     recorder: Recorder,
+    anew: watch::Receiver<Anew>,
     notify: mpsc::Sender<notify::Command>,
     /// What those that tell people have no room for yet.
     untold: VecDeque<notify::Command>,
@@ -170,6 +171,7 @@ impl Decide {
                     }
                     None
                 }
+                Ok(()) = self.anew.changed() => { self.take_up(); None }
                 Some(told) = told.recv() => { self.note_told(&told); None }
                 () = async { match due {
                     Some(due) => clock.sleep_until(due).await,

@@ -23,7 +23,7 @@ use tilth_core::engine::Input;
 use tilth_core::id::{Id, SensorId};
 use tilth_core::plan::Plan;
 use tilth_core::reading::Quality;
-use tilth_core::site::Matcher;
+use tilth_core::site::{Matcher, Site};
 use tilth_core::time::{Span, Uptime, WallTime};
 
 use crate::output::tell;
@@ -86,6 +86,11 @@ pub(crate) enum Entry {
     Bus {
         bus: Id,
         up: bool,
+    },
+    /// A database was found that counts this boot, with what people did on site before.
+    Counted {
+        boot: u32,
+        site: Option<Box<Site>>,
     },
 }
 
@@ -154,6 +159,11 @@ impl Recording {
     /// The configuration changes.
     pub(crate) fn plan(&mut self, at: Uptime, configuration: Merged) {
         self.line(&Line { at, input: Entry::Plan(Box::new(configuration)) });
+    }
+
+    /// A database was found.
+    pub(crate) fn counted(&mut self, at: Uptime, boot: u32, site: Option<Site>) {
+        self.line(&Line { at, input: Entry::Counted { boot, site: site.map(Box::new) } });
     }
 
     /// Any other input.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tilth_core::alert::AlertId;
 use tilth_core::effect::Effect;
 use tilth_core::engine::{Engine, Input, Snapshot, SnapshotError, Start};
 use tilth_core::id::SensorId;
@@ -25,6 +26,8 @@ pub(crate) struct Beginning {
     pub(crate) snapshot: Option<Snapshot>,
     /// Readings that were kept after it.
     pub(crate) after: Vec<Again>,
+    /// Where alerts are counted from if nothing is remembered and there were some before.
+    pub(crate) alerts_after: Option<AlertId>,
 }
 
 /// A reading that goes through the engine a second time.
@@ -55,7 +58,11 @@ impl Beginning {
 
     /// An engine that remembers nothing.
     pub(crate) fn anew(&self, plan: &Arc<Plan>) -> Resumed {
-        Resumed { engine: Engine::new(Arc::clone(plan), self.start()), effects: Vec::new(), heard_until: None }
+        let mut engine = Engine::new(Arc::clone(plan), self.start());
+        if let Some(last) = self.alerts_after {
+            engine.count_alerts_after(last);
+        }
+        Resumed { engine, effects: Vec::new(), heard_until: None }
     }
 
     /// First to where the boot of the snapshot ended: readings that were kept after it go through the engine again. Then, if

@@ -109,7 +109,7 @@ async fn live(wanted: &cli::Run, first: First) -> anyhow::Result<()> {
     let (commands, heard) = mpsc::channel(COMMANDS);
     let taken = take_socket(wanted)?;
     let facts = Facts::new(clock.clone(), farm.configured.hash.clone());
-    let store = opened::open(&wanted.data, &clock, commands.clone(), facts.clone())?;
+    let store = opened::open(&wanted.data, &clock, facts.clone())?;
     let queue = Queue::new(farm.configured.plan.sensors().len());
     let machine = Machine { root: PathBuf::from("/"), disk: wanted.data.clone() };
     let mut senses = Senses::new(clock.clone(), queue.clone(), machine);
@@ -166,6 +166,7 @@ async fn live(wanted: &cli::Run, first: First) -> anyhow::Result<()> {
         device: farm.device.clone(),
         clock: clock.clone(),
         recorder: store.recorder,
+        anew: store.anew,
         notify,
         live: lines,
         recording,

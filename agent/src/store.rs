@@ -52,7 +52,7 @@ use std::path::PathBuf;
 use rusqlite::Connection;
 use tilth_protocol::{Epoch, Stream};
 
-pub(crate) use boot::BootSpan;
+pub(crate) use boot::{Before, BootSpan, Running};
 pub(crate) use buffer::BLOCK_INTERVAL;
 pub(crate) use commit::{AlertRef, Anchor, Commit, NewEvent};
 pub(crate) use error::StoreError;
@@ -80,6 +80,8 @@ pub(crate) struct Store {
     /// The boot that runs; 0 before [`Store::begin_boot`].
     boot: u32,
     os_boot: String,
+    /// The boot has no row yet: the disk could not be written when it began.
+    boot_unwritten: bool,
     /// What is in memory may differ from the file: a transaction failed.
     is_stale: bool,
 }

@@ -38,7 +38,7 @@ pub use view::{AlertView, SensorView, SilenceView, Standing};
 /// A boot, as the engine begins with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Start {
-    /// Counts the device's boots.
+    /// Counts the device's boots; 0 as long as nobody could count this one ([`Engine::count_boot`]).
     pub boot: u32,
     /// Time since that boot.
     pub at: Uptime,
@@ -238,6 +238,23 @@ impl Engine {
     #[must_use]
     pub fn site(&self) -> &Site {
         &self.site
+    }
+
+    /// The boot that runs has its number now: what is stamped from here on carries it.
+    pub fn count_boot(&mut self, boot: u32) {
+        self.clock.count(boot);
+    }
+
+    /// Numbers alerts from above this one, where those that were raised before cannot be known: a number must not mean
+    /// another alert.
+    pub fn count_alerts_after(&mut self, last: AlertId) {
+        self.last_alert = self.last_alert.max(last);
+    }
+
+    /// What people did on site before is known again. What they did meanwhile stays; silences of before are over.
+    pub fn recall_site(&mut self, before: &Site) {
+        self.site.recall(before);
+        self.effects.push_back(Effect::Site);
     }
 
     fn advance(&mut self, now: Uptime) {

@@ -64,6 +64,15 @@ impl Matcher {
 }
 
 impl Site {
+    /// Takes over the calibrations of an earlier state; a newer one of a sensor stays.
+    pub(crate) fn recall(&mut self, before: &Site) {
+        self.version += before.version;
+        self.last_silence = self.last_silence.max(before.last_silence);
+        for (sensor, calibration) in &before.calibrations {
+            self.calibrations.entry(sensor.clone()).or_insert_with(|| calibration.clone());
+        }
+    }
+
     pub(crate) fn calibrate(&mut self, sensor: SensorId, calibration: Option<Calibration>) {
         self.version += 1;
         match calibration {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::json;
 use tilth_core::alert::AlertId;
 use tilth_core::effect::{Effect, Page};
@@ -10,9 +11,9 @@ use tilth_core::engine::{Snapshot, Standing};
 use tilth_core::escalate::{Cause, PageId};
 use tilth_core::id::Id;
 use tilth_core::time::Stamp;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, watch};
 
-use super::keep::{Kept, LastTold};
+use super::keep::{Anew, Kept, LastTold};
 use super::live::{Live, Show};
 use super::{Configured, Decide, Figures};
 use crate::clock::Clock;
@@ -26,12 +27,14 @@ use crate::store::{Commit, Watched};
 
 /// What the store gave when it was opened.
 pub(crate) struct Begun {
-    /// The number of this boot.
+    /// The number of this boot; 0 where there is no database to count it.
     pub(crate) boot: u32,
     /// The snapshot's bytes, if there are any.
     pub(crate) snapshot: Option<Vec<u8>>,
     /// The readings that were kept after it.
     pub(crate) after: Vec<Recorded>,
+    /// Nothing was ever kept before.
+    pub(crate) is_first: bool,
     /// The database goes on under a new stream: what is open is stated in it first.
     pub(crate) new_stream: bool,
     /// What is to be said about the store's condition.
@@ -43,6 +46,8 @@ pub(crate) struct Tools {
     pub(crate) device: Id,
     pub(crate) clock: Clock,
     pub(crate) recorder: Recorder,
+    /// Says when the store became another one.
+    pub(crate) anew: watch::Receiver<Anew>,
     pub(crate) notify: mpsc::Sender<notify::Command>,
     pub(crate) live: broadcast::Sender<Arc<Live>>,
     pub(crate) recording: Option<Recording>,
@@ -54,8 +59,9 @@ pub(crate) fn begin(begun: Begun, configured: Configured, mut tools: Tools) -> D
     let (at, wall) = tools.clock.now();
     let mut remarks = begun.remarks;
     let (snapshot, mut told) = remembered(begun.snapshot.as_deref(), &mut remarks);
-    let mut beginning =
-        Beginning { boot: begun.boot, at, wall, snapshot, after: begun.after.into_iter().map(again).collect() };
+    let alerts_after = (!begun.is_first).then(number_from_a_hat);
+    let after = begun.after.into_iter().map(again).collect();
+    let mut beginning = Beginning { boot: begun.boot, at, wall, snapshot, after, alerts_after };
     let Resumed { engine, effects, heard_until } = beginning.resume(&plan).unwrap_or_else(|error| {
         remarks.push(format!("what was remembered cannot be used, so all begins anew: {error}"));
         beginning.snapshot = None;
@@ -76,6 +82,7 @@ pub(crate) fn begin(begun: Begun, configured: Configured, mut tools: Tools) -> D
         device: tools.device,
         clock: tools.clock,
         recorder: tools.recorder,
+        anew: tools.anew,
         notify: tools.notify,
         untold: VecDeque::new(),
         live,
@@ -120,6 +127,15 @@ fn remembered(bytes: Option<&[u8]>, remarks: &mut Vec<String>) -> (Option<Snapsh
             (None, BTreeMap::new())
         }
     }
+}
+
+/// Where alerts are counted from when those of before are forgotten: people and other programs know a page by its alert's
+/// number, which must not mean another one. Short enough to be typed.
+fn number_from_a_hat() -> AlertId {
+    let mut bytes = [0; 4];
+    // Without chance a number may come again, as it would without this.
+    let _ = SystemRandom::new().fill(&mut bytes);
+    AlertId(1000 * u64::from(1 + u32::from_le_bytes(bytes) % 1_000_000))
 }
 
 fn page_id(effect: &Effect) -> Option<PageId> {

@@ -10,6 +10,7 @@ use tilth_core::alert::AlertId;
 use tilth_core::effect::{Effect, Transition};
 use tilth_core::engine::{AlertView, Snapshot, Standing};
 use tilth_core::id::Id;
+use tilth_core::site::Site;
 use tilth_core::time::{Span, Stamp, WallTime};
 
 use super::{Decide, new_event, source};
@@ -29,6 +30,15 @@ pub(super) struct Kept {
 
 /// By channel, the number of the last page of an alert with which it is done.
 pub(super) type LastTold = BTreeMap<Id, u32>;
+
+/// The database became another one while the agent ran.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Anew {
+    /// The number of this boot, where there was no database to count it before.
+    pub(crate) boot: Option<u32>,
+    /// What people did on site, as that database remembers it.
+    pub(crate) site: Option<Site>,
+}
 
 impl Decide {
     /// Hands what gathered to the store: with windows or events goes what the engine remembers after them.
@@ -71,6 +81,21 @@ impl Decide {
         self.event("clock", body);
         let wall_at_zero = WallTime(anchor.offset_ms);
         self.commit.anchor = Some(Anchor { wall_at_zero, source: source(anchor.trust).to_owned(), error });
+    }
+
+    /// Gives the store that became another one what it needs.
+    pub(super) fn take_up(&mut self) {
+        let Anew { boot, site } = self.anew.borrow_and_update().clone();
+        if let (Some(boot), 0) = (boot, self.engine.now().boot) {
+            let now = self.now();
+            if let Some(recording) = &mut self.recording {
+                recording.counted(now, boot, site.clone());
+            }
+            self.engine.count_boot(boot);
+            site.iter().for_each(|before| self.engine.recall_site(before));
+            self.drain();
+        }
+        self.keep_everything();
     }
 
     /// Everything that a new database, or a new stream of the old one, needs. The open alerts first.

@@ -125,7 +125,8 @@ pub(super) fn status(row: &StatusRow) -> Vec<String> {
     let mut parts = Vec::new();
     let mut say = |name: &str, text: String| parts.push((name.to_owned(), text));
     let running = for_long(row.running_s);
-    say("agent", format!("{}, tilth-agent {}, running for {running}, boot {}", row.device, row.version, row.boot));
+    let boot = if row.boot == 0 { "a boot not counted yet".to_owned() } else { format!("boot {}", row.boot) };
+    say("agent", format!("{}, tilth-agent {}, running for {running}, {boot}", row.device, row.version));
     say("clock", clock(&row.clock));
     config(&row.config).into_iter().for_each(|line| say("config", line));
     for bus in &row.buses {

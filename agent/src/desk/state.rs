@@ -31,8 +31,10 @@ struct Stored {
 
 impl Office {
     pub(super) async fn status(&self) -> StatusRow {
-        let looked = self.look(|engine, figures, _| (views::counts(engine), figures.clone())).await.ok();
-        let (alerts, figures) = looked.unzip();
+        let looked =
+            self.look(|engine, figures, _| (engine.now().boot, views::counts(engine), figures.clone())).await.ok();
+        let boot = looked.as_ref().map_or(self.boot, |(boot, ..)| *boot);
+        let (alerts, figures) = looked.map(|(_, alerts, figures)| (alerts, figures)).unzip();
         let notify = NotifyState {
             channels: self.channels().await,
             refused: figures.as_ref().map_or(0, |figures| figures.notices_refused),
@@ -41,7 +43,7 @@ impl Office {
             device: self.device.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             running_s: (self.started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
-            boot: self.boot,
+            boot,
             clock: self.clock_state(),
             config: self.config_state(),
             buses: self.bus_states(),

@@ -160,6 +160,7 @@ pub(super) struct StatusRow {
     pub(super) version: String,
     /// Since the agent started.
     pub(super) running_s: f64,
+    /// 0 as long as there is no database to count it.
     pub(super) boot: u32,
     pub(super) clock: ClockState,
     pub(super) config: ConfigState,

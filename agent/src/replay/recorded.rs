@@ -160,8 +160,9 @@ impl Player {
             return Ok(());
         };
         self.summary.inputs += 1;
-        let Some(input) = stage.input(input, &mut self.summary, place)? else { return Ok(()) };
-        stage.engine.handle(at.max(stage.now()), input);
+        if let Some(input) = stage.input(input, &mut self.summary, place)? {
+            stage.engine.handle(at.max(stage.now()), input);
+        }
         self.drain()
     }
 
@@ -195,7 +196,7 @@ impl Player {
 }
 
 impl Stage {
-    /// An entry as the engine takes it; nothing for a reading of a sensor that the plan does not have.
+    /// An entry as the engine takes it; nothing for a reading of a sensor that the plan does not have, or for what is done here.
     fn input(&mut self, entry: Entry, summary: &mut Summary, place: &str) -> anyhow::Result<Option<Input>> {
         Ok(Some(match entry {
             Entry::Begin { .. } | Entry::Tick => Input::Tick,
@@ -217,6 +218,11 @@ impl Stage {
             Entry::EndSilence(number) => Input::EndSilence(number),
             Entry::Calibrate { sensor, calibration } => Input::Calibrate { sensor, calibration },
             Entry::Bus { bus, up } => Input::Bus { bus, up },
+            Entry::Counted { boot, site } => {
+                self.engine.count_boot(boot);
+                site.iter().for_each(|before| self.engine.recall_site(before));
+                return Ok(None);
+            }
         }))
     }
 

@@ -7,44 +7,70 @@ use anyhow::Context;
 use tilth_config::Loaded;
 use tilth_protocol::{Lane, Stream};
 use tilth_sync::engine::Heads;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use crate::clock::{Anchor, Clock, Trust};
-use crate::decide::{Begun, Command};
+use crate::decide::{Anew, Begun};
 use crate::desk::facts::Facts;
 use crate::output::tell;
-use crate::store::thread::{self, Desk, News, Recorder, Settings};
-use crate::store::{BLOCK_INTERVAL, Found, LaneStates, Opened, Options, Policy, Store, StoreError};
+use crate::store::thread::{self, Desk, Ground, News, Recorder, Settings};
+use crate::store::{BLOCK_INTERVAL, Found, LaneStates, Opened, Options, Policy, Running, Store, StoreError};
 
 /// What is kept where no tier says otherwise: silver.
 pub(super) const USUAL: Policy =
     Policy { keep_days: 30, most_bytes: 4 << 30, least_free_bytes: 256 << 20, events_bytes: 64 << 20 };
 
-/// An open store on its thread.
+/// The store on its thread.
 pub(super) struct OpenStore {
     pub(super) begun: Begun,
     pub(super) recorder: Recorder,
     pub(super) desk: Desk,
     /// How far it has committed.
     pub(super) heads: watch::Receiver<Heads>,
+    /// Says when it became another one.
+    pub(super) anew: watch::Receiver<Anew>,
     pub(super) thread: JoinHandle<()>,
 }
 
-/// Opens the store in a folder and starts its thread. A damaged database is put aside.
-pub(super) fn open(
-    data: &Path,
-    clock: &Clock,
-    commands: mpsc::Sender<Command>,
-    facts: Facts,
-) -> anyhow::Result<OpenStore> {
-    std::fs::create_dir_all(data).with_context(|| data.display().to_string())?;
+/// Opens the store in a folder and starts its thread. A damaged database is put aside. Where none can be opened the thread
+/// goes on trying, and the farm is watched meanwhile.
+pub(super) fn open(data: &Path, clock: &Clock, facts: Facts) -> anyhow::Result<OpenStore> {
     let path = super::database(data);
     let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
     let mark = clock.now().1.map_or("unknown-time".to_owned(), |now| now.0.to_string());
     let options = Options::new(machine.trim(), mark);
-    let (mut store, opened) = Store::open(&path, &options).with_context(|| path.display().to_string())?;
+    let os_boot = clock.boot_id().context("boot id")?;
+    let (begun, ground) = match begin(&path, &options, &os_boot, clock) {
+        Ok((begun, store)) => (begun, Ground::Open(Box::new(store))),
+        Err(error) => {
+            facts.store_trouble(Some(error.to_string()));
+            let begun = without(&error);
+            (begun, Ground::Missing(Running::uncounted(path, os_boot), error))
+        }
+    };
+    begun.remarks.iter().for_each(|remark| tell(format_args!("tilth-agent: store: {remark}")));
+    let here = match &ground {
+        Ground::Open(store) => heads_of(store.stream(), &store.lanes()),
+        Ground::Missing(..) => heads_of(Stream(0), &LaneStates::default()),
+    };
+    let (heads, committed) = watch::channel(here);
+    let (told, anew) = watch::channel(Anew::default());
+    let settings = Settings {
+        interval: BLOCK_INTERVAL,
+        policy: USUAL,
+        options,
+        free_bytes: free_bytes(data),
+        news: Box::new(move |news| hear(news, &facts, &heads, &told)),
+    };
+    let (recorder, desk, thread) = thread::start(ground, settings).context("store thread")?;
+    Ok(OpenStore { begun, recorder, desk, heads: committed, anew, thread })
+}
+
+/// A boot in the database of the folder, with what is remembered from before it.
+fn begin(path: &Path, options: &Options, os_boot: &str, clock: &Clock) -> Result<(Begun, Store), StoreError> {
+    let (mut store, opened) = Store::open(path, options)?;
+    let boot = store.begin_boot(os_boot)?;
     let mut remarks = remarks(&opened);
-    let boot = store.begin_boot(&clock.boot_id().context("boot id")?).context("boot")?;
     recall_time(&store, boot, clock);
     let kept = store.snapshot().unwrap_or_else(|error| {
         remarks.push(error.to_string());
@@ -57,19 +83,21 @@ pub(super) fn open(
         }),
         None => Vec::new(),
     };
-    remarks.iter().for_each(|remark| tell(format_args!("tilth-agent: store: {remark}")));
-    let (heads, committed) = watch::channel(heads_of(store.stream(), &store.lanes()));
-    let settings = Settings {
-        interval: BLOCK_INTERVAL,
-        policy: USUAL,
-        options,
-        free_bytes: free_bytes(data),
-        news: Box::new(move |news| hear(&news, &commands, &facts, &heads)),
+    let begun = Begun {
+        boot,
+        snapshot: kept.map(|kept| kept.bytes),
+        after,
+        is_first: opened.found == Found::Nothing,
+        new_stream: opened.new_stream.is_some(),
+        remarks,
     };
-    let (recorder, desk, thread) = thread::start(store, settings).context("store thread")?;
-    let begun =
-        Begun { boot, snapshot: kept.map(|kept| kept.bytes), after, new_stream: opened.new_stream.is_some(), remarks };
-    Ok(OpenStore { begun, recorder, desk, heads: committed, thread })
+    Ok((begun, store))
+}
+
+/// A boot that nothing is remembered for, and nothing kept of as long as that is so.
+fn without(error: &StoreError) -> Begun {
+    let remark = format!("{error}; the farm is watched and pages go out, but nothing from before is remembered");
+    Begun { boot: 0, snapshot: None, after: Vec::new(), is_first: false, new_stream: false, remarks: vec![remark] }
 }
 
 /// The time of day that an earlier run of this boot learnt, for as long as nothing better is known.
@@ -92,10 +120,10 @@ fn remarks(opened: &Opened) -> Vec<String> {
     damaged.into_iter().chain(stream).collect()
 }
 
-fn hear(news: &News<'_>, commands: &mpsc::Sender<Command>, facts: &Facts, heads: &watch::Sender<Heads>) {
+fn hear(news: News<'_>, facts: &Facts, heads: &watch::Sender<Heads>, told: &watch::Sender<Anew>) {
     match news {
         News::Rows(stream, lanes) => {
-            heads.send_replace(heads_of(*stream, lanes));
+            heads.send_replace(heads_of(stream, &lanes));
         }
         News::Trouble(error) => {
             facts.store_trouble(Some(error.to_string()));
@@ -107,7 +135,12 @@ fn hear(news: &News<'_>, commands: &mpsc::Sender<Command>, facts: &Facts, heads:
         }
         News::Anew(opened) => {
             remarks(opened).into_iter().for_each(|remark| tell(format_args!("tilth-agent: store: {remark}")));
-            let _ = commands.try_send(Command::StoreAnew);
+            told.send_modify(|_| {});
+        }
+        News::Begun(boot, known) => {
+            let new_stream = if known.is_known { ", under a new stream" } else { "" };
+            tell(format_args!("tilth-agent: store: there is a database now: this is boot {boot}{new_stream}"));
+            told.send_modify(|anew| *anew = Anew { boot: Some(boot), site: known.site });
         }
     }
 }

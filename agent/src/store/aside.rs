@@ -34,7 +34,7 @@ pub(super) fn put_aside(path: &Path, mark: &str) -> Result<PathBuf, StoreError> 
 }
 
 /// The path with something after its name.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
-use tilth_core::time::{Uptime, WallTime};
+use rusqlite::{Connection, OptionalExtension};
+use tilth_core::site::Site;
+use tilth_core::time::{Stamp, Uptime, WallTime};
 
 use super::error::StoreError;
 use super::{Reader, Store};
@@ -28,54 +29,91 @@ pub(crate) struct BootSpan {
     pub(crate) to: Uptime,
 }
 
-/// What must go on when the database is another one.
+/// What must go on when the database is another one, or was not there when the boot began.
 #[derive(Debug, Clone)]
-pub(super) struct Running {
+pub(crate) struct Running {
     path: PathBuf,
+    /// 0 as long as no database has counted it.
     boot: u32,
     os_boot: String,
 }
 
 impl Running {
+    /// A boot that no database has counted yet.
+    pub(crate) fn uncounted(path: PathBuf, os_boot: String) -> Running {
+        Running { path, boot: 0, os_boot }
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
+
+    pub(super) fn is_counted(&self) -> bool {
+        self.boot > 0
+    }
+}
+
+/// What a database that was not there at the start remembers of before.
+#[derive(Debug, Default)]
+pub(crate) struct Before {
+    /// Whether it holds earlier boots; else it is a new one.
+    pub(crate) is_known: bool,
+    /// What people did on site.
+    pub(crate) site: Option<Site>,
 }
 
 impl Store {
     /// The number of the boot that runs. The operating system's boot id tells whether only this program was started again.
+    /// On a disk that is full or read-only the boot begins all the same: its row comes with the first commit.
     ///
     /// # Errors
     /// [`StoreError`]; then no boot began.
     pub(crate) fn begin_boot(&mut self, os_boot: &str) -> Result<u32, StoreError> {
-        let transaction = self.reader.0.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let last: Option<(u32, String)> = transaction
+        let last: Option<(u32, String)> = self
+            .reader
+            .0
             .query_row("SELECT id, os_boot FROM boot ORDER BY id DESC LIMIT 1", [], |row| {
                 Ok((row.get(0)?, row.get(1)?))
             })
             .optional()?;
-        let least: u32 = transaction.query_row("SELECT least_boot FROM meta", [], |row| row.get(0))?;
+        let least: u32 = self.reader.0.query_row("SELECT least_boot FROM meta", [], |row| row.get(0))?;
         let number = match last {
             Some((number, os_id)) if os_id == os_boot => number,
             Some((number, _)) => least.max(number + 1),
             None => least,
         };
-        transaction.execute("INSERT OR IGNORE INTO boot (id, os_boot) VALUES (?, ?)", (number, os_boot))?;
-        transaction.commit()?;
         (self.boot, self.os_boot) = (number, os_boot.to_owned());
+        self.boot_unwritten = match write(&self.reader.0, number, os_boot) {
+            Ok(()) => false,
+            Err(error) if error.is_passing() => true,
+            Err(error) => return Err(error),
+        };
         Ok(number)
     }
 
-    pub(super) fn running(&self) -> Running {
+    /// Begins the boot in a database that was not there at the start. Alerts that are known by their numbers there are not
+    /// those of this engine, so it goes on under a new stream.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then it is to be opened again.
+    pub(super) fn begin_late(&mut self, running: &Running) -> Result<Before, StoreError> {
+        let is_known = !boots(&self.reader.0)?.is_empty();
+        let site = self.site().unwrap_or_default();
+        if is_known {
+            self.new_stream("the device began without its database")?;
+        }
+        self.begin_boot(&running.os_boot)?;
+        Ok(Before { is_known, site })
+    }
+
+    pub(crate) fn running(&self) -> Running {
         Running { path: self.path.clone(), boot: self.boot, os_boot: self.os_boot.clone() }
     }
 
     /// Goes on with a boot that began in another database.
     pub(super) fn resume(&mut self, running: &Running) -> Result<(), StoreError> {
-        let sql = "INSERT OR IGNORE INTO boot (id, os_boot) VALUES (?, ?)";
-        self.reader.0.execute(sql, (running.boot, &running.os_boot))?;
         (self.boot, self.os_boot) = (running.boot, running.os_boot.clone());
-        Ok(())
+        write(&self.reader.0, self.boot, &self.os_boot)
     }
 
     /// The time of day at this boot's uptime zero, if it was learnt.
@@ -115,6 +153,16 @@ impl Reader {
             })
             .collect())
     }
+}
+
+/// A stamp that was made before its boot was counted gets the boot's number.
+pub(super) fn counted(at: Stamp, boot: u32) -> Stamp {
+    if at.boot == 0 { Stamp { boot, ..at } } else { at }
+}
+
+pub(super) fn write(connection: &Connection, boot: u32, os_boot: &str) -> Result<(), StoreError> {
+    connection.execute("INSERT OR IGNORE INTO boot (id, os_boot) VALUES (?, ?)", (boot, os_boot))?;
+    Ok(())
 }
 
 pub(super) fn boots(connection: &Connection) -> Result<Vec<Boot>, StoreError> {

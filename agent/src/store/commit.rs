@@ -12,6 +12,7 @@ use tilth_core::windows::Closed;
 use tilth_protocol::{GapKind, Lane};
 
 use super::Store;
+use super::boot;
 use super::buffer::Lost;
 use super::error::StoreError;
 use super::gaps;
@@ -124,6 +125,9 @@ impl Store {
         self.is_stale = true;
         let mut lanes = self.lanes;
         let transaction = self.reader.0.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if self.boot_unwritten {
+            boot::write(&transaction, self.boot, &self.os_boot)?;
+        }
         let mut writing =
             Writing { connection: &transaction, names: &mut self.names, lanes: &mut lanes, boot: self.boot };
         for commit in commits {
@@ -145,6 +149,7 @@ impl Store {
         transaction.commit()?;
         self.lanes = lanes;
         self.confirmed_unwritten = false;
+        self.boot_unwritten = false;
         self.is_stale = false;
         Ok(lanes)
     }
@@ -155,6 +160,7 @@ struct Writing<'a> {
     connection: &'a Connection,
     names: &'a mut Names,
     lanes: &'a mut LaneStates,
+    /// Of all rows whose boot was not counted when they were made.
     boot: u32,
 }
 
@@ -239,7 +245,7 @@ impl Writing<'_> {
     }
 
     fn windows(&mut self, commits: &[Commit]) -> Result<(), StoreError> {
-        let mut filing = Filing::new(self.connection);
+        let mut filing = Filing::new(self.connection, self.boot);
         for commit in commits.iter().filter(|commit| !commit.windows.is_empty()) {
             let numbers = self.names.numbers(self.connection, &commit.watched)?;
             for closed in &commit.windows {
@@ -264,7 +270,7 @@ impl Writing<'_> {
     fn events(&mut self, lane: Lane, events: &[NewEvent]) -> Result<(), StoreError> {
         for event in events {
             let seq = int(self.lanes.of_mut(lane).take(1));
-            let (Stamp { boot, uptime, wall }, kind) = (event.at, event.kind.as_str());
+            let (Stamp { boot, uptime, wall }, kind) = (boot::counted(event.at, self.boot), event.kind.as_str());
             let wall = wall.map(|wall| wall.0);
             let body = serde_json::to_string(&event.body).map_err(|error| StoreError::Unexpected(error.to_string()))?;
             if lane == Lane::Diagnostics {

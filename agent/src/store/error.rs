@@ -46,6 +46,11 @@ pub(crate) enum StoreError {
 }
 
 impl StoreError {
+    /// Whether a connection that said so may be of no use even when the disk works again.
+    pub(super) fn needs_reopening(&self) -> bool {
+        matches!(self, StoreError::ReadOnly | StoreError::Unreachable(_))
+    }
+
     /// Whether waiting may help.
     pub(crate) fn is_passing(&self) -> bool {
         matches!(self, StoreError::Full | StoreError::ReadOnly | StoreError::Unreachable(_) | StoreError::Busy)

@@ -1,6 +1,7 @@
 //! How a database is opened: made, taken over, or put aside and made anew.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, Transaction};
@@ -78,14 +79,18 @@ pub(crate) enum Found {
 }
 
 impl Store {
-    /// Opens the database, or makes it. One that is damaged is put aside and made anew: that is an ordinary thing, and in
+    /// Opens the database, or makes it with the folder it is in. One that is damaged is put aside and made anew: that is an ordinary thing, and in
     /// what this returns.
     ///
     /// # Errors
     /// [`StoreError`] when the disk cannot be used, or a later version wrote the file.
     pub(crate) fn open(path: &Path, options: &Options) -> Result<(Store, Opened), StoreError> {
+        make_folder(path)?;
         match connect(path, options, 1) {
             Err(StoreError::Damaged(reason)) => Store::replace(path, options, reason),
+            Err(StoreError::Unreachable(reason)) => {
+                read_only(path, options).map_err(|_| StoreError::Unreachable(in_words(path, reason)))
+            }
             other => other,
         }
     }
@@ -160,9 +165,45 @@ impl Reader {
 const BUSY: std::time::Duration = std::time::Duration::from_secs(2);
 
 fn connect(path: &Path, options: &Options, least_boot: u32) -> Result<(Store, Opened), StoreError> {
-    let is_new = fs::metadata(path).map_or(true, |metadata| metadata.len() == 0);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags_and_vfs(path, flags, ALONE)?;
+    let is_new = fs::metadata(path).map_or(true, |metadata| metadata.len() == 0);
+    take(Connection::open_with_flags_and_vfs(path, flags, ALONE)?, is_new, path, options, least_boot)
+}
+
+fn make_folder(path: &Path) -> Result<(), StoreError> {
+    let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
+    fs::create_dir_all(folder).map_err(|error| match error.kind() {
+        ErrorKind::StorageFull => StoreError::Full,
+        _ => StoreError::Unreachable(format!("{}: {error}", folder.display())),
+    })
+}
+
+/// Why a file cannot be opened, as the system says it; SQLite does not.
+fn in_words(path: &Path, reason: String) -> String {
+    match File::options().read(true).append(true).create(true).open(path) {
+        Ok(_) => reason,
+        Err(error) => format!("{}: {error}", path.display()),
+    }
+}
+
+/// Reads a database on a disk that takes no log beside it, so that a restart remembers what is in it. Only one without a
+/// log is complete without one; it is opened again before anything is written.
+fn read_only(path: &Path, options: &Options) -> Result<(Store, Opened), StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let has_log = fs::metadata(aside::beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
+    let name = path.to_str().filter(|_| !has_log).ok_or(StoreError::ReadOnly)?;
+    let name = name.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let connection = Connection::open_with_flags(format!("file:{name}?immutable=1"), flags)?;
+    take(connection, false, path, options, 1)
+}
+
+fn take(
+    mut connection: Connection,
+    is_new: bool,
+    path: &Path,
+    options: &Options,
+    least_boot: u32,
+) -> Result<(Store, Opened), StoreError> {
     prepare(&connection, options)?;
     schema::migrate(&mut connection, |transaction| fill(transaction, options, least_boot))?;
     if is_new && let Some(folder) = path.parent() {
@@ -185,6 +226,7 @@ fn connect(path: &Path, options: &Options, least_boot: u32) -> Result<(Store, Op
         names: Names::load(&connection)?,
         boot: 0,
         os_boot: String::new(),
+        boot_unwritten: false,
         is_stale: false,
         reader: Reader(connection),
         path: path.to_owned(),
@@ -205,9 +247,11 @@ fn prepare(connection: &Connection, options: &Options) -> Result<(), StoreError>
     // The first two hold from the first page on; nothing is given back to the disk, freed pages are used again.
     connection.pragma_update(None, "page_size", options.page_size)?;
     connection.pragma_update(None, "auto_vacuum", "NONE")?;
-    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
-    if mode != "wal" {
-        return Err(StoreError::Unreachable(format!("it allows no write-ahead log (journal mode {mode})")));
+    if !connection.is_readonly("main")? {
+        let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+        if mode != "wal" {
+            return Err(StoreError::Unreachable(format!("it allows no write-ahead log (journal mode {mode})")));
+        }
     }
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", options.checkpoint_pages)?;

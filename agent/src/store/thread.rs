@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tilth_core::time::{Span, Uptime, WallTime};
 use tilth_protocol::Stream;
@@ -13,7 +13,7 @@ use super::error::StoreError;
 use super::lane::LaneStates;
 use super::open::{Opened, Options};
 use super::retention::{Policy, Step};
-use super::{Store, boot};
+use super::{Before, Running, Store};
 
 /// Commands that wait for the thread. When it is full, commits gather on the recorder's side under the same limits as in
 /// the thread, and questions are refused: whoever asks comes again.
@@ -46,6 +46,8 @@ pub(crate) enum News<'a> {
     Rows(Stream, LaneStates),
     /// Nothing can be written; what comes gathers in memory. Said once for each trouble.
     Trouble(&'a StoreError),
+    /// There is a database, after a start without one: the boot has this number, and this was known before.
+    Begun(u32, Before),
     /// Writing works again.
     Recovered,
     /// The database was damaged and a new one was begun: tell it the clock anchor and the site state again.
@@ -78,22 +80,40 @@ pub(crate) struct Desk {
 #[error("the store is busy")]
 pub(crate) struct Refused;
 
-/// Starts the thread over an open store in which a boot has begun.
+/// What the thread begins with.
+pub(crate) enum Ground {
+    /// An open store in which a boot has begun.
+    Open(Box<Store>),
+    /// No database yet, and why; the thread goes on trying to open it.
+    Missing(Running, StoreError),
+}
+
+/// Starts the thread.
 ///
 /// # Errors
 /// When the system gives no thread.
-pub(crate) fn start(store: Store, settings: Settings) -> Result<(Recorder, Desk, JoinHandle<()>), std::io::Error> {
+pub(crate) fn start(ground: Ground, settings: Settings) -> Result<(Recorder, Desk, JoinHandle<()>), std::io::Error> {
     let (commands, heard) = mpsc::sync_channel(QUEUE);
     let interval = settings.interval;
+    let (store, running, trouble) = match ground {
+        Ground::Open(store) => {
+            let running = store.running();
+            (Some(*store), running, None)
+        }
+        Ground::Missing(running, error) => (None, running, Some(error.to_string())),
+    };
     let keeper = Keeper {
-        running: store.running(),
-        store: Some(store),
+        running,
+        store,
+        must_reopen: false,
+        stream: None,
+        trouble,
         buffer: Buffer::new(interval),
         heard,
         now: Uptime(i64::MIN),
+        recorded: Instant::now(),
         looked: None,
         more_to_give_up: false,
-        in_trouble: false,
         settings,
     };
     let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || keeper.run())?;
@@ -149,16 +169,23 @@ impl Desk {
 }
 
 struct Keeper {
-    /// Absent after a damage that no new database could be made after.
+    /// Absent where none could be opened at the start, or none be made after a damage.
     store: Option<Store>,
-    running: boot::Running,
+    running: Running,
+    /// It is of no use any more but to those who ask.
+    must_reopen: bool,
+    /// Of the database that was closed last.
+    stream: Option<Stream>,
+    /// Why nothing can be written, as it was said last.
+    trouble: Option<String>,
     buffer: Buffer,
     heard: Receiver<Command>,
     /// The latest instant of a commit.
     now: Uptime,
+    /// When something to record was heard last, on the machine's clock; or, in silence, when it was tried to commit.
+    recorded: Instant,
     looked: Option<Uptime>,
     more_to_give_up: bool,
-    in_trouble: bool,
     settings: Settings,
 }
 
@@ -166,13 +193,9 @@ impl Keeper {
     fn run(mut self) {
         let wait = Duration::from_millis(self.settings.interval.0.clamp(1, 60_000).unsigned_abs());
         loop {
-            let mut goes_on = match self.heard.recv_timeout(wait) {
+            let mut goes_on = match self.heard.recv_timeout(wait.saturating_sub(self.recorded.elapsed())) {
                 Ok(command) => self.hear(command),
-                Err(RecvTimeoutError::Timeout) => {
-                    // Sensors fell silent: what waits is not left waiting.
-                    self.commit();
-                    true
-                }
+                Err(RecvTimeoutError::Timeout) => true,
                 Err(RecvTimeoutError::Disconnected) => false,
             };
             // What has come meanwhile goes into the same transaction.
@@ -184,7 +207,12 @@ impl Keeper {
                 self.commit();
                 return;
             }
-            if self.buffer.is_due(self.now) {
+            // Sensors fell silent: what waits is not left waiting, whatever is asked meanwhile.
+            let is_silent = self.recorded.elapsed() >= wait;
+            if is_silent {
+                self.recorded = Instant::now();
+            }
+            if is_silent || self.buffer.is_due(self.now) {
                 self.commit();
             }
         }
@@ -194,6 +222,7 @@ impl Keeper {
     fn hear(&mut self, command: Command) -> bool {
         match command {
             Command::Record(commits, lost) => {
+                self.recorded = Instant::now();
                 self.buffer.add_lost(&lost);
                 for commit in commits {
                     self.now = self.now.max(commit.now);
@@ -207,7 +236,7 @@ impl Keeper {
             }
             Command::Flush(answer) => {
                 self.commit();
-                answer(!self.in_trouble && self.buffer.is_empty());
+                answer(self.trouble.is_none() && self.buffer.is_empty());
             }
             Command::Stop => return false,
         }
@@ -224,7 +253,7 @@ impl Keeper {
         match written {
             Ok(lanes) => {
                 self.buffer.committed();
-                if std::mem::take(&mut self.in_trouble) {
+                if self.trouble.take().is_some() {
                     (self.settings.news)(News::Recovered);
                 }
                 if let Some((stream, lanes)) = lanes {
@@ -233,8 +262,11 @@ impl Keeper {
             }
             Err(error) => {
                 self.buffer.failed(self.now);
-                if !std::mem::replace(&mut self.in_trouble, true) {
+                self.must_reopen |= error.needs_reopening();
+                let said = error.to_string();
+                if self.trouble.as_ref() != Some(&said) {
                     (self.settings.news)(News::Trouble(&error));
+                    self.trouble = Some(said);
                 }
             }
         }
@@ -244,15 +276,10 @@ impl Keeper {
 
     /// Where the lanes stand, if there was anything to write.
     fn write(&mut self) -> Result<Option<(Stream, LaneStates)>, StoreError> {
-        let store = match &mut self.store {
-            Some(store) => store,
-            None => {
-                let (mut store, opened) = Store::open(self.running.path(), &self.settings.options)?;
-                store.resume(&self.running)?;
-                (self.settings.news)(News::Anew(&opened));
-                self.store.insert(store)
-            }
-        };
+        if self.store.is_none() || self.must_reopen {
+            self.open()?;
+        }
+        let Some(store) = &mut self.store else { return Ok(None) };
         let (commits, lost) = self.buffer.waiting();
         if commits.is_empty() {
             store.flush()?;
@@ -262,9 +289,35 @@ impl Keeper {
         Ok(Some((store.stream(), lanes)))
     }
 
+    /// Opens the database again, or at last. One that can only be read stays for those who ask.
+    fn open(&mut self) -> Result<(), StoreError> {
+        // Closed before: connections of one process share what they know of a file, such as that it is read-only.
+        if let Some(store) = self.store.take() {
+            self.stream = Some(store.stream());
+        }
+        let (mut store, opened) = Store::open(self.running.path(), &self.settings.options)?;
+        if self.running.is_counted() {
+            let resumed = store.resume(&self.running);
+            let is_another = self.stream != Some(store.stream());
+            self.store = Some(store);
+            resumed?;
+            if is_another {
+                (self.settings.news)(News::Anew(&opened));
+            }
+        } else {
+            let known = store.begin_late(&self.running)?;
+            self.running = store.running();
+            (self.settings.news)(News::Begun(store.boot(), known));
+            self.store = Some(store);
+        }
+        self.must_reopen = false;
+        Ok(())
+    }
+
     /// Says whether there is a database again.
     fn start_anew(&mut self, reason: String) -> bool {
         let Some(store) = self.store.take() else { return false };
+        self.stream = None;
         let Ok((store, opened)) = store.start_anew(&self.settings.options, reason) else { return false };
         self.store = Some(store);
         (self.settings.news)(News::Anew(&opened));
@@ -274,7 +327,8 @@ impl Keeper {
     /// Once a minute, and on while there is more to give up.
     fn give_up(&mut self) {
         let is_time = self.looked.is_none_or(|looked| self.now - looked >= LOOK);
-        let Some(store) = self.store.as_mut().filter(|_| is_time || self.more_to_give_up || self.in_trouble) else {
+        let Some(store) = self.store.as_mut().filter(|_| is_time || self.more_to_give_up || self.trouble.is_some())
+        else {
             return;
         };
         self.looked = Some(self.now);

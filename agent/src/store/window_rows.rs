@@ -4,6 +4,7 @@ use rusqlite::Connection;
 use tilth_core::time::Uptime;
 use tilth_core::windows::{Closed, Grain, Row};
 
+use super::boot;
 use super::error::StoreError;
 use super::row::{Place, table};
 use super::window_block::{self, Entry};
@@ -18,17 +19,19 @@ pub(super) struct Filed {
 /// The blocks of one transaction, one for each window that closes in it.
 pub(super) struct Filing<'a> {
     connection: &'a Connection,
+    boot: u32,
     /// In the order in which their windows closed.
     pub(super) blocks: Vec<Filed>,
 }
 
 impl Filing<'_> {
-    pub(super) fn new(connection: &Connection) -> Filing<'_> {
-        Filing { connection, blocks: Vec::new() }
+    /// `boot` is that of windows whose boot was not counted when they closed.
+    pub(super) fn new(connection: &Connection, boot: u32) -> Filing<'_> {
+        Filing { connection, boot, blocks: Vec::new() }
     }
 
     pub(super) fn add(&mut self, series: u32, closed: &Closed) -> Result<(), StoreError> {
-        let place = Place::of(closed.grain, closed.start);
+        let place = Place::of(closed.grain, boot::counted(closed.start, self.boot));
         let before = if closed.late { self.newest(&place, series)? } else { None };
         let entry = Entry { series, row: Row::amend(before, closed.window) };
         match self.blocks.iter_mut().rev().find(|block| block.place == place) {

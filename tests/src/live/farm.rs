@@ -97,6 +97,11 @@ impl Farm {
         self.folder.path().join("data")
     }
 
+    /// Where it can be asked; beside its data, which a test may make unusable.
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("agent.sock")
+    }
+
     /// Starts the agent and waits until it listens to its line: what is said before may be thrown away. What it says is
     /// added to its log.
     ///
@@ -121,6 +126,8 @@ impl Farm {
             .arg(self.folder.path().join("etc"))
             .arg("--data")
             .arg(self.data())
+            .arg("--socket")
+            .arg(self.socket())
             .args(&self.options)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -182,7 +189,7 @@ impl Farm {
     /// When the program cannot be run.
     #[must_use]
     pub fn ask(&self, arguments: &[&str]) -> Run {
-        let output = Command::new(program()).args(arguments).arg("--data").arg(self.data()).output();
+        let output = Command::new(program()).args(arguments).arg("--socket").arg(self.socket()).output();
         Run::of(output.expect("the program can be run"))
     }
 
@@ -190,6 +197,24 @@ impl Farm {
     #[must_use]
     pub fn status(&self) -> Option<Value> {
         serde_json::from_str(&self.ask(&["status", "--json"]).out).ok()
+    }
+
+    /// `status` as people read it.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        self.ask(&["status"]).out
+    }
+
+    /// Memory that is the process's own and shared with no file, in bytes.
+    ///
+    /// # Panics
+    /// When it does not run.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process())).expect("a process");
+        let anonymous = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        let kib = anonymous.and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok());
+        kib.expect("RssAnon") * 1024
     }
 
     /// What the agent said since its folder was made.

@@ -65,6 +65,11 @@ impl Clock {
         self.boot
     }
 
+    /// The boot is counted now.
+    pub(super) fn count(&mut self, boot: u32) {
+        self.boot = boot;
+    }
+
     pub(super) fn wall(&self, at: Uptime) -> Option<WallTime> {
         self.offset.map(|offset| WallTime(offset.saturating_add(at.0)))
     }

@@ -30,6 +30,7 @@ fn bench(most_pages: Option<u32>) -> Bench {
         heard.lock().unwrap().push(match news {
             News::Rows(_, lanes) => format!("rows {}", lanes.of(Lane::Events).committed),
             News::Trouble(error) => error.to_string(),
+            News::Begun(boot, known) => format!("boot {boot}, known {}", known.is_known),
             News::Recovered => "recovered".to_owned(),
             News::Anew(opened) => format!("anew: {}", matches!(opened.found, Found::Damaged { .. })),
         });
@@ -41,7 +42,7 @@ fn bench(most_pages: Option<u32>) -> Bench {
         free_bytes: Box::new(|| None),
         news: Box::new(word),
     };
-    let (recorder, desk, thread) = start(store, settings).unwrap();
+    let (recorder, desk, thread) = start(Ground::Open(Box::new(store)), settings).unwrap();
     Bench { folder, recorder, desk, thread, news }
 }
 

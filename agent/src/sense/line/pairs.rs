@@ -40,7 +40,18 @@ fn split_value(text: &str) -> (&str, &str) {
     if let Some((quoted, rest)) = text.strip_prefix('"').and_then(|text| text.split_once('"')) {
         return (quoted, rest);
     }
-    text.split_at(text.find(is_separator).unwrap_or(text.len()))
+    let end = text.find(is_separator).unwrap_or(text.len());
+    text.split_at(end + decimals(&text[..end], &text[end..]))
+}
+
+/// How much of what follows belongs to a number with a decimal comma. It is kept together, and is then no number: half of it
+/// would be a wrong one.
+fn decimals(whole: &str, after: &str) -> usize {
+    let is_whole = whole.ends_with(|c: char| c.is_ascii_digit()) && !whole.contains('.');
+    let Some(rest) = after.strip_prefix(',').filter(|_| is_whole) else { return 0 };
+    let end = rest.find(|c| is_separator(c) || is_sign(c)).unwrap_or(rest.len());
+    let is_name = rest[end..].trim_start_matches(is_blank).starts_with(is_sign);
+    if rest.starts_with(|c: char| c.is_ascii_digit()) && !is_name { 1 + end } else { 0 }
 }
 
 fn is_sign(c: char) -> bool {
@@ -71,6 +82,9 @@ mod tests {
             ("[12:00:01] temp=21.5", &[("temp", "21.5")]),
             ("time=2014-04-03T11:00:00Z t=1", &[("time", "2014-04-03T11:00:00Z"), ("t", "1")]),
             ("time=\"2014-04-03 11:00:00Z\" t=1", &[("time", "2014-04-03 11:00:00Z"), ("t", "1")]),
+            ("temp=21,5 hum=55", &[("temp", "21,5"), ("hum", "55")]),
+            ("temp=21,hum=55,2", &[("temp", "21"), ("hum", "55,2")]),
+            ("temp=21.5,55", &[("temp", "21.5")]),
             ("temp=", &[("temp", "")]),
             ("=5 == : ::", &[]),
             ("hello world", &[]),

@@ -1,10 +1,11 @@
 //! A serial port that is open, and whether it is still the one under its path.
 
 use std::fs;
-use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::io::{self, IsTerminal};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
 use tilth_config::{Parity, Serial};
 use tokio_serial::{ErrorKind, SerialPortBuilderExt, SerialStream, StopBits};
 
@@ -22,7 +23,12 @@ impl Port {
     pub(super) fn open(serial: &Serial) -> io::Result<Port> {
         let path = PathBuf::from(&serial.port);
         // Before opening: a missing port is then said to be missing, and not that it cannot be set up.
-        let device = fs::metadata(&path)?.rdev();
+        let found = fs::metadata(&path)?;
+        if !found.file_type().is_char_device() {
+            let what = if found.is_dir() { "folder" } else { "file" };
+            return Err(io::Error::other(format!("it is a {what} and no serial port")));
+        }
+        let device = found.rdev();
         let parity = match serial.parity {
             Parity::None => tokio_serial::Parity::None,
             Parity::Even => tokio_serial::Parity::Even,
@@ -34,6 +40,9 @@ impl Port {
             ErrorKind::Io(kind) => io::Error::new(kind, error.description),
             // The library says this of a device that something else has locked.
             ErrorKind::NoDevice => io::Error::new(io::ErrorKind::ResourceBusy, error.description),
+            ErrorKind::InvalidInput | ErrorKind::Unknown if !is_terminal(&path) => {
+                io::Error::other("it is no serial port")
+            }
             ErrorKind::InvalidInput | ErrorKind::Unknown => io::Error::other(error.description),
         })?;
         Ok(Port { stream, path, device })
@@ -47,4 +56,10 @@ impl Port {
             Err(io::Error::other("it is another device now"))
         }
     }
+}
+
+/// Asked only of what could not be set up as a port. Cannot wait: without a modem's consent a port would.
+fn is_terminal(path: &Path) -> bool {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).is_ok_and(|port| port.is_terminal())
 }

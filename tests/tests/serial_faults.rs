@@ -51,6 +51,14 @@ fn until_temp(farm: &mut Farm, temp: f64) {
     });
 }
 
+/// A farm that has read the end of a line with which it begins.
+fn started(name: &str) -> Farm {
+    let mut farm = Farm::alone(name, FARM);
+    farm.start();
+    farm.until("it reads", |farm| bus(farm)["bytes"] == 1);
+    farm
+}
+
 /// Says bytes, and waits until all of them were read.
 #[track_caller]
 fn say(farm: &mut Farm, bytes: &[u8]) {
@@ -61,8 +69,7 @@ fn say(farm: &mut Farm, bytes: &[u8]) {
 
 #[test]
 fn what_is_no_line_of_readings_is_counted_by_its_reason_and_the_rest_is_used() {
-    let mut farm = Farm::alone("noise", FARM);
-    farm.start();
+    let mut farm = started("noise");
     say(&mut farm, reading(0, 20.0).as_bytes());
     let cases: [(&[u8], &str, u64); 14] = [
         (b"\0\0\0\0\n", "not_text", 1),
@@ -118,8 +125,7 @@ fn what_is_no_line_of_readings_is_counted_by_its_reason_and_the_rest_is_used() {
 
 #[test]
 fn forty_megabytes_of_noise_at_full_speed_cost_no_memory_and_no_restart() {
-    let mut farm = Farm::alone("flood", FARM);
-    farm.start();
+    let mut farm = started("flood");
     let process = farm.process();
     let mut second = 0;
     let mut readings = |farm: &mut Farm, count: i64| {

@@ -107,11 +107,12 @@ impl Between {
     }
 }
 
-/// What was said of alerts at the hub, in its order: when, and what.
+/// What was said of the room's alerts at the hub, in its order: when, and what.
 fn transitions(hub: &Hub) -> Vec<(String, String)> {
     let events = hub.list("/api/events?kind=alert", "events");
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let all = events.iter().map(|event| (text(&event["at"]), text(&event["body"]["event"])));
+    let room = events.iter().filter(|event| event["body"]["rule"] == "hot");
+    let all = room.map(|event| (text(&event["at"]), text(&event["body"]["event"])));
     all.filter(|(_, event)| event == "firing" || event == "resolved").collect()
 }
 

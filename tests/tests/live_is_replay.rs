@@ -46,8 +46,8 @@ impl Tail {
         let file = farm.folder.path().join(name);
         let seen = File::create(&file).unwrap();
         let child = Command::new(program())
-            .args(["tail", "--json", "--data"])
-            .arg(farm.data())
+            .args(["tail", "--json", "--socket"])
+            .arg(farm.socket())
             .stdin(Stdio::null())
             .stdout(seen)
             .stderr(Stdio::null())

@@ -6,9 +6,10 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use tilth_tests::agent::Folder;
+use tilth_tests::agent::{Folder, program, run};
 use tilth_tests::live::hub::Hub;
 use tilth_tests::live::room::{Room, config, firing, windows};
 
@@ -55,7 +56,9 @@ fn readings_and_alerts_reach_the_hub_once_through_an_outage_and_its_configuratio
     assert_eq!(hub.alerts().len(), 2, "45 is no alert any more: {:?}", hub.alerts());
     assert!(room.farm.log().contains("ignored: config.d/farm.toml"), "{}", room.farm.log());
     let etc = room.farm.folder.path().join("etc");
-    let check = room.farm.ask(&["check", "--config", etc.to_str().unwrap()]).out;
+    let mut check = Command::new(program());
+    check.args(["check", "--config"]).arg(etc).arg("--data").arg(room.farm.data());
+    let check = run(check, b"").out;
     assert!(
         check.contains("the hub's configuration rules this device") && check.contains("config.d/farm.toml"),
         "{check}"
@@ -161,9 +164,9 @@ fn a_restored_copy_begins_a_new_stream_and_states_what_is_open() {
     assert!(!windows(&hub).contains_key("2026-03-01T00:14:00Z"));
     room.until("the alert, open in the new stream", || firing(&hub.alerts(), 30.0) == 1);
     room.until("the open alert, stated again", || {
-        let events = hub.get("/api/events?kind=alert&limit=1000");
-        let again = events["events"].as_array().unwrap().iter().filter(|event| event["body"]["stated_again"] == true);
-        again.count() == 1
+        let events = hub.list("/api/events?kind=alert", "events");
+        let again = events.iter().map(|event| &event["body"]).filter(|body| body["stated_again"] == true);
+        again.filter(|body| body["rule"] == "hot").count() == 1
     });
     assert_eq!(firing(&hub.alerts(), 30.0), 1);
 }

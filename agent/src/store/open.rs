@@ -28,6 +28,9 @@ const LOG_BYTES: i64 = 4 << 20;
 /// back twice a minute, 20 KiB each time: as much again as everything else (docs/decisions/2026-11-20-store-layout.md).
 pub(super) const ALONE: &str = "unix-excl";
 
+/// Without locks: a file that can only be read refuses them. With the locking mode "exclusive" the log's index is in memory (<https://www.sqlite.org/vfs.html>, <https://www.sqlite.org/wal.html#noshm>).
+const UNLOCKED: &str = "unix-none";
+
 /// Pages in memory, per connection.
 const CACHE_KIB: i64 = 512;
 
@@ -186,14 +189,16 @@ fn in_words(path: &Path, reason: String) -> String {
     }
 }
 
-/// Reads a database on a disk that takes no log beside it, so that a restart remembers what is in it. Only one without a
-/// log is complete without one; it is opened again before anything is written.
+/// Reads a database on a disk that takes no log, no index of it and no lock, so that a restart remembers what is in it.
+/// Nothing is written this way: it is opened again before anything is.
 fn read_only(path: &Path, options: &Options) -> Result<(Store, Opened), StoreError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let has_log = fs::metadata(aside::beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
-    let name = path.to_str().filter(|_| !has_log).ok_or(StoreError::ReadOnly)?;
+    let name = path.to_str().ok_or(StoreError::ReadOnly)?;
     let name = name.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-    let connection = Connection::open_with_flags(format!("file:{name}?immutable=1"), flags)?;
+    let name = format!("file:{name}{}", if has_log { "" } else { "?immutable=1" });
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags_and_vfs(name, flags, UNLOCKED)?;
+    connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     take(connection, false, path, options, 1)
 }
 

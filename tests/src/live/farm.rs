@@ -98,7 +98,8 @@ impl Farm {
     }
 
     /// Where it can be asked; beside its data, which a test may make unusable.
-    fn socket(&self) -> PathBuf {
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
         self.folder.path().join("agent.sock")
     }
 

@@ -1,4 +1,4 @@
-//! `docs/configuration.md`: what it shows is what is there.
+//! `docs/configuration.md` and `docs/first-farm.md`: what they show is what is there.
 
 use std::fs;
 use std::path::Path;
@@ -6,9 +6,8 @@ use std::path::Path;
 use tilth_config::{Document, Layer, Loaded, Purpose, base, explain, load_documents};
 use tilth_core::quantity::Quantity;
 
-fn page() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
-    fs::read_to_string(path).expect("the page")
+fn read(page: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(page)).expect("the page")
 }
 
 /// The files that the page shows whole, with their names.
@@ -17,11 +16,11 @@ fn files(page: &str) -> Vec<(&str, &str)> {
     blocks.filter_map(|block| block.split_once(", whole\n")).collect()
 }
 
-#[test]
-fn its_files_make_a_farm_in_which_nothing_is_wrong() {
-    let page = page();
+/// The rules of a farm made of a page's files, in which nothing is wrong.
+fn rules(page: &str, least_files: usize) -> Vec<String> {
+    let page = read(page);
     let files = files(&page);
-    assert!(files.len() >= 6, "{files:?}");
+    assert!(files.len() >= least_files, "{files:?}");
     let mut documents = base();
     for (file, text) in files {
         match file {
@@ -32,11 +31,21 @@ fn its_files_make_a_farm_in_which_nothing_is_wrong() {
     let Loaded { plan, diagnostics, .. } = load_documents(documents, Purpose::Run);
     let said: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
     assert_eq!(said, Vec::<String>::new());
-    let conditions = ["too-warm", "ph-falls-low", "ph-band", "ph-jumps", "water-cools", "silent", "frozen"];
-    let plan = plan.expect("nothing is wrong");
-    for rule in conditions {
-        assert!(plan.rules().any(|bound| bound.key.rule.as_str() == rule), "{rule}");
+    plan.expect("nothing is wrong").rules().map(|bound| bound.key.rule.as_str().to_owned()).collect()
+}
+
+#[test]
+fn the_files_of_the_reference_make_a_farm_in_which_nothing_is_wrong() {
+    let rules = rules("configuration.md", 6);
+    for rule in ["too-warm", "ph-falls-low", "ph-band", "ph-jumps", "water-cools", "silent", "frozen"] {
+        assert!(rules.iter().any(|bound| bound == rule), "{rule}");
     }
+}
+
+#[test]
+fn the_files_of_the_first_farm_make_one_in_which_nothing_is_wrong() {
+    let rules = rules("first-farm.md", 3);
+    assert!(rules.iter().any(|rule| rule == "ph-high"), "{rules:?}");
 }
 
 /// `TILTH_UPDATE_GOLDEN=1 cargo test -p tilth-config --test page` writes the table anew.
@@ -55,7 +64,7 @@ fn its_table_of_quantities_is_what_is_shipped() {
     };
     let rows: String = Quantity::ALL.into_iter().map(row).collect();
     let head = "| quantity | unit | plausible | resolution | fastest a minute |\n| --- | --- | --- | --- | --- |\n";
-    let page = page();
+    let page = read("configuration.md");
     let (before, table) = page.split_once(head).expect("the table");
     let end = table.lines().take_while(|line| line.starts_with('|')).map(|line| line.len() + 1).sum();
     if std::env::var_os("TILTH_UPDATE_GOLDEN").is_some() {

@@ -134,7 +134,7 @@ pub(super) fn status(row: &StatusRow) -> Vec<String> {
     }
     say("readings", readings(row));
     say("alerts", alert_counts(row));
-    store(&row.store).into_iter().for_each(|line| say("store", line));
+    store(&row.store, row.sync.is_some()).into_iter().for_each(|line| say("store", line));
     for channel in &row.notify.channels {
         say("notify", self::channel(channel));
     }
@@ -242,7 +242,7 @@ fn alert_counts(row: &StatusRow) -> String {
     text
 }
 
-fn store(store: &StoreState) -> Vec<String> {
+fn store(store: &StoreState, has_hub: bool) -> Vec<String> {
     let size = store.bytes.map_or("size not known".to_owned(), |bytes| size(bytes as f64));
     let mut lines = vec![format!("{}, {size} of at most {}", store.path, self::size(store.most_bytes as f64))];
     if let Some(trouble) = &store.trouble {
@@ -260,7 +260,8 @@ fn store(store: &StoreState) -> Vec<String> {
     let lane = |(name, lane): (&String, &super::words::Lane)| format!("{name} {} of {}", lane.waiting, lane.committed);
     let lanes: Vec<String> = store.lanes.iter().map(lane).collect();
     if !lanes.is_empty() {
-        lines.push(format!("waiting for the hub: {}", lanes.join(", ")));
+        let why = if has_hub { "waiting for the hub" } else { "kept for a hub" };
+        lines.push(format!("{why}: {}", lanes.join(", ")));
     }
     lines
 }

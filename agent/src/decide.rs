@@ -118,6 +118,8 @@ pub(crate) struct Figures {
 /// The state of the task.
 pub(crate) struct Decide {
     engine: Engine,
+    /// What the effects that come next are counted in: the engine's plan, as soon as it has said so.
+    plan: Arc<Plan>,
     device: Id,
     clock: Clock,
     /// The anchor that the engine has.
@@ -218,6 +220,8 @@ impl Decide {
                 self.live.plan(&plan);
                 self.follow_clock();
                 let now = self.now();
+                // What is due by now is due under the plan of before.
+                self.decide(now, Input::Tick);
                 if let Some(recording) = &mut self.recording {
                     recording.plan(now, merged);
                 }
@@ -264,6 +268,9 @@ impl Decide {
 
     fn drain(&mut self) {
         while let Some(effect) = self.engine.poll() {
+            if let Effect::Planned(plan) = &effect {
+                self.plan = Arc::clone(plan);
+            }
             self.act(effect);
         }
     }
@@ -275,14 +282,14 @@ impl Decide {
     }
 
     fn tell(&mut self, effect: &Effect) {
-        let plan = Arc::clone(self.engine.plan());
+        let plan = Arc::clone(&self.plan);
         if let Some(command) = notify::Command::of(effect, &plan, &self.device, |sensor| self.why_down(sensor)) {
             self.tell_people(command);
         }
     }
 
     fn take(&mut self, effect: Effect) {
-        let plan = Arc::clone(self.engine.plan());
+        let plan = Arc::clone(&self.plan);
         if let Some(line) = Line::of(&effect, &plan) {
             self.live.show(&line);
             self.commit.events.extend(keep::event(&effect, &line, self.engine.now()));

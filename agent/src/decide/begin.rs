@@ -76,6 +76,7 @@ pub(crate) fn begin(begun: Begun, configured: Configured, mut tools: Tools) -> D
     let mut decide = Decide {
         anchor: None,
         commit: Commit::new(at, Arc::clone(&watched)),
+        plan: Arc::clone(engine.plan()),
         engine,
         told,
         watched,

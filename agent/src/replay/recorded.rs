@@ -117,6 +117,8 @@ struct Player {
 
 struct Stage {
     engine: Engine,
+    /// What the effects that come next are counted in: the engine's, as soon as it has said so.
+    plan: Arc<Plan>,
     widths: Widths,
 }
 
@@ -151,7 +153,7 @@ impl Player {
             let plan = plan(*configuration, place)?;
             let resumed = beginning.resume(&plan).with_context(|| place.to_owned())?;
             self.summary.starts += 1;
-            self.stage = Some(Stage { engine: resumed.engine, widths: Widths::of(&plan) });
+            self.stage = Some(Stage { engine: resumed.engine, widths: Widths::of(&plan), plan: Arc::clone(&plan) });
             resumed.effects.iter().try_for_each(|effect| self.tell(effect, &plan))?;
             return self.drain();
         }
@@ -232,7 +234,10 @@ impl Stage {
 
     fn poll(&mut self) -> Option<(Effect, Arc<Plan>)> {
         let effect = self.engine.poll()?;
-        Some((effect, Arc::clone(self.engine.plan())))
+        if let Effect::Planned(plan) = &effect {
+            self.plan = Arc::clone(plan);
+        }
+        Some((effect, Arc::clone(&self.plan)))
     }
 }
 
@@ -278,5 +283,46 @@ impl Display for Summary {
             self.bad_shown.iter().try_for_each(|shown| write!(out, "\n    {shown}"))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tilth_config::{Document, Layer, base, load_documents};
+    use tilth_core::engine::Start;
+    use tilth_core::reading::{Quality, Raw};
+
+    use super::*;
+
+    fn plan_of(sensors: &[&str]) -> Arc<Plan> {
+        let text: String = sensors
+            .iter()
+            .map(|id| format!("[sensors.'{id}']\nquantity = 'ph'\ninterval = '1s'\nstale_after = '30s'\n"))
+            .collect();
+        let mut documents = base();
+        documents.layers.push(Document::toml(Layer::ConfigD, "farm.toml", &text));
+        Arc::new(load_documents(documents, Purpose::Replay).plan.unwrap())
+    }
+
+    /// A sensor falls silent, and before that is noticed it is configured away: what is said of it is said of it, and not of
+    /// the one that takes its place, or of none.
+    #[test]
+    fn what_was_due_under_the_plan_of_before_is_counted_in_that_plan() {
+        let before = plan_of(&["z/a", "z/b"]);
+        let engine = Engine::new(Arc::clone(&before), Start { boot: 1, at: Uptime(0), wall: None });
+        let mut stage = Stage { engine, plan: Arc::clone(&before), widths: Widths::of(&before) };
+        let sensor = before.sensor_ix("z/b").unwrap();
+        let reading = Raw { sensor, at: Uptime(0), value: 6.0, quality: Quality::Good };
+        stage.engine.handle(Uptime(0), Input::Reading(reading));
+        while stage.poll().is_some() {}
+        stage.engine.handle(Uptime(100_000), Input::Plan(plan_of(&["z/a"])));
+        let mut said = Vec::new();
+        while let Some((effect, plan)) = stage.poll() {
+            if let Effect::Sensor(event) = effect {
+                said.push(plan.sensor(event.sensor).id.to_string());
+            }
+        }
+        assert_eq!(said, ["z/b"]);
+        assert_eq!(stage.plan.sensor_ix("z/b"), None);
     }
 }

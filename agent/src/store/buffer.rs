@@ -1,5 +1,7 @@
 //! When to commit, and what to drop when nothing can be committed. Pure; the instant is an argument.
 
+use std::sync::Arc;
+
 use tilth_core::time::{Span, Uptime};
 
 use super::commit::Commit;
@@ -115,11 +117,20 @@ impl Buffer {
         self.sizes.windows += commit.windows.len();
         self.sizes.events += commit.events.len();
         self.sizes.diagnostics += commit.diagnostics.len();
-        match self.commits.last_mut() {
-            Some(last) if std::sync::Arc::ptr_eq(&last.watched, &commit.watched) => join(last, commit),
-            _ => self.commits.push(commit),
-        }
+        self.gather(commit);
         self.drop_surplus();
+    }
+
+    /// Few commits wait, however many come: those under one plan become one. Only readings that came after a snapshot stay
+    /// behind it, for it does not hold them.
+    fn gather(&mut self, mut commit: Commit) {
+        while let Some(last) = self.commits.pop_if(|last| {
+            let is_in_snapshot = last.snapshot.is_none() || commit.snapshot.is_some();
+            Arc::ptr_eq(&last.watched, &commit.watched) && is_in_snapshot
+        }) {
+            commit = join(last, commit);
+        }
+        self.commits.push(commit);
     }
 
     /// What was dropped elsewhere, before it came here.
@@ -200,7 +211,7 @@ fn drain<T>(list: &mut Vec<T>, surplus: &mut usize) -> usize {
 }
 
 /// Two commits under one plan as one.
-fn join(first: &mut Commit, mut next: Commit) {
+fn join(mut first: Commit, mut next: Commit) -> Commit {
     first.now = first.now.max(next.now);
     first.readings.append(&mut next.readings);
     first.windows.append(&mut next.windows);
@@ -209,6 +220,7 @@ fn join(first: &mut Commit, mut next: Commit) {
     first.snapshot = next.snapshot.or(first.snapshot.take());
     first.site = next.site.or(first.site.take());
     first.anchor = next.anchor.or(first.anchor.take());
+    first
 }
 
 #[cfg(test)]

@@ -83,7 +83,7 @@ pub(crate) struct AlertRef {
 pub(crate) struct Anchor {
     /// The time of day at uptime zero.
     pub(crate) wall_at_zero: WallTime,
-    /// Who says so: `ntp`, `hub`, `input`.
+    /// Who says so: `ntp`, `told`, `made`.
     pub(crate) source: String,
     /// How far it may be wrong.
     pub(crate) error: Span,
@@ -136,13 +136,16 @@ impl Store {
             }
         }
         writing.lost(commits, lost)?;
-        writing.readings(commits)?;
+        let remembered = commits.iter().rposition(|commit| commit.snapshot.is_some()).map_or(0, |last| last + 1);
+        let (in_snapshot, after) = commits.split_at(remembered);
+        writing.readings(in_snapshot)?;
+        writing.memory(commits)?;
+        writing.readings(after)?;
         writing.windows(commits)?;
         for commit in commits {
             writing.events(Lane::Events, &commit.events)?;
             writing.events(Lane::Diagnostics, &commit.diagnostics)?;
         }
-        writing.memory(commits)?;
         if self.confirmed_unwritten {
             lanes.write(&transaction)?;
         }
@@ -238,7 +241,8 @@ impl Writing<'_> {
         let block = raw_block::encode(&RawBlock { plan: numbers.plan, columns });
         self.connection
             .prepare_cached(
-                "INSERT INTO raw (boot, at, first, last, late, readings, block) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO raw (id, boot, at, first, last, late, readings, block)
+                 VALUES ((SELECT id + 1 FROM newest_raw), ?, ?, ?, ?, ?, ?, ?)",
             )?
             .execute((self.boot, now.0, first.0, last.0, late, count, block))?;
         Ok(())
@@ -294,7 +298,7 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// The newest snapshot and site state of all; the snapshot holds every reading up to here.
+    /// The newest snapshot and site state of all; the snapshot holds every reading that is written by now.
     fn memory(&self, commits: &[Commit]) -> Result<(), StoreError> {
         if let Some(bytes) = commits.iter().rev().find_map(|commit| commit.snapshot.as_ref()) {
             snapshot::write(self.connection, bytes)?;

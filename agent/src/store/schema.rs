@@ -87,8 +87,12 @@ CREATE TABLE gap (
     reason TEXT NOT NULL
 ) STRICT;
 CREATE INDEX gap_first ON gap (lane, first);
--- Holds everything up to the raw block 'raw'.
+-- Holds every reading up to the raw block 'raw'.
 CREATE TABLE snapshot (id INTEGER PRIMARY KEY CHECK (id = 1), raw INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
+-- The number of the newest raw block, also when all of them are gone: the snapshot's 'raw' must stay behind those that come.
+CREATE VIEW newest_raw AS SELECT max(
+    (SELECT coalesce(max(id), 0) FROM raw), (SELECT coalesce(max(raw), 0) FROM snapshot)
+) AS id;
 CREATE TABLE site (id INTEGER PRIMARY KEY CHECK (id = 1), body TEXT NOT NULL) STRICT;
 ";
 

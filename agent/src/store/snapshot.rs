@@ -34,7 +34,7 @@ pub(crate) struct KeptSnapshot {
 pub(super) fn write(connection: &Connection, bytes: &[u8]) -> Result<(), StoreError> {
     connection
         .prepare_cached(
-            "INSERT INTO snapshot (id, raw, body) VALUES (1, (SELECT coalesce(max(id), 0) FROM raw), ?1)
+            "INSERT INTO snapshot (id, raw, body) VALUES (1, (SELECT id FROM newest_raw), ?1)
              ON CONFLICT (id) DO UPDATE SET raw = excluded.raw, body = excluded.body",
         )?
         .execute([pack(bytes)])?;

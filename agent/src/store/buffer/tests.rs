@@ -38,6 +38,12 @@ impl Timeline {
         self
     }
 
+    fn snapshot(&mut self, secs: i64, byte: u8) -> &mut Timeline {
+        let commit = Commit { snapshot: Some(vec![byte]), ..self.commit(secs) };
+        self.buffer.add(commit);
+        self
+    }
+
     #[track_caller]
     fn due(&mut self, secs: i64, expected: bool) -> &mut Timeline {
         assert_eq!(self.buffer.is_due(Uptime(secs * 1000)), expected, "at {secs} s");
@@ -68,6 +74,22 @@ fn a_block_is_due_an_interval_after_its_first_reading() {
     let mut timeline = Timeline::new();
     timeline.due(0, false).readings(3, 1).due(3, false).readings(9, 1).due(12, false).due(13, true).due(99, true);
     timeline.committed().due(99, false).readings(100, 1).due(109, false).due(110, true);
+}
+
+/// What a snapshot holds and what came after it are two commits; a newer snapshot holds both.
+#[test]
+fn readings_after_a_snapshot_stay_behind_it() {
+    let mut timeline = Timeline::new();
+    let held = |timeline: &Timeline| -> Vec<(usize, Option<Vec<u8>>)> {
+        let (commits, _) = timeline.buffer.waiting();
+        commits.iter().map(|commit| (commit.readings.len(), commit.snapshot.clone())).collect()
+    };
+    timeline.readings(1, 2).readings(2, 3).snapshot(3, 7);
+    assert_eq!(held(&timeline), [(5, Some(vec![7]))]);
+    timeline.readings(4, 1).readings(5, 1).event(6);
+    assert_eq!(held(&timeline), [(5, Some(vec![7])), (2, None)]);
+    timeline.snapshot(7, 8).readings(8, 4);
+    assert_eq!(held(&timeline), [(7, Some(vec![8])), (4, None)]);
 }
 
 #[test]

@@ -11,7 +11,8 @@ use tilth_core::value::Resolution;
 use tilth_core::windows::{Grain, Window};
 
 use super::farm::{Chance, Farm, Folder, WALL, booted, open};
-use crate::store::{Anchor, BootSpan, Commit, KeptSnapshot, Reader, Series};
+use crate::store::buffer::Lost;
+use crate::store::{Anchor, BootSpan, Commit, KeptSnapshot, Policy, Reader, Series, Step};
 
 /// An hour of random readings, some of them late, committed every ten seconds: the store and what it was given.
 fn an_hour(folder: &Folder) -> (crate::store::Store, Farm, Vec<Reading>) {
@@ -133,6 +134,34 @@ fn a_restart_continues_from_the_snapshot_and_the_readings_after_it() {
     }
     engine.handle(farm.now, Input::Tick);
     assert_eq!(engine.snapshot(), farm.engine.snapshot());
+}
+
+/// A snapshot and readings that it never saw may wait for one commit, and its position outlives every block.
+#[test]
+fn readings_that_a_snapshot_never_saw_come_after_it() {
+    let folder = Folder::new();
+    let (mut store, mut farm) = (booted(&folder), Farm::new(1));
+    let reading = |farm: &mut Farm, value| {
+        farm.wait(Span(1000));
+        farm.read(0, value, Span(0));
+        farm.take()
+    };
+    let after = |store: &crate::store::Store| -> Vec<f64> {
+        let position = store.snapshot().unwrap().unwrap().position;
+        store.reader().readings_after(position).unwrap().iter().map(|reading| reading.raw).collect()
+    };
+    let remembered = Commit { snapshot: Some(vec![1]), ..reading(&mut farm, 17.0) };
+    let commits = [remembered, reading(&mut farm, 18.0), reading(&mut farm, 19.0)];
+    store.commit_all(&commits, &Lost::default()).unwrap();
+    assert_eq!(after(&store), [18.0, 19.0]);
+    let remembered = Commit { snapshot: Some(vec![2]), ..reading(&mut farm, 20.0) };
+    store.commit(&remembered).unwrap();
+    assert!(after(&store).is_empty());
+    let everything = Policy { keep_days: 7, most_bytes: 1, least_free_bytes: 0, events_bytes: u64::MAX };
+    while store.give_up(&everything, None, None).unwrap() != Step::Rest {}
+    assert_eq!(store.reader().readings_after(0).unwrap().len(), 0);
+    store.commit(&reading(&mut farm, 21.0)).unwrap();
+    assert_eq!(after(&store), [21.0]);
 }
 
 #[test]

@@ -83,7 +83,9 @@ impl Beginning {
             effects.extend(news.filter(|effect| !matches!(effect, Effect::Reading(_) | Effect::Missing(_))));
         }
         let heard_until = Some(engine.now());
-        if snapshot.boot() != self.boot {
+        if snapshot.boot() == self.boot {
+            engine.listen_again(self.at);
+        } else {
             engine = Engine::restart(Arc::clone(plan), &engine.snapshot(), self.start())?;
         }
         Ok(Resumed { engine, effects, heard_until })

@@ -148,6 +148,21 @@ impl Engine {
         Ok(engine)
     }
 
+    /// Nobody listened from the engine's instant until this one, so it is no silence: `missing_for` and staleness go on with
+    /// what was left of them. A sensor whose silence is said already stays silent.
+    pub fn listen_again(&mut self, at: Uptime) {
+        let deaf = Span((at - self.now).0.max(0));
+        for ix in 0..self.sensors.len() {
+            let is_said = self.plan.rules_of[ix].iter().any(|of| {
+                matches!(self.plan.rules[*of as usize].rule.condition, Condition::MissingFor(_))
+                    && !self.watches[*of as usize].alert.is_quiet()
+            });
+            if !is_said {
+                self.sensors[ix].seen = self.sensors[ix].seen + deaf;
+            }
+        }
+    }
+
     /// Changes the plan under a running engine.
     pub(super) fn replan(&mut self, plan: Arc<Plan>) {
         if plan == self.plan {

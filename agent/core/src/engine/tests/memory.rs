@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::bench::{Bench, WALL, above, at, day, one_rule, plan, rule, sensor};
 use crate::effect::Effect;
 use crate::engine::{Engine, Input, Snapshot, SnapshotError, Start};
-use crate::plan::{Plan, Rule};
+
+use crate::plan::{Plan, Rule, Sensor};
 use crate::rules::Condition;
 use crate::site::Matcher;
 use crate::time::{Span, Uptime, WallTime};
@@ -257,6 +258,28 @@ fn a_plan_that_changed_while_the_program_was_off_is_compared_at_once() {
     after.expect(&["0 firing high warning", "0 page 1-1 high fired to [warning]"]);
     let without = Bench::of(Engine::restore(plan(vec![], vec![]), &bench.engine.snapshot()).unwrap());
     assert!(matches!(without.effects[..], [Effect::Unwindowed(_, 1)]), "{:?}", without.effects);
+}
+
+/// The program was stopped for twenty minutes in the same boot.
+#[test]
+fn time_in_which_nobody_listened_is_no_silence() {
+    let slow = Sensor { stale_after: Some(Span::from_mins(15)), ..sensor("z/ph") };
+    let watched = plan(vec![slow], vec![rule("silent", "z/ph", Condition::MissingFor(Span::from_mins(10)))]);
+    let stopped = |bench: &Bench, at_minute: f64| {
+        let mut after = Bench::of(Engine::restore(Arc::clone(&watched), &bench.engine.snapshot()).unwrap());
+        after.engine.listen_again(at(at_minute));
+        after
+    };
+    let mut bench = Bench::new(Arc::clone(&watched));
+    bench.ph(0.0, 7.0).tick(4.0).expect(&[]);
+    stopped(&bench, 24.0).ph(24.5, 7.0).tick(30.0).expect(&[]);
+    let mut after = stopped(&bench, 24.0);
+    after.tick(29.9).expect(&[]);
+    after.tick(30.0).expect(&["30 firing silent warning", "30 page 1-1 silent fired to [warning]"]);
+    after.said.clear();
+    let mut after = stopped(&after, 38.0);
+    after.tick(38.5).expect(&["35 fault z/ph stale"]).ph(39.0, 7.0);
+    after.expect(&["39 recovered z/ph", "39 resolved silent"]);
 }
 
 #[test]

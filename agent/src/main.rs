@@ -15,7 +15,7 @@ mod replay;
 mod resume;
 mod run;
 mod sense;
-#[allow(dead_code, unused_imports, reason = "sync, export and retention by tier come next")]
+
 mod store;
 mod sync;
 mod transition;

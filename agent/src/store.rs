@@ -16,7 +16,7 @@
 //! | `commit`, `window_rows`, `names`, `snapshot`, `boot` | what a transaction writes |
 //! | `raw_block`, `window_block`, `varint` | blocks as bytes; pure |
 //! | `outbox`, `extent`, `gaps`, `lane` | what the hub has not confirmed |
-//! | `read` | reading back, by sensor and span |
+//! | `read`, `span` | reading back what a snapshot lacks, or a sensor's past |
 //! | `retention`, `thin`, `digest` | what is given up when room or time runs out; the first is pure, the others do it |
 //! | `buffer`, `thread` | when to commit and what to drop, pure; the thread that does it |
 //! | `forecast` | days offline, bytes written a day; pure |
@@ -41,6 +41,8 @@ mod retention;
 mod row;
 mod schema;
 mod snapshot;
+#[cfg_attr(not(test), expect(dead_code, reason = "charts and export read by span"))]
+mod span;
 mod thin;
 pub(crate) mod thread;
 mod varint;
@@ -52,19 +54,16 @@ use std::path::PathBuf;
 use rusqlite::Connection;
 use tilth_protocol::{Epoch, Stream};
 
-pub(crate) use boot::{Before, BootSpan, Running};
+pub(crate) use boot::{Before, Running};
 pub(crate) use buffer::BLOCK_INTERVAL;
 pub(crate) use commit::{AlertRef, Anchor, Commit, NewEvent};
 pub(crate) use error::StoreError;
-pub(crate) use extent::{Limit, Want};
+pub(crate) use extent::Limit;
 pub(crate) use forecast::{Meter, forecast};
-pub(crate) use lane::{LaneState, LaneStates};
+pub(crate) use lane::LaneStates;
 pub(crate) use names::Watched;
 pub(crate) use open::{Found, Opened, Options};
-pub(crate) use outbox::Confirmation;
-pub(crate) use retention::{Policy, Step};
-pub(crate) use row::Series;
-pub(crate) use snapshot::KeptSnapshot;
+pub(crate) use retention::Policy;
 
 /// The one write connection, with what it would otherwise look up at each commit.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension};
 use tilth_core::site::Site;
-use tilth_core::time::{Stamp, Uptime, WallTime};
+use tilth_core::time::{Stamp, WallTime};
 
 use super::error::StoreError;
 use super::{Reader, Store};
@@ -16,17 +16,6 @@ pub(crate) struct Boot {
     pub(crate) number: u32,
     /// The time of day at its uptime zero, as it is known by now.
     pub(crate) wall_at_zero: Option<WallTime>,
-}
-
-/// A span of one boot, both ends in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct BootSpan {
-    /// The boot.
-    pub(crate) boot: u32,
-    /// From this uptime.
-    pub(crate) from: Uptime,
-    /// Up to this one.
-    pub(crate) to: Uptime,
 }
 
 /// What must go on when the database is another one, or was not there when the boot began.
@@ -136,22 +125,6 @@ impl Reader {
     /// [`StoreError`].
     pub(crate) fn boots(&self) -> Result<Vec<Boot>, StoreError> {
         boots(&self.0)
-    }
-
-    /// Where a span of the day's time lies in boots, both ends in it, oldest first. A boot that never learnt the time of
-    /// day is in none.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub(crate) fn spans(&self, from: WallTime, to: WallTime) -> Result<Vec<BootSpan>, StoreError> {
-        let boots = boots(&self.0)?.into_iter();
-        Ok(boots
-            .filter_map(|boot| {
-                let zero = boot.wall_at_zero?;
-                let (from, to) = (Uptime((from - zero).0), Uptime((to - zero).0));
-                Some(BootSpan { boot: boot.number, from, to })
-            })
-            .collect())
     }
 }
 

@@ -111,6 +111,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]; then nothing of it is stored.
+    #[cfg(test)]
     pub(crate) fn commit(&mut self, commit: &Commit) -> Result<LaneStates, StoreError> {
         self.commit_all(std::slice::from_ref(commit), &Lost::default())
     }

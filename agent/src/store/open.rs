@@ -146,24 +146,6 @@ impl Store {
     }
 }
 
-impl Reader {
-    /// A connection of its own beside the writer's.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub(crate) fn open(path: &Path) -> Result<Reader, StoreError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags_and_vfs(path, flags, ALONE)?;
-        connection.busy_timeout(BUSY)?;
-        connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
-        let found = schema::layout(&connection)?;
-        if found > schema::LAYOUT {
-            return Err(StoreError::Newer { found, known: schema::LAYOUT });
-        }
-        Ok(Reader(connection))
-    }
-}
-
 /// How long a lock of another connection is waited for; ours hold theirs for milliseconds.
 const BUSY: std::time::Duration = std::time::Duration::from_secs(2);
 

@@ -7,27 +7,22 @@
 //! ```
 //!
 //! A lane's sequences are contiguous: each is a row, or in a gap that says why not, or was confirmed. [`Reader::events`]
-//! and [`Reader::windows`] give any part of a lane as an extent in which everything is accounted for, so the newest windows
-//! may be sent before the backlog. Whoever sends walks both ways:
-//!
-//! - the backlog with `Want::Oldest { after }`, from `confirmed` upwards;
-//! - the newest hour with `Want::Newest { before, after }`, from [`u64::MAX`] downwards, as far as
-//!   [`Reader::windows_since`] says.
-//!
-//! Whoever keeps book of both itself asks for `Want::Range`.
+//! and [`Reader::windows`] give any range of a lane as an extent in which everything is accounted for, so whoever sends may
+//! send the newest windows before the backlog, and keeps book of both.
 //!
 //! The hub confirms a prefix and nothing else, so the store keeps one number a lane. What the hub took beyond it is known
 //! only to the sender, in memory: it may pass over those ranges when the backlog reaches them, and after a restart it sends
 //! them again, which the hub ignores. A confirmation is written with the next commit; losing one costs sending again.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
-use rusqlite::TransactionBehavior;
+use rusqlite::{Connection, TransactionBehavior};
 use tilth_core::time::Uptime;
 use tilth_protocol::{Epoch, Event, Extent, GapKind, Lane, Stream, WindowRow};
 
 use super::error::StoreError;
-use super::extent::{Filling, Limit, Want};
+use super::extent::{Filling, Limit};
 use super::gaps;
 use super::lane::{LaneState, LaneStates};
 use super::names::series_by_number;
@@ -45,24 +40,22 @@ pub(crate) enum Confirmation {
 }
 
 impl Reader {
-    /// Where every lane stands. The writer may be ahead by confirmations that are not written yet.
+    /// A part of the lane events or diagnostics: a range, from its first sequence on as far as the limit goes. Nothing where
+    /// the range is empty.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub(crate) fn lanes(&self) -> Result<LaneStates, StoreError> {
-        LaneStates::read(&self.0)
-    }
-
-    /// A part of the lane events or diagnostics.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub(crate) fn events(&self, lane: Lane, want: Want, limit: Limit) -> Result<Option<Extent<Event>>, StoreError> {
+    pub(crate) fn events(
+        &self,
+        lane: Lane,
+        wanted: RangeInclusive<u64>,
+        limit: Limit,
+    ) -> Result<Option<Extent<Event>>, StoreError> {
         let table = if lane == Lane::Diagnostics { "diagnostic" } else { "event" };
         let transaction = self.0.unchecked_transaction()?;
-        let range = want.range(LaneStates::read(&transaction)?.of(lane).committed, limit);
+        let range = committed(&transaction, lane, &wanted)?;
         let gaps = gaps::within(&transaction, lane, &range)?;
-        let mut filling = Filling::new(range.clone(), want, limit, gaps);
+        let mut filling = Filling::new(range.clone(), limit, gaps);
         let mut statement = transaction.prepare_cached(&format!(
             "SELECT seq, boot, uptime, wall, kind, body FROM {table} WHERE seq BETWEEN ? AND ? ORDER BY seq"
         ))?;
@@ -75,16 +68,20 @@ impl Reader {
         Ok(filling.finish())
     }
 
-    /// A part of the lane windows. A block that is damaged leaves a gap.
+    /// The same of the lane windows. A block that is damaged leaves a gap.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub(crate) fn windows(&self, want: Want, limit: Limit) -> Result<Option<Extent<WindowRow>>, StoreError> {
+    pub(crate) fn windows(
+        &self,
+        wanted: RangeInclusive<u64>,
+        limit: Limit,
+    ) -> Result<Option<Extent<WindowRow>>, StoreError> {
         let transaction = self.0.unchecked_transaction()?;
-        let range = want.range(LaneStates::read(&transaction)?.of(Lane::Windows).committed, limit);
+        let range = committed(&transaction, Lane::Windows, &wanted)?;
         let gaps = gaps::within(&transaction, Lane::Windows, &range)?;
         let series = series_by_number(&transaction)?;
-        let mut filling = Filling::new(range.clone(), want, limit, gaps);
+        let mut filling = Filling::new(range.clone(), limit, gaps);
         let mut statement = transaction.prepare_cached(
             "SELECT 0 AS grain, seq, boot, start, wall_at_zero, block FROM minute
                 WHERE seq >= (SELECT coalesce(max(seq), 0) FROM minute WHERE seq <= ?1) AND seq <= ?2
@@ -108,22 +105,16 @@ impl Reader {
         }
         Ok(filling.finish())
     }
+}
 
-    /// The first sequence of windows that began at or after an instant, of those that are the newest; the next one to come
-    /// where there is none.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub(crate) fn windows_since(&self, boot: u32, from: Uptime) -> Result<u64, StoreError> {
-        let seq: Option<i64> = self
-            .0
-            .prepare_cached("SELECT min(seq) FROM minute WHERE boot = ? AND start >= ?")?
-            .query_row((boot, from.0), |row| row.get(0))?;
-        match seq {
-            Some(seq) => Ok(uint(seq)),
-            None => Ok(LaneStates::read(&self.0)?.of(Lane::Windows).committed + 1),
-        }
-    }
+/// What of a range was committed; nothing comes before the first sequence.
+fn committed(
+    connection: &Connection,
+    lane: Lane,
+    range: &RangeInclusive<u64>,
+) -> Result<RangeInclusive<u64>, StoreError> {
+    let committed = LaneStates::read(connection)?.of(lane).committed;
+    Ok(*range.start().max(&1)..=committed.min(*range.end()))
 }
 
 /// `grain, boot, start, wall_at_zero`

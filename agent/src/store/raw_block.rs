@@ -174,7 +174,8 @@ struct Entry {
 }
 
 /// The whole block.
-pub(super) fn decode(bytes: &[u8]) -> Result<RawBlock, BlockError> {
+#[cfg(test)]
+fn decode(bytes: &[u8]) -> Result<RawBlock, BlockError> {
     decode_some(bytes, |_| true)
 }
 

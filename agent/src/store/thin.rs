@@ -67,6 +67,7 @@ impl Store {
             Step::Collapse => collapse(&transaction, &mut lanes)?,
             Step::LoseEvents => lose_events(&transaction, lanes)?,
         }
+        forget_gaps(&transaction, lanes)?;
         lanes.write(&transaction)?;
         transaction.commit()?;
         (self.lanes, self.confirmed_unwritten) = (lanes, false);
@@ -226,6 +227,23 @@ fn thinnable(connection: &Connection, count: i64) -> Result<Vec<Front>, StoreErr
         minutes.push(minute);
     }
     Ok(minutes)
+}
+
+/// A gap is kept as long as the rows beside it: confirmed, and older than every row of its lane, it says nothing more.
+fn forget_gaps(connection: &Connection, lanes: LaneStates) -> Result<(), StoreError> {
+    for (lane, oldest) in [
+        (
+            Lane::Windows,
+            "SELECT min(seq) FROM (SELECT min(seq) AS seq FROM minute UNION ALL SELECT min(seq) FROM quarter)",
+        ),
+        (Lane::Events, "SELECT min(seq) FROM event"),
+        (Lane::Diagnostics, "SELECT min(seq) FROM diagnostic"),
+    ] {
+        let oldest: Option<i64> = connection.prepare_cached(oldest)?.query_row([], |row| row.get(0))?;
+        let before = oldest.map_or(u64::MAX, |seq| uint(seq).saturating_sub(1));
+        gaps::drop_up_to(connection, lane, before.min(lanes.of(lane).confirmed))?;
+    }
+    Ok(())
 }
 
 fn thin(connection: &Connection) -> Result<(), StoreError> {

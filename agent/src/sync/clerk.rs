@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use crate::decide::Command;
 use crate::output::tell;
 use crate::store::thread::Desk;
-use crate::store::{Limit, Store, Want};
+use crate::store::{Limit, Store};
 
 /// A busy store is asked again after this.
 const BUSY: Duration = Duration::from_millis(50);
@@ -201,13 +201,15 @@ fn outbox_of(store: &Store) -> Outbox {
 fn rows(store: &Store, ask: &Ask) -> Result<(Stream, Lanes), String> {
     let mut lanes = Lanes::default();
     for wanted in &ask.lanes {
-        let want = Want::Range { first: wanted.first, last: wanted.last };
+        let range = wanted.first..=wanted.last;
         let limit = Limit { rows: wanted.max_rows, bytes: wanted.max_bytes };
-        let events = |lane| store.reader().events(lane, want, limit).map_err(|error| error.to_string());
+        let events = |lane| store.reader().events(lane, range.clone(), limit).map_err(|error| error.to_string());
         match wanted.lane {
             Lane::Events => lanes.events = events(Lane::Events)?,
             Lane::Diagnostics => lanes.diagnostics = events(Lane::Diagnostics)?,
-            Lane::Windows => lanes.windows = store.reader().windows(want, limit).map_err(|error| error.to_string())?,
+            Lane::Windows => {
+                lanes.windows = store.reader().windows(range.clone(), limit).map_err(|error| error.to_string())?;
+            }
         }
     }
     Ok((store.stream(), lanes))

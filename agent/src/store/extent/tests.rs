@@ -19,11 +19,10 @@ fn gap(first: u64, last: u64, kind: GapKind) -> Gap {
 }
 
 /// Fills from rows and gaps; `R` a row, `.` a gap that was recorded, `_` one that was not.
-fn fill(want: Want, limit: Limit, committed: u64, rows: &[u64], gaps: &[Gap]) -> Option<(u64, String)> {
-    let range = want.range(committed, limit);
+fn fill(range: RangeInclusive<u64>, limit: Limit, rows: &[u64], gaps: &[Gap]) -> Option<(u64, String)> {
     let inside = gaps.iter().filter(|gap| gap.first <= *range.end() && gap.last >= *range.start());
     let cut = |gap: &Gap| Gap { first: gap.first.max(*range.start()), last: gap.last.min(*range.end()), ..gap.clone() };
-    let mut filling = Filling::new(range.clone(), want, limit, inside.map(cut).collect());
+    let mut filling = Filling::new(range.clone(), limit, inside.map(cut).collect());
     // Whole blocks of three rows are offered, whatever of them is in the range.
     let near = range.start().saturating_sub(3)..=range.end().saturating_add(3);
     for seq in rows.iter().filter(|seq| near.contains(seq)) {
@@ -49,34 +48,24 @@ fn extents() {
     let rows = [1, 2, 6, 7, 8, 10];
     let two = Limit { rows: 2, ..NO_LIMIT };
     let tiny = Limit { bytes: 1, ..NO_LIMIT };
-    for (want, limit, committed, expected) in [
-        (Want::Oldest { after: 0 }, NO_LIMIT, 11, Some((1, "RR...RR._R_"))),
-        (Want::Oldest { after: 3 }, NO_LIMIT, 11, Some((4, "..RR._R_"))),
-        (Want::Oldest { after: 0 }, two, 11, Some((1, "RR"))),
-        (Want::Oldest { after: 2 }, two, 11, Some((3, "...RR"))),
-        (Want::Oldest { after: 0 }, tiny, 11, Some((1, "R"))),
-        (Want::Oldest { after: 2 }, tiny, 11, Some((3, "..."))),
-        (Want::Oldest { after: 10 }, NO_LIMIT, 11, Some((11, "_"))),
-        (Want::Oldest { after: 11 }, NO_LIMIT, 11, None),
-        (Want::Oldest { after: u64::MAX }, NO_LIMIT, 11, None),
-        (Want::Range { first: 1, last: u64::MAX }, NO_LIMIT, 11, Some((1, "RR...RR._R_"))),
-        (Want::Range { first: 4, last: 7 }, NO_LIMIT, 11, Some((4, "..RR"))),
-        (Want::Range { first: 4, last: 7 }, tiny, 11, Some((4, ".."))),
-        (Want::Range { first: 1, last: 7 }, two, 11, Some((1, "RR"))),
-        (Want::Range { first: 7, last: 9 }, two, 11, Some((7, "R._"))),
-        (Want::Range { first: 8, last: 8 }, NO_LIMIT, 11, Some((8, "."))),
-        (Want::Range { first: 0, last: 1 }, NO_LIMIT, 11, Some((1, "R"))),
-        (Want::Range { first: 12, last: 20 }, NO_LIMIT, 11, None),
-        (Want::Range { first: 5, last: 4 }, NO_LIMIT, 11, None),
-        (Want::Newest { before: u64::MAX, after: 0 }, two, 10, Some((9, "_R"))),
-        (Want::Newest { before: 9, after: 0 }, two, 10, Some((7, "R."))),
-        (Want::Newest { before: 7, after: 5 }, NO_LIMIT, 10, Some((6, "R"))),
-        (Want::Newest { before: u64::MAX, after: 0 }, tiny, 10, Some((10, "R"))),
-        (Want::Newest { before: 6, after: 5 }, NO_LIMIT, 10, None),
-        (Want::Newest { before: 0, after: 0 }, NO_LIMIT, 10, None),
+    for (range, limit, expected) in [
+        (1..=11, NO_LIMIT, Some((1, "RR...RR._R_"))),
+        (4..=11, NO_LIMIT, Some((4, "..RR._R_"))),
+        (1..=11, two, Some((1, "RR"))),
+        (3..=11, two, Some((3, "...RR"))),
+        (1..=11, tiny, Some((1, "R"))),
+        (3..=11, tiny, Some((3, "..."))),
+        (11..=11, NO_LIMIT, Some((11, "_"))),
+        (RangeInclusive::new(12, 11), NO_LIMIT, None),
+        (RangeInclusive::new(u64::MAX, 11), NO_LIMIT, None),
+        (4..=7, NO_LIMIT, Some((4, "..RR"))),
+        (4..=7, tiny, Some((4, ".."))),
+        (1..=7, two, Some((1, "RR"))),
+        (7..=9, two, Some((7, "R._"))),
+        (8..=8, NO_LIMIT, Some((8, "."))),
     ] {
-        let found = fill(want, limit, committed, &rows, &gaps);
-        assert_eq!(found, expected.map(|(first, drawn)| (first, drawn.to_owned())), "{want:?} {limit:?}");
+        let found = fill(range.clone(), limit, &rows, &gaps);
+        assert_eq!(found, expected.map(|(first, drawn)| (first, drawn.to_owned())), "{range:?} {limit:?}");
     }
 }
 
@@ -97,25 +86,19 @@ prop_compose! {
 }
 
 proptest! {
-    /// Extents one after the other, in either direction, give every sequence exactly once.
+    /// Extents one after the other give every sequence exactly once.
     #[test]
     fn a_lane_is_passed_through_completely((committed, rows, gaps) in held(), most in 1usize..6, bytes in 1usize..900) {
         let limit = Limit { rows: most, bytes };
-        let (mut upwards, mut after) = (String::new(), 0);
-        while let Some((first, drawn)) = fill(Want::Oldest { after }, limit, committed, &rows, &gaps) {
+        let (mut drawn, mut after) = (String::new(), 0);
+        while let Some((first, piece)) = fill(after + 1..=committed, limit, &rows, &gaps) {
             prop_assert_eq!(first, after + 1);
-            after += drawn.len() as u64;
-            upwards += &drawn;
+            after += piece.len() as u64;
+            drawn += &piece;
         }
         prop_assert_eq!(after, committed);
-        let (mut downwards, mut before) = (String::new(), committed + 1);
-        while let Some((first, drawn)) = fill(Want::Newest { before, after: 0 }, limit, committed, &rows, &gaps) {
-            prop_assert_eq!(first + drawn.len() as u64, before);
-            before = first;
-            downwards = drawn + &downwards;
-        }
-        prop_assert_eq!(before, 1);
-        prop_assert_eq!(&upwards, &downwards);
+        let (_, whole) = fill(1..=committed, NO_LIMIT, &rows, &gaps).unwrap();
+        prop_assert_eq!(drawn, whole);
     }
 
     /// A range begins where it was asked for, ends by where it was asked for, and says of each sequence what the lane says.
@@ -123,14 +106,14 @@ proptest! {
     fn a_range_is_a_part_of_its_lane(
         (committed, rows, gaps) in held(), first in 1u64..30, length in 0u64..30, most in 1usize..6, bytes in 1usize..900
     ) {
-        let (_, whole) = fill(Want::Oldest { after: 0 }, NO_LIMIT, committed, &rows, &gaps).unwrap();
-        let last = first + length;
-        match fill(Want::Range { first, last }, Limit { rows: most, bytes }, committed, &rows, &gaps) {
+        let (_, whole) = fill(1..=committed, NO_LIMIT, &rows, &gaps).unwrap();
+        let last = committed.min(first + length);
+        match fill(first..=last, Limit { rows: most, bytes }, &rows, &gaps) {
             None => prop_assert!(first > committed),
             Some((begin, drawn)) => {
                 prop_assert_eq!(begin, first);
                 let end = first as usize - 1 + drawn.len();
-                prop_assert!(!drawn.is_empty() && end as u64 <= last.min(committed));
+                prop_assert!(!drawn.is_empty() && end as u64 <= last);
                 prop_assert_eq!(drawn.as_str(), &whole[first as usize - 1..end]);
             }
         }

@@ -9,8 +9,8 @@ use tilth_protocol::{GapKind, Lane};
 use super::farm::{Chance, Farm, Folder, WALL, alert, booted, note, open, options, watched};
 use super::law;
 use crate::store::buffer::Buffer;
-use crate::store::retention::Rows;
-use crate::store::{Anchor, BLOCK_INTERVAL, Commit, Options, Policy, Step, Store, StoreError};
+use crate::store::retention::{Rows, Step};
+use crate::store::{Anchor, BLOCK_INTERVAL, Commit, Options, Policy, Store, StoreError};
 
 const ROOMY: Policy = Policy { keep_days: 7, most_bytes: u64::MAX, least_free_bytes: 0, events_bytes: u64::MAX };
 
@@ -106,6 +106,19 @@ fn over_the_cap_things_are_given_up_in_order() {
     assert!(events.in_gaps(GapKind::Replaced) >= 396);
     let copy = folder.copy();
     assert_eq!(super::farm::open(&copy).0.lanes(), store.lanes());
+
+    let gaps = |store: &Store| -> i64 {
+        let sql = "SELECT count(*) FROM gap WHERE lane = 2";
+        store.reader().0.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    assert!(gaps(&store) > 1, "{}", gaps(&store));
+    store.commit(&minute(&mut farm, &mut chance)).unwrap();
+    for lane in Lane::ALL {
+        store.confirm(lane, store.lanes().of(lane).committed);
+    }
+    while store.give_up(&policy, None, None).unwrap() != Step::Rest {}
+    assert_eq!(gaps(&store), 0, "what is confirmed and gone needs no account");
+    law::holds(&store);
 }
 
 #[test]

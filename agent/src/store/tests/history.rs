@@ -10,7 +10,8 @@ use tilth_protocol::{Epoch, Event, GapKind, Lane, WindowRow};
 
 use super::farm::{Chance, Farm, Folder, alert, booted, note, open};
 use super::law;
-use crate::store::{Confirmation, Found, Store};
+use crate::store::outbox::Confirmation;
+use crate::store::{Found, Store};
 
 /// What must be there, by sequence.
 #[derive(Default)]

@@ -1,10 +1,11 @@
 //! The law of the outbox: every sequence that was made is confirmed, a row, or stated as lost, replaced or quarantined.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use tilth_protocol::{Event, Extent, Gap, GapKind, Lane, Sequenced, WindowRow};
 
-use crate::store::{Limit, Reader, Store, Want};
+use crate::store::{Limit, Reader, Store};
 
 /// Everything that a lane says after a sequence.
 #[derive(Debug, Default)]
@@ -22,10 +23,13 @@ impl<R> Told<R> {
 pub(super) const LIMIT: Limit = Limit { rows: 37, bytes: 20_000 };
 
 /// Walks a lane as sync does, and checks that each extent goes on where the last one ended and accounts for all of it.
-pub(super) fn walk<R: Sequenced>(after: u64, mut next: impl FnMut(Want) -> Option<Extent<R>>) -> Told<R> {
+pub(super) fn walk<R: Sequenced>(
+    after: u64,
+    mut next: impl FnMut(RangeInclusive<u64>) -> Option<Extent<R>>,
+) -> Told<R> {
     let mut told = Told { rows: BTreeMap::new(), gaps: Vec::new() };
     let mut after = after;
-    while let Some(extent) = next(Want::Oldest { after }) {
+    while let Some(extent) = next(after.saturating_add(1)..=u64::MAX) {
         assert_eq!(extent.first, after + 1);
         assert!(extent.last >= extent.first, "{} to {}", extent.first, extent.last);
         let accounted: u64 = extent.gaps.iter().map(|gap| gap.last - gap.first + 1).sum();
@@ -38,11 +42,11 @@ pub(super) fn walk<R: Sequenced>(after: u64, mut next: impl FnMut(Want) -> Optio
 }
 
 pub(super) fn windows(reader: &Reader, after: u64) -> Told<WindowRow> {
-    walk(after, |want| reader.windows(want, LIMIT).unwrap())
+    walk(after, |range| reader.windows(range, LIMIT).unwrap())
 }
 
 pub(super) fn events(reader: &Reader, lane: Lane, after: u64) -> Told<Event> {
-    walk(after, |want| reader.events(lane, want, LIMIT).unwrap())
+    walk(after, |range| reader.events(lane, range, LIMIT).unwrap())
 }
 
 /// Checks the law for what is not confirmed: nothing in it may be missing without a record.

@@ -9,9 +9,11 @@ use tilth_core::time::{Span, Uptime};
 use tilth_core::windows::Grain;
 use tilth_protocol::{Epoch, GapKind, Lane};
 
-use super::farm::{Chance, Farm, Folder, booted, note, open, options};
+use super::farm::{Farm, Folder, booted, note, open, options};
 use super::law;
-use crate::store::{Commit, Confirmation, LaneState, Limit, Options, Store, Want, Watched};
+use crate::store::lane::LaneState;
+use crate::store::outbox::Confirmation;
+use crate::store::{Commit, Options, Store, Watched};
 
 /// A store with 20 events in it.
 fn twenty() -> (Folder, Store) {
@@ -120,39 +122,6 @@ fn a_database_on_another_machine_goes_on_under_a_new_stream() {
     assert_eq!(opened.new_stream, Some("the machine is another one"));
     drop(store);
     assert_eq!(Store::open(&folder.database(), &other).unwrap().1.new_stream, None);
-}
-
-/// What sync does after hours offline: the last hour downwards, then the backlog upwards, each sequence once.
-#[test]
-fn the_newest_windows_go_before_the_backlog() {
-    let (folder, mut farm) = (Folder::new(), Farm::new(4));
-    let (mut store, mut chance) = (booted(&folder), Chance::new(1));
-    for _ in 0..3000 {
-        farm.wait(Span(5000));
-        farm.read(chance.below(4) as u32, 20.0, Span(0));
-        store.commit(&farm.take()).unwrap();
-    }
-    store.confirm(Lane::Windows, 100);
-    let LaneState { committed, confirmed } = store.lanes().of(Lane::Windows);
-    let hour = store.reader().windows_since(1, farm.now - Span::from_mins(60)).unwrap();
-    assert!((200..330).contains(&(committed - hour)), "{hour} to {committed}");
-    let limit = Limit { rows: 50, bytes: 1 << 20 };
-    let (mut before, mut seen) = (u64::MAX, Vec::new());
-    while let Some(extent) = store.reader().windows(Want::Newest { before, after: hour - 1 }, limit).unwrap() {
-        assert_eq!(extent.last, if before == u64::MAX { committed } else { before - 1 });
-        before = extent.first;
-        seen.extend(extent.rows.into_iter().map(|row| row.seq));
-    }
-    assert_eq!(before, hour);
-    let backlog = law::walk(confirmed, |want| {
-        let Want::Oldest { after } = want else { return None };
-        let extent = store.reader().windows(want, limit).unwrap()?;
-        // The sender passes over what the hub took already.
-        (after + 1 < hour).then_some(extent)
-    });
-    seen.extend(backlog.rows.keys().filter(|seq| **seq < hour));
-    seen.sort_unstable();
-    assert!(seen.into_iter().eq(confirmed + 1..=committed));
 }
 
 /// Sensors of a plan that changed get series of their own; rows of before keep what they were.

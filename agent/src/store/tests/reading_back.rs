@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 
 use tilth_core::engine::{Engine, Input};
 use tilth_core::id::SensorId;
-use tilth_core::quantity::Quantity;
 use tilth_core::reading::{Raw, Reading};
 use tilth_core::time::{Span, Uptime, WallTime};
-use tilth_core::value::Resolution;
 use tilth_core::windows::{Grain, Window};
 
 use super::farm::{Chance, Farm, Folder, WALL, booted, open};
 use crate::store::buffer::Lost;
-use crate::store::{Anchor, BootSpan, Commit, KeptSnapshot, Policy, Reader, Series, Step};
+use crate::store::retention::Step;
+use crate::store::snapshot::KeptSnapshot;
+use crate::store::span::BootSpan;
+use crate::store::{Anchor, Commit, Policy};
 
 /// An hour of random readings, some of them late, committed every ten seconds: the store and what it was given.
 fn an_hour(folder: &Folder) -> (crate::store::Store, Farm, Vec<Reading>) {
@@ -39,8 +40,7 @@ fn sensor(number: u32) -> SensorId {
 #[test]
 fn readings_of_a_span_are_those_that_were_given() {
     let folder = Folder::new();
-    let (store, farm, given) = an_hour(&folder);
-    let own = Reader::open(&folder.database()).unwrap();
+    let (store, _, given) = an_hour(&folder);
     let mut chance = Chance::new(9);
     let mut found = 0;
     for round in 0..60 {
@@ -52,33 +52,19 @@ fn readings_of_a_span_are_those_that_were_given() {
             .map(|reading| (reading.at, reading.steps, reading.raw.to_bits()))
             .collect();
         expected.sort_unstable();
-        for reader in [store.reader(), &own] {
-            let read = reader.readings_of(&sensor(number), span).unwrap();
-            assert!(read.is_sorted_by_key(|reading| reading.at));
-            let mut read: Vec<_> =
-                read.iter().map(|reading| (reading.at, reading.steps, reading.raw.to_bits())).collect();
-            read.sort_unstable();
-            assert_eq!(read, expected);
-            found += read.len();
-        }
+        let read = store.reader().readings_of(&sensor(number), span).unwrap();
+        assert!(read.is_sorted_by_key(|reading| reading.at));
+        let mut read: Vec<_> = read.iter().map(|reading| (reading.at, reading.steps, reading.raw.to_bits())).collect();
+        read.sort_unstable();
+        assert_eq!(read, expected);
+        found += read.len();
     }
     assert!(found > 500, "{found}");
-    let latest = own.latest(1000).unwrap();
-    let series =
-        Series { sensor: sensor(3), quantity: Quantity::Temperature, resolution: Resolution::new(0.01).unwrap() };
-    assert_eq!(latest[&sensor(3)].series, series);
-    for (number, newest) in (0..5).map(|number| {
-        (number, given.iter().filter(|reading| reading.sensor.0 == number).map(|reading| reading.at).max())
-    }) {
-        assert_eq!(latest.get(&sensor(number)).map(|reading| reading.at), newest);
-    }
-    assert_eq!(own.lanes().unwrap(), store.lanes());
-    assert_eq!(farm.watched.plan.sensors().len(), latest.len());
-    let rates = own.rates().unwrap().expect("an hour is enough to judge by");
+    let rates = store.reader().rates().unwrap().expect("an hour is enough to judge by");
     // Blocks of about 40 bytes every five seconds.
     assert!((300_000.0..2_000_000.0).contains(&rates.raw) && rates.minutes > 50_000.0, "{rates:?}");
     assert!(rates.quarters > 0.0 && rates.events == 0.0, "{rates:?}");
-    assert!(own.used_bytes().unwrap() > 20_000);
+    assert!(store.reader().used_bytes().unwrap() > 20_000);
 }
 
 /// Whatever came late, the newest row of each window is the sum of its readings.
@@ -165,7 +151,7 @@ fn readings_that_a_snapshot_never_saw_come_after_it() {
 }
 
 #[test]
-fn boots_are_counted_and_spans_of_the_day_found_in_them() {
+fn boots_are_counted_and_know_their_time_of_day() {
     let folder = Folder::new();
     let mut store = open(&folder).0;
     for (os_boot, number) in [("a", 1), ("a", 1), ("b", 2), ("a", 3)] {
@@ -181,10 +167,8 @@ fn boots_are_counted_and_spans_of_the_day_found_in_them() {
     store.begin_boot("c").unwrap();
     commit.anchor = Some(anchor(5000));
     store.commit(&commit).unwrap();
-    let spans = store.reader().spans(WallTime(4000), WallTime(6000)).unwrap();
-    let span = |boot, from, to| BootSpan { boot, from: Uptime(from), to: Uptime(to) };
-    assert_eq!(spans, [span(3, 3000, 5000), span(4, -1000, 1000)]);
-    assert_eq!(store.reader().boots().unwrap().len(), 4);
+    let zeros: Vec<_> = store.reader().boots().unwrap().iter().map(|boot| boot.wall_at_zero).collect();
+    assert_eq!(zeros, [None, None, Some(WallTime(1000)), Some(WallTime(5000))]);
 }
 
 #[test]

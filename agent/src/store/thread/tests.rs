@@ -6,8 +6,9 @@ use std::time::Duration;
 use tilth_protocol::Lane;
 
 use super::*;
+use crate::store::Found;
+use crate::store::outbox::Confirmation;
 use crate::store::tests::farm::{Farm, Folder, booted, note, open, options};
-use crate::store::{Confirmation, Found};
 
 const POLICY: Policy = Policy { keep_days: 7, most_bytes: u64::MAX, least_free_bytes: 0, events_bytes: u64::MAX };
 

@@ -15,8 +15,8 @@ mod webhook;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Write;
+use std::sync::Arc;
 
-use reqwest::Client;
 use tilth_config::{Channel, SecretName};
 use tilth_core::alert::AlertId;
 use tilth_core::effect::{Effect, Transition};
@@ -28,6 +28,7 @@ use tokio::task::{Id as TaskId, JoinError, JoinSet};
 
 use crate::clock::Clock;
 use dispatch::{Dispatch, Input};
+use http::Clients;
 use notice::Notice;
 use queue::{EXPIRY, Failure, Fate, Limits, Outcome, Parcel};
 use secret::{Secret, Secrets};
@@ -37,8 +38,8 @@ use text::Text;
 /// fit, and asks the store to have it told later.
 pub(crate) const COMMANDS: usize = 1024;
 
-/// A secret that cannot be read is looked for again after this.
-const SECRET_WAIT: Span = Span::from_mins(1);
+/// A secret or certificates that the machine lacks are looked for again after this.
+const LACK_WAIT: Span = Span::from_mins(1);
 
 /// What the task is told.
 #[derive(Debug)]
@@ -150,8 +151,13 @@ pub(crate) async fn run(
     mut commands: mpsc::Receiver<Command>,
     told: mpsc::Sender<Told>,
 ) {
-    let mut sender =
-        Sender { secrets, client: None, channels: BTreeMap::new(), flights: JoinSet::new(), to: BTreeMap::new() };
+    let mut sender = Sender {
+        secrets,
+        clients: Arc::default(),
+        channels: BTreeMap::new(),
+        flights: JoinSet::new(),
+        to: BTreeMap::new(),
+    };
     let mut dispatch = Dispatch::default();
     let mut outcomes = VecDeque::new();
     let mut failures = Failures::default();
@@ -195,8 +201,7 @@ pub(crate) async fn run(
 /// The channels as they are configured, and what is under way.
 struct Sender {
     secrets: Secrets,
-    /// Made when a channel first needs it: a farm that only logs does not pay for it.
-    client: Option<Client>,
+    clients: Arc<Clients>,
     channels: BTreeMap<Id, Way>,
     flights: JoinSet<Result<(), Failure>>,
     /// Which channel each flight is of.
@@ -219,6 +224,7 @@ impl Sender {
             Command::Resolved(notice) => Input::Resolved(*notice),
             Command::Paged(alert, channels) => Input::Paged(alert, channels),
             Command::Channels(channels) => {
+                channels.values().filter_map(url).for_each(|url| self.make_client(url.to_owned()));
                 let limits = channels.iter().map(|(id, channel)| (id.clone(), limits(channel))).collect();
                 let way = |channel: Channel| Way {
                     secret: secret_name(&channel).and_then(|name| self.secrets.get(name).ok()),
@@ -230,18 +236,19 @@ impl Sender {
         }
     }
 
+    /// So that it is there when a page wants it; what goes wrong is said then.
+    fn make_client(&self, url: String) {
+        let clients = Arc::clone(&self.clients);
+        tokio::spawn(async move {
+            let _ = clients.of(&url).await;
+        });
+    }
+
     fn send(&mut self, id: Id, parcel: &Parcel, now: Option<WallTime>) {
         let flight = match self.prepare(&id, parcel, now) {
             Ok(Some(request)) => {
-                let client = self.client.clone();
-                self.flights.spawn(async move {
-                    match client {
-                        Some(client) => http::post(&client, request).await,
-                        None => {
-                            Err(Failure { reason: "no client".to_owned(), again: true, after: None, perhaps: false })
-                        }
-                    }
-                })
+                let clients = Arc::clone(&self.clients);
+                self.flights.spawn(async move { http::post(clients.of(&request.url).await?, request).await })
             }
             Ok(None) => self.flights.spawn(std::future::ready(log(parcel))),
             Err(failure) => self.flights.spawn(std::future::ready(Err(failure))),
@@ -257,18 +264,14 @@ impl Sender {
         };
         if let (None, Some(name)) = (&way.secret, secret_name(&way.channel)) {
             let found = self.secrets.get(name);
-            way.secret = Some(found.map_err(|error| again(format!("secret: {error}"), Some(SECRET_WAIT)))?);
+            way.secret = Some(found.map_err(|error| again(format!("secret: {error}"), Some(LACK_WAIT)))?);
         }
-        let request = match (&way.channel, &way.secret) {
-            (Channel::Log, _) => return Ok(None),
-            (Channel::Ntfy { url, topic, .. }, secret) => ntfy::request(url, topic, secret.as_ref(), parcel),
-            (Channel::Webhook { url, .. }, Some(secret)) => webhook::request(url, secret, parcel, now),
-            (Channel::Webhook { .. }, None) => return Err(again("it has no secret".to_owned(), Some(SECRET_WAIT))),
-        };
-        if self.client.is_none() {
-            self.client = Some(http::client().map_err(|error| again(error.to_string(), Some(SECRET_WAIT)))?);
+        match (&way.channel, &way.secret) {
+            (Channel::Log, _) => Ok(None),
+            (Channel::Ntfy { url, topic, .. }, secret) => Ok(Some(ntfy::request(url, topic, secret.as_ref(), parcel))),
+            (Channel::Webhook { url, .. }, Some(secret)) => Ok(Some(webhook::request(url, secret, parcel, now))),
+            (Channel::Webhook { .. }, None) => Err(again("it has no secret".to_owned(), Some(LACK_WAIT))),
         }
-        Ok(Some(request))
     }
 
     /// Waits until something that is under way arrived, or did not. Cancelling is safe.
@@ -298,6 +301,13 @@ fn limits(channel: &Channel) -> Limits {
         Channel::Ntfy { max_per_hour, .. } | Channel::Webhook { max_per_hour, .. } => {
             Limits { max_per_hour: Some(*max_per_hour), expiry: Some(EXPIRY) }
         }
+    }
+}
+
+fn url(channel: &Channel) -> Option<&str> {
+    match channel {
+        Channel::Log => None,
+        Channel::Ntfy { url, .. } | Channel::Webhook { url, .. } => Some(url),
     }
 }
 

@@ -5,7 +5,10 @@ use std::time::Duration;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, redirect};
 use tilth_core::time::Span;
+use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
 
+use super::LACK_WAIT;
 use super::queue::Failure;
 
 /// A server that has not answered by then is down. A page waits this long before it is tried again, so it is short.
@@ -26,18 +29,40 @@ pub(super) struct Request {
     pub(super) body: Vec<u8>,
 }
 
-/// A client for all channels. It follows no redirect, for that could lead a token elsewhere.
-pub(super) fn client() -> Result<Client, reqwest::Error> {
+/// The clients of all channels. A farm that only logs has none.
+#[derive(Debug, Default)]
+pub(super) struct Clients {
+    /// For plain http: it trusts nobody, so it works where no certificates are installed.
+    plain: OnceCell<Client>,
+    /// Trusts whom the machine trusts.
+    secure: OnceCell<Client>,
+}
+
+impl Clients {
+    /// The client for an address, made when it is first wanted. One that cannot be made is tried again with the next page.
+    pub(super) async fn of(&self, url: &str) -> Result<&Client, Failure> {
+        let is_plain = url.starts_with("http://");
+        let client = if is_plain { &self.plain } else { &self.secure };
+        // The machine's certificates are read from its disk.
+        let made = || async move { spawn_blocking(move || client_of(is_plain)).await.map_err(|end| end.to_string())? };
+        let lacks = |reason| Failure { reason, again: true, after: Some(LACK_WAIT), perhaps: false };
+        client.get_or_try_init(made).await.map_err(lacks)
+    }
+}
+
+/// It follows no redirect, for that could lead a token elsewhere.
+fn client_of(is_plain: bool) -> Result<Client, String> {
     // Installed already, when somebody else needed it first.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder()
+    let builder = Client::builder()
         .user_agent(concat!("tilth-agent/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(TIMEOUT)
         // A connection that was kept may be gone when the next page comes, and a page must not be what finds out.
-        .pool_max_idle_per_host(0)
-        .build()
+        .pool_max_idle_per_host(0);
+    let builder = if is_plain { builder.tls_certs_only([]) } else { builder };
+    builder.build().map_err(|error| cause(&error))
 }
 
 /// Sends, and waits for the answer.

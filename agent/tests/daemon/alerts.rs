@@ -1,7 +1,9 @@
 //! From a line on the wire to a page, and what people do about it, over a kill -9.
 
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -208,4 +210,48 @@ fn a_channel_that_does_not_work_is_told_of_in_status() {
     );
     let people = room.ask(&["status"]).out;
     assert!(people.contains("phone: 1 notice waits; last failure at 2026-01-01T00:01:00Z: "), "{people}");
+}
+
+#[test]
+fn plain_http_needs_no_certificates_on_the_machine() {
+    let ntfy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let farm = format!(
+        "{FARM}
+        [notifications.house]
+        kind = 'ntfy'
+        url = 'http://{}'
+        topic = 'farm'
+        [notifications.phone]
+        kind = 'ntfy'
+        url = 'https://127.0.0.1:1'
+        topic = 'farm'
+        [escalation.default.warning]
+        channels = ['house', 'phone', 'log']
+        ",
+        ntfy.local_addr().unwrap()
+    );
+    let (sender, request) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        BufReader::new(ntfy.accept().unwrap().0).read_line(&mut line).unwrap();
+        sender.send(line)
+    });
+    let room = Room::new("no-certificates", &farm);
+    let mut board = room.plug_in();
+    let mut agent = room.start_command("input");
+    agent.env("SSL_CERT_FILE", room.path("none.pem")).env("SSL_CERT_DIR", room.path("none"));
+    let mut agent = agent.stderr(Stdio::null()).spawn().unwrap();
+    room.wait_for_bus("up");
+    board.level(0, 31.0);
+    board.level(60, 31.5);
+    let request = request.recv_timeout(Duration::from_secs(30)).expect("a request");
+    assert_eq!(request, "POST /farm HTTP/1.1\r\n");
+    room.wait_for("what the other lacks", &["status"], |rows| {
+        let channels = rows[0]["notify"]["channels"].as_array().cloned().unwrap_or_default();
+        let phone = channels.iter().find(|channel| channel["channel"] == "phone");
+        phone
+            .is_some_and(|phone| phone["last_failure"]["reason"].to_string().contains("No CA certificates were loaded"))
+    });
+    agent.kill().unwrap();
+    agent.wait().unwrap();
 }

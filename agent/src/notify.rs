@@ -11,18 +11,21 @@ mod ntfy;
 pub(crate) mod queue;
 pub(crate) mod secret;
 mod text;
+mod way;
 mod webhook;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::future::ready;
 use std::io::Write;
+use std::mem;
 use std::sync::Arc;
 
-use tilth_config::{Channel, SecretName};
+use tilth_config::Channel;
 use tilth_core::alert::AlertId;
 use tilth_core::effect::{Effect, Transition};
 use tilth_core::id::{Id, SensorId};
 use tilth_core::plan::Plan;
-use tilth_core::time::{Span, WallTime};
+use tilth_core::time::WallTime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id as TaskId, JoinError, JoinSet};
 
@@ -31,15 +34,13 @@ use dispatch::{Dispatch, Input};
 use http::Clients;
 use notice::Notice;
 use queue::{EXPIRY, Failure, Fate, Limits, Outcome, Parcel};
-use secret::{Secret, Secrets};
+use secret::Secrets;
 use text::Text;
+use way::Way;
 
 /// Commands that may wait. The task never waits for anything but them, so they do not pile up; decide counts what does not
 /// fit, and asks the store to have it told later.
 pub(crate) const COMMANDS: usize = 1024;
-
-/// A secret or certificates that the machine lacks are looked for again after this.
-const LACK_WAIT: Span = Span::from_mins(1);
 
 /// What the task is told.
 #[derive(Debug)]
@@ -153,8 +154,9 @@ pub(crate) async fn run(
 ) {
     let mut sender = Sender {
         secrets,
+        clock: clock.clone(),
         clients: Arc::default(),
-        channels: BTreeMap::new(),
+        ways: BTreeMap::new(),
         flights: JoinSet::new(),
         to: BTreeMap::new(),
     };
@@ -164,7 +166,7 @@ pub(crate) async fn run(
     loop {
         while let Some((channel, effect)) = dispatch.poll() {
             match effect {
-                queue::Effect::Send(parcel) => sender.send(channel, &parcel, clock.now().1),
+                queue::Effect::Send(parcel) => sender.send(channel, parcel),
                 queue::Effect::Outcome(outcome) => {
                     failures.note(&channel, &outcome, clock.now().1);
                     outcomes.push_back(Told { channel, outcome });
@@ -201,18 +203,13 @@ pub(crate) async fn run(
 /// The channels as they are configured, and what is under way.
 struct Sender {
     secrets: Secrets,
+    clock: Clock,
     clients: Arc<Clients>,
-    channels: BTreeMap<Id, Way>,
+    /// None for the log.
+    ways: BTreeMap<Id, Option<Arc<Way>>>,
     flights: JoinSet<Result<(), Failure>>,
     /// Which channel each flight is of.
     to: BTreeMap<TaskId, Id>,
-}
-
-/// A channel with its secret.
-struct Way {
-    channel: Channel,
-    /// Read before it is needed, and again after the other side refused.
-    secret: Option<Secret>,
 }
 
 impl Sender {
@@ -224,54 +221,41 @@ impl Sender {
             Command::Resolved(notice) => Input::Resolved(*notice),
             Command::Paged(alert, channels) => Input::Paged(alert, channels),
             Command::Channels(channels) => {
-                channels.values().filter_map(url).for_each(|url| self.make_client(url.to_owned()));
                 let limits = channels.iter().map(|(id, channel)| (id.clone(), limits(channel))).collect();
-                let way = |channel: Channel| Way {
-                    secret: secret_name(&channel).and_then(|name| self.secrets.get(name).ok()),
-                    channel,
-                };
-                self.channels = channels.into_iter().map(|(id, channel)| (id, way(channel))).collect();
+                self.set_ways(channels);
                 Input::Channels(limits)
             }
         }
     }
 
-    /// So that it is there when a page wants it; what goes wrong is said then.
-    fn make_client(&self, url: String) {
-        let clients = Arc::clone(&self.clients);
-        tokio::spawn(async move {
-            let _ = clients.of(&url).await;
-        });
+    fn set_ways(&mut self, channels: BTreeMap<Id, Channel>) {
+        let before = mem::take(&mut self.ways);
+        for (id, channel) in channels {
+            let way = (channel != Channel::Log).then(|| {
+                let before = before.get(&id).and_then(Option::as_deref);
+                Arc::new(Way::new(channel, &self.secrets, &self.clients, before))
+            });
+            if let Some(way) = way.clone() {
+                tokio::spawn(async move { way.prepare().await });
+            }
+            self.ways.insert(id, way);
+        }
     }
 
-    fn send(&mut self, id: Id, parcel: &Parcel, now: Option<WallTime>) {
-        let flight = match self.prepare(&id, parcel, now) {
-            Ok(Some(request)) => {
-                let clients = Arc::clone(&self.clients);
-                self.flights.spawn(async move { http::post(clients.of(&request.url).await?, request).await })
+    fn send(&mut self, id: Id, parcel: Parcel) {
+        let flight = match self.ways.get(&id).cloned() {
+            Some(Some(way)) => {
+                let clock = self.clock.clone();
+                self.flights.spawn(async move { way.send(&parcel, &clock).await })
             }
-            Ok(None) => self.flights.spawn(std::future::ready(log(parcel))),
-            Err(failure) => self.flights.spawn(std::future::ready(Err(failure))),
+            Some(None) => self.flights.spawn(ready(log(&parcel))),
+            None => {
+                let reason = format!("there is no channel {id} any more");
+                let failure = Failure { reason, again: false, after: None, perhaps: false };
+                self.flights.spawn(ready(Err(failure)))
+            }
         };
         self.to.insert(flight.id(), id);
-    }
-
-    /// The request that a channel needs; nothing for the log, which needs none.
-    fn prepare(&mut self, id: &Id, parcel: &Parcel, now: Option<WallTime>) -> Result<Option<http::Request>, Failure> {
-        let again = |reason: String, after| Failure { reason, again: true, after, perhaps: false };
-        let Some(way) = self.channels.get_mut(id) else {
-            return Err(Failure { again: false, ..again(format!("there is no channel {id} any more"), None) });
-        };
-        if let (None, Some(name)) = (&way.secret, secret_name(&way.channel)) {
-            let found = self.secrets.get(name);
-            way.secret = Some(found.map_err(|error| again(format!("secret: {error}"), Some(LACK_WAIT)))?);
-        }
-        match (&way.channel, &way.secret) {
-            (Channel::Log, _) => Ok(None),
-            (Channel::Ntfy { url, topic, .. }, secret) => Ok(Some(ntfy::request(url, topic, secret.as_ref(), parcel))),
-            (Channel::Webhook { url, .. }, Some(secret)) => Ok(Some(webhook::request(url, secret, parcel, now))),
-            (Channel::Webhook { .. }, None) => Err(again("it has no secret".to_owned(), Some(LACK_WAIT))),
-        }
     }
 
     /// Waits until something that is under way arrived, or did not. Cancelling is safe.
@@ -284,13 +268,7 @@ impl Sender {
         let Some(channel) = self.to.remove(&task) else { return Input::Tick };
         match result {
             Ok(()) => Input::Sent(channel),
-            Err(failure) => {
-                // Perhaps somebody put a new one into the file.
-                if let Some(way) = self.channels.get_mut(&channel) {
-                    way.secret = None;
-                }
-                Input::Failed(channel, failure)
-            }
+            Err(failure) => Input::Failed(channel, failure),
         }
     }
 }
@@ -301,21 +279,6 @@ fn limits(channel: &Channel) -> Limits {
         Channel::Ntfy { max_per_hour, .. } | Channel::Webhook { max_per_hour, .. } => {
             Limits { max_per_hour: Some(*max_per_hour), expiry: Some(EXPIRY) }
         }
-    }
-}
-
-fn url(channel: &Channel) -> Option<&str> {
-    match channel {
-        Channel::Log => None,
-        Channel::Ntfy { url, .. } | Channel::Webhook { url, .. } => Some(url),
-    }
-}
-
-fn secret_name(channel: &Channel) -> Option<&SecretName> {
-    match channel {
-        Channel::Log => None,
-        Channel::Ntfy { token, .. } => token.as_ref(),
-        Channel::Webhook { secret, .. } => Some(secret),
     }
 }
 

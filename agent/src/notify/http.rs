@@ -8,7 +8,6 @@ use tilth_core::time::Span;
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 
-use super::LACK_WAIT;
 use super::queue::Failure;
 
 /// A server that has not answered by then is down. A page waits this long before it is tried again, so it is short.
@@ -29,6 +28,14 @@ pub(super) struct Request {
     pub(super) body: Vec<u8>,
 }
 
+/// A request that was not taken, as far as is known.
+#[derive(Debug)]
+pub(super) struct Unsent {
+    pub(super) failure: Failure,
+    /// The other side does not believe who sent it.
+    pub(super) is_denied: bool,
+}
+
 /// The clients of all channels. A farm that only logs has none.
 #[derive(Debug, Default)]
 pub(super) struct Clients {
@@ -40,13 +47,12 @@ pub(super) struct Clients {
 
 impl Clients {
     /// The client for an address, made when it is first wanted. One that cannot be made is tried again with the next page.
-    pub(super) async fn of(&self, url: &str) -> Result<&Client, Failure> {
+    pub(super) async fn of(&self, url: &str) -> Result<&Client, String> {
         let is_plain = url.starts_with("http://");
         let client = if is_plain { &self.plain } else { &self.secure };
         // The machine's certificates are read from its disk.
         let made = || async move { spawn_blocking(move || client_of(is_plain)).await.map_err(|end| end.to_string())? };
-        let lacks = |reason| Failure { reason, again: true, after: Some(LACK_WAIT), perhaps: false };
-        client.get_or_try_init(made).await.map_err(lacks)
+        client.get_or_try_init(made).await
     }
 }
 
@@ -66,19 +72,26 @@ fn client_of(is_plain: bool) -> Result<Client, String> {
 }
 
 /// Sends, and waits for the answer.
-pub(super) async fn post(client: &Client, request: Request) -> Result<(), Failure> {
+pub(super) async fn post(client: &Client, request: Request) -> Result<(), Unsent> {
     let sent = client.post(request.url).headers(request.headers).body(request.body).send().await;
     match sent {
         Ok(answer) if answer.status().is_success() => Ok(()),
-        Ok(answer) => Err(refusal(answer).await),
-        Err(error) => Err(Failure {
-            again: !error.is_builder(),
-            after: None,
-            // Connected, and then no answer that makes sense: it may have been taken.
-            perhaps: !error.is_connect() && !error.is_builder(),
-            // The address may hold what only its owner should know.
-            reason: cause(&error.without_url()),
+        Ok(answer) => Err(Unsent {
+            is_denied: matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN),
+            failure: refusal(answer).await,
         }),
+        Err(error) => Err(Unsent { is_denied: false, failure: break_of(error) }),
+    }
+}
+
+fn break_of(error: reqwest::Error) -> Failure {
+    Failure {
+        again: !error.is_builder(),
+        after: None,
+        // Connected, and then no answer that makes sense: it may have been taken.
+        perhaps: !error.is_connect() && !error.is_builder(),
+        // The address may hold what only its owner should know.
+        reason: cause(&error.without_url()),
     }
 }
 

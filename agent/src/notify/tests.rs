@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::sync::mpsc as sync;
 use std::time::{Duration, Instant};
 
+use tilth_config::SecretName;
 use tilth_core::effect::{Reason, Report};
 use tilth_core::escalate::Cause;
 use tilth_core::id::SensorId;
 use tilth_core::plan::{AlertKey, Severity};
 use tilth_core::rules::Figure;
-use tilth_core::time::{Stamp, Uptime};
+use tilth_core::time::{Span, Stamp, Uptime};
 use tilth_core::value::{Resolution, Value};
 
 use super::notice::Kind;
@@ -421,8 +422,33 @@ fn a_server_that_fails_in_every_way_gets_it_in_the_end_once() {
     assert!(requests.iter().all(|request| request.header("x-tilth-notification") == "pi-1-1"));
     let repeats: Vec<bool> = requests.iter().map(|request| request.header("title").starts_with("Repeat: ")).collect();
     assert_eq!(repeats, [false, false, false, false, false, true, true], "after an answer was lost it may be one");
-    assert_eq!(requests[0].header("authorization"), "Bearer tk_secret");
-    assert_eq!(requests[6].header("authorization"), "Bearer tk_new", "read again after a refusal");
+    let tokens: Vec<&str> = requests.iter().map(|request| request.header("authorization")).collect();
+    let (old, new) = ("Bearer tk_secret", "Bearer tk_new");
+    assert_eq!(tokens, [old, old, old, new, new, new, new], "read again after the refusal");
+}
+
+#[test]
+fn a_secret_outlives_its_file() {
+    let config = Config::new("outlives");
+    let receiver = Receiver::start(vec![
+        Answer::Http("500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"),
+        Answer::Http("401 Unauthorized\r\nContent-Length: 0\r\n\r\n"),
+        Answer::Http("403 Forbidden\r\nContent-Length: 0\r\n\r\n"),
+    ]);
+    run_test(&config, &[("phone", ntfy(&receiver.url))], async |mut running| {
+        running.tell(page(1, 1, Severity::Urgent, Cause::Fired), &["phone"]).await;
+        assert_eq!(running.fate().await, "phone pi-1-1 retrying");
+        std::fs::remove_file(config.0.join("secrets/phone")).unwrap();
+        let channels = [(id("phone"), ntfy(&receiver.url))].into();
+        running.commands.send(Command::Channels(channels)).await.unwrap();
+        assert_eq!(running.fate().await, "phone pi-1-1 retrying");
+        assert_eq!(running.fate().await, "phone pi-1-1 retrying");
+        config.write("phone", "tk_new");
+        assert_eq!(running.fate().await, "phone pi-1-1 sent");
+    });
+    let tokens: Vec<String> = (0..4).map(|_| receiver.next().header("authorization").to_owned()).collect();
+    let (old, new) = ("Bearer tk_secret", "Bearer tk_new");
+    assert_eq!(tokens, [old, old, old, new]);
 }
 
 #[test]

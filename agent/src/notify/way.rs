@@ -1,0 +1,137 @@
+//! The way to a server: from a parcel to what became of it, with a secret that outlives its file.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tilth_config::{Channel, SecretName};
+use tilth_core::time::Span;
+use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
+
+use super::http::{self, Clients, Request};
+use super::queue::{Failure, Parcel};
+use super::secret::{Secret, Secrets};
+use super::{ntfy, webhook};
+use crate::clock::Clock;
+
+/// A secret or certificates that the machine lacks are looked for again after this.
+const LACK_WAIT: Span = Span::from_mins(1);
+
+/// A channel that posts.
+pub(super) struct Way {
+    channel: Channel,
+    key: Option<Arc<Key>>,
+    clients: Arc<Clients>,
+}
+
+/// A channel's secret: read when the channel is set, and again when there is reason to believe that it is another one. While
+/// that cannot be read, what was there before is used.
+pub(super) struct Key {
+    name: SecretName,
+    secrets: Secrets,
+    held: Mutex<Option<Secret>>,
+    is_doubted: AtomicBool,
+}
+
+impl Way {
+    /// The way of a channel as it is configured now. `before` is the one that it had.
+    pub(super) fn new(channel: Channel, secrets: &Secrets, clients: &Arc<Clients>, before: Option<&Way>) -> Way {
+        let known = before.and_then(|way| way.key.as_ref());
+        let key = secret_name(&channel).map(|name| match known.filter(|key| key.name == *name) {
+            Some(key) => {
+                key.doubt();
+                Arc::clone(key)
+            }
+            None => Arc::new(Key::new(name.clone(), secrets.clone())),
+        });
+        Way { channel, key, clients: Arc::clone(clients) }
+    }
+
+    /// Fetches what the first page will want. What is missing is said when a page wants it.
+    pub(super) async fn prepare(&self) {
+        let _ = self.secret().await;
+        if let Some(url) = url(&self.channel) {
+            let _ = self.clients.of(url).await;
+        }
+    }
+
+    pub(super) async fn send(&self, parcel: &Parcel, clock: &Clock) -> Result<(), Failure> {
+        let secret = self.secret().await?;
+        let client = self.clients.of(url(&self.channel).unwrap_or_default()).await.map_err(lacks)?;
+        let sent = http::post(client, self.request(secret.as_ref(), parcel, clock)?).await;
+        sent.map_err(|unsent| {
+            if unsent.is_denied {
+                self.key.iter().for_each(|key| key.doubt());
+            }
+            unsent.failure
+        })
+    }
+
+    fn request(&self, secret: Option<&Secret>, parcel: &Parcel, clock: &Clock) -> Result<Request, Failure> {
+        match (&self.channel, secret) {
+            (Channel::Ntfy { url, topic, .. }, secret) => Ok(ntfy::request(url, topic, secret, parcel)),
+            (Channel::Webhook { url, .. }, Some(secret)) => Ok(webhook::request(url, secret, parcel, clock.now().1)),
+            (Channel::Webhook { .. } | Channel::Log, _) => Err(lacks("it has no secret".to_owned())),
+        }
+    }
+
+    async fn secret(&self) -> Result<Option<Secret>, Failure> {
+        let Some(key) = &self.key else { return Ok(None) };
+        key.get().await.map(Some).map_err(|why| lacks(format!("secret: {why}")))
+    }
+}
+
+impl Key {
+    fn new(name: SecretName, secrets: Secrets) -> Key {
+        Key { name, secrets, held: Mutex::new(None), is_doubted: AtomicBool::new(false) }
+    }
+
+    fn doubt(&self) {
+        self.is_doubted.store(true, Ordering::Relaxed);
+    }
+
+    async fn get(&self) -> Result<Secret, String> {
+        let mut held = self.held.lock().await;
+        let is_doubted = self.is_doubted.swap(false, Ordering::Relaxed);
+        let Some(known) = held.as_ref() else {
+            let secret = self.read().await?;
+            return Ok(held.insert(secret).clone());
+        };
+        if !is_doubted {
+            return Ok(known.clone());
+        }
+        match self.read().await {
+            Ok(secret) => Ok(held.insert(secret).clone()),
+            Err(_) => {
+                self.doubt();
+                Ok(known.clone())
+            }
+        }
+    }
+
+    async fn read(&self) -> Result<Secret, String> {
+        let (name, secrets) = (self.name.clone(), self.secrets.clone());
+        let read = spawn_blocking(move || secrets.get(&name).map_err(|error| error.to_string()));
+        read.await.map_err(|end| end.to_string())?
+    }
+}
+
+/// What a person has to mend on this machine.
+fn lacks(reason: String) -> Failure {
+    Failure { reason, again: true, after: Some(LACK_WAIT), perhaps: false }
+}
+
+fn url(channel: &Channel) -> Option<&str> {
+    match channel {
+        Channel::Log => None,
+        Channel::Ntfy { url, .. } | Channel::Webhook { url, .. } => Some(url),
+    }
+}
+
+fn secret_name(channel: &Channel) -> Option<&SecretName> {
+    match channel {
+        Channel::Log => None,
+        Channel::Ntfy { token, .. } => token.as_ref(),
+        Channel::Webhook { secret, .. } => Some(secret),
+    }
+}

@@ -126,7 +126,7 @@ pub(crate) struct Decide {
     anchor: Option<Anchor>,
     watched: Arc<Watched>,
     commit: Commit,
-    /// Of each raised alert what was told, kept with the snapshot.
+    /// Of each alert that is open and was paged what was told, kept with the snapshot.
     told: BTreeMap<AlertId, keep::LastTold>,
     recorder: Recorder,
     anew: watch::Receiver<Anew>,
@@ -303,6 +303,7 @@ impl Decide {
             Effect::Missing(_) => self.figures.missing += 1,
             Effect::Window(closed) => self.commit.windows.push(closed),
             Effect::Site => self.keep_site(),
+            Effect::Page(page) => self.note_asked(page.id.alert, &page.channels),
             Effect::Alert(Transition::Resolved(_), report) => {
                 report.alert.map(|alert| self.told.remove(&alert));
             }
@@ -314,7 +315,7 @@ impl Decide {
             Effect::Unwindowed(sensor, readings) => {
                 self.diagnose("unwindowed", json!({ "sensor": sensor, "readings": readings }));
             }
-            Effect::Alert(..) | Effect::Page(_) | Effect::Sensor(_) | Effect::Planned(_) => {}
+            Effect::Alert(..) | Effect::Sensor(_) | Effect::Planned(_) => {}
         }
     }
 
@@ -377,3 +378,6 @@ fn new_event(at: tilth_core::time::Stamp, kind: &str, body: Value) -> NewEvent {
     };
     NewEvent { at, kind: kind.to_owned(), body, alert: None }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::json;
 use tilth_core::alert::AlertId;
-use tilth_core::effect::{Effect, Page};
-use tilth_core::engine::{Snapshot, Standing};
+use tilth_core::effect::{Effect, Page, Transition};
+use tilth_core::engine::{Engine, Snapshot, Standing};
 use tilth_core::escalate::{Cause, PageId};
 use tilth_core::id::Id;
 use tilth_core::time::Stamp;
@@ -62,12 +62,15 @@ pub(crate) fn begin(begun: Begun, configured: Configured, mut tools: Tools) -> D
     let alerts_after = (!begun.is_first).then(number_from_a_hat);
     let after = begun.after.into_iter().map(again).collect();
     let mut beginning = Beginning { boot: begun.boot, at, wall, snapshot, after, alerts_after };
-    let Resumed { engine, effects, heard_until } = beginning.resume(&plan).unwrap_or_else(|error| {
+    let Resumed { mut engine, effects, heard_until } = beginning.resume(&plan).unwrap_or_else(|error| {
         remarks.push(format!("what was remembered cannot be used, so all begins anew: {error}"));
         beginning.snapshot = None;
         told.clear();
         beginning.anew(&plan)
     });
+    let news: Vec<Effect> = std::iter::from_fn(|| engine.poll()).collect();
+    let concerned = concerned(&engine, effects.iter().chain(&news));
+    told.retain(|alert, _| concerned.contains(alert));
     if let Some(recording) = &mut tools.recording {
         recording.begin(beginning, merged);
     }
@@ -103,7 +106,6 @@ pub(crate) fn begin(begun: Begun, configured: Configured, mut tools: Tools) -> D
         }
         decide.take(effect);
     }
-    let news: Vec<Effect> = std::iter::from_fn(|| decide.engine.poll()).collect();
     let new_pages: BTreeSet<PageId> = news.iter().filter_map(page_id).collect();
     news.into_iter().for_each(|effect| decide.act(effect));
     decide.follow_clock();
@@ -137,6 +139,15 @@ fn number_from_a_hat() -> AlertId {
     // Without chance a number may come again, as it would without this.
     let _ = SystemRandom::new().fill(&mut bytes);
     AlertId(1000 * u64::from(1 + u32::from_le_bytes(bytes) % 1_000_000))
+}
+
+/// The alerts that are open, and those that this start ends.
+fn concerned<'a>(engine: &Engine, effects: impl Iterator<Item = &'a Effect>) -> BTreeSet<AlertId> {
+    let ended = effects.filter_map(|effect| match effect {
+        Effect::Alert(Transition::Resolved(_), report) => report.alert,
+        _ => None,
+    });
+    engine.alerts().filter_map(|alert| alert.report.alert).chain(ended).collect()
 }
 
 fn page_id(effect: &Effect) -> Option<PageId> {
@@ -180,6 +191,7 @@ impl Decide {
             let (done, open) = channels.into_iter().partition::<Vec<Id>, _>(is_done);
             self.tell_people(notify::Command::Paged(number, done));
             if !open.is_empty() {
+                self.note_asked(number, &open);
                 let page = Page { id, cause: Cause::Fired, channels: open.clone(), report: alert.report };
                 let notice = Notice::page(&self.device, &page, &plan, true);
                 self.tell_people(notify::Command::Page(Box::new(notice), open));

@@ -23,12 +23,12 @@ use crate::transition::Line;
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Kept {
     pub(super) engine: Snapshot,
-    /// Of each raised alert what was told: a later page that was decided is told again, as a repeat.
+    /// Of each alert that is open and was paged what was told: a later page that was decided is told again, as a repeat.
     #[serde(default)]
     pub(super) told_by: BTreeMap<AlertId, LastTold>,
 }
 
-/// By channel, the number of the last page of an alert with which it is done.
+/// By channel that was asked to tell of an alert, the number of the last page with which it is done; 0 before the first.
 pub(super) type LastTold = BTreeMap<Id, u32>;
 
 /// The database became another one while the agent ran.
@@ -138,18 +138,23 @@ impl Decide {
         self.commit.diagnostics.push(new_event(self.engine.now(), kind, body));
     }
 
+    /// These channels are asked to tell of an alert that is open.
+    pub(super) fn note_asked(&mut self, alert: AlertId, channels: &[Id]) {
+        let told = self.told.entry(alert).or_default();
+        for channel in channels {
+            told.entry(channel.clone()).or_insert(0);
+        }
+    }
+
     /// What became of a notice on a channel.
     pub(super) fn note_told(&mut self, told: &Told) {
         let Told { channel, outcome } = told;
-        if outcome.fate.is_final() {
-            let numbers = outcome.notice.strip_prefix(self.device.as_str()).and_then(|rest| rest.strip_prefix('-'));
-            let parsed = numbers.and_then(|numbers| numbers.split_once('-'));
-            if let Some((alert, page)) =
-                parsed.and_then(|(alert, page)| Some((alert.parse().ok()?, page.parse().ok()?)))
-            {
-                let last = self.told.entry(AlertId(alert)).or_default().entry(channel.clone()).or_insert(0);
-                *last = (*last).max(page);
-            }
+        // It may come after the alert is over, and is then of no use.
+        if let (true, Some((alert, page))) = (outcome.fate.is_final(), self.page_of(&outcome.notice))
+            && let Some(told) = self.told.get_mut(&alert)
+        {
+            let last = told.entry(channel.clone()).or_insert(0);
+            *last = (*last).max(page);
         }
         let body = json!({
             "notice": outcome.notice,
@@ -159,6 +164,12 @@ impl Decide {
             "reason": outcome.reason,
         });
         self.diagnose("told", body);
+    }
+
+    /// The alert and the number of the page that a notice is; nothing for one that is none.
+    fn page_of(&self, notice: &str) -> Option<(AlertId, u32)> {
+        let (alert, page) = notice.strip_prefix(self.device.as_str())?.strip_prefix('-')?.split_once('-')?;
+        Some((AlertId(alert.parse().ok()?), page.parse().ok()?))
     }
 }
 

@@ -1,0 +1,153 @@
+//! Timelines over the end of one process and the start of the next: what those that tell people are asked to do.
+
+use tilth_config::{Document, Layer, Loaded, Purpose};
+use tilth_core::reading::{Quality, Raw};
+use tokio::sync::broadcast;
+
+use super::*;
+use crate::clock::Source;
+use crate::notify::queue::{Fate, Outcome};
+use crate::store::tests::farm::{Folder, booted, options};
+use crate::store::thread::{self, Ground, Settings};
+use crate::store::{BLOCK_INTERVAL, Policy};
+
+const FARM: &str = "
+[sensors.'room/level']
+quantity = 'count'
+resolution = 0.1
+input = 'line:gateway/level'
+[rules.sensor-silent]
+enabled = false
+[notifications.phone]
+kind = 'ntfy'
+url = 'http://127.0.0.1:1'
+topic = 'farm'
+[escalation.default]
+warning = { wait = '10m', channels = ['log'] }
+critical = { wait = '10m', channels = ['phone'] }
+";
+
+const RULE: &str = "
+[rules.level-high]
+sensor = 'room/level'
+above = 30
+severity = 'warning'
+cooldown = '0s'
+message = 'level {value}'
+";
+
+/// One process, from its start to its end.
+struct Life {
+    decide: Decide,
+    clock: Clock,
+    asked: mpsc::Receiver<notify::Command>,
+    _folder: Folder,
+}
+
+impl Life {
+    /// Goes on from what the life before kept.
+    fn begin(at_s: i64, farm: &str, snapshot: Option<Vec<u8>>) -> Life {
+        let clock = Clock::new(Source::Input);
+        clock.observe(WallTime(at_s * 1000));
+        let folder = Folder::new();
+        let settings = Settings {
+            interval: BLOCK_INTERVAL,
+            policy: Policy { keep_days: 1, most_bytes: 1 << 30, least_free_bytes: 0, events_bytes: 1 << 20 },
+            options: options(),
+            free_bytes: Box::new(|| None),
+            news: Box::new(|_| ()),
+        };
+        let (recorder, ..) = thread::start(Ground::Open(Box::new(booted(&folder))), settings).unwrap();
+        let (notify, asked) = mpsc::channel(notify::COMMANDS);
+        let tools = Tools {
+            device: Id::new("pi").unwrap(),
+            clock: clock.clone(),
+            recorder,
+            anew: watch::channel(Anew::default()).1,
+            notify,
+            live: broadcast::channel(LIVE).0,
+            recording: None,
+        };
+        let is_first = snapshot.is_none();
+        let begun = Begun { boot: 1, snapshot, after: Vec::new(), is_first, new_stream: false, remarks: Vec::new() };
+        Life { decide: begin(begun, configured(farm), tools), clock, asked, _folder: folder }
+    }
+
+    fn level(&mut self, at_s: i64, level: f64) {
+        self.clock.observe(WallTime(at_s * 1000));
+        let sensor = self.decide.engine.plan().sensor_ix("room/level").unwrap();
+        let at = Uptime(at_s * 1000);
+        self.decide.handle(Input::Reading(Raw { sensor, at, value: level, quality: Quality::Good }));
+        self.decide.flush();
+    }
+
+    fn outcome(&mut self, channel: &str, notice: &str, fate: Fate) {
+        let outcome = Outcome { notice: notice.to_owned(), fate, attempts: 1, reason: None };
+        self.decide.note_told(&Told { channel: Id::new(channel).unwrap(), outcome });
+    }
+
+    /// What was asked for since the last time.
+    #[track_caller]
+    fn expect(&mut self, expected: &[&str]) {
+        let mut said = Vec::new();
+        while let Ok(command) = self.asked.try_recv() {
+            let names = |channels: &[Id]| channels.iter().map(Id::as_str).collect::<Vec<_>>().join(" ");
+            said.push(match command {
+                notify::Command::Page(notice, channels) => {
+                    format!("{}{} {}", if notice.repeat { "repeat " } else { "page " }, notice.id, names(&channels))
+                }
+                notify::Command::Paged(AlertId(alert), channels) => format!("paged {alert} {}", names(&channels)),
+                notify::Command::Resolved(notice) => notice.id,
+                notify::Command::Channels(_) => "channels".to_owned(),
+                other => panic!("{other:?}"),
+            });
+        }
+        assert_eq!(said, expected);
+    }
+
+    fn kept(&mut self) -> Vec<u8> {
+        self.decide.keep_snapshot();
+        self.decide.commit.snapshot.take().unwrap()
+    }
+
+    #[track_caller]
+    fn remembers(&mut self, told: &Value) {
+        let kept: Value = serde_json::from_slice(&self.kept()).unwrap();
+        assert_eq!(kept["told_by"], *told);
+    }
+}
+
+fn configured(farm: &str) -> Configured {
+    let mut documents = tilth_config::base();
+    documents.layers.push(Document::toml(Layer::ConfigD, "farm.toml", farm));
+    let loaded: Loaded = tilth_config::load_documents(documents, Purpose::Replay);
+    let merged = Merged::of(&loaded);
+    let plan = loaded.plan.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
+    Configured { plan: Arc::new(plan), hash: String::new(), channels: loaded.channels, merged }
+}
+
+/// Escalated to the phone, and the log's answer alone is known.
+fn escalated(farm: &str) -> Life {
+    let mut life = Life::begin(0, farm, None);
+    life.level(10, 31.0);
+    life.outcome("log", "pi-1-1", Fate::Sent);
+    life.level(700, 31.0);
+    life.expect(&["channels", "page pi-1-1 log", "page pi-1-2 phone"]);
+    life.remembers(&json!({ "1": { "log": 1, "phone": 0 } }));
+    life
+}
+
+#[test]
+fn what_is_told_of_an_alert_that_is_over_is_not_remembered() {
+    let farm = format!("{FARM}{RULE}");
+    let mut life = escalated(&farm);
+    life.level(800, 20.0);
+    life.outcome("phone", "pi-1-2", Fate::Withdrawn);
+    life.remembers(&json!({}));
+    life.level(900, 31.0);
+    life.remembers(&json!({ "2": { "log": 0 } }));
+    let mut kept: Value = serde_json::from_slice(&life.kept()).unwrap();
+    kept["told_by"]["1"] = json!({ "phone": 2 });
+    let mut later = Life::begin(1000, &farm, Some(kept.to_string().into_bytes()));
+    later.remembers(&json!({ "2": { "log": 0 } }));
+}

@@ -96,13 +96,15 @@ pub(crate) fn begin(begun: Begun, configured: Configured, mut tools: Tools) -> D
         figures: Figures::default(),
     };
     decide.tell_people(notify::Command::Channels(channels));
+    decide.recall_paged();
     if begun.new_stream {
         decide.state_alerts();
     }
     for effect in effects {
-        // A page of before the end may have been told then: `tell_again` tells it, as a repeat.
-        if !matches!(effect, Effect::Page(_)) {
-            decide.tell(&effect);
+        match &effect {
+            // It may have been told before the end: `tell_again` tells it, as a repeat.
+            Effect::Page(page) => decide.tell_people(notify::Command::Paged(page.id.alert, page.channels.clone())),
+            other => decide.tell(other),
         }
         decide.take(effect);
     }
@@ -169,6 +171,14 @@ impl Decide {
         self.event("start", body);
     }
 
+    /// Before anything is told: whoever was paged before the process ended hears of it when the start itself ends an alert.
+    fn recall_paged(&mut self) {
+        let paged =
+            |(alert, told): (&AlertId, &LastTold)| notify::Command::Paged(*alert, told.keys().cloned().collect());
+        let paged: Vec<_> = self.told.iter().map(paged).collect();
+        paged.into_iter().for_each(|command| self.tell_people(command));
+    }
+
     /// Pages that were decided on before the process ended and are not known to have been told: told again, as repeats, by the
     /// channels of which that is not known. Not those that this start decided on, which have just been told.
     fn tell_again(&mut self, new: &BTreeSet<PageId>) {
@@ -184,12 +194,11 @@ impl Decide {
             let channels =
                 rule.map_or(Vec::new(), |rule| rule.escalation.level(alert.report.severity).channels.clone());
             let told = self.told.get(&number);
-            let is_done = |channel: &Id| {
+            let is_open = |channel: &Id| {
                 let last = told.and_then(|told| told.get(channel)).copied().unwrap_or(0);
-                alert.standing != Standing::Firing || last >= alert.report.pages
+                alert.standing == Standing::Firing && last < alert.report.pages
             };
-            let (done, open) = channels.into_iter().partition::<Vec<Id>, _>(is_done);
-            self.tell_people(notify::Command::Paged(number, done));
+            let open: Vec<Id> = channels.into_iter().filter(is_open).collect();
             if !open.is_empty() {
                 self.note_asked(number, &open);
                 let page = Page { id, cause: Cause::Fired, channels: open.clone(), report: alert.report };

@@ -138,6 +138,29 @@ fn escalated(farm: &str) -> Life {
 }
 
 #[test]
+fn a_start_that_ends_an_alert_tells_those_who_were_paged() {
+    let farm = format!("{FARM}{RULE}");
+    let kept = escalated(&farm).kept();
+    let mut without_the_rule = Life::begin(800, FARM, Some(kept));
+    without_the_rule.expect(&["channels", "paged 1 log phone", "pi-1-resolved"]);
+    without_the_rule.remembers(&json!({}));
+}
+
+#[test]
+fn whoever_was_paged_in_an_earlier_life_is_told_that_it_is_over() {
+    let farm = format!("{FARM}{RULE}");
+    let kept = escalated(&farm).kept();
+    let mut life = Life::begin(800, &farm, Some(kept));
+    life.expect(&["channels", "paged 1 log phone", "repeat pi-1-2 phone"]);
+    life.outcome("phone", "pi-1-2", Fate::Sent);
+    let kept = life.kept();
+    let mut life = Life::begin(900, &farm, Some(kept));
+    life.expect(&["channels", "paged 1 log phone"]);
+    life.level(1000, 20.0);
+    life.expect(&["pi-1-resolved"]);
+}
+
+#[test]
 fn what_is_told_of_an_alert_that_is_over_is_not_remembered() {
     let farm = format!("{FARM}{RULE}");
     let mut life = escalated(&farm);

@@ -141,6 +141,19 @@ fn a_kill_keeps_the_acknowledgement_and_repeats_no_page() {
 }
 
 #[test]
+fn a_rule_that_is_gone_at_the_start_is_told_to_those_who_were_paged() {
+    let (room, mut board, mut agent) = firing("rule-gone");
+    agent.terminate();
+    let (without, _) = FARM.split_once("[rules.level-high]").unwrap();
+    room.write("config.d/farm.toml", without);
+    let again = room.start("input");
+    room.wait_for_bus("up");
+    board.level(80, 31.5);
+    let told = again.wait_for_told(1);
+    assert!(told[0].starts_with("notify pi-7-1-resolved: "), "{told:?}");
+}
+
+#[test]
 fn who_watches_sees_each_transition() {
     let room = Room::new("tail", FARM);
     let mut board = room.plug_in();

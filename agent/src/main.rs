@@ -8,6 +8,7 @@ mod desk;
 mod exit;
 mod explain;
 mod findings;
+mod journal;
 mod notify;
 mod output;
 mod recording;
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
         Ok(command) => command,
         Err(exit) => return exit.into(),
     };
-    exit::code(match command {
+    let code = exit::code(match command {
         Command::Replay(wanted) => replay::run(&wanted),
         Command::Run(wanted) => run::run(&wanted),
         Command::Check(wanted) => check::run(&wanted),
@@ -41,5 +42,7 @@ fn main() -> ExitCode {
         Command::Silence(wanted) => desk::commands::silence(&wanted),
         Command::Note(wanted) => desk::commands::note(&wanted),
         Command::Tail(wanted) => desk::commands::tail(&wanted),
-    })
+    });
+    journal::flush();
+    code
 }

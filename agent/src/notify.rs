@@ -16,7 +16,6 @@ mod webhook;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::ready;
-use std::io::Write;
 use std::mem;
 use std::sync::Arc;
 
@@ -30,6 +29,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id as TaskId, JoinError, JoinSet};
 
 use crate::clock::Clock;
+use crate::output;
 use dispatch::{Dispatch, Input};
 use http::Clients;
 use notice::Notice;
@@ -248,7 +248,7 @@ impl Sender {
                 let clock = self.clock.clone();
                 self.flights.spawn(async move { way.send(&parcel, &clock).await })
             }
-            Some(None) => self.flights.spawn(ready(log(&parcel))),
+            Some(None) => self.flights.spawn(log(&parcel)),
             None => {
                 let reason = format!("there is no channel {id} any more");
                 let failure = Failure { reason, again: false, after: None, perhaps: false };
@@ -282,16 +282,19 @@ fn limits(channel: &Channel) -> Limits {
     }
 }
 
-/// One line for the journal.
-fn log(parcel: &Parcel) -> Result<(), Failure> {
+/// One line for the journal, on its way when this returns.
+fn log(parcel: &Parcel) -> impl Future<Output = Result<(), Failure>> + Send + use<> {
     let text = Text::of(parcel);
-    let line = format!("notify {}: {} ({})\n", parcel.id(), text.title, text.body.replace('\n', "; "));
-    std::io::stderr().write_all(line.as_bytes()).map_err(|error| Failure {
-        reason: format!("standard error: {error}"),
-        again: true,
-        after: None,
-        perhaps: false,
-    })
+    let line = format!("notify {}: {} ({})", parcel.id(), text.title, text.body.replace('\n', "; "));
+    let written = output::tell_for_certain(line);
+    async {
+        written.await.map_err(|error| Failure {
+            reason: format!("standard error: {error}"),
+            again: true,
+            after: None,
+            perhaps: false,
+        })
+    }
 }
 
 #[cfg(test)]

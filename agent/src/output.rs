@@ -6,6 +6,9 @@ use std::fmt::{self, Display};
 use std::io::{self, IsTerminal, Write};
 
 use anyhow::Context;
+use tokio::sync::oneshot;
+
+use crate::journal;
 use serde::Serialize;
 
 /// What is gathered before it is written; a pipe takes as much at once.
@@ -62,7 +65,7 @@ impl Output {
             return Ok(());
         }
         self.flush()?;
-        say(format_args!("\r\x1b[2K{progress}"), "");
+        let _ = say(format_args!("\r\x1b[2K{progress}"), "");
         self.progress = Some(progress);
         Ok(())
     }
@@ -73,7 +76,7 @@ impl Output {
             && !shown.is_empty()
         {
             shown.clear();
-            say(format_args!("\r\x1b[2K"), "");
+            let _ = say(format_args!("\r\x1b[2K"), "");
         }
         let mut stdout = io::stdout().lock();
         let written = stdout.write_all(&self.buffer).and_then(|()| stdout.flush());
@@ -101,12 +104,25 @@ pub(crate) fn counted(count: u64, noun: &str) -> impl Display + '_ {
     Counted(count, noun)
 }
 
-/// A line on standard error. Where even that is closed there is nobody left to tell.
+/// A line on standard error, or in the log of the daemon. Where even that is closed there is nobody left to tell.
 pub(crate) fn tell(line: impl Display) {
-    say(line, "\n");
+    match journal::running() {
+        Some(journal) => journal.put(line.to_string(), None),
+        None => drop(say(line, "\n")),
+    }
 }
 
-fn say(text: impl Display, end: &str) {
+/// As [`tell`], for whoever has to know whether it was written. The line is on its way when this returns.
+pub(crate) fn tell_for_certain(line: String) -> impl Future<Output = io::Result<()>> + Send + use<> {
+    let (written, result) = oneshot::channel();
+    match journal::running() {
+        Some(journal) => journal.put(line, Some(written)),
+        None => drop(written.send(say(line, "\n"))),
+    }
+    async { result.await.unwrap_or_else(|_| Err(io::Error::other("the journal takes no lines"))) }
+}
+
+fn say(text: impl Display, end: &str) -> io::Result<()> {
     let mut stderr = io::stderr().lock();
-    let _ = write!(stderr, "{text}{end}").and_then(|()| stderr.flush());
+    write!(stderr, "{text}{end}").and_then(|()| stderr.flush())
 }

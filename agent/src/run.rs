@@ -31,6 +31,7 @@ use crate::desk::address::{self, NotTaken, Taken};
 use crate::desk::facts::{Bus, Facts};
 use crate::desk::{self, Office};
 use crate::exit::Exit;
+use crate::journal;
 use crate::notify::{self, secret::Secrets};
 use crate::output::{counted, tell};
 use crate::recording::Recording;
@@ -48,6 +49,7 @@ const COMMANDS: usize = 256;
 
 /// Runs until SIGTERM or SIGINT, or until a task that must not end ends.
 pub(crate) fn run(wanted: &cli::Run) -> anyhow::Result<Exit> {
+    journal::start().context("the thread of the log")?;
     let Some(first) = First::read(&wanted.config.folder, &wanted.data) else { return Ok(Exit::Refused) };
     if let Some(problem) = first.farm.forbids(wanted.clock) {
         tell(format_args!("tilth-agent: --clock {}: {problem}", wanted.clock));

@@ -30,7 +30,7 @@ pub(crate) struct Board {
 /// A running agent; killed when dropped.
 pub(crate) struct Agent {
     pub(crate) child: Child,
-    log: PathBuf,
+    pub(crate) log: PathBuf,
 }
 
 /// How a command ended.

@@ -1,8 +1,12 @@
 //! How an agent ends, and how the next one begins.
 
+use std::io::Write;
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use crate::room::{FARM, Ran, Room, exists};
+use rustix::fs::{OFlags, fcntl_setfl};
+
+use crate::room::{Agent, FARM, Ran, Room, exists};
 
 #[test]
 fn it_stops_when_it_is_told_to() {
@@ -63,4 +67,38 @@ fn without_the_folder_of_a_service_the_socket_is_beside_the_data() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(status.code, Some(0), "{}", status.err);
+}
+
+/// A journal that is stuck: the pages go out by other ways, and it still stops.
+#[test]
+fn a_pipe_that_nobody_reads_stops_no_page() {
+    let ntfy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let farm = format!(
+        "{FARM}
+        [notifications.phone]
+        kind = 'ntfy'
+        url = 'http://{}'
+        topic = 'farm'
+        [escalation.default.warning]
+        channels = ['log', 'phone']
+        ",
+        ntfy.local_addr().unwrap()
+    );
+    let room = Room::new("stuck", &farm);
+    let mut board = room.plug_in();
+    let (_reader, mut pipe) = std::io::pipe().unwrap();
+    fcntl_setfl(&pipe, OFlags::NONBLOCK).unwrap();
+    while pipe.write(&[b'x'; 64]).is_ok() {}
+    fcntl_setfl(&pipe, OFlags::empty()).unwrap();
+    let mut agent = Agent { child: room.start_command("input").stderr(pipe).spawn().unwrap(), log: room.path("none") };
+    room.wait_for_bus("up");
+    board.level(0, 31.0);
+    board.level(60, 31.5);
+    room.wait_for("the phone is tried", &["status"], |rows| rows[0]["notify"]["channels"][1]["waiting"] == 1);
+    ntfy.accept().unwrap();
+    board.level(70, 20.0);
+    room.wait_for_value("room/level", 20.0);
+    let began = Instant::now();
+    assert_eq!(agent.terminate().code(), Some(0));
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
 }

@@ -1,4 +1,5 @@
-//! The task that decides: inputs in, the engine, effects out. It waits for nothing but its inputs.
+//! The task that decides: inputs in, the engine, effects out. Until it stops it waits for nothing but its inputs and the
+//! engine's next deadline.
 //!
 //! Effects go to people first (notify), then to whoever watches (live), then to the store. What one burst of inputs brought is
 //! one commit.

@@ -1,7 +1,7 @@
 //! Telling people: the task that sends what the engine wants told, by whatever channels there are.
 //!
-//! What is told, by whom and when is decided in [`dispatch`] and [`queue`], which are pure; here are the sockets. Nothing on
-//! the way from a page to its channel waits for a disk or for another channel.
+//! What is told, by whom and when is decided in [`dispatch`] and [`queue`], which are pure; [`way`] sends it. No channel waits
+//! for another. Secrets and certificates are read beside the task: one that is missing holds up its own channel alone.
 
 mod budget;
 pub(crate) mod dispatch;
@@ -38,8 +38,8 @@ use secret::Secrets;
 use text::Text;
 use way::Way;
 
-/// Commands that may wait. The task never waits for anything but them, so they do not pile up; decide counts what does not
-/// fit, and asks the store to have it told later.
+/// Commands that may wait. The task takes them whatever is under way, so they do not pile up; what does not fit waits with
+/// decide.
 pub(crate) const COMMANDS: usize = 1024;
 
 /// What the task is told.

@@ -331,16 +331,17 @@ impl Engine {
         }
     }
 
-    /// What the hub said to the way before, or the network on it, says nothing of this one.
+    /// What the hub said to the way before, or the network on it, says nothing of this one. What is on its way is given up and
+    /// goes again: it carries the key of before, and a refusal of that one would begin a long wait.
     fn way_changed(&mut self) {
-        self.pull.try_again(self.now);
+        let given_up = self.pull.try_again(self.now).or(match &self.state {
+            State::Sending { flight, .. } => Some(flight.request),
+            _ => None,
+        });
+        self.effects.extend(given_up.map(|request| Effect::Abandon { request }));
         match self.state {
-            State::Idle
-            | State::Gathering
-            | State::Fetching { .. }
-            | State::Sending { .. }
-            | State::Conflict { .. } => {}
-            State::Refused { .. } | State::BackingOff { .. } | State::Offline { .. } => {
+            State::Idle | State::Gathering | State::Fetching { .. } | State::Conflict { .. } => {}
+            State::Sending { .. } | State::Refused { .. } | State::BackingOff { .. } | State::Offline { .. } => {
                 self.probe |= matches!(self.state, State::Refused { .. });
                 self.trouble.reset();
                 self.offline.reset();

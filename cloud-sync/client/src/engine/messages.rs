@@ -137,8 +137,8 @@ pub enum Input {
     Nudged,
     /// The network came up: a try may help.
     NetworkUp,
-    /// The way to the hub is another one: a new key, or another authority. A try may help, also after a refusal, and the next
-    /// bundle is delivered whatever came before.
+    /// The way to the hub is another one: a new key, or another authority. What is on the way before goes again on this one, a
+    /// try may help, also after a refusal, and the next bundle is delivered whatever came before.
     WayChanged,
 }
 

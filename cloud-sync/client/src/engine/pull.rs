@@ -18,8 +18,8 @@ use crate::transport::Exchange;
 ///  Waiting ------------------> Asking
 ///    ^  ^                       |  |
 ///    |  +---- 200, 304, 404 ----+  | refused, 429, 500, garbage, no answer
-///    |                             v
-///    +--------- due --------- BackingOff
+///    |  +- a new key, at once --+  v
+///    +-- due, or a new key --- BackingOff
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
@@ -118,13 +118,17 @@ impl Pull {
         }
     }
 
-    /// The way to the hub is another one: what was wrong may be mended.
-    pub(super) fn try_again(&mut self, now: Uptime) {
+    /// The way to the hub is another one: what was wrong may be mended. A request on the way before is given up; its number.
+    pub(super) fn try_again(&mut self, now: Uptime) -> Option<u64> {
         self.given = None;
-        if let State::BackingOff { .. } = self.state {
-            self.backoff.reset();
-            self.state = State::Waiting { at: now };
-        }
+        let given_up = match self.state {
+            State::Waiting { .. } => return None,
+            State::Asking { request, .. } => Some(request),
+            State::BackingOff { .. } => None,
+        };
+        self.backoff.reset();
+        self.state = State::Waiting { at: now };
+        given_up
     }
 
     /// What the agent holds now.

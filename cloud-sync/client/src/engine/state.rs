@@ -21,13 +21,14 @@ use super::status::StateName;
 ///                        v    v       429, 500, garbage, slow, stuck          v
 ///                        Sending -----------------------------------> BackingOff --+
 ///                        | | |  \     no way there                                  |
-///                        | | |   +--------------------------------> Offline --------+ due (or the network comes up, or a new key)
-///                        | | |        401, 403                                      |
-///                        | | +------------------------------------> Refused --------+
+///                        | | |   +--------------------------------> Offline --------+ due, or a new key
+///                        | | |        401, 403                                      | (or, when offline, the network
+///                        | | +------------------------------------> Refused --------+ comes up)
 ///                        | |          409                              ^            |
 ///                        | +--------------------------> Conflict ------|--- silent, |
 ///                        |                                |  409 again |  backs off |
-///                        | taken, 400, 413                | new stream             |
+///                        | taken, 400, 413,               | new stream             |
+///                        | new stream, new key            |                        |
 ///                        v                                v                        v
 ///                   Idle or Gathering <--------------------------------------------+
 /// ```

@@ -231,6 +231,24 @@ const WALKS: &[Walk] = &[
         },
         Gathering,
     ),
+    (
+        Sending,
+        "a new key comes: the same rows again, and the old key's refusal says nothing",
+        |desk| {
+            let old = request_of(desk);
+            desk.take();
+            desk.input(Input::WayChanged);
+            assert!(desk.did.contains(&Effect::Abandon { request: old }));
+            let (request, batch) = desk.until_sent();
+            assert!(request > old);
+            assert_eq!(batch.lanes.events.map(|events| (events.first, events.last)), Some((1, 3)));
+            desk.answered(old, refusal(ErrorCode::UnknownKey));
+            desk.answered(request, answer(EPOCH, &[(Lane::Events, 3)], Vec::new()));
+            assert!(!desk.did.iter().any(|effect| matches!(effect, Effect::LocalAlert(_))));
+        },
+        Idle,
+    ),
+    (Fetching, "a new key comes: the rows leave with it", |desk| desk.input(Input::WayChanged), Fetching),
     (Conflict, "new stream", |desk| desk.input(Input::Stream(outbox(2, 0))), Gathering),
     (
         Conflict,
@@ -269,6 +287,7 @@ const WALKS: &[Walk] = &[
         },
         Fetching,
     ),
+    (Offline, "a new key comes", |desk| desk.input(Input::WayChanged), Fetching),
     (
         Offline,
         "network up",

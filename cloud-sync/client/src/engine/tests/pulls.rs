@@ -114,6 +114,19 @@ fn a_new_way_ends_the_wait_after_a_refusal() {
 }
 
 #[test]
+fn a_new_way_does_not_wait_for_what_the_old_one_is_told() {
+    let mut puller = Puller::new();
+    let (old, _) = puller.asked();
+    let before = puller.now;
+    puller.engine.handle(puller.now, Input::WayChanged);
+    assert_eq!(puller.engine.poll(), Some(Effect::Abandon { request: old }));
+    let (request, _) = puller.asked();
+    assert_eq!(puller.answered(old, refusal(ErrorCode::UnknownKey)), []);
+    assert_eq!((puller.now, puller.engine.status().config.state), (before, "asking"));
+    assert_eq!(puller.answered(request, bundle("v4")).len(), 1);
+}
+
+#[test]
 fn a_hint_hurries_once_for_each_version_and_a_nudge_always() {
     let mut puller = Puller::new();
     let (request, _) = puller.asked();

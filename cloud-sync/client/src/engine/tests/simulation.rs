@@ -307,7 +307,7 @@ impl World {
         if !self.dice.hits(self.weather.mishaps) {
             return;
         }
-        match self.dice.below(6) {
+        match self.dice.below(7) {
             0 => self.backup = self.hub.clone(),
             1 => {
                 self.last_epoch += 1;
@@ -325,6 +325,7 @@ impl World {
                 self.store = Store { last_id: self.store.last_id, ..Store::new(self.last_stream) };
                 self.restart();
             }
+            5 => self.tell(Input::WayChanged),
             _ => self.jumped = Span(self.jumped.0 + self.dice.span(7_200_000).0),
         }
     }

@@ -185,7 +185,7 @@ impl Decide {
             if let Some(done) = done {
                 self.keep_snapshot();
                 self.flush();
-                self.recorder.stop();
+                put_away(self.recorder, self.recording).await;
                 let _ = done.send(());
                 return;
             }
@@ -360,6 +360,15 @@ impl Decide {
     fn now(&self) -> Uptime {
         self.clock.uptime().max(self.engine.now().uptime)
     }
+}
+
+/// Both wait for a disk, neither for long, and nobody else waits meanwhile.
+async fn put_away(recorder: Recorder, recording: Option<Recording>) {
+    let waiting = tokio::task::spawn_blocking(move || {
+        recorder.stop();
+        drop(recording);
+    });
+    let _ = waiting.await;
 }
 
 /// The word for where the time of day comes from, as rows keep it.

@@ -12,8 +12,10 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::thread::JoinHandle;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel};
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use tilth_config::Merged;
@@ -26,7 +28,7 @@ use tilth_core::reading::Quality;
 use tilth_core::site::{Matcher, Site};
 use tilth_core::time::{Span, Uptime, WallTime};
 
-use crate::output::tell;
+use crate::output::{counted, tell};
 use crate::resume::Beginning;
 
 /// Of the lines below; another one when they change.
@@ -34,6 +36,9 @@ pub(crate) const FORMAT: u32 = 1;
 
 /// Lines that may wait for the disk; with more the recording ends.
 const QUEUE: usize = 1 << 16;
+
+/// How long the last lines may take: a disk that hangs must not keep the agent from ending.
+const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// One line.
 #[derive(Debug, Serialize, Deserialize)]
@@ -124,8 +129,12 @@ impl Entry {
 
 /// An open recording. A disk that fails or does not keep up ends it and nothing else.
 pub(crate) struct Recording {
+    name: String,
     lines: Option<SyncSender<String>>,
-    writer: Option<JoinHandle<()>>,
+    /// Lines that the writer has not handed to the system yet.
+    waiting: Arc<AtomicUsize>,
+    /// Closed when the writer has ended.
+    ended: Receiver<()>,
 }
 
 impl Recording {
@@ -137,13 +146,17 @@ impl Recording {
         let mut file = File::options().read(true).append(true).create(true).open(path)?;
         end_torn_line(&mut file)?;
         let (lines, queue) = sync_channel(QUEUE);
-        let name = path.display().to_string();
-        let writer = std::thread::Builder::new().name("recording".to_owned()).spawn(move || {
-            if let Err(error) = write(file, &queue) {
+        let (alive, ended) = channel();
+        let recording =
+            Recording { name: path.display().to_string(), lines: Some(lines), waiting: Arc::default(), ended };
+        let (name, waiting) = (recording.name.clone(), Arc::clone(&recording.waiting));
+        std::thread::Builder::new().name("recording".to_owned()).spawn(move || {
+            let _alive = alive;
+            if let Err(error) = write(file, &queue, &waiting) {
                 tell(format_args!("tilth-agent: {name}: {error}; the recording ends here"));
             }
         })?;
-        Ok(Recording { lines: Some(lines), writer: Some(writer) })
+        Ok(recording)
     }
 
     /// A process begins.
@@ -177,7 +190,7 @@ impl Recording {
         // Plain data always has a JSON form.
         let (Some(lines), Ok(line)) = (&self.lines, serde_json::to_string(line)) else { return };
         match lines.try_send(line) {
-            Ok(()) => {}
+            Ok(()) => drop(self.waiting.fetch_add(1, Ordering::Relaxed)),
             Err(TrySendError::Full(_)) => {
                 tell("tilth-agent: the disk does not keep up with the recording, which ends here");
                 self.lines = None;
@@ -189,29 +202,34 @@ impl Recording {
 }
 
 impl Drop for Recording {
-    /// Waits until everything is written.
+    /// Waits until everything is written, but not for long.
     fn drop(&mut self) {
         self.lines = None;
-        let _ = self.writer.take().map(JoinHandle::join);
+        if self.ended.recv_timeout(LAST_WAIT) == Err(RecvTimeoutError::Timeout) {
+            let lines = counted(self.waiting.load(Ordering::Relaxed) as u64, "line");
+            tell(format_args!("tilth-agent: {}: the disk hangs; {lines} of the recording left unwritten", self.name));
+        }
     }
 }
 
 /// Writes what comes; what has come is handed to the system before anything is waited for.
-fn write(file: File, queue: &Receiver<String>) -> io::Result<()> {
+fn write(file: File, queue: &Receiver<String>, waiting: &AtomicUsize) -> io::Result<()> {
     let mut file = BufWriter::new(file);
     while let Ok(first) = queue.recv() {
-        writeln!(file, "{first}")?;
-        for line in queue.try_iter() {
+        let mut lines = 0;
+        for line in std::iter::once(first).chain(queue.try_iter()) {
             writeln!(file, "{line}")?;
+            lines += 1;
         }
         file.flush()?;
+        waiting.fetch_sub(lines, Ordering::Relaxed);
     }
     Ok(())
 }
 
-/// A process that was killed may have left half a line, to which nothing must be added.
+/// A process that was killed may have left half a line, to which nothing must be added. Pipes keep nothing.
 fn end_torn_line(file: &mut File) -> io::Result<()> {
-    if file.seek(SeekFrom::End(0))? == 0 {
+    if !file.metadata()?.is_file() || file.seek(SeekFrom::End(0))? == 0 {
         return Ok(());
     }
     file.seek(SeekFrom::End(-1))?;

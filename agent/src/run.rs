@@ -6,8 +6,8 @@
 //!                                       `------ lines -----> whoever watches over the socket
 //! ```
 //!
-//! It stops in stages: sense, decide, notify, store, each within one grace time. Nothing depends on it: a power cut is the
-//! ordinary stop.
+//! It stops in stages: sense, decide, notify, store, all of them within one grace time; what hangs then is left behind, and
+//! what it left unwritten is said. Nothing depends on it: a power cut is the ordinary stop.
 
 mod first;
 mod opened;
@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use tilth_config::{Channel, Loaded, Merged};
 use tilth_core::id::Id;
+use tilth_core::time::Span;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinSet;
 
@@ -55,9 +56,12 @@ pub(crate) fn run(wanted: &cli::Run) -> anyhow::Result<Exit> {
         tell(format_args!("tilth-agent: --clock {}: {problem}", wanted.clock));
         return Ok(Exit::Refused);
     }
+    let stop = signals::Stop::new().context("signals")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("tokio")?;
-    runtime.block_on(live(wanted, first))?;
-    Ok(Exit::Done)
+    let ended = runtime.block_on(live(wanted, first, stop));
+    // Without waiting for calls to the system that may never return.
+    runtime.shutdown_background();
+    ended.map(|()| Exit::Done)
 }
 
 /// What a checked configuration says, in the words of the tasks.
@@ -101,9 +105,8 @@ fn is_loopback(url: &str) -> bool {
         .any(|name| host.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/'])))
 }
 
-async fn live(wanted: &cli::Run, first: First) -> anyhow::Result<()> {
+async fn live(wanted: &cli::Run, first: First, mut stop: signals::Stop) -> anyhow::Result<()> {
     let First { farm, home, ruling } = first;
-    let mut stop = signals::Stop::new().context("signals")?;
     let clock = Clock::new(wanted.clock);
     if clock.source() != Source::System {
         tell(format_args!("tilth-agent: the clock is {}: for the demo and tests", clock.source()));
@@ -205,6 +208,10 @@ async fn live(wanted: &cli::Run, first: First) -> anyhow::Result<()> {
     };
     if tokio::time::timeout(GRACE, stages).await.is_err() {
         tell("tilth-agent: stopped before everything was put away");
+    }
+    if let Some(from) = store.progress.unwritten_from() {
+        let secs = Span::from_secs((clock.uptime() - from).0 / 1000 + 1);
+        tell(format_args!("tilth-agent: store: nothing of the last {secs} could be written"));
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::clock::{Anchor, Clock, Trust};
 use crate::decide::{Anew, Begun};
 use crate::desk::facts::Facts;
 use crate::output::tell;
-use crate::store::thread::{self, Desk, Ground, News, Recorder, Settings};
+use crate::store::thread::{self, Desk, Ground, News, Progress, Recorder, Settings};
 use crate::store::{BLOCK_INTERVAL, Found, LaneStates, Opened, Options, Policy, Running, Store, StoreError};
 
 /// What is kept where no tier says otherwise: silver.
@@ -23,6 +23,7 @@ pub(super) const USUAL: Policy =
 /// The store on its thread.
 pub(super) struct OpenStore {
     pub(super) begun: Begun,
+    pub(super) progress: Progress,
     pub(super) recorder: Recorder,
     pub(super) desk: Desk,
     /// How far it has committed.
@@ -63,7 +64,7 @@ pub(super) fn open(data: &Path, clock: &Clock, facts: Facts) -> anyhow::Result<O
         news: Box::new(move |news| hear(news, &facts, &heads, &told)),
     };
     let (recorder, desk, thread) = thread::start(ground, settings).context("store thread")?;
-    Ok(OpenStore { begun, recorder, desk, heads: committed, anew, thread })
+    Ok(OpenStore { begun, progress: recorder.progress(), recorder, desk, heads: committed, anew, thread })
 }
 
 /// A boot in the database of the folder, with what is remembered from before it.

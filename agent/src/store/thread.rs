@@ -1,6 +1,7 @@
 //! The thread that owns the store: it gathers, commits, answers, and says what it could not do.
 
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,12 @@ const LOOK: Span = Span::from_mins(1);
 
 /// Steps of giving up after one commit: deleting keeps up with adding, and no commit waits long.
 const STEPS: u32 = 4;
+
+/// How long the last commit waits for room in the queue: a disk that hangs must not keep the agent from ending.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+
+/// Between two looks for that room.
+const LOOK_FOR_ROOM: Duration = Duration::from_millis(10);
 
 /// How it works.
 pub(crate) struct Settings {
@@ -67,6 +74,19 @@ pub(crate) struct Recorder {
     commands: SyncSender<Command>,
     overflow: Buffer,
     interval: Span,
+    progress: Progress,
+}
+
+/// How far the thread has come with what was recorded. Clones are the same.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Progress(Arc<Mutex<Marks>>);
+
+#[derive(Debug, Default)]
+struct Marks {
+    /// The latest commit that was recorded.
+    recorded: Option<Uptime>,
+    /// What was recorded from here on is not on the disk. Nothing where all is.
+    unwritten_from: Option<Uptime>,
 }
 
 /// The end for questions and confirmations.
@@ -95,6 +115,7 @@ pub(crate) enum Ground {
 pub(crate) fn start(ground: Ground, settings: Settings) -> Result<(Recorder, Desk, JoinHandle<()>), std::io::Error> {
     let (commands, heard) = mpsc::sync_channel(QUEUE);
     let interval = settings.interval;
+    let progress = Progress::default();
     let (store, running, trouble) = match ground {
         Ground::Open(store) => {
             let running = store.running();
@@ -114,10 +135,11 @@ pub(crate) fn start(ground: Ground, settings: Settings) -> Result<(Recorder, Des
         recorded: Instant::now(),
         looked: None,
         more_to_give_up: false,
+        progress: progress.clone(),
         settings,
     };
     let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || keeper.run())?;
-    let recorder = Recorder { commands: commands.clone(), overflow: Buffer::new(interval), interval };
+    let recorder = Recorder { commands: commands.clone(), overflow: Buffer::new(interval), interval, progress };
     Ok((recorder, Desk { commands }, thread))
 }
 
@@ -125,8 +147,14 @@ impl Recorder {
     /// Hands a commit over. With the queue full it stays here until the next one; beyond the limits the oldest is dropped
     /// and counted.
     pub(crate) fn record(&mut self, commit: Commit) {
+        self.progress.record(commit.now);
         self.overflow.add(commit);
         self.hand_over();
+    }
+
+    /// How far the thread has come.
+    pub(crate) fn progress(&self) -> Progress {
+        self.progress.clone()
     }
 
     fn hand_over(&mut self) {
@@ -141,11 +169,40 @@ impl Recorder {
         }
     }
 
-    /// Hands over what is left and lets the thread commit everything and end. Waits for room in the queue.
+    /// Hands over what is left and lets the thread commit everything and end. Waits for room in the queue, but not for long.
     pub(crate) fn stop(mut self) {
-        let (commits, lost) = self.overflow.take();
-        let _ = self.commands.send(Command::Record(commits, lost));
-        let _ = self.commands.send(Command::Stop);
+        let end = Instant::now() + LAST_WAIT;
+        while !self.try_stop() && Instant::now() < end {
+            std::thread::sleep(LOOK_FOR_ROOM);
+        }
+    }
+
+    fn try_stop(&mut self) -> bool {
+        self.hand_over();
+        self.overflow.is_empty() && !matches!(self.commands.try_send(Command::Stop), Err(TrySendError::Full(_)))
+    }
+}
+
+impl Progress {
+    /// From which instant on nothing of what was recorded is on the disk; nothing where all is.
+    pub(crate) fn unwritten_from(&self) -> Option<Uptime> {
+        self.marks().unwritten_from
+    }
+
+    fn record(&self, now: Uptime) {
+        let mut marks = self.marks();
+        marks.recorded = Some(now);
+        marks.unwritten_from.get_or_insert(now);
+    }
+
+    fn written(&self, until: Uptime) {
+        let mut marks = self.marks();
+        let is_all = marks.recorded <= Some(until);
+        marks.unwritten_from = marks.unwritten_from.filter(|_| !is_all).map(|from| from.max(until));
+    }
+
+    fn marks(&self) -> MutexGuard<'_, Marks> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -187,6 +244,7 @@ struct Keeper {
     recorded: Instant,
     looked: Option<Uptime>,
     more_to_give_up: bool,
+    progress: Progress,
     settings: Settings,
 }
 
@@ -254,6 +312,7 @@ impl Keeper {
         match written {
             Ok(lanes) => {
                 self.buffer.committed();
+                self.progress.written(self.now);
                 if self.trouble.take().is_some() {
                     (self.settings.news)(News::Recovered);
                 }

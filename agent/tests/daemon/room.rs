@@ -119,9 +119,13 @@ impl Room {
 
     /// Starts an agent and waits until it can be asked. What it says is in a log of its own.
     pub(crate) fn start(&self, clock: &str) -> Agent {
+        self.start_by(&mut self.start_command(clock))
+    }
+
+    pub(crate) fn start_by(&self, command: &mut Command) -> Agent {
         let log = (0..).map(|n| self.path(&format!("log-{n}.txt"))).find(|path| !path.exists()).expect("a name");
         let file = File::create(&log).expect("a log");
-        let child = self.start_command(clock).stderr(file).spawn().expect("the program starts");
+        let child = command.stderr(file).spawn().expect("the program starts");
         let agent = Agent { child, log };
         wait("the agent can be asked", || self.ask(&["status", "--json"]).code == Some(0), || agent.log());
         agent
@@ -224,10 +228,15 @@ impl Agent {
     }
 
     pub(crate) fn terminate(&mut self) -> ExitStatus {
-        let signal = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
-        assert!(signal.expect("kill").success());
-        self.child.wait().expect("it ends")
+        terminate(&mut self.child)
     }
+}
+
+/// As a system does it, and waits for the end.
+pub(crate) fn terminate(child: &mut Child) -> ExitStatus {
+    let signal = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    assert!(signal.expect("kill").success());
+    child.wait().expect("it ends")
 }
 
 impl Drop for Agent {

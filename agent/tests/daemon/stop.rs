@@ -1,12 +1,14 @@
 //! How an agent ends, and how the next one begins.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{ErrorKind, Write};
 use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::fs::{CWD, FileType, Mode, OFlags, fcntl_setfl, mknodat};
 
-use crate::room::{Agent, FARM, Ran, Room, exists};
+use crate::room::{Agent, FARM, Ran, Room, exists, terminate};
 
 #[test]
 fn it_stops_when_it_is_told_to() {
@@ -24,9 +26,68 @@ fn it_stops_when_it_is_told_to() {
         assert_eq!(status.code(), Some(0), "{}", agent.log());
         assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
         assert!(!agent.log().contains("before everything was put away"), "{}", agent.log());
+        assert!(!agent.log().contains("could be written"), "{}", agent.log());
         assert_eq!(tail.wait().unwrap().code(), Some(1), "who watches is told that it is over");
         assert!(!exists(&room.path("agent.sock")));
     }
+}
+
+/// A pipe that is full and that nobody reads: whoever writes to it hangs, as on a disk that does not answer.
+fn stuck_pipe(room: &Room) -> File {
+    let path = room.path("pipe");
+    mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).expect("a pipe");
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let mut held: File = rustix::fs::open(&path, flags, Mode::empty()).map(OwnedFd::into).expect("it opens");
+    let full = std::iter::repeat_with(|| held.write(&[b'\n'; 512])).find_map(Result::err);
+    assert_eq!(full.expect("it has an end").kind(), ErrorKind::WouldBlock);
+    held
+}
+
+#[test]
+fn a_recording_that_hangs_does_not_keep_it_from_ending() {
+    let room = Room::new("stuck-recording", FARM);
+    let _held = stuck_pipe(&room);
+    let mut board = room.plug_in();
+    let mut agent = room.start_by(room.start_command("input").args(["--record", "pipe"]));
+    room.wait_for_bus("up");
+    board.level(0, 20.0);
+    room.wait_for_value("room/level", 20.0);
+    let began = Instant::now();
+    let status = agent.terminate();
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    assert_eq!(status.code(), Some(0), "{}", agent.log());
+    assert!(agent.log().contains("tilth-agent: pipe: the disk hangs; "), "{}", agent.log());
+    assert!(agent.log().contains(" lines of the recording left unwritten\n"), "{}", agent.log());
+    assert!(!agent.log().contains("could be written"), "the store is another disk: {}", agent.log());
+}
+
+#[test]
+fn it_ends_even_where_all_of_it_hangs() {
+    let room = Room::new("stuck", FARM);
+    let _held = stuck_pipe(&room);
+    let nobody_reads = File::options().read(true).write(true).open(room.path("pipe")).unwrap();
+    let mut child = room.start_command("system").stderr(nobody_reads).spawn().unwrap();
+    let end = Instant::now() + Duration::from_secs(30);
+    while !exists(&room.path("agent.sock")) && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let began = Instant::now();
+    let status = terminate(&mut child);
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    assert_eq!(status.code(), Some(1));
+}
+
+#[test]
+fn what_could_not_be_kept_is_said_at_the_end() {
+    let room = Room::new("unkept", FARM);
+    std::fs::create_dir_all(room.path("data/tilth.db")).unwrap();
+    let mut board = room.plug_in();
+    let mut agent = room.start("system");
+    room.wait_for_bus("up");
+    board.level(0, 20.0);
+    room.wait_for_value("room/level", 20.0);
+    assert_eq!(agent.terminate().code(), Some(0));
+    assert!(agent.log().contains("tilth-agent: store: nothing of the last "), "{}", agent.log());
 }
 
 #[test]

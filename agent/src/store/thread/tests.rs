@@ -166,6 +166,27 @@ fn minute(bench: &mut Bench, farm: &mut Farm, minutes: &mut u64) {
     bench.recorder.record(commit);
 }
 
+#[test]
+fn stopping_does_not_wait_for_a_disk_that_hangs() {
+    let (mut bench, mut farm, mut minutes) = (bench(None), Farm::new(1), 0);
+    let progress = bench.recorder.progress();
+    minute(&mut bench, &mut farm, &mut minutes);
+    assert!(flush(&bench.desk));
+    assert_eq!(progress.unwritten_from(), None);
+    let written = farm.now;
+    let (let_go, held) = mpsc::channel::<()>();
+    bench.desk.ask(move |_| held.recv().unwrap_or_default()).unwrap();
+    while bench.desk.ask(|_| ()).is_ok() {}
+    minute(&mut bench, &mut farm, &mut minutes);
+    let began = Instant::now();
+    bench.recorder.stop();
+    assert!(began.elapsed() < LAST_WAIT + Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(progress.unwritten_from() > Some(written), "{:?}", progress.unwritten_from());
+    drop(let_go);
+    drop(bench.desk);
+    bench.thread.join().unwrap();
+}
+
 /// A file that breaks under a running store: what waits goes into a new one, in the same boot.
 #[test]
 fn a_database_that_breaks_is_replaced_and_recording_goes_on() {

@@ -15,6 +15,7 @@ mod recording;
 mod replay;
 mod resume;
 mod run;
+mod seen;
 mod sense;
 
 mod store;

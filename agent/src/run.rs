@@ -41,6 +41,7 @@ use crate::sense::queue::{Queue, Told};
 use crate::sense::{Senses, Sources};
 use crate::sync::{self, status::SyncStatus};
 use first::First;
+use reload::Reload;
 
 /// All stages of stopping together take no longer than this.
 const GRACE: Duration = Duration::from_secs(3);
@@ -106,7 +107,7 @@ fn is_loopback(url: &str) -> bool {
 }
 
 async fn live(wanted: &cli::Run, first: First, mut stop: signals::Stop) -> anyhow::Result<()> {
-    let First { farm, home, ruling } = first;
+    let First { farm, home, ruling, seen } = first;
     let clock = Clock::new(wanted.clock);
     if clock.source() != Source::System {
         tell(format_args!("tilth-agent: the clock is {}: for the demo and tests", clock.source()));
@@ -130,7 +131,7 @@ async fn live(wanted: &cli::Run, first: First, mut stop: signals::Stop) -> anyho
         None => None,
     };
     let status = home.as_ref().map_or_else(SyncStatus::default, |home| SyncStatus::of(&home.hub.url));
-    let (changed_sources, mut of_bundles) = mpsc::channel(1);
+    let (changed_sources, mut sources) = mpsc::channel(1);
     let mut syncing = home.map(|home| {
         if let Some(bundle) = ruling.bundle() {
             let running = sync::status::Running { version: bundle.version, hash: bundle.hash.to_string() };
@@ -179,7 +180,14 @@ async fn live(wanted: &cli::Run, first: First, mut stop: signals::Stop) -> anyho
     let deciding = tokio::spawn(decide_from_the_first(queue.clone(), clock.clone(), heard, outcomes, move || {
         decide::begin(store.begun, farm.configured, tools)
     }));
-    let mut reload = reload::Reload::new(wanted.config.folder.clone(), ruling, commands.clone(), facts.clone())?;
+    let reload = Reload {
+        folder: wanted.config.folder.clone(),
+        ruling,
+        commands: commands.clone(),
+        sources: changed_sources,
+        facts: facts.clone(),
+    };
+    reload.start(seen).context("reload thread")?;
     tokio::pin!(deciding);
     loop {
         tokio::select! {
@@ -189,8 +197,7 @@ async fn live(wanted: &cli::Run, first: First, mut stop: signals::Stop) -> anyho
                 anyhow::bail!("decide ended");
             }
             ended = sync::ended(&mut syncing) => return Err(ended.context("sync")?.context("sync")),
-            Some(sources) = of_bundles.recv() => read(&mut senses, sources, &facts),
-            changed = reload.changed() => if let Some(sources) = changed { read(&mut senses, sources, &facts) },
+            Some(sources) = sources.recv() => read(&mut senses, sources, &facts),
         }
     }
     let stages = async {

@@ -45,13 +45,14 @@ use crate::clock::{self, Clock, Source};
 use crate::decide::Command;
 use crate::desk::facts::Facts;
 use crate::output::tell;
+use crate::seen::Seen;
 use crate::sense::Sources;
 use crate::store::thread::Desk;
 use bundle::Ruling;
 use bundles::Bundles;
 use clerk::Clerk;
 use status::SyncStatus;
-use way::{Road, Seen, Way};
+use way::{Road, Way};
 
 /// Questions to the store and news for the bundles that may wait; what is more stays with the driver.
 const LINKS: usize = 16;
@@ -128,7 +129,7 @@ pub(crate) async fn run(parts: Parts) -> anyhow::Error {
 async fn found(home: &Home, clock: &Clock, status: &SyncStatus) -> (Way, Seen) {
     let mut said = None;
     loop {
-        let seen = Seen::of(home);
+        let seen = way::seen(home);
         match way::find(home, clock) {
             Ok(way) => {
                 status.trouble(None);

@@ -7,9 +7,10 @@ use tilth_config::bundle::Bundle;
 use tilth_config::{Device, Level, Loaded, Purpose, Site};
 use tilth_core::plan::Plan;
 
-use super::Farm;
+use super::{Farm, reload};
 use crate::findings;
 use crate::output::tell;
+use crate::seen::Seen;
 use crate::sync::Home;
 use crate::sync::bundle::{self, Ruling, ignored, say_ignored};
 use crate::sync::kept::Kept;
@@ -21,11 +22,14 @@ pub(super) struct First {
     /// None on a farm without a hub.
     pub(super) home: Option<Home>,
     pub(super) ruling: Ruling,
+    /// How the folder looked before it was read.
+    pub(super) seen: Seen,
 }
 
 impl First {
     /// Nothing where the configuration has errors; they are said.
     pub(super) fn read(folder: &Path, data: &Path) -> Option<First> {
+        let seen = reload::seen(folder);
         let mut loaded = tilth_config::load(folder, Purpose::Run);
         let home = loaded.site.as_ref().and_then(|site| home(site, folder, data));
         if let Some(home) = &home {
@@ -34,7 +38,7 @@ impl First {
                     tell(format_args!("tilth-agent: the hub's bundle {} is in force", bundle.version));
                     say_ignored(&ignored(folder));
                     let ruling = Ruling::new(Some(Arc::new(bundle)), farm.configured.hash.clone());
-                    return Some(First { farm, home: Some(home.clone()), ruling });
+                    return Some(First { farm, home: Some(home.clone()), ruling, seen });
                 }
                 Ok(None) if waits_for_hub(&loaded, folder) => {
                     tell("tilth-agent: nothing is configured; waiting for the hub's configuration");
@@ -48,7 +52,7 @@ impl First {
         findings::shown(&loaded, false).for_each(tell);
         let farm = Farm::of(loaded)?;
         let ruling = Ruling::new(None, farm.configured.hash.clone());
-        Some(First { farm, home, ruling })
+        Some(First { farm, home, ruling, seen })
     }
 }
 

@@ -1,111 +1,99 @@
 //! `config.d` is watched: what changes there is checked and takes effect, or is refused with the running one kept.
+//!
+//! On a thread of its own: reading and checking takes its time, and no change is forgotten over what else happens.
 
+mod watch;
+
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::Context;
-use notify_watch::{RecommendedWatcher, RecursiveMode, Watcher};
 use serde_json::{Map, Value, json};
-use tilth_config::{Level, Purpose};
-use tokio::sync::{Notify, mpsc};
+use tilth_config::{Level, Loaded, Purpose};
+use tokio::sync::mpsc;
 
 use super::Farm;
 use crate::decide::Command;
 use crate::desk::facts::Facts;
 use crate::findings;
 use crate::output::tell;
+use crate::seen::Seen;
 use crate::sense::Sources;
 use crate::sync::bundle::{Ruling, compile, ignored, say_ignored};
+pub(super) use watch::seen;
+use watch::{LOOK_AGAIN, Watch};
 
-/// An editor writes a file in several steps: they are one change if nothing follows for this long.
-const SETTLE: Duration = Duration::from_millis(200);
-
-/// Watches a configuration folder.
+/// Reads a configuration folder anew when it changes.
 pub(super) struct Reload {
-    folder: PathBuf,
-    commands: mpsc::Sender<Command>,
-    touched: Arc<Notify>,
-    facts: Facts,
+    pub(super) folder: PathBuf,
     /// What runs.
-    ruling: Ruling,
-    watcher: RecommendedWatcher,
+    pub(super) ruling: Ruling,
+    pub(super) commands: mpsc::Sender<Command>,
+    /// To whoever reads the sensors: what is to be read from now on.
+    pub(super) sources: mpsc::Sender<Sources>,
+    pub(super) facts: Facts,
 }
 
 impl Reload {
-    pub(super) fn new(
-        folder: PathBuf,
-        ruling: Ruling,
-        commands: mpsc::Sender<Command>,
-        facts: Facts,
-    ) -> anyhow::Result<Reload> {
-        let touched = Arc::new(Notify::new());
-        let touch = Arc::clone(&touched);
-        let mut watcher = notify_watch::recommended_watcher(move |event: notify_watch::Result<notify_watch::Event>| {
-            if event.is_ok_and(|event| !event.kind.is_access()) {
-                touch.notify_one();
+    /// For as long as the process runs; `seen` is how the folder looked when it was read last.
+    pub(super) fn start(self, seen: Seen) -> io::Result<()> {
+        let mut watch = Watch::new(self.folder.clone(), seen, LOOK_AGAIN);
+        std::thread::Builder::new().name("reload".to_owned()).spawn(move || {
+            loop {
+                watch.wait();
+                self.read();
             }
-        })
-        .context("watching files")?;
-        // The folders and not the files: editors replace a file by another one.
-        watcher.watch(&folder, RecursiveMode::NonRecursive).with_context(|| folder.display().to_string())?;
-        let mut reload = Reload { folder, commands, touched, facts, ruling, watcher };
-        reload.watch_inner();
-        Ok(reload)
+        })?;
+        Ok(())
     }
 
-    /// `config.d` may be made, or another one be put in its place, at any time: that is a change of the outer folder.
-    fn watch_inner(&mut self) {
-        let inner = self.folder.join("config.d");
-        if inner.is_dir()
-            && let Err(error) = self.watcher.watch(&inner, RecursiveMode::NonRecursive)
-        {
-            tell(format_args!("tilth-agent: {}: changes are not noticed: {error}", inner.display()));
+    fn read(&self) {
+        let turn = Arc::clone(&self.ruling.turn);
+        let _turn = turn.blocking_lock();
+        let loaded = self.load();
+        let problems: Vec<String> = findings::shown(&loaded, false).collect();
+        let refused = loaded.diagnostics.iter().any(|diagnostic| diagnostic.level == Level::Error);
+        match Farm::of(loaded) {
+            Some(farm) if !refused => self.apply(farm),
+            _ => self.refuse(&problems),
         }
     }
 
-    /// Waits for a change; gives what is to be read from now on, where the change took effect. Cancelling is safe.
-    pub(super) async fn changed(&mut self) -> Option<Sources> {
-        self.touched.notified().await;
-        self.watch_inner();
-        while tokio::time::timeout(SETTLE, self.touched.notified()).await.is_ok() {}
-        let loaded = match self.ruling.bundle() {
+    fn load(&self) -> Loaded {
+        match self.ruling.bundle() {
             // `agent.toml` is read anew; what is in `config.d` means nothing while a bundle rules.
             Some(bundle) => {
                 say_ignored(&ignored(&self.folder));
                 compile(&bundle, &self.folder)
             }
             None => tilth_config::load(&self.folder, Purpose::Run),
-        };
-        let problems: Vec<String> = findings::shown(&loaded, false).collect();
-        let refused = loaded.diagnostics.iter().any(|diagnostic| diagnostic.level == Level::Error);
-        match Farm::of(loaded) {
-            Some(farm) if !refused => {
-                let hash = &farm.configured.hash;
-                self.facts.applied(hash);
-                if !self.ruling.run(hash) {
-                    return None;
-                }
-                tell(format_args!("tilth-agent: configuration {}: in force", &hash[..8]));
-                self.say(json!({ "hash": hash, "state": "applied" })).await;
-                let _ = self.commands.send(Command::Plan(Box::new(farm.configured))).await;
-                Some(farm.sources)
-            }
-            _ => {
-                tell("tilth-agent: the changed configuration is refused; the running one stays:");
-                problems.iter().for_each(tell);
-                self.facts.refused(problems.clone());
-                self.say(json!({ "state": "refused", "problems": problems })).await;
-                None
-            }
         }
     }
 
-    async fn say(&self, body: Value) {
+    fn apply(&self, farm: Farm) {
+        let hash = &farm.configured.hash;
+        self.facts.applied(hash);
+        if !self.ruling.run(hash) {
+            return;
+        }
+        tell(format_args!("tilth-agent: configuration {}: in force", &hash[..8]));
+        self.say(json!({ "hash": hash, "state": "applied" }));
+        let _ = self.commands.blocking_send(Command::Plan(Box::new(farm.configured)));
+        let _ = self.sources.blocking_send(farm.sources);
+    }
+
+    fn refuse(&self, problems: &[String]) {
+        tell("tilth-agent: the changed configuration is refused; the running one stays:");
+        problems.iter().for_each(tell);
+        self.facts.refused(problems.to_vec());
+        self.say(json!({ "state": "refused", "problems": problems }));
+    }
+
+    fn say(&self, body: Value) {
         let body = match body {
             Value::Object(body) => body,
             _ => Map::new(),
         };
-        let _ = self.commands.send(Command::Diagnose("configuration", body)).await;
+        let _ = self.commands.blocking_send(Command::Diagnose("configuration", body));
     }
 }

@@ -16,7 +16,12 @@ use crate::run::Farm;
 
 /// What the farm is run by; clones are the same.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Ruling(Arc<Mutex<Rules>>);
+pub(crate) struct Ruling {
+    rules: Arc<Mutex<Rules>>,
+    /// Held by whoever changes the configuration: files and a bundle that come at once are read and take effect one after the
+    /// other.
+    pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
+}
 
 #[derive(Debug, Default)]
 struct Rules {
@@ -46,7 +51,7 @@ pub(super) struct Refusal {
 impl Ruling {
     /// A farm that runs by this bundle, or by `config.d`; and the hash of its plan.
     pub(crate) fn new(bundle: Option<Arc<Bundle>>, plan: String) -> Ruling {
-        Ruling(Arc::new(Mutex::new(Rules { bundle, plan })))
+        Ruling { rules: Arc::new(Mutex::new(Rules { bundle, plan })), turn: Arc::default() }
     }
 
     /// The bundle that rules; with none it is `config.d`.
@@ -79,7 +84,7 @@ impl Ruling {
     }
 
     fn rules(&self) -> MutexGuard<'_, Rules> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -134,6 +134,8 @@ impl Bundles {
         if self.memory.refused.as_ref().is_some_and(is_it) {
             return;
         }
+        let turn = Arc::clone(&self.ruling.turn);
+        let _turn = turn.lock().await;
         let times = self.memory.trial.as_ref().filter(|trial| trial.hash == hash).map_or(0, |trial| trial.times);
         let (bytes, home) = (Arc::new(bytes), self.home.clone());
         let (of_bytes, running, source) = (Arc::clone(&bytes), self.ruling.version(), self.source);

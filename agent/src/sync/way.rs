@@ -5,7 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,6 +23,7 @@ use super::status::SyncStatus;
 use super::{Home, LOOK_AGAIN};
 use crate::clock::{Clock, Source};
 use crate::output::tell;
+use crate::seen::Seen;
 
 /// Longer than any key.
 const MAX_BYTES: u64 = 4096;
@@ -67,10 +68,6 @@ pub(super) struct Road {
     trusted: watch::Sender<TrustedKey>,
 }
 
-/// How the files of the way looked: when each was changed last, and which it is. None for one that is not there.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Seen(Vec<Option<(i64, i64, u64)>>);
-
 impl Road {
     pub(super) fn new(way: Way) -> Road {
         Road { https: Mutex::new(Arc::new(way.https)), trusted: watch::Sender::new(way.trusted) }
@@ -95,17 +92,17 @@ impl Road {
         &self,
         home: Home,
         clock: Clock,
-        mut seen: Seen,
+        mut before: Seen,
         orders: mpsc::Sender<Order>,
         status: SyncStatus,
     ) {
         loop {
             tokio::time::sleep(LOOK_AGAIN).await;
-            let now = Seen::of(&home);
-            if now == seen {
+            let now = seen(&home);
+            if now == before {
                 continue;
             }
-            seen = now;
+            before = now;
             match find(&home, &clock) {
                 Ok(way) => {
                     tell(format_args!(
@@ -138,16 +135,10 @@ impl Transport for Road {
     }
 }
 
-impl Seen {
-    pub(super) fn of(home: &Home) -> Seen {
-        let files = [Some(&home.hub.signing_key), Some(&home.hub.key_file), home.hub.ca.as_ref()];
-        // The time of the change, and not that of the text: it moves with the mode as well.
-        let look = |file: &String| {
-            let found = fs::metadata(home.folder.join(file)).ok()?;
-            Some((found.ctime(), found.ctime_nsec(), found.ino()))
-        };
-        Seen(files.into_iter().flatten().map(look).collect())
-    }
+/// How the files of the way look now.
+pub(super) fn seen(home: &Home) -> Seen {
+    let files = [Some(&home.hub.signing_key), Some(&home.hub.key_file), home.hub.ca.as_ref()];
+    Seen::of(files.into_iter().flatten().map(|file| home.folder.join(file)))
 }
 
 /// The hub's signing key, as it was pinned when the device was enrolled.

@@ -1,0 +1,187 @@
+//! Notices that something in a configuration folder has changed.
+//!
+//! The kernel says so; where it cannot, for a user may only watch so many files, the folder is looked at now and then.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use notify_watch::{RecommendedWatcher, RecursiveMode, Watcher};
+
+use crate::output::tell;
+use crate::seen::Seen;
+
+/// Between two looks at a folder that the kernel does not watch. A person who changed a file waits no longer than that.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// An editor writes a file in several steps: they are one change if nothing follows for this long.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// What never comes to rest is read all the same.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// A configuration folder that is watched.
+pub(super) struct Watch {
+    folder: PathBuf,
+    look_again: Duration,
+    /// Nothing while the folder is looked at instead.
+    kernel: Option<RecommendedWatcher>,
+    touch: SyncSender<()>,
+    touched: Receiver<()>,
+    seen: Seen,
+    said: bool,
+}
+
+impl Watch {
+    /// A folder that was read last when it looked like this.
+    pub(super) fn new(folder: PathBuf, seen: Seen, look_again: Duration) -> Watch {
+        // One touch that nobody has noticed yet says as much as many.
+        let (touch, touched) = sync_channel(1);
+        let mut watch = Watch { folder, look_again, kernel: None, touch, touched, seen, said: false };
+        watch.renew();
+        if watch.seen != self::seen(&watch.folder) {
+            let _ = watch.touch.try_send(());
+        }
+        watch
+    }
+
+    /// Waits for a change, and until it is complete.
+    pub(super) fn wait(&mut self) {
+        while !self.is_changed() {}
+        self.renew();
+        let began = Instant::now();
+        while began.elapsed() < LONGEST && self.touched.recv_timeout(SETTLE).is_ok() {}
+        self.seen = seen(&self.folder);
+    }
+
+    fn is_changed(&mut self) -> bool {
+        if self.kernel.is_some() {
+            return self.touched.recv().is_ok();
+        }
+        let is_touched = self.touched.recv_timeout(self.look_again).is_ok();
+        self.renew();
+        is_touched || self.seen != seen(&self.folder)
+    }
+
+    /// The folders may be made, or others be put in their place, at any time: each time what is there now is watched.
+    fn renew(&mut self) {
+        match self.watched() {
+            Ok(kernel) => {
+                self.kernel = Some(kernel);
+                self.said = false;
+            }
+            Err(error) if !self.said => {
+                self.said = true;
+                let (folder, secs) = (self.folder.display(), self.look_again.as_secs());
+                tell(format_args!(
+                    "tilth-agent: {folder}: looked at every {secs} s, for it cannot be watched: {error}"
+                ));
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// The folders and not the files: editors replace a file by another one.
+    fn watched(&mut self) -> notify_watch::Result<RecommendedWatcher> {
+        let mut kernel = match self.kernel.take() {
+            Some(kernel) => kernel,
+            None => self.watcher()?,
+        };
+        kernel.watch(&self.folder, RecursiveMode::NonRecursive)?;
+        let inner = inner(&self.folder);
+        match kernel.watch(&inner, RecursiveMode::NonRecursive) {
+            Err(error) if inner.is_dir() => Err(error),
+            Ok(()) | Err(_) => Ok(kernel),
+        }
+    }
+
+    fn watcher(&self) -> notify_watch::Result<RecommendedWatcher> {
+        let touch = self.touch.clone();
+        notify_watch::recommended_watcher(move |event: notify_watch::Result<notify_watch::Event>| {
+            if event.is_ok_and(|event| !event.kind.is_access()) {
+                let _ = touch.try_send(());
+            }
+        })
+    }
+}
+
+fn inner(folder: &Path) -> PathBuf {
+    folder.join("config.d")
+}
+
+/// How the files in a folder look now.
+pub(in crate::run) fn seen(folder: &Path) -> Seen {
+    let mut files = vec![folder.join("agent.toml"), inner(folder)];
+    files.extend(fs::read_dir(inner(folder)).into_iter().flatten().flatten().map(|entry| entry.path()));
+    files.sort();
+    Seen::of(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    /// Says when a change was noticed.
+    fn watch(folder: &Path, look_again: Duration) -> Receiver<()> {
+        let mut watch = Watch::new(folder.to_owned(), seen(folder), look_again);
+        let (noticed, notices) = channel();
+        std::thread::spawn(move || {
+            while noticed.send(()).is_ok() {
+                watch.wait();
+            }
+        });
+        notices.recv().unwrap();
+        notices
+    }
+
+    fn folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("tilth-watch-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        folder
+    }
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn a_folder_that_cannot_be_watched_is_looked_at_until_it_can() {
+        let folder = folder("missing");
+        let notices = watch(&folder, Duration::from_millis(20));
+        assert!(notices.recv_timeout(Duration::from_millis(300)).is_err());
+        for file in ["agent.toml", "config.d/a.toml", "config.d/b.toml"] {
+            fs::create_dir_all(folder.join("config.d")).unwrap();
+            fs::write(folder.join(file), "").unwrap();
+            notices.recv_timeout(PATIENCE).unwrap();
+            while notices.recv_timeout(2 * SETTLE).is_ok() {}
+        }
+        fs::remove_dir_all(&folder).unwrap();
+        notices.recv_timeout(PATIENCE).unwrap();
+    }
+
+    #[test]
+    fn what_changed_before_it_was_watched_is_noticed() {
+        let folder = folder("before");
+        fs::create_dir_all(&folder).unwrap();
+        let before = seen(&folder);
+        fs::write(folder.join("agent.toml"), "").unwrap();
+        Watch::new(folder.clone(), before, PATIENCE).wait();
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_never_comes_to_rest_is_noticed_all_the_same() {
+        let folder = folder("restless");
+        fs::create_dir_all(&folder).unwrap();
+        let notices = watch(&folder, PATIENCE);
+        let began = Instant::now();
+        while notices.try_recv().is_err() {
+            assert!(began.elapsed() < PATIENCE);
+            fs::write(folder.join("log"), "").unwrap();
+            std::thread::sleep(SETTLE / 10);
+        }
+        assert!(began.elapsed() >= LONGEST, "a change is read when it is complete");
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}

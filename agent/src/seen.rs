@@ -1,0 +1,29 @@
+//! How files look from outside: whether one was changed or replaced can be told without reading it.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+/// Files, and of each how it looks. None for one that is not there.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Seen(Vec<(PathBuf, Option<Look>)>);
+
+/// When a file was changed last, and which it is.
+#[derive(Debug, PartialEq, Eq)]
+struct Look {
+    ctime: (i64, i64),
+    inode: u64,
+}
+
+impl Seen {
+    /// How these look now.
+    pub(crate) fn of(files: impl IntoIterator<Item = PathBuf>) -> Seen {
+        Seen(files.into_iter().map(|file| (file.clone(), look(file))).collect())
+    }
+}
+
+/// The time of the change, and not that of the text: it moves with the mode as well.
+fn look(file: PathBuf) -> Option<Look> {
+    let found = fs::metadata(file).ok()?;
+    Some(Look { ctime: (found.ctime(), found.ctime_nsec()), inode: found.ino() })
+}

@@ -113,7 +113,7 @@ pub(crate) async fn run(bus: LineBus, clock: Clock, queue: Queue, status: LineSt
     let mut waits = retries();
     loop {
         let began = tokio::time::Instant::now();
-        let error = match Port::open(&reader.bus.serial) {
+        let error = match reader.open().await {
             Ok(port) => {
                 reader.up();
                 reader.read(port).await
@@ -130,6 +130,21 @@ pub(crate) async fn run(bus: LineBus, clock: Clock, queue: Queue, status: LineSt
 
 fn retries() -> impl Iterator<Item = Duration> {
     ExponentialBuilder::new().with_min_delay(RETRY_FIRST).with_max_delay(RETRY_LONGEST).without_max_times().build()
+}
+
+/// Does on a thread of its own what an adapter may never let return; says each time that it has taken this long again.
+async fn beside<T: Send + 'static>(
+    what: impl FnOnce() -> io::Result<T> + Send + 'static,
+    patience: Duration,
+    hangs: impl Fn(),
+) -> io::Result<T> {
+    let mut done = tokio::task::spawn_blocking(what);
+    loop {
+        match timeout(patience, &mut done).await {
+            Ok(done) => return done.map_err(io::Error::other)?,
+            Err(_) => hangs(),
+        }
+    }
 }
 
 struct Reader {
@@ -158,6 +173,13 @@ impl Reader {
         let (fields, wanted) = by_field.into_iter().unzip();
         self.wanted = wanted;
         self.decoder.set_wanted(fields);
+    }
+
+    /// Opens the port. While it does not open and does not fail either, it is down.
+    async fn open(&self) -> io::Result<Port> {
+        let serial = self.bus.serial.clone();
+        let hangs = || self.down(&io::Error::new(io::ErrorKind::TimedOut, "it hangs while it is opened"));
+        beside(move || Port::open(&serial), LOOK_AFTER, hangs).await
     }
 
     /// Reads until the port is gone.

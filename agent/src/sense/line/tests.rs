@@ -120,6 +120,24 @@ fn run_test<F: Future<Output = ()>>(by_id: &ById, test: impl FnOnce(Watched) -> 
 }
 
 #[test]
+fn a_port_that_hangs_while_it_is_opened_holds_up_nobody_and_is_down_meanwhile() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let (let_go, held) = std::sync::mpsc::channel();
+        let said = std::cell::Cell::new(0);
+        let hangs = || {
+            said.set(said.get() + 1);
+            if said.get() == 3 {
+                let_go.send(()).unwrap();
+            }
+        };
+        let what = move || held.recv().map(|()| "open").map_err(io::Error::other);
+        assert_eq!(beside(what, Duration::from_millis(20), hangs).await.unwrap(), "open");
+        assert!(said.get() >= 3);
+    });
+}
+
+#[test]
 fn a_line_goes_and_comes_back_under_another_number() {
     let by_id = ById::new();
     run_test(&by_id, async |watched| {

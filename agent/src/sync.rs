@@ -31,6 +31,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Context;
 use ring::rand::SecureRandom;
 use serde_json::{Map, Value};
 use tilth_config::Hub;
@@ -129,11 +130,10 @@ pub(crate) async fn run(parts: Parts) -> anyhow::Error {
 async fn found(home: &Home, clock: &Clock, status: &SyncStatus) -> (Way, Seen) {
     let mut said = None;
     loop {
-        let seen = way::seen(home);
-        match way::find(home, clock) {
-            Ok(way) => {
+        match look(home, clock).await {
+            Ok(found) => {
                 status.trouble(None);
-                return (way, seen);
+                return found;
             }
             Err(error) => {
                 let why = format!("{error:#}");
@@ -148,6 +148,16 @@ async fn found(home: &Home, clock: &Clock, status: &SyncStatus) -> (Way, Seen) {
             }
         }
     }
+}
+
+async fn look(home: &Home, clock: &Clock) -> anyhow::Result<(Way, Seen)> {
+    let seen = way::seen(home).await?;
+    Ok((way::find(home, clock).await?, seen))
+}
+
+/// Does what reads files on a thread of its own: a disk that hangs must not hold up what is decided.
+async fn beside<T: Send + 'static>(what: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {
+    tokio::task::spawn_blocking(what).await.context("reading files")
 }
 
 /// A made clock is for the demo and tests, in which a minute is over sooner than a minute.

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::bundle::{self, Judged, Refusal, Ruling, say_ignored};
 use super::kept::{Kept, Memory, Refused, Trial};
 use super::status::{Running, SyncStatus};
-use super::{Home, object};
+use super::{Home, beside, object};
 use crate::clock::Source;
 use crate::decide::Command;
 use crate::desk::facts::Facts;
@@ -214,7 +214,8 @@ impl Bundles {
         let (version, hash) = (bundle.version, bundle.hash.to_string());
         self.ruling.rule(Arc::new(bundle));
         let _ = self.orders.send(Order::Holding(self.ruling.holding())).await;
-        let ignored = bundle::ignored(&self.home.folder);
+        let folder = self.home.folder.clone();
+        let ignored = beside(move || bundle::ignored(&folder)).await.unwrap_or_default();
         tell(format_args!("tilth-agent: sync: bundle {version} is in force ({outcome}, content {})", &hash[..8]));
         say_ignored(&ignored);
         let body = json!({ "version": version, "hash": hash, "outcome": outcome, "reason": null });
@@ -244,9 +245,9 @@ impl Bundles {
     /// A disk that hangs holds up a thread of its own, not decide.
     async fn on_disk(&self, what: impl FnOnce(&Kept) -> std::io::Result<()> + Send + 'static) -> Result<(), String> {
         let kept = self.kept.clone();
-        match tokio::task::spawn_blocking(move || what(&kept)).await {
+        match beside(move || what(&kept)).await {
             Ok(done) => done.map_err(|error| error.to_string()),
-            Err(failed) => Err(failed.to_string()),
+            Err(failed) => Err(format!("{failed:#}")),
         }
     }
 }

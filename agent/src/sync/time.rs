@@ -52,7 +52,7 @@ pub(super) async fn keep(home: Home, clock: Clock) {
 
 /// One question. The answer was true at some instant between asking and hearing: the middle is taken.
 async fn ask(home: &Home, clock: &Clock) -> anyhow::Result<Anchor> {
-    let (https, trusted) = way::undated(home)?;
+    let (https, trusted) = way::undated(home).await?;
     let nonce = nonce().context("no randomness")?;
     let before = clock.uptime();
     let reply = https.get_time(&home.device, &nonce).await.outcome?;

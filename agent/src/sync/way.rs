@@ -20,7 +20,7 @@ use tilth_sync::transport::{Exchange, Transport};
 use tokio::sync::{mpsc, watch};
 
 use super::status::SyncStatus;
-use super::{Home, LOOK_AGAIN};
+use super::{Home, LOOK_AGAIN, beside};
 use crate::clock::{Clock, Source};
 use crate::output::tell;
 use crate::seen::Seen;
@@ -37,7 +37,13 @@ pub(super) struct Way {
     pub(super) https: Https,
 }
 
-pub(super) fn find(home: &Home, clock: &Clock) -> anyhow::Result<Way> {
+/// The way that the files describe now.
+pub(super) async fn find(home: &Home, clock: &Clock) -> anyhow::Result<Way> {
+    let (home, clock) = (home.clone(), clock.clone());
+    beside(move || find_here(&home, &clock)).await?
+}
+
+fn find_here(home: &Home, clock: &Clock) -> anyhow::Result<Way> {
     let trusted = trusted_key(home)?;
     let path = home.folder.join(&home.hub.key_file);
     let key = device_key(&path).with_context(|| path.display().to_string())?;
@@ -47,7 +53,12 @@ pub(super) fn find(home: &Home, clock: &Clock) -> anyhow::Result<Way> {
 }
 
 /// The way on which the time of day is asked for, which carries no key, and the key that signs the answer.
-pub(super) fn undated(home: &Home) -> anyhow::Result<(Https, TrustedKey)> {
+pub(super) async fn undated(home: &Home) -> anyhow::Result<(Https, TrustedKey)> {
+    let home = home.clone();
+    beside(move || undated_here(&home)).await?
+}
+
+fn undated_here(home: &Home) -> anyhow::Result<(Https, TrustedKey)> {
     let tls = tls::undated_config(authority(home).as_deref())?;
     Ok((Https::without_key(&home.hub.url, &home.client, &tls)?, trusted_key(home)?))
 }
@@ -98,12 +109,9 @@ impl Road {
     ) {
         loop {
             tokio::time::sleep(LOOK_AGAIN).await;
-            let now = seen(&home);
-            if now == before {
-                continue;
-            }
+            let Some(now) = seen(&home).await.ok().filter(|now| *now != before) else { continue };
             before = now;
-            match find(&home, &clock) {
+            match find(&home, &clock).await {
                 Ok(way) => {
                     tell(format_args!(
                         "tilth-agent: sync: a key or certificate for the hub has changed; key {}",
@@ -136,9 +144,10 @@ impl Transport for Road {
 }
 
 /// How the files of the way look now.
-pub(super) fn seen(home: &Home) -> Seen {
+pub(super) async fn seen(home: &Home) -> anyhow::Result<Seen> {
     let files = [Some(&home.hub.signing_key), Some(&home.hub.key_file), home.hub.ca.as_ref()];
-    Seen::of(files.into_iter().flatten().map(|file| home.folder.join(file)))
+    let files: Vec<PathBuf> = files.into_iter().flatten().map(|file| home.folder.join(file)).collect();
+    beside(move || Seen::of(files)).await
 }
 
 /// The hub's signing key, as it was pinned when the device was enrolled.

@@ -1,18 +1,23 @@
 //! Bundles as they come: judged, tried, and kept or refused. And what else sync has to say.
 //!
 //! ```text
-//! bytes -> judge (its own thread) -> bundle.current -> decide takes the plan -> bundle.good
+//! bytes -> judge (its own thread) -> staged -> trial noted -> decide takes the plan -> bundle.good
+//!             |                        `---------'-- the disk fails: the last good one stays, and it comes again
 //!             `-- refused: remembered by hash, said to people and to the hub; the last good one stays
 //! ```
+//!
+//! A disk that fails is no fault of a bundle: it counts as no trial.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 use tilth_config::bundle::{Bundle, TrustedKey};
 use tilth_sync::driver::{Event, Order};
 use tilth_sync::engine::{AlertKind, Holding};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::bundle::{self, Judged, Refusal, Ruling, say_ignored};
 use super::kept::{Kept, Memory, Refused, Trial};
@@ -28,6 +33,9 @@ use crate::sense::Sources;
 /// A bundle that the agent did not outlive so often is refused.
 const TRIES: u32 = 3;
 
+/// Between two tries to keep a bundle that is in force.
+const KEEP_AGAIN: Duration = Duration::from_secs(60);
+
 /// Hears what sync has to say.
 pub(super) struct Bundles {
     home: Home,
@@ -35,6 +43,8 @@ pub(super) struct Bundles {
     trusted: watch::Receiver<TrustedKey>,
     kept: Kept,
     memory: Memory,
+    /// What is in force and could not be kept.
+    unkept: Option<Arc<Vec<u8>>>,
     commands: mpsc::Sender<Command>,
     sources: mpsc::Sender<Sources>,
     orders: mpsc::Sender<Order>,
@@ -69,6 +79,7 @@ impl Bundles {
             trusted,
             kept,
             memory,
+            unkept: None,
             commands,
             sources,
             orders,
@@ -82,19 +93,31 @@ impl Bundles {
 
     /// Runs until nobody tells anything any more.
     pub(super) async fn run(mut self, mut told: mpsc::Receiver<Event>) {
-        while let Some(event) = told.recv().await {
-            match event {
-                Event::Bundle { bytes, .. } => self.take(bytes).await,
-                Event::Status(status) => {
-                    let is_heard = status.last_success.is_some();
-                    self.status.engine(*status);
-                    if is_heard && self.refusals.is_empty() {
-                        self.tell_accepts(true).await;
-                    }
-                }
-                Event::LocalAlert(alert) => self.alert(alert.kind, Some(alert.reason)).await,
-                Event::AllClear(kind) => self.alert(kind, None).await,
+        let mut again = interval(KEEP_AGAIN);
+        again.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                event = told.recv() => match event {
+                    Some(event) => self.hear(event).await,
+                    None => return,
+                },
+                _ = again.tick(), if self.unkept.is_some() => self.keep_again().await,
             }
+        }
+    }
+
+    async fn hear(&mut self, event: Event) {
+        match event {
+            Event::Bundle { bytes, .. } => self.take(bytes).await,
+            Event::Status(status) => {
+                let is_heard = status.last_success.is_some();
+                self.status.engine(*status);
+                if is_heard && self.refusals.is_empty() {
+                    self.tell_accepts(true).await;
+                }
+            }
+            Event::LocalAlert(alert) => self.alert(alert.kind, Some(alert.reason)).await,
+            Event::AllClear(kind) => self.alert(kind, None).await,
         }
     }
 
@@ -175,20 +198,15 @@ impl Bundles {
     /// What runs has another number from now on; nothing starts anew.
     async fn renumber(&mut self, bundle: Bundle, bytes: Arc<Vec<u8>>) {
         if let Err(why) = self.on_disk(move |kept| kept.put_good(&bytes)).await {
-            return self.wait_for_disk(why).await;
+            return self.wait_for_disk(bundle.version, &why).await;
         }
+        self.unkept = None;
         self.rule(bundle, "same-content").await;
     }
 
     async fn apply(&mut self, bundle: Bundle, farm: Farm, bytes: Arc<Vec<u8>>, trial: Trial) {
-        self.memory.trial = Some(trial);
-        let (memory, current) = (self.memory.clone(), Arc::clone(&bytes));
-        let noted = self.on_disk(move |kept| {
-            kept.remember(&memory)?;
-            kept.put_current(&current)
-        });
-        if let Err(why) = noted.await {
-            return self.wait_for_disk(why).await;
+        if let Err(why) = self.note_trial(trial, Arc::clone(&bytes)).await {
+            return self.wait_for_disk(bundle.version, &why).await;
         }
         let Farm { configured, sources, .. } = farm;
         let hash = configured.hash.clone();
@@ -202,12 +220,34 @@ impl Bundles {
             // The process ends; what was tried is counted.
             return;
         }
-        // A full disk now costs nothing: it rules until the agent ends, and comes again.
-        if let Err(why) = self.on_disk(move |kept| kept.put_good(&bytes)).await {
-            tell(format_args!("tilth-agent: sync: bundle {} is in force and cannot be kept: {why}", bundle.version));
-        }
+        let (version, kept) = (bundle.version, self.on_disk(Kept::keep_staged).await);
         self.facts.applied(&hash);
         self.rule(bundle, "applied").await;
+        self.unkept = kept.is_err().then_some(bytes);
+        if let Err(why) = kept {
+            self.say_wait(format!("bundle {version} is in force, and kept once the disk takes it: {why}"));
+        }
+    }
+
+    /// Counted before the bundle is tried, for the agent may not outlive it; only once it is staged, for a trial that did
+    /// not take place must not count.
+    async fn note_trial(&mut self, trial: Trial, bytes: Arc<Vec<u8>>) -> Result<(), String> {
+        let memory = Memory { trial: Some(trial), ..self.memory.clone() };
+        let noted = memory.clone();
+        self.on_disk(move |kept| kept.stage(&bytes).and_then(|()| kept.remember(&noted))).await?;
+        self.memory = memory;
+        Ok(())
+    }
+
+    /// Until then a start begins with the one before, which the hub replaces as soon as it is reached.
+    async fn keep_again(&mut self) {
+        let Some(bytes) = self.unkept.clone() else { return };
+        if self.on_disk(move |kept| kept.put_good(&bytes)).await.is_ok() {
+            self.unkept = None;
+            self.status.waits(None);
+            tell("tilth-agent: sync: the disk took the bundle that is in force");
+            self.remember().await;
+        }
     }
 
     async fn rule(&mut self, bundle: Bundle, outcome: &str) {
@@ -227,12 +267,18 @@ impl Bundles {
     }
 
     /// Not refused: it comes again with the next pull, which no tag keeps from bringing it.
-    async fn wait_for_disk(&mut self, why: String) {
-        let why = format!("a bundle waits until it can be kept: {why}");
-        tell(format_args!("tilth-agent: sync: {why}"));
-        self.status.waits(Some(why));
+    async fn wait_for_disk(&mut self, version: u64, why: &str) {
+        self.say_wait(format!("bundle {version} waits until the disk takes it: {why}"));
         let holding = Holding { etag: None, ..self.ruling.holding() };
         let _ = self.orders.send(Order::Holding(holding)).await;
+    }
+
+    /// A disk may be full for weeks: once for each reason.
+    fn say_wait(&self, why: String) {
+        let line = format!("tilth-agent: sync: {why}");
+        if self.status.waits(Some(why)) {
+            tell(line);
+        }
     }
 
     async fn remember(&self) {

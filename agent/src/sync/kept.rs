@@ -1,12 +1,12 @@
-//! What is kept of bundles in the data folder: the last good one, the one being tried, and what was refused.
+//! What is kept of bundles in the data folder: the last good one, the next one, and what became of others.
 //!
 //! | file | holds |
 //! | --- | --- |
 //! | `bundle.good` | the last one that proved itself, byte for byte; booted with, replaced by a better one, never deleted |
-//! | `bundle.current` | the one that was applied last |
+//! | `bundle.good.new` | the next one, staged: it is tried only once the disk holds it, and becomes the good one by its name |
 //! | `bundle.state` | what was refused and why, and how often a bundle was tried |
 //!
-//! Each is written beside its place, synced, and renamed into it.
+//! Each is written beside its place as `.new`, synced, and renamed into it.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -17,7 +17,6 @@ use tilth_config::bundle::{self, Bundle, TrustedKey};
 use tilth_core::id::Id;
 
 const GOOD: &str = "bundle.good";
-const CURRENT: &str = "bundle.current";
 const STATE: &str = "bundle.state";
 
 /// The files.
@@ -87,25 +86,38 @@ impl Kept {
     }
 
     pub(super) fn remember(&self, memory: &Memory) -> io::Result<()> {
-        self.put(STATE, &serde_json::to_vec(memory).map_err(io::Error::other)?)
+        self.write_beside(STATE, &serde_json::to_vec(memory).map_err(io::Error::other)?)?;
+        self.put_in_place(STATE)
     }
 
-    pub(super) fn put_current(&self, bytes: &[u8]) -> io::Result<()> {
-        self.put(CURRENT, bytes)
+    /// Makes sure that the disk can hold it; the last good one stays.
+    pub(super) fn stage(&self, bytes: &[u8]) -> io::Result<()> {
+        self.write_beside(GOOD, bytes)
+    }
+
+    /// What was staged is the last good one from now on.
+    pub(super) fn keep_staged(&self) -> io::Result<()> {
+        self.put_in_place(GOOD)
     }
 
     pub(super) fn put_good(&self, bytes: &[u8]) -> io::Result<()> {
-        self.put(GOOD, bytes)
+        self.stage(bytes)?;
+        self.keep_staged()
     }
 
-    fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let (path, new) = (self.folder.join(name), self.folder.join(format!("{name}.new")));
-        let mut file = File::create(&new)?;
+    fn write_beside(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let mut file = File::create(self.beside(name))?;
         file.write_all(bytes)?;
-        file.sync_all()?;
-        drop(file);
-        fs::rename(&new, &path)?;
+        file.sync_all()
+    }
+
+    fn put_in_place(&self, name: &str) -> io::Result<()> {
+        fs::rename(self.beside(name), self.folder.join(name))?;
         // The name is on the disk only when its folder is.
         File::open(&self.folder)?.sync_all()
+    }
+
+    fn beside(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.new"))
     }
 }

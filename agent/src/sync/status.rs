@@ -30,7 +30,7 @@ struct Shown {
     bundle: Option<Running>,
     /// The last bundle that was refused.
     refused: Option<Refused>,
-    /// Why a bundle that came is not in force yet.
+    /// Why a bundle that came is not in force, or not kept, yet.
     waits: Option<String>,
     /// Files that a bundle makes void.
     ignored: Vec<String>,
@@ -88,8 +88,12 @@ impl SyncStatus {
         self.shown().refused = refused;
     }
 
-    pub(super) fn waits(&self, why: Option<String>) {
-        self.shown().waits = why;
+    /// Says whether that is news.
+    pub(super) fn waits(&self, why: Option<String>) -> bool {
+        let mut shown = self.shown();
+        let is_news = shown.waits != why;
+        shown.waits = why;
+        is_news
     }
 
     fn shown(&self) -> MutexGuard<'_, Shown> {

@@ -1,7 +1,8 @@
 //! Bundles in every state that the wire, the disk and a mistaken hub can bring.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
@@ -34,11 +35,15 @@ fn folder() -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let name = format!("tilth-bundles-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     let folder = std::env::temp_dir().join(name);
+    configure(&folder);
+    folder
+}
+
+fn configure(folder: &Path) {
     fs::create_dir_all(folder.join("config.d")).unwrap();
     fs::write(folder.join("config.d/site.toml"), "").unwrap();
     let site = "[device]\nid = 'pi'\nclient = 'acme'\n[bus.gateway]\nkind = 'line'\nport = 'p'\n";
     fs::write(folder.join("agent.toml"), site).unwrap();
-    folder
 }
 
 /// An agent that holds what is in this folder.
@@ -113,6 +118,19 @@ impl Bench {
 
     fn good(&self) -> Option<Vec<u8>> {
         fs::read(self.folder.join("bundle.good")).ok()
+    }
+
+    /// The disk fails it more often than a bundle may be tried; what runs stays, and this is why.
+    async fn waits(&mut self, bytes: &[u8], why: &str) {
+        let good = self.good();
+        for _ in 0..=TRIES + 1 {
+            assert_eq!(self.take(bytes).await, (None, false));
+            let holding = Holding { etag: None, ..self.ruling.holding() };
+            assert_eq!(self.orders.recv().await, Some(Order::Holding(holding)), "so that it comes again");
+        }
+        let shown = self.shown();
+        assert!(shown["waits"].as_str().is_some_and(|said| said.contains(why)), "{shown}");
+        assert_eq!((&shown["refused"], self.good()), (&Value::Null, good));
     }
 
     fn shown(&self) -> Value {
@@ -222,21 +240,98 @@ fn a_bundle_that_the_agent_does_not_outlive_is_given_up() {
     });
 }
 
+/// Guards against: a good bundle that is refused for ever, since it was counted as tried whenever it could not be written.
 #[test]
 fn a_bundle_that_cannot_be_kept_waits_and_is_not_refused() {
     run(async {
+        for obstacle in ["bundle.good.new", "bundle.state.new"] {
+            let mut bench = bench(folder());
+            let one = bench.seal(1, "30");
+            // A folder in its place: also root cannot write there.
+            fs::create_dir(bench.folder.join(obstacle)).unwrap();
+            bench.waits(&one, "bundle 1 waits until the disk takes it: Is a directory").await;
+            bench = bench.again().await;
+            bench.waits(&one, "bundle 1 waits until the disk takes it: Is a directory").await;
+            fs::remove_dir(bench.folder.join(obstacle)).unwrap();
+            assert_eq!(bench.take(&one).await, (Some("applied 1: ".to_owned()), true));
+            assert_eq!(bench.good().as_deref(), Some(&*one));
+            assert_eq!(bench.shown()["waits"], Value::Null);
+            fs::remove_dir_all(&bench.folder).unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_bundle_in_force_is_kept_once_the_disk_takes_it() {
+    run(async {
         let mut bench = bench(folder());
         let one = bench.seal(1, "30");
-        // A folder in its place: also root cannot write there.
-        fs::create_dir(bench.folder.join("bundle.current.new")).unwrap();
-        assert_eq!(bench.take(&one).await, (None, false));
-        assert_eq!(bench.orders.recv().await, Some(Order::Holding(Holding::default())), "so that it comes again");
-        assert!(bench.shown()["waits"].is_string());
-        fs::remove_dir(bench.folder.join("bundle.current.new")).unwrap();
+        let good = bench.folder.join("bundle.good");
+        fs::create_dir(&good).unwrap();
         assert_eq!(bench.take(&one).await, (Some("applied 1: ".to_owned()), true));
+        let shown = bench.shown();
+        assert_eq!(shown["bundle"]["version"], 1);
+        assert!(shown["waits"].as_str().is_some_and(|said| said.starts_with("bundle 1 is in force, and kept once")));
+        fs::remove_dir(&good).unwrap();
+        tokio::time::pause();
+        tokio::time::sleep(KEEP_AGAIN * 2).await;
+        assert_eq!(bench.good().as_deref(), Some(&*one));
         assert_eq!(bench.shown()["waits"], Value::Null);
         fs::remove_dir_all(&bench.folder).unwrap();
     });
+}
+
+const SMALL_DISK: &str = "TILTH_BUNDLES_TEST_SMALL_DISK";
+
+/// The other process, in a world of its own where the folder is a small disk: full, then read-only, then well.
+#[test]
+fn lives_on_a_small_disk() {
+    let Some(folder) = std::env::var_os(SMALL_DISK).map(PathBuf::from) else { return };
+    let remount = |mode: &str| {
+        let done = process::Command::new("mount").args(["-o", &format!("remount,{mode}")]).arg(&folder).status();
+        assert!(done.unwrap().success(), "{mode}");
+    };
+    run(async {
+        configure(&folder);
+        let mut bench = bench(folder.clone());
+        let (one, two) = (bench.seal(1, "30"), bench.seal(2, "31"));
+        assert_eq!(bench.take(&one).await, (Some("applied 1: ".to_owned()), true));
+        assert!(bench.orders.recv().await.is_some());
+        let ballast = folder.join("ballast");
+        assert!(fs::write(&ballast, vec![1; 8 << 20]).is_err(), "full");
+        bench.waits(&two, "bundle 2 waits until the disk takes it: No space left on device").await;
+        fs::remove_file(&ballast).unwrap();
+        remount("ro");
+        bench = bench.again().await;
+        bench.waits(&two, "bundle 2 waits until the disk takes it: Read-only file system").await;
+        remount("rw");
+        assert_eq!(bench.take(&two).await, (Some("applied 2: ".to_owned()), true));
+        assert_eq!(bench.good().as_deref(), Some(&*two));
+    });
+    println!("small disk: passed");
+}
+
+/// Needs to mount; where that is not allowed it says so and is done: folders in the way of a file are tried everywhere.
+#[test]
+fn a_disk_that_is_full_or_read_only_refuses_no_bundle() {
+    let folder = folder();
+    let script = "mount -t tmpfs -o size=1m tmpfs \"$1\" && \
+        exec \"$2\" sync::bundles::tests::lives_on_a_small_disk --exact --nocapture";
+    let done = process::Command::new("unshare")
+        .args(["--mount", "--map-root-user", "--user", "sh", "-c", script, "sh"])
+        .args([&folder, &std::env::current_exe().unwrap()])
+        .env(SMALL_DISK, &folder)
+        .output();
+    match done {
+        Ok(output) => {
+            let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            let began = out.contains("running 1 test");
+            assert!(!began || out.contains("small disk: passed"), "{out}\n{err}");
+            println!("{}", if began { "tried" } else { "not tried: it may not mount here" });
+        }
+        Err(error) => println!("not tried: {error}"),
+    }
+    fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]

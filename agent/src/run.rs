@@ -52,14 +52,15 @@ const COMMANDS: usize = 256;
 /// Runs until SIGTERM or SIGINT, or until a task that must not end ends.
 pub(crate) fn run(wanted: &cli::Run) -> anyhow::Result<Exit> {
     journal::start().context("the thread of the log")?;
-    let Some(first) = First::read(&wanted.config.folder, &wanted.data) else { return Ok(Exit::Refused) };
+    let clock = Clock::new(wanted.clock);
+    let Some(first) = First::read(&wanted.config.folder, &wanted.data, &clock) else { return Ok(Exit::Refused) };
     if let Some(problem) = first.farm.forbids(wanted.clock) {
         tell(format_args!("tilth-agent: --clock {}: {problem}", wanted.clock));
         return Ok(Exit::Refused);
     }
     let stop = signals::Stop::new().context("signals")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("tokio")?;
-    let ended = runtime.block_on(live(wanted, first, stop));
+    let ended = runtime.block_on(live(wanted, first, clock, stop));
     // Without waiting for calls to the system that may never return.
     runtime.shutdown_background();
     ended.map(|()| Exit::Done)
@@ -106,9 +107,8 @@ fn is_loopback(url: &str) -> bool {
         .any(|name| host.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/'])))
 }
 
-async fn live(wanted: &cli::Run, first: First, mut stop: signals::Stop) -> anyhow::Result<()> {
-    let First { farm, home, ruling, seen } = first;
-    let clock = Clock::new(wanted.clock);
+async fn live(wanted: &cli::Run, first: First, clock: Clock, mut stop: signals::Stop) -> anyhow::Result<()> {
+    let First { farm, home, ruling, lost, seen } = first;
     if clock.source() != Source::System {
         tell(format_args!("tilth-agent: the clock is {}: for the demo and tests", clock.source()));
     }
@@ -131,6 +131,7 @@ async fn live(wanted: &cli::Run, first: First, mut stop: signals::Stop) -> anyho
         None => None,
     };
     let status = home.as_ref().map_or_else(SyncStatus::default, |home| SyncStatus::of(&home.hub.url));
+    lost.into_iter().for_each(|why| status.lost(why));
     let (changed_sources, mut sources) = mpsc::channel(1);
     let mut syncing = home.map(|home| {
         if let Some(bundle) = ruling.bundle() {

@@ -54,6 +54,7 @@ use std::path::PathBuf;
 use rusqlite::Connection;
 use tilth_protocol::{Epoch, Stream};
 
+pub(crate) use aside::put_aside;
 pub(crate) use boot::{Before, Running};
 pub(crate) use buffer::BLOCK_INTERVAL;
 pub(crate) use commit::{AlertRef, Anchor, Commit, NewEvent};

@@ -144,6 +144,26 @@ pub enum BundleError {
     },
 }
 
+impl BundleError {
+    /// Whether bytes that were a good bundle once are so no more; else they are whole, and not for this program, key or device.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            BundleError::NotABundle
+            | BundleError::Unsigned
+            | BundleError::Head { .. }
+            | BundleError::Truncated { .. }
+            | BundleError::Excess(_)
+            | BundleError::TooLarge(_)
+            | BundleError::Signature => true,
+            BundleError::Format(_)
+            | BundleError::OtherKey { .. }
+            | BundleError::Payload(_)
+            | BundleError::OtherDevice { .. } => false,
+        }
+    }
+}
+
 /// The payload; keys that a later hub adds are ignored.
 #[derive(Serialize, Deserialize)]
 struct Payload<'a> {

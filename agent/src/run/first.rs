@@ -4,16 +4,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tilth_config::bundle::Bundle;
-use tilth_config::{Device, Level, Loaded, Purpose, Site};
+use tilth_config::{Device, Diagnostic, Level, Loaded, Purpose, Site};
 use tilth_core::plan::Plan;
 
-use super::{Farm, reload};
+use super::{Farm, opened, reload};
+use crate::clock::Clock;
 use crate::findings;
 use crate::output::tell;
 use crate::seen::Seen;
 use crate::sync::Home;
 use crate::sync::bundle::{self, Ruling, ignored, say_ignored};
-use crate::sync::kept::Kept;
+use crate::sync::kept::{Kept, NotGood};
 use crate::sync::way::trusted_key;
 
 /// What it begins with.
@@ -22,37 +23,43 @@ pub(super) struct First {
     /// None on a farm without a hub.
     pub(super) home: Option<Home>,
     pub(super) ruling: Ruling,
+    /// Why it is not the last good bundle, where there was one.
+    pub(super) lost: Option<String>,
     /// How the folder looked before it was read.
     pub(super) seen: Seen,
 }
 
 impl First {
-    /// Nothing where the configuration has errors; they are said.
-    pub(super) fn read(folder: &Path, data: &Path) -> Option<First> {
+    /// Nothing where what a person wrote has errors; they are said.
+    pub(super) fn read(folder: &Path, data: &Path, clock: &Clock) -> Option<First> {
         let seen = reload::seen(folder);
         let mut loaded = tilth_config::load(folder, Purpose::Run);
         let home = loaded.site.as_ref().and_then(|site| home(site, folder, data));
+        let mut lost = None;
         if let Some(home) = &home {
             match good(home) {
                 Ok(Some((bundle, farm))) => {
                     tell(format_args!("tilth-agent: the hub's bundle {} is in force", bundle.version));
                     say_ignored(&ignored(folder));
                     let ruling = Ruling::new(Some(Arc::new(bundle)), farm.configured.hash.clone());
-                    return Some(First { farm, home: Some(home.clone()), ruling, seen });
+                    return Some(First { farm, home: Some(home.clone()), ruling, lost, seen });
                 }
-                Ok(None) if waits_for_hub(&loaded, folder) => {
+                Ok(None) if is_new(&loaded, folder) => {
                     tell("tilth-agent: nothing is configured; waiting for the hub's configuration");
-                    loaded.diagnostics.clear();
-                    loaded.plan = Plan::new(Vec::new(), Vec::new()).ok();
+                    watch_nothing(&mut loaded);
                 }
                 Ok(None) => {}
-                Err(why) => tell(format_args!("tilth-agent: the last good bundle cannot be used: {why}; config.d is")),
+                Err(reason) => {
+                    let why = format!("{}; {}", said(&reason, home, clock), go_on_without(&mut loaded));
+                    tell(format_args!("tilth-agent: {why}"));
+                    lost = Some(why);
+                }
             }
         }
         findings::shown(&loaded, false).for_each(tell);
         let farm = Farm::of(loaded)?;
         let ruling = Ruling::new(None, farm.configured.hash.clone());
-        Some(First { farm, home, ruling, seen })
+        Some(First { farm, home, ruling, lost, seen })
     }
 }
 
@@ -67,24 +74,59 @@ fn home(site: &Site, folder: &Path, data: &Path) -> Option<Home> {
     })
 }
 
-fn good(home: &Home) -> Result<Option<(Bundle, Farm)>, String> {
+fn good(home: &Home) -> Result<Option<(Bundle, Farm)>, NotGood> {
     let kept = Kept::new(&home.data);
     if !kept.has_good() {
         return Ok(None);
     }
-    let key = trusted_key(home).map_err(|error| format!("{error:#}"))?;
+    let key = trusted_key(home).map_err(|error| NotGood::Unusable(format!("{error:#}")))?;
     let Some(bundle) = kept.good(&key, &home.client, &home.device)? else { return Ok(None) };
     let loaded = bundle::compile(&bundle, &home.folder);
     let problems: Vec<String> = findings::shown(&loaded, false).collect();
     let refused = loaded.has_errors();
     match Farm::of(loaded) {
         Some(farm) if !refused => Ok(Some((bundle, farm))),
-        _ => Err(format!("version {} does not compile: {}", bundle.version, problems.join("; "))),
+        _ => Err(NotGood::Unusable(format!("version {} does not compile: {}", bundle.version, problems.join("; ")))),
     }
 }
 
+/// A damaged file is put aside, since the next good one would take its place; a whole one is of use again once it fits.
+fn said(reason: &NotGood, home: &Home, clock: &Clock) -> String {
+    let why = match reason {
+        NotGood::Unusable(why) => return format!("the last good bundle cannot be used: {why}"),
+        NotGood::Damaged(why) => why,
+    };
+    match Kept::new(&home.data).put_good_aside(&opened::mark(clock)) {
+        Ok(to) => format!("the last good bundle is damaged ({why}) and lies in {}", to.display()),
+        Err(stuck) => format!("the last good bundle is damaged ({why}); {stuck}"),
+    }
+}
+
+/// What is in force instead of the last good bundle, in words. Files that it made void are no reason to end: the hub can
+/// still mend it.
+fn go_on_without(loaded: &mut Loaded) -> &'static str {
+    if !loaded.has_errors() {
+        return "config.d is in force until the hub's next one";
+    }
+    if errors(loaded).any(|error| error.file == "agent.toml") {
+        return "agent.toml has errors";
+    }
+    findings::shown(loaded, false).for_each(tell);
+    watch_nothing(loaded);
+    "config.d cannot be in force, so nothing is watched until the hub's next one"
+}
+
+fn watch_nothing(loaded: &mut Loaded) {
+    loaded.diagnostics.clear();
+    loaded.feeds.clear();
+    loaded.plan = Plan::new(Vec::new(), Vec::new()).ok();
+}
+
 /// A new device: no file says what to watch, and nothing else is wrong.
-fn waits_for_hub(loaded: &Loaded, folder: &Path) -> bool {
-    let mut errors = loaded.diagnostics.iter().filter(|diagnostic| diagnostic.level == Level::Error);
-    ignored(folder).is_empty() && errors.all(|error| error.file == "config.d")
+fn is_new(loaded: &Loaded, folder: &Path) -> bool {
+    ignored(folder).is_empty() && errors(loaded).all(|error| error.file == "config.d")
+}
+
+fn errors(loaded: &Loaded) -> impl Iterator<Item = &Diagnostic> {
+    loaded.diagnostics.iter().filter(|diagnostic| diagnostic.level == Level::Error)
 }

@@ -38,8 +38,7 @@ pub(super) struct OpenStore {
 pub(super) fn open(data: &Path, clock: &Clock, facts: Facts) -> anyhow::Result<OpenStore> {
     let path = super::database(data);
     let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
-    let mark = clock.now().1.map_or("unknown-time".to_owned(), |now| now.0.to_string());
-    let options = Options::new(machine.trim(), mark);
+    let options = Options::new(machine.trim(), mark(clock));
     let os_boot = clock.boot_id().context("boot id")?;
     let (begun, ground) = match begin(&path, &options, &os_boot, clock) {
         Ok((begun, store)) => (begun, Ground::Open(Box::new(store))),
@@ -65,6 +64,11 @@ pub(super) fn open(data: &Path, clock: &Clock, facts: Facts) -> anyhow::Result<O
     };
     let (recorder, desk, thread) = thread::start(ground, settings).context("store thread")?;
     Ok(OpenStore { begun, progress: recorder.progress(), recorder, desk, heads: committed, anew, thread })
+}
+
+/// The time, as far as it is known, for the name of a file that is put aside.
+pub(super) fn mark(clock: &Clock) -> String {
+    clock.now().1.map_or("unknown-time".to_owned(), |now| now.0.to_string())
 }
 
 /// A boot in the database of the folder, with what is remembered from before it.

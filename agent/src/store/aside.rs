@@ -13,8 +13,8 @@ use super::open::ALONE;
 /// How many damaged files are kept: enough to see that it happens again, too few to fill the disk.
 const MOST_ASIDE: usize = 2;
 
-/// Moves the database and its log aside. `mark` goes into the name: the time, as far as it is known.
-pub(super) fn put_aside(path: &Path, mark: &str) -> Result<PathBuf, StoreError> {
+/// Moves a file aside; a database with its log. `mark` goes into the name: the time, as far as it is known.
+pub(crate) fn put_aside(path: &Path, mark: &str) -> Result<PathBuf, StoreError> {
     let stuck = |error: io::Error| StoreError::Stuck { path: path.to_owned(), reason: error.to_string() };
     let to = (0..)
         .map(|number| match number {

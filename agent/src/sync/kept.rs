@@ -2,8 +2,9 @@
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `bundle.good` | the last one that proved itself, byte for byte; booted with, replaced by a better one, never deleted |
+//! | `bundle.good` | the last one that proved itself, byte for byte; booted with, replaced by a better one |
 //! | `bundle.good.new` | the next one, staged: it is tried only once the disk holds it, and becomes the good one by its name |
+//! | `bundle.good.damaged-TIME` | one that the disk no longer had as it was written; the newest two are left for whoever wants to look |
 //! | `bundle.state` | what was refused and why, and how often a bundle was tried |
 //!
 //! Each is written beside its place as `.new`, synced, and renamed into it.
@@ -15,6 +16,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tilth_config::bundle::{self, Bundle, TrustedKey};
 use tilth_core::id::Id;
+
+use crate::store::put_aside;
 
 const GOOD: &str = "bundle.good";
 const STATE: &str = "bundle.state";
@@ -56,6 +59,15 @@ pub(super) struct Trial {
     pub(super) times: u32,
 }
 
+/// Why the last good one is not in force, in words.
+#[derive(Debug)]
+pub(crate) enum NotGood {
+    /// The disk no longer has what was written.
+    Damaged(String),
+    /// It is whole; what is in its way may be mended.
+    Unusable(String),
+}
+
 impl Kept {
     pub(crate) fn new(data: &Path) -> Kept {
         Kept { folder: data.to_owned() }
@@ -64,15 +76,30 @@ impl Kept {
     /// The last good one; nothing where there never was one.
     ///
     /// # Errors
-    /// Why it cannot be used, in words.
-    pub(crate) fn good(&self, key: &TrustedKey, client: &Id, device: &Id) -> Result<Option<Bundle>, String> {
-        let path = self.folder.join(GOOD);
-        let bytes = match fs::read(&path) {
+    /// Why there is none to begin with.
+    pub(crate) fn good(&self, key: &TrustedKey, client: &Id, device: &Id) -> Result<Option<Bundle>, NotGood> {
+        let bytes = match fs::read(self.folder.join(GOOD)) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(format!("{}: {error}", path.display())),
+            Err(error) => {
+                return match error.kind() {
+                    io::ErrorKind::NotFound => Ok(None),
+                    io::ErrorKind::PermissionDenied => Err(NotGood::Unusable(error.to_string())),
+                    _ => Err(NotGood::Damaged(error.to_string())),
+                };
+            }
         };
-        bundle::verify(&bytes, key, client, device).map(Some).map_err(|error| format!("{}: {error}", path.display()))
+        bundle::verify(&bytes, key, client, device).map(Some).map_err(|error| {
+            let why = error.to_string();
+            if error.is_damage() { NotGood::Damaged(why) } else { NotGood::Unusable(why) }
+        })
+    }
+
+    /// Puts the last good one aside; its new path. `mark` goes into the name.
+    ///
+    /// # Errors
+    /// In words.
+    pub(crate) fn put_good_aside(&self, mark: &str) -> Result<PathBuf, String> {
+        put_aside(&self.folder.join(GOOD), mark).map_err(|error| error.to_string())
     }
 
     /// Whether there is a last good one, of whatever kind.

@@ -28,6 +28,8 @@ struct Shown {
     alerts: BTreeMap<AlertKind, String>,
     /// The configuration that the hub gave.
     bundle: Option<Running>,
+    /// Why the last good bundle is not in force, and what is.
+    lost: Option<String>,
     /// The last bundle that was refused.
     refused: Option<Refused>,
     /// Why a bundle that came is not in force, or not kept, yet.
@@ -81,7 +83,12 @@ impl SyncStatus {
     /// This bundle runs, and makes these files void.
     pub(crate) fn runs(&self, running: Running, ignored: Vec<String>) {
         let mut shown = self.shown();
-        (shown.bundle, shown.ignored, shown.waits) = (Some(running), ignored, None);
+        (shown.bundle, shown.ignored) = (Some(running), ignored);
+        (shown.lost, shown.waits) = (None, None);
+    }
+
+    pub(crate) fn lost(&self, why: String) {
+        self.shown().lost = Some(why);
     }
 
     pub(super) fn refused(&self, refused: Option<Refused>) {

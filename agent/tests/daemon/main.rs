@@ -1,6 +1,7 @@
 //! The running agent as people and boards meet it: the real program, a real serial line, and the commands that ask it.
 
 mod alerts;
+mod bundles;
 mod buses;
 mod desk;
 mod reload;

@@ -87,6 +87,10 @@ impl Room {
         fs::write(self.path(name), text).expect("a file in the folder");
     }
 
+    pub(crate) fn write_bytes(&self, name: &str, bytes: &[u8]) {
+        fs::write(self.path(name), bytes).expect("a file in the folder");
+    }
+
     pub(crate) fn plug_in(&self) -> Board {
         // Not for the agent to inherit: the line would never hang up.
         let end = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a pty");

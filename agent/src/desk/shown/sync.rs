@@ -16,6 +16,7 @@ struct Sync {
     trouble: Option<String>,
     alerts: BTreeMap<String, String>,
     bundle: Option<Running>,
+    lost: Option<String>,
     refused: Option<Refused>,
     waits: Option<String>,
     ignored: Vec<String>,
@@ -90,8 +91,10 @@ impl Sync {
                 let hash = bundle.hash.get(..8).unwrap_or(&bundle.hash);
                 format!("the hub's bundle {} is in force (content {hash})", bundle.version)
             }
+            None if self.lost.is_some() => "no bundle of the hub is in force".to_owned(),
             None => "no bundle of the hub is in force; the files on site are".to_owned(),
         });
+        lines.extend(self.lost.clone());
         if let Some(Refused { version, reason }) = &self.refused {
             let named = version.map_or("a bundle".to_owned(), |version| format!("bundle {version}"));
             lines.push(format!("{named} was refused: {reason}"));
@@ -184,6 +187,12 @@ mod tests {
                 "asking for a bundle fails: no answer; next try in 1s; it last worked 10s ago",
                 "not used, because the hub configures this device: config.d/farm.toml",
             ]
+        );
+        assert_eq!(
+            shown(
+                r#"{"hub":"https://h","state":"idle","lost":"the last good bundle is damaged (..); config.d is in force"}"#
+            )[2..],
+            ["no bundle of the hub is in force", "the last good bundle is damaged (..); config.d is in force"]
         );
         assert_eq!(shown(r#"{"hub":"https://h","state":"idle"}"#)[0], "https://h: everything is there");
         assert_eq!(shown("[1]"), ["[1]"]);

@@ -1,0 +1,149 @@
+//! The hub's last good bundle lost to a dying disk: the agent goes on with what is there, and says so.
+
+use std::fs;
+
+use serde_json::{Value, json};
+use tilth_config::bundle::{Draft, SigningKey, seal};
+use tilth_core::id::Id;
+use tilth_core::time::WallTime;
+
+use crate::room::{Agent, FARM, Ran, Room, exists};
+
+/// The sensor that the bundle names, and the one that `config.d` names, of the same input.
+const HUBS: &str = "room/hubs";
+const LOCAL: &str = "room/level";
+
+const BUNDLE: &str = "data/bundle.good";
+
+/// A room whose hub is not there, with a last good bundle.
+fn of_hub(name: &str, farm: &str) -> (Room, Vec<u8>) {
+    let room = Room::new(name, farm);
+    let key = SigningKey::from_seed(&[7; 32]);
+    let port = room.path("usb-board");
+    room.write(
+        "agent.toml",
+        &format!(
+            "[device]\nid = 'pi-7'\nclient = 'acme'\n[bus.gateway]\nkind = 'line'\nport = '{}'\n\
+            [hub]\nurl = 'http://127.0.0.1:1'\nsigning_key = 'hub.pub'\nkey_file = 'device.key'\n",
+            port.display()
+        ),
+    );
+    room.write("hub.pub", &key.trusted().to_string());
+    let sensor = json!({ "quantity": "count", "resolution": 0.1, "input": "line:gateway/level", "stamp": "source" });
+    let content = json!({ "sensors": { HUBS: sensor } });
+    let (client, device) = (Id::new("acme").expect("an id"), Id::new("pi-7").expect("an id"));
+    let issued = WallTime(1_770_000_000_000);
+    let bytes = seal(&Draft { version: 7, client: &client, device: &device, issued, content: &content }, &key);
+    fs::create_dir(room.path("data")).expect("a folder");
+    room.write_bytes(BUNDLE, &bytes);
+    (room, bytes)
+}
+
+fn lost(room: &Room) -> Value {
+    room.status()["sync"]["lost"].clone()
+}
+
+/// The agent runs, and says in its log and in `status` why it is not the bundle that is in force.
+#[track_caller]
+fn goes_on(room: &Room, why: &str) -> Agent {
+    let agent = room.start("input");
+    let lost = lost(room);
+    let said = lost.as_str().unwrap_or_else(|| panic!("{:#}\n{}", room.status(), agent.log()));
+    assert!(said.contains(why), "{said}");
+    assert!(agent.log().contains(&format!("tilth-agent: {said}\n")), "{}", agent.log());
+    let shown = room.ask(&["status"]).out;
+    assert!(shown.contains(said), "{shown}");
+    agent
+}
+
+/// Guards against: an agent that ends with exit code 2, as if somebody had mistyped, and leaves nobody watching.
+#[test]
+fn a_damaged_bundle_is_put_aside_and_config_d_is_in_force() {
+    let (room, good) = of_hub("bundle-damaged", FARM);
+    let mut board = room.plug_in();
+    let mut flipped = good.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    for (number, (bytes, why)) in [
+        (Vec::new(), "damaged (not a bundle; expected it to begin with"),
+        (vec![0; 4096], "damaged (not a bundle; expected it to begin with"),
+        (good[..good.len() / 2].to_vec(), "damaged (the bundle is truncated: "),
+        (flipped, "damaged (the bundle's signature is wrong) and lies in "),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        room.write_bytes(BUNDLE, &bytes);
+        let _agent = goes_on(&room, why);
+        let lost = lost(&room);
+        let (_, aside) = lost.as_str().unwrap().split_once(" and lies in ").unwrap();
+        let (aside, instead) = aside.split_once("; ").unwrap();
+        assert!(aside.contains("data/bundle.good.damaged-"), "{aside}");
+        assert_eq!((fs::read(room.path(aside)).unwrap(), exists(&room.path(BUNDLE))), (bytes, false));
+        assert_eq!(instead, "config.d is in force until the hub's next one");
+        room.wait_for_bus("up");
+        let number = i32::try_from(number).unwrap();
+        board.level(i64::from(number) * 10, 20.0 + f64::from(number));
+        room.wait_for_value(LOCAL, 20.0 + f64::from(number));
+    }
+    let names = fs::read_dir(room.path("data")).unwrap().map(|entry| entry.unwrap().file_name());
+    let aside = names.filter(|name| name.to_string_lossy().starts_with("bundle.good.damaged-")).count();
+    assert_eq!(aside, 2, "they do not fill the disk");
+}
+
+#[test]
+fn a_bundle_that_cannot_be_read_is_put_aside() {
+    let (room, _) = of_hub("bundle-unreadable", FARM);
+    fs::remove_file(room.path(BUNDLE)).unwrap();
+    fs::create_dir(room.path(BUNDLE)).unwrap();
+    let _agent = goes_on(&room, "damaged (Is a directory (os error 21)) and lies in ");
+}
+
+#[test]
+fn without_the_hubs_key_config_d_is_in_force_and_the_bundle_stays() {
+    let (room, good) = of_hub("bundle-key", FARM);
+    let mut board = room.plug_in();
+    let key = fs::read(room.path("hub.pub")).unwrap();
+    fs::remove_file(room.path("hub.pub")).unwrap();
+    let agent = goes_on(&room, "cannot be used: ./hub.pub: No such file");
+    room.wait_for_bus("up");
+    board.level(0, 20.0);
+    room.wait_for_value(LOCAL, 20.0);
+    drop(agent);
+    assert_eq!(fs::read(room.path(BUNDLE)).unwrap(), good);
+
+    room.write_bytes("hub.pub", &key);
+    let _agent = room.start("input");
+    assert_eq!((lost(&room), &room.status()["sync"]["bundle"]["version"]), (Value::Null, &json!(7)));
+    room.wait_for_bus("up");
+    board.level(10, 21.0);
+    room.wait_for_value(HUBS, 21.0);
+}
+
+/// What the hub's configuration made void may be old or broken; nobody looked at it for as long as the bundle ruled.
+#[test]
+fn with_nothing_on_site_that_can_be_in_force_it_waits_for_the_hub() {
+    for (name, farm) in [("bundle-alone", ""), ("bundle-broken", "[rules.hot]\nabov = 3\n")] {
+        let (room, good) = of_hub(name, farm);
+        let mut board = room.plug_in();
+        room.write_bytes(BUNDLE, &good[..20]);
+        let agent = goes_on(&room, "; config.d cannot be in force, so nothing is watched until the hub's next one");
+        assert_eq!(agent.log().contains("abov"), farm.contains("abov"), "{}", agent.log());
+        let before = room.status()["config"]["hash"].clone();
+        room.write("config.d/farm.toml", FARM);
+        room.wait_for("mended on site", &["status"], |rows| rows[0]["config"]["hash"] != before);
+        room.wait_for_bus("up");
+        board.level(0, 20.0);
+        room.wait_for_value(LOCAL, 20.0);
+    }
+}
+
+#[test]
+fn what_somebody_mistyped_in_agent_toml_still_ends_it() {
+    let (room, good) = of_hub("bundle-typed", FARM);
+    room.write_bytes(BUNDLE, &good[..20]);
+    let site = fs::read_to_string(room.path("agent.toml")).unwrap();
+    room.write("agent.toml", &site.replace("port =", "prot ="));
+    let ran = Ran::of(&mut room.start_command("input"));
+    assert_eq!(ran.code, Some(2), "{}", ran.err);
+    assert!(ran.err.contains("prot"), "{}", ran.err);
+}

@@ -358,3 +358,32 @@ fn refused_and_then_a_power_cut() {
     story.still_runs();
     story.takes_a_good_one();
 }
+
+/// The disk has half of it after a power cut: the hub sends it again, and an older one is still refused.
+#[test]
+fn damaged_on_the_disk() {
+    let mut story = Story::new("b-disk");
+    story.hub.configure(&story.folder.write("put/farm.toml", config(60)));
+    let (first, hub) = (story.good.clone(), &story.hub);
+    story.room.until("the second", || hub.said_of_bundle()["version"] == 2);
+    let kept = story.room.farm.data().join("bundle.good");
+    story.room.until("it is kept", || version(&fs::read(&kept).unwrap()) == 2);
+    let second = fs::read(&kept).unwrap();
+    story.room.farm.kill();
+    fs::write(&kept, &second[..second.len() / 2]).unwrap();
+    story.proxy.replace_bundle(Some(first));
+    story.room.farm.start();
+    story.room.minutes(1, 21.0);
+    story.room.farm.until("the old one is refused", |farm| {
+        let sync = sync(farm);
+        let (refused, lost) = (sync["refused"]["reason"].as_str(), sync["lost"].as_str());
+        refused == Some("version 1 is below 2, which was in force before")
+            && lost.is_some_and(|lost| lost.contains("bundle.good.damaged-"))
+    });
+    story.proxy.replace_bundle(None);
+    story.room.until("the second again", || fs::read(&kept).is_ok_and(|bytes| bytes == second));
+    story.room.farm.until("nothing is lost any more", |farm| {
+        let sync = sync(farm);
+        sync["bundle"]["version"] == 2 && sync["lost"].is_null() && sync["refused"].is_null()
+    });
+}

@@ -38,12 +38,7 @@ impl First {
         let mut lost = None;
         if let Some(home) = &home {
             match good(home) {
-                Ok(Some((bundle, farm))) => {
-                    tell(format_args!("tilth-agent: the hub's bundle {} is in force", bundle.version));
-                    say_ignored(&ignored(folder));
-                    let ruling = Ruling::new(Some(Arc::new(bundle)), farm.configured.hash.clone());
-                    return Some(First { farm, home: Some(home.clone()), ruling, lost, seen });
-                }
+                Ok(Some((bundle, farm))) => return Some(First::of_bundle(home.clone(), bundle, farm, seen)),
                 Ok(None) if is_new(&loaded, folder) => {
                     tell("tilth-agent: nothing is configured; waiting for the hub's configuration");
                     watch_nothing(&mut loaded);
@@ -58,8 +53,17 @@ impl First {
         }
         findings::shown(&loaded, false).for_each(tell);
         let farm = Farm::of(loaded)?;
-        let ruling = Ruling::new(None, farm.configured.hash.clone());
+        let highest = home.as_ref().map_or(0, |home| Kept::new(&home.data).highest());
+        let ruling = Ruling::new(None, highest, farm.configured.hash.clone());
         Some(First { farm, home, ruling, lost, seen })
+    }
+
+    fn of_bundle(home: Home, bundle: Bundle, farm: Farm, seen: Seen) -> First {
+        tell(format_args!("tilth-agent: the hub's bundle {} is in force", bundle.version));
+        say_ignored(&ignored(&home.folder));
+        let highest = Kept::new(&home.data).highest();
+        let ruling = Ruling::new(Some(Arc::new(bundle)), highest, farm.configured.hash.clone());
+        First { farm, home: Some(home), ruling, lost: None, seen }
     }
 }
 
@@ -77,7 +81,7 @@ fn home(site: &Site, folder: &Path, data: &Path) -> Option<Home> {
 fn good(home: &Home) -> Result<Option<(Bundle, Farm)>, NotGood> {
     let kept = Kept::new(&home.data);
     if !kept.has_good() {
-        return Ok(None);
+        return if kept.highest() > 0 { Err(NotGood::Gone) } else { Ok(None) };
     }
     let key = trusted_key(home).map_err(|error| NotGood::Unusable(format!("{error:#}")))?;
     let Some(bundle) = kept.good(&key, &home.client, &home.device)? else { return Ok(None) };
@@ -93,12 +97,13 @@ fn good(home: &Home) -> Result<Option<(Bundle, Farm)>, NotGood> {
 /// A damaged file is put aside, since the next good one would take its place; a whole one is of use again once it fits.
 fn said(reason: &NotGood, home: &Home, clock: &Clock) -> String {
     let why = match reason {
+        NotGood::Gone => return "the last good bundle is not there any more".to_owned(),
         NotGood::Unusable(why) => return format!("the last good bundle cannot be used: {why}"),
         NotGood::Damaged(why) => why,
     };
     match Kept::new(&home.data).put_good_aside(&opened::mark(clock)) {
         Ok(to) => format!("the last good bundle is damaged ({why}) and lies in {}", to.display()),
-        Err(stuck) => format!("the last good bundle is damaged ({why}); {stuck}"),
+        Err(stuck) => format!("the last good bundle is damaged ({why}) and stays in its place: {stuck}"),
     }
 }
 
@@ -113,7 +118,7 @@ fn go_on_without(loaded: &mut Loaded) -> &'static str {
     }
     findings::shown(loaded, false).for_each(tell);
     watch_nothing(loaded);
-    "config.d cannot be in force, so nothing is watched until the hub's next one"
+    "config.d cannot be in force: nothing is watched until it is mended or the hub sends the next one"
 }
 
 fn watch_nothing(loaded: &mut Loaded) {

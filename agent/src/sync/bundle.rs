@@ -26,6 +26,8 @@ pub(crate) struct Ruling {
 #[derive(Debug, Default)]
 struct Rules {
     bundle: Option<Arc<Bundle>>,
+    /// The version of the highest that ever ruled; 0 for none.
+    highest: u64,
     /// Of the plan that runs, whatever it is from.
     plan: String,
 }
@@ -49,9 +51,10 @@ pub(super) struct Refusal {
 }
 
 impl Ruling {
-    /// A farm that runs by this bundle, or by `config.d`; and the hash of its plan.
-    pub(crate) fn new(bundle: Option<Arc<Bundle>>, plan: String) -> Ruling {
-        Ruling { rules: Arc::new(Mutex::new(Rules { bundle, plan })), turn: Arc::default() }
+    /// A farm that runs by this bundle, or by `config.d`; the highest version known to have ruled; the hash of its plan.
+    pub(crate) fn new(bundle: Option<Arc<Bundle>>, highest: u64, plan: String) -> Ruling {
+        let highest = bundle.as_ref().map_or(highest, |bundle| bundle.version.max(highest));
+        Ruling { rules: Arc::new(Mutex::new(Rules { bundle, highest, plan })), turn: Arc::default() }
     }
 
     /// The bundle that rules; with none it is `config.d`.
@@ -60,7 +63,9 @@ impl Ruling {
     }
 
     pub(super) fn rule(&self, bundle: Arc<Bundle>) {
-        self.rules().bundle = Some(bundle);
+        let mut rules = self.rules();
+        rules.highest = rules.highest.max(bundle.version);
+        rules.bundle = Some(bundle);
     }
 
     /// The plan of that hash runs from now on. Says whether it is another one.
@@ -71,16 +76,21 @@ impl Ruling {
         other
     }
 
+    /// What the hub is told: it issues above the highest, whatever rules now. Its tag is left out where the highest is lost,
+    /// so that it comes again.
     pub(super) fn holding(&self) -> Holding {
-        match &self.rules().bundle {
-            // The hub's tag of a bundle is its content's hash, in quotes.
-            Some(bundle) => Holding { version: bundle.version, etag: Some(format!("\"{}\"", bundle.hash)) },
-            None => Holding::default(),
-        }
+        let rules = self.rules();
+        let highest = rules.bundle.as_ref().filter(|bundle| bundle.version == rules.highest);
+        // The hub's tag of a bundle is its content's hash, in quotes.
+        Holding { version: rules.highest, etag: highest.map(|bundle| format!("\"{}\"", bundle.hash)) }
     }
 
     pub(super) fn version(&self) -> Option<(u64, ContentHash)> {
         self.rules().bundle.as_ref().map(|bundle| (bundle.version, bundle.hash))
+    }
+
+    pub(super) fn highest(&self) -> u64 {
+        self.rules().highest
     }
 
     fn rules(&self) -> MutexGuard<'_, Rules> {
@@ -93,7 +103,7 @@ pub(super) fn judge(
     bytes: &[u8],
     key: &TrustedKey,
     home: &Home,
-    running: Option<(u64, ContentHash)>,
+    ruling: &Ruling,
     source: Source,
 ) -> Result<Judged, Refusal> {
     let refuse = |version, reason| Err(Refusal { version, reason });
@@ -101,14 +111,21 @@ pub(super) fn judge(
         Ok(bundle) => bundle,
         Err(error) => return refuse(claimed_version(bytes), error.to_string()),
     };
-    let version = Some(bundle.version);
+    let (version, running, highest) = (Some(bundle.version), ruling.version(), ruling.highest());
     match bundle.against(running) {
         Order::Known => return Ok(Judged::Known),
-        Order::SameContent => return Ok(Judged::SameContent(Box::new(bundle))),
         Order::Older => {
             let runs = running.map_or(0, |(version, _)| version);
             return refuse(version, format!("version {} is not above {runs}, which runs", bundle.version));
         }
+        // The highest itself may come again: it is the one that was lost.
+        Order::SameContent | Order::Newer if bundle.version < highest => {
+            return refuse(
+                version,
+                format!("version {} is below {highest}, which was in force before", bundle.version),
+            );
+        }
+        Order::SameContent => return Ok(Judged::SameContent(Box::new(bundle))),
         Order::Newer => {}
     }
     let loaded = compile(&bundle, &home.folder);

@@ -71,7 +71,7 @@ impl Bundles {
         status: SyncStatus,
     ) -> Bundles {
         let kept = Kept::new(&home.data);
-        let memory = kept.memory();
+        let memory = Memory { highest: ruling.highest(), ..kept.memory() };
         status.refused(memory.refused.clone());
         Bundles {
             home,
@@ -93,6 +93,10 @@ impl Bundles {
 
     /// Runs until nobody tells anything any more.
     pub(super) async fn run(mut self, mut told: mpsc::Receiver<Event>) {
+        // Where the memory was lost, the last good bundle has the highest version.
+        if self.kept.highest() < self.memory.highest {
+            self.remember().await;
+        }
         let mut again = interval(KEEP_AGAIN);
         again.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -161,13 +165,13 @@ impl Bundles {
         let _turn = turn.lock().await;
         let times = self.memory.trial.as_ref().filter(|trial| trial.hash == hash).map_or(0, |trial| trial.times);
         let (bytes, home) = (Arc::new(bytes), self.home.clone());
-        let (of_bytes, running, source) = (Arc::clone(&bytes), self.ruling.version(), self.source);
+        let (of_bytes, ruling, source) = (Arc::clone(&bytes), self.ruling.clone(), self.source);
         let judged = tokio::task::spawn_blocking(move || {
             if times >= TRIES {
                 let reason = format!("the agent did not outlive it {times} times");
                 return Err(Refusal { version: None, reason });
             }
-            bundle::judge(&of_bytes, &key, &home, running, source)
+            bundle::judge(&of_bytes, &key, &home, &ruling, source)
         });
         match judged.await {
             Err(_) => self.refuse(hash, Refusal { version: None, reason: "checking it failed".to_owned() }).await,
@@ -191,7 +195,7 @@ impl Bundles {
         self.facts.refused(vec![format!("{named}: {reason}")]);
         let refused = Refused { hash, trusted: self.trusted.borrow().id().to_string(), version, reason };
         self.status.refused(Some(refused.clone()));
-        self.memory = Memory { refused: Some(refused), trial: None };
+        self.memory = Memory { refused: Some(refused), trial: None, ..self.memory };
         self.remember().await;
     }
 
@@ -262,7 +266,7 @@ impl Bundles {
         let _ = self.commands.send(Command::Happened("bundle", object(body))).await;
         self.status.runs(Running { version, hash }, ignored);
         self.status.refused(None);
-        self.memory = Memory::default();
+        self.memory = Memory { highest: self.ruling.highest(), ..Memory::default() };
         self.remember().await;
     }
 

@@ -5,7 +5,7 @@
 //! | `bundle.good` | the last one that proved itself, byte for byte; booted with, replaced by a better one |
 //! | `bundle.good.new` | the next one, staged: it is tried only once the disk holds it, and becomes the good one by its name |
 //! | `bundle.good.damaged-TIME` | one that the disk no longer had as it was written; the newest two are left for whoever wants to look |
-//! | `bundle.state` | what was refused and why, and how often a bundle was tried |
+//! | `bundle.state` | the highest version that was in force, what was refused and why, and how often a bundle was tried |
 //!
 //! Each is written beside its place as `.new`, synced, and renamed into it.
 
@@ -28,9 +28,12 @@ pub(crate) struct Kept {
     folder: PathBuf,
 }
 
-/// What is remembered of bundles that did not become good.
+/// What is remembered beside the last good one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Memory {
+    /// The highest version that was in force. An older one is refused, also where the last good one is lost.
+    #[serde(default)]
+    pub(super) highest: u64,
     /// The last one that was refused. It is not looked at again.
     #[serde(default)]
     pub(super) refused: Option<Refused>,
@@ -66,6 +69,8 @@ pub(crate) enum NotGood {
     Damaged(String),
     /// It is whole; what is in its way may be mended.
     Unusable(String),
+    /// One was in force, and there is none any more.
+    Gone,
 }
 
 impl Kept {
@@ -73,7 +78,7 @@ impl Kept {
         Kept { folder: data.to_owned() }
     }
 
-    /// The last good one; nothing where there never was one.
+    /// The last good one; nothing where there is none.
     ///
     /// # Errors
     /// Why there is none to begin with.
@@ -99,6 +104,11 @@ impl Kept {
     /// # Errors
     /// In words.
     pub(crate) fn put_good_aside(&self, mark: &str) -> Result<PathBuf, String> {
+        let memory = self.memory();
+        // The next start is to know that there was one, whichever: else it stays in its place and is found there again.
+        if memory.highest == 0 {
+            self.remember(&Memory { highest: 1, ..memory }).map_err(|error| error.to_string())?;
+        }
         put_aside(&self.folder.join(GOOD), mark).map_err(|error| error.to_string())
     }
 
@@ -107,7 +117,12 @@ impl Kept {
         self.folder.join(GOOD).exists()
     }
 
-    /// What is remembered; nothing where it cannot be read, for it only saves work.
+    /// The highest version that was in force, as far as that is remembered; 0 for none.
+    pub(crate) fn highest(&self) -> u64 {
+        self.memory().highest
+    }
+
+    /// What is remembered; nothing where it cannot be read. The highest version is then that of the last good one.
     pub(super) fn memory(&self) -> Memory {
         fs::read(self.folder.join(STATE)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
     }

@@ -95,6 +95,13 @@ fn a_bundle_that_cannot_be_read_is_put_aside() {
     let (room, _) = of_hub("bundle-unreadable", FARM);
     fs::remove_file(room.path(BUNDLE)).unwrap();
     fs::create_dir(room.path(BUNDLE)).unwrap();
+    // What is to be remembered of it cannot be written, as on a full disk.
+    fs::create_dir(room.path("data/bundle.state.new")).unwrap();
+    for _ in 0..2 {
+        let _agent = goes_on(&room, "damaged (Is a directory (os error 21)) and stays in its place: Is a directory");
+        assert!(exists(&room.path(BUNDLE)));
+    }
+    fs::remove_dir(room.path("data/bundle.state.new")).unwrap();
     let _agent = goes_on(&room, "damaged (Is a directory (os error 21)) and lies in ");
 }
 
@@ -126,8 +133,11 @@ fn with_nothing_on_site_that_can_be_in_force_it_waits_for_the_hub() {
         let (room, good) = of_hub(name, farm);
         let mut board = room.plug_in();
         room.write_bytes(BUNDLE, &good[..20]);
-        let agent = goes_on(&room, "; config.d cannot be in force, so nothing is watched until the hub's next one");
+        let agent =
+            goes_on(&room, "; config.d cannot be in force: nothing is watched until it is mended or the hub sends");
         assert_eq!(agent.log().contains("abov"), farm.contains("abov"), "{}", agent.log());
+        drop(agent);
+        let _agent = goes_on(&room, "the last good bundle is not there any more; config.d cannot be in force");
         let before = room.status()["config"]["hash"].clone();
         room.write("config.d/farm.toml", FARM);
         room.wait_for("mended on site", &["status"], |rows| rows[0]["config"]["hash"] != before);

@@ -57,7 +57,7 @@ fn bench(folder: PathBuf) -> Bench {
     };
     let home = Home { client: id("acme"), device: id("pi"), hub, folder: folder.clone(), data: folder.clone() };
     let good = Kept::new(&folder).good(key.trusted(), &home.client, &home.device).unwrap();
-    let ruling = Ruling::new(good.map(Arc::new), "none".to_owned());
+    let ruling = Ruling::new(good.map(Arc::new), Kept::new(&folder).highest(), "none".to_owned());
     let status = SyncStatus::of(&home.hub.url);
     if let Some(bundle) = ruling.bundle() {
         status.runs(Running { version: bundle.version, hash: bundle.hash.to_string() }, Vec::new());
@@ -332,6 +332,51 @@ fn a_disk_that_is_full_or_read_only_refuses_no_bundle() {
         Err(error) => println!("not tried: {error}"),
     }
     fs::remove_dir_all(&folder).unwrap();
+}
+
+/// Guards against: an old bundle that somebody sends again, and that is taken because the one after it was lost.
+#[test]
+fn versions_do_not_go_down_where_the_last_good_one_is_lost() {
+    run(async {
+        let mut bench = bench(folder());
+        let (four, five) = (bench.seal(4, "30"), bench.seal(5, "31"));
+        assert_eq!(bench.take(&five).await, (Some("applied 5: ".to_owned()), true));
+        // Either of the two files is enough.
+        fs::remove_file(bench.folder.join("bundle.state")).unwrap();
+        bench = bench.again().await;
+        assert_eq!(bench.take(&five).await, (None, false));
+        assert_eq!(bench.state()["highest"], 5);
+        fs::remove_file(bench.folder.join("bundle.good")).unwrap();
+        bench = bench.again().await;
+
+        assert_eq!(bench.ruling.holding(), Holding { version: 5, etag: None });
+        let said = "refused 4: version 4 is below 5, which was in force before";
+        assert_eq!(bench.take(&four).await, (Some(said.to_owned()), false));
+        bench = bench.again().await;
+        assert_eq!(bench.take(&bench.seal(3, "29")).await.0.as_deref().map(|said| &said[..9]), Some("refused 3"));
+        assert_eq!(bench.take(&five).await, (Some("applied 5: ".to_owned()), true));
+        assert!(bench.ruling.holding().etag.is_some());
+        fs::remove_dir_all(&bench.folder).unwrap();
+    });
+}
+
+/// It was in force when the disk failed, and the agent began anew with the one before.
+#[test]
+fn the_highest_version_comes_again_over_an_older_one() {
+    run(async {
+        let mut bench = bench(folder());
+        let (one, two, three) = (bench.seal(1, "30"), bench.seal(2, "30"), bench.seal(3, "31"));
+        assert_eq!(bench.take(&one).await, (Some("applied 1: ".to_owned()), true));
+        assert_eq!(bench.take(&three).await, (Some("applied 3: ".to_owned()), true));
+        fs::write(bench.folder.join("bundle.good"), &one).unwrap();
+        bench = bench.again().await;
+        assert_eq!(bench.ruling.holding(), Holding { version: 3, etag: None });
+        assert_eq!(bench.take(&one).await, (None, false));
+        let said = "refused 2: version 2 is below 3, which was in force before";
+        assert_eq!(bench.take(&two).await, (Some(said.to_owned()), false));
+        assert_eq!(bench.take(&three).await, (Some("applied 3: ".to_owned()), true));
+        fs::remove_dir_all(&bench.folder).unwrap();
+    });
 }
 
 #[test]

@@ -34,8 +34,8 @@ struct Rules {
 
 /// What a bundle comes to.
 pub(super) enum Judged {
-    /// It is to be applied.
-    New(Box<(Bundle, Farm)>),
+    /// It is to be tried.
+    New(Box<Bundle>),
     /// What runs already, under a higher number.
     SameContent(Box<Bundle>),
     /// The very one that runs.
@@ -98,14 +98,8 @@ impl Ruling {
     }
 }
 
-/// Checks a bundle from its first byte to its plan. Takes its time: not for a task that others wait for.
-pub(super) fn judge(
-    bytes: &[u8],
-    key: &TrustedKey,
-    home: &Home,
-    ruling: &Ruling,
-    source: Source,
-) -> Result<Judged, Refusal> {
+/// Whether a bundle is the hub's, for this device, and newer than what ruled. Its content is not looked at.
+pub(super) fn judge(bytes: &[u8], key: &TrustedKey, home: &Home, ruling: &Ruling) -> Result<Judged, Refusal> {
     let refuse = |version, reason| Err(Refusal { version, reason });
     let bundle = match bundle::verify(bytes, key, &home.client, &home.device) {
         Ok(bundle) => bundle,
@@ -113,33 +107,35 @@ pub(super) fn judge(
     };
     let (version, running, highest) = (Some(bundle.version), ruling.version(), ruling.highest());
     match bundle.against(running) {
-        Order::Known => return Ok(Judged::Known),
+        Order::Known => Ok(Judged::Known),
         Order::Older => {
             let runs = running.map_or(0, |(version, _)| version);
-            return refuse(version, format!("version {} is not above {runs}, which runs", bundle.version));
+            refuse(version, format!("version {} is not above {runs}, which runs", bundle.version))
         }
         // The highest itself may come again: it is the one that was lost.
         Order::SameContent | Order::Newer if bundle.version < highest => {
-            return refuse(
-                version,
-                format!("version {} is below {highest}, which was in force before", bundle.version),
-            );
+            refuse(version, format!("version {} is below {highest}, which was in force before", bundle.version))
         }
-        Order::SameContent => return Ok(Judged::SameContent(Box::new(bundle))),
-        Order::Newer => {}
+        Order::SameContent => Ok(Judged::SameContent(Box::new(bundle))),
+        Order::Newer => Ok(Judged::New(Box::new(bundle))),
     }
-    let loaded = compile(&bundle, &home.folder);
+}
+
+/// What runs under a bundle. Takes its time: not for a task that others wait for.
+pub(super) fn farm(bundle: &Bundle, home: &Home, source: Source) -> Result<Farm, Refusal> {
+    let refuse = |reason| Err(Refusal { version: Some(bundle.version), reason });
+    let loaded = compile(bundle, &home.folder);
     let errors: Vec<String> =
         loaded.diagnostics.iter().filter(|one| one.level == Level::Error).map(ToString::to_string).collect();
     let farm = if errors.is_empty() { Farm::of(loaded) } else { None };
     let Some(farm) = farm else {
         let more = errors.len().saturating_sub(3);
         let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-        return refuse(version, format!("it does not compile: {}{more}", errors[..errors.len().min(3)].join("; ")));
+        return refuse(format!("it does not compile: {}{more}", errors[..errors.len().min(3)].join("; ")));
     };
     match farm.forbids(source) {
-        Some(problem) => refuse(version, problem),
-        None => Ok(Judged::New(Box::new((bundle, farm)))),
+        Some(problem) => refuse(problem),
+        None => Ok(farm),
     }
 }
 

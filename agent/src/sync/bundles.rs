@@ -1,9 +1,9 @@
 //! Bundles as they come: judged, tried, and kept or refused. And what else sync has to say.
 //!
 //! ```text
-//! bytes -> judge (its own thread) -> staged -> trial noted -> decide takes the plan -> bundle.good
-//!             |                        `---------'-- the disk fails: the last good one stays, and it comes again
-//!             `-- refused: remembered by hash, said to people and to the hub; the last good one stays
+//! bytes -> judge -> staged -> trial noted -> compile -> decide takes the plan -> bundle.good
+//!             |        `---------'-- the disk fails:  |      the last good one stays, and it comes again
+//!             `---------------------------------------'-- refused: remembered by hash, said to people and to the hub
 //! ```
 //!
 //! A disk that fails is no fault of a bundle: it counts as no trial.
@@ -163,26 +163,31 @@ impl Bundles {
         }
         let turn = Arc::clone(&self.ruling.turn);
         let _turn = turn.lock().await;
-        let times = self.memory.trial.as_ref().filter(|trial| trial.hash == hash).map_or(0, |trial| trial.times);
         let (bytes, home) = (Arc::new(bytes), self.home.clone());
-        let (of_bytes, ruling, source) = (Arc::clone(&bytes), self.ruling.clone(), self.source);
-        let judged = tokio::task::spawn_blocking(move || {
-            if times >= TRIES {
-                let reason = format!("the agent did not outlive it {times} times");
-                return Err(Refusal { version: None, reason });
-            }
-            bundle::judge(&of_bytes, &key, &home, &ruling, source)
-        });
-        match judged.await {
-            Err(_) => self.refuse(hash, Refusal { version: None, reason: "checking it failed".to_owned() }).await,
-            Ok(Err(refusal)) => self.refuse(hash, refusal).await,
-            Ok(Ok(Judged::Known)) => {}
-            Ok(Ok(Judged::SameContent(bundle))) => self.renumber(*bundle, bytes).await,
-            Ok(Ok(Judged::New(new))) => {
-                let trial = Trial { hash, times: times + 1 };
-                let (bundle, farm) = *new;
-                self.apply(bundle, farm, bytes, trial).await;
-            }
+        let (of_bytes, ruling) = (Arc::clone(&bytes), self.ruling.clone());
+        match thought(None, move || bundle::judge(&of_bytes, &key, &home, &ruling)).await {
+            Err(refusal) => self.refuse(hash, refusal).await,
+            Ok(Judged::Known) => {}
+            Ok(Judged::SameContent(bundle)) => self.renumber(*bundle, bytes).await,
+            Ok(Judged::New(bundle)) => self.attempt(*bundle, bytes, hash).await,
+        }
+    }
+
+    /// From its content on, all is a trial: the agent may not outlive even to read it.
+    async fn attempt(&mut self, bundle: Bundle, bytes: Arc<Vec<u8>>, hash: String) {
+        let times = self.memory.trial.as_ref().filter(|trial| trial.hash == hash).map_or(0, |trial| trial.times);
+        if times >= TRIES {
+            let reason = format!("the agent did not outlive it {times} times");
+            return self.refuse(hash, Refusal { version: Some(bundle.version), reason }).await;
+        }
+        if let Err(why) = self.note_trial(Trial { hash: hash.clone(), times: times + 1 }, Arc::clone(&bytes)).await {
+            return self.wait_for_disk(bundle.version, &why).await;
+        }
+        let (bundle, home, source) = (Arc::new(bundle), self.home.clone(), self.source);
+        let to_read = Arc::clone(&bundle);
+        match thought(Some(bundle.version), move || bundle::farm(&to_read, &home, source)).await {
+            Err(refusal) => self.refuse(hash, refusal).await,
+            Ok(farm) => self.apply(bundle, farm, bytes).await,
         }
     }
 
@@ -205,13 +210,10 @@ impl Bundles {
             return self.wait_for_disk(bundle.version, &why).await;
         }
         self.unkept = None;
-        self.rule(bundle, "same-content").await;
+        self.rule(Arc::new(bundle), "same-content").await;
     }
 
-    async fn apply(&mut self, bundle: Bundle, farm: Farm, bytes: Arc<Vec<u8>>, trial: Trial) {
-        if let Err(why) = self.note_trial(trial, Arc::clone(&bytes)).await {
-            return self.wait_for_disk(bundle.version, &why).await;
-        }
+    async fn apply(&mut self, bundle: Arc<Bundle>, farm: Farm, bytes: Arc<Vec<u8>>) {
         let Farm { configured, sources, .. } = farm;
         let hash = configured.hash.clone();
         let (done, taken) = oneshot::channel();
@@ -254,9 +256,9 @@ impl Bundles {
         }
     }
 
-    async fn rule(&mut self, bundle: Bundle, outcome: &str) {
+    async fn rule(&mut self, bundle: Arc<Bundle>, outcome: &str) {
         let (version, hash) = (bundle.version, bundle.hash.to_string());
-        self.ruling.rule(Arc::new(bundle));
+        self.ruling.rule(bundle);
         let _ = self.orders.send(Order::Holding(self.ruling.holding())).await;
         let folder = self.home.folder.clone();
         let ignored = beside(move || bundle::ignored(&folder)).await.unwrap_or_default();
@@ -300,6 +302,15 @@ impl Bundles {
             Err(failed) => Err(format!("{failed:#}")),
         }
     }
+}
+
+/// What takes its time to think about, on a thread of its own.
+async fn thought<T: Send + 'static>(
+    version: Option<u64>,
+    about: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
+    let failed = |_| Err(Refusal { version, reason: "checking it failed".to_owned() });
+    tokio::task::spawn_blocking(about).await.unwrap_or_else(failed)
 }
 
 fn sha256(bytes: &[u8]) -> String {

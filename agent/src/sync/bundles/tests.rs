@@ -133,6 +133,10 @@ impl Bench {
         assert_eq!((&shown["refused"], self.good()), (&Value::Null, good));
     }
 
+    fn state(&self) -> Value {
+        serde_json::from_slice(&fs::read(self.folder.join("bundle.state")).unwrap()).unwrap()
+    }
+
     fn shown(&self) -> Value {
         serde_json::from_str(self.status.json().unwrap().get()).unwrap()
     }
@@ -192,6 +196,7 @@ fn what_cannot_be_used_leaves_the_last_good_one_and_says_why() {
             let shown = bench.shown();
             assert_eq!(shown["bundle"]["version"], 5);
             assert!(expected.contains(&shown["refused"]["reason"].as_str().unwrap()[..10]), "{shown}");
+            assert_eq!(bench.state()["trial"], Value::Null, "{expected}");
             // It is remembered, also over a restart.
             assert_eq!(bench.take(&bytes).await, (None, false), "{expected}");
             bench = bench.again().await;
@@ -233,7 +238,7 @@ fn a_bundle_that_the_agent_does_not_outlive_is_given_up() {
             bench = bench.again().await;
         }
         let (said, planned) = bench.take(&one).await;
-        assert_eq!((said.as_deref(), planned), (Some("refused null: the agent did not outlive it 3 times"), false));
+        assert_eq!((said.as_deref(), planned), (Some("refused 1: the agent did not outlive it 3 times"), false));
         let two = bench.seal(2, "31");
         assert_eq!(bench.take(&two).await, (Some("applied 2: ".to_owned()), true));
         fs::remove_dir_all(&bench.folder).unwrap();

@@ -290,7 +290,7 @@ impl<'k> Question<'k> {
             }
             let at = self.shown(namespace, std::slice::from_ref(name));
             let unsaid = match namespace {
-                "rules" => of_rule(),
+                "rules" => of_rule(table),
                 "sensors" => {
                     let zone = self.zone.clone().or_else(|| zone_of(effective, name));
                     of_sensor(table, zone.map_or_else(|| effective.device(), |zone| effective.zone(&zone)), sources)
@@ -425,7 +425,8 @@ fn has_zone(effective: &Effective, zone: &str) -> bool {
 
 type Unsaid = Vec<(&'static str, Json, Origin)>;
 
-fn of_rule() -> Unsaid {
+fn of_rule(table: &Table) -> Unsaid {
+    let condition = ["missing_for", "stuck_for"].into_iter().find(|key| table.contains_key(*key));
     [
         ("enabled", Json::from(true)),
         ("across", Json::from(false)),
@@ -434,7 +435,7 @@ fn of_rule() -> Unsaid {
         ("cooldown", Json::from(default::COOLDOWN.to_string())),
         ("severity", Json::from(default::SEVERITY.name())),
         ("escalation", Json::from(DEFAULT_POLICY)),
-        ("message", Json::from(default::MESSAGE)),
+        ("message", Json::from(default::message(condition))),
     ]
     .into_iter()
     .map(|(key, value)| (key, value, Origin::BuiltIn))

@@ -39,8 +39,14 @@ pub(crate) mod default {
     pub(crate) const KEEP_FIRING_FOR: Span = Span::ZERO;
     /// Somebody should look today.
     pub(crate) const SEVERITY: Severity = Severity::Warning;
-    /// What an alert says.
-    pub(crate) const MESSAGE: &str = "{sensor} {value} {unit}, limit {limit}";
+    /// What an alert says, by the key of its condition.
+    pub(crate) fn message(condition: Option<&str>) -> &'static str {
+        match condition {
+            Some("missing_for") => "Nothing from {sensor} for {value}",
+            Some("stuck_for") => "{sensor} has not changed for {value}",
+            _ => "{sensor} {value} {unit}, limit {limit}",
+        }
+    }
 }
 
 /// One entry of `rules`.
@@ -155,7 +161,7 @@ pub(crate) fn read(name: &str, entry: &Entry, own: Option<&Table>, path: String,
     let stated = if is_other { None } else { conditions::read(name, &mut fields, reader.sources) };
     let during = fields.optional("during", reader::id);
     let during = during.map(|id| name_at(&fields, "during", id.as_str()));
-    let duty = Duty::read(&mut fields, log);
+    let duty = Duty::read(&mut fields, default::message(stated.as_ref().map(|stated| stated.key)), log);
     read_actions(&mut fields);
     let (path, key) = (fields.path.clone(), fields.key);
     fields.finish_but(|key, node| reader.unknown_key(name, key, node, quantity));
@@ -169,14 +175,14 @@ pub(crate) fn read(name: &str, entry: &Entry, own: Option<&Table>, path: String,
 /// Reads `agent.sensor_fault`, `agent.bus_down` or `agent.hub_refuses`.
 pub(crate) fn read_duty(entry: &Entry, path: String, log: &Log) -> Option<Duty> {
     let mut fields = Fields::of(entry, path, log)?;
-    let duty = Duty::read(&mut fields, log);
+    let duty = Duty::read(&mut fields, default::message(None), log);
     fields.finish();
     Some(duty)
 }
 
 impl Duty {
     /// Reads the keys of a duty. What is wrong is in the log, so that no plan is made with what stands in for it here.
-    fn read(fields: &mut Fields<'_>, log: &Log) -> Duty {
+    fn read(fields: &mut Fields<'_>, usual_message: &str, log: &Log) -> Duty {
         let escalation = fields.optional("escalation", reader::id);
         let escalation = escalation.as_ref().map_or(DEFAULT_POLICY, Id::as_str);
         Duty {
@@ -187,7 +193,7 @@ impl Duty {
             cooldown: fields.optional("cooldown", reader::duration).unwrap_or(default::COOLDOWN),
             severity: fields.optional("severity", |node| severity(node, log)).unwrap_or(default::SEVERITY),
             escalation: name_at(fields, "escalation", escalation),
-            message: fields.optional("message", template).unwrap_or_else(default_template),
+            message: fields.optional("message", template).unwrap_or_else(|| shipped(usual_message)),
             advice: fields.optional("advice", reader::text).map(Arc::from),
         }
     }
@@ -197,8 +203,8 @@ fn name_at(fields: &Fields<'_>, key: &str, name: &str) -> Name {
     Name { name: name.to_owned(), place: fields.place(key), path: path::join(&fields.path, key) }
 }
 
-fn default_template() -> Arc<Template> {
-    Arc::new(Template::parse(default::MESSAGE).expect("the shipped message is a template"))
+fn shipped(message: &str) -> Arc<Template> {
+    Arc::new(Template::parse(message).expect("the shipped message is a template"))
 }
 
 fn template(node: &Node) -> Result<Arc<Template>, Problem> {

@@ -217,6 +217,19 @@ impl Alert {
         }
     }
 
+    /// A configuration with a shorter cooldown lets one that runs end sooner; what is pending waits for no longer than that.
+    pub(crate) fn shorten_cooldown(&mut self, now: Stamp, terms: Terms) {
+        let end = Due::after(now, terms.cooldown);
+        if self.cool_at.is_none_or(|cool_at| cool_at.at <= end.at) {
+            return;
+        }
+        self.cool_at = (terms.cooldown > Span::ZERO).then_some(end);
+        if let State::Pending { since, hold: Wait::Until(_) } = self.state {
+            let from = if since.boot == now.boot { since } else { now };
+            self.state = State::Pending { since, hold: Wait::Until(self.earliest(from, terms)) };
+        }
+    }
+
     fn resolve(&mut self, now: Stamp, terms: Terms) -> Option<Change> {
         self.cool_at = (terms.cooldown > Span::ZERO).then(|| Due::after(now, terms.cooldown));
         self.stop().map(Change::Resolved)

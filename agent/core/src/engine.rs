@@ -121,6 +121,8 @@ struct Sense {
     rolling: bool,
     /// When the newest reading came; boot, before the first.
     seen: Uptime,
+    /// Nobody listened since the newest reading: what is the case now is not known before the next.
+    unheard: bool,
     stale_timer: bool,
     wants_rate: bool,
 }

@@ -59,8 +59,10 @@ pub enum Cause {
     Repeated,
     /// An acknowledgement ran out and it still fires.
     AcknowledgementExpired,
-    /// A silence ended, or its bus is back, and it still fires.
+    /// A silence ended, and it still fires.
     Unmuted,
+    /// Its bus is back, and it still fires.
+    BusBack,
 }
 
 /// What a level's wait brought.
@@ -90,19 +92,20 @@ impl Escalation {
         self.next == Next::Held
     }
 
-    /// The next page, if it is due and nothing mutes it; a wait that passed without an acknowledgement makes it
+    /// The next page, if it is due and nothing mutes it, with the cause that it has `when_over`; a wait that passed without an acknowledgement makes it
     /// one severity worse.
-    pub(crate) fn step(&mut self, now: Stamp, policy: &Policy, is_muted: bool) -> Option<Told> {
+    pub(crate) fn step(&mut self, now: Stamp, policy: &Policy, muted: Option<Cause>) -> Option<Told> {
         match self.next {
             Next::Never => return None,
             Next::At(due) if due.at > now.uptime => return None,
-            Next::At(_) | Next::Held if is_muted => {
-                // Nobody was asked, so no level is climbed: this one is told when it can be.
-                self.untold.get_or_insert(Cause::Unmuted);
-                self.next = Next::Held;
-                return None;
+            Next::At(_) | Next::Held => {
+                if let Some(when_over) = muted {
+                    // Nobody was asked, so no level is climbed: this one is told when it can be.
+                    self.untold.get_or_insert(when_over);
+                    self.next = Next::Held;
+                    return None;
+                }
             }
-            Next::At(_) | Next::Held => {}
         }
         let cause = self.untold.take().unwrap_or(match self.severity {
             Severity::Urgent => Cause::Repeated,
@@ -141,6 +144,7 @@ impl Cause {
             Cause::Repeated => "repeated",
             Cause::AcknowledgementExpired => "acknowledgement-expired",
             Cause::Unmuted => "unmuted",
+            Cause::BusBack => "bus-back",
         }
     }
 }

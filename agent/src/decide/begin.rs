@@ -110,9 +110,10 @@ pub(crate) fn begin(begun: Begun, configured: Configured, mut tools: Tools) -> D
     }
     let new_pages: BTreeSet<PageId> = news.iter().filter_map(page_id).collect();
     news.into_iter().for_each(|effect| decide.act(effect));
+    // Before the first deadline runs: a page that is decided on from here on is no repeat.
+    decide.tell_again(&new_pages);
     decide.follow_clock();
     decide.say_start(begun.boot, heard_until, &remarks);
-    decide.tell_again(&new_pages);
     decide.flush();
     decide
 }

@@ -160,6 +160,17 @@ fn whoever_was_paged_in_an_earlier_life_is_told_that_it_is_over() {
     life.expect(&["pi-1-resolved"]);
 }
 
+/// The wait of its level ended while the process was off.
+#[test]
+fn a_page_that_a_start_decides_on_is_no_repeat() {
+    let farm = format!("{FARM}{RULE}");
+    let mut life = escalated(&farm);
+    life.outcome("phone", "pi-1-2", Fate::Sent);
+    let kept = life.kept();
+    let mut life = Life::begin(1400, &farm, Some(kept));
+    life.expect(&["channels", "paged 1 log phone", "page pi-1-3 log"]);
+}
+
 #[test]
 fn what_is_told_of_an_alert_that_is_over_is_not_remembered() {
     let farm = format!("{FARM}{RULE}");

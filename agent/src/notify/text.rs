@@ -64,6 +64,7 @@ fn body(item: &Item) -> String {
         Kind::Page(Cause::Escalated | Cause::Repeated) => lines.push("Nobody has acknowledged it yet.".to_owned()),
         Kind::Page(Cause::AcknowledgementExpired) => lines.push("The acknowledgement has run out.".to_owned()),
         Kind::Page(Cause::Unmuted) => lines.push("It was silenced until now.".to_owned()),
+        Kind::Page(Cause::BusBack) => lines.push("Its bus was down and is back.".to_owned()),
         Kind::Resolved(Reason::Cleared) => {}
         Kind::Resolved(Reason::ScheduleClosed) => lines.push("Its hours are over.".to_owned()),
         Kind::Resolved(Reason::Removed) => lines.push("The configuration has it no more.".to_owned()),

@@ -78,6 +78,11 @@ impl Clock {
         Stamp { boot: self.boot, uptime, wall: self.wall(uptime) }
     }
 
+    /// A stamp of this boot that was made before its time of day was known.
+    pub(super) fn completed(&self, stamp: Stamp) -> Stamp {
+        if stamp.boot == self.boot && stamp.wall.is_none() { self.stamp(stamp.uptime) } else { stamp }
+    }
+
     /// Where windows begin, settled with the first call of a boot.
     pub(super) fn phase(&mut self) -> i64 {
         *self.phase.get_or_insert(self.offset.unwrap_or(0).rem_euclid(Grain::Quarter.span().0))

@@ -14,9 +14,9 @@ impl Engine {
     pub(super) fn facts(&self, ix: SensorIx) -> Facts {
         let sense = &self.sensors[ix.0 as usize];
         Facts {
-            value: sense.judge.usable(),
-            rate: if sense.wants_rate { sense.judge.rate() } else { None },
-            unchanged: sense.judge.unchanged(),
+            value: sense.judge.usable().filter(|_| !sense.unheard),
+            rate: sense.judge.rate().filter(|_| sense.wants_rate && !sense.unheard),
+            unchanged: sense.judge.unchanged().filter(|_| !sense.unheard),
             silent: self.now - sense.seen,
             heard: sense.judge.newest().is_some(),
             faulty: sense.judge.faulty(),
@@ -100,12 +100,16 @@ impl Engine {
 
     /// Pages if it is time and nothing mutes the alert.
     pub(super) fn escalate(&mut self, of: u32) {
-        let is_muted = self.is_inhibited(of) || self.silenced_until(of).is_some();
+        let muted = match (self.silenced_until(of), self.is_inhibited(of)) {
+            (Some(_), _) => Some(Cause::Unmuted),
+            (None, true) => Some(Cause::BusBack),
+            (None, false) => None,
+        };
         let rule = &self.plan.rules[of as usize].rule;
         let watch = &mut self.watches[of as usize];
         let (State::Firing(raised), Some(escalation)) = (&watch.alert.state, &mut watch.escalation) else { return };
         let now = self.clock.stamp(self.now);
-        let Some(Told { cause, page }) = escalation.step(now, &rule.escalation, is_muted) else { return };
+        let Some(Told { cause, page }) = escalation.step(now, &rule.escalation, muted) else { return };
         let id = PageId { alert: raised.id, page };
         let channels = rule.escalation.level(escalation.severity).channels.clone();
         let report = self.report(of, None);
@@ -193,6 +197,7 @@ impl Engine {
             (State::Pending { since, .. }, None) => (None, *since),
             (State::Quiet, None) => (None, at),
         };
+        let since = self.clock.completed(since);
         let judge = &self.sensors[bound.sensor.0 as usize].judge;
         // A condition on the value is compared with values that are believed, and with no other.
         let newest = match bound.rule.condition {
@@ -229,7 +234,13 @@ impl Engine {
         rule.message.render(|place, out| match place {
             Place::Value => figure(value, out),
             Place::Limit => figure(limit, out),
-            Place::Unit => out.write_str(&rule.condition.unit(quantity)),
+            Place::Unit => match rule.condition.unit(quantity) {
+                unit if unit.is_empty() => {
+                    out.truncate(out.trim_end_matches(' ').len());
+                    Ok(())
+                }
+                unit => out.write_str(&unit),
+            },
             Place::Sensor => out.write_str(rule.key.sensor.as_str()),
             Place::Name => out.write_str(rule.key.sensor.name()),
             Place::Zone => out.write_str(rule.key.zone.as_str()),

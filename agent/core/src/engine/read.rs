@@ -31,7 +31,7 @@ impl Engine {
             late: judged.late,
         };
         if !judged.late {
-            sense.seen = self.now;
+            (sense.seen, sense.unheard) = (self.now, false);
             if sense.wants_rate && judged.quality.is_usable() {
                 sense.judge.remember(Past { at: raw.at, steps });
             }

@@ -45,6 +45,8 @@ struct SensorRecord {
     quantity: Quantity,
     resolution: Resolution,
     seen: Uptime,
+    #[serde(default)]
+    unheard: bool,
     judge: Judge,
     open: Open,
 }
@@ -90,6 +92,7 @@ impl Engine {
             quantity: sensor.quantity,
             resolution: sensor.resolution,
             seen: sense.seen,
+            unheard: sense.unheard,
             judge: sense.judge.clone(),
             open: sense.open.clone(),
         };
@@ -148,17 +151,23 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Nobody listened from the engine's instant until this one, so it is no silence: `missing_for` and staleness go on with
-    /// what was left of them. A sensor whose silence is said already stays silent.
+    /// Nobody listened from the engine's instant until this one. It is no silence: `missing_for` and staleness go on with what
+    /// was left of them, but a sensor whose silence is said already stays silent. And what was read before says nothing of
+    /// now: no value is compared before the next reading.
     pub fn listen_again(&mut self, at: Uptime) {
-        let deaf = Span((at - self.now).0.max(0));
+        let deaf = at - self.now;
+        if deaf <= Span::ZERO {
+            return;
+        }
         for ix in 0..self.sensors.len() {
             let is_said = self.plan.rules_of[ix].iter().any(|of| {
                 matches!(self.plan.rules[*of as usize].rule.condition, Condition::MissingFor(_))
                     && !self.watches[*of as usize].alert.is_quiet()
             });
+            let sense = &mut self.sensors[ix];
+            sense.unheard = true;
             if !is_said {
-                self.sensors[ix].seen = self.sensors[ix].seen + deaf;
+                sense.seen = sense.seen + deaf;
             }
         }
     }
@@ -201,7 +210,7 @@ impl Engine {
             match engine.plan.sensor_ix(record.id.as_str()).filter(|ix| same(engine.plan.sensor(*ix))) {
                 Some(ix) => {
                     let sense = &mut engine.sensors[ix.0 as usize];
-                    sense.seen = record.seen;
+                    (sense.seen, sense.unheard) = (record.seen, record.unheard);
                     sense.judge = record.judge.clone();
                     sense.open = record.open.clone();
                 }
@@ -222,6 +231,7 @@ impl Engine {
             if record.condition != rule.condition.name() || record.hold != rule.hold {
                 alert.restart_hold(now, terms(rule));
             }
+            alert.shorten_cooldown(now, terms(rule));
             let escalation = record.escalation;
             engine.watches[of as usize] = Watch { alert, escalation, ..Watch::default() };
         }

@@ -259,7 +259,7 @@ fn inhibited_alerts_page_when_their_bus_is_back() {
     bench.handle(103.0, Input::Bus { bus: id("gateway"), up: false }).tick(150.0).expect(&[]);
     bench
         .handle(151.0, Input::Bus { bus: id("gateway"), up: true })
-        .expect(&["151 page 1-2 ph-high unmuted to [warning]"]);
+        .expect(&["151 page 1-2 ph-high bus-back to [warning]"]);
 }
 
 #[test]

@@ -282,6 +282,55 @@ fn time_in_which_nobody_listened_is_no_silence() {
     after.expect(&["39 recovered z/ph", "39 resolved silent"]);
 }
 
+/// A hold ended while the program was stopped, in the same boot: what was read before says nothing of now.
+#[test]
+fn after_a_stop_no_value_is_compared_before_the_next_reading() {
+    let mut bench = Bench::new(one_rule(held()));
+    bench.ph(0.0, 7.0).expect(&["0 pending high"]).said.clear();
+    let kept = bench.engine.snapshot();
+    let stopped = || {
+        let mut after = Bench::of(Engine::restore(one_rule(held()), &kept).unwrap());
+        after.engine.listen_again(at(20.0));
+        after
+    };
+    stopped().tick(21.0).expect(&[]).ph(22.0, 6.0).expect(&[]).tick(60.0).expect(&[]);
+    let mut after = stopped();
+    after.tick(21.0).restore().ph(22.0, 7.0);
+    after.expect(&["22 firing high warning", "22 page 1-1 high fired to [warning]"]);
+    let mut at_once = Bench::of(Engine::restore(one_rule(held()), &kept).unwrap());
+    at_once.engine.listen_again(at(0.0));
+    at_once.tick(5.0).expect(&["5 firing high warning", "5 page 1-1 high fired to [warning]"]);
+}
+
+#[test]
+fn a_shorter_cooldown_ends_one_that_runs_sooner() {
+    let with = |cooldown: i64| one_rule(Rule { cooldown: Span::from_mins(cooldown), ..held() });
+    let cooling = || {
+        let mut bench = Bench::new(with(15));
+        bench.ph(0.0, 7.0).tick(5.0).ph(10.0, 6.0).ph(12.0, 7.0).said.clear();
+        bench
+    };
+    let fires = |at: i64| [format!("{at} firing high warning"), format!("{at} page 2-1 high fired to [warning]")];
+    for (minute, cooldown, expected) in [(13.0, 15, 25), (13.0, 60, 25), (13.0, 8, 21), (13.0, 0, 17), (20.0, 0, 20)] {
+        let mut bench = cooling();
+        bench.handle(minute, Input::Plan(with(cooldown))).tick(40.0);
+        bench.said.retain(|said| said != "planned");
+        assert_eq!(bench.said[..2], fires(expected), "{cooldown} minutes from {minute} on");
+    }
+}
+
+/// It began before anybody told the device the time of day.
+#[test]
+fn what_began_in_this_boot_is_told_in_the_time_of_day_once_that_is_known() {
+    let mut bench = Bench::of(Engine::new(one_rule(held()), Start { boot: 1, at: at(0.0), wall: None }));
+    bench.ph(1.0, 7.0).handle(3.0, Input::Clock(wall(3.0).unwrap())).tick(6.0);
+    let since = |effect: &Effect| match effect {
+        Effect::Page(page) => page.report.since.wall,
+        _ => None,
+    };
+    assert_eq!(bench.effects.iter().find_map(since), wall(1.0));
+}
+
 #[test]
 fn a_silent_sensor_is_not_heard_again_by_a_reboot() {
     let mut bench = Bench::new(one_rule(rule("silent", "z/ph", Condition::MissingFor(Span::from_mins(10)))));

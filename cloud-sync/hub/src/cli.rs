@@ -122,11 +122,16 @@ pub(crate) struct OneDevice {
 pub(crate) enum Config {
     /// Check a configuration as the device will, sign it and keep it as the device's newest version
     ///
-    /// The same content again is no new version. With an error nothing is kept.
+    /// It takes the place of the whole configuration before: put all files of a farm at once. Says what the new one has, and
+    /// what of the one before is gone; where that is a zone, a sensor or a channel, nothing is kept without --force. The same
+    /// content again is no new version. With an error nothing is kept.
     Put {
         /// A folder with config.d (and, to check against it, agent.toml), a folder of TOML files, or one TOML or JSON file
         #[arg(value_name = "DIR|FILE")]
         from: PathBuf,
+        /// Also where zones, sensors or channels of the one before are gone
+        #[arg(long)]
+        force: bool,
         #[command(flatten)]
         of: Of,
     },

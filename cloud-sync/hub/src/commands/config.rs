@@ -1,9 +1,12 @@
 //! `tilth-hub config`: what devices are to do.
 
+use std::fmt;
+
 use anyhow::bail;
 use serde_json::json;
 use tilth_config::bundle;
 
+use super::roster::Roster;
 use super::{change, content, device_of};
 use crate::cli::{Config, Of};
 use crate::exit::{self, Exit};
@@ -12,13 +15,13 @@ use crate::store::{self, bundles};
 
 pub(crate) fn run(wanted: &Config) -> anyhow::Result<Exit> {
     match wanted {
-        Config::Put { from, of } => {
+        Config::Put { from, force, of } => {
             let checked = content::read(from, &of.client, &of.device)?;
             for finding in &checked.findings {
                 exit::tell(finding);
             }
             match checked.content {
-                Some(content) => put(&content, of),
+                Some((content, roster)) => put(&content, &roster, *force, of),
                 None => Ok(Exit::Refused),
             }
         }
@@ -26,26 +29,50 @@ pub(crate) fn run(wanted: &Config) -> anyhow::Result<Exit> {
     }
 }
 
-fn put(content: &serde_json::Value, of: &Of) -> anyhow::Result<Exit> {
+/// What a new version has, beside the one before it.
+struct Compared<'a> {
+    roster: &'a Roster,
+    /// None for a device's first; else what it had, or why that cannot be told.
+    before: Option<Result<Roster, String>>,
+}
+
+fn put(content: &serde_json::Value, roster: &Roster, force: bool, of: &Of) -> anyhow::Result<Exit> {
     let Of { client, device, data, output } = of;
     let data = data.dir();
     let key = data.read_signing_key()?;
-    let (bundle, is_new) = change(&data, |change| {
+    let (bundle, compared) = change(&data, |change| {
         let found = change.device(client, device)?;
+        let before = bundles::newest(change.connection, found.id)?;
         let (bundle, is_new) = issue::put(change.connection, &key, &found, content, change.now)?;
-        if is_new {
-            let what = format!("configuration {} of device {device}, content {}", bundle.version, bundle.hash);
-            change.audit(Some(found.tenant), &what)?;
+        if !is_new {
+            return Ok((bundle, None));
         }
-        Ok((bundle, is_new))
+        let before = before.map(|before| {
+            let before =
+                bundle::verify(&before.bytes, key.trusted(), client, device).map_err(|error| error.to_string())?;
+            content::roster(&before.content, client, device)
+        });
+        let compared = Compared { roster, before };
+        let version = bundle.version;
+        if compared.loses() && !force {
+            bail!("{client}/{device}: configuration {version}: {compared}. Nothing was signed; with --force it is");
+        }
+        let gone = if compared.loses() { format!("; {}", compared.gone()) } else { String::new() };
+        let what = format!("configuration {version} of device {device}, content {}{gone}", bundle.hash);
+        change.audit(Some(found.tenant), &what)?;
+        Ok((bundle, Some(compared)))
     })?;
     let version = bundle.version;
     if output.json {
+        let before = compared.as_ref().and_then(|compared| compared.before.as_ref()?.as_ref().ok());
         let changed = json!({
-            "client_id": client, "device_id": device, "version": version, "hash": bundle.hash, "changed": is_new,
+            "client_id": client, "device_id": device, "version": version, "hash": bundle.hash,
+            "changed": compared.is_some(), "has": roster, "before": before,
+            "gone": before.map(|before| roster.gone_since(before)),
         });
         exit::json(&changed)?;
-    } else if is_new {
+    } else if let Some(compared) = compared {
+        exit::line(format_args!("{client}/{device}: configuration {version}: {compared}"))?;
         exit::line(format_args!("{client}/{device}: configuration {version} is signed and waits for the device"))?;
     } else {
         exit::line(format_args!(
@@ -53,6 +80,38 @@ fn put(content: &serde_json::Value, of: &Of) -> anyhow::Result<Exit> {
         ))?;
     }
     Ok(Exit::Done)
+}
+
+impl Compared<'_> {
+    /// Whether the device would no longer watch something or tell somebody, as far as can be told.
+    fn loses(&self) -> bool {
+        match &self.before {
+            None => false,
+            Some(Ok(before)) => !self.roster.gone_since(before).is_empty(),
+            Some(Err(_)) => true,
+        }
+    }
+
+    /// In a sentence, where it loses something.
+    fn gone(&self) -> String {
+        match &self.before {
+            None => String::new(),
+            Some(Ok(before)) => format!("Gone: {}", self.roster.gone_since(before)),
+            Some(Err(why)) => format!("What is gone cannot be told, for the one before cannot be read: {why}"),
+        }
+    }
+}
+
+impl fmt::Display for Compared<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.roster)?;
+        match &self.before {
+            Some(Ok(before)) if before == self.roster => write!(f, " (as before)")?,
+            Some(Ok(before)) => write!(f, " (before: {before})")?,
+            None | Some(Err(_)) => {}
+        }
+        if self.loses() { write!(f, ". {}", self.gone()) } else { Ok(()) }
+    }
 }
 
 fn show(of: &Of) -> anyhow::Result<Exit> {

@@ -11,13 +11,15 @@ use serde_json::Value as Json;
 use tilth_config::{Document, Documents, Layer, Loaded, Purpose, Text, base, bundle, load_documents};
 use tilth_core::id::Id;
 
+use super::roster::Roster;
+
 /// A larger file is no configuration.
 const MAX_FILE: u64 = 4 << 20;
 
 /// What files come to.
 pub(super) struct Checked {
-    /// None where there is any error.
-    pub(super) content: Option<Json>,
+    /// The content and what it has; none where there is any error.
+    pub(super) content: Option<(Json, Roster)>,
     /// Errors and warnings, each on a line with its place.
     pub(super) findings: Vec<String>,
 }
@@ -33,13 +35,23 @@ pub(super) fn read(from: &Path, client: &Id, device: &Id) -> anyhow::Result<Chec
     if written.has_errors() {
         return Ok(Checked { content: None, findings });
     }
-    let received = bundle::documents(None, content.clone());
-    let received = load_documents(Documents { site: Some(site), ..received }, Purpose::Run);
-    if received.has_errors() {
+    let received = received(content.clone(), site);
+    let Some(roster) = Roster::of(&received).filter(|_| !received.has_errors()) else {
         findings.extend(shown(&received));
         return Ok(Checked { content: None, findings });
-    }
-    Ok(Checked { content: Some(content), findings })
+    };
+    Ok(Checked { content: Some((content, roster)), findings })
+}
+
+/// What a content has that was checked before; else what is wrong with it by now.
+pub(super) fn roster(content: &Json, client: &Id, device: &Id) -> Result<Roster, String> {
+    let received = received(content.clone(), Document::site(&made_up_site(content, client, device)));
+    Roster::of(&received).ok_or_else(|| shown(&received).join("; "))
+}
+
+/// A content as the device reads it.
+fn received(content: Json, site: Document) -> Loaded {
+    load_documents(Documents { site: Some(site), ..bundle::documents(None, content) }, Purpose::Run)
 }
 
 fn shown(loaded: &Loaded) -> Vec<String> {

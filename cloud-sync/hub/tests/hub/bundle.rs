@@ -119,6 +119,50 @@ fn a_bad_configuration_is_shown_with_its_places_and_not_kept() {
 }
 
 #[test]
+fn what_a_new_configuration_would_lose_is_named_and_wants_force() {
+    let made = Made::new();
+    made.tenant("acme");
+    made.device("acme", "pi-7");
+    let tower = made.folder.write("farm/config.d/tower.toml", PH);
+    let nursery = PH.replace("tower-1/ph", "nursery/ph").replace("gateway/ph", "gateway/seedlings");
+    made.folder.write("farm/config.d/nursery.toml", &nursery);
+    let people = "[notifications.phone]\nkind = \"ntfy\"\nurl = \"https://ntfy.sh\"\ntopic = \"farm\"\n\
+        [escalation.default]\nwarning = { wait = \"10m\", channels = [\"log\", \"phone\"] }\n\
+        critical = { wait = \"15m\", channels = [\"log\", \"phone\"] }\nurgent = { wait = \"15m\", channels = [\"log\", \"phone\"] }\n";
+    made.folder.write("farm/config.d/people.toml", people);
+    let farm = made.folder.path().join("farm");
+    let first = made.run(&put(&farm));
+    assert!(first.status.success(), "{}", stderr(&first));
+    let said = stdout(&first);
+    assert!(said.starts_with("acme/pi-7: configuration 1: 2 sensors in 2 zones, "), "{said}");
+    assert!(said.contains(" rules, channels: log, phone\n"), "{said}");
+
+    // One file of the farm is all of a configuration.
+    let lost = made.run(&put(&tower));
+    assert_eq!((lost.status.code(), stdout(&lost).as_str()), (Some(1), ""));
+    let why = stderr(&lost);
+    assert!(why.contains("acme/pi-7: configuration 2: 1 sensor in 1 zone, "), "{why}");
+    assert!(why.contains(" rules, channels: log (before: 2 sensors in 2 zones, "), "{why}");
+    assert!(why.contains("Gone: zone nursery, sensor nursery/ph, channel phone. "), "{why}");
+    assert!(why.contains("Nothing was signed; with --force it is"), "{why}");
+    let shown = ["config", "show", "--client", "acme", "--device", "pi-7"];
+    assert_eq!(made.json(&shown)["version"], 1);
+
+    let forced = made.json(&[&put(&tower)[..], &["--force"]].concat());
+    assert_eq!((&forced["version"], &forced["changed"]), (&json!(2), &json!(true)));
+    let gone = json!({"zones": ["nursery"], "sensors": ["nursery/ph"], "channels": ["phone"]});
+    assert_eq!((&forced["gone"], &forced["has"]["channels"]), (&gone, &json!(["log"])));
+
+    // More than before, or other rules alone, need no force.
+    let more = made.run(&put(&farm));
+    assert!(more.status.success() && !stdout(&more).contains("Gone"), "{}{}", stdout(&more), stderr(&more));
+    assert!(stdout(&more).contains("(before: 1 sensor in 1 zone, "), "{}", stdout(&more));
+    made.folder.write("farm/config.d/rules.toml", "[rules.ph-high]\nabove = 6.9\n");
+    let rules = made.run(&put(&farm));
+    assert!(stdout(&rules).contains(" (as before)\n"), "{}{}", stdout(&rules), stderr(&rules));
+}
+
+#[test]
 fn a_document_may_be_one_file_in_toml_or_json() {
     let made = Made::new();
     made.tenant("acme");

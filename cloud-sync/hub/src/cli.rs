@@ -90,7 +90,7 @@ pub(crate) enum Device {
     Key(OneDevice),
     /// Revoke all keys of a device, at once
     Revoke(OneDevice),
-    /// Show devices, when each was last heard, and its keys
+    /// Show devices: when each was last heard, which configuration it runs, refused or has yet to fetch, and its keys
     List {
         /// Only of this tenant
         #[arg(long, value_parser = id)]

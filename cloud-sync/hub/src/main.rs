@@ -12,6 +12,7 @@ mod exit;
 mod http;
 mod issue;
 mod keys;
+mod standing;
 mod store;
 mod sync;
 

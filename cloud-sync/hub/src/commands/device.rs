@@ -8,8 +8,9 @@ use tilth_protocol::Key;
 use super::{change, tenant_of};
 use crate::cli::{Device, OneDevice, Output};
 use crate::exit::{self, Exit};
+use crate::standing::Standing;
 use crate::store::keys::Listed;
-use crate::store::{self, bundles, devices, keys};
+use crate::store::{self, devices, keys};
 
 pub(crate) fn run(wanted: &Device) -> anyhow::Result<Exit> {
     match wanted {
@@ -42,8 +43,8 @@ pub(crate) fn run(wanted: &Device) -> anyhow::Result<Exit> {
             let tenant = client.as_ref().map(|client| tenant_of(&connection, client)).transpose()?;
             for device in devices::all(&connection, tenant)? {
                 let keys = keys::of_device(&connection, device.id)?;
-                let version = bundles::version(&connection, device.id)?;
-                show(&device, &keys, version, *output)?;
+                let standing = Standing::of(&connection, &device)?;
+                show(&device, &keys, &standing, *output)?;
             }
             Ok(Exit::Done)
         }
@@ -80,7 +81,7 @@ fn show_key(one: &OneDevice, key: &Key) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn show(device: &devices::Device, keys: &[Listed], version: Option<u64>, output: Output) -> anyhow::Result<()> {
+fn show(device: &devices::Device, keys: &[Listed], standing: &Standing, output: Output) -> anyhow::Result<()> {
     if output.json {
         let time = |time: Option<WallTime>| time.map(|time| time.to_string());
         let keys: Vec<_> = keys
@@ -94,23 +95,47 @@ fn show(device: &devices::Device, keys: &[Listed], version: Option<u64>, output:
                 })
             })
             .collect();
+        let refused = standing.refused.as_ref();
+        let refused = refused
+            .map(|refused| json!({"version": refused.version, "at": time(refused.at), "reason": refused.reason}));
         return exit::json(&json!({
             "client_id": device.client,
             "device_id": device.name,
             "created": device.created.to_string(),
             "last_heard": time(device.last_heard),
-            "config_version": version,
+            "config_version": standing.newest,
+            "running_version": standing.running,
+            "waiting_version": standing.waiting(),
+            "refused": refused,
             "shown_version": device.shown_version,
             "keys": keys,
         }));
     }
     let heard = device.last_heard.map_or("never heard".to_owned(), |time| format!("last heard {time}"));
-    let config = version.map_or("no configuration".to_owned(), |version| format!("configuration {version}"));
     let valid = keys.iter().filter(|key| key.revoked.is_none()).count();
     exit::line(format_args!(
-        "{}/{}  {heard}, {config}, {valid} of {} keys valid",
+        "{}/{}  {heard}, {}, {valid} of {} keys valid",
         device.client,
         device.name,
+        configurations(standing),
         keys.len()
-    ))
+    ))?;
+    let Some(refused) = &standing.refused else { return Ok(()) };
+    let named = refused.version.map_or("a configuration".to_owned(), |version| format!("configuration {version}"));
+    let at = refused.at.map_or(String::new(), |at| format!(" at {at}"));
+    let reason = refused.reason.replace(char::is_control, " ");
+    exit::line(format_args!("  the device refused {named}{at}: {reason}"))
+}
+
+/// Which one runs, and what became of others.
+fn configurations(standing: &Standing) -> String {
+    let refused = standing.refused.as_ref();
+    let refused = refused.map(|refused| refused.version.map_or("one".to_owned(), |version| version.to_string()));
+    let parts = [
+        standing.running.map(|version| format!("{version} runs")),
+        refused.map(|version| format!("{version} was refused")),
+        standing.waiting().map(|version| format!("{version} waits for the device")),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if parts.is_empty() { "no configuration".to_owned() } else { format!("configuration {}", parts.join(", ")) }
 }

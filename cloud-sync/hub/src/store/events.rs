@@ -89,11 +89,21 @@ pub(crate) fn after(connection: &Connection, wanted: &Wanted<'_>) -> Result<Vec<
     Ok(events.collect::<Result<_, _>>()?)
 }
 
-/// The newest event of a kind that a device sent.
+/// The newest event of a kind that a device sent, by its own count: they may come in any order.
 pub(crate) fn newest(connection: &Connection, device: DeviceId, kind: &str) -> Result<Option<StoredEvent>, StoreError> {
-    let mut select = connection
-        .prepare_cached(&format!("{SELECT} WHERE events.device = ?1 AND kind = ?2 ORDER BY events.id DESC LIMIT 1"))?;
+    let mut select = connection.prepare_cached(&format!(
+        "{SELECT} WHERE events.device = ?1 AND kind = ?2 ORDER BY events.stream DESC, seq DESC LIMIT 1"
+    ))?;
     Ok(select.query_row((device, kind), read).optional()?)
+}
+
+/// The newest event by which a device said that it took a configuration.
+pub(crate) fn newest_taken(connection: &Connection, device: DeviceId) -> Result<Option<StoredEvent>, StoreError> {
+    let mut select = connection.prepare_cached(&format!(
+        "{SELECT} WHERE events.device = ?1 AND kind = 'bundle' AND body ->> 'outcome' <> 'refused'
+         ORDER BY events.stream DESC, seq DESC LIMIT 1"
+    ))?;
+    Ok(select.query_row([device], read).optional()?)
 }
 
 /// The wall time of an event.

@@ -90,6 +90,55 @@ fn a_device_fetches_what_was_put_and_can_prove_it() {
 }
 
 #[test]
+fn what_a_device_runs_refused_or_has_yet_to_fetch_is_listed() {
+    let made = Made::new();
+    made.tenant("acme");
+    let device = made.device("acme", "pi-7");
+    let sensors = made.folder.write("farm/sensors.toml", PH);
+    let farm = made.folder.path().join("farm");
+    let served = made.serve();
+    let list = || stdout(&served.made.run(&["device", "list"]));
+    let tell = |seq: i64, said: serde_json::Value| {
+        let at = json!({"boot": 1, "uptime": seq * 1000, "wall": crate::served::MIDNIGHT + seq * 1000});
+        let rows = json!([{"seq": seq, "at": at, "kind": "bundle", "body": said}]);
+        let batch = json!({
+            "version": 1, "client": "acme", "device": "pi-7", "stream": format!("{:032x}", 1), "epoch": null,
+            "lanes": {"events": {"first": seq, "last": seq, "rows": rows}}, "live": [],
+        });
+        served.batch(&device, &batch).ok()
+    };
+    let said = |version: u64, outcome: &str, reason: Option<&str>| json!({"version": version, "hash": "0".repeat(64), "outcome": outcome, "reason": reason});
+    assert!(list().contains(", no configuration, 1 of 1 keys valid"), "{}", list());
+    served.made.json(&put(&farm));
+    assert!(list().contains(", configuration 1 waits for the device, "), "{}", list());
+    tell(1, said(1, "applied", None));
+    assert!(list().contains(", configuration 1 runs, "), "{}", list());
+    assert_eq!(list().lines().count(), 1);
+
+    std::fs::write(&sensors, format!("{PH}range = [0, 14]\n")).unwrap();
+    served.made.json(&put(&farm));
+    assert!(list().contains(", configuration 1 runs, 2 waits for the device, "), "{}", list());
+    tell(2, said(2, "refused", Some("it does not compile: there is no bus gateway")));
+    let listed = list();
+    assert!(listed.contains(", configuration 1 runs, 2 was refused, "), "{listed}");
+    let why =
+        "  the device refused configuration 2 at 2025-11-21T00:00:02Z: it does not compile: there is no bus gateway";
+    assert_eq!(listed.lines().nth(1), Some(why));
+    let row = served.made.json(&["device", "list"]);
+    assert_eq!((&row["config_version"], &row["running_version"]), (&json!(2), &json!(1)));
+    assert_eq!((&row["refused"]["version"], &row["waiting_version"]), (&json!(2), &json!(null)));
+
+    // The next one is another matter, and a device that shows a version has it.
+    std::fs::write(&sensors, PH.replace("0.01", "0.1")).unwrap();
+    served.made.json(&put(&farm));
+    assert!(list().contains(", configuration 1 runs, 2 was refused, 3 waits for the device, "), "{}", list());
+    fetch(&served, &device, 3, None);
+    assert!(list().contains(", configuration 3 runs, 2 was refused, "), "{}", list());
+    tell(3, said(3, "applied", None));
+    assert!(list().contains(", configuration 3 runs, ") && list().lines().count() == 1, "{}", list());
+}
+
+#[test]
 fn a_bad_configuration_is_shown_with_its_places_and_not_kept() {
     let made = Made::new();
     made.tenant("acme");

@@ -200,7 +200,8 @@ pub(crate) struct Ack {
 
 /// Silence alerts for a while, end a silence, or show the silences there are
 ///
-/// Silenced alerts still fire; people are paged when the silence ends and they are not over. What is not named matches all.
+/// Silenced alerts still fire; people are paged when the silence ends and they are not over. Alerts are meant that fit every
+/// one of --zone, --rule and --sensor that is given; --everything means all alerts of the farm.
 #[derive(Debug, Args)]
 pub(crate) struct Silence {
     #[command(flatten)]
@@ -214,6 +215,9 @@ pub(crate) struct Silence {
     /// Only alerts of this sensor
     #[arg(long, value_name = "SENSOR", value_parser = sensor_id, requires = "span")]
     pub(crate) sensor: Option<SensorId>,
+    /// All alerts of the farm
+    #[arg(long, requires = "span", conflicts_with_all = ["zone", "rule", "sensor"])]
+    pub(crate) everything: bool,
     /// For how long, such as 2h
     #[arg(long = "for", value_name = "TIME", value_parser = span)]
     pub(crate) span: Option<Span>,
@@ -221,7 +225,7 @@ pub(crate) struct Silence {
     #[arg(long, value_name = "NAME")]
     pub(crate) by: Option<String>,
     /// End the silence of this number
-    #[arg(long, value_name = "SILENCE", conflicts_with_all = ["zone", "rule", "sensor", "span"])]
+    #[arg(long, value_name = "SILENCE", conflicts_with_all = ["zone", "rule", "sensor", "everything", "span"])]
     pub(crate) end: Option<u32>,
     /// One JSON object a line for each silence
     #[arg(long)]

@@ -11,7 +11,7 @@ use super::shown::{self, Table};
 use super::words::{AlertRow, Answer, Missed, Request, SensorRow, SilenceRow, StatusRow};
 use crate::cli;
 use crate::exit::Exit;
-use crate::output::Output;
+use crate::output::{Output, tell};
 
 /// `tilth-agent status`.
 pub(crate) fn status(wanted: &cli::Status) -> anyhow::Result<Exit> {
@@ -50,7 +50,15 @@ pub(crate) fn silence(wanted: &cli::Silence) -> anyhow::Result<Exit> {
         (Some(silence), _) => Request::EndSilence { silence },
         (None, Some(span)) => {
             let (zone, rule, sensor) = (wanted.zone.clone(), wanted.rule.clone(), wanted.sensor.clone());
-            Request::Silence { of: Matcher { zone, rule, sensor }, span, by }
+            let of = Matcher { zone, rule, sensor };
+            if of == Matcher::default() && !wanted.everything {
+                tell(
+                    "tilth-agent: which alerts? Expected --rule RULE, --sensor SENSOR or --zone ZONE, or --everything to silence \
+                     the whole farm",
+                );
+                return Ok(Exit::Refused);
+            }
+            Request::Silence { of, span, by }
         }
         (None, None) => Request::Silences,
     };

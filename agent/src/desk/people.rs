@@ -78,7 +78,7 @@ pub(super) fn matcher(of: &Matcher) -> String {
         of.sensor.as_ref().map(|sensor| format!("sensor {sensor}")),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
-    if parts.is_empty() { "every alert".to_owned() } else { parts.join(", ") }
+    if parts.is_empty() { "everything".to_owned() } else { parts.join(", ") }
 }
 
 fn check_span(span: Span) -> Result<Span, Refusal> {

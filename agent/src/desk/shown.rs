@@ -14,6 +14,9 @@ use super::words::{
 use crate::output::counted;
 use crate::sense::line::parse::Reason;
 
+/// So many silences are told of in a status.
+const MAX_SILENCES_SHOWN: usize = 8;
+
 /// Lines with the same columns; the last is as long as it is.
 pub(super) struct Table {
     head: Vec<&'static str>,
@@ -134,6 +137,7 @@ pub(super) fn status(row: &StatusRow) -> Vec<String> {
     }
     say("readings", readings(row));
     say("alerts", alert_counts(row));
+    silences_in_force(&row.silences).into_iter().for_each(|line| say("alerts", line));
     store(&row.store, row.sync.is_some()).into_iter().for_each(|line| say("store", line));
     for channel in &row.notify.channels {
         say("notify", self::channel(channel));
@@ -240,6 +244,25 @@ fn alert_counts(row: &StatusRow) -> String {
         text.push_str(&format!("; {}", counted(counts.silences, "silence")));
     }
     text
+}
+
+/// What each silence covers, until when, and by whom.
+fn silences_in_force(rows: &[SilenceRow]) -> Vec<String> {
+    let one = |row: &SilenceRow| {
+        format!(
+            "silence {}: {} {}, by {}",
+            row.silence,
+            of(row),
+            until(row.until.as_deref(), span(row.left_s)),
+            line(&row.by)
+        )
+    };
+    let mut lines: Vec<String> = rows.iter().take(MAX_SILENCES_SHOWN).map(one).collect();
+    let more = rows.len().saturating_sub(MAX_SILENCES_SHOWN);
+    if more > 0 {
+        lines.push(format!("and {} more, which `tilth-agent silence` shows", counted(more as u64, "silence")));
+    }
+    lines
 }
 
 fn store(store: &StoreState, has_hub: bool) -> Vec<String> {

@@ -31,10 +31,14 @@ struct Stored {
 
 impl Office {
     pub(super) async fn status(&self) -> StatusRow {
-        let looked =
-            self.look(|engine, figures, _| (engine.now().boot, views::counts(engine), figures.clone())).await.ok();
+        let looked = self.look(|engine, figures, clock| {
+            let alerts = (views::counts(engine), views::silences(engine, clock));
+            (engine.now().boot, alerts, figures.clone())
+        });
+        let looked = looked.await.ok();
         let boot = looked.as_ref().map_or(self.boot, |(boot, ..)| *boot);
         let (alerts, figures) = looked.map(|(_, alerts, figures)| (alerts, figures)).unzip();
+        let (alerts, silences) = alerts.unzip();
         let notify = NotifyState {
             channels: self.channels().await,
             refused: figures.as_ref().map_or(0, |figures| figures.notices_refused),
@@ -56,6 +60,7 @@ impl Office {
                 dropped: self.queue.dropped(),
             }),
             alerts,
+            silences: silences.unwrap_or_default(),
             store: self.store_state().await,
             notify,
             sync: self.sync.json(),

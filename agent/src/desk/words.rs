@@ -168,6 +168,9 @@ pub(super) struct StatusRow {
     /// None while the engine waits for the first stamp of an input clock.
     pub(super) readings: Option<ReadingCounts>,
     pub(super) alerts: Option<AlertCounts>,
+    /// Those that have not ended.
+    #[serde(default)]
+    pub(super) silences: Vec<SilenceRow>,
     pub(super) store: StoreState,
     pub(super) notify: NotifyState,
     /// How the hub is reached; none without one.

@@ -107,10 +107,40 @@ fn a_silence_is_counted_shown_and_ended() {
     assert_eq!((&alert["state"], &alert["silenced"]), (&"firing".into(), &true.into()));
     let silence = &room.rows(&["silence"])[0];
     assert_eq!((&silence["silence"], &silence["by"], &silence["zone"]), (&1.into(), &"berta".into(), &Value::Null));
+    let status = room.ask(&["status"]).out;
+    assert!(status.contains("silence 1: rule level-high until 2026-01-01T02:01:10Z, by berta\n"), "{status}");
     assert_eq!(room.ask(&["silence", "--end", "1"]).out, "silence 1 of berta is ended: rule level-high\n");
     assert_eq!(room.ask(&["silence", "--end", "1"]).err, "tilth-agent: there is no silence 1\n");
     agent.wait_for_told(2);
     assert_eq!(room.ask(&["silence"]).out, "nothing is silenced\n");
+}
+
+#[test]
+fn the_whole_farm_is_silenced_only_by_saying_so() {
+    let (room, mut board, agent) = firing("everything");
+    let vague = room.ask(&["silence", "--for", "20d"]);
+    assert_eq!(
+        (vague.code, vague.out.as_str(), vague.err.as_str()),
+        (
+            Some(2),
+            "",
+            "tilth-agent: which alerts? Expected --rule RULE, --sensor SENSOR or --zone ZONE, or --everything to silence the \
+             whole farm\n"
+        )
+    );
+    for wrong in [&["silence", "--everything"][..], &["silence", "--everything", "--zone", "room", "--for", "1h"]] {
+        assert_eq!(room.ask(wrong).code, Some(2), "{wrong:?}");
+    }
+    assert_eq!(room.ask(&["silence"]).out, "nothing is silenced\n");
+    let ran = room.ask(&["silence", "--everything", "--for", "2h"]);
+    assert_eq!(ran.out, "silence 1: everything, until 2026-01-01T02:01:10Z; end it with: silence --end 1\n", "{ran:?}");
+    let status = room.ask(&["status"]).out;
+    assert!(status.contains("silence 1: everything until 2026-01-01T02:01:10Z, by anna\n"), "{status}");
+    let silences = &room.status()["silences"];
+    assert_eq!((&silences[0]["by"], &silences[0]["rule"]), (&"anna".into(), &Value::Null));
+    board.level(1800, 32.0);
+    room.wait_for_value("room/level", 32.0);
+    assert_eq!(agent.told().len(), 1, "silenced: {:?}", agent.told());
 }
 
 #[test]

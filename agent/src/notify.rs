@@ -14,7 +14,7 @@ mod text;
 mod way;
 mod webhook;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::ready;
 use std::mem;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use tilth_core::alert::AlertId;
 use tilth_core::effect::{Effect, Transition};
 use tilth_core::id::{Id, SensorId};
 use tilth_core::plan::Plan;
-use tilth_core::time::WallTime;
+use tilth_core::time::Uptime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id as TaskId, JoinError, JoinSet};
 
@@ -33,7 +33,7 @@ use crate::output;
 use dispatch::{Dispatch, Input};
 use http::Clients;
 use notice::Notice;
-use queue::{EXPIRY, Failure, Fate, Limits, Outcome, Parcel};
+use queue::{EXPIRY, Failure, Fate, Limits, Next, Outcome, Parcel};
 use secret::Secrets;
 use text::Text;
 use way::Way;
@@ -64,8 +64,12 @@ pub(crate) enum Command {
 pub(crate) struct Look {
     /// Which.
     pub(crate) channel: Id,
+    /// Where it leads, without anything secret; none for the log.
+    pub(crate) server: Option<String>,
     /// Notices that it has not told.
     pub(crate) waiting: usize,
+    /// When the next of them goes.
+    pub(crate) next: Option<Next>,
     /// What it last could not tell.
     pub(crate) failure: Option<LastFailure>,
 }
@@ -73,14 +77,16 @@ pub(crate) struct Look {
 /// A notice that could not be told at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LastFailure {
-    /// When, where the clock was trusted.
-    pub(crate) at: Option<WallTime>,
+    /// Since when nothing could be told.
+    pub(crate) since: Uptime,
+    /// When.
+    pub(crate) at: Uptime,
     /// Which.
     pub(crate) notice: String,
     /// Why.
     pub(crate) reason: String,
-    /// Something was told since.
-    pub(crate) over: bool,
+    /// Since when something could be told again.
+    pub(crate) over: Option<Uptime>,
 }
 
 /// The last failure of each channel.
@@ -88,28 +94,26 @@ pub(crate) struct LastFailure {
 struct Failures(BTreeMap<Id, LastFailure>);
 
 impl Failures {
-    fn note(&mut self, channel: &Id, outcome: &Outcome, at: Option<WallTime>) {
+    fn note(&mut self, channel: &Id, outcome: &Outcome, now: Uptime) {
+        let before = self.0.get_mut(channel);
         match (&outcome.reason, outcome.fate) {
             (_, Fate::Sent) => {
-                if let Some(failure) = self.0.get_mut(channel) {
-                    failure.over = true;
+                if let Some(failure) = before {
+                    failure.over.get_or_insert(now);
                 }
             }
             (Some(reason), _) => {
+                let since = before.filter(|failure| failure.over.is_none()).map_or(now, |failure| failure.since);
                 let (notice, reason) = (outcome.notice.clone(), reason.clone());
-                self.0.insert(channel.clone(), LastFailure { at, notice, reason, over: false });
+                self.0.insert(channel.clone(), LastFailure { since, at: now, notice, reason, over: None });
             }
             (None, _) => {}
         }
     }
 
-    fn looks(&self, dispatch: &Dispatch) -> Vec<Look> {
-        let look = |(channel, waiting): (&Id, usize)| Look {
-            channel: channel.clone(),
-            waiting,
-            failure: self.0.get(channel).cloned(),
-        };
-        dispatch.waiting().map(look).collect()
+    /// Those of channels that are gone or lead elsewhere say nothing any more.
+    fn forget(&mut self, channels: &BTreeMap<Id, Limits>, elsewhere: &BTreeSet<Id>) {
+        self.0.retain(|id, _| channels.contains_key(id) && !elsewhere.contains(id));
     }
 }
 
@@ -168,7 +172,7 @@ pub(crate) async fn run(
             match effect {
                 queue::Effect::Send(parcel) => sender.send(channel, parcel),
                 queue::Effect::Outcome(outcome) => {
-                    failures.note(&channel, &outcome, clock.now().1);
+                    failures.note(&channel, &outcome, clock.uptime());
                     outcomes.push_back(Told { channel, outcome });
                 }
             }
@@ -177,7 +181,7 @@ pub(crate) async fn run(
         let input = tokio::select! {
             command = commands.recv() => match command {
                 Some(Command::Look(answer)) => {
-                    let _ = answer.send(failures.looks(&dispatch));
+                    let _ = answer.send(looks(&dispatch, &sender, &failures));
                     continue;
                 }
                 Some(command) => sender.input(command),
@@ -196,8 +200,22 @@ pub(crate) async fn run(
                 continue;
             }
         };
+        if let Input::Channels(channels, elsewhere) = &input {
+            failures.forget(channels, elsewhere);
+        }
         dispatch.handle(clock.uptime(), input);
     }
+}
+
+fn looks(dispatch: &Dispatch, sender: &Sender, failures: &Failures) -> Vec<Look> {
+    let look = |(channel, waiting, next): (&Id, usize, Option<Next>)| Look {
+        channel: channel.clone(),
+        server: sender.ways.get(channel).and_then(|way| way.as_ref()?.server()),
+        waiting,
+        next,
+        failure: failures.0.get(channel).cloned(),
+    };
+    dispatch.waiting().map(look).collect()
 }
 
 /// The channels as they are configured, and what is under way.
@@ -222,8 +240,14 @@ impl Sender {
             Command::Paged(alert, channels) => Input::Paged(alert, channels),
             Command::Channels(channels) => {
                 let limits = channels.iter().map(|(id, channel)| (id.clone(), limits(channel))).collect();
+                let is_elsewhere = |(id, way): (&Id, &Option<Arc<Way>>)| {
+                    let channel = channels.get(id)?;
+                    let is_other = way.as_ref().map_or(*channel != Channel::Log, |way| way.is_other_than(channel));
+                    is_other.then(|| id.clone())
+                };
+                let elsewhere = self.ways.iter().filter_map(is_elsewhere).collect();
                 self.set_ways(channels);
-                Input::Channels(limits)
+                Input::Channels(limits, elsewhere)
             }
         }
     }

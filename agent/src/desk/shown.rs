@@ -290,17 +290,32 @@ fn store(store: &StoreState, has_hub: bool) -> Vec<String> {
 }
 
 fn channel(channel: &ChannelState) -> String {
+    let server = channel.server.as_ref().map_or(String::new(), |server| format!(" ({})", line(server)));
     let waiting = match channel.waiting {
         0 => "nothing waits".to_owned(),
         1 => "1 notice waits".to_owned(),
         waiting => format!("{waiting} notices wait"),
     };
+    let is_down = channel.last_failure.as_ref().is_some_and(|failure| !failure.over);
     let failure = channel.last_failure.as_ref().map_or(String::new(), |failure| {
-        let at = failure.at.as_ref().map_or(String::new(), |at| format!(" at {at}"));
-        let over = if failure.over { " (told since)" } else { "" };
-        format!("; last failure{at}: {}{over}", line(&failure.reason))
+        let since = match (&failure.since, failure.for_s) {
+            (Some(since), _) => format!(" since {since}"),
+            (None, Some(seconds)) => format!(" for {}", for_long(seconds)),
+            (None, None) => String::new(),
+        };
+        if failure.over {
+            format!("; works again{since}")
+        } else {
+            format!("; fails{since}: {}", line(&failure.reason))
+        }
     });
-    format!("{}: {waiting}{failure}", channel.channel)
+    let next = match channel.next_try_s {
+        _ if channel.sending => "; something is on its way".to_owned(),
+        Some(seconds) => format!("; next try in {}", for_long(seconds)),
+        None if is_down => "; next try with the next notice".to_owned(),
+        None => String::new(),
+    };
+    format!("{}{server}: {waiting}{failure}{next}", channel.channel)
 }
 
 fn digits(digits: &Digits) -> String {
@@ -346,6 +361,34 @@ mod tests {
         for (bytes, said) in [(0.0, "0 B"), (2048.0, "2.0 KiB"), (5e9, "4.7 GiB"), (5e13, "46566.1 GiB")] {
             assert_eq!(size(bytes), said);
         }
+    }
+
+    #[test]
+    fn a_channel_says_where_it_leads_since_when_it_fails_and_when_it_is_tried() {
+        let mut phone: ChannelState = serde_json::from_str(
+            r#"{"channel":"phone","server":"https://ntfy.sh:443","waiting":3,"sending":false,"next_try_s":25.4,
+                "last_failure":{"at":null,"notice":"pi-1-1","reason":"Connection refused","over":false,
+                "since":"2026-01-01T00:01:00Z","for_s":90.0}}"#,
+        )
+        .unwrap();
+        let says = |state: &ChannelState, said: &str| {
+            assert_eq!(channel(state), format!("phone (https://ntfy.sh:443): {said}"));
+        };
+        says(&phone, "3 notices wait; fails since 2026-01-01T00:01:00Z: Connection refused; next try in 25s");
+        phone.last_failure.as_mut().unwrap().since = None;
+        phone.next_try_s = None;
+        phone.sending = true;
+        says(&phone, "3 notices wait; fails for 1m30s: Connection refused; something is on its way");
+        (phone.waiting, phone.sending) = (0, false);
+        says(&phone, "nothing waits; fails for 1m30s: Connection refused; next try with the next notice");
+        let failure = phone.last_failure.as_mut().unwrap();
+        (failure.over, failure.since) = (true, Some("2026-01-01T00:05:00Z".to_owned()));
+        says(&phone, "nothing waits; works again since 2026-01-01T00:05:00Z");
+        (phone.waiting, phone.next_try_s, phone.last_failure) = (1, Some(600.0), None);
+        says(&phone, "1 notice waits; next try in 10m");
+        // Of an agent before these were said.
+        let log: ChannelState = serde_json::from_str(r#"{"channel":"log","waiting":0,"last_failure":null}"#).unwrap();
+        assert_eq!(channel(&log), "log: nothing waits");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::words::{
 };
 use crate::clock::Anchor;
 use crate::decide;
-use crate::notify;
+use crate::notify::{self, queue::Next};
 use crate::sense::line::parse::Reason;
 use crate::store::{Store, forecast};
 
@@ -98,9 +98,14 @@ impl Office {
         }
     }
 
+    /// What places an instant of this boot in the time of day.
+    fn anchor(&self) -> Option<Anchor> {
+        self.clock.anchor().filter(|_| self.clock.now().1.is_some())
+    }
+
     fn bus_states(&self) -> Vec<BusState> {
         let buses = self.facts.posted().buses.clone();
-        let (now, anchor) = (self.clock.uptime(), self.clock.anchor().filter(|_| self.clock.now().1.is_some()));
+        let (now, anchor) = (self.clock.uptime(), self.anchor());
         buses.into_iter().map(|bus| bus_state(bus, now, anchor)).collect()
     }
 
@@ -139,16 +144,8 @@ impl Office {
             return Vec::new();
         }
         drop(notify);
-        let state = |look: notify::Look| ChannelState {
-            channel: look.channel,
-            waiting: look.waiting as u64,
-            last_failure: look.failure.map(|failure| Failed {
-                at: wall(failure.at),
-                notice: failure.notice,
-                reason: failure.reason,
-                over: failure.over,
-            }),
-        };
+        let (now, anchor) = (self.clock.uptime(), self.anchor());
+        let state = |look: notify::Look| channel_state(look, now, anchor);
         Self::wait(answered).await.unwrap_or_default().into_iter().map(state).collect()
     }
 }
@@ -161,13 +158,12 @@ fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
         (None, _) => "up",
     };
     let count = |reason: Reason| Some((key(reason), state.lines.count(reason))).filter(|(_, count)| *count > 0);
-    let since = state.since.zip(anchor).map(|(at, anchor)| WallTime(at.0.saturating_add(anchor.offset_ms)));
     BusState {
         bus: bus.id,
         port: bus.port,
         state: word.to_owned(),
         reason: state.down,
-        since: wall(since),
+        since: state.since.and_then(|since| placed(since, anchor)),
         for_s: state.since.map(|since| (now - since).as_secs_f64()),
         opened: state.opened,
         bytes: state.bytes,
@@ -182,6 +178,36 @@ fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
         unused: state.lines.unused.into_iter().collect(),
         failures: state.failures,
         failed: state.failed,
+    }
+}
+
+/// An instant of this boot as a time of day.
+fn placed(at: Uptime, anchor: Option<Anchor>) -> Option<String> {
+    wall(anchor.map(|anchor| WallTime(at.0.saturating_add(anchor.offset_ms))))
+}
+
+fn channel_state(look: notify::Look, now: Uptime, anchor: Option<Anchor>) -> ChannelState {
+    let failed = |failure: notify::LastFailure| {
+        let since = failure.over.unwrap_or(failure.since);
+        Failed {
+            at: placed(failure.at, anchor),
+            notice: failure.notice,
+            reason: failure.reason,
+            over: failure.over.is_some(),
+            since: placed(since, anchor),
+            for_s: Some((now - since).as_secs_f64()),
+        }
+    };
+    ChannelState {
+        channel: look.channel,
+        server: look.server,
+        waiting: look.waiting as u64,
+        sending: look.next == Some(Next::UnderWay),
+        next_try_s: match look.next {
+            Some(Next::At(at)) => Some((at.max(now) - now).as_secs_f64()),
+            Some(Next::UnderWay) | None => None,
+        },
+        last_failure: look.failure.map(failed),
     }
 }
 

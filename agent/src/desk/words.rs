@@ -303,7 +303,16 @@ pub(super) struct NotifyState {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ChannelState {
     pub(super) channel: Id,
+    /// `scheme://host:port`; none for the log.
+    #[serde(default)]
+    pub(super) server: Option<String>,
     pub(super) waiting: u64,
+    /// Something is on its way.
+    #[serde(default)]
+    pub(super) sending: bool,
+    /// Until the next of those that wait is sent.
+    #[serde(default)]
+    pub(super) next_try_s: Option<f64>,
     pub(super) last_failure: Option<Failed>,
 }
 
@@ -315,4 +324,9 @@ pub(super) struct Failed {
     pub(super) reason: String,
     /// Since then one was told.
     pub(super) over: bool,
+    /// Since when none was told; once it is over, since when that is so.
+    #[serde(default)]
+    pub(super) since: Option<String>,
+    #[serde(default)]
+    pub(super) for_s: Option<f64>,
 }

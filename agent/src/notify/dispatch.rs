@@ -9,7 +9,7 @@ use tilth_core::id::Id;
 use tilth_core::time::Uptime;
 
 use super::notice::Notice;
-use super::queue::{self, Fate, Limits, Outcome, Queue};
+use super::queue::{self, Fate, Limits, Next, Outcome, Queue};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,8 +28,8 @@ pub(crate) enum Input {
     Sent(Id),
     /// What a channel sent did not.
     Failed(Id, queue::Failure),
-    /// These are the channels now.
-    Channels(BTreeMap<Id, Limits>),
+    /// These are the channels now; of those that there were before, these lead elsewhere.
+    Channels(BTreeMap<Id, Limits>, BTreeSet<Id>),
 }
 
 /// All channels' queues.
@@ -65,7 +65,7 @@ impl Dispatch {
             Input::Paged(alert, channels) => self.told.entry(alert).or_default().extend(channels),
             Input::Sent(channel) => self.answer(now, &channel, queue::Input::Sent),
             Input::Failed(channel, failure) => self.answer(now, &channel, queue::Input::Failed(failure)),
-            Input::Channels(channels) => self.set_channels(channels),
+            Input::Channels(channels, elsewhere) => self.set_channels(now, channels, &elsewhere),
         }
         self.collect();
     }
@@ -80,9 +80,9 @@ impl Dispatch {
         self.queues.values().filter_map(Queue::deadline).min()
     }
 
-    /// How many notices wait, by channel.
-    pub(crate) fn waiting(&self) -> impl Iterator<Item = (&Id, usize)> {
-        self.queues.iter().map(|(id, queue)| (id, queue.waiting()))
+    /// How many notices wait, by channel, and when the next of them goes.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = (&Id, usize, Option<Next>)> {
+        self.queues.iter().map(|(id, queue)| (id, queue.waiting(), queue.next()))
     }
 
     fn page(&mut self, now: Uptime, notice: Notice, channels: Vec<Id>) {
@@ -112,10 +112,15 @@ impl Dispatch {
         }
     }
 
-    fn set_channels(&mut self, channels: BTreeMap<Id, Limits>) {
+    fn set_channels(&mut self, now: Uptime, channels: BTreeMap<Id, Limits>, elsewhere: &BTreeSet<Id>) {
         for (id, queue) in &mut self.queues {
             match channels.get(id) {
-                Some(limits) => queue.set_limits(*limits),
+                Some(limits) => {
+                    queue.set_limits(*limits);
+                    if elsewhere.contains(id) {
+                        queue.redirect(now);
+                    }
+                }
                 None => queue.close("the configuration has this channel no more"),
             }
         }

@@ -137,6 +137,15 @@ pub(crate) enum Fate {
     Crowded,
 }
 
+/// When a channel sends next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Something is on its way.
+    UnderWay,
+    /// Not before.
+    At(Uptime),
+}
+
 /// One channel's queue.
 #[derive(Debug)]
 pub(crate) struct Queue {
@@ -150,6 +159,8 @@ pub(crate) struct Queue {
     last_attempt: Uptime,
     /// The other side asked for patience: news does not shorten the wait.
     asked: bool,
+    /// What is under way goes to where the channel was before.
+    is_astray: bool,
     untold: u32,
     orders: u64,
     effects: VecDeque<Effect>,
@@ -167,6 +178,7 @@ impl Queue {
             not_before: Uptime(i64::MIN),
             last_attempt: Uptime(i64::MIN),
             asked: false,
+            is_astray: false,
             untold: 0,
             orders: 0,
             effects: VecDeque::new(),
@@ -207,6 +219,13 @@ impl Queue {
         }
     }
 
+    /// The channel leads elsewhere from now on: what the other side did or asked for before means nothing there.
+    pub(crate) fn redirect(&mut self, now: Uptime) {
+        (self.failures, self.asked, self.not_before) = (0, false, Uptime(i64::MIN));
+        self.is_astray = self.flying.is_some();
+        self.handle(now, Input::Tick);
+    }
+
     /// Whatever waits cannot be told: the channel is gone.
     pub(crate) fn close(&mut self, reason: &str) {
         for item in mem::take(&mut self.waiting) {
@@ -217,6 +236,15 @@ impl Queue {
     /// How many wait.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.len() + self.flying.as_ref().map_or(0, |parcel| parcel.items.len())
+    }
+
+    /// When the next is sent; nothing where none waits.
+    pub(crate) fn next(&self) -> Option<Next> {
+        match (&self.flying, self.waiting.is_empty()) {
+            (Some(_), _) => Some(Next::UnderWay),
+            (None, false) => Some(Next::At(self.earliest())),
+            (None, true) => None,
+        }
     }
 
     fn enter(&mut self, now: Uptime, notice: Arc<Notice>) {
@@ -287,6 +315,7 @@ impl Queue {
     fn sent(&mut self) {
         let Some(parcel) = self.flying.take() else { return };
         (self.failures, self.asked, self.not_before) = (0, false, Uptime(i64::MIN));
+        self.is_astray = false;
         self.untold = self.untold.saturating_sub(parcel.untold);
         for item in &parcel.items {
             self.say(item, Fate::Sent, None);
@@ -325,6 +354,9 @@ impl Queue {
         if !failure.again {
             // The fault is the notice's: the next one need not wait for it.
             self.not_before = now + RETRY_FIRST;
+        }
+        if mem::take(&mut self.is_astray) {
+            (self.failures, self.asked, self.not_before) = (0, false, now);
         }
         self.expire(now);
     }

@@ -14,7 +14,7 @@ use tilth_core::escalate::Cause;
 use tilth_core::id::SensorId;
 use tilth_core::plan::{AlertKey, Severity};
 use tilth_core::rules::Figure;
-use tilth_core::time::{Span, Stamp, Uptime};
+use tilth_core::time::{Span, Stamp, Uptime, WallTime};
 use tilth_core::value::{Resolution, Value};
 
 use super::notice::Kind;
@@ -493,5 +493,31 @@ fn a_secret_that_is_missing_is_said_and_looked_for_again() {
         assert_eq!(told.outcome.fate, Fate::Retrying);
         config.write("hook", "key");
         assert_eq!(running.fate().await, "hook pi-1-1 sent");
+    });
+}
+
+#[test]
+fn a_changed_address_is_tried_at_once_and_shown_without_its_path() {
+    let config = Config::new("moved");
+    let receiver = Receiver::start(vec![Answer::Http("404 Not Found\r\nContent-Length: 0\r\n\r\n")]);
+    let url = |path: &str| receiver.url.replace("http://", "http://kim:s3cret@") + path;
+    let look = async |running: &Running| {
+        let (answer, looked) = oneshot::channel();
+        running.commands.send(Command::Look(answer)).await.unwrap();
+        looked.await.unwrap().remove(0)
+    };
+    run_test(&config, &[("phone", ntfy(&url("/wrong")))], async |mut running| {
+        running.tell(page(1, 1, Severity::Urgent, Cause::Fired), &["phone"]).await;
+        assert_eq!(running.fate().await, "phone pi-1-1 retrying");
+        let looked = look(&running).await;
+        let failure = looked.failure.unwrap();
+        assert_eq!((looked.server, looked.waiting), (Some(receiver.url.clone()), 1));
+        assert!(failure.reason.starts_with("answered 404") && failure.over.is_none(), "{failure:?}");
+        assert!(matches!(looked.next, Some(Next::At(at)) if at > failure.at + Span::from_mins(4)), "{:?}", looked.next);
+        let channels = [(id("phone"), ntfy(&url("")))].into();
+        running.commands.send(Command::Channels(channels)).await.unwrap();
+        assert_eq!(running.fate().await, "phone pi-1-1 sent");
+        let looked = look(&running).await;
+        assert_eq!((looked.failure, looked.next, looked.waiting), (None, None, 0));
     });
 }

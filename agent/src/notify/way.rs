@@ -47,6 +47,23 @@ impl Way {
         Way { channel, key, clients: Arc::clone(clients) }
     }
 
+    /// Whether it leads to another place than a channel as it is configured now.
+    pub(super) fn is_other_than(&self, channel: &Channel) -> bool {
+        let topic = |channel: &Channel| match channel {
+            Channel::Ntfy { topic, .. } => Some(topic.clone()),
+            Channel::Webhook { .. } | Channel::Log => None,
+        };
+        let place = |channel| (url(channel).map(str::to_owned), topic(channel), secret_name(channel).cloned());
+        place(&self.channel) != place(channel)
+    }
+
+    /// Its server, for people: no path and no name or word that might be a secret.
+    pub(super) fn server(&self) -> Option<String> {
+        let url = reqwest::Url::parse(url(&self.channel)?).ok()?;
+        let port = url.port_or_known_default().map_or(String::new(), |port| format!(":{port}"));
+        Some(format!("{}://{}{port}", url.scheme(), url.host_str()?))
+    }
+
     /// Fetches what the first page will want. What is missing is said when a page wants it.
     pub(super) async fn prepare(&self) {
         let _ = self.secret().await;

@@ -252,7 +252,8 @@ fn a_channel_that_does_not_work_is_told_of_in_status() {
         (&false.into(), &"2026-01-01T00:01:00Z".into())
     );
     let people = room.ask(&["status"]).out;
-    assert!(people.contains("phone: 1 notice waits; last failure at 2026-01-01T00:01:00Z: "), "{people}");
+    let line = "phone (http://127.0.0.1:1): 1 notice waits; fails since 2026-01-01T00:01:00Z: ";
+    assert!(people.contains(line), "{people}");
 }
 
 #[test]

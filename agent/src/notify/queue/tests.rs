@@ -1,6 +1,6 @@
 //! Timelines of one channel's queue, and of several side by side.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use tilth_core::escalate::Cause;
@@ -91,6 +91,28 @@ fn one_at_a_time_the_worst_first() {
     }
     assert_eq!(sent, ["0 send pi-3-1", "0 send pi-4-1", "0 send pi-2-1", "0 send pi-9-resolved"]);
     assert_eq!(line.queue.deadline(), None);
+}
+
+#[test]
+fn what_waits_is_tried_at_once_where_the_channel_leads_now() {
+    let mut line = Line::new(NO_CAP);
+    line.page(1, 1, Severity::Warning);
+    assert_eq!(line.queue.next(), Some(Next::UnderWay));
+    line.handle(failure(true, Some(Span::from_mins(60)), false));
+    assert_eq!(line.queue.next(), Some(Next::At(Uptime(3_600_000))));
+    line.queue.redirect(Uptime(line.now));
+    assert_eq!(line.drain(), ["0 send pi-1-1"]);
+    // Under way to where it led before: what comes of that is no word on where it leads now.
+    line.queue.redirect(Uptime(line.now));
+    assert_eq!(line.drain(), [""; 0]);
+    assert_eq!(line.handle(failure(true, Some(Span::from_mins(60)), false)), ["0 pi-1-1 retrying", "0 send pi-1-1"]);
+    line.handle(down());
+    assert_eq!(line.queue.next(), Some(Next::At(Uptime(5_000))));
+    line.until(5);
+    assert_eq!(line.handle(Input::Sent), ["5 pi-1-1 sent"]);
+    assert_eq!(line.queue.next(), None);
+    line.queue.redirect(Uptime(line.now));
+    assert_eq!(line.drain(), [""; 0]);
 }
 
 #[test]
@@ -239,7 +261,7 @@ fn one_channel_that_is_down_delays_no_other_and_those_who_were_paged_hear_the_en
             .collect()
     };
     use dispatch::Input::{Channels, Failed, Page, Paged, Resolved, Sent, Tick};
-    step(0, Channels(channels.into_iter().collect()));
+    step(0, Channels(channels.into_iter().collect(), BTreeSet::new()));
     let first = page(1, 1, Severity::Urgent, Cause::Fired);
     let down = Failure { reason: "down".to_owned(), again: true, after: None, perhaps: false };
     assert_eq!(step(0, Page(first, vec![id("log"), id("phone")])), ["log send pi-1-1", "phone send pi-1-1"]);
@@ -254,7 +276,7 @@ fn one_channel_that_is_down_delays_no_other_and_those_who_were_paged_hear_the_en
     step(7, Paged(AlertId(8), vec![id("unused")]));
     assert_eq!(step(8, Resolved(resolved(8))), ["unused send pi-8-resolved"], "told before the restart");
     let left = BTreeMap::from([(id("log"), NO_CAP)]);
-    assert_eq!(step(9, Channels(left)), [""; 0], "what is under way is let go");
+    assert_eq!(step(9, Channels(left, BTreeSet::new())), [""; 0], "what is under way is let go");
 }
 
 proptest! {

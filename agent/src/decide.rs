@@ -97,7 +97,16 @@ pub(crate) struct Configured {
 }
 
 /// What somebody wants to see of the engine.
-pub(crate) type Look = Box<dyn FnOnce(&Engine, &Figures) + Send>;
+pub(crate) type Look = Box<dyn FnOnce(&Engine, &Beside<'_>) + Send>;
+
+/// What is known beside the engine.
+pub(crate) struct Beside<'a> {
+    pub(crate) figures: &'a Figures,
+    pub(crate) takers: &'a Takers,
+}
+
+/// Who took each alert on last, as long as it is open.
+pub(crate) type Takers = BTreeMap<AlertId, String>;
 
 /// What was counted since the start.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -129,6 +138,8 @@ pub(crate) struct Decide {
     commit: Commit,
     /// Of each alert that is open and was paged what was told, kept with the snapshot.
     told: BTreeMap<AlertId, keep::LastTold>,
+    /// Kept with the snapshot: the engine knows until when, and not who.
+    takers: Takers,
     recorder: Recorder,
     anew: watch::Receiver<Anew>,
     notify: mpsc::Sender<notify::Command>,
@@ -246,7 +257,9 @@ impl Decide {
             Command::Taken(done) => {
                 let _ = done.send(());
             }
-            Command::Look(look) => look(&self.engine, &self.figures),
+            Command::Look(look) => {
+                look(&self.engine, &Beside { figures: &self.figures, takers: &self.takers });
+            }
             Command::StoreAnew => self.keep_everything(),
             Command::Stop(_) => {}
         }
@@ -305,8 +318,11 @@ impl Decide {
             Effect::Window(closed) => self.commit.windows.push(closed),
             Effect::Site => self.keep_site(),
             Effect::Page(page) => self.note_asked(page.id.alert, &page.channels),
+            Effect::Alert(Transition::Acknowledged { by, .. }, report) => {
+                report.alert.map(|alert| self.takers.insert(alert, by));
+            }
             Effect::Alert(Transition::Resolved(_), report) => {
-                report.alert.map(|alert| self.told.remove(&alert));
+                report.alert.map(|alert| (self.told.remove(&alert), self.takers.remove(&alert)));
             }
             Effect::Schedule(event) => {
                 let body = json!({ "schedule": event.schedule, "open": event.open, "trusted": event.trusted });

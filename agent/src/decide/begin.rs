@@ -15,7 +15,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 
 use super::keep::{Anew, Kept, LastTold};
 use super::live::{Live, Show};
-use super::{Configured, Decide, Figures};
+use super::{Configured, Decide, Figures, Takers};
 use crate::clock::Clock;
 use crate::notify;
 use crate::notify::notice::Notice;
@@ -58,7 +58,7 @@ pub(crate) fn begin(begun: Begun, configured: Configured, mut tools: Tools) -> D
     let Configured { plan, hash, channels, merged } = configured;
     let (at, wall) = tools.clock.now();
     let mut remarks = begun.remarks;
-    let (snapshot, mut told) = remembered(begun.snapshot.as_deref(), &mut remarks);
+    let (snapshot, mut told, mut takers) = remembered(begun.snapshot.as_deref(), &mut remarks);
     let alerts_after = (!begun.is_first).then(number_from_a_hat);
     let after = begun.after.into_iter().map(again).collect();
     let mut beginning = Beginning { boot: begun.boot, at, wall, snapshot, after, alerts_after };
@@ -66,11 +66,13 @@ pub(crate) fn begin(begun: Begun, configured: Configured, mut tools: Tools) -> D
         remarks.push(format!("what was remembered cannot be used, so all begins anew: {error}"));
         beginning.snapshot = None;
         told.clear();
+        takers.clear();
         beginning.anew(&plan)
     });
     let news: Vec<Effect> = std::iter::from_fn(|| engine.poll()).collect();
     let concerned = concerned(&engine, effects.iter().chain(&news));
     told.retain(|alert, _| concerned.contains(alert));
+    takers.retain(|alert, _| concerned.contains(alert));
     if let Some(recording) = &mut tools.recording {
         recording.begin(beginning, merged);
     }
@@ -82,6 +84,7 @@ pub(crate) fn begin(begun: Begun, configured: Configured, mut tools: Tools) -> D
         plan: Arc::clone(engine.plan()),
         engine,
         told,
+        takers,
         watched,
         device: tools.device,
         clock: tools.clock,
@@ -123,14 +126,17 @@ fn again(kept: Recorded) -> Again {
     Again { boot, sensor: series.sensor, at, value: Number(raw), quality }
 }
 
-/// What the engine remembered, and of each raised alert the last page that was told.
-fn remembered(bytes: Option<&[u8]>, remarks: &mut Vec<String>) -> (Option<Snapshot>, BTreeMap<AlertId, LastTold>) {
+/// What the engine remembered, and of each raised alert the last page that was told and who took it on.
+fn remembered(
+    bytes: Option<&[u8]>,
+    remarks: &mut Vec<String>,
+) -> (Option<Snapshot>, BTreeMap<AlertId, LastTold>, Takers) {
     match bytes.map(serde_json::from_slice::<Kept>) {
-        None => (None, BTreeMap::new()),
-        Some(Ok(Kept { engine, told_by })) => (Some(engine), told_by),
+        None => (None, BTreeMap::new(), Takers::new()),
+        Some(Ok(Kept { engine, told_by, takers })) => (Some(engine), told_by, takers),
         Some(Err(error)) => {
             remarks.push(format!("what was remembered cannot be read, so all begins anew: {error}"));
-            (None, BTreeMap::new())
+            (None, BTreeMap::new(), Takers::new())
         }
     }
 }

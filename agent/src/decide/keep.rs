@@ -13,7 +13,7 @@ use tilth_core::id::Id;
 use tilth_core::site::Site;
 use tilth_core::time::{Span, Stamp, WallTime};
 
-use super::{Decide, new_event, source};
+use super::{Decide, Takers, new_event, source};
 use crate::clock;
 use crate::notify::Told;
 use crate::store::{AlertRef, Anchor, Commit, NewEvent};
@@ -26,6 +26,9 @@ pub(super) struct Kept {
     /// Of each alert that is open and was paged what was told: a later page that was decided is told again, as a repeat.
     #[serde(default)]
     pub(super) told_by: BTreeMap<AlertId, LastTold>,
+    /// Who took each alert on that is open.
+    #[serde(default)]
+    pub(super) takers: Takers,
 }
 
 /// By channel that was asked to tell of an alert, the number of the last page with which it is done; 0 before the first.
@@ -62,7 +65,7 @@ impl Decide {
     }
 
     pub(super) fn keep_snapshot(&mut self) {
-        let kept = Kept { engine: self.engine.snapshot(), told_by: self.told.clone() };
+        let kept = Kept { engine: self.engine.snapshot(), told_by: self.told.clone(), takers: self.takers.clone() };
         // A structure of numbers and texts always has a JSON form; without it the last snapshot stays.
         self.commit.snapshot = serde_json::to_vec(&kept).ok();
     }
@@ -115,8 +118,11 @@ impl Decide {
         let open: Vec<_> = self.engine.alerts().filter(|alert| alert.standing != Standing::Pending).collect();
         for AlertView { standing, report, .. } in open {
             let transition = match standing {
-                // Who it was is not known any more.
-                Standing::Acknowledged(until) => Transition::Acknowledged { until, by: String::new() },
+                Standing::Acknowledged(until) => {
+                    // Who it was is not known of one from before names were kept.
+                    let by = report.alert.and_then(|alert| self.takers.get(&alert)).cloned().unwrap_or_default();
+                    Transition::Acknowledged { until, by }
+                }
                 Standing::Firing | Standing::Pending => Transition::Firing,
             };
             let effect = Effect::Alert(transition, Box::new(report));

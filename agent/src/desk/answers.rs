@@ -13,7 +13,7 @@ use super::facts::Facts;
 use super::views;
 use super::words::{Answer, Connected, Request};
 use crate::clock::Clock;
-use crate::decide::{self, Figures, Live};
+use crate::decide::{self, Beside, Live};
 use crate::notify;
 use crate::sense::queue::Queue;
 use crate::store::Policy;
@@ -62,7 +62,7 @@ impl Office {
             Request::Status => views::lines(&[self.status().await]),
             Request::Sensors => views::lines(&self.look(views::sensors).await?),
             Request::Alerts { all } => {
-                views::lines(&self.look(move |engine, _, clock| views::alerts(engine, clock, all)).await?)
+                views::lines(&self.look(move |engine, beside, clock| views::alerts(engine, beside, clock, all)).await?)
             }
             Request::Silences => views::lines(&self.look(|engine, _, clock| views::silences(engine, clock)).await?),
             Request::Acknowledge { alert, span, by } => views::lines(&[self.acknowledge(alert, span, &by).await?]),
@@ -86,12 +86,12 @@ impl Office {
     /// Has decide look at its engine, between two inputs.
     pub(super) async fn look<T: Send + 'static>(
         &self,
-        look: impl FnOnce(&Engine, &Figures, &Clock) -> T + Send + 'static,
+        look: impl FnOnce(&Engine, &Beside<'_>, &Clock) -> T + Send + 'static,
     ) -> Result<T, Refusal> {
         let (answer, looked) = oneshot::channel();
         let clock = self.clock.clone();
-        let look = move |engine: &Engine, figures: &Figures| {
-            let _ = answer.send(look(engine, figures, &clock));
+        let look = move |engine: &Engine, beside: &Beside<'_>| {
+            let _ = answer.send(look(engine, beside, &clock));
         };
         self.tell(decide::Command::Look(Box::new(look))).await?;
         match timeout(PATIENCE, looked).await {

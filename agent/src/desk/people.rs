@@ -20,10 +20,12 @@ impl Office {
     pub(super) async fn acknowledge(&self, alert: u64, span: Span, by: &str) -> Result<AlertRow, Refusal> {
         let (span, by) = (check_span(span)?, name(by)?);
         let none = || Refusal::new(format!("no alert {alert} is open"));
-        self.look(move |engine, _, clock| views::alert_of(engine, clock, alert)).await?.ok_or_else(none)?;
+        self.look(move |engine, beside, clock| views::alert_of(engine, beside, clock, alert))
+            .await?
+            .ok_or_else(none)?;
         self.tell(Command::Acknowledge { alert: AlertId(alert), span, by }).await?;
         // Between the two it may have ended by itself.
-        self.look(move |engine, _, clock| views::alert_of(engine, clock, alert)).await?.ok_or_else(none)
+        self.look(move |engine, beside, clock| views::alert_of(engine, beside, clock, alert)).await?.ok_or_else(none)
     }
 
     /// Somebody silences alerts; gives the silence.

@@ -83,12 +83,23 @@ fn circumstances(row: &AlertRow) -> String {
         None => what.to_owned(),
     };
     let parts = [
-        (row.state == "acknowledged").then(|| until("acknowledged", &row.until)),
+        (row.state == "acknowledged").then(|| taken(row)),
         row.silenced.then(|| until("silenced", &row.silenced_until)),
         row.inhibited.then(|| "its bus is down".to_owned()),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     if parts.is_empty() { String::new() } else { format!(" ({})", parts.join("; ")) }
+}
+
+/// By whom an alert is acknowledged, and until when.
+fn taken(row: &AlertRow) -> String {
+    let by = row.by.as_ref().map_or(String::new(), |by| format!(" by {}", line(by)));
+    let until = match (&row.until, row.left_s) {
+        (Some(until), _) => format!(" until {until}"),
+        (None, Some(seconds)) => format!(" for another {}", for_long(seconds)),
+        (None, None) => String::new(),
+    };
+    format!("acknowledged{by}{until}")
 }
 
 pub(super) fn acknowledged(row: &AlertRow, span: Span) -> String {

@@ -31,9 +31,9 @@ struct Stored {
 
 impl Office {
     pub(super) async fn status(&self) -> StatusRow {
-        let looked = self.look(|engine, figures, clock| {
+        let looked = self.look(|engine, beside, clock| {
             let alerts = (views::counts(engine), views::silences(engine, clock));
-            (engine.now().boot, alerts, figures.clone())
+            (engine.now().boot, alerts, beside.figures.clone())
         });
         let looked = looked.await.ok();
         let boot = looked.as_ref().map_or(self.boot, |(boot, ..)| *boot);

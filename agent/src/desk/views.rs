@@ -11,7 +11,7 @@ use tilth_core::time::{Span, Stamp, WallTime};
 use super::answers::{Lines, Refusal};
 use super::words::{AlertCounts, AlertRow, Answer, Digits, SensorRow, SilenceRow};
 use crate::clock::Clock;
-use crate::decide::Figures;
+use crate::decide::{Beside, Takers};
 
 /// Rows as the lines of an answer.
 pub(super) fn lines(rows: &[impl Serialize]) -> Lines {
@@ -25,7 +25,7 @@ pub(super) fn wall(at: Option<WallTime>) -> Option<String> {
 }
 
 /// Every sensor, by id.
-pub(super) fn sensors(engine: &Engine, _: &Figures, clock: &Clock) -> Vec<SensorRow> {
+pub(super) fn sensors(engine: &Engine, _: &Beside<'_>, clock: &Clock) -> Vec<SensorRow> {
     let (plan, now) = (engine.plan(), now(engine, clock).uptime);
     let row = |view: tilth_core::engine::SensorView| {
         let sensor = plan.sensor(view.sensor);
@@ -52,23 +52,23 @@ fn now(engine: &Engine, clock: &Clock) -> Stamp {
 }
 
 /// Alerts that are open, by number; `all`: those that are pending too.
-pub(super) fn alerts(engine: &Engine, clock: &Clock, all: bool) -> Vec<AlertRow> {
+pub(super) fn alerts(engine: &Engine, beside: &Beside<'_>, clock: &Clock, all: bool) -> Vec<AlertRow> {
     let mut alerts: Vec<AlertRow> = engine
         .alerts()
         .filter(|view| all || view.standing != Standing::Pending)
-        .map(|view| alert(&view, now(engine, clock)))
+        .map(|view| alert(&view, beside.takers, now(engine, clock)))
         .collect();
     alerts.sort_by_key(|row| row.alert.unwrap_or(u64::MAX));
     alerts
 }
 
 /// The alert of that number, if it is open.
-pub(super) fn alert_of(engine: &Engine, clock: &Clock, number: u64) -> Option<AlertRow> {
+pub(super) fn alert_of(engine: &Engine, beside: &Beside<'_>, clock: &Clock, number: u64) -> Option<AlertRow> {
     let view = engine.alerts().find(|view| view.report.alert == Some(AlertId(number)));
-    view.map(|view| alert(&view, now(engine, clock)))
+    view.map(|view| alert(&view, beside.takers, now(engine, clock)))
 }
 
-fn alert(view: &AlertView, now: Stamp) -> AlertRow {
+fn alert(view: &AlertView, takers: &Takers, now: Stamp) -> AlertRow {
     let AlertView { standing, silenced_until, inhibited, report } = view;
     let Report { key, severity, value, limit, since, reading_at, pages, message, advice, .. } = report;
     let (state, until) = match standing {
@@ -76,6 +76,7 @@ fn alert(view: &AlertView, now: Stamp) -> AlertRow {
         Standing::Firing => ("firing", None),
         Standing::Acknowledged(until) => ("acknowledged", Some(until)),
     };
+    let taker = report.alert.filter(|_| until.is_some()).and_then(|alert| takers.get(&alert));
     AlertRow {
         alert: report.alert.map(|AlertId(id)| id),
         zone: key.zone.clone(),
@@ -89,6 +90,8 @@ fn alert(view: &AlertView, now: Stamp) -> AlertRow {
         for_s: lasted(*since, now),
         reading_ts: reading_at.and_then(|at| at.wall).map(|WallTime(ms)| ms),
         until: until.and_then(|until| wall(until.wall)),
+        left_s: until.map(|until| (until.uptime - now.uptime).as_secs_f64()),
+        by: taker.cloned(),
         silenced_until: silenced_until.and_then(|until| wall(until.wall)),
         silenced: silenced_until.is_some(),
         inhibited: *inhibited,

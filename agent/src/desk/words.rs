@@ -96,8 +96,13 @@ pub(super) struct AlertRow {
     pub(super) for_s: f64,
     /// The reading's own time in milliseconds since 1970.
     pub(super) reading_ts: Option<i64>,
-    /// Until when it is acknowledged.
+    /// Until when it is acknowledged, and how long that is from now.
     pub(super) until: Option<String>,
+    #[serde(default)]
+    pub(super) left_s: Option<f64>,
+    /// Who acknowledged it.
+    #[serde(default)]
+    pub(super) by: Option<String>,
     /// Nobody is paged before.
     pub(super) silenced_until: Option<String>,
     pub(super) silenced: bool,

@@ -81,9 +81,13 @@ fn an_acknowledgement_stops_paging_until_it_expires() {
     assert_eq!(agent.told().len(), 1, "{:?}", agent.told());
     let alert = &room.rows(&["alerts"])[0];
     assert_eq!((&alert["state"], &alert["until"]), (&"acknowledged".into(), &"2026-01-01T00:31:10Z".into()));
+    assert_eq!((&alert["by"], &alert["left_s"]), (&"anna".into(), &70.0.into()));
+    let people = room.ask(&["alerts"]).out;
+    assert!(people.contains(" (acknowledged by anna until 2026-01-01T00:31:10Z)\n"), "{people}");
     board.level(1900, 32.5);
     let told = agent.wait_for_told(2);
     assert!(told[1].starts_with("notify pi-7-1-2: "), "{told:?}");
+    assert_eq!(room.rows(&["alerts"])[0]["by"], Value::Null, "nobody any more");
     board.level(1910, 20.0);
     let told = agent.wait_for_told(3);
     assert!(told[2].starts_with("notify pi-7-1-resolved: "), "{told:?}");
@@ -163,7 +167,7 @@ fn a_kill_keeps_the_acknowledgement_and_repeats_no_page() {
     room.wait_for_value("room/level", 33.0);
     let alerts = room.rows(&["alerts"]);
     assert_eq!((&alerts[0]["alert"], &alerts[0]["state"]), (&1.into(), &"acknowledged".into()));
-    assert_eq!(alerts[0]["until"], "2026-01-01T01:01:10Z");
+    assert_eq!((&alerts[0]["until"], &alerts[0]["by"]), (&"2026-01-01T01:01:10Z".into(), &"anna".into()));
     assert_eq!(again.told(), Vec::<String>::new());
     board.level(4000, 33.5);
     let told = again.wait_for_told(1);

@@ -17,6 +17,9 @@ use crate::sense::line::parse::Reason;
 /// So many silences are told of in a status.
 const MAX_SILENCES_SHOWN: usize = 8;
 
+/// So many names of a bus are told of that sensors want and no line has.
+const MAX_UNSEEN_SHOWN: usize = 16;
+
 /// Lines with the same columns; the last is as long as it is.
 pub(super) struct Table {
     head: Vec<&'static str>,
@@ -205,6 +208,12 @@ fn bus(bus: &BusState) -> Vec<String> {
     }
     if !bus.unused.is_empty() {
         lines.push(format!("names that no sensor wants: {}", bus.unused.join(", ")));
+    }
+    if !bus.unseen.is_empty() {
+        let more = bus.unseen.len().saturating_sub(MAX_UNSEEN_SHOWN);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let names: Vec<String> = bus.unseen.iter().take(MAX_UNSEEN_SHOWN).map(|name| line(name)).collect();
+        lines.push(format!("wanted and not seen: {}{more}", names.join(", ")));
     }
     if let Some(failed) = &bus.failed {
         lines.push(format!("its task failed {}: {}", counted(bus.failures, "time"), line(failed)));

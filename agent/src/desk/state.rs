@@ -157,6 +157,7 @@ fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
         (None, 0) => "opening",
         (None, _) => "up",
     };
+    let has_names = state.lines.has_names();
     let count = |reason: Reason| Some((key(reason), state.lines.count(reason))).filter(|(_, count)| *count > 0);
     BusState {
         bus: bus.id,
@@ -175,6 +176,7 @@ fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
             .last
             .as_ref()
             .map(|(reason, line)| Ignored { reason: key(*reason), line: line.clone() }),
+        unseen: Some(state.lines.unseen).filter(|_| word == "up" && has_names).into_iter().flatten().collect(),
         unused: state.lines.unused.into_iter().collect(),
         failures: state.failures,
         failed: state.failed,

@@ -232,6 +232,9 @@ pub(super) struct BusState {
     pub(super) last_ignored: Option<Ignored>,
     /// Names that lines carry and no sensor wants.
     pub(super) unused: Vec<String>,
+    /// Names that sensors want and no line has carried, once others were read.
+    #[serde(default)]
+    pub(super) unseen: Vec<String>,
     /// How often the bus's own task failed.
     pub(super) failures: u64,
     pub(super) failed: Option<String>,

@@ -1,5 +1,7 @@
 //! Serial lines that are missing, noisy, pulled out and plugged in again, as `status` tells of them and as people are told.
 
+use std::cell::RefCell;
+
 use crate::room::{FARM, Room};
 
 #[test]
@@ -33,6 +35,33 @@ fn a_port_that_is_missing_vanishes_and_comes_back_is_told_of_in_status() {
     room.wait_for_value("room/level", 21.0);
     assert_eq!(room.status()["buses"][0]["opened"], 2);
     assert_eq!(agent.told(), Vec::<String>::new(), "time stood still meanwhile");
+}
+
+#[test]
+fn a_field_that_no_line_has_is_named() {
+    let slip = "
+        [sensors.'room/depth']
+        quantity = 'count'
+        resolution = 0.1
+        input = 'line:gateway/levle'
+    ";
+    let room = Room::new("slip", &format!("{FARM}{slip}"));
+    let mut board = room.plug_in();
+    let _agent = room.start("input");
+    room.wait_for_bus("up");
+    assert_eq!(room.status()["buses"][0]["unseen"], serde_json::json!([]), "nothing was read yet");
+    board.level(0, 20.0);
+    room.wait_for_value("room/level", 20.0);
+    let bus = room.status()["buses"][0].clone();
+    assert_eq!((&bus["unseen"], &bus["unused"]), (&serde_json::json!(["levle"]), &serde_json::json!([])));
+    let people = room.ask(&["status"]).out;
+    assert!(people.contains("  wanted and not seen: levle\n"), "{people}");
+    room.write("config.d/farm.toml", &format!("{FARM}{}", slip.replace("levle", "level")));
+    let board = RefCell::new(board);
+    room.wait_for("the slip is mended", &["status"], |rows| {
+        board.borrow_mut().level(10, 21.0);
+        rows[0]["buses"][0]["unseen"] == serde_json::json!([])
+    });
 }
 
 #[test]

@@ -55,6 +55,8 @@ pub(crate) struct Tally {
     pub(crate) last: Option<(Reason, String)>,
     /// Names that lines carry and no sensor wants.
     pub(crate) unused: BTreeSet<String>,
+    /// Names that sensors want and no line has carried so far.
+    pub(crate) unseen: BTreeSet<String>,
 }
 
 /// The values of one line.
@@ -115,6 +117,11 @@ impl Reason {
 }
 
 impl Tally {
+    /// Whether any name was read so far: only then it says something that others were not.
+    pub(crate) fn has_names(&self) -> bool {
+        self.used > 0 || !self.unused.is_empty()
+    }
+
     /// How often a reason came up.
     pub(crate) fn count(&self, reason: Reason) -> u64 {
         self.ignored[reason as usize]
@@ -129,7 +136,8 @@ impl Tally {
 impl Decoder {
     /// Looks for these fields; values come out under their places in this list.
     pub(crate) fn new(wanted: Vec<String>) -> Decoder {
-        let reader = Reader { wanted, header: None, values: Vec::new(), time: None, tally: Tally::default() };
+        let tally = Tally { unseen: wanted.iter().cloned().collect(), ..Tally::default() };
+        let reader = Reader { wanted, header: None, values: Vec::new(), time: None, tally };
         Decoder { lines: Lines::default(), reader, text: String::new() }
     }
 
@@ -137,7 +145,9 @@ impl Decoder {
     pub(crate) fn set_wanted(&mut self, wanted: Vec<String>) {
         let reader = &mut self.reader;
         let mut header = reader.header.take();
-        reader.wanted = wanted;
+        let before = std::mem::replace(&mut reader.wanted, wanted);
+        let is_seen = |name: &String| before.contains(name) && !reader.tally.unseen.contains(name);
+        reader.tally.unseen = reader.wanted.iter().filter(|name| !is_seen(name)).cloned().collect();
         if let Some(header) = &mut header {
             header.bind(|name| reader.place(name));
         }
@@ -287,6 +297,9 @@ impl Reader {
     }
 
     fn take(&mut self, field: usize, cell: Cell, line: &str) {
+        if !self.tally.unseen.is_empty() {
+            self.tally.unseen.remove(&self.wanted[field]);
+        }
         match cell {
             Cell::Number(number) => self.values.push((field, number)),
             Cell::Missing => self.values.push((field, f64::NAN)),

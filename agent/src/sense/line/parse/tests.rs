@@ -157,6 +157,26 @@ fn what_is_shown_can_be_printed_and_has_an_end() {
     assert!(excerpt.chars().all(|c| !c.is_control()), "{excerpt:?}");
 }
 
+#[test]
+fn what_is_wanted_and_on_no_line_is_known() {
+    let mut decoder = decoder();
+    let unseen = |decoder: &Decoder| decoder.tally().unseen.iter().cloned().collect::<Vec<_>>().join(" ");
+    assert_eq!((unseen(&decoder).as_str(), decoder.tally().has_names()), ("ec hum tank.ph temp", false));
+    decode(&mut decoder, b"hello\n");
+    assert!(!decoder.tally().has_names());
+    decode(&mut decoder, b"temp=warm humidity=55\n");
+    assert_eq!(
+        (unseen(&decoder).as_str(), decoder.tally().has_names()),
+        ("ec hum tank.ph", true),
+        "no number, but there"
+    );
+    // What was seen stays so; what is new was not looked for before.
+    decoder.set_wanted(vec!["humidity".to_owned(), "temp".to_owned()]);
+    assert_eq!(unseen(&decoder), "humidity");
+    decode(&mut decoder, b"{\"humidity\":null}\n");
+    assert_eq!(unseen(&decoder), "");
+}
+
 /// Bytes that are lines more often than chance would make them.
 fn noise() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![

@@ -165,7 +165,7 @@ pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) data: Data,
     /// Where to listen, such as 0.0.0.0:8443; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub(crate) listen: SocketAddr,
     /// The certificate and those above it, in PEM; without it only this machine itself is served
     #[arg(long, value_name = "FILE", requires = "tls_key")]
@@ -211,6 +211,10 @@ pub(crate) struct Output {
     /// One JSON object a line
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "expected an IP address and a port, such as 0.0.0.0:8443 or 127.0.0.1:8080".to_owned())
 }
 
 fn id(text: &str) -> Result<Id, String> {

@@ -55,6 +55,10 @@ impl DataDir {
     pub(crate) fn read_signing_key(&self) -> anyhow::Result<SigningKey> {
         let path = self.signing_key();
         let name = || path.display().to_string();
+        // One that may not be looked at is another matter.
+        if [&path, &self.database()].into_iter().all(|path| matches!(path.try_exists(), Ok(false))) {
+            bail!("{}: there is no hub here; `tilth-hub init` makes one", self.0.display());
+        }
         let mode = fs::metadata(&path).with_context(name)?.permissions().mode();
         if mode & 0o077 != 0 {
             bail!("{}: others may read it (mode {:03o}); expected 600", path.display(), mode & 0o777);

@@ -75,7 +75,17 @@ fn a_folder_without_a_hub_is_named() {
     for arguments in [&["tenant", "list"][..], &["serve", "--listen", "127.0.0.1:0"]] {
         let done = made.run(arguments);
         assert_eq!(done.status.code(), Some(1), "{arguments:?}");
-        assert!(stderr(&done).contains("hub"), "{}", stderr(&done));
+        assert!(stderr(&done).contains("there is no hub here; `tilth-hub init` makes one"), "{}", stderr(&done));
+    }
+}
+
+#[test]
+fn an_address_that_is_none_is_told_what_one_is() {
+    let made = Made::new();
+    for wrong in ["8443", "hub.example:8443", "0.0.0.0"] {
+        let done = made.run(&["serve", "--listen", wrong]);
+        assert_eq!(done.status.code(), Some(2), "{wrong}");
+        assert!(stderr(&done).contains("an IP address and a port, such as 0.0.0.0:8443"), "{}", stderr(&done));
     }
 }
 

@@ -137,5 +137,9 @@ fn configurations(standing: &Standing) -> String {
         standing.waiting().map(|version| format!("{version} waits for the device")),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
-    if parts.is_empty() { "no configuration".to_owned() } else { format!("configuration {}", parts.join(", ")) }
+    match (standing.running, &standing.refused) {
+        _ if parts.is_empty() => "no configuration".to_owned(),
+        (None, Some(_)) => format!("no configuration of the hub runs, {}", parts.join(", ")),
+        _ => format!("configuration {}", parts.join(", ")),
+    }
 }

@@ -111,18 +111,20 @@ fn what_a_device_runs_refused_or_has_yet_to_fetch_is_listed() {
     assert!(list().contains(", no configuration, 1 of 1 keys valid"), "{}", list());
     served.made.json(&put(&farm));
     assert!(list().contains(", configuration 1 waits for the device, "), "{}", list());
-    tell(1, said(1, "applied", None));
+    tell(1, said(1, "refused", Some("there is no bus gateway")));
+    assert!(list().contains(", no configuration of the hub runs, 1 was refused, "), "{}", list());
+    tell(2, said(1, "applied", None));
     assert!(list().contains(", configuration 1 runs, "), "{}", list());
     assert_eq!(list().lines().count(), 1);
 
     std::fs::write(&sensors, format!("{PH}range = [0, 14]\n")).unwrap();
     served.made.json(&put(&farm));
     assert!(list().contains(", configuration 1 runs, 2 waits for the device, "), "{}", list());
-    tell(2, said(2, "refused", Some("it does not compile: there is no bus gateway")));
+    tell(3, said(2, "refused", Some("it does not compile: there is no bus gateway")));
     let listed = list();
     assert!(listed.contains(", configuration 1 runs, 2 was refused, "), "{listed}");
     let why =
-        "  the device refused configuration 2 at 2025-11-21T00:00:02Z: it does not compile: there is no bus gateway";
+        "  the device refused configuration 2 at 2025-11-21T00:00:03Z: it does not compile: there is no bus gateway";
     assert_eq!(listed.lines().nth(1), Some(why));
     let row = served.made.json(&["device", "list"]);
     assert_eq!((&row["config_version"], &row["running_version"]), (&json!(2), &json!(1)));
@@ -134,7 +136,7 @@ fn what_a_device_runs_refused_or_has_yet_to_fetch_is_listed() {
     assert!(list().contains(", configuration 1 runs, 2 was refused, 3 waits for the device, "), "{}", list());
     fetch(&served, &device, 3, None);
     assert!(list().contains(", configuration 3 runs, 2 was refused, "), "{}", list());
-    tell(3, said(3, "applied", None));
+    tell(4, said(3, "applied", None));
     assert!(list().contains(", configuration 3 runs, ") && list().lines().count() == 1, "{}", list());
 }
 

@@ -8,7 +8,7 @@ use super::commit::Commit;
 
 /// How long readings gather unless somebody says otherwise: the shortest that keeps a small farm within 60 MB a day. With
 /// one commit, it is what a power cut may cost (docs/decisions/2026-11-20-store-layout.md).
-pub(crate) const BLOCK_INTERVAL: Span = Span::from_secs(20);
+pub(crate) const BLOCK_INTERVAL: Span = Span::from_secs(30);
 
 /// Readings that wait at most, a few megabytes of memory. Beyond it the oldest are dropped and counted.
 pub(crate) const MOST_READINGS: usize = 50_000;

@@ -10,6 +10,7 @@
 //! what it left unwritten is said. Nothing depends on it: a power cut is the ordinary stop.
 
 mod first;
+pub(crate) mod good;
 mod opened;
 mod reload;
 mod signals;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use tilth_config::{Channel, Loaded, Merged};
+use tilth_config::{Channel, Files, Loaded, Merged};
 use tilth_core::id::Id;
 use tilth_core::time::Span;
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -41,6 +42,7 @@ use crate::sense::queue::{Queue, Told};
 use crate::sense::{Senses, Sources};
 use crate::sync::{self, status::SyncStatus};
 use first::First;
+use good::Keeper;
 use reload::Reload;
 
 /// All stages of stopping together take no longer than this.
@@ -73,17 +75,33 @@ pub(crate) struct Farm {
     pub(crate) sensors: usize,
     pub(crate) configured: Configured,
     pub(crate) sources: Sources,
+    /// What it is made of, as far as that is files.
+    pub(crate) files: Files,
+    /// What is wrong with the files that lie there, where it is not made of these but of those before.
+    pub(crate) refused: Vec<String>,
 }
 
 impl Farm {
-    /// Nothing where the configuration has errors or names no device.
-    pub(crate) fn of(loaded: Loaded) -> Option<Farm> {
+    /// What people wrote on site. Nothing where it has errors or names no device.
+    pub(crate) fn of_files(loaded: Loaded) -> Option<Farm> {
+        let files = Files::of(&loaded);
+        Farm::of(loaded, files)
+    }
+
+    /// What is watched is the hub's word, and `agent.toml` says where.
+    pub(crate) fn of_hub(loaded: Loaded) -> Option<Farm> {
+        let files = Files::site_of(&loaded);
+        Farm::of(loaded, files)
+    }
+
+    fn of(loaded: Loaded, files: Files) -> Option<Farm> {
         let (hash, merged) = (opened::hash(&loaded), Merged::of(&loaded));
         let plan = Arc::new(loaded.plan?);
         let site = loaded.site?;
         let sources = Sources::of(Some(&site), &loaded.feeds);
         let configured = Configured { plan, hash, channels: loaded.channels, merged };
-        Some(Farm { device: site.device?.id, sensors: loaded.feeds.len(), configured, sources })
+        let (device, sensors) = (site.device?.id, loaded.feeds.len());
+        Some(Farm { device, sensors, configured, sources, files, refused: Vec::new() })
     }
 
     /// A clock that is not the machine's is for the demo and tests: it must not page anybody for real.
@@ -121,6 +139,12 @@ async fn live(wanted: &cli::Run, first: First, clock: Clock, mut stop: signals::
     let mut senses = Senses::new(clock.clone(), queue.clone(), machine);
     read(&mut senses, farm.sources, &facts);
     tell(format_args!("tilth-agent: watching {} as {}", counted(farm.sensors as u64, "sensor"), farm.device));
+    let keeper = Keeper::start(&wanted.data).context("the thread that keeps the configuration")?;
+    keeper.keep(farm.files);
+    if !farm.refused.is_empty() {
+        let _ = commands.send(reload::refusal(&farm.refused)).await;
+        facts.refused(farm.refused);
+    }
 
     let (notify, notices) = mpsc::channel(notify::COMMANDS);
     let (told, outcomes) = mpsc::channel(COMMANDS);
@@ -147,6 +171,7 @@ async fn live(wanted: &cli::Run, first: First, clock: Clock, mut stop: signals::
             sources: changed_sources.clone(),
             ruling: ruling.clone(),
             facts: facts.clone(),
+            keeper: keeper.clone(),
             status: status.clone(),
         }))
     });
@@ -187,6 +212,7 @@ async fn live(wanted: &cli::Run, first: First, clock: Clock, mut stop: signals::
         commands: commands.clone(),
         sources: changed_sources,
         facts: facts.clone(),
+        keeper,
     };
     reload.start(seen).context("reload thread")?;
     tokio::pin!(deciding);

@@ -188,7 +188,7 @@ fn config(config: &ConfigState) -> Vec<String> {
     let mut lines = vec![format!("{hash}, in force{since}")];
     if let Some(refused) = &config.refused {
         let at = refused.at.as_ref().map_or(String::new(), |at| format!(" at {at}"));
-        lines.push(format!("what lies there now was refused{at}:"));
+        lines.push(format!("what lies there now was refused{at}; what was in force before watches on:"));
         lines.extend(refused.problems.iter().map(|problem| format!("  {}", line(problem))));
     }
     lines

@@ -1,13 +1,23 @@
-//! What the agent begins with: the last good bundle of the hub, else `config.d`.
+//! What the agent begins with.
+//!
+//! ```text
+//! the last good bundle, with agent.toml as it lies there
+//!   |- there is none, or it is lost --> agent.toml and config.d as they lie there
+//!   `- these have errors, or do not go with it
+//!        |- the last good bundle, with the agent.toml that was in force before
+//!        |- agent.toml and config.d that were in force before
+//!        |- nothing, until the hub sends something
+//!        `- no hub either, or nothing ever was in force: exit code 2
+//! ```
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tilth_config::bundle::Bundle;
-use tilth_config::{Device, Diagnostic, Level, Loaded, Purpose, Site};
+use tilth_config::{Device, Diagnostic, Document, Files, Level, Loaded, Purpose, Site, load_documents};
 use tilth_core::plan::Plan;
 
-use super::{Farm, opened, reload};
+use super::{Farm, good, opened, reload};
 use crate::clock::Clock;
 use crate::findings;
 use crate::output::tell;
@@ -29,102 +39,229 @@ pub(super) struct First {
     pub(super) seen: Seen,
 }
 
+/// What there is to begin with.
+struct Start<'a> {
+    folder: &'a Path,
+    data: &'a Path,
+    clock: &'a Clock,
+    seen: Seen,
+}
+
+/// `agent.toml` and `config.d` of one time, with what they say.
+struct Written {
+    loaded: Loaded,
+    site: Option<Document>,
+    home: Option<Home>,
+}
+
 impl First {
-    /// Nothing where what a person wrote has errors; they are said.
+    /// Nothing where what a person wrote has errors, and nothing else ever was in force; they are said.
     pub(super) fn read(folder: &Path, data: &Path, clock: &Clock) -> Option<First> {
-        let seen = reload::seen(folder);
-        let mut loaded = tilth_config::load(folder, Purpose::Run);
-        let home = loaded.site.as_ref().and_then(|site| home(site, folder, data));
-        let mut lost = None;
-        if let Some(home) = &home {
-            match good(home) {
-                Ok(Some((bundle, farm))) => return Some(First::of_bundle(home.clone(), bundle, farm, seen)),
-                Ok(None) if is_new(&loaded, folder) => {
-                    tell("tilth-agent: nothing is configured; waiting for the hub's configuration");
-                    watch_nothing(&mut loaded);
+        let start = Start { folder, data, clock, seen: reload::seen(folder) };
+        let loaded = tilth_config::load(folder, Purpose::Run);
+        let broken = errors(&loaded).any(|error| error.file == "agent.toml");
+        let home = loaded.site.as_ref().filter(|_| !broken).and_then(|site| start.home(site));
+        let there = Written { loaded, site: bundle::site(folder), home };
+        let before = start.before();
+        start.begin(there, before)
+    }
+}
+
+impl Start<'_> {
+    fn begin(self, there: Written, before: Option<Files>) -> Option<First> {
+        let lost = match self.bundle(&there) {
+            Ok(Some(ruler)) => return self.by_bundle(there.home?, ruler),
+            Ok(None) => None,
+            Err(lost) => Some(lost),
+        };
+        let is_unfit = matches!(lost, Some(NotGood::Unfit(..)));
+        if !there.loaded.has_errors() && !is_unfit {
+            return self.by_files(there, lost, Vec::new());
+        }
+        let Some(before) = before.map(|files| self.written(&files)) else {
+            return self.by_last_means(there, None, lost);
+        };
+        let is_gone = matches!(lost, Some(NotGood::Damaged(_) | NotGood::Gone));
+        let again = if is_gone { Ok(None) } else { self.bundle(&before) };
+        let lost = match again {
+            Ok(Some((bundle, farm))) => {
+                let refused = self.refused(&there, lost, &bundle);
+                return self.by_bundle(before.home?, (bundle, Farm { refused, ..farm }));
+            }
+            Ok(None) => lost,
+            Err(again) => lost.or(Some(again)),
+        };
+        if there.loaded.has_errors() && !before.loaded.has_errors() {
+            let refused = findings::shown(&there.loaded, false).collect();
+            return self.by_files(before, lost, refused);
+        }
+        self.by_last_means(there, Some(before), lost)
+    }
+
+    /// Whatever has no errors; else nothing is watched as long as the hub can mend it.
+    fn by_last_means(self, there: Written, before: Option<Written>, lost: Option<NotGood>) -> Option<First> {
+        if !there.loaded.has_errors() {
+            return self.by_files(there, lost, Vec::new());
+        }
+        let can_wait = lost.is_some() || is_new(&there.loaded, self.folder);
+        match before {
+            _ if there.home.is_some() && can_wait => self.by_nothing(there, lost, Vec::new()),
+            Some(before) if there.home.is_none() && before.home.is_some() => {
+                let refused = findings::shown(&there.loaded, false).collect();
+                self.by_nothing(before, lost, refused)
+            }
+            before => {
+                lost.into_iter().for_each(|lost| tell(format_args!("tilth-agent: {}", self.said(&lost))));
+                if let Some(before) = before {
+                    tell("tilth-agent: what was in force before cannot be in force any more:");
+                    findings::shown(&before.loaded, false).for_each(tell);
                 }
-                Ok(None) => {}
-                Err(reason) => {
-                    let why = format!("{}; {}", said(&reason, home, clock), go_on_without(&mut loaded));
-                    tell(format_args!("tilth-agent: {why}"));
-                    lost = Some(why);
-                }
+                findings::shown(&there.loaded, false).for_each(tell);
+                None
             }
         }
-        findings::shown(&loaded, false).for_each(tell);
-        let farm = Farm::of(loaded)?;
+    }
+
+    fn by_bundle(self, home: Home, (bundle, farm): (Bundle, Farm)) -> Option<First> {
+        tell(format_args!("tilth-agent: the hub's bundle {} is in force", bundle.version));
+        say_ignored(&ignored(self.folder));
+        let highest = Kept::new(self.data).highest();
+        let ruling = Ruling::new(Some(Arc::new(bundle)), highest, farm.configured.hash.clone());
+        self.first(farm, Some(home), ruling, None)
+    }
+
+    fn by_files(self, written: Written, lost: Option<NotGood>, refused: Vec<String>) -> Option<First> {
+        let instead = if refused.is_empty() { "config.d" } else { "the config.d of before" };
+        let lost = self.say_lost(lost, &format!("{instead} is in force until the hub's next one"));
+        if refused.is_empty() {
+            findings::shown(&written.loaded, false).for_each(tell);
+        }
+        let farm = Farm::of_files(written.loaded)?;
+        self.without_bundle(Farm { refused, ..farm }, written.home, lost)
+    }
+
+    /// The hub can still mend it, so this is no reason to end.
+    fn by_nothing(self, written: Written, lost: Option<NotGood>, refused: Vec<String>) -> Option<First> {
+        let Written { mut loaded, home, .. } = written;
+        match (&lost, refused.is_empty()) {
+            (None, true) => tell("tilth-agent: nothing is configured; waiting for the hub's configuration"),
+            (None, false) => tell("tilth-agent: nothing is watched until the hub sends something, or this is mended"),
+            (Some(_), _) => {}
+        }
+        let lost = self.say_lost(
+            lost,
+            "config.d cannot be in force: nothing is watched until it is mended or the hub sends the next one",
+        );
+        if lost.is_some() && refused.is_empty() {
+            findings::shown(&loaded, false).for_each(tell);
+        }
+        loaded.diagnostics.clear();
+        loaded.feeds.clear();
+        loaded.plan = Plan::new(Vec::new(), Vec::new()).ok();
+        let farm = Farm::of_hub(loaded)?;
+        self.without_bundle(Farm { refused, ..farm }, home, lost)
+    }
+
+    fn without_bundle(self, farm: Farm, home: Option<Home>, lost: Option<String>) -> Option<First> {
         let highest = home.as_ref().map_or(0, |home| Kept::new(&home.data).highest());
         let ruling = Ruling::new(None, highest, farm.configured.hash.clone());
-        Some(First { farm, home, ruling, lost, seen })
+        self.first(farm, home, ruling, lost)
     }
 
-    fn of_bundle(home: Home, bundle: Bundle, farm: Farm, seen: Seen) -> First {
-        tell(format_args!("tilth-agent: the hub's bundle {} is in force", bundle.version));
-        say_ignored(&ignored(&home.folder));
-        let highest = Kept::new(&home.data).highest();
-        let ruling = Ruling::new(Some(Arc::new(bundle)), highest, farm.configured.hash.clone());
-        First { farm, home: Some(home), ruling, lost: None, seen }
+    fn first(self, farm: Farm, home: Option<Home>, ruling: Ruling, lost: Option<String>) -> Option<First> {
+        if !farm.refused.is_empty() {
+            let folder = self.folder.display();
+            tell(format_args!(
+                "tilth-agent: the configuration in {folder} is refused; what was in force before watches on:"
+            ));
+            farm.refused.iter().for_each(tell);
+        }
+        Some(First { farm, home, ruling, lost, seen: self.seen })
     }
-}
 
-fn home(site: &Site, folder: &Path, data: &Path) -> Option<Home> {
-    let (Some(hub), Some(Device { id, client: Some(client) })) = (&site.hub, &site.device) else { return None };
-    Some(Home {
-        client: client.clone(),
-        device: id.clone(),
-        hub: hub.clone(),
-        folder: folder.to_owned(),
-        data: data.to_owned(),
-    })
-}
+    /// What was in force from files before. A damaged one is put aside.
+    fn before(&self) -> Option<Files> {
+        let unread = match good::read(self.data) {
+            Ok(files) => return files,
+            Err(unread) => unread,
+        };
+        let put_aside = |mark: &str| good::put_good_aside(self.data, mark);
+        tell(format_args!("tilth-agent: {}", self.fate("config.good", &unread, put_aside)));
+        None
+    }
 
-fn good(home: &Home) -> Result<Option<(Bundle, Farm)>, NotGood> {
-    let kept = Kept::new(&home.data);
-    if !kept.has_good() {
-        return if kept.highest() > 0 { Err(NotGood::Gone) } else { Ok(None) };
+    fn written(&self, files: &Files) -> Written {
+        let loaded = load_documents(files.documents(), Purpose::Run);
+        let home = loaded.site.as_ref().and_then(|site| self.home(site));
+        Written { loaded, site: files.site(), home }
     }
-    let key = trusted_key(home).map_err(|error| NotGood::Unusable(format!("{error:#}")))?;
-    let Some(bundle) = kept.good(&key, &home.client, &home.device)? else { return Ok(None) };
-    let loaded = bundle::compile(&bundle, &home.folder);
-    let problems: Vec<String> = findings::shown(&loaded, false).collect();
-    let refused = loaded.has_errors();
-    match Farm::of(loaded) {
-        Some(farm) if !refused => Ok(Some((bundle, farm))),
-        _ => Err(NotGood::Unusable(format!("version {} does not compile: {}", bundle.version, problems.join("; ")))),
-    }
-}
 
-/// A damaged file is put aside, since the next good one would take its place; a whole one is of use again once it fits.
-fn said(reason: &NotGood, home: &Home, clock: &Clock) -> String {
-    let why = match reason {
-        NotGood::Gone => return "the last good bundle is not there any more".to_owned(),
-        NotGood::Unusable(why) => return format!("the last good bundle cannot be used: {why}"),
-        NotGood::Damaged(why) => why,
-    };
-    match Kept::new(&home.data).put_good_aside(&opened::mark(clock)) {
-        Ok(to) => format!("the last good bundle is damaged ({why}) and lies in {}", to.display()),
-        Err(stuck) => format!("the last good bundle is damaged ({why}) and stays in its place: {stuck}"),
+    fn home(&self, site: &Site) -> Option<Home> {
+        let (Some(hub), Some(Device { id, client: Some(client) })) = (&site.hub, &site.device) else { return None };
+        Some(Home {
+            client: client.clone(),
+            device: id.clone(),
+            hub: hub.clone(),
+            folder: self.folder.to_owned(),
+            data: self.data.to_owned(),
+        })
     }
-}
 
-/// What is in force instead of the last good bundle, in words. Files that it made void are no reason to end: the hub can
-/// still mend it.
-fn go_on_without(loaded: &mut Loaded) -> &'static str {
-    if !loaded.has_errors() {
-        return "config.d is in force until the hub's next one";
+    /// The last good bundle with this `agent.toml`; nothing where there never was one.
+    fn bundle(&self, written: &Written) -> Result<Option<(Bundle, Farm)>, NotGood> {
+        let Some(home) = &written.home else { return Ok(None) };
+        let kept = Kept::new(self.data);
+        if !kept.has_good() {
+            return if kept.highest() > 0 { Err(NotGood::Gone) } else { Ok(None) };
+        }
+        let key = trusted_key(home).map_err(|error| NotGood::Unusable(format!("{error:#}")))?;
+        let Some(bundle) = kept.good(&key, &home.client, &home.device)? else { return Ok(None) };
+        let loaded = bundle::compile(&bundle, written.site.clone());
+        let problems: Vec<String> = findings::shown(&loaded, false).collect();
+        let farm = if loaded.has_errors() { None } else { Farm::of_hub(loaded) };
+        match farm {
+            Some(farm) => Ok(Some((bundle, farm))),
+            None => Err(NotGood::Unfit(bundle.version, problems)),
+        }
     }
-    if errors(loaded).any(|error| error.file == "agent.toml") {
-        return "agent.toml has errors";
-    }
-    findings::shown(loaded, false).for_each(tell);
-    watch_nothing(loaded);
-    "config.d cannot be in force: nothing is watched until it is mended or the hub sends the next one"
-}
 
-fn watch_nothing(loaded: &mut Loaded) {
-    loaded.diagnostics.clear();
-    loaded.feeds.clear();
-    loaded.plan = Plan::new(Vec::new(), Vec::new()).ok();
+    /// Why it is not what lies there that a bundle rules with.
+    fn refused(&self, there: &Written, lost: Option<NotGood>, bundle: &Bundle) -> Vec<String> {
+        match lost {
+            Some(NotGood::Unfit(_, problems)) => problems,
+            None => findings::shown(&bundle::compile(bundle, there.site.clone()), false).collect(),
+            Some(lost) => {
+                let why = format!("with agent.toml as it lies there {}", self.said(&lost));
+                std::iter::once(why).chain(findings::shown(&there.loaded, false)).collect()
+            }
+        }
+    }
+
+    fn say_lost(&self, lost: Option<NotGood>, instead: &str) -> Option<String> {
+        let why = format!("{}; {instead}", self.said(&lost?));
+        tell(format_args!("tilth-agent: {why}"));
+        Some(why)
+    }
+
+    fn said(&self, lost: &NotGood) -> String {
+        self.fate("the last good bundle", lost, |mark| Kept::new(self.data).put_good_aside(mark))
+    }
+
+    /// A damaged file is put aside, since the next good one would take its place; a whole one is of use again once it fits.
+    fn fate(&self, what: &str, unread: &NotGood, put_aside: impl FnOnce(&str) -> Result<PathBuf, String>) -> String {
+        let why = match unread {
+            NotGood::Gone => return format!("{what} is not there any more"),
+            NotGood::Unusable(why) => return format!("{what} cannot be used: {why}"),
+            NotGood::Unfit(version, problems) => {
+                return format!("{what} cannot be used: version {version} does not compile: {}", problems.join("; "));
+            }
+            NotGood::Damaged(why) => why,
+        };
+        match put_aside(&opened::mark(self.clock)) {
+            Ok(to) => format!("{what} is damaged ({why}) and lies in {}", to.display()),
+            Err(stuck) => format!("{what} is damaged ({why}) and stays in its place: {stuck}"),
+        }
+    }
 }
 
 /// A new device: no file says what to watch, and nothing else is wrong.

@@ -9,17 +9,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
-use tilth_config::{Level, Loaded, Purpose};
+use tilth_config::{Loaded, Purpose};
 use tokio::sync::mpsc;
 
 use super::Farm;
+use super::good::Keeper;
 use crate::decide::Command;
 use crate::desk::facts::Facts;
 use crate::findings;
 use crate::output::tell;
 use crate::seen::Seen;
 use crate::sense::Sources;
-use crate::sync::bundle::{Ruling, compile, ignored, say_ignored};
+use crate::sync::bundle::{self, Ruling, ignored, say_ignored};
 pub(super) use watch::seen;
 use watch::{LOOK_AGAIN, Watch};
 
@@ -32,6 +33,7 @@ pub(super) struct Reload {
     /// To whoever reads the sensors: what is to be read from now on.
     pub(super) sources: mpsc::Sender<Sources>,
     pub(super) facts: Facts,
+    pub(super) keeper: Keeper,
 }
 
 impl Reload {
@@ -50,50 +52,52 @@ impl Reload {
     fn read(&self) {
         let turn = Arc::clone(&self.ruling.turn);
         let _turn = turn.blocking_lock();
-        let loaded = self.load();
-        let problems: Vec<String> = findings::shown(&loaded, false).collect();
-        let refused = loaded.diagnostics.iter().any(|diagnostic| diagnostic.level == Level::Error);
-        match Farm::of(loaded) {
-            Some(farm) if !refused => self.apply(farm),
-            _ => self.refuse(&problems),
-        }
-    }
-
-    fn load(&self) -> Loaded {
-        match self.ruling.bundle() {
+        let (loaded, farm_of): (Loaded, fn(Loaded) -> Option<Farm>) = match self.ruling.bundle() {
             // `agent.toml` is read anew; what is in `config.d` means nothing while a bundle rules.
             Some(bundle) => {
                 say_ignored(&ignored(&self.folder));
-                compile(&bundle, &self.folder)
+                (bundle::compile(&bundle, bundle::site(&self.folder)), Farm::of_hub)
             }
-            None => tilth_config::load(&self.folder, Purpose::Run),
+            None => (tilth_config::load(&self.folder, Purpose::Run), Farm::of_files),
+        };
+        let problems: Vec<String> = findings::shown(&loaded, false).collect();
+        let farm = if loaded.has_errors() { None } else { farm_of(loaded) };
+        match farm {
+            Some(farm) => self.apply(farm),
+            None => self.refuse(problems),
         }
     }
 
     fn apply(&self, farm: Farm) {
+        self.keeper.keep(farm.files);
         let hash = &farm.configured.hash;
         self.facts.applied(hash);
         if !self.ruling.run(hash) {
             return;
         }
         tell(format_args!("tilth-agent: configuration {}: in force", &hash[..8]));
-        self.say(json!({ "hash": hash, "state": "applied" }));
+        let _ = self.commands.blocking_send(diagnosis(json!({ "hash": hash, "state": "applied" })));
         let _ = self.commands.blocking_send(Command::Plan(Box::new(farm.configured)));
         let _ = self.sources.blocking_send(farm.sources);
     }
 
-    fn refuse(&self, problems: &[String]) {
+    fn refuse(&self, problems: Vec<String>) {
         tell("tilth-agent: the changed configuration is refused; the running one stays:");
         problems.iter().for_each(tell);
-        self.facts.refused(problems.to_vec());
-        self.say(json!({ "state": "refused", "problems": problems }));
+        let _ = self.commands.blocking_send(refusal(&problems));
+        self.facts.refused(problems);
     }
+}
 
-    fn say(&self, body: Value) {
-        let body = match body {
-            Value::Object(body) => body,
-            _ => Map::new(),
-        };
-        let _ = self.commands.blocking_send(Command::Diagnose("configuration", body));
-    }
+/// What lies in the folder is refused: for the hub.
+pub(super) fn refusal(problems: &[String]) -> Command {
+    diagnosis(json!({ "state": "refused", "problems": problems }))
+}
+
+fn diagnosis(body: Value) -> Command {
+    let body = match body {
+        Value::Object(body) => body,
+        _ => Map::new(),
+    };
+    Command::Diagnose("configuration", body)
 }

@@ -122,12 +122,19 @@ pub(super) fn judge(bytes: &[u8], key: &TrustedKey, home: &Home, ruling: &Ruling
 }
 
 /// What runs under a bundle. Takes its time: not for a task that others wait for.
-pub(super) fn farm(bundle: &Bundle, home: &Home, source: Source) -> Result<Farm, Refusal> {
+///
+/// Where it does not go with `agent.toml` as that lies there, it is to go with the one before.
+pub(super) fn farm(bundle: &Bundle, home: &Home, source: Source, before: Option<Document>) -> Result<Farm, Refusal> {
     let refuse = |reason| Err(Refusal { version: Some(bundle.version), reason });
-    let loaded = compile(bundle, &home.folder);
+    let loaded = compile(bundle, site(&home.folder));
     let errors: Vec<String> =
         loaded.diagnostics.iter().filter(|one| one.level == Level::Error).map(ToString::to_string).collect();
-    let farm = if errors.is_empty() { Farm::of(loaded) } else { None };
+    let farm = if errors.is_empty() {
+        Farm::of_hub(loaded)
+    } else {
+        let before = Some(compile(bundle, before)).filter(|loaded| !loaded.has_errors());
+        before.and_then(Farm::of_hub).map(|farm| Farm { refused: errors.clone(), ..farm })
+    };
     let Some(farm) = farm else {
         let more = errors.len().saturating_sub(3);
         let more = if more > 0 { format!("; and {more} more") } else { String::new() };
@@ -139,12 +146,12 @@ pub(super) fn farm(bundle: &Bundle, home: &Home, source: Source) -> Result<Farm,
     }
 }
 
-/// A bundle over the shipped base, with what `agent.toml` says today.
-pub(crate) fn compile(bundle: &Bundle, folder: &Path) -> Loaded {
-    load_documents(Documents { site: site(folder), ..bundle.documents() }, Purpose::Run)
+/// A bundle over the shipped base, with an `agent.toml`.
+pub(crate) fn compile(bundle: &Bundle, site: Option<Document>) -> Loaded {
+    load_documents(Documents { site, ..bundle.documents() }, Purpose::Run)
 }
 
-/// `agent.toml`; nothing where there is none.
+/// `agent.toml` as it lies there; nothing where there is none.
 pub(crate) fn site(folder: &Path) -> Option<Document> {
     let text = match fs::read(folder.join("agent.toml")) {
         Ok(bytes) => Text::Toml(bytes),

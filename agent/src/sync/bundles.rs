@@ -28,6 +28,7 @@ use crate::decide::Command;
 use crate::desk::facts::Facts;
 use crate::output::tell;
 use crate::run::Farm;
+use crate::run::good::Keeper;
 use crate::sense::Sources;
 
 /// A bundle that the agent did not outlive so often is refused.
@@ -50,6 +51,7 @@ pub(super) struct Bundles {
     orders: mpsc::Sender<Order>,
     ruling: Ruling,
     facts: Facts,
+    keeper: Keeper,
     status: SyncStatus,
     /// Why the hub takes nothing.
     refusals: BTreeSet<AlertKind>,
@@ -68,6 +70,7 @@ impl Bundles {
         orders: mpsc::Sender<Order>,
         ruling: Ruling,
         facts: Facts,
+        keeper: Keeper,
         status: SyncStatus,
     ) -> Bundles {
         let kept = Kept::new(&home.data);
@@ -85,6 +88,7 @@ impl Bundles {
             orders,
             ruling,
             facts,
+            keeper,
             status,
             refusals: BTreeSet::new(),
             accepts: None,
@@ -184,8 +188,8 @@ impl Bundles {
             return self.wait_for_disk(bundle.version, &why).await;
         }
         let (bundle, home, source) = (Arc::new(bundle), self.home.clone(), self.source);
-        let to_read = Arc::clone(&bundle);
-        match thought(Some(bundle.version), move || bundle::farm(&to_read, &home, source)).await {
+        let (to_read, before) = (Arc::clone(&bundle), self.keeper.site());
+        match thought(Some(bundle.version), move || bundle::farm(&to_read, &home, source, before)).await {
             Err(refusal) => self.refuse(hash, refusal).await,
             Ok(farm) => self.apply(bundle, farm, bytes).await,
         }
@@ -214,7 +218,7 @@ impl Bundles {
     }
 
     async fn apply(&mut self, bundle: Arc<Bundle>, farm: Farm, bytes: Arc<Vec<u8>>) {
-        let Farm { configured, sources, .. } = farm;
+        let Farm { configured, sources, files, refused, .. } = farm;
         let hash = configured.hash.clone();
         let (done, taken) = oneshot::channel();
         if self.ruling.run(&hash) {
@@ -227,7 +231,11 @@ impl Bundles {
             return;
         }
         let (version, kept) = (bundle.version, self.on_disk(Kept::keep_staged).await);
+        self.keeper.keep(files);
         self.facts.applied(&hash);
+        if !refused.is_empty() {
+            self.facts.refused(refused);
+        }
         self.rule(bundle, "applied").await;
         self.unkept = kept.is_err().then_some(bytes);
         if let Err(why) = kept {

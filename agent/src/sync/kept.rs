@@ -1,4 +1,5 @@
 //! What is kept of bundles in the data folder: the last good one, the next one, and what became of others.
+//! (`run::good` keeps the files of people.)
 //!
 //! | file | holds |
 //! | --- | --- |
@@ -69,6 +70,8 @@ pub(crate) enum NotGood {
     Damaged(String),
     /// It is whole; what is in its way may be mended.
     Unusable(String),
+    /// It is whole, and does not go with `agent.toml`: the version, and every problem.
+    Unfit(u64, Vec<String>),
     /// One was in force, and there is none any more.
     Gone,
 }
@@ -83,16 +86,7 @@ impl Kept {
     /// # Errors
     /// Why there is none to begin with.
     pub(crate) fn good(&self, key: &TrustedKey, client: &Id, device: &Id) -> Result<Option<Bundle>, NotGood> {
-        let bytes = match fs::read(self.folder.join(GOOD)) {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                return match error.kind() {
-                    io::ErrorKind::NotFound => Ok(None),
-                    io::ErrorKind::PermissionDenied => Err(NotGood::Unusable(error.to_string())),
-                    _ => Err(NotGood::Damaged(error.to_string())),
-                };
-            }
-        };
+        let Some(bytes) = read(&self.folder.join(GOOD))? else { return Ok(None) };
         bundle::verify(&bytes, key, client, device).map(Some).map_err(|error| {
             let why = error.to_string();
             if error.is_damage() { NotGood::Damaged(why) } else { NotGood::Unusable(why) }
@@ -128,38 +122,52 @@ impl Kept {
     }
 
     pub(super) fn remember(&self, memory: &Memory) -> io::Result<()> {
-        self.write_beside(STATE, &serde_json::to_vec(memory).map_err(io::Error::other)?)?;
-        self.put_in_place(STATE)
+        put(&self.folder, STATE, &serde_json::to_vec(memory).map_err(io::Error::other)?)
     }
 
     /// Makes sure that the disk can hold it; the last good one stays.
     pub(super) fn stage(&self, bytes: &[u8]) -> io::Result<()> {
-        self.write_beside(GOOD, bytes)
+        write_beside(&self.folder, GOOD, bytes)
     }
 
     /// What was staged is the last good one from now on.
     pub(super) fn keep_staged(&self) -> io::Result<()> {
-        self.put_in_place(GOOD)
+        put_in_place(&self.folder, GOOD)
     }
 
     pub(super) fn put_good(&self, bytes: &[u8]) -> io::Result<()> {
         self.stage(bytes)?;
         self.keep_staged()
     }
+}
 
-    fn write_beside(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let mut file = File::create(self.beside(name))?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    }
+/// A file that is kept; nothing where there is none.
+pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, NotGood> {
+    fs::read(path).map(Some).or_else(|error| match error.kind() {
+        io::ErrorKind::NotFound => Ok(None),
+        io::ErrorKind::PermissionDenied => Err(NotGood::Unusable(error.to_string())),
+        _ => Err(NotGood::Damaged(error.to_string())),
+    })
+}
 
-    fn put_in_place(&self, name: &str) -> io::Result<()> {
-        fs::rename(self.beside(name), self.folder.join(name))?;
-        // The name is on the disk only when its folder is.
-        File::open(&self.folder)?.sync_all()
-    }
+/// Writes a file to be kept: what was there before stays until the disk has all of it.
+pub(crate) fn put(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    write_beside(folder, name, bytes)?;
+    put_in_place(folder, name)
+}
 
-    fn beside(&self, name: &str) -> PathBuf {
-        self.folder.join(format!("{name}.new"))
-    }
+fn write_beside(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(beside(folder, name))?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn put_in_place(folder: &Path, name: &str) -> io::Result<()> {
+    fs::rename(beside(folder, name), folder.join(name))?;
+    // The name is on the disk only when its folder is.
+    File::open(folder)?.sync_all()
+}
+
+fn beside(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("{name}.new"))
 }

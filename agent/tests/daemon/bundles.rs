@@ -10,13 +10,13 @@ use tilth_core::time::WallTime;
 use crate::room::{Agent, FARM, Ran, Room, exists};
 
 /// The sensor that the bundle names, and the one that `config.d` names, of the same input.
-const HUBS: &str = "room/hubs";
-const LOCAL: &str = "room/level";
+pub(crate) const HUBS: &str = "room/hubs";
+pub(crate) const LOCAL: &str = "room/level";
 
-const BUNDLE: &str = "data/bundle.good";
+pub(crate) const BUNDLE: &str = "data/bundle.good";
 
 /// A room whose hub is not there, with a last good bundle.
-fn of_hub(name: &str, farm: &str) -> (Room, Vec<u8>) {
+pub(crate) fn of_hub(name: &str, farm: &str) -> (Room, Vec<u8>) {
     let room = Room::new(name, farm);
     let key = SigningKey::from_seed(&[7; 32]);
     let port = room.path("usb-board");

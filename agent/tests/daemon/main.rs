@@ -4,6 +4,7 @@ mod alerts;
 mod bundles;
 mod buses;
 mod desk;
+mod good;
 mod reload;
 mod room;
 mod stop;

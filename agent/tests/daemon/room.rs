@@ -174,6 +174,21 @@ impl Room {
         panic!("never: {what}; the last answer: {last:#?}");
     }
 
+    /// Waits until the disk has a file as it should be.
+    pub(crate) fn wait_for_file(&self, name: &str, is_it: impl Fn(&str) -> bool) {
+        let text = || fs::read_to_string(self.path(name)).unwrap_or_default();
+        wait(name, || is_it(&text()), text);
+    }
+
+    /// Waits until one of these files has these bytes somewhere.
+    pub(crate) fn wait_for_bytes(&self, names: &[&str], bytes: &[u8]) {
+        let has = |name: &&str| {
+            let held = fs::read(self.path(name)).unwrap_or_default();
+            held.windows(bytes.len()).any(|part| part == bytes)
+        };
+        wait(&String::from_utf8_lossy(bytes), || names.iter().any(has), || names.join(", "));
+    }
+
     pub(crate) fn wait_for_refusal(&self, reason: &str) {
         wait(reason, || self.ask(&["status"]).err.contains(reason), || self.ask(&["status"]).err);
     }

@@ -76,6 +76,7 @@ fn bench(folder: PathBuf) -> Bench {
         to_sync,
         ruling.clone(),
         facts,
+        Keeper::start(&folder).unwrap(),
         status.clone(),
     );
     let task = tokio::spawn(bundles.run(told));
@@ -161,6 +162,27 @@ fn sealed(key: &SigningKey, device: &str, version: u64, above: &str) -> Vec<u8> 
 
 fn run(test: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
+}
+
+/// The bundle may be what mends it; what is wrong on site must not have it refused for good.
+#[test]
+fn a_bundle_goes_with_the_agent_toml_of_before_where_that_is_broken_now() {
+    run(async {
+        let mut bench = bench(folder());
+        let (five, six) = (bench.seal(5, "30"), bench.seal(6, "31"));
+        let site = fs::read_to_string(bench.folder.join("agent.toml")).unwrap();
+        fs::write(bench.folder.join("agent.toml"), site.replace("port", "prot")).unwrap();
+        let (said, planned) = bench.take(&five).await;
+        assert!(said.is_some_and(|said| said.contains("bus.gateway.prot")) && !planned, "nothing was in force before");
+
+        fs::write(bench.folder.join("agent.toml"), &site).unwrap();
+        assert_eq!(bench.take(&six).await, (Some("applied 6: ".to_owned()), true));
+        fs::write(bench.folder.join("agent.toml"), site.replace("port", "prot")).unwrap();
+        let seven = bench.seal(7, "32");
+        assert_eq!(bench.take(&seven).await, (Some("applied 7: ".to_owned()), true));
+        assert_eq!(bench.good(), Some(seven));
+        fs::remove_dir_all(&bench.folder).unwrap();
+    });
 }
 
 #[test]

@@ -1,0 +1,149 @@
+//! What was last in force from files, for a start at which what lies in the folder has errors: nobody may be there to read them.
+//!
+//! `config.good` in the data folder, JSON: the files with their names and texts, and the SHA-256 of that. It is written on a
+//! thread of its own, after the configuration has taken effect; one that the disk does not take is in force all the same.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
+use tilth_config::{Document, Files};
+
+use crate::output::tell;
+use crate::store::put_aside;
+use crate::sync::kept::{self, NotGood};
+
+const NAME: &str = "config.good";
+
+/// Between two tries to write what the disk did not take.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// As it is written.
+#[derive(Serialize, Deserialize)]
+struct Sealed<'a> {
+    /// SHA-256 of the content's bytes.
+    hash: String,
+    #[serde(borrow)]
+    content: &'a RawValue,
+}
+
+/// What was last in force; nothing where there never was anything.
+///
+/// # Errors
+/// Why that is not known any more.
+pub(super) fn read(data: &Path) -> Result<Option<Files>, NotGood> {
+    let Some(bytes) = kept::read(&data.join(NAME))? else { return Ok(None) };
+    let sealed: Sealed<'_> = serde_json::from_slice(&bytes).map_err(|error| NotGood::Damaged(error.to_string()))?;
+    if sealed.hash != sha256(sealed.content.get().as_bytes()) {
+        return Err(NotGood::Damaged("its content is not what was written".to_owned()));
+    }
+    let files = serde_json::from_str(sealed.content.get());
+    files.map(Some).map_err(|error| NotGood::Unusable(format!("another version wrote it: {error}")))
+}
+
+/// Puts it aside; its new path. `mark` goes into the name.
+///
+/// # Errors
+/// In words.
+pub(super) fn put_good_aside(data: &Path, mark: &str) -> Result<PathBuf, String> {
+    put_aside(&data.join(NAME), mark).map_err(|error| error.to_string())
+}
+
+fn put(data: &Path, files: Files) -> io::Result<()> {
+    let before = read(data);
+    if let Ok(Some(before)) = &before
+        && *before == files.clone().over(before.clone())
+    {
+        return Ok(());
+    }
+    // Without the files of before there is still `agent.toml` to keep.
+    let files = files.over(before.ok().flatten().unwrap_or_default());
+    let content = to_raw_value(&files)?;
+    let sealed = Sealed { hash: sha256(content.get().as_bytes()), content: &content };
+    kept::put(data, NAME, &serde_json::to_vec(&sealed)?)
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Keeps what is in force; clones are the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Keeper {
+    held: Arc<Mutex<Held>>,
+    touch: SyncSender<()>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    /// `agent.toml` as it is in force.
+    site: Option<Document>,
+    /// What the disk does not have yet.
+    waiting: Option<Files>,
+}
+
+impl Keeper {
+    /// Starts its thread, which ends with the last of those that have something to keep.
+    pub(crate) fn start(data: &Path) -> io::Result<Keeper> {
+        let (touch, touched) = sync_channel(1);
+        let held = Arc::<Mutex<Held>>::default();
+        let (data, waiting) = (data.to_owned(), Arc::clone(&held));
+        std::thread::Builder::new().name("keeper".to_owned()).spawn(move || keep(&data, &waiting, &touched))?;
+        Ok(Keeper { held, touch })
+    }
+
+    /// These are in force.
+    pub(crate) fn keep(&self, files: Files) {
+        let mut held = lock(&self.held);
+        held.site = files.site();
+        let before = held.waiting.take().unwrap_or_default();
+        held.waiting = Some(files.over(before));
+        drop(held);
+        // One touch that was not noticed yet says as much as many.
+        let _ = self.touch.try_send(());
+    }
+
+    /// The `agent.toml` that is in force.
+    pub(crate) fn site(&self) -> Option<Document> {
+        lock(&self.held).site.clone()
+    }
+}
+
+fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn keep(data: &Path, held: &Mutex<Held>, touched: &Receiver<()>) {
+    let mut failed = false;
+    loop {
+        let wait = if failed { touched.recv_timeout(AGAIN) } else { touched.recv().map_err(RecvTimeoutError::from) };
+        if wait == Err(RecvTimeoutError::Disconnected) {
+            return;
+        }
+        let Some(files) = lock(held).waiting.take() else { continue };
+        match put(data, files.clone()) {
+            Ok(()) if failed => {
+                tell("tilth-agent: config.good: the disk took the configuration that is in force");
+                failed = false;
+            }
+            Ok(()) => {}
+            Err(error) => {
+                // A disk may be full for weeks: once.
+                if !failed {
+                    tell(format_args!(
+                        "tilth-agent: config.good: the configuration is in force, and kept once the disk takes it: {error}"
+                    ));
+                }
+                failed = true;
+                let mut held = lock(held);
+                let newer = held.waiting.take();
+                held.waiting = Some(newer.map_or(files.clone(), |newer| newer.over(files)));
+            }
+        }
+    }
+}

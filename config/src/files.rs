@@ -1,0 +1,94 @@
+//! The files of a configuration as they were read, to be kept and loaded again.
+
+use serde::{Deserialize, Serialize};
+
+use crate::document::{Document, Documents, Text};
+use crate::source::Layer;
+use crate::{Loaded, base};
+
+/// What people wrote on site, by file. Loading it gives what it was read from, over the base that this program ships.
+/// Secrets are named in it and not held.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Files {
+    /// The text of `agent.toml`, where there is one.
+    site: Option<String>,
+    /// Those that are merged, in their order; none where it is not they that are in force.
+    merged: Option<Vec<File>>,
+}
+
+/// One file that is merged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct File {
+    file: String,
+    layer: Layer,
+    text: String,
+}
+
+impl Files {
+    /// Of a configuration that was loaded from files.
+    #[must_use]
+    pub fn of(loaded: &Loaded) -> Files {
+        let merged = loaded.sources.iter().filter_map(|source| {
+            let layer = source.layer.filter(|layer| *layer != Layer::Base)?;
+            Some(File { file: source.file.clone(), layer, text: source.text.clone()? })
+        });
+        Files { merged: Some(merged.collect()), ..Files::site_of(loaded) }
+    }
+
+    /// Of a configuration that has nothing but `agent.toml` from files.
+    #[must_use]
+    pub fn site_of(loaded: &Loaded) -> Files {
+        Files { site: loaded.sources.text("agent.toml").map(str::to_owned), merged: None }
+    }
+
+    /// These, and where they have none that are merged those of before.
+    #[must_use]
+    pub fn over(self, before: Files) -> Files {
+        Files { merged: self.merged.or(before.merged), ..self }
+    }
+
+    /// `agent.toml`.
+    #[must_use]
+    pub fn site(&self) -> Option<Document> {
+        self.site.as_deref().map(Document::site)
+    }
+
+    /// All of them, over the shipped base.
+    #[must_use]
+    pub fn documents(&self) -> Documents {
+        let document = |file: &File| Document {
+            file: file.file.clone(),
+            layer: Some(file.layer),
+            version: None,
+            text: Text::Toml(file.text.clone().into_bytes()),
+        };
+        let layers = base::documents().chain(self.merged.iter().flatten().map(document)).collect();
+        Documents { layers, site: self.site() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Purpose, load_documents};
+
+    const SENSOR: &str = "[sensors.'a/ph']\nquantity = 'ph'\ninput = 'line:gateway/ph'\n";
+    const RULE: &str = "[rules.ph-high]\nabove = 6.6\nclear = 6.5\n";
+
+    #[test]
+    fn kept_files_are_the_documents_that_they_were_read_from() {
+        let site = Document::site("[device]\nid = 'pi-1'\n[bus.gateway]\nkind = 'line'\nport = '/dev/ttyUSB0'\n");
+        let mut documents = Documents { site: Some(site), ..crate::base() };
+        documents.layers.push(Document::toml(Layer::ConfigD, "config.d/a.toml", SENSOR));
+        documents.layers.push(Document::toml(Layer::ConfigD, "config.d/b.toml", RULE));
+        let loaded = load_documents(documents.clone(), Purpose::Run);
+        assert!(!loaded.has_errors(), "{:?}", loaded.diagnostics);
+        let kept = serde_json::to_string(&Files::of(&loaded)).unwrap();
+        let files: Files = serde_json::from_str(&kept).unwrap();
+        assert_eq!(files.documents(), documents);
+
+        let alone = Files::site_of(&loaded);
+        assert_eq!(alone.documents().layers.len(), crate::base().layers.len());
+        assert_eq!(alone.over(files).documents(), documents);
+    }
+}

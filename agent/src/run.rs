@@ -11,6 +11,7 @@
 
 mod first;
 pub(crate) mod good;
+pub(crate) mod herald;
 mod opened;
 mod reload;
 mod signals;
@@ -43,6 +44,7 @@ use crate::sense::{Senses, Sources};
 use crate::sync::{self, status::SyncStatus};
 use first::First;
 use good::Keeper;
+use herald::{Herald, Papers};
 use reload::Reload;
 
 /// All stages of stopping together take no longer than this.
@@ -75,13 +77,16 @@ pub(crate) struct Farm {
     pub(crate) sensors: usize,
     pub(crate) configured: Configured,
     pub(crate) sources: Sources,
-    /// What it is made of, as far as that is files.
-    pub(crate) files: Files,
-    /// What is wrong with the files that lie there, where it is not made of these but of those before.
-    pub(crate) refused: Vec<String>,
+    pub(crate) papers: Papers,
 }
 
 impl Farm {
+    /// The same, and what is wrong with the files that lie there and are not these.
+    pub(crate) fn instead_of(mut self, refused: Vec<String>) -> Farm {
+        self.papers.refused = refused;
+        self
+    }
+
     /// What people wrote on site. Nothing where it has errors or names no device.
     pub(crate) fn of_files(loaded: Loaded) -> Option<Farm> {
         let files = Files::of(&loaded);
@@ -96,12 +101,13 @@ impl Farm {
 
     fn of(loaded: Loaded, files: Files) -> Option<Farm> {
         let (hash, merged) = (opened::hash(&loaded), Merged::of(&loaded));
+        let papers = Papers::of(hash.clone(), files, &loaded);
         let plan = Arc::new(loaded.plan?);
         let site = loaded.site?;
         let sources = Sources::of(Some(&site), &loaded.feeds);
         let configured = Configured { plan, hash, channels: loaded.channels, merged };
         let (device, sensors) = (site.device?.id, loaded.feeds.len());
-        Some(Farm { device, sensors, configured, sources, files, refused: Vec::new() })
+        Some(Farm { device, sensors, configured, sources, papers })
     }
 
     /// A clock that is not the machine's is for the demo and tests: it must not page anybody for real.
@@ -140,11 +146,11 @@ async fn live(wanted: &cli::Run, first: First, clock: Clock, mut stop: signals::
     read(&mut senses, farm.sources, &facts);
     tell(format_args!("tilth-agent: watching {} as {}", counted(farm.sensors as u64, "sensor"), farm.device));
     let keeper = Keeper::start(&wanted.data).context("the thread that keeps the configuration")?;
-    keeper.keep(farm.files);
-    if !farm.refused.is_empty() {
-        let _ = commands.send(reload::refusal(&farm.refused)).await;
-        facts.refused(farm.refused);
+    let herald = Herald::new(facts.clone(), keeper, farm.papers.site.clone());
+    if !farm.papers.refused.is_empty() {
+        let _ = commands.send(reload::refusal(&farm.papers.refused)).await;
     }
+    herald.enters(farm.papers);
 
     let (notify, notices) = mpsc::channel(notify::COMMANDS);
     let (told, outcomes) = mpsc::channel(COMMANDS);
@@ -170,8 +176,7 @@ async fn live(wanted: &cli::Run, first: First, clock: Clock, mut stop: signals::
             commands: commands.clone(),
             sources: changed_sources.clone(),
             ruling: ruling.clone(),
-            facts: facts.clone(),
-            keeper: keeper.clone(),
+            herald: herald.clone(),
             status: status.clone(),
         }))
     });
@@ -211,8 +216,7 @@ async fn live(wanted: &cli::Run, first: First, clock: Clock, mut stop: signals::
         ruling,
         commands: commands.clone(),
         sources: changed_sources,
-        facts: facts.clone(),
-        keeper,
+        herald,
     };
     reload.start(seen).context("reload thread")?;
     tokio::pin!(deciding);

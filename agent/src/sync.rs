@@ -44,9 +44,8 @@ use tokio::sync::{mpsc, watch};
 
 use crate::clock::{self, Clock, Source};
 use crate::decide::Command;
-use crate::desk::facts::Facts;
 use crate::output::tell;
-use crate::run::good::Keeper;
+use crate::run::herald::Herald;
 use crate::seen::Seen;
 use crate::sense::Sources;
 use crate::store::thread::Desk;
@@ -88,14 +87,13 @@ pub(crate) struct Parts {
     /// To whoever reads the sensors: what is to be read from now on.
     pub(crate) sources: mpsc::Sender<Sources>,
     pub(crate) ruling: Ruling,
-    pub(crate) facts: Facts,
-    pub(crate) keeper: Keeper,
+    pub(crate) herald: Herald,
     pub(crate) status: SyncStatus,
 }
 
 /// Runs for ever; returns why it cannot go on.
 pub(crate) async fn run(parts: Parts) -> anyhow::Error {
-    let Parts { home, clock, store, heads, commands, sources, ruling, facts, keeper, status } = parts;
+    let Parts { home, clock, store, heads, commands, sources, ruling, herald, status } = parts;
     let (way, seen) = found(&home, &clock, &status).await;
     tell(format_args!(
         "tilth-agent: sync with {} as {}/{}, key {}",
@@ -115,7 +113,7 @@ pub(crate) async fn run(parts: Parts) -> anyhow::Error {
     let upkeep = road.keep_up(home.clone(), clock.clone(), seen, orders.clone(), status.clone());
     let timing = time::keep(home.clone(), clock.clone());
     let trusted = road.trusted();
-    let bundles = Bundles::new(home, clock.source(), trusted, commands, sources, orders, ruling, facts, keeper, status);
+    let bundles = Bundles::new(home, clock.source(), trusted, commands, sources, orders, ruling, herald, status);
     let links = Links { store: requests, heads, decide: events, orders: ordered };
     tokio::select! {
         ended = driver::run(engine, &road, links, clock::machine_uptime, std::future::pending()) => match ended {

@@ -22,6 +22,8 @@ pub(super) struct Posted {
     pub(super) hash: String,
     pub(super) since: Option<WallTime>,
     pub(super) refused: Option<Refusal>,
+    /// Keys of `agent.toml` that are taken up at the next start.
+    pub(super) later: Vec<&'static str>,
     pub(super) buses: Vec<Bus>,
     /// Why nothing can be written.
     pub(super) trouble: Option<String>,
@@ -50,6 +52,7 @@ impl Facts {
             hash,
             since: clock.now().1,
             refused: None,
+            later: Vec::new(),
             buses: Vec::new(),
             trouble: None,
             meter: Meter::default(),
@@ -70,6 +73,14 @@ impl Facts {
     /// What lies there is refused.
     pub(crate) fn refused(&self, problems: Vec<String>) {
         self.posted().refused = Some(Refusal { at: self.clock.now().1, problems });
+    }
+
+    /// These keys of `agent.toml` are taken up at the next start. Says whether that is news.
+    pub(crate) fn later(&self, keys: Vec<&'static str>) -> bool {
+        let mut posted = self.posted();
+        let is_news = posted.later != keys;
+        posted.later = keys;
+        is_news
     }
 
     /// These buses are read.

@@ -12,6 +12,7 @@ use super::words::{
     AlertRow, BusState, ChannelState, ClockState, ConfigState, Digits, SensorRow, SilenceRow, StatusRow, StoreState,
 };
 use crate::output::counted;
+use crate::run::herald::said_later;
 use crate::sense::line::parse::Reason;
 
 /// So many silences are told of in a status.
@@ -186,6 +187,7 @@ fn config(config: &ConfigState) -> Vec<String> {
     let hash = config.hash.get(..8).unwrap_or(&config.hash);
     let since = config.since.as_ref().map_or(String::new(), |since| format!(" since {since}"));
     let mut lines = vec![format!("{hash}, in force{since}")];
+    lines.extend(said_later(&config.later));
     if let Some(refused) = &config.refused {
         let at = refused.at.as_ref().map_or(String::new(), |at| format!(" at {at}"));
         lines.push(format!("what lies there now was refused{at}; what was in force before watches on:"));

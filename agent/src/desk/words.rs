@@ -200,6 +200,9 @@ pub(super) struct ClockState {
 pub(super) struct ConfigState {
     pub(super) hash: String,
     pub(super) since: Option<String>,
+    /// Keys of `agent.toml` that are taken up at the next start.
+    #[serde(default)]
+    pub(super) later: Vec<String>,
     /// A later one that was refused, as long as it lies there.
     pub(super) refused: Option<Refused>,
 }

@@ -86,7 +86,7 @@ impl Start<'_> {
         let lost = match again {
             Ok(Some((bundle, farm))) => {
                 let refused = self.refused(&there, lost, &bundle);
-                return self.by_bundle(before.home?, (bundle, Farm { refused, ..farm }));
+                return self.by_bundle(before.home?, (bundle, farm.instead_of(refused)));
             }
             Ok(None) => lost,
             Err(again) => lost.or(Some(again)),
@@ -137,7 +137,7 @@ impl Start<'_> {
             findings::shown(&written.loaded, false).for_each(tell);
         }
         let farm = Farm::of_files(written.loaded)?;
-        self.without_bundle(Farm { refused, ..farm }, written.home, lost)
+        self.without_bundle(farm.instead_of(refused), written.home, lost)
     }
 
     /// The hub can still mend it, so this is no reason to end.
@@ -159,7 +159,7 @@ impl Start<'_> {
         loaded.feeds.clear();
         loaded.plan = Plan::new(Vec::new(), Vec::new()).ok();
         let farm = Farm::of_hub(loaded)?;
-        self.without_bundle(Farm { refused, ..farm }, home, lost)
+        self.without_bundle(farm.instead_of(refused), home, lost)
     }
 
     fn without_bundle(self, farm: Farm, home: Option<Home>, lost: Option<String>) -> Option<First> {
@@ -169,12 +169,12 @@ impl Start<'_> {
     }
 
     fn first(self, farm: Farm, home: Option<Home>, ruling: Ruling, lost: Option<String>) -> Option<First> {
-        if !farm.refused.is_empty() {
+        if !farm.papers.refused.is_empty() {
             let folder = self.folder.display();
             tell(format_args!(
                 "tilth-agent: the configuration in {folder} is refused; what was in force before watches on:"
             ));
-            farm.refused.iter().for_each(tell);
+            farm.papers.refused.iter().for_each(tell);
         }
         Some(First { farm, home, ruling, lost, seen: self.seen })
     }

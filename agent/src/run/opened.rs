@@ -166,10 +166,11 @@ fn free_bytes(data: &Path) -> Box<dyn FnMut() -> Option<u64> + Send> {
     })
 }
 
-/// Names a configuration by what is in it.
+/// Names a configuration by what is in it. Whose it is, and where the hub is, a running agent does not take up.
 pub(super) fn hash(loaded: &Loaded) -> String {
     let Loaded { plan, site, feeds, channels, .. } = loaded;
-    let text = format!("{plan:?} {site:?} {feeds:?} {channels:?}");
+    let buses = site.as_ref().map(|site| &site.buses);
+    let text = format!("{plan:?} {buses:?} {feeds:?} {channels:?}");
     let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
     digest.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -13,9 +13,8 @@ use tilth_config::{Loaded, Purpose};
 use tokio::sync::mpsc;
 
 use super::Farm;
-use super::good::Keeper;
+use super::herald::Herald;
 use crate::decide::Command;
-use crate::desk::facts::Facts;
 use crate::findings;
 use crate::output::tell;
 use crate::seen::Seen;
@@ -32,8 +31,7 @@ pub(super) struct Reload {
     pub(super) commands: mpsc::Sender<Command>,
     /// To whoever reads the sensors: what is to be read from now on.
     pub(super) sources: mpsc::Sender<Sources>,
-    pub(super) facts: Facts,
-    pub(super) keeper: Keeper,
+    pub(super) herald: Herald,
 }
 
 impl Reload {
@@ -69,23 +67,22 @@ impl Reload {
     }
 
     fn apply(&self, farm: Farm) {
-        self.keeper.keep(farm.files);
         let hash = &farm.configured.hash;
-        self.facts.applied(hash);
         if !self.ruling.run(hash) {
-            return;
+            return self.herald.enters(farm.papers);
         }
         tell(format_args!("tilth-agent: configuration {}: in force", &hash[..8]));
         let _ = self.commands.blocking_send(diagnosis(json!({ "hash": hash, "state": "applied" })));
         let _ = self.commands.blocking_send(Command::Plan(Box::new(farm.configured)));
         let _ = self.sources.blocking_send(farm.sources);
+        self.herald.enters(farm.papers);
     }
 
     fn refuse(&self, problems: Vec<String>) {
         tell("tilth-agent: the changed configuration is refused; the running one stays:");
         problems.iter().for_each(tell);
         let _ = self.commands.blocking_send(refusal(&problems));
-        self.facts.refused(problems);
+        self.herald.facts.refused(problems);
     }
 }
 

@@ -133,7 +133,7 @@ pub(super) fn farm(bundle: &Bundle, home: &Home, source: Source, before: Option<
         Farm::of_hub(loaded)
     } else {
         let before = Some(compile(bundle, before)).filter(|loaded| !loaded.has_errors());
-        before.and_then(Farm::of_hub).map(|farm| Farm { refused: errors.clone(), ..farm })
+        before.and_then(Farm::of_hub).map(|farm| farm.instead_of(errors.clone()))
     };
     let Some(farm) = farm else {
         let more = errors.len().saturating_sub(3);

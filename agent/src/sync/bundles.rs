@@ -25,10 +25,9 @@ use super::status::{Running, SyncStatus};
 use super::{Home, beside, object};
 use crate::clock::Source;
 use crate::decide::Command;
-use crate::desk::facts::Facts;
 use crate::output::tell;
 use crate::run::Farm;
-use crate::run::good::Keeper;
+use crate::run::herald::Herald;
 use crate::sense::Sources;
 
 /// A bundle that the agent did not outlive so often is refused.
@@ -50,8 +49,7 @@ pub(super) struct Bundles {
     sources: mpsc::Sender<Sources>,
     orders: mpsc::Sender<Order>,
     ruling: Ruling,
-    facts: Facts,
-    keeper: Keeper,
+    herald: Herald,
     status: SyncStatus,
     /// Why the hub takes nothing.
     refusals: BTreeSet<AlertKind>,
@@ -69,8 +67,7 @@ impl Bundles {
         sources: mpsc::Sender<Sources>,
         orders: mpsc::Sender<Order>,
         ruling: Ruling,
-        facts: Facts,
-        keeper: Keeper,
+        herald: Herald,
         status: SyncStatus,
     ) -> Bundles {
         let kept = Kept::new(&home.data);
@@ -87,8 +84,7 @@ impl Bundles {
             sources,
             orders,
             ruling,
-            facts,
-            keeper,
+            herald,
             status,
             refusals: BTreeSet::new(),
             accepts: None,
@@ -188,7 +184,7 @@ impl Bundles {
             return self.wait_for_disk(bundle.version, &why).await;
         }
         let (bundle, home, source) = (Arc::new(bundle), self.home.clone(), self.source);
-        let (to_read, before) = (Arc::clone(&bundle), self.keeper.site());
+        let (to_read, before) = (Arc::clone(&bundle), self.herald.site());
         match thought(Some(bundle.version), move || bundle::farm(&to_read, &home, source, before)).await {
             Err(refusal) => self.refuse(hash, refusal).await,
             Ok(farm) => self.apply(bundle, farm, bytes).await,
@@ -201,7 +197,7 @@ impl Bundles {
         tell(format_args!("tilth-agent: sync: {named} is refused and the running configuration stays: {reason}"));
         let body = json!({ "version": version, "hash": hash, "outcome": "refused", "reason": reason });
         let _ = self.commands.send(Command::Happened("bundle", object(body))).await;
-        self.facts.refused(vec![format!("{named}: {reason}")]);
+        self.herald.facts.refused(vec![format!("{named}: {reason}")]);
         let refused = Refused { hash, trusted: self.trusted.borrow().id().to_string(), version, reason };
         self.status.refused(Some(refused.clone()));
         self.memory = Memory { refused: Some(refused), trial: None, ..self.memory };
@@ -218,7 +214,7 @@ impl Bundles {
     }
 
     async fn apply(&mut self, bundle: Arc<Bundle>, farm: Farm, bytes: Arc<Vec<u8>>) {
-        let Farm { configured, sources, files, refused, .. } = farm;
+        let Farm { configured, sources, papers, .. } = farm;
         let hash = configured.hash.clone();
         let (done, taken) = oneshot::channel();
         if self.ruling.run(&hash) {
@@ -231,11 +227,7 @@ impl Bundles {
             return;
         }
         let (version, kept) = (bundle.version, self.on_disk(Kept::keep_staged).await);
-        self.keeper.keep(files);
-        self.facts.applied(&hash);
-        if !refused.is_empty() {
-            self.facts.refused(refused);
-        }
+        self.herald.enters(papers);
         self.rule(bundle, "applied").await;
         self.unkept = kept.is_err().then_some(bytes);
         if let Err(why) = kept {

@@ -1,5 +1,8 @@
 //! Files in `config.d` change under a running agent.
 
+use std::fs;
+
+use crate::bundles::of_hub;
 use crate::room::{FARM, Room};
 
 #[test]
@@ -70,4 +73,42 @@ fn a_change_before_the_first_reading_holds() {
     room.wait_for_bus("up");
     board.level(10, 28.5);
     agent.wait_for_told(1);
+}
+
+/// Guards against: a mended address or name of the device that is said to be in force, and is not.
+#[test]
+fn what_is_read_at_the_start_only_is_said_to_wait_for_the_next_one() {
+    let (room, _) = of_hub("reload-later", FARM);
+    let agent = room.start("input");
+    let (hash, site) = (room.status()["config"]["hash"].clone(), fs::read_to_string(room.path("agent.toml")).unwrap());
+    let later = |keys: &[&str]| {
+        room.wait_for("it is said", &["status"], |rows| rows[0]["config"]["later"] == serde_json::json!(keys));
+        assert_eq!(room.status()["config"]["hash"], hash, "nothing else is in force");
+    };
+    let other = site.replace("'pi-7'", "'pi-8'").replace("127.0.0.1:1", "127.0.0.1:2");
+    let said = "agent.toml: device.id, hub.url are taken up at the next start\n";
+    for note in ["", "# a note\n"] {
+        room.write("agent.toml", &format!("{other}{note}"));
+        later(&["device.id", "hub.url"]);
+    }
+    let shown = room.ask(&["status"]).out;
+    assert!(shown.contains(said), "{shown}");
+    room.write("agent.toml", &site.replace("client = 'acme'", "client = 'farm'"));
+    later(&["device.client"]);
+    room.write("agent.toml", &site);
+    later(&[]);
+    let log = agent.log();
+    assert_eq!(log.matches(said).count(), 1, "{log}");
+    assert!(log.contains("agent.toml: device.client is taken up at the next start\n"), "{log}");
+    assert!(!log.contains(": in force"), "{log}");
+    room.write("agent.toml", site.split_once("[hub]").unwrap().0);
+    room.wait_for("no hub", &["status"], |rows| rows[0]["config"]["later"][0] == "hub");
+
+    // A port is taken up at once, with what is not.
+    let board = room.path("usb-board");
+    room.write("agent.toml", &other.replace(board.to_str().unwrap(), "/dev/no-such"));
+    room.wait_for("another port", &["status"], |rows| {
+        rows[0]["buses"][0]["port"] == "/dev/no-such" && rows[0]["config"]["later"][0] == "device.id"
+    });
+    assert_ne!(room.status()["config"]["hash"], hash);
 }

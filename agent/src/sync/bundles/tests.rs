@@ -6,14 +6,16 @@ use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
-use tilth_config::Hub;
 use tilth_config::bundle::{Draft, SigningKey, seal};
+use tilth_config::{Hub, Site};
 use tilth_core::id::Id;
 use tilth_core::time::WallTime;
 use tilth_sync::engine::LocalAlert;
 
 use super::*;
 use crate::clock::Clock;
+use crate::desk::facts::Facts;
+use crate::run::good::Keeper;
 
 struct Bench {
     folder: PathBuf,
@@ -67,6 +69,7 @@ fn bench(folder: PathBuf) -> Bench {
     let (to_sync, orders) = mpsc::channel(64);
     let (events, told) = mpsc::channel(64);
     let facts = Facts::new(Clock::new(Source::System), "none".to_owned());
+    let herald = Herald::new(facts, Keeper::start(&folder).unwrap(), Site::default());
     let bundles = Bundles::new(
         home,
         Source::System,
@@ -75,8 +78,7 @@ fn bench(folder: PathBuf) -> Bench {
         to_senses,
         to_sync,
         ruling.clone(),
-        facts,
-        Keeper::start(&folder).unwrap(),
+        herald,
         status.clone(),
     );
     let task = tokio::spawn(bundles.run(told));

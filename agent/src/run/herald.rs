@@ -1,0 +1,95 @@
+//! What is done whenever a configuration comes into force, wherever it is from: it is kept, and people are told.
+
+use std::sync::Arc;
+
+use tilth_config::{Document, Files, Hub, Loaded, Site};
+
+use super::good::Keeper;
+use crate::desk::facts::Facts;
+use crate::output::tell;
+
+/// Tells and keeps; clones are the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Herald {
+    pub(crate) facts: Facts,
+    keeper: Keeper,
+    /// What the agent began with.
+    began: Arc<Site>,
+}
+
+/// What is to be told and kept of a configuration.
+#[derive(Debug)]
+pub(crate) struct Papers {
+    /// Names it.
+    hash: String,
+    /// What it is made of, as far as that is files.
+    files: Files,
+    /// What they say of this machine.
+    pub(super) site: Site,
+    /// What is wrong with the files that lie there, where it is not made of these but of those before.
+    pub(crate) refused: Vec<String>,
+}
+
+impl Papers {
+    /// Of a configuration without errors.
+    pub(super) fn of(hash: String, files: Files, loaded: &Loaded) -> Papers {
+        Papers { hash, files, site: loaded.site.clone().unwrap_or_default(), refused: Vec::new() }
+    }
+}
+
+impl Herald {
+    /// Of an agent that begins with this `agent.toml`.
+    pub(crate) fn new(facts: Facts, keeper: Keeper, began: Site) -> Herald {
+        Herald { facts, keeper, began: Arc::new(began) }
+    }
+
+    /// It is in force.
+    pub(crate) fn enters(&self, papers: Papers) {
+        let Papers { hash, files, site, refused } = papers;
+        self.keeper.keep(files);
+        self.facts.applied(&hash);
+        if !refused.is_empty() {
+            self.facts.refused(refused);
+        }
+        let later = later(&self.began, &site);
+        if self.facts.later(later.clone())
+            && let Some(line) = said_later(&later)
+        {
+            tell(format_args!("tilth-agent: {line}"));
+        }
+    }
+
+    /// The `agent.toml` that is in force.
+    pub(crate) fn site(&self) -> Option<Document> {
+        self.keeper.site()
+    }
+}
+
+/// The keys of `agent.toml` that are read at the start only, and are others now.
+fn later(began: &Site, now: &Site) -> Vec<&'static str> {
+    let device = |site: &Site| site.device.as_ref().map(|device| device.id.clone());
+    let client = |site: &Site| site.device.as_ref().and_then(|device| device.client.clone());
+    let mut keys = vec![("device.id", device(began) != device(now)), ("device.client", client(began) != client(now))];
+    match (&began.hub, &now.hub) {
+        (Some(began), Some(now)) => {
+            let Hub { url, ca, signing_key, key_file } = began;
+            keys.push(("hub.url", *url != now.url));
+            keys.push(("hub.ca", *ca != now.ca));
+            keys.push(("hub.signing_key", *signing_key != now.signing_key));
+            keys.push(("hub.key_file", *key_file != now.key_file));
+        }
+        (began, now) => keys.push(("hub", began.is_some() != now.is_some())),
+    }
+    keys.into_iter().filter(|(_, is_another)| *is_another).map(|(key, _)| key).collect()
+}
+
+/// What a running agent does not take up, in words; nothing where there is nothing.
+pub(crate) fn said_later(keys: &[impl AsRef<str>]) -> Option<String> {
+    let keys: Vec<&str> = keys.iter().map(AsRef::as_ref).collect();
+    let are = match keys.len() {
+        0 => return None,
+        1 => "is",
+        _ => "are",
+    };
+    Some(format!("agent.toml: {} {are} taken up at the next start", keys.join(", ")))
+}

@@ -52,6 +52,8 @@ impl Watch {
         self.renew();
         let began = Instant::now();
         while began.elapsed() < LONGEST && self.touched.recv_timeout(SETTLE).is_ok() {}
+        // A folder may have been made meanwhile.
+        self.renew();
         self.seen = seen(&self.folder);
     }
 
@@ -158,6 +160,23 @@ mod tests {
         }
         fs::remove_dir_all(&folder).unwrap();
         notices.recv_timeout(PATIENCE).unwrap();
+    }
+
+    /// Guards against: a `config.d` of which no later change takes effect, for it came a moment after the old one went.
+    #[test]
+    fn a_folder_that_comes_while_a_change_settles_is_watched() {
+        let folder = folder("late");
+        let inner = inner(&folder);
+        fs::create_dir_all(&inner).unwrap();
+        let notices = watch(&folder, PATIENCE);
+        fs::remove_dir(&inner).unwrap();
+        std::thread::sleep(SETTLE / 2);
+        fs::create_dir(&inner).unwrap();
+        notices.recv_timeout(PATIENCE).unwrap();
+        while notices.recv_timeout(2 * SETTLE).is_ok() {}
+        fs::write(inner.join("a.toml"), "").unwrap();
+        notices.recv_timeout(PATIENCE).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

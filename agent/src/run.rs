@@ -12,6 +12,7 @@
 mod first;
 pub(crate) mod good;
 pub(crate) mod herald;
+pub(crate) mod holdings;
 mod opened;
 mod reload;
 mod signals;
@@ -132,7 +133,7 @@ fn is_loopback(url: &str) -> bool {
 }
 
 async fn live(wanted: &cli::Run, first: First, clock: Clock, mut stop: signals::Stop) -> anyhow::Result<()> {
-    let First { farm, home, ruling, lost, seen } = first;
+    let First { farm, home, ruling, lost, had, seen } = first;
     if clock.source() != Source::System {
         tell(format_args!("tilth-agent: the clock is {}: for the demo and tests", clock.source()));
     }
@@ -146,11 +147,11 @@ async fn live(wanted: &cli::Run, first: First, clock: Clock, mut stop: signals::
     read(&mut senses, farm.sources, &facts);
     tell(format_args!("tilth-agent: watching {} as {}", counted(farm.sensors as u64, "sensor"), farm.device));
     let keeper = Keeper::start(&wanted.data).context("the thread that keeps the configuration")?;
-    let herald = Herald::new(facts.clone(), keeper, farm.papers.site.clone());
+    let herald = Herald::new(facts.clone(), keeper, farm.papers.site.clone(), had);
     if !farm.papers.refused.is_empty() {
         let _ = commands.send(reload::refusal(&farm.papers.refused)).await;
     }
-    herald.enters(farm.papers);
+    herald.begins(farm.papers);
 
     let (notify, notices) = mpsc::channel(notify::COMMANDS);
     let (told, outcomes) = mpsc::channel(COMMANDS);

@@ -6,6 +6,7 @@ use tilth_core::id::Id;
 use tilth_core::time::WallTime;
 
 use crate::clock::Clock;
+use crate::run::holdings::Entered;
 use crate::sense::line::LineStatus;
 use crate::store::Meter;
 
@@ -21,6 +22,8 @@ pub(super) struct Posted {
     /// Names the configuration that runs, and when it began to.
     pub(super) hash: String,
     pub(super) since: Option<WallTime>,
+    /// What it has, and what is gone.
+    pub(super) entered: Entered,
     pub(super) refused: Option<Refusal>,
     /// Keys of `agent.toml` that are taken up at the next start.
     pub(super) later: Vec<&'static str>,
@@ -51,6 +54,7 @@ impl Facts {
         let posted = Posted {
             hash,
             since: clock.now().1,
+            entered: Entered::default(),
             refused: None,
             later: Vec::new(),
             buses: Vec::new(),
@@ -60,14 +64,21 @@ impl Facts {
         Facts { clock, posted: Arc::new(Mutex::new(posted)) }
     }
 
-    /// Another configuration is in force, or the one in force is what lies there again.
-    pub(crate) fn applied(&self, hash: &str) {
+    /// Whether this is not the configuration that is in force.
+    pub(crate) fn is_another(&self, hash: &str) -> bool {
+        self.posted().hash != hash
+    }
+
+    /// This configuration is in force.
+    pub(crate) fn entered(&self, hash: &str, entered: Entered) {
         let mut posted = self.posted();
-        posted.refused = None;
-        if posted.hash != hash {
-            hash.clone_into(&mut posted.hash);
-            posted.since = self.clock.now().1;
-        }
+        hash.clone_into(&mut posted.hash);
+        (posted.since, posted.entered) = (self.clock.now().1, entered);
+    }
+
+    /// What lies there is what is in force.
+    pub(crate) fn mended(&self) {
+        self.posted().refused = None;
     }
 
     /// What lies there is refused.

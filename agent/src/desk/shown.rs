@@ -186,7 +186,7 @@ fn clock(clock: &ClockState) -> String {
 fn config(config: &ConfigState) -> Vec<String> {
     let hash = config.hash.get(..8).unwrap_or(&config.hash);
     let since = config.since.as_ref().map_or(String::new(), |since| format!(" since {since}"));
-    let mut lines = vec![format!("{hash}, in force{since}")];
+    let mut lines = vec![format!("{hash}, in force{since}: {}", config.entered)];
     lines.extend(said_later(&config.later));
     if let Some(refused) = &config.refused {
         let at = refused.at.as_ref().map_or(String::new(), |at| format!(" at {at}"));

@@ -94,6 +94,7 @@ impl Office {
         ConfigState {
             hash: posted.hash.clone(),
             since: wall(posted.since),
+            entered: posted.entered.clone(),
             later: posted.later.iter().map(|key| (*key).to_owned()).collect(),
             refused: refused.map(|refusal| Refused { at: wall(refusal.at), problems: refusal.problems }),
         }

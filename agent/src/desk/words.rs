@@ -11,6 +11,8 @@ use tilth_core::id::{Id, SensorId};
 use tilth_core::site::Matcher;
 use tilth_core::time::Span;
 
+use crate::run::holdings::Entered;
+
 /// Raised when an old client or an old agent would misunderstand.
 pub(super) const VERSION: u32 = 1;
 
@@ -200,6 +202,9 @@ pub(super) struct ClockState {
 pub(super) struct ConfigState {
     pub(super) hash: String,
     pub(super) since: Option<String>,
+    /// What it has, and what is gone.
+    #[serde(flatten)]
+    pub(super) entered: Entered,
     /// Keys of `agent.toml` that are taken up at the next start.
     #[serde(default)]
     pub(super) later: Vec<String>,

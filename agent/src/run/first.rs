@@ -17,7 +17,9 @@ use tilth_config::bundle::Bundle;
 use tilth_config::{Device, Diagnostic, Document, Files, Level, Loaded, Purpose, Site, load_documents};
 use tilth_core::plan::Plan;
 
-use super::{Farm, good, opened, reload};
+use super::good::{self, Good};
+use super::holdings::Holdings;
+use super::{Farm, opened, reload};
 use crate::clock::Clock;
 use crate::findings;
 use crate::output::tell;
@@ -35,6 +37,8 @@ pub(super) struct First {
     pub(super) ruling: Ruling,
     /// Why it is not the last good bundle, where there was one.
     pub(super) lost: Option<String>,
+    /// What was in force before, where that is known.
+    pub(super) had: Option<Holdings>,
     /// How the folder looked before it was read.
     pub(super) seen: Seen,
 }
@@ -44,6 +48,7 @@ struct Start<'a> {
     folder: &'a Path,
     data: &'a Path,
     clock: &'a Clock,
+    had: Option<Holdings>,
     seen: Seen,
 }
 
@@ -57,12 +62,13 @@ struct Written {
 impl First {
     /// Nothing where what a person wrote has errors, and nothing else ever was in force; they are said.
     pub(super) fn read(folder: &Path, data: &Path, clock: &Clock) -> Option<First> {
-        let start = Start { folder, data, clock, seen: reload::seen(folder) };
+        let mut start = Start { folder, data, clock, had: None, seen: reload::seen(folder) };
         let loaded = tilth_config::load(folder, Purpose::Run);
         let broken = errors(&loaded).any(|error| error.file == "agent.toml");
         let home = loaded.site.as_ref().filter(|_| !broken).and_then(|site| start.home(site));
         let there = Written { loaded, site: bundle::site(folder), home };
-        let before = start.before();
+        let (before, had) = start.before().map(|Good { files, has }| (files, has)).unzip();
+        start.had = had;
         start.begin(there, before)
     }
 }
@@ -176,13 +182,13 @@ impl Start<'_> {
             ));
             farm.papers.refused.iter().for_each(tell);
         }
-        Some(First { farm, home, ruling, lost, seen: self.seen })
+        Some(First { farm, home, ruling, lost, had: self.had, seen: self.seen })
     }
 
     /// What was in force from files before. A damaged one is put aside.
-    fn before(&self) -> Option<Files> {
+    fn before(&self) -> Option<Good> {
         let unread = match good::read(self.data) {
-            Ok(files) => return files,
+            Ok(good) => return good,
             Err(unread) => unread,
         };
         let put_aside = |mark: &str| good::put_good_aside(self.data, mark);

@@ -1,6 +1,6 @@
 //! What was last in force from files, for a start at which what lies in the folder has errors: nobody may be there to read them.
 //!
-//! `config.good` in the data folder, JSON: the files with their names and texts, and the SHA-256 of that. It is written on a
+//! `config.good` in the data folder, JSON: the files with their names and texts, what was in force by name, and the SHA-256 of that. It is written on a
 //! thread of its own, after the configuration has taken effect; one that the disk does not take is in force all the same.
 
 use std::io;
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use tilth_config::{Document, Files};
 
+use super::holdings::Holdings;
 use crate::output::tell;
 use crate::store::put_aside;
 use crate::sync::kept::{self, NotGood};
@@ -21,6 +22,22 @@ const NAME: &str = "config.good";
 
 /// Between two tries to write what the disk did not take.
 const AGAIN: Duration = Duration::from_secs(60);
+
+/// What is kept.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct Good {
+    /// What was last in force from files.
+    pub(super) files: Files,
+    /// All that was last in force, wherever it was from.
+    pub(super) has: Holdings,
+}
+
+impl Good {
+    /// This, and where it has no files that are merged those of before.
+    fn over(self, before: Good) -> Good {
+        Good { files: self.files.over(before.files), ..self }
+    }
+}
 
 /// As it is written.
 #[derive(Serialize, Deserialize)]
@@ -35,14 +52,14 @@ struct Sealed<'a> {
 ///
 /// # Errors
 /// Why that is not known any more.
-pub(super) fn read(data: &Path) -> Result<Option<Files>, NotGood> {
+pub(super) fn read(data: &Path) -> Result<Option<Good>, NotGood> {
     let Some(bytes) = kept::read(&data.join(NAME))? else { return Ok(None) };
     let sealed: Sealed<'_> = serde_json::from_slice(&bytes).map_err(|error| NotGood::Damaged(error.to_string()))?;
     if sealed.hash != sha256(sealed.content.get().as_bytes()) {
         return Err(NotGood::Damaged("its content is not what was written".to_owned()));
     }
-    let files = serde_json::from_str(sealed.content.get());
-    files.map(Some).map_err(|error| NotGood::Unusable(format!("another version wrote it: {error}")))
+    let good = serde_json::from_str(sealed.content.get());
+    good.map(Some).map_err(|error| NotGood::Unusable(format!("another version wrote it: {error}")))
 }
 
 /// Puts it aside; its new path. `mark` goes into the name.
@@ -53,16 +70,16 @@ pub(super) fn put_good_aside(data: &Path, mark: &str) -> Result<PathBuf, String>
     put_aside(&data.join(NAME), mark).map_err(|error| error.to_string())
 }
 
-fn put(data: &Path, files: Files) -> io::Result<()> {
+fn put(data: &Path, good: Good) -> io::Result<()> {
     let before = read(data);
     if let Ok(Some(before)) = &before
-        && *before == files.clone().over(before.clone())
+        && *before == good.clone().over(before.clone())
     {
         return Ok(());
     }
     // Without the files of before there is still `agent.toml` to keep.
-    let files = files.over(before.ok().flatten().unwrap_or_default());
-    let content = to_raw_value(&files)?;
+    let good = good.over(before.ok().flatten().unwrap_or_default());
+    let content = to_raw_value(&good)?;
     let sealed = Sealed { hash: sha256(content.get().as_bytes()), content: &content };
     kept::put(data, NAME, &serde_json::to_vec(&sealed)?)
 }
@@ -84,7 +101,7 @@ struct Held {
     /// `agent.toml` as it is in force.
     site: Option<Document>,
     /// What the disk does not have yet.
-    waiting: Option<Files>,
+    waiting: Option<Good>,
 }
 
 impl Keeper {
@@ -97,12 +114,12 @@ impl Keeper {
         Ok(Keeper { held, touch })
     }
 
-    /// These are in force.
-    pub(crate) fn keep(&self, files: Files) {
+    /// This is in force.
+    pub(super) fn keep(&self, good: Good) {
         let mut held = lock(&self.held);
-        held.site = files.site();
+        held.site = good.files.site();
         let before = held.waiting.take().unwrap_or_default();
-        held.waiting = Some(files.over(before));
+        held.waiting = Some(good.over(before));
         drop(held);
         // One touch that was not noticed yet says as much as many.
         let _ = self.touch.try_send(());
@@ -125,8 +142,8 @@ fn keep(data: &Path, held: &Mutex<Held>, touched: &Receiver<()>) {
         if wait == Err(RecvTimeoutError::Disconnected) {
             return;
         }
-        let Some(files) = lock(held).waiting.take() else { continue };
-        match put(data, files.clone()) {
+        let Some(good) = lock(held).waiting.take() else { continue };
+        match put(data, good.clone()) {
             Ok(()) if failed => {
                 tell("tilth-agent: config.good: the disk took the configuration that is in force");
                 failed = false;
@@ -142,7 +159,7 @@ fn keep(data: &Path, held: &Mutex<Held>, touched: &Receiver<()>) {
                 failed = true;
                 let mut held = lock(held);
                 let newer = held.waiting.take();
-                held.waiting = Some(newer.map_or(files.clone(), |newer| newer.over(files)));
+                held.waiting = Some(newer.map_or(good.clone(), |newer| newer.over(good)));
             }
         }
     }

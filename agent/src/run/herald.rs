@@ -1,10 +1,11 @@
 //! What is done whenever a configuration comes into force, wherever it is from: it is kept, and people are told.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tilth_config::{Document, Files, Hub, Loaded, Site};
 
-use super::good::Keeper;
+use super::good::{Good, Keeper};
+use super::holdings::{Entered, Holdings};
 use crate::desk::facts::Facts;
 use crate::output::tell;
 
@@ -15,6 +16,8 @@ pub(crate) struct Herald {
     keeper: Keeper,
     /// What the agent began with.
     began: Arc<Site>,
+    /// What the configuration in force has, or the one before it.
+    had: Arc<Mutex<Option<Holdings>>>,
 }
 
 /// What is to be told and kept of a configuration.
@@ -24,6 +27,7 @@ pub(crate) struct Papers {
     hash: String,
     /// What it is made of, as far as that is files.
     files: Files,
+    has: Holdings,
     /// What they say of this machine.
     pub(super) site: Site,
     /// What is wrong with the files that lie there, where it is not made of these but of those before.
@@ -33,21 +37,35 @@ pub(crate) struct Papers {
 impl Papers {
     /// Of a configuration without errors.
     pub(super) fn of(hash: String, files: Files, loaded: &Loaded) -> Papers {
-        Papers { hash, files, site: loaded.site.clone().unwrap_or_default(), refused: Vec::new() }
+        let site = loaded.site.clone().unwrap_or_default();
+        Papers { hash, files, has: Holdings::of(loaded), site, refused: Vec::new() }
     }
 }
 
 impl Herald {
-    /// Of an agent that begins with this `agent.toml`.
-    pub(crate) fn new(facts: Facts, keeper: Keeper, began: Site) -> Herald {
-        Herald { facts, keeper, began: Arc::new(began) }
+    /// Of an agent that begins with this `agent.toml`, and what was in force before, where that is known.
+    pub(crate) fn new(facts: Facts, keeper: Keeper, began: Site, had: Option<Holdings>) -> Herald {
+        Herald { facts, keeper, began: Arc::new(began), had: Arc::new(Mutex::new(had)) }
     }
 
-    /// It is in force.
+    /// It is the first that is in force.
+    pub(super) fn begins(&self, papers: Papers) {
+        let (hash, entered) = (papers.hash.clone(), self.replace(&papers.has));
+        say(&hash, &entered);
+        self.facts.entered(&hash, entered);
+        self.enters(papers);
+    }
+
+    /// It is in force, after another one or the same.
     pub(crate) fn enters(&self, papers: Papers) {
-        let Papers { hash, files, site, refused } = papers;
-        self.keeper.keep(files);
-        self.facts.applied(&hash);
+        let Papers { hash, files, has, site, refused } = papers;
+        if self.facts.is_another(&hash) {
+            let entered = self.replace(&has);
+            say(&hash, &entered);
+            self.facts.entered(&hash, entered);
+        }
+        self.keeper.keep(Good { files, has });
+        self.facts.mended();
         if !refused.is_empty() {
             self.facts.refused(refused);
         }
@@ -59,10 +77,22 @@ impl Herald {
         }
     }
 
+    /// What it has, after what there was before.
+    fn replace(&self, has: &Holdings) -> Entered {
+        let mut had = self.had.lock().unwrap_or_else(PoisonError::into_inner);
+        let entered = has.after(had.as_ref());
+        *had = Some(has.clone());
+        entered
+    }
+
     /// The `agent.toml` that is in force.
     pub(crate) fn site(&self) -> Option<Document> {
         self.keeper.site()
     }
+}
+
+fn say(hash: &str, entered: &Entered) {
+    tell(format_args!("tilth-agent: configuration {} is in force: {entered}", &hash[..8]));
 }
 
 /// The keys of `agent.toml` that are read at the start only, and are others now.

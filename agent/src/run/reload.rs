@@ -71,7 +71,6 @@ impl Reload {
         if !self.ruling.run(hash) {
             return self.herald.enters(farm.papers);
         }
-        tell(format_args!("tilth-agent: configuration {}: in force", &hash[..8]));
         let _ = self.commands.blocking_send(diagnosis(json!({ "hash": hash, "state": "applied" })));
         let _ = self.commands.blocking_send(Command::Plan(Box::new(farm.configured)));
         let _ = self.sources.blocking_send(farm.sources);

@@ -134,7 +134,10 @@ fn agent_toml_broken_and_the_bundle_lost() {
     room.write_bytes(BUNDLE, &good);
     drop(room.start("input"));
     let kept = kept(&fs::read_to_string(room.path(GOOD)).unwrap());
-    assert!(kept["content"]["merged"].to_string().contains("level-high"), "a bundle that rules leaves them: {kept}");
+    assert!(
+        kept["content"]["files"]["merged"].to_string().contains("level-high"),
+        "a bundle that rules leaves them: {kept}"
+    );
 
     let site = fs::read_to_string(room.path("agent.toml")).unwrap();
     room.write("agent.toml", &site.replace("port =", "prot ="));

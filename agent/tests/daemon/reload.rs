@@ -75,6 +75,46 @@ fn a_change_before_the_first_reading_holds() {
     agent.wait_for_told(1);
 }
 
+/// Guards against: a file that vanished, which is no error, and half a farm that nobody watches any more.
+#[test]
+fn what_is_gone_is_said_at_a_change_and_at_a_start() {
+    let room = Room::new("reload-gone", FARM);
+    let nursery = "[sensors.'nursery/level']\nquantity = 'count'\nresolution = 0.1\ninput = 'line:gateway/nursery'\n\
+        [notifications.office]\nkind = 'webhook'\nurl = 'http://127.0.0.1:1'\nsecret = 'secret:office'\n";
+    room.write("config.d/nursery.toml", nursery);
+    let all = "3 sensors in 2 zones, 4 rules";
+    let fewer = "2 sensors in 1 zone, 3 rules (before: 3 in 2, 4); gone: zone nursery, channel office";
+    let shows = |said: &str| {
+        let shown = room.ask(&["status"]).out;
+        let line = shown.lines().find(|line| line.contains(", in force")).expect("a line").to_owned();
+        assert!(line.ends_with(&format!(": {said}")), "{line}");
+    };
+    let agent = room.start("input");
+    shows(all);
+    std::fs::remove_file(room.path("config.d/nursery.toml")).unwrap();
+    room.wait_for("fewer", &["status"], |rows| rows[0]["config"]["gone"]["zones"][0] == "nursery");
+    shows(fewer);
+    let log = agent.log();
+    assert!(
+        log.contains(&format!("is in force: {all}\n")) && log.contains(&format!("is in force: {fewer}\n")),
+        "{log}"
+    );
+
+    room.write("config.d/nursery.toml", nursery);
+    room.wait_for("all", &["status"], |rows| rows[0]["config"]["has"]["sensors"] == 3);
+    shows("3 sensors in 2 zones, 4 rules (before: 2 in 1, 3)");
+    room.wait_for_file("data/config.good", |kept| kept.contains("[sensors.'nursery/level']"));
+    drop(agent);
+    std::fs::remove_file(room.path("config.d/nursery.toml")).unwrap();
+    let agent = room.start("input");
+    shows(fewer);
+    assert!(agent.log().contains(&format!("is in force: {fewer}\n")), "{}", agent.log());
+    room.wait_for_file("data/config.good", |kept| !kept.contains("nursery"));
+    drop(agent);
+    let _agent = room.start("input");
+    shows("2 sensors in 1 zone, 3 rules");
+}
+
 /// Guards against: a mended address or name of the device that is said to be in force, and is not.
 #[test]
 fn what_is_read_at_the_start_only_is_said_to_wait_for_the_next_one() {
@@ -100,7 +140,7 @@ fn what_is_read_at_the_start_only_is_said_to_wait_for_the_next_one() {
     let log = agent.log();
     assert_eq!(log.matches(said).count(), 1, "{log}");
     assert!(log.contains("agent.toml: device.client is taken up at the next start\n"), "{log}");
-    assert!(!log.contains(": in force"), "{log}");
+    assert_eq!(log.matches(" is in force: ").count(), 1, "{log}");
     room.write("agent.toml", site.split_once("[hub]").unwrap().0);
     room.wait_for("no hub", &["status"], |rows| rows[0]["config"]["later"][0] == "hub");
 

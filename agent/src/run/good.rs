@@ -1,7 +1,8 @@
 //! What was last in force from files, for a start at which what lies in the folder has errors: nobody may be there to read them.
 //!
-//! `config.good` in the data folder, JSON: the files with their names and texts, what was in force by name, and the SHA-256 of that. It is written on a
-//! thread of its own, after the configuration has taken effect; one that the disk does not take is in force all the same.
+//! `config.good` in the data folder, JSON: the files with their names and texts, the names of all that was in force, and the
+//! SHA-256 of that. It is written on a thread of its own, after the configuration has taken effect; one that the disk does not
+//! take is in force all the same.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 
 use serde::Serialize;
 use tilth_config::{Loaded, Purpose};
+use tilth_core::id::SensorId;
 
 use crate::cli;
 use crate::exit::Exit;
@@ -55,11 +56,14 @@ fn ignored(wanted: &cli::Check, loaded: &Loaded) -> Vec<String> {
 fn summary(loaded: &Loaded, ignored: Vec<String>) -> Summary {
     let Counts { errors, warnings } = Counts::of(loaded);
     let plan = loaded.plan.as_ref();
-    let zones = plan.map(|plan| plan.sensors().iter().map(|sensor| &sensor.zone).collect::<BTreeSet<_>>());
+    // The agent adds some of its own to those that documents name.
+    let named = |sensor: &SensorId| loaded.feeds.contains_key(sensor);
+    let sensors = plan.map(|plan| plan.sensors().iter().filter(|sensor| named(&sensor.id)));
+    let zones = sensors.clone().map(|sensors| sensors.map(|sensor| &sensor.zone).collect::<BTreeSet<_>>());
     Summary {
-        sensors: plan.map(|plan| plan.sensors().len() as u64),
+        sensors: sensors.map(|sensors| sensors.count() as u64),
         zones: zones.map(|zones| zones.len() as u64),
-        rules: plan.map(|plan| plan.rules().len() as u64),
+        rules: plan.map(|plan| plan.rules().filter(|rule| named(&rule.key.sensor)).count() as u64),
         errors,
         warnings,
         ignored,

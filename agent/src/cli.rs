@@ -114,7 +114,7 @@ pub(crate) struct Replay {
 
 /// Say everything that is wrong with a configuration
 ///
-/// Warnings alone are no failure. Where the hub's configuration rules, the files of config.d that mean nothing are named.
+/// Where there is an agent.toml, it is judged as run would judge it. Warnings alone are no failure. Where the hub's configuration rules, the files of config.d that mean nothing are named.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
     #[command(flatten)]

@@ -110,6 +110,7 @@ pub fn load_documents(documents: Documents, purpose: Purpose) -> Loaded {
 }
 
 fn load_with_notes(documents: Documents, notes: Vec<Note>, purpose: Purpose) -> Loaded {
+    let purpose = purpose.on(documents.site.is_some());
     let log = Log::default();
     let mut sources = Sources::default();
     let layers: Vec<_> = documents.layers.into_iter().map(|document| document.parse(&mut sources, &log).1).collect();

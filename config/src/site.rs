@@ -20,7 +20,7 @@ const BAUD: (u32, u32) = (300, 4_000_000);
 pub enum Purpose {
     /// To watch a farm: every sensor needs its input, every input its bus.
     Run,
-    /// To say what would be wrong.
+    /// To say what would be wrong: as to run, where there is an `agent.toml`.
     Check,
     /// To go over recorded readings, or to explain: the machine and its lines do not matter.
     Replay,
@@ -107,6 +107,14 @@ pub enum Parity {
 }
 
 impl Purpose {
+    /// A folder with an `agent.toml` is there to be run, and is checked as that.
+    pub(crate) fn on(self, has_site: bool) -> Purpose {
+        match self {
+            Purpose::Check if has_site => Purpose::Run,
+            purpose => purpose,
+        }
+    }
+
     /// How bad it is that something of the machine is missing.
     pub(crate) fn about_hardware(self) -> Option<Level> {
         match self {

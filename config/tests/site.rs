@@ -73,7 +73,11 @@ fn a_device_is_needed_to_run_and_its_client_with_a_hub() {
         loaded.diagnostics.first().map(ToString::to_string).unwrap_or_default()
     };
     assert_eq!(first(Purpose::Run), "agent.toml:1:1: error: device: the table device is missing");
-    assert_eq!(first(Purpose::Check), "agent.toml:1:1: warning: device: the table device is missing");
+    assert_eq!(
+        first(Purpose::Check),
+        "agent.toml:1:1: error: device: the table device is missing",
+        "a check is as a run"
+    );
     let hub = "hub = { url = 'https://hub.example', signing_key = 'a', key_file = 'b' }\ndevice.id = 'pi-7'";
     assert_eq!(
         said(&load(hub)),

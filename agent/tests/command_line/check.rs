@@ -28,12 +28,41 @@ fn a_good_configuration_is_counted() {
 
 #[test]
 fn warnings_alone_are_no_failure() {
-    let farm =
-        Farm::empty("check-warning").with("config.d/a.toml", SENSOR).with("agent.toml", "[device]\nid = \"pi-7\"\n");
+    let farm = Farm::empty("check-warning").with("config.d/a.toml", SENSOR);
     let ran = farm.run(&["check", "--config", "."]);
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
     assert!(ran.out.starts_with("config.d/a.toml:3:9: warning: "), "{}", ran.out);
     assert!(ran.out.ends_with(": 0 errors, 1 warning\n"), "{}", ran.out);
+}
+
+/// Guards against: a technician who is told that all is well and drives home from an agent that does not start.
+#[test]
+fn what_run_refuses_is_an_error_where_there_is_an_agent_toml() {
+    let device = "[device]\nid = \"pi-7\"\n";
+    let other_bus = BUS.replace("bus.gateway", "bus.tank");
+    let no_input = "[sensors.\"tower-1/ph\"]\nquantity = \"ph\"\n";
+    let of_the_future = SENSOR.replace("line:gateway/ph", "derived:vpd(a/temp, a/rh)");
+    for (site, farm, expected) in [
+        (
+            other_bus.as_str(),
+            SENSOR,
+            "config.d/a.toml:3:9: error: sensors.\"tower-1/ph\".input: agent.toml names no bus",
+        ),
+        (device, SENSOR, "config.d/a.toml:3:9: error: sensors.\"tower-1/ph\".input: agent.toml names no bus"),
+        (BUS, no_input, "config.d/a.toml:1:10: error: sensors.\"tower-1/ph\": no input, so nothing will arrive"),
+        (BUS, &of_the_future, "config.d/a.toml:3:9: error: sensors.\"tower-1/ph\".input: this version does not read"),
+        ("", "", "agent.toml:1:1: error: device: the table device is missing"),
+    ] {
+        let farm = Farm::empty("check-as-run").with("config.d/a.toml", farm).with("agent.toml", site);
+        let check = farm.run(&["check", "--config", "."]);
+        assert_eq!((check.code, check.err.as_str()), (Some(2), ""), "{}", check.out);
+        assert!(check.out.starts_with(expected), "no {expected:?} in\n{}", check.out);
+        let run = farm.run(&["run", "--config", ".", "--data", "data"]);
+        assert_eq!(run.code, Some(2), "{}", run.err);
+        let errors =
+            |text: &str| text.lines().filter(|line| line.contains(": error: ")).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(errors(&check.out), errors(&run.err));
+    }
 }
 
 #[test]

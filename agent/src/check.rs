@@ -4,15 +4,14 @@ use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
 
 use serde::Serialize;
-use tilth_config::{Loaded, Purpose};
+use tilth_config::{Diagnostic, Loaded, Purpose};
 use tilth_core::id::SensorId;
 
 use crate::cli;
 use crate::exit::Exit;
 use crate::findings::{self, Counts};
+use crate::in_force::{InForce, Ruling};
 use crate::output::{Output, counted};
-use crate::sync::bundle;
-use crate::sync::kept::Kept;
 
 /// What a configuration comes to.
 #[derive(Debug, Serialize)]
@@ -23,37 +22,43 @@ struct Summary {
     rules: Option<u64>,
     errors: u64,
     warnings: u64,
+    /// The version of the hub's configuration, where that rules.
+    bundle: Option<u64>,
     /// Files of `config.d` that mean nothing here, because the hub's configuration rules.
     ignored: Vec<String>,
 }
 
+/// What is wrong with a file that means nothing here.
+#[derive(Debug, Serialize)]
+struct Ignored<'a> {
+    #[serde(flatten)]
+    finding: &'a Diagnostic,
+    ignored: bool,
+}
+
 /// Checks a folder. Warnings alone are no failure.
 pub(crate) fn run(wanted: &cli::Check) -> anyhow::Result<Exit> {
-    let loaded = tilth_config::load(&wanted.config.folder, Purpose::Check);
-    let ignored = ignored(wanted, &loaded);
+    let InForce { loaded, bundle, .. } = InForce::find(&wanted.config, &wanted.data, Purpose::Check);
+    let summary = summary(&loaded, bundle.as_ref());
+    let ignored = bundle.iter().flat_map(|ruling| &ruling.findings);
     let mut output = Output::new();
     if wanted.json {
-        loaded.diagnostics.iter().try_for_each(|diagnostic| output.json(diagnostic))?;
-        output.json(&summary(&loaded, ignored))?;
+        loaded.diagnostics.iter().try_for_each(|finding| output.json(finding))?;
+        ignored.map(|finding| Ignored { finding, ignored: true }).try_for_each(|finding| output.json(&finding))?;
+        output.json(&summary)?;
     } else {
         findings::shown(&loaded, io::stdout().is_terminal()).try_for_each(|finding| output.line(finding))?;
-        if !ignored.is_empty() {
-            let (files, data) = (ignored.join(", "), wanted.data.display());
-            output.line(format_args!("the hub's configuration rules this device ({data}); ignored: {files}"))?;
+        ignored.map(|finding| format!("ignored: {finding}")).try_for_each(|finding| output.line(finding))?;
+        if let Some(ruling) = &bundle {
+            output.line(ruling.words(&wanted.data))?;
         }
-        output.line(words(&summary(&loaded, ignored)))?;
+        output.line(words(&summary))?;
     }
     output.flush()?;
     Ok(if loaded.has_errors() { Exit::Refused } else { Exit::Done })
 }
 
-/// What a bundle in the data folder makes void.
-fn ignored(wanted: &cli::Check, loaded: &Loaded) -> Vec<String> {
-    let has_hub = loaded.site.as_ref().is_some_and(|site| site.hub.is_some());
-    if has_hub && Kept::new(&wanted.data).has_good() { bundle::ignored(&wanted.config.folder) } else { Vec::new() }
-}
-
-fn summary(loaded: &Loaded, ignored: Vec<String>) -> Summary {
+fn summary(loaded: &Loaded, bundle: Option<&Ruling>) -> Summary {
     let Counts { errors, warnings } = Counts::of(loaded);
     let plan = loaded.plan.as_ref();
     // The agent adds some of its own to those that documents name.
@@ -66,7 +71,8 @@ fn summary(loaded: &Loaded, ignored: Vec<String>) -> Summary {
         rules: plan.map(|plan| plan.rules().filter(|rule| named(&rule.key.sensor)).count() as u64),
         errors,
         warnings,
-        ignored,
+        bundle: bundle.map(|ruling| ruling.version),
+        ignored: bundle.map(|ruling| ruling.files.clone()).unwrap_or_default(),
     }
 }
 

@@ -114,7 +114,8 @@ pub(crate) struct Replay {
 
 /// Say everything that is wrong with a configuration
 ///
-/// Where there is an agent.toml, it is judged as run would judge it. Warnings alone are no failure. Where the hub's configuration rules, the files of config.d that mean nothing are named.
+/// Where there is an agent.toml, it is judged as run would judge it. Warnings alone are no failure. Where the hub's
+/// configuration rules, that is what is checked, and what is wrong in files of config.d is said as ignored.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
     #[command(flatten)]
@@ -129,11 +130,15 @@ pub(crate) struct Check {
 
 /// Show where the values of a configuration come from
 ///
-/// Every value at and under the path, with the document that set it and what it overrides there.
+/// Every value at and under the path, with the document that set it and what it overrides there. Where the hub's configuration
+/// rules, its values are shown, and not those of config.d.
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
     #[command(flatten)]
     pub(crate) config: Config,
+    /// Where the agent keeps the hub's configuration, if it has one
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/tilth")]
+    pub(crate) data: PathBuf,
     /// Such as rules.ph-high, sensors."tower-1/ph".range or zones.tower-1; what there is at all where it is left out
     #[arg(value_name = "PATH")]
     pub(crate) path: Option<String>,

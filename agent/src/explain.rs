@@ -10,13 +10,19 @@ use tilth_config::{Explained, InZone, Loaded, Origin, Purpose, Said, Written};
 use crate::cli;
 use crate::exit::Exit;
 use crate::findings;
+use crate::in_force::InForce;
 use crate::output::{Output, tell};
 
 /// Explains a path, or lists what there is to explain. A configuration with errors is explained as far as it goes.
 pub(crate) fn run(wanted: &cli::Explain) -> anyhow::Result<Exit> {
-    let loaded = tilth_config::load(&wanted.config.folder, Purpose::Replay);
+    let InForce { loaded, bundle, lost } = InForce::find(&wanted.config, &wanted.data, Purpose::Replay);
+    if let Some(ruling) = &bundle {
+        tell(format_args!("tilth-agent: {}", ruling.words(&wanted.data)));
+    }
     if loaded.has_errors() {
         findings::shown(&loaded, io::stderr().is_terminal()).for_each(tell);
+    } else if let Some(lost) = &lost {
+        tell(lost);
     }
     let mut output = Output::new();
     let known = match &wanted.path {

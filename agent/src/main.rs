@@ -8,6 +8,7 @@ mod desk;
 mod exit;
 mod explain;
 mod findings;
+mod in_force;
 mod journal;
 mod notify;
 mod output;

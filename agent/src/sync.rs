@@ -28,13 +28,13 @@ mod time;
 pub(crate) mod way;
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
 use ring::rand::SecureRandom;
 use serde_json::{Map, Value};
-use tilth_config::Hub;
+use tilth_config::{Device, Hub, Site};
 use tilth_core::id::Id;
 use tilth_core::time::Span;
 use tilth_sync::driver::{self, Links};
@@ -74,6 +74,20 @@ pub(crate) struct Home {
     pub(crate) folder: PathBuf,
     /// The folder of what is kept.
     pub(crate) data: PathBuf,
+}
+
+impl Home {
+    /// Nothing on a farm without a hub.
+    pub(crate) fn of(site: &Site, folder: &Path, data: &Path) -> Option<Home> {
+        let (Some(hub), Some(Device { id, client: Some(client) })) = (&site.hub, &site.device) else { return None };
+        Some(Home {
+            client: client.clone(),
+            device: id.clone(),
+            hub: hub.clone(),
+            folder: folder.to_owned(),
+            data: data.to_owned(),
+        })
+    }
 }
 
 /// Whom it talks to.

@@ -91,7 +91,7 @@ fn errors_in_several_files_are_all_said() {
     let (summary, findings) = objects.split_last().expect("a summary");
     assert_eq!(
         *summary,
-        json!({"sensors": null, "zones": null, "rules": null, "errors": 4, "ignored": [], "warnings": 0})
+        json!({"sensors": null, "zones": null, "rules": null, "errors": 4, "bundle": null, "ignored": [], "warnings": 0})
     );
     let place = |finding: &serde_json::Value| format!("{}:{}:{}", finding["file"], finding["line"], finding["column"]);
     let places: Vec<String> = findings.iter().map(place).collect();

@@ -3,4 +3,5 @@
 mod check;
 mod explain;
 mod farm;
+mod in_force;
 mod replay;

@@ -1,0 +1,131 @@
+//! What is in force on a device: the hub's last good bundle, else `config.d`. For those who look; nothing is changed.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use tilth_config::bundle::Bundle;
+use tilth_config::{Diagnostic, Documents, Level, Loaded, Purpose, load_documents};
+
+use crate::cli;
+use crate::sync::Home;
+use crate::sync::bundle::{self, ignored};
+use crate::sync::kept::{Kept, NotGood};
+use crate::sync::way::trusted_key;
+
+/// What is in force.
+pub(crate) struct InForce {
+    /// It, compiled; what is wrong with it.
+    pub(crate) loaded: Loaded,
+    /// The bundle that rules, and what it makes void.
+    pub(crate) bundle: Option<Ruling>,
+    /// Why it is not the last good bundle, where there was one; among what is wrong, too.
+    pub(crate) lost: Option<Diagnostic>,
+}
+
+/// A bundle that rules.
+pub(crate) struct Ruling {
+    pub(crate) version: u64,
+    /// The files that mean nothing here.
+    pub(crate) files: Vec<String>,
+    /// What is wrong in them.
+    pub(crate) findings: Vec<Diagnostic>,
+}
+
+impl InForce {
+    /// As the agent would find it if it began now.
+    pub(crate) fn find(config: &cli::Config, data: &Path, purpose: Purpose) -> InForce {
+        let folder = &config.folder;
+        let mut files = tilth_config::load(folder, purpose);
+        let home = files.site.as_ref().and_then(|site| Home::of(site, folder, data));
+        let Some(home) = home else { return InForce::files(files, None) };
+        let why = match good(&home) {
+            Ok(Some(bundle)) => match compiled(&bundle, folder, purpose) {
+                loaded if !loaded.has_errors() => return InForce::bundle(&bundle, loaded, files, folder),
+                broken => {
+                    let more = broken.diagnostics.into_iter().filter(|one| !files.diagnostics.contains(one));
+                    let more: Vec<Diagnostic> = more.collect();
+                    files.diagnostics.extend(more);
+                    format!("cannot be used: version {} does not compile with agent.toml", bundle.version)
+                }
+            },
+            Ok(None) if is_new(&files, folder) => {
+                wait(&mut files);
+                return InForce::files(files, None);
+            }
+            Ok(None) => return InForce::files(files, None),
+            Err(NotGood::Gone) => "is not there any more".to_owned(),
+            Err(NotGood::Damaged(why)) => format!("is damaged: {why}"),
+            Err(NotGood::Unusable(why)) => format!("cannot be used: {why}"),
+        };
+        InForce::files(files, Some(lost(data, &why)))
+    }
+
+    fn files(mut loaded: Loaded, lost: Option<Diagnostic>) -> InForce {
+        loaded.diagnostics.extend(lost.clone());
+        InForce { loaded, bundle: None, lost }
+    }
+
+    fn bundle(bundle: &Bundle, loaded: Loaded, files: Loaded, folder: &Path) -> InForce {
+        let findings = files.diagnostics.into_iter().filter(|one| one.file.starts_with("config.d/")).collect();
+        let ruling = Ruling { version: bundle.version, files: ignored(folder), findings };
+        InForce { loaded, bundle: Some(ruling), lost: None }
+    }
+}
+
+impl Ruling {
+    /// Says that it rules, over which files.
+    pub(crate) fn words(&self, data: &Path) -> String {
+        let ignored =
+            if self.files.is_empty() { String::new() } else { format!("; ignored: {}", self.files.join(", ")) };
+        format!("the hub's configuration rules this device (bundle {} in {}){ignored}", self.version, data.display())
+    }
+}
+
+fn good(home: &Home) -> Result<Option<Bundle>, NotGood> {
+    if let Err(error) = fs::read_dir(&home.data)
+        && error.kind() == io::ErrorKind::PermissionDenied
+    {
+        return Err(NotGood::Unusable(format!("{}: {error}", home.data.display())));
+    }
+    let kept = Kept::new(&home.data);
+    if !kept.has_good() {
+        return if kept.highest() > 0 { Err(NotGood::Gone) } else { Ok(None) };
+    }
+    let key = trusted_key(home).map_err(|error| NotGood::Unusable(format!("{error:#}")))?;
+    kept.good(&key, &home.client, &home.device)
+}
+
+fn compiled(bundle: &Bundle, folder: &Path, purpose: Purpose) -> Loaded {
+    load_documents(Documents { site: bundle::site(folder), ..bundle.documents() }, purpose)
+}
+
+fn lost(data: &Path, why: &str) -> Diagnostic {
+    Diagnostic {
+        level: Level::Warning,
+        file: data.join("bundle.good").display().to_string(),
+        position: None,
+        path: String::new(),
+        message: format!("the hub's last good bundle {why}"),
+        help: Some("config.d is in force until the hub sends the next one".to_owned()),
+    }
+}
+
+/// Nothing but the folder's being empty is wrong.
+fn is_new(loaded: &Loaded, folder: &Path) -> bool {
+    let mut errors = loaded.diagnostics.iter().filter(|one| one.level == Level::Error);
+    ignored(folder).is_empty() && errors.all(|error| error.file == "config.d")
+}
+
+/// No error, since nobody has to write anything here: the hub will.
+fn wait(loaded: &mut Loaded) {
+    loaded.diagnostics.retain(|one| one.level != Level::Error);
+    loaded.diagnostics.push(Diagnostic {
+        level: Level::Warning,
+        file: "config.d".to_owned(),
+        position: None,
+        path: String::new(),
+        message: "nothing is configured".to_owned(),
+        help: Some("the agent waits for the hub's configuration, and watches nothing until then".to_owned()),
+    });
+}

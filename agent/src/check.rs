@@ -1,5 +1,7 @@
 //! `tilth-agent check`: everything that is wrong with a configuration.
 
+mod machine;
+
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
 
@@ -38,7 +40,11 @@ struct Ignored<'a> {
 
 /// Checks a folder. Warnings alone are no failure.
 pub(crate) fn run(wanted: &cli::Check) -> anyhow::Result<Exit> {
-    let InForce { loaded, bundle, .. } = InForce::find(&wanted.config, &wanted.data, Purpose::Check);
+    let InForce { mut loaded, bundle, .. } = InForce::find(&wanted.config, &wanted.data, Purpose::Check);
+    if loaded.site.is_some() {
+        let wrong = machine::look(&loaded, &wanted.config.folder);
+        loaded.diagnostics.extend(wrong);
+    }
     let summary = summary(&loaded, bundle.as_ref());
     let ignored = bundle.iter().flat_map(|ruling| &ruling.findings);
     let mut output = Output::new();

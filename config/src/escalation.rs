@@ -7,6 +7,7 @@ use tilth_core::id::Id;
 use tilth_core::plan::{Level, Policy, Severity};
 
 use crate::diagnostic::{Log, Problem};
+use crate::named;
 use crate::path;
 use crate::reader::{self, Fields};
 use crate::site;
@@ -156,9 +157,8 @@ fn topic(node: &Node) -> Result<String, Problem> {
 }
 
 fn secret(node: &Node) -> Result<SecretName, Problem> {
-    let text = node.as_text().unwrap_or_default();
     // What was found is not shown: it may be the secret itself.
-    text.strip_prefix("secret:").and_then(SecretName::new).ok_or_else(|| {
+    named::secret(node).ok_or_else(|| {
         Problem::new("expected the name of a secret such as \"secret:phone\"")
             .help("its value goes into the file secrets/NAME beside config.d, mode 0600")
     })

@@ -22,6 +22,7 @@ mod folder;
 mod input;
 mod merge;
 mod merged;
+mod named;
 mod path;
 mod plan;
 mod reader;
@@ -47,6 +48,7 @@ use tilth_core::plan::Plan;
 
 use crate::diagnostic::{Log, Problem};
 use crate::folder::Note;
+use crate::named::Mention;
 use crate::settings::Zones;
 
 pub use crate::diagnostic::{Diagnostic, Level};
@@ -57,6 +59,7 @@ pub use crate::files::Files;
 pub use crate::input::{BusKind, Host, Input};
 pub use crate::merge::merge_json;
 pub use crate::merged::Merged;
+pub use crate::named::{Named, Thing};
 pub use crate::reader::parse_duration;
 pub use crate::sensors::{Feed, Stamping};
 pub use crate::site::{Bus, Device, Hub, Link, Parity, Purpose, Serial, Site};
@@ -73,6 +76,8 @@ pub struct Loaded {
     pub feeds: BTreeMap<SensorId, Feed>,
     /// The ways to tell people that policies name.
     pub channels: BTreeMap<Id, Channel>,
+    /// What is named of the machine and stands in no document.
+    pub named: Vec<Named>,
     /// Everything that is wrong, by file, line and column.
     pub diagnostics: Vec<Diagnostic>,
     /// The merged document, for [`explain()`]. It and the texts are most of what a configuration weighs: a daemon keeps the
@@ -116,7 +121,8 @@ fn load_with_notes(documents: Documents, notes: Vec<Note>, purpose: Purpose) -> 
     let layers: Vec<_> = documents.layers.into_iter().map(|document| document.parse(&mut sources, &log).1).collect();
     replaced::say(&layers, &sources, &log);
     let mut effective = Effective::merge(layers);
-    let site = read_site(documents.site, &mut sources, purpose, &log);
+    let mut mentions = named::by_channels(&effective);
+    let site = read_site(documents.site, &mut sources, &mut mentions, purpose, &log);
     for Note { level, file, problem } in notes {
         let place = sources.add_empty(&file).whole();
         match level {
@@ -154,12 +160,20 @@ fn load_with_notes(documents: Documents, notes: Vec<Note>, purpose: Purpose) -> 
     let plan = plan::compile(&parts);
     let channels = zones.all().flat_map(|settings| settings.channels.values().flatten().cloned()).collect();
     let feeds = sensors.known.into_iter().filter(|known| known.enabled).map(|known| (known.sensor.id, known.feed));
-    Loaded { plan, site, feeds: feeds.collect(), channels, diagnostics: log.finish(&sources), effective, sources }
+    let (feeds, named) = (feeds.collect(), named::placed(mentions, &sources));
+    Loaded { plan, site, feeds, channels, named, diagnostics: log.finish(&sources), effective, sources }
 }
 
-fn read_site(document: Option<Document>, sources: &mut Sources, purpose: Purpose, log: &Log) -> Option<Site> {
+fn read_site(
+    document: Option<Document>,
+    sources: &mut Sources,
+    mentions: &mut Vec<Mention>,
+    purpose: Purpose,
+    log: &Log,
+) -> Option<Site> {
     if let Some(document) = document {
         let (source, table) = document.parse(sources, log);
+        mentions.extend(named::by_site(&table));
         return Some(site::read(source, table, purpose, log));
     }
     if purpose == Purpose::Run {

@@ -5,7 +5,7 @@ mod number;
 mod object;
 mod pairs;
 pub(crate) mod parse;
-mod port;
+pub(crate) mod port;
 mod table;
 
 use std::collections::BTreeMap;

@@ -153,11 +153,21 @@ pub(super) async fn seen(home: &Home) -> anyhow::Result<Seen> {
 /// The hub's signing key, as it was pinned when the device was enrolled.
 pub(crate) fn trusted_key(home: &Home) -> anyhow::Result<TrustedKey> {
     let path = home.folder.join(&home.hub.signing_key);
-    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    TrustedKey::parse(&text).with_context(|| path.display().to_string())
+    signing_key(&path).with_context(|| path.display().to_string())
 }
 
-fn device_key(path: &Path) -> anyhow::Result<Key> {
+/// The hub's signing key in a file.
+pub(crate) fn signing_key(path: &Path) -> anyhow::Result<TrustedKey> {
+    Ok(TrustedKey::parse(&fs::read_to_string(path)?)?)
+}
+
+/// The authorities in a file, good enough to believe in.
+pub(crate) fn authorities(path: &Path) -> anyhow::Result<()> {
+    Ok(tls::client_config(Some(path), Today::machine()).map(drop)?)
+}
+
+/// The device's key in a file.
+pub(crate) fn device_key(path: &Path) -> anyhow::Result<Key> {
     let file = File::open(path)?;
     let metadata = file.metadata()?;
     let mode = metadata.permissions().mode() & 0o777;

@@ -1,11 +1,14 @@
 //! `check`.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::json;
 
 use crate::farm::Farm;
 
 const SENSOR: &str = "[sensors.\"tower-1/ph\"]\nquantity = \"ph\"\ninput = \"line:gateway/ph\"\n";
-const BUS: &str = "[device]\nid = \"pi-7\"\n[bus.gateway]\nkind = \"line\"\nport = \"/dev/ttyUSB0\"\n";
+const BUS: &str = "[device]\nid = \"pi-7\"\n[bus.gateway]\nkind = \"line\"\nport = \"/dev/null\"\n";
 
 #[test]
 fn a_good_configuration_is_counted() {
@@ -110,4 +113,128 @@ fn a_folder_that_is_not_there_is_an_error() {
         ran.out,
         "nowhere: error: cannot be read: No such file or directory (os error 2)\n1 error, 0 warnings\n"
     );
+}
+
+const HUB: &str = "[device]
+id = 'pi-7'
+client = 'acme'
+[bus.gateway]
+kind = 'line'
+port = '/dev/null'
+[hub]
+url = 'https://hub.example'
+ca = 'hub.pem'
+signing_key = 'hub.pub'
+key_file = 'device.key'
+";
+const OFFICE: &str = "[notifications.office]
+kind = 'webhook'
+url = 'https://office.example'
+secret = 'secret:office'
+[notifications.phone]
+kind = 'ntfy'
+url = 'https://ntfy.example'
+topic = 'farm'
+token = 'secret:phone'
+";
+const KEY: &str = "dev_ak_010101010101_0202020202020202020202020202020202020202020202020202020202020202";
+const PUBLIC: &str = "ed25519 ea4a6c63e29c520abef5507b132ec5f9954776aebebe7b92421eea691446d22c";
+const PEM: &str = include_str!("../../../cloud-sync/client/src/transport/https/ca.pem");
+
+/// A farm of which nothing is wrong that check can see.
+fn whole(name: &str) -> Farm {
+    let farm = Farm::empty(name).with("agent.toml", HUB).with("config.d/a.toml", SENSOR.to_owned() + OFFICE);
+    let farm = farm.with("hub.pub", PUBLIC).with("hub.pem", PEM).with("device.key", KEY);
+    let farm = farm.with("secrets/office", "x").with("secrets/phone", "tk_1\n");
+    for file in ["device.key", "secrets/office", "secrets/phone"] {
+        open_to(&farm, file, 0o600);
+    }
+    farm
+}
+
+fn open_to(farm: &Farm, file: &str, mode: u32) {
+    fs::set_permissions(farm.path(file), fs::Permissions::from_mode(mode)).expect("its mode");
+}
+
+/// Guards against: a page that nobody gets and a hub that hears nothing, found out at the first alert.
+#[test]
+fn what_stops_pages_or_the_hub_is_said_where_it_is_named() {
+    type Spoil = fn(&Farm);
+    let cases: [(Spoil, &str); 12] = [
+        (
+            |farm| fs::remove_file(farm.path("secrets/office")).expect("it"),
+            "config.d/a.toml:7:10: warning: notifications.office.secret: there is no ./secrets/office; expected the secret",
+        ),
+        (
+            |farm| open_to(farm, "secrets/phone", 0o644),
+            "config.d/a.toml:12:9: warning: notifications.phone.token: ./secrets/phone has mode 0644, so others can read \
+             it; expected 0600",
+        ),
+        (
+            |farm| fs::write(farm.path("secrets/phone"), "").expect("it"),
+            "config.d/a.toml:12:9: warning: notifications.phone.token: ./secrets/phone is empty; expected the secret",
+        ),
+        (
+            |farm| fs::remove_file(farm.path("device.key")).expect("it"),
+            "agent.toml:11:12: warning: hub.key_file: there is no ./device.key; expected the device's own key there",
+        ),
+        (
+            |farm| fs::write(farm.path("device.key"), "garbage").expect("it"),
+            "agent.toml:11:12: warning: hub.key_file: ./device.key holds something else; expected dev_ak_ or",
+        ),
+        (
+            |farm| open_to(farm, "device.key", 0o644),
+            "agent.toml:11:12: warning: hub.key_file: ./device.key: others may read it (mode 0644); expected mode 0600",
+        ),
+        (
+            |farm| fs::remove_file(farm.path("hub.pub")).expect("it"),
+            "agent.toml:10:15: warning: hub.signing_key: there is no ./hub.pub; expected the hub's public key there",
+        ),
+        (
+            |farm| fs::write(farm.path("hub.pub"), "garbage").expect("it"),
+            "agent.toml:10:15: warning: hub.signing_key: ./hub.pub holds something else; expected one line: ed25519 and",
+        ),
+        (
+            |farm| fs::remove_file(farm.path("hub.pem")).expect("it"),
+            "agent.toml:9:6: warning: hub.ca: there is no ./hub.pem; expected a PEM file there",
+        ),
+        (
+            |farm| fs::write(farm.path("hub.pem"), "garbage").expect("it"),
+            "agent.toml:9:6: warning: hub.ca: ./hub.pem: holds no certificate; expected a PEM file with",
+        ),
+        (
+            |farm| fs::write(farm.path("agent.toml"), HUB.replace("/dev/null", "/dev/tty-of-nobody")).expect("it"),
+            "agent.toml:6:8: warning: bus.gateway.port: there is no /dev/tty-of-nobody; expected the device file of its",
+        ),
+        (
+            |farm| fs::write(farm.path("agent.toml"), HUB.replace("/dev/null", "hub.pub")).expect("it"),
+            "agent.toml:6:8: warning: bus.gateway.port: hub.pub: it is a file and no serial port; expected the device",
+        ),
+    ];
+    for (spoil, expected) in cases {
+        let farm = whole("check-machine");
+        let ran = farm.run(&["check", "--config", "."]);
+        assert_eq!((ran.code, ran.out.lines().count()), (Some(0), 1), "{}", ran.out);
+        spoil(&farm);
+        let ran = farm.run(&["check", "--config", "."]);
+        assert_eq!((ran.code, ran.err.as_str(), ran.out.lines().count()), (Some(0), "", 2), "{}", ran.out);
+        assert!(ran.out.starts_with(expected), "no {expected:?} in\n{}", ran.out);
+        assert!(ran.out.ends_with(": 0 errors, 1 warning\n"), "{}", ran.out);
+    }
+}
+
+#[test]
+fn secrets_of_zones_are_looked_for_and_nothing_without_an_agent_toml() {
+    let zone = "[zones.tower-1.notifications.office]\nkind = 'webhook'\nurl = 'https://office.example'\n\
+                secret = 'secret:gone'\n";
+    let farm = whole("check-machine-zone").with("config.d/b.toml", zone);
+    let json = farm.run(&["check", "--config", ".", "--json"]).objects();
+    assert_eq!(json.len(), 2, "{json:?}");
+    assert_eq!(
+        (&json[0]["path"], &json[0]["file"], &json[0]["line"], &json[0]["level"]),
+        (&json!("zones.tower-1.notifications.office.secret"), &json!("config.d/b.toml"), &json!(4), &json!("warning"))
+    );
+    fs::remove_file(farm.path("agent.toml")).expect("it");
+    let ran = farm.run(&["check", "--config", "."]);
+    assert!(!ran.out.contains("secrets/gone"), "{}", ran.out);
 }

@@ -23,12 +23,7 @@ impl Port {
     pub(super) fn open(serial: &Serial) -> io::Result<Port> {
         let path = PathBuf::from(&serial.port);
         // Before opening: a missing port is then said to be missing, and not that it cannot be set up.
-        let found = fs::metadata(&path)?;
-        if !found.file_type().is_char_device() {
-            let what = if found.is_dir() { "folder" } else { "file" };
-            return Err(io::Error::other(format!("it is a {what} and no serial port")));
-        }
-        let device = found.rdev();
+        let device = device_at(&path)?;
         let parity = match serial.parity {
             Parity::None => tokio_serial::Parity::None,
             Parity::Even => tokio_serial::Parity::Even,
@@ -56,6 +51,16 @@ impl Port {
             Err(io::Error::other("it is another device now"))
         }
     }
+}
+
+/// The device behind a path, without opening it: that would reset many a board.
+pub(crate) fn device_at(path: &Path) -> io::Result<u64> {
+    let found = fs::metadata(path)?;
+    if found.file_type().is_char_device() {
+        return Ok(found.rdev());
+    }
+    let what = if found.is_dir() { "folder" } else { "file" };
+    Err(io::Error::other(format!("it is a {what} and no serial port")))
 }
 
 /// Asked only of what could not be set up as a port. Cannot wait: without a modem's consent a port would.

@@ -1,0 +1,68 @@
+//! What a configuration names of this machine: whether it is there and can be used, as the agent itself would find it.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use tilth_config::{Diagnostic, Level, Link, Loaded, Named, Thing};
+
+use crate::notify::secret::Secrets;
+use crate::sense::line::port;
+use crate::sync::way;
+
+const SECRET: &str = "expected the secret there, one line, mode 0600; or the service's systemd credential of that name, which \
+                      only the service sees";
+const DEVICE_KEY: &str = "expected the device's own key there, dev_ak_.., mode 0600";
+const SIGNING_KEY: &str = "expected the hub's public key there, its file hub.pub";
+const AUTHORITY: &str = "expected a PEM file there, with the certificate that signs the hub's";
+const PORT: &str = "expected the device file of its adapter, such as those in /dev/serial/by-id; is it plugged in?";
+
+/// All that is wrong, each where it is named. Nothing is opened that could be a device: that would reset many a board.
+pub(super) fn look(loaded: &Loaded, folder: &Path) -> Vec<Diagnostic> {
+    let secrets = Secrets::of(folder);
+    let wrong = |named: &Named| {
+        let (why, expected) = match &named.thing {
+            Thing::Secret(name) => (secrets.get(name).err()?.to_string(), SECRET),
+            Thing::DeviceKey(file) => (lack(&folder.join(file), way::device_key)?, DEVICE_KEY),
+            Thing::SigningKey(file) => (lack(&folder.join(file), way::signing_key)?, SIGNING_KEY),
+            Thing::Authority(file) => (authority(&folder.join(file))?, AUTHORITY),
+            Thing::Port(port) if is_serial(loaded, port) => (lack(Path::new(port), device_at)?, PORT),
+            Thing::Port(port) => (lack(Path::new(port), |path| Ok(fs::metadata(path)?))?, PORT),
+        };
+        Some(finding(named, why, expected))
+    };
+    loaded.named.iter().filter_map(wrong).collect()
+}
+
+fn finding(named: &Named, why: String, expected: &str) -> Diagnostic {
+    let (message, help) = match (why.split_once("; expected "), why.split_once(": expected ")) {
+        (Some((message, expected)), _) => (message.to_owned(), format!("expected {expected}")),
+        (None, Some((path, expected))) => (format!("{path} holds something else"), format!("expected {expected}")),
+        (None, None) => (why, expected.to_owned()),
+    };
+    let Named { file, position, path, .. } = named.clone();
+    Diagnostic { level: Level::Warning, file, position, path, message, help: Some(help) }
+}
+
+/// Why a file is of no use, if it is not.
+fn lack<T>(path: &Path, read: impl Fn(&Path) -> anyhow::Result<T>) -> Option<String> {
+    let error = read(path).err()?;
+    let path = path.display();
+    Some(match error.downcast_ref::<io::Error>() {
+        Some(error) if error.kind() == io::ErrorKind::NotFound => format!("there is no {path}"),
+        _ => format!("{path}: {error:#}"),
+    })
+}
+
+fn authority(path: &Path) -> Option<String> {
+    lack(path, |path| Ok(fs::File::open(path).map(drop)?)).or_else(|| Some(way::authorities(path).err()?.to_string()))
+}
+
+fn device_at(path: &Path) -> anyhow::Result<u64> {
+    Ok(port::device_at(path)?)
+}
+
+fn is_serial(loaded: &Loaded, port: &str) -> bool {
+    let buses = loaded.site.iter().flat_map(|site| site.buses.values());
+    buses.into_iter().any(|bus| matches!(&bus.link, Link::Serial(serial) if serial.port == port))
+}

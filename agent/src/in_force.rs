@@ -39,14 +39,16 @@ impl InForce {
         let mut files = tilth_config::load(folder, purpose);
         let home = files.site.as_ref().and_then(|site| Home::of(site, folder, data));
         let Some(home) = home else { return InForce::files(files, None) };
-        let why = match good(&home) {
+        let unfit =
+            |version| (format!("cannot be used: version {version} does not compile with agent.toml"), BY_BEFORE);
+        let (why, instead) = match good(&home) {
             Ok(Some(bundle)) => match compiled(&bundle, folder, purpose) {
                 loaded if !loaded.has_errors() => return InForce::bundle(&bundle, loaded, files, folder),
                 broken => {
                     let more = broken.diagnostics.into_iter().filter(|one| !files.diagnostics.contains(one));
                     let more: Vec<Diagnostic> = more.collect();
                     files.diagnostics.extend(more);
-                    format!("cannot be used: version {} does not compile with agent.toml", bundle.version)
+                    unfit(bundle.version)
                 }
             },
             Ok(None) if is_new(&files, folder) => {
@@ -54,11 +56,12 @@ impl InForce {
                 return InForce::files(files, None);
             }
             Ok(None) => return InForce::files(files, None),
-            Err(NotGood::Gone) => "is not there any more".to_owned(),
-            Err(NotGood::Damaged(why)) => format!("is damaged: {why}"),
-            Err(NotGood::Unusable(why)) => format!("cannot be used: {why}"),
+            Err(NotGood::Unfit(version, _)) => unfit(version),
+            Err(NotGood::Gone) => ("is not there any more".to_owned(), BY_FILES),
+            Err(NotGood::Damaged(why)) => (format!("is damaged: {why}"), BY_FILES),
+            Err(NotGood::Unusable(why)) => (format!("cannot be used: {why}"), BY_FILES),
         };
-        InForce::files(files, Some(lost(data, &why)))
+        InForce::files(files, Some(lost(data, &why, instead)))
     }
 
     fn files(mut loaded: Loaded, lost: Option<Diagnostic>) -> InForce {
@@ -100,14 +103,20 @@ fn compiled(bundle: &Bundle, folder: &Path, purpose: Purpose) -> Loaded {
     load_documents(Documents { site: bundle::site(folder), ..bundle.documents() }, purpose)
 }
 
-fn lost(data: &Path, why: &str) -> Diagnostic {
+/// What the agent does where the bundle is lost.
+const BY_FILES: &str = "config.d is in force until the hub sends the next one";
+
+/// What it does where the bundle is whole.
+const BY_BEFORE: &str = "an agent that began before goes on with the agent.toml of then";
+
+fn lost(data: &Path, why: &str, instead: &str) -> Diagnostic {
     Diagnostic {
         level: Level::Warning,
         file: data.join("bundle.good").display().to_string(),
         position: None,
         path: String::new(),
         message: format!("the hub's last good bundle {why}"),
-        help: Some("config.d is in force until the hub sends the next one".to_owned()),
+        help: Some(instead.to_owned()),
     }
 }
 

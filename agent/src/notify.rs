@@ -24,19 +24,19 @@ use tilth_core::alert::AlertId;
 use tilth_core::effect::{Effect, Transition};
 use tilth_core::id::{Id, SensorId};
 use tilth_core::plan::Plan;
-use tilth_core::time::Uptime;
+use tilth_core::time::{Span, Uptime};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id as TaskId, JoinError, JoinSet};
 
 use crate::clock::Clock;
-use crate::output;
+use crate::output::{self, tell};
 use dispatch::{Dispatch, Input};
 use http::Clients;
 use notice::Notice;
 use queue::{EXPIRY, Failure, Fate, Limits, Next, Outcome, Parcel};
 use secret::Secrets;
 use text::Text;
-use way::Way;
+use way::{LACK_WAIT, Way};
 
 /// Commands that may wait. The task takes them whatever is under way, so they do not pile up; what does not fit waits with
 /// decide.
@@ -70,6 +70,8 @@ pub(crate) struct Look {
     pub(crate) waiting: usize,
     /// When the next of them goes.
     pub(crate) next: Option<Next>,
+    /// Why it can tell nothing now: its secret, or the machine's certificates.
+    pub(crate) lack: Option<String>,
     /// What it last could not tell.
     pub(crate) failure: Option<LastFailure>,
 }
@@ -161,6 +163,8 @@ pub(crate) async fn run(
         clock: clock.clone(),
         clients: Arc::default(),
         ways: BTreeMap::new(),
+        lacks: BTreeMap::new(),
+        preparing: JoinSet::new(),
         flights: JoinSet::new(),
         to: BTreeMap::new(),
     };
@@ -187,7 +191,7 @@ pub(crate) async fn run(
                 Some(command) => sender.input(command),
                 None => return,
             },
-            input = sender.landed(), if !sender.flights.is_empty() => input,
+            input = sender.landed(), if !sender.is_idle() => input,
             () = async { match due {
                 Some(due) => clock.sleep_until(due).await,
                 None => std::future::pending().await,
@@ -213,6 +217,7 @@ fn looks(dispatch: &Dispatch, sender: &Sender, failures: &Failures) -> Vec<Look>
         server: sender.ways.get(channel).and_then(|way| way.as_ref()?.server()),
         waiting,
         next,
+        lack: sender.lacks.get(channel).cloned(),
         failure: failures.0.get(channel).cloned(),
     };
     dispatch.waiting().map(look).collect()
@@ -225,6 +230,9 @@ struct Sender {
     clients: Arc<Clients>,
     /// None for the log.
     ways: BTreeMap<Id, Option<Arc<Way>>>,
+    /// Why channels can tell nothing, said before anybody is to be told.
+    lacks: BTreeMap<Id, String>,
+    preparing: JoinSet<(Id, Arc<Way>, Result<(), String>)>,
     flights: JoinSet<Result<(), Failure>>,
     /// Which channel each flight is of.
     to: BTreeMap<TaskId, Id>,
@@ -254,16 +262,46 @@ impl Sender {
 
     fn set_ways(&mut self, channels: BTreeMap<Id, Channel>) {
         let before = mem::take(&mut self.ways);
+        self.preparing = JoinSet::new();
+        self.lacks.retain(|id, _| channels.contains_key(id));
         for (id, channel) in channels {
             let way = (channel != Channel::Log).then(|| {
                 let before = before.get(&id).and_then(Option::as_deref);
                 Arc::new(Way::new(channel, &self.secrets, &self.clients, before))
             });
             if let Some(way) = way.clone() {
-                tokio::spawn(async move { way.prepare().await });
+                self.prepare(id.clone(), way, Span::ZERO);
             }
             self.ways.insert(id, way);
         }
+    }
+
+    fn prepare(&mut self, id: Id, way: Arc<Way>, after: Span) {
+        let clock = self.clock.clone();
+        self.preparing.spawn(async move {
+            if after > Span::ZERO {
+                clock.sleep_until(clock.uptime() + after).await;
+            }
+            let prepared = way.prepare().await;
+            (id, way, prepared)
+        });
+    }
+
+    /// Says at once what a channel lacks, and looks for it again until it is there.
+    fn prepared(&mut self, id: Id, way: Arc<Way>, prepared: Result<(), String>) {
+        let Err(lack) = prepared else {
+            self.lacks.remove(&id);
+            return;
+        };
+        if self.lacks.get(&id) != Some(&lack) {
+            tell(format_args!("tilth-agent: notify {id}: {lack}; nothing can be told this way until that is mended"));
+            self.lacks.insert(id.clone(), lack);
+        }
+        self.prepare(id, way, LACK_WAIT);
+    }
+
+    fn is_idle(&self) -> bool {
+        self.flights.is_empty() && self.preparing.is_empty()
     }
 
     fn send(&mut self, id: Id, parcel: Parcel) {
@@ -284,14 +322,26 @@ impl Sender {
 
     /// Waits until something that is under way arrived, or did not. Cancelling is safe.
     async fn landed(&mut self) -> Input {
-        let Some(landed) = self.flights.join_next_with_id().await else { return Input::Tick };
+        let landed = tokio::select! {
+            Some(landed) = self.flights.join_next_with_id() => landed,
+            Some(prepared) = self.preparing.join_next() => {
+                if let Ok((id, way, prepared)) = prepared {
+                    self.prepared(id, way, prepared);
+                }
+                return Input::Tick;
+            }
+            else => return Input::Tick,
+        };
         let (task, result) = landed.unwrap_or_else(|error: JoinError| {
             let reason = "sending failed inside the agent".to_owned();
             (error.id(), Err(Failure { reason, again: true, after: None, perhaps: true }))
         });
         let Some(channel) = self.to.remove(&task) else { return Input::Tick };
         match result {
-            Ok(()) => Input::Sent(channel),
+            Ok(()) => {
+                self.lacks.remove(&channel);
+                Input::Sent(channel)
+            }
             Err(failure) => Input::Failed(channel, failure),
         }
     }

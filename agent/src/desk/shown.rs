@@ -318,6 +318,7 @@ fn channel(channel: &ChannelState) -> String {
         1 => "1 notice waits".to_owned(),
         waiting => format!("{waiting} notices wait"),
     };
+    let lack = channel.lack.as_ref().map_or(String::new(), |lack| format!("; it can tell nothing: {}", line(lack)));
     let is_down = channel.last_failure.as_ref().is_some_and(|failure| !failure.over);
     let failure = channel.last_failure.as_ref().map_or(String::new(), |failure| {
         let since = match (&failure.since, failure.for_s) {
@@ -327,6 +328,8 @@ fn channel(channel: &ChannelState) -> String {
         };
         if failure.over {
             format!("; works again{since}")
+        } else if channel.lack.as_ref() == Some(&failure.reason) {
+            String::new()
         } else {
             format!("; fails{since}: {}", line(&failure.reason))
         }
@@ -337,7 +340,7 @@ fn channel(channel: &ChannelState) -> String {
         None if is_down => "; next try with the next notice".to_owned(),
         None => String::new(),
     };
-    format!("{}{server}: {waiting}{failure}{next}", channel.channel)
+    format!("{}{server}: {waiting}{lack}{failure}{next}", channel.channel)
 }
 
 fn digits(digits: &Digits) -> String {

@@ -211,6 +211,7 @@ fn channel_state(look: notify::Look, now: Uptime, anchor: Option<Anchor>) -> Cha
             Some(Next::At(at)) => Some((at.max(now) - now).as_secs_f64()),
             Some(Next::UnderWay) | None => None,
         },
+        lack: look.lack,
         last_failure: look.failure.map(failed),
     }
 }

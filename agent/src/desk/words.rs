@@ -329,6 +329,9 @@ pub(super) struct ChannelState {
     /// Until the next of those that wait is sent.
     #[serde(default)]
     pub(super) next_try_s: Option<f64>,
+    /// Why it can tell nothing now, before anybody is to be told.
+    #[serde(default)]
+    pub(super) lack: Option<String>,
     pub(super) last_failure: Option<Failed>,
 }
 

@@ -521,3 +521,29 @@ fn a_changed_address_is_tried_at_once_and_shown_without_its_path() {
         assert_eq!((looked.failure, looked.next, looked.waiting), (None, None, 0));
     });
 }
+
+#[test]
+fn what_a_channel_lacks_is_seen_before_anybody_is_told_and_until_it_is_there() {
+    let config = Config::new("lacks");
+    std::fs::remove_file(config.0.join("secrets/hook")).unwrap();
+    let url = "http://127.0.0.1:1";
+    run_test(&config, &[("hook", webhook(url)), ("phone", ntfy(url))], async |running| {
+        let lacks = async || {
+            let (answer, answered) = oneshot::channel();
+            running.commands.send(Command::Look(answer)).await.unwrap();
+            answered.await.unwrap().into_iter().map(|look| (look.channel, look.lack)).collect::<BTreeMap<_, _>>()
+        };
+        let mut found = lacks().await;
+        while found[&id("hook")].is_none() {
+            tokio::task::yield_now().await;
+            found = lacks().await;
+        }
+        let lack = found[&id("hook")].clone().unwrap();
+        assert!(lack.starts_with("secret: there is no ") && lack.ends_with("secrets/hook"), "{lack}");
+        assert_eq!(found[&id("phone")], None);
+        config.write("hook", "key");
+        while lacks().await[&id("hook")].is_some() {
+            tokio::task::yield_now().await;
+        }
+    });
+}

@@ -15,7 +15,7 @@ use super::{ntfy, webhook};
 use crate::clock::Clock;
 
 /// A secret or certificates that the machine lacks are looked for again after this.
-const LACK_WAIT: Span = Span::from_mins(1);
+pub(super) const LACK_WAIT: Span = Span::from_mins(1);
 
 /// A channel that posts.
 pub(super) struct Way {
@@ -64,11 +64,12 @@ impl Way {
         Some(format!("{}://{}{port}", url.scheme(), url.host_str()?))
     }
 
-    /// Fetches what the first page will want. What is missing is said when a page wants it.
-    pub(super) async fn prepare(&self) {
-        let _ = self.secret().await;
-        if let Some(url) = url(&self.channel) {
-            let _ = self.clients.of(url).await;
+    /// Fetches what the first page will want; why a page could not be told now, where it could not.
+    pub(super) async fn prepare(&self) -> Result<(), String> {
+        self.secret().await.map_err(|failure| failure.reason)?;
+        match url(&self.channel) {
+            Some(url) => self.clients.of(url).await.map(drop),
+            None => Ok(()),
         }
     }
 

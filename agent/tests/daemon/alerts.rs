@@ -260,6 +260,30 @@ fn a_channel_that_does_not_work_is_told_of_in_status() {
     assert!(people.contains(line), "{people}");
 }
 
+/// Guards against: a farm that has been watched for weeks, and an alert that reaches nobody.
+#[test]
+fn a_secret_that_cannot_be_read_is_told_of_before_any_alert() {
+    let farm = format!(
+        "{FARM}
+        [notifications.office]
+        kind = 'webhook'
+        url = 'http://127.0.0.1:1'
+        secret = 'secret:ofice'
+        "
+    );
+    let room = Room::new("no-secret", &farm);
+    let agent = room.start("system");
+    let lack = "secret: there is no ./secrets/ofice";
+    room.wait_for("what it lacks", &["status"], |rows| {
+        let channels = rows[0]["notify"]["channels"].as_array().cloned().unwrap_or_default();
+        channels.iter().any(|channel| channel["channel"] == "office" && channel["lack"] == lack)
+    });
+    let people = room.ask(&["status"]).out;
+    assert!(people.contains(&format!("office: nothing waits; it can tell nothing: {lack}\n")), "{people}");
+    let said = format!("tilth-agent: notify office: {lack}; nothing can be told this way until that is mended\n");
+    agent.wait_for_log(&said);
+}
+
 #[test]
 fn plain_http_needs_no_certificates_on_the_machine() {
     let ntfy = TcpListener::bind("127.0.0.1:0").unwrap();

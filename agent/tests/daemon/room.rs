@@ -236,6 +236,10 @@ impl Agent {
     }
 
     #[track_caller]
+    pub(crate) fn wait_for_log(&self, text: &str) {
+        wait(text, || self.log().contains(text), || self.log());
+    }
+
     pub(crate) fn wait_for_told(&self, count: usize) -> Vec<String> {
         wait("people are told", || self.told().len() >= count, || self.log());
         self.told()

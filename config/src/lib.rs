@@ -174,7 +174,7 @@ fn read_site(
     if let Some(document) = document {
         let (source, table) = document.parse(sources, log);
         mentions.extend(named::by_site(&table));
-        return Some(site::read(source, table, purpose, log));
+        return Some(site::read(source, table, sources, purpose, log));
     }
     if purpose == Purpose::Run {
         let problem = Problem::new("there is no such file").help("expected it to name this device");

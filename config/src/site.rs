@@ -1,6 +1,7 @@
 //! `agent.toml`: what a technician knows on site.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use tilth_core::id::Id;
 
@@ -9,7 +10,7 @@ use crate::document::{NAMESPACES, ZONES};
 use crate::input::BusKind;
 use crate::path;
 use crate::reader::{self, Fields};
-use crate::source::{Place, SourceId};
+use crate::source::{Place, SourceId, Sources};
 use crate::tree::{Entry, Node, Table};
 
 /// The fastest and slowest serial lines that adapters make.
@@ -135,7 +136,7 @@ impl Purpose {
 }
 
 /// Reads `agent.toml`.
-pub(crate) fn read(source: SourceId, table: Table, purpose: Purpose, log: &Log) -> Site {
+pub(crate) fn read(source: SourceId, table: Table, sources: &Sources, purpose: Purpose, log: &Log) -> Site {
     let root = Entry {
         key: source.whole(),
         node: Node { content: crate::tree::Content::Table(table), place: source.whole() },
@@ -162,6 +163,7 @@ pub(crate) fn read(source: SourceId, table: Table, purpose: Purpose, log: &Log) 
         belongs.then(|| problem().help("agent.toml has device, hub and bus"))
     });
     check_lone(&root, &site.buses, log);
+    check_ports(&root, &site.buses, sources, log);
     site
 }
 
@@ -284,5 +286,28 @@ fn check_lone(root: &Entry, buses: &BTreeMap<Id, Bus>, log: &Log) {
             let path = path::join(&path::join("bus", second.as_str()), "kind");
             log.error(place, &path, problem.help("expected one: inputs of this kind name no bus"));
         }
+    }
+}
+
+/// Two readers of one port would each get some of its bytes.
+fn check_ports(root: &Entry, buses: &BTreeMap<Id, Bus>, sources: &Sources, log: &Log) {
+    let port = |(id, bus): (&'_ Id, &'_ Bus)| {
+        let port = match &bus.link {
+            Link::Serial(serial) => &serial.port,
+            // There can be only one of these, which is said already.
+            Link::Port(_) if matches!(bus.kind, BusKind::W1 | BusKind::Gpio) => return None,
+            Link::Port(port) => port,
+            Link::Broker { .. } => return None,
+        };
+        let place = root.node.get(["bus", id.as_str(), "port"]).or_else(|| root.node.get(["bus", id.as_str(), "kind"]));
+        Some((place.map_or(root.key, |node| node.place), id.clone(), PathBuf::from(port)))
+    };
+    let mut ports: Vec<(Place, Id, PathBuf)> = buses.iter().filter_map(port).collect();
+    ports.sort();
+    for (at, (place, id, port)) in ports.iter().enumerate() {
+        let Some((first, other, _)) = ports[..at].iter().find(|(.., before)| before == port) else { continue };
+        let message = format!("{} is the port of bus {other} already ({})", port.display(), sources.name(*first));
+        let path = path::join(&path::join("bus", id.as_str()), "port");
+        log.error(*place, &path, Problem::new(message).help("expected a port of its own for each bus"));
     }
 }

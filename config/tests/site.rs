@@ -84,3 +84,25 @@ fn a_device_is_needed_to_run_and_its_client_with_a_hub() {
         ["agent.toml:2:1: error: device: client is missing; a hub knows a device by client and id"]
     );
 }
+
+/// Guards against: two buses of one adapter, each of which gets half of the lines.
+#[test]
+fn a_port_is_of_one_bus() {
+    let a = "[bus.tank]\nkind = 'line'\nport = '/dev/ttyUSB0'\n";
+    for (text, expected) in [
+        ("[bus.air]\nkind = 'line'\nport = '/dev/ttyUSB1'\n", None),
+        (
+            "[bus.air]\nkind = 'modbus'\nport = '/dev//ttyUSB0'\n",
+            Some("agent.toml:6:8: error: bus.air.port: /dev//ttyUSB0 is the port of bus tank already (agent.toml:3)"),
+        ),
+        (
+            "[bus.one]\nkind = 'i2c'\n[bus.two]\nkind = 'i2c'\nport = '/dev/i2c-1'\n",
+            Some("agent.toml:8:8: error: bus.two.port: /dev/i2c-1 is the port of bus one already (agent.toml:5)"),
+        ),
+    ] {
+        let said = said(&load(&format!("{a}{text}")));
+        let expected: Vec<String> =
+            expected.map(|line| format!("{line}; expected a port of its own for each bus")).into_iter().collect();
+        assert_eq!(said, expected, "{text}");
+    }
+}

@@ -40,7 +40,7 @@ mod suggest;
 mod tree;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use tilth_core::id::{Id, SensorId};
@@ -121,8 +121,8 @@ fn load_with_notes(documents: Documents, notes: Vec<Note>, purpose: Purpose) -> 
     let layers: Vec<_> = documents.layers.into_iter().map(|document| document.parse(&mut sources, &log).1).collect();
     replaced::say(&layers, &sources, &log);
     let mut effective = Effective::merge(layers);
-    let mut mentions = named::by_channels(&effective);
-    let site = read_site(documents.site, &mut sources, &mut mentions, purpose, &log);
+    let (site, of_site, named_buses) = read_site(documents.site, &mut sources, purpose, &log);
+    let mentions = [named::by_channels(&effective), of_site].concat();
     for Note { level, file, problem } in notes {
         let place = sources.add_empty(&file).whole();
         match level {
@@ -136,6 +136,7 @@ fn load_with_notes(documents: Documents, notes: Vec<Note>, purpose: Purpose) -> 
         effective: &effective,
         zones: &zones,
         site: site.as_ref(),
+        named_buses: &named_buses,
         purpose,
         log: &log,
         sources: &sources,
@@ -164,21 +165,21 @@ fn load_with_notes(documents: Documents, notes: Vec<Note>, purpose: Purpose) -> 
     Loaded { plan, site, feeds, channels, named, diagnostics: log.finish(&sources), effective, sources }
 }
 
+/// What `agent.toml` says, what it names of the machine, and its buses, also those that are wrong.
 fn read_site(
     document: Option<Document>,
     sources: &mut Sources,
-    mentions: &mut Vec<Mention>,
     purpose: Purpose,
     log: &Log,
-) -> Option<Site> {
+) -> (Option<Site>, Vec<Mention>, BTreeSet<String>) {
     if let Some(document) = document {
         let (source, table) = document.parse(sources, log);
-        mentions.extend(named::by_site(&table));
-        return Some(site::read(source, table, sources, purpose, log));
+        let (mentions, buses) = (named::by_site(&table), site::named_buses(&table));
+        return (Some(site::read(source, table, sources, purpose, log)), mentions, buses);
     }
     if purpose == Purpose::Run {
         let problem = Problem::new("there is no such file").help("expected it to name this device");
         log.error(sources.add_empty("agent.toml").whole(), "", problem);
     }
-    None
+    (None, Vec::new(), BTreeSet::new())
 }

@@ -84,6 +84,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) effective: &'a Effective,
     pub(crate) zones: &'a Zones,
     pub(crate) site: Option<&'a Site>,
+    /// The buses that `agent.toml` names, also those that are wrong.
+    pub(crate) named_buses: &'a BTreeSet<String>,
     pub(crate) purpose: Purpose,
     pub(crate) log: &'a Log,
     pub(crate) sources: &'a Sources,
@@ -255,6 +257,7 @@ impl Reader<'_> {
                         .help(format!("expected {kind}")));
                 }
                 Some(_) => {}
+                None if self.named_buses.contains(bus.as_str()) => {}
                 None if self.missing.borrow_mut().insert(bus.clone()) => {
                     let problem = Problem::new(format!("agent.toml names no bus {bus}")).across_documents();
                     say(problem.help(format!("expected [bus.{bus}] there, with kind = \"{kind}\"")));

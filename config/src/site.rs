@@ -1,6 +1,6 @@
 //! `agent.toml`: what a technician knows on site.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use tilth_core::id::Id;
@@ -15,6 +15,9 @@ use crate::tree::{Entry, Node, Table};
 
 /// The fastest and slowest serial lines that adapters make.
 const BAUD: (u32, u32) = (300, 4_000_000);
+
+/// The keys of a bus, whatever its kind.
+const BUS_KEYS: [&str; 5] = ["port", "baud", "parity", "stop_bits", "url"];
 
 /// What a configuration is read for; it decides what must be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,6 +138,11 @@ impl Purpose {
     }
 }
 
+/// The buses that `agent.toml` names, also those that are wrong: of them that is said, and not that they are missing.
+pub(crate) fn named_buses(table: &Table) -> BTreeSet<String> {
+    table.get("bus").and_then(|bus| bus.node.as_table()).into_iter().flat_map(|buses| buses.keys().cloned()).collect()
+}
+
 /// Reads `agent.toml`.
 pub(crate) fn read(source: SourceId, table: Table, sources: &Sources, purpose: Purpose, log: &Log) -> Site {
     let root = Entry {
@@ -227,7 +235,11 @@ fn read_bus(name: &str, entry: &Entry, log: &Log) -> Option<(Id, Bus)> {
     let names = BusKind::ALL.map(BusKind::name);
     let find = |text: &str| BusKind::ALL.into_iter().find(|kind| kind.name() == text);
     // Which other keys a bus has depends on its kind.
-    let kind = fields.required("kind", |node| reader::word(node, &names, find, log))?;
+    let Some(kind) = fields.required("kind", |node| reader::word(node, &names, find, log)) else {
+        fields.ask(&BUS_KEYS);
+        fields.finish();
+        return None;
+    };
     let link = match kind {
         BusKind::Line | BusKind::Board => serial(&mut fields, 115_200),
         BusKind::Sdi12 => serial(&mut fields, 1200),

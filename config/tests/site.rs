@@ -1,6 +1,6 @@
 //! `agent.toml`: what is taken and what is refused.
 
-use tilth_config::{Bus, BusKind, Document, Link, Loaded, Parity, Purpose, Serial, base, load_documents};
+use tilth_config::{Bus, BusKind, Document, Layer, Link, Loaded, Parity, Purpose, Serial, base, load_documents};
 
 fn load(text: &str) -> Loaded {
     let mut documents = base();
@@ -104,5 +104,56 @@ fn a_port_is_of_one_bus() {
         let expected: Vec<String> =
             expected.map(|line| format!("{line}; expected a port of its own for each bus")).into_iter().collect();
         assert_eq!(said, expected, "{text}");
+    }
+}
+
+#[test]
+fn a_misspelt_key_is_named_with_the_one_that_was_meant() {
+    let sensor = "[sensors.'a/ph']\nquantity = 'ph'\ninput = 'line:tank/ph'\n";
+    for (text, expected) in [
+        (
+            "device.id = 'pi'\nbus.tank = { knid = 'line', port = '/dev/ttyS0' }",
+            vec![
+                "agent.toml:2:5: error: bus.tank: kind is missing",
+                "agent.toml:2:14: error: bus.tank.knid: unknown key; did you mean \"kind\"? expected one of kind, port, baud, \
+                 parity, stop_bits, url",
+            ],
+        ),
+        (
+            "device.id = 'pi'\nbus.tank = { kind = 'lien', prot = '/dev/ttyS0' }",
+            vec![
+                "agent.toml:2:21: error: bus.tank.kind: expected one of line, board, modbus, i2c, mqtt, w1, gpio, sdi12, \
+                 found \"lien\"; did you mean \"line\"?",
+                "agent.toml:2:29: error: bus.tank.prot: unknown key; did you mean \"port\"? expected one of kind, port, baud, \
+                 parity, stop_bits, url",
+            ],
+        ),
+        (
+            "device.id = 'pi'\nbus.tank = { kind = 'line', prot = '/dev/ttyS0' }",
+            vec![
+                "agent.toml:2:5: error: bus.tank: port is missing",
+                "agent.toml:2:29: error: bus.tank.prot: unknown key; did you mean \"port\"? expected one of kind, port, baud",
+            ],
+        ),
+        (
+            "device.id = 'pi'\n[buss.tank]\nkind = 'line'\nport = '/dev/ttyS0'",
+            vec![
+                "agent.toml:2:2: error: buss: unknown key; did you mean \"bus\"? expected one of device, hub, bus",
+                "config.d/farm.toml:3:9: error: sensors.\"a/ph\".input: agent.toml names no bus tank; expected [bus.tank] \
+                 there, with kind = \"line\"",
+            ],
+        ),
+        (
+            "device.di = 'pi'\nbus.tank = { kind = 'line', port = '/dev/ttyS0' }",
+            vec![
+                "agent.toml:1:1: error: device: id is missing",
+                "agent.toml:1:8: error: device.di: unknown key; did you mean \"id\"? expected one of id, client",
+            ],
+        ),
+    ] {
+        let mut documents = base();
+        documents.layers.push(Document::toml(Layer::ConfigD, "config.d/farm.toml", sensor));
+        documents.site = Some(Document::site(text));
+        assert_eq!(said(&load_documents(documents, Purpose::Run)), expected, "{text}");
     }
 }

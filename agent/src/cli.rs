@@ -1,7 +1,7 @@
 //! What can be typed: commands, their options, and the words that explain them.
 
 use std::num::NonZeroU64;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use tilth_core::id::{Id, SensorId};
@@ -11,6 +11,9 @@ use crate::clock::Source;
 use crate::desk::LONGEST;
 use crate::exit::Exit;
 use crate::output::tell;
+
+/// Where an agent keeps what it must not forget, unless told otherwise.
+const DATA: &str = "/var/lib/tilth";
 
 /// Watches and steers the growing rooms of a farm.
 #[derive(Debug, Parser)]
@@ -50,7 +53,7 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) config: Config,
     /// Where it keeps what it must not forget
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/tilth")]
+    #[arg(long, value_name = "DIR", default_value = DATA)]
     pub(crate) data: PathBuf,
     /// Where it is asked how it is [default: /run/tilth/agent.sock; without that folder, agent.sock in the data folder]
     #[arg(long, value_name = "PATH")]
@@ -121,7 +124,7 @@ pub(crate) struct Check {
     #[command(flatten)]
     pub(crate) config: Config,
     /// Where the agent keeps the hub's configuration, if it has one
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/tilth")]
+    #[arg(long, value_name = "DIR", default_value = DATA)]
     pub(crate) data: PathBuf,
     /// One JSON object a line for each finding, and one for the summary
     #[arg(long)]
@@ -137,7 +140,7 @@ pub(crate) struct Explain {
     #[command(flatten)]
     pub(crate) config: Config,
     /// Where the agent keeps the hub's configuration, if it has one
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/tilth")]
+    #[arg(long, value_name = "DIR", default_value = DATA)]
     pub(crate) data: PathBuf,
     /// Such as rules.ph-high, sensors."tower-1/ph".range or zones.tower-1; what there is at all where it is left out
     #[arg(value_name = "PATH")]
@@ -270,8 +273,27 @@ pub(crate) struct Agent {
     #[arg(long, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
     /// Its data folder
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/tilth")]
+    #[arg(long, value_name = "DIR", default_value = DATA)]
     pub(crate) data: PathBuf,
+}
+
+impl Agent {
+    /// The options that name it, to be typed again in a shell; nothing for the usual one.
+    pub(crate) fn typed(&self) -> String {
+        let socket = self.socket.as_deref().map(|path| ("--socket", path));
+        let data = Some(("--data", self.data.as_path())).filter(|(_, path)| *path != Path::new(DATA));
+        socket.into_iter().chain(data).map(|(option, path)| format!(" {option} {}", in_shell(path))).collect()
+    }
+}
+
+/// A path as a shell takes it.
+fn in_shell(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.into_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 fn span(text: &str) -> Result<Span, String> {
@@ -313,5 +335,23 @@ fn say(message: &clap::Error) -> Exit {
             Exit::Failed
         }
         _ => Exit::Done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_is_named_again_as_it_was_typed() {
+        for (socket, data, expected) in [
+            (None, DATA, ""),
+            (None, "/home/you/farm/data", " --data /home/you/farm/data"),
+            (Some("a.sock"), DATA, " --socket a.sock"),
+            (Some("/tmp/my farm/a.sock"), "it's", r" --socket '/tmp/my farm/a.sock' --data 'it'\''s'"),
+        ] {
+            let agent = Agent { socket: socket.map(PathBuf::from), data: PathBuf::from(data) };
+            assert_eq!(agent.typed(), expected);
+        }
     }
 }

@@ -65,7 +65,7 @@ pub(crate) fn silence(wanted: &cli::Silence) -> anyhow::Result<Exit> {
     show(&wanted.agent, &request, wanted.json, |rows: &[SilenceRow], output| match &request {
         Request::Silences => table(&shown::silences(rows), "nothing is silenced", output),
         Request::EndSilence { .. } => rows.iter().try_for_each(|row| output.line(shown::silence_ended(row))),
-        _ => rows.iter().try_for_each(|row| output.line(shown::silenced(row))),
+        _ => rows.iter().try_for_each(|row| output.line(shown::silenced(row, &wanted.agent))),
     })
 }
 

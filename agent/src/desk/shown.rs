@@ -11,6 +11,7 @@ use super::people::matcher;
 use super::words::{
     AlertRow, BusState, ChannelState, ClockState, ConfigState, Digits, SensorRow, SilenceRow, StatusRow, StoreState,
 };
+use crate::cli;
 use crate::output::counted;
 use crate::run::herald::said_later;
 use crate::sense::line::parse::Reason;
@@ -121,9 +122,11 @@ pub(super) fn silences(rows: &[SilenceRow]) -> Table {
     Table::new(["SILENCE", "UNTIL", "LEFT", "BY", "OF"], rows.iter().map(row))
 }
 
-pub(super) fn silenced(row: &SilenceRow) -> String {
+/// `asked` is how this agent was asked, to be typed again.
+pub(super) fn silenced(row: &SilenceRow, asked: &cli::Agent) -> String {
     let until = until(row.until.as_deref(), span(row.left_s));
-    format!("silence {}: {}, {until}; end it with: silence --end {}", row.silence, of(row), row.silence)
+    let (silence, asked) = (row.silence, asked.typed());
+    format!("silence {silence}: {}, {until}; end it with: tilth-agent silence{asked} --end {silence}", of(row))
 }
 
 pub(super) fn silence_ended(row: &SilenceRow) -> String {

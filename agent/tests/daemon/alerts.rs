@@ -99,7 +99,8 @@ fn a_silence_is_counted_shown_and_ended() {
     let (room, mut board, agent) = firing("silence");
     let ran = room.ask(&["silence", "--rule", "level-high", "--for", "2h", "--by", "berta"]);
     assert_eq!(
-        ran.out, "silence 1: rule level-high, until 2026-01-01T02:01:10Z; end it with: silence --end 1\n",
+        ran.out,
+        "silence 1: rule level-high, until 2026-01-01T02:01:10Z; end it with: tilth-agent silence --socket agent.sock --end 1\n",
         "{ran:?}"
     );
     let none = room.ask(&["silence", "--zone", "greenhouse", "--for", "2h"]);

@@ -18,12 +18,20 @@ use tilth_core::time::WallTime;
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// The file of authorities cannot be read, or is no PEM.
-    #[error("{path}: {source}; expected a PEM file with the hub's certificate authority")]
+    #[error("{path}: {why}; expected a PEM file with the hub's certificate authority")]
     Pem {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        source: rustls::pki_types::pem::Error,
+        why: rustls::pki_types::pem::Error,
+    },
+    /// A certificate in the file cannot be used.
+    #[error("{path}: {why}; expected a PEM file with the hub's certificate authority")]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: rustls::Error,
     },
     /// The file holds no certificate.
     #[error("{path}: holds no certificate; expected a PEM file with the hub's certificate authority")]
@@ -31,9 +39,16 @@ pub enum TlsError {
         /// The file.
         path: PathBuf,
     },
-    /// A certificate in the file, or the system's, cannot be used.
+    /// The system's cannot be used.
     #[error("certificate authorities: {0}")]
-    Roots(#[from] rustls::Error),
+    Roots(rustls::Error),
+}
+
+// Not as its source: whoever shows an error with its causes would say it twice.
+impl From<rustls::Error> for TlsError {
+    fn from(error: rustls::Error) -> TlsError {
+        TlsError::Roots(error)
+    }
 }
 
 /// The time of day by which the dates of certificates are checked.
@@ -188,10 +203,11 @@ fn bare(name: &str) -> &str {
 }
 
 fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
-    let unreadable = |source| TlsError::Pem { path: path.to_owned(), source };
+    let unreadable = |why| TlsError::Pem { path: path.to_owned(), why };
+    let unusable = |why| TlsError::Unusable { path: path.to_owned(), why };
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
-        roots.add(certificate.map_err(unreadable)?)?;
+        roots.add(certificate.map_err(unreadable)?).map_err(unusable)?;
     }
     if roots.is_empty() { Err(TlsError::Empty { path: path.to_owned() }) } else { Ok(roots) }
 }
@@ -209,15 +225,17 @@ mod tests {
             (
                 "tilth-tls-junk.pem",
                 Some("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
-                "authorities",
+                "expected a PEM file",
             ),
         ] {
             let path = std::env::temp_dir().join(format!("{}-{name}", std::process::id()));
             if let Some(text) = text {
                 std::fs::write(&path, text).unwrap();
             }
-            let error = client_config(Some(&path), Today::machine()).unwrap_err().to_string();
-            assert!(error.contains(expected), "{name}: {error}");
+            let error = client_config(Some(&path), Today::machine()).unwrap_err();
+            assert!(std::error::Error::source(&error).is_none(), "{name}: its cause would be said twice");
+            let error = error.to_string();
+            assert!(error.contains(expected) && error.contains(name), "{name}: {error}");
             let _ = std::fs::remove_file(&path);
         }
     }

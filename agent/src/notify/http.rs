@@ -85,14 +85,15 @@ pub(super) async fn post(client: &Client, request: Request) -> Result<(), Unsent
 }
 
 fn break_of(error: reqwest::Error) -> Failure {
-    Failure {
-        again: !error.is_builder(),
-        after: None,
-        // Connected, and then no answer that makes sense: it may have been taken.
-        perhaps: !error.is_connect() && !error.is_builder(),
-        // The address may hold what only its owner should know.
-        reason: cause(&error.without_url()),
+    let is_plain = error.url().is_some_and(|url| url.scheme() == "http");
+    let (again, is_connect) = (!error.is_builder(), error.is_connect());
+    // The address may hold what only its owner should know.
+    let mut reason = cause(&error.without_url());
+    if is_plain && reason.starts_with("invalid HTTP") {
+        reason.push_str("; it may want https, as url then has to say");
     }
+    // Connected, and then no answer that makes sense: it may have been taken.
+    Failure { reason, again, after: None, perhaps: again && !is_connect }
 }
 
 async fn refusal(mut answer: Response) -> Failure {

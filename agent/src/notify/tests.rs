@@ -173,6 +173,8 @@ impl Received {
 enum Answer {
     Http(&'static str),
     Nonsense,
+    /// What a server of https says to plain words.
+    Alert,
     Hangup,
     Slow,
 }
@@ -199,6 +201,7 @@ impl Receiver {
                 let answer = match answers.next().unwrap_or(Answer::Http("200 OK\r\nContent-Length: 2\r\n\r\nok")) {
                     Answer::Http(answer) => format!("HTTP/1.1 {answer}"),
                     Answer::Nonsense => "\u{0}\u{1}garbage\r\n\r\n".to_owned(),
+                    Answer::Alert => "\x15\x03\x01\x00\x02\x02\x46".to_owned(),
                     Answer::Hangup => String::new(),
                     Answer::Slow => {
                         std::thread::spawn(move || {
@@ -545,5 +548,16 @@ fn what_a_channel_lacks_is_seen_before_anybody_is_told_and_until_it_is_there() {
         while lacks().await[&id("hook")].is_some() {
             tokio::task::yield_now().await;
         }
+    });
+}
+
+#[test]
+fn a_server_that_wants_https_is_named_as_one() {
+    let config = Config::new("https");
+    let receiver = Receiver::start(vec![Answer::Alert]);
+    run_test(&config, &[("phone", ntfy(&receiver.url))], async |mut running| {
+        running.tell(page(1, 1, Severity::Urgent, Cause::Fired), &["phone"]).await;
+        let reason = running.told.recv().await.unwrap().outcome.reason.unwrap();
+        assert_eq!(reason, "invalid HTTP version parsed; it may want https, as url then has to say");
     });
 }

@@ -222,6 +222,9 @@ impl Https {
         } else {
             Broken::Garbled
         };
+        if kind == Broken::Garbled && self.peer.starts_with("http:") {
+            return self.error(kind, format!("{detail}; it may want https, as hub.url then has to say"));
+        }
         self.error(kind, detail)
     }
 
@@ -282,8 +285,8 @@ fn header_bytes(headers: &HeaderMap) -> u64 {
 
 /// An error and its causes, without the address, which stands before it.
 fn chain(error: &reqwest::Error) -> String {
-    let causes: Vec<String> =
-        causes(error).map(ToString::to_string).filter(|cause| cause != "client error (Connect)").collect();
+    let says_something = |cause: &String| !cause.starts_with("client error (");
+    let causes: Vec<String> = causes(error).map(ToString::to_string).filter(says_something).collect();
     if causes.is_empty() { error.to_string() } else { causes.join(": ") }
 }
 

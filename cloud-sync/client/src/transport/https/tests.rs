@@ -157,6 +157,23 @@ async fn what_does_not_speak_tls_is_named() {
     assert_eq!(exchange.outcome.unwrap_err().kind, Broken::NoTls);
 }
 
+/// What OpenSSL and rustls answer to words that are no TLS: an alert.
+#[tokio::test]
+async fn plain_http_to_a_server_of_https_says_so() {
+    let (address, task) = serve(b"\x15\x03\x01\x00\x02\x02\x46".to_vec(), Then::Close).await;
+    let exchange = to(&format!("http://{address}")).unwrap().post_batch(b"{}".to_vec()).await;
+    let error = exchange.outcome.unwrap_err();
+    assert_eq!(error.kind, Broken::Garbled);
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "http://{address}: the answer cannot be read: invalid HTTP version parsed; it may want https, as hub.url then has \
+             to say"
+        )
+    );
+    task.abort();
+}
+
 #[tokio::test]
 async fn a_redirect_is_an_answer_and_the_key_goes_nowhere() {
     let trap = TcpListener::bind("127.0.0.1:0").await.unwrap();

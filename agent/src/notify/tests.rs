@@ -173,7 +173,7 @@ impl Received {
 enum Answer {
     Http(&'static str),
     Nonsense,
-    /// What a server of https says to plain words.
+    /// What many a server of https says to plain words.
     Alert,
     Hangup,
     Slow,

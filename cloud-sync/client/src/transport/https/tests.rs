@@ -157,7 +157,7 @@ async fn what_does_not_speak_tls_is_named() {
     assert_eq!(exchange.outcome.unwrap_err().kind, Broken::NoTls);
 }
 
-/// What OpenSSL and rustls answer to words that are no TLS: an alert.
+/// rustls, and with it the hub, answers an alert to words that are no TLS.
 #[tokio::test]
 async fn plain_http_to_a_server_of_https_says_so() {
     let (address, task) = serve(b"\x15\x03\x01\x00\x02\x02\x46".to_vec(), Then::Close).await;

@@ -237,7 +237,7 @@ fn killed_and_started_on_a_full_disk_it_remembers_and_pages() {
     story.farm.until("it says so", |farm| trouble(farm).as_deref() == Some("the disk is full"));
     assert_eq!(told(&story.farm, "hot 31.5"), 1, "it knows who took it on: {}", story.farm.log());
     let rows = story.farm.ask(&["alerts"]).out;
-    assert!(rows.contains("acknowledged until"), "{rows}");
+    assert!(rows.contains("acknowledged by anna until"), "{rows}");
     assert_eq!(story.farm.status().unwrap()["boot"], boot);
 
     disk.free();

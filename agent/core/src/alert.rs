@@ -281,7 +281,7 @@ impl Raised {
 }
 
 impl Wait {
-    fn due(self) -> Option<Uptime> {
+    pub(crate) fn due(self) -> Option<Uptime> {
         match self {
             Wait::Until(due) => Some(due.at),
             Wait::Over => None,

@@ -115,7 +115,8 @@ impl Decide {
     /// not stated in a new one.
     pub(super) fn state_alerts(&mut self) {
         let plan = Arc::clone(self.engine.plan());
-        let open: Vec<_> = self.engine.alerts().filter(|alert| alert.standing != Standing::Pending).collect();
+        let open: Vec<_> =
+            self.engine.alerts().filter(|alert| !matches!(alert.standing, Standing::Pending(_))).collect();
         for AlertView { standing, report, .. } in open {
             let transition = match standing {
                 Standing::Acknowledged(until) => {
@@ -123,7 +124,7 @@ impl Decide {
                     let by = report.alert.and_then(|alert| self.takers.get(&alert)).cloned().unwrap_or_default();
                     Transition::Acknowledged { until, by }
                 }
-                Standing::Firing | Standing::Pending => Transition::Firing,
+                Standing::Firing | Standing::Pending(_) => Transition::Firing,
             };
             let effect = Effect::Alert(transition, Box::new(report));
             let Some(line) = Line::of(&effect, &plan) else { continue };

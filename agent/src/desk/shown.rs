@@ -89,6 +89,7 @@ fn circumstances(row: &AlertRow) -> String {
     };
     let parts = [
         (row.state == "acknowledged").then(|| taken(row)),
+        row.left_s.filter(|_| row.state == "pending").map(|left| format!("fires in {} if it goes on", for_long(left))),
         row.silenced.then(|| until("silenced", &row.silenced_until)),
         row.inhibited.then(|| "its bus is down".to_owned()),
     ];

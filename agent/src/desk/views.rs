@@ -55,7 +55,7 @@ fn now(engine: &Engine, clock: &Clock) -> Stamp {
 pub(super) fn alerts(engine: &Engine, beside: &Beside<'_>, clock: &Clock, all: bool) -> Vec<AlertRow> {
     let mut alerts: Vec<AlertRow> = engine
         .alerts()
-        .filter(|view| all || view.standing != Standing::Pending)
+        .filter(|view| all || !matches!(view.standing, Standing::Pending(_)))
         .map(|view| alert(&view, beside.takers, now(engine, clock)))
         .collect();
     alerts.sort_by_key(|row| row.alert.unwrap_or(u64::MAX));
@@ -72,9 +72,9 @@ fn alert(view: &AlertView, takers: &Takers, now: Stamp) -> AlertRow {
     let AlertView { standing, silenced_until, inhibited, report } = view;
     let Report { key, severity, value, limit, since, reading_at, pages, message, advice, .. } = report;
     let (state, until) = match standing {
-        Standing::Pending => ("pending", None),
+        Standing::Pending(until) => ("pending", *until),
         Standing::Firing => ("firing", None),
-        Standing::Acknowledged(until) => ("acknowledged", Some(until)),
+        Standing::Acknowledged(until) => ("acknowledged", Some(*until)),
     };
     let taker = report.alert.filter(|_| until.is_some()).and_then(|alert| takers.get(&alert));
     AlertRow {
@@ -132,7 +132,7 @@ pub(super) fn counts(engine: &Engine) -> AlertCounts {
         silences: engine.silences().count() as u64,
     };
     for view in engine.alerts() {
-        if view.standing == Standing::Pending {
+        if matches!(view.standing, Standing::Pending(_)) {
             counts.pending += 1;
             continue;
         }

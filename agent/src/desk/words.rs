@@ -98,7 +98,7 @@ pub(super) struct AlertRow {
     pub(super) for_s: f64,
     /// The reading's own time in milliseconds since 1970.
     pub(super) reading_ts: Option<i64>,
-    /// Until when it is acknowledged, and how long that is from now.
+    /// Until when it is acknowledged, or how long a pending one must go on before it fires; and how long that is from now.
     pub(super) until: Option<String>,
     #[serde(default)]
     pub(super) left_s: Option<f64>,

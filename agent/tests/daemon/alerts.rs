@@ -138,7 +138,11 @@ fn the_whole_farm_is_silenced_only_by_saying_so() {
     }
     assert_eq!(room.ask(&["silence"]).out, "nothing is silenced\n");
     let ran = room.ask(&["silence", "--everything", "--for", "2h"]);
-    assert_eq!(ran.out, "silence 1: everything, until 2026-01-01T02:01:10Z; end it with: silence --end 1\n", "{ran:?}");
+    assert_eq!(
+        ran.out,
+        "silence 1: everything, until 2026-01-01T02:01:10Z; end it with: tilth-agent silence --socket agent.sock --end 1\n",
+        "{ran:?}"
+    );
     let status = room.ask(&["status"]).out;
     assert!(status.contains("silence 1: everything until 2026-01-01T02:01:10Z, by anna\n"), "{status}");
     let silences = &room.status()["silences"];
@@ -280,7 +284,10 @@ fn a_secret_that_cannot_be_read_is_told_of_before_any_alert() {
         channels.iter().any(|channel| channel["channel"] == "office" && channel["lack"] == lack)
     });
     let people = room.ask(&["status"]).out;
-    assert!(people.contains(&format!("office: nothing waits; it can tell nothing: {lack}\n")), "{people}");
+    assert!(
+        people.contains(&format!("office (http://127.0.0.1:1): nothing waits; it can tell nothing: {lack}\n")),
+        "{people}"
+    );
     let said = format!("tilth-agent: notify office: {lack}; nothing can be told this way until that is mended\n");
     agent.wait_for_log(&said);
 }

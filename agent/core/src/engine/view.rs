@@ -24,8 +24,8 @@ pub struct AlertView {
 /// Where an alert stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// The condition holds, and must go on holding.
-    Pending,
+    /// The condition holds, and must go on holding until then; nothing where the next good value decides.
+    Pending(Option<Stamp>),
     /// It fires.
     Firing,
     /// Somebody takes it on, until then.
@@ -72,7 +72,7 @@ impl Engine {
         (0..self.plan.rules.len() as u32).filter_map(|of| {
             let standing = match self.watches[of as usize].alert.state {
                 State::Quiet => return None,
-                State::Pending { .. } => Standing::Pending,
+                State::Pending { hold, .. } => Standing::Pending(hold.due().map(|due| self.clock.stamp(due))),
                 State::Firing(_) => Standing::Firing,
                 State::Acknowledged { until, .. } => Standing::Acknowledged(self.clock.stamp(until.at)),
             };

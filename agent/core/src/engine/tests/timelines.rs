@@ -258,11 +258,14 @@ fn people_who_ask_see_alerts_and_sensors_as_they_stand() {
     assert_eq!(bench.engine.alerts().count(), 0);
     bench.ph(1.0, 7.0);
     let standings = |bench: &Bench| bench.engine.alerts().map(|alert| alert.standing).collect::<Vec<_>>();
-    assert_eq!(standings(&bench), [Standing::Pending, Standing::Firing]);
+    let stamp = |minute| crate::time::Stamp {
+        boot: 1,
+        uptime: at(minute),
+        wall: Some(crate::time::WallTime(WALL.0 + at(minute).0)),
+    };
+    assert_eq!(standings(&bench), [Standing::Pending(Some(stamp(6.0))), Standing::Firing]);
     bench.acknowledge(2.0, 10);
-    let until =
-        crate::time::Stamp { boot: 1, uptime: at(12.0), wall: Some(crate::time::WallTime(WALL.0 + at(12.0).0)) };
-    assert_eq!(standings(&bench)[1], Standing::Acknowledged(until));
+    assert_eq!(standings(&bench)[1], Standing::Acknowledged(stamp(12.0)));
     bench.handle(3.0, Input::Silence { of: Matcher::default(), span: Span::from_mins(5), by: "ann".to_owned() });
     assert!(bench.engine.alerts().all(|alert| alert.silenced_until.is_some() && !alert.inhibited));
 

@@ -12,7 +12,6 @@
 mod first;
 pub(crate) mod good;
 pub(crate) mod herald;
-pub(crate) mod holdings;
 mod opened;
 mod reload;
 mod signals;

@@ -6,9 +6,9 @@ use tilth_core::id::Id;
 use tilth_core::time::WallTime;
 
 use crate::clock::Clock;
-use crate::run::holdings::Entered;
 use crate::sense::line::LineStatus;
 use crate::store::Meter;
+use tilth_config::Entered;
 
 /// The facts; clones are the same. Held only to copy something in or out.
 #[derive(Debug, Clone)]

@@ -11,7 +11,7 @@ use tilth_core::id::{Id, SensorId};
 use tilth_core::site::Matcher;
 use tilth_core::time::Span;
 
-use crate::run::holdings::Entered;
+use tilth_config::Entered;
 
 /// Raised when an old client or an old agent would misunderstand.
 pub(super) const VERSION: u32 = 1;

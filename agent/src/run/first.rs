@@ -18,7 +18,6 @@ use tilth_config::{Device, Diagnostic, Document, Files, Level, Loaded, Purpose, 
 use tilth_core::plan::Plan;
 
 use super::good::{self, Good};
-use super::holdings::Holdings;
 use super::{Farm, opened, reload};
 use crate::clock::Clock;
 use crate::findings;
@@ -28,6 +27,7 @@ use crate::sync::Home;
 use crate::sync::bundle::{self, Ruling, ignored, say_ignored};
 use crate::sync::kept::{Kept, NotGood};
 use crate::sync::way::trusted_key;
+use tilth_config::Holdings;
 
 /// What it begins with.
 pub(super) struct First {

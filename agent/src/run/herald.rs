@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tilth_config::{Document, Files, Hub, Loaded, Site};
 
 use super::good::{Good, Keeper};
-use super::holdings::{Entered, Holdings};
 use crate::desk::facts::Facts;
 use crate::output::tell;
+use tilth_config::{Entered, Holdings};
 
 /// Tells and keeps; clones are the same.
 #[derive(Debug, Clone)]

@@ -4,7 +4,6 @@ pub(crate) mod config;
 mod content;
 pub(crate) mod device;
 pub(crate) mod init;
-mod roster;
 pub(crate) mod serve;
 pub(crate) mod tenant;
 

@@ -1,12 +1,9 @@
 //! `tilth-hub config`: what devices are to do.
 
-use std::fmt;
-
 use anyhow::bail;
 use serde_json::json;
-use tilth_config::bundle;
+use tilth_config::{Holdings, bundle};
 
-use super::roster::Roster;
 use super::{change, content, device_of};
 use crate::cli::{Config, Of};
 use crate::exit::{self, Exit};
@@ -21,7 +18,7 @@ pub(crate) fn run(wanted: &Config) -> anyhow::Result<Exit> {
                 exit::tell(finding);
             }
             match checked.content {
-                Some((content, roster)) => put(&content, &roster, *force, of),
+                Some((content, has)) => put(&content, &has, *force, of),
                 None => Ok(Exit::Refused),
             }
         }
@@ -29,18 +26,11 @@ pub(crate) fn run(wanted: &Config) -> anyhow::Result<Exit> {
     }
 }
 
-/// What a new version has, beside the one before it.
-struct Compared<'a> {
-    roster: &'a Roster,
-    /// None for a device's first; else what it had, or why that cannot be told.
-    before: Option<Result<Roster, String>>,
-}
-
-fn put(content: &serde_json::Value, roster: &Roster, force: bool, of: &Of) -> anyhow::Result<Exit> {
+fn put(content: &serde_json::Value, has: &Holdings, force: bool, of: &Of) -> anyhow::Result<Exit> {
     let Of { client, device, data, output } = of;
     let data = data.dir();
     let key = data.read_signing_key()?;
-    let (bundle, compared) = change(&data, |change| {
+    let (bundle, entered) = change(&data, |change| {
         let found = change.device(client, device)?;
         let before = bundles::newest(change.connection, found.id)?;
         let (bundle, is_new) = issue::put(change.connection, &key, &found, content, change.now)?;
@@ -50,29 +40,39 @@ fn put(content: &serde_json::Value, roster: &Roster, force: bool, of: &Of) -> an
         let before = before.map(|before| {
             let before =
                 bundle::verify(&before.bytes, key.trusted(), client, device).map_err(|error| error.to_string())?;
-            content::roster(&before.content, client, device)
+            content::holdings(&before.content, client, device)
         });
-        let compared = Compared { roster, before };
         let version = bundle.version;
-        if compared.loses() && !force {
-            bail!("{client}/{device}: configuration {version}: {compared}. Nothing was signed; with --force it is");
+        let entered = has.after(before.as_ref().and_then(|before| before.as_ref().ok()));
+        let unknown = match before {
+            Some(Err(why)) => format!("; what is gone cannot be told, for the one before cannot be read: {why}"),
+            Some(Ok(_)) | None => String::new(),
+        };
+        let is_less = entered.gone().is_grave() || !unknown.is_empty();
+        if is_less && !force {
+            bail!(
+                "{client}/{device}: configuration {version} has {entered}{unknown}. Nothing was signed; with --force it is"
+            );
         }
-        let gone = if compared.loses() { format!("; {}", compared.gone()) } else { String::new() };
-        let what = format!("configuration {version} of device {device}, content {}{gone}", bundle.hash);
+        let what = format!("configuration {version} of device {device}, content {}, {entered}{unknown}", bundle.hash);
         change.audit(Some(found.tenant), &what)?;
-        Ok((bundle, Some(compared)))
+        Ok((bundle, Some((entered, unknown))))
     })?;
     let version = bundle.version;
     if output.json {
-        let before = compared.as_ref().and_then(|compared| compared.before.as_ref()?.as_ref().ok());
-        let changed = json!({
+        let entered = entered.as_ref().map(|(entered, _)| entered);
+        let mut changed = json!({
             "client_id": client, "device_id": device, "version": version, "hash": bundle.hash,
-            "changed": compared.is_some(), "has": roster, "before": before,
-            "gone": before.map(|before| roster.gone_since(before)),
+            "changed": entered.is_some(),
         });
+        if let (Some(changed), Ok(serde_json::Value::Object(entered))) =
+            (changed.as_object_mut(), serde_json::to_value(entered))
+        {
+            changed.extend(entered);
+        }
         exit::json(&changed)?;
-    } else if let Some(compared) = compared {
-        exit::line(format_args!("{client}/{device}: configuration {version}: {compared}"))?;
+    } else if let Some((entered, unknown)) = entered {
+        exit::line(format_args!("{client}/{device}: configuration {version} has {entered}{unknown}"))?;
         exit::line(format_args!("{client}/{device}: configuration {version} is signed and waits for the device"))?;
     } else {
         exit::line(format_args!(
@@ -80,38 +80,6 @@ fn put(content: &serde_json::Value, roster: &Roster, force: bool, of: &Of) -> an
         ))?;
     }
     Ok(Exit::Done)
-}
-
-impl Compared<'_> {
-    /// Whether the device would no longer watch something or tell somebody, as far as can be told.
-    fn loses(&self) -> bool {
-        match &self.before {
-            None => false,
-            Some(Ok(before)) => !self.roster.gone_since(before).is_empty(),
-            Some(Err(_)) => true,
-        }
-    }
-
-    /// In a sentence, where it loses something.
-    fn gone(&self) -> String {
-        match &self.before {
-            None => String::new(),
-            Some(Ok(before)) => format!("Gone: {}", self.roster.gone_since(before)),
-            Some(Err(why)) => format!("What is gone cannot be told, for the one before cannot be read: {why}"),
-        }
-    }
-}
-
-impl fmt::Display for Compared<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.roster)?;
-        match &self.before {
-            Some(Ok(before)) if before == self.roster => write!(f, " (as before)")?,
-            Some(Ok(before)) => write!(f, " (before: {before})")?,
-            None | Some(Err(_)) => {}
-        }
-        if self.loses() { write!(f, ". {}", self.gone()) } else { Ok(()) }
-    }
 }
 
 fn show(of: &Of) -> anyhow::Result<Exit> {

@@ -8,10 +8,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use serde_json::Value as Json;
-use tilth_config::{Document, Documents, Layer, Loaded, Purpose, Text, base, bundle, load_documents};
+use tilth_config::{Document, Documents, Holdings, Layer, Loaded, Purpose, Text, base, bundle, load_documents};
 use tilth_core::id::Id;
-
-use super::roster::Roster;
 
 /// A larger file is no configuration.
 const MAX_FILE: u64 = 4 << 20;
@@ -19,7 +17,7 @@ const MAX_FILE: u64 = 4 << 20;
 /// What files come to.
 pub(super) struct Checked {
     /// The content and what it has; none where there is any error.
-    pub(super) content: Option<(Json, Roster)>,
+    pub(super) content: Option<(Json, Holdings)>,
     /// Errors and warnings, each on a line with its place.
     pub(super) findings: Vec<String>,
 }
@@ -36,17 +34,17 @@ pub(super) fn read(from: &Path, client: &Id, device: &Id) -> anyhow::Result<Chec
         return Ok(Checked { content: None, findings });
     }
     let received = received(content.clone(), site);
-    let Some(roster) = Roster::of(&received).filter(|_| !received.has_errors()) else {
+    if received.has_errors() {
         findings.extend(shown(&received));
         return Ok(Checked { content: None, findings });
-    };
-    Ok(Checked { content: Some((content, roster)), findings })
+    }
+    Ok(Checked { content: Some((content, Holdings::of(&received))), findings })
 }
 
 /// What a content has that was checked before; else what is wrong with it by now.
-pub(super) fn roster(content: &Json, client: &Id, device: &Id) -> Result<Roster, String> {
+pub(super) fn holdings(content: &Json, client: &Id, device: &Id) -> Result<Holdings, String> {
     let received = received(content.clone(), Document::site(&made_up_site(content, client, device)));
-    Roster::of(&received).ok_or_else(|| shown(&received).join("; "))
+    if received.has_errors() { Err(shown(&received).join("; ")) } else { Ok(Holdings::of(&received)) }
 }
 
 /// A content as the device reads it.

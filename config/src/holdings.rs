@@ -4,17 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
 
 use serde::{Deserialize, Serialize};
-use tilth_config::Loaded;
 use tilth_core::id::{Id, SensorId};
 
-use crate::output::counted;
+use crate::Loaded;
 
 /// More names of a kind are counted.
 const NAMED: usize = 5;
 
 /// All that a configuration names. What the agent adds by itself is none of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Holdings {
+pub struct Holdings {
     /// With their zones.
     sensors: BTreeMap<SensorId, Id>,
     /// Each rule, and to how many sensors it is bound.
@@ -24,7 +23,7 @@ pub(crate) struct Holdings {
 
 /// How much it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Counts {
+pub struct Counts {
     sensors: u64,
     zones: u64,
     /// As often as they are bound to a sensor.
@@ -33,7 +32,7 @@ pub(crate) struct Counts {
 
 /// What is not there any more.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Gone {
+pub struct Gone {
     zones: Vec<Id>,
     /// Those whose zone is still there.
     sensors: Vec<SensorId>,
@@ -43,7 +42,7 @@ pub(crate) struct Gone {
 
 /// A configuration as it came into force.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Entered {
+pub struct Entered {
     #[serde(default)]
     has: Counts,
     /// How much it was before, where it was another number.
@@ -55,7 +54,8 @@ pub(crate) struct Entered {
 
 impl Holdings {
     /// Of a configuration without errors.
-    pub(super) fn of(loaded: &Loaded) -> Holdings {
+    #[must_use]
+    pub fn of(loaded: &Loaded) -> Holdings {
         let Some(plan) = &loaded.plan else { return Holdings::default() };
         let sensors = plan.sensors().iter().filter(|sensor| loaded.feeds.contains_key(&sensor.id));
         let sensors: BTreeMap<_, _> = sensors.map(|sensor| (sensor.id.clone(), sensor.zone.clone())).collect();
@@ -67,7 +67,8 @@ impl Holdings {
     }
 
     /// After that which was in force before, where it is known.
-    pub(super) fn after(&self, before: Option<&Holdings>) -> Entered {
+    #[must_use]
+    pub fn after(&self, before: Option<&Holdings>) -> Entered {
         let has = self.counts();
         let (then, gone) =
             before.map(|before| (before.counts(), self.gone_since(before))).unwrap_or((has.clone(), Gone::default()));
@@ -98,6 +99,22 @@ impl Holdings {
     }
 }
 
+impl Entered {
+    /// What of the configuration before it is gone.
+    #[must_use]
+    pub fn gone(&self) -> &Gone {
+        &self.gone
+    }
+}
+
+impl Gone {
+    /// Whether something is no longer watched, or somebody no longer told.
+    #[must_use]
+    pub fn is_grave(&self) -> bool {
+        !(self.zones.is_empty() && self.sensors.is_empty() && self.channels.is_empty())
+    }
+}
+
 /// `3 sensors in 1 zone, 13 rules (before: 6 in 2, 25); gone: zone nursery, channels office, phone`.
 impl Display for Entered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -107,15 +124,21 @@ impl Display for Entered {
         if let Some(Counts { sensors, zones, rules }) = before {
             write!(f, " (before: {sensors} in {zones}, {rules})")?;
         }
-        let parts = [
-            named("zone", &gone.zones),
-            named("sensor", &gone.sensors),
-            named("rule", &gone.rules),
-            named("channel", &gone.channels),
-        ];
-        let parts: Vec<String> = parts.into_iter().flatten().collect();
-        if parts.is_empty() { Ok(()) } else { write!(f, "; gone: {}", parts.join(", ")) }
+        if *gone == Gone::default() { Ok(()) } else { write!(f, "; gone: {gone}") }
     }
+}
+
+impl Display for Gone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Gone { zones, sensors, rules, channels } = self;
+        let parts = [named("zone", zones), named("sensor", sensors), named("rule", rules), named("channel", channels)];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        f.write_str(&parts.join(", "))
+    }
+}
+
+fn counted(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 fn named(kind: &str, names: &[impl Display]) -> Option<String> {
@@ -128,9 +151,8 @@ fn named(kind: &str, names: &[impl Display]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use tilth_config::{Document, Documents, Layer, Purpose, base, load_documents};
-
     use super::*;
+    use crate::{Document, Documents, Layer, Purpose, base, load_documents};
 
     fn holdings(sensors: &[&str], more: &str) -> Holdings {
         let sensor = |id: &&str| format!("[sensors.'{id}']\nquantity = 'ph'\ninput = 'line:gateway/{id}'\n");

@@ -46,18 +46,25 @@ impl Watch {
         watch
     }
 
-    /// Waits for a change, and until it is complete.
+    /// Waits for a change, and until it is complete. What else lies in the folder, such as a log that tells of each change,
+    /// is none.
     pub(super) fn wait(&mut self) {
-        while !self.is_changed() {}
-        self.renew();
-        let began = Instant::now();
-        while began.elapsed() < LONGEST && self.touched.recv_timeout(SETTLE).is_ok() {}
-        // A folder may have been made meanwhile.
-        self.renew();
-        self.seen = seen(&self.folder);
+        loop {
+            while !self.is_touched() {}
+            self.renew();
+            let began = Instant::now();
+            while began.elapsed() < LONGEST && self.touched.recv_timeout(SETTLE).is_ok() {}
+            // A folder may have been made meanwhile.
+            self.renew();
+            let now = seen(&self.folder);
+            if self.seen != now {
+                self.seen = now;
+                return;
+            }
+        }
     }
 
-    fn is_changed(&mut self) -> bool {
+    fn is_touched(&mut self) -> bool {
         if self.kernel.is_some() {
             return self.touched.recv().is_ok();
         }
@@ -190,6 +197,18 @@ mod tests {
     }
 
     #[test]
+    fn what_else_lies_in_the_folder_is_no_change() {
+        let folder = folder("beside");
+        fs::create_dir_all(&folder).unwrap();
+        let notices = watch(&folder, PATIENCE);
+        fs::write(folder.join("log"), "").unwrap();
+        assert!(notices.recv_timeout(4 * SETTLE).is_err());
+        fs::write(folder.join("agent.toml"), "").unwrap();
+        notices.recv_timeout(PATIENCE).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
     fn what_never_comes_to_rest_is_noticed_all_the_same() {
         let folder = folder("restless");
         fs::create_dir_all(&folder).unwrap();
@@ -197,7 +216,7 @@ mod tests {
         let began = Instant::now();
         while notices.try_recv().is_err() {
             assert!(began.elapsed() < PATIENCE);
-            fs::write(folder.join("log"), "").unwrap();
+            fs::write(folder.join("agent.toml"), "").unwrap();
             std::thread::sleep(SETTLE / 10);
         }
         assert!(began.elapsed() >= LONGEST, "a change is read when it is complete");

@@ -2,13 +2,13 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tilth_config::Entered;
 use tilth_core::id::Id;
 use tilth_core::time::WallTime;
 
 use crate::clock::Clock;
 use crate::sense::line::LineStatus;
 use crate::store::Meter;
-use tilth_config::Entered;
 
 /// The facts; clones are the same. Held only to copy something in or out.
 #[derive(Debug, Clone)]
@@ -76,9 +76,9 @@ impl Facts {
         (posted.since, posted.entered) = (self.clock.now().1, entered);
     }
 
-    /// What lies there is what is in force.
-    pub(crate) fn mended(&self) {
-        self.posted().refused = None;
+    /// What lies there is what is in force. Says whether something was refused before.
+    pub(crate) fn mended(&self) -> bool {
+        self.posted().refused.take().is_some()
     }
 
     /// What lies there is refused.

@@ -7,11 +7,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tilth_config::Entered;
 use tilth_core::id::{Id, SensorId};
 use tilth_core::site::Matcher;
 use tilth_core::time::Span;
-
-use tilth_config::Entered;
 
 /// Raised when an old client or an old agent would misunderstand.
 pub(super) const VERSION: u32 = 1;

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tilth_config::bundle::Bundle;
-use tilth_config::{Device, Diagnostic, Document, Files, Level, Loaded, Purpose, Site, load_documents};
+use tilth_config::{Device, Diagnostic, Document, Files, Holdings, Level, Loaded, Purpose, Site, load_documents};
 use tilth_core::plan::Plan;
 
 use super::good::{self, Good};
@@ -27,7 +27,6 @@ use crate::sync::Home;
 use crate::sync::bundle::{self, Ruling, ignored, say_ignored};
 use crate::sync::kept::{Kept, NotGood};
 use crate::sync::way::trusted_key;
-use tilth_config::Holdings;
 
 /// What it begins with.
 pub(super) struct First {

@@ -12,12 +12,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
-use tilth_config::{Document, Files};
+use tilth_config::{Document, Files, Holdings};
 
 use crate::output::tell;
 use crate::store::put_aside;
 use crate::sync::kept::{self, NotGood};
-use tilth_config::Holdings;
 
 const NAME: &str = "config.good";
 

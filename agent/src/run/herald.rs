@@ -2,12 +2,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tilth_config::{Document, Files, Hub, Loaded, Site};
+use tilth_config::{Document, Entered, Files, Holdings, Hub, Loaded, Site};
 
 use super::good::{Good, Keeper};
 use crate::desk::facts::Facts;
 use crate::output::tell;
-use tilth_config::{Entered, Holdings};
 
 /// Tells and keeps; clones are the same.
 #[derive(Debug, Clone)]
@@ -59,15 +58,18 @@ impl Herald {
     /// It is in force, after another one or the same.
     pub(crate) fn enters(&self, papers: Papers) {
         let Papers { hash, files, has, site, refused } = papers;
-        if self.facts.is_another(&hash) {
+        let is_another = self.facts.is_another(&hash);
+        if is_another {
             let entered = self.replace(&has);
             say(&hash, &entered);
             self.facts.entered(&hash, entered);
         }
         self.keeper.keep(Good { files, has });
-        self.facts.mended();
+        let was_refused = self.facts.mended();
         if !refused.is_empty() {
             self.facts.refused(refused);
+        } else if was_refused && !is_another {
+            tell(format_args!("tilth-agent: configuration {} is in force: what was refused is mended", &hash[..8]));
         }
         let later = later(&self.began, &site);
         if self.facts.later(later.clone())

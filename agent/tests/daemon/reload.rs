@@ -37,6 +37,7 @@ fn a_good_file_applies_and_a_bad_one_keeps_the_running_one_and_says_why() {
 
     room.write("config.d/farm.toml", &lower);
     room.wait_for("as it was", &["status"], |rows| rows[0]["config"]["refused"].is_null());
+    agent.wait_for_log(" is in force: what was refused is mended\n");
     assert_eq!(room.status()["config"]["hash"], applied[0]["config"]["hash"]);
 }
 

@@ -45,7 +45,7 @@ const GROWTH_KB: u64 = 2048;
 /// A slice on which the unoptimised program must say the same.
 const SLICE_MINUTES: u64 = 3 * 24 * 60;
 
-const RUNS: usize = 3;
+const RUNS: usize = 5;
 
 pub(crate) fn measure(length: Length) -> Outcome {
     let minutes = match length {

@@ -1,4 +1,6 @@
-//! What is in force on a device: the hub's last good bundle, else `config.d`. For those who look; nothing is changed.
+//! What is to be in force on a device: the hub's last good bundle, else `config.d`. For those who look; nothing is changed.
+//!
+//! What lies there is judged, and nothing in its stead: where it has errors, `run/first.rs` goes on with what was in force before.
 
 use std::fs;
 use std::io;
@@ -33,7 +35,7 @@ pub(crate) struct Ruling {
 }
 
 impl InForce {
-    /// As the agent would find it if it began now.
+    /// What the agent would begin with now, as far as it has no errors.
     pub(crate) fn find(config: &cli::Config, data: &Path, purpose: Purpose) -> InForce {
         let folder = &config.folder;
         let mut files = tilth_config::load(folder, purpose);

@@ -11,9 +11,8 @@ use tilth_config::{Diagnostic, Documents, Level, Loaded, Purpose, load_documents
 
 use crate::cli;
 use crate::sync::Home;
-use crate::sync::bundle::{self, ignored};
-use crate::sync::kept::{Kept, NotGood};
-use crate::sync::way::trusted_key;
+use crate::sync::bundle::{self, ignored, is_new};
+use crate::sync::kept::NotGood;
 
 /// What is in force.
 pub(crate) struct InForce {
@@ -93,12 +92,7 @@ fn good(home: &Home) -> Result<Option<Bundle>, NotGood> {
     {
         return Err(NotGood::Unusable(format!("{}: {error}", home.data.display())));
     }
-    let kept = Kept::new(&home.data);
-    if !kept.has_good() {
-        return if kept.highest() > 0 { Err(NotGood::Gone) } else { Ok(None) };
-    }
-    let key = trusted_key(home).map_err(|error| NotGood::Unusable(format!("{error:#}")))?;
-    kept.good(&key, &home.client, &home.device)
+    bundle::last_good(home)
 }
 
 fn compiled(bundle: &Bundle, folder: &Path, purpose: Purpose) -> Loaded {
@@ -120,12 +114,6 @@ fn lost(data: &Path, why: &str, instead: &str) -> Diagnostic {
         message: format!("the hub's last good bundle {why}"),
         help: Some(instead.to_owned()),
     }
-}
-
-/// Nothing but the folder's being empty is wrong.
-fn is_new(loaded: &Loaded, folder: &Path) -> bool {
-    let mut errors = loaded.diagnostics.iter().filter(|one| one.level == Level::Error);
-    ignored(folder).is_empty() && errors.all(|error| error.file == "config.d")
 }
 
 /// No error, since nobody has to write anything here: the hub will.

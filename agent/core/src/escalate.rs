@@ -92,8 +92,8 @@ impl Escalation {
         self.next == Next::Held
     }
 
-    /// The next page, if it is due and nothing mutes it, with the cause that it has `when_over`; a wait that passed without an acknowledgement makes it
-    /// one severity worse.
+    /// The next page, if it is due and nothing mutes it; a wait that passed without an acknowledgement makes it one severity
+    /// worse. What mutes it is given as the cause of the page that is sent when that is over.
     pub(crate) fn step(&mut self, now: Stamp, policy: &Policy, muted: Option<Cause>) -> Option<Told> {
         match self.next {
             Next::Never => return None,

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tilth_config::bundle::Bundle;
-use tilth_config::{Device, Diagnostic, Document, Files, Holdings, Level, Loaded, Purpose, Site, load_documents};
+use tilth_config::{Diagnostic, Document, Files, Holdings, Level, Loaded, Purpose, Site, load_documents};
 use tilth_core::plan::Plan;
 
 use super::good::{self, Good};
@@ -24,9 +24,8 @@ use crate::findings;
 use crate::output::tell;
 use crate::seen::Seen;
 use crate::sync::Home;
-use crate::sync::bundle::{self, Ruling, ignored, say_ignored};
+use crate::sync::bundle::{self, Ruling, ignored, is_new, say_ignored};
 use crate::sync::kept::{Kept, NotGood};
-use crate::sync::way::trusted_key;
 
 /// What it begins with.
 pub(super) struct First {
@@ -202,25 +201,13 @@ impl Start<'_> {
     }
 
     fn home(&self, site: &Site) -> Option<Home> {
-        let (Some(hub), Some(Device { id, client: Some(client) })) = (&site.hub, &site.device) else { return None };
-        Some(Home {
-            client: client.clone(),
-            device: id.clone(),
-            hub: hub.clone(),
-            folder: self.folder.to_owned(),
-            data: self.data.to_owned(),
-        })
+        Home::of(site, self.folder, self.data)
     }
 
     /// The last good bundle with this `agent.toml`; nothing where there never was one.
     fn bundle(&self, written: &Written) -> Result<Option<(Bundle, Farm)>, NotGood> {
         let Some(home) = &written.home else { return Ok(None) };
-        let kept = Kept::new(self.data);
-        if !kept.has_good() {
-            return if kept.highest() > 0 { Err(NotGood::Gone) } else { Ok(None) };
-        }
-        let key = trusted_key(home).map_err(|error| NotGood::Unusable(format!("{error:#}")))?;
-        let Some(bundle) = kept.good(&key, &home.client, &home.device)? else { return Ok(None) };
+        let Some(bundle) = bundle::last_good(home)? else { return Ok(None) };
         let loaded = bundle::compile(&bundle, written.site.clone());
         let problems: Vec<String> = findings::shown(&loaded, false).collect();
         let farm = if loaded.has_errors() { None } else { Farm::of_hub(loaded) };
@@ -267,11 +254,6 @@ impl Start<'_> {
             Err(stuck) => format!("{what} is damaged ({why}) and stays in its place: {stuck}"),
         }
     }
-}
-
-/// A new device: no file says what to watch, and nothing else is wrong.
-fn is_new(loaded: &Loaded, folder: &Path) -> bool {
-    ignored(folder).is_empty() && errors(loaded).all(|error| error.file == "config.d")
 }
 
 fn errors(loaded: &Loaded) -> impl Iterator<Item = &Diagnostic> {

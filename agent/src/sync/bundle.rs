@@ -10,6 +10,8 @@ use tilth_config::{Document, Documents, Level, Loaded, Purpose, Text, load_docum
 use tilth_sync::engine::Holding;
 
 use super::Home;
+use super::kept::{Kept, NotGood};
+use super::way::trusted_key;
 use crate::clock::Source;
 use crate::output::tell;
 use crate::run::Farm;
@@ -144,6 +146,25 @@ pub(super) fn farm(bundle: &Bundle, home: &Home, source: Source, before: Option<
         Some(problem) => refuse(problem),
         None => Ok(farm),
     }
+}
+
+/// The last good bundle that is kept; nothing where there never was one.
+///
+/// # Errors
+/// Why there is none to begin with.
+pub(crate) fn last_good(home: &Home) -> Result<Option<Bundle>, NotGood> {
+    let kept = Kept::new(&home.data);
+    if !kept.has_good() {
+        return if kept.highest() > 0 { Err(NotGood::Gone) } else { Ok(None) };
+    }
+    let key = trusted_key(home).map_err(|error| NotGood::Unusable(format!("{error:#}")))?;
+    kept.good(&key, &home.client, &home.device)
+}
+
+/// A new device: no file says what to watch, and nothing else is wrong.
+pub(crate) fn is_new(files: &Loaded, folder: &Path) -> bool {
+    let mut errors = files.diagnostics.iter().filter(|one| one.level == Level::Error);
+    ignored(folder).is_empty() && errors.all(|error| error.file == "config.d")
 }
 
 /// A bundle over the shipped base, with an `agent.toml`.

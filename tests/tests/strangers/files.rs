@@ -1,0 +1,1 @@
+//! Recordings as other tools export them, given to `replay`.

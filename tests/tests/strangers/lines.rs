@@ -1,0 +1,1 @@
+//! Lines as other people's sketches print them, on a serial port.

@@ -1,0 +1,6 @@
+//! What strangers' boards, clocks and files say: lines, stamps and exports of kinds that nobody here made, through the real
+//! programs. A file a kind; each case states what is expected of it.
+
+mod clocks;
+mod files;
+mod lines;

@@ -20,6 +20,7 @@ mod readings;
 mod recorded;
 mod repeats;
 mod roster;
+mod spacing;
 mod summary;
 mod tally;
 
@@ -70,13 +71,13 @@ pub(crate) fn run(wanted: &cli::Replay) -> anyhow::Result<Exit> {
         feed.give_back(batch);
         replay.account.output.progress(feed.progress())?;
     }
-    let Replay { course, roster, mut account, .. } = replay;
+    let Replay { course, roster, mut account, notes, .. } = replay;
     if let Some(digest) = &account.digest {
         account.output.json(digest)?;
     }
     account.output.flush()?;
 
-    let outcome = Outcome::new(&account.plan, course, roster, account.tally, feed.end());
+    let outcome = Outcome::new(&account.plan, course, roster, account.tally, feed.end(), notes);
     if wanted.json {
         tell(serde_json::to_string(&summary::Object::new(&outcome)).context("the summary")?);
     } else {
@@ -120,6 +121,8 @@ struct Replay<'a> {
     course: Course,
     roster: Roster,
     account: Account,
+    /// What the reader of the summary should know of how the recording was read.
+    notes: Vec<String>,
 }
 
 /// What is told of a replay, and what is counted.
@@ -144,18 +147,31 @@ impl<'a> Replay<'a> {
             digest: wanted.digest.then(Digest::default),
             plan,
         };
-        Replay { wanted, player: None, course: Course::default(), roster: Roster::default(), account }
+        Replay {
+            wanted,
+            player: None,
+            course: Course::default(),
+            roster: Roster::default(),
+            account,
+            notes: Vec::new(),
+        }
     }
 
     fn play(&mut self, batch: &Batch) -> anyhow::Result<()> {
         self.roster.extend(&batch.names, &self.account.plan);
+        if self.player.is_none()
+            && let Some((plan, notes)) = spacing::allow_usual_gaps(&self.account.plan, &batch.rows, &self.roster)
+        {
+            self.account.plan = plan;
+            self.notes.extend(notes);
+        }
         batch.rows.iter().try_for_each(|row| self.play_row(row))
     }
 
     /// A sensor that nobody watches still moves the clock.
     fn play_row(&mut self, row: &Row) -> anyhow::Result<()> {
         self.course.add(row);
-        let sensor = self.roster.count(row.sensor);
+        let sensor = row.sensor.and_then(|place| self.roster.count(place));
         let Replay { wanted, player, account, .. } = self;
         let player = player.get_or_insert_with(|| Player::new(&account.plan, row.at_ms, wanted.restart_every));
         account.repeats.enter(player.ahead(row.at_ms));

@@ -214,6 +214,30 @@ impl Plan {
         self.rules.iter().map(|bound| &bound.rule)
     }
 
+    /// The shortest time without a reading after which the sensor is stale or one of its rules calls it missing.
+    #[must_use]
+    pub fn soonest_silent(&self, ix: SensorIx) -> Option<Span> {
+        let missing =
+            self.rules_of[ix.0 as usize].iter().filter_map(|rule| match self.rules[*rule as usize].rule.condition {
+                Condition::MissingFor(span) => Some(span),
+                _ => None,
+            });
+        missing.chain(self.sensor(ix).stale_after).min()
+    }
+
+    /// Lets a sensor be without a reading for so long before it is stale or a rule calls it missing; what allows more stays.
+    pub fn allow_silence(&mut self, ix: SensorIx, least: Span) {
+        let sensor = &mut self.sensors[ix.0 as usize];
+        sensor.stale_after = sensor.stale_after.map(|span| span.max(least));
+        for rule in &self.rules_of[ix.0 as usize] {
+            let bound = &mut self.rules[*rule as usize];
+            if let Condition::MissingFor(span) = bound.rule.condition {
+                bound.rule.condition = Condition::MissingFor(span.max(least));
+                bound.test = Test::new(bound.rule.condition, sensor.resolution);
+            }
+        }
+    }
+
     /// A number of steps as a value of that sensor.
     #[must_use]
     pub fn value(&self, sensor: SensorIx, steps: Steps) -> Value {

@@ -77,13 +77,14 @@ impl Course {
         }
     }
 
-    /// Books a row with its sensor, and says whether that has had a greater stamp.
+    /// Books a row with its sensor, and says whether that has had a greater stamp. A row without a sensor is never late.
     fn is_late(&mut self, row: &Row) -> bool {
-        self.blocks += u64::from(self.last_sensor.replace(row.sensor) != Some(row.sensor));
-        if self.newest_ms.len() <= row.sensor {
-            self.newest_ms.resize(row.sensor + 1, i64::MIN);
+        let Some(sensor) = row.sensor else { return false };
+        self.blocks += u64::from(self.last_sensor.replace(sensor) != Some(sensor));
+        if self.newest_ms.len() <= sensor {
+            self.newest_ms.resize(sensor + 1, i64::MIN);
         }
-        let newest_ms = &mut self.newest_ms[row.sensor];
+        let newest_ms = &mut self.newest_ms[sensor];
         let late = row.at_ms < *newest_ms;
         *newest_ms = row.at_ms.max(*newest_ms);
         late
@@ -133,7 +134,7 @@ mod tests {
     fn course(stamps: &[i64]) -> Course {
         let mut course = Course::default();
         for (line, at_ms) in (2..).zip(stamps) {
-            course.add(&Row { line, at_ms: *at_ms, sensor: 0, value: None });
+            course.add(&Row { line, at_ms: *at_ms, sensor: Some(0), value: None });
         }
         course
     }
@@ -157,7 +158,7 @@ mod tests {
     fn disorder(rows: impl IntoIterator<Item = (usize, i64)>) -> Option<Disorder> {
         let mut course = Course::default();
         for (line, (sensor, at_ms)) in (2..).zip(rows) {
-            course.add(&Row { line, at_ms, sensor, value: None });
+            course.add(&Row { line, at_ms, sensor: Some(sensor), value: None });
         }
         course.disorder()
     }

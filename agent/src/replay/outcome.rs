@@ -24,18 +24,27 @@ pub(crate) struct Outcome {
     pub(crate) report: Report,
     /// Unknown names that are near to a sensor of the configuration, each with that.
     pub(crate) meant: Vec<(String, String)>,
+    /// How the recording was read, where that is not plain.
+    pub(crate) notes: Vec<String>,
     /// Why the recording was not read to its end.
     pub(crate) broken: Option<ReadingsError>,
 }
 
 impl Outcome {
-    pub(crate) fn new(plan: &Plan, course: Course, roster: Roster, mut tally: Tally, end: End) -> Outcome {
+    pub(crate) fn new(
+        plan: &Plan,
+        course: Course,
+        roster: Roster,
+        mut tally: Tally,
+        end: End,
+        notes: Vec<String>,
+    ) -> Outcome {
         if let Some((_, last)) = course.ends() {
             tally.finish(last);
         }
         let End { report, broken } = end;
         let meant = roster.meant(plan).map(|(name, id)| (name.to_owned(), id.to_owned())).collect();
-        Outcome { course, roster, tally, report, meant, broken }
+        Outcome { course, roster, tally, report, meant, notes, broken }
     }
 
     /// Sensors of the configuration that the recording does not have.

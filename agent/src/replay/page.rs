@@ -118,6 +118,7 @@ struct Page<'a> {
     began_late: Vec<&'a SensorTally>,
     broken: Option<String>,
     hint: Option<String>,
+    notes: &'a [String],
 }
 
 struct AlertRow<'a> {
@@ -164,6 +165,7 @@ impl<'a> Page<'a> {
             began_late: outcome.began_late().collect(),
             broken: outcome.broken(),
             hint: outcome.hint(),
+            notes: &outcome.notes,
         }
     }
 }

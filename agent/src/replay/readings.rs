@@ -38,8 +38,8 @@ pub(crate) struct Row {
     pub(crate) line: u64,
     /// Milliseconds since 1970 in UTC.
     pub(crate) at_ms: i64,
-    /// Its sensor's place in [`Readings::names`].
-    pub(crate) sensor: usize,
+    /// Its sensor's place in [`Readings::names`]; none where the line has a time and no value, which only moves the clock.
+    pub(crate) sensor: Option<usize>,
     /// A finite number, or nothing where the recording says that a value is missing.
     pub(crate) value: Option<f64>,
 }

@@ -33,6 +33,11 @@ impl Roster {
         named.sensor
     }
 
+    /// The sensor that a name is.
+    pub(crate) fn sensor(&self, place: usize) -> Option<SensorIx> {
+        self.0.get(place).and_then(|named| named.sensor)
+    }
+
     /// Whether any row was of a sensor of the plan.
     pub(crate) fn fits(&self) -> bool {
         self.0.iter().any(|named| named.sensor.is_some() && named.rows > 0)

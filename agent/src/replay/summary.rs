@@ -22,6 +22,7 @@ pub(crate) struct Summary<'a>(pub(crate) &'a Outcome);
 impl Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Summary(outcome) = self;
+        outcome.notes.iter().try_for_each(|note| entry(f, "note", note))?;
         fmt_counts(outcome, f)?;
         fmt_names(outcome, f)?;
         fmt_bad(outcome, f)?;

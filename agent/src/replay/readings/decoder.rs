@@ -55,7 +55,7 @@ impl Decoder {
                 let sensor = self.names.intern(sensor)?;
                 let kind = if value.is_some() { &mut self.report.values } else { &mut self.report.missing };
                 *kind += 1;
-                self.rows.push_back(Row { line: number, at_ms, sensor, value });
+                self.rows.push_back(Row { line: number, at_ms, sensor: Some(sensor), value });
             }
             Sensors::Columns(columns) => {
                 self.report.short_lines += u64::from(self.fields.len() < self.layout.width);
@@ -66,12 +66,16 @@ impl Decoder {
                         Ok((_, None)) => self.report.missing += 1,
                         Ok((sensor, value)) => {
                             self.report.values += 1;
-                            self.rows.push_back(Row { line: number, at_ms, sensor, value });
+                            self.rows.push_back(Row { line: number, at_ms, sensor: Some(sensor), value });
                         }
                         // A column without a name takes nothing from a line that leaves it empty.
                         Err(_) if text.is_empty() => {}
                         Err(reason) => self.report.bad_cell(number, column.place, reason, text),
                     }
+                }
+                if self.rows.is_empty() {
+                    // Time has passed without a value: silence is noticed in a recording as it is on a farm.
+                    self.rows.push_back(Row { line: number, at_ms, sensor: None, value: None });
                 }
             }
         }

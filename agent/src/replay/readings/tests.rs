@@ -46,9 +46,13 @@ fn told(bytes: &[u8]) -> Vec<String> {
     let (rows, readings) = read(bytes);
     let mut told = Vec::new();
     for row in rows {
-        let (sensor, seconds) = (&readings.names()[row.sensor], (row.at_ms - T0) as f64 / 1e3);
+        let seconds = (row.at_ms - T0) as f64 / 1e3;
+        let Some(sensor) = row.sensor else {
+            told.push(format!("{}: +{seconds} time alone", row.line));
+            continue;
+        };
         let value = row.value.map_or("missing".to_owned(), |value| value.to_string());
-        told.push(format!("{}: {sensor} +{seconds} {value}", row.line));
+        told.push(format!("{}: {} +{seconds} {value}", row.line, readings.names()[sensor]));
     }
     let report = readings.report();
     told.extend(report.shown.iter().map(ToString::to_string));
@@ -140,7 +144,14 @@ fn more_cells_than_the_header_has_are_no_reading() {
 fn a_short_line_has_what_it_has() {
     check(
         b"time,a,b,c\n1735689600000,1\n1735689601000\n1735689602000,1,2,\n",
-        &["2: a +0 1", "4: a +2 1", "4: b +2 2", "4 0 3 / 3 6 / 0 0", "0 bad columns, 2 short lines"],
+        &[
+            "2: a +0 1",
+            "3: +1 time alone",
+            "4: a +2 1",
+            "4: b +2 2",
+            "4 0 3 / 3 6 / 0 0",
+            "0 bad columns, 2 short lines",
+        ],
     );
 }
 
@@ -153,6 +164,7 @@ fn headings_that_name_no_sensor_lose_only_their_own_cells() {
             "2: b +0 2",
             "3: a +0 1",
             "3: b +0 2",
+            "4: +0 time alone",
             "line 1, column 4: sensor has another column before this one; this one is left out: a",
             "line 1, column 5: sensor name is not UTF-8 text: \u{fffd}",
             "line 3, column 3: sensor has no name: 9",
@@ -296,7 +308,8 @@ fn a_thousand_columns() {
     let (rows, readings) = read(format!("time{headings}\n{T0}{cells}\n{T0}{cells}\n"));
     assert_eq!((rows.len(), readings.names().len()), (2000, 1000));
     for row in rows {
-        assert_eq!(&*readings.names()[row.sensor], &format!("s{}", row.value.expect("a value")));
+        let sensor = row.sensor.expect("a sensor");
+        assert_eq!(&*readings.names()[sensor], &format!("s{}", row.value.expect("a value")));
     }
 }
 
@@ -649,7 +662,10 @@ proptest! {
         prop_assert_eq!(report.lines, lines);
         prop_assert_eq!(lines, 1 + report.blank + report.held + report.bad_lines);
         prop_assert_eq!(3 * report.held, report.values + report.missing + report.bad_cells);
-        prop_assert_eq!(rows.len() as u64, report.values);
+        prop_assert_eq!(rows.iter().filter(|row| row.value.is_some()).count() as u64, report.values);
+        prop_assert!(rows.iter().all(|row| row.sensor.is_some() == row.value.is_some()));
+        let with_rows = rows.chunk_by(|one, next| one.line == next.line).count();
+        prop_assert_eq!(with_rows as u64, report.held, "each held line moves the clock");
         let bad = report.bad_lines + report.bad_cells;
         prop_assert_eq!(report.reasons.iter().map(|(_, count)| count).sum::<u64>(), bad);
     }

@@ -54,6 +54,9 @@ pub(crate) struct Object<'a> {
     open: Vec<Open<'a>>,
     faults: Vec<Faulty<'a>>,
     hint: Option<String>,
+    /// How the recording was read; no key where it is plain.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    notes: &'a [String],
     /// Why the recording was not read to its end, or means nothing; null where all is well.
     failure: Option<String>,
 }
@@ -139,6 +142,7 @@ impl<'a> Object<'a> {
             open: tally.all_open().map(Open::of).collect(),
             faults: outcome.faulty().map(Faulty::of).collect(),
             hint: outcome.hint(),
+            notes: &outcome.notes,
             failure: outcome.broken().or_else(|| outcome.means_nothing()),
         }
     }

@@ -29,6 +29,9 @@ pub(super) struct Filling<R> {
     is_full: bool,
 }
 
+/// The most gaps of one extent: the hub takes 5,000 rows, gaps and live values at once, over all lanes.
+const MAX_GAPS: usize = 1_000;
+
 /// Why a sequence has neither row nor recorded gap: it was confirmed and deleted before the hub lost it, or damaged.
 const NOT_HELD: &str = "no longer held";
 
@@ -94,6 +97,7 @@ impl<R: Sequenced + Serialize> Filling<R> {
         if self.has_room(bytes) {
             (self.next, self.bytes) = (gap.last + 1, self.bytes + bytes);
             self.gaps.push(gap);
+            self.is_full = self.gaps.len() >= MAX_GAPS;
         }
     }
 

@@ -8,6 +8,7 @@ use tilth_core::id::Id;
 
 use crate::data_dir::DataDir;
 use crate::exit::{Exit, tell};
+use crate::sync::quota::Quota;
 
 /// The central platform: keys, configuration and history of many farms.
 #[derive(Debug, Parser)]
@@ -173,6 +174,12 @@ pub(crate) struct Serve {
     /// The certificate's private key, in PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(crate) tls_key: Option<PathBuf>,
+    /// The most sensors that a device may have
+    #[arg(long, value_name = "COUNT", default_value_t = Quota::USUAL.sensors)]
+    pub(crate) device_sensors: u64,
+    /// The most windows and events that are kept of a device, ever
+    #[arg(long, value_name = "COUNT", default_value_t = Quota::USUAL.rows)]
+    pub(crate) device_rows: u64,
     /// How much to say on standard error
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub(crate) log: LogLevel,

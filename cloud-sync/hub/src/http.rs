@@ -35,6 +35,7 @@ use self::access::Limits;
 use self::refusal::Refusal;
 use self::routes::{Anyone, Call, Device, Method, ROUTES, Reader, Route};
 use crate::store::Store;
+use crate::sync::quota::Quota;
 
 /// What every request may need.
 #[derive(Debug)]
@@ -42,6 +43,7 @@ pub(crate) struct Hub {
     store: Store,
     key: SigningKey,
     limits: Limits,
+    quota: Quota,
 }
 
 /// Where a request comes from.
@@ -49,8 +51,8 @@ pub(crate) struct Hub {
 pub(crate) struct Peer(pub(crate) IpAddr);
 
 impl Hub {
-    pub(crate) fn new(store: Store, key: SigningKey) -> Hub {
-        Hub { store, key, limits: Limits::new() }
+    pub(crate) fn new(store: Store, key: SigningKey, quota: Quota) -> Hub {
+        Hub { store, key, limits: Limits::new(), quota }
     }
 
     /// Gives the store back, to be stopped.

@@ -39,7 +39,7 @@ impl Standing {
     pub(crate) fn of(connection: &Connection, device: &Device) -> Result<Standing, StoreError> {
         let said = |event: &events::StoredEvent| serde_json::from_str::<Said>(&event.body).ok();
         let taken = events::newest_taken(connection, device.id)?.as_ref().and_then(said);
-        let last = events::newest(connection, device.id, "bundle")?;
+        let last = events::newest_of_bundle(connection, device.id)?;
         let refused = last.as_ref().and_then(|event| {
             let said = said(event).filter(|said| said.outcome == "refused")?;
             Some(Refused { version: said.version, at: event.at(), reason: said.reason.unwrap_or_default() })

@@ -11,6 +11,7 @@ pub(crate) mod events;
 pub(crate) mod keys;
 pub(crate) mod lanes;
 pub(crate) mod live;
+pub(crate) mod merged;
 pub(crate) mod rows;
 pub(crate) mod streams;
 pub(crate) mod windows;
@@ -23,10 +24,11 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
 use tilth_core::time::WallTime;
 use tilth_protocol::Epoch;
 
-use self::workers::Workers;
+pub(crate) use self::workers::Owner;
+use self::workers::{Room, Workers};
 
 /// Each step brings the schema from one version to the next; the version is the number of steps done.
-const MIGRATIONS: [&str; 1] = [include_str!("store/schema-1.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("store/schema-1.sql"), include_str!("store/schema-2.sql")];
 
 /// A command beside a running hub writes in a moment; longer is trouble.
 const BUSY: Duration = Duration::from_secs(5);
@@ -35,10 +37,14 @@ const BUSY: Duration = Duration::from_secs(5);
 const READERS: usize = 3;
 
 /// Waiting batches, at most 1 MiB each. More are refused, and agents come again.
-const WRITES_WAITING: usize = 64;
+const WRITES: Room = Room { shared: 64, each: 16, most: 256 };
 
 /// Waiting questions.
-const READS_WAITING: usize = 256;
+const READS: Room = Room { shared: 256, each: 64, most: 512 };
+
+/// The most steps of SQLite's machine that one batch or question may take: some seconds on a small machine, and a hundred times
+/// what the largest ordinary batch takes. Whatever a batch multiplies, it cannot hold the writer for longer.
+const MAX_STEPS: u64 = 50_000_000;
 
 /// Why the store did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -51,10 +57,21 @@ pub(crate) enum StoreError {
     Busy,
     #[error("the hub is stopping")]
     Stopping,
+    #[error("this takes the hub too long: send or ask for less at once")]
+    TooCostly,
     #[error("the database: {0}")]
-    Sql(#[from] rusqlite::Error),
+    Sql(rusqlite::Error),
     #[error("the database holds something damaged: {0}")]
     Damaged(String),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> StoreError {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::OperationInterrupted) => StoreError::TooCostly,
+            _ => StoreError::Sql(error),
+        }
+    }
 }
 
 /// The store of a serving hub.
@@ -129,14 +146,15 @@ impl Store {
         });
         let readers = readers.collect::<Result<_, StoreError>>()?;
         Ok(Store {
-            writer: Workers::start("write", vec![writer], WRITES_WAITING),
-            readers: Workers::start("read", readers, READS_WAITING),
+            writer: Workers::start("write", vec![writer], WRITES, MAX_STEPS)?,
+            readers: Workers::start("read", readers, READS, MAX_STEPS)?,
         })
     }
 
     /// Runs a job on the write thread, in one transaction that is committed where the job succeeds.
     pub(crate) async fn write<T, E>(
         &self,
+        owner: Owner,
         job: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
@@ -144,18 +162,19 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         let in_transaction = |connection: &mut Connection| {
-            let sql = |error| E::from(StoreError::Sql(error));
+            let sql = |error| E::from(StoreError::from(error));
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql)?;
             let done = job(&transaction)?;
             transaction.commit().map_err(sql)?;
             Ok(done)
         };
-        self.writer.run(in_transaction).await?
+        self.writer.run(owner, in_transaction).await?
     }
 
     /// Runs a job on a reading thread, over one state of the database.
     pub(crate) async fn read<T, E>(
         &self,
+        owner: Owner,
         job: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
@@ -163,10 +182,10 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         let in_transaction = |connection: &mut Connection| {
-            let transaction = connection.transaction().map_err(|error| E::from(StoreError::Sql(error)))?;
+            let transaction = connection.transaction().map_err(|error| E::from(StoreError::from(error)))?;
             job(&transaction)
         };
-        self.readers.run(in_transaction).await?
+        self.readers.run(owner, in_transaction).await?
     }
 
     /// Ends the threads once they have done what waits, if that is soon enough.
@@ -196,6 +215,6 @@ pub(crate) mod tests {
         assert_eq!(epoch(&connection).unwrap(), Epoch(7));
         connection.pragma_update(None, "user_version", MIGRATIONS.len() + 1).unwrap();
         let error = migrate(&mut connection, Path::new("hub.db")).unwrap_err();
-        assert_eq!(error.to_string(), "hub.db: made by a newer version of the hub (schema 2, this one knows 1)");
+        assert_eq!(error.to_string(), "hub.db: made by a newer version of the hub (schema 3, this one knows 2)");
     }
 }

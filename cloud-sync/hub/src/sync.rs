@@ -4,9 +4,11 @@ pub(crate) mod account;
 pub(crate) mod clock;
 mod marks;
 mod poison;
+pub(crate) mod quota;
 mod stream;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use rusqlite::Connection;
 use tilth_core::time::{Stamp, WallTime};
@@ -14,8 +16,10 @@ use tilth_protocol::{Answer, Batch, Event, Extent, Lane, Poison, Sequenced, Wind
 
 use self::account::{Content, Run};
 use self::clock::Word;
+use self::quota::Quota;
 use self::stream::Standing;
-use crate::store::rows::{BootId, DeviceId, StreamId};
+use crate::store::boots::Known;
+use crate::store::rows::{DeviceId, SensorRow, StreamId};
 use crate::store::{self, StoreError, alerts, boots, bundles, devices, events, lanes, live, streams, windows};
 
 /// The most characters of a reason. It may quote what is wrong, and an answer is not to be larger than what it answers.
@@ -23,24 +27,35 @@ const MAX_REASON: usize = 200;
 
 /// Why a batch is refused. Nothing of it was stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Conflict {
+pub(crate) enum Refused {
     /// A sequence is known with other content.
     Content { lane: Lane, seq: u64 },
     /// Another stream of the device is alive.
     TwoStreams,
+    /// The device has begun [`quota::MAX_STREAMS`] streams within a day.
+    TooManyStreams,
+    /// The batch touches more than [`quota::MAX_TOUCHED`] known runs of a lane.
+    TooManyRuns { lane: Lane },
 }
 
 /// What a batch comes to.
 #[derive(Debug)]
 pub(crate) enum Taken {
-    Stored { answer: Answer, is_new_stream: bool },
-    Refused(Conflict),
+    Stored {
+        answer: Answer,
+        is_new_stream: bool,
+        /// The limit by which rows or live values were left out.
+        over_quota: Option<String>,
+    },
+    Refused(Refused),
 }
 
 /// What is new in a batch, before anything is stored.
 struct Decided {
     stream: Option<StreamId>,
     batch: stream::Batch,
+    /// Rows that were taken from the device before.
+    rows: u64,
     /// By lane, where the batch has one.
     new: BTreeMap<Lane, Vec<Run>>,
 }
@@ -50,11 +65,12 @@ pub(crate) fn take(
     connection: &Connection,
     device: DeviceId,
     batch: &Batch,
+    quota: Quota,
     now: WallTime,
 ) -> Result<Taken, StoreError> {
     let decided = match decide(connection, device, batch, now)? {
         Ok(decided) => decided,
-        Err(conflict) => return Ok(Taken::Refused(conflict)),
+        Err(refused) => return Ok(Taken::Refused(refused)),
     };
     let is_new_stream = decided.stream.is_none();
     let stream = match decided.stream {
@@ -62,7 +78,19 @@ pub(crate) fn take(
         None => streams::add(connection, device, batch.stream, now)?,
     };
     let is_current = decided.batch == stream::Batch::Current;
-    let mut intake = Intake { connection, device, stream, now, boots: BTreeMap::new(), poison: Vec::new() };
+    let mut intake = Intake {
+        connection,
+        device,
+        stream,
+        now,
+        quota,
+        taken_before: decided.rows,
+        taken: 0,
+        sensors: None,
+        boots: BTreeMap::new(),
+        poison: Vec::new(),
+        over_quota: None,
+    };
     intake.clocks(batch)?;
     intake.events(Lane::Events, batch.lanes.events.as_ref(), &decided)?;
     intake.events(Lane::Diagnostics, batch.lanes.diagnostics.as_ref(), &decided)?;
@@ -71,14 +99,15 @@ pub(crate) fn take(
         intake.live(batch)?;
         streams::heard(connection, stream, now)?;
     }
-    devices::heard(connection, device, is_current.then_some(stream), now)?;
+    intake.count_undated()?;
+    devices::heard(connection, device, is_current.then_some(stream), intake.taken, now)?;
     let confirmed = Lane::ALL.into_iter().map(|lane| Ok((lane, lanes::tally(connection, stream, lane)?.confirmed)));
     let confirmed = confirmed.collect::<Result<_, StoreError>>()?;
     let shown = devices::get(connection, device)?.shown_version;
     let config_version = bundles::version(connection, device)?.filter(|version| *version > shown);
     let epoch = store::epoch(connection)?;
     let answer = Answer { epoch, confirmed, poison: intake.poison, config_version, now };
-    Ok(Taken::Stored { answer, is_new_stream })
+    Ok(Taken::Stored { answer, is_new_stream, over_quota: intake.over_quota })
 }
 
 fn decide(
@@ -86,21 +115,23 @@ fn decide(
     device: DeviceId,
     batch: &Batch,
     now: WallTime,
-) -> Result<Result<Decided, Conflict>, StoreError> {
+) -> Result<Result<Decided, Refused>, StoreError> {
     let stream = streams::find(connection, device, batch.stream)?;
+    if stream.is_none() {
+        let from = WallTime(now.0.saturating_sub(quota::STREAMS_WITHIN.0));
+        if streams::begun(connection, device, from, now)? >= quota::MAX_STREAMS {
+            return Ok(Err(Refused::TooManyStreams));
+        }
+    }
     let mut new = BTreeMap::new();
-    for (lane, span, brought) in marks::runs(batch) {
-        let known = match stream {
-            Some(stream) => lanes::overlapping(connection, stream, lane, span)?,
-            None => Vec::new(),
-        };
-        match account::news(&brought, &known) {
+    for (lane, brought) in marks::runs(batch) {
+        match news(connection, stream, lane, &brought)? {
             Ok(runs) => new.insert(lane, runs),
-            Err(account::Conflict { seq }) => return Ok(Err(Conflict::Content { lane, seq })),
+            Err(refused) => return Ok(Err(refused)),
         };
     }
-    let current = devices::get(connection, device)?.stream;
-    let standing = match (stream, current) {
+    let found = devices::get(connection, device)?;
+    let standing = match (stream, found.stream) {
         (None, _) => Standing::New,
         (Some(stream), Some(current)) if stream != current => {
             Standing::Older { current_heard: streams::last_heard(connection, current)? }
@@ -109,9 +140,45 @@ fn decide(
     };
     let brings_news = new.values().any(|runs| !runs.is_empty());
     Ok(match stream::judge(standing, brings_news, now) {
-        stream::Batch::Refused => Err(Conflict::TwoStreams),
-        judged => Ok(Decided { stream, batch: judged, new }),
+        stream::Batch::Refused => Err(Refused::TwoStreams),
+        judged => Ok(Decided { stream, batch: judged, rows: found.rows, new }),
     })
+}
+
+/// The parts of what a lane brings that are not known yet.
+fn news(
+    connection: &Connection,
+    stream: Option<StreamId>,
+    lane: Lane,
+    brought: &[Run],
+) -> Result<Result<Vec<Run>, Refused>, StoreError> {
+    let Some(stream) = stream else { return Ok(Ok(brought.to_vec())) };
+    let confirmed = lanes::tally(connection, stream, lane)?.confirmed;
+    let (mut new, mut touched) = (Vec::new(), 0);
+    for run in brought {
+        let room = quota::MAX_TOUCHED + 1 - touched;
+        let (run, known) = match &run.content {
+            Content::Rows(_) => {
+                (run.clone(), lanes::overlapping(connection, stream, lane, (run.first, run.last), room)?)
+            }
+            // What is confirmed is accounted for, and a gap contradicts nothing.
+            Content::Gap(..) if run.last <= confirmed => continue,
+            Content::Gap(..) => {
+                let run = Run { first: run.first.max(confirmed + 1), ..run.clone() };
+                let known = lanes::spans(connection, stream, lane, (run.first, run.last), room)?;
+                (run, known)
+            }
+        };
+        touched += known.len();
+        if touched > quota::MAX_TOUCHED {
+            return Ok(Err(Refused::TooManyRuns { lane }));
+        }
+        match account::news(std::slice::from_ref(&run), &known) {
+            Ok(runs) => new.extend(runs),
+            Err(account::Conflict { seq }) => return Ok(Err(Refused::Content { lane, seq })),
+        }
+    }
+    Ok(Ok(new))
 }
 
 impl Decided {
@@ -133,8 +200,24 @@ struct Intake<'a> {
     device: DeviceId,
     stream: StreamId,
     now: WallTime,
-    boots: BTreeMap<u32, BootId>,
+    quota: Quota,
+    /// Rows of the device before this batch.
+    taken_before: u64,
+    /// New rows of this batch.
+    taken: u64,
+    /// How many sensors the device has, once that was asked.
+    sensors: Option<u64>,
+    boots: BTreeMap<u32, Boot>,
     poison: Vec<Poison>,
+    over_quota: Option<String>,
+}
+
+/// A boot that a batch speaks of.
+#[derive(Debug, Clone, Copy)]
+struct Boot {
+    known: Known,
+    /// Rows of this batch that it was given without a known clock.
+    added: u64,
 }
 
 impl Intake<'_> {
@@ -151,33 +234,70 @@ impl Intake<'_> {
                 words.insert(boot, word);
             }
         }
+        let mut room = boots::MAX_MOVED;
         for (number, word) in words {
-            let boot = boots::resolve(self.connection, self.device, self.stream, number)?;
-            let boot = boots::hear(self.connection, boot, &word)?;
-            self.boots.insert(number, boot);
+            let known = boots::resolve(self.connection, self.device, self.stream, number)?;
+            let known = boots::hear(self.connection, known, &word, &mut room)?;
+            self.boots.insert(number, Boot { known, added: 0 });
         }
         Ok(())
     }
 
-    fn boot(&mut self, number: u32) -> Result<BootId, StoreError> {
-        if let Some(boot) = self.boots.get(&number) {
-            return Ok(*boot);
+    fn boot(&mut self, number: u32) -> Result<&mut Boot, StoreError> {
+        match self.boots.entry(number) {
+            Entry::Occupied(found) => Ok(found.into_mut()),
+            Entry::Vacant(place) => {
+                let known = boots::resolve(self.connection, self.device, self.stream, number)?;
+                Ok(place.insert(Boot { known, added: 0 }))
+            }
         }
-        let boot = boots::resolve(self.connection, self.device, self.stream, number)?;
-        self.boots.insert(number, boot);
-        Ok(boot)
+    }
+
+    /// Notes how many rows the boots without a known clock were given.
+    fn count_undated(&self) -> Result<(), StoreError> {
+        let undated = self.boots.values().filter(|boot| boot.known.undated.is_some() && boot.added > 0);
+        undated.into_iter().try_for_each(|boot| boots::count(self.connection, boot.known.id, boot.added))
     }
 
     /// Whether a row is to be stored. One that cannot be is said, however often it comes.
     fn admits(&mut self, lane: Lane, seq: u64, checked: Result<(), String>, is_new: bool) -> bool {
-        match checked {
-            Ok(()) => is_new,
-            Err(reason) => {
-                let reason = reason.chars().take(MAX_REASON).collect();
-                self.poison.push(Poison { lane, seq, reason });
-                false
-            }
+        if let Err(reason) = checked {
+            self.refuse(lane, seq, &reason);
+            return false;
         }
+        let most = if lane == Lane::Windows { self.quota.rows_of_windows() } else { self.quota.rows };
+        if is_new && self.taken_before + self.taken >= most {
+            self.refuse_over(lane, seq, self.quota.too_many_rows());
+            return false;
+        }
+        self.taken += u64::from(is_new);
+        is_new
+    }
+
+    fn refuse(&mut self, lane: Lane, seq: u64, reason: &str) {
+        self.poison.push(Poison { lane, seq, reason: reason.chars().take(MAX_REASON).collect() });
+    }
+
+    fn refuse_over(&mut self, lane: Lane, seq: u64, limit: String) {
+        self.refuse(lane, seq, &limit);
+        self.over_quota.get_or_insert(limit);
+    }
+
+    /// The row of a sensor; none where it would be one more than the device may have.
+    fn sensor(&mut self, name: &str) -> Result<Option<SensorRow>, StoreError> {
+        if let Some(known) = windows::find_sensor(self.connection, self.device, name)? {
+            return Ok(Some(known));
+        }
+        let count = match self.sensors {
+            Some(count) => count,
+            None => windows::count_sensors(self.connection, self.device)?,
+        };
+        if count >= self.quota.sensors {
+            self.sensors = Some(count);
+            return Ok(None);
+        }
+        self.sensors = Some(count + 1);
+        windows::add_sensor(self.connection, self.device, name).map(Some)
     }
 
     fn events(&mut self, lane: Lane, extent: Option<&Extent<Event>>, decided: &Decided) -> Result<(), StoreError> {
@@ -187,6 +307,8 @@ impl Intake<'_> {
                 continue;
             }
             let boot = self.boot(event.at.boot)?;
+            boot.added += 1;
+            let boot = boot.known.id;
             events::put(self.connection, (self.device, self.stream, lane), boot, event, self.now)?;
             if lane != Lane::Events || event.kind != "alert" {
                 continue;
@@ -203,18 +325,36 @@ impl Intake<'_> {
         let lane = Lane::Windows;
         for row in &extent.rows {
             if self.admits(lane, row.seq, poison::window(row), decided.is_new(lane, row.seq)) {
-                let boot = self.boot(row.start.boot)?;
-                let sensor = windows::sensor(self.connection, self.device, row.sensor.as_str())?;
-                windows::put(self.connection, sensor, boot, row)?;
+                self.window(row)?;
             }
         }
         lanes::add(self.connection, self.stream, lane, decided.runs(lane))
     }
 
+    fn window(&mut self, row: &WindowRow) -> Result<(), StoreError> {
+        let Some(sensor) = self.sensor(row.sensor.as_str())? else {
+            self.taken -= 1;
+            self.refuse_over(Lane::Windows, row.seq, self.quota.too_many_sensors());
+            return Ok(());
+        };
+        let connection = self.connection;
+        let Boot { known, added } = self.boot(row.start.boot)?;
+        let is_noted = known.undated.is_some_and(|rows| rows + *added < boots::MAX_MOVED);
+        *added += 1;
+        let boot = known.id;
+        if is_noted {
+            windows::note_undated(connection, sensor, boot, row)?;
+        }
+        windows::put(connection, sensor, boot, row)
+    }
+
     fn live(&mut self, batch: &Batch) -> Result<(), StoreError> {
         for value in batch.live.iter().filter(|value| poison::live(value).is_ok()) {
-            let boot = self.boot(value.at.boot)?;
-            let sensor = windows::sensor(self.connection, self.device, value.sensor.as_str())?;
+            let Some(sensor) = self.sensor(value.sensor.as_str())? else {
+                self.over_quota.get_or_insert_with(|| self.quota.too_many_sensors());
+                continue;
+            };
+            let boot = self.boot(value.at.boot)?.known.id;
             live::put(self.connection, sensor, (self.stream, boot), value, self.now)?;
         }
         Ok(())

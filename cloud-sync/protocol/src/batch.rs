@@ -287,6 +287,16 @@ impl Batch {
     }
 }
 
+impl Batch {
+    /// When each row and live value was, lane by lane.
+    pub fn stamps(&self) -> impl Iterator<Item = &Stamp> {
+        let lanes = &self.lanes;
+        let events = lanes.events.iter().chain(&lanes.diagnostics).flat_map(|extent| &extent.rows);
+        let windows = lanes.windows.iter().flat_map(|extent| &extent.rows);
+        events.map(|event| &event.at).chain(windows.map(|row| &row.start)).chain(self.live.iter().map(|live| &live.at))
+    }
+}
+
 impl<R: Sequenced> Extent<R> {
     fn check(&self, lane: Lane) -> Result<(), BatchError> {
         if self.first == 0 || self.last < self.first || self.last == u64::MAX {

@@ -22,5 +22,9 @@ pub const KEY_HEADER: &str = "x-device-key";
 /// The most bytes of one batch. The hub refuses larger ones; an agent splits them.
 pub const MAX_BATCH_BYTES: usize = 1 << 20;
 
-/// The most rows of one batch over all lanes, so that one transaction at the hub stays short.
+/// The most rows, gaps and live values of one batch over all lanes, so that one transaction at the hub stays short.
 pub const MAX_BATCH_ROWS: usize = 5_000;
+
+/// The most boots that the rows and live values of one batch may speak of. Each costs the hub a search for the boot that it
+/// may be; an agent's batch has one, or a few after restarts.
+pub const MAX_BATCH_BOOTS: usize = 100;

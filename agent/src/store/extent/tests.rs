@@ -43,6 +43,15 @@ fn fill(range: RangeInclusive<u64>, limit: Limit, rows: &[u64], gaps: &[Gap]) ->
 }
 
 #[test]
+fn an_extent_has_a_bounded_number_of_gaps_and_the_next_one_goes_on() {
+    let kind = |seq: u64| if seq.is_multiple_of(2) { GapKind::Lost } else { GapKind::Replaced };
+    let gaps: Vec<Gap> = (1..=2_500).map(|seq| gap(seq, seq, kind(seq))).collect();
+    let lengths: Vec<usize> =
+        [1, 1_001, 2_001].into_iter().map(|first| fill(first..=2_500, NO_LIMIT, &[], &gaps).unwrap().1.len()).collect();
+    assert_eq!(lengths, [1_000, 1_000, 500]);
+}
+
+#[test]
 fn extents() {
     let gaps = [gap(3, 5, GapKind::Lost), gap(8, 8, GapKind::Quarantined)];
     let rows = [1, 2, 6, 7, 8, 10];

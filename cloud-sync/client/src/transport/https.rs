@@ -31,8 +31,9 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a request may take from the first byte to the last, so that a peer that drips bytes holds nothing up.
 pub const TOTAL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The most bytes of an answer to a batch: room for a thousand poison rows with their reasons.
-pub const MAX_ANSWER_BYTES: usize = 256 << 10;
+/// The most bytes of an answer to a batch: room for a thousand poison rows, as many as a batch of this agent has, with the
+/// longest reasons.
+pub const MAX_ANSWER_BYTES: usize = 1 << 20;
 
 /// The most bytes of a bundle: a large farm's configuration is tens of kilobytes.
 pub const MAX_BUNDLE_BYTES: usize = 4 << 20;

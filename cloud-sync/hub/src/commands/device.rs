@@ -41,7 +41,11 @@ pub(crate) fn run(wanted: &Device) -> anyhow::Result<Exit> {
         Device::List { client, data, output } => {
             let connection = store::open(&data.dir().database())?;
             let tenant = client.as_ref().map(|client| tenant_of(&connection, client)).transpose()?;
-            for device in devices::all(&connection, tenant)? {
+            let found = match tenant {
+                Some(tenant) => devices::of_tenant(&connection, tenant)?,
+                None => devices::all(&connection)?,
+            };
+            for device in found {
                 let keys = keys::of_device(&connection, device.id)?;
                 let standing = Standing::of(&connection, &device)?;
                 show(&device, &keys, &standing, *output)?;

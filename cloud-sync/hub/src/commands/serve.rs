@@ -13,6 +13,7 @@ use crate::cli::{LogLevel, Serve};
 use crate::exit::{self, Exit};
 use crate::http::{self, Hub, serve, tls};
 use crate::store::Store;
+use crate::sync::quota::Quota;
 
 /// From the signal to the end of the last connection.
 const CONNECTIONS_END: Duration = Duration::from_millis(1500);
@@ -34,10 +35,11 @@ pub(crate) fn run(wanted: &Serve) -> anyhow::Result<Exit> {
         (Some(certificate), Some(key)) => Some(tls::acceptor(certificate, key)?),
         _ => None,
     };
+    let quota = Quota { sensors: wanted.device_sensors, rows: wanted.device_rows };
     let key = data.read_signing_key()?;
     let lock = data.lock()?;
     let store = Store::start(&data.database())?;
-    let hub = Arc::new(Hub::new(store, key));
+    let hub = Arc::new(Hub::new(store, key, quota));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime")?;
     let stopping = runtime.block_on(async {
         let listener =

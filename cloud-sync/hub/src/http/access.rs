@@ -13,7 +13,7 @@ use super::bucket::{Buckets, Rate};
 use super::refusal::Refusal;
 use crate::store::keys::{self, StoredKey};
 use crate::store::rows::{DeviceId, TenantId};
-use crate::store::{StoreError, audit};
+use crate::store::{Owner, StoreError, audit};
 use crate::{clock, keys as secrets};
 
 /// A device that catches up sends one batch after another; one that waits asks once a minute.
@@ -21,6 +21,9 @@ const DEVICE: Rate = Rate { per_second: 20, burst: 100 };
 
 /// A page with some charts asks for each of them.
 const READER: Rate = Rate { per_second: 50, burst: 200 };
+
+/// Rows, gaps and live values of a device: five times what an agent sends while it catches up.
+const ROWS: Rate = Rate { per_second: 5_000, burst: 100_000 };
 
 /// For an address: a device asks for the time once after it started, and few wrong keys are typed.
 const STRANGER: Rate = Rate { per_second: 2, burst: 60 };
@@ -35,6 +38,7 @@ pub(super) struct Limits {
     devices: Mutex<Buckets<String>>,
     readers: Mutex<Buckets<String>>,
     strangers: Mutex<Buckets<IpAddr>>,
+    rows: Mutex<Buckets<DeviceId>>,
 }
 
 /// A device that showed its key.
@@ -62,6 +66,7 @@ impl Limits {
             devices: Mutex::new(Buckets::new(DEVICE)),
             readers: Mutex::new(Buckets::new(READER)),
             strangers: Mutex::new(Buckets::new(STRANGER)),
+            rows: Mutex::new(Buckets::new(ROWS)),
         }
     }
 
@@ -72,6 +77,14 @@ impl Limits {
         };
         let taken = buckets.lock().unwrap_or_else(PoisonError::into_inner).take(id.to_owned(), self.started.elapsed());
         taken.map_err(|wait| Refusal::too_many(wait, "too many requests with this key"))
+    }
+
+    /// Takes the rows of a batch of a device.
+    pub(super) fn rows(&self, device: DeviceId, rows: usize) -> Result<(), Refusal> {
+        let rows = u32::try_from(rows).unwrap_or(u32::MAX);
+        let mut buckets = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = buckets.take_many(device, rows, self.started.elapsed());
+        taken.map_err(|wait| Refusal::too_many(wait, "more rows a second than a device may send"))
     }
 
     fn stranger(&self, peer: IpAddr) -> Result<(), Refusal> {
@@ -106,7 +119,10 @@ async fn admit(hub: &Hub, peer: IpAddr, headers: &HeaderMap, kind: KeyKind) -> R
         return Err(Refusal::new(ErrorCode::UnknownKey, "expected a key in the header X-Device-Key"));
     };
     let id = shown.id().to_owned();
-    let found = hub.store.read(move |connection| keys::find(connection, shown.id()).map(|key| (shown, key))).await?;
+    let found = hub
+        .store
+        .read(Owner::Hub, move |connection| keys::find(connection, shown.id()).map(|key| (shown, key)))
+        .await?;
     let (shown, Some(key)) = found else { return Err(unknown(hub, peer)) };
     if !secrets::fits(&shown, &key.hash) || key.is_revoked {
         return Err(unknown(hub, peer));
@@ -140,7 +156,7 @@ async fn note_use(hub: &Hub, peer: IpAddr, id: &str, key: &StoredKey) -> Result<
         last => last.is_none(),
     };
     let (id, tenant) = (id.to_owned(), key.tenant);
-    let noted = hub.store.write(move |connection| {
+    let noted = hub.store.write(Owner::Tenant(key.tenant), move |connection| {
         keys::used(connection, &id, now)?;
         if is_first {
             let ended = keys::end_older(connection, &id, now)?;

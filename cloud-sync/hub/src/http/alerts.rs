@@ -9,7 +9,9 @@ use super::access::ReaderCaller;
 use super::refusal::Refusal;
 use super::{Hub, params, shown};
 use crate::clock;
+use crate::store::Owner;
 use crate::store::alerts::{self, HubAlert, StoredAlert};
+use crate::store::merged::Whose;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,9 +35,9 @@ pub(super) async fn get(hub: &Hub, caller: ReaderCaller, uri: &Uri) -> Result<Re
     let limit = params::limit(limit, 1000)?;
     let after: i64 = after.map_or(Ok(0), |after| after.parse().map_err(|_| params::not_a_page(&after)))?;
     let now = clock::now();
-    let found = hub.store.read(move |connection| {
+    let found = hub.store.read(Owner::Tenant(caller.tenant), move |connection| {
         let device = super::data::device_of(connection, caller.tenant, device.as_deref())?;
-        let whose = (caller.tenant, device);
+        let whose = Whose { tenant: caller.tenant, device };
         let of_devices = alerts::all(connection, whose, is_open, (after, limit + 1), now)?;
         // The hub's own come with the first page.
         let own = if after == 0 { alerts::said(connection, whose, is_open, limit, now)? } else { Vec::new() };

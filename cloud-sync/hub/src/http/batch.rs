@@ -1,33 +1,46 @@
 //! `POST /api/v1/sync/batch`: rows from a device, confirmed in the transaction that stores them.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use axum::extract::Request;
 use axum::response::Response;
 use rusqlite::Connection;
 use tilth_core::time::WallTime;
-use tilth_protocol::{Batch, ErrorCode, Lane, MAX_BATCH_ROWS};
+use tilth_protocol::{Batch, ErrorCode, Extent, Lane, MAX_BATCH_BOOTS, MAX_BATCH_ROWS};
 
 use super::access::DeviceCaller;
 use super::refusal::Refusal;
 use super::{Hub, body};
 use crate::clock;
-use crate::store::{StoreError, alerts, audit};
-use crate::sync::{self, Conflict, Taken};
+use crate::store::{Owner, StoreError, alerts, audit};
+use crate::sync::quota::{MAX_STREAMS, MAX_TOUCHED, Quota};
+use crate::sync::{self, Refused, Taken};
 
 /// The hub's own alert about a device whose key, or whose store, is there twice.
 const TWO_AGENTS: (&str, &str) = ("stream-conflict", "two agents use this key");
 
+/// The rule of the hub's own alert about a device that has more than its quota.
+const OVER_QUOTA: &str = "device-quota";
+
+/// After too many new streams. Some more may begin with each hour, as those of the day before pass.
+const NEXT_STREAM: Duration = Duration::from_secs(900);
+
 pub(super) async fn take(hub: &Hub, caller: DeviceCaller, request: Request) -> Result<Response, Refusal> {
     let batch: Batch = body::json(request, "a batch").await?;
-    check(&batch, &caller)?;
+    let rows = check(&batch, &caller)?;
+    hub.limits.rows(caller.id, rows)?;
     let now = clock::now();
-    match hub.store.write(move |connection| store(connection, &caller, &batch, now)).await? {
+    let (owner, quota) = (Owner::Tenant(caller.tenant), hub.quota);
+    let job = move |connection: &Connection| store(connection, &caller, &batch, quota, now);
+    match hub.store.write(owner, job).await? {
         Taken::Stored { answer, .. } => super::json(&answer),
-        Taken::Refused(conflict) => Err(Refusal::new(ErrorCode::StreamConflict, words(&conflict))),
+        Taken::Refused(refused) => Err(refusal(&refused)),
     }
 }
 
-/// What the types do not say.
-fn check(batch: &Batch, caller: &DeviceCaller) -> Result<(), Refusal> {
+/// What the types do not say. Returns how many rows, gaps and live values there are.
+fn check(batch: &Batch, caller: &DeviceCaller) -> Result<usize, Refusal> {
     batch.check().map_err(|error| Refusal::bad_request(error.to_string()))?;
     if batch.client.as_str() != caller.client || batch.device.as_str() != caller.name {
         let message = format!("this key is of {}/{}", caller.client, caller.name);
@@ -39,31 +52,60 @@ fn check(batch: &Batch, caller: &DeviceCaller) -> Result<(), Refusal> {
     }
     let rows = spans.iter().map(|(_, _, rows)| rows).sum::<usize>() + batch.live.len();
     if rows > MAX_BATCH_ROWS {
-        let message = format!("{rows} rows: expected at most {MAX_BATCH_ROWS} over all lanes, live values among them");
+        let message =
+            format!("{rows} rows: expected at most {MAX_BATCH_ROWS} over all lanes, gaps and live values among them");
         return Err(Refusal::new(ErrorCode::TooLarge, message));
     }
-    Ok(())
+    let boots = batch.stamps().map(|at| at.boot).collect::<BTreeSet<_>>().len();
+    if boots > MAX_BATCH_BOOTS {
+        let message = format!("{boots} boots: expected at most {MAX_BATCH_BOOTS} in one batch");
+        return Err(Refusal::new(ErrorCode::TooLarge, message));
+    }
+    Ok(rows)
 }
 
-/// The lanes, with the last sequence and the number of rows of each.
+/// The lanes, with the last sequence and the number of rows and gaps of each.
 fn spans(batch: &Batch) -> Vec<(Lane, u64, usize)> {
+    fn span<R>(lane: Lane, extent: Option<&Extent<R>>) -> Option<(Lane, u64, usize)> {
+        extent.map(|extent| (lane, extent.last, extent.rows.len() + extent.gaps.len()))
+    }
     let lanes = &batch.lanes;
-    let events = lanes.events.as_ref().map(|extent| (Lane::Events, extent.last, extent.rows.len()));
-    let windows = lanes.windows.as_ref().map(|extent| (Lane::Windows, extent.last, extent.rows.len()));
-    let diagnostics = lanes.diagnostics.as_ref().map(|extent| (Lane::Diagnostics, extent.last, extent.rows.len()));
+    let events = span(Lane::Events, lanes.events.as_ref());
+    let windows = span(Lane::Windows, lanes.windows.as_ref());
+    let diagnostics = span(Lane::Diagnostics, lanes.diagnostics.as_ref());
     events.into_iter().chain(windows).chain(diagnostics).collect()
 }
 
-fn store(connection: &Connection, caller: &DeviceCaller, batch: &Batch, now: WallTime) -> Result<Taken, StoreError> {
-    let taken = sync::take(connection, caller.id, batch, now)?;
+fn store(
+    connection: &Connection,
+    caller: &DeviceCaller,
+    batch: &Batch,
+    quota: Quota,
+    now: WallTime,
+) -> Result<Taken, StoreError> {
+    let taken = sync::take(connection, caller.id, batch, quota, now)?;
+    let (client, device) = (&caller.client, &caller.name);
     let what = match &taken {
+        Taken::Stored { over_quota: Some(limit), .. } => {
+            if !alerts::say(connection, caller.id, OVER_QUOTA, limit, now)? {
+                return Ok(taken);
+            }
+            tracing::warn!(client, device, "{limit}");
+            format!("device {device}: {limit}")
+        }
         Taken::Stored { is_new_stream: false, .. } => return Ok(taken),
-        Taken::Stored { .. } => format!("device {} began the stream {}", caller.name, batch.stream),
-        Taken::Refused(conflict) => {
-            let (rule, message) = TWO_AGENTS;
-            alerts::say(connection, caller.id, rule, message, now)?;
-            tracing::warn!(client = caller.client, device = caller.name, stream = %batch.stream, "{message}");
-            format!("device {}, stream {}: {}", caller.name, batch.stream, words(conflict))
+        Taken::Stored { .. } => format!("device {device} began the stream {}", batch.stream),
+        Taken::Refused(refused) => {
+            let (rule, message) = match refused {
+                Refused::Content { .. } | Refused::TwoStreams => TWO_AGENTS,
+                Refused::TooManyStreams | Refused::TooManyRuns { .. } => (OVER_QUOTA, "too many streams or gaps"),
+            };
+            // Once an hour: whoever is refused all day fills no disk.
+            if !alerts::say(connection, caller.id, rule, message, now)? {
+                return Ok(taken);
+            }
+            tracing::warn!(client, device, stream = %batch.stream, "{message}");
+            format!("device {device}, stream {}: {}", batch.stream, words(refused))
         }
     };
     let origin = caller.peer.to_string();
@@ -73,10 +115,22 @@ fn store(connection: &Connection, caller: &DeviceCaller, batch: &Batch, now: Wal
     Ok(taken)
 }
 
-fn words(conflict: &Conflict) -> String {
-    let what = match conflict {
-        Conflict::Content { lane, seq } => format!("{lane}: sequence {seq} is known with other content"),
-        Conflict::TwoStreams => "another stream of this device is alive".to_owned(),
+fn refusal(refused: &Refused) -> Refusal {
+    match refused {
+        Refused::Content { .. } | Refused::TwoStreams => Refusal::new(ErrorCode::StreamConflict, words(refused)),
+        Refused::TooManyStreams => Refusal::too_many(NEXT_STREAM, words(refused)),
+        Refused::TooManyRuns { .. } => Refusal::new(ErrorCode::TooLarge, words(refused)),
+    }
+}
+
+fn words(refused: &Refused) -> String {
+    let what = match refused {
+        Refused::Content { lane, seq } => format!("{lane}: sequence {seq} is known with other content"),
+        Refused::TwoStreams => "another stream of this device is alive".to_owned(),
+        Refused::TooManyStreams => return format!("a device may begin at most {MAX_STREAMS} streams within a day"),
+        Refused::TooManyRuns { lane } => {
+            return format!("{lane}: the batch touches more than {MAX_TOUCHED} known ranges: send fewer sequences");
+        }
     };
     format!("{what}; two agents use this key, or one store is there twice: go on under a new stream")
 }

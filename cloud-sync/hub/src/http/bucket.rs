@@ -38,6 +38,11 @@ impl<K: Hash + Eq> Buckets<K> {
 
     /// Takes a token, or says how long to wait for one.
     pub(crate) fn take(&mut self, key: K, now: Duration) -> Result<(), Duration> {
+        self.take_many(key, 1, now)
+    }
+
+    /// Takes some tokens, no more than a burst, or says how long to wait for them.
+    pub(crate) fn take_many(&mut self, key: K, tokens: u32, now: Duration) -> Result<(), Duration> {
         let rate = self.rate;
         if self.buckets.len() >= MANY && !self.buckets.contains_key(&key) {
             self.buckets.retain(|_, bucket| bucket.filled(rate, now).level < rate.full());
@@ -47,12 +52,13 @@ impl<K: Hash + Eq> Buckets<K> {
         }
         let bucket = self.buckets.entry(key).or_insert(Bucket { level: rate.full(), at: now });
         *bucket = bucket.filled(rate, now);
-        match bucket.level.checked_sub(TOKEN) {
+        let wanted = u64::from(tokens) * TOKEN;
+        match bucket.level.checked_sub(wanted) {
             Some(left) => {
                 bucket.level = left;
                 Ok(())
             }
-            None => Err(Duration::from_millis((TOKEN - bucket.level).div_ceil(u64::from(rate.per_second)))),
+            None => Err(Duration::from_millis((wanted - bucket.level).div_ceil(u64::from(rate.per_second)))),
         }
     }
 }
@@ -97,6 +103,17 @@ mod tests {
             assert_eq!(taken, expected.map_err(Duration::from_millis), "at {at_ms}");
         }
         assert_eq!(buckets.take("another key", Duration::from_millis(60_000)), Ok(()));
+    }
+
+    #[test]
+    fn many_tokens_at_once() {
+        let mut buckets = Buckets::new(Rate { per_second: 10, burst: 100 });
+        for (at_ms, tokens, expected) in
+            [(0, 100, Ok(())), (0, 0, Ok(())), (0, 50, Err(5_000)), (4_999, 50, Err(1)), (5_000, 50, Ok(()))]
+        {
+            let taken = buckets.take_many("key", tokens, Duration::from_millis(at_ms));
+            assert_eq!(taken, expected.map_err(Duration::from_millis), "{tokens} at {at_ms}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::refusal::Refusal;
 use super::{Hub, params};
 use crate::clock;
 use crate::issue::{self, Found, IssueError, MAX_VERSION, Reply, Shown};
-use crate::store::audit;
+use crate::store::{Owner, audit};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,14 +35,14 @@ pub(super) async fn get(hub: &Arc<Hub>, caller: DeviceCaller, request: Parts) ->
     let shown_hash = request.headers.get(header::IF_NONE_MATCH).and_then(|tag| tag.to_str().ok());
     let shown_hash = shown_hash.map(|tag| tag.trim().trim_matches('"').to_owned());
     let shown = Arc::new((since_version, shown_hash));
-    let device = caller.name.clone();
+    let (device, owner) = (caller.name.clone(), Owner::Tenant(caller.tenant));
     let (id, of_look) = (caller.id, Arc::clone(&shown));
-    let looked = hub.store.read(move |connection| issue::look(connection, id, shown_of(&of_look))).await?;
+    let looked = hub.store.read(owner, move |connection| issue::look(connection, id, shown_of(&of_look))).await?;
     let found = match looked {
         Some(found) => found,
         None => {
             let of_job = Arc::clone(hub);
-            hub.store.write(move |connection| note(connection, &of_job, &caller, shown_of(&shown))).await?
+            hub.store.write(owner, move |connection| note(connection, &of_job, &caller, shown_of(&shown))).await?
         }
     };
     let Some((reply, bundle)) = found else {

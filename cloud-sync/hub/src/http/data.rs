@@ -16,7 +16,7 @@ use super::{Hub, params};
 use crate::clock;
 use crate::store::rows::{DeviceId, SensorRow, TenantId};
 use crate::store::windows::{self, Wanted};
-use crate::store::{boots, devices};
+use crate::store::{Owner, boots, devices};
 
 /// What is shown where no beginning is said.
 const USUAL: Span = Span::from_mins(24 * 60);
@@ -66,7 +66,9 @@ pub(super) async fn get(hub: &Hub, caller: ReaderCaller, uri: &Uri) -> Result<Re
     let parameters: Parameters = params::read(uri)?;
     let is_exact = parameters.exact.unwrap_or(false);
     let question = understand(parameters, clock::now())?;
-    let answer = hub.store.read(move |connection| find(connection, caller.tenant, &question, is_exact));
+    let answer = hub
+        .store
+        .read(Owner::Tenant(caller.tenant), move |connection| find(connection, caller.tenant, &question, is_exact));
     super::json(&answer.await?)
 }
 
@@ -111,7 +113,7 @@ fn sensor_of(
     question: &Question,
 ) -> Result<(DeviceId, String, SensorRow), Refusal> {
     let device = device_of(connection, tenant, question.device.as_deref())?;
-    let devices = devices::all(connection, Some(tenant))?;
+    let devices = devices::of_tenant(connection, tenant)?;
     let mut found = Vec::new();
     for candidate in devices.into_iter().filter(|candidate| device.is_none_or(|device| device == candidate.id)) {
         if let Some(sensor) = windows::find_sensor(connection, candidate.id, &question.sensor)? {

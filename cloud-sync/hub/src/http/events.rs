@@ -8,7 +8,9 @@ use serde_json::json;
 use super::access::ReaderCaller;
 use super::refusal::Refusal;
 use super::{Hub, params, shown};
+use crate::store::Owner;
 use crate::store::events::{self, Wanted};
+use crate::store::merged::Whose;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,9 +25,10 @@ pub(super) async fn get(hub: &Hub, caller: ReaderCaller, uri: &Uri) -> Result<Re
     let Parameters { device, kind, after, limit } = params::read(uri)?;
     let limit = params::limit(limit, 1000)?;
     let after = after.map_or(Ok(0), |after| after.parse().map_err(|_| params::not_a_page(&after)))?;
-    let found = hub.store.read(move |connection| {
+    let found = hub.store.read(Owner::Tenant(caller.tenant), move |connection| {
         let device = super::data::device_of(connection, caller.tenant, device.as_deref())?;
-        let wanted = Wanted { tenant: caller.tenant, device, kind: kind.as_deref(), after, limit: limit + 1 };
+        let whose = Whose { tenant: caller.tenant, device };
+        let wanted = Wanted { whose, kind: kind.as_deref(), after, limit: limit + 1 };
         Ok::<_, Refusal>(events::after(connection, &wanted)?)
     });
     let mut found = found.await?;

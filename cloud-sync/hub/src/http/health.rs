@@ -12,7 +12,7 @@ use super::refusal::Refusal;
 use super::{Hub, params, shown};
 use crate::clock;
 use crate::store::devices::Device;
-use crate::store::{self, StoreError, bundles, devices, events, lanes, streams};
+use crate::store::{self, Owner, StoreError, bundles, devices, events, lanes, streams};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -20,8 +20,8 @@ struct Parameters {}
 
 pub(super) async fn get(hub: &Hub, caller: ReaderCaller, uri: &Uri) -> Result<Response, Refusal> {
     let Parameters {} = params::read(uri)?;
-    let found = hub.store.read(move |connection| {
-        let devices = devices::all(connection, Some(caller.tenant))?;
+    let found = hub.store.read(Owner::Tenant(caller.tenant), move |connection| {
+        let devices = devices::of_tenant(connection, caller.tenant)?;
         let devices = devices.iter().map(|device| of_device(connection, device)).collect::<Result<Vec<_>, _>>()?;
         Ok::<_, StoreError>(json!({
             "status": "ok",
@@ -43,7 +43,7 @@ fn of_device(connection: &Connection, device: &Device) -> Result<Json, StoreErro
         confirmed.insert(lane.name().into(), json!({"confirmed": tally.confirmed, "lost": tally.lost}));
     }
     // What the device says it did with its bundles; a refusal and its reason too.
-    let said = events::newest(connection, device.id, "bundle")?.map(|event| {
+    let said = events::newest_of_bundle(connection, device.id)?.map(|event| {
         let body = shown::body(&event.body, event.boot, event.offset);
         json!({"at": shown::time(event.at()), "body": body})
     });

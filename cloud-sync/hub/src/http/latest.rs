@@ -9,7 +9,7 @@ use tilth_core::quantity::Quantity;
 use super::access::ReaderCaller;
 use super::refusal::Refusal;
 use super::{Hub, params, shown};
-use crate::store::live;
+use crate::store::{Owner, live};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -47,7 +47,7 @@ pub(super) async fn get(hub: &Hub, caller: ReaderCaller, uri: &Uri) -> Result<Re
             (device.to_owned(), sensor.to_owned())
         }
     };
-    let values = hub.store.read(move |connection| {
+    let values = hub.store.read(Owner::Tenant(caller.tenant), move |connection| {
         let device = super::data::device_of(connection, caller.tenant, device.as_deref())?;
         let after = (after_device.as_str(), after_sensor.as_str());
         Ok::<_, Refusal>(live::newest(connection, caller.tenant, device, after, limit + 1)?)

@@ -50,6 +50,10 @@ impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Refusal {
         match error {
             StoreError::Busy => Refusal::too_many(BUSY, error.to_string()),
+            StoreError::TooCostly => {
+                tracing::warn!("a request was given up: it takes too long");
+                Refusal::new(ErrorCode::TooLarge, error.to_string())
+            }
             StoreError::Stopping
             | StoreError::Sql(_)
             | StoreError::Damaged(_)

@@ -1,11 +1,12 @@
 //! The state of each alert that a device numbered, and what the hub itself has to say of a device.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Row};
 use tilth_core::id::{Id, SensorId};
 use tilth_core::time::{Span, WallTime};
 use tilth_protocol::Event;
 
-use super::rows::{BootId, DeviceId, StreamId, TenantId};
+use super::merged::{self, Search, Whose};
+use super::rows::{BootId, DeviceId, StreamId};
 use super::{StoreError, boots, events};
 
 /// A transition as far as the hub must understand it.
@@ -73,60 +74,68 @@ pub(crate) fn put(
     Ok(())
 }
 
+/// An alert, and what tells whether it is open.
+const SELECT: &str =
+    "SELECT alerts.id, devices.name AS device, alerts.number, state, boots.number AS boot, offset, uptime,
+        body, state <> 'resolved' AS is_unresolved, alerts.stream = devices.stream AS is_of_current_stream,
+        (SELECT created FROM streams WHERE streams.device = alerts.device AND streams.id > alerts.stream
+            ORDER BY streams.id LIMIT 1) AS next_stream_began,
+        EXISTS (
+            SELECT 1 FROM alerts AS newer WHERE newer.device = alerts.device AND newer.zone = alerts.zone
+            AND newer.rule = alerts.rule AND newer.sensor = alerts.sensor AND newer.stream > alerts.stream
+        ) AS is_stated_anew
+    FROM alerts JOIN devices ON devices.id = alerts.device JOIN boots ON boots.id = alerts.boot WHERE alerts.id = ?1";
+
 /// The alerts of a tenant, oldest first. One that is not resolved is open as long as its stream is the current one; and
 /// after that until a newer stream states an alert for the same zone, rule and sensor, or has had a day to do so.
 pub(crate) fn all(
     connection: &Connection,
-    (tenant, device): (TenantId, Option<DeviceId>),
+    whose: Whose,
     is_open: bool,
-    (after, limit): (i64, usize),
+    page: (i64, usize),
     now: WallTime,
 ) -> Result<Vec<StoredAlert>, StoreError> {
-    let mut select = connection.prepare_cached(
-        "SELECT * FROM (
-             SELECT alerts.id, devices.name AS device, alerts.number, state, boots.number AS boot, offset, uptime, body,
-                 state <> 'resolved' AND (alerts.stream = devices.stream OR coalesce(?6 < (
-                     SELECT min(created) FROM streams WHERE streams.device = alerts.device AND streams.id > alerts.stream
-                 ), FALSE) AND NOT EXISTS (
-                     SELECT 1 FROM alerts AS newer WHERE newer.device = alerts.device AND newer.zone = alerts.zone
-                     AND newer.rule = alerts.rule AND newer.sensor = alerts.sensor AND newer.stream > alerts.stream
-                 )) AS is_open
-             FROM alerts JOIN devices ON devices.id = alerts.device JOIN boots ON boots.id = alerts.boot
-             WHERE tenant = ?1 AND (?2 IS NULL OR alerts.device = ?2) AND alerts.id > ?4
-         ) WHERE is_open OR NOT ?3 ORDER BY id LIMIT ?5",
-    )?;
-    let forgotten = (now.0).saturating_sub(FORGOTTEN_AFTER.0);
-    let alerts = select.query_map((tenant, device, is_open, after, limit, forgotten), |row| {
-        Ok(StoredAlert {
-            id: row.get("id")?,
-            device: row.get("device")?,
-            number: row.get("number")?,
-            state: row.get("state")?,
-            is_open: row.get("is_open")?,
-            boot: row.get("boot")?,
-            offset: row.get("offset")?,
-            uptime: row.get("uptime")?,
-            body: row.get("body")?,
-        })
-    })?;
-    Ok(alerts.collect::<Result<_, _>>()?)
+    let ids = match is_open {
+        true => "SELECT id FROM alerts WHERE device = ?1 AND state <> 'resolved' AND id > ?2 ORDER BY id",
+        false => "SELECT id FROM alerts WHERE device = ?1 AND id > ?2 ORDER BY id",
+    };
+    let search = Search { ids, kind: None, row: SELECT };
+    let forgotten = now.0.saturating_sub(FORGOTTEN_AFTER.0);
+    merged::rows(connection, whose, search, page, |row| {
+        let alert = read(row, forgotten)?;
+        Ok(Some(alert).filter(|alert| alert.is_open || !is_open))
+    })
 }
 
-/// Says something of a device, or says it again.
+/// An alert; it is forgotten where the stream after its own began by `forgotten`.
+fn read(row: &Row<'_>, forgotten: i64) -> rusqlite::Result<StoredAlert> {
+    let next_stream: Option<i64> = row.get("next_stream_began")?;
+    let is_waited_for = next_stream.is_some_and(|began| forgotten < began) && !row.get("is_stated_anew")?;
+    Ok(StoredAlert {
+        id: row.get("id")?,
+        device: row.get("device")?,
+        number: row.get("number")?,
+        state: row.get("state")?,
+        is_open: row.get("is_unresolved")? && (row.get("is_of_current_stream")? || is_waited_for),
+        boot: row.get("boot")?,
+        offset: row.get("offset")?,
+        uptime: row.get("uptime")?,
+        body: row.get("body")?,
+    })
+}
+
+/// Says something of a device, or says it again. Returns whether it is new: not said within the hour.
 pub(crate) fn say(
     connection: &Connection,
     device: DeviceId,
     rule: &str,
     message: &str,
     now: WallTime,
-) -> Result<(), StoreError> {
-    let open: Option<i64> = connection
-        .query_row(
-            "SELECT id FROM hub_alerts WHERE device = ?1 AND rule = ?2 AND last >= ?3 ORDER BY last DESC LIMIT 1",
-            (device, rule, now.0 - OVER_AFTER.0),
-            |row| row.get(0),
-        )
-        .optional()?;
+) -> Result<bool, StoreError> {
+    let mut select = connection.prepare_cached(
+        "SELECT id FROM hub_alerts WHERE device = ?1 AND rule = ?2 AND last >= ?3 ORDER BY last DESC LIMIT 1",
+    )?;
+    let open: Option<i64> = select.query_row((device, rule, now.0 - OVER_AFTER.0), |row| row.get(0)).optional()?;
     match open {
         Some(id) => connection.execute(
             "UPDATE hub_alerts SET last = ?2, times = times + 1, message = ?3 WHERE id = ?1",
@@ -137,13 +146,13 @@ pub(crate) fn say(
             (device, rule, now.0, message),
         )?,
     };
-    Ok(())
+    Ok(open.is_none())
 }
 
 /// What the hub has to say of a tenant's devices, newest first.
 pub(crate) fn said(
     connection: &Connection,
-    (tenant, device): (TenantId, Option<DeviceId>),
+    Whose { tenant, device }: Whose,
     is_open: bool,
     limit: usize,
     now: WallTime,

@@ -20,41 +20,72 @@ pub(crate) struct Dated {
     pub(crate) offset: i64,
 }
 
+/// The most rows that move when two boots turn out to be one, over all boots of a batch. A clock becomes known within the
+/// first batches of a boot; what has more rows by then stays a boot of its own.
+pub(crate) const MAX_MOVED: u64 = 5_000;
+
+/// A boot as one batch meets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub(crate) id: BootId,
+    /// Rows that it has without a known clock; none where the clock is known.
+    pub(crate) undated: Option<u64>,
+}
+
 /// Which boot a stream means by a number; a new one where it is heard of for the first time.
 pub(crate) fn resolve(
     connection: &Connection,
     device: DeviceId,
     stream: StreamId,
     number: u32,
-) -> Result<BootId, StoreError> {
-    let mut select = connection.prepare_cached("SELECT boot FROM stream_boots WHERE stream = ?1 AND number = ?2")?;
-    let known: Option<BootId> = select.query_row((stream, number), |row| row.get(0)).optional()?;
-    if let Some(known) = known {
+) -> Result<Known, StoreError> {
+    let mut select = connection.prepare_cached(
+        "SELECT boots.id, offset, rows FROM stream_boots JOIN boots ON boots.id = stream_boots.boot
+         WHERE stream = ?1 AND stream_boots.number = ?2",
+    )?;
+    let known = select.query_row((stream, number), |row| {
+        let (offset, rows): (Option<i64>, u64) = (row.get("offset")?, row.get("rows")?);
+        Ok(Known { id: row.get("id")?, undated: offset.is_none().then_some(rows) })
+    });
+    if let Some(known) = known.optional()? {
         return Ok(known);
     }
-    connection.execute("INSERT INTO boots (device, number) VALUES (?1, ?2)", (device, number))?;
-    let boot = BootId::last(connection);
-    connection
-        .execute("INSERT INTO stream_boots (stream, number, boot) VALUES (?1, ?2, ?3)", (stream, number, boot))?;
-    Ok(boot)
+    let mut insert = connection.prepare_cached("INSERT INTO boots (device, number) VALUES (?1, ?2)")?;
+    insert.execute((device, number))?;
+    let id = BootId::last(connection);
+    let mut insert =
+        connection.prepare_cached("INSERT INTO stream_boots (stream, number, boot) VALUES (?1, ?2, ?3)")?;
+    insert.execute((stream, number, id))?;
+    Ok(Known { id, undated: Some(0) })
 }
 
-/// Takes in what a device says of a boot's clock. Returns the boot, which may be another one from now on.
-pub(crate) fn hear(connection: &Connection, boot: BootId, word: &Word) -> Result<BootId, StoreError> {
+/// Takes in what a device says of a boot's clock. Returns the boot, which may be another one from now on. `room` is how many
+/// rows may still move in this batch.
+pub(crate) fn hear(connection: &Connection, boot: Known, word: &Word, room: &mut u64) -> Result<Known, StoreError> {
     let mut select =
         connection.prepare_cached("SELECT offset, is_anchored, said_at, source, error_ms FROM boots WHERE id = ?1")?;
-    let known = select.query_row([boot], read_word)?;
+    let known = select.query_row([boot.id], read_word)?;
     if !word.outweighs(known.as_ref()) {
         return Ok(boot);
     }
     let mut update = connection.prepare_cached(
         "UPDATE boots SET offset = ?2, is_anchored = ?3, said_at = ?4, source = ?5, error_ms = ?6 WHERE id = ?1",
     )?;
-    update.execute((boot, word.offset, word.is_anchor, word.said_at, &word.source, word.error_ms))?;
-    match known {
-        Some(_) => Ok(boot),
-        None => unite(connection, boot, word.offset),
+    update.execute((boot.id, word.offset, word.is_anchor, word.said_at, &word.source, word.error_ms))?;
+    let dated = |id| Known { id, undated: None };
+    match boot.undated {
+        Some(rows) if rows <= *room => {
+            *room -= rows;
+            Ok(dated(unite(connection, boot.id, word.offset, rows > 0)?))
+        }
+        _ => Ok(dated(boot.id)),
     }
+}
+
+/// Counts rows that a boot without a known clock was given.
+pub(crate) fn count(connection: &Connection, boot: BootId, rows: u64) -> Result<(), StoreError> {
+    connection.prepare_cached("UPDATE boots SET rows = rows + ?2 WHERE id = ?1")?.execute((boot, rows))?;
+    Ok(())
 }
 
 fn read_word(row: &Row<'_>) -> rusqlite::Result<Option<Word>> {
@@ -69,45 +100,50 @@ fn read_word(row: &Row<'_>) -> rusqlite::Result<Option<Word>> {
 }
 
 /// Makes one of two boots that turn out to be the same, and returns it.
-fn unite(connection: &Connection, boot: BootId, offset: i64) -> Result<BootId, StoreError> {
+fn unite(connection: &Connection, boot: BootId, offset: i64, has_rows: bool) -> Result<BootId, StoreError> {
     let mut select = connection.prepare_cached(
-        "SELECT other.id, other.offset FROM boots AS this
-         JOIN boots AS other ON other.device = this.device AND other.number = this.number AND other.id <> this.id
-         WHERE this.id = ?1 AND other.offset IS NOT NULL ORDER BY other.id",
+        "SELECT min(other.id) FROM boots AS this
+         JOIN boots AS other ON other.device = this.device AND other.number = this.number
+         WHERE this.id = ?1 AND other.offset BETWEEN ?2 AND ?3 AND other.id <> this.id",
     )?;
-    let mut others = select.query([boot])?;
-    while let Some(row) = others.next()? {
-        let (other, known): (BootId, i64) = (row.get(0)?, row.get(1)?);
-        if clock::is_same_boot(known, offset) {
-            hand_over(connection, boot, other)?;
-            return Ok(other);
-        }
+    let same = clock::same_boot(offset);
+    let other: Option<BootId> = select.query_row((boot, same.start(), same.end()), |row| row.get(0))?;
+    if let Some(other) = other {
+        hand_over(connection, boot, other, has_rows)?;
     }
-    Ok(boot)
+    if has_rows {
+        connection.prepare_cached("DELETE FROM undated_windows WHERE boot = ?1")?.execute([boot])?;
+    }
+    Ok(other.unwrap_or(boot))
 }
 
 /// Gives what one boot has to another; of two rows for one window the higher revision stays.
-fn hand_over(connection: &Connection, from: BootId, to: BootId) -> Result<(), StoreError> {
-    const SENSORS: &str = "sensor IN (SELECT id FROM sensors WHERE device = (SELECT device FROM boots WHERE id = ?1))";
+fn hand_over(connection: &Connection, from: BootId, to: BootId, has_rows: bool) -> Result<(), StoreError> {
     let figures = super::rows::FIGURES;
-    connection.execute(
-        &format!(
-            "INSERT INTO windows (sensor, grain, boot, start, {figures})
-             SELECT sensor, grain, ?2, start, {figures} FROM windows
-             WHERE {SENSORS} AND grain IN ('minute', 'quarter') AND boot = ?1
-             ON CONFLICT DO UPDATE SET {} WHERE excluded.revision > revision",
-            super::windows::overwritten()
-        ),
-        (from, to),
-    )?;
-    connection.execute(
-        &format!("DELETE FROM windows WHERE {SENSORS} AND grain IN ('minute', 'quarter') AND boot = ?1"),
-        [from],
-    )?;
-    for table in ["events", "alerts", "live", "stream_boots"] {
-        connection.execute(&format!("UPDATE {table} SET boot = ?2 WHERE boot = ?1"), (from, to))?;
+    if has_rows {
+        connection.execute(
+            &format!(
+                "INSERT INTO windows (sensor, grain, boot, start, {figures})
+                 SELECT moved.sensor, moved.grain, ?2, moved.start, {figures}
+                 FROM undated_windows AS moved CROSS JOIN windows ON windows.sensor = moved.sensor
+                     AND windows.grain = moved.grain AND windows.boot = moved.boot AND windows.start = moved.start
+                 WHERE moved.boot = ?1
+                 ON CONFLICT DO UPDATE SET {} WHERE excluded.revision > revision",
+                super::windows::overwritten()
+            ),
+            (from, to),
+        )?;
+        connection.execute(
+            "DELETE FROM windows WHERE (sensor, grain, boot, start) IN (
+                 SELECT sensor, grain, boot, start FROM undated_windows WHERE boot = ?1
+             )",
+            [from],
+        )?;
     }
-    connection.execute("DELETE FROM boots WHERE id = ?1", [from])?;
+    for table in ["events", "alerts", "live", "stream_boots"] {
+        connection.prepare_cached(&format!("UPDATE {table} SET boot = ?2 WHERE boot = ?1"))?.execute((from, to))?;
+    }
+    connection.prepare_cached("DELETE FROM boots WHERE id = ?1")?.execute([from])?;
     Ok(())
 }
 

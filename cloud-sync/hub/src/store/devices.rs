@@ -19,11 +19,13 @@ pub(crate) struct Device {
     pub(crate) stream: Option<StreamId>,
     /// The highest version of a configuration that it said it has.
     pub(crate) shown_version: u64,
+    /// Windows and events that the hub has taken from it, ever.
+    pub(crate) rows: u64,
 }
 
 const SELECT: &str =
     "SELECT devices.id, tenant, tenants.name AS client, devices.name, devices.created, last_heard, stream,
-    shown_version FROM devices JOIN tenants ON tenants.id = devices.tenant";
+    shown_version, rows FROM devices JOIN tenants ON tenants.id = devices.tenant";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Device> {
     Ok(Device {
@@ -35,6 +37,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Device> {
         last_heard: row.get::<_, Option<i64>>("last_heard")?.map(WallTime),
         stream: row.get("stream")?,
         shown_version: row.get("shown_version")?,
+        rows: row.get("rows")?,
     })
 }
 
@@ -84,24 +87,32 @@ pub(crate) fn find(connection: &Connection, tenant: TenantId, name: &str) -> Res
     Ok(select.query_row((tenant, name), read).optional()?)
 }
 
-/// The devices of one tenant, or of all, by name.
-pub(crate) fn all(connection: &Connection, tenant: Option<TenantId>) -> Result<Vec<Device>, StoreError> {
-    let mut select = connection
-        .prepare_cached(&format!("{SELECT} WHERE ?1 IS NULL OR tenant = ?1 ORDER BY client, devices.name"))?;
+/// The devices of one tenant, by name.
+pub(crate) fn of_tenant(connection: &Connection, tenant: TenantId) -> Result<Vec<Device>, StoreError> {
+    let mut select = connection.prepare_cached(&format!("{SELECT} WHERE tenant = ?1 ORDER BY devices.name"))?;
     let devices = select.query_map([tenant], read)?;
     Ok(devices.collect::<Result<_, _>>()?)
 }
 
-/// Notes that a device spoke, and in which stream.
+/// The devices of all tenants, by name.
+pub(crate) fn all(connection: &Connection) -> Result<Vec<Device>, StoreError> {
+    let mut select = connection.prepare_cached(&format!("{SELECT} ORDER BY client, devices.name"))?;
+    let devices = select.query_map([], read)?;
+    Ok(devices.collect::<Result<_, _>>()?)
+}
+
+/// Notes that a device spoke, in which stream, and how many rows more were taken from it.
 pub(crate) fn heard(
     connection: &Connection,
     id: DeviceId,
     stream: Option<StreamId>,
+    rows: u64,
     now: WallTime,
 ) -> Result<(), StoreError> {
-    let mut update =
-        connection.prepare_cached("UPDATE devices SET last_heard = ?2, stream = coalesce(?3, stream) WHERE id = ?1")?;
-    update.execute((id, now.0, stream))?;
+    let mut update = connection.prepare_cached(
+        "UPDATE devices SET last_heard = ?2, stream = coalesce(?3, stream), rows = rows + ?4 WHERE id = ?1",
+    )?;
+    update.execute((id, now.0, stream, rows))?;
     Ok(())
 }
 

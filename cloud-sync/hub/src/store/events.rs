@@ -6,7 +6,8 @@ use tilth_protocol::{Event, Lane};
 
 use super::StoreError;
 use super::boots;
-use super::rows::{BootId, DeviceId, StreamId, TenantId};
+use super::merged::{self, Search, Whose};
+use super::rows::{BootId, DeviceId, StreamId};
 
 /// An event as it is read back.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,8 +30,7 @@ pub(crate) struct StoredEvent {
 /// Which events are wanted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wanted<'a> {
-    pub(crate) tenant: TenantId,
-    pub(crate) device: Option<DeviceId>,
+    pub(crate) whose: Whose,
     pub(crate) kind: Option<&'a str>,
     /// Those that came after this one.
     pub(crate) after: i64,
@@ -80,21 +80,21 @@ fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredEvent> {
 
 /// Events in the order in which the hub took them in.
 pub(crate) fn after(connection: &Connection, wanted: &Wanted<'_>) -> Result<Vec<StoredEvent>, StoreError> {
-    let mut select = connection.prepare_cached(&format!(
-        "{SELECT} WHERE tenant = ?1 AND (?2 IS NULL OR events.device = ?2) AND (?3 IS NULL OR kind = ?3)
-         AND events.id > ?4 ORDER BY events.id LIMIT ?5"
-    ))?;
-    let Wanted { tenant, device, kind, after, limit } = *wanted;
-    let events = select.query_map((tenant, device, kind, after, limit), read)?;
-    Ok(events.collect::<Result<_, _>>()?)
+    let Wanted { whose, kind, after, limit } = *wanted;
+    let ids = match kind {
+        None => "SELECT id FROM events WHERE device = ?1 AND id > ?2 ORDER BY id",
+        Some(_) => "SELECT id FROM events WHERE device = ?1 AND kind = ?3 AND id > ?2 ORDER BY id",
+    };
+    let search = Search { ids, kind, row: &format!("{SELECT} WHERE events.id = ?1") };
+    merged::rows(connection, whose, search, (after, limit), |row| read(row).map(Some))
 }
 
-/// The newest event of a kind that a device sent, by its own count: they may come in any order.
-pub(crate) fn newest(connection: &Connection, device: DeviceId, kind: &str) -> Result<Option<StoredEvent>, StoreError> {
+/// The newest event by which a device said what it did with a bundle, by its own count: they may come in any order.
+pub(crate) fn newest_of_bundle(connection: &Connection, device: DeviceId) -> Result<Option<StoredEvent>, StoreError> {
     let mut select = connection.prepare_cached(&format!(
-        "{SELECT} WHERE events.device = ?1 AND kind = ?2 ORDER BY events.stream DESC, seq DESC LIMIT 1"
+        "{SELECT} WHERE events.device = ?1 AND kind = 'bundle' ORDER BY events.stream DESC, seq DESC LIMIT 1"
     ))?;
-    Ok(select.query_row((device, kind), read).optional()?)
+    Ok(select.query_row([device], read).optional()?)
 }
 
 /// The newest event by which a device said that it took a configuration.

@@ -16,22 +16,46 @@ pub(crate) struct Tally {
     pub(crate) lost: u64,
 }
 
-/// The known runs that share a sequence with a range, rising.
+/// The known runs that share a sequence with a range, rising; at most `limit`.
 pub(crate) fn overlapping(
     connection: &Connection,
     stream: StreamId,
     lane: Lane,
     (first, last): (u64, u64),
+    limit: usize,
 ) -> Result<Vec<Run>, StoreError> {
     // Runs do not overlap, so those that end at or after `first` rise in `first` too.
     let mut select = connection.prepare_cached(
         "SELECT first, last, kind, reason, marks FROM runs
-         WHERE stream = ?1 AND lane = ?2 AND last >= ?3 ORDER BY last",
+         WHERE stream = ?1 AND lane = ?2 AND last >= ?3 ORDER BY last LIMIT ?4",
     )?;
-    let mut found = select.query((stream, lane.name(), first))?;
+    let mut found = select.query((stream, lane.name(), first, limit))?;
     let mut runs = Vec::new();
     while let Some(row) = found.next()? {
         let run = rows::run(row)?;
+        if run.first > last {
+            break;
+        }
+        runs.push(run);
+    }
+    Ok(runs)
+}
+
+/// As [`overlapping`], where it does not matter what the runs hold: each is a gap.
+pub(crate) fn spans(
+    connection: &Connection,
+    stream: StreamId,
+    lane: Lane,
+    (first, last): (u64, u64),
+    limit: usize,
+) -> Result<Vec<Run>, StoreError> {
+    let mut select = connection.prepare_cached(
+        "SELECT first, last FROM runs WHERE stream = ?1 AND lane = ?2 AND last >= ?3 ORDER BY last LIMIT ?4",
+    )?;
+    let mut found = select.query((stream, lane.name(), first, limit))?;
+    let mut runs = Vec::new();
+    while let Some(row) = found.next()? {
+        let run = Run { first: row.get(0)?, last: row.get(1)?, content: Content::Gap(GapKind::Lost, String::new()) };
         if run.first > last {
             break;
         }

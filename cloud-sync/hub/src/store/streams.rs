@@ -12,6 +12,18 @@ pub(crate) fn find(connection: &Connection, device: DeviceId, name: Stream) -> R
     Ok(select.query_row((device, name.to_string()), |row| row.get(0)).optional()?)
 }
 
+/// How many streams a device began from one time of day to another.
+pub(crate) fn begun(
+    connection: &Connection,
+    device: DeviceId,
+    from: WallTime,
+    to: WallTime,
+) -> Result<u64, StoreError> {
+    let mut select =
+        connection.prepare_cached("SELECT count(*) FROM streams WHERE device = ?1 AND created BETWEEN ?2 AND ?3")?;
+    Ok(select.query_row((device, from.0, to.0), |row| row.get(0))?)
+}
+
 pub(crate) fn last_heard(connection: &Connection, id: StreamId) -> Result<WallTime, StoreError> {
     let mut select = connection.prepare_cached("SELECT last_heard FROM streams WHERE id = ?1")?;
     Ok(WallTime(select.query_row([id], |row| row.get(0))?))
@@ -29,10 +41,9 @@ pub(crate) fn add(
     name: Stream,
     now: WallTime,
 ) -> Result<StreamId, StoreError> {
-    connection.execute(
-        "INSERT INTO streams (device, name, created, last_heard) VALUES (?1, ?2, ?3, ?3)",
-        (device, name.to_string(), now.0),
-    )?;
+    let mut insert =
+        connection.prepare_cached("INSERT INTO streams (device, name, created, last_heard) VALUES (?1, ?2, ?3, ?3)")?;
+    insert.execute((device, name.to_string(), now.0))?;
     Ok(StreamId::last(connection))
 }
 

@@ -47,13 +47,31 @@ pub(crate) fn put(connection: &Connection, sensor: SensorRow, boot: BootId, row:
     Ok(())
 }
 
-/// The row of a device's sensor; made where there is none.
-pub(crate) fn sensor(connection: &Connection, device: DeviceId, name: &str) -> Result<SensorRow, StoreError> {
-    if let Some(known) = find_sensor(connection, device, name)? {
-        return Ok(known);
-    }
-    connection.execute("INSERT INTO sensors (device, name) VALUES (?1, ?2)", (device, name))?;
+/// Notes a window whose boot has no known clock, to be found when the boot turns out to be another one.
+pub(crate) fn note_undated(
+    connection: &Connection,
+    sensor: SensorRow,
+    boot: BootId,
+    row: &WindowRow,
+) -> Result<(), StoreError> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO undated_windows (boot, sensor, grain, start) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+    )?;
+    insert.execute((boot, sensor, row.grain.to_string(), row.start.uptime.0))?;
+    Ok(())
+}
+
+/// A new sensor of a device.
+pub(crate) fn add_sensor(connection: &Connection, device: DeviceId, name: &str) -> Result<SensorRow, StoreError> {
+    let mut insert = connection.prepare_cached("INSERT INTO sensors (device, name) VALUES (?1, ?2)")?;
+    insert.execute((device, name))?;
     Ok(SensorRow::last(connection))
+}
+
+/// How many sensors a device has.
+pub(crate) fn count_sensors(connection: &Connection, device: DeviceId) -> Result<u64, StoreError> {
+    let mut select = connection.prepare_cached("SELECT count(*) FROM sensors WHERE device = ?1")?;
+    Ok(select.query_row([device], |row| row.get(0))?)
 }
 
 /// The row of a device's sensor, where the device ever sent anything of it.

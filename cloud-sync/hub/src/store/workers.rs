@@ -1,7 +1,8 @@
-//! Threads that own a connection each and take jobs from one bounded queue.
+//! Threads that own a connection each and take jobs from one bounded queue, in which tenants take turns.
 
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -9,34 +10,67 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::StoreError;
+use super::rows::TenantId;
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
 /// How often a stop looks whether a thread is done.
 const LOOK: Duration = Duration::from_millis(5);
 
+/// How many steps of SQLite's machine pass before they are counted.
+const STRIDE: u32 = 10_000;
+
+/// On whose behalf a job is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Owner {
+    /// The hub's own, such as looking up a key before it is known whose it is.
+    Hub,
+    Tenant(TenantId),
+}
+
+/// How many jobs may wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Room {
+    /// Of all owners together.
+    pub(super) shared: usize,
+    /// Of one owner.
+    pub(super) each: usize,
+    /// Of all, with the one place that every owner has beside the shared ones.
+    pub(super) most: usize,
+}
+
 /// Some threads and the queue in front of them. A full queue refuses.
 #[derive(Debug)]
 pub(super) struct Workers {
-    jobs: SyncSender<Job>,
+    queue: Arc<Queue>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Workers {
-    pub(super) fn start(name: &str, connections: Vec<Connection>, waiting: usize) -> Workers {
-        let (jobs, queue) = sync_channel(waiting);
-        let queue = Arc::new(Mutex::new(queue));
-        let threads = connections.into_iter().enumerate().map(|(number, connection)| {
+    /// Starts a thread for each connection. A job that takes more than `max_steps` of SQLite's machine fails with
+    /// [`StoreError::TooCostly`].
+    pub(super) fn start(
+        name: &str,
+        connections: Vec<Connection>,
+        room: Room,
+        max_steps: u64,
+    ) -> Result<Workers, StoreError> {
+        let queue = Arc::new(Queue { room, waiting: Mutex::default(), changed: Condvar::new() });
+        let mut threads = Vec::new();
+        for (number, mut connection) in connections.into_iter().enumerate() {
+            let steps = limit_steps(&mut connection, max_steps)?;
             let queue = Arc::clone(&queue);
             let thread = thread::Builder::new().name(format!("{name}-{number}"));
-            thread.spawn(move || work(connection, &queue)).expect("a thread can be started when a hub starts")
-        });
-        Workers { jobs, threads: threads.collect() }
+            let thread = thread.spawn(move || work(connection, &queue, &steps));
+            threads.push(thread.expect("a thread can be started when a hub starts"));
+        }
+        Ok(Workers { queue, threads })
     }
 
     /// Runs a job on one of the threads. A caller that goes away does not stop it.
     pub(super) async fn run<T: Send + 'static>(
         &self,
+        owner: Owner,
         job: impl FnOnce(&mut Connection) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
@@ -44,15 +78,12 @@ impl Workers {
             // Nobody may be waiting any more.
             let _ = answer.send(job(connection));
         });
-        self.jobs.try_send(job).map_err(|error| match error {
-            TrySendError::Full(_) => StoreError::Busy,
-            TrySendError::Disconnected(_) => StoreError::Stopping,
-        })?;
+        self.queue.push(owner, job)?;
         answered.await.map_err(|_| StoreError::Stopping)
     }
 
     pub(super) fn stop(self, until: Instant) {
-        drop(self.jobs);
+        self.queue.close();
         for thread in self.threads {
             while !thread.is_finished() && Instant::now() < until {
                 thread::sleep(LOOK);
@@ -64,14 +95,102 @@ impl Workers {
     }
 }
 
-fn work(mut connection: Connection, queue: &Mutex<Receiver<Job>>) {
-    loop {
-        // Held while waiting: the others wait for the lock instead of for a job.
-        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        match job {
-            Ok(job) => job(&mut connection),
-            Err(_) => return,
+/// Counts the steps of a connection, and interrupts it above the limit. Whoever begins a job sets the count to 0.
+fn limit_steps(connection: &mut Connection, max_steps: u64) -> Result<Arc<AtomicU64>, StoreError> {
+    let steps = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&steps);
+    let stride = u64::from(STRIDE);
+    let is_too_much = move || counted.fetch_add(stride, Ordering::Relaxed) + stride > max_steps;
+    connection.progress_handler(STRIDE as i32, Some(is_too_much))?;
+    Ok(steps)
+}
+
+fn work(mut connection: Connection, queue: &Queue, steps: &AtomicU64) {
+    while let Some(job) = queue.next() {
+        steps.store(0, Ordering::Relaxed);
+        job(&mut connection);
+    }
+}
+
+/// Jobs that wait, by owner. Owners take turns, so that one that floods waits behind itself alone.
+struct Queue {
+    room: Room,
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    jobs: HashMap<Owner, VecDeque<Job>>,
+    /// Whoever has jobs, the next one first.
+    turns: VecDeque<Owner>,
+    count: usize,
+    is_closed: bool,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, owner: Owner, job: Job) -> Result<(), StoreError> {
+        let mut waiting = self.lock();
+        if waiting.is_closed {
+            return Err(StoreError::Stopping);
         }
+        let own = waiting.jobs.get(&owner).map_or(0, VecDeque::len);
+        let Room { shared, each, most } = self.room;
+        let has_room = if own == 0 { waiting.count < most } else { waiting.count < shared && own < each };
+        if !has_room {
+            return Err(StoreError::Busy);
+        }
+        waiting.jobs.entry(owner).or_default().push_back(job);
+        if own == 0 {
+            waiting.turns.push_back(owner);
+        }
+        waiting.count += 1;
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// The next job, once there is one; none when the queue is closed and empty.
+    fn next(&self) -> Option<Job> {
+        let mut waiting = self.lock();
+        loop {
+            if let Some(job) = waiting.pop() {
+                return Some(job);
+            }
+            if waiting.is_closed {
+                return None;
+            }
+            waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn close(&self) {
+        self.lock().is_closed = true;
+        self.changed.notify_all();
+    }
+}
+
+impl Waiting {
+    fn pop(&mut self) -> Option<Job> {
+        let owner = self.turns.pop_front()?;
+        let jobs = self.jobs.get_mut(&owner)?;
+        let job = jobs.pop_front();
+        if jobs.is_empty() {
+            self.jobs.remove(&owner);
+        } else {
+            self.turns.push_back(owner);
+        }
+        self.count -= 1;
+        job
+    }
+}
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Queue").field("room", &self.room).finish_non_exhaustive()
     }
 }
 
@@ -79,17 +198,85 @@ fn work(mut connection: Connection, queue: &Mutex<Receiver<Job>>) {
 mod tests {
     use super::*;
 
-    fn memory() -> Connection {
-        Connection::open_in_memory().unwrap()
+    fn start(room: Room) -> Workers {
+        Workers::start("test", vec![Connection::open_in_memory().unwrap()], room, 1_000_000).unwrap()
+    }
+
+    fn tenant(number: &str) -> Owner {
+        Owner::Tenant(number.parse().unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_tenant_that_floods_waits_behind_itself() {
+        let workers = start(Room { shared: 4, each: 3, most: 6 });
+        let (begun, has_begun) = std::sync::mpsc::channel();
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let slow = workers.run(Owner::Hub, move |_| {
+            begun.send(()).unwrap();
+            released.recv().unwrap();
+        });
+        let mut slow = Box::pin(slow);
+        assert!(polled(slow.as_mut()).is_none());
+        has_begun.recv().unwrap();
+        let done = Arc::new(Mutex::new(Vec::new()));
+        let job = |name: &'static str| {
+            let done = Arc::clone(&done);
+            move |_: &mut Connection| done.lock().unwrap().push(name)
+        };
+        let (flooding, one, other, late) = (tenant("1"), tenant("2"), tenant("3"), tenant("4"));
+        let mut waiting = Vec::new();
+        for (owner, name, has_room) in [
+            (flooding, "flood 1", true),
+            (flooding, "flood 2", true),
+            (flooding, "flood 3", true),
+            (flooding, "flood 4", false),
+            (one, "one", true),
+            // The shared places are taken, and each tenant has one of its own.
+            (one, "one more", false),
+            (other, "other", true),
+            (flooding, "flood 5", false),
+            (late, "late", true),
+            (tenant("5"), "too late", false),
+        ] {
+            let mut run = Box::pin(workers.run(owner, job(name)));
+            match polled(run.as_mut()) {
+                None if has_room => waiting.push(run),
+                None => panic!("{name} was taken"),
+                Some(refused) => assert!(!has_room && matches!(refused, Err(StoreError::Busy)), "{name}"),
+            }
+        }
+        release.send(()).unwrap();
+        slow.await.unwrap();
+        for run in waiting {
+            run.await.unwrap();
+        }
+        assert_eq!(*done.lock().unwrap(), ["flood 1", "one", "other", "late", "flood 2", "flood 3"]);
+        workers.stop(Instant::now() + Duration::from_secs(5));
+    }
+
+    #[tokio::test]
+    async fn a_job_that_takes_too_many_steps_is_given_up_and_the_next_one_runs() {
+        let workers = start(Room { shared: 8, each: 8, most: 8 });
+        let count = |most: u64| {
+            move |connection: &mut Connection| -> Result<u64, StoreError> {
+                let count = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+                     SELECT count(*) FROM n";
+                Ok(connection.query_row(count, [most], |row| row.get(0))?)
+            }
+        };
+        let costly = workers.run(Owner::Hub, count(100_000_000)).await.unwrap();
+        assert!(matches!(costly, Err(StoreError::TooCostly)), "{costly:?}");
+        assert_eq!(workers.run(Owner::Hub, count(100)).await.unwrap().unwrap(), 100);
+        workers.stop(Instant::now() + Duration::from_secs(5));
     }
 
     #[tokio::test]
     async fn a_full_queue_refuses_and_a_caller_that_leaves_stops_nothing() {
-        let workers = Workers::start("test", vec![memory()], 1);
+        let workers = start(Room { shared: 1, each: 1, most: 1 });
         let (begun, has_begun) = std::sync::mpsc::channel();
         let (release, released) = std::sync::mpsc::channel::<()>();
         let (done, is_done) = std::sync::mpsc::channel();
-        let slow = workers.run(move |_| {
+        let slow = workers.run(Owner::Hub, move |_| {
             begun.send(()).unwrap();
             released.recv().unwrap();
             done.send("slow").unwrap();
@@ -97,9 +284,9 @@ mod tests {
         let mut slow = Box::pin(slow);
         assert!(polled(slow.as_mut()).is_none());
         has_begun.recv().unwrap();
-        let mut waiting = Box::pin(workers.run(|_| 7));
+        let mut waiting = Box::pin(workers.run(Owner::Hub, |_| 7));
         assert!(polled(waiting.as_mut()).is_none());
-        assert!(matches!(workers.run(|_| ()).await, Err(StoreError::Busy)));
+        assert!(matches!(workers.run(Owner::Hub, |_| ()).await, Err(StoreError::Busy)));
         drop(slow);
         release.send(()).unwrap();
         assert_eq!(waiting.await.unwrap(), 7);
@@ -118,9 +305,9 @@ mod tests {
     #[test]
     fn a_stop_waits_for_what_is_queued_but_not_for_ever() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let workers = Workers::start("test", vec![memory()], 8);
+        let workers = start(Room { shared: 8, each: 8, most: 8 });
         let job = |_: &mut Connection| thread::sleep(Duration::from_secs(2));
-        assert!(runtime.block_on(async { polled(Box::pin(workers.run(job)).as_mut()) }).is_none());
+        assert!(runtime.block_on(async { polled(Box::pin(workers.run(Owner::Hub, job)).as_mut()) }).is_none());
         let begun = Instant::now();
         workers.stop(begun + Duration::from_millis(100));
         assert!(begun.elapsed() < Duration::from_secs(1));

@@ -1,5 +1,7 @@
 //! What is known of a boot's clock: which word of a device weighs more, and when two boots are one.
 
+use std::ops::RangeInclusive;
+
 use tilth_core::time::Span;
 
 /// Two boots of one number whose beginnings lie closer together are the same. A store that is made anew is a card changed
@@ -31,9 +33,9 @@ impl Word {
     }
 }
 
-/// Whether two boots under one number are one, by the times of day at which they began.
-pub(crate) fn is_same_boot(one: i64, other: i64) -> bool {
-    one.abs_diff(other) <= SAME_BOOT.0.unsigned_abs()
+/// The times of day at which a boot began that is the same as one of this number that began at `offset`, in ms.
+pub(crate) fn same_boot(offset: i64) -> RangeInclusive<i64> {
+    offset.saturating_sub(SAME_BOOT.0)..=offset.saturating_add(SAME_BOOT.0)
 }
 
 #[cfg(test)]
@@ -62,7 +64,8 @@ mod tests {
         for (one, other, expected) in
             [(0, 0, true), (0, 120_000, true), (120_001, 0, false), (i64::MIN, i64::MAX, false)]
         {
-            assert_eq!(is_same_boot(one, other), expected, "{one} {other}");
+            assert_eq!(same_boot(one).contains(&other), expected, "{one} {other}");
+            assert_eq!(same_boot(other).contains(&one), expected, "{other} {one}");
         }
     }
 }

@@ -7,8 +7,14 @@ use tilth_protocol::{Batch, Extent, Lane, Sequenced};
 
 use super::account::{Content, Mark, Run};
 
-/// The lanes of a batch, each with the range it states and its runs.
-pub(super) fn runs(batch: &Batch) -> Vec<(Lane, (u64, u64), Vec<Run>)> {
+/// The longest run of rows that is kept as one: whoever sends one row of it again has the marks of all read.
+const MAX_RUN: usize = 500;
+
+/// The longest reason of a gap that is kept, in characters.
+const MAX_REASON: usize = 200;
+
+/// The lanes of a batch, each with its runs.
+pub(super) fn runs(batch: &Batch) -> Vec<(Lane, Vec<Run>)> {
     let lanes = &batch.lanes;
     let events = lanes.events.as_ref().map(|extent| lane(Lane::Events, extent));
     let windows = lanes.windows.as_ref().map(|extent| lane(Lane::Windows, extent));
@@ -17,19 +23,20 @@ pub(super) fn runs(batch: &Batch) -> Vec<(Lane, (u64, u64), Vec<Run>)> {
 }
 
 /// The extent was checked: its rows and gaps account for each sequence once, in rising order.
-fn lane<R: Sequenced + Serialize>(lane: Lane, extent: &Extent<R>) -> (Lane, (u64, u64), Vec<Run>) {
-    let mut runs: Vec<Run> = extent
-        .gaps
-        .iter()
-        .map(|gap| Run { first: gap.first, last: gap.last, content: Content::Gap(gap.kind, gap.reason.clone()) })
-        .collect();
-    for rows in extent.rows.chunk_by(|row, next| row.seq() + 1 == next.seq()) {
+fn lane<R: Sequenced + Serialize>(lane: Lane, extent: &Extent<R>) -> (Lane, Vec<Run>) {
+    let reason = |text: &str| text.chars().take(MAX_REASON).collect();
+    let gaps = extent.gaps.iter();
+    let gaps =
+        gaps.map(|gap| Run { first: gap.first, last: gap.last, content: Content::Gap(gap.kind, reason(&gap.reason)) });
+    let mut runs: Vec<Run> = gaps.collect();
+    let in_a_row = extent.rows.chunk_by(|row, next| row.seq() + 1 == next.seq());
+    for rows in in_a_row.flat_map(|rows| rows.chunks(MAX_RUN)) {
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else { continue };
         let content = Content::Rows(rows.iter().map(mark).collect());
         runs.push(Run { first: first.seq(), last: last.seq(), content });
     }
     runs.sort_by_key(|run| run.first);
-    (lane, (extent.first, extent.last), runs)
+    (lane, runs)
 }
 
 /// A row that is stamped anew, because its boot's clock became known or was set right, is the same row.

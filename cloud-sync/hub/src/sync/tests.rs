@@ -10,8 +10,12 @@ use tilth_core::windows::Grain;
 use tilth_protocol::{GapKind, Stream};
 
 use super::*;
+use crate::store::merged::Whose;
 use crate::store::rows::{StoredWindow, TenantId};
 use crate::store::tests::in_memory;
+
+mod cost;
+mod limits;
 
 const SENSOR: &str = "tower-1/ph";
 
@@ -22,6 +26,7 @@ struct Farm {
     connection: Connection,
     tenant: TenantId,
     device: DeviceId,
+    quota: Quota,
     now: WallTime,
 }
 
@@ -30,7 +35,7 @@ fn farm() -> Farm {
     let now = WallTime(MIDNIGHT);
     let tenant = devices::add_tenant(&connection, &Id::new("acme").unwrap(), now).unwrap().unwrap();
     let device = devices::add(&connection, tenant, &Id::new("pi-7").unwrap(), now).unwrap().unwrap();
-    Farm { connection, tenant, device, now }
+    Farm { connection, tenant, device, quota: Quota::USUAL, now }
 }
 
 fn at(boot: u32, uptime: i64, wall: Option<i64>) -> Json {
@@ -73,13 +78,13 @@ fn batch(stream: u128, lanes: Json) -> Batch {
 
 impl Farm {
     fn take(&self, batch: &Batch) -> Taken {
-        take(&self.connection, self.device, batch, self.now).unwrap()
+        take(&self.connection, self.device, batch, self.quota, self.now).unwrap()
     }
 
     fn answer(&self, batch: &Batch) -> Answer {
         match self.take(batch) {
             Taken::Stored { answer, .. } => answer,
-            Taken::Refused(conflict) => panic!("refused: {conflict:?}"),
+            Taken::Refused(refused) => panic!("refused: {refused:?}"),
         }
     }
 
@@ -87,9 +92,9 @@ impl Farm {
         self.answer(batch).confirmed[&lane]
     }
 
-    fn refused(&self, batch: &Batch) -> Conflict {
+    fn refused(&self, batch: &Batch) -> Refused {
         match self.take(batch) {
-            Taken::Refused(conflict) => conflict,
+            Taken::Refused(refused) => refused,
             Taken::Stored { answer, .. } => panic!("taken: {answer:?}"),
         }
     }
@@ -120,7 +125,9 @@ impl Farm {
     }
 
     fn alerts(&self, is_open: bool) -> Vec<(u64, String, bool)> {
-        let found = alerts::all(&self.connection, (self.tenant, None), is_open, (0, 100), self.now).unwrap();
+        let found =
+            alerts::all(&self.connection, Whose { tenant: self.tenant, device: None }, is_open, (0, 100), self.now)
+                .unwrap();
         found.into_iter().map(|alert| (alert.number, alert.state, alert.is_open)).collect()
     }
 }
@@ -167,7 +174,7 @@ fn other_content_under_a_known_sequence_is_refused_whole() {
             "windows": rows(&[window(1, at(1, 0, Some(MIDNIGHT)), 0, 680)]),
         }),
     );
-    assert_eq!(farm.refused(&other), Conflict::Content { lane: Lane::Events, seq: 2 });
+    assert_eq!(farm.refused(&other), Refused::Content { lane: Lane::Events, seq: 2 });
     assert_eq!((farm.count("events"), farm.count("windows")), (2, 0), "nothing of it was stored");
     assert_eq!(farm.confirmed(&batch(1, json!({"events": rows(&[note(3, "c")])})), Lane::Events), 3);
     // What the device gave up does not come back.
@@ -175,7 +182,7 @@ fn other_content_under_a_known_sequence_is_refused_whole() {
         json!({"first": 4, "last": 4, "rows": [], "gaps": [{"first": 4, "last": 4, "kind": "lost", "reason": "x"}]});
     farm.answer(&batch(1, json!({"events": gap})));
     let row = batch(1, json!({"events": rows(&[note(4, "d")])}));
-    assert_eq!(farm.refused(&row), Conflict::Content { lane: Lane::Events, seq: 4 });
+    assert_eq!(farm.refused(&row), Refused::Content { lane: Lane::Events, seq: 4 });
 }
 
 #[test]
@@ -188,11 +195,11 @@ fn two_streams_alive_at_once_are_refused() {
         "a device may begin a new one"
     );
     assert_eq!(farm.confirmed(&note(1, 1), Lane::Events), 1, "a late packet says nothing new");
-    assert_eq!(farm.refused(&note(1, 2)), Conflict::TwoStreams);
+    assert_eq!(farm.refused(&note(1, 2)), Refused::TwoStreams);
     assert_eq!(farm.confirmed(&note(2, 2), Lane::Events), 2);
     farm.now = WallTime(farm.now.0 + stream::ALIVE.0 + 1);
     assert_eq!(farm.confirmed(&note(1, 2), Lane::Events), 2, "the other one is silent: an old card was put back");
-    assert_eq!(farm.refused(&note(2, 3)), Conflict::TwoStreams);
+    assert_eq!(farm.refused(&note(2, 3)), Refused::TwoStreams);
 }
 
 #[test]
@@ -481,7 +488,7 @@ fn kinds_of_gaps_are_kept() {
         let gap = json!({"first": seq, "last": seq, "kind": kind, "reason": "x"});
         farm.answer(&batch(1, json!({"events": {"first": seq, "last": seq, "rows": [], "gaps": [gap]}})));
         let stream = streams::find(&farm.connection, farm.device, Stream(1)).unwrap().unwrap();
-        let known = lanes::overlapping(&farm.connection, stream, Lane::Events, (seq, seq)).unwrap();
+        let known = lanes::overlapping(&farm.connection, stream, Lane::Events, (seq, seq), 10).unwrap();
         assert_eq!(known, [Run { first: seq, last: seq, content: Content::Gap(kind, "x".into()) }]);
     }
 }

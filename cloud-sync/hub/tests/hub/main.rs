@@ -5,6 +5,7 @@ mod bundle;
 mod client;
 mod commands;
 mod data;
+mod limits;
 mod routes;
 mod served;
 mod sync;

@@ -30,7 +30,7 @@ pub const NEW_YEAR_MS: i64 = 1_767_225_600_000;
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| match std::env::var_os("TILTH_AGENT") {
-        Some(program) => PathBuf::from(program),
+        Some(program) => absolute(program.as_ref()),
         None => build(&profile_folder()),
     })
 }
@@ -39,9 +39,14 @@ pub fn program() -> &'static Path {
 pub fn hub() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| match std::env::var_os("TILTH_HUB") {
-        Some(program) => PathBuf::from(program),
+        Some(program) => absolute(program.as_ref()),
         None => build_package("tilth-hub", &profile_folder()),
     })
+}
+
+/// A program is also started from other folders than this process's.
+fn absolute(program: &Path) -> PathBuf {
+    std::path::absolute(program).expect("a path")
 }
 
 /// Builds the program into a folder such as `target/debug`.

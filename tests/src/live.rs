@@ -1,4 +1,4 @@
-//! Real programs for black-box tests and evidence: a hub on a free port, an agent, and the board on its serial line.
+//! Real programs for black-box tests and evidence: a hub on a free port, an agent and who watches it, and the board on its serial line.
 
 pub mod board;
 pub mod disk;
@@ -6,6 +6,7 @@ pub mod farm;
 pub mod hub;
 pub mod proxy;
 pub mod room;
+pub mod tail;
 
 use std::process::Child;
 

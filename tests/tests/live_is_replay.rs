@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use flate2::read::GzDecoder;
 use jiff::tz::TimeZone;
@@ -15,6 +15,7 @@ use tilth_tests::agent::{Folder, program};
 use tilth_tests::greenhouse::{Recording, convert};
 use tilth_tests::live::farm::Farm;
 use tilth_tests::live::hub::Hub;
+use tilth_tests::live::tail::Tail;
 
 const DUAL_PAIR: &str = "greenhouse/dual-pair-one-month-every-5-minutes.csv.gz";
 
@@ -34,48 +35,6 @@ const NARROWER: &str = "
     for = '5m'
     severity = 'critical'
     ";
-
-/// Whoever looks at the agent with `tail --json`, with what it has seen in a file.
-struct Tail {
-    child: Child,
-    file: std::path::PathBuf,
-}
-
-impl Tail {
-    fn of(farm: &mut Farm, name: &str) -> Tail {
-        let file = farm.folder.path().join(name);
-        let seen = File::create(&file).unwrap();
-        let child = Command::new(program())
-            .args(["tail", "--json", "--socket"])
-            .arg(farm.socket())
-            .stdin(Stdio::null())
-            .stdout(seen)
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let tail = Tail { child, file };
-        farm.until("somebody watches", |_| tail.text().contains("\"connected\""));
-        tail
-    }
-
-    fn text(&self) -> String {
-        fs::read_to_string(&self.file).unwrap()
-    }
-
-    /// The transitions, as they were said.
-    fn transitions(&self) -> Vec<String> {
-        let text = self.text();
-        assert!(!text.contains("\"missed\""), "it was too slow");
-        text.lines().filter(|line| !line.contains("\"connected\"")).map(str::to_owned).collect()
-    }
-}
-
-impl Drop for Tail {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 fn month() -> Option<Recording> {
     let file = tilth_tests::data(DUAL_PAIR, "greenhouse, live", 1)?;

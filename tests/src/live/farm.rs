@@ -37,10 +37,17 @@ impl Farm {
     pub fn alone(name: &str, config: &str) -> Farm {
         let folder = Folder::new(name);
         folder.write("etc/config.d/farm.toml", config);
-        let board = Board::plug_in(&folder.path().join("usb-board"));
-        let farm = Farm { folder, board: Some(board), clock: "input", options: Vec::new(), agent: None };
+        let farm = Farm::found(folder);
         farm.write_site("");
         farm
+    }
+
+    /// A farm in a folder that holds its configuration in `etc`, and perhaps data of before. Its line is the link
+    /// `usb-board` there.
+    #[must_use]
+    pub fn found(folder: Folder) -> Farm {
+        let board = Board::plug_in(&folder.path().join("usb-board"));
+        Farm { folder, board: Some(board), clock: "input", options: Vec::new(), agent: None }
     }
 
     /// A farm that trusts a hub's key and talks to a hub over plain HTTP at its port.
@@ -130,6 +137,8 @@ impl Farm {
             .arg("--socket")
             .arg(self.socket())
             .args(&self.options)
+            // A port may be named from here.
+            .current_dir(self.folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

@@ -52,6 +52,13 @@ impl Hub {
         hub
     }
 
+    /// A hub that lies in a folder already, with the keys that were handed out then. It does not serve yet.
+    #[must_use]
+    pub fn found(folder: &Path, read_key: &str, device_key: &str) -> Hub {
+        let (folder, read_key, device_key) = (folder.to_owned(), read_key.to_owned(), device_key.to_owned());
+        Hub { folder, read_key, device_key, port: 0, serving: None }
+    }
+
     /// Runs a command of the hub to its end and gives what it printed.
     ///
     /// # Panics

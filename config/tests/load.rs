@@ -99,6 +99,8 @@ fn every_shipped_rule_compiles_for_a_sensor_of_its_quantity() {
             "a temperature-high a/temperature",
             "a temperature-low a/temperature",
             "a water-level-low a/water-level",
+            "a water-temperature-high a/water-temperature",
+            "a water-temperature-low a/water-temperature",
         ]
     );
     for rule in plan.rules() {
@@ -114,7 +116,7 @@ fn every_shipped_rule_compiles_for_a_sensor_of_its_quantity() {
 }
 
 #[test]
-fn the_shipped_file_holds_thirteen_rules_each_with_its_reasons() {
+fn the_shipped_file_holds_fifteen_rules_each_with_its_reasons() {
     let text = include_str!("../base/rules.toml");
     let ids: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("[rules.")?.strip_suffix(']')).collect();
     assert_eq!(
@@ -126,6 +128,8 @@ fn the_shipped_file_holds_thirteen_rules_each_with_its_reasons() {
             "ec-low",
             "temperature-high",
             "temperature-low",
+            "water-temperature-high",
+            "water-temperature-low",
             "humidity-high",
             "humidity-low",
             "co2-high",

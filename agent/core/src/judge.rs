@@ -48,6 +48,8 @@ pub(crate) struct Bounds {
     /// Steps in a minute.
     max_rate: f64,
     stuck_for: Option<Span>,
+    /// Steps after which the scale begins again.
+    circle: Option<i64>,
 }
 
 /// What is remembered of one sensor.
@@ -61,6 +63,9 @@ pub(crate) struct Judge {
     unchanged_since: Option<Uptime>,
     ill: Option<Ill>,
     stale: bool,
+    /// The newest that came was a failure without a value, later than `newest`.
+    #[serde(default)]
+    failed: bool,
     /// Believed readings, oldest first; empty unless a rule asks for the rate.
     history: VecDeque<Past>,
 }
@@ -121,7 +126,20 @@ impl Bounds {
         let nearest = |end: f64| sensor.resolution.nearest(end).map_or(0, |steps| steps.0);
         let (low, high) = (Steps(nearest(low).max(-Steps::MAX.0)), Steps(nearest(high).min(Steps::MAX.0)));
         let max_rate = sensor.max_rate.map_or(f64::INFINITY, |rate| sensor.resolution.steps(rate));
-        Bounds { low, high, max_rate, stuck_for: sensor.stuck_for }
+        let circle = sensor.quantity.circle().and_then(|end| sensor.resolution.nearest(end)).map(|steps| steps.0);
+        Bounds { low, high, max_rate, stuck_for: sensor.stuck_for, circle }
+    }
+
+    /// The change from one value to another: on a circle the shorter way round.
+    fn change(&self, from: Steps, to: Steps) -> Steps {
+        let change = to.0 - from.0;
+        Steps(match self.circle {
+            Some(circle) if circle > 0 => match change.rem_euclid(circle) {
+                change if change > circle / 2 => change - circle,
+                change => change,
+            },
+            _ => change,
+        })
     }
 
     fn leave_out(&self, steps: Steps) -> bool {
@@ -131,7 +149,7 @@ impl Bounds {
     fn is_jump(&self, from: Past, to: Past) -> bool {
         let minutes = (to.at - from.at).max(SHORTEST_CHANGE).0 as f64 / 60_000.0;
         // A billionth of slack: a rate that is a whole number of steps is still one after the division.
-        (to.steps.0 - from.steps.0).unsigned_abs() as f64 > self.max_rate * minutes * (1.0 + 1e-9)
+        self.change(from.steps, to.steps).0.unsigned_abs() as f64 > self.max_rate * minutes * (1.0 + 1e-9)
     }
 
     fn is_stuck(&self, since: Option<Uptime>, at: Uptime) -> bool {
@@ -153,10 +171,21 @@ impl Judge {
             self.judge_plausible(bounds, new, given)
         };
         let quality = own.max(given);
+        self.failed = false;
         self.newest = Some(new);
         self.quality = Some(quality);
         let health = self.health(new.at, quality, implausible, bounds.is_stuck(self.unchanged_since, new.at));
         Judged { quality, late: false, health }
+    }
+
+    /// The input says that it failed, and has no value. Nothing where that is older than the newest reading.
+    pub(crate) fn fail(&mut self, at: Uptime) -> Option<Health> {
+        if self.newest.is_some_and(|newest| at < newest.at) {
+            return None;
+        }
+        self.failed = true;
+        self.quality = Some(Quality::Fault);
+        Some(self.health(at, Quality::Fault, false, false))
     }
 
     fn judge_plausible(&mut self, bounds: &Bounds, new: Past, given: Quality) -> Quality {
@@ -221,10 +250,10 @@ impl Judge {
     }
 
     /// The change since a believed reading at least [`RATE_SPAN`] older than the newest.
-    pub(crate) fn rate(&self) -> Option<Rate> {
+    pub(crate) fn rate(&self, bounds: &Bounds) -> Option<Rate> {
         let (from, to) = (self.history.front()?, self.history.back()?);
         let over = to.at - from.at;
-        (over >= RATE_SPAN && self.is_usable()).then(|| Rate { change: Steps(to.steps.0 - from.steps.0), over })
+        (over >= RATE_SPAN && self.is_usable()).then(|| Rate { change: bounds.change(from.steps, to.steps), over })
     }
 
     /// The newest reading that was believed.
@@ -232,9 +261,19 @@ impl Judge {
         self.believed
     }
 
-    /// The newest reading, of whatever quality.
+    /// The newest reading, of whatever quality. One after which the input failed is still the newest.
     pub(crate) fn newest(&self) -> Option<Past> {
         self.newest
+    }
+
+    /// The newest reading, unless the input failed since.
+    pub(crate) fn current(&self) -> Option<Past> {
+        self.newest.filter(|_| !self.failed)
+    }
+
+    /// Whether anything has come: a reading, or a failure.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.quality.is_some()
     }
 
     /// The newest reading's value if a rule may decide on it.
@@ -258,14 +297,14 @@ impl Judge {
     /// How long the value has not moved, as far as plausible readings tell.
     pub(crate) fn unchanged(&self) -> Option<Span> {
         let plausible = self.plausible?;
-        let is_newest = self.newest.is_some_and(|newest| newest.at == plausible.at);
+        let is_newest = self.current().is_some_and(|newest| newest.at == plausible.at);
         let known = is_newest && !self.stale && self.quality.is_some_and(|quality| quality != Quality::Calibrating);
         known.then(|| plausible.at - self.unchanged_since.unwrap_or(plausible.at))
     }
 
     /// Whether the sensor is at fault or stuck; `None` while it has not spoken or its silence hides it.
     pub(crate) fn faulty(&self) -> Option<bool> {
-        (self.newest.is_some() && !self.stale).then_some(self.ill.is_some())
+        (self.is_heard() && !self.stale).then_some(self.ill.is_some())
     }
 }
 

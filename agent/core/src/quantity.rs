@@ -4,12 +4,14 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A kind of measurement. The unit is part of the kind: nothing here converts between units.
+/// A kind of measurement. The unit is part of the kind; what else a board may say is converted by [`crate::unit`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Quantity {
-    /// Air, water or surface temperature, degrees Celsius.
+    /// Air or surface temperature, degrees Celsius.
     Temperature,
+    /// Temperature of water or a nutrient solution, degrees Celsius.
+    WaterTemperature,
     /// Relative humidity, %.
     Humidity,
     /// Absolute humidity, g/m3.
@@ -18,6 +20,8 @@ pub enum Quantity {
     Ph,
     /// Electrical conductivity, mS/cm.
     Ec,
+    /// Total dissolved solids, ppm. No EC: what a ppm stands for differs from meter to meter.
+    Tds,
     /// Oxidation-reduction potential, mV.
     Orp,
     /// Dissolved oxygen, mg/L.
@@ -28,6 +32,8 @@ pub enum Quantity {
     Light,
     /// Photosynthetically active radiation, umol/m2/s.
     Par,
+    /// Solar radiation, W/m2.
+    Radiation,
     /// Daily light integral, mol/m2/d.
     Dli,
     /// Vapour pressure deficit, kPa.
@@ -44,6 +50,8 @@ pub enum Quantity {
     Rain,
     /// Wind speed, m/s.
     Wind,
+    /// Where the wind comes from, degrees clockwise from north; 0 and 360 are the same.
+    WindDirection,
     /// Volumetric soil moisture, %.
     SoilMoisture,
     /// A nutrient in the soil, mg/kg.
@@ -64,17 +72,20 @@ pub enum Quantity {
 
 impl Quantity {
     /// Every quantity, in the order of the design's word list.
-    pub const ALL: [Quantity; 26] = [
+    pub const ALL: [Quantity; 30] = [
         Quantity::Temperature,
+        Quantity::WaterTemperature,
         Quantity::Humidity,
         Quantity::AbsoluteHumidity,
         Quantity::Ph,
         Quantity::Ec,
+        Quantity::Tds,
         Quantity::Orp,
         Quantity::DissolvedOxygen,
         Quantity::Co2,
         Quantity::Light,
         Quantity::Par,
+        Quantity::Radiation,
         Quantity::Dli,
         Quantity::Vpd,
         Quantity::DewPoint,
@@ -83,6 +94,7 @@ impl Quantity {
         Quantity::Flow,
         Quantity::Rain,
         Quantity::Wind,
+        Quantity::WindDirection,
         Quantity::SoilMoisture,
         Quantity::SoilNutrient,
         Quantity::Voltage,
@@ -97,15 +109,18 @@ impl Quantity {
     const fn words(self) -> (&'static str, &'static str) {
         match self {
             Quantity::Temperature => ("temperature", "C"),
+            Quantity::WaterTemperature => ("water_temperature", "C"),
             Quantity::Humidity => ("humidity", "%"),
             Quantity::AbsoluteHumidity => ("absolute_humidity", "g/m3"),
             Quantity::Ph => ("ph", ""),
             Quantity::Ec => ("ec", "mS/cm"),
+            Quantity::Tds => ("tds", "ppm"),
             Quantity::Orp => ("orp", "mV"),
             Quantity::DissolvedOxygen => ("dissolved_oxygen", "mg/L"),
             Quantity::Co2 => ("co2", "ppm"),
             Quantity::Light => ("light", "lux"),
             Quantity::Par => ("par", "umol/m2/s"),
+            Quantity::Radiation => ("radiation", "W/m2"),
             Quantity::Dli => ("dli", "mol/m2/d"),
             Quantity::Vpd => ("vpd", "kPa"),
             Quantity::DewPoint => ("dew_point", "C"),
@@ -114,6 +129,7 @@ impl Quantity {
             Quantity::Flow => ("flow", "L/min"),
             Quantity::Rain => ("rain", "mm"),
             Quantity::Wind => ("wind", "m/s"),
+            Quantity::WindDirection => ("wind_direction", "degrees"),
             Quantity::SoilMoisture => ("soil_moisture", "%"),
             Quantity::SoilNutrient => ("soil_nutrient", "mg/kg"),
             Quantity::Voltage => ("voltage", "V"),
@@ -135,6 +151,16 @@ impl Quantity {
     #[must_use]
     pub const fn unit(self) -> &'static str {
         self.words().1
+    }
+
+    /// The value after which the scale begins again, 360 for a direction: no mean is taken of such values, and a change across
+    /// the end is as small as it is.
+    #[must_use]
+    pub const fn circle(self) -> Option<f64> {
+        match self {
+            Quantity::WindDirection => Some(360.0),
+            _ => None,
+        }
     }
 
     /// The quantity of that name, if there is one.

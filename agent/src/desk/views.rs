@@ -35,10 +35,10 @@ pub(super) fn sensors(engine: &Engine, _: &Beside<'_>, clock: &Clock) -> Vec<Sen
             zone: sensor.zone.clone(),
             quantity: sensor.quantity.name().to_owned(),
             unit: sensor.quantity.unit().to_owned(),
-            value: newest.and_then(|(value, _, _)| digits(Some(Figure::Value(value)))),
-            quality: newest.map(|(_, _, quality)| quality.name().to_owned()),
-            at: newest.and_then(|(_, at, _)| wall(at.wall)),
-            age_s: newest.map(|(_, at, _)| (now - at.uptime).as_secs_f64()),
+            value: newest.and_then(|(value, _)| digits(Some(Figure::Value(value)))),
+            quality: view.quality.map(|quality| quality.name().to_owned()),
+            at: newest.and_then(|(_, at)| wall(at.wall)),
+            age_s: newest.map(|(_, at)| (now - at.uptime).as_secs_f64()),
         }
     };
     engine.sensors().map(row).collect()

@@ -218,7 +218,7 @@ fn rows(store: &Store, ask: &Ask) -> Result<(Stream, Lanes), String> {
 fn newest(engine: &Engine) -> Vec<Live> {
     let live = |view: tilth_core::engine::SensorView| {
         let sensor = engine.plan().sensor(view.sensor);
-        let (value, at, quality) = view.newest?;
+        let ((value, at), quality) = view.newest.zip(view.quality)?;
         Some(Live { sensor: sensor.id.clone(), quantity: sensor.quantity, at, value: value.to_f64(), quality })
     };
     engine.sensors().filter_map(live).take(MAX_LIVE).collect()

@@ -12,13 +12,13 @@ use crate::time::{Stamp, Uptime};
 
 impl Engine {
     pub(super) fn facts(&self, ix: SensorIx) -> Facts {
-        let sense = &self.sensors[ix.0 as usize];
+        let (sense, bounds) = (&self.sensors[ix.0 as usize], &self.plan.bounds[ix.0 as usize]);
         Facts {
             value: sense.judge.usable().filter(|_| !sense.unheard),
-            rate: sense.judge.rate().filter(|_| sense.wants_rate && !sense.unheard),
+            rate: sense.judge.rate(bounds).filter(|_| sense.wants_rate && !sense.unheard),
             unchanged: sense.judge.unchanged().filter(|_| !sense.unheard),
             silent: self.now - sense.seen,
-            heard: sense.judge.newest().is_some(),
+            heard: sense.judge.is_heard(),
             faulty: sense.judge.faulty(),
         }
     }
@@ -201,7 +201,7 @@ impl Engine {
         let judge = &self.sensors[bound.sensor.0 as usize].judge;
         // A condition on the value is compared with values that are believed, and with no other.
         let newest = match bound.rule.condition {
-            Condition::MissingFor(_) | Condition::StuckFor(_) | Condition::Faulty => judge.newest(),
+            Condition::MissingFor(_) | Condition::StuckFor(_) | Condition::Faulty => judge.current(),
             _ => judge.believed(),
         };
         let value = newest.map(|newest| self.plan.value(bound.sensor, newest.steps));
@@ -227,15 +227,18 @@ impl Engine {
         let bound = &self.plan.rules[of as usize];
         let rule = &bound.rule;
         let quantity = self.plan.sensor(bound.sensor).quantity;
+        // An input that failed has no value, and there is no unit of it to say.
+        let failed = rule.condition == Condition::Faulty && value.is_none();
         let figure = |figure: Option<Figure>, out: &mut String| match figure {
             Some(figure) => write!(out, "{figure}"),
+            None if failed => out.write_str("no value"),
             None => out.write_str("-"),
         };
         rule.message.render(|place, out| match place {
             Place::Value => figure(value, out),
             Place::Limit => figure(limit, out),
             Place::Unit => match rule.condition.unit(quantity) {
-                unit if unit.is_empty() => {
+                unit if unit.is_empty() || failed => {
                     out.truncate(out.trim_end_matches(' ').len());
                     Ok(())
                 }

@@ -3,7 +3,7 @@
 use super::{Engine, Kind};
 use crate::effect::{Effect, SensorEvent};
 use crate::judge::{Fault, Health, Past};
-use crate::reading::{Raw, Reading, SensorIx};
+use crate::reading::{Quality, Raw, Reading, SensorIx};
 use crate::rules::Condition;
 use crate::time::Uptime;
 use crate::windows::Closed;
@@ -17,6 +17,9 @@ impl Engine {
         };
         let Some(steps) = calibration.apply(raw.value, sensor.resolution) else {
             self.effects.push_back(Effect::Missing(raw.sensor));
+            if raw.quality == Quality::Fault {
+                self.fail(raw.sensor, raw.at);
+            }
             return;
         };
         let sense = &mut self.sensors[raw.sensor.0 as usize];
@@ -43,6 +46,16 @@ impl Engine {
             self.evaluate_sensor(raw.sensor);
         }
         self.effects.push_back(Effect::Reading(reading));
+    }
+
+    /// The input says that it failed, and has no value: the sensor speaks, and is at fault.
+    fn fail(&mut self, ix: SensorIx, at: Uptime) {
+        let sense = &mut self.sensors[ix.0 as usize];
+        let Some(health) = sense.judge.fail(at) else { return };
+        (sense.seen, sense.unheard) = (self.now, false);
+        self.say_health(ix, health);
+        self.watch_silence(ix);
+        self.evaluate_sensor(ix);
     }
 
     fn roll_up(&mut self, reading: &Reading) {
@@ -136,7 +149,7 @@ impl Engine {
             Health::Fault(fault) => Some(fault),
             Health::Recovered => None,
         };
-        let newest = self.sensors[ix.0 as usize].judge.newest();
+        let newest = self.sensors[ix.0 as usize].judge.current();
         self.effects.push_back(Effect::Sensor(SensorEvent {
             at: self.clock.stamp(self.now),
             sensor: ix,

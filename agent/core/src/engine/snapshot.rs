@@ -264,7 +264,7 @@ impl Engine {
         let phase = self.clock.known_phase();
         for ix in 0..self.sensors.len() as u32 {
             let sense = &mut self.sensors[ix as usize];
-            if sense.judge.newest().is_some() && !sense.judge.is_stale() {
+            if sense.judge.is_heard() && !sense.judge.is_stale() {
                 self.watch_silence(SensorIx(ix));
             }
             let sense = &mut self.sensors[ix as usize];

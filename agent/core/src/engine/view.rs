@@ -37,8 +37,10 @@ pub enum Standing {
 pub struct SensorView {
     /// Which.
     pub sensor: SensorIx,
-    /// Its newest value, its time, and how far it can be believed; none before the first reading of this boot.
-    pub newest: Option<(Value, Stamp, Quality)>,
+    /// Its newest value and its time; none before the first reading of this boot.
+    pub newest: Option<(Value, Stamp)>,
+    /// How far it can be believed now; none before anything came in this boot.
+    pub quality: Option<Quality>,
     /// How long no reading has come.
     pub silent: Span,
 }
@@ -86,10 +88,9 @@ impl Engine {
     pub fn sensors(&self) -> impl Iterator<Item = SensorView> + '_ {
         self.sensors.iter().enumerate().map(|(ix, sense)| {
             let sensor = SensorIx(ix as u32);
-            let newest = sense.judge.newest().zip(sense.judge.quality());
-            let newest =
-                newest.map(|(past, quality)| (self.plan.value(sensor, past.steps), self.clock.stamp(past.at), quality));
-            SensorView { sensor, newest, silent: self.now - sense.seen }
+            let newest = sense.judge.newest();
+            let newest = newest.map(|past| (self.plan.value(sensor, past.steps), self.clock.stamp(past.at)));
+            SensorView { sensor, newest, quality: sense.judge.quality(), silent: self.now - sense.seen }
         })
     }
 

@@ -28,11 +28,14 @@ pub(super) struct Window {
 /// In the sensor's unit.
 #[derive(Debug, Clone, Serialize)]
 struct Figures {
-    mean: f64,
+    /// Absent for a direction, as its spread: between 350 and 10 degrees lies north and not south.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mean: Option<f64>,
     min: f64,
     max: f64,
     last: f64,
-    spread: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spread: Option<f64>,
 }
 
 /// As it was sent, for whoever merges or compares windows.
@@ -57,12 +60,13 @@ struct Steps {
 impl Window {
     pub(super) fn of(stored: &StoredWindow, is_exact: bool) -> Window {
         let good = stored.window.good.as_ref();
+        let has_mean = stored.quantity.circle().is_none();
         let figures = good.map(|sums| Figures {
-            mean: stored.value(tilth_core::value::Steps(sums.sum)) / f64::from(sums.count),
+            mean: has_mean.then(|| stored.value(tilth_core::value::Steps(sums.sum)) / f64::from(sums.count)),
             min: stored.value(sums.min),
             max: stored.value(sums.max),
             last: stored.value(sums.last),
-            spread: sums.spread() * stored.value(tilth_core::value::Steps(1)),
+            spread: has_mean.then(|| sums.spread() * stored.value(tilth_core::value::Steps(1))),
         });
         let steps = good.map(|sums| Steps {
             sum: sums.sum,

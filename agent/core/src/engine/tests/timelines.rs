@@ -74,6 +74,54 @@ fn an_impossible_value_is_a_fault_of_the_sensor_and_not_of_the_crop() {
     bench.ph(3.0, f64::INFINITY).expect(&["3 fault z/ph range", "3 pending sensor-fault"]);
 }
 
+#[test]
+fn an_input_that_fails_without_a_value_is_a_fault_and_no_silence() {
+    let slow = Sensor { stale_after: Some(Span::from_mins(30)), ..sensor("z/ph") };
+    let fault = Rule { hold: Span::from_mins(2), ..rule("sensor-fault", "z/ph", Condition::Faulty) };
+    let mut bench = Bench::new(plan(vec![slow], vec![rule("high", "z/ph", above(6.8)), silent(10), fault]));
+    let fail = |bench: &mut Bench, minute| {
+        bench.read_with(minute, "z/ph", f64::NAN, Quality::Fault);
+    };
+    // From the first, without any value before.
+    fail(&mut bench, 0.0);
+    bench.expect(&["missing z/ph", "0 fault z/ph reported", "0 pending sensor-fault"]);
+    for minute in 1..=11 {
+        fail(&mut bench, f64::from(minute));
+    }
+    let said = bench.said.join("; ");
+    assert!(said.contains("2 firing sensor-fault") && !said.contains("silent"), "{said}");
+    bench.said.clear();
+    bench.ph(12.0, 7.0).ph(13.0, 7.0).expect(&[
+        "12 escalated sensor-fault critical",
+        "12 page 1-2 sensor-fault escalated to [critical]",
+        "12 recovered z/ph",
+        "12 firing high warning",
+        "12 page 2-1 high fired to [warning]",
+        "12 resolved sensor-fault",
+    ]);
+    // It neither ends the alert of a value nor hides that there is one, and no late news moves anything.
+    fail(&mut bench, 14.0);
+    bench.expect(&["missing z/ph", "14 fault z/ph reported", "14 pending sensor-fault"]);
+    bench.ph(15.0, 6.0).expect(&["15 recovered z/ph", "15 resolved high"]);
+}
+
+#[test]
+fn a_direction_turns_over_north_without_a_leap() {
+    let vane = |max_rate| Sensor {
+        quantity: Quantity::WindDirection,
+        range: Some((0.0, 360.0)),
+        max_rate: Some(max_rate),
+        ..sensor("z/ph")
+    };
+    let turning = rule("turning", "z/ph", Condition::RateAbove { limit: 15.0, clear: 10.0 });
+    let mut bench = Bench::new(plan(vec![vane(30.0)], vec![turning]));
+    bench.ph(0.0, 350.0).ph(1.0, 2.0).ph(2.0, 355.0).expect(&[]);
+    assert_eq!(qualities(&bench), [Quality::Good; 3]);
+    bench.ph(3.0, 15.0).expect(&["3 firing turning warning", "3 page 1-1 turning fired to [warning]"]);
+    bench.ph(4.0, 60.0);
+    assert_eq!(qualities(&bench)[4], Quality::Suspect);
+}
+
 fn qualities(bench: &Bench) -> Vec<Quality> {
     let quality = |effect: &Effect| match effect {
         Effect::Reading(reading) => Some(reading.quality),
@@ -269,10 +317,11 @@ fn people_who_ask_see_alerts_and_sensors_as_they_stand() {
     bench.handle(3.0, Input::Silence { of: Matcher::default(), span: Span::from_mins(5), by: "ann".to_owned() });
     assert!(bench.engine.alerts().all(|alert| alert.silenced_until.is_some() && !alert.inhibited));
 
-    let seen: Vec<_> = bench.tick(40.0).engine.sensors().map(|sensor| (sensor.newest, sensor.silent)).collect();
-    assert_eq!(seen[0], (None, Span::from_mins(40)));
-    let (value, stamp, quality) = seen[1].0.unwrap();
-    assert_eq!((value.to_string().as_str(), stamp.uptime, quality), ("7.00", at(1.0), Quality::Stale));
+    let seen: Vec<_> = bench.tick(40.0).engine.sensors().collect();
+    assert_eq!((seen[0].newest, seen[0].quality, seen[0].silent), (None, None, Span::from_mins(40)));
+    let (value, stamp) = seen[1].newest.unwrap();
+    assert_eq!((value.to_string().as_str(), stamp.uptime), ("7.00", at(1.0)));
+    assert_eq!(seen[1].quality, Some(Quality::Stale));
 }
 
 #[test]

@@ -27,6 +27,7 @@ use tilth_core::time::{Span, Uptime, WallTime};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::chance::{self, Run};
 use crate::clock::{Anchor, Clock, Trust};
 use crate::notify::{self, Told};
 use crate::recording::Recording;
@@ -37,7 +38,7 @@ use crate::store::{Commit, NewEvent, Watched};
 use crate::transition::Line;
 
 pub(crate) use begin::{Begun, Tools, begin};
-pub(crate) use keep::Anew;
+pub(crate) use keep::{Anew, last_number};
 pub(crate) use live::Live;
 
 /// So many readings are decided before the rest of the house has its turn.
@@ -138,6 +139,12 @@ pub(crate) struct Decide {
     commit: Commit,
     /// Of each alert that is open and was paged what was told, kept with the snapshot.
     told: BTreeMap<AlertId, keep::LastTold>,
+    /// Which run decided on the newest page of each alert that is open; kept with the snapshot.
+    paged_by: BTreeMap<AlertId, Run>,
+    /// The name of this one.
+    run: Run,
+    /// The highest number of an alert that the engine knows to be reserved.
+    reserved: AlertId,
     /// Kept with the snapshot: the engine knows until when, and not who.
     takers: Takers,
     recorder: Recorder,
@@ -195,6 +202,8 @@ impl Decide {
             self.flush();
             if let Some(done) = done {
                 self.keep_snapshot();
+                // Numbers that were reserved and not given are given back.
+                self.commit.alerts_until = Some(self.engine.last_number().0);
                 self.flush();
                 put_away(self.recorder, self.recording).await;
                 let _ = done.send(());
@@ -260,7 +269,12 @@ impl Decide {
             Command::Look(look) => {
                 look(&self.engine, &Beside { figures: &self.figures, takers: &self.takers });
             }
-            Command::StoreAnew => self.keep_everything(),
+            Command::StoreAnew => {
+                // The hub knows more of this stream than this device: the alerts in between had numbers, too.
+                let after = AlertId(chance::alert_number(self.engine.last_number().0));
+                self.handle(Input::Reserved { after, until: AlertId(0) });
+                self.keep_everything();
+            }
             Command::Stop(_) => {}
         }
     }
@@ -268,6 +282,7 @@ impl Decide {
     /// One input of the engine, at the time it is now.
     fn handle(&mut self, input: Input) {
         self.follow_clock();
+        self.follow_reserve();
         let now = self.now();
         self.decide(now, input);
     }
@@ -297,7 +312,9 @@ impl Decide {
 
     fn tell(&mut self, effect: &Effect) {
         let plan = Arc::clone(&self.plan);
-        if let Some(command) = notify::Command::of(effect, &plan, &self.device, |sensor| self.why_down(sensor)) {
+        if let Some(command) =
+            notify::Command::of(effect, &plan, (&self.device, &self.run), |sensor| self.why_down(sensor))
+        {
             self.tell_people(command);
         }
     }
@@ -317,12 +334,15 @@ impl Decide {
             Effect::Missing(_) => self.figures.missing += 1,
             Effect::Window(closed) => self.commit.windows.push(closed),
             Effect::Site => self.keep_site(),
-            Effect::Page(page) => self.note_asked(page.id.alert, &page.channels),
+            Effect::Page(page) => {
+                self.note_asked(page.id.alert, &page.channels);
+                self.paged_by.insert(page.id.alert, self.run.clone());
+            }
             Effect::Alert(Transition::Acknowledged { by, .. }, report) => {
                 report.alert.map(|alert| self.takers.insert(alert, by));
             }
             Effect::Alert(Transition::Resolved(_), report) => {
-                report.alert.map(|alert| (self.told.remove(&alert), self.takers.remove(&alert)));
+                report.alert.iter().for_each(|alert| self.forget(alert));
             }
             Effect::Schedule(event) => {
                 let body = json!({ "schedule": event.schedule, "open": event.open, "trusted": event.trusted });
@@ -358,6 +378,22 @@ impl Decide {
             self.untold.pop_front();
             self.figures.notices_refused += 1;
         }
+    }
+
+    /// More numbers of alerts are reserved on the disk.
+    fn follow_reserve(&mut self) {
+        let until = AlertId(self.recorder.alerts_until());
+        if until > self.reserved {
+            self.reserved = until;
+            self.decide(self.now(), Input::Reserved { after: AlertId(0), until });
+        }
+    }
+
+    /// What is told of an alert that is over is of no use any more.
+    fn forget(&mut self, alert: &AlertId) {
+        self.told.remove(alert);
+        self.takers.remove(alert);
+        self.paged_by.remove(alert);
     }
 
     /// The clock became trusted, or was corrected.

@@ -1,5 +1,6 @@
 //! The daemon and its command line.
 
+mod chance;
 mod check;
 mod cli;
 mod clock;

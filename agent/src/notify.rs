@@ -28,6 +28,7 @@ use tilth_core::time::{Span, Uptime};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id as TaskId, JoinError, JoinSet};
 
+use crate::chance::Run;
 use crate::clock::Clock;
 use crate::output::{self, tell};
 use dispatch::{Dispatch, Input};
@@ -134,17 +135,18 @@ impl Command {
     pub(crate) fn of(
         effect: &Effect,
         plan: &Plan,
-        device: &Id,
+        (device, run): (&Id, &Run),
         why: impl Fn(&SensorId) -> Option<String>,
     ) -> Option<Command> {
         match effect {
             Effect::Page(page) => {
-                let notice = Notice { why: why(&page.report.key.sensor), ..Notice::page(device, page, plan, false) };
+                let notice =
+                    Notice { why: why(&page.report.key.sensor), ..Notice::page(device, Some(run), page, plan, false) };
                 Some(Command::Page(Box::new(notice), page.channels.clone()))
             }
             Effect::Alert(Transition::Acknowledged { .. }, report) => report.alert.map(Command::Acknowledged),
             Effect::Alert(Transition::Resolved(reason), report) => {
-                Notice::resolved(device, *reason, report, plan).map(|notice| Command::Resolved(Box::new(notice)))
+                Notice::resolved(device, run, *reason, report, plan).map(|notice| Command::Resolved(Box::new(notice)))
             }
             _ => None,
         }

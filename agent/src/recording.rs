@@ -32,7 +32,7 @@ use crate::output::{counted, tell};
 use crate::resume::Beginning;
 
 /// Of the lines below; another one when they change.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 /// Lines that may wait for the disk; with more the recording ends.
 const QUEUE: usize = 1 << 16;
@@ -92,6 +92,11 @@ pub(crate) enum Entry {
         bus: Id,
         up: bool,
     },
+    /// Numbers of alerts were reserved.
+    Reserved {
+        after: AlertId,
+        until: AlertId,
+    },
     /// A database was found that counts this boot, with what people did on site before.
     Counted {
         boot: u32,
@@ -123,6 +128,7 @@ impl Entry {
                 Entry::Calibrate { sensor: sensor.clone(), calibration: calibration.clone() }
             }
             Input::Bus { bus, up } => Entry::Bus { bus: bus.clone(), up: *up },
+            Input::Reserved { after, until } => Entry::Reserved { after: *after, until: *until },
         })
     }
 }

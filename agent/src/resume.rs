@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tilth_core::alert::AlertId;
 use tilth_core::effect::Effect;
-use tilth_core::engine::{Engine, Input, Snapshot, SnapshotError, Start};
+use tilth_core::engine::{Engine, Input, Reserve, Snapshot, SnapshotError, Start};
 use tilth_core::id::SensorId;
 use tilth_core::plan::Plan;
 use tilth_core::reading::{Quality, Raw};
@@ -26,8 +26,11 @@ pub(crate) struct Beginning {
     pub(crate) snapshot: Option<Snapshot>,
     /// Readings that were kept after it.
     pub(crate) after: Vec<Again>,
-    /// Where alerts are counted from if nothing is remembered and there were some before.
+    /// Numbers of alerts up to this one may be in use.
     pub(crate) alerts_after: Option<AlertId>,
+    /// Which numbers may be given; all of them in a recording from before they were reserved.
+    #[serde(default)]
+    pub(crate) reserve: Option<Reserve>,
 }
 
 /// A reading that goes through the engine a second time.
@@ -59,9 +62,7 @@ impl Beginning {
     /// An engine that remembers nothing.
     pub(crate) fn anew(&self, plan: &Arc<Plan>) -> Resumed {
         let mut engine = Engine::new(Arc::clone(plan), self.start());
-        if let Some(last) = self.alerts_after {
-            engine.count_alerts_after(last);
-        }
+        engine.number_alerts(self.alerts_after.unwrap_or_default(), self.reserve);
         Resumed { engine, effects: Vec::new(), heard_until: None }
     }
 
@@ -72,7 +73,9 @@ impl Beginning {
     /// [`SnapshotError`] when another version took the snapshot.
     pub(crate) fn resume(&self, plan: &Arc<Plan>) -> Result<Resumed, SnapshotError> {
         let Some(snapshot) = &self.snapshot else { return Ok(self.anew(plan)) };
-        let mut engine = Engine::restore(Arc::clone(plan), snapshot)?;
+        let mut snapshot = snapshot.clone();
+        snapshot.number_alerts(self.alerts_after.unwrap_or_default(), self.reserve);
+        let mut engine = Engine::restore(Arc::clone(plan), &snapshot)?;
         let mut effects: Vec<Effect> = std::iter::from_fn(|| engine.poll()).collect();
         for again in self.after.iter().filter(|again| again.boot == snapshot.boot()) {
             let Some(sensor) = plan.sensor_ix(again.sensor.as_str()) else { continue };

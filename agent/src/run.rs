@@ -27,6 +27,7 @@ use tilth_core::time::Span;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinSet;
 
+use crate::chance::Run;
 use crate::cli;
 use crate::clock::{Clock, Source};
 use crate::decide::{self, Command, Configured, Tools};
@@ -201,6 +202,7 @@ async fn live(wanted: &cli::Run, first: First, clock: Clock, mut stop: signals::
     }
     let tools = Tools {
         device: farm.device.clone(),
+        run: Run::draw(),
         clock: clock.clone(),
         recorder: store.recorder,
         anew: store.anew,

@@ -55,7 +55,7 @@ use rusqlite::Connection;
 use tilth_protocol::{Epoch, Stream};
 
 pub(crate) use aside::put_aside;
-pub(crate) use boot::{Before, Running};
+pub(crate) use boot::{Before, Numbers, Running};
 pub(crate) use buffer::BLOCK_INTERVAL;
 pub(crate) use commit::{AlertRef, Anchor, Commit, NewEvent};
 pub(crate) use error::StoreError;
@@ -65,6 +65,7 @@ pub(crate) use lane::LaneStates;
 pub(crate) use names::Watched;
 pub(crate) use open::{Found, Opened, Options};
 pub(crate) use retention::Policy;
+pub(crate) use snapshot::KeptSnapshot;
 
 /// The one write connection, with what it would otherwise look up at each commit.
 #[derive(Debug)]
@@ -82,6 +83,10 @@ pub(crate) struct Store {
     os_boot: String,
     /// The boot has no row yet: the disk could not be written when it began.
     boot_unwritten: bool,
+    /// Numbers of alerts up to this one are reserved, as far as the file holds.
+    alerts_until: u64,
+    /// The file has an older layout yet: the disk could not be written when it was opened.
+    is_old: bool,
     /// What is in memory may differ from the file: a transaction failed.
     is_stale: bool,
 }

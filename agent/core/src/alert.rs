@@ -10,7 +10,7 @@ use crate::rules::Verdict;
 use crate::time::{Due, Span, Stamp, Uptime};
 
 /// Numbers the alerts of a device, each time one fires.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct AlertId(pub u64);
 
 /// One (zone, rule, sensor) and what is wrong with it.

@@ -11,6 +11,7 @@
 
 mod clock;
 mod hours;
+mod numbers;
 mod people;
 mod raise;
 mod read;
@@ -32,6 +33,8 @@ use crate::site::{Matcher, Site};
 use crate::time::{Span, Uptime, WallTime};
 use crate::windows::Open;
 use clock::Clock;
+use numbers::Numbers;
+pub use numbers::Reserve;
 pub use snapshot::{Snapshot, SnapshotError};
 pub use view::{AlertView, SensorView, SilenceView, Standing};
 
@@ -91,6 +94,13 @@ pub enum Input {
         /// Back again.
         up: bool,
     },
+    /// Numbers of alerts above `after` and up to `until` are reserved on the disk ([`Reserve`]).
+    Reserved {
+        /// Numbers up to this one may be in use.
+        after: AlertId,
+        /// The highest reserved number.
+        until: AlertId,
+    },
 }
 
 /// The engine: a plan, what is remembered, and what is to be done.
@@ -105,7 +115,7 @@ pub struct Engine {
     schedules: Vec<Hours>,
     site: Site,
     buses_down: BTreeSet<Id>,
-    last_alert: AlertId,
+    numbers: Numbers,
     timers: Timers,
     /// Sensors with windows that are not closed, in any order.
     rolling: Vec<u32>,
@@ -191,7 +201,7 @@ impl Engine {
             schedules: Vec::new(),
             site: Site::default(),
             buses_down: BTreeSet::new(),
-            last_alert: AlertId(0),
+            numbers: Numbers::default(),
             timers: Timers::default(),
             rolling: Vec::new(),
             windows_due: None,
@@ -216,6 +226,7 @@ impl Engine {
             Input::EndSilence(number) => self.end_silence(number),
             Input::Calibrate { sensor, calibration } => self.calibrate(sensor, calibration),
             Input::Bus { bus, up } => self.set_bus(bus, up),
+            Input::Reserved { after, until } => self.numbers.reserved(after, until),
         }
     }
 
@@ -247,10 +258,22 @@ impl Engine {
         self.clock.count(boot);
     }
 
-    /// Numbers alerts from above this one, where those that were raised before cannot be known: a number must not mean
-    /// another alert.
-    pub fn count_alerts_after(&mut self, last: AlertId) {
-        self.last_alert = self.last_alert.max(last);
+    /// Numbers alerts from above this one, and as they are reserved. A number must not mean another alert, not even where
+    /// those that were raised before cannot be known.
+    pub fn number_alerts(&mut self, after: AlertId, reserve: Option<Reserve>) {
+        self.numbers.begin(after, reserve);
+    }
+
+    /// The number of the last alert in the row of reserved numbers.
+    #[must_use]
+    pub fn last_number(&self) -> AlertId {
+        self.numbers.last
+    }
+
+    /// The highest number that should be reserved on the disk by now.
+    #[must_use]
+    pub fn wanted_reserve(&self) -> AlertId {
+        self.numbers.wanted()
     }
 
     /// What people did on site before is known again. What they did meanwhile stays; silences of before are over.

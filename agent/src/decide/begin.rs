@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::json;
 use tilth_core::alert::AlertId;
 use tilth_core::effect::{Effect, Page, Transition};
-use tilth_core::engine::{Engine, Snapshot, Standing};
+use tilth_core::engine::{Engine, Reserve, Snapshot, Standing};
 use tilth_core::escalate::{Cause, PageId};
 use tilth_core::id::Id;
 use tilth_core::time::Stamp;
@@ -16,6 +15,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use super::keep::{Anew, Kept, LastTold};
 use super::live::{Live, Show};
 use super::{Configured, Decide, Figures, Takers};
+use crate::chance::{self, Run};
 use crate::clock::Clock;
 use crate::notify;
 use crate::notify::notice::Notice;
@@ -23,7 +23,7 @@ use crate::recording::{Number, Recording};
 use crate::resume::{Again, Beginning, Resumed};
 use crate::store::read::Recorded;
 use crate::store::thread::Recorder;
-use crate::store::{Commit, Watched};
+use crate::store::{Commit, Numbers, Watched};
 
 /// What the store gave when it was opened.
 pub(crate) struct Begun {
@@ -33,8 +33,8 @@ pub(crate) struct Begun {
     pub(crate) snapshot: Option<Vec<u8>>,
     /// The readings that were kept after it.
     pub(crate) after: Vec<Recorded>,
-    /// Nothing was ever kept before.
-    pub(crate) is_first: bool,
+    /// Numbers of alerts that are reserved.
+    pub(crate) alerts: Numbers,
     /// The database goes on under a new stream: what is open is stated in it first.
     pub(crate) new_stream: bool,
     /// What is to be said about the store's condition.
@@ -44,6 +44,7 @@ pub(crate) struct Begun {
 /// What the task works with.
 pub(crate) struct Tools {
     pub(crate) device: Id,
+    pub(crate) run: Run,
     pub(crate) clock: Clock,
     pub(crate) recorder: Recorder,
     /// Says when the store became another one.
@@ -58,21 +59,33 @@ pub(crate) fn begin(begun: Begun, configured: Configured, mut tools: Tools) -> D
     let Configured { plan, hash, channels, merged } = configured;
     let (at, wall) = tools.clock.now();
     let mut remarks = begun.remarks;
-    let (snapshot, mut told, mut takers) = remembered(begun.snapshot.as_deref(), &mut remarks);
-    let alerts_after = (!begun.is_first).then(number_from_a_hat);
-    let after = begun.after.into_iter().map(again).collect();
-    let mut beginning = Beginning { boot: begun.boot, at, wall, snapshot, after, alerts_after };
+    let Remembered { snapshot, mut told, mut takers, mut paged_by } =
+        remembered(begun.snapshot.as_deref(), &mut remarks);
+    let Numbers { after, until } = begun.alerts;
+    let reserve = Reserve { until: AlertId(until), spare: AlertId(chance::alert_number(until)) };
+    let again = begun.after.into_iter().map(again).collect();
+    let mut beginning = Beginning {
+        boot: begun.boot,
+        at,
+        wall,
+        snapshot,
+        after: again,
+        alerts_after: Some(AlertId(after)),
+        reserve: Some(reserve),
+    };
     let Resumed { mut engine, effects, heard_until } = beginning.resume(&plan).unwrap_or_else(|error| {
         remarks.push(format!("what was remembered cannot be used, so all begins anew: {error}"));
         beginning.snapshot = None;
         told.clear();
         takers.clear();
+        paged_by.clear();
         beginning.anew(&plan)
     });
     let news: Vec<Effect> = std::iter::from_fn(|| engine.poll()).collect();
     let concerned = concerned(&engine, effects.iter().chain(&news));
     told.retain(|alert, _| concerned.contains(alert));
     takers.retain(|alert, _| concerned.contains(alert));
+    paged_by.retain(|alert, _| concerned.contains(alert));
     if let Some(recording) = &mut tools.recording {
         recording.begin(beginning, merged);
     }
@@ -85,6 +98,9 @@ pub(crate) fn begin(begun: Begun, configured: Configured, mut tools: Tools) -> D
         engine,
         told,
         takers,
+        paged_by,
+        run: tools.run,
+        reserved: AlertId(until),
         watched,
         device: tools.device,
         clock: tools.clock,
@@ -126,28 +142,26 @@ fn again(kept: Recorded) -> Again {
     Again { boot, sensor: series.sensor, at, value: Number(raw), quality }
 }
 
-/// What the engine remembered, and of each raised alert the last page that was told and who took it on.
-fn remembered(
-    bytes: Option<&[u8]>,
-    remarks: &mut Vec<String>,
-) -> (Option<Snapshot>, BTreeMap<AlertId, LastTold>, Takers) {
-    match bytes.map(serde_json::from_slice::<Kept>) {
-        None => (None, BTreeMap::new(), Takers::new()),
-        Some(Ok(Kept { engine, told_by, takers })) => (Some(engine), told_by, takers),
-        Some(Err(error)) => {
-            remarks.push(format!("what was remembered cannot be read, so all begins anew: {error}"));
-            (None, BTreeMap::new(), Takers::new())
-        }
-    }
+/// What the engine remembered, and of each raised alert the last page that was told, by which run, and who took it on.
+#[derive(Default)]
+struct Remembered {
+    snapshot: Option<Snapshot>,
+    told: BTreeMap<AlertId, LastTold>,
+    takers: Takers,
+    paged_by: BTreeMap<AlertId, Run>,
 }
 
-/// Where alerts are counted from when those of before are forgotten: people and other programs know a page by its alert's
-/// number, which must not mean another one. Short enough to be typed.
-fn number_from_a_hat() -> AlertId {
-    let mut bytes = [0; 4];
-    // Without chance a number may come again, as it would without this.
-    let _ = SystemRandom::new().fill(&mut bytes);
-    AlertId(1000 * u64::from(1 + u32::from_le_bytes(bytes) % 1_000_000))
+fn remembered(bytes: Option<&[u8]>, remarks: &mut Vec<String>) -> Remembered {
+    match bytes.map(serde_json::from_slice::<Kept>) {
+        None => Remembered::default(),
+        Some(Ok(Kept { engine, told_by, takers, paged_by })) => {
+            Remembered { snapshot: Some(engine), told: told_by, takers, paged_by }
+        }
+        Some(Err(error)) => {
+            remarks.push(format!("what was remembered cannot be read, so all begins anew: {error}"));
+            Remembered::default()
+        }
+    }
 }
 
 /// The alerts that are open, and those that this start ends.
@@ -209,7 +223,7 @@ impl Decide {
             if !open.is_empty() {
                 self.note_asked(number, &open);
                 let page = Page { id, cause: Cause::Fired, channels: open.clone(), report: alert.report };
-                let notice = Notice::page(&self.device, &page, &plan, true);
+                let notice = Notice::page(&self.device, self.paged_by.get(&number), &page, &plan, true);
                 self.tell_people(notify::Command::Page(Box::new(notice), open));
             }
         }

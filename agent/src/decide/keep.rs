@@ -8,15 +8,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tilth_core::alert::AlertId;
 use tilth_core::effect::{Effect, Transition};
-use tilth_core::engine::{AlertView, Snapshot, Standing};
+use tilth_core::engine::{AlertView, Input, Snapshot, Standing};
 use tilth_core::id::Id;
 use tilth_core::site::Site;
 use tilth_core::time::{Span, Stamp, WallTime};
 
 use super::{Decide, Takers, new_event, source};
+use crate::chance::Run;
 use crate::clock;
 use crate::notify::Told;
-use crate::store::{AlertRef, Anchor, Commit, NewEvent};
+use crate::store::{AlertRef, Anchor, Commit, NewEvent, Numbers};
 use crate::transition::Line;
 
 /// What a restart continues from.
@@ -29,6 +30,18 @@ pub(super) struct Kept {
     /// Who took each alert on that is open.
     #[serde(default)]
     pub(super) takers: Takers,
+    /// Which run decided on the newest page of each alert that is open. It is part of the page's id.
+    #[serde(default)]
+    pub(super) paged_by: BTreeMap<AlertId, Run>,
+}
+
+/// The number of the last alert in what a process kept of itself, where that can be read.
+pub(crate) fn last_number(snapshot: &[u8]) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Kept {
+        engine: Snapshot,
+    }
+    serde_json::from_slice::<Kept>(snapshot).ok().map(|kept| kept.engine.last_number().0)
 }
 
 /// By channel that was asked to tell of an alert, the number of the last page with which it is done; 0 before the first.
@@ -39,6 +52,8 @@ pub(super) type LastTold = BTreeMap<Id, u32>;
 pub(crate) struct Anew {
     /// The number of this boot, where there was no database to count it before.
     pub(crate) boot: Option<u32>,
+    /// Numbers of alerts that are reserved there, with that.
+    pub(crate) alerts: Numbers,
     /// What people did on site, as that database remembers it.
     pub(crate) site: Option<Site>,
 }
@@ -65,7 +80,13 @@ impl Decide {
     }
 
     pub(super) fn keep_snapshot(&mut self) {
-        let kept = Kept { engine: self.engine.snapshot(), told_by: self.told.clone(), takers: self.takers.clone() };
+        let kept = Kept {
+            engine: self.engine.snapshot(),
+            told_by: self.told.clone(),
+            takers: self.takers.clone(),
+            paged_by: self.paged_by.clone(),
+        };
+        self.commit.alerts_until = Some(self.engine.wanted_reserve().0);
         // A structure of numbers and texts always has a JSON form; without it the last snapshot stays.
         self.commit.snapshot = serde_json::to_vec(&kept).ok();
     }
@@ -88,7 +109,7 @@ impl Decide {
 
     /// Gives the store that became another one what it needs.
     pub(super) fn take_up(&mut self) {
-        let Anew { boot, site } = self.anew.borrow_and_update().clone();
+        let Anew { boot, alerts, site } = self.anew.borrow_and_update().clone();
         if let (Some(boot), 0) = (boot, self.engine.now().boot) {
             let now = self.now();
             if let Some(recording) = &mut self.recording {
@@ -97,6 +118,7 @@ impl Decide {
             self.engine.count_boot(boot);
             site.iter().for_each(|before| self.engine.recall_site(before));
             self.drain();
+            self.decide(now, Input::Reserved { after: AlertId(alerts.after), until: AlertId(alerts.until) });
         }
         self.keep_everything();
     }
@@ -175,7 +197,8 @@ impl Decide {
 
     /// The alert and the number of the page that a notice is; nothing for one that is none.
     fn page_of(&self, notice: &str) -> Option<(AlertId, u32)> {
-        let (alert, page) = notice.strip_prefix(self.device.as_str())?.strip_prefix('-')?.split_once('-')?;
+        let (alert, rest) = notice.strip_prefix(self.device.as_str())?.strip_prefix('-')?.split_once('-')?;
+        let page = rest.split_once('-').map_or(rest, |(page, _run)| page);
         Some((AlertId(alert.parse().ok()?), page.parse().ok()?))
     }
 }

@@ -9,7 +9,7 @@ use crate::clock::Source;
 use crate::notify::queue::{Fate, Outcome};
 use crate::store::tests::farm::{Folder, booted, options};
 use crate::store::thread::{self, Ground, Settings};
-use crate::store::{BLOCK_INTERVAL, Policy};
+use crate::store::{BLOCK_INTERVAL, Numbers, Policy};
 
 const FARM: &str = "
 [sensors.'room/level']
@@ -36,7 +36,7 @@ cooldown = '0s'
 message = 'level {value}'
 ";
 
-/// One process, from its start to its end.
+/// One process, from its start to its end. Its run is named by the second at which it began.
 struct Life {
     decide: Decide,
     clock: Clock,
@@ -61,6 +61,7 @@ impl Life {
         let (notify, asked) = mpsc::channel(notify::COMMANDS);
         let tools = Tools {
             device: Id::new("pi").unwrap(),
+            run: Run::of(&format!("at{at_s}")),
             clock: clock.clone(),
             recorder,
             anew: watch::channel(Anew::default()).1,
@@ -68,8 +69,8 @@ impl Life {
             live: broadcast::channel(LIVE).0,
             recording: None,
         };
-        let is_first = snapshot.is_none();
-        let begun = Begun { boot: 1, snapshot, after: Vec::new(), is_first, new_stream: false, remarks: Vec::new() };
+        let alerts = Numbers { after: 0, until: 100 };
+        let begun = Begun { boot: 1, snapshot, after: Vec::new(), alerts, new_stream: false, remarks: Vec::new() };
         Life { decide: begin(begun, configured(farm), tools), clock, asked, _folder: folder }
     }
 
@@ -130,9 +131,9 @@ fn configured(farm: &str) -> Configured {
 fn escalated(farm: &str) -> Life {
     let mut life = Life::begin(0, farm, None);
     life.level(10, 31.0);
-    life.outcome("log", "pi-1-1", Fate::Sent);
+    life.outcome("log", "pi-1-1-at0", Fate::Sent);
     life.level(700, 31.0);
-    life.expect(&["channels", "page pi-1-1 log", "page pi-1-2 phone"]);
+    life.expect(&["channels", "page pi-1-1-at0 log", "page pi-1-2-at0 phone"]);
     life.remembers(&json!({ "1": { "log": 1, "phone": 0 } }));
     life
 }
@@ -142,7 +143,7 @@ fn a_start_that_ends_an_alert_tells_those_who_were_paged() {
     let farm = format!("{FARM}{RULE}");
     let kept = escalated(&farm).kept();
     let mut without_the_rule = Life::begin(800, FARM, Some(kept));
-    without_the_rule.expect(&["channels", "paged 1 log phone", "pi-1-resolved"]);
+    without_the_rule.expect(&["channels", "paged 1 log phone", "pi-1-resolved-at800"]);
     without_the_rule.remembers(&json!({}));
 }
 
@@ -151,13 +152,13 @@ fn whoever_was_paged_in_an_earlier_life_is_told_that_it_is_over() {
     let farm = format!("{FARM}{RULE}");
     let kept = escalated(&farm).kept();
     let mut life = Life::begin(800, &farm, Some(kept));
-    life.expect(&["channels", "paged 1 log phone", "repeat pi-1-2 phone"]);
-    life.outcome("phone", "pi-1-2", Fate::Sent);
+    life.expect(&["channels", "paged 1 log phone", "repeat pi-1-2-at0 phone"]);
+    life.outcome("phone", "pi-1-2-at0", Fate::Sent);
     let kept = life.kept();
     let mut life = Life::begin(900, &farm, Some(kept));
     life.expect(&["channels", "paged 1 log phone"]);
     life.level(1000, 20.0);
-    life.expect(&["pi-1-resolved"]);
+    life.expect(&["pi-1-resolved-at900"]);
 }
 
 /// The wait of its level ended while the process was off.
@@ -165,10 +166,10 @@ fn whoever_was_paged_in_an_earlier_life_is_told_that_it_is_over() {
 fn a_page_that_a_start_decides_on_is_no_repeat() {
     let farm = format!("{FARM}{RULE}");
     let mut life = escalated(&farm);
-    life.outcome("phone", "pi-1-2", Fate::Sent);
+    life.outcome("phone", "pi-1-2-at0", Fate::Sent);
     let kept = life.kept();
     let mut life = Life::begin(1400, &farm, Some(kept));
-    life.expect(&["channels", "paged 1 log phone", "page pi-1-3 log"]);
+    life.expect(&["channels", "paged 1 log phone", "page pi-1-3-at1400 log"]);
 }
 
 #[test]
@@ -176,7 +177,7 @@ fn what_is_told_of_an_alert_that_is_over_is_not_remembered() {
     let farm = format!("{FARM}{RULE}");
     let mut life = escalated(&farm);
     life.level(800, 20.0);
-    life.outcome("phone", "pi-1-2", Fate::Withdrawn);
+    life.outcome("phone", "pi-1-2-at0", Fate::Withdrawn);
     life.remembers(&json!({}));
     life.level(900, 31.0);
     life.remembers(&json!({ "2": { "log": 0 } }));
@@ -184,4 +185,26 @@ fn what_is_told_of_an_alert_that_is_over_is_not_remembered() {
     kept["told_by"]["1"] = json!({ "phone": 2 });
     let mut later = Life::begin(1000, &farm, Some(kept.to_string().into_bytes()));
     later.remembers(&json!({ "2": { "log": 0 } }));
+}
+
+/// Both runs went on from the same state, and neither knew of the other's alert.
+#[test]
+fn two_runs_from_one_state_give_their_pages_ids_of_their_own() {
+    let farm = format!("{FARM}{RULE}");
+    let kept = Life::begin(0, &farm, None).kept();
+    for (at_s, page) in [(100, "page pi-1-1-at100 log"), (200, "page pi-1-1-at200 log")] {
+        let mut life = Life::begin(at_s, &farm, Some(kept.clone()));
+        life.level(at_s + 1, 31.0);
+        life.expect(&["channels", page]);
+    }
+}
+
+/// What a version before runs had names kept: its page is known by the id that it had.
+#[test]
+fn a_page_from_before_runs_had_names_is_repeated_under_its_old_id() {
+    let farm = format!("{FARM}{RULE}");
+    let mut kept: Value = serde_json::from_slice(&escalated(&farm).kept()).unwrap();
+    kept.as_object_mut().unwrap().remove("paged_by");
+    let mut life = Life::begin(800, &farm, Some(kept.to_string().into_bytes()));
+    life.expect(&["channels", "paged 1 log phone", "repeat pi-1-2 phone"]);
 }

@@ -7,10 +7,13 @@ use tilth_core::id::Id;
 use tilth_core::plan::{AlertKey, Plan, Severity};
 use tilth_core::quantity::Quantity;
 
+use crate::chance::Run;
+
 /// One thing to tell.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Notice {
-    /// `DEVICE-ALERT-PAGE`: the same wherever and however often it is sent, so that a receiver knows what it has.
+    /// `DEVICE-ALERT-PAGE-RUN`: the same wherever and however often it is sent, so that a receiver knows what it has. RUN names
+    /// the run of the agent that decided on it.
     pub(crate) id: String,
     /// Why people are told.
     pub(crate) kind: Kind,
@@ -37,14 +40,16 @@ pub(crate) enum Kind {
 
 impl Notice {
     /// Of a page. `repeat` when the store cannot say whether it was sent before the process ended.
-    pub(crate) fn page(device: &Id, page: &Page, plan: &Plan, repeat: bool) -> Notice {
-        let id = format!("{device}-{}", page.id);
+    /// `run` is the one that decided on it; none of one that was decided on before runs had names.
+    pub(crate) fn page(device: &Id, run: Option<&Run>, page: &Page, plan: &Plan, repeat: bool) -> Notice {
+        let run = run.map_or(String::new(), |run| format!("-{run}"));
+        let id = format!("{device}-{}{run}", page.id);
         Notice { repeat, ..Notice::of(id, Kind::Page(page.cause), page.report.clone(), plan) }
     }
 
     /// Of an alert that is over; nothing for one that never fired, of which nobody was told.
-    pub(crate) fn resolved(device: &Id, reason: Reason, report: &Report, plan: &Plan) -> Option<Notice> {
-        let id = format!("{device}-{}-resolved", report.alert?);
+    pub(crate) fn resolved(device: &Id, run: &Run, reason: Reason, report: &Report, plan: &Plan) -> Option<Notice> {
+        let id = format!("{device}-{}-resolved-{run}", report.alert?);
         Some(Notice::of(id, Kind::Resolved(reason), report.clone(), plan))
     }
 

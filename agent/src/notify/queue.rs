@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 
+use ring::digest::{Context, SHA256};
 use tilth_core::alert::AlertId;
 use tilth_core::time::{Span, Uptime};
 
@@ -391,14 +392,16 @@ impl Queue {
 }
 
 impl Parcel {
-    /// The notice's own id; a digest's is made of its first and its newest, so that another one never has the same.
+    /// The notice's own id; a digest's is made of the ids of all that it holds, so that another one never has the same.
     pub(crate) fn id(&self) -> String {
         match self.items.as_slice() {
             [] => String::new(),
             [item] => item.notice.id.clone(),
             [first, ..] => {
-                let newest = self.items.iter().map(|item| item.order).max().unwrap_or_default();
-                format!("{}-digest-{newest}", first.notice.id)
+                let mut ids = Context::new(&SHA256);
+                self.items.iter().for_each(|item| ids.update(format!("{}\n", item.notice.id).as_bytes()));
+                let name: String = ids.finish().as_ref()[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+                format!("{}-digest-{name}", first.notice.id)
             }
         }
     }

@@ -152,7 +152,7 @@ Alert 13: ec-high, tower-1/ec in shed",
     assert_eq!(title, "25 notices: 1 urgent, 23 warning, 1 resolved");
     assert_eq!(body.lines().count(), 21);
     assert!(body.starts_with("Urgent: EC 2.93") && body.ends_with("\nand 5 more"), "{body}");
-    assert_eq!((severity, digest.id().as_str()), (Some(Severity::Urgent), "pi-9-1-digest-26"));
+    assert_eq!((severity, digest.id().as_str()), (Some(Severity::Urgent), "pi-9-1-digest-5200012f"));
 }
 
 /// A request as a receiver read it.

@@ -147,8 +147,8 @@ impl Player {
         let Recorded { at, input } = recorded;
         if let Entry::Begin { format, version, configuration, beginning } = input {
             anyhow::ensure!(
-                format == FORMAT,
-                "{place}: found a recording of format {format}, of version {version}; expected format {FORMAT}"
+                (1..=FORMAT).contains(&format),
+                "{place}: found a recording of format {format}, of version {version}; expected format 1 to {FORMAT}"
             );
             let plan = plan(*configuration, place)?;
             let resumed = beginning.resume(&plan).with_context(|| place.to_owned())?;
@@ -220,6 +220,7 @@ impl Stage {
             Entry::EndSilence(number) => Input::EndSilence(number),
             Entry::Calibrate { sensor, calibration } => Input::Calibrate { sensor, calibration },
             Entry::Bus { bus, up } => Input::Bus { bus, up },
+            Entry::Reserved { after, until } => Input::Reserved { after, until },
             Entry::Counted { boot, site } => {
                 self.engine.count_boot(boot);
                 site.iter().for_each(|before| self.engine.recall_site(before));

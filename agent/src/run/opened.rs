@@ -9,12 +9,15 @@ use tilth_protocol::{Lane, Stream};
 use tilth_sync::engine::Heads;
 use tokio::sync::watch;
 
+use crate::chance;
 use crate::clock::{Anchor, Clock, Trust};
-use crate::decide::{Anew, Begun};
+use crate::decide::{self, Anew, Begun};
 use crate::desk::facts::Facts;
 use crate::output::tell;
 use crate::store::thread::{self, Desk, Ground, News, Progress, Recorder, Settings};
-use crate::store::{BLOCK_INTERVAL, Found, LaneStates, Opened, Options, Policy, Running, Store, StoreError};
+use crate::store::{
+    BLOCK_INTERVAL, Found, KeptSnapshot, LaneStates, Numbers, Opened, Options, Policy, Running, Store, StoreError,
+};
 
 /// What is kept where no tier says otherwise: silver.
 pub(super) const USUAL: Policy =
@@ -74,13 +77,13 @@ pub(super) fn mark(clock: &Clock) -> String {
 /// A boot in the database of the folder, with what is remembered from before it.
 fn begin(path: &Path, options: &Options, os_boot: &str, clock: &Clock) -> Result<(Begun, Store), StoreError> {
     let (mut store, opened) = Store::open(path, options)?;
-    let boot = store.begin_boot(os_boot)?;
     let mut remarks = remarks(&opened);
-    recall_time(&store, boot, clock);
     let kept = store.snapshot().unwrap_or_else(|error| {
         remarks.push(error.to_string());
         None
     });
+    let (boot, alerts) = store.begin_boot(os_boot, last_number(&store, &opened, kept.as_ref()))?;
+    recall_time(&store, boot, clock);
     let after = match &kept {
         Some(kept) => store.reader().readings_after(kept.position).unwrap_or_else(|error| {
             remarks.push(error.to_string());
@@ -92,17 +95,25 @@ fn begin(path: &Path, options: &Options, os_boot: &str, clock: &Clock) -> Result
         boot,
         snapshot: kept.map(|kept| kept.bytes),
         after,
-        is_first: opened.found == Found::Nothing,
+        alerts,
         new_stream: opened.new_stream.is_some(),
         remarks,
     };
     Ok((begun, store))
 }
 
+/// No alert above this number has been raised before. It is a random one where that is not known.
+fn last_number(store: &Store, opened: &Opened, kept: Option<&KeptSnapshot>) -> u64 {
+    let last = kept.and_then(|kept| decide::last_number(&kept.bytes)).unwrap_or(0).max(store.alerts_until());
+    if last == 0 && opened.found != Found::Nothing { chance::alert_number(0) } else { last }
+}
+
 /// A boot that nothing is remembered for, and nothing kept of as long as that is so.
 fn without(error: &StoreError) -> Begun {
     let remark = format!("{error}; the farm is watched and pages go out, but nothing from before is remembered");
-    Begun { boot: 0, snapshot: None, after: Vec::new(), is_first: false, new_stream: false, remarks: vec![remark] }
+    // None are reserved.
+    let alerts = Numbers::default();
+    Begun { boot: 0, snapshot: None, after: Vec::new(), alerts, new_stream: false, remarks: vec![remark] }
 }
 
 /// The time of day that an earlier run of this boot learnt, for as long as nothing better is known.
@@ -145,7 +156,7 @@ fn hear(news: News<'_>, facts: &Facts, heads: &watch::Sender<Heads>, told: &watc
         News::Begun(boot, known) => {
             let new_stream = if known.is_known { ", under a new stream" } else { "" };
             tell(format_args!("tilth-agent: store: there is a database now: this is boot {boot}{new_stream}"));
-            told.send_modify(|anew| *anew = Anew { boot: Some(boot), site: known.site });
+            told.send_modify(|anew| *anew = Anew { boot: Some(boot), alerts: known.alerts, site: known.site });
         }
     }
 }

@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use tilth_core::site::Site;
 use tilth_core::time::{Stamp, WallTime};
 
 use super::error::StoreError;
+use super::row::{int, uint};
 use super::{Reader, Store};
+use crate::chance;
 
 /// A boot of the device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,12 +27,24 @@ pub(crate) struct Running {
     /// 0 as long as no database has counted it.
     boot: u32,
     os_boot: String,
+    /// Numbers of alerts up to this one are reserved.
+    alerts_until: u64,
 }
+
+/// Numbers of alerts: those above `after` and up to `until` are reserved, and not in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Numbers {
+    pub(crate) after: u64,
+    pub(crate) until: u64,
+}
+
+/// So many numbers of alerts are reserved when a boot begins, so that the first alert waits for no disk.
+const RESERVED: u64 = 100;
 
 impl Running {
     /// A boot that no database has counted yet.
     pub(crate) fn uncounted(path: PathBuf, os_boot: String) -> Running {
-        Running { path, boot: 0, os_boot }
+        Running { path, boot: 0, os_boot, alerts_until: 0 }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -49,15 +63,18 @@ pub(crate) struct Before {
     pub(crate) is_known: bool,
     /// What people did on site.
     pub(crate) site: Option<Site>,
+    /// Numbers of alerts that are reserved now.
+    pub(crate) alerts: Numbers,
 }
 
 impl Store {
-    /// The number of the boot that runs. The operating system's boot id tells whether only this program was started again.
-    /// On a disk that is full or read-only the boot begins all the same: its row comes with the first commit.
+    /// The number of the boot that runs, and the numbers that its alerts may have, above `after`. The operating system's boot
+    /// id tells whether only this program was started again. On a disk that is full or read-only the boot begins all the
+    /// same: its row comes with the first commit, and until then no numbers are reserved.
     ///
     /// # Errors
     /// [`StoreError`]; then no boot began.
-    pub(crate) fn begin_boot(&mut self, os_boot: &str) -> Result<u32, StoreError> {
+    pub(crate) fn begin_boot(&mut self, os_boot: &str, after: u64) -> Result<(u32, Numbers), StoreError> {
         let last: Option<(u32, String)> = self
             .reader
             .0
@@ -72,12 +89,31 @@ impl Store {
             None => least,
         };
         (self.boot, self.os_boot) = (number, os_boot.to_owned());
-        self.boot_unwritten = match write(&self.reader.0, number, os_boot) {
-            Ok(()) => false,
+        let mut numbers = Numbers { after, until: after };
+        self.boot_unwritten = match self.write_beginning(after + RESERVED) {
+            Ok(()) => {
+                numbers.until = after + RESERVED;
+                false
+            }
             Err(error) if error.is_passing() => true,
             Err(error) => return Err(error),
         };
-        Ok(number)
+        Ok((number, numbers))
+    }
+
+    fn write_beginning(&mut self, alerts_until: u64) -> Result<(), StoreError> {
+        self.bring_up_to_date()?;
+        let transaction = self.reader.0.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        write(&transaction, self.boot, &self.os_boot)?;
+        reserve(&transaction, alerts_until)?;
+        transaction.commit()?;
+        self.alerts_until = alerts_until;
+        Ok(())
+    }
+
+    /// Numbers of alerts up to this one may be in use, as far as the file says.
+    pub(crate) fn alerts_until(&self) -> u64 {
+        self.alerts_until
     }
 
     /// Begins the boot in a database that was not there at the start. Alerts that are known by their numbers there are not
@@ -91,18 +127,25 @@ impl Store {
         if is_known {
             self.new_stream("the device began without its database")?;
         }
-        self.begin_boot(&running.os_boot)?;
-        Ok(Before { is_known, site })
+        // Without a word of earlier numbers: from where none of them was.
+        let after = if self.alerts_until > 0 { self.alerts_until } else { chance::alert_number(0) };
+        let (_, alerts) = self.begin_boot(&running.os_boot, after)?;
+        Ok(Before { is_known, site, alerts })
     }
 
     pub(crate) fn running(&self) -> Running {
-        Running { path: self.path.clone(), boot: self.boot, os_boot: self.os_boot.clone() }
+        Running {
+            path: self.path.clone(),
+            boot: self.boot,
+            os_boot: self.os_boot.clone(),
+            alerts_until: self.alerts_until,
+        }
     }
 
     /// Goes on with a boot that began in another database.
     pub(super) fn resume(&mut self, running: &Running) -> Result<(), StoreError> {
         (self.boot, self.os_boot) = (running.boot, running.os_boot.clone());
-        write(&self.reader.0, self.boot, &self.os_boot)
+        self.write_beginning(running.alerts_until.max(self.alerts_until))
     }
 
     /// The time of day at this boot's uptime zero, if it was learnt.
@@ -136,6 +179,20 @@ pub(super) fn counted(at: Stamp, boot: u32) -> Stamp {
 pub(super) fn write(connection: &Connection, boot: u32, os_boot: &str) -> Result<(), StoreError> {
     connection.execute("INSERT OR IGNORE INTO boot (id, os_boot) VALUES (?, ?)", (boot, os_boot))?;
     Ok(())
+}
+
+/// Reserves numbers of alerts up to this one.
+pub(super) fn reserve(connection: &Connection, until: u64) -> Result<(), StoreError> {
+    connection.prepare_cached("UPDATE meta SET alerts_until = ?")?.execute([int(until)])?;
+    Ok(())
+}
+
+/// The highest number of an alert that is reserved; 0 in a file of a layout that has none.
+pub(super) fn reserved(connection: &Connection, is_old: bool) -> Result<u64, StoreError> {
+    if is_old {
+        return Ok(0);
+    }
+    Ok(uint(connection.query_row("SELECT alerts_until FROM meta", [], |row| row.get(0))?))
 }
 
 pub(super) fn boots(connection: &Connection) -> Result<Vec<Boot>, StoreError> {

@@ -218,6 +218,7 @@ fn join(mut first: Commit, mut next: Commit) -> Commit {
     first.events.append(&mut next.events);
     first.diagnostics.append(&mut next.diagnostics);
     first.snapshot = next.snapshot.or(first.snapshot.take());
+    first.alerts_until = next.alerts_until.or(first.alerts_until);
     first.site = next.site.or(first.site.take());
     first.anchor = next.anchor.or(first.anchor.take());
     first

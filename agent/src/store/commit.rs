@@ -48,6 +48,8 @@ pub(crate) struct Commit {
     pub(crate) diagnostics: Vec<NewEvent>,
     /// What the engine remembers after all of this.
     pub(crate) snapshot: Option<Vec<u8>>,
+    /// Numbers of alerts up to this one are reserved with the snapshot.
+    pub(crate) alerts_until: Option<u64>,
     /// What people did on site, when it changed.
     pub(crate) site: Option<Site>,
     /// What the clock on the wall says, when that was learnt.
@@ -100,6 +102,7 @@ impl Commit {
             events: Vec::new(),
             diagnostics: Vec::new(),
             snapshot: None,
+            alerts_until: None,
             site: None,
             anchor: None,
         }
@@ -121,7 +124,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; then nothing of them is stored.
     pub(crate) fn commit_all(&mut self, commits: &[Commit], lost: &Lost) -> Result<LaneStates, StoreError> {
+        self.bring_up_to_date()?;
         self.reload_if_stale()?;
+        let alerts_until = commits.iter().rev().find_map(|commit| commit.alerts_until).unwrap_or(self.alerts_until);
         // Until the commit is through, what is in memory may be ahead of what is on the disk.
         self.is_stale = true;
         let mut lanes = self.lanes;
@@ -150,7 +155,11 @@ impl Store {
         if self.confirmed_unwritten {
             lanes.write(&transaction)?;
         }
+        if alerts_until != self.alerts_until {
+            boot::reserve(&transaction, alerts_until)?;
+        }
         transaction.commit()?;
+        self.alerts_until = alerts_until;
         self.lanes = lanes;
         self.confirmed_unwritten = false;
         self.boot_unwritten = false;

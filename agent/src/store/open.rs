@@ -8,6 +8,7 @@ use rusqlite::{Connection, OpenFlags, Transaction};
 use tilth_protocol::{Epoch, Lane, Stream};
 
 use super::aside;
+use super::boot;
 use super::error::StoreError;
 use super::lane::LaneStates;
 use super::names::Names;
@@ -129,6 +130,16 @@ impl Store {
         Ok(())
     }
 
+    /// Brings a file of an older layout to this version's, which the disk did not take when it was opened.
+    pub(super) fn bring_up_to_date(&mut self) -> Result<(), StoreError> {
+        if self.is_old {
+            // It has its first rows.
+            schema::migrate(&mut self.reader.0, |_| Ok(()))?;
+            self.is_old = false;
+        }
+        Ok(())
+    }
+
     /// What a restart continues from, if anything was kept.
     ///
     /// # Errors
@@ -192,7 +203,13 @@ fn take(
     least_boot: u32,
 ) -> Result<(Store, Opened), StoreError> {
     prepare(&connection, options)?;
-    schema::migrate(&mut connection, |transaction| fill(transaction, options, least_boot))?;
+    let migrated = schema::migrate(&mut connection, |transaction| fill(transaction, options, least_boot));
+    let is_old = match migrated {
+        Ok(()) => false,
+        // An older file on a disk that takes nothing is read as it is, until it does.
+        Err(error) if error.is_passing() && schema::layout(&connection)? > 0 => true,
+        Err(error) => return Err(error),
+    };
     if is_new && let Some(folder) = path.parent() {
         // The file's name is on the disk only when its folder is.
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
@@ -214,6 +231,8 @@ fn take(
         boot: 0,
         os_boot: String::new(),
         boot_unwritten: false,
+        alerts_until: boot::reserved(&connection, is_old)?,
+        is_old,
         is_stale: false,
         reader: Reader(connection),
         path: path.to_owned(),

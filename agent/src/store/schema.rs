@@ -5,7 +5,7 @@ use rusqlite::{Connection, Transaction};
 use super::error::StoreError;
 
 /// Each takes the file one layout further; `PRAGMA user_version` counts them. A released one is never changed.
-const MIGRATIONS: &[&str] = &[FIRST];
+const MIGRATIONS: &[&str] = &[FIRST, SECOND];
 
 /// Keys are whole numbers that rise, so that adding touches the last page and deleting frees the first ones. The indexes
 /// are of (boot, start) once a minute, of the few readings that came late, and of gaps.
@@ -96,6 +96,9 @@ CREATE VIEW newest_raw AS SELECT max(
 CREATE TABLE site (id INTEGER PRIMARY KEY CHECK (id = 1), body TEXT NOT NULL) STRICT;
 ";
 
+/// Numbers of alerts up to `alerts_until` may be in use, whatever the snapshot says.
+const SECOND: &str = "ALTER TABLE meta ADD COLUMN alerts_until INTEGER NOT NULL DEFAULT 0;";
+
 /// The layout that this version writes.
 pub(super) const LAYOUT: u32 = MIGRATIONS.len() as u32;
 
@@ -103,24 +106,25 @@ pub(super) fn layout(connection: &Connection) -> Result<u32, StoreError> {
     Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?)
 }
 
-/// Brings the file to this version's layout, each step in a transaction of its own. `fill` writes the first rows.
+/// Brings the file to this version's layout in one transaction, and `fill` writes the first rows of a new one with it: a power
+/// cut leaves it as it was, or whole.
 pub(super) fn migrate(
     connection: &mut Connection,
     fill: impl FnOnce(&Transaction) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let found = layout(connection)?;
-    let mut fill = Some(fill).filter(|_| found == 0);
     let todo = MIGRATIONS.get(found as usize..).ok_or(StoreError::Newer { found, known: LAYOUT })?;
-    for (to, step) in (found + 1..).zip(todo) {
-        let transaction = connection.transaction()?;
-        transaction.execute_batch(step)?;
-        if to == LAYOUT
-            && let Some(fill) = fill.take()
-        {
-            fill(&transaction)?;
-        }
-        transaction.pragma_update(None, "user_version", to)?;
-        transaction.commit()?;
+    if todo.is_empty() {
+        return Ok(());
     }
+    let transaction = connection.transaction()?;
+    for step in todo {
+        transaction.execute_batch(step)?;
+    }
+    if found == 0 {
+        fill(&transaction)?;
+    }
+    transaction.pragma_update(None, "user_version", LAYOUT)?;
+    transaction.commit()?;
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The thread that owns the store: it gathers, commits, answers, and says what it could not do.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -75,6 +76,8 @@ pub(crate) struct Recorder {
     overflow: Buffer,
     interval: Span,
     progress: Progress,
+    /// The highest number of an alert that is reserved on the disk.
+    alerts_until: Arc<AtomicU64>,
 }
 
 /// How far the thread has come with what was recorded. Clones are the same.
@@ -116,6 +119,7 @@ pub(crate) fn start(ground: Ground, settings: Settings) -> Result<(Recorder, Des
     let (commands, heard) = mpsc::sync_channel(QUEUE);
     let interval = settings.interval;
     let progress = Progress::default();
+    let alerts_until = Arc::<AtomicU64>::default();
     let (store, running, trouble) = match ground {
         Ground::Open(store) => {
             let running = store.running();
@@ -136,10 +140,12 @@ pub(crate) fn start(ground: Ground, settings: Settings) -> Result<(Recorder, Des
         looked: None,
         more_to_give_up: false,
         progress: progress.clone(),
+        alerts_until: Arc::clone(&alerts_until),
         settings,
     };
     let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || keeper.run())?;
-    let recorder = Recorder { commands: commands.clone(), overflow: Buffer::new(interval), interval, progress };
+    let overflow = Buffer::new(interval);
+    let recorder = Recorder { commands: commands.clone(), overflow, interval, progress, alerts_until };
     Ok((recorder, Desk { commands }, thread))
 }
 
@@ -150,6 +156,11 @@ impl Recorder {
         self.progress.record(commit.now);
         self.overflow.add(commit);
         self.hand_over();
+    }
+
+    /// The highest number of an alert that is reserved on the disk, since the thread began to write; 0 before.
+    pub(crate) fn alerts_until(&self) -> u64 {
+        self.alerts_until.load(Ordering::Acquire)
     }
 
     /// How far the thread has come.
@@ -245,6 +256,7 @@ struct Keeper {
     looked: Option<Uptime>,
     more_to_give_up: bool,
     progress: Progress,
+    alerts_until: Arc<AtomicU64>,
     settings: Settings,
 }
 
@@ -313,6 +325,9 @@ impl Keeper {
             Ok(lanes) => {
                 self.buffer.committed();
                 self.progress.written(self.now);
+                if let Some(store) = &self.store {
+                    self.alerts_until.store(store.alerts_until(), Ordering::Release);
+                }
                 if self.trouble.take().is_some() {
                     (self.settings.news)(News::Recovered);
                 }

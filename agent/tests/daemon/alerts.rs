@@ -58,7 +58,7 @@ fn what_comes_in_is_seen_and_pages() {
          1      warning   firing  2026-01-01T00:00:10Z  1m   level-high  room/level  level 31.5 in room, limit 30\n"
     );
     let told = agent.told();
-    assert!(told[0].starts_with("notify pi-7-1-1: "), "{told:?}");
+    assert!(told[0].starts_with("notify pi-7-1-1-"), "{told:?}");
 }
 
 #[test]
@@ -86,11 +86,11 @@ fn an_acknowledgement_stops_paging_until_it_expires() {
     assert!(people.contains(" (acknowledged by anna until 2026-01-01T00:31:10Z)\n"), "{people}");
     board.level(1900, 32.5);
     let told = agent.wait_for_told(2);
-    assert!(told[1].starts_with("notify pi-7-1-2: "), "{told:?}");
+    assert!(told[1].starts_with("notify pi-7-1-2-"), "{told:?}");
     assert_eq!(room.rows(&["alerts"])[0]["by"], Value::Null, "nobody any more");
     board.level(1910, 20.0);
     let told = agent.wait_for_told(3);
-    assert!(told[2].starts_with("notify pi-7-1-resolved: "), "{told:?}");
+    assert!(told[2].starts_with("notify pi-7-1-resolved-"), "{told:?}");
     assert_eq!(room.ask(&["alerts"]).out, "no alert is open\n");
 }
 
@@ -176,7 +176,7 @@ fn a_kill_keeps_the_acknowledgement_and_repeats_no_page() {
     assert_eq!(again.told(), Vec::<String>::new());
     board.level(4000, 33.5);
     let told = again.wait_for_told(1);
-    assert!(told[0].starts_with("notify pi-7-1-2: "), "the acknowledgement is over: {told:?}");
+    assert!(told[0].starts_with("notify pi-7-1-2-"), "the acknowledgement is over: {told:?}");
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn a_rule_that_is_gone_at_the_start_is_told_to_those_who_were_paged() {
     room.wait_for_bus("up");
     board.level(80, 31.5);
     let told = again.wait_for_told(1);
-    assert!(told[0].starts_with("notify pi-7-1-resolved: "), "{told:?}");
+    assert!(told[0].starts_with("notify pi-7-1-resolved-"), "{told:?}");
 }
 
 #[test]
@@ -255,7 +255,8 @@ fn a_channel_that_does_not_work_is_told_of_in_status() {
     });
     let channels = status[0]["notify"]["channels"].as_array().cloned().unwrap_or_default();
     let phone = channels.iter().find(|channel| channel["channel"] == "phone").unwrap();
-    assert_eq!((&phone["waiting"], &phone["last_failure"]["notice"]), (&1.into(), &"pi-7-1-1".into()));
+    assert_eq!(phone["waiting"], 1);
+    assert!(phone["last_failure"]["notice"].as_str().unwrap().starts_with("pi-7-1-1-"), "{phone}");
     assert_eq!(
         (&phone["last_failure"]["over"], &phone["last_failure"]["at"]),
         (&false.into(), &"2026-01-01T00:01:00Z".into())

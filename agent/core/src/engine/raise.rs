@@ -75,10 +75,10 @@ impl Engine {
             None => {}
             Some(Change::Pending) => self.say(of, Transition::Pending),
             Some(Change::Fire { since }) => {
-                self.last_alert.0 += 1;
+                let number = self.numbers.next();
                 let severity = self.plan.rules[of as usize].rule.severity;
                 let watch = &mut self.watches[of as usize];
-                watch.alert.fire(self.last_alert, since);
+                watch.alert.fire(number, since);
                 watch.escalation = Some(Escalation::new(self.clock.stamp(self.now), severity));
                 self.say(of, Transition::Firing);
                 self.escalate(of);

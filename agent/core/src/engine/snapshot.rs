@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::clock::Clock;
+use super::numbers::{Numbers, Reserve};
 use super::raise::terms;
 use super::{Engine, Hours, Kind, Sense, Start, Watch};
 use crate::alert::{Alert, AlertId};
@@ -33,6 +34,8 @@ pub struct Snapshot {
     now: Uptime,
     clock: Clock,
     last_alert: AlertId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reserve: Option<Reserve>,
     site: Site,
     buses_down: Vec<Id>,
     sensors: Vec<SensorRecord>,
@@ -81,6 +84,18 @@ impl Snapshot {
     pub fn boot(&self) -> u32 {
         self.clock.boot()
     }
+
+    /// The number of the last alert in the row, as it was then.
+    #[must_use]
+    pub fn last_number(&self) -> AlertId {
+        self.last_alert
+    }
+
+    /// What the engine that continues from it numbers alerts by ([`Engine::number_alerts`]).
+    pub fn number_alerts(&mut self, after: AlertId, reserve: Option<Reserve>) {
+        self.last_alert = self.last_alert.max(after);
+        self.reserve = reserve;
+    }
 }
 
 impl Engine {
@@ -109,7 +124,8 @@ impl Engine {
             format: FORMAT,
             now: self.now,
             clock: self.clock.clone(),
-            last_alert: self.last_alert,
+            last_alert: self.numbers.last,
+            reserve: self.numbers.reserve,
             site: self.site.clone(),
             buses_down: self.buses_down.iter().cloned().collect(),
             sensors: self.plan.sensors.iter().zip(&self.sensors).map(sensor).collect(),
@@ -202,7 +218,7 @@ impl Engine {
         let start = Start { boot: snapshot.clock.boot(), at: snapshot.now, wall: None };
         let mut engine = Engine::blank(plan, start);
         engine.clock = snapshot.clock.clone();
-        engine.last_alert = snapshot.last_alert;
+        engine.numbers = Numbers { last: snapshot.last_alert, reserve: snapshot.reserve };
         engine.site = snapshot.site.clone();
         engine.buses_down = snapshot.buses_down.iter().cloned().collect();
         for record in &snapshot.sensors {

@@ -20,7 +20,7 @@ fn some_hours(folder: &Folder) {
         (0..8).for_each(|sensor| farm.read(sensor, f64::from(minute), Span(0)));
         store.commit(&farm.take()).unwrap();
     }
-    store.begin_boot("boot-b").unwrap();
+    store.begin_boot("boot-b", 0).unwrap();
     store.reader().0.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
 }
 
@@ -45,7 +45,7 @@ fn a_damaged_file_is_put_aside_and_a_new_one_made() {
         assert!(!reason.is_empty() && fs::metadata(&moved_to).unwrap().len() > 0, "{what}");
         assert!(moved_to.to_string_lossy().contains("damaged-now"), "{moved_to:?}");
         assert_ne!(store.stream(), stream, "{what}");
-        assert!(store.begin_boot("boot-c").unwrap() > 2, "{what}: boot numbers go on");
+        assert!(store.begin_boot("boot-c", 0).unwrap().0 > 2, "{what}: boot numbers go on");
         store.commit(&Commit::new(Uptime(0), super::farm::watched(1))).unwrap();
         drop(store);
         assert_eq!(open(&folder).1.found, Found::Database, "{what}");
@@ -131,11 +131,11 @@ fn a_running_store_starts_anew() {
     let folder = Folder::new();
     some_hours(&folder);
     let mut store = open(&folder).0;
-    let boot = store.begin_boot("boot-b").unwrap();
+    let boot = store.begin_boot("boot-b", 0).unwrap().0;
     let stream = store.stream();
     let (mut store, opened) = store.start_anew(&options(), "a page could not be read".to_owned()).unwrap();
     assert!(matches!(opened.found, Found::Damaged { .. }));
     assert_eq!(store.boot(), boot);
     assert_ne!(store.stream(), stream);
-    assert!(store.begin_boot("boot-c").unwrap() > boot);
+    assert!(store.begin_boot("boot-c", 0).unwrap().0 > boot);
 }

@@ -27,7 +27,7 @@ fn writes_until_it_is_killed() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let (mut store, _) =
         crate::store::Store::open(&std::path::Path::new(&folder).join("tilth.db"), &super::farm::options()).unwrap();
-    store.begin_boot("boot-a").unwrap();
+    store.begin_boot("boot-a", 0).unwrap();
     let (mut farm, mut out) = (Farm::new(4), std::io::stdout());
     loop {
         for sensor in 0..4 {

@@ -29,7 +29,7 @@ fn a_full_disk_is_an_ordinary_state() {
     let folder = Folder::new();
     let options = Options { most_pages: Some(480), ..options() };
     let (mut store, _) = Store::open(&folder.database(), &options).unwrap();
-    store.begin_boot("boot-a").unwrap();
+    store.begin_boot("boot-a", 0).unwrap();
     let (mut farm, mut chance, mut buffer) = (Farm::new(8), Chance::new(2), Buffer::new(BLOCK_INTERVAL));
     let (mut made, mut failed) = (0, 0);
     for _ in 0..2000 {
@@ -191,7 +191,7 @@ fn sequences_go_on_when_every_row_is_gone() {
     assert!(law::events(store.reader(), Lane::Events, 0).rows.is_empty());
     drop(store);
     let (mut store, _) = open(&folder);
-    store.begin_boot("boot-a").unwrap();
+    store.begin_boot("boot-a", 0).unwrap();
     assert_eq!(store.commit(&commit).unwrap().of(Lane::Events).committed, 40);
 }
 
@@ -229,7 +229,7 @@ fn lives_on_a_small_disk() {
     let folder = Path::new(&folder);
     let database = folder.join("tilth.db");
     let (mut store, _) = Store::open(&database, &options()).unwrap();
-    store.begin_boot("boot-a").unwrap();
+    store.begin_boot("boot-a", 0).unwrap();
     let (mut farm, mut chance, mut buffer) = (Farm::new(8), Chance::new(2), Buffer::new(BLOCK_INTERVAL));
     let mut made = 0;
     let mut go_on = |store: &mut Store, rounds: u32| -> Vec<Result<(), StoreError>> {
@@ -264,7 +264,7 @@ fn lives_on_a_small_disk() {
     assert!(remount("ro"));
     // It still remembers, and begins a boot whose row comes later.
     let (mut store, _) = Store::open(&database, &options()).unwrap();
-    assert_eq!(store.begin_boot("boot-b").unwrap(), 2);
+    assert_eq!(store.begin_boot("boot-b", 0).unwrap().0, 2);
     assert!(store.snapshot().is_ok());
     law::holds(&store);
     let error = store.commit(&minute(&mut farm, &mut chance)).unwrap_err();
@@ -273,7 +273,7 @@ fn lives_on_a_small_disk() {
     assert!(remount("rw"));
     let (mut store, _) = Store::open(&database, &options()).unwrap();
     law::holds(&store);
-    assert_eq!(store.begin_boot("boot-b").unwrap(), 2);
+    assert_eq!(store.begin_boot("boot-b", 0).unwrap().0, 2);
     println!("small disk: passed");
 }
 

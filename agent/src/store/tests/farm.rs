@@ -72,7 +72,7 @@ pub(crate) fn open(folder: &Folder) -> (Store, Opened) {
 /// Opened, in its first boot.
 pub(crate) fn booted(folder: &Folder) -> Store {
     let mut store = open(folder).0;
-    store.begin_boot("boot-a").unwrap();
+    store.begin_boot("boot-a", 0).unwrap();
     store
 }
 

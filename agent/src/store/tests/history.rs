@@ -87,7 +87,7 @@ fn random_history(seed: u64, steps: u32) -> usize {
                 drop(store);
                 let options = crate::store::Options { machine: machine.to_owned(), ..super::farm::options() };
                 store = Store::open(&folder.database(), &options).unwrap().0;
-                assert_eq!(store.begin_boot("boot-a").unwrap(), 1);
+                assert_eq!(store.begin_boot("boot-a", 0).unwrap().0, 1);
                 // Under a new stream everything before it is one gap, and is no longer told.
             }
         }

@@ -39,7 +39,7 @@ struct Figures {
 fn run(load: &Load, interval: Span, options: &Options) -> Figures {
     let folder = Folder::new();
     let (mut store, _) = Store::open(&folder.database(), options).unwrap();
-    store.begin_boot("boot-a").unwrap();
+    store.begin_boot("boot-a", 0).unwrap();
     let (mut farm, mut chance, mut buffer) = (Farm::new(load.sensors), Chance::new(1), Buffer::new(interval));
     let mut values: Vec<f64> = (0..load.sensors).map(|n| 20.0 + f64::from(n)).collect();
     let (mut readings, mut commits, mut before) = (0, 0, None);

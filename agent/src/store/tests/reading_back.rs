@@ -155,16 +155,16 @@ fn boots_are_counted_and_know_their_time_of_day() {
     let folder = Folder::new();
     let mut store = open(&folder).0;
     for (os_boot, number) in [("a", 1), ("a", 1), ("b", 2), ("a", 3)] {
-        assert_eq!(store.begin_boot(os_boot).unwrap(), number);
+        assert_eq!(store.begin_boot(os_boot, 0).unwrap().0, number);
     }
     drop(store);
     let mut store = open(&folder).0;
-    assert_eq!(store.begin_boot("a").unwrap(), 3);
+    assert_eq!(store.begin_boot("a", 0).unwrap().0, 3);
     let mut commit = Commit::new(Uptime(0), super::farm::watched(1));
     let anchor = |ms| Anchor { wall_at_zero: WallTime(ms), source: "ntp".to_owned(), error: Span(20) };
     commit.anchor = Some(anchor(1000));
     store.commit(&commit).unwrap();
-    store.begin_boot("c").unwrap();
+    store.begin_boot("c", 0).unwrap();
     commit.anchor = Some(anchor(5000));
     store.commit(&commit).unwrap();
     let zeros: Vec<_> = store.reader().boots().unwrap().iter().map(|boot| boot.wall_at_zero).collect();

@@ -24,7 +24,7 @@ fn bench(most_pages: Option<u32>) -> Bench {
     let folder = Folder::new();
     let options = Options { most_pages, ..options() };
     let (mut store, _) = Store::open(&folder.database(), &options).unwrap();
-    store.begin_boot("boot-a").unwrap();
+    store.begin_boot("boot-a", 0).unwrap();
     let news = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&news);
     let word = move |news: News<'_>| {

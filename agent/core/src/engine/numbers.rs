@@ -1,0 +1,108 @@
+//! The numbers that people know alerts by: short, in a row, and never given to two alerts, also by a process that remembers
+//! nothing of the one before.
+//!
+//! A number is given only once the disk holds that it may be in use (it is reserved), so a process that begins from what the
+//! disk holds begins above all of them. Where the disk takes no reservation numbers come from another row that begins at
+//! random.
+
+use serde::{Deserialize, Serialize};
+
+use crate::alert::AlertId;
+
+/// So many numbers are reserved at a time: more than fire before a commit is through, few enough that a power cut, which
+/// leaves the rest of them unused, costs no long numbers.
+const RESERVED: u64 = 100;
+
+/// With fewer left more are reserved.
+const FEW: u64 = 50;
+
+/// Which numbers may be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reserve {
+    /// The highest number that is reserved on the disk.
+    pub until: AlertId,
+    /// Alerts beyond it are numbered from above this one, which is random.
+    pub spare: AlertId,
+}
+
+/// Counts alerts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Numbers {
+    /// The last number that was given in the row.
+    pub(super) last: AlertId,
+    /// None where nothing is remembered anywhere, such as in a replay: every number may be given.
+    pub(super) reserve: Option<Reserve>,
+}
+
+impl Numbers {
+    pub(super) fn begin(&mut self, after: AlertId, reserve: Option<Reserve>) {
+        self.last = self.last.max(after);
+        self.reserve = reserve;
+    }
+
+    pub(super) fn reserved(&mut self, after: AlertId, until: AlertId) {
+        self.last = self.last.max(after);
+        if let Some(reserve) = &mut self.reserve {
+            reserve.until = reserve.until.max(until);
+        }
+    }
+
+    /// The number of an alert that fires.
+    pub(super) fn next(&mut self) -> AlertId {
+        match &mut self.reserve {
+            Some(reserve) if self.last >= reserve.until => {
+                reserve.spare.0 += 1;
+                reserve.spare
+            }
+            _ => {
+                self.last.0 += 1;
+                self.last
+            }
+        }
+    }
+
+    /// The highest number that should be reserved by now.
+    pub(super) fn wanted(&self) -> AlertId {
+        let until = self.reserve.map_or(AlertId(0), |reserve| reserve.until);
+        if self.last.0 + FEW > until.0 { AlertId(self.last.0 + RESERVED) } else { until }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn next(numbers: &mut Numbers, count: usize) -> Vec<u64> {
+        (0..count).map(|_| numbers.next().0).collect()
+    }
+
+    #[test]
+    fn a_number_is_given_only_once_it_is_reserved() {
+        let mut numbers = Numbers::default();
+        numbers.begin(AlertId(7), Some(Reserve { until: AlertId(9), spare: AlertId(500_000) }));
+        assert_eq!(next(&mut numbers, 4), [8, 9, 500_001, 500_002]);
+        assert_eq!(numbers.wanted(), AlertId(109));
+        numbers.reserved(AlertId(0), AlertId(109));
+        assert_eq!(next(&mut numbers, 2), [10, 11], "the row goes on once the disk takes it");
+        // An answer of the disk that comes late takes nothing back.
+        numbers.reserved(AlertId(0), AlertId(50));
+        assert_eq!((next(&mut numbers, 1), numbers.wanted()), (vec![12], AlertId(109)));
+        // A database was found that knows more alerts.
+        numbers.reserved(AlertId(300), AlertId(400));
+        assert_eq!(next(&mut numbers, 1), [301]);
+    }
+
+    #[test]
+    fn more_are_reserved_before_there_are_none_left() {
+        let mut numbers = Numbers { last: AlertId(40), reserve: None };
+        numbers.begin(AlertId(0), Some(Reserve { until: AlertId(100), spare: AlertId(500_000) }));
+        assert_eq!(numbers.wanted(), AlertId(100));
+        next(&mut numbers, 11);
+        assert_eq!(numbers.wanted(), AlertId(151));
+    }
+
+    #[test]
+    fn a_replay_counts_from_one() {
+        assert_eq!(next(&mut Numbers::default(), 3), [1, 2, 3]);
+    }
+}

@@ -1,0 +1,75 @@
+//! What is drawn at random where nothing on the disk can vouch for it: the name of a run, and numbers of alerts.
+
+use std::fmt;
+
+use ring::digest::{SHA256, digest};
+use ring::rand::{SecureRandom, SystemRandom};
+use serde::{Deserialize, Serialize};
+
+/// Letters of a run's name: none that is taken for another.
+const LETTERS: &[u8; 32] = b"23456789abcdefghijkmnpqrstuvwxyz";
+
+/// Letters of a run's name: 40 bits, so that the runs of a device's whole life have names of their own.
+const RUN_LETTERS: usize = 8;
+
+/// Names one run of the agent. It is part of the id of every notification that this run decides on, so that no id comes a
+/// second time for something else, whatever of earlier runs is forgotten.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Run(String);
+
+impl Run {
+    /// Another one at each call.
+    pub(crate) fn draw() -> Run {
+        let letter = |byte: u8| char::from(LETTERS[usize::from(byte) % LETTERS.len()]);
+        Run(bytes().into_iter().take(RUN_LETTERS).map(letter).collect())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(name: &str) -> Run {
+        Run(name.to_owned())
+    }
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+/// Where alerts are numbered from when those of before are forgotten: six digits, short enough to be typed, and above what is
+/// known to be in use.
+pub(crate) fn alert_number(above: u64) -> u64 {
+    let [a, b, c, d, ..] = bytes();
+    let least = 100_000.max(above.saturating_mul(2));
+    least + u64::from(u32::from_le_bytes([a, b, c, d])) % 900_000
+}
+
+/// Random bytes; where the machine gives none, such as no earlier process of this machine has had.
+fn bytes() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    if SystemRandom::new().fill(&mut bytes).is_err() {
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let now = format!("{boot} {} {:?}", std::process::id(), crate::clock::machine_uptime());
+        bytes.copy_from_slice(digest(&SHA256, now.as_bytes()).as_ref());
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_have_names_of_their_own() {
+        let runs: std::collections::BTreeSet<String> = (0..1000).map(|_| Run::draw().to_string()).collect();
+        assert_eq!(runs.len(), 1000);
+        assert!(runs.iter().all(|run| run.len() == 8 && run.bytes().all(|byte| LETTERS.contains(&byte))));
+    }
+
+    #[test]
+    fn numbers_have_six_digits_and_are_above_what_is_known() {
+        assert!((0..1000).all(|_| (100_000..1_000_000).contains(&alert_number(0))));
+        assert!((0..1000).all(|_| alert_number(700_000) >= 1_400_000));
+    }
+}

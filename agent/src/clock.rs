@@ -2,7 +2,7 @@
 //!
 //! | source | uptime | time of day |
 //! | --- | --- | --- |
-//! | system | since the machine booted, sleep included | the machine's, once it is synchronised; before that none |
+//! | system | since the machine booted, sleep included | the machine's, once it is synchronised or where it has a battery; else none |
 //! | scaled | the same, times a factor | begins at the machine's, and runs as fast |
 //! | input | the greatest stamp seen | the same |
 //!
@@ -22,6 +22,10 @@ use tokio::sync::watch;
 /// How often the machine is asked whether its clock is right. Between, time of day follows uptime, which is as good.
 const ASK_AGAIN: Span = Span::from_secs(1);
 
+/// 2026-01-01T00:00:00Z: this program is younger. A time before it, on the machine or in a stamp, is of a clock that was never
+/// set, or whose battery is empty.
+pub(crate) const EARLIEST: WallTime = WallTime(1_767_225_600_000);
+
 /// Where time comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Source {
@@ -39,6 +43,8 @@ pub(crate) enum Source {
 pub(crate) enum Trust {
     /// The machine's clock is synchronised.
     Synchronised,
+    /// The machine's clock has a battery, and the configuration says so.
+    Battery,
     /// Somebody trustworthy said it: the hub, or the store of an earlier run in this boot.
     Told,
     /// The clock is not the machine's own, and right by definition.
@@ -71,6 +77,8 @@ struct Inner {
 #[derive(Debug)]
 struct Anchored {
     anchor: Option<Anchor>,
+    /// The machine's own clock is believed before it is synchronised.
+    has_battery: bool,
     /// When to ask the machine again.
     ask_at: Uptime,
 }
@@ -89,7 +97,7 @@ impl Clock {
             }
             Source::Input => Some(Anchor { offset_ms: 0, trust: Trust::Made, error: None }),
         };
-        let anchor = Mutex::new(Anchored { anchor, ask_at: Uptime(i64::MIN) });
+        let anchor = Mutex::new(Anchored { anchor, has_battery: false, ask_at: Uptime(i64::MIN) });
         Clock(Arc::new(Inner { source, anchor, greatest: watch::Sender::new(None) }))
     }
 
@@ -124,6 +132,14 @@ impl Clock {
         if self.0.source != Source::Input {
             self.anchored().anchor = Some(anchor);
         }
+    }
+
+    /// The machine has a clock with a battery: it is believed from now on, unless it shows a time from before this program. What
+    /// is synchronised, or said by somebody trustworthy, goes before it.
+    pub(crate) fn trust_battery(&self) {
+        let mut anchored = self.anchored();
+        anchored.has_battery = true;
+        anchored.ask_at = Uptime(i64::MIN);
     }
 
     /// The uptime at a time of day; before boot it is negative. None while the time of day is not trusted.
@@ -180,9 +196,11 @@ impl Clock {
         let mut anchored = self.anchored();
         if self.0.source == Source::System && now >= anchored.ask_at {
             anchored.ask_at = now + ASK_AGAIN;
+            let offset_ms = || machine_wall_ms() - self.0.source.uptime().0;
             if let Some(error) = synchronised() {
-                let offset_ms = machine_wall_ms() - self.0.source.uptime().0;
-                anchored.anchor = Some(Anchor { offset_ms, trust: Trust::Synchronised, error });
+                anchored.anchor = Some(Anchor { offset_ms: offset_ms(), trust: Trust::Synchronised, error });
+            } else if anchored.believes_battery() && machine_wall_ms() >= EARLIEST.0 {
+                anchored.anchor = Some(Anchor { offset_ms: offset_ms(), trust: Trust::Battery, error: None });
             }
         }
         anchored.anchor
@@ -199,6 +217,13 @@ impl Clock {
             Source::System => id.trim().to_owned(),
             made => format!("{}-{made}", id.trim()),
         })
+    }
+}
+
+impl Anchored {
+    /// Nobody has said better.
+    fn believes_battery(&self) -> bool {
+        self.has_battery && self.anchor.is_none_or(|anchor| anchor.trust == Trust::Battery)
     }
 }
 

@@ -32,7 +32,7 @@ use crate::clock::{Anchor, Clock, Trust};
 use crate::notify::{self, Told};
 use crate::recording::Recording;
 use crate::sense::queue::{self, Queue};
-use crate::sense::sample::Dated;
+use crate::sense::stamp::Why;
 use crate::store::thread::Recorder;
 use crate::store::{Commit, NewEvent, Watched};
 use crate::transition::Line;
@@ -120,10 +120,24 @@ pub(crate) struct Figures {
     pub(crate) late: u64,
     /// Readings whose own time lay in the future; their arrival was taken.
     pub(crate) future_stamps: u64,
+    /// Readings whose own time lies too far in the past, and no backlog explains it; their arrival was taken.
+    pub(crate) past_stamps: u64,
     /// Readings whose own time could not be placed while the clock was not trusted.
     pub(crate) unplaced_stamps: u64,
     /// Notices that did not fit into the queue of those that tell people.
     pub(crate) notices_refused: u64,
+}
+
+impl Figures {
+    /// A reading whose own time was not taken.
+    fn count_refused(&mut self, why: Option<Why>) {
+        match why {
+            Some(Why::Ahead) => self.future_stamps += 1,
+            Some(Why::NeverSet | Why::Behind | Why::StandsStill | Why::Counter) => self.past_stamps += 1,
+            Some(Why::NoClock) => self.unplaced_stamps += 1,
+            Some(Why::None) | None => {}
+        }
+    }
 }
 
 /// The state of the task.
@@ -217,13 +231,11 @@ impl Decide {
         match heard {
             queue::Told::Value(sample) => {
                 let plan = Arc::clone(self.engine.plan());
-                let Some((raw, dated)) = sample.raw(&plan, &self.clock) else { return };
-                match dated {
-                    Dated::Future => self.figures.future_stamps += 1,
-                    Dated::NoClock => self.figures.unplaced_stamps += 1,
-                    Dated::Arrival | Dated::Source => {}
+                let Some(input) = sample.input(&plan, &self.clock) else { return };
+                if matches!(input, Input::Undated(_)) {
+                    self.figures.count_refused(sample.refused);
                 }
-                self.handle(Input::Reading(raw));
+                self.handle(input);
             }
             queue::Told::Bus { bus, down } => self.hear_bus(&bus, down.as_deref()),
         }
@@ -427,6 +439,7 @@ async fn put_away(recorder: Recorder, recording: Option<Recording>) {
 pub(crate) fn source(trust: Trust) -> &'static str {
     match trust {
         Trust::Synchronised => "ntp",
+        Trust::Battery => "rtc",
         Trust::Told => "told",
         Trust::Made => "made",
     }

@@ -68,6 +68,9 @@ pub(crate) enum Entry {
         stamp: Uptime,
         value: Number,
         quality: Quality,
+        /// `stamp` is its arrival, for its own time is not known.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        undated: bool,
     },
     /// The time of day.
     Clock(WallTime),
@@ -113,11 +116,12 @@ impl Entry {
     fn of(input: &Input, plan: &Plan) -> Option<Entry> {
         Some(match input {
             Input::Tick => Entry::Tick,
-            Input::Reading(raw) => Entry::Reading {
+            Input::Reading(raw) | Input::Undated(raw) => Entry::Reading {
                 sensor: plan.sensor(raw.sensor).id.clone(),
                 stamp: raw.at,
                 value: Number(raw.value),
                 quality: raw.quality,
+                undated: matches!(input, Input::Undated(_)),
             },
             Input::Clock(wall) => Entry::Clock(*wall),
             Input::Plan(_) => return None,

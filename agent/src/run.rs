@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use tilth_config::{Channel, Files, Loaded, Merged};
+use tilth_config::{Channel, ClockTrust, Files, Loaded, Merged};
 use tilth_core::id::Id;
 use tilth_core::time::Span;
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -63,6 +63,9 @@ pub(crate) fn run(wanted: &cli::Run) -> anyhow::Result<Exit> {
         tell(format_args!("tilth-agent: --clock {}: {problem}", wanted.clock));
         return Ok(Exit::Refused);
     }
+    if first.farm.clock_trust == ClockTrust::Rtc {
+        clock.trust_battery();
+    }
     let stop = signals::Stop::new().context("signals")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("tokio")?;
     let ended = runtime.block_on(live(wanted, first, clock, stop));
@@ -74,6 +77,8 @@ pub(crate) fn run(wanted: &cli::Run) -> anyhow::Result<Exit> {
 /// What a checked configuration says, in the words of the tasks.
 pub(crate) struct Farm {
     pub(crate) device: Id,
+    /// What makes the machine's clock right.
+    pub(crate) clock_trust: ClockTrust,
     /// How many sensors the documents name; the agent adds some of its own.
     pub(crate) sensors: usize,
     pub(crate) configured: Configured,
@@ -107,8 +112,8 @@ impl Farm {
         let site = loaded.site?;
         let sources = Sources::of(Some(&site), &loaded.feeds);
         let configured = Configured { plan, hash, channels: loaded.channels, merged };
-        let (device, sensors) = (site.device?.id, loaded.feeds.len());
-        Some(Farm { device, sensors, configured, sources, papers })
+        let (device, sensors) = (site.device?, loaded.feeds.len());
+        Some(Farm { device: device.id, clock_trust: device.clock, sensors, configured, sources, papers })
     }
 
     /// A clock that is not the machine's is for the demo and tests: it must not page anybody for real.

@@ -4,6 +4,7 @@ pub(crate) mod host;
 pub(crate) mod line;
 pub(crate) mod queue;
 pub(crate) mod sample;
+pub(crate) mod stamp;
 pub(crate) mod supervise;
 
 use std::collections::BTreeMap;

@@ -79,7 +79,7 @@ pub(crate) struct Home {
 impl Home {
     /// Nothing on a farm without a hub.
     pub(crate) fn of(site: &Site, folder: &Path, data: &Path) -> Option<Home> {
-        let (Some(hub), Some(Device { id, client: Some(client) })) = (&site.hub, &site.device) else { return None };
+        let (Some(hub), Some(Device { id, client: Some(client), .. })) = (&site.hub, &site.device) else { return None };
         Some(Home {
             client: client.clone(),
             device: id.clone(),

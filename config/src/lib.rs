@@ -64,7 +64,7 @@ pub use crate::merged::Merged;
 pub use crate::named::{Named, Thing};
 pub use crate::reader::parse_duration;
 pub use crate::sensors::{Feed, Stamping};
-pub use crate::site::{Bus, Device, Hub, Link, Parity, Purpose, Serial, Site};
+pub use crate::site::{Bus, ClockTrust, Device, Hub, Link, Parity, Purpose, Serial, Site};
 pub use crate::source::{Layer, Position, Source, Sources};
 
 /// A configuration, read and checked as far as it goes.

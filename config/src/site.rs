@@ -48,6 +48,18 @@ pub struct Device {
     pub id: Id,
     /// The tenant it belongs to.
     pub client: Option<Id>,
+    /// What makes its clock right.
+    pub clock: ClockTrust,
+}
+
+/// What makes a machine's time of day trusted, beside the hub's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ClockTrust {
+    /// Synchronisation over the network, and that alone.
+    #[default]
+    Ntp,
+    /// A real-time clock with a battery that was set once: trusted from boot on, until NTP knows better.
+    Rtc,
 }
 
 /// Where the hub is and how it is known. Files are relative to the folder of the configuration.
@@ -152,7 +164,7 @@ pub(crate) fn read(source: SourceId, table: Table, sources: &Sources, purpose: P
     let mut site = Site::default();
     let Some(mut fields) = Fields::of(&root, String::new(), log) else { return site };
     match fields.table("device") {
-        Some(device) => site.device = read_device(device),
+        Some(device) => site.device = read_device(device, log),
         None if fields.has("device") => {}
         None => purpose.say(log, source.whole(), "device", Problem::new("the table device is missing")),
     }
@@ -166,6 +178,11 @@ pub(crate) fn read(source: SourceId, table: Table, sources: &Sources, purpose: P
         }
     }
     fields.finish_but(|key, _| {
+        if key == "clock" {
+            return Some(
+                Problem::new("clock belongs under [device]").help("expected [device] clock = \"ntp\" or \"rtc\""),
+            );
+        }
         let problem = || Problem::new(format!("{key} belongs in a file under config.d"));
         let belongs = NAMESPACES.contains(&key) || key == ZONES;
         belongs.then(|| problem().help("agent.toml has device, hub and bus"))
@@ -175,11 +192,17 @@ pub(crate) fn read(source: SourceId, table: Table, sources: &Sources, purpose: P
     site
 }
 
-fn read_device(mut fields: Fields<'_>) -> Option<Device> {
+fn read_device(mut fields: Fields<'_>, log: &Log) -> Option<Device> {
     let id = fields.required("id", reader::id);
     let client = fields.optional("client", reader::id);
+    let find = |text: &str| match text {
+        "ntp" => Some(ClockTrust::Ntp),
+        "rtc" => Some(ClockTrust::Rtc),
+        _ => None,
+    };
+    let clock = fields.optional("clock", |node| reader::word(node, &["ntp", "rtc"], find, log));
     fields.finish();
-    Some(Device { id: id?, client })
+    Some(Device { id: id?, client, clock: clock.unwrap_or_default() })
 }
 
 fn read_hub(mut fields: Fields<'_>) -> Option<Hub> {

@@ -36,7 +36,7 @@ use clock::Clock;
 use numbers::Numbers;
 pub use numbers::Reserve;
 pub use snapshot::{Snapshot, SnapshotError};
-pub use view::{AlertView, SensorView, SilenceView, Standing};
+pub use view::{AlertView, ScheduleView, SensorView, SilenceView, Standing};
 
 /// A boot, as the engine begins with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +56,9 @@ pub enum Input {
     Tick,
     /// A value came in.
     Reading(Raw),
+    /// A value came in whose own time is not known: it is stamped with its arrival. Readings that were taken before that and
+    /// come after it are not late.
+    Undated(Raw),
     /// The clock is trusted now, or was corrected: the time of day at this instant.
     Clock(WallTime),
     /// The configuration changed. An equal plan changes nothing.
@@ -218,7 +221,8 @@ impl Engine {
         self.advance(now);
         match input {
             Input::Tick => {}
-            Input::Reading(raw) => self.read(raw),
+            Input::Reading(raw) => self.read(raw, true),
+            Input::Undated(raw) => self.read(raw, false),
             Input::Clock(wall) => self.set_clock(wall),
             Input::Plan(plan) => self.replan(plan),
             Input::Acknowledge { alert, span, by } => self.acknowledge(alert, span, by),

@@ -40,6 +40,9 @@ pub enum Fault {
     Stale,
 }
 
+/// Readings of this long without a time of their own are no interruption any more: what was taken before them is late.
+const UNDATED_RUN: Span = Span::from_mins(10);
+
 /// What a sensor's values are held against, in steps of its resolution.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Bounds {
@@ -68,6 +71,18 @@ pub(crate) struct Judge {
     failed: bool,
     /// Believed readings, oldest first; empty unless a rule asks for the rate.
     history: VecDeque<Past>,
+    /// Of the newest readings, if they had no time of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    undated: Option<Undated>,
+}
+
+/// Readings one after the other that were stamped with their arrival because their own time is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Undated {
+    /// The first of them arrived.
+    since: Uptime,
+    /// The newest time of a reading before them.
+    before: Option<Uptime>,
 }
 
 /// A reading that has been.
@@ -158,10 +173,11 @@ impl Bounds {
 }
 
 impl Judge {
-    /// Judges a measurement; a late one is judged by its range alone and changes no memory.
-    pub(crate) fn judge(&mut self, bounds: &Bounds, new: Past, given: Quality) -> Judged {
+    /// Judges a measurement; a late one is judged by its range alone and changes no memory. One that is not dated is stamped
+    /// with its arrival and never late.
+    pub(crate) fn judge(&mut self, bounds: &Bounds, new: Past, given: Quality, is_dated: bool) -> Judged {
         let implausible = bounds.leave_out(new.steps);
-        if self.newest.is_some_and(|newest| new.at < newest.at) {
+        if is_dated && self.late_before().is_some_and(|bound| new.at < bound) {
             let quality = if implausible { Quality::Fault } else { given };
             return Judged { quality, late: true, health: Health::Same };
         }
@@ -172,6 +188,8 @@ impl Judge {
         };
         let quality = own.max(given);
         self.failed = false;
+        self.undated =
+            (!is_dated).then(|| self.undated.unwrap_or(Undated { since: new.at, before: self.late_before() }));
         self.newest = Some(new);
         self.quality = Some(quality);
         let health = self.health(new.at, quality, implausible, bounds.is_stuck(self.unchanged_since, new.at));
@@ -180,12 +198,22 @@ impl Judge {
 
     /// The input says that it failed, and has no value. Nothing where that is older than the newest reading.
     pub(crate) fn fail(&mut self, at: Uptime) -> Option<Health> {
-        if self.newest.is_some_and(|newest| at < newest.at) {
+        if self.late_before().is_some_and(|bound| at < bound) {
             return None;
         }
         self.failed = true;
         self.quality = Some(Quality::Fault);
         Some(self.health(at, Quality::Fault, false, false))
+    }
+
+    /// A reading from before this is late: the newest reading's time, or that of the newest that had one.
+    fn late_before(&self) -> Option<Uptime> {
+        let newest = self.newest?.at;
+        match self.undated {
+            None => Some(newest),
+            Some(Undated { since, before }) if newest - since <= UNDATED_RUN => before,
+            Some(Undated { before, .. }) => before.max(Some(newest - UNDATED_RUN)),
+        }
     }
 
     fn judge_plausible(&mut self, bounds: &Bounds, new: Past, given: Quality) -> Quality {

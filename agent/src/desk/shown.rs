@@ -4,17 +4,20 @@ mod sync;
 
 use std::collections::BTreeMap;
 
+use tilth_core::id::Id;
 use tilth_core::site::Matcher;
 use tilth_core::time::Span;
 
 use super::people::matcher;
 use super::words::{
-    AlertRow, BusState, ChannelState, ClockState, ConfigState, Digits, SensorRow, SilenceRow, StatusRow, StoreState,
+    AlertRow, BusState, ChannelState, ClockState, ConfigState, Digits, RefusedStamps, ScheduleRow, SensorRow,
+    SilenceRow, StatusRow, StoreState,
 };
 use crate::cli;
 use crate::output::counted;
 use crate::run::herald::said_later;
 use crate::sense::line::parse::Reason;
+use crate::sense::stamp::Why;
 
 /// So many silences are told of in a status.
 const MAX_SILENCES_SHOWN: usize = 8;
@@ -157,6 +160,7 @@ pub(super) fn status(row: &StatusRow) -> Vec<String> {
     say("readings", readings(row));
     say("alerts", alert_counts(row));
     silences_in_force(&row.silences).into_iter().for_each(|line| say("alerts", line));
+    schedules(&row.schedules).into_iter().for_each(|line| say("schedules", line));
     store(&row.store, row.sync.is_some()).into_iter().for_each(|line| say("store", line));
     for channel in &row.notify.channels {
         say("notify", self::channel(channel));
@@ -212,6 +216,7 @@ fn bus(bus: &BusState) -> Vec<String> {
     if let Some(last) = &bus.last_ignored {
         lines.push(format!("last not used ({}): {}", reason_words(&last.reason), line(&last.line)));
     }
+    lines.extend(bus.stamps_refused.iter().map(refused_stamps));
     if !bus.unused.is_empty() {
         lines.push(format!("names that no sensor wants: {}", bus.unused.join(", ")));
     }
@@ -225,6 +230,20 @@ fn bus(bus: &BusState) -> Vec<String> {
         lines.push(format!("its task failed {}: {}", counted(bus.failures, "time"), line(failed)));
     }
     lines
+}
+
+/// Lines whose own time was not taken.
+fn refused_stamps(refused: &RefusedStamps) -> String {
+    let RefusedStamps { reason, lines, since, for_s, last, last_s, stamp, sensor } = refused;
+    let why = Why::ALL.into_iter().find(|why| super::state::name(why) == *reason);
+    let why = why.map_or_else(|| reason.clone(), |why| why.words().to_owned());
+    let since = since.as_ref().map_or_else(|| format!("for {}", for_long(*for_s)), |since| format!("since {since}"));
+    let last = last.as_ref().map_or_else(|| format!("{} ago", for_long(*last_s)), |last| format!("at {last}"));
+    let stamp = stamp.as_ref().map_or(String::new(), |stamp| format!(" {stamp}"));
+    format!(
+        "{} {why}, {since}: stamped with their arrival; the last{stamp} {last}, for {sensor}",
+        counted(*lines, "line")
+    )
 }
 
 fn ignored(ignored: &BTreeMap<String, u64>) -> String {
@@ -243,6 +262,7 @@ fn readings(row: &StatusRow) -> String {
         (counts.missing, "without a value"),
         (counts.late, "late"),
         (counts.future_stamps, "stamped in the future"),
+        (counts.past_stamps, "stamped in a past that cannot be"),
         (counts.unplaced_stamps, "stamped while the clock was not trusted"),
         (counts.dropped, "left out because there were too many"),
     ] {
@@ -289,6 +309,24 @@ fn silences_in_force(rows: &[SilenceRow]) -> Vec<String> {
         lines.push(format!("and {} more, which `tilth-agent silence` shows", counted(more as u64, "silence")));
     }
     lines
+}
+
+/// Whether each schedule is open, until when, and why.
+fn schedules(rows: &[ScheduleRow]) -> Vec<String> {
+    let one = |row: &ScheduleRow| {
+        let ScheduleRow { schedule, zones, state, trusted, until, from, to, timezone } = row;
+        // A zone may have hours of its own under the same name.
+        let is_one_of_many = rows.iter().filter(|other| other.schedule == *schedule).count() > 1;
+        let zones: Vec<&str> = zones.iter().map(Id::as_str).collect();
+        let of = if is_one_of_many { format!(" (zone {})", zones.join(", ")) } else { String::new() };
+        let hours = format!("{from} to {to} {}", timezone.as_deref().unwrap_or("local time"));
+        match (trusted, until) {
+            (false, _) => format!("{schedule}{of}: counts as {state}: the clock is not trusted ({hours})"),
+            (true, Some(until)) => format!("{schedule}{of}: {state} until {until} ({hours})"),
+            (true, None) => format!("{schedule}{of}: {state} ({hours})"),
+        }
+    };
+    rows.iter().map(one).collect()
 }
 
 fn store(store: &StoreState, has_hub: bool) -> Vec<String> {

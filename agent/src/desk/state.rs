@@ -12,12 +12,14 @@ use super::facts::Bus;
 use super::views::{self, wall};
 use super::words::{
     BusState, ChannelState, ClockState, ConfigState, Failed, Ignored, Lane, NotifyState, ReadingCounts, Refused,
-    StatusRow, StoreState,
+    RefusedStamps, StatusRow, StoreState,
 };
 use crate::clock::Anchor;
 use crate::decide;
 use crate::notify::{self, queue::Next};
+use crate::sense::line::Refusals;
 use crate::sense::line::parse::Reason;
+use crate::sense::stamp::Why;
 use crate::store::{Store, forecast};
 
 /// What the store's thread answers.
@@ -32,13 +34,16 @@ struct Stored {
 impl Office {
     pub(super) async fn status(&self) -> StatusRow {
         let looked = self.look(|engine, beside, clock| {
-            let alerts = (views::counts(engine), views::silences(engine, clock));
+            let alerts = (views::counts(engine), views::silences(engine, clock), views::schedules(engine));
             (engine.now().boot, alerts, beside.figures.clone())
         });
         let looked = looked.await.ok();
         let boot = looked.as_ref().map_or(self.boot, |(boot, ..)| *boot);
         let (alerts, figures) = looked.map(|(_, alerts, figures)| (alerts, figures)).unzip();
-        let (alerts, silences) = alerts.unzip();
+        let (alerts, silences, schedules) = alerts
+            .map_or((None, Vec::new(), Vec::new()), |(alerts, silences, schedules)| {
+                (Some(alerts), silences, schedules)
+            });
         let notify = NotifyState {
             channels: self.channels().await,
             refused: figures.as_ref().map_or(0, |figures| figures.notices_refused),
@@ -56,11 +61,13 @@ impl Office {
                 missing: figures.missing,
                 late: figures.late,
                 future_stamps: figures.future_stamps,
+                past_stamps: figures.past_stamps,
                 unplaced_stamps: figures.unplaced_stamps,
                 dropped: self.queue.dropped(),
             }),
             alerts,
-            silences: silences.unwrap_or_default(),
+            silences,
+            schedules,
             store: self.store_state().await,
             notify,
             sync: self.sync.json(),
@@ -180,8 +187,23 @@ fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
             .map(|(reason, line)| Ignored { reason: key(*reason), line: line.clone() }),
         unseen: Some(state.lines.unseen).filter(|_| word == "up" && has_names).into_iter().flatten().collect(),
         unused: state.lines.unused.into_iter().collect(),
+        stamps_refused: state.stamps.into_iter().map(|of| refused_stamps(of, now, anchor)).collect(),
         failures: state.failures,
         failed: state.failed,
+    }
+}
+
+fn refused_stamps((why, refusals): (Why, Refusals), now: Uptime, anchor: Option<Anchor>) -> RefusedStamps {
+    let Refusals { lines, first, last, stamp, sensor } = refusals;
+    RefusedStamps {
+        reason: name(why),
+        lines,
+        since: placed(first, anchor),
+        for_s: (now - first).as_secs_f64(),
+        last: placed(last, anchor),
+        last_s: (now - last).as_secs_f64(),
+        stamp: wall(stamp),
+        sensor,
     }
 }
 
@@ -218,6 +240,11 @@ fn channel_state(look: notify::Look, now: Uptime, anchor: Option<Anchor>) -> Cha
 
 /// A reason's name in JSON.
 pub(super) fn key(reason: Reason) -> String {
+    name(reason)
+}
+
+/// The name in JSON of a reason that has no data.
+pub(super) fn name(reason: impl serde::Serialize) -> String {
     serde_json::to_value(reason).ok().and_then(|name| Some(name.as_str()?.to_owned())).unwrap_or_default()
 }
 

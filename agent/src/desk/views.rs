@@ -4,12 +4,12 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tilth_core::alert::AlertId;
 use tilth_core::effect::Report;
-use tilth_core::engine::{AlertView, Engine, SilenceView, Standing};
+use tilth_core::engine::{AlertView, Engine, ScheduleView, SilenceView, Standing};
 use tilth_core::rules::Figure;
 use tilth_core::time::{Span, Stamp, WallTime};
 
 use super::answers::{Lines, Refusal};
-use super::words::{AlertCounts, AlertRow, Answer, Digits, SensorRow, SilenceRow};
+use super::words::{AlertCounts, AlertRow, Answer, Digits, ScheduleRow, SensorRow, SilenceRow};
 use crate::clock::Clock;
 use crate::decide::{Beside, Takers};
 
@@ -120,6 +120,24 @@ fn silence(view: SilenceView, now: Stamp) -> SilenceRow {
     let SilenceView { number, of, by, until } = view;
     let left_s = (until.uptime - now.uptime).as_secs_f64();
     SilenceRow { silence: number, zone: of.zone, rule: of.rule, sensor: of.sensor, by, until: wall(until.wall), left_s }
+}
+
+/// Schedules that rules watch by.
+pub(super) fn schedules(engine: &Engine) -> Vec<ScheduleRow> {
+    let row = |view: ScheduleView| {
+        let ScheduleView { schedule, zones, open, is_trusted, until } = view;
+        ScheduleRow {
+            schedule: schedule.id.clone(),
+            zones: zones.into_iter().collect(),
+            state: if open { "open" } else { "closed" }.to_owned(),
+            trusted: is_trusted,
+            until: wall(until),
+            from: schedule.from.strftime("%H:%M").to_string(),
+            to: schedule.to.strftime("%H:%M").to_string(),
+            timezone: schedule.zone.iana_name().map(str::to_owned),
+        }
+    };
+    engine.schedules().into_iter().map(row).collect()
 }
 
 pub(super) fn counts(engine: &Engine) -> AlertCounts {

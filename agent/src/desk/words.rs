@@ -141,6 +141,24 @@ pub(super) struct SilenceRow {
     pub(super) left_s: f64,
 }
 
+/// A schedule that rules watch by.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct ScheduleRow {
+    pub(super) schedule: Id,
+    /// The zones whose rules watch by it.
+    pub(super) zones: Vec<Id>,
+    /// `open` or `closed`.
+    pub(super) state: String,
+    /// Whether the clock tells so; else it is what `untrusted` says.
+    pub(super) trusted: bool,
+    /// When that changes; none where it never does, or the clock is not trusted.
+    pub(super) until: Option<String>,
+    /// Local times of opening and closing, and their time zone.
+    pub(super) from: String,
+    pub(super) to: String,
+    pub(super) timezone: Option<String>,
+}
+
 /// The first line of `tail`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Connected {
@@ -177,6 +195,9 @@ pub(super) struct StatusRow {
     /// Those that have not ended.
     #[serde(default)]
     pub(super) silences: Vec<SilenceRow>,
+    /// Those that rules watch by.
+    #[serde(default)]
+    pub(super) schedules: Vec<ScheduleRow>,
     pub(super) store: StoreState,
     pub(super) notify: NotifyState,
     /// How the hub is reached; none without one.
@@ -188,7 +209,7 @@ pub(super) struct StatusRow {
 pub(super) struct ClockState {
     /// `system`, `x60` or `input`.
     pub(super) source: String,
-    /// Why the time of day is believed: `ntp`, `told` or `made`; none while it is not.
+    /// Why the time of day is believed: `ntp`, `rtc`, `told` or `made`; none while it is not.
     pub(super) trust: Option<String>,
     pub(super) error_s: Option<f64>,
     pub(super) now: Option<String>,
@@ -242,6 +263,9 @@ pub(super) struct BusState {
     /// Names that sensors want and no line has carried, once others were read.
     #[serde(default)]
     pub(super) unseen: Vec<String>,
+    /// Lines whose own time was not taken though a sensor asks for it: their readings are stamped with their arrival.
+    #[serde(default)]
+    pub(super) stamps_refused: Vec<RefusedStamps>,
     /// How often the bus's own task failed.
     pub(super) failures: u64,
     pub(super) failed: Option<String>,
@@ -254,6 +278,23 @@ pub(super) struct Ignored {
     pub(super) line: String,
 }
 
+/// Lines whose own time was not taken, for one reason.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct RefusedStamps {
+    /// `none`, `no_clock`, `ahead`, `never_set`, `behind`, `stands_still` or `counter`.
+    pub(super) reason: String,
+    pub(super) lines: u64,
+    /// When the first and the last of them arrived, and how long ago.
+    pub(super) since: Option<String>,
+    pub(super) for_s: f64,
+    pub(super) last: Option<String>,
+    pub(super) last_s: f64,
+    /// The last such stamp.
+    pub(super) stamp: Option<String>,
+    /// A sensor that it was meant for.
+    pub(super) sensor: SensorId,
+}
+
 /// What became of readings since the start.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ReadingCounts {
@@ -261,6 +302,8 @@ pub(super) struct ReadingCounts {
     pub(super) missing: u64,
     pub(super) late: u64,
     pub(super) future_stamps: u64,
+    #[serde(default)]
+    pub(super) past_stamps: u64,
     pub(super) unplaced_stamps: u64,
     /// Left out because the engine did not keep up.
     pub(super) dropped: u64,

@@ -202,12 +202,13 @@ impl Stage {
     fn input(&mut self, entry: Entry, summary: &mut Summary, place: &str) -> anyhow::Result<Option<Input>> {
         Ok(Some(match entry {
             Entry::Begin { .. } | Entry::Tick => Input::Tick,
-            Entry::Reading { sensor, stamp, value, quality } => {
+            Entry::Reading { sensor, stamp, value, quality, undated } => {
                 let Some(sensor) = self.engine.plan().sensor_ix(sensor.as_str()) else {
                     summary.unknown += 1;
                     return Ok(None);
                 };
-                Input::Reading(Raw { sensor, at: stamp, value: value.0, quality })
+                let raw = Raw { sensor, at: stamp, value: value.0, quality };
+                if undated { Input::Undated(raw) } else { Input::Reading(raw) }
             }
             Entry::Clock(wall) => Input::Clock(wall),
             Entry::Plan(configuration) => {

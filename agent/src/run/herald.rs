@@ -102,6 +102,8 @@ fn later(began: &Site, now: &Site) -> Vec<&'static str> {
     let device = |site: &Site| site.device.as_ref().map(|device| device.id.clone());
     let client = |site: &Site| site.device.as_ref().and_then(|device| device.client.clone());
     let mut keys = vec![("device.id", device(began) != device(now)), ("device.client", client(began) != client(now))];
+    let clock = |site: &Site| site.device.as_ref().map(|device| device.clock);
+    keys.push(("device.clock", clock(began) != clock(now)));
     match (&began.hub, &now.hub) {
         (Some(began), Some(now)) => {
             let Hub { url, ca, signing_key, key_file } = began;

@@ -47,7 +47,8 @@ pub(crate) async fn run(machine: Arc<Machine>, feeds: Vec<HostFeed>, clock: Cloc
         for (feed, due) in feeds.iter().zip(&mut due) {
             if *due <= now {
                 let value = machine.read(feed.figure).unwrap_or(f64::NAN);
-                queue.push(Told::Value(Sample { sensor: feed.sensor.clone(), value, arrived: now, stamp: None }));
+                let sample = Sample { sensor: feed.sensor.clone(), value, arrived: now, stamp: None, refused: None };
+                queue.push(Told::Value(sample));
                 // What was missed while the clock jumped is not made up for.
                 let missed = (now - *due).0 / feed.interval.0.max(1);
                 *due = *due + Span(feed.interval.0.max(1) * (missed + 1));

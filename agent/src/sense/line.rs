@@ -17,15 +17,17 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use serde::Serialize;
 use tilth_config::Serial;
 use tilth_core::id::{Id, SensorId};
-use tilth_core::time::Uptime;
+use tilth_core::time::{Uptime, WallTime};
 use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::queue::{Queue, Told};
 use super::sample::Sample;
+use super::stamp::{StampJudge, Why};
 use crate::clock::{Clock, Source};
-use parse::{Decoder, Tally};
+use crate::output::tell;
+use parse::{Decoded, Decoder, Tally};
 use port::Port;
 
 /// The first and the longest wait before a port that is not there is looked for again. An adapter that was plugged in again
@@ -82,10 +84,24 @@ pub(crate) struct LineState {
     pub(crate) bytes: u64,
     /// What became of the lines.
     pub(crate) lines: Tally,
+    /// Lines whose own time was not taken though a sensor asks for it, by reason.
+    pub(crate) stamps: BTreeMap<Why, Refusals>,
     /// How often the task itself failed, and why it did last.
     pub(crate) failures: u64,
     /// Why the task itself failed last.
     pub(crate) failed: Option<String>,
+}
+
+/// Lines whose own time was not taken, for one reason.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Refusals {
+    pub(crate) lines: u64,
+    /// When the first and the last of them arrived.
+    pub(crate) first: Uptime,
+    pub(crate) last: Uptime,
+    /// The last such stamp, and a sensor that it was meant for.
+    pub(crate) stamp: Option<WallTime>,
+    pub(crate) sensor: SensorId,
 }
 
 impl LineStatus {
@@ -147,10 +163,17 @@ async fn beside<T: Send + 'static>(
     }
 }
 
+/// A sensor that wants a field, and what is known of the clock behind its stamps.
+#[derive(Debug)]
+struct Listener {
+    feed: LineFeed,
+    stamps: StampJudge,
+}
+
 struct Reader {
     bus: LineBus,
     /// For each field of the decoder, who wants it.
-    wanted: Vec<Vec<LineFeed>>,
+    wanted: Vec<Vec<Listener>>,
     decoder: Decoder,
     clock: Clock,
     queue: Queue,
@@ -166,9 +189,14 @@ impl Reader {
     }
 
     fn take_feeds(&mut self) {
-        let mut by_field: BTreeMap<String, Vec<LineFeed>> = BTreeMap::new();
+        // A sensor that is read as before keeps what is known of its stamps.
+        let mut before: Vec<Listener> = std::mem::take(&mut self.wanted).into_iter().flatten().collect();
+        let mut by_field: BTreeMap<String, Vec<Listener>> = BTreeMap::new();
         for feed in self.bus.feeds.borrow_and_update().iter() {
-            by_field.entry(feed.field.clone()).or_default().push(feed.clone());
+            let known =
+                before.iter().position(|listener| listener.feed == *feed).map(|place| before.swap_remove(place));
+            let listener = known.unwrap_or_else(|| Listener { feed: feed.clone(), stamps: StampJudge::default() });
+            by_field.entry(feed.field.clone()).or_default().push(listener);
         }
         let (fields, wanted) = by_field.into_iter().unzip();
         self.wanted = wanted;
@@ -186,6 +214,8 @@ impl Reader {
     async fn read(&mut self, mut port: Port) -> io::Error {
         let mut bytes = [0; CHUNK];
         self.decoder.reopen();
+        // There may be another board behind the port, or one that was started anew.
+        self.wanted.iter_mut().flatten().for_each(|listener| listener.stamps = StampJudge::default());
         loop {
             if self.clock.source() == Source::Input {
                 self.queue.room().await;
@@ -207,20 +237,45 @@ impl Reader {
         if self.bus.feeds.has_changed().unwrap_or(false) {
             self.take_feeds();
         }
-        let arrived = self.clock.uptime();
+        let now = self.clock.now();
+        // On the input clock stamps are the time, and nothing can be held against them.
+        let is_judged = self.clock.source() != Source::Input;
+        let mut refused = Vec::new();
         let Reader { wanted, decoder, queue, .. } = self;
         decoder.push(bytes, |decoded| {
+            let mut of_line = None;
             for (field, value) in decoded.values {
-                for feed in &wanted[*field] {
-                    let stamp = decoded.time.filter(|_| feed.use_stamp);
-                    let sample = Sample { sensor: feed.sensor.clone(), value: *value, arrived, stamp };
+                for Listener { feed, stamps } in &mut wanted[*field] {
+                    let why = (feed.use_stamp && is_judged).then(|| why_not(stamps, &decoded, now)).flatten();
+                    let sample = Sample {
+                        sensor: feed.sensor.clone(),
+                        value: *value,
+                        arrived: now.0,
+                        stamp: decoded.time.filter(|_| feed.use_stamp),
+                        refused: why,
+                    };
+                    if let Some(why) = why {
+                        of_line.get_or_insert_with(|| (why, decoded.time.or(decoded.count), feed.sensor.clone()));
+                    }
                     queue.push(Told::Value(sample));
                 }
             }
+            refused.extend(of_line);
         });
         let mut state = self.status.lock();
         state.bytes += bytes.len() as u64;
         state.lines.clone_from(self.decoder.tally());
+        for (why, stamp, sensor) in refused {
+            if why.is_wrong_clock() && !state.stamps.contains_key(&why) {
+                let (bus, stamp, what) =
+                    (&self.bus.id, stamp.map_or(String::new(), |at| format!(" {at}")), why.words());
+                tell(format_args!(
+                    "tilth-agent: bus {bus}: a line {what}:{stamp}, for {sensor}; such readings are stamped with their \
+                     arrival, and tilth-agent status counts them"
+                ));
+            }
+            state.note_refused(why, stamp, sensor, now.0);
+        }
     }
 
     /// Said each time, for the engine may remember from before a restart that the bus was down.
@@ -256,6 +311,21 @@ impl Reader {
             io::ErrorKind::ResourceBusy => format!("{port}: another program holds it"),
             _ => format!("{port}: {error}"),
         }
+    }
+}
+
+impl LineState {
+    fn note_refused(&mut self, why: Why, stamp: Option<WallTime>, sensor: SensorId, now: Uptime) {
+        let (lines, first) = self.stamps.get(&why).map_or((0, now), |before| (before.lines, before.first));
+        self.stamps.insert(why, Refusals { lines: lines + 1, first, last: now, stamp, sensor });
+    }
+}
+
+/// Why the time of a line is not taken for a sensor; nothing where it is.
+fn why_not(stamps: &mut StampJudge, decoded: &Decoded<'_>, now: (Uptime, Option<WallTime>)) -> Option<Why> {
+    match decoded.time.or(decoded.count) {
+        Some(stamp) => stamps.judge(stamp, now).err(),
+        None => Some(Why::None),
     }
 }
 

@@ -143,7 +143,8 @@ mod tests {
     use tilth_core::time::Uptime;
 
     fn value(sensor: &str, value: f64) -> Told {
-        Told::Value(Sample { sensor: SensorId::new(sensor).unwrap(), value, arrived: Uptime(0), stamp: None })
+        let sensor = SensorId::new(sensor).unwrap();
+        Told::Value(Sample { sensor, value, arrived: Uptime(0), stamp: None, refused: None })
     }
 
     fn bus(down: bool) -> Told {

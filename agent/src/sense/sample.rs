@@ -1,15 +1,13 @@
 //! A value as a bus hands it on, and how it becomes one that the engine takes.
 
+use tilth_core::engine::Input;
 use tilth_core::id::SensorId;
 use tilth_core::plan::Plan;
 use tilth_core::reading::{Quality, Raw};
-use tilth_core::time::{Span, Uptime, WallTime};
+use tilth_core::time::{Uptime, WallTime};
 
+use super::stamp::Why;
 use crate::clock::{Clock, Source};
-
-/// A stamp from outside may be this far ahead, for clocks differ; beyond it, it is wrong, and would keep the sensor's true
-/// readings from moving anything until then.
-pub(crate) const FUTURE_BOUND: Span = Span::from_mins(2);
 
 /// A value on its way to decide. It names its sensor, for the plan may change while it waits.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,48 +20,38 @@ pub(crate) struct Sample {
     pub(crate) arrived: Uptime,
     /// Its own time, where its input says `stamp = "source"` and it carried one.
     pub(crate) stamp: Option<WallTime>,
-}
-
-/// What became of a value's own time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Dated {
-    /// Its arrival is its time: it carries no other, or none is wanted.
-    Arrival,
-    /// Its own time holds.
-    Source,
-    /// Its own time lies in the future; its arrival is taken. To be counted and shown.
-    Future,
-    /// Its own time cannot be placed while the clock is not trusted; its arrival is taken.
-    NoClock,
+    /// Why its own time is not taken, where its input says `stamp = "source"`; of no account on the input clock.
+    pub(crate) refused: Option<Why>,
 }
 
 impl Sample {
     /// The value as the engine of this plan takes it; nothing where the plan has no such sensor any more.
     ///
     /// To be called when decide takes it from the queue, and then [`Clock::now`] for the instant: the input clock moves here.
-    pub(crate) fn raw(&self, plan: &Plan, clock: &Clock) -> Option<(Raw, Dated)> {
+    pub(crate) fn input(&self, plan: &Plan, clock: &Clock) -> Option<Input> {
         let sensor = plan.sensor_ix(self.sensor.as_str())?;
-        let (at, dated) = self.date(clock);
-        Some((Raw { sensor, at, value: self.value, quality: Quality::Good }, dated))
+        let raw = |at| Raw { sensor, at, value: self.value, quality: Quality::Good };
+        Some(match self.own_time(clock) {
+            Some(at) => Input::Reading(raw(at)),
+            None if self.refused.is_some() && clock.source() != Source::Input => Input::Undated(raw(self.arrived)),
+            None => Input::Reading(raw(self.arrived)),
+        })
     }
 
-    fn date(&self, clock: &Clock) -> (Uptime, Dated) {
+    /// When it was taken, if its arrival does not count.
+    fn own_time(&self, clock: &Clock) -> Option<Uptime> {
         if clock.source() == Source::Input {
-            return match self.stamp {
+            return Some(match self.stamp {
                 Some(stamp) => {
                     clock.observe(stamp);
-                    (Uptime(stamp.0), Dated::Source)
+                    Uptime(stamp.0)
                 }
-                None => (clock.uptime(), Dated::Arrival),
-            };
+                None => clock.uptime(),
+            });
         }
-        let Some(stamp) = self.stamp else { return (self.arrived, Dated::Arrival) };
-        match clock.uptime_at(stamp) {
-            None => (self.arrived, Dated::NoClock),
-            Some(at) if at > self.arrived + FUTURE_BOUND => (self.arrived, Dated::Future),
-            // A little ahead is the difference of two clocks: no reading is from later than now.
-            Some(at) => (at.min(self.arrived), Dated::Source),
-        }
+        let stamp = self.stamp.filter(|_| self.refused.is_none())?;
+        // A little ahead is the difference of two clocks: no reading is from later than now.
+        Some(clock.uptime_at(stamp)?.min(self.arrived))
     }
 }
 
@@ -71,33 +59,41 @@ impl Sample {
 mod tests {
     use super::*;
     use crate::clock::{Anchor, Trust};
+    use tilth_core::time::Span;
 
     #[test]
-    fn a_stamp_is_taken_unless_it_lies_in_the_future() {
+    fn a_stamp_is_taken_unless_it_was_refused() {
         let clock = Clock::new(Source::Scaled(1));
         let arrived = Uptime(10_000_000);
-        let sample = |stamp| Sample { sensor: SensorId::new("a/b").unwrap(), value: 1.0, arrived, stamp };
+        let sample = |stamp, refused| {
+            Sample { sensor: SensorId::new("a/b").unwrap(), value: 1.0, arrived, stamp, refused }.own_time(&clock)
+        };
         clock.trust(Anchor { offset_ms: 1_000_000_000, trust: Trust::Told, error: None });
         let wall = |ms: i64| Some(WallTime(1_010_000_000 + ms));
-        for (stamp, at, dated) in [
-            (None, arrived, Dated::Arrival),
-            (wall(0), arrived, Dated::Source),
-            (wall(-5000), Uptime(9_995_000), Dated::Source),
-            (wall(-20_000_000), Uptime(-10_000_000), Dated::Source),
-            (wall(FUTURE_BOUND.0), arrived, Dated::Source),
-            (wall(FUTURE_BOUND.0 + 1), arrived, Dated::Future),
+        for (stamp, refused, at) in [
+            (None, None, None),
+            (None, Some(Why::None), None),
+            (wall(0), None, Some(arrived)),
+            (wall(-5000), None, Some(Uptime(9_995_000))),
+            (wall(-20_000_000), None, Some(Uptime(-10_000_000))),
+            (wall(-20_000_000), Some(Why::Behind), None),
+            (wall(super::super::stamp::AHEAD.0), None, Some(arrived)),
+            (wall(Span::from_mins(60).0), Some(Why::Ahead), None),
         ] {
-            assert_eq!(sample(stamp).date(&clock), (at, dated), "{stamp:?}");
+            assert_eq!(sample(stamp, refused), at, "{stamp:?} {refused:?}");
         }
     }
 
     #[test]
     fn on_the_input_clock_stamps_are_the_time() {
         let clock = Clock::new(Source::Input);
-        let sample = |stamp| Sample { sensor: SensorId::new("a/b").unwrap(), value: 1.0, arrived: Uptime(0), stamp };
-        assert_eq!(sample(Some(WallTime(5000))).date(&clock), (Uptime(5000), Dated::Source));
-        assert_eq!(sample(Some(WallTime(4000))).date(&clock), (Uptime(4000), Dated::Source));
-        assert_eq!(sample(None).date(&clock), (Uptime(5000), Dated::Arrival));
+        let sample = |stamp| {
+            let sensor = SensorId::new("a/b").unwrap();
+            Sample { sensor, value: 1.0, arrived: Uptime(0), stamp, refused: Some(Why::NoClock) }
+        };
+        assert_eq!(sample(Some(WallTime(5000))).own_time(&clock), Some(Uptime(5000)));
+        assert_eq!(sample(Some(WallTime(4000))).own_time(&clock), Some(Uptime(4000)));
+        assert_eq!(sample(None).own_time(&clock), Some(Uptime(5000)));
         assert_eq!(clock.uptime(), Uptime(5000));
     }
 }

@@ -9,7 +9,8 @@ use crate::time::Uptime;
 use crate::windows::Closed;
 
 impl Engine {
-    pub(super) fn read(&mut self, raw: Raw) {
+    /// `is_dated`: its stamp is when it was taken, not only when it arrived.
+    pub(super) fn read(&mut self, raw: Raw, is_dated: bool) {
         let sensor = self.plan.sensor(raw.sensor);
         let calibration = match self.site.calibrations.is_empty() {
             true => &sensor.calibration,
@@ -24,7 +25,7 @@ impl Engine {
         };
         let sense = &mut self.sensors[raw.sensor.0 as usize];
         let bounds = &self.plan.bounds[raw.sensor.0 as usize];
-        let judged = sense.judge.judge(bounds, Past { at: raw.at, steps }, raw.quality);
+        let judged = sense.judge.judge(bounds, Past { at: raw.at, steps }, raw.quality, is_dated);
         let reading = Reading {
             sensor: raw.sensor,
             at: raw.at,

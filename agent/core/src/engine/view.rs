@@ -1,11 +1,16 @@
 //! What the engine knows, for people who ask. Reading changes nothing.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use super::Engine;
 use crate::alert::State;
 use crate::effect::Report;
+use crate::id::Id;
 use crate::reading::{Quality, SensorIx};
+use crate::schedule::Schedule;
 use crate::site::Matcher;
-use crate::time::{Span, Stamp};
+use crate::time::{Span, Stamp, WallTime};
 use crate::value::Value;
 
 /// An alert that is not quiet.
@@ -43,6 +48,21 @@ pub struct SensorView {
     pub quality: Option<Quality>,
     /// How long no reading has come.
     pub silent: Span,
+}
+
+/// A schedule that rules watch by.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScheduleView {
+    /// Its hours.
+    pub schedule: Arc<Schedule>,
+    /// The zones whose rules it is for.
+    pub zones: BTreeSet<Id>,
+    /// Whether it is open, or counts as open.
+    pub open: bool,
+    /// Whether the clock tells so; else the schedule's own word for a clock that is not trusted.
+    pub is_trusted: bool,
+    /// When that changes next; nothing where it does not within a week, or is not known.
+    pub until: Option<WallTime>,
 }
 
 /// A silence that has not ended.
@@ -92,6 +112,27 @@ impl Engine {
             let newest = newest.map(|past| (self.plan.value(sensor, past.steps), self.clock.stamp(past.at)));
             SensorView { sensor, newest, quality: sense.judge.quality(), silent: self.now - sense.seen }
         })
+    }
+
+    /// Every schedule that a rule uses, in the order of their names.
+    #[must_use]
+    pub fn schedules(&self) -> Vec<ScheduleView> {
+        let wall = self.clock.wall(self.now);
+        let view = |(of, schedule): (usize, &Arc<Schedule>)| {
+            let rules = self.plan.rules.iter().filter(|bound| bound.schedule == Some(of as u32));
+            let opening = wall.map(|wall| schedule.at(wall));
+            let changes = |until: &WallTime| opening.is_some_and(|now| schedule.at(*until).open != now.open);
+            ScheduleView {
+                schedule: Arc::clone(schedule),
+                zones: rules.map(|bound| bound.rule.key.zone.clone()).collect(),
+                open: self.schedules[of].open,
+                is_trusted: wall.is_some(),
+                until: opening.map(|opening| opening.until).filter(changes),
+            }
+        };
+        let mut views: Vec<ScheduleView> = self.plan.schedules.iter().enumerate().map(view).collect();
+        views.sort_by(|one, other| (&one.schedule.id, &one.zones).cmp(&(&other.schedule.id, &other.zones)));
+        views
     }
 
     /// The engine's present instant, with the time of day where the clock is trusted.

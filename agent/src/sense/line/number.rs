@@ -32,10 +32,13 @@ pub(super) enum Cell {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Time {
     At(WallTime),
-    /// Counted from something else than 1970, such as the board's start.
-    NotOfDay,
+    /// Counted from something else than 1970, such as the board's start; as if it were seconds since 1970.
+    NotOfDay(WallTime),
     Wrong,
 }
+
+/// Names that say of a number that it counts milliseconds: a small one is then no time of day, however large as seconds.
+const MS_NAMES: [&str; 2] = ["millis", "time_ms"];
 
 pub(super) fn is_time_name(name: &str) -> bool {
     TIME_NAMES.iter().any(|known| known.eq_ignore_ascii_case(name))
@@ -72,14 +75,32 @@ pub(super) fn time(text: &str) -> Time {
     }
 }
 
+/// As [`time`], of a field with a name.
+pub(super) fn named_time(name: &str, text: &str) -> Time {
+    match split_number(text.trim()) {
+        Some((number, "")) => named_epoch(name, number),
+        _ => time(text),
+    }
+}
+
+/// As [`epoch`], of a field with a name.
+pub(super) fn named_epoch(name: &str, number: f64) -> Time {
+    let is_count = number < EPOCH_MS && MS_NAMES.iter().any(|known| known.eq_ignore_ascii_case(name));
+    if is_count { Time::NotOfDay(as_seconds(number)) } else { epoch(number) }
+}
+
 /// A number of seconds or of milliseconds since 1970; which, its size tells.
 pub(super) fn epoch(number: f64) -> Time {
     match number {
         _ if number.is_nan() => Time::Wrong,
         EPOCH_MS.. => checked(number.round() as i64),
         EPOCH_S.. => checked((number * 1000.0).round() as i64),
-        _ => Time::NotOfDay,
+        _ => Time::NotOfDay(as_seconds(number)),
     }
+}
+
+fn as_seconds(number: f64) -> WallTime {
+    WallTime((number * 1000.0).round() as i64)
 }
 
 fn checked(ms: i64) -> Time {
@@ -182,14 +203,29 @@ mod tests {
             ("1396522800", noon),
             ("1396522800000", noon),
             ("1396522800.25", Time::At(WallTime(1_396_522_800_250))),
-            ("123456", Time::NotOfDay),
-            ("-1", Time::NotOfDay),
+            ("123456", Time::NotOfDay(WallTime(123_456_000))),
+            ("-1", Time::NotOfDay(WallTime(-1000))),
             ("1e30", Time::Wrong),
             ("2014-04-03 11:00:00", Time::Wrong),
             ("11:00:00", Time::Wrong),
             ("", Time::Wrong),
         ] {
             assert_eq!(time(text), expected, "{text:?}");
+        }
+    }
+    #[test]
+    fn a_name_that_says_milliseconds_makes_a_small_number_a_count() {
+        let noon = Time::At(WallTime(1_796_522_800_000));
+        let count = Time::NotOfDay(WallTime(1_796_522_800_000));
+        for (name, text, expected) in [
+            ("millis", "1796522800", count),
+            ("Time_MS", "1796522800", count),
+            ("millis", "1796522800000", noon),
+            ("time", "1796522800", noon),
+            ("epoch", " 1796522800 ", noon),
+            ("millis", "soon", Time::Wrong),
+        ] {
+            assert_eq!(named_time(name, text), expected, "{name} {text:?}");
         }
     }
 }

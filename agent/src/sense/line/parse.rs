@@ -66,6 +66,8 @@ pub(crate) struct Decoded<'a> {
     pub(crate) values: &'a [(usize, f64)],
     /// The line's own time, if it carries one.
     pub(crate) time: Option<WallTime>,
+    /// A number in the place of a time that is none of day, such as a board's `millis()`; as if it were seconds since 1970.
+    pub(crate) count: Option<WallTime>,
 }
 
 /// Reads the lines of one bus.
@@ -83,6 +85,7 @@ struct Reader {
     header: Option<Header>,
     values: Vec<(usize, f64)>,
     time: Option<WallTime>,
+    count: Option<WallTime>,
     tally: Tally,
 }
 
@@ -137,7 +140,7 @@ impl Decoder {
     /// Looks for these fields; values come out under their places in this list.
     pub(crate) fn new(wanted: Vec<String>) -> Decoder {
         let tally = Tally { unseen: wanted.iter().cloned().collect(), ..Tally::default() };
-        let reader = Reader { wanted, header: None, values: Vec::new(), time: None, tally };
+        let reader = Reader { wanted, header: None, values: Vec::new(), time: None, count: None, tally };
         Decoder { lines: Lines::default(), reader, text: String::new() }
     }
 
@@ -182,7 +185,7 @@ impl Decoder {
                 Ok(()) if reader.values.is_empty() => {}
                 Ok(()) => {
                     reader.tally.used += 1;
-                    each(Decoded { values: &reader.values, time: reader.time });
+                    each(Decoded { values: &reader.values, time: reader.time, count: reader.count });
                 }
                 Err(reason) => reader.tally.add(reason, text),
             }
@@ -224,7 +227,7 @@ impl Reader {
 
     fn begin(&mut self) {
         self.values.clear();
-        self.time = None;
+        (self.time, self.count) = (None, None);
     }
 
     fn place(&self, name: &str) -> Option<usize> {
@@ -239,7 +242,7 @@ impl Reader {
             (Some(field), Value::Null) => self.take(field, Cell::Missing, text),
             (Some(field), Value::String(word)) => self.take(field, number::cell(word), text),
             (None, Value::Number(number)) if number::is_time_name(path) => {
-                self.take_time(number::epoch(number.as_f64().unwrap_or(f64::NAN)), text);
+                self.take_time(number::named_epoch(path, number.as_f64().unwrap_or(f64::NAN)), text);
             }
             (None, Value::String(word)) if number::is_time_name(path) => self.take_time(number::time(word), text),
             (None, Value::Number(_)) => self.note_unused(path),
@@ -252,10 +255,10 @@ impl Reader {
     fn row(&mut self, text: &str) -> bool {
         let Some(header) = self.header.take() else { return false };
         let fits = header.cells(text).map(|cells| {
-            for (column, cell) in cells {
+            for ((column, cell), name) in cells.zip(header.names()) {
                 match column {
                     Column::Field(field) => self.take(field, number::cell(cell), text),
-                    Column::Time => self.take_time(number::time(cell), text),
+                    Column::Time => self.take_time(number::named_time(name, cell), text),
                     Column::Unused => {}
                 }
             }
@@ -285,7 +288,7 @@ impl Reader {
                 any = true;
                 self.take(field, number::cell(value), text);
             }
-            None if number::is_time_name(name) => self.take_time(number::time(value), text),
+            None if number::is_time_name(name) => self.take_time(number::named_time(name, value), text),
             None => {
                 if number::cell(value) != Cell::Text {
                     any = true;
@@ -310,7 +313,7 @@ impl Reader {
     fn take_time(&mut self, time: Time, line: &str) {
         match time {
             Time::At(wall) => self.time = Some(wall),
-            Time::NotOfDay => {}
+            Time::NotOfDay(count) => self.count = Some(count),
             Time::Wrong => self.tally.add(Reason::BadTime, line),
         }
     }

@@ -160,6 +160,12 @@ impl Bench {
         self.handle(minutes, Input::Reading(Raw { sensor, at: at(stamp), value, quality: Quality::Good }))
     }
 
+    /// A reading of `z/ph` that has no time of its own.
+    pub(super) fn undated(&mut self, minutes: f64, value: f64) -> &mut Bench {
+        let sensor = self.engine.plan().sensor_ix("z/ph").unwrap();
+        self.handle(minutes, Input::Undated(Raw { sensor, at: at(minutes), value, quality: Quality::Good }))
+    }
+
     pub(super) fn readings(&self) -> Vec<Reading> {
         let reading = |effect: &Effect| match effect {
             Effect::Reading(reading) => Some(*reading),

@@ -35,6 +35,35 @@ fn a_sensor_that_never_speaks_is_missing_from_boot() {
     bench.read_with(13.0, "z/ph", 6.0, Quality::Fault).expect(&["13 fault z/ph reported", "13 resolved silent"]);
 }
 
+/// One stamp of 2165 in the middle of what a gateway held back: its reading is stamped with its arrival, and no other is late.
+#[test]
+fn readings_that_follow_one_without_a_time_of_its_own_are_not_late() {
+    let late = |bench: &Bench| bench.readings().iter().map(|reading| reading.late).collect::<Vec<_>>();
+    let mut bench = Bench::new(one_rule(rule("high", "z/ph", above(6.8))));
+    bench.ph(1.0, 6.0).undated(5.0, 6.1).late(5.0, 2.0, 6.2).late(5.0, 1.5, 6.2).undated(5.0, 6.1).late(5.0, 3.0, 7.0);
+    assert_eq!(late(&bench), [false, false, false, true, false, false]);
+    bench.expect(&["5 firing high warning", "5 page 1-1 high fired to [warning]"]);
+
+    let mut bench = Bench::new(one_rule(rule("high", "z/ph", above(6.8))));
+    bench.undated(5.0, 6.1).late(5.0, -30.0, 6.2).late(5.0, 4.0, 7.0);
+    assert_eq!(late(&bench), [false, false, false], "the first of all has no time");
+
+    // Without a time of their own for long, readings are no interruption of what comes from before them.
+    let mut bench = Bench::new(one_rule(rule("high", "z/ph", above(6.8))));
+    bench.ph(1.0, 6.0).undated(5.0, 6.0).undated(16.0, 6.0).late(16.0, 5.9, 7.0).late(16.0, 6.0, 6.0);
+    assert_eq!(late(&bench), [false, false, false, true, false]);
+    bench.expect(&[]);
+
+    // A restart in between forgets nothing of it.
+    let mut bench = Bench::new(one_rule(rule("high", "z/ph", above(6.8))));
+    bench.ph(1.0, 6.0).undated(5.0, 6.1);
+    let kept = serde_json::to_vec(&bench.engine.snapshot()).unwrap();
+    let plan = std::sync::Arc::clone(bench.engine.plan());
+    let mut bench = Bench::of(Engine::restore(plan, &serde_json::from_slice(&kept).unwrap()).unwrap());
+    bench.late(5.0, 2.0, 6.2);
+    assert_eq!(late(&bench), [false]);
+}
+
 #[test]
 fn staleness_is_a_fault_that_silences_rules_until_the_next_reading() {
     let slow = Sensor { stale_after: Some(Span::from_mins(3)), ..sensor("z/ph") };

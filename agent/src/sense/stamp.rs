@@ -1,0 +1,317 @@
+//! Whether a reading's own stamp can be true; where it cannot, its arrival counts. Pure: one machine a sensor.
+//!
+//! A stamp far in the past has one of two causes. A backlog was stored and is sent later: its stamps advance faster than its
+//! lines arrive, until it has caught up. A wrong clock (a restart at 1970, a step back of an hour) keeps pace with arrival for
+//! ever. The pace of a few lines tells one from the other.
+
+use serde::Serialize;
+use tilth_core::time::{Span, Uptime, WallTime};
+
+use crate::clock::EARLIEST;
+
+/// A stamp may be this far ahead of its arrival, for two clocks differ; beyond it the stamp is wrong.
+pub(crate) const AHEAD: Span = Span::from_mins(2);
+
+/// A stamp may be this far behind its arrival without any explanation: radios and gateways hold lines back for minutes.
+pub(crate) const BACK: Span = Span::from_mins(10);
+
+/// With so many lines far in the past it is decided what they are.
+const DECIDED_BY: u32 = 5;
+
+/// Before that only a gain beyond this is a backlog: stamps are often whole seconds, and several lines may be read at once.
+const SLACK: Span = Span::from_secs(2);
+
+/// Over this long one step tells the pace of a clock, whole seconds and all.
+const TELLING: Span = Span::from_secs(20);
+
+/// A backlog that gains nothing for about so long is looked at anew.
+const CREDIT: Span = Span::from_secs(5);
+
+/// A clock that was found wrong is a backlog after all once it has gained this.
+const PROOF: Span = Span::from_mins(1);
+
+/// So many steps at the pace of milli- or microseconds that are taken for seconds make a column a counter.
+const COUNTER_STEPS: u32 = 3;
+
+/// Why a reading's own time is not taken, where the configuration asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Why {
+    /// The line carries no time, or none that can be read.
+    None,
+    /// There is no trusted time of day to compare the stamp with.
+    NoClock,
+    /// Further in the future than [`AHEAD`].
+    Ahead,
+    /// Before [`EARLIEST`].
+    NeverSet,
+    /// Further in the past than [`BACK`], and no backlog.
+    Behind,
+    /// As `Behind`, and the stamp never changes.
+    StandsStill,
+    /// It advances a thousand times faster than time: a counter of milli- or microseconds.
+    Counter,
+}
+
+impl Why {
+    /// Every reason.
+    pub(crate) const ALL: [Why; 7] =
+        [Why::None, Why::NoClock, Why::Ahead, Why::NeverSet, Why::Behind, Why::StandsStill, Why::Counter];
+
+    /// What is wrong with the time of such lines.
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Why::None => "without a time of their own that can be read",
+            Why::NoClock => "with a time of their own while the agent's clock is not trusted",
+            Why::Ahead => "from a clock that is ahead",
+            Why::NeverSet => "from a clock that was never set, or counts from the board's start",
+            Why::Behind => "from a clock that is behind (no backlog: they keep pace with time)",
+            Why::StandsStill => "from a clock that stands still",
+            Why::Counter => "with a counter in the place of a time",
+        }
+    }
+
+    /// Whether somebody should look at the board's clock.
+    pub(crate) const fn is_wrong_clock(self) -> bool {
+        !matches!(self, Why::None | Why::NoClock)
+    }
+}
+
+/// A stamp and when it arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Point {
+    stamp: WallTime,
+    at: Uptime,
+}
+
+/// What is known of the clock behind one sensor's stamps.
+///
+/// ```text
+///             far back              keeps pace: by the fifth line, or as soon as that is clear
+///   Believed ----------> Doubted ---------------------------------------------------------> Wrong
+///     ^ ^ ^                | ^                                                              |  |
+///     | | |     catches up v | no gain any more                 catches up by a minute      |  |
+///     | | +---- near ---- Backlog <--------------------------------------------------------+  |
+///     | +------ near ---- Doubted                                                              |
+///     +-------- near --------------------------------------------------------------------------+
+/// ```
+///
+/// A near stamp ends everything: it is true. Stamps in the future and before this program existed are refused one by one and
+/// change nothing. `Believed`, `Doubted` and `Backlog` take the stamp, so that no true reading gets another time; `Wrong` takes
+/// the arrival.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum State {
+    #[default]
+    Believed,
+    Doubted {
+        /// Since the last pause.
+        course: Course,
+        /// Lines since the first that was far back.
+        lines: u32,
+    },
+    Backlog {
+        course: Course,
+        /// How much it may fall behind before it is doubted again.
+        credit: Span,
+    },
+    Wrong {
+        why: Why,
+        /// Since it last fell behind.
+        course: Course,
+    },
+}
+
+/// The way of stamps over some lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Course {
+    first: Point,
+    last: Point,
+    lines: u32,
+    /// The sums of all steps forward and of all steps back.
+    forward: Span,
+    back: Span,
+}
+
+/// How fast stamps go beside their arrival.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    /// More than one and a half times as fast: stored lines.
+    Catching,
+    /// A clock.
+    Keeping,
+    /// Too little is known.
+    Unclear,
+}
+
+/// Judges the stamps of one sensor.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct StampJudge {
+    state: State,
+    /// The last stamp that was not near, and how many steps before it had the pace of a counter.
+    last_far: Option<(Point, u32)>,
+    is_counter: bool,
+}
+
+impl StampJudge {
+    /// Whether a stamp counts that arrived now.
+    ///
+    /// # Errors
+    /// Why it does not; the arrival counts then.
+    pub(crate) fn judge(&mut self, stamp: WallTime, (at, wall): (Uptime, Option<WallTime>)) -> Result<(), Why> {
+        let Some(wall) = wall else { return Err(Why::NoClock) };
+        let age = wall - stamp;
+        let is_near = age <= BACK && age >= Span(-AHEAD.0);
+        let point = Point { stamp, at };
+        self.look_for_counter(point, is_near);
+        if self.is_counter {
+            return Err(Why::Counter);
+        }
+        if is_near {
+            self.state = State::Believed;
+            return Ok(());
+        }
+        if age < Span::ZERO {
+            return Err(Why::Ahead);
+        }
+        // A machine whose own clock is older than this program knows nothing of what can be true.
+        if stamp < EARLIEST && wall >= EARLIEST {
+            return Err(Why::NeverSet);
+        }
+        self.state = self.state.after_far(point);
+        match self.state {
+            State::Wrong { why, .. } => Err(why),
+            State::Believed | State::Doubted { .. } | State::Backlog { .. } => Ok(()),
+        }
+    }
+
+    fn look_for_counter(&mut self, point: Point, is_near: bool) {
+        let steps = match self.last_far {
+            Some((last, steps)) if last.is_counter_step(point) => steps + 1,
+            _ => 0,
+        };
+        self.is_counter |= steps >= COUNTER_STEPS;
+        self.last_far = (!is_near).then_some((point, steps));
+    }
+}
+
+impl State {
+    /// With a stamp that is far in the past.
+    fn after_far(self, point: Point) -> State {
+        match self {
+            State::Believed => State::Doubted { course: Course::new(point), lines: 1 },
+            State::Doubted { course, lines } => doubted(course, lines + 1, point),
+            State::Backlog { course, credit } => backlog(course, credit, point),
+            State::Wrong { why, course } => wrong(why, course, point),
+        }
+    }
+}
+
+fn doubted(before: Course, lines: u32, point: Point) -> State {
+    let course = before.with(point);
+    let pace = match course.pace() {
+        Pace::Unclear if lines >= DECIDED_BY && course.catches_up() => Pace::Catching,
+        Pace::Unclear if lines >= DECIDED_BY => Pace::Keeping,
+        pace => pace,
+    };
+    match pace {
+        Pace::Catching => State::Backlog { course, credit: CREDIT },
+        Pace::Keeping => {
+            let why = if course.way() == Span::ZERO { Why::StandsStill } else { Why::Behind };
+            State::Wrong { why, course: Course::new(point) }
+        }
+        // Whoever sends what was stored may pause: what comes after that tells its pace.
+        Pace::Unclear if course.falls_behind() => State::Doubted { course: Course::new(point), lines },
+        Pace::Unclear => State::Doubted { course, lines },
+    }
+}
+
+fn backlog(before: Course, credit: Span, point: Point) -> State {
+    let course = before.with(point);
+    if !course.is_steady() {
+        return doubted(before, course.lines, point);
+    }
+    let step = (point.stamp - before.last.stamp).0;
+    let advanced = if course.back > course.forward { -step } else { step };
+    let credit = Span((credit.0 + advanced - one_and_a_half(point.at - before.last.at).0).min(CREDIT.0));
+    match credit >= Span::ZERO {
+        true => State::Backlog { course, credit },
+        false => State::Doubted { course: Course::new(point), lines: 1 },
+    }
+}
+
+fn wrong(why: Why, before: Course, point: Point) -> State {
+    let course = before.with(point);
+    if course.lines >= DECIDED_BY && course.is_steady() && course.gain() > PROOF {
+        return State::Backlog { course, credit: CREDIT };
+    }
+    let is_jump_back = before.lines == 1 && course.back > Span::ZERO;
+    let begins_anew = is_jump_back || course.gain() <= Span::ZERO;
+    State::Wrong { why, course: if begins_anew { Course::new(point) } else { course } }
+}
+
+impl Course {
+    fn new(first: Point) -> Course {
+        Course { first, last: first, lines: 1, forward: Span::ZERO, back: Span::ZERO }
+    }
+
+    fn with(mut self, point: Point) -> Course {
+        let step = (point.stamp - self.last.stamp).0;
+        let sum = if step < 0 { &mut self.back } else { &mut self.forward };
+        sum.0 = sum.0.saturating_add(step.saturating_abs());
+        self.last = point;
+        self.lines += 1;
+        self
+    }
+
+    fn took(&self) -> Span {
+        self.last.at - self.first.at
+    }
+
+    /// How far the stamps went, forward or, where the newest is sent first, back.
+    fn way(&self) -> Span {
+        Span((self.forward.0 - self.back.0).abs())
+    }
+
+    /// In one direction but for little: no clock, and no backlog, goes to and fro.
+    fn is_steady(&self) -> bool {
+        let (more, less) = (self.forward.max(self.back), self.forward.min(self.back));
+        more.0 / 2 >= less.0
+    }
+
+    /// How much faster the stamps were than a clock that is too fast by half.
+    fn gain(&self) -> Span {
+        Span(self.way().0.saturating_sub(one_and_a_half(self.took()).0))
+    }
+
+    fn catches_up(&self) -> bool {
+        self.is_steady() && self.gain() > Span::ZERO
+    }
+
+    fn falls_behind(&self) -> bool {
+        self.took() >= TELLING && self.way().0 < self.took().0 / 2
+    }
+
+    fn pace(&self) -> Pace {
+        if self.is_steady() && self.gain() > SLACK {
+            return Pace::Catching;
+        }
+        let keeps = self.way() == Span::ZERO || (self.gain() <= Span::ZERO && !self.falls_behind());
+        if self.took() >= TELLING && keeps { Pace::Keeping } else { Pace::Unclear }
+    }
+}
+
+impl Point {
+    /// Whether a step has the pace of milli- or microseconds that are taken for seconds.
+    fn is_counter_step(self, next: Point) -> bool {
+        let (stamp, took) = ((next.stamp - self.stamp).0, (next.at - self.at).0);
+        // A shorter step is measured too badly.
+        took >= 500 && [1000, 1_000_000].iter().any(|factor| (stamp / factor - took).abs() <= took / 10)
+    }
+}
+
+fn one_and_a_half(span: Span) -> Span {
+    Span(span.0.saturating_add(span.0 / 2))
+}
+
+#[cfg(test)]
+mod tests;

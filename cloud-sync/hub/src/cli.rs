@@ -8,6 +8,7 @@ use tilth_core::id::Id;
 
 use crate::data_dir::DataDir;
 use crate::exit::{Exit, tell};
+use crate::http::address::Range;
 use crate::sync::quota::Quota;
 
 /// The central platform: keys, configuration and history of many farms.
@@ -174,6 +175,10 @@ pub(crate) struct Serve {
     /// The certificate's private key, in PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(crate) tls_key: Option<PathBuf>,
+    /// A proxy in front of the hub, such as 127.0.0.1 or 10.0.0.0/8, whose X-Forwarded-For (or Forwarded) says where a request
+    /// comes from; may be given several times
+    #[arg(long = "trusted-proxy", value_name = "ADDRESS")]
+    pub(crate) trusted_proxies: Vec<Range>,
     /// The most sensors that a device may have
     #[arg(long, value_name = "COUNT", default_value_t = Quota::USUAL.sensors)]
     pub(crate) device_sensors: u64,

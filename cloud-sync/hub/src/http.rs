@@ -1,6 +1,7 @@
 //! The hub as it is spoken to: one table of routes, each with who may call it; who calls is settled before anything else.
 
-mod access;
+pub(crate) mod access;
+pub(crate) mod address;
 mod alerts;
 mod batch;
 mod body;
@@ -11,13 +12,16 @@ mod events;
 mod health;
 mod latest;
 mod params;
+mod places;
 mod refusal;
 pub(crate) mod routes;
 pub(crate) mod serve;
 mod shown;
 mod time;
 pub(crate) mod tls;
+mod watch;
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -34,6 +38,7 @@ use tilth_protocol::ErrorCode;
 use self::access::Limits;
 use self::refusal::Refusal;
 use self::routes::{Anyone, Call, Device, Method, ROUTES, Reader, Route};
+use self::watch::Watch;
 use crate::store::Store;
 use crate::sync::quota::Quota;
 
@@ -47,12 +52,17 @@ pub(crate) struct Hub {
 }
 
 /// Where a request comes from.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Peer(pub(crate) IpAddr);
+#[derive(Debug, Clone)]
+struct Peer {
+    /// Of the client, as far as a trusted proxy says.
+    address: IpAddr,
+    /// Of its connection.
+    watch: Arc<Watch>,
+}
 
 impl Hub {
-    pub(crate) fn new(store: Store, key: SigningKey, quota: Quota) -> Hub {
-        Hub { store, key, limits: Limits::new(), quota }
+    pub(crate) fn new(store: Store, key: SigningKey, known: HashSet<Vec<u8>>, quota: Quota) -> Hub {
+        Hub { store, key, limits: Limits::new(known), quota }
     }
 
     /// Gives the store back, to be stopped.
@@ -83,31 +93,31 @@ pub(crate) fn router(hub: &Arc<Hub>) -> Router {
 async fn answer(hub: Arc<Hub>, route: &'static Route, request: Request) -> Response {
     let begun = Instant::now();
     // The connection notes where it comes from; without that it is nobody's.
-    let Some(Peer(peer)) = request.extensions().get().copied() else {
+    let Some(peer) = request.extensions().get::<Peer>().cloned() else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let method = request.method().clone();
-    let response = match call(&hub, route, peer, request).await {
+    let response = match call(&hub, route, &peer, request).await {
         Ok(response) => response,
         Err(refusal) => refusal.into_response(),
     };
     let (status, took) = (response.status().as_u16(), begun.elapsed());
-    tracing::debug!(%peer, %method, path = route.path, status, ?took, "request");
+    tracing::debug!(peer = %peer.address, %method, path = route.path, status, ?took, "request");
     response
 }
 
 /// Settles who calls, then does what is asked.
-async fn call(hub: &Arc<Hub>, route: &Route, peer: IpAddr, request: Request) -> Result<Response, Refusal> {
+async fn call(hub: &Arc<Hub>, route: &Route, peer: &Peer, request: Request) -> Result<Response, Refusal> {
     match route.call {
         Call::Device(what) => {
-            let caller = access::device(hub, peer, request.headers()).await?;
+            let (caller, _turn) = access::device(hub, peer, request.headers()).await?;
             match what {
                 Device::Batch => batch::take(hub, caller, request).await,
                 Device::Bundle => bundle::get(hub, caller, request.into_parts().0).await,
             }
         }
         Call::Reader(what) => {
-            let caller = access::reader(hub, peer, request.headers()).await?;
+            let (caller, _turn) = access::reader(hub, peer, request.headers()).await?;
             match what {
                 Reader::Latest => latest::get(hub, caller, request.uri()).await,
                 Reader::Data => data::get(hub, caller, request.uri()).await,
@@ -117,7 +127,7 @@ async fn call(hub: &Arc<Hub>, route: &Route, peer: IpAddr, request: Request) -> 
             }
         }
         Call::Anyone(what) => {
-            access::anyone(hub, peer)?;
+            access::anyone(hub, peer.address)?;
             match what {
                 Anyone::Time => time::get(hub, request.uri()),
             }

@@ -5,14 +5,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli::{LogLevel, Serve};
 use crate::exit::{self, Exit};
+use crate::http::access::MOST_KNOWN;
+use crate::http::address::Proxies;
+use crate::http::serve::{MOST_CONNECTIONS, OTHER_FILES, Served};
 use crate::http::{self, Hub, serve, tls};
-use crate::store::Store;
+use crate::store::{self, Store, keys};
 use crate::sync::quota::Quota;
 
 /// From the signal to the end of the last connection.
@@ -38,8 +42,8 @@ pub(crate) fn run(wanted: &Serve) -> anyhow::Result<Exit> {
     let quota = Quota { sensors: wanted.device_sensors, rows: wanted.device_rows };
     let key = data.read_signing_key()?;
     let lock = data.lock()?;
-    let store = Store::start(&data.database())?;
-    let hub = Arc::new(Hub::new(store, key, quota));
+    let known = keys::known(&store::open(&data.database())?, MOST_KNOWN)?;
+    let hub = Arc::new(Hub::new(Store::start(&data.database())?, key, known, quota));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime")?;
     let stopping = runtime.block_on(async {
         let listener =
@@ -57,7 +61,10 @@ pub(crate) fn run(wanted: &Serve) -> anyhow::Result<Exit> {
             let _ = told.send(Instant::now());
             tracing::info!("stopping");
         };
-        serve::serve(listener, tls, http::router(&hub), stop, CONNECTIONS_END).await;
+        let proxies = Arc::new(Proxies::new(wanted.trusted_proxies.clone()));
+        let most = connections_at_most();
+        let served = Served { listener, tls, router: http::router(&hub), proxies, most };
+        serve::serve(served, stop, CONNECTIONS_END).await;
         anyhow::Ok(tell.await.unwrap_or_else(|_| Instant::now()))
     })?;
     // Requests that were cut off hold the hub until their tasks are gone.
@@ -68,6 +75,26 @@ pub(crate) fn run(wanted: &Serve) -> anyhow::Result<Exit> {
     tracing::info!("stopped");
     drop(lock);
     Ok(Exit::Done)
+}
+
+/// As many connections as the process may have files open for, after asking for enough of them.
+fn connections_at_most() -> usize {
+    let wanted = (MOST_CONNECTIONS + OTHER_FILES) as u64;
+    let limits = getrlimit(Resource::Nofile);
+    let most = limits.maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    let has = limits.current.unwrap_or(wanted);
+    if has >= wanted {
+        return MOST_CONNECTIONS;
+    }
+    let has = match setrlimit(Resource::Nofile, Rlimit { current: Some(most), maximum: limits.maximum }) {
+        Ok(()) => most,
+        Err(_) => has,
+    };
+    let connections = usize::try_from(has).unwrap_or(MOST_CONNECTIONS).saturating_sub(OTHER_FILES).max(1);
+    if connections < MOST_CONNECTIONS {
+        tracing::warn!(files = has, connections, "few files may be open, so fewer connections are taken");
+    }
+    connections
 }
 
 /// The journal adds its own time to each line.

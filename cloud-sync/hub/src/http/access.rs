@@ -1,16 +1,18 @@
 //! Who calls: a key is found by its public id, compared by its hash, and opens one device or one tenant.
 
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::http::HeaderMap;
 use tilth_core::time::Span;
 use tilth_protocol::{ErrorCode, KEY_HEADER, Key, KeyKind};
 
-use super::Hub;
+use super::address::Network;
 use super::bucket::{Buckets, Rate};
 use super::refusal::Refusal;
+use super::{Hub, Peer};
 use crate::store::keys::{self, StoredKey};
 use crate::store::rows::{DeviceId, TenantId};
 use crate::store::{Owner, StoreError, audit};
@@ -25,8 +27,17 @@ const READER: Rate = Rate { per_second: 50, burst: 200 };
 /// Rows, gaps and live values of a device: five times what an agent sends while it catches up.
 const ROWS: Rate = Rate { per_second: 5_000, burst: 100_000 };
 
-/// For an address: a device asks for the time once after it started, and few wrong keys are typed.
+/// For an address: a device asks for the time once after it started; and, counted apart, few wrong keys are typed.
 const STRANGER: Rate = Rate { per_second: 2, burst: 60 };
+
+/// Requests of one key that are worked on at once. An agent has one, or two when it has given the first up.
+const AT_ONCE: usize = 8;
+
+/// After a key's places were taken.
+const SOON: Duration = Duration::from_secs(1);
+
+/// Keys that are remembered as known. With more, all are forgotten, and each counts as a stranger's once.
+pub(crate) const MOST_KNOWN: usize = 10_000;
 
 /// The last use of a key is noted no more often.
 const NOTED_EVERY: Span = Span::from_mins(1);
@@ -37,8 +48,34 @@ pub(super) struct Limits {
     started: Instant,
     devices: Mutex<Buckets<String>>,
     readers: Mutex<Buckets<String>>,
-    strangers: Mutex<Buckets<IpAddr>>,
+    /// Who shows no key that is known.
+    strangers: Mutex<Buckets<Network>>,
+    /// Who asks what needs no key.
+    askers: Mutex<Buckets<Network>>,
     rows: Mutex<Buckets<DeviceId>>,
+    /// Hashes of keys that were known when they were last looked up: whoever shows one is no stranger.
+    known: Mutex<HashSet<Vec<u8>>>,
+    /// By key, requests that are worked on.
+    at_once: Mutex<HashMap<String, usize>>,
+}
+
+/// A request that is worked on, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Turn<'a> {
+    limits: &'a Limits,
+    key: String,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut at_once = self.limits.at_once.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = at_once.get_mut(&self.key) {
+            *count -= 1;
+            if *count == 0 {
+                at_once.remove(&self.key);
+            }
+        }
+    }
 }
 
 /// A device that showed its key.
@@ -60,13 +97,17 @@ pub(super) struct ReaderCaller {
 }
 
 impl Limits {
-    pub(super) fn new() -> Limits {
+    /// `known` are the hashes of keys that open something.
+    pub(super) fn new(known: HashSet<Vec<u8>>) -> Limits {
         Limits {
             started: Instant::now(),
             devices: Mutex::new(Buckets::new(DEVICE)),
             readers: Mutex::new(Buckets::new(READER)),
             strangers: Mutex::new(Buckets::new(STRANGER)),
+            askers: Mutex::new(Buckets::new(STRANGER)),
             rows: Mutex::new(Buckets::new(ROWS)),
+            known: Mutex::new(known),
+            at_once: Mutex::default(),
         }
     }
 
@@ -87,58 +128,117 @@ impl Limits {
         taken.map_err(|wait| Refusal::too_many(wait, "more rows a second than a device may send"))
     }
 
+    /// Takes a place among the requests of a key.
+    fn turn(&self, key: &str) -> Result<Turn<'_>, Refusal> {
+        let mut at_once = self.at_once.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = at_once.entry(key.to_owned()).or_default();
+        if *count >= AT_ONCE {
+            let message = format!("{AT_ONCE} requests with this key are worked on already");
+            return Err(Refusal::too_many(SOON, message));
+        }
+        *count += 1;
+        Ok(Turn { limits: self, key: key.to_owned() })
+    }
+
     fn stranger(&self, peer: IpAddr) -> Result<(), Refusal> {
-        let taken = self.strangers.lock().unwrap_or_else(PoisonError::into_inner).take(peer, self.started.elapsed());
-        taken.map_err(|wait| Refusal::too_many(wait, "too many requests without a key that is known"))
+        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = strangers.take(Network::of(peer), self.started.elapsed());
+        taken.map_err(|wait| Refusal::too_many(wait, "too many requests without a key that is known").and_close())
+    }
+
+    /// Gives back what a caller took who turned out to be no stranger.
+    fn no_stranger(&self, peer: IpAddr) {
+        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        strangers.give_back(&Network::of(peer));
+    }
+
+    fn is_known(&self, hash: &[u8]) -> bool {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(hash)
+    }
+
+    fn remember(&self, hash: Vec<u8>) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST_KNOWN {
+            known.clear();
+        }
+        known.insert(hash);
+    }
+
+    fn forget(&self, hash: &[u8]) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(hash);
     }
 }
 
 /// A caller without a key.
 pub(super) fn anyone(hub: &Hub, peer: IpAddr) -> Result<(), Refusal> {
-    hub.limits.stranger(peer)
+    let mut askers = hub.limits.askers.lock().unwrap_or_else(PoisonError::into_inner);
+    let taken = askers.take(Network::of(peer), hub.limits.started.elapsed());
+    taken.map_err(|wait| Refusal::too_many(wait, "too many requests without a key").and_close())
 }
 
 /// The device whose key was shown.
-pub(super) async fn device(hub: &Hub, peer: IpAddr, headers: &HeaderMap) -> Result<DeviceCaller, Refusal> {
-    let (key_id, key) = admit(hub, peer, headers, KeyKind::Device).await?;
+pub(super) async fn device<'a>(
+    hub: &'a Hub,
+    peer: &Peer,
+    headers: &HeaderMap,
+) -> Result<(DeviceCaller, Turn<'a>), Refusal> {
+    let (key_id, key, turn) = admit(hub, peer, headers, KeyKind::Device).await?;
     let StoredKey { tenant, client, device, .. } = key;
-    let (id, name) = device.ok_or_else(|| unknown(hub, peer))?;
-    Ok(DeviceCaller { tenant, client, id, name, key_id, peer })
+    let (id, name) = device.ok_or_else(unknown)?;
+    Ok((DeviceCaller { tenant, client, id, name, key_id, peer: peer.address }, turn))
 }
 
 /// The reader whose key was shown.
-pub(super) async fn reader(hub: &Hub, peer: IpAddr, headers: &HeaderMap) -> Result<ReaderCaller, Refusal> {
-    let (_, key) = admit(hub, peer, headers, KeyKind::Read).await?;
-    Ok(ReaderCaller { tenant: key.tenant, client: key.client })
+pub(super) async fn reader<'a>(
+    hub: &'a Hub,
+    peer: &Peer,
+    headers: &HeaderMap,
+) -> Result<(ReaderCaller, Turn<'a>), Refusal> {
+    let (_, key, turn) = admit(hub, peer, headers, KeyKind::Read).await?;
+    Ok((ReaderCaller { tenant: key.tenant, client: key.client }, turn))
 }
 
-async fn admit(hub: &Hub, peer: IpAddr, headers: &HeaderMap, kind: KeyKind) -> Result<(String, StoredKey), Refusal> {
+async fn admit<'a>(
+    hub: &'a Hub,
+    peer: &Peer,
+    headers: &HeaderMap,
+    kind: KeyKind,
+) -> Result<(String, StoredKey, Turn<'a>), Refusal> {
     let shown = headers.get(KEY_HEADER).and_then(|text| text.to_str().ok()).and_then(|text| Key::parse(text).ok());
     let Some(shown) = shown else {
-        hub.limits.stranger(peer)?;
+        hub.limits.stranger(peer.address)?;
         return Err(Refusal::new(ErrorCode::UnknownKey, "expected a key in the header X-Device-Key"));
     };
-    let id = shown.id().to_owned();
-    let found = hub
-        .store
-        .read(Owner::Hub, move |connection| keys::find(connection, shown.id()).map(|key| (shown, key)))
-        .await?;
-    let (shown, Some(key)) = found else { return Err(unknown(hub, peer)) };
-    if !secrets::fits(&shown, &key.hash) || key.is_revoked {
-        return Err(unknown(hub, peer));
+    let (id, shown_kind, hash) = (shown.id().to_owned(), shown.kind(), secrets::hash(&shown));
+    // Before anything is looked up: whoever guesses costs the database nothing.
+    let is_stranger = !hub.limits.is_known(&hash);
+    if is_stranger {
+        hub.limits.stranger(peer.address)?;
     }
-    hub.limits.key(shown.kind(), &id)?;
-    if shown.kind() != kind {
-        return Err(Refusal::new(ErrorCode::Forbidden, other_kind(shown.kind())));
+    let found =
+        hub.store.read(Owner::Hub, move |connection| keys::find(connection, shown.id()).map(|key| (shown, key)));
+    let (shown, found) = found.await?;
+    let Some(key) = found.filter(|key| secrets::fits(&shown, &key.hash) && !key.is_revoked) else {
+        hub.limits.forget(&hash);
+        return Err(unknown());
+    };
+    if is_stranger {
+        hub.limits.no_stranger(peer.address);
+        hub.limits.remember(hash);
     }
-    note_use(hub, peer, &id, &key).await?;
-    Ok((id, key))
+    peer.watch.know();
+    hub.limits.key(shown_kind, &id)?;
+    let turn = hub.limits.turn(&id)?;
+    if shown_kind != kind {
+        return Err(Refusal::new(ErrorCode::Forbidden, other_kind(shown_kind)));
+    }
+    note_use(hub, peer.address, &id, &key).await?;
+    Ok((id, key, turn))
 }
 
 /// A key that was revoked, one that never was and one with another secret are all the same to whoever shows it.
-fn unknown(hub: &Hub, peer: IpAddr) -> Refusal {
-    let refusal = Refusal::new(ErrorCode::UnknownKey, "this key is not known, or it was revoked");
-    hub.limits.stranger(peer).err().unwrap_or(refusal)
+fn unknown() -> Refusal {
+    Refusal::new(ErrorCode::UnknownKey, "this key is not known, or it was revoked")
 }
 
 const fn other_kind(kind: KeyKind) -> &'static str {

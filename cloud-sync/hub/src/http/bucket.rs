@@ -61,6 +61,14 @@ impl<K: Hash + Eq> Buckets<K> {
             None => Err(Duration::from_millis((wanted - bucket.level).div_ceil(u64::from(rate.per_second)))),
         }
     }
+
+    /// Gives a token back.
+    pub(crate) fn give_back(&mut self, key: &K) {
+        let full = self.rate.full();
+        if let Some(bucket) = self.buckets.get_mut(key) {
+            bucket.level = (bucket.level + TOKEN).min(full);
+        }
+    }
 }
 
 impl Rate {
@@ -103,6 +111,19 @@ mod tests {
             assert_eq!(taken, expected.map_err(Duration::from_millis), "at {at_ms}");
         }
         assert_eq!(buckets.take("another key", Duration::from_millis(60_000)), Ok(()));
+    }
+
+    #[test]
+    fn a_token_that_is_given_back_can_be_taken_again() {
+        let mut buckets = Buckets::new(Rate { per_second: 1, burst: 1 });
+        buckets.give_back(&"key");
+        for _ in 0..3 {
+            assert_eq!(buckets.take("key", Duration::ZERO), Ok(()));
+            buckets.give_back(&"key");
+            buckets.give_back(&"key");
+        }
+        assert_eq!(buckets.take("key", Duration::ZERO), Ok(()));
+        assert!(buckets.take("key", Duration::ZERO).is_err());
     }
 
     #[test]

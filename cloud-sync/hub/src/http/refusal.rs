@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tilth_protocol::{ErrorCode, Failure};
 
@@ -16,6 +16,8 @@ pub(crate) struct Refusal {
     failure: Failure,
     /// When to come again.
     retry_after: Option<Duration>,
+    /// Whether the connection ends with it.
+    closes: bool,
 }
 
 /// The disk is behind; it catches up in far less.
@@ -28,7 +30,7 @@ impl Refusal {
     pub(super) fn new(error: ErrorCode, message: impl Into<String>) -> Refusal {
         let mut message = message.into();
         message.truncate(message.floor_char_boundary(MAX_MESSAGE));
-        Refusal { failure: Failure { error, message }, retry_after: None }
+        Refusal { failure: Failure { error, message }, retry_after: None, closes: false }
     }
 
     pub(super) fn bad_request(message: impl Into<String>) -> Refusal {
@@ -37,6 +39,11 @@ impl Refusal {
 
     pub(super) fn too_many(wait: Duration, message: impl Into<String>) -> Refusal {
         Refusal { retry_after: Some(wait), ..Refusal::new(ErrorCode::TooMany, message) }
+    }
+
+    /// Ends the connection with it, so that whoever goes on has to make another one.
+    pub(super) fn and_close(self) -> Refusal {
+        Refusal { closes: true, ..self }
     }
 
     /// The hub's own trouble: told in full in the log, and to nobody else.
@@ -81,6 +88,9 @@ impl IntoResponse for Refusal {
             // Whole seconds, and never so early that it is refused again.
             let seconds = wait.as_millis().div_ceil(1000).max(1);
             response.headers_mut().insert(header::RETRY_AFTER, (seconds as u64).into());
+        }
+        if self.closes {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }

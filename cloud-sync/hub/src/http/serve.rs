@@ -10,56 +10,67 @@ use axum::extract::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tower_service::Service;
 
 use super::Peer;
+use super::address::{Network, Proxies};
+use super::places::{Place, Places};
+use super::watch::Watched;
 
-/// Each connection holds some 100 KiB at worst. More wait in the system's queue.
-const MOST_CONNECTIONS: usize = 1024;
+/// Each connection holds some 100 KiB at worst.
+pub(crate) const MOST_CONNECTIONS: usize = 1024;
+
+/// Connections of one address. A farm behind one address has some devices, each with one connection.
+const EACH: usize = 64;
+
+/// Files that are open beside connections: the database, the listener, the log.
+pub(crate) const OTHER_FILES: usize = 64;
 
 /// A handshake is two round trips; over a bad line some seconds.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// A connection without a request for this long is ended. An agent asks once a minute.
-const IDLE: Duration = Duration::from_secs(75);
+/// The longest head of a request, in bytes. An agent's has some 500.
+const MAX_HEAD: usize = 16 << 10;
 
 /// After an error of the listener, such as no file left to open.
 const BREATHER: Duration = Duration::from_millis(50);
 
+/// What is served, and to how many at once.
+pub(crate) struct Served {
+    pub(crate) listener: TcpListener,
+    pub(crate) tls: Option<TlsAcceptor>,
+    pub(crate) router: Router,
+    pub(crate) proxies: Arc<Proxies>,
+    /// Connections in all.
+    pub(crate) most: usize,
+}
+
 /// Serves until `stop`, then lets what is under way end until `grace` is over.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    tls: Option<TlsAcceptor>,
-    router: Router,
-    stop: impl Future<Output = ()>,
-    grace: Duration,
-) {
-    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+pub(crate) async fn serve(served: Served, stop: impl Future<Output = ()>, grace: Duration) {
+    let Served { listener, tls, router, proxies, most } = served;
+    let places = Places::new(most, EACH);
     let (stopping, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
     let mut stop = std::pin::pin!(stop);
     loop {
-        let accepted = async {
-            // The semaphore is never closed.
-            let place = Arc::clone(&places).acquire_owned().await;
-            (listener.accept().await, place)
-        };
         tokio::select! {
             () = &mut stop => break,
-            (accepted, place) = accepted => match accepted {
+            accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    let connection = Connection { peer, router: router.clone(), stopped: stopped.clone() };
-                    let tls = tls.clone();
-                    connections.spawn(async move {
-                        connection.run(stream, tls).await;
-                        drop(place);
-                    });
+                    let network = Some(Network::of(peer.ip())).filter(|_| !proxies.contains(peer.ip()));
+                    let Some(place) = places.take(network) else {
+                        tracing::debug!(%peer, "no place for another connection");
+                        continue;
+                    };
+                    let (router, stopped) = (router.clone(), stopped.clone());
+                    let connection = Connection { peer, router, proxies: Arc::clone(&proxies), stopped, place };
+                    connections.spawn(connection.run(stream, tls.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection was not taken in");
@@ -84,31 +95,53 @@ pub(crate) async fn serve(
 struct Connection {
     peer: SocketAddr,
     router: Router,
+    proxies: Arc<Proxies>,
     stopped: watch::Receiver<bool>,
+    place: Place,
 }
 
 impl Connection {
+    /// Serves it until it ends, takes too long, or has to make room.
     async fn run(self, stream: TcpStream, tls: Option<TlsAcceptor>) {
+        let (peer, watch, must_go) = (self.peer, Arc::clone(&self.place.watch), Arc::clone(&self.place.must_go));
         // Answers are written whole; waiting for more of one only delays it.
         let _ = stream.set_nodelay(true);
+        tokio::select! {
+            () = self.speak_over(stream, tls) => {}
+            () = watch.expired() => tracing::debug!(%peer, "connection took too long"),
+            () = must_go.notified() => tracing::debug!(%peer, "connection made room for another"),
+        }
+    }
+
+    async fn speak_over(self, stream: TcpStream, tls: Option<TlsAcceptor>) {
         let Some(tls) = tls else { return self.speak(stream).await };
         match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
-            Ok(Ok(stream)) => self.speak(stream).await,
+            Ok(Ok(stream)) => {
+                self.place.watch.begin();
+                self.speak(stream).await;
+            }
             Ok(Err(error)) => tracing::debug!(peer = %self.peer, %error, "no TLS"),
             Err(_) => tracing::debug!(peer = %self.peer, "no TLS in time"),
         }
     }
 
     async fn speak(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
-        let Connection { peer, router, mut stopped } = self;
+        let Connection { peer, router, proxies, mut stopped, place } = self;
+        let watch = Arc::clone(&place.watch);
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-            request.extensions_mut().insert(Peer(peer.ip()));
-            let mut router = router.clone();
-            async move { router.call(Request::from(request.map(axum::body::Body::new))).await }
+            watch.asked();
+            let address = proxies.client(peer.ip(), request.headers());
+            request.extensions_mut().insert(Peer { address, watch: Arc::clone(&watch) });
+            let (mut router, watch) = (router.clone(), Arc::clone(&watch));
+            async move {
+                let answer = router.call(Request::from(request.map(axum::body::Body::new))).await;
+                watch.answered();
+                answer
+            }
         });
-        let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(IDLE);
-        let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+        let stream = TokioIo::new(Watched::new(stream, Arc::clone(&place.watch)));
+        let mut connection =
+            std::pin::pin!(http1::Builder::new().max_buf_size(MAX_HEAD).serve_connection(stream, service));
         tokio::select! {
             ended = &mut connection => return log(peer, ended),
             _ = stopped.wait_for(|stopped| *stopped) => {}

@@ -1,5 +1,7 @@
 //! Keys by their public id. What is kept of a key cannot be turned back into it.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, OptionalExtension};
 use tilth_core::time::WallTime;
 
@@ -60,6 +62,13 @@ pub(crate) fn find(connection: &Connection, id: &str) -> Result<Option<StoredKey
         })
     });
     Ok(key.optional()?)
+}
+
+/// The hashes of keys that open something, at most `limit`.
+pub(crate) fn known(connection: &Connection, limit: usize) -> Result<HashSet<Vec<u8>>, StoreError> {
+    let mut select = connection.prepare("SELECT hash FROM keys WHERE revoked IS NULL LIMIT ?1")?;
+    let hashes = select.query_map([limit], |row| row.get(0))?;
+    Ok(hashes.collect::<Result<_, _>>()?)
 }
 
 /// Notes that a key was used.

@@ -5,6 +5,7 @@ mod bundle;
 mod client;
 mod commands;
 mod data;
+mod flood;
 mod limits;
 mod routes;
 mod served;

@@ -1,0 +1,197 @@
+//! Whose request it is: the address of a connection, or what a trusted proxy says it is, and the network that limits count by.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::str::FromStr;
+
+use axum::http::{HeaderMap, HeaderName, header};
+
+/// What limits count by: an IPv4 address, or the first 64 bits of an IPv6 address, which is what one customer is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Network(IpAddr);
+
+impl Network {
+    pub(crate) fn of(address: IpAddr) -> Network {
+        Network(match address.to_canonical() {
+            IpAddr::V4(address) => IpAddr::V4(address),
+            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+        })
+    }
+}
+
+/// An address or a range of addresses, such as `10.0.0.0/8`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Range {
+    first: IpAddr,
+    bits: u32,
+}
+
+impl Range {
+    fn contains(self, address: IpAddr) -> bool {
+        match (self.first, address.to_canonical()) {
+            (IpAddr::V4(first), IpAddr::V4(address)) => {
+                let apart = first.to_bits() ^ address.to_bits();
+                apart.checked_shr(32 - self.bits).unwrap_or(0) == 0
+            }
+            (IpAddr::V6(first), IpAddr::V6(address)) => {
+                let apart = first.to_bits() ^ address.to_bits();
+                apart.checked_shr(128 - self.bits).unwrap_or(0) == 0
+            }
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+        }
+    }
+}
+
+impl FromStr for Range {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Range, String> {
+        let wrong = || "expected an address or a range, such as 127.0.0.1, 10.0.0.0/8 or 2001:db8::/32".to_owned();
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address, Some(bits)),
+            None => (text, None),
+        };
+        let first = address.parse::<IpAddr>().map_err(|_| wrong())?.to_canonical();
+        let most = if first.is_ipv4() { 32 } else { 128 };
+        let bits = bits.map_or(Ok(most), |bits| bits.parse().map_err(|_| wrong()))?;
+        if bits > most { Err(wrong()) } else { Ok(Range { first, bits }) }
+    }
+}
+
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.first, self.bits)
+    }
+}
+
+/// The proxies whose word on where a request comes from is taken.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Proxies(Vec<Range>);
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+impl Proxies {
+    pub(crate) fn new(ranges: Vec<Range>) -> Proxies {
+        Proxies(ranges)
+    }
+
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|range| range.contains(address))
+    }
+
+    /// Where a request comes from: read from the right, each trusted proxy names who asked it. What stands further left was
+    /// written by somebody who is not trusted. `Forwarded` counts only where there is no `X-Forwarded-For`.
+    pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let peer = peer.to_canonical();
+        if !self.contains(peer) {
+            return peer;
+        }
+        let is_plain = headers.contains_key(X_FORWARDED_FOR);
+        let name = if is_plain { X_FORWARDED_FOR } else { header::FORWARDED };
+        let lines: Vec<&str> = headers.get_all(name).iter().map(|line| line.to_str().unwrap_or_default()).collect();
+        let mut client = peer;
+        for entry in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
+            if !self.contains(client) {
+                break;
+            }
+            let named = if is_plain { Some(entry) } else { for_of(entry) };
+            let Some(next) = named.and_then(address) else { break };
+            client = next;
+        }
+        client
+    }
+}
+
+/// The value of `for=` in one element of `Forwarded`.
+fn for_of(element: &str) -> Option<&str> {
+    let mut pairs = element.split(';').filter_map(|pair| pair.split_once('='));
+    let (_, value) = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("for"))?;
+    Some(value.trim().trim_matches('"'))
+}
+
+/// An address with or without a port: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`.
+fn address(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let bare = match text.strip_prefix('[') {
+        Some(rest) => rest.split_once(']')?.0,
+        None if text.matches(':').count() == 1 => text.split_once(':')?.0,
+        None => text,
+    };
+    bare.parse::<IpAddr>().ok().map(|address| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn limits_count_by_address_or_by_the_first_half_of_one() {
+        for (one, other, expected) in [
+            ("192.0.2.1", "192.0.2.1", true),
+            ("192.0.2.1", "192.0.2.2", false),
+            ("192.0.2.1", "::ffff:192.0.2.1", true),
+            ("2001:db8::1", "2001:db8::ffff:1", true),
+            ("2001:db8:0:1::1", "2001:db8:0:2::1", false),
+            ("127.0.0.1", "::1", false),
+        ] {
+            assert_eq!(Network::of(ip(one)) == Network::of(ip(other)), expected, "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn ranges() {
+        for (range, address, expected) in [
+            ("10.0.0.0/8", "10.255.0.1", true),
+            ("10.0.0.0/8", "11.0.0.1", false),
+            ("10.0.0.0/8", "::ffff:10.1.1.1", true),
+            ("127.0.0.1", "127.0.0.1", true),
+            ("127.0.0.1", "127.0.0.2", false),
+            ("0.0.0.0/0", "192.0.2.1", true),
+            ("0.0.0.0/0", "::1", false),
+            ("::/0", "2001:db8::1", true),
+            ("2001:db8::/32", "2001:db8:ffff::1", true),
+            ("2001:db8::/32", "2001:db9::1", false),
+        ] {
+            assert_eq!(range.parse::<Range>().unwrap().contains(ip(address)), expected, "{range} {address}");
+        }
+        for wrong in ["", "nginx", "10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0.0/-1", "10.0.0"] {
+            assert!(wrong.parse::<Range>().unwrap_err().starts_with("expected an address or a range"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_client_is_read_from_the_right_and_from_trusted_proxies_alone() {
+        let proxies = Proxies::new(vec!["127.0.0.1".parse().unwrap(), "10.0.0.0/8".parse().unwrap()]);
+        for (peer, headers, expected) in [
+            ("192.0.2.1", &[("x-forwarded-for", "198.51.100.1")][..], "192.0.2.1"),
+            ("127.0.0.1", &[], "127.0.0.1"),
+            ("127.0.0.1", &[("x-forwarded-for", "198.51.100.1")], "198.51.100.1"),
+            ("::ffff:127.0.0.1", &[("x-forwarded-for", "198.51.100.1")], "198.51.100.1"),
+            ("127.0.0.1", &[("x-forwarded-for", "6.6.6.6, 198.51.100.1")], "198.51.100.1"),
+            ("127.0.0.1", &[("x-forwarded-for", "6.6.6.6, 198.51.100.1, 10.1.1.1")], "198.51.100.1"),
+            ("127.0.0.1", &[("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", "198.51.100.1")], "198.51.100.1"),
+            ("127.0.0.1", &[("x-forwarded-for", "198.51.100.1:4711")], "198.51.100.1"),
+            ("127.0.0.1", &[("x-forwarded-for", "[2001:db8::1]:4711")], "2001:db8::1"),
+            ("127.0.0.1", &[("x-forwarded-for", "2001:db8::1")], "2001:db8::1"),
+            ("127.0.0.1", &[("x-forwarded-for", "6.6.6.6, unknown")], "127.0.0.1"),
+            ("127.0.0.1", &[("x-forwarded-for", "")], "127.0.0.1"),
+            ("127.0.0.1", &[("x-forwarded-for", "10.1.1.1")], "10.1.1.1"),
+            ("127.0.0.1", &[("forwarded", "for=198.51.100.1;proto=https")], "198.51.100.1"),
+            ("127.0.0.1", &[("forwarded", "for=6.6.6.6, For=\"[2001:db8::1]:80\";by=x")], "2001:db8::1"),
+            ("127.0.0.1", &[("forwarded", "proto=https")], "127.0.0.1"),
+            ("127.0.0.1", &[("forwarded", "for=6.6.6.6"), ("x-forwarded-for", "198.51.100.1")], "198.51.100.1"),
+        ] {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+            }
+            assert_eq!(proxies.client(ip(peer), &map), ip(expected), "{peer} {headers:?}");
+        }
+    }
+}

@@ -30,6 +30,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::chance::{self, Run};
 use crate::clock::{Anchor, Clock, Trust};
 use crate::notify::{self, Told};
+use crate::output::tell;
 use crate::recording::Recording;
 use crate::sense::queue::{self, Queue};
 use crate::sense::stamp::Why;
@@ -258,11 +259,12 @@ impl Decide {
                 if let Some(recording) = &mut self.recording {
                     recording.plan(now, merged);
                 }
+                // Before the engine speaks by it: what fires in this moment is told by these channels.
+                self.tell_people(notify::Command::Channels(channels, keep::levels(&self.engine, &plan)));
                 self.decide(now, Input::Plan(Arc::clone(&plan)));
                 self.flush();
                 self.watched = Arc::new(Watched::new(plan, hash, &site));
                 self.commit = Commit::new(self.now(), Arc::clone(&self.watched));
-                self.tell_people(notify::Command::Channels(channels));
                 self.read_buses();
                 self.read_hub();
                 self.keep_snapshot();
@@ -383,12 +385,24 @@ impl Decide {
                     self.untold.push_front(command);
                     break;
                 }
-                Err(TrySendError::Closed(_)) => self.figures.notices_refused += 1,
+                Err(TrySendError::Closed(command)) => self.give_up(&command, "nothing sends it any more"),
             }
         }
         while self.untold.len() > UNTOLD {
-            self.untold.pop_front();
-            self.figures.notices_refused += 1;
+            // The channels must arrive: what comes after them goes to where they lead.
+            let least = self.untold.iter().position(|command| !matches!(command, notify::Command::Channels(..)));
+            let Some(command) = least.and_then(|least| self.untold.remove(least)) else { break };
+            self.give_up(&command, "too many notifications wait");
+        }
+    }
+
+    /// What people should have been told and will not be: said in the log, and to the hub.
+    fn give_up(&mut self, command: &notify::Command, reason: &str) {
+        self.figures.notices_refused += 1;
+        if let notify::Command::Page(notice, _) | notify::Command::Resolved(notice) = command {
+            tell(format_args!("tilth-agent: notify: notification {} given up ({reason})", notice.id));
+            let body = json!({ "notice": notice.id, "channel": null, "fate": "crowded", "reason": reason });
+            self.event(keep::UNDELIVERED, body);
         }
     }
 

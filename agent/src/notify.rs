@@ -30,11 +30,11 @@ use tokio::task::{Id as TaskId, JoinError, JoinSet};
 
 use crate::chance::Run;
 use crate::clock::Clock;
-use crate::output::{self, tell};
-use dispatch::{Dispatch, Input};
+use crate::output::{self, counted, tell};
+use dispatch::{Channels, Dispatch, Input, Levels};
 use http::Clients;
 use notice::Notice;
-use queue::{EXPIRY, Failure, Fate, Limits, Next, Outcome, Parcel};
+use queue::{Again, EXPIRY, Failure, Fate, Limits, Next, Outcome, Parcel};
 use secret::Secrets;
 use text::Text;
 use way::{LACK_WAIT, Way};
@@ -54,8 +54,8 @@ pub(crate) enum Command {
     Resolved(Box<Notice>),
     /// An alert that is still open was told by these channels before the process began.
     Paged(AlertId, Vec<Id>),
-    /// The configuration changed.
-    Channels(BTreeMap<Id, Channel>),
+    /// The configuration changed: its channels, and which of them tell of each open alert.
+    Channels(BTreeMap<Id, Channel>, Levels),
     /// Somebody asks how each channel is.
     Look(oneshot::Sender<Vec<Look>>),
 }
@@ -177,7 +177,10 @@ pub(crate) async fn run(
         while let Some((channel, effect)) = dispatch.poll() {
             match effect {
                 queue::Effect::Send(parcel) => sender.send(channel, parcel),
-                queue::Effect::Outcome(outcome) => {
+                queue::Effect::Outcome(outcome) | queue::Effect::GivenUp(_, outcome) => {
+                    if outcome.fate.is_given_up() {
+                        tell(format_args!("tilth-agent: notify {channel}: {}", given_up(&outcome)));
+                    }
                     failures.note(&channel, &outcome, clock.uptime());
                     outcomes.push_back(Told { channel, outcome });
                 }
@@ -206,11 +209,22 @@ pub(crate) async fn run(
                 continue;
             }
         };
-        if let Input::Channels(channels, elsewhere) = &input {
-            failures.forget(channels, elsewhere);
+        if let Input::Channels(Channels { limits, elsewhere, .. }) = &input {
+            failures.forget(limits, elsewhere);
         }
         dispatch.handle(clock.uptime(), input);
     }
+}
+
+/// What the log says of a notice that a channel will not tell.
+fn given_up(outcome: &Outcome) -> String {
+    let Outcome { notice, attempts, reason, instead, .. } = outcome;
+    let reason = reason.as_ref().map_or(String::new(), |reason| format!(" ({reason})"));
+    let instead = match instead {
+        Some(channel) => format!("channel {channel} tells it instead"),
+        None => "no other channel tells it".to_owned(),
+    };
+    format!("notification {notice} given up after {}{reason}; {instead}", counted(u64::from(*attempts), "attempt"))
 }
 
 fn looks(dispatch: &Dispatch, sender: &Sender, failures: &Failures) -> Vec<Look> {
@@ -248,7 +262,7 @@ impl Sender {
             Command::Acknowledged(alert) => Input::Acknowledged(alert),
             Command::Resolved(notice) => Input::Resolved(*notice),
             Command::Paged(alert, channels) => Input::Paged(alert, channels),
-            Command::Channels(channels) => {
+            Command::Channels(channels, levels) => {
                 let limits = channels.iter().map(|(id, channel)| (id.clone(), limits(channel))).collect();
                 let is_elsewhere = |(id, way): (&Id, &Option<Arc<Way>>)| {
                     let channel = channels.get(id)?;
@@ -257,7 +271,7 @@ impl Sender {
                 };
                 let elsewhere = self.ways.iter().filter_map(is_elsewhere).collect();
                 self.set_ways(channels);
-                Input::Channels(limits, elsewhere)
+                Input::Channels(Channels { limits, elsewhere, levels })
             }
         }
     }
@@ -315,7 +329,7 @@ impl Sender {
             Some(None) => self.flights.spawn(log(&parcel)),
             None => {
                 let reason = format!("there is no channel {id} any more");
-                let failure = Failure { reason, again: false, after: None, perhaps: false };
+                let failure = Failure { reason, again: Again::Never, after: None, perhaps: false };
                 self.flights.spawn(ready(Err(failure)))
             }
         };
@@ -336,7 +350,7 @@ impl Sender {
         };
         let (task, result) = landed.unwrap_or_else(|error: JoinError| {
             let reason = "sending failed inside the agent".to_owned();
-            (error.id(), Err(Failure { reason, again: true, after: None, perhaps: true }))
+            (error.id(), Err(Failure { reason, again: Again::UntilExpired, after: None, perhaps: true }))
         });
         let Some(channel) = self.to.remove(&task) else { return Input::Tick };
         match result {
@@ -366,7 +380,7 @@ fn log(parcel: &Parcel) -> impl Future<Output = Result<(), Failure>> + Send + us
     async {
         written.await.map_err(|error| Failure {
             reason: format!("standard error: {error}"),
-            again: true,
+            again: Again::UntilExpired,
             after: None,
             perhaps: false,
         })

@@ -209,6 +209,12 @@ impl Plan {
         self.rules.binary_search_by(|bound| bound.rule.key.cmp(key)).ok().map(|ix| ix as u32)
     }
 
+    /// The rule of that zone, name and sensor, if there is one.
+    #[must_use]
+    pub fn rule(&self, key: &AlertKey) -> Option<&Rule> {
+        self.rule_ix(key).map(|ix| &self.rules[ix as usize].rule)
+    }
+
     /// The rules, sorted by zone, rule and sensor.
     pub fn rules(&self) -> impl ExactSizeIterator<Item = &Rule> {
         self.rules.iter().map(|bound| &bound.rule)
@@ -265,6 +271,19 @@ impl Policy {
     #[must_use]
     pub fn level(&self, severity: Severity) -> &Level {
         &self.levels[severity as usize]
+    }
+
+    /// Every channel of the policy once: those of a severity, then those of worse ones, then those of milder ones.
+    #[must_use]
+    pub fn channels_from(&self, severity: Severity) -> Vec<Id> {
+        let (milder, worse) = self.levels.split_at(severity as usize);
+        let mut channels = Vec::new();
+        for channel in worse.iter().chain(milder.iter().rev()).flat_map(|level| &level.channels) {
+            if !channels.contains(channel) {
+                channels.push(channel.clone());
+            }
+        }
+        channels
     }
 }
 

@@ -12,7 +12,7 @@ use tilth_core::id::Id;
 use tilth_core::time::Stamp;
 use tokio::sync::{broadcast, mpsc, watch};
 
-use super::keep::{Anew, Kept, LastTold};
+use super::keep::{self, Anew, Kept, LastTold};
 use super::live::{Live, Show};
 use super::{Configured, Decide, Figures, Takers};
 use crate::chance::{self, Run};
@@ -114,7 +114,8 @@ pub(crate) fn begin(begun: Begun, configured: Configured, mut tools: Tools) -> D
         recording: tools.recording,
         figures: Figures::default(),
     };
-    decide.tell_people(notify::Command::Channels(channels));
+    let levels = keep::levels(&decide.engine, &decide.plan);
+    decide.tell_people(notify::Command::Channels(channels, levels));
     decide.recall_paged();
     if begun.new_stream {
         decide.state_alerts();
@@ -211,9 +212,7 @@ impl Decide {
             if new.contains(&id) {
                 continue;
             }
-            let rule = plan.rules().find(|rule| rule.key == alert.report.key);
-            let channels =
-                rule.map_or(Vec::new(), |rule| rule.escalation.level(alert.report.severity).channels.clone());
+            let channels = keep::channels(&plan, &alert.report);
             let told = self.told.get(&number);
             let is_open = |channel: &Id| {
                 let last = told.and_then(|told| told.get(channel)).copied().unwrap_or(0);

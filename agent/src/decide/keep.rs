@@ -7,9 +7,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tilth_core::alert::AlertId;
-use tilth_core::effect::{Effect, Transition};
-use tilth_core::engine::{AlertView, Input, Snapshot, Standing};
+use tilth_core::effect::{Effect, Report, Transition};
+use tilth_core::engine::{AlertView, Engine, Input, Snapshot, Standing};
 use tilth_core::id::Id;
+use tilth_core::plan::Plan;
 use tilth_core::site::Site;
 use tilth_core::time::{Span, Stamp, WallTime};
 
@@ -17,8 +18,13 @@ use super::{Decide, Takers, new_event, source};
 use crate::chance::Run;
 use crate::clock;
 use crate::notify::Told;
+use crate::notify::dispatch::Levels;
+use crate::notify::notice::INSTEAD_OF;
 use crate::store::{AlertRef, Anchor, Commit, NewEvent, Numbers};
 use crate::transition::Line;
+
+/// The kind of the event that says that a notification will not be delivered by a channel.
+pub(super) const UNDELIVERED: &str = "undelivered";
 
 /// What a restart continues from.
 #[derive(Debug, Serialize, Deserialize)]
@@ -192,15 +198,33 @@ impl Decide {
             "attempts": outcome.attempts,
             "reason": outcome.reason,
         });
+        if outcome.fate.is_given_up() {
+            let mut body = body.clone();
+            body["alert"] = json!(self.page_of(&outcome.notice).map(|(AlertId(alert), _)| alert));
+            body["instead"] = json!(outcome.instead);
+            self.event(UNDELIVERED, body);
+        }
         self.diagnose("told", body);
     }
 
     /// The alert and the number of the page that a notice is; nothing for one that is none.
     fn page_of(&self, notice: &str) -> Option<(AlertId, u32)> {
+        let (notice, _) = notice.split_once(INSTEAD_OF).unwrap_or((notice, ""));
         let (alert, rest) = notice.strip_prefix(self.device.as_str())?.strip_prefix('-')?.split_once('-')?;
         let page = rest.split_once('-').map_or(rest, |(page, _run)| page);
         Some((AlertId(alert.parse().ok()?), page.parse().ok()?))
     }
+}
+
+/// The channels that tell of each open alert by a plan.
+pub(super) fn levels(engine: &Engine, plan: &Plan) -> Levels {
+    let level = |view: AlertView| Some((view.report.alert?, channels(plan, &view.report)));
+    engine.alerts().filter_map(level).collect()
+}
+
+/// The channels of an alert's level; none where the plan has not its rule.
+pub(super) fn channels(plan: &Plan, report: &Report) -> Vec<Id> {
+    plan.rule(&report.key).map_or(Vec::new(), |rule| rule.escalation.level(report.severity).channels.clone())
 }
 
 /// A transition as a row of the lane events.

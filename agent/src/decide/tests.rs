@@ -83,7 +83,7 @@ impl Life {
     }
 
     fn outcome(&mut self, channel: &str, notice: &str, fate: Fate) {
-        let outcome = Outcome { notice: notice.to_owned(), fate, attempts: 1, reason: None };
+        let outcome = Outcome { notice: notice.to_owned(), fate, attempts: 1, reason: None, instead: None };
         self.decide.note_told(&Told { channel: Id::new(channel).unwrap(), outcome });
     }
 
@@ -99,7 +99,7 @@ impl Life {
                 }
                 notify::Command::Paged(AlertId(alert), channels) => format!("paged {alert} {}", names(&channels)),
                 notify::Command::Resolved(notice) => notice.id,
-                notify::Command::Channels(_) => "channels".to_owned(),
+                notify::Command::Channels(..) => "channels".to_owned(),
                 other => panic!("{other:?}"),
             });
         }
@@ -207,4 +207,48 @@ fn a_page_from_before_runs_had_names_is_repeated_under_its_old_id() {
     kept.as_object_mut().unwrap().remove("paged_by");
     let mut life = Life::begin(800, &farm, Some(kept.to_string().into_bytes()));
     life.expect(&["channels", "paged 1 log phone", "repeat pi-1-2 phone"]);
+}
+
+/// Guards against: the first alert of a new configuration, told by the channels of the one before.
+#[test]
+fn channels_are_known_before_the_engine_speaks_by_the_plan_that_has_them() {
+    let mut life = Life::begin(0, FARM, None);
+    life.level(10, 31.0);
+    life.expect(&["channels"]);
+    life.decide.obey(Command::Plan(Box::new(configured(&format!("{FARM}{RULE}")))));
+    life.expect(&["channels", "page pi-1-1-at0 log"]);
+    // What fired by the plan of before, and that it is over by this one.
+    life.decide.obey(Command::Plan(Box::new(configured(FARM))));
+    life.expect(&["channels", "pi-1-resolved-at0"]);
+}
+
+#[test]
+fn a_page_that_is_given_up_is_an_event_and_is_not_told_again_at_the_next_start() {
+    let farm = format!("{FARM}{RULE}");
+    let mut life = escalated(&farm);
+    life.decide.commit.events.clear();
+    life.outcome("phone", "pi-1-2-at0", Fate::Failed);
+    life.outcome("log", "pi-1-2-at0-instead-of-phone", Fate::Sent);
+    let events: Vec<_> = life.decide.commit.events.iter().map(|event| (event.kind.as_str(), &event.body)).collect();
+    let [("undelivered", body)] = events[..] else { panic!("{events:?}") };
+    assert_eq!((&body["notice"], &body["alert"], &body["fate"]), (&json!("pi-1-2-at0"), &json!(1), &json!("failed")));
+    life.remembers(&json!({ "1": { "log": 2, "phone": 2 } }));
+    let kept = life.kept();
+    Life::begin(800, &farm, Some(kept)).expect(&["channels", "paged 1 log phone"]);
+}
+
+/// However many wait, the channels of a configuration arrive: what comes after them goes to where they lead.
+#[test]
+fn channels_outlast_a_queue_that_is_full() {
+    let mut life = Life::begin(0, FARM, None);
+    for _ in 0..notify::COMMANDS {
+        life.decide.tell_people(notify::Command::Acknowledged(AlertId(1)));
+    }
+    life.decide.obey(Command::Plan(Box::new(configured(&format!("{FARM}{RULE}")))));
+    for _ in 0..=UNTOLD {
+        life.decide.tell_people(notify::Command::Acknowledged(AlertId(2)));
+    }
+    assert!(life.decide.figures.notices_refused > 0);
+    let waits = life.decide.untold.iter().filter(|command| matches!(command, notify::Command::Channels(..))).count();
+    assert_eq!(waits, 1);
 }

@@ -2,6 +2,7 @@
 //! channel has its own queue, so one that is down delays no other. Pure.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::mem;
 use std::sync::Arc;
 
 use tilth_core::alert::AlertId;
@@ -28,9 +29,23 @@ pub(crate) enum Input {
     Sent(Id),
     /// What a channel sent did not.
     Failed(Id, queue::Failure),
-    /// These are the channels now; of those that there were before, these lead elsewhere.
-    Channels(BTreeMap<Id, Limits>, BTreeSet<Id>),
+    /// These are the channels now.
+    Channels(Channels),
 }
+
+/// The channels of a configuration.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Channels {
+    /// Each with its limits.
+    pub(crate) limits: BTreeMap<Id, Limits>,
+    /// Those of before that lead elsewhere.
+    pub(crate) elsewhere: BTreeSet<Id>,
+    /// Which tell of each open alert by the policy of this configuration.
+    pub(crate) levels: Levels,
+}
+
+/// For each open alert the channels of its level.
+pub(crate) type Levels = BTreeMap<AlertId, Vec<Id>>;
 
 /// All channels' queues.
 #[derive(Debug, Default)]
@@ -38,6 +53,7 @@ pub(crate) struct Dispatch {
     queues: BTreeMap<Id, Queue>,
     /// Which channels were asked to tell of an alert that is open.
     told: BTreeMap<AlertId, BTreeSet<Id>>,
+    levels: Levels,
     effects: VecDeque<(Id, queue::Effect)>,
 }
 
@@ -58,16 +74,13 @@ impl Dispatch {
                     }
                 }
             }
-            Input::Resolved(notice) => {
-                let told = notice.alert().and_then(|alert| self.told.remove(&alert));
-                self.tell(now, notice, told.into_iter().flatten());
-            }
+            Input::Resolved(notice) => self.resolved(now, notice),
             Input::Paged(alert, channels) => self.told.entry(alert).or_default().extend(channels),
             Input::Sent(channel) => self.answer(now, &channel, queue::Input::Sent),
             Input::Failed(channel, failure) => self.answer(now, &channel, queue::Input::Failed(failure)),
-            Input::Channels(channels, elsewhere) => self.set_channels(now, channels, &elsewhere),
+            Input::Channels(channels) => self.set_channels(now, channels),
         }
-        self.collect();
+        self.collect(now);
     }
 
     /// The next thing to do, and the channel that does it.
@@ -82,7 +95,8 @@ impl Dispatch {
 
     /// How many notices wait, by channel, and when the next of them goes.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = (&Id, usize, Option<Next>)> {
-        self.queues.iter().map(|(id, queue)| (id, queue.waiting(), queue.next()))
+        let open = self.queues.iter().filter(|(_, queue)| !queue.is_closed());
+        open.map(|(id, queue)| (id, queue.waiting(), queue.next()))
     }
 
     fn page(&mut self, now: Uptime, notice: Notice, channels: Vec<Id>) {
@@ -92,18 +106,56 @@ impl Dispatch {
         self.tell(now, notice, channels);
     }
 
+    /// Told to those who were told of the alert; where their channels are gone, to those that tell of it now.
+    fn resolved(&mut self, now: Uptime, notice: Notice) {
+        let Some(told) = notice.alert().and_then(|alert| self.told.remove(&alert)) else { return };
+        let there: Vec<Id> = told.iter().filter(|channel| self.is_open(channel)).cloned().collect();
+        let channels = if there.is_empty() { self.another(&notice, &[]).into_iter().collect() } else { there };
+        self.tell(now, notice, channels);
+    }
+
     fn tell(&mut self, now: Uptime, notice: Notice, channels: impl IntoIterator<Item = Id>) {
         let notice = Arc::new(notice);
         for channel in channels {
-            match self.queues.get_mut(&channel) {
+            match self.queues.get_mut(&channel).filter(|queue| !queue.is_closed()) {
                 Some(queue) => queue.handle(now, queue::Input::Notice(Arc::clone(&notice))),
                 None => {
-                    let reason = Some(format!("there is no channel {channel} any more"));
-                    let outcome = Outcome { notice: notice.id.clone(), fate: Fate::Failed, attempts: 0, reason };
-                    self.effects.push_back((channel, queue::Effect::Outcome(outcome)));
+                    let reason = Some(format!("there is no channel {channel}"));
+                    let outcome =
+                        Outcome { notice: notice.id.clone(), fate: Fate::Failed, attempts: 0, reason, instead: None };
+                    self.give_up(now, channel, &notice, outcome);
                 }
             }
         }
+    }
+
+    /// A channel will not tell a notice any more. Another one tells a page in its place, and says why.
+    fn give_up(&mut self, now: Uptime, channel: Id, notice: &Notice, outcome: Outcome) {
+        let mut tried = notice.instead.as_ref().map_or(Vec::new(), |instead| instead.of.clone());
+        tried.push(channel.clone());
+        let another = if notice.is_page() { self.another(notice, &tried) } else { None };
+        if let Some(another) = &another {
+            if let Some(alert) = notice.alert() {
+                self.told.entry(alert).or_default().insert(another.clone());
+            }
+            let notice = notice.instead_of(tried, outcome.reason.as_deref().unwrap_or_default());
+            if let Some(queue) = self.queues.get_mut(another) {
+                queue.handle(now, queue::Input::Notice(Arc::new(notice)));
+            }
+        }
+        self.effects.push_back((channel, queue::Effect::Outcome(Outcome { instead: another, ..outcome })));
+    }
+
+    /// A channel that can tell a notice in place of these: of the alert's level now, of its policy when it was decided on, or
+    /// any. Each is asked once, so this comes to an end.
+    fn another(&self, notice: &Notice, tried: &[Id]) -> Option<Id> {
+        let level = notice.alert().and_then(|alert| self.levels.get(&alert));
+        let mut others = level.into_iter().flatten().chain(&notice.others).chain(self.queues.keys());
+        others.find(|channel| !tried.contains(channel) && self.is_open(channel)).cloned()
+    }
+
+    fn is_open(&self, channel: &Id) -> bool {
+        self.queues.get(channel).is_some_and(|queue| !queue.is_closed())
     }
 
     fn answer(&mut self, now: Uptime, channel: &Id, input: queue::Input) {
@@ -112,30 +164,43 @@ impl Dispatch {
         }
     }
 
-    fn set_channels(&mut self, now: Uptime, channels: BTreeMap<Id, Limits>, elsewhere: &BTreeSet<Id>) {
-        for (id, queue) in &mut self.queues {
-            match channels.get(id) {
-                Some(limits) => {
-                    queue.set_limits(*limits);
-                    if elsewhere.contains(id) {
-                        queue.redirect(now);
-                    }
-                }
-                None => queue.close("the configuration has this channel no more"),
+    /// What waits on a channel that is gone is told by another one, and so is what is under way there, if it fails.
+    fn set_channels(&mut self, now: Uptime, channels: Channels) {
+        let Channels { limits, elsewhere, levels } = channels;
+        self.levels = levels;
+        for (id, limits) in &limits {
+            let queue = self.queues.entry(id.clone()).or_insert_with(|| Queue::new(*limits));
+            queue.set_limits(*limits);
+            if elsewhere.contains(id) {
+                queue.redirect(now);
             }
         }
-        self.collect();
-        self.queues.retain(|id, _| channels.contains_key(id));
-        for (id, limits) in channels {
-            self.queues.entry(id).or_insert_with(|| Queue::new(limits));
+        for (id, queue) in &mut self.queues {
+            if !limits.contains_key(id) {
+                queue.close();
+            }
         }
     }
 
-    fn collect(&mut self) {
-        for (id, queue) in &mut self.queues {
-            while let Some(effect) = queue.poll() {
-                self.effects.push_back((id.clone(), effect));
+    /// Takes what the queues have to say. What one gives up, another may have to say more of.
+    fn collect(&mut self, now: Uptime) {
+        let mut given_up = Vec::new();
+        loop {
+            for (id, queue) in &mut self.queues {
+                while let Some(effect) = queue.poll() {
+                    match effect {
+                        queue::Effect::GivenUp(notice, outcome) => given_up.push((id.clone(), notice, outcome)),
+                        effect => self.effects.push_back((id.clone(), effect)),
+                    }
+                }
+            }
+            if given_up.is_empty() {
+                break;
+            }
+            for (channel, notice, outcome) in mem::take(&mut given_up) {
+                self.give_up(now, channel, &notice, outcome);
             }
         }
+        self.queues.retain(|_, queue| !queue.is_closed() || queue.is_flying());
     }
 }

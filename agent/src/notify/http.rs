@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, redirect};
 use tilth_core::time::Span;
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 
-use super::queue::Failure;
+use super::queue::{Again, Failure};
 
 /// A server that has not answered by then is down. A page waits this long before it is tried again, so it is short.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -86,36 +86,57 @@ pub(super) async fn post(client: &Client, request: Request) -> Result<(), Unsent
 
 fn break_of(error: reqwest::Error) -> Failure {
     let is_plain = error.url().is_some_and(|url| url.scheme() == "http");
-    let (again, is_connect) = (!error.is_builder(), error.is_connect());
+    let (is_sent, is_connect) = (!error.is_builder(), error.is_connect());
     // The address may hold what only its owner should know.
     let mut reason = cause(&error.without_url());
     if is_plain && reason.starts_with("invalid HTTP") {
         reason.push_str("; it may want https, as url then has to say");
     }
     // Connected, and then no answer that makes sense: it may have been taken.
-    Failure { reason, again, after: None, perhaps: again && !is_connect }
+    let after = (!is_sent).then_some(REFUSED_WAIT);
+    Failure { reason, again: Again::UntilExpired, after, perhaps: is_sent && !is_connect }
 }
 
 async fn refusal(mut answer: Response) -> Failure {
     let status = answer.status();
-    let wait = answer.headers().get(RETRY_AFTER).and_then(|wait| wait.to_str().ok()?.trim().parse().ok());
-    let wait = wait.map(|secs: u32| Span::from_secs(i64::from(secs)));
-    let (again, after) = match status {
-        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => (true, wait),
-        _ if status.is_server_error() => (true, wait),
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
-            (true, Some(REFUSED_WAIT))
-        }
-        _ if status.is_client_error() => (false, None),
-        // A redirect: the address in the configuration is not the right one.
-        _ => (true, Some(REFUSED_WAIT)),
-    };
+    let (again, after) = outlook(status, asked(answer.headers()));
     let text = match answer.chunk().await {
         Ok(Some(bytes)) => printable(&bytes),
         Ok(None) | Err(_) => String::new(),
     };
     let reason = if text.is_empty() { format!("answered {status}") } else { format!("answered {status}: {text}") };
     Failure { reason, again, after, perhaps: false }
+}
+
+/// Whether a request that was not taken may be taken later, and after how long; `asked` is what the other side asks for.
+///
+/// | answer | meaning | again |
+/// | --- | --- | --- |
+/// | any with `Retry-After` | it will be taken later | then |
+/// | 408, 421, 423, 425, 429, 5xx | the server is busy or ill | soon, later and later |
+/// | 401, 402, 403, 404, 405, 407, 410, 3xx | address, token or account: a person mends it | every 5 minutes |
+/// | every other 4xx (400, 409, 413, 422 ..) | it refuses this very request | a few times |
+fn outlook(status: StatusCode, asked: Option<Span>) -> (Again, Option<Span>) {
+    if asked.is_some() {
+        return (Again::UntilExpired, asked);
+    }
+    match status.as_u16() {
+        408 | 421 | 423 | 425 | 429 | 500.. => (Again::UntilExpired, None),
+        ..=399 | 401..=405 | 407 | 410 => (Again::UntilExpired, Some(REFUSED_WAIT)),
+        _ => (Again::Few, None),
+    }
+}
+
+/// `Retry-After`: seconds, or an instant, which is held against the server's own `Date`.
+fn asked(headers: &HeaderMap) -> Option<Span> {
+    let header = |name| headers.get(name)?.to_str().ok().map(str::trim);
+    let text = header(RETRY_AFTER)?;
+    if let Ok(secs) = text.parse::<u32>() {
+        return Some(Span::from_secs(i64::from(secs)));
+    }
+    let instant = |text| jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp());
+    let wait = instant(text)?.duration_since(instant(header(DATE)?)?);
+    Some(Span::from_secs(wait.as_secs().max(0)))
 }
 
 fn printable(bytes: &[u8]) -> String {
@@ -130,4 +151,47 @@ fn cause(error: &reqwest::Error) -> String {
         cause = inner;
     }
     if error.is_timeout() { format!("no answer in time ({cause})") } else { cause.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_answer_says_whether_it_may_be_taken_later() {
+        let soon = (Again::UntilExpired, None);
+        let mended = (Again::UntilExpired, Some(REFUSED_WAIT));
+        let few = (Again::Few, None);
+        for (codes, expected) in [
+            (&[408, 421, 423, 425, 429, 500, 501, 502, 503, 504, 507, 511, 520, 599][..], soon),
+            (&[300, 301, 302, 304, 307, 308, 401, 402, 403, 404, 405, 407, 410], mended),
+            (&[400, 406, 409, 411, 412, 413, 414, 415, 416, 417, 418, 422, 424, 426, 428, 431, 451, 499], few),
+        ] {
+            for code in codes {
+                let status = StatusCode::from_u16(*code).unwrap();
+                assert_eq!(outlook(status, None), expected, "{code}");
+                let asked = Some(Span::from_secs(7));
+                assert_eq!(outlook(status, asked), (Again::UntilExpired, asked), "{code} with Retry-After");
+            }
+        }
+    }
+
+    #[test]
+    fn patience_is_asked_for_in_seconds_or_until_an_instant() {
+        let date = "Wed, 21 Oct 2026 07:28:00 GMT";
+        for (retry_after, date, secs) in [
+            ("20", None, Some(20)),
+            (" 0 ", None, Some(0)),
+            ("Wed, 21 Oct 2026 07:30:30 GMT", Some(date), Some(150)),
+            ("Wed, 21 Oct 2026 07:27:00 GMT", Some(date), Some(0)),
+            ("Wed, 21 Oct 2026 07:30:30 GMT", None, None),
+            ("soon", Some(date), None),
+            ("-5", None, None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, retry_after.parse().unwrap());
+            date.iter().for_each(|date| drop(headers.insert(DATE, date.parse().unwrap())));
+            assert_eq!(asked(&headers), secs.map(Span::from_secs), "{retry_after}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use tilth_core::alert::AlertId;
 use tilth_core::effect::{Page, Reason, Report};
 use tilth_core::escalate::Cause;
 use tilth_core::id::Id;
-use tilth_core::plan::{AlertKey, Plan, Severity};
+use tilth_core::plan::{Plan, Severity};
 use tilth_core::quantity::Quantity;
 
 use crate::chance::Run;
@@ -27,7 +27,25 @@ pub(crate) struct Notice {
     pub(crate) why: Option<String>,
     /// It may have been told before: the process or the connection ended between sending and knowing.
     pub(crate) repeat: bool,
+    /// Channels that may tell it where those that are asked cannot: of its level, then of the other levels of its policy.
+    pub(crate) others: Vec<Id>,
+    /// It is told in place of channels that could not.
+    pub(crate) instead: Option<Instead>,
 }
+
+/// In place of whom a notice is told.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Instead {
+    /// The channels that gave it up, the last one last.
+    pub(crate) of: Vec<Id>,
+    /// Why the last one did.
+    pub(crate) reason: String,
+    /// The id that the notice had there.
+    pub(crate) notice: String,
+}
+
+/// Stands in the id of a notice that is told in place of a channel, before the channel's name.
+pub(crate) const INSTEAD_OF: &str = "-instead-of-";
 
 /// Why people are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +74,28 @@ impl Notice {
     fn of(id: String, kind: Kind, report: Report, plan: &Plan) -> Notice {
         let sensor = plan.sensor_ix(report.key.sensor.as_str()).map(|ix| plan.sensor(ix));
         let is_measured = sensor.is_none_or(|sensor| sensor.quantity != Quantity::Contact);
-        Notice { id, kind, unit: unit(&report.key, plan), is_measured, why: None, report, repeat: false }
+        let rule = plan.rule(&report.key);
+        let of_sensor = sensor.map_or("", |sensor| sensor.quantity.unit());
+        let is_rate = rule.is_some_and(|rule| rule.condition.name().starts_with("rate_"));
+        let unit = if is_rate { format!("{of_sensor} per minute") } else { of_sensor.to_owned() };
+        let unit = unit.trim_start().to_owned();
+        let others = rule.map_or(Vec::new(), |rule| rule.escalation.channels_from(report.severity));
+        Notice { id, kind, unit, is_measured, why: None, report, repeat: false, others, instead: None }
+    }
+
+    /// The same for another channel, in place of those that gave it up. It has an id of its own, for a receiver that has the
+    /// page from elsewhere is to hear that it did not come everywhere.
+    pub(crate) fn instead_of(&self, tried: Vec<Id>, reason: &str) -> Notice {
+        let notice = self.instead.as_ref().map_or(&self.id, |instead| &instead.notice).clone();
+        let last = tried.last().map_or("", Id::as_str);
+        let id = format!("{notice}{INSTEAD_OF}{last}");
+        let instead = Instead { of: tried, reason: reason.to_owned(), notice };
+        Notice { id, instead: Some(instead), ..self.clone() }
+    }
+
+    /// Whether people are to do something.
+    pub(crate) fn is_page(&self) -> bool {
+        matches!(self.kind, Kind::Page(_))
     }
 
     /// The alert it is about.
@@ -71,12 +110,4 @@ impl Notice {
             Kind::Resolved(_) => None,
         }
     }
-}
-
-/// What stands behind an alert's value and limit.
-fn unit(key: &AlertKey, plan: &Plan) -> String {
-    let sensor = plan.sensor_ix(key.sensor.as_str()).map(|ix| plan.sensor(ix));
-    let unit = sensor.map_or("", |sensor| sensor.quantity.unit());
-    let is_rate = plan.rules().any(|rule| rule.key == *key && rule.condition.name().starts_with("rate_"));
-    if is_rate { format!("{unit} per minute").trim_start().to_owned() } else { unit.to_owned() }
 }

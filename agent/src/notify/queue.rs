@@ -8,16 +8,18 @@
 //!
 //! Nothing is dropped unsaid: what was not told by itself is counted in what is told next.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 
 use ring::digest::{Context, SHA256};
 use tilth_core::alert::AlertId;
+use tilth_core::id::Id;
 use tilth_core::time::{Span, Uptime};
 
 use super::budget::Budget;
-use super::notice::{Kind, Notice};
+use super::notice::Notice;
 
 /// What a remote channel could not tell within this is no news any more; it is then only counted.
 pub(crate) const EXPIRY: Span = Span::from_mins(12 * 60);
@@ -34,6 +36,16 @@ const RETRY_NEWS: Span = Span::from_secs(30);
 
 /// A channel may ask for at most this much patience.
 const LONGEST_ASKED: Span = Span::from_mins(60);
+
+/// A notice that the other side refuses (400, 413 and their like) is tried this often, within three minutes, and then given
+/// up: a receiver that starts anew takes it later, one that cannot read it never will.
+pub(crate) const REFUSED_TRIES: u32 = 6;
+
+/// Refused this often in a digest, a notice goes alone: the fault may be another's.
+const ALONE_AFTER: u32 = 2;
+
+/// Why a channel tells nothing any more.
+pub(crate) const GONE: &str = "the configuration has this channel no more";
 
 /// What a channel's queue goes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,12 +76,23 @@ pub(crate) enum Input {
 pub(crate) struct Failure {
     /// In words, for `status` and the log.
     pub(crate) reason: String,
-    /// Whether to try the same again; else this notice cannot be told at all.
-    pub(crate) again: bool,
+    /// Whether to try the same again.
+    pub(crate) again: Again,
     /// The other side asks for so much patience.
     pub(crate) after: Option<Span>,
     /// It may have arrived all the same: the answer is what was lost.
     pub(crate) perhaps: bool,
+}
+
+/// What a failure says of another attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// The channel failed: all that waits is tried until it expires.
+    UntilExpired,
+    /// The other side refused this very notice: it is tried [`REFUSED_TRIES`] times and holds up no other.
+    Few,
+    /// There is nowhere to send it.
+    Never,
 }
 
 /// What to do.
@@ -79,6 +102,8 @@ pub(crate) enum Effect {
     Send(Parcel),
     /// What became of a notice, for the store.
     Outcome(Outcome),
+    /// A notice that this channel will not tell any more ([`Fate::is_given_up`]), and what became of it.
+    GivenUp(Arc<Notice>, Outcome),
 }
 
 /// What is sent at once.
@@ -104,6 +129,10 @@ pub(crate) struct Item {
     since: Uptime,
     order: u64,
     withdrawn: bool,
+    /// How often the other side refused it.
+    refusals: u32,
+    /// After a refusal it is not tried before.
+    not_before: Uptime,
 }
 
 /// What became of a notice.
@@ -117,6 +146,8 @@ pub(crate) struct Outcome {
     pub(crate) attempts: u32,
     /// Why it failed.
     pub(crate) reason: Option<String>,
+    /// The channel that tells it in place of this one.
+    pub(crate) instead: Option<Id>,
 }
 
 /// What became of a notice.
@@ -162,6 +193,8 @@ pub(crate) struct Queue {
     asked: bool,
     /// What is under way goes to where the channel was before.
     is_astray: bool,
+    /// The configuration has the channel no more: what is under way is awaited and nothing else is sent.
+    is_closed: bool,
     untold: u32,
     orders: u64,
     effects: VecDeque<Effect>,
@@ -180,6 +213,7 @@ impl Queue {
             last_attempt: Uptime(i64::MIN),
             asked: false,
             is_astray: false,
+            is_closed: false,
             untold: 0,
             orders: 0,
             effects: VecDeque::new(),
@@ -208,12 +242,14 @@ impl Queue {
     pub(crate) fn deadline(&self) -> Option<Uptime> {
         let expiry = self.limits.expiry;
         let expires = expiry.and_then(|expiry| self.waiting.iter().map(|item| item.since + expiry).min());
-        let goes = (self.flying.is_none() && !self.waiting.is_empty()).then(|| self.earliest());
+        let goes =
+            self.waiting.iter().filter(|_| self.flying.is_none()).map(|item| self.earliest().max(item.not_before));
         expires.into_iter().chain(goes).min()
     }
 
     /// Another rate cap or expiry; what waits goes on waiting.
     pub(crate) fn set_limits(&mut self, limits: Limits) {
+        self.is_closed = false;
         if limits != self.limits {
             self.limits = limits;
             self.budget = limits.max_per_hour.map(Budget::per_hour);
@@ -223,15 +259,29 @@ impl Queue {
     /// The channel leads elsewhere from now on: what the other side did or asked for before means nothing there.
     pub(crate) fn redirect(&mut self, now: Uptime) {
         (self.failures, self.asked, self.not_before) = (0, false, Uptime(i64::MIN));
+        for item in &mut self.waiting {
+            (item.refusals, item.not_before) = (0, Uptime(i64::MIN));
+        }
         self.is_astray = self.flying.is_some();
         self.handle(now, Input::Tick);
     }
 
-    /// Whatever waits cannot be told: the channel is gone.
-    pub(crate) fn close(&mut self, reason: &str) {
+    /// The channel is gone: what waits cannot be told, and what is under way has this one attempt.
+    pub(crate) fn close(&mut self) {
+        self.is_closed = true;
         for item in mem::take(&mut self.waiting) {
-            self.say(&item, Fate::Failed, Some(reason.to_owned()));
+            self.say(&item, Fate::Failed, Some(GONE.to_owned()));
         }
+    }
+
+    /// Whether the channel is gone.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
+    /// Whether something is under way.
+    pub(crate) fn is_flying(&self) -> bool {
+        self.flying.is_some()
     }
 
     /// How many wait.
@@ -243,13 +293,19 @@ impl Queue {
     pub(crate) fn next(&self) -> Option<Next> {
         match (&self.flying, self.waiting.is_empty()) {
             (Some(_), _) => Some(Next::UnderWay),
-            (None, false) => Some(Next::At(self.earliest())),
+            (None, false) => {
+                let earliest = self.waiting.iter().map(|item| self.earliest().max(item.not_before)).min();
+                earliest.map(Next::At)
+            }
             (None, true) => None,
         }
     }
 
     fn enter(&mut self, now: Uptime, notice: Arc<Notice>) {
-        let is_page = matches!(notice.kind, Kind::Page(_));
+        let is_page = notice.is_page();
+        if notice.instead.is_some() && self.counts_in_another(&notice) {
+            return;
+        }
         let fate = if is_page { Fate::Replaced } else { Fate::Withdrawn };
         let replaced = notice.alert().map_or(0, |alert| self.take_pages(alert, fate));
         self.orders += 1;
@@ -260,6 +316,8 @@ impl Queue {
             since: now,
             order: self.orders,
             withdrawn: false,
+            refusals: 0,
+            not_before: Uptime(i64::MIN),
             notice,
         });
         if self.waiting.len() > MAX_WAITING {
@@ -268,6 +326,24 @@ impl Queue {
         if is_page && self.failures > 0 && !self.asked {
             self.not_before = self.not_before.min(now.max(self.last_attempt + RETRY_NEWS));
         }
+    }
+
+    /// A page in place of another channel's, while this channel has a page of that alert to tell anyway: that one counts it.
+    fn counts_in_another(&mut self, notice: &Arc<Notice>) -> bool {
+        let flying = self.flying.iter_mut().flat_map(|parcel| &mut parcel.items);
+        let Some(item) = self
+            .waiting
+            .iter_mut()
+            .chain(flying)
+            .find(|item| item.notice.is_page() && item.notice.alert() == notice.alert())
+        else {
+            return false;
+        };
+        item.earlier += 1;
+        let outcome =
+            Outcome { notice: notice.id.clone(), fate: Fate::Replaced, attempts: 0, reason: None, instead: None };
+        self.effects.push_back(Effect::Outcome(outcome));
+        true
     }
 
     fn withdraw(&mut self, alert: AlertId) {
@@ -298,7 +374,7 @@ impl Queue {
         if let Some(least) = least {
             let item = self.waiting.remove(least);
             self.untold += 1 + item.earlier;
-            self.say(&item, Fate::Crowded, None);
+            self.say(&item, Fate::Crowded, Some(format!("more than {MAX_WAITING} notices waited")));
         }
     }
 
@@ -309,7 +385,7 @@ impl Queue {
         self.waiting = kept;
         for item in old {
             self.untold += 1 + item.earlier;
-            self.say(&item, Fate::Expired, None);
+            self.say(&item, Fate::Expired, Some(format!("not delivered within {expiry}")));
         }
     }
 
@@ -330,31 +406,9 @@ impl Queue {
         {
             budget.give_back();
         }
-        self.failures += 1;
-        let doubled = Span(RETRY_FIRST.0 << (self.failures - 1).min(16)).min(RETRY_LONGEST);
-        let asked = failure.after.map(|after| after.max(doubled).min(LONGEST_ASKED));
-        self.asked = asked.is_some();
-        self.not_before = now + asked.unwrap_or(doubled);
-        for mut item in parcel.items {
-            let reason = Some(failure.reason.clone());
-            if item.withdrawn {
-                let alert = item.notice.alert();
-                if let Some(later) = self.waiting.iter_mut().find(|later| later.notice.alert() == alert) {
-                    later.earlier += 1 + item.earlier;
-                }
-                self.say(&item, Fate::Withdrawn, reason);
-            } else if failure.again {
-                self.say(&item, Fate::Retrying, reason);
-                item.repeat |= failure.perhaps;
-                self.waiting.push(item);
-            } else {
-                self.untold += 1 + item.earlier;
-                self.say(&item, Fate::Failed, reason);
-            }
-        }
-        if !failure.again {
-            // The fault is the notice's: the next one need not wait for it.
-            self.not_before = now + RETRY_FIRST;
+        self.hold_back(now, failure);
+        for item in parcel.items {
+            self.item_failed(now, item, failure);
         }
         if mem::take(&mut self.is_astray) {
             (self.failures, self.asked, self.not_before) = (0, false, now);
@@ -362,18 +416,59 @@ impl Queue {
         self.expire(now);
     }
 
+    /// When the channel is tried next.
+    fn hold_back(&mut self, now: Uptime, failure: &Failure) {
+        if failure.again != Again::UntilExpired {
+            // The fault is the notice's: the next one need not wait for it.
+            (self.asked, self.not_before) = (false, now + RETRY_FIRST);
+            return;
+        }
+        self.failures += 1;
+        let doubled = doubled(self.failures);
+        let asked = failure.after.map(|after| after.max(doubled).min(LONGEST_ASKED));
+        self.asked = asked.is_some();
+        self.not_before = now + asked.unwrap_or(doubled);
+    }
+
+    fn item_failed(&mut self, now: Uptime, mut item: Item, failure: &Failure) {
+        let reason = Some(failure.reason.clone());
+        if item.withdrawn {
+            let alert = item.notice.alert();
+            if let Some(later) = self.waiting.iter_mut().find(|later| later.notice.alert() == alert) {
+                later.earlier += 1 + item.earlier;
+            }
+            return self.say(&item, Fate::Withdrawn, reason);
+        }
+        item.refusals += u32::from(failure.again == Again::Few && !self.is_astray);
+        let is_final = failure.again == Again::Never || item.refusals >= REFUSED_TRIES || self.is_closed;
+        if is_final {
+            self.untold += 1 + item.earlier;
+            return self.say(&item, Fate::Failed, reason);
+        }
+        if failure.again == Again::Few {
+            item.not_before = if self.is_astray { now } else { now + doubled(item.refusals) };
+        }
+        self.say(&item, Fate::Retrying, reason);
+        item.repeat |= failure.perhaps;
+        self.waiting.push(item);
+    }
+
     fn earliest(&self) -> Uptime {
         self.budget.map_or(self.not_before, |budget| self.not_before.max(budget.next()))
     }
 
     fn send(&mut self, now: Uptime) {
-        if self.flying.is_some() || self.waiting.is_empty() || self.earliest() > now {
+        let is_ready = |item: &Item| item.not_before <= now;
+        if self.flying.is_some() || self.is_closed || self.earliest() > now || !self.waiting.iter().any(is_ready) {
             return;
         }
-        self.waiting.sort_by(|a, b| b.notice.rank().cmp(&a.notice.rank()).then(a.order.cmp(&b.order)));
+        self.waiting.sort_by_key(|item| {
+            (!is_ready(item), item.refusals.min(ALONE_AFTER), Reverse(item.notice.rank()), item.order)
+        });
         // The last that may go now takes everything along.
         let is_digest = self.budget.is_some_and(|budget| budget.left(now) <= 1);
-        let count = if is_digest { self.waiting.len() } else { 1 };
+        let together = self.waiting.iter().take_while(|item| is_ready(item) && item.refusals < ALONE_AFTER).count();
+        let count = if is_digest { together.max(1) } else { 1 };
         let mut items: Vec<Item> = self.waiting.drain(..count).collect();
         items.iter_mut().for_each(|item| item.attempts += 1);
         if let Some(budget) = &mut self.budget {
@@ -386,9 +481,17 @@ impl Queue {
     }
 
     fn say(&mut self, item: &Item, fate: Fate, reason: Option<String>) {
-        let outcome = Outcome { notice: item.notice.id.clone(), fate, attempts: item.attempts, reason };
-        self.effects.push_back(Effect::Outcome(outcome));
+        let outcome = Outcome { notice: item.notice.id.clone(), fate, attempts: item.attempts, reason, instead: None };
+        self.effects.push_back(match fate.is_given_up() {
+            true => Effect::GivenUp(Arc::clone(&item.notice), outcome),
+            false => Effect::Outcome(outcome),
+        });
     }
+}
+
+/// The wait after so many failures, the first of which is 1.
+fn doubled(failures: u32) -> Span {
+    Span(RETRY_FIRST.0 << failures.saturating_sub(1).min(16)).min(RETRY_LONGEST)
 }
 
 impl Parcel {
@@ -419,6 +522,11 @@ impl Fate {
             Fate::Withdrawn => "withdrawn",
             Fate::Crowded => "crowded",
         }
+    }
+
+    /// Whether this channel never tells it, and nothing else does in its place.
+    pub(crate) const fn is_given_up(self) -> bool {
+        matches!(self, Fate::Failed | Fate::Expired | Fate::Crowded)
     }
 
     /// Whether nothing more will become of it.

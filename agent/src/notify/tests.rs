@@ -49,7 +49,8 @@ fn report(alert: u64, severity: Severity) -> Report {
 }
 
 fn notice(id: String, kind: Kind, report: Report) -> Notice {
-    Notice { id, kind, report, unit: "mS/cm".to_owned(), is_measured: true, why: None, repeat: false }
+    let unit = "mS/cm".to_owned();
+    Notice { id, kind, report, unit, is_measured: true, why: None, repeat: false, others: Vec::new(), instead: None }
 }
 
 /// A page as the tests of the queue use it, too.
@@ -140,6 +141,18 @@ Critical: bus gateway is down
 Dilute the tank.
 For 2h, since 2026-03-01 06:30 UTC
 Alert 13: ec-high, tower-1/ec in shed",
+    );
+    let refused =
+        page(14, 2, Severity::Critical, Cause::Fired).instead_of(vec![id("phone")], "answered 400 Bad Request");
+    check_text(
+        &one(refused),
+        "
+Critical: EC 2.93 in tower-1, limit 2.8
+Channel phone could not deliver this: answered 400 Bad Request
+Dilute the tank.
+Now 2.93 mS/cm, limit 2.8 mS/cm
+For 5m, since 2026-03-01 06:30 UTC
+Alert 14: ec-high, tower-1/ec",
     );
     let many = (1..=25)
         .map(|alert| page(alert, 1, if alert == 9 { Severity::Urgent } else { Severity::Warning }, Cause::Fired));
@@ -311,7 +324,7 @@ fn run_test<F: Future<Output = ()>>(config: &Config, channels: &[(&str, Channel)
     runtime.block_on(async {
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let (outcomes, told) = mpsc::channel(64);
-        commands.send(Command::Channels(channels)).await.unwrap();
+        commands.send(Command::Channels(channels, Levels::default())).await.unwrap();
         tokio::select! {
             () = run(secrets, clock, inbox, outcomes) => panic!("ended"),
             () = test(Running { commands, told }) => {}
@@ -443,7 +456,7 @@ fn a_secret_outlives_its_file() {
         assert_eq!(running.fate().await, "phone pi-1-1 retrying");
         std::fs::remove_file(config.0.join("secrets/phone")).unwrap();
         let channels = [(id("phone"), ntfy(&receiver.url))].into();
-        running.commands.send(Command::Channels(channels)).await.unwrap();
+        running.commands.send(Command::Channels(channels, Levels::default())).await.unwrap();
         assert_eq!(running.fate().await, "phone pi-1-1 retrying");
         assert_eq!(running.fate().await, "phone pi-1-1 retrying");
         config.write("phone", "tk_new");
@@ -518,7 +531,7 @@ fn a_changed_address_is_tried_at_once_and_shown_without_its_path() {
         assert!(failure.reason.starts_with("answered 404") && failure.over.is_none(), "{failure:?}");
         assert!(matches!(looked.next, Some(Next::At(at)) if at > failure.at + Span::from_mins(4)), "{:?}", looked.next);
         let channels = [(id("phone"), ntfy(&url("")))].into();
-        running.commands.send(Command::Channels(channels)).await.unwrap();
+        running.commands.send(Command::Channels(channels, Levels::default())).await.unwrap();
         assert_eq!(running.fate().await, "phone pi-1-1 sent");
         let looked = look(&running).await;
         assert_eq!((looked.failure, looked.next, looked.waiting), (None, None, 0));
@@ -560,4 +573,42 @@ fn a_server_that_wants_https_is_named_as_one() {
         let reason = running.told.recv().await.unwrap().outcome.reason.unwrap();
         assert_eq!(reason, "invalid HTTP version parsed; it may want https, as url then has to say");
     });
+}
+
+const REFUSED: Answer = Answer::Http("400 Bad Request\r\nContent-Length: 7\r\n\r\ntoo odd");
+
+/// Guards against: a receiver that starts anew, answers 400 once, and a page that nobody ever reads.
+#[test]
+fn what_a_server_refuses_it_may_take_later() {
+    let config = Config::new("refused-twice");
+    let receiver = Receiver::start(vec![REFUSED, REFUSED]);
+    run_test(&config, &[("phone", ntfy(&receiver.url)), ("log", Channel::Log)], async |mut running| {
+        running.tell(page(1, 1, Severity::Urgent, Cause::Fired), &["phone"]).await;
+        for expected in ["phone pi-1-1 retrying", "phone pi-1-1 retrying", "phone pi-1-1 sent"] {
+            assert_eq!(running.fate().await, expected);
+        }
+    });
+}
+
+#[test]
+fn what_a_server_always_refuses_another_channel_tells_and_says_why() {
+    let config = Config::new("refused");
+    let refusing = Receiver::start((0..20).map(|_| REFUSED).collect());
+    let hook = Receiver::start(vec![]);
+    let channels = [("hook", webhook(&hook.url)), ("phone", ntfy(&refusing.url))];
+    run_test(&config, &channels, async |mut running| {
+        running.tell(page(1, 1, Severity::Urgent, Cause::Fired), &["phone"]).await;
+        for _ in 1..queue::REFUSED_TRIES {
+            assert_eq!(running.fate().await, "phone pi-1-1 retrying");
+        }
+        let Told { channel, outcome } = running.told.recv().await.unwrap();
+        assert_eq!((channel, outcome.fate, outcome.instead), (id("phone"), Fate::Failed, Some(id("hook"))));
+        assert_eq!(outcome.reason.as_deref(), Some("answered 400 Bad Request: too odd"));
+        assert_eq!(running.fate().await, "hook pi-1-1-instead-of-phone sent");
+        running.commands.send(Command::Resolved(Box::new(resolved(1)))).await.unwrap();
+        assert_eq!(running.fate().await, "hook pi-1-resolved sent");
+    });
+    let body: serde_json::Value = serde_json::from_slice(&hook.next().body).unwrap();
+    let event = &body["events"][0];
+    assert_eq!((&event["notification"], &event["instead_of"][0]), (&"pi-1-1-instead-of-phone".into(), &"phone".into()));
 }

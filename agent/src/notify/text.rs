@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 
 use tilth_core::effect::Reason;
 use tilth_core::escalate::Cause;
+use tilth_core::id::Id;
 use tilth_core::plan::{AlertKey, Severity};
 use tilth_core::rules::Figure;
 use tilth_core::time::{Span, Stamp, WallTime};
 
-use super::notice::{Kind, Notice};
+use super::notice::{Instead, Kind, Notice};
 use super::queue::{Item, Parcel};
 
 /// A digest names this many; the others are counted.
@@ -56,9 +57,13 @@ fn title(item: &Item) -> String {
 }
 
 fn body(item: &Item) -> String {
-    let Notice { kind, report, why, .. } = &*item.notice;
+    let Notice { kind, report, why, instead, .. } = &*item.notice;
     let mut lines = Vec::new();
     // The news first: a locked phone shows a line or two.
+    if let Some(Instead { of, reason, .. }) = instead {
+        let channel = of.last().map_or("", Id::as_str);
+        lines.push(format!("Channel {channel} could not deliver this: {}", one_line(reason)));
+    }
     match kind {
         Kind::Page(Cause::Fired) => {}
         Kind::Page(Cause::Escalated | Cause::Repeated) => lines.push("Nobody has acknowledged it yet.".to_owned()),

@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
 use super::http::{self, Clients, Request};
-use super::queue::{Failure, Parcel};
+use super::queue::{Again, Failure, Parcel};
 use super::secret::{Secret, Secrets};
 use super::{ntfy, webhook};
 use crate::clock::Clock;
@@ -136,7 +136,7 @@ impl Key {
 
 /// What a person has to mend on this machine.
 fn lacks(reason: String) -> Failure {
-    Failure { reason, again: true, after: Some(LACK_WAIT), perhaps: false }
+    Failure { reason, again: Again::UntilExpired, after: Some(LACK_WAIT), perhaps: false }
 }
 
 fn url(channel: &Channel) -> Option<&str> {

@@ -5,6 +5,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use ring::hmac;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tilth_core::id::Id;
 use tilth_core::rules::Figure;
 use tilth_core::time::{Stamp, WallTime};
 
@@ -49,6 +50,9 @@ struct Event<'a> {
     message: &'a str,
     advice: Option<&'a str>,
     undelivered_pages: u32,
+    /// Channels that gave this up, so that it is told here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instead_of: Option<&'a [Id]>,
 }
 
 /// The request that tells a parcel.
@@ -84,7 +88,7 @@ fn signature(secret: &Secret, body: &[u8]) -> String {
 }
 
 fn event(item: &Item) -> Event<'_> {
-    let Notice { id, kind, report, unit, .. } = &*item.notice;
+    let Notice { id, kind, report, unit, instead, .. } = &*item.notice;
     let (event, state, reason) = match kind {
         Kind::Page(cause) => ("notify", "firing", cause.name()),
         Kind::Resolved(reason) => ("resolved", "resolved", reason.name()),
@@ -109,6 +113,7 @@ fn event(item: &Item) -> Event<'_> {
         message: &report.message,
         advice: report.advice.as_deref(),
         undelivered_pages: item.earlier,
+        instead_of: instead.as_ref().map(|instead| instead.of.as_slice()),
     }
 }
 

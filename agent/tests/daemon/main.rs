@@ -3,8 +3,11 @@
 mod alerts;
 mod bundles;
 mod buses;
+mod changes;
 mod desk;
 mod good;
+mod receiver;
 mod reload;
 mod room;
 mod stop;
+mod undelivered;

@@ -1,9 +1,9 @@
 //! A room with a board on a pseudo-terminal and an agent that watches it.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::Write;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -85,6 +85,13 @@ impl Room {
 
     pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.path(name), text).expect("a file in the folder");
+    }
+
+    /// A secret that only its owner can read.
+    pub(crate) fn write_secret(&self, name: &str, secret: &str) {
+        let path = self.path("secrets").join(name);
+        fs::write(&path, secret).expect("a secret");
+        fs::set_permissions(path, Permissions::from_mode(0o600)).expect("its mode");
     }
 
     pub(crate) fn write_bytes(&self, name: &str, bytes: &[u8]) {

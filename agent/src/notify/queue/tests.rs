@@ -65,12 +65,20 @@ fn words(effect: &Effect) -> String {
             let untold = if parcel.untold > 0 { format!(" untold {}", parcel.untold) } else { String::new() };
             format!("send {}{untold}", items.join(", "))
         }
-        Effect::Outcome(outcome) => format!("{} {}", outcome.notice, outcome.fate.name()),
+        Effect::Outcome(outcome) | Effect::GivenUp(_, outcome) => {
+            let instead = outcome.instead.as_ref().map_or(String::new(), |channel| format!(", {channel} instead"));
+            format!("{} {}{instead}", outcome.notice, outcome.fate.name())
+        }
     }
 }
 
 fn failure(again: bool, after: Option<Span>, perhaps: bool) -> Input {
+    let again = if again { Again::UntilExpired } else { Again::Never };
     Input::Failed(Failure { reason: "down".to_owned(), again, after, perhaps })
+}
+
+fn refused() -> Input {
+    Input::Failed(Failure { reason: "answered 400".to_owned(), again: Again::Few, after: None, perhaps: false })
 }
 
 fn down() -> Input {
@@ -217,6 +225,44 @@ fn what_cannot_be_told_at_all_does_not_hold_up_the_rest() {
 }
 
 #[test]
+fn what_is_refused_is_tried_a_few_times_beside_the_others_and_then_given_up() {
+    let mut line = Line::new(NO_CAP);
+    line.page(1, 1, Severity::Urgent);
+    assert_eq!(line.handle(refused()), ["0 pi-1-1 retrying"]);
+    line.page(2, 1, Severity::Warning);
+    assert_eq!(line.until(5), ["5 send pi-2-1"], "it waits for no other");
+    assert_eq!(line.handle(Input::Sent), ["5 pi-2-1 sent", "5 send pi-1-1"]);
+    let mut tries = Vec::new();
+    for _ in 2..REFUSED_TRIES {
+        assert_eq!(line.handle(refused()), [format!("{} pi-1-1 retrying", line.now / 1000)]);
+        let due = line.queue.deadline().unwrap().0 / 1000;
+        assert_eq!(line.until(due), [format!("{due} send pi-1-1")]);
+        tries.push(due);
+    }
+    assert_eq!(tries, [15, 35, 75, 155]);
+    assert_eq!(line.handle(refused()), ["155 pi-1-1 failed"]);
+    assert_eq!(line.page(3, 1, Severity::Warning), [""; 0]);
+    assert_eq!(line.until(200), ["160 send pi-3-1 untold 1"]);
+}
+
+#[test]
+fn a_digest_that_is_refused_is_taken_apart() {
+    let mut line = Line::new(Limits { max_per_hour: Some(8), ..REMOTE });
+    for alert in 1..=9 {
+        line.page(alert, 1, Severity::Warning);
+    }
+    for _ in 0..2 {
+        line.handle(Input::Sent);
+    }
+    let digest = line.handle(Input::Sent);
+    assert_eq!(digest, ["0 pi-3-1 sent", "0 send pi-4-1, pi-5-1, pi-6-1, pi-7-1, pi-8-1, pi-9-1"]);
+    line.handle(refused());
+    assert_eq!(line.until(5), ["5 send pi-4-1, pi-5-1, pi-6-1, pi-7-1, pi-8-1, pi-9-1"]);
+    line.handle(refused());
+    assert_eq!(line.until(15), ["15 send pi-4-1"], "the fault may be one's alone");
+}
+
+#[test]
 fn past_the_cap_the_rest_becomes_a_digest() {
     let mut line = Line::new(REMOTE);
     let mut sent = Vec::new();
@@ -261,14 +307,18 @@ fn one_channel_that_is_down_delays_no_other_and_those_who_were_paged_hear_the_en
             .collect()
     };
     use dispatch::Input::{Channels, Failed, Page, Paged, Resolved, Sent, Tick};
-    step(0, Channels(channels.into_iter().collect(), BTreeSet::new()));
+    let with = |limits| Channels(dispatch::Channels { limits, ..dispatch::Channels::default() });
+    step(0, with(channels.into_iter().collect()));
     let first = page(1, 1, Severity::Urgent, Cause::Fired);
-    let down = Failure { reason: "down".to_owned(), again: true, after: None, perhaps: false };
+    let down = Failure { reason: "down".to_owned(), again: Again::UntilExpired, after: None, perhaps: false };
     assert_eq!(step(0, Page(first, vec![id("log"), id("phone")])), ["log send pi-1-1", "phone send pi-1-1"]);
     assert_eq!(step(0, Failed(id("phone"), down)), ["phone pi-1-1 retrying"]);
     assert_eq!(step(1, Sent(id("log"))), ["log pi-1-1 sent"]);
     let second = page(2, 1, Severity::Urgent, Cause::Fired);
-    assert_eq!(step(2, Page(second, vec![id("log"), id("gone")])), ["gone pi-2-1 failed", "log send pi-2-1"]);
+    assert_eq!(
+        step(2, Page(second, vec![id("log"), id("gone")])),
+        ["gone pi-2-1 failed, log instead", "log send pi-2-1", "log pi-2-1-instead-of-gone replaced"]
+    );
     assert_eq!(step(3, Sent(id("log"))), ["log pi-2-1 sent"]);
     assert_eq!(step(4, Resolved(resolved(1))), ["log send pi-1-resolved", "phone pi-1-1 withdrawn"]);
     assert_eq!(step(5, Tick), ["phone send pi-1-resolved +1"]);
@@ -276,14 +326,87 @@ fn one_channel_that_is_down_delays_no_other_and_those_who_were_paged_hear_the_en
     step(7, Paged(AlertId(8), vec![id("unused")]));
     assert_eq!(step(8, Resolved(resolved(8))), ["unused send pi-8-resolved"], "told before the restart");
     let left = BTreeMap::from([(id("log"), NO_CAP)]);
-    assert_eq!(step(9, Channels(left, BTreeSet::new())), [""; 0], "what is under way is let go");
+    assert_eq!(step(9, with(left)), [""; 0], "what is under way is awaited");
+}
+
+/// Several channels, each of which fails or is taken away.
+struct House {
+    dispatch: Dispatch,
+    limits: BTreeMap<Id, Limits>,
+}
+
+impl House {
+    fn new(channels: &[&str]) -> House {
+        let mut house = House { dispatch: Dispatch::default(), limits: BTreeMap::new() };
+        house.set(channels, &[]);
+        house
+    }
+
+    fn set(&mut self, channels: &[&str], level_of_1: &[&str]) -> Vec<String> {
+        self.limits = channels.iter().map(|name| (Id::new(name).unwrap(), NO_CAP)).collect();
+        let level = level_of_1.iter().map(|name| Id::new(name).unwrap()).collect();
+        let levels = BTreeMap::from([(AlertId(1), level)]);
+        let (limits, elsewhere) = (self.limits.clone(), BTreeSet::new());
+        self.step(dispatch::Input::Channels(dispatch::Channels { limits, elsewhere, levels }))
+    }
+
+    fn step(&mut self, input: dispatch::Input) -> Vec<String> {
+        self.dispatch.handle(Uptime(0), input);
+        let said = std::iter::from_fn(|| self.dispatch.poll());
+        said.map(|(channel, effect)| format!("{channel} {}", words(&effect))).collect()
+    }
+
+    fn page(&mut self, channels: &[&str], others: &[&str]) -> Vec<String> {
+        let ids = |names: &[&str]| names.iter().map(|name| Id::new(name).unwrap()).collect::<Vec<_>>();
+        let page = Notice { others: ids(others), ..page(1, 1, Severity::Urgent, Cause::Fired) };
+        self.step(dispatch::Input::Page(page, ids(channels)))
+    }
+
+    fn fails(&mut self, channel: &str) -> Vec<String> {
+        let again = Again::Never;
+        let failure = Failure { reason: "answered 400".to_owned(), again, after: None, perhaps: false };
+        self.step(dispatch::Input::Failed(Id::new(channel).unwrap(), failure))
+    }
+}
+
+#[test]
+fn what_a_channel_gives_up_each_other_is_asked_to_tell_once_and_then_nobody_is() {
+    let mut house = House::new(&["any", "level", "phone", "policy"]);
+    assert_eq!(house.page(&["phone"], &["phone", "level", "policy"]), ["phone send pi-1-1"]);
+    assert_eq!(house.fails("phone"), ["phone pi-1-1 failed, level instead", "level send pi-1-1-instead-of-phone"]);
+    assert_eq!(
+        house.fails("level"),
+        ["level pi-1-1-instead-of-phone failed, policy instead", "policy send pi-1-1-instead-of-level"]
+    );
+    assert_eq!(
+        house.fails("policy"),
+        ["policy pi-1-1-instead-of-level failed, any instead", "any send pi-1-1-instead-of-policy"]
+    );
+    assert_eq!(house.fails("any"), ["any pi-1-1-instead-of-policy failed"]);
+}
+
+#[test]
+fn what_waits_or_is_under_way_on_a_channel_that_goes_is_told_by_the_level_of_now() {
+    let mut house = House::new(&["log", "phone"]);
+    house.page(&["phone"], &[]);
+    // Under way: it may still arrive.
+    assert_eq!(house.set(&["log", "mobile"], &["mobile"]), [""; 0]);
+    assert_eq!(house.fails("phone"), ["phone pi-1-1 failed, mobile instead", "mobile send pi-1-1-instead-of-phone"]);
+    house.step(dispatch::Input::Sent(Id::new("mobile").unwrap()));
+    assert_eq!(house.step(dispatch::Input::Resolved(resolved(1))), ["mobile send pi-1-resolved"]);
+
+    let mut house = House::new(&["log", "phone"]);
+    house.page(&["phone"], &[]);
+    house.step(dispatch::Input::Sent(Id::new("phone").unwrap()));
+    house.set(&["log", "mobile"], &["mobile"]);
+    assert_eq!(house.step(dispatch::Input::Resolved(resolved(1))), ["mobile send pi-1-resolved"], "who told is gone");
 }
 
 proptest! {
     /// Whatever happens, each notice has one end, and each parcel goes alone.
     #[test]
     fn every_notice_comes_to_one_end(
-        steps in prop::collection::vec((0..6u8, 0..400i64, 1..6u64), 1..120),
+        steps in prop::collection::vec((0..7u8, 0..400i64, 1..6u64), 1..120),
         cap in prop::option::of(1..20u32),
     ) {
         let mut queue = Queue::new(Limits { max_per_hour: cap, expiry: Some(Span::from_mins(20)) });
@@ -302,6 +425,7 @@ proptest! {
                 2 => Input::Acknowledged(AlertId(alert)),
                 3 if flying => down(),
                 4 if flying => failure(false, None, false),
+                6 if flying => refused(),
                 5 if flying => { sends.push(now); Input::Sent }
                 _ => Input::Tick,
             };
@@ -315,8 +439,10 @@ proptest! {
                         prop_assert!(!flying && !parcel.items.is_empty());
                         flying = true;
                     }
-                    Effect::Outcome(outcome) if outcome.fate.is_final() => *open.get_mut(&outcome.notice).unwrap() += 1,
-                    Effect::Outcome(_) => {}
+                    Effect::Outcome(outcome) | Effect::GivenUp(_, outcome) if outcome.fate.is_final() => {
+                        *open.get_mut(&outcome.notice).unwrap() += 1;
+                    }
+                    Effect::Outcome(_) | Effect::GivenUp(..) => {}
                 }
             }
             prop_assert!(open.values().all(|ends| *ends <= 1), "{open:?}");

@@ -179,17 +179,6 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// The message for people. A rule's own words say what is wrong, and make no sense once it is over.
-    fn words(&self) -> Cow<'_, str> {
-        let Event::Resolved = self.event else { return Cow::Borrowed(&self.message) };
-        let lasted = self.lasted.map_or(String::new(), |lasted| format!(" after {lasted}"));
-        let value = match self.value {
-            Some(value @ (Figure::Value(_) | Figure::Number(_))) => format!(", now {value}"),
-            Some(Figure::Time(_)) | None => String::new(),
-        };
-        Cow::Owned(format!("over{lasted}{value}"))
-    }
-
     /// The line for people, its columns as wide as the plan's longest names.
     pub(crate) fn aligned(&'a self, widths: &'a Widths) -> impl Display + 'a {
         Aligned { line: self, widths }
@@ -256,7 +245,7 @@ impl Display for Aligned<'_> {
         let sensor = sensor.map_or("-", SensorId::as_str);
         let Widths { rule: rule_width, sensor: sensor_width } = self.widths;
         // A line stays a line, whatever a rule's author wrote.
-        let message = self.line.words().replace(char::is_control, " ");
+        let message = self.line.message.replace(char::is_control, " ");
         write!(
             f,
             "{at:<24}  {:<12}  {severity:<10}  {rule:<rule_width$}  {sensor:<sensor_width$}  {message}",
@@ -269,9 +258,10 @@ impl Display for Aligned<'_> {
 impl Aligned<'_> {
     /// What belongs to this kind of transition alone.
     fn fmt_circumstances(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Line { event, reason, until, by, cause, page, channels, .. } = self.line;
+        let Line { event, reason, until, by, cause, page, channels, lasted, .. } = self.line;
         if let (Event::Resolved, Some(reason)) = (event, reason) {
-            write!(f, " ({reason})")?;
+            let after = lasted.map_or(String::new(), |lasted| format!(" after {}", lasted.in_words()));
+            write!(f, " ({reason}{after})")?;
         }
         if let (Some(until), Some(by)) = (until, by) {
             write!(f, " (until {until}, by {by})")?;

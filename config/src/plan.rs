@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tilth_core::id::{Id, SensorId};
+use tilth_core::message::Template;
 use tilth_core::plan::{self, AlertKey, Plan, Policy};
 use tilth_core::rules::Condition;
 use tilth_core::schedule::Schedule;
@@ -109,10 +110,12 @@ struct Complaint {
     others: usize,
 }
 
-/// Schedule and policy of a rule, found.
+/// Schedule, policy and last words of a rule, found.
 struct Bonds {
     during: Option<Arc<Schedule>>,
     escalation: Arc<Policy>,
+    /// What is said when it is over, where the usual words do not fit.
+    resolved: Option<Arc<Template>>,
 }
 
 impl<'a> Binder<'a> {
@@ -228,7 +231,7 @@ impl<'a> Binder<'a> {
             let key = AlertKey { zone: known.sensor.zone.clone(), rule: rule.clone(), sensor: known.sensor.id.clone() };
             let hold = duty.hold.max(known.feed.interval.map_or(Span::ZERO, past_one_reading));
             let duty = Duty { hold, ..duty.clone() };
-            self.push(key, Condition::Faulty, &duty, Bonds { during: None, escalation }, known.key);
+            self.push(key, Condition::Faulty, &duty, Bonds { during: None, escalation, resolved: None }, known.key);
         }
     }
 
@@ -261,6 +264,7 @@ impl<'a> Binder<'a> {
             escalation: bonds.escalation,
             during: bonds.during,
             message: Arc::clone(&duty.message),
+            resolved: bonds.resolved,
             advice: duty.advice.clone(),
         });
     }
@@ -278,7 +282,7 @@ impl<'a> Binder<'a> {
                 }
             },
         };
-        Some(Bonds { during, escalation: escalation? })
+        Some(Bonds { during, escalation: escalation?, resolved: None })
     }
 
     fn policy(&self, name: &Name, settings: &Settings) -> Option<Arc<Policy>> {

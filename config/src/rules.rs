@@ -42,7 +42,7 @@ pub(crate) mod default {
     /// What an alert says, by the key of its condition.
     pub(crate) fn message(condition: Option<&str>) -> &'static str {
         match condition {
-            Some("missing_for") => "Nothing from {sensor} for {value}",
+            Some("missing_for") => "{sensor} silent for {value}",
             Some("stuck_for") => "{sensor} has not changed for {value}",
             _ => "{sensor} {value} {unit}, limit {limit}",
         }
@@ -203,7 +203,8 @@ fn name_at(fields: &Fields<'_>, key: &str, name: &str) -> Name {
     Name { name: name.to_owned(), place: fields.place(key), path: path::join(&fields.path, key) }
 }
 
-fn shipped(message: &str) -> Arc<Template> {
+/// A message that this program brings.
+pub(crate) fn shipped(message: &str) -> Arc<Template> {
     Arc::new(Template::parse(message).expect("the shipped message is a template"))
 }
 

@@ -22,6 +22,7 @@ pub mod message;
 pub mod plan;
 pub mod quantity;
 pub mod reading;
+mod resolved;
 pub mod rules;
 pub mod schedule;
 pub mod site;

@@ -89,6 +89,8 @@ pub struct Rule {
     pub during: Option<Arc<Schedule>>,
     /// What an alert says.
     pub message: Arc<Template>,
+    /// What it says once its condition holds no more; usual words where there is none.
+    pub resolved: Option<Arc<Template>>,
     /// What to do about it.
     pub advice: Option<Arc<str>>,
 }

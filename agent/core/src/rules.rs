@@ -264,9 +264,7 @@ impl fmt::Display for Figure {
         match self {
             Figure::Value(value) => value.fmt(f),
             Figure::Number(number) => number.fmt(f),
-            // Nobody wants to know a silence to the millisecond.
-            Figure::Time(Span(ms)) if *ms >= 1000 => Span(ms - ms % 1000).fmt(f),
-            Figure::Time(span) => span.fmt(f),
+            Figure::Time(span) => f.write_str(&span.in_words()),
         }
     }
 }

@@ -69,6 +69,27 @@ impl Span {
         Span(mins * 60_000)
     }
 
+    /// For people, as exact as anybody wants it: to the second in the first ten minutes, then to the minute, and from two days
+    /// on to the hour: `45 s`, `9 min 30 s`, `17 min`, `1 h 30 min`, `3 d 4 h`.
+    #[must_use]
+    pub fn in_words(self) -> String {
+        let (units, finest) = match self {
+            Span(..=999) => return format!("{} ms", self.0),
+            Span(..=600_000) => ([(60_000, "min"), (1000, "s")], 1000),
+            Span(..172_800_000) => ([(3_600_000, "h"), (60_000, "min")], 60_000),
+            _ => ([(86_400_000, "d"), (3_600_000, "h")], 3_600_000),
+        };
+        let mut rest = self.0 / finest * finest;
+        let mut parts = Vec::new();
+        for (unit, name) in units {
+            if rest >= unit {
+                parts.push(format!("{} {name}", rest / unit));
+                rest %= unit;
+            }
+        }
+        parts.join(" ")
+    }
+
     /// The span in seconds.
     #[must_use]
     pub fn as_secs_f64(self) -> f64 {
@@ -139,6 +160,26 @@ impl fmt::Display for Span {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn people_are_told_lengths_of_time_in_words() {
+        for (secs, text) in [
+            (1, "1 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (570, "9 min 30 s"),
+            (600, "10 min"),
+            (1059, "17 min"),
+            (3600, "1 h"),
+            (5430, "1 h 30 min"),
+            (172_799, "47 h 59 min"),
+            (172_800, "2 d"),
+            (273_700, "3 d 4 h"),
+        ] {
+            assert_eq!(Span::from_secs(secs).in_words(), text);
+        }
+        assert_eq!((Span::ZERO.in_words(), Span(250).in_words()), ("0 ms".to_owned(), "250 ms".to_owned()));
+    }
 
     #[test]
     fn times_read_as_people_write_them() {

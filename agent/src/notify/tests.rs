@@ -95,7 +95,7 @@ fn what_people_read() {
 Critical: EC 2.93 in tower-1, limit 2.8
 Dilute the tank.
 Now 2.93 mS/cm, limit 2.8 mS/cm
-For 5m, since 2026-03-01 06:30 UTC
+For 5 min, since 2026-03-01 06:30 UTC
 Alert 12: ec-high, tower-1/ec",
     );
     let mut repeated = page(12, 3, Severity::Urgent, Cause::Escalated);
@@ -112,7 +112,7 @@ Repeat: Urgent: one two
 Nobody has acknowledged it yet.
 Dilute the tank.
 Now 2.93 mS/cm, limit 2.8 mS/cm
-For 4m; the clock is not set
+For 4 min; the clock is not set
 2 earlier pages about it were not delivered.
 Alert 12: ec-high, tower-1/ec
 3 earlier notices could not be delivered.",
@@ -121,10 +121,11 @@ Alert 12: ec-high, tower-1/ec
     silent.report.value = Some(Figure::Time(Span::from_mins(125)));
     silent.report.limit = Some(Figure::Time(Span::from_mins(120)));
     silent.report.since = Stamp { boot: 2, ..stamp(0) };
+    silent.report.message = "tower-1/ec reporting again after 2 h 5 min".to_owned();
     check_text(
         &one(silent),
         "
-Resolved: ec-high of tower-1/ec
+Resolved: tower-1/ec reporting again after 2 h 5 min
 Since 2026-03-01 06:30 UTC
 Alert 12: ec-high, tower-1/ec",
     );
@@ -139,7 +140,7 @@ Alert 12: ec-high, tower-1/ec",
 Critical: bus gateway is down
 /dev/ttyUSB0: there is no such port
 Dilute the tank.
-For 2h, since 2026-03-01 06:30 UTC
+For 2 h, since 2026-03-01 06:30 UTC
 Alert 13: ec-high, tower-1/ec in shed",
     );
     let refused =
@@ -151,7 +152,7 @@ Critical: EC 2.93 in tower-1, limit 2.8
 Channel phone could not deliver this: answered 400 Bad Request
 Dilute the tank.
 Now 2.93 mS/cm, limit 2.8 mS/cm
-For 5m, since 2026-03-01 06:30 UTC
+For 5 min, since 2026-03-01 06:30 UTC
 Alert 14: ec-high, tower-1/ec",
     );
     let many = (1..=25)

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use tilth_core::effect::Reason;
 use tilth_core::escalate::Cause;
 use tilth_core::id::Id;
 use tilth_core::plan::{AlertKey, Severity};
@@ -48,10 +47,6 @@ fn title(item: &Item) -> String {
     let repeat = if item.repeat { "Repeat: " } else { "" };
     match kind {
         Kind::Page(_) => format!("{repeat}{}: {}", capitalised(report.severity.name()), report.message),
-        // Its message would say "nothing for 0s" now.
-        Kind::Resolved(_) if matches!(report.value, Some(Figure::Time(_))) => {
-            format!("{repeat}Resolved: {} of {}", report.key.rule, report.key.sensor)
-        }
         Kind::Resolved(_) => format!("{repeat}Resolved: {}", report.message),
     }
 }
@@ -70,9 +65,7 @@ fn body(item: &Item) -> String {
         Kind::Page(Cause::AcknowledgementExpired) => lines.push("The acknowledgement has run out.".to_owned()),
         Kind::Page(Cause::Unmuted) => lines.push("It was silenced until now.".to_owned()),
         Kind::Page(Cause::BusBack) => lines.push("Its bus was down and is back.".to_owned()),
-        Kind::Resolved(Reason::Cleared) => {}
-        Kind::Resolved(Reason::ScheduleClosed) => lines.push("Its hours are over.".to_owned()),
-        Kind::Resolved(Reason::Removed) => lines.push("The configuration has it no more.".to_owned()),
+        Kind::Resolved(_) => {}
     }
     lines.extend(why.clone());
     if let (Kind::Page(_), Some(advice)) = (kind, &report.advice) {
@@ -134,7 +127,8 @@ pub(super) fn figure(figure: &Figure, unit: &str) -> String {
 /// The length is only known within one boot.
 fn since(kind: &Kind, since: &Stamp, at: &Stamp) -> String {
     let length =
-        (since.boot == at.boot).then(|| round(at.uptime - since.uptime)).filter(|length| *length != Span::ZERO);
+        (since.boot == at.boot).then(|| at.uptime - since.uptime).filter(|length| *length >= Span::from_secs(1));
+    let length = length.map(Span::in_words);
     let is_over = matches!(kind, Kind::Resolved(_));
     match (since.wall.map(minute), length) {
         (Some(wall), Some(length)) if is_over => format!("It lasted {length}, since {wall}"),
@@ -145,16 +139,6 @@ fn since(kind: &Kind, since: &Stamp, at: &Stamp) -> String {
         (None, None) if since.boot == at.boot => "Since just now; the clock is not set".to_owned(),
         (None, None) => "Since before the last start; the clock is not set".to_owned(),
     }
-}
-
-/// As exact as anybody wants it: seconds in the first minutes, then minutes, then hours.
-fn round(length: Span) -> Span {
-    let unit = match length {
-        Span(..=600_000) => Span::from_secs(1),
-        Span(..=172_800_000) => Span::from_mins(1),
-        _ => Span::from_mins(60),
-    };
-    Span(length.0 / unit.0 * unit.0)
 }
 
 /// The time of day to the minute.

@@ -126,9 +126,9 @@ fn what_is_over_says_for_how_long_it_held() {
         let line = Line::of_alert(&Transition::Resolved(Reason::Cleared), &report);
         line.aligned(&Widths { rule: 0, sensor: 0 }).to_string().split_once("tower-1/ph  ").unwrap().1.to_owned()
     };
-    assert_eq!(at(report()), "over after 1m250ms, now 6.80 (cleared)");
-    assert_eq!(at(Report { value: Some(Figure::Time(Span::ZERO)), ..report() }), "over after 1m250ms (cleared)");
+    let said = |after: &str| format!("pH is \"high\" (cleared{after})");
+    assert_eq!(at(report()), said(" after 1 min"));
     let before = Stamp { boot: 2, uptime: Uptime(9_000_000), wall: Some(WallTime(WALL)) };
-    assert_eq!(at(Report { since: before, value: None, ..report() }), "over after 1m250ms (cleared)");
-    assert_eq!(at(Report { since: Stamp { wall: None, ..before }, value: None, ..report() }), "over (cleared)");
+    assert_eq!(at(Report { since: before, value: None, ..report() }), said(" after 1 min"));
+    assert_eq!(at(Report { since: Stamp { wall: None, ..before }, value: None, ..report() }), said(""));
 }

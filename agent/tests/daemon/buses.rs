@@ -98,10 +98,12 @@ fn a_line_that_is_down_pages_once_and_its_sensors_stay_quiet() {
     room.wait_for("both are over", &["alerts"], <[_]>::is_empty);
     let told: Vec<String> = agent.wait_for_told(2);
     let bus = bus["alert"].as_u64().unwrap();
-    let of_bus: Vec<&String> = told.iter().filter(|line| line.contains("bus gateway is down")).collect();
+    let of_bus: Vec<&String> = told.iter().filter(|line| line.contains("bus gateway is ")).collect();
     assert_eq!(of_bus.len(), 2, "{told:#?}");
     assert!(of_bus[0].starts_with(&format!("notify pi-7-{bus}-1-")), "{told:#?}");
+    assert!(of_bus[0].contains(": Critical: bus gateway is down: "), "{told:#?}");
     assert!(of_bus[1].starts_with(&format!("notify pi-7-{bus}-resolved-")), "{told:#?}");
+    assert!(of_bus[1].contains(": Resolved: bus gateway is back ("), "{told:#?}");
 }
 
 #[test]

@@ -104,5 +104,6 @@ fn a_start_with_another_configuration_tells_by_its_channels() {
     let _agent = room.start("input");
     room.wait_for_bus("up");
     board.level(10, 28.0);
-    assert!(phone.wait_for(1)[0].header("x-tilth-notification").starts_with("pi-7-1-1-"), "{:?}", phone.heard());
+    let title = phone.wait_for(1)[0].header("title").to_owned();
+    assert!(title.ends_with("Warning: level 28.0 in room, limit 25"), "{title}");
 }

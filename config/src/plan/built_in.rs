@@ -19,6 +19,8 @@ struct Watched<'a> {
     zone: &'static str,
     name: &'a str,
     rule: &'static str,
+    /// What is said when it is well again.
+    resolved: &'static str,
     duty: Option<&'a Duty>,
     /// What to blame where there are too many.
     place: Option<Place>,
@@ -46,7 +48,8 @@ impl Binder<'_> {
         }
         let watched = |(bus, place): (_, Place)| {
             let name = Id::as_str(bus);
-            self.watch(&Watched { zone: sensors::BUS_ZONE, name, rule: rules::BUS_DOWN, duty, place: Some(place) })
+            let (rule, resolved) = (rules::BUS_DOWN, "bus {name} is back");
+            self.watch(&Watched { zone: sensors::BUS_ZONE, name, rule, resolved, duty, place: Some(place) })
         };
         wanted.into_iter().filter_map(watched).collect()
     }
@@ -60,20 +63,21 @@ impl Binder<'_> {
             zone: sensors::HUB_ZONE,
             name: sensors::HUB_ACCEPTS,
             rule: rules::HUB_REFUSES,
+            resolved: "the hub accepts this device again",
             duty,
             place: None,
         })
     }
 
     fn watch(&mut self, watched: &Watched<'_>) -> Option<Sensor> {
-        let Watched { zone, name, rule, duty, place } = watched;
+        let Watched { zone, name, rule, resolved, duty, place } = watched;
         let sensor = contact(zone, name)?;
         let settings = self.parts.zones.device();
         if let Some(duty) = duty.filter(|duty| duty.enabled)
             && let Some(escalation) = self.policy(&duty.escalation, settings)
         {
             let key = AlertKey { zone: sensor.zone.clone(), rule: Id::new(rule).ok()?, sensor: sensor.id.clone() };
-            let bonds = Bonds { during: None, escalation };
+            let bonds = Bonds { during: None, escalation, resolved: Some(rules::shipped(resolved)) };
             self.push(key, Condition::Below { limit: 1.0, clear: 1.0 }, duty, bonds, place.unwrap_or(duty.hold_at));
         }
         Some(sensor)

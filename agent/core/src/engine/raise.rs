@@ -1,14 +1,15 @@
 //! From a sensor's facts to alerts raised, pages sent and alerts over.
 
 use super::{Engine, Kind};
-use crate::alert::{AlertId, Change, State, Terms};
+use crate::alert::{Change, Raised, State, Terms};
 use crate::effect::{Effect, Page, Reason, Report, Transition};
 use crate::escalate::{Cause, Escalation, PageId, Told};
-use crate::message::Place;
+use crate::message::{Place, Template};
 use crate::plan::{Rule, Severity};
 use crate::reading::SensorIx;
+use crate::resolved;
 use crate::rules::{Condition, Facts, Figure, Verdict};
-use crate::time::{Stamp, Uptime};
+use crate::time::{Span, Stamp, Uptime};
 
 impl Engine {
     pub(super) fn facts(&self, ix: SensorIx) -> Facts {
@@ -84,7 +85,7 @@ impl Engine {
                 self.escalate(of);
             }
             Some(Change::Resolved(raised)) => {
-                let report = self.report(of, Some((raised.id, raised.since)));
+                let report = self.report(of, Some(Over { raised, reason: Reason::Cleared }));
                 self.watches[of as usize].escalation = None;
                 self.effects.push_back(Effect::Alert(Transition::Resolved(Reason::Cleared), Box::new(report)));
             }
@@ -174,7 +175,7 @@ impl Engine {
     /// The rule no longer watches.
     pub(super) fn stop(&mut self, of: u32, reason: Reason) {
         if let Some(raised) = self.watches[of as usize].alert.stop() {
-            let report = self.report(of, Some((raised.id, raised.since)));
+            let report = self.report(of, Some(Over { raised, reason }));
             self.effects.push_back(Effect::Alert(Transition::Resolved(reason), Box::new(report)));
         }
         self.watches[of as usize].escalation = None;
@@ -187,12 +188,12 @@ impl Engine {
     }
 
     /// What the alert is now; `over` is what it was, for one that has just resolved.
-    pub(super) fn report(&self, of: u32, over: Option<(AlertId, Stamp)>) -> Report {
+    pub(super) fn report(&self, of: u32, over: Option<Over>) -> Report {
         let bound = &self.plan.rules[of as usize];
         let watch = &self.watches[of as usize];
         let at = self.clock.stamp(self.now);
         let (alert, since) = match (&watch.alert.state, over) {
-            (_, Some((id, since))) => (Some(id), since),
+            (_, Some(Over { raised, .. })) => (Some(raised.id), raised.since),
             (State::Firing(raised) | State::Acknowledged { raised, .. }, None) => (Some(raised.id), raised.since),
             (State::Pending { since, .. }, None) => (None, *since),
             (State::Quiet, None) => (None, at),
@@ -207,6 +208,10 @@ impl Engine {
         let value = newest.map(|newest| self.plan.value(bound.sensor, newest.steps));
         let (value, limit) = bound.test.figures(&self.facts(bound.sensor), value);
         let severity = watch.escalation.map_or(bound.rule.severity, |escalation| escalation.severity);
+        let message = match over {
+            None => self.render(of, &bound.rule.message, severity, value, limit),
+            Some(over) => self.over(of, over.reason, (at, since), severity, (value, limit)),
+        };
         Report {
             at,
             alert,
@@ -217,12 +222,41 @@ impl Engine {
             since,
             reading_at: newest.map(|newest| self.clock.stamp(newest.at)),
             pages: watch.escalation.map_or(0, |escalation| escalation.pages),
-            message: self.message(of, severity, value, limit),
+            message,
             advice: bound.rule.advice.clone(),
         }
     }
 
-    fn message(&self, of: u32, severity: Severity, value: Option<Figure>, limit: Option<Figure>) -> String {
+    /// What is said of an alert that is over.
+    fn over(
+        &self,
+        of: u32,
+        reason: Reason,
+        (at, since): (Stamp, Stamp),
+        severity: Severity,
+        (value, limit): (Option<Figure>, Option<Figure>),
+    ) -> String {
+        let bound = &self.plan.rules[of as usize];
+        let rule = &bound.rule;
+        match (reason, &rule.during, &rule.resolved) {
+            (Reason::Removed, ..) => resolved::removed(&rule.key),
+            (Reason::ScheduleClosed, Some(schedule), _) => resolved::schedule_closed(&rule.key, &schedule.id),
+            (_, _, Some(template)) => self.render(of, template, severity, value, limit),
+            _ => {
+                let quantity = self.plan.sensor(bound.sensor).quantity;
+                resolved::Cleared { rule, quantity, value, silent: silence(rule, since, at) }.words()
+            }
+        }
+    }
+
+    fn render(
+        &self,
+        of: u32,
+        template: &Template,
+        severity: Severity,
+        value: Option<Figure>,
+        limit: Option<Figure>,
+    ) -> String {
         use std::fmt::Write;
         let bound = &self.plan.rules[of as usize];
         let rule = &bound.rule;
@@ -234,7 +268,7 @@ impl Engine {
             None if failed => out.write_str("no value"),
             None => out.write_str("-"),
         };
-        rule.message.render(|place, out| match place {
+        template.render(|place, out| match place {
             Place::Value => figure(value, out),
             Place::Limit => figure(limit, out),
             Place::Unit => match rule.condition.unit(quantity) {
@@ -251,6 +285,20 @@ impl Engine {
             Place::Severity => out.write_str(severity.name()),
         })
     }
+}
+
+/// An alert that has just resolved.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Over {
+    pub(super) raised: Raised,
+    pub(super) reason: Reason,
+}
+
+/// How long nothing came, when an alert about that is over: what its rule waited for, and what came on top.
+fn silence(rule: &Rule, since: Stamp, at: Stamp) -> Option<Span> {
+    let Condition::MissingFor(span) = rule.condition else { return None };
+    let held = if since.boot == at.boot { at.uptime - since.uptime } else { at.wall? - since.wall? };
+    Some(Span(span.0.saturating_add(held.0 - rule.keep_firing_for.0).max(span.0)))
 }
 
 pub(super) fn terms(rule: &Rule) -> Terms {

@@ -16,6 +16,7 @@ use crate::judge::Judge;
 use crate::plan::{AlertKey, Bound, Plan, Sensor, Severity};
 use crate::quantity::Quantity;
 use crate::reading::SensorIx;
+use crate::resolved;
 use crate::rules::Condition;
 use crate::site::Site;
 use crate::time::{Span, Stamp, Uptime};
@@ -361,7 +362,7 @@ impl AlertRecord {
             since: raised.since,
             reading_at: None,
             pages: self.escalation.map_or(0, |escalation| escalation.pages),
-            message: format!("{} is no longer watched: its rule was removed", self.key.sensor),
+            message: resolved::removed(&self.key),
             advice: None,
         };
         Some(Effect::Alert(Transition::Resolved(Reason::Removed), Box::new(report)))

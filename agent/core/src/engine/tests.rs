@@ -3,5 +3,6 @@
 mod bench;
 mod edges;
 mod memory;
+mod over;
 mod properties;
 mod timelines;

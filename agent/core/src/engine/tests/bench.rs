@@ -60,6 +60,7 @@ pub(super) fn rule(name: &str, of: &str, condition: Condition) -> Rule {
         escalation: policy(),
         during: None,
         message: Arc::new(Template::parse("{rule} {value} {limit}").unwrap()),
+        resolved: None,
         advice: None,
     }
 }

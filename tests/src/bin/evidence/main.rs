@@ -96,15 +96,71 @@ fn short_on_panic(name: &'static str) {
 mod tests {
     use super::*;
 
+    /// CI may take so many seconds in all, on two cores with nothing built.
+    const CI_SECONDS: u64 = 90 * 60;
+
+    /// The lines of a table in a script, in words.
+    fn table(script: &'static str, begin: &str) -> Vec<Vec<&'static str>> {
+        let lines = script.lines().skip_while(|line| *line != begin).skip(1).take_while(|line| *line != ")");
+        lines
+            .map(|line| line.trim().trim_matches('"').split([' ', '|']).filter(|word| !word.is_empty()).collect())
+            .collect()
+    }
+
+    /// Name, figure or guard, ci or long; then a sentence.
+    fn listed() -> Vec<Vec<&'static str>> {
+        table(include_str!("../../../evidence"), "EVIDENCE=(")
+    }
+
+    /// Name, when, bound in seconds, function with its arguments.
+    fn steps() -> Vec<Vec<&'static str>> {
+        table(include_str!("../../../run"), "STEPS=(")
+    }
+
     #[test]
     fn every_name_that_the_script_lists_is_known_here() {
-        let script = include_str!("../../../evidence");
-        let listed: Vec<&str> = script
-            .lines()
-            .filter_map(|line| line.trim().strip_prefix('"')?.split_once('|'))
-            .map(|(name, _)| name)
-            .collect();
+        let listed: Vec<&str> = listed().iter().map(|row| row[0]).collect();
         let known: Vec<&str> = EVIDENCE.iter().map(|evidence| evidence.name).collect();
         assert_eq!(listed, known);
+    }
+
+    #[test]
+    fn each_evidence_has_its_steps() {
+        let mut expected = Vec::new();
+        for row in listed() {
+            let [name, kind, when, ..] = row[..] else { panic!("{row:?}") };
+            if when == "ci" {
+                expected.push(["ci", "evidence", name].join(" "));
+            }
+            if kind == "guard" {
+                expected.push([when, "sabotage", name].join(" "));
+            }
+            expected.push(["long", "whole", name].join(" "));
+        }
+        let mut found = Vec::new();
+        for row in steps().iter().filter(|row| row.len() == 5) {
+            let [name, when, bound, function, argument] = row[..] else { panic!("{row:?}") };
+            assert_eq!(name, [function, argument].join("-"));
+            let bound: u64 = bound.parse().unwrap();
+            let most = match function {
+                "evidence" => 90,
+                "sabotage" => 30,
+                _ => u64::MAX,
+            };
+            assert!(bound <= most, "{name}: {bound} s, expected at most {most}");
+            found.push([when, function, argument].join(" "));
+        }
+        expected.sort();
+        found.sort();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn the_bounds_of_ci_together_are_below_its_limit() {
+        let steps = steps();
+        let bounds = steps.iter().filter(|row| row[1] != "long").map(|row| row[2].parse::<u64>().unwrap());
+        let all: u64 = bounds.sum();
+        assert!(all <= CI_SECONDS, "{all} s, expected at most {CI_SECONDS}");
+        assert!(steps.len() > 10 && all > 1000, "the table was not read");
     }
 }

@@ -3,13 +3,13 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tilth_tests::agent::Folder;
+use tilth_tests::live::runs;
 
 const HUB: &str = r#"#!/bin/sh
 case $1 in
@@ -32,7 +32,7 @@ const PROGRAMS: usize = 3;
 /// A demo that runs, and the processes that it started.
 struct Demo {
     child: Child,
-    pids: Vec<String>,
+    pids: Vec<u32>,
     _folder: Folder,
 }
 
@@ -55,7 +55,10 @@ impl Demo {
             .stdout(Stdio::null())
             .spawn()
             .expect("the demo can be run");
-        let pids = || fs::read_to_string(&list).unwrap_or_default().lines().map(str::to_owned).collect::<Vec<_>>();
+        let pids = || {
+            let text = fs::read_to_string(&list).unwrap_or_default();
+            text.lines().filter_map(|line| line.parse().ok()).collect::<Vec<u32>>()
+        };
         assert!(within(Duration::from_secs(20), || pids().len() == PROGRAMS), "the demo does not start: {:?}", pids());
         // Ready for signals, and telling.
         thread::sleep(Duration::from_millis(300));
@@ -69,7 +72,7 @@ impl Demo {
 
     /// How it ends, and after what time.
     fn end(&mut self, signal: Signal) -> (ExitStatus, Duration) {
-        assert!(self.pids.iter().all(|pid| runs(pid)), "{:?}", self.pids);
+        assert!(self.pids.iter().all(|pid| runs(*pid)), "{:?}", self.pids);
         let sent = Instant::now();
         self.send(signal);
         let status = self.child.wait().expect("it is a child of ours");
@@ -77,15 +80,9 @@ impl Demo {
     }
 
     fn leaves_nothing(&self) {
-        let is_gone = || !self.pids.iter().any(|pid| runs(pid));
+        let is_gone = || !self.pids.iter().any(|pid| runs(*pid));
         assert!(within(Duration::from_secs(2), is_gone), "still there: {:?}", self.pids);
     }
-}
-
-/// A zombie that nobody has waited for does nothing any more.
-fn runs(pid: &str) -> bool {
-    let stat = fs::read_to_string(Path::new("/proc").join(pid).join("stat")).unwrap_or_default();
-    stat.rsplit_once(')').is_some_and(|(_, state)| !state.trim_start().starts_with('Z'))
 }
 
 fn within(span: Duration, mut is_it: impl FnMut() -> bool) -> bool {

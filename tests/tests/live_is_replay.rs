@@ -138,11 +138,7 @@ impl Story {
             writeln!(lines, "time={} temp={temp} hum={hum}", self.now_ms).unwrap();
         }
         self.farm.say(lines);
-        let at = jiff::Timestamp::from_millisecond(self.now_ms).unwrap().to_string();
-        self.farm.until("the readings are decided", |farm| {
-            let sensors = farm.ask(&["sensors", "--json"]).out;
-            sensors.lines().filter(|line| line.contains(&at)).count() == 2
-        });
+        self.farm.until_decided(&["room/temp", "room/hum"], self.now_ms);
     }
 
     fn call(&self, arguments: &[&str]) {

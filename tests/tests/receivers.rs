@@ -9,9 +9,10 @@ use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
+use tilth_tests::live::Running;
 use tilth_tests::live::farm::Farm;
 use tilth_tests::workspace;
 
@@ -32,7 +33,7 @@ struct Receiver {
     role: &'static str,
     folder: PathBuf,
     port: u16,
-    process: Option<Child>,
+    process: Option<Running>,
 }
 
 impl Receiver {
@@ -49,17 +50,15 @@ impl Receiver {
     /// On a free port the first time, and on the same one ever after.
     fn start(&mut self) {
         let said = self.folder.join("said");
-        let process = Command::new(env!("CARGO_BIN_EXE_receiver"))
-            .arg(self.role)
+        let mut call = Command::new(env!("CARGO_BIN_EXE_receiver"));
+        call.arg(self.role)
             .arg(&self.folder)
             .arg(self.port.to_string())
             .stdin(Stdio::null())
-            .stdout(fs::File::create(&said).unwrap())
-            .spawn()
-            .unwrap();
-        self.process = Some(process);
+            .stdout(fs::File::create(&said).unwrap());
+        self.process = Some(Running::start(&mut call).unwrap());
         while !fs::read_to_string(&said).unwrap().ends_with('\n') {
-            let ended = self.process.as_mut().unwrap().try_wait().unwrap();
+            let ended = self.process.as_mut().unwrap().0.try_wait().unwrap();
             assert!(ended.is_none(), "the receiver ended: {ended:?}");
             std::thread::yield_now();
         }
@@ -67,9 +66,7 @@ impl Receiver {
     }
 
     fn stop(&mut self) {
-        let mut process = self.process.take().unwrap();
-        process.kill().unwrap();
-        process.wait().unwrap();
+        self.process = None;
     }
 
     /// What the next request gets in place of what it deserves.
@@ -121,14 +118,6 @@ impl Receiver {
     fn titles(&self) -> Vec<String> {
         let titles = self.requests();
         titles.iter().filter_map(|request| Some(request["message"]["title"].as_str()?.to_owned())).collect()
-    }
-}
-
-impl Drop for Receiver {
-    fn drop(&mut self) {
-        if self.process.is_some() {
-            self.stop();
-        }
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) struct Board {
     end: File,
     /// Held open here as well: a pty that nobody reads hangs up its writer.
     _port: OwnedFd,
+    /// Goes with the board: its pty may be another test's at once.
+    link: PathBuf,
 }
 
 /// A running agent; killed when dropped.
@@ -108,13 +110,14 @@ impl Room {
         let mut settings = tcgetattr(&port).expect("its settings");
         settings.make_raw();
         tcsetattr(&port, OptionalActions::Now, &settings).expect("raw");
-        symlink(&path, self.path("usb-board")).expect("a link to it");
-        Board { end: end.into(), _port: port.into() }
+        let link = self.path("usb-board");
+        symlink(&path, &link).expect("a link to it");
+        Board { end: end.into(), _port: port.into(), link }
     }
 
     pub(crate) fn pull_out(&self, board: Board) {
-        fs::remove_file(self.path("usb-board")).expect("the link");
         drop(board);
+        assert!(!exists(&self.path("usb-board")), "the link is gone with it");
     }
 
     /// The program, to be run here as if nobody had set anything.
@@ -229,6 +232,12 @@ impl Board {
     pub(crate) fn level(&mut self, at_s: i64, level: f64) {
         let ms = (1_767_225_600 + at_s) * 1000;
         self.say(&format!("{{\"time\":{ms},\"level\":{level},\"door\":0}}\n"));
+    }
+}
+
+impl Drop for Board {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.link);
     }
 }
 

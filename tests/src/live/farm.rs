@@ -129,8 +129,8 @@ impl Farm {
     /// When it does not start.
     pub fn launch(&mut self) {
         let log = File::options().create(true).append(true).open(self.folder.path().join("log")).expect("a log");
-        let child = Command::new(program())
-            .args(["run", "--clock", self.clock, "--config"])
+        let mut call = Command::new(program());
+        call.args(["run", "--clock", self.clock, "--config"])
             .arg(self.folder.path().join("etc"))
             .arg("--data")
             .arg(self.data())
@@ -141,10 +141,8 @@ impl Farm {
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("it starts");
-        self.agent = Some(Running(child));
+            .stderr(log);
+        self.agent = Some(Running::start(&mut call).expect("it starts"));
     }
 
     /// Ends the agent as a power cut would.
@@ -231,6 +229,25 @@ impl Farm {
     #[must_use]
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Waits until each of these sensors has a reading of that time or a later one. Other sensors, such as those of the bus and
+    /// the hub, may be read at the same instant.
+    ///
+    /// # Panics
+    /// As [`Farm::until`].
+    #[track_caller]
+    pub fn until_decided(&mut self, sensors: &[&str], at_ms: i64) {
+        self.until("the readings are decided", |farm| {
+            let said = farm.ask(&["sensors", "--json"]).out;
+            let rows: Vec<Value> = said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+            let is_decided = |sensor: &&str| {
+                let row = rows.iter().find(|row| row["sensor"] == **sensor);
+                let at = row.and_then(|row| row["at"].as_str()?.parse::<jiff::Timestamp>().ok());
+                at.is_some_and(|at| at.as_millisecond() >= at_ms)
+            };
+            sensors.iter().all(is_decided)
+        });
     }
 
     /// Waits until something is so.

@@ -103,19 +103,18 @@ impl Hub {
     /// When it does not serve.
     pub fn serve_with(&mut self, options: &[&str]) {
         let log = File::options().create(true).append(true).open(self.folder.join("log")).expect("a log");
-        let mut child = Command::new(hub())
-            .args(["serve", "--listen", &format!("127.0.0.1:{}", self.port), "--data"])
+        let mut call = Command::new(hub());
+        call.args(["serve", "--listen", &format!("127.0.0.1:{}", self.port), "--data"])
             .arg(&self.folder)
             .args(options)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .expect("it starts");
+            .stderr(log);
+        let mut serving = Running::start(&mut call).expect("it starts");
         let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("it says where it listens");
+        BufReader::new(serving.0.stdout.take().expect("piped")).read_line(&mut line).expect("it says where it listens");
         let port = line.trim().rsplit(':').next().and_then(|port| port.parse().ok());
-        self.serving = Some(Running(child));
+        self.serving = Some(serving);
         self.port = port.unwrap_or_else(|| panic!("the hub does not serve: {line}"));
     }
 

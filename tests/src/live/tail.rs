@@ -24,15 +24,14 @@ impl Tail {
     pub fn of(farm: &mut Farm, name: &str) -> Tail {
         let file = farm.folder.path().join(name);
         let seen = File::create(&file).expect("a file in the folder");
-        let process = Command::new(program())
-            .args(["tail", "--json", "--socket"])
+        let mut call = Command::new(program());
+        call.args(["tail", "--json", "--socket"])
             .arg(farm.socket())
             .stdin(Stdio::null())
             .stdout(seen)
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("it starts");
-        let tail = Tail { _process: Running(process), file };
+            .stderr(Stdio::null());
+        let process = Running::start(&mut call).expect("it starts");
+        let tail = Tail { _process: process, file };
         farm.until("somebody watches", |_| tail.text().contains("\"connected\""));
         tail
     }

@@ -24,10 +24,18 @@ use tilth_tests::live::hub::Hub;
 use tilth_tests::random::Random;
 
 use crate::{Length, Outcome, Run};
-use rows::{COLUMNS, MOST_LIGHT, Row};
+use rows::{COLUMNS, Row};
 use verdict::{Found, Truth};
 
 const KILLS: usize = 5;
+
+/// By [`COLUMNS`]: name, quantity and range. Light ends at [`MOST_LIGHT`].
+const SENSORS: [(&str, &str, &str); 4] = [
+    ("room/temperature", "temperature", "[-50, 100]"),
+    ("room/humidity", "humidity", "[0, 100]"),
+    ("room/light", "light", "[0, 500]"),
+    ("room/co2", "co2", "[0, 10000]"),
+];
 
 /// So many rows at most are on their way when the agent is killed, and so many at most does nobody hear until it is back.
 const MOST_ON_THE_WAY: u64 = 40;
@@ -176,11 +184,7 @@ fn feed(
 
 /// Waits until a row of that time is in the store.
 fn committed(farm: &mut Farm, at_ms: i64) {
-    let at = jiff::Timestamp::from_millisecond(at_ms).expect("a time of the recording").to_string();
-    farm.until("the rows are decided", |farm| {
-        let sensors = farm.ask(&["sensors", "--json"]);
-        sensors.out.lines().filter(|line| line.contains(&at)).count() == COLUMNS.len()
-    });
+    farm.until_decided(&SENSORS.map(|(sensor, ..)| sensor), at_ms);
     // The store hears in order, and commits what it has heard before it hears more: the second answer comes after the row.
     farm.until("the store answers", |farm| farm.status().is_some());
     farm.until("the store answers again", |farm| farm.status().is_some());
@@ -222,18 +226,12 @@ fn json(at_ms: i64) -> String {
 
 /// Every sensor in hundredths and believed whatever it says, but for light beyond a limit.
 fn config() -> String {
-    let sensor = |(name, column, quantity, range): (&str, &str, &str, String)| {
+    let sensor = |(place, (name, quantity, range)): (usize, (&str, &str, &str))| {
+        let column = COLUMNS[place];
         format!(
-            "[sensors.'room/{name}']\nquantity = '{quantity}'\ninput = 'line:gateway/{column}'\nstamp = 'source'\n\
+            "[sensors.'{name}']\nquantity = '{quantity}'\ninput = 'line:gateway/{column}'\nstamp = 'source'\n\
              interval = '1m'\nresolution = 0.01\nmax_rate = 100000\nrange = {range}\n"
         )
     };
-    [
-        ("temperature", COLUMNS[0], "temperature", "[-50, 100]".to_owned()),
-        ("humidity", COLUMNS[1], "humidity", "[0, 100]".to_owned()),
-        ("light", COLUMNS[2], "light", format!("[0, {MOST_LIGHT}]")),
-        ("co2", COLUMNS[3], "co2", "[0, 10000]".to_owned()),
-    ]
-    .map(sensor)
-    .concat()
+    SENSORS.into_iter().enumerate().map(sensor).collect()
 }

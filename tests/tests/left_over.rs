@@ -1,0 +1,101 @@
+//! However an evidence or a test ends, no agent and no hub that it started is left: one that stays opens the serial line of the
+//! next test. The programs are stood in for by scripts, so that this takes no build.
+#![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tilth_tests::agent::Folder;
+use tilth_tests::live::runs;
+
+const HUB: &str = r#"#!/bin/sh
+case $1 in
+    init) while [ "$1" != --data ]; do shift; done; mkdir -p "$2" && echo key >"$2/hub.pub" ;;
+    tenant) echo '{"read_key":"r"}' ;;
+    device) echo '{"device_key":"d"}' ;;
+    serve) echo $$ >>"$PIDS"; echo "listening on 127.0.0.1:9"; exec sleep 60 ;;
+esac
+"#;
+
+/// Its line never comes up, so whoever started it waits.
+const AGENT: &str = r#"#!/bin/sh
+[ "$1" = run ] || exit 1
+echo $$ >>"$PIDS"
+exec sleep 60
+"#;
+
+/// It ends at once, so whoever waits for it panics.
+const AGENT_THAT_ENDS: &str = r#"#!/bin/sh
+[ "$1" = run ] && echo $$ >>"$PIDS"
+exit 1
+"#;
+
+fn evidence(folder: &Folder, agent: &str) -> Command {
+    let script = |file: &str, text: &str| {
+        let path = folder.write(file, text);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    };
+    let mut call = Command::new(env!("CARGO_BIN_EXE_evidence"));
+    call.args(["way", "--short"])
+        .env("TILTH_HUB", script("hub", HUB))
+        .env("TILTH_AGENT", script("agent", agent))
+        .env("PIDS", folder.path().join("pids"))
+        .env_remove("CI")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    call
+}
+
+/// The hub and the agent, once both were started.
+fn started(folder: &Folder) -> Vec<u32> {
+    let mut pids = Vec::new();
+    assert!(
+        within(|| {
+            let text = fs::read_to_string(folder.path().join("pids")).unwrap_or_default();
+            pids = text.lines().filter_map(|line| line.parse().ok()).collect();
+            pids.len() == 2
+        }),
+        "{pids:?}"
+    );
+    pids
+}
+
+fn within(mut is_it: impl FnMut() -> bool) -> bool {
+    let end = Instant::now() + Duration::from_secs(30);
+    while !is_it() {
+        if Instant::now() > end {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    true
+}
+
+fn leaves_nothing(pids: &[u32]) {
+    assert!(within(|| !pids.iter().any(|pid| runs(*pid))), "still there: {pids:?}");
+}
+
+#[test]
+fn an_evidence_that_is_killed_leaves_no_agent_and_no_hub() {
+    let folder = Folder::new("left-killed");
+    let mut child: Child = evidence(&folder, AGENT).spawn().unwrap();
+    let pids = started(&folder);
+    assert!(pids.iter().all(|pid| runs(*pid)), "{pids:?}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    leaves_nothing(&pids);
+}
+
+#[test]
+fn an_evidence_that_panics_leaves_no_hub() {
+    let folder = Folder::new("left-panicked");
+    let output = evidence(&folder, AGENT_THAT_ENDS).stdout(Stdio::piped()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(said.lines().last(), Some("way: short, panicked"), "{said}");
+    leaves_nothing(&started(&folder));
+}

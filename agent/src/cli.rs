@@ -4,6 +4,7 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
+use jiff::tz::{Offset, TimeZone};
 use tilth_core::id::{Id, SensorId};
 use tilth_core::time::Span;
 
@@ -11,6 +12,7 @@ use crate::clock::Source;
 use crate::desk::LONGEST;
 use crate::exit::Exit;
 use crate::output::tell;
+use crate::replay::readings::{Map, Order};
 
 /// Where an agent keeps what it must not forget, unless told otherwise.
 const DATA: &str = "/var/lib/tilth";
@@ -70,10 +72,15 @@ pub(crate) struct Run {
 ///
 /// The recording is CSV, or what run --record wrote (JSON lines, with the
 /// configuration in them: --config is then not looked at), plain or gzip.
-/// CSV has a reading a line under the header
-/// time,sensor,value or a column for each sensor beside the column time.
-/// Times are RFC 3339 with an offset, or epoch milliseconds; an empty or NaN
-/// value is a missing one.
+/// CSV has a reading a line under the header time,sensor,value or a column for
+/// each sensor beside the column time. Exports of other tools are read too:
+/// semicolons or tabs, decimal commas, lines above the header, times found by
+/// their content, UTF-16. How a file was read is said in the summary. Times
+/// without an offset want --tz; headings that are no sensor's id want --map:
+///
+///   --tz Europe/Berlin --map "Temp (C)=tent-1/temperature"
+///
+/// An empty, NaN or NA value is a missing one.
 ///
 /// The clock of a replay is the greatest time stamp so far, and it stops with
 /// the last one: nothing is run beyond the end of the recording. What still
@@ -100,6 +107,18 @@ pub(crate) struct Replay {
     /// The recording; - for standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) input: PathBuf,
+    /// Whose time of day a time without an offset is, such as Europe/Amsterdam, +01:00 or UTC
+    #[arg(long, value_name = "ZONE", value_parser = zone)]
+    pub(crate) tz: Option<TimeZone>,
+    /// Which sensor a heading or a name of the recording is; may be given again
+    #[arg(long, value_name = "NAME=ZONE/SENSOR", value_parser = map)]
+    pub(crate) map: Vec<Map>,
+    /// The heading of the time, where its content does not tell; given twice, of the date and of the time of day
+    #[arg(long, value_name = "NAME")]
+    pub(crate) time_column: Vec<String>,
+    /// In which order dates such as 05/11/2026 have day, month and year, where nothing in the file tells: dmy, mdy or ymd
+    #[arg(long, value_name = "ORDER", value_parser = date_order)]
+    pub(crate) date_order: Option<DateOrder>,
     /// One JSON object a line for each transition, and on standard error one for the summary
     #[arg(long)]
     pub(crate) json: bool,
@@ -299,6 +318,47 @@ fn in_shell(path: &Path) -> String {
 fn span(text: &str) -> Result<Span, String> {
     let span = tilth_config::parse_duration(text.trim()).filter(|span| *span > Span::ZERO && *span <= LONGEST);
     span.ok_or_else(|| format!("expected a time such as 1h or 90m, at most {LONGEST}"))
+}
+
+/// How the command line says an order of day, month and year.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DateOrder(pub(crate) Order);
+
+fn date_order(text: &str) -> Result<DateOrder, String> {
+    match text.to_lowercase().as_str() {
+        "dmy" => Ok(DateOrder(Order::Dmy)),
+        "mdy" => Ok(DateOrder(Order::Mdy)),
+        "ymd" => Ok(DateOrder(Order::Ymd)),
+        _ => Err("expected dmy, mdy or ymd".to_owned()),
+    }
+}
+
+/// A zone by its name, or a fixed distance from UTC.
+fn zone(text: &str) -> Result<TimeZone, String> {
+    let fixed = || {
+        let (sign, distance) = match text.split_at_checked(1)? {
+            ("+", distance) => (1, distance),
+            ("-", distance) => (-1, distance),
+            _ => return None,
+        };
+        let digits = distance.replace(':', "");
+        let (hours, minutes) = digits.split_at_checked(2).unwrap_or((&digits, ""));
+        let minutes = if minutes.is_empty() { 0 } else { minutes.parse::<i32>().ok()? };
+        let seconds = (hours.parse::<i32>().ok()? * 60 + minutes) * 60;
+        Some(TimeZone::fixed(Offset::from_seconds(sign * seconds).ok()?))
+    };
+    let found = fixed().or_else(|| TimeZone::get(text).ok());
+    found.ok_or_else(|| "expected a zone such as Europe/Amsterdam, +01:00 or UTC".to_owned())
+}
+
+/// The last `=` parts them: names of other tools may have some, ids have none.
+fn map(text: &str) -> Result<Map, String> {
+    let (name, sensor) = text.rsplit_once('=').ok_or("expected NAME=zone/sensor")?;
+    let sensor = SensorId::new(sensor.trim()).map_err(|error| error.to_string())?;
+    if name.trim().is_empty() {
+        return Err("expected a heading or a name before the =".to_owned());
+    }
+    Ok(Map { name: name.trim().to_owned(), sensor: sensor.to_string() })
 }
 
 fn id(text: &str) -> Result<Id, String> {

@@ -16,7 +16,7 @@ mod feed;
 mod outcome;
 mod page;
 mod player;
-mod readings;
+pub(crate) mod readings;
 mod recorded;
 mod repeats;
 mod roster;
@@ -45,7 +45,7 @@ use feed::{Batch, Feed};
 use outcome::Outcome;
 use page::Destination;
 use player::Player;
-use readings::Row;
+use readings::{Row, Wanted};
 use repeats::{Held, Repeats};
 use roster::Roster;
 use summary::Summary;
@@ -64,7 +64,8 @@ pub(crate) fn run(wanted: &cli::Replay) -> anyhow::Result<Exit> {
         return Ok(Exit::Refused);
     }
     let page = wanted.report.as_deref().map(Destination::check).transpose()?;
-    let feed = Feed::open(&wanted.input)?;
+    let Some(of_file) = wishes(wanted, &plan) else { return Ok(Exit::Refused) };
+    let feed = Feed::open(&wanted.input, &of_file)?;
     let mut replay = Replay::new(wanted, plan);
     while let Some(batch) = feed.next() {
         replay.play(&batch)?;
@@ -86,12 +87,33 @@ pub(crate) fn run(wanted: &cli::Replay) -> anyhow::Result<Exit> {
     if let Some(page) = page {
         page.write(&wanted.input, &outcome, &zone)?;
     }
-    let nothing = outcome.means_nothing();
+    let nothing = outcome.unmet_map().or_else(|| outcome.means_nothing());
     match (outcome.broken, nothing) {
         (Some(broken), _) => Err(broken.into()),
         (None, Some(nothing)) => anyhow::bail!("{}: {nothing}", readings::name(&wanted.input)),
         (None, None) => Ok(Exit::Done),
     }
+}
+
+/// What is wanted of the file; nothing after saying that `--map` names no sensor.
+fn wishes(wanted: &cli::Replay, plan: &Plan) -> Option<Wanted> {
+    let known = |map: &&readings::Map| plan.sensor_ix(&map.sensor).is_none();
+    if let Some(map) = wanted.map.iter().find(known) {
+        let meant = roster::nearest(&map.sensor, plan.sensors().iter().map(|sensor| sensor.id.as_str()));
+        let meant = meant.map_or_else(String::new, |id| format!("; did you mean {id}?"));
+        tell(format_args!(
+            "tilth-agent: --map \"{}={}\": the configuration has no such sensor{meant}",
+            map.name, map.sensor
+        ));
+        return None;
+    }
+    Some(Wanted {
+        zone: wanted.tz.clone(),
+        maps: wanted.map.clone(),
+        time_columns: wanted.time_column.clone(),
+        order: wanted.date_order.map(|order| order.0),
+        sensors: plan.sensors().iter().map(|sensor| (sensor.id.as_str().into(), sensor.quantity)).collect(),
+    })
 }
 
 /// The plan of a configuration, and the farm's time zone; after saying what is wrong with that.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
-use super::readings::{Progress, Readings, ReadingsError, Report, Row};
+use super::readings::{Progress, Readings, ReadingsError, Report, Row, Wanted};
 
 /// Rows handed over at once: so many that waking the other thread costs little beside them, even on a busy machine; so few
 /// that they stay in the cache.
@@ -39,8 +39,8 @@ pub(crate) struct End {
 
 impl Feed {
     /// Opens a recording and begins to read it.
-    pub(crate) fn open(path: &Path) -> Result<Feed, ReadingsError> {
-        Ok(Feed::start(Readings::open(path)?))
+    pub(crate) fn open(path: &Path, wanted: &Wanted) -> Result<Feed, ReadingsError> {
+        Ok(Feed::start(Readings::open(path, wanted)?))
     }
 
     fn start(readings: Readings) -> Feed {

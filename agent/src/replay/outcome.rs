@@ -14,7 +14,10 @@ use super::roster::Roster;
 use super::tally::{FAULTS, RuleTally, SensorTally, Tally};
 
 /// Unknown names in the message that there are no others.
-const MAX_SAID: usize = 3;
+const MAX_SAID: usize = 12;
+
+/// Names of the recording in the message that one is not among them.
+const MAX_UNMET: usize = 12;
 
 /// Everything counted, after the last row.
 pub(crate) struct Outcome {
@@ -42,7 +45,8 @@ impl Outcome {
         if let Some((_, last)) = course.ends() {
             tally.finish(last);
         }
-        let End { report, broken } = end;
+        let End { mut report, broken } = end;
+        let notes = std::mem::take(&mut report.notes).into_iter().chain(notes).collect();
         let meant = roster.meant(plan).map(|(name, id)| (name.to_owned(), id.to_owned())).collect();
         Outcome { course, roster, tally, report, meant, notes, broken }
     }
@@ -78,9 +82,31 @@ impl Outcome {
             return None;
         }
         let names: Vec<&str> = self.roster.unknown().take(MAX_SAID).map(|(name, _)| name).collect();
-        let meant = self.meant.first().map(|(_, id)| format!("; did you mean {id}?"));
+        let meant = self.meant.first().map(|(_, id)| format!("; did you mean {id}?")).unwrap_or_default();
+        let map = self.suggested_map().map(|map| format!("; to say which is which: {map}")).unwrap_or_default();
         let names = names.join(", ");
-        Some(format!("no reading is of a sensor that the configuration names: {names}{}", meant.unwrap_or_default()))
+        Some(format!("no reading is of a sensor that the configuration names: {names}{meant}{map}"))
+    }
+
+    /// Words for the command line that make a name of the recording a sensor, ready to be copied and corrected.
+    fn suggested_map(&self) -> Option<String> {
+        let first = self.tally.sensors.first()?.id.as_str();
+        let of = |name: &str| self.meant.iter().find(|(known, _)| known == name).map_or(first, |(_, id)| id.as_str());
+        let name = self.roster.unknown().find(|(name, _)| self.meant.iter().any(|(known, _)| known == name));
+        let (name, _) = name.or_else(|| self.roster.unknown().next())?;
+        Some(format!("--map \"{name}={}\"", of(name)))
+    }
+
+    /// What `--map` named and the recording does not have.
+    pub(crate) fn unmet_map(&self) -> Option<String> {
+        let map = self.report.unmet.as_ref()?;
+        let names: Vec<&str> = self.roster.names().take(MAX_UNMET).collect();
+        Some(format!(
+            "--map \"{}={}\": the recording has no such name; found {}",
+            map.name,
+            map.sensor,
+            names.join(", ")
+        ))
     }
 
     /// Sensors that were at fault at some time.

@@ -1,18 +1,31 @@
 //! Recorded readings as a stream: CSV in, one row at a time out, in flat memory.
 //!
-//! The header tells the layout: long (`time,sensor,value`, a reading a line) or wide (`time` and one
-//! column for each sensor). A physical line is a record, so a quote left open hurts one line and not
+//! The first lines tell how a file is written ([`dialect`]), and the header its layout: long (`time,sensor,value`, a reading a
+//! line) or wide (`time` and one column for each sensor). A physical line is a record, so a quote left open hurts one line and not
 //! the rest of a file. A bad line is never fatal and never silent: it is counted by its reason and
 //! the first few are kept to be shown. What the readings mean is not known here.
 
+mod cells;
+mod clock;
+mod columns;
 mod decoder;
+mod dialect;
+mod encoding;
 mod fields;
+mod head;
+mod kinds;
 mod lines;
 mod names;
 mod number;
+mod packed;
 mod progress;
 mod report;
+mod sample;
+mod stamps;
+mod survey;
+mod table;
 mod time;
+mod wanted;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -21,12 +34,20 @@ use std::sync::Arc;
 use std::{error, fmt};
 
 use decoder::Decoder;
+use dialect::{Dialect, Refusal};
+use encoding::Encoding;
+use head::Head;
 pub(crate) use lines::unpack;
-use lines::{Line, Lines};
+use lines::{Line, Lines, MAX_LINE_BYTES};
+use packed::Packed;
 use progress::Counted;
 pub(crate) use progress::Progress;
 use report::excerpt;
 pub(crate) use report::{Reason, Report};
+use sample::Sample;
+pub(crate) use stamps::Order;
+use wanted::Ambiguous;
+pub(crate) use wanted::{Map, Wanted};
 
 #[cfg(test)]
 mod tests;
@@ -53,53 +74,86 @@ pub(crate) struct Readings {
 }
 
 impl Readings {
-    /// Opens a file, plain or gzip, or standard input when the path is `-`, and reads its header.
-    pub(crate) fn open(path: &Path) -> Result<Readings, ReadingsError> {
+    /// Opens a file, plain or gzip, or standard input when the path is `-`, and finds out how it is written.
+    pub(crate) fn open(path: &Path, wanted: &Wanted) -> Result<Readings, ReadingsError> {
+        let name = name(path);
         if path == Path::new("-") {
             let progress = Progress::default();
             let source = Counted { source: io::stdin(), progress: progress.clone() };
-            return Ok(Readings { progress, ..Readings::from_source(&name(path), source)? });
+            return Ok(Readings { progress, ..Readings::from_source(&name, source, wanted, || None::<File>)? });
         }
-        let name = name(path);
         let file = match File::open(path) {
             Ok(file) => file,
             Err(source) => return Err(ReadingsError::Open { file: name, source }),
         };
+        let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
         let progress = Progress::of(&file);
-        let readings = Readings::from_source(&name, Counted { source: file, progress: progress.clone() })?;
-        Ok(Readings { progress, ..readings })
+        // A pipe cannot be read twice.
+        let again = || is_file.then(|| File::open(path).ok()).flatten();
+        let source = Counted { source: file, progress: progress.clone() };
+        Ok(Readings { progress, ..Readings::from_source(&name, source, wanted, again)? })
     }
 
-    /// Reads the header of an open source; `file` is what errors call it.
-    pub(crate) fn from_source(file: &str, source: impl Read + Send + 'static) -> Result<Readings, ReadingsError> {
+    /// Finds out how an open source is written; `file` is what errors call it, and `again` opens it from its beginning.
+    pub(crate) fn from_source<Again: Read + Send + 'static>(
+        file: &str,
+        source: impl Read + Send + 'static,
+        wanted: &Wanted,
+        again: impl Fn() -> Option<Again>,
+    ) -> Result<Readings, ReadingsError> {
         let broken = |lines, source| ReadingsError::Read { file: file.to_owned(), lines, source };
-        let mut lines = Lines::new(unpack(source).map_err(|error| broken(0, error))?);
-        let mut report = Report::default();
-        loop {
-            let line = lines.next().map_err(|error| broken(lines.number, error))?;
-            report.lines = lines.number;
-            let header = match line {
-                Some(Line::Text(place)) => &lines.buffer[place],
-                // Its first bytes are not taken for all of it: the columns beyond them would be lost unsaid.
-                Some(Line::TooLong(head)) => {
-                    let (file, line, found) = (file.to_owned(), lines.number, excerpt(&head));
-                    return Err(ReadingsError::HeaderTooLong { file, line, found });
-                }
-                None => return Err(ReadingsError::Empty { file: file.to_owned() }),
-            };
-            if is_blank(header) {
-                report.blank += 1;
-                continue;
-            }
-            let decoder = Decoder::new(header, report).ok_or_else(|| {
-                let (file, line, found) = (file.to_owned(), lines.number, excerpt(header));
-                match foreign_separator(header) {
-                    Some(separator) => ReadingsError::Separator { file, line, found, separator },
-                    None => ReadingsError::Header { file, line, found },
-                }
-            })?;
-            return Ok(Readings { file: file.to_owned(), lines, decoder, progress: Progress::default() });
+        let Opened { text, head, encoding } = Opened::new(source).map_err(|error| broken(0, error))?;
+        if let Some(packed) = packed::of(&head.bytes) {
+            return Err(ReadingsError::Packed { file: file.to_owned(), packed });
         }
+        let sample = Sample::of(&head);
+        let Some((first, header)) = sample.first().map(|(line, text)| (line, excerpt(text))) else {
+            return Err(head
+                .into_error()
+                .map_or_else(|| ReadingsError::Empty { file: file.to_owned() }, |error| broken(0, error)));
+        };
+        // Its first bytes are not taken for all of it: the columns beyond them would be lost unsaid.
+        if sample.first().is_some_and(|(_, text)| text.len() > MAX_LINE_BYTES) {
+            return Err(ReadingsError::HeaderTooLong { file: file.to_owned(), line: first, found: header });
+        }
+        let rest =
+            |look: &mut dyn FnMut(u64, &[u8])| again().is_some_and(|again| survey(again, encoding, look).is_ok());
+        let dialect = Dialect::find(sample, wanted, rest).map_err(|refusal| match refusal {
+            Refusal::NoHeader => ReadingsError::Header { file: file.to_owned(), line: first, found: header },
+            Refusal::Say { line, what } => ReadingsError::Say { file: file.to_owned(), line, what },
+        })?;
+        let lines = Lines::new(head.before(text));
+        let mut readings = Readings::below(file, lines, dialect, wanted)?;
+        let encoding = encoding.name().map(|name| format!("the text is {name}"));
+        readings.decoder.report.notes.extend(encoding);
+        Ok(readings)
+    }
+
+    /// Reads up to the data.
+    fn below(file: &str, mut lines: Lines, dialect: Dialect, wanted: &Wanted) -> Result<Readings, ReadingsError> {
+        let say = |line, what| ReadingsError::Say { file: file.to_owned(), line, what };
+        let (header, preamble) = (dialect.header, dialect.preamble);
+        let mut report = Report::default();
+        while lines.number < preamble {
+            let number = lines.number;
+            let broken = |source| ReadingsError::Read { file: file.to_owned(), lines: number, source };
+            if lines.next().map_err(broken)?.is_none() {
+                break;
+            }
+            report.blank += u64::from(lines.number != header);
+        }
+        report.lines = lines.number;
+        let decoder = Decoder::new(dialect, wanted, report).map_err(|Ambiguous(what)| say(header, what))?;
+        if let Some(map) = decoder.unmet().filter(|_| decoder.is_wide()) {
+            let what = format!(
+                "--map \"{}={}\": there is no such heading; found {}",
+                map.name,
+                map.sensor,
+                decoder.headings()
+            );
+            return Err(say(header, what));
+        }
+        Ok(Readings { file: file.to_owned(), lines, decoder, progress: Progress::default() })
     }
 
     /// The next row in the order of the file, or nothing at its end.
@@ -122,7 +176,13 @@ impl Readings {
                 Some(Line::TooLong(head)) => {
                     self.decoder.report.bad_line(number, Reason::LineTooLong, &head);
                 }
-                None => return Ok(None),
+                None => {
+                    self.decoder.finish();
+                    return Ok(None);
+                }
+            }
+            if let Some(Ambiguous(what)) = self.decoder.ambiguous.take() {
+                return Err(ReadingsError::Say { file: self.file.clone(), line: number, what });
             }
         }
     }
@@ -154,8 +214,10 @@ pub(crate) enum ReadingsError {
     Header { file: String, line: u64, found: String },
     /// The first line that is not blank is longer than a line may be.
     HeaderTooLong { file: String, line: u64, found: String },
-    /// The header's cells are separated by something else than commas.
-    Separator { file: String, line: u64, found: String, separator: &'static str },
+    /// The file is an archive, or another program's own format.
+    Packed { file: String, packed: Packed },
+    /// Something must be said on the command line, or is wrong there.
+    Say { file: String, line: u64, what: String },
     /// Reading or unpacking failed after this many whole lines.
     Read { file: String, lines: u64, source: io::Error },
 }
@@ -174,11 +236,13 @@ impl fmt::Display for ReadingsError {
             ReadingsError::HeaderTooLong { file, line, found } => {
                 write!(out, "{file}, line {line}: found \"{found}\", longer than 1 MiB; {EXPECTED}")
             }
-            ReadingsError::Separator { file, line, found, separator } => write!(
-                out,
-                "{file}, line {line}: found \"{found}\", with {separator} between the cells; expected commas, and points in \
-                 the numbers: save it again as CSV with commas"
-            ),
+            ReadingsError::Packed { file, packed: Packed { what, command: Some(command) } } => {
+                write!(out, "{file}: {what}; unpack it: {command} {file} | tilth-agent replay --input - ..")
+            }
+            ReadingsError::Packed { file, packed: Packed { what, command: None } } => {
+                write!(out, "{file}: {what}; export it as CSV")
+            }
+            ReadingsError::Say { file, line, what } => write!(out, "{file}, line {line}: {what}"),
             ReadingsError::Read { file, lines, .. } => {
                 write!(out, "{file}: cannot be read further, after {lines} lines")
             }
@@ -193,7 +257,8 @@ impl error::Error for ReadingsError {
             ReadingsError::Empty { .. }
             | ReadingsError::Header { .. }
             | ReadingsError::HeaderTooLong { .. }
-            | ReadingsError::Separator { .. } => None,
+            | ReadingsError::Packed { .. }
+            | ReadingsError::Say { .. } => None,
         }
     }
 }
@@ -203,11 +268,51 @@ pub(crate) fn name(path: &Path) -> String {
     if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
 }
 
-/// What separates the cells of a header that is no CSV: semicolons, as spreadsheets write them where numbers have commas.
-fn foreign_separator(header: &[u8]) -> Option<&'static str> {
-    let count = |separator| memchr::memchr_iter(separator, header).count();
-    let commas = count(b',');
-    [(b';', "semicolons"), (b'\t', "tabs")].into_iter().find(|(byte, _)| count(*byte) > commas).map(|(_, name)| name)
+/// A source as text, with its first part looked into.
+struct Opened {
+    /// What follows the head.
+    text: Box<dyn Read + Send>,
+    head: Head,
+    encoding: Encoding,
+}
+
+impl Opened {
+    fn new(source: impl Read + Send + 'static) -> io::Result<Opened> {
+        let mut source = unpack(source)?;
+        let mut head = Head::read(&mut source);
+        let encoding = match Encoding::of(&head.bytes) {
+            Encoding::Utf8 if is_windows(&head.bytes) => Encoding::Windows,
+            encoding => encoding,
+        };
+        if encoding != Encoding::Utf8 {
+            source = encoding.decode(head.before(source));
+            head = Head::read(&mut source);
+        }
+        Ok(Opened { text: source, head, encoding })
+    }
+}
+
+/// Whether a text is no UTF-8 and has only letters and signs of Windows-1252 where it is not.
+fn is_windows(head: &[u8]) -> bool {
+    let is_letter = |byte: &u8| matches!(byte, 0x80 | 0x82 | 0x84 | 0x91..=0x97 | 0x99 | 0xa0..=0xfc);
+    let mut invalid = head.utf8_chunks().map(|chunk| chunk.invalid()).filter(|bytes| !bytes.is_empty()).peekable();
+    let is_text = head.iter().all(|byte| *byte >= b' ' || matches!(byte, b'\t' | b'\r' | b'\n'));
+    // Half a letter at the end is cut off by chance.
+    let is_cut =
+        |bytes: &[u8]| head.ends_with(bytes) && str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none());
+    let any = invalid.peek().is_some_and(|bytes| !is_cut(bytes));
+    is_text && any && invalid.all(|bytes| bytes.iter().all(is_letter))
+}
+
+/// Shows every line of a file.
+fn survey(source: impl Read + Send + 'static, encoding: Encoding, look: &mut dyn FnMut(u64, &[u8])) -> io::Result<()> {
+    let mut lines = Lines::new(encoding.decode(unpack(source)?));
+    while let Some(line) = lines.next()? {
+        if let Line::Text(place) = line {
+            look(lines.number, &lines.buffer[place]);
+        }
+    }
+    Ok(())
 }
 
 fn is_blank(text: &[u8]) -> bool {

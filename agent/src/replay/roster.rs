@@ -53,6 +53,11 @@ impl Roster {
         self.0.len()
     }
 
+    /// All names met.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|named| &*named.name)
+    }
+
     /// Names that the plan does not have, with how many rows each.
     pub(crate) fn unknown(&self) -> impl Iterator<Item = (&str, u64)> {
         self.0.iter().filter(|named| named.sensor.is_none()).map(|named| (&*named.name, named.rows))
@@ -60,7 +65,7 @@ impl Roster {
 }
 
 /// The id that is nearest to a name, unless even that is too far off to have been meant.
-fn nearest<'a>(name: &str, ids: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn nearest<'a>(name: &str, ids: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let name = plain(name);
     // One slip in every three letters still reads as the same word; a name that is the end of an id lacks only its zone.
     let most = name.len() / 3;

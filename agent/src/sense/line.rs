@@ -1,7 +1,7 @@
 //! Lines of text on a serial port: opens it, reads it, and finds it again when it was gone.
 
 mod lines;
-mod number;
+pub(crate) mod number;
 mod object;
 mod pairs;
 pub(crate) mod parse;

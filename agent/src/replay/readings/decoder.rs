@@ -1,35 +1,100 @@
-//! From a line to its rows: the header names the layout, the layout says what a line's fields are.
+//! From a line to its rows: the dialect says what the fields of a line are, the headings say whose they are.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
+use tilth_core::unit::Unit;
+
+use super::cells::{self, Mark};
+use super::clock::{Clock, Folds, Moment};
+use super::columns::{self, Column, Columns, Meaning};
+use super::dialect::{Dialect, listed};
 use super::fields::Fields;
+use super::kinds;
 use super::names::Names;
-use super::number::parse_value;
 use super::report::{Reason, Report};
-use super::time::Times;
+use super::wanted::{Ambiguous, Map, Sensors, Wanted};
 use super::{Row, is_blank};
+
+/// Names without numbers that are listed.
+const MAX_TEXTS: usize = 100;
 
 /// From the bytes of a line to rows.
 pub(super) struct Decoder {
     layout: Layout,
     pub(super) names: Names,
-    times: Times,
+    sensors: Sensors,
+    /// Of each name, what its sensor measures.
+    meanings: Vec<Meaning>,
+    clock: Clock,
+    folds: Folds,
+    mark: Mark,
     fields: Fields,
+    dialect: Dialect,
+    /// The name of a line being put together.
+    name: Vec<u8>,
     pub(super) rows: VecDeque<Row>,
     pub(super) report: Report,
+    /// Two series under one name: nothing after that can be right.
+    pub(super) ambiguous: Option<Ambiguous>,
+}
+
+/// Where a line has what.
+struct Layout {
+    /// How many columns there are.
+    width: usize,
+    sensors: Layouts,
+}
+
+enum Layouts {
+    /// Long: each line names its sensor.
+    Named { sensor: usize, value: usize, unit: Option<usize> },
+    /// Wide: each column is a sensor.
+    Columns(Columns),
+    /// Wide, and each line says where it was measured.
+    Placed(HashMap<Vec<u8>, Columns>),
 }
 
 impl Decoder {
-    /// Starts from a header; nothing when it names no layout.
-    pub(super) fn new(header: &[u8], mut report: Report) -> Option<Decoder> {
-        let mut fields = Fields::default();
-        fields.split(header, usize::MAX).ok()?;
-        let mut headings: Vec<&[u8]> = (0..).map_while(|place| fields.get(header, place)).collect();
-        // Commas at its end are no columns.
-        headings.truncate(headings.iter().rposition(|heading| !heading.is_empty())? + 1);
-        let mut names = Names::default();
-        let layout = Layout::from_header(&headings, &mut names, &mut report)?;
-        Some(Decoder { layout, names, times: Times::default(), fields, rows: VecDeque::new(), report })
+    /// Starts below a header. Fails where two headings are said to be one sensor.
+    pub(super) fn new(dialect: Dialect, wanted: &Wanted, report: Report) -> Result<Decoder, Ambiguous> {
+        let mut decoder = Decoder {
+            layout: Layout { width: dialect.headings.len(), sensors: Layouts::Columns(Vec::new()) },
+            names: Names::default(),
+            sensors: Sensors::new(wanted),
+            meanings: Vec::new(),
+            clock: Clock::new(dialect.times.clone(), dialect.form, dialect.zone.clone()),
+            folds: Folds::default(),
+            mark: dialect.mark,
+            fields: Fields::of(dialect.separator),
+            name: Vec::new(),
+            rows: VecDeque::new(),
+            report,
+            ambiguous: None,
+            dialect,
+        };
+        decoder.lay_out()?;
+        decoder.report.notes.extend(decoder.dialect.notes.iter().cloned());
+        Ok(decoder)
+    }
+
+    fn lay_out(&mut self) -> Result<(), Ambiguous> {
+        self.layout.width = self.dialect.headings.len();
+        self.layout.sensors = match self.dialect.long {
+            Some((sensor, value)) => {
+                let unit = kinds::unit(&self.dialect.headings).filter(|unit| *unit != sensor && *unit != value);
+                Layouts::Named { sensor, value, unit }
+            }
+            None if self.dialect.places.is_empty() => Layouts::Columns(self.columns(None)?),
+            None => Layouts::Placed(HashMap::new()),
+        };
+        Ok(())
+    }
+
+    /// The columns of the wide layout; of one place, where lines are of several.
+    fn columns(&mut self, place: Option<&str>) -> Result<Columns, Ambiguous> {
+        let Decoder { dialect, sensors, names, meanings, report, .. } = self;
+        columns::wide(dialect, place, sensors, names, meanings, report)
     }
 
     /// Books a line as blank, as bad, or as held with its rows in `rows`.
@@ -40,6 +105,7 @@ impl Decoder {
         }
         match self.decode_record(number, line) {
             Ok(()) => self.report.held += 1,
+            Err(_) if self.is_beside_the_data(line) => self.report.blank += 1,
             Err(reason) => self.report.bad_line(number, reason, line),
         }
     }
@@ -47,91 +113,241 @@ impl Decoder {
     fn decode_record(&mut self, number: u64, line: &[u8]) -> Result<(), Reason> {
         self.fields.split(line, self.layout.width)?;
         let field = |place| self.fields.get(line, place).ok_or(Reason::TooFewColumns);
-        let at_ms = self.times.parse(field(self.layout.time)?)?;
-        match &self.layout.sensors {
-            Sensors::Named { sensor, value } => {
-                let (sensor, value) = (field(*sensor)?, parse_value(field(*value)?)?);
-                // The name comes last, so that a bad line leaves none behind.
-                let sensor = self.names.intern(sensor)?;
-                let kind = if value.is_some() { &mut self.report.values } else { &mut self.report.missing };
-                *kind += 1;
-                self.rows.push_back(Row { line: number, at_ms, sensor: Some(sensor), value });
+        let moment = self.clock.read(field)?;
+        let at_ms = match moment {
+            Moment::At(at_ms) if !self.clock.is_local() => at_ms,
+            moment => {
+                let series = match &self.layout.sensors {
+                    Layouts::Named { .. } => self.named(line)?,
+                    Layouts::Columns(_) | Layouts::Placed(_) => 0,
+                };
+                self.folds.decide(moment, series, number)
             }
-            Sensors::Columns(columns) => {
-                self.report.short_lines += u64::from(self.fields.len() < self.layout.width);
-                for column in columns {
-                    // Spreadsheets end a line early when its last cells are empty.
-                    let text = self.fields.get(line, column.place).unwrap_or_default();
-                    match column.read(text) {
-                        Ok((_, None)) => self.report.missing += 1,
-                        Ok((sensor, value)) => {
-                            self.report.values += 1;
-                            self.rows.push_back(Row { line: number, at_ms, sensor: Some(sensor), value });
-                        }
-                        // A column without a name takes nothing from a line that leaves it empty.
-                        Err(_) if text.is_empty() => {}
-                        Err(reason) => self.report.bad_cell(number, column.place, reason, text),
-                    }
-                }
-                if self.rows.is_empty() {
-                    // Time has passed without a value: silence is noticed in a recording as it is on a farm.
-                    self.rows.push_back(Row { line: number, at_ms, sensor: None, value: None });
-                }
+        };
+        if let Layouts::Named { value, unit, .. } = self.layout.sensors {
+            return self.decode_named(number, at_ms, line, value, unit);
+        }
+        self.report.short_lines += u64::from(self.fields.len() < self.layout.width);
+        if let Layouts::Placed(_) = self.layout.sensors {
+            return self.decode_placed(number, at_ms, line);
+        }
+        let Decoder { layout, fields, mark, report, rows, .. } = self;
+        let Layouts::Columns(columns) = &layout.sensors else { return Ok(()) };
+        take(columns, *mark, number, at_ms, |place| fields.get(line, place).unwrap_or_default(), report, rows);
+        Ok(())
+    }
+
+    fn decode_named(
+        &mut self,
+        number: u64,
+        at_ms: i64,
+        line: &[u8],
+        value: usize,
+        unit: Option<usize>,
+    ) -> Result<(), Reason> {
+        let read = cells::read(self.fields.get(line, value).ok_or(Reason::TooFewColumns)?, self.mark);
+        let is_text = read == Err(Reason::ValueForm);
+        if is_text && self.dialect.kind.is_some() && !self.is_wanted(line)? {
+            self.rows.push_back(Row { line: number, at_ms, sensor: None, value: None });
+            return Ok(());
+        }
+        let cell = read?;
+        // The name comes last, so that a bad line leaves none behind.
+        let sensor = self.named(line)?;
+        let said = unit.and_then(|unit| self.fields.get(line, unit)).unwrap_or_default();
+        let value = match cell {
+            None => None,
+            Some((number, None)) if said.is_empty() => Some(self.meanings[sensor].convert(number, None)?),
+            Some((number, unit)) => {
+                let said = str::from_utf8(said).ok().and_then(Unit::of);
+                Some(self.meanings[sensor].convert(number, unit.or(said))?)
             }
+        };
+        *(if value.is_some() { &mut self.report.values } else { &mut self.report.missing }) += 1;
+        self.rows.push_back(Row { line: number, at_ms, sensor: Some(sensor), value });
+        Ok(())
+    }
+
+    /// Whether a line is of a sensor of the configuration. Of others text is nobody's concern, such as the state of a switch.
+    fn is_wanted(&mut self, line: &[u8]) -> Result<bool, Reason> {
+        let place = self.named(line)?;
+        let is_wanted = self.meanings[place].is_of_a_sensor();
+        let name = &self.names.list[place];
+        let texts = &mut self.report.texts;
+        if !is_wanted && texts.len() < MAX_TEXTS && !texts.iter().any(|known| **known == **name) {
+            texts.push(name.to_string());
+        }
+        Ok(is_wanted)
+    }
+
+    /// The place of the sensor that a line names.
+    fn named(&mut self, line: &[u8]) -> Result<usize, Reason> {
+        let Layouts::Named { sensor, .. } = self.layout.sensors else { return Err(Reason::TooFewColumns) };
+        let text = self.fields.get(line, sensor).ok_or(Reason::TooFewColumns)?;
+        let text = if self.dialect.places.is_empty() {
+            text
+        } else {
+            self.name.clear();
+            for place in &self.dialect.places {
+                self.name.extend_from_slice(self.fields.get(line, *place).unwrap_or_default());
+                self.name.push(b'/');
+            }
+            self.name.extend_from_slice(text);
+            &self.name
+        };
+        if let Some(known) = self.names.guess(text) {
+            return Ok(known);
+        }
+        let Decoder { names, sensors, meanings, ambiguous, .. } = self;
+        let mut found = None;
+        let place = names.intern(text, |name| match columns::series(name, sensors) {
+            Ok((called, meaning)) => {
+                found = Some(meaning);
+                Ok(called)
+            }
+            Err(problem) => {
+                *ambiguous = Some(problem);
+                Err(())
+            }
+        })?;
+        meanings.extend(found);
+        Ok(place)
+    }
+
+    fn decode_placed(&mut self, number: u64, at_ms: i64, line: &[u8]) -> Result<(), Reason> {
+        self.name.clear();
+        for (ix, place) in self.dialect.places.iter().enumerate() {
+            if ix > 0 {
+                self.name.push(b'/');
+            }
+            self.name.extend_from_slice(self.fields.get(line, *place).unwrap_or_default());
+        }
+        let Layouts::Placed(known) = &self.layout.sensors else { return Ok(()) };
+        if !known.contains_key(&self.name) {
+            let place = String::from_utf8_lossy(&self.name).into_owned();
+            let columns = self.columns(Some(&place)).map_err(|problem| {
+                self.ambiguous = Some(problem);
+                Reason::NameRepeated
+            })?;
+            let Layouts::Placed(known) = &mut self.layout.sensors else { return Ok(()) };
+            known.insert(self.name.clone(), columns);
+        }
+        let Decoder { layout, fields, mark, report, rows, name, .. } = self;
+        let Layouts::Placed(known) = &layout.sensors else { return Ok(()) };
+        if let Some(columns) = known.get(name) {
+            take(columns, *mark, number, at_ms, |place| fields.get(line, place).unwrap_or_default(), report, rows);
         }
         Ok(())
     }
-}
 
-/// Where a line has what.
-struct Layout {
-    time: usize,
-    /// How many columns there are.
-    width: usize,
-    sensors: Sensors,
-}
+    /// Whether a line without a time is nothing to be counted as bad: separators alone, or the header once more.
+    fn is_beside_the_data(&mut self, line: &[u8]) -> bool {
+        let separator = self.dialect.separator;
+        if line.iter().all(|byte| *byte == separator || matches!(byte, b' ' | b'\t' | b'"'))
+            && line.contains(&separator)
+        {
+            return true;
+        }
+        if kinds::is_annotation(line) {
+            return self.dialect.kind.is_some();
+        }
+        let Some(cells) = super::sample::cells(line, separator) else { return false };
+        self.dialect.kind.is_some() && self.is_header(&cells)
+    }
 
-enum Sensors {
-    /// Long: each line names its sensor.
-    Named { sensor: usize, value: usize },
-    /// Wide: each column is a sensor.
-    Columns(Vec<Column>),
-}
+    /// Takes up a header that comes again, with its columns in whatever places.
+    fn is_header(&mut self, cells: &[String]) -> bool {
+        let place = |name: &String| cells.iter().position(|cell| cell == name);
+        let headings = &self.dialect.headings;
+        let Some(times) = self.dialect.times.iter().map(|time| place(&headings[*time])).collect::<Option<Vec<usize>>>()
+        else {
+            return false;
+        };
+        if *cells == *headings {
+            return true;
+        }
+        let places = self.dialect.places.iter().filter_map(|of| place(&headings[*of])).collect();
+        let mut texts: Vec<usize> = self.dialect.texts.iter().filter_map(|of| place(&headings[*of])).collect();
+        texts.sort_unstable();
+        let long =
+            self.dialect.long.and_then(|(name, value)| Some((place(&headings[name])?, place(&headings[value])?)));
+        self.clock.places.clone_from(&times);
+        self.dialect = Dialect { headings: cells.to_vec(), times, places, texts, long, ..self.dialect.clone() };
+        let laid_out = self.lay_out();
+        self.ambiguous = self.ambiguous.take().or(laid_out.err());
+        true
+    }
 
-/// A sensor's column in the wide layout, or a column without a name, which must be empty.
-struct Column {
-    place: usize,
-    sensor: Result<usize, Reason>,
-}
+    /// What `--map` named and no line had so far.
+    pub(super) fn unmet(&self) -> Option<&Map> {
+        self.sensors.unmet().next()
+    }
 
-impl Column {
-    fn read(&self, text: &[u8]) -> Result<(usize, Option<f64>), Reason> {
-        Ok((self.sensor?, parse_value(text)?))
+    /// The headings, for a message.
+    pub(super) fn headings(&self) -> String {
+        listed(&self.dialect.headings)
+    }
+
+    /// Whether all names are known before the first line.
+    pub(super) fn is_wide(&self) -> bool {
+        matches!(self.layout.sensors, Layouts::Columns(_))
+    }
+
+    /// Books what only the whole file tells.
+    pub(super) fn finish(&mut self) {
+        self.report.unmet = self.unmet().cloned();
+        let fold = self.fold_note();
+        let texts = &self.report.texts;
+        let unused = (!texts.is_empty()).then(|| format!("without numbers and not used: {}", listed(texts)));
+        self.report.notes.extend(fold.into_iter().chain(unused));
+    }
+
+    /// What was decided about times that the clocks showed twice.
+    fn fold_note(&self) -> Option<String> {
+        let Folds { twice, first_line, second_line, .. } = self.folds;
+        let from = match second_line {
+            Some(line) => format!("from line {line} on the second, by the order of the lines"),
+            None => "all taken as the first".to_owned(),
+        };
+        (twice > 0).then(|| {
+            format!(
+                "the clocks were set back: {twice} times were shown twice that night, from line {first_line} on; {from}"
+            )
+        })
     }
 }
 
-impl Layout {
-    fn from_header(headings: &[&[u8]], names: &mut Names, report: &mut Report) -> Option<Layout> {
-        let places = |name: &[u8]| -> Vec<usize> {
-            let places = headings.iter().enumerate();
-            places.filter(|(_, heading)| heading.eq_ignore_ascii_case(name)).map(|(place, _)| place).collect()
-        };
-        match (&*places(b"time"), &*places(b"sensor"), &*places(b"value")) {
-            (&[time], &[sensor], &[value]) => {
-                Some(Layout { time, width: headings.len(), sensors: Sensors::Named { sensor, value } })
+/// Takes the values of a line of the wide layout.
+fn take<'a>(
+    columns: &[Column],
+    mark: Mark,
+    number: u64,
+    at_ms: i64,
+    cell: impl Fn(usize) -> &'a [u8],
+    report: &mut Report,
+    rows: &mut VecDeque<Row>,
+) {
+    for column in columns {
+        // Spreadsheets end a line early when its last cells are empty.
+        let text = cell(column.place);
+        match column.read(text, mark) {
+            Ok((_, None)) => report.missing += 1,
+            Ok((sensor, value)) => {
+                report.values += 1;
+                rows.push_back(Row { line: number, at_ms, sensor: Some(sensor), value });
             }
-            (&[time], [], []) => {
-                let mut columns = Vec::new();
-                for (place, heading) in headings.iter().enumerate().filter(|(place, _)| *place != time) {
-                    match names.add(heading) {
-                        sensor @ (Ok(_) | Err(Reason::NameEmpty)) => columns.push(Column { place, sensor }),
-                        Err(reason) => report.bad_heading(report.lines, place, reason, heading),
-                    }
-                }
-                let usable = columns.iter().any(|column| column.sensor.is_ok());
-                usable.then_some(Layout { time, width: headings.len(), sensors: Sensors::Columns(columns) })
-            }
-            _ => None,
+            // A column without a name takes nothing from a line that leaves it empty.
+            Err(_) if text.is_empty() => {}
+            Err(reason) => report.bad_cell(number, column.place, reason, text),
         }
     }
+    if rows.is_empty() {
+        // Time has passed without a value: silence is noticed in a recording as it is on a farm.
+        rows.push_back(Row { line: number, at_ms, sensor: None, value: None });
+    }
+}
+
+/// The name under which rows of a sensor go.
+pub(super) fn name_of(sensor: Option<usize>, name: &str, sensors: &Sensors) -> Arc<str> {
+    sensor.map_or_else(|| name.into(), |sensor| Arc::clone(sensors.id(sensor)))
 }

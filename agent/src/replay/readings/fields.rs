@@ -8,15 +8,26 @@ use super::is_blank;
 use super::report::Reason;
 
 /// The fields of one line, kept from line to line for their memory.
-#[derive(Default)]
 pub(super) struct Fields {
+    separator: u8,
     places: Vec<Range<usize>>,
     /// Whether the line has quotes; its fields then lie in `unquoted`, else in the line itself.
     quoted: bool,
     unquoted: Vec<u8>,
 }
 
+impl Default for Fields {
+    fn default() -> Fields {
+        Fields::of(b',')
+    }
+}
+
 impl Fields {
+    /// Of lines with that between their cells.
+    pub(super) fn of(separator: u8) -> Fields {
+        Fields { separator, places: Vec::new(), quoted: false, unquoted: Vec::new() }
+    }
+
     /// Finds the first `width` fields of a line; a quoted one must end, wherever it stands. What follows them must be empty.
     pub(super) fn split(&mut self, line: &[u8], width: usize) -> Result<(), Reason> {
         self.places.clear();
@@ -25,7 +36,7 @@ impl Fields {
             return self.split_quoted(line, width);
         }
         let mut start = 0;
-        for comma in memchr_iter(b',', line).take(width) {
+        for comma in memchr_iter(self.separator, line).take(width) {
             self.places.push(start..comma);
             start = comma + 1;
         }
@@ -35,9 +46,15 @@ impl Fields {
         }
         // Commas at the end of a line cost nothing: spreadsheets leave them there.
         let more = line[start..].trim_ascii_end();
-        let more =
-            &more[..more.iter().rposition(|byte| !matches!(byte, b',' | b' ' | b'\t')).map_or(0, |last| last + 1)];
-        if more.is_empty() { Ok(()) } else { Err(too_many(width + memchr_iter(b',', more).count() + 1, width)) }
+        let more = &more[..more
+            .iter()
+            .rposition(|byte| *byte != self.separator && !matches!(byte, b' ' | b'\t'))
+            .map_or(0, |last| last + 1)];
+        if more.is_empty() {
+            Ok(())
+        } else {
+            Err(too_many(width + memchr_iter(self.separator, more).count() + 1, width))
+        }
     }
 
     fn split_quoted(&mut self, line: &[u8], width: usize) -> Result<(), Reason> {
@@ -46,7 +63,7 @@ impl Fields {
         let (mut cells, mut filled) = (0, 0);
         while let Some(line) = rest {
             let start = self.unquoted.len();
-            rest = unquote_field(line, &mut self.unquoted)?;
+            rest = unquote_field(line, self.separator, &mut self.unquoted)?;
             cells += 1;
             if cells <= width {
                 self.places.push(start..self.unquoted.len());
@@ -73,10 +90,11 @@ fn too_many(cells: usize, header: usize) -> Reason {
     Reason::TooManyCells(Some((cells, header)))
 }
 
-/// Appends the first field of `line` to `text`; returns what follows its comma, or nothing at the last one.
-fn unquote_field<'a>(line: &'a [u8], text: &mut Vec<u8>) -> Result<Option<&'a [u8]>, Reason> {
-    let Some(mut quoted) = line.trim_ascii_start().strip_prefix(b"\"") else {
-        let (field, rest) = split_at_comma(line);
+/// Appends the first field of `line` to `text`; returns what follows its separator, or nothing at the last one.
+fn unquote_field<'a>(line: &'a [u8], separator: u8, text: &mut Vec<u8>) -> Result<Option<&'a [u8]>, Reason> {
+    let blanks = line.iter().take_while(|byte| **byte != separator && byte.is_ascii_whitespace()).count();
+    let Some(mut quoted) = line[blanks..].strip_prefix(b"\"") else {
+        let (field, rest) = split_at(separator, line);
         text.extend_from_slice(field);
         return Ok(rest);
     };
@@ -88,12 +106,12 @@ fn unquote_field<'a>(line: &'a [u8], text: &mut Vec<u8>) -> Result<Option<&'a [u
         text.push(b'"');
         quoted = after_doubled;
     }
-    let (after, rest) = split_at_comma(quoted);
+    let (after, rest) = split_at(separator, quoted);
     if is_blank(after) { Ok(rest) } else { Err(Reason::TextAfterQuote) }
 }
 
-fn split_at_comma(line: &[u8]) -> (&[u8], Option<&[u8]>) {
-    match memchr(b',', line) {
+fn split_at(separator: u8, line: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match memchr(separator, line) {
         Some(comma) => (&line[..comma], Some(&line[comma + 1..])),
         None => (line, None),
     }

@@ -1,4 +1,4 @@
-//! The sensor names of a recording, each with a place by which rows name it.
+//! The series of a recording, each with a place by which rows name it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,11 +10,17 @@ pub(super) const MAX_NAMES: usize = 100_000;
 /// The longest sensor name; an id has at most 81 bytes, a foreign column heading may have more.
 pub(super) const MAX_NAME_BYTES: usize = 200;
 
-/// The sensor names met, each with its place in the list.
+/// The names met, each with its place in the list.
 #[derive(Default)]
 pub(super) struct Names {
+    /// What each is called in what is told of it: a sensor's id, else its name in the recording.
     pub(super) list: Vec<Arc<str>>,
+    /// By the name in the recording.
     places: HashMap<Arc<str>, usize>,
+    /// The same by place.
+    recorded: Vec<Arc<str>>,
+    /// Sensors that the recording calls otherwise.
+    renamed: HashMap<Arc<str>, usize>,
     /// The name that followed each name last time: recordings mostly repeat one order, so this guess
     /// saves the look-up.
     followers: Vec<usize>,
@@ -22,47 +28,72 @@ pub(super) struct Names {
 }
 
 impl Names {
-    pub(super) fn intern(&mut self, name: &[u8]) -> Result<usize, Reason> {
+    /// The place of a name, where it is the one that followed last time.
+    pub(super) fn guess(&mut self, name: &[u8]) -> Option<usize> {
         let guess = self.followers.get(self.last).copied().unwrap_or_default();
-        let place = match self.list.get(guess) {
-            Some(guessed) if guessed.as_bytes() == name => guess,
-            _ => self.look_up(name)?,
+        let is_known = self.recorded.get(guess).is_some_and(|guessed| guessed.as_bytes() == name);
+        is_known.then(|| {
+            self.last = guess;
+            guess
+        })
+    }
+
+    /// The place of a name; `sensor` says what a new one is called from now on, and fails where that cannot be said.
+    pub(super) fn intern(
+        &mut self,
+        name: &[u8],
+        sensor: impl FnOnce(&str) -> Result<Arc<str>, ()>,
+    ) -> Result<usize, Reason> {
+        let place = match self.known(name)? {
+            Ok(place) => place,
+            Err(name) => self.add(name, &sensor(name).map_err(|()| Reason::NameRepeated)?)?,
         };
-        if place != guess {
-            self.followers[self.last] = place;
+        if let Some(follower) = self.followers.get_mut(self.last) {
+            *follower = place;
         }
         self.last = place;
         Ok(place)
     }
 
-    /// Interns a heading, which must be a new name.
-    pub(super) fn add(&mut self, name: &[u8]) -> Result<usize, Reason> {
-        let known = self.list.len();
-        let place = self.look_up(name)?;
-        if place < known { Err(Reason::NameRepeated) } else { Ok(place) }
-    }
-
-    fn look_up(&mut self, name: &[u8]) -> Result<usize, Reason> {
+    /// The place of a name, or the name as text where it is new.
+    fn known<'a>(&self, name: &'a [u8]) -> Result<Result<usize, &'a str>, Reason> {
         if name.len() > MAX_NAME_BYTES {
             return Err(Reason::NameTooLong);
         }
         let name = str::from_utf8(name).map_err(|_| Reason::NameNotText)?;
         if let Some(place) = self.places.get(name) {
-            return Ok(*place);
+            return Ok(Ok(*place));
         }
         if name.is_empty() {
             return Err(Reason::NameEmpty);
         }
-        if name.contains(char::is_control) {
+        if name.contains(|letter: char| letter.is_control() || letter == char::REPLACEMENT_CHARACTER) {
             return Err(Reason::NameNotText);
         }
-        if self.list.len() == MAX_NAMES {
-            return Err(Reason::TooManyNames);
+        if self.list.len() == MAX_NAMES { Err(Reason::TooManyNames) } else { Ok(Err(name)) }
+    }
+
+    /// A heading of its own, which must be new, and the sensor that it is.
+    pub(super) fn add_heading(&mut self, heading: &str, sensor: &Arc<str>) -> Result<usize, Reason> {
+        match self.known(heading.as_bytes())? {
+            Ok(_) => Err(Reason::NameRepeated),
+            Err(heading) => self.add(heading, sensor),
         }
-        let name: Arc<str> = name.into();
+    }
+
+    fn add(&mut self, name: &str, sensor: &Arc<str>) -> Result<usize, Reason> {
+        let is_renamed = **sensor != *name;
+        if self.renamed.contains_key(sensor) || is_renamed && self.places.contains_key(sensor) {
+            return Err(Reason::NameRepeated);
+        }
+        let name: Arc<str> = if is_renamed { name.into() } else { Arc::clone(sensor) };
         let place = self.list.len();
-        self.places.insert(name.clone(), place);
-        self.list.push(name);
+        if is_renamed {
+            self.renamed.insert(Arc::clone(sensor), place);
+        }
+        self.places.insert(Arc::clone(&name), place);
+        self.recorded.push(name);
+        self.list.push(Arc::clone(sensor));
         self.followers.push(0);
         Ok(place)
     }

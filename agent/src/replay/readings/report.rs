@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::wanted::Map;
+
 /// Bad lines kept for showing; the others are only counted.
 const MAX_SHOWN: usize = 10;
 /// Characters of a bad line that are shown.
@@ -30,7 +32,13 @@ pub(crate) struct Report {
     pub(crate) bad_columns: u64,
     /// Held lines that end before the last column (wide); what is not there is missing.
     pub(crate) short_lines: u64,
-    /// The first bad lines and cells.
+    /// How the file was read, and what was decided about its times.
+    pub(crate) notes: Vec<String>,
+    /// Headings of columns without a number that no sensor wants.
+    pub(crate) texts: Vec<String>,
+    /// What `--map` named and the recording does not have.
+    pub(crate) unmet: Option<Map>,
+    /// The first bad lines and cells, and the first of each kind.
     pub(crate) shown: Vec<Bad>,
     /// How often each reason was met, in the order of their first meeting.
     pub(crate) reasons: Vec<(Reason, u64)>,
@@ -63,8 +71,23 @@ impl Report {
             Some((_, count)) => *count += 1,
             None => self.reasons.push((kind, 1)),
         }
+        let is_new = self.shown.iter().all(|bad| bad.reason.kind() != kind);
+        if self.shown.len() == MAX_SHOWN && is_new {
+            self.make_room();
+        }
         if self.shown.len() < MAX_SHOWN {
             self.shown.push(Bad { line, column, reason, excerpt: excerpt(text) });
+        }
+    }
+
+    /// Takes out the last of those shown that is not the first of its kind, so that each kind is seen once.
+    fn make_room(&mut self) {
+        let is_repeat = |place: &usize| {
+            let kind = self.shown[*place].reason.kind();
+            self.shown[..*place].iter().any(|before| before.reason.kind() == kind)
+        };
+        if let Some(place) = (0..self.shown.len()).rev().find(is_repeat) {
+            self.shown.remove(place);
         }
     }
 }
@@ -104,7 +127,23 @@ pub(crate) enum Reason {
     TimeForm,
     TimeRange,
     TimeSeconds,
+    /// Not as the other lines have it.
+    TimeUnlike,
+    /// Not the unit of most times of the file.
+    TimeUnit,
+    /// No day in the order that the file has.
+    TimeOrder,
+    /// Without a zone, and nobody said whose it is.
+    TimeNaive,
+    /// When the clocks were set forward.
+    TimeGap,
+    /// Letters of a zone that are not known, or of several.
+    TimeZone,
     ValueForm,
+    /// A comma before three digits.
+    ValueMark,
+    UnitUnknown,
+    UnitWrong,
     ValueInfinite,
     NameEmpty,
     NameTooLong,
@@ -138,7 +177,18 @@ impl fmt::Display for Reason {
             Reason::TimeForm => "expected RFC 3339 with an offset, or epoch milliseconds",
             Reason::TimeRange => "time outside the years 1970 to 2199",
             Reason::TimeSeconds => "times look like seconds; expected milliseconds since 1970",
+            Reason::TimeUnlike => "no time as the other lines have it",
+            Reason::TimeUnit => "time in another unit than most of the file",
+            Reason::TimeOrder => "no such day in the order that the file's dates have",
+            Reason::TimeNaive => "time has no offset; --tz says whose it is",
+            Reason::TimeGap => {
+                "no such time: the clocks were set forward; a logger without summer time wants --tz +01:00"
+            }
+            Reason::TimeZone => "letters of the time's zone are not known, or mean several",
             Reason::ValueForm => "expected a decimal number, nothing or NaN",
+            Reason::ValueMark => "comma may part thousands or decimals; the file does not tell",
+            Reason::UnitUnknown => "unit is not known",
+            Reason::UnitWrong => "unit is not one of what the sensor measures",
             Reason::ValueInfinite => "value is infinite",
             Reason::NameEmpty => "sensor has no name",
             Reason::NameTooLong => "sensor name longer than 200 bytes",

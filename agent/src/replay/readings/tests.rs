@@ -18,7 +18,7 @@ const LONG: &str = "time,sensor,value\n";
 const T0: i64 = 1_735_689_600_000; // 2025-01-01T00:00:00Z
 
 fn open(bytes: impl Into<Vec<u8>>) -> Result<Readings, ReadingsError> {
-    Readings::from_source("farm.csv", io::Cursor::new(bytes.into()))
+    Readings::from_source("farm.csv", io::Cursor::new(bytes.into()), &Wanted::default(), || None::<File>)
 }
 
 /// Reads to the end or to an error.
@@ -179,11 +179,8 @@ fn bad_lines_hurt_only_themselves() {
     let bad = [
         ("1735689600000,a", "too few columns"),
         (",a,1", "expected RFC 3339 with an offset, or epoch milliseconds"),
-        (",,", "expected RFC 3339 with an offset, or epoch milliseconds"),
         ("-1,a,1", "time outside the years 1970 to 2199"),
-        ("1735689600,a,1", "times look like seconds; expected milliseconds since 1970"),
-        ("1735689600000,a,NA", "expected a decimal number, nothing or NaN"),
-        ("1735689600000,a,null", "expected a decimal number, nothing or NaN"),
+        ("1735689600000,a,wet", "expected a decimal number, nothing or NaN"),
         ("1735689600000,a,1 2", "expected a decimal number, nothing or NaN"),
         ("1735689600000,a,-inf", "value is infinite"),
         ("1735689600000,a,1e999", "value is infinite"),
@@ -255,8 +252,6 @@ fn headers_that_fit_neither_layout() {
         ("time", "farm.csv, line 1: found \"time\", "),
         ("time,\n", "farm.csv, line 1: found \"time,\", "),
         ("\ntimestamp,a", "farm.csv, line 2: found \"timestamp,a\", "),
-        ("time,value\n", "farm.csv, line 1: found \"time,value\", "),
-        ("time,sensor,a\n", "farm.csv, line 1: found \"time,sensor,a\", "),
         ("time,time,a\n", "farm.csv, line 1: found \"time,time,a\", "),
         ("time,\"a\n", "farm.csv, line 1: found \"time,\"a\", "),
         ("2025-01-01T00:00:00Z,a,1\n", "farm.csv, line 1: found \"2025-01-01T00:00:00Z,a,1\", "),
@@ -264,14 +259,6 @@ fn headers_that_fit_neither_layout() {
     ] {
         let Err(error) = open(file) else { panic!("{file:?} has a header") };
         assert_eq!(error.to_string(), format!("{expected}{EXPECTED}"));
-    }
-    for (file, separator) in [
-        ("time;sensor;value\n", "semicolons"),
-        ("Zeit;Sensor;Wert (1,0)\n", "semicolons"),
-        ("time\tsensor\tvalue\n", "tabs"),
-    ] {
-        let Err(error) = open(file) else { panic!("{file:?} has a header") };
-        assert!(error.to_string().contains(&format!("with {separator} between the cells; expected commas")), "{error}");
     }
     let endless = vec![b'x'; MAX_LINE_BYTES + 1];
     assert!(matches!(open(endless), Err(ReadingsError::HeaderTooLong { line: 1, .. })));
@@ -329,7 +316,7 @@ fn names_are_bounded_in_number_and_length() {
 fn names_keep_their_place_in_any_order() {
     let mut names = Names::default();
     for name in ["a", "b", "c", "a", "b", "c", "c", "a", "c", "b", "a", "d", "a"] {
-        let place = names.intern(name.as_bytes()).expect("a good name");
+        let place = names.intern(name.as_bytes(), |name| Ok(name.into())).expect("a good name");
         assert_eq!(&*names.list[place], name);
     }
     assert_eq!(names.list, ["a", "b", "c", "d"].map(Arc::from));
@@ -534,7 +521,8 @@ fn a_slow_pipe_reads_the_same() {
     let (plain, _) = read(text.as_str());
     for bytes in [text.clone().into_bytes(), pack(&text)] {
         let source = Dribble(io::Cursor::new(bytes), false);
-        let mut readings = Readings::from_source("pipe", source).expect("a good header");
+        let mut readings =
+            Readings::from_source("pipe", source, &Wanted::default(), || None::<File>).expect("a good header");
         assert_eq!(read_all(&mut readings).0, plain);
     }
 }
@@ -555,7 +543,8 @@ impl Read for Failing {
 fn a_failing_source_gives_whole_lines_then_its_error() {
     for piece in ["", "1,a,2", &"x".repeat(2 * MAX_LINE_BYTES)] {
         let source = Failing(io::Cursor::new(format!("{LONG}{T0},a,1\n{piece}").into()));
-        let mut readings = Readings::from_source("pipe", source).expect("a good header");
+        let mut readings =
+            Readings::from_source("pipe", source, &Wanted::default(), || None::<File>).expect("a good header");
         let (rows, error) = read_all(&mut readings);
         let error = error.expect("an error");
         assert_eq!((rows.len(), readings.report().lines, readings.report().bad_lines), (1, 2, 0));
@@ -567,9 +556,9 @@ fn a_failing_source_gives_whole_lines_then_its_error() {
 
 #[test]
 fn files() {
-    let Err(error) = Readings::open(Path::new("no/such.csv")) else { panic!("it is there") };
+    let Err(error) = Readings::open(Path::new("no/such.csv"), &Wanted::default()) else { panic!("it is there") };
     assert_eq!(error.to_string(), "no/such.csv: cannot be opened");
-    assert!(matches!(Readings::open(Path::new(".")), Err(ReadingsError::Read { lines: 0, .. })));
+    assert!(matches!(Readings::open(Path::new("."), &Wanted::default()), Err(ReadingsError::Read { lines: 0, .. })));
 }
 
 #[test]
@@ -661,7 +650,9 @@ proptest! {
         let report = readings.report();
         prop_assert_eq!(report.lines, lines);
         prop_assert_eq!(lines, 1 + report.blank + report.held + report.bad_lines);
-        prop_assert_eq!(3 * report.held, report.values + report.missing + report.bad_cells);
+        // A column without a single number is left out, and said.
+        let columns = 3 - report.texts.len() as u64;
+        prop_assert_eq!(columns * report.held, report.values + report.missing + report.bad_cells);
         prop_assert_eq!(rows.iter().filter(|row| row.value.is_some()).count() as u64, report.values);
         prop_assert!(rows.iter().all(|row| row.sensor.is_some() == row.value.is_some()));
         let with_rows = rows.chunk_by(|one, next| one.line == next.line).count();

@@ -143,7 +143,7 @@ impl<'a> Object<'a> {
             faults: outcome.faulty().map(Faulty::of).collect(),
             hint: outcome.hint(),
             notes: &outcome.notes,
-            failure: outcome.broken().or_else(|| outcome.means_nothing()),
+            failure: outcome.broken().or_else(|| outcome.unmet_map()).or_else(|| outcome.means_nothing()),
         }
     }
 }

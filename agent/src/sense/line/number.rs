@@ -20,7 +20,7 @@ const END_MS: i64 = 7_258_118_400_000;
 
 /// What a field holds.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Cell {
+pub(crate) enum Cell {
     Number(f64),
     /// The board says that it has no value.
     Missing,
@@ -45,7 +45,7 @@ pub(super) fn is_time_name(name: &str) -> bool {
 }
 
 /// Reads a field. A unit behind a number is ignored.
-pub(super) fn cell(text: &str) -> Cell {
+pub(crate) fn cell(text: &str) -> Cell {
     let text = text.trim();
     if let Some((number, rest)) = split_number(text)
         && is_unit(rest.trim_start())

@@ -1,0 +1,230 @@
+//! The values of cells: decimal points or commas, words for a missing value, numbers with a unit.
+
+use std::borrow::Cow;
+
+use tilth_core::unit::Unit;
+
+use super::number::{parse_value, short_decimal};
+use super::report::Reason;
+use crate::sense::line::number::{self, Cell};
+
+/// How the numbers of a file are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Mark {
+    /// `1234.5`; commas part thousands.
+    #[default]
+    Point,
+    /// `1234,5`; points part thousands.
+    Comma,
+}
+
+/// Words for a missing value that files have beside those of live lines.
+const MISSING: [&str; 16] = [
+    "na",
+    "#n/a",
+    "#na",
+    "n.a.",
+    "k.a.",
+    "unknown",
+    "unavailable",
+    "undefined",
+    "---",
+    "----",
+    "-----",
+    "\\n",
+    "(null)",
+    "no data",
+    "nodata",
+    "missing",
+];
+
+/// A number with the unit that stands behind it, or nothing where the cell says that there is no value.
+pub(super) fn read(text: &[u8], mark: Mark) -> Result<Option<(f64, Option<Unit>)>, Reason> {
+    if mark == Mark::Point
+        && let Some(number) = short_decimal(text)
+    {
+        return Ok(Some((number, None)));
+    }
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let text = str::from_utf8(text).map_err(|_| Reason::ValueForm)?;
+    if is_missing(text) {
+        return Ok(None);
+    }
+    let text = with_point(text, mark)?;
+    match parse_value(text.as_bytes()) {
+        Err(Reason::ValueForm) => live(&text),
+        other => other.map(|number| number.map(|number| (number, None))),
+    }
+}
+
+/// As the reader of live lines has it.
+fn live(text: &str) -> Result<Option<(f64, Option<Unit>)>, Reason> {
+    match number::cell(text) {
+        Cell::Missing => Ok(None),
+        Cell::Text => Err(Reason::ValueForm),
+        Cell::Number(number) => {
+            let behind = text.trim_start_matches(|c: char| is_of_number(c) || matches!(c, 'e' | 'E')).trim();
+            match Unit::of(behind) {
+                Some(unit) => Ok(Some((number, Some(unit)))),
+                // `true` is a number without one.
+                None if behind.is_empty() || behind.len() == text.len() => Ok(Some((number, None))),
+                None => Err(Reason::UnitUnknown),
+            }
+        }
+    }
+}
+
+/// Whether a cell says that there is no value.
+pub(super) fn is_missing(text: &str) -> bool {
+    text.is_empty() || MISSING.iter().any(|known| known.eq_ignore_ascii_case(text))
+}
+
+/// Whether a cell is a number or a word for a missing one, in either way of writing.
+pub(super) fn is_value(text: &[u8]) -> bool {
+    [Mark::Point, Mark::Comma].into_iter().any(|mark| !matches!(read(text, mark), Err(Reason::ValueForm)))
+}
+
+/// A number with a decimal point and without marks between thousands; what is no number stays.
+fn with_point(text: &str, mark: Mark) -> Result<Cow<'_, str>, Reason> {
+    let end = text.find(|c: char| !is_of_number(c)).unwrap_or(text.len());
+    let number = text[..end].trim_end();
+    if number.parse::<f64>().is_ok() && mark == Mark::Point || !number.contains(['.', ',', '\'', '\u{a0}', '\u{202f}'])
+    {
+        return Ok(Cow::Borrowed(text));
+    }
+    let (thousands, decimal) = match mark {
+        Mark::Point => (',', '.'),
+        Mark::Comma => ('.', ','),
+    };
+    let (whole, fraction) = number.split_once(decimal).map_or((number, None), |(whole, part)| (whole, Some(part)));
+    let mut parts = whole.split([thousands, '\'', '\u{a0}', '\u{202f}']);
+    let first = parts.next().unwrap_or_default();
+    let rest: Vec<&str> = parts.collect();
+    let is_grouped = first.trim_start_matches(['-', '+']).len() <= 3 && rest.iter().all(|part| part.len() == 3);
+    if !rest.is_empty() && (!is_grouped || first.is_empty()) {
+        return Err(Reason::ValueForm);
+    }
+    // `1,234` alone may be either, and half of the readers are wrong about it.
+    if mark == Mark::Point && rest.len() == 1 && fraction.is_none() && whole.contains(',') {
+        return Err(Reason::ValueMark);
+    }
+    let point = if fraction.is_some() { "." } else { "" };
+    Ok(Cow::Owned(format!("{first}{}{point}{}{}", rest.concat(), fraction.unwrap_or_default(), &text[number.len()..])))
+}
+
+fn is_of_number(c: char) -> bool {
+    c.is_ascii_digit() || matches!(c, '.' | ',' | '-' | '+' | '\'' | '\u{a0}' | '\u{202f}')
+}
+
+/// What cells show of how the numbers of a file are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Marks {
+    /// Numbers with a decimal point for sure, and with a decimal comma for sure.
+    points: u64,
+    commas: u64,
+    /// A comma before three digits: thousands, or a decimal comma.
+    open: u64,
+}
+
+impl Marks {
+    /// Looks at a cell.
+    pub(super) fn add(&mut self, text: &str) {
+        let end = text.find(|c: char| !is_of_number(c)).unwrap_or(text.len());
+        let number = text[..end].trim_start_matches(['-', '+']);
+        let before = |mark: char| number.split_once(mark).map(|(whole, part)| (whole.len(), part.len()));
+        let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let last_part = number.rsplit(['.', ',']).next().unwrap_or_default();
+        if !number.split(['.', ',', '\'', '\u{a0}', '\u{202f}']).all(is_digits) {
+            return;
+        }
+        match (number.matches('.').count(), number.matches(',').count()) {
+            (0, 0) => {}
+            (1, 0)
+                if last_part.len() != 3
+                    || before('.').is_some_and(|(whole, _)| whole > 3)
+                    || number.starts_with("0.") =>
+            {
+                self.points += 1;
+            }
+            (0, 1)
+                if last_part.len() != 3
+                    || before(',').is_some_and(|(whole, _)| whole > 3)
+                    || number.starts_with("0,") =>
+            {
+                self.commas += 1;
+            }
+            (0, 1) => self.open += 1,
+            (1.., 1) if number.rfind(',') > number.rfind('.') => self.commas += 1,
+            (1, 1..) => self.points += 1,
+            (0, 2..) => self.points += 1,
+            (2.., 0) => self.commas += 1,
+            _ => {}
+        }
+    }
+
+    /// How the numbers are written. Where commas part the cells, one before three digits is left open; else it is decimal.
+    pub(super) fn mark(self, separator: u8) -> Mark {
+        let is_comma = self.points == 0 && (self.commas > 0 || self.open > 0 && separator != b',');
+        if is_comma { Mark::Comma } else { Mark::Point }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_with_points_and_with_commas() {
+        use Mark::{Comma, Point};
+        for (text, mark, expected) in [
+            ("21.5", Point, Ok(Some(21.5))),
+            ("21,5", Comma, Ok(Some(21.5))),
+            ("-0,25", Comma, Ok(Some(-0.25))),
+            ("1.234,5", Comma, Ok(Some(1234.5))),
+            ("1,234.5", Point, Ok(Some(1234.5))),
+            ("1,234,567", Point, Ok(Some(1_234_567.0))),
+            ("1.234", Comma, Ok(Some(1234.0))),
+            ("1'234.5", Point, Ok(Some(1234.5))),
+            ("1\u{a0}234,5", Comma, Ok(Some(1234.5))),
+            ("21,5 °C", Comma, Ok(Some(21.5))),
+            ("1,234", Point, Err(Reason::ValueMark)),
+            ("7,4", Point, Err(Reason::ValueForm)),
+            ("21.5", Comma, Err(Reason::ValueForm)),
+            ("1,2,3", Point, Err(Reason::ValueForm)),
+            ("6 1", Point, Err(Reason::ValueForm)),
+            ("1 2", Comma, Err(Reason::ValueForm)),
+            ("NA", Point, Ok(None)),
+            ("null", Point, Ok(None)),
+            ("-", Point, Ok(None)),
+            ("--", Comma, Ok(None)),
+            ("#N/A", Point, Ok(None)),
+            ("unavailable", Point, Ok(None)),
+            ("inf", Point, Err(Reason::ValueInfinite)),
+            ("wet", Point, Err(Reason::ValueForm)),
+        ] {
+            assert_eq!(read(text.as_bytes(), mark).map(|cell| cell.map(|(number, _)| number)), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn cells_show_how_numbers_are_written() {
+        for (cells, separator, expected) in [
+            (&["21,5", "1.234,5"][..], b';', Mark::Comma),
+            (&["21,5"], b',', Mark::Comma),
+            (&["21,500", "22,125"], b';', Mark::Comma),
+            (&["1,234"], b',', Mark::Point),
+            (&["1,234", "21.5"], b';', Mark::Point),
+            (&["7.4", "7,4"], b',', Mark::Point),
+            (&["21", "ok", "10:30"], b';', Mark::Point),
+            (&["0,125"], b',', Mark::Comma),
+            (&["21,5 °C"], b'\t', Mark::Comma),
+            (&["7.125"], b';', Mark::Point),
+        ] {
+            let mut marks = Marks::default();
+            cells.iter().for_each(|cell| marks.add(cell));
+            assert_eq!(marks.mark(separator), expected, "{cells:?}");
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! The clock of a recording: which cells of a line hold its time, how they are written, and whose time of day that is.
+
+use jiff::Timestamp;
+use jiff::civil::{Date, DateTime};
+use jiff::tz::{AmbiguousOffset, TimeZone};
+
+use super::report::Reason;
+use super::stamps::{self, Order, Stamp, Zone};
+use super::time::{END_MS, Times};
+
+/// How a recording writes its times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// RFC 3339 with an offset, or milliseconds since 1970: what Tilth itself writes.
+    Instant,
+    /// A number since 1970.
+    Epoch(Unit),
+    /// A date and a time of day, with or without a zone.
+    Civil(Order),
+    /// Days since 1899-12-30, as spreadsheets count them.
+    Days,
+}
+
+/// What a number since 1970 counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unit {
+    Seconds,
+    Milliseconds,
+    Microseconds,
+    Nanoseconds,
+}
+
+impl Unit {
+    /// Each, with the least number that is one of it: 1990 in seconds; of the others the beginning of 2000.
+    const LEAST: [(Unit, i64); 4] = [
+        (Unit::Nanoseconds, 946_684_800_000_000_000),
+        (Unit::Microseconds, 946_684_800_000_000),
+        (Unit::Milliseconds, 946_684_800_000),
+        (Unit::Seconds, 631_152_000),
+    ];
+
+    /// What a number of this size counts; nothing where it is no time of these days.
+    pub(super) fn of(text: &[u8]) -> Option<Unit> {
+        let (whole, _) = split(text)?;
+        let unit = Unit::LEAST.into_iter().find(|(_, least)| whole >= *least).map(|(unit, _)| unit)?;
+        (unit.ms(whole, 0) < END_MS).then_some(unit)
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Unit::Seconds => "seconds",
+            Unit::Milliseconds => "milliseconds",
+            Unit::Microseconds => "microseconds",
+            Unit::Nanoseconds => "nanoseconds",
+        }
+    }
+
+    fn ms(self, whole: i64, thousandths: i64) -> i64 {
+        match self {
+            Unit::Seconds => whole.saturating_mul(1000).saturating_add(thousandths),
+            Unit::Milliseconds => whole,
+            Unit::Microseconds => whole / 1000,
+            Unit::Nanoseconds => whole / 1_000_000,
+        }
+    }
+}
+
+/// A positive number as its whole part and thousandths.
+fn split(text: &[u8]) -> Option<(i64, i64)> {
+    let text = str::from_utf8(text).ok()?;
+    let (whole, fraction) = text.split_once(['.', ',']).unwrap_or((text, ""));
+    let are_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !are_digits(whole) || !are_digits(fraction) {
+        return None;
+    }
+    let thousandths = format!("{fraction:0<3}");
+    Some((whole.parse().ok()?, thousandths.get(..3)?.parse().ok()?))
+}
+
+/// An instant in milliseconds since 1970, as far as its line alone tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Moment {
+    At(i64),
+    /// The clocks were set back, and showed this time twice.
+    Twice(i64, i64),
+}
+
+/// Reads the time of each line.
+pub(super) struct Clock {
+    /// The column of the time, or those of the date and of the time of day.
+    pub(super) places: Vec<usize>,
+    pub(super) form: Form,
+    /// Whose time of day a time without a zone is.
+    zone: Option<TimeZone>,
+    plain: Times,
+    /// The last text and what it meant: many rows have one stamp.
+    last: (Vec<u8>, Option<Result<Moment, Reason>>),
+    text: Vec<u8>,
+}
+
+impl Clock {
+    pub(super) fn new(places: Vec<usize>, form: Form, zone: Option<TimeZone>) -> Clock {
+        Clock { places, form, zone, plain: Times::default(), last: (Vec::new(), None), text: Vec::new() }
+    }
+
+    /// Whether times may be shown twice.
+    pub(super) fn is_local(&self) -> bool {
+        self.zone.is_some() && matches!(self.form, Form::Civil(_) | Form::Days)
+    }
+
+    /// The instant of a line whose cells `cell` gives.
+    pub(super) fn read<'a>(&mut self, cell: impl Fn(usize) -> Result<&'a [u8], Reason>) -> Result<Moment, Reason> {
+        let first = cell(self.places[0])?;
+        if self.form == Form::Instant {
+            return self.plain.parse(first).map(Moment::At);
+        }
+        self.text.clear();
+        self.text.extend_from_slice(first);
+        if let Some(second) = self.places.get(1) {
+            self.text.push(b' ');
+            self.text.extend_from_slice(cell(*second)?);
+        }
+        if self.last.0 != self.text || self.last.1.is_none() {
+            self.last.1 = Some(self.moment());
+            self.last.0.clone_from(&self.text);
+        }
+        self.last.1.unwrap_or(Err(Reason::TimeForm))
+    }
+
+    fn moment(&self) -> Result<Moment, Reason> {
+        match self.form {
+            Form::Instant => Err(Reason::TimeForm),
+            Form::Epoch(unit) => {
+                let (whole, thousandths) = split(&self.text).ok_or(Reason::TimeUnlike)?;
+                match Unit::of(&self.text) {
+                    Some(found) if found == unit => Ok(Moment::At(unit.ms(whole, thousandths))),
+                    Some(_) => Err(Reason::TimeUnit),
+                    None => Err(Reason::TimeRange),
+                }
+            }
+            Form::Civil(order) => {
+                let text = str::from_utf8(&self.text).map_err(|_| Reason::TimeUnlike)?;
+                let stamp = Stamp::of(text).filter(|stamp| stamp.day.is_some()).ok_or(Reason::TimeUnlike)?;
+                let civil = stamp.civil(order).ok_or(Reason::TimeOrder)?;
+                self.instant(civil, stamp.zone)
+            }
+            Form::Days => {
+                let days: f64 =
+                    str::from_utf8(&self.text).ok().and_then(|text| text.parse().ok()).ok_or(Reason::TimeUnlike)?;
+                self.instant(spreadsheet_day(days).ok_or(Reason::TimeRange)?, None)
+            }
+        }
+    }
+
+    fn instant(&self, civil: DateTime, zone: Option<Zone<'_>>) -> Result<Moment, Reason> {
+        let at = |offset_s: i64| checked(utc_ms(civil) - offset_s * 1000).map(Moment::At);
+        match zone {
+            Some(Zone::Offset(seconds)) => return at(seconds),
+            Some(Zone::Name(name)) => {
+                let named = self.zone.as_ref().and_then(|zone| abbreviated_offset_s(zone, civil, name));
+                return at(named.or_else(|| stamps::named_offset_s(name)).ok_or(Reason::TimeZone)?);
+            }
+            None => {}
+        }
+        let ambiguous = self.zone.as_ref().ok_or(Reason::TimeNaive)?.to_ambiguous_timestamp(civil);
+        let after = |offset: jiff::tz::Offset| checked(utc_ms(civil) - i64::from(offset.seconds()) * 1000);
+        match ambiguous.offset() {
+            AmbiguousOffset::Unambiguous { offset } => after(offset).map(Moment::At),
+            AmbiguousOffset::Fold { before, after: later } => Ok(Moment::Twice(after(before)?, after(later)?)),
+            AmbiguousOffset::Gap { .. } => Err(Reason::TimeGap),
+        }
+    }
+}
+
+fn checked(at_ms: i64) -> Result<i64, Reason> {
+    if (0..END_MS).contains(&at_ms) { Ok(at_ms) } else { Err(Reason::TimeRange) }
+}
+
+/// The offset that a zone's clocks have at a time of day when they are called by that abbreviation.
+fn abbreviated_offset_s(zone: &TimeZone, civil: DateTime, name: &str) -> Option<i64> {
+    let ambiguous = zone.to_ambiguous_timestamp(civil);
+    let called = |at: Timestamp| zone.to_offset_info(at).abbreviation() == name;
+    let found = [ambiguous.earlier(), ambiguous.later()].into_iter().flatten().find(|at| called(*at))?;
+    Some(i64::from(zone.to_offset(found).seconds()))
+}
+
+/// As if it were UTC's.
+fn utc_ms(civil: DateTime) -> i64 {
+    TimeZone::UTC.to_timestamp(civil).map_or(i64::MAX / 2, Timestamp::as_millisecond)
+}
+
+/// The greatest number of a spreadsheet's day that is a time of these days: the end of 2099.
+const LAST_DAY: f64 = 73_050.0;
+/// The first: 1990.
+const FIRST_DAY: f64 = 32_874.0;
+
+/// Whether a number may be a spreadsheet's day.
+pub(super) fn is_spreadsheet_day(text: &str) -> bool {
+    text.parse().is_ok_and(|days: f64| (FIRST_DAY..LAST_DAY).contains(&days))
+}
+
+/// A spreadsheet's number to the nearest second, for its fractions are not exact.
+fn spreadsheet_day(days: f64) -> Option<DateTime> {
+    let seconds = (FIRST_DAY..LAST_DAY).contains(&days).then(|| (days * 86_400.0).round() as i64)?;
+    let date = Date::constant(1899, 12, 30).checked_add(jiff::Span::new().days(seconds / 86_400)).ok()?;
+    stamps::civil(date, seconds % 86_400 * 1000)
+}
+
+/// Which of two instants a time is that the clocks showed twice: the order of the file decides.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Folds {
+    /// The newest instant of each series.
+    newest: Vec<i64>,
+    /// The line before was the second of two, at this instant.
+    second: Option<i64>,
+    /// One series has one stamp twice elsewhere: that is no sign of the clock.
+    repeats: bool,
+    /// Times that were there twice, and the first line of those taken as the second.
+    pub(super) twice: u64,
+    pub(super) first_line: u64,
+    pub(super) second_line: Option<u64>,
+}
+
+impl Folds {
+    /// The instant of a line of a series.
+    pub(super) fn decide(&mut self, moment: Moment, series: usize, line: u64) -> i64 {
+        if self.newest.len() <= series {
+            self.newest.resize(series + 1, i64::MIN);
+        }
+        let own = self.newest[series];
+        let at = match moment {
+            Moment::At(at) => {
+                self.repeats |= own == at;
+                self.second = None;
+                at
+            }
+            Moment::Twice(first, second) => {
+                let is_after_own = (own > first || own == first && !self.repeats) && own < second + (second - first);
+                let is_after_other = self.second.is_some_and(|before| before <= second);
+                let is_second = is_after_own || is_after_other;
+                self.note(line, is_second);
+                self.second = is_second.then_some(second);
+                if is_second { second } else { first }
+            }
+        };
+        self.newest[series] = own.max(at);
+        at
+    }
+
+    fn note(&mut self, line: u64, is_second: bool) {
+        if self.twice == 0 {
+            self.first_line = line;
+        }
+        self.twice += 1;
+        if is_second {
+            self.second_line.get_or_insert(line);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clock(form: Form, zone: &str) -> Clock {
+        Clock::new(vec![0], form, TimeZone::get(zone).ok())
+    }
+
+    fn read(clock: &mut Clock, text: &str) -> Result<Moment, Reason> {
+        clock.read(|_| Ok(text.as_bytes()))
+    }
+
+    fn at(text: &str) -> Result<Moment, Reason> {
+        Ok(Moment::At(text.parse::<Timestamp>().unwrap().as_millisecond()))
+    }
+
+    #[test]
+    fn a_time_without_a_zone_is_that_of_the_zone_given() {
+        let amsterdam = &mut clock(Form::Civil(Order::Dmy), "Europe/Amsterdam");
+        for (text, expected) in [
+            ("2026-07-01 12:00", at("2026-07-01T10:00:00Z")),
+            ("1.1.2026 12:00", at("2026-01-01T11:00:00Z")),
+            ("2026-07-01T12:00:00Z", at("2026-07-01T12:00:00Z")),
+            ("2026-07-01 12:00 CEST", at("2026-07-01T10:00:00Z")),
+            ("2026-10-25 02:30 CEST", at("2026-10-25T00:30:00Z")),
+            ("2026-10-25 02:30 CET", at("2026-10-25T01:30:00Z")),
+            ("2026-03-29 02:30", Err(Reason::TimeGap)),
+            ("2026-07-01 12:00 IST", Err(Reason::TimeZone)),
+            ("13/13/2026 12:00", Err(Reason::TimeOrder)),
+            ("noon", Err(Reason::TimeUnlike)),
+        ] {
+            assert_eq!(read(amsterdam, text), expected, "{text}");
+        }
+        assert_eq!(read(&mut clock(Form::Civil(Order::Dmy), "none"), "2026-07-01 12:00"), Err(Reason::TimeNaive));
+        let days = &mut clock(Form::Days, "UTC");
+        assert_eq!(read(days, "46113.4166666667"), at("2026-04-01T10:00:00Z"));
+        assert_eq!(read(days, "1"), Err(Reason::TimeRange));
+    }
+
+    #[test]
+    fn numbers_since_1970_are_told_by_their_size() {
+        for (text, unit, expected) in [
+            ("1767225600", Unit::Seconds, at("2026-01-01T00:00:00Z")),
+            ("1767225600.1239", Unit::Seconds, at("2026-01-01T00:00:00.123Z")),
+            ("1767225600,5", Unit::Seconds, at("2026-01-01T00:00:00.5Z")),
+            ("1767225600123", Unit::Milliseconds, at("2026-01-01T00:00:00.123Z")),
+            ("1767225600123456", Unit::Microseconds, at("2026-01-01T00:00:00.123Z")),
+            ("1767225600123456789", Unit::Nanoseconds, at("2026-01-01T00:00:00.123Z")),
+        ] {
+            assert_eq!(Unit::of(text.as_bytes()), Some(unit), "{text}");
+            assert_eq!(read(&mut clock(Form::Epoch(unit), "UTC"), text), expected, "{text}");
+        }
+        for text in ["", "1", "123456", "1e9", "-5", "2026-01-01", "99999999999999999999999"] {
+            assert_eq!(Unit::of(text.as_bytes()), None, "{text}");
+        }
+        assert_eq!(read(&mut clock(Form::Epoch(Unit::Seconds), "UTC"), "1767225600123"), Err(Reason::TimeUnit));
+    }
+
+    /// Local times of the night of 2026-10-25 in Amsterdam, each of a series: the UTC minutes after midnight that they are.
+    fn minutes(rows: &[(usize, &str)]) -> Vec<i64> {
+        let clock = &mut clock(Form::Civil(Order::Dmy), "Europe/Amsterdam");
+        let mut folds = Folds::default();
+        let midnight = "2026-10-25T00:00:00Z".parse::<Timestamp>().unwrap().as_millisecond();
+        let rows = rows.iter().zip(2..).map(|((series, time), line)| {
+            let moment = read(clock, &format!("2026-10-25 {time}")).unwrap();
+            (folds.decide(moment, *series, line) - midnight) / 60_000
+        });
+        rows.collect()
+    }
+
+    #[test]
+    fn the_order_of_the_file_decides_what_was_shown_twice() {
+        assert_eq!(
+            minutes(&[(0, "01:30"), (0, "02:00"), (0, "02:30"), (0, "02:00"), (0, "02:30"), (0, "03:00")]),
+            [-30, 0, 30, 60, 90, 120]
+        );
+        assert_eq!(minutes(&[(0, "01:00"), (0, "02:00"), (0, "02:00"), (0, "03:00")]), [-60, 0, 60, 120], "hourly");
+        assert_eq!(
+            minutes(&[(0, "02:00"), (1, "02:00"), (0, "02:00"), (1, "02:00"), (2, "02:30")]),
+            [0, 0, 60, 60, 90],
+            "long"
+        );
+        assert_eq!(
+            minutes(&[(0, "02:30"), (0, "02:00"), (0, "03:30"), (1, "01:00"), (1, "02:30")]),
+            [30, 60, 150, -60, 30],
+            "by sensor"
+        );
+        assert_eq!(
+            minutes(&[(0, "01:00"), (0, "01:00"), (0, "02:00"), (0, "02:00")]),
+            [-60, -60, 0, 0],
+            "stamps that repeat anyway"
+        );
+    }
+}

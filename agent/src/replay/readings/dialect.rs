@@ -1,0 +1,486 @@
+//! How a file is written: found in its first lines, so that the rest is read without looking again.
+
+use jiff::tz::{Offset, TimeZone};
+
+use super::cells::{Mark, Marks};
+use super::clock::{Form, Unit};
+use super::kinds::{self, Kind};
+use super::report::excerpt;
+use super::sample::{Column, Line, Look, Sample, cells};
+use super::stamps::{self, Order, Stamp, Zone};
+use super::survey::{Survey, Why};
+use super::table::Table;
+use super::wanted::{Sensors, Wanted, bare};
+
+/// How a file is written.
+#[derive(Debug, Clone)]
+pub(super) struct Dialect {
+    pub(super) kind: Option<Kind>,
+    pub(super) separator: u8,
+    pub(super) mark: Mark,
+    /// The physical line of the header, and the last one before the data.
+    pub(super) header: u64,
+    pub(super) preamble: u64,
+    pub(super) headings: Vec<String>,
+    /// The columns of the time, or of date and time of day.
+    pub(super) times: Vec<usize>,
+    pub(super) form: Form,
+    pub(super) zone: Option<TimeZone>,
+    /// Columns whose text says where a line was measured.
+    pub(super) places: Vec<usize>,
+    /// Columns without a number.
+    pub(super) texts: Vec<usize>,
+    /// The columns of name and value, where each line names its sensor.
+    pub(super) long: Option<(usize, usize)>,
+    /// Each line has a cell more than the header, a row number at its beginning.
+    pub(super) is_shifted: bool,
+    /// What the reader of the summary should know.
+    pub(super) notes: Vec<String>,
+}
+
+/// Why a file cannot be read as it is; nothing is guessed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// No line names columns of which one holds times.
+    NoHeader,
+    /// Something that the command line must say.
+    Say { line: u64, what: String },
+}
+
+impl Dialect {
+    /// Looks at the first lines of a file. `rest` shows every line of it, where it can be read twice.
+    pub(super) fn find(
+        mut sample: Sample<'_>,
+        wanted: &Wanted,
+        rest: impl Fn(&mut dyn FnMut(u64, &[u8])) -> bool,
+    ) -> Result<Dialect, Refusal> {
+        let stated = sample.take_stated_separator();
+        let first = sample.first().map_or(&b""[..], |(_, line)| line);
+        let is_ours = stated.is_none() && sample.is_ours();
+        let separator = stated.unwrap_or_else(|| if is_ours { b',' } else { sample.separator() });
+        let lines = sample.cut(separator);
+        let table = Table::find(&lines, first, is_ours, wanted).ok_or(Refusal::NoHeader)?;
+        let (sensors, survey) = (Sensors::new(wanted), Survey::default());
+        let mut found = Found { table, separator, is_ours, wanted, sensors, survey };
+        let kind = Kind::of(first, &found.table.headings);
+        let times = found.times(kind)?;
+        let columns = found.place_columns(kind, &times);
+        found.survey(&times, &columns);
+        let is_open = wanted.order.is_none() && found.survey.is_open() && found.is_text_time(&times);
+        if is_open || !columns.is_empty() {
+            found.survey_all(&times, &columns, rest);
+        }
+        let places: Vec<usize> = columns.iter().copied().filter(|place| found.survey.tells_apart(*place)).collect();
+        found.dialect(kind, times, places)
+    }
+}
+
+/// A dialect being found.
+struct Found<'a> {
+    table: Table,
+    separator: u8,
+    /// It has the header of a recording of our own.
+    is_ours: bool,
+    wanted: &'a Wanted,
+    sensors: Sensors,
+    survey: Survey,
+}
+
+impl Found<'_> {
+    /// The columns of the time; those of a recording of our own are known, whatever its lines hold.
+    fn times(&self, kind: Option<Kind>) -> Result<Vec<usize>, Refusal> {
+        let own = self.table.headings.iter().position(|heading| self.is_ours && heading.eq_ignore_ascii_case("time"));
+        match own.filter(|_| self.wanted.time_columns.is_empty()) {
+            Some(own) if !self.table.column(own).has_times_of_day() => Ok(vec![own]),
+            Some(own) => self.found_times(kind).or(Ok(vec![own])),
+            None => self.found_times(kind),
+        }
+    }
+
+    fn found_times(&self, kind: Option<Kind>) -> Result<Vec<usize>, Refusal> {
+        let headings = &self.table.headings;
+        if !self.wanted.time_columns.is_empty() {
+            return self.wanted.time_columns.iter().map(|name| self.column_named(name)).collect();
+        }
+        let all: Vec<(usize, Column)> = (0..headings.len()).map(|place| (place, self.table.column(place))).collect();
+        let is_named = |place: usize| kinds::is_time_name(bare(&headings[place]));
+        let full = all.iter().filter(|(place, column)| {
+            column.has_stamps() || column.has_epochs() && (is_named(*place) || *place == 0 && !self.is_meant(*place))
+        });
+        let full: Vec<usize> = full.map(|(place, _)| *place).collect();
+        if !full.is_empty() {
+            return self.choose(&full, &all, kind).map(|place| vec![place]);
+        }
+        let with = |has: fn(&Column) -> bool| {
+            all.iter().filter(|(_, column)| has(column)).map(|(place, _)| *place).collect::<Vec<usize>>()
+        };
+        let (days, times) = (with(Column::has_days), with(Column::has_times_of_day));
+        match (&days[..], &times[..]) {
+            ([day], [time]) => Ok(vec![*day, *time]),
+            ([day], []) => Ok(vec![*day]),
+            ([], _) => {
+                let numbered = all.iter().find(|(place, column)| column.has_spreadsheet_days() && is_named(*place));
+                numbered.map(|(place, _)| vec![*place]).ok_or(Refusal::NoHeader)
+            }
+            ([day, ..], times) => {
+                // The one beside it.
+                let beside = times.iter().find(|time| **time == day + 1);
+                let said = [days.clone(), times.to_vec()].concat();
+                beside.map(|time| vec![*day, *time]).ok_or_else(|| self.which_time(&said))
+            }
+        }
+    }
+
+    fn column_named(&self, name: &str) -> Result<usize, Refusal> {
+        let headings = &self.table.headings;
+        let is = |heading: &String| {
+            bare(heading).eq_ignore_ascii_case(name.trim()) || heading.eq_ignore_ascii_case(name.trim())
+        };
+        let same = super::wanted::label(name);
+        let is_like = |heading: &String| {
+            super::wanted::label(heading).zip(same.as_ref()).is_some_and(|(one, other)| one.is_same(other))
+        };
+        headings.iter().position(is).or_else(|| headings.iter().position(is_like)).ok_or_else(|| Refusal::Say {
+            line: self.table.header,
+            what: format!("--time-column \"{name}\": there is no such heading; found {}", listed(headings)),
+        })
+    }
+
+    /// Whether a column is a sensor's.
+    fn is_meant(&self, place: usize) -> bool {
+        let heading = &self.table.headings[place];
+        self.sensors.is_mapped(heading) || self.sensors.is_id(heading)
+    }
+
+    /// The one of several columns of times that is the time of the line.
+    fn choose(&self, full: &[usize], all: &[(usize, Column)], kind: Option<Kind>) -> Result<usize, Refusal> {
+        let headings = &self.table.headings;
+        let rank = |place: &usize| kinds::time_rank(bare(&headings[*place]));
+        let needs_zone = |place: &usize| {
+            let column = &all[*place].1;
+            self.wanted.zone.is_none()
+                && !column.has_instants()
+                && !column.has_epochs()
+                && zone_of(&headings[*place]).is_none()
+        };
+        let mut order: Vec<usize> = full.to_vec();
+        order.sort_by_key(|place| (kind != Some(Kind::HomeAssistant) && needs_zone(place), rank(place), *place));
+        match order[..] {
+            [only] => Ok(only),
+            [first, second, ..] if needs_zone(&first) == needs_zone(&second) && rank(&first) == rank(&second) => {
+                Err(self.which_time(full))
+            }
+            [first, ..] => Ok(first),
+            [] => Err(Refusal::NoHeader),
+        }
+    }
+
+    fn which_time(&self, places: &[usize]) -> Refusal {
+        let names: Vec<String> = places.iter().map(|place| self.table.headings[*place].clone()).collect();
+        let what = format!(
+            "the columns {} hold times: say which one counts, such as --time-column \"{}\" (twice for a date and a time of day)",
+            listed(&names),
+            names.first().map(String::as_str).unwrap_or_default()
+        );
+        Refusal::Say { line: self.table.header, what }
+    }
+
+    /// Columns that may say where a line was measured.
+    fn place_columns(&self, kind: Option<Kind>, times: &[usize]) -> Vec<usize> {
+        let headings = &self.table.headings;
+        let long = self.long(times);
+        let is_taken =
+            |place: usize| times.contains(&place) || long.is_some_and(|(name, value)| place == name || place == value);
+        let is_tag = |place: usize| {
+            let name = headings[place].as_str();
+            let own = ["result", "table", "_start", "_stop"];
+            kind == Some(Kind::Influx) && !own.contains(&name) && self.table.column(place).is_text()
+        };
+        let is_place = |place: usize| {
+            let column = self.table.column(place);
+            kinds::is_place(bare(&headings[place])) && (column.is_text() || column.is_whole())
+        };
+        let may = |place: &usize| {
+            !is_taken(*place)
+                && !headings[*place].is_empty()
+                && !self.is_meant(*place)
+                && (is_tag(*place) || is_place(*place))
+        };
+        (0..headings.len()).filter(may).collect()
+    }
+
+    /// The columns of name and value.
+    fn long(&self, times: &[usize]) -> Option<(usize, usize)> {
+        let (name, value) = kinds::name_and_value(&self.table.headings)?;
+        let names = self.table.column(name);
+        let is_name =
+            names.is_text() || self.table.data.is_empty() || self.table.headings[name].eq_ignore_ascii_case("sensor");
+        (is_name && !times.contains(&name) && !times.contains(&value) && !self.is_meant(value)).then_some((name, value))
+    }
+
+    fn is_text_time(&self, times: &[usize]) -> bool {
+        !matches!(self.form(times, Order::Dmy), Some(Form::Instant | Form::Epoch(_)))
+    }
+
+    fn survey(&mut self, times: &[usize], columns: &[usize]) {
+        let Found { table, survey, .. } = self;
+        for line in &table.data {
+            look(survey, line.number, &line.cells, times, columns);
+        }
+    }
+
+    /// Looks at every line of the file, where that can be read twice.
+    fn survey_all(&mut self, times: &[usize], columns: &[usize], rest: impl Fn(&mut dyn FnMut(u64, &[u8])) -> bool) {
+        let mut whole = Survey::default();
+        let (separator, after) = (self.separator, self.table.preamble);
+        let read = rest(&mut |number, line| {
+            if number > after
+                && let Some(cells) = cells(line, separator)
+            {
+                look(&mut whole, number, &cells, times, columns);
+            }
+        });
+        if read {
+            self.survey = whole;
+        }
+    }
+
+    /// How the times are written; nothing where no cell is a time.
+    fn form(&self, times: &[usize], order: Order) -> Option<Form> {
+        if times.len() > 1 {
+            return Some(Form::Civil(order));
+        }
+        let column = self.table.column(times[0]);
+        let looks = || self.table.cells(times[0]).filter_map(Look::of);
+        let units: Vec<Unit> =
+            looks().filter_map(|look| if let Look::Epoch(unit) = look { Some(unit) } else { None }).collect();
+        let is_ours = |cell: &str| super::time::parse_time(cell.as_bytes()).is_ok();
+        let (ours, full) = (
+            self.table.cells(times[0]).filter(|cell| is_ours(cell)).count(),
+            looks().filter(|look| look.is_full()).count(),
+        );
+        if ours > 0 && 2 * ours >= full {
+            return Some(Form::Instant);
+        }
+        if column.has_epochs() || !units.is_empty() && !column.has_stamps() {
+            let count = |unit: &Unit| units.iter().filter(|other| *other == unit).count();
+            return units.iter().max_by_key(|unit| count(unit)).copied().map(Form::Epoch);
+        }
+        if column.has_stamps() || column.has_days() || full > 0 {
+            return Some(Form::Civil(order));
+        }
+        column.has_spreadsheet_days().then_some(Form::Days)
+    }
+
+    fn dialect(self, kind: Option<Kind>, times: Vec<usize>, places: Vec<usize>) -> Result<Dialect, Refusal> {
+        let (order, why) = self.order()?;
+        let form = match self.form(&times, order) {
+            Some(form) => form,
+            None if self.table.data.is_empty() || self.wanted.time_columns.is_empty() => Form::Instant,
+            None => return Err(self.no_times(&times)),
+        };
+        let said = times.iter().find_map(|place| zone_of(&self.table.headings[*place]));
+        let zone = self.wanted.zone.clone().or(said.clone());
+        self.check_zone(&times, form, zone.as_ref())?;
+        let long = self.long(&times);
+        let mark = self.mark(&times, long);
+        let is_other = |place: &usize| {
+            !times.contains(place) && !places.contains(place) && long.is_none_or(|(name, _)| name != *place)
+        };
+        let texts = (0..self.table.headings.len())
+            .filter(is_other)
+            .filter(|place| self.table.column(*place).is_text())
+            .collect();
+        let mut dialect = Dialect {
+            kind,
+            separator: self.separator,
+            mark,
+            header: self.table.header,
+            preamble: self.table.preamble,
+            headings: self.table.headings,
+            times,
+            form,
+            zone,
+            places,
+            texts,
+            long,
+            is_shifted: self.table.is_shifted,
+            notes: Vec::new(),
+        };
+        dialect.notes.extend(dialect.read_as(said.filter(|_| self.wanted.zone.is_none()).is_some()));
+        if let (Form::Civil(order), Why::Steps | Why::Assumed) = (form, why) {
+            dialect.notes.push(order_note(order, why, self.survey.open_date()));
+        }
+        Ok(dialect)
+    }
+
+    fn order(&self) -> Result<(Order, Why), Refusal> {
+        if let Some(order) = self.wanted.order {
+            return Ok((order, Why::Sure));
+        }
+        self.survey.order().map_err(|[(line, text), (other, other_text)]| Refusal::Say {
+            line,
+            what: format!(
+                "\"{text}\" has its day first, and \"{other_text}\" in line {other} its month: one of the two is wrong, or say \
+                 --date-order dmy or mdy"
+            ),
+        })
+    }
+
+    fn no_times(&self, times: &[usize]) -> Refusal {
+        let line = self.table.data.first();
+        let found = line.and_then(|line| line.cells.get(times[0])).map_or("", String::as_str);
+        let what = format!(
+            "--time-column \"{}\": \"{}\" is no time",
+            self.table.headings[times[0]],
+            excerpt(found.as_bytes())
+        );
+        Refusal::Say { line: line.map_or(self.table.header, |line| line.number), what }
+    }
+
+    /// A time without a zone means nothing before somebody says whose it is.
+    fn check_zone(&self, times: &[usize], form: Form, zone: Option<&TimeZone>) -> Result<(), Refusal> {
+        if zone.is_some() || !matches!(form, Form::Civil(_) | Form::Days) {
+            return Ok(());
+        }
+        let text = |line: &Line| {
+            times.iter().filter_map(|place| line.cells.get(*place)).cloned().collect::<Vec<_>>().join(" ")
+        };
+        let is_naive = |text: &String| {
+            form == Form::Days || Stamp::of(text).is_some_and(|stamp| stamp.day.is_some() && stamp.zone.is_none())
+        };
+        let naive = self.table.data.iter().map(|line| (line.number, text(line))).find(|(_, text)| is_naive(text));
+        naive.map_or(Ok(()), |(line, text)| {
+            let text = excerpt(text.as_bytes());
+            let what = format!(
+                "the times have no offset (\"{text}\"): say whose clock that was, such as --tz Europe/Amsterdam, --tz +01:00 or --tz UTC"
+            );
+            Err(Refusal::Say { line, what })
+        })
+    }
+
+    fn mark(&self, times: &[usize], long: Option<(usize, usize)>) -> Mark {
+        let mut marks = Marks::default();
+        for line in &self.table.data {
+            for (place, cell) in line.cells.iter().enumerate() {
+                if !times.contains(&place) && long.is_none_or(|(name, _)| name != place) {
+                    marks.add(cell);
+                }
+            }
+        }
+        marks.mark(self.separator)
+    }
+}
+
+fn look(survey: &mut Survey, number: u64, cells: &[String], times: &[usize], columns: &[usize]) {
+    let Some(time) = cells.get(times[0]) else { return };
+    survey.add_time(number, time);
+    // A header that comes again, and sums at the end, are no lines of any place.
+    if columns.is_empty() || Look::of(time).is_none() {
+        return;
+    }
+    for column in columns {
+        survey.add_value(*column, cells.get(*column).map_or("", String::as_str));
+    }
+}
+
+/// The zone that a heading says: `Date Time, GMT+02:00`, `Time (UTC)`.
+fn zone_of(heading: &str) -> Option<TimeZone> {
+    let upper = heading.to_uppercase();
+    let at = upper.find("UTC").or_else(|| upper.find("GMT"))?;
+    let rest: String =
+        upper[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | ':')).collect();
+    let is_word = upper[..at].chars().next_back().is_none_or(|c| !c.is_alphanumeric()) || upper[..at].ends_with("DATE");
+    match stamps::zone(&rest) {
+        Some(Zone::Offset(seconds)) if is_word => {
+            let offset = Offset::from_seconds(i32::try_from(seconds).ok()?).ok()?;
+            Some(TimeZone::fixed(offset))
+        }
+        _ => None,
+    }
+}
+
+/// Headings, quoted, the first of many.
+pub(super) fn listed(headings: &[String]) -> String {
+    const MOST: usize = 12;
+    let named: Vec<&String> = headings.iter().filter(|heading| !heading.is_empty()).collect();
+    let mut text =
+        named.iter().take(MOST).map(|name| format!("\"{}\"", excerpt(name.as_bytes()))).collect::<Vec<_>>().join(", ");
+    if named.len() > MOST {
+        text = format!("{text} and {} more", named.len() - MOST);
+    }
+    text
+}
+
+fn order_note(order: Order, why: Why, date: &str) -> String {
+    let (first, other) = if order == Order::Dmy { ("day", "mdy") } else { ("month", "dmy") };
+    let because = match why {
+        Why::Steps => "since the dates follow one another only so",
+        Why::Sure | Why::Assumed => "which nothing in the file decides",
+    };
+    format!(
+        "dates such as \"{date}\" are taken with the {first} first, {because}; if that is wrong, say --date-order {other}"
+    )
+}
+
+impl Dialect {
+    /// What is not as in a recording of our own, in one sentence; nothing where all is.
+    fn read_as(&self, is_zone_of_heading: bool) -> Option<String> {
+        let mut said: Vec<String> = Vec::new();
+        let separator = match self.separator {
+            b',' => None,
+            b';' => Some("semicolons between the cells"),
+            b'\t' => Some("tabs between the cells"),
+            _ => Some("bars between the cells"),
+        };
+        said.extend(separator.map(str::to_owned));
+        if self.mark == Mark::Comma {
+            said.push("decimal commas".to_owned());
+        }
+        if self.is_shifted {
+            said.push("a row number before the first heading".to_owned());
+        }
+        let names: Vec<String> = self.times.iter().map(|place| self.headings[*place].clone()).collect();
+        let form = match self.form {
+            Form::Instant => None,
+            Form::Epoch(unit) => Some(format!("in {} since 1970", unit.name())),
+            Form::Civil(_) => None,
+            Form::Days => Some("as a spreadsheet's days".to_owned()),
+        };
+        let zone = self.zone.as_ref().filter(|_| matches!(self.form, Form::Civil(_) | Form::Days)).map(|zone| {
+            let named = zone.iana_name().map_or_else(|| offset(zone), str::to_owned);
+            if is_zone_of_heading { format!("of {named}, as the heading says") } else { format!("of {named}") }
+        });
+        let is_plain = names.len() == 1 && names[0].eq_ignore_ascii_case("time") && form.is_none() && zone.is_none();
+        if !is_plain {
+            let more: Vec<String> = form.into_iter().chain(zone).collect();
+            said.push([vec![format!("times in {}", listed(&names))], more].concat().join(" "));
+        }
+        if let Some((name, value)) = self.long.filter(|(name, _)| !self.headings[*name].eq_ignore_ascii_case("sensor"))
+        {
+            said.push(format!("names in \"{}\", values in \"{}\"", self.headings[name], self.headings[value]));
+        }
+        if !self.places.is_empty() {
+            let places: Vec<String> = self.places.iter().map(|place| self.headings[*place].clone()).collect();
+            said.push(format!("names begin with what {} says", listed(&places)));
+        }
+        match (self.kind, said.is_empty()) {
+            (None, true) => None,
+            (None, false) => Some(format!("read with {}", said.join(", "))),
+            (Some(kind), true) => Some(format!("read as {}", kind.name())),
+            (Some(kind), false) => Some(format!("read as {}: {}", kind.name(), said.join(", "))),
+        }
+    }
+}
+
+/// `+02:00`, or UTC.
+fn offset(zone: &TimeZone) -> String {
+    match zone.to_fixed_offset() {
+        Ok(offset) if offset.seconds() != 0 => {
+            let minutes = offset.seconds() / 60;
+            let sign = if minutes < 0 { '-' } else { '+' };
+            format!("{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60)
+        }
+        _ => "UTC".to_owned(),
+    }
+}

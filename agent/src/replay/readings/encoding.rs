@@ -1,0 +1,162 @@
+//! Files that are not UTF-8: UTF-16 as spreadsheets save it, and the Windows code page of older programs.
+
+use std::io::{self, Read};
+
+/// What is read at once.
+const CHUNK: usize = 1 << 14;
+
+/// How the bytes of a file become text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Encoding {
+    Utf8,
+    /// Two bytes a letter, the high one first or last.
+    Utf16 {
+        high_first: bool,
+    },
+    /// Windows-1252, of which Latin-1 is a part.
+    Windows,
+}
+
+impl Encoding {
+    /// The encoding that the first bytes of a file show; [`Encoding::Windows`] cannot be told from them.
+    pub(super) fn of(head: &[u8]) -> Encoding {
+        // ASCII in two bytes a letter: each second byte is zero.
+        let zeros = |from: usize| head.iter().skip(from).step_by(2).take(64).filter(|byte| **byte == 0).count();
+        match head {
+            [0xff, 0xfe, ..] => Encoding::Utf16 { high_first: false },
+            [0xfe, 0xff, ..] => Encoding::Utf16 { high_first: true },
+            _ if head.len() < 16 || zeros(0) == zeros(1) => Encoding::Utf8,
+            _ if zeros(1) > 40.min(head.len() / 3) && zeros(0) == 0 => Encoding::Utf16 { high_first: false },
+            _ if zeros(0) > 40.min(head.len() / 3) && zeros(1) == 0 => Encoding::Utf16 { high_first: true },
+            _ => Encoding::Utf8,
+        }
+    }
+
+    /// A source of UTF-8.
+    pub(super) fn decode(self, source: Box<dyn Read + Send>) -> Box<dyn Read + Send> {
+        match self {
+            Encoding::Utf8 => source,
+            Encoding::Utf16 { .. } | Encoding::Windows => {
+                Box::new(Decoded { encoding: self, source, unread: Vec::new(), text: Vec::new(), given: 0 })
+            }
+        }
+    }
+
+    /// What a note calls it; nothing for the usual one.
+    pub(super) fn name(self) -> Option<&'static str> {
+        match self {
+            Encoding::Utf8 => None,
+            Encoding::Utf16 { .. } => Some("UTF-16"),
+            Encoding::Windows => Some("Windows-1252"),
+        }
+    }
+}
+
+/// A source being decoded.
+struct Decoded<R> {
+    encoding: Encoding,
+    source: R,
+    /// Bytes that are the beginning of a letter.
+    unread: Vec<u8>,
+    text: Vec<u8>,
+    given: usize,
+}
+
+impl<R: Read> Read for Decoded<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        while self.given == self.text.len() {
+            let begun = self.unread.len();
+            self.unread.resize(begun + CHUNK, 0);
+            let read = self.source.read(&mut self.unread[begun..]);
+            self.unread.truncate(begun + read.as_ref().map_or(0, |length| *length));
+            let is_end = read? == 0;
+            self.text.clear();
+            self.given = 0;
+            self.decode(is_end);
+            if is_end && self.text.is_empty() {
+                return Ok(0);
+            }
+        }
+        let length = out.len().min(self.text.len() - self.given);
+        out[..length].copy_from_slice(&self.text[self.given..self.given + length]);
+        self.given += length;
+        Ok(length)
+    }
+}
+
+impl<R> Decoded<R> {
+    fn decode(&mut self, is_end: bool) {
+        match self.encoding {
+            Encoding::Utf8 => self.text.append(&mut self.unread),
+            Encoding::Windows => {
+                let letters: String = self.unread.drain(..).map(windows_1252).collect();
+                self.text.extend_from_slice(letters.as_bytes());
+            }
+            Encoding::Utf16 { high_first } => {
+                let unit = |pair: &[u8]| match high_first {
+                    true => u16::from_be_bytes([pair[0], pair[1]]),
+                    false => u16::from_le_bytes([pair[0], pair[1]]),
+                };
+                let mut length = self.unread.len() / 2 * 2;
+                // The second half of a letter outside the basic plane may be still to come.
+                let is_half = length >= 2 && (0xd800..0xdc00).contains(&unit(&self.unread[length - 2..length]));
+                if is_half && !is_end {
+                    length -= 2;
+                }
+                let units = self.unread[..length].chunks_exact(2).map(unit);
+                let letters: String =
+                    char::decode_utf16(units).map(|letter| letter.unwrap_or(char::REPLACEMENT_CHARACTER)).collect();
+                self.text.extend_from_slice(letters.as_bytes());
+                self.unread.drain(..length);
+            }
+        }
+    }
+}
+
+/// The letter of a byte of Windows-1252; the five that it does not have are those of Latin-1.
+fn windows_1252(byte: u8) -> char {
+    const FROM_80: [char; 32] = [
+        '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}', '\u{90}', '‘',
+        '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
+    ];
+    match byte {
+        0x80..=0x9f => FROM_80[usize::from(byte - 0x80)],
+        _ => char::from(byte),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn utf16(text: &str, high_first: bool) -> Vec<u8> {
+        let bytes = |unit: u16| if high_first { unit.to_be_bytes() } else { unit.to_le_bytes() };
+        text.encode_utf16().flat_map(bytes).collect()
+    }
+
+    fn decoded(encoding: Encoding, bytes: Vec<u8>) -> String {
+        let mut text = String::new();
+        encoding.decode(Box::new(io::Cursor::new(bytes))).read_to_string(&mut text).unwrap();
+        text
+    }
+
+    #[test]
+    fn two_bytes_a_letter_are_known_with_a_mark_and_without() {
+        let text = "Zeit;Temperatur °C;🌱\r\n".repeat(3000);
+        for high_first in [true, false] {
+            for mark in ["", "\u{feff}"] {
+                let bytes = utf16(&format!("{mark}{text}"), high_first);
+                assert_eq!(Encoding::of(&bytes), Encoding::Utf16 { high_first });
+                assert_eq!(decoded(Encoding::of(&bytes), bytes), format!("{mark}{text}"));
+            }
+        }
+        for plain in ["", "time,sensor,value\n2026-01-01T00:00:00Z,a,1\n", "a\0b\0", &"é,ü\n".repeat(20)] {
+            assert_eq!(Encoding::of(plain.as_bytes()), Encoding::Utf8, "{plain:?}");
+        }
+    }
+
+    #[test]
+    fn the_code_page_of_older_programs() {
+        assert_eq!(decoded(Encoding::Windows, b"Au\xdfen (\xb0C) \x80".to_vec()), "Außen (°C) €");
+    }
+}

@@ -1,0 +1,220 @@
+//! Exports of other tools, known by their headings, and the headings by which names, values and places are called.
+
+/// An export of a known tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    HomeAssistant,
+    Influx,
+    Grafana,
+    ThingSpeak,
+    Campbell,
+    Hobo,
+}
+
+impl Kind {
+    /// The tool whose export has these headings below this first line.
+    pub(super) fn of(first_line: &[u8], headings: &[String]) -> Option<Kind> {
+        let has = |name: &str| headings.iter().any(|heading| heading.eq_ignore_ascii_case(name));
+        let starts = |text: &str| headings.iter().any(|heading| heading.starts_with(text));
+        let first = String::from_utf8_lossy(first_line);
+        Some(match () {
+            () if first.trim_start_matches('"').starts_with("TOA5") => Kind::Campbell,
+            () if has("entity_id") && has("state") && (has("last_changed") || has("last_updated")) => {
+                Kind::HomeAssistant
+            }
+            () if has("_time") && (has("_value") || has("result") || has("table")) => Kind::Influx,
+            () if headings.first().is_some_and(|first| first == "name") && has("time") && headings.len() > 2 => {
+                Kind::Influx
+            }
+            () if has("created_at") && has("entry_id") => Kind::ThingSpeak,
+            () if starts("Date Time, GMT") || first.contains("Plot Title:") => Kind::Hobo,
+            () if headings.first().is_some_and(|first| first == "Time") && first.starts_with("\"Time\"") => {
+                Kind::Grafana
+            }
+            () if has("series") && has("time") && has("value") => Kind::Grafana,
+            () => return None,
+        })
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Kind::HomeAssistant => "Home Assistant history",
+            Kind::Influx => "an InfluxDB export",
+            Kind::Grafana => "a Grafana export",
+            Kind::ThingSpeak => "a ThingSpeak feed",
+            Kind::Campbell => "a Campbell TOA5 table",
+            Kind::Hobo => "a HOBO export",
+        }
+    }
+}
+
+/// What a line beside the data of such a file begins with, and the header may come again.
+pub(super) fn is_annotation(line: &[u8]) -> bool {
+    [&b"#group"[..], b"#datatype", b"#default"].iter().any(|sign| line.starts_with(sign))
+}
+
+/// How likely a heading is the name of the time; less is more likely.
+pub(super) fn time_rank(heading: &str) -> usize {
+    const NAMES: [&str; 32] = [
+        "time",
+        "_time",
+        "timestamp",
+        "datetime",
+        "date time",
+        "date/time",
+        "created_at",
+        "last_changed",
+        "last_updated",
+        "ts",
+        "time_utc",
+        "recorded_at",
+        "date",
+        "utc",
+        "local_time",
+        "zeit",
+        "zeitstempel",
+        "datum",
+        "datum/uhrzeit",
+        "datum zeit",
+        "zeitpunkt",
+        "uhrzeit",
+        "horodatage",
+        "date heure",
+        "date/heure",
+        "heure",
+        "tijd",
+        "tijdstip",
+        "fecha",
+        "fecha y hora",
+        "fecha hora",
+        "hora",
+    ];
+    let heading = heading.to_lowercase();
+    let plain = heading.split(['(', '[', ',']).next().unwrap_or_default().trim().replace('-', "_");
+    NAMES.iter().position(|name| *name == plain).unwrap_or(NAMES.len())
+}
+
+/// Whether a heading is a usual name of the time.
+pub(super) fn is_time_name(heading: &str) -> bool {
+    time_rank(heading) < 32
+        || ["epoch", "unix", "unixtime", "dateutc", "millis", "timestamp_ms"].contains(&heading.to_lowercase().as_str())
+}
+
+/// Headings of the column that names what a line measures, in the long layout.
+const NAMES: [&str; 18] = [
+    "sensor",
+    "entity_id",
+    "_field",
+    "series",
+    "metric",
+    "statistic_id",
+    "parameter",
+    "variable",
+    "sensor_id",
+    "sensor name",
+    "sensorname",
+    "topic",
+    "point",
+    "measurement",
+    "name",
+    "kanal",
+    "messstelle",
+    "naam",
+];
+
+/// Headings of the column of its value.
+const VALUES: [&str; 14] = [
+    "value",
+    "_value",
+    "state",
+    "reading",
+    "val",
+    "measured value",
+    "wert",
+    "messwert",
+    "valeur",
+    "waarde",
+    "valor",
+    "mean",
+    "result",
+    "data",
+];
+
+/// Headings of the column of its unit.
+const UNITS: [&str; 6] = ["unit", "units", "unit_of_measurement", "einheit", "unité", "eenheid"];
+
+/// Headings of columns that say where a line was measured, where it measures several things.
+const PLACES: [&str; 51] = [
+    "device",
+    "device_id",
+    "deviceid",
+    "device name",
+    "device_name",
+    "devicename",
+    "dev_eui",
+    "deveui",
+    "sensor",
+    "sensor_id",
+    "sensorid",
+    "sensor name",
+    "sensor_name",
+    "location",
+    "room",
+    "zone",
+    "area",
+    "site",
+    "node",
+    "node_id",
+    "nodeid",
+    "mote",
+    "moteid",
+    "station",
+    "station_id",
+    "station name",
+    "logger",
+    "logger name",
+    "serial",
+    "serial number",
+    "serialnumber",
+    "mac",
+    "mac address",
+    "host",
+    "topic",
+    "tower",
+    "channel",
+    "probe",
+    "module",
+    "name",
+    "gerät",
+    "geraet",
+    "standort",
+    "raum",
+    "messstelle",
+    "fühler",
+    "appareil",
+    "capteur",
+    "apparaat",
+    "ruimte",
+    "dispositivo",
+];
+
+fn position(names: &[&str], headings: &[String]) -> Option<usize> {
+    let is = |name: &str| headings.iter().position(|heading| heading.to_lowercase().replace('-', "_") == name);
+    names.iter().find_map(|name| is(name))
+}
+
+/// The columns of name and value, where a line has one of each.
+pub(super) fn name_and_value(headings: &[String]) -> Option<(usize, usize)> {
+    Some((position(&NAMES, headings)?, position(&VALUES, headings)?)).filter(|(name, value)| name != value)
+}
+
+/// The column of the unit.
+pub(super) fn unit(headings: &[String]) -> Option<usize> {
+    position(&UNITS, headings)
+}
+
+/// Whether a column may say where a line was measured.
+pub(super) fn is_place(heading: &str) -> bool {
+    let heading = heading.to_lowercase().replace('-', "_");
+    PLACES.contains(&heading.as_str())
+}

@@ -1,0 +1,240 @@
+//! The first lines of a file, cut into cells, and what each cell looks like.
+
+use memchr::memchr_iter;
+
+use super::cells::is_value;
+use super::clock::{Unit, is_spreadsheet_day};
+use super::fields::Fields;
+use super::head::Head;
+use super::is_blank;
+use super::stamps::Stamp;
+use super::time::parse_time;
+
+/// As many lines are looked at.
+const MAX_LINES: usize = 500;
+
+/// What separates cells, in the order of preference where two would do.
+const SEPARATORS: [u8; 4] = [b'\t', b';', b',', b'|'];
+
+/// The first lines of a file that are not blank, each with its number.
+pub(super) struct Sample<'a> {
+    lines: Vec<(u64, &'a [u8])>,
+}
+
+/// A line cut into cells.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Line {
+    pub(super) number: u64,
+    pub(super) cells: Vec<String>,
+    /// It begins with `#` or `//`; the sign is not in its first cell.
+    pub(super) is_comment: bool,
+}
+
+/// What a cell looks like as a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// An instant: a date and a time of day with a zone.
+    Instant,
+    /// A number that since 1970 is a time of these days.
+    Epoch(Unit),
+    /// A date and a time of day.
+    Local,
+    /// A date alone.
+    Day,
+    /// A time of day alone.
+    TimeOfDay,
+}
+
+impl<'a> Sample<'a> {
+    /// The lines of the first bytes of a file; the last is left out where it goes on, or where the file broke off.
+    pub(super) fn of(head: &'a Head) -> Sample<'a> {
+        let bytes = head.bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&head.bytes);
+        let last = if head.is_broken() { 0 } else { bytes.len() };
+        let end = if head.is_whole { bytes.len() } else { memchr::memrchr(b'\n', bytes).unwrap_or(last) };
+        let head = bytes;
+        let lines = (1..).zip(head[..end].split(|byte| *byte == b'\n'));
+        let lines = lines.map(|(number, line)| (number, line.strip_suffix(b"\r").unwrap_or(line)));
+        Sample { lines: lines.filter(|(_, line)| !is_blank(line)).take(MAX_LINES).collect() }
+    }
+
+    /// The separator that a line `sep=;` says, and the sample below it.
+    pub(super) fn take_stated_separator(&mut self) -> Option<u8> {
+        let first = self.lines.first()?.1.trim_ascii();
+        let first = first.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\"")).unwrap_or(first);
+        let (name, separator) = first.split_at_checked(4)?;
+        let stated = match separator {
+            [one] => *one,
+            b"\\t" => b'\t',
+            _ => return None,
+        };
+        name.eq_ignore_ascii_case(b"sep=").then(|| {
+            self.lines.remove(0);
+            stated
+        })
+    }
+
+    /// The first line, where it is the header of a recording of our own: commas, and a column `time`.
+    pub(super) fn is_ours(&self) -> bool {
+        let is_time = |cell: &String| cell.eq_ignore_ascii_case("time");
+        self.lines.first().and_then(|(_, line)| cells(line, b',')).is_some_and(|cells| {
+            cells.iter().filter(|cell| is_time(cell)).count() == 1
+                && cells.iter().filter(|cell| !cell.is_empty()).count() > 1
+        })
+    }
+
+    /// What separates cells: what cuts the most lines into as many of them.
+    pub(super) fn separator(&self) -> u8 {
+        let score = |separator: u8| {
+            let widths: Vec<usize> = self.lines.iter().map(|(_, line)| width(line, separator)).collect();
+            let usual = most_frequent(widths.iter().copied().filter(|width| *width > 1));
+            usual.map_or(0, |usual| widths.iter().filter(|width| **width == usual).count())
+        };
+        // The first of equals.
+        SEPARATORS.into_iter().rev().max_by_key(|separator| score(*separator)).unwrap_or(b',')
+    }
+
+    /// All lines as cells; those whose quotes are broken or that have nothing but separators are left out.
+    pub(super) fn cut(&self, separator: u8) -> Vec<Line> {
+        let cut = |(number, line): &(u64, &[u8])| {
+            let bare = line.trim_ascii_start();
+            let text =
+                bare.strip_prefix(b"//").or_else(|| bare.strip_prefix(b"#").filter(|rest| !rest.starts_with(b"\"")));
+            let is_comment = text.is_some_and(|text| !text.trim_ascii_start().starts_with(&[separator]));
+            let cells = cells(if is_comment { text.unwrap_or(line) } else { line }, separator)?;
+            let is_empty = cells.iter().all(String::is_empty);
+            (!is_empty).then_some(Line { number: *number, cells, is_comment })
+        };
+        self.lines.iter().filter_map(cut).collect()
+    }
+
+    /// The first line and its number.
+    pub(super) fn first(&self) -> Option<(u64, &'a [u8])> {
+        self.lines.first().copied()
+    }
+}
+
+/// The cells of a line; nothing where its quotes are broken.
+pub(super) fn cells(line: &[u8], separator: u8) -> Option<Vec<String>> {
+    let mut fields = Fields::of(separator);
+    fields.split(line, usize::MAX).ok()?;
+    let text = |cell: &[u8]| String::from_utf8_lossy(cell).into_owned();
+    Some((0..fields.len()).filter_map(|place| fields.get(line, place).map(text)).collect())
+}
+
+/// How many cells a line has up to the last that is not empty.
+fn width(line: &[u8], separator: u8) -> usize {
+    if memchr_iter(separator, line).next().is_none() {
+        return 1;
+    }
+    cells(line, separator).map_or(0, |cells| filled(&cells))
+}
+
+/// How many cells there are up to the last that is not empty.
+pub(super) fn filled(cells: &[String]) -> usize {
+    cells.iter().rposition(|cell| !cell.is_empty()).map_or(0, |last| last + 1)
+}
+
+/// The most frequent of some numbers; the greater of two equally frequent ones.
+pub(super) fn most_frequent(numbers: impl Iterator<Item = usize>) -> Option<usize> {
+    let mut counts = std::collections::BTreeMap::new();
+    numbers.for_each(|number| *counts.entry(number).or_insert(0) += 1);
+    counts.into_iter().max_by_key(|(number, count)| (*count, *number)).map(|(number, _)| number)
+}
+
+impl Look {
+    /// What a cell looks like as a time; nothing where it is none.
+    pub(super) fn of(cell: &str) -> Option<Look> {
+        if let Some(unit) = Unit::of(cell.as_bytes()) {
+            return Some(Look::Epoch(unit));
+        }
+        match Stamp::of(cell) {
+            Some(Stamp { day: Some(_), time_ms: Some(_), zone: Some(_) }) => Some(Look::Instant),
+            Some(Stamp { day: Some(_), time_ms: Some(_), zone: None }) => Some(Look::Local),
+            Some(Stamp { day: Some(_), time_ms: None, .. }) => Some(Look::Day),
+            Some(Stamp { day: None, .. }) => Some(Look::TimeOfDay),
+            None => parse_time(cell.as_bytes()).is_ok().then_some(Look::Instant),
+        }
+    }
+
+    /// Whether it is an instant by itself.
+    pub(super) fn is_full(self) -> bool {
+        !matches!(self, Look::Day | Look::TimeOfDay)
+    }
+}
+
+/// What the cells of one column look like.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Column {
+    filled: usize,
+    instants: usize,
+    epochs: usize,
+    locals: usize,
+    days: usize,
+    times_of_day: usize,
+    spreadsheet_days: usize,
+    values: usize,
+    whole: usize,
+}
+
+impl Column {
+    /// Looks at the cells of a column.
+    pub(super) fn of<'a>(cells: impl Iterator<Item = &'a str>) -> Column {
+        let mut column = Column::default();
+        for cell in cells.filter(|cell| !cell.is_empty()) {
+            column.filled += 1;
+            column.values += usize::from(is_value(cell.as_bytes()));
+            column.whole += usize::from(cell.bytes().all(|byte| byte.is_ascii_digit()));
+            column.spreadsheet_days += usize::from(is_spreadsheet_day(&cell.replace(',', ".")));
+            *match Look::of(cell) {
+                Some(Look::Instant) => &mut column.instants,
+                Some(Look::Epoch(_)) => &mut column.epochs,
+                Some(Look::Local) => &mut column.locals,
+                Some(Look::Day) => &mut column.days,
+                Some(Look::TimeOfDay) => &mut column.times_of_day,
+                None => continue,
+            } += 1;
+        }
+        column
+    }
+
+    /// Whether most cells are a date and a time of day: a few lines at the end may be sums.
+    pub(super) fn has_stamps(&self) -> bool {
+        self.is_most(self.instants + self.locals)
+    }
+
+    /// Whether most cells are instants by themselves, whatever zone the others need.
+    pub(super) fn has_instants(&self) -> bool {
+        self.is_most(self.instants)
+    }
+
+    /// Whether most cells are numbers since 1970.
+    pub(super) fn has_epochs(&self) -> bool {
+        self.is_most(self.epochs)
+    }
+
+    pub(super) fn has_days(&self) -> bool {
+        self.is_most(self.days)
+    }
+
+    pub(super) fn has_times_of_day(&self) -> bool {
+        self.is_most(self.times_of_day)
+    }
+
+    pub(super) fn has_spreadsheet_days(&self) -> bool {
+        self.is_most(self.spreadsheet_days)
+    }
+
+    /// Whether it has cells, and none of them is a number or a word for a missing one.
+    pub(super) fn is_text(&self) -> bool {
+        self.filled > 0 && self.values == 0
+    }
+
+    /// Whether all its cells are whole numbers.
+    pub(super) fn is_whole(&self) -> bool {
+        self.filled > 0 && self.whole == self.filled
+    }
+
+    fn is_most(&self, count: usize) -> bool {
+        2 * count > self.filled
+    }
+}

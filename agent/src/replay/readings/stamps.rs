@@ -1,0 +1,487 @@
+//! Times as loggers and spreadsheets write them: a date, a time of day and a zone, in the orders that people use.
+
+use jiff::civil::{Date, DateTime, Time};
+
+/// In which order a date has its numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// 31/12/2026
+    Dmy,
+    /// 12/31/2026
+    Mdy,
+    /// 26/12/31, and 2026-12-31 whatever the order is.
+    Ymd,
+}
+
+/// What a text says of an instant.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Stamp<'a> {
+    pub(super) day: Option<Day>,
+    /// Milliseconds of the day; a day's end is 24:00.
+    pub(super) time_ms: Option<i64>,
+    pub(super) zone: Option<Zone<'a>>,
+}
+
+/// A date, as far as it is known without the order of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Day {
+    Known(Date),
+    /// Three numbers, the last of them the year unless it is short and stands first.
+    Numbers {
+        first: i8,
+        second: i8,
+        last: i16,
+        is_short: bool,
+    },
+}
+
+/// How far a time is from UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Zone<'a> {
+    /// In seconds.
+    Offset(i64),
+    /// Letters such as CET.
+    Name(&'a str),
+}
+
+impl Day {
+    /// The date in that order; nothing where there is no such day.
+    pub(super) fn date(self, order: Order) -> Option<Date> {
+        match self {
+            Day::Known(date) => Some(date),
+            Day::Numbers { first, second, last, is_short } => {
+                let year = if is_short { full_year(last) } else { last };
+                match order {
+                    Order::Dmy => Date::new(year, second, first).ok(),
+                    Order::Mdy => Date::new(year, first, second).ok(),
+                    Order::Ymd if is_short => Date::new(full_year(first.into()), second, i8::try_from(last).ok()?).ok(),
+                    Order::Ymd => None,
+                }
+            }
+        }
+    }
+}
+
+impl<'a> Stamp<'a> {
+    /// Reads a whole text; nothing where any part of it is something else.
+    pub(super) fn of(text: &'a str) -> Option<Stamp<'a>> {
+        let mut rest = Rest(text.trim());
+        if let Some(stamp) = rest.digits_alone() {
+            return Some(stamp);
+        }
+        rest.skip_weekday();
+        let mut day = rest.day();
+        let mut time_ms = None;
+        if day.is_none() || rest.skip_between() {
+            time_ms = rest.time();
+        }
+        if day.is_none() && time_ms.is_some() && rest.skip_between() {
+            day = rest.day();
+        }
+        let zone = if time_ms.is_some() { rest.zone() } else { None };
+        let is_stamp = rest.0.is_empty() && (day.is_some() || time_ms.is_some());
+        is_stamp.then_some(Stamp { day, time_ms, zone })
+    }
+
+    /// The civil time in that order of numbers.
+    pub(super) fn civil(&self, order: Order) -> Option<DateTime> {
+        civil(self.day?.date(order)?, self.time_ms.unwrap_or(0))
+    }
+}
+
+/// A day and milliseconds in it; 24:00 is the beginning of the next.
+pub(super) fn civil(date: Date, time_ms: i64) -> Option<DateTime> {
+    let (date, ms) = if time_ms == DAY_MS { (date.tomorrow().ok()?, 0) } else { (date, time_ms) };
+    let part = |unit: i64, of: i64| i8::try_from(ms / unit % of).ok();
+    let nanosecond = i32::try_from(ms % 1000 * 1_000_000).ok()?;
+    let time = Time::new(part(3_600_000, 24)?, part(60_000, 60)?, part(1000, 60)?, nanosecond).ok()?;
+    Some(date.to_datetime(time))
+}
+
+const DAY_MS: i64 = 86_400_000;
+
+/// Two digits of this century, or of the last one from 70 on.
+fn full_year(year: i16) -> i16 {
+    year + if year < 70 { 2000 } else { 1900 }
+}
+
+/// What is left of a text.
+struct Rest<'a>(&'a str);
+
+impl<'a> Rest<'a> {
+    /// `20261231` or `20261231235959`, nothing else beside it.
+    fn digits_alone(&mut self) -> Option<Stamp<'a>> {
+        let text = self.0;
+        if !matches!(text.len(), 8 | 12 | 14) || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let part = |from: usize, to: usize| text.get(from..to).map_or(Some(0), |digits| digits.parse::<i64>().ok());
+        let day = known(part(0, 4)?, part(4, 6)?, part(6, 8)?)?;
+        let time_ms = match text.len() {
+            8 => None,
+            _ => Some(time_of_day(part(8, 10)?, part(10, 12)?, part(12, 14)?)?),
+        };
+        Some(Stamp { day: Some(day), time_ms, zone: None })
+    }
+
+    /// `Thu, ` and the like.
+    fn skip_weekday(&mut self) {
+        const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+        let word = self.word();
+        let is_day = DAYS.iter().any(|day| word.len() >= 3 && word.to_lowercase().starts_with(day));
+        if is_day && word.is_ascii() {
+            self.0 = self.0[word.len()..].trim_start_matches(['.', ',', ' ']);
+        }
+    }
+
+    fn day(&mut self) -> Option<Day> {
+        let before = self.0;
+        let found = self.day_at();
+        if found.is_none() {
+            self.0 = before;
+        }
+        found
+    }
+
+    fn day_at(&mut self) -> Option<Day> {
+        // November 5, 2026
+        if let Some(month) = self.month() {
+            let day = self.number()?.0;
+            self.skip_any(&[',', ' ', '-']);
+            return known(self.year()?, month, day);
+        }
+        let (first, digits) = self.number()?;
+        if digits == 8 {
+            return known(first / 10_000, first / 100 % 100, first % 100);
+        }
+        let separator = self.0.chars().next()?;
+        self.skip_any(&['/', '-', '.', ' ']);
+        if let Some(month) = self.month() {
+            self.skip_any(&['-', '/', ',']);
+            return match digits {
+                4 => known(first, month, self.number()?.0),
+                _ => known(self.year()?, month, first),
+            };
+        }
+        if !matches!(separator, '/' | '-' | '.') {
+            return None;
+        }
+        let (second, _) = self.number()?;
+        self.0 = self.0.strip_prefix(separator)?.trim_start();
+        let (last, last_digits) = self.number()?;
+        if separator == '.' {
+            self.0 = self.0.strip_prefix('.').unwrap_or(self.0);
+        }
+        if digits == 4 {
+            return known(first, second, last);
+        }
+        let is_short = last_digits <= 2;
+        if digits > 2 || !(is_short || last_digits == 4) || first.max(second) > 31 && !is_short {
+            return None;
+        }
+        if separator == '.' {
+            let year = if is_short { full_year(last as i16) } else { last as i16 };
+            return known(year.into(), second, first);
+        }
+        Some(Day::Numbers { first: first as i8, second: second as i8, last: last as i16, is_short })
+    }
+
+    /// A name of a month in one of five languages, with what parts it from what follows.
+    fn month(&mut self) -> Option<i64> {
+        let word = self.word();
+        let month = month(word)?;
+        self.0 = self.0[word.len()..].trim_start_matches(['.', ' ', '-', '/', ',']);
+        Some(month)
+    }
+
+    fn year(&mut self) -> Option<i64> {
+        self.skip_any(&[' ']);
+        match self.number()? {
+            (year, 4) => Some(year),
+            (year, 2) => Some(full_year(year as i16).into()),
+            _ => None,
+        }
+    }
+
+    /// Parts a day from a time of day; false where nothing follows.
+    fn skip_between(&mut self) -> bool {
+        let after = self.0.trim_start_matches([' ', ',', '_', '\u{a0}']);
+        let has_time = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
+        let after = after.strip_prefix(['T', 't']).filter(|rest| has_time(rest)).unwrap_or(after);
+        let is_parted = after.len() < self.0.len() && !after.is_empty();
+        self.0 = if is_parted { after } else { self.0 };
+        is_parted
+    }
+
+    /// `9:05`, `21:05:07.250`, `9:05 PM`, `24:00`.
+    fn time(&mut self) -> Option<i64> {
+        let (hour, digits) = self.number()?;
+        let after = self.0.strip_prefix(':').filter(|_| digits <= 2)?;
+        self.0 = after;
+        let (minute, minute_digits) = self.number()?;
+        let mut second = 0;
+        let mut fraction_ms = 0;
+        if let Some(after) = self.0.strip_prefix(':') {
+            self.0 = after;
+            second = self.number()?.0;
+            if let Some(after) = self.0.strip_prefix(['.', ',']) {
+                self.0 = after;
+                fraction_ms = self.fraction_ms()?;
+            }
+        }
+        let hour = self.half_of_day(hour)?;
+        (minute_digits == 2).then_some(())?;
+        Some(if second == 60 {
+            time_of_day(hour, minute, 59)? + 999
+        } else {
+            time_of_day(hour, minute, second)? + fraction_ms
+        })
+    }
+
+    fn fraction_ms(&mut self) -> Option<i64> {
+        let digits = self.0.bytes().take_while(u8::is_ascii_digit).count();
+        let (fraction, rest) = self.0.split_at(digits);
+        self.0 = rest;
+        let ms: i64 = fraction.get(..digits.min(3))?.parse().ok()?;
+        Some(ms * [0, 100, 10, 1][digits.min(3)])
+    }
+
+    /// An hour with `AM` or `PM` behind it, in any spelling.
+    fn half_of_day(&mut self, hour: i64) -> Option<i64> {
+        let rest = self.0.trim_start_matches([' ', '\u{a0}', '\u{202f}']);
+        let letters: String =
+            rest.chars().take(5).filter(|c| !matches!(c, '.' | ' ')).flat_map(char::to_lowercase).collect();
+        let is_after = match () {
+            () if letters.starts_with("am") => false,
+            () if letters.starts_with("pm") => true,
+            () => return Some(hour),
+        };
+        let end = rest.to_ascii_lowercase().find('m')? + 1;
+        self.0 = rest[end..].strip_prefix('.').unwrap_or(&rest[end..]);
+        (1..=12).contains(&hour).then_some(hour % 12 + if is_after { 12 } else { 0 })
+    }
+
+    /// `Z`, `+01:00`, `UTC`, `UTC+1`, `CET`, `(CET)`.
+    fn zone(&mut self) -> Option<Zone<'a>> {
+        let text = self.0.trim_start();
+        let text = text.strip_prefix('(').and_then(|text| text.strip_suffix(')')).unwrap_or(text);
+        let zone = zone(text)?;
+        self.0 = "";
+        Some(zone)
+    }
+
+    /// A number, and how many digits it has; at most nine.
+    fn number(&mut self) -> Option<(i64, usize)> {
+        let digits = self.0.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, rest) = self.0.split_at(digits);
+        let number = (1..=9).contains(&digits).then(|| number.parse().ok()).flatten()?;
+        self.0 = rest;
+        Some((number, digits))
+    }
+
+    fn word(&self) -> &'a str {
+        let end = self.0.find(|c: char| !c.is_alphabetic()).unwrap_or(self.0.len());
+        &self.0[..end]
+    }
+
+    fn skip_any(&mut self, letters: &[char]) {
+        self.0 = self.0.trim_start_matches(letters);
+    }
+}
+
+/// The offset that a zone's text says, or its name where it has one.
+pub(super) fn zone(text: &str) -> Option<Zone<'_>> {
+    let (name, offset) = text.split_at(text.find(['+', '-']).unwrap_or(text.len()));
+    let name = name.trim();
+    match name {
+        "" | "Z" | "z" | "UTC" | "utc" | "GMT" | "gmt" | "UT" => {
+            let is_nothing = name.is_empty() && offset.is_empty();
+            if is_nothing { None } else { offset_s(offset).map(Zone::Offset) }
+        }
+        _ if offset.is_empty()
+            && (2..=5).contains(&name.len())
+            && name.bytes().all(|byte| byte.is_ascii_uppercase()) =>
+        {
+            Some(Zone::Name(name))
+        }
+        _ => None,
+    }
+}
+
+/// `+01:00`, `+0100`, `-8`; nothing is zero.
+fn offset_s(text: &str) -> Option<i64> {
+    let Some(sign) = text.chars().next() else { return Some(0) };
+    let digits = text[1..].replace(':', "");
+    let (hours, minutes) = digits.split_at(digits.len().min(2));
+    let is_offset =
+        !hours.is_empty() && matches!(minutes.len(), 0 | 2) && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let minutes = hours.parse::<i64>().ok()? * 60 + if minutes.is_empty() { 0 } else { minutes.parse().ok()? };
+    (is_offset && minutes < 24 * 60).then_some(if sign == '-' { -60 * minutes } else { 60 * minutes })
+}
+
+/// What letters mean that name one offset only. Of CST, IST, BST and the like there are several.
+pub(super) fn named_offset_s(name: &str) -> Option<i64> {
+    let hours = match name {
+        "WET" => 0,
+        "CET" | "MEZ" | "WEST" => 1,
+        "CEST" | "MESZ" | "EET" => 2,
+        "EEST" => 3,
+        "EDT" => -4,
+        "EST" => -5,
+        "MDT" => -6,
+        "PDT" => -7,
+        "PST" => -8,
+        _ => return None,
+    };
+    Some(hours * 3600)
+}
+
+fn known(year: i64, month: i64, day: i64) -> Option<Day> {
+    let date = Date::new(i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()?;
+    (1900..2200).contains(&date.year()).then_some(Day::Known(date))
+}
+
+fn time_of_day(hour: i64, minute: i64, second: i64) -> Option<i64> {
+    let ms = ((hour * 60 + minute) * 60 + second) * 1000;
+    (hour <= 24 && minute < 60 && second < 60 && ms <= DAY_MS).then_some(ms)
+}
+
+/// The beginnings of the months' names in English, German, French, Dutch and Spanish.
+const MONTHS: &[(&str, i64)] = &[
+    ("jan", 1),
+    ("ene", 1),
+    ("jän", 1),
+    ("feb", 2),
+    ("fév", 2),
+    ("fev", 2),
+    ("mar", 3),
+    ("maa", 3),
+    ("mär", 3),
+    ("mrz", 3),
+    ("mrt", 3),
+    ("apr", 4),
+    ("avr", 4),
+    ("abr", 4),
+    ("may", 5),
+    ("mai", 5),
+    ("mei", 5),
+    ("jun", 6),
+    ("juin", 6),
+    ("jul", 7),
+    ("juil", 7),
+    ("aug", 8),
+    ("aoû", 8),
+    ("aou", 8),
+    ("ago", 8),
+    ("sep", 9),
+    ("oct", 10),
+    ("okt", 10),
+    ("nov", 11),
+    ("dec", 12),
+    ("déc", 12),
+    ("dez", 12),
+    ("dic", 12),
+];
+
+fn month(word: &str) -> Option<i64> {
+    let word = word.to_lowercase();
+    let is_name = (3..=11).contains(&word.chars().count());
+    MONTHS.iter().find(|(begin, _)| is_name && word.starts_with(begin)).map(|(_, month)| *month)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, order: Order, expected: &str) {
+        let stamp = Stamp::of(text).unwrap_or_else(|| panic!("{text:?} is no stamp"));
+        let civil = stamp.civil(order).unwrap_or_else(|| panic!("{text:?} is no day: {stamp:?}"));
+        let zone = match stamp.zone {
+            None => String::new(),
+            Some(Zone::Offset(seconds)) => format!(" {seconds}"),
+            Some(Zone::Name(name)) => format!(" {name}"),
+        };
+        assert_eq!(format!("{civil}{zone}"), expected, "{text:?}");
+    }
+
+    #[test]
+    fn dates_and_times_in_their_usual_orders() {
+        use Order::{Dmy, Mdy, Ymd};
+        for (text, order, expected) in [
+            ("31.12.2026 23:05", Dmy, "2026-12-31T23:05:00"),
+            ("1.2.2026 9:05:07", Mdy, "2026-02-01T09:05:07"),
+            ("31.12.26, 23:05:07,250", Dmy, "2026-12-31T23:05:07.25"),
+            ("31/12/2026 23:05", Dmy, "2026-12-31T23:05:00"),
+            ("12/31/2026 11:05 PM", Mdy, "2026-12-31T23:05:00"),
+            ("12/31/26 12:05:00 AM", Mdy, "2026-12-31T00:05:00"),
+            ("12/31/2026 12:05 p.m.", Mdy, "2026-12-31T12:05:00"),
+            ("26-12-31 23:05", Ymd, "2026-12-31T23:05:00"),
+            ("2026/12/31 23:05", Dmy, "2026-12-31T23:05:00"),
+            ("2026-12-31T23:05:07.123456789", Mdy, "2026-12-31T23:05:07.123"),
+            ("2026-12-31 24:00", Dmy, "2027-01-01T00:00:00"),
+            ("20261231230507", Dmy, "2026-12-31T23:05:07"),
+            ("20261231 23:05", Dmy, "2026-12-31T23:05:00"),
+            ("31-Dec-2026 23:05", Mdy, "2026-12-31T23:05:00"),
+            ("31 déc. 2026 23:05", Dmy, "2026-12-31T23:05:00"),
+            ("Dec 31, 2026 11:05 PM", Dmy, "2026-12-31T23:05:00"),
+            ("5. Mai 2026 23:05", Dmy, "2026-05-05T23:05:00"),
+            ("Thu, 31 Dec 2026 23:05:07 GMT", Dmy, "2026-12-31T23:05:07 0"),
+            ("23:05 31.12.2026", Dmy, "2026-12-31T23:05:00"),
+            ("2026-12-31 23:05:07 UTC", Dmy, "2026-12-31T23:05:07 0"),
+            ("2026-12-31 23:05 +0100", Dmy, "2026-12-31T23:05:00 3600"),
+            ("2026-12-31T23:05:07-08:00", Dmy, "2026-12-31T23:05:07 -28800"),
+            ("2026-12-31 23:05 UTC+2", Dmy, "2026-12-31T23:05:00 7200"),
+            ("2026-12-31 23:05 CET", Dmy, "2026-12-31T23:05:00 CET"),
+            ("2026-12-31", Dmy, "2026-12-31T00:00:00"),
+        ] {
+            check(text, order, expected);
+        }
+    }
+
+    #[test]
+    fn what_is_no_time() {
+        for text in [
+            "",
+            "-",
+            "21.5",
+            "1.234",
+            "1.234.567",
+            "12-30",
+            "soon",
+            "2026",
+            "1735689600000",
+            "2026-13-01",
+            "31.2.2026",
+            "10:60",
+            "25:00",
+            "10:5",
+            "13:00 PM",
+            "a/t",
+            "2026-12-31 x",
+            "2026-12-31 10:00 x",
+            "1/2",
+            "05/11",
+            "192.168.1.1",
+            "10:00:00:00",
+            "5 V",
+            "x 5",
+        ] {
+            assert_eq!(
+                Stamp::of(text).and_then(|stamp| stamp
+                    .day
+                    .map_or(Some(true), |day| { day.date(Order::Dmy).or(day.date(Order::Mdy)).map(|_| true) })),
+                None,
+                "{text:?}"
+            );
+        }
+        assert_eq!(Stamp::of("10:05").map(|stamp| (stamp.day, stamp.time_ms)), Some((None, Some(36_300_000))));
+    }
+
+    #[test]
+    fn numbers_that_fit_one_order_only() {
+        let day = Stamp::of("31/12/2026").and_then(|stamp| stamp.day).unwrap();
+        assert_eq!((day.date(Order::Mdy), day.date(Order::Ymd)), (None, None));
+        assert!(day.date(Order::Dmy).is_some());
+    }
+}

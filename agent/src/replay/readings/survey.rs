@@ -1,0 +1,135 @@
+//! What only many lines of a file show: in which order its dates have day and month, and whether one heading stands for several
+//! series.
+
+use std::collections::BTreeSet;
+
+use super::report::excerpt;
+use super::stamps::{Day, Order, Stamp};
+
+/// Values of one column that are kept; a column of more is no name of a place.
+const MAX_VALUES: usize = 1000;
+
+/// Evidence, gathered line by line.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Survey {
+    /// A first number that is no month, and a second that is none: the line and the text.
+    day_first: Option<(u64, String)>,
+    month_first: Option<(u64, String)>,
+    year_first: bool,
+    /// Steps of at most two days from one date to the next, with the day first and with the month first.
+    near: [u64; 2],
+    last: Option<Day>,
+    /// A date of which either number may be the day.
+    open: Option<String>,
+    has_halves_of_day: bool,
+    /// The values of columns that may tell series apart, and how many cells had one.
+    values: Vec<(BTreeSet<String>, usize)>,
+}
+
+/// What decided the order of day and month.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// A number above twelve, or no date that could be read in two ways.
+    Sure,
+    /// The dates follow one another in this order only.
+    Steps,
+    /// Nothing.
+    Assumed,
+}
+
+impl Survey {
+    /// Looks at a time.
+    pub(super) fn add_time(&mut self, line: u64, text: &str) {
+        let lower = text.to_lowercase();
+        self.has_halves_of_day |= lower.ends_with('m') || lower.ends_with("m.");
+        let Some(day @ Day::Numbers { first, second, .. }) = Stamp::of(text).and_then(|stamp| stamp.day) else {
+            return;
+        };
+        match (first > 12, second > 12) {
+            (true, false) if first > 31 => self.year_first = true,
+            (true, false) => drop(self.day_first.get_or_insert_with(|| (line, excerpt(text.as_bytes())))),
+            (false, true) => drop(self.month_first.get_or_insert_with(|| (line, excerpt(text.as_bytes())))),
+            _ if first != second => drop(self.open.get_or_insert_with(|| excerpt(text.as_bytes()))),
+            _ => {}
+        }
+        if let Some(last) = self.last.replace(day).filter(|last| *last != day) {
+            for (place, order) in [Order::Dmy, Order::Mdy].into_iter().enumerate() {
+                let days = last.date(order).zip(day.date(order)).and_then(|(from, to)| from.until(to).ok());
+                self.near[place] += u64::from(days.is_some_and(|span| (0..=2).contains(&span.get_days())));
+            }
+        }
+    }
+
+    /// Looks at the value of a column that may tell series apart.
+    pub(super) fn add_value(&mut self, column: usize, text: &str) {
+        if self.values.len() <= column {
+            self.values.resize_with(column + 1, Default::default);
+        }
+        let (values, cells) = &mut self.values[column];
+        *cells += usize::from(!text.is_empty());
+        if !text.is_empty() && values.len() <= MAX_VALUES && !values.contains(text) {
+            values.insert(text.to_owned());
+        }
+    }
+
+    /// Whether a column holds several values; numbers must come again, else they only count the lines.
+    pub(super) fn tells_apart(&self, column: usize) -> bool {
+        self.values.get(column).is_some_and(|(values, cells)| {
+            let are_counted = values.iter().all(|value| value.bytes().all(|byte| byte.is_ascii_digit()));
+            (2..=MAX_VALUES).contains(&values.len()) && (!are_counted || 2 * values.len() <= *cells)
+        })
+    }
+
+    /// Whether more lines could tell more of the order.
+    pub(super) fn is_open(&self) -> bool {
+        self.open.is_some() && self.day_first.is_none() && self.month_first.is_none()
+    }
+
+    /// The order of day and month; the two lines that contradict each other where they do.
+    pub(super) fn order(&self) -> Result<(Order, Why), [(u64, String); 2]> {
+        match (&self.day_first, &self.month_first) {
+            (Some(one), Some(other)) => Err([one.clone(), other.clone()]),
+            _ if self.year_first => Ok((Order::Ymd, Why::Sure)),
+            (Some(_), None) => Ok((Order::Dmy, Why::Sure)),
+            (None, Some(_)) => Ok((Order::Mdy, Why::Sure)),
+            (None, None) if self.open.is_none() => Ok((Order::Dmy, Why::Sure)),
+            (None, None) => Ok(match self.near {
+                [day_first, 0] if day_first > 0 => (Order::Dmy, Why::Steps),
+                [0, month_first] if month_first > 0 => (Order::Mdy, Why::Steps),
+                _ if self.has_halves_of_day => (Order::Mdy, Why::Assumed),
+                _ => (Order::Dmy, Why::Assumed),
+            }),
+        }
+    }
+
+    /// A date that can be read in two ways.
+    pub(super) fn open_date(&self) -> &str {
+        self.open.as_deref().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_of_day_and_month_is_that_of_the_whole_file() {
+        use Order::{Dmy, Mdy, Ymd};
+        for (times, expected) in [
+            (&["05/11/2026 10:00", "13/11/2026 10:00"][..], Some((Dmy, Why::Sure))),
+            (&["05/11/2026 10:00", "05/13/2026 10:00"], Some((Mdy, Why::Sure))),
+            (&["13/11/2026 10:00", "05/13/2026 10:00"], None),
+            (&["05/11/2026 10:00", "06/11/2026 10:00", "07/11/2026"], Some((Dmy, Why::Steps))),
+            (&["05/11/2026 10:00", "05/12/2026 10:00"], Some((Mdy, Why::Steps))),
+            (&["05/11/2026 10:00"], Some((Dmy, Why::Assumed))),
+            (&["05/11/2026 10:00 AM"], Some((Mdy, Why::Assumed))),
+            (&["5.11.2026 10:00"], Some((Dmy, Why::Sure))),
+            (&["11/11/2026 10:00"], Some((Dmy, Why::Sure))),
+            (&["32/11/05 10:00"], Some((Ymd, Why::Sure))),
+        ] {
+            let mut survey = Survey::default();
+            (2..).zip(times).for_each(|(line, time)| survey.add_time(line, time));
+            assert_eq!(survey.order().ok(), expected, "{times:?}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The table in a file: its header, what stands above and between, and its first lines of data.
+
+use std::collections::BTreeMap;
+
+use tilth_core::unit::Unit;
+
+use super::sample::{Column, Line, Look, filled, most_frequent};
+use super::wanted::{Wanted, label};
+
+/// The lines of data below a header.
+pub(super) struct Table {
+    pub(super) header: u64,
+    pub(super) preamble: u64,
+    pub(super) headings: Vec<String>,
+    pub(super) data: Vec<Line>,
+    pub(super) is_shifted: bool,
+}
+
+impl Table {
+    pub(super) fn find(lines: &[Line], first: &[u8], is_ours: bool, wanted: &Wanted) -> Option<Table> {
+        let header = if is_ours { 0 } else { header(lines, first, wanted)? };
+        let data_from =
+            if is_ours { 1 } else { data_start(lines).filter(|start| *start > header).unwrap_or(header + 1) };
+        let data: Vec<Line> = lines[data_from..].iter().filter(|line| !line.is_comment).cloned().collect();
+        let mut headings = lines[header].cells.clone();
+        headings.truncate(filled(&headings));
+        let units = lines[header + 1..data_from].iter().find(|line| is_units(&line.cells));
+        let width = most_frequent(data.iter().map(|line| filled(&line.cells))).unwrap_or(headings.len());
+        let counts = |line: &Line| line.cells.first().is_some_and(|cell| cell.parse::<u64>().is_ok());
+        let is_shifted = !is_ours && width == headings.len() + 1 && data.iter().all(counts);
+        if is_shifted {
+            headings.insert(0, String::new());
+        }
+        if let Some(units) = units {
+            headings.iter_mut().zip(&units.cells).for_each(|(heading, unit)| add_unit(heading, unit));
+        }
+        let preamble = data_from.checked_sub(1).and_then(|last| lines.get(last)).map_or(0, |line| line.number);
+        let preamble = preamble.max(lines[header].number);
+        (headings.iter().filter(|heading| !heading.is_empty()).count() > 1 || is_ours).then_some(Table {
+            header: lines[header].number,
+            preamble,
+            headings,
+            data,
+            is_shifted,
+        })
+    }
+
+    pub(super) fn column(&self, place: usize) -> Column {
+        Column::of(self.cells(place))
+    }
+
+    pub(super) fn cells(&self, place: usize) -> impl Iterator<Item = &str> {
+        self.data.iter().filter_map(move |line| line.cells.get(place)).map(String::as_str)
+    }
+}
+
+/// The unit of the line below the header, where the heading says none.
+fn add_unit(heading: &mut String, unit: &str) {
+    let unit = unit.trim_matches(['(', ')', '[', ']']);
+    let has_one = label(heading).is_some_and(|label| label.unit().is_some());
+    if !has_one && !heading.is_empty() && Unit::of(unit).is_some() {
+        *heading = format!("{heading} ({unit})");
+    }
+}
+
+/// Whether a line below the header says units and ways of averaging.
+fn is_units(cells: &[String]) -> bool {
+    const WORDS: [&str; 12] = ["avg", "smp", "min", "max", "tot", "std", "ts", "rn", "sample", "wvc", "", "utc"];
+    let says = |cell: &&String| {
+        let cell = cell.trim_matches(['(', ')', '[', ']']);
+        Unit::of(cell).is_some() || WORDS.iter().any(|word| word.eq_ignore_ascii_case(cell))
+    };
+    cells.iter().filter(says).count() * 2 > cells.len()
+}
+
+/// The line of the header: the last one above the data that has as many cells and is not one of units.
+fn header(lines: &[Line], first: &[u8], wanted: &Wanted) -> Option<usize> {
+    let has_wanted = |line: &Line| {
+        let has = |name: &String| line.cells.iter().any(|cell| cell.eq_ignore_ascii_case(name.trim()));
+        !wanted.time_columns.is_empty() && wanted.time_columns.iter().all(has)
+    };
+    if let Some(header) = lines.iter().position(has_wanted) {
+        return Some(header);
+    }
+    let start = data_start(lines)?;
+    if first.starts_with(b"\"TOA5\"") || first.starts_with(b"TOA5") {
+        return (start > 1).then_some(1);
+    }
+    let width = filled(&lines[start].cells);
+    let is_text =
+        |line: &Line| line.cells.iter().filter(|cell| Look::of(cell).is_none() && cell.parse::<f64>().is_err()).count();
+    let is_header = |place: &usize| {
+        let line = &lines[*place];
+        let cells = filled(&line.cells);
+        (cells + 1 >= width.max(2) || line.cells.len() >= width.max(2))
+            && cells > 0
+            && 2 * is_text(line) > line.cells.len()
+    };
+    let candidates: Vec<usize> = (0..start).filter(is_header).collect();
+    let plain = candidates.iter().rev().find(|place| !lines[**place].is_comment && !is_units(&lines[**place].cells));
+    plain.or_else(|| candidates.iter().rev().find(|place| !is_units(&lines[**place].cells))).copied()
+}
+
+/// The first line of data: where the column that holds the most times first holds one.
+fn data_start(lines: &[Line]) -> Option<usize> {
+    let looks = |line: &Line, place: usize| {
+        line.cells.get(place).is_some_and(|cell| Look::of(cell).is_some_and(|look| look != Look::TimeOfDay))
+    };
+    let mut hits: BTreeMap<usize, usize> = BTreeMap::new();
+    for line in lines.iter().filter(|line| !line.is_comment && line.cells.len() > 1) {
+        (0..line.cells.len())
+            .filter(|place| looks(line, *place))
+            .for_each(|place| *hits.entry(place).or_insert(0) += 1);
+    }
+    // The first of equals.
+    let (place, _) = hits.into_iter().rev().max_by_key(|(_, count)| *count)?;
+    let hit = |line: &Line| !line.is_comment && looks(line, place);
+    let width = most_frequent(lines.iter().filter(|line| hit(line)).map(|line| filled(&line.cells)))?;
+    lines.iter().position(|line| hit(line) && filled(&line.cells) + 1 >= width.min(3))
+}

@@ -1,0 +1,238 @@
+//! What the command line and the configuration want of a recording: whose clock, which heading is which sensor.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use tilth_core::label::{Fit, Label};
+use tilth_core::quantity::Quantity;
+use tilth_core::unit::Unit;
+
+use super::stamps::Order;
+
+/// What is wanted of a recording.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wanted {
+    /// Whose time of day a time without a zone is.
+    pub(crate) zone: Option<TimeZone>,
+    /// Which names of the recording are which sensors.
+    pub(crate) maps: Vec<Map>,
+    /// The columns of the time, where their content does not tell them.
+    pub(crate) time_columns: Vec<String>,
+    /// In which order dates have day and month.
+    pub(crate) order: Option<Order>,
+    /// The sensors of the configuration.
+    pub(crate) sensors: Vec<(Arc<str>, Quantity)>,
+}
+
+/// A name of the recording, and the sensor that it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Map {
+    pub(crate) name: String,
+    pub(crate) sensor: String,
+}
+
+/// Finds the sensor that a name of the recording means.
+#[derive(Debug, Default)]
+pub(super) struct Sensors {
+    known: Vec<(Arc<str>, Quantity)>,
+    by_id: HashMap<Arc<str>, usize>,
+    /// By what is left of an id without case, blanks, `_` and `-`; nothing where two ids are alike.
+    by_key: HashMap<String, Option<usize>>,
+    maps: Vec<Mapped>,
+}
+
+#[derive(Debug)]
+struct Mapped {
+    map: Map,
+    label: Option<Label>,
+    sensor: Option<usize>,
+    /// The name that it was found to mean.
+    taken: Option<String>,
+}
+
+/// A name that could be meant by more than one, or two that are said to be one sensor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ambiguous(pub(crate) String);
+
+impl Sensors {
+    pub(super) fn new(wanted: &Wanted) -> Sensors {
+        let known = wanted.sensors.clone();
+        let by_id: HashMap<_, _> = (0..).zip(&known).map(|(place, (id, _))| (Arc::clone(id), place)).collect();
+        let mut by_key: HashMap<String, Option<usize>> = HashMap::new();
+        for (place, (id, _)) in known.iter().enumerate() {
+            if let Some(label) = Label::of(id) {
+                by_key.entry(label.key().to_owned()).and_modify(|one| *one = None).or_insert(Some(place));
+            }
+        }
+        let mapped = |map: &Map| Mapped {
+            label: label(&map.name),
+            sensor: by_id.get(map.sensor.as_str()).copied(),
+            map: map.clone(),
+            taken: None,
+        };
+        let maps = wanted.maps.iter().map(mapped).collect();
+        Sensors { known, by_id, by_key, maps }
+    }
+
+    /// The sensor that a name means: as `--map` says it whole, by its id, or as `--map` says a part of it.
+    pub(super) fn find(&mut self, name: &str) -> Result<Option<usize>, Ambiguous> {
+        match self.find_whole(name)? {
+            Some(sensor) => Ok(Some(sensor)),
+            None => self.find_part(name),
+        }
+    }
+
+    /// The sensor that a whole name means.
+    pub(super) fn find_whole(&mut self, name: &str) -> Result<Option<usize>, Ambiguous> {
+        if self.known.is_empty() {
+            return Ok(None);
+        }
+        let label = label(name);
+        let is_whole = |mapped: &Mapped| {
+            mapped.map.name.trim() == name
+                || mapped
+                    .label
+                    .as_ref()
+                    .zip(label.as_ref())
+                    .is_some_and(|(wanted, label)| label.fit(wanted) == Some(Fit::Whole))
+        };
+        let exact = self.maps.iter().position(|mapped| mapped.map.name.trim() == name);
+        if let Some(place) = exact.or_else(|| self.maps.iter().position(is_whole)) {
+            return self.take(place, name);
+        }
+        let same = label.and_then(|label| self.by_key.get(label.key()).copied().flatten());
+        Ok(self.by_id.get(name).copied().or(same))
+    }
+
+    /// The sensor that a part of a name means.
+    pub(super) fn find_part(&mut self, name: &str) -> Result<Option<usize>, Ambiguous> {
+        if self.maps.is_empty() {
+            return Ok(None);
+        }
+        let Some(label) = label(name) else { return Ok(None) };
+        let is_part =
+            |mapped: &Mapped| mapped.label.as_ref().is_some_and(|wanted| label.fit(wanted) == Some(Fit::Part));
+        let fits: Vec<usize> = (0..self.maps.len()).filter(|place| is_part(&self.maps[*place])).collect();
+        match fits[..] {
+            [] => Ok(None),
+            [place] => self.take(place, name),
+            [one, other, ..] => {
+                let (one, other) = (&self.maps[one].map, &self.maps[other].map);
+                Err(Ambiguous(format!(
+                    "\"{name}\" fits --map \"{}={}\" and --map \"{}={}\": write its whole name in one of them",
+                    one.name, one.sensor, other.name, other.sensor
+                )))
+            }
+        }
+    }
+
+    fn take(&mut self, place: usize, name: &str) -> Result<Option<usize>, Ambiguous> {
+        let Mapped { map, sensor, taken, .. } = &mut self.maps[place];
+        match taken {
+            Some(before) if before != name => Err(Ambiguous(format!(
+                "--map \"{}={}\" fits \"{before}\" and \"{name}\": write the whole name of the one that is meant",
+                map.name, map.sensor
+            ))),
+            _ => {
+                *taken = Some(name.to_owned());
+                Ok(*sensor)
+            }
+        }
+    }
+
+    /// The id of a sensor.
+    pub(super) fn id(&self, place: usize) -> &Arc<str> {
+        &self.known[place].0
+    }
+
+    /// What a sensor measures.
+    pub(super) fn quantity(&self, place: usize) -> Quantity {
+        self.known[place].1
+    }
+
+    /// What `--map` named and the recording does not have.
+    pub(super) fn unmet(&self) -> impl Iterator<Item = &Map> {
+        self.maps.iter().filter(|mapped| mapped.taken.is_none()).map(|mapped| &mapped.map)
+    }
+
+    /// Whether `--map` says that a name is a sensor, whole or in part.
+    pub(super) fn is_mapped(&self, name: &str) -> bool {
+        if self.maps.is_empty() {
+            return false;
+        }
+        let label = label(name);
+        let fits = |mapped: &Mapped| {
+            mapped.label.as_ref().zip(label.as_ref()).is_some_and(|(one, label)| label.fit(one).is_some())
+        };
+        self.maps.iter().any(|mapped| mapped.map.name.trim() == name || fits(mapped))
+    }
+
+    /// Whether a whole name is a sensor, without a word of `--map`.
+    pub(super) fn is_id(&self, name: &str) -> bool {
+        if self.known.is_empty() {
+            return false;
+        }
+        let key = Label::of(name).and_then(|label| self.by_key.get(label.key()).copied().flatten());
+        self.by_id.contains_key(name) || key.is_some()
+    }
+}
+
+/// A heading as a label: `Temp, °C (LGR S/N: 1)` is that of `Temp (°C)`.
+pub(super) fn label(heading: &str) -> Option<Label> {
+    let heading = bare(heading);
+    match heading.rsplit_once(',').map(|(name, unit)| (name, unit.trim())) {
+        Some((name, unit)) if Unit::of(unit).is_some() => Label::of(&format!("{name} ({unit})")),
+        _ => Label::of(heading),
+    }
+}
+
+/// A heading without the serial numbers that loggers put behind it.
+pub(super) fn bare(heading: &str) -> &str {
+    let end = ["(LGR S/N", "(SEN S/N", "(S/N"].iter().filter_map(|sign| heading.find(sign)).min();
+    heading[..end.unwrap_or(heading.len())].trim()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sensors(maps: &[(&str, &str)]) -> Sensors {
+        let known = ["tower-1/ph", "tower-1/air", "tower-2/air"];
+        let map = |(name, sensor): &(&str, &str)| Map { name: (*name).to_owned(), sensor: (*sensor).to_owned() };
+        Sensors::new(&Wanted {
+            sensors: known.map(|id| (Arc::from(id), Quantity::Temperature)).to_vec(),
+            maps: maps.iter().map(map).collect(),
+            ..Wanted::default()
+        })
+    }
+
+    fn found(sensors: &mut Sensors, name: &str) -> Option<String> {
+        sensors.find(name).unwrap().map(|place| sensors.id(place).to_string())
+    }
+
+    #[test]
+    fn a_name_is_a_sensor_by_its_id_or_by_a_map() {
+        let maps = &[("Air Temp", "tower-1/air"), ("Temp, °C", "tower-2/air")];
+        for (name, expected) in [
+            ("tower-1/ph", Some("tower-1/ph")),
+            ("Tower 1/pH", Some("tower-1/ph")),
+            ("air_temp (°C)", Some("tower-1/air")),
+            ("Temp, °C (LGR S/N: 10, SEN S/N: 11)", Some("tower-2/air")),
+            ("ph", None),
+            ("Humidity", None),
+        ] {
+            assert_eq!(found(&mut sensors(maps), name).as_deref(), expected, "{name}");
+        }
+        let part = &mut sensors(&[("greenhouse temperature", "tower-1/air")]);
+        assert_eq!(found(part, "sensor.greenhouse_temperature").as_deref(), Some("tower-1/air"));
+        assert!(part.find("sensor.greenhouse_temperature_2").is_err(), "the short form fits two");
+    }
+
+    #[test]
+    fn what_a_map_names_and_no_file_has_is_known() {
+        let mut sensors = sensors(&[("a", "tower-1/air"), ("b", "tower-1/ph")]);
+        assert_eq!(found(&mut sensors, "a").as_deref(), Some("tower-1/air"));
+        assert_eq!(sensors.unmet().map(|map| map.name.as_str()).collect::<Vec<_>>(), ["b"]);
+    }
+}

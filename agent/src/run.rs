@@ -42,6 +42,7 @@ use crate::recording::Recording;
 use crate::sense::host::Machine;
 use crate::sense::queue::{Queue, Told};
 use crate::sense::{Senses, Sources};
+use crate::sync::kept::Kept;
 use crate::sync::{self, status::SyncStatus};
 use first::First;
 use good::Keeper;
@@ -145,7 +146,8 @@ async fn live(wanted: &cli::Run, first: First, clock: Clock, mut stop: signals::
     let (commands, heard) = mpsc::channel(COMMANDS);
     let taken = take_socket(wanted)?;
     let facts = Facts::new(clock.clone(), farm.configured.hash.clone());
-    let store = opened::open(&wanted.data, &clock, facts.clone())?;
+    let has_run = had.is_some() || Kept::new(&wanted.data).has_good();
+    let store = opened::open(&wanted.data, &clock, facts.clone(), has_run)?;
     let queue = Queue::new(farm.configured.plan.sensors().len());
     let machine = Machine { root: PathBuf::from("/"), disk: wanted.data.clone() };
     let mut senses = Senses::new(clock.clone(), queue.clone(), machine);

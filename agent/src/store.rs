@@ -13,6 +13,7 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `schema`, `open`, `aside` | the tables, how a file is opened, what becomes of a damaged one |
+//! | `evidence`, `known`, `log` | what shows that history is missing: a file beside the database, and its log before it is opened |
 //! | `commit`, `window_rows`, `names`, `snapshot`, `boot` | what a transaction writes |
 //! | `raw_block`, `window_block`, `varint` | blocks as bytes; pure |
 //! | `outbox`, `extent`, `gaps`, `lane` | what the hub has not confirmed |
@@ -28,10 +29,13 @@ mod buffer;
 mod commit;
 mod digest;
 mod error;
+mod evidence;
 mod extent;
 pub(crate) mod forecast;
 mod gaps;
+mod known;
 mod lane;
+mod log;
 mod names;
 mod open;
 mod outbox;
@@ -61,6 +65,7 @@ pub(crate) use commit::{AlertRef, Anchor, Commit, NewEvent};
 pub(crate) use error::StoreError;
 pub(crate) use extent::Limit;
 pub(crate) use forecast::{Meter, forecast};
+pub(crate) use known::Missing;
 pub(crate) use lane::LaneStates;
 pub(crate) use names::Watched;
 pub(crate) use open::{Found, Opened, Options};
@@ -85,6 +90,14 @@ pub(crate) struct Store {
     boot_unwritten: bool,
     /// Numbers of alerts up to this one are reserved, as far as the file holds.
     alerts_until: u64,
+    /// Tells this database from another one in its place.
+    name: String,
+    /// Which file it is.
+    place: open::Place,
+    /// Pages in the log before they are copied into the file, as they are set now.
+    checkpoint_pages: u32,
+    /// Whether that follows the size of the file.
+    is_paced: bool,
     /// The file has an older layout yet: the disk could not be written when it was opened.
     is_old: bool,
     /// What is in memory may differ from the file: a transaction failed.

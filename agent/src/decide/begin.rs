@@ -23,7 +23,7 @@ use crate::recording::{Number, Recording};
 use crate::resume::{Again, Beginning, Resumed};
 use crate::store::read::Recorded;
 use crate::store::thread::Recorder;
-use crate::store::{Commit, Numbers, Watched};
+use crate::store::{Commit, Missing, Numbers, Watched};
 
 /// What the store gave when it was opened.
 pub(crate) struct Begun {
@@ -37,6 +37,8 @@ pub(crate) struct Begun {
     pub(crate) alerts: Numbers,
     /// The database goes on under a new stream: what is open is stated in it first.
     pub(crate) new_stream: bool,
+    /// History that was there before and is not any more.
+    pub(crate) missing: Option<Missing>,
     /// What is to be said about the store's condition.
     pub(crate) remarks: Vec<String>,
 }
@@ -134,6 +136,7 @@ pub(crate) fn begin(begun: Begun, configured: Configured, mut tools: Tools) -> D
     decide.tell_again(&new_pages);
     decide.follow_clock();
     decide.say_start(begun.boot, heard_until, &remarks);
+    begun.missing.iter().for_each(|missing| decide.say_missing(missing));
     decide.flush();
     decide
 }

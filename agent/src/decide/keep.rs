@@ -20,7 +20,7 @@ use crate::clock;
 use crate::notify::Told;
 use crate::notify::dispatch::Levels;
 use crate::notify::notice::INSTEAD_OF;
-use crate::store::{AlertRef, Anchor, Commit, NewEvent, Numbers};
+use crate::store::{AlertRef, Anchor, Commit, Missing, NewEvent, Numbers};
 use crate::transition::Line;
 
 /// The kind of the event that says that a notification will not be delivered by a channel.
@@ -62,6 +62,8 @@ pub(crate) struct Anew {
     pub(crate) alerts: Numbers,
     /// What people did on site, as that database remembers it.
     pub(crate) site: Option<Site>,
+    /// History that is not in it, and was in the one before.
+    pub(crate) missing: Option<Missing>,
 }
 
 impl Decide {
@@ -115,7 +117,7 @@ impl Decide {
 
     /// Gives the store that became another one what it needs.
     pub(super) fn take_up(&mut self) {
-        let Anew { boot, alerts, site } = self.anew.borrow_and_update().clone();
+        let Anew { boot, alerts, site, missing } = self.anew.borrow_and_update().clone();
         if let (Some(boot), 0) = (boot, self.engine.now().boot) {
             let now = self.now();
             if let Some(recording) = &mut self.recording {
@@ -127,6 +129,21 @@ impl Decide {
             self.decide(now, Input::Reserved { after: AlertId(alerts.after), until: AlertId(alerts.until) });
         }
         self.keep_everything();
+        missing.iter().for_each(|missing| self.say_missing(missing));
+    }
+
+    /// For the hub: this of the history is missing here.
+    pub(super) fn say_missing(&mut self, missing: &Missing) {
+        let Missing { reason, from, until, is_all, is_certain } = missing;
+        let body = json!({
+            "message": missing.said(self.engine.now().wall),
+            "reason": reason,
+            "from": from,
+            "until": until,
+            "all": is_all,
+            "certain": is_certain,
+        });
+        self.event("history-missing", body);
     }
 
     /// Everything that a new database, or a new stream of the old one, needs. The open alerts first.

@@ -70,7 +70,15 @@ impl Life {
             recording: None,
         };
         let alerts = Numbers { after: 0, until: 100 };
-        let begun = Begun { boot: 1, snapshot, after: Vec::new(), alerts, new_stream: false, remarks: Vec::new() };
+        let begun = Begun {
+            boot: 1,
+            snapshot,
+            after: Vec::new(),
+            alerts,
+            new_stream: false,
+            missing: None,
+            remarks: Vec::new(),
+        };
         Life { decide: begin(begun, configured(farm), tools), clock, asked, _folder: folder }
     }
 

@@ -38,6 +38,16 @@ impl Drop for Taken {
     }
 }
 
+impl Taken {
+    /// Listens again where the socket's file is gone, such as with its folder. Says whether it does.
+    pub(super) fn take_again_if_gone(&mut self) -> bool {
+        let is_gone = fs::symlink_metadata(&self.path).is_err_and(|error| error.kind() == ErrorKind::NotFound);
+        let Some(listener) = is_gone.then(|| listen(&self.path).ok()).flatten() else { return false };
+        self.listener = listener;
+        true
+    }
+}
+
 /// Why a socket could not be taken.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotTaken {
@@ -58,13 +68,17 @@ pub(crate) fn take(path: &Path) -> Result<Taken, NotTaken> {
         Err(error) if is_left_over(path, &error) => fs::remove_file(path).map_err(failed)?,
         Err(error) => return Err(failed(error)),
     }
+    let listener = listen(path).map_err(failed)?;
+    Ok(Taken { listener, path: path.to_owned() })
+}
+
+fn listen(path: &Path) -> io::Result<UnixListener> {
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(failed)?;
+        fs::create_dir_all(folder)?;
     }
-    let listener = UnixListener::bind(path).map_err(failed)?;
-    let taken = Taken { listener, path: path.to_owned() };
-    fs::set_permissions(path, fs::Permissions::from_mode(MODE)).map_err(failed)?;
-    Ok(taken)
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(MODE))?;
+    Ok(listener)
 }
 
 /// A socket behind which nobody listens. Any other file is somebody else's.

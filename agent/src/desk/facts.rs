@@ -10,6 +10,9 @@ use crate::clock::Clock;
 use crate::sense::line::LineStatus;
 use crate::store::Meter;
 
+/// What is missing is said so often in `status`, the newest first.
+const MOST_MISSING: usize = 5;
+
 /// The facts; clones are the same. Held only to copy something in or out.
 #[derive(Debug, Clone)]
 pub(crate) struct Facts {
@@ -30,6 +33,8 @@ pub(super) struct Posted {
     pub(super) buses: Vec<Bus>,
     /// Why nothing can be written.
     pub(super) trouble: Option<String>,
+    /// What of the history is missing, as it was noticed by this process.
+    pub(super) missing: Vec<String>,
     pub(super) meter: Meter,
 }
 
@@ -59,6 +64,7 @@ impl Facts {
             later: Vec::new(),
             buses: Vec::new(),
             trouble: None,
+            missing: Vec::new(),
             meter: Meter::default(),
         };
         Facts { clock, posted: Arc::new(Mutex::new(posted)) }
@@ -102,6 +108,13 @@ impl Facts {
     /// Nothing can be written; nothing where it works again.
     pub(crate) fn store_trouble(&self, trouble: Option<String>) {
         self.posted().trouble = trouble;
+    }
+
+    /// This of the history is missing.
+    pub(crate) fn missing(&self, said: String) {
+        let mut posted = self.posted();
+        posted.missing.truncate(MOST_MISSING - 1);
+        posted.missing.insert(0, said);
     }
 
     pub(super) fn posted(&self) -> MutexGuard<'_, Posted> {

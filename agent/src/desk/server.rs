@@ -15,6 +15,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use super::address::Taken;
 use super::answers::Office;
 use super::words::{Answer, MAX_LINE, Request, VERSION, Version};
+use crate::output::tell;
 
 /// People and programs that ask at once.
 const MAX_CONNECTIONS: usize = 32;
@@ -25,12 +26,17 @@ const IDLE: Duration = Duration::from_secs(60);
 /// Who takes nothing for so long is hung up on. Until then a slow reader of `tail` misses lines, and is told how many.
 const STUCK: Duration = Duration::from_secs(10);
 
+/// Between two looks at whether the socket's file is still there.
+const LOOK: Duration = Duration::from_secs(10);
+
 /// How often the bytes written are noted.
 const METER: Duration = Duration::from_secs(60);
 
 /// Serves until it is dropped, and with it every connection and the socket.
-pub(crate) async fn run(taken: Taken, office: Arc<Office>) {
+pub(crate) async fn run(mut taken: Taken, office: Arc<Office>) {
     let mut connections = JoinSet::new();
+    let mut look = interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut meter = interval(METER);
     meter.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -46,6 +52,11 @@ pub(crate) async fn run(taken: Taken, office: Arc<Office>) {
             },
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             _ = meter.tick() => office.meter(),
+            _ = look.tick() => {
+                if taken.take_again_if_gone() {
+                    tell("tilth-agent: the control socket was deleted and is there again");
+                }
+            }
         }
     }
 }

@@ -335,6 +335,7 @@ fn store(store: &StoreState, has_hub: bool) -> Vec<String> {
     if let Some(trouble) = &store.trouble {
         lines.push(format!("nothing can be written: {}; pages go out all the same", line(trouble)));
     }
+    lines.extend(store.missing.iter().map(|said| line(said)));
     let a_day =
         |bytes: Option<f64>| bytes.map_or("not known yet".to_owned(), |bytes| format!("{} a day", self::size(bytes)));
     lines.push(format!("written {}, kept {}", a_day(store.written_bytes_a_day), a_day(store.kept_bytes_a_day)));

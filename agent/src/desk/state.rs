@@ -128,14 +128,15 @@ impl Office {
             Ok(()) => Self::wait(answered).await,
             Err(_) => None,
         };
-        let (trouble, written) = {
+        let (trouble, written, missing) = {
             let posted = self.facts.posted();
-            (posted.trouble.clone(), posted.meter.a_day())
+            (posted.trouble.clone(), posted.meter.a_day(), posted.missing.clone())
         };
         let state = StoreState {
             path: self.database.display().to_string(),
             most_bytes: self.policy.most_bytes,
             written_bytes_a_day: written.map(f64::round),
+            missing,
             ..StoreState::default()
         };
         match stored {

@@ -328,6 +328,9 @@ pub(super) struct StoreState {
     pub(super) path: String,
     /// Why nothing can be written.
     pub(super) trouble: Option<String>,
+    /// What of the history is missing, as it was noticed since the agent started; the newest first.
+    #[serde(default)]
+    pub(super) missing: Vec<String>,
     /// Of the file with its log.
     pub(super) bytes: Option<u64>,
     pub(super) most_bytes: u64,

@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::{RawValue, to_raw_value};
 use tilth_config::{Document, Files, Holdings};
 
 use crate::output::tell;
@@ -20,7 +19,7 @@ use crate::sync::kept::{self, NotGood};
 
 const NAME: &str = "config.good";
 
-/// Between two tries to write what the disk did not take.
+/// Between two tries to write what the disk did not take, and two looks at whether what it took is still there.
 const AGAIN: Duration = Duration::from_secs(60);
 
 /// What is kept.
@@ -39,27 +38,13 @@ impl Good {
     }
 }
 
-/// As it is written.
-#[derive(Serialize, Deserialize)]
-struct Sealed<'a> {
-    /// SHA-256 of the content's bytes.
-    hash: String,
-    #[serde(borrow)]
-    content: &'a RawValue,
-}
-
 /// What was last in force; nothing where there never was anything.
 ///
 /// # Errors
 /// Why that is not known any more.
 pub(super) fn read(data: &Path) -> Result<Option<Good>, NotGood> {
     let Some(bytes) = kept::read(&data.join(NAME))? else { return Ok(None) };
-    let sealed: Sealed<'_> = serde_json::from_slice(&bytes).map_err(|error| NotGood::Damaged(error.to_string()))?;
-    if sealed.hash != sha256(sealed.content.get().as_bytes()) {
-        return Err(NotGood::Damaged("its content is not what was written".to_owned()));
-    }
-    let good = serde_json::from_str(sealed.content.get());
-    good.map(Some).map_err(|error| NotGood::Unusable(format!("another version wrote it: {error}")))
+    kept::unseal(&bytes).map(Some)
 }
 
 /// Puts it aside; its new path. `mark` goes into the name.
@@ -70,23 +55,18 @@ pub(super) fn put_good_aside(data: &Path, mark: &str) -> Result<PathBuf, String>
     put_aside(&data.join(NAME), mark).map_err(|error| error.to_string())
 }
 
-fn put(data: &Path, good: Good) -> io::Result<()> {
+/// What lies there then.
+fn put(data: &Path, good: Good) -> io::Result<Good> {
     let before = read(data);
     if let Ok(Some(before)) = &before
         && *before == good.clone().over(before.clone())
     {
-        return Ok(());
+        return Ok(before.clone());
     }
     // Without the files of before there is still `agent.toml` to keep.
     let good = good.over(before.ok().flatten().unwrap_or_default());
-    let content = to_raw_value(&good)?;
-    let sealed = Sealed { hash: sha256(content.get().as_bytes()), content: &content };
-    kept::put(data, NAME, &serde_json::to_vec(&sealed)?)
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    kept::put(data, NAME, &kept::seal(&good)?)?;
+    Ok(good)
 }
 
 /// Keeps what is in force; clones are the same.
@@ -137,18 +117,22 @@ fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
 
 fn keep(data: &Path, held: &Mutex<Held>, touched: &Receiver<()>) {
     let mut failed = false;
+    let mut kept: Option<Good> = None;
     loop {
-        let wait = if failed { touched.recv_timeout(AGAIN) } else { touched.recv().map_err(RecvTimeoutError::from) };
-        if wait == Err(RecvTimeoutError::Disconnected) {
+        if touched.recv_timeout(AGAIN) == Err(RecvTimeoutError::Disconnected) {
             return;
         }
-        let Some(good) = lock(held).waiting.take() else { continue };
+        let waiting = lock(held).waiting.take();
+        // Somebody deleted the file, or the folder with it.
+        let gone = kept.as_ref().filter(|_| !data.join(NAME).exists()).cloned();
+        let Some(good) = waiting.or(gone) else { continue };
         match put(data, good.clone()) {
-            Ok(()) if failed => {
-                tell("tilth-agent: config.good: the disk took the configuration that is in force");
-                failed = false;
+            Ok(there) => {
+                if failed {
+                    tell("tilth-agent: config.good: the disk took the configuration that is in force");
+                }
+                (kept, failed) = (Some(there), false);
             }
-            Ok(()) => {}
             Err(error) => {
                 // A disk may be full for weeks: once.
                 if !failed {

@@ -16,7 +16,8 @@ use crate::desk::facts::Facts;
 use crate::output::tell;
 use crate::store::thread::{self, Desk, Ground, News, Progress, Recorder, Settings};
 use crate::store::{
-    BLOCK_INTERVAL, Found, KeptSnapshot, LaneStates, Numbers, Opened, Options, Policy, Running, Store, StoreError,
+    BLOCK_INTERVAL, Found, KeptSnapshot, LaneStates, Missing, Numbers, Opened, Options, Policy, Running, Store,
+    StoreError,
 };
 
 /// What is kept where no tier says otherwise: silver.
@@ -38,10 +39,11 @@ pub(super) struct OpenStore {
 
 /// Opens the store in a folder and starts its thread. A damaged database is put aside. Where none can be opened the thread
 /// goes on trying, and the farm is watched meanwhile.
-pub(super) fn open(data: &Path, clock: &Clock, facts: Facts) -> anyhow::Result<OpenStore> {
+/// `has_run` says that something other than the database shows that this device ran before.
+pub(super) fn open(data: &Path, clock: &Clock, facts: Facts, has_run: bool) -> anyhow::Result<OpenStore> {
     let path = super::database(data);
     let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
-    let options = Options::new(machine.trim(), mark(clock));
+    let options = Options { has_run, ..Options::new(machine.trim(), mark(clock)) };
     let os_boot = clock.boot_id().context("boot id")?;
     let (begun, ground) = match begin(&path, &options, &os_boot, clock) {
         Ok((begun, store)) => (begun, Ground::Open(Box::new(store))),
@@ -52,6 +54,9 @@ pub(super) fn open(data: &Path, clock: &Clock, facts: Facts) -> anyhow::Result<O
         }
     };
     begun.remarks.iter().for_each(|remark| tell(format_args!("tilth-agent: store: {remark}")));
+    if let Some(missing) = &begun.missing {
+        say_missing(missing, clock, &facts);
+    }
     let here = match &ground {
         Ground::Open(store) => heads_of(store.stream(), &store.lanes()),
         Ground::Missing(..) => heads_of(Stream(0), &LaneStates::default()),
@@ -63,7 +68,10 @@ pub(super) fn open(data: &Path, clock: &Clock, facts: Facts) -> anyhow::Result<O
         policy: USUAL,
         options,
         free_bytes: free_bytes(data),
-        news: Box::new(move |news| hear(news, &facts, &heads, &told)),
+        news: {
+            let clock = clock.clone();
+            Box::new(move |news| hear(news, &clock, &facts, &heads, &told))
+        },
     };
     let (recorder, desk, thread) = thread::start(ground, settings).context("store thread")?;
     Ok(OpenStore { begun, progress: recorder.progress(), recorder, desk, heads: committed, anew, thread })
@@ -84,6 +92,7 @@ fn begin(path: &Path, options: &Options, os_boot: &str, clock: &Clock) -> Result
     });
     let (boot, alerts) = store.begin_boot(os_boot, last_number(&store, &opened, kept.as_ref()))?;
     recall_time(&store, boot, clock);
+    store.note_known(clock.now().1, true);
     let after = match &kept {
         Some(kept) => store.reader().readings_after(kept.position).unwrap_or_else(|error| {
             remarks.push(error.to_string());
@@ -97,6 +106,7 @@ fn begin(path: &Path, options: &Options, os_boot: &str, clock: &Clock) -> Result
         after,
         alerts,
         new_stream: opened.new_stream.is_some(),
+        missing: opened.missing,
         remarks,
     };
     Ok((begun, store))
@@ -105,7 +115,8 @@ fn begin(path: &Path, options: &Options, os_boot: &str, clock: &Clock) -> Result
 /// No alert above this number has been raised before. It is a random one where that is not known.
 fn last_number(store: &Store, opened: &Opened, kept: Option<&KeptSnapshot>) -> u64 {
     let last = kept.and_then(|kept| decide::last_number(&kept.bytes)).unwrap_or(0).max(store.alerts_until());
-    if last == 0 && opened.found != Found::Nothing { chance::alert_number(0) } else { last }
+    let is_unknown = opened.missing.is_some() || (last == 0 && opened.found != Found::Nothing);
+    if is_unknown { chance::alert_number(last) } else { last }
 }
 
 /// A boot that nothing is remembered for, and nothing kept of as long as that is so.
@@ -113,7 +124,15 @@ fn without(error: &StoreError) -> Begun {
     let remark = format!("{error}; the farm is watched and pages go out, but nothing from before is remembered");
     // None are reserved.
     let alerts = Numbers::default();
-    Begun { boot: 0, snapshot: None, after: Vec::new(), alerts, new_stream: false, remarks: vec![remark] }
+    Begun {
+        boot: 0,
+        snapshot: None,
+        after: Vec::new(),
+        alerts,
+        new_stream: false,
+        missing: None,
+        remarks: vec![remark],
+    }
 }
 
 /// The time of day that an earlier run of this boot learnt, for as long as nothing better is known.
@@ -136,7 +155,14 @@ fn remarks(opened: &Opened) -> Vec<String> {
     damaged.into_iter().chain(stream).collect()
 }
 
-fn hear(news: News<'_>, facts: &Facts, heads: &watch::Sender<Heads>, told: &watch::Sender<Anew>) {
+/// In the log and in `status`; the task that decides makes it an event.
+fn say_missing(missing: &Missing, clock: &Clock, facts: &Facts) {
+    let said = missing.said(clock.now().1);
+    tell(format_args!("tilth-agent: store: {said}"));
+    facts.missing(said);
+}
+
+fn hear(news: News<'_>, clock: &Clock, facts: &Facts, heads: &watch::Sender<Heads>, told: &watch::Sender<Anew>) {
     match news {
         News::Rows(stream, lanes) => {
             heads.send_replace(heads_of(stream, &lanes));
@@ -151,12 +177,15 @@ fn hear(news: News<'_>, facts: &Facts, heads: &watch::Sender<Heads>, told: &watc
         }
         News::Anew(opened) => {
             remarks(opened).into_iter().for_each(|remark| tell(format_args!("tilth-agent: store: {remark}")));
-            told.send_modify(|_| {});
+            opened.missing.iter().for_each(|missing| say_missing(missing, clock, facts));
+            told.send_modify(|anew| anew.missing.clone_from(&opened.missing));
         }
-        News::Begun(boot, known) => {
+        News::Begun(boot, known, opened) => {
             let new_stream = if known.is_known { ", under a new stream" } else { "" };
             tell(format_args!("tilth-agent: store: there is a database now: this is boot {boot}{new_stream}"));
-            told.send_modify(|anew| *anew = Anew { boot: Some(boot), alerts: known.alerts, site: known.site });
+            opened.missing.iter().for_each(|missing| say_missing(missing, clock, facts));
+            let missing = opened.missing.clone();
+            told.send_modify(|anew| *anew = Anew { boot: Some(boot), alerts: known.alerts, site: known.site, missing });
         }
     }
 }

@@ -62,6 +62,14 @@ fn thin_out(path: &Path) {
     }
 }
 
+/// Whether a file was put aside before.
+pub(super) fn is_any(path: &Path) -> bool {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return false };
+    let prefix = format!("{}.damaged-", name.to_string_lossy());
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name()).any(|name| name.to_string_lossy().starts_with(&prefix))
+}
+
 /// The highest boot number in a damaged file, if that can still be read: numbers must not come a second time, the hub tells
 /// windows apart by them.
 pub(super) fn highest_boot(path: &Path) -> Option<u32> {

@@ -195,6 +195,11 @@ pub(super) fn reserved(connection: &Connection, is_old: bool) -> Result<u64, Sto
     Ok(uint(connection.query_row("SELECT alerts_until FROM meta", [], |row| row.get(0))?))
 }
 
+/// The highest number of a boot; 0 before the first.
+pub(super) fn newest(connection: &Connection) -> Result<u32, StoreError> {
+    Ok(connection.query_row("SELECT coalesce(max(id), 0) FROM boot", [], |row| row.get(0))?)
+}
+
 pub(super) fn boots(connection: &Connection) -> Result<Vec<Boot>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT id, wall_at_zero FROM boot ORDER BY id")?;
     let boots = statement.query_map([], |row| {

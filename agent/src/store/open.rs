@@ -2,14 +2,17 @@
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags, Transaction};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction};
 use tilth_protocol::{Epoch, Lane, Stream};
 
 use super::aside;
 use super::boot;
 use super::error::StoreError;
+use super::evidence::Evidence;
+use super::known::{Known, Missing};
 use super::lane::LaneStates;
 use super::names::Names;
 use super::row::lane_id;
@@ -17,6 +20,7 @@ use super::schema;
 use super::snapshot::{self, KeptSnapshot};
 use super::{Reader, Store};
 use tilth_core::site::Site;
+use tilth_core::time::WallTime;
 
 /// Files up to this size are checked page by page when they are opened; larger ones would take seconds on an SD card, and
 /// say so when a page is read.
@@ -24,6 +28,12 @@ const CHECKED_BYTES: u64 = 8 << 20;
 
 /// The log is cut back to this when it was longer, after a reader held it.
 const LOG_BYTES: i64 = 4 << 20;
+
+/// A young file's log is copied into it when it has this share of the file's pages.
+const YOUNG_SHARE: u32 = 8;
+
+/// The least pages of a log that are copied: about those of one commit.
+const YOUNG_PAGES: u32 = 8;
 
 /// This process alone has the file, and the log's index is in its memory. As a mapped file beside it the index would be written
 /// back twice a minute, 20 KiB each time: as much again as everything else (docs/decisions/2026-11-20-store-layout.md).
@@ -48,12 +58,15 @@ pub(crate) struct Options {
     pub(crate) checkpoint_pages: u32,
     /// A ceiling for the file, beyond which the disk counts as full.
     pub(crate) most_pages: Option<u32>,
+    /// Something other than the database shows that this device ran before.
+    pub(crate) has_run: bool,
 }
 
 impl Options {
     /// With the measured choices.
     pub(crate) fn new(machine: impl Into<String>, mark: impl Into<String>) -> Options {
-        Options { machine: machine.into(), mark: mark.into(), page_size: 512, checkpoint_pages: 2048, most_pages: None }
+        let (machine, mark) = (machine.into(), mark.into());
+        Options { machine, mark, page_size: 512, checkpoint_pages: 2048, most_pages: None, has_run: false }
     }
 }
 
@@ -64,6 +77,8 @@ pub(crate) struct Opened {
     pub(crate) found: Found,
     /// Why the stream is a new one, if it is and there was an old one.
     pub(crate) new_stream: Option<&'static str>,
+    /// History that was there and is not any more.
+    pub(crate) missing: Option<Missing>,
 }
 
 /// What was there.
@@ -90,13 +105,42 @@ impl Store {
     /// [`StoreError`] when the disk cannot be used, or a later version wrote the file.
     pub(crate) fn open(path: &Path, options: &Options) -> Result<(Store, Opened), StoreError> {
         make_folder(path)?;
-        match connect(path, options, 1) {
+        let before = Evidence::of(path, options);
+        let least_boot = before.known.as_ref().filter(|_| before.is_new).map_or(1, |known| known.boot + 1);
+        let opened = match connect(path, options, least_boot) {
             Err(StoreError::Damaged(reason)) => Store::replace(path, options, reason),
             Err(StoreError::Unreachable(reason)) => {
                 read_only(path, options).map_err(|_| StoreError::Unreachable(in_words(path, reason)))
             }
             other => other,
+        };
+        let (mut store, mut opened) = opened?;
+        opened.missing = before.missing(&store, &opened)?;
+        if opened.missing.is_some() {
+            store.go_on_after_a_loss(&before, &mut opened)?;
         }
+        Ok((store, opened))
+    }
+
+    /// Boots and sequences of what is missing are not used again.
+    fn go_on_after_a_loss(&mut self, before: &Evidence, opened: &mut Opened) -> Result<(), StoreError> {
+        let gone = match (opened.found == Found::Database, &before.known) {
+            // On a disk that takes nothing the next start finds it again.
+            _ if self.reader.0.is_readonly("main")? => return Ok(()),
+            (true, known) => {
+                let reason = "part of the history is missing";
+                self.new_stream(reason)?;
+                opened.new_stream = Some(reason);
+                known.as_ref().map(|known| known.boot + 1)
+            }
+            (false, Some(known)) => Some(known.boot + 1),
+            (false, None) if opened.found == Found::Nothing => return self.draw_least_boot(),
+            (false, None) => None,
+        };
+        if let Some(least) = gone {
+            self.reader.0.execute("UPDATE meta SET least_boot = max(least_boot, ?)", [least])?;
+        }
+        Ok(())
     }
 
     /// Puts a damaged file aside and makes a new one, whose boots are numbered on from the old ones.
@@ -108,7 +152,7 @@ impl Store {
             store.draw_least_boot()?;
         }
         let new_stream = Some("the database was damaged");
-        Ok((store, Opened { found: Found::Damaged { reason, moved_to }, new_stream }))
+        Ok((store, Opened { found: Found::Damaged { reason, moved_to }, new_stream, missing: None }))
     }
 
     /// Puts this database aside while it runs, and goes on in a new one, in the same boot. On an error the old one is gone;
@@ -128,6 +172,62 @@ impl Store {
     fn draw_least_boot(&mut self) -> Result<(), StoreError> {
         self.reader.0.execute("UPDATE meta SET least_boot = 1000 * (1 + abs(random() % 1000000))", [])?;
         Ok(())
+    }
+
+    /// Whether the file that is written to is still the one in its place: not deleted, and no other one put there.
+    pub(super) fn is_in_place(&self) -> bool {
+        match fs::metadata(&self.path) {
+            Ok(file) => self.place.0.is_none_or(|place| place == (file.dev(), file.ino())),
+            // Whatever else is wrong, writing says it.
+            Err(error) => error.kind() != ErrorKind::NotFound,
+        }
+    }
+
+    /// A young file is small beside a log of the usual length: it is copied into the file early, so that a copy of the file is
+    /// never an empty backup.
+    pub(super) fn pace_checkpoints(&mut self, most: u32) -> Result<(), StoreError> {
+        if self.checkpoint_pages >= most && self.is_paced {
+            return Ok(());
+        }
+        let pages: u32 = self.reader.0.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+        let wanted = (pages / YOUNG_SHARE).clamp(YOUNG_PAGES, most.max(YOUNG_PAGES)).min(most);
+        if wanted != self.checkpoint_pages || !self.is_paced {
+            self.reader.0.pragma_update(None, "wal_autocheckpoint", wanted)?;
+            (self.checkpoint_pages, self.is_paced) = (wanted, true);
+        }
+        Ok(())
+    }
+
+    /// What is known of it, for the file beside it.
+    pub(super) fn known(&self, at: Option<WallTime>, is_open: bool) -> Known {
+        Known {
+            database: self.name.clone(),
+            boot: self.boot,
+            lanes: Lane::ALL.map(|lane| (lane, self.lanes.of(lane).committed)).into(),
+            alerts_until: self.alerts_until,
+            at,
+            is_open,
+        }
+    }
+
+    /// Notes what is known beside the database. A disk that does not take it is no trouble of its own.
+    pub(crate) fn note_known(&self, at: Option<WallTime>, is_open: bool) {
+        if let Some(folder) = self.path.parent().filter(|_| !self.boot_unwritten && !self.name.is_empty()) {
+            let _ = self.known(at, is_open).write(folder);
+        }
+    }
+
+    /// The time of day of the newest event or minute, where that is known.
+    pub(super) fn newest_wall(&self) -> Result<Option<WallTime>, StoreError> {
+        let newest = |sql: &str| -> Result<Option<(u32, i64)>, StoreError> {
+            let read = |row: &rusqlite::Row| Ok((row.get(0)?, row.get(1)?));
+            Ok(self.reader.0.query_row(sql, [], read).optional()?)
+        };
+        let event = newest("SELECT boot, uptime FROM event ORDER BY seq DESC LIMIT 1")?;
+        let minute = newest("SELECT boot, start + 60000 FROM minute ORDER BY seq DESC LIMIT 1")?;
+        let Some((boot, uptime)) = event.into_iter().chain(minute).max() else { return Ok(None) };
+        let zero = boot::boots(&self.reader.0)?.into_iter().find(|known| known.number == boot);
+        Ok(zero.and_then(|boot| boot.wall_at_zero).map(|zero| WallTime(zero.0.saturating_add(uptime))))
     }
 
     /// Brings a file of an older layout to this version's, which the disk did not take when it was opened.
@@ -164,6 +264,16 @@ fn connect(path: &Path, options: &Options, least_boot: u32) -> Result<(Store, Op
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let is_new = fs::metadata(path).map_or(true, |metadata| metadata.len() == 0);
     take(Connection::open_with_flags_and_vfs(path, flags, ALONE)?, is_new, path, options, least_boot)
+}
+
+/// Which file a database is, as the system knows it; none where that cannot be said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place(Option<(u64, u64)>);
+
+impl Place {
+    fn of(path: &Path) -> Place {
+        Place(fs::metadata(path).ok().map(|file| (file.dev(), file.ino())))
+    }
 }
 
 fn make_folder(path: &Path) -> Result<(), StoreError> {
@@ -232,13 +342,17 @@ fn take(
         os_boot: String::new(),
         boot_unwritten: false,
         alerts_until: boot::reserved(&connection, is_old)?,
+        name: name(&connection, is_old)?,
+        place: Place::of(path),
+        checkpoint_pages: options.checkpoint_pages,
+        is_paced: false,
         is_old,
         is_stale: false,
         reader: Reader(connection),
         path: path.to_owned(),
     };
     let found = if is_new { Found::Nothing } else { Found::Database };
-    let mut opened = Opened { found, new_stream: None };
+    let mut opened = Opened { found, new_stream: None, missing: None };
     if machine != options.machine {
         let reason = "the machine is another one";
         store.new_stream(reason)?;
@@ -274,7 +388,8 @@ fn prepare(connection: &Connection, options: &Options) -> Result<(), StoreError>
 /// The first rows of a new database.
 fn fill(transaction: &Transaction, options: &Options, least_boot: u32) -> Result<(), StoreError> {
     transaction.execute(
-        "INSERT INTO meta (id, stream, machine, least_boot) VALUES (1, randomblob(16), ?, ?)",
+        "INSERT INTO meta (id, stream, machine, least_boot, name)
+            VALUES (1, randomblob(16), ?, ?, lower(hex(randomblob(8))))",
         (&options.machine, least_boot),
     )?;
     for lane in Lane::ALL {
@@ -291,6 +406,14 @@ fn check(connection: &Connection) -> Result<(), StoreError> {
     }
     let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if found == "ok" { Ok(()) } else { Err(StoreError::Damaged(found)) }
+}
+
+/// What tells this database from others; empty in a file of a layout that has none.
+fn name(connection: &Connection, is_old: bool) -> Result<String, StoreError> {
+    if is_old {
+        return Ok(String::new());
+    }
+    connection.query_row("SELECT name FROM meta", [], |row| row.get(0)).map_err(missing)
 }
 
 pub(super) fn stream(connection: &Connection) -> Result<Stream, StoreError> {

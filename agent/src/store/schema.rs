@@ -5,7 +5,7 @@ use rusqlite::{Connection, Transaction};
 use super::error::StoreError;
 
 /// Each takes the file one layout further; `PRAGMA user_version` counts them. A released one is never changed.
-const MIGRATIONS: &[&str] = &[FIRST, SECOND];
+const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD];
 
 /// Keys are whole numbers that rise, so that adding touches the last page and deleting frees the first ones. The indexes
 /// are of (boot, start) once a minute, of the few readings that came late, and of gaps.
@@ -98,6 +98,24 @@ CREATE TABLE site (id INTEGER PRIMARY KEY CHECK (id = 1), body TEXT NOT NULL) ST
 
 /// Numbers of alerts up to `alerts_until` may be in use, whatever the snapshot says.
 const SECOND: &str = "ALTER TABLE meta ADD COLUMN alerts_until INTEGER NOT NULL DEFAULT 0;";
+
+/// The name tells this database from another one in its place. A loss is what was given up or is missing, and why: counted from
+/// one instant of a boot to another, and by the time of day where that is known.
+const THIRD: &str = "
+ALTER TABLE meta ADD COLUMN name TEXT NOT NULL DEFAULT '';
+UPDATE meta SET name = lower(hex(randomblob(8)));
+CREATE TABLE loss (
+    id INTEGER PRIMARY KEY,
+    what TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    boot INTEGER NOT NULL,
+    first INTEGER,
+    last INTEGER,
+    from_wall INTEGER,
+    to_wall INTEGER
+) STRICT;
+";
 
 /// The layout that this version writes.
 pub(super) const LAYOUT: u32 = MIGRATIONS.len() as u32;

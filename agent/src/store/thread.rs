@@ -7,13 +7,14 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tilth_core::time::{Span, Uptime, WallTime};
-use tilth_protocol::Stream;
+use tilth_protocol::{Lane, Stream};
 
 use super::buffer::{Buffer, Lost};
 use super::commit::Commit;
 use super::error::StoreError;
+use super::known::{Known, Missing, Notes};
 use super::lane::LaneStates;
-use super::open::{Opened, Options};
+use super::open::{Found, Opened, Options};
 use super::retention::{Policy, Step};
 use super::{Before, Running, Store};
 
@@ -55,7 +56,7 @@ pub(crate) enum News<'a> {
     /// Nothing can be written; what comes gathers in memory. Said once for each trouble.
     Trouble(&'a StoreError),
     /// There is a database, after a start without one: the boot has this number, and this was known before.
-    Begun(u32, Before),
+    Begun(u32, Before, &'a Opened),
     /// Writing works again.
     Recovered,
     /// The database was damaged and a new one was begun: tell it the clock anchor and the site state again.
@@ -131,6 +132,7 @@ pub(crate) fn start(ground: Ground, settings: Settings) -> Result<(Recorder, Des
         running,
         store,
         must_reopen: false,
+        deleted: None,
         stream: None,
         trouble,
         buffer: Buffer::new(interval),
@@ -139,6 +141,7 @@ pub(crate) fn start(ground: Ground, settings: Settings) -> Result<(Recorder, Des
         recorded: Instant::now(),
         looked: None,
         more_to_give_up: false,
+        notes: Notes::default(),
         progress: progress.clone(),
         alerts_until: Arc::clone(&alerts_until),
         settings,
@@ -227,6 +230,12 @@ impl Desk {
         self.commands.try_send(Command::Ask(Box::new(question))).map_err(|_| Refused)
     }
 
+    /// Commits what waits and lets the thread end, where nobody else could tell it to.
+    pub(crate) fn stop(&self) {
+        // A queue that is full is of a thread that hangs, and one that is closed of a thread that has ended.
+        let _ = self.commands.try_send(Command::Stop);
+    }
+
     /// Commits what waits and answers whether all of it is on the disk; for dosing, which waits for that.
     ///
     /// # Errors
@@ -243,6 +252,8 @@ struct Keeper {
     running: Running,
     /// It is of no use any more but to those who ask.
     must_reopen: bool,
+    /// What was known of a file that was deleted while it was in use.
+    deleted: Option<Known>,
     /// Of the database that was closed last.
     stream: Option<Stream>,
     /// Why nothing can be written, as it was said last.
@@ -255,6 +266,7 @@ struct Keeper {
     recorded: Instant,
     looked: Option<Uptime>,
     more_to_give_up: bool,
+    notes: Notes,
     progress: Progress,
     alerts_until: Arc<AtomicU64>,
     settings: Settings,
@@ -276,6 +288,9 @@ impl Keeper {
             }
             if !goes_on {
                 self.commit();
+                if self.buffer.is_empty() {
+                    self.note_known(false);
+                }
                 return;
             }
             // Sensors fell silent: what waits is not left waiting, whatever is asked meanwhile.
@@ -332,6 +347,9 @@ impl Keeper {
                     (self.settings.news)(News::Recovered);
                 }
                 if let Some((stream, lanes)) = lanes {
+                    if self.notes.is_due(self.now, lanes.of(Lane::Events).committed) {
+                        self.note_known(true);
+                    }
                     (self.settings.news)(News::Rows(stream, lanes));
                 }
             }
@@ -351,9 +369,25 @@ impl Keeper {
 
     /// Where the lanes stand, if there was anything to write.
     fn write(&mut self) -> Result<Option<(Stream, LaneStates)>, StoreError> {
+        if self.store.as_ref().is_some_and(|store| !store.is_in_place()) {
+            return self.replace_lost_file();
+        }
         if self.store.is_none() || self.must_reopen {
             self.open()?;
         }
+        self.write_waiting()
+    }
+
+    /// The file was deleted, or another one was put in its place: what is written to it is lost with it. Goes on in the one that is
+    /// there, or in a new one.
+    fn replace_lost_file(&mut self) -> Result<Option<(Stream, LaneStates)>, StoreError> {
+        self.stream = None;
+        self.deleted = self.store.take().map(|store| store.known(self.wall_of(&store), true));
+        self.open()?;
+        self.write_waiting()
+    }
+
+    fn write_waiting(&mut self) -> Result<Option<(Stream, LaneStates)>, StoreError> {
         let Some(store) = &mut self.store else { return Ok(None) };
         let (commits, lost) = self.buffer.waiting();
         if commits.is_empty() {
@@ -361,7 +395,20 @@ impl Keeper {
             return Ok(None);
         }
         let lanes = store.commit_all(commits, lost)?;
+        store.pace_checkpoints(self.settings.options.checkpoint_pages)?;
         Ok(Some((store.stream(), lanes)))
+    }
+
+    fn note_known(&self, is_open: bool) {
+        if let Some(store) = &self.store {
+            store.note_known(self.wall_of(store), is_open);
+        }
+    }
+
+    /// The time of day, as the database knows it.
+    fn wall_of(&self, store: &Store) -> Option<WallTime> {
+        let zero = store.wall_at_zero().ok().flatten().filter(|_| self.now > Uptime(i64::MIN))?;
+        Some(WallTime(zero.0.saturating_add(self.now.0)))
     }
 
     /// Opens the database again, or at last. One that can only be read stays for those who ask.
@@ -370,7 +417,10 @@ impl Keeper {
         if let Some(store) = self.store.take() {
             self.stream = Some(store.stream());
         }
-        let (mut store, opened) = Store::open(self.running.path(), &self.settings.options)?;
+        let (mut store, mut opened) = Store::open(self.running.path(), &self.settings.options)?;
+        if let Some(known) = self.deleted.take() {
+            opened.missing = Some(Missing::of_lost_file(&known, opened.found == Found::Database));
+        }
         if self.running.is_counted() {
             let resumed = store.resume(&self.running);
             let is_another = self.stream != Some(store.stream());
@@ -382,10 +432,11 @@ impl Keeper {
         } else {
             let known = store.begin_late(&self.running)?;
             self.running = store.running();
-            (self.settings.news)(News::Begun(store.boot(), known));
+            (self.settings.news)(News::Begun(store.boot(), known, &opened));
             self.store = Some(store);
         }
         self.must_reopen = false;
+        self.note_known(true);
         Ok(())
     }
 

@@ -14,7 +14,9 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 use tilth_config::bundle::{self, Bundle, TrustedKey};
 use tilth_core::id::Id;
 
@@ -148,6 +150,42 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, NotGood> {
         io::ErrorKind::PermissionDenied => Err(NotGood::Unusable(error.to_string())),
         _ => Err(NotGood::Damaged(error.to_string())),
     })
+}
+
+/// A file's content with the hash of its bytes.
+#[derive(Serialize, Deserialize)]
+struct Sealed<'a> {
+    /// SHA-256 of the content's bytes.
+    hash: String,
+    #[serde(borrow)]
+    content: &'a RawValue,
+}
+
+/// Bytes of a file that shows when it is damaged.
+///
+/// # Errors
+/// When the content has no JSON form.
+pub(crate) fn seal(content: &impl Serialize) -> io::Result<Vec<u8>> {
+    let content = to_raw_value(content)?;
+    Ok(serde_json::to_vec(&Sealed { hash: sha256(content.get().as_bytes()), content: &content })?)
+}
+
+/// What was sealed.
+///
+/// # Errors
+/// When it is not what was written, or another version wrote it.
+pub(crate) fn unseal<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, NotGood> {
+    let sealed: Sealed<'_> = serde_json::from_slice(bytes).map_err(|error| NotGood::Damaged(error.to_string()))?;
+    if sealed.hash != sha256(sealed.content.get().as_bytes()) {
+        return Err(NotGood::Damaged("its content is not what was written".to_owned()));
+    }
+    serde_json::from_str(sealed.content.get())
+        .map_err(|error| NotGood::Unusable(format!("another version wrote it: {error}")))
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Writes a file to be kept: what was there before stays until the disk has all of it.

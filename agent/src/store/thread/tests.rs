@@ -31,7 +31,7 @@ fn bench(most_pages: Option<u32>) -> Bench {
         heard.lock().unwrap().push(match news {
             News::Rows(_, lanes) => format!("rows {}", lanes.of(Lane::Events).committed),
             News::Trouble(error) => error.to_string(),
-            News::Begun(boot, known) => format!("boot {boot}, known {}", known.is_known),
+            News::Begun(boot, known, _) => format!("boot {boot}, known {}", known.is_known),
             News::Recovered => "recovered".to_owned(),
             News::Anew(opened) => format!("anew: {}", matches!(opened.found, Found::Damaged { .. })),
         });

@@ -1,0 +1,273 @@
+//! What was last known of the database, in a small file beside it: a start that finds less says what is missing.
+//!
+//! `history.last` in the data folder is written at the start, with events, now and then, and at the end; each time beside its place,
+//! synced and renamed into it. It may be behind the database, and never ahead of it. A database that is behind it has lost
+//! something, or is an older copy; one that is not there was deleted. A file that is not there or cannot be read proves
+//! nothing.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use tilth_core::time::{Span, Uptime, WallTime};
+use tilth_protocol::Lane;
+
+use super::log::Log;
+use crate::sync::kept;
+
+const NAME: &str = "history.last";
+
+/// Between two notes of what is known beside the database, where no event asks for one.
+const NOTE_AGAIN: Span = Span::from_mins(10);
+
+/// Notes at once with an event; the next after so long. Alerts come seldom, and a storm of them must not wear the card out.
+const NOTE_EVENTS: Span = Span::from_secs(20);
+
+/// So many notes go at once all the same.
+const NOTES_AT_ONCE: u32 = 10;
+
+/// What was known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Known {
+    /// Names the database, from its making on.
+    pub(super) database: String,
+    /// The newest boot.
+    pub(super) boot: u32,
+    /// The highest sequence that was committed, by lane.
+    pub(super) lanes: BTreeMap<Lane, u64>,
+    /// Numbers of alerts up to this one may be in use.
+    pub(super) alerts_until: u64,
+    /// When this was noted, where the clock was trusted.
+    pub(super) at: Option<WallTime>,
+    /// The database was open: what was committed last is in its log.
+    pub(super) is_open: bool,
+}
+
+/// What a start finds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Present<'a> {
+    /// The name of the database.
+    pub(super) database: &'a str,
+    pub(super) boot: u32,
+    pub(super) lanes: BTreeMap<Lane, u64>,
+    pub(super) log: Log,
+}
+
+/// History that is missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Missing {
+    /// Why, in words.
+    pub(crate) reason: String,
+    /// The newest that is still there; none where all of it is gone.
+    pub(crate) from: Option<WallTime>,
+    /// It was recorded at least until then.
+    pub(crate) until: Option<WallTime>,
+    /// All of it is gone.
+    pub(crate) is_all: bool,
+    /// It was there. Else it may have been: what a log held that is gone may be in the database already.
+    pub(crate) is_certain: bool,
+}
+
+/// Why there is less than there was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Less {
+    pub(super) reason: String,
+    pub(super) is_all: bool,
+    pub(super) is_certain: bool,
+}
+
+impl Known {
+    /// What was known when it was last noted.
+    pub(crate) fn read(data: &Path) -> Option<Known> {
+        let bytes = kept::read(&data.join(NAME)).ok().flatten()?;
+        kept::unseal(&bytes).ok()
+    }
+
+    pub(super) fn write(&self, data: &Path) -> io::Result<()> {
+        kept::put(data, NAME, &kept::seal(self)?)
+    }
+
+    /// Why what is found is less than what was known; nothing where it is not.
+    pub(super) fn less(&self, found: &Present<'_>) -> Option<Less> {
+        if found.database != self.database {
+            let reason = "another database is in the place of tilth.db".to_owned();
+            return Some(Less { reason, is_all: true, is_certain: true });
+        }
+        let lost_log = match found.log {
+            Log::Absent if self.is_open => Some("its log tilth.db-wal was not there".to_owned()),
+            Log::Empty if self.is_open => Some("its log tilth.db-wal was empty".to_owned()),
+            _ => damage(found.log),
+        };
+        let behind = self.lanes.iter().find_map(|(lane, known)| {
+            let found = found.lanes.get(lane).copied().unwrap_or(0);
+            (found < *known).then(|| format!("{lane} end with {found}, and {known} were known"))
+        });
+        let is_behind = behind.is_some() || found.boot < self.boot;
+        let older = is_behind.then(|| {
+            let behind = behind.unwrap_or_else(|| format!("boot {} was known", self.boot));
+            format!("tilth.db or its log was cut, or is an older copy ({behind})")
+        });
+        lost_log.or(older).map(|reason| Less { reason, is_all: false, is_certain: is_behind })
+    }
+}
+
+/// What is wrong with a log, whatever was known.
+pub(super) fn damage(log: Log) -> Option<String> {
+    match log {
+        Log::Unreadable => Some("its log tilth.db-wal was overwritten".to_owned()),
+        Log::Damaged(commits) => Some(format!("its log tilth.db-wal was damaged, {commits} commits from its end")),
+        Log::Absent | Log::Empty | Log::Whole => None,
+    }
+}
+
+impl Missing {
+    /// Of a file that was deleted while it was in use, or in whose place there is another one.
+    pub(super) fn of_lost_file(known: &Known, is_another: bool) -> Missing {
+        let reason = if is_another {
+            "another database was put in the place of tilth.db while the agent ran"
+        } else {
+            "tilth.db was deleted while the agent ran"
+        };
+        Missing { reason: reason.to_owned(), from: None, until: known.at, is_all: true, is_certain: true }
+    }
+
+    /// `now` is when it was noticed, where the clock is trusted.
+    pub(crate) fn said(&self, now: Option<WallTime>) -> String {
+        let Missing { reason, from, until, is_all, is_certain } = self;
+        let is = if *is_certain { "is" } else { "may be" };
+        let at_least = until.map(|until| format!("; it was recorded at least until {until}")).unwrap_or_default();
+        match (is_all, from, until, now) {
+            (true, _, _, Some(now)) => format!("history before {now} is missing: {reason}{at_least}"),
+            (true, _, _, None) => format!("history before this start is missing: {reason}{at_least}"),
+            (false, Some(from), Some(until), _) if from < until => {
+                format!("history from {from} to {until} {is} missing: {reason}")
+            }
+            (false, Some(from), _, _) => format!("history after {from} {is} missing: {reason}"),
+            (false, None, Some(until), _) => format!("some history before {until} {is} missing: {reason}"),
+            (false, None, None, _) => format!("some history before this start {is} missing: {reason}"),
+        }
+    }
+}
+
+/// When what is known is noted beside the database.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    /// The highest event, and when that was noted.
+    events: u64,
+    noted: Option<Uptime>,
+    /// Notes that events asked for within [`NOTE_EVENTS`] of another.
+    at_once: u32,
+}
+
+impl Notes {
+    /// Whether to note it now, with this many events.
+    pub(super) fn is_due(&mut self, now: Uptime, events: u64) -> bool {
+        let since = self.noted.map(|noted| now - noted);
+        let is_soon = since.is_some_and(|since| since < NOTE_EVENTS);
+        let is_due = match since {
+            None => true,
+            Some(since) if events == self.events => since >= NOTE_AGAIN,
+            Some(_) => !is_soon || self.at_once < NOTES_AT_ONCE,
+        };
+        if is_due {
+            self.at_once = if is_soon { self.at_once + 1 } else { 0 };
+            (self.events, self.noted) = (events, Some(now));
+        }
+        is_due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known() -> Known {
+        Known {
+            database: "a".to_owned(),
+            boot: 7,
+            lanes: [(Lane::Events, 100), (Lane::Windows, 50)].into(),
+            alerts_until: 140,
+            at: None,
+            is_open: true,
+        }
+    }
+
+    fn found(events: u64, boot: u32, log: Log) -> Present<'static> {
+        Present { database: "a", boot, lanes: [(Lane::Events, events), (Lane::Windows, 50)].into(), log }
+    }
+
+    #[test]
+    fn a_database_that_is_behind_what_was_known_has_lost_something() {
+        let table = [
+            ("as it was", found(100, 7, Log::Whole), None),
+            ("further on: it was noted before", found(120, 8, Log::Whole), None),
+            (
+                "fewer events",
+                found(99, 7, Log::Whole),
+                Some("or is an older copy (events end with 99, and 100 were known)"),
+            ),
+            ("an older boot", found(100, 6, Log::Whole), Some("or is an older copy (boot 7 was known)")),
+            ("no log", found(100, 7, Log::Absent), Some("tilth.db-wal was not there")),
+            ("a log of no bytes", found(100, 7, Log::Empty), Some("tilth.db-wal was empty")),
+            ("a log of zeros", found(40, 7, Log::Unreadable), Some("tilth.db-wal was overwritten")),
+            ("a damaged log", found(100, 7, Log::Damaged(3)), Some("damaged, 3 commits from its end")),
+            ("another", Present { database: "b", ..found(900, 9, Log::Whole) }, Some("another database")),
+        ];
+        for (what, found, expected) in table {
+            let reason = known().less(&found).map(|less| less.reason);
+            match expected {
+                None => assert_eq!(reason, None, "{what}"),
+                Some(part) => {
+                    assert!(reason.as_ref().is_some_and(|reason| reason.contains(part)), "{what}: {reason:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn after_a_clean_end_there_is_no_log() {
+        let known = Known { is_open: false, ..known() };
+        assert_eq!(known.less(&found(100, 7, Log::Absent)), None);
+        assert_eq!(known.less(&found(100, 7, Log::Empty)), None);
+    }
+
+    #[test]
+    fn what_is_missing_is_dated() {
+        let at = |seconds: i64| Some(WallTime(1_772_323_200_000 + seconds * 1000));
+        let missing = |is_all, from, until| Missing { reason: "why".to_owned(), from, until, is_all, is_certain: true };
+        let table = [
+            (
+                missing(true, None, at(0)),
+                at(60),
+                "history before 2026-03-01T00:01:00Z is missing: why; it was recorded at least until 2026-03-01T00:00:00Z",
+            ),
+            (missing(true, None, None), None, "history before this start is missing: why"),
+            (
+                missing(false, at(0), at(60)),
+                at(90),
+                "history from 2026-03-01T00:00:00Z to 2026-03-01T00:01:00Z is missing: why",
+            ),
+            (missing(false, at(0), None), at(90), "history after 2026-03-01T00:00:00Z is missing: why"),
+            (missing(false, None, at(60)), at(90), "some history before 2026-03-01T00:01:00Z is missing: why"),
+        ];
+        for (missing, now, expected) in table {
+            assert_eq!(missing.said(now), expected);
+        }
+        let unsure = Missing { is_certain: false, ..missing(false, at(0), None) };
+        assert_eq!(unsure.said(None), "history after 2026-03-01T00:00:00Z may be missing: why");
+    }
+
+    #[test]
+    fn it_is_noted_with_events_and_now_and_then_but_not_with_each_of_a_storm() {
+        let mut notes = Notes::default();
+        let at = |seconds| Uptime(seconds * 1000);
+        assert!(notes.is_due(at(0), 0), "at the start");
+        assert!(!notes.is_due(at(300), 0), "windows alone");
+        assert!(notes.is_due(at(600), 0), "now and then");
+        assert!(notes.is_due(at(601), 1), "an event");
+        let storm = (0..1000).filter(|number| notes.is_due(Uptime(601_000 + number * 10), 2 + number.unsigned_abs()));
+        assert_eq!(storm.count(), 9);
+        assert!(notes.is_due(at(640), 5000), "the last of it");
+    }
+}

@@ -8,13 +8,14 @@ pub(crate) mod dispatch;
 mod http;
 pub(crate) mod notice;
 mod ntfy;
+mod outcomes;
 pub(crate) mod queue;
 pub(crate) mod secret;
 mod text;
 mod way;
 mod webhook;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::ready;
 use std::mem;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use crate::output::{self, counted, tell};
 use dispatch::{Channels, Dispatch, Input, Levels};
 use http::Clients;
 use notice::Notice;
+use outcomes::Outcomes;
 use queue::{Again, EXPIRY, Failure, Fate, Limits, Next, Outcome, Parcel};
 use secret::Secrets;
 use text::Text;
@@ -171,7 +173,7 @@ pub(crate) async fn run(
         to: BTreeMap::new(),
     };
     let mut dispatch = Dispatch::default();
-    let mut outcomes = VecDeque::new();
+    let mut outcomes = Outcomes::default();
     let mut failures = Failures::default();
     loop {
         while let Some((channel, effect)) = dispatch.poll() {
@@ -182,7 +184,7 @@ pub(crate) async fn run(
                         tell(format_args!("tilth-agent: notify {channel}: {}", given_up(&outcome)));
                     }
                     failures.note(&channel, &outcome, clock.uptime());
-                    outcomes.push_back(Told { channel, outcome });
+                    outcomes.push(Told { channel, outcome });
                 }
             }
         }
@@ -202,9 +204,16 @@ pub(crate) async fn run(
                 None => std::future::pending().await,
             } } => Input::Tick,
             permit = told.reserve(), if !outcomes.is_empty() => {
-                match (permit, outcomes.pop_front()) {
+                match (permit, outcomes.pop()) {
                     (Ok(permit), Some(outcome)) => permit.send(outcome),
                     _ => outcomes.clear(),
+                }
+                if let Some(dropped) = outcomes.take_unsaid() {
+                    let dropped = counted(dropped, "outcome");
+                    tell(format_args!(
+                        "tilth-agent: notify: {dropped} of deliveries not noted, the agent was too busy: after a restart these \
+                         notices may come again, as repeats"
+                    ));
                 }
                 continue;
             }

@@ -6,8 +6,9 @@
 //!                                       `------ lines -----> whoever watches over the socket
 //! ```
 //!
-//! It stops in stages: sense, decide, notify, store, all of them within one grace time; what hangs then is left behind, and
-//! what it left unwritten is said. Nothing depends on it: a power cut is the ordinary stop.
+//! It stops in stages: sense, decide, notify, sync, store, all of them within one grace time; what hangs then is left behind, and
+//! what it left unwritten is said. So it does when one of its tasks ends that must not, and then its exit code is 1. Nothing
+//! depends on it: a power cut is the ordinary stop.
 
 mod first;
 pub(crate) mod good;
@@ -15,16 +16,17 @@ pub(crate) mod herald;
 mod opened;
 mod reload;
 mod signals;
+mod tasks;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context;
 use tilth_config::{Channel, ClockTrust, Files, Loaded, Merged};
 use tilth_core::id::Id;
 use tilth_core::time::Span;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
 
 use crate::chance::Run;
@@ -48,9 +50,7 @@ use first::First;
 use good::Keeper;
 use herald::{Herald, Papers};
 use reload::Reload;
-
-/// All stages of stopping together take no longer than this.
-const GRACE: Duration = Duration::from_secs(3);
+use tasks::Tasks;
 
 /// Commands to decide that may wait; people are slower than that.
 const COMMANDS: usize = 256;
@@ -171,7 +171,8 @@ async fn live(wanted: &cli::Run, first: First, clock: Clock, mut stop: signals::
     let status = home.as_ref().map_or_else(SyncStatus::default, |home| SyncStatus::of(&home.hub.url));
     lost.into_iter().for_each(|why| status.lost(why));
     let (changed_sources, mut sources) = mpsc::channel(1);
-    let mut syncing = home.map(|home| {
+    let store_desk = store.desk.clone();
+    let syncing = home.map(|home| {
         if let Some(bundle) = ruling.bundle() {
             let running = sync::status::Running { version: bundle.version, hash: bundle.hash.to_string() };
             status.runs(running, sync::bundle::ignored(&home.folder));
@@ -227,40 +228,26 @@ async fn live(wanted: &cli::Run, first: First, clock: Clock, mut stop: signals::
         sources: changed_sources,
         herald,
     };
-    reload.start(seen).context("reload thread")?;
-    tokio::pin!(deciding);
-    loop {
-        tokio::select! {
-            () = stop.asked() => break,
-            ended = &mut deciding => {
-                ended.context("decide")?;
-                anyhow::bail!("decide ended");
+    let mut tasks = Tasks { commands, deciding, notifying, syncing, desk, store: store_desk, storing: store.thread };
+    let ended = match reload.start(seen) {
+        Err(error) => Err(anyhow::Error::from(error).context("reload thread")),
+        Ok(()) => loop {
+            tokio::select! {
+                () = stop.asked() => break Ok(()),
+                why = tasks.ended() => break Err(why),
+                Some(sources) = sources.recv() => read(&mut senses, sources, &facts),
             }
-            ended = sync::ended(&mut syncing) => return Err(ended.context("sync")?.context("sync")),
-            Some(sources) = sources.recv() => read(&mut senses, sources, &facts),
-        }
-    }
-    let stages = async {
-        if let Some(syncing) = &syncing {
-            syncing.abort();
-        }
-        desk.shutdown().await;
-        drop(senses);
-        let (done, stopped) = oneshot::channel();
-        let _ = commands.send(Command::Stop(done)).await;
-        let _ = stopped.await;
-        let _ = (&mut deciding).await;
-        let _ = notifying.await;
-        let _ = tokio::task::spawn_blocking(move || store.thread.join()).await;
+        },
     };
-    if tokio::time::timeout(GRACE, stages).await.is_err() {
-        tell("tilth-agent: stopped before everything was put away");
+    if ended.is_err() {
+        tell("tilth-agent: a task ended that must not; the agent stops and keeps what it has");
     }
+    tasks.stop(senses).await;
     if let Some(from) = store.progress.unwritten_from() {
         let secs = Span::from_secs((clock.uptime() - from).0 / 1000 + 1);
         tell(format_args!("tilth-agent: store: nothing of the last {secs} could be written"));
     }
-    Ok(())
+    ended
 }
 
 /// The socket on which it is asked how it is. Another agent there is an error; an agent that cannot have one still watches.

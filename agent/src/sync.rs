@@ -27,7 +27,6 @@ pub(crate) mod status;
 mod time;
 pub(crate) mod way;
 
-use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -197,14 +196,6 @@ fn seed() -> u64 {
     // Without chance the waits have no jitter between devices; nothing else depends on it.
     let _ = ring::rand::SystemRandom::new().fill(&mut bytes);
     u64::from_le_bytes(bytes)
-}
-
-/// Waits for the end of a task that may not be there.
-pub(crate) async fn ended<T>(task: &mut Option<impl Future<Output = T> + Unpin>) -> T {
-    match task {
-        Some(task) => task.await,
-        None => std::future::pending().await,
-    }
 }
 
 fn object(value: Value) -> Map<String, Value> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
-use super::GRACE;
+use super::tasks::GRACE;
 use crate::output::tell;
 
 /// What the stages of stopping may take beyond their grace time: after it one of them does not return to say so.

@@ -261,7 +261,7 @@ mod tests {
     #[test]
     fn it_is_noted_with_events_and_now_and_then_but_not_with_each_of_a_storm() {
         let mut notes = Notes::default();
-        let at = |seconds| Uptime(seconds * 1000);
+        let at = |seconds: i64| Uptime(seconds * 1000);
         assert!(notes.is_due(at(0), 0), "at the start");
         assert!(!notes.is_due(at(300), 0), "windows alone");
         assert!(notes.is_due(at(600), 0), "now and then");

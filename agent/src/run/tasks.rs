@@ -1,0 +1,197 @@
+//! The tasks that must not end while the agent runs. Whichever ends first, by an error or a panic, the agent stops in stages, so that
+//! what was read and not yet written is not lost with it.
+
+use std::thread;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinError, JoinHandle, JoinSet, spawn_blocking};
+use tokio::time::{sleep, timeout};
+
+use crate::decide::Command;
+use crate::output::tell;
+use crate::sense::Senses;
+use crate::store::thread::Desk;
+
+/// All stages of stopping together take no longer than this.
+pub(super) const GRACE: Duration = Duration::from_secs(3);
+
+/// Between two looks at whether the store's thread still runs.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// What runs.
+pub(super) struct Tasks {
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) deciding: JoinHandle<()>,
+    pub(super) notifying: JoinHandle<()>,
+    /// None on a farm without a hub.
+    pub(super) syncing: Option<JoinHandle<anyhow::Error>>,
+    /// Empty where there is no socket.
+    pub(super) desk: JoinSet<()>,
+    pub(super) store: Desk,
+    pub(super) storing: thread::JoinHandle<()>,
+}
+
+impl Tasks {
+    /// Why the agent cannot go on: waits until one of them has ended. Cancelling is safe.
+    pub(super) async fn ended(&mut self) -> anyhow::Error {
+        let Tasks { deciding, notifying, syncing, desk, storing, .. } = self;
+        let no_reason = |()| None;
+        tokio::select! {
+            ended = deciding => why("decide", ended.map(no_reason)),
+            ended = notifying => why("notify", ended.map(no_reason)),
+            ended = async { match syncing {
+                Some(syncing) => syncing.await,
+                None => std::future::pending().await,
+            } } => why("sync", ended.map(Some)),
+            Some(ended) = desk.join_next(), if !desk.is_empty() => why("control socket", ended.map(no_reason)),
+            () = end_of(storing) => anyhow!("the store's thread ended").context("store"),
+        }
+    }
+
+    /// Stops what still runs, each stage once the one before it has ended: sense, decide, notify, sync, store. What hangs is left
+    /// behind after a while.
+    pub(super) async fn stop(mut self, senses: Senses) {
+        let stages = async {
+            drop(senses);
+            self.desk.shutdown().await;
+            let (done, stopped) = oneshot::channel();
+            // One that has ended hears nothing, and its end of the answer is dropped.
+            let _ = self.commands.send(Command::Stop(done)).await;
+            let _ = stopped.await;
+            finish(&mut self.deciding).await;
+            finish(&mut self.notifying).await;
+            if let Some(syncing) = &mut self.syncing {
+                syncing.abort();
+                finish(syncing).await;
+            }
+            self.store.stop();
+            let _ = spawn_blocking(move || self.storing.join()).await;
+        };
+        if timeout(GRACE, stages).await.is_err() {
+            tell("tilth-agent: stopped before everything was put away");
+        }
+    }
+}
+
+/// Waits for a task that may have ended, and may have been heard of.
+async fn finish<T>(task: &mut JoinHandle<T>) {
+    if !task.is_finished() {
+        let _ = task.await;
+    }
+}
+
+/// A thread says nothing when it panics.
+async fn end_of(thread: &thread::JoinHandle<()>) {
+    while !thread.is_finished() {
+        sleep(LOOK).await;
+    }
+}
+
+fn why(task: &'static str, ended: Result<Option<anyhow::Error>, JoinError>) -> anyhow::Error {
+    match ended {
+        Ok(None) => anyhow!("it ended").context(task),
+        Ok(Some(error)) => error.context(task),
+        Err(panicked) => anyhow::Error::from(panicked).context(task),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tilth_core::reading::{Quality, Reading, SensorIx};
+    use tilth_core::time::Uptime;
+    use tilth_core::value::Steps;
+
+    use super::*;
+    use crate::clock::{Clock, Source};
+    use crate::sense::host::Machine;
+    use crate::sense::queue::Queue;
+    use crate::store::tests::farm::{Folder, booted, open, options, watched};
+    use crate::store::thread::{self as store_thread, Ground, Recorder, Settings};
+    use crate::store::{BLOCK_INTERVAL, Commit, Policy};
+
+    /// A store's thread with a reading that waits for its block, as after any second of the thirty before a commit.
+    fn store_with_a_reading(folder: &Folder) -> (Recorder, Desk, thread::JoinHandle<()>) {
+        let settings = Settings {
+            interval: BLOCK_INTERVAL,
+            policy: Policy { keep_days: 1, most_bytes: 1 << 30, least_free_bytes: 0, events_bytes: 1 << 20 },
+            options: options(),
+            free_bytes: Box::new(|| None),
+            news: Box::new(|_| ()),
+        };
+        let (mut recorder, desk, storing) =
+            store_thread::start(Ground::Open(Box::new(booted(folder))), settings).unwrap();
+        let watched = watched(1);
+        let mut commit = Commit::new(Uptime(1000), Arc::clone(&watched));
+        let reading = Reading {
+            sensor: SensorIx(0),
+            at: Uptime(1000),
+            steps: Steps(2150),
+            raw: 21.5,
+            quality: Quality::Good,
+            late: false,
+        };
+        commit.readings.push(reading);
+        recorder.record(commit);
+        (recorder, desk, storing)
+    }
+
+    fn senses() -> Senses {
+        let clock = Clock::new(Source::Input);
+        Senses::new(clock, Queue::new(1), Machine { root: "/nowhere".into(), disk: "/nowhere".into() })
+    }
+
+    /// As decide does it: it hands over what it has when it is told to stop.
+    async fn decide(mut commands: mpsc::Receiver<Command>, recorder: Recorder) {
+        while let Some(command) = commands.recv().await {
+            if let Command::Stop(done) = command {
+                let _ = spawn_blocking(move || recorder.stop()).await;
+                let _ = done.send(());
+                return;
+            }
+        }
+    }
+
+    /// Guards against: up to 30 s of readings lost because a task that has nothing to do with them ended.
+    #[tokio::test]
+    async fn whichever_task_ends_first_what_was_read_is_kept() {
+        for ends in ["sync by an error", "sync by a panic", "notify", "control socket", "decide"] {
+            let folder = Folder::new();
+            let (recorder, store, storing) = store_with_a_reading(&folder);
+            let (commands, heard) = mpsc::channel(4);
+            let goes_on = || tokio::spawn(std::future::pending::<()>());
+            let mut tasks = Tasks {
+                commands,
+                deciding: tokio::spawn(decide(heard, recorder)),
+                notifying: goes_on(),
+                syncing: Some(tokio::spawn(std::future::pending())),
+                desk: JoinSet::new(),
+                store,
+                storing,
+            };
+            match ends {
+                "sync by an error" => tasks.syncing = Some(tokio::spawn(async { anyhow!("the driver ended") })),
+                "sync by a panic" => tasks.syncing = Some(tokio::spawn(async { panic!("a slip in sync") })),
+                "notify" => tasks.notifying = tokio::spawn(async {}),
+                "control socket" => drop(tasks.desk.spawn(async { panic!("a slip in the desk") })),
+                _ => {
+                    tasks.deciding.abort();
+                    tasks.deciding = tokio::spawn(async { panic!("a slip in decide") });
+                }
+            }
+            let why = timeout(Duration::from_secs(60), tasks.ended()).await.expect("it is noticed");
+            let why = format!("{why:#}");
+            assert!(why.starts_with(ends.split(" by ").next().unwrap()), "{ends}: {why}");
+            if ends != "notify" {
+                tasks.notifying.abort();
+            }
+            tasks.stop(senses()).await;
+            let (store, _) = open(&folder);
+            let kept = store.reader().readings_after(0).unwrap();
+            assert_eq!(kept.len(), 1, "{ends}");
+        }
+    }
+}

@@ -26,7 +26,7 @@ use anyhow::Context;
 use tilth_config::{Channel, ClockTrust, Files, Loaded, Merged};
 use tilth_core::id::Id;
 use tilth_core::time::Span;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{Semaphore, broadcast, mpsc};
 use tokio::task::JoinSet;
 
 use crate::chance::Run;
@@ -203,6 +203,7 @@ async fn live(wanted: &cli::Run, first: First, clock: Clock, mut stop: signals::
         database: database(&wanted.data),
         policy: opened::USUAL,
         sync: status,
+        watchers: Semaphore::new(desk::server::MAX_WATCHERS),
     };
     let mut desk = JoinSet::new();
     if let Some(taken) = taken {

@@ -1,12 +1,13 @@
 //! The folder of a configuration: `agent.toml` and `config.d/*.toml`.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::base;
 use crate::diagnostic::{Level, Problem};
 use crate::document::{Document, Documents, Text};
+use crate::plain_file;
 use crate::source::Layer;
 
 /// Ten thousand sensors or rules with all their keys are 3 MiB; a larger file is none of ours.
@@ -159,15 +160,12 @@ fn document(file: String, text: Text) -> Document {
 
 fn read_file(path: &Path, most: u64) -> Result<Text, String> {
     let cannot = |error: io::Error| format!("cannot be read: {error}");
-    // Opening a pipe would wait for ever.
-    if !fs::metadata(path).map_err(cannot)?.is_file() {
-        return Err("cannot be read: not a file".to_owned());
+    match plain_file::read(path, most) {
+        Ok(bytes) => Ok(Text::Toml(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            let limits = format!("{} MiB a file and {} MiB in all", MAX_FILE >> 20, MAX_TOTAL >> 20);
+            Err(format!("is too large; expected at most {limits}"))
+        }
+        Err(error) => Err(cannot(error)),
     }
-    let mut bytes = Vec::new();
-    File::open(path).map_err(cannot)?.take(most + 1).read_to_end(&mut bytes).map_err(cannot)?;
-    if bytes.len() as u64 > most {
-        let limits = format!("{} MiB a file and {} MiB in all", MAX_FILE >> 20, MAX_TOTAL >> 20);
-        return Err(format!("is too large; expected at most {limits}"));
-    }
-    Ok(Text::Toml(bytes))
 }

@@ -25,6 +25,7 @@ mod merge;
 mod merged;
 mod named;
 mod path;
+pub mod plain_file;
 mod plan;
 mod reader;
 mod replaced;

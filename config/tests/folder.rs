@@ -70,8 +70,8 @@ fn what_cannot_be_read_is_said_with_its_reason() {
     assert_eq!(
         said(&folder.0),
         [
-            "config.d/endless.toml: error: cannot be read: not a file",
-            "config.d/folder.toml: error: cannot be read: not a file",
+            "config.d/endless.toml: error: cannot be read: a device is there; expected a file",
+            "config.d/folder.toml: error: cannot be read: a folder is there; expected a file",
             "config.d/gone.toml: error: cannot be read: No such file or directory (os error 2)",
             "config.d/large.toml: error: is too large; expected at most 4 MiB a file and 16 MiB in all",
             "config.d/sensor.toml:3:9: error: sensors.\"a/ph\".range: expected two numbers such as [5.5, 6.8], found 3",

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use tilth_config::{Diagnostic, Level, Link, Loaded, Named, Thing};
+use tilth_config::{Diagnostic, Level, Link, Loaded, Named, Thing, plain_file};
 
 use crate::notify::secret::Secrets;
 use crate::sense::line::port;
@@ -55,7 +55,7 @@ fn lack<T>(path: &Path, read: impl Fn(&Path) -> anyhow::Result<T>) -> Option<Str
 }
 
 fn authority(path: &Path) -> Option<String> {
-    lack(path, |path| Ok(fs::File::open(path).map(drop)?)).or_else(|| Some(way::authorities(path).err()?.to_string()))
+    lack(path, |path| Ok(plain_file::open(path).map(drop)?)).or_else(|| Some(way::authorities(path).err()?.to_string()))
 }
 
 fn device_at(path: &Path) -> anyhow::Result<u64> {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tilth_core::engine::Engine;
 use tilth_core::id::Id;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::facts::Facts;
@@ -39,6 +39,8 @@ pub(crate) struct Office {
     pub(crate) database: std::path::PathBuf,
     pub(crate) policy: Policy,
     pub(crate) sync: SyncStatus,
+    /// Places for connections that watch what happens.
+    pub(crate) watchers: Semaphore,
 }
 
 /// Why something cannot be done or told.

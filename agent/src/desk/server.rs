@@ -1,15 +1,15 @@
 //! The connections: bounded in number, in the length of what is asked, and in patience. Nothing here is waited for by decide.
 
 use std::io;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde_json::value::to_raw_value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::address::Taken;
@@ -17,8 +17,12 @@ use super::answers::Office;
 use super::words::{Answer, MAX_LINE, Request, VERSION, Version};
 use crate::output::tell;
 
-/// People and programs that ask at once.
+/// Connections at once. One more makes room: the one that has asked nothing, or taken nothing, for longest is hung up on, and
+/// never one that waits for its first answer.
 const MAX_CONNECTIONS: usize = 32;
+
+/// Connections that watch what happens, which have no end: whoever asks for something finds room beside them.
+pub(crate) const MAX_WATCHERS: usize = 24;
 
 /// Who asks nothing for so long is hung up on.
 const IDLE: Duration = Duration::from_secs(60);
@@ -34,7 +38,7 @@ const METER: Duration = Duration::from_secs(60);
 
 /// Serves until it is dropped, and with it every connection and the socket.
 pub(crate) async fn run(mut taken: Taken, office: Arc<Office>) {
-    let mut connections = JoinSet::new();
+    let (mut connections, mut held) = (JoinSet::new(), Vec::<Held>::new());
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut meter = interval(METER);
@@ -42,11 +46,17 @@ pub(crate) async fn run(mut taken: Taken, office: Arc<Office>) {
     loop {
         tokio::select! {
             accepted = taken.listener.accept() => match accepted {
-                Ok((stream, _)) if connections.len() < MAX_CONNECTIONS => {
-                    let office = Arc::clone(&office);
-                    connections.spawn(async move { converse(stream, &office).await });
+                Ok((stream, _)) => {
+                    held.retain(|held| !held.task.is_finished());
+                    if held.len() >= MAX_CONNECTIONS && !make_room(&mut held) {
+                        turn_away(&stream);
+                        continue;
+                    }
+                    let (office, state) = (Arc::clone(&office), Arc::new(State::new()));
+                    let of_task = Arc::clone(&state);
+                    let task = connections.spawn(async move { converse(stream, &office, &of_task).await });
+                    held.push(Held { state, task });
                 }
-                Ok((stream, _)) => turn_away(&stream),
                 // Out of descriptors, perhaps: there will be some again.
                 Err(_) => sleep(Duration::from_secs(1)).await,
             },
@@ -61,6 +71,59 @@ pub(crate) async fn run(mut taken: Taken, office: Arc<Office>) {
     }
 }
 
+/// A connection, seen from outside.
+struct Held {
+    state: Arc<State>,
+    task: AbortHandle,
+}
+
+/// What a connection is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doing {
+    /// The other end has nothing asked.
+    Waits,
+    /// The other end has yet to take what was answered.
+    Writes,
+    /// It sends what happens.
+    Watches,
+    /// It is being answered, for the first time.
+    Answers,
+    /// It is being answered again.
+    AnswersAgain,
+}
+
+#[derive(Debug)]
+struct State(Mutex<(Doing, Instant)>);
+
+impl State {
+    fn new() -> State {
+        State(Mutex::new((Doing::Waits, Instant::now())))
+    }
+
+    fn set(&self, doing: Doing) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (doing, Instant::now());
+    }
+
+    fn get(&self) -> (Doing, Instant) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Hangs up on whoever has done nothing for longest, else on whoever was answered before; says whether there was one.
+fn make_room(held: &mut Vec<Held>) -> bool {
+    let states = held.iter().enumerate().map(|(place, held)| (held.state.get(), place));
+    let rank = |doing| match doing {
+        Doing::Waits | Doing::Writes => Some(0),
+        // Whoever asks without an end has been answered.
+        Doing::AnswersAgain => Some(1),
+        Doing::Watches | Doing::Answers => None,
+    };
+    let idle = states.filter_map(|((doing, since), place)| Some((rank(doing)?, since, place)));
+    let Some((_, _, place)) = idle.min() else { return false };
+    held.swap_remove(place).task.abort();
+    true
+}
+
 fn turn_away(stream: &UnixStream) {
     let failed = Answer::Failed(format!("{MAX_CONNECTIONS} others are asking; try again"));
     if let Ok(mut line) = serde_json::to_vec(&failed) {
@@ -70,12 +133,13 @@ fn turn_away(stream: &UnixStream) {
 }
 
 /// Answers until the other side hangs up.
-async fn converse(stream: UnixStream, office: &Office) -> io::Result<()> {
+async fn converse(stream: UnixStream, office: &Office, state: &State) -> io::Result<()> {
     let (read, write) = stream.into_split();
     let (mut reader, mut writer) = (BufReader::new(read), Writer(write));
-    let mut line = Vec::new();
+    let (mut line, mut doing) = (Vec::new(), Doing::Answers);
     loop {
         line.clear();
+        state.set(Doing::Waits);
         let most = MAX_LINE as u64 + 1;
         let Ok(read) = timeout(IDLE, (&mut reader).take(most).read_until(b'\n', &mut line)).await else {
             return writer.failed(format!("nothing was asked for {} s", IDLE.as_secs())).await;
@@ -86,16 +150,20 @@ async fn converse(stream: UnixStream, office: &Office) -> io::Result<()> {
         if line.len() > MAX_LINE {
             return writer.failed(format!("a request is longer than {MAX_LINE} bytes")).await;
         }
-        match read_request(&line) {
+        state.set(doing);
+        doing = Doing::AnswersAgain;
+        let answered = match read_request(&line) {
+            Err(reason) => Err(reason),
+            Ok(Request::Tail { text }) => return tail(office, text, &mut reader, &mut writer, state).await,
+            Ok(request) => office.answer(request).await.map_err(|refusal| refusal.0),
+        };
+        state.set(Doing::Writes);
+        match answered {
+            Ok(lines) => {
+                writer.write_all(&lines).await?;
+                writer.write(&Answer::Done {}).await?;
+            }
             Err(reason) => writer.failed(reason).await?,
-            Ok(Request::Tail { text }) => return tail(office, text, &mut reader, &mut writer).await,
-            Ok(request) => match office.answer(request).await {
-                Ok(lines) => {
-                    writer.write_all(&lines).await?;
-                    writer.write(&Answer::Done {}).await?;
-                }
-                Err(refusal) => writer.failed(refusal.0).await?,
-            },
         }
     }
 }
@@ -116,7 +184,12 @@ async fn tail(
     text: bool,
     reader: &mut BufReader<OwnedReadHalf>,
     writer: &mut Writer,
+    state: &State,
 ) -> io::Result<()> {
+    let Ok(_watching) = office.watchers.try_acquire() else {
+        return writer.failed(format!("{MAX_WATCHERS} others watch already")).await;
+    };
+    state.set(Doing::Watches);
     let mut live = office.live.subscribe();
     let connected = office.connected();
     let first = if text {

@@ -2,12 +2,11 @@
 //! credentials.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use tilth_config::SecretName;
+use tilth_config::{SecretName, plain_file};
 
 /// Longer than any key or token.
 const MAX_BYTES: u64 = 4096;
@@ -64,21 +63,16 @@ fn read(path: &Path, check_mode: bool) -> Result<Secret, SecretError> {
         io::ErrorKind::NotFound => SecretError::Missing(path.to_owned()),
         _ => SecretError::Read(path.to_owned(), error),
     };
-    let file = File::open(path).map_err(fail)?;
-    let metadata = file.metadata().map_err(fail)?;
-    let mode = metadata.permissions().mode() & 0o777;
-    if !metadata.is_file() {
-        return Err(SecretError::Unusable(path.to_owned(), "is no file"));
-    }
+    let file = plain_file::open(path).map_err(fail)?;
+    let mode = file.metadata().map_err(fail)?.permissions().mode() & 0o777;
     if check_mode && mode & 0o077 != 0 {
         return Err(SecretError::Open(path.to_owned(), mode));
     }
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(fail)?;
     let unusable = |why| SecretError::Unusable(path.to_owned(), why);
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(unusable("is longer than 4096 bytes"));
-    }
+    let bytes = plain_file::read_open(file, MAX_BYTES).map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge => unusable("is longer than 4096 bytes"),
+        _ => fail(error),
+    })?;
     let text = String::from_utf8(bytes).map_err(|_| unusable("is not text"))?;
     match text.trim() {
         "" => Err(unusable("is empty")),

@@ -10,6 +10,7 @@ use anyhow::Context;
 use askama::Template;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use tilth_config::plain_file;
 use tilth_core::time::{Span, WallTime};
 
 use super::outcome::{Outcome, faults};
@@ -72,7 +73,7 @@ pub(crate) fn forbids(page: &Path, input: &Path, config: &Path) -> Option<&'stat
     }
     // What cannot be read is not known to be a page.
     let mut start = Vec::new();
-    let read = File::open(page).and_then(|file| file.take(PAGE_START.len() as u64).read_to_end(&mut start));
+    let read = plain_file::open(page).and_then(|file| file.take(PAGE_START.len() as u64).read_to_end(&mut start));
     let ours = read.is_ok() && start == PAGE_START.as_bytes();
     (metadata.len() > 0 && !ours).then_some("there is a file already that is no page of a replay")
 }

@@ -46,6 +46,7 @@ use report::excerpt;
 pub(crate) use report::{Reason, Report};
 use sample::Sample;
 pub(crate) use stamps::Order;
+use tilth_config::plain_file;
 use wanted::Ambiguous;
 pub(crate) use wanted::{Map, Wanted};
 
@@ -65,6 +66,16 @@ pub(crate) struct Row {
     pub(crate) value: Option<f64>,
 }
 
+/// Opens a recording: an ordinary file, or one of this process' own open files, such as the shell makes of `<(..)`.
+pub(super) fn open_file(path: &Path) -> io::Result<File> {
+    let is_open_here = ["/dev/stdin", "/dev/fd", "/proc/self/fd"].iter().any(|open| path.starts_with(open));
+    let found = if is_open_here { File::open(path) } else { plain_file::open(path) };
+    found.map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidInput => io::Error::new(error.kind(), format!("{error}, or - for standard input")),
+        _ => error,
+    })
+}
+
 /// A recording being read.
 pub(crate) struct Readings {
     file: String,
@@ -82,7 +93,7 @@ impl Readings {
             let source = Counted { source: io::stdin(), progress: progress.clone() };
             return Ok(Readings { progress, ..Readings::from_source(&name, source, wanted, || None::<File>)? });
         }
-        let file = match File::open(path) {
+        let file = match open_file(path) {
             Ok(file) => file,
             Err(source) => return Err(ReadingsError::Open { file: name, source }),
         };

@@ -2,14 +2,13 @@
 //! transitions to the byte. Its configuration is in it, so the one on this machine is not looked at.
 
 use std::fmt::{self, Display};
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
 use serde::Serialize;
-use tilth_config::{Level, Merged, Purpose};
+use tilth_config::{Level, Merged, Purpose, plain_file};
 use tilth_core::effect::{Effect, Transition};
 use tilth_core::engine::{Engine, Input};
 use tilth_core::plan::Plan;
@@ -17,7 +16,7 @@ use tilth_core::reading::Raw;
 use tilth_core::time::Uptime;
 
 use super::digest::Digest;
-use super::readings::{name, unpack};
+use super::readings::{name, open_file, unpack};
 use crate::cli;
 use crate::exit::Exit;
 use crate::output::{Output, counted, tell};
@@ -37,7 +36,7 @@ pub(super) fn is_recording(path: &Path) -> bool {
         return io::stdin().lock().fill_buf().is_ok_and(begins);
     }
     // A pipe cannot be looked into twice.
-    let file = File::open(path).ok().filter(|file| file.metadata().is_ok_and(|metadata| metadata.is_file()));
+    let file = plain_file::open(path).ok();
     let mut head = Vec::new();
     file.and_then(|file| unpack(file).ok()).is_some_and(|source| {
         let _ = source.take(64).read_to_end(&mut head);
@@ -82,7 +81,7 @@ pub(super) fn run(wanted: &cli::Replay) -> anyhow::Result<Exit> {
 }
 
 fn open(path: &Path) -> anyhow::Result<Box<dyn Read + Send>> {
-    Ok(if path == Path::new("-") { unpack(io::stdin())? } else { unpack(File::open(path)?)? })
+    Ok(if path == Path::new("-") { unpack(io::stdin())? } else { unpack(open_file(path)?)? })
 }
 
 fn play(source: Box<dyn Read + Send>, name: &str, player: &mut Player) -> anyhow::Result<()> {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tilth_config::bundle::{self, Bundle, ContentHash, Order, TrustedKey};
-use tilth_config::{Document, Documents, Level, Loaded, Purpose, Text, load_documents};
+use tilth_config::{Document, Documents, Level, Loaded, Purpose, Text, load_documents, plain_file};
 use tilth_sync::engine::Holding;
 
 use super::Home;
@@ -172,9 +172,12 @@ pub(crate) fn compile(bundle: &Bundle, site: Option<Document>) -> Loaded {
     load_documents(Documents { site, ..bundle.documents() }, Purpose::Run)
 }
 
+/// The most bytes of an `agent.toml`, as for every file of a configuration.
+const MAX_SITE: u64 = 4 << 20;
+
 /// `agent.toml` as it lies there; nothing where there is none.
 pub(crate) fn site(folder: &Path) -> Option<Document> {
-    let text = match fs::read(folder.join("agent.toml")) {
+    let text = match plain_file::read(&folder.join("agent.toml"), MAX_SITE) {
         Ok(bytes) => Text::Toml(bytes),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         Err(error) => Text::Unreadable(format!("cannot be read: {error}")),

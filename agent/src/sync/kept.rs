@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use tilth_config::bundle::{self, Bundle, TrustedKey};
+use tilth_config::plain_file;
 use tilth_core::id::Id;
 
 use crate::store::put_aside;
@@ -120,7 +121,10 @@ impl Kept {
 
     /// What is remembered; nothing where it cannot be read. The highest version is then that of the last good one.
     pub(super) fn memory(&self) -> Memory {
-        fs::read(self.folder.join(STATE)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+        plain_file::read(&self.folder.join(STATE), MAX_KEPT)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default()
     }
 
     pub(super) fn remember(&self, memory: &Memory) -> io::Result<()> {
@@ -143,9 +147,12 @@ impl Kept {
     }
 }
 
+/// The most bytes of a file that is kept: a bundle, or all files of a configuration, which have at most 16 MiB.
+const MAX_KEPT: u64 = 64 << 20;
+
 /// A file that is kept; nothing where there is none.
 pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, NotGood> {
-    fs::read(path).map(Some).or_else(|error| match error.kind() {
+    plain_file::read(path, MAX_KEPT).map(Some).or_else(|error| match error.kind() {
         io::ErrorKind::NotFound => Ok(None),
         io::ErrorKind::PermissionDenied => Err(NotGood::Unusable(error.to_string())),
         _ => Err(NotGood::Damaged(error.to_string())),

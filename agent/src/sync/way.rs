@@ -3,14 +3,13 @@
 //! A new key or authority that somebody puts into its file is used from the next request on: nobody has to know that the agent
 //! would need a restart.
 
-use std::fs::{self, File};
-use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, bail};
 use tilth_config::bundle::TrustedKey;
+use tilth_config::plain_file;
 use tilth_protocol::{Key, KeyKind};
 use tilth_sync::driver::Order;
 use tilth_sync::engine::Holding;
@@ -158,7 +157,7 @@ pub(crate) fn trusted_key(home: &Home) -> anyhow::Result<TrustedKey> {
 
 /// The hub's signing key in a file.
 pub(crate) fn signing_key(path: &Path) -> anyhow::Result<TrustedKey> {
-    Ok(TrustedKey::parse(&fs::read_to_string(path)?)?)
+    Ok(TrustedKey::parse(&plain_file::read_text(path, MAX_BYTES)?)?)
 }
 
 /// The authorities in a file, good enough to believe in.
@@ -168,18 +167,13 @@ pub(crate) fn authorities(path: &Path) -> anyhow::Result<()> {
 
 /// The device's key in a file.
 pub(crate) fn device_key(path: &Path) -> anyhow::Result<Key> {
-    let file = File::open(path)?;
-    let metadata = file.metadata()?;
-    let mode = metadata.permissions().mode() & 0o777;
-    if !metadata.is_file() {
-        bail!("expected a file with the device's key");
-    }
+    let file = plain_file::open(path)?;
+    let mode = file.metadata()?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         bail!("others may read it (mode {mode:04o}); expected mode 0600");
     }
-    let mut text = String::new();
-    file.take(MAX_BYTES).read_to_string(&mut text)?;
-    let key = Key::parse(text.trim())?;
+    let bytes = plain_file::read_open(file, MAX_BYTES)?;
+    let key = Key::parse(String::from_utf8_lossy(&bytes).trim())?;
     match key.kind() {
         KeyKind::Device => Ok(key),
         KeyKind::Read => bail!("this is a read key; expected the device's own, dev_ak_.."),
@@ -188,6 +182,8 @@ pub(crate) fn device_key(path: &Path) -> anyhow::Result<Key> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -4,4 +4,5 @@ mod check;
 mod explain;
 mod farm;
 mod in_force;
+mod not_a_file;
 mod replay;

@@ -58,10 +58,51 @@ fn nonsense_is_answered_and_does_no_harm() {
 fn there_is_an_end_to_how_many_ask_at_once() {
     let room = Room::new("crowd", FARM);
     let _agent = room.start("input");
-    let held: Vec<UnixStream> = (0..32).map(|_| connect(&room)).collect();
-    room.wait_for_refusal("32 others are asking; try again");
-    drop(held);
-    room.wait_for("there is room again", &["status"], |rows| rows.len() == 1);
+    let mut held: Vec<UnixStream> = (0..32).map(|_| connect(&room)).collect();
+    // One more makes room: who has asked nothing for longest is hung up on.
+    let mut next = connect(&room);
+    next.write_all(b"{\"v\":1,\"ask\":\"status\"}\n").unwrap();
+    assert!(answer(&next)["row"].is_object());
+    assert_eq!(held.remove(0).read(&mut [0; 64]).unwrap(), 0, "the first one is hung up on");
+    held[0].write_all(b"{\"v\":1,\"ask\":\"status\"}\n").unwrap();
+    assert!(answer(&held[0])["row"].is_object(), "the second one is not");
+}
+
+#[test]
+fn a_person_gets_through_whatever_others_hold_open() {
+    let room = Room::new("held-open", FARM);
+    let _agent = room.start("input");
+    let ask = |request: &str, times: usize| {
+        let mut stream = connect(&room);
+        stream.set_nonblocking(true).unwrap();
+        for _ in 0..times {
+            let _ = stream.write(request.as_bytes());
+        }
+        stream
+    };
+    let status = "{\"v\":1,\"ask\":\"status\"}\n";
+    let watch = "{\"v\":1,\"ask\":\"tail\",\"text\":false}\n";
+    for (kind, request, times) in [
+        ("silent", "", 0),
+        ("half a request", "{\"v\":1", 1),
+        ("never reading", status, 2_000),
+        ("watching", watch, 1),
+        ("asked once", status, 1),
+        ("nonsense", "hello\n", 1),
+    ] {
+        let held: Vec<UnixStream> = (0..64).map(|_| ask(request, times)).collect();
+        for _ in 0..3 {
+            let ran = room.ask(&["status"]);
+            assert_eq!(ran.code, Some(0), "{kind}: {}", ran.err);
+        }
+        drop(held);
+    }
+    let watching: Vec<UnixStream> = (0..25).map(|_| ask(watch, 1)).collect();
+    for stream in &watching {
+        stream.set_nonblocking(false).unwrap();
+    }
+    let refused: Vec<Value> = watching.iter().map(answer).filter(|answer| !answer["failed"].is_null()).collect();
+    assert_eq!(refused, [serde_json::json!({"failed": "24 others watch already"})]);
 }
 
 #[test]

@@ -199,10 +199,6 @@ impl Room {
         wait(&String::from_utf8_lossy(bytes), || names.iter().any(has), || names.join(", "));
     }
 
-    pub(crate) fn wait_for_refusal(&self, reason: &str) {
-        wait(reason, || self.ask(&["status"]).err.contains(reason), || self.ask(&["status"]).err);
-    }
-
     pub(crate) fn wait_for_bus(&self, state: &str) {
         self.wait_for(state, &["status"], |rows| rows[0]["buses"][0]["state"] == state);
     }

@@ -7,9 +7,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use tilth_config::bundle::SigningKey;
+use tilth_config::plain_file;
 
 /// Whoever reads these files can speak for the hub.
 const OWNER_ONLY: u32 = 0o600;
+
+/// The most bytes of a key's file. It has one line.
+const MAX_KEY: u64 = 4096;
 
 /// A hub's folder.
 #[derive(Debug, Clone)]
@@ -59,17 +63,23 @@ impl DataDir {
         if [&path, &self.database()].into_iter().all(|path| matches!(path.try_exists(), Ok(false))) {
             bail!("{}: there is no hub here; `tilth-hub init` makes one", self.0.display());
         }
-        let mode = fs::metadata(&path).with_context(name)?.permissions().mode();
+        let file = plain_file::open(&path).with_context(name)?;
+        let mode = file.metadata().with_context(name)?.permissions().mode();
         if mode & 0o077 != 0 {
             bail!("{}: others may read it (mode {:03o}); expected 600", path.display(), mode & 0o777);
         }
-        SigningKey::parse(&fs::read_to_string(&path).with_context(name)?).with_context(name)
+        let bytes = plain_file::read_open(file, MAX_KEY).with_context(name)?;
+        SigningKey::parse(&String::from_utf8_lossy(&bytes)).with_context(name)
     }
 
     /// Keeps a second hub from serving the same folder, as long as the file is open.
     pub(crate) fn lock(&self) -> anyhow::Result<File> {
         let path = self.0.join("hub.lock");
         let name = || path.display().to_string();
+        // Opening a pipe would wait for whoever reads it.
+        if path.exists() {
+            plain_file::open(&path).with_context(name)?;
+        }
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path).with_context(name)?;
         match file.try_lock() {
             Ok(()) => Ok(file),

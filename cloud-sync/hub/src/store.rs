@@ -17,10 +17,12 @@ pub(crate) mod streams;
 pub(crate) mod windows;
 mod workers;
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
+use tilth_config::plain_file;
 use tilth_core::time::WallTime;
 use tilth_protocol::Epoch;
 
@@ -53,6 +55,8 @@ pub(crate) enum StoreError {
     Missing(PathBuf),
     #[error("{}: made by a newer version of the hub (schema {found}, this one knows {})", path.display(), MIGRATIONS.len())]
     Newer { path: PathBuf, found: usize },
+    #[error("{}: {found}", path.display())]
+    NoFile { path: PathBuf, found: io::Error },
     #[error("too many requests wait for the disk")]
     Busy,
     #[error("the hub is stopping")]
@@ -91,8 +95,12 @@ pub(crate) fn create(path: &Path, epoch: Epoch, now: WallTime) -> Result<(), Sto
 
 /// Opens the store to write.
 pub(crate) fn open(path: &Path) -> Result<Connection, StoreError> {
-    if !path.exists() {
-        return Err(StoreError::Missing(path.to_owned()));
+    match plain_file::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(StoreError::Missing(path.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            return Err(StoreError::NoFile { path: path.to_owned(), found: error });
+        }
+        _ => {}
     }
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     migrate(&mut connection, path)?;

@@ -1,6 +1,7 @@
 //! The one TLS configuration, for HTTP and MQTT alike: rustls with ring, TLS 1.2 and 1.3.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,11 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use tilth_config::plain_file;
 use tilth_core::time::WallTime;
+
+/// The most bytes of a file of authorities: those of a whole system are some 250 KiB.
+const MAX_PEM: u64 = 4 << 20;
 
 /// Why there is no TLS configuration. Trying again helps only after somebody changed the file or the system.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +29,14 @@ pub enum TlsError {
         path: PathBuf,
         /// What is wrong with it.
         why: rustls::pki_types::pem::Error,
+    },
+    /// The file cannot be read.
+    #[error("{path}: {why}; expected a PEM file with the hub's certificate authority")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says, or what is there.
+        why: io::Error,
     },
     /// A certificate in the file cannot be used.
     #[error("{path}: {why}; expected a PEM file with the hub's certificate authority")]
@@ -203,11 +216,13 @@ fn bare(name: &str) -> &str {
 }
 
 fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
-    let unreadable = |why| TlsError::Pem { path: path.to_owned(), why };
+    let bytes = plain_file::read(path, MAX_PEM);
+    let bytes = bytes.map_err(|why| TlsError::Unreadable { path: path.to_owned(), why })?;
+    let damaged = |why| TlsError::Pem { path: path.to_owned(), why };
     let unusable = |why| TlsError::Unusable { path: path.to_owned(), why };
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
-        roots.add(certificate.map_err(unreadable)?).map_err(unusable)?;
+    for certificate in CertificateDer::pem_slice_iter(&bytes) {
+        roots.add(certificate.map_err(damaged)?).map_err(unusable)?;
     }
     if roots.is_empty() { Err(TlsError::Empty { path: path.to_owned() }) } else { Ok(roots) }
 }

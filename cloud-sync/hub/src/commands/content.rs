@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use serde_json::Value as Json;
-use tilth_config::{Document, Documents, Holdings, Layer, Loaded, Purpose, Text, base, bundle, load_documents};
+use tilth_config::{
+    Document, Documents, Holdings, Layer, Loaded, Purpose, Text, base, bundle, load_documents, plain_file,
+};
 use tilth_core::id::Id;
 
 /// A larger file is no configuration.
@@ -92,11 +94,7 @@ fn documents(from: &Path) -> anyhow::Result<Documents> {
 
 fn document(file: String, path: &Path) -> anyhow::Result<Document> {
     let name = || path.display().to_string();
-    let found = fs::metadata(path).with_context(name)?;
-    if !found.is_file() || found.len() > MAX_FILE {
-        bail!("{}: expected a file of at most {} MiB", path.display(), MAX_FILE >> 20);
-    }
-    let bytes = fs::read(path).with_context(name)?;
+    let bytes = plain_file::read(path, MAX_FILE).with_context(name)?;
     let text = if path.extension() == Some(OsStr::new("json")) {
         serde_json::from_slice(&bytes).map_or_else(|error| Text::Unreadable(format!("not JSON: {error}")), Text::Json)
     } else {

@@ -65,6 +65,7 @@ impl From<StoreError> for Refusal {
             | StoreError::Sql(_)
             | StoreError::Damaged(_)
             | StoreError::Missing(_)
+            | StoreError::NoFile { .. }
             | StoreError::Newer { .. } => Refusal::internal(error),
         }
     }

@@ -135,6 +135,63 @@ async fn every_way_to_misbehave_has_its_name() {
     }
 }
 
+/// Each part of a request that a hub, or whatever is between, can leave hanging.
+#[tokio::test]
+async fn a_peer_that_hangs_is_given_up_in_each_part() {
+    // Here the connection and the whole request have the same time.
+    const NO_TLS: &[Broken] = &[Broken::NoConnection, Broken::TimedOut];
+    #[derive(Debug, Clone, Copy)]
+    enum Hangs {
+        BeforeTls,
+        WithinTls,
+        OverTheBody,
+        WithContinues,
+        WithHeaders,
+    }
+    for (hangs, scheme, expected) in [
+        (Hangs::BeforeTls, "https", NO_TLS),
+        (Hangs::WithinTls, "https", NO_TLS),
+        (Hangs::OverTheBody, "http", &[Broken::TimedOut]),
+        // Words before the request has left are none of an answer.
+        (Hangs::WithContinues, "http", &[Broken::TimedOut, Broken::Garbled]),
+        (Hangs::WithHeaders, "http", &[Broken::Garbled]),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let task = tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let drip: &[u8] = match hangs {
+                Hangs::BeforeTls | Hangs::OverTheBody => return tokio::time::sleep(SHORT * 10).await,
+                Hangs::WithinTls => b"\x16\x03\x03\x40\x00",
+                Hangs::WithContinues => b"HTTP/1.1 100 Continue\r\n\r\n",
+                Hangs::WithHeaders => b"HTTP/1.1 200 OK\r\n",
+            };
+            let _ = socket.write_all(drip).await;
+            let more: &[u8] = match hangs {
+                Hangs::WithContinues => drip,
+                Hangs::WithHeaders => b"x-more: of it\r\n",
+                Hangs::BeforeTls | Hangs::OverTheBody | Hangs::WithinTls => b"\x00",
+            };
+            while socket.write_all(more).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
+        // More than the system takes in for a peer that reads nothing, and that does not pack.
+        let mut state = 1_u64;
+        let noise = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as u8
+        });
+        let body: Vec<u8> =
+            if matches!(hangs, Hangs::OverTheBody) { noise.take(12 << 20).collect() } else { vec![b'x'] };
+        let client = to(&format!("{scheme}://{address}")).unwrap();
+        let ended = tokio::time::timeout(SHORT * 8, client.post_batch(body)).await;
+        let error = ended.unwrap_or_else(|_| panic!("{hangs:?} is waited for")).outcome.unwrap_err();
+        assert!(expected.contains(&error.kind), "{hangs:?}: {error}");
+        task.abort();
+    }
+}
+
 #[tokio::test]
 async fn nobody_there_is_no_connection() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,0 +1,66 @@
+//! Reading ordinary files alone: the one place from which files named by people are opened.
+//!
+//! Opening a named pipe waits for whoever writes to it, which may be nobody, and a device may never end. Both are refused
+//! with what is there and what was expected; whoever names the path says which it is.
+
+use std::fs::{self, File, FileType};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+/// Opens an ordinary file to read. Never waits for another process.
+///
+/// # Errors
+/// [`ErrorKind::InvalidInput`] where something else is there, and what the system says.
+pub fn open(path: &Path) -> io::Result<File> {
+    // Looked at first: opening a device may do something.
+    check(fs::metadata(path)?.file_type())?;
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
+    // And again: it may be another one by now.
+    check(file.metadata()?.file_type())?;
+    Ok(file)
+}
+
+/// Reads an ordinary file of at most `most` bytes.
+///
+/// # Errors
+/// As [`open`], and [`ErrorKind::FileTooLarge`].
+pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    read_open(open(path)?, most)
+}
+
+/// Reads what [`open`] gave, at most `most` bytes.
+///
+/// # Errors
+/// [`ErrorKind::FileTooLarge`], and what the system says.
+pub fn read_open(file: File, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        return Err(io::Error::new(ErrorKind::FileTooLarge, format!("too large; expected at most {most} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// As [`read`], as text.
+///
+/// # Errors
+/// As [`read`], and [`ErrorKind::InvalidData`] where it is not UTF-8.
+pub fn read_text(path: &Path, most: u64) -> io::Result<String> {
+    let not_text = |_| io::Error::new(ErrorKind::InvalidData, "not text; expected UTF-8");
+    String::from_utf8(read(path, most)?).map_err(not_text)
+}
+
+fn check(found: FileType) -> io::Result<()> {
+    let what = match found {
+        found if found.is_file() => return Ok(()),
+        found if found.is_dir() => "a folder",
+        found if found.is_fifo() => "a named pipe",
+        found if found.is_socket() => "a socket",
+        _ => "a device",
+    };
+    Err(io::Error::new(ErrorKind::InvalidInput, format!("{what} is there; expected a file")))
+}

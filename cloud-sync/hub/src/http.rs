@@ -33,7 +33,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 use serde::Serialize;
 use tilth_config::bundle::SigningKey;
-use tilth_protocol::ErrorCode;
+use tilth_protocol::{ErrorCode, KEY_HEADER};
 
 use self::access::Limits;
 use self::refusal::Refusal;
@@ -87,7 +87,20 @@ pub(crate) fn router(hub: &Arc<Hub>) -> Router {
         let handler = move |request: Request| answer(Arc::clone(&hub), route, request);
         router = router.route(route.path, on(filter, handler));
     }
-    router.fallback(nowhere).method_not_allowed_fallback(nowhere)
+    router.fallback(nowhere).method_not_allowed_fallback(wrong_method)
+}
+
+/// There is such a thing, and it is asked for by another method.
+async fn wrong_method(request: Request) -> Response {
+    let (method, path) = (request.method(), request.uri().path());
+    let allowed = ROUTES.iter().filter(|route| route.path == path).map(|route| route.method.allowed());
+    let allowed = allowed.collect::<Vec<_>>().join(", ");
+    let message = format!("{method} {path}: expected {allowed}");
+    let mut response = Refusal::new(ErrorCode::MethodNotAllowed, message).into_response();
+    if let Ok(allowed) = HeaderValue::try_from(allowed) {
+        response.headers_mut().insert(header::ALLOW, allowed);
+    }
+    response
 }
 
 async fn answer(hub: Arc<Hub>, route: &'static Route, request: Request) -> Response {
@@ -123,15 +136,22 @@ async fn call(hub: &Arc<Hub>, route: &Route, peer: &Peer, request: Request) -> R
                 Reader::Data => data::get(hub, caller, request.uri()).await,
                 Reader::Events => events::get(hub, caller, request.uri()).await,
                 Reader::Alerts => alerts::get(hub, caller, request.uri()).await,
-                Reader::Health => health::get(hub, caller, request.uri()).await,
             }
         }
-        Call::Anyone(what) => {
-            access::anyone(hub, peer.address)?;
-            match what {
-                Anyone::Time => time::get(hub, request.uri()),
+        Call::Anyone(what) => match what {
+            Anyone::Time => {
+                access::anyone(hub, peer.address)?;
+                time::get(hub, request.uri())
             }
-        }
+            Anyone::Health if request.headers().contains_key(KEY_HEADER) => {
+                let (caller, _turn) = access::reader(hub, peer, request.headers()).await?;
+                health::get(hub, caller, request.uri()).await
+            }
+            Anyone::Health => {
+                access::anyone(hub, peer.address)?;
+                health::without_key(hub, request.uri()).await
+            }
+        },
     }
 }
 

@@ -12,6 +12,7 @@ mod exit;
 mod http;
 mod issue;
 mod keys;
+mod malformed;
 mod standing;
 mod store;
 mod sync;

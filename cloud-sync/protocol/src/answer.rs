@@ -58,6 +58,8 @@ pub enum ErrorCode {
     Forbidden,
     /// 404: there is no such thing, or not for this key.
     NotFound,
+    /// 405: there is such a thing, and it is asked for otherwise; `Allow` says how.
+    MethodNotAllowed,
     /// 409: a known sequence with other content, or two agents that use one key.
     StreamConflict,
     /// 413: more than a batch may hold.
@@ -77,6 +79,7 @@ impl ErrorCode {
             ErrorCode::UnknownKey => 401,
             ErrorCode::Forbidden => 403,
             ErrorCode::NotFound => 404,
+            ErrorCode::MethodNotAllowed => 405,
             ErrorCode::StreamConflict => 409,
             ErrorCode::TooLarge => 413,
             ErrorCode::TooMany => 429,

@@ -15,7 +15,8 @@ use crate::exit::{self, Exit};
 use crate::http::access::MOST_KNOWN;
 use crate::http::address::Proxies;
 use crate::http::serve::{MOST_CONNECTIONS, OTHER_FILES, Served};
-use crate::http::{self, Hub, serve, tls};
+use crate::http::tls::Tls;
+use crate::http::{self, Hub, serve};
 use crate::store::{self, Store, keys};
 use crate::sync::quota::Quota;
 
@@ -36,7 +37,7 @@ pub(crate) fn run(wanted: &Serve) -> anyhow::Result<Exit> {
     log_to_stderr(wanted.log);
     let data = wanted.data.dir();
     let tls = match (&wanted.tls_cert, &wanted.tls_key) {
-        (Some(certificate), Some(key)) => Some(tls::acceptor(certificate, key)?),
+        (Some(certificate), Some(key)) => Some(Arc::new(Tls::open(certificate, key)?)),
         _ => None,
     };
     let quota = Quota { sensors: wanted.device_sensors, rows: wanted.device_rows };
@@ -63,8 +64,12 @@ pub(crate) fn run(wanted: &Serve) -> anyhow::Result<Exit> {
         };
         let proxies = Arc::new(Proxies::new(wanted.trusted_proxies.clone()));
         let most = connections_at_most();
+        let fresh = tls.clone().map(|tls| tokio::spawn(tls.keep_fresh()));
         let served = Served { listener, tls, router: http::router(&hub), proxies, most };
         serve::serve(served, stop, CONNECTIONS_END).await;
+        if let Some(task) = fresh {
+            task.abort();
+        }
         anyhow::Ok(tell.await.unwrap_or_else(|_| Instant::now()))
     })?;
     // Requests that were cut off hold the hub until their tasks are gone.

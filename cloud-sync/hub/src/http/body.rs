@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use tilth_protocol::{ErrorCode, MAX_BATCH_BYTES};
 
 use super::refusal::Refusal;
+use crate::malformed;
 
 /// A body of 1 MiB over the slowest line that makes sense takes less.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,7 +33,7 @@ async fn read(body: Body) -> Result<Bytes, Refusal> {
     match Limited::new(body, MAX_BATCH_BYTES).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
-        Err(error) => Err(Refusal::bad_request(format!("the body broke off: {error}"))),
+        Err(_) => Err(Refusal::bad_request("the body broke off")),
     }
 }
 
@@ -84,7 +85,7 @@ impl Coding {
         match read {
             Ok(length) if length as u64 == most => Err(too_large()),
             Ok(_) => Ok(unpacked),
-            Err(error) => Err(Refusal::bad_request(format!("the body is not {name}: {error}"))),
+            Err(_) => Err(Refusal::bad_request(format!("the body is not {name}, as Content-Encoding says"))),
         }
     }
 }
@@ -94,8 +95,11 @@ fn parse<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T, Refusal> {
     let parsed = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
         let place = if path == "." { String::new() } else { format!("{path}: ") };
-        Refusal::bad_request(format!("expected {what}: {place}{}", error.inner()))
+        Refusal::bad_request(format!("expected {what}: {place}{}", malformed::json(error.inner())))
     })?;
-    reader.end().map_err(|error| Refusal::bad_request(format!("expected {what} and nothing after it: {error}")))?;
+    reader.end().map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        Refusal::bad_request(format!("expected {what} and nothing after it (line {line}, column {column})"))
+    })?;
     Ok(parsed)
 }

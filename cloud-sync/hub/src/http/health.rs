@@ -1,7 +1,10 @@
-//! `GET /api/health`: how the hub and the tenant's devices are.
+//! `GET /api/health`: how the hub and the tenant's devices are; without a key, whether the hub serves.
+
+use std::time::Duration;
 
 use axum::http::Uri;
-use axum::response::Response;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use rusqlite::Connection;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
@@ -13,6 +16,9 @@ use super::{Hub, params, shown};
 use crate::clock;
 use crate::store::devices::Device;
 use crate::store::{self, Owner, StoreError, bundles, devices, events, lanes, streams};
+
+/// A database that takes longer for one row is in trouble.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,6 +39,23 @@ pub(super) async fn get(hub: &Hub, caller: ReaderCaller, uri: &Uri) -> Result<Re
         }))
     });
     super::json(&found.await?)
+}
+
+/// For a load balancer: whether the hub answers, and can read its database. Nothing of any tenant.
+pub(super) async fn without_key(hub: &Hub, uri: &Uri) -> Result<Response, Refusal> {
+    let Parameters {} = params::read(uri)?;
+    let epoch = tokio::time::timeout(PATIENCE, hub.store.read(Owner::Hub, store::epoch));
+    match epoch.await {
+        Ok(Ok(_)) => super::json(&json!({"status": "ok"})),
+        Ok(Err(error)) => Ok(unwell(&error.to_string())),
+        Err(_) => Ok(unwell("the database does not answer in time")),
+    }
+}
+
+fn unwell(why: &str) -> Response {
+    tracing::error!(why, "the hub is not well");
+    let body = json!({"status": "unavailable"}).to_string();
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 fn of_device(connection: &Connection, device: &Device) -> Result<Json, StoreError> {

@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use tilth_core::time::WallTime;
 
 use super::refusal::Refusal;
+use crate::malformed;
 
 /// Answers of more rows are read in pages.
 pub(super) const MAX_LIMIT: usize = 5000;
@@ -14,7 +15,11 @@ pub(super) const MAX_LIMIT: usize = 5000;
 pub(super) fn read<T: DeserializeOwned>(uri: &Uri) -> Result<T, Refusal> {
     match Query::try_from_uri(uri) {
         Ok(Query(parameters)) => Ok(parameters),
-        Err(error) => Err(Refusal::bad_request(format!("the parameters: {}", error.body_text()))),
+        Err(error) => {
+            let text = error.body_text();
+            let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+            Err(Refusal::bad_request(format!("the parameters: {}", malformed::parameters(text))))
+        }
     }
 }
 

@@ -40,13 +40,14 @@ pub(crate) enum Reader {
     Data,
     Events,
     Alerts,
-    Health,
 }
 
 /// What anyone calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Anyone {
     Time,
+    /// With a read key about its tenant, without one about the hub alone.
+    Health,
 }
 
 /// The table.
@@ -58,7 +59,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route(Method::Get, "/api/data", Call::Reader(Reader::Data)),
     route(Method::Get, "/api/events", Call::Reader(Reader::Events)),
     route(Method::Get, "/api/alerts", Call::Reader(Reader::Alerts)),
-    route(Method::Get, "/api/health", Call::Reader(Reader::Health)),
+    route(Method::Get, "/api/health", Call::Anyone(Anyone::Health)),
 ];
 
 const fn route(method: Method, path: &'static str, call: Call) -> Route {
@@ -74,13 +75,24 @@ impl Method {
     }
 }
 
+impl Method {
+    /// Methods by which it is asked for, as `Allow` says it.
+    pub(crate) const fn allowed(self) -> &'static str {
+        match self {
+            Method::Get => "GET, HEAD",
+            Method::Post => "POST",
+        }
+    }
+}
+
 impl Call {
     /// Who may call.
     pub(crate) const fn who(self) -> &'static str {
         match self {
             Call::Device(_) => "device",
             Call::Reader(_) => "reader",
-            Call::Anyone(_) => "anyone",
+            Call::Anyone(Anyone::Health) => "anyone, reader",
+            Call::Anyone(Anyone::Time) => "anyone",
         }
     }
 }

@@ -21,6 +21,7 @@ use tower_service::Service;
 use super::Peer;
 use super::address::{Network, Proxies};
 use super::places::{Place, Places};
+use super::tls::Tls;
 use super::watch::Watched;
 
 /// Each connection holds some 100 KiB at worst.
@@ -44,7 +45,7 @@ const BREATHER: Duration = Duration::from_millis(50);
 /// What is served, and to how many at once.
 pub(crate) struct Served {
     pub(crate) listener: TcpListener,
-    pub(crate) tls: Option<TlsAcceptor>,
+    pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) router: Router,
     pub(crate) proxies: Arc<Proxies>,
     /// Connections in all.
@@ -70,7 +71,8 @@ pub(crate) async fn serve(served: Served, stop: impl Future<Output = ()>, grace:
                     };
                     let (router, stopped) = (router.clone(), stopped.clone());
                     let connection = Connection { peer, router, proxies: Arc::clone(&proxies), stopped, place };
-                    connections.spawn(connection.run(stream, tls.clone()));
+                    let tls = tls.as_ref().map(|tls| tls.acceptor());
+                    connections.spawn(connection.run(stream, tls));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection was not taken in");

@@ -4,6 +4,7 @@ use tilth_core::time::Stamp;
 use tilth_core::value::{Resolution, Steps};
 use tilth_protocol::{Event, Figures, Live, WindowRow};
 
+use crate::malformed;
 use crate::store::alerts::Transition;
 use crate::sync::clock::Word;
 
@@ -120,5 +121,5 @@ pub(crate) fn transition(event: &Event) -> Result<Option<Transition>, String> {
 
 fn body<T: serde::de::DeserializeOwned>(event: &Event, expected: &str) -> Result<T, String> {
     serde_json::from_value(serde_json::Value::Object(event.body.clone()))
-        .map_err(|error| format!("body: {error}; expected {expected}"))
+        .map_err(|error| format!("body: {}; expected {expected}", malformed::json(&error)))
 }

@@ -222,7 +222,7 @@ fn a_row_that_cannot_be_stored_is_named_and_blocks_nothing() {
                 (
                     Lane::Events,
                     1,
-                    "body: missing field `offset`; expected offset (time of day at uptime zero), source, and error where it is known"
+                    "body: the key offset is missing; expected offset (time of day at uptime zero), source, and error where it is known"
                 ),
                 (Lane::Windows, 2, "min 680, max 10, last 680: expected the last between the others"),
             ]
@@ -270,7 +270,7 @@ fn every_poison_has_its_words() {
         (said("clock", json!({"offset": 1, "source": "ntp"})), ""),
         (said("clock", json!({"offset": i64::MAX, "source": "ntp"})), "offset 9223372036854775807: expected"),
         (said("alert", alert), ""),
-        (said("alert", json!({})), "body: missing field `zone`; expected zone, rule, sensor and event"),
+        (said("alert", json!({})), "body: the key zone is missing; expected zone, rule, sensor and event"),
     ] {
         assert!(found.starts_with(expected) && found.is_empty() == expected.is_empty(), "{found}");
     }

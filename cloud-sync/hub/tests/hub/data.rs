@@ -123,18 +123,24 @@ fn how_the_devices_are() {
 fn questions_that_are_none() {
     let (served, reader, _) = farm();
     for (target, status, expected) in [
-        ("/api/data", 400, "the parameters: "),
-        ("/api/data?sensor=tower-1/ph&form=0", 400, "the parameters: "),
+        ("/api/data", 400, "the parameters: the key sensor is missing"),
+        (
+            "/api/data?sensor=tower-1/ph&form=0",
+            400,
+            "the parameters: form: unknown key form; expected one of sensor, device",
+        ),
+        ("/api/data?sensor=tower-1/ph&limit=many", 400, "the parameters: limit: expected a whole number"),
+        ("/api/data?sensor=tower-1/ph&exact=1", 400, "the parameters: exact: expected true or false"),
         ("/api/data?sensor=tower-1/ph&from=yesterday", 400, "from=yesterday: expected a time such as"),
         ("/api/data?sensor=tower-1/ph&grain=hour", 400, "grain=hour: expected minute or quarter"),
         ("/api/data?sensor=tower-1/ph&limit=0", 400, "limit=0: expected 1 to 5000"),
         ("/api/data?sensor=tower-1/ph&after=x", 400, "after=x: expected what `next` of the page before says"),
         ("/api/data?sensor=tower-1/none", 404, "there is no sensor tower-1/none"),
         ("/api/data?sensor=tower-1/ph&device=pi-9", 404, "there is no device pi-9"),
-        ("/api/alerts?state=closed", 400, "the parameters: "),
+        ("/api/alerts?state=closed", 400, "the parameters: state: unknown word closed; expected open or all"),
         ("/api/events?after=x", 400, "after=x: expected what"),
         ("/api/data/latest?after=x", 400, "after=x: expected what"),
-        ("/api/health?x=1", 400, "the parameters: "),
+        ("/api/health?x=1", 400, "the parameters: x: unknown key x"),
     ] {
         let (found, _, message) = served.get(target, &reader).refused();
         assert_eq!(found, status, "{target}: {message}");

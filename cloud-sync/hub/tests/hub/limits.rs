@@ -83,3 +83,28 @@ fn gaps_count_as_rows() {
     many["lanes"] = json!({"windows": lane(5000)});
     assert_eq!(served.batch(&device, &many).ok()["confirmed"]["windows"], 5000);
 }
+
+#[test]
+fn a_device_with_more_than_its_quota_is_told_the_limit_and_goes_on() {
+    let made = Made::new();
+    let (reader, device) = (made.tenant("acme"), made.device("acme", "pi-7"));
+    let served = made.serve_with(&["--device-sensors", "2", "--device-rows", "1000"]);
+    let limit = "quota: this hub keeps at most 2 sensors of a device";
+    for (number, sensor) in ["tower-1/ph", "tower-1/ec", "tower-1/air"].into_iter().enumerate() {
+        // Each from a database of its own, whose sequences begin anew.
+        let mut sent = batch("acme", "pi-7", sensor, 2);
+        sent["stream"] = json!(format!("{:032x}", number + 1));
+        let answer = served.batch(&device, &sent).ok();
+        assert_eq!(answer["confirmed"]["windows"], 2, "{answer}");
+        let poison = answer["poison"].as_array().map_or(0, Vec::len);
+        assert_eq!(poison, if number == 2 { 2 } else { 0 }, "{answer}");
+        if number == 2 {
+            assert_eq!(answer["poison"][0]["reason"], limit);
+        }
+    }
+    let alerts = served.get("/api/alerts", &reader).ok();
+    let own = alerts["alerts"].as_array().unwrap().iter().find(|alert| alert["source"] == "hub").unwrap();
+    assert_eq!((&own["rule"], &own["message"]), (&json!("device-quota"), &json!(limit)));
+    assert_eq!(served.get("/api/data?sensor=tower-1/ph&from=0", &reader).ok()["windows"].as_array().unwrap().len(), 2);
+    assert_eq!(served.get("/api/data?sensor=tower-1/air&from=0", &reader).status, 404);
+}

@@ -7,6 +7,7 @@ mod commands;
 mod data;
 mod flood;
 mod limits;
+mod not_a_file;
 mod routes;
 mod served;
 mod sync;

@@ -28,7 +28,7 @@ const EXPECTED: [Expected; 8] = [
     Expected { method: "GET", path: "/api/data", who: "reader", query: "?sensor=orchard/ph&from=0" },
     Expected { method: "GET", path: "/api/events", who: "reader", query: "?device=pi-7" },
     Expected { method: "GET", path: "/api/alerts", who: "reader", query: "?state=all&device=pi-7" },
-    Expected { method: "GET", path: "/api/health", who: "reader", query: "" },
+    Expected { method: "GET", path: "/api/health", who: "anyone, reader", query: "" },
 ];
 
 /// Words that only `acme`'s own data holds.
@@ -96,6 +96,10 @@ fn a_key_reaches_what_it_is_for_and_nothing_else() {
                 assert_eq!(reply.status, 200, "{route}");
                 continue;
             }
+            if expected.who == "anyone, reader" && key.is_none() {
+                assert_eq!(reply.ok(), json!({"status": "ok"}), "{route}: nothing of any tenant");
+                continue;
+            }
             let (status, word, _) = reply.refused();
             assert_eq!((status, word.as_str()), (401, "unknown-key"), "{route} with {key:?}");
         }
@@ -103,7 +107,9 @@ fn a_key_reaches_what_it_is_for_and_nothing_else() {
         // The keys of the tenant open what they are for.
         let (opens, is_closed) = match expected.who {
             "device" => (vec![&farms.device], vec![&farms.reader, &farms.stranger_reader]),
-            "reader" => (vec![&farms.reader], vec![&farms.device, &farms.other_device, &farms.stranger_device]),
+            "reader" | "anyone, reader" => {
+                (vec![&farms.reader], vec![&farms.device, &farms.other_device, &farms.stranger_device])
+            }
             _ => (Vec::new(), Vec::new()),
         };
         for key in opens {
@@ -118,7 +124,7 @@ fn a_key_reaches_what_it_is_for_and_nothing_else() {
         // The right kind of key of somebody else finds nothing of this tenant, however it asks.
         let foreign: &[&String] = match expected.who {
             "device" => &[&farms.stranger_device],
-            "reader" => &[&farms.stranger_reader],
+            "reader" | "anyone, reader" => &[&farms.stranger_reader],
             _ => &[],
         };
         for key in foreign {
@@ -160,18 +166,115 @@ fn a_device_speaks_for_itself_alone() {
 #[test]
 fn what_is_not_there_is_refused_in_json_too() {
     let farms = farms();
-    for (method, target) in [
-        ("GET", "/"),
-        ("GET", "/api"),
-        ("GET", "/api/data/"),
-        ("GET", "/api/v1/sync/batch"),
-        ("POST", "/api/health"),
-        ("DELETE", "/api/alerts"),
-        ("GET", "/../hub.db"),
-    ] {
+    for (method, target) in [("GET", "/"), ("GET", "/api"), ("GET", "/api/data/"), ("GET", "/../hub.db")] {
         let reply = Request { method, ..Request::get(target, &farms.reader) }.send(farms.served.address);
         let (status, word, _) = reply.refused();
         assert_eq!((status, word.as_str()), (404, "not-found"), "{method} {target}");
+    }
+}
+
+#[test]
+fn a_wrong_method_is_told_the_right_one() {
+    let farms = farms();
+    for route in &EXPECTED {
+        let allowed = if route.method == "GET" { "GET, HEAD" } else { "POST" };
+        for method in ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "BREW"] {
+            if method == route.method {
+                continue;
+            }
+            for key in [None, Some(farms.reader.as_str())] {
+                let request = Request { method, key, ..Request::get(route.path, "") };
+                let reply = request.send(farms.served.address);
+                assert_eq!(reply.header("allow"), Some(allowed), "{method} {}", route.path);
+                let (status, word, message) = reply.refused();
+                assert_eq!((status, word.as_str()), (405, "method-not-allowed"));
+                assert_eq!(message, format!("{method} {}: expected {allowed}", route.path));
+            }
+        }
+    }
+    let head = Request { method: "HEAD", key: None, ..Request::get("/api/health", "") }.send(farms.served.address);
+    assert_eq!((head.status, head.body.len()), (200, 0));
+}
+
+/// Whatever is sent, the answer names no parser and no type of the program.
+#[test]
+fn refusals_hold_no_text_of_a_parser() {
+    let farms = farms();
+    let Farms { served, device, reader, .. } = &farms;
+    let mut said = Vec::new();
+    let good = acmes_batch().to_string();
+    let bodies = (0..good.len()).step_by(7).map(|end| good[..end].to_owned());
+    let swapped = [
+        ("1", "\"x\""),
+        ("null", "7"),
+        ("\"minute\"", "\"hour\""),
+        ("{", "["),
+        ("\"seq\"", "\"sequence\""),
+        ("[", "{"),
+    ];
+    let swapped = swapped.into_iter().map(|(from, to)| good.replacen(from, to, 3));
+    let more = ["\u{feff}", "\"\"", "1e999", "{\"version\":1e999}", "[1,2]", "{\"a\":{\"b\":", "nul", "\"\\ud800\""];
+    for body in bodies.chain(swapped).chain(more.map(str::to_owned)) {
+        let reply = Request::post("/api/v1/sync/batch", device, body).send(served.address);
+        if reply.status == 429 {
+            std::thread::sleep(std::time::Duration::from_millis(500));
+        }
+        said.push(reply.text());
+    }
+    for coding in ["gzip", "deflate"] {
+        let request = Request::post("/api/v1/sync/batch", device, good.clone()).header("content-encoding", coding);
+        said.push(request.send(served.address).text());
+    }
+    for query in [
+        "?",
+        "?limit=",
+        "?limit=-1",
+        "?limit=99999999999999999999999",
+        "?limit=1.5",
+        "?device",
+        "?%ff",
+        "?limit=1&limit=2",
+        "?a=b",
+    ] {
+        for path in ["/api/data/latest", "/api/data", "/api/events", "/api/alerts", "/api/health"] {
+            said.push(served.get(&format!("{path}{query}"), reader).text());
+        }
+        said.push(served.get(&format!("/api/v1/time{query}"), "").text());
+        said.push(served.get(&format!("/api/config/bundle{query}"), device).text());
+    }
+    for text in &said {
+        for word in [
+            "serde",
+            "EOF",
+            "struct ",
+            "invalid type",
+            "invalid value",
+            "invalid length",
+            "missing field",
+            "unknown field",
+            "unknown variant",
+            "duplicate field",
+            " at line ",
+            "expected value",
+            "expected `",
+            "trailing",
+            "rusqlite",
+            "sqlite",
+            "hyper",
+            "axum",
+            "Failed to",
+            "deserialize",
+            "i64",
+            "u64",
+            "u32",
+            "usize",
+            "digit found",
+            "gzip header",
+            "control character",
+            "lone leading surrogate",
+        ] {
+            assert!(!text.contains(word), "{word:?} in {text}");
+        }
     }
 }
 

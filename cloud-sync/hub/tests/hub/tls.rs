@@ -76,6 +76,51 @@ fn both_versions_with_the_certificate_that_was_given() {
     drop(silent);
 }
 
+/// Writes a certificate and its key, and returns who trusts it alone.
+fn renew(made: &Made, with_key: bool) -> (RootCertStore, String) {
+    let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = signed.signing_key.serialize_pem();
+    if with_key {
+        made.folder.write("tls.key", &key);
+    }
+    made.folder.write("tls.pem", &signed.cert.pem());
+    let mut roots = RootCertStore::empty();
+    roots.add(signed.cert.der().clone()).unwrap();
+    (roots, key)
+}
+
+#[test]
+fn a_certificate_is_read_again_when_its_files_change() {
+    let (served, first, reader) = served();
+    let request = Request::get("/api/health", &reader);
+    let is_served = |roots: &RootCertStore| ask(served.address, roots, &rustls::version::TLS13, &request).is_ok();
+    let wait = |what: &str, until: &dyn Fn() -> bool| {
+        for _ in 0..300 {
+            if until() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        panic!("{what}: {}", served.made.log());
+    };
+    assert!(is_served(&first));
+    let (second, _) = renew(&served.made, true);
+    wait("a new pair", &|| is_served(&second));
+    assert!(!is_served(&first));
+    // Half a file, and then a certificate whose key is still to come: the one before stays, and it is said.
+    served.made.folder.write("tls.pem", "-----BEGIN CERTIFICATE-----\nMIIB");
+    wait("half a file is said", &|| served.made.log().contains("certificate not replaced: "));
+    assert!(is_served(&second));
+    let (third, key) = renew(&served.made, false);
+    wait("a pair that does not fit is said", &|| served.made.log().contains("do not fit: "));
+    assert!(is_served(&second) && !is_served(&third));
+    std::fs::remove_file(served.made.folder.path().join("tls.key")).unwrap();
+    wait("a file that is gone is said", &|| served.made.log().contains("tls.key: No such file"));
+    assert!(is_served(&second));
+    served.made.folder.write("tls.key", &key);
+    wait("the other half", &|| is_served(&third));
+}
+
 #[test]
 fn files_that_are_no_certificate_are_named() {
     let made = Made::new();

@@ -33,6 +33,8 @@ pub(super) struct Posted {
     pub(super) buses: Vec<Bus>,
     /// Why nothing can be written.
     pub(super) trouble: Option<String>,
+    /// What was dropped and is not written down yet, in words.
+    pub(super) dropped: Vec<String>,
     /// What of the history is missing, as it was noticed by this process.
     pub(super) missing: Vec<String>,
     pub(super) meter: Meter,
@@ -64,6 +66,7 @@ impl Facts {
             later: Vec::new(),
             buses: Vec::new(),
             trouble: None,
+            dropped: Vec::new(),
             missing: Vec::new(),
             meter: Meter::default(),
         };
@@ -108,6 +111,11 @@ impl Facts {
     /// Nothing can be written; nothing where it works again.
     pub(crate) fn store_trouble(&self, trouble: Option<String>) {
         self.posted().trouble = trouble;
+    }
+
+    /// This was dropped and is not written down yet.
+    pub(crate) fn dropped(&self, dropped: Vec<String>) {
+        self.posted().dropped = dropped;
     }
 
     /// This of the history is missing.

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tilth_config::Entered;
 use tilth_core::id::Id;
+use tilth_core::local::Local;
 use tilth_core::time::WallTime;
 
 use crate::clock::Clock;
@@ -27,6 +28,8 @@ pub(super) struct Posted {
     pub(super) since: Option<WallTime>,
     /// What it has, and what is gone.
     pub(super) entered: Entered,
+    /// The clock by which people read times.
+    pub(super) local: Local,
     pub(super) refused: Option<Refusal>,
     /// Keys of `agent.toml` that are taken up at the next start.
     pub(super) later: Vec<&'static str>,
@@ -62,6 +65,7 @@ impl Facts {
             hash,
             since: clock.now().1,
             entered: Entered::default(),
+            local: Local::UTC,
             refused: None,
             later: Vec::new(),
             buses: Vec::new(),
@@ -73,14 +77,20 @@ impl Facts {
         Facts { clock, posted: Arc::new(Mutex::new(posted)) }
     }
 
+    /// The clock by which people read times.
+    pub(crate) fn local(&self) -> Local {
+        self.posted().local.clone()
+    }
+
     /// Whether this is not the configuration that is in force.
     pub(crate) fn is_another(&self, hash: &str) -> bool {
         self.posted().hash != hash
     }
 
     /// This configuration is in force.
-    pub(crate) fn entered(&self, hash: &str, entered: Entered) {
+    pub(crate) fn entered(&self, hash: &str, entered: Entered, local: Local) {
         let mut posted = self.posted();
+        posted.local = local;
         hash.clone_into(&mut posted.hash);
         (posted.since, posted.entered) = (self.clock.now().1, entered);
     }

@@ -1,6 +1,7 @@
 //! What people read: tables with aligned columns, and the agent's state a line for each part.
 
 mod sync;
+pub(super) mod times;
 
 use std::collections::BTreeMap;
 

@@ -11,6 +11,7 @@ use super::answers::Office;
 use super::facts::Bus;
 use super::views::{self, wall};
 use super::words::{
+    AskedAt,
     BusState, ChannelState, ClockState, ConfigState, Failed, GivenUp, Ignored, Lane, NotifyState, ReadingCounts,
     Refused, RefusedStamps, StatusRow, StoreState,
 };
@@ -76,6 +77,12 @@ impl Office {
             notify,
             sync: self.sync.json(),
         }
+    }
+
+    /// The time of day here, and the clock by which people read it.
+    pub(super) fn asked_at(&self) -> AskedAt {
+        let timezone = self.facts.posted().local.name().map(str::to_owned);
+        AskedAt { at: wall(self.clock.now().1), timezone }
     }
 
     /// Notes what the process has written so far. To be called now and then.

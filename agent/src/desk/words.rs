@@ -71,9 +71,20 @@ pub(super) enum Answer {
     /// The asking side was too slow and so many rows were left out.
     Missed(u64),
     /// That was all.
-    Done {},
+    Done(AskedAt),
     /// It cannot be done, and why.
     Failed(String),
+}
+
+/// What whoever shows the answer to people needs to know.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct AskedAt {
+    /// The agent's time of day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) at: Option<String>,
+    /// The farm's time zone, if it names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) timezone: Option<String>,
 }
 
 /// A number with the digits that people are shown.

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::iter;
 
 use tilth_core::id::SensorId;
+use tilth_core::local::Local;
 use tilth_core::plan::Plan;
 use tilth_core::time::WallTime;
 
@@ -29,6 +30,8 @@ pub(crate) struct Outcome {
     pub(crate) meant: Vec<(String, String)>,
     /// How the recording was read, where that is not plain.
     pub(crate) notes: Vec<String>,
+    /// The clock by which people read times.
+    pub(crate) local: Local,
     /// Why the recording was not read to its end.
     pub(crate) broken: Option<ReadingsError>,
 }
@@ -48,7 +51,7 @@ impl Outcome {
         let End { mut report, broken } = end;
         let notes = std::mem::take(&mut report.notes).into_iter().chain(notes).collect();
         let meant = roster.meant(plan).map(|(name, id)| (name.to_owned(), id.to_owned())).collect();
-        Outcome { course, roster, tally, report, meant, notes, broken }
+        Outcome { course, roster, tally, report, meant, local: plan.local().clone(), notes, broken }
     }
 
     /// Sensors of the configuration that the recording does not have.
@@ -121,8 +124,8 @@ impl Outcome {
         Some(causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
     }
 
-    /// Why readings came behind the clock, where one cause explains many.
-    pub(crate) fn hint(&self) -> Option<String> {
+    /// Why readings came behind the clock, where one cause explains many; with times by that clock.
+    pub(crate) fn hint(&self, local: &Local) -> Option<String> {
         let rows = self.course.rows();
         Some(match self.course.disorder()? {
             Disorder::BySensor => format!(
@@ -134,7 +137,7 @@ impl Outcome {
                 "line {} is stamped {}, and {} of {rows} readings come after it with earlier stamps, when the clock stands \
                  still; if that stamp is wrong, take the line out, else sort the recording by time",
                 ahead.line,
-                ahead.at(),
+                local.second(ahead.at()),
                 ahead.followers,
             ),
         })

@@ -28,7 +28,7 @@ impl Display for Summary<'_> {
         fmt_bad(outcome, f)?;
         fmt_alerts(outcome, f)?;
         fmt_faults(outcome, f)?;
-        if let Some(hint) = outcome.hint() {
+        if let Some(hint) = outcome.hint(&outcome.local) {
             entry(f, "hint", &hint)?;
         }
         Ok(())
@@ -44,6 +44,7 @@ fn fmt_counts(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match course.ends() {
         Some((from, to)) => {
             let (span, names) = (course.span(), counted(roster.len() as u64, "sensor"));
+            let (from, to) = (outcome.local.second(from), outcome.local.second(to));
             entry(f, "readings", format_args!("{} of {names}, {from} to {to} ({span})", report.values))?;
         }
         None => entry(f, "readings", "none")?,
@@ -58,6 +59,7 @@ fn fmt_counts(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     )?;
     if let Some((sensor, at)) = outcome.first_doubt() {
         let readings = counted(not_believed, "reading");
+        let at = outcome.local.second(at);
         entry(f, "", format_args!("{readings} not believed, the first of {sensor} at {at}"))?;
     }
     let missing = counted(report.missing, "missing value");
@@ -140,7 +142,7 @@ fn fmt_alerts(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         entry(f, "open", format_args!("{} firing at the end", counted(open, "alert")))?;
     }
     for alert in tally.open().take(MAX_LISTED) {
-        let fired = alert.fired.map_or(String::new(), |fired| format!(" since {fired}"));
+        let fired = alert.fired.map_or(String::new(), |fired| format!(" since {}", outcome.local.second(fired)));
         let (key, severity) = (&alert.key, alert.severity);
         entry(f, "", format_args!("alert {}: {} on {}, {severity}{fired}", alert.id, key.rule, key.sensor))?;
     }

@@ -240,3 +240,56 @@ fn after_a_stamp_in_the_future_true_ones_are_not_late() {
     assert!(strangers.is_hot("later"));
     assert_eq!(strangers.refused(), [("none".to_owned(), 2), ("ahead".to_owned(), 2)]);
 }
+
+/// What people read is local time, also while an hour comes twice; what programs read is UTC.
+#[test]
+fn people_read_the_farms_own_time_and_programs_utc() {
+    let mut farm = Farm::alone("clocks-local", &config(&["air"]).replace("'UTC'", "'Europe/Amsterdam'"));
+    let say = |farm: &mut Farm, time: &str, value: f64| {
+        farm.say(format!("{{\"time\":\"{time}\",\"air\":{value}}}\n"));
+        farm.until("it is decided", |farm| farm.ask(&["sensors", "--json"]).out.contains(time));
+    };
+    farm.start();
+    say(&mut farm, "2026-10-24T20:30:00Z", 35.0);
+    say(&mut farm, "2026-10-24T22:40:00Z", 35.0);
+    let ask = |farm: &Farm, arguments: &[&str]| {
+        let run = farm.ask(arguments);
+        assert_eq!(run.code, Some(0), "{arguments:?}: {}", run.err);
+        run.out
+    };
+    // The alert is of the evening before, local time.
+    assert!(farm.log().contains("since 2026-10-24 22:30"), "{}", farm.log());
+    assert!(ask(&farm, &["alerts"]).contains("  2026-10-24 22:30  "), "{}", ask(&farm, &["alerts"]));
+    assert!(ask(&farm, &["alerts", "--json"]).contains("\"since\":\"2026-10-24T20:30:00Z\""));
+    // Until the second 02:10, which is in winter time.
+    let silenced = ask(&farm, &["silence", "--rule", "hot", "--for", "150m", "--by", "kim"]);
+    assert!(silenced.contains("until 02:10 CET;"), "{silenced}");
+    assert!(ask(&farm, &["silence"]).contains("  02:10 CET  "), "{}", ask(&farm, &["silence"]));
+    let acknowledged = ask(&farm, &["ack", "1", "--for", "90m"]);
+    assert!(acknowledged.contains("until 02:10 CEST;"), "{acknowledged}");
+    let shown = farm.shown();
+    assert!(shown.contains("2026-10-25 00:40:00, input") && shown.contains("until 02:10 CET, by kim"), "{shown}");
+    let status = farm.status().expect("it can be asked");
+    assert_eq!(status["clock"]["now"], "2026-10-24T22:40:00Z");
+
+    let csv = "time,room/air\n2026-10-25T00:30:00Z,35\n2026-10-25T01:30:00Z,20\n";
+    let csv = farm.folder.write("fold.csv", csv);
+    let page = farm.folder.path().join("page.html");
+    let run = |options: &[&str]| {
+        let mut call = std::process::Command::new(tilth_tests::agent::program());
+        call.arg("replay").arg("--config").arg(farm.folder.path().join("etc")).arg("--input").arg(&csv).args(options);
+        tilth_tests::agent::run(call, &[])
+    };
+    let text = run(&["--report", page.to_str().expect("UTF-8")]);
+    assert!(text.out.contains("2026-10-25 02:30:00 CEST  firing"), "{}", text.out);
+    assert!(text.out.contains("2026-10-25 02:30:00 CET   resolved"), "{}", text.out);
+    assert!(text.err.contains("2026-10-25 02:30:00 CEST to 2026-10-25 02:30:00 CET (1h)"), "{}", text.err);
+    let page = std::fs::read_to_string(page).expect("the page");
+    assert!(page.contains("2026-10-25 02:30:00 CEST to 2026-10-25 02:30:00 CET"), "{page}");
+    assert!(run(&["--json"]).out.contains("\"at\":\"2026-10-25T00:30:00Z\""));
+
+    // A farm that names no time zone reads UTC, and that is said.
+    farm.folder.write("etc/config.d/farm.toml", config(&["air"]).replace("timezone = 'UTC'", ""));
+    assert!(run(&[]).out.contains("2026-10-25 00:30:00 UTC   firing"), "{}", run(&[]).out);
+    farm.until("the new configuration", |farm| farm.ask(&["alerts"]).out.contains("2026-10-24 20:30 UTC"));
+}

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use tilth_core::alert::AlertId;
 use tilth_core::id::{Id, SensorId};
+use tilth_core::local::Local;
 use tilth_core::plan::Severity;
 
 use super::super::outcome::Outcome;
@@ -141,7 +142,7 @@ impl<'a> Object<'a> {
             rules: tally.rules.iter().map(|(name, rule)| (name, rule.fired + rule.unheard)).collect(),
             open: tally.all_open().map(Open::of).collect(),
             faults: outcome.faulty().map(Faulty::of).collect(),
-            hint: outcome.hint(),
+            hint: outcome.hint(&Local::UTC),
             notes: &outcome.notes,
             failure: outcome.broken().or_else(|| outcome.unmet_map()).or_else(|| outcome.means_nothing()),
         }

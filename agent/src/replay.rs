@@ -21,6 +21,7 @@ mod recorded;
 mod repeats;
 mod roster;
 mod spacing;
+mod stamps;
 mod summary;
 mod tally;
 

@@ -12,6 +12,7 @@ use super::course::{Course, Disorder};
 use super::feed::End;
 use super::readings::{ReadingsError, Report};
 use super::roster::Roster;
+use super::stamps::Refusals;
 use super::tally::{FAULTS, RuleTally, SensorTally, Tally};
 
 /// Unknown names in the message that there are no others.
@@ -26,6 +27,8 @@ pub(crate) struct Outcome {
     pub(crate) roster: Roster,
     pub(crate) tally: Tally,
     pub(crate) report: Report,
+    /// Lines that were not played because their time cannot be true.
+    pub(crate) refused: Refusals,
     /// Unknown names that are near to a sensor of the configuration, each with that.
     pub(crate) meant: Vec<(String, String)>,
     /// How the recording was read, where that is not plain.
@@ -48,10 +51,10 @@ impl Outcome {
         if let Some((_, last)) = course.ends() {
             tally.finish(last);
         }
-        let End { mut report, broken } = end;
+        let End { mut report, refused, broken } = end;
         let notes = std::mem::take(&mut report.notes).into_iter().chain(notes).collect();
         let meant = roster.meant(plan).map(|(name, id)| (name.to_owned(), id.to_owned())).collect();
-        Outcome { course, roster, tally, report, meant, local: plan.local().clone(), notes, broken }
+        Outcome { course, roster, tally, report, refused, meant, local: plan.local().clone(), notes, broken }
     }
 
     /// Sensors of the configuration that the recording does not have.

@@ -3,6 +3,7 @@
 use std::fmt::{self, Display};
 
 use super::outcome::{Outcome, faults};
+use super::stamps::{Refusals, Refused};
 use super::tally::SensorTally;
 use crate::output::counted;
 
@@ -26,6 +27,7 @@ impl Display for Summary<'_> {
         fmt_counts(outcome, f)?;
         fmt_names(outcome, f)?;
         fmt_bad(outcome, f)?;
+        fmt_refused(outcome, f)?;
         fmt_alerts(outcome, f)?;
         fmt_faults(outcome, f)?;
         if let Some(hint) = outcome.hint(&outcome.local) {
@@ -124,6 +126,20 @@ fn fmt_bad(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         entry(f, "", bad)?;
     }
     rest(f, report.shown.len(), report.bad())
+}
+
+/// Lines that were not played.
+fn fmt_refused(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let Refusals { lines, shown, .. } = &outcome.refused;
+    if *lines == 0 {
+        return Ok(());
+    }
+    entry(f, "refused", format_args!("{} with a time that cannot be true: not played", counted(*lines, "line")))?;
+    for Refused { line, at, why } in shown {
+        let at = outcome.local.second(*at);
+        entry(f, "", format_args!("line {line} is stamped {at}: {}", why.words()))?;
+    }
+    rest(f, shown.len(), *lines)
 }
 
 fn fmt_alerts(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {

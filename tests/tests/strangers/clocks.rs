@@ -41,6 +41,8 @@ struct Strangers {
     farm: Farm,
     began: Instant,
     began_ms: f64,
+    /// Readings that were decided before the first of a test, such as that of its bus.
+    before: u64,
 }
 
 impl Strangers {
@@ -51,7 +53,8 @@ impl Strangers {
         let status = farm.status().expect("it can be asked");
         let began = Instant::now();
         let now: jiff::Timestamp = status["clock"]["now"].as_str().expect("a time").parse().expect("RFC 3339");
-        Strangers { farm, began, began_ms: now.as_millisecond() as f64 }
+        let before = status["readings"]["decided"].as_u64().expect("a count");
+        Strangers { farm, began, began_ms: now.as_millisecond() as f64, before }
     }
 
     /// The agent's time of day, in seconds since 1970.
@@ -65,6 +68,7 @@ impl Strangers {
     }
 
     fn decided(&mut self, readings: u64) {
+        let readings = self.before + readings;
         self.farm.until("everything is decided", |farm| {
             farm.status().is_some_and(|status| status["readings"]["decided"].as_u64() >= Some(readings))
         });
@@ -291,5 +295,43 @@ fn people_read_the_farms_own_time_and_programs_utc() {
     // A farm that names no time zone reads UTC, and that is said.
     farm.folder.write("etc/config.d/farm.toml", config(&["air"]).replace("timezone = 'UTC'", ""));
     assert!(run(&[]).out.contains("2026-10-25 00:30:00 UTC   firing"), "{}", run(&[]).out);
-    farm.until("the new configuration", |farm| farm.ask(&["alerts"]).out.contains("2026-10-24 20:30 UTC"));
+    farm.until("the new configuration", |farm| farm.ask(&["alerts"]).out.contains("  20:30 UTC  "));
+}
+
+/// One stamp in 2038 neither makes years of notifications nor hides the rest of a recording, and a clock that was not set yet at
+/// its start makes no gap of decades. Each such line is named.
+#[test]
+fn a_recording_with_times_that_cannot_be_true_is_replayed_without_them() {
+    let farm = tilth_tests::agent::Farm::new("clocks-replay", &config(&["air"]).replace("enabled = false", ""));
+    let minute = |minute: i64, value: i64| {
+        let at = jiff::Timestamp::from_second(1_772_344_800 + minute * 60).expect("a time");
+        format!("{at},room/air,{value}\n")
+    };
+    let part = |minutes: std::ops::Range<i64>, value| minutes.map(|at| minute(at, value)).collect::<String>();
+    let right = format!("time,sensor,value\n{}{}", part(0..60, 20), part(60..90, 35));
+    let expected = farm.replay(&right, &["--json"]);
+    let wrong = format!(
+        "time,sensor,value\n1970-01-01T00:00:03Z,room/air,20\n1970-01-01T00:00:33Z,room/air,20\n{}\
+         2038-01-19T03:14:07Z,room/air,20\n{}{}2106-02-07T06:28:15Z,room/air,20\n",
+        part(0..30, 20),
+        part(30..60, 20),
+        part(60..90, 35)
+    );
+    let run = farm.replay(&wrong, &["--json"]);
+    assert_eq!((run.code, &run.out), (Some(0), &expected.out), "{}", run.err);
+    let summary: Value = serde_json::from_str(run.err.lines().last().expect("a summary")).expect("an object");
+    assert_eq!(summary["refused_lines"], 4, "{summary}");
+    let text = farm.replay(&wrong, &[]).err;
+    for said in [
+        "refused   4 lines with a time that cannot be true: not played",
+        "line 2 is stamped 1970-01-01 00:00:03 UTC: from a clock that was not set, in a file of later years",
+        "line 34 is stamped 2038-01-19 03:14:07 UTC: far ahead of the lines before and after it",
+        "line 95 is stamped 2106-02-07 06:28:15 UTC: far ahead of the lines before it, with too few after it to confirm it",
+    ] {
+        assert!(text.contains(said), "{said}\n{text}");
+    }
+    // A year without data is a year without data.
+    let gap = format!("time,sensor,value\n{}{}", part(0..30, 20), part(525_600..525_700, 20));
+    let run = farm.replay(&gap, &["--json"]);
+    assert!(run.err.contains("\"refused_lines\":0") && run.out.contains("sensor-silent"), "{}", run.err);
 }

@@ -11,9 +11,8 @@ use super::answers::Office;
 use super::facts::Bus;
 use super::views::{self, wall};
 use super::words::{
-    AskedAt,
-    BusState, ChannelState, ClockState, ConfigState, Failed, GivenUp, Ignored, Lane, NotifyState, ReadingCounts,
-    Refused, RefusedStamps, StatusRow, StoreState,
+    AskedAt, BusState, ChannelState, ClockState, ConfigState, Failed, GivenUp, Ignored, Lane, NotifyState,
+    ReadingCounts, Refused, RefusedStamps, StatusRow, StoreState,
 };
 use crate::clock::Anchor;
 use crate::decide;

@@ -13,7 +13,7 @@ use super::access::DeviceCaller;
 use super::refusal::Refusal;
 use super::{Hub, body};
 use crate::clock;
-use crate::store::{Owner, StoreError, alerts, audit};
+use crate::store::{Owner, StoreError, alerts, audit, streams};
 use crate::sync::quota::{MAX_STREAMS, MAX_TOUCHED, Quota};
 use crate::sync::{self, Refused, Taken};
 
@@ -94,7 +94,14 @@ fn store(
             format!("device {device}: {limit}")
         }
         Taken::Stored { is_new_stream: false, .. } => return Ok(taken),
-        Taken::Stored { .. } => format!("device {device} began the stream {}", batch.stream),
+        Taken::Stored { .. } => {
+            let current = streams::find(connection, caller.id, batch.stream)?;
+            if let Some(before) = streams::earlier(connection, caller.id, current, 1)?.first() {
+                let at = before.last_heard;
+                tracing::warn!(client, device, "new stream {}: the one before was last heard at {at}", batch.stream);
+            }
+            format!("device {device} began the stream {}", batch.stream)
+        }
         Taken::Refused(refused) => {
             let (rule, message) = match refused {
                 Refused::Content { .. } | Refused::TwoStreams => TWO_AGENTS,

@@ -58,6 +58,9 @@ fn unwell(why: &str) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
+/// Earlier streams of a device that are shown: a device begins one when its database is lost, restored or moved.
+const EARLIER_STREAMS: usize = 20;
+
 fn of_device(connection: &Connection, device: &Device) -> Result<Json, StoreError> {
     let mut confirmed = Map::new();
     for lane in Lane::ALL {
@@ -70,10 +73,17 @@ fn of_device(connection: &Connection, device: &Device) -> Result<Json, StoreErro
         let body = shown::body(&event.body, event.boot, event.offset);
         json!({"at": shown::time(event.at()), "body": body})
     });
+    // A database that was lost on site shows here, also when nothing on site remembers it.
+    let earlier = streams::earlier(connection, device.id, device.stream, EARLIER_STREAMS)?.into_iter().map(|stream| {
+        let streams::Earlier { name, began, last_heard } = stream;
+        json!({"stream": name, "began": shown::time(Some(began)), "last_heard": shown::time(Some(last_heard))})
+    });
+    let earlier: Vec<Json> = earlier.collect();
     Ok(json!({
         "device": device.name,
         "last_heard": shown::time(device.last_heard),
         "stream": device.stream.map(|stream| streams::name(connection, stream)).transpose()?,
+        "earlier_streams": earlier,
         "lanes": confirmed,
         "config": {
             "version": bundles::version(connection, device.id)?,

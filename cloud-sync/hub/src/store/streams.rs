@@ -35,6 +35,30 @@ pub(crate) fn name(connection: &Connection, id: StreamId) -> Result<String, Stor
     Ok(select.query_row([id], |row| row.get(0))?)
 }
 
+/// A stream that another one of the same device took the place of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Earlier {
+    pub(crate) name: String,
+    pub(crate) began: WallTime,
+    pub(crate) last_heard: WallTime,
+}
+
+/// The streams of a device beside the current one, the newest first; at most `limit`.
+pub(crate) fn earlier(
+    connection: &Connection,
+    device: DeviceId,
+    current: Option<StreamId>,
+    limit: usize,
+) -> Result<Vec<Earlier>, StoreError> {
+    let mut select = connection.prepare_cached(
+        "SELECT name, created, last_heard FROM streams WHERE device = ?1 AND id IS NOT ?2 ORDER BY id DESC LIMIT ?3",
+    )?;
+    let streams = select.query_map((device, current, limit), |row| {
+        Ok(Earlier { name: row.get(0)?, began: WallTime(row.get(1)?), last_heard: WallTime(row.get(2)?) })
+    })?;
+    Ok(streams.collect::<Result<_, _>>()?)
+}
+
 pub(crate) fn add(
     connection: &Connection,
     device: DeviceId,

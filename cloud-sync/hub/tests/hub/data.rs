@@ -119,6 +119,22 @@ fn how_the_devices_are() {
     assert_eq!(device["stream"], format!("{:032x}", 1));
 }
 
+/// Nothing on site may remember that a data folder was deleted: the hub shows when the device began anew.
+#[test]
+fn a_device_that_began_anew_shows_when_its_streams_ended() {
+    let (served, reader, device) = farm();
+    assert_eq!(served.get("/api/health", &reader).ok()["devices"][0]["earlier_streams"], json!([]));
+    let mut anew = batch("acme", "pi-7", "tower-1/ph", 2);
+    anew["stream"] = json!(format!("{:032x}", 2));
+    served.batch(&device, &anew).ok();
+    let shown = served.get("/api/health", &reader).ok()["devices"][0].clone();
+    assert_eq!(shown["stream"], format!("{:032x}", 2));
+    let earlier = shown["earlier_streams"].as_array().unwrap();
+    assert_eq!((earlier.len(), &earlier[0]["stream"]), (1, &json!(format!("{:032x}", 1))), "{shown}");
+    assert!(earlier[0]["began"].is_string() && earlier[0]["last_heard"].is_string(), "{shown}");
+    assert!(served.made.log().contains("the one before was last heard at 20"), "{}", served.made.log());
+}
+
 #[test]
 fn questions_that_are_none() {
     let (served, reader, _) = farm();

@@ -10,7 +10,6 @@ use tilth_core::effect::{Effect, Page, Report, SensorEvent, Transition};
 use tilth_core::escalate::PageId;
 use tilth_core::id::{Id, SensorId};
 use tilth_core::judge::Fault;
-use tilth_core::local::Local;
 use tilth_core::plan::{Plan, Sensor, Severity};
 use tilth_core::rules::Figure;
 use tilth_core::time::{Span, Stamp, WallTime};
@@ -66,9 +65,6 @@ pub(crate) struct Line<'a> {
     /// How long the condition of an alert held that is over; for people, programs have the two times.
     #[serde(skip)]
     lasted: Option<Span>,
-    /// The clock by which people read its times; UTC where there is none.
-    #[serde(skip)]
-    local: Option<&'a Local>,
 }
 
 /// What happened.
@@ -88,10 +84,10 @@ enum Event {
 impl<'a> Line<'a> {
     /// The transition that an effect is; nothing where it is none.
     pub(crate) fn of(effect: &'a Effect, plan: &'a Plan) -> Option<Line<'a>> {
-        let line = match effect {
-            Effect::Alert(transition, report) => Line::of_alert(transition, report),
-            Effect::Page(page) => Line::of_page(page),
-            Effect::Sensor(event) => Line::of_sensor(event, plan.sensor(event.sensor)),
+        match effect {
+            Effect::Alert(transition, report) => Some(Line::of_alert(transition, report)),
+            Effect::Page(page) => Some(Line::of_page(page)),
+            Effect::Sensor(event) => Some(Line::of_sensor(event, plan.sensor(event.sensor))),
             Effect::Reading(_)
             | Effect::Missing(_)
             | Effect::Window(_)
@@ -99,9 +95,8 @@ impl<'a> Line<'a> {
             | Effect::Site
             | Effect::Refused(_)
             | Effect::Unwindowed(..)
-            | Effect::Planned(_) => return None,
-        };
-        Some(Line { local: Some(plan.local()), ..line })
+            | Effect::Planned(_) => None,
+        }
     }
 
     fn of_alert(transition: &'a Transition, report: &'a Report) -> Line<'a> {
@@ -181,7 +176,6 @@ impl<'a> Line<'a> {
             page: None,
             channels: None,
             lasted: None,
-            local: None,
         }
     }
 
@@ -245,7 +239,7 @@ struct Aligned<'a> {
 impl Display for Aligned<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Line { at, event, rule, sensor, severity, .. } = self.line;
-        let at = at.map_or("-".to_owned(), |at| self.line.local.unwrap_or(&Local::UTC).second(at));
+        let at = at.map_or("-".to_owned(), |at| at.to_string());
         let severity = severity.map_or("-", Severity::name);
         let rule = rule.map_or("-", Id::as_str);
         let sensor = sensor.map_or("-", SensorId::as_str);
@@ -270,7 +264,6 @@ impl Aligned<'_> {
             write!(f, " ({reason}{after})")?;
         }
         if let (Some(until), Some(by)) = (until, by) {
-            let until = self.line.local.unwrap_or(&Local::UTC).second(*until);
             write!(f, " (until {until}, by {by})")?;
         }
         if let (Some(page), Some(cause), Some(channels)) = (page, cause, channels) {

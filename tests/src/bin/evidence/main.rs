@@ -3,6 +3,7 @@
 //! The last line printed is the result: `NAME: ok, FIGURES` (exit code 0) or `NAME: short, WHAT` (exit code 1).
 
 mod footprint;
+mod kill;
 mod process;
 mod replay;
 mod rules;
@@ -39,6 +40,7 @@ const EVIDENCE: &[Evidence] = &[
     Evidence { name: "replay", measure: |run| replay::measure(run.length) },
     Evidence { name: "rules", measure: |run| rules::measure(run.length) },
     Evidence { name: "way", measure: way::measure },
+    Evidence { name: "kill", measure: kill::measure },
     Evidence { name: "footprint", measure: |run| footprint::measure(run.length) },
 ];
 

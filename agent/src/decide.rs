@@ -6,6 +6,7 @@
 
 mod begin;
 mod bus;
+mod drops;
 mod hub;
 mod keep;
 mod live;
@@ -174,6 +175,7 @@ pub(crate) struct Decide {
     hub_accepts: Option<bool>,
     recording: Option<Recording>,
     figures: Figures,
+    said_drops: drops::Said,
 }
 
 impl Decide {
@@ -214,6 +216,7 @@ impl Decide {
                     None => std::future::pending().await,
                 } } => { self.tick(); None }
             };
+            self.say_drops(queue.dropped(), done.is_some());
             self.flush();
             if let Some(done) = done {
                 self.keep_snapshot();

@@ -21,6 +21,7 @@ mod recorded;
 mod repeats;
 mod roster;
 mod spacing;
+mod stamps;
 mod summary;
 mod tally;
 
@@ -28,9 +29,8 @@ use std::io::{self, IsTerminal};
 use std::sync::Arc;
 
 use anyhow::Context;
-use jiff::tz::TimeZone;
 use serde::Serialize;
-use tilth_config::{Loaded, Purpose};
+use tilth_config::Purpose;
 use tilth_core::effect::Effect;
 use tilth_core::plan::Plan;
 
@@ -56,7 +56,7 @@ pub(crate) fn run(wanted: &cli::Replay) -> anyhow::Result<Exit> {
     if recorded::is_recording(&wanted.input) {
         return recorded::run(wanted);
     }
-    let Some((plan, zone)) = read_plan(&wanted.config) else { return Ok(Exit::Refused) };
+    let Some(plan) = read_plan(&wanted.config) else { return Ok(Exit::Refused) };
     if let Some(page) = &wanted.report
         && let Some(problem) = page::forbids(page, &wanted.input, &wanted.config.folder)
     {
@@ -85,7 +85,7 @@ pub(crate) fn run(wanted: &cli::Replay) -> anyhow::Result<Exit> {
         tell(Summary(&outcome).to_string().trim_end());
     }
     if let Some(page) = page {
-        page.write(&wanted.input, &outcome, &zone)?;
+        page.write(&wanted.input, &outcome)?;
     }
     let nothing = outcome.unmet_map().or_else(|| outcome.means_nothing());
     match (outcome.broken, nothing) {
@@ -116,23 +116,14 @@ fn wishes(wanted: &cli::Replay, plan: &Plan) -> Option<Wanted> {
     })
 }
 
-/// The plan of a configuration, and the farm's time zone; after saying what is wrong with that.
-fn read_plan(config: &cli::Config) -> Option<(Arc<Plan>, TimeZone)> {
+/// The plan of a configuration, after saying what is wrong with that.
+fn read_plan(config: &cli::Config) -> Option<Arc<Plan>> {
     let loaded = tilth_config::load(&config.folder, Purpose::Replay);
     findings::shown(&loaded, io::stderr().is_terminal()).for_each(tell);
     if loaded.has_errors() {
         tell(format_args!("tilth-agent: the configuration has {}", Counts::of(&loaded)));
     }
-    let zone = time_zone(&loaded);
-    loaded.plan.map(|plan| (Arc::new(plan), zone))
-}
-
-/// The time zone of the whole farm; UTC where it has none.
-fn time_zone(loaded: &Loaded) -> TimeZone {
-    let said = tilth_config::explain(loaded, "agent.timezone").ok();
-    let name = said.and_then(|said| said.into_iter().next()?.value);
-    let zone = name.as_ref().and_then(|name| TimeZone::get(name.as_str()?).ok());
-    zone.unwrap_or(TimeZone::UTC)
+    loaded.plan.map(Arc::new)
 }
 
 /// A replay under way.

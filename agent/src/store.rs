@@ -19,7 +19,8 @@
 //! | `outbox`, `extent`, `gaps`, `lane` | what the hub has not confirmed |
 //! | `read`, `span` | reading back what a snapshot lacks, or a sensor's past |
 //! | `retention`, `thin`, `digest` | what is given up when room or time runs out; the first is pure, the others do it |
-//! | `buffer`, `thread` | when to commit and what to drop, pure; the thread that does it |
+//! | `losses` | what was given up and why, for `status` |
+//! | `buffer`, `thread`, `progress` | when to commit and what to drop, pure; the thread that does it, and how far it has come |
 //! | `forecast` | days offline, bytes written a day; pure |
 //! | `row` | the one translation between rows and the words of core and protocol |
 
@@ -36,9 +37,11 @@ mod gaps;
 mod known;
 mod lane;
 mod log;
+mod losses;
 mod names;
 mod open;
 mod outbox;
+mod progress;
 mod raw_block;
 pub(crate) mod read;
 mod retention;
@@ -60,13 +63,14 @@ use tilth_protocol::{Epoch, Stream};
 
 pub(crate) use aside::put_aside;
 pub(crate) use boot::{Before, Numbers, Running};
-pub(crate) use buffer::BLOCK_INTERVAL;
+pub(crate) use buffer::{BLOCK_INTERVAL, Losses};
 pub(crate) use commit::{AlertRef, Anchor, Commit, NewEvent};
 pub(crate) use error::StoreError;
 pub(crate) use extent::Limit;
 pub(crate) use forecast::{Meter, forecast};
 pub(crate) use known::Missing;
 pub(crate) use lane::LaneStates;
+pub(crate) use losses::GivenUp;
 pub(crate) use names::Watched;
 pub(crate) use open::{Found, Opened, Options};
 pub(crate) use retention::Policy;
@@ -98,6 +102,8 @@ pub(crate) struct Store {
     checkpoint_pages: u32,
     /// Whether that follows the size of the file.
     is_paced: bool,
+    /// What began to be given up with the last step, and why.
+    short_of: Option<(&'static str, &'static str)>,
     /// The file has an older layout yet: the disk could not be written when it was opened.
     is_old: bool,
     /// What is in memory may differ from the file: a transaction failed.

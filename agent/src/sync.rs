@@ -124,7 +124,7 @@ pub(crate) async fn run(parts: Parts) -> anyhow::Error {
     let engine = Engine::new(clock::machine_uptime(), setup, &outbox, holding);
     let road = Road::new(way);
     let upkeep = road.keep_up(home.clone(), clock.clone(), seen, orders.clone(), status.clone());
-    let timing = time::keep(home.clone(), clock.clone());
+    let timing = time::keep(home.clone(), clock.clone(), herald.facts.clone());
     let trusted = road.trusted();
     let bundles = Bundles::new(home, clock.source(), trusted, commands, sources, orders, ruling, herald, status);
     let links = Links { store: requests, heads, decide: events, orders: ordered };

@@ -10,6 +10,7 @@ use tilth_core::effect::{Effect, Page, Report, SensorEvent, Transition};
 use tilth_core::escalate::PageId;
 use tilth_core::id::{Id, SensorId};
 use tilth_core::judge::Fault;
+use tilth_core::local::Local;
 use tilth_core::plan::{Plan, Sensor, Severity};
 use tilth_core::rules::Figure;
 use tilth_core::time::{Span, Stamp, WallTime};
@@ -65,6 +66,9 @@ pub(crate) struct Line<'a> {
     /// How long the condition of an alert held that is over; for people, programs have the two times.
     #[serde(skip)]
     lasted: Option<Span>,
+    /// The clock by which people read its times; UTC where there is none.
+    #[serde(skip)]
+    local: Option<&'a Local>,
 }
 
 /// What happened.
@@ -84,10 +88,10 @@ enum Event {
 impl<'a> Line<'a> {
     /// The transition that an effect is; nothing where it is none.
     pub(crate) fn of(effect: &'a Effect, plan: &'a Plan) -> Option<Line<'a>> {
-        match effect {
-            Effect::Alert(transition, report) => Some(Line::of_alert(transition, report)),
-            Effect::Page(page) => Some(Line::of_page(page)),
-            Effect::Sensor(event) => Some(Line::of_sensor(event, plan.sensor(event.sensor))),
+        let line = match effect {
+            Effect::Alert(transition, report) => Line::of_alert(transition, report),
+            Effect::Page(page) => Line::of_page(page),
+            Effect::Sensor(event) => Line::of_sensor(event, plan.sensor(event.sensor)),
             Effect::Reading(_)
             | Effect::Missing(_)
             | Effect::Window(_)
@@ -95,8 +99,9 @@ impl<'a> Line<'a> {
             | Effect::Site
             | Effect::Refused(_)
             | Effect::Unwindowed(..)
-            | Effect::Planned(_) => None,
-        }
+            | Effect::Planned(_) => return None,
+        };
+        Some(Line { local: Some(plan.local()), ..line })
     }
 
     fn of_alert(transition: &'a Transition, report: &'a Report) -> Line<'a> {
@@ -176,6 +181,7 @@ impl<'a> Line<'a> {
             page: None,
             channels: None,
             lasted: None,
+            local: None,
         }
     }
 
@@ -239,7 +245,7 @@ struct Aligned<'a> {
 impl Display for Aligned<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Line { at, event, rule, sensor, severity, .. } = self.line;
-        let at = at.map_or("-".to_owned(), |at| at.to_string());
+        let at = at.map_or("-".to_owned(), |at| self.line.local.unwrap_or(&Local::UTC).second(at));
         let severity = severity.map_or("-", Severity::name);
         let rule = rule.map_or("-", Id::as_str);
         let sensor = sensor.map_or("-", SensorId::as_str);
@@ -264,6 +270,7 @@ impl Aligned<'_> {
             write!(f, " ({reason}{after})")?;
         }
         if let (Some(until), Some(by)) = (until, by) {
+            let until = self.line.local.unwrap_or(&Local::UTC).second(*until);
             write!(f, " (until {until}, by {by})")?;
         }
         if let (Some(page), Some(cause), Some(channels)) = (page, cause, channels) {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tilth_core::id::{Id, SensorId};
+use tilth_core::local::Local;
 use tilth_core::message::Template;
 use tilth_core::plan::{self, AlertKey, Plan, Policy};
 use tilth_core::rules::Condition;
@@ -65,7 +66,7 @@ pub(crate) fn compile(parts: &Parts<'_>) -> Option<Plan> {
     }
     let sensors = parts.sensors.known.iter().filter(|known| known.enabled).map(|known| known.sensor.clone());
     match Plan::new(sensors.chain(built_in).collect(), binder.bound) {
-        Ok(plan) => Some(plan),
+        Ok(plan) => Some(plan.read_by(Local::new(parts.zones.device().timezone.clone()))),
         Err(error) => {
             // Every way to get here has been checked before; if one was not, it is said and not run.
             let place = parts.sensors.known.first().map(|known| known.key)?;

@@ -22,6 +22,8 @@ const NAMESPACES: [&str; 4] = ["agent", "schedules", "notifications", "escalatio
 /// The settings of the device, or of a zone that has its own.
 #[derive(Debug)]
 pub(crate) struct Settings {
+    /// By which people read times, and schedules that name none.
+    pub(crate) timezone: Option<TimeZone>,
     pub(crate) quantities: BTreeMap<Quantity, Judging>,
     pub(crate) schedules: Schedules,
     pub(crate) channels: Channels,
@@ -109,7 +111,7 @@ fn read(view: View<'_>, at: &str, log: &Log) -> Settings {
     let schedules = schedules::read(&view.namespace("schedules"), zone.as_ref(), &at("schedules"), log);
     let channels = escalation::read_channels(&view.namespace("notifications"), &at("notifications"), log);
     let policies = escalation::read_policies(&view.namespace("escalation"), &channels, &at("escalation"), log);
-    Settings { quantities, schedules, channels, policies, sensor_fault, bus_down, hub_refuses }
+    Settings { timezone: zone, quantities, schedules, channels, policies, sensor_fault, bus_down, hub_refuses }
 }
 
 fn read_quantities(entry: &Entry, path: String, log: &Log) -> BTreeMap<Quantity, Judging> {

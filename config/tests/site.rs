@@ -147,7 +147,7 @@ fn a_misspelt_key_is_named_with_the_one_that_was_meant() {
             "device.di = 'pi'\nbus.tank = { kind = 'line', port = '/dev/ttyS0' }",
             vec![
                 "agent.toml:1:1: error: device: id is missing",
-                "agent.toml:1:8: error: device.di: unknown key; did you mean \"id\"? expected one of id, client",
+                "agent.toml:1:8: error: device.di: unknown key; did you mean \"id\"? expected one of id, client, clock",
             ],
         ),
     ] {

@@ -18,6 +18,7 @@ pub mod escalate;
 pub mod id;
 pub mod judge;
 pub mod label;
+pub mod local;
 pub mod message;
 pub mod plan;
 pub mod quantity;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::calibrate::Calibration;
 use crate::id::{Id, SensorId};
 use crate::judge::Bounds;
+use crate::local::Local;
 use crate::message::Template;
 use crate::quantity::Quantity;
 use crate::reading::SensorIx;
@@ -124,6 +125,7 @@ pub struct Plan {
     pub(crate) bounds: Vec<Bounds>,
     /// For each sensor its rules, as places in `rules`.
     pub(crate) rules_of: Vec<Vec<u32>>,
+    local: Local,
 }
 
 /// A rule with its sensor found and its limits in steps.
@@ -162,8 +164,14 @@ impl Plan {
         sort_unique(&mut rules, |rule| &rule.key)?;
         let rules_of = vec![Vec::new(); sensors.len()];
         let bounds = sensors.iter().map(Bounds::new).collect();
-        let mut plan =
-            Plan { sensors, bounds, rules: Vec::with_capacity(rules.len()), schedules: Vec::new(), rules_of };
+        let mut plan = Plan {
+            sensors,
+            bounds,
+            rules: Vec::with_capacity(rules.len()),
+            schedules: Vec::new(),
+            rules_of,
+            local: Local::UTC,
+        };
         for (ix, rule) in rules.into_iter().enumerate() {
             let sensor = plan.sensor_ix(rule.key.sensor.as_str());
             let sensor = sensor.ok_or_else(|| PlanError::NoSensor(Box::new(rule.key.clone())))?;
@@ -182,6 +190,18 @@ impl Plan {
             self.schedules.len() - 1
         });
         ix as u32
+    }
+
+    /// The same, for people who read times by this clock; a new plan is in UTC.
+    #[must_use]
+    pub fn read_by(self, local: Local) -> Plan {
+        Plan { local, ..self }
+    }
+
+    /// The clock by which people read times.
+    #[must_use]
+    pub fn local(&self) -> &Local {
+        &self.local
     }
 
     /// The sensors, sorted by id; a [`SensorIx`] is a place in this list.

@@ -115,6 +115,7 @@ pub(crate) fn begin(begun: Begun, configured: Configured, mut tools: Tools) -> D
         hub_accepts: None,
         recording: tools.recording,
         figures: Figures::default(),
+        said_drops: super::drops::Said::default(),
     };
     let levels = keep::levels(&decide.engine, &decide.plan);
     decide.tell_people(notify::Command::Channels(channels, levels));

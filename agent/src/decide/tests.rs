@@ -260,3 +260,22 @@ fn channels_outlast_a_queue_that_is_full() {
     let waits = life.decide.untold.iter().filter(|command| matches!(command, notify::Command::Channels(..))).count();
     assert_eq!(waits, 1);
 }
+
+#[test]
+fn values_that_were_left_out_are_said_once_a_minute() {
+    let mut life = Life::begin(0, FARM, None);
+    let said = |life: &mut Life, at_s: i64, dropped: u64, is_last: bool| {
+        life.clock.observe(WallTime(at_s * 1000));
+        life.decide.commit.events.clear();
+        life.decide.say_drops(dropped, is_last);
+        let events = life.decide.commit.events.iter().map(|event| (event.kind.clone(), event.body["values"].clone()));
+        events.collect::<Vec<_>>()
+    };
+    let lost = |count: u64| vec![("lost".to_owned(), json!(count))];
+    assert_eq!(said(&mut life, 1, 0, false), []);
+    assert_eq!(said(&mut life, 2, 5, false), lost(5));
+    assert_eq!(said(&mut life, 30, 9, false), [], "within the minute");
+    assert_eq!(said(&mut life, 63, 12, false), lost(7));
+    assert_eq!(said(&mut life, 64, 13, true), lost(1), "at the end");
+    assert_eq!(said(&mut life, 200, 13, false), []);
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 
-use super::words::{Answer, Envelope, Request, VERSION};
+use super::words::{Answer, AskedAt, Envelope, Request, VERSION};
 
 /// An agent that says nothing for so long is stuck.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -16,6 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub(super) struct Answers {
     lines: BufReader<UnixStream>,
     line: String,
+    /// Known after the last line.
+    pub(super) asked_at: AskedAt,
 }
 
 /// Asks the agent behind a socket.
@@ -41,7 +43,7 @@ pub(super) fn ask(socket: &Path, request: &Request) -> anyhow::Result<Answers> {
         ErrorKind::BrokenPipe => Ok(()),
         _ => Err(error).context("the agent hung up"),
     })?;
-    Ok(Answers { lines: BufReader::new(stream), line: String::new() })
+    Ok(Answers { lines: BufReader::new(stream), line: String::new(), asked_at: AskedAt::default() })
 }
 
 impl Answers {
@@ -59,7 +61,10 @@ impl Answers {
             bail!("the agent hung up");
         }
         match serde_json::from_str(&self.line).context("the agent's answer")? {
-            Answer::Done {} => Ok(None),
+            Answer::Done(asked_at) => {
+                self.asked_at = asked_at;
+                Ok(None)
+            }
             Answer::Failed(reason) => bail!(reason),
             answer => Ok(Some(answer)),
         }

@@ -7,6 +7,7 @@ use tilth_core::site::Matcher;
 
 use super::address;
 use super::client::{Answers, ask};
+use super::shown::times::{Timed, Times};
 use super::shown::{self, Table};
 use super::words::{AlertRow, Answer, Missed, Request, SensorRow, SilenceRow, StatusRow};
 use crate::cli;
@@ -89,7 +90,7 @@ pub(crate) fn tail(wanted: &cli::Tail) -> anyhow::Result<Exit> {
             Answer::Missed(lines) => {
                 output.line(format_args!("... {lines} lines were left out: too slow to read them"))?;
             }
-            Answer::Done {} | Answer::Failed(_) => {}
+            Answer::Done(_) | Answer::Failed(_) => {}
         }
         output.flush()?;
     }
@@ -97,7 +98,7 @@ pub(crate) fn tail(wanted: &cli::Tail) -> anyhow::Result<Exit> {
 }
 
 /// Asks, and prints the rows: as they came, or for people.
-fn show<T: DeserializeOwned + Serialize>(
+fn show<T: DeserializeOwned + Serialize + Timed>(
     agent: &cli::Agent,
     request: &Request,
     json: bool,
@@ -113,6 +114,8 @@ fn show<T: DeserializeOwned + Serialize>(
         }
     }
     if !json {
+        let times = Times::of(&answers.asked_at);
+        rows.iter_mut().for_each(|row: &mut T| row.each_time(&mut |time, form| times.show(time, form)));
         people(&rows, &mut output)?;
     }
     output.flush()?;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tilth_config::Entered;
 use tilth_core::id::Id;
+use tilth_core::local::Local;
 use tilth_core::time::WallTime;
 
 use crate::clock::Clock;
@@ -27,12 +28,16 @@ pub(super) struct Posted {
     pub(super) since: Option<WallTime>,
     /// What it has, and what is gone.
     pub(super) entered: Entered,
+    /// The clock by which people read times.
+    pub(super) local: Local,
     pub(super) refused: Option<Refusal>,
     /// Keys of `agent.toml` that are taken up at the next start.
     pub(super) later: Vec<&'static str>,
     pub(super) buses: Vec<Bus>,
     /// Why nothing can be written.
     pub(super) trouble: Option<String>,
+    /// What was dropped and is not written down yet, in words.
+    pub(super) dropped: Vec<String>,
     /// What of the history is missing, as it was noticed by this process.
     pub(super) missing: Vec<String>,
     pub(super) meter: Meter,
@@ -60,14 +65,21 @@ impl Facts {
             hash,
             since: clock.now().1,
             entered: Entered::default(),
+            local: Local::UTC,
             refused: None,
             later: Vec::new(),
             buses: Vec::new(),
             trouble: None,
+            dropped: Vec::new(),
             missing: Vec::new(),
             meter: Meter::default(),
         };
         Facts { clock, posted: Arc::new(Mutex::new(posted)) }
+    }
+
+    /// The clock by which people read times.
+    pub(crate) fn local(&self) -> Local {
+        self.posted().local.clone()
     }
 
     /// Whether this is not the configuration that is in force.
@@ -76,8 +88,9 @@ impl Facts {
     }
 
     /// This configuration is in force.
-    pub(crate) fn entered(&self, hash: &str, entered: Entered) {
+    pub(crate) fn entered(&self, hash: &str, entered: Entered, local: Local) {
         let mut posted = self.posted();
+        posted.local = local;
         hash.clone_into(&mut posted.hash);
         (posted.since, posted.entered) = (self.clock.now().1, entered);
     }
@@ -108,6 +121,11 @@ impl Facts {
     /// Nothing can be written; nothing where it works again.
     pub(crate) fn store_trouble(&self, trouble: Option<String>) {
         self.posted().trouble = trouble;
+    }
+
+    /// This was dropped and is not written down yet.
+    pub(crate) fn dropped(&self, dropped: Vec<String>) {
+        self.posted().dropped = dropped;
     }
 
     /// This of the history is missing.

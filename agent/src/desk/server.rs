@@ -161,7 +161,7 @@ async fn converse(stream: UnixStream, office: &Office, state: &State) -> io::Res
         match answered {
             Ok(lines) => {
                 writer.write_all(&lines).await?;
-                writer.write(&Answer::Done {}).await?;
+                writer.write(&Answer::Done(office.asked_at())).await?;
             }
             Err(reason) => writer.failed(reason).await?,
         }

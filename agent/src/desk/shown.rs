@@ -1,6 +1,7 @@
 //! What people read: tables with aligned columns, and the agent's state a line for each part.
 
 mod sync;
+pub(super) mod times;
 
 use std::collections::BTreeMap;
 
@@ -168,7 +169,12 @@ pub(super) fn status(row: &StatusRow) -> Vec<String> {
     if row.notify.refused > 0 {
         say("notify", format!("{} did not fit into the queue", counted(row.notify.refused, "notice")));
     }
-    sync::sync(row.sync.as_deref()).into_iter().for_each(|line| say("sync", line));
+    let has_losses = !row.store.given_up.is_empty() || !row.store.dropped.is_empty();
+    for line in sync::sync(row.sync.as_deref()) {
+        // What was given up is not there.
+        let all = "all that was not given up is there";
+        say("sync", if has_losses { line.replace("everything is there", all) } else { line });
+    }
     let width = parts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let mut last = String::new();
     let line = |(name, text): (String, String)| {
@@ -336,6 +342,14 @@ fn store(store: &StoreState, has_hub: bool) -> Vec<String> {
         lines.push(format!("nothing can be written: {}; pages go out all the same", line(trouble)));
     }
     lines.extend(store.missing.iter().map(|said| line(said)));
+    lines.extend(store.dropped.iter().map(|said| format!("given up, not written down yet: {}", line(said))));
+    lines.extend(store.given_up.iter().map(|lost| {
+        let span = match (&lost.from, &lost.to) {
+            (Some(from), Some(to)) => format!(" from {from} to {to}"),
+            _ => String::new(),
+        };
+        format!("given up: {} {}{span}: {}", lost.count, line(&lost.what), line(&lost.reason))
+    }));
     let a_day =
         |bytes: Option<f64>| bytes.map_or("not known yet".to_owned(), |bytes| format!("{} a day", self::size(bytes)));
     lines.push(format!("written {}, kept {}", a_day(store.written_bytes_a_day), a_day(store.kept_bytes_a_day)));

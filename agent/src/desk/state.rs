@@ -11,8 +11,8 @@ use super::answers::Office;
 use super::facts::Bus;
 use super::views::{self, wall};
 use super::words::{
-    BusState, ChannelState, ClockState, ConfigState, Failed, Ignored, Lane, NotifyState, ReadingCounts, Refused,
-    RefusedStamps, StatusRow, StoreState,
+    AskedAt, BusState, ChannelState, ClockState, ConfigState, Failed, GivenUp, Ignored, Lane, NotifyState,
+    ReadingCounts, Refused, RefusedStamps, StatusRow, StoreState,
 };
 use crate::clock::Anchor;
 use crate::decide;
@@ -20,7 +20,10 @@ use crate::notify::{self, queue::Next};
 use crate::sense::line::Refusals;
 use crate::sense::line::parse::Reason;
 use crate::sense::stamp::Why;
-use crate::store::{Store, forecast};
+use crate::store::{self, Store, forecast};
+
+/// So many kinds of losses are shown, the newest.
+const MAX_GIVEN_UP: u32 = 8;
 
 /// What the store's thread answers.
 struct Stored {
@@ -29,6 +32,7 @@ struct Stored {
     raw_days: Option<f64>,
     offline_days: Option<f64>,
     lanes: BTreeMap<String, Lane>,
+    given_up: Vec<GivenUp>,
 }
 
 impl Office {
@@ -72,6 +76,12 @@ impl Office {
             notify,
             sync: self.sync.json(),
         }
+    }
+
+    /// The time of day here, and the clock by which people read it.
+    pub(super) fn asked_at(&self) -> AskedAt {
+        let timezone = self.facts.posted().local.name().map(str::to_owned);
+        AskedAt { at: wall(self.clock.now().1), timezone }
     }
 
     /// Notes what the process has written so far. To be called now and then.
@@ -128,21 +138,22 @@ impl Office {
             Ok(()) => Self::wait(answered).await,
             Err(_) => None,
         };
-        let (trouble, written, missing) = {
+        let (trouble, written, missing, dropped) = {
             let posted = self.facts.posted();
-            (posted.trouble.clone(), posted.meter.a_day(), posted.missing.clone())
+            (posted.trouble.clone(), posted.meter.a_day(), posted.missing.clone(), posted.dropped.clone())
         };
         let state = StoreState {
             path: self.database.display().to_string(),
             most_bytes: self.policy.most_bytes,
             written_bytes_a_day: written.map(f64::round),
             missing,
+            dropped,
             ..StoreState::default()
         };
         match stored {
             None => StoreState { trouble: trouble.or_else(|| Some("it does not answer".to_owned())), ..state },
-            Some(Stored { bytes, kept_bytes_a_day, raw_days, offline_days, lanes }) => {
-                StoreState { trouble, bytes, kept_bytes_a_day, raw_days, offline_days, lanes, ..state }
+            Some(Stored { bytes, kept_bytes_a_day, raw_days, offline_days, lanes, given_up }) => {
+                StoreState { trouble, bytes, kept_bytes_a_day, raw_days, offline_days, lanes, given_up, ..state }
             }
         }
     }
@@ -249,6 +260,11 @@ pub(super) fn name(reason: impl serde::Serialize) -> String {
     serde_json::to_value(reason).ok().and_then(|name| Some(name.as_str()?.to_owned())).unwrap_or_default()
 }
 
+fn given_up(row: store::GivenUp) -> GivenUp {
+    let store::GivenUp { what, reason, count, from, to } = row;
+    GivenUp { what, reason, count, from: wall(from), to: wall(to) }
+}
+
 /// On the store's thread: whatever waits for the disk waits there.
 fn stored(store: &Store, path: &std::path::Path, most_bytes: u64) -> Stored {
     let size = |suffix: &str| {
@@ -272,5 +288,6 @@ fn stored(store: &Store, path: &std::path::Path, most_bytes: u64) -> Stored {
         raw_days: forecast.and_then(|forecast| forecast.raw_goes).map(f64::floor),
         offline_days: forecast.and_then(|forecast| forecast.loss).map(f64::floor),
         lanes: Of::ALL.into_iter().map(lane).collect(),
+        given_up: store.reader().given_up(MAX_GIVEN_UP).unwrap_or_default().into_iter().map(given_up).collect(),
     }
 }

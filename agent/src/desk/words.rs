@@ -71,9 +71,20 @@ pub(super) enum Answer {
     /// The asking side was too slow and so many rows were left out.
     Missed(u64),
     /// That was all.
-    Done {},
+    Done(AskedAt),
     /// It cannot be done, and why.
     Failed(String),
+}
+
+/// What whoever shows the answer to people needs to know.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct AskedAt {
+    /// The agent's time of day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) at: Option<String>,
+    /// The farm's time zone, if it names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) timezone: Option<String>,
 }
 
 /// A number with the digits that people are shown.
@@ -331,6 +342,12 @@ pub(super) struct StoreState {
     /// What of the history is missing, as it was noticed since the agent started; the newest first.
     #[serde(default)]
     pub(super) missing: Vec<String>,
+    /// What was given up and why, by kind; the newest first.
+    #[serde(default)]
+    pub(super) given_up: Vec<GivenUp>,
+    /// What was dropped since the database could be written last, in words.
+    #[serde(default)]
+    pub(super) dropped: Vec<String>,
     /// Of the file with its log.
     pub(super) bytes: Option<u64>,
     pub(super) most_bytes: u64,
@@ -342,6 +359,18 @@ pub(super) struct StoreState {
     pub(super) raw_days: Option<f64>,
     pub(super) offline_days: Option<f64>,
     pub(super) lanes: BTreeMap<String, Lane>,
+}
+
+/// Something that was given up.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct GivenUp {
+    /// `readings`, `windows`, `minutes`, `quarters`, `events` or `diagnostics`.
+    pub(super) what: String,
+    pub(super) reason: String,
+    pub(super) count: u64,
+    /// From when to when it was from; none where the clock was not trusted.
+    pub(super) from: Option<String>,
+    pub(super) to: Option<String>,
 }
 
 /// A lane of the outbox.

@@ -4,6 +4,7 @@ use tilth_core::alert::AlertId;
 use tilth_core::effect::{Page, Reason, Report};
 use tilth_core::escalate::Cause;
 use tilth_core::id::Id;
+use tilth_core::local::Local;
 use tilth_core::plan::{Plan, Severity};
 use tilth_core::quantity::Quantity;
 
@@ -19,6 +20,8 @@ pub(crate) struct Notice {
     pub(crate) kind: Kind,
     /// About what.
     pub(crate) report: Report,
+    /// The clock by which people read its times.
+    pub(crate) local: Local,
     /// The unit of its value and limit; empty where there is none.
     pub(crate) unit: String,
     /// Its value and limit say something to people. Not those of a contact, which are 1 and 0.
@@ -80,7 +83,8 @@ impl Notice {
         let unit = if is_rate { format!("{of_sensor} per minute") } else { of_sensor.to_owned() };
         let unit = unit.trim_start().to_owned();
         let others = rule.map_or(Vec::new(), |rule| rule.escalation.channels_from(report.severity));
-        Notice { id, kind, unit, is_measured, why: None, report, repeat: false, others, instead: None }
+        let local = plan.local().clone();
+        Notice { id, kind, local, unit, is_measured, why: None, report, repeat: false, others, instead: None }
     }
 
     /// The same for another channel, in place of those that gave it up. It has an id of its own, for a receiver that has the

@@ -12,6 +12,7 @@ use tilth_config::SecretName;
 use tilth_core::effect::{Reason, Report};
 use tilth_core::escalate::Cause;
 use tilth_core::id::SensorId;
+use tilth_core::local::Local;
 use tilth_core::plan::{AlertKey, Severity};
 use tilth_core::rules::Figure;
 use tilth_core::time::{Span, Stamp, Uptime, WallTime};
@@ -50,7 +51,19 @@ fn report(alert: u64, severity: Severity) -> Report {
 
 fn notice(id: String, kind: Kind, report: Report) -> Notice {
     let unit = "mS/cm".to_owned();
-    Notice { id, kind, report, unit, is_measured: true, why: None, repeat: false, others: Vec::new(), instead: None }
+    let local = Local::UTC;
+    Notice {
+        id,
+        kind,
+        report,
+        local,
+        unit,
+        is_measured: true,
+        why: None,
+        repeat: false,
+        others: Vec::new(),
+        instead: None,
+    }
 }
 
 /// A page as the tests of the queue use it, too.

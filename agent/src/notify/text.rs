@@ -6,7 +6,7 @@ use tilth_core::escalate::Cause;
 use tilth_core::id::Id;
 use tilth_core::plan::{AlertKey, Severity};
 use tilth_core::rules::Figure;
-use tilth_core::time::{Span, Stamp, WallTime};
+use tilth_core::time::Span;
 
 use super::notice::{Instead, Kind, Notice};
 use super::queue::{Item, Parcel};
@@ -72,7 +72,7 @@ fn body(item: &Item) -> String {
         lines.push(advice.to_string());
     }
     lines.extend(figures(&item.notice));
-    lines.push(since(kind, &report.since, &report.at));
+    lines.push(since(&item.notice));
     match item.earlier {
         0 => {}
         1 => lines.push("1 earlier page about it was not delivered.".to_owned()),
@@ -125,12 +125,13 @@ pub(super) fn figure(figure: &Figure, unit: &str) -> String {
 }
 
 /// The length is only known within one boot.
-fn since(kind: &Kind, since: &Stamp, at: &Stamp) -> String {
+fn since(Notice { kind, report, local, .. }: &Notice) -> String {
+    let (since, at) = (&report.since, &report.at);
     let length =
         (since.boot == at.boot).then(|| at.uptime - since.uptime).filter(|length| *length >= Span::from_secs(1));
     let length = length.map(Span::in_words);
     let is_over = matches!(kind, Kind::Resolved(_));
-    match (since.wall.map(minute), length) {
+    match (since.wall.map(|wall| local.minute(wall)), length) {
         (Some(wall), Some(length)) if is_over => format!("It lasted {length}, since {wall}"),
         (Some(wall), Some(length)) => format!("For {length}, since {wall}"),
         (Some(wall), None) => format!("Since {wall}"),
@@ -139,12 +140,6 @@ fn since(kind: &Kind, since: &Stamp, at: &Stamp) -> String {
         (None, None) if since.boot == at.boot => "Since just now; the clock is not set".to_owned(),
         (None, None) => "Since before the last start; the clock is not set".to_owned(),
     }
-}
-
-/// The time of day to the minute.
-fn minute(WallTime(ms): WallTime) -> String {
-    let minute = WallTime(ms - ms.rem_euclid(60_000)).to_string();
-    minute.strip_suffix(":00Z").map_or_else(|| minute.clone(), |minute| format!("{} UTC", minute.replace('T', " ")))
 }
 
 fn capitalised(word: &str) -> String {

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use super::readings::{Progress, Readings, ReadingsError, Report, Row, Wanted};
+use super::stamps::{Refusals, Stamps};
 
 /// Rows handed over at once: so many that waking the other thread costs little beside them, even on a busy machine; so few
 /// that they stay in the cache.
@@ -33,6 +34,8 @@ pub(crate) struct Feed {
 /// How a recording ended.
 pub(crate) struct End {
     pub(crate) report: Report,
+    /// Lines whose time cannot be true; they are in no batch.
+    pub(crate) refused: Refusals,
     /// Why it ended before its end.
     pub(crate) broken: Option<ReadingsError>,
 }
@@ -79,13 +82,14 @@ impl Feed {
 /// Reads to the end, to an error, or until nobody listens any more.
 fn fill(mut readings: Readings, full: &SyncSender<Batch>, empty: &Receiver<Batch>) -> End {
     let mut told = 0;
+    let mut stamps = Stamps::default();
     let mut broken = None;
     let mut ended = false;
     while !ended {
         let mut batch = empty.try_recv().unwrap_or_default();
         while batch.rows.len() < BATCH_ROWS && !ended {
             match readings.next_row() {
-                Ok(Some(row)) => batch.rows.push(row),
+                Ok(Some(row)) => stamps.push(row, &mut batch.rows),
                 Ok(None) => ended = true,
                 Err(error) => {
                     broken = Some(error);
@@ -93,11 +97,14 @@ fn fill(mut readings: Readings, full: &SyncSender<Batch>, empty: &Receiver<Batch
                 }
             }
         }
+        if ended {
+            stamps.finish(&mut batch.rows);
+        }
         batch.names.extend_from_slice(&readings.names()[told..]);
         told = readings.names().len();
         if full.send(batch).is_err() {
             break;
         }
     }
-    End { report: readings.report().clone(), broken }
+    End { report: readings.report().clone(), refused: stamps.refused, broken }
 }

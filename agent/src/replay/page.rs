@@ -8,9 +8,8 @@ use std::process;
 
 use anyhow::Context;
 use askama::Template;
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use tilth_config::plain_file;
+use tilth_core::local::Local;
 use tilth_core::time::{Span, WallTime};
 
 use super::outcome::{Outcome, faults};
@@ -44,8 +43,8 @@ impl<'a> Destination<'a> {
     }
 
     /// Writes the page and gives it its name.
-    pub(crate) fn write(&self, input: &Path, outcome: &Outcome, zone: &TimeZone) -> anyhow::Result<()> {
-        let text = Page::new(input, outcome, zone).render().context("the page")?;
+    pub(crate) fn write(&self, input: &Path, outcome: &Outcome) -> anyhow::Result<()> {
+        let text = Page::new(input, outcome).render().context("the page")?;
         self.attempt(|draft| put(draft, text.as_bytes()).and_then(|()| fs::rename(draft, self.page)))
     }
 
@@ -131,8 +130,8 @@ struct AlertRow<'a> {
 }
 
 impl<'a> Page<'a> {
-    fn new(input: &Path, outcome: &'a Outcome, zone: &TimeZone) -> Page<'a> {
-        let Outcome { course, roster, tally, report, .. } = outcome;
+    fn new(input: &Path, outcome: &'a Outcome) -> Page<'a> {
+        let Outcome { course, roster, tally, report, local, .. } = outcome;
         let last = course.ends().map_or(WallTime(0), |(_, last)| last);
         let figures = vec![
             ("readings", report.values),
@@ -144,6 +143,7 @@ impl<'a> Page<'a> {
             ("bad lines", report.bad_lines),
             ("bad cells of other lines", report.bad_cells),
             ("short lines", report.short_lines),
+            ("lines with a time that cannot be true", outcome.refused.lines),
             ("alerts", tally.fired()),
             ("notifications if nobody acknowledged", tally.notifications()),
         ];
@@ -151,13 +151,13 @@ impl<'a> Page<'a> {
         Page {
             input: input.file_name().unwrap_or(input.as_os_str()).to_string_lossy().into_owned(),
             outcome,
-            ends: course.ends().map(|(from, to)| (local(from, zone), local(to, zone))),
-            zone: zone.iana_name().unwrap_or("UTC").to_owned(),
+            ends: course.ends().map(|(from, to)| (local.second(from), local.second(to))),
+            zone: local.name().unwrap_or("UTC").to_owned(),
             span: course.span(),
             figures,
             rules: rules.filter(|(_, rule)| rule.fired > 0).collect(),
             quiet: outcome.quiet().collect(),
-            alerts: tally.alerts.iter().map(|alert| AlertRow::new(alert, last, zone)).collect(),
+            alerts: tally.alerts.iter().map(|alert| AlertRow::new(alert, last, local)).collect(),
             more_alerts: tally.fired() - tally.alerts.len() as u64,
             faulty: outcome.faulty().map(|sensor| (sensor, faults(sensor))).collect(),
             unknown: outcome.roster.unknown().take(MAX_NAMES).collect(),
@@ -165,15 +165,15 @@ impl<'a> Page<'a> {
             absent: outcome.absent().collect(),
             began_late: outcome.began_late().collect(),
             broken: outcome.broken(),
-            hint: outcome.hint(),
+            hint: outcome.hint(local),
             notes: &outcome.notes,
         }
     }
 }
 
 impl<'a> AlertRow<'a> {
-    fn new(alert: &'a PastAlert, last: WallTime, zone: &TimeZone) -> AlertRow<'a> {
-        let text = |time: Option<WallTime>, else_say: &str| time.map_or(else_say.to_owned(), |time| local(time, zone));
+    fn new(alert: &'a PastAlert, last: WallTime, local: &Local) -> AlertRow<'a> {
+        let text = |time: Option<WallTime>, else_say: &str| time.map_or(else_say.to_owned(), |time| local.second(time));
         AlertRow {
             alert,
             since: text(alert.since, ""),
@@ -181,14 +181,5 @@ impl<'a> AlertRow<'a> {
             resolved: text(alert.resolved, "still fires"),
             lasted: alert.lasted(last),
         }
-    }
-}
-
-/// RFC 3339 as the clocks of a zone show it, with their distance from UTC where that is not zero.
-fn local(time: WallTime, zone: &TimeZone) -> String {
-    let offset = Timestamp::from_millisecond(time.0).map(|at| (at, zone.to_offset(at)));
-    match offset {
-        Ok((at, offset)) if offset.seconds() != 0 => at.display_with_offset(offset).to_string(),
-        _ => time.to_string(),
     }
 }

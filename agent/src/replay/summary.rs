@@ -3,6 +3,7 @@
 use std::fmt::{self, Display};
 
 use super::outcome::{Outcome, faults};
+use super::stamps::{Refusals, Refused};
 use super::tally::SensorTally;
 use crate::output::counted;
 
@@ -26,9 +27,10 @@ impl Display for Summary<'_> {
         fmt_counts(outcome, f)?;
         fmt_names(outcome, f)?;
         fmt_bad(outcome, f)?;
+        fmt_refused(outcome, f)?;
         fmt_alerts(outcome, f)?;
         fmt_faults(outcome, f)?;
-        if let Some(hint) = outcome.hint() {
+        if let Some(hint) = outcome.hint(&outcome.local) {
             entry(f, "hint", &hint)?;
         }
         Ok(())
@@ -44,6 +46,7 @@ fn fmt_counts(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match course.ends() {
         Some((from, to)) => {
             let (span, names) = (course.span(), counted(roster.len() as u64, "sensor"));
+            let (from, to) = (outcome.local.second(from), outcome.local.second(to));
             entry(f, "readings", format_args!("{} of {names}, {from} to {to} ({span})", report.values))?;
         }
         None => entry(f, "readings", "none")?,
@@ -58,6 +61,7 @@ fn fmt_counts(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     )?;
     if let Some((sensor, at)) = outcome.first_doubt() {
         let readings = counted(not_believed, "reading");
+        let at = outcome.local.second(at);
         entry(f, "", format_args!("{readings} not believed, the first of {sensor} at {at}"))?;
     }
     let missing = counted(report.missing, "missing value");
@@ -124,6 +128,20 @@ fn fmt_bad(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     rest(f, report.shown.len(), report.bad())
 }
 
+/// Lines that were not played.
+fn fmt_refused(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let Refusals { lines, shown, .. } = &outcome.refused;
+    if *lines == 0 {
+        return Ok(());
+    }
+    entry(f, "refused", format_args!("{} with a time that cannot be true: not played", counted(*lines, "line")))?;
+    for Refused { line, at, why } in shown {
+        let at = outcome.local.second(*at);
+        entry(f, "", format_args!("line {line} is stamped {at}: {}", why.words()))?;
+    }
+    rest(f, shown.len(), *lines)
+}
+
 fn fmt_alerts(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let tally = &outcome.tally;
     let (fired, told) = (counted(tally.fired(), "alert"), counted(tally.notifications(), "notification"));
@@ -140,7 +158,7 @@ fn fmt_alerts(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         entry(f, "open", format_args!("{} firing at the end", counted(open, "alert")))?;
     }
     for alert in tally.open().take(MAX_LISTED) {
-        let fired = alert.fired.map_or(String::new(), |fired| format!(" since {fired}"));
+        let fired = alert.fired.map_or(String::new(), |fired| format!(" since {}", outcome.local.second(fired)));
         let (key, severity) = (&alert.key, alert.severity);
         entry(f, "", format_args!("alert {}: {} on {}, {severity}{fired}", alert.id, key.rule, key.sensor))?;
     }

@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tilth_config::{Document, Entered, Files, Holdings, Hub, Loaded, Site};
 
+use tilth_core::local::Local;
+
 use super::good::{Good, Keeper};
 use crate::desk::facts::Facts;
 use crate::output::tell;
@@ -29,6 +31,8 @@ pub(crate) struct Papers {
     has: Holdings,
     /// What they say of this machine.
     pub(super) site: Site,
+    /// The clock by which people read times.
+    local: Local,
     /// What is wrong with the files that lie there, where it is not made of these but of those before.
     pub(crate) refused: Vec<String>,
 }
@@ -37,7 +41,8 @@ impl Papers {
     /// Of a configuration without errors.
     pub(super) fn of(hash: String, files: Files, loaded: &Loaded) -> Papers {
         let site = loaded.site.clone().unwrap_or_default();
-        Papers { hash, files, has: Holdings::of(loaded), site, refused: Vec::new() }
+        let local = loaded.plan.as_ref().map_or(Local::UTC, |plan| plan.local().clone());
+        Papers { hash, files, has: Holdings::of(loaded), site, local, refused: Vec::new() }
     }
 }
 
@@ -51,18 +56,18 @@ impl Herald {
     pub(super) fn begins(&self, papers: Papers) {
         let (hash, entered) = (papers.hash.clone(), self.replace(&papers.has));
         say(&hash, &entered);
-        self.facts.entered(&hash, entered);
+        self.facts.entered(&hash, entered, papers.local.clone());
         self.enters(papers);
     }
 
     /// It is in force, after another one or the same.
     pub(crate) fn enters(&self, papers: Papers) {
-        let Papers { hash, files, has, site, refused } = papers;
+        let Papers { hash, files, has, site, local, refused } = papers;
         let is_another = self.facts.is_another(&hash);
         if is_another {
             let entered = self.replace(&has);
             say(&hash, &entered);
-            self.facts.entered(&hash, entered);
+            self.facts.entered(&hash, entered, local);
         }
         self.keeper.keep(Good { files, has });
         let was_refused = self.facts.mended();

@@ -4,19 +4,21 @@ use std::path::Path;
 use std::thread::JoinHandle;
 
 use anyhow::Context;
+use serde_json::{Value, json};
 use tilth_config::Loaded;
+use tilth_core::time::{Uptime, WallTime};
 use tilth_protocol::{Lane, Stream};
 use tilth_sync::engine::Heads;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::chance;
 use crate::clock::{Anchor, Clock, Trust};
-use crate::decide::{self, Anew, Begun};
+use crate::decide::{self, Anew, Begun, Command};
 use crate::desk::facts::Facts;
 use crate::output::tell;
 use crate::store::thread::{self, Desk, Ground, News, Progress, Recorder, Settings};
 use crate::store::{
-    BLOCK_INTERVAL, Found, KeptSnapshot, LaneStates, Missing, Numbers, Opened, Options, Policy, Running, Store,
+    BLOCK_INTERVAL, Found, KeptSnapshot, LaneStates, Losses, Missing, Numbers, Opened, Options, Policy, Running, Store,
     StoreError,
 };
 
@@ -40,7 +42,13 @@ pub(super) struct OpenStore {
 /// Opens the store in a folder and starts its thread. A damaged database is put aside. Where none can be opened the thread
 /// goes on trying, and the farm is watched meanwhile.
 /// `has_run` says that something other than the database shows that this device ran before.
-pub(super) fn open(data: &Path, clock: &Clock, facts: Facts, has_run: bool) -> anyhow::Result<OpenStore> {
+pub(super) fn open(
+    data: &Path,
+    clock: &Clock,
+    facts: Facts,
+    has_run: bool,
+    commands: mpsc::Sender<Command>,
+) -> anyhow::Result<OpenStore> {
     let path = super::database(data);
     let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
     let options = Options { has_run, ..Options::new(machine.trim(), mark(clock)) };
@@ -69,8 +77,8 @@ pub(super) fn open(data: &Path, clock: &Clock, facts: Facts, has_run: bool) -> a
         options,
         free_bytes: free_bytes(data),
         news: {
-            let clock = clock.clone();
-            Box::new(move |news| hear(news, &clock, &facts, &heads, &told))
+            let ears = Ears { clock: clock.clone(), facts, heads, told, commands };
+            Box::new(move |news| ears.hear(news))
         },
     };
     let (recorder, desk, thread) = thread::start(ground, settings).context("store thread")?;
@@ -162,32 +170,71 @@ fn say_missing(missing: &Missing, clock: &Clock, facts: &Facts) {
     facts.missing(said);
 }
 
-fn hear(news: News<'_>, clock: &Clock, facts: &Facts, heads: &watch::Sender<Heads>, told: &watch::Sender<Anew>) {
-    match news {
-        News::Rows(stream, lanes) => {
-            heads.send_replace(heads_of(stream, &lanes));
-        }
-        News::Trouble(error) => {
-            facts.store_trouble(Some(error.to_string()));
-            trouble(error);
-        }
-        News::Recovered => {
-            facts.store_trouble(None);
-            tell("tilth-agent: store: recording works again");
-        }
-        News::Anew(opened) => {
-            remarks(opened).into_iter().for_each(|remark| tell(format_args!("tilth-agent: store: {remark}")));
-            opened.missing.iter().for_each(|missing| say_missing(missing, clock, facts));
-            told.send_modify(|anew| anew.missing.clone_from(&opened.missing));
-        }
-        News::Begun(boot, known, opened) => {
-            let new_stream = if known.is_known { ", under a new stream" } else { "" };
-            tell(format_args!("tilth-agent: store: there is a database now: this is boot {boot}{new_stream}"));
-            opened.missing.iter().for_each(|missing| say_missing(missing, clock, facts));
-            let missing = opened.missing.clone();
-            told.send_modify(|anew| *anew = Anew { boot: Some(boot), alerts: known.alerts, site: known.site, missing });
+/// Who hears what the store's thread has to say.
+struct Ears {
+    clock: Clock,
+    facts: Facts,
+    heads: watch::Sender<Heads>,
+    told: watch::Sender<Anew>,
+    commands: mpsc::Sender<Command>,
+}
+
+impl Ears {
+    fn hear(&self, news: News<'_>) {
+        let Ears { clock, facts, heads, told, commands } = self;
+        match news {
+            News::Rows(stream, lanes) => {
+                heads.send_replace(heads_of(stream, &lanes));
+            }
+            News::Trouble(error) => {
+                facts.store_trouble(Some(error.to_string()));
+                trouble(error);
+            }
+            News::Recovered => {
+                facts.store_trouble(None);
+                tell("tilth-agent: store: recording works again");
+            }
+            News::Dropped(losses) => facts.dropped(said_losses(losses, clock).collect()),
+            News::GivenUp(losses) => {
+                said_losses(losses, clock).for_each(|lost| tell(format_args!("tilth-agent: store: given up: {lost}")));
+            }
+            News::GivesUp(what, reason) => {
+                tell(format_args!("tilth-agent: store: {reason}: the oldest {what} are given up from now on"));
+                if let Value::Object(body) = json!({ "what": what, "reason": reason }) {
+                    // With more waiting than it holds, the log and `status` have it.
+                    let _ = commands.try_send(Command::Happened("lost", body));
+                }
+            }
+            News::Anew(opened) => {
+                remarks(opened).into_iter().for_each(|remark| tell(format_args!("tilth-agent: store: {remark}")));
+                opened.missing.iter().for_each(|missing| say_missing(missing, clock, facts));
+                told.send_modify(|anew| anew.missing.clone_from(&opened.missing));
+            }
+            News::Begun(boot, known, opened) => {
+                let new_stream = if known.is_known { ", under a new stream" } else { "" };
+                tell(format_args!("tilth-agent: store: there is a database now: this is boot {boot}{new_stream}"));
+                opened.missing.iter().for_each(|missing| say_missing(missing, clock, facts));
+                let missing = opened.missing.clone();
+                told.send_modify(|anew| {
+                    *anew = Anew { boot: Some(boot), alerts: known.alerts, site: known.site, missing }
+                });
+            }
         }
     }
+}
+
+/// What was dropped, in words: how many of what, from when to when, and why.
+fn said_losses<'a>(losses: &'a Losses, clock: &'a Clock) -> impl Iterator<Item = String> + 'a {
+    let anchor = clock.anchor().filter(|_| clock.now().1.is_some());
+    let at = move |at: Option<Uptime>| Some(WallTime(at?.0.saturating_add(anchor?.offset_ms)));
+    losses.iter().map(move |(cause, lost)| {
+        let counts: Vec<String> = lost.counts().map(|(what, count)| format!("{count} {what}")).collect();
+        let span = match (at(lost.from), at(lost.to)) {
+            (Some(from), Some(to)) => format!(" from {from} to {to}"),
+            _ => String::new(),
+        };
+        format!("{}{span}: {}", counts.join(", "), cause.words())
+    })
 }
 
 fn heads_of(stream: Stream, lanes: &LaneStates) -> Heads {

@@ -17,6 +17,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use serde::Serialize;
 use tilth_config::Serial;
 use tilth_core::id::{Id, SensorId};
+use tilth_core::local::Local;
 use tilth_core::time::{Uptime, WallTime};
 use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
@@ -267,8 +268,11 @@ impl Reader {
         state.lines.clone_from(self.decoder.tally());
         for (why, stamp, sensor) in refused {
             if why.is_wrong_clock() && !state.stamps.contains_key(&why) {
-                let (bus, stamp, what) =
-                    (&self.bus.id, stamp.map_or(String::new(), |at| format!(" {at}")), why.words());
+                let (bus, stamp, what) = (
+                    &self.bus.id,
+                    stamp.map_or(String::new(), |at| format!(" {}", Local::UTC.second(at))),
+                    why.words(),
+                );
                 tell(format_args!(
                     "tilth-agent: bus {bus}: a line {what}:{stamp}, for {sensor}; such readings are stamped with their \
                      arrival, and tilth-agent status counts them"

@@ -1,10 +1,12 @@
 //! When to commit, and what to drop when nothing can be committed. Pure; the instant is an argument.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tilth_core::time::{Span, Uptime};
 
 use super::commit::Commit;
+use super::error::StoreError;
 
 /// How long readings gather unless somebody says otherwise: the shortest that keeps a small farm within 60 MB a day. With
 /// one commit, it is what a power cut may cost (docs/decisions/2026-11-20-store-layout.md).
@@ -25,7 +27,24 @@ pub(crate) const BLOCK_READINGS: usize = 20_000;
 /// How long a commit that failed is left alone.
 pub(crate) const RETRY: Span = Span::from_secs(5);
 
-/// What was dropped while nothing could be committed. Goes into the next commit.
+/// Why something is dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) enum Cause {
+    /// More came than the store's thread wrote, and the disk said nothing.
+    #[default]
+    Behind,
+    Full,
+    ReadOnly,
+    Unreachable,
+    Busy,
+    Unusable,
+}
+
+/// What was dropped, by its cause. Goes into the next commit.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Losses(BTreeMap<Cause, Lost>);
+
+/// What was dropped for one cause before it could be committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Lost {
     /// Readings.
@@ -43,9 +62,11 @@ pub(crate) struct Lost {
 }
 
 impl Lost {
-    /// Whether nothing was dropped.
-    pub(crate) fn is_empty(&self) -> bool {
-        *self == Lost::default()
+    /// What was dropped, in words, and how many.
+    pub(crate) fn counts(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        let Lost { readings, windows, events, diagnostics, .. } = *self;
+        let counts = [("readings", readings), ("windows", windows), ("events", events), ("diagnostics", diagnostics)];
+        counts.into_iter().filter(|(_, count)| *count > 0)
     }
 
     fn note(&mut self, at: Uptime) {
@@ -63,12 +84,64 @@ impl Lost {
     }
 }
 
+impl Cause {
+    /// In the log, in events and in the reasons of gaps.
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Cause::Behind => "the store did not keep up",
+            Cause::Full => "the disk was full",
+            Cause::ReadOnly => "the disk was read-only",
+            Cause::Unreachable => "the disk could not be used",
+            Cause::Busy => "the database was in use by another program",
+            Cause::Unusable => "the database could not be used",
+        }
+    }
+}
+
+impl From<&StoreError> for Cause {
+    fn from(error: &StoreError) -> Cause {
+        match error {
+            StoreError::Full => Cause::Full,
+            StoreError::ReadOnly => Cause::ReadOnly,
+            StoreError::Unreachable(_) => Cause::Unreachable,
+            StoreError::Busy => Cause::Busy,
+            StoreError::Damaged(_)
+            | StoreError::Newer { .. }
+            | StoreError::Stuck { .. }
+            | StoreError::Unexpected(_) => Cause::Unusable,
+        }
+    }
+}
+
+impl Losses {
+    /// Whether nothing was dropped.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Each cause once.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Cause, &Lost)> {
+        self.0.iter().map(|(cause, lost)| (*cause, lost))
+    }
+
+    fn of(&mut self, cause: Cause) -> &mut Lost {
+        self.0.entry(cause).or_default()
+    }
+
+    /// Both together.
+    pub(crate) fn join(&mut self, other: &Losses) {
+        other.iter().for_each(|(cause, lost)| self.of(cause).join(lost));
+    }
+}
+
 /// What is still to be committed.
 #[derive(Debug)]
 pub(crate) struct Buffer {
     interval: Span,
     commits: Vec<Commit>,
-    lost: Lost,
+    lost: Losses,
+    /// Why what exceeds a limit has not been committed.
+    cause: Cause,
     sizes: Sizes,
     /// When the block that waits is complete.
     due: Option<Uptime>,
@@ -93,7 +166,8 @@ impl Buffer {
         Buffer {
             interval,
             commits: Vec::new(),
-            lost: Lost::default(),
+            lost: Losses::default(),
+            cause: Cause::Behind,
             sizes: Sizes::default(),
             due: None,
             urgent: false,
@@ -134,8 +208,18 @@ impl Buffer {
     }
 
     /// What was dropped elsewhere, before it came here.
-    pub(crate) fn add_lost(&mut self, lost: &Lost) {
+    pub(crate) fn add_lost(&mut self, lost: &Losses) {
         self.lost.join(lost);
+    }
+
+    /// What is dropped from here on is dropped for this cause.
+    pub(crate) fn blame(&mut self, cause: Cause) {
+        self.cause = cause;
+    }
+
+    /// What was dropped and is in no commit yet.
+    pub(crate) fn lost(&self) -> &Losses {
+        &self.lost
     }
 
     /// Whether to commit now.
@@ -150,7 +234,7 @@ impl Buffer {
     }
 
     /// What waits, oldest first, and what was dropped before it.
-    pub(crate) fn waiting(&self) -> (&[Commit], &Lost) {
+    pub(crate) fn waiting(&self) -> (&[Commit], &Losses) {
         (&self.commits, &self.lost)
     }
 
@@ -165,19 +249,23 @@ impl Buffer {
     }
 
     /// Takes everything out, to hand it on.
-    pub(crate) fn take(&mut self) -> (Vec<Commit>, Lost) {
+    pub(crate) fn take(&mut self) -> (Vec<Commit>, Losses) {
         let taken = std::mem::replace(self, Buffer::new(self.interval));
         (taken.commits, taken.lost)
     }
 
     fn drop_surplus(&mut self) {
-        let Buffer { commits, lost, sizes, .. } = self;
+        let Buffer { commits, lost, sizes, cause, .. } = self;
         let mut surplus = Sizes {
             readings: sizes.readings.saturating_sub(MOST_READINGS),
             windows: sizes.windows.saturating_sub(MOST_WINDOWS),
             events: sizes.events.saturating_sub(MOST_EVENTS),
             diagnostics: sizes.diagnostics.saturating_sub(MOST_EVENTS),
         };
+        if surplus == Sizes::default() {
+            return;
+        }
+        let lost = lost.of(*cause);
         for commit in commits.iter_mut() {
             if surplus == Sizes::default() {
                 break;

@@ -13,10 +13,11 @@ use tilth_protocol::{GapKind, Lane};
 
 use super::Store;
 use super::boot;
-use super::buffer::Lost;
+use super::buffer::{Cause, Losses, Lost};
 use super::error::StoreError;
 use super::gaps;
 use super::lane::LaneStates;
+use super::losses::{self, Loss};
 use super::names::{Names, Numbers, Watched};
 use super::raw_block::{self, Column, Point, RawBlock};
 use super::row::{Place, int, table};
@@ -116,14 +117,14 @@ impl Store {
     /// [`StoreError`]; then nothing of it is stored.
     #[cfg(test)]
     pub(crate) fn commit(&mut self, commit: &Commit) -> Result<LaneStates, StoreError> {
-        self.commit_all(std::slice::from_ref(commit), &Lost::default())
+        self.commit_all(std::slice::from_ref(commit), &Losses::default())
     }
 
     /// Stores commits in one transaction, with a record of what was dropped before. Returns where the lanes stand then.
     ///
     /// # Errors
     /// [`StoreError`]; then nothing of them is stored.
-    pub(crate) fn commit_all(&mut self, commits: &[Commit], lost: &Lost) -> Result<LaneStates, StoreError> {
+    pub(crate) fn commit_all(&mut self, commits: &[Commit], lost: &Losses) -> Result<LaneStates, StoreError> {
         self.bring_up_to_date()?;
         self.reload_if_stale()?;
         let alerts_until = commits.iter().rev().find_map(|commit| commit.alerts_until).unwrap_or(self.alerts_until);
@@ -185,29 +186,40 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// What was dropped takes sequences of its own, so that the hub hears of it; readings have none and are only counted.
-    fn lost(&mut self, commits: &[Commit], lost: &Lost) -> Result<(), StoreError> {
-        let Some(now) = commits.last().map(|commit| commit.now).filter(|_| !lost.is_empty()) else { return Ok(()) };
-        for (lane, count) in
-            [(Lane::Events, lost.events), (Lane::Windows, lost.windows), (Lane::Diagnostics, lost.diagnostics)]
-        {
-            if count > 0 {
-                let first = self.lanes.of_mut(lane).take(count);
-                let range = first..=self.lanes.of(lane).committed;
-                gaps::add(self.connection, lane, range, GapKind::Lost, "dropped while the disk could not be written")?;
+    /// What was dropped takes sequences of its own, so that the hub hears of it; readings have none and are only counted. It is
+    /// an event, too, and in the table of losses.
+    fn lost(&mut self, commits: &[Commit], losses: &Losses) -> Result<(), StoreError> {
+        let Some(now) = commits.last().map(|commit| commit.now) else { return Ok(()) };
+        for (cause, lost) in losses.iter() {
+            let reason = format!("dropped: {}", cause.words());
+            for (lane, count) in
+                [(Lane::Events, lost.events), (Lane::Windows, lost.windows), (Lane::Diagnostics, lost.diagnostics)]
+            {
+                if count > 0 {
+                    let first = self.lanes.of_mut(lane).take(count);
+                    let range = first..=self.lanes.of(lane).committed;
+                    gaps::add(self.connection, lane, range, GapKind::Lost, &reason)?;
+                }
             }
+            for (what, count) in lost.counts() {
+                let span = (lost.from.unwrap_or(now), lost.to.unwrap_or(now));
+                losses::add(self.connection, &Loss { what, reason: cause.words(), count, boot: self.boot, span })?;
+            }
+            self.say_lost(now, cause, lost)?;
         }
-        let body = json!({
-            "readings": lost.readings,
-            "windows": lost.windows,
-            "events": lost.events,
-            "diagnostics": lost.diagnostics,
-            "from": lost.from.map(|at| at.0),
-            "to": lost.to.map(|at| at.0),
-        });
-        let Value::Object(body) = body else { return Ok(()) };
+        Ok(())
+    }
+
+    fn say_lost(&mut self, now: Uptime, cause: Cause, lost: &Lost) -> Result<(), StoreError> {
+        let mut body = Map::new();
+        for (what, count) in lost.counts() {
+            body.insert(what.to_owned(), count.into());
+        }
+        body.insert("reason".to_owned(), cause.words().into());
+        body.insert("from".to_owned(), json!(lost.from));
+        body.insert("to".to_owned(), json!(lost.to));
         let at = Stamp { boot: self.boot, uptime: now, wall: None };
-        self.events(Lane::Diagnostics, &[NewEvent { at, kind: "lost".to_owned(), body, alert: None }])
+        self.events(Lane::Events, &[NewEvent { at, kind: "lost".to_owned(), body, alert: None }])
     }
 
     /// One block of all readings under one plan, and one of those that came late.

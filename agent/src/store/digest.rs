@@ -100,9 +100,9 @@ pub(super) fn closed_events(connection: &Connection, count: usize) -> Result<Vec
     Ok(closed)
 }
 
-pub(super) fn lose_events(connection: &Connection, lanes: LaneStates) -> Result<(), StoreError> {
+pub(super) fn lose_events(connection: &Connection, lanes: LaneStates, why: &str) -> Result<(), StoreError> {
     let events = closed_events(connection, STEP_ROWS as usize)?;
-    drop_events(connection, lanes, &events, GapKind::Lost, "no room")
+    drop_events(connection, lanes, &events, GapKind::Lost, &format!("no room: {why}"))
 }
 
 /// Deletes events; those that the hub does not have leave a gap.

@@ -346,6 +346,7 @@ fn take(
         place: Place::of(path),
         checkpoint_pages: options.checkpoint_pages,
         is_paced: false,
+        short_of: None,
         is_old,
         is_stale: false,
         reader: Reader(connection),

@@ -87,6 +87,16 @@ pub(crate) enum Step {
     LoseEvents,
 }
 
+/// Why room is short; nothing where it is not.
+pub(super) fn shortage(policy: &Policy, holdings: &Holdings) -> Option<&'static str> {
+    let no_growth = holdings.free_bytes.is_some_and(|free| free < policy.least_free_bytes);
+    match (holdings.used_bytes > policy.most_bytes, no_growth && holdings.spare_bytes < SPARE_BYTES) {
+        (true, _) => Some("the database reached its size limit"),
+        (false, true) => Some("the disk is nearly full"),
+        (false, false) => None,
+    }
+}
+
 /// With the disk nearly full, this much of the file is kept empty for what comes.
 pub(super) const SPARE_BYTES: u64 = 1 << 20;
 
@@ -97,9 +107,8 @@ pub(super) fn next_step(policy: &Policy, holdings: &Holdings) -> Step {
     if holdings.events_bytes > policy.events_bytes && holdings.can_collapse {
         return Step::Collapse;
     }
-    let no_growth = holdings.free_bytes.is_some_and(|free| free < policy.least_free_bytes);
     let is_over = holdings.used_bytes > policy.most_bytes;
-    let is_short = is_over || (no_growth && holdings.spare_bytes < SPARE_BYTES);
+    let is_short = shortage(policy, holdings).is_some();
     let in_order = [
         (holdings.confirmed_raw, Step::ConfirmedRaw),
         (holdings.raw, Step::Raw),

@@ -5,7 +5,7 @@ mod crash;
 mod disk;
 pub(crate) mod farm;
 mod history;
-mod law;
+pub(crate) mod law;
 mod measure;
 mod outbox;
 mod reading_back;

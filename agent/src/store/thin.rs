@@ -2,7 +2,7 @@
 //! miss.
 
 use rusqlite::{Connection, Params, Row, TransactionBehavior};
-use tilth_core::time::{Span, WallTime};
+use tilth_core::time::{Span, Uptime, WallTime};
 use tilth_core::windows::Grain;
 use tilth_protocol::{GapKind, Lane};
 
@@ -12,7 +12,8 @@ use super::digest::{closed_events, collapse, lose_events, repeats};
 use super::error::StoreError;
 use super::gaps;
 use super::lane::LaneStates;
-use super::retention::{Holdings, Policy, Rows, Step, next_step};
+use super::losses::{self, Loss};
+use super::retention::{Holdings, Policy, Rows, Step, next_step, shortage};
 use super::row::{int, uint};
 use super::snapshot;
 
@@ -51,6 +52,8 @@ impl Store {
         let bounds = bounds(&transaction, policy, lanes, wall)?;
         let holdings = holdings(&transaction, policy, &bounds, free_bytes)?;
         let step = next_step(policy, &holdings);
+        let reason = shortage(policy, &holdings).unwrap_or("events reached their share of the room");
+        let given_up = given_up(&transaction, step, &bounds)?;
         match step {
             Step::Rest => return Ok(step),
             Step::Outdated(rows) => delete(&transaction, rows, |row| bounds.is_outdated(rows, row))?,
@@ -62,17 +65,63 @@ impl Store {
             Step::ConfirmedQuarters => {
                 delete(&transaction, Rows::Quarters, |row| bounds.is_confirmed(Rows::Quarters, row))?;
             }
-            Step::Thin => thin(&transaction)?,
-            Step::LoseQuarters => lose_quarters(&transaction)?,
+            Step::Thin => thin(&transaction, reason)?,
+            Step::LoseQuarters => lose_quarters(&transaction, reason)?,
             Step::Collapse => collapse(&transaction, &mut lanes)?,
-            Step::LoseEvents => lose_events(&transaction, lanes)?,
+            Step::LoseEvents => lose_events(&transaction, lanes, reason)?,
         }
+        let is_new = match &given_up {
+            Some(GivenUp { what, count, boot, span }) => {
+                let loss = Loss { what, reason, count: *count, boot: *boot, span: *span };
+                losses::add(&transaction, &loss)?.then_some(*what)
+            }
+            None => None,
+        };
         forget_gaps(&transaction, lanes)?;
         lanes.write(&transaction)?;
         transaction.commit()?;
         (self.lanes, self.confirmed_unwritten) = (lanes, false);
+        self.short_of = is_new.map(|what| (what, reason));
         Ok(step)
     }
+}
+
+/// What a step is about to give up.
+struct GivenUp {
+    what: &'static str,
+    count: usize,
+    boot: u32,
+    span: (Uptime, Uptime),
+}
+
+/// What a step gives up that somebody may miss; nothing for rows that are older than they are kept.
+fn given_up(connection: &Connection, step: Step, bounds: &Bounds) -> Result<Option<GivenUp>, StoreError> {
+    type May = fn(&Bounds, &Front) -> bool;
+    let (what, rows, may): (_, _, May) = match step {
+        Step::Rest | Step::Outdated(_) | Step::Collapse => return Ok(None),
+        Step::ConfirmedRaw => ("readings", Rows::Raw, |bounds, row| bounds.is_confirmed(Rows::Raw, row)),
+        Step::Raw => ("readings", Rows::Raw, |bounds, row| row.key <= bounds.position),
+        Step::ConfirmedMinutes => ("minutes", Rows::Minutes, |bounds, row| bounds.is_confirmed(Rows::Minutes, row)),
+        Step::ConfirmedQuarters => ("quarters", Rows::Quarters, |bounds, row| bounds.is_confirmed(Rows::Quarters, row)),
+        Step::Thin => ("minutes", Rows::Minutes, |_, _| true),
+        Step::LoseQuarters => ("quarters", Rows::Quarters, |_, _| true),
+        Step::LoseEvents => ("events", Rows::Events, |_, _| true),
+    };
+    let fronts = match step {
+        Step::Thin => thinnable(connection, STEP_ROWS)?,
+        _ => front(connection, rows, STEP_ROWS)?,
+    };
+    let gone: Vec<Front> = fronts.into_iter().take_while(|row| may(bounds, row)).collect();
+    let (Some(first), Some(last)) = (gone.first(), gone.last()) else { return Ok(None) };
+    let count = match rows {
+        Rows::Raw => {
+            let sql = "SELECT total(readings) FROM raw WHERE id <= ?";
+            connection.prepare_cached(sql)?.query_row([last.key], |row| row.get::<_, f64>(0))? as usize
+        }
+        _ => gone.iter().map(|row| usize::try_from(row.last - row.key + 1).unwrap_or(0)).sum(),
+    };
+    let from = if first.place.0 == last.place.0 { first.place.1 } else { last.place.1 };
+    Ok(Some(GivenUp { what, count, boot: last.place.0, span: (Uptime(from), Uptime(last.place.1)) }))
 }
 
 /// What the bounds are compared with.
@@ -246,20 +295,21 @@ fn forget_gaps(connection: &Connection, lanes: LaneStates) -> Result<(), StoreEr
     Ok(())
 }
 
-fn thin(connection: &Connection) -> Result<(), StoreError> {
+fn thin(connection: &Connection, why: &str) -> Result<(), StoreError> {
     for minute in thinnable(connection, STEP_ROWS)? {
         connection.prepare_cached("DELETE FROM minute WHERE seq = ?")?.execute([minute.key])?;
         let range = uint(minute.key)..=uint(minute.last);
-        let reason = "no room for minutes: their quarters of an hour are kept";
-        gaps::add(connection, Lane::Windows, range, GapKind::Replaced, reason)?;
+        let reason = format!("no room for minutes, their quarters of an hour are kept: {why}");
+        gaps::add(connection, Lane::Windows, range, GapKind::Replaced, &reason)?;
     }
     Ok(())
 }
 
-fn lose_quarters(connection: &Connection) -> Result<(), StoreError> {
+fn lose_quarters(connection: &Connection, why: &str) -> Result<(), StoreError> {
     for quarter in front(connection, Rows::Quarters, STEP_ROWS)? {
         connection.prepare_cached("DELETE FROM quarter WHERE seq = ?")?.execute([quarter.key])?;
-        gaps::add(connection, Lane::Windows, uint(quarter.key)..=uint(quarter.last), GapKind::Lost, "no room")?;
+        let reason = format!("no room: {why}");
+        gaps::add(connection, Lane::Windows, uint(quarter.key)..=uint(quarter.last), GapKind::Lost, &reason)?;
     }
     Ok(())
 }

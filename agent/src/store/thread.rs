@@ -1,20 +1,21 @@
 //! The thread that owns the store: it gathers, commits, answers, and says what it could not do.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tilth_core::time::{Span, Uptime, WallTime};
 use tilth_protocol::{Lane, Stream};
 
-use super::buffer::{Buffer, Lost};
+use super::buffer::{Buffer, Cause, Losses};
 use super::commit::Commit;
 use super::error::StoreError;
 use super::known::{Known, Missing, Notes};
 use super::lane::LaneStates;
 use super::open::{Found, Opened, Options};
+pub(crate) use super::progress::Progress;
 use super::retention::{Policy, Step};
 use super::{Before, Running, Store};
 
@@ -59,12 +60,18 @@ pub(crate) enum News<'a> {
     Begun(u32, Before, &'a Opened),
     /// Writing works again.
     Recovered,
+    /// So much was dropped and is in no commit yet, as far as is known; nothing once it is.
+    Dropped(&'a Losses),
+    /// What was dropped is written down.
+    GivenUp(&'a Losses),
+    /// Room is short, for this reason: this is given up, the oldest first.
+    GivesUp(&'static str, &'a str),
     /// The database was damaged and a new one was begun: tell it the clock anchor and the site state again.
     Anew(&'a Opened),
 }
 
 enum Command {
-    Record(Vec<Commit>, Lost),
+    Record(Vec<Commit>, Losses),
     Ask(Box<dyn FnOnce(&mut Store) + Send>),
     /// Commits what waits, then answers whether everything is on the disk.
     Flush(Box<dyn FnOnce(bool) + Send>),
@@ -79,18 +86,6 @@ pub(crate) struct Recorder {
     progress: Progress,
     /// The highest number of an alert that is reserved on the disk.
     alerts_until: Arc<AtomicU64>,
-}
-
-/// How far the thread has come with what was recorded. Clones are the same.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Progress(Arc<Mutex<Marks>>);
-
-#[derive(Debug, Default)]
-struct Marks {
-    /// The latest commit that was recorded.
-    recorded: Option<Uptime>,
-    /// What was recorded from here on is not on the disk. Nothing where all is.
-    unwritten_from: Option<Uptime>,
 }
 
 /// The end for questions and confirmations.
@@ -157,6 +152,7 @@ impl Recorder {
     /// and counted.
     pub(crate) fn record(&mut self, commit: Commit) {
         self.progress.record(commit.now);
+        self.overflow.blame(self.progress.marks().cause.unwrap_or_default());
         self.overflow.add(commit);
         self.hand_over();
     }
@@ -177,6 +173,7 @@ impl Recorder {
             self.commands.try_send(Command::Record(commits, lost))
         {
             let mut overflow = Buffer::new(self.interval);
+            overflow.blame(self.progress.marks().cause.unwrap_or_default());
             overflow.add_lost(&lost);
             commits.into_iter().for_each(|commit| overflow.add(commit));
             self.overflow = overflow;
@@ -194,29 +191,6 @@ impl Recorder {
     fn try_stop(&mut self) -> bool {
         self.hand_over();
         self.overflow.is_empty() && !matches!(self.commands.try_send(Command::Stop), Err(TrySendError::Full(_)))
-    }
-}
-
-impl Progress {
-    /// From which instant on nothing of what was recorded is on the disk; nothing where all is.
-    pub(crate) fn unwritten_from(&self) -> Option<Uptime> {
-        self.marks().unwritten_from
-    }
-
-    fn record(&self, now: Uptime) {
-        let mut marks = self.marks();
-        marks.recorded = Some(now);
-        marks.unwritten_from.get_or_insert(now);
-    }
-
-    fn written(&self, until: Uptime) {
-        let mut marks = self.marks();
-        let is_all = marks.recorded <= Some(until);
-        marks.unwritten_from = marks.unwritten_from.filter(|_| !is_all).map(|from| from.max(until));
-    }
-
-    fn marks(&self) -> MutexGuard<'_, Marks> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -338,7 +312,12 @@ impl Keeper {
         }
         match written {
             Ok(lanes) => {
+                if !self.buffer.lost().is_empty() {
+                    (self.settings.news)(News::GivenUp(self.buffer.lost()));
+                    (self.settings.news)(News::Dropped(&Losses::default()));
+                }
                 self.buffer.committed();
+                self.progress.marks().cause = None;
                 self.progress.written(self.now);
                 if let Some(store) = &self.store {
                     self.alerts_until.store(store.alerts_until(), Ordering::Release);
@@ -355,6 +334,11 @@ impl Keeper {
             }
             Err(error) => {
                 self.buffer.failed(self.now);
+                self.buffer.blame(Cause::from(&error));
+                self.progress.marks().cause = Some(Cause::from(&error));
+                if !self.buffer.lost().is_empty() {
+                    (self.settings.news)(News::Dropped(self.buffer.lost()));
+                }
                 self.must_reopen |= error.needs_reopening();
                 let said = error.to_string();
                 if self.trouble.as_ref() != Some(&said) {
@@ -466,7 +450,12 @@ impl Keeper {
                     self.more_to_give_up = false;
                     return;
                 }
-                Ok(_) => self.more_to_give_up = true,
+                Ok(_) => {
+                    self.more_to_give_up = true;
+                    if let Some((what, reason)) = store.short_of.take() {
+                        (self.settings.news)(News::GivesUp(what, reason));
+                    }
+                }
                 // The next commit says what is wrong.
                 Err(_) => return,
             }

@@ -149,9 +149,21 @@ impl Bundles {
             Some(reason) => tell(format_args!("tilth-agent: sync: {word}: {reason}")),
             None => tell(format_args!("tilth-agent: sync: {word} is over")),
         }
+        if let (AlertKind::ConfirmedUnknown, Some(_)) = (kind, &reason) {
+            self.say_history_is_missing().await;
+        }
         let body = json!({ "alert": word, "over": reason.is_none(), "reason": reason });
         let _ = self.commands.send(Command::Diagnose("sync", object(body))).await;
         self.status.alert(kind, reason);
+    }
+
+    /// The hub has more of this stream than the database here: it is an older copy, which nothing on this machine may show.
+    async fn say_history_is_missing(&self) {
+        let reason = "the hub has more of it than the database here, which is an older copy";
+        let body = json!({ "message": format!("history is missing: {reason}"), "reason": reason, "certain": true });
+        let _ = self.commands.send(Command::Happened("history-missing", object(body))).await;
+        tell(format_args!("tilth-agent: sync: history is missing: {reason}"));
+        self.herald.facts.missing(format!("history is missing: {reason}"));
     }
 
     async fn take(&mut self, bytes: Vec<u8>) {

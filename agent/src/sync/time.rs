@@ -10,6 +10,7 @@ use tilth_core::time::{Span, WallTime};
 
 use super::{Home, way};
 use crate::clock::{Anchor, Clock, Source, Trust};
+use crate::desk::facts::Facts;
 use crate::output::tell;
 
 /// Until the hub has answered it is asked this often: nothing on the farm has a date before.
@@ -22,7 +23,7 @@ const ASK_LATER: Duration = Duration::from_secs(6 * 3600);
 const MOST_UNCERTAIN: Span = Span::from_secs(20);
 
 /// Asks for as long as the machine's own clock is not synchronised.
-pub(super) async fn keep(home: Home, clock: Clock) {
+pub(super) async fn keep(home: Home, clock: Clock, facts: Facts) {
     let mut said = None;
     loop {
         let is_synchronised = clock.anchor().is_some_and(|anchor| anchor.trust == Trust::Synchronised);
@@ -34,6 +35,7 @@ pub(super) async fn keep(home: Home, clock: Clock) {
             Ok(anchor) => {
                 clock.trust(anchor);
                 let now = WallTime(anchor.offset_ms.saturating_add(clock.uptime().0));
+                let now = facts.local().second(now);
                 tell(format_args!("tilth-agent: sync: the hub says that it is {now}"));
                 said = None;
                 tokio::time::sleep(ASK_LATER).await;

@@ -50,7 +50,7 @@ fn an_acknowledgement_says_whose_and_until_when() {
     );
     assert_eq!(
         line.aligned(&Widths { rule: 8, sensor: 12 }).to_string(),
-        "2026-03-01T06:01:00.25Z   acknowledged  warning     ph-high   tower-1/ph    pH is \"high\" (until 2026-03-01T07:00:00Z, by Ann)"
+        "2026-03-01 06:01:00.25 UTC  acknowledged  warning     ph-high   tower-1/ph    pH is \"high\" (until 2026-03-01 07:00:00 UTC, by Ann)"
     );
 }
 

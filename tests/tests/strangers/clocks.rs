@@ -41,6 +41,8 @@ struct Strangers {
     farm: Farm,
     began: Instant,
     began_ms: f64,
+    /// Readings that were decided before the first of a test, such as that of its bus.
+    before: u64,
 }
 
 impl Strangers {
@@ -51,7 +53,8 @@ impl Strangers {
         let status = farm.status().expect("it can be asked");
         let began = Instant::now();
         let now: jiff::Timestamp = status["clock"]["now"].as_str().expect("a time").parse().expect("RFC 3339");
-        Strangers { farm, began, began_ms: now.as_millisecond() as f64 }
+        let before = status["readings"]["decided"].as_u64().expect("a count");
+        Strangers { farm, began, began_ms: now.as_millisecond() as f64, before }
     }
 
     /// The agent's time of day, in seconds since 1970.
@@ -65,6 +68,7 @@ impl Strangers {
     }
 
     fn decided(&mut self, readings: u64) {
+        let readings = self.before + readings;
         self.farm.until("everything is decided", |farm| {
             farm.status().is_some_and(|status| status["readings"]["decided"].as_u64() >= Some(readings))
         });
@@ -239,4 +243,95 @@ fn after_a_stamp_in_the_future_true_ones_are_not_late() {
     assert_eq!(strangers.late(), 0);
     assert!(strangers.is_hot("later"));
     assert_eq!(strangers.refused(), [("none".to_owned(), 2), ("ahead".to_owned(), 2)]);
+}
+
+/// What people read is local time, also while an hour comes twice; what programs read is UTC.
+#[test]
+fn people_read_the_farms_own_time_and_programs_utc() {
+    let mut farm = Farm::alone("clocks-local", &config(&["air"]).replace("'UTC'", "'Europe/Amsterdam'"));
+    let say = |farm: &mut Farm, time: &str, value: f64| {
+        farm.say(format!("{{\"time\":\"{time}\",\"air\":{value}}}\n"));
+        farm.until("it is decided", |farm| farm.ask(&["sensors", "--json"]).out.contains(time));
+    };
+    farm.start();
+    say(&mut farm, "2026-10-24T20:30:00Z", 35.0);
+    say(&mut farm, "2026-10-24T22:40:00Z", 35.0);
+    let ask = |farm: &Farm, arguments: &[&str]| {
+        let run = farm.ask(arguments);
+        assert_eq!(run.code, Some(0), "{arguments:?}: {}", run.err);
+        run.out
+    };
+    // The alert is of the evening before, local time.
+    assert!(farm.log().contains("since 2026-10-24 22:30"), "{}", farm.log());
+    assert!(ask(&farm, &["alerts"]).contains("  2026-10-24 22:30  "), "{}", ask(&farm, &["alerts"]));
+    assert!(ask(&farm, &["alerts", "--json"]).contains("\"since\":\"2026-10-24T20:30:00Z\""));
+    // Until the second 02:10, which is in winter time.
+    let silenced = ask(&farm, &["silence", "--rule", "hot", "--for", "150m", "--by", "kim"]);
+    assert!(silenced.contains("until 02:10 CET;"), "{silenced}");
+    assert!(ask(&farm, &["silence"]).contains("  02:10 CET  "), "{}", ask(&farm, &["silence"]));
+    let acknowledged = ask(&farm, &["ack", "1", "--for", "90m"]);
+    assert!(acknowledged.contains("until 02:10 CEST;"), "{acknowledged}");
+    let shown = farm.shown();
+    assert!(shown.contains("2026-10-25 00:40:00, input") && shown.contains("until 02:10 CET, by kim"), "{shown}");
+    let status = farm.status().expect("it can be asked");
+    assert_eq!(status["clock"]["now"], "2026-10-24T22:40:00Z");
+
+    let csv = "time,room/air\n2026-10-25T00:30:00Z,35\n2026-10-25T01:30:00Z,20\n";
+    let csv = farm.folder.write("fold.csv", csv);
+    let page = farm.folder.path().join("page.html");
+    let run = |options: &[&str]| {
+        let mut call = std::process::Command::new(tilth_tests::agent::program());
+        call.arg("replay").arg("--config").arg(farm.folder.path().join("etc")).arg("--input").arg(&csv).args(options);
+        tilth_tests::agent::run(call, &[])
+    };
+    let text = run(&["--report", page.to_str().expect("UTF-8")]);
+    assert!(text.out.contains("2026-10-25 02:30:00 CEST  firing"), "{}", text.out);
+    assert!(text.out.contains("2026-10-25 02:30:00 CET   resolved"), "{}", text.out);
+    assert!(text.err.contains("2026-10-25 02:30:00 CEST to 2026-10-25 02:30:00 CET (1h)"), "{}", text.err);
+    let page = std::fs::read_to_string(page).expect("the page");
+    assert!(page.contains("2026-10-25 02:30:00 CEST to 2026-10-25 02:30:00 CET"), "{page}");
+    assert!(run(&["--json"]).out.contains("\"at\":\"2026-10-25T00:30:00Z\""));
+
+    // A farm that names no time zone reads UTC, and that is said.
+    farm.folder.write("etc/config.d/farm.toml", config(&["air"]).replace("timezone = 'UTC'", ""));
+    assert!(run(&[]).out.contains("2026-10-25 00:30:00 UTC   firing"), "{}", run(&[]).out);
+    farm.until("the new configuration", |farm| farm.ask(&["alerts"]).out.contains("  20:30 UTC  "));
+}
+
+/// One stamp in 2038 neither makes years of notifications nor hides the rest of a recording, and a clock that was not set yet at
+/// its start makes no gap of decades. Each such line is named.
+#[test]
+fn a_recording_with_times_that_cannot_be_true_is_replayed_without_them() {
+    let farm = tilth_tests::agent::Farm::new("clocks-replay", &config(&["air"]).replace("enabled = false", ""));
+    let minute = |minute: i64, value: i64| {
+        let at = jiff::Timestamp::from_second(1_772_344_800 + minute * 60).expect("a time");
+        format!("{at},room/air,{value}\n")
+    };
+    let part = |minutes: std::ops::Range<i64>, value| minutes.map(|at| minute(at, value)).collect::<String>();
+    let right = format!("time,sensor,value\n{}{}", part(0..60, 20), part(60..90, 35));
+    let expected = farm.replay(&right, &["--json"]);
+    let wrong = format!(
+        "time,sensor,value\n1970-01-01T00:00:03Z,room/air,20\n1970-01-01T00:00:33Z,room/air,20\n{}\
+         2038-01-19T03:14:07Z,room/air,20\n{}{}2106-02-07T06:28:15Z,room/air,20\n",
+        part(0..30, 20),
+        part(30..60, 20),
+        part(60..90, 35)
+    );
+    let run = farm.replay(&wrong, &["--json"]);
+    assert_eq!((run.code, &run.out), (Some(0), &expected.out), "{}", run.err);
+    let summary: Value = serde_json::from_str(run.err.lines().last().expect("a summary")).expect("an object");
+    assert_eq!(summary["refused_lines"], 4, "{summary}");
+    let text = farm.replay(&wrong, &[]).err;
+    for said in [
+        "refused   4 lines with a time that cannot be true: not played",
+        "line 2 is stamped 1970-01-01 00:00:03 UTC: from a clock that was not set, in a file of later years",
+        "line 34 is stamped 2038-01-19 03:14:07 UTC: far ahead of the lines before and after it",
+        "line 95 is stamped 2106-02-07 06:28:15 UTC: far ahead of the lines before it, with too few after it to confirm it",
+    ] {
+        assert!(text.contains(said), "{said}\n{text}");
+    }
+    // A year without data is a year without data.
+    let gap = format!("time,sensor,value\n{}{}", part(0..30, 20), part(525_600..525_700, 20));
+    let run = farm.replay(&gap, &["--json"]);
+    assert!(run.err.contains("\"refused_lines\":0") && run.out.contains("sensor-silent"), "{}", run.err);
 }

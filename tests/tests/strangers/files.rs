@@ -41,8 +41,8 @@ fn rows_before_the_first_value_and_after_the_last_are_time_too() {
     let wide = "time,a/t,b\n2026-03-01T00:00:00Z,,\n2026-03-01T01:00:00Z,20,\n2026-03-01T02:00:00Z,,\n";
     let run = farm.replay(wide, &[]);
     assert_eq!(run.code, Some(0), "{}", run.err);
-    assert!(run.err.contains("1 of 2 sensors, 2026-03-01T00:00:00Z to 2026-03-01T02:00:00Z (2h)"), "{}", run.err);
-    assert!(run.out.contains("2026-03-01T01:15:00Z"), "{}", run.out);
+    assert!(run.err.contains("1 of 2 sensors, 2026-03-01 00:00:00 UTC to 2026-03-01 02:00:00 UTC (2h)"), "{}", run.err);
+    assert!(run.out.contains("2026-03-01 01:15:00 UTC"), "{}", run.out);
 }
 
 #[test]

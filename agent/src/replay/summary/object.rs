@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use tilth_core::alert::AlertId;
 use tilth_core::id::{Id, SensorId};
+use tilth_core::local::Local;
 use tilth_core::plan::Severity;
 
 use super::super::outcome::Outcome;
+use super::super::stamps::Refused;
 use super::super::tally::{FAULTS, PastAlert, SensorTally};
 
 /// Unknown names listed: a file may make up as many as it likes. `unknown_sensors` counts them all.
@@ -35,6 +37,9 @@ pub(crate) struct Object<'a> {
     /// How often each reason was met, and the first of the bad lines.
     bad: Vec<Reason>,
     bad_shown: Vec<String>,
+    /// Lines that were not played because their time cannot be true, and the first of them.
+    refused_lines: u64,
+    refused_shown: Vec<String>,
     /// Names that the configuration does not have.
     unknown_sensors: u64,
     unknown: Vec<Unknown<'a>>,
@@ -112,6 +117,7 @@ impl<'a> Object<'a> {
         let meant = |name: &str| meant.iter().find(|(known, _)| known == name).map(|(_, id)| id.as_str());
         let unknown = |(sensor, readings): (&'a str, u64)| Unknown { sensor, readings, meant: meant(sensor) };
         let unheard_alerts = tally.of_sensors(|sensor| sensor.unheard);
+        let refused = |of: &Refused| format!("line {}: {}: {}", of.line, of.at, of.why.words());
         let reason = |(reason, count): &(_, u64)| Reason { reason: ToString::to_string(reason), count: *count };
         let reasons: &[(super::super::readings::Reason, u64)] = &report.reasons;
         Object {
@@ -130,6 +136,8 @@ impl<'a> Object<'a> {
             short_lines: report.short_lines,
             bad: reasons.iter().map(reason).collect(),
             bad_shown: report.shown.iter().map(ToString::to_string).collect(),
+            refused_lines: outcome.refused.lines,
+            refused_shown: outcome.refused.shown.iter().map(refused).collect(),
             unknown_sensors: roster.unknown().count() as u64,
             unknown: roster.unknown().take(MAX_NAMES).map(unknown).collect(),
             absent: outcome.absent().map(unheard).collect(),
@@ -141,7 +149,7 @@ impl<'a> Object<'a> {
             rules: tally.rules.iter().map(|(name, rule)| (name, rule.fired + rule.unheard)).collect(),
             open: tally.all_open().map(Open::of).collect(),
             faults: outcome.faulty().map(Faulty::of).collect(),
-            hint: outcome.hint(),
+            hint: outcome.hint(&Local::UTC),
             notes: &outcome.notes,
             failure: outcome.broken().or_else(|| outcome.unmet_map()).or_else(|| outcome.means_nothing()),
         }

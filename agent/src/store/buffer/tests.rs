@@ -124,7 +124,9 @@ fn beyond_a_limit_the_oldest_are_dropped_and_counted() {
         timeline.event(secs);
     }
     assert_eq!(timeline.held(), (MOST_READINGS, MOST_EVENTS));
-    let (_, lost) = timeline.buffer.waiting();
+    let (_, losses) = timeline.buffer.waiting();
+    let (cause, lost) = losses.iter().next().unwrap();
+    assert_eq!(cause, Cause::Behind);
     assert_eq!((lost.readings, lost.events, lost.windows), (12, 3, 0));
     assert_eq!(lost.from, Some(Uptime(2000)));
     timeline.committed();

@@ -9,21 +9,21 @@ use crate::store::{Limit, Reader, Store};
 
 /// Everything that a lane says after a sequence.
 #[derive(Debug, Default)]
-pub(super) struct Told<R> {
-    pub(super) rows: BTreeMap<u64, R>,
-    pub(super) gaps: Vec<Gap>,
+pub(crate) struct Told<R> {
+    pub(crate) rows: BTreeMap<u64, R>,
+    pub(crate) gaps: Vec<Gap>,
 }
 
 impl<R> Told<R> {
-    pub(super) fn in_gaps(&self, kind: GapKind) -> u64 {
+    pub(crate) fn in_gaps(&self, kind: GapKind) -> u64 {
         self.gaps.iter().filter(|gap| gap.kind == kind).map(|gap| gap.last - gap.first + 1).sum()
     }
 }
 
-pub(super) const LIMIT: Limit = Limit { rows: 37, bytes: 20_000 };
+pub(crate) const LIMIT: Limit = Limit { rows: 37, bytes: 20_000 };
 
 /// Walks a lane as sync does, and checks that each extent goes on where the last one ended and accounts for all of it.
-pub(super) fn walk<R: Sequenced>(
+pub(crate) fn walk<R: Sequenced>(
     after: u64,
     mut next: impl FnMut(RangeInclusive<u64>) -> Option<Extent<R>>,
 ) -> Told<R> {
@@ -41,17 +41,17 @@ pub(super) fn walk<R: Sequenced>(
     told
 }
 
-pub(super) fn windows(reader: &Reader, after: u64) -> Told<WindowRow> {
+pub(crate) fn windows(reader: &Reader, after: u64) -> Told<WindowRow> {
     walk(after, |range| reader.windows(range, LIMIT).unwrap())
 }
 
-pub(super) fn events(reader: &Reader, lane: Lane, after: u64) -> Told<Event> {
+pub(crate) fn events(reader: &Reader, lane: Lane, after: u64) -> Told<Event> {
     walk(after, |range| reader.events(lane, range, LIMIT).unwrap())
 }
 
 /// Checks the law for what is not confirmed: nothing in it may be missing without a record.
 #[track_caller]
-pub(super) fn holds(store: &Store) {
+pub(crate) fn holds(store: &Store) {
     for lane in Lane::ALL {
         let state = store.lanes().of(lane);
         assert!(state.confirmed <= state.committed, "{lane}: {state:?}");

@@ -9,7 +9,7 @@ use tilth_core::time::{Span, Uptime, WallTime};
 use tilth_core::windows::{Grain, Window};
 
 use super::farm::{Chance, Farm, Folder, WALL, booted, open};
-use crate::store::buffer::Lost;
+use crate::store::buffer::Losses;
 use crate::store::retention::Step;
 use crate::store::snapshot::KeptSnapshot;
 use crate::store::span::BootSpan;
@@ -138,7 +138,7 @@ fn readings_that_a_snapshot_never_saw_come_after_it() {
     };
     let remembered = Commit { snapshot: Some(vec![1]), ..reading(&mut farm, 17.0) };
     let commits = [remembered, reading(&mut farm, 18.0), reading(&mut farm, 19.0)];
-    store.commit_all(&commits, &Lost::default()).unwrap();
+    store.commit_all(&commits, &Losses::default()).unwrap();
     assert_eq!(after(&store), [18.0, 19.0]);
     let remembered = Commit { snapshot: Some(vec![2]), ..reading(&mut farm, 20.0) };
     store.commit(&remembered).unwrap();

@@ -3,12 +3,13 @@
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use tilth_protocol::Lane;
+use tilth_protocol::{GapKind, Lane};
 
 use super::*;
 use crate::store::Found;
 use crate::store::outbox::Confirmation;
 use crate::store::tests::farm::{Farm, Folder, booted, note, open, options};
+use crate::store::tests::law;
 
 const POLICY: Policy = Policy { keep_days: 7, most_bytes: u64::MAX, least_free_bytes: 0, events_bytes: u64::MAX };
 
@@ -33,6 +34,14 @@ fn bench(most_pages: Option<u32>) -> Bench {
             News::Trouble(error) => error.to_string(),
             News::Begun(boot, known, _) => format!("boot {boot}, known {}", known.is_known),
             News::Recovered => "recovered".to_owned(),
+            News::Dropped(losses) => format!("dropped {}", losses.iter().count()),
+            News::GivenUp(losses) => {
+                let said = losses
+                    .iter()
+                    .map(|(cause, lost)| format!("{:?} {}", lost.counts().collect::<Vec<_>>(), cause.words()));
+                said.collect::<Vec<_>>().join("; ")
+            }
+            News::GivesUp(what, reason) => format!("{what}: {reason}"),
             News::Anew(opened) => format!("anew: {}", matches!(opened.found, Found::Damaged { .. })),
         });
     };
@@ -213,4 +222,57 @@ fn a_database_that_breaks_is_replaced_and_recording_goes_on() {
     assert_ne!(found.1, stream);
     bench.recorder.stop();
     bench.thread.join().unwrap();
+}
+
+/// Guards against: windows given up because the store had fallen behind, under a reason that names the disk.
+#[test]
+fn what_is_given_up_because_the_store_fell_behind_says_so() {
+    let (mut bench, mut farm) = (bench(None), Farm::new(100));
+    let (let_go, held) = mpsc::channel::<()>();
+    bench.desk.ask(move |_| held.recv().unwrap_or_default()).unwrap();
+    while bench.desk.ask(|_| ()).is_ok() {}
+    for _ in 0..150 {
+        (0..100).for_each(|sensor| farm.read(sensor, 20.0, Span(0)));
+        farm.wait(Span::from_mins(1));
+        bench.recorder.record(farm.take());
+    }
+    let_go.send(()).unwrap();
+    bench.recorder.stop();
+    bench.thread.join().unwrap();
+    let (store, _) = open(&bench.folder);
+    let given_up = store.reader().given_up(10).unwrap();
+    let windows = given_up.iter().find(|lost| lost.what == "windows").unwrap();
+    assert_eq!(windows.reason, "the store did not keep up");
+    assert!(windows.count > 5000, "{given_up:?}");
+    let told = law::windows(store.reader(), 0);
+    assert_eq!(told.in_gaps(GapKind::Lost), windows.count);
+    assert!(told.gaps.iter().all(|gap| gap.reason == "dropped: the store did not keep up"), "{:?}", told.gaps);
+    let events = law::events(store.reader(), Lane::Events, 0);
+    let said = events.rows.values().find(|event| event.kind == "lost").unwrap();
+    assert_eq!(said.body["windows"].as_u64(), Some(windows.count), "{said:?}");
+    assert_eq!(said.body["reason"], "the store did not keep up");
+    let news = bench.news.lock().unwrap();
+    assert!(news.iter().any(|news| news.contains("the store did not keep up")), "{news:?}");
+    law::holds(&store);
+}
+
+/// The same, and this time it is the disk.
+#[test]
+fn what_is_given_up_because_the_disk_was_full_says_so() {
+    let (mut bench, mut farm, mut minutes) = (bench(Some(400)), Farm::new(100), 0);
+    while flush(&bench.desk) {
+        minute(&mut bench, &mut farm, &mut minutes);
+    }
+    for _ in 0..130 {
+        minute(&mut bench, &mut farm, &mut minutes);
+    }
+    assert!(!flush(&bench.desk));
+    assert!(bench.news.lock().unwrap().contains(&"dropped 1".to_owned()), "said while it lasts");
+    ask(&bench.desk, |store| store.reader().0.pragma_update(None, "max_page_count", 100_000).unwrap());
+    bench.recorder.stop();
+    bench.thread.join().unwrap();
+    let (store, _) = open(&bench.folder);
+    let given_up = store.reader().given_up(10).unwrap();
+    assert!(given_up.iter().any(|lost| lost.what == "windows" && lost.count > 1000), "{given_up:?}");
+    assert!(given_up.iter().all(|lost| lost.reason == "the disk was full"), "{given_up:?}");
 }

@@ -1,0 +1,85 @@
+//! What was given up and why, for whoever asks on site: one row for what was lost for one reason within a day.
+
+use rusqlite::{Connection, OptionalExtension};
+use tilth_core::time::{Span, Uptime, WallTime};
+
+use super::Reader;
+use super::boot;
+use super::error::StoreError;
+use super::row::{int, uint};
+
+/// Losses of one kind within so long of each other are one row.
+const TOGETHER: Span = Span::from_mins(24 * 60);
+
+/// So many rows are kept, the newest.
+const MOST: u32 = 200;
+
+/// Something that was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Loss<'a> {
+    /// `readings`, `windows`, `events` ...
+    pub(super) what: &'a str,
+    pub(super) reason: &'a str,
+    pub(super) count: usize,
+    /// The boot in which it was given up.
+    pub(super) boot: u32,
+    /// From when to when it was from.
+    pub(super) span: (Uptime, Uptime),
+}
+
+/// Something that was given up, as it is read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GivenUp {
+    pub(crate) what: String,
+    pub(crate) reason: String,
+    pub(crate) count: u64,
+    pub(crate) from: Option<WallTime>,
+    pub(crate) to: Option<WallTime>,
+}
+
+/// Adds to the newest row of its kind, or makes one. Says whether it made one.
+pub(super) fn add(connection: &Connection, loss: &Loss<'_>) -> Result<bool, StoreError> {
+    let Loss { what, reason, count, boot, span: (first, last) } = *loss;
+    let longer = connection
+        .prepare_cached(
+            "UPDATE loss SET count = count + ?1, last = max(last, ?2), first = min(first, ?3) WHERE id = (
+                SELECT id FROM loss WHERE what = ?4 AND reason = ?5 ORDER BY id DESC LIMIT 1
+             ) AND boot = ?6 AND last >= ?3 - ?7",
+        )?
+        .execute((int(count as u64), last.0, first.0, what, reason, boot, TOGETHER.0))?;
+    if longer > 0 {
+        return Ok(false);
+    }
+    connection
+        .prepare_cached("INSERT INTO loss (what, reason, count, boot, first, last) VALUES (?, ?, ?, ?, ?, ?)")?
+        .execute((what, reason, int(count as u64), boot, first.0, last.0))?;
+    connection.execute("DELETE FROM loss WHERE id <= (SELECT max(id) FROM loss) - ?", [MOST])?;
+    Ok(true)
+}
+
+impl Reader {
+    /// What was given up, the newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn given_up(&self, most: u32) -> Result<Vec<GivenUp>, StoreError> {
+        let has_table = "SELECT 1 FROM sqlite_master WHERE name = 'loss'";
+        if self.0.query_row(has_table, [], |_| Ok(())).optional()?.is_none() {
+            return Ok(Vec::new());
+        }
+        let boots = boot::boots(&self.0)?;
+        let wall = |number: u32, at: Option<i64>| {
+            let zero = boots.iter().find(|boot| boot.number == number)?.wall_at_zero?;
+            at.map(|at| WallTime(zero.0.saturating_add(at)))
+        };
+        let mut select = self
+            .0
+            .prepare_cached("SELECT what, reason, count, boot, first, last FROM loss ORDER BY id DESC LIMIT ?")?;
+        let rows = select.query_map([most], |row| {
+            let (boot, first, last) = (row.get(3)?, row.get(4)?, row.get(5)?);
+            let (what, reason, count) = (row.get(0)?, row.get(1)?, uint(row.get(2)?));
+            Ok(GivenUp { what, reason, count, from: wall(boot, first), to: wall(boot, last) })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}

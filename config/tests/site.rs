@@ -1,6 +1,8 @@
 //! `agent.toml`: what is taken and what is refused.
 
-use tilth_config::{Bus, BusKind, Document, Layer, Link, Loaded, Parity, Purpose, Serial, base, load_documents};
+use tilth_config::{
+    Bus, BusKind, ClockTrust, Document, Layer, Link, Loaded, Parity, Purpose, Serial, base, load_documents,
+};
 
 fn load(text: &str) -> Loaded {
     let mut documents = base();
@@ -155,5 +157,29 @@ fn a_misspelt_key_is_named_with_the_one_that_was_meant() {
         documents.layers.push(Document::toml(Layer::ConfigD, "config.d/farm.toml", sensor));
         documents.site = Some(Document::site(text));
         assert_eq!(said(&load_documents(documents, Purpose::Run)), expected, "{text}");
+    }
+}
+
+#[test]
+fn what_makes_the_clock_right_is_said_under_device() {
+    let site = |text: &str| {
+        let mut documents = base();
+        documents.site = Some(Document::site(text));
+        load_documents(documents, Purpose::Run)
+    };
+    for (text, clock) in [
+        ("device.id = 'pi'", ClockTrust::Ntp),
+        ("device = { id = 'pi', clock = 'ntp' }", ClockTrust::Ntp),
+        ("device = { id = 'pi', clock = 'rtc' }", ClockTrust::Rtc),
+    ] {
+        let device = site(text).site.and_then(|site| site.device).expect("a device");
+        assert_eq!(device.clock, clock, "{text}");
+    }
+    for (text, wrong) in [
+        ("device = { id = 'pi', clock = 'gps' }", "device.clock: expected one of ntp, rtc, found \"gps\""),
+        ("clock = 'rtc'\ndevice.id = 'pi'", "clock: clock belongs under [device]"),
+    ] {
+        let said = said(&site(text)).join("\n");
+        assert!(said.contains(wrong), "{text}: {said}");
     }
 }

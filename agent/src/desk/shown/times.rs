@@ -14,6 +14,8 @@ pub(in crate::desk) enum Form {
     Minute,
     /// Date, and time to the second.
     Whole,
+    /// Likewise, for each time within a sentence.
+    Within,
 }
 
 /// How times are shown.
@@ -37,11 +39,21 @@ impl Times {
 
     /// What is no time stays as it is.
     pub(in crate::desk) fn show(&self, time: &mut String, form: Form) {
-        let Some(at) = wall(time) else { return };
+        let shown = |text: &str| {
+            let at = wall(text)?;
+            Some(match form {
+                Form::Minute => self.local.near(at, self.now),
+                // Milliseconds say nothing to people.
+                Form::Whole | Form::Within => self.local.second(WallTime(at.0 - at.0.rem_euclid(1000))),
+            })
+        };
+        let word = |word: &str| {
+            let time = word.trim_end_matches([',', ';', ':', '.', ')']);
+            shown(time).map_or_else(|| word.to_owned(), |shown| shown + &word[time.len()..])
+        };
         *time = match form {
-            Form::Minute => self.local.near(at, self.now),
-            // Milliseconds say nothing to people.
-            Form::Whole => self.local.second(WallTime(at.0 - at.0.rem_euclid(1000))),
+            Form::Within => time.split(' ').map(word).collect::<Vec<_>>().join(" "),
+            Form::Minute | Form::Whole => shown(time).unwrap_or_else(|| std::mem::take(time)),
         };
     }
 }
@@ -89,8 +101,40 @@ impl Timed for StatusRow {
             }
         }
         self.silences.iter_mut().for_each(|row| row.each_time(show));
+        for lost in &mut self.store.given_up {
+            minutes([&mut lost.from, &mut lost.to], show);
+        }
+        let said = self.store.missing.iter_mut().chain(&mut self.store.dropped);
+        said.for_each(|said| show(said, Form::Within));
         minutes(self.schedules.iter_mut().map(|row| &mut row.until), show);
         let failures = self.notify.channels.iter_mut().filter_map(|channel| channel.last_failure.as_mut());
         minutes(failures.flat_map(|failure| [&mut failure.at, &mut failure.since]), show);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_shown_by_the_farms_clock_and_what_is_none_as_it_is() {
+        let asked = |timezone: Option<&str>| AskedAt {
+            at: Some("2026-03-01T12:00:00.5Z".to_owned()),
+            timezone: timezone.map(str::to_owned),
+        };
+        let (utc, here) = (Times::of(&asked(None)), Times::of(&asked(Some("Asia/Kolkata"))));
+        let history = "history from 2026-03-01T06:30:00Z to 2026-03-01T06:31:00.25Z, at 3.5 %: none";
+        for (times, form, text, shown) in [
+            (&utc, Form::Minute, "2026-03-01T06:30:00.25Z", "06:30 UTC"),
+            (&here, Form::Minute, "2026-03-01T06:30:00.25Z", "12:00"),
+            (&here, Form::Minute, "2026-02-28T06:30:00Z", "2026-02-28 12:00"),
+            (&here, Form::Whole, "2026-03-01T06:30:00.25Z", "2026-03-01 12:00:00"),
+            (&here, Form::Within, history, "history from 2026-03-01 12:00:00 to 2026-03-01 12:01:00, at 3.5 %: none"),
+            (&here, Form::Minute, "soon", "soon"),
+        ] {
+            let mut time = text.to_owned();
+            times.show(&mut time, form);
+            assert_eq!(time, shown, "{text} {form:?}");
+        }
     }
 }

@@ -26,6 +26,7 @@ const HISTORIES: u32 = 10_000;
 enum Event {
     Read { sensor: u8, value: i8, quality: u8 },
     Late { sensor: u8, back: i64, value: i8 },
+    Undated { sensor: u8, value: i8 },
     Tick,
     Acknowledge { alert: u8, mins: u8 },
     Silence { rule: Option<u8>, mins: u8 },
@@ -42,6 +43,7 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         12 => (0..3u8, -3..12i8, 0..12u8).prop_map(|(sensor, value, quality)| Event::Read { sensor, value, quality }),
         2 => (0..3u8, 1..2_000_000i64, -3..12i8).prop_map(|(sensor, back, value)| Event::Late { sensor, back, value }),
+        2 => (0..3u8, -3..12i8).prop_map(|(sensor, value)| Event::Undated { sensor, value }),
         2 => Just(Event::Tick),
         3 => (0..4u8, 0..120u8).prop_map(|(alert, mins)| Event::Acknowledge { alert, mins }),
         1 => (proptest::option::of(0..8u8), 0..200u8).prop_map(|(rule, mins)| Event::Silence { rule, mins }),
@@ -129,7 +131,7 @@ impl Run {
     fn input(&mut self, event: &Event) -> Option<Input> {
         let raw = |sensor: u8, at, value: i8, quality| {
             let value = if value == 11 { f64::NAN } else { f64::from(value) * 0.9 };
-            Input::Reading(Raw { sensor: SensorIx(u32::from(sensor)), at: Uptime(at), value, quality })
+            Raw { sensor: SensorIx(u32::from(sensor)), at: Uptime(at), value, quality }
         };
         Some(match event {
             Event::Read { sensor, value, quality } => {
@@ -139,11 +141,12 @@ impl Run {
                 let quality = [Quality::Suspect, Quality::Calibrating, Quality::Fault, Quality::Simulated]
                     .get(usize::from(*quality))
                     .copied();
-                raw(*sensor, self.now, *value, quality.unwrap_or(Quality::Good))
+                Input::Reading(raw(*sensor, self.now, *value, quality.unwrap_or(Quality::Good)))
             }
             Event::Late { sensor, back, value } => {
-                raw(*sensor, self.newest[usize::from(*sensor)]? - back, *value, Quality::Good)
+                Input::Reading(raw(*sensor, self.newest[usize::from(*sensor)]? - back, *value, Quality::Good))
             }
+            Event::Undated { sensor, value } => Input::Undated(raw(*sensor, self.now, *value, Quality::Good)),
             Event::Tick => Input::Tick,
             Event::Acknowledge { alert, mins } => Input::Acknowledge {
                 alert: AlertId(self.fired().saturating_sub(u64::from(*alert))),
@@ -314,7 +317,7 @@ fn truth(readings: &[Reading], grain: Grain) -> BTreeMap<(SensorIx, Uptime), Win
 #[test]
 fn windows_merge_exactly_whatever_comes_late() {
     let readings = |(wait, event): Step| match event {
-        Event::Read { .. } | Event::Late { .. } => (wait, event),
+        Event::Read { .. } | Event::Late { .. } | Event::Undated { .. } => (wait, event),
         _ => (wait, Event::Tick),
     };
     let strategy = history().prop_map(move |history| history.into_iter().map(readings).collect::<Vec<_>>());

@@ -116,6 +116,9 @@ pub(crate) struct Replay {
     /// The heading of the time, where its content does not tell; given twice, of the date and of the time of day
     #[arg(long, value_name = "NAME")]
     pub(crate) time_column: Vec<String>,
+    /// The heading of a column whose text begins the names of what its line measured, where several sensors share a heading
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name_column: Vec<String>,
     /// In which order dates such as 05/11/2026 have day, month and year, where nothing in the file tells: dmy, mdy or ymd
     #[arg(long, value_name = "ORDER", value_parser = date_order)]
     pub(crate) date_order: Option<DateOrder>,

@@ -111,6 +111,7 @@ fn wishes(wanted: &cli::Replay, plan: &Plan) -> Option<Wanted> {
         zone: wanted.tz.clone(),
         maps: wanted.map.clone(),
         time_columns: wanted.time_column.clone(),
+        name_columns: wanted.name_column.clone(),
         order: wanted.date_order.map(|order| order.0),
         sensors: plan.sensors().iter().map(|sensor| (sensor.id.as_str().into(), sensor.quantity)).collect(),
     })

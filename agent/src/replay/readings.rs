@@ -21,10 +21,12 @@ mod packed;
 mod progress;
 mod report;
 mod sample;
+mod sorted;
 mod stamps;
 mod survey;
 mod table;
 mod time;
+mod told;
 mod wanted;
 
 use std::fs::File;
@@ -45,6 +47,7 @@ pub(crate) use progress::Progress;
 use report::excerpt;
 pub(crate) use report::{Reason, Report};
 use sample::Sample;
+use sorted::{Sorted, Taken};
 pub(crate) use stamps::Order;
 use tilth_config::plain_file;
 use wanted::Ambiguous;
@@ -81,6 +84,9 @@ pub(crate) struct Readings {
     file: String,
     lines: Lines,
     decoder: Decoder,
+    /// Rows of another tool's file, once they are taken off it.
+    sorted: Option<Sorted>,
+    ended: bool,
     progress: Progress,
 }
 
@@ -164,13 +170,38 @@ impl Readings {
             );
             return Err(say(header, what));
         }
-        Ok(Readings { file: file.to_owned(), lines, decoder, progress: Progress::default() })
+        Ok(Readings {
+            file: file.to_owned(),
+            lines,
+            decoder,
+            sorted: None,
+            ended: false,
+            progress: Progress::default(),
+        })
     }
 
-    /// The next row in the order of the file, or nothing at its end.
+    /// The next row in the order of the file, or of time where another tool wrote it; nothing at its end.
     ///
     /// After an error there are no more rows; the report then says how far it got.
     pub(crate) fn next_row(&mut self) -> Result<Option<Row>, ReadingsError> {
+        if self.decoder.is_ours() {
+            return self.next_of_file();
+        }
+        if self.sorted.is_none() {
+            let Taken { sorted, note } = Sorted::take(|| self.next_of_file());
+            self.sorted = Some(sorted);
+            self.decoder.report.notes.extend(note);
+        }
+        match self.sorted.as_mut().map_or(Ok(None), Sorted::next)? {
+            Some(row) => Ok(Some(row)),
+            None => self.next_of_file(),
+        }
+    }
+
+    fn next_of_file(&mut self) -> Result<Option<Row>, ReadingsError> {
+        if self.ended {
+            return Ok(None);
+        }
         loop {
             if let Some(row) = self.decoder.rows.pop_front() {
                 return Ok(Some(row));
@@ -189,6 +220,7 @@ impl Readings {
                 }
                 None => {
                     self.decoder.finish();
+                    self.ended = true;
                     return Ok(None);
                 }
             }

@@ -131,7 +131,7 @@ const EXPORTS: &[Export] = &[
         // One `_field` of two places: what says the place is part of the name, and here that is the sensor's id.
         name: "influx-two-places.csv",
         options: &[],
-        said: &["read as an InfluxDB export", "names begin with what \"location\" says"],
+        said: &["read as an InfluxDB export", "names begin with what \"location\" says", "they were sorted by it"],
         same: "06:00,tent-1/temperature,24.1;06:01,tent-1/temperature,24.3;06:00,tent-2/temperature,19.1;
                06:01,tent-2/temperature,19.2",
     },
@@ -236,18 +236,131 @@ const EXPORTS: &[Export] = &[
         same: "06:00:00.25,tent-1/temperature,24.1;06:00:00.25,tent-1/humidity,55;06:01:00.5,tent-1/temperature,24.3;
                06:01:00.5,tent-1/humidity,54;06:02,tent-1/humidity,53",
     },
+    Export {
+        name: "aranet.csv",
+        options: &["--tz", "UTC", "--map", "Carbon dioxide=tent-1/co2", "--map", TEMPERATURE],
+        said: &["\"Temperature(°F)\" is converted from F to C", "times in \"Time(dd/mm/yyyy)\" of UTC"],
+        same: "2026-10-05T13:38:35,tent-1/co2,721;2026-10-05T13:38:35,tent-1/temperature,24.1;2026-10-05T13:39:35,tent-1/co2,704;
+               2026-10-05T13:39:35,tent-1/temperature,24.3;2026-10-05T13:40:35,tent-1/co2,681;
+               2026-10-05T13:40:35,tent-1/temperature,24.4",
+    },
+    Export {
+        name: "govee.csv",
+        options: &["--tz", "+01:00", "--map", "Temperature_Fahrenheit=tent-1/temperature"],
+        said: &["\"Temperature_Fahrenheit\" is converted from F to C"],
+        same: "06:00,tent-1/temperature,24.1;06:01,tent-1/temperature,24.3;06:02,tent-1/temperature,24.4",
+    },
+    Export {
+        name: "netatmo.csv",
+        options: &["--map", TEMPERATURE],
+        said: &["times in \"Timestamp\" in seconds since 1970"],
+        same: "06:00,tent-1/temperature,24.1;06:05,tent-1/temperature,24.3",
+    },
+    Export {
+        name: "davis-weatherlink.txt",
+        options: &["--tz", "+01:00", "--map", "Temp=tent-1/temperature"],
+        said: &["tabs between the cells, times in \"Date\", \"Time\" of +01:00", "1 missing value"],
+        same: "06:00,tent-1/temperature,24.1;06:01,tent-1/temperature,24.3;2026-03-13T18:02,nobody/here,1",
+    },
+    Export {
+        name: "weatherlink-com.csv",
+        options: &["--tz", "+01:00", "--map", "Temp=tent-1/temperature"],
+        said: &["\"Temp - °F\" is converted from F to C", "--date-order dmy"],
+        same: "06:00,tent-1/temperature,24.1;06:05,tent-1/temperature,24.3",
+    },
+    Export {
+        // The newest line is the first.
+        name: "ambient-weather.csv",
+        options: &["--map", "Outdoor Temperature=tent-1/temperature"],
+        said: &["times in \"Date\"", "not used: \"Simple Date\"", "0 late for their sensor", "sorted"],
+        same: "06:00,tent-1/temperature,24.1;06:05,tent-1/temperature,24.3",
+    },
+    Export {
+        name: "prtg.csv",
+        options: &["--tz", "UTC", "--map", "Temperature(RAW)=tent-1/temperature"],
+        said: &["times in \"Date Time(RAW)\" as a spreadsheet's days of UTC", "Averages (of 2 values)"],
+        same: "07:00,tent-1/temperature,24.1;07:05,tent-1/temperature,24.3",
+    },
+    Export {
+        name: "zabbix.csv",
+        options: &["--map", "value=tent-1/temperature"],
+        said: &["times in \"clock\" in seconds since 1970"],
+        same: "06:00,tent-1/temperature,24.1;06:01,tent-1/temperature,24.3",
+    },
+    Export {
+        name: "numbered-items.csv",
+        options: &["--name-column", "Messpunkt", "--map", "7/wert=tent-1/temperature", "--map", "9/wert=tent-2/temperature"],
+        said: &["names begin with what \"messpunkt\" says"],
+        same: "06:00,tent-1/temperature,24.1;06:00,tent-2/temperature,19.1;06:01,tent-1/temperature,24.3;06:01,tent-2/temperature,19.2",
+    },
+    Export {
+        name: "adafruit-io.csv",
+        options: &["--map", "value=tent-1/temperature"],
+        said: &["times in \"created_at\"", "not used: \"id\""],
+        same: "06:00,tent-1/temperature,24.1;06:01,tent-1/temperature,24.3",
+    },
+    Export {
+        name: "ecowitt.csv",
+        options: &["--tz", "+01:00", "--map", "Indoor Temperature=tent-1/temperature"],
+        said: &["1 missing value, 0 bad"],
+        same: "06:00,tent-1/temperature,24.1;06:05,tent-1/temperature,24.3",
+    },
+    Export {
+        name: "cayenne.csv",
+        options: &["--map", TEMPERATURE, "--map", "Humidity=tent-1/humidity"],
+        said: &["names in \"Sensor Name\", values in \"Values\"", "the unit \"p\" is not known"],
+        same: "06:00,tent-1/temperature,24.1;06:00,tent-1/humidity,55;06:01,tent-1/temperature,24.3",
+    },
+    Export {
+        name: "sensorpush.csv",
+        options: &["--tz", "+01:00", "--map", "Tent 1 Temperature=tent-1/temperature"],
+        said: &["is converted from F to C"],
+        same: "06:00,tent-1/temperature,24.1;06:01,tent-1/temperature,24.3",
+    },
+    Export {
+        name: "testo.csv",
+        options: &["--tz", "+01:00", "--map", "Kanal 1 Temperatur=tent-1/temperature"],
+        said: &["decimal commas, times in \"Datum\", \"Uhrzeit\""],
+        same: "06:00,tent-1/temperature,24.1;06:01,tent-1/temperature,24.3",
+    },
+    Export {
+        name: "thingsboard.csv",
+        options: &["--tz", "+01:00", "--map", "temperature=tent-1/temperature"],
+        said: &["semicolons between the cells"],
+        same: "06:00,tent-1/temperature,24.1;06:01,tent-1/temperature,24.3",
+    },
+    Export {
+        name: "psql.txt",
+        options: &[],
+        said: &["bars between the cells", "(2 rows)"],
+        same: "06:00,tent-1/temperature,24.1;06:01,tent-1/temperature,24.3",
+    },
+    Export {
+        name: "elitech.csv",
+        options: &["--tz", "+01:00", "--map", TEMPERATURE],
+        said: &["times in \"Time\" of +01:00"],
+        same: "06:00,tent-1/temperature,24.1;06:01,tent-1/temperature,24.3",
+    },
+    Export {
+        name: "noaa-units-row.csv",
+        options: &["--map", "air_temperature=tent-1/temperature"],
+        said: &["\"air_temperature (degree F)\" is converted from F to C", "0 bad"],
+        same: "06:00,tent-1/temperature,24.1;06:01,tent-1/temperature,24.3",
+    },
 ];
 
-/// `time,sensor,value` from the short form of an [`Export`].
+/// `time,sensor,value` from the short form of an [`Export`], in the order of time.
 fn recording(same: &str) -> String {
-    let mut csv = "time,sensor,value\n".to_owned();
-    for row in same.split(';') {
+    let row = |row: &str| {
         let (time, rest) = row.trim().split_once(',').unwrap();
         let day = if time.contains('T') { "" } else { "2026-03-01T" };
         let seconds = if time.matches(':').count() == 1 { ":00" } else { "" };
-        writeln!(csv, "{day}{time}{seconds}Z,{rest}").unwrap();
-    }
-    csv
+        let time: jiff::Timestamp = format!("{day}{time}{seconds}Z").parse().unwrap();
+        (time, rest.to_owned())
+    };
+    let mut rows: Vec<(jiff::Timestamp, String)> = same.split(';').map(row).collect();
+    rows.sort_by_key(|(time, _)| *time);
+    rows.iter().fold("time,sensor,value\n".to_owned(), |csv, (time, rest)| csv + &format!("{time},{rest}\n"))
 }
 
 /// The readings and alerts of a run, as one number; and which there were.
@@ -343,6 +456,11 @@ const REFUSED: &[(&str, &[&str], &[&str])] = &[
         "when,t\n13/02/2026 07:00,24\n02/14/2026 07:00,24\n",
         &["--tz", "UTC"],
         &["has its day first, and \"02/14/2026 07:00\" in line 3 its month", "--date-order"],
+    ),
+    (
+        "Date,t\n2026-03-01,24\n2026-03-01,25\n",
+        &["--tz", "UTC"],
+        &["\"Date\" holds dates alone, and several lines have the same"],
     ),
     ("PK\u{3}\u{4}\u{14}\0\0\0\u{8}\0readings.csv", &[], &["a zip archive", "unzip -p"]),
 ];

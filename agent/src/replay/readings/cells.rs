@@ -78,7 +78,8 @@ fn live(text: &str) -> Result<Option<(f64, Option<Unit>)>, Reason> {
 
 /// Whether a cell says that there is no value.
 pub(super) fn is_missing(text: &str) -> bool {
-    text.is_empty() || MISSING.iter().any(|known| known.eq_ignore_ascii_case(text))
+    let is_stroke = text.contains('-') && text.bytes().all(|byte| matches!(byte, b'-' | b'.' | b' '));
+    text.is_empty() || is_stroke || MISSING.iter().any(|known| known.eq_ignore_ascii_case(text))
 }
 
 /// Whether a cell is a number or a word for a missing one, in either way of writing.
@@ -199,6 +200,7 @@ mod tests {
             ("null", Point, Ok(None)),
             ("-", Point, Ok(None)),
             ("--", Comma, Ok(None)),
+            ("--.-", Point, Ok(None)),
             ("#N/A", Point, Ok(None)),
             ("unavailable", Point, Ok(None)),
             ("inf", Point, Err(Reason::ValueInfinite)),

@@ -11,7 +11,7 @@ use super::decoder::name_of;
 use super::dialect::Dialect;
 use super::names::Names;
 use super::report::{Reason, Report};
-use super::wanted::{Ambiguous, Sensors, label};
+use super::wanted::{Ambiguous, Sensors, bare, unit_of};
 
 /// The columns of a line.
 pub(super) type Columns = Vec<Column>;
@@ -30,12 +30,20 @@ pub(super) struct Meaning {
     quantity: Option<Quantity>,
     /// From the unit of the heading.
     conversion: Option<Conversion>,
+    unit: Option<Unit>,
 }
 
 impl Meaning {
     /// Whether it is a series of a sensor of the configuration.
     pub(super) fn is_of_a_sensor(self) -> bool {
         self.quantity.is_some()
+    }
+
+    /// What there is to say of a heading whose numbers are converted.
+    fn note(self, heading: &str) -> Option<String> {
+        let (quantity, unit) = (self.quantity?, self.unit?);
+        let changes = self.conversion.is_some_and(|conversion| !conversion.is_none());
+        changes.then(|| format!("\"{}\" is converted from {unit} to {}", bare(heading), quantity.unit()))
     }
 
     /// A number in the unit of what its sensor measures; `unit` is said beside the number, and goes before that of the heading.
@@ -90,6 +98,7 @@ pub(super) fn wide(
             Ok(meaning) => match names.add_heading(&heading, &name) {
                 Ok(known) => {
                     meanings.push(meaning);
+                    meaning.note(&heading).into_iter().for_each(|note| report.note(note));
                     columns.push(Column { place: at, sensor: Ok(known), meaning });
                 }
                 Err(Reason::NameEmpty) => columns.push(Column { place: at, sensor: Err(Reason::NameEmpty), meaning }),
@@ -129,12 +138,12 @@ fn is_row_number(dialect: &Dialect, at: usize) -> bool {
 
 fn meaning_of(sensor: Option<usize>, heading: &str, sensors: &Sensors) -> Result<Meaning, Reason> {
     let Some(quantity) = sensor.map(|sensor| sensors.quantity(sensor)) else { return Ok(Meaning::default()) };
-    let unit = label(heading).and_then(|label| label.unit());
+    let unit = unit_of(heading, quantity);
     let conversion = match unit {
         Some(unit) => Some(quantity.conversion(unit).ok_or(Reason::UnitWrong)?),
         None => None,
     };
-    Ok(Meaning { quantity: Some(quantity), conversion })
+    Ok(Meaning { quantity: Some(quantity), conversion, unit })
 }
 
 /// What a series of the long layout is called, and what it measures.

@@ -8,11 +8,12 @@ use tilth_core::unit::Unit;
 use super::cells::{self, Mark};
 use super::clock::{Clock, Folds, Moment};
 use super::columns::{self, Column, Columns, Meaning};
-use super::dialect::{Dialect, listed};
+use super::dialect::Dialect;
 use super::fields::Fields;
 use super::kinds;
 use super::names::Names;
-use super::report::{Reason, Report};
+use super::report::{Reason, Report, excerpt};
+use super::told::listed;
 use super::wanted::{Ambiguous, Map, Sensors, Wanted};
 use super::{Row, is_blank};
 
@@ -159,8 +160,15 @@ impl Decoder {
             None => None,
             Some((number, None)) if said.is_empty() => Some(self.meanings[sensor].convert(number, None)?),
             Some((number, unit)) => {
-                let said = str::from_utf8(said).ok().and_then(Unit::of);
-                Some(self.meanings[sensor].convert(number, unit.or(said))?)
+                let text = String::from_utf8_lossy(said);
+                let known = Unit::of(&text);
+                if known.is_none() && unit.is_none() && self.meanings[sensor].is_of_a_sensor() {
+                    self.report.note(format!(
+                        "the unit \"{}\" is not known: its numbers are taken as they are",
+                        excerpt(said)
+                    ));
+                }
+                Some(self.meanings[sensor].convert(number, unit.or(known))?)
             }
         };
         *(if value.is_some() { &mut self.report.values } else { &mut self.report.missing }) += 1;
@@ -281,6 +289,11 @@ impl Decoder {
     /// What `--map` named and no line had so far.
     pub(super) fn unmet(&self) -> Option<&Map> {
         self.sensors.unmet().next()
+    }
+
+    /// Whether the order of the lines is that in which they came.
+    pub(super) fn is_ours(&self) -> bool {
+        self.dialect.is_ours
     }
 
     /// The headings, for a message.

@@ -10,12 +10,15 @@ use super::sample::{Column, Line, Look, Sample, cells};
 use super::stamps::{self, Order, Stamp, Zone};
 use super::survey::{Survey, Why};
 use super::table::Table;
+use super::told::{listed, order_note};
 use super::wanted::{Sensors, Wanted, bare};
 
 /// How a file is written.
 #[derive(Debug, Clone)]
 pub(super) struct Dialect {
     pub(super) kind: Option<Kind>,
+    /// It has the header of a recording of our own: the order of its lines is that in which they came.
+    pub(super) is_ours: bool,
     pub(super) separator: u8,
     pub(super) mark: Mark,
     /// The physical line of the header, and the last one before the data.
@@ -70,7 +73,13 @@ impl Dialect {
         if is_open || !columns.is_empty() {
             found.survey_all(&times, &columns, rest);
         }
-        let places: Vec<usize> = columns.iter().copied().filter(|place| found.survey.tells_apart(*place)).collect();
+        let wanted: Vec<usize> = wanted
+            .name_columns
+            .iter()
+            .map(|name| found.column_named("--name-column", name))
+            .collect::<Result<_, _>>()?;
+        let tells_apart = |place: &usize| found.survey.tells_apart(*place) && !wanted.contains(place);
+        let places = columns.iter().copied().filter(tells_apart).chain(wanted.iter().copied()).collect();
         found.dialect(kind, times, places)
     }
 }
@@ -100,7 +109,7 @@ impl Found<'_> {
     fn found_times(&self, kind: Option<Kind>) -> Result<Vec<usize>, Refusal> {
         let headings = &self.table.headings;
         if !self.wanted.time_columns.is_empty() {
-            return self.wanted.time_columns.iter().map(|name| self.column_named(name)).collect();
+            return self.wanted.time_columns.iter().map(|name| self.column_named("--time-column", name)).collect();
         }
         let all: Vec<(usize, Column)> = (0..headings.len()).map(|place| (place, self.table.column(place))).collect();
         let is_named = |place: usize| kinds::is_time_name(bare(&headings[place]));
@@ -117,8 +126,12 @@ impl Found<'_> {
         let (days, times) = (with(Column::has_days), with(Column::has_times_of_day));
         match (&days[..], &times[..]) {
             ([day], [time]) => Ok(vec![*day, *time]),
-            ([day], []) => Ok(vec![*day]),
+            ([day], []) => self.dates_alone(*day),
             ([], _) => {
+                let counted = with(Column::has_epochs);
+                if let ([place], false) = (&counted[..], counted.iter().any(|place| self.is_meant(*place))) {
+                    return Ok(vec![*place]);
+                }
                 let numbered = all.iter().find(|(place, column)| column.has_spreadsheet_days() && is_named(*place));
                 numbered.map(|(place, _)| vec![*place]).ok_or(Refusal::NoHeader)
             }
@@ -131,7 +144,27 @@ impl Found<'_> {
         }
     }
 
-    fn column_named(&self, name: &str) -> Result<usize, Refusal> {
+    /// A column of dates is the time where each line is a day of its own.
+    fn dates_alone(&self, day: usize) -> Result<Vec<usize>, Refusal> {
+        let mut cells = self.table.cells(day).filter(|cell| !cell.is_empty()).peekable();
+        let mut is_repeated = false;
+        while let Some(cell) = cells.next() {
+            is_repeated |= cells.peek() == Some(&cell);
+        }
+        if !is_repeated || self.long(&[day]).is_some() {
+            return Ok(vec![day]);
+        }
+        let name = &self.table.headings[day];
+        let what = format!(
+            "\"{name}\" holds dates alone, and several lines have the same: say where the time of day is, such as \
+             --time-column \"{name}\" --time-column NAME; found {}",
+            listed(&self.table.headings)
+        );
+        Err(Refusal::Say { line: self.table.header, what })
+    }
+
+    /// The column that an option names.
+    fn column_named(&self, option: &str, name: &str) -> Result<usize, Refusal> {
         let headings = &self.table.headings;
         let is = |heading: &String| {
             bare(heading).eq_ignore_ascii_case(name.trim()) || heading.eq_ignore_ascii_case(name.trim())
@@ -142,7 +175,7 @@ impl Found<'_> {
         };
         headings.iter().position(is).or_else(|| headings.iter().position(is_like)).ok_or_else(|| Refusal::Say {
             line: self.table.header,
-            what: format!("--time-column \"{name}\": there is no such heading; found {}", listed(headings)),
+            what: format!("{option} \"{name}\": there is no such heading; found {}", listed(headings)),
         })
     }
 
@@ -273,7 +306,7 @@ impl Found<'_> {
     }
 
     fn dialect(self, kind: Option<Kind>, times: Vec<usize>, places: Vec<usize>) -> Result<Dialect, Refusal> {
-        let (order, why) = self.order()?;
+        let (order, why) = self.order(&times)?;
         let form = match self.form(&times, order) {
             Some(form) => form,
             None if self.table.data.is_empty() || self.wanted.time_columns.is_empty() => Form::Instant,
@@ -291,8 +324,10 @@ impl Found<'_> {
             .filter(is_other)
             .filter(|place| self.table.column(*place).is_text())
             .collect();
+        let data = self.table.data;
         let mut dialect = Dialect {
             kind,
+            is_ours: self.is_ours,
             separator: self.separator,
             mark,
             header: self.table.header,
@@ -308,14 +343,18 @@ impl Found<'_> {
             notes: Vec::new(),
         };
         dialect.notes.extend(dialect.read_as(said.filter(|_| self.wanted.zone.is_none()).is_some()));
+        dialect
+            .notes
+            .extend(dialect.repeated_time(&data).filter(|_| dialect.long.is_none() && dialect.places.is_empty()));
         if let (Form::Civil(order), Why::Steps | Why::Assumed) = (form, why) {
             dialect.notes.push(order_note(order, why, self.survey.open_date()));
         }
         Ok(dialect)
     }
 
-    fn order(&self) -> Result<(Order, Why), Refusal> {
-        if let Some(order) = self.wanted.order {
+    fn order(&self, times: &[usize]) -> Result<(Order, Why), Refusal> {
+        let said = times.iter().find_map(|place| kinds::order(&self.table.headings[*place]));
+        if let Some(order) = self.wanted.order.or(said) {
             return Ok((order, Why::Sure));
         }
         self.survey.order().map_err(|[(line, text), (other, other_text)]| Refusal::Say {
@@ -397,90 +436,5 @@ fn zone_of(heading: &str) -> Option<TimeZone> {
             Some(TimeZone::fixed(offset))
         }
         _ => None,
-    }
-}
-
-/// Headings, quoted, the first of many.
-pub(super) fn listed(headings: &[String]) -> String {
-    const MOST: usize = 12;
-    let named: Vec<&String> = headings.iter().filter(|heading| !heading.is_empty()).collect();
-    let mut text =
-        named.iter().take(MOST).map(|name| format!("\"{}\"", excerpt(name.as_bytes()))).collect::<Vec<_>>().join(", ");
-    if named.len() > MOST {
-        text = format!("{text} and {} more", named.len() - MOST);
-    }
-    text
-}
-
-fn order_note(order: Order, why: Why, date: &str) -> String {
-    let (first, other) = if order == Order::Dmy { ("day", "mdy") } else { ("month", "dmy") };
-    let because = match why {
-        Why::Steps => "since the dates follow one another only so",
-        Why::Sure | Why::Assumed => "which nothing in the file decides",
-    };
-    format!(
-        "dates such as \"{date}\" are taken with the {first} first, {because}; if that is wrong, say --date-order {other}"
-    )
-}
-
-impl Dialect {
-    /// What is not as in a recording of our own, in one sentence; nothing where all is.
-    fn read_as(&self, is_zone_of_heading: bool) -> Option<String> {
-        let mut said: Vec<String> = Vec::new();
-        let separator = match self.separator {
-            b',' => None,
-            b';' => Some("semicolons between the cells"),
-            b'\t' => Some("tabs between the cells"),
-            _ => Some("bars between the cells"),
-        };
-        said.extend(separator.map(str::to_owned));
-        if self.mark == Mark::Comma {
-            said.push("decimal commas".to_owned());
-        }
-        if self.is_shifted {
-            said.push("a row number before the first heading".to_owned());
-        }
-        let names: Vec<String> = self.times.iter().map(|place| self.headings[*place].clone()).collect();
-        let form = match self.form {
-            Form::Instant => None,
-            Form::Epoch(unit) => Some(format!("in {} since 1970", unit.name())),
-            Form::Civil(_) => None,
-            Form::Days => Some("as a spreadsheet's days".to_owned()),
-        };
-        let zone = self.zone.as_ref().filter(|_| matches!(self.form, Form::Civil(_) | Form::Days)).map(|zone| {
-            let named = zone.iana_name().map_or_else(|| offset(zone), str::to_owned);
-            if is_zone_of_heading { format!("of {named}, as the heading says") } else { format!("of {named}") }
-        });
-        let is_plain = names.len() == 1 && names[0].eq_ignore_ascii_case("time") && form.is_none() && zone.is_none();
-        if !is_plain {
-            let more: Vec<String> = form.into_iter().chain(zone).collect();
-            said.push([vec![format!("times in {}", listed(&names))], more].concat().join(" "));
-        }
-        if let Some((name, value)) = self.long.filter(|(name, _)| !self.headings[*name].eq_ignore_ascii_case("sensor"))
-        {
-            said.push(format!("names in \"{}\", values in \"{}\"", self.headings[name], self.headings[value]));
-        }
-        if !self.places.is_empty() {
-            let places: Vec<String> = self.places.iter().map(|place| self.headings[*place].clone()).collect();
-            said.push(format!("names begin with what {} says", listed(&places)));
-        }
-        match (self.kind, said.is_empty()) {
-            (None, true) => None,
-            (None, false) => Some(format!("read with {}", said.join(", "))),
-            (Some(kind), true) => Some(format!("read as {}", kind.name())),
-            (Some(kind), false) => Some(format!("read as {}: {}", kind.name(), said.join(", "))),
-        }
-    }
-}
-
-/// `+02:00`, or UTC.
-fn offset(zone: &TimeZone) -> String {
-    match zone.to_fixed_offset() {
-        Ok(offset) if offset.seconds() != 0 => {
-            let minutes = offset.seconds() / 60;
-            let sign = if minutes < 0 { '-' } else { '+' };
-            format!("{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60)
-        }
-        _ => "UTC".to_owned(),
     }
 }

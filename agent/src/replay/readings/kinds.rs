@@ -1,5 +1,7 @@
 //! Exports of other tools, known by their headings, and the headings by which names, values and places are called.
 
+use super::stamps::Order;
+
 /// An export of a known tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -94,14 +96,27 @@ pub(super) fn time_rank(heading: &str) -> usize {
     NAMES.iter().position(|name| *name == plain).unwrap_or(NAMES.len())
 }
 
+/// The order of day and month that a heading says, as in `Time(dd/mm/yyyy)`.
+pub(super) fn order(heading: &str) -> Option<Order> {
+    let plain: String =
+        heading.to_lowercase().chars().filter(|letter| !matches!(letter, '/' | '-' | '.' | ' ')).collect();
+    let begins = |forms: &[&str]| forms.iter().any(|form| plain.contains(form));
+    match () {
+        () if begins(&["ddmmyy", "ttmmjj", "jjmmaa", "ddmmaa", "dmy"]) => Some(Order::Dmy),
+        () if begins(&["mmddyy", "mdy"]) => Some(Order::Mdy),
+        () if begins(&["yymmdd", "jjmmtt"]) => Some(Order::Ymd),
+        () => None,
+    }
+}
+
 /// Whether a heading is a usual name of the time.
 pub(super) fn is_time_name(heading: &str) -> bool {
     time_rank(heading) < 32
-        || ["epoch", "unix", "unixtime", "dateutc", "millis", "timestamp_ms"].contains(&heading.to_lowercase().as_str())
+        || ["epoch", "unix", "unixtime", "dateutc", "clock", "timestamp_ms"].contains(&heading.to_lowercase().as_str())
 }
 
 /// Headings of the column that names what a line measures, in the long layout.
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 19] = [
     "sensor",
     "entity_id",
     "_field",
@@ -120,10 +135,11 @@ const NAMES: [&str; 18] = [
     "kanal",
     "messstelle",
     "naam",
+    "item",
 ];
 
 /// Headings of the column of its value.
-const VALUES: [&str; 14] = [
+const VALUES: [&str; 15] = [
     "value",
     "_value",
     "state",
@@ -138,6 +154,7 @@ const VALUES: [&str; 14] = [
     "mean",
     "result",
     "data",
+    "values",
 ];
 
 /// Headings of the column of its unit.

@@ -6,6 +6,8 @@ use super::wanted::Map;
 
 /// Bad lines kept for showing; the others are only counted.
 const MAX_SHOWN: usize = 10;
+/// Notes on how a file was read; far above what a farm's file needs.
+const MAX_NOTES: usize = 50;
 /// Characters of a bad line that are shown.
 const EXCERPT_CHARS: usize = 60;
 /// Bytes that surely hold as many characters.
@@ -58,6 +60,13 @@ impl Report {
     pub(super) fn bad_heading(&mut self, line: u64, column: usize, reason: Reason, text: &[u8]) {
         self.bad_columns += 1;
         self.count(line, Some(column + 1), reason, text);
+    }
+
+    /// Says once what was decided; of very many such things the first.
+    pub(super) fn note(&mut self, note: String) {
+        if self.notes.len() < MAX_NOTES && !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
     }
 
     /// Everything that is bad.

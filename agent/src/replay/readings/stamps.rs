@@ -252,11 +252,11 @@ impl<'a> Rest<'a> {
         let letters: String =
             rest.chars().take(5).filter(|c| !matches!(c, '.' | ' ')).flat_map(char::to_lowercase).collect();
         let is_after = match () {
-            () if letters.starts_with("am") => false,
-            () if letters.starts_with("pm") => true,
+            () if letters.starts_with("am") || letters == "a" => false,
+            () if letters.starts_with("pm") || letters == "p" => true,
             () => return Some(hour),
         };
-        let end = rest.to_ascii_lowercase().find('m')? + 1;
+        let end = rest.to_ascii_lowercase().find('m').map_or(rest.len(), |end| end + 1);
         self.0 = rest[end..].strip_prefix('.').unwrap_or(&rest[end..]);
         (1..=12).contains(&hour).then_some(hour % 12 + if is_after { 12 } else { 0 })
     }
@@ -416,6 +416,7 @@ mod tests {
             ("12/31/2026 11:05 PM", Mdy, "2026-12-31T23:05:00"),
             ("12/31/26 12:05:00 AM", Mdy, "2026-12-31T00:05:00"),
             ("12/31/2026 12:05 p.m.", Mdy, "2026-12-31T12:05:00"),
+            ("12/31/26 11:05p", Mdy, "2026-12-31T23:05:00"),
             ("26-12-31 23:05", Ymd, "2026-12-31T23:05:00"),
             ("2026/12/31 23:05", Dmy, "2026-12-31T23:05:00"),
             ("2026-12-31T23:05:07.123456789", Mdy, "2026-12-31T23:05:07.123"),

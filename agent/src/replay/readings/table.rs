@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use tilth_core::unit::Unit;
 
+use super::clock::is_spreadsheet_day;
+use super::kinds;
 use super::sample::{Column, Line, Look, filled, most_frequent};
 use super::wanted::{Wanted, label};
 
@@ -19,8 +21,14 @@ pub(super) struct Table {
 impl Table {
     pub(super) fn find(lines: &[Line], first: &[u8], is_ours: bool, wanted: &Wanted) -> Option<Table> {
         let header = if is_ours { 0 } else { header(lines, first, wanted)? };
-        let data_from =
-            if is_ours { 1 } else { data_start(lines).filter(|start| *start > header).unwrap_or(header + 1) };
+        let data_from = match is_ours {
+            true => {
+                1 + usize::from(
+                    kinds::name_and_value(&lines[0].cells).is_none() && lines.get(1).is_some_and(is_units_alone),
+                )
+            }
+            false => data_start(lines).filter(|start| *start > header).unwrap_or(header + 1),
+        };
         let data: Vec<Line> = lines[data_from..].iter().filter(|line| !line.is_comment).cloned().collect();
         let mut headings = lines[header].cells.clone();
         headings.truncate(filled(&headings));
@@ -56,18 +64,24 @@ impl Table {
 
 /// The unit of the line below the header, where the heading says none.
 fn add_unit(heading: &mut String, unit: &str) {
-    let unit = unit.trim_matches(['(', ')', '[', ']']);
+    let unit = &unit.trim_matches(['(', ')', '[', ']']).replace('_', " ");
     let has_one = label(heading).is_some_and(|label| label.unit().is_some());
-    if !has_one && !heading.is_empty() && Unit::of(unit).is_some() {
+    if !has_one && !heading.is_empty() && !kinds::is_time_name(heading) && Unit::of(unit).is_some() {
         *heading = format!("{heading} ({unit})");
     }
+}
+
+/// Whether a line has units and words about them in every cell: less is a bad line of a recording of our own.
+fn is_units_alone(line: &Line) -> bool {
+    let says = |cell: &String| is_units(std::slice::from_ref(cell));
+    line.cells.iter().all(says) && line.cells.first().is_some_and(|cell| !cell.is_empty())
 }
 
 /// Whether a line below the header says units and ways of averaging.
 fn is_units(cells: &[String]) -> bool {
     const WORDS: [&str; 12] = ["avg", "smp", "min", "max", "tot", "std", "ts", "rn", "sample", "wvc", "", "utc"];
     let says = |cell: &&String| {
-        let cell = cell.trim_matches(['(', ')', '[', ']']);
+        let cell = &cell.trim_matches(['(', ')', '[', ']']).replace('_', " ");
         Unit::of(cell).is_some() || WORDS.iter().any(|word| word.eq_ignore_ascii_case(cell))
     };
     cells.iter().filter(says).count() * 2 > cells.len()
@@ -103,18 +117,19 @@ fn header(lines: &[Line], first: &[u8], wanted: &Wanted) -> Option<usize> {
 
 /// The first line of data: where the column that holds the most times first holds one.
 fn data_start(lines: &[Line]) -> Option<usize> {
-    let looks = |line: &Line, place: usize| {
-        line.cells.get(place).is_some_and(|cell| Look::of(cell).is_some_and(|look| look != Look::TimeOfDay))
-    };
+    let is_time = |cell: &String| Look::of(cell).is_some_and(|look| look != Look::TimeOfDay);
+    start_of(lines, is_time).or_else(|| start_of(lines, |cell| is_spreadsheet_day(&cell.replace(',', "."))))
+}
+
+fn start_of(lines: &[Line], is_time: impl Fn(&String) -> bool) -> Option<usize> {
+    let has = |line: &Line, place: usize| line.cells.get(place).is_some_and(&is_time);
     let mut hits: BTreeMap<usize, usize> = BTreeMap::new();
     for line in lines.iter().filter(|line| !line.is_comment && line.cells.len() > 1) {
-        (0..line.cells.len())
-            .filter(|place| looks(line, *place))
-            .for_each(|place| *hits.entry(place).or_insert(0) += 1);
+        (0..line.cells.len()).filter(|place| has(line, *place)).for_each(|place| *hits.entry(place).or_insert(0) += 1);
     }
     // The first of equals.
     let (place, _) = hits.into_iter().rev().max_by_key(|(_, count)| *count)?;
-    let hit = |line: &Line| !line.is_comment && looks(line, place);
+    let hit = |line: &Line| !line.is_comment && has(line, place);
     let width = most_frequent(lines.iter().filter(|line| hit(line)).map(|line| filled(&line.cells)))?;
     lines.iter().position(|line| hit(line) && filled(&line.cells) + 1 >= width.min(3))
 }

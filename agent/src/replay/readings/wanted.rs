@@ -19,6 +19,8 @@ pub(crate) struct Wanted {
     pub(crate) maps: Vec<Map>,
     /// The columns of the time, where their content does not tell them.
     pub(crate) time_columns: Vec<String>,
+    /// Columns whose text is part of the name of what a line measured.
+    pub(crate) name_columns: Vec<String>,
     /// In which order dates have day and month.
     pub(crate) order: Option<Order>,
     /// The sensors of the configuration.
@@ -178,13 +180,35 @@ impl Sensors {
     }
 }
 
-/// A heading as a label: `Temp, °C (LGR S/N: 1)` is that of `Temp (°C)`.
+/// A heading as a label: `Temp, °C (LGR S/N: 1)` and `Temp - °C` are that of `Temp (°C)`.
 pub(super) fn label(heading: &str) -> Option<Label> {
     let heading = bare(heading);
-    match heading.rsplit_once(',').map(|(name, unit)| (name, unit.trim())) {
-        Some((name, unit)) if Unit::of(unit).is_some() => Label::of(&format!("{name} ({unit})")),
-        _ => Label::of(heading),
+    let parted = |mark: &str| {
+        heading.rsplit_once(mark).filter(|(name, unit)| !name.is_empty() && Unit::of(unit.trim()).is_some())
+    };
+    match parted(",").or_else(|| parted(" - ")) {
+        Some((name, unit)) => Label::of(&format!("{name} ({})", unit.trim())),
+        None => Label::of(&with_unit_apart(heading)),
     }
+}
+
+/// `Temperature°C` with its unit in brackets.
+fn with_unit_apart(heading: &str) -> std::borrow::Cow<'_, str> {
+    let sign = heading.find(['°', '℃', '℉', '%']).filter(|sign| *sign > 0);
+    match sign.map(|sign| heading.split_at(sign)) {
+        Some((name, unit)) if name.ends_with(char::is_alphanumeric) && Unit::of(unit).is_some() => {
+            format!("{name} ({unit})").into()
+        }
+        _ => heading.into(),
+    }
+}
+
+/// The unit of a heading such as `Temperature_Fahrenheit`, where it is one that the quantity knows: `temp_in` is indoors.
+pub(super) fn unit_of(heading: &str, quantity: Quantity) -> Option<Unit> {
+    let said = label(heading).and_then(|label| label.unit());
+    let behind =
+        || bare(heading).rsplit_once('_').map(|(_, unit)| unit).filter(|unit| !unit.eq_ignore_ascii_case("in"));
+    said.or_else(|| Unit::of(behind()?).filter(|unit| quantity.conversion(*unit).is_some()))
 }
 
 /// A heading without the serial numbers that loggers put behind it.

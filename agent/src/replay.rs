@@ -109,6 +109,7 @@ fn wishes(wanted: &cli::Replay, plan: &Plan) -> Option<Wanted> {
     }
     Some(Wanted {
         zone: wanted.tz.clone(),
+        farm_zone: plan.local().name().map(str::to_owned),
         maps: wanted.map.clone(),
         time_columns: wanted.time_column.clone(),
         name_columns: wanted.name_column.clone(),

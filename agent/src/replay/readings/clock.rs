@@ -209,10 +209,12 @@ fn spreadsheet_day(days: f64) -> Option<DateTime> {
 /// Which of two instants a time is that the clocks showed twice: the order of the file decides.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Folds {
-    /// The newest instant of each series.
-    newest: Vec<i64>,
-    /// The line before was the second of two, at this instant.
-    second: Option<i64>,
+    /// The last instant of each series.
+    last: Vec<Option<i64>>,
+    /// The line before was one of two, and which.
+    before: Option<Chosen>,
+    /// Steps forward less steps back: below zero the newest line is the first.
+    direction: i64,
     /// One series has one stamp twice elsewhere: that is no sign of the clock.
     repeats: bool,
     /// Times that were there twice, and the first line of those taken as the second.
@@ -221,30 +223,50 @@ pub(super) struct Folds {
     pub(super) second_line: Option<u64>,
 }
 
+#[derive(Debug, Clone, Copy)]
+struct Chosen {
+    at: i64,
+    is_second: bool,
+}
+
 impl Folds {
     /// The instant of a line of a series.
     pub(super) fn decide(&mut self, moment: Moment, series: usize, line: u64) -> i64 {
-        if self.newest.len() <= series {
-            self.newest.resize(series + 1, i64::MIN);
+        if self.last.len() <= series {
+            self.last.resize(series + 1, None);
         }
-        let own = self.newest[series];
+        let last = self.last[series];
         let at = match moment {
             Moment::At(at) => {
-                self.repeats |= own == at;
-                self.second = None;
+                self.repeats |= last == Some(at);
+                self.direction += last.map_or(0, |last| (at - last).signum());
+                self.before = None;
                 at
             }
             Moment::Twice(first, second) => {
-                let is_after_own = (own > first || own == first && !self.repeats) && own < second + (second - first);
-                let is_after_other = self.second.is_some_and(|before| before <= second);
-                let is_second = is_after_own || is_after_other;
+                let is_second = self.is_second(last, first, second);
+                let at = if is_second { second } else { first };
                 self.note(line, is_second);
-                self.second = is_second.then_some(second);
-                if is_second { second } else { first }
+                self.before = Some(Chosen { at, is_second });
+                at
             }
         };
-        self.newest[series] = own.max(at);
+        self.last[series] = Some(at);
         at
+    }
+
+    /// Whether the lines before have gone past the first of two instants; in a file of the newest line first, whether they have
+    /// not yet gone past the second.
+    fn is_second(&self, last: Option<i64>, first: i64, second: i64) -> bool {
+        let passed = |of: i64| last.is_some_and(|last| last == of && !self.repeats);
+        let night = second - first;
+        if self.direction < 0 {
+            let is_past_own = last.is_some_and(|last| last < second && last > first - night) || passed(second);
+            let is_past_other = self.before.is_some_and(|before| !before.is_second && before.at >= first);
+            return !(is_past_own || is_past_other);
+        }
+        let is_past_own = last.is_some_and(|last| last > first && last < second + night) || passed(first);
+        is_past_own || self.before.is_some_and(|before| before.is_second && before.at <= second)
     }
 
     fn note(&mut self, line: u64, is_second: bool) {
@@ -350,5 +372,8 @@ mod tests {
             [-60, -60, 0, 0],
             "stamps that repeat anyway"
         );
+        let newest_first =
+            [(0, "03:30"), (0, "03:00"), (0, "02:30"), (0, "02:00"), (0, "02:30"), (0, "02:00"), (0, "01:30")];
+        assert_eq!(minutes(&newest_first), [150, 120, 90, 60, 30, 0, -30]);
     }
 }

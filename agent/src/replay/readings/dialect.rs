@@ -391,8 +391,9 @@ impl Found<'_> {
         let naive = self.table.data.iter().map(|line| (line.number, text(line))).find(|(_, text)| is_naive(text));
         naive.map_or(Ok(()), |(line, text)| {
             let text = excerpt(text.as_bytes());
+            let zone = self.wanted.farm_zone.as_deref().unwrap_or("Europe/Amsterdam");
             let what = format!(
-                "the times have no offset (\"{text}\"): say whose clock that was, such as --tz Europe/Amsterdam, --tz +01:00 or --tz UTC"
+                "the times have no offset (\"{text}\"): say whose clock that was, such as --tz {zone}, --tz +01:00 or --tz UTC"
             );
             Err(Refusal::Say { line, what })
         })

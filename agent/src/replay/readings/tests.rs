@@ -227,6 +227,8 @@ fn the_first_ten_bad_lines_are_shown_and_all_counted() {
     let report = readings.report();
     assert_eq!((rows.len(), report.bad_lines, report.shown.len()), (0, 30, 10));
     assert_eq!(report.reasons, [(Reason::TooFewColumns, 25), (Reason::ValueForm, 5)]);
+    let last = report.shown.last().map(|bad| (bad.line, bad.reason));
+    assert_eq!(last, Some((27, Reason::ValueForm)), "the first of each kind is shown");
 }
 
 #[test]
@@ -558,7 +560,7 @@ fn a_failing_source_gives_whole_lines_then_its_error() {
 fn files() {
     let Err(error) = Readings::open(Path::new("no/such.csv"), &Wanted::default()) else { panic!("it is there") };
     assert_eq!(error.to_string(), "no/such.csv: cannot be opened");
-    assert!(matches!(Readings::open(Path::new("."), &Wanted::default()), Err(ReadingsError::Read { lines: 0, .. })));
+    assert!(matches!(Readings::open(Path::new("."), &Wanted::default()), Err(ReadingsError::Open { .. })), "a folder");
 }
 
 #[test]

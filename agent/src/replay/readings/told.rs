@@ -19,7 +19,7 @@ pub(super) fn listed(headings: &[String]) -> String {
     if named.len() > MOST {
         text = format!("{text} and {} more", named.len() - MOST);
     }
-    text
+    if named.is_empty() { "the column without a heading".to_owned() } else { text }
 }
 
 pub(super) fn order_note(order: Order, why: Why, date: &str) -> String {

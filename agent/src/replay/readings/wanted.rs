@@ -15,6 +15,8 @@ use super::stamps::Order;
 pub(crate) struct Wanted {
     /// Whose time of day a time without a zone is.
     pub(crate) zone: Option<TimeZone>,
+    /// The farm's own zone, to be suggested.
+    pub(crate) farm_zone: Option<String>,
     /// Which names of the recording are which sensors.
     pub(crate) maps: Vec<Map>,
     /// The columns of the time, where their content does not tell them.

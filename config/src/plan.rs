@@ -32,6 +32,9 @@ use crate::tree::Entry;
 /// A rule bound to a sensor costs the engine up to 2 KB, and this many are 200 MB: all that a Pi has to spare.
 const MAX_BOUND: usize = 100_000;
 
+/// An alert whose rule a configuration takes away goes on under its number if a later one has the rule again within this.
+const REMEMBER_REMOVED: Span = Span::from_mins(60);
+
 /// Namespaces of the design that this version has no use for.
 const UNUSED: [&str; 3] = ["varieties", "actuators", "features"];
 
@@ -66,7 +69,10 @@ pub(crate) fn compile(parts: &Parts<'_>) -> Option<Plan> {
     }
     let sensors = parts.sensors.known.iter().filter(|known| known.enabled).map(|known| known.sensor.clone());
     match Plan::new(sensors.chain(built_in).collect(), binder.bound) {
-        Ok(plan) => Some(plan.read_by(Local::new(parts.zones.device().timezone.clone()))),
+        Ok(plan) => {
+            let local = Local::new(parts.zones.device().timezone.clone());
+            Some(plan.read_by(local).remembering_removed(REMEMBER_REMOVED))
+        }
         Err(error) => {
             // Every way to get here has been checked before; if one was not, it is said and not run.
             let place = parts.sensors.known.first().map(|known| known.key)?;

@@ -24,6 +24,9 @@ pub(crate) const SENSOR_FAULT: &str = "sensor-fault";
 /// The name of the rule that tells of a line that is down.
 pub(crate) const BUS_DOWN: &str = "bus-down";
 
+/// The name of the rule that tells of a line that carries nothing although it is up.
+pub(crate) const BUS_SILENT: &str = "bus-silent";
+
 /// The name under which a hub that refuses the device is told.
 pub(crate) const HUB_REFUSES: &str = "hub-refuses";
 
@@ -136,6 +139,7 @@ pub(crate) fn read(name: &str, entry: &Entry, own: Option<&Table>, path: String,
     for (kept, what, setting) in [
         (SENSOR_FAULT, "the fault of a sensor itself", "sensor_fault"),
         (BUS_DOWN, "a bus that is down", "bus_down"),
+        (BUS_SILENT, "a bus that is silent", "bus_silent"),
         (HUB_REFUSES, "a hub that refuses this device", "hub_refuses"),
     ] {
         if name == kept {
@@ -172,7 +176,7 @@ pub(crate) fn read(name: &str, entry: &Entry, own: Option<&Table>, path: String,
     Some(Rule { id: id?, path, key, selector, watches, quantity, across, stated: stated?, during, duty })
 }
 
-/// Reads `agent.sensor_fault`, `agent.bus_down` or `agent.hub_refuses`.
+/// Reads `agent.sensor_fault`, `agent.bus_down`, `agent.bus_silent` or `agent.hub_refuses`.
 pub(crate) fn read_duty(entry: &Entry, path: String, log: &Log) -> Option<Duty> {
     let mut fields = Fields::of(entry, path, log)?;
     let duty = Duty::read(&mut fields, default::message(None), log);

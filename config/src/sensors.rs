@@ -227,6 +227,7 @@ impl Reader<'_> {
             stuck_for: judging.stuck_for,
             stale_after: stale_after.or_else(|| interval.map(usual_stale_after)),
             bus,
+            stands_for: None,
         };
         let feed = Feed { input, interval, stamp };
         Some(Known { sensor, feed, enabled, path, key, range, interval: interval_place })

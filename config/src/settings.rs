@@ -32,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) sensor_fault: Option<Duty>,
     /// What is bound to every line that a sensor is on; a zone has no say in it.
     pub(crate) bus_down: Option<Duty>,
+    /// What is bound to every such line about its silence.
+    pub(crate) bus_silent: Option<Duty>,
     pub(crate) hub_refuses: Option<Duty>,
 }
 
@@ -86,7 +88,7 @@ fn read(view: View<'_>, at: &str, log: &Log) -> Settings {
     let mut zone = None;
     let mut quantities = BTreeMap::new();
     let mut sensor_fault = None;
-    let (mut bus_down, mut hub_refuses) = (None, None);
+    let (mut bus_down, mut bus_silent, mut hub_refuses) = (None, None, None);
     for (key, entry) in agent.iter() {
         let path = path::join(&agent_path, key);
         match key.as_str() {
@@ -101,9 +103,10 @@ fn read(view: View<'_>, at: &str, log: &Log) -> Settings {
             "quantities" => quantities = read_quantities(entry, path, log),
             "sensor_fault" => sensor_fault = rules::read_duty(entry, path, log),
             "bus_down" => bus_down = rules::read_duty(entry, path, log),
+            "bus_silent" => bus_silent = rules::read_duty(entry, path, log),
             "hub_refuses" => hub_refuses = rules::read_duty(entry, path, log),
             _ => {
-                let known = ["timezone", "quantities", "sensor_fault", "bus_down", "hub_refuses"];
+                let known = ["timezone", "quantities", "sensor_fault", "bus_down", "bus_silent", "hub_refuses"];
                 log.error(entry.key, &path, reader::unknown_key(key, &known, log));
             }
         }
@@ -111,7 +114,17 @@ fn read(view: View<'_>, at: &str, log: &Log) -> Settings {
     let schedules = schedules::read(&view.namespace("schedules"), zone.as_ref(), &at("schedules"), log);
     let channels = escalation::read_channels(&view.namespace("notifications"), &at("notifications"), log);
     let policies = escalation::read_policies(&view.namespace("escalation"), &channels, &at("escalation"), log);
-    Settings { timezone: zone, quantities, schedules, channels, policies, sensor_fault, bus_down, hub_refuses }
+    Settings {
+        timezone: zone,
+        quantities,
+        schedules,
+        channels,
+        policies,
+        sensor_fault,
+        bus_down,
+        bus_silent,
+        hub_refuses,
+    }
 }
 
 fn read_quantities(entry: &Entry, path: String, log: &Log) -> BTreeMap<Quantity, Judging> {

@@ -48,14 +48,15 @@ fn bus_rules(loaded: &Loaded) -> Vec<String> {
 #[test]
 fn a_line_that_a_sensor_is_on_is_watched_when_the_farm_runs() {
     let loaded = load(ROOM, Purpose::Run);
-    assert_eq!(bus_rules(&loaded), ["bus bus-down bus/gateway"], "no shipped rule watches it, and none the spare one");
+    let both = ["bus bus-down bus/gateway", "bus bus-silent bus/gateway"];
+    assert_eq!(bus_rules(&loaded), both, "no other shipped rule watches it, and none the spare one");
     let plan = loaded.plan.unwrap();
     let sensor = plan.sensor(plan.sensor_ix("bus/gateway").unwrap());
     assert_eq!((&sensor.bus, sensor.stale_after, sensor.range), (&None, None, None));
     let rule = plan.rules().find(|rule| rule.key.rule.as_str() == "bus-down").unwrap();
     assert_eq!(rule.condition, Condition::Below { limit: 1.0, clear: 1.0 });
     assert_eq!((rule.hold, rule.severity), (Span::from_mins(1), Severity::Critical));
-    assert_eq!(bus_rules(&load(ROOM, Purpose::Check)), ["bus bus-down bus/gateway"]);
+    assert_eq!(bus_rules(&load(ROOM, Purpose::Check)), both);
     assert_eq!(bus_rules(&load(ROOM, Purpose::Replay)), Vec::<String>::new());
 }
 
@@ -66,9 +67,43 @@ fn what_is_said_of_a_line_can_be_set() {
     let rule = plan.rules().find(|rule| rule.key.rule.as_str() == "bus-down").unwrap();
     assert_eq!((rule.hold, rule.severity), (Span::from_mins(5), Severity::Urgent));
     let off = load(&format!("agent.bus_down.enabled = false\n{ROOM}"), Purpose::Run);
-    assert_eq!(bus_rules(&off), Vec::<String>::new());
+    assert_eq!(bus_rules(&off), ["bus bus-silent bus/gateway"]);
+    let off = load(&format!("agent.bus_silent.enabled = false\n{ROOM}"), Purpose::Run);
+    assert_eq!(bus_rules(&off), ["bus bus-down bus/gateway"]);
     let wrong = load(&format!("agent.bus_down.escalation = 'nobody'\n{ROOM}"), Purpose::Run);
     assert!(wrong.diagnostics[0].to_string().contains("nobody"), "{:?}", wrong.diagnostics);
+}
+
+/// Three times the shortest interval, at least a minute, and not later than the first rule that would tell of a sensor.
+#[test]
+fn a_line_is_silent_after_what_its_sensors_say() {
+    let interval = |of: &str, interval: &str| format!("[sensors.'room/{of}']\ninterval = '{interval}'\n");
+    let silent = "[rules.sensor-silent]\n";
+    for (more, expected) in [
+        (String::new(), Some(Span::from_mins(15))),
+        (interval("temp", "2s"), Some(Span::from_mins(1))),
+        (interval("temp", "10m") + &interval("door", "30s"), Some(Span::from_secs(90))),
+        (interval("old", "2s"), Some(Span::from_mins(15))),
+        (interval("temp", "10m"), Some(Span::from_mins(15))),
+        (interval("temp", "4m") + silent + "enabled = false\n", Some(Span::from_mins(12))),
+        (silent.to_owned() + "missing_for = '20s'\n", Some(Span::from_mins(1))),
+        (silent.to_owned() + "enabled = false\n", None),
+    ] {
+        // A second file says more of the same sensors.
+        let site =
+            "[device]\nid = 'pi'\n[bus.gateway]\nkind = 'line'\nport = 'a'\n[bus.spare]\nkind = 'line'\nport = 'b'\n";
+        let Documents { mut layers, .. } = base();
+        layers.push(Document::toml(Layer::ConfigD, "config.d/farm.toml", ROOM));
+        layers.push(Document::toml(Layer::ConfigD, "config.d/more.toml", &more));
+        let loaded = load_documents(Documents { layers, site: Some(Document::site(site)) }, Purpose::Run);
+        let plan = loaded.plan.unwrap_or_else(|| panic!("{more}: {:?}", loaded.diagnostics));
+        let rule = plan.rules().find(|rule| rule.key.rule.as_str() == "bus-silent");
+        let after = rule.map(|rule| match rule.condition {
+            Condition::MissingFor(span) => span,
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(after, expected, "{more}");
+    }
 }
 
 #[test]
@@ -108,6 +143,11 @@ fn its_names_are_kept() {
             "rules.bus-down = { quantity = 'ph', above = 7 }",
             "config.d/farm.toml:1:7: error: rules.bus-down: this name is kept for a bus that is down; set agent.bus_down \
              to change what is said then, or choose another name",
+        ),
+        (
+            "rules.bus-silent = { quantity = 'ph', above = 7 }",
+            "config.d/farm.toml:1:7: error: rules.bus-silent: this name is kept for a bus that is silent; set \
+             agent.bus_silent to change what is said then, or choose another name",
         ),
     ] {
         for purpose in [Purpose::Run, Purpose::Replay] {

@@ -29,7 +29,7 @@ pub struct AlertId(pub u64);
 /// ```
 ///
 /// `resolved` is a moment and not a state: the alert is quiet again, and until its cooldown is over the next one stays
-/// pending. Silenced (by a person) and inhibited (its bus is down) are beside the states: they keep a firing alert from
+/// pending. Silenced (by a person) and inhibited (its bus is down or silent) are beside the states: they keep a firing alert from
 /// paging and change nothing else.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Alert {

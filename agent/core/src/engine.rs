@@ -9,16 +9,18 @@
 //! `handle` first runs every deadline up to `now`, each at its own instant, ordered by (instant, kind, place in the plan),
 //! then the input: coming late changes nothing, and a hold that ends at the instant of a reading ends before it.
 
+mod bus;
 mod clock;
 mod hours;
 mod numbers;
 mod people;
 mod raise;
 mod read;
+mod removed;
 mod snapshot;
 mod view;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::alert::{Alert, AlertId};
@@ -27,14 +29,16 @@ use crate::effect::Effect;
 use crate::escalate::Escalation;
 use crate::id::{Id, SensorId};
 use crate::judge::Judge;
-use crate::plan::Plan;
+use crate::plan::{AlertKey, Plan};
 use crate::reading::Raw;
 use crate::site::{Matcher, Site};
 use crate::time::{Span, Uptime, WallTime};
 use crate::windows::Open;
+use bus::Bus;
 use clock::Clock;
 use numbers::Numbers;
 pub use numbers::Reserve;
+use removed::Removed;
 pub use snapshot::{Snapshot, SnapshotError};
 pub use view::{AlertView, ScheduleView, SensorView, SilenceView, Standing};
 
@@ -90,7 +94,7 @@ pub enum Input {
         /// How its raw numbers become measurements; the configured way where there is none.
         calibration: Option<Calibration>,
     },
-    /// A bus or board went down, or came back.
+    /// A bus or board went down, or its port is open again.
     Bus {
         /// Which.
         bus: Id,
@@ -119,6 +123,12 @@ pub struct Engine {
     site: Site,
     buses_down: BTreeSet<Id>,
     numbers: Numbers,
+    /// For each of the plan's buses.
+    buses: Vec<Bus>,
+    /// Alerts whose rule is gone, for as long as they are remembered.
+    removed: BTreeMap<AlertKey, Removed>,
+    /// Rules that were gone and are there again; said once everything else is in its place.
+    returned: Vec<u32>,
     timers: Timers,
     /// Sensors with windows that are not closed, in any order.
     rolling: Vec<u32>,
@@ -136,6 +146,8 @@ struct Sense {
     seen: Uptime,
     /// Nobody listened since the newest reading: what is the case now is not known before the next.
     unheard: bool,
+    /// When its bus came back, until the sensor speaks.
+    back_at: Option<Uptime>,
     stale_timer: bool,
     wants_rate: bool,
 }
@@ -145,6 +157,8 @@ struct Sense {
 struct Watch {
     alert: Alert,
     escalation: Option<Escalation>,
+    /// Who took the alert on last.
+    taker: Option<String>,
     timer: Option<Uptime>,
     missing_timer: bool,
 }
@@ -163,6 +177,7 @@ enum Kind {
     Windows,
     Stale,
     Missing,
+    BusBack,
     Alert,
 }
 
@@ -205,6 +220,9 @@ impl Engine {
             site: Site::default(),
             buses_down: BTreeSet::new(),
             numbers: Numbers::default(),
+            buses: vec![Bus::new(start.at); plan.buses.len()],
+            removed: BTreeMap::new(),
+            returned: Vec::new(),
             timers: Timers::default(),
             rolling: Vec::new(),
             windows_due: None,
@@ -295,6 +313,7 @@ impl Engine {
                 Kind::Windows => self.close_windows(),
                 Kind::Stale => self.stale_due(of),
                 Kind::Missing => self.missing_due(of),
+                Kind::BusBack => self.bus_back_due(of),
                 Kind::Alert => self.alert_due(of),
             }
         }

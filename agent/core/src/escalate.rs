@@ -63,6 +63,8 @@ pub enum Cause {
     Unmuted,
     /// Its bus is back, and it still fires.
     BusBack,
+    /// Its rule was gone for a while and is back, and it still fires.
+    RuleBack,
 }
 
 /// What a level's wait brought.
@@ -122,7 +124,12 @@ impl Escalation {
 
     /// The acknowledgement is over: page at this level again.
     pub(crate) fn acknowledgement_expired(&mut self, now: Stamp) {
-        self.untold = Some(Cause::AcknowledgementExpired);
+        self.tell_again(now, Cause::AcknowledgementExpired);
+    }
+
+    /// Page at this level again.
+    pub(crate) fn tell_again(&mut self, now: Stamp, cause: Cause) {
+        self.untold = Some(cause);
         self.next = Next::At(Due::after(now, Span::ZERO));
     }
 
@@ -145,6 +152,7 @@ impl Cause {
             Cause::AcknowledgementExpired => "acknowledgement-expired",
             Cause::Unmuted => "unmuted",
             Cause::BusBack => "bus-back",
+            Cause::RuleBack => "rule-back",
         }
     }
 }

@@ -42,6 +42,8 @@ pub struct Sensor {
     pub stale_after: Option<Span>,
     /// The line it shares with others; while that is down its alerts do not page.
     pub bus: Option<Id>,
+    /// The line that it stands for itself: its silence is that of all sensors on it.
+    pub stands_for: Option<Id>,
 }
 
 /// How bad it is. Ordered: later is worse.
@@ -126,6 +128,26 @@ pub struct Plan {
     /// For each sensor its rules, as places in `rules`.
     pub(crate) rules_of: Vec<Vec<u32>>,
     local: Local,
+    /// The lines that a sensor stands for, in the order of those sensors.
+    pub(crate) buses: Vec<Bus>,
+    /// For each sensor its line, as a place in `buses`.
+    pub(crate) bus_of: Vec<Option<u32>>,
+    /// How long an alert is remembered whose rule is gone; not at all, where it is zero.
+    pub(crate) remember_removed: Span,
+}
+
+/// A line that sensors share and another one stands for.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Bus {
+    pub(crate) id: Id,
+    /// The sensor that stands for it.
+    pub(crate) sensor: SensorIx,
+    /// The sensors on it.
+    pub(crate) members: Vec<SensorIx>,
+    /// The rule about its silence, as a place in `rules`.
+    pub(crate) silence: Option<u32>,
+    /// After how long that holds.
+    pub(crate) silent_after: Option<Span>,
 }
 
 /// A rule with its sensor found and its limits in steps.
@@ -171,6 +193,9 @@ impl Plan {
             schedules: Vec::new(),
             rules_of,
             local: Local::UTC,
+            buses: Vec::new(),
+            bus_of: Vec::new(),
+            remember_removed: Span::ZERO,
         };
         for (ix, rule) in rules.into_iter().enumerate() {
             let sensor = plan.sensor_ix(rule.key.sensor.as_str());
@@ -180,7 +205,32 @@ impl Plan {
             plan.rules_of[sensor.0 as usize].push(ix as u32);
             plan.rules.push(Bound { rule, test, sensor, schedule });
         }
+        plan.find_buses();
         Ok(plan)
+    }
+
+    /// The same, where an alert whose rule goes is remembered for so long in case its rule comes back.
+    #[must_use]
+    pub fn remembering_removed(self, span: Span) -> Plan {
+        Plan { remember_removed: span, ..self }
+    }
+
+    fn find_buses(&mut self) {
+        for (ix, sensor) in self.sensors.iter().enumerate() {
+            let Some(id) = sensor.stands_for.clone() else { continue };
+            let is_on = |(_, member): &(usize, &Sensor)| member.bus.as_ref() == Some(&id);
+            let members = self.sensors.iter().enumerate().filter(is_on).map(|(ix, _)| SensorIx(ix as u32)).collect();
+            let silence = self.rules_of[ix].iter().find_map(|of| match self.rules[*of as usize].rule.condition {
+                Condition::MissingFor(span) => Some((*of, span)),
+                _ => None,
+            });
+            let (silence, silent_after) = silence.unzip();
+            self.buses.push(Bus { id, sensor: SensorIx(ix as u32), members, silence, silent_after });
+        }
+        self.bus_of = vec![None; self.sensors.len()];
+        for (place, bus) in self.buses.iter().enumerate() {
+            bus.members.iter().for_each(|ix| self.bus_of[ix.0 as usize] = Some(place as u32));
+        }
     }
 
     fn schedule_ix(&mut self, schedule: &Arc<Schedule>) -> u32 {

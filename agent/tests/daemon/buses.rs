@@ -125,3 +125,41 @@ fn a_port_that_is_missing_from_the_start_pages_too_and_once_over_a_kill() {
     let told = agent.wait_for_told(1);
     assert!(told.len() == 1 && told[0].contains("-resolved-"), "it was told before: {told:?}");
 }
+
+/// Guards against: a page for each sensor of a board that hangs, and nobody who sees that it is the board.
+#[test]
+fn a_board_that_goes_quiet_with_its_port_open_pages_once() {
+    // A minute is a second.
+    let farm = FARM.replace("stamp = 'source'", "interval = '10s'")
+        + "
+        [rules.sensor-silent]
+        enabled = true
+        missing_for = '3m'
+    ";
+    let farm = farm.replace("[rules.sensor-silent]\nenabled = false\n", "");
+    let room = Room::new("bus-silent", &farm);
+    let mut board = room.plug_in();
+    let agent = room.start("x60");
+    room.wait_for_bus("up");
+    board.say("{\"level\":20,\"door\":0}\n");
+    room.wait_for_value("room/level", 20.0);
+    let told = agent.wait_for_told(1);
+    assert!(told[0].contains("Critical: bus gateway silent for 1 min: its sensors are not watched ("), "{told:?}");
+    let alerts = room.wait_for("all of it fires", &["alerts"], |rows| rows.len() == 3);
+    for alert in &alerts {
+        let is_bus = alert["rule"] == "bus-silent";
+        assert_eq!((&alert["inhibited"], &alert["pages"]), (&(!is_bus).into(), &u64::from(is_bus).into()), "{alert}");
+    }
+    assert_eq!(agent.told().len(), 1, "{:?}", agent.told());
+    // Lines that nobody can read are no sign of life.
+    board.say("garbage\n");
+    for _ in 0..10 {
+        board.say("{\"level\":21,\"door\":0}\n");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let told = agent.wait_for_told(2);
+    assert!(told[1].contains(": Resolved: bus/gateway reporting again after "), "{told:?}");
+    room.wait_for("all is over", &["alerts"], |rows| rows.iter().all(|row| row["rule"] == "bus-silent"));
+    let of_sensors = |line: &&String| line.contains("room/");
+    assert_eq!(agent.told().iter().filter(of_sensors).count(), 0, "{:?}", agent.told());
+}

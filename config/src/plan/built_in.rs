@@ -7,12 +7,19 @@ use tilth_core::id::{Id, SensorId};
 use tilth_core::plan::{AlertKey, Sensor};
 use tilth_core::quantity::Quantity;
 use tilth_core::rules::Condition;
+use tilth_core::time::Span;
 use tilth_core::value::Resolution;
 
 use super::{Binder, Bonds};
 use crate::rules::{self, Duty};
 use crate::sensors;
 use crate::source::Place;
+
+/// A line is not silent sooner than this, however often its sensors speak: a board that restarts is back before.
+const SOONEST_SILENT: Span = Span::from_mins(1);
+
+/// It is after this many of the shortest interval of its sensors: two readings may be lost.
+const SILENT_INTERVALS: i64 = 3;
 
 /// A sensor that is 1 while all is well and 0 while it is not, and what is said then.
 struct Watched<'a> {
@@ -46,12 +53,45 @@ impl Binder<'_> {
                 wanted.entry(bus).or_insert(known.key);
             }
         }
-        let watched = |(bus, place): (_, Place)| {
-            let name = Id::as_str(bus);
-            let (rule, resolved) = (rules::BUS_DOWN, "bus {name} is back");
-            self.watch(&Watched { zone: sensors::BUS_ZONE, name, rule, resolved, duty, place: Some(place) })
+        let silent_after = self.silent_after();
+        let watched = |(bus, place): (&Id, Place)| {
+            let (name, rule, resolved) = (bus.as_str(), rules::BUS_DOWN, "bus {name} is back");
+            let watched = Watched { zone: sensors::BUS_ZONE, name, rule, resolved, duty, place: Some(place) };
+            let sensor = Sensor { stands_for: Some(bus.clone()), ..self.watch(&watched)? };
+            silent_after.get(bus).iter().for_each(|after| self.watch_silence(&sensor, **after, place));
+            Some(sensor)
         };
         wanted.into_iter().filter_map(watched).collect()
+    }
+
+    /// After how long each line is silent; nothing of one of whose sensors nobody knows how often they speak.
+    fn silent_after(&self) -> BTreeMap<Id, Span> {
+        let mut intervals = BTreeMap::new();
+        let mut bus_of = BTreeMap::new();
+        for known in self.parts.sensors.known.iter().filter(|known| known.enabled) {
+            let Some(bus) = &known.sensor.bus else { continue };
+            bus_of.insert(&known.sensor.id, bus);
+            if let Some(interval) = known.feed.interval {
+                shorten(&mut intervals, bus, Span(interval.0.saturating_mul(SILENT_INTERVALS)));
+            }
+        }
+        for rule in &self.bound {
+            if let (Condition::MissingFor(span), Some(bus)) = (rule.condition, bus_of.get(&rule.key.sensor)) {
+                shorten(&mut intervals, bus, span);
+            }
+        }
+        intervals.values_mut().for_each(|after| *after = SOONEST_SILENT.max(*after));
+        intervals
+    }
+
+    fn watch_silence(&mut self, sensor: &Sensor, after: Span, place: Place) {
+        let settings = self.parts.zones.device();
+        let Some(duty) = settings.bus_silent.as_ref().filter(|duty| duty.enabled) else { return };
+        let Some(escalation) = self.policy(&duty.escalation, settings) else { return };
+        let Ok(rule) = Id::new(rules::BUS_SILENT) else { return };
+        let key = AlertKey { zone: sensor.zone.clone(), rule, sensor: sensor.id.clone() };
+        let bonds = Bonds { during: None, escalation, resolved: None };
+        self.push(key, Condition::MissingFor(after), duty, bonds, place);
     }
 
     /// Whether the hub takes what this device says: data that stays here unseen is for people to know.
@@ -84,6 +124,11 @@ impl Binder<'_> {
     }
 }
 
+fn shorten(spans: &mut BTreeMap<Id, Span>, bus: &Id, span: Span) {
+    let shortest = spans.entry(bus.clone()).or_insert(span);
+    *shortest = span.min(*shortest);
+}
+
 /// It has no faults of its own, and is never stale.
 fn contact(zone: &str, name: &str) -> Option<Sensor> {
     Some(Sensor {
@@ -97,5 +142,6 @@ fn contact(zone: &str, name: &str) -> Option<Sensor> {
         stuck_for: None,
         stale_after: None,
         bus: None,
+        stands_for: None,
     })
 }

@@ -1,10 +1,10 @@
-//! What people and buses tell the engine: acknowledgements, silences, a line that is down.
+//! What people tell the engine: acknowledgements, silences, calibrations.
 
 use super::{Engine, Kind, Watch};
 use crate::alert::AlertId;
 use crate::calibrate::Calibration;
 use crate::effect::{Effect, Refusal, Transition};
-use crate::id::{Id, SensorId};
+use crate::id::SensorId;
 use crate::site::{Matcher, Silence};
 use crate::time::{Due, Span};
 
@@ -14,6 +14,7 @@ impl Engine {
         let Some(of) = self.watches.iter().position(raised) else { return };
         let until = Due::after(self.clock.stamp(self.now), span);
         self.watches[of].alert.acknowledge(until);
+        self.watches[of].taker = Some(by.clone());
         let of = of as u32;
         self.say(of, Transition::Acknowledged { until: self.clock.stamp(until.at), by });
         self.come_again(of);
@@ -53,15 +54,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn set_bus(&mut self, bus: Id, up: bool) {
-        if !up {
-            self.buses_down.insert(bus);
-        } else if self.buses_down.remove(&bus) {
-            self.unmute_all();
-        }
-    }
-
-    fn unmute_all(&mut self) {
+    pub(super) fn unmute_all(&mut self) {
         (0..self.plan.rules.len() as u32).for_each(|of| self.unmute(of));
     }
 }

@@ -14,14 +14,15 @@ use crate::time::{Span, Stamp, Uptime};
 impl Engine {
     pub(super) fn facts(&self, ix: SensorIx) -> Facts {
         let (sense, bounds) = (&self.sensors[ix.0 as usize], &self.plan.bounds[ix.0 as usize]);
-        Facts {
+        let facts = Facts {
             value: sense.judge.usable().filter(|_| !sense.unheard),
             rate: sense.judge.rate(bounds).filter(|_| sense.wants_rate && !sense.unheard),
             unchanged: sense.judge.unchanged().filter(|_| !sense.unheard),
             silent: self.now - sense.seen,
             heard: sense.judge.is_heard(),
             faulty: sense.judge.faulty(),
-        }
+        };
+        self.with_bus(ix, facts)
     }
 
     pub(super) fn evaluate_sensor(&mut self, ix: SensorIx) {
@@ -36,20 +37,29 @@ impl Engine {
         if !self.is_watching(of) {
             return;
         }
+        self.watch_missing(of);
         let bound = &self.plan.rules[of as usize];
         let watch = &mut self.watches[of as usize];
-        if let (Condition::MissingFor(span), false) = (bound.rule.condition, watch.missing_timer)
-            && facts.silent < span
-        {
-            watch.missing_timer = true;
-            self.timers.add(self.now - facts.silent + span, Kind::Missing, of);
-        }
         let verdict = bound.test.verdict(&facts, watch.alert.raised().is_some());
         if watch.alert.is_quiet() && verdict != Verdict::Holds {
             return;
         }
         let change = watch.alert.judge(self.clock.stamp(self.now), verdict, terms(&bound.rule));
         self.apply(of, change);
+    }
+
+    /// Comes again when the silence that a rule is about will have lasted long enough, if it has not.
+    pub(super) fn watch_missing(&mut self, of: u32) {
+        let bound = &self.plan.rules[of as usize];
+        let (Condition::MissingFor(span), false) = (bound.rule.condition, self.watches[of as usize].missing_timer)
+        else {
+            return;
+        };
+        let due = self.quiet_since(bound.sensor) + span;
+        if due > self.now {
+            self.watches[of as usize].missing_timer = true;
+            self.timers.add(due, Kind::Missing, of);
+        }
     }
 
     /// Whether the rule's schedule is open.
@@ -86,7 +96,7 @@ impl Engine {
             }
             Some(Change::Resolved(raised)) => {
                 let report = self.report(of, Some(Over { raised, reason: Reason::Cleared }));
-                self.watches[of as usize].escalation = None;
+                (self.watches[of as usize].escalation, self.watches[of as usize].taker) = (None, None);
                 self.effects.push_back(Effect::Alert(Transition::Resolved(Reason::Cleared), Box::new(report)));
             }
             Some(Change::Expired) => {
@@ -110,7 +120,13 @@ impl Engine {
         let watch = &mut self.watches[of as usize];
         let (State::Firing(raised), Some(escalation)) = (&watch.alert.state, &mut watch.escalation) else { return };
         let now = self.clock.stamp(self.now);
-        let Some(Told { cause, page }) = escalation.step(now, &rule.escalation, muted) else { return };
+        let was_held = escalation.is_held();
+        let Some(Told { cause, page }) = escalation.step(now, &rule.escalation, muted) else {
+            if muted == Some(Cause::BusBack) && escalation.is_held() && !was_held {
+                self.suspect_bus(of);
+            }
+            return;
+        };
         let id = PageId { alert: raised.id, page };
         let channels = rule.escalation.level(escalation.severity).channels.clone();
         let report = self.report(of, None);
@@ -118,12 +134,6 @@ impl Engine {
             self.effects.push_back(Effect::Alert(Transition::Escalated, Box::new(report.clone())));
         }
         self.effects.push_back(Effect::Page(Box::new(Page { id, cause, channels, report })));
-    }
-
-    /// Whether the bus that the alert's sensor is on is down.
-    pub(super) fn is_inhibited(&self, of: u32) -> bool {
-        let bus = self.plan.sensor(self.plan.rules[of as usize].sensor).bus.as_ref();
-        bus.is_some_and(|bus| self.buses_down.contains(bus))
     }
 
     /// Until when a person silenced the alert.
@@ -164,6 +174,13 @@ impl Engine {
         }
     }
 
+    /// What muted the pages of a sensor's alerts may be over.
+    pub(super) fn unmute_sensor(&mut self, ix: SensorIx) {
+        for place in 0..self.plan.rules_of[ix.0 as usize].len() {
+            self.unmute(self.plan.rules_of[ix.0 as usize][place]);
+        }
+    }
+
     /// What muted a page that was due may be over: look again.
     pub(super) fn unmute(&mut self, of: u32) {
         if self.watches[of as usize].escalation.is_some_and(|escalation| escalation.is_held()) {
@@ -178,7 +195,7 @@ impl Engine {
             let report = self.report(of, Some(Over { raised, reason }));
             self.effects.push_back(Effect::Alert(Transition::Resolved(reason), Box::new(report)));
         }
-        self.watches[of as usize].escalation = None;
+        (self.watches[of as usize].escalation, self.watches[of as usize].taker) = (None, None);
         self.come_again(of);
     }
 

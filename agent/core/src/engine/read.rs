@@ -17,6 +17,11 @@ impl Engine {
             false => self.site.calibrations.get(&sensor.id).unwrap_or(&sensor.calibration),
         };
         let Some(steps) = calibration.apply(raw.value, sensor.resolution) else {
+            let newest = self.sensors[raw.sensor.0 as usize].judge.newest();
+            // It says nothing of the sensor, but its bus carried it.
+            if newest.is_none_or(|newest| raw.at >= newest.at) {
+                self.hear_bus(raw.sensor);
+            }
             self.effects.push_back(Effect::Missing(raw.sensor));
             if raw.quality == Quality::Fault {
                 self.fail(raw.sensor, raw.at);
@@ -34,8 +39,9 @@ impl Engine {
             raw: raw.value,
             late: judged.late,
         };
+        let is_back = !judged.late && self.hear(raw.sensor);
         if !judged.late {
-            (sense.seen, sense.unheard) = (self.now, false);
+            let sense = &mut self.sensors[raw.sensor.0 as usize];
             if sense.wants_rate && judged.quality.is_usable() {
                 sense.judge.remember(Past { at: raw.at, steps });
             }
@@ -46,6 +52,9 @@ impl Engine {
         if !judged.late {
             self.evaluate_sensor(raw.sensor);
         }
+        if is_back {
+            self.unmute_sensor(raw.sensor);
+        }
         self.effects.push_back(Effect::Reading(reading));
     }
 
@@ -53,10 +62,21 @@ impl Engine {
     fn fail(&mut self, ix: SensorIx, at: Uptime) {
         let sense = &mut self.sensors[ix.0 as usize];
         let Some(health) = sense.judge.fail(at) else { return };
-        (sense.seen, sense.unheard) = (self.now, false);
+        let is_back = self.hear(ix);
         self.say_health(ix, health);
         self.watch_silence(ix);
         self.evaluate_sensor(ix);
+        if is_back {
+            self.unmute_sensor(ix);
+        }
+    }
+
+    /// A sensor speaks. Says whether its bus came back since it last did.
+    fn hear(&mut self, ix: SensorIx) -> bool {
+        self.hear_bus(ix);
+        let sense = &mut self.sensors[ix.0 as usize];
+        (sense.seen, sense.unheard) = (self.now, false);
+        sense.back_at.take().is_some()
     }
 
     fn roll_up(&mut self, reading: &Reading) {
@@ -135,7 +155,7 @@ impl Engine {
     pub(super) fn missing_due(&mut self, of: u32) {
         let bound = &self.plan.rules[of as usize];
         let Condition::MissingFor(span) = bound.rule.condition else { return };
-        let (sensor, due) = (bound.sensor, self.sensors[bound.sensor.0 as usize].seen + span);
+        let (sensor, due) = (bound.sensor, self.quiet_since(bound.sensor) + span);
         self.watches[of as usize].missing_timer = due > self.now;
         if due > self.now {
             self.timers.add(due, Kind::Missing, of);

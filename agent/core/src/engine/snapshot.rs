@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::bus::Bus;
 use super::clock::Clock;
 use super::numbers::{Numbers, Reserve};
 use super::raise::terms;
+use super::removed::Removed;
 use super::{Engine, Hours, Kind, Sense, Start, Watch};
 use crate::alert::{Alert, AlertId};
 use crate::effect::{Effect, Reason, Report, Transition};
 use crate::escalate::Escalation;
 use crate::id::{Id, SensorId};
 use crate::judge::Judge;
-use crate::plan::{AlertKey, Bound, Plan, Sensor, Severity};
+use crate::plan::{self, AlertKey, Plan, Sensor, Severity};
 use crate::quantity::Quantity;
 use crate::reading::SensorIx;
 use crate::resolved;
@@ -39,6 +41,10 @@ pub struct Snapshot {
     reserve: Option<Reserve>,
     site: Site,
     buses_down: Vec<Id>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    buses: Vec<BusRecord>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    removed: Vec<Removed>,
     sensors: Vec<SensorRecord>,
     alerts: Vec<AlertRecord>,
 }
@@ -51,18 +57,29 @@ struct SensorRecord {
     seen: Uptime,
     #[serde(default)]
     unheard: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    back_at: Option<Uptime>,
     judge: Judge,
     open: Open,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct AlertRecord {
-    key: AlertKey,
+struct BusRecord {
+    id: Id,
+    memory: Bus,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct AlertRecord {
+    pub(super) key: AlertKey,
     /// Tells whether the condition changed, and not only its limit.
     condition: String,
     hold: Span,
-    alert: Alert,
+    pub(super) alert: Alert,
     escalation: Option<Escalation>,
+    /// Who took it on last; not known of one from before that was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    taker: Option<String>,
 }
 
 /// Why a snapshot cannot be used.
@@ -109,18 +126,12 @@ impl Engine {
             resolution: sensor.resolution,
             seen: sense.seen,
             unheard: sense.unheard,
+            back_at: sense.back_at,
             judge: sense.judge.clone(),
             open: sense.open.clone(),
         };
-        let alert = |(bound, watch): (&Bound, &Watch)| {
-            Some(AlertRecord {
-                key: bound.rule.key.clone(),
-                condition: bound.rule.condition.name().to_owned(),
-                hold: bound.rule.hold,
-                alert: watch.alert.remembered(self.now)?,
-                escalation: watch.escalation,
-            })
-        };
+        let bus = |(bus, memory): (&plan::Bus, &Bus)| BusRecord { id: bus.id.clone(), memory: *memory };
+        let is_remembered = |removed: &&Removed| removed.is_remembered(self.now);
         Snapshot {
             format: FORMAT,
             now: self.now,
@@ -129,9 +140,24 @@ impl Engine {
             reserve: self.numbers.reserve,
             site: self.site.clone(),
             buses_down: self.buses_down.iter().cloned().collect(),
+            buses: self.plan.buses.iter().zip(&self.buses).map(bus).collect(),
+            removed: self.removed.values().filter(is_remembered).cloned().collect(),
             sensors: self.plan.sensors.iter().zip(&self.sensors).map(sensor).collect(),
-            alerts: self.plan.rules.iter().zip(&self.watches).filter_map(alert).collect(),
+            alerts: (0..self.plan.rules.len()).filter_map(|of| self.alert_record(of)).collect(),
         }
+    }
+
+    /// What is kept of an alert; nothing of one of which nothing matters.
+    fn alert_record(&self, of: usize) -> Option<AlertRecord> {
+        let (bound, watch) = (&self.plan.rules[of], &self.watches[of]);
+        Some(AlertRecord {
+            key: bound.rule.key.clone(),
+            condition: bound.rule.condition.name().to_owned(),
+            hold: bound.rule.hold,
+            alert: watch.alert.remembered(self.now)?,
+            escalation: watch.escalation,
+            taker: watch.taker.clone().filter(|_| watch.alert.raised().is_some()),
+        })
     }
 
     /// Goes on in the same boot, as if nothing had been. Where the plan is another: rules that it no longer has resolve as
@@ -142,6 +168,7 @@ impl Engine {
     pub fn restore(plan: Arc<Plan>, snapshot: &Snapshot) -> Result<Engine, SnapshotError> {
         let mut engine = Engine::adopt(plan, snapshot)?;
         engine.arm();
+        engine.come_back();
         engine.settle();
         Ok(engine)
     }
@@ -157,6 +184,7 @@ impl Engine {
         engine.close_all_windows(|_| true);
         engine.sensors.fill_with(|| Sense { seen: start.at, ..Sense::default() });
         engine.buses_down.clear();
+        engine.buses.fill(Bus::new(start.at));
         engine.clock = snapshot.clock.restart(snapshot.now, start);
         engine.now = start.at;
         engine.shift_waits(u32::MAX, start.at - snapshot.now);
@@ -164,6 +192,7 @@ impl Engine {
             engine.shift_waits(boot, Span(-off.0));
         }
         engine.arm();
+        engine.come_back();
         engine.settle();
         Ok(engine)
     }
@@ -186,6 +215,12 @@ impl Engine {
             if !is_said {
                 sense.seen = sense.seen + deaf;
             }
+            sense.back_at = sense.back_at.map(|back_at| back_at + deaf);
+        }
+        for (bus, memory) in self.plan.buses.iter().zip(&mut self.buses) {
+            if bus.silence.is_none_or(|of| self.watches[of as usize].alert.is_quiet()) {
+                memory.shift(deaf);
+            }
         }
     }
 
@@ -196,6 +231,8 @@ impl Engine {
         }
         for of in 0..self.plan.rules.len() {
             if plan.rule_ix(&self.plan.rules[of].rule.key).is_none() {
+                let record = self.alert_record(of);
+                record.into_iter().for_each(|record| self.remember_removed(record, plan.remember_removed));
                 self.stop(of as u32, Reason::Removed);
             }
         }
@@ -208,6 +245,7 @@ impl Engine {
         next.effects.push_back(Effect::Planned(plan));
         *self = next;
         self.arm();
+        self.come_back();
         self.settle();
     }
 
@@ -227,7 +265,7 @@ impl Engine {
             match engine.plan.sensor_ix(record.id.as_str()).filter(|ix| same(engine.plan.sensor(*ix))) {
                 Some(ix) => {
                     let sense = &mut engine.sensors[ix.0 as usize];
-                    (sense.seen, sense.unheard) = (record.seen, record.unheard);
+                    (sense.seen, sense.unheard, sense.back_at) = (record.seen, record.unheard, record.back_at);
                     sense.judge = record.judge.clone();
                     sense.open = record.open.clone();
                 }
@@ -237,22 +275,48 @@ impl Engine {
                 None => {}
             }
         }
-        let now = engine.clock.stamp(engine.now);
-        for record in &snapshot.alerts {
-            let Some(of) = engine.plan.rule_ix(&record.key) else {
-                engine.effects.extend(record.removed(now));
-                continue;
-            };
-            let rule = &engine.plan.rules[of as usize].rule;
-            let mut alert = record.alert.clone();
-            if record.condition != rule.condition.name() || record.hold != rule.hold {
-                alert.restart_hold(now, terms(rule));
+        for record in &snapshot.buses {
+            if let Some(place) = engine.plan.buses.iter().position(|bus| bus.id == record.id) {
+                engine.buses[place] = record.memory;
             }
-            alert.shorten_cooldown(now, terms(rule));
-            let escalation = record.escalation;
-            engine.watches[of as usize] = Watch { alert, escalation, ..Watch::default() };
         }
+        engine.adopt_alerts(snapshot);
         Ok(engine)
+    }
+
+    fn adopt_alerts(&mut self, snapshot: &Snapshot) {
+        let now = self.clock.stamp(self.now);
+        for record in &snapshot.alerts {
+            match self.plan.rule_ix(&record.key) {
+                Some(of) => self.adopt_alert(of, record),
+                None => {
+                    self.effects.extend(record.removed(now));
+                    self.remember_removed(record.clone(), self.plan.remember_removed);
+                }
+            }
+        }
+        for removed in snapshot.removed.iter().filter(|removed| removed.is_remembered(snapshot.now)) {
+            match self.plan.rule_ix(&removed.record.key) {
+                Some(of) if self.watches[of as usize].alert.is_quiet() => {
+                    self.adopt_alert(of, &removed.record);
+                    self.returned.push(of);
+                }
+                Some(_) => {}
+                None => drop(self.removed.insert(removed.record.key.clone(), removed.clone())),
+            }
+        }
+    }
+
+    fn adopt_alert(&mut self, of: u32, record: &AlertRecord) {
+        let now = self.clock.stamp(self.now);
+        let rule = &self.plan.rules[of as usize].rule;
+        let mut alert = record.alert.clone();
+        if record.condition != rule.condition.name() || record.hold != rule.hold {
+            alert.restart_hold(now, terms(rule));
+        }
+        alert.shorten_cooldown(now, terms(rule));
+        let (escalation, taker) = (record.escalation, record.taker.clone());
+        self.watches[of as usize] = Watch { alert, escalation, taker, ..Watch::default() };
     }
 
     /// Sets every timer from what is remembered.
@@ -264,12 +328,7 @@ impl Engine {
             let sense = &mut self.sensors[bound.sensor.0 as usize];
             sense.wants_rate |=
                 matches!(bound.rule.condition, Condition::RateAbove { .. } | Condition::RateBelow { .. });
-            if let Condition::MissingFor(span) = bound.rule.condition
-                && sense.seen + span > self.now
-            {
-                self.watches[of as usize].missing_timer = true;
-                self.timers.add(sense.seen + span, Kind::Missing, of);
-            }
+            self.watch_missing(of);
             self.come_again(of);
         }
         for (number, silence) in &self.site.silences {
@@ -284,6 +343,7 @@ impl Engine {
             if sense.judge.is_heard() && !sense.judge.is_stale() {
                 self.watch_silence(SensorIx(ix));
             }
+            self.arm_bus_back(SensorIx(ix));
             let sense = &mut self.sensors[ix as usize];
             if let Some(end) = sense.open.next_end(self.now, phase) {
                 sense.rolling = true;
@@ -331,6 +391,7 @@ impl Engine {
         for silence in self.site.silences.values_mut() {
             silence.until.shift(up_to_boot, by);
         }
+        self.removed.values_mut().for_each(|removed| removed.shift(up_to_boot, by));
     }
 
     /// Sets every timer anew, after waits moved.
@@ -349,6 +410,12 @@ impl Engine {
 }
 
 impl AlertRecord {
+    /// Moves the waits that were decided on up to a boot.
+    pub(super) fn shift(&mut self, up_to_boot: u32, by: Span) {
+        self.alert.shift(up_to_boot, by);
+        self.escalation.iter_mut().for_each(|escalation| escalation.shift(up_to_boot, by));
+    }
+
     /// What is said of a raised alert whose rule is gone.
     fn removed(&self, at: Stamp) -> Option<Effect> {
         let raised = self.alert.raised()?;

@@ -1,8 +1,10 @@
 //! Timelines of the whole engine: what happens when, without a sleep.
 
 mod bench;
+mod comeback;
 mod edges;
 mod memory;
 mod over;
 mod properties;
+mod silence;
 mod timelines;

@@ -92,6 +92,7 @@ pub(crate) fn plan(sensors: u32) -> Arc<Plan> {
             stuck_for: None,
             stale_after: None,
             bus: None,
+            stands_for: None,
         }
     };
     Arc::new(Plan::new((0..sensors).map(sensor).collect(), Vec::new()).unwrap())

@@ -1,0 +1,75 @@
+//! Alerts whose rule a configuration took away: for a while they are remembered, and one whose rule comes back goes on under its
+//! number, with its acknowledgement. A file may be emptied for a moment, and a rule be moved from one file to another.
+
+use serde::{Deserialize, Serialize};
+
+use super::snapshot::AlertRecord;
+use super::{Engine, Watch};
+use crate::alert::State;
+use crate::effect::Transition;
+use crate::escalate::Cause;
+use crate::rules::Verdict;
+use crate::time::{Due, Span, Uptime};
+
+/// An alert that was pending, firing or acknowledged when its rule went.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Removed {
+    pub(super) record: AlertRecord,
+    /// It is forgotten then.
+    until: Due,
+}
+
+impl Removed {
+    pub(super) fn is_remembered(&self, now: Uptime) -> bool {
+        self.until.at > now
+    }
+
+    pub(super) fn shift(&mut self, up_to_boot: u32, by: Span) {
+        self.record.shift(up_to_boot, by);
+        self.until.shift(up_to_boot, by);
+    }
+}
+
+impl Engine {
+    /// The rule of an alert goes.
+    pub(super) fn remember_removed(&mut self, record: AlertRecord, span: Span) {
+        if span > Span::ZERO && !record.alert.is_quiet() {
+            let until = Due::after(self.clock.stamp(self.now), span);
+            self.removed.insert(record.key.clone(), Removed { record, until });
+        }
+    }
+
+    /// Rules that are back: what their alerts are is said again, unless they would be over by now.
+    pub(super) fn come_back(&mut self) {
+        for of in std::mem::take(&mut self.returned) {
+            let bound = &self.plan.rules[of as usize];
+            let facts = self.facts(bound.sensor);
+            let watch = &self.watches[of as usize];
+            if !self.is_watching(of) || bound.test.verdict(&facts, watch.alert.raised().is_some()) == Verdict::Fine {
+                self.watches[of as usize] = Watch { timer: watch.timer, ..Watch::default() };
+                self.come_again(of);
+                continue;
+            }
+            self.say_back(of);
+            self.come_again(of);
+        }
+    }
+
+    fn say_back(&mut self, of: u32) {
+        let now = self.clock.stamp(self.now);
+        let watch = &mut self.watches[of as usize];
+        match &watch.alert.state {
+            State::Quiet => {}
+            State::Pending { .. } => self.say(of, Transition::Pending),
+            State::Firing(_) => {
+                watch.escalation.iter_mut().for_each(|escalation| escalation.tell_again(now, Cause::RuleBack));
+                self.say(of, Transition::Firing);
+                self.escalate(of);
+            }
+            State::Acknowledged { until, .. } => {
+                let (until, by) = (self.clock.stamp(until.at), watch.taker.clone().unwrap_or_default());
+                self.say(of, Transition::Acknowledged { until, by });
+            }
+        }
+    }
+}

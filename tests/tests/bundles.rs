@@ -6,6 +6,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
 
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tilth_config::bundle::{Draft, SigningKey, seal};
@@ -386,4 +390,25 @@ fn damaged_on_the_disk() {
         let sync = sync(farm);
         sync["bundle"]["version"] == 2 && sync["lost"].is_null() && sync["refused"].is_null()
     });
+}
+
+/// The room is at 21, the limit comes down to 20, and the channel that tells of it comes with the same bundle.
+#[test]
+fn the_first_alert_of_a_bundle_is_told_by_the_channel_that_came_with_it() {
+    let story = Story::new("b-channel");
+    let phone = TcpListener::bind("127.0.0.1:0").unwrap();
+    let channel = format!(
+        "[notifications.phone]\nkind = 'ntfy'\nurl = 'http://{}'\ntopic = 'farm'\n\
+         [escalation.default.warning]\nchannels = ['log', 'phone']\n",
+        phone.local_addr().unwrap()
+    );
+    let (told, heard) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut lines = BufReader::new(phone.accept().unwrap().0).lines();
+        let head: Vec<String> = lines.by_ref().map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+        told.send(head)
+    });
+    story.hub.configure(&story.folder.write("put/farm.toml", config(20) + &channel));
+    let head = heard.recv_timeout(Duration::from_secs(60)).expect("a page");
+    assert!(head.iter().any(|line| line.contains("room/temp 21.00 C, limit 20")), "{head:#?}");
 }

@@ -140,6 +140,7 @@ fn is_loopback(url: &str) -> bool {
 
 async fn live(wanted: &cli::Run, first: First, clock: Clock, mut stop: signals::Stop) -> anyhow::Result<()> {
     let First { farm, home, ruling, lost, had, seen } = first;
+    let since = reload::Since::of(&farm);
     if clock.source() != Source::System {
         tell(format_args!("tilth-agent: the clock is {}: for the demo and tests", clock.source()));
     }
@@ -228,6 +229,7 @@ async fn live(wanted: &cli::Run, first: First, clock: Clock, mut stop: signals::
         commands: commands.clone(),
         sources: changed_sources,
         herald,
+        since,
     };
     let mut tasks = Tasks { commands, deciding, notifying, syncing, desk, store: store_desk, storing: store.thread };
     let ended = match reload.start(seen) {

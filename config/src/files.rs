@@ -47,6 +47,15 @@ impl Files {
         Files { merged: self.merged.or(before.merged), ..self }
     }
 
+    /// The files that may not be written to their end, beside what they were: one that is empty now, that stops where the one
+    /// before went on, or whose last line has no end any more.
+    #[must_use]
+    pub fn unfinished(&self, before: &Files) -> Vec<&str> {
+        let was = |now: &&File| before.merged.iter().flatten().find(|file| file.file == now.file);
+        let is_unfinished = |now: &&File| was(now).is_some_and(|before| is_unfinished(&before.text, &now.text));
+        self.merged.iter().flatten().filter(is_unfinished).map(|file| file.file.as_str()).collect()
+    }
+
     /// `agent.toml`.
     #[must_use]
     pub fn site(&self) -> Option<Document> {
@@ -67,6 +76,12 @@ impl Files {
     }
 }
 
+fn is_unfinished(before: &str, now: &str) -> bool {
+    let is_emptied = now.trim().is_empty() && !before.trim().is_empty();
+    let is_cut = now.len() < before.len() && before.starts_with(now);
+    is_emptied || is_cut || (before.ends_with('\n') && !now.ends_with('\n'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,6 +89,30 @@ mod tests {
 
     const SENSOR: &str = "[sensors.'a/ph']\nquantity = 'ph'\ninput = 'line:gateway/ph'\n";
     const RULE: &str = "[rules.ph-high]\nabove = 6.6\nclear = 6.5\n";
+
+    #[test]
+    fn a_file_that_is_not_written_to_its_end_is_known_by_what_it_was() {
+        let files = |text: &str| Files {
+            site: None,
+            merged: Some(vec![File { file: "a.toml".to_owned(), layer: Layer::ConfigD, text: text.to_owned() }]),
+        };
+        for (before, now, expected) in [
+            (RULE, RULE, false),
+            (RULE, "", true),
+            (RULE, "  \n", true),
+            ("# nothing yet\n", "", true),
+            ("", RULE, false),
+            (RULE, "[rules.ph-high]\nabove = 6.6\n", true),
+            (RULE, "[rules.ph-high]\nabove = 6.9\nclear = 6.5\n", false),
+            (RULE, "[rules.ph-high]\nabove = 6.9\nclear = 6", true),
+            ("above = 6.6", "above = 6.7", false),
+            (RULE, "[rules.ph-low]\nbelow = 5\n", false),
+        ] {
+            let expected: &[&str] = if expected { &["a.toml"] } else { &[] };
+            assert_eq!(files(now).unfinished(&files(before)), expected, "{before:?} to {now:?}");
+        }
+        assert_eq!(files("").unfinished(&Files::default()), [""; 0], "a new one");
+    }
 
     #[test]
     fn kept_files_are_the_documents_that_they_were_read_from() {

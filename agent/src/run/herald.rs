@@ -27,7 +27,7 @@ pub(crate) struct Papers {
     /// Names it.
     hash: String,
     /// What it is made of, as far as that is files.
-    files: Files,
+    pub(super) files: Files,
     has: Holdings,
     /// What they say of this machine.
     pub(super) site: Site,

@@ -2,26 +2,33 @@
 //!
 //! On a thread of its own: reading and checking takes its time, and no change is forgotten over what else happens.
 
+mod patience;
 mod watch;
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::{Map, Value, json};
-use tilth_config::{Loaded, Purpose};
+use tilth_config::{Files, Loaded, Merged, Purpose};
+use tilth_core::plan::Plan;
 use tokio::sync::mpsc;
 
 use super::Farm;
 use super::herald::Herald;
-use crate::decide::Command;
+use crate::decide::{Command, Configured};
 use crate::findings;
 use crate::output::tell;
 use crate::seen::Seen;
 use crate::sense::Sources;
 use crate::sync::bundle::{self, Ruling, ignored, say_ignored};
+use patience::{Patience, QUIET, Running, Verdict};
 pub(super) use watch::seen;
 use watch::{LOOK_AGAIN, Watch};
+
+/// What goes is named up to this many, and then counted.
+const NAMED: usize = 5;
 
 /// Reads a configuration folder anew when it changes.
 pub(super) struct Reload {
@@ -32,22 +39,58 @@ pub(super) struct Reload {
     /// To whoever reads the sensors: what is to be read from now on.
     pub(super) sources: mpsc::Sender<Sources>,
     pub(super) herald: Herald,
+    pub(super) since: Since,
+}
+
+/// What a change is held against, and since when it waits.
+pub(super) struct Since {
+    files: Files,
+    merged: Merged,
+    plan: Arc<Plan>,
+    patience: Patience,
+    /// What it was last said to take away.
+    said: Vec<String>,
+}
+
+impl Since {
+    /// That which is in force.
+    pub(super) fn of(farm: &Farm) -> Since {
+        let Configured { plan, merged, .. } = &farm.configured;
+        Since {
+            files: farm.papers.files.clone(),
+            merged: merged.clone(),
+            plan: Arc::clone(plan),
+            patience: Patience::default(),
+            said: Vec::new(),
+        }
+    }
+
+    /// What another one takes away from it.
+    fn taken_away(&self, farm: &Farm) -> Vec<String> {
+        let Configured { plan, merged, .. } = &farm.configured;
+        let before = Running { files: &self.files, merged: &self.merged, plan: &self.plan };
+        patience::taken_away(&before, &Running { files: &farm.papers.files, merged, plan })
+    }
 }
 
 impl Reload {
     /// For as long as the process runs; `seen` is how the folder looked when it was read last.
-    pub(super) fn start(self, seen: Seen) -> io::Result<()> {
+    pub(super) fn start(mut self, seen: Seen) -> io::Result<()> {
         let mut watch = Watch::new(self.folder.clone(), seen, LOOK_AGAIN);
         std::thread::Builder::new().name("reload".to_owned()).spawn(move || {
+            let (mut due, mut changed) = (None, Instant::now());
             loop {
-                watch.wait();
-                self.read();
+                if watch.wait(due) {
+                    changed = Instant::now();
+                }
+                due = self.read(changed);
             }
         })?;
         Ok(())
     }
 
-    fn read(&self) {
+    /// Reads the folder, which changed last at `changed`. Says when to look again, where a change waits.
+    fn read(&mut self, changed: Instant) -> Option<Instant> {
         let turn = Arc::clone(&self.ruling.turn);
         let _turn = turn.blocking_lock();
         let (loaded, farm_of): (Loaded, fn(Loaded) -> Option<Farm>) = match self.ruling.bundle() {
@@ -60,13 +103,43 @@ impl Reload {
         };
         let problems: Vec<String> = findings::shown(&loaded, false).collect();
         let farm = if loaded.has_errors() { None } else { farm_of(loaded) };
-        match farm {
-            Some(farm) => self.apply(farm),
-            None => self.refuse(problems),
+        let Some(farm) = farm else {
+            self.refuse(problems);
+            return None;
+        };
+        // A bundle is whole by its signature, and what it takes away it means to.
+        let gone = if self.ruling.bundle().is_none() { self.since.taken_away(&farm) } else { Vec::new() };
+        match self.since.patience.judge(Instant::now(), changed, !gone.is_empty()) {
+            Verdict::Wait(due) => {
+                self.say_waits(gone);
+                Some(due)
+            }
+            Verdict::Apply => {
+                self.apply(farm);
+                None
+            }
         }
     }
 
-    fn apply(&self, farm: Farm) {
+    /// Once for each list of what goes.
+    fn say_waits(&mut self, gone: Vec<String>) {
+        if self.since.said == gone {
+            return;
+        }
+        let more = gone.len().saturating_sub(NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let named = gone[..gone.len().min(NAMED)].join(", ");
+        tell(format_args!(
+            "tilth-agent: the changed configuration takes away {named}{more}: it takes effect once its files have been quiet \
+             for {} s",
+            QUIET.as_secs()
+        ));
+        let _ = self.commands.blocking_send(diagnosis(json!({ "state": "waiting", "takes_away": gone })));
+        self.since.said = gone;
+    }
+
+    fn apply(&mut self, farm: Farm) {
+        self.since = Since::of(&farm);
         let hash = &farm.configured.hash;
         if !self.ruling.run(hash) {
             return self.herald.enters(farm.papers);

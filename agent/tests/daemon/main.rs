@@ -6,6 +6,7 @@ mod buses;
 mod changes;
 mod desk;
 mod good;
+mod half_written;
 mod receiver;
 mod reload;
 mod room;

@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use notify_watch::{RecommendedWatcher, RecursiveMode, Watcher};
@@ -46,11 +46,15 @@ impl Watch {
         watch
     }
 
-    /// Waits for a change, and until it is complete. What else lies in the folder, such as a log that tells of each change,
-    /// is none.
-    pub(super) fn wait(&mut self) {
+    /// Waits for a change, and until it is complete; no longer than until `due`. Says whether there was one. What else lies in
+    /// the folder, such as a log that tells of each change, is none.
+    pub(super) fn wait(&mut self, due: Option<Instant>) -> bool {
         loop {
-            while !self.is_touched() {}
+            while !self.is_touched(due) {
+                if due.is_some_and(|due| Instant::now() >= due) {
+                    return false;
+                }
+            }
             self.renew();
             let began = Instant::now();
             while began.elapsed() < LONGEST && self.touched.recv_timeout(SETTLE).is_ok() {}
@@ -59,16 +63,22 @@ impl Watch {
             let now = seen(&self.folder);
             if self.seen != now {
                 self.seen = now;
-                return;
+                return true;
             }
         }
     }
 
-    fn is_touched(&mut self) -> bool {
+    fn is_touched(&mut self, due: Option<Instant>) -> bool {
+        let left = due.map(|due| due.saturating_duration_since(Instant::now()));
         if self.kernel.is_some() {
-            return self.touched.recv().is_ok();
+            let touched = match left {
+                Some(left) => self.touched.recv_timeout(left),
+                None => self.touched.recv().map_err(RecvTimeoutError::from),
+            };
+            return touched.is_ok();
         }
-        let is_touched = self.touched.recv_timeout(self.look_again).is_ok();
+        let wait = left.map_or(self.look_again, |left| left.min(self.look_again));
+        let is_touched = self.touched.recv_timeout(wait).is_ok();
         self.renew();
         is_touched || self.seen != seen(&self.folder)
     }
@@ -139,7 +149,7 @@ mod tests {
         let (noticed, notices) = channel();
         std::thread::spawn(move || {
             while noticed.send(()).is_ok() {
-                watch.wait();
+                watch.wait(None);
             }
         });
         notices.recv().unwrap();
@@ -192,8 +202,23 @@ mod tests {
         fs::create_dir_all(&folder).unwrap();
         let before = seen(&folder);
         fs::write(folder.join("agent.toml"), "").unwrap();
-        Watch::new(folder.clone(), before, PATIENCE).wait();
+        assert!(Watch::new(folder.clone(), before, PATIENCE).wait(None));
         fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn it_waits_no_longer_than_it_is_told_to() {
+        let folder = folder("due");
+        for look_again in [PATIENCE, Duration::from_millis(10)] {
+            // In the second round there is no folder to watch.
+            if look_again == PATIENCE {
+                fs::create_dir_all(&folder).unwrap();
+            }
+            let mut watch = Watch::new(folder.clone(), seen(&folder), look_again);
+            assert!(!watch.wait(Some(Instant::now() + SETTLE)));
+            assert!(!watch.wait(Some(Instant::now())), "at once");
+            let _ = fs::remove_dir_all(&folder);
+        }
     }
 
     #[test]

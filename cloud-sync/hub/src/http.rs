@@ -148,7 +148,7 @@ async fn call(hub: &Arc<Hub>, route: &Route, peer: &Peer, request: Request) -> R
                 health::get(hub, caller, request.uri()).await
             }
             Anyone::Health => {
-                access::anyone(hub, peer.address)?;
+                access::probe(hub, peer.address)?;
                 health::without_key(hub, request.uri()).await
             }
         },

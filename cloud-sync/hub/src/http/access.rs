@@ -30,8 +30,17 @@ const ROWS: Rate = Rate { per_second: 5_000, burst: 100_000 };
 /// For an address: a device asks for the time once after it started; and, counted apart, few wrong keys are typed.
 const STRANGER: Rate = Rate { per_second: 2, burst: 60 };
 
-/// Requests of one key that are worked on at once. An agent has one, or two when it has given the first up.
-const AT_ONCE: usize = 8;
+/// For an address: load balancers ask once a second or less often, some of them from one address.
+const PROBE: Rate = Rate { per_second: 20, burst: 100 };
+
+/// Requests of one key that are worked on at once. An agent has one, or two when it has given the first up; the pages of some
+/// people who share a read key have six each.
+const fn at_once(kind: KeyKind) -> usize {
+    match kind {
+        KeyKind::Device => 8,
+        KeyKind::Read => 64,
+    }
+}
 
 /// After a key's places were taken.
 const SOON: Duration = Duration::from_secs(1);
@@ -52,6 +61,8 @@ pub(super) struct Limits {
     strangers: Mutex<Buckets<Network>>,
     /// Who asks what needs no key.
     askers: Mutex<Buckets<Network>>,
+    /// Who asks only whether the hub serves.
+    probes: Mutex<Buckets<Network>>,
     rows: Mutex<Buckets<DeviceId>>,
     /// Hashes of keys that were known when they were last looked up: whoever shows one is no stranger.
     known: Mutex<HashSet<Vec<u8>>>,
@@ -105,6 +116,7 @@ impl Limits {
             readers: Mutex::new(Buckets::new(READER)),
             strangers: Mutex::new(Buckets::new(STRANGER)),
             askers: Mutex::new(Buckets::new(STRANGER)),
+            probes: Mutex::new(Buckets::new(PROBE)),
             rows: Mutex::new(Buckets::new(ROWS)),
             known: Mutex::new(known),
             at_once: Mutex::default(),
@@ -129,11 +141,12 @@ impl Limits {
     }
 
     /// Takes a place among the requests of a key.
-    fn turn(&self, key: &str) -> Result<Turn<'_>, Refusal> {
+    fn turn(&self, kind: KeyKind, key: &str) -> Result<Turn<'_>, Refusal> {
+        let most = at_once(kind);
         let mut at_once = self.at_once.lock().unwrap_or_else(PoisonError::into_inner);
         let count = at_once.entry(key.to_owned()).or_default();
-        if *count >= AT_ONCE {
-            let message = format!("{AT_ONCE} requests with this key are worked on already");
+        if *count >= most {
+            let message = format!("{most} requests with this key are worked on already");
             return Err(Refusal::too_many(SOON, message));
         }
         *count += 1;
@@ -173,6 +186,13 @@ impl Limits {
 pub(super) fn anyone(hub: &Hub, peer: IpAddr) -> Result<(), Refusal> {
     let mut askers = hub.limits.askers.lock().unwrap_or_else(PoisonError::into_inner);
     let taken = askers.take(Network::of(peer), hub.limits.started.elapsed());
+    taken.map_err(|wait| Refusal::too_many(wait, "too many requests without a key").and_close())
+}
+
+/// A load balancer.
+pub(super) fn probe(hub: &Hub, peer: IpAddr) -> Result<(), Refusal> {
+    let mut probes = hub.limits.probes.lock().unwrap_or_else(PoisonError::into_inner);
+    let taken = probes.take(Network::of(peer), hub.limits.started.elapsed());
     taken.map_err(|wait| Refusal::too_many(wait, "too many requests without a key").and_close())
 }
 
@@ -228,7 +248,7 @@ async fn admit<'a>(
     }
     peer.watch.know();
     hub.limits.key(shown_kind, &id)?;
-    let turn = hub.limits.turn(&id)?;
+    let turn = hub.limits.turn(shown_kind, &id)?;
     if shown_kind != kind {
         return Err(Refusal::new(ErrorCode::Forbidden, other_kind(shown_kind)));
     }

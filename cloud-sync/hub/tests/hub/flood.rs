@@ -152,6 +152,10 @@ fn guessing_holds_up_neither_the_device_beside_it_nor_another_address() {
     assert_eq!(status_for(&served, &key, &[]), 429);
     let time = "/api/v1/time?nonce=0123456789abcdef&client_id=acme&device_id=pi-7";
     assert_eq!(served.get(time, "").status, 200, "a device that asks for the time has not guessed");
+    let probe = Request { key: None, ..Request::get("/api/health", "") };
+    for _ in 0..50 {
+        assert_eq!(probe.send(served.address).status, 200, "a load balancer has not guessed");
+    }
     assert_eq!(status_for(&served, &reader, &[]), 200);
     served.batch(&device, &batch("acme", "pi-7", "tower-1/ph", 2)).ok();
     let other = connect_from(Ipv4Addr::new(127, 0, 0, 2), served.address);

@@ -13,6 +13,7 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `schema`, `open`, `aside` | the tables, how a file is opened, what becomes of a damaged one |
+//! | `young` | how a new file comes to hold something before its log is long |
 //! | `evidence`, `known`, `log` | what shows that history is missing: a file beside the database, and its log before it is opened |
 //! | `commit`, `window_rows`, `names`, `snapshot`, `boot` | what a transaction writes |
 //! | `raw_block`, `window_block`, `varint` | blocks as bytes; pure |
@@ -55,6 +56,7 @@ pub(crate) mod thread;
 mod varint;
 mod window_block;
 mod window_rows;
+mod young;
 
 use std::path::PathBuf;
 
@@ -79,6 +81,8 @@ pub(crate) use snapshot::KeptSnapshot;
 /// The one write connection, with what it would otherwise look up at each commit.
 #[derive(Debug)]
 pub(crate) struct Store {
+    /// Nothing once its log has had its usual length. Closed before the write connection, which clears up.
+    young: Option<young::Young>,
     reader: Reader,
     path: PathBuf,
     stream: Stream,
@@ -98,10 +102,6 @@ pub(crate) struct Store {
     name: String,
     /// Which file it is.
     place: open::Place,
-    /// Pages in the log before they are copied into the file, as they are set now.
-    checkpoint_pages: u32,
-    /// Whether that follows the size of the file.
-    is_paced: bool,
     /// What began to be given up with the last step, and why.
     short_of: Option<(&'static str, &'static str)>,
     /// The file has an older layout yet: the disk could not be written when it was opened.

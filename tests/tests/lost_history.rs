@@ -123,7 +123,15 @@ const HARMS: [(&str, Harm, &str); 11] = [
     ),
     ("database deleted beside its log", |farm| fs::remove_file(farm.data().join("tilth.db")).unwrap(), "not there"),
     ("database emptied beside its log", |farm| fs::write(farm.data().join("tilth.db"), "").unwrap(), "or empty"),
-    ("database zeroed", |farm| rewrite(&farm.data().join("tilth.db"), |bytes| bytes.fill(0)), "damaged"),
+    (
+        // With its log it would be whole: early in its life the log holds all of it.
+        "database zeroed and log deleted",
+        |farm| {
+            rewrite(&farm.data().join("tilth.db"), |bytes| bytes.fill(0));
+            fs::remove_file(log_of(farm)).unwrap();
+        },
+        "damaged",
+    ),
     (
         "database and log deleted",
         |farm| {
@@ -266,4 +274,17 @@ fn a_copy_of_a_young_database_without_its_log_holds_what_happened() {
     let alerts: i64 = database.query_row(alerts, [], |row| row.get(0)).unwrap();
     assert!(alerts >= 12, "{alerts} of 16");
     story.farm.kill();
+}
+
+/// Nothing is lost: early in its life all of it is in the log.
+#[test]
+fn a_young_database_that_was_zeroed_beside_its_log_is_whole() {
+    let mut story = Story::lived("history-zeroed");
+    let before = committed(&story.farm, "events");
+    story.farm.kill();
+    rewrite(&story.farm.data().join("tilth.db"), |bytes| bytes.fill(0));
+    story.farm.start();
+    story.minutes(1, 21.0);
+    story.farm.until("it goes on", |farm| committed(farm, "events") > before);
+    assert_eq!(said(&story.farm), Vec::<String>::new());
 }

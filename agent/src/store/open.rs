@@ -18,6 +18,7 @@ use super::names::Names;
 use super::row::lane_id;
 use super::schema;
 use super::snapshot::{self, KeptSnapshot};
+use super::young::Young;
 use super::{Reader, Store};
 use tilth_core::site::Site;
 use tilth_core::time::WallTime;
@@ -28,12 +29,6 @@ const CHECKED_BYTES: u64 = 8 << 20;
 
 /// The log is cut back to this when it was longer, after a reader held it.
 const LOG_BYTES: i64 = 4 << 20;
-
-/// A young file's log is copied into it when it has this share of the file's pages.
-const YOUNG_SHARE: u32 = 8;
-
-/// The least pages of a log that are copied: about those of one commit.
-const YOUNG_PAGES: u32 = 8;
 
 /// This process alone has the file, and the log's index is in its memory. As a mapped file beside it the index would be written
 /// back twice a minute, 20 KiB each time: as much again as everything else (docs/decisions/2026-11-20-store-layout.md).
@@ -183,19 +178,10 @@ impl Store {
         }
     }
 
-    /// A young file is small beside a log of the usual length: it is copied into the file early, so that a copy of the file is
-    /// never an empty backup.
-    pub(super) fn pace_checkpoints(&mut self, most: u32) -> Result<(), StoreError> {
-        if self.checkpoint_pages >= most && self.is_paced {
-            return Ok(());
-        }
-        let pages: u32 = self.reader.0.query_row("PRAGMA page_count", [], |row| row.get(0))?;
-        let wanted = (pages / YOUNG_SHARE).clamp(YOUNG_PAGES, most.max(YOUNG_PAGES)).min(most);
-        if wanted != self.checkpoint_pages || !self.is_paced {
-            self.reader.0.pragma_update(None, "wal_autocheckpoint", wanted)?;
-            (self.checkpoint_pages, self.is_paced) = (wanted, true);
-        }
-        Ok(())
+    /// After a commit: copies the log of a young database into its file now and then. What fails is tried again.
+    pub(super) fn checkpoint_early(&mut self) {
+        let connection = &self.reader.0;
+        self.young.take_if(|young| !young.grew(connection));
     }
 
     /// What is known of it, for the file beside it.
@@ -344,8 +330,7 @@ fn take(
         alerts_until: boot::reserved(&connection, is_old)?,
         name: name(&connection, is_old)?,
         place: Place::of(path),
-        checkpoint_pages: options.checkpoint_pages,
-        is_paced: false,
+        young: Young::of(path, &connection, options.checkpoint_pages),
         short_of: None,
         is_old,
         is_stale: false,

@@ -379,7 +379,7 @@ impl Keeper {
             return Ok(None);
         }
         let lanes = store.commit_all(commits, lost)?;
-        store.pace_checkpoints(self.settings.options.checkpoint_pages)?;
+        store.checkpoint_early();
         Ok(Some((store.stream(), lanes)))
     }
 

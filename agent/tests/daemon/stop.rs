@@ -59,7 +59,7 @@ fn a_recording_that_hangs_does_not_keep_it_from_ending() {
 
 #[test]
 fn it_ends_where_nobody_reads_what_it_says() {
-    let room = Room::new("stuck", FARM);
+    let room = Room::new("stuck-log", FARM);
     let _held = stuck_pipe(&room);
     let nobody_reads = File::options().read(true).write(true).open(room.path("pipe")).unwrap();
     let mut child = room.start_command("system").stderr(nobody_reads).spawn().unwrap();

@@ -1,0 +1,111 @@
+//! Early in its life a database's file holds nothing and its log everything, for the log is copied into the file only when it has its
+//! usual length. Until then it is copied now and then, so that a copy of the file is never an empty backup.
+//!
+//! The log goes on growing meanwhile, as it does otherwise: a read that is open all the time keeps SQLite from beginning it anew, and
+//! a file that still grows notices a full disk at once.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::aside;
+use super::open::ALONE;
+
+/// The log is copied when so many pages have come to it, or a quarter of what the file has.
+const LEAST_PAGES: u64 = 32;
+const SHARE: u64 = 4;
+
+/// Before each page in a log.
+const FRAME_HEADER: u64 = 24;
+
+/// What keeps the log of a young database.
+#[derive(Debug)]
+pub(super) struct Young {
+    reading: Connection,
+    log: PathBuf,
+    page_size: u64,
+    /// Pages of the log when it was copied last.
+    copied: u64,
+    /// With so many pages in its log the database is no longer young.
+    until: u64,
+}
+
+impl Young {
+    /// Nothing for a file that is larger than its log gets, or where it cannot be read twice.
+    pub(super) fn of(path: &Path, connection: &Connection, until: u32) -> Option<Young> {
+        let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0)).ok();
+        let (pages, page_size) = (pragma("page_count")?.unsigned_abs(), pragma("page_size")?.unsigned_abs());
+        if pages >= u64::from(until) || connection.is_readonly("main").unwrap_or(true) {
+            return None;
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let reading = Connection::open_with_flags_and_vfs(path, flags, ALONE).ok()?;
+        reading.pragma_update(None, "cache_size", -16).ok()?;
+        let log = aside::beside(path, "-wal");
+        Some(Young { reading, log, page_size, copied: 0, until: u64::from(until) })
+    }
+
+    /// After a commit. Says whether the database is still young. A copy that fails is tried again with the next.
+    pub(super) fn grew(&mut self, connection: &Connection) -> bool {
+        let length = fs::metadata(&self.log).map_or(0, |log| log.len());
+        let pages = length / (FRAME_HEADER + self.page_size);
+        if pages >= self.until {
+            return false;
+        }
+        let in_file = connection.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0)).unwrap_or(0);
+        if pages >= self.copied + LEAST_PAGES.max(in_file.unsigned_abs() / SHARE) && self.copy(connection).is_ok() {
+            self.copied = pages;
+        }
+        true
+    }
+
+    fn copy(&self, connection: &Connection) -> rusqlite::Result<()> {
+        if !self.reading.is_autocommit() {
+            self.reading.execute_batch("COMMIT")?;
+        }
+        self.reading.execute_batch("BEGIN")?;
+        self.reading.query_row("SELECT id FROM meta", [], |_| Ok(()))?;
+        connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tilth_core::time::Uptime;
+
+    use crate::store::tests::farm::{Folder, booted, note, watched};
+    use crate::store::{Commit, aside};
+
+    /// Guards against: an empty backup, and a log that never grows, on which a full disk goes unnoticed.
+    #[test]
+    fn the_file_follows_its_log_which_goes_on_growing() {
+        let folder = Folder::new();
+        let mut store = booted(&folder);
+        let length = || std::fs::metadata(aside::beside(&folder.database(), "-wal")).unwrap().len();
+        let mut before = 0;
+        for number in 0..100 {
+            let mut commit = Commit::new(Uptime(number), watched(1));
+            commit.events.push(note(Uptime(number), "a note of some length, so that there is something to write"));
+            store.commit(&commit).unwrap();
+            store.checkpoint_early();
+            assert!(length() > before, "the log grows");
+            before = length();
+            let copy = Folder::new();
+            std::fs::copy(folder.database(), copy.database()).unwrap();
+            let events = rusqlite::Connection::open(copy.database()).and_then(|copy| {
+                copy.query_row("SELECT coalesce(max(seq), 0) FROM event", [], |row| row.get::<_, i64>(0))
+            });
+            assert!(number < 10 || events.as_ref().is_ok_and(|events| *events + 20 > number), "{number}: {events:?}");
+        }
+        for number in 0..1000 {
+            let mut commit = Commit::new(Uptime(number), watched(1));
+            commit.events.push(note(Uptime(number), &"a long note ".repeat(40)));
+            store.commit(&commit).unwrap();
+            store.checkpoint_early();
+        }
+        assert!(length() < 2 << 20, "no longer young: the log begins anew at its usual length, not at {}", length());
+        drop(store);
+        assert!(!aside::beside(&folder.database(), "-wal").exists(), "a clean end leaves no log");
+    }
+}

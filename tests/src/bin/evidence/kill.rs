@@ -15,7 +15,7 @@ mod judge;
 mod pages;
 
 use std::fmt::Write as _;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
@@ -148,7 +148,9 @@ fn walk(kills: usize, random: Random, sabotage: bool) -> anyhow::Result<(Finding
         let plan = Damage::ALL;
         // Each once, in an order by chance; between them ordinary kills.
         let damage = if kill < plan.len() { plan[kill] } else { plan[story.random.below(plan.len() as u64) as usize] };
+        let began = Instant::now();
         story.round(kill, damage).with_context(|| format!("kill {}, {damage:?}", kill + 1))?;
+        println!("    kill {} {damage:?}: {:.1} s", kill + 1, began.elapsed().as_secs_f64());
     }
     story.end()?;
     Ok((story.findings, story.tally))
@@ -247,14 +249,17 @@ impl Story {
         if damage.fills()
             && let Some(disk) = &self.disk
         {
+            // It records again within half a minute, or at the next start.
             disk.free();
-            self.farm.until("it records again", |farm| trouble(farm).is_none());
         }
         Ok(())
     }
 
-    /// Somebody takes on what is open and not acknowledged.
+    /// Somebody takes on what is open and not acknowledged; not while no acknowledgement can be written.
     fn acknowledge(&mut self) -> anyhow::Result<()> {
+        if trouble(&self.farm).is_some() {
+            return Ok(());
+        }
         let rows = self.farm.ask(&["alerts", "--json"]).out;
         for row in rows.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
             let (Some(alert), true) = (row["alert"].as_u64(), row["rule"] == "damp" && row["state"] == "firing") else {

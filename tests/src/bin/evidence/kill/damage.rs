@@ -48,8 +48,8 @@ impl Damage {
         Damage::FolderDeleted,
         Damage::None,
         Damage::FolderDeletedUnderWay,
-        Damage::None,
         Damage::Full,
+        Damage::None,
     ];
 
     pub(super) fn fills(self) -> bool {

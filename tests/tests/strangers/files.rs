@@ -116,7 +116,7 @@ const EXPORTS: &[Export] = &[
     Export {
         name: "home-assistant.csv",
         options: &["--map", "sensor.tent_temperature=tent-1/temperature", "--map", "tent_humidity=tent-1/humidity"],
-        said: &["read as Home Assistant history", "without numbers and not used: \"binary_sensor.tent_door\"", "0 bad"],
+        said: &["read as Home Assistant history", "sensor.tent_temperature_min", "without numbers and not used: \"binary_sensor.tent_door\"", "0 bad"],
         same: "06:00,tent-1/temperature,24.1;06:00:00.123,tent-1/humidity,55;06:01:02.581,tent-1/temperature,24.3;
                06:02,tent-1/temperature,;06:03:04.009,tent-1/temperature,31.4;06:03:30,nobody/here,1;06:04,tent-1/humidity,;
                06:05:04,tent-1/temperature,31.6",

@@ -83,6 +83,9 @@ impl Decoder {
         self.layout.width = self.dialect.headings.len();
         self.layout.sensors = match self.dialect.long {
             Some((sensor, value)) => {
+                for name in self.dialect.names.iter().filter(|_| self.dialect.places.is_empty()) {
+                    self.sensors.find_whole(name)?;
+                }
                 let unit = kinds::unit(&self.dialect.headings).filter(|unit| *unit != sensor && *unit != value);
                 Layouts::Named { sensor, value, unit }
             }

@@ -35,6 +35,8 @@ pub(super) struct Dialect {
     pub(super) texts: Vec<usize>,
     /// The columns of name and value, where each line names its sensor.
     pub(super) long: Option<(usize, usize)>,
+    /// Names of the long layout, where some are to be found.
+    pub(super) names: Vec<String>,
     /// Each line has a cell more than the header, a row number at its beginning.
     pub(super) is_shifted: bool,
     /// What the reader of the summary should know.
@@ -68,11 +70,15 @@ impl Dialect {
         let kind = Kind::of(first, &found.table.headings);
         let times = found.times(kind)?;
         let columns = found.place_columns(kind, &times);
-        found.survey(&times, &columns);
+        // A whole name goes before a part of another, wherever it stands in the file.
+        let name = found.long(&times).map(|(name, _)| name).filter(|_| !wanted.maps.is_empty());
+        let looked_at: Vec<usize> = columns.iter().copied().chain(name).collect();
+        found.survey(&times, &looked_at);
         let is_open = wanted.order.is_none() && found.survey.is_open() && found.is_text_time(&times);
-        if is_open || !columns.is_empty() {
-            found.survey_all(&times, &columns, rest);
+        if is_open || !looked_at.is_empty() {
+            found.survey_all(&times, &looked_at, rest);
         }
+        let names = name.map_or(Vec::new(), |name| found.survey.values(name));
         let wanted: Vec<usize> = wanted
             .name_columns
             .iter()
@@ -80,7 +86,7 @@ impl Dialect {
             .collect::<Result<_, _>>()?;
         let tells_apart = |place: &usize| found.survey.tells_apart(*place) && !wanted.contains(place);
         let places = columns.iter().copied().filter(tells_apart).chain(wanted.iter().copied()).collect();
-        found.dialect(kind, times, places)
+        Ok(Dialect { names, ..found.dialect(kind, times, places)? })
     }
 }
 
@@ -340,6 +346,7 @@ impl Found<'_> {
             texts,
             long,
             is_shifted: self.table.is_shifted,
+            names: Vec::new(),
             notes: Vec::new(),
         };
         dialect.notes.extend(dialect.read_as(said.filter(|_| self.wanted.zone.is_none()).is_some()));

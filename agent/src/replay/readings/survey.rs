@@ -72,6 +72,11 @@ impl Survey {
         }
     }
 
+    /// The values of a column, the first of very many.
+    pub(super) fn values(&self, column: usize) -> Vec<String> {
+        self.values.get(column).map_or(Vec::new(), |(values, _)| values.iter().cloned().collect())
+    }
+
     /// Whether a column holds several values; numbers must come again, else they only count the lines.
     pub(super) fn tells_apart(&self, column: usize) -> bool {
         self.values.get(column).is_some_and(|(values, cells)| {

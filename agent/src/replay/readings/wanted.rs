@@ -51,8 +51,8 @@ struct Mapped {
     map: Map,
     label: Option<Label>,
     sensor: Option<usize>,
-    /// The name that it was found to mean.
-    taken: Option<String>,
+    /// The name that it was found to mean, and whether it says the whole of it.
+    taken: Option<(String, bool)>,
 }
 
 /// A name that could be meant by more than one, or two that are said to be one sensor.
@@ -103,7 +103,7 @@ impl Sensors {
         };
         let exact = self.maps.iter().position(|mapped| mapped.map.name.trim() == name);
         if let Some(place) = exact.or_else(|| self.maps.iter().position(is_whole)) {
-            return self.take(place, name);
+            return self.take(place, name, true);
         }
         let same = label.and_then(|label| self.by_key.get(label.key()).copied().flatten());
         Ok(self.by_id.get(name).copied().or(same))
@@ -115,12 +115,16 @@ impl Sensors {
             return Ok(None);
         }
         let Some(label) = label(name) else { return Ok(None) };
-        let is_part =
-            |mapped: &Mapped| mapped.label.as_ref().is_some_and(|wanted| label.fit(wanted) == Some(Fit::Part));
+        // What is the whole name of another is no part of this one: `sensor.t` beside `sensor.t_2`.
+        let is_free =
+            |mapped: &Mapped| mapped.taken.as_ref().is_none_or(|(before, is_whole)| !is_whole || before == name);
+        let is_part = |mapped: &Mapped| {
+            is_free(mapped) && mapped.label.as_ref().is_some_and(|wanted| label.fit(wanted) == Some(Fit::Part))
+        };
         let fits: Vec<usize> = (0..self.maps.len()).filter(|place| is_part(&self.maps[*place])).collect();
         match fits[..] {
             [] => Ok(None),
-            [place] => self.take(place, name),
+            [place] => self.take(place, name, false),
             [one, other, ..] => {
                 let (one, other) = (&self.maps[one].map, &self.maps[other].map);
                 Err(Ambiguous(format!(
@@ -131,15 +135,15 @@ impl Sensors {
         }
     }
 
-    fn take(&mut self, place: usize, name: &str) -> Result<Option<usize>, Ambiguous> {
+    fn take(&mut self, place: usize, name: &str, is_whole: bool) -> Result<Option<usize>, Ambiguous> {
         let Mapped { map, sensor, taken, .. } = &mut self.maps[place];
         match taken {
-            Some(before) if before != name => Err(Ambiguous(format!(
+            Some((before, _)) if before != name => Err(Ambiguous(format!(
                 "--map \"{}={}\" fits \"{before}\" and \"{name}\": write the whole name of the one that is meant",
                 map.name, map.sensor
             ))),
             _ => {
-                *taken = Some(name.to_owned());
+                *taken = Some((name.to_owned(), is_whole));
                 Ok(*sensor)
             }
         }
@@ -253,6 +257,9 @@ mod tests {
         let part = &mut sensors(&[("greenhouse temperature", "tower-1/air")]);
         assert_eq!(found(part, "sensor.greenhouse_temperature").as_deref(), Some("tower-1/air"));
         assert!(part.find("sensor.greenhouse_temperature_2").is_err(), "the short form fits two");
+        let whole = &mut sensors(&[("sensor.t", "tower-1/air")]);
+        assert_eq!(found(whole, "sensor.t").as_deref(), Some("tower-1/air"));
+        assert_eq!(found(whole, "sensor.t_2"), None, "what is a whole name is no part of another");
     }
 
     #[test]

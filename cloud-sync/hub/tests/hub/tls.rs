@@ -76,6 +76,25 @@ fn both_versions_with_the_certificate_that_was_given() {
     drop(silent);
 }
 
+#[test]
+fn handshakes_that_never_end_keep_nobody_out() {
+    let (served, roots, reader) = served();
+    let request = Request::get("/api/health", &reader);
+    for beginning in [&b""[..], b"\x16", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"] {
+        let open = |_| {
+            let mut stream = TcpStream::connect(served.address).unwrap();
+            std::io::Write::write_all(&mut stream, beginning).unwrap();
+            stream
+        };
+        let held: Vec<TcpStream> = (0..1100).map(open).collect();
+        for _ in 0..3 {
+            let (reply, _) = ask(served.address, &roots, &rustls::version::TLS13, &request).unwrap();
+            assert_eq!(reply.status, 200, "{}", reply.text());
+        }
+        drop(held);
+    }
+}
+
 /// Writes a certificate and its key, and returns who trusts it alone.
 fn renew(made: &Made, with_key: bool) -> (RootCertStore, String) {
     let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();

@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 use std::io::{self, IsTerminal};
 
 use serde::Serialize;
-use tilth_config::{Explained, InZone, Loaded, Origin, Purpose, Said, Written};
+use tilth_config::{Explained, InZone, Loaded, Origin, Purpose, Said, Written, redact};
 
 use crate::cli;
 use crate::exit::Exit;
@@ -62,6 +62,7 @@ fn list(loaded: &Loaded, json: bool, output: &mut Output) -> anyhow::Result<bool
     } else {
         let width = listed.iter().map(|listed| listed.path.len()).max().unwrap_or(0);
         for Listed { path, entries, values } in &listed {
+            let path = redact::text(path);
             output.line(format_args!("{path:<width$}  entries {entries}, values {values}"))?;
         }
     }

@@ -42,7 +42,7 @@ pub(crate) fn shown(loaded: &Loaded, on_terminal: bool) -> impl Iterator<Item = 
 
 /// A finding with its line, as `handler` draws it, and a blank line after it.
 fn framed(diagnostic: &Diagnostic, sources: &Sources, handler: &dyn ReportHandler) -> String {
-    let source = sources.text(&diagnostic.file).map(|text| Text { file: &diagnostic.file, text });
+    let source = sources.shown(&diagnostic.file).map(|text| Text { file: &diagnostic.file, text });
     let finding = Finding { diagnostic, source };
     let drawn = Drawn { finding: &finding, handler }.to_string();
     format!("{}\n", drawn.trim_matches('\n'))
@@ -105,11 +105,11 @@ impl miette::Diagnostic for Finding<'_> {
     }
 }
 
-/// The text of a file that keeps its name.
+/// The text of a file as it may be shown, with its name.
 #[derive(Debug)]
 struct Text<'a> {
     file: &'a str,
-    text: &'a str,
+    text: String,
 }
 
 impl SourceCode for Text<'_> {

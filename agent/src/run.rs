@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
-use tilth_config::{Channel, ClockTrust, Files, Loaded, Merged};
+use tilth_config::{Channel, ClockTrust, Files, Loaded, Merged, redact};
 use tilth_core::id::Id;
 use tilth_core::time::Span;
 use tokio::sync::{Semaphore, broadcast, mpsc};
@@ -124,7 +124,7 @@ impl Farm {
         }
         let url = |channel: &Channel| match channel {
             Channel::Log => None,
-            Channel::Ntfy { url, .. } | Channel::Webhook { url, .. } => Some(url.clone()),
+            Channel::Ntfy { url, .. } | Channel::Webhook { url, .. } => Some(redact::server(url)),
         };
         let real = self.configured.channels.values().filter_map(url).find(|url| !is_loopback(url))?;
         Some(format!("{real} is a real output; a made clock may only tell this machine"))

@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::redact;
 use crate::source::{Place, Position, SourceId, Sources};
 use crate::suggest;
 
@@ -229,7 +230,10 @@ impl Log {
             .map(|(level, ((place, message), (path, help, of_text)))| {
                 let file = sources.get(place.source).file.clone();
                 let position = sources.position(place);
-                (of_text, Diagnostic { level, file, position, path, message: message.into_owned(), help })
+                // What quotes a document: whatever is wrong with it, no secret of it is said.
+                let shown = |text: &str| redact::text(text).into_owned();
+                let (path, message, help) = (shown(&path), shown(&message), help.as_deref().map(shown));
+                (of_text, Diagnostic { level, file, position, path, message, help })
             })
             .collect();
         found.sort_by(|a, b| order(a).cmp(&order(b)));

@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 use crate::diagnostic::{Log, Problem};
 use crate::merge;
 use crate::reader;
+use crate::redact::Within;
 use crate::source::{Layer, Source, SourceId, Sources};
 use crate::tree::{self, Content, Entry, Node, Table};
 
@@ -94,7 +95,7 @@ impl Document {
             }
             Text::Json(json) => {
                 let source = add(None);
-                match tree::from_json(source, &json).content {
+                match tree::from_json(source, &json, Within::Top).content {
                     Content::Table(table) => (source, table),
                     _ => {
                         log.broken(source.whole(), Problem::new("expected a JSON object"));
@@ -189,9 +190,8 @@ fn split_zones(table: &Table) -> (Option<&Entry>, Cow<'_, Table>) {
 
 /// A zone's null deletes what the device has, so it must outlive the merging of layers.
 fn compose_zones(merged: &mut Table, zones: &Entry) {
-    let known = merged
-        .entry(ZONES.to_owned())
-        .or_insert_with(|| Entry { key: zones.key, node: Node { content: Content::Null, place: zones.node.place } });
+    let known =
+        merged.entry(ZONES.to_owned()).or_insert_with(|| Entry { key: zones.key, node: Node::null(zones.node.place) });
     known.key = zones.key;
     merge::compose(&mut known.node, &zones.node);
 }
@@ -247,7 +247,7 @@ impl<'a> View<'a> {
         if own.node.content == Content::Null {
             return None;
         }
-        let nothing = || Node { content: Content::Null, place: own.node.place };
+        let nothing = || Node::null(own.node.place);
         let mut node = device.map_or_else(nothing, |entry| entry.node.clone());
         merge::apply(&mut node, &own.node);
         Some(Cow::Owned(Entry { key: own.key, node }))

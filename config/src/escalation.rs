@@ -10,6 +10,7 @@ use crate::diagnostic::{Log, Problem};
 use crate::named;
 use crate::path;
 use crate::reader::{self, Fields};
+use crate::redact;
 use crate::site;
 use crate::tree::{Entry, Node, Table};
 
@@ -62,7 +63,8 @@ impl SecretName {
     pub fn new(name: &str) -> Option<SecretName> {
         let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         let is_name = (1..=64).contains(&name.len()) && !name.starts_with('.') && name.chars().all(fine);
-        is_name.then(|| SecretName(name.to_owned()))
+        // What is in the form of a token is the secret itself: a name is shown.
+        (is_name && !redact::is_token(name)).then(|| SecretName(name.to_owned()))
     }
 
     /// The name, without `secret:`.

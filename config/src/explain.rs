@@ -1,5 +1,6 @@
 //! Why a value is what it is: which document set it, and what the documents below had said.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -12,6 +13,7 @@ use crate::document::{Effective, NAMESPACES, View, ZONES};
 use crate::escalation::DEFAULT_POLICY;
 use crate::path;
 use crate::reader;
+use crate::redact;
 use crate::rules::default;
 use crate::sensors;
 use crate::source::{Layer, Place, Position, Sources};
@@ -101,8 +103,8 @@ impl fmt::Display for UnknownPath {
         write!(f, "there is no {}", if self.path.is_empty() { "empty path" } else { &self.path })?;
         match self.near.as_slice() {
             [] => Ok(()),
-            [near] => write!(f, "; did you mean {near}?"),
-            near => write!(f, "; there are {}", near.join(", ")),
+            [near] => write!(f, "; did you mean {}?", redact::text(near)),
+            near => write!(f, "; there are {}", redact::text(&near.join(", "))),
         }
     }
 }
@@ -124,10 +126,27 @@ pub fn explain(loaded: &Loaded, path: &str) -> Result<Vec<Explained>, UnknownPat
     let is_usual =
         |one: &Explained| question.is_whole_zone() && !one.is_of_the_farm() && !one.path.starts_with(&of_sensors);
     explained.sort_by(|a, b| (is_usual(a), &a.path).cmp(&(is_usual(b), &b.path)));
+    explained.iter_mut().for_each(Explained::redact_paths);
     Ok(explained)
 }
 
 impl Explained {
+    /// A key may be a token that stands in a wrong place.
+    fn redact_paths(&mut self) {
+        let origin = match &mut self.origin {
+            Origin::Written(written) | Origin::Inherited(written) => Some(written),
+            Origin::BuiltIn => None,
+        };
+        let (names, zones): (Vec<_>, Vec<_>) = self.zones.iter_mut().map(|InZone { zone, said }| (zone, said)).unzip();
+        let written = origin.into_iter().chain(self.overridden.iter_mut().chain(zones).map(|said| &mut said.written));
+        let paths = written.map(|written| &mut written.at).chain(names).chain([&mut self.path]);
+        for path in paths {
+            if let Cow::Owned(shown) = redact::text(path) {
+                *path = shown;
+            }
+        }
+    }
+
     /// Whether any document but the shipped ones says something of it.
     fn is_of_the_farm(&self) -> bool {
         let is_own = |written: &Written| written.layer != Layer::Base;
@@ -233,7 +252,7 @@ impl<'k> Question<'k> {
             let node = entry.node.get(std::iter::once(namespace).chain(at.iter().map(String::as_str)))?;
             let zone_path = path::under(&path::join(ZONES, zone), namespace);
             let path = at.iter().fold(zone_path, |path, key| path::join(&path, key));
-            let value = (node.content != Content::Null).then(|| node.to_json());
+            let value = (node.content != Content::Null).then(|| node.shown_json());
             let said = Said { value, written: written(sources, node.place, &path)? };
             Some(InZone { zone: zone.clone(), said })
         };
@@ -387,11 +406,11 @@ fn explain_one(path: String, value: Option<&Node>, sayings: &Sayings<'_>, source
         return None;
     }
     let mut said = sayings.iter().rev().filter_map(|(place, at, node)| {
-        let value = (node.content != Content::Null).then(|| node.to_json());
+        let value = (node.content != Content::Null).then(|| node.shown_json());
         Some(Said { value, written: written(sources, *place, at)? })
     });
     let latest = said.next()?.written;
-    let value = value.map(Node::to_json);
+    let value = value.map(Node::shown_json);
     Some(Explained { path, value, origin: Origin::Written(latest), overridden: said.collect(), zones: Vec::new() })
 }
 
@@ -458,7 +477,7 @@ fn of_sensor(table: &Table, view: View<'_>, sources: &Sources) -> Unsaid {
         let Some((quantity, node)) = found else { continue };
         let at = format!("agent.quantities.{}.{key}", quantity.name());
         if let Some(written) = written(sources, node.place, &at) {
-            unsaid.push((key, node.to_json(), Origin::Inherited(written)));
+            unsaid.push((key, node.shown_json(), Origin::Inherited(written)));
         }
     }
     unsaid

@@ -28,6 +28,7 @@ mod path;
 pub mod plain_file;
 mod plan;
 mod reader;
+pub mod redact;
 mod replaced;
 mod roster;
 mod rules;

@@ -2,6 +2,7 @@
 
 use serde_json::Value as Json;
 
+use crate::redact::Within;
 use crate::source::Sources;
 use crate::tree::{self, Content, Entry, Node, Table};
 
@@ -34,13 +35,13 @@ pub(crate) fn compose(first: &mut Node, second: &Node) {
 pub fn merge_json(target: &Json, patch: &Json) -> Json {
     let mut sources = Sources::default();
     let source = sources.add_empty("");
-    let mut merged = tree::from_json(source, target);
-    apply(&mut merged, &tree::from_json(source, patch));
+    let mut merged = tree::from_json(source, target, Within::Anything);
+    apply(&mut merged, &tree::from_json(source, patch, Within::Anything));
     merged.to_json()
 }
 
 fn merge(target: &mut Node, patch: &Node, nulls: Nulls) {
-    target.place = patch.place;
+    (target.place, target.hidden) = (patch.place, patch.hidden);
     match (&mut target.content, &patch.content) {
         (Content::Table(table), Content::Table(patch)) => merge_table(table, patch, nulls),
         (content, Content::Table(patch)) => {
@@ -60,7 +61,7 @@ fn merge_table(table: &mut Table, patch: &Table, nulls: Nulls) {
             known.key = entry.key;
             merge(&mut known.node, &entry.node, nulls);
         } else {
-            let mut node = Node { content: Content::Null, place: entry.node.place };
+            let mut node = Node::null(entry.node.place);
             merge(&mut node, &entry.node, nulls);
             table.insert(key.clone(), Entry { key: entry.key, node });
         }
@@ -103,7 +104,7 @@ mod tests {
     fn a_composed_patch_still_deletes() {
         let mut sources = Sources::default();
         let source = sources.add_empty("");
-        let node = |json| tree::from_json(source, &json);
+        let node = |json| tree::from_json(source, &json, Within::Top);
         let mut patch = node(json!({"a": {"b": 1}}));
         compose(&mut patch, &node(json!({"a": {"b": null, "c": 2}})));
         let mut target = node(json!({"a": {"b": 0}}));

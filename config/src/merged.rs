@@ -1,16 +1,18 @@
 //! A configuration as it can be kept beside what happened under it: what its layers came to, and `agent.toml`.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use crate::document::{Document, Documents, Text};
 use crate::path;
+use crate::redact;
 use crate::site::Purpose;
 use crate::source::Layer;
 use crate::{Loaded, load_documents};
 
 /// All layers merged into one document, with the text of `agent.toml`. Loading it gives the plan that it was made of,
-/// whatever base this program ships. Secrets are named in it and not held.
+/// whatever base this program ships. Secrets are named in it and not held; where channels lead is left out, and so are comments,
+/// for it may be given to others.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Merged {
     /// Every namespace, and the patches of the zones.
@@ -24,8 +26,13 @@ impl Merged {
     #[must_use]
     pub fn of(loaded: &Loaded) -> Merged {
         let entries = loaded.effective.merged.iter();
-        let documents = Json::Object(entries.map(|(key, entry)| (key.clone(), entry.node.to_json())).collect());
-        Merged { documents, site: loaded.sources.text("agent.toml").map(str::to_owned) }
+        let mut documents = Json::Object(entries.map(|(key, entry)| (key.clone(), entry.node.to_json())).collect());
+        documents.get_mut("notifications").into_iter().for_each(cut_channels);
+        let zones = documents.get_mut("zones").and_then(Json::as_object_mut);
+        for zone in zones.into_iter().flat_map(Map::values_mut) {
+            zone.get_mut("notifications").into_iter().for_each(cut_channels);
+        }
+        Merged { documents, site: loaded.sources.text("agent.toml").map(redact::without_comments) }
     }
 
     /// What another one says and this one does not: the paths of keys that are gone, and of lists of names that got shorter.
@@ -59,6 +66,20 @@ fn find_gone(before: &Json, now: &Json, at: &str, gone: &mut Vec<String>) {
         }
         (Json::Array(before), Json::Array(now)) if now.len() < before.len() => gone.push(at.to_owned()),
         _ => {}
+    }
+}
+
+/// Leaves of each channel's address its server alone, and nothing of its topic: whoever knows them may write there, or read.
+fn cut_channels(channels: &mut Json) {
+    for channel in channels.as_object_mut().into_iter().flat_map(Map::values_mut).filter_map(Json::as_object_mut) {
+        for (key, value) in channel {
+            let Json::String(text) = value else { continue };
+            match key.as_str() {
+                "url" => *text = redact::server(text),
+                "topic" => *text = "topic".to_owned(),
+                _ => {}
+            }
+        }
     }
 }
 
@@ -107,6 +128,35 @@ mod tests {
         [zones.b.rules.ph-low]
         enabled = false
         ";
+
+    #[test]
+    fn it_does_not_tell_where_channels_lead() {
+        let channels = "
+            [notifications.phone]
+            kind = 'ntfy'
+            url = 'https://ntfy.example:8443/path'
+            topic = 'farm-8c1d'
+            [notifications.office]
+            kind = 'webhook'
+            url = 'https://hooks.example/services/T1/B2/Xyz'
+            secret = 'secret:office'
+            [zones.b.notifications.phone]
+            topic = 'other-8c1d'
+            ";
+        let site = "[device]\nid = 'pi-1' # the 'password' is hunter2\n[bus.gateway]\nkind = 'line'\nport = '/dev/tty#1' # hunter2\n";
+        let mut documents = base();
+        documents.layers.push(Document::toml(Layer::ConfigD, "config.d/farm.toml", &format!("{FARM}{channels}")));
+        let loaded = load_documents(Documents { site: Some(Document::site(site)), ..documents }, Purpose::Run);
+        assert!(!loaded.has_errors(), "{:?}", loaded.diagnostics);
+        let text = serde_json::to_string(&Merged::of(&loaded)).unwrap();
+        for secret in ["8c1d", "path", "services", "Xyz", "hunter2"] {
+            assert!(!text.contains(secret), "{secret}: {text}");
+        }
+        let again = serde_json::from_str::<Merged>(&text).unwrap().load("recording", Purpose::Run);
+        assert!(!again.has_errors(), "{:?}", again.diagnostics);
+        assert_eq!(format!("{:?}", again.plan), format!("{:?}", loaded.plan));
+        assert_eq!(again.site, loaded.site);
+    }
 
     /// What a plan depends on, after it was written down and read again.
     #[test]

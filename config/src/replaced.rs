@@ -81,7 +81,7 @@ fn same(a: &Node, b: &Node) -> bool {
 }
 
 fn quoted(node: &Node) -> String {
-    match node.to_json() {
+    match node.shown_json() {
         Json::Array(items) => {
             let text = format!("[{}]", items.iter().map(Json::to_string).collect::<Vec<_>>().join(", "));
             if text.len() <= MAX_QUOTED { text } else { node.to_string() }

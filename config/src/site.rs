@@ -159,7 +159,7 @@ pub(crate) fn named_buses(table: &Table) -> BTreeSet<String> {
 pub(crate) fn read(source: SourceId, table: Table, sources: &Sources, purpose: Purpose, log: &Log) -> Site {
     let root = Entry {
         key: source.whole(),
-        node: Node { content: crate::tree::Content::Table(table), place: source.whole() },
+        node: Node { content: crate::tree::Content::Table(table), ..Node::null(source.whole()) },
     };
     let mut site = Site::default();
     let Some(mut fields) = Fields::of(&root, String::new(), log) else { return site };

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::reader;
+use crate::redact::Hidden;
 
 /// What the parser says of a key that is there twice.
 const DUPLICATE: &str = "duplicate key";
@@ -26,7 +27,9 @@ pub(crate) struct Broken {
 }
 
 /// What a parser's errors come to: one for each line, and none after one that spoils all that follows.
-pub(crate) fn broken(text: &str, errors: &[toml::de::Error]) -> Vec<Broken> {
+///
+/// The text is one that may be shown; `hidden` says where in it a secret was.
+pub(crate) fn broken(text: &str, hidden: &Hidden, errors: &[toml::de::Error]) -> Vec<Broken> {
     let mut errors: Vec<(Range<usize>, &str)> =
         errors.iter().map(|error| (clamped(text, error.span().unwrap_or_default()), error.message())).collect();
     errors.sort_by_key(|(at, _)| at.start);
@@ -37,9 +40,13 @@ pub(crate) fn broken(text: &str, errors: &[toml::de::Error]) -> Vec<Broken> {
         }
         let line = line_of(text, at.start);
         let words = &text[line.clone()];
-        let slip = if message == DUPLICATE { None } else { slip(words) };
+        let slip = match () {
+            () if message == DUPLICATE => None,
+            () if hidden.touches(&line) && !words.trim_start().starts_with('[') => Some(Slip::Secret),
+            () => slip(words),
+        };
         let is_header = words.trim_start().starts_with('[');
-        let is_open = slip.is_none() && OPEN.iter().any(|open| message.contains(open));
+        let is_open = matches!(slip, None | Some(Slip::Secret)) && OPEN.iter().any(|open| message.contains(open));
         let spoilt = match (is_open, is_header) {
             (true, false) => line.start..text.len(),
             // Its name can be read, and so can what stands under it.
@@ -77,6 +84,8 @@ enum Slip {
     Slash(String),
     /// A whole line as it should be, and what was wrong with it.
     Line(&'static str, String),
+    /// A line with a secret in it, which is not shown.
+    Secret,
 }
 
 impl Slip {
@@ -85,6 +94,10 @@ impl Slip {
             Slip::Curly => "only the plain quotes \" and ' are quotes".to_owned(),
             Slip::Slash(quoted) => format!("a name with / needs quotes: {quoted}"),
             Slip::Line(why, line) => format!("{why}: write {line}"),
+            Slip::Secret => {
+                "a secret goes into the file secrets/NAME beside config.d, mode 0600, and \"secret:NAME\" here"
+                    .to_owned()
+            }
         }
     }
 }

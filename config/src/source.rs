@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::redact;
+
 /// Whose word a document is; a later layer overrides an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Layer {
@@ -134,6 +136,12 @@ impl Sources {
     #[must_use]
     pub fn text(&self, file: &str) -> Option<&str> {
         self.sources.iter().find(|source| source.file == file)?.text.as_deref()
+    }
+
+    /// The text of a file as it may be shown: as long as it was, without secrets.
+    #[must_use]
+    pub fn shown(&self, file: &str) -> Option<String> {
+        self.text(file).map(redact::masked)
     }
 
     /// The files in the order in which they were merged.

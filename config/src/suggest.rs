@@ -24,6 +24,13 @@ pub(crate) fn is_slip(name: &str, other: &str) -> bool {
     name != other && !name.starts_with(other) && search.distance_below(other, limit).is_some()
 }
 
+/// How many slips of the keyboard make one word of the other; nothing where those are most of a word.
+pub(crate) fn distance(name: &str, other: &str) -> Option<usize> {
+    let letters: Vec<char> = name.chars().collect();
+    let mut search = Search { name: &letters, rows: [Vec::new(), Vec::new(), Vec::new()] };
+    search.distance_below(other, letters.len() / 2)
+}
+
 struct Search<'a> {
     name: &'a [char],
     /// The row being filled, the last and the one before, kept between candidates.

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::mem;
 
 use serde_json::{Number, Value as Json};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::{Log, Problem};
+use crate::redact::{self, Hidden, NOT_SHOWN, Within};
 use crate::slips::{self, Broken};
 use crate::source::{Place, SourceId};
 
@@ -22,6 +24,9 @@ const MAX_GUESSED: usize = 256 << 10;
 /// A line that cannot be read is taken out and the text read again, at most this often. Once is nearly always enough.
 const MAX_READS: usize = 20;
 
+/// Keys of sentences, which may speak of secrets.
+const SENTENCES: [&str; 2] = ["message", "advice"];
+
 /// How much of a text a message quotes.
 const MAX_QUOTED: usize = 40;
 
@@ -32,6 +37,8 @@ pub(crate) struct Node {
     pub(crate) content: Content,
     /// Where it stands; for a table the latest document that writes into it.
     pub(crate) place: Place,
+    /// Whether it is a secret, which no message quotes.
+    pub(crate) hidden: bool,
 }
 
 /// A value of a document. Dates and times of TOML are texts, as they are in JSON.
@@ -68,7 +75,10 @@ pub(crate) struct Entry {
 /// The tree of a TOML text. What cannot be read is in the log, and the tree holds the rest.
 pub(crate) fn from_toml(source: SourceId, text: &str, log: &Log) -> Table {
     let error = match DeTable::parse(text) {
-        Ok(table) => return Toml { source, log }.table(table.into_inner(), 0),
+        Ok(table) => {
+            let hidden = Hidden::default();
+            return Toml { source, log, hidden }.table(table.into_inner(), Within::Top, 0);
+        }
         Err(error) => error,
     };
     if text.len() > MAX_GUESSED {
@@ -76,11 +86,12 @@ pub(crate) fn from_toml(source: SourceId, text: &str, log: &Log) -> Table {
         log.broken(source.at(error.span().unwrap_or_default()), problem);
         return Table::new();
     }
+    let (shown, hidden) = (redact::masked(text), Hidden::of(text));
     let mut readable = text.to_owned();
     let mut said = BTreeSet::new();
     for _ in 0..MAX_READS {
         let (_, errors) = DeTable::parse_recoverable(&readable);
-        let broken = slips::broken(text, &errors);
+        let broken = slips::broken(&shown, &hidden, &errors);
         let fresh: Vec<Broken> = broken.into_iter().filter(|broken| said.insert(broken.spoilt.start)).collect();
         if fresh.is_empty() {
             break;
@@ -98,13 +109,15 @@ pub(crate) fn from_toml(source: SourceId, text: &str, log: &Log) -> Table {
         }
     }
     let (table, _) = DeTable::parse_recoverable(&readable);
-    Toml { source, log }.table(table.into_inner(), 0)
+    Toml { source, log, hidden }.table(table.into_inner(), Within::Top, 0)
 }
 
 /// The tree of a JSON value, which knows its document but no line in it.
 ///
 /// Nothing limits its depth here: a JSON parser does.
-pub(crate) fn from_json(source: SourceId, json: &Json) -> Node {
+pub(crate) fn from_json(source: SourceId, json: &Json, within: Within) -> Node {
+    let place = source.whole();
+    let item = |item: &Json| from_json(source, item, within);
     let content = match json {
         Json::Null => Content::Null,
         Json::Bool(value) => Content::Bool(*value),
@@ -113,34 +126,61 @@ pub(crate) fn from_json(source: SourceId, json: &Json) -> Node {
             None => Content::Float(number.as_f64().unwrap_or(f64::NAN)),
         },
         Json::String(text) => Content::Text(text.clone()),
-        Json::Array(items) => Content::Array(items.iter().map(|item| from_json(source, item)).collect()),
-        Json::Object(fields) => Content::Table(
-            fields
-                .iter()
-                .map(|(key, value)| (key.clone(), Entry { key: source.whole(), node: from_json(source, value) }))
-                .collect(),
-        ),
+        Json::Array(items) => Content::Array(items.iter().map(item).collect()),
+        Json::Object(fields) => {
+            let entry = |(key, value): (&String, &Json)| {
+                let is_table =
+                    value.is_object() || value.as_array().is_some_and(|items| items.iter().any(Json::is_object));
+                let node = from_json(source, value, within.step(key, is_table));
+                (shown_key(key, within), Entry { key: place, node: node.of_key(key) })
+            };
+            Content::Table(fields.iter().map(entry).collect())
+        }
     };
-    Node { content, place: source.whole() }
+    Node { hidden: is_secret(&content, within), content, place }
+}
+
+/// A key, unless it is part of a secret: no such key means anything, and paths are shown.
+fn shown_key(key: &str, within: Within) -> String {
+    if within == Within::Secret { NOT_SHOWN.to_owned() } else { key.to_owned() }
+}
+
+/// Whether a value is not to be shown, by where it stands.
+fn is_secret(content: &Content, within: Within) -> bool {
+    match content {
+        Content::Text(text) => within == Within::Secret && !redact::is_name(text),
+        Content::Integer(_) | Content::Float(_) | Content::Array(_) => within == Within::Secret,
+        // Its values are, each by itself; and a yes or no is none.
+        Content::Table(_) | Content::Null | Content::Bool(_) => false,
+    }
 }
 
 struct Toml<'a> {
     source: SourceId,
     log: &'a Log,
+    /// Where in a broken text secrets are, since what could be read of it may be nothing that was meant.
+    hidden: Hidden,
 }
 
 impl Toml<'_> {
-    fn table(&self, table: DeTable<'_>, depth: usize) -> Table {
+    fn table(&self, table: DeTable<'_>, within: Within, depth: usize) -> Table {
         let entries = table.into_iter().filter_map(|(key, value)| {
-            let place = self.source.at(key.span());
-            let node = self.node(value, depth + 1)?;
-            Some((key.into_inner().into_owned(), Entry { key: place, node }))
+            let (place, name) = (self.source.at(key.span()), key.get_ref().as_ref());
+            let is_secret = self.hidden.touches(&key.span());
+            let is_table = match value.get_ref() {
+                DeValue::Table(_) => true,
+                DeValue::Array(items) => items.iter().any(|item| matches!(item.get_ref(), DeValue::Table(_))),
+                _ => false,
+            };
+            let node = self.node(value, within.step(name, is_table), depth + 1)?.of_key(name);
+            let name = shown_key(name, if is_secret { Within::Secret } else { within });
+            Some((name, Entry { key: place, node }))
         });
         entries.collect()
     }
 
-    fn node(&self, value: Spanned<DeValue<'_>>, depth: usize) -> Option<Node> {
-        let place = self.source.at(value.span());
+    fn node(&self, value: Spanned<DeValue<'_>>, within: Within, depth: usize) -> Option<Node> {
+        let (place, span) = (self.source.at(value.span()), value.span());
         if depth > MAX_DEPTH {
             let problem = Problem::new(format!("nested more than {MAX_DEPTH} levels deep"));
             self.log.broken(place, problem);
@@ -151,7 +191,8 @@ impl Toml<'_> {
             DeValue::Integer(integer) => match i64::from_str_radix(integer.as_str(), integer.radix()) {
                 Ok(integer) => Content::Integer(integer),
                 Err(_) => {
-                    self.log.broken(place, Problem::new(format!("the number {integer} is too large")));
+                    let shown = if within == Within::Secret { NOT_SHOWN } else { integer.as_str() };
+                    self.log.broken(place, Problem::new(format!("the number {shown} is too large")));
                     return None;
                 }
             },
@@ -159,15 +200,21 @@ impl Toml<'_> {
             DeValue::Boolean(value) => Content::Bool(value),
             DeValue::Datetime(time) => Content::Text(time.to_string()),
             DeValue::Array(items) => {
-                Content::Array(items.into_iter().filter_map(|item| self.node(item, depth + 1)).collect())
+                Content::Array(items.into_iter().filter_map(|item| self.node(item, within, depth + 1)).collect())
             }
-            DeValue::Table(table) => Content::Table(self.table(table, depth)),
+            DeValue::Table(table) => Content::Table(self.table(table, within, depth)),
         };
-        Some(Node { content, place })
+        let hidden = is_secret(&content, within) || !matches!(content, Content::Table(_)) && self.hidden.touches(&span);
+        Some(Node { content, place, hidden })
     }
 }
 
 impl Node {
+    /// No value, to be merged into.
+    pub(crate) fn null(place: Place) -> Node {
+        Node { content: Content::Null, place, hidden: false }
+    }
+
     /// The value as JSON. Numbers that JSON has no word for become null.
     #[must_use]
     pub(crate) fn to_json(&self) -> Json {
@@ -182,6 +229,37 @@ impl Node {
                 Json::Object(table.iter().map(|(key, entry)| (key.clone(), entry.node.to_json())).collect())
             }
         }
+    }
+
+    /// The value as JSON, as it may be shown.
+    pub(crate) fn shown_json(&self) -> Json {
+        match &self.content {
+            _ if self.hidden => Json::from(NOT_SHOWN),
+            Content::Text(text) => Json::from(redact::text(text)),
+            Content::Array(items) => Json::Array(items.iter().map(Node::shown_json).collect()),
+            Content::Table(table) => {
+                let shown = |(key, entry): (&String, &Entry)| (key.clone(), entry.node.shown_json());
+                Json::Object(table.iter().map(shown).collect())
+            }
+            Content::Null | Content::Bool(_) | Content::Integer(_) | Content::Float(_) => self.to_json(),
+        }
+    }
+
+    /// The value of a key: hidden where it is an address that begins with what may be a password, or a text with a secret in
+    /// it, as a line of a header has.
+    fn of_key(mut self, key: &str) -> Node {
+        match &mut self.content {
+            Content::Text(text) => {
+                let has_user_info = text.contains('@') && !text.contains("://");
+                self.hidden |= redact::names_address(key) && has_user_info
+                    || !SENTENCES.contains(&key) && !redact::is_name(text) && Hidden::of(text).is_any();
+            }
+            Content::Array(items) => {
+                *items = mem::take(items).into_iter().map(|item| item.of_key(key)).collect();
+            }
+            _ => {}
+        }
+        self
     }
 
     /// The value as a table, where it is one.
@@ -213,15 +291,19 @@ impl Node {
 impl fmt::Display for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.content {
+            _ if self.hidden => f.write_str(NOT_SHOWN),
             Content::Null => f.write_str("null"),
             Content::Bool(value) => write!(f, "{value}"),
             Content::Integer(integer) => write!(f, "{integer}"),
             Content::Float(float) if float.is_nan() => f.write_str("nan"),
             Content::Float(float) => write!(f, "{float}"),
-            Content::Text(text) => match text.char_indices().nth(MAX_QUOTED) {
-                Some((end, _)) => write!(f, "{:?}..", &text[..end]),
-                None => write!(f, "{text:?}"),
-            },
+            Content::Text(text) => {
+                let text = redact::text(text);
+                match text.char_indices().nth(MAX_QUOTED) {
+                    Some((end, _)) => write!(f, "{:?}..", &text[..end]),
+                    None => write!(f, "{text:?}"),
+                }
+            }
             Content::Array(items) if items.is_empty() => f.write_str("an empty list"),
             Content::Array(items) => write!(f, "a list of {}", items.len()),
             Content::Table(_) => f.write_str("a table"),

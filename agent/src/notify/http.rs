@@ -17,8 +17,11 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// A refused token or an unknown topic is mended by a person, not by asking often.
 const REFUSED_WAIT: Span = Span::from_mins(5);
 
-/// As much of an answer is read to say why it is a refusal.
-const MAX_ANSWER: usize = 200;
+/// As much of an answer is read to say why it is a refusal, and
+const MAX_READ: usize = 4096;
+
+/// so much of that is said at most, with what may not be shown taken out before.
+pub(super) const MAX_REASON: usize = 240;
 
 /// What is sent.
 #[derive(Debug, Clone)]
@@ -140,7 +143,7 @@ fn asked(headers: &HeaderMap) -> Option<Span> {
 }
 
 fn printable(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_ANSWER)]);
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_READ)]);
     text.replace(char::is_control, " ").trim().to_owned()
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tilth_config::{Channel, SecretName};
+use tilth_config::{Channel, SecretName, redact};
 use tilth_core::time::Span;
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
@@ -81,8 +81,20 @@ impl Way {
             if unsent.is_denied {
                 self.key.iter().for_each(|key| key.doubt());
             }
-            unsent.failure
+            Failure { reason: self.shown(&unsent.failure.reason, secret.as_ref()), ..unsent.failure }
         })
+    }
+
+    /// What a server says, without what it repeats of the request: it may say of a token that it is wrong, and which.
+    fn shown(&self, said: &str, secret: Option<&Secret>) -> String {
+        let path = url(&self.channel).and_then(|url| url.strip_prefix(&redact::server(url)));
+        let topic = match &self.channel {
+            Channel::Ntfy { topic, .. } => Some(topic.as_str()),
+            Channel::Webhook { .. } | Channel::Log => None,
+        };
+        let hidden = [secret.map(Secret::expose), path.filter(|path| path.len() > 1), topic];
+        let said = hidden.into_iter().flatten().fold(said.to_owned(), |said, hidden| said.replace(hidden, ".."));
+        redact::text(&said).chars().take(http::MAX_REASON).collect()
     }
 
     fn request(&self, secret: Option<&Secret>, parcel: &Parcel, clock: &Clock) -> Result<Request, Failure> {

@@ -10,8 +10,9 @@
 //!
 //! Each is written beside its place as `.new`, synced, and renamed into it.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -25,6 +26,9 @@ use crate::store::put_aside;
 
 const GOOD: &str = "bundle.good";
 const STATE: &str = "bundle.state";
+
+/// They are copies of what people wrote, who may have written more than they should.
+const OWNER_ONLY: u32 = 0o600;
 
 /// The files.
 #[derive(Debug, Clone)]
@@ -202,7 +206,10 @@ pub(crate) fn put(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn write_beside(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(beside(folder, name))?;
+    let path = beside(folder, name);
+    let mut file = File::options().write(true).create(true).truncate(true).mode(OWNER_ONLY).open(path)?;
+    // One of before may be there, with another mode.
+    file.set_permissions(Permissions::from_mode(OWNER_ONLY))?;
     file.write_all(bytes)?;
     file.sync_all()
 }

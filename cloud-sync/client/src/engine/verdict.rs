@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use tilth_config::redact;
 use tilth_core::time::Span;
 use tilth_protocol::{Epoch, ErrorCode, Failure, Lane};
 
@@ -10,6 +11,9 @@ use crate::transport::{Broken, Exchange, Reply};
 
 /// The most of a strange answer that is repeated to people.
 const QUOTED_CHARS: usize = 60;
+
+/// As much of a strange answer is looked at.
+const MOST_READ: usize = 4096;
 
 /// What the hub's exchange means.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,9 +99,11 @@ pub(super) fn broken(kind: Broken, why: String) -> Verdict {
 /// What a status other than success means. Shared with the pull of configuration.
 pub(super) fn refusal(status: u16, reply: &Reply) -> Verdict {
     let failure = serde_json::from_slice::<Failure>(&reply.body).ok();
+    // Whatever answers may repeat what it was asked, and with which key.
+    let shown = |text: &str| redact::text(text).into_owned();
     let is_conflict = failure.as_ref().is_some_and(|failure| failure.error == ErrorCode::StreamConflict);
     let why = match failure {
-        Some(failure) => format!("the hub answered {status}: {}", failure.message),
+        Some(failure) => format!("the hub answered {status}: {}", shown(&failure.message)),
         None => format!("answered {status}, not in the hub's words: {}", quote(&reply.body)),
     };
     match status {
@@ -147,7 +153,8 @@ fn quote(body: &[u8]) -> String {
     if is_page(body) {
         return "a web page (a captive portal or proxy in between?)".to_owned();
     }
-    let text: String = String::from_utf8_lossy(body).chars().take(QUOTED_CHARS).collect();
+    let body = String::from_utf8_lossy(&body[..body.len().min(MOST_READ)]);
+    let text: String = redact::text(&body).chars().take(QUOTED_CHARS).collect();
     format!("{text:?}")
 }
 
@@ -230,6 +237,18 @@ mod tests {
         assert_eq!(taken.confirmed, BTreeMap::from([(Lane::Events, 3)]));
         assert_eq!(taken.poison, [(Lane::Windows, 7, "NaN".to_owned())]);
         assert_eq!((taken.unknown, taken.config_version), (2, Some(4)));
+    }
+
+    #[test]
+    fn a_key_that_is_sent_back_is_not_repeated() {
+        let key = format!("dev_ak_0123456789ab_{}", "5e".repeat(32));
+        for body in [format!("X-Device-Key: {key}"), failure(ErrorCode::UnknownKey).replace("key", &key)] {
+            for status in [200, 401, 500] {
+                let reply = Reply { status, body: body.clone().into_bytes(), ..Reply::default() };
+                let verdict = format!("{:?}", judge(&Exchange { outcome: Ok(reply), sent: 0, received: 0 }));
+                assert!(!verdict.contains("5e5e"), "{verdict}");
+            }
+        }
     }
 
     #[test]

@@ -1,0 +1,299 @@
+//! Which keys name a secret, and where in a configuration a key is one: the names of sensors, zones and rules are people's own,
+//! and a rule `token-lost` hides nothing.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use crate::suggest;
+
+/// A key with this in it, whatever stands between its letters, names a secret.
+const PARTS: [&str; 17] = [
+    "token",
+    "secret",
+    "passw",
+    "passphrase",
+    "passcode",
+    "apikey",
+    "credential",
+    "authoriz",
+    "authoris",
+    "bearer",
+    "privatekey",
+    "accesskey",
+    "devicekey",
+    "cookie",
+    "kennwort",
+    "wachtwoord",
+    "contrase",
+];
+
+/// A key with one of these words names a secret.
+const WORDS: [&str; 13] =
+    ["pass", "pwd", "pw", "pin", "auth", "psk", "key", "jwt", "otp", "hmac", "sas", "senha", "creds"];
+
+/// Words that are often mistyped, with how many letters may be wrong.
+const MISTYPED: [(&str, usize); 9] = [
+    ("token", 1),
+    ("secret", 1),
+    ("password", 2),
+    ("passwd", 1),
+    ("passphrase", 2),
+    ("apikey", 1),
+    ("credentials", 2),
+    ("authorization", 2),
+    ("bearer", 1),
+];
+
+/// Our own keys that sound like secrets and name files.
+const FILES: [&str; 2] = ["signing_key", "key_file"];
+
+/// Keys whose value is an address, which may be written without its scheme.
+const ADDRESSES: [&str; 9] = ["url", "uri", "urls", "server", "host", "broker", "address", "endpoint", "hub"];
+
+/// Namespaces whose next key is a name that people give.
+const NAMED: [&str; 9] =
+    ["sensors", "rules", "escalation", "notifications", "schedules", "varieties", "actuators", "bus", "features"];
+
+/// What nobody calls a channel or a rule: where such a key has a table, the name before it was forgotten.
+const NO_NAMES: [&str; 7] = ["token", "secret", "password", "passwd", "auth", "authorization", "credentials"];
+
+/// Which keys of `[secrets.NAME]` hold no secret.
+const OF_A_SECRET: [&str; 1] = ["hosts"];
+
+/// Where in a configuration a table is: what a key in it may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Within {
+    /// The top of a document, or of a zone.
+    Top,
+    /// Under `zones`.
+    Zones,
+    /// A table whose keys are names of people's own.
+    Names,
+    /// A table whose keys are words of ours.
+    Words,
+    /// `secrets`, and a table in it.
+    Secrets,
+    /// One secret's table.
+    OneSecret,
+    /// Everything in here is a secret.
+    Secret,
+    /// No configuration: nothing in here is one.
+    Anything,
+}
+
+impl Within {
+    /// What a key leads to; `is_table` where its value is one.
+    pub(crate) fn step(self, key: &str, is_table: bool) -> Within {
+        let by_name = || if names_secret(key) { Within::Secret } else { Within::Words };
+        match self {
+            Within::Secret | Within::Anything => self,
+            Within::Zones => Within::Top,
+            Within::Names if is_table && !NO_NAMES.contains(&key) => Within::Words,
+            Within::Names | Within::Words => by_name(),
+            Within::Secrets if is_table => Within::OneSecret,
+            Within::OneSecret if OF_A_SECRET.contains(&key) => Within::Words,
+            Within::Secrets | Within::OneSecret => Within::Secret,
+            Within::Top if !is_table => by_name(),
+            Within::Top => match key {
+                "zones" => Within::Zones,
+                "secrets" => Within::Secrets,
+                _ if NAMED.contains(&key) => Within::Names,
+                _ => by_name(),
+            },
+        }
+    }
+}
+
+/// Whether the value of such a key is an address.
+pub(crate) fn names_address(key: &str) -> bool {
+    ADDRESSES.contains(&key.to_ascii_lowercase().as_str())
+}
+
+thread_local! {
+    /// A configuration has many keys and few different ones.
+    static KNOWN: RefCell<BTreeMap<String, bool>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// More keys than this are a text that is no configuration, and are not kept.
+const MAX_KNOWN: usize = 500;
+
+/// Whether a key names a secret, as far as can be told from how it is written.
+fn names_secret(key: &str) -> bool {
+    KNOWN.with_borrow_mut(|known| {
+        if let Some(known) = known.get(key) {
+            return *known;
+        }
+        let answer = sounds_secret(key);
+        if known.len() < MAX_KNOWN {
+            known.insert(key.to_owned(), answer);
+        }
+        answer
+    })
+}
+
+fn sounds_secret(key: &str) -> bool {
+    if FILES.contains(&key) {
+        return false;
+    }
+    let words = words(key);
+    let joined = words.concat();
+    let is_mistyped = |word: &String| {
+        MISTYPED.iter().any(|(meant, wrong)| suggest::distance(word, meant).is_some_and(|distance| distance <= *wrong))
+    };
+    PARTS.iter().any(|part| joined.contains(part))
+        || words.iter().any(|word| WORDS.contains(&word.as_str()))
+        || words.iter().any(is_mistyped)
+        || is_mistyped(&joined)
+}
+
+/// The words of a key in small letters: `X-Api-Key`, `apiKey` and `api_key` have the same.
+fn words(key: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut was_small = false;
+    for c in key.chars() {
+        let begins = !c.is_alphanumeric() || (c.is_uppercase() && was_small);
+        if begins {
+            words.push(String::new());
+        }
+        if c.is_alphanumeric()
+            && let Some(word) = words.last_mut()
+        {
+            word.extend(c.to_lowercase());
+        }
+        was_small = c.is_lowercase();
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_name_a_secret() {
+        for key in [
+            "token",
+            "Token",
+            "tokn",
+            "toekn",
+            "tokens",
+            "access_token",
+            "X-Auth-Token",
+            "secret",
+            "secert",
+            "client_secret",
+            "password",
+            "PASSWORD",
+            "pasword",
+            "passwrod",
+            "passwd",
+            "paswd",
+            "pass",
+            "user_pass",
+            "pwd",
+            "Passwort",
+            "api_key",
+            "apiKey",
+            "API-KEY",
+            "key",
+            "device_key",
+            "auth",
+            "Authorization",
+            "authorisation",
+            "authorizaton",
+            "bearer",
+            "credentials",
+            "pin",
+            "cookie",
+            "psk",
+            "wachtwoord",
+            "private-key",
+            "passphrase",
+        ] {
+            assert!(names_secret(key), "{key}");
+        }
+        for key in [
+            "kind",
+            "url",
+            "topic",
+            "max_per_hour",
+            "signing_key",
+            "key_file",
+            "ca",
+            "quantity",
+            "input",
+            "interval",
+            "zone",
+            "sensor",
+            "message",
+            "advice",
+            "keep_firing_for",
+            "across",
+            "timezone",
+            "port",
+            "parity",
+            "baud",
+            "stop_bits",
+            "stamp",
+            "stuck_for",
+            "missing_for",
+            "points",
+            "pair",
+            "resolution",
+            "calibration",
+            "channels",
+            "hosts",
+            "author",
+            "authority",
+            "monkey",
+            "passive",
+        ] {
+            assert!(!names_secret(key), "{key}");
+        }
+    }
+
+    #[test]
+    fn names_that_people_give_hide_nothing() {
+        let leads = |path: &str| {
+            let mut keys = path.split('.').peekable();
+            let mut within = Within::Top;
+            while let Some(key) = keys.next() {
+                within = within.step(key, keys.peek().is_some());
+            }
+            within == Within::Secret
+        };
+        for path in [
+            "token",
+            "auth.ntfy",
+            "notifications.token",
+            "notifications.phone.token",
+            "notifications.token.password",
+            "notifications.phone.token.value",
+            "notifications.phone.headers.Authorization",
+            "zones.a.notifications.x.token",
+            "zones.a.notifications.token",
+            "secrets.ntfy",
+            "secrets.ntfy.value",
+            "hub.key",
+            "bus.broker.password",
+            "bus.password",
+            "agent.api_key",
+        ] {
+            assert!(leads(path), "{path}");
+        }
+        for path in [
+            "rules.token-lost.above",
+            "sensors.key-room/t.range",
+            "zones.pin-1.rules.auth-lost.above",
+            "schedules.pass.from",
+            "features.new.page",
+            "notifications.token-lost.url",
+            "secrets.ntfy.hosts",
+            "hub.key_file",
+            "hub.signing_key",
+        ] {
+            assert!(!leads(path), "{path}");
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! Where the values of secrets are in a text that may be no TOML at all: read line by line, and too much rather than too little.
+
+use std::ops::Range;
+
+use super::keys::{Within, names_address};
+use super::{is_name, merged};
+
+/// The bytes of a text that are, or may be, values of keys that name a secret.
+#[derive(Debug, Default)]
+pub(crate) struct Hidden(Vec<Range<usize>>);
+
+impl Hidden {
+    /// Of a text.
+    pub(crate) fn of(text: &str) -> Hidden {
+        let mut scan = Scan { text, within: Within::Top, open: None, found: Vec::new() };
+        let mut at = 0;
+        for line in text.split_inclusive('\n') {
+            scan.line(at..at + line.trim_end_matches(['\n', '\r']).len());
+            at += line.len();
+        }
+        Hidden(merged(scan.found))
+    }
+
+    /// Whether there is any.
+    pub(crate) fn is_any(&self) -> bool {
+        !self.0.is_empty()
+    }
+
+    /// Whether some bytes have a hidden one among them.
+    pub(crate) fn touches(&self, span: &Range<usize>) -> bool {
+        let next = self.0.partition_point(|range| range.end <= span.start);
+        self.0.get(next).is_some_and(|range| range.start < span.end.max(span.start + 1))
+    }
+
+    pub(super) fn into_ranges(self) -> Vec<Range<usize>> {
+        self.0
+    }
+}
+
+/// A value that goes on in the next line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Open {
+    /// Up to these quotes.
+    Quotes(&'static str),
+    /// Until so many brackets are closed.
+    Brackets(usize),
+    /// A quote was not closed in its line: the rest of the secret may stand in the next ones.
+    Broken(char),
+    /// Nothing stood behind the sign.
+    Missing,
+}
+
+struct Scan<'a> {
+    text: &'a str,
+    /// The table that the last header named.
+    within: Within,
+    open: Option<Open>,
+    found: Vec<Range<usize>>,
+}
+
+impl Scan<'_> {
+    fn line(&mut self, line: Range<usize>) {
+        let rest = match self.open.take() {
+            None => line,
+            Some(open) => match self.go_on(open, &line) {
+                Some(at) => at..line.end,
+                None => return,
+            },
+        };
+        let is_header = self.text[rest.clone()].trim_start().starts_with('[');
+        if is_header {
+            self.header(&rest);
+        }
+        self.pairs(&rest);
+        self.phrases(&rest, is_header);
+    }
+
+    /// Hides what of a line belongs to the value before it; where the rest begins, if there is any.
+    fn go_on(&mut self, open: Open, line: &Range<usize>) -> Option<usize> {
+        let words = &self.text[line.clone()];
+        let is_blank = words.trim().is_empty();
+        let end = match open {
+            Open::Quotes(quotes) => words.find(quotes).map(|at| line.start + at + quotes.len()),
+            Open::Brackets(depth) => match closing(words, depth) {
+                Ok(at) => Some(line.start + at),
+                Err(depth) => {
+                    self.open = Some(Open::Brackets(depth));
+                    self.found.push(line.clone());
+                    return None;
+                }
+            },
+            Open::Missing | Open::Broken(_) if is_header(words) => return Some(line.start),
+            Open::Missing if !is_blank => Some(line.end),
+            Open::Broken(_) if is_blank => return Some(line.start),
+            // One more line, and then only what is no pair by itself; it may as well be one with a secret of its own.
+            Open::Broken(quote) if words.matches(quote).count() % 2 == 1 || words.contains('=') => {
+                self.pairs(line);
+                self.found.push(line.clone());
+                return None;
+            }
+            Open::Missing | Open::Broken(_) => None,
+        };
+        self.found.push(line.start..end.unwrap_or(line.end));
+        if end.is_none() {
+            self.open = Some(open);
+        }
+        end
+    }
+
+    /// A header, and what in it stands behind a key that names a secret.
+    fn header(&mut self, line: &Range<usize>) {
+        let words = &self.text[line.clone()];
+        let open = words.find(|c| c != '[' && c != ' ' && c != '\t').unwrap_or(words.len());
+        let close = words[open..].find([']', '#']).map_or(words.len(), |at| open + at);
+        self.within = Within::Top;
+        for key in keys(&words[open..close]) {
+            if self.within == Within::Secret {
+                self.found.push(line.start + open + key.start..line.start + close);
+                return;
+            }
+            self.within = self.within.step(unquoted(&words[open..close][key]), true);
+        }
+    }
+
+    /// `key = value` and `key: value`, wherever in a line.
+    fn pairs(&mut self, line: &Range<usize>) {
+        let mut at = line.start;
+        while let Some(sign) = self.text[at..line.end].find(['=', ':']).map(|found| at + found) {
+            at = sign + 1;
+            let before = &self.text[line.start..sign];
+            let Some(key) = key_before(before) else { continue };
+            let mut within = self.within;
+            let mut parts = keys(key).peekable();
+            while let Some(part) = parts.next() {
+                let is_table = parts.peek().is_some() || self.text[at..line.end].trim_start().starts_with('{');
+                within = within.step(unquoted(&key[part]), is_table);
+            }
+            if within == Within::Secret {
+                at = self.value(at, line);
+            } else if names_address(unquoted(key.rsplit('.').next().unwrap_or(key)))
+                && let Some(user_info) = self.text[at..line.end].rfind('@')
+            {
+                self.found.push(at..at + user_info);
+            }
+        }
+    }
+
+    /// Hides the value that begins behind a sign; where it ends.
+    fn value(&mut self, from: usize, line: &Range<usize>) -> usize {
+        let words = &self.text[from..line.end];
+        let begin = from + (words.len() - words.trim_start().len());
+        let words = &self.text[begin..line.end];
+        let end = match words.chars().next() {
+            None | Some('#') => {
+                self.open = Some(Open::Missing);
+                line.end
+            }
+            Some('"' | '\'') if words.starts_with("\"\"\"") || words.starts_with("'''") => {
+                let quotes = if words.starts_with('"') { "\"\"\"" } else { "'''" };
+                match words[3..].find(quotes) {
+                    Some(at) => begin + at + 6,
+                    None => {
+                        self.open = Some(Open::Quotes(quotes));
+                        line.end
+                    }
+                }
+            }
+            Some(quote @ ('"' | '\'')) => match quoted(words, quote) {
+                Some(end) if follows_well(&words[end..]) && is_name(&words[1..end - 1]) => return begin + end,
+                Some(end) if follows_well(&words[end..]) => begin + end,
+                Some(_) => line.end,
+                None => {
+                    self.open = Some(Open::Broken(quote));
+                    line.end
+                }
+            },
+            Some('[' | '{') => match closing(words, 0) {
+                Ok(at) => begin + at,
+                Err(depth) => {
+                    self.open = Some(Open::Brackets(depth));
+                    line.end
+                }
+            },
+            // Without quotes nothing says where it ends.
+            Some(_) => line.end,
+        };
+        self.found.push(begin..end);
+        end
+    }
+
+    /// `password is hunter2`: a word that names a secret, outside of quotes, and no sign behind it.
+    fn phrases(&mut self, line: &Range<usize>, is_header: bool) {
+        let (mut quote, mut is_comment) = (None, false);
+        let words = &self.text[line.clone()];
+        let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+        let mut at = 0;
+        while let Some(c) = words[at..].chars().next() {
+            if !is_comment && quote.is_none() && c == '#' {
+                is_comment = true;
+            } else if !is_comment && (c == '"' || c == '\'') && quote.is_none_or(|quote| quote == c) {
+                quote = if quote.is_none() { Some(c) } else { None };
+            } else if is_part(c) {
+                let end = words[at..].find(|c| !is_part(c)).map_or(words.len(), |end| at + end);
+                let after = &words[end..];
+                let begins = after.starts_with([' ', '\t']) || !is_header;
+                let next = after.trim_start().chars().next();
+                let is_phrase = begins && next.is_some_and(|next| !"=:,)]}".contains(next));
+                if quote.is_none() && is_phrase && Within::Words.step(&words[at..end], false) == Within::Secret {
+                    self.found.push(line.start + end..line.end);
+                    return;
+                }
+                at = end;
+                continue;
+            }
+            at += c.len_utf8();
+        }
+    }
+}
+
+/// The comments of a TOML text in which nothing is wrong.
+pub(super) fn comments(text: &str) -> Vec<Range<usize>> {
+    let mut comments = Vec::new();
+    let mut at = 0;
+    while let Some(found) = text[at..].find(['#', '"', '\'']).map(|found| at + found) {
+        let rest = &text[found..];
+        let length = match rest.chars().next() {
+            Some('#') => rest.find('\n').unwrap_or(rest.len()),
+            Some(quote) if rest.starts_with(&String::from(quote).repeat(3)) => {
+                let close = String::from(quote).repeat(3);
+                let closed = rest[3..].find(&close).map_or(rest.len(), |end| 3 + end + 3);
+                // Up to two more quotes may belong to the text itself.
+                closed + rest[closed..].bytes().take(2).take_while(|byte| *byte == quote as u8).count()
+            }
+            Some(quote) => quoted(rest, quote).unwrap_or(rest.len()),
+            None => rest.len(),
+        };
+        if rest.starts_with('#') {
+            comments.push(found..found + length);
+        }
+        at = found + length;
+    }
+    comments
+}
+
+/// Whether a line is the header of a table.
+fn is_header(words: &str) -> bool {
+    let words = words.trim();
+    words.starts_with('[') && words.split('#').next().is_some_and(|words| words.trim_end().ends_with(']'))
+}
+
+/// The key that ends a text, dotted or quoted.
+fn key_before(text: &str) -> Option<&str> {
+    let text = text.trim_end();
+    let begin = match text.chars().next_back()? {
+        quote @ ('"' | '\'') => text[..text.len() - 1].rfind(quote)?,
+        _ => text.len(),
+    };
+    let is_part = |c: char| c.is_alphanumeric() || "_-.".contains(c);
+    let begin = text[..begin].trim_end_matches(is_part).len();
+    Some(&text[begin..]).filter(|key| !key.is_empty())
+}
+
+/// The parts of a dotted key, each with the quotes around it.
+fn keys(dotted: &str) -> impl Iterator<Item = Range<usize>> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        if at >= dotted.len() {
+            return None;
+        }
+        let begin = at;
+        let quote = dotted[begin..].trim_start().chars().next().filter(|first| matches!(first, '"' | '\''));
+        let skip = dotted[begin..].len() - dotted[begin..].trim_start().len();
+        let closed =
+            quote.and_then(|quote| quoted(&dotted[begin + skip..], quote)).map_or(begin, |end| begin + skip + end);
+        let end = dotted[closed..].find('.').map_or(dotted.len(), |end| closed + end);
+        at = end + 1;
+        Some(begin..end)
+    })
+}
+
+fn unquoted(key: &str) -> &str {
+    key.trim().trim_matches(['"', '\''])
+}
+
+/// Where a text in quotes ends, behind the quote that closes it.
+fn quoted(words: &str, quote: char) -> Option<usize> {
+    let mut is_escaped = false;
+    for (at, c) in words.char_indices().skip(1) {
+        match c {
+            _ if is_escaped => is_escaped = false,
+            '\\' if quote == '"' => is_escaped = true,
+            _ if c == quote => return Some(at + 1),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Whether only what may follow a value follows.
+fn follows_well(rest: &str) -> bool {
+    let rest = rest.trim_start();
+    rest.is_empty()
+        || rest.starts_with(['}', ']', '#'])
+        || rest.strip_prefix(',').is_some_and(|rest| !rest.trim().is_empty())
+}
+
+/// Where the brackets of a text are all closed, after so many that are open; else how many are open at its end.
+fn closing(words: &str, mut depth: usize) -> Result<usize, usize> {
+    let mut quote = None;
+    for (at, c) in words.char_indices() {
+        match (quote, c) {
+            (Some(open), _) => {
+                if c == open {
+                    quote = None;
+                }
+            }
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '[' | '{') => depth += 1,
+            (None, ']' | '}') => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    return Ok(at + 1);
+                }
+            }
+            (None, _) => {}
+        }
+    }
+    Err(depth.max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redact::masked;
+
+    #[test]
+    fn what_is_hidden_of_a_line() {
+        for (text, shown) in [
+            ("token = \"abc\"", "token = *****"),
+            ("token = \"secret:phone\" # the phone's", "token = \"secret:phone\" # the phone's"),
+            ("token = abc # old", "token = *********"),
+            ("{ token = \"abc\", url = \"x\" }", "{ token = *****, url = \"x\" }"),
+            ("priority = 5 # token: abc", "priority = 5 # token: ***"),
+            ("[secrets.ntfy]\nhosts = [\"a\"]\nvalue = 5", "[secrets.ntfy]\nhosts = [\"a\"]\nvalue = *"),
+            ("[rules.token-lost]\nabove = 5", "[rules.token-lost]\nabove = 5"),
+            ("token = [\n1,\n2]\nx = 1", "token = *\n**\n**\nx = 1"),
+            ("token = \"a\nb\"\nx = 1", "token = **\n**\nx = 1"),
+            ("token =\nabc\nx = 1", "token =\n***\nx = 1"),
+            ("message = \"the token is lost\"", "message = \"the token is lost\""),
+            ("url = u:p@host", "url =****@host"),
+            ("# mail a@b.example", "# mail a@b.example"),
+        ] {
+            assert_eq!(masked(text), shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn comments_are_told_from_texts() {
+        for (text, shown) in [
+            ("a = 1 # b\nc = '#' # d", "a = 1    \nc = '#'    "),
+            ("a = \"\\\"#\" # b", "a = \"\\\"#\"    "),
+            ("a = \"\"\"\n# b\n\"\"\"\"# c\n# d", "a = \"\"\"\n# b\n\"\"\"\"   \n   "),
+            ("a = '''#'''#", "a = '''#''' "),
+        ] {
+            assert_eq!(crate::redact::without_comments(text), shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_place_touches_what_it_shares_a_byte_with() {
+        let hidden = Hidden(vec![4..8, 12..13]);
+        for (span, expected) in
+            [(0..4, false), (0..5, true), (7..9, true), (8..12, false), (12..12, true), (13..20, false)]
+        {
+            assert_eq!(hidden.touches(&span), expected, "{span:?}");
+        }
+    }
+}

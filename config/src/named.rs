@@ -3,6 +3,7 @@
 use crate::document::{Effective, ZONES};
 use crate::escalation::SecretName;
 use crate::path;
+use crate::redact;
 use crate::source::{Place, Position, Sources};
 use crate::tree::{Entry, Node, Table};
 
@@ -49,7 +50,8 @@ pub(crate) fn by_site(table: &Table) -> Vec<Mention> {
 
 fn mention(entry: &Entry, key: &str, at: &str, thing: impl Fn(String) -> Thing) -> Option<Mention> {
     let node = entry.node.get([key])?;
-    let text = node.as_text().filter(|text| !text.trim().is_empty())?;
+    // What is no name, but what should be behind it, is said already and not repeated.
+    let text = node.as_text().filter(|text| !text.trim().is_empty() && redact::text(text) == **text)?;
     Some((node.place, path::join(at, key), thing(text.to_owned())))
 }
 

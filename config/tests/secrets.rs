@@ -183,7 +183,7 @@ const IN_THE_SITE: &[&str] = &[
     "[bus]\npassword = '@@'",
     "[secrets.ntfy]\nvalue = '@@'",
     "[secrets]\nntfy = '@@'",
-    "[secrets.ntfy]\nhosts = '@@'\ntoken = '@@'\nx = [ # @@ is the token",
+    "[secrets.ntfy]\nhosts = 5\ntoken = '@@'\nx = [ # @@ is the token",
 ];
 
 fn load(config: Text, site: &str) -> Loaded {

@@ -80,7 +80,18 @@ impl Scan<'_> {
         let words = &self.text[line.clone()];
         let is_blank = words.trim().is_empty();
         let end = match open {
-            Open::Quotes(quotes) => words.find(quotes).map(|at| line.start + at + quotes.len()),
+            Open::Quotes(quotes) => match words.find(quotes) {
+                Some(at) => {
+                    // What seems to close it may as well open the next one, where it was never closed.
+                    self.pairs(line);
+                    if self.open.is_some() {
+                        self.found.push(line.clone());
+                        return None;
+                    }
+                    Some(line.start + at + quotes.len())
+                }
+                None => None,
+            },
             Open::Brackets(depth) => match closing(words, depth) {
                 Ok(at) => Some(line.start + at),
                 Err(depth) => {

@@ -40,7 +40,7 @@ fn put(content: &serde_json::Value, has: &Holdings, force: bool, of: &Of) -> any
         let before = before.map(|before| {
             let before =
                 bundle::verify(&before.bytes, key.trusted(), client, device).map_err(|error| error.to_string())?;
-            content::holdings(&before.content, client, device)
+            content::holdings(&before.content)
         });
         let version = bundle.version;
         let entered = has.after(before.as_ref().and_then(|before| before.as_ref().ok()));

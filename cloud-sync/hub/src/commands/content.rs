@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use serde_json::Value as Json;
 use tilth_config::{
-    Document, Documents, Holdings, Layer, Loaded, Purpose, Text, base, bundle, load_documents, plain_file,
+    Device, Document, Documents, Holdings, Layer, Loaded, Purpose, Text, base, bundle, load_documents, plain_file,
 };
 use tilth_core::id::Id;
 
@@ -26,61 +26,97 @@ pub(super) struct Checked {
 
 /// Reads a folder or file and checks what it says.
 pub(super) fn read(from: &Path, client: &Id, device: &Id) -> anyhow::Result<Checked> {
-    let documents = documents(from)?;
+    let (documents, mut findings) = documents(from)?;
     let content = bundle::content(&load_documents(documents.clone(), Purpose::Replay));
-    let site = documents.site.unwrap_or_else(|| Document::site(&made_up_site(&content, client, device)));
+    let site = match documents.site {
+        Some(site) => match other_device(&site, client, device) {
+            None => Some(site),
+            Some(other) => {
+                findings.push(format!(
+                    "agent.toml: warning: this is {other}, and the configuration is for {client}/{device}; it is not checked against this file"
+                ));
+                None
+            }
+        },
+        None => None,
+    };
+    let site = site.unwrap_or_else(|| Document::site(&made_up_site(&content, client, device)));
     // Once with the files, for their lines, and once with what the device gets, for what it will say.
     let written = load_documents(Documents { site: Some(site.clone()), ..documents }, Purpose::Run);
-    let mut findings = shown(&written);
+    findings.extend(shown(&written));
     if written.has_errors() {
         return Ok(Checked { content: None, findings });
     }
-    let received = received(content.clone(), site);
+    let received = Documents { site: Some(site), ..bundle::documents(None, content.clone()) };
+    let received = load_documents(received, Purpose::Run);
     if received.has_errors() {
         findings.extend(shown(&received));
         return Ok(Checked { content: None, findings });
     }
-    Ok(Checked { content: Some((content, Holdings::of(&received))), findings })
+    match holdings(&content) {
+        Ok(has) => Ok(Checked { content: Some((content, has)), findings }),
+        Err(why) => bail!("{}: {why}", from.display()),
+    }
 }
 
-/// What a content has that was checked before; else what is wrong with it by now.
-pub(super) fn holdings(content: &Json, client: &Id, device: &Id) -> Result<Holdings, String> {
-    let received = received(content.clone(), Document::site(&made_up_site(content, client, device)));
-    if received.has_errors() { Err(shown(&received).join("; ")) } else { Ok(Holdings::of(&received)) }
+/// What a content has that was checked before; else what is wrong with it by now. Its machine is no concern here: whatever
+/// `agent.toml` it was checked against, the next one is compared with the same.
+pub(super) fn holdings(content: &Json) -> Result<Holdings, String> {
+    let loaded = load_documents(bundle::documents(None, content.clone()), Purpose::Replay);
+    if loaded.has_errors() { Err(shown(&loaded).join("; ")) } else { Ok(Holdings::of(&loaded)) }
 }
 
-/// A content as the device reads it.
-fn received(content: Json, site: Document) -> Loaded {
-    load_documents(Documents { site: Some(site), ..bundle::documents(None, content) }, Purpose::Run)
+/// The device that an `agent.toml` is of, where it is another one.
+fn other_device(site: &Document, client: &Id, device: &Id) -> Option<String> {
+    let documents = Documents { site: Some(site.clone()), ..Documents::default() };
+    let Device { id, client: tenant, .. } = load_documents(documents, Purpose::Replay).site?.device?;
+    let is_other = id != *device || tenant.as_ref().is_some_and(|tenant| tenant != client);
+    is_other.then(|| tenant.map_or(id.to_string(), |tenant| format!("{tenant}/{id}")))
 }
 
 fn shown(loaded: &Loaded) -> Vec<String> {
     loaded.diagnostics.iter().map(ToString::to_string).collect()
 }
 
-fn documents(from: &Path) -> anyhow::Result<Documents> {
+/// The documents of a folder or file, and what is not read of a folder though it may have been meant to be.
+fn documents(from: &Path) -> anyhow::Result<(Documents, Vec<String>)> {
     let name = || from.display().to_string();
     let mut documents = base();
     if !fs::metadata(from).with_context(name)?.is_dir() {
         let file = from.file_name().unwrap_or(from.as_os_str()).to_string_lossy().into_owned();
         documents.layers.push(document(file, from)?);
-        return Ok(documents);
+        return Ok((documents, Vec::new()));
     }
     let inside = from.join("config.d");
     let (folder, prefix) = if inside.is_dir() { (inside.as_path(), "config.d/") } else { (from, "") };
-    let mut files: Vec<PathBuf> = Vec::new();
+    let (mut files, mut ignored): (Vec<PathBuf>, Vec<PathBuf>) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let path = entry.with_context(|| folder.display().to_string())?.path();
         let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
         let is_site = path.file_name() == Some(OsStr::new("agent.toml"));
-        if !is_hidden && !is_site && path.extension() == Some(OsStr::new("toml")) {
+        if is_hidden || is_site {
+            continue;
+        }
+        if path.is_dir() {
+            ignored.push(path);
+        } else if path.extension() == Some(OsStr::new("toml")) {
             files.push(path);
+        } else if is_nearly_toml(&path) {
+            ignored.push(path);
         }
     }
     if files.is_empty() {
         bail!("{}: no TOML file here; expected a folder with config.d, or with TOML files", folder.display());
     }
     files.sort();
+    ignored.sort();
+    let is_secrets = |path: &&PathBuf| prefix.is_empty() && path.file_name() == Some(OsStr::new("secrets"));
+    let findings = ignored.iter().filter(|path| !is_secrets(path)).map(|path| {
+        let kind = if path.is_dir() { "this folder" } else { "this file" };
+        let file = path.file_name().unwrap_or_default().display();
+        format!("{prefix}{file}: warning: {kind} is ignored; expected files that end in .toml, all in one folder")
+    });
+    let findings = findings.collect();
     for path in files {
         let file = format!("{prefix}{}", path.file_name().unwrap_or_default().display());
         documents.layers.push(document(file, &path)?);
@@ -89,7 +125,13 @@ fn documents(from: &Path) -> anyhow::Result<Documents> {
     if site.exists() {
         documents.site = Some(Document { layer: None, ..document("agent.toml".to_owned(), &site)? });
     }
-    Ok(documents)
+    Ok((documents, findings))
+}
+
+/// Whether an editor or a file manager may have made it of a TOML file.
+fn is_nearly_toml(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    name.contains(".toml") || name.ends_with(".tml")
 }
 
 fn document(file: String, path: &Path) -> anyhow::Result<Document> {
@@ -111,6 +153,10 @@ fn made_up_site(content: &Json, client: &Id, device: &Id) -> String {
     let inputs = sensors.flat_map(|sensors| sensors.values()).filter_map(|sensor| sensor["input"].as_str());
     let mut buses = BTreeMap::new();
     for input in inputs {
+        if let Some((kind @ ("w1" | "gpio"), _)) = input.split_once(':') {
+            // Their inputs name none, so what it is called is no matter.
+            buses.insert(if kind == "w1" { "the-one-wire" } else { "the-pins" }, kind);
+        }
         if let Some((kind @ ("line" | "board" | "modbus" | "i2c" | "mqtt" | "sdi12"), rest)) = input.split_once(':')
             && let Some((bus, _)) = rest.split_once('/')
             && Id::new(bus).is_ok()
@@ -121,8 +167,9 @@ fn made_up_site(content: &Json, client: &Id, device: &Id) -> String {
     let mut text = format!("[device]\nid = \"{device}\"\nclient = \"{client}\"\n");
     for (bus, kind) in buses {
         let link = match kind {
-            "mqtt" => "url = \"mqtt://localhost\"",
-            _ => "port = \"/dev/null\"",
+            "mqtt" => "url = \"mqtt://localhost\"".to_owned(),
+            // One of its own for each: no two buses share a port.
+            _ => format!("port = \"{bus}\""),
         };
         let _ = write!(text, "[bus.{bus}]\nkind = \"{kind}\"\n{link}\n");
     }

@@ -261,3 +261,102 @@ fn the_time_is_signed_for_one_question() {
     let refused = (0..100).map(|_| ask(target)).find(|reply| reply.status == 429).expect("a limit");
     assert!(refused.header("retry-after").is_some());
 }
+
+/// A farm without its `agent.toml`: which ports its lines have is no concern of the hub's, now or at the next put.
+#[test]
+fn a_farm_of_several_lines_is_put_again_and_again_without_force() {
+    let made = Made::new();
+    made.tenant("acme");
+    made.device("acme", "pi-7");
+    let sensor = |name: &str, input: &str| format!("[sensors.'{name}']\nquantity = 'ph'\ninput = '{input}'\n");
+    let farm = |limit: &str| {
+        let sensors =
+            [("a/ph", "line:one/ph"), ("b/ph", "line:two/ph"), ("c/ph", "line:three/ph"), ("d/ph", "line:one/ph-2")];
+        let sensors: String = sensors.map(|(name, input)| sensor(name, input)).concat();
+        format!(
+            "{sensors}[zones.e.sensors.'e/ph']\nquantity = 'ph'\ninput = 'line:four/ph'\n[rules.ph-high]\nabove = {limit}\nclear = 6.2\n"
+        )
+    };
+    let folder = made.folder.path().join("farm");
+    let put = |content: &str, site: Option<&str>, expected: i64| {
+        made.folder.write("farm/config.d/farm.toml", content);
+        let _ = std::fs::remove_file(folder.join("agent.toml"));
+        site.map(|site| made.folder.write("farm/agent.toml", site));
+        let done = made.run(&[&put(&folder)[..], &["--json"]].concat());
+        assert!(done.status.success(), "{}{}", stdout(&done), stderr(&done));
+        let said: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+        assert_eq!(said["version"], expected, "{said}");
+        stderr(&done)
+    };
+    assert_eq!(put(&farm("6.5"), None, 1), "");
+    assert_eq!(put(&farm("6.6"), None, 2), "");
+    // With the machine's own file, on which two buses have what it takes, and without it again.
+    let bus = |names: &[&str]| -> String {
+        names.iter().map(|name| format!("[bus.{name}]\nkind = 'line'\nport = '/dev/{name}'\n")).collect()
+    };
+    let of = |device: &str, buses: &str| format!("[device]\nid = '{device}'\nclient = 'acme'\n{buses}");
+    let site = of("pi-7", &bus(&["one", "two", "three", "four"]));
+    assert_eq!(put(&farm("6.7"), Some(&site), 3), "");
+    assert_eq!(put(&farm("6.8"), None, 4), "");
+    // A folder that was copied with the file of another device: that one says nothing of this one's lines.
+    let other = put(&farm("6.9"), Some(&of("pi-8", "")), 5);
+    assert_eq!(other.lines().count(), 1, "{other}");
+    assert!(
+        other.contains("agent.toml: warning: this is acme/pi-8, and the configuration is for acme/pi-7"),
+        "{other}"
+    );
+    assert_eq!(put(&farm("7.0"), None, 6), "");
+
+    // The machine's own file still counts.
+    made.folder.write("farm/agent.toml", &of("pi-7", &bus(&["one"])));
+    let refused = made.run(&put_of(&folder));
+    assert_eq!(refused.status.code(), Some(2), "{}", stdout(&refused));
+    assert!(stderr(&refused).contains("agent.toml names no bus two"), "{}", stderr(&refused));
+}
+
+fn put_of(folder: &Path) -> [&str; 7] {
+    put(folder)
+}
+
+/// What a device would refuse is refused the first time as ever after.
+#[test]
+fn what_is_refused_without_agent_toml_is_refused_each_time() {
+    let made = Made::new();
+    made.tenant("acme");
+    made.device("acme", "pi-7");
+    for (text, expected) in [
+        ("[sensors.'a/ph']\nquantity = 'ph'\n", "no input, so nothing will arrive"),
+        ("[sensors.'a/ph']\nquantity = 'ph'\ninput = 'w1:28-0316a2794aff'\n", "does not read inputs of kind w1"),
+        ("[sensors.'a/ph']\nquantity = 'ph'\ninput = 'modbus:one/1/2'\n", "does not read inputs of kind modbus"),
+        ("[secrets.ntfy]\nhosts = ['ntfy.example']\n", "secrets belongs in agent.toml"),
+    ] {
+        let file = made.folder.write("x.toml", text);
+        for _ in 0..2 {
+            let done = made.run(&put(&file));
+            assert_eq!(done.status.code(), Some(2), "{text}");
+            let said = stderr(&done);
+            assert!(said.contains(expected) && !said.contains("/dev/null") && !said.contains("already"), "{said}");
+        }
+    }
+}
+
+/// What lies in a folder and is not read is named: half a farm is worse than none.
+#[test]
+fn what_is_not_read_of_a_folder_is_named() {
+    let made = Made::new();
+    made.tenant("acme");
+    made.device("acme", "pi-7");
+    for file in
+        ["10.toml~", "10.toml.bak", "#10.toml#", "old.TOML", ".10.toml.swp", "notes.txt", "zones/a.toml", "b.toml/x"]
+    {
+        made.folder.write(&format!("farm/config.d/{file}"), "not = [read");
+    }
+    made.folder.write("farm/config.d/10.toml", PH);
+    made.folder.write("farm/secrets/ntfy", "x");
+    let done = made.run(&put(&made.folder.path().join("farm")));
+    assert!(done.status.success(), "{}", stderr(&done));
+    let said = stderr(&done);
+    let named: Vec<&str> = said.lines().filter_map(|line| line.split_once(": warning: this ")?.0.into()).collect();
+    let expected = ["#10.toml#", "10.toml.bak", "10.toml~", "b.toml", "old.TOML", "zones"];
+    assert_eq!(named, expected.map(|name| format!("config.d/{name}")), "{said}");
+}

@@ -44,6 +44,10 @@ pub(crate) fn run(wanted: &cli::Check) -> anyhow::Result<Exit> {
     if loaded.site.is_some() {
         let wrong = machine::look(&loaded, &wanted.config.folder);
         loaded.diagnostics.extend(wrong);
+        if bundle.is_some() {
+            let unbound = machine::unbound(&loaded);
+            loaded.diagnostics.extend(unbound);
+        }
     }
     let summary = summary(&loaded, bundle.as_ref());
     let ignored = bundle.iter().flat_map(|ruling| &ruling.findings);

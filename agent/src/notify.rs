@@ -375,6 +375,7 @@ impl Sender {
 fn limits(channel: &Channel) -> Limits {
     match channel {
         Channel::Log => Limits { max_per_hour: None, expiry: None },
+        Channel::Barred { .. } => Limits { max_per_hour: None, expiry: Some(EXPIRY) },
         Channel::Ntfy { max_per_hour, .. } | Channel::Webhook { max_per_hour, .. } => {
             Limits { max_per_hour: Some(*max_per_hour), expiry: Some(EXPIRY) }
         }

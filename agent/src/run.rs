@@ -124,7 +124,9 @@ impl Farm {
         }
         let url = |channel: &Channel| match channel {
             Channel::Log => None,
-            Channel::Ntfy { url, .. } | Channel::Webhook { url, .. } => Some(redact::server(url)),
+            Channel::Ntfy { url, .. } | Channel::Webhook { url, .. } | Channel::Barred { url, .. } => {
+                Some(redact::server(url))
+            }
         };
         let real = self.configured.channels.values().filter_map(url).find(|url| !is_loopback(url))?;
         Some(format!("{real} is a real output; a made clock may only tell this machine"))

@@ -37,6 +37,10 @@ pub const FORMAT: u32 = 1;
 /// A larger bundle is none: ten thousand sensors or rules with all their keys are 3 MiB.
 pub const MAX_BYTES: usize = 4 << 20;
 
+/// The highest version of a bundle, at the hub and at devices. No hub counts so far, and a device that took a higher one from
+/// whoever has stolen the hub's key could never be given another.
+pub const MAX_VERSION: u64 = 1 << 48;
+
 const WORD: &str = "tilth-bundle";
 
 /// A bundle whose signature was checked.
@@ -134,6 +138,9 @@ pub enum BundleError {
     /// Signed, and not understood.
     #[error("the bundle's payload is not understood: {0}")]
     Payload(String),
+    /// A version that no hub issues.
+    #[error("the bundle has version {0}; expected 1 to {MAX_VERSION}")]
+    Version(u64),
     /// Signed, for somebody else.
     #[error("the bundle is for {client}/{device}")]
     OtherDevice {
@@ -159,6 +166,7 @@ impl BundleError {
             BundleError::Format(_)
             | BundleError::OtherKey { .. }
             | BundleError::Payload(_)
+            | BundleError::Version(_)
             | BundleError::OtherDevice { .. } => false,
         }
     }
@@ -223,6 +231,9 @@ pub fn verify(bytes: &[u8], key: &TrustedKey, client: &Id, device: &Id) -> Resul
     }
     if payload.client != *client || payload.device != *device {
         return Err(BundleError::OtherDevice { client: payload.client, device: payload.device });
+    }
+    if !(1..=MAX_VERSION).contains(&payload.version) {
+        return Err(BundleError::Version(payload.version));
     }
     let hash = ContentHash::of_text(payload.content.get());
     if hash.to_string() != payload.content_hash {

@@ -211,7 +211,7 @@ fn check_namespaces(table: &Table, path: &str, known: &[&str], log: &Log) {
 
 /// The problem with what is a table of `agent.toml`.
 fn misplaced(name: &str) -> Option<Problem> {
-    let belongs = ["device", "hub", "bus"].contains(&name);
+    let belongs = ["device", "hub", "bus", "secrets"].contains(&name);
     belongs.then(|| {
         let help = "files under config.d have sensors, rules, escalation, notifications, schedules, agent and zones";
         Problem::new(format!("{name} belongs in agent.toml")).help(help)

@@ -7,11 +7,12 @@ use tilth_core::id::Id;
 use tilth_core::plan::{Level, Policy, Severity};
 
 use crate::diagnostic::{Log, Problem};
+use crate::hosts;
 use crate::named;
 use crate::path;
 use crate::reader::{self, Fields};
 use crate::redact;
-use crate::site;
+use crate::site::{self, Site};
 use crate::tree::{Entry, Node, Table};
 
 /// The policy of rules that name none, and of what another policy leaves out.
@@ -51,6 +52,23 @@ pub enum Channel {
         /// Past this many an hour they become digests.
         max_per_hour: u32,
     },
+    /// One whose secret may not go where it leads: it tells nothing.
+    Barred {
+        /// Where it leads.
+        url: String,
+        /// Why not, for people.
+        why: String,
+    },
+}
+
+impl Channel {
+    /// The channel as this machine allows it.
+    pub(crate) fn within(self, site: Option<&Site>) -> Channel {
+        match (site.and_then(|site| hosts::barred(&self, site)), self) {
+            (Some(why), Channel::Ntfy { url, .. } | Channel::Webhook { url, .. }) => Channel::Barred { url, why },
+            (_, channel) => channel,
+        }
+    }
 }
 
 /// The name of a secret, as `secret:NAME` writes it. Its value is in no document.

@@ -20,6 +20,7 @@ mod explain;
 mod files;
 mod folder;
 mod holdings;
+mod hosts;
 mod input;
 mod merge;
 mod merged;
@@ -60,6 +61,7 @@ pub use crate::escalation::{Channel, SecretName};
 pub use crate::explain::{Explained, InZone, Origin, Said, UnknownPath, Written, explain, top_paths};
 pub use crate::files::Files;
 pub use crate::holdings::{Counts, Entered, Gone, Holdings};
+pub use crate::hosts::Hosts;
 pub use crate::input::{BusKind, Host, Input};
 pub use crate::merge::merge_json;
 pub use crate::merged::Merged;
@@ -136,6 +138,9 @@ fn load_with_notes(documents: Documents, notes: Vec<Note>, purpose: Purpose) -> 
     }
     effective.check_shape(&log);
     let zones = Zones::read(&effective, &log);
+    if let Some(site) = &site {
+        hosts::say(&effective, &zones, site, &log);
+    }
     let reader = sensors::Reader {
         effective: &effective,
         zones: &zones,
@@ -163,7 +168,8 @@ fn load_with_notes(documents: Documents, notes: Vec<Note>, purpose: Purpose) -> 
         log: &log,
     };
     let plan = plan::compile(&parts);
-    let channels = zones.all().flat_map(|settings| settings.channels.values().flatten().cloned()).collect();
+    let channels = zones.all().flat_map(|settings| settings.channels.values().flatten().cloned());
+    let channels = channels.map(|(id, channel)| (id, channel.within(site.as_ref()))).collect();
     let feeds = sensors.known.into_iter().filter(|known| known.enabled).map(|known| (known.sensor.id, known.feed));
     let (feeds, named) = (feeds.collect(), named::placed(mentions, &sources));
     Loaded { plan, site, feeds, channels, named, diagnostics: log.finish(&sources), effective, sources }

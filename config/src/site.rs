@@ -7,9 +7,12 @@ use tilth_core::id::Id;
 
 use crate::diagnostic::{Level, Log, Problem};
 use crate::document::{NAMESPACES, ZONES};
+use crate::escalation::SecretName;
+use crate::hosts::{self, Hosts};
 use crate::input::BusKind;
 use crate::path;
 use crate::reader::{self, Fields};
+use crate::redact;
 use crate::source::{Place, SourceId, Sources};
 use crate::tree::{Entry, Node, Table};
 
@@ -39,6 +42,9 @@ pub struct Site {
     pub hub: Option<Hub>,
     /// The lines that inputs share.
     pub buses: BTreeMap<Id, Bus>,
+    /// The servers that secrets may be sent to, whatever else is configured; one that is not in here goes wherever a channel
+    /// leads.
+    pub secrets: BTreeMap<SecretName, Hosts>,
 }
 
 /// Which device this is.
@@ -177,6 +183,11 @@ pub(crate) fn read(source: SourceId, table: Table, sources: &Sources, purpose: P
             site.buses.insert(id, bus);
         }
     }
+    for (name, entry) in fields.entries("secrets") {
+        if let Some((name, hosts)) = hosts::read(name, entry, log) {
+            site.secrets.insert(name, hosts);
+        }
+    }
     fields.finish_but(|key, _| {
         if key == "clock" {
             return Some(
@@ -185,7 +196,7 @@ pub(crate) fn read(source: SourceId, table: Table, sources: &Sources, purpose: P
         }
         let problem = || Problem::new(format!("{key} belongs in a file under config.d"));
         let belongs = NAMESPACES.contains(&key) || key == ZONES;
-        belongs.then(|| problem().help("agent.toml has device, hub and bus"))
+        belongs.then(|| problem().help("agent.toml has device, hub, bus and secrets"))
     });
     check_lone(&root, &site.buses, log);
     check_ports(&root, &site.buses, sources, log);
@@ -207,11 +218,20 @@ fn read_device(mut fields: Fields<'_>, log: &Log) -> Option<Device> {
 
 fn read_hub(mut fields: Fields<'_>) -> Option<Hub> {
     let url = fields.required("url", hub_url);
-    let ca = fields.optional("ca", reader::text);
-    let signing_key = fields.required("signing_key", reader::text);
-    let key_file = fields.required("key_file", reader::text);
+    let ca = fields.optional("ca", file_name);
+    let signing_key = fields.required("signing_key", file_name);
+    let key_file = fields.required("key_file", file_name);
     fields.finish();
     Some(Hub { url: url?, ca, signing_key: signing_key?, key_file: key_file? })
+}
+
+/// The name of a file, and not what should be in it: names are shown.
+fn file_name(node: &Node) -> Result<String, Problem> {
+    let text = reader::text(node)?;
+    if redact::text(&text) == text {
+        return Ok(text);
+    }
+    Err(Problem::new("this is the key itself").help("expected the name of the file that holds it"))
 }
 
 /// HTTPS, or plain HTTP to the machine itself. A device key must not cross a network in the clear.

@@ -140,7 +140,7 @@ fn a_misspelt_key_is_named_with_the_one_that_was_meant() {
         (
             "device.id = 'pi'\n[buss.tank]\nkind = 'line'\nport = '/dev/ttyS0'",
             vec![
-                "agent.toml:2:2: error: buss: unknown key; did you mean \"bus\"? expected one of device, hub, bus",
+                "agent.toml:2:2: error: buss: unknown key; did you mean \"bus\"? expected one of device, hub, bus, secrets",
                 "config.d/farm.toml:3:9: error: sensors.\"a/ph\".input: agent.toml names no bus tank; expected [bus.tank] \
                  there, with kind = \"line\"",
             ],

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use tilth_config::{Diagnostic, Level, Link, Loaded, Named, Thing, plain_file};
+use tilth_config::{Diagnostic, Level, Link, Loaded, Named, SecretName, Thing, plain_file};
 
 use crate::notify::secret::Secrets;
 use crate::sense::line::port;
@@ -32,6 +32,21 @@ pub(super) fn look(loaded: &Loaded, folder: &Path) -> Vec<Diagnostic> {
         Some(finding(named, why, expected))
     };
     loaded.named.iter().filter_map(wrong).collect()
+}
+
+/// Secrets that go wherever the hub's configuration leads them.
+pub(super) fn unbound(loaded: &Loaded) -> Vec<Diagnostic> {
+    let is_bound = |name: &SecretName| loaded.site.as_ref().is_some_and(|site| site.secrets.contains_key(name));
+    let finding = |named: &Named| {
+        let Thing::Secret(name) = &named.thing else { return None };
+        let message =
+            format!("whoever signs the hub's configuration decides where the secret {} is sent", name.as_str());
+        let help = format!("bind it in agent.toml: [secrets.{}] hosts = [\"HOST\"]", name.as_str());
+        let Named { file, position, path, .. } = named.clone();
+        let finding = Diagnostic { level: Level::Warning, file, position, path, message, help: Some(help) };
+        (!is_bound(name)).then_some(finding)
+    };
+    loaded.named.iter().filter_map(finding).collect()
 }
 
 fn finding(named: &Named, why: String, expected: &str) -> Diagnostic {

@@ -51,7 +51,7 @@ impl Way {
     pub(super) fn is_other_than(&self, channel: &Channel) -> bool {
         let topic = |channel: &Channel| match channel {
             Channel::Ntfy { topic, .. } => Some(topic.clone()),
-            Channel::Webhook { .. } | Channel::Log => None,
+            Channel::Webhook { .. } | Channel::Barred { .. } | Channel::Log => None,
         };
         let place = |channel| (url(channel).map(str::to_owned), topic(channel), secret_name(channel).cloned());
         place(&self.channel) != place(channel)
@@ -66,6 +66,9 @@ impl Way {
 
     /// Fetches what the first page will want; why a page could not be told now, where it could not.
     pub(super) async fn prepare(&self) -> Result<(), String> {
+        if let Channel::Barred { why, .. } = &self.channel {
+            return Err(why.clone());
+        }
         self.secret().await.map_err(|failure| failure.reason)?;
         match url(&self.channel) {
             Some(url) => self.clients.of(url).await.map(drop),
@@ -90,7 +93,7 @@ impl Way {
         let path = url(&self.channel).and_then(|url| url.strip_prefix(&redact::server(url)));
         let topic = match &self.channel {
             Channel::Ntfy { topic, .. } => Some(topic.as_str()),
-            Channel::Webhook { .. } | Channel::Log => None,
+            Channel::Webhook { .. } | Channel::Barred { .. } | Channel::Log => None,
         };
         let hidden = [secret.map(Secret::expose), path.filter(|path| path.len() > 1), topic];
         let said = hidden.into_iter().flatten().fold(said.to_owned(), |said, hidden| said.replace(hidden, ".."));
@@ -101,6 +104,7 @@ impl Way {
         match (&self.channel, secret) {
             (Channel::Ntfy { url, topic, .. }, secret) => Ok(ntfy::request(url, topic, secret, parcel)),
             (Channel::Webhook { url, .. }, Some(secret)) => Ok(webhook::request(url, secret, parcel, clock.now().1)),
+            (Channel::Barred { why, .. }, _) => Err(lacks(why.clone())),
             (Channel::Webhook { .. } | Channel::Log, _) => Err(lacks("it has no secret".to_owned())),
         }
     }
@@ -154,13 +158,13 @@ fn lacks(reason: String) -> Failure {
 fn url(channel: &Channel) -> Option<&str> {
     match channel {
         Channel::Log => None,
-        Channel::Ntfy { url, .. } | Channel::Webhook { url, .. } => Some(url),
+        Channel::Ntfy { url, .. } | Channel::Webhook { url, .. } | Channel::Barred { url, .. } => Some(url),
     }
 }
 
 fn secret_name(channel: &Channel) -> Option<&SecretName> {
     match channel {
-        Channel::Log => None,
+        Channel::Log | Channel::Barred { .. } => None,
         Channel::Ntfy { token, .. } => token.as_ref(),
         Channel::Webhook { secret, .. } => Some(secret),
     }

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
-use tilth_config::bundle::{self, Bundle, TrustedKey};
+use tilth_config::bundle::{self, Bundle, MAX_VERSION, TrustedKey};
 use tilth_config::plain_file;
 use tilth_core::id::Id;
 
@@ -125,10 +125,10 @@ impl Kept {
 
     /// What is remembered; nothing where it cannot be read. The highest version is then that of the last good one.
     pub(super) fn memory(&self) -> Memory {
-        plain_file::read(&self.folder.join(STATE), MAX_KEPT)
-            .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_default()
+        let memory = plain_file::read(&self.folder.join(STATE), MAX_KEPT).ok();
+        let memory: Memory = memory.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        // An agent that had no limit yet may have taken one that no hub can outdo.
+        if memory.highest > MAX_VERSION { Memory { highest: 0, ..memory } } else { memory }
     }
 
     pub(super) fn remember(&self, memory: &Memory) -> io::Result<()> {

@@ -2,16 +2,13 @@
 
 use rusqlite::Connection;
 use serde_json::Value as Json;
-use tilth_config::bundle::{self, BundleError, ContentHash, Draft, MAX_BYTES, SigningKey};
+use tilth_config::bundle::{self, BundleError, ContentHash, Draft, MAX_BYTES, MAX_VERSION, SigningKey};
 use tilth_core::id::Id;
 use tilth_core::time::WallTime;
 
 use crate::store::bundles::{self, StoredBundle};
 use crate::store::devices::{self, Device};
 use crate::store::{StoreError, rows::DeviceId};
-
-/// A device that shows a higher version than this did not get it from any hub; it leaves room to go on counting.
-pub(crate) const MAX_VERSION: u64 = 1 << 48;
 
 /// What a device says it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +38,8 @@ pub(crate) enum IssueError {
     Stored(#[from] BundleError),
     #[error("the configuration has {0} bytes once it is signed; expected at most {MAX_BYTES}")]
     TooLarge(usize),
+    #[error("the device has shown the highest version that there is, {MAX_VERSION}, which no hub issues")]
+    NoVersion,
     #[error("the device or tenant has a name that is none: {0}")]
     Name(String),
 }
@@ -120,6 +119,9 @@ fn issue(
     let (client, name) = names(device)?;
     let newest = bundles::version(connection, device.id)?.unwrap_or(0);
     let version = newest.max(device.shown_version) + 1;
+    if version > MAX_VERSION {
+        return Err(IssueError::NoVersion);
+    }
     let bytes = bundle::seal(&Draft { version, client: &client, device: &name, issued: now, content }, key);
     if bytes.len() > MAX_BYTES {
         return Err(IssueError::TooLarge(bytes.len()));

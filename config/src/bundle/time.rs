@@ -9,6 +9,9 @@ use tilth_core::time::WallTime;
 
 use super::key::{KeyId, SigningKey, TrustedKey};
 
+/// 2025 to 2200, milliseconds since 1970: this program is not older, and no certificate or date that it writes is good for longer.
+const POSSIBLE: std::ops::Range<i64> = 1_735_689_600_000..7_258_118_400_000;
+
 /// A time of day, signed for one device and one question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignedTime {
@@ -42,6 +45,9 @@ pub enum TimeError {
         /// Whose it should have.
         trusted: KeyId,
     },
+    /// A time at which this program cannot be running.
+    #[error("the time {0} cannot be: expected one from 2025 to 2200")]
+    Impossible(WallTime),
     /// Not the trusted key's signature.
     #[error("the signature of the time is wrong")]
     Signature,
@@ -75,7 +81,10 @@ impl SignedTime {
         }
         let signature = self.signature.parse().map_err(|_| TimeError::Signature)?;
         let fits = key.verify(&statement(nonce, client, device, self.now), &signature);
-        if fits { Ok(self.now) } else { Err(TimeError::Signature) }
+        if !fits {
+            return Err(TimeError::Signature);
+        }
+        if POSSIBLE.contains(&self.now.0) { Ok(self.now) } else { Err(TimeError::Impossible(self.now)) }
     }
 }
 
@@ -104,6 +113,10 @@ mod tests {
         assert!(matches!(check(&forged, nonce, &pi), Err(TimeError::OtherKey { .. })));
         let forged = SignedTime { key: signed.key.clone(), ..forged };
         assert_eq!(check(&forged, nonce, &pi), Err(TimeError::Signature));
+        for now in [i64::MIN, -1, 0, 1_735_689_599_999, 7_258_118_400_000, i64::MAX] {
+            let signed = SignedTime::sign(nonce, &acme, &pi, WallTime(now), &key);
+            assert_eq!(check(&signed, nonce, &pi), Err(TimeError::Impossible(WallTime(now))));
+        }
         assert!(is_nonce(nonce) && !is_nonce("short") && !is_nonce("0123456789abcde\n") && !is_nonce(&"a".repeat(65)));
     }
 }

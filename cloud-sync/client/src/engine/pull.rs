@@ -5,6 +5,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::Serialize;
+use tilth_config::bundle::MAX_VERSION;
 use tilth_core::time::{Span, Uptime};
 
 use super::backoff::Backoff;
@@ -105,7 +106,8 @@ impl Pull {
     /// The hub said that this version waits. Each version hurries us once: one that the agent refuses is not asked for
     /// at every batch.
     pub(super) fn hint(&mut self, now: Uptime, version: u64) {
-        if version > self.holding.version && version > self.followed {
+        // A higher one than there can be is no bundle's, and would outdo every hint after it.
+        if version <= MAX_VERSION && version > self.holding.version && version > self.followed {
             self.followed = version;
             self.nudge(now);
         }

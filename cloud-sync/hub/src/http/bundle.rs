@@ -7,13 +7,14 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use rusqlite::Connection;
 use serde::Deserialize;
+use tilth_config::bundle::MAX_VERSION;
 use tilth_protocol::ErrorCode;
 
 use super::access::DeviceCaller;
 use super::refusal::Refusal;
 use super::{Hub, params};
 use crate::clock;
-use crate::issue::{self, Found, IssueError, MAX_VERSION, Reply, Shown};
+use crate::issue::{self, Found, IssueError, Reply, Shown};
 use crate::store::{Owner, audit};
 
 #[derive(Debug, Deserialize)]

@@ -75,6 +75,7 @@ impl From<IssueError> for Refusal {
     fn from(error: IssueError) -> Refusal {
         match error {
             IssueError::Store(error) => error.into(),
+            IssueError::NoVersion => Refusal::bad_request(error.to_string()),
             IssueError::Stored(_) | IssueError::TooLarge(_) | IssueError::Name(_) => Refusal::internal(error),
         }
     }

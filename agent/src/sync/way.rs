@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context, bail};
 use tilth_config::bundle::TrustedKey;
 use tilth_config::plain_file;
-use tilth_protocol::{Key, KeyKind};
+use tilth_protocol::{Confirmed, Key, KeyKind};
 use tilth_sync::driver::Order;
 use tilth_sync::engine::Holding;
 use tilth_sync::transport::https::Https;
@@ -133,8 +133,8 @@ impl Road {
 }
 
 impl Transport for Road {
-    async fn post_batch(&self, body: Vec<u8>) -> Exchange {
-        self.https().post_batch(body).await
+    async fn post_batch(&self, body: Vec<u8>, confirmed: Option<Confirmed>) -> Exchange {
+        self.https().post_batch(body, confirmed).await
     }
 
     async fn get_bundle(&self, holding: &Holding) -> Exchange {

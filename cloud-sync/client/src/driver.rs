@@ -240,10 +240,10 @@ impl<'t, T: Transport> Desk<'t, T> {
                 Effect::Quarantine { stream, lane, seq, reason } => {
                     self.to_store.push_back(Request::Quarantine { stream, lane, seq, reason });
                 }
-                Effect::Send { request, body } => {
+                Effect::Send { request, body, confirmed } => {
                     let transport = self.transport;
                     self.wire = Some(Box::pin(async move {
-                        let exchange = transport.post_batch(body).await;
+                        let exchange = transport.post_batch(body, confirmed).await;
                         Input::Answered { request, exchange }
                     }));
                 }

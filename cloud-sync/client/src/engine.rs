@@ -30,7 +30,7 @@ mod verdict;
 use std::collections::{BTreeSet, VecDeque};
 
 use tilth_core::time::Uptime;
-use tilth_protocol::{Epoch, Lane, Stream};
+use tilth_protocol::{Confirmed, Epoch, Lane, Stream};
 
 use backoff::Backoff;
 use book::Book;
@@ -276,7 +276,9 @@ impl Engine {
             self.rest();
             return self.too_large(&flight, "more bytes than a batch may have", true);
         }
-        self.effects.push_back(Effect::Send { request: flight.request, body });
+        let confirmed =
+            self.epoch.map(|_| Confirmed(Lane::ALL.map(|lane| (lane, self.books.of(lane).confirmed())).into()));
+        self.effects.push_back(Effect::Send { request: flight.request, body, confirmed });
         self.state = State::Sending { flight, until: self.now + REQUEST_TIMEOUT };
     }
 

@@ -6,13 +6,14 @@ pub mod tls;
 use std::future::Future;
 
 use tilth_core::time::Span;
+use tilth_protocol::Confirmed;
 
 use crate::engine::Holding;
 
 /// Carries one request at a time.
 pub trait Transport: Sync {
-    /// Sends a batch (JSON, uncompressed) and waits for its answer.
-    fn post_batch(&self, body: Vec<u8>) -> impl Future<Output = Exchange> + Send;
+    /// Sends a batch (JSON, uncompressed), with what was confirmed before, and waits for its answer.
+    fn post_batch(&self, body: Vec<u8>, confirmed: Option<Confirmed>) -> impl Future<Output = Exchange> + Send;
     /// Asks for configuration newer than what the device holds.
     fn get_bundle(&self, holding: &Holding) -> impl Future<Output = Exchange> + Send;
 }

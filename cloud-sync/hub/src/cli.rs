@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Device(Device),
     #[command(subcommand)]
     Config(Config),
+    Backup(Backup),
+    Restore(Restore),
     Serve(Serve),
     /// Show every address that is served, and who may call it
     Routes(Output),
@@ -46,9 +48,39 @@ pub(crate) enum Command {
 pub(crate) struct Init {
     #[command(flatten)]
     pub(crate) data: Data,
-    /// A backup was put back: change nothing but begin a new epoch, so that devices send what is missing since
+    /// A copy of the database was put back by hand: change nothing but begin a new epoch, so that devices send what is missing
+    /// since; `restore` does that by itself
     #[arg(long)]
     pub(crate) restored: bool,
+}
+
+/// Write everything that the hub is into one file, also while it serves
+///
+/// The file holds the database of one moment and the hub's signing key; it is readable to its owner alone. One that is there
+/// is replaced once the new one is whole.
+#[derive(Debug, Args)]
+pub(crate) struct Backup {
+    /// Where to write it
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) data: Data,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Put a backup in place; the hub must not serve
+///
+/// What is there is kept aside. A new epoch begins, so that devices send again what they still have and the backup has not.
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    /// A file that `backup` wrote
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) data: Data,
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 /// Tenants: companies that own farms

@@ -1,5 +1,6 @@
 //! What each command does, beside serving.
 
+pub(crate) mod backup;
 pub(crate) mod config;
 mod content;
 pub(crate) mod device;
@@ -33,10 +34,14 @@ fn change<T>(data: &DataDir, what: impl FnOnce(&Change<'_>) -> anyhow::Result<T>
     Ok(done)
 }
 
+/// Who is at the machine, as far as it says so.
+fn user() -> String {
+    std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "unknown".to_owned())
+}
+
 impl Change<'_> {
     fn audit(&self, tenant: Option<TenantId>, what: &str) -> anyhow::Result<()> {
-        let user =
-            std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "unknown".to_owned());
+        let user = user();
         let entry = audit::Entry { at: self.now, who: &user, origin: "local", tenant, what };
         Ok(audit::record(self.connection, &entry)?)
     }

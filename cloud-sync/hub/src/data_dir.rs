@@ -8,9 +8,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use tilth_config::bundle::SigningKey;
 use tilth_config::plain_file;
+use tilth_core::time::WallTime;
 
 /// Whoever reads these files can speak for the hub.
-const OWNER_ONLY: u32 = 0o600;
+pub(crate) const OWNER_ONLY: u32 = 0o600;
+
+/// The files of a hub: its database with what SQLite keeps beside it, and its key.
+const FILES: [&str; 5] = ["hub.db", "hub.db-wal", "hub.db-shm", "hub.key", "hub.pub"];
 
 /// The most bytes of a key's file. It has one line.
 const MAX_KEY: u64 = 4096;
@@ -26,6 +30,55 @@ impl DataDir {
 
     pub(crate) fn database(&self) -> PathBuf {
         self.0.join("hub.db")
+    }
+
+    /// The folder.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.0
+    }
+
+    /// Makes the folder, where it is not there.
+    pub(crate) fn make(&self) -> anyhow::Result<()> {
+        make_folder(&self.0)
+    }
+
+    /// What the file with the signing key holds.
+    pub(crate) fn signing_key_text(&self) -> anyhow::Result<String> {
+        let path = self.signing_key();
+        let name = || path.display().to_string();
+        let bytes = plain_file::read(&path, MAX_KEY).with_context(name)?;
+        String::from_utf8(bytes).with_context(name)
+    }
+
+    /// Writes both halves of a key.
+    pub(crate) fn write_keys(&self, text: &str, key: &SigningKey) -> anyhow::Result<()> {
+        write_new(&self.signing_key(), OWNER_ONLY, text)?;
+        write_new(&self.public_key(), 0o644, &format!("{}\n", key.trusted()))
+    }
+
+    /// Puts the hub's files into a folder of their own; none where there are none.
+    pub(crate) fn put_aside(&self, now: WallTime) -> anyhow::Result<Option<PathBuf>> {
+        if FILES.iter().all(|file| !self.0.join(file).exists()) {
+            return Ok(None);
+        }
+        let time: String = now.to_string().chars().filter(char::is_ascii_alphanumeric).collect();
+        let name = |number: u32| if number == 0 { time.clone() } else { format!("{time}-{number}") };
+        let mut folders = (0..).map(|number| self.0.join(format!("before-restore-{}", name(number))));
+        let aside = folders.find(|folder| !folder.exists()).context("a name for a folder")?;
+        make_folder(&aside)?;
+        self.move_to(&DataDir(aside.clone()))?;
+        Ok(Some(aside))
+    }
+
+    /// Moves the hub's files into another folder, the database last: a folder with a database is a whole hub.
+    pub(crate) fn move_to(&self, other: &DataDir) -> anyhow::Result<()> {
+        for file in FILES.iter().rev() {
+            let (from, to) = (self.0.join(file), other.0.join(file));
+            if from.exists() {
+                fs::rename(&from, &to).with_context(|| to.display().to_string())?;
+            }
+        }
+        sync_folder(&other.0)
     }
 
     fn signing_key(&self) -> PathBuf {
@@ -44,14 +97,11 @@ impl DataDir {
                 bail!("{}: there is a hub here already; nothing was changed", file.display());
             }
         }
-        let folder = || self.0.display().to_string();
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0).with_context(folder)?;
+        self.make()?;
         let key = SigningKey::from_seed(seed);
-        write_new(&self.signing_key(), OWNER_ONLY, &SigningKey::text_of_seed(seed))?;
-        write_new(&self.public_key(), 0o644, &format!("{}\n", key.trusted()))?;
+        self.write_keys(&SigningKey::text_of_seed(seed), &key)?;
         write_new(&self.database(), OWNER_ONLY, "")?;
-        // The names of the files must outlive a power cut as their contents do.
-        File::open(&self.0).and_then(|folder| folder.sync_all()).with_context(folder)?;
+        sync_folder(&self.0)?;
         Ok(key)
     }
 
@@ -88,7 +138,24 @@ impl DataDir {
     }
 }
 
-fn write_new(path: &Path, mode: u32, text: &str) -> anyhow::Result<()> {
+/// Makes a folder for its owner alone, where it is not there.
+pub(crate) fn make_folder(folder: &Path) -> anyhow::Result<()> {
+    let name = || folder.display().to_string();
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(name)
+}
+
+/// The names of files must outlive a power cut as their contents do.
+fn sync_folder(folder: &Path) -> anyhow::Result<()> {
+    File::open(folder).and_then(|folder| folder.sync_all()).with_context(|| folder.display().to_string())
+}
+
+/// As [`sync_folder`], of the folder that a file is in.
+pub(crate) fn sync_folder_of(file: &Path) -> anyhow::Result<()> {
+    let folder = file.parent().filter(|folder| *folder != Path::new(""));
+    sync_folder(folder.unwrap_or(Path::new(".")))
+}
+
+pub(crate) fn write_new(path: &Path, mode: u32, text: &str) -> anyhow::Result<()> {
     let name = || path.display().to_string();
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).with_context(name)?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).with_context(name)

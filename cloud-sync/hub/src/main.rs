@@ -32,6 +32,8 @@ fn main() -> ExitCode {
         Command::Tenant(wanted) => commands::tenant::run(&wanted),
         Command::Device(wanted) => commands::device::run(&wanted),
         Command::Config(wanted) => commands::config::run(&wanted),
+        Command::Backup(wanted) => commands::backup::make(&wanted),
+        Command::Restore(wanted) => commands::backup::restore(&wanted),
         Command::Serve(wanted) => commands::serve::run(&wanted),
         Command::Routes(output) => routes(output),
     })

@@ -4,6 +4,7 @@
 
 pub(crate) mod alerts;
 pub(crate) mod audit;
+pub(crate) mod backup;
 pub(crate) mod boots;
 pub(crate) mod bundles;
 pub(crate) mod devices;
@@ -30,7 +31,8 @@ pub(crate) use self::workers::Owner;
 use self::workers::{Room, Workers};
 
 /// Each step brings the schema from one version to the next; the version is the number of steps done.
-const MIGRATIONS: [&str; 2] = [include_str!("store/schema-1.sql"), include_str!("store/schema-2.sql")];
+const MIGRATIONS: [&str; 3] =
+    [include_str!("store/schema-1.sql"), include_str!("store/schema-2.sql"), include_str!("store/schema-3.sql")];
 
 /// A command beside a running hub writes in a moment; longer is trouble.
 const BUSY: Duration = Duration::from_secs(5);
@@ -140,6 +142,7 @@ pub(crate) fn epoch(connection: &Connection) -> Result<Epoch, StoreError> {
 /// Begins another life, after a backup was put back.
 pub(crate) fn set_epoch(connection: &Connection, epoch: Epoch) -> Result<(), StoreError> {
     connection.execute("UPDATE hub SET epoch = ?1", [epoch.to_string()])?;
+    connection.execute("UPDATE devices SET epoch = NULL WHERE epoch IS NOT NULL", [])?;
     Ok(())
 }
 
@@ -223,6 +226,6 @@ pub(crate) mod tests {
         assert_eq!(epoch(&connection).unwrap(), Epoch(7));
         connection.pragma_update(None, "user_version", MIGRATIONS.len() + 1).unwrap();
         let error = migrate(&mut connection, Path::new("hub.db")).unwrap_err();
-        assert_eq!(error.to_string(), "hub.db: made by a newer version of the hub (schema 3, this one knows 2)");
+        assert_eq!(error.to_string(), "hub.db: made by a newer version of the hub (schema 4, this one knows 3)");
     }
 }

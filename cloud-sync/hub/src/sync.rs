@@ -12,7 +12,7 @@ use std::collections::btree_map::Entry;
 
 use rusqlite::Connection;
 use tilth_core::time::{Stamp, WallTime};
-use tilth_protocol::{Answer, Batch, Event, Extent, Lane, Poison, Sequenced, WindowRow};
+use tilth_protocol::{Answer, Batch, Confirmed, Epoch, Event, Extent, Lane, Poison, Sequenced, WindowRow};
 
 use self::account::{Content, Run};
 use self::clock::Word;
@@ -46,6 +46,8 @@ pub(crate) enum Taken {
         is_new_stream: bool,
         /// The limit by which rows or live values were left out.
         over_quota: Option<String>,
+        /// What the device was confirmed and this database does not have, where there is any.
+        behind: Option<String>,
     },
     Refused(Refused),
 }
@@ -60,11 +62,20 @@ struct Decided {
     new: BTreeMap<Lane, Vec<Run>>,
 }
 
+/// What comes with a batch.
+#[derive(Debug, Clone)]
+pub(crate) struct Told {
+    /// What the device was confirmed before, as it says.
+    pub(crate) confirmed: Confirmed,
+    /// The device's next epoch, if it needs one.
+    pub(crate) next_epoch: Epoch,
+}
+
 /// Takes in a checked batch of a device.
 pub(crate) fn take(
     connection: &Connection,
     device: DeviceId,
-    batch: &Batch,
+    (batch, told): (&Batch, &Told),
     quota: Quota,
     now: WallTime,
 ) -> Result<Taken, StoreError> {
@@ -102,12 +113,31 @@ pub(crate) fn take(
     intake.count_undated()?;
     devices::heard(connection, device, is_current.then_some(stream), intake.taken, now)?;
     let confirmed = Lane::ALL.into_iter().map(|lane| Ok((lane, lanes::tally(connection, stream, lane)?.confirmed)));
-    let confirmed = confirmed.collect::<Result<_, StoreError>>()?;
+    let confirmed: BTreeMap<Lane, u64> = confirmed.collect::<Result<_, StoreError>>()?;
     let shown = devices::get(connection, device)?.shown_version;
     let config_version = bundles::version(connection, device)?.filter(|version| *version > shown);
-    let epoch = store::epoch(connection)?;
+    let mut epoch = match devices::epoch(connection, device)? {
+        Some(epoch) => epoch,
+        None => store::epoch(connection)?,
+    };
+    let behind = behind(&told.confirmed, &confirmed);
+    // From another epoch it goes back as soon as it hears of this one.
+    if behind.is_some() && batch.epoch == Some(epoch) {
+        epoch = told.next_epoch;
+        devices::set_epoch(connection, device, epoch)?;
+    }
     let answer = Answer { epoch, confirmed, poison: intake.poison, config_version, now };
-    Ok(Taken::Stored { answer, is_new_stream, over_quota: intake.over_quota })
+    Ok(Taken::Stored { answer, is_new_stream, over_quota: intake.over_quota, behind })
+}
+
+/// What a device was confirmed beyond what is here: only a database that was set back says less than before.
+fn behind(told: &Confirmed, here: &BTreeMap<Lane, u64>) -> Option<String> {
+    let of = |(lane, seq): (&Lane, &u64)| {
+        let here = here.get(lane).copied().unwrap_or(0);
+        (*seq > here).then(|| format!("{lane} {seq}, here {here}"))
+    };
+    let lanes: Vec<String> = told.0.iter().filter_map(of).collect();
+    (!lanes.is_empty()).then(|| lanes.join("; "))
 }
 
 fn decide(

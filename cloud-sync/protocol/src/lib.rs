@@ -5,11 +5,13 @@
 
 mod answer;
 mod batch;
+mod confirmed;
 mod key;
 mod name;
 
 pub use answer::{Answer, ErrorCode, Failure, Poison};
 pub use batch::{Batch, BatchError, Event, Extent, Figures, Gap, GapKind, Lane, Lanes, Live, Sequenced, WindowRow};
+pub use confirmed::{CONFIRMED_HEADER, Confirmed, ConfirmedError};
 pub use key::{Key, KeyError, KeyKind};
 pub use name::{Epoch, HexError, Stream};
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use tilth_core::id::Id;
 use tilth_core::time::{Span, Stamp, WallTime};
-use tilth_protocol::{Answer, Batch, ErrorCode, Event as Row, Extent, Failure, Lanes};
+use tilth_protocol::{Answer, Batch, Confirmed, ErrorCode, Event as Row, Extent, Failure, Lanes};
 use tokio::time::Instant;
 
 use super::*;
@@ -41,7 +41,7 @@ fn refusal(error: ErrorCode) -> Exchange {
 }
 
 impl Transport for Script {
-    async fn post_batch(&self, body: Vec<u8>) -> Exchange {
+    async fn post_batch(&self, body: Vec<u8>, _: Option<Confirmed>) -> Exchange {
         let batch: Batch = serde_json::from_slice(&body).unwrap();
         let confirmed = batch.lanes.events.iter().map(|extent| (Lane::Events, extent.last)).collect();
         self.got.lock().unwrap().push((Instant::now(), batch));
@@ -326,8 +326,8 @@ fn over_real_sockets_every_way_to_misbehave_is_survived() {
 struct BatchesOnly<T>(T);
 
 impl<T: Transport> Transport for BatchesOnly<T> {
-    async fn post_batch(&self, body: Vec<u8>) -> Exchange {
-        self.0.post_batch(body).await
+    async fn post_batch(&self, body: Vec<u8>, confirmed: Option<Confirmed>) -> Exchange {
+        self.0.post_batch(body, confirmed).await
     }
 
     async fn get_bundle(&self, _: &Holding) -> Exchange {

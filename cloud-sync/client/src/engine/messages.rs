@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use tilth_core::id::Id;
-use tilth_protocol::{Epoch, Lane, Lanes, Live, Stream};
+use tilth_protocol::{Confirmed, Epoch, Lane, Lanes, Live, Stream};
 
 use super::pace::Pace;
 use crate::transport::Exchange;
@@ -153,6 +153,8 @@ pub enum Effect {
         request: u64,
         /// The batch as JSON, at most [`tilth_protocol::MAX_BATCH_BYTES`].
         body: Vec<u8>,
+        /// What the hub confirmed so far, where it was heard of: by that it knows whether it was set back.
+        confirmed: Option<Confirmed>,
     },
     /// Nobody waits any more for the batch or pull of that number.
     Abandon {

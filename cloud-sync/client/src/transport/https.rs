@@ -20,7 +20,7 @@ use reqwest::{Client, RequestBuilder, Response, Url};
 use rustls::ClientConfig;
 use tilth_core::id::Id;
 use tilth_core::time::Span;
-use tilth_protocol::{KEY_HEADER, Key};
+use tilth_protocol::{CONFIRMED_HEADER, Confirmed, KEY_HEADER, Key};
 
 use super::{Broken, Exchange, Reply, Transport, TransportError, tls};
 use crate::engine::Holding;
@@ -235,7 +235,7 @@ impl Https {
 }
 
 impl Transport for Https {
-    async fn post_batch(&self, body: Vec<u8>) -> Exchange {
+    async fn post_batch(&self, body: Vec<u8>, confirmed: Option<Confirmed>) -> Exchange {
         let packed = pack(&body).await;
         drop(body);
         let sent = packed.len() as u64;
@@ -246,6 +246,10 @@ impl Transport for Https {
             .header(CONTENT_ENCODING, "gzip")
             .header(ACCEPT, "application/json")
             .body(packed);
+        let request = match confirmed {
+            Some(confirmed) => request.header(CONFIRMED_HEADER, confirmed.to_string()),
+            None => request,
+        };
         self.exchange(request, sent, MAX_ANSWER_BYTES).await
     }
 

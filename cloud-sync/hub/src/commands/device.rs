@@ -7,10 +7,16 @@ use tilth_protocol::Key;
 
 use super::{change, tenant_of};
 use crate::cli::{Device, OneDevice, Output};
+use crate::clock;
 use crate::exit::{self, Exit};
 use crate::standing::Standing;
+use crate::store::alerts::{self, HubAlert};
 use crate::store::keys::Listed;
+use crate::store::merged::Whose;
 use crate::store::{self, devices, keys};
+
+/// The hub's own alerts about a device that are listed with it.
+const MAX_ALERTS: usize = 10;
 
 pub(crate) fn run(wanted: &Device) -> anyhow::Result<Exit> {
     match wanted {
@@ -48,7 +54,9 @@ pub(crate) fn run(wanted: &Device) -> anyhow::Result<Exit> {
             for device in found {
                 let keys = keys::of_device(&connection, device.id)?;
                 let standing = Standing::of(&connection, &device)?;
-                show(&device, &keys, &standing, *output)?;
+                let whose = Whose { tenant: device.tenant, device: Some(device.id) };
+                let alerts = alerts::said(&connection, whose, true, MAX_ALERTS, clock::now())?;
+                show(&device, &keys, &standing, &alerts, *output)?;
             }
             Ok(Exit::Done)
         }
@@ -85,7 +93,13 @@ fn show_key(one: &OneDevice, key: &Key) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn show(device: &devices::Device, keys: &[Listed], standing: &Standing, output: Output) -> anyhow::Result<()> {
+fn show(
+    device: &devices::Device,
+    keys: &[Listed],
+    standing: &Standing,
+    alerts: &[HubAlert],
+    output: Output,
+) -> anyhow::Result<()> {
     if output.json {
         let time = |time: Option<WallTime>| time.map(|time| time.to_string());
         let keys: Vec<_> = keys
@@ -113,6 +127,7 @@ fn show(device: &devices::Device, keys: &[Listed], standing: &Standing, output: 
             "refused": refused,
             "shown_version": device.shown_version,
             "keys": keys,
+            "alerts": alerts.iter().map(|alert| json!({"rule": alert.rule, "since": alert.since.to_string(), "message": alert.message})).collect::<Vec<_>>(),
         }));
     }
     let heard = device.last_heard.map_or("never heard".to_owned(), |time| format!("last heard {time}"));
@@ -124,6 +139,9 @@ fn show(device: &devices::Device, keys: &[Listed], standing: &Standing, output: 
         configurations(standing),
         keys.len()
     ))?;
+    for HubAlert { last, message, .. } in alerts {
+        exit::line(format_args!("  {last}: {message}"))?;
+    }
     let Some(refused) = &standing.refused else { return Ok(()) };
     let named = refused.version.map_or("a configuration".to_owned(), |version| format!("configuration {version}"));
     let at = refused.at.map_or(String::new(), |at| format!(" at {at}"));

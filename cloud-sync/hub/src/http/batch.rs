@@ -4,18 +4,22 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::extract::Request;
+use axum::http::HeaderMap;
 use axum::response::Response;
 use rusqlite::Connection;
 use tilth_core::time::WallTime;
-use tilth_protocol::{Batch, ErrorCode, Extent, Lane, MAX_BATCH_BOOTS, MAX_BATCH_ROWS};
+use tilth_protocol::{
+    Batch, CONFIRMED_HEADER, Confirmed, ConfirmedError, ErrorCode, Extent, Lane, MAX_BATCH_BOOTS, MAX_BATCH_ROWS,
+};
 
 use super::access::DeviceCaller;
 use super::refusal::Refusal;
 use super::{Hub, body};
 use crate::clock;
+use crate::keys;
 use crate::store::{Owner, StoreError, alerts, audit, streams};
 use crate::sync::quota::{MAX_STREAMS, MAX_TOUCHED, Quota};
-use crate::sync::{self, Refused, Taken};
+use crate::sync::{self, Refused, Taken, Told};
 
 /// The hub's own alert about a device whose key, or whose store, is there twice.
 const TWO_AGENTS: (&str, &str) = ("stream-conflict", "two agents use this key");
@@ -23,20 +27,36 @@ const TWO_AGENTS: (&str, &str) = ("stream-conflict", "two agents use this key");
 /// The rule of the hub's own alert about a device that has more than its quota.
 const OVER_QUOTA: &str = "device-quota";
 
+/// The rule of the hub's own alert about a database that was set back.
+const SET_BACK: &str = "database-set-back";
+
 /// After too many new streams. Some more may begin with each hour, as those of the day before pass.
 const NEXT_STREAM: Duration = Duration::from_secs(900);
 
 pub(super) async fn take(hub: &Hub, caller: DeviceCaller, request: Request) -> Result<Response, Refusal> {
+    let told = told(request.headers())?;
     let batch: Batch = body::json(request, "a batch").await?;
     let rows = check(&batch, &caller)?;
     hub.limits.rows(caller.id, rows)?;
     let now = clock::now();
     let (owner, quota) = (Owner::Tenant(caller.tenant), hub.quota);
-    let job = move |connection: &Connection| store(connection, &caller, &batch, quota, now);
+    let job = move |connection: &Connection| store(connection, &caller, (&batch, &told), quota, now);
     match hub.store.write(owner, job).await? {
         Taken::Stored { answer, .. } => super::json(&answer),
         Taken::Refused(refused) => Err(refusal(&refused)),
     }
+}
+
+/// What the device was confirmed, and the epoch that it gets if that is more than is here.
+fn told(headers: &HeaderMap) -> Result<Told, Refusal> {
+    let confirmed = match headers.get(CONFIRMED_HEADER) {
+        None => Confirmed::default(),
+        Some(value) => {
+            let read = value.to_str().ok().and_then(|text| text.parse().ok());
+            read.ok_or_else(|| Refusal::bad_request(format!("{CONFIRMED_HEADER}: {ConfirmedError}")))?
+        }
+    };
+    Ok(Told { confirmed, next_epoch: keys::draw_epoch().map_err(Refusal::internal)? })
 }
 
 /// What the types do not say. Returns how many rows, gaps and live values there are.
@@ -79,13 +99,23 @@ fn spans(batch: &Batch) -> Vec<(Lane, u64, usize)> {
 fn store(
     connection: &Connection,
     caller: &DeviceCaller,
-    batch: &Batch,
+    (batch, told): (&Batch, &Told),
     quota: Quota,
     now: WallTime,
 ) -> Result<Taken, StoreError> {
-    let taken = sync::take(connection, caller.id, batch, quota, now)?;
+    let taken = sync::take(connection, caller.id, (batch, told), quota, now)?;
     let (client, device) = (&caller.client, &caller.name);
     let what = match &taken {
+        Taken::Stored { behind: Some(behind), .. } => {
+            let message = format!(
+                "this database is older than what the device was confirmed ({behind}): was a copy put back? The device sends again what it still has"
+            );
+            if !alerts::say(connection, caller.id, SET_BACK, &message, now)? {
+                return Ok(taken);
+            }
+            tracing::warn!(client, device, "{message}");
+            format!("device {device}: new epoch: {message}")
+        }
         Taken::Stored { over_quota: Some(limit), .. } => {
             if !alerts::say(connection, caller.id, OVER_QUOTA, limit, now)? {
                 return Ok(taken);

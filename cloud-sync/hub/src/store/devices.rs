@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row};
 use tilth_core::id::Id;
 use tilth_core::time::WallTime;
+use tilth_protocol::Epoch;
 
 use super::StoreError;
 use super::rows::{DeviceId, StreamId, TenantId};
@@ -113,6 +114,20 @@ pub(crate) fn heard(
         "UPDATE devices SET last_heard = ?2, stream = coalesce(?3, stream), rows = rows + ?4 WHERE id = ?1",
     )?;
     update.execute((id, now.0, stream, rows))?;
+    Ok(())
+}
+
+/// The epoch of a device that knew more than this database, where it did.
+pub(crate) fn epoch(connection: &Connection, id: DeviceId) -> Result<Option<Epoch>, StoreError> {
+    let mut select = connection.prepare_cached("SELECT epoch FROM devices WHERE id = ?1")?;
+    let text: Option<String> = select.query_row([id], |row| row.get(0))?;
+    let damaged = |text: &str| StoreError::Damaged(format!("the epoch of a device is {text:?}"));
+    text.map(|text| text.parse().map_err(|_| damaged(&text))).transpose()
+}
+
+/// Begins another epoch for one device.
+pub(crate) fn set_epoch(connection: &Connection, id: DeviceId, epoch: Epoch) -> Result<(), StoreError> {
+    connection.execute("UPDATE devices SET epoch = ?2 WHERE id = ?1", (id, epoch.to_string()))?;
     Ok(())
 }
 

@@ -27,6 +27,7 @@ struct Farm {
     tenant: TenantId,
     device: DeviceId,
     quota: Quota,
+    told: Told,
     now: WallTime,
 }
 
@@ -35,7 +36,8 @@ fn farm() -> Farm {
     let now = WallTime(MIDNIGHT);
     let tenant = devices::add_tenant(&connection, &Id::new("acme").unwrap(), now).unwrap().unwrap();
     let device = devices::add(&connection, tenant, &Id::new("pi-7").unwrap(), now).unwrap().unwrap();
-    Farm { connection, tenant, device, quota: Quota::USUAL, now }
+    let told = Told { confirmed: Confirmed::default(), next_epoch: Epoch(99) };
+    Farm { connection, tenant, device, quota: Quota::USUAL, told, now }
 }
 
 fn at(boot: u32, uptime: i64, wall: Option<i64>) -> Json {
@@ -78,7 +80,7 @@ fn batch(stream: u128, lanes: Json) -> Batch {
 
 impl Farm {
     fn take(&self, batch: &Batch) -> Taken {
-        take(&self.connection, self.device, batch, self.quota, self.now).unwrap()
+        take(&self.connection, self.device, (batch, &self.told), self.quota, self.now).unwrap()
     }
 
     fn answer(&self, batch: &Batch) -> Answer {
@@ -491,4 +493,65 @@ fn kinds_of_gaps_are_kept() {
         let known = lanes::overlapping(&farm.connection, stream, Lane::Events, (seq, seq), 10).unwrap();
         assert_eq!(known, [Run { first: seq, last: seq, content: Content::Gap(kind, "x".into()) }]);
     }
+}
+
+/// Guards against: a database copied back by hand, in whose epoch the devices were confirmed more, and then silence for good.
+#[test]
+fn a_device_that_was_confirmed_more_begins_another_epoch() {
+    let mut farm = farm();
+    let batch = |epoch: u128, seq: u64| {
+        let mut batch = json!({
+            "version": 1, "client": "acme", "device": "pi-7", "stream": Stream(1), "epoch": Epoch(epoch),
+            "lanes": {"events": rows(&[note(seq, "x")])},
+        });
+        if seq == 0 {
+            batch["lanes"] = json!({});
+        }
+        serde_json::from_value::<Batch>(batch).unwrap()
+    };
+    let mut take = |told: &[(Lane, u64)], epoch: u128, seq: u64| {
+        farm.told.confirmed = Confirmed(told.iter().copied().collect());
+        match farm.take(&batch(epoch, seq)) {
+            Taken::Stored { answer, behind, .. } => (answer.epoch.0, answer.confirmed[&Lane::Events], behind),
+            Taken::Refused(refused) => panic!("{refused:?}"),
+        }
+    };
+    let before = |confirmed: u64| [(Lane::Events, confirmed)];
+    for (told, epoch, seq, expected) in [
+        // In the hub's epoch, which is 7, all that was confirmed is here.
+        (before(0), 7, 1, (7, 1, None)),
+        (before(1), 7, 2, (7, 2, None)),
+        (before(2), 7, 0, (7, 2, None)),
+        // A confirmation that was lost on its way.
+        (before(1), 7, 0, (7, 2, None)),
+        // It was told more: another epoch, for this device.
+        (before(5), 7, 6, (99, 2, Some("events 5, here 2".to_owned()))),
+        // What is still on its way in the old epoch is said, and begins nothing.
+        (before(9), 7, 0, (99, 2, Some("events 9, here 2".to_owned()))),
+        (before(2), 99, 3, (99, 3, None)),
+        // Of an epoch that nobody knows.
+        (before(50), 12, 0, (99, 3, Some("events 50, here 3".to_owned()))),
+    ] {
+        assert_eq!(take(&told, epoch, seq), expected, "{told:?} {epoch} {seq}");
+    }
+    // It is of that device alone, and ends with the epoch of all.
+    let tenant = farm.tenant;
+    let other = devices::add(&farm.connection, tenant, &Id::new("pi-8").unwrap(), farm.now).unwrap().unwrap();
+    assert_eq!(devices::epoch(&farm.connection, other).unwrap(), None);
+    store::set_epoch(&farm.connection, Epoch(8)).unwrap();
+    assert_eq!(devices::epoch(&farm.connection, farm.device).unwrap(), None);
+}
+
+/// The whole stream may be one that the copy has never heard of.
+#[test]
+fn a_stream_that_was_confirmed_and_is_not_known_begins_another_epoch() {
+    let mut farm = farm();
+    farm.told.confirmed = Confirmed([(Lane::Windows, 3)].into());
+    let batch = json!({
+        "version": 1, "client": "acme", "device": "pi-7", "stream": Stream(9), "epoch": Epoch(7), "lanes": {},
+    });
+    let Taken::Stored { answer, behind, .. } = farm.take(&serde_json::from_value(batch).unwrap()) else {
+        panic!("expected an answer");
+    };
+    assert_eq!((answer.epoch, behind.as_deref()), (Epoch(99), Some("windows 3, here 0")));
 }

@@ -1,6 +1,7 @@
 //! The hub from outside: the real program, a folder of its own, TCP on the loopback.
 #![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
 
+mod backup;
 mod bundle;
 mod client;
 mod commands;

@@ -194,7 +194,7 @@ impl Desk {
         for _ in 0..200 {
             for effect in self.take() {
                 match effect {
-                    Effect::Send { request, body } => return (request, serde_json::from_slice(&body).unwrap()),
+                    Effect::Send { request, body, .. } => return (request, serde_json::from_slice(&body).unwrap()),
                     Effect::Fetch(ask) => {
                         let haul = self.haul(&ask);
                         self.input(Input::Fetched(haul));

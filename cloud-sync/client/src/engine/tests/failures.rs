@@ -164,7 +164,7 @@ fn sent(desk: &mut Desk, aside: &[u64], effects: &mut Vec<Effect>) -> Option<(u6
     for _ in 0..50 {
         for effect in desk.take() {
             match effect {
-                Effect::Send { request, body } => return Some((request, serde_json::from_slice(&body).unwrap())),
+                Effect::Send { request, body, .. } => return Some((request, serde_json::from_slice(&body).unwrap())),
                 Effect::Fetch(ask) => {
                     let mut haul = desk.haul(&ask);
                     if let Some(extent) = &mut haul.lanes.windows {

@@ -68,7 +68,7 @@ impl Line {
         while let Some(effect) = self.engine.poll() {
             let input = match effect {
                 Effect::Fetch(ask) => Input::Fetched(self.store.fetch(&ask)),
-                Effect::Send { request, body } => {
+                Effect::Send { request, body, .. } => {
                     self.requests += 1;
                     self.largest = self.largest.max(body.len());
                     let exchange = if (self.loses)(self.requests) {

@@ -192,7 +192,7 @@ impl World {
                 let wait = self.dice.span(50);
                 self.later(wait, Happens::Input(Input::Fetched(haul)));
             }
-            Effect::Send { request, body } => self.send(request, body),
+            Effect::Send { request, body, .. } => self.send(request, body),
             Effect::PullBundle { request, .. } => {
                 let exchange = reply(304, "");
                 self.later(Span(30), Happens::Input(Input::Pulled { request, exchange }));

@@ -78,7 +78,7 @@ async fn a_batch_goes_compressed_with_the_key_and_its_answer_comes_whole() {
     let words = http("429 Too Many", "retry-after: 7\r\netag: \"e\"\r\n", "{}");
     let (address, task) = serve(words, Then::Close).await;
     let body = vec![b'x'; 100_000];
-    let exchange = to(&format!("http://{address}/tilth")).unwrap().post_batch(body.clone()).await;
+    let exchange = to(&format!("http://{address}/tilth")).unwrap().post_batch(body.clone(), None).await;
     let reply = exchange.outcome.unwrap();
     assert_eq!((reply.status, reply.retry_after, reply.body), (429, Some(Span(7000)), b"{}".to_vec()));
     assert_eq!(reply.etag.as_deref(), Some("\"e\""));
@@ -124,7 +124,7 @@ async fn every_way_to_misbehave_has_its_name() {
     ] {
         let (address, task) = serve(words, then).await;
         let begun = std::time::Instant::now();
-        let exchange = to(&format!("http://{address}")).unwrap().post_batch(b"{}".to_vec()).await;
+        let exchange = to(&format!("http://{address}")).unwrap().post_batch(b"{}".to_vec(), None).await;
         let error = exchange.outcome.expect_err(what);
         assert_eq!(error.kind, expected, "{what}: {error}");
         assert_eq!(error.peer, format!("http://{address}"), "{what}");
@@ -185,7 +185,7 @@ async fn a_peer_that_hangs_is_given_up_in_each_part() {
         let body: Vec<u8> =
             if matches!(hangs, Hangs::OverTheBody) { noise.take(12 << 20).collect() } else { vec![b'x'] };
         let client = to(&format!("{scheme}://{address}")).unwrap();
-        let ended = tokio::time::timeout(SHORT * 8, client.post_batch(body)).await;
+        let ended = tokio::time::timeout(SHORT * 8, client.post_batch(body, None)).await;
         let error = ended.unwrap_or_else(|_| panic!("{hangs:?} is waited for")).outcome.unwrap_err();
         assert!(expected.contains(&error.kind), "{hangs:?}: {error}");
         task.abort();
@@ -197,7 +197,7 @@ async fn nobody_there_is_no_connection() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let exchange = to(&format!("http://{address}")).unwrap().post_batch(b"{}".to_vec()).await;
+    let exchange = to(&format!("http://{address}")).unwrap().post_batch(b"{}".to_vec(), None).await;
     assert_eq!((exchange.outcome.unwrap_err().kind, exchange.sent), (Broken::NoConnection, 0));
 }
 
@@ -210,7 +210,7 @@ async fn what_does_not_speak_tls_is_named() {
         let _ = socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
         tokio::time::sleep(SHORT).await;
     });
-    let exchange = to(&format!("https://{address}")).unwrap().post_batch(b"{}".to_vec()).await;
+    let exchange = to(&format!("https://{address}")).unwrap().post_batch(b"{}".to_vec(), None).await;
     assert_eq!(exchange.outcome.unwrap_err().kind, Broken::NoTls);
 }
 
@@ -218,7 +218,7 @@ async fn what_does_not_speak_tls_is_named() {
 #[tokio::test]
 async fn plain_http_to_a_server_of_https_says_so() {
     let (address, task) = serve(b"\x15\x03\x01\x00\x02\x02\x46".to_vec(), Then::Close).await;
-    let exchange = to(&format!("http://{address}")).unwrap().post_batch(b"{}".to_vec()).await;
+    let exchange = to(&format!("http://{address}")).unwrap().post_batch(b"{}".to_vec(), None).await;
     let error = exchange.outcome.unwrap_err();
     assert_eq!(error.kind, Broken::Garbled);
     assert_eq!(
@@ -237,7 +237,7 @@ async fn a_redirect_is_an_answer_and_the_key_goes_nowhere() {
     let location = format!("location: http://{}/\r\n", trap.local_addr().unwrap());
     for status in ["302 Found", "307 Temporary Redirect", "308 Permanent Redirect"] {
         let (address, _task) = serve(http(status, &location, ""), Then::Close).await;
-        let exchange = to(&format!("http://{address}")).unwrap().post_batch(b"{}".to_vec()).await;
+        let exchange = to(&format!("http://{address}")).unwrap().post_batch(b"{}".to_vec(), None).await;
         assert_eq!(exchange.outcome.unwrap().status / 100, 3);
     }
     assert!(tokio::time::timeout(Duration::from_millis(50), trap.accept()).await.is_err());

@@ -1,0 +1,177 @@
+//! `tilth-hub backup` and `restore`: everything that a hub is, in one file, and back.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use serde_json::json;
+use tilth_config::bundle::SigningKey;
+use tilth_core::time::WallTime;
+
+use super::{Change, change, user};
+use crate::cli::{Backup, Restore};
+use crate::data_dir::{self, DataDir, OWNER_ONLY};
+use crate::exit::{self, Exit};
+use crate::store::backup::{self, Carried, Made, Restored};
+use crate::{clock, keys, store};
+
+/// Writes a backup beside its place and renames it into it: what was there before stays until the new one is whole.
+pub(crate) fn make(wanted: &Backup) -> anyhow::Result<Exit> {
+    let Backup { file, data, output } = wanted;
+    let name = || file.display().to_string();
+    if fs::symlink_metadata(file).is_ok_and(|found| !found.is_file()) {
+        bail!("{}: expected a file, or nothing there", file.display());
+    }
+    let data = data.dir();
+    data.read_signing_key()?;
+    let made = Made { at: clock::now(), signing_key: data.signing_key_text()? };
+    let connection = store::open(&data.database())?;
+    let mut beside = OsString::from(file.as_os_str());
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
+    let written = write(&connection, &beside, &made).and_then(|bytes| {
+        fs::rename(&beside, file)?;
+        data_dir::sync_folder_of(file)?;
+        Ok(bytes)
+    });
+    let bytes = written.inspect_err(|_| drop(fs::remove_file(&beside))).with_context(name)?;
+    change(&data, |change: &Change<'_>| change.audit(None, "a backup was made"))?;
+    if output.json {
+        exit::json(&json!({"file": name(), "bytes": bytes, "made": made.at.to_string()}))?;
+    } else {
+        exit::line(format_args!(
+            "{}: backup of {}, {bytes} bytes, with the hub's signing key: keep it where nobody else reads it",
+            name(),
+            made.at
+        ))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn write(connection: &rusqlite::Connection, beside: &Path, made: &Made) -> anyhow::Result<u64> {
+    let _ = fs::remove_file(beside);
+    // Before anything is in it.
+    data_dir::write_new(beside, OWNER_ONLY, "")?;
+    backup::write(connection, beside, made)?;
+    let file = File::open(beside)?;
+    file.sync_all()?;
+    Ok(file.metadata()?.len())
+}
+
+/// Puts a backup in the place of the database and the key, which are kept aside.
+pub(crate) fn restore(wanted: &Restore) -> anyhow::Result<Exit> {
+    let Restore { file, data, output } = wanted;
+    let data = data.dir();
+    if !fs::metadata(file).with_context(|| file.display().to_string())?.is_file() {
+        bail!("{}: expected a backup", file.display());
+    }
+    data.make()?;
+    let lock = data.lock()?;
+    let staged = Staged::of(&data, file)?;
+    let (restored, key, carried) = staged.take_up(&data).inspect_err(|_| staged.remove())?;
+    let aside = staged.put_in_place(&data)?;
+    drop(lock);
+    if output.json {
+        exit::json(&json!({
+            "epoch": staged.epoch, "made": restored.made.map(|made| made.at.to_string()), "tenants": restored.tenants,
+            "devices": restored.devices, "public_key": key.trusted().id().to_string(),
+            "aside": aside.map(|aside| aside.display().to_string()),
+            "revoked": carried.as_ref().ok().map(|carried| carried.revoked),
+            "missing": carried.as_ref().ok().map(|carried| &carried.devices),
+        }))?;
+    } else {
+        say(&restored, &key, &staged, aside.as_deref(), &carried)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn say(
+    restored: &Restored,
+    key: &SigningKey,
+    staged: &Staged,
+    aside: Option<&Path>,
+    carried: &Result<Carried, String>,
+) -> anyhow::Result<()> {
+    let Restored { made, tenants, devices } = restored;
+    let made = made.as_ref().map_or("a copy of a database".to_owned(), |made| format!("the backup of {}", made.at));
+    exit::line(format_args!("{made} is in place: {tenants} tenants, {devices} devices, key {}", key.trusted().id()))?;
+    exit::line(format_args!("new epoch {}: devices send again what this database does not have", staged.epoch))?;
+    if let Some(aside) = aside {
+        exit::line(format_args!("what was there before lies in {}", aside.display()))?;
+    }
+    match carried {
+        Ok(Carried { revoked, devices }) => {
+            if *revoked > 0 {
+                exit::line(format_args!("{revoked} keys that were revoked since stay revoked"))?;
+            }
+            if !devices.is_empty() {
+                let devices = devices.join(", ");
+                exit::line(format_args!("not in the backup, to be added again, each with a new key: {devices}"))?;
+            }
+        }
+        Err(why) => exit::line(format_args!(
+            "the database before cannot be read ({why}): keys that were revoked after the backup are valid again"
+        ))?,
+    }
+    exit::line("Devices whose keys were made after the backup are refused: `tilth-hub device key` makes new ones.")
+}
+
+/// What is to be put in place, in a folder beside it.
+struct Staged {
+    folder: PathBuf,
+    epoch: tilth_protocol::Epoch,
+    now: WallTime,
+}
+
+impl Staged {
+    fn of(data: &DataDir, file: &Path) -> anyhow::Result<Staged> {
+        let folder = data.folder().join("restore.new");
+        let _ = fs::remove_dir_all(&folder);
+        data_dir::make_folder(&folder)?;
+        let staged = Staged { folder, epoch: keys::draw_epoch()?, now: clock::now() };
+        let copied = data_dir::write_new(&staged.database(), OWNER_ONLY, "").and_then(|()| {
+            let (mut from, mut to) = (File::open(file)?, File::options().write(true).open(staged.database())?);
+            std::io::copy(&mut from, &mut to)?;
+            Ok(())
+        });
+        copied.inspect_err(|_| staged.remove()).with_context(|| file.display().to_string())?;
+        Ok(staged)
+    }
+
+    fn database(&self) -> PathBuf {
+        self.folder.join("hub.db")
+    }
+
+    fn remove(&self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+
+    /// A store, its key, and what the one before knew.
+    fn take_up(&self, data: &DataDir) -> anyhow::Result<(Restored, SigningKey, Result<Carried, String>)> {
+        let restored = backup::take_up(&self.database(), self.epoch, &user(), self.now)?;
+        let text = match &restored.made {
+            Some(made) => made.signing_key.clone(),
+            None => data.signing_key_text().context(
+                "this is a copy of a database without the hub's signing key, and there is none here: expected a file of `tilth-hub backup`",
+            )?,
+        };
+        let key = SigningKey::parse(&text).context("the signing key in the backup")?;
+        let staged = DataDir::new(&self.folder);
+        staged.write_keys(&text, &key)?;
+        let carried = if data.database().exists() {
+            backup::carry(&data.database(), &self.database()).map_err(|error| error.to_string())
+        } else {
+            Ok(Carried::default())
+        };
+        Ok((restored, key, carried))
+    }
+
+    /// Where what was there before lies now.
+    fn put_in_place(&self, data: &DataDir) -> anyhow::Result<Option<PathBuf>> {
+        let aside = data.put_aside(self.now)?;
+        DataDir::new(&self.folder).move_to(data)?;
+        self.remove();
+        Ok(aside)
+    }
+}

@@ -1,0 +1,121 @@
+//! A copy of the store in one file, made while the hub runs, and the way back.
+//!
+//! A backup is a SQLite file with all tables of the store as they were at one moment, and one more that holds the hub's
+//! signing key: without that no device could be given a configuration again.
+
+use std::fs;
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use tilth_core::time::WallTime;
+use tilth_protocol::Epoch;
+
+use super::{StoreError, audit, connect, migrate, set_epoch};
+
+/// What a backup says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Made {
+    /// When.
+    pub(crate) at: WallTime,
+    /// What the file with the signing key held.
+    pub(crate) signing_key: String,
+}
+
+/// What came of a backup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Restored {
+    /// None of a plain copy of the database.
+    pub(crate) made: Option<Made>,
+    pub(crate) tenants: u64,
+    pub(crate) devices: u64,
+}
+
+/// What the database that was in use before knew, and the backup does not.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Carried {
+    /// Keys that were revoked since; they stay revoked.
+    pub(crate) revoked: u64,
+    /// Devices that were added since, as `TENANT/DEVICE`; they must be added again.
+    pub(crate) devices: Vec<String>,
+}
+
+/// Writes the store as it is at this moment, and the key, into a file that is there and empty.
+pub(crate) fn write(store: &Connection, file: &Path, made: &Made) -> Result<(), StoreError> {
+    let path = file.to_str().ok_or_else(|| StoreError::Damaged(format!("{}: expected UTF-8", file.display())))?;
+    store.execute("VACUUM INTO ?1", [path])?;
+    let backup = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    backup.pragma_update(None, "journal_mode", "delete")?;
+    backup.execute_batch(
+        "CREATE TABLE backup (id INTEGER PRIMARY KEY CHECK (id = 1), made INTEGER NOT NULL, signing_key TEXT NOT NULL) STRICT",
+    )?;
+    backup.execute("INSERT INTO backup (id, made, signing_key) VALUES (1, ?1, ?2)", (made.at.0, &made.signing_key))?;
+    Ok(())
+}
+
+/// Makes a store of a copy of a backup: whole, of a schema that is known, and in a new epoch.
+pub(crate) fn take_up(file: &Path, epoch: Epoch, who: &str, now: WallTime) -> Result<Restored, StoreError> {
+    let no_backup = |why: &str| StoreError::Damaged(format!("it is no backup of a hub: {why}"));
+    let mut store = connect(file, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| no_backup(&error.to_string()))?;
+    let check: String = store.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if check != "ok" {
+        return Err(no_backup(&check));
+    }
+    let has = |name: &str| -> Result<bool, StoreError> {
+        let found =
+            store.query_row("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1", [name], |_| Ok(()));
+        Ok(found.optional()?.is_some())
+    };
+    if !has("hub")? || !has("devices")? {
+        return Err(no_backup("it has other tables"));
+    }
+    let made = if has("backup")? {
+        let made = store.query_row("SELECT made, signing_key FROM backup", [], |row| {
+            Ok(Made { at: WallTime(row.get(0)?), signing_key: row.get(1)? })
+        });
+        let made = made.optional()?;
+        // The key has a file of its own from now on.
+        store.pragma_update(None, "secure_delete", true)?;
+        store.execute_batch("DROP TABLE backup")?;
+        made
+    } else {
+        None
+    };
+    migrate(&mut store, file)?;
+    set_epoch(&store, epoch)?;
+    let what = "a backup was put back: new epoch";
+    audit::record(&store, &audit::Entry { at: now, who, origin: "local", tenant: None, what })?;
+    let count = |sql: &str| store.query_row(sql, [], |row| row.get(0));
+    let (tenants, devices) = (count("SELECT count(*) FROM tenants")?, count("SELECT count(*) FROM devices")?);
+    settle(store, file)?;
+    Ok(Restored { made, tenants, devices })
+}
+
+/// Takes over from the database before what must not be forgotten.
+pub(crate) fn carry(before: &Path, store: &Path) -> Result<Carried, StoreError> {
+    let path = before.to_str().ok_or_else(|| StoreError::Damaged("expected UTF-8".to_owned()))?;
+    let connection = connect(store, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.execute("ATTACH ?1 AS before", [path])?;
+    let revoked = connection.execute(
+        "UPDATE keys SET revoked = (SELECT old.revoked FROM before.keys AS old WHERE old.id = keys.id)
+         WHERE revoked IS NULL AND id IN (SELECT id FROM before.keys WHERE revoked IS NOT NULL)",
+        [],
+    )?;
+    let mut select = connection.prepare(
+        "SELECT tenants.name || '/' || devices.name FROM before.devices JOIN before.tenants ON tenants.id = devices.tenant
+         EXCEPT SELECT tenants.name || '/' || devices.name FROM main.devices JOIN main.tenants ON tenants.id = devices.tenant
+         ORDER BY 1",
+    )?;
+    let devices = select.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    drop(select);
+    connection.execute_batch("DETACH before")?;
+    settle(connection, store)?;
+    Ok(Carried { revoked: revoked as u64, devices })
+}
+
+/// Leaves one file with everything in it.
+fn settle(store: Connection, file: &Path) -> Result<(), StoreError> {
+    store.pragma_update(None, "journal_mode", "delete")?;
+    store.close().map_err(|(_, error)| error)?;
+    let damaged = |error: std::io::Error| StoreError::Damaged(error.to_string());
+    fs::File::open(file).and_then(|file| file.sync_all()).map_err(damaged)
+}

@@ -97,11 +97,9 @@ fn documents(from: &Path) -> anyhow::Result<(Documents, Vec<String>)> {
         if is_hidden || is_site {
             continue;
         }
-        if path.is_dir() {
-            ignored.push(path);
-        } else if path.extension() == Some(OsStr::new("toml")) {
+        if path.extension() == Some(OsStr::new("toml")) {
             files.push(path);
-        } else if is_nearly_toml(&path) {
+        } else if path.is_dir() || is_nearly_toml(&path) {
             ignored.push(path);
         }
     }

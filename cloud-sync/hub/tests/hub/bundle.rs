@@ -346,9 +346,7 @@ fn what_is_not_read_of_a_folder_is_named() {
     let made = Made::new();
     made.tenant("acme");
     made.device("acme", "pi-7");
-    for file in
-        ["10.toml~", "10.toml.bak", "#10.toml#", "old.TOML", ".10.toml.swp", "notes.txt", "zones/a.toml", "b.toml/x"]
-    {
+    for file in ["10.toml~", "10.toml.bak", "#10.toml#", "old.TOML", ".10.toml.swp", "notes.txt", "zones/a.toml"] {
         made.folder.write(&format!("farm/config.d/{file}"), "not = [read");
     }
     made.folder.write("farm/config.d/10.toml", PH);
@@ -357,6 +355,6 @@ fn what_is_not_read_of_a_folder_is_named() {
     assert!(done.status.success(), "{}", stderr(&done));
     let said = stderr(&done);
     let named: Vec<&str> = said.lines().filter_map(|line| line.split_once(": warning: this ")?.0.into()).collect();
-    let expected = ["#10.toml#", "10.toml.bak", "10.toml~", "b.toml", "old.TOML", "zones"];
+    let expected = ["#10.toml#", "10.toml.bak", "10.toml~", "old.TOML", "zones"];
     assert_eq!(named, expected.map(|name| format!("config.d/{name}")), "{said}");
 }

@@ -98,7 +98,8 @@ fn a_bundle_that_cannot_be_read_is_put_aside() {
     // What is to be remembered of it cannot be written, as on a full disk.
     fs::create_dir(room.path("data/bundle.state.new")).unwrap();
     for _ in 0..2 {
-        let _agent = goes_on(&room, "damaged (Is a directory (os error 21)) and stays in its place: Is a directory");
+        let _agent =
+            goes_on(&room, "damaged (a folder is there; expected a file) and stays in its place: Is a directory");
         assert!(exists(&room.path(BUNDLE)));
     }
     fs::remove_dir(room.path("data/bundle.state.new")).unwrap();

@@ -103,7 +103,7 @@ fn a_bundle_that_cannot_be_read_is_put_aside() {
         assert!(exists(&room.path(BUNDLE)));
     }
     fs::remove_dir(room.path("data/bundle.state.new")).unwrap();
-    let _agent = goes_on(&room, "damaged (Is a directory (os error 21)) and lies in ");
+    let _agent = goes_on(&room, "damaged (a folder is there; expected a file) and lies in ");
 }
 
 #[test]

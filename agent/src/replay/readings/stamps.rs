@@ -311,10 +311,12 @@ pub(super) fn zone(text: &str) -> Option<Zone<'_>> {
 /// `+01:00`, `+0100`, `-8`; nothing is zero.
 fn offset_s(text: &str) -> Option<i64> {
     let Some(sign) = text.chars().next() else { return Some(0) };
-    let digits = text[1..].replace(':', "");
+    let digits = text.strip_prefix(['+', '-'])?.replace(':', "");
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
     let (hours, minutes) = digits.split_at(digits.len().min(2));
-    let is_offset =
-        !hours.is_empty() && matches!(minutes.len(), 0 | 2) && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let is_offset = !hours.is_empty() && matches!(minutes.len(), 0 | 2);
     let minutes = hours.parse::<i64>().ok()? * 60 + if minutes.is_empty() { 0 } else { minutes.parse().ok()? };
     (is_offset && minutes < 24 * 60).then_some(if sign == '-' { -60 * minutes } else { 60 * minutes })
 }

@@ -118,7 +118,8 @@ async fn refusal(mut answer: Response) -> Failure {
 /// | any with `Retry-After` | it will be taken later | then |
 /// | 408, 421, 423, 425, 429, 5xx | the server is busy or ill | soon, later and later |
 /// | 401, 402, 403, 404, 405, 407, 410, 3xx | address, token or account: a person mends it | every 5 minutes |
-/// | every other 4xx (400, 409, 413, 422 ..) | it refuses this very request | a few times |
+/// | 413, 414, 415, 431 | this very request is too large or of no use, and will be | never |
+/// | every other 4xx (400, 409, 422 ..) | it refuses this very request | a few times |
 fn outlook(status: StatusCode, asked: Option<Span>) -> (Again, Option<Span>) {
     if asked.is_some() {
         return (Again::UntilExpired, asked);
@@ -126,6 +127,7 @@ fn outlook(status: StatusCode, asked: Option<Span>) -> (Again, Option<Span>) {
     match status.as_u16() {
         408 | 421 | 423 | 425 | 429 | 500.. => (Again::UntilExpired, None),
         ..=399 | 401..=405 | 407 | 410 => (Again::UntilExpired, Some(REFUSED_WAIT)),
+        413..=415 | 431 => (Again::Never, None),
         _ => (Again::Few, None),
     }
 }
@@ -164,11 +166,12 @@ mod tests {
     fn each_answer_says_whether_it_may_be_taken_later() {
         let soon = (Again::UntilExpired, None);
         let mended = (Again::UntilExpired, Some(REFUSED_WAIT));
-        let few = (Again::Few, None);
+        let (few, never) = ((Again::Few, None), (Again::Never, None));
         for (codes, expected) in [
             (&[408, 421, 423, 425, 429, 500, 501, 502, 503, 504, 507, 511, 520, 599][..], soon),
             (&[300, 301, 302, 304, 307, 308, 401, 402, 403, 404, 405, 407, 410], mended),
-            (&[400, 406, 409, 411, 412, 413, 414, 415, 416, 417, 418, 422, 424, 426, 428, 431, 451, 499], few),
+            (&[413, 414, 415, 431], never),
+            (&[400, 406, 409, 411, 412, 416, 417, 418, 422, 424, 426, 428, 451, 499], few),
         ] {
             for code in codes {
                 let status = StatusCode::from_u16(*code).unwrap();

@@ -7,6 +7,7 @@
 mod begin;
 mod bus;
 mod drops;
+mod fault;
 mod hub;
 mod keep;
 mod live;
@@ -23,6 +24,7 @@ use tilth_core::effect::{Effect, Transition};
 use tilth_core::engine::{Engine, Input};
 use tilth_core::id::{Id, SensorId};
 use tilth_core::plan::Plan;
+use tilth_core::reading::{Quality, Raw};
 use tilth_core::site::Matcher;
 use tilth_core::time::{Span, Uptime, WallTime};
 use tokio::sync::mpsc::error::TrySendError;
@@ -34,6 +36,7 @@ use crate::notify::{self, Told};
 use crate::output::tell;
 use crate::recording::Recording;
 use crate::sense::queue::{self, Queue};
+use crate::sense::sample::Sample;
 use crate::sense::stamp::Why;
 use crate::store::thread::Recorder;
 use crate::store::{Commit, NewEvent, Watched};
@@ -106,7 +109,11 @@ pub(crate) type Look = Box<dyn FnOnce(&Engine, &Beside<'_>) + Send>;
 pub(crate) struct Beside<'a> {
     pub(crate) figures: &'a Figures,
     pub(crate) takers: &'a Takers,
+    pub(crate) faults: &'a Faults,
 }
+
+/// Why the inputs of sensors fail, as long as they do.
+pub(crate) type Faults = BTreeMap<SensorId, Arc<str>>;
 
 /// Who took each alert on last, as long as it is open.
 pub(crate) type Takers = BTreeMap<AlertId, String>;
@@ -173,6 +180,8 @@ pub(crate) struct Decide {
     buses: BTreeMap<Id, Option<String>>,
     /// Nothing while the hub has not answered yet.
     hub_accepts: Option<bool>,
+    /// Why inputs fail that speak and have no value.
+    faults: Faults,
     recording: Option<Recording>,
     figures: Figures,
     said_drops: drops::Said,
@@ -234,15 +243,28 @@ impl Decide {
     fn hear(&mut self, heard: queue::Told) {
         match heard {
             queue::Told::Value(sample) => {
-                let plan = Arc::clone(self.engine.plan());
-                let Some(input) = sample.input(&plan, &self.clock) else { return };
-                if matches!(input, Input::Undated(_)) {
-                    self.figures.count_refused(sample.refused);
-                }
-                self.handle(input);
+                self.input_works(&sample);
+                self.read(&sample, Quality::Good);
+            }
+            queue::Told::Fault { sample, why } => {
+                self.input_fails(&sample.sensor, why);
+                self.read(&sample, Quality::Fault);
             }
             queue::Told::Bus { bus, down } => self.hear_bus(&bus, down.as_deref()),
         }
+    }
+
+    fn read(&mut self, sample: &Sample, quality: Quality) {
+        let plan = Arc::clone(self.engine.plan());
+        let Some(input) = sample.input(&plan, &self.clock) else { return };
+        if matches!(input, Input::Undated(_)) {
+            self.figures.count_refused(sample.refused);
+        }
+        self.handle(match input {
+            Input::Reading(raw) => Input::Reading(Raw { quality, ..raw }),
+            Input::Undated(raw) => Input::Undated(Raw { quality, ..raw }),
+            other => other,
+        });
     }
 
     fn tick(&mut self) {
@@ -284,7 +306,7 @@ impl Decide {
                 let _ = done.send(());
             }
             Command::Look(look) => {
-                look(&self.engine, &Beside { figures: &self.figures, takers: &self.takers });
+                look(&self.engine, &Beside { figures: &self.figures, takers: &self.takers, faults: &self.faults });
             }
             Command::StoreAnew => {
                 // The hub knows more of this stream than this device: the alerts in between had numbers, too.
@@ -329,9 +351,7 @@ impl Decide {
 
     fn tell(&mut self, effect: &Effect) {
         let plan = Arc::clone(&self.plan);
-        if let Some(command) =
-            notify::Command::of(effect, &plan, (&self.device, &self.run), |sensor| self.why_down(sensor))
-        {
+        if let Some(command) = notify::Command::of(effect, &plan, (&self.device, &self.run), |key| self.why(key)) {
             self.tell_people(command);
         }
     }

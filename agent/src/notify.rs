@@ -23,8 +23,8 @@ use std::sync::Arc;
 use tilth_config::Channel;
 use tilth_core::alert::AlertId;
 use tilth_core::effect::{Effect, Transition};
-use tilth_core::id::{Id, SensorId};
-use tilth_core::plan::Plan;
+use tilth_core::id::Id;
+use tilth_core::plan::{AlertKey, Plan};
 use tilth_core::time::{Span, Uptime};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id as TaskId, JoinError, JoinSet};
@@ -133,17 +133,17 @@ pub(crate) struct Told {
 
 impl Command {
     /// What an effect of the engine means for people; nothing where they need not know. `why` says what the engine does not
-    /// know of a sensor's trouble.
+    /// know of an alert.
     pub(crate) fn of(
         effect: &Effect,
         plan: &Plan,
         (device, run): (&Id, &Run),
-        why: impl Fn(&SensorId) -> Option<String>,
+        why: impl Fn(&AlertKey) -> Option<String>,
     ) -> Option<Command> {
         match effect {
             Effect::Page(page) => {
                 let notice =
-                    Notice { why: why(&page.report.key.sensor), ..Notice::page(device, Some(run), page, plan, false) };
+                    Notice { why: why(&page.report.key), ..Notice::page(device, Some(run), page, plan, false) };
                 Some(Command::Page(Box::new(notice), page.channels.clone()))
             }
             Effect::Alert(Transition::Acknowledged { .. }, report) => report.alert.map(Command::Acknowledged),

@@ -17,13 +17,13 @@ use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use host::{HostFeed, Machine, USUAL_INTERVAL};
-use line::{LineBus, LineFeed, LineStatus};
+use line::{LineBus, LineFeed, LineStatus, Want, Wanted};
 use queue::{Queue, Told};
 
 /// What a configuration wants to have read.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Sources {
-    lines: BTreeMap<Id, (Serial, Vec<LineFeed>)>,
+    lines: BTreeMap<Id, (Serial, Wanted)>,
     host: Vec<HostFeed>,
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct Senses {
 
 struct LineTask {
     serial: Serial,
-    feeds: watch::Sender<Vec<LineFeed>>,
+    wanted: watch::Sender<Wanted>,
     status: LineStatus,
     _task: Stopping,
 }
@@ -59,15 +59,17 @@ impl Sources {
         let mut sources = Sources::default();
         for (id, bus) in site.into_iter().flat_map(|site| &site.buses) {
             if let (tilth_config::BusKind::Line, Link::Serial(serial)) = (bus.kind, &bus.link) {
-                sources.lines.insert(id.clone(), (serial.clone(), Vec::new()));
+                let wanted = Wanted { columns: bus.columns.clone(), feeds: Vec::new() };
+                sources.lines.insert(id.clone(), (serial.clone(), wanted));
             }
         }
         for (sensor, feed) in feeds {
             match &feed.input {
-                Some(Input::Line { bus, field }) => {
-                    if let Some((_, feeds)) = sources.lines.get_mut(bus) {
-                        let use_stamp = feed.stamp == Stamping::Source;
-                        feeds.push(LineFeed { field: field.clone(), sensor: sensor.clone(), use_stamp });
+                Some(Input::Line { bus, name }) => {
+                    if let Some((_, wanted)) = sources.lines.get_mut(bus) {
+                        let (name, sensor) = (name.clone(), sensor.clone());
+                        let want = Want { name, sensor, quantity: feed.quantity, unit: feed.unit };
+                        wanted.feeds.push(LineFeed { want, use_stamp: feed.stamp == Stamping::Source });
                     }
                 }
                 Some(Input::Host(figure)) => {
@@ -95,17 +97,17 @@ impl Senses {
             self.lines.iter().map(|(id, task)| (id.clone(), task.status.clone())).collect();
         self.lines.retain(|id, task| lines.get(id).is_some_and(|(serial, _)| *serial == task.serial));
         for (id, task) in &self.lines {
-            if let Some((_, feeds)) = lines.remove(id) {
-                task.feeds.send_if_modified(|now| {
-                    let changed = *now != feeds;
-                    *now = feeds;
+            if let Some((_, wanted)) = lines.remove(id) {
+                task.wanted.send_if_modified(|now| {
+                    let changed = *now != wanted;
+                    *now = wanted;
                     changed
                 });
             }
         }
-        for (id, (serial, feeds)) in lines {
+        for (id, (serial, wanted)) in lines {
             let status = moved.get(&id).cloned().unwrap_or_default();
-            let task = self.open(&id, serial, feeds, status);
+            let task = self.open(&id, serial, wanted, status);
             self.lines.insert(id, task);
         }
         if self.host.as_ref().is_none_or(|(now, _)| *now != host) {
@@ -124,9 +126,9 @@ impl Senses {
         self.lines.iter().map(|(id, task)| (id, task.serial.port.as_str(), task.status.clone()))
     }
 
-    fn open(&self, id: &Id, serial: Serial, feeds: Vec<LineFeed>, status: LineStatus) -> LineTask {
-        let (sender, feeds) = watch::channel(feeds);
-        let bus = LineBus { id: id.clone(), serial: serial.clone(), feeds };
+    fn open(&self, id: &Id, serial: Serial, wanted: Wanted, status: LineStatus) -> LineTask {
+        let (sender, wanted) = watch::channel(wanted);
+        let bus = LineBus { id: id.clone(), serial: serial.clone(), wanted };
         let (clock, queue, shown) = (self.clock.clone(), self.queue.clone(), status.clone());
         let failed = (bus.id.clone(), self.queue.clone(), status.clone());
         let task = tokio::spawn(async move {
@@ -139,7 +141,7 @@ impl Senses {
             };
             supervise::keep_running(make, ended).await;
         });
-        LineTask { serial, feeds: sender, status, _task: Stopping(task) }
+        LineTask { serial, wanted: sender, status, _task: Stopping(task) }
     }
 }
 
@@ -188,9 +190,9 @@ mod tests {
         let Sources { lines, host } = Sources::of(loaded.site.as_ref(), &loaded.feeds);
         let said: Vec<String> = lines
             .iter()
-            .map(|(id, (serial, feeds))| {
-                let feeds: Vec<String> =
-                    feeds.iter().map(|feed| format!("{}={}/{}", feed.sensor, feed.field, feed.use_stamp)).collect();
+            .map(|(id, (serial, wanted))| {
+                let feed = |feed: &LineFeed| format!("{}={}/{}", feed.want.sensor, feed.want.name, feed.use_stamp);
+                let feeds: Vec<String> = wanted.feeds.iter().map(feed).collect();
                 format!("{id} {} {} {}", serial.port, serial.baud, feeds.join(" "))
             })
             .collect();

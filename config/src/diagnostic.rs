@@ -127,6 +127,11 @@ impl Problem {
         self
     }
 
+    #[cfg(test)]
+    pub(crate) fn help_text(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+
     pub(crate) fn in_part(mut self, part: Place) -> Problem {
         self.part = self.part.or(Some(part));
         self

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 use tilth_core::id::{Id, SensorId};
+use tilth_core::label::Label;
+use tilth_core::unit::Unit;
 
 use crate::diagnostic::{Log, Problem};
 use crate::reader;
@@ -70,12 +72,12 @@ pub enum Input {
         /// Which of the values it answers, from 0.
         index: u8,
     },
-    /// `line:BUS/FIELD`: a named value in lines of text.
+    /// `line:BUS/NAME` or `line:BUS/NAME?node=1`: a named value in lines of text.
     Line {
         /// The serial line.
         bus: Id,
-        /// The value's name, or its column's.
-        field: String,
+        /// The value's name.
+        name: LineName,
     },
     /// `http:BOARD/FIELD`: what a WiFi board posts.
     Http {
@@ -95,6 +97,35 @@ pub enum Input {
     },
     /// `sim:..`: made up, for trying things out.
     Sim(String),
+}
+
+/// The name of a value in lines of text.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LineName {
+    /// The value's label, its column's heading or its path in JSON, or enough of its words.
+    pub label: String,
+    /// Labels of other fields of the same line or object, and what must stand there.
+    pub selectors: Vec<(String, String)>,
+}
+
+impl LineName {
+    /// What two names have in common that mean one value: `Air Temp` and `air_temp`.
+    fn comparable(&self) -> (String, Vec<(String, String)>) {
+        let key = |text: &String| Label::of(text).map_or(text.clone(), |label| label.key().to_owned());
+        let selectors = self.selectors.iter().map(|(name, text)| (key(name), text.to_lowercase()));
+        (key(&self.label), selectors.collect())
+    }
+}
+
+/// As documents write it: `temp?node=1&row=2`.
+impl fmt::Display for LineName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.label)?;
+        for (ix, (name, text)) in self.selectors.iter().enumerate() {
+            write!(f, "{}{name}={text}", if ix == 0 { '?' } else { '&' })?;
+        }
+        Ok(())
+    }
 }
 
 /// What the machine tells of itself.
@@ -215,6 +246,14 @@ impl Input {
         }
     }
 
+    /// The same for two inputs that give the same values.
+    pub(crate) fn comparable(&self) -> String {
+        match self {
+            Input::Line { bus, name } => format!("line:{bus}/{:?}", name.comparable()),
+            other => format!("{other:?}"),
+        }
+    }
+
     /// Whether this version reads it.
     #[must_use]
     pub const fn is_read(&self) -> bool {
@@ -231,7 +270,7 @@ const FORMS: [(&str, &str); 12] = [
     ("gpio", "gpio:LINE, such as gpio:17"),
     ("mqtt", "mqtt:BUS/TOPIC or mqtt:BUS/TOPIC#json.path, a topic without + and #"),
     ("sdi12", "sdi12:BUS/ADDRESS/INDEX, such as sdi12:soil/0/1"),
-    ("line", "line:BUS/FIELD"),
+    ("line", "line:BUS/NAME, or line:BUS/NAME?LABEL=TEXT where another field of the line tells which value is meant"),
     ("http", "http:BOARD/FIELD"),
     ("host", "host:cpu_temp, host:load, host:disk_used or host:memory_used"),
     (
@@ -255,6 +294,9 @@ pub(crate) fn read(node: &Node, log: &Log) -> Result<Input, Problem> {
         let help = meant.unwrap_or_else(|| format!("expected one of {}", kinds.join(", ")));
         return Err(Problem::new(format!("there is no kind of input {kind:?}")).help(help));
     };
+    if let ("line", Some((_, name))) = (kind, rest.split_once('/')) {
+        check_line_name(name)?;
+    }
     parse(kind, rest).ok_or_else(|| Problem::new(format!("{node} is no input")).help(format!("expected {form}")))
 }
 
@@ -275,7 +317,7 @@ fn parse(kind: &str, rest: &str) -> Option<Input> {
 fn on_bus(kind: &str, bus: Id, rest: &str) -> Option<Input> {
     match kind {
         "board" => Some(Input::Board { bus, channel: name(rest)? }),
-        "line" => Some(Input::Line { bus, field: name(rest)? }),
+        "line" => Some(Input::Line { bus, name: line_name(rest)? }),
         "http" => Some(Input::Http { board: bus, field: name(rest)? }),
         "modbus" => {
             let (slave, register) = rest.split_once('/')?;
@@ -304,6 +346,37 @@ fn on_bus(kind: &str, bus: Id, rest: &str) -> Option<Input> {
         }
         _ => None,
     }
+}
+
+fn line_name(text: &str) -> Option<LineName> {
+    let (label, selectors) = text.split_once('?').map_or((text, None), |(label, rest)| (label, Some(rest)));
+    let selector = |text: &str| {
+        let (label, text) = text.split_once('=')?;
+        Label::of(label)?;
+        Some((label.to_owned(), name(text.trim())?))
+    };
+    let selectors = selectors.map_or(Some(Vec::new()), |all| all.split('&').map(selector).collect())?;
+    Label::of(label)?;
+    Some(LineName { label: name(label)?, selectors })
+}
+
+/// Why no line can carry a value of this name.
+fn check_line_name(text: &str) -> Result<(), Problem> {
+    let label = text.split_once('?').map_or(text, |(label, _)| label);
+    let inside = label.trim().strip_prefix(['(', '[']).and_then(|rest| rest.strip_suffix([')', ']']));
+    if inside.is_some_and(|unit| Unit::of(unit).is_some()) {
+        let problem = Problem::new(format!("{:?} is a unit and no name", label.trim()));
+        return Err(problem.help("a unit in brackets is no part of a name: name the words before it"));
+    }
+    let end = label.find(['=', ',', ';', '|', '"', '\t']).or_else(|| label.trim_end().strip_suffix(':').map(str::len));
+    let Some(end) = end.filter(|_| !label.contains(|c: char| c.is_control() && c != '\t')) else { return Ok(()) };
+    let sign = &label[end..end + 1];
+    let read = label[..end].trim();
+    let problem = Problem::new(format!("no line can carry a value named {label:?}: a name ends at {sign:?}"));
+    Err(match Label::of(read) {
+        Some(_) => problem.help(format!("in a line it would be read as {read:?}; expected that name alone")),
+        None => problem.help("expected a name as the board prints it, such as \"Air Temp\""),
+    })
 }
 
 fn name(text: &str) -> Option<String> {
@@ -358,6 +431,10 @@ mod tests {
             "sdi12:soil/0/1",
             "line:gateway/ph",
             "line:gateway/Temp (C)",
+            "line:gateway/#1",
+            "line:gateway/28:ff:64",
+            "line:gateway/temp?node=1",
+            "line:gateway/nodes.temp?id=a b&row=2",
             "http:esp-1/ph",
             "host:memory_used",
             "derived:vpd(a/temp, a/rh)",
@@ -367,6 +444,33 @@ mod tests {
             let input = parse(kind, rest).unwrap_or_else(|| panic!("{text}"));
             assert_eq!(input.kind(), kind);
         }
+    }
+
+    #[test]
+    fn a_name_that_no_line_can_carry_is_refused_and_how_it_would_be_read_is_said() {
+        for (name, expected) in [
+            ("temp=", "in a line it would be read as \"temp\"; expected that name alone"),
+            ("Air Temp: ", "in a line it would be read as \"Air Temp\"; expected that name alone"),
+            ("temp,hum", "in a line it would be read as \"temp\"; expected that name alone"),
+            ("=5", "expected a name as the board prints it, such as \"Air Temp\""),
+            ("(C)", "a unit in brackets is no part of a name: name the words before it"),
+        ] {
+            let problem = check_line_name(name).unwrap_err();
+            assert_eq!(problem.help_text(), Some(expected), "{name:?}");
+        }
+        for name in ["temp", "Temp (C)", "#1", "a:b", "temp?node=1", "CO2 concentration [ppm]"] {
+            assert!(check_line_name(name).is_ok(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn inputs_that_mean_one_value_are_the_same() {
+        let same = |one: &str, other: &str| {
+            let read = |text: &str| on_bus("line", Id::new("g").unwrap(), text).unwrap();
+            read(one).comparable() == read(other).comparable()
+        };
+        assert!(same("Air Temp", "air_temp (C)") && same("temp?node=A", "Temp?Node=a"));
+        assert!(!same("temp", "temp?node=1") && !same("temp?node=1", "temp?node=2") && !same("temp", "hum"));
     }
 
     #[test]
@@ -387,6 +491,11 @@ mod tests {
             "sdi12:soil/01/1",
             "line:gateway/",
             "line:gateway/a\nb",
+            "line:gateway/ - ",
+            "line:gateway/temp?",
+            "line:gateway/temp?node",
+            "line:gateway/temp?node=1&",
+            "line:gateway/?node=1",
             "host:fan",
             "derived:vpd",
             "derived:sum(a/b)",

@@ -62,7 +62,7 @@ pub use crate::explain::{Explained, InZone, Origin, Said, UnknownPath, Written, 
 pub use crate::files::Files;
 pub use crate::holdings::{Counts, Entered, Gone, Holdings};
 pub use crate::hosts::Hosts;
-pub use crate::input::{BusKind, Host, Input};
+pub use crate::input::{BusKind, Host, Input, LineName};
 pub use crate::merge::merge_json;
 pub use crate::merged::Merged;
 pub use crate::named::{Named, Thing};

@@ -3,6 +3,7 @@
 use tilth_core::id::{Id, IdError, SensorId};
 use tilth_core::quantity::Quantity;
 use tilth_core::time::Span;
+use tilth_core::unit::Unit;
 
 use crate::diagnostic::{Log, Problem};
 use crate::path;
@@ -199,11 +200,30 @@ pub(crate) fn unit_key(key: &str, quantity: Option<Quantity>) -> Option<Problem>
     let help = match quantity.map(|quantity| (quantity, quantity.unit())) {
         None => "each quantity has its one unit, and there are no others".to_owned(),
         Some((quantity, "")) => format!("{quantity} has no unit"),
-        Some((quantity, unit)) => format!(
-            "{quantity} is in {unit}, and there are no other units; a sensor's calibration = {{ gain = .. }} converts"
-        ),
+        Some((quantity, unit)) => {
+            format!("{quantity} is in {unit} everywhere; a sensor's unit = \"..\" says what its board prints")
+        }
     };
     ["unit", "units"].contains(&key).then(|| Problem::new("unknown key").help(help))
+}
+
+/// The unit of numbers that say none.
+pub(crate) fn unit(node: &Node, quantity: Option<Quantity>) -> Result<Unit, Problem> {
+    let text = node.as_text().ok_or_else(|| expected("a unit in quotes", node))?;
+    let Some(quantity) = quantity else { return Unit::of(text).ok_or_else(|| expected("a unit", node)) };
+    let known = quantity.units();
+    let help = match known.as_slice() {
+        [] => format!("{quantity} has no unit"),
+        _ => format!("{quantity} is read in {}", known.join(", ")),
+    };
+    match Unit::of(text) {
+        Some(unit) if quantity.conversion(unit).is_some() => Ok(unit),
+        Some(unit) if quantity == Quantity::Ec && ["ppm", "mg/L"].contains(&unit.name()) => {
+            let problem = Problem::new(format!("{node} is no unit of ec: meters differ in what a ppm stands for"));
+            Err(problem.help("expected the meter's scale, ppm500, ppm640 or ppm700, or quantity = \"tds\""))
+        }
+        _ => Err(Problem::new(format!("{node} is no unit of {quantity}")).help(help)),
+    }
 }
 
 /// A name that nothing has.

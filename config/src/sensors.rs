@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use tilth_core::calibrate::{Calibration, Points};
 use tilth_core::id::{Id, SensorId};
 use tilth_core::plan::Sensor;
+use tilth_core::quantity::Quantity;
 use tilth_core::time::Span;
+use tilth_core::unit::{Conversion, Unit};
 use tilth_core::value::{Resolution, Steps};
 
 use crate::diagnostic::{Log, Problem};
@@ -52,6 +54,10 @@ pub struct Feed {
     pub interval: Option<Span>,
     /// Whose time its readings carry.
     pub stamp: Stamping,
+    /// What it measures: what its board says in another unit is converted.
+    pub quantity: Quantity,
+    /// The unit of numbers that say none, where it is not the quantity's own.
+    pub unit: Option<Unit>,
 }
 
 /// Whose time a reading carries.
@@ -77,6 +83,8 @@ pub(crate) struct Known {
     pub(crate) range: Option<Place>,
     /// Where its interval stands.
     pub(crate) interval: Place,
+    /// Where its input stands.
+    pub(crate) input: Place,
 }
 
 /// What sensors are read with.
@@ -122,6 +130,7 @@ impl Reader<'_> {
             self.log.error(*place, &path::join("sensors", name), problem.help("expected a device to serve fewer"));
         }
         self.say_without_input();
+        self.say_same_inputs(&known);
         let sensors = Sensors::new(known, names);
         for pair in &pairs {
             self.check_pair(pair, &sensors);
@@ -186,6 +195,10 @@ impl Reader<'_> {
         let calibration = read_calibration(&mut fields);
         let input = fields.optional("input", |node| input::read(node, log));
         let stamp = fields.optional("stamp", |node| stamping(node, log)).unwrap_or_default();
+        let unit = fields.optional("unit", |node| reader::unit(node, quantity));
+        if let (Some(Input::Line { .. }), Some(quantity), None) = (&input, quantity, unit) {
+            warn_of_factor(&fields, quantity, calibration.as_ref());
+        }
         let bus = if enabled { self.check_input(&id, &fields, input.as_ref()) } else { None };
         if let Some(other) = fields.optional("pair", reader::sensor_id) {
             let at = (fields.place("pair"), path::join(&fields.path, "pair"));
@@ -199,6 +212,7 @@ impl Reader<'_> {
         }
         let range = fields.has("range").then(|| fields.place("range"));
         let (key, path, interval_place) = (fields.key, fields.path.clone(), fields.place("interval"));
+        let input_place = fields.place("input");
         let usual = &self.zones.settings(zone.as_str()).quantities;
         let judging = own.or(quantity.and_then(|quantity| usual.get(&quantity).copied()).unwrap_or_default());
         if let (Some(stuck), Some(interval)) = (judging.stuck_for, interval)
@@ -229,8 +243,8 @@ impl Reader<'_> {
             bus,
             stands_for: None,
         };
-        let feed = Feed { input, interval, stamp };
-        Some(Known { sensor, feed, enabled, path, key, range, interval: interval_place })
+        let feed = Feed { input, interval, stamp, quantity: sensor.quantity, unit };
+        Some(Known { sensor, feed, enabled, path, key, range, interval: interval_place, input: input_place })
     }
 
     /// Whether the input can be read on this machine; returns the bus it shares with others.
@@ -283,6 +297,22 @@ impl Reader<'_> {
         self.log.warning(*place, "", Problem::new(message).help(help).across_documents());
     }
 
+    /// Two sensors with one input read the same value: mostly a copied table in which a name was forgotten.
+    fn say_same_inputs(&self, known: &[Known]) {
+        let mut first = BTreeMap::new();
+        for known in known.iter().filter(|known| known.enabled) {
+            let Some(input) = &known.feed.input else { continue };
+            let other = first.entry(input.comparable()).or_insert(known);
+            if other.sensor.id == known.sensor.id {
+                continue;
+            }
+            let message = format!("{} has this input as well ({})", other.sensor.id, self.sources.name(other.input));
+            let help = "both read one value; of several nodes on one line choose one, as with line:BUS/temp?node=1";
+            let problem = Problem::new(message).across_documents().help(help);
+            self.log.warning(known.input, &path::join(&known.path, "input"), problem);
+        }
+    }
+
     fn check_pair(&self, pair: &Pair, sensors: &Sensors) {
         let Pair { sensor, other, at: (place, path) } = pair;
         let error = |problem| self.log.error(*place, path, problem);
@@ -319,6 +349,23 @@ fn zone_of(id: &SensorId, entry: &Entry) -> Id {
 /// When the value of a sensor that speaks this often is stale, unless it says so itself.
 pub(crate) fn usual_stale_after(interval: Span) -> Span {
     SOONEST_STALE.max(Span(interval.0.saturating_mul(STALE_INTERVALS)))
+}
+
+/// A calibration that only converts a unit would do so twice where the lines say their unit.
+fn warn_of_factor(fields: &Fields<'_>, quantity: Quantity, calibration: Option<&Calibration>) {
+    let Some(Calibration::Linear { gain, offset: 0.0 }) = calibration else { return };
+    let is_factor = |name: &&&str| {
+        let conversion =
+            Unit::of(name).and_then(|unit| quantity.conversion(unit)).filter(|conversion| !conversion.is_none());
+        conversion.and_then(Conversion::factor).is_some_and(|factor| (factor / gain - 1.0).abs() < 1e-6)
+    };
+    if let Some(unit) = quantity.units().iter().find(is_factor) {
+        let problem = Problem::new(format!("a gain of {gain} makes {} of {unit}", quantity.unit())).across_documents();
+        let help = format!(
+            "lines that say {unit} are converted by themselves; for lines that say none set unit = \"{unit}\" in its place"
+        );
+        fields.warning("calibration", problem.help(help));
+    }
 }
 
 fn stamping(node: &Node, log: &Log) -> Result<Stamping, Problem> {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use tilth_core::id::Id;
+use tilth_core::label::Label;
 
 use crate::diagnostic::{Level, Log, Problem};
 use crate::document::{NAMESPACES, ZONES};
@@ -20,7 +21,10 @@ use crate::tree::{Entry, Node, Table};
 const BAUD: (u32, u32) = (300, 4_000_000);
 
 /// The keys of a bus, whatever its kind.
-const BUS_KEYS: [&str; 5] = ["port", "baud", "parity", "stop_bits", "url"];
+const BUS_KEYS: [&str; 6] = ["port", "baud", "parity", "stop_bits", "url", "columns"];
+
+/// So many columns fit into the longest line that is read.
+const MAX_COLUMNS: usize = 1000;
 
 /// What a configuration is read for; it decides what must be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +92,8 @@ pub struct Bus {
     pub kind: BusKind,
     /// What it is plugged into.
     pub link: Link,
+    /// Names of the columns of lines that have no header; of a line of text alone.
+    pub columns: Option<Vec<String>>,
 }
 
 /// How a line is reached.
@@ -292,8 +298,31 @@ fn read_bus(name: &str, entry: &Entry, log: &Log) -> Option<(Id, Bus)> {
         BusKind::Gpio => Some(Link::Port(port_or(&mut fields, "/dev/gpiochip0"))),
         BusKind::Mqtt => fields.required("url", broker_url).map(|url| Link::Broker { url }),
     };
+    let columns = if kind == BusKind::Line { fields.optional("columns", columns) } else { None };
     fields.finish();
-    Some((id?, Bus { kind, link: link? }))
+    Some((id?, Bus { kind, link: link?, columns }))
+}
+
+/// Names of columns, each one once. One that nobody wants may be empty.
+fn columns(node: &Node) -> Result<Vec<String>, Problem> {
+    let what = "names of columns such as [\"time\", \"temp\", \"humidity\"]";
+    let names = reader::list(node, what, |item| {
+        item.as_text().map(str::to_owned).ok_or_else(|| reader::expected("a name in quotes", item))
+    })?;
+    let labels: Vec<Option<Label>> = names.iter().map(|name| Label::of(name)).collect();
+    for (ix, label) in labels.iter().enumerate() {
+        if label.is_some() && labels[..ix].contains(label) {
+            return Err(Problem::new(format!("two columns are named {:?}", names[ix])).help("expected each name once"));
+        }
+    }
+    match names.len() {
+        0 => Err(reader::expected(what, node)),
+        1..=MAX_COLUMNS if labels.iter().any(Option::is_some) => Ok(names),
+        1..=MAX_COLUMNS => Err(Problem::new("no column has a name").help(format!("expected {what}"))),
+        _ => {
+            Err(Problem::new(format!("more than {MAX_COLUMNS} columns")).help("expected one for each value of a line"))
+        }
+    }
 }
 
 fn serial(fields: &mut Fields<'_>, baud: u32) -> Option<Link> {

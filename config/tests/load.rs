@@ -207,7 +207,7 @@ fn the_example_of_the_design_loads() {
         assert_eq!(sensor.bus, Id::new("gateway").ok());
         let site = loaded.site.unwrap();
         assert_eq!(site.hub.unwrap().url, "https://hub.example");
-        let Some(Bus { kind: BusKind::Line, link: Link::Serial(serial) }) = site.buses.get("gateway") else {
+        let Some(Bus { kind: BusKind::Line, link: Link::Serial(serial), .. }) = site.buses.get("gateway") else {
             panic!("expected a line: {:?}", site.buses)
         };
         assert_eq!(serial.baud, 115_200);

@@ -62,7 +62,7 @@ fn each_kind_of_bus_has_its_link() {
     ] {
         let loaded = load(&format!("[bus.b]\n{text}"));
         assert_eq!(said(&loaded), Vec::<String>::new(), "{text}");
-        assert_eq!(loaded.site.unwrap().buses.get("b"), Some(&Bus { kind, link }), "{text}");
+        assert_eq!(loaded.site.unwrap().buses.get("b"), Some(&Bus { kind, link, columns: None }), "{text}");
     }
 }
 
@@ -118,7 +118,7 @@ fn a_misspelt_key_is_named_with_the_one_that_was_meant() {
             vec![
                 "agent.toml:2:5: error: bus.tank: kind is missing",
                 "agent.toml:2:14: error: bus.tank.knid: unknown key; did you mean \"kind\"? expected one of kind, port, baud, \
-                 parity, stop_bits, url",
+                 parity, stop_bits, url, columns",
             ],
         ),
         (
@@ -127,14 +127,14 @@ fn a_misspelt_key_is_named_with_the_one_that_was_meant() {
                 "agent.toml:2:21: error: bus.tank.kind: expected one of line, board, modbus, i2c, mqtt, w1, gpio, sdi12, \
                  found \"lien\"; did you mean \"line\"?",
                 "agent.toml:2:29: error: bus.tank.prot: unknown key; did you mean \"port\"? expected one of kind, port, baud, \
-                 parity, stop_bits, url",
+                 parity, stop_bits, url, columns",
             ],
         ),
         (
             "device.id = 'pi'\nbus.tank = { kind = 'line', prot = '/dev/ttyS0' }",
             vec![
                 "agent.toml:2:5: error: bus.tank: port is missing",
-                "agent.toml:2:29: error: bus.tank.prot: unknown key; did you mean \"port\"? expected one of kind, port, baud",
+                "agent.toml:2:29: error: bus.tank.prot: unknown key; did you mean \"port\"? expected one of kind, port, baud, columns",
             ],
         ),
         (

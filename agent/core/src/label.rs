@@ -16,8 +16,9 @@ pub struct Label {
     /// The unit as it stands in brackets, comparable likewise; empty where there is none.
     bracket: String,
     unit: Option<Unit>,
-    /// The words of the key, in order.
+    /// The words of the key, in order, and written together.
     words: Vec<String>,
+    joined: String,
 }
 
 /// How a label answers to a name.
@@ -41,7 +42,7 @@ impl Label {
         let words: Vec<String> = bare.split(is_word_end).map(comparable).filter(|word| !word.is_empty()).collect();
         let key = comparable(bare.trim_end_matches(['.', ':', ' ', '\t']));
         let is_label = key.contains(|c: char| c.is_alphanumeric() || c == '#');
-        is_label.then(|| Label { key, bracket: comparable(bracket), unit, words })
+        is_label.then(|| Label { key, bracket: comparable(bracket), unit, joined: words.concat(), words })
     }
 
     /// How this label answers to a name. A name that says a unit means no label that says another.
@@ -51,7 +52,7 @@ impl Label {
         match self.key == name.key {
             true if other_unit && name.unit != self.unit => None,
             true => Some(Fit::Whole),
-            false => self.has_words(&name.words).then_some(Fit::Part),
+            false => self.has_words(&name.joined).then_some(Fit::Part),
         }
     }
 
@@ -74,23 +75,20 @@ impl Label {
     }
 
     /// Whether some words in a row, written together, are those of a name written together.
-    fn has_words(&self, name: &[String]) -> bool {
-        let name = name.concat();
-        !name.is_empty()
-            && (0..self.words.len()).any(|from| {
-                let mut rest = name.as_str();
-                self.words[from..].iter().any(|word| match rest.strip_prefix(word.as_str()) {
-                    Some(after) => {
-                        rest = after;
-                        after.is_empty()
-                    }
-                    // What follows cannot match either.
-                    None => {
-                        rest = "\u{0}";
-                        false
-                    }
-                })
-            })
+    fn has_words(&self, name: &str) -> bool {
+        let from = |from: usize| {
+            let mut rest = name;
+            for word in &self.words[from..] {
+                match rest.strip_prefix(word.as_str()) {
+                    Some("") => return true,
+                    Some(after) => rest = after,
+                    None => return false,
+                }
+            }
+            false
+        };
+        // Most labels have none of it.
+        self.joined.len() > name.len() && self.joined.contains(name) && (0..self.words.len()).any(from)
     }
 }
 
@@ -109,7 +107,7 @@ fn comparable(text: &str) -> String {
 }
 
 fn is_word_end(c: char) -> bool {
-    matches!(c, ' ' | '\t' | '_' | '-' | '.' | '/' | ':' | '(' | ')' | '[' | ']' | '{' | '}')
+    matches!(c, ' ' | '\t' | '_' | '-' | '.' | ',' | ';' | '/' | ':' | '\'' | '(' | ')' | '[' | ']' | '{' | '}')
 }
 
 /// A label without its unit, the unit's text, and the unit: in brackets anywhere, or as the last word where it cannot be another
@@ -138,6 +136,7 @@ fn last_word(text: &str) -> Option<(String, &str, Option<Unit>)> {
     let unit = Unit::of(word)?;
     let said = before.trim_end();
     let (bare, is_said) = match said.rsplit_once([' ', '\t']) {
+        _ if said.ends_with(',') => (said.trim_end_matches(','), true),
         Some((bare, word)) if word.eq_ignore_ascii_case("in") => (bare.trim_end(), true),
         _ => (said, word.contains(['°', 'º', '℃', '℉', '%', '*', '^']) || word.contains('/')),
     };
@@ -188,6 +187,7 @@ mod tests {
             ("ph", "tank.ph", Some(Fit::Part)),
             ("pH", "Tank 1 pH", Some(Fit::Part)),
             ("Temp", "Temp (out)", Some(Fit::Part)),
+            ("temp", "packet 'temp", Some(Fit::Part)),
             ("Temp", "Temperature", None),
             ("co", "CO2", None),
             ("V", "mV", None),
@@ -210,6 +210,7 @@ mod tests {
             ("Temp °F", Some("F")),
             ("Level in mm", Some("mm")),
             ("EC mS/cm", Some("mS/cm")),
+            ("Temp, C", Some("C")),
             ("Temp (raw)", None),
             ("Temp C", None),
             ("Log in", None),

@@ -106,6 +106,10 @@ const UNITS: &[(&str, &[&str])] = &[
     ("mg/m3", &["mg/m3", "mgm-3"]),
     ("kg/m3", &["kg/m3", "kgm-3"]),
     ("ug/m3", &["ug/m3", "ugm-3"]),
+    ("g/cm3", &["g/cm3", "g/mL"]),
+    ("ug/L", &["ug/L"]),
+    ("mmol/L", &["mmol/L", "mM"]),
+    ("kg/ha", &["kg/ha"]),
     ("pH", &["pH", "pHunits"]),
     ("us", &["us", "usec", "microseconds"]),
     ("ms", &["ms", "msec", "millis", "milliseconds"]),
@@ -308,7 +312,8 @@ impl Quantity {
     #[must_use]
     pub fn units(self) -> Vec<&'static str> {
         let own = Some(self.unit()).filter(|unit| !unit.is_empty());
-        own.into_iter().chain(self.conversions().iter().map(|(name, ..)| *name)).collect()
+        let others = self.conversions().iter().map(|(name, ..)| *name).filter(|name| *name != "°");
+        own.into_iter().chain(others).collect()
     }
 
     fn conversions(self) -> Factors {

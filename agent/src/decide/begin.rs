@@ -14,7 +14,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 
 use super::keep::{self, Anew, Kept, LastTold};
 use super::live::{Live, Show};
-use super::{Configured, Decide, Figures, Takers};
+use super::{Configured, Decide, Faults, Figures, Takers};
 use crate::chance::{self, Run};
 use crate::clock::Clock;
 use crate::notify;
@@ -113,6 +113,7 @@ pub(crate) fn begin(begun: Begun, configured: Configured, mut tools: Tools) -> D
         live,
         buses: BTreeMap::new(),
         hub_accepts: None,
+        faults: Faults::new(),
         recording: tools.recording,
         figures: Figures::default(),
         said_drops: super::drops::Said::default(),

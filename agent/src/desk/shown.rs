@@ -11,8 +11,8 @@ use tilth_core::time::Span;
 
 use super::people::matcher;
 use super::words::{
-    AlertRow, BusState, ChannelState, ClockState, ConfigState, Digits, RefusedStamps, ScheduleRow, SensorRow,
-    SilenceRow, StatusRow, StoreState,
+    AlertRow, BusState, ChannelState, ClockState, ConfigState, Digits, FaultRow, Ignored, RefusedStamps, ScheduleRow,
+    SensorRow, SilenceRow, StatusRow, StoreState,
 };
 use crate::cli;
 use crate::output::counted;
@@ -25,6 +25,9 @@ const MAX_SILENCES_SHOWN: usize = 8;
 
 /// So many names of a bus are told of that sensors want and no line has.
 const MAX_UNSEEN_SHOWN: usize = 16;
+
+/// So many sensors of a bus whose input fails are told of.
+const MAX_FAULTS_SHOWN: usize = 16;
 
 /// Lines with the same columns; the last is as long as it is.
 pub(super) struct Table {
@@ -64,9 +67,10 @@ pub(super) fn sensors(rows: &[SensorRow]) -> Table {
             row.unit.clone(),
             row.quality.clone().unwrap_or_else(|| "nothing yet".to_owned()),
             row.age_s.map_or("-".to_owned(), for_long),
+            row.why.as_deref().map(line).unwrap_or_default(),
         ]
     };
-    Table::new(["SENSOR", "VALUE", "UNIT", "QUALITY", "AGE"], rows.iter().map(row))
+    Table::new(["SENSOR", "VALUE", "UNIT", "QUALITY", "AGE", ""], rows.iter().map(row))
 }
 
 pub(super) fn alerts(rows: &[AlertRow]) -> Table {
@@ -85,13 +89,14 @@ pub(super) fn alerts(rows: &[AlertRow]) -> Table {
     Table::new(["ALERT", "SEVERITY", "STATE", "SINCE", "FOR", "RULE", "SENSOR", "MESSAGE"], rows.iter().map(row))
 }
 
-/// Why nobody is paged about it.
+/// What more there is to know of an alert: why its sensor fails, and why nobody is paged about it.
 fn circumstances(row: &AlertRow) -> String {
     let until = |what: &str, at: &Option<String>| match at {
         Some(at) => format!("{what} until {at}"),
         None => what.to_owned(),
     };
     let parts = [
+        row.why.as_deref().map(line),
         (row.state == "acknowledged").then(|| taken(row)),
         row.left_s.filter(|_| row.state == "pending").map(|left| format!("fires in {} if it goes on", for_long(left))),
         row.silenced.then(|| until("silenced", &row.silenced_until)),
@@ -220,7 +225,13 @@ fn bus(bus: &BusState) -> Vec<String> {
     let mut lines = vec![format!("{}{since}{why}; opened {}", bus.state, counted(bus.opened, "time"))];
     lines.push(format!("{}, {} used{}", counted(bus.lines, "line"), bus.used, ignored(&bus.ignored)));
     if let Some(last) = &bus.last_ignored {
-        lines.push(format!("last not used ({}): {}", reason_words(&last.reason), line(&last.line)));
+        lines.push(format!("last not used ({}): {}", not_used(last), line(&last.line)));
+    }
+    for FaultRow { sensor, why } in bus.faults.iter().take(MAX_FAULTS_SHOWN) {
+        lines.push(format!("{sensor} reads a fault: {}", line(why)));
+    }
+    if bus.faults.len() > MAX_FAULTS_SHOWN {
+        lines.push(format!("and {} more", counted((bus.faults.len() - MAX_FAULTS_SHOWN) as u64, "fault")));
     }
     lines.extend(bus.stamps_refused.iter().map(refused_stamps));
     if !bus.unused.is_empty() {
@@ -250,6 +261,17 @@ fn refused_stamps(refused: &RefusedStamps) -> String {
         "{} {why}, {since}: stamped with their arrival; the last{stamp} {last}, for {sensor}",
         counted(*lines, "line")
     )
+}
+
+/// Why a line was not used, and what of it.
+fn not_used(last: &Ignored) -> String {
+    let words = reason_words(&last.reason);
+    match (&last.field, &last.text, &last.sensor) {
+        (Some(field), Some(text), Some(sensor)) => {
+            format!("{words}: {} says {:?}, wanted by {sensor}", line(field), line(text))
+        }
+        _ => words.to_owned(),
+    }
 }
 
 fn ignored(ignored: &BTreeMap<String, u64>) -> String {

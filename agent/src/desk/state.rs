@@ -11,14 +11,14 @@ use super::answers::Office;
 use super::facts::Bus;
 use super::views::{self, wall};
 use super::words::{
-    AskedAt, BusState, ChannelState, ClockState, ConfigState, Failed, GivenUp, Ignored, Lane, NotifyState,
+    AskedAt, BusState, ChannelState, ClockState, ConfigState, Failed, FaultRow, GivenUp, Ignored, Lane, NotifyState,
     ReadingCounts, Refused, RefusedStamps, StatusRow, StoreState,
 };
 use crate::clock::Anchor;
 use crate::decide;
 use crate::notify::{self, queue::Next};
 use crate::sense::line::Refusals;
-use crate::sense::line::parse::Reason;
+use crate::sense::line::parse::{About, Last, Reason};
 use crate::sense::stamp::Why;
 use crate::store::{self, Store, forecast};
 
@@ -192,14 +192,11 @@ fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
         lines: state.lines.lines,
         used: state.lines.used,
         ignored: Reason::ALL.into_iter().filter_map(count).collect(),
-        last_ignored: state
-            .lines
-            .last
-            .as_ref()
-            .map(|(reason, line)| Ignored { reason: key(*reason), line: line.clone() }),
+        last_ignored: state.lines.last.map(last_ignored),
         unseen: Some(state.lines.unseen).filter(|_| word == "up" && has_names).into_iter().flatten().collect(),
         unused: state.lines.unused.into_iter().collect(),
         stamps_refused: state.stamps.into_iter().map(|of| refused_stamps(of, now, anchor)).collect(),
+        faults: state.lines.faults.into_iter().map(|(sensor, why)| FaultRow { sensor, why: why.to_string() }).collect(),
         failures: state.failures,
         failed: state.failed,
     }
@@ -217,6 +214,14 @@ fn refused_stamps((why, refusals): (Why, Refusals), now: Uptime, anchor: Option<
         stamp: wall(stamp),
         sensor,
     }
+}
+
+fn last_ignored(Last { reason, line, about }: Last) -> Ignored {
+    let (field, text, sensor) = match about {
+        Some(About { field, text, sensor }) => (Some(field), Some(text), Some(sensor)),
+        None => (None, None, None),
+    };
+    Ignored { reason: key(reason), line, field, text, sensor }
 }
 
 /// An instant of this boot as a time of day.

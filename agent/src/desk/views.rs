@@ -5,13 +5,14 @@ use serde_json::value::{RawValue, to_raw_value};
 use tilth_core::alert::AlertId;
 use tilth_core::effect::Report;
 use tilth_core::engine::{AlertView, Engine, ScheduleView, SilenceView, Standing};
-use tilth_core::rules::Figure;
+use tilth_core::plan::AlertKey;
+use tilth_core::rules::{Condition, Figure};
 use tilth_core::time::{Span, Stamp, WallTime};
 
 use super::answers::{Lines, Refusal};
 use super::words::{AlertCounts, AlertRow, Answer, Digits, ScheduleRow, SensorRow, SilenceRow};
 use crate::clock::Clock;
-use crate::decide::{Beside, Takers};
+use crate::decide::Beside;
 
 /// Rows as the lines of an answer.
 pub(super) fn lines(rows: &[impl Serialize]) -> Lines {
@@ -25,7 +26,7 @@ pub(super) fn wall(at: Option<WallTime>) -> Option<String> {
 }
 
 /// Every sensor, by id.
-pub(super) fn sensors(engine: &Engine, _: &Beside<'_>, clock: &Clock) -> Vec<SensorRow> {
+pub(super) fn sensors(engine: &Engine, beside: &Beside<'_>, clock: &Clock) -> Vec<SensorRow> {
     let (plan, now) = (engine.plan(), now(engine, clock).uptime);
     let row = |view: tilth_core::engine::SensorView| {
         let sensor = plan.sensor(view.sensor);
@@ -39,6 +40,7 @@ pub(super) fn sensors(engine: &Engine, _: &Beside<'_>, clock: &Clock) -> Vec<Sen
             quality: view.quality.map(|quality| quality.name().to_owned()),
             at: newest.and_then(|(_, at)| wall(at.wall)),
             age_s: newest.map(|(_, at)| (now - at.uptime).as_secs_f64()),
+            why: beside.faults.get(&sensor.id).map(ToString::to_string),
         }
     };
     engine.sensors().map(row).collect()
@@ -56,7 +58,7 @@ pub(super) fn alerts(engine: &Engine, beside: &Beside<'_>, clock: &Clock, all: b
     let mut alerts: Vec<AlertRow> = engine
         .alerts()
         .filter(|view| all || !matches!(view.standing, Standing::Pending(_)))
-        .map(|view| alert(&view, beside.takers, now(engine, clock)))
+        .map(|view| alert(&view, engine, beside, now(engine, clock)))
         .collect();
     alerts.sort_by_key(|row| row.alert.unwrap_or(u64::MAX));
     alerts
@@ -65,10 +67,10 @@ pub(super) fn alerts(engine: &Engine, beside: &Beside<'_>, clock: &Clock, all: b
 /// The alert of that number, if it is open.
 pub(super) fn alert_of(engine: &Engine, beside: &Beside<'_>, clock: &Clock, number: u64) -> Option<AlertRow> {
     let view = engine.alerts().find(|view| view.report.alert == Some(AlertId(number)));
-    view.map(|view| alert(&view, beside.takers, now(engine, clock)))
+    view.map(|view| alert(&view, engine, beside, now(engine, clock)))
 }
 
-fn alert(view: &AlertView, takers: &Takers, now: Stamp) -> AlertRow {
+fn alert(view: &AlertView, engine: &Engine, beside: &Beside<'_>, now: Stamp) -> AlertRow {
     let AlertView { standing, silenced_until, inhibited, report } = view;
     let Report { key, severity, value, limit, since, reading_at, pages, message, advice, .. } = report;
     let (state, until) = match standing {
@@ -76,7 +78,7 @@ fn alert(view: &AlertView, takers: &Takers, now: Stamp) -> AlertRow {
         Standing::Firing => ("firing", None),
         Standing::Acknowledged(until) => ("acknowledged", Some(*until)),
     };
-    let taker = report.alert.filter(|_| until.is_some()).and_then(|alert| takers.get(&alert));
+    let taker = report.alert.filter(|_| until.is_some()).and_then(|alert| beside.takers.get(&alert));
     AlertRow {
         alert: report.alert.map(|AlertId(id)| id),
         zone: key.zone.clone(),
@@ -98,7 +100,15 @@ fn alert(view: &AlertView, takers: &Takers, now: Stamp) -> AlertRow {
         pages: *pages,
         message: message.clone(),
         advice: advice.as_deref().map(str::to_owned),
+        why: why(engine, beside, key),
     }
+}
+
+/// Why the sensor's input fails, of the alert that is about that.
+fn why(engine: &Engine, beside: &Beside<'_>, key: &AlertKey) -> Option<String> {
+    let why = beside.faults.get(&key.sensor)?;
+    let is_fault = engine.plan().rule(key).is_some_and(|rule| rule.condition == Condition::Faulty);
+    is_fault.then(|| why.to_string())
 }
 
 /// Seconds from an instant to now; over a reboot only the times of day can tell.

@@ -123,6 +123,9 @@ pub(super) struct AlertRow {
     pub(super) pages: u32,
     pub(super) message: String,
     pub(super) advice: Option<String>,
+    /// Why the input of its sensor fails, where that is what it is about.
+    #[serde(default)]
+    pub(super) why: Option<String>,
 }
 
 /// A sensor's newest value.
@@ -138,6 +141,9 @@ pub(super) struct SensorRow {
     /// The reading's own time.
     pub(super) at: Option<String>,
     pub(super) age_s: Option<f64>,
+    /// Why its input fails.
+    #[serde(default)]
+    pub(super) why: Option<String>,
 }
 
 /// A silence that has not ended.
@@ -277,6 +283,9 @@ pub(super) struct BusState {
     /// Lines whose own time was not taken though a sensor asks for it: their readings are stamped with their arrival.
     #[serde(default)]
     pub(super) stamps_refused: Vec<RefusedStamps>,
+    /// Sensors whose input fails, and why.
+    #[serde(default)]
+    pub(super) faults: Vec<FaultRow>,
     /// How often the bus's own task failed.
     pub(super) failures: u64,
     pub(super) failed: Option<String>,
@@ -287,6 +296,20 @@ pub(super) struct BusState {
 pub(super) struct Ignored {
     pub(super) reason: String,
     pub(super) line: String,
+    /// The field that a sensor wants and cannot use, what stands there, and the sensor.
+    #[serde(default)]
+    pub(super) field: Option<String>,
+    #[serde(default)]
+    pub(super) text: Option<String>,
+    #[serde(default)]
+    pub(super) sensor: Option<SensorId>,
+}
+
+/// A sensor whose input fails.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct FaultRow {
+    pub(super) sensor: SensorId,
+    pub(super) why: String,
 }
 
 /// Lines whose own time was not taken, for one reason.

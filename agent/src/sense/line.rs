@@ -1,12 +1,15 @@
 //! Lines of text on a serial port: opens it, reads it, and finds it again when it was gone.
 
+mod forms;
 mod lines;
+mod names;
 pub(crate) mod number;
 mod object;
 mod pairs;
 pub(crate) mod parse;
 pub(crate) mod port;
 mod table;
+mod tally;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,11 +17,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use serde::Serialize;
 use tilth_config::Serial;
 use tilth_core::id::{Id, SensorId};
 use tilth_core::local::Local;
-use tilth_core::time::{Uptime, WallTime};
+use tilth_core::time::{Span, Uptime, WallTime};
 use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -28,7 +30,8 @@ use super::sample::Sample;
 use super::stamp::{StampJudge, Why};
 use crate::clock::{Clock, Source};
 use crate::output::tell;
-use parse::{Decoded, Decoder, Tally};
+pub(crate) use names::Want;
+use parse::{About, Decoded, Decoder, Tally};
 use port::Port;
 
 /// The first and the longest wait before a port that is not there is looked for again. An adapter that was plugged in again
@@ -46,6 +49,9 @@ const LOOK_AFTER: Duration = Duration::from_secs(5);
 /// Bytes taken from the port at once: a tenth of a second at 115,200 baud is 1,200.
 const CHUNK: usize = 2048;
 
+/// How often the log says of one sensor that its field is no number. `status` always has the last.
+const SAY_AGAIN_AFTER: Span = Span::from_mins(60);
+
 /// A bus of text lines.
 #[derive(Debug, Clone)]
 pub(crate) struct LineBus {
@@ -54,16 +60,23 @@ pub(crate) struct LineBus {
     /// The port behind it.
     pub(crate) serial: Serial,
     /// Who wants what. It may change while the port stays open: opening it again would reset many a board.
-    pub(crate) feeds: watch::Receiver<Vec<LineFeed>>,
+    pub(crate) wanted: watch::Receiver<Wanted>,
+}
+
+/// What a configuration wants of a bus.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Wanted {
+    /// Names of the columns of lines that have no header.
+    pub(crate) columns: Option<Vec<String>>,
+    /// Who is read from it.
+    pub(crate) feeds: Vec<LineFeed>,
 }
 
 /// A sensor that is read from a named value of a line.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct LineFeed {
-    /// The value's name, its column's, or its path in JSON.
-    pub(crate) field: String,
-    /// Whose value it is.
-    pub(crate) sensor: SensorId,
+    /// Which value, and whose.
+    pub(crate) want: Want,
     /// Whether the line's own time counts, where it carries one.
     pub(crate) use_stamp: bool,
 }
@@ -73,7 +86,7 @@ pub(crate) struct LineFeed {
 pub(crate) struct LineStatus(Arc<Mutex<LineState>>);
 
 /// How a bus is doing.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct LineState {
     /// Why it is down; nothing where it is up, or was not tried yet.
     pub(crate) down: Option<String>,
@@ -94,7 +107,7 @@ pub(crate) struct LineState {
 }
 
 /// Lines whose own time was not taken, for one reason.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Refusals {
     pub(crate) lines: u64,
     /// When the first and the last of them arrived.
@@ -173,8 +186,10 @@ struct Listener {
 
 struct Reader {
     bus: LineBus,
-    /// For each field of the decoder, who wants it.
-    wanted: Vec<Vec<Listener>>,
+    /// Who wants what, in the order of the decoder.
+    wanted: Vec<Listener>,
+    /// When the log last said of a sensor that its field is no number.
+    said: BTreeMap<SensorId, Uptime>,
     decoder: Decoder,
     clock: Clock,
     queue: Queue,
@@ -183,25 +198,23 @@ struct Reader {
 
 impl Reader {
     fn new(bus: LineBus, clock: Clock, queue: Queue, status: LineStatus) -> Reader {
-        let decoder = Decoder::new(Vec::new());
-        let mut reader = Reader { bus, wanted: Vec::new(), decoder, clock, queue, status };
-        reader.take_feeds();
+        let decoder = Decoder::new(Vec::new(), None);
+        let (wanted, said) = (Vec::new(), BTreeMap::new());
+        let mut reader = Reader { bus, wanted, said, decoder, clock, queue, status };
+        reader.take_wanted();
         reader
     }
 
-    fn take_feeds(&mut self) {
+    fn take_wanted(&mut self) {
         // A sensor that is read as before keeps what is known of its stamps.
-        let mut before: Vec<Listener> = std::mem::take(&mut self.wanted).into_iter().flatten().collect();
-        let mut by_field: BTreeMap<String, Vec<Listener>> = BTreeMap::new();
-        for feed in self.bus.feeds.borrow_and_update().iter() {
-            let known =
-                before.iter().position(|listener| listener.feed == *feed).map(|place| before.swap_remove(place));
-            let listener = known.unwrap_or_else(|| Listener { feed: feed.clone(), stamps: StampJudge::default() });
-            by_field.entry(feed.field.clone()).or_default().push(listener);
+        let mut before = std::mem::take(&mut self.wanted);
+        let Wanted { columns, feeds } = self.bus.wanted.borrow_and_update().clone();
+        self.decoder.set_wanted(feeds.iter().map(|feed| feed.want.clone()).collect(), columns);
+        for feed in feeds {
+            let known = before.iter().position(|listener| listener.feed == feed).map(|place| before.swap_remove(place));
+            self.wanted.push(known.unwrap_or_else(|| Listener { feed, stamps: StampJudge::default() }));
         }
-        let (fields, wanted) = by_field.into_iter().unzip();
-        self.wanted = wanted;
-        self.decoder.set_wanted(fields);
+        self.said.clear();
     }
 
     /// Opens the port. While it does not open and does not fail either, it is down.
@@ -216,7 +229,7 @@ impl Reader {
         let mut bytes = [0; CHUNK];
         self.decoder.reopen();
         // There may be another board behind the port, or one that was started anew.
-        self.wanted.iter_mut().flatten().for_each(|listener| listener.stamps = StampJudge::default());
+        self.wanted.iter_mut().for_each(|listener| listener.stamps = StampJudge::default());
         loop {
             if self.clock.source() == Source::Input {
                 self.queue.room().await;
@@ -235,34 +248,36 @@ impl Reader {
     }
 
     fn take(&mut self, bytes: &[u8]) {
-        if self.bus.feeds.has_changed().unwrap_or(false) {
-            self.take_feeds();
+        if self.bus.wanted.has_changed().unwrap_or(false) {
+            self.take_wanted();
         }
         let now = self.clock.now();
         // On the input clock stamps are the time, and nothing can be held against them.
         let is_judged = self.clock.source() != Source::Input;
         let mut refused = Vec::new();
+        let mut words: Vec<About> = Vec::new();
         let Reader { wanted, decoder, queue, .. } = self;
         decoder.push(bytes, |decoded| {
             let mut of_line = None;
-            for (field, value) in decoded.values {
-                for Listener { feed, stamps } in &mut wanted[*field] {
-                    let why = (feed.use_stamp && is_judged).then(|| why_not(stamps, &decoded, now)).flatten();
-                    let sample = Sample {
-                        sensor: feed.sensor.clone(),
-                        value: *value,
-                        arrived: now.0,
-                        stamp: decoded.time.filter(|_| feed.use_stamp),
-                        refused: why,
-                    };
-                    if let Some(why) = why {
-                        of_line.get_or_insert_with(|| (why, decoded.time.or(decoded.count), feed.sensor.clone()));
-                    }
-                    queue.push(Told::Value(sample));
+            let mut sample = |want: usize, value| {
+                let Listener { feed: LineFeed { want: Want { sensor, .. }, use_stamp }, stamps } = &mut wanted[want];
+                let why = (*use_stamp && is_judged).then(|| why_not(stamps, &decoded, now)).flatten();
+                if let Some(why) = why {
+                    of_line.get_or_insert_with(|| (why, decoded.time.or(decoded.count), sensor.clone()));
                 }
+                let stamp = decoded.time.filter(|_| *use_stamp);
+                Sample { sensor: sensor.clone(), value, arrived: now.0, stamp, refused: why }
+            };
+            for (want, value) in decoded.values {
+                queue.push(Told::Value(sample(*want, *value)));
             }
+            for (want, why) in decoded.faults {
+                queue.push(Told::Fault { sample: sample(*want, f64::NAN), why: Arc::clone(why) });
+            }
+            words.extend(decoded.words.iter().map(|(_, about)| about.clone()));
             refused.extend(of_line);
         });
+        words.iter().for_each(|about| self.say_no_number(about, now.0));
         let mut state = self.status.lock();
         state.bytes += bytes.len() as u64;
         state.lines.clone_from(self.decoder.tally());
@@ -279,6 +294,14 @@ impl Reader {
                 ));
             }
             state.note_refused(why, stamp, sensor, now.0);
+        }
+    }
+
+    fn say_no_number(&mut self, About { field, text, sensor }: &About, now: Uptime) {
+        if self.said.get(sensor).is_none_or(|said| now - *said >= SAY_AGAIN_AFTER) {
+            self.said.insert(sensor.clone(), now);
+            let bus = &self.bus.id;
+            tell(format_args!("tilth-agent: bus {bus}: {field} is no number: {text:?} (wanted by {sensor})"));
         }
     }
 

@@ -16,6 +16,13 @@ const CAPACITY: usize = 1024;
 pub(crate) enum Told {
     /// A value.
     Value(Sample),
+    /// A sensor's input speaks and has no value for it.
+    Fault {
+        /// When, and whose; without a value.
+        sample: Sample,
+        /// What is wrong.
+        why: Arc<str>,
+    },
     /// A bus went down, or is back.
     Bus {
         /// Which.
@@ -131,7 +138,7 @@ impl Waiting {
 impl Told {
     fn key(&self) -> Key<'_> {
         match self {
-            Told::Value(sample) => Key::Sensor(&sample.sensor),
+            Told::Value(sample) | Told::Fault { sample, .. } => Key::Sensor(&sample.sensor),
             Told::Bus { bus, .. } => Key::Bus(bus),
         }
     }

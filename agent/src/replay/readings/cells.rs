@@ -64,15 +64,8 @@ fn live(text: &str) -> Result<Option<(f64, Option<Unit>)>, Reason> {
     match number::cell(text) {
         Cell::Missing => Ok(None),
         Cell::Text => Err(Reason::ValueForm),
-        Cell::Number(number) => {
-            let behind = text.trim_start_matches(|c: char| is_of_number(c) || matches!(c, 'e' | 'E')).trim();
-            match Unit::of(behind) {
-                Some(unit) => Ok(Some((number, Some(unit)))),
-                // `true` is a number without one.
-                None if behind.is_empty() || behind.len() == text.len() => Ok(Some((number, None))),
-                None => Err(Reason::UnitUnknown),
-            }
-        }
+        Cell::Number(number, "") => Ok(Some((number, None))),
+        Cell::Number(number, unit) => Unit::of(unit).map(|unit| Some((number, Some(unit)))).ok_or(Reason::UnitUnknown),
     }
 }
 

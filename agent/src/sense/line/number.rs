@@ -1,15 +1,20 @@
-//! What stands behind a name: a number with or without a unit, a word for a missing one, or a time.
+//! What stands behind a name: a number with or without a unit, a word for a missing one, or a time. Pure; `replay` reads cells
+//! by it as well.
 
 use tilth_core::time::WallTime;
+use tilth_core::unit::Unit;
 
 /// The longest unit, such as `umol/m2/s`; what is longer is text.
 const MAX_UNIT: usize = 12;
 
 /// What sketches and libraries print where there is no value.
-const MISSING: [&str; 10] = ["", "nan", "inf", "infinity", "ovf", "null", "none", "n/a", "-", "--"];
+const MISSING: [&str; 11] = ["", "nan", "inf", "infinity", "ovf", "null", "none", "n/a", "-", "--", "---"];
 
 /// Names of a line's own time. A sensor that wants a field of such a name gets it as a value.
-const TIME_NAMES: [&str; 9] = ["time", "ts", "timestamp", "date", "datetime", "millis", "epoch", "unixtime", "time_ms"];
+const TIME_NAMES: [&str; 9] = ["time", "ts", "timestamp", "date", "datetime", "millis", "epoch", "unixtime", "timems"];
+
+/// Names that say of a number that it counts milliseconds: a small one is then no time of day, however large as seconds.
+const MS_NAMES: [&str; 2] = ["millis", "timems"];
 
 /// 1973-03-03 in seconds and in milliseconds: what is smaller counts from the board's start and is no time of day.
 const EPOCH_S: f64 = 1e8;
@@ -20,8 +25,9 @@ const END_MS: i64 = 7_258_118_400_000;
 
 /// What a field holds.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Cell {
-    Number(f64),
+pub(crate) enum Cell<'a> {
+    /// A number, and the unit behind it; empty where none is said.
+    Number(f64, &'a str),
     /// The board says that it has no value.
     Missing,
     /// Anything else.
@@ -30,44 +36,63 @@ pub(crate) enum Cell {
 
 /// What a field of time holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Time {
+pub(crate) enum Time {
     At(WallTime),
-    /// Counted from something else than 1970, such as the board's start; as if it were seconds since 1970.
-    NotOfDay(WallTime),
+    /// Counted from something else than 1970, such as the board's start; as if it were seconds since 1970. Nothing where the field
+    /// holds no count.
+    NotOfDay(Option<WallTime>),
     Wrong,
 }
 
-/// Names that say of a number that it counts milliseconds: a small one is then no time of day, however large as seconds.
-const MS_NAMES: [&str; 2] = ["millis", "time_ms"];
-
-pub(super) fn is_time_name(name: &str) -> bool {
-    TIME_NAMES.iter().any(|known| known.eq_ignore_ascii_case(name))
+/// Whether the key of a label ([`tilth_core::label::Label::key`]) names a line's own time.
+pub(crate) fn is_time_name(key: &str) -> bool {
+    TIME_NAMES.contains(&key)
 }
 
-/// Reads a field. A unit behind a number is ignored.
-pub(crate) fn cell(text: &str) -> Cell {
+/// Whether the key of a label says that its number counts milliseconds.
+pub(crate) fn is_name_of_ms(key: &str) -> bool {
+    MS_NAMES.contains(&key)
+}
+
+/// Reads a field: a number with or without a unit, or a word.
+pub(crate) fn cell(text: &str) -> Cell<'_> {
     let text = text.trim();
-    if let Some((number, rest)) = split_number(text)
-        && is_unit(rest.trim_start())
+    if let Some(end) = number_end(text, 0)
+        && let Ok(number) = text[..end].parse::<f64>()
     {
-        return if number.is_finite() { Cell::Number(number) } else { Cell::Missing };
+        let rest = &text[end..];
+        let unit = rest.trim_start();
+        return match is_unit(unit) && !is_broken_exponent(rest) {
+            true if number.is_finite() => Cell::Number(number, unit),
+            true => Cell::Missing,
+            false => Cell::Text,
+        };
     }
-    let word = text.strip_prefix(['-', '+']).unwrap_or(text);
-    if MISSING.iter().any(|known| known.eq_ignore_ascii_case(word)) {
+    if is_missing(text) {
         return Cell::Missing;
     }
-    match word {
-        "true" => Cell::Number(1.0),
-        "false" => Cell::Number(0.0),
+    match text {
+        "true" => Cell::Number(1.0, ""),
+        "false" => Cell::Number(0.0, ""),
         _ => Cell::Text,
     }
 }
 
-/// Reads a field of time: RFC 3339, or seconds or milliseconds since 1970.
-pub(super) fn time(text: &str) -> Time {
+/// Whether a word stands for a missing value: `nan`, `-`, `OVF`.
+pub(crate) fn is_missing(text: &str) -> bool {
+    let word = text.strip_prefix(['-', '+']).unwrap_or(text);
+    MISSING.iter().any(|known| known.eq_ignore_ascii_case(word))
+}
+
+/// Reads a field of time: RFC 3339, or seconds or milliseconds since 1970. `in_ms` where its name says that it counts those.
+pub(crate) fn time(text: &str, in_ms: bool) -> Time {
     let text = text.trim();
-    if let Some((number, "")) = split_number(text) {
-        return epoch(number);
+    if let Cell::Number(number, "") = cell(text) {
+        return epoch(number, in_ms);
+    }
+    // What PLX-DAQ fills in by itself.
+    if ["DATE", "TIME"].contains(&text) {
+        return Time::NotOfDay(None);
     }
     match text.parse::<jiff::Timestamp>() {
         Ok(time) => checked(time.as_millisecond()),
@@ -75,43 +100,26 @@ pub(super) fn time(text: &str) -> Time {
     }
 }
 
-/// As [`time`], of a field with a name.
-pub(super) fn named_time(name: &str, text: &str) -> Time {
-    match split_number(text.trim()) {
-        Some((number, "")) => named_epoch(name, number),
-        _ => time(text),
-    }
-}
-
-/// As [`epoch`], of a field with a name.
-pub(super) fn named_epoch(name: &str, number: f64) -> Time {
-    let is_count = number < EPOCH_MS && MS_NAMES.iter().any(|known| known.eq_ignore_ascii_case(name));
-    if is_count { Time::NotOfDay(as_seconds(number)) } else { epoch(number) }
-}
-
-/// A number of seconds or of milliseconds since 1970; which, its size tells.
-pub(super) fn epoch(number: f64) -> Time {
+/// A number of seconds or of milliseconds since 1970; which, its size tells. One that counts milliseconds by its name and is small is
+/// no time of day, however large as seconds.
+pub(crate) fn epoch(number: f64, in_ms: bool) -> Time {
     match number {
         _ if number.is_nan() => Time::Wrong,
         EPOCH_MS.. => checked(number.round() as i64),
-        EPOCH_S.. => checked((number * 1000.0).round() as i64),
-        _ => Time::NotOfDay(as_seconds(number)),
+        EPOCH_S.. if !in_ms => checked((number * 1000.0).round() as i64),
+        _ => Time::NotOfDay(Some(WallTime((number * 1000.0).round() as i64))),
     }
-}
-
-fn as_seconds(number: f64) -> WallTime {
-    WallTime((number * 1000.0).round() as i64)
 }
 
 fn checked(ms: i64) -> Time {
     if (0..END_MS).contains(&ms) { Time::At(WallTime(ms)) } else { Time::Wrong }
 }
 
-/// The number that a text begins with, and what follows it.
-fn split_number(text: &str) -> Option<(f64, &str)> {
+/// Where the number ends that begins at a place of a text; nothing where none does.
+pub(super) fn number_end(text: &str, at: usize) -> Option<usize> {
     let bytes = text.as_bytes();
-    let digits_from = |at: usize| bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let start = usize::from(matches!(bytes.first(), Some(b'-' | b'+')));
+    let digits_from = |at: usize| bytes[at.min(bytes.len())..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let start = at + usize::from(matches!(bytes.get(at), Some(b'-' | b'+')));
     let whole = digits_from(start);
     let mut end = start + whole;
     let mut fraction = 0;
@@ -124,17 +132,27 @@ fn split_number(text: &str) -> Option<(f64, &str)> {
     }
     if matches!(bytes.get(end), Some(b'e' | b'E')) {
         let sign = usize::from(matches!(bytes.get(end + 1), Some(b'-' | b'+')));
-        match digits_from((end + 1 + sign).min(bytes.len())) {
+        match digits_from(end + 1 + sign) {
             0 => {}
             exponent => end += 1 + sign + exponent,
         }
     }
-    let (number, rest) = text.split_at(end);
-    Some((number.parse().ok()?, rest))
+    Some(end)
 }
 
-/// Nothing, or something such as `C`, `°C`, `%`, `mS/cm`, `g/m3`. A digit elsewhere means that the number itself is broken.
-fn is_unit(text: &str) -> bool {
+/// `1e`, `1e-`: the end of the number was lost.
+pub(super) fn is_broken_exponent(rest: &str) -> bool {
+    matches!(rest, "e" | "E" | "e-" | "e+" | "E-" | "E+")
+}
+
+/// Nothing, or what may be a unit, such as `C`, `°C`, `*C`, `%`, `mS/cm`, `g/m3`. A digit elsewhere means that the number itself is
+/// broken.
+pub(super) fn is_unit(text: &str) -> bool {
+    text.is_empty() || has_unit_shape(text) || Unit::of(text).is_some()
+}
+
+/// Whether a text has the letters and signs of a unit, known or not.
+pub(super) fn has_unit_shape(text: &str) -> bool {
     let mut before = None;
     text.chars().count() <= MAX_UNIT
         && text.chars().all(|c| {
@@ -154,43 +172,55 @@ mod tests {
 
     #[test]
     fn numbers_are_read_with_units_and_without() {
-        for (text, expected) in [
-            ("21.5", Cell::Number(21.5)),
-            (" -3 ", Cell::Number(-3.0)),
-            ("+.5", Cell::Number(0.5)),
-            ("5.", Cell::Number(5.0)),
-            ("1.2e3", Cell::Number(1200.0)),
-            ("1e-2V", Cell::Number(0.01)),
-            ("2e", Cell::Number(2.0)),
-            ("21.5C", Cell::Number(21.5)),
-            ("21.5 °C", Cell::Number(21.5)),
-            ("55%", Cell::Number(55.0)),
-            ("1.8 mS/cm", Cell::Number(1.8)),
-            ("9 g/m3", Cell::Number(9.0)),
-            ("400 umol/m2/s", Cell::Number(400.0)),
-            ("1e999", Cell::Missing),
-            ("nan", Cell::Missing),
-            ("NaN", Cell::Missing),
-            ("-nan", Cell::Missing),
-            ("INF", Cell::Missing),
-            ("ovf", Cell::Missing),
-            ("", Cell::Missing),
-            ("--", Cell::Missing),
-            ("null", Cell::Missing),
-            ("true", Cell::Number(1.0)),
-            ("false", Cell::Number(0.0)),
-            ("21.5.3", Cell::Text),
-            ("2#1.5", Cell::Text),
-            ("5V3", Cell::Text),
-            ("0x1F", Cell::Text),
-            ("12:30", Cell::Text),
-            ("12-30", Cell::Text),
-            ("1,5", Cell::Text),
-            ("ok", Cell::Text),
-            ("-", Cell::Missing),
-            ("1 of the sensors is gone", Cell::Text),
+        for (text, number, unit) in [
+            ("21.5", 21.5, ""),
+            (" -3 ", -3.0, ""),
+            ("+.5", 0.5, ""),
+            ("5.", 5.0, ""),
+            ("1.2e3", 1200.0, ""),
+            ("1e-2V", 0.01, "V"),
+            ("21.5C", 21.5, "C"),
+            ("21.5 °C", 21.5, "°C"),
+            ("25.0^C", 25.0, "^C"),
+            ("24.3*C", 24.3, "*C"),
+            ("24.3 'C", 24.3, "'C"),
+            ("24.5℃", 24.5, "℃"),
+            ("24.5 deg C", 24.5, "deg C"),
+            ("30cm.", 30.0, "cm."),
+            ("55%", 55.0, "%"),
+            ("55 % RH", 55.0, "% RH"),
+            ("1.8 mS/cm", 1.8, "mS/cm"),
+            ("9 g/m3", 9.0, "g/m3"),
+            ("400 umol/m2/s", 400.0, "umol/m2/s"),
+            ("400 µmol m⁻² s⁻¹", 400.0, "µmol m⁻² s⁻¹"),
+            ("5 furlongs", 5.0, "furlongs"),
+            ("true", 1.0, ""),
+            ("false", 0.0, ""),
         ] {
-            assert_eq!(cell(text), expected, "{text:?}");
+            assert_eq!(cell(text), Cell::Number(number, unit), "{text:?}");
+        }
+        for text in ["1e999", "nan", "NaN", "-nan", "INF", "ovf", "", "--", "-", "null", "N/A", "---"] {
+            assert_eq!(cell(text), Cell::Missing, "{text:?}");
+        }
+        for text in [
+            "21.5.3",
+            "2#1.5",
+            "5V3",
+            "0x1F",
+            "12:30",
+            "12-30",
+            "1,5",
+            "1e",
+            "2e",
+            "1E-",
+            "6 1",
+            "21.5 55",
+            "ok",
+            "1 of the sensors is gone",
+            "<5",
+            "5/10",
+        ] {
+            assert_eq!(cell(text), Cell::Text, "{text:?}");
         }
     }
 
@@ -203,29 +233,31 @@ mod tests {
             ("1396522800", noon),
             ("1396522800000", noon),
             ("1396522800.25", Time::At(WallTime(1_396_522_800_250))),
-            ("123456", Time::NotOfDay(WallTime(123_456_000))),
-            ("-1", Time::NotOfDay(WallTime(-1000))),
+            ("123456", Time::NotOfDay(Some(WallTime(123_456_000)))),
+            ("-1", Time::NotOfDay(Some(WallTime(-1000)))),
+            ("TIME", Time::NotOfDay(None)),
             ("1e30", Time::Wrong),
             ("2014-04-03 11:00:00", Time::Wrong),
             ("11:00:00", Time::Wrong),
             ("", Time::Wrong),
         ] {
-            assert_eq!(time(text), expected, "{text:?}");
+            assert_eq!(time(text, false), expected, "{text:?}");
         }
     }
+
     #[test]
     fn a_name_that_says_milliseconds_makes_a_small_number_a_count() {
         let noon = Time::At(WallTime(1_796_522_800_000));
-        let count = Time::NotOfDay(WallTime(1_796_522_800_000));
+        let count = Time::NotOfDay(Some(WallTime(1_796_522_800_000)));
         for (name, text, expected) in [
             ("millis", "1796522800", count),
-            ("Time_MS", "1796522800", count),
+            ("timems", "1796522800", count),
             ("millis", "1796522800000", noon),
             ("time", "1796522800", noon),
             ("epoch", " 1796522800 ", noon),
             ("millis", "soon", Time::Wrong),
         ] {
-            assert_eq!(named_time(name, text), expected, "{name} {text:?}");
+            assert_eq!(time(text, is_name_of_ms(name)), expected, "{name} {text:?}");
         }
     }
 }

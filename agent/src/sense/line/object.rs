@@ -1,34 +1,169 @@
-//! Lines of JSON: an object of numbers, inner ones by their dotted path.
+//! Lines of JSON: an object of values, inner ones by their dotted path.
 
 use std::borrow::Cow;
+use std::fmt;
 
-use serde_json::Value;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// Reads a line as a JSON object; nothing where it is none.
-pub(super) fn parse(text: &str) -> Option<Value> {
-    let read = |text: &str| serde_json::from_str(text).ok().filter(Value::is_object);
-    read(text).or_else(|| read(&without_nan(text)?))
+/// A value that holds no other.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Scalar<'a> {
+    Number(f64),
+    Bool(bool),
+    Null,
+    Text(&'a str),
 }
 
-/// Calls `each` for every value that is not itself an object or a list, with its dotted path.
-pub(super) fn each_value<'a>(value: &'a Value, each: &mut impl FnMut(&str, &'a Value)) {
-    walk(value, &mut String::new(), each);
+/// Where a value stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    /// Its path, with its places in lists: `nodes.0.temp`.
+    pub(super) path: &'a str,
+    /// Its path without them: `nodes.temp`.
+    pub(super) plain: &'a str,
+    /// The object that it is in, by its place among all objects of the line.
+    pub(super) object: usize,
 }
 
-fn walk<'a>(value: &'a Value, path: &mut String, each: &mut impl FnMut(&str, &'a Value)) {
-    let mut inside = |key: &str, inner: &'a Value| {
-        let length = path.len();
-        if length > 0 {
-            path.push('.');
-        }
-        path.push_str(key);
-        walk(inner, path, each);
-        path.truncate(length);
+/// Calls `each` for every value of an object that is not itself an object or a list; keys that come twice come twice. For each
+/// object the one that it is in goes to `parents`, the outermost is in itself. False where the text is no object: then nothing
+/// was called.
+pub(super) fn each_value(text: &str, parents: &mut Vec<usize>, each: impl FnMut(Place<'_>, Scalar<'_>)) -> bool {
+    let is_json = |text: &str| serde_json::from_str::<IgnoredAny>(text).is_ok();
+    let text = match is_json(text) {
+        true => Cow::Borrowed(text),
+        false => match without_nan(text).filter(|text| is_json(text)) {
+            Some(text) => Cow::Owned(text),
+            None => return false,
+        },
     };
-    match value {
-        Value::Object(map) => map.iter().for_each(|(key, inner)| inside(key, inner)),
-        Value::Array(items) => items.iter().enumerate().for_each(|(ix, inner)| inside(&ix.to_string(), inner)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => each(path, value),
+    if !text.starts_with('{') {
+        return false;
+    }
+    parents.clear();
+    let mut walk = Walk { path: String::new(), plain: String::new(), object: 0, parents, each };
+    serde_json::Deserializer::from_str(&text).deserialize_any(Inside(&mut walk)).is_ok()
+}
+
+struct Walk<'p, F> {
+    path: String,
+    plain: String,
+    object: usize,
+    parents: &'p mut Vec<usize>,
+    each: F,
+}
+
+impl<F: FnMut(Place<'_>, Scalar<'_>)> Walk<'_, F> {
+    fn found(&mut self, scalar: Scalar<'_>) {
+        let Walk { path, plain, object, each, .. } = self;
+        each(Place { path, plain, object: *object }, scalar);
+    }
+}
+
+/// Reads one value wherever it is.
+struct Inside<'w, 'p, F>(&'w mut Walk<'p, F>);
+
+/// Reads a key onto the paths.
+struct Key<'w, 'p, F>(&'w mut Walk<'p, F>);
+
+impl<'de, F: FnMut(Place<'_>, Scalar<'_>)> DeserializeSeed<'de> for Inside<'_, '_, F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, F: FnMut(Place<'_>, Scalar<'_>)> Visitor<'de> for Inside<'_, '_, F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value of JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let walk = self.0;
+        let (path, plain, outer) = (walk.path.len(), walk.plain.len(), walk.object);
+        walk.object = walk.parents.len();
+        walk.parents.push(outer);
+        while map.next_key_seed(Key(walk))?.is_some() {
+            map.next_value_seed(Inside(walk))?;
+            walk.path.truncate(path);
+            walk.plain.truncate(plain);
+        }
+        walk.object = outer;
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        let walk = self.0;
+        let path = walk.path.len();
+        for ix in 0.. {
+            walk.path.push_str(&format!("{}{ix}", if path > 0 { "." } else { "" }));
+            let item = items.next_element_seed(Inside(walk))?;
+            walk.path.truncate(path);
+            if item.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, is: bool) -> Result<(), E> {
+        self.0.found(Scalar::Bool(is));
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<(), E> {
+        self.0.found(Scalar::Number(number as f64));
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<(), E> {
+        self.0.found(Scalar::Number(number as f64));
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<(), E> {
+        self.0.found(Scalar::Number(number));
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.0.found(Scalar::Null);
+        Ok(())
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        self.0.found(Scalar::Text(text));
+        Ok(())
+    }
+}
+
+impl<'de, F> DeserializeSeed<'de> for Key<'_, '_, F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<F> Visitor<'_> for Key<'_, '_, F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<(), E> {
+        let Walk { path, plain, .. } = self.0;
+        for path in [path, plain] {
+            if !path.is_empty() {
+                path.push('.');
+            }
+            path.push_str(key);
+        }
+        Ok(())
     }
 }
 
@@ -65,14 +200,41 @@ fn null_for_nan(word: &str) -> Cow<'_, str> {
 mod tests {
     use super::*;
 
+    fn found(text: &str) -> Option<Vec<String>> {
+        let mut found = Vec::new();
+        let is_object = each_value(text, &mut Vec::new(), |place, scalar| {
+            let value = match scalar {
+                Scalar::Number(number) => number.to_string(),
+                Scalar::Bool(is) => is.to_string(),
+                Scalar::Null => "null".to_owned(),
+                Scalar::Text(text) => format!("{text:?}"),
+            };
+            found.push(format!("{} {} {}={value}", place.object, place.plain, place.path));
+        });
+        is_object.then_some(found)
+    }
+
     #[test]
     fn values_have_dotted_paths() {
-        let parsed = parse(r#"{"a":1,"b":{"c":nan,"d":[2,{"e":-Inf}]},"s":"nan, \"inf"}"#).unwrap();
-        let mut found = Vec::new();
-        each_value(&parsed, &mut |path, value| found.push(format!("{path}={value}")));
-        assert_eq!(found, ["a=1", "b.c=null", "b.d.0=2", "b.d.1.e=null", r#"s="nan, \"inf""#]);
+        let values = found(r#"{"a":1,"b":{"c":nan,"d":[2,{"e":-Inf}]},"s":"nan, \"inf","a":true}"#).unwrap();
+        let expected = [
+            "0 a a=1",
+            "1 b.c b.c=null",
+            "1 b.d b.d.0=2",
+            "2 b.d.e b.d.1.e=null",
+            r#"0 s s="nan, \"inf""#,
+            "0 a a=true",
+        ];
+        assert_eq!(values, expected);
         for text in ["[1]", "1", "{", r#"{"a":1} x"#, r#"{"b":1},"c":2}"#, r#"{"a":nano}"#] {
-            assert_eq!(parse(text), None, "{text}");
+            assert_eq!(found(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn each_object_knows_the_one_it_is_in() {
+        let mut parents = Vec::new();
+        assert!(each_value(r#"{"nodes":[{"id":1},{"id":2,"in":{"t":3}}]}"#, &mut parents, |_, _| {}));
+        assert_eq!(parents, [0, 0, 0, 2]);
     }
 }

@@ -1,60 +1,410 @@
-//! Lines of `name=value` or `name: value`, with whatever a sketch prints between them.
+//! Lines of `label: value` and `label=value`, with labels of one word or several and whatever a sketch prints between them.
+//!
+//! A line is cut at its signs, `=` and `:`. What stands between a value and the next sign, the gap, holds the unit of the value and
+//! the label of the next one: `21.5 C  Water Temp: ..`.
 
-/// Names longer than this are no names; the configuration knows none either.
-const MAX_NAME: usize = 200;
+use std::ops::Range;
+use std::sync::Arc;
 
-/// Calls `each` for every pair of a line. Words that belong to none, such as units behind a blank, are passed over.
-pub(super) fn each_pair<'a>(text: &'a str, mut each: impl FnMut(&'a str, &'a str)) {
+use tilth_core::unit::Unit;
+
+use super::number;
+
+/// Longer labels are none; the configuration knows none either.
+const MAX_LABEL: usize = 200;
+
+/// Words that a sketch prints as a value and that are none: `pump: on temp: 21`.
+const STATES: [&str; 38] = [
+    "on",
+    "off",
+    "ok",
+    "okay",
+    "yes",
+    "no",
+    "open",
+    "opened",
+    "closed",
+    "error",
+    "err",
+    "fail",
+    "failed",
+    "fault",
+    "high",
+    "low",
+    "auto",
+    "manual",
+    "idle",
+    "running",
+    "ready",
+    "active",
+    "inactive",
+    "enabled",
+    "disabled",
+    "wet",
+    "dry",
+    "day",
+    "night",
+    "online",
+    "offline",
+    "connected",
+    "up",
+    "down",
+    "good",
+    "bad",
+    "normal",
+    "alarm",
+];
+
+/// Signs between words that part a label from what stands before it.
+const ARROWS: [&str; 7] = ["->", "=>", ">>", ">", "•", "~", "//"];
+
+/// Words that count lines: what they count does not belong to a label.
+const COUNTS: [&str; 18] = [
+    "packet",
+    "pkt",
+    "reading",
+    "sample",
+    "seq",
+    "sequence",
+    "message",
+    "msg",
+    "count",
+    "counter",
+    "loop",
+    "cycle",
+    "iteration",
+    "record",
+    "frame",
+    "line",
+    "measurement",
+    "no",
+];
+
+/// Units that stand for what is measured: before another word they begin a label, as in `pH value`.
+const QUANTITIES: [&str; 5] = ["pH", "RH", "VWC", "PPFD", "CF"];
+
+/// A pair of a line, by where its parts are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pair {
+    /// From the end of the value before to the sign.
+    pub(super) gap: Range<usize>,
+    /// The value without its unit.
+    pub(super) value: Range<usize>,
+    pub(super) kind: Kind,
+}
+
+/// What stands behind a sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A number; the unit is in the next gap.
+    Number,
+    /// One word, such as `nan` or `on`; what follows it is no part of it.
+    Word,
+    /// Anything else, up to the next separator.
+    Text,
+    /// Another label: the one before it is a heading of those that follow, as in `Sensor 1: Temp: 21`.
+    Heading,
+}
+
+/// What came before a gap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum After {
+    Start,
+    Number,
+    Other,
+}
+
+/// What a gap holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Gap {
+    /// The unit of the number before it; empty where none is said.
+    pub(super) unit: Arc<str>,
+    /// The number before it is none: `6 1`, `2#1`.
+    pub(super) is_broken: bool,
+    /// The label of the next value; empty where there is none.
+    pub(super) label: Arc<str>,
+    /// What the line is about, where it begins with that and no sign: `Node 7 | Temp: ..`; else empty.
+    pub(super) heading: Arc<str>,
+}
+
+/// Cuts a line into its pairs; the last gap, behind the last value, is a pair without a value whose gap ends with the line. The value
+/// of a label for which `has_word` is one word, whatever follows it.
+pub(super) fn cut(text: &str, pairs: &mut Vec<Pair>, has_word: impl Fn(&str) -> bool) {
+    pairs.clear();
+    let mut from = 0;
+    while let Some(sign) = text[from..].find(is_sign).map(|at| from + at) {
+        let begin = skip_signs(text, sign);
+        let mut value = value_at(text, begin);
+        let is_word = || text[..begin].ends_with(is_sign) || has_word(label_of(&text[from..sign], After::Other));
+        if value.1 == Kind::Heading
+            && let Some(end) = word_at(text, begin).filter(|_| is_word())
+        {
+            value = (end, Kind::Word);
+        }
+        let (end, kind) = value;
+        pairs.push(Pair { gap: from..sign, value: unquoted(text, begin..end), kind });
+        from = end;
+    }
+    pairs.push(Pair { gap: from..text.len(), value: text.len()..text.len(), kind: Kind::Text });
+}
+
+/// Where a value begins behind a sign: `=`, `:`, `:=`, `=>`.
+fn skip_signs(text: &str, sign: usize) -> usize {
+    let signs = text[sign..].find(|c| !is_sign(c)).map_or(text.len(), |at| sign + at);
+    let signs = if text[..signs].ends_with('=') && text[signs..].starts_with('>') { signs + 1 } else { signs };
+    text[signs..].find(|c| !is_blank(c)).map_or(text.len(), |at| signs + at)
+}
+
+fn unquoted(text: &str, value: Range<usize>) -> Range<usize> {
+    let inside = text[value.clone()].strip_prefix('"').and_then(|inside| inside.strip_suffix('"'));
+    if inside.is_some() { value.start + 1..value.end - 1 } else { value }
+}
+
+/// Where the value that begins here ends, and what it is.
+fn value_at(text: &str, at: usize) -> (usize, Kind) {
+    let rest = &text[at..];
+    if let Some(end) = rest.strip_prefix('"').and_then(|inside| inside.find('"')) {
+        return (at + end + 2, Kind::Text);
+    }
+    if let Some(end) = number::number_end(text, at) {
+        return match is_number_over(text, at, end) {
+            true => (end, Kind::Number),
+            false => (end + token_end(&text[end..]), Kind::Text),
+        };
+    }
+    if let Some(end) = word_at(text, at).filter(|end| is_word(&text[at..*end])) {
+        return (end, Kind::Word);
+    }
+    let separator = rest.find(|c| is_separator(c) || c == '\t').unwrap_or(rest.len());
+    match rest.find(is_sign) {
+        Some(sign) if sign < separator => (at, Kind::Heading),
+        _ => (at + rest[..separator].trim_end_matches(is_blank).len(), Kind::Text),
+    }
+}
+
+/// The end of the word that stands here, unless it is a label itself.
+fn word_at(text: &str, at: usize) -> Option<usize> {
+    let end = text[at..].find(|c| is_blank(c) || is_separator(c) || is_sign(c)).map_or(text.len(), |end| at + end);
+    (!text[end..].trim_start_matches(is_blank).starts_with(is_sign)).then_some(end)
+}
+
+fn is_word(word: &str) -> bool {
+    number::is_missing(word)
+        || ["true", "false"].contains(&word)
+        || STATES.iter().any(|state| state.eq_ignore_ascii_case(word))
+}
+
+/// Whether a number ends where its digits do. With `21.5.3`, `12:30`, `2#1` or `21,5` it does not: half of such would be a wrong one.
+fn is_number_over(text: &str, begin: usize, end: usize) -> bool {
+    let rest = &text[end..];
+    let mut letters = rest.chars();
+    match letters.next() {
+        None | Some(' ' | '\t' | ';' | '|') => true,
+        Some(',') => !is_decimal_comma(&text[begin..end], rest),
+        // The end of a sentence.
+        Some('.') => letters.next().is_none_or(|next| is_blank(next) || is_separator(next)),
+        Some(c) => c.is_alphabetic() || "%°º˚℃℉‰*^'’`\"()[]{}²³".contains(c),
+    }
+}
+
+/// Whether what follows a number belongs to it, with a decimal comma before. Digits before a sign are a label: `1:43,2:71`.
+fn is_decimal_comma(whole: &str, rest: &str) -> bool {
+    let digits = &rest[1..];
+    if whole.contains('.') || !digits.starts_with(|c: char| c.is_ascii_digit()) {
+        return false;
+    }
+    let end = digits.find(|c| is_blank(c) || is_separator(c) || is_sign(c)).unwrap_or(digits.len());
+    !digits[end..].trim_start_matches(is_blank).starts_with(is_sign)
+}
+
+/// The length of what goes on without a blank or a separator, with the digits behind a decimal comma.
+fn token_end(rest: &str) -> usize {
+    let from = usize::from(rest.starts_with(','));
+    rest[from..].find(|c| is_blank(c) || is_separator(c)).map_or(rest.len(), |end| from + end)
+}
+
+/// What a gap says. `is_last` where no value follows; `is_label` says of a text whether it is a label rather than a unit with a label
+/// behind it.
+pub(super) fn gap(text: &str, after: After, is_last: bool, is_label: impl Fn(&str) -> bool) -> Gap {
+    let mut gap = Gap::default();
+    let mut rest = text;
+    if after == After::Number {
+        rest = behind_value(text, is_last, &is_label, &mut gap);
+    }
+    if !is_last {
+        gap.label = label_of(rest, after).into();
+        if after == After::Start {
+            gap.heading = heading_of(rest, &gap.label).into();
+        }
+    }
+    gap
+}
+
+/// Takes the unit off, and what else belongs to the value before.
+fn behind_value<'t>(text: &'t str, is_last: bool, is_label: &impl Fn(&str) -> bool, gap: &mut Gap) -> &'t str {
+    // A quote that ends here: `packet 'temp=21.5' with ..`.
+    let text = match text.strip_prefix('\'') {
+        Some(rest) if !rest.starts_with(char::is_alphabetic) => rest,
+        _ => text,
+    };
+    let is_attached = !(text.is_empty() || text.starts_with(|c| is_blank(c) || is_separator(c)));
+    let segment_end = text.find(is_separator).unwrap_or(text.len());
+    let (segment, others) = text.split_at(segment_end);
+    // The label follows at once, and takes the words that could be a unit.
+    let before_label = !is_last && others.is_empty();
+    let segment = segment.trim_end_matches(is_blank);
+    if before_label && !is_attached && is_label(segment.trim()) {
+        return text;
+    }
+    if let Some((unit, rest)) = unit_of(segment, before_label && !is_attached) {
+        gap.unit = unit.name().into();
+        let used = segment.len() - rest.len();
+        return skip_brackets(skip_values(&text[used..], is_last), is_last, gap);
+    }
+    if is_attached {
+        return behind_attached(text, before_label, gap);
+    }
+    let words = segment.trim_start_matches(is_blank);
+    let first = words.split(is_blank).next().unwrap_or_default();
+    let is_lone = first.len() == words.len() && before_label;
+    if !is_lone && number::number_end(first, 0) == Some(first.len()) {
+        gap.is_broken = !first.is_empty();
+        return &text[text.len() - text.trim_start_matches(is_blank).len() + first.len()..];
+    }
+    if !before_label && number::has_unit_shape(first) && first.contains(['/', '°', '%', '²', '³']) {
+        gap.unit = first.into();
+    }
+    skip_brackets(text, is_last, gap)
+}
+
+/// A unit at the beginning of a text. Before a label it must be written as units are, be one of some quantity, and leave a label.
+fn unit_of(segment: &str, before_label: bool) -> Option<(Unit, &str)> {
+    if !before_label {
+        return Unit::leading(segment, Unit::of);
+    }
+    let (unit, rest) = Unit::leading(segment, Unit::of_exactly)?;
+    let is_quantity = QUANTITIES.contains(&segment[..segment.len() - rest.len()].trim());
+    (unit.is_of_a_quantity() && !is_quantity && !rest.trim().is_empty()).then_some((unit, rest))
+}
+
+/// What follows a number without a blank and is no known unit.
+fn behind_attached<'t>(text: &'t str, before_label: bool, gap: &mut Gap) -> &'t str {
+    let end = text.find(|c| is_blank(c) || is_separator(c) || "()[]{}".contains(c)).unwrap_or(text.len());
+    let (token, rest) = text.split_at(end);
+    let token = token.trim_end_matches(['.', '!']);
+    if before_label && rest.trim().is_empty() && !token.is_empty() {
+        // The next label itself: `T21.5H:55`.
+        return text;
+    }
+    if number::is_broken_exponent(token) || !number::has_unit_shape(token) {
+        gap.is_broken = true;
+    } else {
+        gap.unit = token.into();
+    }
+    skip_brackets(rest, false, gap)
+}
+
+/// Passes over further values with their units: `24.3 C 75.7 F`.
+fn skip_values(text: &str, is_last: bool) -> &str {
     let mut rest = text;
     loop {
-        rest = rest.trim_start_matches(is_separator);
-        if rest.is_empty() {
-            return;
+        let begin = rest.trim_start_matches(|c| is_blank(c) || c == '/' || c == '|');
+        let Some(end) = number::number_end(begin, 0) else { return rest };
+        let Some((_, after)) = Unit::leading(&begin[end..], Unit::of) else { return rest };
+        if !is_last && after.trim().is_empty() {
+            return rest;
         }
-        let end = rest.find(|c| is_separator(c) || is_sign(c)).unwrap_or(rest.len());
-        let (name, after) = rest.split_at(end);
-        let Some(value) = after.trim_start_matches(is_blank).strip_prefix(is_sign) else {
-            rest = after;
-            continue;
-        };
-        let value = value.trim_start_matches(is_blank);
-        let (found, after) = split_value(value);
-        if !is_name(name) || found.contains('=') {
-            // A label before the pairs, such as `INFO: temp=21.5`, or noise.
-            rest = value;
-            continue;
-        }
-        each(name, found);
         rest = after;
     }
 }
 
-/// Whether a text can be the name of a value: it begins like a word and has nothing that only noise has.
-pub(super) fn is_name(text: &str) -> bool {
-    text.len() <= MAX_NAME
-        && text.starts_with(|c: char| c.is_alphabetic() || c == '_')
-        && text.chars().all(|c| c.is_alphanumeric() || "_-./()[]%#°".contains(c))
-}
-
-fn split_value(text: &str) -> (&str, &str) {
-    if let Some((quoted, rest)) = text.strip_prefix('"').and_then(|text| text.split_once('"')) {
-        return (quoted, rest);
+/// Passes over what stands in brackets behind a value, which may be its unit: `612 (ppm)`, `512 (2.50V)`, `43 (dry)`.
+fn skip_brackets<'t>(text: &'t str, is_last: bool, gap: &mut Gap) -> &'t str {
+    let begin = text.trim_start_matches(is_blank);
+    let closed = begin.trim_start_matches([')', ']', '}']);
+    let Some(open) = closed.chars().next().filter(|c| "([{".contains(*c)) else { return closed };
+    let close = match open {
+        '(' => ')',
+        '[' => ']',
+        _ => '}',
+    };
+    let Some((inside, rest)) = closed[1..].split_once(close) else { return closed };
+    if !is_last && rest.trim().is_empty() {
+        return closed;
     }
-    let end = text.find(is_separator).unwrap_or(text.len());
-    text.split_at(end + decimals(&text[..end], &text[end..]))
+    if gap.unit.is_empty() && Unit::of(inside).is_some() {
+        gap.unit = inside.into();
+    }
+    // One digit or two are an index, which belongs to the label: `(2) Temp`.
+    if inside.len() <= 2 && inside.bytes().all(|byte| byte.is_ascii_digit()) { closed } else { rest }
 }
 
-/// How much of what follows belongs to a number with a decimal comma. It is kept together, and is then no number: half of it
-/// would be a wrong one.
-fn decimals(whole: &str, after: &str) -> usize {
-    let is_whole = whole.ends_with(|c: char| c.is_ascii_digit()) && !whole.contains('.');
-    let Some(rest) = after.strip_prefix(',').filter(|_| is_whole) else { return 0 };
-    let end = rest.find(|c| is_separator(c) || is_sign(c)).unwrap_or(rest.len());
-    let is_name = rest[end..].trim_start_matches(is_blank).starts_with(is_sign);
-    if rest.starts_with(|c: char| c.is_ascii_digit()) && !is_name { 1 + end } else { 0 }
+/// The label that a gap ends with: what stands behind its last separator or arrow.
+fn label_of(text: &str, after: After) -> &str {
+    let text = text.rsplit(|c| is_separator(c) || c == '\t').next().unwrap_or_default();
+    let mut begin = 0;
+    let mut at = 0;
+    for word in text.split_inclusive(is_blank) {
+        if ARROWS.contains(&word.trim_end_matches(is_blank)) {
+            begin = at + word.len();
+        }
+        at += word.len();
+    }
+    let is_mark = |c: char| "-–—>*/\\•~+&.)]}".contains(c) || is_blank(c);
+    let mut label = text[begin..].trim_end().trim_start_matches(is_mark);
+    if after == After::Start {
+        label = without_count(behind_number(label));
+    }
+    // A bracket that is still open does not belong to the label: `DHT(temp=21.5, hum=55)`.
+    if let Some(open) = label.rfind(['(', '[', '{', '<']).filter(|open| !label[*open..].contains([')', ']', '}', '>']))
+    {
+        label = label[open + 1..].trim_start();
+    }
+    if is_label(label) { label } else { "" }
 }
 
-fn is_sign(c: char) -> bool {
+/// What a line begins with before its first label and without a sign, where its number tells one thing from another: `Node 7 | Temp`. A
+/// count of lines, a time and plain words do not.
+fn heading_of<'t>(text: &'t str, label: &str) -> &'t str {
+    let before = text.strip_suffix(is_blank).unwrap_or(text).trim_end();
+    let before = before.strip_suffix(label).unwrap_or_default();
+    let bare = before.trim_end_matches(|c: char| !c.is_alphanumeric()).trim_start();
+    let is_told = bare.contains(char::is_alphabetic) && bare.ends_with(|c: char| c.is_ascii_digit());
+    if is_told && is_label(bare) { without_count(bare) } else { "" }
+}
+
+/// A label without the time or the count that a line begins with: `123456 temp`, `[12.345] temp`. A short whole number may tell one
+/// probe from another.
+fn behind_number(label: &str) -> &str {
+    let Some((first, rest)) = label.split_once([' ', '\t']) else { return label };
+    let number = first.trim_matches(['[', ']', '(', ')', '<', '>', '@']);
+    let is_count = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+        && (number.len() >= 4 || number.contains('.'))
+        && number.starts_with(|c: char| c.is_ascii_digit());
+    if is_count { rest.trim_start() } else { label }
+}
+
+/// A text without the count of lines that it begins with: `Packet 17 temp`, `#`-signs apart.
+pub(super) fn without_count(text: &str) -> &str {
+    let text = text.trim();
+    let bare = text.trim_start_matches(['#', '[', '(']);
+    let word = bare.find(|c: char| !c.is_alphabetic()).unwrap_or(bare.len());
+    if !COUNTS.iter().any(|count| count.eq_ignore_ascii_case(&bare[..word])) {
+        return text;
+    }
+    let number = bare[word..].trim_start_matches([' ', '\t', '#', '-', '_']);
+    let end = number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len());
+    if end == 0 { text } else { number[end..].trim_start_matches([']', ')', ' ', '\t', '-', '>']) }
+}
+
+/// Whether a text can be the label of a value: it says something, and has nothing that only noise has.
+pub(super) fn is_label(text: &str) -> bool {
+    text.len() <= MAX_LABEL
+        && text.contains(|c: char| c.is_alphanumeric() || c == '#')
+        && text.chars().all(|c| c.is_alphanumeric() || " \t_-./()[]{}<>#%°º˚℃℉&+*'’^²³·:@₀₁₂₃₄₅₆₇₈₉".contains(c))
+}
+
+pub(super) fn is_sign(c: char) -> bool {
     matches!(c, '=' | ':')
 }
 
@@ -63,36 +413,8 @@ fn is_blank(c: char) -> bool {
 }
 
 fn is_separator(c: char) -> bool {
-    is_blank(c) || matches!(c, ',' | ';' | '|')
+    matches!(c, ',' | ';' | '|')
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pairs_are_found_however_they_are_parted() {
-        for (text, expected) in [
-            ("temp=21.5 hum=55", &[("temp", "21.5"), ("hum", "55")][..]),
-            ("temp=21.5,hum=55;ec=1.2", &[("temp", "21.5"), ("hum", "55"), ("ec", "1.2")]),
-            ("temp = 21.5 , hum = 55", &[("temp", "21.5"), ("hum", "55")]),
-            ("Temp: 21.5 C  Hum: 55 %", &[("Temp", "21.5"), ("Hum", "55")]),
-            ("Soil moisture: 43", &[("moisture", "43")]),
-            ("INFO: temp=21.5", &[("temp", "21.5")]),
-            ("[12:00:01] temp=21.5", &[("temp", "21.5")]),
-            ("time=2014-04-03T11:00:00Z t=1", &[("time", "2014-04-03T11:00:00Z"), ("t", "1")]),
-            ("time=\"2014-04-03 11:00:00Z\" t=1", &[("time", "2014-04-03 11:00:00Z"), ("t", "1")]),
-            ("temp=21,5 hum=55", &[("temp", "21,5"), ("hum", "55")]),
-            ("temp=21,hum=55,2", &[("temp", "21"), ("hum", "55,2")]),
-            ("temp=21.5,55", &[("temp", "21.5")]),
-            ("temp=", &[("temp", "")]),
-            ("=5 == : ::", &[]),
-            ("hello world", &[]),
-            ("", &[]),
-        ] {
-            let mut found = Vec::new();
-            each_pair(text, |name, value| found.push((name, value)));
-            assert_eq!(found, expected, "{text:?}");
-        }
-    }
-}
+mod tests;

@@ -1,69 +1,35 @@
-//! What a line of text says: pairs, columns under a header, or JSON. Everything else is counted by its reason and ignored.
+//! What a line of text says: pairs, columns under a header, JSON, or a lone number. Everything else is counted by its reason and
+//! ignored.
 //!
-//! Pure: bytes in, values out, cut anywhere; memory is bounded whatever comes.
+//! Pure: bytes in, values out, cut anywhere; memory is bounded whatever comes. A line is read in two passes. The first finds its
+//! fields, each a label and a value, and the labels that are new are learnt from all of them; the second gives the values to
+//! whoever wants them. So no value goes out under a name that another label of the same line fits as well.
 
-use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::Arc;
 
-use serde::Serialize;
-use serde_json::Value;
+use tilth_core::label::Fit;
 use tilth_core::time::WallTime;
 
+use super::forms::Forms;
 use super::lines::{Cut, Lines};
+use super::names::{LabelIx, Names, Want};
 use super::number::{self, Cell, Time};
-use super::table::{self, Column, Header};
-use super::{object, pairs};
+use super::tally::excerpt;
+pub(crate) use super::tally::{About, Last, Reason, Tally};
 
-/// As much of an offending line is kept to be shown.
-const MAX_EXCERPT: usize = 80;
-
-/// As many names are kept that lines carry and no sensor wants: enough to find a slip of the keyboard.
-const MAX_UNUSED: usize = 16;
-
-/// Why a line, or a field of one, was not used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Reason {
-    /// The first line after opening, which may have begun before.
-    Partial,
-    /// Longer than any line that is read.
-    TooLong,
-    /// Control characters or broken UTF-8.
-    NotText,
-    /// It begins as JSON does, and is no object.
-    NotJson,
-    /// Numbers in columns before any header line.
-    NoHeader,
-    /// More or fewer columns than the header has.
-    Width,
-    /// None of the forms that are read.
-    Unknown,
-    /// A field that a sensor wants is no number; the line's other fields are used.
-    NotANumber,
-    /// The line's own time cannot be read; its arrival counts.
-    BadTime,
-}
-
-/// What became of the lines.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Tally {
-    /// Lines that came, empty ones apart.
-    pub(crate) lines: u64,
-    /// Lines that gave at least one value to a sensor.
-    pub(crate) used: u64,
-    ignored: [u64; Reason::ALL.len()],
-    /// The last line that was not used as it should, and why.
-    pub(crate) last: Option<(Reason, String)>,
-    /// Names that lines carry and no sensor wants.
-    pub(crate) unused: BTreeSet<String>,
-    /// Names that sensors want and no line has carried so far.
-    pub(crate) unseen: BTreeSet<String>,
-}
+/// As much of a field's text is shown.
+const MAX_TEXT: usize = 40;
 
 /// The values of one line.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Decoded<'a> {
-    /// By place in the list of wanted fields; not a number where the board says that there is no value.
+    /// By place in the list of what is wanted; not a number where the board says that there is no value.
     pub(crate) values: &'a [(usize, f64)],
+    /// By place likewise: what is read as a fault, and why.
+    pub(crate) faults: &'a [(usize, Arc<str>)],
+    /// By place likewise: what is no number, and what stands in its place.
+    pub(crate) words: &'a [(usize, About)],
     /// The line's own time, if it carries one.
     pub(crate) time: Option<WallTime>,
     /// A number in the place of a time that is none of day, such as a board's `millis()`; as if it were seconds since 1970.
@@ -74,88 +40,85 @@ pub(crate) struct Decoded<'a> {
 #[derive(Debug)]
 pub(crate) struct Decoder {
     lines: Lines,
+    forms: Forms,
     reader: Reader,
     text: String,
 }
 
-/// Reads one line after another.
-#[derive(Debug)]
+/// A value of a line and the label that it is under.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Field {
+    pub(super) label: LabelIx,
+    pub(super) value: Raw,
+    /// The object of JSON that it is in; else 0.
+    pub(super) object: usize,
+}
+
+/// A value as it stands in its line.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Raw {
+    Number(f64),
+    Missing,
+    /// A number with perhaps a unit, or a word.
+    Cell(Range<usize>),
+    /// A number, and the unit that stands elsewhere.
+    Pair(Range<usize>, Arc<str>),
+    /// No number, whatever it looks like.
+    Text(Range<usize>),
+}
+
+/// The fields of a line.
+#[derive(Debug, Default)]
+pub(super) struct Fields {
+    pub(super) all: Vec<Field>,
+    /// The words of a line of JSON, which may stand there otherwise; else empty.
+    pub(super) words: String,
+    pub(super) is_json: bool,
+    /// For each object of JSON the one it is in.
+    pub(super) parents: Vec<usize>,
+}
+
+/// Gives the fields of a line to whoever wants them.
+#[derive(Debug, Default)]
 struct Reader {
-    wanted: Vec<String>,
-    header: Option<Header>,
+    names: Names,
+    fields: Fields,
     values: Vec<(usize, f64)>,
+    faults: Vec<(usize, Arc<str>)>,
+    words: Vec<(usize, About)>,
     time: Option<WallTime>,
     count: Option<WallTime>,
+    /// For each want the field of this line that it was taken from.
+    taken: Vec<Option<usize>>,
+    /// For each want the fault that was said last: a line a second says it without another text.
+    said: Vec<Option<Arc<str>>>,
     tally: Tally,
 }
 
-impl Reason {
-    /// Every reason.
-    pub(crate) const ALL: [Reason; 9] = [
-        Reason::Partial,
-        Reason::TooLong,
-        Reason::NotText,
-        Reason::NotJson,
-        Reason::NoHeader,
-        Reason::Width,
-        Reason::Unknown,
-        Reason::NotANumber,
-        Reason::BadTime,
-    ];
-
-    /// The words in `status`.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Reason::Partial => "half a line after opening",
-            Reason::TooLong => "too long",
-            Reason::NotText => "not text",
-            Reason::NotJson => "broken JSON",
-            Reason::NoHeader => "columns without a header",
-            Reason::Width => "more or fewer columns than the header",
-            Reason::Unknown => "not understood",
-            Reason::NotANumber => "a wanted field is no number",
-            Reason::BadTime => "its time cannot be read",
-        }
-    }
-}
-
-impl Tally {
-    /// Whether any name was read so far: only then it says something that others were not.
-    pub(crate) fn has_names(&self) -> bool {
-        self.used > 0 || !self.unused.is_empty()
-    }
-
-    /// How often a reason came up.
-    pub(crate) fn count(&self, reason: Reason) -> u64 {
-        self.ignored[reason as usize]
-    }
-
-    fn add(&mut self, reason: Reason, line: &str) {
-        self.ignored[reason as usize] += 1;
-        self.last = Some((reason, excerpt(line)));
-    }
-}
-
 impl Decoder {
-    /// Looks for these fields; values come out under their places in this list.
-    pub(crate) fn new(wanted: Vec<String>) -> Decoder {
-        let tally = Tally { unseen: wanted.iter().cloned().collect(), ..Tally::default() };
-        let reader = Reader { wanted, header: None, values: Vec::new(), time: None, count: None, tally };
-        Decoder { lines: Lines::default(), reader, text: String::new() }
+    /// Looks for these; values come out under their places in this list. `columns` are the names of columns that no header
+    /// names.
+    pub(crate) fn new(wants: Vec<Want>, columns: Option<Vec<String>>) -> Decoder {
+        let mut decoder = Decoder {
+            lines: Lines::default(),
+            forms: Forms::default(),
+            reader: Reader::default(),
+            text: String::new(),
+        };
+        decoder.set_wanted(wants, columns);
+        decoder
     }
 
-    /// Looks for other fields from now on. What is half read and the header stay.
-    pub(crate) fn set_wanted(&mut self, wanted: Vec<String>) {
+    /// Looks for others from now on. What is half read and the header stay.
+    pub(crate) fn set_wanted(&mut self, wants: Vec<Want>, columns: Option<Vec<String>>) {
         let reader = &mut self.reader;
-        let mut header = reader.header.take();
-        let before = std::mem::replace(&mut reader.wanted, wanted);
-        let is_seen = |name: &String| before.contains(name) && !reader.tally.unseen.contains(name);
-        reader.tally.unseen = reader.wanted.iter().filter(|name| !is_seen(name)).cloned().collect();
-        if let Some(header) = &mut header {
-            header.bind(|name| reader.place(name));
-        }
-        reader.header = header;
+        reader.names.set_wanted(wants);
+        reader.taken = vec![None; reader.names.count()];
+        reader.said = vec![None; reader.names.count()];
         reader.tally.unused.clear();
+        reader.tally.faults.clear();
+        reader.tally.unseen.clone_from(&reader.names.unseen);
+        self.forms.set_columns(columns, &reader.names);
     }
 
     /// What became of the lines so far.
@@ -168,170 +131,294 @@ impl Decoder {
         self.lines.reopen();
     }
 
-    /// Takes more bytes; calls `each` for every line that has a value for somebody.
+    /// Takes more bytes; calls `each` for every line that has something for somebody.
     pub(crate) fn push(&mut self, bytes: &[u8], mut each: impl FnMut(Decoded<'_>)) {
-        let Decoder { lines, reader, text } = self;
+        let Decoder { lines, forms, reader, text } = self;
         lines.push(bytes, |cut| {
-            reader.tally.lines += 1;
+            reader.begin();
             let read = match cut {
                 Cut::TooLong(head) => {
                     lossy(head, text);
                     Err(Reason::TooLong)
                 }
-                Cut::Whole(line) => clean(line, text).and_then(|()| reader.read(text)),
-                Cut::First(line) => clean(line, text).and_then(|()| reader.read_first(text)),
+                Cut::Whole(line) => clean(line, text).and_then(|()| reader.read(forms, text, false)),
+                Cut::First(line) => clean(line, text).and_then(|()| reader.read(forms, text, true)),
             };
-            match read {
-                Ok(()) if reader.values.is_empty() => {}
-                Ok(()) => {
-                    reader.tally.used += 1;
-                    each(Decoded { values: &reader.values, time: reader.time, count: reader.count });
-                }
-                Err(reason) => reader.tally.add(reason, text),
+            if let Err(reason) = read {
+                reader.tally.add(reason, text);
+            }
+            reader.tally.used += u64::from(!reader.values.is_empty());
+            let Reader { values, faults, words, time, count, .. } = &*reader;
+            if !(values.is_empty() && faults.is_empty() && words.is_empty()) {
+                each(Decoded { values, faults, words, time: *time, count: *count });
             }
         });
     }
 }
 
 impl Reader {
-    /// Half a line can be told from a whole one only where it is JSON, or where a header's loss would cost every row: a board
-    /// that starts when its port is opened sends its header first.
-    fn read_first(&mut self, text: &str) -> Result<(), Reason> {
-        self.begin();
-        if text.starts_with('{') {
-            return self.json(text).map_err(|_| Reason::Partial);
-        }
-        if text.contains('=') || !self.take_header(text) { Err(Reason::Partial) } else { Ok(()) }
-    }
-
-    fn read(&mut self, text: &str) -> Result<(), Reason> {
-        self.begin();
-        if text.starts_with('{') {
-            return self.json(text);
-        }
-        if text.contains('=') {
-            return if self.pairs(text) { Ok(()) } else { Err(Reason::Unknown) };
-        }
-        if table::is_row(text) && self.row(text) {
-            return Ok(());
-        }
-        if self.take_header(text) || self.pairs(text) {
-            return Ok(());
-        }
-        Err(match (table::is_row(text), &self.header) {
-            (false, _) => Reason::Unknown,
-            (true, None) => Reason::NoHeader,
-            (true, Some(_)) => Reason::Width,
-        })
-    }
-
     fn begin(&mut self) {
+        self.tally.lines += 1;
         self.values.clear();
+        self.faults.clear();
+        self.words.clear();
         (self.time, self.count) = (None, None);
+        self.fields.all.clear();
+        self.names.make_room();
     }
 
-    fn place(&self, name: &str) -> Option<usize> {
-        self.wanted.iter().position(|wanted| wanted == name)
+    fn read(&mut self, forms: &mut Forms, text: &str, is_first: bool) -> Result<(), Reason> {
+        let Reader { names, fields, tally, .. } = self;
+        let found = forms.fields(text, is_first, names, fields, |unused| tally.note_unused(unused));
+        self.give(text);
+        found
     }
 
-    fn json(&mut self, text: &str) -> Result<(), Reason> {
-        let parsed = object::parse(text).ok_or(Reason::NotJson)?;
-        object::each_value(&parsed, &mut |path, value| match (self.place(path), value) {
-            (Some(field), Value::Number(number)) => self.take(field, number.as_f64().map_or(Cell::Text, finite), text),
-            (Some(field), Value::Bool(is)) => self.take(field, Cell::Number(f64::from(u8::from(*is))), text),
-            (Some(field), Value::Null) => self.take(field, Cell::Missing, text),
-            (Some(field), Value::String(word)) => self.take(field, number::cell(word), text),
-            (None, Value::Number(number)) if number::is_time_name(path) => {
-                self.take_time(number::named_epoch(path, number.as_f64().unwrap_or(f64::NAN)), text);
+    /// The second pass.
+    fn give(&mut self, text: &str) {
+        let fields = std::mem::take(&mut self.fields);
+        for ix in 0..fields.all.len() {
+            self.give_field(&fields, ix, text);
+        }
+        if !self.words.is_empty() || !self.faults.is_empty() || !self.values.is_empty() {
+            self.taken.fill(None);
+            if !self.faults.is_empty() {
+                let faults = &self.faults;
+                self.values.retain(|(want, _)| !faults.iter().any(|(faulty, _)| faulty == want));
             }
-            (None, Value::String(word)) if number::is_time_name(path) => self.take_time(number::time(word), text),
-            (None, Value::Number(_)) => self.note_unused(path),
-            _ => {}
-        });
-        Ok(())
+            self.note_faults();
+        }
+        self.fields = fields;
     }
 
-    /// Reads a row under the header; false where it does not fit, or there is none.
-    fn row(&mut self, text: &str) -> bool {
-        let Some(header) = self.header.take() else { return false };
-        let fits = header.cells(text).map(|cells| {
-            for ((column, cell), name) in cells.zip(header.names()) {
-                match column {
-                    Column::Field(field) => self.take(field, number::cell(cell), text),
-                    Column::Time => self.take_time(number::named_time(name, cell), text),
-                    Column::Unused => {}
+    fn give_field(&mut self, fields: &Fields, ix: usize, line: &str) {
+        let field = &fields.all[ix];
+        let known = self.names.known(field.label);
+        if known.takes.is_empty() && known.is_time {
+            self.take_time(fields, field, line);
+            return;
+        }
+        for place in 0..known.takes.len() {
+            let take = self.names.known(field.label).takes[place];
+            if take.is_ambiguous {
+                self.note_seen(take.want);
+                self.fail(take.want, Reason::Ambiguous, fields, ix, line);
+            } else if !self.names.has_selectors(take.want) || self.is_selected(fields, ix, take.want, line) {
+                self.take(take.want, fields, ix, line);
+            }
+        }
+    }
+
+    fn take(&mut self, want: usize, fields: &Fields, ix: usize, line: &str) {
+        self.note_seen(want);
+        if self.taken[want].is_some() {
+            self.fail(want, Reason::Twice, fields, ix, line);
+            return;
+        }
+        self.taken[want] = Some(ix);
+        let label = fields.all[ix].label;
+        match fields.cell(ix, line) {
+            Cell::Number(number, unit) => match self.names.convert(want, label, number, unit) {
+                Ok(value) => self.values.push((want, value)),
+                Err(_) => self.fail(want, Reason::WrongUnit, fields, ix, line),
+            },
+            Cell::Missing => self.values.push((want, f64::NAN)),
+            Cell::Text => {
+                let about = self.about(want, fields, ix, line);
+                self.tally.add_field(Reason::NotANumber, line, about.clone());
+                self.words.push((want, about));
+            }
+        }
+    }
+
+    fn note_seen(&mut self, want: usize) {
+        self.names.note_seen(want);
+        if self.tally.unseen.len() != self.names.unseen.len() {
+            self.tally.unseen.clone_from(&self.names.unseen);
+        }
+    }
+
+    /// The sensor reads a fault: once for each line, whatever else the line says.
+    fn fail(&mut self, want: usize, reason: Reason, fields: &Fields, ix: usize, line: &str) {
+        if self.faults.iter().any(|(faulty, _)| *faulty == want) {
+            return;
+        }
+        let about = self.about(want, fields, ix, line);
+        let why = self.why(want, reason, fields, &about);
+        self.tally.add_field(reason, line, about);
+        let said = &mut self.said[want];
+        let why = match said.take().filter(|said| **said == *why) {
+            Some(said) => said,
+            None => Arc::from(why),
+        };
+        *said = Some(Arc::clone(&why));
+        self.faults.push((want, why));
+    }
+
+    fn why(&self, want: usize, reason: Reason, fields: &Fields, about: &About) -> String {
+        let name = &self.names.want(want).name;
+        let quantity = self.names.want(want).quantity;
+        match reason {
+            Reason::Ambiguous => {
+                let (one, other) = self.names.ambiguous(want).unwrap_or_default();
+                let (one, other) = (excerpt(one), excerpt(other));
+                format!("\"{name}\" fits \"{one}\" and \"{other}\"; name the whole label in its input")
+            }
+            Reason::Twice => {
+                let other = self.taken[want].map_or("", |first| &self.names.known(fields.all[first].label).text);
+                match other == about.field {
+                    true => format!("\"{other}\" comes twice in one line"),
+                    false => format!("\"{other}\" and \"{}\" come in one line, and \"{name}\" means both", about.field),
                 }
             }
-        });
-        self.header = Some(header);
-        fits.is_some()
-    }
-
-    /// Whether the line is a header. One that no sensor wants anything of does not replace one that sensors want.
-    fn take_header(&mut self, text: &str) -> bool {
-        let Some(header) = Header::parse(text, |name| self.place(name)) else { return false };
-        if !header.is_wanted() {
-            if self.header.as_ref().is_some_and(Header::is_wanted) {
-                return false;
+            _ => {
+                let units = quantity.units();
+                let known = if units.is_empty() { "no unit".to_owned() } else { units.join(", ") };
+                format!("\"{}\" says {}: {quantity} is read in {known}", about.field, about.text)
             }
-            header.names().iter().for_each(|name| self.note_unused(name));
-        }
-        self.header = Some(header);
-        true
-    }
-
-    /// Reads pairs; false where there is none with a number.
-    fn pairs(&mut self, text: &str) -> bool {
-        let mut any = false;
-        pairs::each_pair(text, |name, value| match self.place(name) {
-            Some(field) => {
-                any = true;
-                self.take(field, number::cell(value), text);
-            }
-            None if number::is_time_name(name) => self.take_time(number::named_time(name, value), text),
-            None => {
-                if number::cell(value) != Cell::Text {
-                    any = true;
-                    self.note_unused(name);
-                }
-            }
-        });
-        any
-    }
-
-    fn take(&mut self, field: usize, cell: Cell, line: &str) {
-        if !self.tally.unseen.is_empty() {
-            self.tally.unseen.remove(&self.wanted[field]);
-        }
-        match cell {
-            Cell::Number(number) => self.values.push((field, number)),
-            Cell::Missing => self.values.push((field, f64::NAN)),
-            Cell::Text => self.tally.add(Reason::NotANumber, line),
         }
     }
 
-    fn take_time(&mut self, time: Time, line: &str) {
+    fn about(&self, want: usize, fields: &Fields, ix: usize, line: &str) -> About {
+        let known = self.names.known(fields.all[ix].label);
+        let text = fields.shown(ix, line).chars().take(MAX_TEXT).collect::<String>();
+        let unit = known.unit().filter(|_| matches!(fields.cell(ix, line), Cell::Number(_, "")));
+        let text = unit.map_or(text.clone(), |unit| format!("{text} {unit}"));
+        About { field: known.text.clone(), text: excerpt(&text), sensor: self.names.want(want).sensor.clone() }
+    }
+
+    fn take_time(&mut self, fields: &Fields, field: &Field, line: &str) {
+        let in_ms = self.names.known(field.label).in_ms;
+        let time = match &field.value {
+            Raw::Number(number) => number::epoch(*number, in_ms),
+            Raw::Missing => Time::NotOfDay(None),
+            Raw::Cell(range) | Raw::Text(range) | Raw::Pair(range, _) => number::time(fields.text(range, line), in_ms),
+        };
         match time {
             Time::At(wall) => self.time = Some(wall),
-            Time::NotOfDay(count) => self.count = Some(count),
+            Time::NotOfDay(count) => self.count = count.or(self.count),
             Time::Wrong => self.tally.add(Reason::BadTime, line),
         }
     }
 
-    fn note_unused(&mut self, name: &str) {
-        let unused = &mut self.tally.unused;
-        if unused.len() < MAX_UNUSED && !unused.contains(name) {
-            unused.insert(excerpt(name));
+    fn note_faults(&mut self) {
+        let faults = &mut self.tally.faults;
+        for (want, why) in &self.faults {
+            let sensor = &self.names.want(*want).sensor;
+            if faults.get(sensor) != Some(why) {
+                faults.insert(sensor.clone(), Arc::clone(why));
+            }
+        }
+        if !faults.is_empty() {
+            for (want, _) in &self.values {
+                faults.remove(&self.names.want(*want).sensor);
+            }
+        }
+    }
+
+    /// Whether the fields beside a value are those that its input names.
+    fn is_selected(&self, fields: &Fields, ix: usize, want: usize, line: &str) -> bool {
+        self.names.selectors(want).enumerate().all(|(selector, text)| {
+            let beside = match fields.is_json {
+                true => self.nearest_object(fields, ix, want, selector),
+                false => self.before(fields, ix, want, selector),
+            };
+            beside.is_some_and(|beside| fields.says(beside, line, text))
+        })
+    }
+
+    /// The field that selects, in the value's own object or the nearest around it that has one.
+    fn nearest_object(&self, fields: &Fields, ix: usize, want: usize, selector: usize) -> Option<usize> {
+        let mut object = fields.all[ix].object;
+        loop {
+            let here = (0..fields.all.len()).filter(|beside| fields.all[*beside].object == object);
+            let (best, count) = self.best(fields, here, want, selector);
+            match (best, *fields.parents.get(object)?) {
+                (Some(best), _) => return (count == 1).then_some(best),
+                (None, parent) if parent == object => return None,
+                (None, parent) => object = parent,
+            }
+        }
+    }
+
+    /// The field that selects: the only one of the line, or where it comes again for each node the last before the value.
+    fn before(&self, fields: &Fields, ix: usize, want: usize, selector: usize) -> Option<usize> {
+        match self.best(fields, 0..fields.all.len(), want, selector) {
+            (only, 1) => only,
+            _ => self.best(fields, 0..ix, want, selector).0,
+        }
+    }
+
+    /// The last of the fields that answers a selector best, and how many answer it as well.
+    fn best(
+        &self,
+        fields: &Fields,
+        among: impl Iterator<Item = usize>,
+        want: usize,
+        selector: usize,
+    ) -> (Option<usize>, usize) {
+        let mut best: (Option<usize>, Option<Fit>, usize) = (None, None, 0);
+        for ix in among {
+            let selects = &self.names.known(fields.all[ix].label).selects;
+            let Some(found) = selects.iter().find(|found| found.want == want && found.selector == selector) else {
+                continue;
+            };
+            best = match Some(found.fit).cmp(&best.1) {
+                std::cmp::Ordering::Greater => (Some(ix), Some(found.fit), 1),
+                std::cmp::Ordering::Equal => (Some(ix), best.1, best.2 + 1),
+                std::cmp::Ordering::Less => best,
+            };
+        }
+        (best.0, best.2)
+    }
+}
+
+impl Fields {
+    fn text<'l>(&'l self, range: &Range<usize>, line: &'l str) -> &'l str {
+        let whole = if self.is_json { self.words.as_str() } else { line };
+        whole.get(range.clone()).unwrap_or_default()
+    }
+
+    fn cell<'l>(&'l self, ix: usize, line: &'l str) -> Cell<'l> {
+        match &self.all[ix].value {
+            Raw::Number(number) if number.is_finite() => Cell::Number(*number, ""),
+            Raw::Number(_) | Raw::Missing => Cell::Missing,
+            Raw::Cell(range) => number::cell(self.text(range, line)),
+            Raw::Pair(range, unit) => match self.text(range, line).parse::<f64>() {
+                Ok(number) if number.is_finite() => Cell::Number(number, unit),
+                Ok(_) => Cell::Missing,
+                Err(_) => Cell::Text,
+            },
+            Raw::Text(_) => Cell::Text,
+        }
+    }
+
+    /// A value as people are shown it.
+    fn shown(&self, ix: usize, line: &str) -> String {
+        match &self.all[ix].value {
+            Raw::Number(number) => number.to_string(),
+            Raw::Missing => "null".to_owned(),
+            Raw::Cell(range) | Raw::Text(range) => self.text(range, line).trim().to_owned(),
+            Raw::Pair(range, unit) => format!("{} {unit}", self.text(range, line)).trim_end().to_owned(),
+        }
+    }
+
+    /// Whether a value is the text that a selector names; numbers are equal as numbers.
+    fn says(&self, ix: usize, line: &str, text: &str) -> bool {
+        let number = text.parse::<f64>().ok();
+        match (&self.all[ix].value, self.cell(ix, line)) {
+            (_, Cell::Number(said, "")) if number.is_some() => number == Some(said),
+            (Raw::Number(said), _) => number == Some(*said),
+            (Raw::Missing, _) => false,
+            (Raw::Cell(range) | Raw::Text(range) | Raw::Pair(range, _), _) => {
+                self.text(range, line).trim().eq_ignore_ascii_case(text)
+            }
         }
     }
 }
 
-fn finite(number: f64) -> Cell {
-    if number.is_finite() { Cell::Number(number) } else { Cell::Missing }
-}
-
-/// The text of a line without ANSI escapes. The signs for degree, micro and powers that old sketches write in Latin-1 are
-/// taken for what they mean; any other byte that is not UTF-8 is noise on the line.
+/// The text of a line without ANSI escapes. The signs for degree, micro and powers that old sketches write in Latin-1, and the degree
+/// of displays (DF) and of DOS (F8), are taken for what they mean; any other byte that is not UTF-8 is noise on the line.
 fn clean(line: &[u8], text: &mut String) -> Result<(), Reason> {
     lossy(line, text);
     let has_noise = text.chars().any(|c| c == char::REPLACEMENT_CHARACTER || (c.is_control() && c != '\t'));
@@ -350,6 +437,7 @@ fn lossy(line: &[u8], text: &mut String) {
         push_without_escapes(chunk.valid(), text);
         match chunk.invalid() {
             [] => {}
+            [0xdf | 0xf8 | 0xba] => text.push('°'),
             [latin @ (0xb0 | 0xb2 | 0xb3 | 0xb5)] => text.push(char::from(*latin)),
             _ => text.push(char::REPLACEMENT_CHARACTER),
         }
@@ -364,11 +452,6 @@ fn push_without_escapes(mut part: &str, text: &mut String) {
         part = &escape[end..];
     }
     text.push_str(part);
-}
-
-/// The beginning of a text, with only what can be printed.
-fn excerpt(text: &str) -> String {
-    text.chars().take(MAX_EXCERPT).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

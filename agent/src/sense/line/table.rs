@@ -1,83 +1,257 @@
-//! Lines of columns under a header line, parted by commas, semicolons or tabs.
+//! Lines of columns, parted by commas, semicolons, bars, tabs or blanks, under a header line or under names of the configuration.
+
+use std::ops::Range;
 
 use super::number::{self, Cell, Time};
 use super::pairs;
 
-/// The columns that a header line named.
+/// What parts the columns of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Separator {
+    /// One of these between any two; two in a row hold an empty cell.
+    Sign(char),
+    /// However many tabs.
+    Tabs,
+    /// Two blanks or more, so that a name may have one.
+    WideBlanks,
+    /// However many blanks and tabs.
+    Blanks,
+}
+
+/// The columns that a header line, or the configuration, named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Header {
-    separator: char,
-    names: Vec<String>,
-    columns: Vec<Column>,
+    /// What a row may be parted by.
+    separators: Vec<Separator>,
+    /// An empty one where a column has no name.
+    pub(super) names: Vec<String>,
+    pub(super) columns: Vec<Column>,
+    /// The names' revision that `columns` is of.
+    pub(super) revision: Option<u64>,
 }
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Column {
-    /// A value that a sensor wants, by its place in the list of those.
-    Field(usize),
+    /// A label that a sensor wants, or that selects one.
+    Label(usize),
     /// The line's own time.
-    Time,
+    Time(usize),
     /// Nothing that anybody wants.
     Unused,
 }
 
+/// The signs that part columns, in the order in which they are looked for: a comma may also stand within a heading.
+const SIGNS: [char; 4] = ['\t', ';', '|', ','];
+
 impl Header {
-    /// The header that a line is, if it is one: two or more names and nothing else. `place` finds what sensors want.
-    pub(super) fn parse(text: &str, place: impl Fn(&str) -> Option<usize>) -> Option<Header> {
-        let separator = separator(text)?;
-        let names: Vec<&str> = text.split(separator).map(unquoted).collect();
-        if !names.iter().all(|name| pairs::is_name(name) && number::cell(name) == Cell::Text) {
-            return None;
-        }
-        let names = names.into_iter().map(str::to_owned).collect();
-        let mut header = Header { separator, names, columns: Vec::new() };
-        header.bind(place);
-        Some(header)
-    }
-
-    /// Finds what sensors want among the columns.
-    pub(super) fn bind(&mut self, place: impl Fn(&str) -> Option<usize>) {
-        let column = |name: &String| match place(name) {
-            Some(field) => Column::Field(field),
-            None if number::is_time_name(name) => Column::Time,
-            None => Column::Unused,
+    /// The header that a line is, if it is one: two or more names and nothing else.
+    pub(super) fn parse(text: &str) -> Option<Header> {
+        let of = |text: &str| {
+            let sign = sign(text)?;
+            let own = if sign == '\t' { Separator::Tabs } else { Separator::Sign(sign) };
+            let separators = if sign == '\t' { vec![Separator::Sign(sign), own] } else { vec![own] };
+            Header::of_names(texts(text, own), separators)
         };
-        self.columns = self.names.iter().map(column).collect();
+        let bare = text.strip_prefix("//").or_else(|| text.strip_prefix(['#', '%'])).map(str::trim_start);
+        let header = of(text);
+        // `#1,#2` are names; `#time,temp` is a header that other tools pass over.
+        let is_comment = header.as_ref().is_none_or(|header| !header.names.iter().all(|name| name.starts_with('#')));
+        bare.filter(|_| is_comment).and_then(of).or(header)
     }
 
-    /// What the columns are called.
-    pub(super) fn names(&self) -> &[String] {
-        &self.names
+    /// The header that a line of words would be over a row with so many columns.
+    pub(super) fn of_words(text: &str, columns: usize) -> Option<Header> {
+        let bare = text.trim_start_matches(['#', '%']).trim_start();
+        let wide = texts(bare, Separator::WideBlanks);
+        let names = if wide.len() == columns { wide } else { texts(bare, Separator::Blanks) };
+        Header::of_names(names, vec![Separator::Blanks]).filter(|header| header.names.len() == columns)
     }
 
-    /// Whether any sensor wants a column of it.
-    pub(super) fn is_wanted(&self) -> bool {
-        self.columns.iter().any(|column| matches!(column, Column::Field(_)))
+    /// The columns that the configuration names.
+    pub(super) fn configured(names: Vec<String>) -> Header {
+        let separators = SIGNS.map(Separator::Sign).into_iter().chain([Separator::Tabs, Separator::Blanks]).collect();
+        Header { separators, names, columns: Vec::new(), revision: None }
     }
 
-    /// The cells of a row with what their columns hold; nothing where there are more or fewer than the header has.
-    pub(super) fn cells<'a>(&'a self, text: &'a str) -> Option<impl Iterator<Item = (Column, &'a str)>> {
-        let fits = text.split(self.separator).count() == self.columns.len();
-        fits.then(|| self.columns.iter().copied().zip(text.split(self.separator).map(unquoted)))
+    fn of_names(mut names: Vec<String>, separators: Vec<Separator>) -> Option<Header> {
+        names.truncate(names.iter().rposition(|name| !name.is_empty())? + 1);
+        let is_name = |name: &String| {
+            name.is_empty()
+                || (pairs::is_label(&name.replace([',', ';'], " "))
+                    && !name.contains(pairs::is_sign)
+                    && number::cell(name) == Cell::Text)
+        };
+        let is_header = names.iter().all(is_name) && names.iter().filter(|name| !name.is_empty()).count() >= 2;
+        is_header.then(|| Header { separators, names, columns: Vec::new(), revision: None })
+    }
+
+    /// Finds the cells of a row; false where there are more or fewer than columns. A separator at the end is no cell.
+    pub(super) fn cells(&self, text: &str, cells: &mut Vec<Range<usize>>) -> bool {
+        let columns = self.names.len();
+        self.separators.iter().any(|separator| {
+            cut(text, *separator, cells);
+            if cells.len() == columns + 1 && cells.last().is_some_and(Range::is_empty) {
+                cells.pop();
+            }
+            cells.len() == columns
+        })
     }
 }
 
 /// Whether a line is columns of which at least one is a number, a word for a missing one, or a time.
 pub(super) fn is_row(text: &str) -> bool {
-    let holds_value = |cell: &str| match number::cell(cell) {
-        Cell::Number(_) => true,
-        Cell::Missing => !cell.is_empty(),
-        Cell::Text => matches!(number::time(cell), Time::At(_)),
-    };
-    separator(text).is_some_and(|separator| text.split(separator).map(unquoted).any(holds_value))
+    let Some(sign) = sign(text) else { return false };
+    text.split(sign).any(|cell| holds_value(unquoted(cell)))
 }
 
-fn separator(text: &str) -> Option<char> {
-    [',', ';', '\t'].into_iter().find(|separator| text.contains(*separator))
+/// Whether a line is two numbers or more with blanks between them and nothing else; tells how many.
+pub(super) fn numbers(text: &str) -> Option<usize> {
+    let words = || text.split_ascii_whitespace();
+    let is_numbers = words().all(|word| holds_value(word) && !word.is_empty());
+    Some(words().count()).filter(|count| is_numbers && *count >= 2)
+}
+
+fn holds_value(cell: &str) -> bool {
+    match number::cell(cell) {
+        Cell::Number(..) => true,
+        Cell::Missing => !cell.is_empty(),
+        Cell::Text => matches!(number::time(cell, false), Time::At(_)),
+    }
+}
+
+/// The sign that parts the columns of a line, if it has columns.
+pub(super) fn sign(text: &str) -> Option<char> {
+    SIGNS.into_iter().find(|sign| text.contains(*sign))
+}
+
+/// The cells of a line, by where they are, without blanks and quotes.
+pub(super) fn cut(text: &str, separator: Separator, cells: &mut Vec<Range<usize>>) {
+    cells.clear();
+    let mut from = 0;
+    let mut push = |range: Range<usize>| {
+        let cell = unquoted(&text[range.clone()]);
+        let start = cell.as_ptr() as usize - text.as_ptr() as usize;
+        cells.push(start..start + cell.len());
+    };
+    match separator {
+        Separator::Sign(sign) => {
+            let mut quoted = false;
+            let has_quotes = text.contains('"');
+            for (at, found) in text.match_indices([sign, '"']) {
+                match found {
+                    "\"" => quoted = !quoted && has_quotes,
+                    _ if quoted => {}
+                    _ => {
+                        push(from..at);
+                        from = at + found.len();
+                    }
+                }
+            }
+            push(from..text.len());
+        }
+        Separator::Tabs => parts(text, |run| run.contains('\t')).for_each(push),
+        Separator::WideBlanks => parts(text, |run| run.len() >= 2 || run.contains('\t')).for_each(push),
+        Separator::Blanks => parts(text, |_| true).for_each(push),
+    }
+}
+
+/// What lies between runs of blanks that part.
+fn parts(text: &str, is_parting: impl Fn(&str) -> bool) -> impl Iterator<Item = Range<usize>> {
+    let is_blank = |c: char| matches!(c, ' ' | '\t');
+    let mut from = Some(0);
+    std::iter::from_fn(move || {
+        let begin = from?;
+        let mut at = begin;
+        loop {
+            let Some(run) = text[at..].find(is_blank).map(|run| at + run) else {
+                from = None;
+                return Some(begin..text.len());
+            };
+            let end = text[run..].find(|c| !is_blank(c)).map_or(text.len(), |end| run + end);
+            if is_parting(&text[run..end]) {
+                from = Some(end);
+                return Some(begin..run);
+            }
+            at = end;
+        }
+    })
+}
+
+fn texts(text: &str, separator: Separator) -> Vec<String> {
+    let mut cells = Vec::new();
+    cut(text, separator, &mut cells);
+    cells.into_iter().map(|cell| text[cell].to_owned()).collect()
 }
 
 fn unquoted(text: &str) -> &str {
     let text = text.trim();
     text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_names_and_nothing_else() {
+        for (text, expected) in [
+            ("temp,hum", Some("temp|hum")),
+            ("Time (ms),Temperature (C),Humidity (%)", Some("Time (ms)|Temperature (C)|Humidity (%)")),
+            ("# time, Air Temp ,hum,", Some("time|Air Temp|hum")),
+            ("#1,#2", Some("#1|#2")),
+            ("// a;b", Some("a|b")),
+            ("Time\t\tAir Temp\t\tHum", Some("Time|Air Temp|Hum")),
+            ("Temp, C\tHum, %", Some("Temp, C|Hum, %")),
+            ("\"a\",\"b, c\"", Some("a|b, c")),
+            ("a,,b", Some("a||b")),
+            ("a | b", Some("a|b")),
+            ("temp", None),
+            ("temp,", None),
+            ("temp,1", None),
+            ("temp,nan", None),
+            ("temp: 5, hum: 6", None),
+            ("a\u{7},b", None),
+        ] {
+            assert_eq!(Header::parse(text).map(|header| header.names.join("|")).as_deref(), expected, "{text:?}");
+        }
+        for (text, columns, expected) in [
+            ("Temp Hum CO2", 3, Some("Temp|Hum|CO2")),
+            ("Air Temp   Water Temp   Hum", 3, Some("Air Temp|Water Temp|Hum")),
+            ("Air Temp", 3, None),
+        ] {
+            assert_eq!(Header::of_words(text, columns).map(|header| header.names.join("|")).as_deref(), expected);
+        }
+    }
+
+    #[test]
+    fn rows_have_as_many_cells_as_there_are_columns() {
+        let row = |header: &Header, text: &str| {
+            let mut cells = Vec::new();
+            let fits = header.cells(text, &mut cells);
+            fits.then(|| cells.into_iter().map(|cell| text[cell].to_owned()).collect::<Vec<_>>().join("|"))
+        };
+        let comma = Header::parse("a,b,c").unwrap();
+        let tabs = Header::parse("a\t\tb\t\tc").unwrap();
+        let named = Header::configured(["a", "b", "c"].map(str::to_owned).to_vec());
+        for (header, text, expected) in [
+            (&comma, "1, 2 ,3", Some("1|2|3")),
+            (&comma, "1,2,3,", Some("1|2|3")),
+            (&comma, "1,2,", Some("1|2|")),
+            (&comma, "\"1\",,3", Some("1||3")),
+            (&comma, "1,2", None),
+            (&comma, "1,2,3,4", None),
+            (&tabs, "1\t2\t3", Some("1|2|3")),
+            (&tabs, "1\t\t2\t\t3", Some("1|2|3")),
+            (&tabs, "1\t\t3", Some("1||3")),
+            (&named, "1;2;3", Some("1|2|3")),
+            (&named, "1 2   3", Some("1|2|3")),
+            (&named, "1,5;2;3", Some("1,5|2|3")),
+            (&named, "1 2", None),
+        ] {
+            assert_eq!(row(header, text).as_deref(), expected, "{text:?}");
+        }
+        assert_eq!(numbers("21.5 55 nan"), Some(3));
+        assert_eq!((numbers("21.5"), numbers("21.5 C"), numbers("")), (None, None, None));
+    }
 }

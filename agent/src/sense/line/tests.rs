@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use tilth_config::Parity;
+use tilth_config::{LineName, Parity};
+use tilth_core::quantity::Quantity;
 use tilth_core::time::WallTime;
 
 use super::*;
@@ -72,7 +73,7 @@ impl Board {
 struct Watched {
     queue: Queue,
     status: LineStatus,
-    wanted: watch::Sender<Vec<LineFeed>>,
+    wanted: watch::Sender<Wanted>,
 }
 
 impl Watched {
@@ -83,21 +84,23 @@ impl Watched {
                 Some(WallTime(ms)) => format!("{}={} @{ms}", sample.sensor, sample.value),
                 None => format!("{}={}", sample.sensor, sample.value),
             },
+            Told::Fault { sample, why } => format!("{} is at fault: {why}", sample.sensor),
             Told::Bus { bus, down: Some(_) } => format!("{bus} down"),
             Told::Bus { bus, down: None } => format!("{bus} up"),
         }
     }
 }
 
+fn feed(name: &str, sensor: &str, use_stamp: bool) -> LineFeed {
+    let name = LineName { label: name.to_owned(), selectors: Vec::new() };
+    let sensor = SensorId::new(sensor).unwrap();
+    LineFeed { want: Want { name, sensor, quantity: Quantity::Count, unit: None }, use_stamp }
+}
+
 fn run_test<F: Future<Output = ()>>(by_id: &ById, test: impl FnOnce(Watched) -> F) {
-    let feed = |field: &str, sensor: &str, use_stamp| LineFeed {
-        field: field.to_owned(),
-        sensor: SensorId::new(sensor).unwrap(),
-        use_stamp,
-    };
     let feeds =
         vec![feed("temp", "room/temp", false), feed("temp", "room/temp-stamped", true), feed("ph", "tank/ph", false)];
-    let (wanted, feeds) = watch::channel(feeds);
+    let (sender, wanted) = watch::channel(Wanted { columns: None, feeds });
     let bus = LineBus {
         id: Id::new("gateway").unwrap(),
         serial: Serial {
@@ -106,9 +109,9 @@ fn run_test<F: Future<Output = ()>>(by_id: &ById, test: impl FnOnce(Watched) -> 
             parity: Parity::None,
             stop_bits: 1,
         },
-        feeds,
+        wanted,
     };
-    let watched = Watched { queue: Queue::new(3), status: LineStatus::default(), wanted };
+    let watched = Watched { queue: Queue::new(3), status: LineStatus::default(), wanted: sender };
     let (queue, status) = (watched.queue.clone(), watched.status.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -201,8 +204,7 @@ fn other_sensors_are_read_without_opening_the_port_again() {
         for expected in ["room/temp=1", "room/temp-stamped=1", "tank/ph=2"] {
             assert_eq!(watched.next().await, expected);
         }
-        let sensor = SensorId::new("room/co2").unwrap();
-        watched.wanted.send_replace(vec![LineFeed { field: "co2".to_owned(), sensor, use_stamp: false }]);
+        watched.wanted.send_replace(Wanted { columns: None, feeds: vec![feed("co2", "room/co2", false)] });
         board.say(b"4,5,6\n");
         assert_eq!(watched.next().await, "room/co2=6");
         assert_eq!(watched.status.get().opened, 1);

@@ -1,0 +1,499 @@
+//! The forms of a line, tried one after the other: JSON, NMEA, columns, label and value in turn, pairs, a lone number. Each gives the
+//! line's fields.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
+use std::sync::Arc;
+
+use tilth_core::label::{Fit, Label};
+use tilth_core::unit::Unit;
+
+use super::names::{LabelIx, Names};
+use super::number::{self, Cell};
+use super::object::{self, Scalar};
+use super::pairs::{self, After, Gap, Kind, Pair};
+use super::parse::{Field, Fields, Raw};
+use super::table::{self, Column, Header, Separator};
+use super::tally::Reason;
+
+/// Gaps between values that are remembered; a bus with more prints something new in each line.
+const MAX_GAPS: usize = 1024;
+
+/// The label of a number that is alone in its line.
+const LONE: &str = "value";
+
+/// Words with which logs begin a line; they are no heading of what follows.
+const LEVELS: [&str; 12] =
+    ["info", "warn", "warning", "error", "err", "debug", "trace", "verbose", "notice", "fatal", "critical", "log"];
+
+/// Finds the fields of lines. What is remembered is the header, and what gaps between values mean.
+#[derive(Debug, Default)]
+pub(super) struct Forms {
+    /// The columns that the configuration names.
+    columns: Option<Header>,
+    header: Option<(Header, Option<Fit>)>,
+    /// The last line of words, which may be a header with blanks between its names.
+    words: String,
+    /// What gaps mean, by what comes before and behind them.
+    gaps: HashMap<String, Gap>,
+    /// Words with which labels at the beginning of lines begin, and which are spelled as units: `in temp`.
+    first_words: BTreeSet<String>,
+    /// A checksum of this bus was right: from then on a wrong one is a broken line.
+    has_sums: bool,
+    pairs: Vec<Pair>,
+    cells: Vec<Range<usize>>,
+    composed: String,
+}
+
+impl Forms {
+    /// The configuration changed.
+    pub(super) fn set_columns(&mut self, columns: Option<Vec<String>>, names: &Names) {
+        self.columns = columns.map(Header::configured);
+        self.gaps.clear();
+        self.first_words.clear();
+        self.has_sums = false;
+        if let Some((header, fit)) = &mut self.header {
+            header.revision = None;
+            *fit = best_fit(header, names);
+        }
+    }
+
+    /// The fields of a line. Half a line can be told from a whole one only where it is JSON, or where a header's loss would cost
+    /// every row: a board that starts when its port is opened sends its header first.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub(super) fn fields(
+        &mut self,
+        text: &str,
+        is_first: bool,
+        names: &mut Names,
+        fields: &mut Fields,
+        mut unused: impl FnMut(&str),
+    ) -> Result<(), Reason> {
+        fields.is_json = false;
+        if text.starts_with('{') {
+            let reason = if is_first { Reason::Partial } else { Reason::NotJson };
+            return if json(text, names, fields, &mut unused) { Ok(()) } else { Err(reason) };
+        }
+        if is_first {
+            let is_header =
+                !text.contains('=') && self.take_header(text, names, &mut unused).is_some_and(|taken| taken.is_ok());
+            return if is_header { Ok(()) } else { Err(Reason::Partial) };
+        }
+        let mut call = Call { text, names, fields, unused: &mut unused };
+        match text.strip_prefix(['$', '!']) {
+            Some(sentence) => self.sentence(sentence, &mut call),
+            None => self.plain(0..text.len(), &mut call),
+        }
+    }
+
+    /// `$PH,6.85,EC,1.80*30`: the exclusive or of the bytes between is the hexadecimal behind the star. As long as no sum of the bus
+    /// was right, its board counts in another way and says nothing by it.
+    fn sentence(&mut self, sentence: &str, call: &mut Call<'_>) -> Result<(), Reason> {
+        let stated = sentence.rsplit_once('*').and_then(|(body, sum)| {
+            let sum = Some(sum.trim()).filter(|sum| sum.len() == 2)?;
+            Some((body, u8::from_str_radix(sum, 16).ok()?))
+        });
+        let Some((body, stated)) = stated else { return self.plain(1..call.text.len(), call) };
+        let is_right = stated == body.bytes().fold(0, |sum, byte| sum ^ byte);
+        self.has_sums |= is_right;
+        if self.has_sums && !is_right {
+            return Err(Reason::Checksum);
+        }
+        self.plain(1..1 + body.len(), call)
+    }
+
+    fn plain(&mut self, part: Range<usize>, call: &mut Call<'_>) -> Result<(), Reason> {
+        let text = &call.text[part.clone()];
+        let shift = part.start;
+        if text.contains("{\"") && embedded(text, call) {
+            return Ok(());
+        }
+        if text.contains('=') {
+            return if self.pairs(text, shift, call) { Ok(()) } else { Err(Reason::Unknown) };
+        }
+        if text.contains(':') && self.begins_as_before(text, call.names) && self.pairs(text, shift, call) {
+            return Ok(());
+        }
+        let is_row = table::is_row(text) || self.is_lone_column(text);
+        let numbers = table::numbers(text);
+        if is_row || numbers.is_some() {
+            if self.row(text, shift, numbers, call) || in_turn(text, shift, &mut self.cells, call) {
+                return Ok(());
+            }
+        } else if let Some(taken) = self.take_header(text, call.names, call.unused) {
+            return taken;
+        }
+        let has_pairs = text.contains(':') && self.pairs(text, shift, call);
+        if has_pairs || lone(text, shift, call) {
+            return Ok(());
+        }
+        if !is_row && numbers.is_none() {
+            text.clone_into(&mut self.words);
+            return Err(Reason::Unknown);
+        }
+        match (&self.header, &self.columns) {
+            (None, None) => Err(Reason::NoHeader),
+            _ => Err(Reason::Width),
+        }
+    }
+
+    /// Whether a line begins with a label and a sign as one of pairs did before: then it need not be looked at as columns first.
+    fn begins_as_before(&mut self, text: &str, names: &Names) -> bool {
+        let Some(sign) = text.find(pairs::is_sign) else { return false };
+        self.composed.clear();
+        self.composed.push('s');
+        self.composed.push_str(&text[..sign]);
+        let gap = self.gaps.get(&self.composed);
+        gap.is_some_and(|gap| !gap.label.is_empty() && names.find(&gap.label).is_some())
+    }
+
+    /// Whether a line is the value of the one column that the configuration names.
+    fn is_lone_column(&self, text: &str) -> bool {
+        self.columns.as_ref().is_some_and(|columns| columns.names.len() == 1) && number::cell(text) != Cell::Text
+    }
+
+    /// Reads a row; false where it does not fit the columns, or none are named.
+    fn row(&mut self, text: &str, shift: usize, numbers: Option<usize>, call: &mut Call<'_>) -> bool {
+        if let Some(columns) = &mut self.columns {
+            return columns.cells(text, &mut self.cells) && bound(columns, &self.cells, shift, call);
+        }
+        if let Some((header, fit)) = &mut self.header {
+            let is_noted = fit.is_none();
+            if header.cells(text, &mut self.cells) {
+                if header.revision.is_none() && is_noted {
+                    header.names.iter().filter(|name| !name.is_empty()).for_each(|name| (call.unused)(name));
+                }
+                // Nobody wants its columns: perhaps the line says by itself what it holds.
+                return (fit.is_none() && in_turn(text, shift, &mut self.cells, call))
+                    || bound(header, &self.cells, shift, call);
+            }
+        }
+        let Some(mut header) = numbers.and_then(|count| Header::of_words(&self.words, count)) else { return false };
+        let fits = header.cells(text, &mut self.cells) && bound(&mut header, &self.cells, shift, call);
+        if fits {
+            let fit = best_fit(&header, call.names);
+            if fit.is_none() {
+                header.names.iter().for_each(|name| (call.unused)(name));
+            }
+            self.header = Some((header, fit));
+        }
+        fits
+    }
+
+    /// Takes a line as a header, if it is one. One of which sensors want no whole name does not take the place of one that they
+    /// want.
+    fn take_header(&mut self, text: &str, names: &Names, unused: &mut dyn FnMut(&str)) -> Option<Result<(), Reason>> {
+        let header = Header::parse(text)?;
+        if self.columns.is_some() {
+            return Some(Ok(()));
+        }
+        let fit = best_fit(&header, names);
+        if let Some((before, Some(_))) = &self.header
+            && fit != Some(Fit::Whole)
+        {
+            return Some(if before.names == header.names { Ok(()) } else { Err(Reason::Header) });
+        }
+        if fit.is_none() {
+            header.names.iter().filter(|name| !name.is_empty()).for_each(|name| unused(name));
+        }
+        self.header = Some((header, fit));
+        Some(Ok(()))
+    }
+
+    /// Reads pairs; false where there is none with a number or a wanted label.
+    fn pairs(&mut self, text: &str, shift: usize, call: &mut Call<'_>) -> bool {
+        let mut cut = std::mem::take(&mut self.pairs);
+        pairs::cut(text, &mut cut, |label| call.names.is_whole(label) || call.names.is_selector(label));
+        let mut any = false;
+        let mut heading: Option<Arc<str>> = None;
+        let mut before: Option<(LabelIx, &Pair)> = None;
+        for (ix, pair) in cut.iter().enumerate() {
+            let is_last = ix + 1 == cut.len();
+            let after = ix.checked_sub(1).map_or(After::Start, |before| after(text, &cut[before]));
+            let Gap { unit, is_broken, label, heading: begins } =
+                self.gap(&text[pair.gap.clone()], after, is_last, call.names);
+            if let Some((place, value)) = before.take() {
+                let value = pair_value(text, shift, value, (unit, is_broken), pair.gap.start);
+                call.fields.all.push(Field { label: place, value, object: 0 });
+            }
+            if !begins.is_empty() {
+                self.selecting(&begins, call);
+                heading = Some(begins);
+            }
+            if label.is_empty() {
+                continue;
+            }
+            if pair.kind == Kind::Heading {
+                self.selecting(&label, call);
+                heading = Some(label).filter(|label| !is_level(label));
+                continue;
+            }
+            let is_value = pair.kind == Kind::Number || number::cell(&text[pair.value.clone()]) != Cell::Text;
+            let place = place_of(&label, heading.as_deref(), is_value, call);
+            any |= is_value || place.is_some();
+            before = place.map(|place| (place, pair));
+        }
+        self.pairs = cut;
+        any
+    }
+
+    /// A heading of words and a number is a field, by which values may be selected: `Node 7`.
+    fn selecting(&mut self, heading: &str, call: &mut Call<'_>) {
+        let digits = heading.len() - heading.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+        let (name, number) = heading.split_at(heading.len() - digits);
+        let name = name.trim_end_matches(['#', ' ', '\t', '_', '-']);
+        if call.names.is_selector(name)
+            && let (Some(label), Ok(number)) = (call.names.learn(name, None), number.parse())
+        {
+            call.fields.all.push(Field { label, value: Raw::Number(number), object: 0 });
+        }
+    }
+
+    /// What a gap means: looked at once, for a board prints the same gaps in each line.
+    fn gap(&mut self, text: &str, after: After, is_last: bool, names: &Names) -> Gap {
+        self.composed.clear();
+        self.composed.push(match (after, is_last) {
+            (After::Start, _) => 's',
+            (After::Number, false) => 'n',
+            (After::Number, true) => 'N',
+            (After::Other, false) => 'o',
+            (After::Other, true) => 'O',
+        });
+        self.composed.push_str(text);
+        if let Some(gap) = self.gaps.get(&self.composed) {
+            return gap.clone();
+        }
+        let is_label = |label: &str| {
+            let first = label.split_whitespace().next().unwrap_or_default();
+            self.first_words.contains(first) || names.is_whole(label)
+        };
+        let gap = pairs::gap(text, after, is_last, is_label);
+        if self.gaps.len() >= MAX_GAPS {
+            self.gaps.clear();
+        }
+        if after == After::Start {
+            self.note_first_word(&gap.label);
+        }
+        self.gaps.insert(self.composed.clone(), gap.clone());
+        gap
+    }
+
+    fn note_first_word(&mut self, label: &str) {
+        let Some((first, _)) = label.split_once(' ') else { return };
+        if Unit::of_exactly(first).is_some() && self.first_words.insert(first.to_owned()) {
+            self.gaps.clear();
+        }
+    }
+}
+
+/// A line that is read, and where its fields go.
+struct Call<'c> {
+    text: &'c str,
+    names: &'c mut Names,
+    fields: &'c mut Fields,
+    unused: &'c mut dyn FnMut(&str),
+}
+
+impl Call<'_> {
+    fn push(&mut self, label: &str, value: Range<usize>) -> bool {
+        let Some(label) = self.names.learn(label, None) else { return false };
+        self.note_unused(label);
+        self.fields.all.push(Field { label, value: Raw::Cell(value), object: 0 });
+        true
+    }
+
+    fn note_unused(&mut self, label: LabelIx) {
+        let known = self.names.known(label);
+        if known.takes.is_empty() && known.selects.is_empty() && !known.is_time {
+            (self.unused)(&known.text);
+        }
+    }
+}
+
+/// What stands before the gap behind a pair.
+fn after(text: &str, pair: &Pair) -> After {
+    let value = &text[pair.value.clone()];
+    match pair.kind {
+        Kind::Number => After::Number,
+        _ if !value.is_empty() && number::is_missing(value) => After::Number,
+        _ => After::Other,
+    }
+}
+
+/// The value of a pair, with what the gap behind it says.
+fn pair_value(text: &str, shift: usize, pair: &Pair, (unit, is_broken): (Arc<str>, bool), gap: usize) -> Raw {
+    let (start, end) = (shift + pair.value.start, shift + pair.value.end);
+    match pair.kind {
+        Kind::Number if is_broken => Raw::Text(start..shift + gap + token_end(&text[gap..])),
+        Kind::Number => Raw::Pair(start..end, unit),
+        _ => Raw::Cell(start..end),
+    }
+}
+
+/// The place of a pair's label. A label whose value is no number is not learnt, unless it is a wanted name: `Temp failed: timeout`.
+fn place_of(label: &str, heading: Option<&str>, is_value: bool, call: &mut Call<'_>) -> Option<LabelIx> {
+    if heading.is_none()
+        && let Some(place) = call.names.find(label)
+    {
+        return Some(place);
+    }
+    let is_time = is_time(label);
+    let under = heading.filter(|_| !is_time).map(|heading| format!("{heading} {label}"));
+    let plain = under.is_some().then_some(label);
+    let label = under.as_deref().unwrap_or(label);
+    if let Some(place) = call.names.find(label) {
+        return Some(place);
+    }
+    if !(is_value || is_time || call.names.is_whole(label) || call.names.is_selector(label)) {
+        return None;
+    }
+    let place = call.names.learn(label, plain)?;
+    call.note_unused(place);
+    Some(place)
+}
+
+/// Whether a label names a line's own time.
+fn is_time(label: &str) -> bool {
+    Label::of(label).is_some_and(|label| number::is_time_name(label.key()))
+}
+
+/// A line that is one number, or one label and its number: `21.5 C`, `pH 6.85`. The label must be a wanted name.
+fn lone(text: &str, shift: usize, call: &mut Call<'_>) -> bool {
+    // What is no unit behind it makes it the beginning of a sentence.
+    let is_number =
+        |text| matches!(number::cell(text), Cell::Number(_, unit) if unit.is_empty() || Unit::of(unit).is_some());
+    if is_number(text) {
+        return call.push(LONE, shift..shift + text.len());
+    }
+    let Some(begin) = number_begin(text) else { return false };
+    let (label, value) = text.split_at(begin);
+    let label = label.trim();
+    is_number(value) && call.names.is_whole(label) && call.push(label, shift + begin..shift + text.len())
+}
+
+fn best_fit(header: &Header, names: &Names) -> Option<Fit> {
+    header.names.iter().filter_map(|name| names.best_fit(name)).max()
+}
+
+/// Gives a row's cells to their columns.
+fn bound(header: &mut Header, cells: &[Range<usize>], shift: usize, call: &mut Call<'_>) -> bool {
+    if header.revision != Some(call.names.revision) {
+        let labels: Vec<Option<LabelIx>> = header.names.iter().map(|name| call.names.learn(name, None)).collect();
+        let column = |label: &Option<LabelIx>| {
+            let Some(label) = *label else { return Column::Unused };
+            let known = call.names.known(label);
+            match (known.takes.is_empty() && known.selects.is_empty(), known.is_time) {
+                (false, _) => Column::Label(label),
+                (true, true) => Column::Time(label),
+                (true, false) => Column::Unused,
+            }
+        };
+        header.columns = labels.iter().map(column).collect();
+        header.revision = Some(call.names.revision);
+    }
+    for (column, cell) in header.columns.iter().zip(cells) {
+        if let Column::Label(label) | Column::Time(label) = *column {
+            let value = Raw::Cell(shift + cell.start..shift + cell.end);
+            call.fields.all.push(Field { label, value, object: 0 });
+        }
+    }
+    true
+}
+
+/// Label and value in turn, each perhaps with its unit behind: `PH,6.85,EC,1.80`, `temp,21.5,C`.
+fn in_turn(text: &str, shift: usize, cells: &mut Vec<Range<usize>>, call: &mut Call<'_>) -> bool {
+    let Some(sign) = table::sign(text) else { return false };
+    table::cut(text, if sign == '\t' { Separator::Tabs } else { Separator::Sign(sign) }, cells);
+    if cells.last().is_some_and(Range::is_empty) {
+        cells.pop();
+    }
+    let cell = |at: usize| cells.get(at).map(|cell| &text[cell.clone()]);
+    let is_value = |at| cell(at).is_some_and(|cell| !cell.is_empty() && number::cell(cell) != Cell::Text);
+    let is_name =
+        |cell: &str| pairs::is_label(cell) && cell.contains(char::is_alphabetic) && !cell.contains(pairs::is_sign);
+    let is_label = |at| cell(at).is_some_and(is_name);
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < cells.len() {
+        if !(is_label(at) && !is_value(at) && is_value(at + 1)) {
+            return false;
+        }
+        let has_unit = cell(at + 2).is_some_and(|unit| Unit::of(unit).is_some()) && !is_value(at + 3);
+        found.push((at, has_unit));
+        at += if has_unit { 3 } else { 2 };
+    }
+    for (at, has_unit) in &found {
+        let (label, value) = (&text[cells[*at].clone()], cells[at + 1].clone());
+        let Some(label) = call.names.learn(label, None) else { continue };
+        call.note_unused(label);
+        let range = shift + value.start..shift + value.end;
+        let value = match has_unit {
+            true => Raw::Pair(range, Arc::from(&text[cells[at + 2].clone()])),
+            false => Raw::Cell(range),
+        };
+        call.fields.all.push(Field { label, value, object: 0 });
+    }
+    !found.is_empty()
+}
+
+/// A JSON object behind other text: `MQT: tele/SENSOR = {"temp":21.5}`.
+fn embedded(text: &str, call: &mut Call<'_>) -> bool {
+    match text.find('{') {
+        Some(begin) if text.ends_with('}') => json(&text[begin..], call.names, call.fields, call.unused),
+        _ => false,
+    }
+}
+
+fn json(text: &str, names: &mut Names, fields: &mut Fields, unused: &mut dyn FnMut(&str)) -> bool {
+    let Fields { all, words, parents, .. } = fields;
+    all.clear();
+    words.clear();
+    let is_object = object::each_value(text, parents, |place, scalar| {
+        let is_text = matches!(scalar, Scalar::Text(text) if number::cell(text) == Cell::Text);
+        let is_learnt = !is_text || is_time(place.path) || names.is_whole(place.path) || names.is_selector(place.plain);
+        let label = if is_learnt { names.learn(place.path, Some(place.plain)) } else { names.find(place.path) };
+        let Some(label) = label else { return };
+        let value = match scalar {
+            Scalar::Number(number) => Raw::Number(number),
+            Scalar::Bool(is) => Raw::Number(f64::from(u8::from(is))),
+            Scalar::Null => Raw::Missing,
+            Scalar::Text(text) => {
+                let start = words.len();
+                words.push_str(text);
+                Raw::Cell(start..words.len())
+            }
+        };
+        let known = names.known(label);
+        if matches!(value, Raw::Number(_)) && known.takes.is_empty() && known.selects.is_empty() && !known.is_time {
+            unused(&known.text);
+        }
+        all.push(Field { label, value, object: place.object });
+    });
+    fields.is_json = is_object;
+    is_object
+}
+
+fn is_level(heading: &str) -> bool {
+    // `I (1234) tag` of ESP-IDF: the letter and the time say nothing of the value.
+    let first = heading.split([' ', '(', '[', ']']).find(|word| !word.is_empty()).unwrap_or_default();
+    pairs::without_count(heading).is_empty()
+        || LEVELS.iter().any(|level| level.eq_ignore_ascii_case(heading.trim_matches(['[', ']', ' '])))
+        || (["I", "W", "E", "D", "V"].contains(&first) && heading.contains('('))
+}
+
+/// The length of what belongs to a broken number: up to a blank and the digits behind it.
+fn token_end(rest: &str) -> usize {
+    let begin = rest.len() - rest.trim_start().len();
+    rest[begin..]
+        .find(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '|'))
+        .map_or(rest.len(), |end| begin + end)
+}
+
+/// Where the only number of a text begins, behind its words.
+fn number_begin(text: &str) -> Option<usize> {
+    let digit = text.find(|c: char| c.is_ascii_digit())?;
+    let begin = text[..digit].trim_end_matches(['-', '+', '.']).len();
+    text[..begin].ends_with([' ', '\t']).then_some(begin)
+}

@@ -1,0 +1,351 @@
+//! Which label of a bus is meant by the name that a sensor's input gives. Pure.
+//!
+//! ```text
+//!             a label has the name's words          another one has them too
+//! not seen ---------------------------> short form -------------------------> ambiguous
+//!     |                                     |                                     |
+//!     +-------------------------------------+-------------------------------------+--> whole: a label is the name
+//! ```
+//!
+//! A label that is the name is taken and no other. Ambiguous stays so until the configuration changes: the sensor is at fault, and
+//! the fault names both labels.
+
+use std::collections::{BTreeSet, HashMap};
+
+use tilth_config::LineName;
+use tilth_core::id::SensorId;
+use tilth_core::label::{Fit, Label};
+use tilth_core::quantity::Quantity;
+use tilth_core::unit::{Conversion, Unit};
+
+use super::number;
+
+/// Labels that are remembered; a bus with more has noise for names, and they are learnt anew.
+const MAX_LABELS: usize = 4096;
+
+/// As much of a label is kept to be shown.
+const MAX_SHOWN: usize = 80;
+
+/// A value that a sensor wants.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Want {
+    /// Its name, and which fields beside it select it.
+    pub(crate) name: LineName,
+    /// Whose it is.
+    pub(crate) sensor: SensorId,
+    /// What it measures; its unit is the one that values come out in.
+    pub(crate) quantity: Quantity,
+    /// The unit of numbers that say none.
+    pub(crate) unit: Option<Unit>,
+}
+
+/// A label's place among those that are known.
+pub(super) type LabelIx = usize;
+
+/// What a label means.
+#[derive(Debug)]
+pub(super) struct Known {
+    label: Label,
+    /// A path without its places in lists, a label without its heading: by this selected values are found.
+    plain: Option<Label>,
+    /// As the board prints it.
+    pub(super) text: String,
+    /// Whose values are under it.
+    pub(super) takes: Vec<Take>,
+    /// Which selectors it answers.
+    pub(super) selects: Vec<Selects>,
+    /// Whether it is a line's own time, unless a sensor takes it.
+    pub(super) is_time: bool,
+    /// Whether its number counts milliseconds: `millis`, `Time (ms)`.
+    pub(super) in_ms: bool,
+}
+
+impl Known {
+    /// The unit that the label says.
+    pub(super) fn unit(&self) -> Option<Unit> {
+        self.label.unit()
+    }
+}
+
+/// A sensor that takes the value of a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Take {
+    /// By place in the list of what is wanted.
+    pub(super) want: usize,
+    /// Its name fits another label as well.
+    pub(super) is_ambiguous: bool,
+}
+
+/// A selector that a label answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Selects {
+    pub(super) want: usize,
+    pub(super) selector: usize,
+    pub(super) fit: Fit,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Short {
+    None,
+    /// One label has the name's words.
+    One(Label, String),
+    /// Two have: as they are printed.
+    Two(String, String),
+}
+
+/// A want, and which labels answer it.
+#[derive(Debug)]
+struct Wanted {
+    want: Want,
+    label: Option<Label>,
+    selectors: Vec<(Option<Label>, String)>,
+    short: Short,
+    is_whole: bool,
+    /// The unit that was said last, and what it becomes.
+    unit: (String, Option<Conversion>),
+}
+
+/// What is wanted, and the labels that were seen.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    wanted: Vec<Wanted>,
+    known: Vec<Known>,
+    places: HashMap<String, LabelIx>,
+    /// Another number when labels mean something else than before.
+    pub(super) revision: u64,
+    /// Wanted names that no label has answered so far.
+    pub(super) unseen: BTreeSet<String>,
+}
+
+impl Names {
+    /// Wants these from now on. All labels are forgotten, and with them what was ambiguous.
+    pub(super) fn set_wanted(&mut self, wants: Vec<Want>) {
+        let before: BTreeSet<String> = self.wanted.iter().map(|wanted| wanted.want.name.to_string()).collect();
+        let seen: BTreeSet<String> = before.difference(&self.unseen).cloned().collect();
+        let names = wants.iter().map(|want| want.name.to_string());
+        self.unseen = names.filter(|name| !seen.contains(name)).collect();
+        self.wanted = wants.into_iter().map(Wanted::new).collect();
+        self.forget();
+    }
+
+    /// To be called between two lines: labels are learnt anew when there are too many of them.
+    pub(super) fn make_room(&mut self) {
+        if self.known.len() >= MAX_LABELS {
+            self.forget();
+        }
+    }
+
+    fn forget(&mut self) {
+        self.known.clear();
+        self.places.clear();
+        self.revision += 1;
+    }
+
+    pub(super) fn want(&self, want: usize) -> &Want {
+        &self.wanted[want].want
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.wanted.len()
+    }
+
+    pub(super) fn known(&self, label: LabelIx) -> &Known {
+        &self.known[label]
+    }
+
+    /// The place of a label that is known.
+    pub(super) fn find(&self, text: &str) -> Option<LabelIx> {
+        self.places.get(text).copied()
+    }
+
+    /// Whether a label is the name of something wanted.
+    pub(super) fn is_whole(&self, text: &str) -> bool {
+        self.best_fit(text) == Some(Fit::Whole)
+    }
+
+    /// Whether a label is what selects something.
+    pub(super) fn is_selector(&self, text: &str) -> bool {
+        let mut names = self.wanted.iter().flat_map(|wanted| &wanted.selectors).peekable();
+        let label = if names.peek().is_some() { Label::of(text) } else { None };
+        label.is_some_and(|label| names.any(|(name, _)| name.as_ref().is_some_and(|name| label.fit(name).is_some())))
+    }
+
+    /// How well a label answers any name.
+    pub(super) fn best_fit(&self, text: &str) -> Option<Fit> {
+        let label = Label::of(text)?;
+        let fits = self.wanted.iter().filter_map(|wanted| label.fit(wanted.label.as_ref()?));
+        fits.max()
+    }
+
+    /// The place of a label; learns it where it is new. `plain` is a path without its places in lists, or a
+    /// label without its heading.
+    pub(super) fn learn(&mut self, text: &str, plain: Option<&str>) -> Option<LabelIx> {
+        if let Some(known) = self.find(text) {
+            return Some(known);
+        }
+        let label = Label::of(text)?;
+        let plain = plain.filter(|plain| *plain != text).and_then(Label::of);
+        let mut changed = Vec::new();
+        for (want, wanted) in self.wanted.iter_mut().enumerate() {
+            let sought = wanted.sought(&label, plain.as_ref());
+            if wanted.see(sought, text) {
+                changed.push(want);
+            }
+        }
+        let is_time = number::is_time_name(label.key());
+        let in_ms = number::is_name_of_ms(label.key()) || label.unit() == Unit::of("ms");
+        let shown = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MAX_SHOWN).collect();
+        let known = Known { label, plain, text: shown, takes: Vec::new(), selects: Vec::new(), is_time, in_ms };
+        let place = self.known.len();
+        self.known.push(known);
+        self.places.insert(text.to_owned(), place);
+        self.bind(place);
+        changed.into_iter().for_each(|want| self.bind_again(want));
+        Some(place)
+    }
+
+    /// Finds what a label means.
+    fn bind(&mut self, place: LabelIx) {
+        let known = &mut self.known[place];
+        let takes = self.wanted.iter().enumerate().filter_map(|(want, wanted)| {
+            let is_ambiguous = wanted.takes(wanted.sought(&known.label, known.plain.as_ref()))?;
+            Some(Take { want, is_ambiguous })
+        });
+        known.takes = takes.collect();
+        let label = known.plain.as_ref().unwrap_or(&known.label);
+        let selects = self.wanted.iter().enumerate().flat_map(|(want, wanted)| {
+            let fits = wanted.selectors.iter().map(|(name, _)| label.fit(name.as_ref()?));
+            let fits = fits.enumerate().filter_map(|(selector, fit)| Some((selector, fit?)));
+            fits.map(move |(selector, fit)| Selects { want, selector, fit })
+        });
+        known.selects = selects.collect();
+    }
+
+    /// Finds which labels a name means now.
+    fn bind_again(&mut self, want: usize) {
+        self.revision += 1;
+        let wanted = &self.wanted[want];
+        for known in &mut self.known {
+            known.takes.retain(|take| take.want != want);
+            let label = wanted.sought(&known.label, known.plain.as_ref());
+            if let Some(is_ambiguous) = wanted.takes(label) {
+                known.takes.push(Take { want, is_ambiguous });
+            }
+        }
+    }
+
+    /// A value of it came.
+    pub(super) fn note_seen(&mut self, want: usize) {
+        if !self.unseen.is_empty() {
+            self.unseen.remove(&self.wanted[want].want.name.to_string());
+        }
+    }
+
+    /// Whether anything selects the value.
+    pub(super) fn has_selectors(&self, want: usize) -> bool {
+        !self.wanted[want].selectors.is_empty()
+    }
+
+    /// The texts that select the value, by place.
+    pub(super) fn selectors(&self, want: usize) -> impl Iterator<Item = &str> {
+        self.wanted[want].selectors.iter().map(|(_, text)| text.as_str())
+    }
+
+    /// The two labels that an ambiguous name fits.
+    pub(super) fn ambiguous(&self, want: usize) -> Option<(&str, &str)> {
+        match &self.wanted[want].short {
+            Short::Two(one, other) => Some((one, other)),
+            Short::None | Short::One(..) => None,
+        }
+    }
+
+    /// A number in the unit of what is wanted. `said` is the unit behind the number; without one the label's holds, and then the
+    /// sensor's.
+    ///
+    /// # Errors
+    /// The unit, where it measures something else.
+    pub(super) fn convert(&mut self, want: usize, label: LabelIx, number: f64, said: &str) -> Result<f64, String> {
+        let Wanted { want, unit: (last, conversion), label: name, .. } = &mut self.wanted[want];
+        if !said.is_empty() {
+            if said != last {
+                said.clone_into(last);
+                *conversion = conversion_of(want.quantity, said);
+            }
+            return match conversion {
+                Some(conversion) => Ok(conversion.apply(number)),
+                None => Err(said.to_owned()),
+            };
+        }
+        // A unit that the name itself has, and that measures something else, is a word: `Temp (in)`.
+        let is_word = |unit: &Unit| name.as_ref().and_then(Label::unit) == Some(*unit);
+        let of_label = self.known[label].label.unit();
+        match of_label {
+            Some(unit) => match want.quantity.conversion(unit) {
+                Some(conversion) => Ok(conversion.apply(number)),
+                None if is_word(&unit) => Ok(usual(want, number)),
+                None => Err(unit.to_string()),
+            },
+            None => Ok(usual(want, number)),
+        }
+    }
+}
+
+/// A number that says no unit.
+fn usual(want: &Want, number: f64) -> f64 {
+    let conversion = want.unit.and_then(|unit| want.quantity.conversion(unit));
+    conversion.map_or(number, |conversion| conversion.apply(number))
+}
+
+/// What is counted may be of anything.
+fn conversion_of(quantity: Quantity, said: &str) -> Option<Conversion> {
+    match Unit::of(said) {
+        Some(unit) => quantity.conversion(unit),
+        None if quantity == Quantity::Count => Unit::of("s").and_then(|any| quantity.conversion(any)),
+        None => None,
+    }
+}
+
+impl Wanted {
+    fn new(want: Want) -> Wanted {
+        let label = Label::of(&want.name.label);
+        let selectors = want.name.selectors.iter().map(|(name, text)| (Label::of(name), text.clone())).collect();
+        Wanted { label, selectors, short: Short::None, is_whole: false, unit: (String::new(), None), want }
+    }
+
+    /// The form of a label in which this name is looked for.
+    fn sought<'l>(&self, label: &'l Label, plain: Option<&'l Label>) -> &'l Label {
+        plain.filter(|_| !self.selectors.is_empty()).unwrap_or(label)
+    }
+
+    fn fit(&self, label: &Label) -> Option<Fit> {
+        label.fit(self.label.as_ref()?)
+    }
+
+    /// A label came; says whether labels mean something else now.
+    fn see(&mut self, label: &Label, text: &str) -> bool {
+        match (self.fit(label), &self.short) {
+            // What was taken by a short form is not any more.
+            (Some(Fit::Whole), short) => !std::mem::replace(&mut self.is_whole, true) && *short != Short::None,
+            (Some(Fit::Part), Short::None) => {
+                self.short = Short::One(label.clone(), text.to_owned());
+                false
+            }
+            (Some(Fit::Part), Short::One(one, before)) if !one.is_same(label) => {
+                self.short = Short::Two(before.clone(), text.to_owned());
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the value under a label is taken, and if so whether another label fits as well.
+    fn takes(&self, label: &Label) -> Option<bool> {
+        match (self.fit(label)?, &self.short) {
+            (Fit::Whole, _) => Some(false),
+            (Fit::Part, _) if self.is_whole => None,
+            (Fit::Part, Short::Two(..)) => Some(true),
+            (Fit::Part, Short::One(one, _)) => one.is_same(label).then_some(false),
+            (Fit::Part, Short::None) => None,
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What became of the lines of a bus, and what is wrong with the sensors on it, for `status`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::Serialize;
+use tilth_core::id::SensorId;
+
+/// As much of an offending line is kept to be shown.
+const MAX_EXCERPT: usize = 80;
+
+/// As many names are kept that lines carry and no sensor wants: enough to find a slip of the keyboard.
+const MAX_UNUSED: usize = 16;
+
+/// Why a line, or a field of one, was not used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Reason {
+    /// The first line after opening, which may have begun before.
+    Partial,
+    /// Longer than any line that is read.
+    TooLong,
+    /// Control characters or broken UTF-8.
+    NotText,
+    /// It begins as JSON does, and is no object.
+    NotJson,
+    /// The sum at the line's end is another than that of the line.
+    Checksum,
+    /// A header of which no sensor wants anything, while there is one of which they do.
+    Header,
+    /// Numbers in columns before any header line.
+    NoHeader,
+    /// More or fewer columns than the header has.
+    Width,
+    /// None of the forms that are read.
+    Unknown,
+    /// A field that a sensor wants is no number; the line's other fields are used.
+    NotANumber,
+    /// A field that a sensor wants says a unit of something else.
+    WrongUnit,
+    /// Two fields of one line are meant by one name.
+    Twice,
+    /// A name fits more than one label of the bus.
+    Ambiguous,
+    /// The line's own time cannot be read; its arrival counts.
+    BadTime,
+}
+
+/// The last line that was not used as it should.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Last {
+    pub(crate) reason: Reason,
+    /// The beginning of the line.
+    pub(crate) line: String,
+    /// Which field of it, where it is about one.
+    pub(crate) about: Option<About>,
+}
+
+/// A field that a sensor wants and cannot use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct About {
+    /// Its label, as the board prints it.
+    pub(crate) field: String,
+    /// What stands there.
+    pub(crate) text: String,
+    /// Who wants it.
+    pub(crate) sensor: SensorId,
+}
+
+/// What became of the lines.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Lines that came, empty ones apart.
+    pub(crate) lines: u64,
+    /// Lines that gave at least one value to a sensor.
+    pub(crate) used: u64,
+    ignored: [u64; Reason::ALL.len()],
+    /// The last line that was not used as it should, and why.
+    pub(crate) last: Option<Last>,
+    /// Names that lines carry and no sensor wants.
+    pub(crate) unused: BTreeSet<String>,
+    /// Names that sensors want and no line has carried so far.
+    pub(crate) unseen: BTreeSet<String>,
+    /// Why sensors read a fault, until they read a value.
+    pub(crate) faults: BTreeMap<SensorId, Arc<str>>,
+}
+
+impl Reason {
+    /// Every reason.
+    pub(crate) const ALL: [Reason; 14] = [
+        Reason::Partial,
+        Reason::TooLong,
+        Reason::NotText,
+        Reason::NotJson,
+        Reason::Checksum,
+        Reason::Header,
+        Reason::NoHeader,
+        Reason::Width,
+        Reason::Unknown,
+        Reason::NotANumber,
+        Reason::WrongUnit,
+        Reason::Twice,
+        Reason::Ambiguous,
+        Reason::BadTime,
+    ];
+
+    /// The words in `status`.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Reason::Partial => "half a line after opening",
+            Reason::TooLong => "too long",
+            Reason::NotText => "not text",
+            Reason::NotJson => "broken JSON",
+            Reason::Checksum => "wrong checksum",
+            Reason::Header => "a header refused: no sensor wants anything of it, and of the one before they do",
+            Reason::NoHeader => "columns without a header",
+            Reason::Width => "more or fewer columns than the header",
+            Reason::Unknown => "not understood",
+            Reason::NotANumber => "a wanted field is no number",
+            Reason::WrongUnit => "a wanted field has the wrong unit",
+            Reason::Twice => "a wanted field comes twice",
+            Reason::Ambiguous => "a wanted name fits two labels",
+            Reason::BadTime => "its time cannot be read",
+        }
+    }
+}
+
+impl Tally {
+    /// Whether any name was read so far: only then it says something that others were not.
+    pub(crate) fn has_names(&self) -> bool {
+        self.used > 0 || !self.unused.is_empty()
+    }
+
+    /// How often a reason came up.
+    pub(crate) fn count(&self, reason: Reason) -> u64 {
+        self.ignored[reason as usize]
+    }
+
+    pub(super) fn add(&mut self, reason: Reason, line: &str) {
+        self.ignored[reason as usize] += 1;
+        self.last = Some(Last { reason, line: excerpt(line), about: None });
+    }
+
+    pub(super) fn add_field(&mut self, reason: Reason, line: &str, about: About) {
+        self.add(reason, line);
+        if let Some(last) = &mut self.last {
+            last.about = Some(about);
+        }
+    }
+
+    pub(super) fn note_unused(&mut self, name: &str) {
+        if self.unused.len() < MAX_UNUSED && !self.unused.contains(name) {
+            self.unused.insert(excerpt(name));
+        }
+    }
+}
+
+/// The beginning of a text, with only what can be printed.
+pub(super) fn excerpt(text: &str) -> String {
+    text.chars().take(MAX_EXCERPT).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}

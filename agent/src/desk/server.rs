@@ -24,6 +24,11 @@ const MAX_CONNECTIONS: usize = 32;
 /// Connections that watch what happens, which have no end: whoever asks for something finds room beside them.
 pub(crate) const MAX_WATCHERS: usize = 24;
 
+/// How long one more connection waits for room while all others wait for their first answers, which take milliseconds; and
+/// between two looks whether there is room.
+const ROOM: Duration = Duration::from_secs(2);
+const ROOM_AGAIN: Duration = Duration::from_millis(10);
+
 /// Who asks nothing for so long is hung up on.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -47,8 +52,7 @@ pub(crate) async fn run(mut taken: Taken, office: Arc<Office>) {
         tokio::select! {
             accepted = taken.listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    held.retain(|held| !held.task.is_finished());
-                    if held.len() >= MAX_CONNECTIONS && !make_room(&mut held) {
+                    if !find_room(&mut held).await {
                         turn_away(&stream);
                         continue;
                     }
@@ -106,6 +110,21 @@ impl State {
 
     fn get(&self) -> (Doing, Instant) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Room for one more connection; waits for it as long as each of the others waits for its first answer, at most [`ROOM`].
+async fn find_room(held: &mut Vec<Held>) -> bool {
+    let began = Instant::now();
+    loop {
+        held.retain(|held| !held.task.is_finished());
+        if held.len() < MAX_CONNECTIONS || make_room(held) {
+            return true;
+        }
+        if began.elapsed() >= ROOM {
+            return false;
+        }
+        sleep(ROOM_AGAIN).await;
     }
 }
 

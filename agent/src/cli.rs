@@ -345,6 +345,10 @@ fn zone(text: &str) -> Result<TimeZone, String> {
             _ => return None,
         };
         let digits = distance.replace(':', "");
+        let is_offset = matches!((digits.len(), distance.len()), (1, 1) | (2, 2) | (4, 4 | 5));
+        if !is_offset || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
         let (hours, minutes) = digits.split_at_checked(2).unwrap_or((&digits, ""));
         let minutes = if minutes.is_empty() { 0 } else { minutes.parse::<i32>().ok()? };
         let seconds = (hours.parse::<i32>().ok()? * 60 + minutes) * 60;
@@ -415,6 +419,16 @@ mod tests {
         ] {
             let agent = Agent { socket: socket.map(PathBuf::from), data: PathBuf::from(data) };
             assert_eq!(agent.typed(), expected);
+        }
+    }
+
+    #[test]
+    fn a_zone_is_a_name_or_an_offset() {
+        for (text, hours) in [("UTC", 0), ("+01:00", 1), ("-0800", -8), ("+2", 2), ("+00", 0)] {
+            assert_eq!(zone(text), Ok(TimeZone::fixed(Offset::constant(hours))), "{text}");
+        }
+        for text in ["", "+", "+-1", "+1:0", "+99999999", "+01:00:00", "+26:00", "Nowhere/Land", "1", "+é"] {
+            assert!(zone(text).is_err(), "{text:?}");
         }
     }
 }

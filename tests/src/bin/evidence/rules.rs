@@ -61,10 +61,10 @@ pub(crate) fn measure(length: Length) -> Outcome {
     let (least, most) = (bytes[0].min(bytes[1]), bytes[0].max(bytes[1]));
 
     let mut short = Vec::new();
-    if most > GOAL_BYTES || least <= 0.0 {
+    if most > length.at_most(GOAL_BYTES) || least <= 0.0 {
         short.push(format!("{least:.0} to {most:.0} bytes a rule are not within {GOAL_BYTES:.0}"));
     }
-    if growth > GOAL_GROWTH {
+    if growth > length.at_most(GOAL_GROWTH) {
         short.push(format!("a reading costs {growth:.2} times as much with rules that are not its own"));
     }
     let measured = minutes * 60 * (plans.len() as u32 * SENSORS + 2 * READ);

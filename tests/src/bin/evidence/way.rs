@@ -29,7 +29,7 @@ use verdict::{Found, Truth};
 
 const KILLS: usize = 5;
 
-/// By [`COLUMNS`]: name, quantity and range. Light ends at [`MOST_LIGHT`].
+/// By [`COLUMNS`]: name, quantity and range. Light ends at `rows::MOST_LIGHT`.
 const SENSORS: [(&str, &str, &str); 4] = [
     ("room/temperature", "temperature", "[-50, 100]"),
     ("room/humidity", "humidity", "[0, 100]"),

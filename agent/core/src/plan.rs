@@ -303,14 +303,16 @@ impl Plan {
         missing.chain(self.sensor(ix).stale_after).min()
     }
 
-    /// Lets a sensor be without a reading for so long before it is stale or a rule calls it missing; what allows more stays.
-    pub fn allow_silence(&mut self, ix: SensorIx, least: Span) {
+    /// Lets a sensor be without a reading for `least` before it is stale or a rule calls it missing, where that would be after
+    /// `usual` or sooner; what allows more than `usual` stays.
+    pub fn allow_silence(&mut self, ix: SensorIx, usual: Span, least: Span) {
+        let allowed = |span: Span| if span <= usual { least } else { span };
         let sensor = &mut self.sensors[ix.0 as usize];
-        sensor.stale_after = sensor.stale_after.map(|span| span.max(least));
+        sensor.stale_after = sensor.stale_after.map(allowed);
         for rule in &self.rules_of[ix.0 as usize] {
             let bound = &mut self.rules[*rule as usize];
             if let Condition::MissingFor(span) = bound.rule.condition {
-                bound.rule.condition = Condition::MissingFor(span.max(least));
+                bound.rule.condition = Condition::MissingFor(allowed(span));
                 bound.test = Test::new(bound.rule.condition, sensor.resolution);
             }
         }

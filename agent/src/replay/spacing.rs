@@ -28,7 +28,7 @@ pub(crate) fn allow_usual_gaps(plan: &Plan, rows: &[Row], roster: &Roster) -> Op
     let mut coarse: BTreeMap<(Span, Span), Vec<&str>> = BTreeMap::new();
     for (sensor, usual) in usual_gaps(rows, roster) {
         if let Some(soonest) = plan.soonest_silent(sensor).filter(|soonest| usual >= *soonest) {
-            wider.allow_silence(sensor, Span(usual.0 * LOST));
+            wider.allow_silence(sensor, usual, Span(usual.0 * LOST));
             coarse.entry((usual, soonest)).or_default().push(plan.sensor(sensor).id.as_str());
         }
     }

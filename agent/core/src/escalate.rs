@@ -63,7 +63,7 @@ pub enum Cause {
     Unmuted,
     /// Its bus is back, and it still fires.
     BusBack,
-    /// Its rule was gone for a while and is back, and it still fires.
+    /// The alert's rule was removed and is back, and the alert still fires.
     RuleBack,
 }
 

@@ -88,11 +88,11 @@ enum Doing {
     Waits,
     /// The other end has yet to take what was answered.
     Writes,
-    /// It sends what happens.
+    /// The connection watches: it is sent what happens.
     Watches,
-    /// It is being answered, for the first time.
+    /// The first request of the connection is being answered.
     Answers,
-    /// It is being answered again.
+    /// A later request of the connection is being answered.
     AnswersAgain,
 }
 

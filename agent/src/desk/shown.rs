@@ -26,7 +26,7 @@ const MAX_SILENCES_SHOWN: usize = 8;
 /// So many names of a bus are told of that sensors want and no line has.
 const MAX_UNSEEN_SHOWN: usize = 16;
 
-/// So many sensors of a bus whose input fails are told of.
+/// Upper limit of sensors named per bus whose input fails.
 const MAX_FAULTS_SHOWN: usize = 16;
 
 /// Lines with the same columns; the last is as long as it is.

@@ -22,7 +22,7 @@ use crate::sense::line::parse::{About, Last, Reason};
 use crate::sense::stamp::Why;
 use crate::store::{self, Store, forecast};
 
-/// So many kinds of losses are shown, the newest.
+/// Upper limit of kinds of losses shown; the newest are kept.
 const MAX_GIVEN_UP: u32 = 8;
 
 /// What the store's thread answers.

@@ -39,7 +39,7 @@ impl Bus {
         self.up_at.map_or(self.heard_at, |up_at| up_at.max(self.heard_at))
     }
 
-    /// Nobody listened for so long.
+    /// How long nobody listened.
     pub(super) fn shift(&mut self, deaf: Span) {
         self.heard_at = self.heard_at + deaf;
         self.up_at = self.up_at.map(|up_at| up_at + deaf);

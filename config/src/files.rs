@@ -48,12 +48,24 @@ impl Files {
     }
 
     /// The files that may not be written to their end, beside what they were: one that is empty now, that stops where the one
-    /// before went on, or whose last line has no end any more.
+    /// before went on, or whose last line has no end, unless it had none before and the file did not get shorter.
     #[must_use]
     pub fn unfinished(&self, before: &Files) -> Vec<&str> {
-        let was = |now: &&File| before.merged.iter().flatten().find(|file| file.file == now.file);
-        let is_unfinished = |now: &&File| was(now).is_some_and(|before| is_unfinished(&before.text, &now.text));
-        self.merged.iter().flatten().filter(is_unfinished).map(|file| file.file.as_str()).collect()
+        let was = |now: &File| before.merged.iter().flatten().find(|file| file.file == now.file);
+        let text_of = |file: &File| file.text.clone();
+        let is_merged = before.merged.is_some();
+        let of_merged = self
+            .merged
+            .iter()
+            .flatten()
+            .filter(|now| is_merged && is_unfinished(&was(now).map(text_of).unwrap_or_default(), &now.text));
+        let site = self.site.as_deref().zip(before.site.as_deref()).filter(|(now, was)| is_unfinished(was, now));
+        site.iter().map(|_| "agent.toml").chain(of_merged.map(|file| file.file.as_str())).collect()
+    }
+
+    /// Whether those that are merged are in force.
+    pub(crate) fn is_merged(&self) -> bool {
+        self.merged.is_some()
     }
 
     /// `agent.toml`.
@@ -79,7 +91,8 @@ impl Files {
 fn is_unfinished(before: &str, now: &str) -> bool {
     let is_emptied = now.trim().is_empty() && !before.trim().is_empty();
     let is_cut = now.len() < before.len() && before.starts_with(now);
-    is_emptied || is_cut || (before.ends_with('\n') && !now.ends_with('\n'))
+    let has_end = |text: &str| text.is_empty() || text.ends_with('\n');
+    is_emptied || is_cut || !has_end(now) && (has_end(before) || now.len() < before.len())
 }
 
 #[cfg(test)]
@@ -106,6 +119,8 @@ mod tests {
             (RULE, "[rules.ph-high]\nabove = 6.9\nclear = 6.5\n", false),
             (RULE, "[rules.ph-high]\nabove = 6.9\nclear = 6", true),
             ("above = 6.6", "above = 6.7", false),
+            ("above = 16.6\nclear = 16", "# edited\nabove = 1", true),
+            ("", "above = 2", true),
             (RULE, "[rules.ph-low]\nbelow = 5\n", false),
         ] {
             let expected: &[&str] = if expected { &["a.toml"] } else { &[] };

@@ -22,6 +22,7 @@ mod folder;
 mod holdings;
 mod hosts;
 mod input;
+mod lacks;
 mod merge;
 mod merged;
 mod named;

@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use crate::document::{Document, Documents, Text};
-use crate::path;
 use crate::redact;
 use crate::site::Purpose;
 use crate::source::Layer;
@@ -35,14 +34,6 @@ impl Merged {
         Merged { documents, site: loaded.sources.text("agent.toml").map(redact::without_comments) }
     }
 
-    /// What another one says and this one does not: the paths of keys that are gone, and of lists of names that got shorter.
-    #[must_use]
-    pub fn lacks(&self, before: &Merged) -> Vec<String> {
-        let mut gone = Vec::new();
-        find_gone(&before.documents, &self.documents, "", &mut gone);
-        gone
-    }
-
     /// Checks and compiles it again, for the same purpose. `file` is what its mistakes are said to be in.
     #[must_use]
     pub fn load(self, file: &str, purpose: Purpose) -> Loaded {
@@ -50,22 +41,6 @@ impl Merged {
         let document =
             Document { file: file.to_owned(), layer: Some(Layer::ConfigD), version: None, text: Text::Json(documents) };
         load_documents(Documents { layers: vec![document], site: site.as_deref().map(Document::site) }, purpose)
-    }
-}
-
-fn find_gone(before: &Json, now: &Json, at: &str, gone: &mut Vec<String>) {
-    match (before, now) {
-        (Json::Object(before), Json::Object(now)) => {
-            for (key, before) in before {
-                let at = path::join(at, key);
-                match now.get(key) {
-                    Some(now) => find_gone(before, now, &at, gone),
-                    None => gone.push(at),
-                }
-            }
-        }
-        (Json::Array(before), Json::Array(now)) if now.len() < before.len() => gone.push(at.to_owned()),
-        _ => {}
     }
 }
 
@@ -87,27 +62,6 @@ fn cut_channels(channels: &mut Json) {
 mod tests {
     use super::*;
     use crate::base;
-
-    #[test]
-    fn what_another_one_says_and_this_one_does_not_is_found() {
-        let of = |farm: &str| {
-            let mut documents = base();
-            documents.layers.push(Document::toml(Layer::ConfigD, "config.d/farm.toml", farm));
-            Merged::of(&load_documents(documents, Purpose::Replay))
-        };
-        let before = of(FARM);
-        for (farm, expected) in [
-            (FARM.to_owned(), &[][..]),
-            (FARM.replace("6.6", "6.9").replace("[zones.b.", "[sensors.'c/ph']\nquantity = 'ph'\n[zones.b."), &[]),
-            (FARM.replace("clear = 6.5\n", ""), &[]),
-            (FARM.replace("during = 'day'\n", ""), &["rules.ph-high.during"]),
-            (FARM.split_once("[rules.ph-high]").unwrap().0.to_owned(), &["rules.ph-high.during", "zones"]),
-            (FARM.replace("'b/ph'", "'b/acid'"), &["sensors.\"b/ph\""]),
-            (format!("{FARM}[escalation.default]\nwarning.channels = []\n"), &["escalation.default.warning.channels"]),
-        ] {
-            assert_eq!(of(&farm).lacks(&before), expected, "{farm}");
-        }
-    }
 
     const FARM: &str = "
         [agent]

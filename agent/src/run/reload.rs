@@ -11,19 +11,19 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::{Map, Value, json};
-use tilth_config::{Files, Loaded, Merged, Purpose};
+use tilth_config::{Files, Loaded, Purpose};
 use tilth_core::plan::Plan;
 use tokio::sync::mpsc;
 
 use super::Farm;
 use super::herald::Herald;
-use crate::decide::{Command, Configured};
+use crate::decide::Command;
 use crate::findings;
 use crate::output::tell;
 use crate::seen::Seen;
 use crate::sense::Sources;
 use crate::sync::bundle::{self, Ruling, ignored, say_ignored};
-use patience::{Patience, QUIET, Running, Verdict};
+use patience::{Patience, QUIET, Running, Verdict, taken_out};
 pub(super) use watch::seen;
 use watch::{LOOK_AGAIN, Watch};
 
@@ -45,7 +45,6 @@ pub(super) struct Reload {
 /// What a change is held against, and since when it waits.
 pub(super) struct Since {
     files: Files,
-    merged: Merged,
     plan: Arc<Plan>,
     patience: Patience,
     /// What it was last said to take away.
@@ -55,11 +54,9 @@ pub(super) struct Since {
 impl Since {
     /// That which is in force.
     pub(super) fn of(farm: &Farm) -> Since {
-        let Configured { plan, merged, .. } = &farm.configured;
         Since {
             files: farm.papers.files.clone(),
-            merged: merged.clone(),
-            plan: Arc::clone(plan),
+            plan: Arc::clone(&farm.configured.plan),
             patience: Patience::default(),
             said: Vec::new(),
         }
@@ -67,9 +64,8 @@ impl Since {
 
     /// What another one takes away from it.
     fn taken_away(&self, farm: &Farm) -> Vec<String> {
-        let Configured { plan, merged, .. } = &farm.configured;
-        let before = Running { files: &self.files, merged: &self.merged, plan: &self.plan };
-        patience::taken_away(&before, &Running { files: &farm.papers.files, merged, plan })
+        let before = Running { files: &self.files, plan: &self.plan };
+        patience::taken_away(&before, &Running { files: &farm.papers.files, plan: &farm.configured.plan })
     }
 }
 
@@ -108,7 +104,10 @@ impl Reload {
             return None;
         };
         // A bundle is whole by its signature, and what it takes away it means to.
-        let gone = if self.ruling.bundle().is_none() { self.since.taken_away(&farm) } else { Vec::new() };
+        let gone = match self.ruling.bundle() {
+            Some(_) => taken_out(&self.since.files, &farm.papers.files),
+            None => self.since.taken_away(&farm),
+        };
         match self.since.patience.judge(Instant::now(), changed, !gone.is_empty()) {
             Verdict::Wait(due) => {
                 self.say_waits(gone);

@@ -4,6 +4,7 @@ use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
 
+use crate::bundles::of_hub;
 use crate::room::{Agent, Board, FARM, Room};
 
 /// An alert fires and is acknowledged; its rule is in a file of its own.
@@ -90,6 +91,80 @@ fn a_file_in_two_pieces_a_folder_moved_away_and_a_file_made_anew_change_nothing(
     room.write("config.d/rules.toml", rules);
     room.wait_for("mended", &["status"], |rows| rows[0]["config"]["refused"].is_null());
     goes_on(&room, &mut board, &agent, 130);
+}
+
+/// Guards against: a secret that goes wherever a bundle says, for the second in which `agent.toml` is half written.
+#[test]
+fn a_half_written_agent_toml_unbinds_no_secret_under_a_bundle() {
+    let (room, _) = of_hub("half-site", FARM);
+    let whole = fs::read_to_string(room.path("agent.toml")).unwrap();
+    let bound = format!("{whole}[secrets.phone]\nhosts = ['ntfy.example']\n");
+    room.write("agent.toml", &bound);
+    let _board = room.plug_in();
+    let agent = room.start("input");
+    room.write("agent.toml", &whole);
+    agent.wait_for_log("takes away the end of agent.toml, agent.toml: secrets: it takes effect once its files have been quiet for 10 s\n");
+    room.write("agent.toml", &bound);
+    sleep(A_SECOND);
+    assert_eq!(agent.log().matches("it takes effect once").count(), 1, "{}", agent.log());
+}
+
+/// A farm file that narrows what the program ships, and says how a probe reads.
+const LIMITS: &str = "
+[rules.temperature-high]
+above = 20
+clear = 19
+for = '0s'
+cooldown = '0s'
+[sensors.'room/level'.calibration]
+offset = 5.0
+";
+
+/// Guards against: "Resolved: .. limit 35 C" at 27 C, and a new alert once the file is back: the shipped rule is still there, and
+/// so are all keys.
+#[test]
+fn a_file_that_overrides_a_shipped_rule_and_is_away_for_a_moment_changes_nothing() {
+    let sensor = "[sensors.'room/level']\nquantity = 'temperature'\ninput = 'line:gateway/level'\nstamp = 'source'\n";
+    let room = Room::new("half-override", &format!("{sensor}[rules.sensor-silent]\nenabled = false\n"));
+    room.write("config.d/limits.toml", LIMITS);
+    let mut board = room.plug_in();
+    let agent = room.start("input");
+    room.wait_for_bus("up");
+    board.level(0, 22.0);
+    board.level(70, 22.5);
+    agent.wait_for_told(1);
+    assert_eq!(room.ask(&["ack", "1", "--for", "2h"]).code, Some(0));
+    let mut at = 100;
+    let mut check = |level: f64| {
+        sleep(A_SECOND + A_SECOND / 2);
+        at += 60;
+        board.level(at, level);
+        room.wait_for_value("room/level", level + 5.0);
+        let alert = room.rows(&["alerts"]).remove(0);
+        assert_eq!((&alert["alert"], &alert["state"]), (&1.into(), &"acknowledged".into()));
+        assert_eq!(agent.told().len(), 1, "{:?}", agent.told());
+    };
+    // Aside and back; deleted and made anew; a name that is not read.
+    for away in ["aside.toml", "config.d/limits.toml~"] {
+        fs::rename(room.path("config.d/limits.toml"), room.path(away)).unwrap();
+        check(22.0);
+        fs::rename(room.path(away), room.path("config.d/limits.toml")).unwrap();
+        check(22.5);
+    }
+    fs::remove_file(room.path("config.d/limits.toml")).unwrap();
+    check(22.0);
+    // In two pieces, of which the first is none of what the file was.
+    for piece in ["# edited\n", "[rules.co2-high]\nabove = 1300\n", "# edited\n[rules.temperature-high]\nabove = 2"] {
+        room.write("config.d/limits.toml", piece);
+        check(22.5);
+        room.write("config.d/limits.toml", &format!("# edited\n{LIMITS}"));
+        check(22.0);
+    }
+    // A limit that is only another one takes effect at once.
+    let before = room.status()["config"]["hash"].clone();
+    room.write("config.d/limits.toml", &LIMITS.replace("above = 20", "above = 21"));
+    room.wait_for("in force", &["status"], |rows| rows[0]["config"]["hash"] != before);
+    check(22.5);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use tilth_config::{Files, Merged};
+use tilth_config::Files;
 use tilth_core::plan::Plan;
 
 /// Files that nobody touched for this long are as they are meant to be.
@@ -49,15 +49,12 @@ impl Patience {
 #[derive(Debug)]
 pub(super) struct Running<'a> {
     pub(super) files: &'a Files,
-    pub(super) merged: &'a Merged,
     pub(super) plan: &'a Plan,
 }
 
 /// What a changed configuration takes away from the one that runs, in words; nothing where it only adds and changes.
 pub(super) fn taken_away(before: &Running<'_>, now: &Running<'_>) -> Vec<String> {
-    let unfinished = now.files.unfinished(before.files);
-    let mut gone: Vec<String> = unfinished.iter().map(|file| format!("the end of {file}")).collect();
-    gone.extend(now.merged.lacks(before.merged));
+    let mut gone = taken_out(before.files, now.files);
     if gone.is_empty() {
         // Such as by enabled = false, or a selector that fits fewer sensors.
         let is_gone = |rule: &&tilth_core::plan::Rule| now.plan.rule(&rule.key).is_none();
@@ -65,6 +62,12 @@ pub(super) fn taken_away(before: &Running<'_>, now: &Running<'_>) -> Vec<String>
         gone.extend(rules.map(|rule| format!("{} of {}", rule.key.rule, rule.key.sensor)));
     }
     gone
+}
+
+/// What changed files say no more, in words. Of a configuration that is a hub's bundle they are `agent.toml` alone.
+pub(super) fn taken_out(before: &Files, now: &Files) -> Vec<String> {
+    let unfinished = now.unfinished(before).into_iter().map(|file| format!("the end of {file}"));
+    unfinished.chain(now.lacks(before)).collect()
 }
 
 #[cfg(test)]

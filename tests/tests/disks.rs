@@ -14,47 +14,10 @@ use tilth_tests::agent::Folder;
 use tilth_tests::live::disk::Disk;
 use tilth_tests::live::farm::Farm;
 use tilth_tests::live::hub::Hub;
-
-/// 2026-03-01T00:00:00Z.
-const BEGIN_MS: i64 = 1_772_323_200_000;
-
-const MINUTE_MS: i64 = 60_000;
+use tilth_tests::live::room::{BEGIN_MS, MINUTE_MS, WITH_LEVEL};
 
 /// Between two readings.
 const STEP_MS: i64 = 10_000;
-
-const FARM: &str = "
-[sensors.'room/temp']
-quantity = 'temperature'
-input = 'line:gateway/temp'
-stamp = 'source'
-interval = '10s'
-max_rate = 1000
-[sensors.'room/level']
-quantity = 'water_level'
-input = 'line:gateway/level'
-stamp = 'source'
-interval = '10s'
-max_rate = 1000
-[rules.hot]
-sensor = 'room/temp'
-above = 30
-cooldown = '0s'
-severity = 'warning'
-message = 'hot {value}'
-[rules.low]
-sensor = 'room/level'
-below = 20
-cooldown = '0s'
-severity = 'warning'
-message = 'low {value}'
-[rules.water-level-low]
-enabled = false
-[rules.temperature-high]
-enabled = false
-[rules.sensor-silent]
-enabled = false
-";
 
 /// A farm, and how far its time has come.
 struct Story {
@@ -133,7 +96,7 @@ fn a_disk_that_fills_up_delays_no_page_and_costs_nothing_once_there_is_room() {
     let folder = Folder::new("full-hub");
     let mut hub = Hub::new(&folder.path().join("hub"));
     hub.serve();
-    let mut story = Story::new(Farm::of_hub("full", FARM, &hub));
+    let mut story = Story::new(Farm::of_hub("full", WITH_LEVEL, &hub));
     let Some(disk) = Disk::in_memory(&story.farm.data(), "3m", "full") else { return };
     story.farm.start();
     story.minutes(10, 21.0, 50.0);
@@ -178,7 +141,7 @@ fn beyond_the_limits_of_hours_on_a_full_disk_what_is_lost_is_counted_and_memory_
     let folder = Folder::new("hours-hub");
     let mut hub = Hub::new(&folder.path().join("hub"));
     hub.serve();
-    let mut story = Story::new(Farm::of_hub("hours", FARM, &hub));
+    let mut story = Story::new(Farm::of_hub("hours", WITH_LEVEL, &hub));
     let Some(disk) = Disk::in_memory(&story.farm.data(), "12m", "hours") else { return };
     story.farm.start();
     story.minutes(10, 21.0, 50.0);
@@ -214,7 +177,7 @@ fn beyond_the_limits_of_hours_on_a_full_disk_what_is_lost_is_counted_and_memory_
 
 #[test]
 fn killed_and_started_on_a_full_disk_it_remembers_and_pages() {
-    let mut story = Story::new(Farm::alone("full-kill", FARM));
+    let mut story = Story::new(Farm::alone("full-kill", WITH_LEVEL));
     let Some(disk) = Disk::in_memory(&story.farm.data(), "3m", "full-kill") else { return };
     story.farm.start();
     story.minutes(5, 31.5, 50.0);
@@ -253,7 +216,7 @@ fn killed_and_started_on_a_full_disk_it_remembers_and_pages() {
 /// A card that has failed refuses every write from then on, also to files that are open.
 #[test]
 fn a_card_that_fails_under_the_running_agent_keeps_nobody_from_being_told() {
-    let mut story = Story::new(Farm::alone("card", FARM));
+    let mut story = Story::new(Farm::alone("card", WITH_LEVEL));
     let Some(disk) = Disk::ext4(&story.farm.data(), "card") else { return };
     story.farm.start();
     story.minutes(5, 21.0, 50.0);
@@ -287,7 +250,7 @@ fn a_card_that_fails_under_the_running_agent_keeps_nobody_from_being_told() {
 #[test]
 fn started_on_a_read_only_disk_it_remembers_pages_and_records_once_it_can() {
     for (name, is_clean) in [("ro-clean", true), ("ro-killed", false)] {
-        let mut story = Story::new(Farm::alone(name, FARM));
+        let mut story = Story::new(Farm::alone(name, WITH_LEVEL));
         let Some(disk) = Disk::in_memory(&story.farm.data(), "3m", name) else { return };
         story.farm.start();
         story.minutes(5, 31.5, 50.0);
@@ -320,10 +283,10 @@ fn without_a_database_at_the_start_the_farm_is_watched_and_what_came_is_kept_onc
     shows_that_it_watches(Story::new(a_folder("no-db-folder")), "Is a directory", |farm| {
         fs::remove_dir(farm.data().join("tilth.db")).unwrap();
     });
-    let farm = Farm::alone("no-db-data", FARM);
+    let farm = Farm::alone("no-db-data", WITH_LEVEL);
     fs::write(farm.data(), "no folder").unwrap();
     shows_that_it_watches(Story::new(farm), "File exists", |farm| fs::remove_file(farm.data()).unwrap());
-    let mut farm = Farm::alone("no-db-newer", FARM);
+    let mut farm = Farm::alone("no-db-newer", WITH_LEVEL);
     farm.start();
     farm.stop();
     set_layout(&farm, 99);
@@ -333,7 +296,7 @@ fn without_a_database_at_the_start_the_farm_is_watched_and_what_came_is_kept_onc
 
 /// A farm with a folder where its database should be.
 fn a_folder(name: &str) -> Farm {
-    let farm = Farm::alone(name, FARM);
+    let farm = Farm::alone(name, WITH_LEVEL);
     fs::create_dir_all(farm.data().join("tilth.db")).unwrap();
     farm
 }
@@ -349,7 +312,7 @@ fn set_layout(farm: &Farm, layout: u32) {
 #[test]
 fn on_a_read_only_or_full_disk_with_no_database_the_farm_is_watched_too() {
     for (name, said) in [("no-db-ro", "Read-only file system"), ("no-db-full", "full")] {
-        let farm = Farm::alone(name, FARM);
+        let farm = Farm::alone(name, WITH_LEVEL);
         let Some(disk) = Disk::in_memory(&farm.data(), "1m", name) else { return };
         let story = Story::new(farm);
         if name == "no-db-ro" {
@@ -392,7 +355,7 @@ fn a_database_that_is_found_later_goes_on_with_a_boot_and_alerts_of_other_number
     let folder = Folder::new("late-hub");
     let mut hub = Hub::new(&folder.path().join("hub"));
     hub.serve();
-    let mut story = Story::new(Farm::of_hub("late", FARM, &hub));
+    let mut story = Story::new(Farm::of_hub("late", WITH_LEVEL, &hub));
     // Another clock counts as another boot of the system.
     story.farm.clock = "x60";
     story.farm.start();

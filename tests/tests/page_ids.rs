@@ -11,42 +11,7 @@ use std::fs;
 use serde_json::Value;
 use tilth_tests::live::disk::Disk;
 use tilth_tests::live::farm::Farm;
-
-/// 2026-03-01T00:00:00Z.
-const BEGIN_MS: i64 = 1_772_323_200_000;
-
-const FARM: &str = "
-[sensors.'room/temp']
-quantity = 'temperature'
-input = 'line:gateway/temp'
-stamp = 'source'
-interval = '10s'
-max_rate = 1000
-[sensors.'room/level']
-quantity = 'water_level'
-input = 'line:gateway/level'
-stamp = 'source'
-interval = '10s'
-max_rate = 1000
-[rules.hot]
-sensor = 'room/temp'
-above = 30
-cooldown = '0s'
-severity = 'warning'
-message = 'hot {value}'
-[rules.low]
-sensor = 'room/level'
-below = 20
-cooldown = '0s'
-severity = 'warning'
-message = 'low {value}'
-[rules.water-level-low]
-enabled = false
-[rules.temperature-high]
-enabled = false
-[rules.sensor-silent]
-enabled = false
-";
+use tilth_tests::live::room::{BEGIN_MS, WITH_LEVEL};
 
 /// A farm, and how far its time has come.
 struct Story {
@@ -56,7 +21,7 @@ struct Story {
 
 impl Story {
     fn new(name: &str) -> Story {
-        Story { farm: Farm::alone(name, FARM), now_ms: BEGIN_MS }
+        Story { farm: Farm::alone(name, WITH_LEVEL), now_ms: BEGIN_MS }
     }
 
     /// Readings of two minutes.

@@ -37,6 +37,40 @@ pub fn config(limit: u32) -> String {
     )
 }
 
+/// The configuration of a room with a thermometer and the level of a tank: `hot` above 30 and `low` below 20, and no other rule.
+pub const WITH_LEVEL: &str = "
+[sensors.'room/temp']
+quantity = 'temperature'
+input = 'line:gateway/temp'
+stamp = 'source'
+interval = '10s'
+max_rate = 1000
+[sensors.'room/level']
+quantity = 'water_level'
+input = 'line:gateway/level'
+stamp = 'source'
+interval = '10s'
+max_rate = 1000
+[rules.hot]
+sensor = 'room/temp'
+above = 30
+cooldown = '0s'
+severity = 'warning'
+message = 'hot {value}'
+[rules.low]
+sensor = 'room/level'
+below = 20
+cooldown = '0s'
+severity = 'warning'
+message = 'low {value}'
+[rules.water-level-low]
+enabled = false
+[rules.temperature-high]
+enabled = false
+[rules.sensor-silent]
+enabled = false
+";
+
 /// The room's farm, and how far its time has come.
 #[derive(Debug)]
 pub struct Room {

@@ -224,6 +224,17 @@ const EXPORTS: &[Export] = &[
                2026-10-25T01:30,tent-1/temperature,10.5;2026-10-25T02:00,tent-1/temperature,10.6",
     },
     Export {
+        // Each device has an order of its own.
+        name: "clock-change-devices.csv",
+        options: &["--tz", "Europe/Berlin", "--map", "one/temperature=tent-1/temperature", "--map", "two/temperature=tower-1/ec"],
+        said: &["the clocks were set back: 9 times were shown twice", "from line 11 on the second"],
+        same: "2026-10-24T23:40,tent-1/temperature,10.1;2026-10-24T23:40:20,tower-1/ec,20.1;
+               2026-10-25T00:20,tent-1/temperature,10.2;2026-10-25T00:20:20,tower-1/ec,20.2;
+               2026-10-25T00:50,tent-1/temperature,10.3;2026-10-25T00:50:20,tower-1/ec,20.3;
+               2026-10-25T01:10,tent-1/temperature,10.4;2026-10-25T01:10:20,tower-1/ec,20.4;
+               2026-10-25T02:00,tent-1/temperature,10.5;2026-10-25T02:00:20,tower-1/ec,20.5",
+    },
+    Export {
         name: "clock-forward.csv",
         options: &["--tz", "Europe/Berlin", "--map", "temperature=tent-1/temperature"],
         said: &["line 3: no such time: the clocks were set forward"],

@@ -53,7 +53,14 @@ enum Layouts {
     /// Wide: each column is a sensor.
     Columns(Columns),
     /// Wide, and each line says where it was measured.
-    Placed(HashMap<Vec<u8>, Columns>),
+    Placed(Places),
+}
+
+/// The columns of each place that lines were of so far.
+#[derive(Default)]
+struct Places {
+    known: HashMap<Vec<u8>, usize>,
+    columns: Vec<Columns>,
 }
 
 impl Decoder {
@@ -90,7 +97,7 @@ impl Decoder {
                 Layouts::Named { sensor, value, unit }
             }
             None if self.dialect.places.is_empty() => Layouts::Columns(self.columns(None)?),
-            None => Layouts::Placed(HashMap::new()),
+            None => Layouts::Placed(Places::default()),
         };
         Ok(())
     }
@@ -123,7 +130,8 @@ impl Decoder {
             moment => {
                 let series = match &self.layout.sensors {
                     Layouts::Named { .. } => self.named(line)?,
-                    Layouts::Columns(_) | Layouts::Placed(_) => 0,
+                    Layouts::Placed(_) => self.placed(line)?,
+                    Layouts::Columns(_) => 0,
                 };
                 self.folds.decide(moment, series, number)
             }
@@ -132,11 +140,13 @@ impl Decoder {
             return self.decode_named(number, at_ms, line, value, unit);
         }
         self.report.short_lines += u64::from(self.fields.len() < self.layout.width);
-        if let Layouts::Placed(_) = self.layout.sensors {
-            return self.decode_placed(number, at_ms, line);
-        }
+        let place = if let Layouts::Placed(_) = self.layout.sensors { Some(self.placed(line)?) } else { None };
         let Decoder { layout, fields, mark, report, rows, .. } = self;
-        let Layouts::Columns(columns) = &layout.sensors else { return Ok(()) };
+        let columns = match (&layout.sensors, place) {
+            (Layouts::Placed(places), Some(place)) => &places.columns[place],
+            (Layouts::Columns(columns), _) => columns,
+            _ => return Ok(()),
+        };
         take(columns, *mark, number, at_ms, |place| fields.get(line, place).unwrap_or_default(), report, rows);
         Ok(())
     }
@@ -225,7 +235,8 @@ impl Decoder {
         Ok(place)
     }
 
-    fn decode_placed(&mut self, number: u64, at_ms: i64, line: &[u8]) -> Result<(), Reason> {
+    /// Which of the places a line is of.
+    fn placed(&mut self, line: &[u8]) -> Result<usize, Reason> {
         self.name.clear();
         for (ix, place) in self.dialect.places.iter().enumerate() {
             if ix > 0 {
@@ -233,22 +244,19 @@ impl Decoder {
             }
             self.name.extend_from_slice(self.fields.get(line, *place).unwrap_or_default());
         }
-        let Layouts::Placed(known) = &self.layout.sensors else { return Ok(()) };
-        if !known.contains_key(&self.name) {
-            let place = String::from_utf8_lossy(&self.name).into_owned();
-            let columns = self.columns(Some(&place)).map_err(|problem| {
-                self.ambiguous = Some(problem);
-                Reason::NameRepeated
-            })?;
-            let Layouts::Placed(known) = &mut self.layout.sensors else { return Ok(()) };
-            known.insert(self.name.clone(), columns);
+        let Layouts::Placed(places) = &self.layout.sensors else { return Err(Reason::TooFewColumns) };
+        if let Some(known) = places.known.get(&self.name) {
+            return Ok(*known);
         }
-        let Decoder { layout, fields, mark, report, rows, name, .. } = self;
-        let Layouts::Placed(known) = &layout.sensors else { return Ok(()) };
-        if let Some(columns) = known.get(name) {
-            take(columns, *mark, number, at_ms, |place| fields.get(line, place).unwrap_or_default(), report, rows);
-        }
-        Ok(())
+        let name = String::from_utf8_lossy(&self.name).into_owned();
+        let columns = self.columns(Some(&name)).map_err(|problem| {
+            self.ambiguous = Some(problem);
+            Reason::NameRepeated
+        })?;
+        let Layouts::Placed(places) = &mut self.layout.sensors else { return Err(Reason::TooFewColumns) };
+        places.columns.push(columns);
+        places.known.insert(self.name.clone(), places.columns.len() - 1);
+        Ok(places.columns.len() - 1)
     }
 
     /// Whether a line without a time is nothing to be counted as bad: separators alone, or the header once more.

@@ -148,7 +148,7 @@ async fn live(wanted: &cli::Run, first: First, clock: Clock, mut stop: signals::
     }
     let (commands, heard) = mpsc::channel(COMMANDS);
     let taken = take_socket(wanted)?;
-    let facts = Facts::new(clock.clone(), farm.configured.hash.clone());
+    let facts = Facts::new(clock.clone(), farm.configured.hash.clone(), farm.configured.plan.local().clone());
     let has_run = had.is_some() || Kept::new(&wanted.data).has_good();
     let store = opened::open(&wanted.data, &clock, facts.clone(), has_run, commands.clone())?;
     let queue = Queue::new(farm.configured.plan.sensors().len());

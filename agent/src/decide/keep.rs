@@ -136,7 +136,7 @@ impl Decide {
     pub(super) fn say_missing(&mut self, missing: &Missing) {
         let Missing { reason, from, until, is_all, is_certain } = missing;
         let body = json!({
-            "message": missing.said(self.engine.now().wall),
+            "message": missing.said(self.engine.now().wall, |at| at.to_string()),
             "reason": reason,
             "from": from,
             "until": until,

@@ -12,7 +12,7 @@ use crate::sense::line::LineStatus;
 use crate::store::Meter;
 
 /// What is missing is said so often in `status`, the newest first.
-const MOST_MISSING: usize = 5;
+pub(crate) const MOST_MISSING: usize = 5;
 
 /// The facts; clones are the same. Held only to copy something in or out.
 #[derive(Debug, Clone)]
@@ -38,7 +38,7 @@ pub(super) struct Posted {
     pub(super) trouble: Option<String>,
     /// What was dropped and is not written down yet, in words.
     pub(super) dropped: Vec<String>,
-    /// What of the history is missing, as it was noticed by this process.
+    /// What of the history is missing, as it was noticed at this start and the ones before.
     pub(super) missing: Vec<String>,
     pub(super) meter: Meter,
 }
@@ -59,13 +59,13 @@ pub(crate) struct Bus {
 }
 
 impl Facts {
-    /// Of an agent that begins with this configuration.
-    pub(crate) fn new(clock: Clock, hash: String) -> Facts {
+    /// Of an agent that begins with this configuration; `local` is the clock of its farm.
+    pub(crate) fn new(clock: Clock, hash: String, local: Local) -> Facts {
         let posted = Posted {
             hash,
             since: clock.now().1,
             entered: Entered::default(),
-            local: Local::UTC,
+            local,
             refused: None,
             later: Vec::new(),
             buses: Vec::new(),

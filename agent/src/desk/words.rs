@@ -362,7 +362,7 @@ pub(super) struct StoreState {
     pub(super) path: String,
     /// Why nothing can be written.
     pub(super) trouble: Option<String>,
-    /// What of the history is missing, as it was noticed since the agent started; the newest first.
+    /// What of the history is missing, as it was noticed at this start and the ones before; the newest first.
     #[serde(default)]
     pub(super) missing: Vec<String>,
     /// What was given up and why, by kind; the newest first.

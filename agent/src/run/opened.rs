@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use crate::chance;
 use crate::clock::{Anchor, Clock, Trust};
 use crate::decide::{self, Anew, Begun, Command};
-use crate::desk::facts::Facts;
+use crate::desk::facts::{self, Facts};
 use crate::output::tell;
 use crate::store::thread::{self, Desk, Ground, News, Progress, Recorder, Settings};
 use crate::store::{
@@ -62,6 +62,11 @@ pub(super) fn open(
         }
     };
     begun.remarks.iter().for_each(|remark| tell(format_args!("tilth-agent: store: {remark}")));
+    if let Ground::Open(store) = &ground {
+        // A person who looks has often started it again before.
+        let before = store.reader().said_missing(facts::MOST_MISSING).unwrap_or_default();
+        before.into_iter().rev().for_each(|said| facts.missing(said));
+    }
     if let Some(missing) = &begun.missing {
         say_missing(missing, clock, &facts);
     }
@@ -165,9 +170,9 @@ fn remarks(opened: &Opened) -> Vec<String> {
 
 /// In the log and in `status`; the task that decides makes it an event.
 fn say_missing(missing: &Missing, clock: &Clock, facts: &Facts) {
-    let said = missing.said(clock.now().1);
-    tell(format_args!("tilth-agent: store: {said}"));
-    facts.missing(said);
+    let (now, local) = (clock.now().1, facts.local());
+    tell(format_args!("tilth-agent: store: {}", missing.said(now, |at| local.second(at))));
+    facts.missing(missing.said(now, |at| at.to_string()));
 }
 
 /// Who hears what the store's thread has to say.
@@ -194,9 +199,11 @@ impl Ears {
                 facts.store_trouble(None);
                 tell("tilth-agent: store: recording works again");
             }
-            News::Dropped(losses) => facts.dropped(said_losses(losses, clock).collect()),
+            News::Dropped(losses) => facts.dropped(said_losses(losses, clock, |at| at.to_string()).collect()),
             News::GivenUp(losses) => {
-                said_losses(losses, clock).for_each(|lost| tell(format_args!("tilth-agent: store: given up: {lost}")));
+                let local = facts.local();
+                let lost = said_losses(losses, clock, |at| local.second(at));
+                lost.for_each(|lost| tell(format_args!("tilth-agent: store: given up: {lost}")));
             }
             News::GivesUp(what, reason) => {
                 tell(format_args!("tilth-agent: store: {reason}: the oldest {what} are given up from now on"));
@@ -223,14 +230,18 @@ impl Ears {
     }
 }
 
-/// What was dropped, in words: how many of what, from when to when, and why.
-fn said_losses<'a>(losses: &'a Losses, clock: &'a Clock) -> impl Iterator<Item = String> + 'a {
+/// What was dropped, in words: how many of what, from when to when, and why. `shown` says a time.
+fn said_losses<'a>(
+    losses: &'a Losses,
+    clock: &'a Clock,
+    shown: impl Fn(WallTime) -> String + 'a,
+) -> impl Iterator<Item = String> + 'a {
     let anchor = clock.anchor().filter(|_| clock.now().1.is_some());
     let at = move |at: Option<Uptime>| Some(WallTime(at?.0.saturating_add(anchor?.offset_ms)));
     losses.iter().map(move |(cause, lost)| {
         let counts: Vec<String> = lost.counts().map(|(what, count)| format!("{count} {what}")).collect();
         let span = match (at(lost.from), at(lost.to)) {
-            (Some(from), Some(to)) => format!(" from {from} to {to}"),
+            (Some(from), Some(to)) => format!(" from {} to {}", shown(from), shown(to)),
             _ => String::new(),
         };
         format!("{}{span}: {}", counts.join(", "), cause.words())

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use tilth_core::time::{Span, Uptime, WallTime};
 use tilth_protocol::Lane;
 
+use super::Reader;
+use super::error::StoreError;
 use super::log::Log;
 use crate::sync::kept;
 
@@ -26,6 +28,9 @@ const NOTE_EVENTS: Span = Span::from_secs(20);
 
 /// So many notes go at once all the same.
 const NOTES_AT_ONCE: u32 = 10;
+
+/// A month or more of events: what was missing before them is no news any more, and the start does not wait for a scan of all.
+const LOOKED_AT: u32 = 2000;
 
 /// What was known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,21 +137,38 @@ impl Missing {
         Missing { reason: reason.to_owned(), from: None, until: known.at, is_all: true, is_certain: true }
     }
 
-    /// `now` is when it was noticed, where the clock is trusted.
-    pub(crate) fn said(&self, now: Option<WallTime>) -> String {
-        let Missing { reason, from, until, is_all, is_certain } = self;
-        let is = if *is_certain { "is" } else { "may be" };
-        let at_least = until.map(|until| format!("; it was recorded at least until {until}")).unwrap_or_default();
+    /// `now` is when it was noticed, where the clock is trusted; `shown` says a time: in UTC for programs, by the farm's clock for
+    /// people.
+    pub(crate) fn said(&self, now: Option<WallTime>, shown: impl Fn(WallTime) -> String) -> String {
+        let Missing { reason, from, until, is_all, is_certain } = self.clone();
+        let is = if is_certain { "is" } else { "may be" };
+        let at_least =
+            until.map(|until| format!("; it was recorded at least until {}", shown(until))).unwrap_or_default();
         match (is_all, from, until, now) {
-            (true, _, _, Some(now)) => format!("history before {now} is missing: {reason}{at_least}"),
+            (true, _, _, Some(now)) => format!("history before {} is missing: {reason}{at_least}", shown(now)),
             (true, _, _, None) => format!("history before this start is missing: {reason}{at_least}"),
             (false, Some(from), Some(until), _) if from < until => {
-                format!("history from {from} to {until} {is} missing: {reason}")
+                format!("history from {} to {} {is} missing: {reason}", shown(from), shown(until))
             }
-            (false, Some(from), _, _) => format!("history after {from} {is} missing: {reason}"),
-            (false, None, Some(until), _) => format!("some history before {until} {is} missing: {reason}"),
+            (false, Some(from), _, _) => format!("history after {} {is} missing: {reason}", shown(from)),
+            (false, None, Some(until), _) => format!("some history before {} {is} missing: {reason}", shown(until)),
             (false, None, None, _) => format!("some history before this start {is} missing: {reason}"),
         }
+    }
+}
+
+impl Reader {
+    /// What earlier starts said is missing, the newest first, from the newest [`LOOKED_AT`] events.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn said_missing(&self, most: usize) -> Result<Vec<String>, StoreError> {
+        let mut select = self.0.prepare(
+            "SELECT json_extract(body, '$.message') FROM event
+             WHERE seq > (SELECT max(seq) FROM event) - ? AND kind = 'history-missing' ORDER BY seq DESC",
+        )?;
+        let rows = select.query_map([LOOKED_AT], |row| row.get::<_, Option<String>>(0))?;
+        Ok(rows.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().take(most).collect())
     }
 }
 
@@ -252,10 +274,10 @@ mod tests {
             (missing(false, None, at(60)), at(90), "some history before 2026-03-01T00:01:00Z is missing: why"),
         ];
         for (missing, now, expected) in table {
-            assert_eq!(missing.said(now), expected);
+            assert_eq!(missing.said(now, |at| at.to_string()), expected);
         }
         let unsure = Missing { is_certain: false, ..missing(false, at(0), None) };
-        assert_eq!(unsure.said(None), "history after 2026-03-01T00:00:00Z may be missing: why");
+        assert_eq!(unsure.said(None, |at| at.to_string()), "history after 2026-03-01T00:00:00Z may be missing: why");
     }
 
     #[test]

@@ -112,6 +112,9 @@ impl Store {
         let (mut store, mut opened) = opened?;
         opened.missing = before.missing(&store, &opened)?;
         if opened.missing.is_some() {
+            // Numbers that were given out are not given out again, whatever the older database knows.
+            let known = before.known.as_ref().map_or(0, |known| known.alerts_until);
+            store.alerts_until = store.alerts_until.max(known);
             store.go_on_after_a_loss(&before, &mut opened)?;
         }
         Ok((store, opened))

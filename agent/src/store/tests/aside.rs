@@ -139,3 +139,28 @@ fn a_running_store_starts_anew() {
     assert_ne!(store.stream(), stream);
     assert!(store.begin_boot("boot-c", 0).unwrap().0 > boot);
 }
+
+/// An older copy in its place knows fewer numbers than were given out.
+#[test]
+fn numbers_of_alerts_go_on_above_all_that_were_known() {
+    let folder = Folder::new();
+    let reserve = |store: &mut Store, until| {
+        let commit = Commit { alerts_until: Some(until), ..Commit::new(Uptime(0), super::farm::watched(1)) };
+        store.commit(&commit).unwrap();
+        store.note_known(None, false);
+        store.reader().0.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    };
+    let mut store = booted(&folder);
+    reserve(&mut store, 500);
+    drop(store);
+    let older = folder.copy();
+    let mut store = open(&folder).0;
+    store.begin_boot("boot-b", 500).unwrap();
+    reserve(&mut store, 640_000);
+    drop(store);
+    fs::copy(older.database(), folder.database()).unwrap();
+
+    let (store, opened) = open(&folder);
+    assert!(opened.missing.is_some(), "{opened:?}");
+    assert_eq!(store.alerts_until(), 640_000);
+}

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tilth_config::bundle::{Draft, SigningKey, seal};
 use tilth_config::{Hub, Site};
 use tilth_core::id::Id;
+use tilth_core::local::Local;
 use tilth_core::time::WallTime;
 use tilth_sync::engine::LocalAlert;
 
@@ -68,7 +69,7 @@ fn bench(folder: PathBuf) -> Bench {
     let (to_senses, sources) = mpsc::channel(64);
     let (to_sync, orders) = mpsc::channel(64);
     let (events, told) = mpsc::channel(64);
-    let facts = Facts::new(Clock::new(Source::System), "none".to_owned());
+    let facts = Facts::new(Clock::new(Source::System), "none".to_owned(), Local::UTC);
     // No folder, for its thread may still write when a test removes that.
     let keeper = Keeper::start(&folder.join("nowhere")).unwrap();
     let herald = Herald::new(facts, keeper, Site::default(), None);

@@ -16,6 +16,9 @@ pub(crate) const OWNER_ONLY: u32 = 0o600;
 /// The files of a hub: its database with what SQLite keeps beside it, and its key.
 const FILES: [&str; 5] = ["hub.db", "hub.db-wal", "hub.db-shm", "hub.key", "hub.pub"];
 
+/// How the folders begin in which a restore keeps what was there before; then its time, so that the last by name is the newest.
+const BEFORE: &str = "before-restore-";
+
 /// The most bytes of a key's file. It has one line.
 const MAX_KEY: u64 = 4096;
 
@@ -35,6 +38,11 @@ impl DataDir {
     /// The folder.
     pub(crate) fn folder(&self) -> &Path {
         &self.0
+    }
+
+    /// Whether a folder holds a hub.
+    pub(crate) fn is_one(folder: &Path) -> bool {
+        FILES.iter().any(|file| folder.join(file).exists())
     }
 
     /// Makes the folder, where it is not there.
@@ -63,11 +71,22 @@ impl DataDir {
         }
         let time: String = now.to_string().chars().filter(char::is_ascii_alphanumeric).collect();
         let name = |number: u32| if number == 0 { time.clone() } else { format!("{time}-{number}") };
-        let mut folders = (0..).map(|number| self.0.join(format!("before-restore-{}", name(number))));
+        let mut folders = (0..).map(|number| self.0.join(format!("{BEFORE}{}", name(number))));
         let aside = folders.find(|folder| !folder.exists()).context("a name for a folder")?;
         make_folder(&aside)?;
         self.move_to(&DataDir(aside.clone()))?;
         Ok(Some(aside))
+    }
+
+    /// The database of the hub that is here, or of the one that a restore which did not end has kept aside.
+    pub(crate) fn last_database(&self) -> Option<PathBuf> {
+        let own = self.database();
+        if own.exists() {
+            return Some(own);
+        }
+        let folders = fs::read_dir(&self.0).ok()?.filter_map(Result::ok);
+        let before = folders.filter(|folder| folder.file_name().to_string_lossy().starts_with(BEFORE));
+        before.map(|folder| folder.path().join("hub.db")).filter(|database| database.exists()).max()
     }
 
     /// Moves the hub's files into another folder, the database last: a folder with a database is a whole hub.

@@ -10,6 +10,10 @@ use crate::store::bundles::{self, StoredBundle};
 use crate::store::devices::{self, Device};
 use crate::store::{StoreError, rows::DeviceId};
 
+/// A device is believed to run a version so far above the newest that this hub issued to it, as after an older backup was restored.
+/// Whoever has only its key must not bring it to the highest version, above which no hub could configure it.
+const MOST_AHEAD: u64 = 1 << 20;
+
 /// What a device says it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shown<'a> {
@@ -40,6 +44,11 @@ pub(crate) enum IssueError {
     TooLarge(usize),
     #[error("the device has shown the highest version that there is, {MAX_VERSION}, which no hub issues")]
     NoVersion,
+    #[error(
+        "configuration {shown} was shown, and the newest that this hub issued to the device is {issued}: expected at most {} above it",
+        MOST_AHEAD
+    )]
+    Ahead { shown: u64, issued: u64 },
     #[error("the device or tenant has a name that is none: {0}")]
     Name(String),
 }
@@ -80,7 +89,7 @@ pub(crate) fn answer(
     shown: Shown<'_>,
     now: WallTime,
 ) -> Result<Found, IssueError> {
-    devices::shown(connection, id, shown.version)?;
+    note(connection, id, shown.version)?;
     if let Some(found) = look(connection, id, shown)? {
         return Ok(found);
     }
@@ -89,6 +98,15 @@ pub(crate) fn answer(
     let (client, name) = names(&device)?;
     let content = bundle::verify(&newest.bytes, key.trusted(), &client, &name)?.content;
     Ok(Some((Reply::Renew, issue(connection, key, &device, &content, now)?)))
+}
+
+/// Notes the version that a device says it has, where that can be.
+fn note(connection: &Connection, id: DeviceId, shown: u64) -> Result<(), IssueError> {
+    let issued = bundles::version(connection, id)?.unwrap_or(0);
+    if shown > devices::get(connection, id)?.shown_version && shown > issued.saturating_add(MOST_AHEAD) {
+        return Err(IssueError::Ahead { shown, issued });
+    }
+    Ok(devices::shown(connection, id, shown)?)
 }
 
 /// Signs and keeps a new version, unless the newest has the same content and no device has seen a higher one.
@@ -192,5 +210,12 @@ mod tests {
         assert_eq!(ask(10, Some(&hash)), Some((Reply::Unchanged, 10, hash.clone())));
         assert_eq!(ask(20, None).map(|found| found.1), Some(21));
         assert_eq!(put(two), (21, false));
+
+        // Not so far that no version would be left.
+        let far = |version| answer(&connection, &key, id, Shown { version, hash: None }, now).map(|_| ());
+        assert!(matches!(far(21 + MOST_AHEAD + 1), Err(IssueError::Ahead { issued: 21, .. })));
+        assert!(matches!(far(MAX_VERSION), Err(IssueError::Ahead { issued: 21, .. })));
+        assert_eq!((device().shown_version, put(json!({"rules": {"b": {}}}))), (20, (22, true)));
+        far(22 + MOST_AHEAD).unwrap();
     }
 }

@@ -31,8 +31,12 @@ pub(crate) use self::workers::Owner;
 use self::workers::{Room, Workers};
 
 /// Each step brings the schema from one version to the next; the version is the number of steps done.
-const MIGRATIONS: [&str; 3] =
-    [include_str!("store/schema-1.sql"), include_str!("store/schema-2.sql"), include_str!("store/schema-3.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("store/schema-1.sql"),
+    include_str!("store/schema-2.sql"),
+    include_str!("store/schema-3.sql"),
+    include_str!("store/schema-4.sql"),
+];
 
 /// A command beside a running hub writes in a moment; longer is trouble.
 const BUSY: Duration = Duration::from_secs(5);
@@ -57,6 +61,8 @@ pub(crate) enum StoreError {
     Missing(PathBuf),
     #[error("{}: made by a newer version of the hub (schema {found}, this one knows {})", path.display(), MIGRATIONS.len())]
     Newer { path: PathBuf, found: usize },
+    #[error("{}: the database is empty; what was in it is gone: put a backup back with `tilth-hub restore FILE`", .0.display())]
+    Empty(PathBuf),
     #[error("{}: {found}", path.display())]
     NoFile { path: PathBuf, found: io::Error },
     #[error("too many requests wait for the disk")]
@@ -105,6 +111,10 @@ pub(crate) fn open(path: &Path) -> Result<Connection, StoreError> {
         _ => {}
     }
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // Migrated, it would be a hub that knows nobody and refuses every device.
+    if version(&connection)? == 0 {
+        return Err(StoreError::Empty(path.to_owned()));
+    }
     migrate(&mut connection, path)?;
     Ok(connection)
 }
@@ -119,9 +129,14 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// How many migrations a database has had; none where nothing is in it.
+fn version(connection: &Connection) -> Result<usize, StoreError> {
+    Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?)
+}
+
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let found: usize = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let found = version(&transaction)?;
     if found > MIGRATIONS.len() {
         return Err(StoreError::Newer { path: path.to_owned(), found });
     }
@@ -142,7 +157,7 @@ pub(crate) fn epoch(connection: &Connection) -> Result<Epoch, StoreError> {
 /// Begins another life, after a backup was put back.
 pub(crate) fn set_epoch(connection: &Connection, epoch: Epoch) -> Result<(), StoreError> {
     connection.execute("UPDATE hub SET epoch = ?1", [epoch.to_string()])?;
-    connection.execute("UPDATE devices SET epoch = NULL WHERE epoch IS NOT NULL", [])?;
+    connection.execute("UPDATE devices SET epoch = NULL, restored = 1", [])?;
     Ok(())
 }
 
@@ -226,6 +241,6 @@ pub(crate) mod tests {
         assert_eq!(epoch(&connection).unwrap(), Epoch(7));
         connection.pragma_update(None, "user_version", MIGRATIONS.len() + 1).unwrap();
         let error = migrate(&mut connection, Path::new("hub.db")).unwrap_err();
-        assert_eq!(error.to_string(), "hub.db: made by a newer version of the hub (schema 4, this one knows 3)");
+        assert_eq!(error.to_string(), "hub.db: made by a newer version of the hub (schema 5, this one knows 4)");
     }
 }

@@ -120,9 +120,11 @@ pub(crate) fn take(
         Some(epoch) => epoch,
         None => store::epoch(connection)?,
     };
-    let behind = behind(&told.confirmed, &confirmed);
+    let is_in_epoch = batch.epoch == Some(epoch);
+    let is_restored = devices::is_restored(connection, device, is_in_epoch)?;
+    let behind = behind(&told.confirmed, &confirmed).filter(|_| !is_restored);
     // From another epoch it goes back as soon as it hears of this one.
-    if behind.is_some() && batch.epoch == Some(epoch) {
+    if behind.is_some() && is_in_epoch {
         epoch = told.next_epoch;
         devices::set_epoch(connection, device, epoch)?;
     }

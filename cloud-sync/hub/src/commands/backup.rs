@@ -13,17 +13,15 @@ use super::{Change, change, user};
 use crate::cli::{Backup, Restore};
 use crate::data_dir::{self, DataDir, OWNER_ONLY};
 use crate::exit::{self, Exit};
-use crate::store::backup::{self, Carried, Made, Restored};
+use crate::store::backup::{self, Carried, LostConfiguration, Made, Restored};
 use crate::{clock, keys, store};
 
 /// Writes a backup beside its place and renames it into it: what was there before stays until the new one is whole.
 pub(crate) fn make(wanted: &Backup) -> anyhow::Result<Exit> {
     let Backup { file, data, output } = wanted;
     let name = || file.display().to_string();
-    if fs::symlink_metadata(file).is_ok_and(|found| !found.is_file()) {
-        bail!("{}: expected a file, or nothing there", file.display());
-    }
     let data = data.dir();
+    check_place(file, &data).with_context(name)?;
     data.read_signing_key()?;
     let made = Made { at: clock::now(), signing_key: data.signing_key_text()? };
     let connection = store::open(&data.database())?;
@@ -47,6 +45,27 @@ pub(crate) fn make(wanted: &Backup) -> anyhow::Result<Exit> {
         ))?;
     }
     Ok(Exit::Done)
+}
+
+/// A slip must not put a backup in the place of a hub's own files, or of anything but an older backup.
+fn check_place(file: &Path, data: &DataDir) -> anyhow::Result<()> {
+    match fs::symlink_metadata(file) {
+        Ok(found) if !found.is_file() => bail!("expected a file, or nothing there"),
+        Ok(_) if !backup::is_database(file)? => {
+            bail!("this is something else: expected an older backup, or nothing there")
+        }
+        _ => {}
+    }
+    let folder = match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let folder = fs::canonicalize(folder).with_context(|| folder.display().to_string())?;
+    let is_of_this = fs::canonicalize(data.folder()).is_ok_and(|own| folder.starts_with(own));
+    if is_of_this || DataDir::is_one(&folder) {
+        bail!("this is in a hub's own folder: expected a place outside it, best on another disk");
+    }
+    Ok(())
 }
 
 fn write(connection: &rusqlite::Connection, beside: &Path, made: &Made) -> anyhow::Result<u64> {
@@ -79,6 +98,10 @@ pub(crate) fn restore(wanted: &Restore) -> anyhow::Result<Exit> {
             "aside": aside.map(|aside| aside.display().to_string()),
             "revoked": carried.as_ref().ok().map(|carried| carried.revoked),
             "missing": carried.as_ref().ok().map(|carried| &carried.devices),
+            "configurations": carried.as_ref().ok().map(|carried| {
+                let rows = carried.configurations.iter();
+                rows.map(|lost| json!({"device": lost.device, "version": lost.version, "instead": lost.instead})).collect::<Vec<_>>()
+            }),
         }))?;
     } else {
         say(&restored, &key, &staged, aside.as_deref(), &carried)?;
@@ -101,13 +124,21 @@ fn say(
         exit::line(format_args!("what was there before lies in {}", aside.display()))?;
     }
     match carried {
-        Ok(Carried { revoked, devices }) => {
+        Ok(Carried { revoked, devices, configurations }) => {
             if *revoked > 0 {
                 exit::line(format_args!("{revoked} keys that were revoked since stay revoked"))?;
             }
             if !devices.is_empty() {
                 let devices = devices.join(", ");
                 exit::line(format_args!("not in the backup, to be added again, each with a new key: {devices}"))?;
+            }
+            for LostConfiguration { device, version, instead } in configurations {
+                let given = instead.map_or("gets none".to_owned(), |instead| {
+                    format!("gets configuration {instead} again, under a higher version")
+                });
+                exit::line(format_args!(
+                    "{device}: configuration {version} is not in the backup; the device {given}, unless you put the newest before you start the hub"
+                ))?;
             }
         }
         Err(why) => exit::line(format_args!(
@@ -159,10 +190,9 @@ impl Staged {
         let key = SigningKey::parse(&text).context("the signing key in the backup")?;
         let staged = DataDir::new(&self.folder);
         staged.write_keys(&text, &key)?;
-        let carried = if data.database().exists() {
-            backup::carry(&data.database(), &self.database()).map_err(|error| error.to_string())
-        } else {
-            Ok(Carried::default())
+        let carried = match data.last_database() {
+            Some(before) => backup::carry(&before, &self.database()).map_err(|error| error.to_string()),
+            None => Ok(Carried::default()),
         };
         Ok((restored, key, carried))
     }

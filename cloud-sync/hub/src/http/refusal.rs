@@ -66,6 +66,7 @@ impl From<StoreError> for Refusal {
             | StoreError::Damaged(_)
             | StoreError::Missing(_)
             | StoreError::NoFile { .. }
+            | StoreError::Empty(_)
             | StoreError::Newer { .. } => Refusal::internal(error),
         }
     }
@@ -75,7 +76,7 @@ impl From<IssueError> for Refusal {
     fn from(error: IssueError) -> Refusal {
         match error {
             IssueError::Store(error) => error.into(),
-            IssueError::NoVersion => Refusal::bad_request(error.to_string()),
+            IssueError::NoVersion | IssueError::Ahead { .. } => Refusal::bad_request(error.to_string()),
             IssueError::Stored(_) | IssueError::TooLarge(_) | IssueError::Name(_) => Refusal::internal(error),
         }
     }

@@ -3,7 +3,8 @@
 //! A backup is a SQLite file with all tables of the store as they were at one moment, and one more that holds the hub's
 //! signing key: without that no device could be given a configuration again.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
@@ -37,6 +38,28 @@ pub(crate) struct Carried {
     pub(crate) revoked: u64,
     /// Devices that were added since, as `TENANT/DEVICE`; they must be added again.
     pub(crate) devices: Vec<String>,
+    /// Configurations that were put since; they must be put again.
+    pub(crate) configurations: Vec<LostConfiguration>,
+}
+
+/// The newest configuration of a device, which the backup does not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LostConfiguration {
+    /// `TENANT/DEVICE`.
+    pub(crate) device: String,
+    pub(crate) version: u64,
+    /// The newest that the backup has, if it has one.
+    pub(crate) instead: Option<u64>,
+}
+
+/// How each database of SQLite begins (<https://www.sqlite.org/fileformat2.html>, section 1.3).
+const HEADER: &[u8; 16] = b"SQLite format 3\0";
+
+/// Whether a file is a database, or has nothing in it.
+pub(crate) fn is_database(file: &Path) -> io::Result<bool> {
+    let mut begin = Vec::new();
+    File::open(file)?.take(HEADER.len() as u64).read_to_end(&mut begin)?;
+    Ok(begin.is_empty() || begin == HEADER)
 }
 
 /// Writes the store as it is at this moment, and the key, into a file that is there and empty.
@@ -107,9 +130,27 @@ pub(crate) fn carry(before: &Path, store: &Path) -> Result<Carried, StoreError> 
     )?;
     let devices = select.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
     drop(select);
+    let configurations = lost_configurations(&connection)?;
     connection.execute_batch("DETACH before")?;
     settle(connection, store)?;
-    Ok(Carried { revoked: revoked as u64, devices })
+    Ok(Carried { revoked: revoked as u64, devices, configurations })
+}
+
+/// Of the devices that are in both databases.
+fn lost_configurations(connection: &Connection) -> Result<Vec<LostConfiguration>, StoreError> {
+    let mut select = connection.prepare(
+        "SELECT tenants.name || '/' || devices.name AS device,
+            (SELECT max(version) FROM before.bundles AS lost WHERE lost.device = old.id) AS version,
+            (SELECT max(version) FROM main.bundles WHERE bundles.device = devices.id) AS instead
+         FROM main.devices JOIN main.tenants ON tenants.id = devices.tenant
+         JOIN before.tenants AS client ON client.name = tenants.name
+         JOIN before.devices AS old ON old.tenant = client.id AND old.name = devices.name
+         WHERE version > coalesce(instead, 0) ORDER BY device",
+    )?;
+    let rows = select.query_map([], |row| {
+        Ok(LostConfiguration { device: row.get(0)?, version: row.get(1)?, instead: row.get(2)? })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Leaves one file with everything in it.

@@ -16,11 +16,19 @@ pub(crate) struct StoredBundle {
     pub(crate) bytes: Vec<u8>,
 }
 
+/// So many of a device are kept, the newest: each time that it shows a higher version makes one.
+const MOST: u32 = 32;
+
 pub(crate) fn add(connection: &Connection, device: DeviceId, bundle: &StoredBundle) -> Result<(), StoreError> {
     let StoredBundle { version, issued, hash, bytes } = bundle;
     connection.execute(
         "INSERT INTO bundles (device, version, issued, hash, bytes) VALUES (?1, ?2, ?3, ?4, ?5)",
         (device, version, issued.0, hash, bytes),
+    )?;
+    connection.execute(
+        "DELETE FROM bundles WHERE device = ?1 AND version <= (
+            SELECT version FROM bundles WHERE device = ?1 ORDER BY version DESC LIMIT 1 OFFSET ?2)",
+        (device, MOST),
     )?;
     Ok(())
 }

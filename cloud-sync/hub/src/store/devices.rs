@@ -125,6 +125,17 @@ pub(crate) fn epoch(connection: &Connection, id: DeviceId) -> Result<Option<Epoc
     text.map(|text| text.parse().map_err(|_| damaged(&text))).transpose()
 }
 
+/// Whether a backup was put back, and the device has not been heard since in the epoch that began with it. `is_in_epoch` says that it
+/// is heard in it now.
+pub(crate) fn is_restored(connection: &Connection, id: DeviceId, is_in_epoch: bool) -> Result<bool, StoreError> {
+    let mut select = connection.prepare_cached("SELECT restored FROM devices WHERE id = ?1")?;
+    let is_restored: bool = select.query_row([id], |row| row.get(0))?;
+    if is_restored && is_in_epoch {
+        connection.execute("UPDATE devices SET restored = 0 WHERE id = ?1", [id])?;
+    }
+    Ok(is_restored && !is_in_epoch)
+}
+
 /// Begins another epoch for one device.
 pub(crate) fn set_epoch(connection: &Connection, id: DeviceId, epoch: Epoch) -> Result<(), StoreError> {
     connection.execute("UPDATE devices SET epoch = ?2 WHERE id = ?1", (id, epoch.to_string()))?;

@@ -542,6 +542,26 @@ fn a_device_that_was_confirmed_more_begins_another_epoch() {
     assert_eq!(devices::epoch(&farm.connection, farm.device).unwrap(), None);
 }
 
+/// That was meant: nobody is alarmed. What is set back afterwards is noticed as before.
+#[test]
+fn after_a_restore_a_device_may_know_more_until_it_has_heard_of_it() {
+    let mut farm = farm();
+    store::set_epoch(&farm.connection, Epoch(99)).unwrap();
+    farm.told.confirmed = Confirmed([(Lane::Windows, 3)].into());
+    let behind = |epoch: u128| {
+        let batch = json!({
+            "version": 1, "client": "acme", "device": "pi-7", "stream": Stream(1), "epoch": Epoch(epoch), "lanes": {},
+        });
+        match farm.take(&serde_json::from_value(batch).unwrap()) {
+            Taken::Stored { behind, .. } => behind,
+            Taken::Refused(refused) => panic!("{refused:?}"),
+        }
+    };
+    assert_eq!((behind(7), behind(7)), (None, None));
+    assert_eq!(behind(99).as_deref(), Some("windows 3, here 0"));
+    assert_eq!(behind(7).as_deref(), Some("windows 3, here 0"));
+}
+
 /// The whole stream may be one that the copy has never heard of.
 #[test]
 fn a_stream_that_was_confirmed_and_is_not_known_begins_another_epoch() {

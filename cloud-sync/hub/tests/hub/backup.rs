@@ -54,6 +54,13 @@ fn a_backup_is_made_while_the_hub_serves_and_put_back_with_its_key() {
     backup(&served.made, "hub.backup");
     assert!(!served.made.folder.path().join("hub.backup.new").exists());
     assert_eq!(note(&served, &device, 3, &first["epoch"], None)["confirmed"]["events"], 3);
+    let sensors = served
+        .made
+        .folder
+        .write("farm/sensors.toml", "[sensors.\"tower-1/ph\"]\nquantity = \"ph\"\ninput = \"line:gateway/ph\"\n");
+    let put = ["config", "put", "--client", "acme", "--device", "pi-7", sensors.parent().unwrap().to_str().unwrap()];
+    let done = served.made.run(&put);
+    assert!(done.status.success(), "{}", stderr(&done));
     let later = served.made.device("acme", "pi-8");
     let new_key =
         served.made.json(&["device", "key", "pi-7", "--client", "acme"])["device_key"].as_str().unwrap().to_owned();
@@ -75,6 +82,7 @@ fn a_backup_is_made_while_the_hub_serves_and_put_back_with_its_key() {
         "what was there before lies in ",
         "1 keys that were revoked since stay revoked",
         "to be added again, each with a new key: acme/pi-8",
+        "acme/pi-7: configuration 1 is not in the backup; the device gets none, unless",
     ] {
         assert!(said.contains(expected), "{said}");
     }
@@ -118,6 +126,58 @@ fn a_backup_makes_a_hub_where_there_is_none() {
     assert_eq!(served.batch(&device, &batch("acme", "pi-7", "tower-1/ph", 1)).status, 200);
 }
 
+/// Cut off between keeping aside what was there and putting the backup in its place, and run again.
+#[test]
+fn a_restore_that_did_not_end_revives_no_key() {
+    let made = Made::new();
+    made.tenant("acme");
+    let device = made.device("acme", "pi-7");
+    let file = backup(&made, "hub.backup");
+    let served = made.serve();
+    let new_key =
+        served.made.json(&["device", "key", "pi-7", "--client", "acme"])["device_key"].as_str().unwrap().to_owned();
+    assert_eq!(
+        served.batch(&new_key, &batch("acme", "pi-7", "tower-1/ph", 1)).status,
+        200,
+        "its first use ends the old one"
+    );
+    let mut served = served;
+    served.stop("-TERM");
+    let aside = served.made.data().join("before-restore-20260301T030000Z");
+    fs::create_dir(&aside).unwrap();
+    for name in ["hub.db", "hub.db-wal", "hub.db-shm", "hub.key", "hub.pub"] {
+        let _ = fs::rename(served.made.data().join(name), aside.join(name));
+    }
+    let done = served.made.run(&["restore", file.to_str().unwrap()]);
+    assert!(
+        stdout(&done).contains("1 keys that were revoked since stay revoked"),
+        "{}{}",
+        stdout(&done),
+        stderr(&done)
+    );
+    let served = served.kill_and_serve();
+    assert_eq!(served.batch(&device, &batch("acme", "pi-7", "tower-1/ph", 1)).status, 401);
+}
+
+#[test]
+fn an_emptied_database_is_no_hub_that_knows_nobody() {
+    let made = Made::new();
+    made.tenant("acme");
+    let file = backup(&made, "hub.backup");
+    for name in ["hub.db-wal", "hub.db-shm"] {
+        let _ = fs::remove_file(made.data().join(name));
+    }
+    fs::write(made.data().join("hub.db"), "").unwrap();
+    for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["device", "list"], &["backup", file.to_str().unwrap()]]
+    {
+        let done = made.run(command);
+        assert_eq!(done.status.code(), Some(1), "{command:?}: {}", stdout(&done));
+        assert!(stderr(&done).contains("hub.db: the database is empty; what was in it is gone"), "{}", stderr(&done));
+    }
+    assert!(made.run(&["restore", file.to_str().unwrap()]).status.success());
+    assert!(stdout(&made.run(&["tenant", "list"])).contains("acme"));
+}
+
 /// What is no backup changes nothing.
 #[test]
 fn what_is_no_backup_is_refused_and_changes_nothing() {
@@ -152,6 +212,22 @@ fn what_is_no_backup_is_refused_and_changes_nothing() {
         let done = made.run(&["backup", wrong.to_str().unwrap()]);
         assert_eq!(done.status.code(), Some(1), "{}: {}", wrong.display(), stdout(&done));
     }
+    // Nor is anything overwritten that is no backup, least of all the hub.
+    let (own, note) = (made.data(), made.folder.write("note.txt", "water the basil"));
+    let hub = made.folder.path().join("not-there/../hub");
+    let mut wrongs: Vec<PathBuf> =
+        ["hub.db", "hub.db-wal", "hub.key", "hub.pub", "new"].map(|name| own.join(name)).into();
+    wrongs.extend([note.clone(), hub]);
+    for wrong in wrongs {
+        let done = made.run(&["backup", wrong.to_str().unwrap()]);
+        let why = stderr(&done);
+        assert_eq!(done.status.code(), Some(1), "{}: {why}", wrong.display());
+        assert_eq!(fs::read(own.join("hub.key")).unwrap(), key, "{}", wrong.display());
+    }
+    assert_eq!(fs::read_to_string(note).unwrap(), "water the basil");
+    assert!(!own.join("new").exists());
+    assert!(made.run(&["device", "list"]).status.success());
+    assert!(made.run(&["backup", whole.to_str().unwrap()]).status.success(), "an older backup is replaced");
     // Somebody's own copy of the database has no key; the one that is here goes with it.
     let copy = made.folder.path().join("copy.db");
     fs::copy(made.data().join("hub.db"), &copy).unwrap();

@@ -46,8 +46,35 @@ const UNITS: &[(&str, &[&str])] = &[
     ("umol/L", &["umol/L", "uM"]),
     ("mg/kg", &["mg/kg"]),
     ("g/kg", &["g/kg"]),
-    ("mS/cm", &["mS/cm", "mScm-1", "mScm", "mS", "millisiemens", "dS/m", "dSm-1", "mmho/cm"]),
-    ("uS/cm", &["uS/cm", "uScm-1", "uScm", "uS", "microsiemens", "umho/cm"]),
+    (
+        "mS/cm",
+        &[
+            "mS/cm",
+            "mScm-1",
+            "mScm",
+            "mS",
+            "millisiemens",
+            "milli-siemens/cm",
+            "millisiemens/cm",
+            "dS/m",
+            "dSm-1",
+            "mmho/cm",
+        ],
+    ),
+    (
+        "uS/cm",
+        &[
+            "uS/cm",
+            "uScm-1",
+            "uScm",
+            "uS",
+            "microsiemens",
+            "micro-siemens/cm",
+            "microsiemens/cm",
+            "umho/cm",
+            "umhos/cm",
+        ],
+    ),
     ("mS/m", &["mS/m", "mSm-1"]),
     ("S/m", &["S/m", "Sm-1"]),
     ("CF", &["CF"]),
@@ -72,7 +99,7 @@ const UNITS: &[(&str, &[&str])] = &[
     ("psi", &["psi", "lb/in2", "psia"]),
     ("atm", &["atm"]),
     ("mm", &["mm", "millimetre", "millimetres", "millimeter", "millimeters", "L/m2"]),
-    ("cm", &["cm", "centimetre", "centimetres", "centimeter", "centimeters"]),
+    ("cm", &["cm", "cms", "centimetre", "centimetres", "centimeter", "centimeters"]),
     ("m", &["m", "metre", "metres", "meter", "meters"]),
     ("km", &["km"]),
     ("in", &["in", "inch", "inches", "\""]),
@@ -99,7 +126,7 @@ const UNITS: &[(&str, &[&str])] = &[
         &["umol/m2/s", "umol/m2s", "umol/(m2s)", "umol/(m2*s)", "umolm-2s-1", "umol/s/m2", "umols-1m-2", "PPFD"],
     ),
     ("mol/m2/d", &["mol/m2/d", "mol/m2/day", "mol/m2d", "molm-2d-1", "mol/d/m2", "mol/day"]),
-    ("W/m2", &["W/m2", "Wm-2", "W/sqm"]),
+    ("W/m2", &["W/m2", "Watt/m2", "Watts/m2", "Wm-2", "W/sqm"]),
     ("kW/m2", &["kW/m2", "kWm-2"]),
     ("mW/cm2", &["mW/cm2", "mWcm-2"]),
     ("g/m3", &["g/m3", "gm-3"]),
@@ -363,7 +390,7 @@ fn plain(text: &str) -> Option<String> {
 
 /// `degrees C`, `deg. F` and the like, with a sign in place of the word.
 fn without_word(text: &str) -> std::borrow::Cow<'_, str> {
-    let word = ["degrees", "degree", "degs", "deg"]
+    let word = ["degrees", "degree", "degs", "deg", "grados", "grado", "graden", "grad"]
         .into_iter()
         .find(|word| text.get(..word.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(word)));
     match word {

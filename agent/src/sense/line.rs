@@ -1,6 +1,9 @@
 //! Lines of text on a serial port: opens it, reads it, and finds it again when it was gone.
 
+mod blocks;
+mod clean;
 mod forms;
+mod json;
 mod lines;
 mod names;
 pub(crate) mod number;
@@ -8,8 +11,11 @@ mod object;
 mod pairs;
 pub(crate) mod parse;
 pub(crate) mod port;
+mod sentence;
 mod table;
 mod tally;
+mod turns;
+mod words;
 
 use std::collections::BTreeMap;
 use std::io;

@@ -222,6 +222,86 @@ const CASES: &[Case] = &[
         says: b"temp=70.7\nSolar: 512 W/m^2\nVWC: 0.31 m3/m3\n",
         reads: &[("f", Good(21.5)), ("r", Good(512.0)), ("m", Good(31.0))],
     },
+    // A heading over a block, in the forms that sketches give it.
+    Case {
+        bus: "",
+        sensors: &[("ph", "ph", "pH", ""), ("one", "ph", "Tank 1 pH", ""), ("two", "ph", "pH?tank=2", "")],
+        says: b"pH: 6.95\n=== Tank 1 ===\npH: 6.10\n=== Tank 2 ===\npH: 6.90\n",
+        reads: &[("ph", Fault(&["Tank 1 pH", "Tank 2 pH"])), ("one", Good(6.1)), ("two", Good(6.9))],
+    },
+    Case {
+        bus: "",
+        sensors: &[("t", TEMPERATURE, "Temperature", ""), ("w", TEMPERATURE, "Water Temperature", "")],
+        says: b"AIR\nTemperature: 21.5\nWATER\nTemperature: 18.0\n",
+        reads: &[("t", Fault(&["AIR Temperature", "WATER Temperature"])), ("w", Good(18.0))],
+    },
+    Case {
+        bus: "",
+        sensors: &[("three", TEMPERATURE, "Temp?node=3", ""), ("four", TEMPERATURE, "Temp?node=4", "")],
+        says: b"Node: 3\nTemp: 21.5\nNode: 4\nTemp: 22.5\n",
+        reads: &[("three", Good(21.5)), ("four", Good(22.5))],
+    },
+    // A label and its value with a line each, and a banner that is no heading.
+    Case {
+        bus: "",
+        sensors: &[("t", TEMPERATURE, "Temperature", ""), ("h", "humidity", "HUMIDITY", ""), ("v", "count", "value", "")],
+        says: b"----------\nTemperature:\n24.5\nHumidity:\n55\n=== Sensor readings ===\nTemperature: 24.6\n",
+        reads: &[("t", Good(24.6)), ("h", Good(55.0)), ("v", Nothing)],
+    },
+    // JSON over several lines; units in fields of their own and at the end of names; a decoder's payload beside the device.
+    Case {
+        bus: "",
+        sensors: &[("t", TEMPERATURE, "AM2301.Temperature", ""), ("h", "humidity", "Humidity", "")],
+        says: b"{\r\n  \"AM2301\": {\r\n    \"Temperature\": 70.7,\r\n    \"Humidity\": 55\r\n  },\r\n  \"TempUnit\": \"F\"\r\n}\r\n",
+        reads: &[("t", Good(21.5)), ("h", Good(55.0))],
+    },
+    Case {
+        bus: "",
+        sensors: &[("t", TEMPERATURE, "temperature_F?id=2453", ""), ("w", "wind", "wind_avg_km_h", "")],
+        says: b"{\"model\":\"A\",\"id\":2453,\"temperature_F\":70.7}\n{\"model\":\"W\",\"id\":1,\"wind_avg_km_h\":36,\"temperature_F\":32}\n",
+        reads: &[("t", Good(21.5)), ("w", Good(10.0))],
+    },
+    Case {
+        bus: "",
+        sensors: &[("one", TEMPERATURE, "temp?device_id=bed-1", ""), ("v", TEMPERATURE, "value?type=temp", "")],
+        says: b"{\"end_device_ids\":{\"device_id\":\"bed-1\"},\"uplink\":{\"temp\":21.5}}\n{\"type\":\"temp\",\"value\":70.7,\"unit\":\"F\"}\n",
+        reads: &[("one", Good(21.5)), ("v", Good(21.5))],
+    },
+    // Weather stations, a log, label and number in turn, signs around a line.
+    Case {
+        bus: "",
+        sensors: &[("t", TEMPERATURE, "TEMP", ""), ("p", "pressure", "PRESS", ""), ("a", TEMPERATURE, "WIMDA 5", "")],
+        says: b"$WIXDR,C,+023.0,C,TEMP,P,1.0199,B,PRESS,H,039.6,P,RH*33\n$WIMDA,29.4473,I,0.9972,B,17.2,C,,,,,,,,,,,,,,*3E\n",
+        reads: &[("t", Good(23.0)), ("p", Good(1019.9)), ("a", Good(17.2))],
+    },
+    Case {
+        bus: "",
+        sensors: &[("t", TEMPERATURE, "DHT22 Temperature", ""), ("u", TEMPERATURE, "t", ""), ("f", "flow", "Flow_rate", "")],
+        says:
+            "[D][sensor:094]: 'DHT22 Temperature': Sending state 21.60000 °C with 2 decimals of accuracy\n<t:−5.2>\nPH 6.85  Flow_rate 1.5L/min\n"
+                .as_bytes(),
+        reads: &[("t", Good(21.6)), ("u", Good(-5.2)), ("f", Good(1.5))],
+    },
+    Case {
+        bus: "columns = ['address', 'vwc', 't']",
+        sensors: &[("m", "soil_moisture", "vwc", ""), ("t", TEMPERATURE, "t", "")],
+        says: b"0+43.1-3.2\r\n",
+        reads: &[("m", Good(43.1)), ("t", Good(-3.2))],
+    },
+    // The same sum on every line says nothing; one that changes does.
+    Case {
+        bus: "",
+        sensors: &[("ph", "ph", "PH", ""), ("ec", "ec", "EC", "")],
+        says: b"$PH,6.85,EC,1.80*5A\n$PH,6.86,EC,1.80*5A\n",
+        reads: &[("ph", Good(6.86)), ("ec", Good(1.8))],
+    },
+    // What stands behind a number is a unit, or the number is none.
+    Case {
+        bus: "",
+        sensors: &[("w", "wind", "wind", ""), ("t", TEMPERATURE, "t", ""), ("n", "count", "n", ""), ("e", "count", "e", "")],
+        says: b"wind: 5 Beaufort\nt: 1.234,5\nn: 3 of 5\ne: ERR: 3\n",
+        reads: &[("w", Fault(&["wind", "5 Beaufort"])), ("t", Nothing), ("n", Nothing), ("e", Nothing)],
+    },
     // No numbers: none of these is taken.
     Case {
         bus: "",

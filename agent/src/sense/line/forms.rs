@@ -8,23 +8,19 @@ use std::sync::Arc;
 use tilth_core::label::{Fit, Label};
 use tilth_core::unit::Unit;
 
+use super::blocks::{self, Blocks, Over};
+use super::json::{embedded, json};
 use super::names::{LabelIx, Names};
 use super::number::{self, Cell};
-use super::object::{self, Scalar};
 use super::pairs::{self, After, Gap, Kind, Pair};
 use super::parse::{Field, Fields, Raw};
-use super::table::{self, Column, Header, Separator};
+use super::sentence::{self, Part, Sums};
+use super::table::{self, Column, Header};
 use super::tally::Reason;
+use super::turns;
 
 /// Gaps between values that are remembered; a bus with more prints something new in each line.
 const MAX_GAPS: usize = 1024;
-
-/// The label of a number that is alone in its line.
-const LONE: &str = "value";
-
-/// Words with which logs begin a line; they are no heading of what follows.
-const LEVELS: [&str; 12] =
-    ["info", "warn", "warning", "error", "err", "debug", "trace", "verbose", "notice", "fatal", "critical", "log"];
 
 /// Finds the fields of lines. What is remembered is the header, and what gaps between values mean.
 #[derive(Debug, Default)]
@@ -38,8 +34,10 @@ pub(super) struct Forms {
     gaps: HashMap<String, Gap>,
     /// Words with which labels at the beginning of lines begin, and which are spelled as units: `in temp`.
     first_words: BTreeSet<String>,
-    /// A checksum of this bus was right: from then on a wrong one is a broken line.
-    has_sums: bool,
+    sums: Sums,
+    blocks: Blocks,
+    /// The bus has headings over blocks of lines.
+    has_headings: bool,
     pairs: Vec<Pair>,
     cells: Vec<Range<usize>>,
     composed: String,
@@ -51,11 +49,18 @@ impl Forms {
         self.columns = columns.map(Header::configured);
         self.gaps.clear();
         self.first_words.clear();
-        self.has_sums = false;
+        self.sums = Sums::default();
+        self.blocks = Blocks::default();
         if let Some((header, fit)) = &mut self.header {
             header.revision = None;
             *fit = best_fit(header, names);
         }
+    }
+
+    /// The port was opened: what was over the lines before is not over those that come.
+    pub(super) fn reopen(&mut self) {
+        self.blocks = Blocks::default();
+        self.has_headings = false;
     }
 
     /// The fields of a line. Half a line can be told from a whole one only where it is JSON, or where a header's loss would cost
@@ -72,36 +77,95 @@ impl Forms {
         mut unused: impl FnMut(&str),
     ) -> Result<(), Reason> {
         fields.is_json = false;
-        if text.starts_with('{') {
-            let reason = if is_first { Reason::Partial } else { Reason::NotJson };
-            return if json(text, names, fields, &mut unused) { Ok(()) } else { Err(reason) };
+        if text.starts_with(['{', '[']) && json(text, names, fields, &mut unused) {
+            return Ok(());
+        }
+        if text.starts_with('{') || self.blocks.goes_on(text) {
+            return match self.blocks.json(text) {
+                Ok(Some(whole)) if json(&whole, names, fields, &mut unused) => Ok(()),
+                Ok(None) if !is_first || text == "{" => Ok(()),
+                _ if is_first => Err(Reason::Partial),
+                _ => Err(Reason::NotJson),
+            };
         }
         if is_first {
             let is_header =
                 !text.contains('=') && self.take_header(text, names, &mut unused).is_some_and(|taken| taken.is_ok());
             return if is_header { Ok(()) } else { Err(Reason::Partial) };
         }
-        let mut call = Call { text, names, fields, unused: &mut unused };
+        let mut call = Call { text, names, fields, unused: &mut unused, heading: Arc::clone(&self.blocks.heading) };
+        if self.is_above(text, &mut call) {
+            return Ok(());
+        }
+        call.heading = Arc::clone(&self.blocks.heading);
         match text.strip_prefix(['$', '!']) {
             Some(sentence) => self.sentence(sentence, &mut call),
-            None => self.plain(0..text.len(), &mut call),
+            None => self.plain(framed(text), &mut call),
         }
     }
 
-    /// `$PH,6.85,EC,1.80*30`: the exclusive or of the bytes between is the hexadecimal behind the star. As long as no sum of the bus
-    /// was right, its board counts in another way and says nothing by it.
+    /// `$PH,6.85,EC,1.80*30`: the exclusive or of the bytes between is the hexadecimal behind the star.
     fn sentence(&mut self, sentence: &str, call: &mut Call<'_>) -> Result<(), Reason> {
-        let stated = sentence.rsplit_once('*').and_then(|(body, sum)| {
-            let sum = Some(sum.trim()).filter(|sum| sum.len() == 2)?;
-            Some((body, u8::from_str_radix(sum, 16).ok()?))
-        });
-        let Some((body, stated)) = stated else { return self.plain(1..call.text.len(), call) };
-        let is_right = stated == body.bytes().fold(0, |sum, byte| sum ^ byte);
-        self.has_sums |= is_right;
-        if self.has_sums && !is_right {
-            return Err(Reason::Checksum);
+        let body = match sentence::with_sum(sentence) {
+            Some((body, stated)) if !self.sums.take(body, stated) => return Err(Reason::Checksum),
+            Some((body, _)) => body,
+            None => sentence,
+        };
+        let Some(parts) = sentence::fields(body) else { return self.plain(1..1 + body.len(), call) };
+        for Part { label, value, unit } in parts {
+            call.push(&label, Raw::Pair(1 + value.start..1 + value.end, Arc::from(unit)));
         }
-        self.plain(1..1 + body.len(), call)
+        Ok(())
+    }
+
+    /// What a line is for those below it; false where it has something of its own.
+    fn is_above(&mut self, text: &str, call: &mut Call<'_>) -> bool {
+        let over = blocks::over(text);
+        let label = std::mem::take(&mut self.blocks.label);
+        if !label.is_empty() && !matches!(over, Over::Heading(_) | Over::Label(_)) {
+            if self.is_value_of(&label, text, call.names) {
+                return call.push(&label, Raw::Cell(0..text.len()));
+            }
+            match call.is_whole(&label) {
+                // A wanted name without a value.
+                true => _ = call.push(&label, Raw::Missing),
+                false => self.begin_block(&label, call.names),
+            }
+        }
+        if let Some(heading) = blocks::numbered(text) {
+            self.begin_block(&heading, call.names);
+            return false;
+        }
+        if matches!(over, Over::Heading(_)) {
+            self.note_heading(call.names);
+        }
+        if over == Over::None && call.names.is_whole(text) {
+            text.clone_into(&mut self.blocks.label);
+            return true;
+        }
+        self.blocks.take(over)
+    }
+
+    fn begin_block(&mut self, heading: &str, names: &mut Names) {
+        self.note_heading(names);
+        self.blocks.begin(heading);
+    }
+
+    /// The first heading of a bus: what came before it may have been the rest of a block.
+    fn note_heading(&mut self, names: &mut Names) {
+        if !std::mem::replace(&mut self.has_headings, true) {
+            names.begin_anew();
+        }
+    }
+
+    /// Whether a line is the value of the label in the line before.
+    fn is_value_of(&self, label: &str, text: &str, names: &Names) -> bool {
+        let is_word = || {
+            names.is_whole(label)
+                && !text.contains(|c| pairs::is_sign(c) || matches!(c, ',' | ';' | '|' | '\t'))
+                && !text.contains(' ')
+        };
+        turns::is_number(text) || number::is_missing(text) || is_word()
     }
 
     fn plain(&mut self, part: Range<usize>, call: &mut Call<'_>) -> Result<(), Reason> {
@@ -116,17 +180,20 @@ impl Forms {
         if text.contains(':') && self.begins_as_before(text, call.names) && self.pairs(text, shift, call) {
             return Ok(());
         }
-        let is_row = table::is_row(text) || self.is_lone_column(text);
+        let is_row =
+            table::is_row(text) || self.is_lone_column(text) || self.columns.is_some() && table::is_spread(text);
         let numbers = table::numbers(text);
         if is_row || numbers.is_some() {
-            if self.row(text, shift, numbers, call) || in_turn(text, shift, &mut self.cells, call) {
+            if self.row(text, shift, numbers, call) || turns::in_turn(text, shift, &mut self.cells, call) {
                 return Ok(());
             }
+        } else if turns::by_words(text, shift, call) {
+            return Ok(());
         } else if let Some(taken) = self.take_header(text, call.names, call.unused) {
             return taken;
         }
         let has_pairs = text.contains(':') && self.pairs(text, shift, call);
-        if has_pairs || lone(text, shift, call) {
+        if has_pairs || turns::lone(text, shift, call) {
             return Ok(());
         }
         if !is_row && numbers.is_none() {
@@ -166,7 +233,7 @@ impl Forms {
                     header.names.iter().filter(|name| !name.is_empty()).for_each(|name| (call.unused)(name));
                 }
                 // Nobody wants its columns: perhaps the line says by itself what it holds.
-                return (fit.is_none() && in_turn(text, shift, &mut self.cells, call))
+                return (fit.is_none() && turns::in_turn(text, shift, &mut self.cells, call))
                     || bound(header, &self.cells, shift, call);
             }
         }
@@ -207,7 +274,12 @@ impl Forms {
         let mut cut = std::mem::take(&mut self.pairs);
         pairs::cut(text, &mut cut, |label| call.names.is_whole(label) || call.names.is_selector(label));
         let mut any = false;
-        let mut heading: Option<Arc<str>> = None;
+        let block = Arc::clone(&self.blocks.heading);
+        if !block.is_empty() {
+            self.selecting(&block, call);
+        }
+        let below = |heading: &str| -> Arc<str> { format!("{block} {heading}").trim().into() };
+        let mut heading: Option<Arc<str>> = Some(below("")).filter(|block| !block.is_empty());
         let mut before: Option<(LabelIx, &Pair)> = None;
         for (ix, pair) in cut.iter().enumerate() {
             let is_last = ix + 1 == cut.len();
@@ -220,14 +292,14 @@ impl Forms {
             }
             if !begins.is_empty() {
                 self.selecting(&begins, call);
-                heading = Some(begins);
+                heading = Some(below(&begins));
             }
             if label.is_empty() {
                 continue;
             }
             if pair.kind == Kind::Heading {
                 self.selecting(&label, call);
-                heading = Some(label).filter(|label| !is_level(label));
+                heading = Some(label).filter(|label| !is_level(label)).map(|label| below(&label));
                 continue;
             }
             let is_value = pair.kind == Kind::Number || number::cell(&text[pair.value.clone()]) != Cell::Text;
@@ -288,20 +360,44 @@ impl Forms {
     }
 }
 
+/// The part of a line between signs that only mark its beginning and its end: `<temp:21.5>`, `@temp=21.5#`.
+fn framed(text: &str) -> Range<usize> {
+    const FRAMES: [(char, char); 6] = [('<', '>'), ('[', ']'), ('{', '}'), ('(', ')'), ('@', '#'), ('*', '#')];
+    let is_frame = |(open, close): &(char, char)| {
+        text.len() > 2
+            && text.starts_with(*open)
+            && text.ends_with(*close)
+            && !text[1..text.len() - 1].contains([*open, *close])
+            && text.contains(|c| pairs::is_sign(c) || c == ',')
+    };
+    if FRAMES.iter().any(is_frame) { 1..text.len() - 1 } else { 0..text.len() }
+}
+
 /// A line that is read, and where its fields go.
-struct Call<'c> {
+pub(super) struct Call<'c> {
     text: &'c str,
-    names: &'c mut Names,
-    fields: &'c mut Fields,
-    unused: &'c mut dyn FnMut(&str),
+    pub(super) names: &'c mut Names,
+    pub(super) fields: &'c mut Fields,
+    pub(super) unused: &'c mut dyn FnMut(&str),
+    /// The heading over the line; empty where there is none.
+    heading: Arc<str>,
 }
 
 impl Call<'_> {
-    fn push(&mut self, label: &str, value: Range<usize>) -> bool {
-        let Some(label) = self.names.learn(label, None) else { return false };
+    /// A field of a line without signs, under the heading over it.
+    pub(super) fn push(&mut self, label: &str, value: Raw) -> bool {
+        let under = format!("{} {label}", self.heading);
+        let (text, plain) = if self.heading.is_empty() { (label, None) } else { (under.as_str(), Some(label)) };
+        let Some(label) = self.names.learn(text, plain) else { return false };
         self.note_unused(label);
-        self.fields.all.push(Field { label, value: Raw::Cell(value), object: 0 });
+        self.fields.all.push(Field { label, value, object: 0 });
         true
+    }
+
+    /// Whether a label is a wanted name.
+    pub(super) fn is_whole(&self, label: &str) -> bool {
+        self.names.is_whole(label)
+            || !self.heading.is_empty() && self.names.is_whole(&format!("{} {label}", self.heading))
     }
 
     fn note_unused(&mut self, label: LabelIx) {
@@ -355,22 +451,8 @@ fn place_of(label: &str, heading: Option<&str>, is_value: bool, call: &mut Call<
 }
 
 /// Whether a label names a line's own time.
-fn is_time(label: &str) -> bool {
+pub(super) fn is_time(label: &str) -> bool {
     Label::of(label).is_some_and(|label| number::is_time_name(label.key()))
-}
-
-/// A line that is one number, or one label and its number: `21.5 C`, `pH 6.85`. The label must be a wanted name.
-fn lone(text: &str, shift: usize, call: &mut Call<'_>) -> bool {
-    // What is no unit behind it makes it the beginning of a sentence.
-    let is_number =
-        |text| matches!(number::cell(text), Cell::Number(_, unit) if unit.is_empty() || Unit::of(unit).is_some());
-    if is_number(text) {
-        return call.push(LONE, shift..shift + text.len());
-    }
-    let Some(begin) = number_begin(text) else { return false };
-    let (label, value) = text.split_at(begin);
-    let label = label.trim();
-    is_number(value) && call.names.is_whole(label) && call.push(label, shift + begin..shift + text.len())
 }
 
 fn best_fit(header: &Header, names: &Names) -> Option<Fit> {
@@ -387,6 +469,7 @@ fn bound(header: &mut Header, cells: &[Range<usize>], shift: usize, call: &mut C
             match (known.takes.is_empty() && known.selects.is_empty(), known.is_time) {
                 (false, _) => Column::Label(label),
                 (true, true) => Column::Time(label),
+                (true, false) if known.is_unit => Column::Label(label),
                 (true, false) => Column::Unused,
             }
         };
@@ -402,84 +485,11 @@ fn bound(header: &mut Header, cells: &[Range<usize>], shift: usize, call: &mut C
     true
 }
 
-/// Label and value in turn, each perhaps with its unit behind: `PH,6.85,EC,1.80`, `temp,21.5,C`.
-fn in_turn(text: &str, shift: usize, cells: &mut Vec<Range<usize>>, call: &mut Call<'_>) -> bool {
-    let Some(sign) = table::sign(text) else { return false };
-    table::cut(text, if sign == '\t' { Separator::Tabs } else { Separator::Sign(sign) }, cells);
-    if cells.last().is_some_and(Range::is_empty) {
-        cells.pop();
-    }
-    let cell = |at: usize| cells.get(at).map(|cell| &text[cell.clone()]);
-    let is_value = |at| cell(at).is_some_and(|cell| !cell.is_empty() && number::cell(cell) != Cell::Text);
-    let is_name =
-        |cell: &str| pairs::is_label(cell) && cell.contains(char::is_alphabetic) && !cell.contains(pairs::is_sign);
-    let is_label = |at| cell(at).is_some_and(is_name);
-    let mut found = Vec::new();
-    let mut at = 0;
-    while at < cells.len() {
-        if !(is_label(at) && !is_value(at) && is_value(at + 1)) {
-            return false;
-        }
-        let has_unit = cell(at + 2).is_some_and(|unit| Unit::of(unit).is_some()) && !is_value(at + 3);
-        found.push((at, has_unit));
-        at += if has_unit { 3 } else { 2 };
-    }
-    for (at, has_unit) in &found {
-        let (label, value) = (&text[cells[*at].clone()], cells[at + 1].clone());
-        let Some(label) = call.names.learn(label, None) else { continue };
-        call.note_unused(label);
-        let range = shift + value.start..shift + value.end;
-        let value = match has_unit {
-            true => Raw::Pair(range, Arc::from(&text[cells[at + 2].clone()])),
-            false => Raw::Cell(range),
-        };
-        call.fields.all.push(Field { label, value, object: 0 });
-    }
-    !found.is_empty()
-}
-
-/// A JSON object behind other text: `MQT: tele/SENSOR = {"temp":21.5}`.
-fn embedded(text: &str, call: &mut Call<'_>) -> bool {
-    match text.find('{') {
-        Some(begin) if text.ends_with('}') => json(&text[begin..], call.names, call.fields, call.unused),
-        _ => false,
-    }
-}
-
-fn json(text: &str, names: &mut Names, fields: &mut Fields, unused: &mut dyn FnMut(&str)) -> bool {
-    let Fields { all, words, parents, .. } = fields;
-    all.clear();
-    words.clear();
-    let is_object = object::each_value(text, parents, |place, scalar| {
-        let is_text = matches!(scalar, Scalar::Text(text) if number::cell(text) == Cell::Text);
-        let is_learnt = !is_text || is_time(place.path) || names.is_whole(place.path) || names.is_selector(place.plain);
-        let label = if is_learnt { names.learn(place.path, Some(place.plain)) } else { names.find(place.path) };
-        let Some(label) = label else { return };
-        let value = match scalar {
-            Scalar::Number(number) => Raw::Number(number),
-            Scalar::Bool(is) => Raw::Number(f64::from(u8::from(is))),
-            Scalar::Null => Raw::Missing,
-            Scalar::Text(text) => {
-                let start = words.len();
-                words.push_str(text);
-                Raw::Cell(start..words.len())
-            }
-        };
-        let known = names.known(label);
-        if matches!(value, Raw::Number(_)) && known.takes.is_empty() && known.selects.is_empty() && !known.is_time {
-            unused(&known.text);
-        }
-        all.push(Field { label, value, object: place.object });
-    });
-    fields.is_json = is_object;
-    is_object
-}
-
 fn is_level(heading: &str) -> bool {
     // `I (1234) tag` of ESP-IDF: the letter and the time say nothing of the value.
     let first = heading.split([' ', '(', '[', ']']).find(|word| !word.is_empty()).unwrap_or_default();
     pairs::without_count(heading).is_empty()
-        || LEVELS.iter().any(|level| level.eq_ignore_ascii_case(heading.trim_matches(['[', ']', ' '])))
+        || pairs::is_level(heading.trim_matches(['[', ']', ' ']))
         || (["I", "W", "E", "D", "V"].contains(&first) && heading.contains('('))
 }
 
@@ -489,11 +499,4 @@ fn token_end(rest: &str) -> usize {
     rest[begin..]
         .find(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '|'))
         .map_or(rest.len(), |end| begin + end)
-}
-
-/// Where the only number of a text begins, behind its words.
-fn number_begin(text: &str) -> Option<usize> {
-    let digit = text.find(|c: char| c.is_ascii_digit())?;
-    let begin = text[..digit].trim_end_matches(['-', '+', '.']).len();
-    text[..begin].ends_with([' ', '\t']).then_some(begin)
 }

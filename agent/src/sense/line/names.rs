@@ -14,7 +14,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use tilth_config::LineName;
 use tilth_core::id::SensorId;
-use tilth_core::label::{Fit, Label};
+use tilth_core::label::{Fit, Label, unit_at_end};
 use tilth_core::quantity::Quantity;
 use tilth_core::unit::{Conversion, Unit};
 
@@ -58,6 +58,8 @@ pub(super) struct Known {
     pub(super) is_time: bool,
     /// Whether its number counts milliseconds: `millis`, `Time (ms)`.
     pub(super) in_ms: bool,
+    /// Whether its text is the unit of the numbers beside it: `unit`, `TempUnit`.
+    pub(super) is_unit: bool,
 }
 
 impl Known {
@@ -128,6 +130,17 @@ impl Names {
         self.forget();
     }
 
+    /// What labels meant is forgotten, but for what is ambiguous: they are called otherwise from now on.
+    pub(super) fn begin_anew(&mut self) {
+        for wanted in &mut self.wanted {
+            wanted.is_whole = false;
+            if matches!(wanted.short, Short::One(..)) {
+                wanted.short = Short::None;
+            }
+        }
+        self.forget();
+    }
+
     /// To be called between two lines: labels are learnt anew when there are too many of them.
     pub(super) fn make_room(&mut self) {
         if self.known.len() >= MAX_LABELS {
@@ -194,8 +207,10 @@ impl Names {
         }
         let is_time = number::is_time_name(label.key());
         let in_ms = number::is_name_of_ms(label.key()) || label.unit() == Unit::of("ms");
+        let is_unit = is_unit_name(text);
         let shown = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MAX_SHOWN).collect();
-        let known = Known { label, plain, text: shown, takes: Vec::new(), selects: Vec::new(), is_time, in_ms };
+        let known =
+            Known { label, plain, text: shown, takes: Vec::new(), selects: Vec::new(), is_time, in_ms, is_unit };
         let place = self.known.len();
         self.known.push(known);
         self.places.insert(text.to_owned(), place);
@@ -282,17 +297,24 @@ impl Names {
         match of_label {
             Some(unit) => match want.quantity.conversion(unit) {
                 Some(conversion) => Ok(conversion.apply(number)),
-                None if is_word(&unit) => Ok(usual(want, number)),
+                None if is_word(&unit) => Ok(usual(want, &self.known[label].text, number)),
                 None => Err(unit.to_string()),
             },
-            None => Ok(usual(want, number)),
+            None => Ok(usual(want, &self.known[label].text, number)),
         }
     }
 }
 
-/// A number that says no unit.
-fn usual(want: &Want, number: f64) -> f64 {
-    let conversion = want.unit.and_then(|unit| want.quantity.conversion(unit));
+/// Whether a label is that of a unit: `unit`, `TempUnit`, `air.unit_of_measurement`.
+pub(super) fn is_unit_name(label: &str) -> bool {
+    let name = label.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+    name.ends_with("unit") || name.ends_with("units") || ["unit_of_measurement", "uom"].contains(&name.as_str())
+}
+
+/// A number that says no unit: it is in the sensor's, or in the one that its label ends with.
+fn usual(want: &Want, label: &str, number: f64) -> f64 {
+    let unit = want.unit.or_else(|| unit_at_end(label, want.quantity));
+    let conversion = unit.and_then(|unit| want.quantity.conversion(unit));
     conversion.map_or(number, |conversion| conversion.apply(number))
 }
 

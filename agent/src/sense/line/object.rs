@@ -29,7 +29,6 @@ pub(super) struct Place<'a> {
 /// object the one that it is in goes to `parents`, the outermost is in itself. False where the text is no object: then nothing
 /// was called.
 pub(super) fn each_value(text: &str, parents: &mut Vec<usize>, each: impl FnMut(Place<'_>, Scalar<'_>)) -> bool {
-    let is_json = |text: &str| serde_json::from_str::<IgnoredAny>(text).is_ok();
     let text = match is_json(text) {
         true => Cow::Borrowed(text),
         false => match without_nan(text).filter(|text| is_json(text)) {
@@ -37,12 +36,42 @@ pub(super) fn each_value(text: &str, parents: &mut Vec<usize>, each: impl FnMut(
             None => return false,
         },
     };
-    if !text.starts_with('{') {
+    if !text.starts_with(['{', '[']) || text.starts_with('[') && !text[1..].trim_start().starts_with('{') {
         return false;
     }
     parents.clear();
+    if text.starts_with('[') {
+        // What is around all objects of a list.
+        parents.push(0);
+    }
     let mut walk = Walk { path: String::new(), plain: String::new(), object: 0, parents, each };
     serde_json::Deserializer::from_str(&text).deserialize_any(Inside(&mut walk)).is_ok()
+}
+
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
+/// Whether a text is a whole object.
+pub(super) fn is_object(text: &str) -> bool {
+    text.starts_with('{') && (is_json(text) || without_nan(text).is_some_and(|text| is_json(&text)))
+}
+
+/// How many objects and lists of a text have no end yet.
+pub(super) fn depth(text: &str) -> i64 {
+    let mut depth = 0;
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = is_quoted,
+            b'"' => is_quoted = !is_quoted,
+            b'{' | b'[' if !is_quoted => depth += 1,
+            b'}' | b']' if !is_quoted => depth -= 1,
+            _ => {}
+        }
+    }
+    depth
 }
 
 struct Walk<'p, F> {
@@ -226,6 +255,7 @@ mod tests {
             "0 a a=true",
         ];
         assert_eq!(values, expected);
+        assert_eq!(found(r#"[{"n":"t","v":1},{"n":"h"}]"#).unwrap(), [r#"1 n 0.n="t""#, "1 v 0.v=1", r#"2 n 1.n="h""#]);
         for text in ["[1]", "1", "{", r#"{"a":1} x"#, r#"{"b":1},"c":2}"#, r#"{"a":nano}"#] {
             assert_eq!(found(text), None, "{text}");
         }

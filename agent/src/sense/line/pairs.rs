@@ -8,77 +8,13 @@ use std::sync::Arc;
 
 use tilth_core::unit::Unit;
 
-use super::number;
+use super::{number, words};
 
 /// Longer labels are none; the configuration knows none either.
 const MAX_LABEL: usize = 200;
 
-/// Words that a sketch prints as a value and that are none: `pump: on temp: 21`.
-const STATES: [&str; 38] = [
-    "on",
-    "off",
-    "ok",
-    "okay",
-    "yes",
-    "no",
-    "open",
-    "opened",
-    "closed",
-    "error",
-    "err",
-    "fail",
-    "failed",
-    "fault",
-    "high",
-    "low",
-    "auto",
-    "manual",
-    "idle",
-    "running",
-    "ready",
-    "active",
-    "inactive",
-    "enabled",
-    "disabled",
-    "wet",
-    "dry",
-    "day",
-    "night",
-    "online",
-    "offline",
-    "connected",
-    "up",
-    "down",
-    "good",
-    "bad",
-    "normal",
-    "alarm",
-];
-
 /// Signs between words that part a label from what stands before it.
 const ARROWS: [&str; 7] = ["->", "=>", ">>", ">", "•", "~", "//"];
-
-/// Words that count lines: what they count does not belong to a label.
-const COUNTS: [&str; 18] = [
-    "packet",
-    "pkt",
-    "reading",
-    "sample",
-    "seq",
-    "sequence",
-    "message",
-    "msg",
-    "count",
-    "counter",
-    "loop",
-    "cycle",
-    "iteration",
-    "record",
-    "frame",
-    "line",
-    "measurement",
-    "no",
-];
 
 /// Units that stand for what is measured: before another word they begin a label, as in `pH value`.
 const QUANTITIES: [&str; 5] = ["pH", "RH", "VWC", "PPFD", "CF"];
@@ -140,6 +76,8 @@ pub(super) fn cut(text: &str, pairs: &mut Vec<Pair>, has_word: impl Fn(&str) -> 
             && let Some(end) = word_at(text, begin).filter(|_| is_word())
         {
             value = (end, Kind::Word);
+        } else if value.1 == Kind::Heading && is_error(&text[begin..]) {
+            value = (begin + text[begin..].find(is_separator).unwrap_or(text.len() - begin), Kind::Text);
         }
         let (end, kind) = value;
         pairs.push(Pair { gap: from..sign, value: unquoted(text, begin..end), kind });
@@ -148,11 +86,20 @@ pub(super) fn cut(text: &str, pairs: &mut Vec<Pair>, has_word: impl Fn(&str) -> 
     pairs.push(Pair { gap: from..text.len(), value: text.len()..text.len(), kind: Kind::Text });
 }
 
+/// Whether what stands in the place of a value says why there is none: `ERR: 3`, `Error code: 5`.
+fn is_error(text: &str) -> bool {
+    let word = text.split(|c: char| !c.is_alphabetic()).next().unwrap_or_default();
+    words::ERRORS.has(word)
+}
+
 /// Where a value begins behind a sign: `=`, `:`, `:=`, `=>`.
 fn skip_signs(text: &str, sign: usize) -> usize {
     let signs = text[sign..].find(|c| !is_sign(c)).map_or(text.len(), |at| sign + at);
     let signs = if text[..signs].ends_with('=') && text[signs..].starts_with('>') { signs + 1 } else { signs };
-    text[signs..].find(|c| !is_blank(c)).map_or(text.len(), |at| signs + at)
+    let value = text[signs..].find(|c| !is_blank(c)).map_or(text.len(), |at| signs + at);
+    let inside = text[value..].strip_prefix(['(', '[', '<', '\'']).map_or(value, |inside| text.len() - inside.len());
+    let is_number = number::number_end(text, inside).is_some_and(|end| text[end..].contains([')', ']', '>', '\'']));
+    if is_number { inside } else { value }
 }
 
 fn unquoted(text: &str, value: Range<usize>) -> Range<usize> {
@@ -189,9 +136,12 @@ fn word_at(text: &str, at: usize) -> Option<usize> {
 }
 
 fn is_word(word: &str) -> bool {
-    number::is_missing(word)
-        || ["true", "false"].contains(&word)
-        || STATES.iter().any(|state| state.eq_ignore_ascii_case(word))
+    number::is_missing(word) || ["true", "false"].contains(&word) || is_state(word)
+}
+
+/// Whether a word says how something is, and not what it is.
+pub(super) fn is_state(word: &str) -> bool {
+    words::STATES.has(word)
 }
 
 /// Whether a number ends where its digits do. With `21.5.3`, `12:30`, `2#1` or `21,5` it does not: half of such would be a wrong one.
@@ -203,6 +153,7 @@ fn is_number_over(text: &str, begin: usize, end: usize) -> bool {
         Some(',') => !is_decimal_comma(&text[begin..end], rest),
         // The end of a sentence.
         Some('.') => letters.next().is_none_or(|next| is_blank(next) || is_separator(next)),
+        Some('>' | '#') => letters.as_str().trim().is_empty(),
         Some(c) => c.is_alphabetic() || "%°º˚℃℉‰*^'’`\"()[]{}²³".contains(c),
     }
 }
@@ -210,7 +161,9 @@ fn is_number_over(text: &str, begin: usize, end: usize) -> bool {
 /// Whether what follows a number belongs to it, with a decimal comma before. Digits before a sign are a label: `1:43,2:71`.
 fn is_decimal_comma(whole: &str, rest: &str) -> bool {
     let digits = &rest[1..];
-    if whole.contains('.') || !digits.starts_with(|c: char| c.is_ascii_digit()) {
+    // `1.234,5` has points between its thousands.
+    let is_fraction = whole.split_once('.').is_some_and(|(_, fraction)| fraction.len() != 3);
+    if is_fraction || !digits.starts_with(|c: char| c.is_ascii_digit()) {
         return false;
     }
     let end = digits.find(|c| is_blank(c) || is_separator(c) || is_sign(c)).unwrap_or(digits.len());
@@ -271,10 +224,25 @@ fn behind_value<'t>(text: &'t str, is_last: bool, is_label: &impl Fn(&str) -> bo
         gap.is_broken = !first.is_empty();
         return &text[text.len() - text.trim_start_matches(is_blank).len() + first.len()..];
     }
-    if !before_label && number::has_unit_shape(first) && first.contains(['/', '°', '%', '²', '³']) {
+    if !before_label && (is_unknown_unit(first) || is_alone(first, words)) {
         gap.unit = first.into();
+    } else if !before_label && words::BETWEEN.has(first) {
+        gap.is_broken = true;
     }
     skip_brackets(text, is_last, gap)
+}
+
+/// Whether a word is a unit by its signs, though none that is known: `micro-siemens/cm`.
+fn is_unknown_unit(word: &str) -> bool {
+    let parts = || word.split(['/', '-']);
+    number::has_unit_shape(word) && word.contains(['/', '°', '%', '²', '³'])
+        || word.contains('/') && parts().all(|part| !part.is_empty() && part.chars().all(char::is_alphanumeric))
+}
+
+/// Whether one word and nothing else stands behind a number: a unit, unless it says how good the number is.
+fn is_alone(word: &str, words: &str) -> bool {
+    let is_rating = || is_state(word) || words::RATINGS.has(word);
+    word.len() == words.len() && word.len() > 1 && word.chars().all(char::is_alphabetic) && !is_rating()
 }
 
 /// A unit at the beginning of a text. Before a label it must be written as units are, be one of some quantity, and leave a label.
@@ -282,7 +250,8 @@ fn unit_of(segment: &str, before_label: bool) -> Option<(Unit, &str)> {
     if !before_label {
         return Unit::leading(segment, Unit::of);
     }
-    let (unit, rest) = Unit::leading(segment, Unit::of_exactly)?;
+    let exactly = |text: &str| Unit::of_exactly(text).or_else(|| Unit::of(text).filter(|_| text.contains('/')));
+    let (unit, rest) = Unit::leading(segment, exactly)?;
     let is_quantity = QUANTITIES.contains(&segment[..segment.len() - rest.len()].trim());
     (unit.is_of_a_quantity() && !is_quantity && !rest.trim().is_empty()).then_some((unit, rest))
 }
@@ -350,15 +319,18 @@ fn label_of(text: &str, after: After) -> &str {
         }
         at += word.len();
     }
-    let is_mark = |c: char| "-–—>*/\\•~+&.)]}".contains(c) || is_blank(c);
+    let is_mark = |c: char| !c.is_alphanumeric() && !"#([{<°%'\"@_".contains(c);
     let mut label = text[begin..].trim_end().trim_start_matches(is_mark);
     if after == After::Start {
-        label = without_count(behind_number(label));
+        label = behind_place(without_count(behind_number(label)));
     }
     // A bracket that is still open does not belong to the label: `DHT(temp=21.5, hum=55)`.
     if let Some(open) = label.rfind(['(', '[', '{', '<']).filter(|open| !label[*open..].contains([')', ']', '}', '>']))
     {
         label = label[open + 1..].trim_start();
+    }
+    for quote in ['"', '\''] {
+        label = label.strip_prefix(quote).and_then(|label| label.strip_suffix(quote)).unwrap_or(label);
     }
     if is_label(label) { label } else { "" }
 }
@@ -368,9 +340,29 @@ fn label_of(text: &str, after: After) -> &str {
 fn heading_of<'t>(text: &'t str, label: &str) -> &'t str {
     let before = text.strip_suffix(is_blank).unwrap_or(text).trim_end();
     let before = before.strip_suffix(label).unwrap_or_default();
-    let bare = before.trim_end_matches(|c: char| !c.is_alphanumeric()).trim_start();
+    let bare = before.trim_end_matches(|c: char| !c.is_alphanumeric()).trim_start_matches(['[', '(', '<', ' ']);
     let is_told = bare.contains(char::is_alphabetic) && bare.ends_with(|c: char| c.is_ascii_digit());
     if is_told && is_label(bare) { without_count(bare) } else { "" }
+}
+
+/// Whether a word is the level of a log.
+pub(super) fn is_level(word: &str) -> bool {
+    words::LEVELS.has(word)
+}
+
+/// A label without what the line is about, in brackets before it: `[Node 3] T`.
+fn behind_place(label: &str) -> &str {
+    let inside = label.strip_prefix(['[', '(', '<']).and_then(|label| label.split_once([']', ')', '>']));
+    match inside {
+        Some((place, rest))
+            if is_label(rest)
+                && place.contains(char::is_alphabetic)
+                && (place.ends_with(|c: char| c.is_ascii_digit()) || is_level(place)) =>
+        {
+            rest.trim_start()
+        }
+        _ => label,
+    }
 }
 
 /// A label without the time or the count that a line begins with: `123456 temp`, `[12.345] temp`. A short whole number may tell one
@@ -389,7 +381,7 @@ pub(super) fn without_count(text: &str) -> &str {
     let text = text.trim();
     let bare = text.trim_start_matches(['#', '[', '(']);
     let word = bare.find(|c: char| !c.is_alphabetic()).unwrap_or(bare.len());
-    if !COUNTS.iter().any(|count| count.eq_ignore_ascii_case(&bare[..word])) {
+    if !words::COUNTS.has(&bare[..word]) {
         return text;
     }
     let number = bare[word..].trim_start_matches([' ', '\t', '#', '-', '_']);

@@ -8,9 +8,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use tilth_core::label::Fit;
+use tilth_core::label::{Fit, unit_at_end};
 use tilth_core::time::WallTime;
+use tilth_core::unit::Unit;
 
+use super::clean::{clean, lossy};
 use super::forms::Forms;
 use super::lines::{Cut, Lines};
 use super::names::{LabelIx, Names, Want};
@@ -20,6 +22,9 @@ pub(crate) use super::tally::{About, Last, Reason, Tally};
 
 /// As much of a field's text is shown.
 const MAX_TEXT: usize = 40;
+
+/// Names of a number that say nothing of what it measures.
+const VALUES: [&str; 7] = ["value", "val", "v", "reading", "state", "measurement", "data"];
 
 /// The values of one line.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -129,6 +134,7 @@ impl Decoder {
     /// The port was opened: the first line may be half of one. The header stays, for the same board is behind the same port.
     pub(crate) fn reopen(&mut self) {
         self.lines.reopen();
+        self.forms.reopen();
     }
 
     /// Takes more bytes; calls `each` for every line that has something for somebody.
@@ -218,10 +224,13 @@ impl Reader {
         self.taken[want] = Some(ix);
         let label = fields.all[ix].label;
         match fields.cell(ix, line) {
-            Cell::Number(number, unit) => match self.names.convert(want, label, number, unit) {
-                Ok(value) => self.values.push((want, value)),
-                Err(_) => self.fail(want, Reason::WrongUnit, fields, ix, line),
-            },
+            Cell::Number(number, unit) => {
+                let unit = if unit.is_empty() { self.unit_beside(want, fields, ix, line) } else { unit };
+                match self.names.convert(want, label, number, unit) {
+                    Ok(value) => self.values.push((want, value)),
+                    Err(_) => self.fail(want, Reason::WrongUnit, fields, ix, line),
+                }
+            }
             Cell::Missing => self.values.push((want, f64::NAN)),
             Cell::Text => {
                 let about = self.about(want, fields, ix, line);
@@ -229,6 +238,25 @@ impl Reader {
                 self.words.push((want, about));
             }
         }
+    }
+
+    /// The unit that another field says of a number: `{"value":70.7,"unit":"F"}`, `"TempUnit":"F"`. Empty where none does. One that
+    /// the sensor is not read in is that of a number which is called a value and nothing else.
+    fn unit_beside<'l>(&self, want: usize, fields: &'l Fields, ix: usize, line: &'l str) -> &'l str {
+        let Want { quantity, .. } = *self.names.want(want);
+        let (field, label) = (&fields.all[ix], self.names.known(fields.all[ix].label));
+        if label.unit().or_else(|| unit_at_end(&label.text, quantity)).is_some() {
+            return "";
+        }
+        let is_value = VALUES.contains(&label.text.rsplit('.').next().unwrap_or_default().to_lowercase().as_str());
+        let said = |beside: usize| {
+            let Field { label, object, .. } = &fields.all[beside];
+            let is_unit = self.names.known(*label).is_unit && fields.is_around(*object, field.object);
+            let text = fields.word(beside, line).filter(|_| is_unit)?;
+            let is_read = Unit::of(text).is_some_and(|unit| quantity.conversion(unit).is_some());
+            (is_read || is_value && *object == field.object && !text.is_empty()).then_some(text)
+        };
+        (0..fields.all.len()).rev().find_map(said).unwrap_or_default()
     }
 
     fn note_seen(&mut self, want: usize) {
@@ -335,7 +363,11 @@ impl Reader {
             let (best, count) = self.best(fields, here, want, selector);
             match (best, *fields.parents.get(object)?) {
                 (Some(best), _) => return (count == 1).then_some(best),
-                (None, parent) if parent == object => return None,
+                // Beside it, where the line has only one: `{"device":{"id":"a"},"data":{"temp":21.5}}`.
+                (None, parent) if parent == object => {
+                    let (best, count) = self.best(fields, 0..fields.all.len(), want, selector);
+                    return best.filter(|_| count == 1);
+                }
                 (None, parent) => object = parent,
             }
         }
@@ -379,6 +411,26 @@ impl Fields {
         whole.get(range.clone()).unwrap_or_default()
     }
 
+    /// Whether an object of JSON is another, or holds it.
+    fn is_around(&self, outer: usize, mut inner: usize) -> bool {
+        loop {
+            match self.parents.get(inner) {
+                _ if outer == inner => return true,
+                Some(parent) if self.is_json && *parent != inner => inner = *parent,
+                _ => return false,
+            }
+        }
+    }
+
+    /// The text of a field that is no number.
+    fn word<'l>(&'l self, ix: usize, line: &'l str) -> Option<&'l str> {
+        let text = match &self.all[ix].value {
+            Raw::Cell(range) | Raw::Text(range) => self.text(range, line).trim(),
+            _ => return None,
+        };
+        (number::cell(text) == Cell::Text).then_some(text)
+    }
+
     fn cell<'l>(&'l self, ix: usize, line: &'l str) -> Cell<'l> {
         match &self.all[ix].value {
             Raw::Number(number) if number.is_finite() => Cell::Number(*number, ""),
@@ -415,43 +467,6 @@ impl Fields {
             }
         }
     }
-}
-
-/// The text of a line without ANSI escapes. The signs for degree, micro and powers that old sketches write in Latin-1, and the degree
-/// of displays (DF) and of DOS (F8), are taken for what they mean; any other byte that is not UTF-8 is noise on the line.
-fn clean(line: &[u8], text: &mut String) -> Result<(), Reason> {
-    lossy(line, text);
-    let has_noise = text.chars().any(|c| c == char::REPLACEMENT_CHARACTER || (c.is_control() && c != '\t'));
-    if has_noise {
-        return Err(Reason::NotText);
-    }
-    let end = text.trim_end().len();
-    text.truncate(end);
-    text.drain(..text.len() - text.trim_start().len());
-    Ok(())
-}
-
-fn lossy(line: &[u8], text: &mut String) {
-    text.clear();
-    for chunk in line.utf8_chunks() {
-        push_without_escapes(chunk.valid(), text);
-        match chunk.invalid() {
-            [] => {}
-            [0xdf | 0xf8 | 0xba] => text.push('°'),
-            [latin @ (0xb0 | 0xb2 | 0xb3 | 0xb5)] => text.push(char::from(*latin)),
-            _ => text.push(char::REPLACEMENT_CHARACTER),
-        }
-    }
-}
-
-/// Leaves out `ESC [ .. letter`, as terminals are told colours.
-fn push_without_escapes(mut part: &str, text: &mut String) {
-    while let Some((before, escape)) = part.split_once("\u{1b}[") {
-        text.push_str(before);
-        let end = escape.find(|c: char| ('@'..='~').contains(&c)).map_or(escape.len(), |end| end + 1);
-        part = &escape[end..];
-    }
-    text.push_str(part);
 }
 
 #[cfg(test)]

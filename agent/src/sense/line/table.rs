@@ -16,6 +16,8 @@ pub(super) enum Separator {
     WideBlanks,
     /// However many blanks and tabs.
     Blanks,
+    /// The sign of the next number, as sensors of SDI-12 answer: `0+21.5-3.2`.
+    Signs,
 }
 
 /// The columns that a header line, or the configuration, named.
@@ -70,7 +72,11 @@ impl Header {
 
     /// The columns that the configuration names.
     pub(super) fn configured(names: Vec<String>) -> Header {
-        let separators = SIGNS.map(Separator::Sign).into_iter().chain([Separator::Tabs, Separator::Blanks]).collect();
+        let separators = SIGNS
+            .map(Separator::Sign)
+            .into_iter()
+            .chain([Separator::Tabs, Separator::WideBlanks, Separator::Blanks, Separator::Signs])
+            .collect();
         Header { separators, names, columns: Vec::new(), revision: None }
     }
 
@@ -110,6 +116,18 @@ pub(super) fn numbers(text: &str) -> Option<usize> {
     let words = || text.split_ascii_whitespace();
     let is_numbers = words().all(|word| holds_value(word) && !word.is_empty());
     Some(words().count()).filter(|count| is_numbers && *count >= 2)
+}
+
+/// Whether a line is numbers between wide blanks, or the answer of a sensor of SDI-12: its address, and numbers with their signs.
+pub(super) fn is_spread(text: &str) -> bool {
+    let mut cells = Vec::new();
+    cut(text, Separator::WideBlanks, &mut cells);
+    if cells.len() > 1 {
+        return cells.iter().all(|cell| holds_value(&text[cell.clone()]));
+    }
+    cut(text, Separator::Signs, &mut cells);
+    let is_number = |cell: &Range<usize>| text[cell.clone()].parse::<f64>().is_ok();
+    cells.len() > 1 && cells[0].len() == 1 && cells[1..].iter().all(is_number)
 }
 
 fn holds_value(cell: &str) -> bool {
@@ -153,6 +171,13 @@ pub(super) fn cut(text: &str, separator: Separator, cells: &mut Vec<Range<usize>
         Separator::Tabs => parts(text, |run| run.contains('\t')).for_each(push),
         Separator::WideBlanks => parts(text, |run| run.len() >= 2 || run.contains('\t')).for_each(push),
         Separator::Blanks => parts(text, |_| true).for_each(push),
+        Separator::Signs => {
+            for (at, _) in text.match_indices(['+', '-']) {
+                push(from..at);
+                from = at;
+            }
+            push(from..text.len());
+        }
     }
 }
 
@@ -248,9 +273,12 @@ mod tests {
             (&named, "1 2   3", Some("1|2|3")),
             (&named, "1,5;2;3", Some("1,5|2|3")),
             (&named, "1 2", None),
+            (&named, "0+21.5-3.25", Some("0|+21.5|-3.25")),
         ] {
             assert_eq!(row(header, text).as_deref(), expected, "{text:?}");
         }
+        assert!(is_spread("0+21.5-3.25") && is_spread("21.5 C   55%"));
+        assert!(!is_spread("-3.25") && !is_spread("12-30") && !is_spread("a+b") && !is_spread("a   5"));
         assert_eq!(numbers("21.5 55 nan"), Some(3));
         assert_eq!((numbers("21.5"), numbers("21.5 C"), numbers("")), (None, None, None));
     }

@@ -10,6 +10,8 @@ use tilth_core::unit::Unit;
 use super::super::lines::MAX_LINE;
 use super::{Decoder, Reason, Want};
 
+mod blocks;
+
 const WANTED: [&str; 4] = ["temp", "hum", "tank.ph", "ec"];
 
 /// A want of `NAME`, `NAME?node=1` or either with its quantity and unit behind: `Temp/temperature`, `Temp/temperature/F`.
@@ -416,7 +418,7 @@ fn columns_can_be_named_by_the_configuration_and_values_can_stand_alone() {
     let all = "0=6.85; 1=1.8";
     let (right, wrong, bare) = ("$PH,6.85,EC,1.80*30", "$PH,6.85,EC,1.80*5A", "$PH,6.85,EC,1.80");
     check_all(&["PH", "EC"], None, &[right, wrong, bare], &[all, "", all]);
-    // A board whose sums were never right counts in another way.
+    // A board whose sums were never right says nothing by them.
     check_all(&["PH", "EC"], None, &[wrong, right, wrong], &[all, all, ""]);
     check_all(
         &["pH", "Soil moisture"],

@@ -1,0 +1,211 @@
+//! What a line says of those below it: a heading over a block, a label whose value has a line of its own, JSON over several lines.
+//!
+//! `Tank 1:` above `pH: 6.1` makes it `Tank 1 pH`: else two tanks would be one. Pure.
+
+use std::sync::Arc;
+
+use super::lines::MAX_LINE;
+use super::number::{self, Cell};
+use super::object;
+use super::pairs;
+use super::words;
+
+/// The longest heading; what is longer is a sentence.
+const MAX_HEADING: usize = 40;
+
+/// What a line is to those below it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Over<'t> {
+    /// A heading, or the end of one where it is empty.
+    Heading(&'t str),
+    /// A label whose value may follow, or else a heading.
+    Label(&'t str),
+    /// Signs alone, such as a row of dashes.
+    Rule,
+    /// A line of its own.
+    None,
+}
+
+/// What lines before have said.
+#[derive(Debug, Default)]
+pub(super) struct Blocks {
+    /// The heading above; empty where there is none.
+    pub(super) heading: Arc<str>,
+    /// A line came below it.
+    has_lines: bool,
+    /// The label of the line before, whose value may be this line.
+    pub(super) label: String,
+    /// JSON whose end has not come yet.
+    json: String,
+}
+
+impl Blocks {
+    /// Takes up a line that is only there for others; false where it has a value of its own.
+    pub(super) fn take(&mut self, over: Over<'_>) -> bool {
+        match over {
+            Over::Heading(heading) => self.begin(heading),
+            Over::Label(label) => label.clone_into(&mut self.label),
+            // Below a heading a rule underlines it.
+            Over::Rule if self.has_lines => self.begin(""),
+            Over::Rule => {}
+            Over::None => {
+                self.has_lines = true;
+                return false;
+            }
+        }
+        true
+    }
+
+    /// A heading comes above what follows.
+    pub(super) fn begin(&mut self, heading: &str) {
+        let is_general = heading.split_whitespace().all(|word| words::GENERAL.has(word));
+        let is_place = !is_general && !pairs::is_state(heading);
+        self.heading = if is_place { pairs::without_count(heading).into() } else { Arc::default() };
+        self.has_lines = false;
+    }
+
+    /// The object of JSON that ends with this line; none while more is to come, and an error where it is none.
+    pub(super) fn json(&mut self, text: &str) -> Result<Option<String>, ()> {
+        if object::is_object(text) {
+            self.json.clear();
+            return Ok(Some(text.to_owned()));
+        }
+        let is_begin = text.starts_with('{');
+        if is_begin {
+            self.json.clear();
+        }
+        let may_go_on = !is_begin || text.ends_with(['{', '[', ',']);
+        if !may_go_on || self.json.len() + text.len() >= MAX_LINE {
+            self.json.clear();
+            return Err(());
+        }
+        self.json.push_str(text);
+        self.json.push('\n');
+        match object::depth(&self.json) {
+            1.. => Ok(None),
+            _ => Some(std::mem::take(&mut self.json)).filter(|json| object::is_object(json)).map(Some).ok_or(()),
+        }
+    }
+
+    /// Whether a line goes on with the JSON before it.
+    pub(super) fn goes_on(&mut self, text: &str) -> bool {
+        let is_json = text.starts_with(['"', '{', '}', '[', ']', '-'])
+            || text.starts_with(|c: char| c.is_ascii_digit())
+            || ["true", "false", "null"].iter().any(|word| text.starts_with(word));
+        if !is_json {
+            self.json.clear();
+        }
+        !self.json.is_empty()
+    }
+}
+
+/// What a line is to those below it.
+pub(super) fn over(text: &str) -> Over<'_> {
+    let is_mark = |c: char| "=-*#~_+<>[]| ".contains(c);
+    if text.len() > MAX_HEADING + 20 || text.contains([',', ';', '"']) {
+        return Over::None;
+    }
+    let bare = text.trim_matches(is_mark).trim_end_matches(':').trim_end();
+    if bare.is_empty() {
+        return if text.len() >= 3 { Over::Rule } else { Over::None };
+    }
+    let is_heading = |text: &str| {
+        text.len() <= MAX_HEADING
+            && pairs::is_label(text)
+            && !text.contains(pairs::is_sign)
+            && text.contains(char::is_alphabetic)
+            && number::cell(text) == Cell::Text
+    };
+    if text.starts_with(is_mark) && text.ends_with(is_mark) && is_heading(bare) {
+        return Over::Heading(bare);
+    }
+    if let Some(label) = text.strip_suffix(pairs::is_sign).map(str::trim_end).filter(|label| is_heading(label)) {
+        return Over::Label(label);
+    }
+    if is_heading(text) && is_place(text) { Over::Heading(text) } else { Over::None }
+}
+
+/// `Node: 3`, alone in its line, as the heading that it is.
+pub(super) fn numbered(text: &str) -> Option<String> {
+    let (name, number) = text.split_once(pairs::is_sign)?;
+    let (name, number) = (name.trim(), number.trim());
+    let is_number = (1..=3).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number && words::THINGS.has(name)).then(|| format!("{name} {number}"))
+}
+
+/// Whether all words are of places, the last perhaps a number or a letter: `WATER`, `Tank 1`, `Root zone`, `Bed A`.
+fn is_place(text: &str) -> bool {
+    let mut words = text.split_whitespace().collect::<Vec<_>>();
+    let is_mark = |word: &&str| {
+        word.len() == 1 && word.starts_with(char::is_alphanumeric)
+            || word.len() <= 3 && word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'#')
+    };
+    if words.len() > 1 && words.last().is_some_and(is_mark) {
+        words.pop();
+    }
+    words.len() <= 2 && words.iter().all(|word| words::PLACES.has(word) || words::THINGS.has(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_may_be_a_heading_a_label_or_a_rule() {
+        for (text, expected) in [
+            ("Tank 1:", Over::Label("Tank 1")),
+            ("Temperature =", Over::Label("Temperature")),
+            ("=== Tank 1 ===", Over::Heading("Tank 1")),
+            ("--- Air: ---", Over::Heading("Air")),
+            ("[Bed A]", Over::Heading("Bed A")),
+            ("WATER", Over::Heading("WATER")),
+            ("Node #3", Over::Heading("Node #3")),
+            ("------", Over::Rule),
+            ("Reading sensors", Over::None),
+            ("pH: 6.1", Over::None),
+            ("21.5", Over::None),
+            ("- 5 -", Over::None),
+            ("# time,temp", Over::None),
+            ("*OK", Over::None),
+            ("Temp", Over::None),
+        ] {
+            assert_eq!(over(text), expected, "{text:?}");
+        }
+        assert_eq!(numbered("Node: 3").as_deref(), Some("Node 3"));
+        for text in ["Water: 5", "Sensor: 5", "Temp: 3", "Node: 3.5", "Node: 21 C"] {
+            assert_eq!(numbered(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_heading_lasts_until_the_next_one_or_a_rule() {
+        let mut blocks = Blocks::default();
+        for (text, heading) in [
+            ("=== Tank 1 ===", "Tank 1"),
+            ("-----", "Tank 1"),
+            ("pH: 6.1", "Tank 1"),
+            ("=== Tank 2 ===", "Tank 2"),
+            ("pH: 6.9", "Tank 2"),
+            ("=====", ""),
+            ("[Bed A]", "Bed A"),
+            ("=== Sensor readings ===", ""),
+            ("--- Reading 7 ---", ""),
+        ] {
+            blocks.take(over(text));
+            assert_eq!(*blocks.heading, *heading, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn json_may_take_several_lines() {
+        let mut blocks = Blocks::default();
+        let mut read = |text: &str| blocks.json(text).map(|json| json.map(|json| json.replace('\n', "")));
+        assert_eq!(read("{"), Ok(None));
+        assert_eq!(read("\"a\": {\"b\": 1,"), Ok(None));
+        assert_eq!(read("\"c\": \"}\"}"), Ok(None));
+        assert_eq!(read("}").unwrap().unwrap(), "{\"a\": {\"b\": 1,\"c\": \"}\"}}");
+        assert_eq!(read("{\"a\":1,"), Ok(None));
+        assert_eq!(read("{\"a\":2}").unwrap().unwrap(), "{\"a\":2}", "a line whose end was lost ends with the next");
+        assert_eq!(read("{\"a\":"), Err(()));
+    }
+}

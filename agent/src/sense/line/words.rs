@@ -1,0 +1,57 @@
+//! Words that boards print around values, and that name no value themselves.
+
+/// Some words, in lower case.
+pub(super) struct Words(&'static str);
+
+impl Words {
+    /// Whether a word is one of them, in any case.
+    pub(super) fn has(&self, word: &str) -> bool {
+        self.0.split_ascii_whitespace().any(|known| known.eq_ignore_ascii_case(word))
+    }
+}
+
+/// Words that a sketch prints as a value and that are none: `pump: on temp: 21`.
+pub(super) const STATES: Words = Words(
+    "on off ok okay yes no open opened closed error err fail failed fault high low auto manual idle running ready \
+     active inactive enabled disabled wet dry day night online offline connected up down good bad normal alarm",
+);
+
+/// Words with which logs begin a line; they are no heading of what follows.
+pub(super) const LEVELS: Words = Words("info warn warning error err debug trace verbose notice fatal critical log");
+
+/// Words that count lines: what they count does not belong to a label.
+pub(super) const COUNTS: Words = Words(
+    "packet pkt reading sample seq sequence message msg count counter loop cycle iteration record frame line \
+     measurement no uptime attempt try retry step round",
+);
+
+/// Words behind a number that say how good it is, or nothing.
+pub(super) const RATINGS: Words = Words(
+    "bright dark dim moist humid neutral acidic alkaline stable fresh hot cold warm cool raw counts units value \
+     moderate poor excellent comfortable rising falling",
+);
+
+/// Words between two numbers, of which neither is the value: `3 of 5`.
+pub(super) const BETWEEN: Words = Words("of to or and out");
+
+/// Words of headings that name no place: what is below them is called as if they were not there.
+pub(super) const GENERAL: Words = Words(
+    "sensor sensors reading readings data value values result results measurement measurements report summary status \
+     state all new current latest live environment environmental monitor system wifi mqtt network setup settings \
+     config debug boot start end done basic",
+);
+
+/// Words that are a heading without any sign that says so, alone or with a number behind them.
+pub(super) const PLACES: Words = Words(
+    "air water soil root leaf ambient inside outside indoor outdoor indoors outdoors top bottom north south east west \
+     sensor",
+);
+
+/// Words in the place of a value that say why there is none.
+pub(super) const ERRORS: Words = Words("err error errno fail failed failure fault timeout exception");
+
+/// Things that are counted: what stands behind one of them, as in `Node: 3`, is which one it is.
+pub(super) const THINGS: Words = Words(
+    "tank reservoir node probe station zone room bed bench rack shelf tower house greenhouse tent tray plant pot \
+     channel device board",
+);

@@ -3,7 +3,10 @@
 //! A name is a whole label without its unit: `Air Temp`, `air_temp` and `AIR-TEMP` name what is labelled `Air Temp (°C)`. Part
 //! of a label's words, such as `Temp`, is a short form; whether it is enough, whoever has seen all labels must say.
 
-use crate::quantity::Quantity;
+mod units;
+
+pub use units::Siblings;
+
 use crate::unit::Unit;
 
 /// Longer labels are noise.
@@ -17,6 +20,8 @@ pub struct Label {
     /// The unit as it stands in brackets, comparable likewise; empty where there is none.
     bracket: String,
     unit: Option<Unit>,
+    /// As it is written, without the unit in brackets.
+    bare: String,
     /// The words of the key, in order, and written together.
     words: Vec<String>,
     joined: String,
@@ -43,7 +48,7 @@ impl Label {
         let words: Vec<String> = bare.split(is_word_end).map(comparable).filter(|word| !word.is_empty()).collect();
         let key = comparable(bare.trim_end_matches(['.', ':', ' ', '\t']));
         let is_label = key.contains(|c: char| c.is_alphanumeric() || c == '#');
-        is_label.then(|| Label { key, bracket: comparable(bracket), unit, joined: words.concat(), words })
+        is_label.then(|| Label { key, bracket: comparable(bracket), unit, joined: words.concat(), words, bare })
     }
 
     /// How this label answers to a name. A name that says a unit means no label that says another.
@@ -63,7 +68,7 @@ impl Label {
         self.key == other.key
     }
 
-    /// The unit that the label says.
+    /// The unit that the label says in brackets, or in a way that can mean nothing else.
     #[must_use]
     pub fn unit(&self) -> Option<Unit> {
         self.unit
@@ -73,6 +78,12 @@ impl Label {
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
+    }
+
+    /// The words of the label, without the unit and made comparable.
+    #[must_use]
+    pub fn words(&self) -> &[String] {
+        &self.words
     }
 
     /// Whether some words in a row, written together, are those of a name written together.
@@ -91,28 +102,6 @@ impl Label {
         // Most labels have none of it.
         self.joined.len() > name.len() && self.joined.contains(name) && (0..self.words.len()).any(from)
     }
-}
-
-/// The unit that a label ends with, without brackets, where the quantity is read in it: `temperature_F`, `wind_avg_km_h`, `tempF`.
-/// One letter may be that of a probe: it is a unit only behind a word for temperature. `in` is a unit of rain alone.
-#[must_use]
-pub fn unit_at_end(label: &str, quantity: Quantity) -> Option<Unit> {
-    const WARMTH: [&str; 8] = ["t", "temp", "temperature", "dew", "dewpoint", "point", "heatindex", "index"];
-    let apart = label.strip_suffix(['F', 'C', 'K']).filter(|before| before.ends_with(|c: char| c.is_ascii_lowercase()));
-    let text = apart.map_or(label.to_owned(), |before| format!("{before} {}", &label[before.len()..]));
-    let words: Vec<&str> = text.split([' ', '_', '-', '.']).filter(|word| !word.is_empty()).collect();
-    let is_warmth = |word: &&str| WARMTH.iter().any(|known| known.eq_ignore_ascii_case(word));
-    let of_last = |count: usize| {
-        let (before, last) = words.split_at(words.len().checked_sub(count)?);
-        let unit = last.join("/");
-        let is_said = match &unit[..] {
-            letter if letter.len() == 1 => before.last().is_some_and(is_warmth),
-            "in" | "IN" | "In" => quantity == Quantity::Rain,
-            _ => !before.is_empty() || unit.contains('/'),
-        };
-        Unit::of(&unit).filter(|unit| is_said && quantity.conversion(*unit).is_some())
-    };
-    [3, 2, 1].into_iter().find_map(of_last)
 }
 
 /// Lower case without what does not matter. Small digits are digits: `CO₂`.
@@ -222,34 +211,6 @@ mod tests {
             ("Temp", "Temp (F)", Some(Fit::Whole)),
         ] {
             assert_eq!(label(text).fit(&label(name)), expected, "{name:?} and {text:?}");
-        }
-    }
-
-    #[test]
-    fn a_label_may_end_with_its_unit() {
-        use Quantity::{Ec, Par, Pressure, Rain, Temperature, WaterLevel, Wind};
-        for (text, quantity, expected) in [
-            ("temperature_F", Temperature, Some("F")),
-            ("air.temp_f", Temperature, Some("F")),
-            ("tempF", Temperature, Some("F")),
-            ("Temp F", Temperature, Some("F")),
-            ("Heat Index F", Temperature, Some("F")),
-            ("temp_c", Temperature, Some("C")),
-            ("Probe F", Temperature, None),
-            ("temp_in", Temperature, None),
-            ("TANK", Temperature, None),
-            ("temp_out", Temperature, None),
-            ("wind_avg_km_h", Wind, Some("km/h")),
-            ("wind_mph", Wind, Some("mph")),
-            ("rain_in", Rain, Some("in")),
-            ("level_in", WaterLevel, None),
-            ("press_inhg", Pressure, Some("inHg")),
-            ("EC_uS", Ec, Some("uS/cm")),
-            ("uS/cm", Ec, Some("uS/cm")),
-            ("ec_ppm", Ec, None),
-            ("par_umol_m2_s", Par, Some("umol/m2/s")),
-        ] {
-            assert_eq!(unit_at_end(text, quantity).map(Unit::name), expected, "{text:?}");
         }
     }
 

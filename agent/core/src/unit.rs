@@ -302,7 +302,8 @@ impl fmt::Display for Unit {
 }
 
 impl Conversion {
-    const NONE: Conversion = Conversion { zero: 0.0, times: 1.0, over: 1.0 };
+    /// A number stays as it is.
+    pub const NONE: Conversion = Conversion { zero: 0.0, times: 1.0, over: 1.0 };
 
     /// The number in the quantity's unit.
     #[must_use]
@@ -333,6 +334,20 @@ impl Quantity {
         }
         let (_, zero, times, over) = *self.conversions().iter().find(|(name, ..)| *name == unit.name())?;
         Some(Conversion { zero, times, over })
+    }
+
+    /// The unit that a text means where this is measured: `us` are microsiemens of EC, and `mw` are milliwatts of power. Nothing for
+    /// a text that is no unit of it.
+    #[must_use]
+    pub fn unit_of(self, text: &str) -> Option<Unit> {
+        let own = |unit: &Unit| self.conversion(*unit).is_some();
+        if let Some(unit) = Unit::of(text).filter(own) {
+            return Some(unit);
+        }
+        let same = plain(text)?.to_lowercase();
+        let is_same = |spellings: &[&str]| spellings.iter().any(|known| known.to_lowercase() == same);
+        let units = (0..).zip(UNITS).filter(|(_, (_, spellings))| is_same(spellings)).map(|(place, _)| Unit(place));
+        units.filter(|_| self != Quantity::Count).find(own)
     }
 
     /// The names of the units that it converts, its own first.

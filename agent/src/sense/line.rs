@@ -1,5 +1,6 @@
 //! Lines of text on a serial port: opens it, reads it, and finds it again when it was gone.
 
+pub(crate) mod beside;
 mod blocks;
 mod clean;
 mod forms;

@@ -56,6 +56,32 @@ const CASES: &[Case] = &[
             b"servo box: temp=20.0\nNode 7 | Temp: 21.5C | Batt: 88% | RSSI: -70dBm\nNode 8 | Temp: 22.5C | Batt: 80%\n",
         reads: &[("t", Fault(&["servo box temp", "Node 7 Temp"]))],
     },
+    // Units that the end of a label or a field beside the value says.
+    Case {
+        bus: "",
+        sensors: &[("t", TEMPERATURE, "temp", ""), ("ec", "ec", "ec", ""), ("w", "wind", "windspeedmph", "")],
+        says: b"{\"temp_f\":70.7,\"ec_us\":1800,\"windspeedmph\":10}\n",
+        reads: &[("t", Good(21.5)), ("ec", Good(1.8)), ("w", Good(4.5))],
+    },
+    Case {
+        bus: "",
+        sensors: &[("t", TEMPERATURE, "temp", ""), ("v", TEMPERATURE, "water.value", "")],
+        says: b"{\"temp\":70.7,\"temp_unit\":\"F\",\"water\":{\"value\":68,\"unit\":\"\xc2\xb0F\"}}\n",
+        reads: &[("t", Good(21.5)), ("v", Good(20.0))],
+    },
+    Case {
+        bus: "",
+        sensors: &[("t", TEMPERATURE, "temp", "")],
+        says: b"{\"temp\":70,\"units\":\"imperial\"}\n",
+        reads: &[("t", Fault(&["70 imperial", "C, F, K"]))],
+    },
+    // A node that stands behind its values.
+    Case {
+        bus: "",
+        sensors: &[("one", TEMPERATURE, "temp?node=1", ""), ("two", TEMPERATURE, "temp?node=2", "")],
+        says: b"temp=20 node=1 temp=30 node=2\n",
+        reads: &[("one", Good(20.0)), ("two", Good(30.0))],
+    },
     // Two values under one label in one line.
     Case {
         bus: "",

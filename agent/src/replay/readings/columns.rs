@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use tilth_core::label::{Label, Siblings};
 use tilth_core::quantity::Quantity;
 use tilth_core::unit::{Conversion, Unit};
 
@@ -11,7 +12,8 @@ use super::decoder::name_of;
 use super::dialect::Dialect;
 use super::names::Names;
 use super::report::{Reason, Report};
-use super::wanted::{Ambiguous, Sensors, bare, unit_of};
+use super::wanted::{Ambiguous, Sensors, bare, label, unit_of};
+use crate::sense::line::beside::{self, Beside, Unclear, Units};
 
 /// The columns of a line.
 pub(super) type Columns = Vec<Column>;
@@ -21,6 +23,8 @@ pub(super) struct Column {
     pub(super) place: usize,
     sensor: Result<usize, Reason>,
     meaning: Meaning,
+    /// The column that holds the unit of its numbers.
+    unit: Option<Beside>,
 }
 
 /// What the numbers of a series measure.
@@ -37,6 +41,14 @@ impl Meaning {
     /// Whether it is a series of a sensor of the configuration.
     pub(super) fn is_of_a_sensor(self) -> bool {
         self.quantity.is_some()
+    }
+
+    /// The unit that a cell beside a number says.
+    pub(super) fn unit_beside(self, text: &[u8], is_own: bool) -> Result<Option<Unit>, Reason> {
+        let Some(quantity) = self.quantity.filter(|_| !text.is_empty()) else { return Ok(None) };
+        let text = String::from_utf8_lossy(text);
+        let wrong = if Unit::of(&text).is_some() { Reason::UnitWrong } else { Reason::UnitUnknown };
+        beside::said(&text, is_own, quantity).map_err(|()| wrong)
     }
 
     /// What there is to say of a heading whose numbers are converted.
@@ -57,13 +69,21 @@ impl Meaning {
 }
 
 impl Column {
-    /// The sensor and its value in a cell.
-    pub(super) fn read(&self, text: &[u8], mark: Mark) -> Result<(usize, Option<f64>), Reason> {
+    /// The sensor and its value in a cell of a line; `cell` gives the text of any.
+    pub(super) fn read<'a>(
+        &self,
+        cell: impl Fn(usize) -> &'a [u8],
+        mark: Mark,
+    ) -> Result<(usize, Option<f64>), Reason> {
         let sensor = self.sensor?;
-        match cells::read(text, mark)? {
-            None => Ok((sensor, None)),
-            Some((number, unit)) => Ok((sensor, Some(self.meaning.convert(number, unit)?))),
-        }
+        let (number, unit) = match (cells::read(cell(self.place), mark)?, self.unit) {
+            (None, _) => return Ok((sensor, None)),
+            (Some((number, None)), Some(beside)) if self.meaning.unit.is_none() => {
+                (number, self.meaning.unit_beside(cell(beside.place), beside.is_own)?)
+            }
+            (Some(read), _) => read,
+        };
+        Ok((sensor, Some(self.meaning.convert(number, unit)?)))
     }
 }
 
@@ -84,29 +104,60 @@ pub(super) fn wide(
     };
     let headings: Vec<(usize, String)> = (0..dialect.headings.len()).filter(is_other).map(named).collect();
     let found = find(&headings, sensors)?;
+    let labels: Vec<(usize, Label)> =
+        headings.iter().filter_map(|(at, _)| Some((*at, label(&dialect.headings[*at])?))).collect();
+    let mut siblings = Siblings::default();
+    labels.iter().for_each(|(_, label)| {
+        siblings.add(label);
+    });
+    let is_text = |at: usize| dialect.texts.binary_search(&at).is_ok();
+    let (units, keys) = units(&labels, is_text);
     let mut columns = Vec::new();
     for ((at, heading), sensor) in headings.into_iter().zip(found) {
-        if sensor.is_none() && dialect.texts.binary_search(&at).is_ok() {
-            if !report.texts.contains(&dialect.headings[at]) {
+        if sensor.is_none() && is_text(at) {
+            if !units.has(at) && !report.texts.contains(&dialect.headings[at]) {
                 report.texts.push(dialect.headings[at].clone());
             }
             continue;
         }
         let name = name_of(sensor, &heading, sensors);
-        match meaning_of(sensor, &heading, sensors) {
+        let key = keys.get(&at).copied().unwrap_or_default();
+        let unit = units
+            .of(at, key)
+            .map_err(|Unclear| Ambiguous(format!("the unit of \"{heading}\" could stand in more than one column")));
+        let unit = if sensor.is_some() { unit? } else { None };
+        let is_id = place.is_none() && sensors.is_id(&heading);
+        match meaning_of(sensor, &heading, is_id, sensors, &siblings) {
             Err(reason) => report.bad_heading(dialect.header, at, reason, heading.as_bytes()),
             Ok(meaning) => match names.add_heading(&heading, &name) {
                 Ok(known) => {
                     meanings.push(meaning);
                     meaning.note(&heading).into_iter().for_each(|note| report.note(note));
-                    columns.push(Column { place: at, sensor: Ok(known), meaning });
+                    columns.push(Column { place: at, sensor: Ok(known), meaning, unit });
                 }
-                Err(Reason::NameEmpty) => columns.push(Column { place: at, sensor: Err(Reason::NameEmpty), meaning }),
+                Err(Reason::NameEmpty) => {
+                    columns.push(Column { place: at, sensor: Err(Reason::NameEmpty), meaning, unit });
+                }
                 Err(reason) => report.bad_heading(dialect.header, at, reason, heading.as_bytes()),
             },
         }
     }
     Ok(columns)
+}
+
+/// Which columns hold units, and the keys of the others by place.
+fn units(labels: &[(usize, Label)], is_text: impl Fn(usize) -> bool) -> (Units, HashMap<usize, &str>) {
+    let unit_of = |place: usize, label: &Label| beside::unit_field(label).filter(|_| is_text(place));
+    let (mut units, mut numbers) = (Vec::new(), Vec::new());
+    for (place, label) in labels {
+        match unit_of(*place, label) {
+            Some(base) => units.push((*place, base)),
+            None if is_text(*place) => {}
+            None => numbers.push((*place, label.key())),
+        }
+    }
+    let units = Units::new(units.iter().map(|(place, base)| (*place, base.as_str())), &numbers);
+    (units, numbers.into_iter().collect())
 }
 
 /// The sensor of each heading. Whole names first, so that a part of one takes none away from them.
@@ -136,9 +187,15 @@ fn is_row_number(dialect: &Dialect, at: usize) -> bool {
     at == 0 && dialect.headings[0].is_empty()
 }
 
-fn meaning_of(sensor: Option<usize>, heading: &str, sensors: &Sensors) -> Result<Meaning, Reason> {
+fn meaning_of(
+    sensor: Option<usize>,
+    heading: &str,
+    is_id: bool,
+    sensors: &Sensors,
+    siblings: &Siblings,
+) -> Result<Meaning, Reason> {
     let Some(quantity) = sensor.map(|sensor| sensors.quantity(sensor)) else { return Ok(Meaning::default()) };
-    let unit = unit_of(heading, quantity);
+    let unit = unit_of(heading, is_id, quantity, siblings);
     let conversion = match unit {
         Some(unit) => Some(quantity.conversion(unit).ok_or(Reason::UnitWrong)?),
         None => None,
@@ -149,6 +206,74 @@ fn meaning_of(sensor: Option<usize>, heading: &str, sensors: &Sensors) -> Result
 /// What a series of the long layout is called, and what it measures.
 pub(super) fn series(name: &str, sensors: &mut Sensors) -> Result<(Arc<str>, Meaning), Ambiguous> {
     let sensor = sensors.find(name)?;
-    let meaning = meaning_of(sensor, name, sensors).map_err(|reason| Ambiguous(format!("\"{name}\": {reason}")))?;
+    let meaning = meaning_of(sensor, name, sensors.is_id(name), sensors, &Siblings::default());
+    let meaning = meaning.map_err(|reason| Ambiguous(format!("\"{name}\": {reason}")))?;
     Ok((name_of(sensor, name, sensors), meaning))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io;
+
+    use super::super::wanted::{Map, Wanted};
+    use super::super::{Readings, ReadingsError};
+    use super::*;
+
+    /// The values of `room/x` in a file, and what was bad.
+    fn values(quantity: Quantity, map: &str, text: &str) -> Result<String, ReadingsError> {
+        let map = (!map.is_empty()).then(|| Map { name: map.to_owned(), sensor: "room/x".to_owned() });
+        let sensors = vec![(Arc::from("room/x"), quantity), (Arc::from("room/t_f"), quantity)];
+        let wanted = Wanted { maps: map.into_iter().collect(), sensors, ..Wanted::default() };
+        let source = io::Cursor::new(text.to_owned());
+        let mut readings = Readings::from_source("farm.csv", source, &wanted, || None::<File>)?;
+        let mut found = Vec::new();
+        while let Some(row) = readings.next_row()? {
+            let name = row.sensor.map(|sensor| readings.names()[sensor].to_string());
+            if name.is_some_and(|name| name.starts_with("room/")) {
+                found.extend(row.value.map(|value| ((value * 1e6).round() / 1e6).to_string()));
+            }
+        }
+        found.extend(readings.report().reasons.iter().map(|(reason, _)| reason.to_string()));
+        Ok(found.join(" "))
+    }
+
+    #[test]
+    fn units_are_those_that_live_lines_say() {
+        use Quantity::{Ec, Rain, Temperature, WaterLevel, Wind};
+        let wrong = "unit is not one of what the sensor measures";
+        for (quantity, map, head, row, expected) in [
+            (Temperature, "temp", "temp_f", "70.7", "21.5"),
+            (Temperature, "Temp", "Temp F", "70.7", "21.5"),
+            (Temperature, "tempf", "tempf", "70.7", "21.5"),
+            (Temperature, "temp_f", "tempF", "70.7", "21.5"),
+            (Temperature, "temp", "temp_in", "21.5", "21.5"),
+            (Temperature, "Temp F", "Temp A,Temp F", "20,21.5", "21.5"),
+            (Ec, "ec_us", "ec_us", "1800", "1.8"),
+            (Wind, "windspeedmph", "windspeedmph,tempf", "10,70.7", "4.4704"),
+            (Rain, "rain_in", "rain_in", "1", "25.4"),
+            (WaterLevel, "level_in", "level_in", "20", "20"),
+            (WaterLevel, "depth_in", "depth_in", "10", "25.4"),
+            (Temperature, "Probe F", "Probe F", "21.5", "21.5"),
+            // A unit in a column of its own.
+            (Temperature, "temp", "temp,unit", "70.7,F", "21.5"),
+            (Temperature, "temp", "temp,temp_unit,hum,hum_unit", "70.7,°F,50,%", "21.5"),
+            (Temperature, "temp", "temp,unit,hum,unit", "70.7,F,50,%", "21.5"),
+            (Temperature, "temp", "unit,temp,hum", "F,70.7,50", "21.5"),
+            (Temperature, "temp", "temp,hum,unit", "21.5,50,%", "21.5"),
+            (Temperature, "temp", "temp,unit", "101.3,kPa", wrong),
+            (Temperature, "temp", "temp,unit", "70,foo", "unit is not known"),
+            // The ids of the farm's own recordings say no unit.
+            (Temperature, "", "room/t_f", "21.5", "21.5"),
+        ] {
+            let rows = [0, 1, 2].map(|minute| format!("2025-01-01T00:0{minute}:00Z,{row}\n")).concat();
+            let all = [expected; 3].join(" ");
+            let expected = if expected.starts_with("unit") { expected } else { &all };
+            assert_eq!(values(quantity, map, &format!("time,{head}\n{rows}")).unwrap(), expected, "{head}: {row}");
+        }
+        let long = "time,sensor,value,unit\n2025-01-01T00:00:00Z,room/x,70.7,F\n2025-01-01T00:01:00Z,room/x,70,foo\n";
+        assert_eq!(values(Temperature, "", long).unwrap(), "21.5 unit is not known");
+        let own = "time,sensor,value\n2025-01-01T00:00:00Z,room/t_f,21.5\n";
+        assert_eq!(values(Temperature, "", own).unwrap(), "21.5");
+    }
 }

@@ -3,8 +3,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use tilth_core::unit::Unit;
-
 use super::cells::{self, Mark};
 use super::clock::{Clock, Folds, Moment};
 use super::columns::{self, Column, Columns, Meaning};
@@ -173,8 +171,7 @@ impl Decoder {
             None => None,
             Some((number, None)) if said.is_empty() => Some(self.meanings[sensor].convert(number, None)?),
             Some((number, unit)) => {
-                let text = String::from_utf8_lossy(said);
-                let known = Unit::of(&text);
+                let known = self.meanings[sensor].unit_beside(said, true)?;
                 if known.is_none() && unit.is_none() && self.meanings[sensor].is_of_a_sensor() {
                     self.report.note(format!(
                         "the unit \"{}\" is not known: its numbers are taken as they are",
@@ -354,7 +351,7 @@ fn take<'a>(
     for column in columns {
         // Spreadsheets end a line early when its last cells are empty.
         let text = cell(column.place);
-        match column.read(text, mark) {
+        match column.read(&cell, mark) {
             Ok((_, None)) => report.missing += 1,
             Ok((sensor, value)) => {
                 report.values += 1;

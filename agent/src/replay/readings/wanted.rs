@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
-use tilth_core::label::{Fit, Label};
+use tilth_core::label::{Fit, Label, Siblings};
 use tilth_core::quantity::Quantity;
 use tilth_core::unit::Unit;
 
@@ -209,12 +209,10 @@ fn with_unit_apart(heading: &str) -> std::borrow::Cow<'_, str> {
     }
 }
 
-/// The unit of a heading such as `Temperature_Fahrenheit`, where it is one that the quantity knows: `temp_in` is indoors.
-pub(super) fn unit_of(heading: &str, quantity: Quantity) -> Option<Unit> {
-    let said = label(heading).and_then(|label| label.unit());
-    let behind =
-        || bare(heading).rsplit_once('_').map(|(_, unit)| unit).filter(|unit| !unit.eq_ignore_ascii_case("in"));
-    said.or_else(|| Unit::of(behind()?).filter(|unit| quantity.conversion(*unit).is_some()))
+/// The unit that a heading says of a quantity. The id of a sensor says none by its end: its values are in the quantity's own.
+pub(super) fn unit_of(heading: &str, is_id: bool, quantity: Quantity, siblings: &Siblings) -> Option<Unit> {
+    let label = label(heading)?;
+    label.unit().or_else(|| label.unit_at_end(quantity, siblings).filter(|_| !is_id))
 }
 
 /// A heading without the serial numbers that loggers put behind it.

@@ -272,7 +272,10 @@ impl Forms {
     /// Reads pairs; false where there is none with a number or a wanted label.
     fn pairs(&mut self, text: &str, shift: usize, call: &mut Call<'_>) -> bool {
         let mut cut = std::mem::take(&mut self.pairs);
-        pairs::cut(text, &mut cut, |label| call.names.is_whole(label) || call.names.is_selector(label));
+        let has_word = |label: &str| {
+            call.names.is_whole(label) || call.names.is_selector(label) || call.names.is_unit_field(label)
+        };
+        pairs::cut(text, &mut cut, has_word);
         let mut any = false;
         let block = Arc::clone(&self.blocks.heading);
         if !block.is_empty() {
@@ -317,7 +320,7 @@ impl Forms {
         let (name, number) = heading.split_at(heading.len() - digits);
         let name = name.trim_end_matches(['#', ' ', '\t', '_', '-']);
         if call.names.is_selector(name)
-            && let (Some(label), Ok(number)) = (call.names.learn(name, None), number.parse())
+            && let (Some(label), Ok(number)) = (call.names.learn(name, None, true), number.parse())
         {
             call.fields.all.push(Field { label, value: Raw::Number(number), object: 0 });
         }
@@ -388,7 +391,7 @@ impl Call<'_> {
     pub(super) fn push(&mut self, label: &str, value: Raw) -> bool {
         let under = format!("{} {label}", self.heading);
         let (text, plain) = if self.heading.is_empty() { (label, None) } else { (under.as_str(), Some(label)) };
-        let Some(label) = self.names.learn(text, plain) else { return false };
+        let Some(label) = self.names.learn(text, plain, false) else { return false };
         self.note_unused(label);
         self.fields.all.push(Field { label, value, object: 0 });
         true
@@ -402,7 +405,7 @@ impl Call<'_> {
 
     fn note_unused(&mut self, label: LabelIx) {
         let known = self.names.known(label);
-        if known.takes.is_empty() && known.selects.is_empty() && !known.is_time {
+        if known.takes.is_empty() && known.is_value() {
             (self.unused)(&known.text);
         }
     }
@@ -442,10 +445,11 @@ fn place_of(label: &str, heading: Option<&str>, is_value: bool, call: &mut Call<
     if let Some(place) = call.names.find(label) {
         return Some(place);
     }
-    if !(is_value || is_time || call.names.is_whole(label) || call.names.is_selector(label)) {
+    let is_learnt = is_value || is_time || call.names.is_whole(label) || call.names.is_selector(label);
+    if !is_learnt && !call.names.is_unit_field(label) {
         return None;
     }
-    let place = call.names.learn(label, plain)?;
+    let place = call.names.learn(label, plain, is_value)?;
     call.note_unused(place);
     Some(place)
 }
@@ -462,14 +466,17 @@ fn best_fit(header: &Header, names: &Names) -> Option<Fit> {
 /// Gives a row's cells to their columns.
 fn bound(header: &mut Header, cells: &[Range<usize>], shift: usize, call: &mut Call<'_>) -> bool {
     if header.revision != Some(call.names.revision) {
-        let labels: Vec<Option<LabelIx>> = header.names.iter().map(|name| call.names.learn(name, None)).collect();
+        let labels: Vec<Option<LabelIx>> =
+            header.names.iter().map(|name| call.names.learn(name, None, false)).collect();
+        // Whose unit it is, is told by what else there is.
+        let has_units = labels.iter().flatten().any(|label| call.names.known(*label).unit_of().is_some());
         let column = |label: &Option<LabelIx>| {
             let Some(label) = *label else { return Column::Unused };
             let known = call.names.known(label);
             match (known.takes.is_empty() && known.selects.is_empty(), known.is_time) {
                 (false, _) => Column::Label(label),
                 (true, true) => Column::Time(label),
-                (true, false) if known.is_unit => Column::Label(label),
+                (true, false) if has_units => Column::Label(label),
                 (true, false) => Column::Unused,
             }
         };

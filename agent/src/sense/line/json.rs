@@ -1,7 +1,9 @@
 //! The fields of a line of JSON, and of one that ends with an object: `MQT: tele/SENSOR = {"temp":21.5}`.
 
+use tilth_core::unit::Unit;
+
 use super::forms::{Call, is_time};
-use super::names::{Names, is_unit_name};
+use super::names::Names;
 use super::number::{self, Cell};
 use super::object::{self, Scalar};
 use super::parse::{Field, Fields, Raw};
@@ -20,13 +22,32 @@ pub(super) fn json(text: &str, names: &mut Names, fields: &mut Fields, unused: &
     all.clear();
     words.clear();
     let is_object = object::each_value(text, parents, |place, scalar| {
+        if let Scalar::Text(unit) = scalar
+            && let Some(Field { label, value: last @ Raw::Number(_), .. }) = all.last_mut()
+            && is_next(&names.known(*label).text, place.path)
+            && Unit::of(unit).is_some()
+        {
+            // A list of a number and its unit.
+            let start = words.len();
+            if let Raw::Number(number) = last {
+                words.push_str(&format!("{number} {unit}"));
+            }
+            *last = Raw::Cell(start..words.len());
+            return;
+        }
         let is_text = matches!(scalar, Scalar::Text(text) if number::cell(text) == Cell::Text);
-        let is_learnt = !is_text
-            || is_time(place.path)
-            || is_unit_name(place.path)
-            || names.is_whole(place.path)
-            || names.is_selector(place.plain);
-        let label = if is_learnt { names.learn(place.path, Some(place.plain)) } else { names.find(place.path) };
+        let is_learnt = || {
+            !is_text
+                || is_time(place.path)
+                || names.is_whole(place.path)
+                || names.is_selector(place.plain)
+                || names.is_unit_field(place.path)
+        };
+        let is_number = !is_text && !matches!(scalar, Scalar::Null);
+        let label = match names.find(place.path) {
+            None if is_learnt() => names.learn(place.path, Some(place.plain), is_number),
+            known => known,
+        };
         let Some(label) = label else { return };
         let value = match scalar {
             Scalar::Number(number) => Raw::Number(number),
@@ -39,11 +60,19 @@ pub(super) fn json(text: &str, names: &mut Names, fields: &mut Fields, unused: &
             }
         };
         let known = names.known(label);
-        if matches!(value, Raw::Number(_)) && known.takes.is_empty() && known.selects.is_empty() && !known.is_time {
+        if matches!(value, Raw::Number(_)) && known.takes.is_empty() && known.is_value() {
             unused(&known.text);
         }
         all.push(Field { label, value, object: place.object });
     });
     fields.is_json = is_object;
     is_object
+}
+
+/// Whether a path is that of the next place of a list.
+fn is_next(before: &str, path: &str) -> bool {
+    let parted =
+        |path: &'_ str| path.rsplit_once('.').and_then(|(list, ix)| Some((list.len(), ix.parse::<usize>().ok()?)));
+    let (Some((list, ix)), Some((next_list, next))) = (parted(before), parted(path)) else { return false };
+    before.get(..list) == path.get(..next_list) && next == ix + 1
 }

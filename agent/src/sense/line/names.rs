@@ -14,11 +14,11 @@ use std::collections::{BTreeSet, HashMap};
 
 use tilth_config::LineName;
 use tilth_core::id::SensorId;
-use tilth_core::label::{Fit, Label, unit_at_end};
+use tilth_core::label::{Fit, Label, Siblings};
 use tilth_core::quantity::Quantity;
 use tilth_core::unit::{Conversion, Unit};
 
-use super::number;
+use super::{beside, number};
 
 /// Labels that are remembered; a bus with more has noise for names, and they are learnt anew.
 const MAX_LABELS: usize = 4096;
@@ -58,24 +58,36 @@ pub(super) struct Known {
     pub(super) is_time: bool,
     /// Whether its number counts milliseconds: `millis`, `Time (ms)`.
     pub(super) in_ms: bool,
-    /// Whether its text is the unit of the numbers beside it: `unit`, `TempUnit`.
-    pub(super) is_unit: bool,
+    /// Where it may hold the unit of other fields: the beginning of their keys.
+    unit_of: Option<String>,
 }
 
 impl Known {
-    /// The unit that the label says.
-    pub(super) fn unit(&self) -> Option<Unit> {
-        self.label.unit()
+    /// The label in comparable form.
+    pub(super) fn key(&self) -> &str {
+        self.label.key()
+    }
+
+    /// The beginning of the keys of the fields whose unit it holds.
+    pub(super) fn unit_of(&self) -> Option<&str> {
+        self.unit_of.as_deref().filter(|_| self.takes.is_empty() && self.selects.is_empty())
+    }
+
+    /// Whether a value under it is one that somebody may want.
+    pub(super) fn is_value(&self) -> bool {
+        self.selects.is_empty() && self.unit_of.is_none() && (!self.is_time || !self.takes.is_empty())
     }
 }
 
 /// A sensor that takes the value of a label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Take {
     /// By place in the list of what is wanted.
     pub(super) want: usize,
     /// Its name fits another label as well.
     pub(super) is_ambiguous: bool,
+    /// What becomes of numbers by the unit that the label or the name says; the unit itself where it is of something else.
+    pub(super) said: Option<Result<Conversion, Unit>>,
 }
 
 /// A selector that a label answers.
@@ -103,6 +115,8 @@ struct Wanted {
     selectors: Vec<(Option<Label>, String)>,
     short: Short,
     is_whole: bool,
+    /// Of numbers that say no unit.
+    usual: Conversion,
     /// The unit that was said last, and what it becomes.
     unit: (String, Option<Conversion>),
 }
@@ -113,6 +127,7 @@ pub(super) struct Names {
     wanted: Vec<Wanted>,
     known: Vec<Known>,
     places: HashMap<String, LabelIx>,
+    siblings: Siblings,
     /// Another number when labels mean something else than before.
     pub(super) revision: u64,
     /// Wanted names that no label has answered so far.
@@ -151,6 +166,10 @@ impl Names {
     fn forget(&mut self) {
         self.known.clear();
         self.places.clear();
+        self.siblings = Siblings::default();
+        self.wanted.iter().filter_map(|wanted| wanted.label.as_ref()).for_each(|label| {
+            self.siblings.add(label);
+        });
         self.revision += 1;
     }
 
@@ -183,6 +202,11 @@ impl Names {
         label.is_some_and(|label| names.any(|(name, _)| name.as_ref().is_some_and(|name| label.fit(name).is_some())))
     }
 
+    /// Whether a label is of a field that holds the unit of others.
+    pub(super) fn is_unit_field(&self, text: &str) -> bool {
+        Label::of(text).is_some_and(|label| beside::unit_field(&label).is_some())
+    }
+
     /// How well a label answers any name.
     pub(super) fn best_fit(&self, text: &str) -> Option<Fit> {
         let label = Label::of(text)?;
@@ -191,41 +215,47 @@ impl Names {
     }
 
     /// The place of a label; learns it where it is new. `plain` is a path without its places in lists, or a
-    /// label without its heading.
-    pub(super) fn learn(&mut self, text: &str, plain: Option<&str>) -> Option<LabelIx> {
+    /// label without its heading. `is_number` where its value is one: then it is no unit.
+    pub(super) fn learn(&mut self, text: &str, plain: Option<&str>, is_number: bool) -> Option<LabelIx> {
         if let Some(known) = self.find(text) {
             return Some(known);
         }
         let label = Label::of(text)?;
         let plain = plain.filter(|plain| *plain != text).and_then(Label::of);
+        let unit_of = if is_number { None } else { beside::unit_field(&label) };
         let mut changed = Vec::new();
         for (want, wanted) in self.wanted.iter_mut().enumerate() {
             let sought = wanted.sought(&label, plain.as_ref());
+            // `Temp unit` is no other `Temp`.
+            if unit_of.is_some() && wanted.fit(sought) == Some(Fit::Part) {
+                continue;
+            }
             if wanted.see(sought, text) {
                 changed.push(want);
             }
         }
         let is_time = number::is_time_name(label.key());
         let in_ms = number::is_name_of_ms(label.key()) || label.unit() == Unit::of("ms");
-        let is_unit = is_unit_name(text);
         let shown = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MAX_SHOWN).collect();
+        let has_siblings = self.siblings.add(&label);
         let known =
-            Known { label, plain, text: shown, takes: Vec::new(), selects: Vec::new(), is_time, in_ms, is_unit };
+            Known { label, plain, text: shown, takes: Vec::new(), selects: Vec::new(), is_time, in_ms, unit_of };
         let place = self.known.len();
         self.known.push(known);
         self.places.insert(text.to_owned(), place);
         self.bind(place);
         changed.into_iter().for_each(|want| self.bind_again(want));
+        if has_siblings {
+            (0..place).for_each(|known| self.bind(known));
+        }
         Some(place)
     }
 
     /// Finds what a label means.
     fn bind(&mut self, place: LabelIx) {
         let known = &mut self.known[place];
-        let takes = self.wanted.iter().enumerate().filter_map(|(want, wanted)| {
-            let is_ambiguous = wanted.takes(wanted.sought(&known.label, known.plain.as_ref()))?;
-            Some(Take { want, is_ambiguous })
-        });
+        let takes =
+            self.wanted.iter().enumerate().filter_map(|(want, wanted)| wanted.take(want, known, &self.siblings));
         known.takes = takes.collect();
         let label = known.plain.as_ref().unwrap_or(&known.label);
         let selects = self.wanted.iter().enumerate().flat_map(|(want, wanted)| {
@@ -242,10 +272,7 @@ impl Names {
         let wanted = &self.wanted[want];
         for known in &mut self.known {
             known.takes.retain(|take| take.want != want);
-            let label = wanted.sought(&known.label, known.plain.as_ref());
-            if let Some(is_ambiguous) = wanted.takes(label) {
-                known.takes.push(Take { want, is_ambiguous });
-            }
+            known.takes.extend(wanted.take(want, known, &self.siblings));
         }
     }
 
@@ -254,11 +281,6 @@ impl Names {
         if !self.unseen.is_empty() {
             self.unseen.remove(&self.wanted[want].want.name.to_string());
         }
-    }
-
-    /// Whether anything selects the value.
-    pub(super) fn has_selectors(&self, want: usize) -> bool {
-        !self.wanted[want].selectors.is_empty()
     }
 
     /// The texts that select the value, by place.
@@ -274,56 +296,27 @@ impl Names {
         }
     }
 
-    /// A number in the unit of what is wanted. `said` is the unit behind the number; without one the label's holds, and then the
-    /// sensor's.
-    ///
-    /// # Errors
-    /// The unit, where it measures something else.
-    pub(super) fn convert(&mut self, want: usize, label: LabelIx, number: f64, said: &str) -> Result<f64, String> {
-        let Wanted { want, unit: (last, conversion), label: name, .. } = &mut self.wanted[want];
-        if !said.is_empty() {
-            if said != last {
-                said.clone_into(last);
-                *conversion = conversion_of(want.quantity, said);
-            }
-            return match conversion {
-                Some(conversion) => Ok(conversion.apply(number)),
-                None => Err(said.to_owned()),
-            };
+    /// What becomes of a number with a unit behind it; nothing where the unit is of something else.
+    pub(super) fn conversion(&mut self, want: usize, said: &str) -> Option<Conversion> {
+        let Wanted { want, unit: (last, conversion), .. } = &mut self.wanted[want];
+        if said != last {
+            said.clone_into(last);
+            *conversion = conversion_of(want.quantity, said);
         }
-        // A unit that the name itself has, and that measures something else, is a word: `Temp (in)`.
-        let is_word = |unit: &Unit| name.as_ref().and_then(Label::unit) == Some(*unit);
-        let of_label = self.known[label].label.unit();
-        match of_label {
-            Some(unit) => match want.quantity.conversion(unit) {
-                Some(conversion) => Ok(conversion.apply(number)),
-                None if is_word(&unit) => Ok(usual(want, &self.known[label].text, number)),
-                None => Err(unit.to_string()),
-            },
-            None => Ok(usual(want, &self.known[label].text, number)),
-        }
+        *conversion
     }
-}
 
-/// Whether a label is that of a unit: `unit`, `TempUnit`, `air.unit_of_measurement`.
-pub(super) fn is_unit_name(label: &str) -> bool {
-    let name = label.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
-    name.ends_with("unit") || name.ends_with("units") || ["unit_of_measurement", "uom"].contains(&name.as_str())
-}
-
-/// A number that says no unit: it is in the sensor's, or in the one that its label ends with.
-fn usual(want: &Want, label: &str, number: f64) -> f64 {
-    let unit = want.unit.or_else(|| unit_at_end(label, want.quantity));
-    let conversion = unit.and_then(|unit| want.quantity.conversion(unit));
-    conversion.map_or(number, |conversion| conversion.apply(number))
+    /// What becomes of a number of which nothing says a unit.
+    pub(super) fn usual(&self, want: usize) -> Conversion {
+        self.wanted[want].usual
+    }
 }
 
 /// What is counted may be of anything.
 fn conversion_of(quantity: Quantity, said: &str) -> Option<Conversion> {
-    match Unit::of(said) {
+    match quantity.unit_of(said) {
         Some(unit) => quantity.conversion(unit),
-        None if quantity == Quantity::Count => Unit::of("s").and_then(|any| quantity.conversion(any)),
-        None => None,
+        None => (quantity == Quantity::Count).then_some(Conversion::NONE),
     }
 }
 
@@ -331,7 +324,36 @@ impl Wanted {
     fn new(want: Want) -> Wanted {
         let label = Label::of(&want.name.label);
         let selectors = want.name.selectors.iter().map(|(name, text)| (Label::of(name), text.clone())).collect();
-        Wanted { label, selectors, short: Short::None, is_whole: false, unit: (String::new(), None), want }
+        let usual = want.unit.and_then(|unit| want.quantity.conversion(unit)).unwrap_or(Conversion::NONE);
+        Wanted { label, selectors, short: Short::None, is_whole: false, usual, unit: (String::new(), None), want }
+    }
+
+    /// Whether it takes the values under a label, and how.
+    fn take(&self, want: usize, known: &Known, siblings: &Siblings) -> Option<Take> {
+        let label = self.sought(&known.label, known.plain.as_ref());
+        if known.unit_of.is_some() && self.fit(label) == Some(Fit::Part) {
+            return None;
+        }
+        let is_ambiguous = self.takes(label)?;
+        Some(Take { want, is_ambiguous, said: self.said(&known.label, siblings) })
+    }
+
+    /// What the label says of the unit of numbers under it, or the name does. An end that may be a unit says nothing where the sensor
+    /// has a unit of its own.
+    fn said(&self, label: &Label, siblings: &Siblings) -> Option<Result<Conversion, Unit>> {
+        let quantity = self.want.quantity;
+        let of_name = self.label.as_ref().and_then(Label::unit);
+        match label.unit() {
+            // A unit that the name itself has, and that measures something else, is a word: `Temp (in)`.
+            Some(unit) if quantity.conversion(unit).is_none() && of_name != Some(unit) => return Some(Err(unit)),
+            Some(unit) if quantity.conversion(unit).is_some() => return quantity.conversion(unit).map(Ok),
+            _ => {}
+        }
+        let labels = || std::iter::once(label).chain(&self.label);
+        let at_end = || labels().find_map(|label| label.unit_at_end(quantity, siblings));
+        let unit = of_name.filter(|unit| quantity.conversion(*unit).is_some());
+        let unit = unit.or_else(|| self.want.unit.is_none().then(at_end).flatten())?;
+        quantity.conversion(unit).map(Ok)
     }
 
     /// The form of a label in which this name is looked for.

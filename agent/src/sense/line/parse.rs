@@ -8,23 +8,21 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use tilth_core::label::{Fit, unit_at_end};
+use tilth_core::label::Fit;
 use tilth_core::time::WallTime;
-use tilth_core::unit::Unit;
+use tilth_core::unit::{Conversion, Unit};
 
+use super::beside::{self, Unclear, Units};
 use super::clean::{clean, lossy};
 use super::forms::Forms;
 use super::lines::{Cut, Lines};
-use super::names::{LabelIx, Names, Want};
+use super::names::{LabelIx, Names, Take, Want};
 use super::number::{self, Cell, Time};
 use super::tally::excerpt;
 pub(crate) use super::tally::{About, Last, Reason, Tally};
 
 /// As much of a field's text is shown.
 const MAX_TEXT: usize = 40;
-
-/// Names of a number that say nothing of what it measures.
-const VALUES: [&str; 7] = ["value", "val", "v", "reading", "state", "measurement", "data"];
 
 /// The values of one line.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -88,6 +86,8 @@ pub(super) struct Fields {
 struct Reader {
     names: Names,
     fields: Fields,
+    /// Which fields of this line hold units.
+    units: Units,
     values: Vec<(usize, f64)>,
     faults: Vec<(usize, Arc<str>)>,
     words: Vec<(usize, About)>,
@@ -183,6 +183,7 @@ impl Reader {
     /// The second pass.
     fn give(&mut self, text: &str) {
         let fields = std::mem::take(&mut self.fields);
+        self.find_units(&fields, text);
         for ix in 0..fields.all.len() {
             self.give_field(&fields, ix, text);
         }
@@ -197,6 +198,20 @@ impl Reader {
         self.fields = fields;
     }
 
+    /// Finds the fields that hold units.
+    fn find_units(&mut self, fields: &Fields, line: &str) {
+        self.units.clear();
+        let known = |field: &Field| self.names.known(field.label);
+        if !fields.all.iter().any(|field| known(field).unit_of().is_some()) {
+            return;
+        }
+        let units = (0..).zip(&fields.all).filter_map(|(ix, field)| Some((ix, known(field).unit_of()?)));
+        let is_number = |ix: usize| matches!(fields.cell(ix, line), Cell::Number(..) | Cell::Missing);
+        let numbers = (0..).zip(&fields.all).filter(|(ix, field)| known(field).is_value() && is_number(*ix));
+        let numbers: Vec<(usize, &str)> = numbers.map(|(ix, field)| (ix, known(field).key())).collect();
+        self.units = Units::new(units, &numbers);
+    }
+
     fn give_field(&mut self, fields: &Fields, ix: usize, line: &str) {
         let field = &fields.all[ix];
         let known = self.names.known(field.label);
@@ -209,54 +224,78 @@ impl Reader {
             if take.is_ambiguous {
                 self.note_seen(take.want);
                 self.fail(take.want, Reason::Ambiguous, fields, ix, line);
-            } else if !self.names.has_selectors(take.want) || self.is_selected(fields, ix, take.want, line) {
-                self.take(take.want, fields, ix, line);
+                continue;
+            }
+            match self.is_selected(fields, ix, take.want, line) {
+                Ok(true) => self.take(take, fields, ix, line),
+                Ok(false) => {}
+                Err(Unclear) => self.fail(take.want, Reason::NodeUnclear, fields, ix, line),
             }
         }
     }
 
-    fn take(&mut self, want: usize, fields: &Fields, ix: usize, line: &str) {
+    fn take(&mut self, take: Take, fields: &Fields, ix: usize, line: &str) {
+        let want = take.want;
         self.note_seen(want);
         if self.taken[want].is_some() {
             self.fail(want, Reason::Twice, fields, ix, line);
             return;
         }
         self.taken[want] = Some(ix);
-        let label = fields.all[ix].label;
         match fields.cell(ix, line) {
-            Cell::Number(number, unit) => {
-                let unit = if unit.is_empty() { self.unit_beside(want, fields, ix, line) } else { unit };
-                match self.names.convert(want, label, number, unit) {
-                    Ok(value) => self.values.push((want, value)),
-                    Err(_) => self.fail(want, Reason::WrongUnit, fields, ix, line),
+            Cell::Number(number, unit) => match self.conversion(take, unit, fields, ix, line) {
+                Ok(conversion) => self.values.push((want, conversion.apply(number))),
+                Err(unit) => {
+                    let about = self.about(want, fields, ix, line, &unit);
+                    self.fail_about(want, Reason::WrongUnit, fields, about, line);
                 }
-            }
+            },
             Cell::Missing => self.values.push((want, f64::NAN)),
             Cell::Text => {
-                let about = self.about(want, fields, ix, line);
+                let about = self.about(want, fields, ix, line, "");
                 self.tally.add_field(Reason::NotANumber, line, about.clone());
                 self.words.push((want, about));
             }
         }
     }
 
-    /// The unit that another field says of a number: `{"value":70.7,"unit":"F"}`, `"TempUnit":"F"`. Empty where none does. One that
-    /// the sensor is not read in is that of a number which is called a value and nothing else.
-    fn unit_beside<'l>(&self, want: usize, fields: &'l Fields, ix: usize, line: &'l str) -> &'l str {
-        let Want { quantity, .. } = *self.names.want(want);
-        let (field, label) = (&fields.all[ix], self.names.known(fields.all[ix].label));
-        if label.unit().or_else(|| unit_at_end(&label.text, quantity)).is_some() {
-            return "";
+    /// What becomes of a number. Its unit is the one behind it; without one that of its label holds, then that of a field beside it,
+    /// and then the sensor's.
+    ///
+    /// # Errors
+    /// The unit, where it measures something else or is not known; nothing where it is the one behind the number.
+    fn conversion(
+        &mut self,
+        take: Take,
+        unit: &str,
+        fields: &Fields,
+        ix: usize,
+        line: &str,
+    ) -> Result<Conversion, String> {
+        if !unit.is_empty() {
+            return self.names.conversion(take.want, unit).ok_or_else(String::new);
         }
-        let is_value = VALUES.contains(&label.text.rsplit('.').next().unwrap_or_default().to_lowercase().as_str());
-        let said = |beside: usize| {
-            let Field { label, object, .. } = &fields.all[beside];
-            let is_unit = self.names.known(*label).is_unit && fields.is_around(*object, field.object);
-            let text = fields.word(beside, line).filter(|_| is_unit)?;
-            let is_read = Unit::of(text).is_some_and(|unit| quantity.conversion(unit).is_some());
-            (is_read || is_value && *object == field.object && !text.is_empty()).then_some(text)
+        if let Some(said) = take.said {
+            return said.map_err(|unit| unit.to_string());
+        }
+        let quantity = self.names.want(take.want).quantity;
+        let beside = if self.units.is_empty() { None } else { self.unit_beside(take.want, fields, ix, line)? };
+        let conversion = beside.and_then(|unit| quantity.conversion(unit));
+        Ok(conversion.unwrap_or_else(|| self.names.usual(take.want)))
+    }
+
+    /// The unit that a field beside a number says. One that is not known says nothing where the sensor has a unit of its own.
+    fn unit_beside(&self, want: usize, fields: &Fields, ix: usize, line: &str) -> Result<Option<Unit>, String> {
+        let key = self.names.known(fields.all[ix].label).key();
+        let want = self.names.want(want);
+        let Some(beside) = self.units.of(ix, key).map_err(|Unclear| "of one of several units".to_owned())? else {
+            return Ok(None);
         };
-        (0..fields.all.len()).rev().find_map(said).unwrap_or_default()
+        let text = fields.word(beside.place, line);
+        match beside::said(text, beside.is_own, want.quantity) {
+            Err(()) if want.unit.is_none() => Err(excerpt(text.trim())),
+            said => Ok(said.unwrap_or_default()),
+        }
     }
 
     fn note_seen(&mut self, want: usize) {
@@ -268,10 +307,14 @@ impl Reader {
 
     /// The sensor reads a fault: once for each line, whatever else the line says.
     fn fail(&mut self, want: usize, reason: Reason, fields: &Fields, ix: usize, line: &str) {
+        let about = self.about(want, fields, ix, line, "");
+        self.fail_about(want, reason, fields, about, line);
+    }
+
+    fn fail_about(&mut self, want: usize, reason: Reason, fields: &Fields, about: About, line: &str) {
         if self.faults.iter().any(|(faulty, _)| *faulty == want) {
             return;
         }
-        let about = self.about(want, fields, ix, line);
         let why = self.why(want, reason, fields, &about);
         self.tally.add_field(reason, line, about);
         let said = &mut self.said[want];
@@ -299,6 +342,9 @@ impl Reader {
                     false => format!("\"{other}\" and \"{}\" come in one line, and \"{name}\" means both", about.field),
                 }
             }
+            Reason::NodeUnclear => {
+                format!("\"{}\" could be of the node before it and of the one behind it", about.field)
+            }
             _ => {
                 let units = quantity.units();
                 let known = if units.is_empty() { "no unit".to_owned() } else { units.join(", ") };
@@ -307,11 +353,11 @@ impl Reader {
         }
     }
 
-    fn about(&self, want: usize, fields: &Fields, ix: usize, line: &str) -> About {
+    /// A field that a sensor wants; `unit` is what something else than the field says of it.
+    fn about(&self, want: usize, fields: &Fields, ix: usize, line: &str, unit: &str) -> About {
         let known = self.names.known(fields.all[ix].label);
         let text = fields.shown(ix, line).chars().take(MAX_TEXT).collect::<String>();
-        let unit = known.unit().filter(|_| matches!(fields.cell(ix, line), Cell::Number(_, "")));
-        let text = unit.map_or(text.clone(), |unit| format!("{text} {unit}"));
+        let text = format!("{text} {unit}").trim_end().to_owned();
         About { field: known.text.clone(), text: excerpt(&text), sensor: self.names.want(want).sensor.clone() }
     }
 
@@ -345,14 +391,20 @@ impl Reader {
     }
 
     /// Whether the fields beside a value are those that its input names.
-    fn is_selected(&self, fields: &Fields, ix: usize, want: usize, line: &str) -> bool {
-        self.names.selectors(want).enumerate().all(|(selector, text)| {
+    ///
+    /// # Errors
+    /// It cannot be told which field it is, and one that it could be is what the input names.
+    fn is_selected(&self, fields: &Fields, ix: usize, want: usize, line: &str) -> Result<bool, Unclear> {
+        for (selector, text) in self.names.selectors(want).enumerate() {
             let beside = match fields.is_json {
                 true => self.nearest_object(fields, ix, want, selector),
-                false => self.before(fields, ix, want, selector),
+                false => self.of_node(fields, ix, (want, selector), line, text)?,
             };
-            beside.is_some_and(|beside| fields.says(beside, line, text))
-        })
+            if !beside.is_some_and(|beside| fields.says(beside, line, text)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The field that selects, in the value's own object or the nearest around it that has one.
@@ -373,12 +425,36 @@ impl Reader {
         }
     }
 
-    /// The field that selects: the only one of the line, or where it comes again for each node the last before the value.
-    fn before(&self, fields: &Fields, ix: usize, want: usize, selector: usize) -> Option<usize> {
-        match self.best(fields, 0..fields.all.len(), want, selector) {
-            (only, 1) => only,
-            _ => self.best(fields, 0..ix, want, selector).0,
+    /// The field that selects: the only one of the line, or where it comes again for each node that of the value's node.
+    fn of_node(
+        &self,
+        fields: &Fields,
+        ix: usize,
+        (want, selector): (usize, usize),
+        line: &str,
+        text: &str,
+    ) -> Result<Option<usize>, Unclear> {
+        let (last, count) = self.best(fields, 0..fields.all.len(), want, selector);
+        let Some(fit) = last.and_then(|last| self.fit(fields, last, want, selector)).filter(|_| count > 1) else {
+            return Ok(last);
+        };
+        let places = 0..fields.all.len();
+        let known = |ix: &usize| self.names.known(fields.all[*ix].label);
+        let marks: Vec<usize> =
+            places.clone().filter(|ix| self.fit(fields, *ix, want, selector) == Some(fit)).collect();
+        let values: Vec<usize> = places.filter(|ix| known(ix).is_value()).collect();
+        let alike: Vec<usize> =
+            values.iter().copied().filter(|ix| known(ix).takes.iter().any(|take| take.want == want)).collect();
+        match beside::partner(&marks, &values, &alike, ix) {
+            Err(Unclear) if !marks.iter().any(|mark| fields.says(*mark, line, text)) => Ok(None),
+            found => found,
         }
+    }
+
+    /// How well a field answers a selector.
+    fn fit(&self, fields: &Fields, ix: usize, want: usize, selector: usize) -> Option<Fit> {
+        let selects = &self.names.known(fields.all[ix].label).selects;
+        selects.iter().find(|found| found.want == want && found.selector == selector).map(|found| found.fit)
     }
 
     /// The last of the fields that answers a selector best, and how many answer it as well.
@@ -391,12 +467,9 @@ impl Reader {
     ) -> (Option<usize>, usize) {
         let mut best: (Option<usize>, Option<Fit>, usize) = (None, None, 0);
         for ix in among {
-            let selects = &self.names.known(fields.all[ix].label).selects;
-            let Some(found) = selects.iter().find(|found| found.want == want && found.selector == selector) else {
-                continue;
-            };
-            best = match Some(found.fit).cmp(&best.1) {
-                std::cmp::Ordering::Greater => (Some(ix), Some(found.fit), 1),
+            let Some(fit) = self.fit(fields, ix, want, selector) else { continue };
+            best = match Some(fit).cmp(&best.1) {
+                std::cmp::Ordering::Greater => (Some(ix), Some(fit), 1),
                 std::cmp::Ordering::Equal => (Some(ix), best.1, best.2 + 1),
                 std::cmp::Ordering::Less => best,
             };
@@ -411,26 +484,6 @@ impl Fields {
         whole.get(range.clone()).unwrap_or_default()
     }
 
-    /// Whether an object of JSON is another, or holds it.
-    fn is_around(&self, outer: usize, mut inner: usize) -> bool {
-        loop {
-            match self.parents.get(inner) {
-                _ if outer == inner => return true,
-                Some(parent) if self.is_json && *parent != inner => inner = *parent,
-                _ => return false,
-            }
-        }
-    }
-
-    /// The text of a field that is no number.
-    fn word<'l>(&'l self, ix: usize, line: &'l str) -> Option<&'l str> {
-        let text = match &self.all[ix].value {
-            Raw::Cell(range) | Raw::Text(range) => self.text(range, line).trim(),
-            _ => return None,
-        };
-        (number::cell(text) == Cell::Text).then_some(text)
-    }
-
     fn cell<'l>(&'l self, ix: usize, line: &'l str) -> Cell<'l> {
         match &self.all[ix].value {
             Raw::Number(number) if number.is_finite() => Cell::Number(*number, ""),
@@ -442,6 +495,14 @@ impl Fields {
                 Err(_) => Cell::Text,
             },
             Raw::Text(_) => Cell::Text,
+        }
+    }
+
+    /// A value that is no number.
+    fn word<'l>(&'l self, ix: usize, line: &'l str) -> &'l str {
+        match &self.all[ix].value {
+            Raw::Cell(range) | Raw::Text(range) => self.text(range, line),
+            Raw::Number(_) | Raw::Missing | Raw::Pair(..) => "",
         }
     }
 

@@ -42,6 +42,8 @@ pub(crate) enum Reason {
     Twice,
     /// A name fits more than one label of the bus.
     Ambiguous,
+    /// A field that a sensor wants stands between two nodes, and could be of either.
+    NodeUnclear,
     /// The line's own time cannot be read; its arrival counts.
     BadTime,
 }
@@ -87,7 +89,7 @@ pub(crate) struct Tally {
 
 impl Reason {
     /// Every reason.
-    pub(crate) const ALL: [Reason; 14] = [
+    pub(crate) const ALL: [Reason; 15] = [
         Reason::Partial,
         Reason::TooLong,
         Reason::NotText,
@@ -101,6 +103,7 @@ impl Reason {
         Reason::WrongUnit,
         Reason::Twice,
         Reason::Ambiguous,
+        Reason::NodeUnclear,
         Reason::BadTime,
     ];
 
@@ -120,6 +123,7 @@ impl Reason {
             Reason::WrongUnit => "a wanted field has the wrong unit",
             Reason::Twice => "a wanted field comes twice",
             Reason::Ambiguous => "a wanted name fits two labels",
+            Reason::NodeUnclear => "a wanted field could be of two nodes",
             Reason::BadTime => "its time cannot be read",
         }
     }

@@ -37,7 +37,8 @@ pub(super) fn in_turn(text: &str, shift: usize, cells: &mut Vec<Range<usize>>, c
     let mut at = 0;
     while at < cells.len() {
         // A word in the place of a value, such as an error, is that of a wanted name.
-        let is_value = is_number(at + 1) || cell(at).is_some_and(|name| call.is_whole(name)) && cell(at + 1).is_some();
+        let may_be_text = |name| call.is_whole(name) || call.names.is_unit_field(name);
+        let is_value = is_number(at + 1) || cell(at).is_some_and(may_be_text) && cell(at + 1).is_some();
         if !is_label(at) || is_number(at) || !is_value {
             return false;
         }

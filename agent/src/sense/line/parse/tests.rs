@@ -10,6 +10,7 @@ use tilth_core::unit::Unit;
 use super::super::lines::MAX_LINE;
 use super::{Decoder, Reason, Want};
 
+mod beside;
 mod blocks;
 
 const WANTED: [&str; 4] = ["temp", "hum", "tank.ph", "ec"];

@@ -57,7 +57,7 @@ fn a_field_may_say_the_unit_of_others() {
     for (line, expected) in [
         (r#"{"value":70.7,"unit":"F"}"#, "0=21.5"),
         (r#"{"value":70.7,"unit":"F","more":{"unit":"C"}}"#, "0=21.5"),
-        (r#"{"value":7,"unit":"bar"}"#, "0! \"value\" says 7: temperature is read in C, F, K"),
+        (r#"{"value":7,"unit":"bar"}"#, "0! \"value\" says 7 bar: temperature is read in C, F, K"),
         (r#"{"A":{"Temperature":70.7,"Humidity":55},"TempUnit":"F"}"#, "1=21.5; 3=55"),
         (r#"{"Pressure":1,"Humidity":55,"unit":"bar"}"#, "2=1000; 3=55"),
         (r#"{"value":21.5,"unit":3}"#, "0=21.5"),

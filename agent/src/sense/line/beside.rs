@@ -1,0 +1,247 @@
+//! Which of several fields of a line belongs to which value: the unit that stands in a field of its own, the node. Pure; `replay`
+//! finds units by it as well.
+
+use tilth_core::label::Label;
+use tilth_core::quantity::Quantity;
+use tilth_core::unit::Unit;
+
+use super::{number, pairs};
+
+/// Names of fields that hold a unit.
+const UNITS: [&str; 7] = ["unitofmeasurement", "units", "unit", "uom", "einheit", "unité", "eenheid"];
+
+/// Words in the place of a unit that name a system of units in which a quantity's own is usual.
+const USUAL: [&str; 2] = ["metric", "si"];
+
+/// Two fields that are alike could both be meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unclear;
+
+/// The field that holds the unit of a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Beside {
+    /// Its place in the line.
+    pub(crate) place: usize,
+    /// It is the unit of no other number.
+    pub(crate) is_own: bool,
+}
+
+/// The fields of a line, or the columns of a file, that hold units.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Units {
+    units: Vec<UnitField>,
+    /// The places of all numbers.
+    numbers: Vec<usize>,
+}
+
+#[derive(Debug, Clone)]
+struct UnitField {
+    place: usize,
+    /// Keys of the numbers whose unit it is begin with it.
+    base: String,
+    /// It says so itself, and is not that of those around it for want of any other.
+    is_said: bool,
+    /// How many numbers that are.
+    count: usize,
+}
+
+/// Whose unit the field of a label holds, as the beginning of their labels' keys: `temperature` for `temperature.unit`, `temp_unit` and
+/// `units.temp`, and nothing, which is any, for `unit`. None where the label is of no such field.
+pub(crate) fn unit_field(label: &Label) -> Option<String> {
+    let strip = |segment: &str| UNITS.iter().find_map(|name| segment.strip_suffix(name)).map(str::to_owned);
+    let mut segments: Vec<String> = label.key().split('.').map(str::to_owned).collect();
+    let (rest, segment) = segments.iter_mut().find_map(|segment| Some((strip(segment)?, segment)))?;
+    *segment = rest;
+    segments.retain(|segment| !segment.is_empty());
+    Some(segments.join("."))
+}
+
+impl Units {
+    /// Of fields that hold a unit, with what [`unit_field`] says of them, and of those that hold a number, with their labels' keys; both
+    /// by place. A field of which no number has the beginning holds the unit of those around it.
+    pub(crate) fn new<'l>(units: impl Iterator<Item = (usize, &'l str)>, numbers: &[(usize, &str)]) -> Units {
+        let count = |base: &str| numbers.iter().filter(|(_, key)| is_of(base, key)).count();
+        let field = |(place, base): (usize, &str)| {
+            let is_said = count(base) > 0;
+            let mut base = base.to_owned();
+            while count(&base) == 0 && !base.is_empty() {
+                base.truncate(base.rfind('.').unwrap_or_default());
+            }
+            UnitField { place, count: count(&base), is_said, base }
+        };
+        Units { units: units.map(field).collect(), numbers: numbers.iter().map(|(place, _)| *place).collect() }
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.units.is_empty()
+    }
+
+    /// Whether the field at a place holds one.
+    pub(crate) fn has(&self, place: usize) -> bool {
+        self.units.iter().any(|unit| unit.place == place)
+    }
+
+    /// There is none any more.
+    pub(crate) fn clear(&mut self) {
+        self.units.clear();
+        self.numbers.clear();
+    }
+
+    /// The field that holds the unit of a number, by its place and its label's key.
+    ///
+    /// # Errors
+    /// It could be any of several.
+    pub(crate) fn of(&self, place: usize, key: &str) -> Result<Option<Beside>, Unclear> {
+        let fitting = || self.units.iter().filter(|unit| is_of(&unit.base, key));
+        let nearness = |unit: &UnitField| (unit.is_said, unit.base.len());
+        let Some(nearest) = fitting().map(nearness).max() else { return Ok(None) };
+        let alike = || fitting().filter(|unit| nearness(unit) == nearest);
+        match (alike().next(), alike().nth(1)) {
+            (Some(unit), None) => Ok(Some(Beside { place: unit.place, is_own: unit.count == 1 })),
+            _ => {
+                let marks: Vec<usize> = alike().map(|unit| unit.place).collect();
+                let place = partner(&marks, &self.numbers, &self.numbers, place)?;
+                Ok(place.map(|place| Beside { place, is_own: true }))
+            }
+        }
+    }
+}
+
+/// Whether a key begins with that of the field of a unit; `nodes.1` is no beginning of `nodes.10`.
+fn is_of(base: &str, key: &str) -> bool {
+    let is_digit = |c: char| c.is_ascii_digit();
+    key.strip_prefix(base).is_some_and(|rest| !(base.ends_with(is_digit) && rest.starts_with(is_digit)))
+}
+
+/// What a field says of the unit of a number beside it; nothing where it says none of it.
+///
+/// # Errors
+/// It says that the number is in another unit than the quantity converts, or in one that is not known.
+pub(crate) fn said(text: &str, is_own: bool, quantity: Quantity) -> Result<Option<Unit>, ()> {
+    let text = text.trim();
+    let is_none = number::is_missing(text) || pairs::is_state(text) || USUAL.contains(&text.to_lowercase().as_str());
+    if is_none || !number::is_unit(text) {
+        return Ok(None);
+    }
+    let is_known = Unit::of(text).is_some();
+    match quantity.unit_of(text) {
+        Some(unit) => Ok(Some(unit)),
+        None if is_known && is_own => Err(()),
+        None if is_known || quantity.units().len() < 2 => Ok(None),
+        None => Err(()),
+    }
+}
+
+/// Which of several marks, such as nodes, the value at `place` belongs to. `values` are all values of the line, and `alike` those
+/// that are looked for. A line has its marks before their values, or behind them: where it begins and where it ends shows which.
+pub(crate) fn partner(
+    marks: &[usize],
+    values: &[usize],
+    alike: &[usize],
+    place: usize,
+) -> Result<Option<usize>, Unclear> {
+    let (Some(first), Some(last)) = (marks.first(), marks.last()) else { return Ok(None) };
+    let begins = |values: &[usize]| values.iter().any(|value| value < first);
+    let ends = |values: &[usize]| values.iter().any(|value| value > last);
+    let is_behind = match (begins(values), ends(values)) {
+        (false, _) => false,
+        (true, false) => begins(alike).then_some(true).ok_or(Unclear)?,
+        // Values of the whole line stand at one of its ends.
+        (true, true) => match (begins(alike), ends(alike)) {
+            (begins, ends) if begins != ends => begins,
+            _ => return Err(Unclear),
+        },
+    };
+    Ok(match is_behind {
+        true => marks.iter().find(|mark| **mark > place).copied(),
+        false => marks.iter().rfind(|mark| **mark < place).copied(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_field_of_a_unit_says_whose_it_is() {
+        for (text, expected) in [
+            ("unit", Some("")),
+            ("Units", Some("")),
+            ("unit_of_measurement", Some("")),
+            ("temp_unit", Some("temp")),
+            ("tempUnit", Some("temp")),
+            ("temperature.unit", Some("temperature")),
+            ("units.temp", Some("temp")),
+            ("current_units.temperature_2m", Some("current.temperature2m")),
+            ("sensors.0.unit", Some("sensors.0")),
+            ("Tank 1 Unit", Some("tank1")),
+            ("temp", None),
+            ("unity", None),
+            ("unit 1 temp", None),
+            ("community", None),
+        ] {
+            let found = unit_field(&Label::of(text).unwrap());
+            assert_eq!(found.as_deref(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_unit_is_that_of_the_nearest_number() {
+        let own = |place| Ok(Some(Beside { place, is_own: true }));
+        let shared = |place| Ok(Some(Beside { place, is_own: false }));
+        for (units, numbers, of, expected) in [
+            (&[(1, "")][..], &[(0, "temp")][..], 0, own(1)),
+            (&[(2, "")], &[(0, "temp"), (1, "hum")], 1, shared(2)),
+            (&[(1, "temp"), (3, "hum")], &[(0, "temp"), (2, "hum")], 2, own(3)),
+            (&[(1, "temp")], &[(0, "temperature"), (2, "hum")], 2, Ok(None)),
+            (&[(2, "attributes")], &[(0, "state"), (1, "n")], 0, shared(2)),
+            (&[(1, "n.1"), (3, "n.10")], &[(0, "n.1.t"), (2, "n.10.t")], 2, own(3)),
+            (&[(1, ""), (3, "")], &[(0, "temp"), (2, "hum")], 0, own(1)),
+            (&[(0, ""), (2, "")], &[(1, "temp"), (3, "hum")], 1, own(0)),
+            (&[(1, ""), (3, "")], &[(0, "temp"), (2, "hum"), (4, "ec")], 2, Err(Unclear)),
+        ] {
+            let (place, key) = numbers.iter().find(|(place, _)| *place == of).unwrap();
+            let found = Units::new(units.iter().copied(), numbers).of(*place, key);
+            assert_eq!(found, expected, "{units:?} {numbers:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_unit_says_nothing() {
+        let unit = |name| Ok(Unit::of(name));
+        for (text, is_own, quantity, expected) in [
+            ("F", true, Quantity::Temperature, unit("F")),
+            ("°F", false, Quantity::Temperature, unit("F")),
+            ("fahrenheit", false, Quantity::Temperature, unit("F")),
+            ("F", false, Quantity::Humidity, Ok(None)),
+            ("F", true, Quantity::Humidity, Err(())),
+            ("us", false, Quantity::Ec, unit("uS/cm")),
+            ("imperial", false, Quantity::Temperature, Err(())),
+            ("imperial", false, Quantity::Humidity, Ok(None)),
+            ("metric", true, Quantity::Temperature, Ok(None)),
+            ("on", true, Quantity::Temperature, Ok(None)),
+            ("rack-2", true, Quantity::Temperature, Ok(None)),
+            ("", true, Quantity::Temperature, Ok(None)),
+        ] {
+            assert_eq!(said(text, is_own, quantity), expected, "{text:?} of {quantity}");
+        }
+    }
+
+    #[test]
+    fn marks_stand_before_their_values_or_behind_them() {
+        for (marks, values, alike, place, expected) in [
+            (&[0, 2][..], &[1, 3][..], &[1, 3][..], 3, Ok(Some(2))),
+            (&[1, 3], &[0, 2], &[0, 2], 0, Ok(Some(1))),
+            (&[1, 3], &[0, 2], &[0, 2], 2, Ok(Some(3))),
+            // A value of the whole line at its beginning, or at its end.
+            (&[1, 3], &[0, 2, 4], &[2, 4], 2, Ok(Some(1))),
+            (&[1, 3], &[0, 2, 4], &[0, 2], 2, Ok(Some(3))),
+            (&[1, 3], &[0, 2, 4], &[0, 2, 4], 2, Err(Unclear)),
+            (&[1, 3], &[0, 2], &[2], 2, Err(Unclear)),
+            (&[0, 2], &[1], &[1], 1, Ok(Some(0))),
+        ] {
+            assert_eq!(partner(marks, values, alike, place), expected, "{marks:?} {values:?} {alike:?}");
+        }
+    }
+}

@@ -43,6 +43,7 @@ use crate::store::{Commit, NewEvent, Watched};
 use crate::transition::Line;
 
 pub(crate) use begin::{Begun, Tools, begin};
+pub(crate) use bus::unread;
 pub(crate) use keep::{Anew, last_number};
 pub(crate) use live::Live;
 
@@ -110,6 +111,7 @@ pub(crate) struct Beside<'a> {
     pub(crate) figures: &'a Figures,
     pub(crate) takers: &'a Takers,
     pub(crate) faults: &'a Faults,
+    pub(crate) unread: &'a BTreeMap<Id, String>,
 }
 
 /// Why the inputs of sensors fail, as long as they do.
@@ -178,6 +180,8 @@ pub(crate) struct Decide {
     live: live::Show,
     /// Why each bus is down; nothing for one that was last heard of as up.
     buses: BTreeMap<Id, Option<String>>,
+    /// Why the last line of a bus had nothing for a sensor, where that was so.
+    unread: BTreeMap<Id, String>,
     /// Nothing while the hub has not answered yet.
     hub_accepts: Option<bool>,
     /// Why inputs fail that speak and have no value.
@@ -251,6 +255,7 @@ impl Decide {
                 self.read(&sample, Quality::Fault);
             }
             queue::Told::Bus { bus, down } => self.hear_bus(&bus, down.as_deref()),
+            queue::Told::Line { bus, why } => self.hear_line(bus, why),
         }
     }
 
@@ -306,7 +311,15 @@ impl Decide {
                 let _ = done.send(());
             }
             Command::Look(look) => {
-                look(&self.engine, &Beside { figures: &self.figures, takers: &self.takers, faults: &self.faults });
+                look(
+                    &self.engine,
+                    &Beside {
+                        figures: &self.figures,
+                        takers: &self.takers,
+                        faults: &self.faults,
+                        unread: &self.unread,
+                    },
+                );
             }
             Command::StoreAnew => {
                 // The hub knows more of this stream than this device: the alerts in between had numbers, too.

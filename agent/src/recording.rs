@@ -95,6 +95,8 @@ pub(crate) enum Entry {
         bus: Id,
         up: bool,
     },
+    /// A line without a value for anybody came from a bus.
+    Line(Id),
     /// Numbers of alerts were reserved.
     Reserved {
         after: AlertId,
@@ -132,6 +134,7 @@ impl Entry {
                 Entry::Calibrate { sensor: sensor.clone(), calibration: calibration.clone() }
             }
             Input::Bus { bus, up } => Entry::Bus { bus: bus.clone(), up: *up },
+            Input::Line(bus) => Entry::Line(bus.clone()),
             Input::Reserved { after, until } => Entry::Reserved { after: *after, until: *until },
         })
     }

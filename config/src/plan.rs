@@ -60,14 +60,18 @@ pub(crate) fn compile(parts: &Parts<'_>) -> Option<Plan> {
         binder.zone_rules(zone, entry.key);
     }
     binder.sensor_faults();
-    let built_in = binder.built_in();
+    let within = binder.speaks_within();
+    let built_in = binder.built_in(&within);
     binder.say_complaints();
     std::mem::take(&mut binder.bands).say(parts.sources, parts.log);
     say_unused(parts.effective, parts.log);
     if parts.log.has_errors() {
         return None;
     }
-    let sensors = parts.sensors.known.iter().filter(|known| known.enabled).map(|known| known.sensor.clone());
+    let sensors = parts.sensors.known.iter().filter(|known| known.enabled).map(|known| {
+        let speaks_within = within.get(&known.sensor.id).copied();
+        plan::Sensor { speaks_within, ..known.sensor.clone() }
+    });
     match Plan::new(sensors.chain(built_in).collect(), binder.bound) {
         Ok(plan) => {
             let local = Local::new(parts.zones.device().timezone.clone());

@@ -241,6 +241,7 @@ impl Reader<'_> {
             stuck_for: judging.stuck_for,
             stale_after: stale_after.or_else(|| interval.map(usual_stale_after)),
             bus,
+            speaks_within: None,
             stands_for: None,
         };
         let feed = Feed { input, interval, stamp, quantity: sensor.quantity, unit };

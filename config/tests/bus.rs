@@ -103,6 +103,9 @@ fn a_line_is_silent_after_what_its_sensors_say() {
             other => panic!("{other:?}"),
         });
         assert_eq!(after, expected, "{more}");
+        let within =
+            plan.sensors().iter().filter(|sensor| sensor.bus.is_some()).filter_map(|sensor| sensor.speaks_within);
+        assert_eq!(within.min(), expected, "the soonest of its sensors: {more}");
     }
 }
 

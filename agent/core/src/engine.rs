@@ -34,7 +34,8 @@ use crate::reading::Raw;
 use crate::site::{Matcher, Site};
 use crate::time::{Span, Uptime, WallTime};
 use crate::windows::Open;
-use bus::Bus;
+pub use bus::Inhibition;
+use bus::{Bus, Pace};
 use clock::Clock;
 use numbers::Numbers;
 pub use numbers::Reserve;
@@ -101,6 +102,8 @@ pub enum Input {
         /// Back again.
         up: bool,
     },
+    /// A line of text came from a bus and had no value for any sensor.
+    Line(Id),
     /// Numbers of alerts above `after` and up to `until` are reserved on the disk ([`Reserve`]).
     Reserved {
         /// Numbers up to this one may be in use.
@@ -125,6 +128,8 @@ pub struct Engine {
     numbers: Numbers,
     /// For each of the plan's buses.
     buses: Vec<Bus>,
+    /// For each of the plan's buses, as it follows from its sensors.
+    paces: Vec<Pace>,
     /// Alerts whose rule is gone, for as long as they are remembered.
     removed: BTreeMap<AlertKey, Removed>,
     /// Rules that were gone and are there again; said once everything else is in its place.
@@ -146,6 +151,10 @@ struct Sense {
     seen: Uptime,
     /// Nobody listened since the newest reading: what is the case now is not known before the next.
     unheard: bool,
+    /// When anything came from it last, late or not; boot, before that.
+    spoke: Uptime,
+    /// Others on its bus spoke when it should have spoken long ago; until it does.
+    overdue: bool,
     /// When its bus came back, until the sensor speaks.
     back_at: Option<Uptime>,
     stale_timer: bool,
@@ -198,6 +207,13 @@ impl Timers {
     }
 }
 
+impl Sense {
+    /// Nothing came yet, at this instant.
+    fn new(at: Uptime) -> Sense {
+        Sense { seen: at, spoke: at, ..Sense::default() }
+    }
+}
+
 impl Engine {
     /// A device that knows nothing yet.
     #[must_use]
@@ -209,7 +225,7 @@ impl Engine {
 
     /// Nothing remembered and no timers.
     fn blank(plan: Arc<Plan>, start: Start) -> Engine {
-        let sensors = plan.sensors.iter().map(|_| Sense { seen: start.at, ..Sense::default() }).collect();
+        let sensors = plan.sensors.iter().map(|_| Sense::new(start.at)).collect();
         let watches = plan.rules.iter().map(|_| Watch::default()).collect();
         Engine {
             clock: Clock::new(start),
@@ -221,6 +237,7 @@ impl Engine {
             buses_down: BTreeSet::new(),
             numbers: Numbers::default(),
             buses: vec![Bus::new(start.at); plan.buses.len()],
+            paces: plan.buses.iter().map(Pace::new).collect(),
             removed: BTreeMap::new(),
             returned: Vec::new(),
             timers: Timers::default(),
@@ -248,6 +265,7 @@ impl Engine {
             Input::EndSilence(number) => self.end_silence(number),
             Input::Calibrate { sensor, calibration } => self.calibrate(sensor, calibration),
             Input::Bus { bus, up } => self.set_bus(bus, up),
+            Input::Line(bus) => self.hear_line(&bus),
             Input::Reserved { after, until } => self.numbers.reserved(after, until),
         }
     }

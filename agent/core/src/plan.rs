@@ -42,6 +42,9 @@ pub struct Sensor {
     pub stale_after: Option<Span>,
     /// The line it shares with others; while that is down its alerts do not page.
     pub bus: Option<Id>,
+    /// On a line: without a reading for this long the sensor is overdue, and its line silent where nothing else comes. None where
+    /// nobody knows how often it speaks.
+    pub speaks_within: Option<Span>,
     /// The line that it stands for itself: its silence is that of all sensors on it.
     pub stands_for: Option<Id>,
 }
@@ -146,7 +149,7 @@ pub(crate) struct Bus {
     pub(crate) members: Vec<SensorIx>,
     /// The rule about its silence, as a place in `rules`.
     pub(crate) silence: Option<u32>,
-    /// After how long that holds.
+    /// After how long that holds, as long as no sensor on it is overdue by itself.
     pub(crate) silent_after: Option<Span>,
 }
 

@@ -112,6 +112,7 @@ pub(crate) fn begin(begun: Begun, configured: Configured, mut tools: Tools) -> D
         untold: VecDeque::new(),
         live,
         buses: BTreeMap::new(),
+        unread: BTreeMap::new(),
         hub_accepts: None,
         faults: Faults::new(),
         recording: tools.recording,

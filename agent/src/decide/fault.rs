@@ -26,10 +26,10 @@ impl Decide {
         }
     }
 
-    /// What the engine does not know of an alert: why the bus is down that it is about, or why the sensor's input fails.
+    /// What the engine does not know of an alert: why the bus is down or unread that it is about, or why the sensor's input fails.
     pub(super) fn why(&self, key: &AlertKey) -> Option<String> {
         let is_of_sensor = || self.plan.rule(key).is_some_and(|rule| rule.condition == Condition::Faulty);
         let fault = self.faults.get(&key.sensor).filter(|_| is_of_sensor()).map(ToString::to_string);
-        fault.or_else(|| self.why_down(&key.sensor))
+        fault.or_else(|| self.why_down(&key.sensor)).or_else(|| self.why_unread(&key.sensor))
     }
 }

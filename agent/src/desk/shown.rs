@@ -100,7 +100,10 @@ fn circumstances(row: &AlertRow) -> String {
         (row.state == "acknowledged").then(|| taken(row)),
         row.left_s.filter(|_| row.state == "pending").map(|left| format!("fires in {} if it goes on", for_long(left))),
         row.silenced.then(|| until("silenced", &row.silenced_until)),
-        row.inhibited.then(|| "its bus is down".to_owned()),
+        row.inhibited.then(|| {
+            let why = row.inhibited_by.as_deref().unwrap_or("its bus is down or silent");
+            format!("nobody is paged: {}", line(why))
+        }),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     if parts.is_empty() { String::new() } else { format!(" ({})", parts.join("; ")) }
@@ -307,7 +310,7 @@ fn alert_counts(row: &StatusRow) -> String {
     for (count, what) in [
         (counts.acknowledged, "acknowledged"),
         (counts.silenced, "silenced"),
-        (counts.inhibited, "with their bus down"),
+        (counts.inhibited, "not paged because of their bus"),
         (counts.pending, "pending"),
     ] {
         if count > 0 {

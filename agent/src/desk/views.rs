@@ -4,7 +4,8 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tilth_core::alert::AlertId;
 use tilth_core::effect::Report;
-use tilth_core::engine::{AlertView, Engine, ScheduleView, SilenceView, Standing};
+use tilth_core::engine::{AlertView, Engine, Inhibition, ScheduleView, SilenceView, Standing};
+use tilth_core::id::SensorId;
 use tilth_core::plan::AlertKey;
 use tilth_core::rules::{Condition, Figure};
 use tilth_core::time::{Span, Stamp, WallTime};
@@ -12,7 +13,7 @@ use tilth_core::time::{Span, Stamp, WallTime};
 use super::answers::{Lines, Refusal};
 use super::words::{AlertCounts, AlertRow, Answer, Digits, ScheduleRow, SensorRow, SilenceRow};
 use crate::clock::Clock;
-use crate::decide::Beside;
+use crate::decide::{Beside, unread};
 
 /// Rows as the lines of an answer.
 pub(super) fn lines(rows: &[impl Serialize]) -> Lines {
@@ -71,7 +72,7 @@ pub(super) fn alert_of(engine: &Engine, beside: &Beside<'_>, clock: &Clock, numb
 }
 
 fn alert(view: &AlertView, engine: &Engine, beside: &Beside<'_>, now: Stamp) -> AlertRow {
-    let AlertView { standing, silenced_until, inhibited, report } = view;
+    let AlertView { standing, silenced_until, inhibition, report } = view;
     let Report { key, severity, value, limit, since, reading_at, pages, message, advice, .. } = report;
     let (state, until) = match standing {
         Standing::Pending(until) => ("pending", *until),
@@ -96,7 +97,8 @@ fn alert(view: &AlertView, engine: &Engine, beside: &Beside<'_>, now: Stamp) -> 
         by: taker.cloned(),
         silenced_until: silenced_until.and_then(|until| wall(until.wall)),
         silenced: silenced_until.is_some(),
-        inhibited: *inhibited,
+        inhibited: inhibition.is_some(),
+        inhibited_by: inhibition.and_then(|inhibition| inhibited_by(inhibition, engine, &key.sensor, now)),
         pages: *pages,
         message: message.clone(),
         advice: advice.as_deref().map(str::to_owned),
@@ -106,9 +108,27 @@ fn alert(view: &AlertView, engine: &Engine, beside: &Beside<'_>, now: Stamp) -> 
 
 /// Why the sensor's input fails, of the alert that is about that.
 fn why(engine: &Engine, beside: &Beside<'_>, key: &AlertKey) -> Option<String> {
-    let why = beside.faults.get(&key.sensor)?;
-    let is_fault = engine.plan().rule(key).is_some_and(|rule| rule.condition == Condition::Faulty);
-    is_fault.then(|| why.to_string())
+    let is_fault = || engine.plan().rule(key).is_some_and(|rule| rule.condition == Condition::Faulty);
+    let fault = beside.faults.get(&key.sensor).filter(|_| is_fault()).map(ToString::to_string);
+    fault.or_else(|| unread(engine, beside.unread, &key.sensor))
+}
+
+/// How the bus of a sensor is, whose alert nobody is paged about because of it.
+fn inhibited_by(inhibition: Inhibition, engine: &Engine, sensor: &SensorId, now: Stamp) -> Option<String> {
+    let known = engine.plan().sensor(engine.plan().sensor_ix(sensor.as_str())?);
+    let bus = known.bus.as_ref().or(known.stands_for.as_ref())?;
+    Some(match inhibition {
+        Inhibition::Down => format!("bus {bus} is down"),
+        Inhibition::Silent(since) => {
+            let silent = Span((now.uptime - since.uptime).0 / 1000 * 1000).in_words();
+            format!("no sensor of bus {bus} has spoken for {silent}")
+        }
+        Inhibition::Back(until) => {
+            let left = Span((until.uptime - now.uptime).0 / 1000 * 1000).in_words();
+            format!("bus {bus} is back, and {sensor} has another {left} to speak")
+        }
+        Inhibition::Suspected => format!("perhaps bus {bus} is silent, which is not known yet"),
+    })
 }
 
 /// Seconds from an instant to now; over a reboot only the times of day can tell.
@@ -167,7 +187,7 @@ pub(super) fn counts(engine: &Engine) -> AlertCounts {
         counts.open += 1;
         counts.acknowledged += u64::from(matches!(view.standing, Standing::Acknowledged(_)));
         counts.silenced += u64::from(view.silenced_until.is_some());
-        counts.inhibited += u64::from(view.inhibited);
+        counts.inhibited += u64::from(view.inhibition.is_some());
     }
     counts
 }

@@ -118,8 +118,11 @@ pub(super) struct AlertRow {
     /// Nobody is paged before.
     pub(super) silenced_until: Option<String>,
     pub(super) silenced: bool,
-    /// Its bus is down: nobody is paged.
+    /// Nobody is paged because of its bus: it is down or silent, or has been so a moment ago.
     pub(super) inhibited: bool,
+    /// How the bus is, in words.
+    #[serde(default)]
+    pub(super) inhibited_by: Option<String>,
     pub(super) pages: u32,
     pub(super) message: String,
     pub(super) advice: Option<String>,

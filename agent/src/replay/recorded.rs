@@ -220,6 +220,7 @@ impl Stage {
             Entry::EndSilence(number) => Input::EndSilence(number),
             Entry::Calibrate { sensor, calibration } => Input::Calibrate { sensor, calibration },
             Entry::Bus { bus, up } => Input::Bus { bus, up },
+            Entry::Line(bus) => Input::Line(bus),
             Entry::Reserved { after, until } => Input::Reserved { after, until },
             Entry::Counted { boot, site } => {
                 self.engine.count_boot(boot);

@@ -56,6 +56,9 @@ const LOOK_AFTER: Duration = Duration::from_secs(5);
 /// Bytes taken from the port at once: a tenth of a second at 115,200 baud is 1,200.
 const CHUNK: usize = 2048;
 
+/// A line without a value is told of at most this often: it only says that there is a board.
+const LINE_AGAIN_AFTER: Span = Span::from_secs(5);
+
 /// How often the log says of one sensor that its field is no number. `status` always has the last.
 const SAY_AGAIN_AFTER: Span = Span::from_mins(60);
 
@@ -197,6 +200,8 @@ struct Reader {
     wanted: Vec<Listener>,
     /// When the log last said of a sensor that its field is no number.
     said: BTreeMap<SensorId, Uptime>,
+    /// When it was last told that a line came without a value.
+    line_at: Option<Uptime>,
     decoder: Decoder,
     clock: Clock,
     queue: Queue,
@@ -207,7 +212,7 @@ impl Reader {
     fn new(bus: LineBus, clock: Clock, queue: Queue, status: LineStatus) -> Reader {
         let decoder = Decoder::new(Vec::new(), None);
         let (wanted, said) = (Vec::new(), BTreeMap::new());
-        let mut reader = Reader { bus, wanted, said, decoder, clock, queue, status };
+        let mut reader = Reader { bus, wanted, said, line_at: None, decoder, clock, queue, status };
         reader.take_wanted();
         reader
     }
@@ -261,10 +266,13 @@ impl Reader {
         let now = self.clock.now();
         // On the input clock stamps are the time, and nothing can be held against them.
         let is_judged = self.clock.source() != Source::Input;
+        let texts = self.decoder.tally().texts();
+        let mut is_told = false;
         let mut refused = Vec::new();
         let mut words: Vec<About> = Vec::new();
         let Reader { wanted, decoder, queue, .. } = self;
         decoder.push(bytes, |decoded| {
+            is_told |= !(decoded.values.is_empty() && decoded.faults.is_empty());
             let mut of_line = None;
             let mut sample = |want: usize, value| {
                 let Listener { feed: LineFeed { want: Want { sensor, .. }, use_stamp }, stamps } = &mut wanted[want];
@@ -284,6 +292,10 @@ impl Reader {
             words.extend(decoded.words.iter().map(|(_, about)| about.clone()));
             refused.extend(of_line);
         });
+        let (came, ignored) = self.decoder.tally().texts();
+        if !is_told && came > texts.0 {
+            self.tell_line(now.0, ignored > texts.1);
+        }
         words.iter().for_each(|about| self.say_no_number(about, now.0));
         let mut state = self.status.lock();
         state.bytes += bytes.len() as u64;
@@ -301,6 +313,16 @@ impl Reader {
                 ));
             }
             state.note_refused(why, stamp, sensor, now.0);
+        }
+    }
+
+    /// What cannot be used is a sign of life all the same.
+    fn tell_line(&mut self, now: Uptime, is_ignored: bool) {
+        if self.line_at.is_none_or(|line_at| now - line_at >= LINE_AGAIN_AFTER) {
+            self.line_at = Some(now);
+            let bus = self.bus.id.clone();
+            let why = self.decoder.tally().why_unread(&bus, is_ignored);
+            self.queue.push(Told::Line { bus, why });
         }
     }
 

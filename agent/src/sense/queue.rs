@@ -30,6 +30,13 @@ pub(crate) enum Told {
         /// Why it is down; nothing where it is up.
         down: Option<String>,
     },
+    /// A line of text came from a bus, with nothing for a sensor.
+    Line {
+        /// Which.
+        bus: Id,
+        /// What was wrong with it.
+        why: String,
+    },
 }
 
 /// The queue; clones are the same one. Many buses push, decide alone takes.
@@ -54,6 +61,7 @@ struct Waiting {
 enum Key<'a> {
     Sensor(&'a SensorId),
     Bus(&'a Id),
+    Line(&'a Id),
 }
 
 impl Queue {
@@ -140,6 +148,7 @@ impl Told {
         match self {
             Told::Value(sample) | Told::Fault { sample, .. } => Key::Sensor(&sample.sensor),
             Told::Bus { bus, .. } => Key::Bus(bus),
+            Told::Line { bus, .. } => Key::Line(bus),
         }
     }
 }

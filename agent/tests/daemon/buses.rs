@@ -163,3 +163,36 @@ fn a_board_that_goes_quiet_with_its_port_open_pages_once() {
     let of_sensors = |line: &&String| line.contains("room/");
     assert_eq!(agent.told().iter().filter(of_sensors).count(), 0, "{:?}", agent.told());
 }
+
+/// Guards against: "has the board power?" of one that prints a line a second.
+#[test]
+fn a_board_whose_lines_have_no_value_is_not_called_silent() {
+    // A minute is a second.
+    let room = Room::new("bus-unread", &FARM.replace("stamp = 'source'", "interval = '10s'"));
+    let mut board = room.plug_in();
+    let agent = room.start("x60");
+    room.wait_for_bus("up");
+    let board = RefCell::new(&mut board);
+    let is_unread = |rows: &[serde_json::Value]| {
+        board.borrow_mut().say("621316,21.5,57\n");
+        rows.iter().any(|row| row["message"] == "bus gateway: lines come, and none has a value for a sensor")
+    };
+    let alerts = room.wait_for("it is said", &["alerts"], is_unread);
+    let why = alerts[0]["why"].as_str().unwrap();
+    let (count, rest) = why.split_once(' ').unwrap();
+    assert!(count.parse::<u64>().unwrap() > 0, "{why}");
+    let expected =
+        "columns without a header, the last: 621316,21.5,57; set columns = [..] in [bus.gateway], or reset the board";
+    assert_eq!(rest, expected);
+    let told = agent.wait_for_told(1);
+    assert!(told[0].contains("Critical: bus gateway: lines come, and none has a value for a sensor ("), "{told:?}");
+    assert!(told[0].contains(expected), "{told:?}");
+    // Names that no sensor wants.
+    let has_names = |rows: &[serde_json::Value]| {
+        board.borrow_mut().say("levle=21.5 dor=1\n");
+        rows[0]["why"] == "they have dor, levle; wanted and not seen: door, level"
+    };
+    room.wait_for("the names are said", &["alerts"], has_names);
+    board.borrow_mut().say("level=21.5 door=0\n");
+    room.wait_for("it is over", &["alerts"], |rows| rows.iter().all(|row| row["rule"] != "bus-silent"));
+}

@@ -12,13 +12,13 @@ use tilth_core::value::Resolution;
 
 use super::{Binder, Bonds};
 use crate::rules::{self, Duty};
-use crate::sensors;
+use crate::sensors::{self, Known};
 use crate::source::Place;
 
-/// A line is not silent sooner than this, however often its sensors speak: a board that restarts is back before.
+/// A sensor is not overdue sooner than this, however often it speaks: a board that restarts is back before.
 const SOONEST_SILENT: Span = Span::from_mins(1);
 
-/// It is after this many of the shortest interval of its sensors: two readings may be lost.
+/// A sensor is overdue after this many of its intervals: two readings may be lost.
 const SILENT_INTERVALS: i64 = 3;
 
 /// A sensor that is 1 while all is well and 0 while it is not, and what is said then.
@@ -33,17 +33,17 @@ struct Watched<'a> {
     place: Option<Place>,
 }
 
-impl Binder<'_> {
+impl<'a> Binder<'a> {
     /// The sensors; their rules are bound.
-    pub(super) fn built_in(&mut self) -> Vec<Sensor> {
-        let mut made = self.buses();
+    pub(super) fn built_in(&mut self, within: &BTreeMap<&SensorId, Span>) -> Vec<Sensor> {
+        let mut made = self.buses(within);
         made.extend(self.hub());
         made
     }
 
     /// For each line of the machine that a sensor is on, one of the line's own: while a line is down nobody is told of the
     /// sensors on it.
-    fn buses(&mut self) -> Vec<Sensor> {
+    fn buses(&mut self, within: &BTreeMap<&SensorId, Span>) -> Vec<Sensor> {
         let parts = self.parts;
         let Some(site) = parts.site else { return Vec::new() };
         let duty = parts.zones.device().bus_down.as_ref();
@@ -53,7 +53,7 @@ impl Binder<'_> {
                 wanted.entry(bus).or_insert(known.key);
             }
         }
-        let silent_after = self.silent_after();
+        let silent_after = self.silent_after(within);
         let watched = |(bus, place): (&Id, Place)| {
             let (name, rule, resolved) = (bus.as_str(), rules::BUS_DOWN, "bus {name} is back");
             let watched = Watched { zone: sensors::BUS_ZONE, name, rule, resolved, duty, place: Some(place) };
@@ -64,24 +64,38 @@ impl Binder<'_> {
         wanted.into_iter().filter_map(watched).collect()
     }
 
-    /// After how long each line is silent; nothing of one of whose sensors nobody knows how often they speak.
-    fn silent_after(&self) -> BTreeMap<Id, Span> {
-        let mut intervals = BTreeMap::new();
-        let mut bus_of = BTreeMap::new();
+    /// After how long each line is silent: as soon as one of its sensors is overdue. Nothing of one of whose sensors nobody knows
+    /// how often they speak.
+    fn silent_after(&self, within: &BTreeMap<&SensorId, Span>) -> BTreeMap<Id, Span> {
+        let mut spans = BTreeMap::new();
         for known in self.parts.sensors.known.iter().filter(|known| known.enabled) {
-            let Some(bus) = &known.sensor.bus else { continue };
-            bus_of.insert(&known.sensor.id, bus);
+            if let Some((bus, span)) = known.sensor.bus.as_ref().zip(within.get(&known.sensor.id)) {
+                shorten(&mut spans, bus.clone(), *span);
+            }
+        }
+        spans
+    }
+
+    /// After how long without a reading each sensor on a line is overdue.
+    pub(super) fn speaks_within(&self) -> BTreeMap<&'a SensorId, Span> {
+        let on_line = |known: &&'a Known| known.enabled && known.sensor.bus.is_some();
+        let on_lines: BTreeMap<&SensorId, &Known> =
+            self.parts.sensors.known.iter().filter(on_line).map(|known| (&known.sensor.id, known)).collect();
+        let mut spans = BTreeMap::new();
+        for (id, known) in &on_lines {
             if let Some(interval) = known.feed.interval {
-                shorten(&mut intervals, bus, Span(interval.0.saturating_mul(SILENT_INTERVALS)));
+                shorten(&mut spans, *id, Span(interval.0.saturating_mul(SILENT_INTERVALS)));
             }
         }
         for rule in &self.bound {
-            if let (Condition::MissingFor(span), Some(bus)) = (rule.condition, bus_of.get(&rule.key.sensor)) {
-                shorten(&mut intervals, bus, span);
+            if let (Condition::MissingFor(span), Some((id, _))) =
+                (rule.condition, on_lines.get_key_value(&rule.key.sensor))
+            {
+                shorten(&mut spans, *id, span);
             }
         }
-        intervals.values_mut().for_each(|after| *after = SOONEST_SILENT.max(*after));
-        intervals
+        spans.values_mut().for_each(|after| *after = SOONEST_SILENT.max(*after));
+        spans
     }
 
     fn watch_silence(&mut self, sensor: &Sensor, after: Span, place: Place) {
@@ -124,8 +138,8 @@ impl Binder<'_> {
     }
 }
 
-fn shorten(spans: &mut BTreeMap<Id, Span>, bus: &Id, span: Span) {
-    let shortest = spans.entry(bus.clone()).or_insert(span);
+fn shorten<K: Ord>(spans: &mut BTreeMap<K, Span>, of: K, span: Span) {
+    let shortest = spans.entry(of).or_insert(span);
     *shortest = span.min(*shortest);
 }
 
@@ -142,6 +156,7 @@ fn contact(zone: &str, name: &str) -> Option<Sensor> {
         stuck_for: None,
         stale_after: None,
         bus: None,
+        speaks_within: None,
         stands_for: None,
     })
 }

@@ -1,19 +1,25 @@
 //! Buses that go down or fall silent: one cause is one alert, and that is the bus's own.
 //!
-//! While a bus is down, or none of its sensors speaks, the alerts of its sensors do not page. Once it is back, each of them has
-//! time to speak before anybody is paged about it.
+//! While a bus is down, or none of its sensors speaks, the alerts of its sensors do not page. Once it is back, each of them has time to
+//! speak before anybody is paged about it. A sensor that is overdue while others on its bus speak is silent by itself: from then on
+//! the bus is silent when the others are.
+
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Engine, Kind, Sense};
 use crate::id::Id;
-use crate::plan::Bound;
+use crate::plan::{self, Bound};
 use crate::reading::SensorIx;
 use crate::rules::{Condition, Facts};
-use crate::time::{Span, Uptime};
+use crate::time::{Span, Stamp, Uptime};
 
 /// A bus that is back gives its sensors at least this long to speak.
 const SHORTEST_PATIENCE: Span = Span::from_mins(1);
+
+/// What to do where lines come and none has a value.
+const UNREAD_ADVICE: &str = "tilth-agent status says what came last, and why it was not used.";
 
 /// What is remembered of a bus that a sensor stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,12 +32,40 @@ pub(super) struct Bus {
     up_at: Option<Uptime>,
     /// A page about the silence of a sensor is held, for it may be the bus's.
     suspected: bool,
+    /// When a line came that had no value for anybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    line_at: Option<Uptime>,
+    /// How long its last silence was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    silent_for: Option<Span>,
+}
+
+/// When a bus is silent, as it follows from the sensors on it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    /// After so long without anything; never, where those that still speak do so at times that nobody knows.
+    silent_after: Option<Span>,
+    /// None of its sensors is overdue before that, unless it is already.
+    overdue_at: Uptime,
+}
+
+/// Why an alert does not page though it is time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inhibition {
+    /// The port of its sensor's bus is not open.
+    Down,
+    /// No sensor on its bus has spoken since then.
+    Silent(Stamp),
+    /// The bus is back, and its sensor has time to speak until then.
+    Back(Stamp),
+    /// Its sensor is silent, and the whole bus may be: that is not known yet.
+    Suspected,
 }
 
 impl Bus {
     /// One of which nothing is known, from this instant on.
     pub(super) fn new(at: Uptime) -> Bus {
-        Bus { heard_at: at, heard: false, up_at: None, suspected: false }
+        Bus { heard_at: at, heard: false, up_at: None, suspected: false, line_at: None, silent_for: None }
     }
 
     /// Since when nothing came although the port was open.
@@ -43,6 +77,13 @@ impl Bus {
     pub(super) fn shift(&mut self, deaf: Span) {
         self.heard_at = self.heard_at + deaf;
         self.up_at = self.up_at.map(|up_at| up_at + deaf);
+    }
+}
+
+impl Pace {
+    /// Of a bus whose sensors are not looked at yet.
+    pub(super) fn new(bus: &plan::Bus) -> Pace {
+        Pace { silent_after: bus.silent_after, overdue_at: Uptime(i64::MIN) }
     }
 }
 
@@ -62,26 +103,103 @@ impl Engine {
     fn open_again(&mut self, bus: usize) {
         let memory = &mut self.buses[bus];
         memory.up_at.get_or_insert(self.now);
-        memory.heard = false;
+        (memory.heard, memory.line_at) = (false, None);
         self.give_time(bus, false);
         if let Some(rule) = self.plan.buses[bus].silence {
             self.evaluate(rule, self.facts(self.plan.buses[bus].sensor));
         }
     }
 
-    /// A sensor has spoken, and so has its bus.
+    /// Something came from a sensor, late or not, and so from its bus.
     pub(super) fn hear_bus(&mut self, sensor: SensorIx) {
         let Some(bus) = self.plan.bus_of[sensor.0 as usize] else { return };
-        let bus = bus as usize;
-        let was_silent = self.is_silent(bus);
-        let was_suspected = self.buses[bus].suspected;
-        self.buses[bus] = Bus { heard_at: self.now, heard: true, up_at: None, suspected: false };
-        if was_silent || was_suspected {
+        let was_silent = self.is_silent(bus as usize);
+        self.note_spoken(bus as usize, sensor);
+        self.end_silence_of_bus(bus as usize, was_silent);
+    }
+
+    /// A line of text came from a bus and had no value for anybody: it has a board, and its sensors are silent all the same.
+    pub(super) fn hear_line(&mut self, bus: &Id) {
+        if let Some(bus) = self.plan.buses.iter().position(|known| known.id == *bus) {
+            self.buses[bus].line_at = Some(self.now);
+        }
+    }
+
+    /// Of the rule about a bus's silence, where lines come and none has a value: the words that say so.
+    pub(super) fn words_of_unread(&self, of: u32) -> Option<(String, Arc<str>)> {
+        let known = &self.plan.buses[self.bus_place(self.plan.rules[of as usize].sensor)?];
+        let is_unread = known.silence == Some(of) && self.is_unread(&known.id);
+        let words = || format!("bus {}: lines come, and none has a value for a sensor", known.id);
+        is_unread.then(|| (words(), Arc::from(UNREAD_ADVICE)))
+    }
+
+    /// Whether no sensor of a bus has spoken since lines came that had no value for anybody.
+    #[must_use]
+    pub fn is_unread(&self, bus: &Id) -> bool {
+        let Some(bus) = self.plan.buses.iter().position(|known| known.id == *bus) else { return false };
+        let after = self.paces[bus].silent_after.or(self.plan.buses[bus].silent_after).unwrap_or(SHORTEST_PATIENCE);
+        let is_new = |line_at: Uptime| self.now - line_at < after && line_at >= self.buses[bus].quiet_since();
+        self.buses[bus].line_at.is_some_and(is_new)
+    }
+
+    fn end_silence_of_bus(&mut self, bus: usize, was_silent: bool) {
+        let Bus { suspected, silent_for, .. } = self.buses[bus];
+        let silent_for = if was_silent { Some(self.now - self.buses[bus].quiet_since()) } else { silent_for };
+        self.buses[bus] = Bus { heard: true, silent_for, ..Bus::new(self.now) };
+        if was_silent || suspected {
             self.give_time(bus, was_silent);
         }
         if let Some(rule) = self.plan.buses[bus].silence.filter(|rule| !self.watches[*rule as usize].alert.is_quiet()) {
             self.evaluate(rule, self.facts(self.plan.buses[bus].sensor));
         }
+    }
+
+    /// A sensor is not overdue any more, and those are that should have spoken by now: the silence of the bus is that of the
+    /// others, until they speak again.
+    fn note_spoken(&mut self, bus: usize, sensor: SensorIx) {
+        let sense = &mut self.sensors[sensor.0 as usize];
+        sense.spoke = self.now;
+        let was_overdue = std::mem::take(&mut sense.overdue);
+        if let Some(within) = self.plan.sensor(sensor).speaks_within {
+            let pace = &mut self.paces[bus];
+            pace.overdue_at = pace.overdue_at.min(self.now + within);
+        }
+        let is_due = self.now >= self.paces[bus].overdue_at;
+        if is_due {
+            for place in 0..self.plan.buses[bus].members.len() {
+                let ix = self.plan.buses[bus].members[place];
+                let sense = &mut self.sensors[ix.0 as usize];
+                let within = self.plan.sensor(ix).speaks_within;
+                sense.overdue |= within.is_some_and(|within| sense.spoke + within <= self.now);
+            }
+        }
+        if is_due || was_overdue {
+            self.set_pace(bus);
+        }
+        // It may be silent sooner than was known when its timer was set.
+        let soon = self.plan.buses[bus].silence.zip(self.paces[bus].silent_after).filter(|_| was_overdue);
+        if let Some((rule, after)) = soon {
+            self.timers.add(self.now + after, Kind::Missing, rule);
+        }
+    }
+
+    /// From which of its sensors are overdue.
+    pub(super) fn set_pace(&mut self, bus: usize) {
+        let known = &self.plan.buses[bus];
+        let is_awaited = |ix: &&SensorIx| !self.sensors[ix.0 as usize].overdue;
+        let awaited: Vec<(SensorIx, Option<Span>)> =
+            known.members.iter().filter(is_awaited).map(|ix| (*ix, self.plan.sensor(*ix).speaks_within)).collect();
+        let soonest = awaited.iter().filter_map(|(_, within)| *within).min();
+        // Those that are overdue are all there is to go by where there are no others.
+        let is_whole = awaited.is_empty() || awaited.len() == known.members.len();
+        let silent_after = if is_whole {
+            known.silent_after
+        } else {
+            known.silent_after.and_then(|after| soonest.map(|soonest| soonest.max(after)))
+        };
+        let overdue_at =
+            awaited.iter().filter_map(|(ix, within)| Some(self.sensors[ix.0 as usize].spoke + (*within)?)).min();
+        self.paces[bus] = Pace { silent_after, overdue_at: overdue_at.unwrap_or(Uptime(i64::MAX)) };
     }
 
     /// The bus is back: each of its sensors has time to speak. One that has had it and did not is silent by itself, unless the
@@ -121,38 +239,42 @@ impl Engine {
         }
     }
 
-    /// Whether an alert does not page because of the bus of its sensor.
-    pub(super) fn is_inhibited(&self, of: u32) -> bool {
+    /// Why an alert does not page because of the bus of its sensor; nothing where it may.
+    pub(super) fn inhibition(&self, of: u32) -> Option<Inhibition> {
         let bound = &self.plan.rules[of as usize];
         let sensor = self.plan.sensor(bound.sensor);
         if let Some(bus) = &sensor.stands_for {
             // That it is down says enough; that it is silent then says nothing.
-            return matches!(bound.rule.condition, Condition::MissingFor(_)) && self.buses_down.contains(bus);
+            let is_silence = matches!(bound.rule.condition, Condition::MissingFor(_));
+            return (is_silence && self.buses_down.contains(bus)).then_some(Inhibition::Down);
         }
-        let Some(bus) = &sensor.bus else { return false };
-        if self.buses_down.contains(bus) {
-            return true;
+        if self.buses_down.contains(sensor.bus.as_ref()?) {
+            return Some(Inhibition::Down);
         }
-        let Some(bus) = self.plan.bus_of[bound.sensor.0 as usize] else { return false };
+        let bus = self.plan.bus_of[bound.sensor.0 as usize]? as usize;
+        if self.is_silent(bus) {
+            return Some(Inhibition::Silent(self.clock.stamp(self.buses[bus].quiet_since())));
+        }
         let sense = &self.sensors[bound.sensor.0 as usize];
-        self.is_silent(bus as usize)
-            || sense.back_at.is_some_and(|back_at| self.now < back_at + self.patience(bound.sensor))
-            || self.is_suspected(bus as usize, bound, sense)
+        let until = sense.back_at.map(|back_at| back_at + self.patience(bound.sensor));
+        if let Some(until) = until.filter(|until| self.now < *until) {
+            return Some(Inhibition::Back(self.clock.stamp(until)));
+        }
+        self.is_suspected(bus, bound, sense).then_some(Inhibition::Suspected)
     }
 
-    /// Whether nobody on a bus has spoken for as long as its own rule allows.
+    /// Whether no sensor of a bus has spoken for as long as its own rule allows.
     fn is_silent(&self, bus: usize) -> bool {
-        let known = &self.plan.buses[bus];
-        let Some((rule, silent_after)) = known.silence.zip(known.silent_after) else { return false };
+        let Some(rule) = self.plan.buses[bus].silence else { return false };
         let is_raised = self.watches[rule as usize].alert.raised().is_some();
-        is_raised || self.now - self.buses[bus].quiet_since() >= silent_after
+        let silent = self.now - self.buses[bus].quiet_since();
+        is_raised || self.paces[bus].silent_after.is_some_and(|after| silent >= after)
     }
 
     /// Whether the silence of a sensor is probably that of its bus, which is not noticed yet: no other sensor of it spoke much
     /// later.
     fn is_suspected(&self, bus: usize, bound: &Bound, sense: &Sense) -> bool {
-        let (Condition::MissingFor(span), Some(silent_after)) =
-            (bound.rule.condition, self.plan.buses[bus].silent_after)
+        let (Condition::MissingFor(span), Some(silent_after)) = (bound.rule.condition, self.paces[bus].silent_after)
         else {
             return false;
         };
@@ -170,20 +292,40 @@ impl Engine {
     /// The facts of a sensor that stands for a bus, whose silence is that of all sensors on it. While it is down nothing can
     /// be told of that.
     pub(super) fn with_bus(&self, ix: SensorIx, facts: Facts) -> Facts {
-        let Some((bus, is_down)) = self.bus_at(ix) else { return facts };
-        let silent = if is_down { Span::ZERO } else { self.now - bus.quiet_since() };
+        let Some(place) = self.bus_place(ix) else { return facts };
+        let (bus, known) = (&self.buses[place], &self.plan.buses[place]);
+        let is_down = self.buses_down.contains(&known.id);
+        let mut silent = if is_down { Span::ZERO } else { self.now - bus.quiet_since() };
+        if self.paces[place].silent_after.is_none_or(|after| silent < after) {
+            // Nothing unusual, for those that spoke more often are overdue by themselves.
+            silent = silent.min(known.silent_after.map_or(silent, |after| Span(after.0 - 1)));
+        }
         Facts { silent, heard: bus.heard && !is_down, ..facts }
     }
 
-    /// From when the silence of a sensor counts.
-    pub(super) fn quiet_since(&self, ix: SensorIx) -> Uptime {
-        self.bus_at(ix).map_or(self.sensors[ix.0 as usize].seen, |(bus, _)| bus.quiet_since())
+    /// How long the last silence of the bus was that a sensor stands for.
+    pub(super) fn silence_of_bus(&self, ix: SensorIx) -> Option<Span> {
+        self.buses[self.bus_place(ix)?].silent_for
     }
 
-    /// The bus that a sensor stands for, and whether it is down.
-    fn bus_at(&self, ix: SensorIx) -> Option<(&Bus, bool)> {
-        let id = self.plan.sensor(ix).stands_for.as_ref()?;
-        let place = self.plan.buses.iter().position(|bus| bus.sensor == ix)?;
-        Some((&self.buses[place], self.buses_down.contains(id)))
+    /// When the silence that a rule is about will have lasted long enough; nothing where it is about another thing, or where
+    /// nobody knows.
+    pub(super) fn missing_at(&self, of: u32) -> Option<Uptime> {
+        let bound = &self.plan.rules[of as usize];
+        let Condition::MissingFor(span) = bound.rule.condition else { return None };
+        match self.bus_place(bound.sensor) {
+            Some(bus) => {
+                let is_silence = self.plan.buses[bus].silence == Some(of);
+                let after = if is_silence { self.paces[bus].silent_after } else { Some(span) };
+                Some(self.buses[bus].quiet_since() + after?)
+            }
+            None => Some(self.sensors[bound.sensor.0 as usize].seen + span),
+        }
+    }
+
+    /// The bus that a sensor stands for.
+    fn bus_place(&self, ix: SensorIx) -> Option<usize> {
+        self.plan.sensor(ix).stands_for.as_ref()?;
+        self.plan.buses.iter().position(|bus| bus.sensor == ix)
     }
 }

@@ -50,13 +50,10 @@ impl Engine {
 
     /// Comes again when the silence that a rule is about will have lasted long enough, if it has not.
     pub(super) fn watch_missing(&mut self, of: u32) {
-        let bound = &self.plan.rules[of as usize];
-        let (Condition::MissingFor(span), false) = (bound.rule.condition, self.watches[of as usize].missing_timer)
-        else {
+        if self.watches[of as usize].missing_timer {
             return;
-        };
-        let due = self.quiet_since(bound.sensor) + span;
-        if due > self.now {
+        }
+        if let Some(due) = self.missing_at(of).filter(|due| *due > self.now) {
             self.watches[of as usize].missing_timer = true;
             self.timers.add(due, Kind::Missing, of);
         }
@@ -111,7 +108,7 @@ impl Engine {
 
     /// Pages if it is time and nothing mutes the alert.
     pub(super) fn escalate(&mut self, of: u32) {
-        let muted = match (self.silenced_until(of), self.is_inhibited(of)) {
+        let muted = match (self.silenced_until(of), self.inhibition(of).is_some()) {
             (Some(_), _) => Some(Cause::Unmuted),
             (None, true) => Some(Cause::BusBack),
             (None, false) => None,
@@ -170,8 +167,9 @@ impl Engine {
                 continue;
             }
             self.evaluate(of, self.facts(self.plan.rules[of as usize].sensor));
-            self.unmute(of);
         }
+        // What mutes one may have been the alert of another.
+        self.unmute_all();
     }
 
     /// What muted the pages of a sensor's alerts may be over.
@@ -225,9 +223,12 @@ impl Engine {
         let value = newest.map(|newest| self.plan.value(bound.sensor, newest.steps));
         let (value, limit) = bound.test.figures(&self.facts(bound.sensor), value);
         let severity = watch.escalation.map_or(bound.rule.severity, |escalation| escalation.severity);
-        let message = match over {
-            None => self.render(of, &bound.rule.message, severity, value, limit),
-            Some(over) => self.over(of, over.reason, (at, since), severity, (value, limit)),
+        let usual = || (self.render(of, &bound.rule.message, severity, value, limit), bound.rule.advice.clone());
+        let (message, advice) = match over {
+            None => self.words_of_unread(of).map_or_else(usual, |(message, advice)| (message, Some(advice))),
+            Some(over) => {
+                (self.over(of, over.reason, (at, since), severity, (value, limit)), bound.rule.advice.clone())
+            }
         };
         Report {
             at,
@@ -240,7 +241,7 @@ impl Engine {
             reading_at: newest.map(|newest| self.clock.stamp(newest.at)),
             pages: watch.escalation.map_or(0, |escalation| escalation.pages),
             message,
-            advice: bound.rule.advice.clone(),
+            advice,
         }
     }
 
@@ -261,7 +262,8 @@ impl Engine {
             (_, _, Some(template)) => self.render(of, template, severity, value, limit),
             _ => {
                 let quantity = self.plan.sensor(bound.sensor).quantity;
-                resolved::Cleared { rule, quantity, value, silent: silence(rule, since, at) }.words()
+                let silent = silence(rule, since, at).max(self.silence_of_bus(bound.sensor));
+                resolved::Cleared { rule, quantity, value, silent }.words()
             }
         }
     }

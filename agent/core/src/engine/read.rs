@@ -4,7 +4,6 @@ use super::{Engine, Kind};
 use crate::effect::{Effect, SensorEvent};
 use crate::judge::{Fault, Health, Past};
 use crate::reading::{Quality, Raw, Reading, SensorIx};
-use crate::rules::Condition;
 use crate::time::Uptime;
 use crate::windows::Closed;
 
@@ -17,11 +16,8 @@ impl Engine {
             false => self.site.calibrations.get(&sensor.id).unwrap_or(&sensor.calibration),
         };
         let Some(steps) = calibration.apply(raw.value, sensor.resolution) else {
-            let newest = self.sensors[raw.sensor.0 as usize].judge.newest();
             // It says nothing of the sensor, but its bus carried it.
-            if newest.is_none_or(|newest| raw.at >= newest.at) {
-                self.hear_bus(raw.sensor);
-            }
+            self.hear_bus(raw.sensor);
             self.effects.push_back(Effect::Missing(raw.sensor));
             if raw.quality == Quality::Fault {
                 self.fail(raw.sensor, raw.at);
@@ -47,6 +43,9 @@ impl Engine {
             }
             self.say_health(raw.sensor, judged.health);
             self.watch_silence(raw.sensor);
+        } else {
+            // What comes late has come all the same.
+            self.hear_bus(raw.sensor);
         }
         self.roll_up(&reading);
         if !judged.late {
@@ -153,14 +152,14 @@ impl Engine {
     }
 
     pub(super) fn missing_due(&mut self, of: u32) {
-        let bound = &self.plan.rules[of as usize];
-        let Condition::MissingFor(span) = bound.rule.condition else { return };
-        let (sensor, due) = (bound.sensor, self.quiet_since(bound.sensor) + span);
-        self.watches[of as usize].missing_timer = due > self.now;
-        if due > self.now {
-            self.timers.add(due, Kind::Missing, of);
-        } else {
-            self.evaluate(of, self.facts(sensor));
+        self.watches[of as usize].missing_timer = false;
+        match self.missing_at(of) {
+            Some(due) if due > self.now => {
+                self.watches[of as usize].missing_timer = true;
+                self.timers.add(due, Kind::Missing, of);
+            }
+            Some(_) => self.evaluate(of, self.facts(self.plan.rules[of as usize].sensor)),
+            None => {}
         }
     }
 

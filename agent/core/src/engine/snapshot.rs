@@ -59,6 +59,11 @@ struct SensorRecord {
     unheard: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     back_at: Option<Uptime>,
+    /// When anything came from it last, where that is not `seen`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    spoke: Option<Uptime>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    overdue: bool,
     judge: Judge,
     open: Open,
 }
@@ -127,6 +132,8 @@ impl Engine {
             seen: sense.seen,
             unheard: sense.unheard,
             back_at: sense.back_at,
+            spoke: Some(sense.spoke).filter(|spoke| *spoke != sense.seen),
+            overdue: sense.overdue,
             judge: sense.judge.clone(),
             open: sense.open.clone(),
         };
@@ -182,11 +189,13 @@ impl Engine {
     pub fn restart(plan: Arc<Plan>, snapshot: &Snapshot, start: Start) -> Result<Engine, SnapshotError> {
         let mut engine = Engine::adopt(plan, snapshot)?;
         engine.close_all_windows(|_| true);
-        engine.sensors.fill_with(|| Sense { seen: start.at, ..Sense::default() });
+        // One that was silent by itself is so until it speaks.
+        engine.sensors.iter_mut().for_each(|sense| *sense = Sense { overdue: sense.overdue, ..Sense::new(start.at) });
         engine.buses_down.clear();
         engine.buses.fill(Bus::new(start.at));
         engine.clock = snapshot.clock.restart(snapshot.now, start);
         engine.now = start.at;
+        engine.set_paces();
         engine.shift_waits(u32::MAX, start.at - snapshot.now);
         if let Some((boot, off)) = engine.clock.time_off(start.at) {
             engine.shift_waits(boot, Span(-off.0));
@@ -195,6 +204,10 @@ impl Engine {
         engine.come_back();
         engine.settle();
         Ok(engine)
+    }
+
+    fn set_paces(&mut self) {
+        (0..self.buses.len()).for_each(|bus| self.set_pace(bus));
     }
 
     /// Nobody listened from the engine's instant until this one. It is no silence: `missing_for` and staleness go on with what
@@ -215,6 +228,7 @@ impl Engine {
             if !is_said {
                 sense.seen = sense.seen + deaf;
             }
+            sense.spoke = sense.spoke + deaf;
             sense.back_at = sense.back_at.map(|back_at| back_at + deaf);
         }
         for (bus, memory) in self.plan.buses.iter().zip(&mut self.buses) {
@@ -266,6 +280,7 @@ impl Engine {
                 Some(ix) => {
                     let sense = &mut engine.sensors[ix.0 as usize];
                     (sense.seen, sense.unheard, sense.back_at) = (record.seen, record.unheard, record.back_at);
+                    (sense.spoke, sense.overdue) = (record.spoke.unwrap_or(record.seen), record.overdue);
                     sense.judge = record.judge.clone();
                     sense.open = record.open.clone();
                 }
@@ -280,6 +295,7 @@ impl Engine {
                 engine.buses[place] = record.memory;
             }
         }
+        engine.set_paces();
         engine.adopt_alerts(snapshot);
         Ok(engine)
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::Engine;
+use super::{Engine, Inhibition};
 use crate::alert::State;
 use crate::effect::Report;
 use crate::id::Id;
@@ -20,8 +20,8 @@ pub struct AlertView {
     pub standing: Standing,
     /// A person silenced it until then; nobody is paged.
     pub silenced_until: Option<Stamp>,
-    /// Its bus is down; nobody is paged.
-    pub inhibited: bool,
+    /// Why nobody is paged because of the bus of its sensor.
+    pub inhibition: Option<Inhibition>,
     /// What it is now.
     pub report: Report,
 }
@@ -99,8 +99,8 @@ impl Engine {
                 State::Acknowledged { until, .. } => Standing::Acknowledged(self.clock.stamp(until.at)),
             };
             let silenced_until = self.silenced_until(of).map(|until| self.clock.stamp(until));
-            let inhibited = self.is_inhibited(of);
-            Some(AlertView { standing, silenced_until, inhibited, report: self.report(of, None) })
+            let inhibition = self.inhibition(of);
+            Some(AlertView { standing, silenced_until, inhibition, report: self.report(of, None) })
         })
     }
 

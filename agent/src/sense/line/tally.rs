@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
-use tilth_core::id::SensorId;
+use tilth_core::id::{Id, SensorId};
 
 /// As much of an offending line is kept to be shown.
 const MAX_EXCERPT: usize = 80;
 
 /// As many names are kept that lines carry and no sensor wants: enough to find a slip of the keyboard.
 const MAX_UNUSED: usize = 16;
+
+/// As many names are in a message.
+const NAMED: usize = 5;
 
 /// Why a line, or a field of one, was not used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -133,6 +136,32 @@ impl Tally {
     /// Whether any name was read so far: only then it says something that others were not.
     pub(crate) fn has_names(&self) -> bool {
         self.used > 0 || !self.unused.is_empty()
+    }
+
+    /// Lines that were text from their beginning to their end, and how many of them were not used as they should.
+    pub(crate) fn texts(&self) -> (u64, u64) {
+        let broken: u64 =
+            [Reason::Partial, Reason::TooLong, Reason::NotText].map(|reason| self.count(reason)).iter().sum();
+        (self.lines.saturating_sub(broken), self.ignored.iter().sum::<u64>().saturating_sub(broken))
+    }
+
+    /// Why lines have no value for a sensor: what was wrong with the last, or else which names they have.
+    pub(crate) fn why_unread(&self, bus: &Id, is_ignored: bool) -> String {
+        if let Some(Last { reason, line, .. }) = self.last.as_ref().filter(|_| is_ignored) {
+            let help = match reason {
+                Reason::NoHeader => format!("; set columns = [..] in [bus.{bus}], or reset the board"),
+                _ => String::new(),
+            };
+            return format!("{} {}, the last: {line}{help}", self.count(*reason), reason.name());
+        }
+        let listed = |names: &BTreeSet<String>| names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+        match (self.unused.is_empty(), self.unseen.is_empty()) {
+            (false, false) => {
+                format!("they have {}; wanted and not seen: {}", listed(&self.unused), listed(&self.unseen))
+            }
+            (false, true) => format!("they have {}", listed(&self.unused)),
+            (true, _) => "no line has a field that a sensor wants".to_owned(),
+        }
     }
 
     /// How often a reason came up.

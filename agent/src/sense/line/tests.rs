@@ -87,6 +87,7 @@ impl Watched {
             Told::Fault { sample, why } => format!("{} is at fault: {why}", sample.sensor),
             Told::Bus { bus, down: Some(_) } => format!("{bus} down"),
             Told::Bus { bus, down: None } => format!("{bus} up"),
+            Told::Line { bus, why } => format!("{bus}: {why}"),
         }
     }
 }

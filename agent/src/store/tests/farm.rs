@@ -92,6 +92,7 @@ pub(crate) fn plan(sensors: u32) -> Arc<Plan> {
             stuck_for: None,
             stale_after: None,
             bus: None,
+            speaks_within: None,
             stands_for: None,
         }
     };

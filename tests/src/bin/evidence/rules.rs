@@ -141,6 +141,7 @@ fn sensor(number: u32) -> Sensor {
         stuck_for: None,
         stale_after: None,
         bus: None,
+        speaks_within: None,
         stands_for: None,
     }
 }

@@ -35,6 +35,7 @@ pub(super) fn sensor(name: &str) -> Sensor {
         stuck_for: None,
         stale_after: None,
         bus: None,
+        speaks_within: None,
         stands_for: None,
     }
 }

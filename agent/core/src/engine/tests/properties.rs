@@ -32,6 +32,7 @@ enum Event {
     Silence { rule: Option<u8>, mins: u8 },
     EndSilence(u8),
     Bus(bool),
+    Line,
     Clock(i32),
     Replan(bool),
 }
@@ -49,6 +50,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (proptest::option::of(0..8u8), 0..200u8).prop_map(|(rule, mins)| Event::Silence { rule, mins }),
         1 => (0..4u8).prop_map(Event::EndSilence),
         1 => any::<bool>().prop_map(Event::Bus),
+        1 => Just(Event::Line),
         1 => (-7_200_000..7_200_000i32).prop_map(Event::Clock),
         1 => any::<bool>().prop_map(Event::Replan),
     ]
@@ -96,8 +98,13 @@ fn farm(changed: bool) -> Arc<Plan> {
 fn farm_with_line(changed: bool) -> Arc<Plan> {
     let plan = farm(changed);
     let line = Sensor { stands_for: Some(id("gateway")), ..sensor("zz/line") };
+    let on_line = |sensor: &Sensor| match sensor.id.as_str() {
+        "z/a" => Sensor { speaks_within: Some(Span::from_mins(8)), ..sensor.clone() },
+        "z/b" => Sensor { speaks_within: Some(Span::from_mins(40)), bus: Some(id("gateway")), ..sensor.clone() },
+        _ => Sensor { bus: Some(id("gateway")), ..sensor.clone() },
+    };
     let silence = rule("bus-silent", "zz/line", Condition::MissingFor(Span::from_mins(8)));
-    let sensors = plan.sensors().iter().cloned().chain([line]).collect();
+    let sensors = plan.sensors().iter().map(on_line).chain([line]).collect();
     let rules = plan.rules().cloned().chain([silence]).collect();
     Arc::new(Plan::new(sensors, rules).unwrap().remembering_removed(Span::from_mins(60)))
 }
@@ -177,6 +184,7 @@ impl Run {
                 by: "ann".to_owned(),
             },
             Event::EndSilence(back) => Input::EndSilence(u32::from(*back) + 1),
+            Event::Line => Input::Line(id("gateway")),
             Event::Bus(up) => Input::Bus { bus: id("gateway"), up: *up },
             Event::Clock(off) => Input::Clock(WallTime(WALL.0 + self.now + i64::from(*off))),
             Event::Replan(changed) => Input::Plan((self.farm)(*changed)),
@@ -486,7 +494,7 @@ fn over_boots_nothing_that_should_page_waits_for_ever() {
         for fate in &fates {
             life.live(fate);
             for alert in life.run.engine.alerts() {
-                let muted = alert.inhibited || alert.silenced_until.is_some();
+                let muted = alert.inhibition.is_some() || alert.silenced_until.is_some();
                 if alert.standing == Standing::Firing && !muted {
                     count(guarded, 1);
                     prop_assert!(alert.report.pages > 0, "{} fires and nobody was told", alert.report.key);

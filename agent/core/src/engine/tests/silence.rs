@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use super::bench::{Bench, WALL, above, id, plan, policy, rule, sensor};
+use super::bench::{Bench, WALL, above, at, id, plan, policy, rule, sensor};
+use crate::effect::{Effect, Transition};
 use crate::engine::{Engine, Input, Start};
 use crate::plan::{Plan, Policy, Rule, Sensor, Severity};
 use crate::quantity::Quantity;
+use crate::reading::{Quality, Raw, SensorIx};
 use crate::rules::Condition;
 use crate::time::{Span, Uptime, WallTime};
 
@@ -66,7 +68,7 @@ fn a_board_that_goes_quiet_pages_once_for_all_its_sensors() {
     let mut bench = bench();
     bench.both(0.0).tick(120.0);
     assert_eq!(bench.paged(), ["1 bus-silent"]);
-    assert_eq!(bench.engine.alerts().filter(|alert| alert.inhibited).count(), 2);
+    assert_eq!(bench.engine.alerts().filter(|alert| alert.inhibition.is_some()).count(), 2);
     bench.both(121.0).tick(121.5);
     assert_eq!(bench.paged(), ["1 bus-silent"]);
     assert_eq!(bench.engine.alerts().count(), 0);
@@ -247,4 +249,124 @@ fn what_an_older_version_kept_knows_nothing_of_lines_and_goes_on() {
     let mut after = Bench::of(Engine::restore(farm(900), &serde_json::from_value(kept).unwrap()).unwrap());
     after.tick(60.0);
     assert_eq!(after.paged(), ["1.5 bus-silent"]);
+}
+
+/// Two nodes behind one gateway: `z/a` each 30 s, `z/b` each 10 minutes.
+fn nodes(b_within: Option<Span>) -> Arc<Plan> {
+    let plan = farm(900);
+    let sensors = plan.sensors().iter().cloned().map(|sensor| {
+        let speaks_within = match sensor.id.as_str() {
+            "z/a" => Some(Span::from_mins(1)),
+            "z/b" => b_within,
+            _ => None,
+        };
+        Sensor { speaks_within, ..sensor }
+    });
+    super::bench::plan(sensors.collect(), plan.rules().cloned().collect())
+}
+
+impl Bench {
+    /// `z/a` speaks each 30 s and `z/b` each 10 minutes, in these minutes.
+    fn both_nodes(&mut self, minutes: std::ops::Range<i32>) -> &mut Bench {
+        for tick in minutes.start * 2..minutes.end * 2 {
+            self.read(f64::from(tick) / 2.0, "z/a", 6.0);
+            if tick % 20 == 0 {
+                self.read(f64::from(tick) / 2.0, "z/b", 6.0);
+            }
+        }
+        self
+    }
+
+    /// `z/b` alone.
+    fn slow_node(&mut self, minutes: std::ops::Range<i32>) -> &mut Bench {
+        for minute in minutes.step_by(10) {
+            self.read(f64::from(minute), "z/b", 6.0);
+        }
+        self
+    }
+}
+
+/// Guards against: "bus silent" each 20 minutes, for ever, and not a word of the node that is dead.
+#[test]
+fn one_dead_node_beside_slower_ones_is_its_own_matter_once_they_were_heard() {
+    for b_within in [Some(Span::from_mins(15)), None] {
+        let mut bench = Bench::new(nodes(b_within));
+        bench.both_nodes(0..10).slow_node(10..240);
+        assert_eq!(bench.paged(), ["11 bus-silent", "24.5 silent"], "{b_within:?}");
+        let open: Vec<_> =
+            bench.engine.alerts().map(|alert| (alert.report.key.to_string(), alert.inhibition)).collect();
+        assert_eq!(open, [("z silent z/a".to_owned(), None)]);
+    }
+}
+
+#[test]
+fn a_line_whose_dead_node_is_known_is_silent_when_the_others_are() {
+    let mut bench = Bench::new(nodes(Some(Span::from_mins(15))));
+    bench.both_nodes(0..10).slow_node(10..60).tick(100.0);
+    assert_eq!(bench.paged()[2..], ["65 bus-silent".to_owned()]);
+    bench.slow_node(120..150);
+    let over = |effect: &Effect| match effect {
+        Effect::Alert(Transition::Resolved(_), report) => Some(report.message.clone()),
+        _ => None,
+    };
+    let over: Vec<String> = bench.effects.iter().filter_map(over).collect();
+    assert_eq!(over[1], "bus/gateway reporting again after 1 h 10 min");
+    // The dead one is back, and counts again; all are quiet then.
+    bench.both_nodes(150..160).tick(180.0);
+    assert_eq!(bench.paged()[3..], ["160.5 bus-silent".to_owned()]);
+    bench.both_nodes(180..200).tick(200.0);
+    assert_eq!(bench.engine.alerts().count(), 0);
+}
+
+#[test]
+fn what_is_known_of_a_dead_node_outlives_a_restart_and_a_reboot() {
+    let farm = || nodes(Some(Span::from_mins(15)));
+    let mut bench = Bench::new(farm());
+    bench.both_nodes(0..10).slow_node(10..60);
+    let kept = bench.engine.snapshot();
+    let mut after = Bench::of(Engine::restore(farm(), &kept).unwrap());
+    after.slow_node(60..120);
+    assert_eq!(after.paged(), Vec::<String>::new());
+    let start = Start { boot: 2, at: Uptime(0), wall: Some(WallTime(WALL.0 + 3_600_000)) };
+    let mut after = Bench::of(Engine::restart(farm(), &kept, start).unwrap());
+    after.slow_node(5..65);
+    assert_eq!(after.paged(), Vec::<String>::new());
+    // Both die with the reboot.
+    let mut after = Bench::of(Engine::restart(farm(), &kept, start).unwrap());
+    after.tick(60.0);
+    assert_eq!(after.paged(), ["15 bus-silent"]);
+}
+
+#[test]
+fn what_comes_late_is_no_silence_of_its_line() {
+    let mut bench = bench();
+    bench.both(0.0);
+    for half_minute in 1..80 {
+        let now = f64::from(half_minute) / 2.0;
+        let raw = Raw { sensor: SensorIx(1), at: at(-20.0), value: 6.0, quality: Quality::Good };
+        bench.handle(now, Input::Reading(raw));
+    }
+    assert_eq!(bench.paged(), ["15 silent", "15 silent"], "the sensors are, and their line speaks");
+}
+
+/// Guards against: "has the board power?" while it prints a line a second.
+#[test]
+fn lines_without_a_value_are_said_to_come() {
+    let messages = |bench: &Bench| -> Vec<String> {
+        bench.engine.alerts().filter(|alert| alert.inhibition.is_none()).map(|alert| alert.report.message).collect()
+    };
+    let mut bench = bench();
+    bench.both(0.0);
+    for second in 1..3000 {
+        bench.handle(f64::from(second) / 60.0, Input::Line(id("gateway")));
+    }
+    assert_eq!(bench.paged(), ["1 bus-silent"], "one cause");
+    assert_eq!(messages(&bench), ["bus gateway: lines come, and none has a value for a sensor"]);
+    bench.tick(60.0);
+    assert_eq!(messages(&bench), ["bus-silent 1 h 1 min"], "then they end, too");
+    bench.both(61.0).tick(61.1);
+    assert_eq!(bench.engine.alerts().count(), 0);
+    // What it prints when it starts says nothing of an hour later.
+    bench.handle(61.2, Input::Line(id("gateway"))).tick(90.0);
+    assert_eq!(messages(&bench), ["bus-silent 29 min 1 min"]);
 }

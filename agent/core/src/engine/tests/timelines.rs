@@ -344,7 +344,7 @@ fn people_who_ask_see_alerts_and_sensors_as_they_stand() {
     bench.acknowledge(2.0, 10);
     assert_eq!(standings(&bench)[1], Standing::Acknowledged(stamp(12.0)));
     bench.handle(3.0, Input::Silence { of: Matcher::default(), span: Span::from_mins(5), by: "ann".to_owned() });
-    assert!(bench.engine.alerts().all(|alert| alert.silenced_until.is_some() && !alert.inhibited));
+    assert!(bench.engine.alerts().all(|alert| alert.silenced_until.is_some() && alert.inhibition.is_none()));
 
     let seen: Vec<_> = bench.tick(40.0).engine.sensors().collect();
     assert_eq!((seen[0].newest, seen[0].quality, seen[0].silent), (None, None, Span::from_mins(40)));

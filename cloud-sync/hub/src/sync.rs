@@ -34,6 +34,8 @@ pub(crate) enum Refused {
     TwoStreams,
     /// The device has begun [`quota::MAX_STREAMS`] streams within a day.
     TooManyStreams,
+    /// The device has [`quota::MAX_OTHERS`] gaps and boots.
+    TooManyOthers,
     /// The batch touches more than [`quota::MAX_TOUCHED`] known runs of a lane.
     TooManyRuns { lane: Lane },
 }
@@ -111,7 +113,8 @@ pub(crate) fn take(
         streams::heard(connection, stream, now)?;
     }
     intake.count_undated()?;
-    devices::heard(connection, device, is_current.then_some(stream), intake.taken, now)?;
+    let taken = (intake.taken, intake.others(&decided));
+    devices::heard(connection, device, is_current.then_some(stream), taken, now)?;
     let confirmed = Lane::ALL.into_iter().map(|lane| Ok((lane, lanes::tally(connection, stream, lane)?.confirmed)));
     let confirmed: BTreeMap<Lane, u64> = confirmed.collect::<Result<_, StoreError>>()?;
     let shown = devices::get(connection, device)?.shown_version;
@@ -163,6 +166,9 @@ fn decide(
         };
     }
     let found = devices::get(connection, device)?;
+    if found.others >= quota::MAX_OTHERS {
+        return Ok(Err(Refused::TooManyOthers));
+    }
     let standing = match (stream, found.stream) {
         (None, _) => Standing::New,
         (Some(stream), Some(current)) if stream != current => {
@@ -283,6 +289,15 @@ impl Intake<'_> {
                 Ok(place.insert(Boot { known, added: 0 }))
             }
         }
+    }
+
+    /// What the batch leaves beside its rows.
+    fn others(&self, decided: &Decided) -> u64 {
+        let is_gap = |run: &&Run| matches!(run.content, Content::Gap(..));
+        let gaps = decided.new.values().flatten().filter(is_gap).count();
+        let boots = self.boots.values().filter(|boot| boot.known.is_new).count();
+        let refused = self.poison.iter().filter(|row| decided.is_new(row.lane, row.seq)).count();
+        (gaps + boots + refused.div_ceil(10)) as u64
     }
 
     /// Notes how many rows the boots without a known clock were given.

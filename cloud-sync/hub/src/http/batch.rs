@@ -18,7 +18,7 @@ use super::{Hub, body};
 use crate::clock;
 use crate::keys;
 use crate::store::{Owner, StoreError, alerts, audit, streams};
-use crate::sync::quota::{MAX_STREAMS, MAX_TOUCHED, Quota};
+use crate::sync::quota::{MAX_OTHERS, MAX_STREAMS, MAX_TOUCHED, Quota};
 use crate::sync::{self, Refused, Taken, Told};
 
 /// The hub's own alert about a device whose key, or whose store, is there twice.
@@ -135,7 +135,9 @@ fn store(
         Taken::Refused(refused) => {
             let (rule, message) = match refused {
                 Refused::Content { .. } | Refused::TwoStreams => TWO_AGENTS,
-                Refused::TooManyStreams | Refused::TooManyRuns { .. } => (OVER_QUOTA, "too many streams or gaps"),
+                Refused::TooManyStreams | Refused::TooManyOthers | Refused::TooManyRuns { .. } => {
+                    (OVER_QUOTA, "too many streams, boots or gaps")
+                }
             };
             // Once an hour: whoever is refused all day fills no disk.
             if !alerts::say(connection, caller.id, rule, message, now)? {
@@ -155,7 +157,7 @@ fn store(
 fn refusal(refused: &Refused) -> Refusal {
     match refused {
         Refused::Content { .. } | Refused::TwoStreams => Refusal::new(ErrorCode::StreamConflict, words(refused)),
-        Refused::TooManyStreams => Refusal::too_many(NEXT_STREAM, words(refused)),
+        Refused::TooManyStreams | Refused::TooManyOthers => Refusal::too_many(NEXT_STREAM, words(refused)),
         Refused::TooManyRuns { .. } => Refusal::new(ErrorCode::TooLarge, words(refused)),
     }
 }
@@ -165,6 +167,9 @@ fn words(refused: &Refused) -> String {
         Refused::Content { lane, seq } => format!("{lane}: sequence {seq} is known with other content"),
         Refused::TwoStreams => "another stream of this device is alive".to_owned(),
         Refused::TooManyStreams => return format!("a device may begin at most {MAX_STREAMS} streams within a day"),
+        Refused::TooManyOthers => {
+            return format!("quota: this hub keeps at most {MAX_OTHERS} gaps, boots and refused rows of a device");
+        }
         Refused::TooManyRuns { lane } => {
             return format!("{lane}: the batch touches more than {MAX_TOUCHED} known ranges: send fewer sequences");
         }

@@ -30,6 +30,8 @@ pub(crate) struct Known {
     pub(crate) id: BootId,
     /// Rows that it has without a known clock; none where the clock is known.
     pub(crate) undated: Option<u64>,
+    /// It is heard of for the first time.
+    pub(crate) is_new: bool,
 }
 
 /// Which boot a stream means by a number; a new one where it is heard of for the first time.
@@ -45,7 +47,7 @@ pub(crate) fn resolve(
     )?;
     let known = select.query_row((stream, number), |row| {
         let (offset, rows): (Option<i64>, u64) = (row.get("offset")?, row.get("rows")?);
-        Ok(Known { id: row.get("id")?, undated: offset.is_none().then_some(rows) })
+        Ok(Known { id: row.get("id")?, undated: offset.is_none().then_some(rows), is_new: false })
     });
     if let Some(known) = known.optional()? {
         return Ok(known);
@@ -56,7 +58,7 @@ pub(crate) fn resolve(
     let mut insert =
         connection.prepare_cached("INSERT INTO stream_boots (stream, number, boot) VALUES (?1, ?2, ?3)")?;
     insert.execute((stream, number, id))?;
-    Ok(Known { id, undated: Some(0) })
+    Ok(Known { id, undated: Some(0), is_new: true })
 }
 
 /// Takes in what a device says of a boot's clock. Returns the boot, which may be another one from now on. `room` is how many
@@ -72,7 +74,7 @@ pub(crate) fn hear(connection: &Connection, boot: Known, word: &Word, room: &mut
         "UPDATE boots SET offset = ?2, is_anchored = ?3, said_at = ?4, source = ?5, error_ms = ?6 WHERE id = ?1",
     )?;
     update.execute((boot.id, word.offset, word.is_anchor, word.said_at, &word.source, word.error_ms))?;
-    let dated = |id| Known { id, undated: None };
+    let dated = |id| Known { id, undated: None, is_new: boot.is_new };
     match boot.undated {
         Some(rows) if rows <= *room => {
             *room -= rows;

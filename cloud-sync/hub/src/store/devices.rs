@@ -22,11 +22,13 @@ pub(crate) struct Device {
     pub(crate) shown_version: u64,
     /// Windows and events that the hub has taken from it, ever.
     pub(crate) rows: u64,
+    /// What takes room beside them: gaps, boots, and one for each ten rows that were refused.
+    pub(crate) others: u64,
 }
 
 const SELECT: &str =
     "SELECT devices.id, tenant, tenants.name AS client, devices.name, devices.created, last_heard, stream,
-    shown_version, rows FROM devices JOIN tenants ON tenants.id = devices.tenant";
+    shown_version, rows, others FROM devices JOIN tenants ON tenants.id = devices.tenant";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Device> {
     Ok(Device {
@@ -39,6 +41,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Device> {
         stream: row.get("stream")?,
         shown_version: row.get("shown_version")?,
         rows: row.get("rows")?,
+        others: row.get("others")?,
     })
 }
 
@@ -102,18 +105,19 @@ pub(crate) fn all(connection: &Connection) -> Result<Vec<Device>, StoreError> {
     Ok(devices.collect::<Result<_, _>>()?)
 }
 
-/// Notes that a device spoke, in which stream, and how many rows more were taken from it.
+/// Notes that a device spoke, in which stream, and how many rows and others more were taken from it.
 pub(crate) fn heard(
     connection: &Connection,
     id: DeviceId,
     stream: Option<StreamId>,
-    rows: u64,
+    (rows, others): (u64, u64),
     now: WallTime,
 ) -> Result<(), StoreError> {
     let mut update = connection.prepare_cached(
-        "UPDATE devices SET last_heard = ?2, stream = coalesce(?3, stream), rows = rows + ?4 WHERE id = ?1",
+        "UPDATE devices SET last_heard = ?2, stream = coalesce(?3, stream), rows = rows + ?4, others = others + ?5
+         WHERE id = ?1",
     )?;
-    update.execute((id, now.0, stream, rows))?;
+    update.execute((id, now.0, stream, rows, others))?;
     Ok(())
 }
 

@@ -39,5 +39,9 @@ pub(crate) const MAX_STREAMS: u64 = 1_000;
 /// See [`MAX_STREAMS`].
 pub(crate) const STREAMS_WITHIN: Span = Span::from_mins(24 * 60);
 
+/// The most that a device may have beside its rows: gaps, boots, and one for each ten rows that were refused; some 300 MB. A restart
+/// leaves at most four.
+pub(crate) const MAX_OTHERS: u64 = 1_000_000;
+
 /// The most known runs of sequences that a batch may touch: a gap over thousands of them is stated in parts.
 pub(crate) const MAX_TOUCHED: usize = 20_000;

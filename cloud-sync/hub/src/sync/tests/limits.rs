@@ -103,3 +103,22 @@ fn a_boot_with_many_rows_before_its_clock_is_known_stays_a_boot_of_its_own() {
         assert_eq!(farm.count("undated_windows"), undated);
     }
 }
+
+/// What a device leaves beside its rows takes room, too.
+#[test]
+fn gaps_boots_and_refused_rows_are_counted() {
+    let mut farm = farm();
+    farm.quota = Quota { rows: 100, ..Quota::USUAL };
+    let others = |farm: &Farm| devices::get(&farm.connection, farm.device).unwrap().others;
+    let gap = |seq: u64, kind: &str| json!({"first": seq, "last": seq, "kind": kind, "reason": "x"});
+    let gaps: Vec<Json> = (1..=40).map(|seq| gap(seq, if seq % 2 == 0 { "lost" } else { "replaced" })).collect();
+    let lane = batch(1, json!({"events": {"first": 1, "last": 40, "rows": [], "gaps": gaps}}));
+    farm.answer(&lane);
+    farm.answer(&lane);
+    assert_eq!(others(&farm), 40, "what comes again is counted once");
+    let windows: Vec<Json> = (1..=150).map(|seq| window(seq, at(1, seq as i64 * 60_000, None), 0, 1)).collect();
+    farm.answer(&batch(1, json!({"windows": rows(&windows)})));
+    assert_eq!(others(&farm), 40 + 1 + 6, "a boot, and 51 rows over the quota");
+    farm.connection.execute("UPDATE devices SET others = ?1", [quota::MAX_OTHERS]).unwrap();
+    assert_eq!(farm.refused(&batch(1, json!({}))), Refused::TooManyOthers);
+}

@@ -8,6 +8,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 
 use serde_json::Value;
 use tilth_tests::agent::Folder;
@@ -389,4 +391,37 @@ fn a_database_that_is_found_later_goes_on_with_a_boot_and_alerts_of_other_number
     story.minutes(2, 21.0, 10.0);
     story.farm.until("the boot goes on", |farm| farm.status().is_some_and(|status| status["boot"] == 2));
     assert_eq!(told(&story.farm, "low 10"), 1, "{}", story.farm.log());
+}
+
+/// What a load balancer is told, without a key.
+fn is_well_without_a_key(hub: &Hub) -> bool {
+    let mut stream = TcpStream::connect(("127.0.0.1", hub.port)).unwrap();
+    write!(stream, "GET /api/health HTTP/1.0\r\nHost: hub\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    match answer.split(' ').nth(1) {
+        Some("200") => true,
+        Some("503") => false,
+        _ => panic!("{answer}"),
+    }
+}
+
+#[test]
+fn a_hub_on_a_full_disk_says_so_and_can_be_read_also_after_a_power_cut() {
+    let folder = Folder::new("full-disk-of-hub");
+    let place = folder.path().join("hub");
+    let Some(disk) = Disk::in_memory(&place, "6m", "full-disk-of-hub") else { return };
+    let mut hub = Hub::new(&place);
+    hub.serve();
+    assert!(is_well_without_a_key(&hub));
+    disk.fill();
+    assert!(!is_well_without_a_key(&hub));
+    // The first use of the key.
+    assert_eq!(hub.get("/api/health")["status"], "ok");
+    hub.stop();
+    hub.serve();
+    assert!(!is_well_without_a_key(&hub));
+    assert_eq!(hub.get("/api/health")["devices"][0]["device"], "pi-1");
+    disk.free();
+    assert!(is_well_without_a_key(&hub));
 }

@@ -41,6 +41,9 @@ const MIGRATIONS: [&str; 4] = [
 /// A command beside a running hub writes in a moment; longer is trouble.
 const BUSY: Duration = Duration::from_secs(5);
 
+/// A batch and what SQLite writes beside it. With less on the disk batches are refused.
+const LEAST_ROOM: u64 = 1 << 20;
+
 /// One question at a time each; questions are short, and a disk answers few at once.
 const READERS: usize = 3;
 
@@ -77,6 +80,15 @@ pub(crate) enum StoreError {
     Damaged(String),
 }
 
+impl StoreError {
+    /// Whether the disk took nothing.
+    pub(crate) fn is_of_the_disk(&self) -> bool {
+        use rusqlite::ErrorCode::{DiskFull, ReadOnly, SystemIoFailure};
+        let StoreError::Sql(error) = self else { return false };
+        matches!(error.sqlite_error_code(), Some(DiskFull | ReadOnly | SystemIoFailure))
+    }
+}
+
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> StoreError {
         match error.sqlite_error_code() {
@@ -91,6 +103,7 @@ impl From<rusqlite::Error> for StoreError {
 pub(crate) struct Store {
     writer: Workers,
     readers: Workers,
+    path: PathBuf,
 }
 
 /// Makes a new store in an empty file.
@@ -135,6 +148,10 @@ fn version(connection: &Connection) -> Result<usize, StoreError> {
 }
 
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    // Without a write: a hub on a full disk can still be read.
+    if version(connection)? == MIGRATIONS.len() {
+        return Ok(());
+    }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found = version(&transaction)?;
     if found > MIGRATIONS.len() {
@@ -174,7 +191,14 @@ impl Store {
         Ok(Store {
             writer: Workers::start("write", vec![writer], WRITES, MAX_STEPS)?,
             readers: Workers::start("read", readers, READS, MAX_STEPS)?,
+            path: path.to_owned(),
         })
+    }
+
+    /// Whether the disk has room for what devices send next; also where it does not say.
+    pub(crate) fn has_room(&self) -> bool {
+        let disk = rustix::fs::statvfs(&self.path);
+        disk.map_or(true, |disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= LEAST_ROOM)
     }
 
     /// Runs a job on the write thread, in one transaction that is committed where the job succeeds.

@@ -41,11 +41,12 @@ pub(super) async fn get(hub: &Hub, caller: ReaderCaller, uri: &Uri) -> Result<Re
     super::json(&found.await?)
 }
 
-/// For a load balancer: whether the hub answers, and can read its database. Nothing of any tenant.
+/// For a load balancer: whether the hub answers, can read its database, and has room for more. Nothing of any tenant.
 pub(super) async fn without_key(hub: &Hub, uri: &Uri) -> Result<Response, Refusal> {
     let Parameters {} = params::read(uri)?;
     let epoch = tokio::time::timeout(PATIENCE, hub.store.read(Owner::Hub, store::epoch));
     match epoch.await {
+        Ok(Ok(_)) if !hub.store.has_room() => Ok(unwell("the disk is full")),
         Ok(Ok(_)) => super::json(&json!({"status": "ok"})),
         Ok(Err(error)) => Ok(unwell(&error.to_string())),
         Err(_) => Ok(unwell("the database does not answer in time")),

@@ -1,5 +1,6 @@
 //! Rows that can never be stored, with the reason that the device is told.
 
+use tilth_config::bundle::MAX_VERSION;
 use tilth_core::time::Stamp;
 use tilth_core::value::{Resolution, Steps};
 use tilth_protocol::{Event, Figures, Live, WindowRow};
@@ -70,6 +71,17 @@ pub(crate) fn event(event: &Event) -> Result<(), String> {
     match kind.as_str() {
         "clock" => clock(event).map(drop),
         "alert" => transition(event).map(drop),
+        "bundle" => bundle(event),
+        _ => Ok(()),
+    }
+}
+
+/// Why what a device did with a bundle is none of a hub's.
+fn bundle(event: &Event) -> Result<(), String> {
+    match event.body.get("version").and_then(serde_json::Value::as_u64) {
+        Some(version) if version > MAX_VERSION => {
+            Err(format!("body: version {version}: expected at most {MAX_VERSION}"))
+        }
         _ => Ok(()),
     }
 }

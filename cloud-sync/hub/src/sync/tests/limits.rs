@@ -122,3 +122,13 @@ fn gaps_boots_and_refused_rows_are_counted() {
     farm.connection.execute("UPDATE devices SET others = ?1", [quota::MAX_OTHERS]).unwrap();
     assert_eq!(farm.refused(&batch(1, json!({}))), Refused::TooManyOthers);
 }
+
+/// What it says of a bundle would be shown as what runs there.
+#[test]
+fn a_bundle_of_a_version_that_no_hub_issues_is_poison() {
+    let farm = farm();
+    let said = |version: u64| json!({"version": version, "hash": "0".repeat(64), "outcome": "applied"});
+    let of = |seq: u64, version: u64| event(seq, "bundle", at(1, 0, None), said(version));
+    let answer = farm.answer(&batch(1, json!({"events": rows(&[of(1, 1 << 48), of(2, (1 << 48) + 1)])})));
+    assert_eq!((answer.poison.len(), answer.poison[0].seq), (1, 2), "{:?}", answer.poison);
+}

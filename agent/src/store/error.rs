@@ -6,6 +6,9 @@ use rusqlite::ErrorCode;
 
 use super::varint::BlockError;
 
+/// The most characters of what SQLite says.
+const MOST_SAID: usize = 200;
+
 /// Why nothing was stored or read. What was to be stored is still with the caller.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
@@ -57,6 +60,12 @@ impl StoreError {
     }
 }
 
+/// SQLite adds the statement, which may be the whole layout.
+fn first_line(said: &str) -> String {
+    let line = said.lines().next().unwrap_or_default();
+    line.split_once(" in CREATE ").map_or(line, |(line, _)| line).chars().take(MOST_SAID).collect()
+}
+
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> StoreError {
         match error.sqlite_error_code() {
@@ -67,7 +76,7 @@ impl From<rusqlite::Error> for StoreError {
             Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
                 StoreError::Unreachable(error.to_string())
             }
-            _ => StoreError::Unexpected(error.to_string()),
+            _ => StoreError::Unexpected(first_line(&error.to_string())),
         }
     }
 }

@@ -66,6 +66,8 @@ pub(crate) enum StoreError {
     Newer { path: PathBuf, found: usize },
     #[error("{}: the database is empty; what was in it is gone: put a backup back with `tilth-hub restore FILE`", .0.display())]
     Empty(PathBuf),
+    #[error("no backup of a hub, or a damaged one ({0}); nothing was changed")]
+    NoBackup(String),
     #[error("{}: {found}", path.display())]
     NoFile { path: PathBuf, found: io::Error },
     #[error("too many requests wait for the disk")]

@@ -60,6 +60,9 @@ fn check_place(file: &Path, data: &DataDir) -> anyhow::Result<()> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
+    if !folder.is_dir() {
+        bail!("there is no folder {}", folder.display());
+    }
     let folder = fs::canonicalize(folder).with_context(|| folder.display().to_string())?;
     let is_of_this = fs::canonicalize(data.folder()).is_ok_and(|own| folder.starts_with(own));
     if is_of_this || DataDir::is_one(&folder) {
@@ -88,7 +91,8 @@ pub(crate) fn restore(wanted: &Restore) -> anyhow::Result<Exit> {
     data.make()?;
     let lock = data.lock()?;
     let staged = Staged::of(&data, file)?;
-    let (restored, key, carried) = staged.take_up(&data).inspect_err(|_| staged.remove())?;
+    let (restored, key, carried) =
+        staged.take_up(&data).inspect_err(|_| staged.remove()).with_context(|| file.display().to_string())?;
     let aside = staged.put_in_place(&data)?;
     drop(lock);
     if output.json {

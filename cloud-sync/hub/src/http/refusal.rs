@@ -67,6 +67,7 @@ impl From<StoreError> for Refusal {
             | StoreError::Missing(_)
             | StoreError::NoFile { .. }
             | StoreError::Empty(_)
+            | StoreError::NoBackup(_)
             | StoreError::Newer { .. } => Refusal::internal(error),
         }
     }

@@ -200,6 +200,11 @@ fn what_is_no_backup_is_refused_and_changes_nothing() {
         fs::write(&file, content).unwrap();
         let done = made.run(&["restore", file.to_str().unwrap()]);
         assert_eq!(done.status.code(), Some(1), "{name}: {}", stdout(&done));
+        assert!(
+            stderr(&done).contains(&format!("{name}: no backup of a hub, or a damaged one (")),
+            "{}",
+            stderr(&done)
+        );
         assert_eq!(fs::read(made.data().join("hub.db")).unwrap(), before, "{name}");
         assert_eq!(fs::read(made.data().join("hub.key")).unwrap(), key, "{name}");
         assert!(!made.data().join("restore.new").exists(), "{name}");

@@ -13,7 +13,7 @@ use std::fmt;
 use std::fs;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
 use tilth_core::time::{Span, Uptime, WallTime};
@@ -252,6 +252,17 @@ impl Source {
 /// Time since the machine booted, whatever clock the farm runs on: for waits on others, such as the network.
 pub(crate) fn machine_uptime() -> Uptime {
     Source::System.uptime()
+}
+
+/// The machine's time of day, and whether something keeps it right.
+pub(crate) fn machine_wall() -> (WallTime, bool) {
+    (WallTime(machine_wall_ms()), synchronised().is_some())
+}
+
+/// When a file was changed, as time of day.
+pub(crate) fn wall_of(time: SystemTime) -> WallTime {
+    let ms = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    WallTime(i64::try_from(ms).unwrap_or(i64::MAX / 2))
 }
 
 fn machine_wall_ms() -> i64 {

@@ -1,12 +1,17 @@
 //! The recording on a thread of its own, so that parsing goes on while the engine decides.
 
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
+use tilth_core::time::{Span, WallTime};
+
 use super::readings::{Progress, Readings, ReadingsError, Report, Row, Wanted};
 use super::stamps::{Refusals, Stamps};
+use crate::clock::{self, EARLIEST};
+use crate::sense::stamp::AHEAD;
 
 /// Rows handed over at once: so many that waking the other thread costs little beside them, even on a busy machine; so few
 /// that they stay in the cache.
@@ -14,6 +19,8 @@ const BATCH_ROWS: usize = 4096;
 
 /// Batches on their way. They even out a slow disk and a busy minute of the engine; when all are full, parsing waits.
 const BATCHES: usize = 8;
+
+const DAY: Span = Span::from_mins(24 * 60);
 
 /// Rows in the order of the recording.
 #[derive(Debug, Default)]
@@ -43,15 +50,16 @@ pub(crate) struct End {
 impl Feed {
     /// Opens a recording and begins to read it.
     pub(crate) fn open(path: &Path, wanted: &Wanted) -> Result<Feed, ReadingsError> {
-        Ok(Feed::start(Readings::open(path, wanted)?))
+        Ok(Feed::start(Readings::open(path, wanted)?, latest(path)))
     }
 
-    fn start(readings: Readings) -> Feed {
+    /// No stamp can be later than `latest`.
+    fn start(readings: Readings, latest: Option<WallTime>) -> Feed {
         let (full_sender, full) = sync_channel(BATCHES);
         // Room for every batch that there can be: on their way, being filled, being played.
         let (empty, empty_receiver) = sync_channel(BATCHES + 2);
         let progress = readings.progress();
-        let thread = thread::spawn(move || fill(readings, &full_sender, &empty_receiver));
+        let thread = thread::spawn(move || fill(readings, latest, &full_sender, &empty_receiver));
         Feed { full, empty, thread, progress }
     }
 
@@ -79,10 +87,24 @@ impl Feed {
     }
 }
 
+/// The latest time that a recording can hold: that of this machine. Where nobody keeps that clock right, the file may know better:
+/// it was not changed before its last line was written.
+fn latest(path: &Path) -> Option<WallTime> {
+    let (now, is_trusted) = clock::machine_wall();
+    let changed =
+        || fs::metadata(path).ok().filter(fs::Metadata::is_file).and_then(|metadata| metadata.modified().ok());
+    let (latest, slack) = match is_trusted {
+        true => (now, AHEAD),
+        // Cards keep local times.
+        false => (now.max(changed().map_or(now, clock::wall_of)), DAY),
+    };
+    (latest >= EARLIEST).then(|| WallTime(latest.0.saturating_add(slack.0)))
+}
+
 /// Reads to the end, to an error, or until nobody listens any more.
-fn fill(mut readings: Readings, full: &SyncSender<Batch>, empty: &Receiver<Batch>) -> End {
+fn fill(mut readings: Readings, latest: Option<WallTime>, full: &SyncSender<Batch>, empty: &Receiver<Batch>) -> End {
     let mut told = 0;
-    let mut stamps = Stamps::default();
+    let mut stamps = Stamps::until(latest);
     let mut broken = None;
     let mut ended = false;
     while !ended {

@@ -3,19 +3,29 @@
 //!
 //! A file has no arrival to hold a stamp against, so its neighbours decide, as in the live reader within a few lines:
 //!
+//! - A line or a few are up to a day ahead of their sensor's others: see [`short`].
 //! - The file jumps ahead and comes back: the lines in between are refused, unless what follows reaches them soon and leaves
 //!   their place free, as a backlog does that was recorded after a live line.
 //! - It jumps ahead and stays there for [`CONFIRM`] lines: a gap, however long.
 //! - Fewer lines than that before or after a gap of more than [`LONG_GAP`] that is far longer than any other: refused.
+//! - Nothing is from later than the moment of the replay: see [`latest`].
 //! - It begins before 2001 or more than 15 years before its other lines: a clock that was not set yet. Lines from before 2001
 //!   after later ones likewise.
+
+mod latest;
+mod short;
+
+use std::mem;
 
 use tilth_core::time::{Span, WallTime};
 
 use super::readings::Row;
 use super::repeats::LONG_GAP;
+use crate::sense::stamp::AHEAD;
+use latest::Latest;
+use short::ShortJumps;
 
-/// A step ahead of more than this is looked at: the reading of a wrong clock can hide at most so much of what follows it.
+/// A step ahead of more than this is one of the whole file: clocks of its sensors differ by less.
 const JUMP: Span = Span::from_mins(60);
 
 /// So many lines on the far side of a gap confirm it.
@@ -50,6 +60,8 @@ pub(crate) enum Why {
     NothingBefore,
     /// From before 2001, in a file of later years.
     NeverSet,
+    /// From later than the replay itself.
+    NotYet,
 }
 
 /// A line that is not played.
@@ -71,6 +83,11 @@ pub(crate) struct Refusals {
 /// Passes rows on whose stamps can be true, in their order.
 #[derive(Debug, Default)]
 pub(crate) struct Stamps {
+    short: ShortJumps,
+    latest: Latest,
+    /// Rows between two of the steps that they take; both are empty between two rows of the recording.
+    ready: Vec<Row>,
+    passed: Vec<Row>,
     /// The first rows, until there are [`LOOK`] of them: what follows may show that their clock was not set.
     head: Vec<Row>,
     head_lines: Lines,
@@ -134,9 +151,9 @@ struct Lines {
 }
 
 impl Lines {
-    fn add(&mut self, row: &Row) {
-        self.count += u64::from(self.count == 0 || self.last != row.line);
-        self.last = row.line;
+    fn add(&mut self, line: u64) {
+        self.count += u64::from(self.count == 0 || self.last != line);
+        self.last = line;
     }
 }
 
@@ -147,6 +164,7 @@ impl Why {
             Why::NothingFollows => "far ahead of the lines before it, with too few after it to confirm it",
             Why::NothingBefore => "long before the lines after it, with too few beside it to confirm it",
             Why::NeverSet => "from a clock that was not set, in a file of later years",
+            Why::NotYet => "later than the time of this replay",
         }
     }
 }
@@ -164,8 +182,52 @@ impl Refusals {
 }
 
 impl Stamps {
+    /// No stamp of the recording can be later than `latest`; none where nobody knows.
+    pub(crate) fn until(latest: Option<WallTime>) -> Stamps {
+        Stamps { latest: Latest::new(latest.map(|latest| latest.0)), ..Stamps::default() }
+    }
+
     /// Takes the next row, and passes on those that are decided.
     pub(crate) fn push(&mut self, row: Row, out: &mut Vec<Row>) {
+        let mut ready = mem::take(&mut self.ready);
+        let refused = &mut self.refused;
+        self.short
+            .push(row, &mut |row, is_wrong| if is_wrong { refused.add(&row, Why::Ahead) } else { ready.push(row) });
+        self.look_for_gaps(ready, out);
+    }
+
+    /// The recording is over.
+    pub(crate) fn finish(&mut self, out: &mut Vec<Row>) {
+        let mut ready = mem::take(&mut self.ready);
+        let refused = &mut self.refused;
+        self.short.finish(&mut |row, is_wrong| if is_wrong { refused.add(&row, Why::Ahead) } else { ready.push(row) });
+        self.look_for_gaps(ready, out);
+        let mut passed = mem::take(&mut self.passed);
+        self.finish_gaps(&mut passed);
+        self.look_at_the_latest(passed, out);
+        let refused = &mut self.refused;
+        self.latest.finish(&mut |row, is_wrong| if is_wrong { refused.add(&row, Why::NotYet) } else { out.push(row) });
+        self.refused.shown.sort_by_key(|refused| refused.line);
+    }
+
+    fn look_for_gaps(&mut self, mut ready: Vec<Row>, out: &mut Vec<Row>) {
+        let mut passed = mem::take(&mut self.passed);
+        ready.drain(..).for_each(|row| self.take(row, &mut passed));
+        self.ready = ready;
+        self.look_at_the_latest(passed, out);
+    }
+
+    fn look_at_the_latest(&mut self, mut passed: Vec<Row>, out: &mut Vec<Row>) {
+        let refused = &mut self.refused;
+        for row in passed.drain(..) {
+            self.latest
+                .push(row, &mut |row, is_wrong| if is_wrong { refused.add(&row, Why::NotYet) } else { out.push(row) });
+        }
+        self.passed = passed;
+    }
+
+    /// The next row whose sensor has not jumped for a short while.
+    fn take(&mut self, row: Row, out: &mut Vec<Row>) {
         if self.jump.is_some() {
             return self.hold(row, out);
         }
@@ -180,8 +242,7 @@ impl Stamps {
         }
     }
 
-    /// The recording is over.
-    pub(crate) fn finish(&mut self, out: &mut Vec<Row>) {
+    fn finish_gaps(&mut self, out: &mut Vec<Row>) {
         while let Some(jump) = self.jump.take() {
             let (back, ahead) = (jump.back.count, jump.ahead.count);
             if back == 0 && ahead >= CONFIRM {
@@ -211,6 +272,13 @@ impl Stamps {
 
     /// The file goes on from beyond a gap.
     fn confirm(&mut self, jump: Jump, out: &mut Vec<Row>) {
+        // However many lines say so; but a file of few lines a year may walk so far.
+        if self.latest.is_far_beyond(jump.from_ms, jump.to_ms) && jump.gap().0 > 2 * self.longest_gap_ms {
+            for (row, is_ahead) in jump.rows {
+                if is_ahead { self.refused.add(&row, Why::NotYet) } else { self.pass(row, out) }
+            }
+            return;
+        }
         let is_new_life = (jump.from_ms < SET_MS && jump.to_ms >= SET_MS) || jump.gap() > AGES;
         if (!self.is_passed_on && is_new_life) || (!self.is_believed && self.is_unusual(&jump)) {
             let why = if is_new_life { Why::NeverSet } else { Why::NothingBefore };
@@ -221,7 +289,7 @@ impl Stamps {
         }
         // One of those beyond it may be ahead of the others.
         self.newest_ms = jump.rows.iter().filter(|(_, is_ahead)| *is_ahead).map(|(row, _)| row.at_ms).min();
-        jump.rows.into_iter().for_each(|(row, _)| self.push(row, out));
+        jump.rows.into_iter().for_each(|(row, _)| self.take(row, out));
     }
 
     /// The file comes back from beyond a step.
@@ -258,7 +326,7 @@ impl Stamps {
         if self.is_passed_on {
             return out.push(row);
         }
-        self.head_lines.add(&row);
+        self.head_lines.add(row.line);
         self.head.push(row);
         self.is_passed_on = self.head.len() >= LOOK;
         self.is_believed = self.is_passed_on || self.head_lines.count >= CONFIRM;
@@ -292,9 +360,9 @@ impl Jump {
         }
         let is_ahead = row.at_ms > self.follows_ms.saturating_add(JUMP.0);
         if is_ahead {
-            self.ahead.add(&row);
+            self.ahead.add(row.line);
         } else if is_known || self.gap() > LONG_GAP {
-            self.back.add(&row);
+            self.back.add(row.line);
             self.follows_ms = self.follows_ms.max(row.at_ms);
             if row.sensor == self.sensor {
                 self.place.add(row.at_ms, self.to_ms);

@@ -336,3 +336,52 @@ fn a_recording_with_times_that_cannot_be_true_is_replayed_without_them() {
     let run = farm.replay(&gap, &["--json"]);
     assert!(run.err.contains("\"refused_lines\":0") && run.out.contains("sensor-silent"), "{}", run.err);
 }
+
+/// Nothing was recorded later than now, however many lines say so; and a stamp less than an hour ahead hides nothing either. What
+/// was made up for a later day is played.
+#[test]
+fn lines_of_the_future_and_lines_ahead_of_their_sensor_are_replayed_without_them() {
+    let farm = tilth_tests::agent::Farm::new("clocks-ahead", &config(&["air", "soil"]).replace("enabled = false", ""));
+    let line = |second: i64, sensor: &str, value: i64| {
+        let at = jiff::Timestamp::from_second(second).expect("a time");
+        format!("{at},room/{sensor},{value}\n")
+    };
+    let begin = 1_772_344_800;
+    let value = |minute: i64| if minute < 110 { 20 } else { 35 };
+    let recording = |stamp: &dyn Fn(i64) -> i64, lines: i64| {
+        let lines = (0..lines).map(|minute| line(begin + 60 * stamp(minute), "air", value(minute)));
+        std::iter::once("time,sensor,value\n".to_owned()).chain(lines).collect::<String>()
+    };
+    let right = farm.replay(recording(&|minute| minute, 200), &["--json"]).out;
+    assert!(right.contains("\"rule\":\"hot\""), "{right}");
+    // The end of the file: a board whose clock went wrong for good.
+    for (what, year) in [("2038", 2_147_483_640), ("2106", 4_294_967_240), ("2099", 4_070_908_800)] {
+        for lines in [1, 5, 6, 300] {
+            let wrong: String = (0..lines).map(|minute| line(year + 60 * minute, "air", 20)).collect();
+            let run = farm.replay(&(recording(&|minute| minute, 200) + &wrong), &["--json"]);
+            let summary: Value = serde_json::from_str(run.err.lines().last().expect("a summary")).expect("an object");
+            assert_eq!((run.out, &summary["refused_lines"]), (right.clone(), &lines.into()), "{what}: {summary}");
+        }
+    }
+    // One line that is ahead, in the place of a true one.
+    for ahead in [5, 30, 59, 120] {
+        let wrong = recording(&|minute| if minute == 100 { minute + ahead } else { minute }, 200);
+        let run = farm.replay(&wrong, &["--json"]);
+        assert_eq!(run.out, right, "{ahead}");
+        assert!(run.err.contains("\"refused_lines\":1"), "{}", run.err);
+        let text = farm.replay(&wrong, &[]).err;
+        assert!(
+            text.contains("line 102 is stamped") && text.contains("far ahead of the lines before and after"),
+            "{text}"
+        );
+    }
+    // Two boards whose clocks differ, in turn: that is no line ahead.
+    let both = |minute: i64| line(begin + 60 * minute, "air", 20) + &line(begin + 60 * (minute + 12), "soil", 20);
+    let text: String = std::iter::once("time,sensor,value\n".to_owned()).chain((0..200).map(both)).collect();
+    let run = farm.replay(&text, &["--json"]);
+    assert!(run.err.contains("\"refused_lines\":0"), "{}", run.err);
+    // Made up for 2199.
+    let later: String = (0..200).map(|minute| line(7_200_000_000 + 60 * minute, "air", value(minute))).collect();
+    let run = farm.replay(format!("time,sensor,value\n{later}"), &["--json"]);
+    assert!(run.err.contains("\"refused_lines\":0") && run.out.contains("\"rule\":\"hot\""), "{}", run.err);
+}

@@ -12,11 +12,17 @@ const YEAR_2038: i64 = 2_147_483_647_000;
 /// The lines that are refused of a file of (sensor, stamp) a line; every other is played once, in order.
 #[track_caller]
 fn refused(rows: impl IntoIterator<Item = (usize, i64)>) -> Vec<(u64, Why)> {
+    refused_until(None, rows)
+}
+
+/// The same of a file that is replayed at a time.
+#[track_caller]
+fn refused_until(latest: Option<i64>, rows: impl IntoIterator<Item = (usize, i64)>) -> Vec<(u64, Why)> {
     let rows: Vec<Row> = (2..)
         .zip(rows)
         .map(|(line, (sensor, at_ms))| Row { line, at_ms, sensor: Some(sensor), value: Some(1.0) })
         .collect();
-    let (mut stamps, mut played) = (Stamps::default(), Vec::new());
+    let (mut stamps, mut played) = (Stamps::until(latest.map(WallTime)), Vec::new());
     rows.iter().for_each(|row| stamps.push(*row, &mut played));
     stamps.finish(&mut played);
     assert!(played.is_sorted_by_key(|row| row.line), "in order");
@@ -47,6 +53,9 @@ fn a_line_far_ahead_of_both_its_neighbours_is_refused() {
         ("a month", BEGIN + 31 * DAY),
         ("a day", BEGIN + DAY),
         ("five hours", BEGIN + 300 * MINUTE),
+        ("an hour", BEGIN + 90 * MINUTE),
+        ("half an hour", BEGIN + 60 * MINUTE),
+        ("four minutes", BEGIN + 34 * MINUTE),
     ] {
         check(what, &[&before, &[stamp], &after], &[(32, Why::Ahead)]);
         check(
@@ -54,6 +63,9 @@ fn a_line_far_ahead_of_both_its_neighbours_is_refused() {
             &[&before, &[stamp, stamp + 1000, stamp + 2000], &after],
             &[(32, Why::Ahead), (33, Why::Ahead), (34, Why::Ahead)],
         );
+        if stamp < BEGIN + 120 * MINUTE {
+            continue;
+        }
         check(
             what,
             &[&before, &[stamp], &after, &[stamp + 60_000], &minutes(BEGIN + 60 * MINUTE, 9)],
@@ -73,7 +85,6 @@ fn a_line_far_ahead_of_both_its_neighbours_is_refused() {
     check("the first", &[&[YEAR_2038], &before], &[(2, Why::Ahead)]);
     check("the second", &[&[BEGIN - MINUTE, YEAR_2038], &before], &[(3, Why::Ahead)]);
     check("with few lines after it", &[&before, &[YEAR_2038], &after[..2]], &[(32, Why::Ahead)]);
-    check("an hour is within what is looked at afterwards", &[&before, &[BEGIN + 60 * MINUTE], &after[..9]], &[]);
 }
 
 #[test]
@@ -81,7 +92,6 @@ fn a_line_at_the_end_of_a_file_needs_others_beside_it() {
     let before = minutes(BEGIN, 30);
     check("years", &[&before, &[YEAR_2038]], &[(32, Why::NothingFollows)]);
     check("a pause of a week", &[&before, &[BEGIN + 7 * DAY]], &[]);
-    check("five lines", &[&before, &minutes(YEAR_2038, 5)], &[]);
     check("two lines alone", &[&[BEGIN, YEAR_2038]], &[]);
 }
 
@@ -194,4 +204,221 @@ fn nothing_gets_lost_among_any_stamps() {
     }
     // Steps of 40 days, each of them a gap.
     let _ = of_one((0..4000).map(|n| n * 40 * DAY / 30));
+}
+
+/// Replayed on the first of April 2026.
+const REPLAYED: i64 = BEGIN + 31 * DAY;
+
+#[track_caller]
+fn check_until_replayed(what: &str, parts: &[&[i64]], expected: &[(u64, Why)]) {
+    let rows = parts.concat().into_iter().map(|at| (0, at));
+    assert_eq!(refused_until(Some(REPLAYED), rows), expected, "{what}");
+}
+
+#[test]
+fn a_recording_holds_nothing_from_later_than_its_replay() {
+    let before = minutes(BEGIN, 54);
+    let not_yet =
+        |from: u64, count: u64| (from..from + count.min(10)).map(|line| (line, Why::NotYet)).collect::<Vec<_>>();
+    for (what, stamp) in [
+        ("2038", YEAR_2038),
+        ("2106", 4_294_967_295_000),
+        ("a year", REPLAYED + 365 * DAY),
+        ("a week", REPLAYED + 7 * DAY),
+        ("minutes", REPLAYED + 5 * MINUTE),
+    ] {
+        // More lines than before are years ahead at the most by mistake.
+        let counts: &[i64] = if stamp - REPLAYED > YEARS.0 { &[5, 6, 60, 9000] } else { &[5, 6, 53] };
+        for count in counts.iter().copied() {
+            let wrong = minutes(stamp, count);
+            check_until_replayed(what, &[&before, &wrong], &not_yet(56, count as u64));
+            let still = vec![stamp; count as usize];
+            check_until_replayed(&format!("{what}, standing still"), &[&before, &still], &not_yet(56, count as u64));
+        }
+        let twice = [&before[..], &minutes(stamp, 50), &minutes(BEGIN + 54 * MINUTE, 30), &minutes(stamp, 30)].concat();
+        assert_eq!(
+            refused_until(Some(REPLAYED), twice.into_iter().map(|at| (0, at))).len(),
+            MAX_SHOWN,
+            "{what}: it comes back, and goes again"
+        );
+    }
+    check_until_replayed("one line", &[&before, &[REPLAYED + 9 * DAY]], &[(56, Why::NothingFollows)]);
+    check_until_replayed(
+        "one line of the next day",
+        &[&minutes(REPLAYED - 9 * DAY, 54), &[REPLAYED + DAY]],
+        &not_yet(56, 1),
+    );
+    check_until_replayed("two lines alone", &[&[BEGIN, YEAR_2038]], &not_yet(3, 1));
+    check_until_replayed(
+        "the first lines",
+        &[&minutes(YEAR_2038, 20), &before],
+        &(2..12).map(|line| (line, Why::NotYet)).collect::<Vec<_>>(),
+    );
+    let until_now = minutes(REPLAYED - 54 * MINUTE, 54);
+    check_until_replayed("an export of just now", &[&until_now, &minutes(REPLAYED + 20 * MINUTE, 6)], &not_yet(56, 6));
+    check_until_replayed("up to the last minute", &[&until_now], &[]);
+    check_until_replayed("a pause up to now", &[&before, &minutes(REPLAYED - 9 * MINUTE, 9)], &[]);
+}
+
+#[test]
+fn a_recording_that_was_made_up_is_played() {
+    check_until_replayed(
+        "all of it is later",
+        &[&minutes(REPLAYED + DAY, 300), &minutes(REPLAYED + 9 * DAY, 300)],
+        &[],
+    );
+    check_until_replayed("it is very long", &[&minutes(REPLAYED + DAY, 20_000)], &[]);
+    check_until_replayed("it walks over the day", &[&minutes(REPLAYED - 200 * MINUTE, 600)], &[]);
+    check_until_replayed(
+        "and pauses a day later",
+        &[&minutes(REPLAYED - 200 * MINUTE, 600), &minutes(REPLAYED + 3 * DAY, 60)],
+        &[],
+    );
+    check_until_replayed("most of it is later", &[&minutes(BEGIN, 30), &minutes(BEGIN + 365 * DAY, 100)], &[]);
+    let daily: Vec<i64> = (0..90).map(|n| BEGIN + n * DAY).collect();
+    check_until_replayed("a reading a day", &[&daily], &[]);
+    let by_sensor =
+        (0..4).flat_map(|sensor| minutes(REPLAYED - 30 * MINUTE, 90).into_iter().map(move |at| (sensor, at)));
+    assert_eq!(refused_until(Some(REPLAYED), by_sensor), []);
+    // Its first line is of a clock that was not set.
+    let unset = [vec![3000], minutes(REPLAYED + DAY, 300)].concat();
+    check_until_replayed("begun in 1970", &[&unset], &[(2, Why::NeverSet)]);
+}
+
+/// So many rows, one each `step`, of one sensor.
+fn paced(from: i64, count: i64, step: i64) -> Vec<i64> {
+    (0..count).map(|n| from + n * step).collect()
+}
+
+#[test]
+fn a_line_up_to_an_hour_ahead_of_its_sensor_is_refused() {
+    for ahead in [4, 10, 30, 59, 60] {
+        let wrong = |n: i64| if n == 100 { BEGIN + (n + ahead) * MINUTE } else { BEGIN + n * MINUTE };
+        let file: Vec<i64> = (0..240).map(wrong).collect();
+        check(&format!("{ahead} minutes, in the place of a true one"), &[&file], &[(102, Why::Ahead)]);
+        check(
+            "between the times of others",
+            &[&file[..100], &[file[100] + 31_000], &file[101..]],
+            &[(102, Why::Ahead)],
+        );
+        check("and the file ends soon", &[&file[..105]], &[(102, Why::Ahead)]);
+        let four = |n: i64| if (100..104).contains(&n) { BEGIN + (n + ahead) * MINUTE } else { BEGIN + n * MINUTE };
+        let lines = [(102, Why::Ahead), (103, Why::Ahead), (104, Why::Ahead), (105, Why::Ahead)];
+        if ahead > 4 {
+            check(
+                "the second",
+                &[&[BEGIN, BEGIN + ahead * MINUTE], &minutes(BEGIN + 2 * MINUTE, 90)],
+                &[(3, Why::Ahead)],
+            );
+            check("four of them", &[&(0..240).map(four).collect::<Vec<_>>()], &lines);
+        }
+        check("the first", &[&[BEGIN + ahead * MINUTE], &minutes(BEGIN + MINUTE, 90)], &[(2, Why::Ahead)]);
+    }
+    let each_tenth = |n: i64| if n % 10 == 9 { BEGIN + (n + 50) * MINUTE } else { BEGIN + n * MINUTE };
+    let file: Vec<i64> = (0..240).map(each_tenth).collect();
+    let expected: Vec<_> = (0..10).map(|n| (11 + 10 * n, Why::Ahead)).collect();
+    check("each tenth", &[&file], &expected);
+    for step in [1000, 10_000, 5 * MINUTE, 10 * MINUTE, 30 * MINUTE] {
+        let mut file = paced(BEGIN, 8000, step);
+        file[40] += 55 * MINUTE;
+        let expected = [(42, Why::Ahead)];
+        check(&format!("a row each {step} ms"), &[&file[..if step < MINUTE { 8000 } else { 90 }]], &expected);
+    }
+    check("a day ahead, the first", &[&[BEGIN + DAY], &minutes(BEGIN, 90)], &[(2, Why::Ahead)]);
+}
+
+#[test]
+fn the_other_sensors_of_a_file_are_no_evidence() {
+    // Two boards, one ten minutes ahead, line by line; and one of them has a pause.
+    let clocks = |ahead: i64, pause: i64| {
+        (0..400i64).flat_map(move |n| {
+            let late = if n > 200 { pause } else { 0 };
+            [(0, BEGIN + (n + late) * MINUTE), (1, BEGIN + (n + ahead) * MINUTE)]
+        })
+    };
+    for ahead in [3, 10, 59, 90] {
+        assert_eq!(refused(clocks(ahead, 0)), [], "{ahead}");
+        assert_eq!(refused(clocks(ahead, 30)), [], "{ahead}");
+    }
+    let with_a_wrong_one =
+        (0..).zip(clocks(10, 0)).map(|(n, (sensor, at))| (sensor, at + if n == 300 { 40 * MINUTE } else { 0 }));
+    assert_eq!(refused(with_a_wrong_one), [(302, Why::Ahead)]);
+    // Twenty sensors each second: the rows of an hour do not fit into the queue.
+    let many = (0..2000i64).flat_map(|n| (0..20).map(move |sensor| (sensor, BEGIN + n * 1000)));
+    let many = (0..).zip(many).map(|(n, (sensor, at))| (sensor, at + if n == 9000 { 59 * MINUTE } else { 0 }));
+    assert_eq!(refused(many), [(9002, Why::Ahead)]);
+}
+
+#[test]
+fn true_lines_that_are_ahead_of_others_are_played() {
+    let (begin, step) = (minutes(BEGIN, 30), MINUTE);
+    for kept in [2, 5, 20, 50] {
+        let backlog = [
+            begin.clone(),
+            vec![BEGIN + (30 + kept) * step],
+            minutes(BEGIN + 30 * step, kept),
+            minutes(BEGIN + (31 + kept) * step, 60),
+        ];
+        check(&format!("a live line before a backlog of {kept}"), &[&backlog.concat()], &[]);
+        let live = [BEGIN + (30 + kept) * step, BEGIN + (31 + kept) * step];
+        check(
+            "two live lines before it",
+            &[&begin, &live, &minutes(BEGIN + 30 * step, kept), &minutes(BEGIN + (32 + kept) * step, 60)],
+            &[],
+        );
+    }
+    for size in [2, 3, 4, 10, 60] {
+        let newest_first: Vec<i64> =
+            (0..20).flat_map(|burst| (0..size).rev().map(move |n| BEGIN + (burst * size + n) * MINUTE)).collect();
+        check(&format!("bursts of {size}, each with its newest first"), &[&newest_first], &[]);
+        let slow: Vec<i64> =
+            (0..20).flat_map(|burst| (0..size).rev().map(move |n| BEGIN + (burst * size + n) * 10 * MINUTE)).collect();
+        check(&format!("slow bursts of {size}"), &[&slow], &[]);
+    }
+    check("pauses", &[&begin, &minutes(BEGIN + 50 * MINUTE, 3), &minutes(BEGIN + 90 * MINUTE, 30)], &[]);
+    check("all of it the newest first", &[&minutes(BEGIN, 300).into_iter().rev().collect::<Vec<_>>()], &[]);
+    check(
+        "one late line",
+        &[&begin, &[BEGIN + 40 * MINUTE, BEGIN + 35 * MINUTE], &minutes(BEGIN + 41 * MINUTE, 30)],
+        &[],
+    );
+    let mut state: u64 = 11;
+    let mut next = move |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    let mut at = BEGIN;
+    let events: Vec<i64> = (0..3000)
+        .map(|_| {
+            let longest = if next(4) == 0 { 3_000_000 } else { 90_000 };
+            at += 1000 + next(longest) as i64;
+            at
+        })
+        .collect();
+    check("whenever a value changes", &[&events], &[]);
+    for place in [700, 1500, 1800, 2200, 2500] {
+        let mut wrong = events.clone();
+        wrong[place] += 200 * MINUTE;
+        check("and one of them is wrong", &[&wrong], &[(place as u64 + 2, Why::Ahead)]);
+    }
+}
+
+#[test]
+fn a_wide_line_is_refused_as_a_whole() {
+    let at = |line: i64| BEGIN + if line == 70 { line + 50 } else { line } * MINUTE;
+    // The third of its sensors has a value each seventh line, and some lines have none.
+    let sensors = |line: i64| match line {
+        _ if line % 7 == 0 => vec![Some(0), Some(1), Some(2)],
+        _ if line % 5 == 0 => vec![None],
+        _ => vec![Some(0), Some(1)],
+    };
+    let (mut stamps, mut played) = (Stamps::default(), Vec::new());
+    for line in 2..200 {
+        for sensor in sensors(line) {
+            stamps.push(Row { line: line as u64, at_ms: at(line), sensor, value: None }, &mut played);
+        }
+    }
+    stamps.finish(&mut played);
+    assert_eq!((stamps.refused.lines, stamps.refused.shown[0].line), (1, 70));
+    assert!(played.iter().all(|row| row.line != 70) && played.is_sorted_by_key(|row| row.line));
 }

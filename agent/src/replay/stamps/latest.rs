@@ -1,0 +1,104 @@
+//! The latest time that a recording can hold: the moment at which it is replayed. Pure.
+//!
+//! What is stamped later is refused, however many lines have such stamps. A recording is played that was made up, or is replayed on a
+//! machine whose clock is behind: it walks over that moment at its own pace, or most of it is later (of years later nothing is).
+
+use super::{AHEAD, LOOK, Lines, SET_MS, YEARS};
+use crate::replay::readings::Row;
+
+/// So many lines that walk over the moment show that it is no bound.
+const WALKED: u64 = 100;
+
+/// Refuses rows from beyond the moment of the replay.
+#[derive(Debug, Default)]
+pub(super) struct Latest {
+    /// No row is later than this; none where nobody knows.
+    bound_ms: Option<i64>,
+    /// Lines before it.
+    begun: Lines,
+    /// Rows beyond it that are not decided, all of them after one jump.
+    beyond: Vec<Row>,
+    beyond_lines: Lines,
+    walked: Lines,
+    /// Each sensor's last stamp and step; the first is of rows without a sensor.
+    sensors: Vec<(i64, i64)>,
+}
+
+impl Latest {
+    pub(super) fn new(bound_ms: Option<i64>) -> Latest {
+        Latest { bound_ms, ..Latest::default() }
+    }
+
+    /// Whether a gap leads over the bound, and years: what is beyond it is wrong.
+    pub(super) fn is_far_beyond(&self, from_ms: i64, to_ms: i64) -> bool {
+        let is_over = self.bound_ms.is_some_and(|bound| (SET_MS..=bound).contains(&from_ms) && to_ms > bound);
+        is_over && to_ms - from_ms > YEARS.0
+    }
+
+    /// Takes the next row, and passes on those that are decided, in order, each with whether it is refused.
+    pub(super) fn push(&mut self, row: Row, on: &mut impl FnMut(Row, bool)) {
+        let Some(bound) = self.bound_ms else { return on(row, false) };
+        if row.at_ms <= bound {
+            if row.at_ms >= SET_MS {
+                self.begun.add(row.line);
+                self.end_beyond(true, on);
+            }
+            self.go_to(&row);
+            return on(row, false);
+        }
+        if self.begun.count > 0 && self.beyond.is_empty() && self.walks(&row) {
+            self.go_to(&row);
+            self.walked.add(row.line);
+            if self.walked.count >= WALKED {
+                self.bound_ms = None;
+            }
+            return on(row, false);
+        }
+        self.beyond_lines.add(row.line);
+        self.beyond.push(row);
+        let is_begun = self.begun.count > 0;
+        if self.beyond.len() >= LOOK || (is_begun && self.beyond_lines.count > self.begun.count) {
+            let is_years = is_begun && self.is_years_ahead();
+            if !is_years && self.beyond_lines.count > self.begun.count {
+                self.bound_ms = None;
+            }
+            self.end_beyond(self.bound_ms.is_some(), on);
+        }
+    }
+
+    /// The recording is over.
+    pub(super) fn finish(&mut self, on: &mut impl FnMut(Row, bool)) {
+        self.end_beyond(self.begun.count > 0, on);
+    }
+
+    fn end_beyond(&mut self, are_refused: bool, on: &mut impl FnMut(Row, bool)) {
+        self.beyond.drain(..).for_each(|row| on(row, are_refused));
+        self.beyond_lines = Lines::default();
+    }
+
+    /// Whether what is beyond the bound is years beyond it.
+    fn is_years_ahead(&self) -> bool {
+        let first = self.beyond.iter().map(|row| row.at_ms).min();
+        first.zip(self.bound_ms).is_some_and(|(first, bound)| first - bound > YEARS.0)
+    }
+
+    /// Whether a row goes on at the pace of its sensor.
+    fn walks(&self, row: &Row) -> bool {
+        let (last, step) = self.sensors.get(key(row)).copied().unwrap_or((i64::MIN, 0));
+        row.at_ms.saturating_sub(last) <= (2 * step).max(AHEAD.0)
+    }
+
+    fn go_to(&mut self, row: &Row) {
+        let key = key(row);
+        if self.sensors.len() <= key {
+            self.sensors.resize(key + 1, (i64::MIN, 0));
+        }
+        let (last, step) = &mut self.sensors[key];
+        *step = if *last == i64::MIN { 0 } else { (row.at_ms - *last).max(0) };
+        *last = row.at_ms;
+    }
+}
+
+fn key(row: &Row) -> usize {
+    row.sensor.map_or(0, |place| place + 1)
+}

@@ -1,0 +1,309 @@
+//! Single steps ahead: a line that is up to a day ahead of its sensor's others would make what follows it late. Pure.
+//!
+//! Each sensor is held against itself, as two sensors of one file may have two clocks. A row that is further ahead than its
+//! sensor's pace explains waits in a queue for the rows after it, and with it all rows behind it:
+//!
+//! - Four more lines of the sensor go on from there: a pause. The row is played.
+//! - The sensor comes back and then reaches the row's time: the row is played where the others leave its place free, as for a
+//!   live line that was recorded before a backlog. Else it is refused.
+//! - The file ends, or the queue is full, after the sensor came back for at least three lines: refused.
+//!
+//! The first rows of a sensor wait likewise, as there is nothing before them.
+
+use std::collections::VecDeque;
+
+use tilth_core::time::Span;
+
+use super::{AHEAD, CONFIRM, LOOK, Lines, SET_MS};
+use crate::replay::readings::Row;
+use crate::replay::repeats::LONG_GAP;
+
+/// Longer steps are looked at as gaps of the whole file.
+const LONGEST: Span = Span::from_mins(24 * 60);
+
+/// Lines that came back, from which a row ahead is refused that they do not reach.
+const CAME_BACK: u64 = 3;
+
+/// Steps before a free place that show how far apart the rows of a sensor are.
+const STEPS_SHOWN: usize = 5;
+
+/// Rows of one sensor that wait; of more the first is played.
+const MAX_WAITING: usize = 256;
+
+/// Holds rows back until it is known whether their stamps go on from those of their sensor.
+#[derive(Debug, Default)]
+pub(super) struct ShortJumps {
+    queue: VecDeque<Held>,
+    /// The number of the first row of the queue: how many rows have left it.
+    gone: usize,
+    /// By place of the sensor plus one; the first is of rows without a sensor.
+    sensors: Vec<Sensor>,
+}
+
+#[derive(Debug)]
+struct Held {
+    row: Row,
+    fate: Fate,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Open,
+    Played,
+    Refused,
+}
+
+/// The rows of one sensor.
+#[derive(Debug, Default)]
+struct Sensor {
+    /// The last stamp that was played.
+    last_ms: Option<i64>,
+    /// From the one before to that; 0 where it went back.
+    step_ms: i64,
+    /// Rows that are ahead, in the order of the file.
+    waiting: Vec<Waiting>,
+    /// All stamps since the first of those, but for refused ones.
+    stamps: Vec<i64>,
+}
+
+/// A row that is ahead of its sensor's pace.
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    /// Its number in the queue.
+    number: usize,
+    line: u64,
+    at_ms: i64,
+    /// The sensor before it.
+    before_ms: Option<i64>,
+    usual_ms: i64,
+    /// The first stamp that came back.
+    back_ms: Option<i64>,
+    /// The greatest stamp below its own, before it and after it.
+    follows_ms: Option<i64>,
+    /// Lines after it that came back and went on, and lines that are as far ahead.
+    back: Lines,
+    ahead: Lines,
+}
+
+impl ShortJumps {
+    /// Takes the next row, and passes on those that are decided, in order, each with whether it is refused.
+    pub(super) fn push(&mut self, row: Row, on: &mut impl FnMut(Row, bool)) {
+        let key = key(&row);
+        if self.sensors.len() <= key {
+            self.sensors.resize_with(key + 1, Sensor::default);
+        }
+        let sensor = &mut self.sensors[key];
+        let number = self.gone + self.queue.len();
+        // A clock that was not set has no pace.
+        let waits = row.at_ms >= SET_MS && sensor.add(number, &row);
+        if !waits && self.queue.is_empty() {
+            self.gone += 1;
+            return on(row, false);
+        }
+        self.queue.push_back(Held { row, fate: if waits { Fate::Open } else { Fate::Played } });
+        if !self.sensors[key].waiting.is_empty() {
+            self.decide(key);
+            self.drain(on);
+        }
+        while self.queue.len() >= LOOK {
+            self.decide_first();
+            self.drain(on);
+        }
+    }
+
+    /// The recording is over.
+    pub(super) fn finish(&mut self, on: &mut impl FnMut(Row, bool)) {
+        self.drain(on);
+        while !self.queue.is_empty() {
+            self.decide_first();
+            self.drain(on);
+        }
+    }
+
+    fn drain(&mut self, on: &mut impl FnMut(Row, bool)) {
+        while let Some(held) = self.queue.pop_front_if(|held| held.fate != Fate::Open) {
+            self.gone += 1;
+            on(held.row, held.fate == Fate::Refused);
+        }
+    }
+
+    /// Decides which rows of a sensor can be true, as far as that is known.
+    fn decide(&mut self, key: usize) {
+        while let Some((place, is_true)) = self.sensors[key].next_decided() {
+            self.settle(key, place, is_true);
+        }
+    }
+
+    /// Nothing more will be known of the first row in time.
+    fn decide_first(&mut self) {
+        let Some(held) = self.queue.front() else { return };
+        let key = key(&held.row);
+        let Some(place) = self.sensors[key].waiting.iter().position(|row| row.number == self.gone) else {
+            return self.set(self.gone, Fate::Played);
+        };
+        let row = self.sensors[key].waiting[place];
+        self.settle(key, place, row.back.count < CAME_BACK.max(row.ahead.count));
+        self.decide(key);
+    }
+
+    fn settle(&mut self, key: usize, place: usize, is_true: bool) {
+        let row = self.sensors[key].take(place, is_true);
+        if is_true {
+            return self.set(row.number, Fate::Played);
+        }
+        self.set(row.number, Fate::Refused);
+        // All rows of a line have one stamp.
+        let here = row.number.saturating_sub(self.gone);
+        let is_of_line = |held: Option<&Held>| held.is_some_and(|held| held.row.line == row.line);
+        let before = (0..here).rev().take_while(|at| is_of_line(self.queue.get(*at))).count();
+        let behind = (here..self.queue.len()).take_while(|at| is_of_line(self.queue.get(*at))).count();
+        for held in self.queue.range_mut(here - before..here + behind) {
+            held.fate = Fate::Refused;
+            self.sensors[self::key(&held.row)].forget_line(row.line);
+        }
+    }
+
+    fn set(&mut self, number: usize, fate: Fate) {
+        let held = number.checked_sub(self.gone).and_then(|place| self.queue.get_mut(place));
+        if let Some(held) = held.filter(|held| held.fate == Fate::Open) {
+            held.fate = fate;
+        }
+    }
+}
+
+fn key(row: &Row) -> usize {
+    row.sensor.map_or(0, |place| place + 1)
+}
+
+impl Sensor {
+    /// Takes a row; true where it is ahead and has to wait.
+    fn add(&mut self, number: usize, row: &Row) -> bool {
+        let step = self.last_ms.map(|last| row.at_ms - last);
+        let is_long = step.is_some_and(|step| step > LONGEST.0);
+        let is_ahead = !is_long && step.is_none_or(|step| step > self.step_ms + AHEAD.0);
+        if self.waiting.is_empty() && !is_ahead {
+            self.go_to(row.at_ms);
+            return false;
+        }
+        if !is_long {
+            self.stamps.push(row.at_ms);
+            self.waiting.iter_mut().for_each(|waiting| waiting.compare(row));
+        }
+        if is_ahead {
+            let (before_ms, usual_ms) = (self.last_ms, self.step_ms);
+            self.waiting.push(Waiting {
+                number,
+                line: row.line,
+                at_ms: row.at_ms,
+                before_ms,
+                usual_ms,
+                back_ms: None,
+                follows_ms: before_ms,
+                back: Lines::default(),
+                ahead: Lines::default(),
+            });
+        } else if step.is_some_and(|step| step > 0) && !is_long {
+            self.go_to(row.at_ms);
+        }
+        is_ahead
+    }
+
+    fn go_to(&mut self, at_ms: i64) {
+        self.step_ms = self.last_ms.map_or(0, |last| (at_ms - last).max(0));
+        self.last_ms = Some(at_ms);
+    }
+
+    /// The place of the first waiting row that can be decided, and whether it is true.
+    fn next_decided(&self) -> Option<(usize, bool)> {
+        let goes_on = |row: &Waiting| {
+            self.last_ms.is_some_and(|last| row.at_ms <= last + self.step_ms + AHEAD.0) && row.back.count == 0
+        };
+        let decided = |(place, row): (usize, &Waiting)| {
+            let (back, ahead) = (row.back.count, row.ahead.count + 1);
+            let is_gap = (back == 0 && ahead >= CONFIRM) || ahead > CONFIRM.max(back);
+            if is_gap || goes_on(row) {
+                return Some((place, true));
+            }
+            let last = self.last_ms.filter(|last| *last >= row.at_ms)?;
+            // Those that came back did not lead here, but others that are ahead.
+            let is_other_way = row.follows_ms.is_none_or(|follows| follows < last - self.step_ms);
+            Some((place, is_other_way || !self.is_out_of_place(row) && !self.is_taken(row)))
+        };
+        let decided = self.waiting.iter().enumerate().find_map(decided);
+        decided.or_else(|| (self.waiting.len() > MAX_WAITING).then_some((0, true)))
+    }
+
+    /// Takes out a row that is decided.
+    fn take(&mut self, place: usize, is_true: bool) -> Waiting {
+        let row = self.waiting.remove(place);
+        if !is_true {
+            self.remove(row.at_ms);
+        } else if self.last_ms.is_none_or(|last| row.at_ms > last) {
+            self.go_to(row.at_ms);
+        }
+        self.end();
+        row
+    }
+
+    /// A line is refused for another sensor.
+    fn forget_line(&mut self, line: u64) {
+        while let Some(place) = self.waiting.iter().position(|row| row.line == line) {
+            self.take(place, false);
+        }
+    }
+
+    fn remove(&mut self, at_ms: i64) {
+        if let Some(place) = self.stamps.iter().position(|stamp| *stamp == at_ms) {
+            self.stamps.remove(place);
+        }
+    }
+
+    fn end(&mut self) {
+        if self.waiting.is_empty() {
+            self.stamps.clear();
+        }
+    }
+
+    /// Whether a row is missing where this one stands among those before and after it.
+    fn is_out_of_place(&self, row: &Waiting) -> bool {
+        let (Some(before), Some(back)) = (row.before_ms, row.back_ms) else { return false };
+        let gap = back - before;
+        let is_missing = 2 * gap >= 3 * row.usual_ms && gap <= CONFIRM as i64 * row.usual_ms;
+        is_missing && !self.stamps.iter().any(|stamp| (before + 1..back).contains(stamp))
+    }
+
+    /// Whether the other rows leave no place for one. Among rows that come at any time no place is free for sure.
+    fn is_taken(&self, row: &Waiting) -> bool {
+        let mut below: Vec<i64> = self.stamps.iter().copied().filter(|stamp| *stamp <= row.at_ms).collect();
+        below.sort_unstable_by(|one, other| other.cmp(one));
+        // The first is the row itself, or one of its very time.
+        let steps = below.windows(2).skip(1).map(|pair| pair[0] - pair[1]).filter(|step| *step > 0).take(STEPS_SHOWN);
+        let (least, most) = steps.fold((i64::MAX, 0), |(least, most), step| (least.min(step), most.max(step)));
+        let (step, is_regular) = if most == 0 { (row.usual_ms, true) } else { (most, most / 2 <= least) };
+        let (before, after) =
+            (below.get(1).copied().or(row.before_ms), self.stamps.iter().filter(|stamp| **stamp > row.at_ms).min());
+        match (before, after) {
+            (Some(before), _) if before == row.at_ms => true,
+            (Some(before), Some(after)) => !is_regular || 2 * (after - before) < 3 * step,
+            _ => false,
+        }
+    }
+}
+
+impl Waiting {
+    /// Looks at a row of the sensor after this one.
+    fn compare(&mut self, row: &Row) {
+        let at_ms = row.at_ms;
+        if at_ms >= self.at_ms {
+            return self.ahead.add(row.line);
+        }
+        if at_ms < self.at_ms - LONG_GAP.0 || self.follows_ms.is_some_and(|follows| at_ms <= follows) {
+            return;
+        }
+        self.follows_ms = Some(at_ms);
+        if at_ms < self.at_ms - AHEAD.0 {
+            self.back.add(row.line);
+            self.back_ms.get_or_insert(at_ms);
+        }
+    }
+}

@@ -186,6 +186,8 @@ pub(crate) struct Decide {
     hub_accepts: Option<bool>,
     /// Why inputs fail that speak and have no value.
     faults: Faults,
+    /// What of them the log has said.
+    said_faults: fault::SaidFaults,
     recording: Option<Recording>,
     figures: Figures,
     said_drops: drops::Said,

@@ -12,6 +12,7 @@ use tilth_core::id::Id;
 use tilth_core::time::Stamp;
 use tokio::sync::{broadcast, mpsc, watch};
 
+use super::fault::SaidFaults;
 use super::keep::{self, Anew, Kept, LastTold};
 use super::live::{Live, Show};
 use super::{Configured, Decide, Faults, Figures, Takers};
@@ -115,6 +116,7 @@ pub(crate) fn begin(begun: Begun, configured: Configured, mut tools: Tools) -> D
         unread: BTreeMap::new(),
         hub_accepts: None,
         faults: Faults::new(),
+        said_faults: SaidFaults::default(),
         recording: tools.recording,
         figures: Figures::default(),
         said_drops: super::drops::Said::default(),

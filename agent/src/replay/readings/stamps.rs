@@ -316,9 +316,11 @@ fn offset_s(text: &str) -> Option<i64> {
         return None;
     }
     let (hours, minutes) = digits.split_at(digits.len().min(2));
-    let is_offset = !hours.is_empty() && matches!(minutes.len(), 0 | 2);
+    if hours.is_empty() || !matches!(minutes.len(), 0 | 2) {
+        return None;
+    }
     let minutes = hours.parse::<i64>().ok()? * 60 + if minutes.is_empty() { 0 } else { minutes.parse().ok()? };
-    (is_offset && minutes < 24 * 60).then_some(if sign == '-' { -60 * minutes } else { 60 * minutes })
+    (minutes < 24 * 60).then_some(if sign == '-' { -60 * minutes } else { 60 * minutes })
 }
 
 /// What letters mean that name one offset only. Of CST, IST, BST and the like there are several.
@@ -469,6 +471,7 @@ mod tests {
             "10:00:00:00",
             "5 V",
             "x 5",
+            "2026-11-26T13:50-922337203685477580820",
         ] {
             assert_eq!(
                 Stamp::of(text).and_then(|stamp| stamp

@@ -12,6 +12,9 @@ use crate::transport::{Broken, Exchange, Reply};
 /// The most of a strange answer that is repeated to people.
 const QUOTED_CHARS: usize = 60;
 
+/// The most characters of the hub's reason for a row that it cannot take.
+const REASON_CHARS: usize = 200;
+
 /// As much of a strange answer is looked at.
 const MOST_READ: usize = 4096;
 
@@ -134,11 +137,16 @@ fn taken(body: &[u8]) -> Verdict {
         poison: raw
             .poison
             .into_iter()
-            .filter_map(|entry| Some((lane(&entry.lane)?, entry.seq, entry.reason)))
+            .filter_map(|entry| Some((lane(&entry.lane)?, entry.seq, plain(&entry.reason))))
             .collect(),
         config_version: raw.config_version,
         unknown: unknown as u64,
     })
+}
+
+/// A reason of the hub on one line, as it goes into the log: whoever answers in its place writes no lines of his own there.
+fn plain(reason: &str) -> String {
+    reason.chars().map(|c| if c.is_control() { ' ' } else { c }).take(REASON_CHARS).collect()
 }
 
 /// Whether a body is a page for people, as a captive portal gives it.
@@ -168,6 +176,16 @@ mod tests {
 
     fn failure(code: ErrorCode) -> String {
         serde_json::to_string(&Failure { error: code, message: "m".to_owned() }).unwrap()
+    }
+
+    #[test]
+    fn a_reason_stays_on_its_line() {
+        let answer = ANSWER.replace("NaN", &format!("\\u001b[2J\\nforged{}", "x".repeat(900)));
+        let reply = Reply { status: 200, body: answer.clone().into_bytes(), ..Reply::default() };
+        let verdict = judge(&Exchange { outcome: Ok(reply), sent: 0, received: 0 });
+        let Verdict::Taken(taken) = verdict else { panic!("{answer}") };
+        let reason = &taken.poison[0].2;
+        assert!(reason.starts_with(" [2J forged") && reason.chars().count() == REASON_CHARS, "{reason:?}");
     }
 
     #[test]

@@ -33,6 +33,10 @@ const PROOF: Span = Span::from_mins(1);
 /// So many steps at the pace of milli- or microseconds that are taken for seconds make a column a counter.
 const COUNTER_STEPS: u32 = 3;
 
+/// A step of a counter is measured over at least this long, whatever came meanwhile, and looked for at most so long.
+const COUNTER_STEP: Span = Span(500);
+const COUNTER_STEP_LONGEST: Span = Span::from_secs(5);
+
 /// Why a reading's own time is not taken, where the configuration asks for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -147,8 +151,8 @@ enum Pace {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct StampJudge {
     state: State,
-    /// The last stamp that was not near, and how many steps before it had the pace of a counter.
-    last_far: Option<(Point, u32)>,
+    /// A stamp from which on none was near, and how many steps before it had the pace of a counter.
+    far_from: Option<(Point, u32)>,
     is_counter: bool,
 }
 
@@ -184,13 +188,18 @@ impl StampJudge {
         }
     }
 
+    /// Boards may print many lines a second, and several may be read at once: a step is one from line to line only where that took
+    /// long enough to be measured.
     fn look_for_counter(&mut self, point: Point, is_near: bool) {
-        let steps = match self.last_far {
-            Some((last, steps)) if last.is_counter_step(point) => steps + 1,
-            _ => 0,
+        self.far_from = match self.far_from.filter(|_| !is_near) {
+            _ if is_near => None,
+            None => Some((point, 0)),
+            Some((from, steps)) if from.is_counter_step(point) => Some((point, steps + 1)),
+            Some((from, _)) if point.at - from.at >= COUNTER_STEP_LONGEST => Some((point, 0)),
+            // Measured over longer, it may be one.
+            waiting => waiting,
         };
-        self.is_counter |= steps >= COUNTER_STEPS;
-        self.last_far = (!is_near).then_some((point, steps));
+        self.is_counter |= self.far_from.is_some_and(|(_, steps)| steps >= COUNTER_STEPS);
     }
 }
 
@@ -304,8 +313,7 @@ impl Point {
     /// Whether a step has the pace of milli- or microseconds that are taken for seconds.
     fn is_counter_step(self, next: Point) -> bool {
         let (stamp, took) = ((next.stamp - self.stamp).0, (next.at - self.at).0);
-        // A shorter step is measured too badly.
-        took >= 500 && [1000, 1_000_000].iter().any(|factor| (stamp / factor - took).abs() <= took / 10)
+        took >= COUNTER_STEP.0 && [1000, 1_000_000].iter().any(|factor| (stamp / factor - took).abs() <= took / 10)
     }
 }
 

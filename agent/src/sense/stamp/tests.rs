@@ -223,6 +223,23 @@ fn a_counter_stays_one() {
 
 /// `time(nullptr)` before SNTP answers: seconds since the board's start, then the time of day.
 #[test]
+fn a_counter_on_a_fast_board_is_found_within_seconds() {
+    // A board that is up for 20 days: its milliseconds are taken for seconds of 2026.
+    let start = 1_780_000_000_i64;
+    for (every_ms, at_once) in [(200, 1), (100, 1), (20, 1), (10, 1), (50, 10), (100, 5), (333, 2)] {
+        let count = 10_000 / every_ms;
+        let arrived = |n: i64| (n / at_once * at_once) as f64 * every_ms as f64 / 1000.0;
+        let found = verdicts((0..count).map(|n| (arrived(n), (start + n * every_ms) * 1000)));
+        let first = found.find('c').unwrap_or_else(|| panic!("every {every_ms} ms, {at_once} at once: {found}"));
+        assert!(arrived(first as i64) <= 5.0, "every {every_ms} ms, {at_once} at once: {found}");
+        assert!(found[first..].bytes().all(|verdict| verdict == b'c'), "{found}");
+    }
+    // A backlog that is sent as fast is none.
+    let backlog = verdicts((0..50).map(|n| (n as f64 * 0.2, NOW - 3_600_000 + n * 60_000)));
+    assert_eq!(backlog, ".".repeat(50));
+}
+
+#[test]
 fn a_clock_that_is_set_later_is_believed_from_then_on() {
     let unset = (0..30).map(|n| (f64::from(n), i64::from(n) * 1000));
     let set = (30..40).map(|n| (f64::from(n), NOW + i64::from(n) * 1000));

@@ -63,9 +63,20 @@ pub(super) fn read(text: &[u8], mark: Mark) -> Result<Option<(f64, Option<Unit>)
 fn live(text: &str) -> Result<Option<(f64, Option<Unit>)>, Reason> {
     match number::cell(text) {
         Cell::Missing => Ok(None),
-        Cell::Text => Err(Reason::ValueForm),
+        Cell::Text | Cell::Truth(_) => Err(Reason::ValueForm),
         Cell::Number(number, "") => Ok(Some((number, None))),
         Cell::Number(number, unit) => Unit::of(unit).map(|unit| Some((number, Some(unit)))).ok_or(Reason::UnitUnknown),
+    }
+}
+
+/// The number of `true` or `false`, for what is open or closed, or counted.
+pub(super) fn truth(text: &[u8]) -> Option<f64> {
+    if !text.first().is_some_and(u8::is_ascii_alphabetic) {
+        return None;
+    }
+    match number::cell(str::from_utf8(text).ok()?) {
+        Cell::Truth(is) => Some(f64::from(u8::from(is))),
+        _ => None,
     }
 }
 
@@ -77,7 +88,8 @@ pub(super) fn is_missing(text: &str) -> bool {
 
 /// Whether a cell is a number or a word for a missing one, in either way of writing.
 pub(super) fn is_value(text: &[u8]) -> bool {
-    [Mark::Point, Mark::Comma].into_iter().any(|mark| !matches!(read(text, mark), Err(Reason::ValueForm)))
+    truth(text).is_some()
+        || [Mark::Point, Mark::Comma].into_iter().any(|mark| !matches!(read(text, mark), Err(Reason::ValueForm)))
 }
 
 /// A number with a decimal point and without marks between thousands; what is no number stays.

@@ -14,6 +14,7 @@ use super::names::Names;
 use super::report::{Reason, Report};
 use super::wanted::{Ambiguous, Sensors, bare, label, unit_of};
 use crate::sense::line::beside::{self, Beside, Unclear, Units};
+use crate::sense::line::number;
 
 /// The columns of a line.
 pub(super) type Columns = Vec<Column>;
@@ -41,6 +42,11 @@ impl Meaning {
     /// Whether it is a series of a sensor of the configuration.
     pub(super) fn is_of_a_sensor(self) -> bool {
         self.quantity.is_some()
+    }
+
+    /// Whether `true` and `false` are numbers of it.
+    pub(super) fn has_truths(self) -> bool {
+        self.quantity.is_none_or(number::has_truths)
     }
 
     /// The unit that a cell beside a number says.
@@ -76,6 +82,9 @@ impl Column {
         mark: Mark,
     ) -> Result<(usize, Option<f64>), Reason> {
         let sensor = self.sensor?;
+        if let Some(number) = cells::truth(cell(self.place)).filter(|_| self.meaning.has_truths()) {
+            return Ok((sensor, Some(number)));
+        }
         let (number, unit) = match (cells::read(cell(self.place), mark)?, self.unit) {
             (None, _) => return Ok((sensor, None)),
             (Some((number, None)), Some(beside)) if self.meaning.unit.is_none() => {
@@ -255,6 +264,10 @@ mod tests {
             (WaterLevel, "level_in", "level_in", "20", "20"),
             (WaterLevel, "depth_in", "depth_in", "10", "25.4"),
             (Temperature, "Probe F", "Probe F", "21.5", "21.5"),
+            (Quantity::Contact, "door", "door", "true", "1"),
+            (Temperature, "temp", "temp,n", "true,1", "expected a decimal number, nothing or NaN"),
+            (WaterLevel, "level", "level", "1m 20cm", "120"),
+            (WaterLevel, "level", "level,n", "1 m 20,1", "expected a decimal number, nothing or NaN"),
             // A unit in a column of its own.
             (Temperature, "temp", "temp,unit", "70.7,F", "21.5"),
             (Temperature, "temp", "temp,temp_unit,hum,hum_unit", "70.7,°F,50,%", "21.5"),
@@ -268,7 +281,8 @@ mod tests {
         ] {
             let rows = [0, 1, 2].map(|minute| format!("2025-01-01T00:0{minute}:00Z,{row}\n")).concat();
             let all = [expected; 3].join(" ");
-            let expected = if expected.starts_with("unit") { expected } else { &all };
+            let is_bad = expected.starts_with(|c: char| c.is_alphabetic());
+            let expected = if is_bad { expected } else { &all };
             assert_eq!(values(quantity, map, &format!("time,{head}\n{rows}")).unwrap(), expected, "{head}: {row}");
         }
         let long = "time,sensor,value,unit\n2025-01-01T00:00:00Z,room/x,70.7,F\n2025-01-01T00:01:00Z,room/x,70,foo\n";

@@ -157,15 +157,19 @@ impl Decoder {
         value: usize,
         unit: Option<usize>,
     ) -> Result<(), Reason> {
-        let read = cells::read(self.fields.get(line, value).ok_or(Reason::TooFewColumns)?, self.mark);
-        let is_text = read == Err(Reason::ValueForm);
+        let text = self.fields.get(line, value).ok_or(Reason::TooFewColumns)?;
+        let (read, truth) = (cells::read(text, self.mark), cells::truth(text));
+        let is_text = read == Err(Reason::ValueForm) && truth.is_none();
         if is_text && self.dialect.kind.is_some() && !self.is_wanted(line)? {
             self.rows.push_back(Row { line: number, at_ms, sensor: None, value: None });
             return Ok(());
         }
-        let cell = read?;
+        let cell = if truth.is_some() { truth.map(|number| (number, None)) } else { read? };
         // The name comes last, so that a bad line leaves none behind.
         let sensor = self.named(line)?;
+        if truth.is_some() && !self.meanings[sensor].has_truths() {
+            return Err(Reason::ValueForm);
+        }
         let said = unit.and_then(|unit| self.fields.get(line, unit)).unwrap_or_default();
         let value = match cell {
             None => None,

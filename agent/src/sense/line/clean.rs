@@ -19,10 +19,26 @@ pub(super) fn clean(line: &[u8], text: &mut String) -> Result<(), Reason> {
     if let Some(state) = logged_state(text) {
         *text = state;
     }
-    let end = text.trim_end().len();
+    // A tab at an end may part cells.
+    let is_blank = |c: char| c.is_whitespace() && c != '\t';
+    let end = text.trim_end_matches(is_blank).len();
     text.truncate(end);
-    text.drain(..text.len() - text.trim_start().len());
+    text.drain(..text.len() - text.trim_start_matches(is_blank).len());
+    if text.contains('=') {
+        part_queries(text);
+    }
     Ok(())
+}
+
+/// `&` between pairs, as in what is posted to a server, is a blank: `t=21.5&h=55`.
+fn part_queries(text: &mut String) {
+    let is_parting = |(at, _): &(usize, &str)| {
+        let (before, behind) = (&text[..*at], &text[at + 1..]);
+        let is_end = |c: Option<char>| c.is_none_or(char::is_whitespace);
+        !is_end(before.chars().next_back()) && !is_end(behind.chars().next())
+    };
+    let found: Vec<usize> = text.match_indices('&').filter(is_parting).map(|(at, _)| at).collect();
+    found.into_iter().for_each(|at| text.replace_range(at..=at, " "));
 }
 
 pub(super) fn lossy(line: &[u8], text: &mut String) {

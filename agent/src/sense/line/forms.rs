@@ -12,10 +12,10 @@ use super::blocks::{self, Blocks, Over};
 use super::json::{embedded, json};
 use super::names::{LabelIx, Names};
 use super::number::{self, Cell};
-use super::pairs::{self, After, Gap, Kind, Pair};
+use super::pairs::{self, After, Gap, Holds, Kind, Pair};
 use super::parse::{Field, Fields, Raw};
 use super::sentence::{self, Part, Sums};
-use super::table::{self, Column, Header};
+use super::table::{self, Column, Header, Separator};
 use super::tally::Reason;
 use super::turns;
 
@@ -101,6 +101,31 @@ impl Forms {
         match text.strip_prefix(['$', '!']) {
             Some(sentence) => self.sentence(sentence, &mut call),
             None => self.plain(framed(text), &mut call),
+        }
+    }
+
+    /// Reads a row with tabs at its ends; false where a line is none.
+    ///
+    /// # Errors
+    /// It has another number of columns, and is no number alone.
+    pub(super) fn row_with_ends(
+        &mut self,
+        text: &str,
+        names: &mut Names,
+        fields: &mut Fields,
+        unused: &mut dyn FnMut(&str),
+    ) -> Result<bool, Reason> {
+        fields.is_json = false;
+        let has_tabs = |header: &Header| header.separators.contains(&Separator::Sign('\t'));
+        let columns = self.columns.as_ref().or(self.header.as_ref().map(|(header, _)| header));
+        if !columns.is_some_and(has_tabs) || !table::is_row(text) {
+            return Ok(false);
+        }
+        let is_wanted = self.columns.is_some() || self.header.as_ref().is_some_and(|(_, fit)| fit.is_some());
+        let mut call = Call { text, names, fields, unused, heading: Arc::clone(&self.blocks.heading) };
+        match self.row(text, 0, None, &mut call) {
+            false if is_wanted && !self.is_lone_column(text) && turns::is_number(text) => Err(Reason::Width),
+            is_read => Ok(is_read),
         }
     }
 
@@ -272,10 +297,13 @@ impl Forms {
     /// Reads pairs; false where there is none with a number or a wanted label.
     fn pairs(&mut self, text: &str, shift: usize, call: &mut Call<'_>) -> bool {
         let mut cut = std::mem::take(&mut self.pairs);
-        let has_word = |label: &str| {
-            call.names.is_whole(label) || call.names.is_selector(label) || call.names.is_unit_field(label)
+        let names = &call.names;
+        let holds = |label: &str, kind: Kind| match kind {
+            _ if names.is_selector(label) => Holds::Id,
+            Kind::Heading if names.is_whole(label) || names.is_unit_field(label) => Holds::Word,
+            _ => Holds::Any,
         };
-        pairs::cut(text, &mut cut, has_word);
+        pairs::cut(text, &mut cut, holds);
         let mut any = false;
         let block = Arc::clone(&self.blocks.heading);
         if !block.is_empty() {
@@ -316,9 +344,10 @@ impl Forms {
 
     /// A heading of words and a number is a field, by which values may be selected: `Node 7`.
     fn selecting(&mut self, heading: &str, call: &mut Call<'_>) {
+        let heading = heading.trim_matches(['[', ']', '(', ')', '<', '>', '{', '}', ' ']);
         let digits = heading.len() - heading.trim_end_matches(|c: char| c.is_ascii_digit()).len();
         let (name, number) = heading.split_at(heading.len() - digits);
-        let name = name.trim_end_matches(['#', ' ', '\t', '_', '-']);
+        let name = name.trim_end_matches(['#', ' ', '\t', '_', '-', '[', '(', '<']);
         if call.names.is_selector(name)
             && let (Some(label), Ok(number)) = (call.names.learn(name, None, true), number.parse())
         {

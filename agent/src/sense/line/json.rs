@@ -51,7 +51,11 @@ pub(super) fn json(text: &str, names: &mut Names, fields: &mut Fields, unused: &
         let Some(label) = label else { return };
         let value = match scalar {
             Scalar::Number(number) => Raw::Number(number),
-            Scalar::Bool(is) => Raw::Number(f64::from(u8::from(is))),
+            Scalar::Bool(is) => {
+                let start = words.len();
+                words.push_str(if is { "true" } else { "false" });
+                Raw::Cell(start..words.len())
+            }
             Scalar::Null => Raw::Missing,
             Scalar::Text(text) => {
                 let start = words.len();
@@ -60,7 +64,7 @@ pub(super) fn json(text: &str, names: &mut Names, fields: &mut Fields, unused: &
             }
         };
         let known = names.known(label);
-        if matches!(value, Raw::Number(_)) && known.takes.is_empty() && known.is_value() {
+        if matches!(scalar, Scalar::Number(_) | Scalar::Bool(_)) && known.takes.is_empty() && known.is_value() {
             unused(&known.text);
         }
         all.push(Field { label, value, object: place.object });

@@ -18,7 +18,7 @@ use tilth_core::label::{Fit, Label, Siblings};
 use tilth_core::quantity::Quantity;
 use tilth_core::unit::{Conversion, Unit};
 
-use super::{beside, number};
+use super::{beside, number, words};
 
 /// Labels that are remembered; a bus with more has noise for names, and they are learnt anew.
 const MAX_LABELS: usize = 4096;
@@ -312,6 +312,18 @@ impl Names {
     }
 }
 
+/// Whether the words that a short form leaves out say that a label holds something else.
+fn is_aside(label: &Label, name: &Label, quantity: Quantity) -> bool {
+    let words = label.words();
+    let left_out = |word: &&String| !name.words().contains(word);
+    let first = words.iter().position(|word| !left_out(&word)).unwrap_or(words.len());
+    let behind = words.iter().skip(first).filter(left_out);
+    let of_other =
+        |word: &&String| words::MEASURED.iter().any(|(words, of)| words.has(word) && !of.contains(&quantity));
+    words.iter().filter(left_out).any(|word| words::ASIDE.has(word) || of_other(&word))
+        || behind.into_iter().any(|word| words::ASIDE_BEHIND.has(word))
+}
+
 /// What is counted may be of anything.
 fn conversion_of(quantity: Quantity, said: &str) -> Option<Conversion> {
     match quantity.unit_of(said) {
@@ -362,7 +374,8 @@ impl Wanted {
     }
 
     fn fit(&self, label: &Label) -> Option<Fit> {
-        label.fit(self.label.as_ref()?)
+        let name = self.label.as_ref()?;
+        label.fit(name).filter(|fit| *fit == Fit::Whole || !is_aside(label, name, self.want.quantity))
     }
 
     /// A label came; says whether labels mean something else now.

@@ -1,8 +1,9 @@
 //! What stands behind a name: a number with or without a unit, a word for a missing one, or a time. Pure; `replay` reads cells
 //! by it as well.
 
+use tilth_core::quantity::Quantity;
 use tilth_core::time::WallTime;
-use tilth_core::unit::Unit;
+use tilth_core::unit::{Conversion, Unit};
 
 /// The longest unit, such as `umol/m2/s`; what is longer is text.
 const MAX_UNIT: usize = 12;
@@ -30,9 +31,14 @@ pub(crate) enum Cell<'a> {
     Number(f64, &'a str),
     /// The board says that it has no value.
     Missing,
+    /// `true` or `false`: a value of what is open or closed, and none of what is measured.
+    Truth(bool),
     /// Anything else.
     Text,
 }
+
+/// Lengths that are said in two units: the larger one, and those in which the rest may be.
+const COMPOUND: [(&str, &[&str]); 3] = [("m", &["cm", "mm"]), ("cm", &["mm"]), ("ft", &["in"])];
 
 /// What a field of time holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,17 +71,60 @@ pub(crate) fn cell(text: &str) -> Cell<'_> {
         return match is_unit(unit) && !is_broken_exponent(rest) {
             true if number.is_finite() => Cell::Number(number, unit),
             true => Cell::Missing,
-            false => Cell::Text,
+            false => compound(text)
+                .filter(|(_, end)| *end == text.len())
+                .and_then(|(length, _)| length)
+                .map_or(Cell::Text, |(number, unit)| Cell::Number(number, unit)),
         };
     }
     if is_missing(text) {
         return Cell::Missing;
     }
     match text {
-        "true" => Cell::Number(1.0, ""),
-        "false" => Cell::Number(0.0, ""),
+        "true" => Cell::Truth(true),
+        "false" => Cell::Truth(false),
         _ => Cell::Text,
     }
+}
+
+/// A length in two units at the beginning of a text, such as `1m 20cm` or `5'3"`: its number and unit, and where it ends. No number
+/// where the second unit is missing: `5 ft 3`.
+pub(super) fn compound(text: &str) -> Option<(Option<(f64, &'static str)>, usize)> {
+    let end = number_end(text, 0)?;
+    let large = text[..end].parse::<i32>().ok()?;
+    let (unit, rest) = length_unit(text[end..].trim_start(), '\'', "ft")?;
+    let (large_unit, smaller) = COMPOUND.into_iter().find(|(name, _)| *name == unit.name())?;
+    let second = rest.trim_start();
+    let end = number_end(second, 0).filter(|_| second.starts_with(|c: char| c.is_ascii_digit()))?;
+    let small = second[..end].parse::<f64>().ok()?;
+    let at = |rest: &str| text.len() - rest.len();
+    let behind = &second[end..];
+    let Some((unit, rest)) = length_unit(behind.trim_start(), '"', "in") else {
+        let is_alone = second.len() < rest.len() && behind.chars().next().is_none_or(|c| " \t,;|".contains(c));
+        let is_label = behind.trim_start().starts_with([':', '=']);
+        return (is_alone && !is_label).then_some((None, at(behind)));
+    };
+    let factor = |unit: Unit| Quantity::WaterLevel.conversion(unit).and_then(Conversion::factor);
+    let part = small * factor(unit)? / factor(Unit::of(large_unit)?)?;
+    // As much as one of the larger says the same length once more.
+    (smaller.contains(&unit.name()) && part < 1.0).then(|| {
+        let sign = if text.starts_with('-') { -1.0 } else { 1.0 };
+        (Some((f64::from(large) + sign * part, large_unit)), at(rest))
+    })
+}
+
+/// The unit that a text begins with, in letters or as a mark, and what follows it.
+fn length_unit<'t>(text: &'t str, mark: char, marked: &str) -> Option<(Unit, &'t str)> {
+    if let Some(rest) = text.strip_prefix(mark) {
+        return Some((Unit::of(marked)?, rest));
+    }
+    let end = text.find(|c: char| !c.is_alphabetic()).unwrap_or(text.len());
+    Some((Unit::of(&text[..end])?, &text[end..]))
+}
+
+/// Whether `true` and `false` are numbers of a quantity: of what is open or closed, and of counts.
+pub(crate) fn has_truths(quantity: Quantity) -> bool {
+    matches!(quantity, Quantity::Contact | Quantity::Count)
 }
 
 /// Whether a word stands for a missing value: `nan`, `-`, `OVF`.
@@ -194,8 +243,14 @@ mod tests {
             ("400 umol/m2/s", 400.0, "umol/m2/s"),
             ("400 µmol m⁻² s⁻¹", 400.0, "µmol m⁻² s⁻¹"),
             ("5 furlongs", 5.0, "furlongs"),
-            ("true", 1.0, ""),
-            ("false", 0.0, ""),
+            ("1m 20cm", 1.2, "m"),
+            ("1 m 20 cm", 1.2, "m"),
+            ("2 m 5mm", 2.005, "m"),
+            ("5ft 3in", 5.25, "ft"),
+            ("5'3\"", 5.25, "ft"),
+            ("5' 3 \"", 5.25, "ft"),
+            ("-1m 20cm", -1.2, "m"),
+            ("0m 20cm", 0.2, "m"),
         ] {
             assert_eq!(cell(text), Cell::Number(number, unit), "{text:?}");
         }
@@ -219,9 +274,22 @@ mod tests {
             "1 of the sensors is gone",
             "<5",
             "5/10",
+            "5 ft 3",
+            "1m20",
+            "1m 120cm",
+            "1.5 m 20 cm",
+            "5ft 20cm",
+            "5'",
+            "1m 20cm 3",
         ] {
             assert_eq!(cell(text), Cell::Text, "{text:?}");
         }
+    }
+
+    #[test]
+    fn truths_are_no_numbers() {
+        assert_eq!((cell("true"), cell(" false ")), (Cell::Truth(true), Cell::Truth(false)));
+        assert_eq!(cell("TRUE"), Cell::Text);
     }
 
     #[test]

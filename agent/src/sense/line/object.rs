@@ -5,6 +5,9 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+/// Whole numbers from here on are not all floats.
+const LARGE: u64 = 1 << 53;
+
 /// A value that holds no other.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Scalar<'a> {
@@ -149,7 +152,11 @@ impl<'de, F: FnMut(Place<'_>, Scalar<'_>)> Visitor<'de> for Inside<'_, '_, F> {
     }
 
     fn visit_u64<E>(self, number: u64) -> Result<(), E> {
-        self.0.found(Scalar::Number(number as f64));
+        match number {
+            // The number of a node, which as a float would be equal to that of another.
+            LARGE.. => self.0.found(Scalar::Text(&number.to_string())),
+            _ => self.0.found(Scalar::Number(number as f64)),
+        }
         Ok(())
     }
 

@@ -63,16 +63,29 @@ pub(super) struct Gap {
     pub(super) heading: Arc<str>,
 }
 
-/// Cuts a line into its pairs; the last gap, behind the last value, is a pair without a value whose gap ends with the line. The value
-/// of a label for which `has_word` is one word, whatever follows it.
-pub(super) fn cut(text: &str, pairs: &mut Vec<Pair>, has_word: impl Fn(&str) -> bool) {
+/// What a label is known to hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holds {
+    Any,
+    /// One word, whatever follows it.
+    Word,
+    /// The name of a node, with whatever signs and digits: `AA:BB:01`, `28ff64`.
+    Id,
+}
+
+/// Cuts a line into its pairs; the last gap, behind the last value, is a pair without a value whose gap ends with the line. `holds`
+/// says it of a label, and of what its value looks like.
+pub(super) fn cut(text: &str, pairs: &mut Vec<Pair>, holds: impl Fn(&str, Kind) -> Holds) {
     pairs.clear();
     let mut from = 0;
     while let Some(sign) = text[from..].find(is_sign).map(|at| from + at) {
         let begin = skip_signs(text, sign);
         let mut value = value_at(text, begin);
-        let is_word = || text[..begin].ends_with(is_sign) || has_word(label_of(&text[from..sign], After::Other));
-        if value.1 == Kind::Heading
+        let holds = holds(label_of(&text[from..sign], After::Other), value.1);
+        let is_word = || text[..begin].ends_with(is_sign) || holds != Holds::Any;
+        if let Some(end) = id_at(text, begin, value).filter(|_| holds == Holds::Id) {
+            value = (end, Kind::Word);
+        } else if value.1 == Kind::Heading
             && let Some(end) = word_at(text, begin).filter(|_| is_word())
         {
             value = (end, Kind::Word);
@@ -84,6 +97,31 @@ pub(super) fn cut(text: &str, pairs: &mut Vec<Pair>, has_word: impl Fn(&str) -> 
         from = end;
     }
     pairs.push(Pair { gap: from..text.len(), value: text.len()..text.len(), kind: Kind::Text });
+}
+
+/// The end of the name of a node; nothing where the value is to be read as any other.
+fn id_at(text: &str, at: usize, (end, kind): (usize, Kind)) -> Option<usize> {
+    let rest = &text[at..];
+    let token = &rest[..rest.find(|c| is_blank(c) || is_separator(c)).unwrap_or(rest.len())];
+    let id = token.trim_end_matches([')', ']', '}', '>', '.', '!']);
+    let is_id = match kind {
+        Kind::Heading => !id.ends_with(is_sign),
+        // A number with its unit stays one: `depth: 10cm`.
+        Kind::Number => {
+            !text[end.min(at + id.len())..at + id.len()].is_empty() && Unit::of(&text[end..at + id.len()]).is_none()
+        }
+        Kind::Text => rest.starts_with(|c: char| c.is_ascii_digit()),
+        Kind::Word => false,
+    };
+    let id = id.trim_end_matches(is_sign);
+    (is_id && !id.is_empty() && !id.contains('=')).then_some(at + id.len())
+}
+
+/// The end of a hardware address, such as `AA:BB:CC:01:02:03`.
+fn address_end(text: &str) -> Option<usize> {
+    let end = text.find(|c| is_blank(c) || is_separator(c)).unwrap_or(text.len());
+    let is_pair = |group: &str| group.len() == 2 && group.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (text.as_bytes().get(2) == Some(&b':') && text[..end].split(':').all(is_pair)).then_some(end)
 }
 
 /// Whether what stands in the place of a value says why there is none: `ERR: 3`, `Error code: 5`.
@@ -113,7 +151,20 @@ fn value_at(text: &str, at: usize) -> (usize, Kind) {
     if let Some(end) = rest.strip_prefix('"').and_then(|inside| inside.find('"')) {
         return (at + end + 2, Kind::Text);
     }
+    if let Some(end) = address_end(rest) {
+        return (at + end, Kind::Word);
+    }
+    if let Some((_, end)) = number::compound(rest) {
+        return (at + end, Kind::Text);
+    }
     if let Some(end) = number::number_end(text, at) {
+        // A foot, and no quote that ends here.
+        if text[end..].starts_with('\'')
+            && !text[..at].contains('\'')
+            && !text[end + 1..].starts_with(char::is_alphabetic)
+        {
+            return (end + 1, Kind::Text);
+        }
         return match is_number_over(text, at, end) {
             true => (end, Kind::Number),
             false => (end + token_end(&text[end..]), Kind::Text),
@@ -209,7 +260,10 @@ fn behind_value<'t>(text: &'t str, is_last: bool, is_label: &impl Fn(&str) -> bo
     if before_label && !is_attached && is_label(segment.trim()) {
         return text;
     }
-    if let Some((unit, rest)) = unit_of(segment, before_label && !is_attached) {
+    // The same in another unit: `24.3C/75.7F`.
+    let again = segment.find('/').filter(|stroke| number::number_end(segment, stroke + 1).is_some());
+    let segment = again.map_or(segment, |stroke| &segment[..stroke]);
+    if let Some((unit, rest)) = unit_of(segment, before_label && !is_attached && again.is_none()) {
         gap.unit = unit.name().into();
         let used = segment.len() - rest.len();
         return skip_brackets(skip_values(&text[used..], is_last), is_last, gap);
@@ -220,7 +274,8 @@ fn behind_value<'t>(text: &'t str, is_last: bool, is_label: &impl Fn(&str) -> bo
     let words = segment.trim_start_matches(is_blank);
     let first = words.split(is_blank).next().unwrap_or_default();
     let is_lone = first.len() == words.len() && before_label;
-    if !is_lone && number::number_end(first, 0) == Some(first.len()) {
+    let is_fraction = || first.starts_with(|c: char| c.is_ascii_digit()) && first.contains('/');
+    if !is_lone && (number::number_end(first, 0) == Some(first.len()) || is_fraction()) {
         gap.is_broken = !first.is_empty();
         return &text[text.len() - text.trim_start_matches(is_blank).len() + first.len()..];
     }

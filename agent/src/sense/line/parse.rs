@@ -151,7 +151,7 @@ impl Decoder {
                 Cut::First(line) => clean(line, text).and_then(|()| reader.read(forms, text, true)),
             };
             if let Err(reason) = read {
-                reader.tally.add(reason, text);
+                reader.tally.add(reason, text.trim());
             }
             reader.tally.used += u64::from(!reader.values.is_empty());
             let Reader { values, faults, words, time, count, .. } = &*reader;
@@ -175,8 +175,15 @@ impl Reader {
 
     fn read(&mut self, forms: &mut Forms, text: &str, is_first: bool) -> Result<(), Reason> {
         let Reader { names, fields, tally, .. } = self;
-        let found = forms.fields(text, is_first, names, fields, |unused| tally.note_unused(unused));
-        self.give(text);
+        let mut unused = |unused: &str| tally.note_unused(unused);
+        let bare = text.trim();
+        // A tab at the end of a row is a cell that holds nothing.
+        if bare.len() < text.len() && !is_first && forms.row_with_ends(text, names, fields, &mut unused)? {
+            self.give(text);
+            return Ok(());
+        }
+        let found = forms.fields(bare, is_first, names, fields, unused);
+        self.give(bare);
         found
     }
 
@@ -206,7 +213,7 @@ impl Reader {
             return;
         }
         let units = (0..).zip(&fields.all).filter_map(|(ix, field)| Some((ix, known(field).unit_of()?)));
-        let is_number = |ix: usize| matches!(fields.cell(ix, line), Cell::Number(..) | Cell::Missing);
+        let is_number = |ix: usize| fields.cell(ix, line) != Cell::Text;
         let numbers = (0..).zip(&fields.all).filter(|(ix, field)| known(field).is_value() && is_number(*ix));
         let numbers: Vec<(usize, &str)> = numbers.map(|(ix, field)| (ix, known(field).key())).collect();
         self.units = Units::new(units, &numbers);
@@ -251,7 +258,10 @@ impl Reader {
                 }
             },
             Cell::Missing => self.values.push((want, f64::NAN)),
-            Cell::Text => {
+            Cell::Truth(is) if number::has_truths(self.names.want(want).quantity) => {
+                self.values.push((want, f64::from(u8::from(is))));
+            }
+            Cell::Text | Cell::Truth(_) => {
                 let about = self.about(want, fields, ix, line, "");
                 self.tally.add_field(Reason::NotANumber, line, about.clone());
                 self.words.push((want, about));
@@ -516,18 +526,36 @@ impl Fields {
         }
     }
 
-    /// Whether a value is the text that a selector names; numbers are equal as numbers.
+    /// Whether a value is the text that a selector names; numbers are equal as numbers, but for ids such as `00E1`.
     fn says(&self, ix: usize, line: &str, text: &str) -> bool {
-        let number = text.parse::<f64>().ok();
-        match (&self.all[ix].value, self.cell(ix, line)) {
-            (_, Cell::Number(said, "")) if number.is_some() => number == Some(said),
-            (Raw::Number(said), _) => number == Some(*said),
-            (Raw::Missing, _) => false,
-            (Raw::Cell(range) | Raw::Text(range) | Raw::Pair(range, _), _) => {
-                self.text(range, line).trim().eq_ignore_ascii_case(text)
+        let number = decimal(text);
+        let is_same = |said: &str| {
+            let said = said.trim();
+            said.eq_ignore_ascii_case(text) || number.is_some() && decimal(said) == number
+        };
+        match &self.all[ix].value {
+            Raw::Missing => false,
+            Raw::Number(said) => number == Some(*said),
+            Raw::Pair(range, unit) if !unit.is_empty() => {
+                let said = self.text(range, line);
+                is_same(said) || format!("{said}{unit}").eq_ignore_ascii_case(text)
+            }
+            Raw::Cell(range) | Raw::Text(range) | Raw::Pair(range, _) => {
+                let said = self.text(range, line);
+                let truth = match number::cell(said) {
+                    Cell::Truth(is) => Some(f64::from(u8::from(is))),
+                    _ => None,
+                };
+                is_same(said) || truth.is_some() && truth == number
             }
         }
     }
+}
+
+/// A number in digits, small enough that no other is equal to it.
+fn decimal(text: &str) -> Option<f64> {
+    let is_decimal = text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+'));
+    text.parse::<f64>().ok().filter(|number| is_decimal && number.abs() < 9e15)
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub(super) enum Separator {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Header {
     /// What a row may be parted by.
-    separators: Vec<Separator>,
+    pub(super) separators: Vec<Separator>,
     /// An empty one where a column has no name.
     pub(super) names: Vec<String>,
     pub(super) columns: Vec<Column>,
@@ -132,7 +132,7 @@ pub(super) fn is_spread(text: &str) -> bool {
 
 fn holds_value(cell: &str) -> bool {
     match number::cell(cell) {
-        Cell::Number(..) => true,
+        Cell::Number(..) | Cell::Truth(_) => true,
         Cell::Missing => !cell.is_empty(),
         Cell::Text => matches!(number::time(cell, false), Time::At(_)),
     }

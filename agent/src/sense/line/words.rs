@@ -1,5 +1,7 @@
 //! Words that boards print around values, and that name no value themselves.
 
+use tilth_core::quantity::Quantity;
+
 /// Some words, in lower case.
 pub(super) struct Words(&'static str);
 
@@ -49,6 +51,24 @@ pub(super) const PLACES: Words = Words(
 
 /// Words in the place of a value that say why there is none.
 pub(super) const ERRORS: Words = Words("err error errno fail failed failure fault timeout exception");
+
+/// Words that say of a label that it holds no measurement of what its other words name: `Temp error`, `pH target`.
+pub(super) const ASIDE: Words = Words(
+    "error errors err errno fail fails failed failure failures fault faults retry retries timeout timeouts status state \
+     flag set setpoint sp target goal limit threshold alarm offset cal calibration raw adc max min maximum minimum \
+     age id pin version interval",
+);
+
+/// Words that say so where they stand behind the others: `pH pump`, where `Pump temp` is a temperature.
+pub(super) const ASIDE_BEHIND: Words = Words("pump valve relay fan heater dose dosing doser point slope probe");
+
+/// Words that name another measurement than that of the label's other words, unless the quantity is theirs: `pH voltage`.
+pub(super) const MEASURED: [(Words, &[Quantity]); 4] = [
+    (Words("voltage volt volts mv v"), &[Quantity::Voltage, Quantity::Orp]),
+    (Words("temp temperature"), &[Quantity::Temperature, Quantity::WaterTemperature, Quantity::DewPoint]),
+    (Words("hum humidity rh"), &[Quantity::Humidity, Quantity::AbsoluteHumidity, Quantity::Percent]),
+    (Words("count counts counter"), &[Quantity::Count]),
+];
 
 /// Things that are counted: what stands behind one of them, as in `Node: 3`, is which one it is.
 pub(super) const THINGS: Words = Words(

@@ -12,6 +12,7 @@ use super::{Decoder, Reason, Want};
 
 mod beside;
 mod blocks;
+mod kinds;
 
 const WANTED: [&str; 4] = ["temp", "hum", "tank.ph", "ec"];
 

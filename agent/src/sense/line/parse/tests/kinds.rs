@@ -1,0 +1,147 @@
+//! Values that are almost one: lengths in two units, truths, empty cells, ids of nodes, and labels of something else.
+
+use super::check_all;
+
+#[test]
+fn a_length_in_two_units_is_one_or_none() {
+    for (line, expected) in [
+        ("Level: 1m 20cm", "0=120"),
+        ("Level: 1 m 20 cm, Temp: 5", "0=120"),
+        ("Level: 1m20cm Temp: 5", "0=120"),
+        ("Level=2m 5mm", "0=200.5"),
+        ("Level: 5ft 3in", "0=160.02"),
+        ("Level: 5'3\" Temp: 5", "0=160.02"),
+        (r#"{"level":"1m 20cm"}"#, "0=120"),
+        ("Level 1m 20cm", "0=120"),
+        ("Level: 5 ft 3", "0? Level \"5 ft 3\""),
+        ("Level: 5'", "0? Level \"5'\""),
+        ("Level: 3 1/2 in", "0? Level \"3 1/2\""),
+        // The same once more.
+        ("Level: 120 cm 1.2 m", "0=120"),
+        ("Level: 1 m 100 cm", "0=100"),
+        ("Level: 1.2 m 120 cm", "0=120"),
+        ("Level: 1 m Temp: 20", "0=100"),
+        ("Level: 1 m 2: 20", "0=100"),
+        ("packet 'level=5' with 20", "0=5"),
+    ] {
+        check_all(&["level/water_level"], None, &[line], &[expected]);
+    }
+    check_all(&["level/water_level"], None, &["level,temp", "1m 20cm,5"], &["", "0=120"]);
+    check_all(
+        &["temp/temperature"],
+        None,
+        &["Temp: 24.3C/75.7F, Hum: 5", "Temp: 24.4 C / 75.8 F"],
+        &["0=24.3", "0=24.4"],
+    );
+    check_all(&["t/temperature", "h/humidity"], None, &["t=21.5&h=55", "t=21.5C&h=55%"], &["0=21.5; 1=55"; 2]);
+}
+
+#[test]
+fn a_tab_at_an_end_is_an_empty_cell() {
+    let wants = &["Temp", "Hum", "value"];
+    check_all(
+        wants,
+        None,
+        &["Temp\tHum", "21.5\t", "\t55", "22\t56\t", "22\t56\r", "21.5"],
+        &["", "0=21.5; 1=NaN", "0=NaN; 1=55", "0=22; 1=56", "0=22; 1=56", "2=21.5"],
+    );
+    check_all(
+        wants,
+        None,
+        &["Temp\tHum\tCO2", "21.5\t\t", "21.5\t", "\t\t612"],
+        &["", "0=21.5; 1=NaN", "", "0=NaN; 1=NaN"],
+    );
+    check_all(wants, Some(&["Temp", "Hum", "CO2"]), &["21.5\t55\t", "\t55\t612"], &["0=21.5; 1=55", "0=NaN; 1=55"]);
+    check_all(wants, None, &["Time\t\tTemp\t\tHum", "5\t\t21\t\t"], &["", "0=21; 1=NaN"]);
+    check_all(
+        wants,
+        None,
+        &["Temp=21.5\t", "\tTemp: 22\t", "21.5\t", "{\"Temp\":23}\t"],
+        &["0=21.5", "0=22", "2=21.5", "0=23"],
+    );
+}
+
+#[test]
+fn a_node_has_any_name() {
+    for (name, line, expected) in [
+        ("temp?mac=AA:BB", "mac=AA:BB temp=20", "0=20"),
+        ("temp?mac=AA:BB", "mac=AA:BC temp=20", ""),
+        ("temp?mac=5C:CF:7F:01:02:03", "mac: 5C:CF:7F:01:02:03, temp: 20", "0=20"),
+        ("temp?mac=24:0A:C4:01:02:03", "MAC=24:0a:c4:01:02:03 temp=20", "0=20"),
+        ("temp?id=28ff64", "id=28FF64 temp=20", "0=20"),
+        ("temp?id=1A", "id=1A temp=20", "0=20"),
+        ("temp?id=28AB", "id=28AC temp=20", ""),
+        ("temp?id=28", "id=28AC temp=20", ""),
+        ("temp?id=bed:3", "id=bed:3 temp=20", "0=20"),
+        ("temp?addr=fe80::1", "addr=fe80::1 temp=20", "0=20"),
+        ("temp?eui=70-B3-D5-01", "eui=70-B3-D5-01 temp=20", "0=20"),
+        ("temp?mac=AA:BB", r#"{"mac":"AA:BB","temp":20}"#, "0=20"),
+        ("temp?mac=AA:BB", "[mac=AA:BB] temp=20", "0=20"),
+        ("temp?node=2", "[node=2] temp=20", "0=20"),
+        ("temp?node=2", "[node 2] temp=20", "0=20"),
+        ("temp?node=2", "[node: 2] temp: 20", "0=20"),
+        ("temp?node=2", "node[2]: temp=20", "0=20"),
+        ("temp?node=2", "node(2): temp=20", "0=20"),
+        ("temp?node=Tank A", "node: Tank A, temp: 20", "0=20"),
+        ("temp?depth=10", "depth: 10 cm, temp: 20", "0=20"),
+        ("temp?node=2", r#"[{"node":1,"temp":19},{"node":2,"temp":20}]"#, "0=20"),
+        ("temp?node=2", r#"nodes: [{"node":1,"temp":19},{"node":2,"temp":20}]"#, "0=20"),
+        ("temp?id=00E1", r#"{"id":"00E2","temp":20}"#, ""),
+        ("temp?id=8103000000000000001", r#"{"id":8103000000000000000,"temp":20}"#, ""),
+        ("temp?id=8103000000000000001", r#"{"id":8103000000000000001,"temp":20}"#, "0=20"),
+        ("temp?on=1", r#"{"on":true,"temp":20}"#, "0=20"),
+    ] {
+        check_all(&[name], None, &[line], &[expected]);
+    }
+    // Where nobody asks for the address it is a word and no heading.
+    check_all(&["temp"], None, &["mac=AA:BB temp=20", "mac=AA:CC temp=21"], &["0=20", "0=21"]);
+}
+
+#[test]
+fn truths_are_values_of_contacts_and_counts() {
+    for line in [r#"{"x":true}"#, r#"{"x":"true"}"#, "x=true", "x: true, y: 5"] {
+        check_all(&["x/contact"], None, &[line], &["0=1"]);
+        check_all(&["x/count"], None, &[line], &["0=1"]);
+        check_all(&["x/ph"], None, &[line], &["0? x \"true\""]);
+    }
+    check_all(&["x/temperature"], None, &["x,y", "false,5"], &["", "0? x \"false\""]);
+}
+
+#[test]
+fn a_short_form_takes_no_errors_limits_and_devices() {
+    for (name, lines) in [
+        (
+            "temp/temperature",
+            &[
+                "Temp error: 3",
+                "Temp retries: 5",
+                "Temp count: 40",
+                "Temp setpoint: 25",
+                "Set temp: 25",
+                "Temp (set): 25",
+                "Temp [raw]: 51",
+                "temp_max=30",
+                r#"{"temp":{"target":25,"error":0}}"#,
+                "temp adc,hum",
+            ][..],
+        ),
+        ("ph/ph", &["pH target: 5.8", "pH pump: 1", "pH cal point: 4.0", "pH voltage: 2.5", "pH temp: 12", "pH mV: 3"]),
+    ] {
+        for line in lines {
+            check_all(&[name], None, &[line, "1,2"], &["", ""]);
+        }
+    }
+    for (name, line) in [
+        ("temp/temperature", "Water temp: 21"),
+        ("temp/temperature", "Pump temp: 21"),
+        ("battery/voltage", "Battery voltage: 21"),
+        ("setpoint/temperature", "Temp setpoint: 21"),
+        ("Temp error/count", "Temp error: 21"),
+        ("soil/soil_moisture", "Soil moisture: 21"),
+        ("pulse/count", "pulse count: 21"),
+    ] {
+        check_all(&[name], None, &[line], &["0=21"]);
+    }
+    // Nor do they make it ambiguous.
+    check_all(&["temp/temperature"], None, &["Air Temp: 21 Max Temp: 25 Temp errors: 2"], &["0=21"]);
+}

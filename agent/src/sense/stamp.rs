@@ -2,7 +2,7 @@
 //!
 //! A stamp far in the past has one of two causes. A backlog was stored and is sent later: its stamps advance faster than its
 //! lines arrive, until it has caught up. A wrong clock (a restart at 1970, a step back of an hour) keeps pace with arrival for
-//! ever. The pace of a few lines tells one from the other.
+//! ever. The pace of a few lines tells one from the other; where lines come in bursts, the pace from burst to burst.
 
 use serde::Serialize;
 use tilth_core::time::{Span, Uptime, WallTime};
@@ -93,9 +93,10 @@ struct Point {
 /// ```text
 ///             far back              keeps pace: by the fifth line, or as soon as that is clear
 ///   Believed ----------> Doubted ---------------------------------------------------------> Wrong
-///     ^ ^ ^                | ^                                                              |  |
-///     | | |     catches up v | no gain any more                 catches up by a minute      |  |
-///     | | +---- near ---- Backlog <--------------------------------------------------------+  |
+///     ^ ^ ^                | ^                                                             | ^ |
+///     | | |     catches up v | no gain any more    catches up by a minute on its own clock | | |
+///     | | |               Backlog <--------------------------------------------------------+ | |
+///     | | +---- near -------+ +------ as far away as at the end of the burst before ---------+ |
 ///     | +------ near ---- Doubted                                                              |
 ///     +-------- near --------------------------------------------------------------------------+
 /// ```
@@ -112,16 +113,22 @@ enum State {
         course: Course,
         /// Lines since the first that was far back.
         lines: u32,
+        /// The last line of the burst before.
+        burst: Option<Point>,
     },
     Backlog {
         course: Course,
         /// How much it may fall behind before it is doubted again.
         credit: Span,
+        /// The last line of the burst before.
+        burst: Option<Point>,
     },
     Wrong {
         why: Why,
         /// Since it last fell behind.
         course: Course,
+        /// The last line before that.
+        before: Point,
     },
 }
 
@@ -207,15 +214,15 @@ impl State {
     /// With a stamp that is far in the past.
     fn after_far(self, point: Point) -> State {
         match self {
-            State::Believed => State::Doubted { course: Course::new(point), lines: 1 },
-            State::Doubted { course, lines } => doubted(course, lines + 1, point),
-            State::Backlog { course, credit } => backlog(course, credit, point),
-            State::Wrong { why, course } => wrong(why, course, point),
+            State::Believed => State::Doubted { course: Course::new(point), lines: 1, burst: None },
+            State::Doubted { course, lines, burst } => doubted(course, lines + 1, burst, point),
+            State::Backlog { course, credit, burst } => backlog(course, credit, burst, point),
+            State::Wrong { why, course, before } => wrong(why, course, before, point),
         }
     }
 }
 
-fn doubted(before: Course, lines: u32, point: Point) -> State {
+fn doubted(before: Course, lines: u32, burst: Option<Point>, point: Point) -> State {
     let course = before.with(point);
     let pace = match course.pace() {
         Pace::Unclear if lines >= DECIDED_BY && course.catches_up() => Pace::Catching,
@@ -223,39 +230,51 @@ fn doubted(before: Course, lines: u32, point: Point) -> State {
         pace => pace,
     };
     match pace {
-        Pace::Catching => State::Backlog { course, credit: CREDIT },
+        Pace::Catching => State::Backlog { course, credit: CREDIT, burst },
         Pace::Keeping => {
             let why = if course.way() == Span::ZERO { Why::StandsStill } else { Why::Behind };
-            State::Wrong { why, course: Course::new(point) }
+            State::Wrong { why, course: Course::new(point), before: before.last }
         }
         // Whoever sends what was stored may pause: what comes after that tells its pace.
-        Pace::Unclear if course.falls_behind() => State::Doubted { course: Course::new(point), lines },
-        Pace::Unclear => State::Doubted { course, lines },
+        Pace::Unclear if course.falls_behind() => State::Doubted { course: Course::new(point), lines, burst },
+        Pace::Unclear => State::Doubted { course, lines, burst },
     }
 }
 
-fn backlog(before: Course, credit: Span, point: Point) -> State {
+fn backlog(before: Course, credit: Span, burst: Option<Point>, point: Point) -> State {
     let course = before.with(point);
     if !course.is_steady() {
-        return doubted(before, course.lines, point);
+        return doubted(before, course.lines, burst, point);
     }
     let step = (point.stamp - before.last.stamp).0;
     let advanced = if course.back > course.forward { -step } else { step };
     let credit = Span((credit.0 + advanced - one_and_a_half(point.at - before.last.at).0).min(CREDIT.0));
-    match credit >= Span::ZERO {
-        true => State::Backlog { course, credit },
-        false => State::Doubted { course: Course::new(point), lines: 1 },
+    if credit >= Span::ZERO {
+        return State::Backlog { course, credit, burst };
+    }
+    // A pause ends a burst. Within one a clock whose lines were kept until it was sent looks like a backlog.
+    match burst {
+        Some(earlier) if before.last.at - earlier.at < TELLING => {
+            State::Doubted { course: Course::new(point), lines: 1, burst }
+        }
+        Some(earlier) if earlier.keeps_pace(before.last, before.mean_step()) => {
+            State::Wrong { why: Why::Behind, course: Course::new(point), before: before.last }
+        }
+        _ => State::Doubted { course: Course::new(point), lines: 1, burst: Some(before.last) },
     }
 }
 
-fn wrong(why: Why, before: Course, point: Point) -> State {
+fn wrong(why: Why, before: Course, earlier: Point, point: Point) -> State {
     let course = before.with(point);
-    if course.lines >= DECIDED_BY && course.is_steady() && course.gain() > PROOF {
-        return State::Backlog { course, credit: CREDIT };
+    let is_jump_back = course.back > before.back && before.back <= before.forward && course.back > before.forward;
+    let is_backlog = course.lines >= DECIDED_BY && course.is_steady() && course.gain() > PROOF;
+    if is_backlog && !is_jump_back && !earlier.explains(point) {
+        return State::Backlog { course, credit: CREDIT, burst: None };
     }
-    let is_jump_back = before.lines == 1 && course.back > Span::ZERO;
-    let begins_anew = is_jump_back || course.gain() <= Span::ZERO;
-    State::Wrong { why, course: if begins_anew { Course::new(point) } else { course } }
+    match is_jump_back || course.gain() <= Span::ZERO {
+        true => State::Wrong { why, course: Course::new(point), before: before.last },
+        false => State::Wrong { why, course, before: earlier },
+    }
 }
 
 impl Course {
@@ -279,6 +298,11 @@ impl Course {
     /// How far the stamps went, forward or, where the newest is sent first, back.
     fn way(&self) -> Span {
         Span((self.forward.0 - self.back.0).abs())
+    }
+
+    /// From one line to the next, over all of them.
+    fn mean_step(&self) -> Span {
+        Span(self.way().0 / i64::from(self.lines.saturating_sub(1).max(1)))
     }
 
     /// In one direction but for little: no clock, and no backlog, goes to and fro.
@@ -310,6 +334,19 @@ impl Course {
 }
 
 impl Point {
+    /// Whether a clock that runs with time leads from here, the last line of a burst, to that of another, but for its last
+    /// `step`.
+    fn keeps_pace(self, next: Point, step: Span) -> bool {
+        let (way, took) = ((next.stamp - self.stamp).0, (next.at - self.at).0);
+        (way - took).abs() <= (took / 10 + 2 * step.0 + SLACK.0).min(took / 2)
+    }
+
+    /// Whether a clock that showed this by now shows at least that: a line of it that was kept is no older than this, and none
+    /// is nearer to now.
+    fn explains(self, next: Point) -> bool {
+        next.stamp > self.stamp && (next.stamp - self.stamp).0 <= (next.at - self.at).0 + PROOF.0
+    }
+
     /// Whether a step has the pace of milli- or microseconds that are taken for seconds.
     fn is_counter_step(self, next: Point) -> bool {
         let (stamp, took) = ((next.stamp - self.stamp).0, (next.at - self.at).0);

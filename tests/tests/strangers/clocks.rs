@@ -172,6 +172,31 @@ fn what_a_gateway_kept_is_taken_at_its_own_time() {
     assert!(strangers.is_hot("gateway"));
 }
 
+/// A gateway uploads each half minute what a board said, whose clock was set when it was built: that is a clock and no backlog,
+/// and the alarm works on.
+#[test]
+fn a_wrong_clock_whose_lines_come_in_bursts_is_replaced_by_arrival() {
+    let mut strangers = Strangers::start("clocks-bursts", &["gateway"]);
+    let now = strangers.now();
+    strangers.say("gateway", 20.0, now);
+    let mut said = 1;
+    for _ in 0..7 {
+        let now = strangers.now() - 9.0 * 86_400.0;
+        for line in 0..10 {
+            strangers.say("gateway", 40.0, now - 27.0 + f64::from(line) * 3.0);
+        }
+        said += 10;
+        strangers.decided(said);
+        thread::sleep(3 * STEP);
+    }
+    assert!(strangers.is_hot("gateway"), "{:#}", strangers.farm.status().unwrap_or_default());
+    assert!(strangers.sensor("gateway")["age_s"].as_f64().is_some_and(|age| age < 600.0));
+    let refused = strangers.refused();
+    assert!(matches!(&refused[..], [(reason, lines)] if reason == "behind" && *lines >= 40), "{refused:?}");
+    // The first bursts might have been a backlog.
+    assert!(strangers.late() <= 30, "{}", strangers.late());
+}
+
 /// While it sends what it kept, live lines go on: the old ones are late, and nothing is refused.
 #[test]
 fn old_lines_between_live_ones_are_late_and_no_more() {

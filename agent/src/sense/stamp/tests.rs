@@ -74,6 +74,10 @@ fn every_edge_of_the_chart_is_walked() {
         &[(burst(5, 0.0, -HOUR, 1.0), "....."), (lines(40, 1.0, 1.0, 5.0 - HOUR, 1.0), &wrong_within(40, 14))],
     );
     check(
+        "backlog to wrong, and no backlog again: a clock whose lines come in bursts",
+        &[(kept(2, 30.0, 3.0, HOUR), &".".repeat(20)), (kept(9, 30.0, 3.0, HOUR)[20..].to_vec(), &"b".repeat(70))],
+    );
+    check(
         "wrong to backlog: what was stored comes from the board whose clock was wrong",
         &[(hour_back(6, 0.0), "....bb"), (burst(9, 7.0, -3.0 * HOUR, 60.0), "bbbb.....")],
     );
@@ -256,4 +260,111 @@ fn without_a_trusted_clock_nothing_is_known() {
     let old = WallTime(EARLIEST.0 - 86_400_000);
     assert_eq!(judge.judge(old, (START, Some(old))), Ok(()));
     assert_eq!(judge.judge(WallTime(old.0 - 3_600_000), (START, Some(old))), Ok(()), "a backlog, perhaps");
+}
+
+/// Bursts of lines that a board kept: so many bursts, one every `every` seconds, each with the lines since the one before, that
+/// are `apart` seconds apart, by a clock that is `back` seconds behind.
+fn kept(bursts: u32, every: f64, apart: f64, back: f64) -> Lines {
+    let count = (every / apart).floor() as u32;
+    (1..=bursts)
+        .flat_map(|burst| {
+            let at = f64::from(burst) * every;
+            (0..count).map(move |n| (at, at - back - f64::from(count - 1 - n) * apart))
+        })
+        .collect()
+}
+
+#[test]
+fn a_wrong_clock_is_found_though_its_lines_come_in_bursts() {
+    for back in [720.0, HOUR, 9.0 * 24.0 * HOUR, 200.0 * 24.0 * HOUR] {
+        for (every, apart) in [
+            (30.0, 3.0),
+            (30.0, 1.0),
+            (30.0, 10.0),
+            (60.0, 20.0),
+            (300.0, 60.0),
+            (300.0, 10.0),
+            (900.0, 60.0),
+            (10.0, 1.0),
+            (20.0, 0.1),
+            (3600.0, 300.0),
+        ] {
+            let lines = kept(40, every, apart, back);
+            let of_burst = lines.len() / 40;
+            let said = relative(&lines);
+            let what = format!("{back} s back, each {every} s lines of {apart} s: {said}");
+            let believed = said.find('b').unwrap_or(said.len());
+            assert!(believed <= 4 * of_burst.max(2) && said[believed..].bytes().all(|one| one == b'b'), "{what}");
+        }
+    }
+    let newest_first: Lines = (1..20)
+        .flat_map(|burst| (0..10).map(move |n| (f64::from(burst) * 30.0, f64::from(burst * 30 - n * 3) - HOUR)))
+        .collect();
+    let said = relative(&newest_first);
+    assert!(
+        said.find('b').is_some_and(|place| place <= 20) && said.ends_with(&"b".repeat(170)),
+        "the newest first: {said}"
+    );
+    // It is late or early now and then, and a line more or less is in a burst.
+    let mut sent = -1;
+    let uneven: Lines = (1..40)
+        .flat_map(|burst: i32| {
+            let at = burst * 60 + (burst * 7 % 13) - 6;
+            let from = std::mem::replace(&mut sent, (at - 1) / 10);
+            (from + 1..=sent).map(move |n| (f64::from(at), f64::from(n * 10) - HOUR)).collect::<Lines>()
+        })
+        .collect();
+    let said = relative(&uneven);
+    assert!(said.find('b').is_some_and(|place| place <= 24 && said[place..].bytes().all(|one| one == b'b')), "{said}");
+}
+
+#[test]
+fn a_backlog_in_bursts_keeps_its_times() {
+    // A gateway sends a part of what it kept again and again; the parts are of so many lines, so many seconds apart.
+    for (every, lines, apart) in [
+        (20.0, 5, 20.0),
+        (30.0, 10, 10.0),
+        (60.0, 30, 60.0),
+        (300.0, 100, 60.0),
+        (30.0, 50, 1.0),
+        (5.0, 10, 3.0),
+        (60.0, 3, 60.0),
+    ] {
+        let part = f64::from(lines) * apart;
+        let count = (8.0 * HOUR / part) as u32;
+        let all: Lines = (0..count)
+            .flat_map(|n| burst(lines, f64::from(n) * every, f64::from(n) * part - 20.0 * HOUR, apart))
+            .collect();
+        check(&format!("{lines} lines of {apart} s each {every} s"), &[(all.clone(), &".".repeat(all.len()))]);
+        // The network fails for a while in the middle.
+        for outage in [part * 3.0, part * 10.0, HOUR] {
+            let half = all.len() / 2 / lines as usize * lines as usize;
+            let with_outage: Lines = all[..half]
+                .iter()
+                .copied()
+                .chain(all[half..].iter().map(|(at, stamp)| (at + outage, *stamp)))
+                .collect();
+            check(
+                &format!("{lines} lines of {apart} s each {every} s, an outage of {outage} s"),
+                &[(with_outage, &".".repeat(all.len()))],
+            );
+        }
+    }
+}
+
+#[test]
+fn a_board_in_bursts_may_set_its_clock_and_send_what_it_kept() {
+    let wrong = kept(10, 30.0, 3.0, 9.0 * 24.0 * HOUR);
+    let right: Lines = kept(5, 30.0, 3.0, 0.0).into_iter().map(|(at, stamp)| (at + 300.0, stamp + 300.0)).collect();
+    check("set", &[(wrong.clone(), &[".".repeat(20), "b".repeat(80)].concat()), (right, &".".repeat(50))]);
+    let stored = burst(300, 320.0, -20.0 * 24.0 * HOUR, 10.0);
+    check(
+        "what it kept from before its clock went wrong",
+        &[(wrong, &[".".repeat(20), "b".repeat(80)].concat()), (stored, &["b".repeat(7), ".".repeat(293)].concat())],
+    );
+    // What it kept while its clock was right, that is nearer to now than its clock is.
+    let wrong = kept(10, 30.0, 3.0, 9.0 * 24.0 * HOUR);
+    let stored = burst(300, 320.0, -2.0 * HOUR, 10.0);
+    let said = relative(&[wrong, stored].concat());
+    assert!(said[100..].find('.').is_some_and(|place| place <= 8) && said.ends_with(&".".repeat(290)), "{said}");
 }

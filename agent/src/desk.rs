@@ -28,5 +28,5 @@ mod state;
 mod views;
 mod words;
 
-pub(crate) use answers::Office;
+pub(crate) use answers::{Changes, Office};
 pub(crate) use words::LONGEST;

@@ -35,7 +35,7 @@ use crate::clock::{Clock, Source};
 use crate::decide::{self, Command, Configured, Tools};
 use crate::desk::address::{self, NotTaken, Taken};
 use crate::desk::facts::{Bus, Facts};
-use crate::desk::{self, Office};
+use crate::desk::{self, Changes, Office};
 use crate::exit::Exit;
 use crate::journal;
 use crate::notify::{self, secret::Secrets};
@@ -207,6 +207,7 @@ async fn live(wanted: &cli::Run, first: First, clock: Clock, mut stop: signals::
         policy: opened::USUAL,
         sync: status,
         watchers: Semaphore::new(desk::server::MAX_WATCHERS),
+        changes: Changes::none(Instant::now()),
     };
     let mut desk = JoinSet::new();
     if let Some(taken) = taken {

@@ -13,7 +13,7 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `schema`, `open`, `aside` | the tables, how a file is opened, what becomes of a damaged one |
-//! | `young` | how a new file comes to hold something before its log is long |
+//! | `early_checkpoint` | how a new file comes to hold something before its log is long |
 //! | `evidence`, `known`, `log` | what shows that history is missing: a file beside the database, and its log before it is opened |
 //! | `commit`, `window_rows`, `names`, `snapshot`, `boot` | what a transaction writes |
 //! | `raw_block`, `window_block`, `varint` | blocks as bytes; pure |
@@ -30,6 +30,7 @@ mod boot;
 mod buffer;
 mod commit;
 mod digest;
+mod early_checkpoint;
 mod error;
 mod evidence;
 mod extent;
@@ -56,7 +57,6 @@ pub(crate) mod thread;
 mod varint;
 mod window_block;
 mod window_rows;
-mod young;
 
 use std::path::PathBuf;
 
@@ -82,7 +82,7 @@ pub(crate) use snapshot::KeptSnapshot;
 #[derive(Debug)]
 pub(crate) struct Store {
     /// Nothing once its log has had its usual length. Closed before the write connection, which clears up.
-    young: Option<young::Young>,
+    early_checkpoint: Option<early_checkpoint::EarlyCheckpoint>,
     reader: Reader,
     path: PathBuf,
     stream: Stream,

@@ -22,6 +22,7 @@ mod folder;
 mod holdings;
 mod hosts;
 mod input;
+pub mod json;
 mod lacks;
 mod merge;
 mod merged;

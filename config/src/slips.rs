@@ -76,6 +76,8 @@ fn line_of(text: &str, at: usize) -> Range<usize> {
     start..text[at..].find('\n').map_or(text.len(), |newline| at + newline)
 }
 
+const NEEDS_QUOTES: &str = "a text needs quotes";
+
 /// What people write that is nearly TOML.
 #[derive(Debug, PartialEq, Eq)]
 enum Slip {
@@ -116,7 +118,11 @@ fn slip(line: &str) -> Option<Slip> {
     let Some((key, value)) = line.split_once('=').map(|(key, value)| (key.trim(), value.trim())) else {
         let (key, value) = line.split_once(':')?;
         let (key, value) = (key.trim().trim_matches('"'), value.trim().trim_end_matches(','));
-        let value = meant(key, value).map_or(value.to_owned(), |(_, value)| value);
+        // A text may be anything, also a name and a password.
+        let value = match meant(key, value) {
+            Some((why, _)) if why == NEEDS_QUOTES => "\"..\"".to_owned(),
+            meant => meant.map_or(value.to_owned(), |(_, value)| value),
+        };
         return (bare(key) && !value.is_empty())
             .then(|| Slip::Line("= comes before a value", format!("{key} = {value}")));
     };
@@ -175,7 +181,7 @@ fn meant(key: &str, value: &str) -> Option<(&'static str, String)> {
     {
         return Some(("a number comes without its unit", value[..number_ends].to_owned()));
     }
-    Some(("a text needs quotes", format!("\"{value}\"")))
+    Some((NEEDS_QUOTES, format!("\"{value}\"")))
 }
 
 #[cfg(test)]
@@ -197,6 +203,8 @@ mod tests {
             ("above = 35 C", "a number comes without its unit: write above = 35"),
             ("quantity = \u{201c}ph\u{201d}", "only the plain quotes \" and ' are quotes"),
             ("above: 6.8", "= comes before a value: write above = 6.8"),
+            ("bob:hunter2secret", "= comes before a value: write bob = \"..\""),
+            ("root:*:20200:0:99999:7:::", "= comes before a value: write root = \"..\""),
             ("  for : 5m,", "= comes before a value: write for = \"5m\""),
             ("for = 5m", "a duration needs quotes: write for = \"5m\""),
             ("quantity = ph", "a text needs quotes: write quantity = \"ph\""),

@@ -1,7 +1,7 @@
 //! What each request is answered with. Whatever takes time is asked of the task or thread that owns it, and not waited for
 //! longer than a person would.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tilth_core::engine::Engine;
@@ -23,6 +23,30 @@ use crate::sync::status::SyncStatus;
 /// A task that has not answered by then is in trouble, and that is the answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// What people may change in a minute. Each is an event, and events are dropped when they come faster than the disk takes them.
+const MOST_CHANGES: u32 = 300;
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// How much was changed since when.
+#[derive(Debug)]
+pub(crate) struct Changes(Mutex<(Instant, u32)>);
+
+impl Changes {
+    pub(crate) fn none(now: Instant) -> Changes {
+        Changes(Mutex::new((now, 0)))
+    }
+
+    /// Whether there may be one more.
+    fn may(&self, now: Instant) -> bool {
+        let mut changes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.duration_since(changes.0) >= MINUTE {
+            *changes = (now, 0);
+        }
+        changes.1 += 1;
+        changes.1 <= MOST_CHANGES
+    }
+}
+
 /// Whom the desk asks, and what it knows itself.
 pub(crate) struct Office {
     pub(crate) device: Id,
@@ -41,6 +65,8 @@ pub(crate) struct Office {
     pub(crate) sync: SyncStatus,
     /// Places for connections that watch what happens.
     pub(crate) watchers: Semaphore,
+    /// What people changed over the socket.
+    pub(crate) changes: Changes,
 }
 
 /// Why something cannot be done or told.
@@ -106,6 +132,11 @@ impl Office {
     }
 
     pub(super) async fn tell(&self, command: decide::Command) -> Result<(), Refusal> {
+        if !self.changes.may(Instant::now()) {
+            return Err(Refusal::new(format!(
+                "more than {MOST_CHANGES} changes within a minute: try again after that"
+            )));
+        }
         let told = timeout(PATIENCE, self.commands.send(command)).await;
         told.ok().and_then(Result::ok).ok_or_else(|| Refusal::new("the engine does not answer"))
     }

@@ -10,6 +10,7 @@ use tilth_protocol::{Epoch, Lane, Stream};
 
 use super::aside;
 use super::boot;
+use super::early_checkpoint::EarlyCheckpoint;
 use super::error::StoreError;
 use super::evidence::Evidence;
 use super::known::{Known, Missing};
@@ -18,7 +19,6 @@ use super::names::Names;
 use super::row::lane_id;
 use super::schema;
 use super::snapshot::{self, KeptSnapshot};
-use super::young::Young;
 use super::{Reader, Store};
 use tilth_core::site::Site;
 use tilth_core::time::WallTime;
@@ -184,7 +184,7 @@ impl Store {
     /// After a commit: copies the log of a young database into its file now and then. What fails is tried again.
     pub(super) fn checkpoint_early(&mut self) {
         let connection = &self.reader.0;
-        self.young.take_if(|young| !young.grew(connection));
+        self.early_checkpoint.take_if(|early| !early.grew(connection));
     }
 
     /// What is known of it, for the file beside it.
@@ -333,7 +333,7 @@ fn take(
         alerts_until: boot::reserved(&connection, is_old)?,
         name: name(&connection, is_old)?,
         place: Place::of(path),
-        young: Young::of(path, &connection, options.checkpoint_pages),
+        early_checkpoint: EarlyCheckpoint::of(path, &connection, options.checkpoint_pages),
         short_of: None,
         is_old,
         is_stale: false,

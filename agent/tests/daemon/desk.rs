@@ -54,6 +54,22 @@ fn nonsense_is_answered_and_does_no_harm() {
     assert_eq!(room.ask(&["status"]).code, Some(0));
 }
 
+/// Each change is an event, and those of alerts must not be dropped for them.
+#[test]
+fn a_flood_of_notes_is_refused_and_not_answered_as_done() {
+    let room = Room::new("notes", FARM);
+    let _agent = room.start("system");
+    let mut stream = connect(&room);
+    let mut refused = 0;
+    for _ in 0..400 {
+        stream.write_all(b"{\"v\":1,\"ask\":\"note\",\"text\":\"x\",\"by\":\"anna\"}\n").unwrap();
+        let answer = answer(&stream).to_string();
+        refused += usize::from(answer.contains("more than 300 changes within a minute"));
+    }
+    assert!((1..=100).contains(&refused), "{refused}");
+    assert_eq!(room.ask(&["status"]).code, Some(0));
+}
+
 #[test]
 fn there_is_an_end_to_how_many_ask_at_once() {
     let room = Room::new("crowd", FARM);

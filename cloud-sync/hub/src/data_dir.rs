@@ -1,6 +1,6 @@
 //! The folder of a hub: its database, its signing key and what of that may be told.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -130,7 +130,14 @@ impl DataDir {
         let name = || path.display().to_string();
         // One that may not be looked at is another matter.
         if [&path, &self.database()].into_iter().all(|path| matches!(path.try_exists(), Ok(false))) {
-            bail!("{}: there is no hub here; `tilth-hub init` makes one", self.0.display());
+            match self.last_database() {
+                None => bail!("{}: there is no hub here; `tilth-hub init` makes one", self.0.display()),
+                Some(before) => bail!(
+                    "{}: a restore did not end: run it again; what was there before lies in {}",
+                    self.0.display(),
+                    before.parent().unwrap_or(&before).display()
+                ),
+            }
         }
         let file = plain_file::open(&path).with_context(name)?;
         let mode = file.metadata().with_context(name)?.permissions().mode();
@@ -141,18 +148,14 @@ impl DataDir {
         SigningKey::parse(&String::from_utf8_lossy(&bytes)).with_context(name)
     }
 
-    /// Keeps a second hub from serving the same folder, as long as the file is open.
+    /// Keeps a second hub from serving the same folder, as long as the file is open. It is the folder itself: a file in it could be
+    /// deleted under the hub that holds it.
     pub(crate) fn lock(&self) -> anyhow::Result<File> {
-        let path = self.0.join("hub.lock");
-        let name = || path.display().to_string();
-        // Opening a pipe would wait for whoever reads it.
-        if path.exists() {
-            plain_file::open(&path).with_context(name)?;
-        }
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path).with_context(name)?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(_) => bail!("{}: a hub serves this folder already", path.display()),
+        let folder = File::open(&self.0).with_context(|| self.0.display().to_string())?;
+        match folder.try_lock() {
+            Ok(()) => Ok(folder),
+            Err(TryLockError::WouldBlock) => bail!("{}: a hub serves this folder already", self.0.display()),
+            Err(TryLockError::Error(error)) => Err(error).with_context(|| self.0.display().to_string()),
         }
     }
 }

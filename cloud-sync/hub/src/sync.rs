@@ -64,9 +64,9 @@ struct Decided {
     new: BTreeMap<Lane, Vec<Run>>,
 }
 
-/// What comes with a batch.
+/// What a device says of itself with a batch, and what it gets in answer to that.
 #[derive(Debug, Clone)]
-pub(crate) struct Told {
+pub(crate) struct ClientState {
     /// What the device was confirmed before, as it says.
     pub(crate) confirmed: Confirmed,
     /// The device's next epoch, if it needs one.
@@ -77,7 +77,7 @@ pub(crate) struct Told {
 pub(crate) fn take(
     connection: &Connection,
     device: DeviceId,
-    (batch, told): (&Batch, &Told),
+    (batch, client): (&Batch, &ClientState),
     quota: Quota,
     now: WallTime,
 ) -> Result<Taken, StoreError> {
@@ -125,10 +125,10 @@ pub(crate) fn take(
     };
     let is_in_epoch = batch.epoch == Some(epoch);
     let is_restored = devices::is_restored(connection, device, is_in_epoch)?;
-    let behind = behind(&told.confirmed, &confirmed).filter(|_| !is_restored);
+    let behind = behind(&client.confirmed, &confirmed).filter(|_| !is_restored);
     // From another epoch it goes back as soon as it hears of this one.
     if behind.is_some() && is_in_epoch {
-        epoch = told.next_epoch;
+        epoch = client.next_epoch;
         devices::set_epoch(connection, device, epoch)?;
     }
     let answer = Answer { epoch, confirmed, poison: intake.poison, config_version, now };

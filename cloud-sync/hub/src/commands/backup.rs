@@ -23,6 +23,9 @@ pub(crate) fn make(wanted: &Backup) -> anyhow::Result<Exit> {
     let data = data.dir();
     check_place(file, &data).with_context(name)?;
     data.read_signing_key()?;
+    // Two that write one file at once would leave neither. A disk that knows no locks has none.
+    let folder = File::open(folder_of(file)).with_context(name)?;
+    let _ = folder.lock();
     let made = Made { at: clock::now(), signing_key: data.signing_key_text()? };
     let connection = store::open(&data.database())?;
     let mut beside = OsString::from(file.as_os_str());
@@ -47,6 +50,13 @@ pub(crate) fn make(wanted: &Backup) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
+fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
 /// A slip must not put a backup in the place of a hub's own files, or of anything but an older backup.
 fn check_place(file: &Path, data: &DataDir) -> anyhow::Result<()> {
     match fs::symlink_metadata(file) {
@@ -56,10 +66,7 @@ fn check_place(file: &Path, data: &DataDir) -> anyhow::Result<()> {
         }
         _ => {}
     }
-    let folder = match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(file);
     if !folder.is_dir() {
         bail!("there is no folder {}", folder.display());
     }
@@ -72,7 +79,10 @@ fn check_place(file: &Path, data: &DataDir) -> anyhow::Result<()> {
 }
 
 fn write(connection: &rusqlite::Connection, beside: &Path, made: &Made) -> anyhow::Result<u64> {
-    let _ = fs::remove_file(beside);
+    // What a backup that was cut off left behind.
+    let mut journal = OsString::from(beside.as_os_str());
+    journal.push("-journal");
+    let _ = (fs::remove_file(beside), fs::remove_file(journal));
     // Before anything is in it.
     data_dir::write_new(beside, OWNER_ONLY, "")?;
     backup::write(connection, beside, made)?;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use serde_json::Value as Json;
 use tilth_config::{
-    Device, Document, Documents, Holdings, Layer, Loaded, Purpose, Text, base, bundle, load_documents, plain_file,
+    Device, Document, Documents, Holdings, Layer, Loaded, Purpose, Text, base, bundle, json, load_documents, plain_file,
 };
 use tilth_core::id::Id;
 
@@ -136,7 +136,7 @@ fn document(file: String, path: &Path) -> anyhow::Result<Document> {
     let name = || path.display().to_string();
     let bytes = plain_file::read(path, MAX_FILE).with_context(name)?;
     let text = if path.extension() == Some(OsStr::new("json")) {
-        serde_json::from_slice(&bytes).map_or_else(|error| Text::Unreadable(format!("not JSON: {error}")), Text::Json)
+        json::read(&bytes).map_or_else(|error| Text::Unreadable(format!("not JSON: {error}")), Text::Json)
     } else {
         Text::Toml(bytes)
     };

@@ -19,7 +19,7 @@ use crate::clock;
 use crate::keys;
 use crate::store::{Owner, StoreError, alerts, audit, streams};
 use crate::sync::quota::{MAX_OTHERS, MAX_STREAMS, MAX_TOUCHED, Quota};
-use crate::sync::{self, Refused, Taken, Told};
+use crate::sync::{self, ClientState, Refused, Taken};
 
 /// The hub's own alert about a device whose key, or whose store, is there twice.
 const TWO_AGENTS: (&str, &str) = ("stream-conflict", "two agents use this key");
@@ -34,13 +34,13 @@ const SET_BACK: &str = "database-set-back";
 const NEXT_STREAM: Duration = Duration::from_secs(900);
 
 pub(super) async fn take(hub: &Hub, caller: DeviceCaller, request: Request) -> Result<Response, Refusal> {
-    let told = told(request.headers())?;
+    let client = client_state(request.headers())?;
     let batch: Batch = body::json(request, "a batch").await?;
     let rows = check(&batch, &caller)?;
     hub.limits.rows(caller.id, rows)?;
     let now = clock::now();
     let (owner, quota) = (Owner::Tenant(caller.tenant), hub.quota);
-    let job = move |connection: &Connection| store(connection, &caller, (&batch, &told), quota, now);
+    let job = move |connection: &Connection| store(connection, &caller, (&batch, &client), quota, now);
     match hub.store.write(owner, job).await? {
         Taken::Stored { answer, .. } => super::json(&answer),
         Taken::Refused(refused) => Err(refusal(&refused)),
@@ -48,7 +48,7 @@ pub(super) async fn take(hub: &Hub, caller: DeviceCaller, request: Request) -> R
 }
 
 /// What the device was confirmed, and the epoch that it gets if that is more than is here.
-fn told(headers: &HeaderMap) -> Result<Told, Refusal> {
+fn client_state(headers: &HeaderMap) -> Result<ClientState, Refusal> {
     let confirmed = match headers.get(CONFIRMED_HEADER) {
         None => Confirmed::default(),
         Some(value) => {
@@ -56,7 +56,7 @@ fn told(headers: &HeaderMap) -> Result<Told, Refusal> {
             read.ok_or_else(|| Refusal::bad_request(format!("{CONFIRMED_HEADER}: {ConfirmedError}")))?
         }
     };
-    Ok(Told { confirmed, next_epoch: keys::draw_epoch().map_err(Refusal::internal)? })
+    Ok(ClientState { confirmed, next_epoch: keys::draw_epoch().map_err(Refusal::internal)? })
 }
 
 /// What the types do not say. Returns how many rows, gaps and live values there are.
@@ -99,11 +99,11 @@ fn spans(batch: &Batch) -> Vec<(Lane, u64, usize)> {
 fn store(
     connection: &Connection,
     caller: &DeviceCaller,
-    (batch, told): (&Batch, &Told),
+    (batch, client_state): (&Batch, &ClientState),
     quota: Quota,
     now: WallTime,
 ) -> Result<Taken, StoreError> {
-    let taken = sync::take(connection, caller.id, (batch, told), quota, now)?;
+    let taken = sync::take(connection, caller.id, (batch, client_state), quota, now)?;
     let (client, device) = (&caller.client, &caller.name);
     let what = match &taken {
         Taken::Stored { behind: Some(behind), .. } => {

@@ -27,7 +27,7 @@ struct Farm {
     tenant: TenantId,
     device: DeviceId,
     quota: Quota,
-    told: Told,
+    client: ClientState,
     now: WallTime,
 }
 
@@ -36,8 +36,8 @@ fn farm() -> Farm {
     let now = WallTime(MIDNIGHT);
     let tenant = devices::add_tenant(&connection, &Id::new("acme").unwrap(), now).unwrap().unwrap();
     let device = devices::add(&connection, tenant, &Id::new("pi-7").unwrap(), now).unwrap().unwrap();
-    let told = Told { confirmed: Confirmed::default(), next_epoch: Epoch(99) };
-    Farm { connection, tenant, device, quota: Quota::USUAL, told, now }
+    let client = ClientState { confirmed: Confirmed::default(), next_epoch: Epoch(99) };
+    Farm { connection, tenant, device, quota: Quota::USUAL, client, now }
 }
 
 fn at(boot: u32, uptime: i64, wall: Option<i64>) -> Json {
@@ -80,7 +80,7 @@ fn batch(stream: u128, lanes: Json) -> Batch {
 
 impl Farm {
     fn take(&self, batch: &Batch) -> Taken {
-        take(&self.connection, self.device, (batch, &self.told), self.quota, self.now).unwrap()
+        take(&self.connection, self.device, (batch, &self.client), self.quota, self.now).unwrap()
     }
 
     fn answer(&self, batch: &Batch) -> Answer {
@@ -510,7 +510,7 @@ fn a_device_that_was_confirmed_more_begins_another_epoch() {
         serde_json::from_value::<Batch>(batch).unwrap()
     };
     let mut take = |told: &[(Lane, u64)], epoch: u128, seq: u64| {
-        farm.told.confirmed = Confirmed(told.iter().copied().collect());
+        farm.client.confirmed = Confirmed(told.iter().copied().collect());
         match farm.take(&batch(epoch, seq)) {
             Taken::Stored { answer, behind, .. } => (answer.epoch.0, answer.confirmed[&Lane::Events], behind),
             Taken::Refused(refused) => panic!("{refused:?}"),
@@ -547,7 +547,7 @@ fn a_device_that_was_confirmed_more_begins_another_epoch() {
 fn after_a_restore_a_device_may_know_more_until_it_has_heard_of_it() {
     let mut farm = farm();
     store::set_epoch(&farm.connection, Epoch(99)).unwrap();
-    farm.told.confirmed = Confirmed([(Lane::Windows, 3)].into());
+    farm.client.confirmed = Confirmed([(Lane::Windows, 3)].into());
     let behind = |epoch: u128| {
         let batch = json!({
             "version": 1, "client": "acme", "device": "pi-7", "stream": Stream(1), "epoch": Epoch(epoch), "lanes": {},
@@ -566,7 +566,7 @@ fn after_a_restore_a_device_may_know_more_until_it_has_heard_of_it() {
 #[test]
 fn a_stream_that_was_confirmed_and_is_not_known_begins_another_epoch() {
     let mut farm = farm();
-    farm.told.confirmed = Confirmed([(Lane::Windows, 3)].into());
+    farm.client.confirmed = Confirmed([(Lane::Windows, 3)].into());
     let batch = json!({
         "version": 1, "client": "acme", "device": "pi-7", "stream": Stream(9), "epoch": Epoch(7), "lanes": {},
     });

@@ -67,6 +67,8 @@ fn a_backup_is_made_while_the_hub_serves_and_put_back_with_its_key() {
     assert_eq!(served.batch(&new_key, &batch("acme", "pi-7", "tower-1/ph", 1)).status, 409, "of another stream's rows");
 
     let restore = ["restore", file.to_str().unwrap()];
+    // Not even where its old lock was deleted.
+    let _ = fs::remove_file(served.made.data().join("hub.lock"));
     let refused = served.made.run(&restore);
     assert_eq!(refused.status.code(), Some(1));
     assert!(stderr(&refused).contains("a hub serves this folder already"), "{}", stderr(&refused));
@@ -157,6 +159,23 @@ fn a_restore_that_did_not_end_revives_no_key() {
     );
     let served = served.kill_and_serve();
     assert_eq!(served.batch(&device, &batch("acme", "pi-7", "tower-1/ph", 1)).status, 401);
+}
+
+#[test]
+fn backups_that_are_made_at_once_are_whole() {
+    let made = Made::new();
+    made.tenant("acme");
+    let file = made.folder.path().join("hub.backup");
+    let _ = fs::write(made.folder.path().join("hub.backup.new"), "of one that was cut off");
+    std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..6).map(|_| scope.spawn(|| made.run(&["backup", file.to_str().unwrap()]))).collect();
+        for run in runs {
+            let done = run.join().unwrap();
+            assert!(done.status.success(), "{}", stderr(&done));
+        }
+    });
+    let done = made.run(&["restore", file.to_str().unwrap()]);
+    assert!(stdout(&done).contains("the backup of "), "with its key: {}{}", stdout(&done), stderr(&done));
 }
 
 #[test]

@@ -33,7 +33,6 @@ fn each_file_that_the_hub_reads() {
     for (thing, said) in THINGS {
         for (file, arguments) in [
             ("hub/hub.key", serve.to_vec()),
-            ("hub/hub.lock", serve.to_vec()),
             ("hub/hub.db", serve.to_vec()),
             ("hub/hub.db", vec!["tenant", "list"]),
             ("tls.pem", serve_tls.clone()),

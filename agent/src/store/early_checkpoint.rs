@@ -21,7 +21,7 @@ const FRAME_HEADER: u64 = 24;
 
 /// What keeps the log of a young database.
 #[derive(Debug)]
-pub(super) struct Young {
+pub(super) struct EarlyCheckpoint {
     reading: Connection,
     log: PathBuf,
     page_size: u64,
@@ -31,9 +31,9 @@ pub(super) struct Young {
     until: u64,
 }
 
-impl Young {
+impl EarlyCheckpoint {
     /// Nothing for a file that is larger than its log gets, or where it cannot be read twice.
-    pub(super) fn of(path: &Path, connection: &Connection, until: u32) -> Option<Young> {
+    pub(super) fn of(path: &Path, connection: &Connection, until: u32) -> Option<EarlyCheckpoint> {
         let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0)).ok();
         let (pages, page_size) = (pragma("page_count")?.unsigned_abs(), pragma("page_size")?.unsigned_abs());
         if pages >= u64::from(until) || connection.is_readonly("main").unwrap_or(true) {
@@ -43,7 +43,7 @@ impl Young {
         let reading = Connection::open_with_flags_and_vfs(path, flags, ALONE).ok()?;
         reading.pragma_update(None, "cache_size", -16).ok()?;
         let log = aside::beside(path, "-wal");
-        Some(Young { reading, log, page_size, copied: 0, until: u64::from(until) })
+        Some(EarlyCheckpoint { reading, log, page_size, copied: 0, until: u64::from(until) })
     }
 
     /// After a commit. Says whether the database is still young. A copy that fails is tried again with the next.

@@ -236,6 +236,9 @@ fn bus(bus: &BusState) -> Vec<String> {
     if bus.faults.len() > MAX_FAULTS_SHOWN {
         lines.push(format!("and {} more", counted((bus.faults.len() - MAX_FAULTS_SHOWN) as u64, "fault")));
     }
+    for FaultRow { sensor, why } in bus.mixed.iter().take(MAX_FAULTS_SHOWN) {
+        lines.push(format!("{sensor} is read from several nodes in turn: {}", line(why)));
+    }
     lines.extend(bus.stamps_refused.iter().map(refused_stamps));
     if !bus.unused.is_empty() {
         lines.push(format!("names that no sensor wants: {}", bus.unused.join(", ")));

@@ -197,6 +197,7 @@ fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
         unused: state.lines.unused.into_iter().collect(),
         stamps_refused: state.stamps.into_iter().map(|of| refused_stamps(of, now, anchor)).collect(),
         faults: state.lines.faults.into_iter().map(|(sensor, why)| FaultRow { sensor, why: why.to_string() }).collect(),
+        mixed: state.lines.mixed.into_iter().map(|(sensor, why)| FaultRow { sensor, why }).collect(),
         failures: state.failures,
         failed: state.failed,
     }

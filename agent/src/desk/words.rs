@@ -289,6 +289,9 @@ pub(super) struct BusState {
     /// Sensors whose input fails, and why.
     #[serde(default)]
     pub(super) faults: Vec<FaultRow>,
+    /// Sensors that are read from several nodes in turn, and which.
+    #[serde(default)]
+    pub(super) mixed: Vec<FaultRow>,
     /// How often the bus's own task failed.
     pub(super) failures: u64,
     pub(super) failed: Option<String>,

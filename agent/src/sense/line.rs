@@ -3,6 +3,7 @@
 pub(crate) mod beside;
 mod blocks;
 mod clean;
+mod fields;
 mod forms;
 mod json;
 mod lines;

@@ -10,6 +10,12 @@ use super::{number, pairs};
 /// Names of fields that hold a unit.
 const UNITS: [&str; 7] = ["unitofmeasurement", "units", "unit", "uom", "einheit", "unité", "eenheid"];
 
+/// Words of which the label of a field consists that says which node its line is of.
+const NODES: [&str; 18] = [
+    "node", "nodeid", "id", "addr", "address", "mac", "eui", "deveui", "device", "deviceid", "name", "station",
+    "probe", "sensor", "sensorid", "serial", "sn", "src",
+];
+
 /// Words in the place of a unit that name a system of units in which a quantity's own is usual.
 const USUAL: [&str; 2] = ["metric", "si"];
 
@@ -43,6 +49,11 @@ struct UnitField {
     is_said: bool,
     /// How many numbers that are.
     count: usize,
+}
+
+/// Whether the field of a label says which node its line is of.
+pub(crate) fn is_node(label: &Label) -> bool {
+    label.words().iter().all(|word| NODES.contains(&word.as_str()))
 }
 
 /// Whose unit the field of a label holds, as the beginning of their labels' keys: `temperature` for `temperature.unit`, `temp_unit` and

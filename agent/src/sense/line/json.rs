@@ -2,11 +2,11 @@
 
 use tilth_core::unit::Unit;
 
+use super::fields::{Field, Fields, Raw};
 use super::forms::{Call, is_time};
 use super::names::Names;
 use super::number::{self, Cell};
 use super::object::{self, Scalar};
-use super::parse::{Field, Fields, Raw};
 
 /// A JSON object behind other text.
 pub(super) fn embedded(text: &str, call: &mut Call<'_>) -> bool {
@@ -41,7 +41,7 @@ pub(super) fn json(text: &str, names: &mut Names, fields: &mut Fields, unused: &
                 || is_time(place.path)
                 || names.is_whole(place.path)
                 || names.is_selector(place.plain)
-                || names.is_unit_field(place.path)
+                || names.is_of_others(place.path)
         };
         let is_number = !is_text && !matches!(scalar, Scalar::Null);
         let label = match names.find(place.path) {

@@ -58,6 +58,8 @@ pub(super) struct Known {
     pub(super) is_time: bool,
     /// Whether its number counts milliseconds: `millis`, `Time (ms)`.
     pub(super) in_ms: bool,
+    /// Whether it says which node its line is of.
+    pub(super) is_node: bool,
     /// Where it may hold the unit of other fields: the beginning of their keys.
     unit_of: Option<String>,
 }
@@ -128,6 +130,8 @@ pub(super) struct Names {
     known: Vec<Known>,
     places: HashMap<String, LabelIx>,
     siblings: Siblings,
+    /// Whether anything is selected by a field beside it.
+    pub(super) has_selectors: bool,
     /// Another number when labels mean something else than before.
     pub(super) revision: u64,
     /// Wanted names that no label has answered so far.
@@ -142,6 +146,7 @@ impl Names {
         let names = wants.iter().map(|want| want.name.to_string());
         self.unseen = names.filter(|name| !seen.contains(name)).collect();
         self.wanted = wants.into_iter().map(Wanted::new).collect();
+        self.has_selectors = self.wanted.iter().any(|wanted| !wanted.selectors.is_empty());
         self.forget();
     }
 
@@ -207,6 +212,16 @@ impl Names {
         Label::of(text).is_some_and(|label| beside::unit_field(&label).is_some())
     }
 
+    /// Whether a label is of a field that says something of others, their unit or their node.
+    pub(super) fn is_of_others(&self, text: &str) -> bool {
+        Label::of(text).is_some_and(|label| beside::is_node(&label) || beside::unit_field(&label).is_some())
+    }
+
+    /// Whether anything selects a value.
+    pub(super) fn is_selected(&self, want: usize) -> bool {
+        !self.wanted[want].selectors.is_empty()
+    }
+
     /// How well a label answers any name.
     pub(super) fn best_fit(&self, text: &str) -> Option<Fit> {
         let label = Label::of(text)?;
@@ -222,6 +237,7 @@ impl Names {
         }
         let label = Label::of(text)?;
         let plain = plain.filter(|plain| *plain != text).and_then(Label::of);
+        let is_node = beside::is_node(&label);
         let unit_of = if is_number { None } else { beside::unit_field(&label) };
         let mut changed = Vec::new();
         for (want, wanted) in self.wanted.iter_mut().enumerate() {
@@ -238,8 +254,17 @@ impl Names {
         let in_ms = number::is_name_of_ms(label.key()) || label.unit() == Unit::of("ms");
         let shown = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MAX_SHOWN).collect();
         let has_siblings = self.siblings.add(&label);
-        let known =
-            Known { label, plain, text: shown, takes: Vec::new(), selects: Vec::new(), is_time, in_ms, unit_of };
+        let known = Known {
+            label,
+            plain,
+            text: shown,
+            takes: Vec::new(),
+            selects: Vec::new(),
+            is_time,
+            in_ms,
+            is_node,
+            unit_of,
+        };
         let place = self.known.len();
         self.known.push(known);
         self.places.insert(text.to_owned(), place);

@@ -91,7 +91,10 @@ pub(crate) fn cell(text: &str) -> Cell<'_> {
 /// where the second unit is missing: `5 ft 3`.
 pub(super) fn compound(text: &str) -> Option<(Option<(f64, &'static str)>, usize)> {
     let end = number_end(text, 0)?;
-    let large = text[..end].parse::<i32>().ok()?;
+    let is_mark = |c: char| c.is_alphabetic() || c == '\'';
+    // Most numbers have no other one behind them.
+    let follows = text[end..].trim_start().trim_start_matches(is_mark).trim_start();
+    let large = text[..end].parse::<i32>().ok().filter(|_| follows.starts_with(|c: char| c.is_ascii_digit()))?;
     let (unit, rest) = length_unit(text[end..].trim_start(), '\'', "ft")?;
     let (large_unit, smaller) = COMPOUND.into_iter().find(|(name, _)| *name == unit.name())?;
     let second = rest.trim_start();

@@ -74,16 +74,18 @@ pub(super) enum Holds {
 }
 
 /// Cuts a line into its pairs; the last gap, behind the last value, is a pair without a value whose gap ends with the line. `holds`
-/// says it of a label, and of what its value looks like.
-pub(super) fn cut(text: &str, pairs: &mut Vec<Pair>, holds: impl Fn(&str, Kind) -> Holds) {
+/// says it of a label, which it may ask for, and of what its value looks like.
+pub(super) fn cut<'t>(text: &'t str, pairs: &mut Vec<Pair>, holds: impl Fn(&dyn Fn() -> &'t str, Kind) -> Holds) {
     pairs.clear();
     let mut from = 0;
     while let Some(sign) = text[from..].find(is_sign).map(|at| from + at) {
         let begin = skip_signs(text, sign);
         let mut value = value_at(text, begin);
-        let holds = holds(label_of(&text[from..sign], After::Other), value.1);
+        let holds = holds(&|| label_of(&text[from..sign], After::Other), value.1);
         let is_word = || text[..begin].ends_with(is_sign) || holds != Holds::Any;
-        if let Some(end) = id_at(text, begin, value).filter(|_| holds == Holds::Id) {
+        if holds == Holds::Id
+            && let Some(end) = id_at(text, begin, value)
+        {
             value = (end, Kind::Word);
         } else if value.1 == Kind::Heading
             && let Some(end) = word_at(text, begin).filter(|_| is_word())
@@ -119,9 +121,12 @@ fn id_at(text: &str, at: usize, (end, kind): (usize, Kind)) -> Option<usize> {
 
 /// The end of a hardware address, such as `AA:BB:CC:01:02:03`.
 fn address_end(text: &str) -> Option<usize> {
+    if text.as_bytes().get(2) != Some(&b':') {
+        return None;
+    }
     let end = text.find(|c| is_blank(c) || is_separator(c)).unwrap_or(text.len());
     let is_pair = |group: &str| group.len() == 2 && group.bytes().all(|byte| byte.is_ascii_hexdigit());
-    (text.as_bytes().get(2) == Some(&b':') && text[..end].split(':').all(is_pair)).then_some(end)
+    text[..end].split(':').all(is_pair).then_some(end)
 }
 
 /// Whether what stands in the place of a value says why there is none: `ERR: 3`, `Error code: 5`.

@@ -5,7 +5,6 @@
 //! fields, each a label and a value, and the labels that are new are learnt from all of them; the second gives the values to
 //! whoever wants them. So no value goes out under a name that another label of the same line fits as well.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use tilth_core::label::Fit;
@@ -14,12 +13,16 @@ use tilth_core::unit::{Conversion, Unit};
 
 use super::beside::{self, Unclear, Units};
 use super::clean::{clean, lossy};
+use super::fields::{Field, Fields, Raw};
 use super::forms::Forms;
 use super::lines::{Cut, Lines};
-use super::names::{LabelIx, Names, Take, Want};
+use super::names::{Names, Take, Want};
 use super::number::{self, Cell, Time};
 use super::tally::excerpt;
 pub(crate) use super::tally::{About, Last, Reason, Tally};
+
+/// So many nodes of one sensor are remembered, to know one that comes again; what never does is a count and no node.
+const MAX_NODES: usize = 32;
 
 /// As much of a field's text is shown.
 const MAX_TEXT: usize = 40;
@@ -48,39 +51,6 @@ pub(crate) struct Decoder {
     text: String,
 }
 
-/// A value of a line and the label that it is under.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Field {
-    pub(super) label: LabelIx,
-    pub(super) value: Raw,
-    /// The object of JSON that it is in; else 0.
-    pub(super) object: usize,
-}
-
-/// A value as it stands in its line.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Raw {
-    Number(f64),
-    Missing,
-    /// A number with perhaps a unit, or a word.
-    Cell(Range<usize>),
-    /// A number, and the unit that stands elsewhere.
-    Pair(Range<usize>, Arc<str>),
-    /// No number, whatever it looks like.
-    Text(Range<usize>),
-}
-
-/// The fields of a line.
-#[derive(Debug, Default)]
-pub(super) struct Fields {
-    pub(super) all: Vec<Field>,
-    /// The words of a line of JSON, which may stand there otherwise; else empty.
-    pub(super) words: String,
-    pub(super) is_json: bool,
-    /// For each object of JSON the one it is in.
-    pub(super) parents: Vec<usize>,
-}
-
 /// Gives the fields of a line to whoever wants them.
 #[derive(Debug, Default)]
 struct Reader {
@@ -97,6 +67,8 @@ struct Reader {
     taken: Vec<Option<usize>>,
     /// For each want the fault that was said last: a line a second says it without another text.
     said: Vec<Option<Arc<str>>>,
+    /// For each want the nodes that it was read from, the last one last.
+    nodes: Vec<Vec<String>>,
     tally: Tally,
 }
 
@@ -120,6 +92,8 @@ impl Decoder {
         reader.names.set_wanted(wants);
         reader.taken = vec![None; reader.names.count()];
         reader.said = vec![None; reader.names.count()];
+        reader.nodes = vec![Vec::new(); reader.names.count()];
+        reader.tally.mixed.clear();
         reader.tally.unused.clear();
         reader.tally.faults.clear();
         reader.tally.unseen.clone_from(&reader.names.unseen);
@@ -201,6 +175,7 @@ impl Reader {
                 self.values.retain(|(want, _)| !faults.iter().any(|(faulty, _)| faulty == want));
             }
             self.note_faults();
+            self.note_node(&fields, text);
         }
         self.fields = fields;
     }
@@ -400,6 +375,36 @@ impl Reader {
         }
     }
 
+    /// Notes which node the line is of: a sensor that is read from several in turn is said.
+    fn note_node(&mut self, fields: &Fields, line: &str) {
+        let mut marks = (0..).zip(&fields.all).filter(|(_, field)| self.names.known(field.label).is_node);
+        let (Some((ix, field)), None) = (marks.next(), marks.next()) else { return };
+        let text = fields.shown(ix, line);
+        let label = &self.names.known(field.label).text;
+        for (want, _) in &self.values {
+            let nodes = &mut self.nodes[*want];
+            if nodes.last() == Some(&text) || self.names.is_selected(*want) {
+                continue;
+            }
+            let came_before = nodes.iter().position(|node| *node == text);
+            if let (Some(_), Some(last)) = (came_before, nodes.last()) {
+                let Want { name, sensor, .. } = self.names.want(*want);
+                let said = format!(
+                    "\"{label}\" says {} and {}; say which one in its input: {name}?{label}={}",
+                    excerpt(last),
+                    excerpt(&text),
+                    excerpt(&text)
+                );
+                self.tally.mixed.entry(sensor.clone()).or_insert(said);
+            }
+            came_before.map(|place| nodes.remove(place));
+            nodes.push(text.clone());
+            if nodes.len() > MAX_NODES {
+                nodes.remove(0);
+            }
+        }
+    }
+
     /// Whether the fields beside a value are those that its input names.
     ///
     /// # Errors
@@ -486,76 +491,6 @@ impl Reader {
         }
         (best.0, best.2)
     }
-}
-
-impl Fields {
-    fn text<'l>(&'l self, range: &Range<usize>, line: &'l str) -> &'l str {
-        let whole = if self.is_json { self.words.as_str() } else { line };
-        whole.get(range.clone()).unwrap_or_default()
-    }
-
-    fn cell<'l>(&'l self, ix: usize, line: &'l str) -> Cell<'l> {
-        match &self.all[ix].value {
-            Raw::Number(number) if number.is_finite() => Cell::Number(*number, ""),
-            Raw::Number(_) | Raw::Missing => Cell::Missing,
-            Raw::Cell(range) => number::cell(self.text(range, line)),
-            Raw::Pair(range, unit) => match self.text(range, line).parse::<f64>() {
-                Ok(number) if number.is_finite() => Cell::Number(number, unit),
-                Ok(_) => Cell::Missing,
-                Err(_) => Cell::Text,
-            },
-            Raw::Text(_) => Cell::Text,
-        }
-    }
-
-    /// A value that is no number.
-    fn word<'l>(&'l self, ix: usize, line: &'l str) -> &'l str {
-        match &self.all[ix].value {
-            Raw::Cell(range) | Raw::Text(range) => self.text(range, line),
-            Raw::Number(_) | Raw::Missing | Raw::Pair(..) => "",
-        }
-    }
-
-    /// A value as people are shown it.
-    fn shown(&self, ix: usize, line: &str) -> String {
-        match &self.all[ix].value {
-            Raw::Number(number) => number.to_string(),
-            Raw::Missing => "null".to_owned(),
-            Raw::Cell(range) | Raw::Text(range) => self.text(range, line).trim().to_owned(),
-            Raw::Pair(range, unit) => format!("{} {unit}", self.text(range, line)).trim_end().to_owned(),
-        }
-    }
-
-    /// Whether a value is the text that a selector names; numbers are equal as numbers, but for ids such as `00E1`.
-    fn says(&self, ix: usize, line: &str, text: &str) -> bool {
-        let number = decimal(text);
-        let is_same = |said: &str| {
-            let said = said.trim();
-            said.eq_ignore_ascii_case(text) || number.is_some() && decimal(said) == number
-        };
-        match &self.all[ix].value {
-            Raw::Missing => false,
-            Raw::Number(said) => number == Some(*said),
-            Raw::Pair(range, unit) if !unit.is_empty() => {
-                let said = self.text(range, line);
-                is_same(said) || format!("{said}{unit}").eq_ignore_ascii_case(text)
-            }
-            Raw::Cell(range) | Raw::Text(range) | Raw::Pair(range, _) => {
-                let said = self.text(range, line);
-                let truth = match number::cell(said) {
-                    Cell::Truth(is) => Some(f64::from(u8::from(is))),
-                    _ => None,
-                };
-                is_same(said) || truth.is_some() && truth == number
-            }
-        }
-    }
-}
-
-/// A number in digits, small enough that no other is equal to it.
-fn decimal(text: &str) -> Option<f64> {
-    let is_decimal = text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+'));
-    text.parse::<f64>().ok().filter(|number| is_decimal && number.abs() < 9e15)
 }
 
 #[cfg(test)]

@@ -88,6 +88,8 @@ pub(crate) struct Tally {
     pub(crate) unseen: BTreeSet<String>,
     /// Why sensors read a fault, until they read a value.
     pub(crate) faults: BTreeMap<SensorId, Arc<str>>,
+    /// Which nodes feed a sensor that is read from more than one, unasked.
+    pub(crate) mixed: BTreeMap<SensorId, String>,
 }
 
 impl Reason {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use tilth_core::unit::Unit;
 
+use super::fields::Raw;
 use super::forms::Call;
 use super::number::{self, Cell};
 use super::pairs;
-use super::parse::Raw;
 use super::table::{self, Separator};
 
 /// The label of a number that is alone in its line.

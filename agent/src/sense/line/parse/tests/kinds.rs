@@ -1,6 +1,7 @@
 //! Values that are almost one: lengths in two units, truths, empty cells, ids of nodes, and labels of something else.
 
-use super::check_all;
+use super::super::Decoder;
+use super::{check_all, want};
 
 #[test]
 fn a_length_in_two_units_is_one_or_none() {
@@ -98,6 +99,32 @@ fn a_node_has_any_name() {
 }
 
 #[test]
+fn a_sensor_that_several_nodes_feed_is_said() {
+    let mixed = |name: &str, lines: &[&str]| {
+        let mut decoder = Decoder::new(vec![want(name)], None);
+        decoder.push(b"\n", |_| {});
+        lines.iter().for_each(|line| decoder.push(format!("{line}\n").as_bytes(), |_| {}));
+        decoder.tally().mixed.values().cloned().collect::<Vec<_>>().join("; ")
+    };
+    let said = |label: &str, last: &str, text: &str| {
+        format!("\"{label}\" says {last} and {text}; say which one in its input: temp?{label}={text}")
+    };
+    for (label, lines) in [
+        ("id", [r#"{"id":"a","temp":21}"#, r#"{"id":"b","temp":25}"#]),
+        ("id", [r#"{"id":"a","values":{"temp":21}}"#, r#"{"id":"b","values":{"temp":25}}"#]),
+        ("node", ["node=a temp=21", "node=b temp=25"]),
+        ("device", ["device: a, temp: 21", "device: b, temp: 25"]),
+    ] {
+        assert_eq!(mixed("temp", &[lines[0], lines[1], lines[0]]), said(label, "b", "a"), "{lines:?}");
+        assert_eq!(mixed("temp", &[lines[0], lines[0], lines[1], lines[1]]), "", "a node may be replaced");
+        assert_eq!(mixed(&format!("temp?{label}=a"), &[lines[0], lines[1], lines[0]]), "");
+    }
+    assert_eq!(mixed("temp", &["sensor,temp", "a,21", "b,25", "a,21"]), said("sensor", "b", "a"));
+    let counted: Vec<String> = (0..100).map(|id| format!("id={id} temp=21")).collect();
+    assert_eq!(mixed("temp", &counted.iter().map(String::as_str).collect::<Vec<_>>()), "", "a count is no node");
+}
+
+#[test]
 fn truths_are_values_of_contacts_and_counts() {
     for line in [r#"{"x":true}"#, r#"{"x":"true"}"#, "x=true", "x: true, y: 5"] {
         check_all(&["x/contact"], None, &[line], &["0=1"]);
@@ -105,6 +132,8 @@ fn truths_are_values_of_contacts_and_counts() {
         check_all(&["x/ph"], None, &[line], &["0? x \"true\""]);
     }
     check_all(&["x/temperature"], None, &["x,y", "false,5"], &["", "0? x \"false\""]);
+    let wrong = "0! \"x\" says 21500 mC: temperature is read in C, F, K";
+    check_all(&["x/temperature"], None, &["x: 21500 mC", "x=21500mC", r#"{"x":"21500 mC"}"#], &[wrong; 3]);
 }
 
 #[test]

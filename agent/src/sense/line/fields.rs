@@ -1,0 +1,110 @@
+//! The fields of one line: labels with their values as they stand there. Pure.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::names::LabelIx;
+use super::number::{self, Cell};
+
+/// A value of a line and the label that it is under.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Field {
+    pub(super) label: LabelIx,
+    pub(super) value: Raw,
+    /// The object of JSON that it is in; else 0.
+    pub(super) object: usize,
+}
+
+/// A value as it stands in its line.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Raw {
+    Number(f64),
+    Missing,
+    /// A number with perhaps a unit, or a word.
+    Cell(Range<usize>),
+    /// A number, and the unit that stands elsewhere.
+    Pair(Range<usize>, Arc<str>),
+    /// No number, whatever it looks like.
+    Text(Range<usize>),
+}
+
+/// The fields of a line.
+#[derive(Debug, Default)]
+pub(super) struct Fields {
+    pub(super) all: Vec<Field>,
+    /// The words of a line of JSON, which may stand there otherwise; else empty.
+    pub(super) words: String,
+    pub(super) is_json: bool,
+    /// For each object of JSON the one it is in.
+    pub(super) parents: Vec<usize>,
+}
+
+impl Fields {
+    pub(super) fn text<'l>(&'l self, range: &Range<usize>, line: &'l str) -> &'l str {
+        let whole = if self.is_json { self.words.as_str() } else { line };
+        whole.get(range.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn cell<'l>(&'l self, ix: usize, line: &'l str) -> Cell<'l> {
+        match &self.all[ix].value {
+            Raw::Number(number) if number.is_finite() => Cell::Number(*number, ""),
+            Raw::Number(_) | Raw::Missing => Cell::Missing,
+            Raw::Cell(range) => number::cell(self.text(range, line)),
+            Raw::Pair(range, unit) => match self.text(range, line).parse::<f64>() {
+                Ok(number) if number.is_finite() => Cell::Number(number, unit),
+                Ok(_) => Cell::Missing,
+                Err(_) => Cell::Text,
+            },
+            Raw::Text(_) => Cell::Text,
+        }
+    }
+
+    /// A value that is no number.
+    pub(super) fn word<'l>(&'l self, ix: usize, line: &'l str) -> &'l str {
+        match &self.all[ix].value {
+            Raw::Cell(range) | Raw::Text(range) => self.text(range, line),
+            Raw::Number(_) | Raw::Missing | Raw::Pair(..) => "",
+        }
+    }
+
+    /// A value as people are shown it.
+    pub(super) fn shown(&self, ix: usize, line: &str) -> String {
+        match &self.all[ix].value {
+            Raw::Number(number) => number.to_string(),
+            Raw::Missing => "null".to_owned(),
+            Raw::Cell(range) | Raw::Text(range) => self.text(range, line).trim().to_owned(),
+            Raw::Pair(range, unit) => format!("{} {unit}", self.text(range, line)).trim_end().to_owned(),
+        }
+    }
+
+    /// Whether a value is the text that a selector names; numbers are equal as numbers, but for ids such as `00E1`.
+    pub(super) fn says(&self, ix: usize, line: &str, text: &str) -> bool {
+        let number = decimal(text);
+        let is_same = |said: &str| {
+            let said = said.trim();
+            said.eq_ignore_ascii_case(text) || number.is_some() && decimal(said) == number
+        };
+        match &self.all[ix].value {
+            Raw::Missing => false,
+            Raw::Number(said) => number == Some(*said),
+            Raw::Pair(range, unit) if !unit.is_empty() => {
+                let said = self.text(range, line);
+                is_same(said) || format!("{said}{unit}").eq_ignore_ascii_case(text)
+            }
+            Raw::Cell(range) | Raw::Text(range) | Raw::Pair(range, _) => {
+                let said = self.text(range, line);
+                let truth = match number::cell(said) {
+                    Cell::Truth(is) => Some(f64::from(u8::from(is))),
+                    _ => None,
+                };
+                is_same(said) || truth.is_some() && truth == number
+            }
+        }
+    }
+}
+
+/// A number in digits, small enough that no other is equal to it.
+fn decimal(text: &str) -> Option<f64> {
+    let is_decimal = text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+'));
+    text.parse::<f64>().ok().filter(|number| is_decimal && number.abs() < 9e15)
+}

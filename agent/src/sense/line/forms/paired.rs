@@ -1,0 +1,172 @@
+//! Lines of pairs: whose value is whose, under which heading, and in which unit.
+
+use std::sync::Arc;
+
+use tilth_core::unit::Unit;
+
+use super::{Call, Forms, is_time};
+use crate::sense::line::fields::{Field, Raw};
+use crate::sense::line::names::{LabelIx, Names};
+use crate::sense::line::number::{self, Cell};
+use crate::sense::line::pairs::{self, After, Gap, Holds, Kind, Pair};
+
+/// Gaps between values that are remembered; a bus with more prints something new in each line.
+const MAX_GAPS: usize = 1024;
+
+impl Forms {
+    /// Reads pairs; false where there is none with a number or a wanted label.
+    pub(super) fn pairs<'t>(&mut self, text: &'t str, shift: usize, call: &mut Call<'_>) -> bool {
+        let mut cut = std::mem::take(&mut self.pairs);
+        let names = &call.names;
+        let holds = |label: &dyn Fn() -> &'t str, kind: Kind| match kind {
+            _ if names.has_selectors && names.is_selector(label()) => Holds::Id,
+            Kind::Heading if names.is_whole(label()) || names.is_unit_field(label()) => Holds::Word,
+            _ => Holds::Any,
+        };
+        pairs::cut(text, &mut cut, holds);
+        let mut any = false;
+        let block = Arc::clone(&self.blocks.heading);
+        if !block.is_empty() {
+            self.selecting(&block, call);
+        }
+        let below = |heading: &str| -> Arc<str> { format!("{block} {heading}").trim().into() };
+        let mut heading: Option<Arc<str>> = Some(below("")).filter(|block| !block.is_empty());
+        let mut before: Option<(LabelIx, &Pair)> = None;
+        for (ix, pair) in cut.iter().enumerate() {
+            let is_last = ix + 1 == cut.len();
+            let after = ix.checked_sub(1).map_or(After::Start, |before| after(text, &cut[before]));
+            let Gap { unit, is_broken, label, heading: begins } =
+                self.gap(&text[pair.gap.clone()], after, is_last, call.names);
+            if let Some((place, value)) = before.take() {
+                let value = pair_value(text, shift, value, (unit, is_broken), pair.gap.start);
+                call.fields.all.push(Field { label: place, value, object: 0 });
+            }
+            if !begins.is_empty() {
+                self.selecting(&begins, call);
+                heading = Some(below(&begins));
+            }
+            if label.is_empty() {
+                continue;
+            }
+            if pair.kind == Kind::Heading {
+                self.selecting(&label, call);
+                heading = Some(label).filter(|label| !is_level(label)).map(|label| below(&label));
+                continue;
+            }
+            let is_value = pair.kind == Kind::Number || number::cell(&text[pair.value.clone()]) != Cell::Text;
+            let place = place_of(&label, heading.as_deref(), is_value, call);
+            any |= is_value || place.is_some();
+            before = place.map(|place| (place, pair));
+        }
+        self.pairs = cut;
+        any
+    }
+
+    /// A heading of words and a number is a field, by which values may be selected: `Node 7`.
+    fn selecting(&mut self, heading: &str, call: &mut Call<'_>) {
+        let heading = heading.trim_matches(['[', ']', '(', ')', '<', '>', '{', '}', ' ']);
+        let digits = heading.len() - heading.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+        let (name, number) = heading.split_at(heading.len() - digits);
+        let name = name.trim_end_matches(['#', ' ', '\t', '_', '-', '[', '(', '<']);
+        if call.names.is_selector(name)
+            && let (Some(label), Ok(number)) = (call.names.learn(name, None, true), number.parse())
+        {
+            call.fields.all.push(Field { label, value: Raw::Number(number), object: 0 });
+        }
+    }
+
+    /// What a gap means: looked at once, for a board prints the same gaps in each line.
+    fn gap(&mut self, text: &str, after: After, is_last: bool, names: &Names) -> Gap {
+        self.composed.clear();
+        self.composed.push(match (after, is_last) {
+            (After::Start, _) => 's',
+            (After::Number, false) => 'n',
+            (After::Number, true) => 'N',
+            (After::Other, false) => 'o',
+            (After::Other, true) => 'O',
+        });
+        self.composed.push_str(text);
+        if let Some(gap) = self.gaps.get(&self.composed) {
+            return gap.clone();
+        }
+        let is_label = |label: &str| {
+            let first = label.split_whitespace().next().unwrap_or_default();
+            self.first_words.contains(first) || names.is_whole(label)
+        };
+        let gap = pairs::gap(text, after, is_last, is_label);
+        if self.gaps.len() >= MAX_GAPS {
+            self.gaps.clear();
+        }
+        if after == After::Start {
+            self.note_first_word(&gap.label);
+        }
+        self.gaps.insert(self.composed.clone(), gap.clone());
+        gap
+    }
+
+    fn note_first_word(&mut self, label: &str) {
+        let Some((first, _)) = label.split_once(' ') else { return };
+        if Unit::of_exactly(first).is_some() && self.first_words.insert(first.to_owned()) {
+            self.gaps.clear();
+        }
+    }
+}
+
+/// What stands before the gap behind a pair.
+fn after(text: &str, pair: &Pair) -> After {
+    let value = &text[pair.value.clone()];
+    match pair.kind {
+        Kind::Number => After::Number,
+        _ if !value.is_empty() && number::is_missing(value) => After::Number,
+        _ => After::Other,
+    }
+}
+
+/// The value of a pair, with what the gap behind it says.
+fn pair_value(text: &str, shift: usize, pair: &Pair, (unit, is_broken): (Arc<str>, bool), gap: usize) -> Raw {
+    let (start, end) = (shift + pair.value.start, shift + pair.value.end);
+    match pair.kind {
+        Kind::Number if is_broken => Raw::Text(start..shift + gap + token_end(&text[gap..])),
+        Kind::Number => Raw::Pair(start..end, unit),
+        _ => Raw::Cell(start..end),
+    }
+}
+
+/// The place of a pair's label. A label whose value is no number is not learnt, unless it is a wanted name: `Temp failed: timeout`.
+fn place_of(label: &str, heading: Option<&str>, is_value: bool, call: &mut Call<'_>) -> Option<LabelIx> {
+    if heading.is_none()
+        && let Some(place) = call.names.find(label)
+    {
+        return Some(place);
+    }
+    let is_time = is_time(label);
+    let under = heading.filter(|_| !is_time).map(|heading| format!("{heading} {label}"));
+    let plain = under.is_some().then_some(label);
+    let label = under.as_deref().unwrap_or(label);
+    if let Some(place) = call.names.find(label) {
+        return Some(place);
+    }
+    let is_learnt = is_value || is_time || call.names.is_whole(label) || call.names.is_selector(label);
+    if !is_learnt && !call.names.is_of_others(label) {
+        return None;
+    }
+    let place = call.names.learn(label, plain, is_value)?;
+    call.note_unused(place);
+    Some(place)
+}
+
+fn is_level(heading: &str) -> bool {
+    // `I (1234) tag` of ESP-IDF: the letter and the time say nothing of the value.
+    let first = heading.split([' ', '(', '[', ']']).find(|word| !word.is_empty()).unwrap_or_default();
+    pairs::without_count(heading).is_empty()
+        || pairs::is_level(heading.trim_matches(['[', ']', ' ']))
+        || (["I", "W", "E", "D", "V"].contains(&first) && heading.contains('('))
+}
+
+/// The length of what belongs to a broken number: up to a blank and the digits behind it.
+fn token_end(rest: &str) -> usize {
+    let begin = rest.len() - rest.trim_start().len();
+    rest[begin..]
+        .find(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '|'))
+        .map_or(rest.len(), |end| begin + end)
+}

@@ -2,5 +2,6 @@
 //! programs. A file a kind; each case states what is expected of it.
 
 mod clocks;
+mod either_way;
 mod files;
 mod lines;

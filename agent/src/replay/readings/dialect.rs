@@ -1,5 +1,7 @@
 //! How a file is written: found in its first lines, so that the rest is read without looking again.
 
+use std::borrow::Cow;
+
 use jiff::tz::{Offset, TimeZone};
 
 use super::cells::{Mark, Marks};
@@ -420,14 +422,26 @@ impl Found<'_> {
 }
 
 fn look(survey: &mut Survey, number: u64, cells: &[String], times: &[usize], columns: &[usize]) {
-    let Some(time) = cells.get(times[0]) else { return };
-    survey.add_time(number, time);
+    let Some(time) = time_of(cells, times) else { return };
+    survey.add_time(number, &time);
     // A header that comes again, and sums at the end, are no lines of any place.
-    if columns.is_empty() || Look::of(time).is_none() {
+    if columns.is_empty() || Look::of(&time).is_none() {
         return;
     }
     for column in columns {
         survey.add_value(*column, cells.get(*column).map_or("", String::as_str));
+    }
+}
+
+/// The time of a line: one cell, or a date and a time of day together.
+fn time_of<'a>(cells: &'a [String], times: &[usize]) -> Option<Cow<'a, str>> {
+    match times {
+        [place] => cells.get(*place).map(|cell| Cow::Borrowed(cell.as_str())),
+        _ => {
+            let parts: Vec<&str> =
+                times.iter().map(|place| cells.get(*place).map(String::as_str)).collect::<Option<_>>()?;
+            Some(Cow::Owned(parts.join(" ")))
+        }
     }
 }
 

@@ -40,11 +40,10 @@ pub(super) enum Why {
 impl Survey {
     /// Looks at a time.
     pub(super) fn add_time(&mut self, line: u64, text: &str) {
-        let lower = text.to_lowercase();
-        self.has_halves_of_day |= lower.ends_with('m') || lower.ends_with("m.");
         let Some(day @ Day::Numbers { first, second, .. }) = Stamp::of(text).and_then(|stamp| stamp.day) else {
             return;
         };
+        self.has_halves_of_day |= has_half_of_day(text);
         match (first > 12, second > 12) {
             (true, false) if first > 31 => self.year_first = true,
             (true, false) => drop(self.day_first.get_or_insert_with(|| (line, excerpt(text.as_bytes())))),
@@ -113,6 +112,13 @@ impl Survey {
     }
 }
 
+/// Whether a time says AM or PM: as a word of its own or behind the time of day, with points or without.
+fn has_half_of_day(text: &str) -> bool {
+    let text = text.to_lowercase().replace('.', "");
+    let mut words = text.split(|c: char| !c.is_ascii_alphabetic());
+    words.any(|word| matches!(word, "am" | "pm" | "a" | "p"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,6 +134,11 @@ mod tests {
             (&["05/11/2026 10:00", "05/12/2026 10:00"], Some((Mdy, Why::Steps))),
             (&["05/11/2026 10:00"], Some((Dmy, Why::Assumed))),
             (&["05/11/2026 10:00 AM"], Some((Mdy, Why::Assumed))),
+            (&["05/11/2026 10:00AM"], Some((Mdy, Why::Assumed))),
+            (&["05/11/2026 10:00 p.m."], Some((Mdy, Why::Assumed))),
+            (&["05/11/26 10:00p"], Some((Mdy, Why::Assumed))),
+            (&["10:00 AM 05/11/2026"], Some((Mdy, Why::Assumed))),
+            (&["05/11/2026 22:00 UTC"], Some((Dmy, Why::Assumed))),
             (&["5.11.2026 10:00"], Some((Dmy, Why::Sure))),
             (&["11/11/2026 10:00"], Some((Dmy, Why::Sure))),
             (&["32/11/05 10:00"], Some((Ymd, Why::Sure))),

@@ -215,7 +215,7 @@ pub(crate) struct Ack {
     #[command(flatten)]
     pub(crate) agent: Agent,
     /// The alert's number, as alerts shows it
-    #[arg(value_name = "ALERT")]
+    #[arg(value_name = "ALERT", value_parser = alert_number)]
     pub(crate) alert: u64,
     /// For how long
     #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = span)]
@@ -255,7 +255,7 @@ pub(crate) struct Silence {
     #[arg(long, value_name = "NAME")]
     pub(crate) by: Option<String>,
     /// End the silence of this number
-    #[arg(long, value_name = "SILENCE", conflicts_with_all = ["zone", "rule", "sensor", "everything", "span"])]
+    #[arg(long, value_name = "SILENCE", value_parser = silence_number, conflicts_with_all = ["zone", "rule", "sensor", "everything", "span"])]
     pub(crate) end: Option<u32>,
     /// One JSON object a line for each silence
     #[arg(long)]
@@ -305,6 +305,15 @@ impl Agent {
         let socket = self.socket.as_deref().map(|path| ("--socket", path));
         let data = Some(("--data", self.data.as_path())).filter(|(_, path)| *path != Path::new(DATA));
         socket.into_iter().chain(data).map(|(option, path)| format!(" {option} {}", in_shell(path))).collect()
+    }
+
+    /// What to try when no agent listens where it was looked for.
+    pub(crate) fn elsewhere(&self) -> &'static str {
+        match (&self.socket, self.data == Path::new(DATA)) {
+            (None, true) => "; if it runs with --data DIR, give the same --data DIR here",
+            (None, false) if !self.data.is_dir() => "; there is no folder of that name: is --data right?",
+            _ => "",
+        }
     }
 }
 
@@ -368,6 +377,14 @@ fn map(text: &str) -> Result<Map, String> {
     Ok(Map { name: name.trim().to_owned(), sensor: sensor.to_string() })
 }
 
+fn alert_number(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "expected the alert's number, as `tilth-agent alerts` shows it".to_owned())
+}
+
+fn silence_number(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| "expected the silence's number, as `tilth-agent silence` shows it".to_owned())
+}
+
 fn id(text: &str) -> Result<Id, String> {
     Id::new(text).map_err(|error| error.to_string())
 }
@@ -420,6 +437,35 @@ mod tests {
             let agent = Agent { socket: socket.map(PathBuf::from), data: PathBuf::from(data) };
             assert_eq!(agent.typed(), expected);
         }
+    }
+
+    #[test]
+    fn an_agent_that_was_not_found_may_run_elsewhere() {
+        for (socket, data, expected) in [
+            (None, DATA, "; if it runs with --data DIR, give the same --data DIR here"),
+            (None, "/no/such/folder", "; there is no folder of that name: is --data right?"),
+            (None, ".", ""),
+            (Some("a.sock"), DATA, ""),
+        ] {
+            let agent = Agent { socket: socket.map(PathBuf::from), data: PathBuf::from(data) };
+            assert_eq!(agent.elsewhere(), expected, "{socket:?} {data}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_none_is_told_where_it_stands() {
+        for arguments in
+            [["tilth-agent", "ack", "tank/ph"], ["tilth-agent", "ack", "ph-high"], ["tilth-agent", "ack", "-1"]]
+        {
+            let Err(error) = Cli::try_parse_from(arguments) else { panic!("{arguments:?}") };
+            let is_number = error.to_string().contains("expected the alert's number, as `tilth-agent alerts` shows it");
+            assert!(is_number || arguments[2] == "-1", "{error}");
+        }
+        let Err(error) = Cli::try_parse_from(["tilth-agent", "silence", "--end", "tank"]) else { panic!("no number") };
+        assert!(
+            error.to_string().contains("expected the silence's number, as `tilth-agent silence` shows it"),
+            "{error}"
+        );
     }
 
     #[test]

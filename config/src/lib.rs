@@ -72,6 +72,7 @@ pub use crate::reader::parse_duration;
 pub use crate::sensors::{Feed, Stamping};
 pub use crate::site::{Bus, ClockTrust, Device, Hub, Link, Parity, Purpose, Serial, Site};
 pub use crate::source::{Layer, Position, Source, Sources};
+pub use crate::suggest::nearest;
 
 /// A configuration, read and checked as far as it goes.
 #[derive(Debug)]

@@ -1,7 +1,8 @@
 //! The name that was probably meant.
 
 /// The candidate nearest to a name, unless even that is too far off to have been meant.
-pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name: Vec<char> = name.chars().collect();
     let mut search = Search { name: &name, rows: [Vec::new(), Vec::new(), Vec::new()] };
     // One slip in every three characters still reads as the same word.

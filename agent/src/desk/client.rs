@@ -20,15 +20,15 @@ pub(super) struct Answers {
     pub(super) asked_at: AskedAt,
 }
 
-/// Asks the agent behind a socket.
+/// Asks the agent behind a socket. `hint` says where else it may listen.
 ///
 /// # Errors
 /// When nobody listens there.
-pub(super) fn ask(socket: &Path, request: &Request) -> anyhow::Result<Answers> {
+pub(super) fn ask(socket: &Path, hint: &str, request: &Request) -> anyhow::Result<Answers> {
     let shown = socket.display();
     let mut stream = UnixStream::connect(socket).map_err(|error| match error.kind() {
         ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
-            anyhow!("no agent listens at {shown}: is it running? (systemctl status tilth-agent)")
+            anyhow!("no agent listens at {shown}: is it running? (systemctl status tilth-agent){hint}")
         }
         ErrorKind::PermissionDenied => anyhow!("{shown}: permission denied; only the agent's user and group may ask"),
         _ => anyhow!("{shown}: {error}"),

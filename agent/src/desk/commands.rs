@@ -123,7 +123,7 @@ fn show<T: DeserializeOwned + Serialize + Timed>(
 }
 
 fn connect(agent: &cli::Agent, request: &Request) -> anyhow::Result<Answers> {
-    ask(&address::of(agent.socket.as_deref(), &agent.data), request)
+    ask(&address::of(agent.socket.as_deref(), &agent.data), agent.elsewhere(), request)
 }
 
 fn table(table: &Table, none: &str, output: &mut Output) -> anyhow::Result<()> {

@@ -151,7 +151,7 @@ fn of(row: &SilenceRow) -> String {
 }
 
 fn until(at: Option<&str>, left: Span) -> String {
-    at.map_or_else(|| format!("for {left}"), |at| format!("until {at}"))
+    at.map_or_else(|| format!("for {}", for_long(left.as_secs_f64())), |at| format!("until {at}"))
 }
 
 /// A line for each part of the agent, its name in front.
@@ -195,14 +195,26 @@ pub(super) fn status(row: &StatusRow) -> Vec<String> {
 }
 
 fn clock(clock: &ClockState) -> String {
-    let now = clock.now.clone().unwrap_or_else(|| "the time of day is not known".to_owned());
+    let up = format!("up for {}", for_long(clock.uptime_s));
+    let Some(now) = &clock.now else {
+        let why = if clock.source == "system" {
+            "the machine's clock is not synchronised (timedatectl says why); alerts work, times are shown as lengths"
+        } else {
+            "time begins with the first reading"
+        };
+        return format!("time of day not known yet ({}): {why}; {up}", clock.source);
+    };
     let trust = match (clock.trust.as_deref(), clock.error_s) {
         (None, _) => "not trusted".to_owned(),
+        (Some("told"), error) => {
+            let within = error.map_or(String::new(), |error| format!(" (within {})", span(error)));
+            format!("told by the hub{within}")
+        }
         (Some("made"), _) => "not the machine's: for the demo and tests".to_owned(),
         (Some(trust), Some(error)) => format!("trusted ({trust}, within {})", span(error)),
         (Some(trust), None) => format!("trusted ({trust})"),
     };
-    format!("{now}, {}, {trust}; up for {}", clock.source, for_long(clock.uptime_s))
+    format!("{now}, {}, {trust}; {up}", clock.source)
 }
 
 fn config(config: &ConfigState) -> Vec<String> {
@@ -471,6 +483,54 @@ mod tests {
         for (bytes, said) in [(0.0, "0 B"), (2048.0, "2.0 KiB"), (5e9, "4.7 GiB"), (5e13, "46566.1 GiB")] {
             assert_eq!(size(bytes), said);
         }
+    }
+
+    #[test]
+    fn a_clock_says_where_the_time_is_from_and_what_follows_where_there_is_none() {
+        let clock = |source: &str, trust: Option<&str>, now: Option<&str>| ClockState {
+            source: source.to_owned(),
+            trust: trust.map(str::to_owned),
+            error_s: Some(0.001),
+            now: now.map(str::to_owned),
+            uptime_s: 14_580.0,
+        };
+        let at = Some("2026-11-27 00:09:43");
+        for (state, said) in [
+            (
+                clock("system", None, None),
+                "time of day not known yet (system): the machine's clock is not synchronised (timedatectl says why); alerts \
+                 work, times are shown as lengths; up for 4h3m",
+            ),
+            (
+                clock("input", None, None),
+                "time of day not known yet (input): time begins with the first reading; up for 4h3m",
+            ),
+            (
+                clock("system", Some("told"), at),
+                "2026-11-27 00:09:43, system, told by the hub (within 1ms); up for 4h3m",
+            ),
+            (clock("system", Some("ntp"), at), "2026-11-27 00:09:43, system, trusted (ntp, within 1ms); up for 4h3m"),
+        ] {
+            assert_eq!(super::clock(&state), said);
+        }
+    }
+
+    #[test]
+    fn a_silence_is_said_without_milliseconds() {
+        let row = SilenceRow {
+            silence: 1,
+            zone: Some(Id::new("tank").unwrap()),
+            rule: None,
+            sensor: None,
+            by: "anna".to_owned(),
+            until: None,
+            left_s: 7199.942,
+        };
+        assert_eq!(silences_in_force(std::slice::from_ref(&row)), ["silence 1: zone tank for 2h, by anna"]);
+        assert_eq!(
+            silences_in_force(&[SilenceRow { left_s: 71.6, ..row }]),
+            ["silence 1: zone tank for 1m12s, by anna"]
+        );
     }
 
     #[test]

@@ -74,7 +74,7 @@ fn an_acknowledgement_stops_paging_until_it_expires() {
         )
     );
     let none = room.ask(&["ack", "99"]);
-    assert_eq!((none.code, none.err.as_str()), (Some(1), "tilth-agent: no alert 99 is open\n"));
+    assert_eq!((none.code, none.err.as_str()), (Some(1), "tilth-agent: no alert 99 is open; alert 1 is\n"));
     // Unacknowledged it would have escalated after ten minutes.
     board.level(1800, 32.0);
     room.wait_for_value("room/level", 32.0);
@@ -104,7 +104,7 @@ fn a_silence_is_counted_shown_and_ended() {
         "{ran:?}"
     );
     let none = room.ask(&["silence", "--zone", "greenhouse", "--for", "2h"]);
-    assert_eq!(none.err, "tilth-agent: no rule of the configuration is meant by zone greenhouse\n");
+    assert_eq!(none.err, "tilth-agent: no rule watches zone greenhouse; zones with rules: bus, room\n");
     board.level(1800, 32.0);
     room.wait_for_value("room/level", 32.0);
     assert_eq!(agent.told().len(), 1, "silenced: {:?}", agent.told());

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::room::{FARM, Room};
+use crate::room::{FARM, Ran, Room};
 
 /// A connection without the program.
 fn connect(room: &Room) -> UnixStream {
@@ -147,6 +147,20 @@ fn notes_are_kept_and_an_agent_that_is_not_there_is_said() {
     let room = Room::new("note", FARM);
     let nobody = room.ask(&["status"]);
     assert_eq!(nobody.code, Some(1));
+    // Where nobody says which agent, it may be one with a folder of its own.
+    for (arguments, hint) in [
+        (&["alerts"][..], "; if it runs with --data DIR, give the same --data DIR here"),
+        (&["ack", "1", "--data", "nowhere"], "; there is no folder of that name: is --data right?"),
+        (&["status", "--data", "."], ""),
+    ] {
+        let ran = Ran::of(&mut room.command(arguments));
+        assert_eq!(ran.code, Some(1));
+        let said = format!(
+            "is it running? (systemctl status tilth-agent){hint}
+"
+        );
+        assert!(ran.err.starts_with("tilth-agent: no agent listens at ") && ran.err.ends_with(&said), "{}", ran.err);
+    }
     assert_eq!(
         nobody.err,
         "tilth-agent: no agent listens at agent.sock: is it running? (systemctl status tilth-agent)\n"
@@ -163,4 +177,9 @@ fn notes_are_kept_and_an_agent_that_is_not_there_is_said() {
     let usage = room.ask(&["ack", "1", "--for", "soon"]);
     assert_eq!(usage.code, Some(2));
     assert!(usage.err.contains("expected a time such as 1h or 90m, at most 30d"), "{}", usage.err);
+    let usage = room.ask(&["ack", "room/level"]);
+    assert_eq!(usage.code, Some(2));
+    let said =
+        "invalid value 'room/level' for '<ALERT>': expected the alert's number, as `tilth-agent alerts` shows it";
+    assert!(usage.err.contains(said), "{}", usage.err);
 }

@@ -46,6 +46,11 @@ pub(crate) fn line(text: impl Display) -> anyhow::Result<()> {
     }
 }
 
+/// A count with its noun, which has an `s` unless there is one.
+pub(crate) fn counted(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// One JSON object on a line.
 pub(crate) fn json(object: &impl Serialize) -> anyhow::Result<()> {
     line(serde_json::to_string(object)?)
@@ -54,4 +59,14 @@ pub(crate) fn json(object: &impl Serialize) -> anyhow::Result<()> {
 /// A line on standard error. Where even that is closed there is nobody left to tell.
 pub(crate) fn tell(text: impl Display) {
     let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::counted;
+
+    #[test]
+    fn one_of_a_kind_has_no_s() {
+        assert_eq!([0, 1, 2].map(|count| counted(count, "key")), ["0 keys", "1 key", "2 keys"]);
+    }
 }

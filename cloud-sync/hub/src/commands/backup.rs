@@ -132,7 +132,12 @@ fn say(
 ) -> anyhow::Result<()> {
     let Restored { made, tenants, devices } = restored;
     let made = made.as_ref().map_or("a copy of a database".to_owned(), |made| format!("the backup of {}", made.at));
-    exit::line(format_args!("{made} is in place: {tenants} tenants, {devices} devices, key {}", key.trusted().id()))?;
+    exit::line(format_args!(
+        "{made} is in place: {}, {}, key {}",
+        exit::counted(*tenants, "tenant"),
+        exit::counted(*devices, "device"),
+        key.trusted().id()
+    ))?;
     exit::line(format_args!("new epoch {}: devices send again what this database does not have", staged.epoch))?;
     if let Some(aside) = aside {
         exit::line(format_args!("what was there before lies in {}", aside.display()))?;
@@ -140,7 +145,8 @@ fn say(
     match carried {
         Ok(Carried { revoked, devices, configurations }) => {
             if *revoked > 0 {
-                exit::line(format_args!("{revoked} keys that were revoked since stay revoked"))?;
+                let stay = if *revoked == 1 { "that was revoked since stays" } else { "that were revoked since stay" };
+                exit::line(format_args!("{} {stay} revoked", exit::counted(*revoked, "key")))?;
             }
             if !devices.is_empty() {
                 let devices = devices.join(", ");

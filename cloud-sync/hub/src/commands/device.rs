@@ -68,13 +68,16 @@ fn revoke(one: &OneDevice) -> anyhow::Result<Exit> {
     let revoked = change(&data.dir(), |change| {
         let found = change.device(client, device)?;
         let revoked = keys::revoke(change.connection, found.id, change.now)?;
-        change.audit(Some(found.tenant), &format!("{revoked} keys of device {device} revoked"))?;
+        change.audit(
+            Some(found.tenant),
+            &format!("{} of device {device} revoked", exit::counted(revoked as u64, "key")),
+        )?;
         Ok(revoked)
     })?;
     if output.json {
         exit::json(&json!({"client_id": client, "device_id": device, "revoked": revoked}))?;
     } else {
-        exit::line(format_args!("{client}/{device}: {revoked} keys revoked"))?;
+        exit::line(format_args!("{client}/{device}: {} revoked", exit::counted(revoked as u64, "key")))?;
     }
     Ok(Exit::Done)
 }

@@ -37,7 +37,7 @@ pub(crate) fn run(wanted: &Tenant) -> anyhow::Result<Exit> {
                 if output.json {
                     exit::json(&json!({"client_id": name, "created": created.to_string(), "devices": count}))?;
                 } else {
-                    exit::line(format_args!("{name}  {count} devices, since {created}"))?;
+                    exit::line(format_args!("{name}  {}, since {created}", exit::counted(count, "device")))?;
                 }
             }
             Ok(Exit::Done)

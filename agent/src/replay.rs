@@ -45,7 +45,7 @@ use feed::{Batch, Feed};
 use outcome::Outcome;
 use page::Destination;
 use player::Player;
-use readings::{Row, Wanted};
+use readings::{Row, Units, Wanted};
 use repeats::{Held, Repeats};
 use roster::Roster;
 use summary::Summary;
@@ -56,7 +56,7 @@ pub(crate) fn run(wanted: &cli::Replay) -> anyhow::Result<Exit> {
     if recorded::is_recording(&wanted.input) {
         return recorded::run(wanted);
     }
-    let Some(plan) = read_plan(&wanted.config) else { return Ok(Exit::Refused) };
+    let Some((plan, units)) = read_plan(&wanted.config) else { return Ok(Exit::Refused) };
     if let Some(page) = &wanted.report
         && let Some(problem) = page::forbids(page, &wanted.input, &wanted.config.folder)
     {
@@ -64,7 +64,7 @@ pub(crate) fn run(wanted: &cli::Replay) -> anyhow::Result<Exit> {
         return Ok(Exit::Refused);
     }
     let page = wanted.report.as_deref().map(Destination::check).transpose()?;
-    let Some(of_file) = wishes(wanted, &plan) else { return Ok(Exit::Refused) };
+    let Some(of_file) = wishes(wanted, &plan, &units) else { return Ok(Exit::Refused) };
     let feed = Feed::open(&wanted.input, &of_file)?;
     let mut replay = Replay::new(wanted, plan);
     while let Some(batch) = feed.next() {
@@ -96,7 +96,7 @@ pub(crate) fn run(wanted: &cli::Replay) -> anyhow::Result<Exit> {
 }
 
 /// What is wanted of the file; nothing after saying that `--map` names no sensor.
-fn wishes(wanted: &cli::Replay, plan: &Plan) -> Option<Wanted> {
+fn wishes(wanted: &cli::Replay, plan: &Plan, units: &Units) -> Option<Wanted> {
     let known = |map: &&readings::Map| plan.sensor_ix(&map.sensor).is_none();
     if let Some(map) = wanted.map.iter().find(known) {
         let meant = roster::nearest(&map.sensor, plan.sensors().iter().map(|sensor| sensor.id.as_str()));
@@ -115,17 +115,19 @@ fn wishes(wanted: &cli::Replay, plan: &Plan) -> Option<Wanted> {
         name_columns: wanted.name_column.clone(),
         order: wanted.date_order.map(|order| order.0),
         sensors: plan.sensors().iter().map(|sensor| (sensor.id.as_str().into(), sensor.quantity)).collect(),
+        units: units.clone(),
     })
 }
 
-/// The plan of a configuration, after saying what is wrong with that.
-fn read_plan(config: &cli::Config) -> Option<Arc<Plan>> {
+/// The plan of a configuration and the units of its sensors' boards, after saying what is wrong with that.
+fn read_plan(config: &cli::Config) -> Option<(Arc<Plan>, Units)> {
     let loaded = tilth_config::load(&config.folder, Purpose::Replay);
     findings::shown(&loaded, io::stderr().is_terminal()).for_each(tell);
     if loaded.has_errors() {
         tell(format_args!("tilth-agent: the configuration has {}", Counts::of(&loaded)));
     }
-    loaded.plan.map(Arc::new)
+    let units = loaded.feeds.iter().filter_map(|(sensor, feed)| Some((sensor.as_str().into(), feed.unit?))).collect();
+    loaded.plan.map(|plan| (Arc::new(plan), units))
 }
 
 /// A replay under way.

@@ -51,7 +51,7 @@ use sorted::{Sorted, Taken};
 pub(crate) use stamps::Order;
 use tilth_config::plain_file;
 use wanted::Ambiguous;
-pub(crate) use wanted::{Map, Wanted};
+pub(crate) use wanted::{Map, Units, Wanted};
 
 #[cfg(test)]
 mod tests;

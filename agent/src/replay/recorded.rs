@@ -75,6 +75,9 @@ pub(super) fn run(wanted: &cli::Replay) -> anyhow::Result<Exit> {
     }
     played?;
     match player.summary.starts {
+        0 if player.summary.bad_lines == player.summary.lines => anyhow::bail!(
+            "{name}: lines of JSON that no run --record wrote; replay reads CSV: jq -r '[.time, .temp] | @csv' {name} makes it of them"
+        ),
         0 => anyhow::bail!("{name}: no line says how a process began, so nothing can be played"),
         _ => Ok(Exit::Done),
     }

@@ -4,4 +4,5 @@
 mod clocks;
 mod either_way;
 mod files;
+mod layouts;
 mod lines;

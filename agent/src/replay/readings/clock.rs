@@ -41,6 +41,9 @@ impl Unit {
 
     /// What a number of this size counts; nothing where it is no time of these days.
     pub(super) fn of(text: &[u8]) -> Option<Unit> {
+        if str::from_utf8(text).is_ok_and(stamps::is_day_and_hour) {
+            return None;
+        }
         let (whole, _) = split(text)?;
         let unit = Unit::LEAST.into_iter().find(|(_, least)| whole >= *least).map(|(unit, _)| unit)?;
         (unit.ms(whole, 0) < END_MS).then_some(unit)

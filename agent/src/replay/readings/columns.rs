@@ -57,6 +57,15 @@ impl Meaning {
         beside::said(&text, is_own, quantity).map_err(|()| wrong)
     }
 
+    /// Whether words such as `open` are its values.
+    pub(super) fn is_contact(self) -> bool {
+        self.quantity == Some(Quantity::Contact)
+    }
+
+    fn word(self, text: &[u8]) -> Option<f64> {
+        str::from_utf8(text).ok().filter(|_| self.is_contact()).and_then(number::contact)
+    }
+
     /// What there is to say of a heading whose numbers are converted.
     fn note(self, heading: &str) -> Option<String> {
         let (quantity, unit) = (self.quantity?, self.unit?);
@@ -85,7 +94,11 @@ impl Column {
         if let Some(number) = cells::truth(cell(self.place)).filter(|_| self.meaning.has_truths()) {
             return Ok((sensor, Some(number)));
         }
-        let (number, unit) = match (cells::read(cell(self.place), mark)?, self.unit) {
+        let read = cells::read(cell(self.place), mark);
+        if let Err(reason) = read {
+            return Ok((sensor, Some(self.meaning.word(cell(self.place)).ok_or(reason)?)));
+        }
+        let (number, unit) = match (read?, self.unit) {
             (None, _) => return Ok((sensor, None)),
             (Some((number, None)), Some(beside)) if self.meaning.unit.is_none() => {
                 (number, self.meaning.unit_beside(cell(beside.place), beside.is_own)?)
@@ -204,7 +217,7 @@ fn meaning_of(
     siblings: &Siblings,
 ) -> Result<Meaning, Reason> {
     let Some(quantity) = sensor.map(|sensor| sensors.quantity(sensor)) else { return Ok(Meaning::default()) };
-    let unit = unit_of(heading, is_id, quantity, siblings);
+    let unit = unit_of(heading, is_id, quantity, siblings).or_else(|| sensors.unit(sensor?, heading));
     let conversion = match unit {
         Some(unit) => Some(quantity.conversion(unit).ok_or(Reason::UnitWrong)?),
         None => None,

@@ -14,6 +14,7 @@ use super::report::{Reason, Report, excerpt};
 use super::told::listed;
 use super::wanted::{Ambiguous, Map, Sensors, Wanted};
 use super::{Row, is_blank};
+use crate::sense::line::number as live;
 
 /// Names without numbers that are listed.
 const MAX_TEXTS: usize = 100;
@@ -164,6 +165,17 @@ impl Decoder {
             self.rows.push_back(Row { line: number, at_ms, sensor: None, value: None });
             return Ok(());
         }
+        if is_text
+            && truth.is_none()
+            && let Some(said) = self.contact(line, value)
+        {
+            let sensor = self.named(line)?;
+            let is_contact = self.meanings[sensor].is_contact();
+            let value = Some(said).filter(|_| is_contact).ok_or(Reason::ValueForm)?;
+            self.report.values += 1;
+            self.rows.push_back(Row { line: number, at_ms, sensor: Some(sensor), value: Some(value) });
+            return Ok(());
+        }
         let cell = if truth.is_some() { truth.map(|number| (number, None)) } else { read? };
         // The name comes last, so that a bad line leaves none behind.
         let sensor = self.named(line)?;
@@ -188,6 +200,11 @@ impl Decoder {
         *(if value.is_some() { &mut self.report.values } else { &mut self.report.missing }) += 1;
         self.rows.push_back(Row { line: number, at_ms, sensor: Some(sensor), value });
         Ok(())
+    }
+
+    /// What a line's value says of a contact, where it is a word that does.
+    fn contact(&self, line: &[u8], value: usize) -> Option<f64> {
+        str::from_utf8(self.fields.get(line, value)?).ok().and_then(live::contact)
     }
 
     /// Whether a line is of a sensor of the configuration. Of others text is nobody's concern, such as the state of a switch.

@@ -86,7 +86,12 @@ impl Dialect {
             .iter()
             .map(|name| found.column_named("--name-column", name))
             .collect::<Result<_, _>>()?;
-        let tells_apart = |place: &usize| found.survey.tells_apart(*place) && !wanted.contains(place);
+        let is_row_id = |place: usize| bare(&found.table.headings[place]).eq_ignore_ascii_case("id");
+        let tells_apart = |place: &usize| {
+            found.survey.tells_apart(*place)
+                && !wanted.contains(place)
+                && (!is_row_id(*place) || found.survey.comes_again(*place))
+        };
         let places = columns.iter().copied().filter(tells_apart).chain(wanted.iter().copied()).collect();
         Ok(Dialect { names, ..found.dialect(kind, times, places)? })
     }

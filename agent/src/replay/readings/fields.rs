@@ -32,6 +32,9 @@ impl Fields {
     pub(super) fn split(&mut self, line: &[u8], width: usize) -> Result<(), Reason> {
         self.places.clear();
         self.quoted = memchr(b'"', line).is_some();
+        if self.separator == b' ' && !self.quoted {
+            return self.split_at_blanks(line, width);
+        }
         if self.quoted {
             return self.split_quoted(line, width);
         }
@@ -55,6 +58,21 @@ impl Fields {
         } else {
             Err(too_many(width + memchr_iter(self.separator, more).count() + 1, width))
         }
+    }
+
+    /// However many blanks stand between two fields.
+    fn split_at_blanks(&mut self, line: &[u8], width: usize) -> Result<(), Reason> {
+        let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+        let mut at = 0;
+        let mut count = 0;
+        while let Some(start) = line[at..].iter().position(|byte| !is_blank(byte)).map(|start| at + start) {
+            at = line[start..].iter().position(is_blank).map_or(line.len(), |end| start + end);
+            count += 1;
+            if count <= width {
+                self.places.push(start..at);
+            }
+        }
+        if count > width { Err(too_many(count, width)) } else { Ok(()) }
     }
 
     fn split_quoted(&mut self, line: &[u8], width: usize) -> Result<(), Reason> {

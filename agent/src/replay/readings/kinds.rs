@@ -161,7 +161,7 @@ const VALUES: [&str; 15] = [
 const UNITS: [&str; 6] = ["unit", "units", "unit_of_measurement", "einheit", "unité", "eenheid"];
 
 /// Headings of columns that say where a line was measured, where it measures several things.
-const PLACES: [&str; 51] = [
+const PLACES: [&str; 60] = [
     "device",
     "device_id",
     "deviceid",
@@ -213,6 +213,15 @@ const PLACES: [&str; 51] = [
     "apparaat",
     "ruimte",
     "dispositivo",
+    "id",
+    "model",
+    "addr",
+    "address",
+    "slave",
+    "port",
+    "eui",
+    "source",
+    "probe_id",
 ];
 
 fn position(names: &[&str], headings: &[String]) -> Option<usize> {

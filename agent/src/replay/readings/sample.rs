@@ -90,7 +90,8 @@ impl<'a> Sample<'a> {
             usual.map_or(0, |usual| widths.iter().filter(|width| **width == usual).count())
         };
         // The first of equals.
-        SEPARATORS.into_iter().rev().max_by_key(|separator| score(*separator)).unwrap_or(b',')
+        let best = SEPARATORS.into_iter().rev().max_by_key(|separator| score(*separator)).unwrap_or(b',');
+        if score(best) == 0 && score(b' ') > 0 { b' ' } else { best }
     }
 
     /// All lines as cells; those whose quotes are broken or that have nothing but separators are left out.
@@ -101,7 +102,9 @@ impl<'a> Sample<'a> {
                 bare.strip_prefix(b"//").or_else(|| bare.strip_prefix(b"#").filter(|rest| !rest.starts_with(b"\"")));
             let is_comment = text.is_some_and(|text| !text.trim_ascii_start().starts_with(&[separator]));
             let cells = cells(if is_comment { text.unwrap_or(line) } else { line }, separator)?;
-            let is_empty = cells.iter().all(String::is_empty);
+            // Rules between the lines of a table are none of it: `|---|---|`, `+----+`.
+            let is_rule = |cell: &String| cell.bytes().all(|byte| matches!(byte, b'-' | b'=' | b'+' | b':' | b' '));
+            let is_empty = cells.iter().all(is_rule);
             (!is_empty).then_some(Line { number: *number, cells, is_comment })
         };
         self.lines.iter().filter_map(cut).collect()

@@ -73,7 +73,7 @@ impl<'a> Stamp<'a> {
         let mut day = rest.day();
         let mut time_ms = None;
         if day.is_none() || rest.skip_between() {
-            time_ms = rest.time();
+            time_ms = rest.time(day.is_some());
         }
         if day.is_none() && time_ms.is_some() && rest.skip_between() {
             day = rest.day();
@@ -87,6 +87,11 @@ impl<'a> Stamp<'a> {
     pub(super) fn civil(&self, order: Order) -> Option<DateTime> {
         civil(self.day?.date(order)?, self.time_ms.unwrap_or(0))
     }
+}
+
+/// Whether a text is a day and its hour in ten digits, as of 1990: as seconds since 1970 it would be of 2033 or later.
+pub(super) fn is_day_and_hour(text: &str) -> bool {
+    text.len() == 10 && text >= "1990" && Rest(text).digits_alone().is_some()
 }
 
 /// A day and milliseconds in it; 24:00 is the beginning of the next.
@@ -109,10 +114,10 @@ fn full_year(year: i16) -> i16 {
 struct Rest<'a>(&'a str);
 
 impl<'a> Rest<'a> {
-    /// `20261231` or `20261231235959`, nothing else beside it.
+    /// `20261231`, `2026123123` or `20261231235959`, nothing else beside it.
     fn digits_alone(&mut self) -> Option<Stamp<'a>> {
         let text = self.0;
-        if !matches!(text.len(), 8 | 12 | 14) || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        if !matches!(text.len(), 8 | 10 | 12 | 14) || !text.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;
         }
         let part = |from: usize, to: usize| text.get(from..to).map_or(Some(0), |digits| digits.parse::<i64>().ok());
@@ -213,15 +218,16 @@ impl<'a> Rest<'a> {
         is_parted
     }
 
-    /// `9:05`, `21:05:07.250`, `9:05 PM`, `24:00`.
-    fn time(&mut self) -> Option<i64> {
+    /// `9:05`, `21:05:07.250`, `9:05 PM`, `24:00`, `9h05`; behind a day also `09.05.07`, which alone would be a number.
+    fn time(&mut self, is_behind_day: bool) -> Option<i64> {
         let (hour, digits) = self.number()?;
-        let after = self.0.strip_prefix(':').filter(|_| digits <= 2)?;
+        let mark = self.0.chars().next().filter(|mark| matches!(mark, ':' | 'h') || *mark == '.' && is_behind_day)?;
+        let after = self.0.strip_prefix(mark).filter(|_| digits <= 2)?;
         self.0 = after;
         let (minute, minute_digits) = self.number()?;
         let mut second = 0;
         let mut fraction_ms = 0;
-        if let Some(after) = self.0.strip_prefix(':') {
+        if let Some(after) = self.0.strip_prefix(if mark == 'h' { ':' } else { mark }) {
             self.0 = after;
             second = self.number()?.0;
             if let Some(after) = self.0.strip_prefix(['.', ',']) {
@@ -417,6 +423,9 @@ mod tests {
             ("1.2.2026 9:05:07", Mdy, "2026-02-01T09:05:07"),
             ("31.12.26, 23:05:07,250", Dmy, "2026-12-31T23:05:07.25"),
             ("31/12/2026 23:05", Dmy, "2026-12-31T23:05:00"),
+            ("31/12/2026 23.05.07", Dmy, "2026-12-31T23:05:07"),
+            ("31/12/2026 23h05", Dmy, "2026-12-31T23:05:00"),
+            ("2026123123", Dmy, "2026-12-31T23:00:00"),
             ("12/31/2026 11:05 PM", Mdy, "2026-12-31T23:05:00"),
             ("12/31/26 12:05:00 AM", Mdy, "2026-12-31T00:05:00"),
             ("12/31/2026 12:05 p.m.", Mdy, "2026-12-31T12:05:00"),

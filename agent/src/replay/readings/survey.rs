@@ -84,6 +84,11 @@ impl Survey {
         })
     }
 
+    /// Whether the values of a column come twice on average, as those of a row's own id do not.
+    pub(super) fn comes_again(&self, column: usize) -> bool {
+        self.values.get(column).is_some_and(|(values, cells)| 2 * values.len() <= *cells)
+    }
+
     /// Whether more lines could tell more of the order.
     pub(super) fn is_open(&self) -> bool {
         self.open.is_some() && self.day_first.is_none() && self.month_first.is_none()

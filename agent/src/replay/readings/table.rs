@@ -7,7 +7,7 @@ use tilth_core::unit::Unit;
 use super::clock::is_spreadsheet_day;
 use super::kinds;
 use super::sample::{Column, Line, Look, filled, most_frequent};
-use super::wanted::{Wanted, label};
+use super::wanted::{Map, Wanted, label};
 
 /// The lines of data below a header.
 pub(super) struct Table {
@@ -20,7 +20,13 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn find(lines: &[Line], first: &[u8], is_ours: bool, wanted: &Wanted) -> Option<Table> {
-        let header = if is_ours { 0 } else { header(lines, first, wanted)? };
+        let header = match is_ours {
+            true => 0,
+            false => match header(lines, first, wanted) {
+                Some(header) => header,
+                None => return without_header(lines, wanted),
+            },
+        };
         let data_from = match is_ours {
             true => {
                 1 + usize::from(
@@ -36,6 +42,9 @@ impl Table {
         let width = most_frequent(data.iter().map(|line| filled(&line.cells))).unwrap_or(headings.len());
         let counts = |line: &Line| line.cells.first().is_some_and(|cell| cell.parse::<u64>().is_ok());
         let is_shifted = !is_ours && width == headings.len() + 1 && data.iter().all(counts);
+        if let Some(above) = header.checked_sub(1).filter(|_| !is_ours).map(|above| &lines[above]) {
+            add_groups(&mut headings, above);
+        }
         if is_shifted {
             headings.insert(0, String::new());
         }
@@ -62,6 +71,50 @@ impl Table {
     }
 }
 
+/// The table of a file whose first line is data: its columns are called by their numbers, or by what they hold where one of two
+/// texts and a number names sensors.
+fn without_header(lines: &[Line], wanted: &Wanted) -> Option<Table> {
+    let (start, width) = (data_start(lines)?, filled(&lines.first()?.cells));
+    if start > 0 || width < 2 {
+        return None;
+    }
+    let data = lines.to_vec();
+    let is_known = |cell: &str| {
+        wanted.sensors.iter().any(|(id, _)| **id == *cell) || wanted.maps.iter().any(|map| map.name.trim() == cell)
+    };
+    let names = |place: usize| data.iter().filter_map(|line| line.cells.get(place)).any(|cell| is_known(cell));
+    let name = (0..width).find(|place| names(*place));
+    let is_numbered = |map: &Map| map.name.trim().to_lowercase().starts_with("column ");
+    if name.is_none() && !wanted.maps.iter().any(is_numbered) {
+        return None;
+    }
+    let heading = |place: usize| match name {
+        Some(name) if place == name => "sensor".to_owned(),
+        Some(_) if width == 3 && Look::of(&lines[0].cells[place]).is_none() => "value".to_owned(),
+        _ => format!("column {}", place + 1),
+    };
+    let headings = (0..width).map(heading).collect();
+    Some(Table { header: lines[0].number, preamble: 0, headings, data, is_shifted: false })
+}
+
+/// The names of groups in the line above, where headings come again without them: `Greenhouse 1` above `Temp` and `RH`.
+fn add_groups(headings: &mut [String], above: &Line) {
+    let is_again =
+        |heading: &String| !heading.is_empty() && headings.iter().filter(|other| *other == heading).count() > 1;
+    if above.is_comment || filled(&above.cells) < 2 || !headings.iter().any(is_again) {
+        return;
+    }
+    let mut group = "";
+    let mut grouped = headings.to_vec();
+    for (heading, cell) in grouped.iter_mut().zip(&above.cells) {
+        group = if cell.is_empty() { group } else { cell };
+        if !group.is_empty() && !heading.is_empty() && !kinds::is_time_name(heading) {
+            *heading = format!("{group} {heading}");
+        }
+    }
+    headings.clone_from_slice(&grouped);
+}
+
 /// The unit of the line below the header, where the heading says none.
 fn add_unit(heading: &mut String, unit: &str) {
     let unit = &unit.trim_matches(['(', ')', '[', ']']).replace('_', " ");
@@ -73,18 +126,22 @@ fn add_unit(heading: &mut String, unit: &str) {
 
 /// Whether a line has units and words about them in every cell: less is a bad line of a recording of our own.
 fn is_units_alone(line: &Line) -> bool {
-    let says = |cell: &String| is_units(std::slice::from_ref(cell));
+    let says = |cell: &String| cell.is_empty() || is_units(std::slice::from_ref(cell));
     line.cells.iter().all(says) && line.cells.first().is_some_and(|cell| !cell.is_empty())
 }
 
 /// Whether a line below the header says units and ways of averaging.
 fn is_units(cells: &[String]) -> bool {
-    const WORDS: [&str; 12] = ["avg", "smp", "min", "max", "tot", "std", "ts", "rn", "sample", "wvc", "", "utc"];
+    const WORDS: [&str; 13] =
+        ["avg", "smp", "min", "max", "tot", "std", "ts", "rn", "sample", "wvc", "utc", "gem", "mean"];
     let says = |cell: &&String| {
-        let cell = &cell.trim_matches(['(', ')', '[', ']']).replace('_', " ");
-        Unit::of(cell).is_some() || WORDS.iter().any(|word| word.eq_ignore_ascii_case(cell))
+        let bare = &cell.trim_matches(['(', ')', '[', ']']).replace('_', " ");
+        // How its times are written: `[dd-mm-yyyy]`, `[uu:mm]`.
+        let is_format = bare.len() >= 4 && bare.chars().all(|c| "dmyjhust-/.: ".contains(c.to_ascii_lowercase()));
+        Unit::of(bare).is_some() || WORDS.iter().any(|word| word.eq_ignore_ascii_case(bare)) || is_format
     };
-    cells.iter().filter(says).count() * 2 > cells.len()
+    let filled = || cells.iter().filter(|cell| !cell.is_empty());
+    filled().count() > 0 && filled().filter(says).count() * 2 > filled().count()
 }
 
 /// The line of the header: the last one above the data that has as many cells and is not one of units.

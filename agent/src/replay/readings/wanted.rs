@@ -10,6 +10,9 @@ use tilth_core::unit::Unit;
 
 use super::stamps::Order;
 
+/// Units by the ids of sensors.
+pub(crate) type Units = HashMap<Arc<str>, Unit>;
+
 /// What is wanted of a recording.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Wanted {
@@ -27,6 +30,8 @@ pub(crate) struct Wanted {
     pub(crate) order: Option<Order>,
     /// The sensors of the configuration.
     pub(crate) sensors: Vec<(Arc<str>, Quantity)>,
+    /// The units of sensors whose boards say none.
+    pub(crate) units: Units,
 }
 
 /// A name of the recording, and the sensor that it is.
@@ -40,6 +45,7 @@ pub(crate) struct Map {
 #[derive(Debug, Default)]
 pub(super) struct Sensors {
     known: Vec<(Arc<str>, Quantity)>,
+    units: Units,
     by_id: HashMap<Arc<str>, usize>,
     /// By what is left of an id without case, blanks, `_` and `-`; nothing where two ids are alike.
     by_key: HashMap<String, Option<usize>>,
@@ -76,7 +82,7 @@ impl Sensors {
             taken: None,
         };
         let maps = wanted.maps.iter().map(mapped).collect();
-        Sensors { known, by_id, by_key, maps }
+        Sensors { known, units: wanted.units.clone(), by_id, by_key, maps }
     }
 
     /// The sensor that a name means: as `--map` says it whole, by its id, or as `--map` says a part of it.
@@ -159,6 +165,11 @@ impl Sensors {
         self.known[place].1
     }
 
+    /// The unit of the numbers under a name of another tool, where the name says none: as the sensor's board has it.
+    pub(super) fn unit(&self, place: usize, name: &str) -> Option<Unit> {
+        self.units.get(self.id(place)).copied().filter(|_| self.is_mapped(name))
+    }
+
     /// What `--map` named and the recording does not have.
     pub(super) fn unmet(&self) -> impl Iterator<Item = &Map> {
         self.maps.iter().filter(|mapped| mapped.taken.is_none()).map(|mapped| &mapped.map)
@@ -209,10 +220,20 @@ fn with_unit_apart(heading: &str) -> std::borrow::Cow<'_, str> {
     }
 }
 
-/// The unit that a heading says of a quantity. The id of a sensor says none by its end: its values are in the quantity's own.
+/// The unit that a heading says of a quantity: in brackets, at its end, or before it. The id of a sensor says none by its end: its values
+/// are in the quantity's own.
 pub(super) fn unit_of(heading: &str, is_id: bool, quantity: Quantity, siblings: &Siblings) -> Option<Unit> {
     let label = label(heading)?;
-    label.unit().or_else(|| label.unit_at_end(quantity, siblings).filter(|_| !is_id))
+    let at_end = || label.unit_at_end(quantity, siblings).filter(|_| !is_id);
+    label.unit().or_else(at_end).or_else(|| unit_before(bare(heading), quantity))
+}
+
+/// `m³/m³ Water Content`: a word with such a sign is no other.
+fn unit_before(heading: &str, quantity: Quantity) -> Option<Unit> {
+    let (unit, rest) = Unit::leading(heading, Unit::of_exactly)?;
+    let text = &heading[..heading.len() - rest.len()];
+    let is_said = !rest.is_empty() && text.contains(['/', '°', '%', '²', '³']);
+    Some(unit).filter(|unit| is_said && quantity.conversion(*unit).is_some())
 }
 
 /// A heading without the serial numbers that loggers put behind it.

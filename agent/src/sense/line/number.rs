@@ -130,6 +130,16 @@ pub(crate) fn has_truths(quantity: Quantity) -> bool {
     matches!(quantity, Quantity::Contact | Quantity::Count)
 }
 
+/// What a word says of a contact: 1 for what is open, on or there, 0 for what is closed, off or not there.
+pub(crate) fn contact(word: &str) -> Option<f64> {
+    let is_one_of = |words: &str| words.split(' ').any(|known| known.eq_ignore_ascii_case(word.trim()));
+    match () {
+        () if is_one_of("open opened on true yes wet leak detected active high") => Some(1.0),
+        () if is_one_of("closed close off false no dry ok clear inactive low") => Some(0.0),
+        () => None,
+    }
+}
+
 /// Whether a word stands for a missing value: `nan`, `-`, `OVF`.
 pub(crate) fn is_missing(text: &str) -> bool {
     let word = text.strip_prefix(['-', '+']).unwrap_or(text);
@@ -293,6 +303,15 @@ mod tests {
     fn truths_are_no_numbers() {
         assert_eq!((cell("true"), cell(" false ")), (Cell::Truth(true), Cell::Truth(false)));
         assert_eq!(cell("TRUE"), Cell::Text);
+    }
+
+    #[test]
+    fn words_say_how_a_contact_is() {
+        for (word, expected) in
+            [("open", Some(1.0)), (" ON ", Some(1.0)), ("Closed", Some(0.0)), ("dry", Some(0.0)), ("5", None)]
+        {
+            assert_eq!(contact(word), expected, "{word}");
+        }
     }
 
     #[test]

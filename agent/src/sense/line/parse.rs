@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use tilth_core::label::Fit;
+use tilth_core::quantity::Quantity;
 use tilth_core::time::WallTime;
 use tilth_core::unit::{Conversion, Unit};
 
@@ -237,6 +238,11 @@ impl Reader {
                 self.values.push((want, f64::from(u8::from(is))));
             }
             Cell::Text | Cell::Truth(_) => {
+                let is_contact = self.names.want(want).quantity == Quantity::Contact;
+                if let Some(value) = number::contact(fields.word(ix, line)).filter(|_| is_contact) {
+                    self.values.push((want, value));
+                    return;
+                }
                 let about = self.about(want, fields, ix, line, "");
                 self.tally.add_field(Reason::NotANumber, line, about.clone());
                 self.words.push((want, about));

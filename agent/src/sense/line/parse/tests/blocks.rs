@@ -90,6 +90,7 @@ fn what_stands_behind_a_number_is_its_unit_or_makes_it_none() {
     ] {
         check_all(&["Temp/temperature"], None, &[line], &[expected]);
     }
+    check_all(&["door/contact", "t"], None, &["door: open, t: open", "door=closed"], &["0=1; 1? t \"open\"", "0=0"]);
     check_all(&["PH", "EC"], None, &["PH,ERR,EC,1.8"], &["1=1.8; 0? PH \"ERR\""]);
     check_all(&["t", "u"], Some(&["address", "t", "u"]), &["0+21.5-3.2", "0 +21.5   -3.2"], &["0=21.5; 1=-3.2"; 2]);
     check_all(

@@ -278,7 +278,7 @@ const CASES: &[Case] = &[
     Case {
         bus: "",
         sensors: &[("t", TEMPERATURE, "AM2301.Temperature", ""), ("h", "humidity", "Humidity", "")],
-        says: b"{\r\n  \"AM2301\": {\r\n    \"Temperature\": 70.7,\r\n    \"Humidity\": 55\r\n  },\r\n  \"TempUnit\": \"F\"\r\n}\r\n",
+        says: b"{\r\n  \"AM2301\": {\r\n    \"Temperature\": 70.7,\r\n    \"Humidity\": 55\r\n  },\r\n  \"PressureUnit\": \"mmHg\", \"TempUnit\": \"F\"\r\n}\r\n",
         reads: &[("t", Good(21.5)), ("h", Good(55.0))],
     },
     Case {

@@ -74,11 +74,13 @@ impl Units {
         let count = |base: &str| numbers.iter().filter(|(_, key)| is_of(base, key)).count();
         let field = |(place, base): (usize, &str)| {
             let is_said = count(base) > 0;
+            // One that is named for numbers which are not there is nobody's own: `TempUnit` beside a humidity alone.
+            let is_named = !is_said && !base.is_empty() && !base.contains('.');
             let mut base = base.to_owned();
             while count(&base) == 0 && !base.is_empty() {
                 base.truncate(base.rfind('.').unwrap_or_default());
             }
-            UnitField { place, count: count(&base), is_said, base }
+            UnitField { place, count: count(&base) + usize::from(is_named), is_said, base }
         };
         Units { units: units.map(field).collect(), numbers: numbers.iter().map(|(place, _)| *place).collect() }
     }
@@ -119,10 +121,13 @@ impl Units {
     }
 }
 
-/// Whether a key begins with that of the field of a unit; `nodes.1` is no beginning of `nodes.10`.
+/// Whether a key, or its last segment, begins with that of the field of a unit; `nodes.1` is no beginning of `nodes.10`.
 fn is_of(base: &str, key: &str) -> bool {
     let is_digit = |c: char| c.is_ascii_digit();
-    key.strip_prefix(base).is_some_and(|rest| !(base.ends_with(is_digit) && rest.starts_with(is_digit)))
+    let begins = |key: &str| {
+        key.strip_prefix(base).is_some_and(|rest| !(base.ends_with(is_digit) && rest.starts_with(is_digit)))
+    };
+    begins(key) || key.rsplit_once('.').is_some_and(|(_, last)| begins(last))
 }
 
 /// What a field says of the unit of a number beside it; nothing where it says none of it.
@@ -206,6 +211,8 @@ mod tests {
             (&[(2, "")], &[(0, "temp"), (1, "hum")], 1, shared(2)),
             (&[(1, "temp"), (3, "hum")], &[(0, "temp"), (2, "hum")], 2, own(3)),
             (&[(1, "temp")], &[(0, "temperature"), (2, "hum")], 2, Ok(None)),
+            (&[(2, "temp"), (3, "pressure")], &[(0, "a.temperature"), (1, "a.pressure")], 1, own(3)),
+            (&[(1, "temp")], &[(0, "a.humidity")], 0, shared(1)),
             (&[(2, "attributes")], &[(0, "state"), (1, "n")], 0, shared(2)),
             (&[(1, "n.1"), (3, "n.10")], &[(0, "n.1.t"), (2, "n.10.t")], 2, own(3)),
             (&[(1, ""), (3, "")], &[(0, "temp"), (2, "hum")], 0, own(1)),

@@ -131,12 +131,17 @@ impl Office {
         }
     }
 
-    pub(super) async fn tell(&self, command: decide::Command) -> Result<(), Refusal> {
+    /// Something that a person does.
+    pub(super) async fn change(&self, command: decide::Command) -> Result<(), Refusal> {
         if !self.changes.may(Instant::now()) {
             return Err(Refusal::new(format!(
                 "more than {MOST_CHANGES} changes within a minute: try again after that"
             )));
         }
+        self.tell(command).await
+    }
+
+    pub(super) async fn tell(&self, command: decide::Command) -> Result<(), Refusal> {
         let told = timeout(PATIENCE, self.commands.send(command)).await;
         told.ok().and_then(Result::ok).ok_or_else(|| Refusal::new("the engine does not answer"))
     }

@@ -34,7 +34,7 @@ impl Office {
         if !open.contains(&alert) {
             return Err(none());
         }
-        self.tell(Command::Acknowledge { alert: AlertId(alert), span, by }).await?;
+        self.change(Command::Acknowledge { alert: AlertId(alert), span, by }).await?;
         // Between the two it may have ended by itself.
         self.look(move |engine, beside, clock| views::alert_of(engine, beside, clock, alert)).await?.ok_or_else(none)
     }
@@ -44,7 +44,7 @@ impl Office {
         let (span, by) = (check_span(span)?, name(by)?);
         let meant = of.clone();
         self.look(move |engine, _, _| check_rules(&meant, engine)).await??;
-        self.tell(Command::Silence { of: of.clone(), span, by: by.clone() }).await?;
+        self.change(Command::Silence { of: of.clone(), span, by: by.clone() }).await?;
         let is_it = move |row: &SilenceRow| {
             row.by == by && (&row.zone, &row.rule, &row.sensor) == (&of.zone, &of.rule, &of.sensor)
         };
@@ -61,7 +61,7 @@ impl Office {
         let found = silences.into_iter().find(|silence| silence.silence == number);
         let none = || Refusal::new(format!("there is no silence {number}{}", known("silence", &there)));
         let silence = found.ok_or_else(none)?;
-        self.tell(Command::EndSilence(number)).await?;
+        self.change(Command::EndSilence(number)).await?;
         Ok(silence)
     }
 
@@ -76,7 +76,7 @@ impl Office {
         if length > MAX_NOTE {
             return Err(Refusal::new(format!("a note of {length} characters; expected at most {MAX_NOTE}")));
         }
-        self.tell(Command::Note { text: text.to_owned(), by }).await?;
+        self.change(Command::Note { text: text.to_owned(), by }).await?;
         // It is written down when decide has had its turn.
         self.look(|_, _, _| ()).await
     }

@@ -25,6 +25,7 @@ mod sorted;
 mod stamps;
 mod survey;
 mod table;
+mod thousands;
 mod time;
 mod told;
 mod wanted;

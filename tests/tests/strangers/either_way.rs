@@ -42,3 +42,61 @@ fn a_half_of_the_day_beside_a_date_puts_the_month_first() {
         assert!(run.err.contains("2026-01-03 00:00:00 UTC"), "{recording}: {}", run.err);
     }
 }
+
+/// Points and commas part thousands as well as decimals: where nothing in a file tells which, no number is taken for another
+/// unsaid.
+#[test]
+fn marks_before_three_digits_are_not_taken_for_decimals_unsaid() {
+    let farm = Farm::new("thousands", TENT);
+    let file = |separator: char, cells: [&str; 4]| {
+        let rows = (0..).zip(cells).map(|(n, cell)| format!("01.03.2026 00:0{n}{separator}{cell}\n"));
+        format!("Zeit{separator}tent/co2\n{}", rows.collect::<String>())
+    };
+    let replay = |recording: &str| {
+        let run = farm.replay(recording, &["--tz", "UTC", "--json"]);
+        assert_eq!(run.code, Some(0), "{recording}: {}", run.err);
+        (run.summary(), run.err)
+    };
+    for (separator, cells) in [
+        (';', ["1.012", "1.013", "998", "997"]),
+        (';', ["1,012", "1,013", "998", "997"]),
+        ('\t', ["998", "997", "1.012", "1.013"]),
+        ('\t', ["998", "997", "1,012 ppm", "1,013 ppm"]),
+        ('|', ["998", "NA", "1.012", "12.013"]),
+        (',', ["998", "997", "1.012", "1.013"]),
+    ] {
+        let (summary, err) = replay(&file(separator, cells));
+        assert_eq!(summary.bad_cells, 2, "{cells:?}: {err}");
+        assert!(err.contains("may part thousands or decimals"), "{cells:?}: {err}");
+    }
+    // A number of five hundred lines further down.
+    let mut late = file(';', ["998", "997", "996", "995"]);
+    for minute in 10..1000 {
+        late += &format!(
+            "01.03.2026 {:02}:{:02};{}\n",
+            minute / 60,
+            minute % 60,
+            if minute < 900 { "996" } else { "1.002" }
+        );
+    }
+    assert_eq!(replay(&late).0.bad_cells, 100, "beyond what is looked at first");
+    // Each name of a long file stands in one column.
+    let long = "Zeit;entity_id;state\n01.03.2026 00:00;tent/co2;998\n01.03.2026 00:01;tent/co2;1.012\n";
+    let run = farm.replay(long, &["--tz", "UTC"]);
+    assert!(run.err.contains("may part thousands or decimals"), "{}", run.err);
+    // Where all numbers look alike they are decimals, which is said.
+    let (summary, err) = replay(&file(';', ["1.234", "1.250", "2.125", "3.000"]));
+    assert_eq!((summary.bad_cells, summary.readings), (0, 4), "{err}");
+    assert!(err.contains("\\\"1.234\\\" under \\\"tent/co2\\\" is taken as a number with three decimals"), "{err}");
+    // One number tells it for all.
+    for cells in
+        [["998", "1.012", "1.012,5", "997"], ["998", "1.012", "21,5", "997"], ["998", "1.012", "1013.5", "997"]]
+    {
+        let (summary, err) = replay(&file(';', cells));
+        assert_eq!((summary.bad_cells, summary.readings), (0, 4), "{cells:?}: {err}");
+        assert!(!err.contains("three decimals"), "{cells:?}: {err}");
+    }
+    // A recording of our own has decimal points.
+    let own = "time,tent/co2\n2026-03-01T00:00:00Z,998\n2026-03-01T00:01:00Z,1.012\n";
+    assert_eq!(farm.replay(own, &["--json"]).summary().bad_cells, 0);
+}

@@ -170,6 +170,11 @@ impl Marks {
         }
     }
 
+    /// Whether a number shows for sure which mark is that of decimals.
+    pub(super) fn are_sure(self) -> bool {
+        self.points + self.commas > 0
+    }
+
     /// How the numbers are written. Where commas part the cells, one before three digits is left open; else it is decimal.
     pub(super) fn mark(self, separator: u8) -> Mark {
         let is_comma = self.points == 0 && (self.commas > 0 || self.open > 0 && separator != b',');

@@ -11,6 +11,7 @@ use super::fields::Fields;
 use super::kinds;
 use super::names::Names;
 use super::report::{Reason, Report, excerpt};
+use super::thousands::Thousands;
 use super::told::listed;
 use super::wanted::{Ambiguous, Map, Sensors, Wanted};
 use super::{Row, is_blank};
@@ -29,6 +30,7 @@ pub(super) struct Decoder {
     clock: Clock,
     folds: Folds,
     mark: Mark,
+    thousands: Thousands,
     fields: Fields,
     dialect: Dialect,
     /// The name of a line being put together.
@@ -73,6 +75,7 @@ impl Decoder {
             clock: Clock::new(dialect.times.clone(), dialect.form, dialect.zone.clone()),
             folds: Folds::default(),
             mark: dialect.mark,
+            thousands: dialect.thousands.clone(),
             fields: Fields::of(dialect.separator),
             name: Vec::new(),
             rows: VecDeque::new(),
@@ -140,13 +143,21 @@ impl Decoder {
         }
         self.report.short_lines += u64::from(self.fields.len() < self.layout.width);
         let place = if let Layouts::Placed(_) = self.layout.sensors { Some(self.placed(line)?) } else { None };
-        let Decoder { layout, fields, mark, report, rows, .. } = self;
+        let Decoder { layout, fields, mark, thousands, report, rows, .. } = self;
         let columns = match (&layout.sensors, place) {
             (Layouts::Placed(places), Some(place)) => &places.columns[place],
             (Layouts::Columns(columns), _) => columns,
             _ => return Ok(()),
         };
-        take(columns, *mark, number, at_ms, |place| fields.get(line, place).unwrap_or_default(), report, rows);
+        take(
+            columns,
+            (*mark, thousands),
+            number,
+            at_ms,
+            |place| fields.get(line, place).unwrap_or_default(),
+            report,
+            rows,
+        );
         Ok(())
     }
 
@@ -159,6 +170,9 @@ impl Decoder {
         unit: Option<usize>,
     ) -> Result<(), Reason> {
         let text = self.fields.get(line, value).ok_or(Reason::TooFewColumns)?;
+        if self.thousands.is_doubtful(value, text) {
+            return Err(Reason::ValueMark);
+        }
         let (read, truth) = (cells::read(text, self.mark), cells::truth(text));
         let is_text = read == Err(Reason::ValueForm) && truth.is_none();
         if is_text && self.dialect.kind.is_some() && !self.is_wanted(line)? {
@@ -362,7 +376,7 @@ impl Decoder {
 /// Takes the values of a line of the wide layout.
 fn take<'a>(
     columns: &[Column],
-    mark: Mark,
+    (mark, thousands): (Mark, &mut Thousands),
     number: u64,
     at_ms: i64,
     cell: impl Fn(usize) -> &'a [u8],
@@ -372,7 +386,11 @@ fn take<'a>(
     for column in columns {
         // Spreadsheets end a line early when its last cells are empty.
         let text = cell(column.place);
-        match column.read(&cell, mark) {
+        let read = match thousands.is_doubtful(column.place, text) {
+            true => Err(Reason::ValueMark),
+            false => column.read(&cell, mark),
+        };
+        match read {
             Ok((_, None)) => report.missing += 1,
             Ok((sensor, value)) => {
                 report.values += 1;

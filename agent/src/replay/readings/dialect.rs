@@ -12,7 +12,8 @@ use super::sample::{Column, Line, Look, Sample, cells};
 use super::stamps::{self, Order, Stamp, Zone};
 use super::survey::{Survey, Why};
 use super::table::Table;
-use super::told::{listed, order_note};
+use super::thousands::Thousands;
+use super::told::{listed, order_note, untold_note};
 use super::wanted::{Sensors, Wanted, bare};
 
 /// How a file is written.
@@ -23,6 +24,8 @@ pub(super) struct Dialect {
     pub(super) is_ours: bool,
     pub(super) separator: u8,
     pub(super) mark: Mark,
+    /// Columns whose marks may part thousands.
+    pub(super) thousands: Thousands,
     /// The physical line of the header, and the last one before the data.
     pub(super) header: u64,
     pub(super) preamble: u64,
@@ -329,7 +332,7 @@ impl Found<'_> {
         let zone = self.wanted.zone.clone().or(said.clone());
         self.check_zone(&times, form, zone.as_ref())?;
         let long = self.long(&times);
-        let mark = self.mark(&times, long);
+        let (mark, thousands, untold) = self.mark(&times, long);
         let is_other = |place: &usize| {
             !times.contains(place) && !places.contains(place) && long.is_none_or(|(name, _)| name != *place)
         };
@@ -343,6 +346,7 @@ impl Found<'_> {
             is_ours: self.is_ours,
             separator: self.separator,
             mark,
+            thousands,
             header: self.table.header,
             preamble: self.table.preamble,
             headings: self.table.headings,
@@ -360,6 +364,7 @@ impl Found<'_> {
         dialect
             .notes
             .extend(dialect.repeated_time(&data).filter(|_| dialect.long.is_none() && dialect.places.is_empty()));
+        dialect.notes.extend(untold);
         if let (Form::Civil(order), Why::Steps | Why::Assumed) = (form, why) {
             dialect.notes.push(order_note(order, why, self.survey.open_date()));
         }
@@ -413,16 +418,31 @@ impl Found<'_> {
         })
     }
 
-    fn mark(&self, times: &[usize], long: Option<(usize, usize)>) -> Mark {
+    /// How numbers are written, which columns leave it open, and what to say of a number that is taken all the same.
+    fn mark(&self, times: &[usize], long: Option<(usize, usize)>) -> (Mark, Thousands, Option<String>) {
+        let is_number = |place: usize| !times.contains(&place) && long.is_none_or(|(name, _)| name != place);
+        let cells = || {
+            let cells = self.table.data.iter().flat_map(|line| line.cells.iter().enumerate());
+            cells.filter(|(place, _)| is_number(*place))
+        };
         let mut marks = Marks::default();
-        for line in &self.table.data {
-            for (place, cell) in line.cells.iter().enumerate() {
-                if !times.contains(&place) && long.is_none_or(|(name, _)| name != place) {
-                    marks.add(cell);
-                }
-            }
+        cells().for_each(|(_, cell)| marks.add(cell));
+        let mark = marks.mark(self.separator);
+        if self.is_ours || marks.are_sure() {
+            return (mark, Thousands::default(), None);
         }
-        marks.mark(self.separator)
+        let mut thousands = Thousands::open();
+        // What a number means may be shown by one below it.
+        for (place, cell) in cells() {
+            thousands.is_doubtful(place, cell.as_bytes());
+        }
+        let untold = cells()
+            .find(|(place, cell)| {
+                thousands.is_untold(cell.as_bytes()) && !thousands.is_doubtful(*place, cell.as_bytes())
+            })
+            .filter(|_| self.separator != b',')
+            .map(|(place, cell)| untold_note(cell, &self.table.headings[place]));
+        (mark, thousands, untold)
     }
 }
 

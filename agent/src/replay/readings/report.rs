@@ -149,7 +149,7 @@ pub(crate) enum Reason {
     /// Letters of a zone that are not known, or of several.
     TimeZone,
     ValueForm,
-    /// A comma before three digits.
+    /// A comma or point before three digits.
     ValueMark,
     UnitUnknown,
     UnitWrong,
@@ -195,7 +195,7 @@ impl fmt::Display for Reason {
             }
             Reason::TimeZone => "letters of the time's zone are not known, or mean several",
             Reason::ValueForm => "expected a decimal number, nothing or NaN",
-            Reason::ValueMark => "comma may part thousands or decimals; the file does not tell",
+            Reason::ValueMark => "the mark may part thousands or decimals; the file does not tell",
             Reason::UnitUnknown => "unit is not known",
             Reason::UnitWrong => "unit is not one of what the sensor measures",
             Reason::ValueInfinite => "value is infinite",

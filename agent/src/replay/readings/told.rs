@@ -33,6 +33,14 @@ pub(super) fn order_note(order: Order, why: Why, date: &str) -> String {
     )
 }
 
+pub(super) fn untold_note(cell: &str, heading: &str) -> String {
+    let (cell, heading) = (excerpt(cell.as_bytes()), excerpt(heading.as_bytes()));
+    format!(
+        "\"{cell}\" under \"{heading}\" is taken as a number with three decimals: nothing in the file tells whether its mark \
+         parts thousands"
+    )
+}
+
 impl Dialect {
     /// What is not as in a recording of our own, in one sentence; nothing where all is.
     pub(super) fn read_as(&self, is_zone_of_heading: bool) -> Option<String> {

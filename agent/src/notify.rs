@@ -279,8 +279,10 @@ impl Sender {
                     is_other.then(|| id.clone())
                 };
                 let elsewhere = self.ways.iter().filter_map(is_elsewhere).collect();
+                let is_barred = |(_, channel): &(&Id, &Channel)| matches!(channel, Channel::Barred { .. });
+                let barred = channels.iter().filter(is_barred).map(|(id, _)| id.clone()).collect();
                 self.set_ways(channels);
-                Input::Channels(Channels { limits, elsewhere, levels })
+                Input::Channels(Channels { limits, barred, elsewhere, levels })
             }
         }
     }

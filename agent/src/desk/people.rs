@@ -8,7 +8,7 @@ use tilth_core::alert::AlertId;
 use tilth_core::engine::Engine;
 use tilth_core::id::{Id, SensorId};
 use tilth_core::plan::AlertKey;
-use tilth_core::site::Matcher;
+use tilth_core::site::{MAX_SILENCES, Matcher};
 use tilth_core::time::Span;
 
 use super::answers::{Office, Refusal};
@@ -44,14 +44,19 @@ impl Office {
         let (span, by) = (check_span(span)?, name(by)?);
         let meant = of.clone();
         self.look(move |engine, _, _| check_rules(&meant, engine)).await??;
+        let before = self.look(|engine, _, clock| views::silences(engine, clock)).await?;
         self.change(Command::Silence { of: of.clone(), span, by: by.clone() }).await?;
-        let is_it = move |row: &SilenceRow| {
-            row.by == by && (&row.zone, &row.rule, &row.sensor) == (&of.zone, &of.rule, &of.sensor)
+        let is_it = |row: &SilenceRow| {
+            let is_new = before.iter().all(|before| before.silence != row.silence);
+            is_new && row.by == by && (&row.zone, &row.rule, &row.sensor) == (&of.zone, &of.rule, &of.sensor)
         };
         // The newest of its kind.
         let silences = self.look(|engine, _, clock| views::silences(engine, clock)).await?;
-        let silence = silences.into_iter().rfind(is_it);
-        silence.ok_or_else(|| Refusal::new("it has ended already"))
+        let is_full = silences.len() >= MAX_SILENCES;
+        silences.into_iter().rfind(is_it).ok_or_else(|| match is_full {
+            true => Refusal::new(format!("there are {MAX_SILENCES} silences, as many as there may be; end one first")),
+            false => Refusal::new("it has ended already"),
+        })
     }
 
     /// Somebody ends a silence early; gives it as it was.

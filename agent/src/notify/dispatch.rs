@@ -38,6 +38,8 @@ pub(crate) enum Input {
 pub(crate) struct Channels {
     /// Each with its limits.
     pub(crate) limits: BTreeMap<Id, Limits>,
+    /// Those whose secret may not be sent where they lead: they tell nothing.
+    pub(crate) barred: BTreeSet<Id>,
     /// Those of before that lead elsewhere.
     pub(crate) elsewhere: BTreeSet<Id>,
     /// Which tell of each open alert by the policy of this configuration.
@@ -54,6 +56,7 @@ pub(crate) struct Dispatch {
     /// Which channels were asked to tell of an alert that is open.
     told: BTreeMap<AlertId, BTreeSet<Id>>,
     levels: Levels,
+    barred: BTreeSet<Id>,
     effects: VecDeque<(Id, queue::Effect)>,
 }
 
@@ -147,11 +150,14 @@ impl Dispatch {
     }
 
     /// A channel that can tell a notice in place of these: of the alert's level now, of its policy when it was decided on, or
-    /// any. Each is asked once, so this comes to an end.
+    /// any; the first of them that works, else the first that is tried again. Each is asked once, so this comes to an end.
     fn another(&self, notice: &Notice, tried: &[Id]) -> Option<Id> {
         let level = notice.alert().and_then(|alert| self.levels.get(&alert));
-        let mut others = level.into_iter().flatten().chain(&notice.others).chain(self.queues.keys());
-        others.find(|channel| !tried.contains(channel) && self.is_open(channel)).cloned()
+        let others = level.into_iter().flatten().chain(&notice.others).chain(self.queues.keys());
+        let can = |channel: &&Id| !tried.contains(channel) && self.is_open(channel) && !self.barred.contains(*channel);
+        let others: Vec<&Id> = others.filter(can).collect();
+        let works = |channel: &&&Id| self.queues.get(**channel).is_some_and(Queue::works);
+        others.iter().find(works).or(others.first()).map(|channel| (*channel).clone())
     }
 
     fn is_open(&self, channel: &Id) -> bool {
@@ -166,8 +172,8 @@ impl Dispatch {
 
     /// What waits on a channel that is gone is told by another one, and so is what is under way there, if it fails.
     fn set_channels(&mut self, now: Uptime, channels: Channels) {
-        let Channels { limits, elsewhere, levels } = channels;
-        self.levels = levels;
+        let Channels { limits, barred, elsewhere, levels } = channels;
+        (self.levels, self.barred) = (levels, barred);
         for (id, limits) in &limits {
             let queue = self.queues.entry(id.clone()).or_insert_with(|| Queue::new(*limits));
             queue.set_limits(*limits);

@@ -91,7 +91,7 @@ pub(crate) enum Again {
     UntilExpired,
     /// The other side refused this very notice: it is tried [`REFUSED_TRIES`] times and holds up no other.
     Few,
-    /// There is nowhere to send it.
+    /// The other side never takes it as it is. One of several in a digest is tried in a smaller one.
     Never,
 }
 
@@ -196,6 +196,8 @@ pub(crate) struct Queue {
     /// The configuration has the channel no more: what is under way is awaited and nothing else is sent.
     is_closed: bool,
     untold: u32,
+    /// The other side takes at most so many notices in one digest.
+    most_together: usize,
     orders: u64,
     effects: VecDeque<Effect>,
 }
@@ -215,9 +217,15 @@ impl Queue {
             is_astray: false,
             is_closed: false,
             untold: 0,
+            most_together: usize::MAX,
             orders: 0,
             effects: VecDeque::new(),
         }
+    }
+
+    /// Whether what it sent last arrived, or nothing was sent yet.
+    pub(crate) fn works(&self) -> bool {
+        self.failures == 0
     }
 
     /// Takes what happened.
@@ -259,6 +267,7 @@ impl Queue {
     /// The channel leads elsewhere from now on: what the other side did or asked for before means nothing there.
     pub(crate) fn redirect(&mut self, now: Uptime) {
         (self.failures, self.asked, self.not_before) = (0, false, Uptime(i64::MIN));
+        self.most_together = usize::MAX;
         for item in &mut self.waiting {
             (item.refusals, item.not_before) = (0, Uptime(i64::MIN));
         }
@@ -407,8 +416,12 @@ impl Queue {
             budget.give_back();
         }
         self.hold_back(now, failure);
+        let is_digest = parcel.items.len() > 1;
+        if is_digest && failure.again == Again::Never {
+            self.most_together = parcel.items.len() / 2;
+        }
         for item in parcel.items {
-            self.item_failed(now, item, failure);
+            self.item_failed(now, item, failure, is_digest);
         }
         if mem::take(&mut self.is_astray) {
             (self.failures, self.asked, self.not_before) = (0, false, now);
@@ -430,7 +443,7 @@ impl Queue {
         self.not_before = now + asked.unwrap_or(doubled);
     }
 
-    fn item_failed(&mut self, now: Uptime, mut item: Item, failure: &Failure) {
+    fn item_failed(&mut self, now: Uptime, mut item: Item, failure: &Failure, was_digest: bool) {
         let reason = Some(failure.reason.clone());
         if item.withdrawn {
             let alert = item.notice.alert();
@@ -440,7 +453,9 @@ impl Queue {
             return self.say(&item, Fate::Withdrawn, reason);
         }
         item.refusals += u32::from(failure.again == Again::Few && !self.is_astray);
-        let is_final = failure.again == Again::Never || item.refusals >= REFUSED_TRIES || self.is_closed;
+        // What is too large for the other side in a digest need not be so in a smaller one, or alone.
+        let is_hopeless = failure.again == Again::Never && !was_digest;
+        let is_final = is_hopeless || item.refusals >= REFUSED_TRIES || self.is_closed;
         if is_final {
             self.untold += 1 + item.earlier;
             return self.say(&item, Fate::Failed, reason);
@@ -468,7 +483,7 @@ impl Queue {
         // The last that may go now takes everything along.
         let is_digest = self.budget.is_some_and(|budget| budget.left(now) <= 1);
         let together = self.waiting.iter().take_while(|item| is_ready(item) && item.refusals < ALONE_AFTER).count();
-        let count = if is_digest { together.max(1) } else { 1 };
+        let count = if is_digest { together.min(self.most_together).max(1) } else { 1 };
         let mut items: Vec<Item> = self.waiting.drain(..count).collect();
         items.iter_mut().for_each(|item| item.attempts += 1);
         if let Some(budget) = &mut self.budget {

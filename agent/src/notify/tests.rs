@@ -394,6 +394,20 @@ fn a_sequence_that_ntfy_would_refuse_is_left_out() {
 }
 
 #[test]
+fn a_webhook_is_told_why_an_input_fails() {
+    let config = Config::new("hook-why");
+    let receiver = Receiver::start(vec![]);
+    let why = "\"Temp\" fits \"Air Temp\" and \"Water Temp\"";
+    run_test(&config, &[("hook", webhook(&receiver.url))], async |mut running| {
+        let page = Notice { why: Some(why.to_owned()), ..page(12, 1, Severity::Critical, Cause::Fired) };
+        running.tell(page, &["hook"]).await;
+        assert_eq!(running.fate().await, "hook pi-12-1 sent");
+    });
+    let body: serde_json::Value = serde_json::from_slice(&receiver.next().body).unwrap();
+    assert_eq!(body["events"][0]["why"], why);
+}
+
+#[test]
 fn a_webhook_can_check_who_sent_it_and_when() {
     let config = Config::new("hook");
     let receiver = Receiver::start(vec![]);

@@ -49,6 +49,9 @@ struct Event<'a> {
     reading_ts: Option<i64>,
     message: &'a str,
     advice: Option<&'a str>,
+    /// What else is known: why the sensor's input fails, or how the bus is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'a str>,
     undelivered_pages: u32,
     /// Channels that gave this up, so that it is told here.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,7 +91,7 @@ fn signature(secret: &Secret, body: &[u8]) -> String {
 }
 
 fn event(item: &Item) -> Event<'_> {
-    let Notice { id, kind, report, unit, instead, .. } = &*item.notice;
+    let Notice { id, kind, report, unit, why, instead, .. } = &*item.notice;
     let (event, state, reason) = match kind {
         Kind::Page(cause) => ("notify", "firing", cause.name()),
         Kind::Resolved(reason) => ("resolved", "resolved", reason.name()),
@@ -112,6 +115,7 @@ fn event(item: &Item) -> Event<'_> {
         reading_ts: report.reading_at.and_then(|stamp| stamp.wall).map(|WallTime(ms)| ms),
         message: &report.message,
         advice: report.advice.as_deref(),
+        why: why.as_deref(),
         undelivered_pages: item.earlier,
         instead_of: instead.as_ref().map(|instead| instead.of.as_slice()),
     }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction};
@@ -100,6 +100,7 @@ impl Store {
     /// [`StoreError`] when the disk cannot be used, or a later version wrote the file.
     pub(crate) fn open(path: &Path, options: &Options) -> Result<(Store, Opened), StoreError> {
         make_folder(path)?;
+        refuse_devices(path)?;
         let before = Evidence::of(path, options);
         let least_boot = before.known.as_ref().filter(|_| before.is_new).map_or(1, |known| known.boot + 1);
         let opened = match connect(path, options, least_boot) {
@@ -263,6 +264,19 @@ impl Place {
     fn of(path: &Path) -> Place {
         Place(fs::metadata(path).ok().map(|file| (file.dev(), file.ino())))
     }
+}
+
+/// Reading a named pipe or a device in the place of a file may wait for ever.
+fn refuse_devices(path: &Path) -> Result<(), StoreError> {
+    for file in [path.to_owned(), aside::beside(path, "-wal"), aside::beside(path, "-journal")] {
+        // Not opened: closing it would take away locks of this process.
+        let Ok(there) = fs::metadata(&file).map(|metadata| metadata.file_type()) else { continue };
+        if !there.is_file() && !there.is_dir() {
+            let what = if there.is_fifo() { "a named pipe" } else { "a device or socket" };
+            return Err(StoreError::Unreachable(format!("{}: {what} is there; expected a file", file.display())));
+        }
+    }
+    Ok(())
 }
 
 fn make_folder(path: &Path) -> Result<(), StoreError> {

@@ -336,3 +336,19 @@ fn plain_http_needs_no_certificates_on_the_machine() {
     agent.kill().unwrap();
     agent.wait().unwrap();
 }
+
+/// Guards against: "it has ended already", or the row of an older silence, where there is no room for another.
+#[test]
+fn a_silence_too_many_says_why_it_is_refused() {
+    let (room, _board, _agent) = firing("silences");
+    let silence = || room.ask(&["silence", "--rule", "level-high", "--for", "2h", "--by", "berta"]);
+    for number in 1..=256 {
+        let ran = silence();
+        assert!(ran.out.starts_with(&format!("silence {number}: ")), "{ran:?}");
+    }
+    let ran = silence();
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.err.contains("there are 256 silences, as many as there may be; end one first"), "{ran:?}");
+    assert_eq!(room.ask(&["silence", "--end", "7"]).code, Some(0));
+    assert!(silence().out.starts_with("silence 257: "));
+}

@@ -7,6 +7,7 @@ mod changes;
 mod desk;
 mod good;
 mod half_written;
+mod no_file;
 mod receiver;
 mod reload;
 mod room;

@@ -333,11 +333,12 @@ fn one_channel_that_is_down_delays_no_other_and_those_who_were_paged_hear_the_en
 struct House {
     dispatch: Dispatch,
     limits: BTreeMap<Id, Limits>,
+    barred: BTreeSet<Id>,
 }
 
 impl House {
     fn new(channels: &[&str]) -> House {
-        let mut house = House { dispatch: Dispatch::default(), limits: BTreeMap::new() };
+        let mut house = House { dispatch: Dispatch::default(), limits: BTreeMap::new(), barred: BTreeSet::new() };
         house.set(channels, &[]);
         house
     }
@@ -347,7 +348,12 @@ impl House {
         let level = level_of_1.iter().map(|name| Id::new(name).unwrap()).collect();
         let levels = BTreeMap::from([(AlertId(1), level)]);
         let (limits, elsewhere) = (self.limits.clone(), BTreeSet::new());
-        self.step(dispatch::Input::Channels(dispatch::Channels { limits, elsewhere, levels }))
+        self.step(dispatch::Input::Channels(dispatch::Channels {
+            limits,
+            barred: self.barred.clone(),
+            elsewhere,
+            levels,
+        }))
     }
 
     fn step(&mut self, input: dispatch::Input) -> Vec<String> {
@@ -383,6 +389,62 @@ fn what_a_channel_gives_up_each_other_is_asked_to_tell_once_and_then_nobody_is()
         ["policy pi-1-1-instead-of-level failed, any instead", "any send pi-1-1-instead-of-policy"]
     );
     assert_eq!(house.fails("any"), ["any pi-1-1-instead-of-policy failed"]);
+}
+
+#[test]
+fn in_place_of_a_channel_one_tells_that_works_and_none_that_may_not() {
+    let id = |name: &str| Id::new(name).unwrap();
+    let mut house = House::new(&["a", "b", "log", "phone"]);
+    house.barred = BTreeSet::from([id("a")]);
+    house.set(&["a", "b", "log", "phone"], &[]);
+    // The second has failed before, and what it has to tell waits.
+    let failing = page(9, 1, Severity::Urgent, Cause::Fired);
+    house.step(dispatch::Input::Page(failing, vec![id("b")]));
+    let down = Failure { reason: "down".to_owned(), again: Again::UntilExpired, after: None, perhaps: false };
+    house.step(dispatch::Input::Failed(id("b"), down));
+    house.page(&["phone"], &["phone"]);
+    assert_eq!(house.fails("phone"), ["phone pi-1-1 failed, log instead", "log send pi-1-1-instead-of-phone"]);
+    // With no other that works, the one that is tried again; never the one that may not.
+    house.set(&["a", "b", "phone"], &[]);
+    assert_eq!(house.fails("log"), ["log pi-1-1-instead-of-phone failed, b instead"]);
+    let mut house = House::new(&["a", "phone"]);
+    house.barred = BTreeSet::from([id("a")]);
+    house.set(&["a", "phone"], &[]);
+    house.page(&["phone"], &[]);
+    assert_eq!(house.fails("phone"), ["phone pi-1-1 failed"]);
+}
+
+/// Guards against: 59 pages given up, since all of them together were too large.
+#[test]
+fn what_is_too_large_together_goes_in_smaller_digests_and_alone() {
+    let mut line = Line::new(REMOTE);
+    for alert in 1..=60 {
+        line.page(alert, 1, Severity::Warning);
+    }
+    let (mut sent, mut said, mut sizes) = (Vec::new(), Vec::new(), Vec::new());
+    while line.now < 20 * 3_600_000 && sent.len() < 60 {
+        let flying = line.queue.flying.as_ref().map(|parcel| parcel.items.clone());
+        match flying {
+            // The other side takes eight at once.
+            Some(items) if items.len() > 8 => said.extend(line.handle(failure(false, None, false))),
+            Some(items) => {
+                sizes.push(items.len());
+                sent.extend(items.iter().map(|item| item.notice.id.clone()));
+                said.extend(line.handle(Input::Sent));
+            }
+            None => {
+                let due = line.queue.deadline().expect("it comes again").0 / 1000 + 1;
+                said.extend(line.until(due));
+            }
+        }
+    }
+    assert_eq!(sent.len(), 60, "{sizes:?}");
+    assert!(!said.iter().any(|said| said.ends_with("failed") || said.ends_with("expired")), "{said:?}");
+    assert!(sizes.iter().any(|size| *size > 1), "{sizes:?}");
+    // One that is too large by itself is given up.
+    let mut line = Line::new(REMOTE);
+    line.page(1, 1, Severity::Warning);
+    assert_eq!(line.handle(failure(false, None, false)), ["0 pi-1-1 failed"]);
 }
 
 #[test]

@@ -39,7 +39,7 @@ use crate::sense::queue::{self, Queue};
 use crate::sense::sample::Sample;
 use crate::sense::stamp::Why;
 use crate::store::thread::Recorder;
-use crate::store::{Commit, NewEvent, Watched};
+use crate::store::{Commit, Missing, NewEvent, Watched};
 use crate::transition::Line;
 
 pub(crate) use begin::{Begun, Tools, begin};
@@ -86,6 +86,8 @@ pub(crate) enum Command {
     Look(Look),
     /// The database is another one to the hub: it needs the open alerts, the anchor, the site state and a snapshot again.
     StoreAnew,
+    /// History is missing: for the hub.
+    Missing(Box<Missing>),
     /// Stop, and say when everything was handed to the store.
     Stop(oneshot::Sender<()>),
 }
@@ -329,6 +331,7 @@ impl Decide {
                 self.handle(Input::Reserved { after, until: AlertId(0) });
                 self.keep_everything();
             }
+            Command::Missing(missing) => self.say_missing(&missing),
             Command::Stop(_) => {}
         }
     }

@@ -13,7 +13,7 @@
 mod first;
 pub(crate) mod good;
 pub(crate) mod herald;
-mod opened;
+pub(crate) mod opened;
 mod reload;
 mod signals;
 mod tasks;

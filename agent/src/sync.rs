@@ -118,7 +118,8 @@ pub(crate) async fn run(parts: Parts) -> anyhow::Error {
     let (requests, asked) = mpsc::channel(LINKS);
     let (events, told) = mpsc::channel(LINKS);
     let (orders, ordered) = mpsc::channel(LINKS);
-    let clerk = Clerk::new(store, outbox.stream, heads.clone(), commands.clone(), orders.clone());
+    let beside = (clock.clone(), herald.facts.clone());
+    let clerk = Clerk::new(store, outbox.stream, heads.clone(), commands.clone(), orders.clone(), beside);
     let setup =
         Setup { client: home.client.clone(), device: home.device.clone(), pace: pace(clock.source()), seed: seed() };
     let engine = Engine::new(clock::machine_uptime(), setup, &outbox, holding);

@@ -193,6 +193,8 @@ fn status_409_begins_a_new_stream_and_then_stops() {
     between.says("refused", "it refuses this device: the hub answered 409: told");
     let text = said_of_sync(&between.room.farm);
     assert!(text.contains("needs a person: two agents use this key, or a copy was put back"), "{text}");
+    let missing = "some history before this start may be missing: the hub has heard another stream of this device";
+    assert!(between.room.farm.log().contains(missing), "{}", between.room.farm.log());
     between.pages();
     between.proxy.set(Line::Passes);
     between.catches_up();

@@ -169,7 +169,7 @@ fn remarks(opened: &Opened) -> Vec<String> {
 }
 
 /// In the log and in `status`; the task that decides makes it an event.
-fn say_missing(missing: &Missing, clock: &Clock, facts: &Facts) {
+pub(crate) fn say_missing(missing: &Missing, clock: &Clock, facts: &Facts) {
     let (now, local) = (clock.now().1, facts.local());
     tell(format_args!("tilth-agent: store: {}", missing.said(now, |at| local.second(at))));
     facts.missing(missing.said(now, |at| at.to_string()));

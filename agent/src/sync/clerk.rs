@@ -9,10 +9,13 @@ use tilth_sync::engine::{Ask, Haul, Heads, LaneState, Outbox};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
+use crate::clock::Clock;
 use crate::decide::Command;
+use crate::desk::facts::Facts;
 use crate::output::tell;
+use crate::run::opened::say_missing;
 use crate::store::thread::Desk;
-use crate::store::{Limit, Store};
+use crate::store::{Limit, Missing, Store};
 
 /// A busy store is asked again after this.
 const BUSY: Duration = Duration::from_millis(50);
@@ -34,6 +37,8 @@ pub(super) struct Clerk {
     heads: watch::Receiver<Heads>,
     commands: mpsc::Sender<Command>,
     orders: mpsc::Sender<Order>,
+    clock: Clock,
+    facts: Facts,
 }
 
 impl Clerk {
@@ -43,8 +48,9 @@ impl Clerk {
         heads: watch::Receiver<Heads>,
         commands: mpsc::Sender<Command>,
         orders: mpsc::Sender<Order>,
+        (clock, facts): (Clock, Facts),
     ) -> Clerk {
-        Clerk { store, stream, heads, commands, orders }
+        Clerk { store, stream, heads, commands, orders, clock, facts }
     }
 
     /// Runs until nobody asks any more.
@@ -118,8 +124,18 @@ impl Clerk {
                 let _ = answer.send(outbox);
                 // Boots and alerts of another stream mean nothing in this one: they are stated anew.
                 let _ = self.commands.send(Command::StoreAnew).await;
+                self.say_may_be_missing().await;
             }
         }
+    }
+
+    /// The hub has heard of this device what is not here: nothing on this machine shows it where the whole folder is an older copy.
+    async fn say_may_be_missing(&self) {
+        let reason = "the hub has heard another stream of this device, so the data folder is an older copy, or two agents use this key";
+        let (from, until, is_all, is_certain) = (None, None, false, false);
+        let missing = Missing { reason: reason.to_owned(), from, until, is_all, is_certain };
+        say_missing(&missing, &self.clock, &self.facts);
+        let _ = self.commands.send(Command::Missing(Box::new(missing))).await;
     }
 
     /// If it is not kept, the hub says it again.

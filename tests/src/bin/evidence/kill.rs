@@ -56,9 +56,6 @@ const MOST_UNTIL_FULL: usize = 200;
 const ACKNOWLEDGED_FOR: &str = "30d";
 const ACKNOWLEDGED_MS: i64 = 30 * 86_400_000;
 
-/// What is said of a disk that is full, or works again: not of a loss.
-const OF_ROOM: [&str; 3] = ["the disk is full", "recording works again", "alerts and pages go on"];
-
 /// How often each thing was done.
 #[derive(Debug, Default)]
 struct Tally {
@@ -78,6 +75,8 @@ struct Story {
     disk: Option<Disk>,
     random: Random,
     now_ms: i64,
+    /// When the last round began, by the machine's clock.
+    began_ms: i64,
     /// What is acknowledged now, as far as the agent can know.
     acknowledged: Vec<Acknowledged>,
     /// An older database, to be swapped in.
@@ -137,6 +136,7 @@ fn walk(kills: usize, random: Random, sabotage: bool) -> anyhow::Result<(Finding
         disk,
         random,
         now_ms: BEGIN_MS,
+        began_ms: jiff::Timestamp::now().as_millisecond(),
         acknowledged: Vec::new(),
         older: None,
         findings: Findings::default(),
@@ -154,6 +154,27 @@ fn walk(kills: usize, random: Random, sabotage: bool) -> anyhow::Result<(Finding
     }
     story.end()?;
     Ok((story.findings, story.tally))
+}
+
+/// Whether a line of the log says that history is missing: the agent by itself, or since the hub knows of more.
+fn is_of_loss(line: &str) -> bool {
+    let of = ["tilth-agent: store: ", "tilth-agent: sync: "];
+    let is_consequence = line.contains(": a new stream begins: ");
+    of.iter().any(|of| line.starts_with(of))
+        && line.contains("history ")
+        && line.contains(" missing")
+        && !is_consequence
+}
+
+/// The instants that a sentence names, as the log (`2026-03-01 06:30:00 UTC`, perhaps without seconds) and programs write them.
+fn dates_in(text: &str) -> Vec<i64> {
+    let at = |start: usize| {
+        let (minute, second) = (text.get(start..start + 16)?, text.get(start + 16..start + 19));
+        let second = second.filter(|second| second.starts_with(':')).unwrap_or(":00");
+        let time: jiff::civil::DateTime = format!("{minute}{second}").parse().ok()?;
+        time.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|at| at.timestamp().as_millisecond())
+    };
+    (0..text.len()).filter_map(at).collect()
 }
 
 /// Two sensors; `damp` is acknowledged, `hot` fires in every round.
@@ -204,6 +225,10 @@ impl Story {
     }
 
     fn round(&mut self, kill: usize, damage: Damage) -> anyhow::Result<()> {
+        // The hub has heard the device since the round before began.
+        let began_ms = std::mem::replace(&mut self.began_ms, jiff::Timestamp::now().as_millisecond());
+        // The alert of the round before ended by then at the latest, and such an event is noted.
+        let noted = (self.now_ms - QUIET_ROWS * STEP_MS, began_ms / 1000 * 1000);
         self.say(QUIET_ROWS, 21.0);
         self.until_decided();
         self.acknowledge()?;
@@ -244,7 +269,7 @@ impl Story {
         self.say(QUIET_ROWS, 21.0);
         self.until_decided();
         if lost {
-            self.is_said(damage, before);
+            self.is_said(damage, before, noted);
         }
         if damage.fills()
             && let Some(disk) = &self.disk
@@ -301,21 +326,37 @@ impl Story {
         Ok(lost)
     }
 
-    /// The log since it was so long, or the hub, which knew so many streams of the device, must say so.
-    fn is_said(&mut self, damage: Damage, (log, streams): (usize, usize)) {
+    /// The log since it was so long must say that history is missing, and it or the hub, which knew so many streams of the device,
+    /// until when there was some: not before what was noted or heard by then. With the whole folder gone there is nobody but the hub to say it.
+    fn is_said(&mut self, damage: Damage, (log, streams): (usize, usize), (noted_ms, heard_ms): (i64, i64)) {
         // What the saboteur does: it closes its eyes to what is said.
         let is_hidden = self.sabotage && damage == Damage::DatabaseZeroed;
+        let mut sentence = None;
         for _ in 0..if is_hidden { 1 } else { LOOKS } {
             let said = self.farm.log().split_off(log);
-            let of_loss = |line: &str| {
-                line.starts_with("tilth-agent: store: ") && !OF_ROOM.iter().any(|of_room| line.contains(of_room))
-            };
-            if !is_hidden && (said.lines().any(of_loss) || self.earlier_streams() > streams) {
+            sentence = said.lines().find(|line| is_of_loss(line) && !is_hidden).map(str::to_owned);
+            let dates = sentence.as_deref().map(dates_in).unwrap_or_default();
+            let is_dated =
+                dates.iter().any(|at| *at >= noted_ms) || self.ended_streams(streams).iter().any(|at| *at >= heard_ms);
+            if !is_hidden && is_dated && (sentence.is_some() || damage.takes_all()) {
                 return;
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        self.findings.unsaid.push(format!("{damage:?} lost committed rows and nothing says so"));
+        let how = match sentence {
+            Some(sentence) => format!("what is said has no date from {noted_ms} on: {sentence}"),
+            None => "nothing says so".to_owned(),
+        };
+        self.findings.unsaid.push(format!("{damage:?} lost committed rows and {how}"));
+    }
+
+    /// When the hub heard the streams last that have ended since there were so many.
+    fn ended_streams(&self, before: usize) -> Vec<i64> {
+        let health = self.hub.get("/api/health");
+        let earlier = health["devices"][0]["earlier_streams"].as_array();
+        let heard = |stream: &Value| stream["last_heard"].as_str().map(dates_in).unwrap_or_default();
+        let dates = earlier.into_iter().flatten().flat_map(heard).collect::<Vec<_>>();
+        if dates.len() > before { dates } else { Vec::new() }
     }
 
     /// Streams of the device that the hub says have ended, each with its dates.

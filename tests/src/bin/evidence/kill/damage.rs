@@ -61,6 +61,11 @@ impl Damage {
         self == Damage::FolderDeletedUnderWay
     }
 
+    /// Whether nothing on the device shows that it had a life before.
+    pub(super) fn takes_all(self) -> bool {
+        matches!(self, Damage::FolderDeleted | Damage::FolderDeletedUnderWay)
+    }
+
     /// Does it to a data folder.
     pub(super) fn does(self, data: &Path, older: Option<&Folder>) -> anyhow::Result<()> {
         let (database, log) = (data.join("tilth.db"), data.join("tilth.db-wal"));

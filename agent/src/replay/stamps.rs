@@ -190,6 +190,15 @@ impl Stamps {
     /// Takes the next row, and passes on those that are decided.
     pub(crate) fn push(&mut self, row: Row, out: &mut Vec<Row>) {
         let mut ready = mem::take(&mut self.ready);
+        if self.short.passes(&row) {
+            if self.goes_on(&row) {
+                self.ready = ready;
+                self.note(&row);
+                return self.look_at_the_latest_of(row, out);
+            }
+            ready.push(row);
+            return self.look_for_gaps(ready, out);
+        }
         let refused = &mut self.refused;
         self.short
             .push(row, &mut |row, is_wrong| if is_wrong { refused.add(&row, Why::Ahead) } else { ready.push(row) });
@@ -218,12 +227,21 @@ impl Stamps {
     }
 
     fn look_at_the_latest(&mut self, mut passed: Vec<Row>, out: &mut Vec<Row>) {
-        let refused = &mut self.refused;
-        for row in passed.drain(..) {
-            self.latest
-                .push(row, &mut |row, is_wrong| if is_wrong { refused.add(&row, Why::NotYet) } else { out.push(row) });
-        }
+        passed.drain(..).for_each(|row| self.look_at_the_latest_of(row, out));
         self.passed = passed;
+    }
+
+    fn look_at_the_latest_of(&mut self, row: Row, out: &mut Vec<Row>) {
+        let refused = &mut self.refused;
+        self.latest
+            .push(row, &mut |row, is_wrong| if is_wrong { refused.add(&row, Why::NotYet) } else { out.push(row) });
+    }
+
+    /// Whether a row is like all but a few: no step of the whole file.
+    fn goes_on(&self, row: &Row) -> bool {
+        self.is_passed_on
+            && self.jump.is_none()
+            && self.newest_ms.is_some_and(|newest| row.at_ms <= newest.saturating_add(JUMP.0))
     }
 
     /// The next row whose sensor has not jumped for a short while.
@@ -313,7 +331,7 @@ impl Stamps {
         self.hold(row, out);
     }
 
-    fn pass(&mut self, row: Row, out: &mut Vec<Row>) {
+    fn note(&mut self, row: &Row) {
         let newest = self.newest_ms.unwrap_or(row.at_ms);
         self.longest_gap_ms = self.longest_gap_ms.max(row.at_ms - newest);
         self.newest_ms = Some(newest.max(row.at_ms));
@@ -323,6 +341,10 @@ impl Stamps {
             }
             self.seen[sensor] = true;
         }
+    }
+
+    fn pass(&mut self, row: Row, out: &mut Vec<Row>) {
+        self.note(&row);
         if self.is_passed_on {
             return out.push(row);
         }

@@ -86,6 +86,20 @@ struct Waiting {
 }
 
 impl ShortJumps {
+    /// Takes a row that goes on from those of its sensor, while none waits: all but a few. Others are left to [`push`](Self::push).
+    pub(super) fn passes(&mut self, row: &Row) -> bool {
+        if !self.queue.is_empty() || row.at_ms < SET_MS {
+            return false;
+        }
+        let Some(sensor) = self.sensors.get_mut(key(row)) else { return false };
+        let passes = sensor.last_ms.is_some_and(|last| row.at_ms - last <= sensor.step_ms + AHEAD.0);
+        if passes {
+            sensor.go_to(row.at_ms);
+            self.gone += 1;
+        }
+        passes
+    }
+
     /// Takes the next row, and passes on those that are decided, in order, each with whether it is refused.
     pub(super) fn push(&mut self, row: Row, on: &mut impl FnMut(Row, bool)) {
         let key = key(&row);

@@ -133,6 +133,20 @@ impl Escalation {
         self.next = Next::At(Due::after(now, Span::ZERO));
     }
 
+    /// Another policy, perhaps, counts from now on: where its wait is shorter than what is left of the one that runs, or that one
+    /// had none, it is waited for from now.
+    pub(crate) fn shorten_wait(&mut self, now: Stamp, policy: &Policy) {
+        let wait = policy.level(self.severity).wait;
+        let is_longer = match self.next {
+            Next::At(due) => due.at > now.uptime + wait,
+            Next::Never => true,
+            Next::Held => false,
+        };
+        if is_longer && wait > Span::ZERO {
+            self.next = Next::At(Due::after(now, wait));
+        }
+    }
+
     /// Moves the wait if it was decided on up to a boot.
     pub(crate) fn shift(&mut self, up_to_boot: u32, by: Span) {
         if let Next::At(due) = &mut self.next {

@@ -125,12 +125,16 @@ impl Engine {
         }
     }
 
-    /// Of the rule about a bus's silence, where lines come and none has a value: the words that say so.
-    pub(super) fn words_of_unread(&self, of: u32) -> Option<(String, Arc<str>)> {
+    /// What is said of a bus's silence and what to do, where the rule's own words are not true: lines come and none has a value, or
+    /// its port is not even open any more.
+    pub(super) fn words_of_silence(&self, of: u32) -> Option<(String, Option<Arc<str>>)> {
         let known = &self.plan.buses[self.bus_place(self.plan.rules[of as usize].sensor)?];
-        let is_unread = known.silence == Some(of) && self.is_unread(&known.id);
-        let words = || format!("bus {}: lines come, and none has a value for a sensor", known.id);
-        is_unread.then(|| (words(), Arc::from(UNREAD_ADVICE)))
+        let bus = Some(&known.id).filter(|_| known.silence == Some(of))?;
+        if self.buses_down.contains(bus) {
+            return Some((format!("bus {bus} was silent before it went down"), None));
+        }
+        let words = || format!("bus {bus}: lines come, and none has a value for a sensor");
+        self.is_unread(bus).then(|| (words(), Some(Arc::from(UNREAD_ADVICE))))
     }
 
     /// Whether no sensor of a bus has spoken since lines came that had no value for anybody.

@@ -225,7 +225,7 @@ impl Engine {
         let severity = watch.escalation.map_or(bound.rule.severity, |escalation| escalation.severity);
         let usual = || (self.render(of, &bound.rule.message, severity, value, limit), bound.rule.advice.clone());
         let (message, advice) = match over {
-            None => self.words_of_unread(of).map_or_else(usual, |(message, advice)| (message, Some(advice))),
+            None => self.words_of_silence(of).unwrap_or_else(usual),
             Some(over) => {
                 (self.over(of, over.reason, (at, since), severity, (value, limit)), bound.rule.advice.clone())
             }

@@ -331,7 +331,8 @@ impl Engine {
             alert.restart_hold(now, terms(rule));
         }
         alert.shorten_cooldown(now, terms(rule));
-        let (escalation, taker) = (record.escalation, record.taker.clone());
+        let (mut escalation, taker) = (record.escalation, record.taker.clone());
+        escalation.iter_mut().for_each(|escalation| escalation.shorten_wait(now, &rule.escalation));
         self.watches[of as usize] = Watch { alert, escalation, taker, ..Watch::default() };
     }
 

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::bench::{Bench, above, plan, rule, sensor};
+use super::bench::{Bench, above, plan, policy, rule, sensor};
 use crate::engine::{Engine, Input};
-use crate::plan::{Plan, Rule};
+use crate::plan::{Plan, Policy, Rule, Severity};
 use crate::time::Span;
 
 const REMEMBERED: Span = Span::from_mins(60);
@@ -89,4 +89,28 @@ fn also_when_its_sensor_was_gone_and_over_a_stop_of_the_program() {
     bench.expect(&["unwindowed 1 of z/ph", "1 resolved high removed"]);
     let mut bench = Bench::of(Engine::restore(high(0), &bench.engine.snapshot()).unwrap());
     bench.expect(&["1 acknowledged high by ann until 601"]);
+}
+
+/// A wait that a configuration makes shorter under an alert that fires; no wait is made longer by it.
+#[test]
+fn a_shorter_wait_counts_from_the_configuration_that_brings_it() {
+    let waits = |mins: i64| {
+        let mut policy: Policy = (*policy()).clone();
+        policy.levels[Severity::Warning as usize].wait = Span::from_mins(mins);
+        let rule = Rule { escalation: Arc::new(policy), ..rule("high", "z/ph", above(6.8)) };
+        remembering(plan(vec![sensor("z/ph")], vec![rule]))
+    };
+    for (before, after, expected) in
+        [(60, 2, "12 page 1-2"), (0, 2, "12 page 1-2"), (15, 60, "15 page 1-2"), (11, 5, "11 page 1-2")]
+    {
+        let mut bench = Bench::new(waits(before));
+        bench.ph(0.0, 7.0).said.clear();
+        bench.handle(10.0, Input::Plan(waits(after))).tick(18.0);
+        let page = bench.said.iter().find(|said| said.contains(" page "));
+        assert!(page.is_some_and(|page| page.starts_with(expected)), "{before} to {after}: {:?}", bench.said);
+    }
+    // What is acknowledged waits for its own end.
+    let mut bench = Bench::new(waits(60));
+    bench.ph(0.0, 7.0).acknowledge(1.0, 30).said.clear();
+    bench.handle(10.0, Input::Plan(waits(2))).tick(30.0).expect(&["planned"]);
 }

@@ -370,3 +370,14 @@ fn lines_without_a_value_are_said_to_come() {
     bench.handle(61.2, Input::Line(id("gateway"))).tick(90.0);
     assert_eq!(messages(&bench), ["bus-silent 29 min 1 min"]);
 }
+
+#[test]
+fn a_silence_whose_port_is_closed_then_is_said_in_the_past() {
+    let mut bench = bench();
+    bench.port(0.0, true).both(0.1).tick(5.0).port(5.0, false).tick(9.0);
+    let open: Vec<String> = bench.engine.alerts().map(|alert| alert.report.message).collect();
+    assert_eq!(open[1], "bus gateway was silent before it went down");
+    bench.port(10.0, true).tick(20.0);
+    let open: Vec<String> = bench.engine.alerts().map(|alert| alert.report.message).collect();
+    assert_eq!(open[0], "bus-silent 10 min 1 min");
+}

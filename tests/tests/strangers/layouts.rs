@@ -38,6 +38,8 @@ const CONFIG: &str = "
     input = 'line:g/f'
     [sensors.'a/m']
     quantity = 'soil_moisture'
+    [sensors.'a/n']
+    quantity = 'count'
     [sensors.'a/door']
     quantity = 'contact'
     ";
@@ -112,6 +114,13 @@ const CASES: &[Case] = &[
         row: "binary_sensor.door,on,2026-03-01T07:MM:00.000Z\nsensor.other,unavailable,2026-03-01T07:MM:00.000Z",
         options: &["--map", "binary_sensor.door=a/door"],
         comes: First("a/door", 1.0),
+    },
+    Case {
+        name: "truths with capitals",
+        above: "time,Pump",
+        row: "2026-03-01T07:MM:00Z,True",
+        options: &["--map", "Pump=a/n"],
+        comes: First("a/n", 1.0),
     },
     Case {
         name: "points between hours and minutes",

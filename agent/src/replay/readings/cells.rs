@@ -74,7 +74,8 @@ pub(super) fn truth(text: &[u8]) -> Option<f64> {
     if !text.first().is_some_and(u8::is_ascii_alphabetic) {
         return None;
     }
-    match number::cell(str::from_utf8(text).ok()?) {
+    // Other tools write capitals: `True`, `TRUE`.
+    match number::cell(&str::from_utf8(text).ok()?.to_ascii_lowercase()) {
         Cell::Truth(is) => Some(f64::from(u8::from(is))),
         _ => None,
     }

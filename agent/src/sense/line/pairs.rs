@@ -140,7 +140,9 @@ fn skip_signs(text: &str, sign: usize) -> usize {
     let signs = text[sign..].find(|c| !is_sign(c)).map_or(text.len(), |at| sign + at);
     let signs = if text[..signs].ends_with('=') && text[signs..].starts_with('>') { signs + 1 } else { signs };
     let value = text[signs..].find(|c| !is_blank(c)).map_or(text.len(), |at| signs + at);
-    let inside = text[value..].strip_prefix(['(', '[', '<', '\'']).map_or(value, |inside| text.len() - inside.len());
+    let Some(inside) = text[value..].strip_prefix(['(', '[', '<', '\'']).map(|inside| text.len() - inside.len()) else {
+        return value;
+    };
     let is_number = number::number_end(text, inside).is_some_and(|end| text[end..].contains([')', ']', '>', '\'']));
     if is_number { inside } else { value }
 }

@@ -268,7 +268,7 @@ fn wrong(why: Why, before: Course, earlier: Point, point: Point) -> State {
     let course = before.with(point);
     let is_jump_back = course.back > before.back && before.back <= before.forward && course.back > before.forward;
     let is_backlog = course.lines >= DECIDED_BY && course.is_steady() && course.gain() > PROOF;
-    if is_backlog && !is_jump_back && !earlier.explains(point) {
+    if is_backlog && !is_jump_back && !earlier.explains(point, course.mean_step()) {
         return State::Backlog { course, credit: CREDIT, burst: None };
     }
     match is_jump_back || course.gain() <= Span::ZERO {
@@ -338,13 +338,14 @@ impl Point {
     /// `step`.
     fn keeps_pace(self, next: Point, step: Span) -> bool {
         let (way, took) = ((next.stamp - self.stamp).0, (next.at - self.at).0);
-        (way - took).abs() <= (took / 10 + 2 * step.0 + SLACK.0).min(took / 2)
+        (way - took).abs() <= (took / 20 + step.0 + step.0 / 4 + SLACK.0).min(took / 2)
     }
 
     /// Whether a clock that showed this by now shows at least that: a line of it that was kept is no older than this, and none
-    /// is nearer to now.
-    fn explains(self, next: Point) -> bool {
-        next.stamp > self.stamp && (next.stamp - self.stamp).0 <= (next.at - self.at).0 + PROOF.0
+    /// is nearer to now, but for the `step` from line to line.
+    fn explains(self, next: Point, step: Span) -> bool {
+        let (way, took) = ((next.stamp - self.stamp).0, (next.at - self.at).0);
+        way > 0 && way <= took + PROOF.0 + 2 * step.0
     }
 
     /// Whether a step has the pace of milli- or microseconds that are taken for seconds.

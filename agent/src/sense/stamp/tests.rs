@@ -305,17 +305,21 @@ fn a_wrong_clock_is_found_though_its_lines_come_in_bursts() {
         said.find('b').is_some_and(|place| place <= 20) && said.ends_with(&"b".repeat(170)),
         "the newest first: {said}"
     );
-    // It is late or early now and then, and a line more or less is in a burst.
-    let mut sent = -1;
-    let uneven: Lines = (1..40)
-        .flat_map(|burst: i32| {
-            let at = burst * 60 + (burst * 7 % 13) - 6;
-            let from = std::mem::replace(&mut sent, (at - 1) / 10);
-            (from + 1..=sent).map(move |n| (f64::from(at), f64::from(n * 10) - HOUR)).collect::<Lines>()
-        })
-        .collect();
-    let said = relative(&uneven);
-    assert!(said.find('b').is_some_and(|place| place <= 24 && said[place..].bytes().all(|one| one == b'b')), "{said}");
+    // Uploads are late or early, and a burst has a line more or less.
+    for (every, off, apart) in [(60, 6, 10), (573, 20, 115), (597, 50, 119), (568, 30, 95), (3600, 300, 300)] {
+        let mut sent = -1;
+        let uneven: Lines = (1..60)
+            .flat_map(|burst: i32| {
+                let at = burst * every + (burst * 7 % 13 - 6) * off / 6;
+                let from = std::mem::replace(&mut sent, (at - 1) / apart);
+                (from + 1..=sent).map(move |n| (f64::from(at), f64::from(n * apart) - 19.0 * HOUR)).collect::<Lines>()
+            })
+            .collect();
+        let said = relative(&uneven);
+        let most = 4 * every / apart;
+        let found = |place: usize| place <= most as usize && said[place..].bytes().all(|one| one == b'b');
+        assert!(said.find('b').is_some_and(found), "each {every} s: {said}");
+    }
 }
 
 #[test]

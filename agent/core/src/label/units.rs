@@ -2,6 +2,7 @@
 //! is a unit depends on what is measured: `temp_in` is indoors, `rain_in` in inches.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::{Label, comparable};
 use crate::quantity::Quantity;
@@ -11,7 +12,7 @@ use crate::unit::Unit;
 const MAX_WORDS: usize = 3;
 
 /// Words behind which boards write a unit without anything between: `tempf`, `temp1f`, `windspeedmph`, `dailyrainin`.
-const STEMS: [&str; 22] = [
+const STEMS: [&str; 23] = [
     "temp",
     "tempin",
     "tempout",
@@ -22,6 +23,7 @@ const STEMS: [&str; 22] = [
     "feelslike",
     "chill",
     "speed",
+    "spd",
     "gust",
     "wind",
     "rain",
@@ -37,7 +39,7 @@ const STEMS: [&str; 22] = [
 ];
 
 /// Things that letters tell apart: `Probe F` is no Fahrenheit.
-const THINGS: [&str; 18] = [
+const THINGS: [&str; 22] = [
     "tank",
     "reservoir",
     "node",
@@ -56,46 +58,42 @@ const THINGS: [&str; 18] = [
     "pot",
     "channel",
     "port",
+    "row",
+    "bay",
+    "block",
+    "section",
 ];
+
+/// Words for one of several values; the unit may stand before them: `temp_f_avg`.
+const VALUES: [&str; 8] = ["avg", "average", "mean", "min", "max", "now", "last", "current"];
 
 /// Words before which `in` is inches and no place.
 const LENGTHS: [&str; 4] = ["depth", "distance", "dist", "height"];
 
 /// Letters at the ends of labels that are otherwise alike: beside `Temp A` or `Temp B`, the end of `Temp C` is no unit.
-const LETTERS: [&str; 2] = ["a", "b"];
+const LETTERS: [char; 2] = ['a', 'b'];
 
-/// Labels that end with a letter which is no unit.
+/// Labels that end with a letter.
 #[derive(Debug, Clone, Default)]
 pub struct Siblings {
     /// By what stands before the end, in comparable form.
-    ends: BTreeMap<String, Vec<&'static str>>,
+    ends: BTreeMap<String, Vec<char>>,
 }
 
 impl Label {
     /// The unit that the end of a label says of a quantity; nothing where the quantity does not convert it.
     #[must_use]
     pub fn unit_at_end(&self, quantity: Quantity, siblings: &Siblings) -> Option<Unit> {
-        if siblings.tell_apart(self, quantity) || self.ends_with_place(quantity) {
+        if siblings.tell_apart(self, quantity) {
             return None;
         }
-        let text = self.bare.trim_end_matches(is_end);
-        let starts = word_starts(text);
-        let words = starts.iter().rev().take(MAX_WORDS).rev().map(|start| &text[*start..]);
-        let last = starts.last().map_or(text, |start| &text[*start..]);
-        words
-            .chain(behind_small_letters(last))
-            .chain(last.split('/').skip(1))
-            .find_map(|words| said(quantity, words))
-            .or_else(|| behind_stem(last, quantity))
-    }
-
-    /// Whether the last word says where, or which one.
-    fn ends_with_place(&self, quantity: Quantity) -> bool {
-        let [.., before, end] = &self.words[..] else { return false };
-        match &end[..] {
-            "in" => quantity != Quantity::Rain && !LENGTHS.contains(&before.as_str()),
-            letter => letter.len() == 1 && THINGS.contains(&before.as_str()),
-        }
+        let words = words_of(&self.bare);
+        let trailing = words.iter().rev().take_while(|word| is_trailing(&self.bare[(*word).clone()])).count();
+        let last = words.len().checked_sub(1)?;
+        let ends = (last.saturating_sub(trailing)..=last).rev().map(|end| &words[..=end]);
+        let at_end = |words: &[Range<usize>]| unit_of_words(&self.bare, words, quantity);
+        let together = || words.iter().find_map(|word| behind_stem(&self.bare[word.clone()], quantity));
+        ends.into_iter().find_map(at_end).or_else(together)
     }
 
     /// What stands before the last word, and that word.
@@ -105,24 +103,54 @@ impl Label {
     }
 }
 
+/// The unit with which some words end, unless the last one says where, or which one.
+fn unit_of_words(text: &str, words: &[Range<usize>], quantity: Quantity) -> Option<Unit> {
+    let end = words.last()?.end;
+    let last = &text[words.last()?.clone()];
+    let before = words.iter().rev().nth(1).map(|word| comparable(&text[word.clone()])).unwrap_or_default();
+    if is_place(&before, &comparable(last), quantity) {
+        return None;
+    }
+    let together = words.iter().rev().take(MAX_WORDS).rev().map(|word| &text[word.start..end]);
+    let parts = behind_small_letters(last).chain(last.split('/').skip(1));
+    together.chain(parts).find_map(|words| said(quantity, words))
+}
+
+/// Whether the last word of a label says where, or which one: `level_in`, `Probe F`, `tankF`.
+fn is_place(before: &str, last: &str, quantity: Quantity) -> bool {
+    let thing = last.char_indices().next_back().map_or("", |(letter, _)| &last[..letter]);
+    match last {
+        "in" => quantity != Quantity::Rain && !LENGTHS.contains(&before),
+        letter if thing.is_empty() => letter.len() == 1 && THINGS.contains(&before),
+        _ => THINGS.contains(&thing),
+    }
+}
+
+/// Whether a word may stand behind the unit: which one, or what of several values.
+fn is_trailing(word: &str) -> bool {
+    word.bytes().all(|byte| byte.is_ascii_digit()) || VALUES.iter().any(|value| value.eq_ignore_ascii_case(word))
+}
+
 impl Siblings {
-    /// Learns a label; says whether the end of another may mean something else now.
+    /// Learns a label; says whether the end of another, learnt before, means something else now.
     pub fn add(&mut self, label: &Label) -> bool {
-        let Some((head, end)) = label.head_and_end() else { return false };
-        let Some(end) = LETTERS.into_iter().find(|letter| *letter == end) else { return false };
+        let Some((head, end)) = label.head_and_end().filter(|(_, end)| end.len() == 1) else { return false };
         let ends = self.ends.entry(head).or_default();
-        let is_new = !ends.contains(&end);
+        let letter = end.chars().next().unwrap_or_default();
+        let (is_new, had_others) = (!ends.contains(&letter), !ends.is_empty());
         if is_new {
-            ends.push(end);
+            ends.push(letter);
         }
-        is_new
+        is_new && had_others && LETTERS.contains(&letter)
     }
 
     /// Whether the end of a label only tells it from others.
     fn tell_apart(&self, label: &Label, quantity: Quantity) -> bool {
         let Some((head, end)) = label.head_and_end().filter(|_| !self.ends.is_empty()) else { return false };
         let ends = self.ends.get(&head).filter(|_| end.len() == 1);
-        ends.is_some_and(|ends| ends.iter().any(|letter| quantity.unit_of(letter).is_none()))
+        ends.is_some_and(|ends| {
+            LETTERS.iter().any(|letter| ends.contains(letter) && quantity.unit_of(&letter.to_string()).is_none())
+        })
     }
 }
 
@@ -151,16 +179,11 @@ fn behind_small_letters(word: &str) -> impl Iterator<Item = &str> {
         .map(|((at, before), _)| &word[at + before.len_utf8()..])
 }
 
-fn word_starts(text: &str) -> Vec<usize> {
-    let mut starts = Vec::new();
-    let mut is_between = true;
-    for (at, c) in text.char_indices() {
-        if is_between && !is_end(c) {
-            starts.push(at);
-        }
-        is_between = is_end(c);
-    }
-    starts
+/// The words of a label, by where they are.
+fn words_of(text: &str) -> Vec<Range<usize>> {
+    let words = text.split(is_end).filter(|word| !word.is_empty());
+    let start = |word: &str| word.as_ptr() as usize - text.as_ptr() as usize;
+    words.map(|word| start(word)..start(word) + word.len()).collect()
 }
 
 /// What ends a word; a stroke is a part of units.
@@ -228,7 +251,16 @@ mod tests {
             ("press_inhg", Pressure, Some("inHg")),
             ("par_umol_m2_s", Par, Some("umol/m2/s")),
             ("uS/cm", Ec, Some("uS/cm")),
+            ("temp_f_avg", Temperature, Some("F")),
+            ("Temp F 1", Temperature, Some("F")),
+            ("windspdmph_avg2m", Wind, Some("mph")),
+            ("windgustmph_10m", Wind, Some("mph")),
             ("Probe F", Temperature, None),
+            ("Probe F 2", Temperature, None),
+            ("tankF", Temperature, None),
+            ("in", WaterLevel, None),
+            ("in", Rain, Some("in")),
+            ("level 1", WaterLevel, None),
             ("TANK", Temperature, None),
             ("temp_out", Temperature, None),
             ("ec_ppm", Ec, None),

@@ -203,6 +203,11 @@ impl Forms {
         if text.contains(':') && self.begins_as_before(text, call.names) && self.pairs(text, shift, call) {
             return Ok(());
         }
+        if let Some((header, _)) = &mut self.header
+            && header.take_units(text, &mut self.cells)
+        {
+            return Ok(());
+        }
         let is_row =
             table::is_row(text) || self.is_lone_column(text) || self.columns.is_some() && table::is_spread(text);
         let numbers = table::numbers(text);
@@ -283,7 +288,7 @@ impl Forms {
         if let Some((before, Some(_))) = &self.header
             && fit != Some(Fit::Whole)
         {
-            return Some(if before.names == header.names { Ok(()) } else { Err(Reason::Header) });
+            return Some(if before.is_same(&header) { Ok(()) } else { Err(Reason::Header) });
         }
         if fit.is_none() {
             header.names.iter().filter(|name| !name.is_empty()).for_each(|name| unused(name));

@@ -2,6 +2,9 @@
 
 use std::ops::Range;
 
+use tilth_core::label::Label;
+use tilth_core::unit::Unit;
+
 use super::number::{self, Cell, Time};
 use super::pairs;
 
@@ -90,6 +93,36 @@ impl Header {
         };
         let is_header = names.iter().all(is_name) && names.iter().filter(|name| !name.is_empty()).count() >= 2;
         is_header.then(|| Header { separators, names, columns: Vec::new(), revision: None })
+    }
+
+    /// Whether two headers have the same names, whatever units.
+    pub(super) fn is_same(&self, other: &Header) -> bool {
+        let is_same = |(one, other): (&String, &String)| {
+            one == other || Label::of(one).zip(Label::of(other)).is_some_and(|(one, other)| one.is_same(&other))
+        };
+        self.names.len() == other.names.len() && self.names.iter().zip(&other.names).all(is_same)
+    }
+
+    /// Takes up a line below the header that has a unit in each column that has one: `C,%,ppm`. False where it is none.
+    pub(super) fn take_units(&mut self, text: &str, cells: &mut Vec<Range<usize>>) -> bool {
+        // Rows mostly begin with a number.
+        let digits = text.trim_start_matches(['-', '+']);
+        if digits.starts_with(|c: char| c.is_ascii_digit()) || !self.cells(text, cells) {
+            return false;
+        }
+        let bare = |cell: &Range<usize>| text[cell.clone()].trim_matches(['(', ')', '[', ']']);
+        let is_unit = |cell: &Range<usize>| ["", "-"].contains(&bare(cell)) || Unit::of(bare(cell)).is_some();
+        if !cells.iter().all(is_unit) || cells.iter().all(|cell| ["", "-"].contains(&bare(cell))) {
+            return false;
+        }
+        for (name, cell) in self.names.iter_mut().zip(cells.iter()) {
+            let says_none = Label::of(name).is_some_and(|label| label.unit().is_none());
+            if says_none && Unit::of(bare(cell)).is_some() {
+                *name = format!("{name} ({})", bare(cell));
+            }
+        }
+        self.revision = None;
+        true
     }
 
     /// Finds the cells of a row; false where there are more or fewer than columns. A separator at the end is no cell.
@@ -246,6 +279,24 @@ mod tests {
             ("Air Temp", 3, None),
         ] {
             assert_eq!(Header::of_words(text, columns).map(|header| header.names.join("|")).as_deref(), expected);
+        }
+    }
+
+    #[test]
+    fn a_line_of_units_goes_with_the_header_above() {
+        for (names, units, expected) in [
+            ("temp,hum,co2", "F,%,ppm", Some("temp (F)|hum (%)|co2 (ppm)")),
+            ("node,temp,hum", "-,[F],[%]", Some("node|temp (F)|hum (%)")),
+            ("time,temp (C)", "ms,F", Some("time (ms)|temp (C)")),
+            ("temp\tflow", "F\tL/min", Some("temp (F)|flow (L/min)")),
+            ("temp,hum", "on,off", None),
+            ("temp,hum", "21,F", None),
+            ("temp,hum", ",", None),
+            ("temp,hum", "F,%,ppm", None),
+        ] {
+            let mut header = Header::parse(names).unwrap();
+            let found = header.take_units(units, &mut Vec::new()).then(|| header.names.join("|"));
+            assert_eq!(found.as_deref(), expected, "{names}: {units}");
         }
     }
 

@@ -42,6 +42,12 @@ fn a_unit_that_ends_a_label_is_heard() {
     }
     check_all(&["temp/temperature"], None, &["time,temp_f,hum", "5,70.7,50"], &["", "0=21.5"]);
     check_all(&["temp/temperature"], None, &["temp_f,70.7,hum,50"], &["0=21.5"]);
+    check_all(
+        &["temp/temperature"],
+        None,
+        &["temp,hum", "F,%", "70.7,50", "temp,hum", "F,%", "32,50"],
+        &["", "", "0=21.5", "", "", "0=0"],
+    );
     check_all(&["temp/temperature"], None, &["temp_f 70.7  hum 50.0"], &["0=21.5"]);
     check_all(
         &["Temp/temperature"],

@@ -125,12 +125,22 @@ pub(super) fn over(text: &str) -> Over<'_> {
     if is_heading(text) && is_place(text) { Over::Heading(text) } else { Over::None }
 }
 
-/// `Node: 3`, alone in its line, as the heading that it is.
+/// `Node: 3` or `Device 0 Address: 28FF`, alone in its line, as the heading that it is.
 pub(super) fn numbered(text: &str) -> Option<String> {
     let (name, number) = text.split_once(pairs::is_sign)?;
     let (name, number) = (name.trim(), number.trim());
     let is_number = (1..=3).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
-    (is_number && words::THINGS.has(name)).then(|| format!("{name} {number}"))
+    if is_number && words::THINGS.has(name) {
+        return Some(format!("{name} {number}"));
+    }
+    // `Device 0 Address: 28FF..`: what is said of the thing itself.
+    let words: Vec<&str> = name.split_whitespace().collect();
+    match words[..] {
+        [thing, which, what] if words::THINGS.has(thing) && words::IDENTITIES.has(what) => {
+            which.bytes().all(|byte| byte.is_ascii_digit()).then(|| format!("{thing} {which}"))
+        }
+        _ => None,
+    }
 }
 
 /// Whether all words are of places, the last perhaps a number or a letter: `WATER`, `Tank 1`, `Root zone`, `Bed A`.
@@ -172,7 +182,10 @@ mod tests {
             assert_eq!(over(text), expected, "{text:?}");
         }
         assert_eq!(numbered("Node: 3").as_deref(), Some("Node 3"));
-        for text in ["Water: 5", "Sensor: 5", "Temp: 3", "Node: 3.5", "Node: 21 C"] {
+        assert_eq!(numbered("Device 0 Address: 28FF4A").as_deref(), Some("Device 0"));
+        for text in
+            ["Zone 1 valve: open", "Tank 1 level: 50", "Water: 5", "Sensor: 5", "Temp: 3", "Node: 3.5", "Node: 21 C"]
+        {
             assert_eq!(numbered(text), None, "{text:?}");
         }
     }

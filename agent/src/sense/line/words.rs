@@ -75,3 +75,6 @@ pub(super) const THINGS: Words = Words(
     "tank reservoir node probe station zone room bed bench rack shelf tower house greenhouse tent tray plant pot \
      channel device board",
 );
+
+/// What is said of such a thing to tell it from others.
+pub(super) const IDENTITIES: Words = Words("address addr id rom serial mac name");

@@ -12,6 +12,7 @@ fn a_heading_is_part_of_the_labels_below_it() {
         ("[Tank 1]", "[Tank 2]"),
         ("Tank 1", "Tank 2"),
         ("Tank: 1", "Tank: 2"),
+        ("Tank 1 Address: 28FF4A", "Tank 2 Address: 28FF4B"),
     ] {
         let lines = [one, "pH: 6.1", two, "pH: 6.9", one, "pH 6.2"];
         check_all(&["pH"], None, &lines[..4], &["", "0=6.1", "", PH]);

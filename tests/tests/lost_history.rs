@@ -290,3 +290,17 @@ fn a_young_database_that_was_zeroed_beside_its_log_is_whole() {
     story.farm.until("it goes on", |farm| committed(farm, "events") > before);
     assert_eq!(said(&story.farm), Vec::<String>::new());
 }
+
+#[test]
+fn a_run_that_decided_nothing_takes_nothing_away() {
+    let mut story = Story::new("history-idle");
+    story.farm.start();
+    story.minutes(2, 31.5);
+    story.farm.stop();
+    // On the input clock time begins with the first reading.
+    story.farm.start();
+    story.farm.stop();
+    story.farm.start();
+    story.minutes(1, 21.0);
+    assert_eq!(said(&story.farm), Vec::<String>::new());
+}

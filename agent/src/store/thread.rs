@@ -389,7 +389,7 @@ impl Keeper {
         }
     }
 
-    /// The time of day, as the database knows it.
+    /// The time of day, as the database knows it; none before anything was recorded.
     fn wall_of(&self, store: &Store) -> Option<WallTime> {
         let zero = store.wall_at_zero().ok().flatten().filter(|_| self.now > Uptime(i64::MIN))?;
         Some(WallTime(zero.0.saturating_add(self.now.0)))
@@ -437,13 +437,13 @@ impl Keeper {
     /// Once a minute, and on while there is more to give up.
     fn give_up(&mut self) {
         let is_time = self.looked.is_none_or(|looked| self.now - looked >= LOOK);
+        let wall = self.store.as_ref().and_then(|store| self.wall_of(store));
         let Some(store) = self.store.as_mut().filter(|_| is_time || self.more_to_give_up || self.trouble.is_some())
         else {
             return;
         };
         self.looked = Some(self.now);
         let free_bytes = (self.settings.free_bytes)();
-        let wall = store.wall_at_zero().ok().flatten().map(|zero| WallTime(zero.0.saturating_add(self.now.0)));
         for _ in 0..STEPS {
             match store.give_up(&self.settings.policy, wall, free_bytes) {
                 Ok(Step::Rest) => {

@@ -44,6 +44,7 @@ use crate::transition::Line;
 
 pub(crate) use begin::{Begun, Tools, begin};
 pub(crate) use bus::unread;
+pub(crate) use fault::why_input;
 pub(crate) use keep::{Anew, last_number};
 pub(crate) use live::Live;
 
@@ -114,7 +115,11 @@ pub(crate) struct Beside<'a> {
     pub(crate) takers: &'a Takers,
     pub(crate) faults: &'a Faults,
     pub(crate) unread: &'a BTreeMap<Id, String>,
+    pub(crate) unseen: &'a Unseen,
 }
+
+/// For each bus what is said of its sensors whose name no line has had.
+pub(crate) type Unseen = BTreeMap<Id, BTreeMap<SensorId, Arc<str>>>;
 
 /// Why the inputs of sensors fail, as long as they do.
 pub(crate) type Faults = BTreeMap<SensorId, Arc<str>>;
@@ -184,6 +189,8 @@ pub(crate) struct Decide {
     buses: BTreeMap<Id, Option<String>>,
     /// Why the last line of a bus had nothing for a sensor, where that was so.
     unread: BTreeMap<Id, String>,
+    /// For each bus what is said of its sensors whose name no line has had.
+    unseen: Unseen,
     /// Nothing while the hub has not answered yet.
     hub_accepts: Option<bool>,
     /// Why inputs fail that speak and have no value.
@@ -260,6 +267,7 @@ impl Decide {
             }
             queue::Told::Bus { bus, down } => self.hear_bus(&bus, down.as_deref()),
             queue::Told::Line { bus, why } => self.hear_line(bus, why),
+            queue::Told::Unseen { bus, sensors } => drop(self.unseen.insert(bus, sensors)),
         }
     }
 
@@ -322,6 +330,7 @@ impl Decide {
                         takers: &self.takers,
                         faults: &self.faults,
                         unread: &self.unread,
+                        unseen: &self.unseen,
                     },
                 );
             }

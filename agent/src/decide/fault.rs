@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tilth_core::id::SensorId;
-use tilth_core::plan::AlertKey;
+use tilth_core::plan::{AlertKey, Plan};
 use tilth_core::rules::Condition;
 use tilth_core::time::{Span, Uptime};
 
-use super::Decide;
+use super::{Decide, Faults, Unseen};
 use crate::output::tell;
 use crate::sense::sample::Sample;
 
@@ -65,12 +65,24 @@ impl Decide {
         }
     }
 
-    /// What the engine does not know of an alert: why the bus is down or unread that it is about, or why the sensor's input fails.
+    /// What the engine does not know of an alert: why the bus is down or unread that it is about, or why the sensor's input fails
+    /// or never speaks.
     pub(super) fn why(&self, key: &AlertKey) -> Option<String> {
-        let is_of_sensor = || self.plan.rule(key).is_some_and(|rule| rule.condition == Condition::Faulty);
-        let fault = self.faults.get(&key.sensor).filter(|_| is_of_sensor()).map(ToString::to_string);
-        fault.or_else(|| self.why_down(&key.sensor)).or_else(|| self.why_unread(&key.sensor))
+        let why = why_input(&self.plan, &self.faults, &self.unseen, key);
+        why.or_else(|| self.why_down(&key.sensor)).or_else(|| self.why_unread(&key.sensor))
     }
+}
+
+/// Why the sensor's input fails, of the alert that is about that, or why it never speaks.
+pub(crate) fn why_input(plan: &Plan, faults: &Faults, unseen: &Unseen, key: &AlertKey) -> Option<String> {
+    let why = match plan.rule(key)?.condition {
+        Condition::Faulty => faults.get(&key.sensor),
+        Condition::MissingFor(_) => {
+            unseen.get(plan.sensor(plan.sensor_ix(key.sensor.as_str())?).bus.as_ref()?)?.get(&key.sensor)
+        }
+        _ => None,
+    };
+    why.map(ToString::to_string)
 }
 
 #[cfg(test)]

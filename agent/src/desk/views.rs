@@ -7,13 +7,13 @@ use tilth_core::effect::Report;
 use tilth_core::engine::{AlertView, Engine, Inhibition, ScheduleView, SilenceView, Standing};
 use tilth_core::id::SensorId;
 use tilth_core::plan::AlertKey;
-use tilth_core::rules::{Condition, Figure};
+use tilth_core::rules::Figure;
 use tilth_core::time::{Span, Stamp, WallTime};
 
 use super::answers::{Lines, Refusal};
 use super::words::{AlertCounts, AlertRow, Answer, Digits, ScheduleRow, SensorRow, SilenceRow};
 use crate::clock::Clock;
-use crate::decide::{Beside, unread};
+use crate::decide::{Beside, unread, why_input};
 
 /// Rows as the lines of an answer.
 pub(super) fn lines(rows: &[impl Serialize]) -> Lines {
@@ -106,11 +106,10 @@ fn alert(view: &AlertView, engine: &Engine, beside: &Beside<'_>, now: Stamp) -> 
     }
 }
 
-/// Why the sensor's input fails, of the alert that is about that.
+/// Why the sensor's input fails or never speaks, or its bus is unread, of the alert that is about that.
 fn why(engine: &Engine, beside: &Beside<'_>, key: &AlertKey) -> Option<String> {
-    let is_fault = || engine.plan().rule(key).is_some_and(|rule| rule.condition == Condition::Faulty);
-    let fault = beside.faults.get(&key.sensor).filter(|_| is_fault()).map(ToString::to_string);
-    fault.or_else(|| unread(engine, beside.unread, &key.sensor))
+    let input = why_input(engine.plan(), beside.faults, beside.unseen, key);
+    input.or_else(|| unread(engine, beside.unread, &key.sensor))
 }
 
 /// How the bus of a sensor is, whose alert nobody is paged about because of it.

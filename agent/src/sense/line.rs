@@ -203,6 +203,10 @@ struct Reader {
     said: BTreeMap<SensorId, Uptime>,
     /// When it was last told that a line came without a value.
     line_at: Option<Uptime>,
+    /// How many names were not seen, and how many nobody wanted, when that was last told.
+    unseen: Option<(usize, usize)>,
+    /// Some sensor was told of then.
+    misses_some: bool,
     decoder: Decoder,
     clock: Clock,
     queue: Queue,
@@ -213,7 +217,18 @@ impl Reader {
     fn new(bus: LineBus, clock: Clock, queue: Queue, status: LineStatus) -> Reader {
         let decoder = Decoder::new(Vec::new(), None);
         let (wanted, said) = (Vec::new(), BTreeMap::new());
-        let mut reader = Reader { bus, wanted, said, line_at: None, decoder, clock, queue, status };
+        let mut reader = Reader {
+            bus,
+            wanted,
+            said,
+            line_at: None,
+            unseen: None,
+            misses_some: false,
+            decoder,
+            clock,
+            queue,
+            status,
+        };
         reader.take_wanted();
         reader
     }
@@ -228,6 +243,7 @@ impl Reader {
             self.wanted.push(known.unwrap_or_else(|| Listener { feed, stamps: StampJudge::default() }));
         }
         self.said.clear();
+        self.unseen = None;
     }
 
     /// Opens the port. While it does not open and does not fail either, it is down.
@@ -293,6 +309,7 @@ impl Reader {
             words.extend(decoded.words.iter().map(|(_, about)| about.clone()));
             refused.extend(of_line);
         });
+        self.tell_unseen();
         let (came, ignored) = self.decoder.tally().texts();
         if !is_told && came > texts.0 {
             self.tell_line(now.0, ignored > texts.1);
@@ -314,6 +331,25 @@ impl Reader {
                 ));
             }
             state.note_refused(why, stamp, sensor, now.0);
+        }
+    }
+
+    /// Who wants what no line has had, once names were read, and each time that it changes.
+    fn tell_unseen(&mut self) {
+        let tally = self.decoder.tally();
+        let unseen = (tally.unseen.len(), tally.unused.len());
+        if !tally.has_names() || self.unseen == Some(unseen) {
+            return;
+        }
+        let (bus, names) = (&self.bus.id, self.wanted.iter().map(|listener| &listener.feed.want));
+        let names =
+            names.map(|want| (&want.sensor, want.name.to_string())).filter(|(_, name)| tally.unseen.contains(name));
+        let sensors: BTreeMap<SensorId, Arc<str>> =
+            names.map(|(sensor, name)| (sensor.clone(), tally.why_unseen(bus, &name).into())).collect();
+        self.unseen = Some(unseen);
+        if self.misses_some || !sensors.is_empty() {
+            self.misses_some = !sensors.is_empty();
+            self.queue.push(Told::Unseen { bus: bus.clone(), sensors });
         }
     }
 

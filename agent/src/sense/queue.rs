@@ -1,6 +1,6 @@
 //! The queue from the buses to decide: bounded, and when it is full the newest value of each input wins.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tilth_core::id::{Id, SensorId};
@@ -29,6 +29,13 @@ pub(crate) enum Told {
         bus: Id,
         /// Why it is down; nothing where it is up.
         down: Option<String>,
+    },
+    /// Which sensors of a bus want what none of its lines has had, and what the lines have: all of them each time.
+    Unseen {
+        /// Which.
+        bus: Id,
+        /// In words, for each such sensor.
+        sensors: BTreeMap<SensorId, Arc<str>>,
     },
     /// A line of text came from a bus, with nothing for a sensor.
     Line {
@@ -62,6 +69,7 @@ enum Key<'a> {
     Sensor(&'a SensorId),
     Bus(&'a Id),
     Line(&'a Id),
+    Unseen(&'a Id),
 }
 
 impl Queue {
@@ -149,6 +157,7 @@ impl Told {
             Told::Value(sample) | Told::Fault { sample, .. } => Key::Sensor(&sample.sensor),
             Told::Bus { bus, .. } => Key::Bus(bus),
             Told::Line { bus, .. } => Key::Line(bus),
+            Told::Unseen { bus, .. } => Key::Unseen(bus),
         }
     }
 }

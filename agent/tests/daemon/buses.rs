@@ -196,3 +196,33 @@ fn a_board_whose_lines_have_no_value_is_not_called_silent() {
     board.borrow_mut().say("level=21.5 door=0\n");
     room.wait_for("it is over", &["alerts"], |rows| rows.iter().all(|row| row["rule"] != "bus-silent"));
 }
+
+/// Guards against: "check power and cable" of a board that speaks, and of a name that nobody prints.
+#[test]
+fn a_sensor_whose_name_no_line_has_says_so_when_it_is_paged_as_silent() {
+    let slip = "
+        [sensors.'room/depth']
+        quantity = 'count'
+        input = 'line:gateway/levle'
+        [rules.depth-missing]
+        sensor = 'room/depth'
+        missing_for = '2m'
+        severity = 'warning'
+    ";
+    let room = Room::new("slip-paged", &format!("{FARM}{slip}"));
+    let mut board = room.plug_in();
+    let agent = room.start("input");
+    room.wait_for_bus("up");
+    for at in [0, 60, 130] {
+        let ms = (1_767_225_600 + at) * 1000_i64;
+        board.say(&format!("{{\"time\":{ms},\"level\":{at},\"door\":0,\"pump\":1}}\n"));
+        room.wait_for_value("room/level", f64::from(i32::try_from(at).unwrap()));
+    }
+    let why = "no line of bus gateway has had \"levle\"; they have pump";
+    agent.wait_for_log("room/depth silent");
+    let told = agent.told();
+    assert!(told.iter().any(|told| told.contains("room/depth silent") && told.contains(why)), "{told:?}");
+    let rows = room.wait_for("it fires", &["alerts"], |rows| rows.iter().any(|row| row["rule"] == "depth-missing"));
+    let alert = rows.iter().find(|row| row["rule"] == "depth-missing").unwrap();
+    assert_eq!((&alert["rule"], &alert["why"]), (&"depth-missing".into(), &why.into()));
+}

@@ -147,6 +147,15 @@ impl Tally {
         (self.lines.saturating_sub(broken), self.ignored.iter().sum::<u64>().saturating_sub(broken))
     }
 
+    /// What is said of a sensor whose name no line has had.
+    pub(crate) fn why_unseen(&self, bus: &Id, name: &str) -> String {
+        let names: Vec<String> = self.unused.iter().take(NAMED).cloned().collect();
+        match names.is_empty() {
+            true => format!("no line of bus {bus} has had \"{name}\""),
+            false => format!("no line of bus {bus} has had \"{name}\"; they have {}", names.join(", ")),
+        }
+    }
+
     /// Why lines have no value for a sensor: what was wrong with the last, or else which names they have.
     pub(crate) fn why_unread(&self, bus: &Id, is_ignored: bool) -> String {
         if let Some(Last { reason, line, .. }) = self.last.as_ref().filter(|_| is_ignored) {

@@ -88,6 +88,7 @@ impl Watched {
             Told::Bus { bus, down: Some(_) } => format!("{bus} down"),
             Told::Bus { bus, down: None } => format!("{bus} up"),
             Told::Line { bus, why } => format!("{bus}: {why}"),
+            Told::Unseen { bus, sensors } => format!("{bus} unseen {sensors:?}"),
         }
     }
 }

@@ -241,7 +241,9 @@ impl Sensor {
             let last = self.last_ms.filter(|last| *last >= row.at_ms)?;
             // Those that came back did not lead here, but others that are ahead.
             let is_other_way = row.follows_ms.is_none_or(|follows| follows < last - self.step_ms);
-            Some((place, is_other_way || !self.is_out_of_place(row) && !self.is_taken(row)))
+            // Of two lines in a row either may be the late one.
+            let is_taken = back > 1 && self.is_taken(row);
+            Some((place, is_other_way || !self.is_out_of_place(row) && !is_taken))
         };
         let decided = self.waiting.iter().enumerate().find_map(decided);
         decided.or_else(|| (self.waiting.len() > MAX_WAITING).then_some((0, true)))
@@ -315,7 +317,7 @@ impl Waiting {
             return;
         }
         self.follows_ms = Some(at_ms);
-        if at_ms < self.at_ms - AHEAD.0 {
+        if self.back.count > 0 || at_ms < self.at_ms - AHEAD.0 {
             self.back.add(row.line);
             self.back_ms.get_or_insert(at_ms);
         }

@@ -375,6 +375,14 @@ fn true_lines_that_are_ahead_of_others_are_played() {
             (0..20).flat_map(|burst| (0..size).rev().map(move |n| BEGIN + (burst * size + n) * 10 * MINUTE)).collect();
         check(&format!("slow bursts of {size}"), &[&slow], &[]);
     }
+    for step in [10_000, MINUTE, 5 * MINUTE, 30 * MINUTE] {
+        let mut swapped: Vec<i64> =
+            (0..300).flat_map(|pair| [BEGIN + (2 * pair + 1) * step, BEGIN + 2 * pair * step]).collect();
+        check("neighbours in the wrong order", &[&swapped], &[]);
+        swapped[100] += 9 * step + 20 * MINUTE;
+        let said = of_one(swapped);
+        assert!(said.iter().all(|(line, _)| *line == 102), "and one of them is wrong: {said:?}");
+    }
     check("pauses", &[&begin, &minutes(BEGIN + 50 * MINUTE, 3), &minutes(BEGIN + 90 * MINUTE, 30)], &[]);
     check("all of it the newest first", &[&minutes(BEGIN, 300).into_iter().rev().collect::<Vec<_>>()], &[]);
     check(

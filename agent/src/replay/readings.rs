@@ -15,6 +15,7 @@ mod fields;
 mod head;
 mod kinds;
 mod lines;
+mod months;
 mod names;
 mod number;
 mod packed;

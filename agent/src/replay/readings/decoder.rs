@@ -179,16 +179,8 @@ impl Decoder {
             self.rows.push_back(Row { line: number, at_ms, sensor: None, value: None });
             return Ok(());
         }
-        if is_text
-            && truth.is_none()
-            && let Some(said) = self.contact(line, value)
-        {
-            let sensor = self.named(line)?;
-            let is_contact = self.meanings[sensor].is_contact();
-            let value = Some(said).filter(|_| is_contact).ok_or(Reason::ValueForm)?;
-            self.report.values += 1;
-            self.rows.push_back(Row { line: number, at_ms, sensor: Some(sensor), value: Some(value) });
-            return Ok(());
+        if let Some(said) = self.contact(line, value).filter(|_| is_text) {
+            return self.decode_contact(number, at_ms, line, said);
         }
         let cell = if truth.is_some() { truth.map(|number| (number, None)) } else { read? };
         // The name comes last, so that a bad line leaves none behind.
@@ -213,6 +205,14 @@ impl Decoder {
         };
         *(if value.is_some() { &mut self.report.values } else { &mut self.report.missing }) += 1;
         self.rows.push_back(Row { line: number, at_ms, sensor: Some(sensor), value });
+        Ok(())
+    }
+
+    fn decode_contact(&mut self, number: u64, at_ms: i64, line: &[u8], value: f64) -> Result<(), Reason> {
+        let sensor = self.named(line)?;
+        let value = Some(value).filter(|_| self.meanings[sensor].is_contact()).ok_or(Reason::ValueForm)?;
+        self.report.values += 1;
+        self.rows.push_back(Row { line: number, at_ms, sensor: Some(sensor), value: Some(value) });
         Ok(())
     }
 

@@ -35,6 +35,7 @@ use crate::clock::{Anchor, Clock, Trust};
 use crate::notify::{self, Told};
 use crate::output::tell;
 use crate::recording::Recording;
+use crate::sense::line::Absent;
 use crate::sense::queue::{self, Queue};
 use crate::sense::sample::Sample;
 use crate::sense::stamp::Why;
@@ -44,7 +45,7 @@ use crate::transition::Line;
 
 pub(crate) use begin::{Begun, Tools, begin};
 pub(crate) use bus::unread;
-pub(crate) use fault::why_input;
+pub(crate) use fault::{Cause, cause};
 pub(crate) use keep::{Anew, last_number};
 pub(crate) use live::Live;
 
@@ -115,11 +116,13 @@ pub(crate) struct Beside<'a> {
     pub(crate) takers: &'a Takers,
     pub(crate) faults: &'a Faults,
     pub(crate) unread: &'a BTreeMap<Id, String>,
-    pub(crate) unseen: &'a Unseen,
+    /// Why each bus is down; nothing for one that is up.
+    pub(crate) buses: &'a BTreeMap<Id, Option<String>>,
+    pub(crate) absent: &'a AbsentOf,
 }
 
-/// For each bus what is said of its sensors whose name no line has had.
-pub(crate) type Unseen = BTreeMap<Id, BTreeMap<SensorId, Arc<str>>>;
+/// The sensors of each bus whose values its lines do not have.
+pub(crate) type AbsentOf = BTreeMap<Id, Arc<Absent>>;
 
 /// Why the inputs of sensors fail, as long as they do.
 pub(crate) type Faults = BTreeMap<SensorId, Arc<str>>;
@@ -189,8 +192,8 @@ pub(crate) struct Decide {
     buses: BTreeMap<Id, Option<String>>,
     /// Why the last line of a bus had nothing for a sensor, where that was so.
     unread: BTreeMap<Id, String>,
-    /// For each bus what is said of its sensors whose name no line has had.
-    unseen: Unseen,
+    /// Which sensors' values the lines of each bus do not have.
+    absent: AbsentOf,
     /// Nothing while the hub has not answered yet.
     hub_accepts: Option<bool>,
     /// Why inputs fail that speak and have no value.
@@ -267,7 +270,9 @@ impl Decide {
             }
             queue::Told::Bus { bus, down } => self.hear_bus(&bus, down.as_deref()),
             queue::Told::Line { bus, why } => self.hear_line(bus, why),
-            queue::Told::Unseen { bus, sensors } => drop(self.unseen.insert(bus, sensors)),
+            queue::Told::Absent { bus, sensors } => {
+                self.absent.insert(bus, sensors);
+            }
         }
     }
 
@@ -330,7 +335,8 @@ impl Decide {
                         takers: &self.takers,
                         faults: &self.faults,
                         unread: &self.unread,
-                        unseen: &self.unseen,
+                        buses: &self.buses,
+                        absent: &self.absent,
                     },
                 );
             }
@@ -378,7 +384,7 @@ impl Decide {
 
     fn tell(&mut self, effect: &Effect) {
         let plan = Arc::clone(&self.plan);
-        if let Some(command) = notify::Command::of(effect, &plan, (&self.device, &self.run), |key| self.why(key)) {
+        if let Some(command) = notify::Command::of(effect, &plan, (&self.device, &self.run), |key| self.cause(key)) {
             self.tell_people(command);
         }
     }

@@ -31,6 +31,7 @@ use tokio::task::{Id as TaskId, JoinError, JoinSet};
 
 use crate::chance::Run;
 use crate::clock::Clock;
+use crate::decide::Cause;
 use crate::output::{self, counted, tell};
 use dispatch::{Channels, Dispatch, Input, Levels};
 use http::Clients;
@@ -132,18 +133,21 @@ pub(crate) struct Told {
 }
 
 impl Command {
-    /// What an effect of the engine means for people; nothing where they need not know. `why` says what the engine does not
-    /// know of an alert.
+    /// What an effect of the engine means for people; nothing where they need not know. `cause` says what the engine does
+    /// not know of an alert.
     pub(crate) fn of(
         effect: &Effect,
         plan: &Plan,
         (device, run): (&Id, &Run),
-        why: impl Fn(&AlertKey) -> Option<String>,
+        cause: impl Fn(&AlertKey) -> Option<Cause>,
     ) -> Option<Command> {
         match effect {
             Effect::Page(page) => {
-                let notice =
-                    Notice { why: why(&page.report.key), ..Notice::page(device, Some(run), page, plan, false) };
+                let mut notice = Notice::page(device, Some(run), page, plan, false);
+                if let Some(Cause { why, advice }) = cause(&page.report.key) {
+                    notice.report.advice = advice.map(Arc::from).or(notice.report.advice);
+                    notice.why = Some(why);
+                }
                 Some(Command::Page(Box::new(notice), page.channels.clone()))
             }
             Effect::Alert(Transition::Acknowledged { .. }, report) => report.alert.map(Command::Acknowledged),

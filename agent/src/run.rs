@@ -288,8 +288,8 @@ async fn decide_from_the_first(
             heard = queue.next() => {
                 match &heard {
                     Told::Bus { bus, .. } => first.retain(|earlier| !is_of_bus(earlier, bus)),
-                    Told::Unseen { .. } => {}
                     Told::Line { .. } => continue,
+                    Told::Absent { .. } => {}
                     Told::Value(sample) | Told::Fault { sample, .. } => match sample.stamp {
                         Some(stamp) => clock.observe(stamp),
                         None => continue,

@@ -40,6 +40,19 @@ pub enum Fault {
     Stale,
 }
 
+/// Why the newest value is not believed, or was not a moment ago.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Doubt {
+    /// The value is outside the plausible range.
+    Outside(Steps),
+    /// The value is inside, and one within the last minute was not.
+    WasOutside,
+    /// The value has not moved for this long.
+    Unchanged(Span),
+    /// The value changed faster than `max_rate`.
+    Jumped,
+}
+
 /// Readings of this long without a time of their own are no interruption any more: what was taken before them is late.
 const UNDATED_RUN: Span = Span::from_mins(10);
 
@@ -297,6 +310,22 @@ impl Judge {
     /// The newest reading, unless the input failed since.
     pub(crate) fn current(&self) -> Option<Past> {
         self.newest.filter(|_| !self.failed)
+    }
+
+    /// Why the newest value is not believed, as far as it tells itself: an input that failed has its own words.
+    pub(crate) fn doubt(&self, bounds: &Bounds) -> Option<Doubt> {
+        let newest = self.current()?;
+        if bounds.leave_out(newest.steps) {
+            return Some(Doubt::Outside(newest.steps));
+        }
+        let was_outside = self.ill.is_some_and(|ill| ill.fault == Fault::Range);
+        match self.quality? {
+            Quality::Suspect if bounds.is_stuck(self.unchanged_since, newest.at) => {
+                self.unchanged_since.map(|since| Doubt::Unchanged(newest.at - since))
+            }
+            Quality::Suspect if bounds.max_rate.is_finite() => Some(Doubt::Jumped),
+            _ => was_outside.then_some(Doubt::WasOutside),
+        }
     }
 
     /// Whether anything has come: a reading, or a failure.

@@ -114,7 +114,7 @@ pub(crate) fn begin(begun: Begun, configured: Configured, mut tools: Tools) -> D
         live,
         buses: BTreeMap::new(),
         unread: BTreeMap::new(),
-        unseen: BTreeMap::new(),
+        absent: BTreeMap::new(),
         hub_accepts: None,
         faults: Faults::new(),
         said_faults: SaidFaults::default(),

@@ -3,17 +3,22 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tilth_core::engine::Engine;
 use tilth_core::id::SensorId;
-use tilth_core::plan::{AlertKey, Plan};
+use tilth_core::plan::AlertKey;
 use tilth_core::rules::Condition;
 use tilth_core::time::{Span, Uptime};
 
-use super::{Decide, Faults, Unseen};
+use super::{AbsentOf, Decide, Faults};
 use crate::output::tell;
 use crate::sense::sample::Sample;
 
 /// How often the log says of one sensor that its input fails: a board that flickers must not wear the card out.
 const SAY_AGAIN_AFTER: Span = Span::from_mins(10);
+
+/// What to do where lines come and have no value for a sensor.
+const NAME_ADVICE: &str =
+    "Correct the sensor's input, or what its board prints; tilth-agent status shows the names that came.";
 
 /// What the log has said of the inputs that failed, by sensor.
 #[derive(Debug, Default)]
@@ -65,24 +70,39 @@ impl Decide {
         }
     }
 
-    /// What the engine does not know of an alert: why the bus is down or unread that it is about, or why the sensor's input fails
-    /// or never speaks.
-    pub(super) fn why(&self, key: &AlertKey) -> Option<String> {
-        let why = why_input(&self.plan, &self.faults, &self.unseen, key);
-        why.or_else(|| self.why_down(&key.sensor)).or_else(|| self.why_unread(&key.sensor))
+    /// What the engine does not say of an alert: why the bus is down or unread that it is about, why the sensor's input fails or its
+    /// value is not believed, or that no line has its value.
+    pub(super) fn cause(&self, key: &AlertKey) -> Option<Cause> {
+        let cause = cause(&self.engine, &self.faults, &self.absent, key);
+        let of_bus = || self.why_down(&key.sensor).or_else(|| self.why_unread(&key.sensor));
+        cause.or_else(|| Some(Cause { why: of_bus()?, advice: None }))
     }
 }
 
-/// Why the sensor's input fails, of the alert that is about that, or why it never speaks.
-pub(crate) fn why_input(plan: &Plan, faults: &Faults, unseen: &Unseen, key: &AlertKey) -> Option<String> {
-    let why = match plan.rule(key)?.condition {
-        Condition::Faulty => faults.get(&key.sensor),
+/// What an alert is caused by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cause {
+    /// In words.
+    pub(crate) why: String,
+    /// What to do, in place of what the rule advises.
+    pub(crate) advice: Option<&'static str>,
+}
+
+/// Why the sensor of an alert is at fault or silent, of the alert that is about that; nothing where that is not known.
+pub(crate) fn cause(engine: &Engine, faults: &Faults, absent: &AbsentOf, key: &AlertKey) -> Option<Cause> {
+    let ix = engine.plan().sensor_ix(key.sensor.as_str())?;
+    match engine.plan().rule(key)?.condition {
+        Condition::Faulty => {
+            let fault = faults.get(&key.sensor).map(ToString::to_string);
+            Some(Cause { why: fault.or_else(|| engine.doubt(ix))?, advice: None })
+        }
         Condition::MissingFor(_) => {
-            unseen.get(plan.sensor(plan.sensor_ix(key.sensor.as_str())?).bus.as_ref()?)?.get(&key.sensor)
+            let bus = engine.plan().sensor(ix).bus.as_ref()?;
+            let why = absent.get(bus)?.get(&key.sensor)?.to_string();
+            Some(Cause { why, advice: Some(NAME_ADVICE) })
         }
         _ => None,
-    };
-    why.map(ToString::to_string)
+    }
 }
 
 #[cfg(test)]

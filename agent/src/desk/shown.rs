@@ -63,9 +63,14 @@ pub(super) fn sensors(rows: &[SensorRow]) -> Table {
     let row = |row: &SensorRow| {
         [
             row.sensor.to_string(),
-            digits(&row.value),
+            row.state.clone().unwrap_or_else(|| digits(&row.value)),
             row.unit.clone(),
-            row.quality.clone().unwrap_or_else(|| "nothing yet".to_owned()),
+            // How a bus is says all; its value is always good.
+            match (&row.state, &row.quality) {
+                (Some(_), _) => String::new(),
+                (None, Some(quality)) => quality.clone(),
+                (None, None) => "nothing yet".to_owned(),
+            },
             row.age_s.map_or("-".to_owned(), for_long),
             row.why.as_deref().map(line).unwrap_or_default(),
         ]
@@ -238,7 +243,8 @@ fn bus(bus: &BusState) -> Vec<String> {
     };
     let why = bus.reason.as_ref().map_or_else(|| format!(", {}", bus.port), |reason| format!(": {}", line(reason)));
     let mut lines = vec![format!("{}{since}{why}; opened {}", bus.state, counted(bus.opened, "time"))];
-    lines.push(format!("{}, {} used{}", counted(bus.lines, "line"), bus.used, ignored(&bus.ignored)));
+    let last = bus.last_line_s.map_or(String::new(), |age| format!("; the last {} ago", for_long(age)));
+    lines.push(format!("{}, {} used{}{last}", counted(bus.lines, "line"), bus.used, ignored(&bus.ignored)));
     if let Some(last) = &bus.last_ignored {
         lines.push(format!("last not used ({}): {}", not_used(last), line(&last.line)));
     }

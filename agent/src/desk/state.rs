@@ -178,7 +178,7 @@ fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
         (None, 0) => "opening",
         (None, _) => "up",
     };
-    let has_names = state.lines.has_names();
+    let has_lines = state.lines.texts().0 > 0;
     let count = |reason: Reason| Some((key(reason), state.lines.count(reason))).filter(|(_, count)| *count > 0);
     BusState {
         bus: bus.id,
@@ -191,9 +191,11 @@ fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
         bytes: state.bytes,
         lines: state.lines.lines,
         used: state.lines.used,
+        last_line: state.last_line.and_then(|at| placed(at, anchor)),
+        last_line_s: state.last_line.map(|at| (now - at).as_secs_f64()),
         ignored: Reason::ALL.into_iter().filter_map(count).collect(),
         last_ignored: state.lines.last.map(last_ignored),
-        unseen: Some(state.lines.unseen).filter(|_| word == "up" && has_names).into_iter().flatten().collect(),
+        unseen: Some(state.lines.unseen).filter(|_| word == "up" && has_lines).into_iter().flatten().collect(),
         unused: state.lines.unused.into_iter().collect(),
         stamps_refused: state.stamps.into_iter().map(|of| refused_stamps(of, now, anchor)).collect(),
         faults: state.lines.faults.into_iter().map(|(sensor, why)| FaultRow { sensor, why: why.to_string() }).collect(),

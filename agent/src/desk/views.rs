@@ -4,16 +4,18 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tilth_core::alert::AlertId;
 use tilth_core::effect::Report;
-use tilth_core::engine::{AlertView, Engine, Inhibition, ScheduleView, SilenceView, Standing};
+use tilth_core::engine::{AlertView, Engine, Inhibition, ScheduleView, SensorView, SilenceView, Standing};
 use tilth_core::id::SensorId;
-use tilth_core::plan::AlertKey;
+use tilth_core::plan::Sensor;
+use tilth_core::reading::Quality;
 use tilth_core::rules::Figure;
-use tilth_core::time::{Span, Stamp, WallTime};
+use tilth_core::time::{Span, Stamp, Uptime, WallTime};
+use tilth_core::value::{Steps, Value};
 
 use super::answers::{Lines, Refusal};
 use super::words::{AlertCounts, AlertRow, Answer, Digits, ScheduleRow, SensorRow, SilenceRow};
 use crate::clock::Clock;
-use crate::decide::{Beside, unread, why_input};
+use crate::decide::{Beside, cause, unread};
 
 /// Rows as the lines of an answer.
 pub(super) fn lines(rows: &[impl Serialize]) -> Lines {
@@ -29,9 +31,11 @@ pub(super) fn wall(at: Option<WallTime>) -> Option<String> {
 /// Every sensor, by id.
 pub(super) fn sensors(engine: &Engine, beside: &Beside<'_>, clock: &Clock) -> Vec<SensorRow> {
     let (plan, now) = (engine.plan(), now(engine, clock).uptime);
-    let row = |view: tilth_core::engine::SensorView| {
+    let row = |view: SensorView| {
         let sensor = plan.sensor(view.sensor);
         let newest = view.newest;
+        let (state, why) = state_of(engine, beside, (sensor, newest), now).unzip();
+        let (why, view) = (why.flatten(), &view);
         SensorRow {
             sensor: sensor.id.clone(),
             zone: sensor.zone.clone(),
@@ -41,10 +45,53 @@ pub(super) fn sensors(engine: &Engine, beside: &Beside<'_>, clock: &Clock) -> Ve
             quality: view.quality.map(|quality| quality.name().to_owned()),
             at: newest.and_then(|(_, at)| wall(at.wall)),
             age_s: newest.map(|(_, at)| (now - at.uptime).as_secs_f64()),
-            why: beside.faults.get(&sensor.id).map(ToString::to_string),
+            why: why.or_else(|| why_of_sensor(engine, beside, view)),
+            state,
         }
     };
     engine.sensors().map(row).collect()
+}
+
+/// How the bus or the hub is that a sensor stands for, and why; nothing for a sensor that measures something.
+fn state_of(
+    engine: &Engine,
+    beside: &Beside<'_>,
+    (sensor, newest): (&Sensor, Option<(Value, Stamp)>),
+    now: Uptime,
+) -> Option<(String, Option<String>)> {
+    let Some(bus) = &sensor.stands_for else {
+        let (accepts, _) = newest.filter(|_| sensor.id.as_str() == "hub/accepts")?;
+        return Some((if accepts.steps == Steps(0) { "refuses" } else { "accepts" }.to_owned(), None));
+    };
+    if let Some(reason) = beside.buses.get(bus)? {
+        return Some(("down".to_owned(), Some(reason.clone())));
+    }
+    if let Some(why) = unread(engine, beside.unread, &sensor.id) {
+        return Some(("up".to_owned(), Some(format!("lines come, and none has a value: {why}"))));
+    }
+    let silent = engine.bus_silent_since(bus).map(|since| {
+        let span = Span((now - since.uptime).0.max(0) / 1000 * 1000).in_words();
+        ("silent".to_owned(), Some(format!("no value from it for {span}")))
+    });
+    silent.or_else(|| Some(("up".to_owned(), None)))
+}
+
+/// Why a sensor has no value that is believed.
+fn why_of_sensor(engine: &Engine, beside: &Beside<'_>, view: &SensorView) -> Option<String> {
+    let sensor = engine.plan().sensor(view.sensor);
+    let fault = beside.faults.get(&sensor.id).map(ToString::to_string);
+    if let Some(why) = fault.or_else(|| engine.doubt(view.sensor)) {
+        return Some(why);
+    }
+    if !matches!(view.quality, None | Some(Quality::Stale)) {
+        return None;
+    }
+    let bus = sensor.bus.as_ref()?;
+    match (beside.buses.get(bus)?, beside.absent.get(bus)) {
+        (Some(_), _) => Some(format!("bus {bus} is down")),
+        (None, Some(absent)) => absent.get(&sensor.id).map(ToString::to_string),
+        (None, None) => view.quality.is_none().then(|| format!("no line has come from bus {bus}")),
+    }
 }
 
 /// The clock's instant: the engine's is that of its last input.
@@ -79,6 +126,7 @@ fn alert(view: &AlertView, engine: &Engine, beside: &Beside<'_>, now: Stamp) -> 
         Standing::Firing => ("firing", None),
         Standing::Acknowledged(until) => ("acknowledged", Some(*until)),
     };
+    let cause = cause(engine, beside.faults, beside.absent, key);
     let taker = report.alert.filter(|_| until.is_some()).and_then(|alert| beside.takers.get(&alert));
     AlertRow {
         alert: report.alert.map(|AlertId(id)| id),
@@ -101,15 +149,9 @@ fn alert(view: &AlertView, engine: &Engine, beside: &Beside<'_>, now: Stamp) -> 
         inhibited_by: inhibition.and_then(|inhibition| inhibited_by(inhibition, engine, &key.sensor, now)),
         pages: *pages,
         message: message.clone(),
-        advice: advice.as_deref().map(str::to_owned),
-        why: why(engine, beside, key),
+        advice: cause.as_ref().and_then(|cause| cause.advice).or(advice.as_deref()).map(str::to_owned),
+        why: cause.map(|cause| cause.why).or_else(|| unread(engine, beside.unread, &key.sensor)),
     }
-}
-
-/// Why the sensor's input fails or never speaks, or its bus is unread, of the alert that is about that.
-fn why(engine: &Engine, beside: &Beside<'_>, key: &AlertKey) -> Option<String> {
-    let input = why_input(engine.plan(), beside.faults, beside.unseen, key);
-    input.or_else(|| unread(engine, beside.unread, &key.sensor))
 }
 
 /// How the bus of a sensor is, whose alert nobody is paged about because of it.

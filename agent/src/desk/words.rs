@@ -144,7 +144,10 @@ pub(super) struct SensorRow {
     /// The reading's own time.
     pub(super) at: Option<String>,
     pub(super) age_s: Option<f64>,
-    /// Why its input fails.
+    /// For a bus and the hub, how they are: `up`, `down`, `silent`; `accepts`, `refuses`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) state: Option<String>,
+    /// Why its input fails, its value is not believed, or none has come.
     #[serde(default)]
     pub(super) why: Option<String>,
 }
@@ -274,6 +277,11 @@ pub(super) struct BusState {
     pub(super) bytes: u64,
     pub(super) lines: u64,
     pub(super) used: u64,
+    /// When the last line came; none before the first.
+    #[serde(default)]
+    pub(super) last_line: Option<String>,
+    #[serde(default)]
+    pub(super) last_line_s: Option<f64>,
     /// Lines that were not used as they should, by reason.
     pub(super) ignored: BTreeMap<String, u64>,
     /// The last of them.

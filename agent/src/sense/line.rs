@@ -1,5 +1,6 @@
 //! Lines of text on a serial port: opens it, reads it, and finds it again when it was gone.
 
+mod absent;
 pub(crate) mod beside;
 mod blocks;
 mod clean;
@@ -38,6 +39,7 @@ use super::sample::Sample;
 use super::stamp::{StampJudge, Why};
 use crate::clock::{Clock, Source};
 use crate::output::tell;
+pub(crate) use absent::Absent;
 pub(crate) use names::Want;
 use parse::{About, Decoded, Decoder, Tally};
 use port::Port;
@@ -59,6 +61,13 @@ const CHUNK: usize = 2048;
 
 /// A line without a value is told of at most this often: it only says that there is a board.
 const LINE_AGAIN_AFTER: Span = Span::from_secs(5);
+
+/// The log names wanted values that no line had once this many lines came over this long.
+const LINES_BEFORE_SAID: u64 = 10;
+const TIME_BEFORE_SAID: Span = Span::from_mins(1);
+
+/// Upper limit of sensors named in the log at once.
+const MAX_SAID: usize = 8;
 
 /// How often the log says of one sensor that its field is no number. `status` always has the last.
 const SAY_AGAIN_AFTER: Span = Span::from_mins(60);
@@ -107,6 +116,8 @@ pub(crate) struct LineState {
     pub(crate) opened: u64,
     /// What came.
     pub(crate) bytes: u64,
+    /// When the last line came; none before the first.
+    pub(crate) last_line: Option<Uptime>,
     /// What became of the lines.
     pub(crate) lines: Tally,
     /// Lines whose own time was not taken though a sensor asks for it, by reason.
@@ -195,6 +206,17 @@ struct Listener {
     stamps: StampJudge,
 }
 
+/// What was told of wanted values that no line has.
+#[derive(Debug, Default)]
+struct AbsentTold {
+    /// When it was looked for last.
+    at: Option<Uptime>,
+    told: Option<Arc<Absent>>,
+    /// Since when, and since how many lines, these values are wanted.
+    since: Option<(Uptime, u64)>,
+    is_said: bool,
+}
+
 struct Reader {
     bus: LineBus,
     /// Who wants what, in the order of the decoder.
@@ -203,10 +225,7 @@ struct Reader {
     said: BTreeMap<SensorId, Uptime>,
     /// When it was last told that a line came without a value.
     line_at: Option<Uptime>,
-    /// How many names were not seen, and how many nobody wanted, when that was last told.
-    unseen: Option<(usize, usize)>,
-    /// Some sensor was told of then.
-    misses_some: bool,
+    absent: AbsentTold,
     decoder: Decoder,
     clock: Clock,
     queue: Queue,
@@ -217,18 +236,8 @@ impl Reader {
     fn new(bus: LineBus, clock: Clock, queue: Queue, status: LineStatus) -> Reader {
         let decoder = Decoder::new(Vec::new(), None);
         let (wanted, said) = (Vec::new(), BTreeMap::new());
-        let mut reader = Reader {
-            bus,
-            wanted,
-            said,
-            line_at: None,
-            unseen: None,
-            misses_some: false,
-            decoder,
-            clock,
-            queue,
-            status,
-        };
+        let mut reader =
+            Reader { bus, wanted, said, line_at: None, absent: AbsentTold::default(), decoder, clock, queue, status };
         reader.take_wanted();
         reader
     }
@@ -243,7 +252,7 @@ impl Reader {
             self.wanted.push(known.unwrap_or_else(|| Listener { feed, stamps: StampJudge::default() }));
         }
         self.said.clear();
-        self.unseen = None;
+        self.absent = AbsentTold::default();
     }
 
     /// Opens the port. While it does not open and does not fail either, it is down.
@@ -283,7 +292,7 @@ impl Reader {
         let now = self.clock.now();
         // On the input clock stamps are the time, and nothing can be held against them.
         let is_judged = self.clock.source() != Source::Input;
-        let texts = self.decoder.tally().texts();
+        let (lines, texts) = (self.decoder.tally().lines, self.decoder.tally().texts());
         let mut is_told = false;
         let mut refused = Vec::new();
         let mut words: Vec<About> = Vec::new();
@@ -309,14 +318,20 @@ impl Reader {
             words.extend(decoded.words.iter().map(|(_, about)| about.clone()));
             refused.extend(of_line);
         });
-        self.tell_unseen();
         let (came, ignored) = self.decoder.tally().texts();
         if !is_told && came > texts.0 {
             self.tell_line(now.0, ignored > texts.1);
         }
+        let has_line = self.decoder.tally().lines > lines;
+        if has_line {
+            self.tell_absent(now.0);
+        }
         words.iter().for_each(|about| self.say_no_number(about, now.0));
         let mut state = self.status.lock();
         state.bytes += bytes.len() as u64;
+        if has_line {
+            state.last_line = Some(now.0);
+        }
         state.lines.clone_from(self.decoder.tally());
         for (why, stamp, sensor) in refused {
             if why.is_wrong_clock() && !state.stamps.contains_key(&why) {
@@ -334,25 +349,6 @@ impl Reader {
         }
     }
 
-    /// Who wants what no line has had, once names were read, and each time that it changes.
-    fn tell_unseen(&mut self) {
-        let tally = self.decoder.tally();
-        let unseen = (tally.unseen.len(), tally.unused.len());
-        if !tally.has_names() || self.unseen == Some(unseen) {
-            return;
-        }
-        let (bus, names) = (&self.bus.id, self.wanted.iter().map(|listener| &listener.feed.want));
-        let names =
-            names.map(|want| (&want.sensor, want.name.to_string())).filter(|(_, name)| tally.unseen.contains(name));
-        let sensors: BTreeMap<SensorId, Arc<str>> =
-            names.map(|(sensor, name)| (sensor.clone(), tally.why_unseen(bus, &name).into())).collect();
-        self.unseen = Some(unseen);
-        if self.misses_some || !sensors.is_empty() {
-            self.misses_some = !sensors.is_empty();
-            self.queue.push(Told::Unseen { bus: bus.clone(), sensors });
-        }
-    }
-
     /// What cannot be used is a sign of life all the same.
     fn tell_line(&mut self, now: Uptime, is_ignored: bool) {
         if self.line_at.is_none_or(|line_at| now - line_at >= LINE_AGAIN_AFTER) {
@@ -360,6 +356,39 @@ impl Reader {
             let bus = self.bus.id.clone();
             let why = self.decoder.tally().why_unread(&bus, is_ignored);
             self.queue.push(Told::Line { bus, why });
+        }
+    }
+
+    /// Tells which wanted values no line has, when that is news.
+    fn tell_absent(&mut self, now: Uptime) {
+        if self.absent.at.is_some_and(|at| now - at < LINE_AGAIN_AFTER) {
+            return;
+        }
+        let absent = self.decoder.absent(&self.bus.id);
+        self.say_absent(&absent, now);
+        let known = &mut self.absent;
+        known.at = Some(now);
+        if known.told.as_deref() != Some(&absent) {
+            let absent = Arc::new(absent);
+            known.told = Some(Arc::clone(&absent));
+            self.queue.push(Told::Absent { bus: self.bus.id.clone(), sensors: absent });
+        }
+    }
+
+    /// The log names them once: a name that was misspelt is found before its silence is paged.
+    fn say_absent(&mut self, absent: &Absent, now: Uptime) {
+        let lines = self.decoder.tally().lines;
+        let (at, before) = *self.absent.since.get_or_insert((now, lines));
+        if self.absent.is_said || lines - before < LINES_BEFORE_SAID || now - at < TIME_BEFORE_SAID {
+            return;
+        }
+        self.absent.is_said = true;
+        for (sensor, why) in absent.iter().take(MAX_SAID) {
+            tell(format_args!("tilth-agent: {sensor}: {why}"));
+        }
+        if absent.len() > MAX_SAID {
+            let more = absent.len() - MAX_SAID;
+            tell(format_args!("tilth-agent: bus {}: no line has the values of {more} more sensors", self.bus.id));
         }
     }
 

@@ -1,11 +1,12 @@
 //! The queue from the buses to decide: bounded, and when it is full the newest value of each input wins.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tilth_core::id::{Id, SensorId};
 use tokio::sync::Notify;
 
+use super::line::Absent;
 use super::sample::Sample;
 
 /// Ten seconds of a hundred values a second: longer than decide is ever away.
@@ -30,19 +31,19 @@ pub(crate) enum Told {
         /// Why it is down; nothing where it is up.
         down: Option<String>,
     },
-    /// Which sensors of a bus want what none of its lines has had, and what the lines have: all of them each time.
-    Unseen {
-        /// Which.
-        bus: Id,
-        /// In words, for each such sensor.
-        sensors: BTreeMap<SensorId, Arc<str>>,
-    },
     /// A line of text came from a bus, with nothing for a sensor.
     Line {
         /// Which.
         bus: Id,
         /// What was wrong with it.
         why: String,
+    },
+    /// Lines of a bus come, and have no values for some of its sensors; in place of what was told of that before.
+    Absent {
+        /// Which bus.
+        bus: Id,
+        /// The sensors, and why.
+        sensors: Arc<Absent>,
     },
 }
 
@@ -69,7 +70,7 @@ enum Key<'a> {
     Sensor(&'a SensorId),
     Bus(&'a Id),
     Line(&'a Id),
-    Unseen(&'a Id),
+    Absent(&'a Id),
 }
 
 impl Queue {
@@ -157,7 +158,7 @@ impl Told {
             Told::Value(sample) | Told::Fault { sample, .. } => Key::Sensor(&sample.sensor),
             Told::Bus { bus, .. } => Key::Bus(bus),
             Told::Line { bus, .. } => Key::Line(bus),
-            Told::Unseen { bus, .. } => Key::Unseen(bus),
+            Told::Absent { bus, .. } => Key::Absent(bus),
         }
     }
 }

@@ -218,7 +218,7 @@ fn a_sensor_whose_name_no_line_has_says_so_when_it_is_paged_as_silent() {
         board.say(&format!("{{\"time\":{ms},\"level\":{at},\"door\":0,\"pump\":1}}\n"));
         room.wait_for_value("room/level", f64::from(i32::try_from(at).unwrap()));
     }
-    let why = "no line of bus gateway has had \"levle\"; they have pump";
+    let why = "no line of gateway has \"levle\"; it has pump";
     agent.wait_for_log("room/depth silent");
     let told = agent.told();
     assert!(told.iter().any(|told| told.contains("room/depth silent") && told.contains(why)), "{told:?}");

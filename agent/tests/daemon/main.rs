@@ -8,6 +8,7 @@ mod desk;
 mod good;
 mod half_written;
 mod no_file;
+mod reasons;
 mod receiver;
 mod reload;
 mod room;

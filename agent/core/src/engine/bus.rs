@@ -275,6 +275,11 @@ impl Engine {
         is_raised || self.paces[bus].silent_after.is_some_and(|after| silent >= after)
     }
 
+    /// Since when a bus is silent; nothing where it is not.
+    pub(super) fn silent_since(&self, bus: usize) -> Option<Uptime> {
+        self.is_silent(bus).then(|| self.buses[bus].quiet_since())
+    }
+
     /// Whether the silence of a sensor is probably that of its bus, which is not noticed yet: no other sensor of it spoke much
     /// later.
     fn is_suspected(&self, bus: usize, bound: &Bound, sense: &Sense) -> bool {
@@ -325,6 +330,11 @@ impl Engine {
             }
             None => Some(self.sensors[bound.sensor.0 as usize].seen + span),
         }
+    }
+
+    /// Whether a sensor stands for a bus whose port was opened since one of its sensors spoke last.
+    pub(super) fn is_open_again(&self, ix: SensorIx) -> bool {
+        self.bus_place(ix).is_some_and(|bus| self.buses[bus].up_at.is_some())
     }
 
     /// The bus that a sensor stands for.

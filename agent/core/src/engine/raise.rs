@@ -221,7 +221,9 @@ impl Engine {
             _ => judge.believed(),
         };
         let value = newest.map(|newest| self.plan.value(bound.sensor, newest.steps));
-        let (value, limit) = bound.test.figures(&self.facts(bound.sensor), value);
+        let facts = self.facts(bound.sensor);
+        let facts = if over.is_none() && alert.is_some() { self.with_silence(of, facts, (since, at)) } else { facts };
+        let (value, limit) = bound.test.figures(&facts, value);
         let severity = watch.escalation.map_or(bound.rule.severity, |escalation| escalation.severity);
         let usual = || (self.render(of, &bound.rule.message, severity, value, limit), bound.rule.advice.clone());
         let (message, advice) = match over {
@@ -242,6 +244,22 @@ impl Engine {
             pages: watch.escalation.map_or(0, |escalation| escalation.pages),
             message,
             advice,
+        }
+    }
+
+    /// The facts of a sensor whose silence was raised before this process listened, or before its bus went down: it has lasted at
+    /// least since then, whatever was heard since.
+    fn with_silence(&self, of: u32, facts: Facts, (since, at): (Stamp, Stamp)) -> Facts {
+        let bound = &self.plan.rules[of as usize];
+        let is_unheard = !facts.heard || self.sensors[bound.sensor.0 as usize].unheard;
+        // A port that was opened again counts its silence from then, once that is long enough to be one.
+        let is_reopened = self.is_open_again(bound.sensor);
+        match bound.rule.condition {
+            Condition::MissingFor(span) if is_unheard && (facts.silent < span || !is_reopened) => {
+                let lasted = silence(&bound.rule, since, at).unwrap_or(span);
+                Facts { silent: facts.silent.max(lasted), ..facts }
+            }
+            _ => facts,
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod bench;
 mod comeback;
+mod doubt;
 mod edges;
 mod memory;
 mod over;

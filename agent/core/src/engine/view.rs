@@ -7,7 +7,9 @@ use super::{Engine, Inhibition};
 use crate::alert::State;
 use crate::effect::Report;
 use crate::id::Id;
+use crate::judge::Doubt;
 use crate::reading::{Quality, SensorIx};
+use crate::rules::Figure;
 use crate::schedule::Schedule;
 use crate::site::Matcher;
 use crate::time::{Span, Stamp, WallTime};
@@ -112,6 +114,38 @@ impl Engine {
             let newest = newest.map(|past| (self.plan.value(sensor, past.steps), self.clock.stamp(past.at)));
             SensorView { sensor, newest, quality: sense.judge.quality(), silent: self.now - sense.seen }
         })
+    }
+
+    /// Why a sensor's newest value is not believed, in words: `412.0 % is outside 0 to 100`. Nothing where it is believed, and where
+    /// its input failed, which says why itself.
+    #[must_use]
+    pub fn doubt(&self, ix: SensorIx) -> Option<String> {
+        let sensor = self.plan.sensor(ix);
+        let doubt = self.sensors[ix.0 as usize].judge.doubt(&self.plan.bounds[ix.0 as usize])?;
+        let with_unit = |figure: Figure| match sensor.quantity.unit() {
+            "" => figure.to_string(),
+            unit => format!("{figure} {unit}"),
+        };
+        let range = || match sensor.range {
+            Some((low, high)) => format!("outside {} to {}", Figure::Number(low), Figure::Number(high)),
+            None => "beyond any measurement".to_owned(),
+        };
+        Some(match doubt {
+            Doubt::Outside(steps) => format!("{} is {}", with_unit(Figure::Value(self.plan.value(ix, steps))), range()),
+            Doubt::WasOutside => format!("a value of the last minute was {}", range()),
+            Doubt::Unchanged(span) => format!("unchanged for {}", span.in_words()),
+            Doubt::Jumped => match sensor.max_rate {
+                Some(rate) => format!("changed by more than {} in a minute", with_unit(Figure::Number(rate))),
+                None => return None,
+            },
+        })
+    }
+
+    /// Since when no sensor of a bus has spoken though its port is open, where that is longer than they may take.
+    #[must_use]
+    pub fn bus_silent_since(&self, bus: &Id) -> Option<Stamp> {
+        let place = self.plan.buses.iter().position(|known| known.id == *bus)?;
+        self.silent_since(place).map(|since| self.clock.stamp(since))
     }
 
     /// Every schedule that a rule uses, in the order of their names.

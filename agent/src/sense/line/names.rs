@@ -308,6 +308,11 @@ impl Names {
         }
     }
 
+    /// Whether a label is known whose values it takes.
+    pub(super) fn has_label(&self, want: usize) -> bool {
+        self.known.iter().any(|known| known.takes.iter().any(|take| take.want == want))
+    }
+
     /// The texts that select the value, by place.
     pub(super) fn selectors(&self, want: usize) -> impl Iterator<Item = &str> {
         self.wanted[want].selectors.iter().map(|(_, text)| text.as_str())

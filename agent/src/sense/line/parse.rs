@@ -7,11 +7,13 @@
 
 use std::sync::Arc;
 
+use tilth_core::id::Id;
 use tilth_core::label::Fit;
 use tilth_core::quantity::Quantity;
 use tilth_core::time::WallTime;
 use tilth_core::unit::{Conversion, Unit};
 
+use super::absent::{self, Absent};
 use super::beside::{self, Unclear, Units};
 use super::clean::{clean, lossy};
 use super::fields::{Field, Fields, Raw};
@@ -70,6 +72,8 @@ struct Reader {
     said: Vec<Option<Arc<str>>>,
     /// For each want the nodes that it was read from, the last one last.
     nodes: Vec<Vec<String>>,
+    /// For each want the number of the line that had it last, 0 for none.
+    heard: Vec<u64>,
     tally: Tally,
 }
 
@@ -90,6 +94,10 @@ impl Decoder {
     /// Looks for others from now on. What is half read and the header stay.
     pub(crate) fn set_wanted(&mut self, wants: Vec<Want>, columns: Option<Vec<String>>) {
         let reader = &mut self.reader;
+        let before: Vec<(Want, u64)> =
+            (0..).zip(&reader.heard).map(|(want, line)| (reader.names.want(want).clone(), *line)).collect();
+        let heard = |want: &Want| before.iter().find(|(known, _)| known == want).map_or(0, |(_, line)| *line);
+        reader.heard = wants.iter().map(heard).collect();
         reader.names.set_wanted(wants);
         reader.taken = vec![None; reader.names.count()];
         reader.said = vec![None; reader.names.count()];
@@ -104,6 +112,12 @@ impl Decoder {
     /// What became of the lines so far.
     pub(crate) fn tally(&self) -> &Tally {
         &self.reader.tally
+    }
+
+    /// The sensors whose values no line has, each with the reason in words.
+    pub(crate) fn absent(&self, bus: &Id) -> Absent {
+        let Reader { names, heard, tally, .. } = &self.reader;
+        absent::absent(names, heard, tally, bus)
     }
 
     /// The port was opened: the first line may be half of one. The header stays, for the same board is behind the same port.
@@ -290,6 +304,7 @@ impl Reader {
     }
 
     fn note_seen(&mut self, want: usize) {
+        self.heard[want] = self.tally.lines;
         self.names.note_seen(want);
         if self.tally.unseen.len() != self.names.unseen.len() {
             self.tally.unseen.clone_from(&self.names.unseen);

@@ -135,25 +135,11 @@ impl Reason {
 }
 
 impl Tally {
-    /// Whether any name was read so far: only then it says something that others were not.
-    pub(crate) fn has_names(&self) -> bool {
-        self.used > 0 || !self.unused.is_empty()
-    }
-
     /// Lines that were text from their beginning to their end, and how many of them were not used as they should.
     pub(crate) fn texts(&self) -> (u64, u64) {
         let broken: u64 =
             [Reason::Partial, Reason::TooLong, Reason::NotText].map(|reason| self.count(reason)).iter().sum();
         (self.lines.saturating_sub(broken), self.ignored.iter().sum::<u64>().saturating_sub(broken))
-    }
-
-    /// What is said of a sensor whose name no line has had.
-    pub(crate) fn why_unseen(&self, bus: &Id, name: &str) -> String {
-        let names: Vec<String> = self.unused.iter().take(NAMED).cloned().collect();
-        match names.is_empty() {
-            true => format!("no line of bus {bus} has had \"{name}\""),
-            false => format!("no line of bus {bus} has had \"{name}\"; they have {}", names.join(", ")),
-        }
     }
 
     /// Why lines have no value for a sensor: what was wrong with the last, or else which names they have.
@@ -171,7 +157,8 @@ impl Tally {
                 format!("they have {}; wanted and not seen: {}", listed(&self.unused), listed(&self.unseen))
             }
             (false, true) => format!("they have {}", listed(&self.unused)),
-            (true, _) => "no line has a field that a sensor wants".to_owned(),
+            (true, false) => format!("no line has a name that a sensor wants; wanted: {}", listed(&self.unseen)),
+            (true, true) => "no line has a field that a sensor wants".to_owned(),
         }
     }
 

@@ -78,8 +78,15 @@ struct Watched {
 
 impl Watched {
     async fn next(&self) -> String {
-        let told = timeout(Duration::from_secs(20), self.queue.next()).await;
-        match told.unwrap_or_else(|_| panic!("nothing came: {:?}", self.status.get())) {
+        let told = loop {
+            let told = timeout(Duration::from_secs(20), self.queue.next()).await;
+            match told.unwrap_or_else(|_| panic!("nothing came: {:?}", self.status.get())) {
+                // What no line has is a matter of its own.
+                Told::Absent { .. } => {}
+                told => break told,
+            }
+        };
+        match told {
             Told::Value(sample) => match sample.stamp {
                 Some(WallTime(ms)) => format!("{}={} @{ms}", sample.sensor, sample.value),
                 None => format!("{}={}", sample.sensor, sample.value),
@@ -88,7 +95,7 @@ impl Watched {
             Told::Bus { bus, down: Some(_) } => format!("{bus} down"),
             Told::Bus { bus, down: None } => format!("{bus} up"),
             Told::Line { bus, why } => format!("{bus}: {why}"),
-            Told::Unseen { bus, sensors } => format!("{bus} unseen {sensors:?}"),
+            Told::Absent { bus, sensors } => format!("{bus} has no {sensors:?}"),
         }
     }
 }

@@ -381,3 +381,38 @@ fn a_silence_whose_port_is_closed_then_is_said_in_the_past() {
     let open: Vec<String> = bench.engine.alerts().map(|alert| alert.report.message).collect();
     assert_eq!(open[0], "bus-silent 10 min 1 min");
 }
+
+/// Guards against: "silent for 0 ms" of what was silent for hours.
+#[test]
+fn a_silence_from_before_a_restart_keeps_its_length() {
+    let messages = |bench: &Bench| -> Vec<String> {
+        let fired = bench.engine.alerts().filter(|alert| alert.report.alert.is_some());
+        fired.map(|alert| alert.report.message).collect()
+    };
+    let mut bench = bench();
+    bench.both(0.0).tick(30.0);
+    let kept = bench.engine.snapshot();
+    let after = |wall: Option<WallTime>| {
+        Bench::of(Engine::restart(farm(900), &kept, Start { boot: 2, at: Uptime(0), wall }).unwrap())
+    };
+    let later = Some(WallTime(WALL.0 + 40 * 60_000));
+    for (up, of_bus) in [(true, "bus-silent 40 min 1 min"), (false, "bus gateway was silent before it went down")] {
+        let mut after = after(later);
+        after.port(0.0, up).tick(0.2);
+        assert_eq!(messages(&after), [of_bus, "silent 40 min 15 min", "silent 40 min 15 min"]);
+    }
+    let mut went_on = after(later);
+    went_on.port(0.0, true).tick(2.0);
+    assert_eq!(messages(&went_on)[0], "bus-silent 42 min 1 min");
+    // Without a clock: as long as its rule waited.
+    let mut unset = after(None);
+    unset.port(0.0, false).tick(0.2);
+    assert_eq!(
+        messages(&unset),
+        ["bus gateway was silent before it went down", "silent 15 min 15 min", "silent 15 min 15 min"]
+    );
+    // What speaks again is not said to be silent.
+    let mut back = after(later);
+    back.port(0.0, true).both(0.1);
+    assert_eq!(messages(&back), Vec::<String>::new());
+}

@@ -161,6 +161,12 @@ fn load_with_notes(documents: Documents, notes: Vec<Note>, purpose: Purpose) -> 
         let help = "expected one at least, such as [sensors.\"tower-1/ph\"] with quantity = \"ph\"";
         log.error(sources.add_empty("config.d").whole(), "", problem.help(help));
     }
+    if let [first, ..] = &sensors.known[..]
+        && sensors.known.iter().all(|known| !known.enabled)
+    {
+        let problem = Problem::new("every sensor has enabled = false, so nothing is watched").across_documents();
+        log.warning(first.key, &first.path, problem);
+    }
     let lines = site.as_ref().filter(|_| purpose == Purpose::Run);
     let parts = plan::Parts {
         effective: &effective,

@@ -148,6 +148,16 @@ fn a_farm_without_a_sensor_is_refused() {
 }
 
 #[test]
+fn a_farm_whose_sensors_are_all_off_is_said_to_be_unwatched() {
+    let folder = Folder::new("all-off");
+    folder.put("config.d/a.toml", "[sensors.'a/ph']\nquantity = 'ph'\nenabled = false\n");
+    let said = said(&folder.0);
+    let expected =
+        "config.d/a.toml:1:10: warning: sensors.\"a/ph\": every sensor has enabled = false, so nothing is watched";
+    assert!(said.iter().any(|line| line == expected), "{said:?}");
+}
+
+#[test]
 fn a_copied_file_tells_itself_in_a_few_lines() {
     let folder = Folder::new("copied");
     let file = |offset: usize| -> String {

@@ -109,6 +109,9 @@ fn a_disk_that_fills_up_delays_no_page_and_costs_nothing_once_there_is_room() {
     assert_eq!(trouble(&story.farm).as_deref(), Some("the disk is full"));
     let shown = story.farm.shown();
     assert!(shown.contains("nothing can be written: the disk is full; pages go out all the same"), "{shown}");
+    let noted = story.farm.ask(&["note", "looked at the disk", "--by", "anna"]);
+    let ends = "this ends with a restart as long as nothing can be written: the disk is full";
+    assert!(noted.code == Some(0) && noted.err.contains(ends), "{noted:?}");
     let said = "tilth-agent: store: the disk is full; alerts and pages go on, recording resumes by itself";
     assert_eq!(story.farm.log().matches(said).count(), 1, "{}", story.farm.log());
     let before = committed(&story.farm, "events");

@@ -113,6 +113,9 @@ fn show<T: DeserializeOwned + Serialize + Timed>(
             _ => {}
         }
     }
+    if let Some(why) = answers.asked_at.trouble.as_ref().filter(|_| request.is_change()) {
+        tell(format_args!("tilth-agent: this ends with a restart as long as nothing can be written: {why}"));
+    }
     if !json {
         let times = Times::of(&answers.asked_at);
         rows.iter_mut().for_each(|row: &mut T| row.each_time(&mut |time, form| times.show(time, form)));

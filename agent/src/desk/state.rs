@@ -81,7 +81,8 @@ impl Office {
     /// The time of day here, and the clock by which people read it.
     pub(super) fn asked_at(&self) -> AskedAt {
         let timezone = self.facts.posted().local.name().map(str::to_owned);
-        AskedAt { at: wall(self.clock.now().1), timezone }
+        let trouble = self.facts.posted().trouble.clone();
+        AskedAt { at: wall(self.clock.now().1), timezone, trouble }
     }
 
     /// Notes what the process has written so far. To be called now and then.

@@ -85,6 +85,19 @@ pub(super) struct AskedAt {
     /// The farm's time zone, if it names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) timezone: Option<String>,
+    /// Why nothing can be written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) trouble: Option<String>,
+}
+
+impl Request {
+    /// Whether people do something with it that a restart must not undo.
+    pub(super) fn is_change(&self) -> bool {
+        matches!(
+            self,
+            Request::Acknowledge { .. } | Request::Silence { .. } | Request::EndSilence { .. } | Request::Note { .. }
+        )
+    }
 }
 
 /// A number with the digits that people are shown.

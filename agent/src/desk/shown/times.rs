@@ -121,6 +121,7 @@ mod tests {
         let asked = |timezone: Option<&str>| AskedAt {
             at: Some("2026-03-01T12:00:00.5Z".to_owned()),
             timezone: timezone.map(str::to_owned),
+            trouble: None,
         };
         let (utc, here) = (Times::of(&asked(None)), Times::of(&asked(Some("Asia/Kolkata"))));
         let history = "history from 2026-03-01T06:30:00Z to 2026-03-01T06:31:00.25Z, at 3.5 %: none";

@@ -349,6 +349,14 @@ impl<'k> Question<'k> {
             return nearest(self.keys.get(1), "zones", zones(effective).iter().map(String::as_str));
         }
         if !NAMESPACES.contains(&first.as_str()) {
+            // A sensor or rule by its name alone.
+            let view = self.view(effective);
+            let has = |namespace: &&&str| view.namespace(namespace).get(first).is_some();
+            let under = |namespace: &&str| path::join(&path::under(&self.shown_under, namespace), first);
+            let named: Vec<String> = NAMESPACES.iter().filter(has).map(under).collect();
+            if !named.is_empty() {
+                return named;
+            }
             let names = near_names();
             return nearest(Some(first), &self.shown_under, names.iter().map(String::as_str));
         }

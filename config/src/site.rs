@@ -325,9 +325,26 @@ fn columns(node: &Node) -> Result<Vec<String>, Problem> {
     }
 }
 
+/// Speeds that boards and adapters are set to.
+const USUAL_BAUD: [u32; 22] = [
+    300, 600, 1200, 2400, 4800, 9600, 14_400, 19_200, 28_800, 38_400, 57_600, 74_880, 76_800, 115_200, 128_000,
+    230_400, 250_000, 256_000, 460_800, 500_000, 921_600, 1_000_000,
+];
+
+/// Warns of a speed that is probably a slip of the keyboard. From a million on any is usual enough.
+fn warn_of_baud(fields: &Fields<'_>, baud: u32) {
+    let is_usual = USUAL_BAUD.contains(&baud) || baud > 1_000_000;
+    let nearest = USUAL_BAUD.into_iter().min_by_key(|usual| usual.abs_diff(baud)).filter(|_| !is_usual);
+    if let Some(nearest) = nearest {
+        let problem = Problem::new(format!("{baud} is no usual speed of a serial line"));
+        fields.warning("baud", problem.help(format!("did you mean {nearest}?")));
+    }
+}
+
 fn serial(fields: &mut Fields<'_>, baud: u32) -> Option<Link> {
     let port = fields.required("port", reader::text);
     let baud = fields.optional("baud", |node| reader::whole(node, BAUD.0, BAUD.1)).unwrap_or(baud);
+    warn_of_baud(fields, baud);
     Some(Link::Serial(Serial { port: port?, baud, parity: Parity::None, stop_bits: 1 }))
 }
 

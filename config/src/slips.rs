@@ -55,7 +55,10 @@ pub(crate) fn broken(text: &str, hidden: &Hidden, errors: &[toml::de::Error]) ->
             (false, false) => line,
         };
         let help = match slip {
-            _ if message == DUPLICATE => Some("take out one of the two".to_owned()),
+            _ if message == DUPLICATE => Some(match line_of_first(text, at.start) {
+                Some(first) => format!("take out one of the two; the first is in line {first}"),
+                None => "take out one of the two".to_owned(),
+            }),
             _ if is_open && message.contains("array") => Some("a list that begins with [ ends with ]".to_owned()),
             slip => slip.map(Slip::help),
         };
@@ -74,6 +77,24 @@ fn clamped(text: &str, at: Range<usize>) -> Range<usize> {
 fn line_of(text: &str, at: usize) -> Range<usize> {
     let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
     start..text[at..].find('\n').map_or(text.len(), |newline| at + newline)
+}
+
+/// The line, counted from 1, where the heading or key was before that is there again at a byte; nothing where it was written
+/// otherwise.
+fn line_of_first(text: &str, at: usize) -> Option<usize> {
+    let again = text[..at].matches('\n').count();
+    let lines: Vec<&str> = text.lines().map(|line| line.split('#').next().unwrap_or(line).trim()).collect();
+    let plain = |text: &str| text.replace(['"', '\'', ' ', '\t'], "");
+    let key = |line: &str| line.split_once('=').map(|(key, _)| plain(key));
+    let line = lines.get(again)?;
+    if line.starts_with('[') {
+        let first = lines[..again].iter().position(|other| other.starts_with('[') && plain(other) == plain(line))?;
+        return Some(first + 1);
+    }
+    let wanted = key(line)?;
+    let begins = lines[..again].iter().rposition(|other| other.starts_with('[')).map_or(0, |header| header + 1);
+    let first = lines[begins..again].iter().position(|other| key(other).as_ref() == Some(&wanted))?;
+    Some(begins + first + 1)
 }
 
 const NEEDS_QUOTES: &str = "a text needs quotes";
@@ -187,6 +208,21 @@ fn meant(key: &str, value: &str) -> Option<(&'static str, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_that_is_there_twice_names_the_line_of_the_first() {
+        for (text, expected) in [
+            ("a = 1\nb = 2\na = 3\n", Some(1)),
+            ("[x]\na = 1\n[y]\na = 1 # one\n\n\"a\" = 3\n", Some(4)),
+            ("[sensors.\"tank/ph\"]\nquantity = 'ph'\n\n[rules.r]\n[ sensors.'tank/ph' ]\n", Some(1)),
+            ("[x.y]\n[x]\ny = 1\n", None),
+        ] {
+            let (_, errors) = toml::de::DeTable::parse_recoverable(text);
+            let error = errors.iter().find(|error| error.message() == DUPLICATE);
+            let at = error.and_then(toml::de::Error::span).unwrap_or_else(|| panic!("{text}: {errors:?}")).start;
+            assert_eq!(line_of_first(text, at), expected, "{text}");
+        }
+    }
 
     #[test]
     fn slips_are_told_in_words_of_a_farm() {

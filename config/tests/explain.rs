@@ -170,6 +170,7 @@ fn the_paths_to_begin_with_are_what_says_anything_and_the_zones() {
 #[test]
 fn a_path_to_nothing_names_near_ones() {
     for (path, expected) in [
+        ("tower-1/ph", "there is no tower-1/ph; did you mean sensors.\"tower-1/ph\"?"),
         ("rules.ph-hihg", "there is no rules.ph-hihg; did you mean rules.ph-high?"),
         ("rules.ph-high.abvoe", "there is no rules.ph-high.abvoe; did you mean rules.ph-high.above?"),
         ("rules.ph-high.above.x", "there is no rules.ph-high.above.x"),

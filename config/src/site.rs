@@ -311,7 +311,8 @@ fn columns(node: &Node) -> Result<Vec<String>, Problem> {
     })?;
     let labels: Vec<Option<Label>> = names.iter().map(|name| Label::of(name)).collect();
     for (ix, label) in labels.iter().enumerate() {
-        if label.is_some() && labels[..ix].contains(label) {
+        let is_there = |label: &Label| labels[..ix].iter().flatten().any(|other| other.is_same(label));
+        if label.as_ref().is_some_and(is_there) {
             return Err(Problem::new(format!("two columns are named {:?}", names[ix])).help("expected each name once"));
         }
     }

@@ -220,9 +220,22 @@ impl<'a> Rest<'a> {
         is_parted
     }
 
-    /// `9:05`, `21:05:07.250`, `9:05 PM`, `24:00`, `9h05`; behind a day also `09.05.07`, which alone would be a number.
+    /// A time of day that there is none of, such as `25:30`, is left standing, so that the day before it is not taken for midnight.
     fn time(&mut self, is_behind_day: bool) -> Option<i64> {
+        let before = self.0;
+        let found = self.time_at(is_behind_day);
+        if found.is_none() {
+            self.0 = before;
+        }
+        found
+    }
+
+    /// `9:05`, `21:05:07.250`, `9:05 PM`, `24:00`, `9h05`; behind a day also `09.05.07` and `0905`, which alone would be numbers.
+    fn time_at(&mut self, is_behind_day: bool) -> Option<i64> {
         let (hour, digits) = self.number()?;
+        if is_behind_day && digits == 4 && !self.0.starts_with([':', '.', 'h']) {
+            return time_of_day(hour / 100, hour % 100, 0);
+        }
         let mark = self.0.chars().next().filter(|mark| matches!(mark, ':' | 'h') || *mark == '.' && is_behind_day)?;
         let after = self.0.strip_prefix(mark).filter(|_| digits <= 2)?;
         self.0 = after;
@@ -407,6 +420,8 @@ mod tests {
             ("2026-12-31 23:05 UTC+2", Dmy, "2026-12-31T23:05:00 7200"),
             ("2026-12-31 23:05 CET", Dmy, "2026-12-31T23:05:00 CET"),
             ("2026-12-31", Dmy, "2026-12-31T00:00:00"),
+            ("31.12.2026 0830", Dmy, "2026-12-31T08:30:00"),
+            ("31.12.2026 24:00", Dmy, "2027-01-01T00:00:00"),
         ] {
             check(text, order, expected);
         }
@@ -440,6 +455,13 @@ mod tests {
             "5 V",
             "x 5",
             "2026-11-26T13:50-922337203685477580820",
+            "01.06.2026 25:30",
+            "01.06.2026 7:60",
+            "2026-06-01 11:75:00",
+            "2026-06-01 12:30:75",
+            "01.06.2026 13:30 PM",
+            "01.06.2026 2530",
+            "01.06.2026 99:10",
         ] {
             assert_eq!(
                 Stamp::of(text).and_then(|stamp| stamp

@@ -213,7 +213,9 @@ impl Engine {
             let ix = self.plan.buses[bus].members[place];
             let patience = self.patience(ix);
             let sense = &mut self.sensors[ix.0 as usize];
-            if was_silent || sense.back_at.is_none() {
+            // Time that is over was had before the silence that ends here.
+            let is_over = sense.back_at.is_none_or(|back_at| back_at + patience <= self.now);
+            if was_silent || is_over {
                 sense.back_at = Some(self.now);
                 self.timers.add(self.now + patience, Kind::BusBack, ix.0);
             }

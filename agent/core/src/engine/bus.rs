@@ -227,6 +227,11 @@ impl Engine {
         let ix = SensorIx(of);
         if self.sensors[of as usize].back_at.is_some_and(|back_at| back_at + self.patience(ix) <= self.now) {
             self.unmute_sensor(ix);
+            // One that is held on is looked at again when its bus is heard next.
+            let is_held = |of: u32| self.watches[of as usize].escalation.is_some_and(|escalation| escalation.is_held());
+            if let Some(held) = self.plan.rules_of[of as usize].iter().copied().find(|of| is_held(*of)) {
+                self.suspect_bus(held);
+            }
         }
     }
 

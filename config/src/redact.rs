@@ -1,5 +1,6 @@
-//! What of a configuration is never shown: values of keys that name a secret, user info and queries of addresses, and texts in
-//! the form of a token.
+//! What of a configuration is never shown: values of keys that name a secret, user info, path and query of addresses, and texts
+//! in the form of a token. An ntfy topic is one of these values: on a server that asks no token, whoever knows the topic reads
+//! and writes there. The file and line that an explanation names say which topic it is to whoever may read them.
 //!
 //! ```text
 //! tree     -- Within: which keys lead to a secret --> Node::hidden --> messages, explain
@@ -19,6 +20,7 @@ use std::ops::Range;
 
 use crate::escalation::SecretName;
 
+use address::Addresses;
 pub(crate) use keys::{Within, names_address};
 pub(crate) use scan::Hidden;
 pub use token::is_token;
@@ -29,7 +31,7 @@ pub(crate) const NOT_SHOWN: &str = "(not shown)";
 /// What stands in place of a part of a text.
 const CUT: &str = "..";
 
-/// A text as it may be shown: without user info and query of addresses, and without tokens.
+/// A text as it may be shown: of addresses scheme, host and port, and no tokens.
 #[must_use]
 pub fn text(text: &str) -> Cow<'_, str> {
     let ranges = hidden_parts(text);
@@ -84,9 +86,15 @@ pub(crate) fn is_name(text: &str) -> bool {
 
 /// The parts of a text that are hidden whatever it stands under, rising and apart.
 fn hidden_parts(text: &str) -> Vec<Range<usize>> {
-    let mut ranges = address::hidden(text);
-    ranges.extend(token::hidden(text));
-    merged(ranges)
+    let Addresses { mut hidden, spans } = Addresses::of(text);
+    // An address with something in the form of a token keeps its host.
+    let begins = [0].into_iter().chain(spans.iter().map(|span| span.end));
+    let ends = spans.iter().map(|span| span.start).chain([text.len()]);
+    for (begin, end) in begins.zip(ends) {
+        let tokens = token::hidden(&text[begin..end]);
+        hidden.extend(tokens.into_iter().map(|token| begin + token.start..begin + token.end));
+    }
+    merged(hidden)
 }
 
 /// Ranges in rising order, those that touch made one.
@@ -110,18 +118,28 @@ mod tests {
     #[test]
     fn addresses_lose_user_info_and_query_and_texts_their_tokens() {
         for (said, shown) in [
-            ("https://ntfy.example/farm", "https://ntfy.example/farm"),
-            ("https://user:word@ntfy.example/farm", "https://..@ntfy.example/farm"),
+            ("https://ntfy.example/farm", "https://ntfy.example/.."),
+            ("https://ntfy.example/", "https://ntfy.example/"),
+            ("https://user:word@ntfy.example/farm", "https://..@ntfy.example/.."),
             ("https://user@ntfy.example", "https://..@ntfy.example"),
             ("https://user:w/o@rd@ntfy.example", "https://..@ntfy.example"),
             ("at \"https://u:p@a\", \"https://b/c@d\"", "at \"https://..@a\", \"https://..@d\""),
             ("https://user:word/and/more", "https://.."),
-            ("https://[2001:db8::a]:443/x", "https://[2001:db8::a]:443/x"),
+            ("https://[2001:db8::a]:443/x", "https://[2001:db8::a]:443/.."),
             ("https://[2001:db8::a]", "https://[2001:db8::a]"),
             ("https://ntfy.example/?auth=QmFzaWM", "https://ntfy.example/?.."),
             ("https://ntfy.example/?auth=a b", "https://ntfy.example/?.. b"),
             ("mqtt://u:p@broker:1883 is no broker", "mqtt://..@broker:1883 is no broker"),
             ("i2c:main/sht31@0x44/temperature", "i2c:main/sht31@0x44/temperature"),
+            ("https://hooks.slack.example/services/T0/B0/XyZ: no answer", "https://hooks.slack.example/..: no answer"),
+            ("https://hooks.slack.example/services/0123456789abcdef01234567", "https://hooks.slack.example/.."),
+            ("https://acme.office.example/webhookb2/1a-2b@3c-4d/In/5e", "https://acme.office.example/.."),
+            ("\"http://ha.local:8123/api/webhook/some words\" is", "\"http://ha.local:8123/..\" is"),
+            ("(https://api.telegram.example/bot12:Ab/send)", "(https://api.telegram.example/..)"),
+            ("https://a.example#key, https://b.example/x.", "https://a.example#.., https://b.example/..."),
+            ("https://0123456789abcdef01234567.hooks.example/x", "https://../.."),
+            ("key=0123456789abcdef01234567://x", "..://x"),
+            ("at https://", "at https://"),
             ("token tk_AgQdq7mVBoFD37zQVN29 is wrong", "token .. is wrong"),
             (
                 "/dev/serial/by-id/usb-Arduino_85735313932351F0A1C185735313-if00",

@@ -245,13 +245,15 @@ impl Node {
         }
     }
 
-    /// The value of a key: hidden where it is an address that begins with what may be a password, or a text with a secret in
+    /// The value of a key: hidden where it is an address whose password or path cannot be told from the rest, or a text with a secret in
     /// it, as a line of a header has.
     fn of_key(mut self, key: &str) -> Node {
         match &mut self.content {
             Content::Text(text) => {
-                let has_user_info = text.contains('@') && !text.contains("://");
-                self.hidden |= redact::names_address(key) && has_user_info
+                // What has no scheme, or a blank in it, is not read as an address: nothing tells where its host ends.
+                let is_bare = !text.contains("://") && text.contains(['@', '/', '?']);
+                let is_odd = is_bare || text.trim().contains(char::is_whitespace);
+                self.hidden |= redact::names_address(key) && is_odd
                     || !SENTENCES.contains(&key) && !redact::is_name(text) && Hidden::of(text).is_any();
             }
             Content::Array(items) => {

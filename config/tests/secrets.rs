@@ -120,6 +120,36 @@ const IN_A_CHANNEL: &[&str] = &[
     "server = ntfy:@@@ntfy.example",
     "topic = 'https://ntfy:@@@ntfy.example/farm'",
     "kind = 'https://ntfy:@@@ntfy.example/farm'",
+    // In the path of an address, which is all that a webhook asks for; and a topic, which is all that ntfy asks for.
+    "url = 'https://hooks.example/services/T0/B0/@@'",
+    "url = 'https://hooks.example/@@/x'",
+    "url = \"https://hooks.example/api/webhooks/1/@@\" # mine",
+    "url = https://hooks.example/services/@@",
+    "url = https://hooks.example/services/ @@",
+    "url = 'https://hooks.example/services/ @@ '",
+    "url = \"https://hooks.example/services/@@",
+    "url = 'https://acme.office.example/webhookb2/1a@2b/In/@@/3c'",
+    "url = 'http://192.168.1.5:8123/api/webhook/@@'",
+    "url = 'https://api.telegram.example/bot123:@@/send'",
+    "url = 'https://hooks.example#@@'",
+    "url = 'HTTPS://hooks.example/@@'",
+    "url = 'ftp://hooks.example/@@'",
+    "url = 'hooks.example/services/@@'",
+    "url = hooks.example/services/@@",
+    "url = 'https:/hooks.example/services/@@'",
+    "url = ['https://hooks.example/@@']",
+    "webhook = 'https://hooks.example/@@'",
+    "server = 'hooks.example/@@'",
+    "kind = 'https://hooks.example/@@'",
+    "https://hooks.example/@@ = 1",
+    "'https://hooks.example/@@' = 1",
+    "topic = 'https://ntfy.example/@@'",
+    "priority = high # https://hooks.example/services/@@",
+    "topic = '@@'",
+    "topic = @@",
+    "topic = '@@!'",
+    "topic = ['@@']",
+    "topic = \"@@",
     // In comments, beside something that is wrong.
     "# token = @@\nprotiy = 5",
     "priority = 5 # password: @@",
@@ -265,6 +295,10 @@ fn no_document_without_lines_shows_a_secret() {
         json!({"url": format!("ntfy:{MARKER}@ntfy.example")}),
         json!({"url": {"a": format!("https://ntfy:{MARKER}@ntfy.example")}}),
         json!({"topic": format!("https://ntfy:{MARKER}@ntfy.example")}),
+        json!({"topic": MARKER}),
+        json!({"url": format!("https://hooks.example/services/{MARKER}")}),
+        json!({"url": format!("hooks.example/services/{MARKER}")}),
+        json!({"kind": "webhook", "url": format!("https://ha.example/api/webhook/{MARKER}"), "secret": "secret:x"}),
     ] {
         let content = json!({"notifications": {"phone": channel}});
         keeps(&load(Text::Json(content.clone()), SITE), MARKER, &content.to_string());
@@ -323,14 +357,15 @@ fn a_token_is_not_shown_whatever_it_stands_under() {
 fn what_is_no_secret_is_shown() {
     for (text, expected) in [
         ("[notifications.phone]\nurl = 'ntfy.example'", "\"ntfy.example\" is no address"),
-        ("[notifications.phone]\ntopic = 'our farm'", "\"our farm\" is no topic"),
+        ("[notifications.phone]\ntopic = 'our farm'", "(not shown) is no topic"),
+        ("[notifications.phone]\nurl = 'https://hooks.example:0/x'", "\"https://hooks.example:0/..\" is no address"),
         ("[sensors.'a/t']\nquantity = 'temperatur'", "did you mean \"temperature\"?"),
         ("[sensors.'key-room/t']\nquantity = 'ph'\nrange = 'x'", "found \"x\""),
         ("[rules.token-lost]\nsensor = 'a/ph'\nabove = 'x'", "found \"x\""),
         ("[rules.ph-high]\nabove = 6,8", "write above = 6.8"),
         ("[sensors.'a/t']\nquantity = ph", "write quantity = \"ph\""),
         ("[sensors.'a/t']\nquantity = 'ph'\ninput = 'i2c:main/sht31@0x4/t'", "\"i2c:main/sht31@0x4/t\" is no input"),
-        ("[notifications.phone]\nurl = 'https://u@ntfy.example/x'", "\"https://..@ntfy.example/x\" is no address"),
+        ("[notifications.phone]\nurl = 'https://u@ntfy.example/x'", "\"https://..@ntfy.example/..\" is no address"),
     ] {
         let loaded = load(Text::Toml(text.into()), SITE);
         let said: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
@@ -343,6 +378,14 @@ fn what_is_no_secret_is_shown() {
     let explained = explain(&loaded, "notifications.phone.token").expect("it is there");
     assert_eq!(explained[0].value, Some(Json::from("secret:phone")));
     assert!(loaded.sources.shown("config.d/people.toml").expect("a text").contains("'secret:phone'"));
+    // Where a channel leads is told apart by its host.
+    let office = b"[notifications.office]\nkind = 'webhook'\nurl = 'https://hooks.example:8443/services/T0'\nsecret = 'secret:x'\n";
+    let loaded = load(Text::Toml(office.to_vec()), SITE);
+    assert!(!loaded.has_errors(), "{:?}", loaded.diagnostics);
+    let explained = explain(&loaded, "notifications.office.url").expect("it is there");
+    assert_eq!(explained[0].value, Some(Json::from("https://hooks.example:8443/..")));
+    let explained = explain(&loaded, "notifications.phone.topic").expect("it is there");
+    assert_eq!(explained[0].value, Some(Json::from("(not shown)")));
 }
 
 /// A text that is shown has everything where it was.

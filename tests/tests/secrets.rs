@@ -33,6 +33,10 @@ const FORMS: &[&str] = &[
     "[notifications.phone]\nheaders = [\"Authorization: Bearer @@]",
     "[notifications.phone]\nurl = 'https://ntfy:@@@ntfy.example'",
     "[notifications.phone]\nurl = https://ntfy:@@@ntfy.example",
+    "[notifications.phone]\nurl = 'hooks.example/services/@@'",
+    "[notifications.phone]\nurl = https://hooks.example/api/webhook/@@",
+    "[notifications.office]\nkind = 'webhook'\nurl = 'https://hooks.example/services/T0/@@'\nsecret = 'secret:office'",
+    "[notifications.phone]\nkind = 'ntfy'\nurl = 'https://ntfy.example'\ntopic = '@@'",
     "[notifications.phone]\ntoken = 'secret:@@ and more'",
     "[notifications]\ntoken = '@@'",
     "token = '@@'",
@@ -172,6 +176,34 @@ fn a_secret_in_the_wrong_place_is_neither_said_nor_kept() {
     for path in files(&hub.folder).into_iter().chain([farm.folder.path().join("recording")]) {
         keeps(&fs::read(&path).unwrap(), &path.display().to_string());
     }
+    keeps(farm.log().as_bytes(), "the log");
+}
+
+/// Channels of a good configuration, whose receivers are not there: what may be known of them is their server.
+#[test]
+fn what_leads_to_a_receiver_is_not_said_of_a_channel_that_works() {
+    let office = format!("http://127.0.0.1:9/api/webhooks/42/{MARKER}");
+    let channels = format!(
+        "[notifications.office]\nkind = 'webhook'\nurl = '{office}'\nsecret = 'secret:office'\n\
+         [notifications.phone]\nkind = 'ntfy'\nurl = 'http://127.0.0.1:9'\ntopic = '{MARKER}'\n"
+    );
+    let mut farm = Farm::alone("secrets-channels", &format!("{}\n{channels}", config(30)));
+    let secret = farm.folder.write("etc/secrets/office", "its word");
+    fs::set_permissions(secret, fs::Permissions::from_mode(0o600)).unwrap();
+    farm.start();
+    farm.say("time=1772323200000 temp=21\n");
+    farm.until("the channels are there", |farm| farm.shown().contains("office (http://127.0.0.1:9"));
+    let (folder, socket) = (farm.folder.path().join("etc"), farm.socket());
+    let (folder, socket) = (folder.to_str().unwrap(), socket.to_str().unwrap());
+    for json in [&[][..], &["--json"]] {
+        let ask = |arguments: &[&str]| run(program(), &[arguments, json].concat());
+        assert_eq!(ask(&["check", "--config", folder]), Some(0));
+        for path in ["notifications", "notifications.office.url", "notifications.phone.topic"] {
+            assert_eq!(ask(&["explain", path, "--config", folder]), Some(0), "{path}");
+        }
+        assert_eq!(ask(&["status", "--socket", socket]), Some(0));
+    }
+    farm.stop();
     keeps(farm.log().as_bytes(), "the log");
 }
 

@@ -1,40 +1,87 @@
-//! User info and query of addresses: `https://USER:PASSWORD@host/path?QUERY`.
+//! User info, path and query of addresses: `https://USER:PASSWORD@host/PATH?QUERY`. The path of a webhook is the key to it, and
+//! no form tells such a path from another, so scheme, host and port are all that is shown of an address.
 
 use std::ops::Range;
 
-/// What is hidden of the addresses in a text. Too much rather than too little: whatever stands before the last `@` of an
-/// address is taken for its user info, since a password that was not encoded may hold anything.
-pub(super) fn hidden(text: &str) -> Vec<Range<usize>> {
-    let mut ranges = Vec::new();
-    let mut from = 0;
-    while let Some(at) = text[from..].find("://").map(|at| from + at) {
-        let begin = at + "://".len();
-        let end = end_of(text, at, begin);
-        let word_end = text[begin..end].find(char::is_whitespace).map_or(end, |at| begin + at);
-        if let Some(user_info) = text[begin..end].rfind('@') {
-            ranges.push(begin..begin + user_info);
-        } else if has_password(&text[begin..word_end]) {
-            ranges.push(begin..word_end);
+use super::token::is_token;
+
+/// The addresses in a text.
+#[derive(Debug, Default)]
+pub(super) struct Addresses {
+    /// What of them is hidden.
+    pub(super) hidden: Vec<Range<usize>>,
+    /// Each from its `://` to its end, rising and apart.
+    pub(super) spans: Vec<Range<usize>>,
+}
+
+impl Addresses {
+    /// Of a text. Too much rather than too little: whatever stands before the last `@` of an address is taken for its user
+    /// info, since a password that was not encoded may hold anything; unless what stands before its path is a host by itself.
+    pub(super) fn of(text: &str) -> Addresses {
+        let mut found = Addresses::default();
+        let mut from = 0;
+        while let Some(at) = text[from..].find("://").map(|at| from + at) {
+            let begin = at + "://".len();
+            let (end, is_quoted) = end_of(text, at, begin);
+            let word_end = text[begin..end].find(char::is_whitespace).map_or(end, |at| begin + at);
+            let is_punctuation = |c| ",;:.)]}".contains(c);
+            let last =
+                if is_quoted { end } else { begin + text[begin..word_end].trim_end_matches(is_punctuation).len() };
+            let next = found.address(text, begin..end, word_end, last);
+            found.spans.push(at..next);
+            from = next;
         }
-        if let Some(query) = text[begin..word_end].find('?') {
-            ranges.push(begin + query + 1..word_end);
-        }
-        from = end;
+        found
     }
-    ranges
+
+    /// Hides parts of the address in a range, which ends at `last` where it has no user info; where to go on.
+    fn address(&mut self, text: &str, range: Range<usize>, word_end: usize, last: usize) -> usize {
+        let Range { start: begin, end } = range;
+        let in_path = |at: &usize| is_host(before_path(&text[begin..begin + at]));
+        let user_info = text[begin..end].rfind('@').filter(|at| !in_path(at));
+        if user_info.is_none() && has_password(&text[begin..word_end]) {
+            self.hidden.push(begin..word_end);
+            return end;
+        }
+        self.hidden.extend(user_info.map(|at| begin..begin + at));
+        let host = user_info.map_or(begin, |at| begin + at + 1);
+        // A password with a blank in it: the address goes on behind it.
+        let last =
+            if last >= host { last } else { host + text[host..end].find(char::is_whitespace).unwrap_or(end - host) };
+        let path = host + before_path(&text[host..last]).len();
+        if is_token(&text[host..path]) {
+            self.hidden.push(host..path);
+        }
+        let shown = text[path..last].len() - text[path..last].trim_start_matches(['/', '?', '#']).len();
+        self.hidden.push(path + shown..last);
+        last.max(begin)
+    }
+}
+
+/// What of an address without its scheme stands before its path.
+fn before_path(rest: &str) -> &str {
+    rest.split(['/', '?', '#']).next().unwrap_or(rest)
+}
+
+/// Whether a text cannot be the beginning of somebody's name and password.
+fn is_host(text: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    text.contains('.') && text.split('.').all(|part| !part.is_empty() && part.chars().all(is_part))
 }
 
 /// Whether what stands behind a host's colon is no port: a password, and the `@` behind it is missing.
 fn has_password(rest: &str) -> bool {
-    let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let host = before_path(rest);
     let port = host.rsplit_once(':').filter(|_| !host.ends_with(']')).map_or("", |(_, port)| port);
     port.contains(|c: char| c.is_ascii_alphabetic())
 }
 
-/// Where an address ends at the latest: at the quote that it stands in, else at the end of its line.
-fn end_of(text: &str, separator: usize, begin: usize) -> usize {
+/// Where an address ends at the latest: at the quote that it stands in, else at the end of its line; and whether it stands in
+/// quotes.
+fn end_of(text: &str, separator: usize, begin: usize) -> (usize, bool) {
     let is_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
     let before = text[..separator].trim_end_matches(is_scheme).chars().next_back();
-    let is_end = |c: char| c == '\n' || before.filter(|c| "\"'`".contains(*c)) == Some(c);
-    text[begin..].find(is_end).map_or(text.len(), |end| begin + end)
+    let quote = before.filter(|c| "\"'`".contains(*c));
+    let is_end = |c: char| c == '\n' || quote == Some(c);
+    (text[begin..].find(is_end).map_or(text.len(), |end| begin + end), quote.is_some())
 }

@@ -50,6 +50,9 @@ const FILES: [&str; 2] = ["signing_key", "key_file"];
 /// Keys whose value is an address, which may be written without its scheme.
 const ADDRESSES: [&str; 9] = ["url", "uri", "urls", "server", "host", "broker", "address", "endpoint", "hub"];
 
+/// An ntfy topic: whoever knows it may read there, and write.
+const TOPIC: &str = "topic";
+
 /// Namespaces whose next key is a name that people give.
 const NAMED: [&str; 9] =
     ["sensors", "rules", "escalation", "notifications", "schedules", "varieties", "actuators", "bus", "features"];
@@ -84,7 +87,7 @@ pub(crate) enum Within {
 impl Within {
     /// What a key leads to; `is_table` where its value is one.
     pub(crate) fn step(self, key: &str, is_table: bool) -> Within {
-        let by_name = || if names_secret(key) { Within::Secret } else { Within::Words };
+        let by_name = || if key == TOPIC || names_secret(key) { Within::Secret } else { Within::Words };
         match self {
             Within::Secret | Within::Anything => self,
             Within::Zones => Within::Top,
@@ -118,7 +121,7 @@ thread_local! {
 const MAX_KNOWN: usize = 500;
 
 /// Whether a key names a secret, as far as can be told from how it is written.
-fn names_secret(key: &str) -> bool {
+pub(super) fn names_secret(key: &str) -> bool {
     KNOWN.with_borrow_mut(|known| {
         if let Some(known) = known.get(key) {
             return *known;

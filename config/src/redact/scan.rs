@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::keys::{Within, names_address};
+use super::keys::{Within, names_address, names_secret};
 use super::{is_name, merged};
 
 /// The bytes of a text that are, or may be, values of keys that name a secret.
@@ -148,11 +148,22 @@ impl Scan<'_> {
             }
             if within == Within::Secret {
                 at = self.value(at, line);
-            } else if names_address(unquoted(key.rsplit('.').next().unwrap_or(key)))
-                && let Some(user_info) = self.text[at..line.end].rfind('@')
-            {
-                self.found.push(at..at + user_info);
+            } else if names_address(unquoted(key.rsplit('.').next().unwrap_or(key))) {
+                self.address(sign, line.end);
             }
+        }
+    }
+
+    /// Hides user info and path of the address behind a sign, which may have no scheme, no quotes, and blanks in it.
+    fn address(&mut self, sign: usize, end: usize) {
+        let begin = sign + 1;
+        let rest = &self.text[begin..end];
+        self.found.extend(rest.rfind('@').map(|user_info| begin..begin + user_info));
+        // `host:cpu_temp` is an input.
+        let is_value = self.text[sign..].starts_with('=') || !rest.starts_with(char::is_alphanumeric);
+        let host = rest.find("://").map_or(0, |at| at + "://".len());
+        if let Some(path) = rest[host..].find(['/', '?']).filter(|_| is_value) {
+            self.found.push(begin + host + path + 1..end);
         }
     }
 
@@ -214,9 +225,14 @@ impl Scan<'_> {
                 let end = words[at..].find(|c| !is_part(c)).map_or(words.len(), |end| at + end);
                 let after = &words[end..];
                 let begins = after.starts_with([' ', '\t']) || !is_header;
-                let next = after.trim_start().chars().next();
-                let is_phrase = begins && next.is_some_and(|next| !"=:,)]}".contains(next));
-                if quote.is_none() && is_phrase && Within::Words.step(&words[at..end], false) == Within::Secret {
+                let mut next = after.trim_start().chars();
+                let is_phrase = begins
+                    && next.next().is_some_and(|first| match first {
+                        // A sentence goes on; a secret may begin so.
+                        ',' => next.next().is_some_and(|second| !second.is_whitespace()),
+                        first => !"=:)]}".contains(first),
+                    });
+                if quote.is_none() && is_phrase && names_secret(&words[at..end]) {
                     self.found.push(line.start + end..line.end);
                     return;
                 }
@@ -359,6 +375,14 @@ mod tests {
             ("token =\nabc\nx = 1", "token =\n***\nx = 1"),
             ("message = \"the token is lost\"", "message = \"the token is lost\""),
             ("url = u:p@host", "url =****@host"),
+            ("url = 'hooks.example/a b' # x", "url = 'hooks.example/********"),
+            ("url = https://hooks.example/a b", "url = https://hooks.example/***"),
+            ("url = 'https://hooks.example/a' # mine", "url = 'https://hooks.example/*********"),
+            ("input = 'host:cpu_temp' # a/b", "input = 'host:cpu_temp' # a/b"),
+            ("topic = 'farm' # a topic for all", "topic = ****** # a topic for all"),
+            ("input = 'mqtt:b/topic#a.b'", "input = 'mqtt:b/topic#a.b'"),
+            ("# the token ,abc", "# the token*****"),
+            ("# the token, that is", "# the token, that is"),
             ("# mail a@b.example", "# mail a@b.example"),
         ] {
             assert_eq!(masked(text), shown, "{text}");

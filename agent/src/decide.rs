@@ -35,7 +35,7 @@ use crate::clock::{Anchor, Clock, Trust};
 use crate::notify::{self, Told};
 use crate::output::tell;
 use crate::recording::Recording;
-use crate::sense::line::Absent;
+use crate::sense::line::{Absent, SeenLabels};
 use crate::sense::queue::{self, Queue};
 use crate::sense::sample::Sample;
 use crate::sense::stamp::Why;
@@ -46,7 +46,7 @@ use crate::transition::Line;
 pub(crate) use begin::{Begun, Tools, begin};
 pub(crate) use bus::unread;
 pub(crate) use fault::{Cause, cause};
-pub(crate) use keep::{Anew, last_number};
+pub(crate) use keep::{Anew, last_number, seen_labels};
 pub(crate) use live::Live;
 
 /// So many readings are decided before the rest of the house has its turn.
@@ -194,6 +194,8 @@ pub(crate) struct Decide {
     unread: BTreeMap<Id, String>,
     /// Which sensors' values the lines of each bus do not have.
     absent: AbsentOf,
+    /// Which labels of each bus the names of sensors have fitted; kept with the snapshot.
+    seen_labels: BTreeMap<Id, SeenLabels>,
     /// Nothing while the hub has not answered yet.
     hub_accepts: Option<bool>,
     /// Why inputs fail that speak and have no value.
@@ -272,6 +274,10 @@ impl Decide {
             queue::Told::Line { bus, why } => self.hear_line(bus, why),
             queue::Told::Absent { bus, sensors } => {
                 self.absent.insert(bus, sensors);
+            }
+            queue::Told::Labels { bus, seen } => {
+                self.seen_labels.insert(bus, (*seen).clone());
+                self.keep_snapshot();
             }
         }
     }

@@ -153,7 +153,8 @@ async fn live(wanted: &cli::Run, first: First, clock: Clock, mut stop: signals::
     let store = opened::open(&wanted.data, &clock, facts.clone(), has_run, commands.clone())?;
     let queue = Queue::new(farm.configured.plan.sensors().len());
     let machine = Machine { root: PathBuf::from("/"), disk: wanted.data.clone() };
-    let mut senses = Senses::new(clock.clone(), queue.clone(), machine);
+    let seen_labels = store.begun.snapshot.as_deref().map(decide::seen_labels).unwrap_or_default();
+    let mut senses = Senses::new(clock.clone(), queue.clone(), machine, seen_labels);
     read(&mut senses, farm.sources, &facts);
     tell(format_args!("tilth-agent: watching {} as {}", counted(farm.sensors as u64, "sensor"), farm.device));
     let keeper = Keeper::start(&wanted.data).context("the thread that keeps the configuration")?;
@@ -289,7 +290,7 @@ async fn decide_from_the_first(
                 match &heard {
                     Told::Bus { bus, .. } => first.retain(|earlier| !is_of_bus(earlier, bus)),
                     Told::Line { .. } => continue,
-                    Told::Absent { .. } => {}
+                    Told::Absent { .. } | Told::Labels { .. } => {}
                     Told::Value(sample) | Told::Fault { sample, .. } => match sample.stamp {
                         Some(stamp) => clock.observe(stamp),
                         None => continue,

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use host::{HostFeed, Machine, USUAL_INTERVAL};
-use line::{LineBus, LineFeed, LineStatus, Want, Wanted};
+use line::{LineBus, LineFeed, LineStatus, SeenLabels, Want, Wanted};
 use queue::{Queue, Told};
 
 /// What a configuration wants to have read.
@@ -34,6 +34,8 @@ pub(crate) struct Senses {
     machine: Arc<Machine>,
     lines: BTreeMap<Id, LineTask>,
     host: Option<(Vec<HostFeed>, Stopping)>,
+    /// Of each bus the labels that names fitted before the restart; nothing more once its configuration was another.
+    seen_labels: BTreeMap<Id, SeenLabels>,
 }
 
 struct LineTask {
@@ -85,8 +87,8 @@ impl Sources {
 
 impl Senses {
     /// Nothing is read yet.
-    pub(crate) fn new(clock: Clock, queue: Queue, machine: Machine) -> Senses {
-        Senses { clock, queue, machine: Arc::new(machine), lines: BTreeMap::new(), host: None }
+    pub(crate) fn new(clock: Clock, queue: Queue, machine: Machine, seen_labels: BTreeMap<Id, SeenLabels>) -> Senses {
+        Senses { clock, queue, machine: Arc::new(machine), lines: BTreeMap::new(), host: None, seen_labels }
     }
 
     /// Reads these from now on, within a runtime. A line whose port is the same stays open.
@@ -107,9 +109,11 @@ impl Senses {
         }
         for (id, (serial, wanted)) in lines {
             let status = moved.get(&id).cloned().unwrap_or_default();
+            status.recall_labels(self.seen_labels.remove(&id).unwrap_or_default());
             let task = self.open(&id, serial, wanted, status);
             self.lines.insert(id, task);
         }
+        self.seen_labels.clear();
         if self.host.as_ref().is_none_or(|(now, _)| *now != host) {
             let task = tokio::spawn(host::run(
                 Arc::clone(&self.machine),

@@ -22,6 +22,7 @@ use crate::notify;
 use crate::notify::notice::Notice;
 use crate::recording::{Number, Recording};
 use crate::resume::{Again, Beginning, Resumed};
+use crate::sense::line::SeenLabels;
 use crate::store::read::Recorded;
 use crate::store::thread::Recorder;
 use crate::store::{Commit, Missing, Numbers, Watched};
@@ -62,7 +63,7 @@ pub(crate) fn begin(begun: Begun, configured: Configured, mut tools: Tools) -> D
     let Configured { plan, hash, channels, merged } = configured;
     let (at, wall) = tools.clock.now();
     let mut remarks = begun.remarks;
-    let Remembered { snapshot, mut told, mut takers, mut paged_by } =
+    let Remembered { snapshot, mut told, mut takers, mut paged_by, seen_labels } =
         remembered(begun.snapshot.as_deref(), &mut remarks);
     let Numbers { after, until } = begun.alerts;
     let reserve = Reserve { until: AlertId(until), spare: AlertId(chance::alert_number(until)) };
@@ -115,6 +116,7 @@ pub(crate) fn begin(begun: Begun, configured: Configured, mut tools: Tools) -> D
         buses: BTreeMap::new(),
         unread: BTreeMap::new(),
         absent: BTreeMap::new(),
+        seen_labels,
         hub_accepts: None,
         faults: Faults::new(),
         said_faults: SaidFaults::default(),
@@ -159,13 +161,14 @@ struct Remembered {
     told: BTreeMap<AlertId, LastTold>,
     takers: Takers,
     paged_by: BTreeMap<AlertId, Run>,
+    seen_labels: BTreeMap<Id, SeenLabels>,
 }
 
 fn remembered(bytes: Option<&[u8]>, remarks: &mut Vec<String>) -> Remembered {
     match bytes.map(serde_json::from_slice::<Kept>) {
         None => Remembered::default(),
-        Some(Ok(Kept { engine, told_by, takers, paged_by })) => {
-            Remembered { snapshot: Some(engine), told: told_by, takers, paged_by }
+        Some(Ok(Kept { engine, told_by, takers, paged_by, seen_labels })) => {
+            Remembered { snapshot: Some(engine), told: told_by, takers, paged_by, seen_labels }
         }
         Some(Err(error)) => {
             remarks.push(format!("what was remembered cannot be read, so all begins anew: {error}"));

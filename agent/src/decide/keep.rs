@@ -20,6 +20,7 @@ use crate::clock;
 use crate::notify::Told;
 use crate::notify::dispatch::Levels;
 use crate::notify::notice::INSTEAD_OF;
+use crate::sense::line::SeenLabels;
 use crate::store::{AlertRef, Anchor, Commit, Missing, NewEvent, Numbers};
 use crate::transition::Line;
 
@@ -39,6 +40,19 @@ pub(super) struct Kept {
     /// Which run decided on the newest page of each alert that is open. It is part of the page's id.
     #[serde(default)]
     pub(super) paged_by: BTreeMap<AlertId, Run>,
+    /// Which labels of each bus the names of sensors have fitted.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) seen_labels: BTreeMap<Id, SeenLabels>,
+}
+
+/// Which labels of each bus names had fitted, by what a process kept of itself; nothing where that cannot be read.
+pub(crate) fn seen_labels(snapshot: &[u8]) -> BTreeMap<Id, SeenLabels> {
+    #[derive(Deserialize)]
+    struct Kept {
+        #[serde(default)]
+        seen_labels: BTreeMap<Id, SeenLabels>,
+    }
+    serde_json::from_slice::<Kept>(snapshot).map(|kept| kept.seen_labels).unwrap_or_default()
 }
 
 /// The number of the last alert in what a process kept of itself, where that can be read.
@@ -93,6 +107,7 @@ impl Decide {
             told_by: self.told.clone(),
             takers: self.takers.clone(),
             paged_by: self.paged_by.clone(),
+            seen_labels: self.seen_labels.clone(),
         };
         self.commit.alerts_until = Some(self.engine.wanted_reserve().0);
         // A structure of numbers and texts always has a JSON form; without it the last snapshot stays.

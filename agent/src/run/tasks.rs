@@ -141,7 +141,12 @@ mod tests {
 
     fn senses() -> Senses {
         let clock = Clock::new(Source::Input);
-        Senses::new(clock, Queue::new(1), Machine { root: "/nowhere".into(), disk: "/nowhere".into() })
+        Senses::new(
+            clock,
+            Queue::new(1),
+            Machine { root: "/nowhere".into(), disk: "/nowhere".into() },
+            std::collections::BTreeMap::new(),
+        )
     }
 
     /// As decide does it: it hands over what it has when it is told to stop.

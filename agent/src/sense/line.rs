@@ -14,6 +14,7 @@ mod object;
 mod pairs;
 pub(crate) mod parse;
 pub(crate) mod port;
+mod remembered;
 mod sentence;
 mod table;
 mod tally;
@@ -43,6 +44,8 @@ pub(crate) use absent::Absent;
 pub(crate) use names::Want;
 use parse::{About, Decoded, Decoder, Tally};
 use port::Port;
+pub(crate) use remembered::SeenLabels;
+use remembered::has_new_ambiguity;
 
 /// The first and the longest wait before a port that is not there is looked for again. An adapter that was plugged in again
 /// is read within the longest; looking costs one call.
@@ -126,6 +129,8 @@ pub(crate) struct LineState {
     pub(crate) failures: u64,
     /// Why the task itself failed last.
     pub(crate) failed: Option<String>,
+    /// Which labels names have fitted, as it was told last: what is kept over a restart.
+    pub(crate) seen_labels: Arc<SeenLabels>,
 }
 
 /// Lines whose own time was not taken, for one reason.
@@ -144,6 +149,11 @@ impl LineStatus {
     /// How it is doing now.
     pub(crate) fn get(&self) -> LineState {
         self.lock().clone()
+    }
+
+    /// Continues with the labels that names fitted before.
+    pub(crate) fn recall_labels(&self, seen: SeenLabels) {
+        self.lock().seen_labels = Arc::new(seen);
     }
 
     /// The task ended by itself; it is down until the next one has opened the port.
@@ -217,6 +227,15 @@ struct AbsentTold {
     is_said: bool,
 }
 
+/// What was told of the labels that names fit.
+#[derive(Debug, Default)]
+struct LabelsTold {
+    /// When it was told last.
+    at: Option<Uptime>,
+    /// What is not told yet.
+    new: Option<SeenLabels>,
+}
+
 struct Reader {
     bus: LineBus,
     /// Who wants what, in the order of the decoder.
@@ -226,6 +245,7 @@ struct Reader {
     /// When it was last told that a line came without a value.
     line_at: Option<Uptime>,
     absent: AbsentTold,
+    labels: LabelsTold,
     decoder: Decoder,
     clock: Clock,
     queue: Queue,
@@ -236,9 +256,11 @@ impl Reader {
     fn new(bus: LineBus, clock: Clock, queue: Queue, status: LineStatus) -> Reader {
         let decoder = Decoder::new(Vec::new(), None);
         let (wanted, said) = (Vec::new(), BTreeMap::new());
-        let mut reader =
-            Reader { bus, wanted, said, line_at: None, absent: AbsentTold::default(), decoder, clock, queue, status };
+        let (absent, labels) = (AbsentTold::default(), LabelsTold::default());
+        let mut reader = Reader { bus, wanted, said, line_at: None, absent, labels, decoder, clock, queue, status };
         reader.take_wanted();
+        let before = Arc::clone(&reader.status.lock().seen_labels);
+        reader.decoder.recall(&before);
         reader
     }
 
@@ -253,6 +275,7 @@ impl Reader {
         }
         self.said.clear();
         self.absent = AbsentTold::default();
+        self.labels = LabelsTold::default();
     }
 
     /// Opens the port. While it does not open and does not fail either, it is down.
@@ -325,6 +348,7 @@ impl Reader {
         let has_line = self.decoder.tally().lines > lines;
         if has_line {
             self.tell_absent(now.0);
+            self.tell_labels(now.0);
         }
         words.iter().for_each(|about| self.say_no_number(about, now.0));
         let mut state = self.status.lock();
@@ -372,6 +396,25 @@ impl Reader {
             let absent = Arc::new(absent);
             known.told = Some(Arc::clone(&absent));
             self.queue.push(Told::Absent { bus: self.bus.id.clone(), sensors: absent });
+        }
+    }
+
+    /// Tells which labels names have fitted, to be kept over a restart: at once where a name fits a second one, else now and then.
+    fn tell_labels(&mut self, now: Uptime) {
+        if let Some(seen) = self.decoder.seen_labels() {
+            self.labels.new = Some(seen);
+        }
+        let Some(seen) = &self.labels.new else { return };
+        let mut state = self.status.lock();
+        let is_urgent = has_new_ambiguity(&state.seen_labels, seen);
+        if !is_urgent && self.labels.at.is_some_and(|at| now - at < LINE_AGAIN_AFTER) {
+            return;
+        }
+        let is_first = self.labels.at.replace(now).is_none();
+        let seen = self.labels.new.take().map(Arc::new).unwrap_or_default();
+        if is_first || *state.seen_labels != *seen {
+            state.seen_labels = Arc::clone(&seen);
+            self.queue.push(Told::Labels { bus: self.bus.id.clone(), seen });
         }
     }
 

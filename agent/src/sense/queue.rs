@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tilth_core::id::{Id, SensorId};
 use tokio::sync::Notify;
 
-use super::line::Absent;
+use super::line::{Absent, SeenLabels};
 use super::sample::Sample;
 
 /// Ten seconds of a hundred values a second: longer than decide is ever away.
@@ -45,6 +45,13 @@ pub(crate) enum Told {
         /// The sensors, and why.
         sensors: Arc<Absent>,
     },
+    /// Names of sensors fit other labels of a bus than was told before.
+    Labels {
+        /// Which bus.
+        bus: Id,
+        /// For each sensor the labels so far.
+        seen: Arc<SeenLabels>,
+    },
 }
 
 /// The queue; clones are the same one. Many buses push, decide alone takes.
@@ -71,6 +78,7 @@ enum Key<'a> {
     Bus(&'a Id),
     Line(&'a Id),
     Absent(&'a Id),
+    Labels(&'a Id),
 }
 
 impl Queue {
@@ -159,6 +167,7 @@ impl Told {
             Told::Bus { bus, .. } => Key::Bus(bus),
             Told::Line { bus, .. } => Key::Line(bus),
             Told::Absent { bus, .. } => Key::Absent(bus),
+            Told::Labels { bus, .. } => Key::Labels(bus),
         }
     }
 }

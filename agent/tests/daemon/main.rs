@@ -7,6 +7,7 @@ mod changes;
 mod desk;
 mod good;
 mod half_written;
+mod labels;
 mod no_file;
 mod reasons;
 mod receiver;

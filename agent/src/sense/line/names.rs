@@ -18,6 +18,7 @@ use tilth_core::label::{Fit, Label, Siblings};
 use tilth_core::quantity::Quantity;
 use tilth_core::unit::{Conversion, Unit};
 
+use super::remembered::{Seen, SeenLabels, Short};
 use super::{beside, number, words};
 
 /// Labels that are remembered; a bus with more has noise for names, and they are learnt anew.
@@ -100,15 +101,6 @@ pub(super) struct Selects {
     pub(super) fit: Fit,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Short {
-    None,
-    /// One label has the name's words.
-    One(Label, String),
-    /// Two have: as they are printed.
-    Two(String, String),
-}
-
 /// A want, and which labels answer it.
 #[derive(Debug)]
 struct Wanted {
@@ -134,6 +126,8 @@ pub(super) struct Names {
     pub(super) has_selectors: bool,
     /// Another number when labels mean something else than before.
     pub(super) revision: u64,
+    /// Whether names may fit other labels than when this was asked last.
+    has_news: bool,
     /// Wanted names that no label has answered so far.
     pub(super) unseen: BTreeSet<String>,
 }
@@ -154,7 +148,7 @@ impl Names {
     pub(super) fn begin_anew(&mut self) {
         for wanted in &mut self.wanted {
             wanted.is_whole = false;
-            if matches!(wanted.short, Short::One(..)) {
+            if matches!(wanted.short, Short::One { .. }) {
                 wanted.short = Short::None;
             }
         }
@@ -168,7 +162,34 @@ impl Names {
         }
     }
 
+    /// Which labels each name has fitted; nothing where that cannot be news.
+    pub(super) fn seen(&mut self) -> Option<SeenLabels> {
+        if !std::mem::take(&mut self.has_news) {
+            return None;
+        }
+        let has_any = |wanted: &&Wanted| wanted.is_whole || wanted.short != Short::None;
+        let seen = self.wanted.iter().filter(has_any).map(|wanted| {
+            let Wanted { want, short, is_whole, .. } = wanted;
+            let seen = Seen { name: want.name.to_string(), is_whole: *is_whole, short: short.clone() };
+            (want.sensor.clone(), seen)
+        });
+        Some(seen.collect())
+    }
+
+    /// Continues with what was seen before a restart, where the sensor and its name are the same.
+    pub(super) fn recall(&mut self, before: &SeenLabels) {
+        for wanted in &mut self.wanted {
+            let seen = before.get(&wanted.want.sensor).filter(|seen| seen.name == wanted.want.name.to_string());
+            if let Some(Seen { is_whole, short, .. }) = seen {
+                wanted.is_whole = *is_whole;
+                wanted.short = short.clone();
+            }
+        }
+        self.forget();
+    }
+
     fn forget(&mut self) {
+        self.has_news = true;
         self.known.clear();
         self.places.clear();
         self.siblings = Siblings::default();
@@ -249,6 +270,7 @@ impl Names {
             if wanted.see(sought, text) {
                 changed.push(want);
             }
+            self.has_news |= wanted.fit(sought).is_some();
         }
         let is_time = number::is_time_name(label.key());
         let in_ms = number::is_name_of_ms(label.key()) || label.unit() == Unit::of("ms");
@@ -322,7 +344,7 @@ impl Names {
     pub(super) fn ambiguous(&self, want: usize) -> Option<(&str, &str)> {
         match &self.wanted[want].short {
             Short::Two(one, other) => Some((one, other)),
-            Short::None | Short::One(..) => None,
+            Short::None | Short::One { .. } => None,
         }
     }
 
@@ -414,10 +436,10 @@ impl Wanted {
             // What was taken by a short form is not any more.
             (Some(Fit::Whole), short) => !std::mem::replace(&mut self.is_whole, true) && *short != Short::None,
             (Some(Fit::Part), Short::None) => {
-                self.short = Short::One(label.clone(), text.to_owned());
+                self.short = Short::One { key: label.key().to_owned(), text: text.to_owned() };
                 false
             }
-            (Some(Fit::Part), Short::One(one, before)) if !one.is_same(label) => {
+            (Some(Fit::Part), Short::One { key, text: before }) if key != label.key() => {
                 self.short = Short::Two(before.clone(), text.to_owned());
                 true
             }
@@ -431,7 +453,7 @@ impl Wanted {
             (Fit::Whole, _) => Some(false),
             (Fit::Part, _) if self.is_whole => None,
             (Fit::Part, Short::Two(..)) => Some(true),
-            (Fit::Part, Short::One(one, _)) => one.is_same(label).then_some(false),
+            (Fit::Part, Short::One { key, .. }) => (key == label.key()).then_some(false),
             (Fit::Part, Short::None) => None,
         }
     }

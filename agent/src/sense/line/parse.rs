@@ -21,6 +21,7 @@ use super::forms::Forms;
 use super::lines::{Cut, Lines};
 use super::names::{Names, Take, Want};
 use super::number::{self, Cell, Time};
+use super::remembered::SeenLabels;
 use super::tally::excerpt;
 pub(crate) use super::tally::{About, Last, Reason, Tally};
 
@@ -107,6 +108,16 @@ impl Decoder {
         reader.tally.faults.clear();
         reader.tally.unseen.clone_from(&reader.names.unseen);
         self.forms.set_columns(columns, &reader.names);
+    }
+
+    /// Continues with the labels that names fitted before a restart.
+    pub(crate) fn recall(&mut self, before: &SeenLabels) {
+        self.reader.names.recall(before);
+    }
+
+    /// Which labels names have fitted; nothing where that cannot have changed since this was asked last.
+    pub(crate) fn seen_labels(&mut self) -> Option<SeenLabels> {
+        self.reader.names.seen()
     }
 
     /// What became of the lines so far.

@@ -82,7 +82,7 @@ impl Watched {
             let told = timeout(Duration::from_secs(20), self.queue.next()).await;
             match told.unwrap_or_else(|_| panic!("nothing came: {:?}", self.status.get())) {
                 // What no line has is a matter of its own.
-                Told::Absent { .. } => {}
+                Told::Absent { .. } | Told::Labels { .. } => {}
                 told => break told,
             }
         };
@@ -96,6 +96,7 @@ impl Watched {
             Told::Bus { bus, down: None } => format!("{bus} up"),
             Told::Line { bus, why } => format!("{bus}: {why}"),
             Told::Absent { bus, sensors } => format!("{bus} has no {sensors:?}"),
+            Told::Labels { bus, seen } => format!("{bus} has {seen:?}"),
         }
     }
 }

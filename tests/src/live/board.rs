@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
 /// A board that is plugged in; dropped, it is pulled out.
@@ -22,17 +22,19 @@ pub struct Board {
 /// # Errors
 /// When the machine gives no pseudo-terminal.
 pub fn serial_line() -> io::Result<(File, File, PathBuf)> {
-    // Not for the agent to inherit: the line would never hang up.
-    let end = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+    // Not for the agent to inherit: the line would never hang up. And no terminal that controls this process, which may lead its
+    // session: the system would stop an agent that sets the line up, as a job in the background.
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let end = openpt(flags)?;
     grantpt(&end)?;
     unlockpt(&end)?;
     let path = ptsname(&end, Vec::new())?.into_string().map_err(io::Error::other)?;
-    let port = File::options().read(true).write(true).open(&path)?;
+    let port = ioctl_tiocgptpeer(&end, flags)?;
     // A line of a board echoes nothing.
     let mut settings = tcgetattr(&port)?;
     settings.make_raw();
     tcsetattr(&port, OptionalActions::Now, &settings)?;
-    Ok((end.into(), port, path.into()))
+    Ok((end.into(), port.into(), path.into()))
 }
 
 impl Board {

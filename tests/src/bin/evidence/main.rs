@@ -4,6 +4,7 @@
 
 mod footprint;
 mod kill;
+mod latency;
 mod process;
 mod replay;
 mod rules;
@@ -55,6 +56,7 @@ const EVIDENCE: &[Evidence] = &[
     Evidence { name: "way", measure: way::measure },
     Evidence { name: "kill", measure: kill::measure },
     Evidence { name: "footprint", measure: |run| footprint::measure(run.length) },
+    Evidence { name: "latency", measure: |run| latency::measure(run.length) },
 ];
 
 /// The figures, with what fell short before them.

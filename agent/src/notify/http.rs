@@ -132,12 +132,13 @@ fn outlook(status: StatusCode, asked: Option<Span>) -> (Again, Option<Span>) {
     }
 }
 
-/// `Retry-After`: seconds, or an instant, which is held against the server's own `Date`.
+/// `Retry-After`: seconds, or an instant, which is held against the server's own `Date`. More digits than a number of seconds has
+/// are a very long time; what is neither is not there. The queue bounds how long it waits.
 fn asked(headers: &HeaderMap) -> Option<Span> {
     let header = |name| headers.get(name)?.to_str().ok().map(str::trim);
     let text = header(RETRY_AFTER)?;
-    if let Ok(secs) = text.parse::<u32>() {
-        return Some(Span::from_secs(i64::from(secs)));
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(Span::from_secs(i64::from(text.parse().unwrap_or(u32::MAX))));
     }
     let instant = |text| jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp());
     let wait = instant(text)?.duration_since(instant(header(DATE)?)?);
@@ -191,7 +192,15 @@ mod tests {
             ("Wed, 21 Oct 2026 07:30:30 GMT", Some(date), Some(150)),
             ("Wed, 21 Oct 2026 07:27:00 GMT", Some(date), Some(0)),
             ("Wed, 21 Oct 2026 07:30:30 GMT", None, None),
+            ("4294967295", None, Some(4_294_967_295)),
+            ("4294967296", None, Some(4_294_967_295)),
+            ("99999999999999999999999999", None, Some(4_294_967_295)),
+            ("Wed, 31 Dec 2098 00:00:00 GMT", Some("Thu, 01 Jan 1970 00:00:00 GMT"), Some(4_070_822_400)),
             ("soon", Some(date), None),
+            ("", Some(date), None),
+            ("20.5", None, None),
+            ("1e9", None, None),
+            ("+5", None, None),
             ("-5", None, None),
         ] {
             let mut headers = HeaderMap::new();

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use ring::digest::{Context, SHA256};
 use tilth_core::alert::AlertId;
 use tilth_core::id::Id;
+use tilth_core::plan::Severity;
 use tilth_core::time::{Span, Uptime};
 
 use super::budget::Budget;
@@ -36,6 +37,10 @@ const RETRY_NEWS: Span = Span::from_secs(30);
 
 /// A channel may ask for at most this much patience.
 const LONGEST_ASKED: Span = Span::from_mins(60);
+
+/// With a critical or urgent page it is tried again this soon after the last attempt, whatever it asks for: no later than the
+/// longest wait of a shipped escalation level.
+const LONGEST_ASKED_WORST: Span = Span::from_mins(15);
 
 /// A notice that the other side refuses (400, 413 and their like) is tried this often, within three minutes, and then given
 /// up: a receiver that starts anew takes it later, one that cannot read it never will.
@@ -250,8 +255,7 @@ impl Queue {
     pub(crate) fn deadline(&self) -> Option<Uptime> {
         let expiry = self.limits.expiry;
         let expires = expiry.and_then(|expiry| self.waiting.iter().map(|item| item.since + expiry).min());
-        let goes =
-            self.waiting.iter().filter(|_| self.flying.is_none()).map(|item| self.earliest().max(item.not_before));
+        let goes = self.waiting.iter().filter(|_| self.flying.is_none()).map(|item| self.earliest(item));
         expires.into_iter().chain(goes).min()
     }
 
@@ -303,7 +307,7 @@ impl Queue {
         match (&self.flying, self.waiting.is_empty()) {
             (Some(_), _) => Some(Next::UnderWay),
             (None, false) => {
-                let earliest = self.waiting.iter().map(|item| self.earliest().max(item.not_before)).min();
+                let earliest = self.waiting.iter().map(|item| self.earliest(item)).min();
                 earliest.map(Next::At)
             }
             (None, true) => None,
@@ -468,21 +472,37 @@ impl Queue {
         self.waiting.push(item);
     }
 
-    fn earliest(&self) -> Uptime {
-        self.budget.map_or(self.not_before, |budget| self.not_before.max(budget.next()))
+    /// When an item may go.
+    fn earliest(&self, item: &Item) -> Uptime {
+        let budget = self.budget.map_or(Uptime(i64::MIN), |budget| budget.next());
+        self.channel_ready(item).max(item.not_before).max(budget)
+    }
+
+    /// When the channel is tried with an item, whatever its budget.
+    fn channel_ready(&self, item: &Item) -> Uptime {
+        match item.notice.rank() {
+            Some(Severity::Critical | Severity::Urgent) => self.not_before.min(self.last_attempt + LONGEST_ASKED_WORST),
+            Some(Severity::Preventive | Severity::Warning) | None => self.not_before,
+        }
     }
 
     fn send(&mut self, now: Uptime) {
-        let is_ready = |item: &Item| item.not_before <= now;
-        if self.flying.is_some() || self.is_closed || self.earliest() > now || !self.waiting.iter().any(is_ready) {
+        if self.flying.is_some() || self.is_closed {
             return;
         }
-        self.waiting.sort_by_key(|item| {
+        let mut waiting = mem::take(&mut self.waiting);
+        let is_ready = |item: &Item| self.earliest(item) <= now;
+        waiting.sort_by_key(|item| {
             (!is_ready(item), item.refusals.min(ALONE_AFTER), Reverse(item.notice.rank()), item.order)
         });
+        let ready = waiting.iter().filter(|item| is_ready(item)).count();
+        let together = waiting[..ready].iter().take_while(|item| item.refusals < ALONE_AFTER).count();
+        self.waiting = waiting;
+        if ready == 0 {
+            return;
+        }
         // The last that may go now takes everything along.
         let is_digest = self.budget.is_some_and(|budget| budget.left(now) <= 1);
-        let together = self.waiting.iter().take_while(|item| is_ready(item) && item.refusals < ALONE_AFTER).count();
         let count = if is_digest { together.min(self.most_together).max(1) } else { 1 };
         let mut items: Vec<Item> = self.waiting.drain(..count).collect();
         items.iter_mut().for_each(|item| item.attempts += 1);

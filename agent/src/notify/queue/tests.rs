@@ -154,10 +154,39 @@ fn news_is_tried_soon_unless_the_other_side_asked_for_patience() {
     assert_eq!(line.until(failed_at + 10), [""; 0]);
     line.page(2, 1, Severity::Urgent);
     assert_eq!(line.until(failed_at + 60), [format!("{} send pi-2-1", failed_at + 30)]);
-    line.handle(failure(true, Some(Span::from_mins(20)), false));
+    line.handle(failure(true, Some(Span::from_mins(10)), false));
     let asked_at = line.now / 1000;
     assert_eq!(line.page(3, 1, Severity::Urgent), [""; 0]);
-    assert_eq!(line.until(asked_at + 1300)[0], format!("{} send pi-2-1", asked_at + 1200));
+    assert_eq!(line.until(asked_at + 700)[0], format!("{} send pi-2-1", asked_at + 600));
+}
+
+#[test]
+fn a_page_is_tried_within_the_hour_and_a_critical_one_sooner_whatever_the_other_side_asks_for() {
+    let asks = [Span::from_mins(30), Span::from_mins(61), Span::from_secs(4_294_967_295), Span(i64::MAX)];
+    for (severity, longest) in
+        [(Severity::Preventive, 3600), (Severity::Warning, 3600), (Severity::Critical, 900), (Severity::Urgent, 900)]
+    {
+        for (asked, limits) in asks.iter().flat_map(|asked| [(*asked, NO_CAP), (*asked, REMOTE)]) {
+            let mut line = Line::new(limits);
+            line.page(1, 1, severity);
+            let mut at = 0;
+            for _ in 0..3 {
+                line.handle(failure(true, Some(asked), false));
+                at += longest.min(asked.0 / 1000);
+                assert_eq!(line.until(at - 1), [""; 0], "{severity:?} asked for {asked}");
+                assert_eq!(line.until(at), [format!("{at} send pi-1-1")], "{severity:?} asked for {asked}");
+            }
+        }
+    }
+    // What is no better goes with the hour; a critical page that comes meanwhile goes as soon as if it had waited.
+    let mut line = Line::new(NO_CAP);
+    line.page(1, 1, Severity::Warning);
+    line.handle(failure(true, Some(Span(i64::MAX)), false));
+    line.until(120);
+    assert_eq!(line.page(2, 1, Severity::Critical), [""; 0]);
+    assert_eq!(line.queue.next(), Some(Next::At(Uptime(900_000))));
+    assert_eq!(line.until(900), ["900 send pi-2-1"]);
+    assert_eq!(line.handle(Input::Sent), ["900 pi-2-1 sent", "900 send pi-1-1"]);
 }
 
 #[test]

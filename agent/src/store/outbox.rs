@@ -20,6 +20,7 @@ use std::ops::RangeInclusive;
 use rusqlite::{Connection, TransactionBehavior};
 use tilth_core::time::Uptime;
 use tilth_protocol::{Epoch, Event, Extent, GapKind, Lane, Stream, WindowRow};
+use tilth_sync::driver::Poison;
 
 use super::error::StoreError;
 use super::extent::{Filling, Limit};
@@ -191,18 +192,21 @@ impl Store {
         Ok(())
     }
 
-    /// Sets a row aside that the hub cannot store. It stays here, and its sequence says so from now on. One that is
-    /// confirmed, was never committed, or is in a gap already is left alone.
+    /// Sets rows aside that the hub cannot store, all in one transaction. They stay here, and their sequences say so from now on.
+    /// Those that are confirmed, were never committed, or are in a gap already are left alone.
     ///
     /// # Errors
     /// [`StoreError`]; then nothing changed.
-    pub(crate) fn quarantine(&mut self, lane: Lane, seq: u64, reason: &str) -> Result<(), StoreError> {
-        let LaneState { committed, confirmed } = self.lanes.of(lane);
-        if seq <= confirmed || seq > committed || !gaps::within(&self.reader.0, lane, &(seq..=seq))?.is_empty() {
-            return Ok(());
-        }
+    pub(crate) fn quarantine(&mut self, rows: &[Poison]) -> Result<(), StoreError> {
+        let lanes = self.lanes;
         let transaction = self.reader.0.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        gaps::add(&transaction, lane, seq..=seq, GapKind::Quarantined, reason)?;
+        for Poison { lane, seq, reason } in rows {
+            let LaneState { committed, confirmed } = lanes.of(*lane);
+            let is_waiting = *seq > confirmed && *seq <= committed;
+            if is_waiting && gaps::within(&transaction, *lane, &(*seq..=*seq))?.is_empty() {
+                gaps::add(&transaction, *lane, *seq..=*seq, GapKind::Quarantined, reason)?;
+            }
+        }
         transaction.commit()?;
         Ok(())
     }

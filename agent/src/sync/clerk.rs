@@ -96,12 +96,12 @@ impl Clerk {
                 })
                 .await;
             }
-            Request::Quarantine { stream, lane, seq, reason } => {
+            Request::Quarantine { stream, rows } => {
                 self.tell_store(move |store| {
                     if store.stream() != stream {
                         return Ok(());
                     }
-                    store.quarantine(lane, seq, &reason).map_err(|error| error.to_string())
+                    store.quarantine(&rows).map_err(|error| error.to_string())
                 })
                 .await;
             }

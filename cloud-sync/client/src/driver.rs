@@ -43,16 +43,12 @@ pub enum Request {
         /// What it confirms there; every lane is named.
         confirmed: BTreeMap<Lane, u64>,
     },
-    /// Set a row aside; from now on it is a quarantined gap. A store that is in another stream ignores it.
+    /// Set rows aside; from now on they are quarantined gaps. A store that is in another stream ignores it.
     Quarantine {
         /// In this stream.
         stream: Stream,
-        /// Its lane.
-        lane: Lane,
-        /// Its sequence.
-        seq: u64,
-        /// Why.
-        reason: String,
+        /// All that one answer refused, to be written together: a hub may refuse thousands at once.
+        rows: Vec<Poison>,
     },
     /// Begin a new stream.
     NewStream {
@@ -61,6 +57,17 @@ pub enum Request {
         /// Where to say what is in it. A store that cannot, now, keeps the question until it can.
         answer: oneshot::Sender<Outbox>,
     },
+}
+
+/// A row that the hub cannot store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Poison {
+    /// Its lane.
+    pub lane: Lane,
+    /// Its sequence.
+    pub seq: u64,
+    /// Why, as the hub says it.
+    pub reason: String,
 }
 
 /// What decide is told.
@@ -238,7 +245,7 @@ impl<'t, T: Transport> Desk<'t, T> {
                     self.to_store.push_back(Request::Rewind { stream, epoch, confirmed });
                 }
                 Effect::Quarantine { stream, lane, seq, reason } => {
-                    self.to_store.push_back(Request::Quarantine { stream, lane, seq, reason });
+                    self.set_aside(stream, Poison { lane, seq, reason });
                 }
                 Effect::Send { request, body, confirmed } => {
                     let transport = self.transport;
@@ -260,6 +267,14 @@ impl<'t, T: Transport> Desk<'t, T> {
                 Effect::LocalAlert(alert) => self.tell(Event::LocalAlert(alert)),
                 Effect::AllClear(kind) => self.tell(Event::AllClear(kind)),
             }
+        }
+    }
+
+    /// With those that the store has not been told of yet, so that it writes them together.
+    fn set_aside(&mut self, stream: Stream, row: Poison) {
+        match self.to_store.back_mut() {
+            Some(Request::Quarantine { stream: of, rows }) if *of == stream => rows.push(row),
+            _ => self.to_store.push_back(Request::Quarantine { stream, rows: vec![row] }),
         }
     }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use tilth_core::time::Span;
 use tilth_protocol::{Epoch, Event, GapKind, Lane, WindowRow};
+use tilth_sync::driver::Poison;
 
 use super::farm::{Chance, Farm, Folder, alert, booted, note, open};
 use super::law;
@@ -73,7 +74,8 @@ fn random_history(seed: u64, steps: u32) -> usize {
             10 if chance.one_in(4) => {
                 let lane = store.lanes().of(Lane::Windows);
                 let seq = lane.confirmed + 1 + chance.below(lane.waiting() + 1);
-                store.quarantine(Lane::Windows, seq, "poison").unwrap();
+                let row = Poison { lane: Lane::Windows, seq, reason: "poison".to_owned() };
+                store.quarantine(&[row]).unwrap();
                 quarantined.extend((seq <= lane.committed).then_some(seq));
             }
             10 => {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use tilth_core::time::{Span, Uptime};
 use tilth_core::windows::Grain;
 use tilth_protocol::{Epoch, GapKind, Lane};
+use tilth_sync::driver::Poison;
 
 use super::farm::{Farm, Folder, booted, note, open, options};
 use super::law;
@@ -76,13 +77,36 @@ fn a_new_epoch_goes_back_to_what_the_hub_has() {
     assert_eq!((state(&store), store.epoch()), ((0, 20), Some(Epoch(5))));
 }
 
+fn poison(seq: u64) -> Poison {
+    Poison { lane: Lane::Events, seq, reason: "poison".to_owned() }
+}
+
+/// Guards against: thousands of synced commits on a card because a hub's quota is used up.
+#[test]
+fn what_a_hub_refuses_at_once_is_written_at_once() {
+    let folder = Folder::new();
+    let mut store = booted(&folder);
+    let mut commit = Commit::new(Uptime(0), super::farm::watched(1));
+    commit.events = (0..2000).map(|n| note(Uptime(n), "event")).collect();
+    store.commit(&commit).unwrap();
+    let log = || std::fs::metadata(format!("{}-wal", folder.database().display())).unwrap().len();
+    let before = log();
+    let reason = |seq| Poison { reason: format!("over the quota of {}", seq % 2), ..poison(seq) };
+    store.quarantine(&(1..=2000).map(reason).collect::<Vec<_>>()).unwrap();
+    let written = log() - before;
+    assert!(
+        (1..400_000).contains(&written),
+        "{written} bytes: a page of 512 bytes and its header for each row are a million"
+    );
+    assert_eq!(law::events(store.reader(), Lane::Events, 0).gaps.len(), 2000);
+    law::holds(&store);
+}
+
 #[test]
 fn a_quarantined_row_is_stated_and_stays_out_of_the_way() {
     let (_folder, mut store) = twenty();
     store.confirm(Lane::Events, 4);
-    for seq in [6, 7, 7, 4, 21, 9] {
-        store.quarantine(Lane::Events, seq, "poison").unwrap();
-    }
+    store.quarantine(&[6, 7, 7, 4, 21, 9].map(poison)).unwrap();
     let told = law::events(store.reader(), Lane::Events, 4);
     let gaps: Vec<_> = told.gaps.iter().map(|gap| (gap.first, gap.last, gap.kind, gap.reason.as_str())).collect();
     let kind = GapKind::Quarantined;
@@ -95,8 +119,8 @@ fn a_quarantined_row_is_stated_and_stays_out_of_the_way() {
 fn a_new_stream_states_what_the_old_one_had_and_sends_the_rest_again() {
     let (folder, mut store) = twenty();
     let old = store.stream();
-    store.quarantine(Lane::Events, 2, "poison").unwrap();
-    store.quarantine(Lane::Events, 11, "poison").unwrap();
+    store.quarantine(&[poison(2)]).unwrap();
+    store.quarantine(&[poison(11)]).unwrap();
     store.confirm(Lane::Events, 10);
     let new = store.new_stream("two agents use this key").unwrap();
     assert_ne!(new, old);

@@ -311,3 +311,50 @@ fn a_run_that_decided_nothing_takes_nothing_away() {
     story.minutes(1, 21.0);
     assert_eq!(said(&story.farm), Vec::<String>::new());
 }
+
+/// An older copy is moved over the database in use, whose log has what came since: with it nothing is missing, and without it only
+/// that is.
+#[test]
+fn of_a_database_that_is_moved_over_only_what_it_lacks_is_said_to_be_missing() {
+    for (name, is_log_deleted) in [("history-moved", false), ("history-moved-log", true)] {
+        let mut story = Story::new(name);
+        story.farm.start();
+        story.minutes(2, 31.5);
+        story.minutes(2, 21.0);
+        story.farm.until("the alert is kept", |farm| committed(farm, "events") > 2);
+        story.farm.stop();
+        let (database, old) = (story.farm.data().join("tilth.db"), story.farm.folder.path().join("old.db"));
+        fs::copy(&database, &old).unwrap();
+        story.farm.start();
+        story.minutes(2, 31.5);
+        let before = committed(&story.farm, "events");
+        story.farm.until("what is new is kept", |farm| {
+            assert_eq!(farm.ask(&["note", "looked after the pumps", "--by", "anna"]).code, Some(0));
+            committed(farm, "events") > before
+        });
+        let before = committed(&story.farm, "events");
+        if is_log_deleted {
+            fs::remove_file(log_of(&story.farm)).unwrap();
+        }
+        fs::rename(&old, &database).unwrap();
+        story.minutes(2, 21.0);
+        story.farm.until("the agent goes on in the file that is there", |farm| {
+            farm.log().contains("another file is in the place of tilth.db")
+        });
+        let said = said(&story.farm);
+        if is_log_deleted {
+            assert_eq!(said.len(), 1, "{said:?}");
+            assert!(said[0].contains("history from ") || said[0].contains("history after "), "{said:?}");
+            assert!(
+                said[0].contains("another database was put in the place of tilth.db while the agent ran"),
+                "{said:?}"
+            );
+        } else {
+            assert_eq!(said, Vec::<String>::new());
+            story.farm.until("all is there, and what came since", |farm| committed(farm, "events") >= before);
+        }
+        story.farm.stop();
+        let is_whole = events(&story.farm).is_empty();
+        assert_eq!(is_whole, !is_log_deleted);
+    }
+}

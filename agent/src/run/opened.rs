@@ -212,6 +212,9 @@ impl Ears {
                     let _ = commands.try_send(Command::Happened("lost", body));
                 }
             }
+            News::Exchanged => {
+                tell("tilth-agent: store: another file is in the place of tilth.db; recording goes on in it");
+            }
             News::Anew(opened) => {
                 remarks(opened).into_iter().for_each(|remark| tell(format_args!("tilth-agent: store: {remark}")));
                 opened.missing.iter().for_each(|missing| say_missing(missing, clock, facts));

@@ -49,12 +49,7 @@ impl Evidence {
             }
             Found::Nothing => Ok(None),
             Found::Database => {
-                let found = Present {
-                    database: &store.name,
-                    boot: boot::newest(&store.reader.0)?,
-                    lanes: Lane::ALL.map(|lane| (lane, store.lanes.of(lane).committed)).into(),
-                    log: self.log,
-                };
+                let found = store.present(self.log)?;
                 let known = self.known.as_ref().filter(|_| !store.name.is_empty());
                 let of_log = || damage(self.log).map(|reason| Less { reason, is_all: false, is_certain: false });
                 let Some(less) = known.map_or_else(of_log, |known| known.less(&found)) else { return Ok(None) };
@@ -62,5 +57,28 @@ impl Evidence {
                 Ok(Some(Missing { reason, from: store.newest_wall()?, until, is_all, is_certain }))
             }
         }
+    }
+}
+
+impl Store {
+    /// What a file lacks that was put in the place of one in use. Its log may have what the file itself has not.
+    pub(super) fn missing_since(&self, known: &Known) -> Result<Option<Missing>, StoreError> {
+        let Some(Less { reason, is_all, is_certain }) = known.less(&self.present(Log::Whole)?) else { return Ok(None) };
+        let what = "another database was put in the place of tilth.db while the agent ran";
+        if is_all {
+            let (reason, from) = (what.to_owned(), None);
+            return Ok(Some(Missing { reason, from, until: known.at, is_all, is_certain }));
+        }
+        let reason = format!("{what}: {reason}");
+        Ok(Some(Missing { reason, from: self.newest_wall()?, until: known.at, is_all, is_certain }))
+    }
+
+    fn present(&self, log: Log) -> Result<Present<'_>, StoreError> {
+        Ok(Present {
+            database: &self.name,
+            boot: boot::newest(&self.reader.0)?,
+            lanes: Lane::ALL.map(|lane| (lane, self.lanes.of(lane).committed)).into(),
+            log,
+        })
     }
 }

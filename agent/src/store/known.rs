@@ -127,14 +127,10 @@ pub(super) fn damage(log: Log) -> Option<String> {
 }
 
 impl Missing {
-    /// Of a file that was deleted while it was in use, or in whose place there is another one.
-    pub(super) fn of_lost_file(known: &Known, is_another: bool) -> Missing {
-        let reason = if is_another {
-            "another database was put in the place of tilth.db while the agent ran"
-        } else {
-            "tilth.db was deleted while the agent ran"
-        };
-        Missing { reason: reason.to_owned(), from: None, until: known.at, is_all: true, is_certain: true }
+    /// Of a file that was deleted while it was in use.
+    pub(super) fn of_deleted_file(known: &Known) -> Missing {
+        let reason = "tilth.db was deleted while the agent ran".to_owned();
+        Missing { reason, from: None, until: known.at, is_all: true, is_certain: true }
     }
 
     /// `now` is when it was noticed, where the clock is trusted; `shown` says a time: in UTC for programs, by the farm's clock for

@@ -68,6 +68,8 @@ pub(crate) enum News<'a> {
     GivesUp(&'static str, &'a str),
     /// The database was damaged and a new one was begun: tell it the clock anchor and the site state again.
     Anew(&'a Opened),
+    /// Another database was put in the place of the one in use; recording goes on in it.
+    Exchanged,
 }
 
 enum Command {
@@ -403,7 +405,13 @@ impl Keeper {
         }
         let (mut store, mut opened) = Store::open(self.running.path(), &self.settings.options)?;
         if let Some(known) = self.deleted.take() {
-            opened.missing = Some(Missing::of_lost_file(&known, opened.found == Found::Database));
+            opened.missing = match opened.found {
+                Found::Database => {
+                    (self.settings.news)(News::Exchanged);
+                    store.missing_since(&known)?
+                }
+                Found::Nothing | Found::Damaged { .. } => Some(Missing::of_deleted_file(&known)),
+            };
         }
         if self.running.is_counted() {
             let resumed = store.resume(&self.running);

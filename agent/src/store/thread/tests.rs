@@ -42,6 +42,7 @@ fn bench(most_pages: Option<u32>) -> Bench {
                 said.collect::<Vec<_>>().join("; ")
             }
             News::GivesUp(what, reason) => format!("{what}: {reason}"),
+            News::Exchanged => "exchanged".to_owned(),
             News::Anew(opened) => format!("anew: {}", matches!(opened.found, Found::Damaged { .. })),
         });
     };

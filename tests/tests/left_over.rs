@@ -4,11 +4,13 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tilth_tests::agent::Folder;
+use tilth_tests::live::disk::Disk;
 use tilth_tests::live::runs;
 
 const HUB: &str = r#"#!/bin/sh
@@ -98,4 +100,22 @@ fn an_evidence_that_panics_leaves_no_hub() {
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(said.lines().last(), Some("way: short, panicked"), "{said}");
     leaves_nothing(&started(&folder));
+}
+
+/// Guards against: disks that pile up under the target folder with each test that is killed.
+#[test]
+fn a_disk_that_a_killed_test_left_is_unmounted_by_the_next() {
+    let is_mounted = |at: &Path| fs::read_to_string("/proc/mounts").unwrap().contains(at.to_str().unwrap());
+    let mut gone = Command::new("true").spawn().unwrap();
+    let process = gone.id();
+    gone.wait().unwrap();
+    let here = Folder::new("disk-of-a-running-test");
+    let Some(_in_use) = Disk::in_memory(&here.path().join("data"), "1m", "left-over") else { return };
+    let left = here.path().with_file_name(format!("disk-left-over-{process}-0"));
+    std::mem::forget(Disk::in_memory(&left.join("data"), "1m", "left-over").unwrap());
+    assert!(is_mounted(&left));
+    let next = Folder::new("disk-next");
+    let _next = Disk::in_memory(&next.path().join("data"), "1m", "left-over").unwrap();
+    assert!(!is_mounted(&left) && !left.exists());
+    assert!(is_mounted(here.path()) && is_mounted(next.path()));
 }

@@ -6,6 +6,8 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::agent::profile_folder;
+
 /// The file that fills a disk.
 const BALLAST: &str = "ballast";
 
@@ -24,6 +26,7 @@ impl Disk {
     /// When root may not mount on a machine whose `CI` is `true`.
     #[must_use]
     pub fn in_memory(at: &Path, size: &str, test: &str) -> Option<Disk> {
+        unmount_left_over();
         fs::create_dir_all(at).expect("a folder to mount on");
         let disk = Disk { at: at.to_owned(), image: None };
         disk.is_mounted(&["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"], test).then_some(disk)
@@ -35,6 +38,7 @@ impl Disk {
     /// As [`Disk::in_memory`]; also when the image cannot be made.
     #[must_use]
     pub fn ext4(at: &Path, test: &str) -> Option<Disk> {
+        unmount_left_over();
         fs::create_dir_all(at).expect("a folder to mount on");
         let image = at.with_extension("img");
         File::create(&image).and_then(|file| file.set_len(16 << 20)).expect("an image");
@@ -118,6 +122,24 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("--lazy").arg(&self.at).output();
+    }
+}
+
+/// Unmounts what tests left mounted that were killed: what lies in the folder of a process that is gone.
+fn unmount_left_over() {
+    let farms = profile_folder().join("farms");
+    let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
+    for at in mounts.lines().filter_map(|line| line.split(' ').nth(1)) {
+        // The list writes a blank so.
+        let at = PathBuf::from(at.replace("\\040", " "));
+        let Ok(within) = at.strip_prefix(&farms) else { continue };
+        let folder = within.iter().next().and_then(|name| name.to_str()).unwrap_or_default();
+        // NAME-PROCESS-NUMBER
+        let process = folder.rsplit('-').nth(1).and_then(|process| process.parse::<u32>().ok());
+        if process.is_some_and(|process| !Path::new("/proc").join(process.to_string()).exists()) {
+            let _ = Command::new("umount").arg("--lazy").arg(&at).output();
+            let _ = fs::remove_dir_all(farms.join(folder));
+        }
     }
 }
 

@@ -11,8 +11,9 @@ use tilth_core::escalate::PageId;
 use tilth_core::id::{Id, SensorId};
 use tilth_core::judge::Fault;
 use tilth_core::local::Local;
-use tilth_core::plan::{Plan, Sensor, Severity};
+use tilth_core::plan::{Plan, Severity};
 use tilth_core::rules::Figure;
+use tilth_core::sensor::Sensor;
 use tilth_core::time::{Span, Stamp, WallTime};
 use tilth_core::value::Value;
 

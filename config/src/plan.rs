@@ -11,6 +11,7 @@ use tilth_core::message::Template;
 use tilth_core::plan::{self, AlertKey, Plan, Policy};
 use tilth_core::rules::Condition;
 use tilth_core::schedule::Schedule;
+use tilth_core::sensor::Sensor;
 use tilth_core::time::Span;
 
 use crate::band::Bands;
@@ -70,7 +71,7 @@ pub(crate) fn compile(parts: &Parts<'_>) -> Option<Plan> {
     }
     let sensors = parts.sensors.known.iter().filter(|known| known.enabled).map(|known| {
         let speaks_within = within.get(&known.sensor.id).copied();
-        plan::Sensor { speaks_within, ..known.sensor.clone() }
+        Sensor { speaks_within, ..known.sensor.clone() }
     });
     match Plan::new(sensors.chain(built_in).collect(), binder.bound) {
         Ok(plan) => {

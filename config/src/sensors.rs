@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tilth_core::calibrate::{Calibration, Points};
 use tilth_core::id::{Id, SensorId};
-use tilth_core::plan::Sensor;
 use tilth_core::quantity::Quantity;
+use tilth_core::sensor::Sensor;
 use tilth_core::time::Span;
 use tilth_core::unit::{Conversion, Unit};
 use tilth_core::value::{Resolution, Steps};

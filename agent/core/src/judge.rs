@@ -9,8 +9,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::Sensor;
 use crate::reading::Quality;
+use crate::sensor::Sensor;
 use crate::time::{Span, Uptime};
 use crate::value::Steps;
 

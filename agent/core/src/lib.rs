@@ -26,6 +26,7 @@ pub mod reading;
 mod resolved;
 pub mod rules;
 pub mod schedule;
+pub mod sensor;
 pub mod site;
 pub mod time;
 pub mod unit;

@@ -6,9 +6,9 @@ use tilth_core::alert::AlertId;
 use tilth_core::effect::Report;
 use tilth_core::engine::{AlertView, Engine, Inhibition, ScheduleView, SensorView, SilenceView, Standing};
 use tilth_core::id::SensorId;
-use tilth_core::plan::Sensor;
 use tilth_core::reading::Quality;
 use tilth_core::rules::Figure;
+use tilth_core::sensor::Sensor;
 use tilth_core::time::{Span, Stamp, Uptime, WallTime};
 use tilth_core::value::{Steps, Value};
 

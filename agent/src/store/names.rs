@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use tilth_core::calibrate::Calibration;
-use tilth_core::plan::{Plan, Sensor};
+use tilth_core::plan::Plan;
+use tilth_core::sensor::Sensor;
 use tilth_core::site::Site;
 
 use super::error::StoreError;

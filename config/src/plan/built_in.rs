@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use tilth_core::calibrate::Calibration;
 use tilth_core::id::{Id, SensorId};
-use tilth_core::plan::{AlertKey, Sensor};
+use tilth_core::plan::AlertKey;
 use tilth_core::quantity::Quantity;
 use tilth_core::rules::Condition;
+use tilth_core::sensor::Sensor;
 use tilth_core::time::Span;
 use tilth_core::value::Resolution;
 

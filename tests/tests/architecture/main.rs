@@ -4,6 +4,7 @@
 //! page in `docs/decisions/`. Every check takes text, so that the tests at the bottom can show it a wrong one.
 #![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
 
+mod circles;
 mod source;
 
 use std::fs;
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
+use circles::circles;
 use source::{modules_named, tokens};
 
 /// What a package may take from outside the workspace.
@@ -96,6 +98,9 @@ const BOARDS_MAY_IMPORT: &[&str] = &["tilth-firmware", "tilth-wire"];
 const STEPS: &[&str] = &["calibrate", "judge", "windows", "rules", "alert", "escalate", "engine"];
 const STEPS_FOLDER: &str = "agent/core/src/";
 
+/// Sources in which no modules at the top import each other in a circle.
+const WITHOUT_CIRCLES: &[&str] = &["agent/core/src/", "cloud-sync/protocol/src/"];
+
 /// Names that say nothing about what is inside; also as a part, as in `bus_manager`.
 const EMPTY_NAMES: &[&str] = &["common", "helper", "helpers", "manager", "managers", "util", "utils"];
 
@@ -144,6 +149,18 @@ fn a_step_of_the_core_names_only_the_steps_before_it() {
     }
     for file in files.iter().filter(|file| step_of(file).is_some()) {
         problems.extend(check_step(file, &read(file)));
+    }
+    none(&problems);
+}
+
+#[test]
+fn no_modules_import_each_other_in_a_circle() {
+    let files = files();
+    let mut problems = Vec::new();
+    for folder in WITHOUT_CIRCLES {
+        let of_folder = |file: &String| Some((file.strip_prefix(folder)?.to_owned(), read(file)));
+        let sources: Vec<_> = files.iter().filter(|file| file.ends_with(".rs")).filter_map(of_folder).collect();
+        problems.extend(circles(folder, &sources));
     }
     none(&problems);
 }

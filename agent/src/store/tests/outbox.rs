@@ -152,7 +152,8 @@ fn a_database_on_another_machine_goes_on_under_a_new_stream() {
 #[test]
 fn rows_say_what_they_were_measured_as() {
     use std::sync::Arc;
-    use tilth_core::plan::{Plan, Sensor};
+    use tilth_core::plan::Plan;
+    use tilth_core::sensor::Sensor;
     use tilth_core::site::Site;
     use tilth_core::value::Resolution;
 

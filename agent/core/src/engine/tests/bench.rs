@@ -7,11 +7,12 @@ use crate::effect::{Effect, Reason, Transition};
 use crate::engine::{Engine, Input, Start};
 use crate::id::{Id, SensorId};
 use crate::message::Template;
-use crate::plan::{AlertKey, Level, Plan, Policy, Rule, Sensor, Severity};
+use crate::plan::{AlertKey, Level, Plan, Policy, Rule, Severity};
 use crate::quantity::Quantity;
 use crate::reading::{Quality, Raw, Reading};
 use crate::rules::Condition;
 use crate::schedule::Schedule;
+use crate::sensor::Sensor;
 use crate::time::{Span, Uptime, WallTime};
 use crate::value::Resolution;
 

@@ -1,9 +1,9 @@
 //! Why a value is not believed, in words.
 
 use super::bench::{Bench, plan, sensor};
-use crate::plan::Sensor;
 use crate::quantity::Quantity;
 use crate::reading::{Quality, SensorIx};
+use crate::sensor::Sensor;
 use crate::time::Span;
 
 fn soil() -> Bench {

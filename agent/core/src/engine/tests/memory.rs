@@ -6,8 +6,9 @@ use super::bench::{Bench, WALL, above, at, day, one_rule, plan, rule, sensor};
 use crate::effect::Effect;
 use crate::engine::{Engine, Input, Snapshot, SnapshotError, Start};
 
-use crate::plan::{Plan, Rule, Sensor};
+use crate::plan::{Plan, Rule};
 use crate::rules::Condition;
+use crate::sensor::Sensor;
 use crate::site::Matcher;
 use crate::time::{Span, Uptime, WallTime};
 
@@ -183,7 +184,7 @@ fn a_snapshot_of_another_format_is_refused() {
 }
 
 fn on_bus(bus: &str) -> Arc<Plan> {
-    let bussed = crate::plan::Sensor { bus: Some(super::bench::id(bus)), ..sensor("z/ph") };
+    let bussed = Sensor { bus: Some(super::bench::id(bus)), ..sensor("z/ph") };
     plan(vec![bussed], vec![rule("high", "z/ph", above(6.8))])
 }
 

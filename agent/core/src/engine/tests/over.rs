@@ -6,9 +6,10 @@ use super::bench::{Bench, above, day, one_rule, plan, rule, sensor};
 use crate::effect::{Effect, Transition};
 use crate::engine::Input;
 use crate::message::Template;
-use crate::plan::{Rule, Sensor};
+use crate::plan::Rule;
 use crate::quantity::Quantity;
 use crate::rules::Condition;
+use crate::sensor::Sensor;
 use crate::time::Span;
 
 /// What the newest alert said when it fired, and when it was over.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use super::bench::{Bench, WALL, above, at, id, plan, policy, rule, sensor};
 use crate::effect::{Effect, Transition};
 use crate::engine::{Engine, Input, Start};
-use crate::plan::{Plan, Policy, Rule, Sensor, Severity};
+use crate::plan::{Plan, Policy, Rule, Severity};
 use crate::quantity::Quantity;
 use crate::reading::{Quality, Raw, SensorIx};
 use crate::rules::Condition;
+use crate::sensor::Sensor;
 use crate::time::{Span, Uptime, WallTime};
 
 /// Each level is told once: what is counted here are causes.

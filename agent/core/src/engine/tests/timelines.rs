@@ -3,10 +3,11 @@
 use super::bench::{Bench, WALL, above, at, one_rule, plan, rule, sensor};
 use crate::effect::Effect;
 use crate::engine::{Engine, Input, Start};
-use crate::plan::{Rule, Sensor};
+use crate::plan::Rule;
 use crate::quantity::Quantity;
 use crate::reading::{Quality, Reading};
 use crate::rules::Condition;
+use crate::sensor::Sensor;
 use crate::time::{Span, Uptime};
 use crate::windows::{Grain, Row};
 

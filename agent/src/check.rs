@@ -10,9 +10,9 @@ use tilth_config::{Diagnostic, Loaded, Purpose};
 use tilth_core::id::SensorId;
 
 use crate::cli;
+use crate::configuration::in_force::{InForce, Ruling};
 use crate::exit::Exit;
 use crate::findings::{self, Counts};
-use crate::in_force::{InForce, Ruling};
 use crate::output::{Output, counted};
 
 /// What a configuration comes to.

@@ -8,7 +8,6 @@
 //! | --- | --- |
 //! | `words` | what the two ends say to each other, with its version |
 //! | `address` | where the socket is |
-//! | `facts` | what tasks post about themselves: buses, configuration, store |
 //! | `views` | the engine's views in those words; the only place |
 //! | `answers`, `people`, `state` | what each request is answered with |
 //! | `server` | connections: bounded in number, length and patience |
@@ -20,7 +19,6 @@ pub(crate) mod address;
 mod answers;
 mod client;
 pub(crate) mod commands;
-pub(crate) mod facts;
 mod people;
 pub(crate) mod server;
 mod shown;

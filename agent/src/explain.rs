@@ -8,9 +8,9 @@ use serde::Serialize;
 use tilth_config::{Explained, InZone, Loaded, Origin, Purpose, Said, Written, redact};
 
 use crate::cli;
+use crate::configuration::in_force::InForce;
 use crate::exit::Exit;
 use crate::findings;
-use crate::in_force::InForce;
 use crate::output::{Output, tell};
 
 /// Explains a path, or lists what there is to explain. A configuration with errors is explained as far as it goes.

@@ -4,20 +4,20 @@ mod chance;
 mod check;
 mod cli;
 mod clock;
+mod configuration;
+mod daemon;
 mod decide;
 mod desk;
 mod exit;
 mod explain;
 mod findings;
-mod in_force;
+mod health;
 mod journal;
 mod notify;
 mod output;
 mod recording;
 mod replay;
 mod resume;
-mod run;
-mod seen;
 mod sense;
 
 mod store;
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     };
     let code = exit::code(match command {
         Command::Replay(wanted) => replay::run(&wanted),
-        Command::Run(wanted) => run::run(&wanted),
+        Command::Run(wanted) => daemon::run(&wanted),
         Command::Check(wanted) => check::run(&wanted),
         Command::Explain(wanted) => explain::run(&wanted),
         Command::Status(wanted) => desk::commands::status(&wanted),

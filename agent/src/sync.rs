@@ -11,18 +11,12 @@
 //! | --- | --- |
 //! | `clerk` | what the driver asks of the store and of decide, and when the store's stream is another |
 //! | `way` | the way to the hub: its key, ours, and TLS |
-//! | `bundle` | what a bundle comes to, and which one rules |
-//! | `bundles` | bundles as they come: judged, tried, kept or refused |
-//! | `kept` | what is kept of bundles on the disk |
 //! | `time` | the hub's word for the time of day, where nobody else has set the clock |
 //! | `status` | what it is at, for whoever asks |
 //!
 //! Without `[hub]` in `agent.toml` none of this runs.
 
-pub(crate) mod bundle;
-mod bundles;
 mod clerk;
-pub(crate) mod kept;
 pub(crate) mod status;
 mod time;
 pub(crate) mod way;
@@ -42,14 +36,14 @@ use tilth_sync::engine::{Engine, Heads, Setup};
 use tokio::sync::{mpsc, watch};
 
 use crate::clock::{self, Clock, Source};
+use crate::configuration::bundle::Ruling;
+use crate::configuration::bundles::Bundles;
+use crate::configuration::file_stamps::Seen;
+use crate::configuration::reporter::Herald;
 use crate::decide::Command;
 use crate::output::tell;
-use crate::run::herald::Herald;
-use crate::seen::Seen;
 use crate::sense::Sources;
 use crate::store::thread::Desk;
-use bundle::Ruling;
-use bundles::Bundles;
 use clerk::Clerk;
 use status::SyncStatus;
 use way::{Road, Way};
@@ -171,7 +165,7 @@ async fn look(home: &Home, clock: &Clock) -> anyhow::Result<(Way, Seen)> {
 }
 
 /// Does what reads files on a thread of its own: a disk that hangs must not hold up what is decided.
-async fn beside<T: Send + 'static>(what: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {
+pub(crate) async fn beside<T: Send + 'static>(what: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {
     tokio::task::spawn_blocking(what).await.context("reading files")
 }
 
@@ -199,7 +193,7 @@ fn seed() -> u64 {
     u64::from_le_bytes(bytes)
 }
 
-fn object(value: Value) -> Map<String, Value> {
+pub(crate) fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(object) => object,
         _ => Map::new(),

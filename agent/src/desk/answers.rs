@@ -9,11 +9,11 @@ use tilth_core::id::Id;
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::facts::Facts;
 use super::views;
 use super::words::{Answer, Connected, Request};
 use crate::clock::Clock;
 use crate::decide::{self, Beside, Live};
+use crate::health::Facts;
 use crate::notify;
 use crate::sense::queue::Queue;
 use crate::store::Policy;

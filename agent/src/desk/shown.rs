@@ -15,8 +15,8 @@ use super::words::{
     SensorRow, SilenceRow, StatusRow, StoreState,
 };
 use crate::cli;
+use crate::configuration::reporter::said_later;
 use crate::output::counted;
-use crate::run::herald::said_later;
 use crate::sense::line::parse::Reason;
 use crate::sense::stamp::Why;
 

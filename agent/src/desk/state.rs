@@ -8,7 +8,6 @@ use tilth_protocol::Lane as Of;
 use tokio::sync::oneshot;
 
 use super::answers::Office;
-use super::facts::Bus;
 use super::views::{self, wall};
 use super::words::{
     AskedAt, BusState, ChannelState, ClockState, ConfigState, Failed, FaultRow, GivenUp, Ignored, Lane, NotifyState,
@@ -16,6 +15,7 @@ use super::words::{
 };
 use crate::clock::Anchor;
 use crate::decide;
+use crate::health::Bus;
 use crate::notify::{self, queue::Next};
 use crate::sense::line::Refusals;
 use crate::sense::line::parse::{About, Last, Reason};

@@ -10,10 +10,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::clock::Clock;
+use crate::daemon::opened::say_missing;
 use crate::decide::Command;
-use crate::desk::facts::Facts;
+use crate::health::Facts;
 use crate::output::tell;
-use crate::run::opened::say_missing;
 use crate::store::thread::Desk;
 use crate::store::{Limit, Missing, Store};
 

@@ -8,8 +8,8 @@ use serde_json::value::{RawValue, to_raw_value};
 use tilth_core::time::Uptime;
 use tilth_sync::engine::{AlertKind, Status};
 
-use super::kept::Refused;
 use crate::clock;
+use crate::configuration::bundle_files::Refused;
 
 /// A handle; clones are the same. Held only to copy something in or out.
 #[derive(Debug, Clone, Default)]
@@ -64,15 +64,15 @@ impl SyncStatus {
         to_raw_value(&shown).ok()
     }
 
-    pub(super) fn trouble(&self, trouble: Option<String>) {
+    pub(crate) fn trouble(&self, trouble: Option<String>) {
         self.shown().trouble = trouble;
     }
 
-    pub(super) fn engine(&self, status: Status) {
+    pub(crate) fn engine(&self, status: Status) {
         self.shown().engine = Some(status);
     }
 
-    pub(super) fn alert(&self, kind: AlertKind, reason: Option<String>) {
+    pub(crate) fn alert(&self, kind: AlertKind, reason: Option<String>) {
         let mut shown = self.shown();
         match reason {
             Some(reason) => shown.alerts.insert(kind, reason),
@@ -91,12 +91,12 @@ impl SyncStatus {
         self.shown().lost = Some(why);
     }
 
-    pub(super) fn refused(&self, refused: Option<Refused>) {
+    pub(crate) fn refused(&self, refused: Option<Refused>) {
         self.shown().refused = refused;
     }
 
     /// Says whether that is news.
-    pub(super) fn waits(&self, why: Option<String>) -> bool {
+    pub(crate) fn waits(&self, why: Option<String>) -> bool {
         let mut shown = self.shown();
         let is_news = shown.waits != why;
         shown.waits = why;

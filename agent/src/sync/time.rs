@@ -10,7 +10,7 @@ use tilth_core::time::{Span, WallTime};
 
 use super::{Home, way};
 use crate::clock::{Anchor, Clock, Source, Trust};
-use crate::desk::facts::Facts;
+use crate::health::Facts;
 use crate::output::tell;
 
 /// Until the hub has answered it is asked this often: nothing on the farm has a date before.

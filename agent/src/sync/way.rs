@@ -21,8 +21,8 @@ use tokio::sync::{mpsc, watch};
 use super::status::SyncStatus;
 use super::{Home, LOOK_AGAIN, beside};
 use crate::clock::{Clock, Source};
+use crate::configuration::file_stamps::Seen;
 use crate::output::tell;
-use crate::seen::Seen;
 
 /// Longer than any key.
 const MAX_BYTES: u64 = 4096;

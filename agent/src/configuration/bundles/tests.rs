@@ -15,8 +15,8 @@ use tilth_sync::engine::LocalAlert;
 
 use super::*;
 use crate::clock::Clock;
-use crate::desk::facts::Facts;
-use crate::run::good::Keeper;
+use crate::configuration::last_good::Keeper;
+use crate::health::Facts;
 
 struct Bench {
     folder: PathBuf,
@@ -348,7 +348,7 @@ fn lives_on_a_small_disk() {
 fn a_disk_that_is_full_or_read_only_refuses_no_bundle() {
     let folder = folder();
     let script = "mount -t tmpfs -o size=1m tmpfs \"$1\" && \
-        exec \"$2\" sync::bundles::tests::lives_on_a_small_disk --exact --nocapture";
+        exec \"$2\" configuration::bundles::tests::lives_on_a_small_disk --exact --nocapture";
     let done = process::Command::new("unshare")
         .args(["--mount", "--map-root-user", "--user", "sh", "-c", script, "sh"])
         .args([&folder, &std::env::current_exe().unwrap()])

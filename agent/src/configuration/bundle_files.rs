@@ -1,5 +1,5 @@
 //! What is kept of bundles in the data folder: the last good one, the next one, and what became of others.
-//! (`run::good` keeps the files of people.)
+//! (`last_good` keeps the files of people.)
 //!
 //! | file | holds |
 //! | --- | --- |
@@ -41,33 +41,33 @@ pub(crate) struct Kept {
 pub(crate) struct Memory {
     /// The highest version that was in force. An older one is refused, also where the last good one is lost.
     #[serde(default)]
-    pub(super) highest: u64,
+    pub(crate) highest: u64,
     /// The last one that was refused. It is not looked at again.
     #[serde(default)]
-    pub(super) refused: Option<Refused>,
+    pub(crate) refused: Option<Refused>,
     /// One that was applied and has not become good yet.
     #[serde(default)]
-    pub(super) trial: Option<Trial>,
+    pub(crate) trial: Option<Trial>,
 }
 
 /// A bundle that was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Refused {
     /// SHA-256 of its bytes.
-    pub(super) hash: String,
+    pub(crate) hash: String,
     /// The name of the key that was trusted then.
     #[serde(default)]
-    pub(super) trusted: String,
-    pub(super) version: Option<u64>,
-    pub(super) reason: String,
+    pub(crate) trusted: String,
+    pub(crate) version: Option<u64>,
+    pub(crate) reason: String,
 }
 
 /// A bundle that was tried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Trial {
+pub(crate) struct Trial {
     /// SHA-256 of its bytes.
-    pub(super) hash: String,
-    pub(super) times: u32,
+    pub(crate) hash: String,
+    pub(crate) times: u32,
 }
 
 /// Why the last good one is not in force, in words.
@@ -124,28 +124,28 @@ impl Kept {
     }
 
     /// What is remembered; nothing where it cannot be read. The highest version is then that of the last good one.
-    pub(super) fn memory(&self) -> Memory {
+    pub(crate) fn memory(&self) -> Memory {
         let memory = plain_file::read(&self.folder.join(STATE), MAX_KEPT).ok();
         let memory: Memory = memory.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
         // An agent that had no limit yet may have taken one that no hub can outdo.
         if memory.highest > MAX_VERSION { Memory { highest: 0, ..memory } } else { memory }
     }
 
-    pub(super) fn remember(&self, memory: &Memory) -> io::Result<()> {
+    pub(crate) fn remember(&self, memory: &Memory) -> io::Result<()> {
         put(&self.folder, STATE, &serde_json::to_vec(memory).map_err(io::Error::other)?)
     }
 
     /// Makes sure that the disk can hold it; the last good one stays.
-    pub(super) fn stage(&self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn stage(&self, bytes: &[u8]) -> io::Result<()> {
         write_beside(&self.folder, GOOD, bytes)
     }
 
     /// What was staged is the last good one from now on.
-    pub(super) fn keep_staged(&self) -> io::Result<()> {
+    pub(crate) fn keep_staged(&self) -> io::Result<()> {
         put_in_place(&self.folder, GOOD)
     }
 
-    pub(super) fn put_good(&self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn put_good(&self, bytes: &[u8]) -> io::Result<()> {
         self.stage(bytes)?;
         self.keep_staged()
     }

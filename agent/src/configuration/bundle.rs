@@ -9,12 +9,12 @@ use tilth_config::bundle::{self, Bundle, ContentHash, Order, TrustedKey};
 use tilth_config::{Document, Documents, Level, Loaded, Purpose, Text, load_documents, plain_file};
 use tilth_sync::engine::Holding;
 
-use super::Home;
-use super::kept::{Kept, NotGood};
-use super::way::trusted_key;
+use super::bundle_files::{Kept, NotGood};
 use crate::clock::Source;
+use crate::daemon::Farm;
 use crate::output::tell;
-use crate::run::Farm;
+use crate::sync::Home;
+use crate::sync::way::trusted_key;
 
 /// What the farm is run by; clones are the same.
 #[derive(Debug, Clone, Default)]
@@ -35,7 +35,7 @@ struct Rules {
 }
 
 /// What a bundle comes to.
-pub(super) enum Judged {
+pub(crate) enum Judged {
     /// It is to be tried.
     New(Box<Bundle>),
     /// What runs already, under a higher number.
@@ -46,10 +46,10 @@ pub(super) enum Judged {
 
 /// Why a bundle is not applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     /// Its version, as far as it says one; not to be believed where the signature is not good.
-    pub(super) version: Option<u64>,
-    pub(super) reason: String,
+    pub(crate) version: Option<u64>,
+    pub(crate) reason: String,
 }
 
 impl Ruling {
@@ -64,7 +64,7 @@ impl Ruling {
         self.rules().bundle.clone()
     }
 
-    pub(super) fn rule(&self, bundle: Arc<Bundle>) {
+    pub(crate) fn rule(&self, bundle: Arc<Bundle>) {
         let mut rules = self.rules();
         rules.highest = rules.highest.max(bundle.version);
         rules.bundle = Some(bundle);
@@ -80,18 +80,18 @@ impl Ruling {
 
     /// What the hub is told: it issues above the highest, whatever rules now. Its tag is left out where the highest is lost,
     /// so that it comes again.
-    pub(super) fn holding(&self) -> Holding {
+    pub(crate) fn holding(&self) -> Holding {
         let rules = self.rules();
         let highest = rules.bundle.as_ref().filter(|bundle| bundle.version == rules.highest);
         // The hub's tag of a bundle is its content's hash, in quotes.
         Holding { version: rules.highest, etag: highest.map(|bundle| format!("\"{}\"", bundle.hash)) }
     }
 
-    pub(super) fn version(&self) -> Option<(u64, ContentHash)> {
+    pub(crate) fn version(&self) -> Option<(u64, ContentHash)> {
         self.rules().bundle.as_ref().map(|bundle| (bundle.version, bundle.hash))
     }
 
-    pub(super) fn highest(&self) -> u64 {
+    pub(crate) fn highest(&self) -> u64 {
         self.rules().highest
     }
 
@@ -101,7 +101,7 @@ impl Ruling {
 }
 
 /// Whether a bundle is the hub's, for this device, and newer than what ruled. Its content is not looked at.
-pub(super) fn judge(bytes: &[u8], key: &TrustedKey, home: &Home, ruling: &Ruling) -> Result<Judged, Refusal> {
+pub(crate) fn judge(bytes: &[u8], key: &TrustedKey, home: &Home, ruling: &Ruling) -> Result<Judged, Refusal> {
     let refuse = |version, reason| Err(Refusal { version, reason });
     let bundle = match bundle::verify(bytes, key, &home.client, &home.device) {
         Ok(bundle) => bundle,
@@ -126,7 +126,7 @@ pub(super) fn judge(bytes: &[u8], key: &TrustedKey, home: &Home, ruling: &Ruling
 /// What runs under a bundle. Takes its time: not for a task that others wait for.
 ///
 /// Where it does not go with `agent.toml` as that lies there, it is to go with the one before.
-pub(super) fn farm(bundle: &Bundle, home: &Home, source: Source, before: Option<Document>) -> Result<Farm, Refusal> {
+pub(crate) fn farm(bundle: &Bundle, home: &Home, source: Source, before: Option<Document>) -> Result<Farm, Refusal> {
     let refuse = |reason| Err(Refusal { version: Some(bundle.version), reason });
     let loaded = compile(bundle, site(&home.folder));
     let errors: Vec<String> =

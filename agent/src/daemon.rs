@@ -10,11 +10,7 @@
 //! what it left unwritten is said. So it does when one of its tasks ends that must not, and then its exit code is 1. Nothing
 //! depends on it: a power cut is the ordinary stop.
 
-mod first;
-pub(crate) mod good;
-pub(crate) mod herald;
 pub(crate) mod opened;
-mod reload;
 mod signals;
 mod tasks;
 
@@ -32,11 +28,16 @@ use tokio::task::JoinSet;
 use crate::chance::Run;
 use crate::cli;
 use crate::clock::{Clock, Source};
+use crate::configuration::bundle_files::Kept;
+use crate::configuration::last_good::Keeper;
+use crate::configuration::reload::{self, Reload};
+use crate::configuration::reporter::{Herald, Papers};
+use crate::configuration::startup::First;
 use crate::decide::{self, Command, Configured, Tools};
 use crate::desk::address::{self, NotTaken, Taken};
-use crate::desk::facts::{Bus, Facts};
 use crate::desk::{self, Changes, Office};
 use crate::exit::Exit;
+use crate::health::{Bus, Facts};
 use crate::journal;
 use crate::notify::{self, secret::Secrets};
 use crate::output::{counted, tell};
@@ -44,12 +45,7 @@ use crate::recording::Recording;
 use crate::sense::host::Machine;
 use crate::sense::queue::{Queue, Told};
 use crate::sense::{Senses, Sources};
-use crate::sync::kept::Kept;
 use crate::sync::{self, status::SyncStatus};
-use first::First;
-use good::Keeper;
-use herald::{Herald, Papers};
-use reload::Reload;
 use tasks::Tasks;
 
 /// Commands to decide that may wait; people are slower than that.
@@ -179,7 +175,7 @@ async fn live(wanted: &cli::Run, first: First, clock: Clock, mut stop: signals::
     let syncing = home.map(|home| {
         if let Some(bundle) = ruling.bundle() {
             let running = sync::status::Running { version: bundle.version, hash: bundle.hash.to_string() };
-            status.runs(running, sync::bundle::ignored(&home.folder));
+            status.runs(running, crate::configuration::bundle::ignored(&home.folder));
         }
         tokio::spawn(sync::run(sync::Parts {
             home,

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use crate::chance;
 use crate::clock::{Anchor, Clock, Trust};
 use crate::decide::{self, Anew, Begun, Command};
-use crate::desk::facts::{self, Facts};
+use crate::health::{self, Facts};
 use crate::output::tell;
 use crate::store::thread::{self, Desk, Ground, News, Progress, Recorder, Settings};
 use crate::store::{
@@ -64,7 +64,7 @@ pub(super) fn open(
     begun.remarks.iter().for_each(|remark| tell(format_args!("tilth-agent: store: {remark}")));
     if let Ground::Open(store) = &ground {
         // A person who looks has often started it again before.
-        let before = store.reader().said_missing(facts::MOST_MISSING).unwrap_or_default();
+        let before = store.reader().said_missing(health::MOST_MISSING).unwrap_or_default();
         before.into_iter().rev().for_each(|said| facts.missing(said));
     }
     if let Some(missing) = &begun.missing {
@@ -91,7 +91,7 @@ pub(super) fn open(
 }
 
 /// The time, as far as it is known, for the name of a file that is put aside.
-pub(super) fn mark(clock: &Clock) -> String {
+pub(crate) fn mark(clock: &Clock) -> String {
     clock.now().1.map_or("unknown-time".to_owned(), |now| now.0.to_string())
 }
 
@@ -268,7 +268,7 @@ fn free_bytes(data: &Path) -> Box<dyn FnMut() -> Option<u64> + Send> {
 }
 
 /// Names a configuration by what is in it. Whose it is, and where the hub is, a running agent does not take up.
-pub(super) fn hash(loaded: &Loaded) -> String {
+pub(crate) fn hash(loaded: &Loaded) -> String {
     let Loaded { plan, site, feeds, channels, .. } = loaded;
     let buses = site.as_ref().map(|site| &site.buses);
     let text = format!("{plan:?} {buses:?} {feeds:?} {channels:?}");

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use notify_watch::{RecommendedWatcher, RecursiveMode, Watcher};
 
+use crate::configuration::file_stamps::Seen;
 use crate::output::tell;
-use crate::seen::Seen;
 
 /// Between two looks at a folder that the kernel does not watch. A person who changed a file waits no longer than that.
-pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(30);
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// An editor writes a file in several steps: they are one change if nothing follows for this long.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -22,7 +22,7 @@ const SETTLE: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// A configuration folder that is watched.
-pub(super) struct Watch {
+pub(crate) struct Watch {
     folder: PathBuf,
     look_again: Duration,
     /// Nothing while the folder is looked at instead.
@@ -35,7 +35,7 @@ pub(super) struct Watch {
 
 impl Watch {
     /// A folder that was read last when it looked like this.
-    pub(super) fn new(folder: PathBuf, seen: Seen, look_again: Duration) -> Watch {
+    pub(crate) fn new(folder: PathBuf, seen: Seen, look_again: Duration) -> Watch {
         // One touch that nobody has noticed yet says as much as many.
         let (touch, touched) = sync_channel(1);
         let mut watch = Watch { folder, look_again, kernel: None, touch, touched, seen, said: false };
@@ -48,7 +48,7 @@ impl Watch {
 
     /// Waits for a change, and until it is complete; no longer than until `due`. Says whether there was one. What else lies in
     /// the folder, such as a log that tells of each change, is none.
-    pub(super) fn wait(&mut self, due: Option<Instant>) -> bool {
+    pub(crate) fn wait(&mut self, due: Option<Instant>) -> bool {
         loop {
             while !self.is_touched(due) {
                 if due.is_some_and(|due| Instant::now() >= due) {
@@ -130,7 +130,7 @@ fn inner(folder: &Path) -> PathBuf {
 }
 
 /// How the files in a folder look now.
-pub(in crate::run) fn seen(folder: &Path) -> Seen {
+pub(crate) fn seen(folder: &Path) -> Seen {
     let mut files = vec![folder.join("agent.toml"), inner(folder)];
     files.extend(fs::read_dir(inner(folder)).into_iter().flatten().flatten().map(|entry| entry.path()));
     files.sort();

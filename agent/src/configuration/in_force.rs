@@ -1,6 +1,6 @@
 //! What is to be in force on a device: the hub's last good bundle, else `config.d`. For those who look; nothing is changed.
 //!
-//! What lies there is judged, and nothing in its stead: where it has errors, `run/first.rs` goes on with what was in force before.
+//! What lies there is judged, and nothing in its stead: where it has errors, `startup.rs` goes on with what was in force before.
 
 use std::fs;
 use std::io;
@@ -10,9 +10,9 @@ use tilth_config::bundle::Bundle;
 use tilth_config::{Diagnostic, Documents, Level, Loaded, Purpose, load_documents};
 
 use crate::cli;
+use crate::configuration::bundle::{self, ignored, is_new};
+use crate::configuration::bundle_files::NotGood;
 use crate::sync::Home;
-use crate::sync::bundle::{self, ignored, is_new};
-use crate::sync::kept::NotGood;
 
 /// What is in force.
 pub(crate) struct InForce {

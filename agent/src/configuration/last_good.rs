@@ -13,9 +13,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tilth_config::{Document, Files, Holdings};
 
+use crate::configuration::bundle_files::{self, NotGood};
 use crate::output::tell;
 use crate::store::put_aside;
-use crate::sync::kept::{self, NotGood};
 
 const NAME: &str = "config.good";
 
@@ -26,9 +26,9 @@ const AGAIN: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Good {
     /// What was last in force from files.
-    pub(super) files: Files,
+    pub(crate) files: Files,
     /// All that was last in force, wherever it was from.
-    pub(super) has: Holdings,
+    pub(crate) has: Holdings,
 }
 
 impl Good {
@@ -42,16 +42,16 @@ impl Good {
 ///
 /// # Errors
 /// Why that is not known any more.
-pub(super) fn read(data: &Path) -> Result<Option<Good>, NotGood> {
-    let Some(bytes) = kept::read(&data.join(NAME))? else { return Ok(None) };
-    kept::unseal(&bytes).map(Some)
+pub(crate) fn read(data: &Path) -> Result<Option<Good>, NotGood> {
+    let Some(bytes) = bundle_files::read(&data.join(NAME))? else { return Ok(None) };
+    bundle_files::unseal(&bytes).map(Some)
 }
 
 /// Puts it aside; its new path. `mark` goes into the name.
 ///
 /// # Errors
 /// In words.
-pub(super) fn put_good_aside(data: &Path, mark: &str) -> Result<PathBuf, String> {
+pub(crate) fn put_good_aside(data: &Path, mark: &str) -> Result<PathBuf, String> {
     put_aside(&data.join(NAME), mark).map_err(|error| error.to_string())
 }
 
@@ -65,7 +65,7 @@ fn put(data: &Path, good: Good) -> io::Result<Good> {
     }
     // Without the files of before there is still `agent.toml` to keep.
     let good = good.over(before.ok().flatten().unwrap_or_default());
-    kept::put(data, NAME, &kept::seal(&good)?)?;
+    bundle_files::put(data, NAME, &bundle_files::seal(&good)?)?;
     Ok(good)
 }
 
@@ -95,7 +95,7 @@ impl Keeper {
     }
 
     /// This is in force.
-    pub(super) fn keep(&self, good: Good) {
+    pub(crate) fn keep(&self, good: Good) {
         let mut held = lock(&self.held);
         held.site = good.files.site();
         let before = held.waiting.take().unwrap_or_default();

@@ -20,15 +20,15 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::bundle::{self, Judged, Refusal, Ruling, say_ignored};
-use super::kept::{Kept, Memory, Refused, Trial};
-use super::status::{Running, SyncStatus};
-use super::{Home, beside, object};
+use super::bundle_files::{Kept, Memory, Refused, Trial};
 use crate::clock::Source;
+use crate::configuration::reporter::Herald;
+use crate::daemon::Farm;
 use crate::decide::Command;
 use crate::output::tell;
-use crate::run::Farm;
-use crate::run::herald::Herald;
 use crate::sense::Sources;
+use crate::sync::status::{Running, SyncStatus};
+use crate::sync::{Home, beside, object};
 
 /// A bundle that the agent did not outlive so often is refused.
 const TRIES: u32 = 3;
@@ -37,7 +37,7 @@ const TRIES: u32 = 3;
 const KEEP_AGAIN: Duration = Duration::from_secs(60);
 
 /// Hears what sync has to say.
-pub(super) struct Bundles {
+pub(crate) struct Bundles {
     home: Home,
     source: Source,
     trusted: watch::Receiver<TrustedKey>,
@@ -59,7 +59,7 @@ pub(super) struct Bundles {
 
 impl Bundles {
     #[expect(clippy::too_many_arguments, reason = "each end of a channel once")]
-    pub(super) fn new(
+    pub(crate) fn new(
         home: Home,
         source: Source,
         trusted: watch::Receiver<TrustedKey>,
@@ -92,7 +92,7 @@ impl Bundles {
     }
 
     /// Runs until nobody tells anything any more.
-    pub(super) async fn run(mut self, mut told: mpsc::Receiver<Event>) {
+    pub(crate) async fn run(mut self, mut told: mpsc::Receiver<Event>) {
         // Where the memory was lost, the last good bundle has the highest version.
         if self.kept.highest() < self.memory.highest {
             self.remember().await;

@@ -17,28 +17,29 @@ use tilth_config::bundle::Bundle;
 use tilth_config::{Diagnostic, Document, Files, Holdings, Level, Loaded, Purpose, Site, load_documents};
 use tilth_core::plan::Plan;
 
-use super::good::{self, Good};
-use super::{Farm, opened, reload};
+use super::last_good::{self as good, Good};
+use super::watch;
 use crate::clock::Clock;
+use crate::configuration::bundle::{self, Ruling, ignored, is_new, say_ignored};
+use crate::configuration::bundle_files::{Kept, NotGood};
+use crate::configuration::file_stamps::Seen;
+use crate::daemon::{Farm, opened};
 use crate::findings;
 use crate::output::tell;
-use crate::seen::Seen;
 use crate::sync::Home;
-use crate::sync::bundle::{self, Ruling, ignored, is_new, say_ignored};
-use crate::sync::kept::{Kept, NotGood};
 
 /// What it begins with.
-pub(super) struct First {
-    pub(super) farm: Farm,
+pub(crate) struct First {
+    pub(crate) farm: Farm,
     /// None on a farm without a hub.
-    pub(super) home: Option<Home>,
-    pub(super) ruling: Ruling,
+    pub(crate) home: Option<Home>,
+    pub(crate) ruling: Ruling,
     /// Why it is not the last good bundle, where there was one.
-    pub(super) lost: Option<String>,
+    pub(crate) lost: Option<String>,
     /// What was in force before, where that is known.
-    pub(super) had: Option<Holdings>,
+    pub(crate) had: Option<Holdings>,
     /// How the folder looked before it was read.
-    pub(super) seen: Seen,
+    pub(crate) seen: Seen,
 }
 
 /// What there is to begin with.
@@ -59,8 +60,8 @@ struct Written {
 
 impl First {
     /// Nothing where what a person wrote has errors, and nothing else ever was in force; they are said.
-    pub(super) fn read(folder: &Path, data: &Path, clock: &Clock) -> Option<First> {
-        let mut start = Start { folder, data, clock, had: None, seen: reload::seen(folder) };
+    pub(crate) fn read(folder: &Path, data: &Path, clock: &Clock) -> Option<First> {
+        let mut start = Start { folder, data, clock, had: None, seen: watch::seen(folder) };
         let loaded = tilth_config::load(folder, Purpose::Run);
         let broken = errors(&loaded).any(|error| error.file == "agent.toml");
         let home = loaded.site.as_ref().filter(|_| !broken).and_then(|site| start.home(site));

@@ -2,9 +2,6 @@
 //!
 //! On a thread of its own: reading and checking takes its time, and no change is forgotten over what else happens.
 
-mod patience;
-mod watch;
-
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,35 +12,34 @@ use tilth_config::{Files, Loaded, Purpose};
 use tilth_core::plan::Plan;
 use tokio::sync::mpsc;
 
-use super::Farm;
-use super::herald::Herald;
+use super::patience::{self, Patience, QUIET, Running, Verdict, taken_out};
+use super::reporter::Herald;
+use super::watch::{LOOK_AGAIN, Watch};
+use crate::configuration::bundle::{self, Ruling, ignored, say_ignored};
+use crate::configuration::file_stamps::Seen;
+use crate::daemon::Farm;
 use crate::decide::Command;
 use crate::findings;
 use crate::output::tell;
-use crate::seen::Seen;
 use crate::sense::Sources;
-use crate::sync::bundle::{self, Ruling, ignored, say_ignored};
-use patience::{Patience, QUIET, Running, Verdict, taken_out};
-pub(super) use watch::seen;
-use watch::{LOOK_AGAIN, Watch};
 
 /// What goes is named up to this many, and then counted.
 const NAMED: usize = 5;
 
 /// Reads a configuration folder anew when it changes.
-pub(super) struct Reload {
-    pub(super) folder: PathBuf,
+pub(crate) struct Reload {
+    pub(crate) folder: PathBuf,
     /// What runs.
-    pub(super) ruling: Ruling,
-    pub(super) commands: mpsc::Sender<Command>,
+    pub(crate) ruling: Ruling,
+    pub(crate) commands: mpsc::Sender<Command>,
     /// To whoever reads the sensors: what is to be read from now on.
-    pub(super) sources: mpsc::Sender<Sources>,
-    pub(super) herald: Herald,
-    pub(super) since: Since,
+    pub(crate) sources: mpsc::Sender<Sources>,
+    pub(crate) herald: Herald,
+    pub(crate) since: Since,
 }
 
 /// What a change is held against, and since when it waits.
-pub(super) struct Since {
+pub(crate) struct Since {
     files: Files,
     plan: Arc<Plan>,
     patience: Patience,
@@ -53,7 +49,7 @@ pub(super) struct Since {
 
 impl Since {
     /// That which is in force.
-    pub(super) fn of(farm: &Farm) -> Since {
+    pub(crate) fn of(farm: &Farm) -> Since {
         Since {
             files: farm.papers.files.clone(),
             plan: Arc::clone(&farm.configured.plan),
@@ -71,7 +67,7 @@ impl Since {
 
 impl Reload {
     /// For as long as the process runs; `seen` is how the folder looked when it was read last.
-    pub(super) fn start(mut self, seen: Seen) -> io::Result<()> {
+    pub(crate) fn start(mut self, seen: Seen) -> io::Result<()> {
         let mut watch = Watch::new(self.folder.clone(), seen, LOOK_AGAIN);
         std::thread::Builder::new().name("reload".to_owned()).spawn(move || {
             let (mut due, mut changed) = (None, Instant::now());
@@ -158,7 +154,7 @@ impl Reload {
 }
 
 /// What lies in the folder is refused: for the hub.
-pub(super) fn refusal(problems: &[String]) -> Command {
+pub(crate) fn refusal(problems: &[String]) -> Command {
     diagnosis(json!({ "state": "refused", "problems": problems }))
 }
 

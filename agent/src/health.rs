@@ -22,32 +22,32 @@ pub(crate) struct Facts {
 }
 
 #[derive(Debug)]
-pub(super) struct Posted {
+pub(crate) struct Posted {
     /// Names the configuration that runs, and when it began to.
-    pub(super) hash: String,
-    pub(super) since: Option<WallTime>,
+    pub(crate) hash: String,
+    pub(crate) since: Option<WallTime>,
     /// What it has, and what is gone.
-    pub(super) entered: Entered,
+    pub(crate) entered: Entered,
     /// The clock by which people read times.
-    pub(super) local: Local,
-    pub(super) refused: Option<Refusal>,
+    pub(crate) local: Local,
+    pub(crate) refused: Option<Refusal>,
     /// Keys of `agent.toml` that are taken up at the next start.
-    pub(super) later: Vec<&'static str>,
-    pub(super) buses: Vec<Bus>,
+    pub(crate) later: Vec<&'static str>,
+    pub(crate) buses: Vec<Bus>,
     /// Why nothing can be written.
-    pub(super) trouble: Option<String>,
+    pub(crate) trouble: Option<String>,
     /// What was dropped and is not written down yet, in words.
-    pub(super) dropped: Vec<String>,
+    pub(crate) dropped: Vec<String>,
     /// What of the history is missing, as it was noticed at this start and the ones before.
-    pub(super) missing: Vec<String>,
-    pub(super) meter: Meter,
+    pub(crate) missing: Vec<String>,
+    pub(crate) meter: Meter,
 }
 
 /// A configuration that is not in force.
 #[derive(Debug, Clone)]
-pub(super) struct Refusal {
-    pub(super) at: Option<WallTime>,
-    pub(super) problems: Vec<String>,
+pub(crate) struct Refusal {
+    pub(crate) at: Option<WallTime>,
+    pub(crate) problems: Vec<String>,
 }
 
 /// A bus and where it is plugged in.
@@ -135,7 +135,7 @@ impl Facts {
         posted.missing.insert(0, said);
     }
 
-    pub(super) fn posted(&self) -> MutexGuard<'_, Posted> {
+    pub(crate) fn posted(&self) -> MutexGuard<'_, Posted> {
         self.posted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

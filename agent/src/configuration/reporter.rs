@@ -6,8 +6,8 @@ use tilth_config::{Document, Entered, Files, Holdings, Hub, Loaded, Site};
 
 use tilth_core::local::Local;
 
-use super::good::{Good, Keeper};
-use crate::desk::facts::Facts;
+use super::last_good::{Good, Keeper};
+use crate::health::Facts;
 use crate::output::tell;
 
 /// Tells and keeps; clones are the same.
@@ -27,10 +27,10 @@ pub(crate) struct Papers {
     /// Names it.
     hash: String,
     /// What it is made of, as far as that is files.
-    pub(super) files: Files,
+    pub(crate) files: Files,
     has: Holdings,
     /// What they say of this machine.
-    pub(super) site: Site,
+    pub(crate) site: Site,
     /// The clock by which people read times.
     local: Local,
     /// What is wrong with the files that lie there, where it is not made of these but of those before.
@@ -39,7 +39,7 @@ pub(crate) struct Papers {
 
 impl Papers {
     /// Of a configuration without errors.
-    pub(super) fn of(hash: String, files: Files, loaded: &Loaded) -> Papers {
+    pub(crate) fn of(hash: String, files: Files, loaded: &Loaded) -> Papers {
         let site = loaded.site.clone().unwrap_or_default();
         let local = loaded.plan.as_ref().map_or(Local::UTC, |plan| plan.local().clone());
         Papers { hash, files, has: Holdings::of(loaded), site, local, refused: Vec::new() }
@@ -53,7 +53,7 @@ impl Herald {
     }
 
     /// It is the first that is in force.
-    pub(super) fn begins(&self, papers: Papers) {
+    pub(crate) fn begins(&self, papers: Papers) {
         let (hash, entered) = (papers.hash.clone(), self.replace(&papers.has));
         say(&hash, &entered);
         self.facts.entered(&hash, entered, papers.local.clone());

@@ -10,7 +10,7 @@ use tilth_config::{Diagnostic, Loaded, Purpose};
 use tilth_core::id::SensorId;
 
 use crate::cli;
-use crate::configuration::in_force::{InForce, Ruling};
+use crate::configuration::in_force::{InForce, OfBundle};
 use crate::exit::Exit;
 use crate::findings::{self, Counts};
 use crate::output::{Output, counted};
@@ -40,7 +40,7 @@ struct Ignored<'a> {
 
 /// Checks a folder. Warnings alone are no failure.
 pub(crate) fn run(wanted: &cli::Check) -> anyhow::Result<Exit> {
-    let InForce { mut loaded, bundle, .. } = InForce::find(&wanted.config, &wanted.data, Purpose::Check);
+    let InForce { mut loaded, bundle, .. } = InForce::find(&wanted.config.folder, &wanted.data, Purpose::Check);
     if loaded.site.is_some() {
         let wrong = machine::look(&loaded, &wanted.config.folder);
         loaded.diagnostics.extend(wrong);
@@ -68,7 +68,7 @@ pub(crate) fn run(wanted: &cli::Check) -> anyhow::Result<Exit> {
     Ok(if loaded.has_errors() { Exit::Refused } else { Exit::Done })
 }
 
-fn summary(loaded: &Loaded, bundle: Option<&Ruling>) -> Summary {
+fn summary(loaded: &Loaded, bundle: Option<&OfBundle>) -> Summary {
     let Counts { errors, warnings } = Counts::of(loaded);
     let plan = loaded.plan.as_ref();
     // The agent adds some of its own to those that documents name.

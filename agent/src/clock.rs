@@ -106,6 +106,11 @@ impl Clock {
         self.0.source
     }
 
+    /// The time of day as far as it is known, for the name of a file that is put aside.
+    pub(crate) fn mark(&self) -> String {
+        self.now().1.map_or("unknown-time".to_owned(), |now| now.0.to_string())
+    }
+
     /// Uptime, and the time of day once that is trusted. On the input clock both are zero and nothing before the first stamp.
     pub(crate) fn now(&self) -> (Uptime, Option<WallTime>) {
         let now = self.uptime();

@@ -1,14 +1,148 @@
-//! Which configuration is in force: what a start begins with, what a change of the files or a bundle of the hub comes to, and
-//! what is kept of it on the disk.
+//! Which configuration is in force: what a start begins with, what a change of files or a bundle of the hub comes to, and what is
+//! kept of it on the disk.
+//!
+//! ```text
+//! agent.toml, config.d -- watch (a thread) --> files --+
+//!                                                      +--> apply --> decide: plan; senses: sources
+//! hub -- sync -- Received -----------------> bundles --+      `-----> reporter: log, status, last_good (a thread)
+//! ```
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `startup` | what the agent begins with |
+//! | `active` | the configuration in force |
+//! | `apply` | the only way into force |
+//! | `files`, `patience`, `watch` | files that change: when a change is noticed, and when it takes effect |
+//! | `bundles`, `bundle` | bundles of the hub: judged, tried, kept or rejected |
+//! | `last_good`, `bundle_files` | what is kept on the disk |
+//! | `reporter`, `status` | what people are told |
+//! | `compiled` | a configuration in the terms of the tasks that work by it |
+//! | `enrolment` | which device this is, where its hub is, and their keys |
 
-pub(crate) mod bundle;
-pub(crate) mod bundle_files;
-pub(crate) mod bundles;
-pub(crate) mod file_stamps;
+mod active;
+mod apply;
+mod bundle;
+mod bundle_files;
+mod bundles;
+mod compiled;
+pub(crate) mod enrolment;
+mod file_stamps;
+mod files;
 pub(crate) mod in_force;
-pub(crate) mod last_good;
+mod last_good;
 mod patience;
-pub(crate) mod reload;
-pub(crate) mod reporter;
-pub(crate) mod startup;
-pub(crate) mod watch;
+mod reporter;
+mod startup;
+mod status;
+mod watch;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tilth_sync::engine::Holding;
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::clock::Source;
+use crate::decide::{Command, Configured};
+use crate::sense::Sources;
+use apply::{Applier, rejection};
+use bundle_files::BundleFiles;
+use bundles::{BundleTrials, KEEP_AGAIN};
+use files::FileChanges;
+use last_good::Keeper;
+use reporter::ConfigReporter;
+
+pub(crate) use bundles::Received;
+pub(crate) use enrolment::Enrolment;
+pub(crate) use file_stamps::FileStamps;
+pub(crate) use reporter::said_later;
+pub(crate) use startup::Startup;
+pub(crate) use status::{BundleStatus, ConfigStatus, Shown};
+
+/// The task that owns which configuration is in force: files and bundles take effect one after the other.
+pub(crate) struct Configuration {
+    applier: Applier,
+    files: FileChanges,
+    /// None on a farm without a hub.
+    bundles: Option<BundleTrials>,
+    /// When the files changed.
+    changes: mpsc::Receiver<Instant>,
+}
+
+/// The folders, the clock, and the tasks that work by a configuration.
+pub(crate) struct Surroundings<'a> {
+    pub(crate) folder: &'a Path,
+    pub(crate) data: &'a Path,
+    pub(crate) source: Source,
+    pub(crate) status: ConfigStatus,
+    pub(crate) commands: mpsc::Sender<Command>,
+    /// To the task that reads the sensors: what to read from now on.
+    pub(crate) sources: mpsc::Sender<Sources>,
+}
+
+impl Configuration {
+    /// Reports what the agent begins with, and begins to watch its files. Returns what decide and the senses begin with, too.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(crate) async fn begin(
+        startup: Startup,
+        around: Surroundings<'_>,
+    ) -> io::Result<(Configuration, Configured, Sources)> {
+        let Startup { compiled, enrolment, active, lost, had, stamps } = startup;
+        let Surroundings { folder, data, source, status, commands, sources } = around;
+        let files =
+            FileChanges::new(folder.to_owned(), compiled.summary.files.clone(), Arc::clone(&compiled.configured.plan));
+        let (keeper, changes) = (Keeper::start(data)?, watch::start(folder.to_owned(), stamps)?);
+        let rejected = compiled.summary.rejected.clone();
+        status.bundle(|status| {
+            status.lost = lost;
+            if let Some(bundle) = active.bundle() {
+                status.follows(bundle.as_ref().into(), bundle::ignored(folder));
+            }
+        });
+        let mut reporter = ConfigReporter::new(status, keeper);
+        reporter.begin(compiled.summary, had);
+        let applier = Applier { active, reporter, commands, sources };
+        if !rejected.is_empty() {
+            applier.diagnose(rejection(&rejected)).await;
+        }
+        let state = BundleFiles::new(data).state().unwrap_or_default();
+        let bundles = enrolment.map(|enrolment| BundleTrials::new(enrolment, source, state));
+        Ok((Configuration { applier, files, bundles, changes }, compiled.configured, compiled.sources))
+    }
+
+    /// What the hub is told of the bundle in force.
+    pub(crate) fn holding(&self) -> Holding {
+        self.applier.active.holding()
+    }
+
+    /// Runs until nobody notices changes of files any more.
+    pub(crate) async fn run(self, mut received: mpsc::Receiver<Received>) {
+        let Configuration { mut applier, mut files, mut bundles, mut changes } = self;
+        if let Some(bundles) = &mut bundles {
+            bundles.begin(&applier).await;
+        }
+        let mut again = interval(KEEP_AGAIN);
+        again.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let has_unkept = bundles.as_ref().is_some_and(BundleTrials::has_unkept);
+            tokio::select! {
+                changed = changes.recv() => match changed {
+                    Some(at) => files.changed(at, &mut applier).await,
+                    None => return,
+                },
+                () = files.due() => files.look(&mut applier).await,
+                Some(received) = received.recv() => if let Some(bundles) = &mut bundles {
+                    bundles.receive(received, &mut applier).await;
+                },
+                _ = again.tick(), if has_unkept => if let Some(bundles) = &mut bundles {
+                    bundles.keep_again(&applier).await;
+                },
+            }
+        }
+    }
+}

@@ -15,7 +15,7 @@ use crate::output::{Output, tell};
 
 /// Explains a path, or lists what there is to explain. A configuration with errors is explained as far as it goes.
 pub(crate) fn run(wanted: &cli::Explain) -> anyhow::Result<Exit> {
-    let InForce { loaded, bundle, lost } = InForce::find(&wanted.config, &wanted.data, Purpose::Replay);
+    let InForce { loaded, bundle, lost } = InForce::find(&wanted.config.folder, &wanted.data, Purpose::Replay);
     if let Some(ruling) = &bundle {
         tell(format_args!("tilth-agent: {}", ruling.words(&wanted.data)));
     }

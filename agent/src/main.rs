@@ -8,6 +8,7 @@ mod configuration;
 mod daemon;
 mod decide;
 mod desk;
+mod durable;
 mod exit;
 mod explain;
 mod findings;

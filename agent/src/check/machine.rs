@@ -6,6 +6,7 @@ use std::path::Path;
 
 use tilth_config::{Diagnostic, Level, Link, Loaded, Named, SecretName, Thing, plain_file};
 
+use crate::configuration::enrolment;
 use crate::notify::secret::Secrets;
 use crate::sense::line::port;
 use crate::sync::way;
@@ -23,8 +24,8 @@ pub(super) fn look(loaded: &Loaded, folder: &Path) -> Vec<Diagnostic> {
     let wrong = |named: &Named| {
         let (why, expected) = match &named.thing {
             Thing::Secret(name) => (secrets.get(name).err()?.to_string(), SECRET),
-            Thing::DeviceKey(file) => (lack(&folder.join(file), way::device_key)?, DEVICE_KEY),
-            Thing::SigningKey(file) => (lack(&folder.join(file), way::signing_key)?, SIGNING_KEY),
+            Thing::DeviceKey(file) => (lack(&folder.join(file), enrolment::device_key)?, DEVICE_KEY),
+            Thing::SigningKey(file) => (lack(&folder.join(file), enrolment::signing_key)?, SIGNING_KEY),
             Thing::Authority(file) => (authority(&folder.join(file))?, AUTHORITY),
             Thing::Port(port) if is_serial(loaded, port) => (lack(Path::new(port), device_at)?, PORT),
             Thing::Port(port) => (lack(Path::new(port), |path| Ok(fs::metadata(path)?))?, PORT),

@@ -1,41 +1,19 @@
-//! What a bundle comes to on this device, and which one rules. Pure but for `agent.toml`.
+//! What a bundle comes to on this device. Pure but for `agent.toml`.
 
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tilth_config::bundle::{self, Bundle, ContentHash, Order, TrustedKey};
 use tilth_config::{Document, Documents, Level, Loaded, Purpose, Text, load_documents, plain_file};
-use tilth_sync::engine::Holding;
 
-use super::bundle_files::{Kept, NotGood};
+use super::compiled::Compiled;
+use super::enrolment::Enrolment;
 use crate::clock::Source;
-use crate::daemon::Farm;
 use crate::output::tell;
-use crate::sync::Home;
-use crate::sync::way::trusted_key;
-
-/// What the farm is run by; clones are the same.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Ruling {
-    rules: Arc<Mutex<Rules>>,
-    /// Held by whoever changes the configuration: files and a bundle that come at once are read and take effect one after the
-    /// other.
-    pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
-}
-
-#[derive(Debug, Default)]
-struct Rules {
-    bundle: Option<Arc<Bundle>>,
-    /// The version of the highest that ever ruled; 0 for none.
-    highest: u64,
-    /// Of the plan that runs, whatever it is from.
-    plan: String,
-}
 
 /// What a bundle comes to.
-pub(crate) enum Judged {
+pub(super) enum Judged {
     /// It is to be tried.
     New(Box<Bundle>),
     /// What runs already, under a higher number.
@@ -46,68 +24,27 @@ pub(crate) enum Judged {
 
 /// Why a bundle is not applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refusal {
+pub(super) struct Rejection {
     /// Its version, as far as it says one; not to be believed where the signature is not good.
-    pub(crate) version: Option<u64>,
-    pub(crate) reason: String,
-}
-
-impl Ruling {
-    /// A farm that runs by this bundle, or by `config.d`; the highest version known to have ruled; the hash of its plan.
-    pub(crate) fn new(bundle: Option<Arc<Bundle>>, highest: u64, plan: String) -> Ruling {
-        let highest = bundle.as_ref().map_or(highest, |bundle| bundle.version.max(highest));
-        Ruling { rules: Arc::new(Mutex::new(Rules { bundle, highest, plan })), turn: Arc::default() }
-    }
-
-    /// The bundle that rules; with none it is `config.d`.
-    pub(crate) fn bundle(&self) -> Option<Arc<Bundle>> {
-        self.rules().bundle.clone()
-    }
-
-    pub(crate) fn rule(&self, bundle: Arc<Bundle>) {
-        let mut rules = self.rules();
-        rules.highest = rules.highest.max(bundle.version);
-        rules.bundle = Some(bundle);
-    }
-
-    /// The plan of that hash runs from now on. Says whether it is another one.
-    pub(crate) fn run(&self, plan: &str) -> bool {
-        let mut rules = self.rules();
-        let other = rules.plan != plan;
-        plan.clone_into(&mut rules.plan);
-        other
-    }
-
-    /// What the hub is told: it issues above the highest, whatever rules now. Its tag is left out where the highest is lost,
-    /// so that it comes again.
-    pub(crate) fn holding(&self) -> Holding {
-        let rules = self.rules();
-        let highest = rules.bundle.as_ref().filter(|bundle| bundle.version == rules.highest);
-        // The hub's tag of a bundle is its content's hash, in quotes.
-        Holding { version: rules.highest, etag: highest.map(|bundle| format!("\"{}\"", bundle.hash)) }
-    }
-
-    pub(crate) fn version(&self) -> Option<(u64, ContentHash)> {
-        self.rules().bundle.as_ref().map(|bundle| (bundle.version, bundle.hash))
-    }
-
-    pub(crate) fn highest(&self) -> u64 {
-        self.rules().highest
-    }
-
-    fn rules(&self) -> MutexGuard<'_, Rules> {
-        self.rules.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    pub(super) version: Option<u64>,
+    pub(super) reason: String,
 }
 
 /// Whether a bundle is the hub's, for this device, and newer than what ruled. Its content is not looked at.
-pub(crate) fn judge(bytes: &[u8], key: &TrustedKey, home: &Home, ruling: &Ruling) -> Result<Judged, Refusal> {
-    let refuse = |version, reason| Err(Refusal { version, reason });
-    let bundle = match bundle::verify(bytes, key, &home.client, &home.device) {
+/// `running` and `highest` say which.
+pub(super) fn judge(
+    bytes: &[u8],
+    key: &TrustedKey,
+    enrolment: &Enrolment,
+    running: Option<(u64, ContentHash)>,
+    highest: u64,
+) -> Result<Judged, Rejection> {
+    let refuse = |version, reason| Err(Rejection { version, reason });
+    let bundle = match bundle::verify(bytes, key, &enrolment.client, &enrolment.device) {
         Ok(bundle) => bundle,
         Err(error) => return refuse(claimed_version(bytes), error.to_string()),
     };
-    let (version, running, highest) = (Some(bundle.version), ruling.version(), ruling.highest());
+    let version = Some(bundle.version);
     match bundle.against(running) {
         Order::Known => Ok(Judged::Known),
         Order::Older => {
@@ -126,57 +63,49 @@ pub(crate) fn judge(bytes: &[u8], key: &TrustedKey, home: &Home, ruling: &Ruling
 /// What runs under a bundle. Takes its time: not for a task that others wait for.
 ///
 /// Where it does not go with `agent.toml` as that lies there, it is to go with the one before.
-pub(crate) fn farm(bundle: &Bundle, home: &Home, source: Source, before: Option<Document>) -> Result<Farm, Refusal> {
-    let refuse = |reason| Err(Refusal { version: Some(bundle.version), reason });
-    let loaded = compile(bundle, site(&home.folder));
+pub(super) fn try_compile(
+    bundle: &Bundle,
+    enrolment: &Enrolment,
+    source: Source,
+    before: Option<Document>,
+) -> Result<Compiled, Rejection> {
+    let refuse = |reason| Err(Rejection { version: Some(bundle.version), reason });
+    let loaded = compile(bundle, site(&enrolment.folder), Purpose::Run);
     let errors: Vec<String> =
         loaded.diagnostics.iter().filter(|one| one.level == Level::Error).map(ToString::to_string).collect();
-    let farm = if errors.is_empty() {
-        Farm::of_hub(loaded)
+    let compiled = if errors.is_empty() {
+        Compiled::of_bundle(loaded)
     } else {
-        let before = Some(compile(bundle, before)).filter(|loaded| !loaded.has_errors());
-        before.and_then(Farm::of_hub).map(|farm| farm.instead_of(errors.clone()))
+        let before = Some(compile(bundle, before, Purpose::Run)).filter(|loaded| !loaded.has_errors());
+        before.and_then(Compiled::of_bundle).map(|compiled| compiled.instead_of(errors.clone()))
     };
-    let Some(farm) = farm else {
+    let Some(compiled) = compiled else {
         let more = errors.len().saturating_sub(3);
         let more = if more > 0 { format!("; and {more} more") } else { String::new() };
         return refuse(format!("it does not compile: {}{more}", errors[..errors.len().min(3)].join("; ")));
     };
-    match farm.forbids(source) {
+    match compiled.forbids(source) {
         Some(problem) => refuse(problem),
-        None => Ok(farm),
+        None => Ok(compiled),
     }
-}
-
-/// The last good bundle that is kept; nothing where there never was one.
-///
-/// # Errors
-/// Why there is none to begin with.
-pub(crate) fn last_good(home: &Home) -> Result<Option<Bundle>, NotGood> {
-    let kept = Kept::new(&home.data);
-    if !kept.has_good() {
-        return if kept.highest() > 0 { Err(NotGood::Gone) } else { Ok(None) };
-    }
-    let key = trusted_key(home).map_err(|error| NotGood::Unusable(format!("{error:#}")))?;
-    kept.good(&key, &home.client, &home.device)
 }
 
 /// A new device: no file says what to watch, and nothing else is wrong.
-pub(crate) fn is_new(files: &Loaded, folder: &Path) -> bool {
+pub(super) fn is_new(files: &Loaded, folder: &Path) -> bool {
     let mut errors = files.diagnostics.iter().filter(|one| one.level == Level::Error);
     ignored(folder).is_empty() && errors.all(|error| error.file == "config.d")
 }
 
 /// A bundle over the shipped base, with an `agent.toml`.
-pub(crate) fn compile(bundle: &Bundle, site: Option<Document>) -> Loaded {
-    load_documents(Documents { site, ..bundle.documents() }, Purpose::Run)
+pub(super) fn compile(bundle: &Bundle, site: Option<Document>, purpose: Purpose) -> Loaded {
+    load_documents(Documents { site, ..bundle.documents() }, purpose)
 }
 
 /// The most bytes of an `agent.toml`, as for every file of a configuration.
 const MAX_SITE: u64 = 4 << 20;
 
 /// `agent.toml` as it lies there; nothing where there is none.
-pub(crate) fn site(folder: &Path) -> Option<Document> {
+pub(super) fn site(folder: &Path) -> Option<Document> {
     let text = match plain_file::read(&folder.join("agent.toml"), MAX_SITE) {
         Ok(bytes) => Text::Toml(bytes),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
@@ -186,7 +115,7 @@ pub(crate) fn site(folder: &Path) -> Option<Document> {
 }
 
 /// The files that a bundle makes void, by name.
-pub(crate) fn ignored(folder: &Path) -> Vec<String> {
+pub(super) fn ignored(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder.join("config.d")).into_iter().flatten().flatten();
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
     let mut names: Vec<String> = names.filter(|name| name.ends_with(".toml") && !name.starts_with('.')).collect();
@@ -195,7 +124,7 @@ pub(crate) fn ignored(folder: &Path) -> Vec<String> {
 }
 
 /// Says by name that files are ignored.
-pub(crate) fn say_ignored(ignored: &[String]) {
+pub(super) fn say_ignored(ignored: &[String]) {
     if !ignored.is_empty() {
         tell(format_args!("tilth-agent: the hub's configuration rules; ignored: {}", ignored.join(", ")));
     }

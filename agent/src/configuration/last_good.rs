@@ -1,8 +1,9 @@
-//! What was last in force from files, for a start at which what lies in the folder has errors: nobody may be there to read them.
+//! The configuration that was last in force from files, for a start at which the files in the folder have errors: nobody may be
+//! there to read them.
 //!
 //! `config.good` in the data folder, JSON: the files with their names and texts, the names of all that was in force, and the
-//! SHA-256 of that. It is written on a thread of its own, after the configuration has taken effect; one that the disk does not
-//! take is in force all the same.
+//! SHA-256 of that. A thread of its own writes it after the configuration has taken effect; a configuration that the disk does
+//! not take is in force all the same.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,9 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tilth_config::{Document, Files, Holdings};
+use tilth_config::{Files, Holdings};
 
-use crate::configuration::bundle_files::{self, NotGood};
+use crate::durable::{self, Unreadable};
 use crate::output::tell;
 use crate::store::put_aside;
 
@@ -24,109 +25,96 @@ const AGAIN: Duration = Duration::from_secs(60);
 
 /// What is kept.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub(crate) struct Good {
+pub(super) struct LastGood {
     /// What was last in force from files.
-    pub(crate) files: Files,
+    pub(super) files: Files,
     /// All that was last in force, wherever it was from.
-    pub(crate) has: Holdings,
+    pub(super) has: Holdings,
 }
 
-impl Good {
+impl LastGood {
     /// This, and where it has no files that are merged those of before.
-    fn over(self, before: Good) -> Good {
-        Good { files: self.files.over(before.files), ..self }
+    fn over(self, before: LastGood) -> LastGood {
+        LastGood { files: self.files.over(before.files), ..self }
+    }
+
+    /// What was last in force; `None` where there never was anything.
+    ///
+    /// # Errors
+    /// Why that is not known any more.
+    pub(super) fn read(data: &Path) -> Result<Option<LastGood>, Unreadable> {
+        let Some(bytes) = durable::read(&data.join(NAME))? else { return Ok(None) };
+        durable::unseal(&bytes).map(Some)
+    }
+
+    /// Moves the file aside; returns its new path. `mark` goes into the name.
+    ///
+    /// # Errors
+    /// In words.
+    pub(super) fn put_aside(data: &Path, mark: &str) -> Result<PathBuf, String> {
+        put_aside(&data.join(NAME), mark).map_err(|error| error.to_string())
+    }
+
+    /// Writes it; returns what is in the file then.
+    fn write(self, data: &Path) -> io::Result<LastGood> {
+        let before = LastGood::read(data);
+        if let Ok(Some(before)) = &before
+            && *before == self.clone().over(before.clone())
+        {
+            return Ok(before.clone());
+        }
+        // Without the files of before there is still `agent.toml` to keep.
+        let good = self.over(before.ok().flatten().unwrap_or_default());
+        durable::write(data, NAME, &durable::seal(&good)?)?;
+        Ok(good)
     }
 }
 
-/// What was last in force; nothing where there never was anything.
-///
-/// # Errors
-/// Why that is not known any more.
-pub(crate) fn read(data: &Path) -> Result<Option<Good>, NotGood> {
-    let Some(bytes) = bundle_files::read(&data.join(NAME))? else { return Ok(None) };
-    bundle_files::unseal(&bytes).map(Some)
-}
-
-/// Puts it aside; its new path. `mark` goes into the name.
-///
-/// # Errors
-/// In words.
-pub(crate) fn put_good_aside(data: &Path, mark: &str) -> Result<PathBuf, String> {
-    put_aside(&data.join(NAME), mark).map_err(|error| error.to_string())
-}
-
-/// What lies there then.
-fn put(data: &Path, good: Good) -> io::Result<Good> {
-    let before = read(data);
-    if let Ok(Some(before)) = &before
-        && *before == good.clone().over(before.clone())
-    {
-        return Ok(before.clone());
-    }
-    // Without the files of before there is still `agent.toml` to keep.
-    let good = good.over(before.ok().flatten().unwrap_or_default());
-    bundle_files::put(data, NAME, &bundle_files::seal(&good)?)?;
-    Ok(good)
-}
-
-/// Keeps what is in force; clones are the same.
-#[derive(Debug, Clone)]
+/// Hands what is in force to the thread that keeps it.
+#[derive(Debug)]
 pub(crate) struct Keeper {
-    held: Arc<Mutex<Held>>,
+    /// What the disk does not have yet.
+    waiting: Arc<Mutex<Option<LastGood>>>,
     touch: SyncSender<()>,
 }
 
-#[derive(Debug, Default)]
-struct Held {
-    /// `agent.toml` as it is in force.
-    site: Option<Document>,
-    /// What the disk does not have yet.
-    waiting: Option<Good>,
-}
-
 impl Keeper {
-    /// Starts its thread, which ends with the last of those that have something to keep.
-    pub(crate) fn start(data: &Path) -> io::Result<Keeper> {
+    /// Starts its thread, which ends with the keeper.
+    pub(super) fn start(data: &Path) -> io::Result<Keeper> {
         let (touch, touched) = sync_channel(1);
-        let held = Arc::<Mutex<Held>>::default();
-        let (data, waiting) = (data.to_owned(), Arc::clone(&held));
-        std::thread::Builder::new().name("keeper".to_owned()).spawn(move || keep(&data, &waiting, &touched))?;
-        Ok(Keeper { held, touch })
+        let waiting = Arc::<Mutex<Option<LastGood>>>::default();
+        let (data, to_write) = (data.to_owned(), Arc::clone(&waiting));
+        std::thread::Builder::new().name("keeper".to_owned()).spawn(move || keep(&data, &to_write, &touched))?;
+        Ok(Keeper { waiting, touch })
     }
 
-    /// This is in force.
-    pub(crate) fn keep(&self, good: Good) {
-        let mut held = lock(&self.held);
-        held.site = good.files.site();
-        let before = held.waiting.take().unwrap_or_default();
-        held.waiting = Some(good.over(before));
-        drop(held);
+    /// Keeps what is in force now.
+    pub(super) fn keep(&self, good: LastGood) {
+        let mut waiting = lock(&self.waiting);
+        let before = waiting.take().unwrap_or_default();
+        *waiting = Some(good.over(before));
+        drop(waiting);
         // One touch that was not noticed yet says as much as many.
         let _ = self.touch.try_send(());
     }
-
-    /// The `agent.toml` that is in force.
-    pub(crate) fn site(&self) -> Option<Document> {
-        lock(&self.held).site.clone()
-    }
 }
 
-fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
-    held.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(waiting: &Mutex<Option<LastGood>>) -> MutexGuard<'_, Option<LastGood>> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn keep(data: &Path, held: &Mutex<Held>, touched: &Receiver<()>) {
+fn keep(data: &Path, waiting: &Mutex<Option<LastGood>>, touched: &Receiver<()>) {
     let mut failed = false;
-    let mut kept: Option<Good> = None;
+    let mut kept: Option<LastGood> = None;
     loop {
         if touched.recv_timeout(AGAIN) == Err(RecvTimeoutError::Disconnected) {
             return;
         }
-        let waiting = lock(held).waiting.take();
+        let new = lock(waiting).take();
         // Somebody deleted the file, or the folder with it.
         let gone = kept.as_ref().filter(|_| !data.join(NAME).exists()).cloned();
-        let Some(good) = waiting.or(gone) else { continue };
-        match put(data, good.clone()) {
+        let Some(good) = new.or(gone) else { continue };
+        match good.clone().write(data) {
             Ok(there) => {
                 if failed {
                     tell("tilth-agent: config.good: the disk took the configuration that is in force");
@@ -141,9 +129,9 @@ fn keep(data: &Path, held: &Mutex<Held>, touched: &Receiver<()>) {
                     ));
                 }
                 failed = true;
-                let mut held = lock(held);
-                let newer = held.waiting.take();
-                held.waiting = Some(newer.map_or(good.clone(), |newer| newer.over(good)));
+                let mut waiting = lock(waiting);
+                let newer = waiting.take();
+                *waiting = Some(newer.map_or(good.clone(), |newer| newer.over(good)));
             }
         }
     }

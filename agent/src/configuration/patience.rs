@@ -9,21 +9,21 @@ use tilth_config::Files;
 use tilth_core::plan::Plan;
 
 /// Files that nobody touched for this long are as they are meant to be.
-pub(crate) const QUIET: Duration = Duration::from_secs(10);
+pub(super) const QUIET: Duration = Duration::from_secs(10);
 
 /// Files that never come to rest take effect all the same.
 const LONGEST: Duration = Duration::from_secs(300);
 
 /// What is known of a change that waits.
 #[derive(Debug, Default)]
-pub(crate) struct Patience {
+pub(super) struct Patience {
     /// When the first of the changes was noticed.
     since: Option<Instant>,
 }
 
 /// What is to be done with a changed configuration.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(super) enum Verdict {
     /// It takes effect now.
     Apply,
     /// It is looked at again at this instant, or with the next change.
@@ -32,7 +32,7 @@ pub(crate) enum Verdict {
 
 impl Patience {
     /// `changed` is when the files changed last.
-    pub(crate) fn judge(&mut self, now: Instant, changed: Instant, takes_away: bool) -> Verdict {
+    pub(super) fn judge(&mut self, now: Instant, changed: Instant, takes_away: bool) -> Verdict {
         if takes_away {
             let since = *self.since.get_or_insert(changed);
             let due = (changed + QUIET).min(since + LONGEST);
@@ -47,13 +47,13 @@ impl Patience {
 
 /// A configuration as far as a later one is held against it.
 #[derive(Debug)]
-pub(crate) struct Running<'a> {
-    pub(crate) files: &'a Files,
-    pub(crate) plan: &'a Plan,
+pub(super) struct Running<'a> {
+    pub(super) files: &'a Files,
+    pub(super) plan: &'a Plan,
 }
 
 /// What a changed configuration takes away from the one that runs, in words; nothing where it only adds and changes.
-pub(crate) fn taken_away(before: &Running<'_>, now: &Running<'_>) -> Vec<String> {
+pub(super) fn taken_away(before: &Running<'_>, now: &Running<'_>) -> Vec<String> {
     let mut gone = taken_out(before.files, now.files);
     if gone.is_empty() {
         // Such as by enabled = false, or a selector that fits fewer sensors.
@@ -65,7 +65,7 @@ pub(crate) fn taken_away(before: &Running<'_>, now: &Running<'_>) -> Vec<String>
 }
 
 /// What changed files say no more, in words. Of a configuration that is a hub's bundle they are `agent.toml` alone.
-pub(crate) fn taken_out(before: &Files, now: &Files) -> Vec<String> {
+pub(super) fn taken_out(before: &Files, now: &Files) -> Vec<String> {
     let unfinished = now.unfinished(before).into_iter().map(|file| format!("the end of {file}"));
     unfinished.chain(now.lacks(before)).collect()
 }

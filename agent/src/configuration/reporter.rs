@@ -1,105 +1,96 @@
 //! What is done whenever a configuration comes into force, wherever it is from: it is kept, and people are told.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use tilth_config::{Document, Entered, Files, Holdings, Hub, Loaded, Site};
-
 use tilth_core::local::Local;
 
-use super::last_good::{Good, Keeper};
-use crate::health::Facts;
+use super::last_good::{Keeper, LastGood};
+use super::status::ConfigStatus;
 use crate::output::tell;
 
-/// Tells and keeps; clones are the same.
-#[derive(Debug, Clone)]
-pub(crate) struct Herald {
-    pub(crate) facts: Facts,
+/// Tells of configurations and keeps them.
+#[derive(Debug)]
+pub(crate) struct ConfigReporter {
+    pub(super) status: ConfigStatus,
     keeper: Keeper,
-    /// What the agent began with.
-    began: Arc<Site>,
+    /// The `agent.toml` of the start.
+    began: Site,
     /// What the configuration in force has, or the one before it.
-    had: Arc<Mutex<Option<Holdings>>>,
+    had: Option<Holdings>,
+    /// The text of `agent.toml` that is in force.
+    site: Option<Document>,
 }
 
-/// What is to be told and kept of a configuration.
+/// What is told and kept of a configuration.
 #[derive(Debug)]
-pub(crate) struct Papers {
-    /// Names it.
+pub(crate) struct ConfigSummary {
+    /// Names the configuration.
     hash: String,
-    /// What it is made of, as far as that is files.
-    pub(crate) files: Files,
+    /// The files of which it is made.
+    pub(super) files: Files,
     has: Holdings,
-    /// What they say of this machine.
-    pub(crate) site: Site,
+    /// What `agent.toml` says.
+    pub(super) site: Site,
     /// The clock by which people read times.
     local: Local,
-    /// What is wrong with the files that lie there, where it is not made of these but of those before.
-    pub(crate) refused: Vec<String>,
+    /// What is wrong with the files in the folder, where the configuration is made of those of before.
+    pub(super) rejected: Vec<String>,
 }
 
-impl Papers {
+impl ConfigSummary {
     /// Of a configuration without errors.
-    pub(crate) fn of(hash: String, files: Files, loaded: &Loaded) -> Papers {
+    pub(super) fn of(hash: String, files: Files, loaded: &Loaded) -> ConfigSummary {
         let site = loaded.site.clone().unwrap_or_default();
         let local = loaded.plan.as_ref().map_or(Local::UTC, |plan| plan.local().clone());
-        Papers { hash, files, has: Holdings::of(loaded), site, local, refused: Vec::new() }
+        ConfigSummary { hash, files, has: Holdings::of(loaded), site, local, rejected: Vec::new() }
     }
 }
 
-impl Herald {
-    /// Of an agent that begins with this `agent.toml`, and what was in force before, where that is known.
-    pub(crate) fn new(facts: Facts, keeper: Keeper, began: Site, had: Option<Holdings>) -> Herald {
-        Herald { facts, keeper, began: Arc::new(began), had: Arc::new(Mutex::new(had)) }
+impl ConfigReporter {
+    /// Of an agent in which nothing is in force yet.
+    pub(super) fn new(status: ConfigStatus, keeper: Keeper) -> ConfigReporter {
+        ConfigReporter { status, keeper, began: Site::default(), had: None, site: None }
     }
 
-    /// It is the first that is in force.
-    pub(crate) fn begins(&self, papers: Papers) {
-        let (hash, entered) = (papers.hash.clone(), self.replace(&papers.has));
-        say(&hash, &entered);
-        self.facts.entered(&hash, entered, papers.local.clone());
-        self.enters(papers);
+    /// The first configuration is in force; `had` is what was in force before the start, where that is known.
+    pub(super) fn begin(&mut self, summary: ConfigSummary, had: Option<Holdings>) {
+        (self.began, self.had) = (summary.site.clone(), had);
+        self.say_entered(&summary);
+        self.in_force(summary, false);
     }
 
-    /// It is in force, after another one or the same.
-    pub(crate) fn enters(&self, papers: Papers) {
-        let Papers { hash, files, has, site, local, refused } = papers;
-        let is_another = self.facts.is_another(&hash);
+    /// A configuration is in force. `is_another` says that it is not the one of before.
+    pub(super) fn in_force(&mut self, summary: ConfigSummary, is_another: bool) {
         if is_another {
-            let entered = self.replace(&has);
-            say(&hash, &entered);
-            self.facts.entered(&hash, entered, local);
+            self.say_entered(&summary);
         }
-        self.keeper.keep(Good { files, has });
-        let was_refused = self.facts.mended();
-        if !refused.is_empty() {
-            self.facts.refused(refused);
-        } else if was_refused && !is_another {
+        let ConfigSummary { hash, files, has, site, rejected, .. } = summary;
+        self.site = files.site();
+        self.keeper.keep(LastGood { files, has });
+        let is_rejected = !rejected.is_empty();
+        if self.status.rejected(rejected) && !is_rejected && !is_another {
             tell(format_args!("tilth-agent: configuration {} is in force: what was refused is mended", &hash[..8]));
         }
         let later = later(&self.began, &site);
-        if self.facts.later(later.clone())
+        if self.status.later(&later)
             && let Some(line) = said_later(&later)
         {
             tell(format_args!("tilth-agent: {line}"));
         }
     }
 
-    /// What it has, after what there was before.
-    fn replace(&self, has: &Holdings) -> Entered {
-        let mut had = self.had.lock().unwrap_or_else(PoisonError::into_inner);
-        let entered = has.after(had.as_ref());
-        *had = Some(has.clone());
-        entered
-    }
-
     /// The `agent.toml` that is in force.
-    pub(crate) fn site(&self) -> Option<Document> {
-        self.keeper.site()
+    pub(super) fn site(&self) -> Option<Document> {
+        self.site.clone()
     }
-}
 
-fn say(hash: &str, entered: &Entered) {
-    tell(format_args!("tilth-agent: configuration {} is in force: {entered}", &hash[..8]));
+    /// Says what the configuration has, after what there was before.
+    fn say_entered(&mut self, summary: &ConfigSummary) {
+        let ConfigSummary { hash, has, local, .. } = summary;
+        let entered: Entered = has.after(self.had.as_ref());
+        self.had = Some(has.clone());
+        tell(format_args!("tilth-agent: configuration {} is in force: {entered}", &hash[..8]));
+        self.status.entered(hash, entered, local.clone());
+    }
 }
 
 /// The keys of `agent.toml` that are read at the start only, and are others now.

@@ -3,17 +3,19 @@
 //! The kernel says so; where it cannot, for a user may only watch so many files, the folder is looked at now and then.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use notify_watch::{RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::mpsc;
 
-use crate::configuration::file_stamps::Seen;
+use super::file_stamps::FileStamps;
 use crate::output::tell;
 
 /// Between two looks at a folder that the kernel does not watch. A person who changed a file waits no longer than that.
-pub(crate) const LOOK_AGAIN: Duration = Duration::from_secs(30);
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// An editor writes a file in several steps: they are one change if nothing follows for this long.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -21,66 +23,74 @@ const SETTLE: Duration = Duration::from_millis(200);
 /// What never comes to rest is read all the same.
 const LONGEST: Duration = Duration::from_secs(5);
 
+/// Watches a folder on a thread of its own, for as long as somebody hears of its changes: when each was complete. `stamps` says
+/// how the folder looked when it was read last.
+pub(super) fn start(folder: PathBuf, stamps: FileStamps) -> io::Result<mpsc::Receiver<Instant>> {
+    // While one change is dealt with the next may wait; more are one.
+    let (changed, changes) = mpsc::channel(1);
+    let watch = move || {
+        let mut watch = Watch::new(folder, stamps, LOOK_AGAIN);
+        loop {
+            watch.wait();
+            if changed.blocking_send(Instant::now()).is_err() {
+                return;
+            }
+        }
+    };
+    std::thread::Builder::new().name("watch".to_owned()).spawn(watch)?;
+    Ok(changes)
+}
+
 /// A configuration folder that is watched.
-pub(crate) struct Watch {
+struct Watch {
     folder: PathBuf,
     look_again: Duration,
     /// Nothing while the folder is looked at instead.
     kernel: Option<RecommendedWatcher>,
     touch: SyncSender<()>,
     touched: Receiver<()>,
-    seen: Seen,
+    stamps: FileStamps,
     said: bool,
 }
 
 impl Watch {
     /// A folder that was read last when it looked like this.
-    pub(crate) fn new(folder: PathBuf, seen: Seen, look_again: Duration) -> Watch {
+    fn new(folder: PathBuf, stamps: FileStamps, look_again: Duration) -> Watch {
         // One touch that nobody has noticed yet says as much as many.
         let (touch, touched) = sync_channel(1);
-        let mut watch = Watch { folder, look_again, kernel: None, touch, touched, seen, said: false };
+        let mut watch = Watch { folder, look_again, kernel: None, touch, touched, stamps, said: false };
         watch.renew();
-        if watch.seen != self::seen(&watch.folder) {
+        if watch.stamps != self::stamps(&watch.folder) {
             let _ = watch.touch.try_send(());
         }
         watch
     }
 
-    /// Waits for a change, and until it is complete; no longer than until `due`. Says whether there was one. What else lies in
-    /// the folder, such as a log that tells of each change, is none.
-    pub(crate) fn wait(&mut self, due: Option<Instant>) -> bool {
+    /// Waits for a change, and until it is complete. What else is in the folder, such as a log that tells of each change, is
+    /// none.
+    fn wait(&mut self) {
         loop {
-            while !self.is_touched(due) {
-                if due.is_some_and(|due| Instant::now() >= due) {
-                    return false;
-                }
-            }
+            while !self.is_touched() {}
             self.renew();
             let began = Instant::now();
             while began.elapsed() < LONGEST && self.touched.recv_timeout(SETTLE).is_ok() {}
             // A folder may have been made meanwhile.
             self.renew();
-            let now = seen(&self.folder);
-            if self.seen != now {
-                self.seen = now;
-                return true;
+            let now = stamps(&self.folder);
+            if self.stamps != now {
+                self.stamps = now;
+                return;
             }
         }
     }
 
-    fn is_touched(&mut self, due: Option<Instant>) -> bool {
-        let left = due.map(|due| due.saturating_duration_since(Instant::now()));
+    fn is_touched(&mut self) -> bool {
         if self.kernel.is_some() {
-            let touched = match left {
-                Some(left) => self.touched.recv_timeout(left),
-                None => self.touched.recv().map_err(RecvTimeoutError::from),
-            };
-            return touched.is_ok();
+            return self.touched.recv().is_ok();
         }
-        let wait = left.map_or(self.look_again, |left| left.min(self.look_again));
-        let is_touched = self.touched.recv_timeout(wait).is_ok();
+        let is_touched = self.touched.recv_timeout(self.look_again).is_ok();
         self.renew();
-        is_touched || self.seen != seen(&self.folder)
+        is_touched || self.stamps != stamps(&self.folder)
     }
 
     /// The folders may be made, or others be put in their place, at any time: each time what is there now is watched.
@@ -130,11 +140,11 @@ fn inner(folder: &Path) -> PathBuf {
 }
 
 /// How the files in a folder look now.
-pub(crate) fn seen(folder: &Path) -> Seen {
+pub(super) fn stamps(folder: &Path) -> FileStamps {
     let mut files = vec![folder.join("agent.toml"), inner(folder)];
     files.extend(fs::read_dir(inner(folder)).into_iter().flatten().flatten().map(|entry| entry.path()));
     files.sort();
-    Seen::of(files)
+    FileStamps::of(files)
 }
 
 #[cfg(test)]
@@ -145,11 +155,11 @@ mod tests {
 
     /// Says when a change was noticed.
     fn watch(folder: &Path, look_again: Duration) -> Receiver<()> {
-        let mut watch = Watch::new(folder.to_owned(), seen(folder), look_again);
+        let mut watch = Watch::new(folder.to_owned(), stamps(folder), look_again);
         let (noticed, notices) = channel();
         std::thread::spawn(move || {
             while noticed.send(()).is_ok() {
-                watch.wait(None);
+                watch.wait();
             }
         });
         notices.recv().unwrap();
@@ -200,25 +210,10 @@ mod tests {
     fn what_changed_before_it_was_watched_is_noticed() {
         let folder = folder("before");
         fs::create_dir_all(&folder).unwrap();
-        let before = seen(&folder);
+        let before = stamps(&folder);
         fs::write(folder.join("agent.toml"), "").unwrap();
-        assert!(Watch::new(folder.clone(), before, PATIENCE).wait(None));
+        Watch::new(folder.clone(), before, PATIENCE).wait();
         fs::remove_dir_all(&folder).unwrap();
-    }
-
-    #[test]
-    fn it_waits_no_longer_than_it_is_told_to() {
-        let folder = folder("due");
-        for look_again in [PATIENCE, Duration::from_millis(10)] {
-            // In the second round there is no folder to watch.
-            if look_again == PATIENCE {
-                fs::create_dir_all(&folder).unwrap();
-            }
-            let mut watch = Watch::new(folder.clone(), seen(&folder), look_again);
-            assert!(!watch.wait(Some(Instant::now() + SETTLE)));
-            assert!(!watch.wait(Some(Instant::now())), "at once");
-            let _ = fs::remove_dir_all(&folder);
-        }
     }
 
     #[test]

@@ -1,11 +1,10 @@
 //! Opening the store: what it remembers, and what is to be said of its condition.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 use anyhow::Context;
 use serde_json::{Value, json};
-use tilth_config::Loaded;
 use tilth_core::time::{Uptime, WallTime};
 use tilth_protocol::{Lane, Stream};
 use tilth_sync::engine::Heads;
@@ -13,12 +12,13 @@ use tokio::sync::{mpsc, watch};
 
 use crate::chance;
 use crate::clock::{Anchor, Clock, Trust};
+use crate::configuration::ConfigStatus;
 use crate::decide::{self, Anew, Begun, Command};
-use crate::health::{self, Facts};
+use crate::health::{self, Health};
 use crate::output::tell;
 use crate::store::thread::{self, Desk, Ground, News, Progress, Recorder, Settings};
 use crate::store::{
-    BLOCK_INTERVAL, Found, KeptSnapshot, LaneStates, Losses, Missing, Numbers, Opened, Options, Policy, Running, Store,
+    BLOCK_INTERVAL, Found, KeptSnapshot, LaneStates, Losses, Numbers, Opened, Options, Policy, Running, Store,
     StoreError,
 };
 
@@ -45,18 +45,19 @@ pub(super) struct OpenStore {
 pub(super) fn open(
     data: &Path,
     clock: &Clock,
-    facts: Facts,
+    health: Health,
+    config: ConfigStatus,
     has_run: bool,
     commands: mpsc::Sender<Command>,
 ) -> anyhow::Result<OpenStore> {
-    let path = super::database(data);
+    let path = database(data);
     let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
-    let options = Options { has_run, ..Options::new(machine.trim(), mark(clock)) };
+    let options = Options { has_run, ..Options::new(machine.trim(), clock.mark()) };
     let os_boot = clock.boot_id().context("boot id")?;
     let (begun, ground) = match begin(&path, &options, &os_boot, clock) {
         Ok((begun, store)) => (begun, Ground::Open(Box::new(store))),
         Err(error) => {
-            facts.store_trouble(Some(error.to_string()));
+            health.store_trouble(Some(error.to_string()));
             let begun = without(&error);
             (begun, Ground::Missing(Running::uncounted(path, os_boot), error))
         }
@@ -65,10 +66,10 @@ pub(super) fn open(
     if let Ground::Open(store) = &ground {
         // A person who looks has often started it again before.
         let before = store.reader().said_missing(health::MOST_MISSING).unwrap_or_default();
-        before.into_iter().rev().for_each(|said| facts.missing(said));
+        before.into_iter().rev().for_each(|said| health.missing(said));
     }
     if let Some(missing) = &begun.missing {
-        say_missing(missing, clock, &facts);
+        health.say_missing(missing, clock.now().1, &config.local());
     }
     let here = match &ground {
         Ground::Open(store) => heads_of(store.stream(), &store.lanes()),
@@ -82,7 +83,7 @@ pub(super) fn open(
         options,
         free_bytes: free_bytes(data),
         news: {
-            let ears = Ears { clock: clock.clone(), facts, heads, told, commands };
+            let ears = Ears { clock: clock.clone(), health, config, heads, told, commands };
             Box::new(move |news| ears.hear(news))
         },
     };
@@ -90,9 +91,9 @@ pub(super) fn open(
     Ok(OpenStore { begun, progress: recorder.progress(), recorder, desk, heads: committed, anew, thread })
 }
 
-/// The time, as far as it is known, for the name of a file that is put aside.
-pub(crate) fn mark(clock: &Clock) -> String {
-    clock.now().1.map_or("unknown-time".to_owned(), |now| now.0.to_string())
+/// Where the database is.
+pub(super) fn database(data: &Path) -> PathBuf {
+    data.join("tilth.db")
 }
 
 /// A boot in the database of the folder, with what is remembered from before it.
@@ -168,40 +169,39 @@ fn remarks(opened: &Opened) -> Vec<String> {
     damaged.into_iter().chain(stream).collect()
 }
 
-/// In the log and in `status`; the task that decides makes it an event.
-pub(crate) fn say_missing(missing: &Missing, clock: &Clock, facts: &Facts) {
-    let (now, local) = (clock.now().1, facts.local());
-    tell(format_args!("tilth-agent: store: {}", missing.said(now, |at| local.second(at))));
-    facts.missing(missing.said(now, |at| at.to_string()));
-}
-
 /// Who hears what the store's thread has to say.
 struct Ears {
     clock: Clock,
-    facts: Facts,
+    health: Health,
+    config: ConfigStatus,
     heads: watch::Sender<Heads>,
     told: watch::Sender<Anew>,
     commands: mpsc::Sender<Command>,
 }
 
 impl Ears {
+    fn say_missing(&self, opened: &Opened) {
+        let (now, local) = (self.clock.now().1, self.config.local());
+        opened.missing.iter().for_each(|missing| self.health.say_missing(missing, now, &local));
+    }
+
     fn hear(&self, news: News<'_>) {
-        let Ears { clock, facts, heads, told, commands } = self;
+        let Ears { clock, health, config, heads, told, commands } = self;
         match news {
             News::Rows(stream, lanes) => {
                 heads.send_replace(heads_of(stream, &lanes));
             }
             News::Trouble(error) => {
-                facts.store_trouble(Some(error.to_string()));
+                health.store_trouble(Some(error.to_string()));
                 trouble(error);
             }
             News::Recovered => {
-                facts.store_trouble(None);
+                health.store_trouble(None);
                 tell("tilth-agent: store: recording works again");
             }
-            News::Dropped(losses) => facts.dropped(said_losses(losses, clock, |at| at.to_string()).collect()),
+            News::Dropped(losses) => health.dropped(said_losses(losses, clock, |at| at.to_string()).collect()),
             News::GivenUp(losses) => {
-                let local = facts.local();
+                let local = config.local();
                 let lost = said_losses(losses, clock, |at| local.second(at));
                 lost.for_each(|lost| tell(format_args!("tilth-agent: store: given up: {lost}")));
             }
@@ -217,13 +217,13 @@ impl Ears {
             }
             News::Anew(opened) => {
                 remarks(opened).into_iter().for_each(|remark| tell(format_args!("tilth-agent: store: {remark}")));
-                opened.missing.iter().for_each(|missing| say_missing(missing, clock, facts));
+                self.say_missing(opened);
                 told.send_modify(|anew| anew.missing.clone_from(&opened.missing));
             }
             News::Begun(boot, known, opened) => {
                 let new_stream = if known.is_known { ", under a new stream" } else { "" };
                 tell(format_args!("tilth-agent: store: there is a database now: this is boot {boot}{new_stream}"));
-                opened.missing.iter().for_each(|missing| say_missing(missing, clock, facts));
+                self.say_missing(opened);
                 let missing = opened.missing.clone();
                 told.send_modify(|anew| {
                     *anew = Anew { boot: Some(boot), alerts: known.alerts, site: known.site, missing }
@@ -265,13 +265,4 @@ fn free_bytes(data: &Path) -> Box<dyn FnMut() -> Option<u64> + Send> {
         let disk = rustix::fs::statvfs(&data).ok()?;
         Some(disk.f_bavail.saturating_mul(disk.f_frsize))
     })
-}
-
-/// Names a configuration by what is in it. Whose it is, and where the hub is, a running agent does not take up.
-pub(crate) fn hash(loaded: &Loaded) -> String {
-    let Loaded { plan, site, feeds, channels, .. } = loaded;
-    let buses = site.as_ref().map(|site| &site.buses);
-    let text = format!("{plan:?} {buses:?} {feeds:?} {channels:?}");
-    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
-    digest.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -5,14 +5,18 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::anyhow;
+use tilth_core::id::Id;
+use tilth_core::time::Span;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::{sleep, timeout};
 
+use crate::clock::Clock;
 use crate::decide::Command;
+use crate::health::{Bus, Health};
 use crate::output::tell;
-use crate::sense::Senses;
-use crate::store::thread::Desk;
+use crate::sense::{Senses, Sources};
+use crate::store::thread::{Desk, Progress};
 
 /// All stages of stopping together take no longer than this.
 pub(super) const GRACE: Duration = Duration::from_secs(3);
@@ -22,40 +26,73 @@ const LOOK: Duration = Duration::from_secs(5);
 
 /// What runs.
 pub(super) struct Tasks {
+    pub(super) senses: Senses,
+    /// What the senses are to read from now on.
+    pub(super) sources: mpsc::Receiver<Sources>,
+    pub(super) health: Health,
+    pub(super) clock: Clock,
+    /// How far the store has written.
+    pub(super) progress: Progress,
     pub(super) commands: mpsc::Sender<Command>,
+    pub(super) configuring: JoinHandle<()>,
     pub(super) deciding: JoinHandle<()>,
     pub(super) notifying: JoinHandle<()>,
     /// None on a farm without a hub.
     pub(super) syncing: Option<JoinHandle<anyhow::Error>>,
     /// Empty where there is no socket.
-    pub(super) desk: JoinSet<()>,
+    pub(super) api: JoinSet<()>,
     pub(super) store: Desk,
     pub(super) storing: thread::JoinHandle<()>,
 }
 
 impl Tasks {
-    /// Why the agent cannot go on: waits until one of them has ended. Cancelling is safe.
-    pub(super) async fn ended(&mut self) -> anyhow::Error {
-        let Tasks { deciding, notifying, syncing, desk, storing, .. } = self;
+    /// Runs until `asked` to stop; an error is why one of the tasks ended.
+    pub(super) async fn run(&mut self, asked: impl Future<Output = ()>) -> anyhow::Result<()> {
+        tokio::pin!(asked);
+        loop {
+            let sources = tokio::select! {
+                () = &mut asked => return Ok(()),
+                next = self.next() => next?,
+            };
+            self.read(sources);
+        }
+    }
+
+    /// Has the senses read these sources.
+    pub(super) fn read(&mut self, sources: Sources) {
+        self.senses.read(sources);
+        let bus = |(id, port, status): (&Id, &str, _)| Bus { id: id.clone(), port: port.to_owned(), status };
+        self.health.buses(self.senses.buses().map(bus).collect());
+    }
+
+    /// Waits for what the senses are to read, or for one of the tasks to end. Cancelling is safe.
+    ///
+    /// # Errors
+    /// Why the agent cannot go on.
+    async fn next(&mut self) -> anyhow::Result<Sources> {
+        let Tasks { sources, configuring, deciding, notifying, syncing, api, storing, .. } = self;
         let no_reason = |()| None;
-        tokio::select! {
+        Err(tokio::select! {
+            Some(sources) = sources.recv() => return Ok(sources),
+            ended = configuring => why("configuration", ended.map(no_reason)),
             ended = deciding => why("decide", ended.map(no_reason)),
             ended = notifying => why("notify", ended.map(no_reason)),
             ended = async { match syncing {
                 Some(syncing) => syncing.await,
                 None => std::future::pending().await,
             } } => why("sync", ended.map(Some)),
-            Some(ended) = desk.join_next(), if !desk.is_empty() => why("control socket", ended.map(no_reason)),
+            Some(ended) = api.join_next(), if !api.is_empty() => why("control socket", ended.map(no_reason)),
             () = end_of(storing) => anyhow!("the store's thread ended").context("store"),
-        }
+        })
     }
 
-    /// Stops what still runs, each stage once the one before it has ended: sense, decide, notify, sync, store. What hangs is left
-    /// behind after a while.
-    pub(super) async fn stop(mut self, senses: Senses) {
+    /// Stops what still runs, each stage once the one before it has ended: sense, decide, notify, sync and configuration, store.
+    /// What hangs is left behind after a while, and what it left unwritten is said.
+    pub(super) async fn stop(mut self) {
+        let (progress, clock) = (self.progress, self.clock);
         let stages = async {
-            drop(senses);
-            self.desk.shutdown().await;
+            drop(self.senses);
+            self.api.shutdown().await;
             let (done, stopped) = oneshot::channel();
             // One that has ended hears nothing, and its end of the answer is dropped.
             let _ = self.commands.send(Command::Stop(done)).await;
@@ -66,11 +103,17 @@ impl Tasks {
                 syncing.abort();
                 finish(syncing).await;
             }
+            self.configuring.abort();
+            finish(&mut self.configuring).await;
             self.store.stop();
             let _ = spawn_blocking(move || self.storing.join()).await;
         };
         if timeout(GRACE, stages).await.is_err() {
             tell("tilth-agent: stopped before everything was put away");
+        }
+        if let Some(from) = progress.unwritten_from() {
+            let secs = Span::from_secs((clock.uptime() - from).0 / 1000 + 1);
+            tell(format_args!("tilth-agent: store: nothing of the last {secs} could be written"));
         }
     }
 }
@@ -106,7 +149,7 @@ mod tests {
     use tilth_core::value::Steps;
 
     use super::*;
-    use crate::clock::{Clock, Source};
+    use crate::clock::Source;
     use crate::sense::host::Machine;
     use crate::sense::queue::Queue;
     use crate::store::tests::farm::{Folder, booted, open, options, watched};
@@ -163,37 +206,47 @@ mod tests {
     /// Guards against: up to 30 s of readings lost because a task that has nothing to do with them ended.
     #[tokio::test]
     async fn whichever_task_ends_first_what_was_read_is_kept() {
-        for ends in ["sync by an error", "sync by a panic", "notify", "control socket", "decide"] {
+        for ends in ["configuration", "sync by an error", "sync by a panic", "notify", "control socket", "decide"] {
             let folder = Folder::new();
             let (recorder, store, storing) = store_with_a_reading(&folder);
             let (commands, heard) = mpsc::channel(4);
             let goes_on = || tokio::spawn(std::future::pending::<()>());
+            let (_sources, sources) = mpsc::channel(1);
             let mut tasks = Tasks {
+                senses: senses(),
+                sources,
+                health: Health::default(),
+                clock: Clock::new(Source::Input),
+                progress: recorder.progress(),
                 commands,
+                configuring: goes_on(),
                 deciding: tokio::spawn(decide(heard, recorder)),
                 notifying: goes_on(),
                 syncing: Some(tokio::spawn(std::future::pending())),
-                desk: JoinSet::new(),
+                api: JoinSet::new(),
                 store,
                 storing,
             };
             match ends {
                 "sync by an error" => tasks.syncing = Some(tokio::spawn(async { anyhow!("the driver ended") })),
                 "sync by a panic" => tasks.syncing = Some(tokio::spawn(async { panic!("a slip in sync") })),
+                "configuration" => tasks.configuring = tokio::spawn(async {}),
                 "notify" => tasks.notifying = tokio::spawn(async {}),
-                "control socket" => drop(tasks.desk.spawn(async { panic!("a slip in the desk") })),
+                "control socket" => drop(tasks.api.spawn(async { panic!("a slip in the desk") })),
                 _ => {
                     tasks.deciding.abort();
                     tasks.deciding = tokio::spawn(async { panic!("a slip in decide") });
                 }
             }
-            let why = timeout(Duration::from_secs(60), tasks.ended()).await.expect("it is noticed");
+            let ended =
+                timeout(Duration::from_secs(60), tasks.run(std::future::pending())).await.expect("it is noticed");
+            let why = ended.expect_err("it must not end");
             let why = format!("{why:#}");
             assert!(why.starts_with(ends.split(" by ").next().unwrap()), "{ends}: {why}");
             if ends != "notify" {
                 tasks.notifying.abort();
             }
-            tasks.stop(senses()).await;
+            tasks.stop().await;
             let (store, _) = open(&folder);
             let kept = store.reader().readings_after(0).unwrap();
             assert_eq!(kept.len(), 1, "{ends}");

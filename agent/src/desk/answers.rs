@@ -12,8 +12,9 @@ use tokio::time::timeout;
 use super::views;
 use super::words::{Answer, Connected, Request};
 use crate::clock::Clock;
+use crate::configuration::ConfigStatus;
 use crate::decide::{self, Beside, Live};
-use crate::health::Facts;
+use crate::health::Health;
 use crate::notify;
 use crate::sense::queue::Queue;
 use crate::store::Policy;
@@ -53,7 +54,8 @@ pub(crate) struct Office {
     pub(crate) boot: u32,
     pub(crate) clock: Clock,
     pub(crate) started: Instant,
-    pub(crate) facts: Facts,
+    pub(crate) config: ConfigStatus,
+    pub(crate) health: Health,
     pub(crate) queue: Queue,
     pub(crate) commands: mpsc::Sender<decide::Command>,
     /// Weak: the task that tells people ends when nobody can give it work.

@@ -15,7 +15,7 @@ use super::words::{
     SensorRow, SilenceRow, StatusRow, StoreState,
 };
 use crate::cli;
-use crate::configuration::reporter::said_later;
+use crate::configuration::said_later;
 use crate::output::counted;
 use crate::sense::line::parse::Reason;
 use crate::sense::stamp::Why;

@@ -14,6 +14,7 @@ use super::words::{
     ReadingCounts, Refused, RefusedStamps, StatusRow, StoreState,
 };
 use crate::clock::Anchor;
+use crate::configuration;
 use crate::decide;
 use crate::health::Bus;
 use crate::notify::{self, queue::Next};
@@ -48,6 +49,8 @@ impl Office {
             .map_or((None, Vec::new(), Vec::new()), |(alerts, silences, schedules)| {
                 (Some(alerts), silences, schedules)
             });
+        let config = self.config.shown();
+        let bundle = config.bundle.clone();
         let notify = NotifyState {
             channels: self.channels().await,
             refused: figures.as_ref().map_or(0, |figures| figures.notices_refused),
@@ -58,7 +61,7 @@ impl Office {
             running_s: (self.started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
             boot,
             clock: self.clock_state(),
-            config: self.config_state(),
+            config: Self::config_state(config),
             buses: self.bus_states(),
             readings: figures.map(|figures| ReadingCounts {
                 decided: figures.readings,
@@ -74,14 +77,14 @@ impl Office {
             schedules,
             store: self.store_state().await,
             notify,
-            sync: self.sync.json(),
+            sync: self.sync.json(bundle),
         }
     }
 
     /// The time of day here, and the clock by which people read it.
     pub(super) fn asked_at(&self) -> AskedAt {
-        let timezone = self.facts.posted().local.name().map(str::to_owned);
-        let trouble = self.facts.posted().trouble.clone();
+        let timezone = self.config.local().name().map(str::to_owned);
+        let trouble = self.health.posted().trouble.clone();
         AskedAt { at: wall(self.clock.now().1), timezone, trouble }
     }
 
@@ -90,7 +93,7 @@ impl Office {
         let io = fs::read_to_string("/proc/self/io").unwrap_or_default();
         let written = io.lines().find_map(|line| line.strip_prefix("write_bytes: ")?.trim().parse().ok());
         if let Some(written) = written {
-            self.facts.posted().meter.note(self.clock.uptime(), written);
+            self.health.posted().meter.note(self.clock.uptime(), written);
         }
     }
 
@@ -106,15 +109,14 @@ impl Office {
         }
     }
 
-    fn config_state(&self) -> ConfigState {
-        let posted = self.facts.posted();
-        let refused = posted.refused.clone();
+    fn config_state(shown: configuration::Shown) -> ConfigState {
+        let configuration::Shown { hash, since, entered, later, rejected, .. } = shown;
         ConfigState {
-            hash: posted.hash.clone(),
-            since: wall(posted.since),
-            entered: posted.entered.clone(),
-            later: posted.later.iter().map(|key| (*key).to_owned()).collect(),
-            refused: refused.map(|refusal| Refused { at: wall(refusal.at), problems: refusal.problems }),
+            hash,
+            since: wall(since),
+            entered,
+            later: later.into_iter().map(str::to_owned).collect(),
+            refused: rejected.map(|rejected| Refused { at: wall(rejected.at), problems: rejected.problems }),
         }
     }
 
@@ -124,7 +126,7 @@ impl Office {
     }
 
     fn bus_states(&self) -> Vec<BusState> {
-        let buses = self.facts.posted().buses.clone();
+        let buses = self.health.posted().buses.clone();
         let (now, anchor) = (self.clock.uptime(), self.anchor());
         buses.into_iter().map(|bus| bus_state(bus, now, anchor)).collect()
     }
@@ -140,7 +142,7 @@ impl Office {
             Err(_) => None,
         };
         let (trouble, written, missing, dropped) = {
-            let posted = self.facts.posted();
+            let posted = self.health.posted();
             (posted.trouble.clone(), posted.meter.a_day(), posted.missing.clone(), posted.dropped.clone())
         };
         let state = StoreState {

@@ -16,7 +16,7 @@ use tilth_protocol::Lane;
 use super::Reader;
 use super::error::StoreError;
 use super::log::Log;
-use crate::configuration::bundle_files;
+use crate::durable;
 
 const NAME: &str = "history.last";
 
@@ -85,12 +85,12 @@ pub(super) struct Less {
 impl Known {
     /// What was known when it was last noted.
     pub(crate) fn read(data: &Path) -> Option<Known> {
-        let bytes = bundle_files::read(&data.join(NAME)).ok().flatten()?;
-        bundle_files::unseal(&bytes).ok()
+        let bytes = durable::read(&data.join(NAME)).ok().flatten()?;
+        durable::unseal(&bytes).ok()
     }
 
     pub(super) fn write(&self, data: &Path) -> io::Result<()> {
-        bundle_files::put(data, NAME, &bundle_files::seal(self)?)
+        durable::write(data, NAME, &durable::seal(self)?)
     }
 
     /// Why what is found is less than what was known; nothing where it is not.

@@ -10,9 +10,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::clock::Clock;
-use crate::daemon::opened::say_missing;
+use crate::configuration::ConfigStatus;
 use crate::decide::Command;
-use crate::health::Facts;
+use crate::health::Health;
 use crate::output::tell;
 use crate::store::thread::Desk;
 use crate::store::{Limit, Missing, Store};
@@ -31,28 +31,18 @@ const MAX_LIVE: usize = 2000;
 
 /// Answers the driver.
 pub(super) struct Clerk {
-    store: Desk,
+    pub(super) store: Desk,
     /// The stream that the driver knows of.
-    stream: Stream,
-    heads: watch::Receiver<Heads>,
-    commands: mpsc::Sender<Command>,
-    orders: mpsc::Sender<Order>,
-    clock: Clock,
-    facts: Facts,
+    pub(super) stream: Stream,
+    pub(super) heads: watch::Receiver<Heads>,
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) orders: mpsc::Sender<Order>,
+    pub(super) clock: Clock,
+    pub(super) config: ConfigStatus,
+    pub(super) health: Health,
 }
 
 impl Clerk {
-    pub(super) fn new(
-        store: Desk,
-        stream: Stream,
-        heads: watch::Receiver<Heads>,
-        commands: mpsc::Sender<Command>,
-        orders: mpsc::Sender<Order>,
-        (clock, facts): (Clock, Facts),
-    ) -> Clerk {
-        Clerk { store, stream, heads, commands, orders, clock, facts }
-    }
-
     /// Runs until nobody asks any more.
     pub(super) async fn run(mut self, mut asked: mpsc::Receiver<Request>) {
         loop {
@@ -134,7 +124,7 @@ impl Clerk {
         let reason = "the hub has heard another stream of this device, so the data folder is an older copy, or two agents use this key";
         let (from, until, is_all, is_certain) = (None, None, false, false);
         let missing = Missing { reason: reason.to_owned(), from, until, is_all, is_certain };
-        say_missing(&missing, &self.clock, &self.facts);
+        self.health.say_missing(&missing, self.clock.now().1, &self.config.local());
         let _ = self.commands.send(Command::Missing(Box::new(missing))).await;
     }
 

@@ -9,7 +9,7 @@ use tilth_core::time::Uptime;
 use tilth_sync::engine::{AlertKind, Status};
 
 use crate::clock;
-use crate::configuration::bundle_files::Refused;
+use crate::configuration::BundleStatus;
 
 /// A handle; clones are the same. Held only to copy something in or out.
 #[derive(Debug, Clone, Default)]
@@ -27,25 +27,11 @@ struct Shown {
     /// What needs a person.
     alerts: BTreeMap<AlertKind, String>,
     /// The configuration that the hub gave.
-    bundle: Option<Running>,
-    /// Why the last good bundle is not in force, and what is.
-    lost: Option<String>,
-    /// The last bundle that was refused.
-    refused: Option<Refused>,
-    /// Why a bundle that came is not in force, or not kept, yet.
-    waits: Option<String>,
-    /// Files that a bundle makes void.
-    ignored: Vec<String>,
+    #[serde(flatten)]
+    bundle: BundleStatus,
     /// The engine's own words.
     #[serde(flatten)]
     engine: Option<Status>,
-}
-
-/// The bundle that runs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Running {
-    pub(crate) version: u64,
-    pub(crate) hash: String,
 }
 
 impl SyncStatus {
@@ -56,11 +42,11 @@ impl SyncStatus {
         status
     }
 
-    /// As a JSON object; nothing on a farm without a hub.
-    pub(crate) fn json(&self) -> Option<Box<RawValue>> {
+    /// As a JSON object, with what the hub configured; `None` on a farm without a hub.
+    pub(crate) fn json(&self, bundle: BundleStatus) -> Option<Box<RawValue>> {
         let mut shown = self.shown().clone();
         shown.hub.as_ref()?;
-        shown.now = Some(clock::machine_uptime());
+        (shown.now, shown.bundle) = (Some(clock::machine_uptime()), bundle);
         to_raw_value(&shown).ok()
     }
 
@@ -78,29 +64,6 @@ impl SyncStatus {
             Some(reason) => shown.alerts.insert(kind, reason),
             None => shown.alerts.remove(&kind),
         };
-    }
-
-    /// This bundle runs, and makes these files void.
-    pub(crate) fn runs(&self, running: Running, ignored: Vec<String>) {
-        let mut shown = self.shown();
-        (shown.bundle, shown.ignored) = (Some(running), ignored);
-        (shown.lost, shown.waits) = (None, None);
-    }
-
-    pub(crate) fn lost(&self, why: String) {
-        self.shown().lost = Some(why);
-    }
-
-    pub(crate) fn refused(&self, refused: Option<Refused>) {
-        self.shown().refused = refused;
-    }
-
-    /// Says whether that is news.
-    pub(crate) fn waits(&self, why: Option<String>) -> bool {
-        let mut shown = self.shown();
-        let is_news = shown.waits != why;
-        shown.waits = why;
-        is_news
     }
 
     fn shown(&self) -> MutexGuard<'_, Shown> {

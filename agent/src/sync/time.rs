@@ -8,9 +8,9 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tilth_config::bundle::SignedTime;
 use tilth_core::time::{Span, WallTime};
 
-use super::{Home, way};
+use super::way;
 use crate::clock::{Anchor, Clock, Source, Trust};
-use crate::health::Facts;
+use crate::configuration::{ConfigStatus, Enrolment};
 use crate::output::tell;
 
 /// Until the hub has answered it is asked this often: nothing on the farm has a date before.
@@ -23,7 +23,7 @@ const ASK_LATER: Duration = Duration::from_secs(6 * 3600);
 const MOST_UNCERTAIN: Span = Span::from_secs(20);
 
 /// Asks for as long as the machine's own clock is not synchronised.
-pub(super) async fn keep(home: Home, clock: Clock, facts: Facts) {
+pub(super) async fn keep(enrolment: Enrolment, clock: Clock, config: ConfigStatus) {
     let mut said = None;
     loop {
         let is_synchronised = clock.anchor().is_some_and(|anchor| anchor.trust == Trust::Synchronised);
@@ -31,11 +31,11 @@ pub(super) async fn keep(home: Home, clock: Clock, facts: Facts) {
             tokio::time::sleep(ASK_LATER).await;
             continue;
         }
-        match ask(&home, &clock).await {
+        match ask(&enrolment, &clock).await {
             Ok(anchor) => {
                 clock.trust(anchor);
                 let now = WallTime(anchor.offset_ms.saturating_add(clock.uptime().0));
-                let now = facts.local().second(now);
+                let now = config.local().second(now);
                 tell(format_args!("tilth-agent: sync: the hub says that it is {now}"));
                 said = None;
                 tokio::time::sleep(ASK_LATER).await;
@@ -53,17 +53,17 @@ pub(super) async fn keep(home: Home, clock: Clock, facts: Facts) {
 }
 
 /// One question. The answer was true at some instant between asking and hearing: the middle is taken.
-async fn ask(home: &Home, clock: &Clock) -> anyhow::Result<Anchor> {
-    let (https, trusted) = way::undated(home).await?;
+async fn ask(enrolment: &Enrolment, clock: &Clock) -> anyhow::Result<Anchor> {
+    let (https, trusted) = way::undated(enrolment).await?;
     let nonce = nonce().context("no randomness")?;
     let before = clock.uptime();
-    let reply = https.get_time(&home.device, &nonce).await.outcome?;
+    let reply = https.get_time(&enrolment.device, &nonce).await.outcome?;
     let after = clock.uptime();
     if reply.status != 200 {
         bail!("the hub answered {}", reply.status);
     }
     let signed: SignedTime = serde_json::from_slice(&reply.body).context("expected a signed time")?;
-    let now = signed.verify(&nonce, &home.client, &home.device, &trusted)?;
+    let now = signed.verify(&nonce, &enrolment.client, &enrolment.device, &trusted)?;
     let error = Span((after - before).0 / 2);
     if error > MOST_UNCERTAIN {
         bail!("the answer took {} s", (after - before).as_secs_f64());

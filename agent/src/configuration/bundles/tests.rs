@@ -7,26 +7,34 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
 use tilth_config::bundle::{Draft, SigningKey, seal};
-use tilth_config::{Hub, Site};
+use tilth_config::{Files, Hub};
 use tilth_core::id::Id;
 use tilth_core::local::Local;
+use tilth_core::plan::Plan;
 use tilth_core::time::WallTime;
-use tilth_sync::engine::LocalAlert;
+use tokio::sync::mpsc;
 
+use super::super::active::ActiveConfig;
+use super::super::last_good::Keeper;
+use super::super::reporter::ConfigReporter;
+use super::super::status::ConfigStatus;
+use super::super::{Configuration, FileChanges};
 use super::*;
 use crate::clock::Clock;
-use crate::configuration::last_good::Keeper;
-use crate::health::Facts;
+use crate::decide::Command;
+use crate::sense::Sources;
 
 struct Bench {
     folder: PathBuf,
     key: SigningKey,
-    status: SyncStatus,
-    ruling: Ruling,
-    events: mpsc::Sender<Event>,
+    status: ConfigStatus,
+    /// What the hub was told last.
+    holding: Holding,
+    bundles: mpsc::Sender<Received>,
     commands: mpsc::Receiver<Command>,
     sources: mpsc::Receiver<Sources>,
-    orders: mpsc::Receiver<Order>,
+    /// Nobody changes a file.
+    _changes: mpsc::Sender<std::time::Instant>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -58,34 +66,32 @@ fn bench(folder: PathBuf) -> Bench {
         signing_key: "hub.pub".to_owned(),
         key_file: "device.key".to_owned(),
     };
-    let home = Home { client: id("acme"), device: id("pi"), hub, folder: folder.clone(), data: folder.clone() };
-    let good = Kept::new(&folder).good(key.trusted(), &home.client, &home.device).unwrap();
-    let ruling = Ruling::new(good.map(Arc::new), Kept::new(&folder).highest(), "none".to_owned());
-    let status = SyncStatus::of(&home.hub.url);
-    if let Some(bundle) = ruling.bundle() {
-        status.runs(Running { version: bundle.version, hash: bundle.hash.to_string() }, Vec::new());
+    let enrolment =
+        Enrolment { client: id("acme"), device: id("pi"), hub, folder: folder.clone(), data: folder.clone() };
+    let files = BundleFiles::new(&folder);
+    let good = files.verified(key.trusted(), &enrolment).unwrap();
+    let state = files.state().unwrap();
+    let active = ActiveConfig::new(good.map(Arc::new), state.highest, "none".to_owned());
+    let holding = active.holding();
+    let status = ConfigStatus::new(Clock::new(Source::System), "none".to_owned(), Local::UTC);
+    if let Some(bundle) = active.bundle() {
+        status.bundle(|status| status.follows(bundle.as_ref().into(), Vec::new()));
     }
     let (to_decide, commands) = mpsc::channel(64);
     let (to_senses, sources) = mpsc::channel(64);
-    let (to_sync, orders) = mpsc::channel(64);
-    let (events, told) = mpsc::channel(64);
-    let facts = Facts::new(Clock::new(Source::System), "none".to_owned(), Local::UTC);
+    let (bundles, received) = mpsc::channel(64);
+    let (changed, changes) = mpsc::channel(1);
     // No folder, for its thread may still write when a test removes that.
     let keeper = Keeper::start(&folder.join("nowhere")).unwrap();
-    let herald = Herald::new(facts, keeper, Site::default(), None);
-    let bundles = Bundles::new(
-        home,
-        Source::System,
-        watch::channel(*key.trusted()).1,
-        to_decide,
-        to_senses,
-        to_sync,
-        ruling.clone(),
-        herald,
-        status.clone(),
-    );
-    let task = tokio::spawn(bundles.run(told));
-    Bench { folder, key, status, ruling, events, commands, sources, orders, task }
+    let reporter = ConfigReporter::new(status.clone(), keeper);
+    let configuration = Configuration {
+        applier: Applier { active, reporter, commands: to_decide, sources: to_senses },
+        files: FileChanges::new(folder.clone(), Files::default(), Arc::new(Plan::new(Vec::new(), Vec::new()).unwrap())),
+        bundles: Some(BundleTrials::new(enrolment, Source::System, state)),
+        changes,
+    };
+    let task = tokio::spawn(configuration.run(received));
+    Bench { folder, key, status, holding, bundles, commands, sources, _changes: changed, task }
 }
 
 impl Bench {
@@ -100,14 +106,32 @@ impl Bench {
         bench(self.folder.clone())
     }
 
+    async fn send(&self, bytes: &[u8]) -> oneshot::Receiver<Option<Holding>> {
+        let (answer, answered) = oneshot::channel();
+        let received = Received { bytes: bytes.to_vec(), key: *self.key.trusted(), answer };
+        assert!(self.bundles.send(received).await.is_ok());
+        answered
+    }
+
     /// What becomes of a bundle: `outcome version: reason`; nothing where nothing is said of it. And whether a plan came.
     async fn take(&mut self, bytes: &[u8]) -> (Option<String>, bool) {
-        self.events.send(Event::Bundle { bytes: bytes.to_vec(), etag: None }).await.unwrap();
-        // Said after it, so everything about it comes before.
-        self.events.send(Event::AllClear(AlertKind::KeyRefused)).await.unwrap();
+        let (said, planned, holding) = self.hear(bytes).await;
+        self.holding = holding.unwrap_or(self.holding.clone());
+        (said, planned)
+    }
+
+    /// The same, and what the hub is told.
+    async fn hear(&mut self, bytes: &[u8]) -> (Option<String>, bool, Option<Holding>) {
+        let mut answered = self.send(bytes).await;
         let (mut said, mut planned) = (None, false);
         loop {
-            match self.commands.recv().await.unwrap() {
+            let command = tokio::select! {
+                biased;
+                command = self.commands.recv() => command.unwrap(),
+                // The answer comes after all that is said.
+                holding = &mut answered => return (said, planned, holding.unwrap()),
+            };
+            match command {
                 Command::Plan(..) => planned = true,
                 Command::Taken(done) => done.send(()).unwrap(),
                 Command::Happened("bundle", body) => {
@@ -115,8 +139,6 @@ impl Bench {
                     let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
                     said = Some(format!("{} {}: {}", text("outcome"), body["version"], text("reason")));
                 }
-                Command::Diagnose("sync", _) => return (said, planned),
-                Command::Hub { .. } => {}
                 _ => panic!("another command"),
             }
         }
@@ -130,9 +152,8 @@ impl Bench {
     async fn waits(&mut self, bytes: &[u8], why: &str) {
         let good = self.good();
         for _ in 0..=TRIES + 1 {
-            assert_eq!(self.take(bytes).await, (None, false));
-            let holding = Holding { etag: None, ..self.ruling.holding() };
-            assert_eq!(self.orders.recv().await, Some(Order::Holding(holding)), "so that it comes again");
+            let holding = Holding { etag: None, ..self.holding.clone() };
+            assert_eq!(self.hear(bytes).await, (None, false, Some(holding)), "so that it comes again");
         }
         let shown = self.shown();
         assert!(shown["waits"].as_str().is_some_and(|said| said.contains(why)), "{shown}");
@@ -144,7 +165,7 @@ impl Bench {
     }
 
     fn shown(&self) -> Value {
-        serde_json::from_str(self.status.json().unwrap().get()).unwrap()
+        serde_json::to_value(self.status.shown().bundle).unwrap()
     }
 }
 
@@ -197,7 +218,7 @@ fn what_cannot_be_used_leaves_the_last_good_one_and_says_why() {
         let five = bench.seal(5, "30");
         assert_eq!(bench.take(&five).await, (Some("applied 5: ".to_owned()), true));
         assert_eq!(bench.good().as_deref(), Some(&*five));
-        assert_eq!(bench.orders.recv().await, Some(Order::Holding(bench.ruling.holding())));
+        assert!(bench.holding.version == 5 && bench.holding.etag.is_some());
         assert!(bench.sources.recv().await.is_some());
 
         let six = bench.seal(6, "31");
@@ -247,7 +268,7 @@ fn the_same_content_starts_nothing_anew() {
         assert_eq!(bench.take(&one).await, (None, false));
         assert_eq!(bench.take(&two).await, (Some("same-content 2: ".to_owned()), false));
         assert_eq!(bench.good().as_deref(), Some(&*two));
-        assert_eq!(bench.ruling.holding().version, 2);
+        assert_eq!(bench.holding.version, 2);
         fs::remove_dir_all(&bench.folder).unwrap();
     });
 }
@@ -258,7 +279,7 @@ fn a_bundle_that_the_agent_does_not_outlive_is_given_up() {
         let mut bench = bench(folder());
         let one = bench.seal(1, "30");
         for _ in 0..TRIES {
-            bench.events.send(Event::Bundle { bytes: one.clone(), etag: None }).await.unwrap();
+            let _answered = bench.send(&one).await;
             // The process ends over it: nobody answers.
             while !matches!(bench.commands.recv().await.unwrap(), Command::Taken(_)) {}
             assert_eq!(bench.good(), None);
@@ -328,7 +349,6 @@ fn lives_on_a_small_disk() {
         let mut bench = bench(folder.clone());
         let (one, two) = (bench.seal(1, "30"), bench.seal(2, "31"));
         assert_eq!(bench.take(&one).await, (Some("applied 1: ".to_owned()), true));
-        assert!(bench.orders.recv().await.is_some());
         let ballast = folder.join("ballast");
         assert!(fs::write(&ballast, vec![1; 8 << 20]).is_err(), "full");
         bench.waits(&two, "bundle 2 waits until the disk takes it: No space left on device").await;
@@ -381,13 +401,13 @@ fn versions_do_not_go_down_where_the_last_good_one_is_lost() {
         fs::remove_file(bench.folder.join("bundle.good")).unwrap();
         bench = bench.again().await;
 
-        assert_eq!(bench.ruling.holding(), Holding { version: 5, etag: None });
+        assert_eq!(bench.holding, Holding { version: 5, etag: None });
         let said = "refused 4: version 4 is below 5, which was in force before";
         assert_eq!(bench.take(&four).await, (Some(said.to_owned()), false));
         bench = bench.again().await;
         assert_eq!(bench.take(&bench.seal(3, "29")).await.0.as_deref().map(|said| &said[..9]), Some("refused 3"));
         assert_eq!(bench.take(&five).await, (Some("applied 5: ".to_owned()), true));
-        assert!(bench.ruling.holding().etag.is_some());
+        assert!(bench.holding.etag.is_some());
         fs::remove_dir_all(&bench.folder).unwrap();
     });
 }
@@ -402,27 +422,11 @@ fn the_highest_version_comes_again_over_an_older_one() {
         assert_eq!(bench.take(&three).await, (Some("applied 3: ".to_owned()), true));
         fs::write(bench.folder.join("bundle.good"), &one).unwrap();
         bench = bench.again().await;
-        assert_eq!(bench.ruling.holding(), Holding { version: 3, etag: None });
+        assert_eq!(bench.holding, Holding { version: 3, etag: None });
         assert_eq!(bench.take(&one).await, (None, false));
         let said = "refused 2: version 2 is below 3, which was in force before";
         assert_eq!(bench.take(&two).await, (Some(said.to_owned()), false));
         assert_eq!(bench.take(&three).await, (Some("applied 3: ".to_owned()), true));
-        fs::remove_dir_all(&bench.folder).unwrap();
-    });
-}
-
-#[test]
-fn troubles_of_sync_are_shown_until_they_are_over() {
-    run(async {
-        let mut bench = bench(folder());
-        let alert = LocalAlert { kind: AlertKind::KeyRefused, reason: "401".to_owned() };
-        bench.events.send(Event::LocalAlert(alert)).await.unwrap();
-        let first = bench.commands.recv().await;
-        assert!(matches!(first, Some(Command::Hub { accepts: false })), "people are told by an alert");
-        let Some(Command::Diagnose("sync", body)) = bench.commands.recv().await else { panic!("no word of it") };
-        assert_eq!((&body["alert"], &body["over"]), (&json!("key-refused"), &json!(false)));
-        assert!(!bench.take(b"").await.1);
-        assert_eq!(bench.shown()["alerts"], json!({}));
         fs::remove_dir_all(&bench.folder).unwrap();
     });
 }

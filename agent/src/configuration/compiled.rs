@@ -1,0 +1,85 @@
+//! A configuration without errors, in the terms of the tasks that work by it.
+
+use std::sync::Arc;
+
+use tilth_config::{Channel, ClockTrust, Files, Loaded, Merged, redact};
+use tilth_core::id::Id;
+
+use super::reporter::ConfigSummary;
+use crate::clock::Source;
+use crate::decide::Configured;
+use crate::sense::Sources;
+
+/// A configuration that can come into force.
+pub(crate) struct Compiled {
+    pub(crate) device: Id,
+    /// What makes the machine's clock right.
+    pub(crate) clock_trust: ClockTrust,
+    /// How many sensors the documents name; the agent adds some of its own.
+    pub(crate) sensors: usize,
+    pub(crate) configured: Configured,
+    pub(crate) sources: Sources,
+    pub(crate) summary: ConfigSummary,
+}
+
+impl Compiled {
+    /// Of what people wrote on site. `None` where it has errors or names no device.
+    pub(super) fn of_files(loaded: Loaded) -> Option<Compiled> {
+        let files = Files::of(&loaded);
+        Compiled::of(loaded, files)
+    }
+
+    /// Of a bundle: it says what is watched, and `agent.toml` where.
+    pub(super) fn of_bundle(loaded: Loaded) -> Option<Compiled> {
+        let files = Files::site_of(&loaded);
+        Compiled::of(loaded, files)
+    }
+
+    fn of(loaded: Loaded, files: Files) -> Option<Compiled> {
+        let (hash, merged) = (hash(&loaded), Merged::of(&loaded));
+        let summary = ConfigSummary::of(hash.clone(), files, &loaded);
+        let plan = Arc::new(loaded.plan?);
+        let site = loaded.site?;
+        let sources = Sources::of(Some(&site), &loaded.feeds);
+        let configured = Configured { plan, hash, channels: loaded.channels, merged };
+        let (device, sensors) = (site.device?, loaded.feeds.len());
+        Some(Compiled { device: device.id, clock_trust: device.clock, sensors, configured, sources, summary })
+    }
+
+    /// The same, in place of what is in the folder now and has these problems.
+    pub(super) fn instead_of(mut self, problems: Vec<String>) -> Compiled {
+        self.summary.rejected = problems;
+        self
+    }
+
+    /// A clock that is not the machine's is for the demo and tests: it must not page anybody for real.
+    pub(crate) fn forbids(&self, clock: Source) -> Option<String> {
+        if clock == Source::System {
+            return None;
+        }
+        let url = |channel: &Channel| match channel {
+            Channel::Log => None,
+            Channel::Ntfy { url, .. } | Channel::Webhook { url, .. } | Channel::Barred { url, .. } => {
+                Some(redact::server(url))
+            }
+        };
+        let real = self.configured.channels.values().filter_map(url).find(|url| !is_loopback(url))?;
+        Some(format!("{real} is a real output; a made clock may only tell this machine"))
+    }
+}
+
+fn is_loopback(url: &str) -> bool {
+    let host = url.split_once("://").map_or(url, |(_, rest)| rest);
+    ["127.0.0.1", "localhost", "[::1]"]
+        .iter()
+        .any(|name| host.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/'])))
+}
+
+/// Names a configuration by what is in it. Whose it is, and where the hub is, a running agent does not take up.
+fn hash(loaded: &Loaded) -> String {
+    let Loaded { plan, site, feeds, channels, .. } = loaded;
+    let buses = site.as_ref().map(|site| &site.buses);
+    let text = format!("{plan:?} {buses:?} {feeds:?} {channels:?}");
+    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    digest.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}

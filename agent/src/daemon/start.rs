@@ -1,0 +1,244 @@
+//! Starting the tasks: the store first, then the configuration, then whoever works by it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Context;
+use tilth_core::id::Id;
+use tokio::sync::{Semaphore, broadcast, mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::opened::{self, OpenStore};
+use super::tasks::Tasks;
+use crate::chance::Run;
+use crate::cli;
+use crate::clock::{Clock, Source};
+use crate::configuration::{ConfigStatus, Configuration, Enrolment, Received, Startup, Surroundings};
+use crate::decide::{self, Anew, Begun, Command, Live, Tools};
+use crate::desk::address::{self, NotTaken, Taken};
+use crate::desk::{self, Changes, Office};
+use crate::health::Health;
+use crate::notify::{self, secret::Secrets};
+use crate::output::{counted, tell};
+use crate::recording::Recording;
+use crate::sense::Senses;
+use crate::sense::host::Machine;
+use crate::sense::queue::{Queue, Told};
+use crate::store::thread::Recorder;
+use crate::sync::{self, status::SyncStatus};
+
+/// Commands to decide that may wait; people are slower than that.
+const COMMANDS: usize = 256;
+
+/// What every task is given.
+struct Base<'a> {
+    wanted: &'a cli::Run,
+    device: Id,
+    clock: Clock,
+    commands: mpsc::Sender<Command>,
+    queue: Queue,
+    config: ConfigStatus,
+    health: Health,
+    sync: SyncStatus,
+    live: broadcast::Sender<Arc<Live>>,
+}
+
+impl Tasks {
+    /// Starts all of them. The socket is taken first: another agent there is an error.
+    pub(super) async fn start(wanted: &cli::Run, startup: Startup, clock: Clock) -> anyhow::Result<Tasks> {
+        if clock.source() != Source::System {
+            tell(format_args!("tilth-agent: the clock is {}: for the demo and tests", clock.source()));
+        }
+        let socket = take_socket(wanted)?;
+        let (commands, heard) = mpsc::channel(COMMANDS);
+        let (device, compiled) = (startup.compiled.device.clone(), &startup.compiled);
+        let plan = Arc::clone(&compiled.configured.plan);
+        let enrolment = startup.enrolment.clone();
+        let base = Base {
+            wanted,
+            device,
+            commands,
+            queue: Queue::new(plan.sensors().len()),
+            config: ConfigStatus::new(clock.clone(), compiled.configured.hash.clone(), plan.local().clone()),
+            health: Health::default(),
+            sync: enrolment.as_ref().map_or_else(SyncStatus::default, |enrolment| SyncStatus::of(&enrolment.hub.url)),
+            live: broadcast::channel(decide::LIVE).0,
+            clock,
+        };
+        let store = base.open_store(startup.has_run(&wanted.data))?;
+        let sensors = counted(compiled.sensors as u64, "sensor");
+        tell(format_args!("tilth-agent: watching {sensors} as {}", base.device));
+        let (changed_sources, sources) = mpsc::channel(1);
+        let around = Surroundings {
+            folder: &wanted.config.folder,
+            data: &wanted.data,
+            source: wanted.clock,
+            status: base.config.clone(),
+            commands: base.commands.clone(),
+            sources: changed_sources,
+        };
+        let begun = Configuration::begin(startup, around).await;
+        let (configuration, configured, first_sources) = begun.context("threads of the configuration")?;
+        let (bundles, received) = mpsc::channel(1);
+        let (notify, notices) = mpsc::channel(notify::COMMANDS);
+        let (told, outcomes) = mpsc::channel(COMMANDS);
+        let secrets = Secrets::of(&wanted.config.folder);
+        let notifying = tokio::spawn(notify::run(secrets, base.clock.clone(), notices, told));
+        let syncing = enrolment.map(|enrolment| {
+            let parts = base.sync_parts(enrolment, &configuration, bundles, &store);
+            tokio::spawn(sync::run(parts))
+        });
+        let mut api = JoinSet::new();
+        if let Some(socket) = socket {
+            api.spawn(desk::server::run(socket, Arc::new(base.office(&notify, &store))));
+        }
+        let senses = base.senses(&store.begun);
+        let OpenStore { begun, progress, recorder, desk, anew, thread, .. } = store;
+        let tools = base.tools(recorder, anew, notify)?;
+        let deciding =
+            tokio::spawn(decide_from_the_first(base.queue.clone(), base.clock.clone(), heard, outcomes, move || {
+                decide::begin(begun, configured, tools)
+            }));
+        let mut tasks = Tasks {
+            senses,
+            sources,
+            health: base.health,
+            clock: base.clock,
+            progress,
+            commands: base.commands,
+            configuring: tokio::spawn(configuration.run(received)),
+            deciding,
+            notifying,
+            syncing,
+            api,
+            store: desk,
+            storing: thread,
+        };
+        tasks.read(first_sources);
+        Ok(tasks)
+    }
+}
+
+impl Base<'_> {
+    fn open_store(&self, has_run: bool) -> anyhow::Result<OpenStore> {
+        let (health, config) = (self.health.clone(), self.config.clone());
+        opened::open(&self.wanted.data, &self.clock, health, config, has_run, self.commands.clone())
+    }
+
+    fn senses(&self, begun: &Begun) -> Senses {
+        let machine = Machine { root: PathBuf::from("/"), disk: self.wanted.data.clone() };
+        let seen_labels = begun.snapshot.as_deref().map(decide::seen_labels).unwrap_or_default();
+        Senses::new(self.clock.clone(), self.queue.clone(), machine, seen_labels)
+    }
+
+    fn sync_parts(
+        &self,
+        enrolment: Enrolment,
+        configuration: &Configuration,
+        bundles: mpsc::Sender<Received>,
+        store: &OpenStore,
+    ) -> sync::Parts {
+        sync::Parts {
+            enrolment,
+            clock: self.clock.clone(),
+            store: store.desk.clone(),
+            heads: store.heads.clone(),
+            commands: self.commands.clone(),
+            holding: configuration.holding(),
+            bundles,
+            config: self.config.clone(),
+            health: self.health.clone(),
+            status: self.sync.clone(),
+        }
+    }
+
+    fn office(&self, notify: &mpsc::Sender<notify::Command>, store: &OpenStore) -> Office {
+        Office {
+            device: self.device.clone(),
+            boot: store.begun.boot,
+            clock: self.clock.clone(),
+            started: Instant::now(),
+            config: self.config.clone(),
+            health: self.health.clone(),
+            queue: self.queue.clone(),
+            commands: self.commands.clone(),
+            notify: notify.downgrade(),
+            live: self.live.clone(),
+            store: store.desk.clone(),
+            database: opened::database(&self.wanted.data),
+            policy: opened::USUAL,
+            sync: self.sync.clone(),
+            watchers: Semaphore::new(desk::server::MAX_WATCHERS),
+            changes: Changes::none(Instant::now()),
+        }
+    }
+
+    fn tools(
+        &self,
+        recorder: Recorder,
+        anew: watch::Receiver<Anew>,
+        notify: mpsc::Sender<notify::Command>,
+    ) -> anyhow::Result<Tools> {
+        let recording = match &self.wanted.record {
+            Some(path) => Some(Recording::open(path).with_context(|| path.display().to_string())?),
+            None => None,
+        };
+        let (device, clock, live) = (self.device.clone(), self.clock.clone(), self.live.clone());
+        Ok(Tools { device, run: Run::draw(), clock, recorder, anew, notify, live, recording })
+    }
+}
+
+/// The socket on which it is asked how it is. Another agent there is an error; an agent that cannot have one still watches.
+fn take_socket(wanted: &cli::Run) -> anyhow::Result<Option<Taken>> {
+    match address::take(&address::of(wanted.socket.as_deref(), &wanted.data)) {
+        Ok(taken) => Ok(Some(taken)),
+        Err(lives @ NotTaken::Lives(_)) => Err(lives.into()),
+        Err(failed @ NotTaken::Failed(..)) => {
+            tell(format_args!("tilth-agent: nobody can ask this agent how it is: {failed}"));
+            Ok(None)
+        }
+    }
+}
+
+/// On the input clock there is no time before the first stamp, so the engine begins with it; else at once.
+async fn decide_from_the_first(
+    queue: Queue,
+    clock: Clock,
+    mut commands: mpsc::Receiver<Command>,
+    outcomes: mpsc::Receiver<notify::Told>,
+    begin: impl FnOnce() -> decide::Decide,
+) {
+    let (mut first, mut early) = (Vec::new(), Vec::new());
+    while clock.source() == Source::Input && clock.now().1.is_none() {
+        tokio::select! {
+            heard = queue.next() => {
+                match &heard {
+                    Told::Bus { bus, .. } => first.retain(|earlier| !is_of_bus(earlier, bus)),
+                    Told::Line { .. } => continue,
+                    Told::Absent { .. } | Told::Labels { .. } => {}
+                    Told::Value(sample) | Told::Fault { sample, .. } => match sample.stamp {
+                        Some(stamp) => clock.observe(stamp),
+                        None => continue,
+                    },
+                }
+                first.push(heard);
+            }
+            command = commands.recv() => match command {
+                Some(Command::Stop(done)) => {
+                    let _ = done.send(());
+                    return;
+                }
+                // Who looks is told that there is nothing to see; whatever else is said holds.
+                Some(Command::Look(_)) => {}
+                Some(command) => early.push(command),
+                None => return,
+            }
+        }
+    }
+    begin().run(early, first, queue, commands, outcomes).await;
+}
+
+fn is_of_bus(told: &Told, of: &Id) -> bool {
+    matches!(told, Told::Bus { bus, .. } if bus == of)
+}

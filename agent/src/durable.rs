@@ -1,0 +1,102 @@
+//! Small files that are replaced whole: written beside their place, synced, and renamed into it. The only writer of such files.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
+use tilth_config::plain_file;
+
+/// These files hold copies of what people wrote, who may have written more than they should.
+const OWNER_ONLY: u32 = 0o600;
+
+/// Upper limit of a file in bytes: a bundle, or all files of a configuration, which have at most 16 MiB.
+const MAX_BYTES: u64 = 64 << 20;
+
+/// Why a file that is there cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    /// The disk no longer has what was written.
+    Damaged(String),
+    /// The file may be whole; what is in its way may be mended.
+    Unusable(String),
+}
+
+/// The bytes of a file; `None` where there is no such file.
+///
+/// # Errors
+/// [`Unreadable`] when there is something else, or the system refuses to read it.
+pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, Unreadable> {
+    plain_file::read(path, MAX_BYTES).map(Some).or_else(|error| match error.kind() {
+        io::ErrorKind::NotFound => Ok(None),
+        io::ErrorKind::PermissionDenied => Err(Unreadable::Unusable(error.to_string())),
+        _ => Err(Unreadable::Damaged(error.to_string())),
+    })
+}
+
+/// Replaces a file. The one before stays until the disk has all of the new one.
+pub(crate) fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    stage(folder, name, bytes)?;
+    commit(folder, name)
+}
+
+/// Writes the next version of a file beside it.
+pub(crate) fn stage(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let path = staged(folder, name);
+    let mut file = File::options().write(true).create(true).truncate(true).mode(OWNER_ONLY).open(path)?;
+    // A staged file of before may be there, with another mode.
+    file.set_permissions(Permissions::from_mode(OWNER_ONLY))?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Puts what was staged into its place.
+pub(crate) fn commit(folder: &Path, name: &str) -> io::Result<()> {
+    fs::rename(staged(folder, name), folder.join(name))?;
+    // The name is on the disk only when its folder is.
+    File::open(folder)?.sync_all()
+}
+
+fn staged(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("{name}.new"))
+}
+
+/// A file's content with the hash of its bytes.
+#[derive(Serialize, Deserialize)]
+struct Sealed<'a> {
+    /// SHA-256 of the content's bytes.
+    hash: String,
+    #[serde(borrow)]
+    content: &'a RawValue,
+}
+
+/// Bytes of a file that shows when it is damaged.
+///
+/// # Errors
+/// When the content has no JSON form.
+pub(crate) fn seal(content: &impl Serialize) -> io::Result<Vec<u8>> {
+    let content = to_raw_value(content)?;
+    Ok(serde_json::to_vec(&Sealed { hash: sha256(content.get().as_bytes()), content: &content })?)
+}
+
+/// The content of a sealed file.
+///
+/// # Errors
+/// [`Unreadable`] when the bytes are not what was written, or another version wrote them.
+pub(crate) fn unseal<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
+    let sealed: Sealed<'_> = serde_json::from_slice(bytes).map_err(|error| Unreadable::Damaged(error.to_string()))?;
+    if sealed.hash != sha256(sealed.content.get().as_bytes()) {
+        return Err(Unreadable::Damaged("its content is not what was written".to_owned()));
+    }
+    serde_json::from_str(sealed.content.get())
+        .map_err(|error| Unreadable::Unusable(format!("another version wrote it: {error}")))
+}
+
+/// SHA-256 in hexadecimal.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}

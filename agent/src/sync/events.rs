@@ -1,0 +1,151 @@
+//! What the driver reports: bundles go to the task of the configuration, troubles to people and the hub.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use tilth_config::bundle::TrustedKey;
+use tilth_sync::driver::{Event, Order};
+use tilth_sync::engine::AlertKind;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::status::SyncStatus;
+use crate::configuration::Received;
+use crate::decide::Command;
+use crate::health::Health;
+use crate::output::tell;
+
+/// Hears the driver.
+pub(super) struct Events {
+    pub(super) trusted: watch::Receiver<TrustedKey>,
+    pub(super) bundles: mpsc::Sender<Received>,
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) orders: mpsc::Sender<Order>,
+    pub(super) health: Health,
+    pub(super) status: SyncStatus,
+    pub(super) said: Said,
+}
+
+/// What was last said of whether the hub accepts anything.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    /// Why the hub takes nothing.
+    refusals: BTreeSet<AlertKind>,
+    /// What decide was told.
+    accepts: Option<bool>,
+}
+
+impl Events {
+    /// Runs until the driver reports nothing any more.
+    pub(super) async fn run(mut self, mut reported: mpsc::Receiver<Event>) {
+        while let Some(event) = reported.recv().await {
+            self.hear(event).await;
+        }
+    }
+
+    async fn hear(&mut self, event: Event) {
+        match event {
+            Event::Bundle { bytes, .. } => self.bundle(bytes).await,
+            Event::Status(status) => {
+                let is_heard = status.last_success.is_some();
+                self.status.engine(*status);
+                if is_heard && self.said.refusals.is_empty() {
+                    self.tell_accepts(true).await;
+                }
+            }
+            Event::LocalAlert(alert) => self.alert(alert.kind, Some(alert.reason)).await,
+            Event::AllClear(kind) => self.alert(kind, None).await,
+        }
+    }
+
+    async fn bundle(&mut self, bytes: Vec<u8>) {
+        let (answer, answered) = oneshot::channel();
+        let key = *self.trusted.borrow();
+        if self.bundles.send(Received { bytes, key, answer }).await.is_ok()
+            && let Ok(Some(holding)) = answered.await
+        {
+            let _ = self.orders.send(Order::Holding(holding)).await;
+        }
+    }
+
+    /// Once for each change.
+    async fn tell_accepts(&mut self, accepts: bool) {
+        if self.said.accepts.replace(accepts) != Some(accepts) {
+            let _ = self.commands.send(Command::Hub { accepts }).await;
+        }
+    }
+
+    async fn alert(&mut self, kind: AlertKind, reason: Option<String>) {
+        // Quarantined rows are for whoever mends the program; the others wait for somebody on the farm.
+        if kind != AlertKind::RowsQuarantined {
+            if reason.is_some() {
+                self.said.refusals.insert(kind)
+            } else {
+                self.said.refusals.remove(&kind)
+            };
+            let accepts = self.said.refusals.is_empty();
+            self.tell_accepts(accepts).await;
+        }
+        let word = json!(kind);
+        let word = word.as_str().unwrap_or_default();
+        match &reason {
+            Some(reason) => tell(format_args!("tilth-agent: sync: {word}: {reason}")),
+            None => tell(format_args!("tilth-agent: sync: {word} is over")),
+        }
+        if let (AlertKind::ConfirmedUnknown, Some(_)) = (kind, &reason) {
+            self.say_history_is_missing().await;
+        }
+        if let Value::Object(body) = json!({ "alert": word, "over": reason.is_none(), "reason": reason }) {
+            let _ = self.commands.send(Command::Diagnose("sync", body)).await;
+        }
+        self.status.alert(kind, reason);
+    }
+
+    /// The hub has more of this stream than the database here: it is an older copy, which nothing on this machine may show.
+    async fn say_history_is_missing(&self) {
+        let reason = "the hub has more of it than the database here, which is an older copy";
+        let message = format!("history is missing: {reason}");
+        if let Value::Object(body) = json!({ "message": message, "reason": reason, "certain": true }) {
+            let _ = self.commands.send(Command::Happened("history-missing", body)).await;
+        }
+        tell(format_args!("tilth-agent: sync: {message}"));
+        self.health.missing(message);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tilth_config::bundle::SigningKey;
+    use tilth_sync::engine::LocalAlert;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn troubles_of_sync_are_shown_until_they_are_over() {
+        let (commands, mut heard) = mpsc::channel(64);
+        let (bundles, _received) = mpsc::channel(1);
+        let (orders, _ordered) = mpsc::channel(1);
+        let status = SyncStatus::of("http://127.0.0.1:1");
+        let mut events = Events {
+            trusted: watch::channel(*SigningKey::from_seed(&[7; 32]).trusted()).1,
+            bundles,
+            commands,
+            orders,
+            health: Health::default(),
+            status: status.clone(),
+            said: Said::default(),
+        };
+        let alerts = || {
+            let shown = status.json(crate::configuration::BundleStatus::default()).expect("there is a hub");
+            serde_json::from_str::<Value>(shown.get()).expect("JSON")["alerts"].clone()
+        };
+        let alert = LocalAlert { kind: AlertKind::KeyRefused, reason: "401".to_owned() };
+        events.hear(Event::LocalAlert(alert)).await;
+        let first = heard.recv().await;
+        assert!(matches!(first, Some(Command::Hub { accepts: false })), "people are told by an alert");
+        let Some(Command::Diagnose("sync", body)) = heard.recv().await else { panic!("no word of it") };
+        assert_eq!((&body["alert"], &body["over"]), (&json!("key-refused"), &json!(false)));
+        assert_eq!(alerts(), json!({ "key-refused": "401" }));
+        events.hear(Event::AllClear(AlertKind::KeyRefused)).await;
+        assert_eq!(alerts(), json!({}));
+    }
+}

@@ -122,6 +122,10 @@ pub(super) fn damage(log: Log) -> Option<String> {
     match log {
         Log::Unreadable => Some("its log tilth.db-wal was overwritten".to_owned()),
         Log::Damaged(commits) => Some(format!("its log tilth.db-wal was damaged, {commits} commits from its end")),
+        Log::Unfinished => Some(
+            "its log tilth.db-wal ends within a transaction: it was cut, or the agent was ended while it wrote"
+                .to_owned(),
+        ),
         Log::Absent | Log::Empty | Log::Whole => None,
     }
 }
@@ -229,6 +233,7 @@ mod tests {
             ("no log", found(100, 7, Log::Absent), Some("tilth.db-wal was not there")),
             ("a log of no bytes", found(100, 7, Log::Empty), Some("tilth.db-wal was empty")),
             ("a log of zeros", found(40, 7, Log::Unreadable), Some("tilth.db-wal was overwritten")),
+            ("an unfinished log", found(100, 7, Log::Unfinished), Some("tilth.db-wal ends within a transaction")),
             ("a damaged log", found(100, 7, Log::Damaged(3)), Some("damaged, 3 commits from its end")),
             ("another", Present { database: "b", ..found(900, 9, Log::Whole) }, Some("another database")),
         ];

@@ -28,6 +28,8 @@ pub(super) enum Log {
     Unreadable,
     /// So many commits stand behind a damaged place and will be dropped.
     Damaged(usize),
+    /// The file ends within a transaction: it was cut, or the process was ended in the instant in which it wrote.
+    Unfinished,
     /// Nothing to be seen.
     Whole,
 }
@@ -62,7 +64,13 @@ fn of(bytes: &[u8]) -> Log {
     // Frames of this log behind the first bad one: each follows from the one before it. Older ones have other salts.
     let behind = frames.iter().zip(frames.iter().skip(1)).skip(good);
     let commits = behind.filter(|(before, frame)| is_good(frame, sum(before)) && word(frame, 4) > 0).count();
-    if commits > TORN { Log::Damaged(commits) } else { Log::Whole }
+    if commits > TORN {
+        Log::Damaged(commits)
+    } else if header.ends_unfinished(bytes, &frames, good) {
+        Log::Unfinished
+    } else {
+        Log::Whole
+    }
 }
 
 /// What the first bytes of a log say.
@@ -93,6 +101,17 @@ impl Header {
         };
         let is_whole = page.is_power_of_two() && (512..=65_536).contains(&page);
         (is_whole && header.add(&bytes[..24], (0, 0)) == header.sum).then_some(header)
+    }
+
+    /// Whether the file ends behind a good frame that commits nothing, or within another frame of this log.
+    fn ends_unfinished(&self, bytes: &[u8], frames: &[&[u8]], good: usize) -> bool {
+        if good < frames.len() {
+            return false;
+        }
+        let rest = bytes[HEADER..].chunks_exact(FRAME_HEADER + self.page).remainder();
+        let is_of_this_log = rest.get(8..16).is_none_or(|salts| salts == self.salts);
+        let commits = frames.last().is_none_or(|frame| word(frame, 4) > 0);
+        !commits || (!rest.is_empty() && is_of_this_log)
     }
 
     /// The checksum of a frame that follows another.
@@ -145,17 +164,26 @@ mod tests {
         fs::read(beside(&copy.database(), "-wal")).unwrap()
     }
 
+    /// Where the transaction before the first one of several frames ends.
+    fn behind_a_commit(log: &[u8]) -> usize {
+        let frame = FRAME_HEADER + Header::read(log).unwrap().page;
+        let commits = |at: usize| word(&log[HEADER + at * frame..], 4) > 0;
+        let last = (0..).find(|at| commits(*at) && !commits(at + 1)).unwrap();
+        HEADER + frame * (last + 1)
+    }
+
     #[test]
     fn what_lies_there() {
         let whole = log();
         let (middle, end) = (whole.len() / 2, whole.len());
         type Harm = fn(&mut Vec<u8>, usize);
-        let table: [(&str, Harm, usize, bool); 8] = [
+        let table: [(&str, Harm, usize, bool); 9] = [
             ("whole", |_, _| (), 0, false),
             ("a bit flipped in the middle", |bytes, at| bytes[at] ^= 1, middle, true),
             ("a page of zeros", |bytes, at| bytes[at..at + 512].fill(0), middle, true),
             ("zeros from the middle on are an end", |bytes, at| bytes[at..].fill(0), middle, false),
-            ("cut in the middle", Vec::truncate, middle, false),
+            ("cut in the middle", Vec::truncate, middle, true),
+            ("cut behind a commit", Vec::truncate, behind_a_commit(&whole), false),
             ("torn at the very end", |bytes, at| bytes[at - 40..].fill(7), end, false),
             ("a bit of the header flipped", |bytes, at| bytes[at] ^= 1, 18, true),
             ("all zeros", |bytes, _| bytes.fill(0), 0, true),
@@ -174,6 +202,26 @@ mod tests {
             }),
             Log::Damaged(15..)
         ));
+    }
+
+    #[test]
+    fn a_log_that_ends_within_a_transaction_is_unfinished() {
+        let whole = log();
+        let frame = FRAME_HEADER + Header::read(&whole).unwrap().page;
+        let committed = behind_a_commit(&whole);
+        for (what, until, expected) in [
+            ("behind a commit", committed, Log::Whole),
+            ("within the header of the next frame", committed + 4, Log::Unfinished),
+            ("within the page of the next frame", committed + 100, Log::Unfinished),
+            ("behind the next frame, which commits nothing", committed + frame, Log::Unfinished),
+            ("behind the header of the log", HEADER, Log::Whole),
+        ] {
+            assert_eq!(of(&whole[..until]), expected, "{what}");
+        }
+        // What is left there of an older log says nothing.
+        let mut older = whole[..committed + frame - 10].to_vec();
+        older[committed + 8] ^= 1;
+        assert_eq!(of(&older), Log::Whole);
     }
 
     /// A log that began anew has older frames behind its end.

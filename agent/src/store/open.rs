@@ -116,7 +116,9 @@ impl Store {
             // Numbers that were given out are not given out again, whatever the older database knows.
             let known = before.known.as_ref().map_or(0, |known| known.alerts_until);
             store.alerts_until = store.alerts_until.max(known);
-            store.go_on_after_a_loss(&before, &mut opened)?;
+            if !before.is_perhaps_a_kill(&opened) {
+                store.go_on_after_a_loss(&before, &mut opened)?;
+            }
         }
         Ok((store, opened))
     }

@@ -326,9 +326,9 @@ impl Story {
         Ok(lost)
     }
 
-    /// The log since it was so long must say that history is missing, and it or the hub, which knew so many streams of the device,
+    /// The log since it was so long must say that history is missing, and it or the hub, which knew these streams of the device to have ended,
     /// until when there was some: not before what was noted or heard by then. With the whole folder gone there is nobody but the hub to say it.
-    fn is_said(&mut self, damage: Damage, (log, streams): (usize, usize), (noted_ms, heard_ms): (i64, i64)) {
+    fn is_said(&mut self, damage: Damage, (log, streams): (usize, Vec<String>), (noted_ms, heard_ms): (i64, i64)) {
         // What the saboteur does: it closes its eyes to what is said.
         let is_hidden = self.sabotage && damage == Damage::DatabaseZeroed;
         let mut sentence = None;
@@ -337,7 +337,7 @@ impl Story {
             sentence = said.lines().find(|line| is_of_loss(line) && !is_hidden).map(str::to_owned);
             let dates = sentence.as_deref().map(dates_in).unwrap_or_default();
             let is_dated =
-                dates.iter().any(|at| *at >= noted_ms) || self.ended_streams(streams).iter().any(|at| *at >= heard_ms);
+                dates.iter().any(|at| *at >= noted_ms) || self.ended_streams(&streams).iter().any(|at| *at >= heard_ms);
             if !is_hidden && is_dated && (sentence.is_some() || damage.takes_all()) {
                 return;
             }
@@ -350,20 +350,22 @@ impl Story {
         self.findings.unsaid.push(format!("{damage:?} lost committed rows and {how}"));
     }
 
-    /// When the hub heard the streams last that have ended since there were so many.
-    fn ended_streams(&self, before: usize) -> Vec<i64> {
-        let health = self.hub.get("/api/health");
-        let earlier = health["devices"][0]["earlier_streams"].as_array();
+    /// When the hub heard each stream last that is not among those that had ended before.
+    fn ended_streams(&self, before: &[String]) -> Vec<i64> {
+        let is_new = |stream: &&Value| !before.iter().any(|name| stream["stream"] == *name);
         let heard = |stream: &Value| stream["last_heard"].as_str().map(dates_in).unwrap_or_default();
-        let dates = earlier.into_iter().flatten().flat_map(heard).collect::<Vec<_>>();
-        if dates.len() > before { dates } else { Vec::new() }
+        self.earlier().iter().filter(is_new).flat_map(heard).collect()
     }
 
-    /// Streams of the device that the hub says have ended, each with its dates.
-    fn earlier_streams(&self) -> usize {
+    /// Names of the streams of the device that the hub says have ended.
+    fn earlier_streams(&self) -> Vec<String> {
+        self.earlier().iter().filter_map(|stream| stream["stream"].as_str().map(str::to_owned)).collect()
+    }
+
+    /// What the hub says of the streams that have ended, the newest ones.
+    fn earlier(&self) -> Vec<Value> {
         let health = self.hub.get("/api/health");
-        let earlier = health["devices"][0]["earlier_streams"].as_array();
-        earlier.map_or(0, |earlier| earlier.iter().filter(|stream| stream["last_heard"].is_string()).count())
+        health["devices"][0]["earlier_streams"].as_array().cloned().unwrap_or_default()
     }
 
     fn end(&mut self) -> anyhow::Result<()> {

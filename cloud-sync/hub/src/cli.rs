@@ -7,9 +7,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use tilth_core::id::Id;
 
 use crate::data_dir::DataDir;
+use crate::domain::ingest::quota::Quota;
 use crate::exit::{Exit, tell};
 use crate::http::address::Range;
-use crate::sync::quota::Quota;
 
 /// The central platform: keys, configuration and history of many farms.
 #[derive(Debug, Parser)]

@@ -14,10 +14,11 @@ use tilth_core::id::Id;
 use tilth_core::time::WallTime;
 use tilth_protocol::{Key, KeyKind};
 
+use crate::clock;
 use crate::data_dir::DataDir;
-use crate::store::rows::{DeviceId, TenantId};
-use crate::store::{self, audit, devices};
-use crate::{clock, keys};
+use crate::db::sqlite::rows::{DeviceId, TenantId};
+use crate::db::sqlite::{self as store, audit, devices};
+use crate::domain::access as keys;
 
 /// One change of the store by somebody at the machine: all of it or nothing.
 struct Change<'a> {

@@ -39,8 +39,8 @@ use self::access::Limits;
 use self::refusal::Refusal;
 use self::routes::{Anyone, Call, Device, Method, ROUTES, Reader, Route};
 use self::watch::Watch;
-use crate::store::Store;
-use crate::sync::quota::Quota;
+use crate::db::sqlite::Store;
+use crate::domain::ingest::quota::Quota;
 
 /// What every request may need.
 #[derive(Debug)]

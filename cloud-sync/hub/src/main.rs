@@ -1,21 +1,20 @@
 //! The central platform: keys, configuration and history of many farms, in one binary. Knows nothing of the agent's inside.
 //!
 //! ```text
-//! command line -- commands --> store (SQLite) <-- sync, issue <-- http <-- devices, readers
+//! command line -- commands --> db (SQLite) <-- http <-- devices, readers
+//!                                   |
+//!                                domain (decides, keeps nothing)
 //! ```
 
 mod cli;
 mod clock;
 mod commands;
 mod data_dir;
+mod db;
+mod domain;
 mod exit;
 mod http;
-mod issue;
-mod keys;
 mod malformed;
-mod standing;
-mod store;
-mod sync;
 
 use std::process::ExitCode;
 

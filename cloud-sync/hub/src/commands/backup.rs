@@ -11,10 +11,12 @@ use tilth_core::time::WallTime;
 
 use super::{Change, change, user};
 use crate::cli::{Backup, Restore};
+use crate::clock;
 use crate::data_dir::{self, DataDir, OWNER_ONLY};
+use crate::db::sqlite as store;
+use crate::db::sqlite::backup::{self, Carried, LostConfiguration, Made, Restored};
+use crate::domain::access as keys;
 use crate::exit::{self, Exit};
-use crate::store::backup::{self, Carried, LostConfiguration, Made, Restored};
-use crate::{clock, keys, store};
 
 /// Writes a backup beside its place and renames it into it: what was there before stays until the new one is whole.
 pub(crate) fn make(wanted: &Backup) -> anyhow::Result<Exit> {

@@ -6,9 +6,9 @@ use tilth_config::{Holdings, bundle};
 
 use super::{change, content, device_of};
 use crate::cli::{Config, Of};
+use crate::db::sqlite::{self as store, bundles};
+use crate::domain::configs as issue;
 use crate::exit::{self, Exit};
-use crate::issue;
-use crate::store::{self, bundles};
 
 pub(crate) fn run(wanted: &Config) -> anyhow::Result<Exit> {
     match wanted {

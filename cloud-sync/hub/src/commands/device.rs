@@ -8,12 +8,12 @@ use tilth_protocol::Key;
 use super::{change, tenant_of};
 use crate::cli::{Device, OneDevice, Output};
 use crate::clock;
+use crate::db::sqlite::alerts::{self, HubAlert};
+use crate::db::sqlite::keys::Listed;
+use crate::db::sqlite::merged::Whose;
+use crate::db::sqlite::{self as store, devices, keys};
+use crate::domain::configs::standing::Standing;
 use crate::exit::{self, Exit};
-use crate::standing::Standing;
-use crate::store::alerts::{self, HubAlert};
-use crate::store::keys::Listed;
-use crate::store::merged::Whose;
-use crate::store::{self, devices, keys};
 
 /// The hub's own alerts about a device that are listed with it.
 const MAX_ALERTS: usize = 10;

@@ -4,8 +4,10 @@ use anyhow::Context;
 
 use super::change;
 use crate::cli::Init;
+use crate::clock;
+use crate::db::sqlite as store;
+use crate::domain::access as keys;
 use crate::exit::{self, Exit};
-use crate::{clock, keys, store};
 
 pub(crate) fn run(wanted: &Init) -> anyhow::Result<Exit> {
     let data = wanted.data.dir();

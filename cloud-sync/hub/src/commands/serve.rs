@@ -11,14 +11,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli::{LogLevel, Serve};
+use crate::db::sqlite::{self as store, Store, keys};
+use crate::domain::ingest::quota::Quota;
 use crate::exit::{self, Exit};
 use crate::http::access::MOST_KNOWN;
 use crate::http::address::Proxies;
 use crate::http::serve::{MOST_CONNECTIONS, OTHER_FILES, Served};
 use crate::http::tls::Tls;
 use crate::http::{self, Hub, serve};
-use crate::store::{self, Store, keys};
-use crate::sync::quota::Quota;
 
 /// From the signal to the end of the last connection.
 const CONNECTIONS_END: Duration = Duration::from_millis(1500);

@@ -6,8 +6,8 @@ use tilth_protocol::Key;
 
 use super::change;
 use crate::cli::{Output, Tenant};
+use crate::db::sqlite::{self as store, devices};
 use crate::exit::{self, Exit};
-use crate::store::{self, devices};
 
 pub(crate) fn run(wanted: &Tenant) -> anyhow::Result<Exit> {
     match wanted {

@@ -13,10 +13,11 @@ use super::address::Network;
 use super::bucket::{Buckets, Rate};
 use super::refusal::Refusal;
 use super::{Hub, Peer};
-use crate::store::keys::{self, StoredKey};
-use crate::store::rows::{DeviceId, TenantId};
-use crate::store::{Owner, StoreError, audit};
-use crate::{clock, keys as secrets};
+use crate::clock;
+use crate::db::sqlite::keys::{self, StoredKey};
+use crate::db::sqlite::rows::{DeviceId, TenantId};
+use crate::db::sqlite::{Owner, StoreError, audit};
+use crate::domain::access as secrets;
 
 /// A device that catches up sends one batch after another; one that waits asks once a minute.
 const DEVICE: Rate = Rate { per_second: 20, burst: 100 };

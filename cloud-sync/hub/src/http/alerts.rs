@@ -9,9 +9,9 @@ use super::access::ReaderCaller;
 use super::refusal::Refusal;
 use super::{Hub, params, shown};
 use crate::clock;
-use crate::store::Owner;
-use crate::store::alerts::{self, HubAlert, StoredAlert};
-use crate::store::merged::Whose;
+use crate::db::sqlite::Owner;
+use crate::db::sqlite::alerts::{self, HubAlert, StoredAlert};
+use crate::db::sqlite::merged::Whose;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -16,10 +16,10 @@ use super::access::DeviceCaller;
 use super::refusal::Refusal;
 use super::{Hub, body};
 use crate::clock;
-use crate::keys;
-use crate::store::{Owner, StoreError, alerts, audit, streams};
-use crate::sync::quota::{MAX_OTHERS, MAX_STREAMS, MAX_TOUCHED, Quota};
-use crate::sync::{self, ClientState, Refused, Taken};
+use crate::db::sqlite::ingest::{self as sync, ClientState, Refused, Taken};
+use crate::db::sqlite::{Owner, StoreError, alerts, audit, streams};
+use crate::domain::access as keys;
+use crate::domain::ingest::quota::{MAX_OTHERS, MAX_STREAMS, MAX_TOUCHED, Quota};
 
 /// The hub's own alert about a device whose key, or whose store, is there twice.
 const TWO_AGENTS: (&str, &str) = ("stream-conflict", "two agents use this key");

@@ -14,8 +14,8 @@ use super::access::DeviceCaller;
 use super::refusal::Refusal;
 use super::{Hub, params};
 use crate::clock;
-use crate::issue::{self, Found, IssueError, Reply, Shown};
-use crate::store::{Owner, audit};
+use crate::db::sqlite::{Owner, audit};
+use crate::domain::configs::{self as issue, Found, IssueError, Reply, Shown};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -14,9 +14,9 @@ use super::refusal::Refusal;
 use super::shown::{self, Window};
 use super::{Hub, params};
 use crate::clock;
-use crate::store::rows::{DeviceId, SensorRow, TenantId};
-use crate::store::windows::{self, Wanted};
-use crate::store::{Owner, boots, devices};
+use crate::db::sqlite::rows::{DeviceId, SensorRow, TenantId};
+use crate::db::sqlite::windows::{self, Wanted};
+use crate::db::sqlite::{Owner, boots, devices};
 
 /// What is shown where no beginning is said.
 const USUAL: Span = Span::from_mins(24 * 60);

@@ -8,9 +8,9 @@ use serde_json::json;
 use super::access::ReaderCaller;
 use super::refusal::Refusal;
 use super::{Hub, params, shown};
-use crate::store::Owner;
-use crate::store::events::{self, Wanted};
-use crate::store::merged::Whose;
+use crate::db::sqlite::Owner;
+use crate::db::sqlite::events::{self, Wanted};
+use crate::db::sqlite::merged::Whose;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

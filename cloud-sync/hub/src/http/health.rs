@@ -14,8 +14,8 @@ use super::access::ReaderCaller;
 use super::refusal::Refusal;
 use super::{Hub, params, shown};
 use crate::clock;
-use crate::store::devices::Device;
-use crate::store::{self, Owner, StoreError, bundles, devices, events, lanes, streams};
+use crate::db::sqlite::devices::Device;
+use crate::db::sqlite::{self as store, Owner, StoreError, bundles, devices, events, lanes, streams};
 
 /// A database that takes longer for one row is in trouble.
 const PATIENCE: Duration = Duration::from_secs(3);

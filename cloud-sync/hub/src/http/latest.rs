@@ -9,7 +9,7 @@ use tilth_core::quantity::Quantity;
 use super::access::ReaderCaller;
 use super::refusal::Refusal;
 use super::{Hub, params, shown};
-use crate::store::{Owner, live};
+use crate::db::sqlite::{Owner, live};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

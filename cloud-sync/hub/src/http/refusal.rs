@@ -7,8 +7,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tilth_protocol::{ErrorCode, Failure};
 
-use crate::issue::IssueError;
-use crate::store::StoreError;
+use crate::db::sqlite::StoreError;
+use crate::domain::configs::IssueError;
 
 /// Why a request is not answered as asked.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,9 +5,9 @@ use tilth_core::time::Stamp;
 use tilth_core::value::{Resolution, Steps};
 use tilth_protocol::{Event, Figures, Live, WindowRow};
 
+use crate::db::sqlite::alerts::Transition;
+use crate::domain::ingest::clock::Word;
 use crate::malformed;
-use crate::store::alerts::Transition;
-use crate::sync::clock::Word;
 
 /// The longest body of an event. An alert with its message and advice has about 1 KiB.
 const MAX_BODY: usize = 64 << 10;

@@ -8,7 +8,7 @@ use tilth_core::value::{Resolution, Steps, Value};
 use tilth_core::windows::{Sums, Window};
 use tilth_protocol::{GapKind, WindowRow};
 
-use crate::sync::account::{Content, Mark, Run};
+use crate::domain::ingest::account::{Content, Mark, Run};
 
 macro_rules! row_ids {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(

@@ -9,6 +9,7 @@ pub(crate) mod boots;
 pub(crate) mod bundles;
 pub(crate) mod devices;
 pub(crate) mod events;
+pub(crate) mod ingest;
 pub(crate) mod keys;
 pub(crate) mod lanes;
 pub(crate) mod live;
@@ -32,10 +33,10 @@ use self::workers::{Room, Workers};
 
 /// Each step brings the schema from one version to the next; the version is the number of steps done.
 const MIGRATIONS: [&str; 4] = [
-    include_str!("store/schema-1.sql"),
-    include_str!("store/schema-2.sql"),
-    include_str!("store/schema-3.sql"),
-    include_str!("store/schema-4.sql"),
+    include_str!("sqlite/schema-1.sql"),
+    include_str!("sqlite/schema-2.sql"),
+    include_str!("sqlite/schema-3.sql"),
+    include_str!("sqlite/schema-4.sql"),
 ];
 
 /// A command beside a running hub writes in a moment; longer is trouble.

@@ -1,12 +1,5 @@
 //! Taking in what a device sends: first everything is decided, then it is stored, in one transaction.
 
-pub(crate) mod account;
-pub(crate) mod clock;
-mod marks;
-mod poison;
-pub(crate) mod quota;
-mod stream;
-
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
@@ -14,13 +7,16 @@ use rusqlite::Connection;
 use tilth_core::time::{Stamp, WallTime};
 use tilth_protocol::{Answer, Batch, Confirmed, Epoch, Event, Extent, Lane, Poison, Sequenced, WindowRow};
 
-use self::account::{Content, Run};
-use self::clock::Word;
-use self::quota::Quota;
-use self::stream::Standing;
-use crate::store::boots::Known;
-use crate::store::rows::{DeviceId, SensorRow, StreamId};
-use crate::store::{self, StoreError, alerts, boots, bundles, devices, events, lanes, live, streams, windows};
+use crate::db::sqlite::boots::Known;
+use crate::db::sqlite::rows::{DeviceId, SensorRow, StreamId};
+use crate::db::sqlite::{
+    self as store, StoreError, alerts, boots, bundles, devices, events, lanes, live, streams, windows,
+};
+use crate::domain::ingest::account::{self, Content, Run};
+use crate::domain::ingest::clock::Word;
+use crate::domain::ingest::quota::{self, Quota};
+use crate::domain::ingest::stream::{self, Standing};
+use crate::domain::ingest::{marks, poison};
 
 /// The most characters of a reason. It may quote what is wrong, and an answer is not to be larger than what it answers.
 const MAX_REASON: usize = 200;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
 
 use super::*;
-use crate::store::{audit, keys};
+use crate::db::sqlite::{audit, keys};
 
 /// What a connection does: which statements, and how many steps they take.
 #[derive(Clone, Default)]

@@ -10,9 +10,9 @@ use tilth_core::windows::Grain;
 use tilth_protocol::{GapKind, Stream};
 
 use super::*;
-use crate::store::merged::Whose;
-use crate::store::rows::{StoredWindow, TenantId};
-use crate::store::tests::in_memory;
+use crate::db::sqlite::merged::Whose;
+use crate::db::sqlite::rows::{StoredWindow, TenantId};
+use crate::db::sqlite::tests::in_memory;
 
 mod cost;
 mod limits;

@@ -9,7 +9,7 @@ use tilth_core::time::WallTime;
 
 use super::StoreError;
 use super::rows::{BootId, DeviceId, StreamId};
-use crate::sync::clock::{self, Word};
+use crate::domain::ingest::clock::{self, Word};
 
 /// A boot with a known clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

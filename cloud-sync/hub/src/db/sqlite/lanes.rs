@@ -5,7 +5,7 @@ use tilth_protocol::{GapKind, Lane};
 
 use super::StoreError;
 use super::rows::{self, StreamId};
-use crate::sync::account::{self, Content, Run};
+use crate::domain::ingest::account::{self, Content, Run};
 
 /// What a lane comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

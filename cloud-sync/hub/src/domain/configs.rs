@@ -1,14 +1,16 @@
 //! Which bundle a device gets: the version never goes down, whatever the hub has forgotten and the device remembers.
 
+pub(crate) mod standing;
+
 use rusqlite::Connection;
 use serde_json::Value as Json;
 use tilth_config::bundle::{self, BundleError, ContentHash, Draft, MAX_BYTES, MAX_VERSION, SigningKey};
 use tilth_core::id::Id;
 use tilth_core::time::WallTime;
 
-use crate::store::bundles::{self, StoredBundle};
-use crate::store::devices::{self, Device};
-use crate::store::{StoreError, rows::DeviceId};
+use crate::db::sqlite::bundles::{self, StoredBundle};
+use crate::db::sqlite::devices::{self, Device};
+use crate::db::sqlite::{StoreError, rows::DeviceId};
 
 /// A device is believed to run a version so far above the newest that this hub issued to it, as after an older backup was restored.
 /// Whoever has only its key must not bring it to the highest version, above which no hub could configure it.
@@ -159,7 +161,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::store::tests::in_memory;
+    use crate::db::sqlite::tests::in_memory;
 
     #[test]
     fn each_way_of_asking() {

@@ -4,8 +4,8 @@ use rusqlite::Connection;
 use serde::Deserialize;
 use tilth_core::time::WallTime;
 
-use crate::store::devices::Device;
-use crate::store::{StoreError, bundles, events};
+use crate::db::sqlite::devices::Device;
+use crate::db::sqlite::{StoreError, bundles, events};
 
 /// Where a device and its configurations stand.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

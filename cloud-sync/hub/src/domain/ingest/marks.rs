@@ -14,7 +14,7 @@ const MAX_RUN: usize = 500;
 const MAX_REASON: usize = 200;
 
 /// The lanes of a batch, each with its runs.
-pub(super) fn runs(batch: &Batch) -> Vec<(Lane, Vec<Run>)> {
+pub(crate) fn runs(batch: &Batch) -> Vec<(Lane, Vec<Run>)> {
     let lanes = &batch.lanes;
     let events = lanes.events.as_ref().map(|extent| lane(Lane::Events, extent));
     let windows = lanes.windows.as_ref().map(|extent| lane(Lane::Windows, extent));

@@ -1,0 +1,3 @@
+//! The hub's storage.
+
+pub(crate) mod sqlite;

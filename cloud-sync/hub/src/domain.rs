@@ -1,0 +1,5 @@
+//! What the hub decides, apart from where it keeps anything: what a batch brings, which configuration a device gets, keys.
+
+pub(crate) mod access;
+pub(crate) mod configs;
+pub(crate) mod ingest;

@@ -1,3 +1,21 @@
-//! The hub's storage.
+//! The hub's storage as whole operations, each for the tenant that its context opens.
+//!
+//! [`Database`] serves many callers at once, [`LocalDatabase`] the commands on the hub's own machine. Both speak SQLite, which no
+//! file outside `db/sqlite/` names.
 
-pub(crate) mod sqlite;
+mod context;
+mod records;
+mod sqlite;
+
+pub(crate) use context::{Authenticated, Caller, DeviceContext, TenantContext};
+pub(crate) use records::{
+    DeviceHealth, DeviceId, DeviceReport, HubAlert, ListedKey, ListedTenant, Place, StoredAlert, StoredEvent,
+    StoredWindow,
+};
+pub(crate) use sqlite::alerts::AlertQuery;
+pub(crate) use sqlite::backup;
+pub(crate) use sqlite::events::EventQuery;
+pub(crate) use sqlite::live::LiveQuery;
+pub(crate) use sqlite::local::LocalDatabase;
+pub(crate) use sqlite::windows::WindowQuery;
+pub(crate) use sqlite::{Database, DbError};

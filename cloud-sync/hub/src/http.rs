@@ -39,14 +39,14 @@ use self::access::Limits;
 use self::refusal::Refusal;
 use self::routes::{Anyone, Call, Device, Method, ROUTES, Reader, Route};
 use self::watch::Watch;
-use crate::db::sqlite::Store;
+use crate::db::Database;
 use crate::domain::ingest::quota::Quota;
 
 /// What every request may need.
 #[derive(Debug)]
 pub(crate) struct Hub {
-    store: Store,
-    key: SigningKey,
+    db: Database,
+    key: Arc<SigningKey>,
     limits: Limits,
     quota: Quota,
 }
@@ -61,13 +61,13 @@ struct Peer {
 }
 
 impl Hub {
-    pub(crate) fn new(store: Store, key: SigningKey, known: HashSet<Vec<u8>>, quota: Quota) -> Hub {
-        Hub { store, key, limits: Limits::new(known), quota }
+    pub(crate) fn new(db: Database, key: SigningKey, known: HashSet<Vec<u8>>, quota: Quota) -> Hub {
+        Hub { db, key: Arc::new(key), limits: Limits::new(known), quota }
     }
 
-    /// Gives the store back, to be stopped.
-    pub(crate) fn into_store(self) -> Store {
-        self.store
+    /// Gives the database back, to be stopped.
+    pub(crate) fn into_database(self) -> Database {
+        self.db
     }
 }
 
@@ -125,17 +125,17 @@ async fn call(hub: &Arc<Hub>, route: &Route, peer: &Peer, request: Request) -> R
         Call::Device(what) => {
             let (caller, _turn) = access::device(hub, peer, request.headers()).await?;
             match what {
-                Device::Batch => batch::take(hub, caller, request).await,
-                Device::Bundle => bundle::get(hub, caller, request.into_parts().0).await,
+                Device::Batch => batch::take(hub, &caller, request).await,
+                Device::Bundle => bundle::get(hub, &caller, request.into_parts().0).await,
             }
         }
         Call::Reader(what) => {
             let (caller, _turn) = access::reader(hub, peer, request.headers()).await?;
             match what {
-                Reader::Latest => latest::get(hub, caller, request.uri()).await,
-                Reader::Data => data::get(hub, caller, request.uri()).await,
-                Reader::Events => events::get(hub, caller, request.uri()).await,
-                Reader::Alerts => alerts::get(hub, caller, request.uri()).await,
+                Reader::Latest => latest::get(hub, &caller, request.uri()).await,
+                Reader::Data => data::get(hub, &caller, request.uri()).await,
+                Reader::Events => events::get(hub, &caller, request.uri()).await,
+                Reader::Alerts => alerts::get(hub, &caller, request.uri()).await,
             }
         }
         Call::Anyone(what) => match what {
@@ -145,7 +145,7 @@ async fn call(hub: &Arc<Hub>, route: &Route, peer: &Peer, request: Request) -> R
             }
             Anyone::Health if request.headers().contains_key(KEY_HEADER) => {
                 let (caller, _turn) = access::reader(hub, peer, request.headers()).await?;
-                health::get(hub, caller, request.uri()).await
+                health::get(hub, &caller, request.uri()).await
             }
             Anyone::Health => {
                 access::probe(hub, peer.address)?;

@@ -9,13 +9,13 @@ use serde_json::json;
 use tilth_config::bundle::SigningKey;
 use tilth_core::time::WallTime;
 
-use super::{Change, change, user};
+use super::{open, user};
 use crate::cli::{Backup, Restore};
 use crate::clock;
 use crate::data_dir::{self, DataDir, OWNER_ONLY};
-use crate::db::sqlite as store;
-use crate::db::sqlite::backup::{self, Carried, LostConfiguration, Made, Restored};
-use crate::domain::access as keys;
+use crate::db::LocalDatabase;
+use crate::db::backup::{self, Carried, LostConfiguration, Made, Restored};
+use crate::domain::access;
 use crate::exit::{self, Exit};
 
 /// Writes a backup beside its place and renames it into it: what was there before stays until the new one is whole.
@@ -29,17 +29,17 @@ pub(crate) fn make(wanted: &Backup) -> anyhow::Result<Exit> {
     let folder = File::open(folder_of(file)).with_context(name)?;
     let _ = folder.lock();
     let made = Made { at: clock::now(), signing_key: data.signing_key_text()? };
-    let connection = store::open(&data.database())?;
+    let mut db = open(&data)?;
     let mut beside = OsString::from(file.as_os_str());
     beside.push(".new");
     let beside = PathBuf::from(beside);
-    let written = write(&connection, &beside, &made).and_then(|bytes| {
+    let written = write(&db, &beside, &made).and_then(|bytes| {
         fs::rename(&beside, file)?;
         data_dir::sync_folder_of(file)?;
         Ok(bytes)
     });
     let bytes = written.inspect_err(|_| drop(fs::remove_file(&beside))).with_context(name)?;
-    change(&data, |change: &Change<'_>| change.audit(None, "a backup was made"))?;
+    db.record_backup(clock::now())?;
     if output.json {
         exit::json(&json!({"file": name(), "bytes": bytes, "made": made.at.to_string()}))?;
     } else {
@@ -80,14 +80,14 @@ fn check_place(file: &Path, data: &DataDir) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn write(connection: &rusqlite::Connection, beside: &Path, made: &Made) -> anyhow::Result<u64> {
+fn write(db: &LocalDatabase, beside: &Path, made: &Made) -> anyhow::Result<u64> {
     // What a backup that was cut off left behind.
     let mut journal = OsString::from(beside.as_os_str());
     journal.push("-journal");
     let _ = (fs::remove_file(beside), fs::remove_file(journal));
     // Before anything is in it.
     data_dir::write_new(beside, OWNER_ONLY, "")?;
-    backup::write(connection, beside, made)?;
+    db.back_up(beside, made)?;
     let file = File::open(beside)?;
     file.sync_all()?;
     Ok(file.metadata()?.len())
@@ -182,7 +182,7 @@ impl Staged {
         let folder = data.folder().join("restore.new");
         let _ = fs::remove_dir_all(&folder);
         data_dir::make_folder(&folder)?;
-        let staged = Staged { folder, epoch: keys::draw_epoch()?, now: clock::now() };
+        let staged = Staged { folder, epoch: access::draw_epoch()?, now: clock::now() };
         let copied = data_dir::write_new(&staged.database(), OWNER_ONLY, "").and_then(|()| {
             let (mut from, mut to) = (File::open(file)?, File::options().write(true).open(staged.database())?);
             std::io::copy(&mut from, &mut to)?;

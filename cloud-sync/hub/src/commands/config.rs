@@ -4,10 +4,10 @@ use anyhow::bail;
 use serde_json::json;
 use tilth_config::{Holdings, bundle};
 
-use super::{change, content, device_of};
+use super::{content, open};
 use crate::cli::{Config, Of};
-use crate::db::sqlite::{self as store, bundles};
-use crate::domain::configs as issue;
+use crate::clock;
+use crate::domain::configs;
 use crate::exit::{self, Exit};
 
 pub(crate) fn run(wanted: &Config) -> anyhow::Result<Exit> {
@@ -30,34 +30,36 @@ fn put(content: &serde_json::Value, has: &Holdings, force: bool, of: &Of) -> any
     let Of { client, device, data, output } = of;
     let data = data.dir();
     let key = data.read_signing_key()?;
-    let (bundle, entered) = change(&data, |change| {
-        let found = change.device(client, device)?;
-        let before = bundles::newest(change.connection, found.id)?;
-        let (bundle, is_new) = issue::put(change.connection, &key, &found, content, change.now)?;
-        if !is_new {
-            return Ok((bundle, None));
+    let mut db = open(&data)?;
+    let of_device = db.device(&db.tenant(client)?, device)?;
+    let (newest, shown) = db.configuration(&of_device)?;
+    let (bundle, entered) = match newest {
+        Some(newest) if configs::is_in_place(&newest, shown, content) => (newest, None),
+        newest => {
+            let version = configs::next_version(newest.as_ref().map_or(0, |newest| newest.version), shown)?;
+            let before = newest.map(|newest| {
+                let before = bundle::verify(&newest.bytes, key.trusted(), client, device);
+                content::holdings(&before.map_err(|error| error.to_string())?.content)
+            });
+            let entered = has.after(before.as_ref().and_then(|before| before.as_ref().ok()));
+            let unknown = match before {
+                Some(Err(why)) => format!("; what is gone cannot be told, for the one before cannot be read: {why}"),
+                Some(Ok(_)) | None => String::new(),
+            };
+            let is_less = entered.gone().is_grave() || !unknown.is_empty();
+            if is_less && !force {
+                bail!(
+                    "{client}/{device}: configuration {version} has {entered}{unknown}. Nothing was signed; with --force it is"
+                );
+            }
+            let now = clock::now();
+            let bundle = configs::sign(&key, (client, device), version, content, now)?;
+            let what =
+                format!("configuration {version} of device {device}, content {}, {entered}{unknown}", bundle.hash);
+            db.put_configuration(&of_device, &bundle, &what, now)?;
+            (bundle, Some((entered, unknown)))
         }
-        let before = before.map(|before| {
-            let before =
-                bundle::verify(&before.bytes, key.trusted(), client, device).map_err(|error| error.to_string())?;
-            content::holdings(&before.content)
-        });
-        let version = bundle.version;
-        let entered = has.after(before.as_ref().and_then(|before| before.as_ref().ok()));
-        let unknown = match before {
-            Some(Err(why)) => format!("; what is gone cannot be told, for the one before cannot be read: {why}"),
-            Some(Ok(_)) | None => String::new(),
-        };
-        let is_less = entered.gone().is_grave() || !unknown.is_empty();
-        if is_less && !force {
-            bail!(
-                "{client}/{device}: configuration {version} has {entered}{unknown}. Nothing was signed; with --force it is"
-            );
-        }
-        let what = format!("configuration {version} of device {device}, content {}, {entered}{unknown}", bundle.hash);
-        change.audit(Some(found.tenant), &what)?;
-        Ok((bundle, Some((entered, unknown))))
-    })?;
+    };
     let version = bundle.version;
     if output.json {
         let entered = entered.as_ref().map(|(entered, _)| entered);
@@ -85,9 +87,9 @@ fn put(content: &serde_json::Value, has: &Holdings, force: bool, of: &Of) -> any
 fn show(of: &Of) -> anyhow::Result<Exit> {
     let Of { client, device, data, output } = of;
     let data = data.dir();
-    let connection = store::open(&data.database())?;
-    let found = device_of(&connection, client, device)?;
-    let Some(stored) = bundles::newest(&connection, found.id)? else {
+    let db = open(&data)?;
+    let (stored, shown) = db.configuration(&db.device(&db.tenant(client)?, device)?)?;
+    let Some(stored) = stored else {
         bail!("{client}/{device} has no configuration yet; `tilth-hub config put` gives it one");
     };
     let bundle = bundle::verify(&stored.bytes, data.read_signing_key()?.trusted(), client, device)?;
@@ -98,7 +100,7 @@ fn show(of: &Of) -> anyhow::Result<Exit> {
             "version": stored.version,
             "issued": stored.issued.to_string(),
             "hash": stored.hash,
-            "shown_version": found.shown_version,
+            "shown_version": shown,
             "content": bundle.content,
         }))?;
     } else {

@@ -1,62 +1,43 @@
 //! `tilth-hub device`: devices and their keys.
 
-use anyhow::bail;
 use serde_json::json;
 use tilth_core::time::WallTime;
-use tilth_protocol::Key;
+use tilth_protocol::{Key, KeyKind};
 
-use super::{change, tenant_of};
+use super::open;
 use crate::cli::{Device, OneDevice, Output};
 use crate::clock;
-use crate::db::sqlite::alerts::{self, HubAlert};
-use crate::db::sqlite::keys::Listed;
-use crate::db::sqlite::merged::Whose;
-use crate::db::sqlite::{self as store, devices, keys};
+use crate::db::{DeviceReport, HubAlert, ListedKey};
+use crate::domain::access;
 use crate::domain::configs::standing::Standing;
 use crate::exit::{self, Exit};
-
-/// The hub's own alerts about a device that are listed with it.
-const MAX_ALERTS: usize = 10;
 
 pub(crate) fn run(wanted: &Device) -> anyhow::Result<Exit> {
     match wanted {
         Device::Add(one) => {
-            let OneDevice { device, client, data, .. } = one;
-            let key = change(&data.dir(), |change| {
-                let tenant = change.tenant(client)?;
-                let Some(id) = devices::add(change.connection, tenant, device, change.now)? else {
-                    bail!("{client} has a device {device} already; nothing was changed");
-                };
-                let key = change.key(tenant, Some(id))?;
-                change.audit(Some(tenant), &format!("device {device} added with key {}", key.id()))?;
-                Ok(key)
-            })?;
+            let mut db = open(&one.data.dir())?;
+            let key = access::draw(KeyKind::Device)?;
+            db.add_device(&db.tenant(&one.client)?, &one.device, &key, clock::now())?;
             show_key(one, &key)
         }
         Device::Key(one) => {
-            let OneDevice { device, client, data, .. } = one;
-            let key = change(&data.dir(), |change| {
-                let found = change.device(client, device)?;
-                let key = change.key(found.tenant, Some(found.id))?;
-                change.audit(Some(found.tenant), &format!("key {} made for device {device}", key.id()))?;
-                Ok(key)
-            })?;
+            let mut db = open(&one.data.dir())?;
+            let key = access::draw(KeyKind::Device)?;
+            let device = db.device(&db.tenant(&one.client)?, &one.device)?;
+            db.add_device_key(&device, &key, clock::now())?;
             show_key(one, &key)
         }
         Device::Revoke(one) => revoke(one),
         Device::List { client, data, output } => {
-            let connection = store::open(&data.dir().database())?;
-            let tenant = client.as_ref().map(|client| tenant_of(&connection, client)).transpose()?;
-            let found = match tenant {
-                Some(tenant) => devices::of_tenant(&connection, tenant)?,
-                None => devices::all(&connection)?,
+            let db = open(&data.dir())?;
+            let tenants = match client {
+                Some(client) => vec![db.tenant(client)?],
+                None => db.tenants()?.into_iter().map(|listed| listed.tenant).collect(),
             };
-            for device in found {
-                let keys = keys::of_device(&connection, device.id)?;
-                let standing = Standing::of(&connection, &device)?;
-                let whose = Whose { tenant: device.tenant, device: Some(device.id) };
-                let alerts = alerts::said(&connection, whose, true, MAX_ALERTS, clock::now())?;
-                show(&device, &keys, &standing, &alerts, *output)?;
+            for tenant in tenants {
+                for report in db.devices(&tenant, clock::now())? {
+                    show(&report, *output)?;
+                }
             }
             Ok(Exit::Done)
         }
@@ -65,19 +46,12 @@ pub(crate) fn run(wanted: &Device) -> anyhow::Result<Exit> {
 
 fn revoke(one: &OneDevice) -> anyhow::Result<Exit> {
     let OneDevice { device, client, data, output } = one;
-    let revoked = change(&data.dir(), |change| {
-        let found = change.device(client, device)?;
-        let revoked = keys::revoke(change.connection, found.id, change.now)?;
-        change.audit(
-            Some(found.tenant),
-            &format!("{} of device {device} revoked", exit::counted(revoked as u64, "key")),
-        )?;
-        Ok(revoked)
-    })?;
+    let mut db = open(&data.dir())?;
+    let revoked = db.revoke_keys(&db.device(&db.tenant(client)?, device)?, clock::now())?;
     if output.json {
         exit::json(&json!({"client_id": client, "device_id": device, "revoked": revoked}))?;
     } else {
-        exit::line(format_args!("{client}/{device}: {} revoked", exit::counted(revoked as u64, "key")))?;
+        exit::line(format_args!("{client}/{device}: {} revoked", exit::counted(revoked, "key")))?;
     }
     Ok(Exit::Done)
 }
@@ -96,18 +70,14 @@ fn show_key(one: &OneDevice, key: &Key) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn show(
-    device: &devices::Device,
-    keys: &[Listed],
-    standing: &Standing,
-    alerts: &[HubAlert],
-    output: Output,
-) -> anyhow::Result<()> {
+fn show(report: &DeviceReport, output: Output) -> anyhow::Result<()> {
+    let DeviceReport { context, device, keys, standing, alerts } = report;
+    let client = context.tenant().client();
     if output.json {
         let time = |time: Option<WallTime>| time.map(|time| time.to_string());
         let keys: Vec<_> = keys
             .iter()
-            .map(|key| {
+            .map(|key: &ListedKey| {
                 json!({
                     "key_id": key.id,
                     "created": key.created.to_string(),
@@ -120,7 +90,7 @@ fn show(
         let refused = refused
             .map(|refused| json!({"version": refused.version, "at": time(refused.at), "reason": refused.reason}));
         return exit::json(&json!({
-            "client_id": device.client,
+            "client_id": client,
             "device_id": device.name,
             "created": device.created.to_string(),
             "last_heard": time(device.last_heard),
@@ -136,8 +106,7 @@ fn show(
     let heard = device.last_heard.map_or("never heard".to_owned(), |time| format!("last heard {time}"));
     let valid = keys.iter().filter(|key| key.revoked.is_none()).count();
     exit::line(format_args!(
-        "{}/{}  {heard}, {}, {valid} of {} keys valid",
-        device.client,
+        "{client}/{}  {heard}, {}, {valid} of {} keys valid",
         device.name,
         configurations(standing),
         keys.len()

@@ -2,27 +2,24 @@
 
 use anyhow::Context;
 
-use super::change;
+use super::{open, user};
 use crate::cli::Init;
 use crate::clock;
-use crate::db::sqlite as store;
-use crate::domain::access as keys;
+use crate::db::LocalDatabase;
+use crate::domain::access;
 use crate::exit::{self, Exit};
 
 pub(crate) fn run(wanted: &Init) -> anyhow::Result<Exit> {
     let data = wanted.data.dir();
-    let epoch = keys::draw_epoch()?;
+    let epoch = access::draw_epoch()?;
     if wanted.restored {
-        change(&data, |change| {
-            store::set_epoch(change.connection, epoch)?;
-            change.audit(None, "a backup was put back: new epoch")
-        })?;
+        open(&data)?.begin_epoch(epoch, clock::now())?;
         exit::line(format_args!("new epoch {epoch}: devices send again what this database does not have"))?;
         return Ok(Exit::Done);
     }
-    let key = data.create(&keys::random()?)?;
-    store::create(&data.database(), epoch, clock::now()).with_context(|| data.database().display().to_string())?;
-    change(&data, |change| change.audit(None, "the hub was made"))?;
+    let key = data.create(&access::random()?)?;
+    let database = data.database();
+    LocalDatabase::create(&database, epoch, &user(), clock::now()).with_context(|| database.display().to_string())?;
     exit::line(format_args!("public key {} in {}", key.trusted().id(), data.public_key().display()))?;
     exit::line(key.trusted())?;
     Ok(Exit::Done)

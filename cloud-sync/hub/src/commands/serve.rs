@@ -10,8 +10,9 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 
+use super::open;
 use crate::cli::{LogLevel, Serve};
-use crate::db::sqlite::{self as store, Store, keys};
+use crate::db::Database;
 use crate::domain::ingest::quota::Quota;
 use crate::exit::{self, Exit};
 use crate::http::access::MOST_KNOWN;
@@ -43,8 +44,8 @@ pub(crate) fn run(wanted: &Serve) -> anyhow::Result<Exit> {
     let quota = Quota { sensors: wanted.device_sensors, rows: wanted.device_rows };
     let key = data.read_signing_key()?;
     let lock = data.lock()?;
-    let known = keys::known(&store::open(&data.database())?, MOST_KNOWN)?;
-    let hub = Arc::new(Hub::new(Store::start(&data.database())?, key, known, quota));
+    let known = open(&data)?.known_keys(MOST_KNOWN)?;
+    let hub = Arc::new(Hub::new(Database::start(&data.database())?, key, known, quota));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime")?;
     let stopping = runtime.block_on(async {
         let listener =
@@ -75,7 +76,7 @@ pub(crate) fn run(wanted: &Serve) -> anyhow::Result<Exit> {
     // Requests that were cut off hold the hub until their tasks are gone.
     runtime.shutdown_timeout(Duration::from_millis(200));
     if let Some(hub) = Arc::into_inner(hub) {
-        hub.into_store().stop(stopping + ALL_END);
+        hub.into_database().stop(stopping + ALL_END);
     }
     tracing::info!("stopped");
     drop(lock);

@@ -1,48 +1,43 @@
 //! `tilth-hub tenant`: the companies that own farms.
 
-use anyhow::bail;
 use serde_json::json;
-use tilth_protocol::Key;
+use tilth_protocol::{Key, KeyKind};
 
-use super::change;
+use super::open;
 use crate::cli::{Output, Tenant};
-use crate::db::sqlite::{self as store, devices};
+use crate::clock;
+use crate::db::ListedTenant;
+use crate::domain::access;
 use crate::exit::{self, Exit};
 
 pub(crate) fn run(wanted: &Tenant) -> anyhow::Result<Exit> {
     match wanted {
         Tenant::Add { name, data, output } => {
-            let key = change(&data.dir(), |change| {
-                let Some(tenant) = devices::add_tenant(change.connection, name, change.now)? else {
-                    bail!("there is a tenant {name} already; nothing was changed");
-                };
-                let key = change.key(tenant, None)?;
-                change.audit(Some(tenant), &format!("tenant {name} added with read key {}", key.id()))?;
-                Ok(key)
-            })?;
+            let key = access::draw(KeyKind::Read)?;
+            open(&data.dir())?.add_tenant(name, &key, clock::now())?;
             show_key(name.as_str(), &key, *output)
         }
         Tenant::Key { name, data, output } => {
-            let key = change(&data.dir(), |change| {
-                let tenant = change.tenant(name)?;
-                let key = change.key(tenant, None)?;
-                change.audit(Some(tenant), &format!("read key {} made", key.id()))?;
-                Ok(key)
-            })?;
+            let mut db = open(&data.dir())?;
+            let key = access::draw(KeyKind::Read)?;
+            db.add_read_key(&db.tenant(name)?, &key, clock::now())?;
             show_key(name.as_str(), &key, *output)
         }
         Tenant::List { data, output } => {
-            let connection = store::open(&data.dir().database())?;
-            for (name, created, count) in devices::tenants(&connection)? {
-                if output.json {
-                    exit::json(&json!({"client_id": name, "created": created.to_string(), "devices": count}))?;
-                } else {
-                    exit::line(format_args!("{name}  {}, since {created}", exit::counted(count, "device")))?;
-                }
+            for listed in open(&data.dir())?.tenants()? {
+                show(&listed, *output)?;
             }
             Ok(Exit::Done)
         }
     }
+}
+
+fn show(ListedTenant { tenant, created, devices }: &ListedTenant, output: Output) -> anyhow::Result<()> {
+    let client = tenant.client();
+    if output.json {
+        return exit::json(&json!({"client_id": client, "created": created.to_string(), "devices": devices}));
+    }
+    exit::line(format_args!("{client}  {}, since {created}", exit::counted(*devices, "device")))
 }
 
 fn show_key(client: &str, key: &Key, output: Output) -> anyhow::Result<Exit> {

@@ -1,22 +1,24 @@
 //! The hub's one SQLite file: opened, brought to the newest schema, written by one thread and read by several.
 //!
-//! Each file below holds the statements of one kind of thing and decides nothing.
+//! Each file below holds the statements of one kind of row, and the operations on it; an operation is one transaction.
 
-pub(crate) mod alerts;
-pub(crate) mod audit;
+pub(in crate::db) mod alerts;
+mod audit;
 pub(crate) mod backup;
-pub(crate) mod boots;
-pub(crate) mod bundles;
-pub(crate) mod devices;
-pub(crate) mod events;
-pub(crate) mod ingest;
-pub(crate) mod keys;
-pub(crate) mod lanes;
-pub(crate) mod live;
-pub(crate) mod merged;
-pub(crate) mod rows;
-pub(crate) mod streams;
-pub(crate) mod windows;
+mod boots;
+mod bundles;
+mod devices;
+pub(in crate::db) mod events;
+mod health;
+mod ingest;
+mod keys;
+mod lanes;
+pub(in crate::db) mod live;
+pub(in crate::db) mod local;
+mod merged;
+mod rows;
+mod streams;
+pub(in crate::db) mod windows;
 mod workers;
 
 use std::io;
@@ -25,11 +27,13 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
 use tilth_config::plain_file;
+use tilth_core::id::Id;
 use tilth_core::time::WallTime;
 use tilth_protocol::Epoch;
 
-pub(crate) use self::workers::Owner;
-use self::workers::{Room, Workers};
+use self::workers::{Owner, Room, Workers};
+use crate::db::context::TenantContext;
+use crate::domain::configs::ConfigError;
 
 /// Each step brings the schema from one version to the next; the version is the number of steps done.
 const MIGRATIONS: [&str; 4] = [
@@ -58,9 +62,9 @@ const READS: Room = Room { shared: 256, each: 64, most: 512 };
 /// what the largest ordinary batch takes. Whatever a batch multiplies, it cannot hold the writer for longer.
 const MAX_STEPS: u64 = 50_000_000;
 
-/// Why the store did not do what was asked.
+/// Why an operation did nothing.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum StoreError {
+pub(crate) enum DbError {
     #[error("{}: there is no hub here; `tilth-hub init` makes one", .0.display())]
     Missing(PathBuf),
     #[error("{}: made by a newer version of the hub (schema {found}, this one knows {})", path.display(), MIGRATIONS.len())]
@@ -71,6 +75,22 @@ pub(crate) enum StoreError {
     NoBackup(String),
     #[error("{}: {found}", path.display())]
     NoFile { path: PathBuf, found: io::Error },
+    #[error("there is no tenant {0}; `tilth-hub tenant add {0}` makes it")]
+    NoTenant(Id),
+    #[error("there is a tenant {0} already; nothing was changed")]
+    TenantExists(Id),
+    #[error("{client} has no device {device}; `tilth-hub device add {device} --client {client}` makes it")]
+    NoDevice { client: Id, device: String },
+    #[error("{client} has a device {device} already; nothing was changed")]
+    DeviceExists { client: Id, device: Id },
+    #[error("there is no sensor {0}")]
+    NoSensor(String),
+    #[error("several devices have a sensor {sensor}: expected device={}", devices.join(" or device="))]
+    AmbiguousSensor { sensor: String, devices: Vec<String> },
+    #[error("the configuration of this device changed meanwhile: look at it again")]
+    ConfigurationChanged,
+    #[error(transparent)]
+    Configuration(#[from] ConfigError),
     #[error("too many requests wait for the disk")]
     Busy,
     #[error("the hub is stopping")]
@@ -83,59 +103,59 @@ pub(crate) enum StoreError {
     Damaged(String),
 }
 
-impl StoreError {
+impl DbError {
     /// Whether the disk took nothing.
     pub(crate) fn is_of_the_disk(&self) -> bool {
         use rusqlite::ErrorCode::{DiskFull, ReadOnly, SystemIoFailure};
-        let StoreError::Sql(error) = self else { return false };
+        let DbError::Sql(error) = self else { return false };
         matches!(error.sqlite_error_code(), Some(DiskFull | ReadOnly | SystemIoFailure))
     }
 }
 
-impl From<rusqlite::Error> for StoreError {
-    fn from(error: rusqlite::Error) -> StoreError {
+impl From<rusqlite::Error> for DbError {
+    fn from(error: rusqlite::Error) -> DbError {
         match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::OperationInterrupted) => StoreError::TooCostly,
-            _ => StoreError::Sql(error),
+            Some(rusqlite::ErrorCode::OperationInterrupted) => DbError::TooCostly,
+            _ => DbError::Sql(error),
         }
     }
 }
 
-/// The store of a serving hub.
+/// The storage of a serving hub: one thread that writes, several that read, and a bounded queue before each.
 #[derive(Debug)]
-pub(crate) struct Store {
+pub(crate) struct Database {
     writer: Workers,
     readers: Workers,
     path: PathBuf,
 }
 
-/// Makes a new store in an empty file.
-pub(crate) fn create(path: &Path, epoch: Epoch, now: WallTime) -> Result<(), StoreError> {
+/// Makes a new database in an empty file.
+fn create(path: &Path, epoch: Epoch, now: WallTime) -> Result<(), DbError> {
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     migrate(&mut connection, path)?;
     connection.execute("INSERT INTO hub (id, epoch, created) VALUES (1, ?1, ?2)", (epoch.to_string(), now.0))?;
     Ok(())
 }
 
-/// Opens the store to write.
-pub(crate) fn open(path: &Path) -> Result<Connection, StoreError> {
+/// Opens a database to write.
+fn open(path: &Path) -> Result<Connection, DbError> {
     match plain_file::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(StoreError::Missing(path.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(DbError::Missing(path.to_owned())),
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-            return Err(StoreError::NoFile { path: path.to_owned(), found: error });
+            return Err(DbError::NoFile { path: path.to_owned(), found: error });
         }
         _ => {}
     }
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // Migrated, it would be a hub that knows nobody and refuses every device.
     if version(&connection)? == 0 {
-        return Err(StoreError::Empty(path.to_owned()));
+        return Err(DbError::Empty(path.to_owned()));
     }
     migrate(&mut connection, path)?;
     Ok(connection)
 }
 
-fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, DbError> {
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
@@ -146,11 +166,11 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
 }
 
 /// How many migrations a database has had; none where nothing is in it.
-fn version(connection: &Connection) -> Result<usize, StoreError> {
+fn version(connection: &Connection) -> Result<usize, DbError> {
     Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?)
 }
 
-fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+fn migrate(connection: &mut Connection, path: &Path) -> Result<(), DbError> {
     // Without a write: a hub on a full disk can still be read.
     if version(connection)? == MIGRATIONS.len() {
         return Ok(());
@@ -158,7 +178,7 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found = version(&transaction)?;
     if found > MIGRATIONS.len() {
-        return Err(StoreError::Newer { path: path.to_owned(), found });
+        return Err(DbError::Newer { path: path.to_owned(), found });
     }
     for migration in &MIGRATIONS[found..] {
         transaction.execute_batch(migration)?;
@@ -167,31 +187,31 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     Ok(transaction.commit()?)
 }
 
-/// The life of this database.
-pub(crate) fn epoch(connection: &Connection) -> Result<Epoch, StoreError> {
+/// The epoch of this database, which answers to devices carry.
+fn epoch(connection: &Connection) -> Result<Epoch, DbError> {
     let text: Option<String> = connection.query_row("SELECT epoch FROM hub", [], |row| row.get(0)).optional()?;
-    let text = text.ok_or_else(|| StoreError::Damaged("it has no epoch".to_owned()))?;
-    text.parse().map_err(|_| StoreError::Damaged(format!("its epoch is {text:?}")))
+    let text = text.ok_or_else(|| DbError::Damaged("it has no epoch".to_owned()))?;
+    text.parse().map_err(|_| DbError::Damaged(format!("its epoch is {text:?}")))
 }
 
-/// Begins another life, after a backup was put back.
-pub(crate) fn set_epoch(connection: &Connection, epoch: Epoch) -> Result<(), StoreError> {
+/// Begins another epoch, after a backup was put back.
+fn set_epoch(connection: &Connection, epoch: Epoch) -> Result<(), DbError> {
     connection.execute("UPDATE hub SET epoch = ?1", [epoch.to_string()])?;
     connection.execute("UPDATE devices SET epoch = NULL, restored = 1", [])?;
     Ok(())
 }
 
-impl Store {
-    /// Starts the threads over a store that exists.
-    pub(crate) fn start(path: &Path) -> Result<Store, StoreError> {
+impl Database {
+    /// Starts the threads over a database that exists.
+    pub(crate) fn start(path: &Path) -> Result<Database, DbError> {
         let writer = open(path)?;
         let readers = (0..READERS).map(|_| {
             let reader = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
             reader.pragma_update(None, "query_only", true)?;
             Ok(reader)
         });
-        let readers = readers.collect::<Result<_, StoreError>>()?;
-        Ok(Store {
+        let readers = readers.collect::<Result<_, DbError>>()?;
+        Ok(Database {
             writer: Workers::start("write", vec![writer], WRITES, MAX_STEPS)?,
             readers: Workers::start("read", readers, READS, MAX_STEPS)?,
             path: path.to_owned(),
@@ -204,41 +224,33 @@ impl Store {
         disk.map_or(true, |disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= LEAST_ROOM)
     }
 
+    /// The epoch of the hub, read anew: whoever gets it knows that the database answers.
+    pub(crate) async fn epoch(&self) -> Result<Epoch, DbError> {
+        self.read(Owner::Hub, epoch).await
+    }
+
     /// Runs a job on the write thread, in one transaction that is committed where the job succeeds.
-    pub(crate) async fn write<T, E>(
+    async fn write<T: Send + 'static>(
         &self,
-        owner: Owner,
-        job: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
+        owner: impl Into<Owner>,
+        job: impl FnOnce(&Connection) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<T, DbError> {
         let in_transaction = |connection: &mut Connection| {
-            let sql = |error| E::from(StoreError::from(error));
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql)?;
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let done = job(&transaction)?;
-            transaction.commit().map_err(sql)?;
+            transaction.commit()?;
             Ok(done)
         };
-        self.writer.run(owner, in_transaction).await?
+        self.writer.run(owner.into(), in_transaction).await?
     }
 
     /// Runs a job on a reading thread, over one state of the database.
-    pub(crate) async fn read<T, E>(
+    async fn read<T: Send + 'static>(
         &self,
-        owner: Owner,
-        job: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
-        let in_transaction = |connection: &mut Connection| {
-            let transaction = connection.transaction().map_err(|error| E::from(StoreError::from(error)))?;
-            job(&transaction)
-        };
-        self.readers.run(owner, in_transaction).await?
+        owner: impl Into<Owner>,
+        job: impl FnOnce(&Connection) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<T, DbError> {
+        self.readers.run(owner.into(), |connection| job(&*connection.transaction()?)).await?
     }
 
     /// Ends the threads once they have done what waits, if that is soon enough.
@@ -248,12 +260,18 @@ impl Store {
     }
 }
 
+impl From<&TenantContext> for Owner {
+    fn from(tenant: &TenantContext) -> Owner {
+        Owner::Tenant(tenant.id())
+    }
+}
+
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
 
     /// A store in memory with the newest schema.
-    pub(crate) fn in_memory() -> Connection {
+    pub(super) fn in_memory() -> Connection {
         let mut connection = Connection::open_in_memory().unwrap();
         connection.pragma_update(None, "foreign_keys", true).unwrap();
         migrate(&mut connection, Path::new("memory")).unwrap();

@@ -14,9 +14,7 @@ use super::bucket::{Buckets, Rate};
 use super::refusal::Refusal;
 use super::{Hub, Peer};
 use crate::clock;
-use crate::db::sqlite::keys::{self, StoredKey};
-use crate::db::sqlite::rows::{DeviceId, TenantId};
-use crate::db::sqlite::{Owner, StoreError, audit};
+use crate::db::{Authenticated, Caller, DbError, DeviceContext, DeviceId, TenantContext};
 use crate::domain::access as secrets;
 
 /// A device that catches up sends one batch after another; one that waits asks once a minute.
@@ -88,24 +86,6 @@ impl Drop for Turn<'_> {
             }
         }
     }
-}
-
-/// A device that showed its key.
-#[derive(Debug, Clone)]
-pub(super) struct DeviceCaller {
-    pub(super) tenant: TenantId,
-    pub(super) client: String,
-    pub(super) id: DeviceId,
-    pub(super) name: String,
-    pub(super) key_id: String,
-    pub(super) peer: IpAddr,
-}
-
-/// A reader that showed its key.
-#[derive(Debug, Clone)]
-pub(super) struct ReaderCaller {
-    pub(super) tenant: TenantId,
-    pub(super) client: String,
 }
 
 impl Limits {
@@ -202,21 +182,23 @@ pub(super) async fn device<'a>(
     hub: &'a Hub,
     peer: &Peer,
     headers: &HeaderMap,
-) -> Result<(DeviceCaller, Turn<'a>), Refusal> {
-    let (key_id, key, turn) = admit(hub, peer, headers, KeyKind::Device).await?;
-    let StoredKey { tenant, client, device, .. } = key;
-    let (id, name) = device.ok_or_else(unknown)?;
-    Ok((DeviceCaller { tenant, client, id, name, key_id, peer: peer.address }, turn))
+) -> Result<(DeviceContext, Turn<'a>), Refusal> {
+    match admit(hub, peer, headers, KeyKind::Device).await? {
+        (Caller::Device(device), turn) => Ok((device, turn)),
+        (Caller::Reader(_), _) => Err(unknown()),
+    }
 }
 
-/// The reader whose key was shown.
+/// The tenant whose read key was shown.
 pub(super) async fn reader<'a>(
     hub: &'a Hub,
     peer: &Peer,
     headers: &HeaderMap,
-) -> Result<(ReaderCaller, Turn<'a>), Refusal> {
-    let (_, key, turn) = admit(hub, peer, headers, KeyKind::Read).await?;
-    Ok((ReaderCaller { tenant: key.tenant, client: key.client }, turn))
+) -> Result<(TenantContext, Turn<'a>), Refusal> {
+    match admit(hub, peer, headers, KeyKind::Read).await? {
+        (Caller::Reader(tenant), turn) => Ok((tenant, turn)),
+        (Caller::Device(_), _) => Err(unknown()),
+    }
 }
 
 async fn admit<'a>(
@@ -224,7 +206,7 @@ async fn admit<'a>(
     peer: &Peer,
     headers: &HeaderMap,
     kind: KeyKind,
-) -> Result<(String, StoredKey, Turn<'a>), Refusal> {
+) -> Result<(Caller, Turn<'a>), Refusal> {
     let shown = headers.get(KEY_HEADER).and_then(|text| text.to_str().ok()).and_then(|text| Key::parse(text).ok());
     let Some(shown) = shown else {
         hub.limits.stranger(peer.address)?;
@@ -236,10 +218,7 @@ async fn admit<'a>(
     if is_stranger {
         hub.limits.stranger(peer.address)?;
     }
-    let found =
-        hub.store.read(Owner::Hub, move |connection| keys::find(connection, shown.id()).map(|key| (shown, key)));
-    let (shown, found) = found.await?;
-    let Some(key) = found.filter(|key| secrets::fits(&shown, &key.hash) && !key.is_revoked) else {
+    let Some(found) = hub.db.authenticate(shown, peer.address).await? else {
         hub.limits.forget(&hash);
         return Err(unknown());
     };
@@ -253,8 +232,8 @@ async fn admit<'a>(
     if shown_kind != kind {
         return Err(Refusal::new(ErrorCode::Forbidden, other_kind(shown_kind)));
     }
-    note_use(hub, peer.address, &id, (kind, &key)).await?;
-    Ok((id, key, turn))
+    note_use(hub, &found).await?;
+    Ok((found.caller, turn))
 }
 
 /// A key that was revoked, one that never was and one with another secret are all the same to whoever shows it.
@@ -270,29 +249,17 @@ const fn other_kind(kind: KeyKind) -> &'static str {
 }
 
 /// Notes the use of a key. The first use of a device's key ends those that it had before.
-async fn note_use(hub: &Hub, peer: IpAddr, id: &str, (kind, key): (KeyKind, &StoredKey)) -> Result<(), Refusal> {
+async fn note_use(hub: &Hub, Authenticated { caller, last_used }: &Authenticated) -> Result<(), Refusal> {
     let now = clock::now();
-    let is_first = match key.last_used {
-        Some(last) if now - last < NOTED_EVERY => return Ok(()),
+    let is_first = match last_used {
+        Some(last) if now - *last < NOTED_EVERY => return Ok(()),
         last => last.is_none(),
     };
-    let (id, tenant) = (id.to_owned(), key.tenant);
-    let noted = hub.store.write(Owner::Tenant(key.tenant), move |connection| {
-        keys::used(connection, &id, now)?;
-        if is_first {
-            let ended = keys::end_older(connection, &id, now)?;
-            let what = format!("first use of the key, {ended} older ones revoked");
-            let entry =
-                audit::Entry { at: now, who: &id, origin: &peer.to_string(), tenant: Some(tenant), what: &what };
-            audit::record(connection, &entry)?;
-        }
-        Ok::<_, StoreError>(())
-    });
-    match noted.await {
+    match hub.db.note_key_use(caller.tenant(), is_first, now).await {
         // When it was used is no reason to refuse, but that the old key still opens is.
-        Err(StoreError::Busy) if !is_first => Ok(()),
+        Err(DbError::Busy) if !is_first => Ok(()),
         // Whoever wants to see what is wrong can read on a disk that takes nothing.
-        Err(error) if kind == KeyKind::Read && error.is_of_the_disk() => Ok(()),
+        Err(error) if matches!(caller, Caller::Reader(_)) && error.is_of_the_disk() => Ok(()),
         noted => Ok(noted?),
     }
 }

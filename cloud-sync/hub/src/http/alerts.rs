@@ -5,13 +5,10 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
-use super::access::ReaderCaller;
 use super::refusal::Refusal;
 use super::{Hub, params, shown};
 use crate::clock;
-use crate::db::sqlite::Owner;
-use crate::db::sqlite::alerts::{self, HubAlert, StoredAlert};
-use crate::db::sqlite::merged::Whose;
+use crate::db::{AlertQuery, HubAlert, StoredAlert, TenantContext};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,21 +26,14 @@ enum Wanted {
     All,
 }
 
-pub(super) async fn get(hub: &Hub, caller: ReaderCaller, uri: &Uri) -> Result<Response, Refusal> {
+pub(super) async fn get(hub: &Hub, tenant: &TenantContext, uri: &Uri) -> Result<Response, Refusal> {
     let Parameters { state, device, after, limit } = params::read(uri)?;
     let is_open = state.unwrap_or(Wanted::Open) == Wanted::Open;
     let limit = params::limit(limit, 1000)?;
     let after: i64 = after.map_or(Ok(0), |after| after.parse().map_err(|_| params::not_a_page(&after)))?;
-    let now = clock::now();
-    let found = hub.store.read(Owner::Tenant(caller.tenant), move |connection| {
-        let device = super::data::device_of(connection, caller.tenant, device.as_deref())?;
-        let whose = Whose { tenant: caller.tenant, device };
-        let of_devices = alerts::all(connection, whose, is_open, (after, limit + 1), now)?;
-        // The hub's own come with the first page.
-        let own = if after == 0 { alerts::said(connection, whose, is_open, limit, now)? } else { Vec::new() };
-        Ok::<_, Refusal>((of_devices, own))
-    });
-    let (mut of_devices, own) = found.await?;
+    let query = AlertQuery { device, is_open, after, limit: limit + 1 };
+    let (mut of_devices, mut own) = hub.db.alerts(tenant, query, clock::now()).await?;
+    own.truncate(limit);
     let has_more = of_devices.len() > limit;
     of_devices.truncate(limit);
     let next = of_devices.last().filter(|_| has_more).map(|last| last.id.to_string());

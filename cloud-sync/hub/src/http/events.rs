@@ -5,12 +5,9 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::access::ReaderCaller;
 use super::refusal::Refusal;
 use super::{Hub, params, shown};
-use crate::db::sqlite::Owner;
-use crate::db::sqlite::events::{self, Wanted};
-use crate::db::sqlite::merged::Whose;
+use crate::db::{EventQuery, TenantContext};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,17 +18,12 @@ struct Parameters {
     limit: Option<usize>,
 }
 
-pub(super) async fn get(hub: &Hub, caller: ReaderCaller, uri: &Uri) -> Result<Response, Refusal> {
+pub(super) async fn get(hub: &Hub, tenant: &TenantContext, uri: &Uri) -> Result<Response, Refusal> {
     let Parameters { device, kind, after, limit } = params::read(uri)?;
     let limit = params::limit(limit, 1000)?;
     let after = after.map_or(Ok(0), |after| after.parse().map_err(|_| params::not_a_page(&after)))?;
-    let found = hub.store.read(Owner::Tenant(caller.tenant), move |connection| {
-        let device = super::data::device_of(connection, caller.tenant, device.as_deref())?;
-        let whose = Whose { tenant: caller.tenant, device };
-        let wanted = Wanted { whose, kind: kind.as_deref(), after, limit: limit + 1 };
-        Ok::<_, Refusal>(events::after(connection, &wanted)?)
-    });
-    let mut found = found.await?;
+    let query = EventQuery { device, kind, after, limit: limit + 1 };
+    let mut found = hub.db.events(tenant, query).await?;
     let has_more = found.len() > limit;
     found.truncate(limit);
     let next = found.last().filter(|_| has_more).map(|last| last.id.to_string());

@@ -6,10 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use tilth_core::quantity::Quantity;
 
-use super::access::ReaderCaller;
 use super::refusal::Refusal;
 use super::{Hub, params, shown};
-use crate::db::sqlite::{Owner, live};
+use crate::db::{LiveQuery, TenantContext};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,22 +36,17 @@ struct Reading {
     received: Json,
 }
 
-pub(super) async fn get(hub: &Hub, caller: ReaderCaller, uri: &Uri) -> Result<Response, Refusal> {
+pub(super) async fn get(hub: &Hub, tenant: &TenantContext, uri: &Uri) -> Result<Response, Refusal> {
     let Parameters { device, after, limit } = params::read(uri)?;
     let limit = params::limit(limit, 1000)?;
-    let (after_device, after_sensor) = match &after {
+    let after = match &after {
         None => (String::new(), String::new()),
         Some(after) => {
             let (device, sensor) = after.split_once(':').ok_or_else(|| params::not_a_page(after))?;
             (device.to_owned(), sensor.to_owned())
         }
     };
-    let values = hub.store.read(Owner::Tenant(caller.tenant), move |connection| {
-        let device = super::data::device_of(connection, caller.tenant, device.as_deref())?;
-        let after = (after_device.as_str(), after_sensor.as_str());
-        Ok::<_, Refusal>(live::newest(connection, caller.tenant, device, after, limit + 1)?)
-    });
-    let mut values = values.await?;
+    let mut values = hub.db.latest(tenant, LiveQuery { device, after, limit: limit + 1 }).await?;
     let has_more = values.len() > limit;
     values.truncate(limit);
     let next = values.last().filter(|_| has_more).map(|last| format!("{}:{}", last.device, last.sensor));

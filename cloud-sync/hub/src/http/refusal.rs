@@ -7,8 +7,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tilth_protocol::{ErrorCode, Failure};
 
-use crate::db::sqlite::StoreError;
-use crate::domain::configs::IssueError;
+use crate::db::DbError;
+use crate::domain::configs::ConfigError;
 
 /// Why a request is not answered as asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,32 +53,35 @@ impl Refusal {
     }
 }
 
-impl From<StoreError> for Refusal {
-    fn from(error: StoreError) -> Refusal {
+impl From<DbError> for Refusal {
+    fn from(error: DbError) -> Refusal {
         match error {
-            StoreError::Busy => Refusal::too_many(BUSY, error.to_string()),
-            StoreError::TooCostly => {
+            DbError::Busy => Refusal::too_many(BUSY, error.to_string()),
+            DbError::TooCostly => {
                 tracing::warn!("a request was given up: it takes too long");
                 Refusal::new(ErrorCode::TooLarge, error.to_string())
             }
-            StoreError::Stopping
-            | StoreError::Sql(_)
-            | StoreError::Damaged(_)
-            | StoreError::Missing(_)
-            | StoreError::NoFile { .. }
-            | StoreError::Empty(_)
-            | StoreError::NoBackup(_)
-            | StoreError::Newer { .. } => Refusal::internal(error),
-        }
-    }
-}
-
-impl From<IssueError> for Refusal {
-    fn from(error: IssueError) -> Refusal {
-        match error {
-            IssueError::Store(error) => error.into(),
-            IssueError::NoVersion | IssueError::Ahead { .. } => Refusal::bad_request(error.to_string()),
-            IssueError::Stored(_) | IssueError::TooLarge(_) | IssueError::Name(_) => Refusal::internal(error),
+            DbError::NoDevice { device, .. } => {
+                Refusal::new(ErrorCode::NotFound, format!("there is no device {device}"))
+            }
+            DbError::NoSensor(_) => Refusal::new(ErrorCode::NotFound, error.to_string()),
+            DbError::AmbiguousSensor { .. }
+            | DbError::Configuration(ConfigError::NoVersion | ConfigError::Ahead { .. }) => {
+                Refusal::bad_request(error.to_string())
+            }
+            DbError::Configuration(ConfigError::Stored(_) | ConfigError::TooLarge(_))
+            | DbError::ConfigurationChanged
+            | DbError::NoTenant(_)
+            | DbError::TenantExists(_)
+            | DbError::DeviceExists { .. }
+            | DbError::Stopping
+            | DbError::Sql(_)
+            | DbError::Damaged(_)
+            | DbError::Missing(_)
+            | DbError::NoFile { .. }
+            | DbError::Empty(_)
+            | DbError::NoBackup(_)
+            | DbError::Newer { .. } => Refusal::internal(error),
         }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json};
 use tilth_core::time::WallTime;
 use tilth_core::windows::Grain;
 
-use crate::db::sqlite::rows::StoredWindow;
+use crate::db::StoredWindow;
 
 /// A time of day as text.
 pub(super) fn time(time: Option<WallTime>) -> Json {

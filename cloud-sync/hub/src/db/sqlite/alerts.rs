@@ -1,48 +1,47 @@
 //! The state of each alert that a device numbered, and what the hub itself has to say of a device.
 
 use rusqlite::{Connection, OptionalExtension, Row};
-use tilth_core::id::{Id, SensorId};
 use tilth_core::time::{Span, WallTime};
 use tilth_protocol::Event;
 
 use super::merged::{self, Search, Whose};
 use super::rows::{BootId, DeviceId, StreamId};
-use super::{StoreError, boots, events};
+use super::{Database, DbError, events};
+use crate::db::context::TenantContext;
+use crate::db::records::{HubAlert, StoredAlert};
+use crate::domain::ingest::poison::Transition;
 
-/// A transition as far as the hub must understand it.
+/// Which alerts are wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Transition {
-    pub(crate) number: u64,
-    pub(crate) zone: Id,
-    pub(crate) rule: Id,
-    pub(crate) sensor: SensorId,
-    pub(crate) state: String,
+pub(crate) struct AlertQuery {
+    /// Name of a device; all of the tenant where none is named.
+    pub(crate) device: Option<String>,
+    /// Only those that are open.
+    pub(crate) is_open: bool,
+    /// Only those with a higher id; from 0 on, the hub's own come first.
+    pub(crate) after: i64,
+    /// At most so many, of devices and of the hub each.
+    pub(crate) limit: usize,
 }
 
-/// An alert as it is read back.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct StoredAlert {
-    pub(crate) id: i64,
-    pub(crate) device: String,
-    pub(crate) number: u64,
-    pub(crate) state: String,
-    pub(crate) is_open: bool,
-    pub(crate) boot: u32,
-    pub(crate) offset: Option<i64>,
-    pub(crate) uptime: i64,
-    pub(crate) body: String,
-}
-
-/// An alert of the hub's own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct HubAlert {
-    pub(crate) device: String,
-    pub(crate) rule: String,
-    pub(crate) since: WallTime,
-    pub(crate) last: WallTime,
-    pub(crate) times: u64,
-    pub(crate) message: String,
-    pub(crate) is_open: bool,
+impl Database {
+    /// Alerts of a tenant's devices, oldest first, and with the first page the hub's own, newest first.
+    pub(crate) async fn alerts(
+        &self,
+        tenant: &TenantContext,
+        query: AlertQuery,
+        now: WallTime,
+    ) -> Result<(Vec<StoredAlert>, Vec<HubAlert>), DbError> {
+        let AlertQuery { device, is_open, after, limit } = query;
+        let context = tenant.clone();
+        let job = move |connection: &Connection| {
+            let whose = Whose::named(connection, &context, device.as_deref())?;
+            let of_devices = all(connection, whose, is_open, (after, limit), now)?;
+            let own = if after == 0 { said(connection, whose, is_open, limit, now)? } else { Vec::new() };
+            Ok((of_devices, own))
+        };
+        self.read(tenant, job).await
+    }
 }
 
 /// An alert of the hub is over when what it is about has not happened for this long.
@@ -52,12 +51,12 @@ const OVER_AFTER: Span = Span::from_mins(60);
 const FORGOTTEN_AFTER: Span = Span::from_mins(24 * 60);
 
 /// Keeps a transition unless a newer one of the same alert is known.
-pub(crate) fn put(
+pub(super) fn put(
     connection: &Connection,
     (device, stream, boot): (DeviceId, StreamId, BootId),
     event: &Event,
     transition: &Transition,
-) -> Result<(), StoreError> {
+) -> Result<(), DbError> {
     let mut upsert = connection.prepare_cached(
         "INSERT INTO alerts (device, stream, number, seq, zone, rule, sensor, state, boot, uptime, body)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
@@ -88,13 +87,13 @@ const SELECT: &str =
 
 /// The alerts of a tenant, oldest first. One that is not resolved is open as long as its stream is the current one; and
 /// after that until a newer stream states an alert for the same zone, rule and sensor, or has had a day to do so.
-pub(crate) fn all(
+pub(super) fn all(
     connection: &Connection,
     whose: Whose,
     is_open: bool,
     page: (i64, usize),
     now: WallTime,
-) -> Result<Vec<StoredAlert>, StoreError> {
+) -> Result<Vec<StoredAlert>, DbError> {
     let ids = match is_open {
         true => "SELECT id FROM alerts WHERE device = ?1 AND state <> 'resolved' AND id > ?2 ORDER BY id",
         false => "SELECT id FROM alerts WHERE device = ?1 AND id > ?2 ORDER BY id",
@@ -125,13 +124,13 @@ fn read(row: &Row<'_>, forgotten: i64) -> rusqlite::Result<StoredAlert> {
 }
 
 /// Says something of a device, or says it again. Returns whether it is new: not said within the hour.
-pub(crate) fn say(
+pub(super) fn say(
     connection: &Connection,
     device: DeviceId,
     rule: &str,
     message: &str,
     now: WallTime,
-) -> Result<bool, StoreError> {
+) -> Result<bool, DbError> {
     let mut select = connection.prepare_cached(
         "SELECT id FROM hub_alerts WHERE device = ?1 AND rule = ?2 AND last >= ?3 ORDER BY last DESC LIMIT 1",
     )?;
@@ -150,13 +149,13 @@ pub(crate) fn say(
 }
 
 /// What the hub has to say of a tenant's devices, newest first.
-pub(crate) fn said(
+pub(super) fn said(
     connection: &Connection,
     Whose { tenant, device }: Whose,
     is_open: bool,
     limit: usize,
     now: WallTime,
-) -> Result<Vec<HubAlert>, StoreError> {
+) -> Result<Vec<HubAlert>, DbError> {
     let over = now.0 - OVER_AFTER.0;
     let mut select = connection.prepare_cached(
         "SELECT devices.name AS device, rule, since, last, times, message FROM hub_alerts
@@ -177,11 +176,4 @@ pub(crate) fn said(
         })
     })?;
     Ok(alerts.collect::<Result<_, _>>()?)
-}
-
-impl StoredAlert {
-    /// When its newest transition was.
-    pub(crate) fn at(&self) -> Option<WallTime> {
-        boots::wall(self.offset, self.uptime)
-    }
 }

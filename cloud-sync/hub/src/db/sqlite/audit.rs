@@ -3,25 +3,34 @@
 use rusqlite::Connection;
 use tilth_core::time::WallTime;
 
-use super::StoreError;
+use super::DbError;
 use super::rows::TenantId;
+use crate::db::context::{Actor, TenantContext};
 
-/// One thing that was done.
-#[derive(Debug, Clone)]
-pub(crate) struct Entry<'a> {
-    pub(crate) at: WallTime,
-    /// A key by its public id, or a user of the machine.
-    pub(crate) who: &'a str,
-    /// An address, or `local`.
-    pub(crate) origin: &'a str,
-    pub(crate) tenant: Option<TenantId>,
-    pub(crate) what: &'a str,
+/// Records what was done for a tenant, by whoever its context was opened for.
+pub(super) fn record(
+    connection: &Connection,
+    tenant: &TenantContext,
+    what: &str,
+    now: WallTime,
+) -> Result<(), DbError> {
+    insert(connection, tenant.actor(), Some(tenant.id()), what, now)
 }
 
-pub(crate) fn record(connection: &Connection, entry: &Entry<'_>) -> Result<(), StoreError> {
-    let Entry { at, who, origin, tenant, what } = entry;
+/// Records what was done to the hub itself.
+pub(super) fn record_hub(connection: &Connection, actor: &Actor, what: &str, now: WallTime) -> Result<(), DbError> {
+    insert(connection, actor, None, what, now)
+}
+
+fn insert(
+    connection: &Connection,
+    Actor { who, origin }: &Actor,
+    tenant: Option<TenantId>,
+    what: &str,
+    now: WallTime,
+) -> Result<(), DbError> {
     let mut insert =
         connection.prepare_cached("INSERT INTO audit (at, who, origin, tenant, what) VALUES (?1, ?2, ?3, ?4, ?5)")?;
-    insert.execute((at.0, who, origin, tenant, what))?;
+    insert.execute((now.0, who, origin, tenant, what))?;
     Ok(())
 }

@@ -11,7 +11,8 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use tilth_core::time::WallTime;
 use tilth_protocol::Epoch;
 
-use super::{StoreError, audit, connect, migrate, set_epoch};
+use super::{DbError, audit, connect, migrate, set_epoch};
+use crate::db::context::Actor;
 
 /// What a backup says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,8 +64,8 @@ pub(crate) fn is_database(file: &Path) -> io::Result<bool> {
 }
 
 /// Writes the store as it is at this moment, and the key, into a file that is there and empty.
-pub(crate) fn write(store: &Connection, file: &Path, made: &Made) -> Result<(), StoreError> {
-    let path = file.to_str().ok_or_else(|| StoreError::Damaged(format!("{}: expected UTF-8", file.display())))?;
+pub(super) fn write(store: &Connection, file: &Path, made: &Made) -> Result<(), DbError> {
+    let path = file.to_str().ok_or_else(|| DbError::Damaged(format!("{}: expected UTF-8", file.display())))?;
     store.execute("VACUUM INTO ?1", [path])?;
     let backup = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     backup.pragma_update(None, "journal_mode", "delete")?;
@@ -76,15 +77,15 @@ pub(crate) fn write(store: &Connection, file: &Path, made: &Made) -> Result<(), 
 }
 
 /// Makes a store of a copy of a backup: whole, of a schema that is known, and in a new epoch.
-pub(crate) fn take_up(file: &Path, epoch: Epoch, who: &str, now: WallTime) -> Result<Restored, StoreError> {
-    let no_backup = |why: &str| StoreError::NoBackup(why.to_owned());
+pub(crate) fn take_up(file: &Path, epoch: Epoch, who: &str, now: WallTime) -> Result<Restored, DbError> {
+    let no_backup = |why: &str| DbError::NoBackup(why.to_owned());
     let damaged = |error: rusqlite::Error| no_backup(&error.to_string());
     let mut store = connect(file, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| no_backup(&error.to_string()))?;
     let check: String = store.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(damaged)?;
     if check != "ok" {
         return Err(no_backup(&check));
     }
-    let has = |name: &str| -> Result<bool, StoreError> {
+    let has = |name: &str| -> Result<bool, DbError> {
         let found =
             store.query_row("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1", [name], |_| Ok(()));
         Ok(found.optional()?.is_some())
@@ -106,8 +107,8 @@ pub(crate) fn take_up(file: &Path, epoch: Epoch, who: &str, now: WallTime) -> Re
     };
     migrate(&mut store, file)?;
     set_epoch(&store, epoch)?;
-    let what = "a backup was put back: new epoch";
-    audit::record(&store, &audit::Entry { at: now, who, origin: "local", tenant: None, what })?;
+    let actor = Actor { who: who.to_owned(), origin: "local".to_owned() };
+    audit::record_hub(&store, &actor, "a backup was put back: new epoch", now)?;
     let count = |sql: &str| store.query_row(sql, [], |row| row.get(0));
     let (tenants, devices) = (count("SELECT count(*) FROM tenants")?, count("SELECT count(*) FROM devices")?);
     settle(store, file)?;
@@ -115,8 +116,8 @@ pub(crate) fn take_up(file: &Path, epoch: Epoch, who: &str, now: WallTime) -> Re
 }
 
 /// Takes over from the database before what must not be forgotten.
-pub(crate) fn carry(before: &Path, store: &Path) -> Result<Carried, StoreError> {
-    let path = before.to_str().ok_or_else(|| StoreError::Damaged("expected UTF-8".to_owned()))?;
+pub(crate) fn carry(before: &Path, store: &Path) -> Result<Carried, DbError> {
+    let path = before.to_str().ok_or_else(|| DbError::Damaged("expected UTF-8".to_owned()))?;
     let connection = connect(store, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.execute("ATTACH ?1 AS before", [path])?;
     let revoked = connection.execute(
@@ -138,7 +139,7 @@ pub(crate) fn carry(before: &Path, store: &Path) -> Result<Carried, StoreError> 
 }
 
 /// Of the devices that are in both databases.
-fn lost_configurations(connection: &Connection) -> Result<Vec<LostConfiguration>, StoreError> {
+fn lost_configurations(connection: &Connection) -> Result<Vec<LostConfiguration>, DbError> {
     let mut select = connection.prepare(
         "SELECT tenants.name || '/' || devices.name AS device,
             (SELECT max(version) FROM before.bundles AS lost WHERE lost.device = old.id) AS version,
@@ -155,9 +156,9 @@ fn lost_configurations(connection: &Connection) -> Result<Vec<LostConfiguration>
 }
 
 /// Leaves one file with everything in it.
-fn settle(store: Connection, file: &Path) -> Result<(), StoreError> {
+fn settle(store: Connection, file: &Path) -> Result<(), DbError> {
     store.pragma_update(None, "journal_mode", "delete")?;
     store.close().map_err(|(_, error)| error)?;
-    let damaged = |error: std::io::Error| StoreError::Damaged(error.to_string());
+    let damaged = |error: std::io::Error| DbError::Damaged(error.to_string());
     fs::File::open(file).and_then(|file| file.sync_all()).map_err(damaged)
 }

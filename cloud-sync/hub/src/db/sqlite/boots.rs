@@ -5,42 +5,41 @@
 //! before under the same number, both are one.
 
 use rusqlite::{Connection, OptionalExtension, Row};
-use tilth_core::time::WallTime;
 
-use super::StoreError;
+use super::DbError;
 use super::rows::{BootId, DeviceId, StreamId};
 use crate::domain::ingest::clock::{self, Word};
 
 /// A boot with a known clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Dated {
-    pub(crate) id: BootId,
-    pub(crate) number: u32,
+pub(super) struct Dated {
+    pub(super) id: BootId,
+    pub(super) number: u32,
     /// Time of day at uptime zero.
-    pub(crate) offset: i64,
+    pub(super) offset: i64,
 }
 
 /// The most rows that move when two boots turn out to be one, over all boots of a batch. A clock becomes known within the
 /// first batches of a boot; what has more rows by then stays a boot of its own.
-pub(crate) const MAX_MOVED: u64 = 5_000;
+pub(super) const MAX_MOVED: u64 = 5_000;
 
 /// A boot as one batch meets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Known {
-    pub(crate) id: BootId,
+pub(super) struct Known {
+    pub(super) id: BootId,
     /// Rows that it has without a known clock; none where the clock is known.
-    pub(crate) undated: Option<u64>,
+    pub(super) undated: Option<u64>,
     /// It is heard of for the first time.
-    pub(crate) is_new: bool,
+    pub(super) is_new: bool,
 }
 
 /// Which boot a stream means by a number; a new one where it is heard of for the first time.
-pub(crate) fn resolve(
+pub(super) fn resolve(
     connection: &Connection,
     device: DeviceId,
     stream: StreamId,
     number: u32,
-) -> Result<Known, StoreError> {
+) -> Result<Known, DbError> {
     let mut select = connection.prepare_cached(
         "SELECT boots.id, offset, rows FROM stream_boots JOIN boots ON boots.id = stream_boots.boot
          WHERE stream = ?1 AND stream_boots.number = ?2",
@@ -63,7 +62,7 @@ pub(crate) fn resolve(
 
 /// Takes in what a device says of a boot's clock. Returns the boot, which may be another one from now on. `room` is how many
 /// rows may still move in this batch.
-pub(crate) fn hear(connection: &Connection, boot: Known, word: &Word, room: &mut u64) -> Result<Known, StoreError> {
+pub(super) fn hear(connection: &Connection, boot: Known, word: &Word, room: &mut u64) -> Result<Known, DbError> {
     let mut select =
         connection.prepare_cached("SELECT offset, is_anchored, said_at, source, error_ms FROM boots WHERE id = ?1")?;
     let known = select.query_row([boot.id], read_word)?;
@@ -85,7 +84,7 @@ pub(crate) fn hear(connection: &Connection, boot: Known, word: &Word, room: &mut
 }
 
 /// Counts rows that a boot without a known clock was given.
-pub(crate) fn count(connection: &Connection, boot: BootId, rows: u64) -> Result<(), StoreError> {
+pub(super) fn count(connection: &Connection, boot: BootId, rows: u64) -> Result<(), DbError> {
     connection.prepare_cached("UPDATE boots SET rows = rows + ?2 WHERE id = ?1")?.execute((boot, rows))?;
     Ok(())
 }
@@ -102,7 +101,7 @@ fn read_word(row: &Row<'_>) -> rusqlite::Result<Option<Word>> {
 }
 
 /// Makes one of two boots that turn out to be the same, and returns it.
-fn unite(connection: &Connection, boot: BootId, offset: i64, has_rows: bool) -> Result<BootId, StoreError> {
+fn unite(connection: &Connection, boot: BootId, offset: i64, has_rows: bool) -> Result<BootId, DbError> {
     let mut select = connection.prepare_cached(
         "SELECT min(other.id) FROM boots AS this
          JOIN boots AS other ON other.device = this.device AND other.number = this.number
@@ -120,7 +119,7 @@ fn unite(connection: &Connection, boot: BootId, offset: i64, has_rows: bool) -> 
 }
 
 /// Gives what one boot has to another; of two rows for one window the higher revision stays.
-fn hand_over(connection: &Connection, from: BootId, to: BootId, has_rows: bool) -> Result<(), StoreError> {
+fn hand_over(connection: &Connection, from: BootId, to: BootId, has_rows: bool) -> Result<(), DbError> {
     let figures = super::rows::FIGURES;
     if has_rows {
         connection.execute(
@@ -150,16 +149,11 @@ fn hand_over(connection: &Connection, from: BootId, to: BootId, has_rows: bool) 
 }
 
 /// The boots of a device whose clock is known, in the order of their beginning.
-pub(crate) fn dated(connection: &Connection, device: DeviceId) -> Result<Vec<Dated>, StoreError> {
+pub(super) fn dated(connection: &Connection, device: DeviceId) -> Result<Vec<Dated>, DbError> {
     let mut select = connection.prepare_cached(
         "SELECT id, number, offset FROM boots WHERE device = ?1 AND offset IS NOT NULL ORDER BY offset, id",
     )?;
     let boots =
         select.query_map([device], |row| Ok(Dated { id: row.get(0)?, number: row.get(1)?, offset: row.get(2)? }))?;
     Ok(boots.collect::<Result<_, _>>()?)
-}
-
-/// The time of day at an uptime of a boot, where its clock is known.
-pub(crate) fn wall(offset: Option<i64>, uptime: i64) -> Option<WallTime> {
-    offset.map(|offset| WallTime(offset.saturating_add(uptime)))
 }

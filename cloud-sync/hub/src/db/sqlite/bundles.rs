@@ -1,26 +1,85 @@
 //! Signed configurations, as the bytes that were signed.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension};
+use tilth_config::bundle::{self, SigningKey};
 use tilth_core::time::WallTime;
 
-use super::StoreError;
 use super::rows::DeviceId;
-
-/// The newest bundle of a device.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct StoredBundle {
-    pub(crate) version: u64,
-    pub(crate) issued: WallTime,
-    /// Of its content, in hex.
-    pub(crate) hash: String,
-    pub(crate) bytes: Vec<u8>,
-}
+use super::{Database, DbError, audit, devices};
+use crate::db::context::DeviceContext;
+use crate::domain::configs::{self, ConfigError, Reply, Shown, SignedBundle};
 
 /// So many of a device are kept, the newest: each time that it shows a higher version makes one.
 const MOST: u32 = 32;
 
-pub(crate) fn add(connection: &Connection, device: DeviceId, bundle: &StoredBundle) -> Result<(), StoreError> {
-    let StoredBundle { version, issued, hash, bytes } = bundle;
+/// The answer to a device that asks; none where nobody has configured it.
+type Answer = Option<(Reply, SignedBundle)>;
+
+impl Database {
+    /// The configuration that a device gets, after noting the version that it shows. Signs anew where the device has shown a
+    /// version that this hub did not issue. None where nobody has configured the device.
+    ///
+    /// Writes only where something changes: most of the time a device shows what it has shown before.
+    pub(crate) async fn bundle_for(
+        &self,
+        device: &DeviceContext,
+        shown: Shown,
+        key: Arc<SigningKey>,
+        now: WallTime,
+    ) -> Result<Answer, DbError> {
+        let (id, of_look) = (device.id(), shown.clone());
+        if let Some(found) = self.read(device.tenant(), move |connection| look(connection, id, &of_look)).await? {
+            return Ok(found);
+        }
+        let context = device.clone();
+        self.write(device.tenant(), move |connection| answer(connection, &context, &shown, &key, now)).await
+    }
+}
+
+/// The answer where nothing is to be written for it.
+fn look(connection: &Connection, id: DeviceId, shown: &Shown) -> Result<Option<Answer>, DbError> {
+    let device = devices::get(connection, id)?;
+    if shown.version > device.shown_version {
+        return Ok(None);
+    }
+    let Some(newest) = newest(connection, id)? else { return Ok(Some(None)) };
+    Ok(match configs::reply((newest.version, &newest.hash), device.shown_version, shown) {
+        Reply::Renew => None,
+        reply => Some(Some((reply, newest))),
+    })
+}
+
+/// Notes what the device has shown, and signs anew where that is called for.
+fn answer(
+    connection: &Connection,
+    context: &DeviceContext,
+    shown: &Shown,
+    key: &SigningKey,
+    now: WallTime,
+) -> Result<Answer, DbError> {
+    let id = context.id();
+    let issued = version(connection, id)?.unwrap_or(0);
+    configs::check_shown(shown.version, devices::get(connection, id)?.shown_version, issued)?;
+    devices::shown(connection, id, shown.version)?;
+    if let Some(found) = look(connection, id, shown)? {
+        return Ok(found);
+    }
+    let Some(newest) = newest(connection, id)? else { return Ok(None) };
+    let (client, name) = (context.tenant().client(), context.name());
+    let content = bundle::verify(&newest.bytes, key.trusted(), client, name).map_err(ConfigError::from)?.content;
+    let version = configs::next_version(newest.version, devices::get(connection, id)?.shown_version)?;
+    let renewed = configs::sign(key, (client, name), version, &content, now)?;
+    add(connection, id, &renewed)?;
+    let what = format!("configuration {version} of device {name}: it had shown {}", shown.version);
+    audit::record(connection, context.tenant(), &what, now)?;
+    Ok(Some((Reply::Renew, renewed)))
+}
+
+/// Keeps a bundle, and as many of the device's older ones as there is room for.
+pub(super) fn add(connection: &Connection, device: DeviceId, bundle: &SignedBundle) -> Result<(), DbError> {
+    let SignedBundle { version, issued, hash, bytes } = bundle;
     connection.execute(
         "INSERT INTO bundles (device, version, issued, hash, bytes) VALUES (?1, ?2, ?3, ?4, ?5)",
         (device, version, issued.0, hash, bytes),
@@ -33,18 +92,79 @@ pub(crate) fn add(connection: &Connection, device: DeviceId, bundle: &StoredBund
     Ok(())
 }
 
-pub(crate) fn newest(connection: &Connection, device: DeviceId) -> Result<Option<StoredBundle>, StoreError> {
+/// The newest bundle of a device.
+pub(super) fn newest(connection: &Connection, device: DeviceId) -> Result<Option<SignedBundle>, DbError> {
     let mut select = connection.prepare_cached(
         "SELECT version, issued, hash, bytes FROM bundles WHERE device = ?1 ORDER BY version DESC LIMIT 1",
     )?;
     let bundle = select.query_row([device], |row| {
-        Ok(StoredBundle { version: row.get(0)?, issued: WallTime(row.get(1)?), hash: row.get(2)?, bytes: row.get(3)? })
+        Ok(SignedBundle { version: row.get(0)?, issued: WallTime(row.get(1)?), hash: row.get(2)?, bytes: row.get(3)? })
     });
     Ok(bundle.optional()?)
 }
 
 /// The version of a device's newest bundle.
-pub(crate) fn version(connection: &Connection, device: DeviceId) -> Result<Option<u64>, StoreError> {
+pub(super) fn version(connection: &Connection, device: DeviceId) -> Result<Option<u64>, DbError> {
     let mut select = connection.prepare_cached("SELECT max(version) FROM bundles WHERE device = ?1")?;
     Ok(select.query_row([device], |row| row.get(0))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value as Json, json};
+    use tilth_config::bundle::{ContentHash, MAX_VERSION};
+    use tilth_core::id::Id;
+
+    use super::*;
+    use crate::db::context::{Actor, TenantContext};
+    use crate::db::sqlite::tests::in_memory;
+    use crate::domain::configs::MOST_AHEAD;
+
+    #[test]
+    fn versions_rise_whatever_is_shown() {
+        let connection = in_memory();
+        let key = SigningKey::from_seed(&[1; 32]);
+        let now = WallTime(1_000);
+        let tenant = devices::add_tenant(&connection, &Id::new("acme").unwrap(), now).unwrap().unwrap();
+        let id = devices::add(&connection, tenant, &Id::new("pi-7").unwrap(), now).unwrap().unwrap();
+        let names = (Id::new("acme").unwrap(), Id::new("pi-7").unwrap());
+        let actor = Actor { who: "k1".to_owned(), origin: "local".to_owned() };
+        let tenant = TenantContext::open(tenant, names.0.clone(), actor);
+        let context = DeviceContext::of(tenant, id, names.1.clone());
+        let device = || devices::get(&connection, id).unwrap();
+        let put = |content: Json| {
+            let (newest, shown) = (newest(&connection, id).unwrap(), device().shown_version);
+            if let Some(newest) = newest.as_ref().filter(|newest| configs::is_in_place(newest, shown, &content)) {
+                return (newest.version, false);
+            }
+            let version = configs::next_version(newest.map_or(0, |newest| newest.version), shown).unwrap();
+            let signed = configs::sign(&key, (&names.0, &names.1), version, &content, now).unwrap();
+            add(&connection, id, &signed).unwrap();
+            (version, true)
+        };
+        let ask = |version, hash: Option<&str>| {
+            let shown = Shown { version, hash: hash.map(str::to_owned) };
+            let found = answer(&connection, &context, &shown, &key, now).unwrap();
+            found.map(|(reply, bundle)| (reply, bundle.version, bundle.hash))
+        };
+        let (one, two) = (json!({"rules": {}}), json!({"rules": {"a": {}}}));
+        let hash = ContentHash::of(&two).to_string();
+        assert_eq!(ask(0, None), None);
+        assert_eq!(
+            (put(one.clone()), put(one), put(two.clone()), put(two.clone())),
+            ((1, true), (1, false), (2, true), (2, false))
+        );
+        assert_eq!(ask(0, None), Some((Reply::Send, 2, hash.clone())));
+        assert_eq!(ask(9, Some(&hash)), Some((Reply::Renew, 10, hash.clone())));
+        assert_eq!(ask(10, Some(&hash)), Some((Reply::Unchanged, 10, hash.clone())));
+        assert_eq!(ask(20, None).map(|found| found.1), Some(21));
+        assert_eq!(put(two), (21, false));
+
+        // Not so far that no version would be left.
+        let far = |version| answer(&connection, &context, &Shown { version, hash: None }, &key, now).map(|_| ());
+        assert!(matches!(far(21 + MOST_AHEAD + 1), Err(DbError::Configuration(ConfigError::Ahead { issued: 21, .. }))));
+        assert!(matches!(far(MAX_VERSION), Err(DbError::Configuration(ConfigError::Ahead { issued: 21, .. }))));
+        assert_eq!((device().shown_version, put(json!({"rules": {"b": {}}}))), (20, (22, true)));
+        far(22 + MOST_AHEAD).unwrap();
+    }
 }

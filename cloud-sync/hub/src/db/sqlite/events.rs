@@ -4,46 +4,53 @@ use rusqlite::{Connection, OptionalExtension};
 use tilth_core::time::WallTime;
 use tilth_protocol::{Event, Lane};
 
-use super::StoreError;
-use super::boots;
 use super::merged::{self, Search, Whose};
 use super::rows::{BootId, DeviceId, StreamId};
+use super::{Database, DbError};
+use crate::db::context::TenantContext;
+use crate::db::records::StoredEvent;
 
-/// An event as it is read back.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct StoredEvent {
-    /// Where it stands among all events that the hub has.
-    pub(crate) id: i64,
-    pub(crate) device: String,
-    pub(crate) lane: String,
-    /// Its place in its lane of the device's stream.
-    pub(crate) seq: i64,
-    pub(crate) kind: String,
-    pub(crate) boot: u32,
-    /// Of its boot's clock.
-    pub(crate) offset: Option<i64>,
-    pub(crate) uptime: i64,
-    pub(crate) body: String,
-    pub(crate) received: WallTime,
-}
-
-/// Which events are wanted.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Wanted<'a> {
-    pub(crate) whose: Whose,
-    pub(crate) kind: Option<&'a str>,
-    /// Those that came after this one.
+/// Which events a reader wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EventQuery {
+    /// Name of a device; all of the tenant where none is named.
+    pub(crate) device: Option<String>,
+    pub(crate) kind: Option<String>,
+    /// Only those with a higher id.
     pub(crate) after: i64,
     pub(crate) limit: usize,
 }
 
-pub(crate) fn put(
+impl Database {
+    /// Events of a tenant's devices, in the order in which the hub took them in.
+    pub(crate) async fn events(&self, tenant: &TenantContext, query: EventQuery) -> Result<Vec<StoredEvent>, DbError> {
+        let EventQuery { device, kind, after, limit } = query;
+        let context = tenant.clone();
+        let job = move |connection: &Connection| {
+            let whose = Whose::named(connection, &context, device.as_deref())?;
+            self::after(connection, &Wanted { whose, kind: kind.as_deref(), after, limit })
+        };
+        self.read(tenant, job).await
+    }
+}
+
+/// Which events are wanted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) whose: Whose,
+    pub(super) kind: Option<&'a str>,
+    /// Those with a higher id.
+    pub(super) after: i64,
+    pub(super) limit: usize,
+}
+
+pub(super) fn put(
     connection: &Connection,
     (device, stream, lane): (DeviceId, StreamId, Lane),
     boot: BootId,
     event: &Event,
     now: WallTime,
-) -> Result<(), StoreError> {
+) -> Result<(), DbError> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO events (device, stream, lane, seq, boot, uptime, kind, body, received)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
@@ -59,11 +66,11 @@ pub(super) fn text(body: &serde_json::Map<String, serde_json::Value>) -> String 
     serde_json::to_string(body).expect("its keys are text")
 }
 
-const SELECT: &str =
-    "SELECT events.id, devices.name AS device, lane, seq, kind, boots.number AS boot, offset, uptime, body, received
+pub(super) const SELECT: &str =
+    "SELECT events.id, devices.id AS device_id, devices.name AS device, lane, seq, kind, boots.number AS boot, offset, uptime, body, received
     FROM events JOIN devices ON devices.id = events.device JOIN boots ON boots.id = events.boot";
 
-fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredEvent> {
+pub(super) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredEvent> {
     Ok(StoredEvent {
         id: row.get("id")?,
         device: row.get("device")?,
@@ -79,7 +86,7 @@ fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredEvent> {
 }
 
 /// Events in the order in which the hub took them in.
-pub(crate) fn after(connection: &Connection, wanted: &Wanted<'_>) -> Result<Vec<StoredEvent>, StoreError> {
+pub(super) fn after(connection: &Connection, wanted: &Wanted<'_>) -> Result<Vec<StoredEvent>, DbError> {
     let Wanted { whose, kind, after, limit } = *wanted;
     let ids = match kind {
         None => "SELECT id FROM events WHERE device = ?1 AND id > ?2 ORDER BY id",
@@ -90,7 +97,7 @@ pub(crate) fn after(connection: &Connection, wanted: &Wanted<'_>) -> Result<Vec<
 }
 
 /// The newest event by which a device said what it did with a bundle, by its own count: they may come in any order.
-pub(crate) fn newest_of_bundle(connection: &Connection, device: DeviceId) -> Result<Option<StoredEvent>, StoreError> {
+pub(super) fn newest_of_bundle(connection: &Connection, device: DeviceId) -> Result<Option<StoredEvent>, DbError> {
     let mut select = connection.prepare_cached(&format!(
         "{SELECT} WHERE events.device = ?1 AND kind = 'bundle' ORDER BY events.stream DESC, seq DESC LIMIT 1"
     ))?;
@@ -98,17 +105,10 @@ pub(crate) fn newest_of_bundle(connection: &Connection, device: DeviceId) -> Res
 }
 
 /// The newest event by which a device said that it took a configuration.
-pub(crate) fn newest_taken(connection: &Connection, device: DeviceId) -> Result<Option<StoredEvent>, StoreError> {
+pub(super) fn newest_taken(connection: &Connection, device: DeviceId) -> Result<Option<StoredEvent>, DbError> {
     let mut select = connection.prepare_cached(&format!(
         "{SELECT} WHERE events.device = ?1 AND kind = 'bundle' AND body ->> 'outcome' <> 'refused'
          ORDER BY events.stream DESC, seq DESC LIMIT 1"
     ))?;
     Ok(select.query_row([device], read).optional()?)
-}
-
-/// The wall time of an event.
-impl StoredEvent {
-    pub(crate) fn at(&self) -> Option<WallTime> {
-        boots::wall(self.offset, self.uptime)
-    }
 }

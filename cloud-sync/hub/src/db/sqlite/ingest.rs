@@ -1,54 +1,24 @@
-//! Taking in what a device sends: first everything is decided, then it is stored, in one transaction.
+//! Taking in what a device sends: first what is new is decided, then it is stored, in one transaction.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use rusqlite::Connection;
 use tilth_core::time::{Stamp, WallTime};
-use tilth_protocol::{Answer, Batch, Confirmed, Epoch, Event, Extent, Lane, Poison, Sequenced, WindowRow};
+use tilth_protocol::{Answer, Batch, Event, Extent, Lane, Poison, Sequenced, Stream, WindowRow};
 
-use crate::db::sqlite::boots::Known;
-use crate::db::sqlite::rows::{DeviceId, SensorRow, StreamId};
-use crate::db::sqlite::{
-    self as store, StoreError, alerts, boots, bundles, devices, events, lanes, live, streams, windows,
-};
+use super::boots::{self, Known};
+use super::rows::{DeviceId, SensorRow, StreamId};
+use super::{Database, DbError, alerts, audit, bundles, devices, events, lanes, live, streams, windows};
+use crate::db::context::DeviceContext;
 use crate::domain::ingest::account::{self, Content, Run};
 use crate::domain::ingest::clock::Word;
 use crate::domain::ingest::quota::{self, Quota};
 use crate::domain::ingest::stream::{self, Standing};
-use crate::domain::ingest::{marks, poison};
+use crate::domain::ingest::{ClientState, Refused, Taken, behind, marks, poison};
 
 /// The most characters of a reason. It may quote what is wrong, and an answer is not to be larger than what it answers.
 const MAX_REASON: usize = 200;
-
-/// Why a batch is refused. Nothing of it was stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Refused {
-    /// A sequence is known with other content.
-    Content { lane: Lane, seq: u64 },
-    /// Another stream of the device is alive.
-    TwoStreams,
-    /// The device has begun [`quota::MAX_STREAMS`] streams within a day.
-    TooManyStreams,
-    /// The device has [`quota::MAX_OTHERS`] gaps and boots.
-    TooManyOthers,
-    /// The batch touches more than [`quota::MAX_TOUCHED`] known runs of a lane.
-    TooManyRuns { lane: Lane },
-}
-
-/// What a batch comes to.
-#[derive(Debug)]
-pub(crate) enum Taken {
-    Stored {
-        answer: Answer,
-        is_new_stream: bool,
-        /// The limit by which rows or live values were left out.
-        over_quota: Option<String>,
-        /// What the device was confirmed and this database does not have, where there is any.
-        behind: Option<String>,
-    },
-    Refused(Refused),
-}
 
 /// What is new in a batch, before anything is stored.
 struct Decided {
@@ -60,23 +30,63 @@ struct Decided {
     new: BTreeMap<Lane, Vec<Run>>,
 }
 
-/// What a device says of itself with a batch, and what it gets in answer to that.
-#[derive(Debug, Clone)]
-pub(crate) struct ClientState {
-    /// What the device was confirmed before, as it says.
-    pub(crate) confirmed: Confirmed,
-    /// The device's next epoch, if it needs one.
-    pub(crate) next_epoch: Epoch,
+impl Database {
+    /// Takes in a checked batch of a device, and confirms what is stored with it.
+    pub(crate) async fn take_batch(
+        &self,
+        device: &DeviceContext,
+        (batch, client): (Batch, ClientState),
+        quota: Quota,
+        now: WallTime,
+    ) -> Result<Taken, DbError> {
+        let context = device.clone();
+        let job = move |connection: &Connection| {
+            let taken = take(connection, context.id(), (&batch, &client), quota, now)?;
+            note(connection, &context, batch.stream, &taken, now)?;
+            Ok(taken)
+        };
+        self.write(device.tenant(), job).await
+    }
 }
 
-/// Takes in a checked batch of a device.
-pub(crate) fn take(
+/// Says what is out of the ordinary about a batch: in the log, the audit trail and an alert of the hub's own.
+fn note(
+    connection: &Connection,
+    device: &DeviceContext,
+    stream: Stream,
+    taken: &Taken,
+    now: WallTime,
+) -> Result<(), DbError> {
+    let (client, name) = (device.tenant().client(), device.name());
+    let what = match taken.remark() {
+        Some(remark) => {
+            // Once an hour: whoever is refused all day fills no disk.
+            if !alerts::say(connection, device.id(), remark.rule, &remark.message, now)? {
+                return Ok(());
+            }
+            tracing::warn!(%client, device = %name, %stream, "{}", remark.message);
+            format!("device {name}, stream {stream}: {}", remark.detail)
+        }
+        None if matches!(taken, Taken::Stored { is_new_stream: true, .. }) => {
+            let current = streams::find(connection, device.id(), stream)?;
+            if let Some(before) = streams::last_heard_beside(connection, device.id(), current)? {
+                tracing::warn!(%client, device = %name, "new stream {stream}: the one before was last heard at {before}");
+            }
+            format!("device {name} began the stream {stream}")
+        }
+        None => return Ok(()),
+    };
+    audit::record(connection, device.tenant(), &what, now)
+}
+
+/// Takes in a checked batch of a device, without a word about it.
+fn take(
     connection: &Connection,
     device: DeviceId,
     (batch, client): (&Batch, &ClientState),
     quota: Quota,
     now: WallTime,
-) -> Result<Taken, StoreError> {
+) -> Result<Taken, DbError> {
     let decided = match decide(connection, device, batch, now)? {
         Ok(decided) => decided,
         Err(refused) => return Ok(Taken::Refused(refused)),
@@ -112,12 +122,12 @@ pub(crate) fn take(
     let taken = (intake.taken, intake.others(&decided));
     devices::heard(connection, device, is_current.then_some(stream), taken, now)?;
     let confirmed = Lane::ALL.into_iter().map(|lane| Ok((lane, lanes::tally(connection, stream, lane)?.confirmed)));
-    let confirmed: BTreeMap<Lane, u64> = confirmed.collect::<Result<_, StoreError>>()?;
+    let confirmed: BTreeMap<Lane, u64> = confirmed.collect::<Result<_, DbError>>()?;
     let shown = devices::get(connection, device)?.shown_version;
     let config_version = bundles::version(connection, device)?.filter(|version| *version > shown);
     let mut epoch = match devices::epoch(connection, device)? {
         Some(epoch) => epoch,
-        None => store::epoch(connection)?,
+        None => super::epoch(connection)?,
     };
     let is_in_epoch = batch.epoch == Some(epoch);
     let is_restored = devices::is_restored(connection, device, is_in_epoch)?;
@@ -131,22 +141,12 @@ pub(crate) fn take(
     Ok(Taken::Stored { answer, is_new_stream, over_quota: intake.over_quota, behind })
 }
 
-/// What a device was confirmed beyond what is here: only a database that was set back says less than before.
-fn behind(told: &Confirmed, here: &BTreeMap<Lane, u64>) -> Option<String> {
-    let of = |(lane, seq): (&Lane, &u64)| {
-        let here = here.get(lane).copied().unwrap_or(0);
-        (*seq > here).then(|| format!("{lane} {seq}, here {here}"))
-    };
-    let lanes: Vec<String> = told.0.iter().filter_map(of).collect();
-    (!lanes.is_empty()).then(|| lanes.join("; "))
-}
-
 fn decide(
     connection: &Connection,
     device: DeviceId,
     batch: &Batch,
     now: WallTime,
-) -> Result<Result<Decided, Refused>, StoreError> {
+) -> Result<Result<Decided, Refused>, DbError> {
     let stream = streams::find(connection, device, batch.stream)?;
     if stream.is_none() {
         let from = WallTime(now.0.saturating_sub(quota::STREAMS_WITHIN.0));
@@ -185,7 +185,7 @@ fn news(
     stream: Option<StreamId>,
     lane: Lane,
     brought: &[Run],
-) -> Result<Result<Vec<Run>, Refused>, StoreError> {
+) -> Result<Result<Vec<Run>, Refused>, DbError> {
     let Some(stream) = stream else { return Ok(Ok(brought.to_vec())) };
     let confirmed = lanes::tally(connection, stream, lane)?.confirmed;
     let (mut new, mut touched) = (Vec::new(), 0);
@@ -256,7 +256,7 @@ struct Boot {
 
 impl Intake<'_> {
     /// What the batch says of its boots' clocks comes first, so that its rows find the boots they belong to.
-    fn clocks(&mut self, batch: &Batch) -> Result<(), StoreError> {
+    fn clocks(&mut self, batch: &Batch) -> Result<(), DbError> {
         let clocks = batch.lanes.events.iter().flat_map(|extent| &extent.rows).filter(|event| event.kind == "clock");
         let anchors = clocks.filter_map(|event| Some((event.at.boot, poison::clock(event).ok()?)));
         let stamps = stamps(batch)
@@ -277,7 +277,7 @@ impl Intake<'_> {
         Ok(())
     }
 
-    fn boot(&mut self, number: u32) -> Result<&mut Boot, StoreError> {
+    fn boot(&mut self, number: u32) -> Result<&mut Boot, DbError> {
         match self.boots.entry(number) {
             Entry::Occupied(found) => Ok(found.into_mut()),
             Entry::Vacant(place) => {
@@ -297,7 +297,7 @@ impl Intake<'_> {
     }
 
     /// Notes how many rows the boots without a known clock were given.
-    fn count_undated(&self) -> Result<(), StoreError> {
+    fn count_undated(&self) -> Result<(), DbError> {
         let undated = self.boots.values().filter(|boot| boot.known.undated.is_some() && boot.added > 0);
         undated.into_iter().try_for_each(|boot| boots::count(self.connection, boot.known.id, boot.added))
     }
@@ -327,7 +327,7 @@ impl Intake<'_> {
     }
 
     /// The row of a sensor; none where it would be one more than the device may have.
-    fn sensor(&mut self, name: &str) -> Result<Option<SensorRow>, StoreError> {
+    fn sensor(&mut self, name: &str) -> Result<Option<SensorRow>, DbError> {
         if let Some(known) = windows::find_sensor(self.connection, self.device, name)? {
             return Ok(Some(known));
         }
@@ -343,7 +343,7 @@ impl Intake<'_> {
         windows::add_sensor(self.connection, self.device, name).map(Some)
     }
 
-    fn events(&mut self, lane: Lane, extent: Option<&Extent<Event>>, decided: &Decided) -> Result<(), StoreError> {
+    fn events(&mut self, lane: Lane, extent: Option<&Extent<Event>>, decided: &Decided) -> Result<(), DbError> {
         let Some(extent) = extent else { return Ok(()) };
         for event in &extent.rows {
             if !self.admits(lane, event.seq(), poison::event(event), decided.is_new(lane, event.seq())) {
@@ -363,7 +363,7 @@ impl Intake<'_> {
         lanes::add(self.connection, self.stream, lane, decided.runs(lane))
     }
 
-    fn windows(&mut self, extent: Option<&Extent<WindowRow>>, decided: &Decided) -> Result<(), StoreError> {
+    fn windows(&mut self, extent: Option<&Extent<WindowRow>>, decided: &Decided) -> Result<(), DbError> {
         let Some(extent) = extent else { return Ok(()) };
         let lane = Lane::Windows;
         for row in &extent.rows {
@@ -374,7 +374,7 @@ impl Intake<'_> {
         lanes::add(self.connection, self.stream, lane, decided.runs(lane))
     }
 
-    fn window(&mut self, row: &WindowRow) -> Result<(), StoreError> {
+    fn window(&mut self, row: &WindowRow) -> Result<(), DbError> {
         let Some(sensor) = self.sensor(row.sensor.as_str())? else {
             self.taken -= 1;
             self.refuse_over(Lane::Windows, row.seq, self.quota.too_many_sensors());
@@ -391,7 +391,7 @@ impl Intake<'_> {
         windows::put(connection, sensor, boot, row)
     }
 
-    fn live(&mut self, batch: &Batch) -> Result<(), StoreError> {
+    fn live(&mut self, batch: &Batch) -> Result<(), DbError> {
         for value in batch.live.iter().filter(|value| poison::live(value).is_ok()) {
             let Some(sensor) = self.sensor(value.sensor.as_str())? else {
                 self.over_quota.get_or_insert_with(|| self.quota.too_many_sensors());

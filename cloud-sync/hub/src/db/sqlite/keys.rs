@@ -1,42 +1,56 @@
 //! Keys by their public id. What is kept of a key cannot be turned back into it.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 
 use rusqlite::{Connection, OptionalExtension};
+use tilth_core::id::Id;
 use tilth_core::time::WallTime;
+use tilth_protocol::Key;
 
-use super::StoreError;
-use super::rows::{DeviceId, TenantId};
+use super::rows::{DeviceId, TenantId, Word};
+use super::workers::Owner;
+use super::{Database, DbError, audit};
+use crate::db::context::{Actor, Authenticated, Caller, DeviceContext, TenantContext};
+use crate::db::records::ListedKey;
+use crate::domain::access;
 
-/// A key as the hub knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct StoredKey {
-    /// SHA-256 of its whole text.
-    pub(crate) hash: Vec<u8>,
-    pub(crate) tenant: TenantId,
-    pub(crate) client: String,
-    /// The device, with its name; none for a tenant's read key.
-    pub(crate) device: Option<(DeviceId, String)>,
-    pub(crate) last_used: Option<WallTime>,
-    pub(crate) is_revoked: bool,
+impl Database {
+    /// Whose key was shown, from an address; none for a key that is unknown or revoked, or has another secret.
+    pub(crate) async fn authenticate(&self, shown: Key, origin: IpAddr) -> Result<Option<Authenticated>, DbError> {
+        self.read(Owner::Hub, move |connection| find(connection, &shown, &origin.to_string())).await
+    }
+
+    /// Notes that the key of a caller was used. The first use of a device's key revokes those that it had before.
+    pub(crate) async fn note_key_use(
+        &self,
+        tenant: &TenantContext,
+        is_first: bool,
+        now: WallTime,
+    ) -> Result<(), DbError> {
+        let context = tenant.clone();
+        let job = move |connection: &Connection| {
+            let id = &context.actor().who;
+            used(connection, id, now)?;
+            if is_first {
+                let ended = end_older(connection, id, now)?;
+                let what = format!("first use of the key, {ended} older ones revoked");
+                audit::record(connection, &context, &what, now)?;
+            }
+            Ok(())
+        };
+        self.write(tenant, job).await
+    }
 }
 
-/// A key in a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Listed {
-    pub(crate) id: String,
-    pub(crate) created: WallTime,
-    pub(crate) last_used: Option<WallTime>,
-    pub(crate) revoked: Option<WallTime>,
-}
-
-pub(crate) fn add(
+/// Keeps the hash of a new key.
+pub(super) fn add(
     connection: &Connection,
     id: &str,
     hash: &[u8],
     (tenant, device): (TenantId, Option<DeviceId>),
     now: WallTime,
-) -> Result<(), StoreError> {
+) -> Result<(), DbError> {
     connection.execute(
         "INSERT INTO keys (id, hash, tenant, device, created) VALUES (?1, ?2, ?3, ?4, ?5)",
         (id, hash, tenant, device, now.0),
@@ -44,41 +58,45 @@ pub(crate) fn add(
     Ok(())
 }
 
-pub(crate) fn find(connection: &Connection, id: &str) -> Result<Option<StoredKey>, StoreError> {
+/// Whose key this is; none for a key that is unknown or revoked, or has another secret.
+pub(super) fn find(connection: &Connection, shown: &Key, origin: &str) -> Result<Option<Authenticated>, DbError> {
     let mut select = connection.prepare_cached(
-        "SELECT hash, keys.tenant, tenants.name AS client, device, devices.name AS device_name, last_used, revoked
+        "SELECT hash, keys.tenant, tenants.name AS client, device, devices.name AS device_name, last_used
          FROM keys JOIN tenants ON tenants.id = keys.tenant LEFT JOIN devices ON devices.id = keys.device
-         WHERE keys.id = ?1",
+         WHERE keys.id = ?1 AND revoked IS NULL",
     )?;
-    let key = select.query_row([id], |row| {
-        let device: Option<DeviceId> = row.get("device")?;
-        Ok(StoredKey {
-            hash: row.get("hash")?,
-            tenant: row.get("tenant")?,
-            client: row.get("client")?,
-            device: device.map(|id| Ok::<_, rusqlite::Error>((id, row.get("device_name")?))).transpose()?,
-            last_used: row.get::<_, Option<i64>>("last_used")?.map(WallTime),
-            is_revoked: row.get::<_, Option<i64>>("revoked")?.is_some(),
-        })
+    let found = select.query_row([shown.id()], |row| {
+        let hash: Vec<u8> = row.get("hash")?;
+        if !access::fits(shown, &hash) {
+            return Ok(None);
+        }
+        let actor = Actor { who: shown.id().to_owned(), origin: origin.to_owned() };
+        let tenant = TenantContext::open(row.get("tenant")?, row.get::<_, Word<Id>>("client")?.0, actor);
+        let caller = match row.get::<_, Option<DeviceId>>("device")? {
+            Some(id) => Caller::Device(DeviceContext::of(tenant, id, row.get::<_, Word<Id>>("device_name")?.0)),
+            None => Caller::Reader(tenant),
+        };
+        let last_used = row.get::<_, Option<i64>>("last_used")?.map(WallTime);
+        Ok(Some(Authenticated { caller, last_used }))
     });
-    Ok(key.optional()?)
+    Ok(found.optional()?.flatten())
 }
 
 /// The hashes of keys that open something, at most `limit`.
-pub(crate) fn known(connection: &Connection, limit: usize) -> Result<HashSet<Vec<u8>>, StoreError> {
+pub(super) fn known(connection: &Connection, limit: usize) -> Result<HashSet<Vec<u8>>, DbError> {
     let mut select = connection.prepare("SELECT hash FROM keys WHERE revoked IS NULL LIMIT ?1")?;
     let hashes = select.query_map([limit], |row| row.get(0))?;
     Ok(hashes.collect::<Result<_, _>>()?)
 }
 
 /// Notes that a key was used.
-pub(crate) fn used(connection: &Connection, id: &str, now: WallTime) -> Result<(), StoreError> {
+pub(super) fn used(connection: &Connection, id: &str, now: WallTime) -> Result<(), DbError> {
     connection.execute("UPDATE keys SET last_used = ?2 WHERE id = ?1", (id, now.0))?;
     Ok(())
 }
 
 /// The first use of a device's key ends those that it had before. Returns how many.
-pub(crate) fn end_older(connection: &Connection, id: &str, now: WallTime) -> Result<usize, StoreError> {
+pub(super) fn end_older(connection: &Connection, id: &str, now: WallTime) -> Result<usize, DbError> {
     Ok(connection.execute(
         "UPDATE keys SET revoked = ?2 WHERE revoked IS NULL AND id <> ?1
          AND device = (SELECT device FROM keys WHERE id = ?1)
@@ -88,16 +106,16 @@ pub(crate) fn end_older(connection: &Connection, id: &str, now: WallTime) -> Res
 }
 
 /// Revokes all keys of a device. Returns how many.
-pub(crate) fn revoke(connection: &Connection, device: DeviceId, now: WallTime) -> Result<usize, StoreError> {
+pub(super) fn revoke(connection: &Connection, device: DeviceId, now: WallTime) -> Result<usize, DbError> {
     Ok(connection.execute("UPDATE keys SET revoked = ?2 WHERE device = ?1 AND revoked IS NULL", (device, now.0))?)
 }
 
 /// The keys of a device, oldest first.
-pub(crate) fn of_device(connection: &Connection, device: DeviceId) -> Result<Vec<Listed>, StoreError> {
+pub(super) fn of_device(connection: &Connection, device: DeviceId) -> Result<Vec<ListedKey>, DbError> {
     let mut select = connection
         .prepare_cached("SELECT id, created, last_used, revoked FROM keys WHERE device = ?1 ORDER BY created, id")?;
     let keys = select.query_map([device], |row| {
-        Ok(Listed {
+        Ok(ListedKey {
             id: row.get(0)?,
             created: WallTime(row.get(1)?),
             last_used: row.get::<_, Option<i64>>(2)?.map(WallTime),

@@ -3,27 +3,19 @@
 use rusqlite::{Connection, OptionalExtension};
 use tilth_protocol::{GapKind, Lane};
 
-use super::StoreError;
+use super::DbError;
 use super::rows::{self, StreamId};
+use crate::db::records::Tally;
 use crate::domain::ingest::account::{self, Content, Run};
 
-/// What a lane comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Tally {
-    /// The highest sequence at and below which everything is accounted for.
-    pub(crate) confirmed: u64,
-    /// Sequences that the device says it lost.
-    pub(crate) lost: u64,
-}
-
 /// The known runs that share a sequence with a range, rising; at most `limit`.
-pub(crate) fn overlapping(
+pub(super) fn overlapping(
     connection: &Connection,
     stream: StreamId,
     lane: Lane,
     (first, last): (u64, u64),
     limit: usize,
-) -> Result<Vec<Run>, StoreError> {
+) -> Result<Vec<Run>, DbError> {
     // Runs do not overlap, so those that end at or after `first` rise in `first` too.
     let mut select = connection.prepare_cached(
         "SELECT first, last, kind, reason, marks FROM runs
@@ -42,13 +34,13 @@ pub(crate) fn overlapping(
 }
 
 /// As [`overlapping`], where it does not matter what the runs hold: each is a gap.
-pub(crate) fn spans(
+pub(super) fn spans(
     connection: &Connection,
     stream: StreamId,
     lane: Lane,
     (first, last): (u64, u64),
     limit: usize,
-) -> Result<Vec<Run>, StoreError> {
+) -> Result<Vec<Run>, DbError> {
     let mut select = connection.prepare_cached(
         "SELECT first, last FROM runs WHERE stream = ?1 AND lane = ?2 AND last >= ?3 ORDER BY last LIMIT ?4",
     )?;
@@ -65,7 +57,7 @@ pub(crate) fn spans(
 }
 
 /// Keeps new runs and confirms what they complete.
-pub(crate) fn add(connection: &Connection, stream: StreamId, lane: Lane, new: &[Run]) -> Result<(), StoreError> {
+pub(super) fn add(connection: &Connection, stream: StreamId, lane: Lane, new: &[Run]) -> Result<(), DbError> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO runs (stream, lane, first, last, kind, reason, marks) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
@@ -97,7 +89,7 @@ pub(crate) fn add(connection: &Connection, stream: StreamId, lane: Lane, new: &[
 }
 
 /// What a lane comes to; nothing where it brought nothing yet.
-pub(crate) fn tally(connection: &Connection, stream: StreamId, lane: Lane) -> Result<Tally, StoreError> {
+pub(super) fn tally(connection: &Connection, stream: StreamId, lane: Lane) -> Result<Tally, DbError> {
     let mut select = connection.prepare_cached("SELECT confirmed, lost FROM lanes WHERE stream = ?1 AND lane = ?2")?;
     let tally = select
         .query_row((stream, lane.name()), |row| Ok(Tally { confirmed: row.get(0)?, lost: row.get(1)? }))

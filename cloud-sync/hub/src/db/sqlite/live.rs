@@ -5,31 +5,43 @@ use tilth_core::quantity::Quantity;
 use tilth_core::time::WallTime;
 use tilth_protocol::Live;
 
-use super::StoreError;
-use super::boots;
+use super::merged::Whose;
 use super::rows::{BootId, DeviceId, SensorRow, StreamId, TenantId, Word};
+use super::{Database, DbError};
+use crate::db::context::TenantContext;
+use crate::db::records::{StoredValue, wall};
 
-/// A value as it is read back.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct StoredValue {
-    pub(crate) device: String,
-    pub(crate) sensor: String,
-    pub(crate) quantity: Quantity,
-    pub(crate) value: f64,
-    pub(crate) quality: String,
-    /// When it was read; none where the device's clock is not known.
-    pub(crate) at: Option<WallTime>,
-    pub(crate) received: WallTime,
+/// Which values a reader wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LiveQuery {
+    /// Name of a device; all of the tenant where none is named.
+    pub(crate) device: Option<String>,
+    /// Only those after this device and sensor.
+    pub(crate) after: (String, String),
+    pub(crate) limit: usize,
+}
+
+impl Database {
+    /// The newest value of each sensor of a tenant, by names of device and sensor.
+    pub(crate) async fn latest(&self, tenant: &TenantContext, query: LiveQuery) -> Result<Vec<StoredValue>, DbError> {
+        let LiveQuery { device, after, limit } = query;
+        let context = tenant.clone();
+        let job = move |connection: &Connection| {
+            let Whose { tenant, device } = Whose::named(connection, &context, device.as_deref())?;
+            newest(connection, tenant, device, (&after.0, &after.1), limit)
+        };
+        self.read(tenant, job).await
+    }
 }
 
 /// Keeps a value unless the same stream brought a newer one, by boot and uptime.
-pub(crate) fn put(
+pub(super) fn put(
     connection: &Connection,
     sensor: SensorRow,
     (stream, boot): (StreamId, BootId),
     live: &Live,
     now: WallTime,
-) -> Result<(), StoreError> {
+) -> Result<(), DbError> {
     let mut upsert = connection.prepare_cached(
         "INSERT INTO live (sensor, stream, boot, boot_number, uptime, quantity, value, quality, received)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
@@ -46,13 +58,13 @@ pub(crate) fn put(
 }
 
 /// The newest values of a tenant, or of one device of it, by device and sensor, after the pair given.
-pub(crate) fn newest(
+pub(super) fn newest(
     connection: &Connection,
     tenant: TenantId,
     device: Option<DeviceId>,
     (after_device, after_sensor): (&str, &str),
     limit: usize,
-) -> Result<Vec<StoredValue>, StoreError> {
+) -> Result<Vec<StoredValue>, DbError> {
     let mut select = connection.prepare_cached(
         "SELECT devices.name AS device, sensors.name AS sensor, quantity, value, quality, offset, uptime, received
          FROM live JOIN sensors ON sensors.id = live.sensor JOIN devices ON devices.id = sensors.device
@@ -67,7 +79,7 @@ pub(crate) fn newest(
             quantity: row.get::<_, Word<Quantity>>("quantity")?.0,
             value: row.get("value")?,
             quality: row.get("quality")?,
-            at: boots::wall(row.get("offset")?, row.get("uptime")?),
+            at: wall(row.get("offset")?, row.get("uptime")?),
             received: WallTime(row.get("received")?),
         })
     })?;

@@ -5,18 +5,29 @@ use std::collections::BinaryHeap;
 
 use rusqlite::{Connection, Row, Rows};
 
-use super::StoreError;
 use super::rows::{DeviceId, TenantId};
+use super::{DbError, devices};
+use crate::db::context::TenantContext;
 
 /// Whose rows are wanted: of one device, or of all of a tenant.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Whose {
-    pub(crate) tenant: TenantId,
-    pub(crate) device: Option<DeviceId>,
+pub(super) struct Whose {
+    pub(super) tenant: TenantId,
+    pub(super) device: Option<DeviceId>,
 }
 
 impl Whose {
-    fn devices(self, connection: &Connection) -> Result<Vec<DeviceId>, StoreError> {
+    /// Rows of the tenant's device of a name, or of all its devices. A device of another tenant is not there.
+    pub(super) fn named(
+        connection: &Connection,
+        tenant: &TenantContext,
+        device: Option<&str>,
+    ) -> Result<Whose, DbError> {
+        let device = device.map(|name| devices::find(connection, tenant, name)).transpose()?;
+        Ok(Whose { tenant: tenant.id(), device: device.map(|device| device.id) })
+    }
+
+    fn devices(self, connection: &Connection) -> Result<Vec<DeviceId>, DbError> {
         if let Some(device) = self.device {
             return Ok(vec![device]);
         }
@@ -44,7 +55,7 @@ pub(super) fn rows<T>(
     Search { ids, kind, row }: Search<'_>,
     (after, limit): (i64, usize),
     read: impl Fn(&Row<'_>) -> rusqlite::Result<Option<T>>,
-) -> Result<Vec<T>, StoreError> {
+) -> Result<Vec<T>, DbError> {
     let devices = whose.devices(connection)?;
     let statements = devices.iter().map(|_| connection.prepare_cached(ids));
     let mut statements = statements.collect::<Result<Vec<_>, _>>()?;
@@ -70,7 +81,7 @@ pub(super) fn rows<T>(
     Ok(found)
 }
 
-fn id_of(sources: &mut [Rows<'_>], source: usize) -> Result<Option<Reverse<(i64, usize)>>, StoreError> {
+fn id_of(sources: &mut [Rows<'_>], source: usize) -> Result<Option<Reverse<(i64, usize)>>, DbError> {
     let row = sources[source].next()?;
     Ok(row.map(|row| row.get(0)).transpose()?.map(|id| Reverse((id, source))))
 }

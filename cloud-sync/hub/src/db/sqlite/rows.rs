@@ -2,20 +2,18 @@
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Row};
+use tilth_core::id::Id;
 use tilth_core::quantity::Quantity;
 use tilth_core::time::{Uptime, WallTime};
-use tilth_core::value::{Resolution, Steps, Value};
+use tilth_core::value::{Resolution, Steps};
 use tilth_core::windows::{Sums, Window};
 use tilth_protocol::{GapKind, WindowRow};
 
+pub(super) use crate::db::records::{BootId, DeviceId, SensorRow, StoredWindow, StreamId, TenantId};
 use crate::domain::ingest::account::{Content, Mark, Run};
 
 macro_rules! row_ids {
-    ($($(#[$doc:meta])* $name:ident;)*) => {$(
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub(crate) struct $name(i64);
-
+    ($($name:ident),*) => {$(
         impl ToSql for $name {
             fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
                 self.0.to_sql()
@@ -34,19 +32,6 @@ macro_rules! row_ids {
             }
         }
 
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                self.0.fmt(f)
-            }
-        }
-
-        impl std::str::FromStr for $name {
-            type Err = std::num::ParseIntError;
-            fn from_str(text: &str) -> Result<$name, Self::Err> {
-                text.parse().map($name)
-            }
-        }
-
         impl $name {
             /// The row that was just inserted.
             pub(super) fn last(connection: &Connection) -> $name {
@@ -56,40 +41,16 @@ macro_rules! row_ids {
     )*};
 }
 
-row_ids! {
-    /// A tenant's row.
-    TenantId;
-    /// A device's row.
-    DeviceId;
-    /// A stream's row.
-    StreamId;
-    /// The row of one boot of a device.
-    BootId;
-    /// A sensor's row.
-    SensorRow;
-}
-
-/// A window as it is read back, stamped by what is known of its boot's clock.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct StoredWindow {
-    pub(crate) boot: u32,
-    pub(crate) start: Uptime,
-    pub(crate) wall: WallTime,
-    pub(crate) revision: u32,
-    pub(crate) quantity: Quantity,
-    pub(crate) resolution: Resolution,
-    pub(crate) window: Window,
-}
-
-impl StoredWindow {
-    /// A number of steps in the sensor's unit.
-    pub(crate) fn value(&self, steps: Steps) -> f64 {
-        Value { steps, resolution: self.resolution }.to_f64()
-    }
-}
+row_ids!(TenantId, DeviceId, StreamId, BootId, SensorRow);
 
 /// A word of a column that must be one of ours.
 pub(super) struct Word<T>(pub(super) T);
+
+impl FromSql for Word<Id> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Word<Id>> {
+        Id::new(value.as_str()?).map(Word).map_err(|error| FromSqlError::Other(error.into()))
+    }
+}
 
 impl FromSql for Word<Quantity> {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Word<Quantity>> {
@@ -181,7 +142,7 @@ fn marks(bytes: &[u8]) -> Vec<Mark> {
 }
 
 /// The word for what became of rows.
-pub(crate) const fn gap_name(kind: GapKind) -> &'static str {
+const fn gap_name(kind: GapKind) -> &'static str {
     match kind {
         GapKind::Lost => "lost",
         GapKind::Replaced => "replaced",

@@ -6,26 +6,82 @@ use tilth_core::time::WallTime;
 use tilth_core::windows::Grain;
 use tilth_protocol::WindowRow;
 
-use super::StoreError;
-use super::boots::Dated;
+use super::boots::{self, Dated};
 use super::rows::{self, BootId, DeviceId, FIGURES, SensorRow, StoredWindow};
+use super::{Database, DbError, devices};
+use crate::db::context::TenantContext;
+use crate::db::records::{Place, WindowPage};
 
-/// Where a page of windows begins: at a boot and an uptime in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) boot: BootId,
-    pub(crate) start: i64,
-}
-
-/// Which windows are wanted: those that begin from `from` on and before `to`.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Wanted {
-    pub(crate) sensor: SensorRow,
+/// Windows of one sensor that begin from `from` on and before `to`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WindowQuery {
+    pub(crate) sensor: String,
+    /// Name of a device, needed where several of the tenant have the sensor.
+    pub(crate) device: Option<String>,
     pub(crate) grain: Grain,
     pub(crate) from: WallTime,
     pub(crate) to: WallTime,
+    /// Where the page begins; none for the first.
     pub(crate) at: Option<Place>,
     pub(crate) limit: usize,
+}
+
+impl Database {
+    /// Windows of a sensor over a span of time, in its order.
+    pub(crate) async fn windows(&self, tenant: &TenantContext, query: WindowQuery) -> Result<WindowPage, DbError> {
+        let context = tenant.clone();
+        self.read(tenant, move |connection| page(connection, &context, &query)).await
+    }
+}
+
+/// One page of a sensor's windows.
+pub(super) fn page(
+    connection: &Connection,
+    tenant: &TenantContext,
+    query: &WindowQuery,
+) -> Result<WindowPage, DbError> {
+    let (device, name, sensor) = sensor_of(connection, tenant, query)?;
+    let WindowQuery { grain, from, to, at, limit, .. } = *query;
+    let wanted = Wanted { sensor, grain, from, to, at, limit };
+    let (windows, next) = range(connection, &boots::dated(connection, device)?, &wanted)?;
+    Ok(WindowPage { device: name, grain, windows, next })
+}
+
+/// The sensor that is meant, and whose it is.
+fn sensor_of(
+    connection: &Connection,
+    tenant: &TenantContext,
+    query: &WindowQuery,
+) -> Result<(DeviceId, String, SensorRow), DbError> {
+    if let Some(device) = &query.device {
+        devices::find(connection, tenant, device)?;
+    }
+    let mut select = connection.prepare_cached(
+        "SELECT devices.id, devices.name, sensors.id FROM devices CROSS JOIN sensors ON sensors.device = devices.id
+         WHERE tenant = ?1 AND (?2 IS NULL OR devices.name = ?2) AND sensors.name = ?3 ORDER BY devices.name",
+    )?;
+    let found = select
+        .query_map((tenant.id(), &query.device, &query.sensor), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let mut found: Vec<(DeviceId, String, SensorRow)> = found.collect::<Result<_, _>>()?;
+    match found.len() {
+        0 => Err(DbError::NoSensor(query.sensor.clone())),
+        1 => Ok(found.remove(0)),
+        _ => {
+            let devices = found.into_iter().map(|(_, name, _)| name).collect();
+            Err(DbError::AmbiguousSensor { sensor: query.sensor.clone(), devices })
+        }
+    }
+}
+
+/// As [`WindowQuery`], of a sensor that was found.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) sensor: SensorRow,
+    pub(super) grain: Grain,
+    pub(super) from: WallTime,
+    pub(super) to: WallTime,
+    pub(super) at: Option<Place>,
+    pub(super) limit: usize,
 }
 
 /// What a higher revision writes over.
@@ -35,7 +91,7 @@ pub(super) fn overwritten() -> String {
 }
 
 /// Keeps a window unless the hub has it in the same or a higher revision.
-pub(crate) fn put(connection: &Connection, sensor: SensorRow, boot: BootId, row: &WindowRow) -> Result<(), StoreError> {
+pub(super) fn put(connection: &Connection, sensor: SensorRow, boot: BootId, row: &WindowRow) -> Result<(), DbError> {
     let mut upsert = connection.prepare_cached(&format!(
         "INSERT INTO windows (sensor, grain, boot, start, {FIGURES})
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
@@ -48,12 +104,12 @@ pub(crate) fn put(connection: &Connection, sensor: SensorRow, boot: BootId, row:
 }
 
 /// Notes a window whose boot has no known clock, to be found when the boot turns out to be another one.
-pub(crate) fn note_undated(
+pub(super) fn note_undated(
     connection: &Connection,
     sensor: SensorRow,
     boot: BootId,
     row: &WindowRow,
-) -> Result<(), StoreError> {
+) -> Result<(), DbError> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO undated_windows (boot, sensor, grain, start) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
     )?;
@@ -62,34 +118,30 @@ pub(crate) fn note_undated(
 }
 
 /// A new sensor of a device.
-pub(crate) fn add_sensor(connection: &Connection, device: DeviceId, name: &str) -> Result<SensorRow, StoreError> {
+pub(super) fn add_sensor(connection: &Connection, device: DeviceId, name: &str) -> Result<SensorRow, DbError> {
     let mut insert = connection.prepare_cached("INSERT INTO sensors (device, name) VALUES (?1, ?2)")?;
     insert.execute((device, name))?;
     Ok(SensorRow::last(connection))
 }
 
 /// How many sensors a device has.
-pub(crate) fn count_sensors(connection: &Connection, device: DeviceId) -> Result<u64, StoreError> {
+pub(super) fn count_sensors(connection: &Connection, device: DeviceId) -> Result<u64, DbError> {
     let mut select = connection.prepare_cached("SELECT count(*) FROM sensors WHERE device = ?1")?;
     Ok(select.query_row([device], |row| row.get(0))?)
 }
 
 /// The row of a device's sensor, where the device ever sent anything of it.
-pub(crate) fn find_sensor(
-    connection: &Connection,
-    device: DeviceId,
-    name: &str,
-) -> Result<Option<SensorRow>, StoreError> {
+pub(super) fn find_sensor(connection: &Connection, device: DeviceId, name: &str) -> Result<Option<SensorRow>, DbError> {
     let mut select = connection.prepare_cached("SELECT id FROM sensors WHERE device = ?1 AND name = ?2")?;
     Ok(select.query_row((device, name), |row| row.get(0)).optional()?)
 }
 
 /// Windows in the order of time, and where the next page begins if there is one. `boots` are the device's, in their order.
-pub(crate) fn range(
+pub(super) fn range(
     connection: &Connection,
     boots: &[Dated],
     wanted: &Wanted,
-) -> Result<(Vec<StoredWindow>, Option<Place>), StoreError> {
+) -> Result<(Vec<StoredWindow>, Option<Place>), DbError> {
     let mut select = connection.prepare_cached(&format!(
         "SELECT start, {FIGURES} FROM windows
          WHERE sensor = ?1 AND grain = ?2 AND boot = ?3 AND start >= ?4 AND start < ?5 ORDER BY start LIMIT ?6"
@@ -112,18 +164,4 @@ pub(crate) fn range(
         }
     }
     Ok((found, None))
-}
-
-/// As a reader is given it and gives it back.
-impl std::fmt::Display for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{}", self.boot, self.start)
-    }
-}
-
-impl Place {
-    pub(crate) fn read(text: &str) -> Option<Place> {
-        let (boot, start) = text.split_once('.')?;
-        Some(Place { boot: boot.parse().ok()?, start: start.parse().ok()? })
-    }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::StoreError;
+use super::DbError;
 use super::rows::TenantId;
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
@@ -22,7 +22,7 @@ const STRIDE: u32 = 10_000;
 
 /// On whose behalf a job is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Owner {
+pub(super) enum Owner {
     /// The hub's own, such as looking up a key before it is known whose it is.
     Hub,
     Tenant(TenantId),
@@ -48,13 +48,13 @@ pub(super) struct Workers {
 
 impl Workers {
     /// Starts a thread for each connection. A job that takes more than `max_steps` of SQLite's machine fails with
-    /// [`StoreError::TooCostly`].
+    /// [`DbError::TooCostly`].
     pub(super) fn start(
         name: &str,
         connections: Vec<Connection>,
         room: Room,
         max_steps: u64,
-    ) -> Result<Workers, StoreError> {
+    ) -> Result<Workers, DbError> {
         let queue = Arc::new(Queue { room, waiting: Mutex::default(), changed: Condvar::new() });
         let mut threads = Vec::new();
         for (number, mut connection) in connections.into_iter().enumerate() {
@@ -72,14 +72,14 @@ impl Workers {
         &self,
         owner: Owner,
         job: impl FnOnce(&mut Connection) -> T + Send + 'static,
-    ) -> Result<T, StoreError> {
+    ) -> Result<T, DbError> {
         let (answer, answered) = oneshot::channel();
         let job = Box::new(move |connection: &mut Connection| {
             // Nobody may be waiting any more.
             let _ = answer.send(job(connection));
         });
         self.queue.push(owner, job)?;
-        answered.await.map_err(|_| StoreError::Stopping)
+        answered.await.map_err(|_| DbError::Stopping)
     }
 
     pub(super) fn stop(self, until: Instant) {
@@ -96,7 +96,7 @@ impl Workers {
 }
 
 /// Counts the steps of a connection, and interrupts it above the limit. Whoever begins a job sets the count to 0.
-fn limit_steps(connection: &mut Connection, max_steps: u64) -> Result<Arc<AtomicU64>, StoreError> {
+fn limit_steps(connection: &mut Connection, max_steps: u64) -> Result<Arc<AtomicU64>, DbError> {
     let steps = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&steps);
     let stride = u64::from(STRIDE);
@@ -133,16 +133,16 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, owner: Owner, job: Job) -> Result<(), StoreError> {
+    fn push(&self, owner: Owner, job: Job) -> Result<(), DbError> {
         let mut waiting = self.lock();
         if waiting.is_closed {
-            return Err(StoreError::Stopping);
+            return Err(DbError::Stopping);
         }
         let own = waiting.jobs.get(&owner).map_or(0, VecDeque::len);
         let Room { shared, each, most } = self.room;
         let has_room = if own == 0 { waiting.count < most } else { waiting.count < shared && own < each };
         if !has_room {
-            return Err(StoreError::Busy);
+            return Err(DbError::Busy);
         }
         waiting.jobs.entry(owner).or_default().push_back(job);
         if own == 0 {
@@ -203,7 +203,7 @@ mod tests {
     }
 
     fn tenant(number: &str) -> Owner {
-        Owner::Tenant(number.parse().unwrap())
+        Owner::Tenant(crate::db::records::TenantId(number.parse().unwrap()))
     }
 
     #[tokio::test]
@@ -242,7 +242,7 @@ mod tests {
             match polled(run.as_mut()) {
                 None if has_room => waiting.push(run),
                 None => panic!("{name} was taken"),
-                Some(refused) => assert!(!has_room && matches!(refused, Err(StoreError::Busy)), "{name}"),
+                Some(refused) => assert!(!has_room && matches!(refused, Err(DbError::Busy)), "{name}"),
             }
         }
         release.send(()).unwrap();
@@ -258,14 +258,14 @@ mod tests {
     async fn a_job_that_takes_too_many_steps_is_given_up_and_the_next_one_runs() {
         let workers = start(Room { shared: 8, each: 8, most: 8 });
         let count = |most: u64| {
-            move |connection: &mut Connection| -> Result<u64, StoreError> {
+            move |connection: &mut Connection| -> Result<u64, DbError> {
                 let count = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
                      SELECT count(*) FROM n";
                 Ok(connection.query_row(count, [most], |row| row.get(0))?)
             }
         };
         let costly = workers.run(Owner::Hub, count(100_000_000)).await.unwrap();
-        assert!(matches!(costly, Err(StoreError::TooCostly)), "{costly:?}");
+        assert!(matches!(costly, Err(DbError::TooCostly)), "{costly:?}");
         assert_eq!(workers.run(Owner::Hub, count(100)).await.unwrap().unwrap(), 100);
         workers.stop(Instant::now() + Duration::from_secs(5));
     }
@@ -286,7 +286,7 @@ mod tests {
         has_begun.recv().unwrap();
         let mut waiting = Box::pin(workers.run(Owner::Hub, |_| 7));
         assert!(polled(waiting.as_mut()).is_none());
-        assert!(matches!(workers.run(Owner::Hub, |_| ()).await, Err(StoreError::Busy)));
+        assert!(matches!(workers.run(Owner::Hub, |_| ()).await, Err(DbError::Busy)));
         drop(slow);
         release.send(()).unwrap();
         assert_eq!(waiting.await.unwrap(), 7);

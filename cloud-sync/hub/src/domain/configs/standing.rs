@@ -1,11 +1,7 @@
 //! What became of a device's configurations: which one runs, which one it refused and why, and which one waits for it.
 
-use rusqlite::Connection;
 use serde::Deserialize;
 use tilth_core::time::WallTime;
-
-use crate::db::sqlite::devices::Device;
-use crate::db::sqlite::{StoreError, bundles, events};
 
 /// Where a device and its configurations stand.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -28,29 +24,36 @@ pub(crate) struct Refused {
 }
 
 /// What a device says that it did with a bundle.
-#[derive(Debug, Deserialize)]
-struct Said {
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Report {
     version: Option<u64>,
     outcome: String,
     reason: Option<String>,
+    /// When it did so, where its clock is known.
+    #[serde(skip)]
+    at: Option<WallTime>,
+}
+
+impl Report {
+    /// Reads the body of an event; none where it says something else.
+    pub(crate) fn read(body: &str, at: Option<WallTime>) -> Option<Report> {
+        Some(Report { at, ..serde_json::from_str(body).ok()? })
+    }
 }
 
 impl Standing {
-    pub(crate) fn of(connection: &Connection, device: &Device) -> Result<Standing, StoreError> {
-        let said = |event: &events::StoredEvent| serde_json::from_str::<Said>(&event.body).ok();
-        let taken = events::newest_taken(connection, device.id)?.as_ref().and_then(said);
-        let last = events::newest_of_bundle(connection, device.id)?;
-        let refused = last.as_ref().and_then(|event| {
-            let said = said(event).filter(|said| said.outcome == "refused")?;
-            Some(Refused { version: said.version, at: event.at(), reason: said.reason.unwrap_or_default() })
+    /// By the newest version that the hub has, the highest that the device has shown, its last report of a bundle that it took,
+    /// and its last report of any.
+    pub(crate) fn of(newest: Option<u64>, shown: u64, taken: Option<Report>, last: Option<Report>) -> Standing {
+        let refused = last.filter(|report| report.outcome == "refused");
+        let refused = refused.map(|Report { version, reason, at, .. }| Refused {
+            version,
+            at,
+            reason: reason.unwrap_or_default(),
         });
-        // It shows the highest that it ever ran by, and what it says of that may still be on its way.
-        let running = taken.and_then(|taken| taken.version).unwrap_or(0).max(device.shown_version);
-        Ok(Standing {
-            newest: bundles::version(connection, device.id)?,
-            running: Some(running).filter(|running| *running > 0),
-            refused,
-        })
+        // A device shows the highest that it ever ran by, and its report of that may still be on its way.
+        let running = taken.and_then(|taken| taken.version).unwrap_or(0).max(shown);
+        Standing { newest, running: Some(running).filter(|running| *running > 0), refused }
     }
 
     /// The newest, where the device has neither taken nor refused it.

@@ -1,11 +1,11 @@
 //! Rows that can never be stored, with the reason that the device is told.
 
 use tilth_config::bundle::MAX_VERSION;
+use tilth_core::id::{Id, SensorId};
 use tilth_core::time::Stamp;
 use tilth_core::value::{Resolution, Steps};
 use tilth_protocol::{Event, Figures, Live, WindowRow};
 
-use crate::db::sqlite::alerts::Transition;
 use crate::domain::ingest::clock::Word;
 use crate::malformed;
 
@@ -109,15 +109,25 @@ pub(crate) fn clock(event: &Event) -> Result<Word, String> {
     Ok(Word { offset, is_anchor: true, said_at: event.at.uptime.0, source: Some(source), error_ms: error })
 }
 
+/// A transition of an alert, as far as the hub must understand it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Transition {
+    pub(crate) number: u64,
+    pub(crate) zone: Id,
+    pub(crate) rule: Id,
+    pub(crate) sensor: SensorId,
+    pub(crate) state: String,
+}
+
 /// The transition that an alert event tells; none where the alert has no number yet.
 pub(crate) fn transition(event: &Event) -> Result<Option<Transition>, String> {
     #[derive(serde::Deserialize)]
     struct Body {
         #[serde(default)]
         alert: Option<u64>,
-        zone: tilth_core::id::Id,
-        rule: tilth_core::id::Id,
-        sensor: tilth_core::id::SensorId,
+        zone: Id,
+        rule: Id,
+        sensor: SensorId,
         event: String,
     }
     let Body { alert, zone, rule, sensor, event: state } =

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 use tilth_core::id::Id;
 use tilth_core::windows::Grain;
-use tilth_protocol::{GapKind, Stream};
+use tilth_protocol::{Confirmed, Epoch, GapKind, Stream};
 
 use super::*;
 use crate::db::sqlite::merged::Whose;
@@ -433,7 +433,7 @@ fn a_restored_hub_confirms_what_it_has_under_another_epoch() {
     let part = |range: std::ops::Range<usize>| batch(1, json!({"events": rows(&all[range])}));
     farm.answer(&part(0..2));
     let before = farm.answer(&part(0..2)).epoch;
-    store::set_epoch(&farm.connection, tilth_protocol::Epoch(99)).unwrap();
+    crate::db::sqlite::set_epoch(&farm.connection, Epoch(99)).unwrap();
     // The device, which had been told 4, goes on at 5 and is told to come back; then it sends what is missing.
     let answer = farm.answer(&part(3..4));
     assert_ne!(answer.epoch, before);
@@ -538,7 +538,7 @@ fn a_device_that_was_confirmed_more_begins_another_epoch() {
     let tenant = farm.tenant;
     let other = devices::add(&farm.connection, tenant, &Id::new("pi-8").unwrap(), farm.now).unwrap().unwrap();
     assert_eq!(devices::epoch(&farm.connection, other).unwrap(), None);
-    store::set_epoch(&farm.connection, Epoch(8)).unwrap();
+    crate::db::sqlite::set_epoch(&farm.connection, Epoch(8)).unwrap();
     assert_eq!(devices::epoch(&farm.connection, farm.device).unwrap(), None);
 }
 
@@ -546,7 +546,7 @@ fn a_device_that_was_confirmed_more_begins_another_epoch() {
 #[test]
 fn after_a_restore_a_device_may_know_more_until_it_has_heard_of_it() {
     let mut farm = farm();
-    store::set_epoch(&farm.connection, Epoch(99)).unwrap();
+    crate::db::sqlite::set_epoch(&farm.connection, Epoch(99)).unwrap();
     farm.client.confirmed = Confirmed([(Lane::Windows, 3)].into());
     let behind = |epoch: u128| {
         let batch = json!({

@@ -7,7 +7,12 @@ use std::sync::{Arc, Mutex};
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
 
 use super::*;
-use crate::db::sqlite::{audit, keys};
+use tilth_protocol::{Key, KeyKind};
+
+use crate::db::context::{Actor, TenantContext};
+use crate::db::sqlite::{health, keys};
+use crate::domain::access;
+use crate::domain::configs::SignedBundle;
 
 /// What a connection does: which statements, and how many steps they take.
 #[derive(Clone, Default)]
@@ -165,26 +170,42 @@ const SMALL: [&str; 3] = ["SCAN hub", "SCAN CONSTANT ROW", "SCAN 4 CONSTANT ROWS
 /// What is read and written on behalf of devices and readers beside batches.
 fn everything_else(farm: &mut Farm) {
     let (connection, device, tenant, now) = (&farm.connection, farm.device, farm.tenant, farm.now);
-    keys::add(connection, "k1", &[1], (tenant, Some(device)), now).unwrap();
-    keys::find(connection, "k1").unwrap();
+    let actor = Actor { who: "k1".to_owned(), origin: "local".to_owned() };
+    let context = TenantContext::open(tenant, Id::new("acme").unwrap(), actor);
+    let key = Key::from_random(KeyKind::Device, [1; 6], [2; 32]);
+    keys::add(connection, key.id(), &access::hash(&key), (tenant, Some(device)), now).unwrap();
+    assert!(keys::find(connection, &key, "127.0.0.1").unwrap().is_some());
     keys::used(connection, "k1", now).unwrap();
     keys::end_older(connection, "k1", now).unwrap();
     keys::of_device(connection, device).unwrap();
     keys::revoke(connection, device, now).unwrap();
-    let entry = audit::Entry { at: now, who: "k1", origin: "local", tenant: Some(tenant), what: "x" };
-    audit::record(connection, &entry).unwrap();
+    audit::record(connection, &context, "x", now).unwrap();
     alerts::say(connection, device, "stream-conflict", "two", now).unwrap();
     alerts::say(connection, device, "stream-conflict", "two", now).unwrap();
-    let bundle = bundles::StoredBundle { version: 1, issued: now, hash: String::new(), bytes: Vec::new() };
+    let bundle = SignedBundle { version: 1, issued: now, hash: String::new(), bytes: Vec::new() };
     bundles::add(connection, device, &bundle).unwrap();
     bundles::newest(connection, device).unwrap();
     devices::shown(connection, device, 1).unwrap();
-    devices::find(connection, tenant, "pi-7").unwrap();
+    devices::find(connection, &context, "pi-7").unwrap();
     devices::tenant(connection, "acme").unwrap();
-    devices::of_tenant(connection, tenant).unwrap();
+    let health = health::of_tenant(connection, tenant).unwrap();
+    assert!(health[0].said.is_some() && !health[0].earlier.is_empty());
     events::newest_of_bundle(connection, device).unwrap();
     events::newest_taken(connection, device).unwrap();
     farm.windows();
+    let (from, to) = (WallTime(i64::MIN), WallTime(i64::MAX));
+    for named in [None, Some("pi-7".to_owned())] {
+        let query = windows::WindowQuery {
+            sensor: SENSOR.to_owned(),
+            device: named,
+            grain: Grain::Minute,
+            from,
+            to,
+            at: None,
+            limit: 10,
+        };
+        assert!(!windows::page(connection, &context, &query).unwrap().windows.is_empty());
+    }
     for of in [None, Some(device)] {
         let whose = Whose { tenant, device: of };
         for is_open in [true, false] {

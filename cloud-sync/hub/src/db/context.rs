@@ -1,0 +1,97 @@
+//! For whom an operation runs. A context is made in two places: where a key is authenticated, and where the command line opens the
+//! database of its own machine.
+
+use tilth_core::id::Id;
+use tilth_core::time::WallTime;
+
+use super::records::{DeviceId, TenantId};
+
+/// Who acts, as the audit trail names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Actor {
+    /// Public id of a key, or a user of the machine.
+    pub(super) who: String,
+    /// Address of the caller, or `local`.
+    pub(super) origin: String,
+}
+
+/// One tenant, whose data the holder may read and change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TenantContext {
+    id: TenantId,
+    client: Id,
+    actor: Actor,
+}
+
+/// One device of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DeviceContext {
+    tenant: TenantContext,
+    id: DeviceId,
+    name: Id,
+}
+
+/// Whose key was shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Caller {
+    Device(DeviceContext),
+    /// Holder of a tenant's read key.
+    Reader(TenantContext),
+}
+
+/// A caller whose key fits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Authenticated {
+    pub(crate) caller: Caller,
+    /// When the key was used before, to the minute.
+    pub(crate) last_used: Option<WallTime>,
+}
+
+impl TenantContext {
+    /// For `sqlite/keys.rs` and `sqlite/local.rs` alone; the architecture test holds it.
+    pub(super) fn open(id: TenantId, client: Id, actor: Actor) -> TenantContext {
+        TenantContext { id, client, actor }
+    }
+
+    pub(super) fn id(&self) -> TenantId {
+        self.id
+    }
+
+    pub(super) fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// Name of the tenant.
+    pub(crate) fn client(&self) -> &Id {
+        &self.client
+    }
+}
+
+impl DeviceContext {
+    /// The device must be the tenant's.
+    pub(super) fn of(tenant: TenantContext, id: DeviceId, name: Id) -> DeviceContext {
+        DeviceContext { tenant, id, name }
+    }
+
+    pub(crate) fn tenant(&self) -> &TenantContext {
+        &self.tenant
+    }
+
+    pub(crate) fn id(&self) -> DeviceId {
+        self.id
+    }
+
+    /// Name of the device, unique within its tenant.
+    pub(crate) fn name(&self) -> &Id {
+        &self.name
+    }
+}
+
+impl Caller {
+    pub(crate) fn tenant(&self) -> &TenantContext {
+        match self {
+            Caller::Device(device) => device.tenant(),
+            Caller::Reader(tenant) => tenant,
+        }
+    }
+}

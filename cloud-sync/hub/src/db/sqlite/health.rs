@@ -1,0 +1,94 @@
+//! How the devices of a tenant are: a fixed number of statements, however many devices there are.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use rusqlite::{Connection, Row};
+use tilth_core::time::WallTime;
+use tilth_protocol::Lane;
+
+use super::rows::{DeviceId, StreamId, TenantId};
+use super::{Database, DbError, devices, events};
+use crate::db::context::TenantContext;
+use crate::db::records::{Device, DeviceHealth, EarlierStream, Tally, TenantHealth};
+
+/// Earlier streams of a device that are shown: a device begins one when its database is lost, restored or moved.
+const EARLIER_STREAMS: usize = 20;
+
+impl Database {
+    /// The devices of a tenant by name, each with its streams, lanes and configuration.
+    pub(crate) async fn health(&self, tenant: &TenantContext) -> Result<TenantHealth, DbError> {
+        let id = tenant.id();
+        let job = move |connection: &Connection| {
+            Ok(TenantHealth { epoch: super::epoch(connection)?, devices: of_tenant(connection, id)? })
+        };
+        self.read(tenant, job).await
+    }
+}
+
+/// How each device of a tenant is.
+pub(super) fn of_tenant(connection: &Connection, tenant: TenantId) -> Result<Vec<DeviceHealth>, DbError> {
+    let mut lanes = by_device(connection, LANES, [tenant], |row| {
+        let lane: String = row.get("lane")?;
+        let tally = Tally { confirmed: row.get("confirmed")?, lost: row.get("lost")? };
+        Ok(Lane::ALL.into_iter().find(|known| known.name() == lane).map(|lane| (lane, tally)))
+    })?;
+    let mut earlier = by_device(connection, EARLIER, (tenant, EARLIER_STREAMS), |row| {
+        let (began, last_heard) = (WallTime(row.get("created")?), WallTime(row.get("last_heard")?));
+        Ok(Some((row.get::<_, StreamId>("id")?, EarlierStream { name: row.get("name")?, began, last_heard })))
+    })?;
+    let mut current = by_device(connection, CURRENT, [tenant], |row| {
+        Ok(Some((row.get::<_, Option<String>>("stream")?, row.get::<_, Option<u64>>("bundle")?)))
+    })?;
+    let said = format!("{} WHERE events.id IN ({SAID})", events::SELECT);
+    let mut said = by_device(connection, &said, [tenant], |row| events::read(row).map(Some))?;
+    let of_device = |device: Device| {
+        let (stream, bundle) = current.remove(&device.id).and_then(|mut rows| rows.pop()).unwrap_or_default();
+        let mut earlier = earlier.remove(&device.id).unwrap_or_default();
+        earlier.sort_by_key(|(id, _)| Reverse(*id));
+        DeviceHealth {
+            stream,
+            earlier: earlier.into_iter().map(|(_, stream)| stream).collect(),
+            lanes: lanes.remove(&device.id).unwrap_or_default().into_iter().collect(),
+            bundle,
+            said: said.remove(&device.id).and_then(|mut rows| rows.pop()),
+            device,
+        }
+    };
+    Ok(devices::of_tenant(connection, tenant)?.into_iter().map(of_device).collect())
+}
+
+/// The lanes of each device's current stream.
+const LANES: &str = "SELECT devices.id AS device_id, lane, confirmed, lost
+    FROM devices CROSS JOIN lanes ON lanes.stream = devices.stream WHERE tenant = ?1";
+
+/// The streams beside the current one, the newest ?2 of each device.
+const EARLIER: &str = "SELECT devices.id AS device_id, streams.id, streams.name, streams.created, streams.last_heard
+    FROM devices CROSS JOIN streams ON streams.id IN (
+        SELECT id FROM streams AS other WHERE other.device = devices.id AND other.id IS NOT devices.stream
+        ORDER BY id DESC LIMIT ?2
+    ) WHERE tenant = ?1";
+
+/// The name of each device's current stream, and the version of its newest bundle.
+const CURRENT: &str = "SELECT id AS device_id, (SELECT name FROM streams WHERE streams.id = devices.stream) AS stream,
+    (SELECT max(version) FROM bundles WHERE bundles.device = devices.id) AS bundle FROM devices WHERE tenant = ?1";
+
+/// The newest event of each device by which it said what it did with a bundle, by its own count: they may come in any order.
+const SAID: &str = "SELECT (SELECT id FROM events AS newest WHERE newest.device = devices.id AND kind = 'bundle'
+    ORDER BY newest.stream DESC, seq DESC LIMIT 1) FROM devices WHERE tenant = ?1";
+
+/// What `read` makes of rows, by their column `device_id`.
+fn by_device<T, P: rusqlite::Params>(
+    connection: &Connection,
+    sql: &str,
+    parameters: P,
+    read: impl Fn(&Row<'_>) -> rusqlite::Result<Option<T>>,
+) -> Result<HashMap<DeviceId, Vec<T>>, DbError> {
+    let mut select = connection.prepare_cached(sql)?;
+    let mut rows = select.query(parameters)?;
+    let mut found: HashMap<DeviceId, Vec<T>> = HashMap::new();
+    while let Some(row) = rows.next()? {
+        found.entry(row.get("device_id")?).or_default().extend(read(row)?);
+    }
+    Ok(found)
+}

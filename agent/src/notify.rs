@@ -1,19 +1,11 @@
 //! Telling people: the task that sends what the engine wants told, by whatever channels there are.
 //!
-//! What is told, by whom and when is decided in [`dispatch`] and [`queue`], which are pure; [`way`] sends it. No channel waits
-//! for another. Secrets and certificates are read beside the task: one that is missing holds up its own channel alone.
+//! What is told, by whom and when is decided in [`dispatch`], which is pure, and in the queues of `tilth-notify`, which sends
+//! it. No channel waits for another. Secrets and certificates are read beside the task: one that is missing holds up its own
+//! channel alone.
 
-mod budget;
 pub(crate) mod dispatch;
-mod http;
-pub(crate) mod notice;
-mod ntfy;
 mod outcomes;
-pub(crate) mod queue;
-pub(crate) mod secret;
-mod text;
-mod way;
-mod webhook;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::ready;
@@ -23,9 +15,16 @@ use std::sync::Arc;
 use tilth_config::Channel;
 use tilth_core::alert::AlertId;
 use tilth_core::effect::{Effect, Transition};
+use tilth_core::escalate::PageId;
 use tilth_core::id::Id;
 use tilth_core::plan::{AlertKey, Plan};
 use tilth_core::time::{Span, Uptime};
+use tilth_notify::Clients;
+use tilth_notify::client::{LACK_WAIT, Way};
+use tilth_notify::notice::Notice;
+use tilth_notify::queue::{self, Again, EXPIRY, Failure, Fate, Limits, Next, Outcome, Parcel};
+use tilth_notify::secret::Secrets;
+use tilth_notify::text::Text;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id as TaskId, JoinError, JoinSet};
 
@@ -34,17 +33,14 @@ use crate::clock::Clock;
 use crate::decide::Cause;
 use crate::output::{self, counted, tell};
 use dispatch::{Channels, Dispatch, Input, Levels};
-use http::Clients;
-use notice::Notice;
 use outcomes::Outcomes;
-use queue::{Again, EXPIRY, Failure, Fate, Limits, Next, Outcome, Parcel};
-use secret::Secrets;
-use text::Text;
-use way::{LACK_WAIT, Way};
 
 /// Commands that may wait. The task takes them whatever is under way, so they do not pile up; what does not fit waits with
 /// decide.
 pub(crate) const COMMANDS: usize = 1024;
+
+/// How servers see this program.
+const USER_AGENT: &str = concat!("tilth-agent/", env!("CARGO_PKG_VERSION"));
 
 /// What the task is told.
 #[derive(Debug)]
@@ -143,7 +139,7 @@ impl Command {
     ) -> Option<Command> {
         match effect {
             Effect::Page(page) => {
-                let mut notice = Notice::page(device, Some(run), page, plan, false);
+                let mut notice = Notice::page(page_id(device, page.id, Some(run)), page, plan, false);
                 if let Some(Cause { why, advice }) = cause(&page.report.key) {
                     notice.report.advice = advice.map(Arc::from).or(notice.report.advice);
                     notice.why = Some(why);
@@ -152,11 +148,20 @@ impl Command {
             }
             Effect::Alert(Transition::Acknowledged { .. }, report) => report.alert.map(Command::Acknowledged),
             Effect::Alert(Transition::Resolved(reason), report) => {
-                Notice::resolved(device, run, *reason, report, plan).map(|notice| Command::Resolved(Box::new(notice)))
+                // Of an alert that never fired nobody was told.
+                let id = format!("{device}-{}-resolved-{run}", report.alert?);
+                Some(Command::Resolved(Box::new(Notice::resolved(id, *reason, report, plan))))
             }
             _ => None,
         }
     }
+}
+
+/// `DEVICE-ALERT-PAGE-RUN`, where RUN names the run of the agent that decided on the page; without it of one that was decided
+/// on before runs had names.
+pub(crate) fn page_id(device: &Id, page: PageId, run: Option<&Run>) -> String {
+    let run = run.map_or(String::new(), |run| format!("-{run}"));
+    format!("{device}-{page}{run}")
 }
 
 /// Runs until nobody can give commands any more; what is under way then is given up.
@@ -169,7 +174,7 @@ pub(crate) async fn run(
     let mut sender = Sender {
         secrets,
         clock: clock.clone(),
-        clients: Arc::default(),
+        clients: Arc::new(Clients::new(USER_AGENT)),
         ways: BTreeMap::new(),
         lacks: BTreeMap::new(),
         preparing: JoinSet::new(),
@@ -338,8 +343,8 @@ impl Sender {
     fn send(&mut self, id: Id, parcel: Parcel) {
         let flight = match self.ways.get(&id).cloned() {
             Some(Some(way)) => {
-                let clock = self.clock.clone();
-                self.flights.spawn(async move { way.send(&parcel, &clock).await })
+                let now = self.clock.now().1;
+                self.flights.spawn(async move { way.send(&parcel, now).await })
             }
             Some(None) => self.flights.spawn(log(&parcel)),
             None => {

@@ -5,9 +5,9 @@ use std::io;
 use std::path::Path;
 
 use tilth_config::{Diagnostic, Level, Link, Loaded, Named, SecretName, Thing, plain_file};
+use tilth_notify::secret::Secrets;
 
 use crate::configuration::enrolment;
-use crate::notify::secret::Secrets;
 use crate::sense::line::port;
 use crate::sync::way;
 

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use tilth_core::id::Id;
+use tilth_notify::secret::Secrets;
 use tokio::sync::{Semaphore, broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -19,7 +20,7 @@ use crate::decide::{self, Anew, Begun, Command, Live, Tools};
 use crate::desk::address::{self, NotTaken, Taken};
 use crate::desk::{self, Changes, Office};
 use crate::health::Health;
-use crate::notify::{self, secret::Secrets};
+use crate::notify;
 use crate::output::{counted, tell};
 use crate::recording::Recording;
 use crate::sense::Senses;

@@ -10,6 +10,7 @@ use tilth_core::engine::{Engine, Reserve, Snapshot, Standing};
 use tilth_core::escalate::{Cause, PageId};
 use tilth_core::id::Id;
 use tilth_core::time::Stamp;
+use tilth_notify::notice::Notice;
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::fault::SaidFaults;
@@ -19,7 +20,6 @@ use super::{Configured, Decide, Faults, Figures, Takers};
 use crate::chance::{self, Run};
 use crate::clock::Clock;
 use crate::notify;
-use crate::notify::notice::Notice;
 use crate::recording::{Number, Recording};
 use crate::resume::{Again, Beginning, Resumed};
 use crate::sense::line::SeenLabels;
@@ -234,7 +234,8 @@ impl Decide {
             if !open.is_empty() {
                 self.note_asked(number, &open);
                 let page = Page { id, cause: Cause::Fired, channels: open.clone(), report: alert.report };
-                let notice = Notice::page(&self.device, self.paged_by.get(&number), &page, &plan, true);
+                let notice =
+                    Notice::page(notify::page_id(&self.device, id, self.paged_by.get(&number)), &page, &plan, true);
                 self.tell_people(notify::Command::Page(Box::new(notice), open));
             }
         }

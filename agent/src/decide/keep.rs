@@ -13,13 +13,13 @@ use tilth_core::id::Id;
 use tilth_core::plan::Plan;
 use tilth_core::site::Site;
 use tilth_core::time::{Span, Stamp, WallTime};
+use tilth_notify::notice::INSTEAD_OF;
 
 use super::{Decide, Takers, new_event, source};
 use crate::chance::Run;
 use crate::clock;
 use crate::notify::Told;
 use crate::notify::dispatch::Levels;
-use crate::notify::notice::INSTEAD_OF;
 use crate::sense::line::SeenLabels;
 use crate::store::{AlertRef, Anchor, Commit, Missing, NewEvent, Numbers};
 use crate::transition::Line;

@@ -2,11 +2,11 @@
 
 use tilth_config::{Document, Layer, Loaded, Purpose};
 use tilth_core::reading::{Quality, Raw};
+use tilth_notify::queue::{Fate, Outcome};
 use tokio::sync::broadcast;
 
 use super::*;
 use crate::clock::Source;
-use crate::notify::queue::{Fate, Outcome};
 use crate::store::tests::farm::{Folder, booted, options};
 use crate::store::thread::{self, Ground, Settings};
 use crate::store::{BLOCK_INTERVAL, Numbers, Policy};

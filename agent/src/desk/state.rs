@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use tilth_core::time::{Span, Uptime, WallTime};
+use tilth_notify::queue::Next;
 use tilth_protocol::Lane as Of;
 use tokio::sync::oneshot;
 
@@ -17,7 +18,7 @@ use crate::clock::Anchor;
 use crate::configuration;
 use crate::decide;
 use crate::health::Bus;
-use crate::notify::{self, queue::Next};
+use crate::notify;
 use crate::sense::line::Refusals;
 use crate::sense::line::parse::{About, Last, Reason};
 use crate::sense::stamp::Why;

@@ -8,9 +8,8 @@ use std::sync::Arc;
 use tilth_core::alert::AlertId;
 use tilth_core::id::Id;
 use tilth_core::time::Uptime;
-
-use super::notice::Notice;
-use super::queue::{self, Fate, Limits, Next, Outcome, Queue};
+use tilth_notify::notice::Notice;
+use tilth_notify::queue::{self, Fate, Limits, Next, Outcome, Queue};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -210,3 +209,6 @@ impl Dispatch {
         self.queues.retain(|_, queue| !queue.is_closed() || queue.is_flying());
     }
 }
+
+#[cfg(test)]
+mod tests;

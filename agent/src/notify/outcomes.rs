@@ -51,9 +51,9 @@ impl Outcomes {
 #[cfg(test)]
 mod tests {
     use tilth_core::id::Id;
+    use tilth_notify::queue::{Fate, Outcome};
 
     use super::*;
-    use crate::notify::queue::{Fate, Outcome};
 
     fn told(number: usize, fate: Fate) -> Told {
         let outcome = Outcome { notice: format!("pi-{number}-1"), fate, attempts: 1, reason: None, instead: None };

@@ -60,15 +60,21 @@ const PACKAGES: &[Package] = &[
         outside: Outside::AnythingBut(&["gpiocdev", "linux-embedded-hal", "rusqlite", "tokio-modbus", "tokio-serial"]),
     },
     Package {
+        folder: "agent/notify",
+        name: "tilth-notify",
+        may_import: &["tilth-config", "tilth-core"],
+        outside: Outside::AnythingBut(&["axum", "rumqttc-v5-next", "rusqlite", "tokio-postgres", "tokio-serial"]),
+    },
+    Package {
         folder: "cloud-sync/hub",
         name: "tilth-hub",
-        may_import: &["tilth-protocol", "tilth-config", "tilth-core"],
+        may_import: &["tilth-notify", "tilth-protocol", "tilth-config", "tilth-core"],
         outside: Outside::Anything,
     },
     Package {
         folder: "agent",
         name: "tilth-agent",
-        may_import: &["tilth-sync", "tilth-protocol", "tilth-config", "tilth-core", "tilth-wire"],
+        may_import: &["tilth-notify", "tilth-sync", "tilth-protocol", "tilth-config", "tilth-core", "tilth-wire"],
         outside: Outside::Anything,
     },
     Package { folder: "firmware/wire", name: "tilth-wire", may_import: &[], outside: Outside::Anything },
@@ -82,6 +88,7 @@ const PACKAGES: &[Package] = &[
             "tilth-core",
             "tilth-firmware",
             "tilth-hub",
+            "tilth-notify",
             "tilth-protocol",
             "tilth-sync",
             "tilth-wire",
@@ -101,6 +108,9 @@ const STEPS_FOLDER: &str = "agent/core/src/";
 
 /// Sources in which no modules at the top import each other in a circle.
 const WITHOUT_CIRCLES: &[&str] = &["agent/core/src/", "cloud-sync/hub/src/", "cloud-sync/protocol/src/"];
+
+/// Crates from outside that only these places name: a file, or all of a folder that ends with `/`.
+const HOMES: &[(&str, &[&str])] = &[("reqwest", &["agent/notify/", "cloud-sync/client/src/transport/https.rs"])];
 
 /// Names that say nothing about what is inside; also as a part, as in `bus_manager`.
 const EMPTY_NAMES: &[&str] = &["common", "helper", "helpers", "manager", "managers", "util", "utils"];
@@ -171,6 +181,15 @@ fn no_file_or_module_has_an_empty_name() {
     let mut problems = Vec::new();
     for file in files().iter().filter(|file| file.ends_with(".rs")) {
         problems.extend(check_names(file, &read(file)));
+    }
+    none(&problems);
+}
+
+#[test]
+fn what_has_a_home_is_named_nowhere_else() {
+    let mut problems = Vec::new();
+    for file in files().iter().filter(|file| file.ends_with(".rs")) {
+        problems.extend(check_homes(file, &read(file)));
     }
     none(&problems);
 }
@@ -304,6 +323,24 @@ fn check_names(file: &str, source: &str) -> Vec<String> {
     problems
 }
 
+/// A crate's name as a path begins with it: `reqwest::Client`, `use reqwest;`.
+fn check_homes(file: &str, source: &str) -> Vec<String> {
+    let tokens = tokens(source);
+    let names = |package: &str| {
+        let at = tokens.iter().enumerate().filter(|(_, token)| *token == package).map(|(at, _)| at);
+        at.into_iter().any(|at| {
+            let before = at.checked_sub(1).map_or("", |before| tokens[before].as_str());
+            let after = tokens.get(at + 1).map_or("", String::as_str);
+            before == "use" || after == "::" && before != "::"
+        })
+    };
+    let is_home = |home: &&str| file == *home || home.ends_with('/') && file.starts_with(*home);
+    let strange = HOMES.iter().filter(|(package, homes)| !homes.iter().any(is_home) && names(package));
+    strange
+        .map(|(package, homes)| format!("{file}: names {package}, which may be named only in {}", one_of(homes)))
+        .collect()
+}
+
 /// What git is told to ignore at the top level is nobody's business.
 fn check_top_level(entries: Vec<String>, gitignore: &str) -> Vec<String> {
     let ignored: Vec<&str> = gitignore.lines().filter_map(|line| line.trim().strip_prefix('/')).collect();
@@ -427,7 +464,7 @@ mod shown_something_wrong {
             (
                 manifest("cloud-sync/hub", "tilth-hub", "dependencies.tilth-agent.workspace = true"),
                 "cloud-sync/hub/Cargo.toml: dependencies has tilth-agent, but of ours tilth-hub may import only \
-                 tilth-protocol, tilth-config, tilth-core"
+                 tilth-notify, tilth-protocol, tilth-config, tilth-core"
                     .into(),
             ),
             (
@@ -455,6 +492,24 @@ mod shown_something_wrong {
     fn a_manifest_without_the_shared_lints() {
         let found = check_manifest("config/Cargo.toml", "package.name = \"tilth-config\"", &Table::new());
         assert_eq!(found, ["config/Cargo.toml: expected [lints] workspace = true, so that the shared lints hold here"]);
+    }
+
+    #[test]
+    fn homes() {
+        let told = "names reqwest, which may be named only in agent/notify/, cloud-sync/client/src/transport/https.rs";
+        let table: &[(&str, &str, bool)] = &[
+            ("agent/notify/src/http.rs", "use reqwest::Client;", false),
+            ("cloud-sync/client/src/transport/https.rs", "fn a(error: &reqwest::Error) {}", false),
+            ("cloud-sync/client/src/transport/mqtt.rs", "fn a(error: &reqwest::Error) {}", true),
+            ("agent/src/notify.rs", "use reqwest::Client;", true),
+            ("agent/src/notify.rs", "use ::reqwest;", false),
+            ("agent/src/notify.rs", "// reqwest::Client\nconst A: &str = \"reqwest::Client\"; let reqwest = 1;", false),
+            ("cloud-sync/hub/src/pager.rs", "async fn a(client: reqwest::Client) {}", true),
+        ];
+        for (file, source, is_strange) in table {
+            let expected: Vec<String> = is_strange.then(|| format!("{file}: {told}")).into_iter().collect();
+            assert_eq!(check_homes(file, source), expected, "{source}");
+        }
     }
 
     #[test]

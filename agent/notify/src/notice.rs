@@ -8,51 +8,48 @@ use tilth_core::local::Local;
 use tilth_core::plan::{Plan, Severity};
 use tilth_core::quantity::Quantity;
 
-use crate::chance::Run;
-
 /// One thing to tell.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Notice {
-    /// `DEVICE-ALERT-PAGE-RUN`: the same wherever and however often it is sent, so that a receiver knows what it has. RUN names
-    /// the run of the agent that decided on it.
-    pub(crate) id: String,
+pub struct Notice {
+    /// The same wherever and however often it is sent, so that a receiver knows what it has.
+    pub id: String,
     /// Why people are told.
-    pub(crate) kind: Kind,
+    pub kind: Kind,
     /// About what.
-    pub(crate) report: Report,
+    pub report: Report,
     /// The clock by which people read its times.
-    pub(crate) local: Local,
+    pub local: Local,
     /// The unit of its value and limit; empty where there is none.
-    pub(crate) unit: String,
+    pub unit: String,
     /// Its value and limit say something to people. Not those of a contact, which are 1 and 0.
-    pub(crate) is_measured: bool,
+    pub is_measured: bool,
     /// What is wrong, where the agent knows more of it than the rule.
-    pub(crate) why: Option<String>,
+    pub why: Option<String>,
     /// It may have been told before: the process or the connection ended between sending and knowing.
-    pub(crate) repeat: bool,
+    pub repeat: bool,
     /// Channels that may tell it where those that are asked cannot: of its level, then of the other levels of its policy.
-    pub(crate) others: Vec<Id>,
+    pub others: Vec<Id>,
     /// It is told in place of channels that could not.
-    pub(crate) instead: Option<Instead>,
+    pub instead: Option<Instead>,
 }
 
 /// In place of whom a notice is told.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Instead {
+pub struct Instead {
     /// The channels that gave it up, the last one last.
-    pub(crate) of: Vec<Id>,
+    pub of: Vec<Id>,
     /// Why the last one did.
-    pub(crate) reason: String,
+    pub reason: String,
     /// The id that the notice had there.
-    pub(crate) notice: String,
+    pub notice: String,
 }
 
 /// Stands in the id of a notice that is told in place of a channel, before the channel's name.
-pub(crate) const INSTEAD_OF: &str = "-instead-of-";
+pub const INSTEAD_OF: &str = "-instead-of-";
 
 /// Why people are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// They should do something.
     Page(Cause),
     /// They need not any more.
@@ -61,17 +58,15 @@ pub(crate) enum Kind {
 
 impl Notice {
     /// Of a page. `repeat` when the store cannot say whether it was sent before the process ended.
-    /// `run` is the one that decided on it; none of one that was decided on before runs had names.
-    pub(crate) fn page(device: &Id, run: Option<&Run>, page: &Page, plan: &Plan, repeat: bool) -> Notice {
-        let run = run.map_or(String::new(), |run| format!("-{run}"));
-        let id = format!("{device}-{}{run}", page.id);
+    #[must_use]
+    pub fn page(id: String, page: &Page, plan: &Plan, repeat: bool) -> Notice {
         Notice { repeat, ..Notice::of(id, Kind::Page(page.cause), page.report.clone(), plan) }
     }
 
-    /// Of an alert that is over; nothing for one that never fired, of which nobody was told.
-    pub(crate) fn resolved(device: &Id, run: &Run, reason: Reason, report: &Report, plan: &Plan) -> Option<Notice> {
-        let id = format!("{device}-{}-resolved-{run}", report.alert?);
-        Some(Notice::of(id, Kind::Resolved(reason), report.clone(), plan))
+    /// Of an alert that is over.
+    #[must_use]
+    pub fn resolved(id: String, reason: Reason, report: &Report, plan: &Plan) -> Notice {
+        Notice::of(id, Kind::Resolved(reason), report.clone(), plan)
     }
 
     fn of(id: String, kind: Kind, report: Report, plan: &Plan) -> Notice {
@@ -89,7 +84,7 @@ impl Notice {
 
     /// The same for another channel, in place of those that gave it up. It has an id of its own, for a receiver that has the
     /// page from elsewhere is to hear that it did not come everywhere.
-    pub(crate) fn instead_of(&self, tried: Vec<Id>, reason: &str) -> Notice {
+    pub fn instead_of(&self, tried: Vec<Id>, reason: &str) -> Notice {
         let notice = self.instead.as_ref().map_or(&self.id, |instead| &instead.notice).clone();
         let last = tried.last().map_or("", Id::as_str);
         let id = format!("{notice}{INSTEAD_OF}{last}");
@@ -98,17 +93,17 @@ impl Notice {
     }
 
     /// Whether people are to do something.
-    pub(crate) fn is_page(&self) -> bool {
+    pub fn is_page(&self) -> bool {
         matches!(self.kind, Kind::Page(_))
     }
 
     /// The alert it is about.
-    pub(crate) fn alert(&self) -> Option<AlertId> {
+    pub fn alert(&self) -> Option<AlertId> {
         self.report.alert
     }
 
     /// How much it matters that it is told soon: pages before what is over, the worst first.
-    pub(crate) fn rank(&self) -> Option<Severity> {
+    pub fn rank(&self) -> Option<Severity> {
         match self.kind {
             Kind::Page(_) => Some(self.report.severity),
             Kind::Resolved(_) => None,

@@ -4,21 +4,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tilth_config::{Channel, SecretName, redact};
-use tilth_core::time::Span;
+use tilth_core::time::{Span, WallTime};
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
-use super::http::{self, Clients, Request};
-use super::queue::{Again, Failure, Parcel};
-use super::secret::{Secret, Secrets};
-use super::{ntfy, webhook};
-use crate::clock::Clock;
+use crate::http::{self, Clients, Request};
+use crate::queue::{Again, Failure, Parcel};
+use crate::secret::{Secret, Secrets};
+use crate::{ntfy, webhook};
 
 /// A secret or certificates that the machine lacks are looked for again after this.
-pub(super) const LACK_WAIT: Span = Span::from_mins(1);
+pub const LACK_WAIT: Span = Span::from_mins(1);
 
 /// A channel that posts.
-pub(super) struct Way {
+#[derive(Debug)]
+pub struct Way {
     channel: Channel,
     key: Option<Arc<Key>>,
     clients: Arc<Clients>,
@@ -26,7 +26,8 @@ pub(super) struct Way {
 
 /// A channel's secret: read when the channel is set, and again when there is reason to believe that it is another one. While
 /// that cannot be read, what was there before is used.
-pub(super) struct Key {
+#[derive(Debug)]
+struct Key {
     name: SecretName,
     secrets: Secrets,
     held: Mutex<Option<Secret>>,
@@ -35,7 +36,7 @@ pub(super) struct Key {
 
 impl Way {
     /// The way of a channel as it is configured now. `before` is the one that it had.
-    pub(super) fn new(channel: Channel, secrets: &Secrets, clients: &Arc<Clients>, before: Option<&Way>) -> Way {
+    pub fn new(channel: Channel, secrets: &Secrets, clients: &Arc<Clients>, before: Option<&Way>) -> Way {
         let known = before.and_then(|way| way.key.as_ref());
         let key = secret_name(&channel).map(|name| match known.filter(|key| key.name == *name) {
             Some(key) => {
@@ -48,7 +49,7 @@ impl Way {
     }
 
     /// Whether it leads to another place than a channel as it is configured now.
-    pub(super) fn is_other_than(&self, channel: &Channel) -> bool {
+    pub fn is_other_than(&self, channel: &Channel) -> bool {
         let topic = |channel: &Channel| match channel {
             Channel::Ntfy { topic, .. } => Some(topic.clone()),
             Channel::Webhook { .. } | Channel::Barred { .. } | Channel::Log => None,
@@ -58,14 +59,14 @@ impl Way {
     }
 
     /// Its server, for people: no path and no name or word that might be a secret.
-    pub(super) fn server(&self) -> Option<String> {
+    pub fn server(&self) -> Option<String> {
         let url = reqwest::Url::parse(url(&self.channel)?).ok()?;
         let port = url.port_or_known_default().map_or(String::new(), |port| format!(":{port}"));
         Some(format!("{}://{}{port}", url.scheme(), url.host_str()?))
     }
 
     /// Fetches what the first page will want; why a page could not be told now, where it could not.
-    pub(super) async fn prepare(&self) -> Result<(), String> {
+    pub async fn prepare(&self) -> Result<(), String> {
         if let Channel::Barred { why, .. } = &self.channel {
             return Err(why.clone());
         }
@@ -76,10 +77,11 @@ impl Way {
         }
     }
 
-    pub(super) async fn send(&self, parcel: &Parcel, clock: &Clock) -> Result<(), Failure> {
+    /// Sends a parcel; `now` is what a webhook signs as the time, where the clock is trusted.
+    pub async fn send(&self, parcel: &Parcel, now: Option<WallTime>) -> Result<(), Failure> {
         let secret = self.secret().await?;
         let client = self.clients.of(url(&self.channel).unwrap_or_default()).await.map_err(lacks)?;
-        let sent = http::post(client, self.request(secret.as_ref(), parcel, clock)?).await;
+        let sent = http::post(client, self.request(secret.as_ref(), parcel, now)?).await;
         sent.map_err(|unsent| {
             if unsent.is_denied {
                 self.key.iter().for_each(|key| key.doubt());
@@ -100,10 +102,10 @@ impl Way {
         redact::text(&said).chars().take(http::MAX_REASON).collect()
     }
 
-    fn request(&self, secret: Option<&Secret>, parcel: &Parcel, clock: &Clock) -> Result<Request, Failure> {
+    fn request(&self, secret: Option<&Secret>, parcel: &Parcel, now: Option<WallTime>) -> Result<Request, Failure> {
         match (&self.channel, secret) {
             (Channel::Ntfy { url, topic, .. }, secret) => Ok(ntfy::request(url, topic, secret, parcel)),
-            (Channel::Webhook { url, .. }, Some(secret)) => Ok(webhook::request(url, secret, parcel, clock.now().1)),
+            (Channel::Webhook { url, .. }, Some(secret)) => Ok(webhook::request(url, secret, parcel, now)),
             (Channel::Barred { why, .. }, _) => Err(lacks(why.clone())),
             (Channel::Webhook { .. } | Channel::Log, _) => Err(lacks("it has no secret".to_owned())),
         }

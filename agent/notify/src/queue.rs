@@ -19,14 +19,14 @@ use tilth_core::id::Id;
 use tilth_core::plan::Severity;
 use tilth_core::time::{Span, Uptime};
 
-use super::budget::Budget;
-use super::notice::Notice;
+use crate::budget::Budget;
+use crate::notice::Notice;
 
 /// What a remote channel could not tell within this is no news any more; it is then only counted.
-pub(crate) const EXPIRY: Span = Span::from_mins(12 * 60);
+pub const EXPIRY: Span = Span::from_mins(12 * 60);
 
 /// More waiting than this is no queue for people: the least and oldest goes, counted.
-pub(crate) const MAX_WAITING: usize = 256;
+pub const MAX_WAITING: usize = 256;
 
 /// The wait after a first failure; it doubles with each, up to the longest.
 const RETRY_FIRST: Span = Span::from_secs(5);
@@ -44,26 +44,26 @@ const LONGEST_ASKED_WORST: Span = Span::from_mins(15);
 
 /// A notice that the other side refuses (400, 413 and their like) is tried this often, within three minutes, and then given
 /// up: a receiver that starts anew takes it later, one that cannot read it never will.
-pub(crate) const REFUSED_TRIES: u32 = 6;
+pub const REFUSED_TRIES: u32 = 6;
 
 /// Refused this often in a digest, a notice goes alone: the fault may be another's.
 const ALONE_AFTER: u32 = 2;
 
 /// Why a channel tells nothing any more.
-pub(crate) const GONE: &str = "the configuration has this channel no more";
+pub const GONE: &str = "the configuration has this channel no more";
 
 /// What a channel's queue goes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Limits {
+pub struct Limits {
     /// Past this many an hour they become digests; no cap where there is none.
-    pub(crate) max_per_hour: Option<u32>,
+    pub max_per_hour: Option<u32>,
     /// What is older is not told any more; never, where there is none.
-    pub(crate) expiry: Option<Span>,
+    pub expiry: Option<Span>,
 }
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Input {
+pub enum Input {
     /// Nothing but time.
     Tick,
     /// There is something to tell.
@@ -78,20 +78,20 @@ pub(crate) enum Input {
 
 /// Why something did not arrive.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Failure {
+pub struct Failure {
     /// In words, for `status` and the log.
-    pub(crate) reason: String,
+    pub reason: String,
     /// Whether to try the same again.
-    pub(crate) again: Again,
+    pub again: Again,
     /// The other side asks for so much patience.
-    pub(crate) after: Option<Span>,
+    pub after: Option<Span>,
     /// It may have arrived all the same: the answer is what was lost.
-    pub(crate) perhaps: bool,
+    pub perhaps: bool,
 }
 
 /// What a failure says of another attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Again {
+pub enum Again {
     /// The channel failed: all that waits is tried until it expires.
     UntilExpired,
     /// The other side refused this very notice: it is tried [`REFUSED_TRIES`] times and holds up no other.
@@ -102,7 +102,7 @@ pub(crate) enum Again {
 
 /// What to do.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Effect {
+pub enum Effect {
     /// Send this; then say [`Input::Sent`] or [`Input::Failed`]. There is one at a time.
     Send(Parcel),
     /// What became of a notice, for the store.
@@ -113,24 +113,24 @@ pub(crate) enum Effect {
 
 /// What is sent at once.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Parcel {
+pub struct Parcel {
     /// One, or those of a digest: the worst first. Never none.
-    pub(crate) items: Vec<Item>,
+    pub items: Vec<Item>,
     /// So many earlier ones were not told and will not be.
-    pub(crate) untold: u32,
+    pub untold: u32,
 }
 
 /// A notice in a parcel.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Item {
+pub struct Item {
     /// The notice.
-    pub(crate) notice: Arc<Notice>,
+    pub notice: Arc<Notice>,
     /// So many earlier pages of the same alert never went out by themselves.
-    pub(crate) earlier: u32,
+    pub earlier: u32,
     /// It may have been told before.
-    pub(crate) repeat: bool,
+    pub repeat: bool,
     /// How often it was tried, this time included.
-    pub(crate) attempts: u32,
+    pub attempts: u32,
     since: Uptime,
     order: u64,
     withdrawn: bool,
@@ -142,22 +142,22 @@ pub(crate) struct Item {
 
 /// What became of a notice.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Outcome {
+pub struct Outcome {
     /// Which.
-    pub(crate) notice: String,
+    pub notice: String,
     /// What became of it.
-    pub(crate) fate: Fate,
+    pub fate: Fate,
     /// How often it was tried.
-    pub(crate) attempts: u32,
+    pub attempts: u32,
     /// Why it failed.
-    pub(crate) reason: Option<String>,
+    pub reason: Option<String>,
     /// The channel that tells it in place of this one.
-    pub(crate) instead: Option<Id>,
+    pub instead: Option<Id>,
 }
 
 /// What became of a notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub enum Fate {
     /// It was told, by itself or in a digest.
     Sent,
     /// One attempt failed; there will be another.
@@ -176,7 +176,7 @@ pub(crate) enum Fate {
 
 /// When a channel sends next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Next {
+pub enum Next {
     /// Something is on its way.
     UnderWay,
     /// Not before.
@@ -185,7 +185,7 @@ pub(crate) enum Next {
 
 /// One channel's queue.
 #[derive(Debug)]
-pub(crate) struct Queue {
+pub struct Queue {
     limits: Limits,
     budget: Option<Budget>,
     waiting: Vec<Item>,
@@ -209,7 +209,7 @@ pub(crate) struct Queue {
 
 impl Queue {
     /// Nothing to tell yet.
-    pub(crate) fn new(limits: Limits) -> Queue {
+    pub fn new(limits: Limits) -> Queue {
         Queue {
             limits,
             budget: limits.max_per_hour.map(Budget::per_hour),
@@ -229,12 +229,12 @@ impl Queue {
     }
 
     /// Whether what it sent last arrived, or nothing was sent yet.
-    pub(crate) fn works(&self) -> bool {
+    pub fn works(&self) -> bool {
         self.failures == 0
     }
 
     /// Takes what happened.
-    pub(crate) fn handle(&mut self, now: Uptime, input: Input) {
+    pub fn handle(&mut self, now: Uptime, input: Input) {
         self.expire(now);
         match input {
             Input::Tick => {}
@@ -247,12 +247,12 @@ impl Queue {
     }
 
     /// The next thing to do; call until there is none after each [`Queue::handle`].
-    pub(crate) fn poll(&mut self) -> Option<Effect> {
+    pub fn poll(&mut self) -> Option<Effect> {
         self.effects.pop_front()
     }
 
     /// When to call [`Queue::handle`] with [`Input::Tick`] if nothing else happens.
-    pub(crate) fn deadline(&self) -> Option<Uptime> {
+    pub fn deadline(&self) -> Option<Uptime> {
         let expiry = self.limits.expiry;
         let expires = expiry.and_then(|expiry| self.waiting.iter().map(|item| item.since + expiry).min());
         let goes = self.waiting.iter().filter(|_| self.flying.is_none()).map(|item| self.earliest(item));
@@ -260,7 +260,7 @@ impl Queue {
     }
 
     /// Another rate cap or expiry; what waits goes on waiting.
-    pub(crate) fn set_limits(&mut self, limits: Limits) {
+    pub fn set_limits(&mut self, limits: Limits) {
         self.is_closed = false;
         if limits != self.limits {
             self.limits = limits;
@@ -269,7 +269,7 @@ impl Queue {
     }
 
     /// The channel leads elsewhere from now on: what the other side did or asked for before means nothing there.
-    pub(crate) fn redirect(&mut self, now: Uptime) {
+    pub fn redirect(&mut self, now: Uptime) {
         (self.failures, self.asked, self.not_before) = (0, false, Uptime(i64::MIN));
         self.most_together = usize::MAX;
         for item in &mut self.waiting {
@@ -280,7 +280,7 @@ impl Queue {
     }
 
     /// The channel is gone: what waits cannot be told, and what is under way has this one attempt.
-    pub(crate) fn close(&mut self) {
+    pub fn close(&mut self) {
         self.is_closed = true;
         for item in mem::take(&mut self.waiting) {
             self.say(&item, Fate::Failed, Some(GONE.to_owned()));
@@ -288,22 +288,22 @@ impl Queue {
     }
 
     /// Whether the channel is gone.
-    pub(crate) fn is_closed(&self) -> bool {
+    pub fn is_closed(&self) -> bool {
         self.is_closed
     }
 
     /// Whether something is under way.
-    pub(crate) fn is_flying(&self) -> bool {
+    pub fn is_flying(&self) -> bool {
         self.flying.is_some()
     }
 
     /// How many wait.
-    pub(crate) fn waiting(&self) -> usize {
+    pub fn waiting(&self) -> usize {
         self.waiting.len() + self.flying.as_ref().map_or(0, |parcel| parcel.items.len())
     }
 
     /// When the next is sent; nothing where none waits.
-    pub(crate) fn next(&self) -> Option<Next> {
+    pub fn next(&self) -> Option<Next> {
         match (&self.flying, self.waiting.is_empty()) {
             (Some(_), _) => Some(Next::UnderWay),
             (None, false) => {
@@ -531,7 +531,7 @@ fn doubled(failures: u32) -> Span {
 
 impl Parcel {
     /// The notice's own id; a digest's is made of the ids of all that it holds, so that another one never has the same.
-    pub(crate) fn id(&self) -> String {
+    pub fn id(&self) -> String {
         match self.items.as_slice() {
             [] => String::new(),
             [item] => item.notice.id.clone(),
@@ -547,7 +547,7 @@ impl Parcel {
 
 impl Fate {
     /// The word in the store and in `status`.
-    pub(crate) const fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Fate::Sent => "sent",
             Fate::Retrying => "retrying",
@@ -560,12 +560,12 @@ impl Fate {
     }
 
     /// Whether this channel never tells it, and nothing else does in its place.
-    pub(crate) const fn is_given_up(self) -> bool {
+    pub const fn is_given_up(self) -> bool {
         matches!(self, Fate::Failed | Fate::Expired | Fate::Crowded)
     }
 
     /// Whether nothing more will become of it.
-    pub(crate) const fn is_final(self) -> bool {
+    pub const fn is_final(self) -> bool {
         !matches!(self, Fate::Retrying)
     }
 }

@@ -5,10 +5,10 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use tilth_core::plan::Severity;
 
-use super::http::Request;
-use super::queue::Parcel;
-use super::secret::Secret;
-use super::text::Text;
+use crate::http::Request;
+use crate::queue::Parcel;
+use crate::secret::Secret;
+use crate::text::Text;
 
 /// ntfy refuses a message whose sequence has a longer name.
 const MAX_SEQUENCE: usize = 64;
@@ -17,7 +17,7 @@ const MAX_SEQUENCE: usize = 64;
 const MAX_BODY: usize = 4000;
 
 /// The request that tells a parcel.
-pub(super) fn request(url: &str, topic: &str, token: Option<&Secret>, parcel: &Parcel) -> Request {
+pub(crate) fn request(url: &str, topic: &str, token: Option<&Secret>, parcel: &Parcel) -> Request {
     let text = Text::of(parcel);
     let mut headers = HeaderMap::new();
     headers.insert("title", header(&text.title));

@@ -9,10 +9,10 @@ use tilth_core::id::Id;
 use tilth_core::rules::Figure;
 use tilth_core::time::{Stamp, WallTime};
 
-use super::http::Request;
-use super::notice::{Kind, Notice};
-use super::queue::{Item, Parcel};
-use super::secret::Secret;
+use crate::http::Request;
+use crate::notice::{Kind, Notice};
+use crate::queue::{Item, Parcel};
+use crate::secret::Secret;
 
 /// What is posted: the same as one event, or several in a digest.
 #[derive(Serialize)]
@@ -59,7 +59,7 @@ struct Event<'a> {
 }
 
 /// The request that tells a parcel.
-pub(super) fn request(url: &str, secret: &Secret, parcel: &Parcel, now: Option<WallTime>) -> Request {
+pub(crate) fn request(url: &str, secret: &Secret, parcel: &Parcel, now: Option<WallTime>) -> Request {
     let body = Body {
         notification: parcel.id(),
         repeat: parcel.items.iter().any(|item| item.repeat),

@@ -1,15 +1,13 @@
-//! Timelines of one channel's queue, and of several side by side.
+//! Timelines of one channel's queue.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use tilth_core::escalate::Cause;
-use tilth_core::id::Id;
 use tilth_core::plan::Severity;
 
-use super::super::dispatch::{self, Dispatch};
-use super::super::tests::{page, resolved};
 use super::*;
+use crate::tests::{page, resolved};
 
 const REMOTE: Limits = Limits { max_per_hour: Some(4), expiry: Some(EXPIRY) };
 const NO_CAP: Limits = Limits { max_per_hour: None, expiry: Some(EXPIRY) };
@@ -324,125 +322,6 @@ fn too_many_waiting_lose_the_least_and_say_so() {
     assert_eq!(line.handle(Input::Sent)[1], format!("0 send pi-2-1 untold {}", crowded.len()));
 }
 
-#[test]
-fn one_channel_that_is_down_delays_no_other_and_those_who_were_paged_hear_the_end() {
-    let id = |name: &str| Id::new(name).unwrap();
-    let mut dispatch = Dispatch::default();
-    let channels = ["log", "phone", "unused"].map(|name| (id(name), NO_CAP));
-    let mut step = |secs: i64, input| -> Vec<String> {
-        dispatch.handle(Uptime(secs * 1000), input);
-        std::iter::from_fn(|| dispatch.poll())
-            .map(|(channel, effect)| format!("{channel} {}", words(&effect)))
-            .collect()
-    };
-    use dispatch::Input::{Channels, Failed, Page, Paged, Resolved, Sent, Tick};
-    let with = |limits| Channels(dispatch::Channels { limits, ..dispatch::Channels::default() });
-    step(0, with(channels.into_iter().collect()));
-    let first = page(1, 1, Severity::Urgent, Cause::Fired);
-    let down = Failure { reason: "down".to_owned(), again: Again::UntilExpired, after: None, perhaps: false };
-    assert_eq!(step(0, Page(first, vec![id("log"), id("phone")])), ["log send pi-1-1", "phone send pi-1-1"]);
-    assert_eq!(step(0, Failed(id("phone"), down)), ["phone pi-1-1 retrying"]);
-    assert_eq!(step(1, Sent(id("log"))), ["log pi-1-1 sent"]);
-    let second = page(2, 1, Severity::Urgent, Cause::Fired);
-    assert_eq!(
-        step(2, Page(second, vec![id("log"), id("gone")])),
-        ["gone pi-2-1 failed, log instead", "log send pi-2-1", "log pi-2-1-instead-of-gone replaced"]
-    );
-    assert_eq!(step(3, Sent(id("log"))), ["log pi-2-1 sent"]);
-    assert_eq!(step(4, Resolved(resolved(1))), ["log send pi-1-resolved", "phone pi-1-1 withdrawn"]);
-    assert_eq!(step(5, Tick), ["phone send pi-1-resolved +1"]);
-    assert_eq!(step(6, Resolved(resolved(7))), [""; 0], "nobody was told");
-    step(7, Paged(AlertId(8), vec![id("unused")]));
-    assert_eq!(step(8, Resolved(resolved(8))), ["unused send pi-8-resolved"], "told before the restart");
-    let left = BTreeMap::from([(id("log"), NO_CAP)]);
-    assert_eq!(step(9, with(left)), [""; 0], "what is under way is awaited");
-}
-
-/// Several channels, each of which fails or is taken away.
-struct House {
-    dispatch: Dispatch,
-    limits: BTreeMap<Id, Limits>,
-    barred: BTreeSet<Id>,
-}
-
-impl House {
-    fn new(channels: &[&str]) -> House {
-        let mut house = House { dispatch: Dispatch::default(), limits: BTreeMap::new(), barred: BTreeSet::new() };
-        house.set(channels, &[]);
-        house
-    }
-
-    fn set(&mut self, channels: &[&str], level_of_1: &[&str]) -> Vec<String> {
-        self.limits = channels.iter().map(|name| (Id::new(name).unwrap(), NO_CAP)).collect();
-        let level = level_of_1.iter().map(|name| Id::new(name).unwrap()).collect();
-        let levels = BTreeMap::from([(AlertId(1), level)]);
-        let (limits, elsewhere) = (self.limits.clone(), BTreeSet::new());
-        self.step(dispatch::Input::Channels(dispatch::Channels {
-            limits,
-            barred: self.barred.clone(),
-            elsewhere,
-            levels,
-        }))
-    }
-
-    fn step(&mut self, input: dispatch::Input) -> Vec<String> {
-        self.dispatch.handle(Uptime(0), input);
-        let said = std::iter::from_fn(|| self.dispatch.poll());
-        said.map(|(channel, effect)| format!("{channel} {}", words(&effect))).collect()
-    }
-
-    fn page(&mut self, channels: &[&str], others: &[&str]) -> Vec<String> {
-        let ids = |names: &[&str]| names.iter().map(|name| Id::new(name).unwrap()).collect::<Vec<_>>();
-        let page = Notice { others: ids(others), ..page(1, 1, Severity::Urgent, Cause::Fired) };
-        self.step(dispatch::Input::Page(page, ids(channels)))
-    }
-
-    fn fails(&mut self, channel: &str) -> Vec<String> {
-        let again = Again::Never;
-        let failure = Failure { reason: "answered 400".to_owned(), again, after: None, perhaps: false };
-        self.step(dispatch::Input::Failed(Id::new(channel).unwrap(), failure))
-    }
-}
-
-#[test]
-fn what_a_channel_gives_up_each_other_is_asked_to_tell_once_and_then_nobody_is() {
-    let mut house = House::new(&["any", "level", "phone", "policy"]);
-    assert_eq!(house.page(&["phone"], &["phone", "level", "policy"]), ["phone send pi-1-1"]);
-    assert_eq!(house.fails("phone"), ["phone pi-1-1 failed, level instead", "level send pi-1-1-instead-of-phone"]);
-    assert_eq!(
-        house.fails("level"),
-        ["level pi-1-1-instead-of-phone failed, policy instead", "policy send pi-1-1-instead-of-level"]
-    );
-    assert_eq!(
-        house.fails("policy"),
-        ["policy pi-1-1-instead-of-level failed, any instead", "any send pi-1-1-instead-of-policy"]
-    );
-    assert_eq!(house.fails("any"), ["any pi-1-1-instead-of-policy failed"]);
-}
-
-#[test]
-fn in_place_of_a_channel_one_tells_that_works_and_none_that_may_not() {
-    let id = |name: &str| Id::new(name).unwrap();
-    let mut house = House::new(&["a", "b", "log", "phone"]);
-    house.barred = BTreeSet::from([id("a")]);
-    house.set(&["a", "b", "log", "phone"], &[]);
-    // The second has failed before, and what it has to tell waits.
-    let failing = page(9, 1, Severity::Urgent, Cause::Fired);
-    house.step(dispatch::Input::Page(failing, vec![id("b")]));
-    let down = Failure { reason: "down".to_owned(), again: Again::UntilExpired, after: None, perhaps: false };
-    house.step(dispatch::Input::Failed(id("b"), down));
-    house.page(&["phone"], &["phone"]);
-    assert_eq!(house.fails("phone"), ["phone pi-1-1 failed, log instead", "log send pi-1-1-instead-of-phone"]);
-    // With no other that works, the one that is tried again; never the one that may not.
-    house.set(&["a", "b", "phone"], &[]);
-    assert_eq!(house.fails("log"), ["log pi-1-1-instead-of-phone failed, b instead"]);
-    let mut house = House::new(&["a", "phone"]);
-    house.barred = BTreeSet::from([id("a")]);
-    house.set(&["a", "phone"], &[]);
-    house.page(&["phone"], &[]);
-    assert_eq!(house.fails("phone"), ["phone pi-1-1 failed"]);
-}
-
 /// Guards against: 59 pages given up, since all of them together were too large.
 #[test]
 fn what_is_too_large_together_goes_in_smaller_digests_and_alone() {
@@ -474,23 +353,6 @@ fn what_is_too_large_together_goes_in_smaller_digests_and_alone() {
     let mut line = Line::new(REMOTE);
     line.page(1, 1, Severity::Warning);
     assert_eq!(line.handle(failure(false, None, false)), ["0 pi-1-1 failed"]);
-}
-
-#[test]
-fn what_waits_or_is_under_way_on_a_channel_that_goes_is_told_by_the_level_of_now() {
-    let mut house = House::new(&["log", "phone"]);
-    house.page(&["phone"], &[]);
-    // Under way: it may still arrive.
-    assert_eq!(house.set(&["log", "mobile"], &["mobile"]), [""; 0]);
-    assert_eq!(house.fails("phone"), ["phone pi-1-1 failed, mobile instead", "mobile send pi-1-1-instead-of-phone"]);
-    house.step(dispatch::Input::Sent(Id::new("mobile").unwrap()));
-    assert_eq!(house.step(dispatch::Input::Resolved(resolved(1))), ["mobile send pi-1-resolved"]);
-
-    let mut house = House::new(&["log", "phone"]);
-    house.page(&["phone"], &[]);
-    house.step(dispatch::Input::Sent(Id::new("phone").unwrap()));
-    house.set(&["log", "mobile"], &["mobile"]);
-    assert_eq!(house.step(dispatch::Input::Resolved(resolved(1))), ["mobile send pi-1-resolved"], "who told is gone");
 }
 
 proptest! {

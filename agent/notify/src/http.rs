@@ -8,7 +8,7 @@ use tilth_core::time::Span;
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 
-use super::queue::{Again, Failure};
+use crate::queue::{Again, Failure};
 
 /// A server that has not answered by then is down. A page waits this long before it is tried again, so it is short.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -21,27 +21,29 @@ const REFUSED_WAIT: Span = Span::from_mins(5);
 const MAX_READ: usize = 4096;
 
 /// so much of that is said at most, with what may not be shown taken out before.
-pub(super) const MAX_REASON: usize = 240;
+pub(crate) const MAX_REASON: usize = 240;
 
 /// What is sent.
 #[derive(Debug, Clone)]
-pub(super) struct Request {
-    pub(super) url: String,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Request {
+    pub(crate) url: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
 }
 
 /// A request that was not taken, as far as is known.
 #[derive(Debug)]
-pub(super) struct Unsent {
-    pub(super) failure: Failure,
+pub(crate) struct Unsent {
+    pub(crate) failure: Failure,
     /// The other side does not believe who sent it.
-    pub(super) is_denied: bool,
+    pub(crate) is_denied: bool,
 }
 
 /// The clients of all channels. A farm that only logs has none.
-#[derive(Debug, Default)]
-pub(super) struct Clients {
+#[derive(Debug)]
+pub struct Clients {
+    /// Name and version of the program, as servers see it.
+    user_agent: &'static str,
     /// For plain http: it trusts nobody, so it works where no certificates are installed.
     plain: OnceCell<Client>,
     /// Trusts whom the machine trusts.
@@ -49,22 +51,30 @@ pub(super) struct Clients {
 }
 
 impl Clients {
+    /// None is made before it is wanted.
+    #[must_use]
+    pub fn new(user_agent: &'static str) -> Clients {
+        Clients { user_agent, plain: OnceCell::new(), secure: OnceCell::new() }
+    }
+
     /// The client for an address, made when it is first wanted. One that cannot be made is tried again with the next page.
-    pub(super) async fn of(&self, url: &str) -> Result<&Client, String> {
+    pub(crate) async fn of(&self, url: &str) -> Result<&Client, String> {
         let is_plain = url.starts_with("http://");
         let client = if is_plain { &self.plain } else { &self.secure };
+        let user_agent = self.user_agent;
         // The machine's certificates are read from its disk.
-        let made = || async move { spawn_blocking(move || client_of(is_plain)).await.map_err(|end| end.to_string())? };
+        let make = move || client_of(user_agent, is_plain);
+        let made = || async move { spawn_blocking(make).await.map_err(|end| end.to_string())? };
         client.get_or_try_init(made).await
     }
 }
 
 /// It follows no redirect, for that could lead a token elsewhere.
-fn client_of(is_plain: bool) -> Result<Client, String> {
+fn client_of(user_agent: &'static str, is_plain: bool) -> Result<Client, String> {
     // Installed already, when somebody else needed it first.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = Client::builder()
-        .user_agent(concat!("tilth-agent/", env!("CARGO_PKG_VERSION")))
+        .user_agent(user_agent)
         .redirect(redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(TIMEOUT)
@@ -75,7 +85,7 @@ fn client_of(is_plain: bool) -> Result<Client, String> {
 }
 
 /// Sends, and waits for the answer.
-pub(super) async fn post(client: &Client, request: Request) -> Result<(), Unsent> {
+pub(crate) async fn post(client: &Client, request: Request) -> Result<(), Unsent> {
     let sent = client.post(request.url).headers(request.headers).body(request.body).send().await;
     match sent {
         Ok(answer) if answer.status().is_success() => Ok(()),

@@ -13,18 +13,18 @@ const MAX_BYTES: u64 = 4096;
 
 /// A secret's value. It is never shown: its `Debug` says only that there is one.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Secret(String);
+pub struct Secret(String);
 
 /// Where secrets are.
 #[derive(Debug, Clone)]
-pub(crate) struct Secrets {
+pub struct Secrets {
     folder: PathBuf,
     credentials: Option<PathBuf>,
 }
 
 /// Why a secret has no value.
 #[derive(Debug)]
-pub(crate) enum SecretError {
+pub enum SecretError {
     /// Nowhere to be found.
     Missing(PathBuf),
     /// Others than its owner may read it.
@@ -37,13 +37,13 @@ pub(crate) enum SecretError {
 
 impl Secrets {
     /// Those of a configuration folder, and of the unit that systemd started this program as.
-    pub(crate) fn of(config: &Path) -> Secrets {
+    pub fn of(config: &Path) -> Secrets {
         let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
         Secrets { folder: config.join("secrets"), credentials }
     }
 
     /// The value of a secret; the file beside the configuration goes before the credential.
-    pub(crate) fn get(&self, name: &SecretName) -> Result<Secret, SecretError> {
+    pub fn get(&self, name: &SecretName) -> Result<Secret, SecretError> {
         let path = self.folder.join(name.as_str());
         match (read(&path, true), &self.credentials) {
             (Err(SecretError::Missing(_)), Some(credentials)) => {
@@ -83,12 +83,12 @@ fn read(path: &Path, check_mode: bool) -> Result<Secret, SecretError> {
 
 impl Secret {
     #[cfg(test)]
-    pub(super) fn of(text: &str) -> Secret {
+    pub(crate) fn of(text: &str) -> Secret {
         Secret(text.to_owned())
     }
 
     /// The value itself, for where it is used.
-    pub(super) fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         &self.0
     }
 }

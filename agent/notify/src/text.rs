@@ -8,26 +8,26 @@ use tilth_core::plan::{AlertKey, Severity};
 use tilth_core::rules::Figure;
 use tilth_core::time::Span;
 
-use super::notice::{Instead, Kind, Notice};
-use super::queue::{Item, Parcel};
+use crate::notice::{Instead, Kind, Notice};
+use crate::queue::{Item, Parcel};
 
 /// A digest names this many; the others are counted.
 const MAX_NAMED: usize = 20;
 
 /// A message for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Text {
+pub struct Text {
     /// One line.
-    pub(crate) title: String,
+    pub title: String,
     /// A few.
-    pub(crate) body: String,
+    pub body: String,
     /// The worst of what it tells; nothing where it only tells what is over.
-    pub(crate) severity: Option<Severity>,
+    pub severity: Option<Severity>,
 }
 
 impl Text {
     /// The words for a parcel.
-    pub(crate) fn of(parcel: &Parcel) -> Text {
+    pub fn of(parcel: &Parcel) -> Text {
         let (title, mut body) = match parcel.items.as_slice() {
             [item] => (title(item), body(item)),
             items => digest(items),
@@ -120,7 +120,7 @@ fn digest(items: &[Item]) -> (String, String) {
 }
 
 /// A figure with its unit; a length of time says its own.
-pub(super) fn figure(figure: &Figure, unit: &str) -> String {
+pub(crate) fn figure(figure: &Figure, unit: &str) -> String {
     match figure {
         Figure::Value(_) | Figure::Number(_) if !unit.is_empty() => format!("{figure} {unit}"),
         Figure::Value(_) | Figure::Number(_) | Figure::Time(_) => figure.to_string(),

@@ -7,7 +7,7 @@ const HOUR: Span = Span::from_mins(60);
 
 /// A channel's rate cap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Budget {
+pub(crate) struct Budget {
     /// As many may go at once.
     burst: i64,
     /// Then one each such span.
@@ -18,7 +18,7 @@ pub(super) struct Budget {
 
 impl Budget {
     /// At most so many in any hour.
-    pub(super) fn per_hour(most: u32) -> Budget {
+    pub(crate) fn per_hour(most: u32) -> Budget {
         let most = i64::from(most.max(1));
         let burst = (most + 1) / 2;
         // Of a cap of one, all is in the burst; the hour is then the wait.
@@ -28,23 +28,23 @@ impl Budget {
     }
 
     /// How many may go now.
-    pub(super) fn left(&self, now: Uptime) -> i64 {
+    pub(crate) fn left(&self, now: Uptime) -> i64 {
         let missing = (self.full_at - now).0.max(0);
         (self.burst * self.every.0 - missing) / self.every.0
     }
 
     /// When one may go.
-    pub(super) fn next(&self) -> Uptime {
+    pub(crate) fn next(&self) -> Uptime {
         self.full_at - Span(self.every.0 * (self.burst - 1))
     }
 
     /// One goes.
-    pub(super) fn take(&mut self, now: Uptime) {
+    pub(crate) fn take(&mut self, now: Uptime) {
         self.full_at = self.full_at.max(now) + self.every;
     }
 
     /// One that was taken did not arrive.
-    pub(super) fn give_back(&mut self) {
+    pub(crate) fn give_back(&mut self) {
         self.full_at = self.full_at - self.every;
     }
 }

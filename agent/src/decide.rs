@@ -32,6 +32,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::chance::{self, Run};
 use crate::clock::{Anchor, Clock, Trust};
+use crate::notify::dispatch::Request;
 use crate::notify::{self, Told};
 use crate::output::tell;
 use crate::recording::Recording;
@@ -186,7 +187,7 @@ pub(crate) struct Decide {
     anew: watch::Receiver<Anew>,
     notify: mpsc::Sender<notify::Command>,
     /// What those that tell people have no room for yet.
-    untold: VecDeque<notify::Command>,
+    untold: VecDeque<Request>,
     live: live::Show,
     /// Why each bus is down; nothing for one that was last heard of as up.
     buses: BTreeMap<Id, Option<String>>,
@@ -313,7 +314,7 @@ impl Decide {
                     recording.plan(now, merged);
                 }
                 // Before the engine speaks by it: what fires in this moment is told by these channels.
-                self.tell_people(notify::Command::Channels(channels, keep::levels(&self.engine, &plan)));
+                self.tell_people(Request::Channels(channels, keep::levels(&self.engine, &plan)));
                 self.decide(now, Input::Plan(Arc::clone(&plan)));
                 self.flush();
                 self.watched = Arc::new(Watched::new(plan, hash, &site));
@@ -390,8 +391,8 @@ impl Decide {
 
     fn tell(&mut self, effect: &Effect) {
         let plan = Arc::clone(&self.plan);
-        if let Some(command) = notify::Command::of(effect, &plan, (&self.device, &self.run), |key| self.cause(key)) {
-            self.tell_people(command);
+        if let Some(request) = Request::of(effect, &plan, (&self.device, &self.run), |key| self.cause(key)) {
+            self.tell_people(request);
         }
     }
 
@@ -434,34 +435,35 @@ impl Decide {
 
     /// Never waits: what does not fit stays here, in order, until there is room. Only what would not fit here either is
     /// counted as refused.
-    fn tell_people(&mut self, command: notify::Command) {
-        self.untold.push_back(command);
+    fn tell_people(&mut self, request: Request) {
+        self.untold.push_back(request);
         self.hand_over_untold();
     }
 
     fn hand_over_untold(&mut self) {
-        while let Some(command) = self.untold.pop_front() {
-            match self.notify.try_send(command) {
-                Ok(()) => {}
-                Err(TrySendError::Full(command)) => {
-                    self.untold.push_front(command);
+        let notify = self.notify.clone();
+        while let Some(request) = self.untold.pop_front() {
+            match notify.try_reserve() {
+                Ok(place) => place.send(notify::Command::Request(request)),
+                Err(TrySendError::Full(())) => {
+                    self.untold.push_front(request);
                     break;
                 }
-                Err(TrySendError::Closed(command)) => self.give_up(&command, "nothing sends it any more"),
+                Err(TrySendError::Closed(())) => self.give_up(&request, "nothing sends it any more"),
             }
         }
         while self.untold.len() > UNTOLD {
             // The channels must arrive: what comes after them goes to where they lead.
-            let least = self.untold.iter().position(|command| !matches!(command, notify::Command::Channels(..)));
-            let Some(command) = least.and_then(|least| self.untold.remove(least)) else { break };
-            self.give_up(&command, "too many notifications wait");
+            let least = self.untold.iter().position(|request| !matches!(request, Request::Channels(..)));
+            let Some(request) = least.and_then(|least| self.untold.remove(least)) else { break };
+            self.give_up(&request, "too many notifications wait");
         }
     }
 
     /// What people should have been told and will not be: said in the log, and to the hub.
-    fn give_up(&mut self, command: &notify::Command, reason: &str) {
+    fn give_up(&mut self, request: &Request, reason: &str) {
         self.figures.notices_refused += 1;
-        if let notify::Command::Page(notice, _) | notify::Command::Resolved(notice) = command {
+        if let Request::Page(notice, _) | Request::Resolved(notice) = request {
             tell(format_args!("tilth-agent: notify: notification {} given up ({reason})", notice.id));
             let body = json!({ "notice": notice.id, "channel": null, "fate": "crowded", "reason": reason });
             self.event(keep::UNDELIVERED, body);

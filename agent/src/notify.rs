@@ -7,32 +7,25 @@
 pub(crate) mod dispatch;
 mod outcomes;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::future::ready;
 use std::mem;
 use std::sync::Arc;
 
-use tilth_config::Channel;
-use tilth_core::alert::AlertId;
-use tilth_core::effect::{Effect, Transition};
-use tilth_core::escalate::PageId;
+use tilth_config::{Channel, Target};
 use tilth_core::id::Id;
-use tilth_core::plan::{AlertKey, Plan};
 use tilth_core::time::{Span, Uptime};
 use tilth_notify::Clients;
 use tilth_notify::client::{LACK_WAIT, Way};
-use tilth_notify::notice::Notice;
-use tilth_notify::queue::{self, Again, EXPIRY, Failure, Fate, Limits, Next, Outcome, Parcel};
+use tilth_notify::queue::{self, Again, Failure, Fate, Next, Outcome, Parcel};
 use tilth_notify::secret::Secrets;
 use tilth_notify::text::Text;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id as TaskId, JoinError, JoinSet};
 
-use crate::chance::Run;
 use crate::clock::Clock;
-use crate::decide::Cause;
 use crate::output::{self, counted, tell};
-use dispatch::{Channels, Dispatch, Input, Levels};
+use dispatch::{Dispatch, Input, Request};
 use outcomes::Outcomes;
 
 /// Commands that may wait. The task takes them whatever is under way, so they do not pile up; what does not fit waits with
@@ -45,16 +38,8 @@ const USER_AGENT: &str = concat!("tilth-agent/", env!("CARGO_PKG_VERSION"));
 /// What the task is told.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// People are to be told, by these channels.
-    Page(Box<Notice>, Vec<Id>),
-    /// Somebody takes an alert on.
-    Acknowledged(AlertId),
-    /// An alert is over: whoever was told of it is told that.
-    Resolved(Box<Notice>),
-    /// An alert that is still open was told by these channels before the process began.
-    Paged(AlertId, Vec<Id>),
-    /// The configuration changed: its channels, and which of them tell of each open alert.
-    Channels(BTreeMap<Id, Channel>, Levels),
+    /// Something is to be told, or changes how.
+    Request(Request),
     /// Somebody asks how each channel is.
     Look(oneshot::Sender<Vec<Look>>),
 }
@@ -114,8 +99,8 @@ impl Failures {
     }
 
     /// Those of channels that are gone or lead elsewhere say nothing any more.
-    fn forget(&mut self, channels: &BTreeMap<Id, Limits>, elsewhere: &BTreeSet<Id>) {
-        self.0.retain(|id, _| channels.contains_key(id) && !elsewhere.contains(id));
+    fn forget(&mut self, before: &BTreeMap<Id, Channel>, now: &BTreeMap<Id, Channel>) {
+        self.0.retain(|id, _| before.get(id).zip(now.get(id)).is_some_and(|(before, now)| now.leads_where(before)));
     }
 }
 
@@ -126,42 +111,6 @@ pub(crate) struct Told {
     pub(crate) channel: Id,
     /// What became of it.
     pub(crate) outcome: Outcome,
-}
-
-impl Command {
-    /// What an effect of the engine means for people; nothing where they need not know. `cause` says what the engine does
-    /// not know of an alert.
-    pub(crate) fn of(
-        effect: &Effect,
-        plan: &Plan,
-        (device, run): (&Id, &Run),
-        cause: impl Fn(&AlertKey) -> Option<Cause>,
-    ) -> Option<Command> {
-        match effect {
-            Effect::Page(page) => {
-                let mut notice = Notice::page(page_id(device, page.id, Some(run)), page, plan, false);
-                if let Some(Cause { why, advice }) = cause(&page.report.key) {
-                    notice.report.advice = advice.map(Arc::from).or(notice.report.advice);
-                    notice.why = Some(why);
-                }
-                Some(Command::Page(Box::new(notice), page.channels.clone()))
-            }
-            Effect::Alert(Transition::Acknowledged { .. }, report) => report.alert.map(Command::Acknowledged),
-            Effect::Alert(Transition::Resolved(reason), report) => {
-                // Of an alert that never fired nobody was told.
-                let id = format!("{device}-{}-resolved-{run}", report.alert?);
-                Some(Command::Resolved(Box::new(Notice::resolved(id, *reason, report, plan))))
-            }
-            _ => None,
-        }
-    }
-}
-
-/// `DEVICE-ALERT-PAGE-RUN`, where RUN names the run of the agent that decided on the page; without it of one that was decided
-/// on before runs had names.
-pub(crate) fn page_id(device: &Id, page: PageId, run: Option<&Run>) -> String {
-    let run = run.map_or(String::new(), |run| format!("-{run}"));
-    format!("{device}-{page}{run}")
 }
 
 /// Runs until nobody can give commands any more; what is under way then is given up.
@@ -204,7 +153,7 @@ pub(crate) async fn run(
                     let _ = answer.send(looks(&dispatch, &sender, &failures));
                     continue;
                 }
-                Some(command) => sender.input(command),
+                Some(Command::Request(request)) => Input::Request(request),
                 None => return,
             },
             input = sender.landed(), if !sender.is_idle() => input,
@@ -227,8 +176,9 @@ pub(crate) async fn run(
                 continue;
             }
         };
-        if let Input::Channels(Channels { limits, elsewhere, .. }) = &input {
-            failures.forget(limits, elsewhere);
+        if let Input::Request(Request::Channels(channels, _)) = &input {
+            failures.forget(dispatch.channels(), channels);
+            sender.set_ways(channels);
         }
         dispatch.handle(clock.uptime(), input);
     }
@@ -273,42 +223,19 @@ struct Sender {
 }
 
 impl Sender {
-    fn input(&mut self, command: Command) -> Input {
-        match command {
-            Command::Look(_) => Input::Tick,
-            Command::Page(notice, channels) => Input::Page(*notice, channels),
-            Command::Acknowledged(alert) => Input::Acknowledged(alert),
-            Command::Resolved(notice) => Input::Resolved(*notice),
-            Command::Paged(alert, channels) => Input::Paged(alert, channels),
-            Command::Channels(channels, levels) => {
-                let limits = channels.iter().map(|(id, channel)| (id.clone(), limits(channel))).collect();
-                let is_elsewhere = |(id, way): (&Id, &Option<Arc<Way>>)| {
-                    let channel = channels.get(id)?;
-                    let is_other = way.as_ref().map_or(*channel != Channel::Log, |way| way.is_other_than(channel));
-                    is_other.then(|| id.clone())
-                };
-                let elsewhere = self.ways.iter().filter_map(is_elsewhere).collect();
-                let is_barred = |(_, channel): &(&Id, &Channel)| matches!(channel, Channel::Barred { .. });
-                let barred = channels.iter().filter(is_barred).map(|(id, _)| id.clone()).collect();
-                self.set_ways(channels);
-                Input::Channels(Channels { limits, barred, elsewhere, levels })
-            }
-        }
-    }
-
-    fn set_ways(&mut self, channels: BTreeMap<Id, Channel>) {
+    fn set_ways(&mut self, channels: &BTreeMap<Id, Channel>) {
         let before = mem::take(&mut self.ways);
         self.preparing = JoinSet::new();
         self.lacks.retain(|id, _| channels.contains_key(id));
         for (id, channel) in channels {
-            let way = (channel != Channel::Log).then(|| {
-                let before = before.get(&id).and_then(Option::as_deref);
-                Arc::new(Way::new(channel, &self.secrets, &self.clients, before))
+            let way = (channel.target != Target::Log).then(|| {
+                let before = before.get(id).and_then(Option::as_deref);
+                Arc::new(Way::new(channel.clone(), &self.secrets, &self.clients, before))
             });
             if let Some(way) = way.clone() {
                 self.prepare(id.clone(), way, Span::ZERO);
             }
-            self.ways.insert(id, way);
+            self.ways.insert(id.clone(), way);
         }
     }
 
@@ -379,16 +306,6 @@ impl Sender {
                 Input::Sent(channel)
             }
             Err(failure) => Input::Failed(channel, failure),
-        }
-    }
-}
-
-fn limits(channel: &Channel) -> Limits {
-    match channel {
-        Channel::Log => Limits { max_per_hour: None, expiry: None },
-        Channel::Barred { .. } => Limits { max_per_hour: None, expiry: Some(EXPIRY) },
-        Channel::Ntfy { max_per_hour, .. } | Channel::Webhook { max_per_hour, .. } => {
-            Limits { max_per_hour: Some(*max_per_hour), expiry: Some(EXPIRY) }
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
+use crate::channels::{Channel, Channels, SecretName};
 use crate::diagnostic::{Log, Problem};
 use crate::document::{Effective, ZONES};
-use crate::escalation::{Channel, SecretName};
 use crate::path;
 use crate::reader::{self, Fields};
 use crate::settings::Zones;
@@ -98,11 +98,8 @@ impl fmt::Display for Hosts {
 }
 
 /// Why a channel's secret may not go where the channel leads, if it may not.
-pub(crate) fn barred(channel: &Channel, site: &Site) -> Option<String> {
-    let (url, secret) = match channel {
-        Channel::Ntfy { url, token: Some(secret), .. } | Channel::Webhook { url, secret, .. } => (url, secret),
-        Channel::Ntfy { token: None, .. } | Channel::Log | Channel::Barred { .. } => return None,
-    };
+pub(crate) fn blocked(channel: &Channel, site: &Site) -> Option<String> {
+    let (url, secret) = channel.target.url().zip(channel.secret.as_ref())?;
     let hosts = site.secrets.get(secret).filter(|hosts| !hosts.allows(url))?;
     let how = if url.starts_with("http://") { ", encrypted where it states no port" } else { "" };
     Some(format!("agent.toml lets the secret {} go to {hosts} alone{how}", secret.as_str()))
@@ -120,10 +117,10 @@ pub(crate) fn say(effective: &Effective, zones: &Zones, site: &Site, log: &Log) 
     }
 }
 
-fn say_of(table: &Table, at: &str, channels: &crate::escalation::Channels, site: &Site, log: &Log) {
+fn say_of(table: &Table, at: &str, channels: &Channels, site: &Site, log: &Log) {
     for (name, entry) in table {
         let channel = channels.get(name).and_then(|channel| channel.as_ref());
-        let Some(why) = channel.and_then(|(_, channel)| barred(channel, site)) else { continue };
+        let Some(why) = channel.and_then(|(_, channel)| blocked(channel, site)) else { continue };
         let place: Place = entry.node.get(["url"]).map_or(entry.key, |node| node.place);
         let problem = Problem::new(why).help("nothing is sent by this channel");
         log.warning(place, &path::join(&path::join(at, name), "url"), problem);

@@ -12,6 +12,7 @@
 mod band;
 mod base;
 pub mod bundle;
+mod channels;
 mod conditions;
 mod diagnostic;
 mod document;
@@ -57,9 +58,9 @@ use crate::folder::Note;
 use crate::named::Mention;
 use crate::settings::Zones;
 
+pub use crate::channels::{Channel, SecretName, Target};
 pub use crate::diagnostic::{Diagnostic, Level};
 pub use crate::document::{Document, Documents, Effective, Text};
-pub use crate::escalation::{Channel, SecretName};
 pub use crate::explain::{Explained, InZone, Origin, Said, UnknownPath, Written, explain, top_paths};
 pub use crate::files::Files;
 pub use crate::holdings::{Counts, Entered, Gone, Holdings};

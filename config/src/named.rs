@@ -1,7 +1,7 @@
 //! What a configuration names and does not hold: secrets, keys and ports of the machine, each with the key that names it.
 
+use crate::channels::SecretName;
 use crate::document::{Effective, ZONES};
-use crate::escalation::SecretName;
 use crate::path;
 use crate::redact;
 use crate::source::{Place, Position, Sources};

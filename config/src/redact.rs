@@ -18,11 +18,11 @@ mod token;
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::escalation::SecretName;
-
+use crate::channels::SecretName;
 use address::Addresses;
 pub(crate) use keys::{Within, names_address};
 pub(crate) use scan::Hidden;
+
 pub use token::is_token;
 
 /// What stands in a message in place of a value that is not shown.

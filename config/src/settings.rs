@@ -7,9 +7,10 @@ use tilth_core::quantity::Quantity;
 use tilth_core::time::Span;
 use tilth_core::value::Resolution;
 
+use crate::channels::{self, Channels};
 use crate::diagnostic::{Log, Problem};
 use crate::document::{Effective, View, ZONES};
-use crate::escalation::{self, Channels, Policies};
+use crate::escalation::{self, Policies};
 use crate::path;
 use crate::reader::{self, Fields};
 use crate::rules::{self, Duty};
@@ -112,7 +113,7 @@ fn read(view: View<'_>, at: &str, log: &Log) -> Settings {
         }
     }
     let schedules = schedules::read(&view.namespace("schedules"), zone.as_ref(), &at("schedules"), log);
-    let channels = escalation::read_channels(&view.namespace("notifications"), &at("notifications"), log);
+    let channels = channels::read_channels(&view.namespace("notifications"), &at("notifications"), log);
     let policies = escalation::read_policies(&view.namespace("escalation"), &channels, &at("escalation"), log);
     Settings {
         timezone: zone,

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use tilth_core::id::Id;
 use tilth_core::label::Label;
 
+use crate::channels::SecretName;
 use crate::diagnostic::{Level, Log, Problem};
 use crate::document::{NAMESPACES, ZONES};
-use crate::escalation::SecretName;
 use crate::hosts::{self, Hosts};
 use crate::input::BusKind;
 use crate::path;

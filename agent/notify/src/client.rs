@@ -8,10 +8,10 @@ use tilth_core::time::{Span, WallTime};
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
-use crate::http::{self, Clients, Request};
+use crate::http::{self, Clients};
+use crate::kinds;
 use crate::queue::{Again, Failure, Parcel};
 use crate::secret::{Secret, Secrets};
-use crate::{ntfy, webhook};
 
 /// A secret or certificates that the machine lacks are looked for again after this.
 pub const LACK_WAIT: Span = Span::from_mins(1);
@@ -38,7 +38,8 @@ impl Way {
     /// The way of a channel as it is configured now. `before` is the one that it had.
     pub fn new(channel: Channel, secrets: &Secrets, clients: &Arc<Clients>, before: Option<&Way>) -> Way {
         let known = before.and_then(|way| way.key.as_ref());
-        let key = secret_name(&channel).map(|name| match known.filter(|key| key.name == *name) {
+        let wanted = channel.secret.as_ref().filter(|_| channel.blocked.is_none());
+        let key = wanted.map(|name| match known.filter(|key| key.name == *name) {
             Some(key) => {
                 key.doubt();
                 Arc::clone(key)
@@ -48,30 +49,20 @@ impl Way {
         Way { channel, key, clients: Arc::clone(clients) }
     }
 
-    /// Whether it leads to another place than a channel as it is configured now.
-    pub fn is_other_than(&self, channel: &Channel) -> bool {
-        let topic = |channel: &Channel| match channel {
-            Channel::Ntfy { topic, .. } => Some(topic.clone()),
-            Channel::Webhook { .. } | Channel::Barred { .. } | Channel::Log => None,
-        };
-        let place = |channel| (url(channel).map(str::to_owned), topic(channel), secret_name(channel).cloned());
-        place(&self.channel) != place(channel)
-    }
-
     /// Its server, for people: no path and no name or word that might be a secret.
     pub fn server(&self) -> Option<String> {
-        let url = reqwest::Url::parse(url(&self.channel)?).ok()?;
+        let url = reqwest::Url::parse(self.channel.target.url()?).ok()?;
         let port = url.port_or_known_default().map_or(String::new(), |port| format!(":{port}"));
         Some(format!("{}://{}{port}", url.scheme(), url.host_str()?))
     }
 
     /// Fetches what the first page will want; why a page could not be told now, where it could not.
     pub async fn prepare(&self) -> Result<(), String> {
-        if let Channel::Barred { why, .. } = &self.channel {
+        if let Some(why) = &self.channel.blocked {
             return Err(why.clone());
         }
         self.secret().await.map_err(|failure| failure.reason)?;
-        match url(&self.channel) {
+        match self.channel.target.url() {
             Some(url) => self.clients.of(url).await.map(drop),
             None => Ok(()),
         }
@@ -79,9 +70,14 @@ impl Way {
 
     /// Sends a parcel; `now` is what a webhook signs as the time, where the clock is trusted.
     pub async fn send(&self, parcel: &Parcel, now: Option<WallTime>) -> Result<(), Failure> {
+        if let Some(why) = &self.channel.blocked {
+            return Err(lacks(why.clone()));
+        }
         let secret = self.secret().await?;
-        let client = self.clients.of(url(&self.channel).unwrap_or_default()).await.map_err(lacks)?;
-        let sent = http::post(client, self.request(secret.as_ref(), parcel, now)?).await;
+        let request = kinds::request(&self.channel, secret.as_ref(), parcel, now);
+        let request = request.ok_or_else(|| lacks("it has no secret".to_owned()))?;
+        let client = self.clients.of(&request.url).await.map_err(lacks)?;
+        let sent = http::post(client, request).await;
         sent.map_err(|unsent| {
             if unsent.is_denied {
                 self.key.iter().for_each(|key| key.doubt());
@@ -92,23 +88,11 @@ impl Way {
 
     /// What a server says, without what it repeats of the request: it may say of a token that it is wrong, and which.
     fn shown(&self, said: &str, secret: Option<&Secret>) -> String {
-        let path = url(&self.channel).and_then(|url| url.strip_prefix(&redact::server(url)));
-        let topic = match &self.channel {
-            Channel::Ntfy { topic, .. } => Some(topic.as_str()),
-            Channel::Webhook { .. } | Channel::Barred { .. } | Channel::Log => None,
-        };
-        let hidden = [secret.map(Secret::expose), path.filter(|path| path.len() > 1), topic];
+        let path = self.channel.target.url().and_then(|url| url.strip_prefix(&redact::server(url)));
+        let hidden =
+            [secret.map(Secret::expose), path.filter(|path| path.len() > 1), self.channel.target.secret_part()];
         let said = hidden.into_iter().flatten().fold(said.to_owned(), |said, hidden| said.replace(hidden, ".."));
         redact::text(&said).chars().take(http::MAX_REASON).collect()
-    }
-
-    fn request(&self, secret: Option<&Secret>, parcel: &Parcel, now: Option<WallTime>) -> Result<Request, Failure> {
-        match (&self.channel, secret) {
-            (Channel::Ntfy { url, topic, .. }, secret) => Ok(ntfy::request(url, topic, secret, parcel)),
-            (Channel::Webhook { url, .. }, Some(secret)) => Ok(webhook::request(url, secret, parcel, now)),
-            (Channel::Barred { why, .. }, _) => Err(lacks(why.clone())),
-            (Channel::Webhook { .. } | Channel::Log, _) => Err(lacks("it has no secret".to_owned())),
-        }
     }
 
     async fn secret(&self) -> Result<Option<Secret>, Failure> {
@@ -155,19 +139,4 @@ impl Key {
 /// What a person has to mend on this machine.
 fn lacks(reason: String) -> Failure {
     Failure { reason, again: Again::UntilExpired, after: Some(LACK_WAIT), perhaps: false }
-}
-
-fn url(channel: &Channel) -> Option<&str> {
-    match channel {
-        Channel::Log => None,
-        Channel::Ntfy { url, .. } | Channel::Webhook { url, .. } | Channel::Barred { url, .. } => Some(url),
-    }
-}
-
-fn secret_name(channel: &Channel) -> Option<&SecretName> {
-    match channel {
-        Channel::Log | Channel::Barred { .. } => None,
-        Channel::Ntfy { token, .. } => token.as_ref(),
-        Channel::Webhook { secret, .. } => Some(secret),
-    }
 }

@@ -12,12 +12,11 @@
 mod budget;
 pub mod client;
 mod http;
+mod kinds;
 pub mod notice;
-mod ntfy;
 pub mod queue;
 pub mod secret;
 pub mod text;
-mod webhook;
 
 pub use crate::http::Clients;
 

@@ -14,6 +14,7 @@ use std::mem;
 use std::sync::Arc;
 
 use ring::digest::{Context, SHA256};
+use tilth_config::Channel;
 use tilth_core::alert::AlertId;
 use tilth_core::id::Id;
 use tilth_core::plan::Severity;
@@ -59,6 +60,14 @@ pub struct Limits {
     pub max_per_hour: Option<u32>,
     /// What is older is not told any more; never, where there is none.
     pub expiry: Option<Span>,
+}
+
+impl Limits {
+    /// Those of a channel. What is told to a server expires, a line of the log does not.
+    #[must_use]
+    pub fn of(channel: &Channel) -> Limits {
+        Limits { max_per_hour: channel.max_per_hour, expiry: channel.target.url().map(|_| EXPIRY) }
+    }
 }
 
 /// What happened.

@@ -13,7 +13,6 @@ use tilth_core::time::{Span, Stamp, Uptime, WallTime};
 use tilth_core::value::{Resolution, Value};
 
 use crate::notice::{Kind, Notice};
-use crate::ntfy;
 use crate::queue::{self, Limits, Parcel, Queue};
 use crate::text::Text;
 
@@ -77,7 +76,7 @@ fn id(name: &str) -> Id {
 }
 
 /// The parcel that a queue makes of these, the first of them alone.
-fn parcels(notices: Vec<Notice>, most: u32) -> Vec<Parcel> {
+pub(crate) fn parcels(notices: Vec<Notice>, most: u32) -> Vec<Parcel> {
     let mut queue = Queue::new(Limits { max_per_hour: Some(most), expiry: None });
     for notice in notices {
         queue.handle(Uptime(0), queue::Input::Notice(Arc::new(notice)));
@@ -178,17 +177,4 @@ Alert 14: ec-high, tower-1/ec",
     assert_eq!(body.lines().count(), 21);
     assert!(body.starts_with("Urgent: EC 2.93") && body.ends_with("\nand 5 more"), "{body}");
     assert_eq!((severity, digest.id().as_str()), (Some(Severity::Urgent), "pi-9-1-digest-5200012f"));
-}
-
-/// ntfy refuses a message whose sequence has a name of more than 64 characters, and such a refusal is final.
-#[test]
-fn a_sequence_that_ntfy_would_refuse_is_left_out() {
-    let sequence = |id: String| {
-        let parcel = parcels(vec![Notice { id, ..page(1, 1, Severity::Urgent, Cause::Fired) }], 10).remove(0);
-        let request = ntfy::request("http://x", "farm", None, &parcel);
-        assert_eq!(request.headers["x-tilth-notification"], parcel.id());
-        request.headers.get("x-sequence-id").is_some()
-    };
-    assert!(sequence("a".repeat(64)));
-    assert!(!sequence("a".repeat(65)));
 }

@@ -57,12 +57,7 @@ impl Compiled {
         if clock == Source::System {
             return None;
         }
-        let url = |channel: &Channel| match channel {
-            Channel::Log => None,
-            Channel::Ntfy { url, .. } | Channel::Webhook { url, .. } | Channel::Barred { url, .. } => {
-                Some(redact::server(url))
-            }
-        };
+        let url = |channel: &Channel| channel.target.url().map(redact::server);
         let real = self.configured.channels.values().filter_map(url).find(|url| !is_loopback(url))?;
         Some(format!("{real} is a real output; a made clock may only tell this machine"))
     }

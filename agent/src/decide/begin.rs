@@ -20,6 +20,7 @@ use super::{Configured, Decide, Faults, Figures, Takers};
 use crate::chance::{self, Run};
 use crate::clock::Clock;
 use crate::notify;
+use crate::notify::dispatch::{Request, notification_id};
 use crate::recording::{Number, Recording};
 use crate::resume::{Again, Beginning, Resumed};
 use crate::sense::line::SeenLabels;
@@ -125,7 +126,7 @@ pub(crate) fn begin(begun: Begun, configured: Configured, mut tools: Tools) -> D
         said_drops: super::drops::Said::default(),
     };
     let levels = keep::levels(&decide.engine, &decide.plan);
-    decide.tell_people(notify::Command::Channels(channels, levels));
+    decide.tell_people(Request::Channels(channels, levels));
     decide.recall_paged();
     if begun.new_stream {
         decide.state_alerts();
@@ -133,7 +134,7 @@ pub(crate) fn begin(begun: Begun, configured: Configured, mut tools: Tools) -> D
     for effect in effects {
         match &effect {
             // It may have been told before the end: `tell_again` tells it, as a repeat.
-            Effect::Page(page) => decide.tell_people(notify::Command::Paged(page.id.alert, page.channels.clone())),
+            Effect::Page(page) => decide.tell_people(Request::Paged(page.id.alert, page.channels.clone())),
             other => decide.tell(other),
         }
         decide.take(effect);
@@ -207,10 +208,9 @@ impl Decide {
 
     /// Before anything is told: whoever was paged before the process ended hears of it when the start itself ends an alert.
     fn recall_paged(&mut self) {
-        let paged =
-            |(alert, told): (&AlertId, &LastTold)| notify::Command::Paged(*alert, told.keys().cloned().collect());
+        let paged = |(alert, told): (&AlertId, &LastTold)| Request::Paged(*alert, told.keys().cloned().collect());
         let paged: Vec<_> = self.told.iter().map(paged).collect();
-        paged.into_iter().for_each(|command| self.tell_people(command));
+        paged.into_iter().for_each(|request| self.tell_people(request));
     }
 
     /// Pages that were decided on before the process ended and are not known to have been told: told again, as repeats, by the
@@ -235,8 +235,8 @@ impl Decide {
                 self.note_asked(number, &open);
                 let page = Page { id, cause: Cause::Fired, channels: open.clone(), report: alert.report };
                 let notice =
-                    Notice::page(notify::page_id(&self.device, id, self.paged_by.get(&number)), &page, &plan, true);
-                self.tell_people(notify::Command::Page(Box::new(notice), open));
+                    Notice::page(notification_id(&self.device, id, self.paged_by.get(&number)), &page, &plan, true);
+                self.tell_people(Request::Page(Box::new(notice), open));
             }
         }
     }

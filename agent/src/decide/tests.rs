@@ -101,14 +101,15 @@ impl Life {
         let mut said = Vec::new();
         while let Ok(command) = self.asked.try_recv() {
             let names = |channels: &[Id]| channels.iter().map(Id::as_str).collect::<Vec<_>>().join(" ");
-            said.push(match command {
-                notify::Command::Page(notice, channels) => {
+            let notify::Command::Request(request) = command else { panic!("nobody asks how channels are") };
+            said.push(match request {
+                Request::Page(notice, channels) => {
                     format!("{}{} {}", if notice.repeat { "repeat " } else { "page " }, notice.id, names(&channels))
                 }
-                notify::Command::Paged(AlertId(alert), channels) => format!("paged {alert} {}", names(&channels)),
-                notify::Command::Resolved(notice) => notice.id,
-                notify::Command::Channels(..) => "channels".to_owned(),
-                other => panic!("{other:?}"),
+                Request::Paged(AlertId(alert), channels) => format!("paged {alert} {}", names(&channels)),
+                Request::Resolved(notice) => notice.id,
+                Request::Channels(..) => "channels".to_owned(),
+                other @ Request::Acknowledged(_) => panic!("{other:?}"),
             });
         }
         assert_eq!(said, expected);
@@ -250,14 +251,14 @@ fn a_page_that_is_given_up_is_an_event_and_is_not_told_again_at_the_next_start()
 fn channels_outlast_a_queue_that_is_full() {
     let mut life = Life::begin(0, FARM, None);
     for _ in 0..notify::COMMANDS {
-        life.decide.tell_people(notify::Command::Acknowledged(AlertId(1)));
+        life.decide.tell_people(Request::Acknowledged(AlertId(1)));
     }
     life.decide.obey(Command::Plan(Box::new(configured(&format!("{FARM}{RULE}")))));
     for _ in 0..=UNTOLD {
-        life.decide.tell_people(notify::Command::Acknowledged(AlertId(2)));
+        life.decide.tell_people(Request::Acknowledged(AlertId(2)));
     }
     assert!(life.decide.figures.notices_refused > 0);
-    let waits = life.decide.untold.iter().filter(|command| matches!(command, notify::Command::Channels(..))).count();
+    let waits = life.decide.untold.iter().filter(|request| matches!(request, Request::Channels(..))).count();
     assert_eq!(waits, 1);
 }
 

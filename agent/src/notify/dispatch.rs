@@ -5,57 +5,94 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem;
 use std::sync::Arc;
 
+use tilth_config::Channel;
 use tilth_core::alert::AlertId;
+use tilth_core::effect::{Effect, Transition};
+use tilth_core::escalate::PageId;
 use tilth_core::id::Id;
+use tilth_core::plan::{AlertKey, Plan};
 use tilth_core::time::Uptime;
 use tilth_notify::notice::Notice;
 use tilth_notify::queue::{self, Fate, Limits, Next, Outcome, Queue};
+
+use crate::chance::Run;
+use crate::decide::Cause;
+
+/// What the agent asks of its channels.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Request {
+    /// Tell people, by these channels.
+    Page(Box<Notice>, Vec<Id>),
+    /// Somebody takes an alert on: stop paging of it.
+    Acknowledged(AlertId),
+    /// An alert is over: tell that to whoever was told of it.
+    Resolved(Box<Notice>),
+    /// An alert that is still open was told by these channels before the process began.
+    Paged(AlertId, Vec<Id>),
+    /// The configuration changed: its channels, and which of them tell of each open alert.
+    Channels(BTreeMap<Id, Channel>, Levels),
+}
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Input {
     /// Nothing but time.
     Tick,
-    /// People are to be told, by these channels.
-    Page(Notice, Vec<Id>),
-    /// Somebody takes an alert on.
-    Acknowledged(AlertId),
-    /// An alert is over.
-    Resolved(Notice),
-    /// An alert that is still open was told by these channels before the process began.
-    Paged(AlertId, Vec<Id>),
+    /// The agent asks for something.
+    Request(Request),
     /// What a channel sent arrived.
     Sent(Id),
     /// What a channel sent did not.
     Failed(Id, queue::Failure),
-    /// These are the channels now.
-    Channels(Channels),
-}
-
-/// The channels of a configuration.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct Channels {
-    /// Each with its limits.
-    pub(crate) limits: BTreeMap<Id, Limits>,
-    /// Those whose secret may not be sent where they lead: they tell nothing.
-    pub(crate) barred: BTreeSet<Id>,
-    /// Those of before that lead elsewhere.
-    pub(crate) elsewhere: BTreeSet<Id>,
-    /// Which tell of each open alert by the policy of this configuration.
-    pub(crate) levels: Levels,
 }
 
 /// For each open alert the channels of its level.
 pub(crate) type Levels = BTreeMap<AlertId, Vec<Id>>;
 
+impl Request {
+    /// What an effect of the engine means for people; nothing where they need not know. `cause` says what the engine does
+    /// not know of an alert.
+    pub(crate) fn of(
+        effect: &Effect,
+        plan: &Plan,
+        (device, run): (&Id, &Run),
+        cause: impl Fn(&AlertKey) -> Option<Cause>,
+    ) -> Option<Request> {
+        match effect {
+            Effect::Page(page) => {
+                let mut notice = Notice::page(notification_id(device, page.id, Some(run)), page, plan, false);
+                if let Some(Cause { why, advice }) = cause(&page.report.key) {
+                    notice.report.advice = advice.map(Arc::from).or(notice.report.advice);
+                    notice.why = Some(why);
+                }
+                Some(Request::Page(Box::new(notice), page.channels.clone()))
+            }
+            Effect::Alert(Transition::Acknowledged { .. }, report) => report.alert.map(Request::Acknowledged),
+            Effect::Alert(Transition::Resolved(reason), report) => {
+                // Of an alert that never fired nobody was told.
+                let id = format!("{device}-{}-resolved-{run}", report.alert?);
+                Some(Request::Resolved(Box::new(Notice::resolved(id, *reason, report, plan))))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// `DEVICE-ALERT-PAGE-RUN`, where RUN names the run of the agent that decided on the page; without it of one that was decided
+/// on before runs had names.
+pub(crate) fn notification_id(device: &Id, page: PageId, run: Option<&Run>) -> String {
+    let run = run.map_or(String::new(), |run| format!("-{run}"));
+    format!("{device}-{page}{run}")
+}
+
 /// All channels' queues.
 #[derive(Debug, Default)]
 pub(crate) struct Dispatch {
+    channels: BTreeMap<Id, Channel>,
     queues: BTreeMap<Id, Queue>,
     /// Which channels were asked to tell of an alert that is open.
     told: BTreeMap<AlertId, BTreeSet<Id>>,
     levels: Levels,
-    barred: BTreeSet<Id>,
     effects: VecDeque<(Id, queue::Effect)>,
 }
 
@@ -68,19 +105,9 @@ impl Dispatch {
                     queue.handle(now, queue::Input::Tick);
                 }
             }
-            Input::Page(notice, channels) => self.page(now, notice, channels),
-            Input::Acknowledged(alert) => {
-                for channel in self.told.get(&alert).into_iter().flatten() {
-                    if let Some(queue) = self.queues.get_mut(channel) {
-                        queue.handle(now, queue::Input::Acknowledged(alert));
-                    }
-                }
-            }
-            Input::Resolved(notice) => self.resolved(now, notice),
-            Input::Paged(alert, channels) => self.told.entry(alert).or_default().extend(channels),
+            Input::Request(request) => self.take(now, request),
             Input::Sent(channel) => self.answer(now, &channel, queue::Input::Sent),
             Input::Failed(channel, failure) => self.answer(now, &channel, queue::Input::Failed(failure)),
-            Input::Channels(channels) => self.set_channels(now, channels),
         }
         self.collect(now);
     }
@@ -99,6 +126,27 @@ impl Dispatch {
     pub(crate) fn waiting(&self) -> impl Iterator<Item = (&Id, usize, Option<Next>)> {
         let open = self.queues.iter().filter(|(_, queue)| !queue.is_closed());
         open.map(|(id, queue)| (id, queue.waiting(), queue.next()))
+    }
+
+    /// The channels as they are configured.
+    pub(crate) fn channels(&self) -> &BTreeMap<Id, Channel> {
+        &self.channels
+    }
+
+    fn take(&mut self, now: Uptime, request: Request) {
+        match request {
+            Request::Page(notice, channels) => self.page(now, *notice, channels),
+            Request::Acknowledged(alert) => {
+                for channel in self.told.get(&alert).into_iter().flatten() {
+                    if let Some(queue) = self.queues.get_mut(channel) {
+                        queue.handle(now, queue::Input::Acknowledged(alert));
+                    }
+                }
+            }
+            Request::Resolved(notice) => self.resolved(now, *notice),
+            Request::Paged(alert, channels) => self.told.entry(alert).or_default().extend(channels),
+            Request::Channels(channels, levels) => self.set_channels(now, channels, levels),
+        }
     }
 
     fn page(&mut self, now: Uptime, notice: Notice, channels: Vec<Id>) {
@@ -153,14 +201,17 @@ impl Dispatch {
     fn another(&self, notice: &Notice, tried: &[Id]) -> Option<Id> {
         let level = notice.alert().and_then(|alert| self.levels.get(&alert));
         let others = level.into_iter().flatten().chain(&notice.others).chain(self.queues.keys());
-        let can = |channel: &&Id| !tried.contains(channel) && self.is_open(channel) && !self.barred.contains(*channel);
-        let others: Vec<&Id> = others.filter(can).collect();
+        let others: Vec<&Id> = others.filter(|channel| !tried.contains(channel) && self.can_tell(channel)).collect();
         let works = |channel: &&&Id| self.queues.get(**channel).is_some_and(Queue::works);
         others.iter().find(works).or(others.first()).map(|channel| (*channel).clone())
     }
 
     fn is_open(&self, channel: &Id) -> bool {
         self.queues.get(channel).is_some_and(|queue| !queue.is_closed())
+    }
+
+    fn can_tell(&self, channel: &Id) -> bool {
+        self.is_open(channel) && self.channels.get(channel).is_some_and(|channel| channel.blocked.is_none())
     }
 
     fn answer(&mut self, now: Uptime, channel: &Id, input: queue::Input) {
@@ -170,18 +221,19 @@ impl Dispatch {
     }
 
     /// What waits on a channel that is gone is told by another one, and so is what is under way there, if it fails.
-    fn set_channels(&mut self, now: Uptime, channels: Channels) {
-        let Channels { limits, barred, elsewhere, levels } = channels;
-        (self.levels, self.barred) = (levels, barred);
-        for (id, limits) in &limits {
-            let queue = self.queues.entry(id.clone()).or_insert_with(|| Queue::new(*limits));
-            queue.set_limits(*limits);
-            if elsewhere.contains(id) {
+    fn set_channels(&mut self, now: Uptime, channels: BTreeMap<Id, Channel>, levels: Levels) {
+        let before = mem::replace(&mut self.channels, channels);
+        self.levels = levels;
+        for (id, channel) in &self.channels {
+            let limits = Limits::of(channel);
+            let queue = self.queues.entry(id.clone()).or_insert_with(|| Queue::new(limits));
+            queue.set_limits(limits);
+            if before.get(id).is_some_and(|before| !channel.leads_where(before)) {
                 queue.redirect(now);
             }
         }
         for (id, queue) in &mut self.queues {
-            if !limits.contains_key(id) {
+            if !self.channels.contains_key(id) {
                 queue.close();
             }
         }

@@ -7,6 +7,7 @@ use std::sync::mpsc as sync;
 use std::time::{Duration, Instant};
 
 use tilth_config::SecretName;
+use tilth_core::alert::AlertId;
 use tilth_core::effect::{Reason, Report};
 use tilth_core::escalate::Cause;
 use tilth_core::id::SensorId;
@@ -15,9 +16,10 @@ use tilth_core::plan::{AlertKey, Severity};
 use tilth_core::rules::Figure;
 use tilth_core::time::{Span, Stamp, Uptime, WallTime};
 use tilth_core::value::{Resolution, Value};
-use tilth_notify::notice::Kind;
+use tilth_notify::notice::{Kind, Notice};
 use tilth_notify::queue::Fate;
 
+use super::dispatch::Levels;
 use super::*;
 use crate::clock::{Anchor, Source, Trust};
 
@@ -193,13 +195,13 @@ fn id(name: &str) -> Id {
 }
 
 fn ntfy(url: &str) -> Channel {
-    let token = SecretName::new("phone");
-    Channel::Ntfy { url: url.to_owned(), topic: "farm".to_owned(), token, max_per_hour: 1000 }
+    let target = Target::Ntfy { url: url.to_owned(), topic: "farm".to_owned() };
+    Channel { target, secret: SecretName::new("phone"), max_per_hour: Some(1000), blocked: None }
 }
 
 fn webhook(url: &str) -> Channel {
-    let secret = SecretName::new("hook").unwrap();
-    Channel::Webhook { url: format!("{url}/tilth"), secret, max_per_hour: 1000 }
+    let target = Target::Webhook { url: format!("{url}/tilth") };
+    Channel { target, secret: SecretName::new("hook"), max_per_hour: Some(1000), blocked: None }
 }
 
 /// The task with its channels, on a clock that runs a hundred times faster, so that its waits are short.
@@ -211,7 +213,7 @@ struct Running {
 impl Running {
     async fn tell(&self, notice: Notice, channels: &[&str]) {
         let channels = channels.iter().map(|name| id(name)).collect();
-        self.commands.send(Command::Page(Box::new(notice), channels)).await.unwrap();
+        self.commands.send(Command::Request(Request::Page(Box::new(notice), channels))).await.unwrap();
     }
 
     /// What became of the next notice, as `CHANNEL ID FATE`.
@@ -232,7 +234,7 @@ fn run_test<F: Future<Output = ()>>(config: &Config, channels: &[(&str, Channel)
     runtime.block_on(async {
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let (outcomes, told) = mpsc::channel(64);
-        commands.send(Command::Channels(channels, Levels::default())).await.unwrap();
+        commands.send(Command::Request(Request::Channels(channels, Levels::default()))).await.unwrap();
         tokio::select! {
             () = run(secrets, clock, inbox, outcomes) => panic!("ended"),
             () = test(Running { commands, told }) => {}
@@ -251,7 +253,7 @@ fn ntfy_gets_title_priority_tags_and_token() {
         degree.report.message = "21.5 °C".to_owned();
         running.tell(degree, &["phone"]).await;
         assert_eq!(running.fate().await, "phone pi-13-1 sent");
-        running.commands.send(Command::Resolved(Box::new(resolved(12)))).await.unwrap();
+        running.commands.send(Command::Request(Request::Resolved(Box::new(resolved(12))))).await.unwrap();
         assert_eq!(running.fate().await, "phone pi-12-resolved sent");
     });
     let first = receiver.next();
@@ -365,7 +367,7 @@ fn a_secret_outlives_its_file() {
         assert_eq!(running.fate().await, "phone pi-1-1 retrying");
         std::fs::remove_file(config.0.join("secrets/phone")).unwrap();
         let channels = [(id("phone"), ntfy(&receiver.url))].into();
-        running.commands.send(Command::Channels(channels, Levels::default())).await.unwrap();
+        running.commands.send(Command::Request(Request::Channels(channels, Levels::default()))).await.unwrap();
         assert_eq!(running.fate().await, "phone pi-1-1 retrying");
         assert_eq!(running.fate().await, "phone pi-1-1 retrying");
         config.write("phone", "tk_new");
@@ -385,7 +387,7 @@ fn a_slow_server_and_one_that_is_away_delay_no_other() {
     let away_url = format!("http://{}", away.local_addr().unwrap());
     drop(away);
     let channels =
-        [("slow", ntfy(&slow.url)), ("well", webhook(&well.url)), ("away", ntfy(&away_url)), ("log", Channel::Log)];
+        [("slow", ntfy(&slow.url)), ("well", webhook(&well.url)), ("away", ntfy(&away_url)), ("log", Channel::LOG)];
     run_test(&config, &channels, async |mut running| {
         let began = Instant::now();
         running.tell(page(1, 1, Severity::Urgent, Cause::Fired), &["slow", "away", "well", "log"]).await;
@@ -440,7 +442,7 @@ fn a_changed_address_is_tried_at_once_and_shown_without_its_path() {
         assert!(failure.reason.starts_with("answered 404") && failure.over.is_none(), "{failure:?}");
         assert!(matches!(looked.next, Some(Next::At(at)) if at > failure.at + Span::from_mins(4)), "{:?}", looked.next);
         let channels = [(id("phone"), ntfy(&url("")))].into();
-        running.commands.send(Command::Channels(channels, Levels::default())).await.unwrap();
+        running.commands.send(Command::Request(Request::Channels(channels, Levels::default()))).await.unwrap();
         assert_eq!(running.fate().await, "phone pi-1-1 sent");
         let looked = look(&running).await;
         assert_eq!((looked.failure, looked.next, looked.waiting), (None, None, 0));
@@ -491,7 +493,7 @@ const REFUSED: Answer = Answer::Http("400 Bad Request\r\nContent-Length: 7\r\n\r
 fn what_a_server_refuses_it_may_take_later() {
     let config = Config::new("refused-twice");
     let receiver = Receiver::start(vec![REFUSED, REFUSED]);
-    run_test(&config, &[("phone", ntfy(&receiver.url)), ("log", Channel::Log)], async |mut running| {
+    run_test(&config, &[("phone", ntfy(&receiver.url)), ("log", Channel::LOG)], async |mut running| {
         running.tell(page(1, 1, Severity::Urgent, Cause::Fired), &["phone"]).await;
         for expected in ["phone pi-1-1 retrying", "phone pi-1-1 retrying", "phone pi-1-1 sent"] {
             assert_eq!(running.fate().await, expected);
@@ -514,7 +516,7 @@ fn what_a_server_always_refuses_another_channel_tells_and_says_why() {
         assert_eq!((channel, outcome.fate, outcome.instead), (id("phone"), Fate::Failed, Some(id("hook"))));
         assert_eq!(outcome.reason.as_deref(), Some("answered 400 Bad Request: too odd"));
         assert_eq!(running.fate().await, "hook pi-1-1-instead-of-phone sent");
-        running.commands.send(Command::Resolved(Box::new(resolved(1)))).await.unwrap();
+        running.commands.send(Command::Request(Request::Resolved(Box::new(resolved(1))))).await.unwrap();
         assert_eq!(running.fate().await, "hook pi-1-resolved sent");
     });
     let body: serde_json::Value = serde_json::from_slice(&hook.next().body).unwrap();

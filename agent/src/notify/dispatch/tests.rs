@@ -1,13 +1,22 @@
 //! Timelines of several channels side by side.
 
+use tilth_config::{SecretName, Target};
 use tilth_core::escalate::Cause;
 use tilth_core::plan::Severity;
-use tilth_notify::queue::{Again, EXPIRY, Failure, Item};
+use tilth_notify::queue::{Again, Failure, Item};
 
 use super::super::tests::{page, resolved};
 use super::*;
 
-const NO_CAP: Limits = Limits { max_per_hour: None, expiry: Some(EXPIRY) };
+/// A channel without a cap to a server of its own.
+fn remote(name: &str) -> (Id, Channel) {
+    let target = Target::Webhook { url: format!("https://{name}.example") };
+    (id(name), Channel { target, secret: SecretName::new("hook"), max_per_hour: None, blocked: None })
+}
+
+fn id(name: &str) -> Id {
+    Id::new(name).unwrap()
+}
 
 fn words(effect: &queue::Effect) -> String {
     match effect {
@@ -30,58 +39,59 @@ fn words(effect: &queue::Effect) -> String {
 
 #[test]
 fn one_channel_that_is_down_delays_no_other_and_those_who_were_paged_hear_the_end() {
-    let id = |name: &str| Id::new(name).unwrap();
     let mut dispatch = Dispatch::default();
-    let channels = ["log", "phone", "unused"].map(|name| (id(name), NO_CAP));
     let mut step = |secs: i64, input| -> Vec<String> {
         dispatch.handle(Uptime(secs * 1000), input);
         std::iter::from_fn(|| dispatch.poll())
             .map(|(channel, effect)| format!("{channel} {}", words(&effect)))
             .collect()
     };
-    use Input::{Failed, Page, Paged, Resolved, Sent, Tick};
-    let with = |limits| Input::Channels(Channels { limits, ..Channels::default() });
-    step(0, with(channels.into_iter().collect()));
+    use Input::{Failed, Sent, Tick};
+    let with = |names: &[&str]| {
+        Input::Request(Request::Channels(names.iter().copied().map(remote).collect(), Levels::default()))
+    };
+    let page_by = |page, channels| Input::Request(Request::Page(Box::new(page), channels));
+    let resolved = |alert| Input::Request(Request::Resolved(Box::new(resolved(alert))));
+    step(0, with(&["log", "phone", "unused"]));
     let first = page(1, 1, Severity::Urgent, Cause::Fired);
     let down = Failure { reason: "down".to_owned(), again: Again::UntilExpired, after: None, perhaps: false };
-    assert_eq!(step(0, Page(first, vec![id("log"), id("phone")])), ["log send pi-1-1", "phone send pi-1-1"]);
+    assert_eq!(step(0, page_by(first, vec![id("log"), id("phone")])), ["log send pi-1-1", "phone send pi-1-1"]);
     assert_eq!(step(0, Failed(id("phone"), down)), ["phone pi-1-1 retrying"]);
     assert_eq!(step(1, Sent(id("log"))), ["log pi-1-1 sent"]);
     let second = page(2, 1, Severity::Urgent, Cause::Fired);
     assert_eq!(
-        step(2, Page(second, vec![id("log"), id("gone")])),
+        step(2, page_by(second, vec![id("log"), id("gone")])),
         ["gone pi-2-1 failed, log instead", "log send pi-2-1", "log pi-2-1-instead-of-gone replaced"]
     );
     assert_eq!(step(3, Sent(id("log"))), ["log pi-2-1 sent"]);
-    assert_eq!(step(4, Resolved(resolved(1))), ["log send pi-1-resolved", "phone pi-1-1 withdrawn"]);
+    assert_eq!(step(4, resolved(1)), ["log send pi-1-resolved", "phone pi-1-1 withdrawn"]);
     assert_eq!(step(5, Tick), ["phone send pi-1-resolved +1"]);
-    assert_eq!(step(6, Resolved(resolved(7))), [""; 0], "nobody was told");
-    step(7, Paged(AlertId(8), vec![id("unused")]));
-    assert_eq!(step(8, Resolved(resolved(8))), ["unused send pi-8-resolved"], "told before the restart");
-    let left = BTreeMap::from([(id("log"), NO_CAP)]);
-    assert_eq!(step(9, with(left)), [""; 0], "what is under way is awaited");
+    assert_eq!(step(6, resolved(7)), [""; 0], "nobody was told");
+    step(7, Input::Request(Request::Paged(AlertId(8), vec![id("unused")])));
+    assert_eq!(step(8, resolved(8)), ["unused send pi-8-resolved"], "told before the restart");
+    assert_eq!(step(9, with(&["log"])), [""; 0], "what is under way is awaited");
 }
 
 /// Several channels, each of which fails or is taken away.
 struct House {
     dispatch: Dispatch,
-    limits: BTreeMap<Id, Limits>,
-    barred: BTreeSet<Id>,
+    blocked: BTreeSet<Id>,
 }
 
 impl House {
     fn new(channels: &[&str]) -> House {
-        let mut house = House { dispatch: Dispatch::default(), limits: BTreeMap::new(), barred: BTreeSet::new() };
+        let mut house = House { dispatch: Dispatch::default(), blocked: BTreeSet::new() };
         house.set(channels, &[]);
         house
     }
 
     fn set(&mut self, channels: &[&str], level_of_1: &[&str]) -> Vec<String> {
-        self.limits = channels.iter().map(|name| (Id::new(name).unwrap(), NO_CAP)).collect();
-        let level = level_of_1.iter().map(|name| Id::new(name).unwrap()).collect();
-        let levels = BTreeMap::from([(AlertId(1), level)]);
-        let (limits, elsewhere) = (self.limits.clone(), BTreeSet::new());
-        self.step(Input::Channels(Channels { limits, barred: self.barred.clone(), elsewhere, levels }))
+        let channels = channels.iter().copied().map(remote).map(|(id, channel)| {
+            let blocked = self.blocked.contains(&id).then(|| "its secret goes elsewhere".to_owned());
+            (id, Channel { blocked, ..channel })
+        });
+        let levels = BTreeMap::from([(AlertId(1), level_of_1.iter().copied().map(id).collect())]);
+        self.step(Input::Request(Request::Channels(channels.collect(), levels)))
     }
 
     fn step(&mut self, input: Input) -> Vec<String> {
@@ -91,15 +101,15 @@ impl House {
     }
 
     fn page(&mut self, channels: &[&str], others: &[&str]) -> Vec<String> {
-        let ids = |names: &[&str]| names.iter().map(|name| Id::new(name).unwrap()).collect::<Vec<_>>();
+        let ids = |names: &[&str]| names.iter().map(|name| id(name)).collect::<Vec<_>>();
         let page = Notice { others: ids(others), ..page(1, 1, Severity::Urgent, Cause::Fired) };
-        self.step(Input::Page(page, ids(channels)))
+        self.step(Input::Request(Request::Page(Box::new(page), ids(channels))))
     }
 
     fn fails(&mut self, channel: &str) -> Vec<String> {
         let again = Again::Never;
         let failure = Failure { reason: "answered 400".to_owned(), again, after: None, perhaps: false };
-        self.step(Input::Failed(Id::new(channel).unwrap(), failure))
+        self.step(Input::Failed(id(channel), failure))
     }
 }
 
@@ -121,13 +131,12 @@ fn what_a_channel_gives_up_each_other_is_asked_to_tell_once_and_then_nobody_is()
 
 #[test]
 fn in_place_of_a_channel_one_tells_that_works_and_none_that_may_not() {
-    let id = |name: &str| Id::new(name).unwrap();
     let mut house = House::new(&["a", "b", "log", "phone"]);
-    house.barred = BTreeSet::from([id("a")]);
+    house.blocked = BTreeSet::from([id("a")]);
     house.set(&["a", "b", "log", "phone"], &[]);
     // The second has failed before, and what it has to tell waits.
     let failing = page(9, 1, Severity::Urgent, Cause::Fired);
-    house.step(Input::Page(failing, vec![id("b")]));
+    house.step(Input::Request(Request::Page(Box::new(failing), vec![id("b")])));
     let down = Failure { reason: "down".to_owned(), again: Again::UntilExpired, after: None, perhaps: false };
     house.step(Input::Failed(id("b"), down));
     house.page(&["phone"], &["phone"]);
@@ -136,7 +145,7 @@ fn in_place_of_a_channel_one_tells_that_works_and_none_that_may_not() {
     house.set(&["a", "b", "phone"], &[]);
     assert_eq!(house.fails("log"), ["log pi-1-1-instead-of-phone failed, b instead"]);
     let mut house = House::new(&["a", "phone"]);
-    house.barred = BTreeSet::from([id("a")]);
+    house.blocked = BTreeSet::from([id("a")]);
     house.set(&["a", "phone"], &[]);
     house.page(&["phone"], &[]);
     assert_eq!(house.fails("phone"), ["phone pi-1-1 failed"]);
@@ -149,12 +158,16 @@ fn what_waits_or_is_under_way_on_a_channel_that_goes_is_told_by_the_level_of_now
     // Under way: it may still arrive.
     assert_eq!(house.set(&["log", "mobile"], &["mobile"]), [""; 0]);
     assert_eq!(house.fails("phone"), ["phone pi-1-1 failed, mobile instead", "mobile send pi-1-1-instead-of-phone"]);
-    house.step(Input::Sent(Id::new("mobile").unwrap()));
-    assert_eq!(house.step(Input::Resolved(resolved(1))), ["mobile send pi-1-resolved"]);
+    house.step(Input::Sent(id("mobile")));
+    assert_eq!(house.step(Input::Request(Request::Resolved(Box::new(resolved(1))))), ["mobile send pi-1-resolved"]);
 
     let mut house = House::new(&["log", "phone"]);
     house.page(&["phone"], &[]);
-    house.step(Input::Sent(Id::new("phone").unwrap()));
+    house.step(Input::Sent(id("phone")));
     house.set(&["log", "mobile"], &["mobile"]);
-    assert_eq!(house.step(Input::Resolved(resolved(1))), ["mobile send pi-1-resolved"], "who told is gone");
+    assert_eq!(
+        house.step(Input::Request(Request::Resolved(Box::new(resolved(1))))),
+        ["mobile send pi-1-resolved"],
+        "who told is gone"
+    );
 }

@@ -66,3 +66,25 @@ fn header(text: &str) -> HeaderValue {
     let value = if plain { text.to_owned() } else { format!("=?UTF-8?B?{}?=", STANDARD.encode(text)) };
     HeaderValue::from_str(&value).unwrap_or(HeaderValue::from_static("Tilth"))
 }
+
+#[cfg(test)]
+mod tests {
+    use tilth_core::escalate::Cause;
+
+    use super::*;
+    use crate::notice::Notice;
+    use crate::tests::{page, parcels};
+
+    /// ntfy refuses a message whose sequence has a name of more than 64 characters, and such a refusal is final.
+    #[test]
+    fn a_sequence_that_ntfy_would_refuse_is_left_out() {
+        let sequence = |id: String| {
+            let parcel = parcels(vec![Notice { id, ..page(1, 1, Severity::Urgent, Cause::Fired) }], 10).remove(0);
+            let request = request("http://x", "farm", None, &parcel);
+            assert_eq!(request.headers["x-tilth-notification"], parcel.id());
+            request.headers.get("x-sequence-id").is_some()
+        };
+        assert!(sequence("a".repeat(64)));
+        assert!(!sequence("a".repeat(65)));
+    }
+}

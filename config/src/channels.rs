@@ -1,0 +1,200 @@
+//! Channels: the ways to tell people, namespace `notifications`. [`KINDS`] says which kinds there are and how each is read; what a
+//! kind sends is one file of `tilth-notify`.
+
+use std::collections::BTreeMap;
+
+use tilth_core::id::Id;
+
+use crate::diagnostic::{Log, Problem};
+use crate::hosts;
+use crate::named;
+use crate::path;
+use crate::reader::{self, Fields};
+use crate::redact;
+use crate::site::{self, Site};
+use crate::tree::{Entry, Node, Table};
+
+/// Reads the keys of one kind; none where one is wrong.
+type ReadKind = fn(&mut Fields<'_>) -> Option<Channel>;
+
+/// Each kind of channel by its name in documents, with the reader of its other keys.
+const KINDS: [(&str, ReadKind); 3] = [("log", |_| Some(Channel::LOG)), ("ntfy", read_ntfy), ("webhook", read_webhook)];
+
+/// Default of `max_per_hour`: a phone that rings more often than every other minute is not looked at.
+const DEFAULT_PER_HOUR: u32 = 30;
+
+/// Upper limit of `max_per_hour`.
+const MOST_PER_HOUR: u32 = 3600;
+
+/// A way to tell people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Channel {
+    /// Where it leads.
+    pub target: Target,
+    /// Secret that the target wants to see, or that signs what is sent.
+    pub secret: Option<SecretName>,
+    /// Notifications per hour, beyond which they become digests; none where there is no cap.
+    pub max_per_hour: Option<u32>,
+    /// Why this machine sends nothing by it: its secret may go to other servers only.
+    pub blocked: Option<String>,
+}
+
+/// Where a channel leads, by kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A line in the program's log.
+    Log,
+    /// A topic of an ntfy server.
+    Ntfy {
+        /// Address of the server, without a slash at the end.
+        url: String,
+        /// Name of the topic. Whoever knows it can read it.
+        topic: String,
+    },
+    /// A program that takes each event as JSON.
+    Webhook {
+        /// Address of the program.
+        url: String,
+    },
+}
+
+impl Target {
+    /// Address of the server; none for the log.
+    #[must_use]
+    pub fn url(&self) -> Option<&str> {
+        match self {
+            Target::Log => None,
+            Target::Ntfy { url, .. } | Target::Webhook { url } => Some(url),
+        }
+    }
+
+    /// What of it no message shows, beside the path of the address: whoever knows a topic can read it.
+    #[must_use]
+    pub fn secret_part(&self) -> Option<&str> {
+        match self {
+            Target::Ntfy { topic, .. } => Some(topic),
+            Target::Log | Target::Webhook { .. } => None,
+        }
+    }
+}
+
+impl Channel {
+    /// The log of the program.
+    pub const LOG: Channel = Channel { target: Target::Log, secret: None, max_per_hour: None, blocked: None };
+
+    /// Whether what another channel was sent and answered says something of this one.
+    #[must_use]
+    pub fn leads_where(&self, other: &Channel) -> bool {
+        self.target == other.target && self.secret == other.secret && self.blocked.is_some() == other.blocked.is_some()
+    }
+
+    /// The channel as this machine allows it.
+    pub(crate) fn within(self, site: Option<&Site>) -> Channel {
+        Channel { blocked: site.and_then(|site| hosts::blocked(&self, site)), ..self }
+    }
+}
+
+/// The name of a secret, as `secret:NAME` writes it. Its value is in no document.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SecretName(String);
+
+impl SecretName {
+    /// Checks and keeps a name; none for what could be anything but a file's name.
+    #[must_use]
+    pub fn new(name: &str) -> Option<SecretName> {
+        let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let is_name = (1..=64).contains(&name.len()) && !name.starts_with('.') && name.chars().all(fine);
+        // What is in the form of a token is the secret itself: a name is shown.
+        (is_name && !redact::is_token(name)).then(|| SecretName(name.to_owned()))
+    }
+
+    /// The name, without `secret:`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Channels by name. One that is wrong is there without a kind, so that policies may still name it.
+pub(crate) type Channels = BTreeMap<String, Option<(Id, Channel)>>;
+
+pub(crate) fn read_channels(table: &Table, at: &str, log: &Log) -> Channels {
+    table.iter().map(|(name, entry)| (name.clone(), read_channel(name, entry, path::join(at, name), log))).collect()
+}
+
+fn read_channel(name: &str, entry: &Entry, path: String, log: &Log) -> Option<(Id, Channel)> {
+    let mut fields = Fields::of(entry, path, log)?;
+    let id = reader::entry_id(name, &fields, log);
+    // Which other keys a channel has depends on its kind.
+    let read = fields.required("kind", kind)?;
+    let channel = read(&mut fields);
+    fields.finish();
+    Some((id?, channel?))
+}
+
+fn kind(node: &Node) -> Result<ReadKind, Problem> {
+    let text = node.as_text().ok_or_else(|| reader::expected("a kind of channel such as \"ntfy\"", node))?;
+    KINDS.into_iter().find(|(kind, _)| *kind == text).map(|(_, read)| read).ok_or_else(|| {
+        let problem = Problem::new(format!("this version has no channel of kind {text:?}"));
+        problem.help(format!("expected one of {}", KINDS.map(|(kind, _)| kind).join(", ")))
+    })
+}
+
+fn read_ntfy(fields: &mut Fields<'_>) -> Option<Channel> {
+    let url = fields.required("url", web_url);
+    let topic = fields.required("topic", topic);
+    let secret = fields.optional("token", secret);
+    let max_per_hour = Some(read_max_per_hour(fields));
+    if secret.is_some() && url.as_deref().is_some_and(is_in_the_clear) {
+        let problem = Problem::new("the token crosses the network unencrypted").help("expected https");
+        fields.warning("url", problem);
+    }
+    let target = Target::Ntfy { url: url?, topic: topic? };
+    Some(Channel { target, secret, max_per_hour, blocked: None })
+}
+
+fn read_webhook(fields: &mut Fields<'_>) -> Option<Channel> {
+    let url = fields.required("url", web_url);
+    let secret = fields.required("secret", secret);
+    let max_per_hour = Some(read_max_per_hour(fields));
+    Some(Channel { target: Target::Webhook { url: url? }, secret: Some(secret?), max_per_hour, blocked: None })
+}
+
+fn read_max_per_hour(fields: &mut Fields<'_>) -> u32 {
+    fields.optional("max_per_hour", |node| reader::whole(node, 1, MOST_PER_HOUR)).unwrap_or(DEFAULT_PER_HOUR)
+}
+
+fn web_url(node: &Node) -> Result<String, Problem> {
+    let text = reader::text(node)?;
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let authority = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or(rest));
+    let printable = text.chars().all(|c| c.is_ascii_graphic());
+    match authority.and_then(site::host_of) {
+        Some(_) if printable => Ok(text.trim_end_matches('/').to_owned()),
+        _ => Err(Problem::new(format!("{node} is no address"))
+            .help("expected https://HOST, :PORT and /PATH after it where needed")),
+    }
+}
+
+fn is_in_the_clear(url: &str) -> bool {
+    let host = url.strip_prefix("http://").and_then(|rest| site::host_of(rest.split('/').next()?));
+    host.is_some_and(|host| !site::is_loopback(host))
+}
+
+fn topic(node: &Node) -> Result<String, Problem> {
+    let text = reader::text(node)?;
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if text.len() <= 64 && text.chars().all(fine) {
+        Ok(text)
+    } else {
+        Err(Problem::new(format!("{node} is no topic")).help("expected up to 64 letters, digits, - and _"))
+    }
+}
+
+fn secret(node: &Node) -> Result<SecretName, Problem> {
+    // What was found is not shown: it may be the secret itself.
+    named::secret(node).ok_or_else(|| {
+        Problem::new("expected the name of a secret such as \"secret:phone\"")
+            .help("its value goes into the file secrets/NAME beside config.d, mode 0600")
+    })
+}

@@ -49,7 +49,6 @@ use crate::clock::Source;
 use crate::decide::{Command, Configured};
 use crate::sense::Sources;
 use apply::{Applier, rejection};
-use bundle_files::BundleFiles;
 use bundles::{BundleTrials, KEEP_AGAIN};
 use files::FileChanges;
 use last_good::Keeper;
@@ -92,14 +91,14 @@ impl Configuration {
         startup: Startup,
         around: Surroundings<'_>,
     ) -> io::Result<(Configuration, Configured, Sources)> {
-        let Startup { compiled, enrolment, active, lost, had, stamps } = startup;
+        let Startup { compiled, enrolment, active, state, forgotten, lost, had, stamps } = startup;
         let Surroundings { folder, data, source, status, commands, sources } = around;
         let files =
             FileChanges::new(folder.to_owned(), compiled.summary.files.clone(), Arc::clone(&compiled.configured.plan));
         let (keeper, changes) = (Keeper::start(data)?, watch::start(folder.to_owned(), stamps)?);
         let rejected = compiled.summary.rejected.clone();
         status.bundle(|status| {
-            status.lost = lost;
+            (status.lost, status.forgotten) = (lost, forgotten);
             if let Some(bundle) = active.bundle() {
                 status.follows(bundle.as_ref().into(), bundle::ignored(folder));
             }
@@ -110,7 +109,6 @@ impl Configuration {
         if !rejected.is_empty() {
             applier.diagnose(rejection(&rejected)).await;
         }
-        let state = BundleFiles::new(data).state().unwrap_or_default();
         let bundles = enrolment.map(|enrolment| BundleTrials::new(enrolment, source, state));
         Ok((Configuration { applier, files, bundles, changes }, compiled.configured, compiled.sources))
     }

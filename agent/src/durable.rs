@@ -25,6 +25,16 @@ pub(crate) enum Unreadable {
     Unusable(String),
 }
 
+impl Unreadable {
+    /// In words.
+    pub(crate) fn why(&self) -> String {
+        match self {
+            Unreadable::Damaged(why) => format!("is damaged: {why}"),
+            Unreadable::Unusable(why) => format!("cannot be read: {why}"),
+        }
+    }
+}
+
 /// The bytes of a file; `None` where there is no such file.
 ///
 /// # Errors

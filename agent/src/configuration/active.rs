@@ -16,10 +16,15 @@ pub(crate) struct ActiveConfig {
 }
 
 impl ActiveConfig {
-    /// A bundle, or the files of `config.d`; the highest version known to have been in force; the hash of what runs.
-    pub(super) fn new(bundle: Option<Arc<Bundle>>, highest: u64, hash: String) -> ActiveConfig {
-        let highest = bundle.as_ref().map_or(highest, |bundle| bundle.version.max(highest));
+    /// A bundle, or the files of `config.d`; the hash of what runs.
+    pub(super) fn new(bundle: Option<Arc<Bundle>>, hash: String) -> ActiveConfig {
+        let highest = bundle.as_ref().map_or(0, |bundle| bundle.version);
         ActiveConfig { bundle, highest, hash }
+    }
+
+    /// This version was in force before.
+    pub(super) fn raise_highest(&mut self, version: u64) {
+        self.highest = self.highest.max(version);
     }
 
     /// The bundle in force; `None` where the files of `config.d` are.
@@ -28,7 +33,7 @@ impl ActiveConfig {
     }
 
     pub(super) fn set_bundle(&mut self, bundle: Arc<Bundle>) {
-        self.highest = self.highest.max(bundle.version);
+        self.raise_highest(bundle.version);
         self.bundle = Some(bundle);
     }
 

@@ -6,6 +6,7 @@
 //! | `bundle.good.new` | the next bundle, staged: it is tried only once the disk holds it, and becomes the good one by its name |
 //! | `bundle.good.damaged-TIME` | a bundle that the disk no longer had as it was written; the newest two are kept for inspection |
 //! | `bundle.state` | the highest version that was in force, which bundle was rejected and why, and how often one was tried |
+//! | `bundle.state.damaged-TIME` | a state that could not be read; the newest two are kept for inspection |
 
 use std::fs;
 use std::io;
@@ -98,7 +99,11 @@ impl BundleFiles {
             return Err(Lost::Unusable(format!("{}: {error}", enrolment.data.display())));
         }
         if !files.has_good() {
-            return if files.highest() > 0 { Err(Lost::Gone) } else { Ok(None) };
+            return match files.state() {
+                Ok(state) if state.highest > 0 => Err(Lost::Gone),
+                Ok(_) => Ok(None),
+                Err(unreadable) => Err(Lost::Unusable(format!("{STATE} {}", unreadable.why()))),
+            };
         }
         let key = enrolment.trusted_key().map_err(|error| Lost::Unusable(format!("{error:#}")))?;
         files.verified(&key, enrolment)
@@ -131,11 +136,6 @@ impl BundleFiles {
         self.folder.join(GOOD).exists()
     }
 
-    /// The highest version that was in force, as far as that is remembered; 0 for none.
-    pub(crate) fn highest(&self) -> u64 {
-        self.state().map_or(0, |state| state.highest)
-    }
-
     /// What is remembered; all empty where no bundle ever came.
     ///
     /// # Errors
@@ -146,6 +146,14 @@ impl BundleFiles {
             serde_json::from_slice(&bytes).map_err(|error| Unreadable::Damaged(error.to_string()))?;
         // An agent that had no limit yet may have taken a version that no hub can exceed.
         Ok(if state.highest > MAX_VERSION { BundleState { highest: 0, ..state } } else { state })
+    }
+
+    /// Moves a damaged state aside; returns its new path. `mark` goes into the name.
+    ///
+    /// # Errors
+    /// In words.
+    pub(super) fn put_state_aside(&self, mark: &str) -> Result<PathBuf, String> {
+        put_aside(&self.folder.join(STATE), mark).map_err(|error| error.to_string())
     }
 
     pub(super) fn remember(&self, state: &BundleState) -> io::Result<()> {

@@ -49,24 +49,48 @@ pub(crate) struct BundleTrials {
     source: Source,
     files: BundleFiles,
     state: BundleState,
+    /// Whether that is what the file says: one that cannot be read must not be replaced.
+    is_known: bool,
     /// The bundle in force, where it could not be kept.
     unkept: Option<Arc<Vec<u8>>>,
 }
 
 impl BundleTrials {
-    /// Of this device, with what is remembered of bundles before.
-    pub(super) fn new(enrolment: Enrolment, source: Source, state: BundleState) -> BundleTrials {
-        BundleTrials { files: BundleFiles::new(&enrolment.data), enrolment, source, state, unkept: None }
+    /// Of this device, with what is remembered of bundles before; `None` where that cannot be read yet.
+    pub(super) fn new(enrolment: Enrolment, source: Source, state: Option<BundleState>) -> BundleTrials {
+        let files = BundleFiles::new(&enrolment.data);
+        let is_known = state.is_some();
+        BundleTrials { files, enrolment, source, state: state.unwrap_or_default(), is_known, unkept: None }
     }
 
-    /// Writes down what a start learnt: where the state was lost, the last good bundle has the highest version.
+    /// Shows what was rejected, and writes down what a start learnt: where the state was lost, the last good bundle has the
+    /// highest version.
     pub(super) async fn begin(&mut self, applier: &Applier) {
-        self.state.highest = applier.active.highest();
         let refused = self.state.refused.clone();
         applier.reporter.status.bundle(|status| status.refused = refused);
-        if self.files.highest() < self.state.highest {
+        let highest = applier.active.highest();
+        if self.is_known && self.state.highest < highest {
+            self.state.highest = highest;
             self.remember().await;
         }
+    }
+
+    /// Reads what is remembered, where a start could not.
+    ///
+    /// # Errors
+    /// In words.
+    async fn recall(&mut self, applier: &mut Applier) -> Result<(), String> {
+        if self.is_known {
+            return Ok(());
+        }
+        let files = self.files.clone();
+        let read = tokio::task::spawn_blocking(move || files.state()).await.map_err(|error| error.to_string())?;
+        self.state = read.map_err(|unreadable| format!("bundle.state {}", unreadable.why()))?;
+        self.is_known = true;
+        applier.active.raise_highest(self.state.highest);
+        applier.reporter.status.bundle(|status| status.forgotten = None);
+        self.begin(applier).await;
+        Ok(())
     }
 
     /// Whether the bundle in force is not on the disk yet.
@@ -81,6 +105,10 @@ impl BundleTrials {
     }
 
     async fn take(&mut self, bytes: Vec<u8>, key: TrustedKey, applier: &mut Applier) -> Option<Holding> {
+        if let Err(why) = self.recall(applier).await {
+            say_wait(&format!("a bundle waits: {why}"), applier);
+            return Some(Holding { etag: None, ..applier.active.holding() });
+        }
         let (hash, trusted) = (sha256(&bytes), key.id().to_string());
         // With another key it may be good.
         let is_it = |refused: &RejectedBundle| refused.hash == hash && refused.trusted == trusted;

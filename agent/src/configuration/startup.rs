@@ -11,13 +11,14 @@ use tilth_core::plan::Plan;
 
 use super::active::ActiveConfig;
 use super::bundle::{self, ignored, is_new, say_ignored};
-use super::bundle_files::{BundleFiles, Lost};
+use super::bundle_files::{BundleFiles, BundleState, Lost};
 use super::compiled::Compiled;
 use super::enrolment::Enrolment;
 use super::file_stamps::FileStamps;
 use super::last_good::LastGood;
 use super::watch;
 use crate::clock::Clock;
+use crate::durable::Unreadable;
 use crate::findings;
 use crate::output::tell;
 use choose::{Candidate, Fit, From};
@@ -30,6 +31,10 @@ pub(crate) struct Startup {
     /// None on a farm without a hub.
     pub(crate) enrolment: Option<Enrolment>,
     pub(super) active: ActiveConfig,
+    /// What is remembered of bundles; `None` where that cannot be read yet.
+    pub(super) state: Option<BundleState>,
+    /// Why what was remembered of bundles is gone, or cannot be read.
+    pub(super) forgotten: Option<String>,
     /// Why it is not the last good bundle, where there was one.
     pub(super) lost: Option<String>,
     /// What was in force before, where that is known.
@@ -111,12 +116,19 @@ impl Startup {
     /// `None` where what a person wrote has errors, and nothing else ever was in force; the errors are said.
     pub(crate) fn read(folder: &Path, data: &Path, clock: &Clock) -> Option<Startup> {
         let mut start = Start { folder, data, clock, had: None, stamps: watch::stamps(folder) };
+        let recalled = start.recall();
         let now = Written::read(folder, data, Purpose::Run);
         let (files, had) = start.last_good().map(|LastGood { files, has }| (files, has)).unzip();
         start.had = had;
         let before = files.filter(|_| !now.candidate().is_sound()).map(|files| start.written(&files));
         let choice = choose(now.candidate(), before.as_ref().map(Written::candidate));
-        start.by(choice, now, before)
+        start.by(choice, now, before).map(|startup| startup.with(recalled))
+    }
+
+    /// What is remembered of bundles.
+    fn with(mut self, (state, forgotten): (Option<BundleState>, Option<String>)) -> Startup {
+        self.active.raise_highest(state.as_ref().map_or(0, |state| state.highest));
+        Startup { state, forgotten, ..self }
     }
 }
 
@@ -222,9 +234,30 @@ impl Start<'_> {
             ));
             rejected.iter().for_each(tell);
         }
-        let highest = enrolment.as_ref().map_or(0, |enrolment| BundleFiles::new(&enrolment.data).highest());
-        let active = ActiveConfig::new(bundle, highest, compiled.configured.hash.clone());
-        Some(Startup { compiled, enrolment, active, lost, had: self.had, stamps: self.stamps })
+        let active = ActiveConfig::new(bundle, compiled.configured.hash.clone());
+        let Start { had, stamps, .. } = self;
+        Some(Startup { compiled, enrolment, active, state: None, forgotten: None, lost, had, stamps })
+    }
+
+    /// What is remembered of bundles, and what is to be said of that. A damaged file is put aside and all of it begins anew; a
+    /// file that cannot be read now may be read later, and is not replaced before.
+    fn recall(&self) -> (Option<BundleState>, Option<String>) {
+        let files = BundleFiles::new(self.data);
+        let unread = match files.state() {
+            Ok(state) => return (Some(state), None),
+            Err(unread) => unread,
+        };
+        let (state, effect) = match unread {
+            Unreadable::Damaged(_) => (
+                Some(BundleState::default()),
+                "rejected bundles are forgotten, versions below the last good one stay rejected",
+            ),
+            Unreadable::Unusable(_) => (None, "no bundle is applied until it can be read"),
+        };
+        let fate = self.fate("bundle.state", &unread.into(), |mark| files.put_state_aside(mark));
+        let said = format!("{fate}; {effect}");
+        tell(format_args!("tilth-agent: {said}"));
+        (state, Some(said))
     }
 
     /// What was in force from files before. A damaged file is put aside.

@@ -51,6 +51,8 @@ pub(crate) struct BundleStatus {
     pub(super) bundle: Option<RunningBundle>,
     /// Why the last good bundle is not in force, and what is.
     pub(super) lost: Option<String>,
+    /// Why what was remembered of bundles is gone, or cannot be read.
+    pub(super) forgotten: Option<String>,
     /// The last bundle that was rejected.
     pub(super) refused: Option<RejectedBundle>,
     /// Why a bundle that came is not in force, or not kept, yet.

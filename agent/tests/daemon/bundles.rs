@@ -148,6 +148,29 @@ fn with_nothing_on_site_that_can_be_in_force_it_waits_for_the_hub() {
     }
 }
 
+/// Guards against: a damaged file that is read as if no bundle had ever been rejected or in force, and nobody is told.
+#[test]
+fn a_damaged_state_of_bundles_is_put_aside_and_said() {
+    let (room, good) = of_hub("bundle-state", FARM);
+    for bytes in [&b"{\"highest\":9"[..], b"", &[0; 64]] {
+        room.write_bytes("data/bundle.state", bytes);
+        let agent = room.start("input");
+        let status = room.status()["sync"].clone();
+        let said = status["forgotten"].as_str().unwrap_or_else(|| panic!("{status:#}\n{}", agent.log()));
+        let (why, aside) = said.split_once(" and lies in ").expect("it is put aside");
+        assert!(why.starts_with("bundle.state is damaged ("), "{said}");
+        let (aside, effect) = aside.split_once("; ").expect("what follows");
+        assert_eq!(effect, "rejected bundles are forgotten, versions below the last good one stay rejected");
+        assert_eq!(fs::read(room.path(aside)).expect("the file"), bytes);
+        assert!(agent.log().contains(&format!("tilth-agent: {said}\n")), "{}", agent.log());
+        assert!(room.ask(&["status"]).out.contains(said));
+        assert_eq!((&status["bundle"]["version"], fs::read(room.path(BUNDLE)).unwrap()), (&json!(7), good.clone()));
+        room.wait_for_file("data/bundle.state", |kept| kept.contains("\"highest\":7"));
+    }
+    let _agent = room.start("input");
+    assert_eq!(room.status()["sync"]["forgotten"], Value::Null);
+}
+
 #[test]
 fn what_somebody_mistyped_in_agent_toml_still_ends_it() {
     let (room, good) = of_hub("bundle-typed", FARM);

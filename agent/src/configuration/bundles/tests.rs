@@ -59,6 +59,12 @@ fn configure(folder: &Path) {
 
 /// An agent that holds what is in this folder.
 fn bench(folder: PathBuf) -> Bench {
+    let state = BundleFiles::new(&folder).state().unwrap();
+    bench_of(folder, Some(state))
+}
+
+/// An agent that remembers this of bundles before.
+fn bench_of(folder: PathBuf, state: Option<BundleState>) -> Bench {
     let key = SigningKey::from_seed(&[7; 32]);
     let hub = Hub {
         url: "http://127.0.0.1:1".to_owned(),
@@ -70,8 +76,8 @@ fn bench(folder: PathBuf) -> Bench {
         Enrolment { client: id("acme"), device: id("pi"), hub, folder: folder.clone(), data: folder.clone() };
     let files = BundleFiles::new(&folder);
     let good = files.verified(key.trusted(), &enrolment).unwrap();
-    let state = files.state().unwrap();
-    let active = ActiveConfig::new(good.map(Arc::new), state.highest, "none".to_owned());
+    let mut active = ActiveConfig::new(good.map(Arc::new), "none".to_owned());
+    active.raise_highest(state.as_ref().map_or(0, |state| state.highest));
     let holding = active.holding();
     let status = ConfigStatus::new(Clock::new(Source::System), "none".to_owned(), Local::UTC);
     if let Some(bundle) = active.bundle() {
@@ -331,6 +337,30 @@ fn a_bundle_in_force_is_kept_once_the_disk_takes_it() {
         assert_eq!(bench.good().as_deref(), Some(&*one));
         assert_eq!(bench.shown()["waits"], Value::Null);
         fs::remove_dir_all(&bench.folder).unwrap();
+    });
+}
+
+/// Guards against: a rejected or older bundle that is taken after all, for what was remembered could not be read at the start.
+#[test]
+fn what_is_remembered_and_cannot_be_read_is_not_replaced_and_rules_once_it_can() {
+    run(async {
+        let folder = folder();
+        fs::create_dir(folder.join("bundle.state")).unwrap();
+        let mut bench = bench_of(folder.clone(), None);
+        let (four, six) = (bench.seal(4, "30"), bench.seal(6, "31"));
+        for _ in 0..2 {
+            let holding = Holding { version: 0, etag: None };
+            assert_eq!(bench.hear(&four).await, (None, false, Some(holding)), "so that it comes again");
+            let waits = bench.shown()["waits"].clone();
+            assert_eq!(waits, "a bundle waits: bundle.state is damaged: a folder is there; expected a file");
+        }
+        fs::remove_dir(folder.join("bundle.state")).unwrap();
+        fs::write(folder.join("bundle.state"), r#"{"highest":5}"#).unwrap();
+        let said = "refused 4: version 4 is below 5, which was in force before";
+        assert_eq!(bench.take(&four).await, (Some(said.to_owned()), false));
+        assert_eq!(bench.take(&six).await, (Some("applied 6: ".to_owned()), true));
+        assert_eq!(bench.shown()["waits"], Value::Null);
+        fs::remove_dir_all(&folder).unwrap();
     });
 }
 

@@ -17,6 +17,7 @@ struct Sync {
     alerts: BTreeMap<String, String>,
     bundle: Option<Running>,
     lost: Option<String>,
+    forgotten: Option<String>,
     refused: Option<Refused>,
     waits: Option<String>,
     ignored: Vec<String>,
@@ -95,6 +96,7 @@ impl Sync {
             None => "no bundle of the hub is in force; the files on site are".to_owned(),
         });
         lines.extend(self.lost.clone());
+        lines.extend(self.forgotten.clone());
         if let Some(Refused { version, reason }) = &self.refused {
             let named = version.map_or("a bundle".to_owned(), |version| format!("bundle {version}"));
             lines.push(format!("{named} was refused: {reason}"));

@@ -67,6 +67,12 @@ pub(crate) fn unit_field(label: &Label) -> Option<String> {
     Some(segments.join("."))
 }
 
+/// As [`unit_field`], of the field `u` of SenML, whose number is in the field `v` beside it.
+pub(crate) fn unit_of_record(label: &Label) -> Option<String> {
+    let list = label.key().strip_suffix('u')?;
+    (list.is_empty() || list.ends_with('.')).then(|| format!("{list}v"))
+}
+
 impl Units {
     /// Of fields that hold a unit, with what [`unit_field`] says of them, and of those that hold a number, with their labels' keys; both
     /// by place. A field of which no number has the beginning holds the unit of those around it.

@@ -25,6 +25,8 @@ use super::turns;
 pub(super) struct Forms {
     /// The columns that the configuration names.
     columns: Option<Header>,
+    /// The word in front of the rows of these columns, empty where there is none; nothing before the first row.
+    tag: Option<String>,
     header: Option<(Header, Option<Fit>)>,
     /// The last line of words, which may be a header with blanks between its names.
     words: String,
@@ -45,6 +47,7 @@ impl Forms {
     /// The configuration changed.
     pub(super) fn set_columns(&mut self, columns: Option<Vec<String>>, names: &Names) {
         self.columns = columns.map(Header::configured);
+        self.tag = None;
         self.gaps.clear();
         self.first_words.clear();
         self.sums = Sums::default();
@@ -208,8 +211,9 @@ impl Forms {
         {
             return Ok(());
         }
-        let is_row =
-            table::is_row(text) || self.is_lone_column(text) || self.columns.is_some() && table::is_spread(text);
+        let is_row = table::is_row(text)
+            || self.is_lone_column(text)
+            || self.columns.is_some() && (table::is_spread(text) || table::is_tagged(text));
         let numbers = table::numbers(text);
         if is_row || numbers.is_some() {
             if self.row(text, shift, numbers, call) || turns::in_turn(text, shift, &mut self.cells, call) {
@@ -252,7 +256,18 @@ impl Forms {
     /// Reads a row; false where it does not fit the columns, or none are named.
     fn row(&mut self, text: &str, shift: usize, numbers: Option<usize>, call: &mut Call<'_>) -> bool {
         if let Some(columns) = &mut self.columns {
-            return columns.cells(text, &mut self.cells) && bound(columns, &self.cells, shift, call);
+            // A row that is short by one would be read one column further.
+            let begins = self.tag.as_deref().is_some_and(|tag| !tag.is_empty() && text.starts_with(tag));
+            let tag = match !begins && !table::is_tagged(text) && columns.cells(text, &mut self.cells) {
+                true => Some(""),
+                false => columns.cells_behind_tag(text, &mut self.cells),
+            };
+            // A row with another word is one of something else.
+            let tag = tag.filter(|tag| tag.is_empty() || self.tag.as_deref().is_none_or(|known| known == *tag));
+            return tag.is_some_and(|tag| {
+                self.tag.get_or_insert_with(|| tag.to_owned());
+                bound(columns, &self.cells, shift, call)
+            });
         }
         if let Some((header, fit)) = &mut self.header {
             let is_noted = fit.is_none();

@@ -42,6 +42,7 @@ pub(super) fn json(text: &str, names: &mut Names, fields: &mut Fields, unused: &
                 || names.is_whole(place.path)
                 || names.is_selector(place.plain)
                 || names.is_of_others(place.path)
+                || names.is_unit_of_record(place.path)
         };
         let is_number = !is_text && !matches!(scalar, Scalar::Null);
         let label = match names.find(place.path) {

@@ -233,6 +233,11 @@ impl Names {
         Label::of(text).is_some_and(|label| beside::unit_field(&label).is_some())
     }
 
+    /// Whether a label is of the unit in a record of SenML.
+    pub(super) fn is_unit_of_record(&self, text: &str) -> bool {
+        Label::of(text).is_some_and(|label| beside::unit_of_record(&label).is_some())
+    }
+
     /// Whether a label is of a field that says something of others, their unit or their node.
     pub(super) fn is_of_others(&self, text: &str) -> bool {
         Label::of(text).is_some_and(|label| beside::is_node(&label) || beside::unit_field(&label).is_some())
@@ -257,9 +262,11 @@ impl Names {
             return Some(known);
         }
         let label = Label::of(text)?;
+        let is_of_object = plain.is_some();
         let plain = plain.filter(|plain| *plain != text).and_then(Label::of);
         let is_node = beside::is_node(&label);
-        let unit_of = if is_number { None } else { beside::unit_field(&label) };
+        let of_record = || beside::unit_of_record(&label).filter(|_| is_of_object);
+        let unit_of = if is_number { None } else { beside::unit_field(&label).or_else(of_record) };
         let mut changed = Vec::new();
         for (want, wanted) in self.wanted.iter_mut().enumerate() {
             let sought = wanted.sought(&label, plain.as_ref());

@@ -138,7 +138,10 @@ fn is_error(text: &str) -> bool {
 /// Where a value begins behind a sign: `=`, `:`, `:=`, `=>`.
 fn skip_signs(text: &str, sign: usize) -> usize {
     let signs = text[sign..].find(|c| !is_sign(c)).map_or(text.len(), |at| sign + at);
-    let signs = if text[..signs].ends_with('=') && text[signs..].starts_with('>') { signs + 1 } else { signs };
+    // An arrow; without a blank it may as well say that the value is greater: `co2=>5000`.
+    let is_apart = || text[..sign].ends_with(is_blank) || text[signs + 1..].starts_with(is_blank);
+    let is_arrow = text[..signs].ends_with('=') && text[signs..].starts_with('>') && is_apart();
+    let signs = if is_arrow { signs + 1 } else { signs };
     let value = text[signs..].find(|c| !is_blank(c)).map_or(text.len(), |at| signs + at);
     let Some(inside) = text[value..].strip_prefix(['(', '[', '<', '\'']).map(|inside| text.len() - inside.len()) else {
         return value;

@@ -213,10 +213,17 @@ impl Reader {
         if !fields.all.iter().any(|field| known(field).unit_of().is_some()) {
             return;
         }
-        let units = (0..).zip(&fields.all).filter_map(|(ix, field)| Some((ix, known(field).unit_of()?)));
         let is_number = |ix: usize| fields.cell(ix, line) != Cell::Text;
         let numbers = (0..).zip(&fields.all).filter(|(ix, field)| known(field).is_value() && is_number(*ix));
         let numbers: Vec<(usize, &str)> = numbers.map(|(ix, field)| (ix, known(field).key())).collect();
+        // The `u` of a record without a `v` is something else.
+        let is_unit = |field: &Field, base: &str| {
+            !matches!(known(field).key().rsplit('.').next(), Some("u")) || numbers.iter().any(|(_, key)| *key == base)
+        };
+        let units = (0..).zip(&fields.all).filter_map(|(ix, field)| {
+            let base = known(field).unit_of()?;
+            is_unit(field, base).then_some((ix, base))
+        });
         self.units = Units::new(units, &numbers);
     }
 
@@ -250,8 +257,12 @@ impl Reader {
             return;
         }
         self.taken[want] = Some(ix);
+        let is_contact = self.names.want(want).quantity == Quantity::Contact;
         match fields.cell(ix, line) {
             Cell::Number(number, unit) => match self.conversion(take, unit, fields, ix, line) {
+                Ok(_) if is_contact && ![0.0, 1.0].contains(&number) => {
+                    self.fail(want, Reason::NotAState, fields, ix, line);
+                }
                 Ok(conversion) => self.values.push((want, conversion.apply(number))),
                 Err(unit) => {
                     let about = self.about(want, fields, ix, line, &unit);
@@ -263,7 +274,6 @@ impl Reader {
                 self.values.push((want, f64::from(u8::from(is))));
             }
             Cell::Text | Cell::Truth(_) => {
-                let is_contact = self.names.want(want).quantity == Quantity::Contact;
                 if let Some(value) = number::contact(fields.word(ix, line)).filter(|_| is_contact) {
                     self.values.push((want, value));
                     return;
@@ -358,6 +368,10 @@ impl Reader {
                     true => format!("\"{other}\" comes twice in one line"),
                     false => format!("\"{other}\" and \"{}\" come in one line, and \"{name}\" means both", about.field),
                 }
+            }
+            Reason::NotAState => {
+                let About { field, text, .. } = about;
+                format!("\"{field}\" says {text}: a contact is 0 or 1, or a word such as open or closed")
             }
             Reason::NodeUnclear => {
                 format!("\"{}\" could be of the node before it and of the one behind it", about.field)

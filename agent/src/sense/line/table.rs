@@ -6,7 +6,7 @@ use tilth_core::label::Label;
 use tilth_core::unit::Unit;
 
 use super::number::{self, Cell, Time};
-use super::pairs;
+use super::{pairs, words};
 
 /// What parts the columns of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,6 +125,20 @@ impl Header {
         true
     }
 
+    /// Finds the cells of a row behind a word that only says what the line is, and that word: `DATA 24.5 55.1 612`.
+    pub(super) fn cells_behind_tag<'t>(&self, text: &'t str, cells: &mut Vec<Range<usize>>) -> Option<&'t str> {
+        let columns = self.names.len();
+        self.separators.iter().filter(|_| columns > 1).find_map(|separator| {
+            cut(text, *separator, cells);
+            if cells.len() == columns + 2 && cells.last().is_some_and(Range::is_empty) {
+                cells.pop();
+            }
+            let tag = tag(&text[cells.first()?.clone()]).filter(|_| cells.len() == columns + 1)?;
+            cells.remove(0);
+            cells.iter().all(|cell| holds_value(&text[cell.clone()])).then_some(tag)
+        })
+    }
+
     /// Finds the cells of a row; false where there are more or fewer than columns. A separator at the end is no cell.
     pub(super) fn cells(&self, text: &str, cells: &mut Vec<Range<usize>>) -> bool {
         let columns = self.names.len();
@@ -161,6 +175,23 @@ pub(super) fn is_spread(text: &str) -> bool {
     cut(text, Separator::Signs, &mut cells);
     let is_number = |cell: &Range<usize>| text[cell.clone()].parse::<f64>().is_ok();
     cells.len() > 1 && cells[0].len() == 1 && cells[1..].iter().all(is_number)
+}
+
+/// Whether a line is one word and then numbers between blanks.
+pub(super) fn is_tagged(text: &str) -> bool {
+    text.split_once([' ', '\t']).is_some_and(|(first, rest)| tag(first).is_some() && numbers(rest).is_some())
+}
+
+/// The word that says what a line is; nothing where it says that the line holds something else: `MAX`, `ERR`.
+fn tag(text: &str) -> Option<&str> {
+    let word = text.trim().trim_end_matches([':', '=']);
+    let is_word = pairs::is_label(word) && word.contains(char::is_alphabetic) && !word.contains(pairs::is_sign);
+    let is_aside = || {
+        [words::ASIDE, words::ASIDE_BEHIND, words::ERRORS, words::LEVELS, words::DERIVED]
+            .iter()
+            .any(|words| words.has(word))
+    };
+    (is_word && number::cell(word) == Cell::Text && !is_aside()).then_some(word)
 }
 
 fn holds_value(cell: &str) -> bool {

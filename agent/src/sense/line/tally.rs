@@ -39,6 +39,8 @@ pub(crate) enum Reason {
     Unknown,
     /// A field that a sensor wants is no number; the line's other fields are used.
     NotANumber,
+    /// What a contact is said to be is neither 0 nor 1, nor a word for either.
+    NotAState,
     /// A field that a sensor wants says a unit of something else.
     WrongUnit,
     /// Two fields of one line are meant by one name.
@@ -94,7 +96,7 @@ pub(crate) struct Tally {
 
 impl Reason {
     /// Every reason.
-    pub(crate) const ALL: [Reason; 15] = [
+    pub(crate) const ALL: [Reason; 16] = [
         Reason::Partial,
         Reason::TooLong,
         Reason::NotText,
@@ -105,6 +107,7 @@ impl Reason {
         Reason::Width,
         Reason::Unknown,
         Reason::NotANumber,
+        Reason::NotAState,
         Reason::WrongUnit,
         Reason::Twice,
         Reason::Ambiguous,
@@ -125,6 +128,7 @@ impl Reason {
             Reason::Width => "more or fewer columns than the header",
             Reason::Unknown => "not understood",
             Reason::NotANumber => "a wanted field is no number",
+            Reason::NotAState => "a wanted contact is neither 0 nor 1",
             Reason::WrongUnit => "a wanted field has the wrong unit",
             Reason::Twice => "a wanted field comes twice",
             Reason::Ambiguous => "a wanted name fits two labels",

@@ -59,6 +59,10 @@ pub(super) const ASIDE: Words = Words(
      age id pin version interval",
 );
 
+/// Words in front of a row that say that its numbers were computed of others, or are no measurements.
+pub(super) const DERIVED: Words =
+    Words("avg average mean median std sd sum total peak low high uptime time date config debug");
+
 /// Words that say so where they stand behind the others: `pH pump`, where `Pump temp` is a temperature.
 pub(super) const ASIDE_BEHIND: Words = Words("pump valve relay fan heater dose dosing doser point slope probe");
 

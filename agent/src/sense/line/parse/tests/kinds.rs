@@ -174,3 +174,106 @@ fn a_short_form_takes_no_errors_limits_and_devices() {
     // Nor do they make it ambiguous.
     check_all(&["temp/temperature"], None, &["Air Temp: 21 Max Temp: 25 Temp errors: 2"], &["0=21"]);
 }
+
+#[test]
+fn a_contact_is_0_or_1_or_a_word_for_either() {
+    let fault = |text: &str| format!("0! \"door\" says {text}: a contact is 0 or 1, or a word such as open or closed");
+    for (line, expected) in [
+        ("door=0", "0=0".to_owned()),
+        ("door=1", "0=1".to_owned()),
+        ("door=1.0", "0=1".to_owned()),
+        ("door=open", "0=1".to_owned()),
+        ("door=false", "0=0".to_owned()),
+        ("door=nan", "0=NaN".to_owned()),
+        ("door=0.5", fault("0.5")),
+        ("door=0.999", fault("0.999")),
+        ("door=2", fault("2")),
+        ("door=-1", fault("-1")),
+        ("door=1023", fault("1023")),
+        (r#"{"door":0.4}"#, fault("0.4")),
+        (r#"{"door":"0.5"}"#, fault("0.5")),
+        ("door,0.7", fault("0.7")),
+    ] {
+        check_all(&["door/contact"], None, &[line], &[&expected]);
+    }
+    // Counts are of anything, halves too.
+    check_all(&["level/count"], None, &["level=0.5", "level=-3"], &["0=0.5", "0=-3"]);
+}
+
+#[test]
+fn an_arrow_stands_apart_and_a_greater_sign_is_of_the_value() {
+    check_all(
+        &["temp"],
+        None,
+        &["temp => 21", "temp=> 21", "temp =>21", "temp=>21", "temp=<5", "temp=>=21"],
+        &["0=21", "0=21", "0=21", "0? temp \">21\"", "0? temp \"<5\"", ""],
+    );
+}
+
+#[test]
+fn litres_a_minute_are_written_in_many_ways() {
+    for unit in ["l/m", "L/m", "lpm", "LPM", "l/min", "L/Min", "L/minute", "litres/min", "ltr/min"] {
+        check_all(
+            &["flow/flow"],
+            None,
+            &[&format!("flow: 2.5 {unit}"), &format!("flow=2.5{unit} x=1"), &format!(r#"{{"flow":"2.5 {unit}"}}"#)],
+            &["0=2.5", "0=2.5", "0=2.5"],
+        );
+    }
+    check_all(&["flow/flow"], None, &["flow: 250 ml/m"], &["0=0.25"]);
+}
+
+#[test]
+fn the_unit_of_a_senml_record_is_in_its_u() {
+    for (line, expected) in [
+        (r#"[{"n":"temp","u":"K","v":294.15}]"#, "0=21"),
+        (r#"[{"n":"temp","v":294.15,"u":"K"}]"#, "0=21"),
+        (r#"{"n":"temp","u":"Cel","v":21}"#, "0=21"),
+        (r#"[{"n":"hum","u":"%RH","v":55},{"n":"temp","u":"K","v":294.15}]"#, "0=21"),
+        (r#"[{"bn":"bed-1/","n":"temp","u":"F","v":69.8}]"#, "0=21"),
+        (r#"{"n":"temp","v":21}"#, "0=21"),
+        (r#"{"n":"temp","u":3.5,"v":21}"#, "0=21"),
+    ] {
+        let name = "v?n=temp/temperature";
+        let mut decoder = Decoder::new(vec![want(name)], None);
+        decoder.push(b"\n", |_| {});
+        let mut found = Vec::new();
+        decoder.push(format!("{line}\n").as_bytes(), |decoded| {
+            found.extend(
+                decoded.values.iter().map(|(want, value)| format!("{want}={}", (value * 100.0).round() / 100.0)),
+            );
+        });
+        assert_eq!(found, [expected], "{line}: {:?}", decoder.tally());
+    }
+    // Of something else it is a fault, and without a `v` it says nothing.
+    let wrong = "0! \"0.v\" says 294 ppm: temperature is read in C, F, K";
+    check_all(&["v?n=temp/temperature"], None, &[r#"[{"n":"temp","u":"ppm","v":294}]"#], &[wrong]);
+    check_all(&["temp/temperature"], None, &[r#"{"u":"F","temp":21}"#], &["0=21"]);
+}
+
+#[test]
+fn a_word_in_front_of_columns_says_only_what_the_line_is() {
+    let columns = Some(&["temp", "hum", "co2"][..]);
+    let names = ["temp", "hum", "co2"];
+    let all = "0=24.5; 1=55.1; 2=612";
+    for line in
+        ["DATA 24.5 55.1 612", "DATA: 24.5 55.1 612", "DATA,24.5,55.1,612", "R1\t24.5\t55.1\t612", "S 24.5 55.1 612"]
+    {
+        check_all(&names, columns, &[line, line], &[all, all]);
+    }
+    check_all(
+        &names,
+        columns,
+        &[
+            "DATA 24.5 55.1 612",
+            "MAX 30 60 900",
+            "CFG 30 60 900",
+            "DATA 24.5 55.1",
+            "DATA,24.5,55.1",
+            "DATA 24.5 nan 612",
+        ],
+        &[all, "", "", "", "", "0=24.5; 1=NaN; 2=612"],
+    );
+    check_all(&names, columns, &["24.5 55.1 612", "CFG 30 60 900"], &[all, ""]);
+    check_all(&names, columns, &["AVG 30 60 900", "ERR 1 2 3", "SET 25 60 800"], &["", "", ""]);
+}

@@ -8,6 +8,7 @@ use tilth_core::id::Id;
 
 use crate::data_dir::DataDir;
 use crate::domain::ingest::quota::Quota;
+use crate::domain::retention::Keep;
 use crate::exit::{Exit, tell};
 use crate::http::address::Range;
 
@@ -103,6 +104,20 @@ pub(crate) enum Tenant {
         #[command(flatten)]
         output: Output,
     },
+    /// Change how long a tenant's data is kept, counted from when the hub received it
+    ///
+    /// What is due is deleted while the hub serves, and cannot be brought back.
+    Set {
+        /// The tenant's name
+        #[arg(value_parser = id)]
+        name: Id,
+        #[command(flatten)]
+        keep: KeepFor,
+        #[command(flatten)]
+        data: Data,
+        #[command(flatten)]
+        output: Output,
+    },
     /// Make another read key; it is shown this once
     Key {
         /// The tenant's name
@@ -113,6 +128,21 @@ pub(crate) enum Tenant {
         #[command(flatten)]
         output: Output,
     },
+}
+
+/// What may be set of a tenant; what is not named stays as it is.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub(crate) struct KeepFor {
+    /// How long windows are kept, such as 400d or forever; at least a day
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) keep_windows: Option<Keep>,
+    /// How long events and diagnostics are kept; where alerts stand is kept for ever
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) keep_events: Option<Keep>,
+    /// How long the hub remembers what each batch brought, to tell rows that come again from others
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) keep_batches: Option<Keep>,
 }
 
 /// Devices: one Pi with the agent each

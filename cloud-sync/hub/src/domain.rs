@@ -3,3 +3,4 @@
 pub(crate) mod access;
 pub(crate) mod configs;
 pub(crate) mod ingest;
+pub(crate) mod retention;

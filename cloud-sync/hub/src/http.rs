@@ -65,6 +65,10 @@ impl Hub {
         Hub { db, key: Arc::new(key), limits: Limits::new(known), quota }
     }
 
+    pub(crate) fn database(&self) -> &Database {
+        &self.db
+    }
+
     /// Gives the database back, to be stopped.
     pub(crate) fn into_database(self) -> Database {
         self.db

@@ -12,6 +12,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::open;
 use crate::cli::{LogLevel, Serve};
+use crate::clock;
 use crate::db::Database;
 use crate::domain::ingest::quota::Quota;
 use crate::exit::{self, Exit};
@@ -26,6 +27,12 @@ const CONNECTIONS_END: Duration = Duration::from_millis(1500);
 
 /// From the signal to the end of the last write: systemd and people wait no longer.
 const ALL_END: Duration = Duration::from_millis(2500);
+
+/// Between two looks for what tenants keep no longer: they say it in days.
+const PRUNE_EVERY: Duration = Duration::from_secs(600);
+
+/// Between two steps while there is more to delete: batches come first.
+const NEXT_STEP: Duration = Duration::from_millis(200);
 
 pub(crate) fn run(wanted: &Serve) -> anyhow::Result<Exit> {
     if wanted.tls_cert.is_none() && !wanted.listen.ip().is_loopback() {
@@ -67,7 +74,9 @@ pub(crate) fn run(wanted: &Serve) -> anyhow::Result<Exit> {
         let most = connections_at_most();
         let fresh = tls.clone().map(|tls| tokio::spawn(tls.keep_fresh()));
         let served = Served { listener, tls, router: http::router(&hub), proxies, most };
+        let pruning = tokio::spawn(prune(Arc::clone(&hub)));
         serve::serve(served, stop, CONNECTIONS_END).await;
+        pruning.abort();
         if let Some(task) = fresh {
             task.abort();
         }
@@ -81,6 +90,17 @@ pub(crate) fn run(wanted: &Serve) -> anyhow::Result<Exit> {
     tracing::info!("stopped");
     drop(lock);
     Ok(Exit::Done)
+}
+
+/// Deletes what tenants keep no longer, a step at a time.
+async fn prune(hub: Arc<Hub>) {
+    loop {
+        let has_more = hub.database().prune(clock::now()).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "deleting what tenants keep no longer");
+            false
+        });
+        tokio::time::sleep(if has_more { NEXT_STEP } else { PRUNE_EVERY }).await;
+    }
 }
 
 /// As many connections as the process may have files open for, after asking for enough of them.

@@ -1,6 +1,6 @@
 //! `tilth-hub tenant`: the companies that own farms.
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use tilth_protocol::{Key, KeyKind};
 
 use super::open;
@@ -8,6 +8,7 @@ use crate::cli::{Output, Tenant};
 use crate::clock;
 use crate::db::ListedTenant;
 use crate::domain::access;
+use crate::domain::retention::Retention;
 use crate::exit::{self, Exit};
 
 pub(crate) fn run(wanted: &Tenant) -> anyhow::Result<Exit> {
@@ -23,6 +24,22 @@ pub(crate) fn run(wanted: &Tenant) -> anyhow::Result<Exit> {
             db.add_read_key(&db.tenant(name)?, &key, clock::now())?;
             show_key(name.as_str(), &key, *output)
         }
+        Tenant::Set { name, keep, data, output } => {
+            let mut db = open(&data.dir())?;
+            let tenant = db.tenant(name)?;
+            let change = |before: Retention| Retention {
+                windows: keep.keep_windows.unwrap_or(before.windows),
+                events: keep.keep_events.unwrap_or(before.events),
+                batches: keep.keep_batches.unwrap_or(before.batches),
+            };
+            let retention = db.set_retention(&tenant, change, clock::now())?;
+            if output.json {
+                exit::json(&json!({"client_id": name, "keep": shown(&retention)}))?;
+            } else {
+                exit::line(format_args!("{name}: {retention}"))?;
+            }
+            Ok(Exit::Done)
+        }
         Tenant::List { data, output } => {
             for listed in open(&data.dir())?.tenants()? {
                 show(&listed, *output)?;
@@ -32,12 +49,23 @@ pub(crate) fn run(wanted: &Tenant) -> anyhow::Result<Exit> {
     }
 }
 
-fn show(ListedTenant { tenant, created, devices }: &ListedTenant, output: Output) -> anyhow::Result<()> {
+fn show(listed: &ListedTenant, output: Output) -> anyhow::Result<()> {
+    let ListedTenant { tenant, created, devices, retention } = listed;
     let client = tenant.client();
     if output.json {
-        return exit::json(&json!({"client_id": client, "created": created.to_string(), "devices": devices}));
+        let (created, keep) = (created.to_string(), shown(retention));
+        return exit::json(&json!({"client_id": client, "created": created, "devices": devices, "keep": keep}));
     }
-    exit::line(format_args!("{client}  {}, since {created}", exit::counted(*devices, "device")))
+    let devices = exit::counted(*devices, "device");
+    if *retention == Retention::default() {
+        return exit::line(format_args!("{client}  {devices}, since {created}"));
+    }
+    exit::line(format_args!("{client}  {devices}, since {created}, {retention}"))
+}
+
+/// How long each kind of row is kept, as `tenant set` takes it.
+fn shown(Retention { windows, events, batches }: &Retention) -> Json {
+    json!({"windows": windows.to_string(), "events": events.to_string(), "batches": batches.to_string()})
 }
 
 fn show_key(client: &str, key: &Key, output: Output) -> anyhow::Result<Exit> {

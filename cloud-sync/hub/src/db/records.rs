@@ -10,6 +10,7 @@ use tilth_protocol::{Epoch, Lane};
 
 use super::context::{DeviceContext, TenantContext};
 use crate::domain::configs::standing::Standing;
+use crate::domain::retention::Retention;
 
 macro_rules! row_ids {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
@@ -32,12 +33,19 @@ row_ids! {
     SensorRow;
 }
 
+impl TenantId {
+    /// No tenant's; all come after it.
+    pub(super) const BEFORE_ALL: TenantId = TenantId(0);
+}
+
 /// A device and what was last heard of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Device {
     pub(crate) id: DeviceId,
+    pub(crate) tenant: TenantId,
     pub(crate) name: String,
     pub(crate) created: WallTime,
+    /// To the minute.
     pub(crate) last_heard: Option<WallTime>,
     /// The stream that speaks for the device now.
     pub(crate) stream: Option<StreamId>,
@@ -56,6 +64,7 @@ pub(crate) struct ListedTenant {
     pub(crate) created: WallTime,
     /// Number of devices.
     pub(crate) devices: u64,
+    pub(crate) retention: Retention,
 }
 
 /// A key in a list.
@@ -116,6 +125,8 @@ pub(crate) struct Tally {
     pub(crate) confirmed: u64,
     /// Number of sequences that the device says it lost.
     pub(crate) lost: u64,
+    /// Highest sequence at and below which it is no longer known what was brought.
+    pub(crate) forgotten: u64,
 }
 
 /// An event as it is read back.

@@ -16,6 +16,7 @@ mod lanes;
 pub(in crate::db) mod live;
 pub(in crate::db) mod local;
 mod merged;
+mod retention;
 mod rows;
 mod streams;
 pub(in crate::db) mod windows;
@@ -36,11 +37,12 @@ use crate::db::context::TenantContext;
 use crate::domain::configs::ConfigError;
 
 /// Each step brings the schema from one version to the next; the version is the number of steps done.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("sqlite/schema-1.sql"),
     include_str!("sqlite/schema-2.sql"),
     include_str!("sqlite/schema-3.sql"),
     include_str!("sqlite/schema-4.sql"),
+    include_str!("sqlite/schema-5.sql"),
 ];
 
 /// A command beside a running hub writes in a moment; longer is trouble.
@@ -286,6 +288,6 @@ mod tests {
         assert_eq!(epoch(&connection).unwrap(), Epoch(7));
         connection.pragma_update(None, "user_version", MIGRATIONS.len() + 1).unwrap();
         let error = migrate(&mut connection, Path::new("hub.db")).unwrap_err();
-        assert_eq!(error.to_string(), "hub.db: made by a newer version of the hub (schema 5, this one knows 4)");
+        assert_eq!(error.to_string(), "hub.db: made by a newer version of the hub (schema 6, this one knows 5)");
     }
 }

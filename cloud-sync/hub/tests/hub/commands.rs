@@ -49,6 +49,28 @@ fn keys_are_shown_once_and_kept_as_hashes() {
 }
 
 #[test]
+fn a_tenant_says_how_long_its_data_is_kept() {
+    let made = Made::new();
+    made.tenant("acme");
+    let keep = |arguments: &[&str]| made.json(&[&["tenant", "set", "acme"], arguments].concat())["keep"].clone();
+    let said = |windows: &str, events: &str, batches: &str| serde_json::json!({"windows": windows, "events": events, "batches": batches});
+    assert_eq!(keep(&["--keep-windows", "400d"]), said("400d", "forever", "forever"));
+    assert_eq!(keep(&["--keep-events", "2 days", "--keep-batches", "36h"]), said("400d", "2d", "1d12h"));
+    assert_eq!(keep(&["--keep-windows", "forever"]), said("forever", "2d", "1d12h"));
+    assert_eq!(made.json(&["tenant", "list"])["keep"], said("forever", "2d", "1d12h"));
+    for (arguments, code, expected) in [
+        (&["tenant", "set", "acme", "--keep-events", "5h"][..], 2, "expected forever, or at least 1d, such as 400d"),
+        (&["tenant", "set", "acme"], 2, "required"),
+        (&["tenant", "set", "globex", "--keep-events", "5d"], 1, "there is no tenant globex"),
+    ] {
+        let done = made.run(arguments);
+        assert_eq!(done.status.code(), Some(code), "{arguments:?}");
+        assert!(stderr(&done).contains(expected), "{}", stderr(&done));
+    }
+    assert!(stdout(&made.run(&["tenant", "list"])).contains("windows kept forever, events 2d, batches 1d12h"));
+}
+
+#[test]
 fn a_new_key_ends_the_old_one_at_its_first_use() {
     let made = Made::new();
     made.tenant("acme");

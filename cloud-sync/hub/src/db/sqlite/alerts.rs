@@ -6,7 +6,7 @@ use tilth_protocol::Event;
 
 use super::merged::{self, Search, Whose};
 use super::rows::{BootId, DeviceId, StreamId};
-use super::{Database, DbError, events};
+use super::{Database, DbError, events, streams};
 use crate::db::context::TenantContext;
 use crate::db::records::{HubAlert, StoredAlert};
 use crate::domain::ingest::poison::Transition;
@@ -76,17 +76,17 @@ pub(super) fn put(
 /// An alert, and what tells whether it is open.
 const SELECT: &str =
     "SELECT alerts.id, devices.name AS device, alerts.number, state, boots.number AS boot, offset, uptime,
-        body, state <> 'resolved' AS is_unresolved, alerts.stream = devices.stream AS is_of_current_stream,
-        (SELECT created FROM streams WHERE streams.device = alerts.device AND streams.id > alerts.stream
-            ORDER BY streams.id LIMIT 1) AS next_stream_began,
+        body, state <> 'resolved' AS is_unresolved, alerts.stream IS device_state.stream AS is_of_current_stream, replaced,
         EXISTS (
             SELECT 1 FROM alerts AS newer WHERE newer.device = alerts.device AND newer.zone = alerts.zone
             AND newer.rule = alerts.rule AND newer.sensor = alerts.sensor AND newer.stream > alerts.stream
         ) AS is_stated_anew
-    FROM alerts JOIN devices ON devices.id = alerts.device JOIN boots ON boots.id = alerts.boot WHERE alerts.id = ?1";
+    FROM alerts JOIN devices ON devices.id = alerts.device JOIN device_state ON device_state.device = alerts.device
+    JOIN streams ON streams.id = alerts.stream JOIN boots ON boots.id = alerts.boot WHERE alerts.id = ?1";
 
 /// The alerts of a tenant, oldest first. One that is not resolved is open as long as its stream is the current one; and
-/// after that until a newer stream states an alert for the same zone, rule and sensor, or has had a day to do so.
+/// after that until a newer stream states an alert for the same zone, rule and sensor, or has had a day to do so. So open ones are
+/// looked for in few streams, however many there ever were.
 pub(super) fn all(
     connection: &Connection,
     whose: Whose,
@@ -94,22 +94,22 @@ pub(super) fn all(
     page: (i64, usize),
     now: WallTime,
 ) -> Result<Vec<StoredAlert>, DbError> {
-    let ids = match is_open {
-        true => "SELECT id FROM alerts WHERE device = ?1 AND state <> 'resolved' AND id > ?2 ORDER BY id",
-        false => "SELECT id FROM alerts WHERE device = ?1 AND id > ?2 ORDER BY id",
-    };
-    let search = Search { ids, kind: None, row: SELECT };
     let forgotten = now.0.saturating_sub(FORGOTTEN_AFTER.0);
-    merged::rows(connection, whose, search, page, |row| {
-        let alert = read(row, forgotten)?;
-        Ok(Some(alert).filter(|alert| alert.is_open || !is_open))
-    })
+    let read = |row: &Row<'_>| Ok(Some(read(row, forgotten)?).filter(|alert| alert.is_open || !is_open));
+    if is_open {
+        let ids = "SELECT id FROM alerts WHERE stream = ?1 AND state <> 'resolved' AND id > ?2 ORDER BY id";
+        let streams = streams::with_open_alerts(connection, whose, forgotten)?;
+        merged::rows(connection, &streams, Search { ids, kind: None, row: SELECT }, page, read)
+    } else {
+        let ids = "SELECT id FROM alerts WHERE device = ?1 AND id > ?2 ORDER BY id";
+        merged::rows(connection, &whose.devices(connection)?, Search { ids, kind: None, row: SELECT }, page, read)
+    }
 }
 
-/// An alert; it is forgotten where the stream after its own began by `forgotten`.
+/// An alert; it is forgotten where its stream was replaced by `forgotten`.
 fn read(row: &Row<'_>, forgotten: i64) -> rusqlite::Result<StoredAlert> {
-    let next_stream: Option<i64> = row.get("next_stream_began")?;
-    let is_waited_for = next_stream.is_some_and(|began| forgotten < began) && !row.get("is_stated_anew")?;
+    let replaced: Option<i64> = row.get("replaced")?;
+    let is_waited_for = replaced.is_some_and(|replaced| forgotten < replaced) && !row.get("is_stated_anew")?;
     Ok(StoredAlert {
         id: row.get("id")?,
         device: row.get("device")?,

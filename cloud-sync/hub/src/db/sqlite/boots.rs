@@ -124,8 +124,8 @@ fn hand_over(connection: &Connection, from: BootId, to: BootId, has_rows: bool) 
     if has_rows {
         connection.execute(
             &format!(
-                "INSERT INTO windows (sensor, grain, boot, start, {figures})
-                 SELECT moved.sensor, moved.grain, ?2, moved.start, {figures}
+                "INSERT INTO windows (sensor, grain, boot, start, tenant, received, {figures})
+                 SELECT moved.sensor, moved.grain, ?2, moved.start, tenant, received, {figures}
                  FROM undated_windows AS moved CROSS JOIN windows ON windows.sensor = moved.sensor
                      AND windows.grain = moved.grain AND windows.boot = moved.boot AND windows.start = moved.start
                  WHERE moved.boot = ?1

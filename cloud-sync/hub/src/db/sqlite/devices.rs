@@ -2,19 +2,23 @@
 
 use rusqlite::{Connection, OptionalExtension, Row};
 use tilth_core::id::Id;
-use tilth_core::time::WallTime;
+use tilth_core::time::{Span, WallTime};
 use tilth_protocol::Epoch;
 
 use super::DbError;
 use super::rows::{DeviceId, StreamId, TenantId, Word};
 use crate::db::context::TenantContext;
 use crate::db::records::Device;
+use crate::domain::ingest::stream::NOTED_EVERY;
+use crate::domain::retention::{Keep, Retention};
 
-const SELECT: &str = "SELECT id, name, created, last_heard, stream, shown_version, rows, others FROM devices";
+const SELECT: &str = "SELECT id, tenant, name, created, last_heard, stream, shown_version, rows, others
+    FROM devices CROSS JOIN device_state ON device_state.device = devices.id";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Device> {
     Ok(Device {
         id: row.get("id")?,
+        tenant: row.get("tenant")?,
         name: row.get("name")?,
         created: WallTime(row.get("created")?),
         last_heard: row.get::<_, Option<i64>>("last_heard")?.map(WallTime),
@@ -39,14 +43,62 @@ pub(super) fn tenant(connection: &Connection, name: &str) -> Result<Option<Tenan
     Ok(connection.query_row("SELECT id FROM tenants WHERE name = ?1", [name], |row| row.get(0)).optional()?)
 }
 
-/// All tenants by name: row, name, when it was added, and how many devices it has.
-pub(super) fn tenants(connection: &Connection) -> Result<Vec<(TenantId, Id, WallTime, u64)>, DbError> {
+/// A tenant in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Tenant {
+    pub(super) id: TenantId,
+    pub(super) name: Id,
+    pub(super) created: WallTime,
+    /// Number of devices.
+    pub(super) devices: u64,
+    pub(super) retention: Retention,
+}
+
+/// All tenants, by name.
+pub(super) fn tenants(connection: &Connection) -> Result<Vec<Tenant>, DbError> {
     let mut select = connection.prepare(
-        "SELECT id, name, created, (SELECT count(*) FROM devices WHERE tenant = tenants.id) FROM tenants ORDER BY name",
+        "SELECT id, name, created, (SELECT count(*) FROM devices WHERE tenant = tenants.id) AS devices,
+            keep_windows, keep_events, keep_batches FROM tenants ORDER BY name",
     )?;
-    let tenants = select
-        .query_map([], |row| Ok((row.get(0)?, row.get::<_, Word<Id>>(1)?.0, WallTime(row.get(2)?), row.get(3)?)))?;
+    let tenants = select.query_map([], |row| {
+        let (id, name, created) = (row.get("id")?, row.get::<_, Word<Id>>("name")?.0, WallTime(row.get("created")?));
+        Ok(Tenant { id, name, created, devices: row.get("devices")?, retention: read_retention(row)? })
+    })?;
     Ok(tenants.collect::<Result<_, _>>()?)
+}
+
+/// The tenant after another by its row, with how long its rows are kept.
+pub(super) fn retention_after(
+    connection: &Connection,
+    tenant: TenantId,
+) -> Result<Option<(TenantId, Retention)>, DbError> {
+    let mut select = connection.prepare_cached(
+        "SELECT id, keep_windows, keep_events, keep_batches FROM tenants WHERE id > ?1 ORDER BY id LIMIT 1",
+    )?;
+    Ok(select.query_row([tenant], |row| Ok((row.get("id")?, read_retention(row)?))).optional()?)
+}
+
+fn read_retention(row: &Row<'_>) -> rusqlite::Result<Retention> {
+    let keep = |span: Option<i64>| span.map_or(Keep::Forever, |span| Keep::For(Span(span)));
+    Ok(Retention {
+        windows: keep(row.get("keep_windows")?),
+        events: keep(row.get("keep_events")?),
+        batches: keep(row.get("keep_batches")?),
+    })
+}
+
+/// Changes how long a tenant's rows are kept.
+pub(super) fn set_retention(connection: &Connection, tenant: TenantId, retention: &Retention) -> Result<(), DbError> {
+    let span = |keep: Keep| match keep {
+        Keep::Forever => None,
+        Keep::For(span) => Some(span.0),
+    };
+    let Retention { windows, events, batches } = *retention;
+    connection.execute(
+        "UPDATE tenants SET keep_windows = ?2, keep_events = ?3, keep_batches = ?4 WHERE id = ?1",
+        (tenant, span(windows), span(events), span(batches)),
+    )?;
+    Ok(())
 }
 
 /// Adds a device; nothing where the tenant has one of that name.
@@ -60,7 +112,12 @@ pub(super) fn add(
         "INSERT INTO devices (tenant, name, created) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
         (tenant, name.as_str(), now.0),
     )?;
-    Ok((added == 1).then(|| DeviceId::last(connection)))
+    if added == 0 {
+        return Ok(None);
+    }
+    let id = DeviceId::last(connection);
+    connection.execute("INSERT INTO device_state (device) VALUES (?1)", [id])?;
+    Ok(Some(id))
 }
 
 /// A device by its row.
@@ -83,19 +140,30 @@ pub(super) fn of_tenant(connection: &Connection, tenant: TenantId) -> Result<Vec
     Ok(devices.collect::<Result<_, _>>()?)
 }
 
-/// Notes that a device spoke, in which stream, and how many rows and others more were taken from it.
+/// Notes that a device spoke, and which stream speaks for it from now on where that is said; at most once a minute unless the stream
+/// is another one.
 pub(super) fn heard(
     connection: &Connection,
     id: DeviceId,
     stream: Option<StreamId>,
-    (rows, others): (u64, u64),
     now: WallTime,
 ) -> Result<(), DbError> {
     let mut update = connection.prepare_cached(
-        "UPDATE devices SET last_heard = ?2, stream = coalesce(?3, stream), rows = rows + ?4, others = others + ?5
-         WHERE id = ?1",
+        "UPDATE device_state SET last_heard = ?2, stream = coalesce(?3, stream)
+         WHERE device = ?1 AND (last_heard IS NULL OR abs(?2 - last_heard) >= ?4 OR stream IS NOT coalesce(?3, stream))",
     )?;
-    update.execute((id, now.0, stream, rows, others))?;
+    update.execute((id, now.0, stream, NOTED_EVERY.0))?;
+    Ok(())
+}
+
+/// Counts rows and others that were taken from a device; negative ones were deleted.
+pub(super) fn count(connection: &Connection, id: DeviceId, rows: i64, others: i64) -> Result<(), DbError> {
+    if (rows, others) == (0, 0) {
+        return Ok(());
+    }
+    let mut update = connection
+        .prepare_cached("UPDATE devices SET rows = max(rows + ?2, 0), others = max(others + ?3, 0) WHERE id = ?1")?;
+    update.execute((id, rows, others))?;
     Ok(())
 }
 
@@ -126,6 +194,9 @@ pub(super) fn set_epoch(connection: &Connection, id: DeviceId, epoch: Epoch) -> 
 
 /// Notes the version of a configuration that a device says it has.
 pub(super) fn shown(connection: &Connection, id: DeviceId, version: u64) -> Result<(), DbError> {
-    connection.execute("UPDATE devices SET shown_version = max(shown_version, ?2) WHERE id = ?1", (id, version))?;
+    connection.execute(
+        "UPDATE device_state SET shown_version = ?2 WHERE device = ?1 AND shown_version < ?2",
+        (id, version),
+    )?;
     Ok(())
 }

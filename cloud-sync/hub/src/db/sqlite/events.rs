@@ -93,7 +93,7 @@ pub(super) fn after(connection: &Connection, wanted: &Wanted<'_>) -> Result<Vec<
         Some(_) => "SELECT id FROM events WHERE device = ?1 AND kind = ?3 AND id > ?2 ORDER BY id",
     };
     let search = Search { ids, kind, row: &format!("{SELECT} WHERE events.id = ?1") };
-    merged::rows(connection, whose, search, (after, limit), |row| read(row).map(Some))
+    merged::rows(connection, &whose.devices(connection)?, search, (after, limit), |row| read(row).map(Some))
 }
 
 /// The newest event by which a device said what it did with a bundle, by its own count: they may come in any order.

@@ -30,7 +30,8 @@ impl Database {
 pub(super) fn of_tenant(connection: &Connection, tenant: TenantId) -> Result<Vec<DeviceHealth>, DbError> {
     let mut lanes = by_device(connection, LANES, [tenant], |row| {
         let lane: String = row.get("lane")?;
-        let tally = Tally { confirmed: row.get("confirmed")?, lost: row.get("lost")? };
+        let tally =
+            Tally { confirmed: row.get("confirmed")?, lost: row.get("lost")?, forgotten: row.get("forgotten")? };
         Ok(Lane::ALL.into_iter().find(|known| known.name() == lane).map(|lane| (lane, tally)))
     })?;
     let mut earlier = by_device(connection, EARLIER, (tenant, EARLIER_STREAMS), |row| {
@@ -59,19 +60,22 @@ pub(super) fn of_tenant(connection: &Connection, tenant: TenantId) -> Result<Vec
 }
 
 /// The lanes of each device's current stream.
-const LANES: &str = "SELECT devices.id AS device_id, lane, confirmed, lost
-    FROM devices CROSS JOIN lanes ON lanes.stream = devices.stream WHERE tenant = ?1";
+const LANES: &str = "SELECT devices.id AS device_id, lane, confirmed, lost, forgotten
+    FROM devices CROSS JOIN device_state ON device_state.device = devices.id
+    CROSS JOIN lanes ON lanes.stream = device_state.stream WHERE tenant = ?1";
 
 /// The streams beside the current one, the newest ?2 of each device.
 const EARLIER: &str = "SELECT devices.id AS device_id, streams.id, streams.name, streams.created, streams.last_heard
-    FROM devices CROSS JOIN streams ON streams.id IN (
-        SELECT id FROM streams AS other WHERE other.device = devices.id AND other.id IS NOT devices.stream
+    FROM devices CROSS JOIN device_state ON device_state.device = devices.id CROSS JOIN streams ON streams.id IN (
+        SELECT id FROM streams AS other WHERE other.device = devices.id AND other.id IS NOT device_state.stream
         ORDER BY id DESC LIMIT ?2
     ) WHERE tenant = ?1";
 
 /// The name of each device's current stream, and the version of its newest bundle.
-const CURRENT: &str = "SELECT id AS device_id, (SELECT name FROM streams WHERE streams.id = devices.stream) AS stream,
-    (SELECT max(version) FROM bundles WHERE bundles.device = devices.id) AS bundle FROM devices WHERE tenant = ?1";
+const CURRENT: &str =
+    "SELECT devices.id AS device_id, (SELECT name FROM streams WHERE streams.id = device_state.stream) AS stream,
+    (SELECT max(version) FROM bundles WHERE bundles.device = devices.id) AS bundle
+    FROM devices CROSS JOIN device_state ON device_state.device = devices.id WHERE tenant = ?1";
 
 /// The newest event of each device by which it said what it did with a bundle, by its own count: they may come in any order.
 const SAID: &str = "SELECT (SELECT id FROM events AS newest WHERE newest.device = devices.id AND kind = 'bundle'

@@ -8,7 +8,7 @@ use tilth_core::time::{Stamp, WallTime};
 use tilth_protocol::{Answer, Batch, Event, Extent, Lane, Poison, Sequenced, Stream, WindowRow};
 
 use super::boots::{self, Known};
-use super::rows::{DeviceId, SensorRow, StreamId};
+use super::rows::{DeviceId, SensorRow, StreamId, TenantId};
 use super::{Database, DbError, alerts, audit, bundles, devices, events, lanes, live, streams, windows};
 use crate::db::context::DeviceContext;
 use crate::domain::ingest::account::{self, Content, Run};
@@ -22,6 +22,7 @@ const MAX_REASON: usize = 200;
 
 /// What is new in a batch, before anything is stored.
 struct Decided {
+    tenant: TenantId,
     stream: Option<StreamId>,
     batch: stream::Batch,
     /// Rows that were taken from the device before.
@@ -80,7 +81,7 @@ fn note(
 }
 
 /// Takes in a checked batch of a device, without a word about it.
-fn take(
+pub(super) fn take(
     connection: &Connection,
     device: DeviceId,
     (batch, client): (&Batch, &ClientState),
@@ -99,6 +100,7 @@ fn take(
     let is_current = decided.batch == stream::Batch::Current;
     let mut intake = Intake {
         connection,
+        tenant: decided.tenant,
         device,
         stream,
         now,
@@ -120,7 +122,8 @@ fn take(
     }
     intake.count_undated()?;
     let taken = (intake.taken, intake.others(&decided));
-    devices::heard(connection, device, is_current.then_some(stream), taken, now)?;
+    devices::count(connection, device, taken.0 as i64, taken.1 as i64)?;
+    devices::heard(connection, device, is_current.then_some(stream), now)?;
     let confirmed = Lane::ALL.into_iter().map(|lane| Ok((lane, lanes::tally(connection, stream, lane)?.confirmed)));
     let confirmed: BTreeMap<Lane, u64> = confirmed.collect::<Result<_, DbError>>()?;
     let shown = devices::get(connection, device)?.shown_version;
@@ -175,7 +178,7 @@ fn decide(
     let brings_news = new.values().any(|runs| !runs.is_empty());
     Ok(match stream::judge(standing, brings_news, now) {
         stream::Batch::Refused => Err(Refused::TwoStreams),
-        judged => Ok(Decided { stream, batch: judged, rows: found.rows, new }),
+        judged => Ok(Decided { tenant: found.tenant, stream, batch: judged, rows: found.rows, new }),
     })
 }
 
@@ -187,21 +190,17 @@ fn news(
     brought: &[Run],
 ) -> Result<Result<Vec<Run>, Refused>, DbError> {
     let Some(stream) = stream else { return Ok(Ok(brought.to_vec())) };
-    let confirmed = lanes::tally(connection, stream, lane)?.confirmed;
+    let tally = lanes::tally(connection, stream, lane)?;
     let (mut new, mut touched) = (Vec::new(), 0);
     for run in brought {
+        // What is confirmed is accounted for: a gap there contradicts nothing, nor does a row of which no mark is left.
+        let is_gap = matches!(run.content, Content::Gap(..));
+        let Some(run) = run.beyond(if is_gap { tally.confirmed } else { tally.forgotten }) else { continue };
         let room = quota::MAX_TOUCHED + 1 - touched;
-        let (run, known) = match &run.content {
-            Content::Rows(_) => {
-                (run.clone(), lanes::overlapping(connection, stream, lane, (run.first, run.last), room)?)
-            }
-            // What is confirmed is accounted for, and a gap contradicts nothing.
-            Content::Gap(..) if run.last <= confirmed => continue,
-            Content::Gap(..) => {
-                let run = Run { first: run.first.max(confirmed + 1), ..run.clone() };
-                let known = lanes::spans(connection, stream, lane, (run.first, run.last), room)?;
-                (run, known)
-            }
+        let known = if is_gap {
+            lanes::spans(connection, stream, lane, (run.first, run.last), room)?
+        } else {
+            lanes::overlapping(connection, stream, lane, (run.first, run.last), room)?
         };
         touched += known.len();
         if touched > quota::MAX_TOUCHED {
@@ -231,6 +230,7 @@ impl Decided {
 /// One batch on its way into the store.
 struct Intake<'a> {
     connection: &'a Connection,
+    tenant: TenantId,
     device: DeviceId,
     stream: StreamId,
     now: WallTime,
@@ -360,7 +360,7 @@ impl Intake<'_> {
                 alerts::put(self.connection, (self.device, self.stream, boot), event, &transition)?;
             }
         }
-        lanes::add(self.connection, self.stream, lane, decided.runs(lane))
+        lanes::add(self.connection, self.stream, lane, decided.runs(lane), self.now)
     }
 
     fn windows(&mut self, extent: Option<&Extent<WindowRow>>, decided: &Decided) -> Result<(), DbError> {
@@ -371,7 +371,7 @@ impl Intake<'_> {
                 self.window(row)?;
             }
         }
-        lanes::add(self.connection, self.stream, lane, decided.runs(lane))
+        lanes::add(self.connection, self.stream, lane, decided.runs(lane), self.now)
     }
 
     fn window(&mut self, row: &WindowRow) -> Result<(), DbError> {
@@ -388,7 +388,7 @@ impl Intake<'_> {
         if is_noted {
             windows::note_undated(connection, sensor, boot, row)?;
         }
-        windows::put(connection, sensor, boot, row)
+        windows::put(connection, self.tenant, (sensor, boot), row, self.now)
     }
 
     fn live(&mut self, batch: &Batch) -> Result<(), DbError> {

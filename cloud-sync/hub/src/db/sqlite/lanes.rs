@@ -1,6 +1,7 @@
 //! Which sequences of a stream's lanes are accounted for.
 
 use rusqlite::{Connection, OptionalExtension};
+use tilth_core::time::WallTime;
 use tilth_protocol::{GapKind, Lane};
 
 use super::DbError;
@@ -57,14 +58,21 @@ pub(super) fn spans(
 }
 
 /// Keeps new runs and confirms what they complete.
-pub(super) fn add(connection: &Connection, stream: StreamId, lane: Lane, new: &[Run]) -> Result<(), DbError> {
+pub(super) fn add(
+    connection: &Connection,
+    stream: StreamId,
+    lane: Lane,
+    new: &[Run],
+    now: WallTime,
+) -> Result<(), DbError> {
     let mut insert = connection.prepare_cached(
-        "INSERT INTO runs (stream, lane, first, last, kind, reason, marks) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO runs (stream, lane, first, last, kind, reason, marks, received)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?;
-    let Tally { confirmed: before, mut lost } = tally(connection, stream, lane)?;
+    let Tally { confirmed: before, mut lost, .. } = tally(connection, stream, lane)?;
     for run in new {
         let (kind, reason, marks) = rows::run_columns(&run.content);
-        insert.execute((stream, lane.name(), run.first, run.last, kind, reason, marks))?;
+        insert.execute((stream, lane.name(), run.first, run.last, kind, reason, marks, now.0))?;
         if matches!(run.content, Content::Gap(GapKind::Lost, _)) {
             lost += run.last - run.first + 1;
         }
@@ -90,9 +98,12 @@ pub(super) fn add(connection: &Connection, stream: StreamId, lane: Lane, new: &[
 
 /// What a lane comes to; nothing where it brought nothing yet.
 pub(super) fn tally(connection: &Connection, stream: StreamId, lane: Lane) -> Result<Tally, DbError> {
-    let mut select = connection.prepare_cached("SELECT confirmed, lost FROM lanes WHERE stream = ?1 AND lane = ?2")?;
+    let mut select =
+        connection.prepare_cached("SELECT confirmed, lost, forgotten FROM lanes WHERE stream = ?1 AND lane = ?2")?;
     let tally = select
-        .query_row((stream, lane.name()), |row| Ok(Tally { confirmed: row.get(0)?, lost: row.get(1)? }))
+        .query_row((stream, lane.name()), |row| {
+            Ok(Tally { confirmed: row.get(0)?, lost: row.get(1)?, forgotten: row.get(2)? })
+        })
         .optional()?;
     Ok(tally.unwrap_or_default())
 }

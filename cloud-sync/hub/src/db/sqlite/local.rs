@@ -16,6 +16,7 @@ use crate::db::records::{Device, DeviceReport, ListedTenant};
 use crate::domain::access;
 use crate::domain::configs::standing::{Report, Standing};
 use crate::domain::configs::{self, SignedBundle};
+use crate::domain::retention::Retention;
 
 /// The hub's own alerts about a device that are listed with it.
 const MAX_ALERTS: usize = 10;
@@ -100,11 +101,27 @@ impl LocalDatabase {
     /// All tenants, by name.
     pub(crate) fn tenants(&self) -> Result<Vec<ListedTenant>, DbError> {
         let tenants = devices::tenants(&self.connection)?.into_iter();
-        let listed = tenants.map(|(id, client, created, devices)| {
-            let tenant = TenantContext::open(id, client, self.actor.clone());
-            ListedTenant { tenant, created, devices }
+        let listed = tenants.map(|devices::Tenant { id, name, created, devices, retention }| {
+            let tenant = TenantContext::open(id, name, self.actor.clone());
+            ListedTenant { tenant, created, devices, retention }
         });
         Ok(listed.collect())
+    }
+
+    /// Changes how long a tenant's data is kept, by what `change` makes of how long it was. Returns how long it is now.
+    pub(crate) fn set_retention(
+        &mut self,
+        tenant: &TenantContext,
+        change: impl FnOnce(Retention) -> Retention,
+        now: WallTime,
+    ) -> Result<Retention, DbError> {
+        self.change(|connection| {
+            let listed = devices::tenants(connection)?.into_iter().find(|listed| listed.id == tenant.id());
+            let retention = change(listed.map(|listed| listed.retention).unwrap_or_default());
+            devices::set_retention(connection, tenant.id(), &retention)?;
+            audit::record(connection, tenant, &retention.to_string(), now)?;
+            Ok(retention)
+        })
     }
 
     /// Adds a read key of a tenant.

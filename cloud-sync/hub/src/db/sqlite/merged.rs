@@ -1,9 +1,9 @@
-//! Rows of several devices in the order of their ids: each device's are found by its index, and no more than are wanted.
+//! Rows of several sources, such as devices, in the order of their ids: those of each are found by its index, and no more than are wanted.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use rusqlite::{Connection, Row, Rows};
+use rusqlite::{Connection, Row, Rows, ToSql};
 
 use super::rows::{DeviceId, TenantId};
 use super::{DbError, devices};
@@ -27,7 +27,8 @@ impl Whose {
         Ok(Whose { tenant: tenant.id(), device: device.map(|device| device.id) })
     }
 
-    fn devices(self, connection: &Connection) -> Result<Vec<DeviceId>, DbError> {
+    /// Their rows.
+    pub(super) fn devices(self, connection: &Connection) -> Result<Vec<DeviceId>, DbError> {
         if let Some(device) = self.device {
             return Ok(vec![device]);
         }
@@ -40,7 +41,7 @@ impl Whose {
 /// How rows are found.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Search<'a> {
-    /// Selects the ids of a device (?1) above another (?2), rising.
+    /// Selects the ids of a source (?1) above another (?2), rising.
     pub(super) ids: &'a str,
     /// The parameter ?3 of `ids`, where it has one.
     pub(super) kind: Option<&'a str>,
@@ -48,27 +49,26 @@ pub(super) struct Search<'a> {
     pub(super) row: &'a str,
 }
 
-/// Up to `limit` of what `read` makes of rows, by id; it may make nothing of some.
+/// Up to `limit` of what `read` makes of the rows of some sources, by id; it may make nothing of some.
 pub(super) fn rows<T>(
     connection: &Connection,
-    whose: Whose,
+    sources: &[impl ToSql],
     Search { ids, kind, row }: Search<'_>,
     (after, limit): (i64, usize),
     read: impl Fn(&Row<'_>) -> rusqlite::Result<Option<T>>,
 ) -> Result<Vec<T>, DbError> {
-    let devices = whose.devices(connection)?;
-    let statements = devices.iter().map(|_| connection.prepare_cached(ids));
+    let statements = sources.iter().map(|_| connection.prepare_cached(ids));
     let mut statements = statements.collect::<Result<Vec<_>, _>>()?;
-    let mut sources: Vec<Rows<'_>> = Vec::new();
-    for (statement, device) in statements.iter_mut().zip(&devices) {
-        sources.push(match kind {
-            Some(kind) => statement.query((device, after, kind))?,
-            None => statement.query((device, after))?,
+    let mut found_by_source: Vec<Rows<'_>> = Vec::new();
+    for (statement, source) in statements.iter_mut().zip(sources) {
+        found_by_source.push(match kind {
+            Some(kind) => statement.query((source, after, kind))?,
+            None => statement.query((source, after))?,
         });
     }
     let mut next = BinaryHeap::new();
-    for source in 0..sources.len() {
-        next.extend(id_of(&mut sources, source)?);
+    for source in 0..found_by_source.len() {
+        next.extend(id_of(&mut found_by_source, source)?);
     }
     let mut select = connection.prepare_cached(row)?;
     let mut found = Vec::new();
@@ -76,7 +76,7 @@ pub(super) fn rows<T>(
         && found.len() < limit
     {
         found.extend(select.query_row([id], &read)?);
-        next.extend(id_of(&mut sources, source)?);
+        next.extend(id_of(&mut found_by_source, source)?);
     }
     Ok(found)
 }

@@ -1,11 +1,15 @@
 //! The databases that a device has sent from.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, OptionalExtension};
 use tilth_core::time::WallTime;
 use tilth_protocol::Stream;
 
 use super::DbError;
+use super::merged::Whose;
 use super::rows::{DeviceId, StreamId};
+use crate::domain::ingest::stream::NOTED_EVERY;
 
 /// The row of a device's stream, where the device ever used it.
 pub(super) fn find(connection: &Connection, device: DeviceId, name: Stream) -> Result<Option<StreamId>, DbError> {
@@ -37,16 +41,44 @@ pub(super) fn last_heard_beside(
     Ok(select.query_row((device, current), |row| row.get(0).map(WallTime)).optional()?)
 }
 
-/// A new stream of a device.
+/// The streams whose alerts can be open: those that speak for their devices, and those that were replaced after a time.
+pub(super) fn with_open_alerts(
+    connection: &Connection,
+    Whose { tenant, device }: Whose,
+    replaced_after: i64,
+) -> Result<Vec<StreamId>, DbError> {
+    let mut current = connection.prepare_cached(
+        "SELECT stream FROM devices CROSS JOIN device_state ON device_state.device = devices.id
+         WHERE tenant = ?1 AND (?2 IS NULL OR devices.id = ?2) AND stream IS NOT NULL",
+    )?;
+    let mut replaced = connection.prepare_cached(
+        "SELECT streams.id FROM devices CROSS JOIN streams ON streams.device = devices.id AND streams.replaced > ?3
+         WHERE tenant = ?1 AND (?2 IS NULL OR devices.id = ?2)",
+    )?;
+    let mut streams: BTreeSet<StreamId> =
+        current.query_map((tenant, device), |row| row.get(0))?.collect::<Result<_, _>>()?;
+    for stream in replaced.query_map((tenant, device, replaced_after), |row| row.get(0))? {
+        streams.insert(stream?);
+    }
+    Ok(streams.into_iter().collect())
+}
+
+/// A new stream of a device, which replaces its newest.
 pub(super) fn add(connection: &Connection, device: DeviceId, name: Stream, now: WallTime) -> Result<StreamId, DbError> {
+    let mut update = connection.prepare_cached(
+        "UPDATE streams SET replaced = ?2 WHERE id = (SELECT max(id) FROM streams WHERE device = ?1)",
+    )?;
+    update.execute((device, now.0))?;
     let mut insert =
         connection.prepare_cached("INSERT INTO streams (device, name, created, last_heard) VALUES (?1, ?2, ?3, ?3)")?;
     insert.execute((device, name.to_string(), now.0))?;
     Ok(StreamId::last(connection))
 }
 
-/// Notes that a stream spoke.
+/// Notes that a stream spoke, at most once a minute.
 pub(super) fn heard(connection: &Connection, id: StreamId, now: WallTime) -> Result<(), DbError> {
-    connection.prepare_cached("UPDATE streams SET last_heard = ?2 WHERE id = ?1")?.execute((id, now.0))?;
+    let mut update =
+        connection.prepare_cached("UPDATE streams SET last_heard = ?2 WHERE id = ?1 AND abs(?2 - last_heard) >= ?3")?;
+    update.execute((id, now.0, NOTED_EVERY.0))?;
     Ok(())
 }

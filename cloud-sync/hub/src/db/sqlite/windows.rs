@@ -7,7 +7,7 @@ use tilth_core::windows::Grain;
 use tilth_protocol::WindowRow;
 
 use super::boots::{self, Dated};
-use super::rows::{self, BootId, DeviceId, FIGURES, SensorRow, StoredWindow};
+use super::rows::{self, BootId, DeviceId, FIGURES, SensorRow, StoredWindow, TenantId};
 use super::{Database, DbError, devices};
 use crate::db::context::TenantContext;
 use crate::db::records::{Place, WindowPage};
@@ -91,15 +91,22 @@ pub(super) fn overwritten() -> String {
 }
 
 /// Keeps a window unless the hub has it in the same or a higher revision.
-pub(super) fn put(connection: &Connection, sensor: SensorRow, boot: BootId, row: &WindowRow) -> Result<(), DbError> {
+pub(super) fn put(
+    connection: &Connection,
+    tenant: TenantId,
+    (sensor, boot): (SensorRow, BootId),
+    row: &WindowRow,
+    now: WallTime,
+) -> Result<(), DbError> {
     let mut upsert = connection.prepare_cached(&format!(
-        "INSERT INTO windows (sensor, grain, boot, start, {FIGURES})
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+        "INSERT INTO windows (sensor, grain, boot, start, tenant, received, {FIGURES})
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
          ON CONFLICT DO UPDATE SET {} WHERE excluded.revision > revision",
         overwritten()
     ))?;
     let key = [Value::from(sensor), row.grain.to_string().into(), boot.into(), row.start.uptime.0.into()];
-    upsert.execute(params_from_iter(key.into_iter().chain(rows::figures(row))))?;
+    let key = key.into_iter().chain([tenant.into(), now.0.into()]);
+    upsert.execute(params_from_iter(key.chain(rows::figures(row))))?;
     Ok(())
 }
 

@@ -43,6 +43,14 @@ impl Run {
         Run { first: *span.start(), last: *span.end(), content }
     }
 
+    /// The part of the run beyond a sequence; none where there is nothing.
+    pub(crate) fn beyond(&self, seq: u64) -> Option<Run> {
+        match self.first > seq {
+            true => Some(self.clone()),
+            false => (self.last > seq).then(|| self.part(&(seq + 1..=self.last))),
+        }
+    }
+
     fn marks(&self, span: &RangeInclusive<u64>) -> &[Mark] {
         match &self.content {
             // A run of rows is no longer than a batch.

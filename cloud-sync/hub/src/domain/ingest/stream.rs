@@ -10,9 +10,12 @@
 
 use tilth_core::time::{Span, WallTime};
 
-/// A stream that has been silent for longer is not alive. An agent that has nothing to say still says so every
-/// few minutes.
-pub(crate) const ALIVE: Span = Span::from_mins(15);
+/// When a device and its stream were heard last is noted no more often.
+pub(crate) const NOTED_EVERY: Span = Span::from_mins(1);
+
+/// A stream that has been silent for 15 minutes is not alive, and when it was heard is known to the minute. An agent that has nothing to
+/// say still says so every few minutes.
+pub(crate) const ALIVE: Span = Span::from_mins(16);
 
 /// How a stream stands among those of its device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

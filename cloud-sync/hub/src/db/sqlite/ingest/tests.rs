@@ -562,6 +562,28 @@ fn after_a_restore_a_device_may_know_more_until_it_has_heard_of_it() {
     assert_eq!(behind(7).as_deref(), Some("windows 3, here 0"));
 }
 
+#[test]
+fn what_a_device_said_last_is_written_once_a_minute() {
+    let mut farm = farm();
+    let heard = |farm: &Farm| {
+        let stream = streams::find(&farm.connection, farm.device, Stream(1)).unwrap().unwrap();
+        let of_device = devices::get(&farm.connection, farm.device).unwrap().last_heard.unwrap();
+        let of_stream = streams::last_heard(&farm.connection, stream).unwrap();
+        (of_device.0 - MIDNIGHT, of_stream.0 - MIDNIGHT)
+    };
+    for (after_ms, expected) in
+        [(0, 0), (59_999, 0), (60_000, 60_000), (119_999, 60_000), (120_000, 120_000), (-60_000, -60_000)]
+    {
+        farm.now = WallTime(MIDNIGHT + after_ms);
+        farm.answer(&batch(1, json!({})));
+        assert_eq!(heard(&farm), (expected, expected), "{after_ms} ms");
+    }
+    // Another stream speaks for the device at once.
+    farm.answer(&batch(2, json!({})));
+    let current = devices::get(&farm.connection, farm.device).unwrap().stream;
+    assert_eq!(current, streams::find(&farm.connection, farm.device, Stream(2)).unwrap());
+}
+
 /// The whole stream may be one that the copy has never heard of.
 #[test]
 fn a_stream_that_was_confirmed_and_is_not_known_begins_another_epoch() {

@@ -7,12 +7,14 @@ use std::sync::{Arc, Mutex};
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
 
 use super::*;
+use tilth_core::time::Span;
 use tilth_protocol::{Key, KeyKind};
 
 use crate::db::context::{Actor, TenantContext};
-use crate::db::sqlite::{health, keys};
+use crate::db::sqlite::{health, keys, retention};
 use crate::domain::access;
 use crate::domain::configs::SignedBundle;
+use crate::domain::retention::{Keep, Retention};
 
 /// What a connection does: which statements, and how many steps they take.
 #[derive(Clone, Default)]
@@ -206,6 +208,9 @@ fn everything_else(farm: &mut Farm) {
         };
         assert!(!windows::page(connection, &context, &query).unwrap().windows.is_empty());
     }
+    let keep = Keep::For(Span::from_mins(24 * 60));
+    let retention = Retention { windows: keep, events: keep, batches: keep };
+    devices::set_retention(connection, tenant, &retention).unwrap();
     for of in [None, Some(device)] {
         let whose = Whose { tenant, device: of };
         for is_open in [true, false] {
@@ -218,4 +223,7 @@ fn everything_else(farm: &mut Farm) {
             events::after(connection, &wanted).unwrap();
         }
     }
+    assert_eq!(retention::step(connection, 100, WallTime(now.0 + 86_400_001)).unwrap(), 100);
+    retention::batches(connection, tenant, i64::MAX, 100).unwrap();
+    retention::events(connection, tenant, i64::MAX, 100).unwrap();
 }

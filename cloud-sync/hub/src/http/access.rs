@@ -104,13 +104,15 @@ impl Limits {
         }
     }
 
-    fn key(&self, kind: KeyKind, id: &str) -> Result<(), Refusal> {
+    /// Takes a request of a key that is known, and a place among those that are worked on.
+    fn key(&self, kind: KeyKind, id: &str) -> Result<Turn<'_>, Refusal> {
         let buckets = match kind {
             KeyKind::Device => &self.devices,
             KeyKind::Read => &self.readers,
         };
         let taken = buckets.lock().unwrap_or_else(PoisonError::into_inner).take(id.to_owned(), self.started.elapsed());
-        taken.map_err(|wait| Refusal::too_many(wait, "too many requests with this key"))
+        taken.map_err(|wait| Refusal::too_many(wait, "too many requests with this key"))?;
+        self.turn(kind, id)
     }
 
     /// Takes the rows of a batch of a device.
@@ -213,22 +215,27 @@ async fn admit<'a>(
         return Err(Refusal::new(ErrorCode::UnknownKey, "expected a key in the header X-Device-Key"));
     };
     let (id, shown_kind, hash) = (shown.id().to_owned(), shown.kind(), secrets::hash(&shown));
-    // Before anything is looked up: whoever guesses costs the database nothing.
-    let is_stranger = !hub.limits.is_known(&hash);
-    if is_stranger {
+    // Before anything is looked up: neither a guess nor a known key that is used too often costs the database anything. A key counts as
+    // known by its secret, so that whoever knows only its public id takes nothing from its limit.
+    let turn = if hub.limits.is_known(&hash) {
+        Some(hub.limits.key(shown_kind, &id)?)
+    } else {
         hub.limits.stranger(peer.address)?;
-    }
+        None
+    };
     let Some(found) = hub.db.authenticate(shown, peer.address).await? else {
         hub.limits.forget(&hash);
         return Err(unknown());
     };
-    if is_stranger {
-        hub.limits.no_stranger(peer.address);
-        hub.limits.remember(hash);
-    }
     peer.watch.know();
-    hub.limits.key(shown_kind, &id)?;
-    let turn = hub.limits.turn(shown_kind, &id)?;
+    let turn = match turn {
+        Some(turn) => turn,
+        None => {
+            hub.limits.no_stranger(peer.address);
+            hub.limits.remember(hash);
+            hub.limits.key(shown_kind, &id)?
+        }
+    };
     if shown_kind != kind {
         return Err(Refusal::new(ErrorCode::Forbidden, other_kind(shown_kind)));
     }

@@ -186,6 +186,20 @@ fn behind_a_proxy_the_limit_is_the_farms() {
     assert_eq!(over("192.0.2.2"), 429);
 }
 
+/// Guards against: a public id of a key, which stands in lists and logs, with which anybody could use its limit up.
+#[test]
+fn a_forged_secret_takes_nothing_from_the_limit_of_its_key() {
+    let (served, reader, _) = farm(&["--trusted-proxy", "127.0.0.1"]);
+    let forged = format!("{}{}", &reader[..reader.len() - 64], "0".repeat(64));
+    // From some addresses, since each may guess only so often; together more than the key's own limit.
+    for farm in 1..=6 {
+        let address = format!("203.0.113.{farm}");
+        let statuses = (0..60).map(|_| status_for(&served, &forged, &[("X-Forwarded-For", &address)]));
+        assert!(statuses.filter(|status| *status == 401).count() >= 50);
+    }
+    assert_eq!(status_for(&served, &reader, &[]), 200);
+}
+
 #[test]
 fn what_is_no_proxy_is_refused() {
     let made = Made::new();

@@ -289,11 +289,15 @@ impl Decide {
         if matches!(input, Input::Undated(_)) {
             self.figures.count_refused(sample.refused);
         }
-        self.handle(match input {
+        let input = match input {
             Input::Reading(raw) => Input::Reading(Raw { quality, ..raw }),
             Input::Undated(raw) => Input::Undated(Raw { quality, ..raw }),
             other => other,
-        });
+        };
+        self.follow_clock();
+        self.follow_reserve();
+        let now = sample.instant(&self.clock).max(self.engine.now().uptime);
+        self.decide(now, input);
     }
 
     fn tick(&mut self) {

@@ -27,7 +27,7 @@ pub(crate) struct Sample {
 impl Sample {
     /// The value as the engine of this plan takes it; nothing where the plan has no such sensor any more.
     ///
-    /// To be called when decide takes it from the queue, and then [`Clock::now`] for the instant: the input clock moves here.
+    /// To be called when decide takes it from the queue: the input clock moves here.
     pub(crate) fn input(&self, plan: &Plan, clock: &Clock) -> Option<Input> {
         let sensor = plan.sensor_ix(self.sensor.as_str())?;
         let raw = |at| Raw { sensor, at, value: self.value, quality: Quality::Good };
@@ -36,6 +36,12 @@ impl Sample {
             None if self.refused.is_some() && clock.source() != Source::Input => Input::Undated(raw(self.arrived)),
             None => Input::Reading(raw(self.arrived)),
         })
+    }
+
+    /// When decide hears it, whenever it comes to that: all values of a line are of one instant. To be called after
+    /// [`Sample::input`].
+    pub(crate) fn instant(&self, clock: &Clock) -> Uptime {
+        if clock.source() == Source::Input { clock.uptime() } else { self.arrived }
     }
 
     /// When it was taken, if its arrival does not count.
@@ -95,5 +101,9 @@ mod tests {
         assert_eq!(sample(Some(WallTime(4000))).own_time(&clock), Some(Uptime(4000)));
         assert_eq!(sample(None).own_time(&clock), Some(Uptime(5000)));
         assert_eq!(clock.uptime(), Uptime(5000));
+        let sensor = SensorId::new("a/b").unwrap();
+        let old = Sample { sensor, value: 1.0, arrived: Uptime(0), stamp: Some(WallTime(4000)), refused: None };
+        assert_eq!(old.instant(&clock), Uptime(5000));
+        assert_eq!(old.instant(&Clock::new(Source::Scaled(1))), Uptime(0));
     }
 }

@@ -72,7 +72,10 @@ pub(crate) fn run(wanted: &cli::Replay) -> anyhow::Result<Exit> {
         feed.give_back(batch);
         replay.account.output.progress(feed.progress())?;
     }
-    let Replay { course, roster, mut account, notes, .. } = replay;
+    let Replay { player, course, roster, mut account, notes, .. } = replay;
+    if let Some(mut player) = player {
+        player.end(&mut |effect: &Effect| account.tell(effect))?;
+    }
     if let Some(digest) = &account.digest {
         account.output.json(digest)?;
     }

@@ -305,23 +305,10 @@ fn as_text<S: Serializer, T: Display>(value: &Option<T>, serializer: S) -> Resul
     }
 }
 
-/// A figure as the digits that people are shown; a length of time in seconds.
+/// A figure as the digits that people are shown.
 fn as_number<S: Serializer>(figure: &Option<Figure>, serializer: S) -> Result<S::Ok, S::Error> {
-    let digits = match figure {
-        Some(Figure::Time(span)) => Some(seconds(*span)),
-        Some(Figure::Number(number)) if !number.is_finite() => None,
-        Some(figure) => Some(figure.to_string()),
-        None => None,
-    };
-    match digits {
+    match figure.and_then(|figure| figure.digits()) {
         Some(digits) => RawValue::from_string(digits).map_err(serde::ser::Error::custom)?.serialize(serializer),
         None => serializer.serialize_none(),
     }
-}
-
-/// Whole seconds without a fraction, others to the millisecond.
-fn seconds(span: Span) -> String {
-    let (sign, ms) = (if span.0 < 0 { "-" } else { "" }, span.0.unsigned_abs());
-    let fraction = format!(".{:03}", ms % 1000);
-    format!("{sign}{}{}", ms / 1000, fraction.trim_end_matches('0').trim_end_matches('.'))
 }

@@ -33,9 +33,9 @@ struct Limit {
 impl Bands {
     /// Takes note of a rule that is bound to a sensor. One that watches by hours may well contradict another.
     pub(crate) fn add(&mut self, sensor: &SensorId, rule: &Rule) {
-        let (value, is_above) = match rule.stated.condition {
-            Condition::Above { limit, .. } => (limit, true),
-            Condition::Below { limit, .. } => (limit, false),
+        let (value, is_above) = match rule.stated.alone() {
+            Some(Condition::Above { limit, .. }) => (*limit, true),
+            Some(Condition::Below { limit, .. }) => (*limit, false),
             _ => return,
         };
         if rule.during.is_some() {

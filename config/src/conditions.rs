@@ -1,5 +1,7 @@
 //! What a rule's keys say must not be the case, and whether a sensor can ever be in that case.
 
+mod difference;
+
 use std::cmp::Ordering;
 
 use tilth_core::rules::Condition;
@@ -8,27 +10,49 @@ use tilth_core::time::Span;
 use crate::diagnostic::Problem;
 use crate::reader::{self, Fields};
 use crate::source::{Place, Sources};
-use crate::tree::Content;
+use crate::tree::{Content, Node};
+pub(crate) use difference::Difference;
 
 /// The keys that state a condition. A rule has one of them, or `above` and `below` together.
-const CONDITIONS: [&str; 7] = ["above", "below", "outside", "rate_above", "rate_below", "missing_for", "stuck_for"];
+const CONDITIONS: [&str; 8] =
+    ["above", "below", "outside", "rate_above", "rate_below", "missing_for", "stuck_for", difference::KEY];
 
 /// Keys of the design that this version has not: a rule that would never fire must not load as if it would.
-pub(crate) const LATER: [&str; 5] = ["expr", "differs_from", "by", "by_percent", "evaluate_every"];
+pub(crate) const LATER: [&str; 2] = ["expr", "evaluate_every"];
 
 /// A condition and where it is stated.
 #[derive(Debug, Clone)]
 pub(crate) struct Stated {
-    pub(crate) condition: Condition,
+    pub(crate) what: What,
     /// The key that states it.
     pub(crate) key: &'static str,
     pub(crate) place: Place,
+}
+
+/// What must not be the case.
+#[derive(Debug, Clone)]
+pub(crate) enum What {
+    /// Of one sensor alone.
+    Alone(Condition),
+    /// That a sensor differs from another one, which is looked for once the sensor is known.
+    From(Difference),
+}
+
+impl Stated {
+    /// The condition, where it is about one sensor alone.
+    pub(crate) fn alone(&self) -> Option<&Condition> {
+        match &self.what {
+            What::Alone(condition) => Some(condition),
+            What::From(_) => None,
+        }
+    }
 }
 
 /// Makes the keys of conditions known; tells whether there is one.
 pub(crate) fn ask(fields: &mut Fields<'_>) -> bool {
     fields.ask(&CONDITIONS);
     fields.ask(&["clear"]);
+    difference::ask(fields);
     CONDITIONS.into_iter().any(|key| fields.has(key))
 }
 
@@ -38,7 +62,7 @@ pub(crate) fn read(name: &str, fields: &mut Fields<'_>, sources: &Sources) -> Op
     let stated: Vec<&'static str> = CONDITIONS.into_iter().filter(|key| fields.has(key)).collect();
     match stated.as_slice() {
         [] => {
-            if !LATER.iter().any(|key| fields.has(key)) {
+            if !LATER.iter().any(|key| fields.has(key)) && !difference::has_limit(fields) {
                 let problem = Problem::new("a rule without a condition").across_documents();
                 fields.error_here(problem.help(format!("expected one of {}", CONDITIONS.join(", "))));
             }
@@ -50,8 +74,11 @@ pub(crate) fn read(name: &str, fields: &mut Fields<'_>, sources: &Sources) -> Op
         }
         ["above", "below"] => between(fields),
         [key] => {
-            let condition = one(fields, key)?;
-            Some(Stated { condition, key, place: fields.place(key) })
+            let what = match *key {
+                difference::KEY => What::From(difference::read(fields)?),
+                key => What::Alone(one(fields, key)?),
+            };
+            Some(Stated { what, key, place: fields.place(key) })
         }
         several => {
             too_many(fields, several);
@@ -84,10 +111,14 @@ fn too_many(fields: &Fields<'_>, stated: &[&'static str]) {
 
 fn one(fields: &mut Fields<'_>, key: &'static str) -> Option<Condition> {
     match key {
-        "above" => limit(fields, key, Side::Upper).map(|(limit, clear)| Condition::Above { limit, clear }),
-        "below" => limit(fields, key, Side::Lower).map(|(limit, clear)| Condition::Below { limit, clear }),
-        "rate_above" => limit(fields, key, Side::Upper).map(|(limit, clear)| Condition::RateAbove { limit, clear }),
-        "rate_below" => limit(fields, key, Side::Lower).map(|(limit, clear)| Condition::RateBelow { limit, clear }),
+        "above" => limit(fields, key, Side::Upper, NUMBERS).map(|(limit, clear)| Condition::Above { limit, clear }),
+        "below" => limit(fields, key, Side::Lower, NUMBERS).map(|(limit, clear)| Condition::Below { limit, clear }),
+        "rate_above" => {
+            limit(fields, key, Side::Upper, NUMBERS).map(|(limit, clear)| Condition::RateAbove { limit, clear })
+        }
+        "rate_below" => {
+            limit(fields, key, Side::Lower, NUMBERS).map(|(limit, clear)| Condition::RateBelow { limit, clear })
+        }
         "outside" => outside(fields),
         "missing_for" => without_clear(fields, key).map(Condition::MissingFor),
         _ => without_clear(fields, key).map(Condition::StuckFor),
@@ -119,11 +150,21 @@ enum Side {
     Lower,
 }
 
+type Number = fn(&Node) -> Result<f64, Problem>;
+
+/// A limit and a clearing limit may be any number.
+const NUMBERS: (Number, Number) = (reader::number, reader::number);
+
 /// A limit and where it clears; without `clear`, at the limit.
-fn limit(fields: &mut Fields<'_>, key: &'static str, side: Side) -> Option<(f64, f64)> {
-    let limit = fields.optional(key, reader::number);
+fn limit(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    side: Side,
+    (read_limit, read_clear): (Number, Number),
+) -> Option<(f64, f64)> {
+    let limit = fields.optional(key, read_limit);
     let clear = match fields.has("clear") {
-        true => fields.optional("clear", reader::number)?,
+        true => fields.optional("clear", read_clear)?,
         false => limit?,
     };
     let limit = limit?;
@@ -184,13 +225,13 @@ fn between(fields: &mut Fields<'_>) -> Option<Stated> {
     }
     let problem = Problem::new(format!("fires while the value is between {above} and {below}"));
     fields.warning(key, problem.help(format!("to alert outside a band write outside = [{above}, {below}]")));
-    Some(Stated { condition: Condition::Between { above, below }, key, place: fields.place(key) })
+    Some(Stated { what: What::Alone(Condition::Between { above, below }), key, place: fields.place(key) })
 }
 
 /// Why a condition is no use on a sensor that is plausible from `low` to `high`: it never holds, always holds, or once it
 /// has held never clears.
-pub(crate) fn pointless(condition: Condition, low: f64, high: f64) -> Option<String> {
-    match condition {
+pub(crate) fn pointless(condition: &Condition, low: f64, high: f64) -> Option<String> {
+    match *condition {
         Condition::Above { limit, clear } => {
             upper(limit, clear, low, high).map(|why| why.to_string("above", limit, clear))
         }

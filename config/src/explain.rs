@@ -453,7 +453,7 @@ fn has_zone(effective: &Effective, zone: &str) -> bool {
 type Unsaid = Vec<(&'static str, Json, Origin)>;
 
 fn of_rule(table: &Table) -> Unsaid {
-    let condition = ["missing_for", "stuck_for"].into_iter().find(|key| table.contains_key(*key));
+    let condition = ["missing_for", "stuck_for", "differs_from"].into_iter().find(|key| table.contains_key(*key));
     [
         ("enabled", Json::from(true)),
         ("across", Json::from(false)),

@@ -1,6 +1,7 @@
 //! Sensors, rules and settings, zone by zone, into the plan that the engine runs.
 
 mod built_in;
+mod compared;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -250,11 +251,14 @@ impl<'a> Binder<'a> {
     fn bind(&mut self, rule: &Rule, zone: &Id, known: &Known) {
         let settings = self.parts.zones.settings(zone.as_str());
         let Some(bonds) = self.bonds(rule, settings) else { return };
-        if self.fits(rule, known) {
+        if !self.fits(rule, known) {
+            return;
+        }
+        if let Some(condition) = self.condition(rule, known) {
             let key = AlertKey { zone: zone.clone(), rule: rule.id.clone(), sensor: known.sensor.id.clone() };
             self.say_hours(rule, settings);
             self.bands.add(&known.sensor.id, rule);
-            self.push(key, rule.stated.condition, &rule.duty, bonds, rule.key);
+            self.push(key, condition, &rule.duty, bonds, rule.key);
         }
     }
 
@@ -340,7 +344,8 @@ impl<'a> Binder<'a> {
         let shipped = self.is_shipped(rule.stated.place);
         let path = path::join(&rule.path, rule.stated.key);
         let id = &known.sensor.id;
-        let span_and_why = match rule.stated.condition {
+        let Some(condition) = rule.stated.alone() else { return true };
+        let span_and_why = match *condition {
             Condition::MissingFor(span) => Some((span, format!("{span} without a reading is nothing unusual"))),
             Condition::StuckFor(span) => Some((span, format!("two equal readings are {span} without a change"))),
             _ => None,
@@ -355,7 +360,7 @@ impl<'a> Binder<'a> {
             return true;
         }
         let Some((low, high)) = known.sensor.range else { return true };
-        let Some(why) = conditions::pointless(rule.stated.condition, low, high) else { return true };
+        let Some(why) = conditions::pointless(condition, low, high) else { return true };
         let quantity = known.sensor.quantity;
         let unit = quantity.unit();
         let in_unit = if unit.is_empty() { String::new() } else { format!(" {unit}") };

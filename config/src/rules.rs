@@ -47,6 +47,7 @@ pub(crate) mod default {
         match condition {
             Some("missing_for") => "{sensor} silent for {value}",
             Some("stuck_for") => "{sensor} has not changed for {value}",
+            Some("differs_from") => "{sensor} {value} {unit} differs from {other_sensor} {other} {unit}, limit {limit}",
             _ => "{sensor} {value} {unit}, limit {limit}",
         }
     }
@@ -166,6 +167,10 @@ pub(crate) fn read(name: &str, entry: &Entry, own: Option<&Table>, path: String,
     let during = fields.optional("during", reader::id);
     let during = during.map(|id| name_at(&fields, "during", id.as_str()));
     let duty = Duty::read(&mut fields, default::message(stated.as_ref().map(|stated| stated.key)), log);
+    if duty.message.is_about_another() && stated.as_ref().is_some_and(|stated| stated.alone().is_some()) {
+        let problem = Problem::new("{other} and {other_sensor} mean nothing without differs_from");
+        fields.error("message", problem.help("expected {value}, {limit} or {sensor}").across_documents());
+    }
     read_actions(&mut fields);
     let (path, key) = (fields.path.clone(), fields.key);
     fields.finish_but(|key, node| reader.unknown_key(name, key, node, quantity));
@@ -180,6 +185,10 @@ pub(crate) fn read(name: &str, entry: &Entry, own: Option<&Table>, path: String,
 pub(crate) fn read_duty(entry: &Entry, path: String, log: &Log) -> Option<Duty> {
     let mut fields = Fields::of(entry, path, log)?;
     let duty = Duty::read(&mut fields, default::message(None), log);
+    if duty.message.is_about_another() {
+        let problem = Problem::new("{other} and {other_sensor} mean nothing here");
+        fields.error("message", problem.help("expected {value}, {limit} or {sensor}"));
+    }
     fields.finish();
     Some(duty)
 }

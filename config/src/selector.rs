@@ -1,5 +1,7 @@
 //! Which sensors a rule watches: one, or all whose names fit a glob.
 
+use std::fmt;
+
 use tilth_core::id::SensorId;
 
 use crate::diagnostic::Problem;
@@ -46,6 +48,12 @@ pub(crate) fn read(node: &Node) -> Result<Selector, Problem> {
             let problem = Problem::new(format!("a glob cannot contain {stray:?}"));
             Err(problem.help("expected a-z, 0-9, - and *, which stands for any letters within a half"))
         }
+    }
+}
+
+impl fmt::Display for Glob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.zone, self.name)
     }
 }
 

@@ -325,7 +325,9 @@ impl Reader<'_> {
             self.log.warning(*place, path, problem);
         } else if let (Some(one), Some(two)) = (sensors.get(sensor), sensors.get(other)) {
             if one.sensor.quantity == two.sensor.quantity {
-                self.log.warning(*place, path, Problem::new("this version does not compare the sensors of a pair"));
+                let problem = Problem::new("this version does not compare the sensors of a pair");
+                let help = format!("write a rule with sensor = \"{sensor}\", differs_from = \"{other}\" and by");
+                self.log.warning(*place, path, problem.help(help));
             } else {
                 let (ours, theirs) = (one.sensor.quantity, two.sensor.quantity);
                 error(Problem::new(format!("{other} measures {theirs}")).help(format!("expected a sensor of {ours}")));

@@ -100,7 +100,7 @@ fn a_line_is_silent_after_what_its_sensors_say() {
         let rule = plan.rules().find(|rule| rule.key.rule.as_str() == "bus-silent");
         let after = rule.map(|rule| match rule.condition {
             Condition::MissingFor(span) => span,
-            other => panic!("{other:?}"),
+            ref other => panic!("{other:?}"),
         });
         assert_eq!(after, expected, "{more}");
         let within =

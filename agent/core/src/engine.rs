@@ -7,11 +7,13 @@
 //! ```
 //!
 //! `handle` first runs every deadline up to `now`, each at its own instant, ordered by (instant, kind, place in the plan),
-//! then the input: coming late changes nothing, and a hold that ends at the instant of a reading ends before it.
+//! then the input: coming late changes nothing, and a hold that ends at the instant of a reading ends before it. Rules over several
+//! sensors are compared when the instant is over.
 
 mod bus;
 mod clock;
 mod hours;
+mod instant;
 mod numbers;
 mod people;
 mod raise;
@@ -135,6 +137,8 @@ pub struct Engine {
     /// Rules that were gone and are there again; said once everything else is in its place.
     returned: Vec<u32>,
     timers: Timers,
+    /// Rules over several sensors of which one spoke at this instant.
+    waiting: BTreeSet<u32>,
     /// Sensors with windows that are not closed, in any order.
     rolling: Vec<u32>,
     windows_due: Option<Uptime>,
@@ -241,6 +245,7 @@ impl Engine {
             removed: BTreeMap::new(),
             returned: Vec::new(),
             timers: Timers::default(),
+            waiting: BTreeSet::new(),
             rolling: Vec::new(),
             windows_due: None,
             effects: VecDeque::new(),
@@ -253,6 +258,9 @@ impl Engine {
     /// # Panics
     /// When a reading names a sensor that the plan does not have.
     pub fn handle(&mut self, now: Uptime, input: Input) {
+        if now > self.now {
+            self.end_instant();
+        }
         self.advance(now);
         match input {
             Input::Tick => {}
@@ -278,7 +286,7 @@ impl Engine {
     /// When to call [`Engine::handle`] with [`Input::Tick`] if nothing else happens; earlier is harmless.
     #[must_use]
     pub fn deadline(&self) -> Option<Uptime> {
-        self.timers.0.first().map(|first| first.0)
+        self.timers.0.first().map(|first| first.0).into_iter().chain(self.instant_ends()).min()
     }
 
     /// What the engine watches.

@@ -21,7 +21,7 @@ pub enum Place {
     Value,
     /// The limit it was compared with.
     Limit,
-    /// The unit of both.
+    /// The unit of the value.
     Unit,
     /// The sensor's id.
     Sensor,
@@ -33,6 +33,10 @@ pub enum Place {
     Rule,
     /// The alert's severity.
     Severity,
+    /// The value of the sensor that it was compared with.
+    Other,
+    /// The id of that sensor.
+    OtherSensor,
 }
 
 /// Why a text is no template, with the character where it went wrong.
@@ -46,8 +50,8 @@ pub enum TemplateError {
     },
     /// A name that no place has.
     #[error(
-        "{{{name}}} is not known; expected {{value}}, {{limit}}, {{unit}}, {{sensor}}, {{name}}, {{zone}}, {{rule}} or \
-         {{severity}}"
+        "{{{name}}} is not known; expected {{value}}, {{limit}}, {{unit}}, {{sensor}}, {{name}}, {{zone}}, {{rule}}, \
+         {{severity}}, or with differs_from {{other}} or {{other_sensor}}"
     )]
     Unknown {
         /// What stands between the braces.
@@ -58,7 +62,7 @@ pub enum TemplateError {
 }
 
 impl Place {
-    const ALL: [(Place, &str); 8] = [
+    const ALL: [(Place, &str); 10] = [
         (Place::Value, "value"),
         (Place::Limit, "limit"),
         (Place::Unit, "unit"),
@@ -67,6 +71,8 @@ impl Place {
         (Place::Zone, "zone"),
         (Place::Rule, "rule"),
         (Place::Severity, "severity"),
+        (Place::Other, "other"),
+        (Place::OtherSensor, "other_sensor"),
     ];
 }
 
@@ -105,6 +111,12 @@ impl Template {
             parts.push(Part::Text(plain));
         }
         Ok(Template(parts))
+    }
+
+    /// Whether it asks for the sensor that another one is compared with, or for its value.
+    #[must_use]
+    pub fn is_about_another(&self) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::Place(Place::Other | Place::OtherSensor)))
     }
 
     /// The text with every place filled by `fill`.

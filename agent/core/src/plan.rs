@@ -12,7 +12,7 @@ use crate::judge::Bounds;
 use crate::local::Local;
 use crate::message::Template;
 use crate::reading::SensorIx;
-use crate::rules::{Condition, Test};
+use crate::rules::{Condition, Input, Test};
 use crate::schedule::Schedule;
 use crate::sensor::Sensor;
 use crate::time::Span;
@@ -97,7 +97,7 @@ pub struct Plan {
     pub(crate) schedules: Vec<Arc<Schedule>>,
     /// For each sensor what its values are held against.
     pub(crate) bounds: Vec<Bounds>,
-    /// For each sensor its rules, as places in `rules`.
+    /// For each sensor the rules that are about it, as places in `rules`.
     pub(crate) rules_of: Vec<Vec<u32>>,
     local: Local,
     /// The lines that a sensor stands for, in the order of those sensors.
@@ -140,6 +140,9 @@ pub enum PlanError {
     /// A rule on a sensor that is not in the plan.
     #[error("{0}: there is no such sensor")]
     NoSensor(Box<AlertKey>),
+    /// A rule that compares its sensor with one that is not in the plan, with itself, or with one of another quantity.
+    #[error("{0}: expected another sensor of the same quantity to compare with")]
+    NotComparable(Box<AlertKey>),
     /// More sensors or rules than an index can count.
     #[error("more than {} sensors or rules", u32::MAX)]
     TooMany,
@@ -172,10 +175,12 @@ impl Plan {
         for (ix, rule) in rules.into_iter().enumerate() {
             let sensor = plan.sensor_ix(rule.key.sensor.as_str());
             let sensor = sensor.ok_or_else(|| PlanError::NoSensor(Box::new(rule.key.clone())))?;
-            let test = Test::new(rule.condition, plan.sensor(sensor).resolution);
+            let test = plan.test(&rule.condition, sensor);
+            let test = test.ok_or_else(|| PlanError::NotComparable(Box::new(rule.key.clone())))?;
             let schedule = rule.during.as_ref().map(|during| plan.schedule_ix(during));
-            plan.rules_of[sensor.0 as usize].push(ix as u32);
-            plan.rules.push(Bound { rule, test, sensor, schedule });
+            let bound = Bound { rule, test, sensor, schedule };
+            bound.inputs().for_each(|input| plan.rules_of[input.0 as usize].push(ix as u32));
+            plan.rules.push(bound);
         }
         plan.find_buses();
         Ok(plan)
@@ -185,6 +190,11 @@ impl Plan {
     #[must_use]
     pub fn remembering_removed(self, span: Span) -> Plan {
         Plan { remember_removed: span, ..self }
+    }
+
+    fn test(&self, condition: &Condition, sensor: SensorIx) -> Option<Test> {
+        let input = |ix| Input::new(ix, self.sensor(ix));
+        Test::new(condition, input(sensor), |other| self.sensor_ix(other.as_str()).map(input))
     }
 
     fn find_buses(&mut self) {
@@ -281,11 +291,12 @@ impl Plan {
         let allowed = |span: Span| if span <= usual { least } else { span };
         let sensor = &mut self.sensors[ix.0 as usize];
         sensor.stale_after = sensor.stale_after.map(allowed);
-        for rule in &self.rules_of[ix.0 as usize] {
-            let bound = &mut self.rules[*rule as usize];
-            if let Condition::MissingFor(span) = bound.rule.condition {
-                bound.rule.condition = Condition::MissingFor(allowed(span));
-                bound.test = Test::new(bound.rule.condition, sensor.resolution);
+        for place in 0..self.rules_of[ix.0 as usize].len() {
+            let of = self.rules_of[ix.0 as usize][place] as usize;
+            if let Condition::MissingFor(span) = self.rules[of].rule.condition {
+                let condition = Condition::MissingFor(allowed(span));
+                self.rules[of].test = self.test(&condition, ix).unwrap_or(self.rules[of].test);
+                self.rules[of].rule.condition = condition;
             }
         }
     }
@@ -294,6 +305,17 @@ impl Plan {
     #[must_use]
     pub fn value(&self, sensor: SensorIx, steps: Steps) -> Value {
         Value { steps, resolution: self.sensor(sensor).resolution }
+    }
+}
+
+impl Bound {
+    /// The sensors that the rule is about, its own first.
+    pub(crate) fn inputs(&self) -> impl Iterator<Item = SensorIx> + use<> {
+        [Some(self.sensor), self.test.other()].into_iter().flatten()
+    }
+
+    pub(crate) fn is_about_several(&self) -> bool {
+        self.test.other().is_some()
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::id::Id;
 use crate::plan::{AlertKey, Rule};
 use crate::quantity::Quantity;
-use crate::rules::{Condition, Figure};
+use crate::rules::{Condition, Figure, Scale};
 use crate::time::Span;
 
 /// An alert whose condition holds no more.
@@ -12,6 +12,8 @@ pub(crate) struct Cleared<'a> {
     pub(crate) quantity: Quantity,
     /// The value or rate that is fine again; none where there is none.
     pub(crate) value: Option<Figure>,
+    /// The value of the sensor that it was compared with.
+    pub(crate) other: Option<Figure>,
     /// How long nothing came, where that is what was wrong and it is known.
     pub(crate) silent: Option<Span>,
 }
@@ -22,9 +24,9 @@ impl Cleared<'_> {
         let sensor = &self.rule.key.sensor;
         let unit = self.rule.condition.unit(self.quantity);
         let figure = |figure: Figure| if unit.is_empty() { figure.to_string() } else { format!("{figure} {unit}") };
-        let limit = |number: f64| figure(Figure::Number(number));
+        let limit = |number: &f64| figure(Figure::Number(*number));
         let value = self.value.map(figure);
-        match (self.rule.condition, value) {
+        match (&self.rule.condition, value) {
             (Condition::MissingFor(_), _) => match self.silent {
                 Some(silent) => format!("{sensor} reporting again after {}", silent.in_words()),
                 None => format!("{sensor} reporting again"),
@@ -53,6 +55,14 @@ impl Cleared<'_> {
             }
             (Condition::RateBelow { limit: least, .. }, Some(value)) => {
                 format!("{sensor} now changes by {value}, limit {}", limit(least))
+            }
+            (Condition::DiffersFrom { other, limit: most, scale, .. }, Some(value)) => {
+                let theirs = self.other.map_or_else(String::new, |theirs| format!(" {}", figure(theirs)));
+                let limit = match scale {
+                    Scale::Unit => limit(most),
+                    Scale::PercentOfOther => Figure::Percent(*most).to_string(),
+                };
+                format!("{sensor} {value} agrees again with {other}{theirs}, limit {limit}")
             }
         }
     }

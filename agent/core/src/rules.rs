@@ -1,23 +1,31 @@
 //! Where a limit is compared: a condition that must not hold, and whether it holds now.
 //!
 //! Limits are turned into steps of the sensor's resolution once, so that comparing is exact: equal is neither above nor
-//! below. Rates are per minute, over at least
-//! the last [`RATE_SPAN`](crate::judge::RATE_SPAN).
+//! below. Rates are per minute, over at least the last [`RATE_SPAN`](crate::judge::RATE_SPAN).
+//!
+//! A condition states which sensors it is about ([`Condition::others`]), and its facts are looked up by sensor.
+
+mod difference;
 
 use std::cmp::Ordering;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::id::SensorId;
 use crate::judge::Rate;
 use crate::quantity::Quantity;
+use crate::reading::SensorIx;
+use crate::sensor::Sensor;
 use crate::time::Span;
 use crate::value::{Resolution, Steps, Value};
+use difference::Difference;
+pub use difference::Scale;
 
 /// What must not be the case. Values are in the sensor's unit, rates in that unit per minute.
 ///
 /// `clear` is hysteresis: once the alert fires, the condition goes on until the value is back at `clear`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Condition {
     /// The value is above `limit`; resolves at or below `clear`.
@@ -72,6 +80,17 @@ pub enum Condition {
     StuckFor(Span),
     /// The sensor itself is judged to be at fault or stuck.
     Faulty,
+    /// The value differs by more than `limit` from that of another sensor; resolves when it differs by at most `clear`.
+    DiffersFrom {
+        /// The other sensor, of the same quantity.
+        other: SensorId,
+        /// Largest difference that is fine.
+        limit: f64,
+        /// At most `limit`.
+        clear: f64,
+        /// What both are counted in.
+        scale: Scale,
+    },
 }
 
 /// What a comparison says.
@@ -86,7 +105,7 @@ pub enum Verdict {
     Unknown,
 }
 
-/// What a condition is compared with, all of one sensor at one moment.
+/// What a condition is compared with, of one sensor at one moment.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Facts {
     /// The newest value; `None` where its quality is bad or there is none.
@@ -113,15 +132,42 @@ pub enum Figure {
     Number(f64),
     /// A length of time: how long nothing came or moved.
     Time(Span),
+    /// A limit in percent of another value.
+    Percent(f64),
 }
 
-/// A [`Condition`] in steps of one sensor's resolution.
+/// A [`Condition`] with its sensors found and its limits in steps.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Test {
-    condition: Condition,
+    own: Input,
+    compares: Compares,
+}
+
+/// A sensor that a condition is about.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Input {
+    sensor: SensorIx,
+    quantity: Quantity,
     resolution: Resolution,
-    fires: Region,
-    holds: Region,
+}
+
+/// What is compared, and with what.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Compares {
+    Value {
+        fires: Region,
+        holds: Region,
+    },
+    /// The condition holds on this side of its limits.
+    Rate {
+        side: Ordering,
+        limit: f64,
+        clear: f64,
+    },
+    Silence(Span),
+    Unchanged(Span),
+    Fault,
+    Difference(Difference),
 }
 
 /// The values for which a condition on the value holds.
@@ -137,6 +183,12 @@ enum Region {
 const NEVER_BELOW: Steps = Steps(i64::MIN);
 const NEVER_ABOVE: Steps = Steps(i64::MAX);
 
+impl Input {
+    pub(crate) fn new(ix: SensorIx, sensor: &Sensor) -> Input {
+        Input { sensor: ix, quantity: sensor.quantity, resolution: sensor.resolution }
+    }
+}
+
 impl Region {
     fn contains(self, value: Steps) -> bool {
         match self {
@@ -147,46 +199,60 @@ impl Region {
 }
 
 impl Test {
-    pub(crate) fn new(condition: Condition, resolution: Resolution) -> Test {
-        let above = |limit| Region::Outside(NEVER_BELOW, resolution.floor(limit));
-        let below = |limit| Region::Outside(resolution.ceil(limit), NEVER_ABOVE);
-        let outside = |low, high| Region::Outside(resolution.ceil(low), resolution.floor(high));
-        let (fires, holds) = match condition {
-            Condition::Above { limit, clear } => (above(limit), above(clear)),
-            Condition::Below { limit, clear } => (below(limit), below(clear)),
+    /// `find` gives the sensors that the condition names. None where it names one that is not there, or cannot be compared: the
+    /// rule's own, or one of another quantity.
+    pub(crate) fn new(condition: &Condition, own: Input, find: impl Fn(&SensorId) -> Option<Input>) -> Option<Test> {
+        let rate = |side, limit, clear| Compares::Rate { side, limit, clear };
+        let compares = match *condition {
+            Condition::Above { limit, clear } => of_values(above(limit, own.resolution), above(clear, own.resolution)),
+            Condition::Below { limit, clear } => of_values(below(limit, own.resolution), below(clear, own.resolution)),
             Condition::Outside { low, high, clear_low, clear_high } => {
-                (outside(low, high), outside(clear_low, clear_high))
+                of_values(outside(low, high, own.resolution), outside(clear_low, clear_high, own.resolution))
             }
             Condition::Between { above, below } => {
-                let inside = Region::Inside(resolution.floor(above), resolution.ceil(below));
-                (inside, inside)
+                let inside = Region::Inside(own.resolution.floor(above), own.resolution.ceil(below));
+                of_values(inside, inside)
             }
-            // Decided on other facts than the value: no value is in this region.
-            _ => (Region::Outside(NEVER_BELOW, NEVER_ABOVE), Region::Outside(NEVER_BELOW, NEVER_ABOVE)),
+            Condition::RateAbove { limit, clear } => rate(Ordering::Greater, limit, clear),
+            Condition::RateBelow { limit, clear } => rate(Ordering::Less, limit, clear),
+            Condition::MissingFor(span) => Compares::Silence(span),
+            Condition::StuckFor(span) => Compares::Unchanged(span),
+            Condition::Faulty => Compares::Fault,
+            Condition::DiffersFrom { ref other, limit, clear, scale } => {
+                let is_comparable = |other: &Input| other.sensor != own.sensor && other.quantity == own.quantity;
+                let other = find(other).filter(is_comparable)?;
+                Compares::Difference(Difference { own, other, limit, clear, scale })
+            }
         };
-        Test { condition, resolution, fires, holds }
+        Some(Test { own, compares })
+    }
+
+    /// The sensor that the rule's own is compared with.
+    pub(crate) fn other(&self) -> Option<SensorIx> {
+        match self.compares {
+            Compares::Difference(difference) => Some(difference.other()),
+            _ => None,
+        }
     }
 
     /// Compares. `firing` says that the alert is already raised, so that its clearing limit counts instead.
-    pub(crate) fn verdict(&self, facts: &Facts, firing: bool) -> Verdict {
-        let holds = match self.condition {
-            Condition::Above { .. }
-            | Condition::Below { .. }
-            | Condition::Between { .. }
-            | Condition::Outside { .. } => {
-                let region = if firing { self.holds } else { self.fires };
-                facts.value.map(|value| region.contains(value))
+    pub(crate) fn verdict(&self, facts: impl Fn(SensorIx) -> Facts, firing: bool) -> Verdict {
+        let own = facts(self.own.sensor);
+        let holds = match self.compares {
+            Compares::Value { fires, holds } => {
+                own.value.map(|value| if firing { holds } else { fires }.contains(value))
             }
-            Condition::RateAbove { limit, clear } => {
-                facts.rate.map(|rate| self.against(rate, if firing { clear } else { limit }) == Ordering::Greater)
-            }
-            Condition::RateBelow { limit, clear } => {
-                facts.rate.map(|rate| self.against(rate, if firing { clear } else { limit }) == Ordering::Less)
+            Compares::Rate { side, limit, clear } => {
+                own.rate.map(|rate| self.against(rate, if firing { clear } else { limit }) == side)
             }
             // Before the first reading after a boot nothing says that the silence is over.
-            Condition::MissingFor(span) => (facts.heard || facts.silent >= span).then_some(facts.silent >= span),
-            Condition::StuckFor(span) => facts.unchanged.map(|unchanged| unchanged >= span),
-            Condition::Faulty => facts.faulty,
+            Compares::Silence(span) => (own.heard || own.silent >= span).then_some(own.silent >= span),
+            Compares::Unchanged(span) => own.unchanged.map(|unchanged| unchanged >= span),
+            Compares::Fault => own.faulty,
+            Compares::Difference(difference) => {
+                let values = own.value.zip(facts(difference.other()).value);
+                values.map(|(own, other)| difference.is_beyond(own, other, firing))
+            }
         };
         match holds {
             Some(true) => Verdict::Holds,
@@ -197,21 +263,25 @@ impl Test {
 
     /// A rate in the sensor's unit per minute, to a millionth; more digits are noise.
     fn per_minute(&self, rate: Rate) -> f64 {
-        let change = Value { steps: rate.change, resolution: self.resolution }.to_f64();
+        let change = Value { steps: rate.change, resolution: self.own.resolution }.to_f64();
         // Adding zero turns a negative zero into one that prints as zero.
         (change * 60_000.0 / rate.over.0 as f64 * 1e6).round() / 1e6 + 0.0
     }
 
-    /// A rate against a limit per minute. A billionth either way is what binary fractions lose, and is equal.
+    /// A rate against a limit per minute.
     fn against(&self, rate: Rate, limit: f64) -> Ordering {
-        let (got, limit) = (rate.change.0 as f64 * 60_000.0, self.resolution.steps(limit) * rate.over.0 as f64);
-        if (got - limit).abs() <= 1e-9 * got.abs().max(limit.abs()) { Ordering::Equal } else { got.total_cmp(&limit) }
+        compare(rate.change.0 as f64 * 60_000.0, self.own.resolution.steps(limit) * rate.over.0 as f64)
     }
 
-    /// The figure that was compared and the limit it was compared with, as an event shows them.
-    pub(crate) fn figures(&self, facts: &Facts, newest: Option<Value>) -> (Option<Figure>, Option<Figure>) {
+    /// The figure that was compared and the limit of `condition`, which this is made of, as an event shows them.
+    pub(crate) fn figures(
+        &self,
+        condition: &Condition,
+        facts: &Facts,
+        newest: Option<Value>,
+    ) -> (Option<Figure>, Option<Figure>) {
         let value = newest.map(Figure::Value);
-        match self.condition {
+        match *condition {
             Condition::Above { limit, .. } | Condition::Below { limit, .. } => (value, Some(Figure::Number(limit))),
             Condition::Between { above, .. } => (value, Some(Figure::Number(above))),
             Condition::Outside { low, high, .. } => {
@@ -225,15 +295,46 @@ impl Test {
             Condition::MissingFor(span) => (Some(Figure::Time(facts.silent)), Some(Figure::Time(span))),
             Condition::StuckFor(span) => (value, Some(Figure::Time(span))),
             Condition::Faulty => (value, None),
+            Condition::DiffersFrom { limit, scale: Scale::Unit, .. } => (value, Some(Figure::Number(limit))),
+            Condition::DiffersFrom { limit, scale: Scale::PercentOfOther, .. } => (value, Some(Figure::Percent(limit))),
         }
     }
 }
 
+fn of_values(fires: Region, holds: Region) -> Compares {
+    Compares::Value { fires, holds }
+}
+
+fn above(limit: f64, resolution: Resolution) -> Region {
+    Region::Outside(NEVER_BELOW, resolution.floor(limit))
+}
+
+fn below(limit: f64, resolution: Resolution) -> Region {
+    Region::Outside(resolution.ceil(limit), NEVER_ABOVE)
+}
+
+fn outside(low: f64, high: f64, resolution: Resolution) -> Region {
+    Region::Outside(resolution.ceil(low), resolution.floor(high))
+}
+
+/// A billionth either way is what binary fractions lose, and is equal.
+fn compare(got: f64, limit: f64) -> Ordering {
+    if (got - limit).abs() <= 1e-9 * got.abs().max(limit.abs()) { Ordering::Equal } else { got.total_cmp(&limit) }
+}
+
 impl Condition {
-    /// The key that a document writes for this condition; also what tells whether a change of configuration changed the
-    /// condition itself or only its limit.
+    /// The sensors that it is about beside the rule's own.
+    pub fn others(&self) -> impl Iterator<Item = &SensorId> {
+        match self {
+            Condition::DiffersFrom { other, .. } => Some(other),
+            _ => None,
+        }
+        .into_iter()
+    }
+
+    /// The key that a document writes for this condition.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub const fn name(&self) -> &'static str {
         match self {
             Condition::Above { .. } => "above",
             Condition::Below { .. } => "below",
@@ -244,17 +345,36 @@ impl Condition {
             Condition::MissingFor(_) => "missing_for",
             Condition::StuckFor(_) => "stuck_for",
             Condition::Faulty => "faulty",
+            Condition::DiffersFrom { .. } => "differs_from",
         }
+    }
+
+    /// What tells whether a change of configuration changed the condition itself or only its limit.
+    pub(crate) fn identity(&self) -> String {
+        self.others().fold(self.name().to_owned(), |identity, other| format!("{identity} {other}"))
     }
 
     /// The unit of this condition's figures for a sensor of that quantity.
     #[must_use]
-    pub fn unit(self, quantity: Quantity) -> String {
+    pub fn unit(&self, quantity: Quantity) -> String {
         match (self, quantity.unit()) {
             (Condition::RateAbove { .. } | Condition::RateBelow { .. }, "") => "per minute".to_owned(),
             (Condition::RateAbove { .. } | Condition::RateBelow { .. }, unit) => format!("{unit} per minute"),
             (Condition::MissingFor(_), _) => String::new(),
             (_, unit) => unit.to_owned(),
+        }
+    }
+}
+
+impl Figure {
+    /// The digits of the number that programs are told: a value's as its resolution gives them, a length of time in seconds. None for
+    /// what is no number.
+    #[must_use]
+    pub fn digits(&self) -> Option<String> {
+        match self {
+            Figure::Value(value) => Some(value.to_string()),
+            Figure::Number(number) | Figure::Percent(number) => number.is_finite().then(|| number.to_string()),
+            Figure::Time(span) => Some(span.as_secs_f64().to_string()),
         }
     }
 }
@@ -265,92 +385,10 @@ impl fmt::Display for Figure {
             Figure::Value(value) => value.fmt(f),
             Figure::Number(number) => number.fmt(f),
             Figure::Time(span) => f.write_str(&span.in_words()),
+            Figure::Percent(number) => write!(f, "{number} %"),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use Verdict::{Fine, Holds, Unknown};
-
-    const NOTHING: Facts =
-        Facts { value: None, rate: None, unchanged: None, silent: Span::ZERO, heard: true, faulty: None };
-
-    fn test(condition: Condition) -> Test {
-        Test::new(condition, Resolution::new(0.01).unwrap())
-    }
-
-    fn of_value(condition: Condition, steps: i64, firing: bool) -> Verdict {
-        test(condition).verdict(&Facts { value: Some(Steps(steps)), ..NOTHING }, firing)
-    }
-
-    #[test]
-    fn values_are_compared_exactly_and_hysteresis_holds_on() {
-        let above = Condition::Above { limit: 6.8, clear: 6.5 };
-        let below = Condition::Below { limit: 5.5, clear: 5.8 };
-        let outside = Condition::Outside { low: 5.5, high: 6.8, clear_low: 5.8, clear_high: 6.5 };
-        let between = Condition::Between { above: 5.0, below: 10.0 };
-        for (condition, steps, quiet, firing) in [
-            (above, 680, Fine, Holds),
-            (above, 681, Holds, Holds),
-            (above, 651, Fine, Holds),
-            (above, 650, Fine, Fine),
-            (below, 550, Fine, Holds),
-            (below, 549, Holds, Holds),
-            (below, 580, Fine, Fine),
-            (outside, 549, Holds, Holds),
-            (outside, 550, Fine, Holds),
-            (outside, 580, Fine, Fine),
-            (outside, 650, Fine, Fine),
-            (outside, 651, Fine, Holds),
-            (outside, 681, Holds, Holds),
-            (between, 500, Fine, Fine),
-            (between, 501, Holds, Holds),
-            (between, 999, Holds, Holds),
-            (between, 1000, Fine, Fine),
-        ] {
-            assert_eq!(of_value(condition, steps, false), quiet, "{condition:?} at {steps}");
-            assert_eq!(of_value(condition, steps, true), firing, "{condition:?} at {steps}, firing");
-        }
-        assert_eq!(test(above).verdict(&NOTHING, false), Unknown);
-    }
-
-    #[test]
-    fn limits_between_steps_are_still_limits() {
-        let condition = Condition::Above { limit: 6.805, clear: 6.805 };
-        assert_eq!((of_value(condition, 680, false), of_value(condition, 681, false)), (Fine, Holds));
-        let condition = Condition::Below { limit: 6.805, clear: 6.805 };
-        assert_eq!((of_value(condition, 680, false), of_value(condition, 681, false)), (Holds, Fine));
-    }
-
-    #[test]
-    fn the_other_facts_have_their_conditions() {
-        // In hundredths over two minutes.
-        let rate = |steps: Option<i64>| {
-            let over = Span::from_mins(2);
-            Facts { rate: steps.map(|steps| Rate { change: Steps(steps), over }), ..NOTHING }
-        };
-        let rising = test(Condition::RateAbove { limit: 0.5, clear: 0.2 });
-        let falling = test(Condition::RateBelow { limit: -0.5, clear: -0.2 });
-        let missing = test(Condition::MissingFor(Span::from_mins(10)));
-        let stuck = test(Condition::StuckFor(Span::from_mins(10)));
-        for (test, facts, firing, expected) in [
-            (rising, rate(Some(100)), false, Fine),
-            (rising, rate(Some(101)), false, Holds),
-            (rising, rate(Some(60)), true, Holds),
-            (rising, rate(None), true, Unknown),
-            (falling, rate(Some(-101)), false, Holds),
-            (falling, rate(Some(-40)), true, Fine),
-            (missing, Facts { silent: Span::from_mins(9), ..NOTHING }, false, Fine),
-            (missing, Facts { silent: Span::from_mins(10), ..NOTHING }, false, Holds),
-            (missing, Facts { heard: false, ..NOTHING }, true, Unknown),
-            (missing, Facts { heard: false, silent: Span::from_mins(10), ..NOTHING }, false, Holds),
-            (stuck, Facts { unchanged: Some(Span::from_mins(10)), ..NOTHING }, false, Holds),
-            (stuck, NOTHING, false, Unknown),
-            (test(Condition::Faulty), Facts { faulty: Some(true), ..NOTHING }, false, Holds),
-        ] {
-            assert_eq!(test.verdict(&facts, firing), expected, "{:?} with {facts:?}", test.condition);
-        }
-    }
-}
+mod tests;

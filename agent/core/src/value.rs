@@ -142,6 +142,12 @@ impl Between {
 }
 
 impl Value {
+    /// The value in billionths of its unit, to the last one: what values of different resolutions have in common.
+    pub(crate) fn billionths(self) -> i128 {
+        let resolution = i128::from(self.resolution.mantissa) * i128::from(ten_to(9 - self.resolution.decimals));
+        i128::from(self.steps.0) * resolution
+    }
+
     /// The value as the nearest binary fraction, in the sensor's unit.
     #[must_use]
     pub fn to_f64(self) -> f64 {

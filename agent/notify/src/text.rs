@@ -119,11 +119,11 @@ fn digest(items: &[Item]) -> (String, String) {
     (format!("{} notices: {}", items.len(), counts.join(", ")), lines.join("\n"))
 }
 
-/// A figure with its unit; a length of time says its own.
+/// A figure with its unit; lengths of time and percentages say their own.
 pub(crate) fn figure(figure: &Figure, unit: &str) -> String {
     match figure {
         Figure::Value(_) | Figure::Number(_) if !unit.is_empty() => format!("{figure} {unit}"),
-        Figure::Value(_) | Figure::Number(_) | Figure::Time(_) => figure.to_string(),
+        _ => figure.to_string(),
     }
 }
 

@@ -233,12 +233,7 @@ pub(super) fn counts(engine: &Engine) -> AlertCounts {
     counts
 }
 
-/// A figure as the number in JSON that people are shown; a length of time in seconds.
+/// A figure as the number in JSON that people are shown.
 fn digits(figure: Option<Figure>) -> Digits {
-    let text = match figure? {
-        Figure::Time(span) => span.as_secs_f64().to_string(),
-        Figure::Number(number) if !number.is_finite() => return None,
-        figure => figure.to_string(),
-    };
-    RawValue::from_string(text).ok()
+    RawValue::from_string(figure?.digits()?).ok()
 }

@@ -75,6 +75,12 @@ impl Player {
         self.tell(told)
     }
 
+    /// The recording is over, and so is its last instant.
+    pub(crate) fn end(&mut self, told: &mut impl FnMut(&Effect) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        self.engine.end_instant();
+        self.tell(told)
+    }
+
     fn tell(&mut self, told: &mut impl FnMut(&Effect) -> anyhow::Result<()>) -> anyhow::Result<()> {
         while let Some(effect) = self.engine.poll() {
             told(&effect)?;

@@ -83,6 +83,8 @@ fn figures_are_the_digits_that_people_see() {
         (Figure::Time(Span(1250)), "1.25"),
         (Figure::Time(Span(-5)), "-0.005"),
         (Figure::Time(Span::ZERO), "0"),
+        (Figure::Percent(2.5), "2.5"),
+        (Figure::Percent(f64::NAN), "null"),
     ] {
         let report = Report { value: Some(figure), ..report() };
         let line = json(&Line::of_alert(&Transition::Pending, &report));

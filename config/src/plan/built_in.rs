@@ -90,9 +90,9 @@ impl<'a> Binder<'a> {
         }
         for rule in &self.bound {
             if let (Condition::MissingFor(span), Some((id, _))) =
-                (rule.condition, on_lines.get_key_value(&rule.key.sensor))
+                (&rule.condition, on_lines.get_key_value(&rule.key.sensor))
             {
-                shorten(&mut spans, *id, span);
+                shorten(&mut spans, *id, *span);
             }
         }
         spans.values_mut().for_each(|after| *after = SOONEST_SILENT.max(*after));

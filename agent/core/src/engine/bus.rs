@@ -250,10 +250,14 @@ impl Engine {
         }
     }
 
-    /// Why an alert does not page because of the bus of its sensor; nothing where it may.
+    /// Why an alert does not page because of the bus of a sensor that it is about; nothing where it may.
     pub(super) fn inhibition(&self, of: u32) -> Option<Inhibition> {
         let bound = &self.plan.rules[of as usize];
-        let sensor = self.plan.sensor(bound.sensor);
+        bound.inputs().find_map(|input| self.inhibition_by(input, bound))
+    }
+
+    fn inhibition_by(&self, input: SensorIx, bound: &Bound) -> Option<Inhibition> {
+        let sensor = self.plan.sensor(input);
         if let Some(bus) = &sensor.stands_for {
             // That it is down says enough; that it is silent then says nothing.
             let is_silence = matches!(bound.rule.condition, Condition::MissingFor(_));
@@ -262,12 +266,12 @@ impl Engine {
         if self.buses_down.contains(sensor.bus.as_ref()?) {
             return Some(Inhibition::Down);
         }
-        let bus = self.plan.bus_of[bound.sensor.0 as usize]? as usize;
+        let bus = self.plan.bus_of[input.0 as usize]? as usize;
         if self.is_silent(bus) {
             return Some(Inhibition::Silent(self.clock.stamp(self.buses[bus].quiet_since())));
         }
-        let sense = &self.sensors[bound.sensor.0 as usize];
-        let until = sense.back_at.map(|back_at| back_at + self.patience(bound.sensor));
+        let sense = &self.sensors[input.0 as usize];
+        let until = sense.back_at.map(|back_at| back_at + self.patience(input));
         if let Some(until) = until.filter(|until| self.now < *until) {
             return Some(Inhibition::Back(self.clock.stamp(until)));
         }
@@ -290,7 +294,7 @@ impl Engine {
     /// Whether the silence of a sensor is probably that of its bus, which is not noticed yet: no other sensor of it spoke much
     /// later.
     fn is_suspected(&self, bus: usize, bound: &Bound, sense: &Sense) -> bool {
-        let (Condition::MissingFor(span), Some(silent_after)) = (bound.rule.condition, self.paces[bus].silent_after)
+        let (Condition::MissingFor(span), Some(silent_after)) = (&bound.rule.condition, self.paces[bus].silent_after)
         else {
             return false;
         };
@@ -299,9 +303,10 @@ impl Engine {
 
     /// A page of an alert is held because of its bus.
     pub(super) fn suspect_bus(&mut self, of: u32) {
-        let sensor = self.plan.rules[of as usize].sensor;
-        if let Some(bus) = self.plan.bus_of[sensor.0 as usize] {
-            self.buses[bus as usize].suspected = true;
+        for input in self.plan.rules[of as usize].inputs() {
+            if let Some(bus) = self.plan.bus_of[input.0 as usize] {
+                self.buses[bus as usize].suspected = true;
+            }
         }
     }
 

@@ -25,27 +25,27 @@ impl Engine {
         self.with_bus(ix, facts)
     }
 
-    pub(super) fn evaluate_sensor(&mut self, ix: SensorIx) {
-        let facts = self.facts(ix);
-        for place in 0..self.plan.rules_of[ix.0 as usize].len() {
-            let of = self.plan.rules_of[ix.0 as usize][place];
-            self.evaluate(of, facts);
-        }
-    }
-
-    pub(super) fn evaluate(&mut self, of: u32, facts: Facts) {
-        if !self.is_watching(of) {
+    /// Compares a rule with the facts of its own sensor; one that waits for the end of the instant is left alone.
+    pub(super) fn evaluate(&mut self, of: u32, own: Facts) {
+        if !self.is_watching(of) || self.waiting.contains(&of) {
             return;
         }
         self.watch_missing(of);
-        let bound = &self.plan.rules[of as usize];
+        let verdict = self.verdict(of, own);
         let watch = &mut self.watches[of as usize];
-        let verdict = bound.test.verdict(&facts, watch.alert.raised().is_some());
         if watch.alert.is_quiet() && verdict != Verdict::Holds {
             return;
         }
-        let change = watch.alert.judge(self.clock.stamp(self.now), verdict, terms(&bound.rule));
+        let terms = terms(&self.plan.rules[of as usize].rule);
+        let change = watch.alert.judge(self.clock.stamp(self.now), verdict, terms);
         self.apply(of, change);
+    }
+
+    /// What a rule's condition is now, by the facts of its own sensor.
+    pub(super) fn verdict(&self, of: u32, own: Facts) -> Verdict {
+        let bound = &self.plan.rules[of as usize];
+        let facts = |ix| if ix == bound.sensor { own } else { self.facts(ix) };
+        bound.test.verdict(facts, self.watches[of as usize].alert.raised().is_some())
     }
 
     /// Comes again when the silence that a rule is about will have lasted long enough, if it has not.
@@ -68,10 +68,9 @@ impl Engine {
         self.watches[of as usize].timer = None;
         while self.watches[of as usize].alert.deadline().is_some_and(|due| due <= self.now) {
             let bound = &self.plan.rules[of as usize];
-            let facts = self.facts(bound.sensor);
-            let watch = &mut self.watches[of as usize];
-            let verdict = bound.test.verdict(&facts, watch.alert.raised().is_some());
-            let change = watch.alert.wake(self.clock.stamp(self.now), verdict, terms(&bound.rule));
+            let verdict = self.verdict(of, self.facts(bound.sensor));
+            let now = self.clock.stamp(self.now);
+            let change = self.watches[of as usize].alert.wake(now, verdict, terms(&bound.rule));
             self.apply(of, change);
         }
         self.escalate(of);
@@ -223,7 +222,7 @@ impl Engine {
         let value = newest.map(|newest| self.plan.value(bound.sensor, newest.steps));
         let facts = self.facts(bound.sensor);
         let facts = if over.is_none() && alert.is_some() { self.with_silence(of, facts, (since, at)) } else { facts };
-        let (value, limit) = bound.test.figures(&facts, value);
+        let (value, limit) = bound.test.figures(&bound.rule.condition, &facts, value);
         let severity = watch.escalation.map_or(bound.rule.severity, |escalation| escalation.severity);
         let usual = || (self.render(of, &bound.rule.message, severity, value, limit), bound.rule.advice.clone());
         let (message, advice) = match over {
@@ -281,9 +280,16 @@ impl Engine {
             _ => {
                 let quantity = self.plan.sensor(bound.sensor).quantity;
                 let silent = silence(rule, since, at).max(self.silence_of_bus(bound.sensor));
-                resolved::Cleared { rule, quantity, value, silent }.words()
+                resolved::Cleared { rule, quantity, value, other: self.other_value(of), silent }.words()
             }
         }
+    }
+
+    /// The newest believed value of the sensor that a rule compares its own with.
+    fn other_value(&self, of: u32) -> Option<Figure> {
+        let other = self.plan.rules[of as usize].test.other()?;
+        let newest = self.sensors[other.0 as usize].judge.believed()?;
+        Some(Figure::Value(self.plan.value(other, newest.steps)))
     }
 
     fn render(
@@ -308,6 +314,11 @@ impl Engine {
         template.render(|place, out| match place {
             Place::Value => figure(value, out),
             Place::Limit => figure(limit, out),
+            Place::Other => figure(self.other_value(of), out),
+            Place::OtherSensor => match rule.condition.others().next() {
+                Some(other) => out.write_str(other.as_str()),
+                None => out.write_str("-"),
+            },
             Place::Unit => match rule.condition.unit(quantity) {
                 unit if unit.is_empty() || failed => {
                     out.truncate(out.trim_end_matches(' ').len());

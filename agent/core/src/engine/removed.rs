@@ -42,10 +42,9 @@ impl Engine {
     /// Rules that are back: what their alerts are is said again, unless they would be over by now.
     pub(super) fn come_back(&mut self) {
         for of in std::mem::take(&mut self.returned) {
-            let bound = &self.plan.rules[of as usize];
-            let facts = self.facts(bound.sensor);
-            let watch = &self.watches[of as usize];
-            if !self.is_watching(of) || bound.test.verdict(&facts, watch.alert.raised().is_some()) == Verdict::Fine {
+            let own = self.facts(self.plan.rules[of as usize].sensor);
+            if !self.is_watching(of) || self.verdict(of, own) == Verdict::Fine {
+                let watch = &self.watches[of as usize];
                 self.watches[of as usize] = Watch { timer: watch.timer, ..Watch::default() };
                 self.come_again(of);
                 continue;

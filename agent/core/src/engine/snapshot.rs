@@ -48,6 +48,9 @@ pub struct Snapshot {
     removed: Vec<Removed>,
     sensors: Vec<SensorRecord>,
     alerts: Vec<AlertRecord>,
+    /// Rules over several sensors that are compared when the instant is over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    waiting: Vec<AlertKey>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -152,6 +155,7 @@ impl Engine {
             removed: self.removed.values().filter(is_remembered).cloned().collect(),
             sensors: self.plan.sensors.iter().zip(&self.sensors).map(sensor).collect(),
             alerts: (0..self.plan.rules.len()).filter_map(|of| self.alert_record(of)).collect(),
+            waiting: self.waiting.iter().map(|of| self.plan.rules[*of as usize].rule.key.clone()).collect(),
         }
     }
 
@@ -160,7 +164,7 @@ impl Engine {
         let (bound, watch) = (&self.plan.rules[of], &self.watches[of]);
         Some(AlertRecord {
             key: bound.rule.key.clone(),
-            condition: bound.rule.condition.name().to_owned(),
+            condition: bound.rule.condition.identity(),
             hold: bound.rule.hold,
             alert: watch.alert.remembered(self.now)?,
             escalation: watch.escalation,
@@ -274,6 +278,7 @@ impl Engine {
         engine.clock = snapshot.clock.clone();
         engine.numbers = Numbers { last: snapshot.last_alert, reserve: snapshot.reserve };
         engine.site = snapshot.site.clone();
+        engine.waiting = snapshot.waiting.iter().filter_map(|key| engine.plan.rule_ix(key)).collect();
         engine.buses_down = snapshot.buses_down.iter().cloned().collect();
         for record in &snapshot.sensors {
             let same = |sensor: &Sensor| sensor.quantity == record.quantity && sensor.resolution == record.resolution;
@@ -328,7 +333,7 @@ impl Engine {
         let now = self.clock.stamp(self.now);
         let rule = &self.plan.rules[of as usize].rule;
         let mut alert = record.alert.clone();
-        if record.condition != rule.condition.name() || record.hold != rule.hold {
+        if record.condition != rule.condition.identity() || record.hold != rule.hold {
             alert.restart_hold(now, terms(rule));
         }
         alert.shorten_cooldown(now, terms(rule));

@@ -7,5 +7,6 @@ mod edges;
 mod memory;
 mod over;
 mod properties;
+mod several;
 mod silence;
 mod timelines;

@@ -125,15 +125,8 @@ fn wall(stamp: &Stamp) -> Option<String> {
     stamp.wall.map(|wall| wall.to_string())
 }
 
-/// A figure with the digits that its sensor's resolution gives it; lengths of time in seconds.
 fn number(figure: &Figure) -> Option<Box<RawValue>> {
-    let digits = match figure {
-        Figure::Value(value) => value.to_string(),
-        Figure::Number(number) if number.is_finite() => number.to_string(),
-        Figure::Number(_) => return None,
-        Figure::Time(span) => span.as_secs_f64().to_string(),
-    };
-    RawValue::from_string(digits).ok()
+    RawValue::from_string(figure.digits()?).ok()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::message::Template;
 use crate::plan::{AlertKey, Level, Plan, Policy, Rule, Severity};
 use crate::quantity::Quantity;
 use crate::reading::{Quality, Raw, Reading};
-use crate::rules::Condition;
+use crate::rules::{Condition, Scale};
 use crate::schedule::Schedule;
 use crate::sensor::Sensor;
 use crate::time::{Span, Uptime, WallTime};
@@ -70,6 +70,11 @@ pub(super) fn rule(name: &str, of: &str, condition: Condition) -> Rule {
 
 pub(super) fn above(limit: f64) -> Condition {
     Condition::Above { limit, clear: limit }
+}
+
+/// By more than `limit` from the value of another sensor.
+pub(super) fn differs(other: &str, limit: f64) -> Condition {
+    Condition::DiffersFrom { other: SensorId::new(other).unwrap(), limit, clear: limit, scale: Scale::Unit }
 }
 
 /// Open from 06:00 to 20:00 UTC.

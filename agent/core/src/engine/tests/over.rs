@@ -28,12 +28,13 @@ fn said(bench: &Bench) -> (String, String) {
 /// Readings as (minute, value), and how the alert is described once they have come.
 #[track_caller]
 fn check(of: Sensor, condition: Condition, readings: &[(f64, f64)], expected: &str) {
+    let named = format!("{condition:?}");
     let mut bench = Bench::new(plan(vec![of], vec![rule("it", "z/ph", condition)]));
     for (minute, value) in readings {
         bench.ph(*minute, *value);
     }
     let (firing, over) = said(&bench);
-    assert_eq!(over, expected, "{condition:?}");
+    assert_eq!(over, expected, "{named}");
     assert_ne!(over, firing);
 }
 
@@ -80,7 +81,7 @@ fn each_condition_has_its_words() {
 #[test]
 fn a_silence_that_is_over_says_how_long_it_was() {
     let silent = Condition::MissingFor(Span::from_mins(15));
-    check(air(), silent, &[(0.0, 20.0), (17.4, 20.0)], "z/ph reporting again after 17 min");
+    check(air(), silent.clone(), &[(0.0, 20.0), (17.4, 20.0)], "z/ph reporting again after 17 min");
     // The alert went on for a while after the sensor did.
     let lasting = Rule { keep_firing_for: Span::from_mins(5), ..rule("it", "z/ph", silent) };
     let mut bench = Bench::new(one_rule(lasting));

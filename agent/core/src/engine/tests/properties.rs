@@ -7,7 +7,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use super::bench::{WALL, above, day, id, plan, rule, sensor};
+use super::bench::{WALL, above, day, differs, id, plan, rule, sensor};
 use crate::alert::AlertId;
 use crate::effect::{Effect, Transition};
 use crate::engine::{Engine, Input, Standing, Start};
@@ -87,6 +87,8 @@ fn farm(changed: bool) -> Arc<Plan> {
         rule("rising", "z/c", Condition::RateAbove { limit: 1.0, clear: 0.5 }),
         rule("stuck", "z/c", Condition::StuckFor(Span::from_mins(15))),
         rule("fault", "z/b", Condition::Faulty),
+        rule("apart", "z/a", differs(if changed { "z/b" } else { "z/c" }, 2.0)),
+        Rule { hold: Span::from_mins(4), cooldown: Span::from_mins(30), ..rule("apart", "z/c", differs("z/b", 1.0)) },
     ];
     if changed {
         rules.push(rule("extra", "z/c", above(2.0)));

@@ -1,0 +1,122 @@
+//! Which sensor another one is compared with.
+
+use tilth_core::id::SensorId;
+use tilth_core::rules::Condition;
+
+use super::Binder;
+use crate::conditions::{Difference, What};
+use crate::diagnostic::{Level, Problem};
+use crate::path;
+use crate::reader;
+use crate::rules::Rule;
+use crate::selector::{Glob, Selector};
+use crate::sensors::Known;
+
+impl<'a> Binder<'a> {
+    /// What a rule says must not be the case of a sensor; nothing where it needs another sensor and there is none, which is said.
+    pub(super) fn condition(&mut self, rule: &Rule, known: &Known) -> Option<Condition> {
+        let difference = match &rule.stated.what {
+            What::Alone(condition) => return Some(condition.clone()),
+            What::From(difference) => difference,
+        };
+        let other = match &difference.other {
+            Selector::One(id) => self.named(rule, known, id),
+            Selector::Glob(glob) => self.of_its_zone(rule, known, glob),
+        }?;
+        self.can_differ(rule, difference, known, other).then(|| difference.from(&other.sensor.id))
+    }
+
+    fn named(&mut self, rule: &Rule, known: &Known, id: &SensorId) -> Option<&'a Known> {
+        let (parts, own) = (self.parts, &known.sensor);
+        if *id == own.id {
+            // A glob may well mean the one that all others are compared with.
+            if matches!(rule.selector, Selector::One(_)) {
+                let problem = Problem::new("a sensor cannot be compared with itself");
+                self.say(rule, problem.help(format!("expected another sensor of {}", own.quantity)));
+            }
+            return None;
+        }
+        if !parts.sensors.names.contains_key(id.as_str()) {
+            let others = parts.sensors.names.keys().filter(|name| name.as_str() != own.id.as_str());
+            self.say(rule, reader::unknown_name("sensor", id.as_str(), "sensors", others, parts.log));
+            return None;
+        }
+        // One whose own entry is wrong is said there.
+        let other = parts.sensors.get(id)?;
+        if !other.enabled {
+            self.complain_of(rule, Level::Warning, format!("{} is not compared: {id} is not enabled", own.id), None);
+            return None;
+        }
+        self.measures_the_same(rule, known, other).then_some(other)
+    }
+
+    /// The one sensor of the zone that fits a glob and measures the same.
+    fn of_its_zone(&mut self, rule: &Rule, known: &Known, glob: &Glob) -> Option<&'a Known> {
+        let (parts, own) = (self.parts, &known.sensor);
+        let zone = glob.zone.contains('*').then_some(&own.zone);
+        let fitting = parts.sensors.watched(&Selector::Glob(glob.clone()), None, zone);
+        let is_same = |other: &&&Known| other.sensor.quantity == own.quantity;
+        let others: Vec<&Known> =
+            fitting.iter().filter(is_same).filter(|other| other.sensor.id != own.id).copied().collect();
+        match others.as_slice() {
+            [other] => Some(*other),
+            // It is the one that others are compared with.
+            [] if glob.matches(&own.id) => None,
+            [] => {
+                if let Some(other) = fitting.first() {
+                    self.measures_the_same(rule, known, other);
+                    return None;
+                }
+                let within = zone.map_or_else(String::new, |zone| format!(" of zone {zone}"));
+                let message = format!("{} is not compared: no enabled sensor{within} fits {glob}", own.id);
+                let help = format!("expected such a sensor, or a sensor = \"..\" that leaves {} out", own.id);
+                self.complain_of(rule, Level::Warning, message, Some(help));
+                None
+            }
+            [first, second, ..] => {
+                let (first, second) = (&first.sensor.id, &second.sensor.id);
+                let message = format!("{first} and {second} both fit {glob} for {}", own.id);
+                let help = "expected one sensor to compare with".to_owned();
+                self.complain_of(rule, Level::Error, message, Some(help));
+                None
+            }
+        }
+    }
+
+    fn measures_the_same(&mut self, rule: &Rule, known: &Known, other: &Known) -> bool {
+        let (own, other) = (&known.sensor, &other.sensor);
+        if own.quantity == other.quantity {
+            return true;
+        }
+        let message = format!("{} measures {}, and {} {}", own.id, own.quantity, other.id, other.quantity);
+        let help = match rule.selector {
+            Selector::One(_) => format!("expected a sensor of {}", own.quantity),
+            Selector::Glob(_) => format!("expected quantity = \"{}\" beside it, or a narrower sensor", other.quantity),
+        };
+        self.complain_of(rule, Level::Error, message, Some(help));
+        false
+    }
+
+    fn can_differ(&mut self, rule: &Rule, difference: &Difference, known: &Known, other: &Known) -> bool {
+        let path = path::join(&rule.path, difference.limit_key);
+        if let Some(why) = difference.pointless(known, other) {
+            self.complain(difference.limit_at, Level::Error, path, format!("impossible limit: {why}"), None);
+            return false;
+        }
+        if difference.is_of_nothing(other) {
+            let message = format!("{} may be 0, and any difference is above by_percent then", other.sensor.id);
+            let help = Some(format!("expected by, in the unit of {}", other.sensor.quantity));
+            self.complain(difference.limit_at, Level::Warning, path, message, help);
+        }
+        true
+    }
+
+    fn say(&self, rule: &Rule, problem: Problem) {
+        self.parts.log.error(rule.stated.place, &path::join(&rule.path, rule.stated.key), problem);
+    }
+
+    fn complain_of(&mut self, rule: &Rule, level: Level, message: String, help: Option<String>) {
+        let path = path::join(&rule.path, rule.stated.key);
+        self.complain(rule.stated.place, level, path, message, help);
+    }
+}

@@ -33,7 +33,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::chance::{self, Run};
 use crate::clock::{Anchor, Clock, Trust};
 use crate::notify::dispatch::Request;
-use crate::notify::{self, Told};
+use crate::notify::{self, Delivery};
 use crate::output::tell;
 use crate::recording::Recording;
 use crate::sense::line::{Absent, SeenLabels};
@@ -216,7 +216,7 @@ impl Decide {
         first: Vec<queue::Told>,
         queue: Queue,
         mut commands: mpsc::Receiver<Command>,
-        mut told: mpsc::Receiver<Told>,
+        mut deliveries: mpsc::Receiver<Delivery>,
     ) {
         early.into_iter().for_each(|command| self.obey(command));
         first.into_iter().for_each(|first| self.hear(first));
@@ -240,7 +240,7 @@ impl Decide {
                     None
                 }
                 Ok(()) = self.anew.changed() => { self.take_up(); None }
-                Some(told) = told.recv() => { self.note_told(&told); None }
+                Some(delivery) = deliveries.recv() => { self.note_delivery(&delivery); None }
                 () = async { match due {
                     Some(due) => clock.sleep_until(due).await,
                     None => std::future::pending().await,
@@ -467,9 +467,9 @@ impl Decide {
     /// What people should have been told and will not be: said in the log, and to the hub.
     fn give_up(&mut self, request: &Request, reason: &str) {
         self.figures.notices_refused += 1;
-        if let Request::Page(notice, _) | Request::Resolved(notice) = request {
-            tell(format_args!("tilth-agent: notify: notification {} given up ({reason})", notice.id));
-            let body = json!({ "notice": notice.id, "channel": null, "fate": "crowded", "reason": reason });
+        if let Request::Page(notification, _) | Request::Resolved(notification) = request {
+            tell(format_args!("tilth-agent: notify: notification {} given up ({reason})", notification.id));
+            let body = json!({ "notice": notification.id, "channel": null, "fate": "crowded", "reason": reason });
             self.event(keep::UNDELIVERED, body);
         }
     }

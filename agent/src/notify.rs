@@ -1,8 +1,7 @@
-//! Telling people: the task that sends what the engine wants told, by whatever channels there are.
+//! The task that tells people what the engine decides.
 //!
-//! What is told, by whom and when is decided in [`dispatch`], which is pure, and in the queues of `tilth-notify`, which sends
-//! it. No channel waits for another. Secrets and certificates are read beside the task: one that is missing holds up its own
-//! channel alone.
+//! [`dispatch`] decides which channel tells what; the queues of `tilth-notify` decide when, and its clients send it. No channel
+//! waits for another. Secrets and certificates are read beside the task: a missing one holds up its own channel alone.
 
 pub(crate) mod dispatch;
 mod outcomes;
@@ -15,9 +14,10 @@ use std::sync::Arc;
 use tilth_config::{Channel, Target};
 use tilth_core::id::Id;
 use tilth_core::time::{Span, Uptime};
-use tilth_notify::Clients;
-use tilth_notify::client::{LACK_WAIT, Way};
-use tilth_notify::queue::{self, Again, Failure, Fate, Next, Outcome, Parcel};
+use tilth_notify::HttpClients;
+use tilth_notify::client::{ChannelClient, UNAVAILABLE_RETRY};
+use tilth_notify::message::{DeliveryStatus, Failure, Message, Outcome, Retry};
+use tilth_notify::queue::{self, Next};
 use tilth_notify::secret::Secrets;
 use tilth_notify::text::Text;
 use tokio::sync::{mpsc, oneshot};
@@ -32,47 +32,47 @@ use outcomes::Outcomes;
 /// decide.
 pub(crate) const COMMANDS: usize = 1024;
 
-/// How servers see this program.
+/// Name of this program in requests.
 const USER_AGENT: &str = concat!("tilth-agent/", env!("CARGO_PKG_VERSION"));
 
 /// What the task is told.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Something is to be told, or changes how.
+    /// A notification, or a change of how they are sent.
     Request(Request),
-    /// Somebody asks how each channel is.
-    Look(oneshot::Sender<Vec<Look>>),
+    /// Asks for the status of each channel.
+    Status(oneshot::Sender<Vec<ChannelStatus>>),
 }
 
-/// How a channel is.
+/// Status of a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Look {
-    /// Which.
+pub(crate) struct ChannelStatus {
+    /// Id of the channel.
     pub(crate) channel: Id,
-    /// Where it leads, without anything secret; none for the log.
+    /// Server, without anything secret; none for the log.
     pub(crate) server: Option<String>,
-    /// Notices that it has not told.
+    /// Notifications that wait.
     pub(crate) waiting: usize,
-    /// When the next of them goes.
+    /// When the next message goes.
     pub(crate) next: Option<Next>,
-    /// Why it can tell nothing now: its secret, or the machine's certificates.
-    pub(crate) lack: Option<String>,
-    /// What it last could not tell.
+    /// Why the channel cannot be used: its secret, or the machine's certificates.
+    pub(crate) unavailable: Option<String>,
+    /// Last failed attempt.
     pub(crate) failure: Option<LastFailure>,
 }
 
-/// A notice that could not be told at once.
+/// A failed attempt at a notification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LastFailure {
-    /// Since when nothing could be told.
+    /// First failure since the last delivery.
     pub(crate) since: Uptime,
-    /// When.
+    /// Time of the attempt.
     pub(crate) at: Uptime,
-    /// Which.
-    pub(crate) notice: String,
-    /// Why.
+    /// Id of the notification.
+    pub(crate) notification: String,
+    /// Reason of the failure.
     pub(crate) reason: String,
-    /// Since when something could be told again.
+    /// First delivery after it.
     pub(crate) over: Option<Uptime>,
 }
 
@@ -83,51 +83,51 @@ struct Failures(BTreeMap<Id, LastFailure>);
 impl Failures {
     fn note(&mut self, channel: &Id, outcome: &Outcome, now: Uptime) {
         let before = self.0.get_mut(channel);
-        match (&outcome.reason, outcome.fate) {
-            (_, Fate::Sent) => {
+        match (&outcome.reason, outcome.status) {
+            (_, DeliveryStatus::Sent) => {
                 if let Some(failure) = before {
                     failure.over.get_or_insert(now);
                 }
             }
             (Some(reason), _) => {
                 let since = before.filter(|failure| failure.over.is_none()).map_or(now, |failure| failure.since);
-                let (notice, reason) = (outcome.notice.clone(), reason.clone());
-                self.0.insert(channel.clone(), LastFailure { since, at: now, notice, reason, over: None });
+                let (notification, reason) = (outcome.notification.clone(), reason.clone());
+                self.0.insert(channel.clone(), LastFailure { since, at: now, notification, reason, over: None });
             }
             (None, _) => {}
         }
     }
 
-    /// Those of channels that are gone or lead elsewhere say nothing any more.
+    /// Forgets failures of channels that are gone or have another target.
     fn forget(&mut self, before: &BTreeMap<Id, Channel>, now: &BTreeMap<Id, Channel>) {
         self.0.retain(|id, _| before.get(id).zip(now.get(id)).is_some_and(|(before, now)| now.leads_where(before)));
     }
 }
 
-/// What became of a notice on a channel.
+/// Result of a notification on one channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Told {
-    /// The channel.
+pub(crate) struct Delivery {
+    /// Id of the channel.
     pub(crate) channel: Id,
-    /// What became of it.
+    /// Its result.
     pub(crate) outcome: Outcome,
 }
 
-/// Runs until nobody can give commands any more; what is under way then is given up.
+/// Runs until all senders of commands are gone; messages in flight are given up then.
 pub(crate) async fn run(
     secrets: Secrets,
     clock: Clock,
     mut commands: mpsc::Receiver<Command>,
-    told: mpsc::Sender<Told>,
+    deliveries: mpsc::Sender<Delivery>,
 ) {
     let mut sender = Sender {
         secrets,
         clock: clock.clone(),
-        clients: Arc::new(Clients::new(USER_AGENT)),
-        ways: BTreeMap::new(),
-        lacks: BTreeMap::new(),
+        http: Arc::new(HttpClients::new(USER_AGENT)),
+        clients: BTreeMap::new(),
+        unavailable: BTreeMap::new(),
         preparing: JoinSet::new(),
-        flights: JoinSet::new(),
+        in_flight: JoinSet::new(),
         to: BTreeMap::new(),
     };
     let mut dispatch = Dispatch::default();
@@ -136,21 +136,21 @@ pub(crate) async fn run(
     loop {
         while let Some((channel, effect)) = dispatch.poll() {
             match effect {
-                queue::Effect::Send(parcel) => sender.send(channel, parcel),
+                queue::Effect::Send(message) => sender.send(channel, message),
                 queue::Effect::Outcome(outcome) | queue::Effect::GivenUp(_, outcome) => {
-                    if outcome.fate.is_given_up() {
+                    if outcome.status.is_given_up() {
                         tell(format_args!("tilth-agent: notify {channel}: {}", given_up(&outcome)));
                     }
                     failures.note(&channel, &outcome, clock.uptime());
-                    outcomes.push(Told { channel, outcome });
+                    outcomes.push(Delivery { channel, outcome });
                 }
             }
         }
         let due = dispatch.deadline();
         let input = tokio::select! {
             command = commands.recv() => match command {
-                Some(Command::Look(answer)) => {
-                    let _ = answer.send(looks(&dispatch, &sender, &failures));
+                Some(Command::Status(answer)) => {
+                    let _ = answer.send(statuses(&dispatch, &sender, &failures));
                     continue;
                 }
                 Some(Command::Request(request)) => Input::Request(request),
@@ -161,7 +161,7 @@ pub(crate) async fn run(
                 Some(due) => clock.sleep_until(due).await,
                 None => std::future::pending().await,
             } } => Input::Tick,
-            permit = told.reserve(), if !outcomes.is_empty() => {
+            permit = deliveries.reserve(), if !outcomes.is_empty() => {
                 match (permit, outcomes.pop()) {
                     (Ok(permit), Some(outcome)) => permit.send(outcome),
                     _ => outcomes.clear(),
@@ -178,118 +178,121 @@ pub(crate) async fn run(
         };
         if let Input::Request(Request::Channels(channels, _)) = &input {
             failures.forget(dispatch.channels(), channels);
-            sender.set_ways(channels);
+            sender.set_clients(channels);
         }
         dispatch.handle(clock.uptime(), input);
     }
 }
 
-/// What the log says of a notice that a channel will not tell.
+/// Line of the log about a notification that a channel gave up.
 fn given_up(outcome: &Outcome) -> String {
-    let Outcome { notice, attempts, reason, instead, .. } = outcome;
+    let Outcome { notification, attempts, reason, instead, .. } = outcome;
     let reason = reason.as_ref().map_or(String::new(), |reason| format!(" ({reason})"));
     let instead = match instead {
         Some(channel) => format!("channel {channel} tells it instead"),
         None => "no other channel tells it".to_owned(),
     };
-    format!("notification {notice} given up after {}{reason}; {instead}", counted(u64::from(*attempts), "attempt"))
+    format!(
+        "notification {notification} given up after {}{reason}; {instead}",
+        counted(u64::from(*attempts), "attempt")
+    )
 }
 
-fn looks(dispatch: &Dispatch, sender: &Sender, failures: &Failures) -> Vec<Look> {
-    let look = |(channel, waiting, next): (&Id, usize, Option<Next>)| Look {
+fn statuses(dispatch: &Dispatch, sender: &Sender, failures: &Failures) -> Vec<ChannelStatus> {
+    let status_of = |(channel, waiting, next): (&Id, usize, Option<Next>)| ChannelStatus {
         channel: channel.clone(),
-        server: sender.ways.get(channel).and_then(|way| way.as_ref()?.server()),
+        server: sender.clients.get(channel).and_then(|client| client.as_ref()?.server()),
         waiting,
         next,
-        lack: sender.lacks.get(channel).cloned(),
+        unavailable: sender.unavailable.get(channel).cloned(),
         failure: failures.0.get(channel).cloned(),
     };
-    dispatch.waiting().map(look).collect()
+    dispatch.waiting().map(status_of).collect()
 }
 
-/// The channels as they are configured, and what is under way.
+/// Clients of the configured channels, and messages in flight.
 struct Sender {
     secrets: Secrets,
     clock: Clock,
-    clients: Arc<Clients>,
+    http: Arc<HttpClients>,
     /// None for the log.
-    ways: BTreeMap<Id, Option<Arc<Way>>>,
-    /// Why channels can tell nothing, said before anybody is to be told.
-    lacks: BTreeMap<Id, String>,
-    preparing: JoinSet<(Id, Arc<Way>, Result<(), String>)>,
-    flights: JoinSet<Result<(), Failure>>,
-    /// Which channel each flight is of.
+    clients: BTreeMap<Id, Option<Arc<ChannelClient>>>,
+    /// Why channels cannot be used, found before the first page.
+    unavailable: BTreeMap<Id, String>,
+    preparing: JoinSet<(Id, Arc<ChannelClient>, Result<(), String>)>,
+    in_flight: JoinSet<Result<(), Failure>>,
+    /// Channel of each sending task.
     to: BTreeMap<TaskId, Id>,
 }
 
 impl Sender {
-    fn set_ways(&mut self, channels: &BTreeMap<Id, Channel>) {
-        let before = mem::take(&mut self.ways);
+    fn set_clients(&mut self, channels: &BTreeMap<Id, Channel>) {
+        let before = mem::take(&mut self.clients);
         self.preparing = JoinSet::new();
-        self.lacks.retain(|id, _| channels.contains_key(id));
+        self.unavailable.retain(|id, _| channels.contains_key(id));
         for (id, channel) in channels {
-            let way = (channel.target != Target::Log).then(|| {
+            let client = (channel.target != Target::Log).then(|| {
                 let before = before.get(id).and_then(Option::as_deref);
-                Arc::new(Way::new(channel.clone(), &self.secrets, &self.clients, before))
+                Arc::new(ChannelClient::new(channel.clone(), &self.secrets, &self.http, before))
             });
-            if let Some(way) = way.clone() {
-                self.prepare(id.clone(), way, Span::ZERO);
+            if let Some(client) = client.clone() {
+                self.prepare(id.clone(), client, Span::ZERO);
             }
-            self.ways.insert(id.clone(), way);
+            self.clients.insert(id.clone(), client);
         }
     }
 
-    fn prepare(&mut self, id: Id, way: Arc<Way>, after: Span) {
+    fn prepare(&mut self, id: Id, client: Arc<ChannelClient>, after: Span) {
         let clock = self.clock.clone();
         self.preparing.spawn(async move {
             if after > Span::ZERO {
                 clock.sleep_until(clock.uptime() + after).await;
             }
-            let prepared = way.prepare().await;
-            (id, way, prepared)
+            let prepared = client.prepare().await;
+            (id, client, prepared)
         });
     }
 
-    /// Says at once what a channel lacks, and looks for it again until it is there.
-    fn prepared(&mut self, id: Id, way: Arc<Way>, prepared: Result<(), String>) {
-        let Err(lack) = prepared else {
-            self.lacks.remove(&id);
+    /// Logs at once that a channel is unavailable, and tries again until it is not.
+    fn prepared(&mut self, id: Id, client: Arc<ChannelClient>, prepared: Result<(), String>) {
+        let Err(unavailable) = prepared else {
+            self.unavailable.remove(&id);
             return;
         };
-        if self.lacks.get(&id) != Some(&lack) {
-            tell(format_args!("tilth-agent: notify {id}: {lack}; nothing can be told this way until that is mended"));
-            self.lacks.insert(id.clone(), lack);
+        if self.unavailable.get(&id) != Some(&unavailable) {
+            tell(format_args!("tilth-agent: channel {id} unavailable: {unavailable}; alerts go to the other channels"));
+            self.unavailable.insert(id.clone(), unavailable);
         }
-        self.prepare(id, way, LACK_WAIT);
+        self.prepare(id, client, UNAVAILABLE_RETRY);
     }
 
     fn is_idle(&self) -> bool {
-        self.flights.is_empty() && self.preparing.is_empty()
+        self.in_flight.is_empty() && self.preparing.is_empty()
     }
 
-    fn send(&mut self, id: Id, parcel: Parcel) {
-        let flight = match self.ways.get(&id).cloned() {
-            Some(Some(way)) => {
+    fn send(&mut self, id: Id, message: Message) {
+        let task = match self.clients.get(&id).cloned() {
+            Some(Some(client)) => {
                 let now = self.clock.now().1;
-                self.flights.spawn(async move { way.send(&parcel, now).await })
+                self.in_flight.spawn(async move { client.send(&message, now).await })
             }
-            Some(None) => self.flights.spawn(log(&parcel)),
+            Some(None) => self.in_flight.spawn(log(&message)),
             None => {
                 let reason = format!("there is no channel {id} any more");
-                let failure = Failure { reason, again: Again::Never, after: None, perhaps: false };
-                self.flights.spawn(ready(Err(failure)))
+                let failure = Failure { reason, retry: Retry::Never, retry_after: None, may_have_arrived: false };
+                self.in_flight.spawn(ready(Err(failure)))
             }
         };
-        self.to.insert(flight.id(), id);
+        self.to.insert(task.id(), id);
     }
 
-    /// Waits until something that is under way arrived, or did not. Cancelling is safe.
+    /// Waits for the result of a message in flight. Cancel-safe.
     async fn landed(&mut self) -> Input {
         let landed = tokio::select! {
-            Some(landed) = self.flights.join_next_with_id() => landed,
+            Some(landed) = self.in_flight.join_next_with_id() => landed,
             Some(prepared) = self.preparing.join_next() => {
-                if let Ok((id, way, prepared)) = prepared {
-                    self.prepared(id, way, prepared);
+                if let Ok((id, client, prepared)) = prepared {
+                    self.prepared(id, client, prepared);
                 }
                 return Input::Tick;
             }
@@ -297,12 +300,12 @@ impl Sender {
         };
         let (task, result) = landed.unwrap_or_else(|error: JoinError| {
             let reason = "sending failed inside the agent".to_owned();
-            (error.id(), Err(Failure { reason, again: Again::UntilExpired, after: None, perhaps: true }))
+            (error.id(), Err(Failure { reason, retry: Retry::UntilExpired, retry_after: None, may_have_arrived: true }))
         });
         let Some(channel) = self.to.remove(&task) else { return Input::Tick };
         match result {
             Ok(()) => {
-                self.lacks.remove(&channel);
+                self.unavailable.remove(&channel);
                 Input::Sent(channel)
             }
             Err(failure) => Input::Failed(channel, failure),
@@ -311,16 +314,16 @@ impl Sender {
 }
 
 /// One line for the journal, on its way when this returns.
-fn log(parcel: &Parcel) -> impl Future<Output = Result<(), Failure>> + Send + use<> {
-    let text = Text::of(parcel);
-    let line = format!("notify {}: {} ({})", parcel.id(), text.title, text.body.replace('\n', "; "));
+fn log(message: &Message) -> impl Future<Output = Result<(), Failure>> + Send + use<> {
+    let text = Text::of(message);
+    let line = format!("notify {}: {} ({})", message.id(), text.title, text.body.replace('\n', "; "));
     let written = output::tell_for_certain(line);
     async {
         written.await.map_err(|error| Failure {
             reason: format!("standard error: {error}"),
-            again: Again::UntilExpired,
-            after: None,
-            perhaps: false,
+            retry: Retry::UntilExpired,
+            retry_after: None,
+            may_have_arrived: false,
         })
     }
 }

@@ -8,16 +8,16 @@ const HOUR: Span = Span::from_mins(60);
 /// A channel's rate cap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Budget {
-    /// As many may go at once.
+    /// Notifications that may go at once.
     burst: i64,
-    /// Then one each such span.
+    /// After the burst, one in each span of this length.
     every: Span,
-    /// When all of the burst is there again.
+    /// When the whole burst is available again.
     full_at: Uptime,
 }
 
 impl Budget {
-    /// At most so many in any hour.
+    /// At most `most` in any hour.
     pub(crate) fn per_hour(most: u32) -> Budget {
         let most = i64::from(most.max(1));
         let burst = (most + 1) / 2;
@@ -38,12 +38,12 @@ impl Budget {
         self.full_at - Span(self.every.0 * (self.burst - 1))
     }
 
-    /// One goes.
+    /// Counts one that goes.
     pub(crate) fn take(&mut self, now: Uptime) {
         self.full_at = self.full_at.max(now) + self.every;
     }
 
-    /// One that was taken did not arrive.
+    /// Takes back one that was counted and did not arrive.
     pub(crate) fn give_back(&mut self) {
         self.full_at = self.full_at - self.every;
     }

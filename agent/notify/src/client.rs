@@ -1,4 +1,4 @@
-//! The way to a server: from a parcel to what became of it, with a secret that outlives its file.
+//! Channel client: sends one message to its server, and keeps a secret over the loss of its file.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,55 +8,60 @@ use tilth_core::time::{Span, WallTime};
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
-use crate::http::{self, Clients};
+use crate::http::{self, HttpClients};
 use crate::kinds;
-use crate::queue::{Again, Failure, Parcel};
+use crate::message::{Failure, Message, Retry};
 use crate::secret::{Secret, Secrets};
 
-/// A secret or certificates that the machine lacks are looked for again after this.
-pub const LACK_WAIT: Span = Span::from_mins(1);
+/// Time after which a missing secret, or missing certificates, are looked for again.
+pub const UNAVAILABLE_RETRY: Span = Span::from_mins(1);
 
-/// A channel that posts.
+/// Client of a channel that has a server.
 #[derive(Debug)]
-pub struct Way {
+pub struct ChannelClient {
     channel: Channel,
-    key: Option<Arc<Key>>,
-    clients: Arc<Clients>,
+    key: Option<Arc<CachedSecret>>,
+    clients: Arc<HttpClients>,
 }
 
-/// A channel's secret: read when the channel is set, and again when there is reason to believe that it is another one. While
-/// that cannot be read, what was there before is used.
+/// A channel's secret: read when the channel is set, and again after a server refused it or the configuration changed. While the
+/// file cannot be read, the value of before is used.
 #[derive(Debug)]
-struct Key {
+struct CachedSecret {
     name: SecretName,
     secrets: Secrets,
-    held: Mutex<Option<Secret>>,
-    is_doubted: AtomicBool,
+    cached: Mutex<Option<Secret>>,
+    is_stale: AtomicBool,
 }
 
-impl Way {
-    /// The way of a channel as it is configured now. `before` is the one that it had.
-    pub fn new(channel: Channel, secrets: &Secrets, clients: &Arc<Clients>, before: Option<&Way>) -> Way {
+impl ChannelClient {
+    /// The client of a channel as it is configured now; `before` is the one that the channel had, whose secret may be used on.
+    pub fn new(
+        channel: Channel,
+        secrets: &Secrets,
+        clients: &Arc<HttpClients>,
+        before: Option<&ChannelClient>,
+    ) -> ChannelClient {
         let known = before.and_then(|way| way.key.as_ref());
         let wanted = channel.secret.as_ref().filter(|_| channel.blocked.is_none());
         let key = wanted.map(|name| match known.filter(|key| key.name == *name) {
             Some(key) => {
-                key.doubt();
+                key.mark_stale();
                 Arc::clone(key)
             }
-            None => Arc::new(Key::new(name.clone(), secrets.clone())),
+            None => Arc::new(CachedSecret::new(name.clone(), secrets.clone())),
         });
-        Way { channel, key, clients: Arc::clone(clients) }
+        ChannelClient { channel, key, clients: Arc::clone(clients) }
     }
 
-    /// Its server, for people: no path and no name or word that might be a secret.
+    /// Scheme, host and port of the server, without user, path or query.
     pub fn server(&self) -> Option<String> {
         let url = reqwest::Url::parse(self.channel.target.url()?).ok()?;
         let port = url.port_or_known_default().map_or(String::new(), |port| format!(":{port}"));
         Some(format!("{}://{}{port}", url.scheme(), url.host_str()?))
     }
 
-    /// Fetches what the first page will want; why a page could not be told now, where it could not.
+    /// Reads secret and certificates before the first page wants them. The error says what is missing.
     pub async fn prepare(&self) -> Result<(), String> {
         if let Some(why) = &self.channel.blocked {
             return Err(why.clone());
@@ -68,25 +73,25 @@ impl Way {
         }
     }
 
-    /// Sends a parcel; `now` is what a webhook signs as the time, where the clock is trusted.
-    pub async fn send(&self, parcel: &Parcel, now: Option<WallTime>) -> Result<(), Failure> {
+    /// Sends a message. `now` is the time that a webhook signs; none while the clock is not trusted.
+    pub async fn send(&self, message: &Message, now: Option<WallTime>) -> Result<(), Failure> {
         if let Some(why) = &self.channel.blocked {
-            return Err(lacks(why.clone()));
+            return Err(unavailable(why.clone()));
         }
         let secret = self.secret().await?;
-        let request = kinds::request(&self.channel, secret.as_ref(), parcel, now);
-        let request = request.ok_or_else(|| lacks("it has no secret".to_owned()))?;
-        let client = self.clients.of(&request.url).await.map_err(lacks)?;
+        let request = kinds::request(&self.channel, secret.as_ref(), message, now);
+        let request = request.ok_or_else(|| unavailable("it has no secret".to_owned()))?;
+        let client = self.clients.of(&request.url).await.map_err(unavailable)?;
         let sent = http::post(client, request).await;
-        sent.map_err(|unsent| {
-            if unsent.is_denied {
-                self.key.iter().for_each(|key| key.doubt());
+        sent.map_err(|error| {
+            if error.is_unauthorized {
+                self.key.iter().for_each(|key| key.mark_stale());
             }
-            Failure { reason: self.shown(&unsent.failure.reason, secret.as_ref()), ..unsent.failure }
+            Failure { reason: self.shown(&error.failure.reason, secret.as_ref()), ..error.failure }
         })
     }
 
-    /// What a server says, without what it repeats of the request: it may say of a token that it is wrong, and which.
+    /// A server's answer without secret, path and topic, which it may repeat.
     fn shown(&self, said: &str, secret: Option<&Secret>) -> String {
         let path = self.channel.target.url().and_then(|url| url.strip_prefix(&redact::server(url)));
         let hidden =
@@ -97,33 +102,33 @@ impl Way {
 
     async fn secret(&self) -> Result<Option<Secret>, Failure> {
         let Some(key) = &self.key else { return Ok(None) };
-        key.get().await.map(Some).map_err(|why| lacks(format!("secret: {why}")))
+        key.get().await.map(Some).map_err(|why| unavailable(format!("secret: {why}")))
     }
 }
 
-impl Key {
-    fn new(name: SecretName, secrets: Secrets) -> Key {
-        Key { name, secrets, held: Mutex::new(None), is_doubted: AtomicBool::new(false) }
+impl CachedSecret {
+    fn new(name: SecretName, secrets: Secrets) -> CachedSecret {
+        CachedSecret { name, secrets, cached: Mutex::new(None), is_stale: AtomicBool::new(false) }
     }
 
-    fn doubt(&self) {
-        self.is_doubted.store(true, Ordering::Relaxed);
+    fn mark_stale(&self) {
+        self.is_stale.store(true, Ordering::Relaxed);
     }
 
     async fn get(&self) -> Result<Secret, String> {
-        let mut held = self.held.lock().await;
-        let is_doubted = self.is_doubted.swap(false, Ordering::Relaxed);
-        let Some(known) = held.as_ref() else {
+        let mut cached = self.cached.lock().await;
+        let is_stale = self.is_stale.swap(false, Ordering::Relaxed);
+        let Some(known) = cached.as_ref() else {
             let secret = self.read().await?;
-            return Ok(held.insert(secret).clone());
+            return Ok(cached.insert(secret).clone());
         };
-        if !is_doubted {
+        if !is_stale {
             return Ok(known.clone());
         }
         match self.read().await {
-            Ok(secret) => Ok(held.insert(secret).clone()),
+            Ok(secret) => Ok(cached.insert(secret).clone()),
             Err(_) => {
-                self.doubt();
+                self.mark_stale();
                 Ok(known.clone())
             }
         }
@@ -136,7 +141,7 @@ impl Key {
     }
 }
 
-/// What a person has to mend on this machine.
-fn lacks(reason: String) -> Failure {
-    Failure { reason, again: Again::UntilExpired, after: Some(LACK_WAIT), perhaps: false }
+/// Failure that a person has to repair on this machine.
+fn unavailable(reason: String) -> Failure {
+    Failure { reason, retry: Retry::UntilExpired, retry_after: Some(UNAVAILABLE_RETRY), may_have_arrived: false }
 }

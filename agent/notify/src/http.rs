@@ -8,22 +8,22 @@ use tilth_core::time::Span;
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 
-use crate::queue::{Again, Failure};
+use crate::message::{Failure, Retry};
 
-/// A server that has not answered by then is down. A page waits this long before it is tried again, so it is short.
+/// Timeouts of a request. A page is not tried again before, so they are short.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A refused token or an unknown topic is mended by a person, not by asking often.
+/// Wait after a refused token or an unknown topic: a person has to repair that.
 const REFUSED_WAIT: Span = Span::from_mins(5);
 
-/// As much of an answer is read to say why it is a refusal, and
+/// Bytes of an answer that are read for the reason of a rejection.
 const MAX_READ: usize = 4096;
 
-/// so much of that is said at most, with what may not be shown taken out before.
+/// Longest reason, in characters.
 pub(crate) const MAX_REASON: usize = 240;
 
-/// What is sent.
+/// A request that is ready to be sent.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) url: String,
@@ -31,33 +31,33 @@ pub(crate) struct Request {
     pub(crate) body: Vec<u8>,
 }
 
-/// A request that was not taken, as far as is known.
+/// A request that was not accepted, as far as is known.
 #[derive(Debug)]
-pub(crate) struct Unsent {
+pub(crate) struct PostError {
     pub(crate) failure: Failure,
-    /// The other side does not believe who sent it.
-    pub(crate) is_denied: bool,
+    /// The server refused the secret (401, 403).
+    pub(crate) is_unauthorized: bool,
 }
 
-/// The clients of all channels. A farm that only logs has none.
+/// The HTTP clients of all channels, each made when it is first needed.
 #[derive(Debug)]
-pub struct Clients {
+pub struct HttpClients {
     /// Name and version of the program, as servers see it.
     user_agent: &'static str,
-    /// For plain http: it trusts nobody, so it works where no certificates are installed.
+    /// For http: needs no certificates on the machine.
     plain: OnceCell<Client>,
-    /// Trusts whom the machine trusts.
+    /// For https: trusts the authorities that the machine trusts.
     secure: OnceCell<Client>,
 }
 
-impl Clients {
-    /// None is made before it is wanted.
+impl HttpClients {
+    /// Makes no client yet.
     #[must_use]
-    pub fn new(user_agent: &'static str) -> Clients {
-        Clients { user_agent, plain: OnceCell::new(), secure: OnceCell::new() }
+    pub fn new(user_agent: &'static str) -> HttpClients {
+        HttpClients { user_agent, plain: OnceCell::new(), secure: OnceCell::new() }
     }
 
-    /// The client for an address, made when it is first wanted. One that cannot be made is tried again with the next page.
+    /// The client for an address. One that cannot be made is tried again with the next page.
     pub(crate) async fn of(&self, url: &str) -> Result<&Client, String> {
         let is_plain = url.starts_with("http://");
         let client = if is_plain { &self.plain } else { &self.secure };
@@ -69,7 +69,7 @@ impl Clients {
     }
 }
 
-/// It follows no redirect, for that could lead a token elsewhere.
+/// Follows no redirect: that could send a token to another server.
 fn client_of(user_agent: &'static str, is_plain: bool) -> Result<Client, String> {
     // Installed already, when somebody else needed it first.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -85,19 +85,19 @@ fn client_of(user_agent: &'static str, is_plain: bool) -> Result<Client, String>
 }
 
 /// Sends, and waits for the answer.
-pub(crate) async fn post(client: &Client, request: Request) -> Result<(), Unsent> {
+pub(crate) async fn post(client: &Client, request: Request) -> Result<(), PostError> {
     let sent = client.post(request.url).headers(request.headers).body(request.body).send().await;
     match sent {
         Ok(answer) if answer.status().is_success() => Ok(()),
-        Ok(answer) => Err(Unsent {
-            is_denied: matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN),
-            failure: refusal(answer).await,
+        Ok(answer) => Err(PostError {
+            is_unauthorized: matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN),
+            failure: rejection(answer).await,
         }),
-        Err(error) => Err(Unsent { is_denied: false, failure: break_of(error) }),
+        Err(error) => Err(PostError { is_unauthorized: false, failure: connection_failure(error) }),
     }
 }
 
-fn break_of(error: reqwest::Error) -> Failure {
+fn connection_failure(error: reqwest::Error) -> Failure {
     let is_plain = error.url().is_some_and(|url| url.scheme() == "http");
     let (is_sent, is_connect) = (!error.is_builder(), error.is_connect());
     // The address may hold what only its owner should know.
@@ -106,39 +106,39 @@ fn break_of(error: reqwest::Error) -> Failure {
         reason.push_str("; it may want https, as url then has to say");
     }
     // Connected, and then no answer that makes sense: it may have been taken.
-    let after = (!is_sent).then_some(REFUSED_WAIT);
-    Failure { reason, again: Again::UntilExpired, after, perhaps: is_sent && !is_connect }
+    let retry_after = (!is_sent).then_some(REFUSED_WAIT);
+    Failure { reason, retry: Retry::UntilExpired, retry_after, may_have_arrived: is_sent && !is_connect }
 }
 
-async fn refusal(mut answer: Response) -> Failure {
+async fn rejection(mut answer: Response) -> Failure {
     let status = answer.status();
-    let (again, after) = outlook(status, asked(answer.headers()));
+    let (retry, retry_after) = retry_of(status, asked(answer.headers()));
     let text = match answer.chunk().await {
         Ok(Some(bytes)) => printable(&bytes),
         Ok(None) | Err(_) => String::new(),
     };
     let reason = if text.is_empty() { format!("answered {status}") } else { format!("answered {status}: {text}") };
-    Failure { reason, again, after, perhaps: false }
+    Failure { reason, retry, retry_after, may_have_arrived: false }
 }
 
-/// Whether a request that was not taken may be taken later, and after how long; `asked` is what the other side asks for.
+/// Whether and when to retry a request that was rejected; `asked` is the `Retry-After` of the answer.
 ///
-/// | answer | meaning | again |
+/// | answer | meaning | retry |
 /// | --- | --- | --- |
-/// | any with `Retry-After` | it will be taken later | then |
+/// | any with `Retry-After` | accepted later | then |
 /// | 408, 421, 423, 425, 429, 5xx | the server is busy or ill | soon, later and later |
-/// | 401, 402, 403, 404, 405, 407, 410, 3xx | address, token or account: a person mends it | every 5 minutes |
-/// | 413, 414, 415, 431 | this very request is too large or of no use, and will be | never |
-/// | every other 4xx (400, 409, 422 ..) | it refuses this very request | a few times |
-fn outlook(status: StatusCode, asked: Option<Span>) -> (Again, Option<Span>) {
+/// | 401, 402, 403, 404, 405, 407, 410, 3xx | address, token or account: a person repairs it | every 5 minutes |
+/// | 413, 414, 415, 431 | this request is too large or of no use | never |
+/// | every other 4xx (400, 409, 422 ..) | this request is refused | a few times |
+fn retry_of(status: StatusCode, asked: Option<Span>) -> (Retry, Option<Span>) {
     if asked.is_some() {
-        return (Again::UntilExpired, asked);
+        return (Retry::UntilExpired, asked);
     }
     match status.as_u16() {
-        408 | 421 | 423 | 425 | 429 | 500.. => (Again::UntilExpired, None),
-        ..=399 | 401..=405 | 407 | 410 => (Again::UntilExpired, Some(REFUSED_WAIT)),
-        413..=415 | 431 => (Again::Never, None),
-        _ => (Again::Few, None),
+        408 | 421 | 423 | 425 | 429 | 500.. => (Retry::UntilExpired, None),
+        ..=399 | 401..=405 | 407 | 410 => (Retry::UntilExpired, Some(REFUSED_WAIT)),
+        413..=415 | 431 => (Retry::Never, None),
+        _ => (Retry::Few, None),
     }
 }
 
@@ -160,7 +160,7 @@ fn printable(bytes: &[u8]) -> String {
     text.replace(char::is_control, " ").trim().to_owned()
 }
 
-/// The innermost cause is what tells a technician something.
+/// The innermost cause, which names the fault.
 fn cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {
@@ -175,9 +175,9 @@ mod tests {
 
     #[test]
     fn each_answer_says_whether_it_may_be_taken_later() {
-        let soon = (Again::UntilExpired, None);
-        let mended = (Again::UntilExpired, Some(REFUSED_WAIT));
-        let (few, never) = ((Again::Few, None), (Again::Never, None));
+        let soon = (Retry::UntilExpired, None);
+        let mended = (Retry::UntilExpired, Some(REFUSED_WAIT));
+        let (few, never) = ((Retry::Few, None), (Retry::Never, None));
         for (codes, expected) in [
             (&[408, 421, 423, 425, 429, 500, 501, 502, 503, 504, 507, 511, 520, 599][..], soon),
             (&[300, 301, 302, 304, 307, 308, 401, 402, 403, 404, 405, 407, 410], mended),
@@ -186,9 +186,9 @@ mod tests {
         ] {
             for code in codes {
                 let status = StatusCode::from_u16(*code).unwrap();
-                assert_eq!(outlook(status, None), expected, "{code}");
+                assert_eq!(retry_of(status, None), expected, "{code}");
                 let asked = Some(Span::from_secs(7));
-                assert_eq!(outlook(status, asked), (Again::UntilExpired, asked), "{code} with Retry-After");
+                assert_eq!(retry_of(status, asked), (Retry::UntilExpired, asked), "{code} with Retry-After");
             }
         }
     }

@@ -7,19 +7,19 @@ use tilth_config::{Channel, Target};
 use tilth_core::time::WallTime;
 
 use crate::http::Request;
-use crate::queue::Parcel;
+use crate::message::Message;
 use crate::secret::Secret;
 
-/// The request that tells a parcel; none where the channel has no server, or no secret where it needs one.
+/// The request that sends a message; none where the channel has no server, or no secret where it needs one.
 pub(crate) fn request(
     channel: &Channel,
     secret: Option<&Secret>,
-    parcel: &Parcel,
+    message: &Message,
     now: Option<WallTime>,
 ) -> Option<Request> {
     match &channel.target {
         Target::Log => None,
-        Target::Ntfy { url, topic } => Some(ntfy::request(url, topic, secret, parcel)),
-        Target::Webhook { url } => Some(webhook::request(url, secret?, parcel, now)),
+        Target::Ntfy { url, topic } => Some(ntfy::request(url, topic, secret, message)),
+        Target::Webhook { url } => Some(webhook::request(url, secret?, message, now)),
     }
 }

@@ -1,24 +1,22 @@
-//! Channels: how people are told. What is told ([`notice`]) waits in a channel's queue ([`queue`]), which keeps its limits and
-//! tries again, becomes words ([`text`]) and leaves in the form that the kind of channel wants ([`client`]). A kind is one file.
+//! Channels: how people are told. A notification waits in its channel's queue, which keeps the limits and tries again, becomes
+//! words, and is sent in the form that its kind of channel wants.
 //!
 //! ```text
-//! Notice --> Queue -- Parcel --> Way -- ntfy, webhook --> server
-//!              ^                  |
-//!              +------ Failure ---+
+//! Notification --> Queue -- Message --> ChannelClient -- kinds::request --> server
+//!                    ^                        |
+//!                    +-- Input::Sent, Failed -+
 //! ```
 //!
-//! The queue is pure; `client` alone knows the network and reads secrets. Knows neither engine nor store.
+//! `queue`, `text` and `kinds` are pure; `client` alone uses the network and reads secrets. Knows neither engine nor store.
 
 mod budget;
 pub mod client;
 mod http;
 mod kinds;
-pub mod notice;
+pub mod message;
+pub mod notification;
 pub mod queue;
 pub mod secret;
 pub mod text;
 
-pub use crate::http::Clients;
-
-#[cfg(test)]
-mod tests;
+pub use crate::http::HttpClients;

@@ -1,4 +1,4 @@
-//! Secrets: what documents name and never contain. Values are files, mode 0600, in `secrets` beside `config.d`; or systemd
+//! Secrets: documents name them and never contain them. Values are files, mode 0600, in `secrets` beside `config.d`; or systemd
 //! credentials.
 
 use std::fmt;
@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 
 use tilth_config::{SecretName, plain_file};
 
-/// Longer than any key or token.
+/// Longest secret, in bytes.
 const MAX_BYTES: u64 = 4096;
 
-/// A secret's value. It is never shown: its `Debug` says only that there is one.
+/// Value of a secret. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
-/// Where secrets are.
+/// The places where secrets are kept.
 #[derive(Debug, Clone)]
 pub struct Secrets {
     folder: PathBuf,
@@ -25,24 +25,24 @@ pub struct Secrets {
 /// Why a secret has no value.
 #[derive(Debug)]
 pub enum SecretError {
-    /// Nowhere to be found.
+    /// No such file.
     Missing(PathBuf),
     /// Others than its owner may read it.
     Open(PathBuf, u32),
-    /// There, and of no use.
+    /// The file holds no usable secret.
     Unusable(PathBuf, &'static str),
-    /// It cannot be read.
+    /// The file cannot be read.
     Read(PathBuf, io::Error),
 }
 
 impl Secrets {
-    /// Those of a configuration folder, and of the unit that systemd started this program as.
+    /// The folder `secrets` in a folder, then the credentials of the systemd unit.
     pub fn of(config: &Path) -> Secrets {
         let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
         Secrets { folder: config.join("secrets"), credentials }
     }
 
-    /// The value of a secret; the file beside the configuration goes before the credential.
+    /// The value of a secret; the file goes before the credential.
     pub fn get(&self, name: &SecretName) -> Result<Secret, SecretError> {
         let path = self.folder.join(name.as_str());
         match (read(&path, true), &self.credentials) {

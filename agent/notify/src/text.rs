@@ -8,42 +8,42 @@ use tilth_core::plan::{AlertKey, Severity};
 use tilth_core::rules::Figure;
 use tilth_core::time::Span;
 
-use crate::notice::{Instead, Kind, Notice};
-use crate::queue::{Item, Parcel};
+use crate::message::{Item, Message};
+use crate::notification::{Instead, Kind, Notification};
 
-/// A digest names this many; the others are counted.
-const MAX_NAMED: usize = 20;
+/// Notifications that a digest lists; the others are counted.
+const MAX_LISTED: usize = 20;
 
-/// A message for people.
+/// A message as people read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text {
     /// One line.
     pub title: String,
-    /// A few.
+    /// A few lines.
     pub body: String,
-    /// The worst of what it tells; nothing where it only tells what is over.
+    /// Highest severity in it; none where all is over.
     pub severity: Option<Severity>,
 }
 
 impl Text {
-    /// The words for a parcel.
-    pub fn of(parcel: &Parcel) -> Text {
-        let (title, mut body) = match parcel.items.as_slice() {
+    /// The words of a message.
+    pub fn of(message: &Message) -> Text {
+        let (title, mut body) = match message.items.as_slice() {
             [item] => (title(item), body(item)),
             items => digest(items),
         };
-        match parcel.untold {
+        match message.undelivered {
             0 => {}
             1 => body.push_str("\n1 earlier notice could not be delivered."),
-            untold => drop(write!(body, "\n{untold} earlier notices could not be delivered.")),
+            undelivered => drop(write!(body, "\n{undelivered} earlier notices could not be delivered.")),
         }
-        let severity = parcel.items.iter().filter_map(|item| item.notice.rank()).max();
+        let severity = message.items.iter().filter_map(|item| item.notification.rank()).max();
         Text { title: one_line(&title), body, severity }
     }
 }
 
 fn title(item: &Item) -> String {
-    let Notice { kind, report, .. } = &*item.notice;
+    let Notification { kind, report, .. } = &*item.notification;
     let repeat = if item.repeat { "Repeat: " } else { "" };
     match kind {
         Kind::Page(_) => format!("{repeat}{}: {}", capitalised(report.severity.name()), report.message),
@@ -52,7 +52,7 @@ fn title(item: &Item) -> String {
 }
 
 fn body(item: &Item) -> String {
-    let Notice { kind, report, why, instead, .. } = &*item.notice;
+    let Notification { kind, report, why, instead, .. } = &*item.notification;
     let mut lines = Vec::new();
     // The news first: a locked phone shows a line or two.
     if let Some(Instead { of, reason, .. }) = instead {
@@ -74,8 +74,8 @@ fn body(item: &Item) -> String {
     if let (Kind::Page(_), Some(advice)) = (kind, &report.advice) {
         lines.push(advice.to_string());
     }
-    lines.extend(figures(&item.notice));
-    lines.push(since(&item.notice));
+    lines.extend(figures(&item.notification));
+    lines.push(since(&item.notification));
     match item.earlier {
         0 => {}
         1 => lines.push("1 earlier page about it was not delivered.".to_owned()),
@@ -88,9 +88,9 @@ fn body(item: &Item) -> String {
     lines.join("\n")
 }
 
-/// What was compared with what.
-fn figures(notice: &Notice) -> Option<String> {
-    let Notice { kind, report, unit, is_measured, .. } = notice;
+/// Value and limit.
+fn figures(notification: &Notification) -> Option<String> {
+    let Notification { kind, report, unit, is_measured, .. } = notification;
     match (&report.value, &report.limit) {
         _ if !is_measured => None,
         (Some(Figure::Time(_)), _) if matches!(kind, Kind::Resolved(_)) => None,
@@ -103,18 +103,18 @@ fn figures(notice: &Notice) -> Option<String> {
 
 fn digest(items: &[Item]) -> (String, String) {
     let counts = Severity::ALL.into_iter().rev().map(|severity| {
-        let count = items.iter().filter(|item| item.notice.rank() == Some(severity)).count();
+        let count = items.iter().filter(|item| item.notification.rank() == Some(severity)).count();
         (severity.name(), count)
     });
-    let resolved = items.iter().filter(|item| item.notice.rank().is_none()).count();
+    let resolved = items.iter().filter(|item| item.notification.rank().is_none()).count();
     let counts: Vec<String> = counts
         .chain([("resolved", resolved)])
         .filter(|(_, count)| *count > 0)
         .map(|(name, count)| format!("{count} {name}"))
         .collect();
-    let mut lines: Vec<String> = items.iter().take(MAX_NAMED).map(|item| one_line(&title(item))).collect();
-    if items.len() > MAX_NAMED {
-        lines.push(format!("and {} more", items.len() - MAX_NAMED));
+    let mut lines: Vec<String> = items.iter().take(MAX_LISTED).map(|item| one_line(&title(item))).collect();
+    if items.len() > MAX_LISTED {
+        lines.push(format!("and {} more", items.len() - MAX_LISTED));
     }
     (format!("{} notices: {}", items.len(), counts.join(", ")), lines.join("\n"))
 }
@@ -128,7 +128,7 @@ pub(crate) fn figure(figure: &Figure, unit: &str) -> String {
 }
 
 /// The length is only known within one boot.
-fn since(Notice { kind, report, local, .. }: &Notice) -> String {
+fn since(Notification { kind, report, local, .. }: &Notification) -> String {
     let (since, at) = (&report.since, &report.at);
     let length =
         (since.boot == at.boot).then(|| at.uptime - since.uptime).filter(|length| *length >= Span::from_secs(1));
@@ -150,7 +150,10 @@ fn capitalised(word: &str) -> String {
     letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// A line stays a line, whatever a rule's author wrote.
+/// Without control characters, which a rule's message may hold.
 fn one_line(text: &str) -> String {
     text.replace(char::is_control, " ")
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -207,7 +207,7 @@ async fn decide_from_the_first(
     queue: Queue,
     clock: Clock,
     mut commands: mpsc::Receiver<Command>,
-    outcomes: mpsc::Receiver<notify::Told>,
+    outcomes: mpsc::Receiver<notify::Delivery>,
     begin: impl FnOnce() -> decide::Decide,
 ) {
     let (mut first, mut early) = (Vec::new(), Vec::new());

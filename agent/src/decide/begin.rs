@@ -10,7 +10,7 @@ use tilth_core::engine::{Engine, Reserve, Snapshot, Standing};
 use tilth_core::escalate::{Cause, PageId};
 use tilth_core::id::Id;
 use tilth_core::time::Stamp;
-use tilth_notify::notice::Notice;
+use tilth_notify::notification::Notification;
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::fault::SaidFaults;
@@ -234,9 +234,13 @@ impl Decide {
             if !open.is_empty() {
                 self.note_asked(number, &open);
                 let page = Page { id, cause: Cause::Fired, channels: open.clone(), report: alert.report };
-                let notice =
-                    Notice::page(notification_id(&self.device, id, self.paged_by.get(&number)), &page, &plan, true);
-                self.tell_people(Request::Page(Box::new(notice), open));
+                let notification = Notification::page(
+                    notification_id(&self.device, id, self.paged_by.get(&number)),
+                    &page,
+                    &plan,
+                    true,
+                );
+                self.tell_people(Request::Page(Box::new(notification), open));
             }
         }
     }

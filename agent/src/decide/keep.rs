@@ -13,12 +13,12 @@ use tilth_core::id::Id;
 use tilth_core::plan::Plan;
 use tilth_core::site::Site;
 use tilth_core::time::{Span, Stamp, WallTime};
-use tilth_notify::notice::INSTEAD_OF;
+use tilth_notify::notification::INSTEAD_OF;
 
 use super::{Decide, Takers, new_event, source};
 use crate::chance::Run;
 use crate::clock;
-use crate::notify::Told;
+use crate::notify::Delivery;
 use crate::notify::dispatch::Levels;
 use crate::sense::line::SeenLabels;
 use crate::store::{AlertRef, Anchor, Commit, Missing, NewEvent, Numbers};
@@ -213,26 +213,26 @@ impl Decide {
         }
     }
 
-    /// What became of a notice on a channel.
-    pub(super) fn note_told(&mut self, told: &Told) {
-        let Told { channel, outcome } = told;
+    /// Notes what became of a notification on a channel.
+    pub(super) fn note_delivery(&mut self, delivery: &Delivery) {
+        let Delivery { channel, outcome } = delivery;
         // It may come after the alert is over, and is then of no use.
-        if let (true, Some((alert, page))) = (outcome.fate.is_final(), self.page_of(&outcome.notice))
+        if let (true, Some((alert, page))) = (outcome.status.is_final(), self.page_of(&outcome.notification))
             && let Some(told) = self.told.get_mut(&alert)
         {
             let last = told.entry(channel.clone()).or_insert(0);
             *last = (*last).max(page);
         }
         let body = json!({
-            "notice": outcome.notice,
+            "notice": outcome.notification,
             "channel": channel,
-            "fate": outcome.fate.name(),
+            "fate": outcome.status.name(),
             "attempts": outcome.attempts,
             "reason": outcome.reason,
         });
-        if outcome.fate.is_given_up() {
+        if outcome.status.is_given_up() {
             let mut body = body.clone();
-            body["alert"] = json!(self.page_of(&outcome.notice).map(|(AlertId(alert), _)| alert));
+            body["alert"] = json!(self.page_of(&outcome.notification).map(|(AlertId(alert), _)| alert));
             body["instead"] = json!(outcome.instead);
             self.event(UNDELIVERED, body);
         }

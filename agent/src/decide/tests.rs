@@ -2,7 +2,7 @@
 
 use tilth_config::{Document, Layer, Loaded, Purpose};
 use tilth_core::reading::{Quality, Raw};
-use tilth_notify::queue::{Fate, Outcome};
+use tilth_notify::message::{DeliveryStatus, Outcome};
 use tokio::sync::broadcast;
 
 use super::*;
@@ -90,9 +90,10 @@ impl Life {
         self.decide.flush();
     }
 
-    fn outcome(&mut self, channel: &str, notice: &str, fate: Fate) {
-        let outcome = Outcome { notice: notice.to_owned(), fate, attempts: 1, reason: None, instead: None };
-        self.decide.note_told(&Told { channel: Id::new(channel).unwrap(), outcome });
+    fn outcome(&mut self, channel: &str, notification: &str, status: DeliveryStatus) {
+        let outcome =
+            Outcome { notification: notification.to_owned(), status, attempts: 1, reason: None, instead: None };
+        self.decide.note_delivery(&Delivery { channel: Id::new(channel).unwrap(), outcome });
     }
 
     /// What was asked for since the last time.
@@ -103,11 +104,16 @@ impl Life {
             let names = |channels: &[Id]| channels.iter().map(Id::as_str).collect::<Vec<_>>().join(" ");
             let notify::Command::Request(request) = command else { panic!("nobody asks how channels are") };
             said.push(match request {
-                Request::Page(notice, channels) => {
-                    format!("{}{} {}", if notice.repeat { "repeat " } else { "page " }, notice.id, names(&channels))
+                Request::Page(notification, channels) => {
+                    format!(
+                        "{}{} {}",
+                        if notification.repeat { "repeat " } else { "page " },
+                        notification.id,
+                        names(&channels)
+                    )
                 }
                 Request::Paged(AlertId(alert), channels) => format!("paged {alert} {}", names(&channels)),
-                Request::Resolved(notice) => notice.id,
+                Request::Resolved(notification) => notification.id,
                 Request::Channels(..) => "channels".to_owned(),
                 other @ Request::Acknowledged(_) => panic!("{other:?}"),
             });
@@ -140,7 +146,7 @@ fn configured(farm: &str) -> Configured {
 fn escalated(farm: &str) -> Life {
     let mut life = Life::begin(0, farm, None);
     life.level(10, 31.0);
-    life.outcome("log", "pi-1-1-at0", Fate::Sent);
+    life.outcome("log", "pi-1-1-at0", DeliveryStatus::Sent);
     life.level(700, 31.0);
     life.expect(&["channels", "page pi-1-1-at0 log", "page pi-1-2-at0 phone"]);
     life.remembers(&json!({ "1": { "log": 1, "phone": 0 } }));
@@ -162,7 +168,7 @@ fn whoever_was_paged_in_an_earlier_life_is_told_that_it_is_over() {
     let kept = escalated(&farm).kept();
     let mut life = Life::begin(800, &farm, Some(kept));
     life.expect(&["channels", "paged 1 log phone", "repeat pi-1-2-at0 phone"]);
-    life.outcome("phone", "pi-1-2-at0", Fate::Sent);
+    life.outcome("phone", "pi-1-2-at0", DeliveryStatus::Sent);
     let kept = life.kept();
     let mut life = Life::begin(900, &farm, Some(kept));
     life.expect(&["channels", "paged 1 log phone"]);
@@ -175,7 +181,7 @@ fn whoever_was_paged_in_an_earlier_life_is_told_that_it_is_over() {
 fn a_page_that_a_start_decides_on_is_no_repeat() {
     let farm = format!("{FARM}{RULE}");
     let mut life = escalated(&farm);
-    life.outcome("phone", "pi-1-2-at0", Fate::Sent);
+    life.outcome("phone", "pi-1-2-at0", DeliveryStatus::Sent);
     let kept = life.kept();
     let mut life = Life::begin(1400, &farm, Some(kept));
     life.expect(&["channels", "paged 1 log phone", "page pi-1-3-at1400 log"]);
@@ -186,7 +192,7 @@ fn what_is_told_of_an_alert_that_is_over_is_not_remembered() {
     let farm = format!("{FARM}{RULE}");
     let mut life = escalated(&farm);
     life.level(800, 20.0);
-    life.outcome("phone", "pi-1-2-at0", Fate::Withdrawn);
+    life.outcome("phone", "pi-1-2-at0", DeliveryStatus::Withdrawn);
     life.remembers(&json!({}));
     life.level(900, 31.0);
     life.remembers(&json!({ "2": { "log": 0 } }));
@@ -236,8 +242,8 @@ fn a_page_that_is_given_up_is_an_event_and_is_not_told_again_at_the_next_start()
     let farm = format!("{FARM}{RULE}");
     let mut life = escalated(&farm);
     life.decide.commit.events.clear();
-    life.outcome("phone", "pi-1-2-at0", Fate::Failed);
-    life.outcome("log", "pi-1-2-at0-instead-of-phone", Fate::Sent);
+    life.outcome("phone", "pi-1-2-at0", DeliveryStatus::Failed);
+    life.outcome("log", "pi-1-2-at0-instead-of-phone", DeliveryStatus::Sent);
     let events: Vec<_> = life.decide.commit.events.iter().map(|event| (event.kind.as_str(), &event.body)).collect();
     let [("undelivered", body)] = events[..] else { panic!("{events:?}") };
     assert_eq!((&body["notice"], &body["alert"], &body["fate"]), (&json!("pi-1-2-at0"), &json!(1), &json!("failed")));

@@ -165,12 +165,12 @@ impl Office {
     async fn channels(&self) -> Vec<ChannelState> {
         let Some(notify) = self.notify.upgrade() else { return Vec::new() };
         let (answer, answered) = oneshot::channel();
-        if notify.try_send(notify::Command::Look(answer)).is_err() {
+        if notify.try_send(notify::Command::Status(answer)).is_err() {
             return Vec::new();
         }
         drop(notify);
         let (now, anchor) = (self.clock.uptime(), self.anchor());
-        let state = |look: notify::Look| channel_state(look, now, anchor);
+        let state = |status: notify::ChannelStatus| channel_state(status, now, anchor);
         Self::wait(answered).await.unwrap_or_default().into_iter().map(state).collect()
     }
 }
@@ -236,12 +236,12 @@ fn placed(at: Uptime, anchor: Option<Anchor>) -> Option<String> {
     wall(anchor.map(|anchor| WallTime(at.0.saturating_add(anchor.offset_ms))))
 }
 
-fn channel_state(look: notify::Look, now: Uptime, anchor: Option<Anchor>) -> ChannelState {
+fn channel_state(status: notify::ChannelStatus, now: Uptime, anchor: Option<Anchor>) -> ChannelState {
     let failed = |failure: notify::LastFailure| {
         let since = failure.over.unwrap_or(failure.since);
         Failed {
             at: placed(failure.at, anchor),
-            notice: failure.notice,
+            notice: failure.notification,
             reason: failure.reason,
             over: failure.over.is_some(),
             since: placed(since, anchor),
@@ -249,16 +249,16 @@ fn channel_state(look: notify::Look, now: Uptime, anchor: Option<Anchor>) -> Cha
         }
     };
     ChannelState {
-        channel: look.channel,
-        server: look.server,
-        waiting: look.waiting as u64,
-        sending: look.next == Some(Next::UnderWay),
-        next_try_s: match look.next {
+        channel: status.channel,
+        server: status.server,
+        waiting: status.waiting as u64,
+        sending: status.next == Some(Next::UnderWay),
+        next_try_s: match status.next {
             Some(Next::At(at)) => Some((at.max(now) - now).as_secs_f64()),
             Some(Next::UnderWay) | None => None,
         },
-        lack: look.lack,
-        last_failure: look.failure.map(failed),
+        lack: status.unavailable,
+        last_failure: status.failure.map(failed),
     }
 }
 

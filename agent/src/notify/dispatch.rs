@@ -1,4 +1,4 @@
-//! Which channel tells what: pages to those that a level names, and that an alert is over to those that were told of it. Each
+//! Which channel sends what: pages go to the channels of their level, and that an alert is over to the channels that paged it. Each
 //! channel has its own queue, so one that is down delays no other. Pure.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -12,8 +12,9 @@ use tilth_core::escalate::PageId;
 use tilth_core::id::Id;
 use tilth_core::plan::{AlertKey, Plan};
 use tilth_core::time::Uptime;
-use tilth_notify::notice::Notice;
-use tilth_notify::queue::{self, Fate, Limits, Next, Outcome, Queue};
+use tilth_notify::message::{DeliveryStatus, Failure, Outcome};
+use tilth_notify::notification::Notification;
+use tilth_notify::queue::{self, Limits, Next, Queue};
 
 use crate::chance::Run;
 use crate::decide::Cause;
@@ -21,13 +22,13 @@ use crate::decide::Cause;
 /// What the agent asks of its channels.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Request {
-    /// Tell people, by these channels.
-    Page(Box<Notice>, Vec<Id>),
-    /// Somebody takes an alert on: stop paging of it.
+    /// Page by these channels.
+    Page(Box<Notification>, Vec<Id>),
+    /// An alert was acknowledged: withdraw its pages.
     Acknowledged(AlertId),
-    /// An alert is over: tell that to whoever was told of it.
-    Resolved(Box<Notice>),
-    /// An alert that is still open was told by these channels before the process began.
+    /// An alert is over: tell whoever was paged.
+    Resolved(Box<Notification>),
+    /// An open alert was paged by these channels before the process began.
     Paged(AlertId, Vec<Id>),
     /// The configuration changed: its channels, and which of them tell of each open alert.
     Channels(BTreeMap<Id, Channel>, Levels),
@@ -36,22 +37,22 @@ pub(crate) enum Request {
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Input {
-    /// Nothing but time.
+    /// Time passed.
     Tick,
-    /// The agent asks for something.
+    /// A request of the agent.
     Request(Request),
-    /// What a channel sent arrived.
+    /// A channel's message was delivered.
     Sent(Id),
-    /// What a channel sent did not.
-    Failed(Id, queue::Failure),
+    /// A channel's message was not delivered.
+    Failed(Id, Failure),
 }
 
 /// For each open alert the channels of its level.
 pub(crate) type Levels = BTreeMap<AlertId, Vec<Id>>;
 
 impl Request {
-    /// What an effect of the engine means for people; nothing where they need not know. `cause` says what the engine does
-    /// not know of an alert.
+    /// The request that an effect of the engine makes; none where people need not know. `cause` says what the engine does not know
+    /// of an alert.
     pub(crate) fn of(
         effect: &Effect,
         plan: &Plan,
@@ -60,18 +61,19 @@ impl Request {
     ) -> Option<Request> {
         match effect {
             Effect::Page(page) => {
-                let mut notice = Notice::page(notification_id(device, page.id, Some(run)), page, plan, false);
+                let mut notification =
+                    Notification::page(notification_id(device, page.id, Some(run)), page, plan, false);
                 if let Some(Cause { why, advice }) = cause(&page.report.key) {
-                    notice.report.advice = advice.map(Arc::from).or(notice.report.advice);
-                    notice.why = Some(why);
+                    notification.report.advice = advice.map(Arc::from).or(notification.report.advice);
+                    notification.why = Some(why);
                 }
-                Some(Request::Page(Box::new(notice), page.channels.clone()))
+                Some(Request::Page(Box::new(notification), page.channels.clone()))
             }
             Effect::Alert(Transition::Acknowledged { .. }, report) => report.alert.map(Request::Acknowledged),
             Effect::Alert(Transition::Resolved(reason), report) => {
                 // Of an alert that never fired nobody was told.
                 let id = format!("{device}-{}-resolved-{run}", report.alert?);
-                Some(Request::Resolved(Box::new(Notice::resolved(id, *reason, report, plan))))
+                Some(Request::Resolved(Box::new(Notification::resolved(id, *reason, report, plan))))
             }
             _ => None,
         }
@@ -90,7 +92,7 @@ pub(crate) fn notification_id(device: &Id, page: PageId, run: Option<&Run>) -> S
 pub(crate) struct Dispatch {
     channels: BTreeMap<Id, Channel>,
     queues: BTreeMap<Id, Queue>,
-    /// Which channels were asked to tell of an alert that is open.
+    /// Channels that were asked to page, by open alert.
     told: BTreeMap<AlertId, BTreeSet<Id>>,
     levels: Levels,
     effects: VecDeque<(Id, queue::Effect)>,
@@ -122,7 +124,7 @@ impl Dispatch {
         self.queues.values().filter_map(Queue::deadline).min()
     }
 
-    /// How many notices wait, by channel, and when the next of them goes.
+    /// Notifications that wait by channel, and when the next message goes.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = (&Id, usize, Option<Next>)> {
         let open = self.queues.iter().filter(|(_, queue)| !queue.is_closed());
         open.map(|(id, queue)| (id, queue.waiting(), queue.next()))
@@ -135,7 +137,7 @@ impl Dispatch {
 
     fn take(&mut self, now: Uptime, request: Request) {
         match request {
-            Request::Page(notice, channels) => self.page(now, *notice, channels),
+            Request::Page(notification, channels) => self.page(now, *notification, channels),
             Request::Acknowledged(alert) => {
                 for channel in self.told.get(&alert).into_iter().flatten() {
                     if let Some(queue) = self.queues.get_mut(channel) {
@@ -143,64 +145,69 @@ impl Dispatch {
                     }
                 }
             }
-            Request::Resolved(notice) => self.resolved(now, *notice),
+            Request::Resolved(notification) => self.resolved(now, *notification),
             Request::Paged(alert, channels) => self.told.entry(alert).or_default().extend(channels),
             Request::Channels(channels, levels) => self.set_channels(now, channels, levels),
         }
     }
 
-    fn page(&mut self, now: Uptime, notice: Notice, channels: Vec<Id>) {
-        if let Some(alert) = notice.alert() {
+    fn page(&mut self, now: Uptime, notification: Notification, channels: Vec<Id>) {
+        if let Some(alert) = notification.alert() {
             self.told.entry(alert).or_default().extend(channels.iter().cloned());
         }
-        self.tell(now, notice, channels);
+        self.tell(now, notification, channels);
     }
 
-    /// Told to those who were told of the alert; where their channels are gone, to those that tell of it now.
-    fn resolved(&mut self, now: Uptime, notice: Notice) {
-        let Some(told) = notice.alert().and_then(|alert| self.told.remove(&alert)) else { return };
+    /// To the channels that paged the alert; where they are gone, to those of its level now.
+    fn resolved(&mut self, now: Uptime, notification: Notification) {
+        let Some(told) = notification.alert().and_then(|alert| self.told.remove(&alert)) else { return };
         let there: Vec<Id> = told.iter().filter(|channel| self.is_open(channel)).cloned().collect();
-        let channels = if there.is_empty() { self.another(&notice, &[]).into_iter().collect() } else { there };
-        self.tell(now, notice, channels);
+        let channels = if there.is_empty() { self.another(&notification, &[]).into_iter().collect() } else { there };
+        self.tell(now, notification, channels);
     }
 
-    fn tell(&mut self, now: Uptime, notice: Notice, channels: impl IntoIterator<Item = Id>) {
-        let notice = Arc::new(notice);
+    fn tell(&mut self, now: Uptime, notification: Notification, channels: impl IntoIterator<Item = Id>) {
+        let notification = Arc::new(notification);
         for channel in channels {
             match self.queues.get_mut(&channel).filter(|queue| !queue.is_closed()) {
-                Some(queue) => queue.handle(now, queue::Input::Notice(Arc::clone(&notice))),
+                Some(queue) => queue.handle(now, queue::Input::Notification(Arc::clone(&notification))),
                 None => {
                     let reason = Some(format!("there is no channel {channel}"));
-                    let outcome =
-                        Outcome { notice: notice.id.clone(), fate: Fate::Failed, attempts: 0, reason, instead: None };
-                    self.give_up(now, channel, &notice, outcome);
+                    let outcome = Outcome {
+                        notification: notification.id.clone(),
+                        status: DeliveryStatus::Failed,
+                        attempts: 0,
+                        reason,
+                        instead: None,
+                    };
+                    self.give_up(now, channel, &notification, outcome);
                 }
             }
         }
     }
 
-    /// A channel will not tell a notice any more. Another one tells a page in its place, and says why.
-    fn give_up(&mut self, now: Uptime, channel: Id, notice: &Notice, outcome: Outcome) {
-        let mut tried = notice.instead.as_ref().map_or(Vec::new(), |instead| instead.of.clone());
+    /// A channel gave a notification up. Another one sends a page in its place, and says why.
+    fn give_up(&mut self, now: Uptime, channel: Id, notification: &Notification, outcome: Outcome) {
+        let mut tried = notification.instead.as_ref().map_or(Vec::new(), |instead| instead.of.clone());
         tried.push(channel.clone());
-        let another = if notice.is_page() { self.another(notice, &tried) } else { None };
+        let another = if notification.is_page() { self.another(notification, &tried) } else { None };
         if let Some(another) = &another {
-            if let Some(alert) = notice.alert() {
+            if let Some(alert) = notification.alert() {
                 self.told.entry(alert).or_default().insert(another.clone());
             }
-            let notice = notice.instead_of(tried, outcome.reason.as_deref().unwrap_or_default());
+            let notification = notification.instead_of(tried, outcome.reason.as_deref().unwrap_or_default());
             if let Some(queue) = self.queues.get_mut(another) {
-                queue.handle(now, queue::Input::Notice(Arc::new(notice)));
+                queue.handle(now, queue::Input::Notification(Arc::new(notification)));
             }
         }
         self.effects.push_back((channel, queue::Effect::Outcome(Outcome { instead: another, ..outcome })));
     }
 
-    /// A channel that can tell a notice in place of these: of the alert's level now, of its policy when it was decided on, or
-    /// any; the first of them that works, else the first that is tried again. Each is asked once, so this comes to an end.
-    fn another(&self, notice: &Notice, tried: &[Id]) -> Option<Id> {
-        let level = notice.alert().and_then(|alert| self.levels.get(&alert));
-        let others = level.into_iter().flatten().chain(&notice.others).chain(self.queues.keys());
+    /// A channel that can send a notification in place of these: of the alert's level now, of its policy when it was decided on, or
+    /// any; the first that works, else the first. Each is asked once, so this ends.
+    fn another(&self, notification: &Notification, tried: &[Id]) -> Option<Id> {
+        let level = notification.alert().and_then(|alert| self.levels.get(&alert));
+        let others = level.into_iter().flatten().chain(&notification.others).chain(self.queues.keys());
         let others: Vec<&Id> = others.filter(|channel| !tried.contains(channel) && self.can_tell(channel)).collect();
         let works = |channel: &&&Id| self.queues.get(**channel).is_some_and(Queue::works);
         others.iter().find(works).or(others.first()).map(|channel| (*channel).clone())
@@ -220,7 +227,7 @@ impl Dispatch {
         }
     }
 
-    /// What waits on a channel that is gone is told by another one, and so is what is under way there, if it fails.
+    /// What waits on a channel that is gone is sent by another one, and so is a message in flight there, if it fails.
     fn set_channels(&mut self, now: Uptime, channels: BTreeMap<Id, Channel>, levels: Levels) {
         let before = mem::replace(&mut self.channels, channels);
         self.levels = levels;
@@ -239,14 +246,16 @@ impl Dispatch {
         }
     }
 
-    /// Takes what the queues have to say. What one gives up, another may have to say more of.
+    /// Collects the effects of the queues. What one gives up may be an input of another.
     fn collect(&mut self, now: Uptime) {
         let mut given_up = Vec::new();
         loop {
             for (id, queue) in &mut self.queues {
                 while let Some(effect) = queue.poll() {
                     match effect {
-                        queue::Effect::GivenUp(notice, outcome) => given_up.push((id.clone(), notice, outcome)),
+                        queue::Effect::GivenUp(notification, outcome) => {
+                            given_up.push((id.clone(), notification, outcome));
+                        }
                         effect => self.effects.push_back((id.clone(), effect)),
                     }
                 }
@@ -254,11 +263,11 @@ impl Dispatch {
             if given_up.is_empty() {
                 break;
             }
-            for (channel, notice, outcome) in mem::take(&mut given_up) {
-                self.give_up(now, channel, &notice, outcome);
+            for (channel, notification, outcome) in mem::take(&mut given_up) {
+                self.give_up(now, channel, &notification, outcome);
             }
         }
-        self.queues.retain(|_, queue| !queue.is_closed() || queue.is_flying());
+        self.queues.retain(|_, queue| !queue.is_closed() || queue.is_in_flight());
     }
 }
 

@@ -1,9 +1,9 @@
-//! What became of notices, on its way to the task that decides. Bounded: when decide does not take them, the oldest go, first those that
-//! say no more than that it is tried again, last those of which another channel is to tell. Pure.
+//! Results of notifications on their way to decide. Bounded: when full, the oldest go, first those of attempts that are repeated, last
+//! those that were given up. Pure.
 
 use std::collections::VecDeque;
 
-use super::Told;
+use super::Delivery;
 
 /// Outcomes that may wait: those of every channel's full queue, several times over.
 pub(super) const MOST: usize = 4096;
@@ -11,25 +11,25 @@ pub(super) const MOST: usize = 4096;
 /// Outcomes that wait.
 #[derive(Debug, Default)]
 pub(super) struct Outcomes {
-    waiting: VecDeque<Told>,
+    waiting: VecDeque<Delivery>,
     unsaid: u64,
 }
 
 impl Outcomes {
     /// Beyond [`MOST`] one is dropped and counted. A page whose end is dropped is told again after a restart, as a repeat.
-    pub(super) fn push(&mut self, told: Told) {
+    pub(super) fn push(&mut self, delivery: Delivery) {
         if self.waiting.len() >= MOST {
-            let is_tried_again = |told: &Told| !told.outcome.fate.is_final();
-            let is_known = |told: &Told| !told.outcome.fate.is_given_up();
+            let is_tried_again = |delivery: &Delivery| !delivery.outcome.status.is_final();
+            let is_known = |delivery: &Delivery| !delivery.outcome.status.is_given_up();
             let least = self.waiting.iter().position(is_tried_again).or_else(|| self.waiting.iter().position(is_known));
             let least = least.unwrap_or(0);
             self.waiting.remove(least);
             self.unsaid += 1;
         }
-        self.waiting.push_back(told);
+        self.waiting.push_back(delivery);
     }
 
-    pub(super) fn pop(&mut self) -> Option<Told> {
+    pub(super) fn pop(&mut self) -> Option<Delivery> {
         self.waiting.pop_front()
     }
 
@@ -37,7 +37,7 @@ impl Outcomes {
         self.waiting.is_empty()
     }
 
-    /// Nobody takes them any more.
+    /// Drops all: decide has ended.
     pub(super) fn clear(&mut self) {
         self.waiting.clear();
     }
@@ -51,28 +51,29 @@ impl Outcomes {
 #[cfg(test)]
 mod tests {
     use tilth_core::id::Id;
-    use tilth_notify::queue::{Fate, Outcome};
+    use tilth_notify::message::{DeliveryStatus, Outcome};
 
     use super::*;
 
-    fn told(number: usize, fate: Fate) -> Told {
-        let outcome = Outcome { notice: format!("pi-{number}-1"), fate, attempts: 1, reason: None, instead: None };
-        Told { channel: Id::new("phone").unwrap(), outcome }
+    fn delivery(number: usize, status: DeliveryStatus) -> Delivery {
+        let outcome =
+            Outcome { notification: format!("pi-{number}-1"), status, attempts: 1, reason: None, instead: None };
+        Delivery { channel: Id::new("phone").unwrap(), outcome }
     }
 
     #[test]
     fn when_full_what_says_least_goes_first_and_is_counted() {
         let mut outcomes = Outcomes::default();
         for number in 0..MOST {
-            let fate = if number == 7 { Fate::Retrying } else { Fate::Sent };
-            outcomes.push(told(number, fate));
+            let status = if number == 7 { DeliveryStatus::Retrying } else { DeliveryStatus::Sent };
+            outcomes.push(delivery(number, status));
         }
         assert_eq!(outcomes.take_unsaid(), None);
-        outcomes.push(told(MOST, Fate::Sent));
-        outcomes.push(told(MOST + 1, Fate::Sent));
+        outcomes.push(delivery(MOST, DeliveryStatus::Sent));
+        outcomes.push(delivery(MOST + 1, DeliveryStatus::Sent));
         let mut left: Vec<String> = Vec::new();
-        while let Some(told) = outcomes.pop() {
-            left.push(told.outcome.notice);
+        while let Some(delivery) = outcomes.pop() {
+            left.push(delivery.outcome.notification);
         }
         assert_eq!(left.len(), MOST);
         assert_eq!(left[0], "pi-1-1", "the oldest went second");

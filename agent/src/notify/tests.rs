@@ -16,8 +16,8 @@ use tilth_core::plan::{AlertKey, Severity};
 use tilth_core::rules::Figure;
 use tilth_core::time::{Span, Stamp, Uptime, WallTime};
 use tilth_core::value::{Resolution, Value};
-use tilth_notify::notice::{Kind, Notice};
-use tilth_notify::queue::Fate;
+use tilth_notify::message::{DeliveryStatus, REFUSED_TRIES};
+use tilth_notify::notification::{Kind, Notification};
 
 use super::dispatch::Levels;
 use super::*;
@@ -49,10 +49,10 @@ fn report(alert: u64, severity: Severity) -> Report {
     }
 }
 
-fn notice(id: String, kind: Kind, report: Report) -> Notice {
+fn notification(id: String, kind: Kind, report: Report) -> Notification {
     let unit = "mS/cm".to_owned();
     let local = Local::UTC;
-    Notice {
+    Notification {
         id,
         kind,
         report,
@@ -67,15 +67,15 @@ fn notice(id: String, kind: Kind, report: Report) -> Notice {
 }
 
 /// A page as the tests of the queue use it, too.
-pub(super) fn page(alert: u64, page: u32, severity: Severity, cause: Cause) -> Notice {
+pub(super) fn page(alert: u64, page: u32, severity: Severity, cause: Cause) -> Notification {
     let id = format!("pi-{alert}-{page}");
-    notice(id, Kind::Page(cause), report(alert, severity))
+    notification(id, Kind::Page(cause), report(alert, severity))
 }
 
 /// An alert that is over.
-pub(super) fn resolved(alert: u64) -> Notice {
+pub(super) fn resolved(alert: u64) -> Notification {
     let id = format!("pi-{alert}-resolved");
-    notice(id, Kind::Resolved(Reason::Cleared), report(alert, Severity::Warning))
+    notification(id, Kind::Resolved(Reason::Cleared), report(alert, Severity::Warning))
 }
 
 /// A request as a receiver read it.
@@ -207,20 +207,20 @@ fn webhook(url: &str) -> Channel {
 /// The task with its channels, on a clock that runs a hundred times faster, so that its waits are short.
 struct Running {
     commands: mpsc::Sender<Command>,
-    told: mpsc::Receiver<Told>,
+    deliveries: mpsc::Receiver<Delivery>,
 }
 
 impl Running {
-    async fn tell(&self, notice: Notice, channels: &[&str]) {
+    async fn tell(&self, notification: Notification, channels: &[&str]) {
         let channels = channels.iter().map(|name| id(name)).collect();
-        self.commands.send(Command::Request(Request::Page(Box::new(notice), channels))).await.unwrap();
+        self.commands.send(Command::Request(Request::Page(Box::new(notification), channels))).await.unwrap();
     }
 
     /// What became of the next notice, as `CHANNEL ID FATE`.
-    async fn fate(&mut self) -> String {
-        let told = tokio::time::timeout(Duration::from_secs(40), self.told.recv()).await;
-        let Told { channel, outcome } = told.expect("an outcome in time").unwrap();
-        format!("{channel} {} {}", outcome.notice, outcome.fate.name())
+    async fn status(&mut self) -> String {
+        let deliveries = tokio::time::timeout(Duration::from_secs(40), self.deliveries.recv()).await;
+        let Delivery { channel, outcome } = deliveries.expect("an outcome in time").unwrap();
+        format!("{channel} {} {}", outcome.notification, outcome.status.name())
     }
 }
 
@@ -233,11 +233,11 @@ fn run_test<F: Future<Output = ()>>(config: &Config, channels: &[(&str, Channel)
     let secrets = Secrets::of(&config.0);
     runtime.block_on(async {
         let (commands, inbox) = mpsc::channel(COMMANDS);
-        let (outcomes, told) = mpsc::channel(64);
+        let (outcomes, deliveries) = mpsc::channel(64);
         commands.send(Command::Request(Request::Channels(channels, Levels::default()))).await.unwrap();
         tokio::select! {
             () = run(secrets, clock, inbox, outcomes) => panic!("ended"),
-            () = test(Running { commands, told }) => {}
+            () = test(Running { commands, deliveries }) => {}
         }
     });
 }
@@ -248,13 +248,13 @@ fn ntfy_gets_title_priority_tags_and_token() {
     let receiver = Receiver::start(vec![]);
     run_test(&config, &[("phone", ntfy(&receiver.url))], async |mut running| {
         running.tell(page(12, 1, Severity::Critical, Cause::Fired), &["phone"]).await;
-        assert_eq!(running.fate().await, "phone pi-12-1 sent");
+        assert_eq!(running.status().await, "phone pi-12-1 sent");
         let mut degree = page(13, 1, Severity::Urgent, Cause::Fired);
         degree.report.message = "21.5 °C".to_owned();
         running.tell(degree, &["phone"]).await;
-        assert_eq!(running.fate().await, "phone pi-13-1 sent");
+        assert_eq!(running.status().await, "phone pi-13-1 sent");
         running.commands.send(Command::Request(Request::Resolved(Box::new(resolved(12))))).await.unwrap();
-        assert_eq!(running.fate().await, "phone pi-12-resolved sent");
+        assert_eq!(running.status().await, "phone pi-12-resolved sent");
     });
     let first = receiver.next();
     assert_eq!(first.line, "POST /farm HTTP/1.1");
@@ -282,9 +282,9 @@ fn a_webhook_is_told_why_an_input_fails() {
     let receiver = Receiver::start(vec![]);
     let why = "\"Temp\" fits \"Air Temp\" and \"Water Temp\"";
     run_test(&config, &[("hook", webhook(&receiver.url))], async |mut running| {
-        let page = Notice { why: Some(why.to_owned()), ..page(12, 1, Severity::Critical, Cause::Fired) };
+        let page = Notification { why: Some(why.to_owned()), ..page(12, 1, Severity::Critical, Cause::Fired) };
         running.tell(page, &["hook"]).await;
-        assert_eq!(running.fate().await, "hook pi-12-1 sent");
+        assert_eq!(running.status().await, "hook pi-12-1 sent");
     });
     let body: serde_json::Value = serde_json::from_slice(&receiver.next().body).unwrap();
     assert_eq!(body["events"][0]["why"], why);
@@ -296,7 +296,7 @@ fn a_webhook_can_check_who_sent_it_and_when() {
     let receiver = Receiver::start(vec![]);
     run_test(&config, &[("hook", webhook(&receiver.url))], async |mut running| {
         running.tell(page(12, 1, Severity::Critical, Cause::Fired), &["hook"]).await;
-        assert_eq!(running.fate().await, "hook pi-12-1 sent");
+        assert_eq!(running.status().await, "hook pi-12-1 sent");
     });
     let received = receiver.next();
     assert_eq!(received.line, "POST /tilth HTTP/1.1");
@@ -338,12 +338,12 @@ fn a_server_that_fails_in_every_way_gets_it_in_the_end_once() {
     run_test(&config, &[("phone", ntfy(&receiver.url))], async |mut running| {
         running.tell(page(1, 1, Severity::Urgent, Cause::Fired), &["phone"]).await;
         for attempt in 1..=6 {
-            assert_eq!(running.fate().await, "phone pi-1-1 retrying", "attempt {attempt}");
+            assert_eq!(running.status().await, "phone pi-1-1 retrying", "attempt {attempt}");
             if attempt == 2 {
                 config.write("phone", "tk_new");
             }
         }
-        assert_eq!(running.fate().await, "phone pi-1-1 sent");
+        assert_eq!(running.status().await, "phone pi-1-1 sent");
     });
     let requests: Vec<Received> = (0..7).map(|_| receiver.next()).collect();
     assert!(requests.iter().all(|request| request.header("x-tilth-notification") == "pi-1-1"));
@@ -364,14 +364,14 @@ fn a_secret_outlives_its_file() {
     ]);
     run_test(&config, &[("phone", ntfy(&receiver.url))], async |mut running| {
         running.tell(page(1, 1, Severity::Urgent, Cause::Fired), &["phone"]).await;
-        assert_eq!(running.fate().await, "phone pi-1-1 retrying");
+        assert_eq!(running.status().await, "phone pi-1-1 retrying");
         std::fs::remove_file(config.0.join("secrets/phone")).unwrap();
         let channels = [(id("phone"), ntfy(&receiver.url))].into();
         running.commands.send(Command::Request(Request::Channels(channels, Levels::default()))).await.unwrap();
-        assert_eq!(running.fate().await, "phone pi-1-1 retrying");
-        assert_eq!(running.fate().await, "phone pi-1-1 retrying");
+        assert_eq!(running.status().await, "phone pi-1-1 retrying");
+        assert_eq!(running.status().await, "phone pi-1-1 retrying");
         config.write("phone", "tk_new");
-        assert_eq!(running.fate().await, "phone pi-1-1 sent");
+        assert_eq!(running.status().await, "phone pi-1-1 sent");
     });
     let tokens: Vec<String> = (0..4).map(|_| receiver.next().header("authorization").to_owned()).collect();
     let (old, new) = ("Bearer tk_secret", "Bearer tk_new");
@@ -391,17 +391,17 @@ fn a_slow_server_and_one_that_is_away_delay_no_other() {
     run_test(&config, &channels, async |mut running| {
         let began = Instant::now();
         running.tell(page(1, 1, Severity::Urgent, Cause::Fired), &["slow", "away", "well", "log"]).await;
-        let mut fates = vec![running.fate().await, running.fate().await, running.fate().await];
-        fates.retain(|fate| !fate.starts_with("away"));
+        let mut fates = vec![running.status().await, running.status().await, running.status().await];
+        fates.retain(|status| !status.starts_with("away"));
         fates.sort();
         assert!(
             fates.contains(&"well pi-1-1 sent".to_owned()) || fates.contains(&"log pi-1-1 sent".to_owned()),
             "{fates:?}"
         );
         assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
-        while running.fate().await != "slow pi-1-1 retrying" {}
+        while running.status().await != "slow pi-1-1 retrying" {}
         assert!(began.elapsed() >= Duration::from_secs(9), "{:?}", began.elapsed());
-        while running.fate().await != "slow pi-1-1 sent" {}
+        while running.status().await != "slow pi-1-1 sent" {}
     });
     assert_eq!(well.next().header("x-tilth-notification"), "pi-1-1");
     assert!(well.requests.try_recv().is_err(), "told once");
@@ -414,12 +414,12 @@ fn a_secret_that_is_missing_is_said_and_looked_for_again() {
     std::fs::remove_file(config.0.join("secrets/hook")).unwrap();
     run_test(&config, &[("hook", webhook(&receiver.url))], async |mut running| {
         running.tell(page(1, 1, Severity::Urgent, Cause::Fired), &["hook"]).await;
-        let told = running.told.recv().await.unwrap();
-        let reason = told.outcome.reason.unwrap();
+        let deliveries = running.deliveries.recv().await.unwrap();
+        let reason = deliveries.outcome.reason.unwrap();
         assert!(reason.starts_with("secret: there is no ") && reason.ends_with("secrets/hook"), "{reason}");
-        assert_eq!(told.outcome.fate, Fate::Retrying);
+        assert_eq!(deliveries.outcome.status, DeliveryStatus::Retrying);
         config.write("hook", "key");
-        assert_eq!(running.fate().await, "hook pi-1-1 sent");
+        assert_eq!(running.status().await, "hook pi-1-1 sent");
     });
 }
 
@@ -428,23 +428,23 @@ fn a_changed_address_is_tried_at_once_and_shown_without_its_path() {
     let config = Config::new("moved");
     let receiver = Receiver::start(vec![Answer::Http("404 Not Found\r\nContent-Length: 0\r\n\r\n")]);
     let url = |path: &str| receiver.url.replace("http://", "http://kim:s3cret@") + path;
-    let look = async |running: &Running| {
+    let status_of = async |running: &Running| {
         let (answer, looked) = oneshot::channel();
-        running.commands.send(Command::Look(answer)).await.unwrap();
+        running.commands.send(Command::Status(answer)).await.unwrap();
         looked.await.unwrap().remove(0)
     };
     run_test(&config, &[("phone", ntfy(&url("/wrong")))], async |mut running| {
         running.tell(page(1, 1, Severity::Urgent, Cause::Fired), &["phone"]).await;
-        assert_eq!(running.fate().await, "phone pi-1-1 retrying");
-        let looked = look(&running).await;
+        assert_eq!(running.status().await, "phone pi-1-1 retrying");
+        let looked = status_of(&running).await;
         let failure = looked.failure.unwrap();
         assert_eq!((looked.server, looked.waiting), (Some(receiver.url.clone()), 1));
         assert!(failure.reason.starts_with("answered 404") && failure.over.is_none(), "{failure:?}");
         assert!(matches!(looked.next, Some(Next::At(at)) if at > failure.at + Span::from_mins(4)), "{:?}", looked.next);
         let channels = [(id("phone"), ntfy(&url("")))].into();
         running.commands.send(Command::Request(Request::Channels(channels, Levels::default()))).await.unwrap();
-        assert_eq!(running.fate().await, "phone pi-1-1 sent");
-        let looked = look(&running).await;
+        assert_eq!(running.status().await, "phone pi-1-1 sent");
+        let looked = status_of(&running).await;
         assert_eq!((looked.failure, looked.next, looked.waiting), (None, None, 0));
     });
 }
@@ -455,21 +455,26 @@ fn what_a_channel_lacks_is_seen_before_anybody_is_told_and_until_it_is_there() {
     std::fs::remove_file(config.0.join("secrets/hook")).unwrap();
     let url = "http://127.0.0.1:1";
     run_test(&config, &[("hook", webhook(url)), ("phone", ntfy(url))], async |running| {
-        let lacks = async || {
+        let unavailable = async || {
             let (answer, answered) = oneshot::channel();
-            running.commands.send(Command::Look(answer)).await.unwrap();
-            answered.await.unwrap().into_iter().map(|look| (look.channel, look.lack)).collect::<BTreeMap<_, _>>()
+            running.commands.send(Command::Status(answer)).await.unwrap();
+            answered
+                .await
+                .unwrap()
+                .into_iter()
+                .map(|status| (status.channel, status.unavailable))
+                .collect::<BTreeMap<_, _>>()
         };
-        let mut found = lacks().await;
+        let mut found = unavailable().await;
         while found[&id("hook")].is_none() {
             tokio::task::yield_now().await;
-            found = lacks().await;
+            found = unavailable().await;
         }
-        let lack = found[&id("hook")].clone().unwrap();
-        assert!(lack.starts_with("secret: there is no ") && lack.ends_with("secrets/hook"), "{lack}");
+        let reason = found[&id("hook")].clone().unwrap();
+        assert!(reason.starts_with("secret: there is no ") && reason.ends_with("secrets/hook"), "{reason}");
         assert_eq!(found[&id("phone")], None);
         config.write("hook", "key");
-        while lacks().await[&id("hook")].is_some() {
+        while unavailable().await[&id("hook")].is_some() {
             tokio::task::yield_now().await;
         }
     });
@@ -481,7 +486,7 @@ fn a_server_that_wants_https_is_named_as_one() {
     let receiver = Receiver::start(vec![Answer::Alert]);
     run_test(&config, &[("phone", ntfy(&receiver.url))], async |mut running| {
         running.tell(page(1, 1, Severity::Urgent, Cause::Fired), &["phone"]).await;
-        let reason = running.told.recv().await.unwrap().outcome.reason.unwrap();
+        let reason = running.deliveries.recv().await.unwrap().outcome.reason.unwrap();
         assert_eq!(reason, "invalid HTTP version parsed; it may want https, as url then has to say");
     });
 }
@@ -496,7 +501,7 @@ fn what_a_server_refuses_it_may_take_later() {
     run_test(&config, &[("phone", ntfy(&receiver.url)), ("log", Channel::LOG)], async |mut running| {
         running.tell(page(1, 1, Severity::Urgent, Cause::Fired), &["phone"]).await;
         for expected in ["phone pi-1-1 retrying", "phone pi-1-1 retrying", "phone pi-1-1 sent"] {
-            assert_eq!(running.fate().await, expected);
+            assert_eq!(running.status().await, expected);
         }
     });
 }
@@ -509,15 +514,15 @@ fn what_a_server_always_refuses_another_channel_tells_and_says_why() {
     let channels = [("hook", webhook(&hook.url)), ("phone", ntfy(&refusing.url))];
     run_test(&config, &channels, async |mut running| {
         running.tell(page(1, 1, Severity::Urgent, Cause::Fired), &["phone"]).await;
-        for _ in 1..queue::REFUSED_TRIES {
-            assert_eq!(running.fate().await, "phone pi-1-1 retrying");
+        for _ in 1..REFUSED_TRIES {
+            assert_eq!(running.status().await, "phone pi-1-1 retrying");
         }
-        let Told { channel, outcome } = running.told.recv().await.unwrap();
-        assert_eq!((channel, outcome.fate, outcome.instead), (id("phone"), Fate::Failed, Some(id("hook"))));
+        let Delivery { channel, outcome } = running.deliveries.recv().await.unwrap();
+        assert_eq!((channel, outcome.status, outcome.instead), (id("phone"), DeliveryStatus::Failed, Some(id("hook"))));
         assert_eq!(outcome.reason.as_deref(), Some("answered 400 Bad Request: too odd"));
-        assert_eq!(running.fate().await, "hook pi-1-1-instead-of-phone sent");
+        assert_eq!(running.status().await, "hook pi-1-1-instead-of-phone sent");
         running.commands.send(Command::Request(Request::Resolved(Box::new(resolved(1))))).await.unwrap();
-        assert_eq!(running.fate().await, "hook pi-1-resolved sent");
+        assert_eq!(running.status().await, "hook pi-1-resolved sent");
     });
     let body: serde_json::Value = serde_json::from_slice(&hook.next().body).unwrap();
     let event = &body["events"][0];

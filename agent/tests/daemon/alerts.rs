@@ -289,7 +289,7 @@ fn a_secret_that_cannot_be_read_is_told_of_before_any_alert() {
         people.contains(&format!("office (http://127.0.0.1:1): nothing waits; it can tell nothing: {lack}\n")),
         "{people}"
     );
-    let said = format!("tilth-agent: notify office: {lack}; nothing can be told this way until that is mended\n");
+    let said = format!("tilth-agent: channel office unavailable: {lack}; alerts go to the other channels\n");
     agent.wait_for_log(&said);
 }
 

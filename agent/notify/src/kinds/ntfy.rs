@@ -6,24 +6,24 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use tilth_core::plan::Severity;
 
 use crate::http::Request;
-use crate::queue::Parcel;
+use crate::message::Message;
 use crate::secret::Secret;
 use crate::text::Text;
 
-/// ntfy refuses a message whose sequence has a longer name.
+/// Longest name of a sequence that ntfy accepts, in characters.
 const MAX_SEQUENCE: usize = 64;
 
-/// A longer body becomes an attachment, which phones do not show.
+/// Longest body, in bytes. ntfy makes a longer one an attachment, which phones do not show.
 const MAX_BODY: usize = 4000;
 
-/// The request that tells a parcel.
-pub(crate) fn request(url: &str, topic: &str, token: Option<&Secret>, parcel: &Parcel) -> Request {
-    let text = Text::of(parcel);
+/// The request that sends a message.
+pub(crate) fn request(url: &str, topic: &str, token: Option<&Secret>, message: &Message) -> Request {
+    let text = Text::of(message);
     let mut headers = HeaderMap::new();
     headers.insert("title", header(&text.title));
     headers.insert("priority", HeaderValue::from_static(priority(text.severity)));
     headers.insert("tags", HeaderValue::from_static(tags(text.severity)));
-    if let Ok(id) = HeaderValue::from_str(&parcel.id()) {
+    if let Ok(id) = HeaderValue::from_str(&message.id()) {
         // A server that knows sequences (2.16) shows a repeated message in place of the first.
         if id.len() <= MAX_SEQUENCE {
             headers.insert("x-sequence-id", id.clone());
@@ -72,16 +72,18 @@ mod tests {
     use tilth_core::escalate::Cause;
 
     use super::*;
-    use crate::notice::Notice;
-    use crate::tests::{page, parcels};
+    use crate::notification::Notification;
+    use crate::notification::samples::page;
+    use crate::text::tests::messages;
 
     /// ntfy refuses a message whose sequence has a name of more than 64 characters, and such a refusal is final.
     #[test]
     fn a_sequence_that_ntfy_would_refuse_is_left_out() {
         let sequence = |id: String| {
-            let parcel = parcels(vec![Notice { id, ..page(1, 1, Severity::Urgent, Cause::Fired) }], 10).remove(0);
-            let request = request("http://x", "farm", None, &parcel);
-            assert_eq!(request.headers["x-tilth-notification"], parcel.id());
+            let message =
+                messages(vec![Notification { id, ..page(1, 1, Severity::Urgent, Cause::Fired) }], 10).remove(0);
+            let request = request("http://x", "farm", None, &message);
+            assert_eq!(request.headers["x-tilth-notification"], message.id());
             request.headers.get("x-sequence-id").is_some()
         };
         assert!(sequence("a".repeat(64)));

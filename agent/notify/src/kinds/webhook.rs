@@ -1,5 +1,4 @@
-//! Webhook: events as JSON to somebody's own program, signed so that it can tell who sent them and when. Pure, up to the
-//! request.
+//! Webhook: events as JSON, signed so that the receiver can check sender and time. Pure, up to the request.
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use ring::hmac;
@@ -10,24 +9,24 @@ use tilth_core::rules::Figure;
 use tilth_core::time::{Stamp, WallTime};
 
 use crate::http::Request;
-use crate::notice::{Kind, Notice};
-use crate::queue::{Item, Parcel};
+use crate::message::{Item, Message};
+use crate::notification::{Kind, Notification};
 use crate::secret::Secret;
 
 /// What is posted: the same as one event, or several in a digest.
 #[derive(Serialize)]
 struct Body<'a> {
-    /// The same at every attempt: a receiver that has it need do nothing.
+    /// Id, the same at every attempt: a receiver drops what it has.
     notification: String,
     repeat: bool,
     /// Milliseconds since 1970, as in the header; null while the clock is not trusted. Signed with the rest.
     sent_at: Option<i64>,
-    /// Notices that were not delivered and will not be.
+    /// Earlier notifications that were given up.
     undelivered: u32,
     events: Vec<Event<'a>>,
 }
 
-/// An alert's event, with the keys that it has everywhere.
+/// An alert's event, with the keys of every place that events are sent to.
 #[derive(Serialize)]
 struct Event<'a> {
     notification: &'a str,
@@ -49,23 +48,23 @@ struct Event<'a> {
     reading_ts: Option<i64>,
     message: &'a str,
     advice: Option<&'a str>,
-    /// What else is known: why the sensor's input fails, or how the bus is.
+    /// Why the sensor's input fails, or how its bus is.
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<&'a str>,
     undelivered_pages: u32,
-    /// Channels that gave this up, so that it is told here.
+    /// Channels that gave this notification up, so that it comes here.
     #[serde(skip_serializing_if = "Option::is_none")]
     instead_of: Option<&'a [Id]>,
 }
 
-/// The request that tells a parcel.
-pub(crate) fn request(url: &str, secret: &Secret, parcel: &Parcel, now: Option<WallTime>) -> Request {
+/// The request that sends a message.
+pub(crate) fn request(url: &str, secret: &Secret, message: &Message, now: Option<WallTime>) -> Request {
     let body = Body {
-        notification: parcel.id(),
-        repeat: parcel.items.iter().any(|item| item.repeat),
+        notification: message.id(),
+        repeat: message.items.iter().any(|item| item.repeat),
         sent_at: now.map(|WallTime(ms)| ms),
-        undelivered: parcel.untold,
-        events: parcel.items.iter().map(event).collect(),
+        undelivered: message.undelivered,
+        events: message.items.iter().map(event).collect(),
     };
     let body = serde_json::to_vec(&body).expect("texts and numbers make JSON");
     let mut headers = HeaderMap::new();
@@ -79,8 +78,8 @@ pub(crate) fn request(url: &str, secret: &Secret, parcel: &Parcel, now: Option<W
     if let Some(WallTime(ms)) = now {
         insert("x-tilth-timestamp", &ms.to_string());
     }
-    insert("x-tilth-notification", &parcel.id());
-    insert("idempotency-key", &parcel.id());
+    insert("x-tilth-notification", &message.id());
+    insert("idempotency-key", &message.id());
     Request { url: url.to_owned(), headers, body }
 }
 
@@ -91,7 +90,7 @@ fn signature(secret: &Secret, body: &[u8]) -> String {
 }
 
 fn event(item: &Item) -> Event<'_> {
-    let Notice { id, kind, report, unit, why, instead, .. } = &*item.notice;
+    let Notification { id, kind, report, unit, why, instead, .. } = &*item.notification;
     let (event, state, reason) = match kind {
         Kind::Page(cause) => ("notify", "firing", cause.name()),
         Kind::Resolved(reason) => ("resolved", "resolved", reason.name()),

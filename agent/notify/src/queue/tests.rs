@@ -7,7 +7,8 @@ use tilth_core::escalate::Cause;
 use tilth_core::plan::Severity;
 
 use super::*;
-use crate::tests::{page, resolved};
+use crate::message::REFUSED_TRIES;
+use crate::notification::samples::{page, resolved};
 
 const REMOTE: Limits = Limits { max_per_hour: Some(4), expiry: Some(EXPIRY) };
 const NO_CAP: Limits = Limits { max_per_hour: None, expiry: Some(EXPIRY) };
@@ -41,7 +42,7 @@ impl Line {
     }
 
     fn page(&mut self, alert: u64, page_number: u32, severity: Severity) -> Vec<String> {
-        self.handle(Input::Notice(Arc::new(page(alert, page_number, severity, Cause::Fired))))
+        self.handle(Input::Notification(Arc::new(page(alert, page_number, severity, Cause::Fired))))
     }
 
     fn drain(&mut self) -> Vec<String> {
@@ -53,30 +54,36 @@ impl Line {
 
 fn words(effect: &Effect) -> String {
     match effect {
-        Effect::Send(parcel) => {
+        Effect::Send(message) => {
             let item = |item: &Item| {
                 let repeat = if item.repeat { " repeat" } else { "" };
                 let earlier = if item.earlier > 0 { format!(" +{}", item.earlier) } else { String::new() };
-                format!("{}{earlier}{repeat}", item.notice.id)
+                format!("{}{earlier}{repeat}", item.notification.id)
             };
-            let items: Vec<String> = parcel.items.iter().map(item).collect();
-            let untold = if parcel.untold > 0 { format!(" untold {}", parcel.untold) } else { String::new() };
-            format!("send {}{untold}", items.join(", "))
+            let items: Vec<String> = message.items.iter().map(item).collect();
+            let undelivered =
+                if message.undelivered > 0 { format!(" untold {}", message.undelivered) } else { String::new() };
+            format!("send {}{undelivered}", items.join(", "))
         }
         Effect::Outcome(outcome) | Effect::GivenUp(_, outcome) => {
             let instead = outcome.instead.as_ref().map_or(String::new(), |channel| format!(", {channel} instead"));
-            format!("{} {}{instead}", outcome.notice, outcome.fate.name())
+            format!("{} {}{instead}", outcome.notification, outcome.status.name())
         }
     }
 }
 
-fn failure(again: bool, after: Option<Span>, perhaps: bool) -> Input {
-    let again = if again { Again::UntilExpired } else { Again::Never };
-    Input::Failed(Failure { reason: "down".to_owned(), again, after, perhaps })
+fn failure(retry: bool, retry_after: Option<Span>, may_have_arrived: bool) -> Input {
+    let retry = if retry { Retry::UntilExpired } else { Retry::Never };
+    Input::Failed(Failure { reason: "down".to_owned(), retry, retry_after, may_have_arrived })
 }
 
 fn refused() -> Input {
-    Input::Failed(Failure { reason: "answered 400".to_owned(), again: Again::Few, after: None, perhaps: false })
+    Input::Failed(Failure {
+        reason: "answered 400".to_owned(),
+        retry: Retry::Few,
+        retry_after: None,
+        may_have_arrived: false,
+    })
 }
 
 fn down() -> Input {
@@ -88,7 +95,7 @@ fn one_at_a_time_the_worst_first() {
     let mut line = Line::new(NO_CAP);
     assert_eq!(line.page(1, 1, Severity::Warning), ["0 send pi-1-1"]);
     assert_eq!(line.page(2, 1, Severity::Preventive), [""; 0]);
-    assert_eq!(line.handle(Input::Notice(Arc::new(resolved(9)))), [""; 0]);
+    assert_eq!(line.handle(Input::Notification(Arc::new(resolved(9)))), [""; 0]);
     assert_eq!(line.page(3, 1, Severity::Urgent), [""; 0]);
     assert_eq!(line.page(4, 1, Severity::Urgent), [""; 0]);
     let mut sent = Vec::new();
@@ -196,7 +203,7 @@ fn an_answer_that_was_lost_makes_a_repeat_with_the_same_id() {
     let mut after_crash = page(2, 3, Severity::Warning, Cause::Escalated);
     after_crash.repeat = true;
     line.handle(Input::Sent);
-    assert_eq!(line.handle(Input::Notice(Arc::new(after_crash))), ["5 send pi-2-3 repeat"]);
+    assert_eq!(line.handle(Input::Notification(Arc::new(after_crash))), ["5 send pi-2-3 repeat"]);
 }
 
 #[test]
@@ -214,7 +221,7 @@ fn a_resolved_or_acknowledged_alert_does_not_page() {
     let mut line = Line::new(NO_CAP);
     line.page(1, 1, Severity::Warning);
     line.handle(down());
-    assert_eq!(line.handle(Input::Notice(Arc::new(resolved(1)))), ["0 pi-1-1 withdrawn"]);
+    assert_eq!(line.handle(Input::Notification(Arc::new(resolved(1)))), ["0 pi-1-1 withdrawn"]);
     assert_eq!(line.until(60), ["5 send pi-1-resolved +1"]);
     assert_eq!(line.handle(Input::Sent), ["60 pi-1-resolved sent"]);
 
@@ -312,14 +319,14 @@ fn past_the_cap_the_rest_becomes_a_digest() {
 fn too_many_waiting_lose_the_least_and_say_so() {
     let mut line = Line::new(NO_CAP);
     line.page(1, 1, Severity::Warning);
-    let mut crowded = Vec::new();
+    let mut dropped = Vec::new();
     for alert in 2..300 {
         let severity = if alert % 2 == 0 { Severity::Critical } else { Severity::Preventive };
-        crowded.extend(line.page(alert, 1, severity));
+        dropped.extend(line.page(alert, 1, severity));
     }
-    assert_eq!(crowded.len(), 298 - MAX_WAITING);
-    assert!(crowded.iter().all(|said| said.ends_with("crowded")) && crowded[0] == "0 pi-3-1 crowded", "{crowded:?}");
-    assert_eq!(line.handle(Input::Sent)[1], format!("0 send pi-2-1 untold {}", crowded.len()));
+    assert_eq!(dropped.len(), 298 - MAX_WAITING);
+    assert!(dropped.iter().all(|said| said.ends_with("crowded")) && dropped[0] == "0 pi-3-1 crowded", "{dropped:?}");
+    assert_eq!(line.handle(Input::Sent)[1], format!("0 send pi-2-1 untold {}", dropped.len()));
 }
 
 /// Guards against: 59 pages given up, since all of them together were too large.
@@ -331,13 +338,13 @@ fn what_is_too_large_together_goes_in_smaller_digests_and_alone() {
     }
     let (mut sent, mut said, mut sizes) = (Vec::new(), Vec::new(), Vec::new());
     while line.now < 20 * 3_600_000 && sent.len() < 60 {
-        let flying = line.queue.flying.as_ref().map(|parcel| parcel.items.clone());
-        match flying {
+        let in_flight = line.queue.in_flight.as_ref().map(|message| message.items.clone());
+        match in_flight {
             // The other side takes eight at once.
             Some(items) if items.len() > 8 => said.extend(line.handle(failure(false, None, false))),
             Some(items) => {
                 sizes.push(items.len());
-                sent.extend(items.iter().map(|item| item.notice.id.clone()));
+                sent.extend(items.iter().map(|item| item.notification.id.clone()));
                 said.extend(line.handle(Input::Sent));
             }
             None => {
@@ -363,7 +370,7 @@ proptest! {
         cap in prop::option::of(1..20u32),
     ) {
         let mut queue = Queue::new(Limits { max_per_hour: cap, expiry: Some(Span::from_mins(20)) });
-        let (mut now, mut flying, mut pages) = (0, false, BTreeMap::new());
+        let (mut now, mut in_flight, mut pages) = (0, false, BTreeMap::new());
         let mut open: BTreeMap<String, u32> = BTreeMap::new();
         let mut sends: Vec<i64> = Vec::new();
         for (what, wait, alert) in steps {
@@ -371,29 +378,29 @@ proptest! {
             let input = match what {
                 0 | 1 => {
                     let number = pages.entry(alert).and_modify(|number| *number += 1).or_insert(1_u32);
-                    let notice = page(alert, *number, Severity::ALL[alert as usize % 4], Cause::Fired);
-                    open.insert(notice.id.clone(), 0);
-                    Input::Notice(Arc::new(notice))
+                    let notification = page(alert, *number, Severity::ALL[alert as usize % 4], Cause::Fired);
+                    open.insert(notification.id.clone(), 0);
+                    Input::Notification(Arc::new(notification))
                 }
                 2 => Input::Acknowledged(AlertId(alert)),
-                3 if flying => down(),
-                4 if flying => failure(false, None, false),
-                6 if flying => refused(),
-                5 if flying => { sends.push(now); Input::Sent }
+                3 if in_flight => down(),
+                4 if in_flight => failure(false, None, false),
+                6 if in_flight => refused(),
+                5 if in_flight => { sends.push(now); Input::Sent }
                 _ => Input::Tick,
             };
             if matches!(input, Input::Sent | Input::Failed(_)) {
-                flying = false;
+                in_flight = false;
             }
             queue.handle(Uptime(now), input);
             while let Some(effect) = queue.poll() {
                 match effect {
-                    Effect::Send(parcel) => {
-                        prop_assert!(!flying && !parcel.items.is_empty());
-                        flying = true;
+                    Effect::Send(message) => {
+                        prop_assert!(!in_flight && !message.items.is_empty());
+                        in_flight = true;
                     }
-                    Effect::Outcome(outcome) | Effect::GivenUp(_, outcome) if outcome.fate.is_final() => {
-                        *open.get_mut(&outcome.notice).unwrap() += 1;
+                    Effect::Outcome(outcome) | Effect::GivenUp(_, outcome) if outcome.status.is_final() => {
+                        *open.get_mut(&outcome.notification).unwrap() += 1;
                     }
                     Effect::Outcome(_) | Effect::GivenUp(..) => {}
                 }

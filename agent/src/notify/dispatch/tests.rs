@@ -3,7 +3,7 @@
 use tilth_config::{SecretName, Target};
 use tilth_core::escalate::Cause;
 use tilth_core::plan::Severity;
-use tilth_notify::queue::{Again, Failure, Item};
+use tilth_notify::message::{Failure, Item, Retry};
 
 use super::super::tests::{page, resolved};
 use super::*;
@@ -20,19 +20,20 @@ fn id(name: &str) -> Id {
 
 fn words(effect: &queue::Effect) -> String {
     match effect {
-        queue::Effect::Send(parcel) => {
+        queue::Effect::Send(message) => {
             let item = |item: &Item| {
                 let repeat = if item.repeat { " repeat" } else { "" };
                 let earlier = if item.earlier > 0 { format!(" +{}", item.earlier) } else { String::new() };
-                format!("{}{earlier}{repeat}", item.notice.id)
+                format!("{}{earlier}{repeat}", item.notification.id)
             };
-            let items: Vec<String> = parcel.items.iter().map(item).collect();
-            let untold = if parcel.untold > 0 { format!(" untold {}", parcel.untold) } else { String::new() };
+            let items: Vec<String> = message.items.iter().map(item).collect();
+            let untold =
+                if message.undelivered > 0 { format!(" untold {}", message.undelivered) } else { String::new() };
             format!("send {}{untold}", items.join(", "))
         }
         queue::Effect::Outcome(outcome) | queue::Effect::GivenUp(_, outcome) => {
             let instead = outcome.instead.as_ref().map_or(String::new(), |channel| format!(", {channel} instead"));
-            format!("{} {}{instead}", outcome.notice, outcome.fate.name())
+            format!("{} {}{instead}", outcome.notification, outcome.status.name())
         }
     }
 }
@@ -54,7 +55,8 @@ fn one_channel_that_is_down_delays_no_other_and_those_who_were_paged_hear_the_en
     let resolved = |alert| Input::Request(Request::Resolved(Box::new(resolved(alert))));
     step(0, with(&["log", "phone", "unused"]));
     let first = page(1, 1, Severity::Urgent, Cause::Fired);
-    let down = Failure { reason: "down".to_owned(), again: Again::UntilExpired, after: None, perhaps: false };
+    let down =
+        Failure { reason: "down".to_owned(), retry: Retry::UntilExpired, retry_after: None, may_have_arrived: false };
     assert_eq!(step(0, page_by(first, vec![id("log"), id("phone")])), ["log send pi-1-1", "phone send pi-1-1"]);
     assert_eq!(step(0, Failed(id("phone"), down)), ["phone pi-1-1 retrying"]);
     assert_eq!(step(1, Sent(id("log"))), ["log pi-1-1 sent"]);
@@ -102,13 +104,13 @@ impl House {
 
     fn page(&mut self, channels: &[&str], others: &[&str]) -> Vec<String> {
         let ids = |names: &[&str]| names.iter().map(|name| id(name)).collect::<Vec<_>>();
-        let page = Notice { others: ids(others), ..page(1, 1, Severity::Urgent, Cause::Fired) };
+        let page = Notification { others: ids(others), ..page(1, 1, Severity::Urgent, Cause::Fired) };
         self.step(Input::Request(Request::Page(Box::new(page), ids(channels))))
     }
 
     fn fails(&mut self, channel: &str) -> Vec<String> {
-        let again = Again::Never;
-        let failure = Failure { reason: "answered 400".to_owned(), again, after: None, perhaps: false };
+        let retry = Retry::Never;
+        let failure = Failure { reason: "answered 400".to_owned(), retry, retry_after: None, may_have_arrived: false };
         self.step(Input::Failed(id(channel), failure))
     }
 }
@@ -137,7 +139,8 @@ fn in_place_of_a_channel_one_tells_that_works_and_none_that_may_not() {
     // The second has failed before, and what it has to tell waits.
     let failing = page(9, 1, Severity::Urgent, Cause::Fired);
     house.step(Input::Request(Request::Page(Box::new(failing), vec![id("b")])));
-    let down = Failure { reason: "down".to_owned(), again: Again::UntilExpired, after: None, perhaps: false };
+    let down =
+        Failure { reason: "down".to_owned(), retry: Retry::UntilExpired, retry_after: None, may_have_arrived: false };
     house.step(Input::Failed(id("b"), down));
     house.page(&["phone"], &["phone"]);
     assert_eq!(house.fails("phone"), ["phone pi-1-1 failed, log instead", "log send pi-1-1-instead-of-phone"]);

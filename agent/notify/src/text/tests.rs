@@ -1,104 +1,41 @@
-//! What people read, compared as golden text; and notices for the other tests.
+//! What people read, compared as golden text.
 
 use std::sync::Arc;
 
-use tilth_core::alert::AlertId;
-use tilth_core::effect::{Reason, Report};
-use tilth_core::escalate::Cause;
-use tilth_core::id::{Id, SensorId};
-use tilth_core::local::Local;
-use tilth_core::plan::{AlertKey, Severity};
-use tilth_core::rules::Figure;
-use tilth_core::time::{Span, Stamp, Uptime, WallTime};
-use tilth_core::value::{Resolution, Value};
+use tilth_core::time::{Stamp, Uptime};
 
-use crate::notice::{Kind, Notice};
-use crate::queue::{self, Limits, Parcel, Queue};
-use crate::text::Text;
-
-/// 2026-03-01T06:30:00Z.
-const WALL: i64 = 1_772_346_600_000;
-
-fn stamp(uptime_s: i64) -> Stamp {
-    Stamp { boot: 3, uptime: Uptime(uptime_s * 1000), wall: Some(WallTime(WALL + uptime_s * 1000)) }
-}
-
-fn report(alert: u64, severity: Severity) -> Report {
-    let resolution = Resolution::new(0.01).unwrap();
-    let sensor = SensorId::new("tower-1/ec").unwrap();
-    let key = AlertKey { zone: sensor.zone(), rule: Id::new("ec-high").unwrap(), sensor };
-    Report {
-        at: stamp(300),
-        alert: Some(AlertId(alert)),
-        key,
-        severity,
-        value: Some(Figure::Value(Value { steps: resolution.nearest(2.93).unwrap(), resolution })),
-        limit: Some(Figure::Number(2.8)),
-        since: stamp(0),
-        reading_at: Some(stamp(299)),
-        pages: 1,
-        message: "EC 2.93 in tower-1, limit 2.8".to_owned(),
-        advice: Some("Dilute the tank.".into()),
-    }
-}
-
-fn notice(id: String, kind: Kind, report: Report) -> Notice {
-    let unit = "mS/cm".to_owned();
-    let local = Local::UTC;
-    Notice {
-        id,
-        kind,
-        report,
-        local,
-        unit,
-        is_measured: true,
-        why: None,
-        repeat: false,
-        others: Vec::new(),
-        instead: None,
-    }
-}
-
-/// A page as the tests of the queue use it, too.
-pub(crate) fn page(alert: u64, page: u32, severity: Severity, cause: Cause) -> Notice {
-    let id = format!("pi-{alert}-{page}");
-    notice(id, Kind::Page(cause), report(alert, severity))
-}
-
-/// An alert that is over.
-pub(crate) fn resolved(alert: u64) -> Notice {
-    let id = format!("pi-{alert}-resolved");
-    notice(id, Kind::Resolved(Reason::Cleared), report(alert, Severity::Warning))
-}
+use super::*;
+use crate::notification::samples::{page, resolved, stamp};
+use crate::queue::{self, Limits, Queue};
 
 fn id(name: &str) -> Id {
     Id::new(name).unwrap()
 }
 
 /// The parcel that a queue makes of these, the first of them alone.
-pub(crate) fn parcels(notices: Vec<Notice>, most: u32) -> Vec<Parcel> {
+pub(crate) fn messages(notifications: Vec<Notification>, most: u32) -> Vec<Message> {
     let mut queue = Queue::new(Limits { max_per_hour: Some(most), expiry: None });
-    for notice in notices {
-        queue.handle(Uptime(0), queue::Input::Notice(Arc::new(notice)));
+    for notification in notifications {
+        queue.handle(Uptime(0), queue::Input::Notification(Arc::new(notification)));
     }
-    let mut parcels = Vec::new();
+    let mut messages = Vec::new();
     while let Some(effect) = queue.poll() {
-        if let queue::Effect::Send(parcel) = effect {
-            parcels.push(parcel);
+        if let queue::Effect::Send(message) = effect {
+            messages.push(message);
             queue.handle(Uptime(0), queue::Input::Sent);
         }
     }
-    parcels
+    messages
 }
 
-fn check_text(parcel: &Parcel, expected: &str) {
-    let Text { title, body, .. } = Text::of(parcel);
+fn check_text(message: &Message, expected: &str) {
+    let Text { title, body, .. } = Text::of(message);
     assert_eq!(format!("{title}\n{body}"), expected.trim());
 }
 
 #[test]
 fn what_people_read() {
-    let one = |notice| parcels(vec![notice], 10).remove(0);
+    let one = |notification| messages(vec![notification], 10).remove(0);
     check_text(
         &one(page(12, 1, Severity::Critical, Cause::Fired)),
         "
@@ -114,7 +51,7 @@ Alert 12: ec-high, tower-1/ec",
     repeated.report.message = "one\ntwo".to_owned();
     let mut repeated = one(repeated);
     repeated.items[0].earlier = 2;
-    repeated.untold = 3;
+    repeated.undelivered = 3;
     check_text(
         &repeated,
         "
@@ -167,11 +104,11 @@ Alert 14: ec-high, tower-1/ec",
     );
     let many = (1..=25)
         .map(|alert| page(alert, 1, if alert == 9 { Severity::Urgent } else { Severity::Warning }, Cause::Fired));
-    let digest = parcels(many.chain([resolved(99)]).collect(), 1);
+    let digest = messages(many.chain([resolved(99)]).collect(), 1);
     assert_eq!(digest.len(), 1, "the first went alone, and with it the budget");
     let many = (1..=25)
         .map(|alert| page(alert, 1, if alert == 9 { Severity::Urgent } else { Severity::Warning }, Cause::Fired));
-    let digest = &parcels(many.chain([resolved(99)]).collect(), 3)[1];
+    let digest = &messages(many.chain([resolved(99)]).collect(), 3)[1];
     let Text { title, body, severity } = Text::of(digest);
     assert_eq!(title, "25 notices: 1 urgent, 23 warning, 1 resolved");
     assert_eq!(body.lines().count(), 21);

@@ -1,0 +1,141 @@
+//! What a channel sends at once, and what became of it.
+
+use std::sync::Arc;
+
+use ring::digest::{Context, SHA256};
+use tilth_core::id::Id;
+use tilth_core::time::{Span, Uptime};
+
+use crate::notification::Notification;
+
+/// Attempts at a notification that the server refuses by itself (such as 400), within three minutes: a receiver that restarts
+/// accepts it later, one that cannot read it never will.
+pub const REFUSED_TRIES: u32 = 6;
+
+/// One message of a channel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message {
+    /// One notification, or those of a digest, the most severe first. Never empty.
+    pub items: Vec<Item>,
+    /// Earlier notifications that were given up since the last message.
+    pub undelivered: u32,
+}
+
+/// A notification in a queue or a message.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Item {
+    /// What it tells.
+    pub notification: Arc<Notification>,
+    /// Earlier pages of the same alert that were never sent by themselves.
+    pub earlier: u32,
+    /// May have arrived before.
+    pub repeat: bool,
+    /// Attempts, the current one included.
+    pub attempts: u32,
+    pub(crate) since: Uptime,
+    pub(crate) order: u64,
+    pub(crate) withdrawn: bool,
+    /// Times that the server refused this notification.
+    pub(crate) refusals: u32,
+    /// Earliest next attempt, after a refusal.
+    pub(crate) not_before: Uptime,
+}
+
+/// The result of an attempt at a notification, or of giving it up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// Id of the notification.
+    pub notification: String,
+    /// State of the delivery.
+    pub status: DeliveryStatus,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// Why the last attempt failed.
+    pub reason: Option<String>,
+    /// Channel that sends it in place of this one.
+    pub instead: Option<Id>,
+}
+
+/// State of the delivery of a notification by one channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeliveryStatus {
+    /// Delivered, by itself or in a digest.
+    Sent,
+    /// An attempt failed; another follows.
+    Retrying,
+    /// Cannot be delivered.
+    Failed,
+    /// Waited longer than the expiry.
+    Expired,
+    /// A later page of the same alert is sent in its place.
+    Replaced,
+    /// The alert was acknowledged or resolved before the delivery.
+    Withdrawn,
+    /// The queue was full, and this was the least severe.
+    Dropped,
+}
+
+impl Message {
+    /// Id: the notification's own; of a digest, one that is made of the ids of all its notifications.
+    pub fn id(&self) -> String {
+        match self.items.as_slice() {
+            [] => String::new(),
+            [item] => item.notification.id.clone(),
+            [first, ..] => {
+                let mut ids = Context::new(&SHA256);
+                self.items.iter().for_each(|item| ids.update(format!("{}\n", item.notification.id).as_bytes()));
+                let name: String = ids.finish().as_ref()[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+                format!("{}-digest-{name}", first.notification.id)
+            }
+        }
+    }
+}
+
+impl DeliveryStatus {
+    /// The word in the store and in `status`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            DeliveryStatus::Sent => "sent",
+            DeliveryStatus::Retrying => "retrying",
+            DeliveryStatus::Failed => "failed",
+            DeliveryStatus::Expired => "expired",
+            DeliveryStatus::Replaced => "replaced",
+            DeliveryStatus::Withdrawn => "withdrawn",
+            DeliveryStatus::Dropped => "crowded",
+        }
+    }
+
+    /// Whether the channel gave it up without anything in its place.
+    pub const fn is_given_up(self) -> bool {
+        matches!(self, DeliveryStatus::Failed | DeliveryStatus::Expired | DeliveryStatus::Dropped)
+    }
+
+    /// Whether this state is the last.
+    pub const fn is_final(self) -> bool {
+        !matches!(self, DeliveryStatus::Retrying)
+    }
+}
+
+/// Why a message was not delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Reason, for `status` and the log.
+    pub reason: String,
+    /// Whether to try again.
+    pub retry: Retry,
+    /// Wait that the server asks for, or that the fault needs.
+    pub retry_after: Option<Span>,
+    /// The message may have arrived, and only the answer was lost.
+    pub may_have_arrived: bool,
+}
+
+/// Whether a failed message is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// The channel failed: everything that waits is tried until its expiry.
+    UntilExpired,
+    /// The server refused this notification: [`REFUSED_TRIES`] attempts, beside all others.
+    Few,
+    /// The server never accepts this message. Notifications of a digest are tried in smaller ones.
+    Never,
+}

@@ -1,0 +1,115 @@
+//! What people are told, whatever the channel.
+
+#[cfg(test)]
+pub(crate) mod samples;
+
+use tilth_core::alert::AlertId;
+use tilth_core::effect::{Page, Reason, Report};
+use tilth_core::escalate::Cause;
+use tilth_core::id::Id;
+use tilth_core::local::Local;
+use tilth_core::plan::{Plan, Severity};
+use tilth_core::quantity::Quantity;
+
+/// One thing that people are told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Notification {
+    /// Id, the same on every channel and at every attempt, so that a receiver recognises a repeat.
+    pub id: String,
+    /// Why people are told.
+    pub kind: Kind,
+    /// The alert that it is about.
+    pub report: Report,
+    /// Time zone of the times that people read.
+    pub local: Local,
+    /// Unit of value and limit; empty where there is none.
+    pub unit: String,
+    /// Whether value and limit are shown; not those of a contact, which are 1 and 0.
+    pub is_measured: bool,
+    /// The cause, where the agent knows more than the rule.
+    pub why: Option<String>,
+    /// May have arrived before: the process or the connection ended between sending and knowing.
+    pub repeat: bool,
+    /// Channels that may send it in place of others: of its level, then of the other levels of its policy.
+    pub others: Vec<Id>,
+    /// The channels that gave it up, where it is sent in their place.
+    pub instead: Option<Instead>,
+}
+
+/// The channels in whose place a notification is sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Instead {
+    /// Channels that gave it up, in that order.
+    pub of: Vec<Id>,
+    /// Why the last of them gave it up.
+    pub reason: String,
+    /// Id of the notification there.
+    pub notification: String,
+}
+
+/// Part of the id of a notification that is sent in place of a channel, before the channel's name.
+pub const INSTEAD_OF: &str = "-instead-of-";
+
+/// Why people are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Somebody has to act.
+    Page(Cause),
+    /// The alert is over.
+    Resolved(Reason),
+}
+
+impl Notification {
+    /// A page; `repeat` where it may have been sent before the process ended.
+    #[must_use]
+    pub fn page(id: String, page: &Page, plan: &Plan, repeat: bool) -> Notification {
+        Notification { repeat, ..Notification::of(id, Kind::Page(page.cause), page.report.clone(), plan) }
+    }
+
+    /// Tells that an alert is over.
+    #[must_use]
+    pub fn resolved(id: String, reason: Reason, report: &Report, plan: &Plan) -> Notification {
+        Notification::of(id, Kind::Resolved(reason), report.clone(), plan)
+    }
+
+    fn of(id: String, kind: Kind, report: Report, plan: &Plan) -> Notification {
+        let sensor = plan.sensor_ix(report.key.sensor.as_str()).map(|ix| plan.sensor(ix));
+        let is_measured = sensor.is_none_or(|sensor| sensor.quantity != Quantity::Contact);
+        let rule = plan.rule(&report.key);
+        let of_sensor = sensor.map_or("", |sensor| sensor.quantity.unit());
+        let is_rate = rule.is_some_and(|rule| rule.condition.name().starts_with("rate_"));
+        let unit = if is_rate { format!("{of_sensor} per minute") } else { of_sensor.to_owned() };
+        let unit = unit.trim_start().to_owned();
+        let others = rule.map_or(Vec::new(), |rule| rule.escalation.channels_from(report.severity));
+        let local = plan.local().clone();
+        Notification { id, kind, local, unit, is_measured, why: None, report, repeat: false, others, instead: None }
+    }
+
+    /// The same for another channel, in place of those that gave it up. The id differs, so that a receiver that has the page
+    /// already hears that it did not arrive everywhere.
+    pub fn instead_of(&self, tried: Vec<Id>, reason: &str) -> Notification {
+        let notification = self.instead.as_ref().map_or(&self.id, |instead| &instead.notification).clone();
+        let last = tried.last().map_or("", Id::as_str);
+        let id = format!("{notification}{INSTEAD_OF}{last}");
+        let instead = Instead { of: tried, reason: reason.to_owned(), notification };
+        Notification { id, instead: Some(instead), ..self.clone() }
+    }
+
+    /// Whether somebody has to act.
+    pub fn is_page(&self) -> bool {
+        matches!(self.kind, Kind::Page(_))
+    }
+
+    /// The alert it is about.
+    pub fn alert(&self) -> Option<AlertId> {
+        self.report.alert
+    }
+
+    /// Order of sending: pages before what is over, the most severe first.
+    pub fn rank(&self) -> Option<Severity> {
+        match self.kind {
+            Kind::Page(_) => Some(self.report.severity),
+            Kind::Resolved(_) => None,
+        }
+    }
+}

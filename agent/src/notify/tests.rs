@@ -260,8 +260,8 @@ fn ntfy_gets_title_priority_tags_and_token() {
     assert_eq!(first.line, "POST /farm HTTP/1.1");
     for (name, value) in [
         ("title", "Critical: EC 2.93 in tower-1, limit 2.8"),
-        ("priority", "4"),
-        ("tags", "rotating_light,critical"),
+        ("priority", "5"),
+        ("tags", "rotating_light"),
         ("authorization", "Bearer tk_secret"),
         ("x-sequence-id", "pi-12-1"),
     ] {

@@ -44,8 +44,8 @@ const fn priority(severity: Option<Severity>) -> &'static str {
     match severity {
         None => "2",
         Some(Severity::Preventive) => "3",
-        Some(Severity::Warning | Severity::Critical) => "4",
-        Some(Severity::Urgent) => "5",
+        Some(Severity::Warning) => "4",
+        Some(Severity::Critical | Severity::Urgent) => "5",
     }
 }
 
@@ -53,10 +53,10 @@ const fn priority(severity: Option<Severity>) -> &'static str {
 const fn tags(severity: Option<Severity>) -> &'static str {
     match severity {
         None => "white_check_mark,resolved",
-        Some(Severity::Preventive) => "seedling,preventive",
+        Some(Severity::Preventive) => "eyes",
         Some(Severity::Warning) => "warning",
-        Some(Severity::Critical) => "rotating_light,critical",
-        Some(Severity::Urgent) => "sos,urgent",
+        Some(Severity::Critical) => "rotating_light",
+        Some(Severity::Urgent) => "rotating_light,sos",
     }
 }
 

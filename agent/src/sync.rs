@@ -10,7 +10,7 @@
 //! | --- | --- |
 //! | `clerk` | what the driver asks of the store and of decide, and when the store's stream is another |
 //! | `events` | what the driver reports: bundles, and troubles |
-//! | `way` | the way to the hub: its key, ours, and TLS |
+//! | `link` | the link to the hub: its key, ours, and TLS |
 //! | `time` | the hub's word for the time of day, where nobody else has set the clock |
 //! | `status` | what it is at, for whoever asks |
 //!
@@ -18,9 +18,9 @@
 
 mod clerk;
 mod events;
+pub(crate) mod link;
 pub(crate) mod status;
 mod time;
-pub(crate) mod way;
 
 use std::time::Duration;
 
@@ -40,8 +40,8 @@ use crate::output::tell;
 use crate::store::thread::Desk;
 use clerk::Clerk;
 use events::{Events, Said};
+use link::{HubLink, ReloadableTransport};
 use status::SyncStatus;
-use way::{Road, Way};
 
 /// Questions to the store and news for the bundles that may wait; what is more stays with the driver.
 const LINKS: usize = 16;
@@ -69,10 +69,10 @@ pub(crate) struct Parts {
 /// Runs for ever; returns why it cannot go on.
 pub(crate) async fn run(parts: Parts) -> anyhow::Error {
     let Parts { enrolment, clock, store, heads, commands, holding, bundles, config, health, status } = parts;
-    let (way, stamps) = found(&enrolment, &clock, &status).await;
+    let (link, stamps) = found(&enrolment, &clock, &status).await;
     tell(format_args!(
         "tilth-agent: sync with {} as {}/{}, key {}",
-        enrolment.hub.url, enrolment.client, enrolment.device, way.key_id
+        enrolment.hub.url, enrolment.client, enrolment.device, link.key_id
     ));
 
     let outbox = clerk::outbox(&store).await;
@@ -82,11 +82,11 @@ pub(crate) async fn run(parts: Parts) -> anyhow::Error {
     let (client, device) = (enrolment.client.clone(), enrolment.device.clone());
     let setup = Setup { client, device, pace: pace(clock.source()), seed: seed() };
     let engine = Engine::new(clock::machine_uptime(), setup, &outbox, holding);
-    let road = Road::new(way);
-    let upkeep = road.keep_up(enrolment.clone(), clock.clone(), stamps, orders.clone(), status.clone());
+    let transport = ReloadableTransport::new(link);
+    let upkeep = transport.keep_up(enrolment.clone(), clock.clone(), stamps, orders.clone(), status.clone());
     let timing = time::keep(enrolment, clock.clone(), config.clone());
     let events = Events {
-        trusted: road.trusted(),
+        trusted: transport.trusted(),
         bundles,
         commands: commands.clone(),
         orders: orders.clone(),
@@ -98,7 +98,7 @@ pub(crate) async fn run(parts: Parts) -> anyhow::Error {
     let clerk = Clerk { store, stream, heads: heads_of_clerk, commands, orders, clock, config, health };
     let links = Links { store: requests, heads, decide: reports, orders: ordered };
     tokio::select! {
-        ended = driver::run(engine, &road, links, clock::machine_uptime, std::future::pending()) => match ended {
+        ended = driver::run(engine, &transport, links, clock::machine_uptime, std::future::pending()) => match ended {
             Ok(()) => anyhow::anyhow!("it ended"),
             Err(gone) => gone.into(),
         },
@@ -109,8 +109,8 @@ pub(crate) async fn run(parts: Parts) -> anyhow::Error {
     }
 }
 
-/// The way to the hub, as soon as there is one: a missing key must not keep the farm from being watched.
-async fn found(enrolment: &Enrolment, clock: &Clock, status: &SyncStatus) -> (Way, FileStamps) {
+/// The link to the hub, as soon as its files are there: a missing key must not keep the farm from being watched.
+async fn found(enrolment: &Enrolment, clock: &Clock, status: &SyncStatus) -> (HubLink, FileStamps) {
     let mut said = None;
     loop {
         match look(enrolment, clock).await {
@@ -133,9 +133,9 @@ async fn found(enrolment: &Enrolment, clock: &Clock, status: &SyncStatus) -> (Wa
     }
 }
 
-async fn look(enrolment: &Enrolment, clock: &Clock) -> anyhow::Result<(Way, FileStamps)> {
-    let stamps = way::stamps(enrolment).await?;
-    Ok((way::find(enrolment, clock).await?, stamps))
+async fn look(enrolment: &Enrolment, clock: &Clock) -> anyhow::Result<(HubLink, FileStamps)> {
+    let stamps = link::stamps(enrolment).await?;
+    Ok((link::find(enrolment, clock).await?, stamps))
 }
 
 /// Does what reads files on a thread of its own: a disk that hangs must not hold up what is decided.

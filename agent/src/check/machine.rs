@@ -9,7 +9,7 @@ use tilth_notify::secret::Secrets;
 
 use crate::configuration::enrolment;
 use crate::sense::line::port;
-use crate::sync::way;
+use crate::sync::link;
 
 const SECRET: &str = "expected the secret there, one line, mode 0600; or the service's systemd credential of that name, which \
                       only the service sees";
@@ -71,7 +71,8 @@ fn lack<T>(path: &Path, read: impl Fn(&Path) -> anyhow::Result<T>) -> Option<Str
 }
 
 fn authority(path: &Path) -> Option<String> {
-    lack(path, |path| Ok(plain_file::open(path).map(drop)?)).or_else(|| Some(way::authorities(path).err()?.to_string()))
+    lack(path, |path| Ok(plain_file::open(path).map(drop)?))
+        .or_else(|| Some(link::authorities(path).err()?.to_string()))
 }
 
 fn device_at(path: &Path) -> anyhow::Result<u64> {

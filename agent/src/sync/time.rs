@@ -8,7 +8,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tilth_config::bundle::SignedTime;
 use tilth_core::time::{Span, WallTime};
 
-use super::way;
+use super::link;
 use crate::clock::{Anchor, Clock, Source, Trust};
 use crate::configuration::{ConfigStatus, Enrolment};
 use crate::output::tell;
@@ -54,7 +54,7 @@ pub(super) async fn keep(enrolment: Enrolment, clock: Clock, config: ConfigStatu
 
 /// One question. The answer was true at some instant between asking and hearing: the middle is taken.
 async fn ask(enrolment: &Enrolment, clock: &Clock) -> anyhow::Result<Anchor> {
-    let (https, trusted) = way::undated(enrolment).await?;
+    let (https, trusted) = link::undated(enrolment).await?;
     let nonce = nonce().context("no randomness")?;
     let before = clock.uptime();
     let reply = https.get_time(&enrolment.device, &nonce).await.outcome?;

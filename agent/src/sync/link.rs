@@ -1,7 +1,6 @@
-//! The way to the hub: the key that is believed, the key that is shown, and TLS. Keys are never logged.
+//! The link to the hub: the hub's signing key, the device's own key, and TLS. Keys are never logged.
 //!
-//! A new key or authority that somebody puts into its file is used from the next request on: nobody has to know that the agent
-//! would need a restart.
+//! A key or certificate that is replaced in its file is used from the next request on, without a restart.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,8 +20,8 @@ use crate::clock::{Clock, Source};
 use crate::configuration::{Enrolment, FileStamps};
 use crate::output::tell;
 
-/// What leads to the hub.
-pub(super) struct Way {
+/// Keys and connection to the hub.
+pub(super) struct HubLink {
     /// Signs what the hub sends.
     pub(super) trusted: TrustedKey,
     /// The public part of the device's key, by which it may be named.
@@ -30,20 +29,20 @@ pub(super) struct Way {
     pub(super) https: Https,
 }
 
-/// The way that the files describe now.
-pub(super) async fn find(enrolment: &Enrolment, clock: &Clock) -> anyhow::Result<Way> {
+/// The link that the files describe now.
+pub(super) async fn find(enrolment: &Enrolment, clock: &Clock) -> anyhow::Result<HubLink> {
     let (enrolment, clock) = (enrolment.clone(), clock.clone());
     beside(move || find_here(&enrolment, &clock)).await?
 }
 
-fn find_here(enrolment: &Enrolment, clock: &Clock) -> anyhow::Result<Way> {
+fn find_here(enrolment: &Enrolment, clock: &Clock) -> anyhow::Result<HubLink> {
     let (trusted, key) = (enrolment.trusted_key()?, enrolment.device_key()?);
     let tls = tls::client_config(enrolment.authority().as_deref(), today(clock))?;
     let https = Https::new(&enrolment.hub.url, &enrolment.client, &key, &tls)?;
-    Ok(Way { trusted, key_id: key.id().to_owned(), https })
+    Ok(HubLink { trusted, key_id: key.id().to_owned(), https })
 }
 
-/// The way on which the time of day is asked for, which carries no key, and the key that signs the answer.
+/// Connection for asking the time of day, which carries no key, and the key that signs the answer.
 pub(super) async fn undated(enrolment: &Enrolment) -> anyhow::Result<(Https, TrustedKey)> {
     let enrolment = enrolment.clone();
     beside(move || undated_here(&enrolment)).await?
@@ -60,15 +59,15 @@ fn today(clock: &Clock) -> Today {
     Today::new(move || if clock.source() == Source::System { clock.now().1 } else { None })
 }
 
-/// The way as it is now; what is sent takes the newest.
-pub(super) struct Road {
+/// A transport whose connection is replaced when key or certificates change; each request uses the newest.
+pub(super) struct ReloadableTransport {
     https: Mutex<Arc<Https>>,
     trusted: watch::Sender<TrustedKey>,
 }
 
-impl Road {
-    pub(super) fn new(way: Way) -> Road {
-        Road { https: Mutex::new(Arc::new(way.https)), trusted: watch::Sender::new(way.trusted) }
+impl ReloadableTransport {
+    pub(super) fn new(link: HubLink) -> ReloadableTransport {
+        ReloadableTransport { https: Mutex::new(Arc::new(link.https)), trusted: watch::Sender::new(link.trusted) }
     }
 
     /// The key that signs what the hub sends, as it is now.
@@ -80,12 +79,12 @@ impl Road {
         Arc::clone(&self.https.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn take(&self, way: Way) {
-        self.trusted.send_replace(way.trusted);
-        *self.https.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(way.https);
+    fn take(&self, link: HubLink) {
+        self.trusted.send_replace(link.trusted);
+        *self.https.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(link.https);
     }
 
-    /// Looks at the files now and then. What is wrong with a new one is said, and the way before goes on.
+    /// Looks at the files now and then. What is wrong with a new one is logged, and the one before is used on.
     pub(super) async fn keep_up(
         &self,
         enrolment: Enrolment,
@@ -99,12 +98,12 @@ impl Road {
             let Some(now) = stamps(&enrolment).await.ok().filter(|now| *now != before) else { continue };
             before = now;
             match find(&enrolment, &clock).await {
-                Ok(way) => {
+                Ok(link) => {
                     tell(format_args!(
                         "tilth-agent: sync: a key or certificate for the hub has changed; key {}",
-                        way.key_id
+                        link.key_id
                     ));
-                    self.take(way);
+                    self.take(link);
                     status.trouble(None);
                     if orders.send(Order::WayChanged).await.is_err() {
                         return;
@@ -120,7 +119,7 @@ impl Road {
     }
 }
 
-impl Transport for Road {
+impl Transport for ReloadableTransport {
     async fn post_batch(&self, body: Vec<u8>, confirmed: Option<Confirmed>) -> Exchange {
         self.https().post_batch(body, confirmed).await
     }

@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 
 use tilth_core::id::Id;
 
-use crate::diagnostic::{Log, Problem};
+use crate::diagnostic::{Diagnostic, Level, Log, Problem};
+use crate::document::{Document, Text};
 use crate::hosts;
 use crate::named;
 use crate::path;
 use crate::reader::{self, Fields};
 use crate::redact;
 use crate::site::{self, Site};
+use crate::source::Sources;
 use crate::tree::{Entry, Node, Table};
 
 /// Reads the keys of one kind; none where one is wrong.
@@ -86,6 +88,31 @@ impl Channel {
     #[must_use]
     pub fn leads_where(&self, other: &Channel) -> bool {
         self.target == other.target && self.secret == other.secret && self.blocked.is_some() == other.blocked.is_some()
+    }
+
+    /// Reads a channel outside a configuration: an object such as one under `notifications`, in JSON.
+    ///
+    /// # Errors
+    /// What is wrong with it, one sentence each.
+    pub fn from_json(text: &str) -> Result<Channel, Vec<String>> {
+        const NAME: &str = "channel";
+        let json = serde_json::from_str(text).map_err(|error| vec![error.to_string()])?;
+        let entries = serde_json::Map::from_iter([(NAME.to_owned(), json)]);
+        let text = Text::Json(serde_json::Value::Object(entries));
+        let document = Document { file: NAME.to_owned(), layer: None, version: None, text };
+        let (log, mut sources) = (Log::default(), Sources::default());
+        let (_, table) = document.parse(&mut sources, &log);
+        let read = read_channels(&table, "", &log).remove(NAME).flatten();
+        let said = |found: Diagnostic| match found.help {
+            Some(help) => format!("{}: {}; {help}", found.path, found.message),
+            None => format!("{}: {}", found.path, found.message),
+        };
+        let is_error = |found: &Diagnostic| found.level == Level::Error;
+        let wrong: Vec<String> = log.finish(&sources).into_iter().filter(is_error).map(said).collect();
+        match read {
+            Some((_, channel)) if wrong.is_empty() => Ok(channel),
+            _ => Err(wrong),
+        }
     }
 
     /// The channel as this machine allows it.

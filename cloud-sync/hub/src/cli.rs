@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use tilth_core::id::Id;
+use tilth_core::time::Span;
 
 use crate::data_dir::DataDir;
 use crate::domain::ingest::quota::Quota;
@@ -104,15 +105,16 @@ pub(crate) enum Tenant {
         #[command(flatten)]
         output: Output,
     },
-    /// Change how long a tenant's data is kept, counted from when the hub received it
+    /// Change how long a tenant's data is kept, and who is paged when a device falls silent
     ///
-    /// What is due is deleted while the hub serves, and cannot be brought back.
+    /// What is due is deleted while the hub serves, and cannot be brought back. A device that was heard once and then not for the
+    /// stated time is paged about once, and once when it is back; the time counts only while the hub itself can hear.
     Set {
         /// The tenant's name
         #[arg(value_parser = id)]
         name: Id,
         #[command(flatten)]
-        keep: KeepFor,
+        settings: TenantSettings,
         #[command(flatten)]
         data: Data,
         #[command(flatten)]
@@ -132,17 +134,65 @@ pub(crate) enum Tenant {
 
 /// What may be set of a tenant; what is not named stays as it is.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = true)]
+#[command(group = ArgGroup::new("setting").required(true).multiple(true), group = ArgGroup::new("channel"))]
+pub(crate) struct TenantSettings {
+    #[command(flatten)]
+    pub(crate) keep: KeepFor,
+    #[command(flatten)]
+    pub(crate) pages: Pages,
+}
+
+/// How long a tenant's data is kept.
+#[derive(Debug, Args)]
 pub(crate) struct KeepFor {
     /// How long windows are kept, such as 400d or forever; at least a day
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", group = "setting")]
     pub(crate) keep_windows: Option<Keep>,
     /// How long events and diagnostics are kept; where alerts stand is kept for ever
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", group = "setting")]
     pub(crate) keep_events: Option<Keep>,
     /// How long the hub remembers what each batch brought, to tell rows that come again from others
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", group = "setting")]
     pub(crate) keep_batches: Option<Keep>,
+}
+
+impl KeepFor {
+    /// Whether anything is to be changed.
+    pub(crate) fn is_any(&self) -> bool {
+        self.keep_windows.is_some() || self.keep_events.is_some() || self.keep_batches.is_some()
+    }
+}
+
+/// Who is paged about a tenant's silent devices.
+#[derive(Debug, Args)]
+pub(crate) struct Pages {
+    /// Page to a topic of an ntfy server, such as https://ntfy.example/TOPIC
+    #[arg(long, value_name = "URL", groups = ["setting", "channel"])]
+    pub(crate) ntfy: Option<String>,
+    /// Page to a program that takes JSON, signed with --secret
+    #[arg(long, value_name = "URL", groups = ["setting", "channel"], requires = "secret")]
+    pub(crate) webhook: Option<String>,
+    /// Page nobody
+    #[arg(long, groups = ["setting", "channel"])]
+    pub(crate) no_pages: bool,
+    /// Name of ntfy's token or of the webhook's secret: the file secrets/NAME in the hub's folder, one line, mode 0600
+    #[arg(long, value_name = "NAME", requires = "channel", conflicts_with = "no_pages")]
+    pub(crate) secret: Option<String>,
+    /// How long a device is not heard until it counts as silent, such as 10m; 15m where nobody says
+    #[arg(long, value_name = "DURATION", value_parser = silence_limit, group = "setting")]
+    pub(crate) silent_after: Option<Span>,
+    /// Set --silent-after for this device alone
+    #[arg(long, value_parser = id, requires = "silent_after", conflicts_with = "channel")]
+    pub(crate) device: Option<Id>,
+}
+
+/// A silence that people are told of: at least a second, at most 30 days.
+fn silence_limit(text: &str) -> Result<Span, String> {
+    let limit = tilth_config::parse_duration(text).ok_or("expected a time such as 10m or 1h30m")?;
+    match limit {
+        Span(1_000..=2_592_000_000) => Ok(limit),
+        _ => Err("expected 1s to 30d".to_owned()),
+    }
 }
 
 /// Devices: one Pi with the agent each

@@ -5,6 +5,7 @@ pub(crate) mod config;
 mod content;
 pub(crate) mod device;
 pub(crate) mod init;
+mod paging;
 pub(crate) mod serve;
 pub(crate) mod tenant;
 

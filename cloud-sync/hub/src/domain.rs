@@ -4,3 +4,4 @@ pub(crate) mod access;
 pub(crate) mod configs;
 pub(crate) mod ingest;
 pub(crate) mod retention;
+pub(crate) mod silence;

@@ -10,6 +10,7 @@ mod bundle;
 mod data;
 mod events;
 mod health;
+mod heard;
 mod latest;
 mod params;
 mod places;
@@ -36,6 +37,7 @@ use tilth_config::bundle::SigningKey;
 use tilth_protocol::{ErrorCode, KEY_HEADER};
 
 use self::access::Limits;
+use self::heard::Heard;
 use self::refusal::Refusal;
 use self::routes::{Anyone, Call, Device, Method, ROUTES, Reader, Route};
 use self::watch::Watch;
@@ -49,6 +51,7 @@ pub(crate) struct Hub {
     key: Arc<SigningKey>,
     limits: Limits,
     quota: Quota,
+    heard: Heard,
 }
 
 /// Where a request comes from.
@@ -62,7 +65,12 @@ struct Peer {
 
 impl Hub {
     pub(crate) fn new(db: Database, key: SigningKey, known: HashSet<Vec<u8>>, quota: Quota) -> Hub {
-        Hub { db, key: Arc::new(key), limits: Limits::new(known), quota }
+        Hub { db, key: Arc::new(key), limits: Limits::new(known), quota, heard: Heard::default() }
+    }
+
+    /// When devices were last heard.
+    pub(crate) fn heard(&self) -> &Heard {
+        &self.heard
     }
 
     pub(crate) fn database(&self) -> &Database {

@@ -15,6 +15,7 @@ mod domain;
 mod exit;
 mod http;
 mod malformed;
+mod paging;
 
 use std::process::ExitCode;
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tilth_notify::secret::Secrets;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
@@ -21,6 +22,7 @@ use crate::http::address::Proxies;
 use crate::http::serve::{MOST_CONNECTIONS, OTHER_FILES, Served};
 use crate::http::tls::Tls;
 use crate::http::{self, Hub, serve};
+use crate::paging;
 
 /// From the signal to the end of the last connection.
 const CONNECTIONS_END: Duration = Duration::from_millis(1500);
@@ -75,8 +77,10 @@ pub(crate) fn run(wanted: &Serve) -> anyhow::Result<Exit> {
         let fresh = tls.clone().map(|tls| tokio::spawn(tls.keep_fresh()));
         let served = Served { listener, tls, router: http::router(&hub), proxies, most };
         let pruning = tokio::spawn(prune(Arc::clone(&hub)));
+        let paging = tokio::spawn(paging::run(Arc::clone(&hub), Secrets::of(data.folder())));
         serve::serve(served, stop, CONNECTIONS_END).await;
         pruning.abort();
+        paging.abort();
         if let Some(task) = fresh {
             task.abort();
         }

@@ -1,10 +1,11 @@
 //! `tilth-hub tenant`: the companies that own farms.
 
 use serde_json::{Value as Json, json};
+use tilth_core::id::Id;
 use tilth_protocol::{Key, KeyKind};
 
-use super::open;
-use crate::cli::{Output, Tenant};
+use super::{open, paging};
+use crate::cli::{Data, Output, Tenant, TenantSettings};
 use crate::clock;
 use crate::db::ListedTenant;
 use crate::domain::access;
@@ -24,22 +25,7 @@ pub(crate) fn run(wanted: &Tenant) -> anyhow::Result<Exit> {
             db.add_read_key(&db.tenant(name)?, &key, clock::now())?;
             show_key(name.as_str(), &key, *output)
         }
-        Tenant::Set { name, keep, data, output } => {
-            let mut db = open(&data.dir())?;
-            let tenant = db.tenant(name)?;
-            let change = |before: Retention| Retention {
-                windows: keep.keep_windows.unwrap_or(before.windows),
-                events: keep.keep_events.unwrap_or(before.events),
-                batches: keep.keep_batches.unwrap_or(before.batches),
-            };
-            let retention = db.set_retention(&tenant, change, clock::now())?;
-            if output.json {
-                exit::json(&json!({"client_id": name, "keep": shown(&retention)}))?;
-            } else {
-                exit::line(format_args!("{name}: {retention}"))?;
-            }
-            Ok(Exit::Done)
-        }
+        Tenant::Set { name, settings, data, output } => set(name, settings, data, *output),
         Tenant::List { data, output } => {
             for listed in open(&data.dir())?.tenants()? {
                 show(&listed, *output)?;
@@ -49,18 +35,57 @@ pub(crate) fn run(wanted: &Tenant) -> anyhow::Result<Exit> {
     }
 }
 
+fn set(
+    name: &Id,
+    TenantSettings { keep, pages }: &TenantSettings,
+    data: &Data,
+    output: Output,
+) -> anyhow::Result<Exit> {
+    let mut db = open(&data.dir())?;
+    let tenant = db.tenant(name)?;
+    let set = paging::Change::of(pages)?;
+    let change = |before: Retention| Retention {
+        windows: keep.keep_windows.unwrap_or(before.windows),
+        events: keep.keep_events.unwrap_or(before.events),
+        batches: keep.keep_batches.unwrap_or(before.batches),
+    };
+    set.apply(&mut db, &tenant)?;
+    if keep.is_any() {
+        db.set_retention(&tenant, change, clock::now())?;
+    }
+    let Some(listed) = db.tenants()?.into_iter().find(|listed| listed.tenant == tenant) else { return Ok(Exit::Done) };
+    set.warn(&data.dir(), &listed.paging);
+    if output.json {
+        exit::json(&json!({
+            "client_id": name, "keep": shown(&listed.retention), "pages": paging::shown(&listed.paging),
+        }))?;
+    } else if keep.is_any() {
+        exit::line(format_args!("{name}: {}", listed.retention))?;
+    }
+    if set.is_any() && !output.json {
+        exit::line(format_args!("{name}: {}", set.said(&listed.paging)))?;
+    }
+    Ok(Exit::Done)
+}
+
 fn show(listed: &ListedTenant, output: Output) -> anyhow::Result<()> {
-    let ListedTenant { tenant, created, devices, retention } = listed;
+    let ListedTenant { tenant, created, devices, retention, paging } = listed;
     let client = tenant.client();
     if output.json {
         let (created, keep) = (created.to_string(), shown(retention));
-        return exit::json(&json!({"client_id": client, "created": created, "devices": devices, "keep": keep}));
+        let pages = paging::shown(paging);
+        let listed = json!({"client_id": client, "created": created, "devices": devices, "keep": keep, "pages": pages});
+        return exit::json(&listed);
     }
     let devices = exit::counted(*devices, "device");
-    if *retention == Retention::default() {
-        return exit::line(format_args!("{client}  {devices}, since {created}"));
+    let mut line = format!("{client}  {devices}, since {created}");
+    if *retention != Retention::default() {
+        line += &format!(", {retention}");
     }
-    exit::line(format_args!("{client}  {devices}, since {created}, {retention}"))
+    if paging.channel.is_some() {
+        line += &format!(", {}", paging::words(paging));
+    }
+    exit::line(line)
 }
 
 /// How long each kind of row is kept, as `tenant set` takes it.

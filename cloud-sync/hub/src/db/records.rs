@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use tilth_core::id::Id;
 use tilth_core::quantity::Quantity;
-use tilth_core::time::{Uptime, WallTime};
+use tilth_core::time::{Span, Uptime, WallTime};
 use tilth_core::value::{Resolution, Steps, Value};
 use tilth_core::windows::{Grain, Window};
 use tilth_protocol::{Epoch, Lane};
@@ -11,6 +12,7 @@ use tilth_protocol::{Epoch, Lane};
 use super::context::{DeviceContext, TenantContext};
 use crate::domain::configs::standing::Standing;
 use crate::domain::retention::Retention;
+use crate::domain::silence::Contact;
 
 macro_rules! row_ids {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
@@ -65,6 +67,7 @@ pub(crate) struct ListedTenant {
     /// Number of devices.
     pub(crate) devices: u64,
     pub(crate) retention: Retention,
+    pub(crate) paging: Paging,
 }
 
 /// A key in a list.
@@ -261,4 +264,41 @@ impl Place {
 /// The time of day at an uptime of a boot, where its clock is known.
 pub(super) fn wall(offset: Option<i64>, uptime: i64) -> Option<WallTime> {
     offset.map(|offset| WallTime(offset.saturating_add(uptime)))
+}
+
+/// Where the hub pages about a tenant's devices.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Paging {
+    /// A channel as a document of `notifications` holds one, in JSON; none pages nobody.
+    pub(crate) channel: Option<String>,
+    /// Silence after which people are told; none for the default.
+    pub(crate) silent_after: Option<Span>,
+}
+
+/// A tenant that is paged, and its devices that were heard once and may still speak.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WatchedTenant {
+    pub(crate) client: Id,
+    /// The channel, in JSON.
+    pub(crate) channel: String,
+    pub(crate) devices: Vec<WatchedDevice>,
+}
+
+/// A device that people are told about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WatchedDevice {
+    pub(crate) id: DeviceId,
+    pub(crate) name: Id,
+    pub(crate) contact: Contact,
+}
+
+/// What becomes of a silence that was noticed, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SilenceStep {
+    /// The page was delivered.
+    Paged,
+    /// The device was heard again.
+    Over,
+    /// It was delivered that the device is back.
+    OverTold,
 }

@@ -186,7 +186,10 @@ pub(super) async fn device<'a>(
     headers: &HeaderMap,
 ) -> Result<(DeviceContext, Turn<'a>), Refusal> {
     match admit(hub, peer, headers, KeyKind::Device).await? {
-        (Caller::Device(device), turn) => Ok((device, turn)),
+        (Caller::Device(device), turn) => {
+            hub.heard.note(device.id(), clock::now());
+            Ok((device, turn))
+        }
         (Caller::Reader(_), _) => Err(unknown()),
     }
 }

@@ -178,3 +178,35 @@ fn no_secret_is_ever_logged() {
         assert!(!log.contains(&key[20..]), "{log}");
     }
 }
+
+#[test]
+fn a_channel_that_cannot_be_used_is_refused_and_changes_nothing() {
+    let made = Made::new();
+    made.tenant("acme");
+    for (arguments, code, expected) in [
+        (&["--webhook", "https://office.example/hook"][..], 2, "--secret <NAME>"),
+        (&["--ntfy", "https://ntfy.example/a", "--no-pages"], 2, "cannot be used with"),
+        (&["--ntfy", "ntfy.example/farm"], 1, "channel.url: \"ntfy.example\" is no address"),
+        (
+            &["--ntfy", "https://ntfy.example/farm", "--secret", "../key"],
+            1,
+            "channel.token: expected the name of a secret",
+        ),
+        (&["--silent-after", "0s"], 2, "expected 1s to 30d"),
+        (&["--silent-after", "soon"], 2, "expected a time such as 10m or 1h30m"),
+        (&["--device", "pi-8", "--silent-after", "5m"], 1, "acme has no device pi-8"),
+    ] {
+        let done = made.run(&[&["tenant", "set", "acme"], arguments].concat());
+        assert_eq!(done.status.code(), Some(code), "{arguments:?}: {}", stderr(&done));
+        assert!(stderr(&done).contains(expected), "{arguments:?}: {}", stderr(&done));
+    }
+    let held = made.json(&["tenant", "list"]);
+    assert_eq!(held["pages"], serde_json::json!({"to": null, "silent_after": "15m"}));
+    let done = made.run(&["tenant", "set", "acme", "--ntfy", "https://ntfy.example/farm", "--secret", "pager"]);
+    assert!(stdout(&done).ends_with("silent for 15m go to https://ntfy.example\n"), "{}", stdout(&done));
+    assert!(stderr(&done).contains("nobody can be paged yet: there is no "), "{}", stderr(&done));
+    let done = made.run(&["tenant", "set", "acme", "--silent-after", "1h", "--keep-events", "2d"]);
+    assert!(stdout(&done).contains("events 2d") && stdout(&done).contains("silent for 1h go to"), "{}", stdout(&done));
+    let held = made.json(&["tenant", "list"]);
+    assert_eq!(held["pages"], serde_json::json!({"to": "https://ntfy.example", "silent_after": "1h"}));
+}

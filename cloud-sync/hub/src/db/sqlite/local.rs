@@ -5,14 +5,14 @@ use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
 use tilth_core::id::Id;
-use tilth_core::time::WallTime;
+use tilth_core::time::{Span, WallTime};
 use tilth_protocol::{Epoch, Key};
 
 use super::merged::Whose;
 use super::rows::{DeviceId, TenantId};
-use super::{DbError, alerts, audit, backup, bundles, devices, events, keys};
+use super::{DbError, alerts, audit, backup, bundles, devices, events, keys, paging};
 use crate::db::context::{Actor, DeviceContext, TenantContext};
-use crate::db::records::{Device, DeviceReport, ListedTenant};
+use crate::db::records::{Device, DeviceReport, ListedTenant, Paging};
 use crate::domain::access;
 use crate::domain::configs::standing::{Report, Standing};
 use crate::domain::configs::{self, SignedBundle};
@@ -103,9 +103,10 @@ impl LocalDatabase {
         let tenants = devices::tenants(&self.connection)?.into_iter();
         let listed = tenants.map(|devices::Tenant { id, name, created, devices, retention }| {
             let tenant = TenantContext::open(id, name, self.actor.clone());
-            ListedTenant { tenant, created, devices, retention }
+            let paging = paging::of_tenant(&self.connection, id)?;
+            Ok(ListedTenant { tenant, created, devices, retention, paging })
         });
-        Ok(listed.collect())
+        listed.collect()
     }
 
     /// Changes how long a tenant's data is kept, by what `change` makes of how long it was. Returns how long it is now.
@@ -214,6 +215,39 @@ impl LocalDatabase {
             }
             bundles::add(connection, device.id(), bundle)?;
             audit::record(connection, device.tenant(), what, now)
+        })
+    }
+
+    /// Where a tenant is paged about its devices.
+    pub(crate) fn paging(&self, tenant: &TenantContext) -> Result<Paging, DbError> {
+        paging::of_tenant(&self.connection, tenant.id())
+    }
+
+    /// Replaces where a tenant is paged. `what` is what the audit trail says of it.
+    pub(crate) fn set_paging(
+        &mut self,
+        tenant: &TenantContext,
+        to: &Paging,
+        what: &str,
+        now: WallTime,
+    ) -> Result<(), DbError> {
+        self.change(|connection| {
+            paging::set(connection, tenant.id(), to)?;
+            audit::record(connection, tenant, what, now)
+        })
+    }
+
+    /// Sets after which silence people are told of one device.
+    pub(crate) fn set_silence_limit(
+        &mut self,
+        device: &DeviceContext,
+        limit: Span,
+        now: WallTime,
+    ) -> Result<(), DbError> {
+        self.change(|connection| {
+            paging::set_limit(connection, device.id(), limit)?;
+            let what = format!("device {} is silent after {limit}", device.name());
+            audit::record(connection, device.tenant(), &what, now)
         })
     }
 }

@@ -1,0 +1,117 @@
+//! The part of `tilth-hub tenant set` that says who is paged when a device of a tenant falls silent.
+
+use anyhow::bail;
+use serde_json::{Map, Value as Json, json};
+use tilth_config::{Channel, redact};
+use tilth_core::id::Id;
+use tilth_core::time::Span;
+use tilth_notify::secret::Secrets;
+
+use crate::cli::Pages;
+use crate::clock;
+use crate::data_dir::DataDir;
+use crate::db::{LocalDatabase, Paging, TenantContext};
+use crate::domain::silence::DEFAULT_LIMIT;
+use crate::exit;
+
+/// An agent that is connected asks about once a minute: with less than this, an ordinary pause pages.
+const SHORT: Span = Span::from_mins(3);
+
+/// What is to be changed.
+pub(super) struct Change<'a> {
+    /// The tenant's channel in JSON, and none inside where nobody is to be paged; none where it stays.
+    channel: Option<Option<String>>,
+    limit: Option<Span>,
+    /// The device that the limit is for; none for all of the tenant.
+    device: Option<&'a Id>,
+}
+
+impl Change<'_> {
+    /// The change that options describe, its channel checked.
+    pub(super) fn of(pages: &Pages) -> anyhow::Result<Change<'_>> {
+        Ok(Change { channel: channel(pages)?, limit: pages.silent_after, device: pages.device.as_ref() })
+    }
+
+    pub(super) fn is_any(&self) -> bool {
+        self.channel.is_some() || self.limit.is_some()
+    }
+
+    pub(super) fn apply(&self, db: &mut LocalDatabase, tenant: &TenantContext) -> anyhow::Result<()> {
+        let now = clock::now();
+        if let (Some(device), Some(limit)) = (self.device, self.limit) {
+            return Ok(db.set_silence_limit(&db.device(tenant, device)?, limit, now)?);
+        }
+        if self.is_any() {
+            let before = db.paging(tenant)?;
+            let channel = self.channel.clone().unwrap_or(before.channel);
+            let paging = Paging { channel, silent_after: self.limit.or(before.silent_after) };
+            db.set_paging(tenant, &paging, &words(&paging), now)?;
+        }
+        Ok(())
+    }
+
+    /// What holds now, for people.
+    pub(super) fn said(&self, paging: &Paging) -> String {
+        match (self.device, self.limit) {
+            (Some(device), Some(limit)) => format!("device {device} is silent after {limit}"),
+            _ => words(paging),
+        }
+    }
+
+    /// Says on standard error what will not work, or not as wanted.
+    pub(super) fn warn(&self, data: &DataDir, paging: &Paging) {
+        let channel = paging.channel.as_deref().and_then(|channel| Channel::from_json(channel).ok());
+        let secret = channel.filter(|_| self.channel.is_some()).and_then(|channel| channel.secret);
+        if let Some(Err(error)) = secret.map(|name| Secrets::of(data.folder()).get(&name)) {
+            exit::tell(format_args!("tilth-hub: nobody can be paged yet: {error}"));
+        }
+        if self.limit.is_some_and(|limit| limit < SHORT) {
+            exit::tell("tilth-hub: an agent asks about once a minute: with less than 3m, an ordinary pause pages");
+        }
+    }
+}
+
+fn channel(Pages { ntfy, webhook, no_pages, secret, .. }: &Pages) -> anyhow::Result<Option<Option<String>>> {
+    let mut channel = match (ntfy, webhook) {
+        _ if *no_pages => return Ok(Some(None)),
+        (Some(url), _) => {
+            let Some((url, topic)) = url.trim_end_matches('/').rsplit_once('/') else {
+                bail!("--ntfy: expected https://SERVER/TOPIC; nothing was changed");
+            };
+            Map::from_iter([("kind", "ntfy"), ("url", url), ("topic", topic)].map(text))
+        }
+        (None, Some(url)) => Map::from_iter([("kind", "webhook"), ("url", url.as_str())].map(text)),
+        (None, None) => return Ok(None),
+    };
+    if let Some(name) = secret {
+        let key = if ntfy.is_some() { "token" } else { "secret" };
+        channel.insert(key.to_owned(), format!("secret:{name}").into());
+    }
+    let channel = Json::Object(channel).to_string();
+    match Channel::from_json(&channel) {
+        Ok(_) => Ok(Some(Some(channel))),
+        Err(problems) => bail!("the channel cannot be used: {}; nothing was changed", problems.join("; ")),
+    }
+}
+
+fn text((key, value): (&str, &str)) -> (String, Json) {
+    (key.to_owned(), value.into())
+}
+
+/// Where pages go and when, without anything secret.
+pub(super) fn words(paging: &Paging) -> String {
+    let limit = paging.silent_after.unwrap_or(DEFAULT_LIMIT);
+    match server(paging) {
+        Some(server) => format!("pages about a device that is silent for {limit} go to {server}"),
+        None => "nobody is paged about silent devices".to_owned(),
+    }
+}
+
+/// The same for programs.
+pub(super) fn shown(paging: &Paging) -> Json {
+    json!({"to": server(paging), "silent_after": paging.silent_after.unwrap_or(DEFAULT_LIMIT).to_string()})
+}
+
+fn server(paging: &Paging) -> Option<String> {
+    Channel::from_json(paging.channel.as_deref()?).ok()?.target.url().map(redact::server)
+}

@@ -1,0 +1,211 @@
+//! Which devices are silent, and what people are told of that. Pure.
+//!
+//! ```text
+//!            not heard for the limit, while the hub could hear
+//! reporting ---------------------------------------------------> silent: one page
+//!     ^                                                            |
+//!     +------------------- heard again: one message ---------------+
+//! ```
+
+use std::collections::HashSet;
+
+use tilth_core::time::{Span, WallTime};
+
+/// Limit of a device for which nobody set another. An agent that is connected asks at least once a minute.
+pub(crate) const DEFAULT_LIMIT: Span = Span::from_mins(15);
+
+/// Pages about one device within an hour. A device whose link comes and goes is paged again once an hour has fewer, if it is
+/// silent then.
+pub(crate) const MAX_PER_HOUR: u64 = 4;
+
+/// The hub was away when more time passed between two of its looks: it was suspended, or its clock was set. It looks every few
+/// seconds.
+const AWAY: Span = Span::from_secs(30);
+
+/// What is known of a device that people are told about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Contact {
+    /// Last request that was taken.
+    pub(crate) last_heard: WallTime,
+    /// Silence after which people are told.
+    pub(crate) limit: Span,
+    /// Pages about the device within the last hour.
+    pub(crate) recent_pages: u64,
+    /// The newest silence that was noticed.
+    pub(crate) silence: Option<Silence>,
+}
+
+/// A silence that was noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Silence {
+    /// Number of the silence, unique within the database.
+    pub(crate) number: u64,
+    /// When the device was last heard before it.
+    pub(crate) since: WallTime,
+    /// When the device was heard again.
+    pub(crate) over: Option<WallTime>,
+    /// The page was delivered.
+    pub(crate) is_paged: bool,
+    /// It was delivered that the device is back.
+    pub(crate) is_over_told: bool,
+}
+
+/// What a look at a device finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Finding {
+    /// The device fell silent.
+    Silent { since: WallTime },
+    /// A page was decided on by an earlier process, which is not known to have sent it.
+    Unsent(Silence),
+    /// The device is back.
+    Back(Silence),
+    /// The device has been back, and nobody is known to have been told.
+    BackUnsent(Silence),
+}
+
+/// What a channel is asked to tell of a silence, by its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Asked {
+    Page(u64),
+    Back(u64),
+}
+
+impl Asked {
+    /// Number of the silence.
+    pub(crate) fn number(self) -> u64 {
+        match self {
+            Asked::Page(number) | Asked::Back(number) => number,
+        }
+    }
+}
+
+/// Since when the hub can hear its devices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Listening {
+    since: WallTime,
+    last_look: WallTime,
+}
+
+impl Listening {
+    /// A hub that starts, or whose database was just put back, has heard nobody yet.
+    pub(crate) fn new(now: WallTime) -> Listening {
+        Listening { since: now, last_look: now }
+    }
+
+    /// The hub looks again. `can_hear` is false while it takes nothing from devices.
+    pub(crate) fn look(&mut self, now: WallTime, can_hear: bool) {
+        let passed = now - self.last_look;
+        if !can_hear || passed < Span::ZERO || passed > AWAY {
+            self.since = now;
+        }
+        self.last_look = now;
+    }
+
+    /// What is to be done about a device, where `asked` is what this process has asked its channel for.
+    pub(crate) fn judge(&self, device: &Contact, asked: &HashSet<Asked>, now: WallTime) -> Option<Finding> {
+        let is_silent = now - device.last_heard.max(self.since) >= device.limit;
+        match device.silence {
+            Some(silence) if silence.over.is_none() && device.last_heard > silence.since => {
+                Some(Finding::Back(silence))
+            }
+            Some(silence) if silence.over.is_none() => {
+                let is_unsent = !silence.is_paged && !asked.contains(&Asked::Page(silence.number));
+                (is_unsent && is_silent).then_some(Finding::Unsent(silence))
+            }
+            Some(silence)
+                if silence.is_paged && !silence.is_over_told && !asked.contains(&Asked::Back(silence.number)) =>
+            {
+                Some(Finding::BackUnsent(silence))
+            }
+            Some(_) | None => {
+                let is_due = is_silent && device.recent_pages < MAX_PER_HOUR;
+                is_due.then_some(Finding::Silent { since: device.last_heard })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Span = Span::from_mins(15);
+
+    fn at(minute: i64) -> WallTime {
+        WallTime(minute * 60_000)
+    }
+
+    fn device(last_heard: i64, silence: Option<Silence>) -> Contact {
+        Contact { last_heard: at(last_heard), limit: LIMIT, recent_pages: 0, silence }
+    }
+
+    fn silence(since: i64, is_paged: bool) -> Silence {
+        Silence { number: 1, since: at(since), over: None, is_paged, is_over_told: false }
+    }
+
+    /// A hub that has looked every ten seconds from one minute to another.
+    fn listening(from: i64, until: i64) -> Listening {
+        let mut listening = Listening::new(at(from));
+        (from * 6..=until * 6).for_each(|tens| listening.look(WallTime(tens * 10_000), true));
+        listening
+    }
+
+    #[test]
+    fn a_device_is_paged_once_and_once_when_it_is_back() {
+        let none = HashSet::new();
+        let hub = listening(0, 115);
+        assert_eq!(hub.judge(&device(100, None), &none, WallTime(at(115).0 - 1)), None);
+        assert_eq!(hub.judge(&device(100, None), &none, at(115)), Some(Finding::Silent { since: at(100) }));
+        let paged = silence(100, true);
+        assert_eq!(hub.judge(&device(100, Some(paged)), &none, at(300)), None, "also after a restart");
+        assert_eq!(hub.judge(&device(301, Some(paged)), &none, at(301)), Some(Finding::Back(paged)));
+        let over = Silence { over: Some(at(301)), ..paged };
+        assert_eq!(hub.judge(&device(301, Some(over)), &none, at(302)), Some(Finding::BackUnsent(over)));
+        assert_eq!(
+            hub.judge(&device(301, Some(over)), &HashSet::from([Asked::Back(1)]), at(302)),
+            None,
+            "it is on its way"
+        );
+        let told = Silence { is_over_told: true, ..over };
+        assert_eq!(hub.judge(&device(301, Some(told)), &none, at(302)), None);
+        assert_eq!(hub.judge(&device(301, Some(told)), &none, at(316)), Some(Finding::Silent { since: at(301) }));
+    }
+
+    #[test]
+    fn a_hub_that_was_away_does_not_page_for_that() {
+        let none = HashSet::new();
+        let heard_long_ago = device(100, None);
+        let mut hub = Listening::new(at(500));
+        assert_eq!(hub.judge(&heard_long_ago, &none, at(500)), None, "it was off");
+        hub = listening(500, 515);
+        assert_eq!(hub.judge(&heard_long_ago, &none, at(515)), Some(Finding::Silent { since: at(100) }));
+        hub.look(at(600), true);
+        assert_eq!(hub.judge(&heard_long_ago, &none, at(600)), None, "it was suspended");
+        let mut hub = listening(500, 515);
+        hub.look(at(515), false);
+        assert_eq!(hub.judge(&heard_long_ago, &none, at(515)), None, "its disk was full");
+        let mut hub = listening(500, 515);
+        hub.look(at(514), true);
+        assert_eq!(hub.judge(&heard_long_ago, &none, at(514)), None, "its clock was set back");
+    }
+
+    #[test]
+    fn a_page_that_may_not_have_been_sent_goes_again_if_the_device_is_still_silent() {
+        let unsent = silence(100, false);
+        let none = HashSet::new();
+        let hub = Listening::new(at(116));
+        assert_eq!(hub.judge(&device(100, Some(unsent)), &none, at(116)), None, "the hub has just started");
+        let hub = listening(116, 131);
+        assert_eq!(hub.judge(&device(100, Some(unsent)), &none, at(131)), Some(Finding::Unsent(unsent)));
+        assert_eq!(hub.judge(&device(100, Some(unsent)), &HashSet::from([Asked::Page(1)]), at(131)), None);
+    }
+
+    #[test]
+    fn a_link_that_comes_and_goes_pages_a_few_times_an_hour() {
+        let hub = listening(0, 115);
+        let often = Contact { recent_pages: MAX_PER_HOUR, ..device(100, None) };
+        assert_eq!(hub.judge(&often, &HashSet::new(), at(115)), None);
+        let less = Contact { recent_pages: MAX_PER_HOUR - 1, ..often };
+        assert_eq!(hub.judge(&less, &HashSet::new(), at(115)), Some(Finding::Silent { since: at(100) }));
+    }
+}

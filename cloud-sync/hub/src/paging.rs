@@ -1,0 +1,323 @@
+//! Paging about silent devices: looks every few seconds, and tells people by the channel of their tenant.
+//!
+//! What is silent is decided in `domain/silence`, how a channel is tried in `tilth-notify`; both are pure. A silence is in the
+//! database before anybody is told, so a restart pages nobody again.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tilth_config::Channel;
+use tilth_core::alert::AlertId;
+use tilth_core::effect::{Reason, Report};
+use tilth_core::escalate::Cause;
+use tilth_core::id::{Id, SensorId};
+use tilth_core::local::Local;
+use tilth_core::plan::{AlertKey, Severity};
+use tilth_core::rules::Figure;
+use tilth_core::time::{Stamp, Uptime, WallTime};
+use tilth_notify::HttpClients;
+use tilth_notify::client::ChannelClient;
+use tilth_notify::message::{DeliveryStatus, Failure, Outcome, Retry};
+use tilth_notify::notification::{Kind, Notification};
+use tilth_notify::queue::{Effect, Input, Limits, Queue};
+use tilth_notify::secret::Secrets;
+use tokio::task::{Id as TaskId, JoinError, JoinSet};
+use tokio::time::Instant;
+
+use crate::clock;
+use crate::db::{SilenceStep, WatchedDevice, WatchedTenant};
+use crate::domain::silence::{Asked, Finding, Listening, Silence};
+use crate::http::Hub;
+
+/// Time between two looks at all devices.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// How servers see this program.
+const USER_AGENT: &str = concat!("tilth-hub/", env!("CARGO_PKG_VERSION"));
+
+/// Rule that a page about a silent device names.
+const RULE: &str = "device-silent";
+
+/// Zone of the pages' sensor, `device/NAME`.
+const ZONE: &str = "device";
+
+const ADVICE: &str =
+    "Check its power, then the farm's internet connection; the agent on site goes on watching and paging.";
+
+/// Pages until it is dropped.
+pub(crate) async fn run(hub: Arc<Hub>, secrets: Secrets) {
+    let mut pager = Pager {
+        listening: Listening::new(clock::now()),
+        hub,
+        secrets,
+        http: Arc::new(HttpClients::new(USER_AGENT)),
+        began: Instant::now(),
+        channels: BTreeMap::new(),
+        sending: JoinSet::new(),
+        senders: HashMap::new(),
+    };
+    let mut next_look = Instant::now();
+    loop {
+        pager.carry_out().await;
+        let due = pager.deadline().map_or(next_look, |due| due.min(next_look));
+        tokio::select! {
+            () = tokio::time::sleep_until(due) => {}
+            Some(ended) = pager.sending.join_next_with_id() => pager.take_answer(ended),
+        }
+        if Instant::now() >= next_look {
+            pager.look().await;
+            next_look = Instant::now() + LOOK;
+        }
+        pager.tick();
+    }
+}
+
+/// Everything that is under way.
+struct Pager {
+    hub: Arc<Hub>,
+    secrets: Secrets,
+    http: Arc<HttpClients>,
+    listening: Listening,
+    /// Zero of the queues' time.
+    began: Instant,
+    channels: BTreeMap<Id, TenantChannel>,
+    sending: JoinSet<Result<(), Failure>>,
+    /// Whose channel each sending task serves.
+    senders: HashMap<TaskId, Id>,
+}
+
+/// The channel of one tenant.
+struct TenantChannel {
+    /// As the database has it.
+    text: String,
+    client: Arc<ChannelClient>,
+    queue: Queue,
+    /// What the queue was asked to tell of silences that are the newest of their devices.
+    asked: HashSet<Asked>,
+    /// By id of a notification in the queue, the step of a silence that its delivery is.
+    steps: HashMap<String, (u64, SilenceStep)>,
+}
+
+impl Pager {
+    fn uptime(&self) -> Uptime {
+        Uptime(i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX))
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let due = self.channels.values().filter_map(|channel| channel.queue.deadline()).min()?;
+        Some(self.began + Duration::from_millis(due.0.max(0).unsigned_abs()))
+    }
+
+    fn tick(&mut self) {
+        let now = self.uptime();
+        self.channels.values_mut().for_each(|channel| channel.queue.handle(now, Input::Tick));
+    }
+
+    /// Looks at all devices, and decides who is told what.
+    async fn look(&mut self) {
+        let now = clock::now();
+        let found = self.hub.database().watched(now).await;
+        self.listening.look(now, found.is_ok() && self.hub.database().has_room());
+        let tenants = match found {
+            Ok(tenants) => tenants,
+            Err(error) => return tracing::warn!(%error, "cannot look for silent devices; will try again"),
+        };
+        self.channels.retain(|client, _| tenants.iter().any(|tenant| tenant.client == *client));
+        for WatchedTenant { client, channel, devices } in tenants {
+            let Some(mut channel) = self.take_channel(&client, &channel) else { continue };
+            let newest: HashSet<u64> =
+                devices.iter().filter_map(|device| Some(device.contact.silence?.number)).collect();
+            channel.asked.retain(|asked| newest.contains(&asked.number()));
+            for mut device in devices {
+                let known = device.contact.last_heard;
+                device.contact.last_heard = self.hub.heard().last(device.id).map_or(known, |heard| heard.max(known));
+                if let Some(finding) = self.listening.judge(&device.contact, &channel.asked, now) {
+                    self.act(&mut channel, &client, &device, finding, now).await;
+                }
+            }
+            self.channels.insert(client, channel);
+        }
+    }
+
+    /// The channel of a tenant as it is set now; none where that cannot be read.
+    fn take_channel(&mut self, client: &Id, text: &str) -> Option<TenantChannel> {
+        let before = self.channels.remove(client);
+        if before.as_ref().is_some_and(|before| before.text == text) {
+            return before;
+        }
+        let Ok(channel) = Channel::from_json(text) else {
+            tracing::error!(%client, "the tenant's channel cannot be read; set it again with `tilth-hub tenant set`");
+            return None;
+        };
+        let limits = Limits::of(&channel);
+        let client_before = before.as_ref().map(|before| &*before.client);
+        let client = Arc::new(ChannelClient::new(channel, &self.secrets, &self.http, client_before));
+        let (queue, asked, steps) = before.map_or_else(
+            || (Queue::new(limits), HashSet::new(), HashMap::new()),
+            |before| (before.queue, before.asked, before.steps),
+        );
+        let mut channel = TenantChannel { text: text.to_owned(), client, queue, asked, steps };
+        channel.queue.set_limits(limits);
+        channel.queue.redirect(self.uptime());
+        Some(channel)
+    }
+
+    /// Notes a finding, and hands what people are told to the channel.
+    async fn act(
+        &self,
+        channel: &mut TenantChannel,
+        client: &Id,
+        device: &WatchedDevice,
+        finding: Finding,
+        now: WallTime,
+    ) {
+        let db = self.hub.database();
+        let (noted, step) = match finding {
+            Finding::Silent { since } => {
+                let number = db.begin_silence(device.id, since, now).await;
+                let silence = |number| Silence { number, since, over: None, is_paged: false, is_over_told: false };
+                (number.map(silence), SilenceStep::Paged)
+            }
+            Finding::Unsent(silence) => (Ok(silence), SilenceStep::Paged),
+            Finding::Back(silence) => {
+                let noted = db.note_silence(silence.number, SilenceStep::Over, now).await;
+                (noted.map(|()| Silence { over: Some(now), ..silence }), SilenceStep::OverTold)
+            }
+            Finding::BackUnsent(silence) => (Ok(silence), SilenceStep::OverTold),
+        };
+        let silence = match noted {
+            Ok(silence) => silence,
+            Err(error) => {
+                return tracing::error!(%client, device = %device.name, %error, "cannot note a silence; will try again");
+            }
+        };
+        match step {
+            SilenceStep::Paged => {
+                tracing::warn!(%client, device = %device.name, since = %silence.since, "device silent");
+            }
+            SilenceStep::Over | SilenceStep::OverTold => {
+                tracing::info!(%client, device = %device.name, silent_since = %silence.since, "device reporting again");
+            }
+        }
+        let paged_here = channel.asked.contains(&Asked::Page(silence.number));
+        // A page that was not delivered is withdrawn, and then nobody need hear that the device is back.
+        let input = if step == SilenceStep::OverTold && paged_here && !silence.is_paged {
+            Input::Acknowledged(AlertId(silence.number))
+        } else {
+            let repeat = !paged_here && matches!(finding, Finding::Unsent(_) | Finding::BackUnsent(_));
+            let notification = Notification { repeat, ..notification(client, device, &silence, now) };
+            channel.steps.insert(notification.id.clone(), (silence.number, step));
+            channel.asked.insert(match step {
+                SilenceStep::Paged => Asked::Page(silence.number),
+                SilenceStep::Over | SilenceStep::OverTold => Asked::Back(silence.number),
+            });
+            Input::Notification(Arc::new(notification))
+        };
+        channel.queue.handle(self.uptime(), input);
+    }
+
+    /// Sends what the queues want sent, and notes what became of it.
+    async fn carry_out(&mut self) {
+        let mut outcomes = Vec::new();
+        for (client, channel) in &mut self.channels {
+            while let Some(effect) = channel.queue.poll() {
+                match effect {
+                    Effect::Send(message) => {
+                        let sender = Arc::clone(&channel.client);
+                        let task = self.sending.spawn(async move { sender.send(&message, Some(clock::now())).await });
+                        self.senders.insert(task.id(), client.clone());
+                    }
+                    Effect::Outcome(outcome) | Effect::GivenUp(_, outcome) => outcomes.push((client.clone(), outcome)),
+                }
+            }
+        }
+        for (client, outcome) in outcomes {
+            self.note_outcome(&client, outcome).await;
+        }
+    }
+
+    async fn note_outcome(&mut self, client: &Id, outcome: Outcome) {
+        let Outcome { notification, status, attempts, reason, .. } = outcome;
+        let reason = reason.unwrap_or_default();
+        if !status.is_final() {
+            return tracing::warn!(%client, notification, attempts, reason, "channel unavailable; will try again");
+        }
+        let step = self.channels.get_mut(client).and_then(|channel| channel.steps.remove(&notification));
+        let Some((number, step)) = step else { return };
+        if status.is_given_up() {
+            tracing::error!(%client, notification, attempts, reason, "notification given up");
+        }
+        if status != DeliveryStatus::Sent {
+            return;
+        }
+        match self.hub.database().note_silence(number, step, clock::now()).await {
+            Ok(()) => tracing::info!(%client, notification, "notification delivered"),
+            Err(error) => {
+                tracing::warn!(%client, notification, %error, "cannot note the delivery: it may be repeated after a restart");
+            }
+        }
+    }
+
+    fn take_answer(&mut self, ended: Result<(TaskId, Result<(), Failure>), JoinError>) {
+        let (task, result) = ended.unwrap_or_else(|error| (error.id(), Err(failed_inside())));
+        let now = self.uptime();
+        let client = self.senders.remove(&task);
+        if let Some(channel) = client.and_then(|client| self.channels.get_mut(&client)) {
+            channel.queue.handle(now, result.map_or_else(Input::Failed, |()| Input::Sent));
+        }
+    }
+}
+
+fn failed_inside() -> Failure {
+    let reason = "sending failed inside the hub".to_owned();
+    Failure { reason, retry: Retry::UntilExpired, retry_after: None, may_have_arrived: true }
+}
+
+/// What people are told of a silence: a page, or that it is over.
+fn notification(client: &Id, device: &WatchedDevice, silence: &Silence, now: WallTime) -> Notification {
+    let name = &device.name;
+    let length = silence.over.unwrap_or(now) - silence.since;
+    let (kind, what, message) = match silence.over {
+        None => {
+            (Kind::Page(Cause::Fired), "silent", format!("device {name} of {client} silent for {}", length.in_words()))
+        }
+        Some(_) => {
+            let message = format!("device {name} of {client} reporting again after {}", length.in_words());
+            (Kind::Resolved(Reason::Cleared), "back", message)
+        }
+    };
+    let id = |text: &str| Id::new(text).expect("a constant of this file is an id");
+    let sensor = SensorId::new(&format!("{ZONE}/{name}")).expect("the name of a device is an id");
+    let report = Report {
+        at: stamp(silence.over.unwrap_or(now)),
+        alert: Some(AlertId(silence.number)),
+        key: AlertKey { zone: id(ZONE), rule: id(RULE), sensor },
+        severity: Severity::Critical,
+        value: Some(Figure::Time(length)),
+        limit: Some(Figure::Time(device.contact.limit)),
+        since: stamp(silence.since),
+        reading_at: None,
+        pages: 1,
+        message,
+        advice: Some(ADVICE.into()),
+    };
+    Notification {
+        // A silence begins once, so that the id means no other, not even after a restore.
+        id: format!("{client}-{name}-{what}-{}", silence.since.0),
+        kind,
+        report,
+        local: Local::UTC,
+        unit: String::new(),
+        is_measured: true,
+        why: None,
+        repeat: false,
+        others: Vec::new(),
+        instead: None,
+    }
+}
+
+/// The hub's clock never stops: its uptime is the time of day.
+fn stamp(at: WallTime) -> Stamp {
+    Stamp { boot: 0, uptime: Uptime(at.0), wall: Some(at) }
+}

@@ -7,7 +7,7 @@ use tilth_core::local::Local;
 use tilth_core::time::WallTime;
 
 use crate::output::tell;
-use crate::sense::line::LineStatus;
+use crate::sense::bus::HealthHandle;
 use crate::store::{Meter, Missing};
 
 /// Upper limit of messages about missing history in `status`, the newest first.
@@ -35,7 +35,7 @@ pub(crate) struct Posted {
 pub(crate) struct Bus {
     pub(crate) id: Id,
     pub(crate) port: String,
-    pub(crate) status: LineStatus,
+    pub(crate) health: HealthHandle,
 }
 
 impl Health {

@@ -1,5 +1,6 @@
-//! Where raw values come from: one task for each bus, one for the machine itself, and the queue on which they reach decide.
+//! Where raw values come from: a task for each bus, one for the machine itself, and the queue on which values reach decide.
 
+pub(crate) mod bus;
 pub(crate) mod host;
 pub(crate) mod line;
 pub(crate) mod queue;
@@ -10,21 +11,32 @@ pub(crate) mod supervise;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tilth_config::{Feed, Input, Link, Serial, Site, Stamping};
+use tilth_config::{BusKind, Feed, Input, Link, Site};
 use tilth_core::id::{Id, SensorId};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
-use host::{HostFeed, Machine, USUAL_INTERVAL};
-use line::{LineBus, LineFeed, LineStatus, SeenLabels, Want, Wanted};
-use queue::{Queue, Told};
+use crate::output::tell;
+use bus::health::Reason;
+use bus::{Context, HealthHandle, Wanted};
+use host::Machine;
+use line::{LabelMemory, SeenLabels};
+use queue::Queue;
 
 /// What a configuration wants to have read.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Sources {
-    lines: BTreeMap<Id, (Serial, Wanted)>,
-    host: Vec<HostFeed>,
+    buses: BTreeMap<Id, BusSource>,
+    host: Wanted,
+}
+
+/// A bus, how it is reached, and what is wanted of it.
+#[derive(Debug, Clone, PartialEq)]
+struct BusSource {
+    kind: BusKind,
+    link: Link,
+    wanted: Wanted,
 }
 
 /// The tasks that read. Dropping it stops them.
@@ -32,16 +44,25 @@ pub(crate) struct Senses {
     clock: Clock,
     queue: Queue,
     machine: Arc<Machine>,
-    lines: BTreeMap<Id, LineTask>,
-    host: Option<(Vec<HostFeed>, Stopping)>,
-    /// Of each bus the labels that names fitted before the restart; nothing more once its configuration was another.
-    seen_labels: BTreeMap<Id, SeenLabels>,
+    buses: BTreeMap<Id, BusTask>,
+    host: Option<HostTask>,
+    /// Which labels the names of sensors have fitted, for each bus of text lines.
+    labels: BTreeMap<Id, LabelMemory>,
 }
 
-struct LineTask {
-    serial: Serial,
+/// A bus that is read. Dropping it stops its task.
+struct BusTask {
+    /// The bus is opened again where one of these is another.
+    kind: BusKind,
+    link: Link,
     wanted: watch::Sender<Wanted>,
-    status: LineStatus,
+    health: HealthHandle,
+    _task: Stopping,
+}
+
+/// The machine's own figures, read as those of a bus.
+struct HostTask {
+    wanted: watch::Sender<Wanted>,
     _task: Stopping,
 }
 
@@ -54,98 +75,116 @@ impl Drop for Stopping {
     }
 }
 
+/// The words for the reason, of any kind of bus, that has this name in JSON.
+pub(crate) fn reason_words(key: &str) -> Option<&'static str> {
+    let mut reasons = line::parse::Reason::ALL.into_iter().map(line::parse::Reason::described);
+    reasons.find(|reason: &Reason| reason.key == key).map(|reason| reason.words)
+}
+
 impl Sources {
     /// What the sensors of a configuration are read from. A bus that no sensor wants is opened all the same: `status` then
     /// shows what it carries.
     pub(crate) fn of(site: Option<&Site>, feeds: &BTreeMap<SensorId, Feed>) -> Sources {
         let mut sources = Sources::default();
         for (id, bus) in site.into_iter().flat_map(|site| &site.buses) {
-            if let (tilth_config::BusKind::Line, Link::Serial(serial)) = (bus.kind, &bus.link) {
-                let wanted = Wanted { columns: bus.columns.clone(), feeds: Vec::new() };
-                sources.lines.insert(id.clone(), (serial.clone(), wanted));
-            }
+            let wanted = Wanted { columns: bus.columns.clone(), feeds: Vec::new() };
+            sources.buses.insert(id.clone(), BusSource { kind: bus.kind, link: bus.link.clone(), wanted });
         }
         for (sensor, feed) in feeds {
-            match &feed.input {
-                Some(Input::Line { bus, name }) => {
-                    if let Some((_, wanted)) = sources.lines.get_mut(bus) {
-                        let (name, sensor) = (name.clone(), sensor.clone());
-                        let want = Want { name, sensor, quantity: feed.quantity, unit: feed.unit };
-                        wanted.feeds.push(LineFeed { want, use_stamp: feed.stamp == Stamping::Source });
-                    }
-                }
-                Some(Input::Host(figure)) => {
-                    let interval = feed.interval.unwrap_or(USUAL_INTERVAL);
-                    sources.host.push(HostFeed { sensor: sensor.clone(), figure: *figure, interval });
-                }
-                _ => {}
-            }
+            let wanted = match (&feed.input, &feed.bus) {
+                (Some(Input::Host(_)), _) => Some(&mut sources.host),
+                (_, Some(bus)) => sources.buses.get_mut(bus).map(|source| &mut source.wanted),
+                _ => None,
+            };
+            wanted.into_iter().for_each(|wanted| wanted.feeds.push((sensor.clone(), feed.clone())));
         }
         sources
     }
 }
 
 impl Senses {
-    /// Nothing is read yet.
+    /// Nothing is read yet. `seen_labels` are those that names fitted before the restart.
     pub(crate) fn new(clock: Clock, queue: Queue, machine: Machine, seen_labels: BTreeMap<Id, SeenLabels>) -> Senses {
-        Senses { clock, queue, machine: Arc::new(machine), lines: BTreeMap::new(), host: None, seen_labels }
+        let labels = seen_labels.into_iter().map(|(id, seen)| (id, LabelMemory::new(seen))).collect();
+        Senses { clock, queue, machine: Arc::new(machine), buses: BTreeMap::new(), host: None, labels }
     }
 
-    /// Reads these from now on, within a runtime. A line whose port is the same stays open.
+    /// Reads these from now on, within a runtime. A bus that is reached as before stays open.
     pub(crate) fn read(&mut self, sources: Sources) {
-        let Sources { mut lines, host } = sources;
-        // One whose port is another keeps its status: the engine may have been told that it is down.
-        let moved: BTreeMap<Id, LineStatus> =
-            self.lines.iter().map(|(id, task)| (id.clone(), task.status.clone())).collect();
-        self.lines.retain(|id, task| lines.get(id).is_some_and(|(serial, _)| *serial == task.serial));
-        for (id, task) in &self.lines {
-            if let Some((_, wanted)) = lines.remove(id) {
-                task.wanted.send_if_modified(|now| {
-                    let changed = *now != wanted;
-                    *now = wanted;
-                    changed
-                });
+        let Sources { mut buses, host } = sources;
+        self.labels.retain(|id, _| buses.contains_key(id));
+        // A bus that is reached in another way keeps its health: the engine may have been told that it is down.
+        let healths: BTreeMap<Id, HealthHandle> =
+            self.buses.iter().map(|(id, task)| (id.clone(), task.health.clone())).collect();
+        let is_same = |task: &BusTask, source: &BusSource| task.kind == source.kind && task.link == source.link;
+        self.buses.retain(|id, task| buses.get(id).is_some_and(|source| is_same(task, source)));
+        for (id, task) in &self.buses {
+            buses.remove(id).into_iter().for_each(|source| set(&task.wanted, source.wanted));
+        }
+        for (id, source) in buses {
+            let health = healths.get(&id).cloned().unwrap_or_default();
+            if let Some(task) = self.start(&id, source, health) {
+                self.buses.insert(id, task);
             }
         }
-        for (id, (serial, wanted)) in lines {
-            let status = moved.get(&id).cloned().unwrap_or_default();
-            status.recall_labels(self.seen_labels.remove(&id).unwrap_or_default());
-            let task = self.open(&id, serial, wanted, status);
-            self.lines.insert(id, task);
-        }
-        self.seen_labels.clear();
-        if self.host.as_ref().is_none_or(|(now, _)| *now != host) {
-            let task = tokio::spawn(host::run(
-                Arc::clone(&self.machine),
-                host.clone(),
-                self.clock.clone(),
-                self.queue.clone(),
-            ));
-            self.host = Some((host, Stopping(task)));
+        match &self.host {
+            Some(task) => set(&task.wanted, host),
+            None => self.host = self.start_host(host),
         }
     }
 
-    /// Each line with its port, and how it is doing from now on.
-    pub(crate) fn buses(&self) -> impl Iterator<Item = (&Id, &str, LineStatus)> {
-        self.lines.iter().map(|(id, task)| (id, task.serial.port.as_str(), task.status.clone()))
+    /// Each bus, what it is plugged into, and its health from now on.
+    pub(crate) fn buses(&self) -> impl Iterator<Item = (&Id, &str, HealthHandle)> {
+        self.buses.iter().map(|(id, task)| (id, place(&task.link), task.health.clone()))
     }
 
-    fn open(&self, id: &Id, serial: Serial, wanted: Wanted, status: LineStatus) -> LineTask {
+    /// Begins to read a bus; none of a kind that this version does not read.
+    fn start(&mut self, id: &Id, source: BusSource, health: HealthHandle) -> Option<BusTask> {
+        let BusSource { kind, link, wanted } = source;
         let (sender, wanted) = watch::channel(wanted);
-        let bus = LineBus { id: id.clone(), serial: serial.clone(), wanted };
-        let (clock, queue, shown) = (self.clock.clone(), self.queue.clone(), status.clone());
-        let failed = (bus.id.clone(), self.queue.clone(), status.clone());
+        let context = self.context(id.clone(), wanted, health.clone());
+        let task = match (kind, link.clone()) {
+            (BusKind::Line, Link::Serial(serial)) => {
+                let labels = self.labels.entry(id.clone()).or_default().clone();
+                tokio::spawn(context.keep_running(move |context| line::run(serial.clone(), labels.clone(), context)))
+            }
+            _ => return None,
+        };
+        Some(BusTask { kind, link, wanted: sender, health, _task: Stopping(task) })
+    }
+
+    /// Begins to read the machine, which is no bus of the configuration and never down.
+    fn start_host(&self, wanted: Wanted) -> Option<HostTask> {
+        let (sender, wanted) = watch::channel(wanted);
+        let context = self.context(Id::new("host").ok()?, wanted, HealthHandle::default());
+        let machine = Arc::clone(&self.machine);
         let task = tokio::spawn(async move {
-            let make = || line::run(bus.clone(), clock.clone(), queue.clone(), shown.clone());
-            let ended = |why: &str| {
-                let (id, queue, status) = &failed;
-                let down = format!("its task {why}");
-                status.note_failure(&down);
-                queue.push(Told::Bus { bus: id.clone(), down: Some(down) });
-            };
-            supervise::keep_running(make, ended).await;
+            let ended = |why: &str| tell(format_args!("tilth-agent: the task that reads the machine {why}"));
+            supervise::keep_running(|| host::run(Arc::clone(&machine), context.clone()), ended).await;
         });
-        LineTask { serial, wanted: sender, status, _task: Stopping(task) }
+        Some(HostTask { wanted: sender, _task: Stopping(task) })
+    }
+
+    fn context(&self, id: Id, wanted: watch::Receiver<Wanted>, health: HealthHandle) -> Context {
+        Context { id, wanted, health, clock: self.clock.clone(), queue: self.queue.clone() }
+    }
+}
+
+/// Tells a task what is wanted from now on, where that is another.
+fn set(sender: &watch::Sender<Wanted>, wanted: Wanted) {
+    sender.send_if_modified(|now| {
+        let is_other = *now != wanted;
+        *now = wanted;
+        is_other
+    });
+}
+
+/// What a bus is plugged into.
+fn place(link: &Link) -> &str {
+    match link {
+        Link::Serial(serial) => &serial.port,
+        Link::Port(port) => port,
+        Link::Broker { url } => url,
     }
 }
 
@@ -191,17 +230,17 @@ mod tests {
         documents.site = Some(Document::site(site));
         let loaded = load_documents(documents, Purpose::Check);
         assert!(!loaded.has_errors(), "{:?}", loaded.diagnostics);
-        let Sources { lines, host } = Sources::of(loaded.site.as_ref(), &loaded.feeds);
-        let said: Vec<String> = lines
+        let Sources { buses, host } = Sources::of(loaded.site.as_ref(), &loaded.feeds);
+        let said: Vec<String> = buses
             .iter()
-            .map(|(id, (serial, wanted))| {
-                let feed = |feed: &LineFeed| format!("{}={}/{}", feed.want.sensor, feed.want.name, feed.use_stamp);
-                let feeds: Vec<String> = wanted.feeds.iter().map(feed).collect();
-                format!("{id} {} {} {}", serial.port, serial.baud, feeds.join(" "))
+            .map(|(id, BusSource { link, wanted, .. })| {
+                let sensors: Vec<&str> = wanted.feeds.iter().map(|(sensor, _)| sensor.as_str()).collect();
+                format!("{id} {} {}", place(link), sensors.join(" "))
             })
             .collect();
-        assert_eq!(said, ["gateway port-a 9600 room/humidity=hum/false room/temp=temp/true", "spare port-b 115200 "]);
-        assert_eq!(host.len(), 1);
-        assert_eq!((host[0].sensor.as_str(), host[0].interval), ("pi/load", Span::from_mins(1)));
+        assert_eq!(said, ["gateway port-a room/humidity room/temp", "spare port-b "]);
+        let host: Vec<(&str, Option<Span>)> =
+            host.feeds.iter().map(|(sensor, feed)| (sensor.as_str(), feed.interval)).collect();
+        assert_eq!(host, [("pi/load", Some(Span::from_mins(1)))]);
     }
 }

@@ -50,6 +50,8 @@ const MAX_NAMED: usize = 3;
 pub struct Feed {
     /// Where its raw values come from; none for a sensor that only a recording fills.
     pub input: Option<Input>,
+    /// The bus of `agent.toml` that its input is on.
+    pub bus: Option<Id>,
     /// How often it is read or speaks.
     pub interval: Option<Span>,
     /// Whose time its readings carry.
@@ -240,11 +242,11 @@ impl Reader<'_> {
             max_rate: judging.max_rate,
             stuck_for: judging.stuck_for,
             stale_after: stale_after.or_else(|| interval.map(usual_stale_after)),
-            bus,
+            bus: bus.clone(),
             speaks_within: None,
             stands_for: None,
         };
-        let feed = Feed { input, interval, stamp, quantity: sensor.quantity, unit };
+        let feed = Feed { input, bus, interval, stamp, quantity: sensor.quantity, unit };
         Some(Known { sensor, feed, enabled, path, key, range, interval: interval_place, input: input_place })
     }
 

@@ -61,7 +61,7 @@ impl Tasks {
     /// Has the senses read these sources.
     pub(super) fn read(&mut self, sources: Sources) {
         self.senses.read(sources);
-        let bus = |(id, port, status): (&Id, &str, _)| Bus { id: id.clone(), port: port.to_owned(), status };
+        let bus = |(id, port, health): (&Id, &str, _)| Bus { id: id.clone(), port: port.to_owned(), health };
         self.health.buses(self.senses.buses().map(bus).collect());
     }
 

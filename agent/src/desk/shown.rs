@@ -17,7 +17,7 @@ use super::words::{
 use crate::cli;
 use crate::configuration::said_later;
 use crate::output::counted;
-use crate::sense::line::parse::Reason;
+use crate::sense;
 use crate::sense::stamp::Why;
 
 /// So many silences are told of in a status.
@@ -304,7 +304,7 @@ fn ignored(ignored: &BTreeMap<String, u64>) -> String {
 
 /// The words for a reason; one that this version does not know stays as it is.
 fn reason_words(name: &str) -> &str {
-    Reason::ALL.into_iter().find(|reason| super::state::key(*reason) == name).map_or(name, |reason| reason.name())
+    sense::reason_words(name).unwrap_or(name)
 }
 
 fn readings(row: &StatusRow) -> String {

@@ -19,8 +19,7 @@ use crate::configuration;
 use crate::decide;
 use crate::health::Bus;
 use crate::notify;
-use crate::sense::line::Refusals;
-use crate::sense::line::parse::{About, Last, Reason};
+use crate::sense::bus::health::{self, About, BusHealth, Messages, State};
 use crate::sense::stamp::Why;
 use crate::store::{self, Store, forecast};
 
@@ -176,44 +175,39 @@ impl Office {
 }
 
 fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
-    let state = bus.status.get();
-    let word = match (&state.down, state.opened) {
-        (Some(_), _) => "down",
-        (None, 0) => "opening",
-        (None, _) => "up",
-    };
-    let has_lines = state.lines.texts().0 > 0;
-    let count = |reason: Reason| Some((key(reason), state.lines.count(reason))).filter(|(_, count)| *count > 0);
+    let BusHealth { state, since, opened, bytes, last_input, messages, rejected_stamps, failures, failed } =
+        bus.health.get();
+    let Messages { came, used, ignored, last_ignored, unused, unseen, faults, mixed } = messages;
     BusState {
         bus: bus.id,
         port: bus.port,
-        state: word.to_owned(),
-        reason: state.down,
-        since: state.since.and_then(|since| placed(since, anchor)),
-        for_s: state.since.map(|since| (now - since).as_secs_f64()),
-        opened: state.opened,
-        bytes: state.bytes,
-        lines: state.lines.lines,
-        used: state.lines.used,
-        last_line: state.last_line.and_then(|at| placed(at, anchor)),
-        last_line_s: state.last_line.map(|at| (now - at).as_secs_f64()),
-        ignored: Reason::ALL.into_iter().filter_map(count).collect(),
-        last_ignored: state.lines.last.map(last_ignored),
-        unseen: Some(state.lines.unseen).filter(|_| word == "up" && has_lines).into_iter().flatten().collect(),
-        unused: state.lines.unused.into_iter().collect(),
-        stamps_refused: state.stamps.into_iter().map(|of| refused_stamps(of, now, anchor)).collect(),
-        faults: state.lines.faults.into_iter().map(|(sensor, why)| FaultRow { sensor, why: why.to_string() }).collect(),
-        mixed: state.lines.mixed.into_iter().map(|(sensor, why)| FaultRow { sensor, why }).collect(),
-        failures: state.failures,
-        failed: state.failed,
+        state: state.name().to_owned(),
+        reason: state.reason().map(str::to_owned),
+        since: since.and_then(|since| placed(since, anchor)),
+        for_s: since.map(|since| (now - since).as_secs_f64()),
+        opened,
+        bytes,
+        lines: came,
+        used,
+        last_line: last_input.and_then(|at| placed(at, anchor)),
+        last_line_s: last_input.map(|at| (now - at).as_secs_f64()),
+        ignored: ignored.into_iter().map(|(reason, count)| (reason.key.to_owned(), count)).collect(),
+        last_ignored: last_ignored.map(self::last_ignored),
+        unseen: Some(unseen).filter(|_| state == State::Up).into_iter().flatten().collect(),
+        unused: unused.into_iter().collect(),
+        stamps_refused: rejected_stamps.into_iter().map(|of| refused_stamps(of, now, anchor)).collect(),
+        faults: faults.into_iter().map(|(sensor, why)| FaultRow { sensor, why: why.to_string() }).collect(),
+        mixed: mixed.into_iter().map(|(sensor, why)| FaultRow { sensor, why }).collect(),
+        failures,
+        failed,
     }
 }
 
-fn refused_stamps((why, refusals): (Why, Refusals), now: Uptime, anchor: Option<Anchor>) -> RefusedStamps {
-    let Refusals { lines, first, last, stamp, sensor } = refusals;
+fn refused_stamps((why, of): (Why, health::RejectedStamps), now: Uptime, anchor: Option<Anchor>) -> RefusedStamps {
+    let health::RejectedStamps { messages, first, last, stamp, sensor } = of;
     RefusedStamps {
         reason: name(why),
-        lines,
+        lines: messages,
         since: placed(first, anchor),
         for_s: (now - first).as_secs_f64(),
         last: placed(last, anchor),
@@ -223,12 +217,12 @@ fn refused_stamps((why, refusals): (Why, Refusals), now: Uptime, anchor: Option<
     }
 }
 
-fn last_ignored(Last { reason, line, about }: Last) -> Ignored {
+fn last_ignored(health::Ignored { reason, excerpt, about }: health::Ignored) -> Ignored {
     let (field, text, sensor) = match about {
         Some(About { field, text, sensor }) => (Some(field), Some(text), Some(sensor)),
         None => (None, None, None),
     };
-    Ignored { reason: key(reason), line, field, text, sensor }
+    Ignored { reason: reason.key.to_owned(), line: excerpt, field, text, sensor }
 }
 
 /// An instant of this boot as a time of day.
@@ -260,11 +254,6 @@ fn channel_state(status: notify::ChannelStatus, now: Uptime, anchor: Option<Anch
         lack: status.unavailable,
         last_failure: status.failure.map(failed),
     }
-}
-
-/// A reason's name in JSON.
-pub(super) fn key(reason: Reason) -> String {
-    name(reason)
 }
 
 /// The name in JSON of a reason that has no data.

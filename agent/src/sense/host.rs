@@ -4,27 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tilth_config::Host;
+use tilth_config::{Feed, Host, Input};
 use tilth_core::id::SensorId;
 use tilth_core::time::{Span, Uptime};
 
-use super::queue::{Queue, Told};
+use super::bus::Context;
 use super::sample::Sample;
-use crate::clock::Clock;
 
 /// How often the machine is looked at where a sensor does not say.
-pub(crate) const USUAL_INTERVAL: Span = Span::from_secs(10);
-
-/// A sensor of the machine itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct HostFeed {
-    /// Which sensor.
-    pub(crate) sensor: SensorId,
-    /// Which figure.
-    pub(crate) figure: Host,
-    /// How often.
-    pub(crate) interval: Span,
-}
+const USUAL_INTERVAL: Span = Span::from_secs(10);
 
 /// Where the machine's files are.
 #[derive(Debug, Clone)]
@@ -35,26 +23,54 @@ pub(crate) struct Machine {
     pub(crate) disk: PathBuf,
 }
 
-/// Reads every figure at its interval, for ever.
-pub(crate) async fn run(machine: Arc<Machine>, feeds: Vec<HostFeed>, clock: Clock, queue: Queue) {
-    clock.started().await;
-    let start = clock.uptime();
-    let mut due: Vec<Uptime> = feeds.iter().map(|_| start).collect();
+/// A figure that a sensor shows, and when it is read next.
+struct Due {
+    sensor: SensorId,
+    figure: Host,
+    interval: Span,
+    at: Uptime,
+}
+
+/// Reads every figure at its interval, for ever. Where other sensors are wanted, all are read at once.
+pub(crate) async fn run(machine: Arc<Machine>, mut context: Context) {
+    context.clock.started().await;
+    let mut figures = wanted(&mut context);
     loop {
-        let Some(next) = due.iter().min() else { return std::future::pending().await };
-        clock.sleep_until(*next).await;
-        let now = clock.uptime();
-        for (feed, due) in feeds.iter().zip(&mut due) {
-            if *due <= now {
-                let value = machine.read(feed.figure).unwrap_or(f64::NAN);
-                let sample = Sample { sensor: feed.sensor.clone(), value, arrived: now, stamp: None, refused: None };
-                queue.push(Told::Value(sample));
-                // What was missed while the clock jumped is not made up for.
-                let missed = (now - *due).0 / feed.interval.0.max(1);
-                *due = *due + Span(feed.interval.0.max(1) * (missed + 1));
+        let next = figures.iter().map(|figure| figure.at).min();
+        let due = async {
+            match next {
+                Some(next) => context.clock.sleep_until(next).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = due => {}
+            Ok(()) = context.wanted.changed() => {
+                figures = wanted(&mut context);
+                continue;
             }
         }
+        let now = context.clock.uptime();
+        for figure in figures.iter_mut().filter(|figure| figure.at <= now) {
+            let value = machine.read(figure.figure).unwrap_or(f64::NAN);
+            let sensor = figure.sensor.clone();
+            context.value(Sample { sensor, value, arrived: now, stamp: None, refused: None });
+            // What was missed while the clock jumped is not made up for.
+            let missed = (now - figure.at).0 / figure.interval.0.max(1);
+            figure.at = figure.at + Span(figure.interval.0.max(1) * (missed + 1));
+        }
     }
+}
+
+/// The figures that sensors show, all due now.
+fn wanted(context: &mut Context) -> Vec<Due> {
+    let at = context.clock.uptime();
+    let wanted = context.wanted.borrow_and_update();
+    let due = |(sensor, feed): &(SensorId, Feed)| {
+        let Some(Input::Host(figure)) = feed.input else { return None };
+        Some(Due { sensor: sensor.clone(), figure, interval: feed.interval.unwrap_or(USUAL_INTERVAL), at })
+    };
+    wanted.feeds.iter().filter_map(due).collect()
 }
 
 impl Machine {
@@ -108,8 +124,15 @@ fn disk_used(path: &Path) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use tilth_config::Stamping;
+    use tilth_core::id::Id;
+    use tilth_core::quantity::Quantity;
+    use tokio::sync::watch;
+
+    use super::super::bus::{HealthHandle, Wanted};
+    use super::super::queue::{Queue, Told};
     use super::*;
-    use crate::clock::Source;
+    use crate::clock::{Clock, Source};
 
     #[test]
     fn this_machine_tells_its_figures() {
@@ -148,17 +171,20 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             let clock = Clock::new(Source::Scaled(1000));
-            let feed = |sensor: &str, figure, secs| HostFeed {
-                sensor: SensorId::new(sensor).unwrap(),
-                figure,
-                interval: Span::from_secs(secs),
+            let feed = |sensor: &str, figure, secs| {
+                let (input, interval) = (Some(Input::Host(figure)), Some(Span::from_secs(secs)));
+                let (stamp, quantity) = (Stamping::Arrival, Quantity::Count);
+                (SensorId::new(sensor).unwrap(), Feed { input, bus: None, interval, stamp, quantity, unit: None })
             };
             let queue = Queue::new(2);
             let feeds = vec![feed("pi/load", Host::Load, 10), feed("pi/memory", Host::MemoryUsed, 30)];
+            let (_sender, wanted) = watch::channel(Wanted { columns: None, feeds });
+            let (id, health) = (Id::new("host").unwrap(), HealthHandle::default());
+            let context = Context { id, wanted, health, clock: clock.clone(), queue: queue.clone() };
             let machine = Arc::new(Machine { root: "/".into(), disk: ".".into() });
             let end = clock.uptime() + Span::from_secs(95);
             tokio::select! {
-                () = run(machine, feeds, clock.clone(), queue.clone()) => {}
+                () = run(machine, context) => {}
                 () = clock.sleep_until(end) => {}
             }
             let mut counts = [0, 0];

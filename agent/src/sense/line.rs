@@ -23,29 +23,29 @@ mod words;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use tilth_config::Serial;
-use tilth_core::id::{Id, SensorId};
+use tilth_config::{Feed, Input, Serial, Stamping};
+use tilth_core::id::SensorId;
 use tilth_core::local::Local;
 use tilth_core::time::{Span, Uptime, WallTime};
 use tokio::io::AsyncReadExt;
-use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::queue::{Queue, Told};
+use super::bus::health::About;
+use super::bus::{Absent, Context, Wanted, blocking};
+use super::queue::Told;
 use super::sample::Sample;
 use super::stamp::{StampJudge, Why};
-use crate::clock::{Clock, Source};
+use crate::clock::Source;
 use crate::output::tell;
-pub(crate) use absent::Absent;
-pub(crate) use names::Want;
-use parse::{About, Decoded, Decoder, Tally};
+use names::Want;
+use parse::{Decoded, Decoder};
 use port::Port;
-pub(crate) use remembered::SeenLabels;
 use remembered::has_new_ambiguity;
+pub(crate) use remembered::{LabelMemory, SeenLabels};
 
 /// The first and the longest wait before a port that is not there is looked for again. An adapter that was plugged in again
 /// is read within the longest; looking costs one call.
@@ -75,109 +75,33 @@ const MAX_SAID: usize = 8;
 /// How often the log says of one sensor that its field is no number. `status` always has the last.
 const SAY_AGAIN_AFTER: Span = Span::from_mins(60);
 
-/// A bus of text lines.
-#[derive(Debug, Clone)]
-pub(crate) struct LineBus {
-    /// Its name in `agent.toml`.
-    pub(crate) id: Id,
-    /// The port behind it.
-    pub(crate) serial: Serial,
-    /// Who wants what. It may change while the port stays open: opening it again would reset many a board.
-    pub(crate) wanted: watch::Receiver<Wanted>,
-}
-
-/// What a configuration wants of a bus.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Wanted {
-    /// Names of the columns of lines that have no header.
-    pub(crate) columns: Option<Vec<String>>,
-    /// Who is read from it.
-    pub(crate) feeds: Vec<LineFeed>,
-}
-
 /// A sensor that is read from a named value of a line.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct LineFeed {
+struct LineFeed {
     /// Which value, and whose.
-    pub(crate) want: Want,
+    want: Want,
     /// Whether the line's own time counts, where it carries one.
-    pub(crate) use_stamp: bool,
+    use_stamp: bool,
 }
 
-/// How a bus is doing, for `status`. Clones are the same.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct LineStatus(Arc<Mutex<LineState>>);
-
-/// How a bus is doing.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct LineState {
-    /// Why it is down; nothing where it is up, or was not tried yet.
-    pub(crate) down: Option<String>,
-    /// Since when it is up or down.
-    pub(crate) since: Option<Uptime>,
-    /// How often the port was opened.
-    pub(crate) opened: u64,
-    /// What came.
-    pub(crate) bytes: u64,
-    /// When the last line came; none before the first.
-    pub(crate) last_line: Option<Uptime>,
-    /// What became of the lines.
-    pub(crate) lines: Tally,
-    /// Lines whose own time was not taken though a sensor asks for it, by reason.
-    pub(crate) stamps: BTreeMap<Why, Refusals>,
-    /// How often the task itself failed, and why it did last.
-    pub(crate) failures: u64,
-    /// Why the task itself failed last.
-    pub(crate) failed: Option<String>,
-    /// Which labels names have fitted, as it was told last: what is kept over a restart.
-    pub(crate) seen_labels: Arc<SeenLabels>,
-}
-
-/// Lines whose own time was not taken, for one reason.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Refusals {
-    pub(crate) lines: u64,
-    /// When the first and the last of them arrived.
-    pub(crate) first: Uptime,
-    pub(crate) last: Uptime,
-    /// The last such stamp, and a sensor that it was meant for.
-    pub(crate) stamp: Option<WallTime>,
-    pub(crate) sensor: SensorId,
-}
-
-impl LineStatus {
-    /// How it is doing now.
-    pub(crate) fn get(&self) -> LineState {
-        self.lock().clone()
-    }
-
-    /// Continues with the labels that names fitted before.
-    pub(crate) fn recall_labels(&self, seen: SeenLabels) {
-        self.lock().seen_labels = Arc::new(seen);
-    }
-
-    /// The task ended by itself; it is down until the next one has opened the port.
-    pub(crate) fn note_failure(&self, why: &str) {
-        let mut state = self.lock();
-        state.failures += 1;
-        state.failed = Some(why.to_owned());
-        state.down.get_or_insert_with(|| why.to_owned());
-    }
-
-    fn lock(&self) -> MutexGuard<'_, LineState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+impl LineFeed {
+    /// How a sensor is read from a line; none where its input is of another kind.
+    fn of((sensor, feed): (SensorId, Feed)) -> Option<LineFeed> {
+        let Some(Input::Line { name, .. }) = feed.input else { return None };
+        let want = Want { name, sensor, quantity: feed.quantity, unit: feed.unit };
+        Some(LineFeed { want, use_stamp: feed.stamp == Stamping::Source })
     }
 }
 
 /// Reads the bus for ever. While its port is missing it says so once, and looks for it again and again.
-pub(crate) async fn run(bus: LineBus, clock: Clock, queue: Queue, status: LineStatus) {
-    let mut reader = Reader::new(bus, clock, queue, status);
+pub(crate) async fn run(serial: Serial, labels: LabelMemory, context: Context) {
+    let mut reader = Reader::new(serial, labels, context);
     let mut waits = retries();
     loop {
         let began = tokio::time::Instant::now();
         let error = match reader.open().await {
             Ok(port) => {
-                reader.up();
+                reader.context.up();
                 reader.read(port).await
             }
             Err(error) => error,
@@ -192,21 +116,6 @@ pub(crate) async fn run(bus: LineBus, clock: Clock, queue: Queue, status: LineSt
 
 fn retries() -> impl Iterator<Item = Duration> {
     ExponentialBuilder::new().with_min_delay(RETRY_FIRST).with_max_delay(RETRY_LONGEST).without_max_times().build()
-}
-
-/// Does on a thread of its own what an adapter may never let return; says each time that it has taken this long again.
-async fn beside<T: Send + 'static>(
-    what: impl FnOnce() -> io::Result<T> + Send + 'static,
-    patience: Duration,
-    hangs: impl Fn(),
-) -> io::Result<T> {
-    let mut done = tokio::task::spawn_blocking(what);
-    loop {
-        match timeout(patience, &mut done).await {
-            Ok(done) => return done.map_err(io::Error::other)?,
-            Err(_) => hangs(),
-        }
-    }
 }
 
 /// A sensor that wants a field, and what is known of the clock behind its stamps.
@@ -237,7 +146,9 @@ struct LabelsTold {
 }
 
 struct Reader {
-    bus: LineBus,
+    serial: Serial,
+    /// Names of the columns of lines that have no header.
+    columns: Option<Vec<String>>,
     /// Who wants what, in the order of the decoder.
     wanted: Vec<Listener>,
     /// When the log last said of a sensor that its field is no number.
@@ -247,27 +158,33 @@ struct Reader {
     absent: AbsentTold,
     labels: LabelsTold,
     decoder: Decoder,
-    clock: Clock,
-    queue: Queue,
-    status: LineStatus,
+    /// What was told of labels, kept when this reader is begun again.
+    memory: LabelMemory,
+    context: Context,
 }
 
 impl Reader {
-    fn new(bus: LineBus, clock: Clock, queue: Queue, status: LineStatus) -> Reader {
+    fn new(serial: Serial, memory: LabelMemory, context: Context) -> Reader {
         let decoder = Decoder::new(Vec::new(), None);
         let (wanted, said) = (Vec::new(), BTreeMap::new());
         let (absent, labels) = (AbsentTold::default(), LabelsTold::default());
-        let mut reader = Reader { bus, wanted, said, line_at: None, absent, labels, decoder, clock, queue, status };
+        let (columns, line_at) = (None, None);
+        let mut reader = Reader { serial, columns, wanted, said, line_at, absent, labels, decoder, memory, context };
         reader.take_wanted();
-        let before = Arc::clone(&reader.status.lock().seen_labels);
-        reader.decoder.recall(&before);
+        reader.decoder.recall(&reader.memory.get());
         reader
     }
 
     fn take_wanted(&mut self) {
+        let Wanted { columns, feeds } = self.context.wanted.borrow_and_update().clone();
+        let feeds: Vec<LineFeed> = feeds.into_iter().filter_map(LineFeed::of).collect();
+        // What concerns others, such as how often a sensor speaks, is no reason to learn names anew.
+        if columns == self.columns && feeds.iter().eq(self.wanted.iter().map(|listener| &listener.feed)) {
+            return;
+        }
         // A sensor that is read as before keeps what is known of its stamps.
         let mut before = std::mem::take(&mut self.wanted);
-        let Wanted { columns, feeds } = self.bus.wanted.borrow_and_update().clone();
+        self.columns.clone_from(&columns);
         self.decoder.set_wanted(feeds.iter().map(|feed| feed.want.clone()).collect(), columns);
         for feed in feeds {
             let known = before.iter().position(|listener| listener.feed == feed).map(|place| before.swap_remove(place));
@@ -280,9 +197,9 @@ impl Reader {
 
     /// Opens the port. While it does not open and does not fail either, it is down.
     async fn open(&self) -> io::Result<Port> {
-        let serial = self.bus.serial.clone();
+        let serial = self.serial.clone();
         let hangs = || self.down(&io::Error::new(io::ErrorKind::TimedOut, "it hangs while it is opened"));
-        beside(move || Port::open(&serial), LOOK_AFTER, hangs).await
+        blocking(move || Port::open(&serial), LOOK_AFTER, hangs).await
     }
 
     /// Reads until the port is gone.
@@ -292,9 +209,7 @@ impl Reader {
         // There may be another board behind the port, or one that was started anew.
         self.wanted.iter_mut().for_each(|listener| listener.stamps = StampJudge::default());
         loop {
-            if self.clock.source() == Source::Input {
-                self.queue.room().await;
-            }
+            self.context.room().await;
             match timeout(LOOK_AFTER, port.stream.read(&mut bytes)).await {
                 Ok(Ok(0)) => return io::Error::new(io::ErrorKind::NotConnected, "the port was hung up"),
                 Ok(Ok(count)) => self.take(&bytes[..count]),
@@ -309,17 +224,17 @@ impl Reader {
     }
 
     fn take(&mut self, bytes: &[u8]) {
-        if self.bus.wanted.has_changed().unwrap_or(false) {
+        if self.context.wanted.has_changed().unwrap_or(false) {
             self.take_wanted();
         }
-        let now = self.clock.now();
+        let now = self.context.clock.now();
         // On the input clock stamps are the time, and nothing can be held against them.
-        let is_judged = self.clock.source() != Source::Input;
+        let is_judged = self.context.clock.source() != Source::Input;
         let (lines, texts) = (self.decoder.tally().lines, self.decoder.tally().texts());
         let mut is_told = false;
-        let mut refused = Vec::new();
+        let mut rejected = Vec::new();
         let mut words: Vec<About> = Vec::new();
-        let Reader { wanted, decoder, queue, .. } = self;
+        let Reader { wanted, decoder, context, .. } = self;
         decoder.push(bytes, |decoded| {
             is_told |= !(decoded.values.is_empty() && decoded.faults.is_empty());
             let mut of_line = None;
@@ -333,13 +248,13 @@ impl Reader {
                 Sample { sensor: sensor.clone(), value, arrived: now.0, stamp, refused: why }
             };
             for (want, value) in decoded.values {
-                queue.push(Told::Value(sample(*want, *value)));
+                context.value(sample(*want, *value));
             }
             for (want, why) in decoded.faults {
-                queue.push(Told::Fault { sample: sample(*want, f64::NAN), why: Arc::clone(why) });
+                context.fault(sample(*want, f64::NAN), Arc::clone(why));
             }
             words.extend(decoded.words.iter().map(|(_, about)| about.clone()));
-            refused.extend(of_line);
+            rejected.extend(of_line);
         });
         let (came, ignored) = self.decoder.tally().texts();
         if !is_told && came > texts.0 {
@@ -351,25 +266,31 @@ impl Reader {
             self.tell_labels(now.0);
         }
         words.iter().for_each(|about| self.say_no_number(about, now.0));
-        let mut state = self.status.lock();
-        state.bytes += bytes.len() as u64;
+        self.count(bytes.len(), has_line, now.0);
+        rejected.iter().for_each(|(why, stamp, sensor)| self.reject_stamp(*why, *stamp, sensor, now.0));
+    }
+
+    /// Posts what came for `status`.
+    fn count(&self, bytes: usize, has_line: bool, now: Uptime) {
+        let mut health = self.context.health.lock();
+        health.bytes += bytes as u64;
         if has_line {
-            state.last_line = Some(now.0);
+            health.last_input = Some(now);
         }
-        state.lines.clone_from(self.decoder.tally());
-        for (why, stamp, sensor) in refused {
-            if why.is_wrong_clock() && !state.stamps.contains_key(&why) {
-                let (bus, stamp, what) = (
-                    &self.bus.id,
-                    stamp.map_or(String::new(), |at| format!(" {}", Local::UTC.second(at))),
-                    why.words(),
-                );
-                tell(format_args!(
-                    "tilth-agent: bus {bus}: a line {what}:{stamp}, for {sensor}; such readings are stamped with their \
-                     arrival, and tilth-agent status counts them"
-                ));
-            }
-            state.note_refused(why, stamp, sensor, now.0);
+        health.messages = self.decoder.tally().messages();
+    }
+
+    /// Counts a line whose own time was not taken. The log says once of each reason that a clock is wrong.
+    fn reject_stamp(&self, why: Why, stamp: Option<WallTime>, sensor: &SensorId, now: Uptime) {
+        let is_first = self.context.health.lock().reject_stamp(why, stamp, sensor.clone(), now);
+        if is_first && why.is_wrong_clock() {
+            let stamp = stamp.map_or(String::new(), |at| format!(" {}", Local::UTC.second(at)));
+            tell(format_args!(
+                "tilth-agent: bus {}: a line {}:{stamp}, for {sensor}; such readings are stamped with their arrival, and \
+                 tilth-agent status counts them",
+                self.context.id,
+                why.words()
+            ));
         }
     }
 
@@ -377,9 +298,7 @@ impl Reader {
     fn tell_line(&mut self, now: Uptime, is_ignored: bool) {
         if self.line_at.is_none_or(|line_at| now - line_at >= LINE_AGAIN_AFTER) {
             self.line_at = Some(now);
-            let bus = self.bus.id.clone();
-            let why = self.decoder.tally().why_unread(&bus, is_ignored);
-            self.queue.push(Told::Line { bus, why });
+            self.context.no_value(self.decoder.tally().why_unread(&self.context.id, is_ignored));
         }
     }
 
@@ -388,14 +307,14 @@ impl Reader {
         if self.absent.at.is_some_and(|at| now - at < LINE_AGAIN_AFTER) {
             return;
         }
-        let absent = self.decoder.absent(&self.bus.id);
+        let absent = self.decoder.absent(&self.context.id);
         self.say_absent(&absent, now);
         let known = &mut self.absent;
         known.at = Some(now);
         if known.told.as_deref() != Some(&absent) {
             let absent = Arc::new(absent);
             known.told = Some(Arc::clone(&absent));
-            self.queue.push(Told::Absent { bus: self.bus.id.clone(), sensors: absent });
+            self.context.absent(absent);
         }
     }
 
@@ -405,16 +324,16 @@ impl Reader {
             self.labels.new = Some(seen);
         }
         let Some(seen) = &self.labels.new else { return };
-        let mut state = self.status.lock();
-        let is_urgent = has_new_ambiguity(&state.seen_labels, seen);
+        let told = self.memory.get();
+        let is_urgent = has_new_ambiguity(&told, seen);
         if !is_urgent && self.labels.at.is_some_and(|at| now - at < LINE_AGAIN_AFTER) {
             return;
         }
         let is_first = self.labels.at.replace(now).is_none();
         let seen = self.labels.new.take().map(Arc::new).unwrap_or_default();
-        if is_first || *state.seen_labels != *seen {
-            state.seen_labels = Arc::clone(&seen);
-            self.queue.push(Told::Labels { bus: self.bus.id.clone(), seen });
+        if is_first || told != seen {
+            self.memory.set(Arc::clone(&seen));
+            self.context.queue.push(Told::Labels { bus: self.context.id.clone(), seen });
         }
     }
 
@@ -431,43 +350,25 @@ impl Reader {
         }
         if absent.len() > MAX_SAID {
             let more = absent.len() - MAX_SAID;
-            tell(format_args!("tilth-agent: bus {}: no line has the values of {more} more sensors", self.bus.id));
+            tell(format_args!("tilth-agent: bus {}: no line has the values of {more} more sensors", self.context.id));
         }
     }
 
     fn say_no_number(&mut self, About { field, text, sensor }: &About, now: Uptime) {
         if self.said.get(sensor).is_none_or(|said| now - *said >= SAY_AGAIN_AFTER) {
             self.said.insert(sensor.clone(), now);
-            let bus = &self.bus.id;
+            let bus = &self.context.id;
             tell(format_args!("tilth-agent: bus {bus}: {field} is no number: {text:?} (wanted by {sensor})"));
         }
     }
 
-    /// Said each time, for the engine may remember from before a restart that the bus was down.
-    fn up(&self) {
-        let mut state = self.status.lock();
-        state.opened += 1;
-        state.since = Some(self.clock.uptime());
-        state.down = None;
-        self.queue.push(Told::Bus { bus: self.bus.id.clone(), down: None });
-    }
-
     fn down(&self, error: &io::Error) {
-        let reason = self.reason(error);
-        let mut state = self.status.lock();
-        if state.down.is_none() {
-            state.since = Some(self.clock.uptime());
-        }
-        // Said again when it is another: what was hung up is soon not there at all.
-        if state.down.as_ref() != Some(&reason) {
-            self.queue.push(Told::Bus { bus: self.bus.id.clone(), down: Some(reason.clone()) });
-        }
-        state.down = Some(reason);
+        self.context.down(&self.reason(error));
     }
 
     /// What a technician can do something about.
     fn reason(&self, error: &io::Error) -> String {
-        let port = &self.bus.serial.port;
+        let port = &self.serial.port;
         match error.kind() {
             io::ErrorKind::NotFound => format!("{port}: there is no such port; is the adapter plugged in?"),
             io::ErrorKind::PermissionDenied => {
@@ -476,13 +377,6 @@ impl Reader {
             io::ErrorKind::ResourceBusy => format!("{port}: another program holds it"),
             _ => format!("{port}: {error}"),
         }
-    }
-}
-
-impl LineState {
-    fn note_refused(&mut self, why: Why, stamp: Option<WallTime>, sensor: SensorId, now: Uptime) {
-        let (lines, first) = self.stamps.get(&why).map_or((0, now), |before| (before.lines, before.first));
-        self.stamps.insert(why, Refusals { lines: lines + 1, first, last: now, stamp, sensor });
     }
 }
 

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tilth_core::id::{Id, SensorId};
 use tokio::sync::Notify;
 
-use super::line::{Absent, SeenLabels};
+use super::bus::Absent;
+use super::line::SeenLabels;
 use super::sample::Sample;
 
 /// Ten seconds of a hundred values a second: longer than decide is ever away.

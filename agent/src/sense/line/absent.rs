@@ -1,16 +1,13 @@
 //! Which wanted values the lines of a bus do not have, in words: a misspelt name is no broken cable. Pure.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tilth_config::{LineName, nearest};
-use tilth_core::id::{Id, SensorId};
+use tilth_core::id::Id;
 
 use super::names::Names;
 use super::tally::{Last, Reason, Tally};
-
-/// Sensors whose values no line has, and why in words.
-pub(crate) type Absent = BTreeMap<SensorId, Arc<str>>;
+use crate::sense::bus::Absent;
 
 /// Upper limit of names in a message.
 const NAMED: usize = 5;

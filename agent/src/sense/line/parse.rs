@@ -13,7 +13,7 @@ use tilth_core::quantity::Quantity;
 use tilth_core::time::WallTime;
 use tilth_core::unit::{Conversion, Unit};
 
-use super::absent::{self, Absent};
+use super::absent;
 use super::beside::{self, Unclear, Units};
 use super::clean::{clean, lossy};
 use super::fields::{Field, Fields, Raw};
@@ -23,7 +23,9 @@ use super::names::{Names, Take, Want};
 use super::number::{self, Cell, Time};
 use super::remembered::SeenLabels;
 use super::tally::excerpt;
-pub(crate) use super::tally::{About, Last, Reason, Tally};
+pub(crate) use super::tally::{Reason, Tally};
+use crate::sense::bus::Absent;
+use crate::sense::bus::health::About;
 
 /// So many nodes of one sensor are remembered, to know one that comes again; what never does is a count and no node.
 const MAX_NODES: usize = 32;

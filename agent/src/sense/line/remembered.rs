@@ -2,12 +2,17 @@
 //! was found to fit two labels.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tilth_core::id::SensorId;
 
 /// What is remembered for the sensors of one bus.
 pub(crate) type SeenLabels = BTreeMap<SensorId, Seen>;
+
+/// What was told last of one bus. Clones are the same: it outlives the task of the bus.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LabelMemory(Arc<Mutex<Arc<SeenLabels>>>);
 
 /// The labels that the name in a sensor's input has fitted, since the configuration last changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +36,20 @@ pub(super) enum Short {
     One { key: String, text: String },
     /// Two labels, as they are printed.
     Two(String, String),
+}
+
+impl LabelMemory {
+    pub(crate) fn new(seen: SeenLabels) -> LabelMemory {
+        LabelMemory(Arc::new(Mutex::new(Arc::new(seen))))
+    }
+
+    pub(super) fn get(&self) -> Arc<SeenLabels> {
+        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn set(&self, seen: Arc<SeenLabels>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = seen;
+    }
 }
 
 /// Whether a name fits two labels that fitted one at most before.

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde::Serialize;
 use tilth_core::id::{Id, SensorId};
+
+use crate::sense::bus::health::{self, About, Ignored, Messages};
 
 /// As much of an offending line is kept to be shown.
 const MAX_EXCERPT: usize = 80;
@@ -16,8 +17,7 @@ const MAX_UNUSED: usize = 16;
 const NAMED: usize = 5;
 
 /// Why a line, or a field of one, was not used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Reason {
     /// The first line after opening, which may have begun before.
     Partial,
@@ -54,24 +54,13 @@ pub(crate) enum Reason {
 }
 
 /// The last line that was not used as it should.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Last {
     pub(crate) reason: Reason,
     /// The beginning of the line.
     pub(crate) line: String,
     /// Which field of it, where it is about one.
     pub(crate) about: Option<About>,
-}
-
-/// A field that a sensor wants and cannot use.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct About {
-    /// Its label, as the board prints it.
-    pub(crate) field: String,
-    /// What stands there.
-    pub(crate) text: String,
-    /// Who wants it.
-    pub(crate) sensor: SensorId,
 }
 
 /// What became of the lines.
@@ -115,26 +104,34 @@ impl Reason {
         Reason::BadTime,
     ];
 
-    /// The words in `status`.
+    /// Words for people.
     pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Reason::Partial => "half a line after opening",
-            Reason::TooLong => "too long",
-            Reason::NotText => "not text",
-            Reason::NotJson => "broken JSON",
-            Reason::Checksum => "wrong checksum",
-            Reason::Header => "a header refused: no sensor wants anything of it, and of the one before they do",
-            Reason::NoHeader => "columns without a header",
-            Reason::Width => "more or fewer columns than the header",
-            Reason::Unknown => "not understood",
-            Reason::NotANumber => "a wanted field is no number",
-            Reason::NotAState => "a wanted contact is neither 0 nor 1",
-            Reason::WrongUnit => "a wanted field has the wrong unit",
-            Reason::Twice => "a wanted field comes twice",
-            Reason::Ambiguous => "a wanted name fits two labels",
-            Reason::NodeUnclear => "a wanted field could be of two nodes",
-            Reason::BadTime => "its time cannot be read",
-        }
+        self.described().words
+    }
+
+    /// The reason as `status` has it.
+    pub(crate) const fn described(self) -> health::Reason {
+        let (key, words) = match self {
+            Reason::Partial => ("partial", "half a line after opening"),
+            Reason::TooLong => ("too_long", "too long"),
+            Reason::NotText => ("not_text", "not text"),
+            Reason::NotJson => ("not_json", "broken JSON"),
+            Reason::Checksum => ("checksum", "wrong checksum"),
+            Reason::Header => {
+                ("header", "a header refused: no sensor wants anything of it, and of the one before they do")
+            }
+            Reason::NoHeader => ("no_header", "columns without a header"),
+            Reason::Width => ("width", "more or fewer columns than the header"),
+            Reason::Unknown => ("unknown", "not understood"),
+            Reason::NotANumber => ("not_a_number", "a wanted field is no number"),
+            Reason::NotAState => ("not_a_state", "a wanted contact is neither 0 nor 1"),
+            Reason::WrongUnit => ("wrong_unit", "a wanted field has the wrong unit"),
+            Reason::Twice => ("twice", "a wanted field comes twice"),
+            Reason::Ambiguous => ("ambiguous", "a wanted name fits two labels"),
+            Reason::NodeUnclear => ("node_unclear", "a wanted field could be of two nodes"),
+            Reason::BadTime => ("bad_time", "its time cannot be read"),
+        };
+        health::Reason { key, words }
     }
 }
 
@@ -163,6 +160,27 @@ impl Tally {
             (false, true) => format!("they have {}", listed(&self.unused)),
             (true, false) => format!("no line has a name that a sensor wants; wanted: {}", listed(&self.unseen)),
             (true, true) => "no line has a field that a sensor wants".to_owned(),
+        }
+    }
+
+    /// The same as `status` has it.
+    pub(super) fn messages(&self) -> Messages {
+        let count = |reason: Reason| Some((reason.described(), self.count(reason))).filter(|(_, count)| *count > 0);
+        let last = self.last.clone().map(|Last { reason, line, about }| Ignored {
+            reason: reason.described(),
+            excerpt: line,
+            about,
+        });
+        let has_texts = self.texts().0 > 0;
+        Messages {
+            came: self.lines,
+            used: self.used,
+            ignored: Reason::ALL.into_iter().filter_map(count).collect(),
+            last_ignored: last,
+            unused: self.unused.clone(),
+            unseen: if has_texts { self.unseen.clone() } else { BTreeSet::new() },
+            faults: self.faults.clone(),
+            mixed: self.mixed.clone(),
         }
     }
 

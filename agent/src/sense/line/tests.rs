@@ -8,10 +8,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use tilth_config::{LineName, Parity};
+use tilth_core::id::Id;
 use tilth_core::quantity::Quantity;
 use tilth_core::time::WallTime;
+use tokio::sync::watch;
 
+use super::super::bus::HealthHandle;
+use super::super::bus::health::BusHealth;
+use super::super::queue::Queue;
 use super::*;
+use crate::clock::Clock;
 use parse::Reason;
 
 /// The board's end of a line, and the link under which the agent finds the other.
@@ -72,7 +78,7 @@ impl Board {
 
 struct Watched {
     queue: Queue,
-    status: LineStatus,
+    health: HealthHandle,
     wanted: watch::Sender<Wanted>,
 }
 
@@ -80,7 +86,7 @@ impl Watched {
     async fn next(&self) -> String {
         let told = loop {
             let told = timeout(Duration::from_secs(20), self.queue.next()).await;
-            match told.unwrap_or_else(|_| panic!("nothing came: {:?}", self.status.get())) {
+            match told.unwrap_or_else(|_| panic!("nothing came: {:?}", self.health.get())) {
                 // What no line has is a matter of its own.
                 Told::Absent { .. } | Told::Labels { .. } => {}
                 told => break told,
@@ -101,52 +107,40 @@ impl Watched {
     }
 }
 
-fn feed(name: &str, sensor: &str, use_stamp: bool) -> LineFeed {
+/// Lines that were not used for this reason.
+fn ignored(health: &BusHealth, reason: Reason) -> u64 {
+    health.messages.ignored.get(&reason.described()).copied().unwrap_or(0)
+}
+
+fn feed(name: &str, sensor: &str, use_stamp: bool) -> (SensorId, Feed) {
     let name = LineName { label: name.to_owned(), selectors: Vec::new() };
-    let sensor = SensorId::new(sensor).unwrap();
-    LineFeed { want: Want { name, sensor, quantity: Quantity::Count, unit: None }, use_stamp }
+    let bus = Id::new("gateway").unwrap();
+    let feed = Feed {
+        input: Some(Input::Line { bus: bus.clone(), name }),
+        bus: Some(bus),
+        interval: None,
+        stamp: if use_stamp { Stamping::Source } else { Stamping::Arrival },
+        quantity: Quantity::Count,
+        unit: None,
+    };
+    (SensorId::new(sensor).unwrap(), feed)
 }
 
 fn run_test<F: Future<Output = ()>>(by_id: &ById, test: impl FnOnce(Watched) -> F) {
     let feeds =
         vec![feed("temp", "room/temp", false), feed("temp", "room/temp-stamped", true), feed("ph", "tank/ph", false)];
     let (sender, wanted) = watch::channel(Wanted { columns: None, feeds });
-    let bus = LineBus {
-        id: Id::new("gateway").unwrap(),
-        serial: Serial {
-            port: by_id.link().to_str().unwrap().to_owned(),
-            baud: 115_200,
-            parity: Parity::None,
-            stop_bits: 1,
-        },
-        wanted,
-    };
-    let watched = Watched { queue: Queue::new(3), status: LineStatus::default(), wanted: sender };
-    let (queue, status) = (watched.queue.clone(), watched.status.clone());
+    let serial =
+        Serial { port: by_id.link().to_str().unwrap().to_owned(), baud: 115_200, parity: Parity::None, stop_bits: 1 };
+    let watched = Watched { queue: Queue::new(3), health: HealthHandle::default(), wanted: sender };
+    let (queue, health) = (watched.queue.clone(), watched.health.clone());
+    let context = Context { id: Id::new("gateway").unwrap(), wanted, health, clock: Clock::new(Source::System), queue };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         tokio::select! {
-            () = run(bus, Clock::new(Source::System), queue, status) => panic!("ended"),
+            () = run(serial, LabelMemory::default(), context) => panic!("ended"),
             () = test(watched) => {}
         }
-    });
-}
-
-#[test]
-fn a_port_that_hangs_while_it_is_opened_holds_up_nobody_and_is_down_meanwhile() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    runtime.block_on(async {
-        let (let_go, held) = std::sync::mpsc::channel();
-        let said = std::cell::Cell::new(0);
-        let hangs = || {
-            said.set(said.get() + 1);
-            if said.get() == 3 {
-                let_go.send(()).unwrap();
-            }
-        };
-        let what = move || held.recv().map(|()| "open").map_err(io::Error::other);
-        assert_eq!(beside(what, Duration::from_millis(20), hangs).await.unwrap(), "open");
-        assert!(said.get() >= 3);
     });
 }
 
@@ -155,7 +149,8 @@ fn a_line_goes_and_comes_back_under_another_number() {
     let by_id = ById::new();
     run_test(&by_id, async |watched| {
         assert_eq!(watched.next().await, "gateway down", "it is not plugged in yet");
-        let down = watched.status.get().down.unwrap();
+        let health = watched.health.get();
+        let down = health.state.reason().unwrap();
         assert!(down.ends_with("there is no such port; is the adapter plugged in?"), "{down}");
 
         let mut board = by_id.plug_in();
@@ -169,15 +164,15 @@ fn a_line_goes_and_comes_back_under_another_number() {
             board.say(b"temp=2");
             by_id.pull_out(board);
             assert_eq!(watched.next().await, "gateway down");
-            assert!(watched.status.get().since.is_some());
+            assert!(watched.health.get().since.is_some());
             board = by_id.plug_in();
             assert_eq!(watched.next().await, "gateway up");
             board.say(b"2.5\nph=6.2\n");
             assert_eq!(watched.next().await, "tank/ph=6.2", "the halves of two lines are no line");
-            let state = watched.status.get();
-            assert_eq!((state.opened, state.down), (round, None));
+            let health = watched.health.get();
+            assert_eq!((health.opened, health.state.name()), (round, "up"));
         }
-        assert_eq!(watched.status.get().lines.count(Reason::Partial), 4);
+        assert_eq!(ignored(&watched.health.get(), Reason::Partial), 4);
     });
 }
 
@@ -197,10 +192,10 @@ fn a_line_full_of_noise_is_read_where_it_can_be() {
         assert_eq!(watched.next().await, "room/temp=NaN");
         assert_eq!(watched.next().await, "room/temp-stamped=NaN @1396522800000");
         assert_eq!(watched.next().await, "tank/ph=6.1");
-        let state = watched.status.get();
-        assert_eq!((state.lines.count(Reason::NotText), state.lines.count(Reason::TooLong)), (1, 1));
-        assert_eq!((state.lines.used, state.lines.lines), (2, 4));
-        assert!(state.bytes > 100_000);
+        let health = watched.health.get();
+        assert_eq!((ignored(&health, Reason::NotText), ignored(&health, Reason::TooLong)), (1, 1));
+        assert_eq!((health.messages.used, health.messages.came), (2, 4));
+        assert!(health.bytes > 100_000);
     });
 }
 
@@ -217,7 +212,7 @@ fn other_sensors_are_read_without_opening_the_port_again() {
         watched.wanted.send_replace(Wanted { columns: None, feeds: vec![feed("co2", "room/co2", false)] });
         board.say(b"4,5,6\n");
         assert_eq!(watched.next().await, "room/co2=6");
-        assert_eq!(watched.status.get().opened, 1);
+        assert_eq!(watched.health.get().opened, 1);
     });
 }
 

@@ -1,0 +1,170 @@
+//! What every kind of bus is given to run with: what is wanted of it, where its values go, its health and the clock.
+//!
+//! A kind is a file or folder beside this one with `run(.., context)`, which reads for ever. It runs on the runtime; what may
+//! block goes through [`blocking`], on a thread.
+
+pub(crate) mod health;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tilth_config::Feed;
+use tilth_core::id::{Id, SensorId};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::queue::{Queue, Told};
+use super::sample::Sample;
+use super::supervise;
+use crate::clock::{Clock, Source};
+pub(crate) use health::HealthHandle;
+
+/// Sensors whose values no message of their bus carries, and why in words.
+pub(crate) type Absent = BTreeMap<SensorId, Arc<str>>;
+
+/// What a configuration wants of a bus.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Wanted {
+    /// Names of the columns of text lines that have no header.
+    pub(crate) columns: Option<Vec<String>>,
+    /// The sensors on the bus, and how each is read.
+    pub(crate) feeds: Vec<(SensorId, Feed)>,
+}
+
+/// What the task of a bus runs with. Clones are of the same bus.
+#[derive(Debug, Clone)]
+pub(crate) struct Context {
+    /// Name of the bus in `agent.toml`.
+    pub(crate) id: Id,
+    /// Changes while the bus stays open: opening a port again would reset many a board.
+    pub(crate) wanted: watch::Receiver<Wanted>,
+    pub(crate) health: HealthHandle,
+    pub(crate) clock: Clock,
+    /// Where values go.
+    pub(crate) queue: Queue,
+}
+
+impl Context {
+    /// The bus was opened. Decide hears of each time, for the engine may remember from before a restart that it was down.
+    pub(crate) fn up(&self) {
+        self.health.lock().up(self.clock.uptime());
+        self.queue.push(Told::Bus { bus: self.id.clone(), down: None });
+    }
+
+    /// The bus cannot be read. Decide hears of each new reason.
+    pub(crate) fn down(&self, why: &str) {
+        if self.health.lock().down(why, self.clock.uptime()) {
+            self.queue.push(Told::Bus { bus: self.id.clone(), down: Some(why.to_owned()) });
+        }
+    }
+
+    /// The task of the bus ended; the bus is down until the next one has opened it.
+    fn failed(&self, why: &str) {
+        let why = format!("its task {why}");
+        {
+            let mut health = self.health.lock();
+            health.failures += 1;
+            health.failed = Some(why.clone());
+        }
+        self.down(&why);
+    }
+
+    /// A value of one sensor.
+    pub(crate) fn value(&self, sample: Sample) {
+        self.queue.push(Told::Value(sample));
+    }
+
+    /// An input that speaks and has no value for its sensor, and why.
+    pub(crate) fn fault(&self, sample: Sample, why: Arc<str>) {
+        self.queue.push(Told::Fault { sample, why });
+    }
+
+    /// A message came that has no value for any sensor: a sign of life all the same.
+    pub(crate) fn no_value(&self, why: String) {
+        self.queue.push(Told::Line { bus: self.id.clone(), why });
+    }
+
+    /// The sensors whose values no message carries, in place of those told before.
+    pub(crate) fn absent(&self, sensors: Arc<Absent>) {
+        self.queue.push(Told::Absent { bus: self.id.clone(), sensors });
+    }
+
+    /// Waits for room in the queue on the input clock, where a recording must not lose a row. A live bus never waits.
+    pub(crate) async fn room(&self) {
+        if self.clock.source() == Source::Input {
+            self.queue.room().await;
+        }
+    }
+
+    /// Runs a bus for ever: a task that ends or panics is begun again.
+    pub(super) async fn keep_running<F>(self, run: impl Fn(Context) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        supervise::keep_running(|| run(self.clone()), |why| self.failed(why)).await;
+    }
+}
+
+/// Does on a thread what may never return; calls `hangs` each time that it has taken this long again.
+pub(crate) async fn blocking<T: Send + 'static>(
+    what: impl FnOnce() -> io::Result<T> + Send + 'static,
+    patience: Duration,
+    hangs: impl Fn(),
+) -> io::Result<T> {
+    let mut done = tokio::task::spawn_blocking(what);
+    loop {
+        match timeout(patience, &mut done).await {
+            Ok(done) => return done.map_err(io::Error::other)?,
+            Err(_) => hangs(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_hangs_holds_up_nobody_and_is_said_meanwhile() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let (let_go, held) = std::sync::mpsc::channel();
+            let said = std::cell::Cell::new(0);
+            let hangs = || {
+                said.set(said.get() + 1);
+                if said.get() == 3 {
+                    let_go.send(()).unwrap();
+                }
+            };
+            let what = move || held.recv().map(|()| "open").map_err(io::Error::other);
+            assert_eq!(blocking(what, Duration::from_millis(20), hangs).await.unwrap(), "open");
+            assert!(said.get() >= 3);
+        });
+    }
+
+    #[test]
+    fn a_bus_is_down_since_its_first_reason_and_says_each_new_one() {
+        let queue = Queue::new(1);
+        let (_sender, wanted) = watch::channel(Wanted::default());
+        let (clock, health) = (Clock::new(Source::Scaled(1)), HealthHandle::default());
+        let context = Context { id: Id::new("gateway").unwrap(), wanted, health, clock, queue: queue.clone() };
+        let told = || match queue.try_next() {
+            Some(Told::Bus { down, .. }) => Some(down.unwrap_or_else(|| "up".to_owned())),
+            other => other.map(|other| panic!("{other:?}")),
+        };
+        assert_eq!(context.health.get().state.name(), "opening");
+        context.down("unplugged");
+        let since = context.health.get().since;
+        context.down("unplugged");
+        context.failed("ended");
+        assert_eq!([told(), told(), told()], [Some("unplugged".to_owned()), Some("its task ended".to_owned()), None]);
+        let health = context.health.get();
+        assert_eq!((health.since, health.failures, health.state.reason()), (since, 1, Some("its task ended")));
+        context.up();
+        context.up();
+        assert_eq!([told(), told(), told()], [Some("up".to_owned()), Some("up".to_owned()), None]);
+        assert_eq!((context.health.get().state.name(), context.health.get().opened), ("up", 2));
+    }
+}

@@ -1,0 +1,163 @@
+//! Health of a bus: whether it can be read, what came over it and what became of that.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tilth_core::id::SensorId;
+use tilth_core::time::{Uptime, WallTime};
+
+use crate::sense::stamp::Why;
+
+/// Health of one bus of any kind, counted since the agent started.
+///
+/// Whether a bus that is up has been silent for too long is decided by the engine, which knows how often each sensor speaks.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct BusHealth {
+    pub(crate) state: State,
+    /// Since when the bus is up or down.
+    pub(crate) since: Option<Uptime>,
+    /// Times that the bus was opened.
+    pub(crate) opened: u64,
+    /// Bytes that came.
+    pub(crate) bytes: u64,
+    /// Arrival of the newest message.
+    pub(crate) last_input: Option<Uptime>,
+    pub(crate) messages: Messages,
+    /// Messages whose own time was not taken though a sensor asks for it, by reason.
+    pub(crate) rejected_stamps: BTreeMap<Why, RejectedStamps>,
+    /// Times that the task of the bus ended or panicked, and the last reason.
+    pub(crate) failures: u64,
+    pub(crate) failed: Option<String>,
+}
+
+/// Whether a bus can be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Not tried yet.
+    #[default]
+    Opening,
+    Up,
+    /// Cannot be read, and why.
+    Down(String),
+}
+
+/// What became of the messages of a bus: lines, frames, answers or topics.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Messages {
+    pub(crate) came: u64,
+    /// Messages that gave at least one value to a sensor.
+    pub(crate) used: u64,
+    /// Messages, or values of one, that were not used, by reason.
+    pub(crate) ignored: BTreeMap<Reason, u64>,
+    pub(crate) last_ignored: Option<Ignored>,
+    /// Names that messages carry and no sensor wants.
+    pub(crate) unused: BTreeSet<String>,
+    /// Names that sensors want and no message has carried.
+    pub(crate) unseen: BTreeSet<String>,
+    /// Sensors whose input fails, and why.
+    pub(crate) faults: BTreeMap<SensorId, Arc<str>>,
+    /// Sensors that are read from several nodes in turn, and which.
+    pub(crate) mixed: BTreeMap<SensorId, String>,
+}
+
+/// Why a message was not used; each kind of bus has its own reasons.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Reason {
+    /// Name in JSON.
+    pub(crate) key: &'static str,
+    /// Words for people.
+    pub(crate) words: &'static str,
+}
+
+/// A message that was not used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ignored {
+    pub(crate) reason: Reason,
+    /// Beginning of the message, as text.
+    pub(crate) excerpt: String,
+    /// The value of it that cannot be used, if the rest can.
+    pub(crate) about: Option<About>,
+}
+
+/// A value that a sensor wants and cannot use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct About {
+    /// Label of the field, as the board prints it.
+    pub(crate) field: String,
+    /// What stands there.
+    pub(crate) text: String,
+    /// The sensor that wants it.
+    pub(crate) sensor: SensorId,
+}
+
+/// Messages whose own time was not taken, for one reason.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct RejectedStamps {
+    pub(crate) messages: u64,
+    /// Arrival of the first and the last of them.
+    pub(crate) first: Uptime,
+    pub(crate) last: Uptime,
+    /// The last such stamp, and a sensor that it was meant for.
+    pub(crate) stamp: Option<WallTime>,
+    pub(crate) sensor: SensorId,
+}
+
+/// Health that the task of a bus writes and `status` reads. Clones are the same; the lock is held only to copy.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct HealthHandle(Arc<Mutex<BusHealth>>);
+
+impl State {
+    /// Name in JSON.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            State::Opening => "opening",
+            State::Up => "up",
+            State::Down(_) => "down",
+        }
+    }
+
+    /// Why the bus is down.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        match self {
+            State::Down(why) => Some(why),
+            State::Opening | State::Up => None,
+        }
+    }
+}
+
+impl BusHealth {
+    /// Counts a message whose own time was not taken; answers whether it is the first for this reason.
+    pub(crate) fn reject_stamp(&mut self, why: Why, stamp: Option<WallTime>, sensor: SensorId, now: Uptime) -> bool {
+        let before = self.rejected_stamps.get(&why).map(|before| (before.messages, before.first));
+        let (messages, first) = before.unwrap_or((0, now));
+        self.rejected_stamps.insert(why, RejectedStamps { messages: messages + 1, first, last: now, stamp, sensor });
+        before.is_none()
+    }
+
+    pub(super) fn up(&mut self, now: Uptime) {
+        self.opened += 1;
+        self.since = Some(now);
+        self.state = State::Up;
+    }
+
+    /// The reason is the newest one; answers whether it is another than before.
+    pub(super) fn down(&mut self, why: &str, now: Uptime) -> bool {
+        if self.state.reason().is_none() {
+            self.since = Some(now);
+        }
+        let is_news = self.state.reason() != Some(why);
+        self.state = State::Down(why.to_owned());
+        is_news
+    }
+}
+
+impl HealthHandle {
+    /// A copy of the health as it is now.
+    pub(crate) fn get(&self) -> BusHealth {
+        self.lock().clone()
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, BusHealth> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -12,6 +12,7 @@ mod events;
 mod health;
 mod heard;
 mod latest;
+mod openapi;
 mod params;
 mod places;
 mod refusal;
@@ -154,6 +155,10 @@ async fn call(hub: &Arc<Hub>, route: &Route, peer: &Peer, request: Request) -> R
             Anyone::Time => {
                 access::anyone(hub, peer.address)?;
                 time::get(hub, request.uri())
+            }
+            Anyone::OpenApi => {
+                access::anyone(hub, peer.address)?;
+                openapi::get(request.uri())
             }
             Anyone::Health if request.headers().contains_key(KEY_HEADER) => {
                 let (caller, _turn) = access::reader(hub, peer, request.headers()).await?;

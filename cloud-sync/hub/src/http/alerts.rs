@@ -2,30 +2,57 @@
 
 use axum::http::Uri;
 use axum::response::Response;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
+use utoipa::{IntoParams, ToSchema};
 
+use super::openapi::{Failure, KeyRefused, Refused};
 use super::refusal::Refusal;
 use super::{Hub, params, shown};
 use crate::clock;
 use crate::db::{AlertQuery, HubAlert, StoredAlert, TenantContext};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct Parameters {
+    #[param(inline)]
     state: Option<Wanted>,
     device: Option<String>,
     after: Option<String>,
+    #[param(minimum = 1, maximum = 5000)]
     limit: Option<usize>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+/// One page.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AlertPage)]
+struct Page {
+    #[schema(value_type = Vec<Object>)]
+    alerts: Vec<Json>,
+    next: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum Wanted {
     Open,
     All,
 }
 
+#[utoipa::path(
+    get,
+    path = "/api/alerts",
+    operation_id = "getAlerts",
+    params(Parameters),
+    responses(
+        (status = 200, description = "Where each alert stands, the hub's own first", body = Page),
+        (status = 404, description = "There is no such device", body = Failure),
+        Refused,
+        KeyRefused,
+    ),
+    security(("read_key" = []))
+)]
 pub(super) async fn get(hub: &Hub, tenant: &TenantContext, uri: &Uri) -> Result<Response, Refusal> {
     let Parameters { state, device, after, limit } = params::read(uri)?;
     let is_open = state.unwrap_or(Wanted::Open) == Wanted::Open;
@@ -38,7 +65,7 @@ pub(super) async fn get(hub: &Hub, tenant: &TenantContext, uri: &Uri) -> Result<
     of_devices.truncate(limit);
     let next = of_devices.last().filter(|_| has_more).map(|last| last.id.to_string());
     let alerts: Vec<Json> = own.iter().map(of_hub).chain(of_devices.iter().map(of_device)).collect();
-    super::json(&json!({"alerts": alerts, "next": next}))
+    super::json(&Page { alerts, next })
 }
 
 /// What the device said last, with the state of today on top.

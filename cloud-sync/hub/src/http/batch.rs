@@ -10,6 +10,7 @@ use tilth_protocol::{
     Batch, CONFIRMED_HEADER, Confirmed, ConfirmedError, ErrorCode, Extent, Lane, MAX_BATCH_BOOTS, MAX_BATCH_ROWS,
 };
 
+use super::openapi::{self, Failure, KeyRefused};
 use super::refusal::Refusal;
 use super::{Hub, body};
 use crate::clock;
@@ -20,6 +21,22 @@ use crate::domain::ingest::{ClientState, Refused, Taken};
 /// After too many new streams. Some more may begin with each hour, as those of the day before pass.
 const NEXT_STREAM: Duration = Duration::from_secs(900);
 
+#[utoipa::path(
+    post,
+    path = "/api/v1/sync/batch",
+    operation_id = "postBatch",
+    params(("X-Tilth-Confirmed" = Option<String>, Header, description = "What the device was confirmed", example = "events=2")),
+    request_body(content = Object, description = "A batch, see docs/sync-protocol.md", example = json!({
+        "version": 1, "client": "acme", "device": "pi-7", "stream": "0123456789abcdef0123456789abcdef", "epoch": null, "lanes": {}
+    })),
+    responses(
+        (status = 200, description = "What is confirmed, and which rows cannot be stored", body = Object),
+        (status = 409, description = "A known sequence with other content, or two agents that use one key", body = Failure),
+        openapi::Refused,
+        KeyRefused,
+    ),
+    security(("device_key" = []))
+)]
 pub(super) async fn take(hub: &Hub, device: &DeviceContext, request: Request) -> Result<Response, Refusal> {
     let client = client_state(request.headers())?;
     let batch: Batch = body::json(request, "a batch").await?;

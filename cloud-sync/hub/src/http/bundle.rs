@@ -8,21 +8,40 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use tilth_config::bundle::MAX_VERSION;
 use tilth_protocol::ErrorCode;
+use utoipa::IntoParams;
 
+use super::openapi::{Failure, KeyRefused, Refused};
 use super::refusal::Refusal;
 use super::{Hub, params};
 use crate::clock;
 use crate::db::DeviceContext;
 use crate::domain::configs::{Reply, Shown};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct Parameters {
+    #[param(example = "acme")]
     client_id: String,
     /// 0 for a device that has none.
+    #[param(example = 0)]
     since_version: u64,
 }
 
+#[utoipa::path(
+    get,
+    path = "/api/config/bundle",
+    operation_id = "getBundle",
+    params(Parameters, ("If-None-Match" = Option<String>, Header, description = "Hash of the content that the device has")),
+    responses(
+        (status = 200, description = "The bytes that were signed", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 304, description = "The device has this version and content"),
+        (status = 404, description = "The device has no configuration yet", body = Failure),
+        Refused,
+        KeyRefused,
+    ),
+    security(("device_key" = []))
+)]
 pub(super) async fn get(hub: &Hub, device: &DeviceContext, request: Parts) -> Result<Response, Refusal> {
     let Parameters { client_id, since_version } = params::read(&request.uri)?;
     let (client, name) = (device.tenant().client(), device.name());

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use tilth_core::quantity::Quantity;
 use tilth_core::time::{Span, WallTime};
 use tilth_core::windows::Grain;
+use utoipa::{IntoParams, ToSchema};
 
+use super::openapi::{Failure, KeyRefused, Refused};
 use super::refusal::Refusal;
 use super::shown::{self, Window};
 use super::{Hub, params};
@@ -16,36 +18,59 @@ use crate::db::{Place, TenantContext, WindowQuery};
 /// What is shown where no beginning is said.
 const USUAL: Span = Span::from_mins(24 * 60);
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct Parameters {
+    #[param(example = "tower-1/ph")]
     sensor: String,
     /// Needed where several devices have the sensor.
     device: Option<String>,
+    /// RFC 3339, or milliseconds since 1970.
+    #[param(example = "2025-11-21T00:00:00Z")]
     from: Option<String>,
     to: Option<String>,
+    #[param(pattern = "^(minute|quarter)$")]
     grain: Option<String>,
     /// Also as it was sent.
     exact: Option<bool>,
     after: Option<String>,
+    #[param(minimum = 1, maximum = 5000)]
     limit: Option<usize>,
 }
 
 /// One page.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = WindowPage)]
 struct Page {
     device: String,
     sensor: String,
     /// None where there is no window that says it.
+    #[schema(value_type = Option<String>)]
     quantity: Option<Quantity>,
     unit: Option<&'static str>,
+    #[schema(value_type = String)]
     grain: Grain,
     from: String,
     to: String,
+    #[schema(value_type = Vec<Object>)]
     windows: Vec<Window>,
     next: Option<String>,
 }
 
+#[utoipa::path(
+    get,
+    path = "/api/data",
+    operation_id = "getData",
+    params(Parameters),
+    responses(
+        (status = 200, description = "Windows of one sensor, in the order of time", body = Page),
+        (status = 404, description = "There is no such sensor or device", body = Failure),
+        Refused,
+        KeyRefused,
+    ),
+    security(("read_key" = []))
+)]
 pub(super) async fn get(hub: &Hub, tenant: &TenantContext, uri: &Uri) -> Result<Response, Refusal> {
     let parameters: Parameters = params::read(uri)?;
     let is_exact = parameters.exact.unwrap_or(false);

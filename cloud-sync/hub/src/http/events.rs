@@ -2,22 +2,48 @@
 
 use axum::http::Uri;
 use axum::response::Response;
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
+use utoipa::{IntoParams, ToSchema};
 
+use super::openapi::{Failure, KeyRefused, Refused};
 use super::refusal::Refusal;
 use super::{Hub, params, shown};
 use crate::db::{EventQuery, TenantContext};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct Parameters {
     device: Option<String>,
     kind: Option<String>,
     after: Option<String>,
+    #[param(minimum = 1, maximum = 5000)]
     limit: Option<usize>,
 }
 
+/// One page.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EventPage)]
+struct Page {
+    #[schema(value_type = Vec<Object>)]
+    events: Vec<Json>,
+    next: Option<String>,
+}
+
+#[utoipa::path(
+    get,
+    path = "/api/events",
+    operation_id = "getEvents",
+    params(Parameters),
+    responses(
+        (status = 200, description = "Events in the order in which the hub took them in", body = Page),
+        (status = 404, description = "There is no such device", body = Failure),
+        Refused,
+        KeyRefused,
+    ),
+    security(("read_key" = []))
+)]
 pub(super) async fn get(hub: &Hub, tenant: &TenantContext, uri: &Uri) -> Result<Response, Refusal> {
     let Parameters { device, kind, after, limit } = params::read(uri)?;
     let limit = params::limit(limit, 1000)?;
@@ -38,5 +64,5 @@ pub(super) async fn get(hub: &Hub, tenant: &TenantContext, uri: &Uri) -> Result<
             "body": shown::body(&event.body, event.boot, event.offset),
         })
     });
-    super::json(&json!({"events": events.collect::<Vec<_>>(), "next": next}))
+    super::json(&Page { events: events.collect(), next })
 }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 use tilth_protocol::Lane;
 
+use super::openapi::{KeyRefused, Refused};
 use super::refusal::Refusal;
 use super::{Hub, params, shown};
 use crate::clock;
@@ -21,6 +22,18 @@ const PATIENCE: Duration = Duration::from_secs(3);
 #[serde(deny_unknown_fields)]
 struct Parameters {}
 
+#[utoipa::path(
+    get,
+    path = "/api/health",
+    operation_id = "getHealth",
+    responses(
+        (status = 200, description = "Without a key that the hub serves; with one how it and the tenant's devices are", body = Object),
+        (status = 503, description = "The database does not answer, or the disk is full", body = Object),
+        Refused,
+        KeyRefused,
+    ),
+    security((), ("read_key" = []))
+)]
 pub(super) async fn get(hub: &Hub, tenant: &TenantContext, uri: &Uri) -> Result<Response, Refusal> {
     let Parameters {} = params::read(uri)?;
     let health = hub.db.health(tenant).await?;

@@ -5,37 +5,58 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use tilth_core::quantity::Quantity;
+use utoipa::{IntoParams, ToSchema};
 
+use super::openapi::{Failure, KeyRefused, Refused};
 use super::refusal::Refusal;
 use super::{Hub, params, shown};
 use crate::db::{LiveQuery, TenantContext};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct Parameters {
     device: Option<String>,
     after: Option<String>,
+    #[param(minimum = 1, maximum = 5000)]
     limit: Option<usize>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LatestPage)]
 struct Page {
     readings: Vec<Reading>,
     next: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Reading {
     device: String,
     sensor: String,
+    #[schema(value_type = String)]
     quantity: Quantity,
     unit: &'static str,
     value: f64,
     quality: String,
+    #[schema(value_type = Option<String>)]
     at: Json,
+    #[schema(value_type = String)]
     received: Json,
 }
 
+#[utoipa::path(
+    get,
+    path = "/api/data/latest",
+    operation_id = "getLatest",
+    params(Parameters),
+    responses(
+        (status = 200, description = "The newest value of each sensor", body = Page),
+        (status = 404, description = "There is no such device", body = Failure),
+        Refused,
+        KeyRefused,
+    ),
+    security(("read_key" = []))
+)]
 pub(super) async fn get(hub: &Hub, tenant: &TenantContext, uri: &Uri) -> Result<Response, Refusal> {
     let Parameters { device, after, limit } = params::read(uri)?;
     let limit = params::limit(limit, 1000)?;

@@ -46,6 +46,7 @@ pub(crate) enum Reader {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Anyone {
     Time,
+    OpenApi,
     /// With a read key about its tenant, without one about the hub alone.
     Health,
 }
@@ -60,6 +61,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route(Method::Get, "/api/events", Call::Reader(Reader::Events)),
     route(Method::Get, "/api/alerts", Call::Reader(Reader::Alerts)),
     route(Method::Get, "/api/health", Call::Anyone(Anyone::Health)),
+    route(Method::Get, "/api/openapi.json", Call::Anyone(Anyone::OpenApi)),
 ];
 
 const fn route(method: Method, path: &'static str, call: Call) -> Route {
@@ -92,7 +94,7 @@ impl Call {
             Call::Device(_) => "device",
             Call::Reader(_) => "reader",
             Call::Anyone(Anyone::Health) => "anyone, reader",
-            Call::Anyone(Anyone::Time) => "anyone",
+            Call::Anyone(Anyone::Time | Anyone::OpenApi) => "anyone",
         }
     }
 }

@@ -5,19 +5,32 @@ use axum::response::Response;
 use serde::Deserialize;
 use tilth_config::bundle::{SignedTime, is_nonce};
 use tilth_core::id::Id;
+use utoipa::IntoParams;
 
+use super::openapi::Refused;
 use super::refusal::Refusal;
 use super::{Hub, params};
 use crate::clock;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct Parameters {
+    #[param(pattern = "^[A-Za-z0-9_-]{16,64}$", example = "0123456789abcdef")]
     nonce: String,
+    #[param(value_type = String, example = "acme")]
     client_id: Id,
+    #[param(value_type = String, example = "pi-7")]
     device_id: Id,
 }
 
+#[utoipa::path(
+    get,
+    path = "/api/v1/time",
+    operation_id = "getTime",
+    params(Parameters),
+    responses((status = 200, description = "The time of day, signed", body = Object), Refused)
+)]
 /// Names are not looked up: that a device exists is nobody's business, and the time is no secret.
 pub(super) fn get(hub: &Hub, uri: &Uri) -> Result<Response, Refusal> {
     let Parameters { nonce, client_id, device_id } = params::read(uri)?;

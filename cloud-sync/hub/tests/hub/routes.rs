@@ -15,7 +15,7 @@ struct Expected {
     query: &'static str,
 }
 
-const EXPECTED: [Expected; 8] = [
+const EXPECTED: [Expected; 9] = [
     Expected { method: "POST", path: "/api/v1/sync/batch", who: "device", query: "" },
     Expected { method: "GET", path: "/api/config/bundle", who: "device", query: "?client_id=acme&since_version=0" },
     Expected {
@@ -29,6 +29,7 @@ const EXPECTED: [Expected; 8] = [
     Expected { method: "GET", path: "/api/events", who: "reader", query: "?device=pi-7" },
     Expected { method: "GET", path: "/api/alerts", who: "reader", query: "?state=all&device=pi-7" },
     Expected { method: "GET", path: "/api/health", who: "anyone, reader", query: "" },
+    Expected { method: "GET", path: "/api/openapi.json", who: "anyone", query: "" },
 ];
 
 /// Words that only `acme`'s own data holds.

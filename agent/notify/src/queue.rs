@@ -99,21 +99,27 @@ pub enum Next {
     At(Uptime),
 }
 
+/// A message that is being sent.
+#[derive(Debug)]
+struct InFlight {
+    message: Message,
+    /// The channel has another target since: the result says nothing of that.
+    to_former_target: bool,
+}
+
 /// One channel's queue.
 #[derive(Debug)]
 pub struct Queue {
     limits: Limits,
     budget: Option<Budget>,
     waiting: Vec<Item>,
-    in_flight: Option<Message>,
+    in_flight: Option<InFlight>,
     /// Failed attempts since the last delivery.
     failures: u32,
     not_before: Uptime,
     last_attempt: Uptime,
     /// The server asked for the wait: a new page does not shorten it.
     asked: bool,
-    /// The message in flight goes to the former target of the channel.
-    is_astray: bool,
     /// The channel was removed: the message in flight is awaited, nothing else is sent.
     is_closed: bool,
     undelivered: u32,
@@ -135,7 +141,6 @@ impl Queue {
             not_before: Uptime(i64::MIN),
             last_attempt: Uptime(i64::MIN),
             asked: false,
-            is_astray: false,
             is_closed: false,
             undelivered: 0,
             most_together: usize::MAX,
@@ -191,7 +196,7 @@ impl Queue {
         for item in &mut self.waiting {
             (item.refusals, item.not_before) = (0, Uptime(i64::MIN));
         }
-        self.is_astray = self.in_flight.is_some();
+        self.in_flight.iter_mut().for_each(|in_flight| in_flight.to_former_target = true);
         self.handle(now, Input::Tick);
     }
 
@@ -215,7 +220,7 @@ impl Queue {
 
     /// Notifications that wait or are in flight.
     pub fn waiting(&self) -> usize {
-        self.waiting.len() + self.in_flight.as_ref().map_or(0, |message| message.items.len())
+        self.waiting.len() + self.in_flight.as_ref().map_or(0, |in_flight| in_flight.message.items.len())
     }
 
     /// When the next message goes; none where nothing waits.
@@ -259,7 +264,7 @@ impl Queue {
 
     /// A page in place of another channel's, of an alert that has a page in this queue already: that one counts it.
     fn counts_in_another(&mut self, notification: &Arc<Notification>) -> bool {
-        let in_flight = self.in_flight.iter_mut().flat_map(|message| &mut message.items);
+        let in_flight = self.in_flight.iter_mut().flat_map(|in_flight| &mut in_flight.message.items);
         let Some(item) = self
             .waiting
             .iter_mut()
@@ -295,7 +300,7 @@ impl Queue {
             self.report_outcome(&item, status, None);
         }
         // What is under way may still fail, and is then not tried again.
-        let in_flight = self.in_flight.iter_mut().flat_map(|message| &mut message.items);
+        let in_flight = self.in_flight.iter_mut().flat_map(|in_flight| &mut in_flight.message.items);
         in_flight.filter(|item| is_meant(item)).for_each(|item| item.withdrawn = true);
         pages
     }
@@ -328,9 +333,8 @@ impl Queue {
     }
 
     fn sent(&mut self) {
-        let Some(message) = self.in_flight.take() else { return };
+        let Some(InFlight { message, .. }) = self.in_flight.take() else { return };
         (self.failures, self.asked, self.not_before) = (0, false, Uptime(i64::MIN));
-        self.is_astray = false;
         self.undelivered = self.undelivered.saturating_sub(message.undelivered);
         for item in &message.items {
             self.report_outcome(item, DeliveryStatus::Sent, None);
@@ -338,7 +342,7 @@ impl Queue {
     }
 
     fn failed(&mut self, now: Uptime, failure: &Failure) {
-        let Some(message) = self.in_flight.take() else { return };
+        let Some(InFlight { message, to_former_target }) = self.in_flight.take() else { return };
         if let Some(budget) = &mut self.budget
             && !failure.may_have_arrived
         {
@@ -350,9 +354,9 @@ impl Queue {
             self.most_together = message.items.len() / 2;
         }
         for item in message.items {
-            self.item_failed(now, item, failure, is_digest);
+            self.item_failed(now, item, failure, is_digest, to_former_target);
         }
-        if mem::take(&mut self.is_astray) {
+        if to_former_target {
             (self.failures, self.asked, self.not_before) = (0, false, now);
         }
         self.expire(now);
@@ -361,7 +365,7 @@ impl Queue {
     /// When the channel is tried next.
     fn hold_back(&mut self, now: Uptime, failure: &Failure) {
         if failure.retry != Retry::UntilExpired {
-            // The fault is the notice's: the next one need not wait for it.
+            // The fault is the notification's: the next one need not wait for it.
             (self.asked, self.not_before) = (false, now + RETRY_FIRST);
             return;
         }
@@ -372,7 +376,14 @@ impl Queue {
         self.not_before = now + asked.unwrap_or(doubled);
     }
 
-    fn item_failed(&mut self, now: Uptime, mut item: Item, failure: &Failure, was_digest: bool) {
+    fn item_failed(
+        &mut self,
+        now: Uptime,
+        mut item: Item,
+        failure: &Failure,
+        was_digest: bool,
+        to_former_target: bool,
+    ) {
         let reason = Some(failure.reason.clone());
         if item.withdrawn {
             let alert = item.notification.alert();
@@ -381,7 +392,7 @@ impl Queue {
             }
             return self.report_outcome(&item, DeliveryStatus::Withdrawn, reason);
         }
-        item.refusals += u32::from(failure.retry == Retry::Few && !self.is_astray);
+        item.refusals += u32::from(failure.retry == Retry::Few && !to_former_target);
         // What is too large for the other side in a digest need not be so in a smaller one, or alone.
         let is_hopeless = failure.retry == Retry::Never && !was_digest;
         let is_final = is_hopeless || item.refusals >= REFUSED_TRIES || self.is_closed;
@@ -390,7 +401,7 @@ impl Queue {
             return self.report_outcome(&item, DeliveryStatus::Failed, reason);
         }
         if failure.retry == Retry::Few {
-            item.not_before = if self.is_astray { now } else { now + doubled(item.refusals) };
+            item.not_before = if to_former_target { now } else { now + doubled(item.refusals) };
         }
         self.report_outcome(&item, DeliveryStatus::Retrying, reason);
         item.repeat |= failure.may_have_arrived;
@@ -436,7 +447,7 @@ impl Queue {
         }
         self.last_attempt = now;
         let message = Message { items, undelivered: self.undelivered };
-        self.in_flight = Some(message.clone());
+        self.in_flight = Some(InFlight { message: message.clone(), to_former_target: false });
         self.effects.push_back(Effect::Send(message));
     }
 

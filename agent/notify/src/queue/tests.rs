@@ -115,7 +115,7 @@ fn what_waits_is_tried_at_once_where_the_channel_leads_now() {
     assert_eq!(line.queue.next(), Some(Next::At(Uptime(3_600_000))));
     line.queue.redirect(Uptime(line.now));
     assert_eq!(line.drain(), ["0 send pi-1-1"]);
-    // Under way to where it led before: what comes of that is no word on where it leads now.
+    // Under way to where it led before: its result says nothing of where the channel leads now.
     line.queue.redirect(Uptime(line.now));
     assert_eq!(line.drain(), [""; 0]);
     assert_eq!(line.handle(failure(true, Some(Span::from_mins(60)), false)), ["0 pi-1-1 retrying", "0 send pi-1-1"]);
@@ -338,7 +338,7 @@ fn what_is_too_large_together_goes_in_smaller_digests_and_alone() {
     }
     let (mut sent, mut said, mut sizes) = (Vec::new(), Vec::new(), Vec::new());
     while line.now < 20 * 3_600_000 && sent.len() < 60 {
-        let in_flight = line.queue.in_flight.as_ref().map(|message| message.items.clone());
+        let in_flight = line.queue.in_flight.as_ref().map(|in_flight| in_flight.message.items.clone());
         match in_flight {
             // The other side takes eight at once.
             Some(items) if items.len() > 8 => said.extend(line.handle(failure(false, None, false))),

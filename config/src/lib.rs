@@ -14,6 +14,7 @@ mod base;
 pub mod bundle;
 mod channels;
 mod conditions;
+mod content_hash;
 mod diagnostic;
 mod document;
 mod escalation;
@@ -53,6 +54,7 @@ use std::path::Path;
 use tilth_core::id::{Id, SensorId};
 use tilth_core::plan::Plan;
 
+use crate::bundle::ContentHash;
 use crate::diagnostic::{Log, Problem};
 use crate::folder::Note;
 use crate::named::Mention;
@@ -78,6 +80,8 @@ pub use crate::suggest::nearest;
 /// A configuration, read and checked as far as it goes.
 #[derive(Debug)]
 pub struct Loaded {
+    /// Names the configuration by the bytes of what it says.
+    pub hash: ContentHash,
     /// What the engine runs; none where there is any error.
     pub plan: Option<Plan>,
     /// What `agent.toml` says, where there is one.
@@ -102,6 +106,14 @@ impl Loaded {
     #[must_use]
     pub fn has_errors(&self) -> bool {
         self.diagnostics.iter().any(|diagnostic| diagnostic.level == Level::Error)
+    }
+
+    /// The same machine, with nothing to watch on it and under a name of its own.
+    #[must_use]
+    pub fn watching_nothing(self) -> Loaded {
+        let plan = Plan::new(Vec::new(), Vec::new()).ok();
+        let hash = ContentHash::of(&serde_json::Value::Null);
+        Loaded { hash, plan, feeds: BTreeMap::new(), diagnostics: Vec::new(), ..self }
     }
 }
 
@@ -131,8 +143,8 @@ fn load_with_notes(documents: Documents, notes: Vec<Note>, purpose: Purpose) -> 
     let layers: Vec<_> = documents.layers.into_iter().map(|document| document.parse(&mut sources, &log).1).collect();
     replaced::say(&layers, &sources, &log);
     let mut effective = Effective::merge(layers);
-    let (site, of_site, named_buses) = read_site(documents.site, &mut sources, purpose, &log);
-    let mentions = [named::by_channels(&effective), of_site].concat();
+    let OfSite { site, mentions, named_buses, taken_up } = read_site(documents.site, &mut sources, purpose, &log);
+    let mentions = [named::by_channels(&effective), mentions].concat();
     for Note { level, file, problem } in notes {
         let place = sources.add_empty(&file).whole();
         match level {
@@ -182,24 +194,32 @@ fn load_with_notes(documents: Documents, notes: Vec<Note>, purpose: Purpose) -> 
     let channels = channels.map(|(id, channel)| (id, channel.within(site.as_ref()))).collect();
     let feeds = sensors.known.into_iter().filter(|known| known.enabled).map(|known| (known.sensor.id, known.feed));
     let (feeds, named) = (feeds.collect(), named::placed(mentions, &sources));
-    Loaded { plan, site, feeds, channels, named, diagnostics: log.finish(&sources), effective, sources }
+    let hash = content_hash::of(&effective, &taken_up);
+    Loaded { hash, plan, site, feeds, channels, named, diagnostics: log.finish(&sources), effective, sources }
 }
 
-/// What `agent.toml` says, what it names of the machine, and its buses, also those that are wrong.
-fn read_site(
-    document: Option<Document>,
-    sources: &mut Sources,
-    purpose: Purpose,
-    log: &Log,
-) -> (Option<Site>, Vec<Mention>, BTreeSet<String>) {
+/// What `agent.toml` comes to.
+#[derive(Default)]
+struct OfSite {
+    site: Option<Site>,
+    /// What it names of the machine.
+    mentions: Vec<Mention>,
+    /// Its buses, also those that are wrong.
+    named_buses: BTreeSet<String>,
+    /// What of it a running agent takes up.
+    taken_up: serde_json::Value,
+}
+
+fn read_site(document: Option<Document>, sources: &mut Sources, purpose: Purpose, log: &Log) -> OfSite {
     if let Some(document) = document {
         let (source, table) = document.parse(sources, log);
-        let (mentions, buses) = (named::by_site(&table), site::named_buses(&table));
-        return (Some(site::read(source, table, sources, purpose, log)), mentions, buses);
+        let (mentions, named_buses) = (named::by_site(&table), site::named_buses(&table));
+        let taken_up = content_hash::of_site(&table);
+        return OfSite { site: Some(site::read(source, table, sources, purpose, log)), mentions, named_buses, taken_up };
     }
     if purpose == Purpose::Run {
         let problem = Problem::new("there is no such file").help("expected it to name this device");
         log.error(sources.add_empty("agent.toml").whole(), "", problem);
     }
-    (None, Vec::new(), BTreeSet::new())
+    OfSite::default()
 }

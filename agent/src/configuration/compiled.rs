@@ -36,7 +36,7 @@ impl Compiled {
     }
 
     fn of(loaded: Loaded, files: Files) -> Option<Compiled> {
-        let (hash, merged) = (hash(&loaded), Merged::of(&loaded));
+        let (hash, merged) = (loaded.hash.to_string(), Merged::of(&loaded));
         let summary = ConfigSummary::of(hash.clone(), files, &loaded);
         let plan = Arc::new(loaded.plan?);
         let site = loaded.site?;
@@ -68,13 +68,4 @@ fn is_loopback(url: &str) -> bool {
     ["127.0.0.1", "localhost", "[::1]"]
         .iter()
         .any(|name| host.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/'])))
-}
-
-/// Names a configuration by what is in it. Whose it is, and where the hub is, a running agent does not take up.
-fn hash(loaded: &Loaded) -> String {
-    let Loaded { plan, site, feeds, channels, .. } = loaded;
-    let buses = site.as_ref().map(|site| &site.buses);
-    let text = format!("{plan:?} {buses:?} {feeds:?} {channels:?}");
-    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
-    digest.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use tilth_config::bundle::Bundle;
 use tilth_config::{Diagnostic, Document, Files, Holdings, Level, Loaded, Purpose, Site, load_documents};
-use tilth_core::plan::Plan;
 
 use super::active::ActiveConfig;
 use super::bundle::{self, ignored, is_new, say_ignored};
@@ -211,11 +210,7 @@ impl Start<'_> {
         if lost.is_some() && rejected.is_empty() {
             written.problems().iter().for_each(tell);
         }
-        let mut loaded = written.loaded;
-        loaded.diagnostics.clear();
-        loaded.feeds.clear();
-        loaded.plan = Plan::new(Vec::new(), Vec::new()).ok();
-        let compiled = Compiled::of_bundle(loaded)?.instead_of(rejected);
+        let compiled = Compiled::of_bundle(written.loaded.watching_nothing())?.instead_of(rejected);
         self.begin(compiled, written.enrolment, None, lost)
     }
 

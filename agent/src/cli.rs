@@ -9,10 +9,11 @@ use tilth_core::id::{Id, SensorId};
 use tilth_core::time::Span;
 
 use crate::clock::Source;
-use crate::desk::LONGEST;
 use crate::exit::Exit;
 use crate::output::tell;
-use crate::replay::readings::{Map, Order};
+
+/// The longest time for which somebody can acknowledge or silence: beyond it a rule is better changed.
+pub(crate) const LONGEST: Span = Span::from_mins(30 * 24 * 60);
 
 /// Where an agent keeps what it must not forget, unless told otherwise.
 const DATA: &str = "/var/lib/tilth";
@@ -332,15 +333,22 @@ fn span(text: &str) -> Result<Span, String> {
     span.ok_or_else(|| format!("expected a time such as 1h or 90m, at most {LONGEST}"))
 }
 
-/// How the command line says an order of day, month and year.
+/// In which order a date has its numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct DateOrder(pub(crate) Order);
+pub(crate) enum DateOrder {
+    /// 31/12/2026
+    Dmy,
+    /// 12/31/2026
+    Mdy,
+    /// 26/12/31, and 2026-12-31 whatever the order is.
+    Ymd,
+}
 
 fn date_order(text: &str) -> Result<DateOrder, String> {
     match text.to_lowercase().as_str() {
-        "dmy" => Ok(DateOrder(Order::Dmy)),
-        "mdy" => Ok(DateOrder(Order::Mdy)),
-        "ymd" => Ok(DateOrder(Order::Ymd)),
+        "dmy" => Ok(DateOrder::Dmy),
+        "mdy" => Ok(DateOrder::Mdy),
+        "ymd" => Ok(DateOrder::Ymd),
         _ => Err("expected dmy, mdy or ymd".to_owned()),
     }
 }
@@ -365,6 +373,13 @@ fn zone(text: &str) -> Result<TimeZone, String> {
     };
     let found = fixed().or_else(|| TimeZone::get(text).ok());
     found.ok_or_else(|| "expected a zone such as Europe/Amsterdam, +01:00 or UTC".to_owned())
+}
+
+/// A name of a recording, and the sensor that it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Map {
+    pub(crate) name: String,
+    pub(crate) sensor: String,
 }
 
 /// The last `=` parts them: names of other tools may have some, ids have none.

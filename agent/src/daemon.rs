@@ -22,8 +22,7 @@ use crate::cli;
 use crate::clock::Clock;
 use crate::configuration::Startup;
 use crate::exit::Exit;
-use crate::journal;
-use crate::output::tell;
+use crate::output::{journal, tell};
 use tasks::Tasks;
 
 /// Runs until SIGTERM or SIGINT, or until a task that must not end ends.

@@ -27,4 +27,3 @@ mod views;
 mod words;
 
 pub(crate) use answers::{Changes, Office};
-pub(crate) use words::LONGEST;

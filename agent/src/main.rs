@@ -13,7 +13,6 @@ mod exit;
 mod explain;
 mod findings;
 mod health;
-mod journal;
 mod notify;
 mod output;
 mod recording;
@@ -47,6 +46,6 @@ fn main() -> ExitCode {
         Command::Note(wanted) => desk::commands::note(&wanted),
         Command::Tail(wanted) => desk::commands::tail(&wanted),
     });
-    journal::flush();
+    output::journal::flush();
     code
 }

@@ -2,13 +2,14 @@
 //!
 //! A full disk behind standard output is an error; a reader that has gone away, as `head` does, is the end and none.
 
+pub(crate) mod journal;
+
 use std::fmt::{self, Display};
 use std::io::{self, IsTerminal, Write};
 
 use anyhow::Context;
 use tokio::sync::oneshot;
 
-use crate::journal;
 use serde::Serialize;
 
 /// What is gathered before it is written; a pipe takes as much at once.

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel};
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Serialize};
 use tilth_config::Merged;
 use tilth_core::alert::AlertId;
 use tilth_core::calibrate::Calibration;
@@ -29,7 +29,7 @@ use tilth_core::site::{Matcher, Site};
 use tilth_core::time::{Span, Uptime, WallTime};
 
 use crate::output::{counted, tell};
-use crate::resume::Beginning;
+use crate::resume::{Beginning, Number};
 
 /// Of the lines below; another one when they change.
 pub(crate) const FORMAT: u32 = 2;
@@ -108,10 +108,6 @@ pub(crate) enum Entry {
         site: Option<Box<Site>>,
     },
 }
-
-/// A number to the last bit; null where it is none, and `inf` or `-inf` as a text.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Number(pub(crate) f64);
 
 impl Entry {
     /// An input as it is recorded; a plan is not, for it is recorded as the documents that it was made of.
@@ -249,36 +245,6 @@ fn end_torn_line(file: &mut File) -> io::Result<()> {
     let mut last = [0];
     file.read_exact(&mut last)?;
     if last == *b"\n" { Ok(()) } else { file.write_all(b"\n") }
-}
-
-impl Serialize for Number {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            number if number.is_nan() => serializer.serialize_none(),
-            number if number.is_infinite() => serializer.collect_str(&number),
-            number => serializer.serialize_f64(number),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Number {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Number, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Written {
-            Number(f64),
-            Text(String),
-        }
-        match Option::<Written>::deserialize(deserializer)? {
-            None => Ok(Number(f64::NAN)),
-            Some(Written::Number(number)) => Ok(Number(number)),
-            Some(Written::Text(text)) => match text.as_str() {
-                "inf" => Ok(Number(f64::INFINITY)),
-                "-inf" => Ok(Number(f64::NEG_INFINITY)),
-                other => Err(de::Error::invalid_value(de::Unexpected::Str(other), &"a number, inf, -inf or null")),
-            },
-        }
-    }
 }
 
 #[cfg(test)]

@@ -100,7 +100,7 @@ pub(crate) fn run(wanted: &cli::Replay) -> anyhow::Result<Exit> {
 
 /// What is wanted of the file; nothing after saying that `--map` names no sensor.
 fn wishes(wanted: &cli::Replay, plan: &Plan, units: &Units) -> Option<Wanted> {
-    let known = |map: &&readings::Map| plan.sensor_ix(&map.sensor).is_none();
+    let known = |map: &&cli::Map| plan.sensor_ix(&map.sensor).is_none();
     if let Some(map) = wanted.map.iter().find(known) {
         let meant = roster::nearest(&map.sensor, plan.sensors().iter().map(|sensor| sensor.id.as_str()));
         let meant = meant.map_or_else(String::new, |id| format!("; did you mean {id}?"));
@@ -116,7 +116,7 @@ fn wishes(wanted: &cli::Replay, plan: &Plan, units: &Units) -> Option<Wanted> {
         maps: wanted.map.clone(),
         time_columns: wanted.time_column.clone(),
         name_columns: wanted.name_column.clone(),
-        order: wanted.date_order.map(|order| order.0),
+        order: wanted.date_order,
         sensors: plan.sensors().iter().map(|sensor| (sensor.id.as_str().into(), sensor.quantity)).collect(),
         units: units.clone(),
     })

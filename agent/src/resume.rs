@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use tilth_core::alert::AlertId;
 use tilth_core::effect::Effect;
 use tilth_core::engine::{Engine, Input, Reserve, Snapshot, SnapshotError, Start};
@@ -10,8 +10,6 @@ use tilth_core::id::SensorId;
 use tilth_core::plan::Plan;
 use tilth_core::reading::{Quality, Raw};
 use tilth_core::time::{Stamp, Uptime, WallTime};
-
-use crate::recording::Number;
 
 /// What a process begins with.
 #[derive(Debug, Serialize, Deserialize)]
@@ -45,6 +43,10 @@ pub(crate) struct Again {
     pub(crate) value: Number,
     pub(crate) quality: Quality,
 }
+
+/// A number to the last bit; null where it is none, and `inf` or `-inf` as a text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Number(pub(crate) f64);
 
 /// An engine that goes on, and what bringing it up to date brought.
 pub(crate) struct Resumed {
@@ -92,5 +94,35 @@ impl Beginning {
             engine = Engine::restart(Arc::clone(plan), &engine.snapshot(), self.start())?;
         }
         Ok(Resumed { engine, effects, heard_until })
+    }
+}
+
+impl Serialize for Number {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            number if number.is_nan() => serializer.serialize_none(),
+            number if number.is_infinite() => serializer.collect_str(&number),
+            number => serializer.serialize_f64(number),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Number, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Number(f64),
+            Text(String),
+        }
+        match Option::<Written>::deserialize(deserializer)? {
+            None => Ok(Number(f64::NAN)),
+            Some(Written::Number(number)) => Ok(Number(number)),
+            Some(Written::Text(text)) => match text.as_str() {
+                "inf" => Ok(Number(f64::INFINITY)),
+                "-inf" => Ok(Number(f64::NEG_INFINITY)),
+                other => Err(de::Error::invalid_value(de::Unexpected::Str(other), &"a number, inf, -inf or null")),
+            },
+        }
     }
 }

@@ -11,8 +11,8 @@ use crate::hosts;
 use crate::named;
 use crate::path;
 use crate::reader::{self, Fields};
-use crate::redact;
-use crate::site::{self, Site};
+use crate::redact::SecretName;
+use crate::site::Site;
 use crate::source::Sources;
 use crate::tree::{Entry, Node, Table};
 
@@ -115,30 +115,17 @@ impl Channel {
         }
     }
 
+    /// Why the channel's secret may not go where the channel leads, if it may not.
+    pub(crate) fn blocked_by(&self, site: &Site) -> Option<String> {
+        let (url, secret) = self.target.url().zip(self.secret.as_ref())?;
+        let hosts = site.secrets.get(secret).filter(|hosts| !hosts.allows(url))?;
+        let how = if url.starts_with("http://") { ", encrypted where it states no port" } else { "" };
+        Some(format!("agent.toml lets the secret {} go to {hosts} alone{how}", secret.as_str()))
+    }
+
     /// The channel as this machine allows it.
     pub(crate) fn within(self, site: Option<&Site>) -> Channel {
-        Channel { blocked: site.and_then(|site| hosts::blocked(&self, site)), ..self }
-    }
-}
-
-/// The name of a secret, as `secret:NAME` writes it. Its value is in no document.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SecretName(String);
-
-impl SecretName {
-    /// Checks and keeps a name; none for what could be anything but a file's name.
-    #[must_use]
-    pub fn new(name: &str) -> Option<SecretName> {
-        let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        let is_name = (1..=64).contains(&name.len()) && !name.starts_with('.') && name.chars().all(fine);
-        // What is in the form of a token is the secret itself: a name is shown.
-        (is_name && !redact::is_token(name)).then(|| SecretName(name.to_owned()))
-    }
-
-    /// The name, without `secret:`.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
+        Channel { blocked: site.and_then(|site| self.blocked_by(site)), ..self }
     }
 }
 
@@ -196,7 +183,7 @@ fn web_url(node: &Node) -> Result<String, Problem> {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     let authority = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or(rest));
     let printable = text.chars().all(|c| c.is_ascii_graphic());
-    match authority.and_then(site::host_of) {
+    match authority.and_then(hosts::host_of) {
         Some(_) if printable => Ok(text.trim_end_matches('/').to_owned()),
         _ => Err(Problem::new(format!("{node} is no address"))
             .help("expected https://HOST, :PORT and /PATH after it where needed")),
@@ -204,8 +191,8 @@ fn web_url(node: &Node) -> Result<String, Problem> {
 }
 
 fn is_in_the_clear(url: &str) -> bool {
-    let host = url.strip_prefix("http://").and_then(|rest| site::host_of(rest.split('/').next()?));
-    host.is_some_and(|host| !site::is_loopback(host))
+    let host = url.strip_prefix("http://").and_then(|rest| hosts::host_of(rest.split('/').next()?));
+    host.is_some_and(|host| !hosts::is_loopback(host))
 }
 
 fn topic(node: &Node) -> Result<String, Problem> {

@@ -10,6 +10,7 @@
 //! Knows no network, no database and no clock; reads files and the time zone database.
 
 mod band;
+mod barred;
 mod base;
 pub mod bundle;
 mod channels;
@@ -17,6 +18,7 @@ mod conditions;
 mod content_hash;
 mod diagnostic;
 mod document;
+mod duration;
 mod escalation;
 mod explain;
 mod files;
@@ -60,9 +62,10 @@ use crate::folder::Note;
 use crate::named::Mention;
 use crate::settings::Zones;
 
-pub use crate::channels::{Channel, SecretName, Target};
+pub use crate::channels::{Channel, Target};
 pub use crate::diagnostic::{Diagnostic, Level};
 pub use crate::document::{Document, Documents, Effective, Text};
+pub use crate::duration::parse_duration;
 pub use crate::explain::{Explained, InZone, Origin, Said, UnknownPath, Written, explain, top_paths};
 pub use crate::files::Files;
 pub use crate::holdings::{Counts, Entered, Gone, Holdings};
@@ -71,8 +74,8 @@ pub use crate::input::{BusKind, Host, Input, LineName};
 pub use crate::merge::merge_json;
 pub use crate::merged::Merged;
 pub use crate::named::{Named, Thing};
-pub use crate::reader::parse_duration;
-pub use crate::sensors::{Feed, Stamping};
+pub use crate::redact::SecretName;
+pub use crate::roster::{Feed, Stamping};
 pub use crate::site::{Bus, ClockTrust, Device, Hub, Link, Parity, Purpose, Serial, Site};
 pub use crate::source::{Layer, Position, Source, Sources};
 pub use crate::suggest::nearest;
@@ -155,7 +158,7 @@ fn load_with_notes(documents: Documents, notes: Vec<Note>, purpose: Purpose) -> 
     effective.check_shape(&log);
     let zones = Zones::read(&effective, &log);
     if let Some(site) = &site {
-        hosts::say(&effective, &zones, site, &log);
+        barred::say(&effective, &zones, site, &log);
     }
     let reader = sensors::Reader {
         effective: &effective,
@@ -215,7 +218,12 @@ fn read_site(document: Option<Document>, sources: &mut Sources, purpose: Purpose
         let (source, table) = document.parse(sources, log);
         let (mentions, named_buses) = (named::by_site(&table), site::named_buses(&table));
         let taken_up = content_hash::of_site(&table);
-        return OfSite { site: Some(site::read(source, table, sources, purpose, log)), mentions, named_buses, taken_up };
+        return OfSite {
+            site: Some(site::read(source, table, sources, purpose, log)),
+            mentions,
+            named_buses,
+            taken_up,
+        };
     }
     if purpose == Purpose::Run {
         let problem = Problem::new("there is no such file").help("expected it to name this device");

@@ -1,9 +1,8 @@
 //! What a configuration names and does not hold: secrets, keys and ports of the machine, each with the key that names it.
 
-use crate::channels::SecretName;
 use crate::document::{Effective, ZONES};
 use crate::path;
-use crate::redact;
+use crate::redact::{self, SecretName};
 use crate::source::{Place, Position, Sources};
 use crate::tree::{Entry, Node, Table};
 

@@ -12,17 +12,18 @@
 
 mod address;
 mod keys;
+mod name;
 mod scan;
 mod token;
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::channels::SecretName;
 use address::Addresses;
 pub(crate) use keys::{Within, names_address};
 pub(crate) use scan::Hidden;
 
+pub use name::SecretName;
 pub use token::is_token;
 
 /// What stands in a message in place of a value that is not shown.

@@ -16,7 +16,7 @@ use crate::document::{Effective, ZONES};
 use crate::input::{self, Input};
 use crate::path;
 use crate::reader::{self, Fields};
-use crate::roster::Sensors;
+use crate::roster::{Feed, Known, Sensors, Stamping};
 use crate::rules;
 use crate::settings::{Judging, Zones};
 use crate::site::{Purpose, Site};
@@ -44,50 +44,6 @@ const INPUT: &str = "input = \"line:gateway/ph\"";
 
 /// At most so many sensors are named where many have the same fault.
 const MAX_NAMED: usize = 3;
-
-/// How a sensor is read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Feed {
-    /// Where its raw values come from; none for a sensor that only a recording fills.
-    pub input: Option<Input>,
-    /// The bus of `agent.toml` that its input is on.
-    pub bus: Option<Id>,
-    /// How often it is read or speaks.
-    pub interval: Option<Span>,
-    /// Whose time its readings carry.
-    pub stamp: Stamping,
-    /// What it measures: what its board says in another unit is converted.
-    pub quantity: Quantity,
-    /// The unit of numbers that say none, where it is not the quantity's own.
-    pub unit: Option<Unit>,
-}
-
-/// Whose time a reading carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Stamping {
-    /// The time at which it arrived.
-    #[default]
-    Arrival,
-    /// The time that its source gave it, where it gave one.
-    Source,
-}
-
-/// A sensor that can be watched.
-#[derive(Debug)]
-pub(crate) struct Known {
-    pub(crate) sensor: Sensor,
-    pub(crate) feed: Feed,
-    pub(crate) enabled: bool,
-    pub(crate) path: String,
-    /// Where its key stands.
-    pub(crate) key: Place,
-    /// Where its own range stands, if it has one.
-    pub(crate) range: Option<Place>,
-    /// Where its interval stands.
-    pub(crate) interval: Place,
-    /// Where its input stands.
-    pub(crate) input: Place,
-}
 
 /// What sensors are read with.
 pub(crate) struct Reader<'a> {

@@ -6,14 +6,13 @@ use std::path::PathBuf;
 use tilth_core::id::Id;
 use tilth_core::label::Label;
 
-use crate::channels::SecretName;
 use crate::diagnostic::{Level, Log, Problem};
 use crate::document::{NAMESPACES, ZONES};
-use crate::hosts::{self, Hosts};
+use crate::hosts::{self, Hosts, host_of, is_loopback};
 use crate::input::BusKind;
 use crate::path;
 use crate::reader::{self, Fields};
-use crate::redact;
+use crate::redact::{self, SecretName};
 use crate::source::{Place, SourceId, Sources};
 use crate::tree::{Entry, Node, Table};
 
@@ -260,24 +259,6 @@ fn hub_url(node: &Node) -> Result<String, Problem> {
     Ok(format!("{scheme}://{rest}"))
 }
 
-/// The host of `host`, `host:port` or `[v6]:port`; none where there is anything else.
-pub(crate) fn host_of(authority: &str) -> Option<&str> {
-    let (host, port) = match authority.strip_prefix('[') {
-        Some(v6) => {
-            let (host, after) = v6.split_once(']')?;
-            (host, if after.is_empty() { None } else { Some(after.strip_prefix(':')?) })
-        }
-        None => authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port))),
-    };
-    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':');
-    let port_fine = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
-    (!host.is_empty() && host.chars().all(fine) && port_fine).then_some(host)
-}
-
-pub(crate) fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
 fn read_bus(name: &str, entry: &Entry, log: &Log) -> Option<(Id, Bus)> {
     let mut fields = Fields::of(entry, path::join("bus", name), log)?;
     let id = reader::entry_id(name, &fields, log);
@@ -411,5 +392,57 @@ fn check_ports(root: &Entry, buses: &BTreeMap<Id, Bus>, sources: &Sources, log: 
         let message = format!("{} is the port of bus {other} already ({})", port.display(), sources.name(*first));
         let path = path::join(&path::join("bus", id.as_str()), "port");
         log.error(*place, &path, Problem::new(message).help("expected a port of its own for each bus"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_that_host_and_no_other() {
+        let log = Log::default();
+        let hosts = |texts: &[&str]| {
+            let text = format!("[secrets.a]\nhosts = {texts:?}");
+            let mut sources = crate::Sources::default();
+            let (source, table) = crate::Document::site(&text).parse(&mut sources, &log);
+            read(source, table, &sources, crate::Purpose::Replay, &log).secrets.into_values().next()
+        };
+        let allows = |texts: &[&str], url: &str| hosts(texts).expect("hosts").allows(url);
+        for (host, url, expected) in [
+            ("ntfy.example", "https://ntfy.example", true),
+            ("ntfy.example", "https://NTFY.example/path", true),
+            ("ntfy.example", "https://ntfy.example:8443/x", true),
+            ("ntfy.example", "http://ntfy.example", false),
+            ("ntfy.example", "http://ntfy.example:443", false),
+            ("ntfy.example", "https://ntfy.example.evil.example", false),
+            ("ntfy.example", "https://evil.example/ntfy.example", false),
+            ("ntfy.example", "https://evil.example#ntfy.example", false),
+            ("ntfy.example", "https://evil.example?ntfy.example", false),
+            ("ntfy.example", "https://xntfy.example", false),
+            ("ntfy.example", "https://ntfy.example.", false),
+            ("ntfy.example", "https://a.ntfy.example", false),
+            ("ntfy.example:8443", "https://ntfy.example:8443", true),
+            ("ntfy.example:8443", "https://ntfy.example", false),
+            ("ntfy.example:443", "https://ntfy.example", true),
+            ("192.168.1.5:80", "http://192.168.1.5/x", true),
+            ("192.168.1.5:80", "http://192.168.1.5:8080/x", false),
+            ("192.168.1.5", "http://192.168.1.5", false),
+            ("127.0.0.1", "http://127.0.0.1:8080", true),
+            ("[2001:db8::1]", "https://[2001:DB8::1]:444", true),
+            ("[2001:db8::1]:443", "https://[2001:db8::1]", true),
+            ("[2001:db8::1]:443", "https://[2001:db8::2]", false),
+        ] {
+            assert_eq!(allows(&[host], url), expected, "{host} {url}");
+        }
+        assert!(allows(&["a.example", "b.example"], "https://b.example"));
+        assert!(!log.has_errors());
+        for wrong in
+            ["https://ntfy.example", "ntfy.example/x", "user@ntfy.example", "*.example", "ntfy.example:0", "", "a b"]
+        {
+            assert_eq!(hosts(&[wrong]), None, "{wrong}");
+        }
+        assert_eq!(hosts(&[]), None);
+        assert!(log.has_errors());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::reader;
+use crate::duration::parse_duration;
 use crate::redact::Hidden;
 
 /// What the parser says of a key that is there twice.
@@ -193,7 +193,7 @@ fn meant(key: &str, value: &str) -> Option<(&'static str, String)> {
     if is_number(value) || value.is_empty() || value.contains(['"', '\'', '{', '=', '[']) {
         return None;
     }
-    if reader::parse_duration(value).is_some() {
+    if parse_duration(value).is_some() {
         return Some(("a duration needs quotes", format!("\"{value}\"")));
     }
     let number_ends = value.find(|c: char| !c.is_ascii_digit() && !"+-.".contains(c)).unwrap_or(value.len());

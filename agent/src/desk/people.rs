@@ -13,7 +13,8 @@ use tilth_core::time::Span;
 
 use super::answers::{Office, Refusal};
 use super::views;
-use super::words::{AlertRow, LONGEST, SilenceRow};
+use super::words::{AlertRow, SilenceRow};
+use crate::cli::LONGEST;
 use crate::decide::Command;
 
 /// As much of a name is kept.

@@ -18,9 +18,6 @@ pub(super) const VERSION: u32 = 1;
 /// The longest request.
 pub(super) const MAX_LINE: usize = 64 * 1024;
 
-/// The longest time for which somebody can acknowledge or silence: beyond it a rule is better changed.
-pub(crate) const LONGEST: Span = Span::from_mins(30 * 24 * 60);
-
 /// The version alone: looked at before anything else of a request.
 #[derive(Debug, Deserialize)]
 pub(super) struct Version {

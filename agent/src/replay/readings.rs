@@ -50,10 +50,9 @@ use report::excerpt;
 pub(crate) use report::{Reason, Report};
 use sample::Sample;
 use sorted::{Sorted, Taken};
-pub(crate) use stamps::Order;
 use tilth_config::plain_file;
 use wanted::Ambiguous;
-pub(crate) use wanted::{Map, Units, Wanted};
+pub(crate) use wanted::{Units, Wanted};
 
 #[cfg(test)]
 mod tests;

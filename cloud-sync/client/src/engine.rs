@@ -32,10 +32,11 @@ use std::collections::{BTreeSet, VecDeque};
 use tilth_core::time::Uptime;
 use tilth_protocol::{Confirmed, Epoch, Lane, Stream};
 
+pub use crate::transport::Holding;
 use backoff::Backoff;
 use book::Book;
 use load::{Load, Misfit};
-pub use messages::{AlertKind, Ask, Effect, Haul, Heads, Holding, Input, LaneState, LocalAlert, Outbox, Setup, Wanted};
+pub use messages::{AlertKind, Ask, Effect, Haul, Heads, Input, LaneState, LocalAlert, Outbox, Setup, Wanted};
 pub use meter::{Meter, Purpose, Traffic};
 use order::{Agenda, Books, Limit, Newest, windows_are};
 use pace::{MAX_BACKOFF, MAX_FETCH_BYTES, MAX_OFFLINE, REQUEST_TIMEOUT, STORE_TIMEOUT};

@@ -8,14 +8,21 @@ use std::future::Future;
 use tilth_core::time::Span;
 use tilth_protocol::Confirmed;
 
-use crate::engine::Holding;
-
 /// Carries one request at a time.
 pub trait Transport: Sync {
     /// Sends a batch (JSON, uncompressed), with what was confirmed before, and waits for its answer.
     fn post_batch(&self, body: Vec<u8>, confirmed: Option<Confirmed>) -> impl Future<Output = Exchange> + Send;
     /// Asks for configuration newer than what the device holds.
     fn get_bundle(&self, holding: &Holding) -> impl Future<Output = Exchange> + Send;
+}
+
+/// What the agent holds of configuration: stated with each pull.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Holding {
+    /// The version of the bundle; 0 for none.
+    pub version: u64,
+    /// The `ETag` it came with.
+    pub etag: Option<String>,
 }
 
 /// What became of a request.

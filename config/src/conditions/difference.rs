@@ -6,8 +6,8 @@ use tilth_core::rules::{Condition, Scale};
 use super::{Side, limit};
 use crate::diagnostic::Problem;
 use crate::reader::{self, Fields};
+use crate::roster::Known;
 use crate::selector::{self, Selector};
-use crate::sensors::Known;
 use crate::source::Place;
 
 /// The key of the other sensor.

@@ -12,8 +12,9 @@ use tilth_core::time::Span;
 use tilth_core::value::Resolution;
 
 use super::{Binder, Bonds};
+use crate::roster::Known;
 use crate::rules::{self, Duty};
-use crate::sensors::{self, Known};
+use crate::sensors;
 use crate::source::Place;
 
 /// A sensor is not overdue sooner than this, however often it speaks: a board that restarts is back before.

@@ -8,9 +8,9 @@ use crate::conditions::{Difference, What};
 use crate::diagnostic::{Level, Problem};
 use crate::path;
 use crate::reader;
+use crate::roster::Known;
 use crate::rules::Rule;
 use crate::selector::{Glob, Selector};
-use crate::sensors::Known;
 
 impl<'a> Binder<'a> {
     /// What a rule says must not be the case of a sensor; nothing where it needs another sensor and there is none, which is said.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::source::modules_named;
+use super::source::{modules_named, tokens};
 
 /// Each circle once, as `src/: a -> b -> a`. `sources` are the files of a package by their path under `folder`.
 pub(super) fn circles(folder: &str, sources: &[(String, String)]) -> Vec<String> {
@@ -25,7 +25,7 @@ fn imports(sources: &[(String, String)]) -> BTreeMap<&str, BTreeSet<String>> {
     let mut imports: BTreeMap<&str, BTreeSet<String>> = modules.collect();
     for (path, text) in sources.iter().filter(|(path, _)| !is_root(path)) {
         let module = &path[..top(path)];
-        let named = modules_named(text, !path.contains('/')).into_iter();
+        let named = modules_named(&tokens(text), path.split('/').count()).into_iter();
         let others: Vec<String> = named.filter(|name| name != module && imports.contains_key(name.as_str())).collect();
         imports.entry(module).or_default().extend(others);
     }
@@ -83,6 +83,8 @@ fn a_circle_is_found_however_its_files_lie() {
         ]),
         ["src/: judge -> plan -> rules -> judge"]
     );
+    assert_eq!(of(&[("b/part.rs", "use super::super::a;"), ("a.rs", "use super::b;")]), ["src/: a -> b -> a"]);
+    assert_eq!(of(&[("b/part.rs", "use super::a; use super::super::super::a;"), ("a.rs", "use super::b;")]), none);
     assert_eq!(
         of(&[("a.rs", "use crate::{b, c};"), ("b.rs", "use crate::a;"), ("c.rs", "use crate::a;")]).len(),
         2,

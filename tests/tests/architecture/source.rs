@@ -1,8 +1,8 @@
 //! Reading Rust, as far as the checks need it: which modules a file names.
 
-/// The modules that `crate::..` leads to; in a file at the top `super::..` outside any block leads there too.
-pub(super) fn modules_named(source: &str, super_is_crate: bool) -> Vec<String> {
-    let tokens = tokens(source);
+/// The modules that `crate::..` leads to, and outside any block as many `super::` as lead to the same place: one in a file at the
+/// top, two in a file of a folder there.
+pub(super) fn modules_named(tokens: &[String], supers: usize) -> Vec<String> {
     let mut named = Vec::new();
     let mut depth = 0;
     for (at, token) in tokens.iter().enumerate() {
@@ -11,17 +11,30 @@ pub(super) fn modules_named(source: &str, super_is_crate: bool) -> Vec<String> {
             "}" => depth -= 1,
             _ => {}
         }
-        let from_crate = token == "crate" || (token == "super" && super_is_crate && depth == 0);
-        if !from_crate || tokens.get(at + 1).is_none_or(|next| next != "::") {
+        let path = match token.as_str() {
+            "crate" => 1,
+            // The first of a row, which has just as many.
+            "super" if depth == 0 && (at < 2 || tokens[at - 2] != "super") => supers,
+            _ => continue,
+        };
+        let is_super = |at: usize| tokens.get(at).is_some_and(|token| token == "super");
+        let Some(end) = end_of_path(&tokens[at..], path).filter(|end| token == "crate" || !is_super(at + end)) else {
             continue;
-        }
-        match &tokens[at + 2..] {
+        };
+        match &tokens[at + end..] {
             [open, group @ ..] if open == "{" => named.extend(heads(group)),
             [name, ..] => named.push(name.clone()),
             [] => {}
         }
     }
     named
+}
+
+/// The number of tokens of so many equal words with `::` after each, where a text begins with them.
+fn end_of_path(tokens: &[String], words: usize) -> Option<usize> {
+    let pairs =
+        tokens.chunks(2).take(words).filter(|pair| pair[0] == tokens[0] && pair.get(1).is_some_and(|two| two == "::"));
+    (words > 0 && pairs.count() == words).then_some(2 * words)
 }
 
 /// The first name of each path in a group: `alert, rules::{self, Rule}}` gives alert and rules.

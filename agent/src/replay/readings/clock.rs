@@ -5,8 +5,9 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::{AmbiguousOffset, TimeZone};
 
 use super::report::Reason;
-use super::stamps::{self, Order, Stamp, Zone};
+use super::stamps::{self, Stamp, Zone};
 use super::time::{END_MS, Times};
+use crate::cli::DateOrder;
 
 /// How a recording writes its times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub(super) enum Form {
     /// A number since 1970.
     Epoch(Unit),
     /// A date and a time of day, with or without a zone.
-    Civil(Order),
+    Civil(DateOrder),
     /// Days since 1899-12-30, as spreadsheets count them.
     Days,
 }
@@ -301,7 +302,7 @@ mod tests {
 
     #[test]
     fn a_time_without_a_zone_is_that_of_the_zone_given() {
-        let amsterdam = &mut clock(Form::Civil(Order::Dmy), "Europe/Amsterdam");
+        let amsterdam = &mut clock(Form::Civil(DateOrder::Dmy), "Europe/Amsterdam");
         for (text, expected) in [
             ("2026-07-01 12:00", at("2026-07-01T10:00:00Z")),
             ("1.1.2026 12:00", at("2026-01-01T11:00:00Z")),
@@ -316,7 +317,7 @@ mod tests {
         ] {
             assert_eq!(read(amsterdam, text), expected, "{text}");
         }
-        assert_eq!(read(&mut clock(Form::Civil(Order::Dmy), "none"), "2026-07-01 12:00"), Err(Reason::TimeNaive));
+        assert_eq!(read(&mut clock(Form::Civil(DateOrder::Dmy), "none"), "2026-07-01 12:00"), Err(Reason::TimeNaive));
         let days = &mut clock(Form::Days, "UTC");
         assert_eq!(read(days, "46113.4166666667"), at("2026-04-01T10:00:00Z"));
         assert_eq!(read(days, "1"), Err(Reason::TimeRange));
@@ -343,7 +344,7 @@ mod tests {
 
     /// Local times of the night of 2026-10-25 in Amsterdam, each of a series: the UTC minutes after midnight that they are.
     fn minutes(rows: &[(usize, &str)]) -> Vec<i64> {
-        let clock = &mut clock(Form::Civil(Order::Dmy), "Europe/Amsterdam");
+        let clock = &mut clock(Form::Civil(DateOrder::Dmy), "Europe/Amsterdam");
         let mut folds = Folds::default();
         let midnight = "2026-10-25T00:00:00Z".parse::<Timestamp>().unwrap().as_millisecond();
         let rows = rows.iter().zip(2..).map(|((series, time), line)| {

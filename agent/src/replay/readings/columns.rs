@@ -238,9 +238,10 @@ mod tests {
     use std::fs::File;
     use std::io;
 
-    use super::super::wanted::{Map, Wanted};
+    use super::super::wanted::Wanted;
     use super::super::{Readings, ReadingsError};
     use super::*;
+    use crate::cli::Map;
 
     /// The values of `room/x` in a file, and what was bad.
     fn values(quantity: Quantity, map: &str, text: &str) -> Result<String, ReadingsError> {

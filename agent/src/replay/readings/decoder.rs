@@ -13,8 +13,9 @@ use super::names::Names;
 use super::report::{Reason, Report, excerpt};
 use super::thousands::Thousands;
 use super::told::listed;
-use super::wanted::{Ambiguous, Map, Sensors, Wanted};
+use super::wanted::{Ambiguous, Sensors, Wanted};
 use super::{Row, is_blank};
+use crate::cli::Map;
 use crate::sense::line::number as live;
 
 /// Names without numbers that are listed.

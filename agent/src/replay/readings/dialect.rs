@@ -9,12 +9,13 @@ use super::clock::{Form, Unit};
 use super::kinds::{self, Kind};
 use super::report::excerpt;
 use super::sample::{Column, Line, Look, Sample, cells};
-use super::stamps::{self, Order, Stamp, Zone};
+use super::stamps::{self, Stamp, Zone};
 use super::survey::{Survey, Why};
 use super::table::Table;
 use super::thousands::Thousands;
 use super::told::{listed, order_note, untold_note};
 use super::wanted::{Sensors, Wanted, bare};
+use crate::cli::DateOrder;
 
 /// How a file is written.
 #[derive(Debug, Clone)]
@@ -268,7 +269,7 @@ impl Found<'_> {
     }
 
     fn is_text_time(&self, times: &[usize]) -> bool {
-        !matches!(self.form(times, Order::Dmy), Some(Form::Instant | Form::Epoch(_)))
+        !matches!(self.form(times, DateOrder::Dmy), Some(Form::Instant | Form::Epoch(_)))
     }
 
     fn survey(&mut self, times: &[usize], columns: &[usize]) {
@@ -295,7 +296,7 @@ impl Found<'_> {
     }
 
     /// How the times are written; nothing where no cell is a time.
-    fn form(&self, times: &[usize], order: Order) -> Option<Form> {
+    fn form(&self, times: &[usize], order: DateOrder) -> Option<Form> {
         if times.len() > 1 {
             return Some(Form::Civil(order));
         }
@@ -371,7 +372,7 @@ impl Found<'_> {
         Ok(dialect)
     }
 
-    fn order(&self, times: &[usize]) -> Result<(Order, Why), Refusal> {
+    fn order(&self, times: &[usize]) -> Result<(DateOrder, Why), Refusal> {
         let said = times.iter().find_map(|place| kinds::order(&self.table.headings[*place]));
         if let Some(order) = self.wanted.order.or(said) {
             return Ok((order, Why::Sure));

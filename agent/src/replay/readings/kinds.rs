@@ -1,6 +1,6 @@
 //! Exports of other tools, known by their headings, and the headings by which names, values and places are called.
 
-use super::stamps::Order;
+use crate::cli::DateOrder;
 
 /// An export of a known tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,14 +97,14 @@ pub(super) fn time_rank(heading: &str) -> usize {
 }
 
 /// The order of day and month that a heading says, as in `Time(dd/mm/yyyy)`.
-pub(super) fn order(heading: &str) -> Option<Order> {
+pub(super) fn order(heading: &str) -> Option<DateOrder> {
     let plain: String =
         heading.to_lowercase().chars().filter(|letter| !matches!(letter, '/' | '-' | '.' | ' ')).collect();
     let begins = |forms: &[&str]| forms.iter().any(|form| plain.contains(form));
     match () {
-        () if begins(&["ddmmyy", "ttmmjj", "jjmmaa", "ddmmaa", "dmy"]) => Some(Order::Dmy),
-        () if begins(&["mmddyy", "mdy"]) => Some(Order::Mdy),
-        () if begins(&["yymmdd", "jjmmtt"]) => Some(Order::Ymd),
+        () if begins(&["ddmmyy", "ttmmjj", "jjmmaa", "ddmmaa", "dmy"]) => Some(DateOrder::Dmy),
+        () if begins(&["mmddyy", "mdy"]) => Some(DateOrder::Mdy),
+        () if begins(&["yymmdd", "jjmmtt"]) => Some(DateOrder::Ymd),
         () => None,
     }
 }

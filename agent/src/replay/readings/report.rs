@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::wanted::Map;
+use crate::cli::Map;
 
 /// Bad lines kept for showing; the others are only counted.
 const MAX_SHOWN: usize = 10;

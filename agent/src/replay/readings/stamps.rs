@@ -1,19 +1,9 @@
 //! Times as loggers and spreadsheets write them: a date, a time of day and a zone, in the orders that people use.
 
+use crate::cli::DateOrder;
 use jiff::civil::{Date, DateTime, Time};
 
 use super::months::month;
-
-/// In which order a date has its numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Order {
-    /// 31/12/2026
-    Dmy,
-    /// 12/31/2026
-    Mdy,
-    /// 26/12/31, and 2026-12-31 whatever the order is.
-    Ymd,
-}
 
 /// What a text says of an instant.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -48,16 +38,18 @@ pub(super) enum Zone<'a> {
 
 impl Day {
     /// The date in that order; nothing where there is no such day.
-    pub(super) fn date(self, order: Order) -> Option<Date> {
+    pub(super) fn date(self, order: DateOrder) -> Option<Date> {
         match self {
             Day::Known(date) => Some(date),
             Day::Numbers { first, second, last, is_short } => {
                 let year = if is_short { full_year(last) } else { last };
                 match order {
-                    Order::Dmy => Date::new(year, second, first).ok(),
-                    Order::Mdy => Date::new(year, first, second).ok(),
-                    Order::Ymd if is_short => Date::new(full_year(first.into()), second, i8::try_from(last).ok()?).ok(),
-                    Order::Ymd => None,
+                    DateOrder::Dmy => Date::new(year, second, first).ok(),
+                    DateOrder::Mdy => Date::new(year, first, second).ok(),
+                    DateOrder::Ymd if is_short => {
+                        Date::new(full_year(first.into()), second, i8::try_from(last).ok()?).ok()
+                    }
+                    DateOrder::Ymd => None,
                 }
             }
         }
@@ -86,7 +78,7 @@ impl<'a> Stamp<'a> {
     }
 
     /// The civil time in that order of numbers.
-    pub(super) fn civil(&self, order: Order) -> Option<DateTime> {
+    pub(super) fn civil(&self, order: DateOrder) -> Option<DateTime> {
         civil(self.day?.date(order)?, self.time_ms.unwrap_or(0))
     }
 }
@@ -376,7 +368,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(text: &str, order: Order, expected: &str) {
+    fn check(text: &str, order: DateOrder, expected: &str) {
         let stamp = Stamp::of(text).unwrap_or_else(|| panic!("{text:?} is no stamp"));
         let civil = stamp.civil(order).unwrap_or_else(|| panic!("{text:?} is no day: {stamp:?}"));
         let zone = match stamp.zone {
@@ -389,7 +381,7 @@ mod tests {
 
     #[test]
     fn dates_and_times_in_their_usual_orders() {
-        use Order::{Dmy, Mdy, Ymd};
+        use DateOrder::{Dmy, Mdy, Ymd};
         for (text, order, expected) in [
             ("31.12.2026 23:05", Dmy, "2026-12-31T23:05:00"),
             ("1.2.2026 9:05:07", Mdy, "2026-02-01T09:05:07"),
@@ -466,7 +458,7 @@ mod tests {
             assert_eq!(
                 Stamp::of(text).and_then(|stamp| stamp
                     .day
-                    .map_or(Some(true), |day| { day.date(Order::Dmy).or(day.date(Order::Mdy)).map(|_| true) })),
+                    .map_or(Some(true), |day| { day.date(DateOrder::Dmy).or(day.date(DateOrder::Mdy)).map(|_| true) })),
                 None,
                 "{text:?}"
             );
@@ -477,7 +469,7 @@ mod tests {
     #[test]
     fn numbers_that_fit_one_order_only() {
         let day = Stamp::of("31/12/2026").and_then(|stamp| stamp.day).unwrap();
-        assert_eq!((day.date(Order::Mdy), day.date(Order::Ymd)), (None, None));
-        assert!(day.date(Order::Dmy).is_some());
+        assert_eq!((day.date(DateOrder::Mdy), day.date(DateOrder::Ymd)), (None, None));
+        assert!(day.date(DateOrder::Dmy).is_some());
     }
 }

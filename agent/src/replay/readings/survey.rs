@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::report::excerpt;
-use super::stamps::{Day, Order, Stamp};
+use super::stamps::{Day, Stamp};
+use crate::cli::DateOrder;
 
 /// Values of one column that are kept; a column of more is no name of a place.
 const MAX_VALUES: usize = 1000;
@@ -52,7 +53,7 @@ impl Survey {
             _ => {}
         }
         if let Some(last) = self.last.replace(day).filter(|last| *last != day) {
-            for (place, order) in [Order::Dmy, Order::Mdy].into_iter().enumerate() {
+            for (place, order) in [DateOrder::Dmy, DateOrder::Mdy].into_iter().enumerate() {
                 let days = last.date(order).zip(day.date(order)).and_then(|(from, to)| from.until(to).ok());
                 self.near[place] += u64::from(days.is_some_and(|span| (0..=2).contains(&span.get_days())));
             }
@@ -95,18 +96,18 @@ impl Survey {
     }
 
     /// The order of day and month; the two lines that contradict each other where they do.
-    pub(super) fn order(&self) -> Result<(Order, Why), [(u64, String); 2]> {
+    pub(super) fn order(&self) -> Result<(DateOrder, Why), [(u64, String); 2]> {
         match (&self.day_first, &self.month_first) {
             (Some(one), Some(other)) => Err([one.clone(), other.clone()]),
-            _ if self.year_first => Ok((Order::Ymd, Why::Sure)),
-            (Some(_), None) => Ok((Order::Dmy, Why::Sure)),
-            (None, Some(_)) => Ok((Order::Mdy, Why::Sure)),
-            (None, None) if self.open.is_none() => Ok((Order::Dmy, Why::Sure)),
+            _ if self.year_first => Ok((DateOrder::Ymd, Why::Sure)),
+            (Some(_), None) => Ok((DateOrder::Dmy, Why::Sure)),
+            (None, Some(_)) => Ok((DateOrder::Mdy, Why::Sure)),
+            (None, None) if self.open.is_none() => Ok((DateOrder::Dmy, Why::Sure)),
             (None, None) => Ok(match self.near {
-                [day_first, 0] if day_first > 0 => (Order::Dmy, Why::Steps),
-                [0, month_first] if month_first > 0 => (Order::Mdy, Why::Steps),
-                _ if self.has_halves_of_day => (Order::Mdy, Why::Assumed),
-                _ => (Order::Dmy, Why::Assumed),
+                [day_first, 0] if day_first > 0 => (DateOrder::Dmy, Why::Steps),
+                [0, month_first] if month_first > 0 => (DateOrder::Mdy, Why::Steps),
+                _ if self.has_halves_of_day => (DateOrder::Mdy, Why::Assumed),
+                _ => (DateOrder::Dmy, Why::Assumed),
             }),
         }
     }
@@ -130,7 +131,7 @@ mod tests {
 
     #[test]
     fn the_order_of_day_and_month_is_that_of_the_whole_file() {
-        use Order::{Dmy, Mdy, Ymd};
+        use DateOrder::{Dmy, Mdy, Ymd};
         for (times, expected) in [
             (&["05/11/2026 10:00", "13/11/2026 10:00"][..], Some((Dmy, Why::Sure))),
             (&["05/11/2026 10:00", "05/13/2026 10:00"], Some((Mdy, Why::Sure))),

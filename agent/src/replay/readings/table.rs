@@ -7,7 +7,8 @@ use tilth_core::unit::Unit;
 use super::clock::is_spreadsheet_day;
 use super::kinds;
 use super::sample::{Column, Line, Look, filled, most_frequent};
-use super::wanted::{Map, Wanted, label};
+use super::wanted::{Wanted, label};
+use crate::cli::Map;
 
 /// The lines of data below a header.
 pub(super) struct Table {

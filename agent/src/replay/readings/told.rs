@@ -7,8 +7,8 @@ use super::clock::Form;
 use super::dialect::Dialect;
 use super::report::excerpt;
 use super::sample::Line;
-use super::stamps::Order;
 use super::survey::Why;
+use crate::cli::DateOrder;
 
 /// Headings, quoted, the first of many.
 pub(super) fn listed(headings: &[String]) -> String {
@@ -22,8 +22,8 @@ pub(super) fn listed(headings: &[String]) -> String {
     if named.is_empty() { "the column without a heading".to_owned() } else { text }
 }
 
-pub(super) fn order_note(order: Order, why: Why, date: &str) -> String {
-    let (first, other) = if order == Order::Dmy { ("day", "mdy") } else { ("month", "dmy") };
+pub(super) fn order_note(order: DateOrder, why: Why, date: &str) -> String {
+    let (first, other) = if order == DateOrder::Dmy { ("day", "mdy") } else { ("month", "dmy") };
     let because = match why {
         Why::Steps => "since the dates follow one another only so",
         Why::Sure | Why::Assumed => "which nothing in the file decides",

@@ -8,7 +8,7 @@ use tilth_core::label::{Fit, Label, Siblings};
 use tilth_core::quantity::Quantity;
 use tilth_core::unit::Unit;
 
-use super::stamps::Order;
+use crate::cli::{DateOrder, Map};
 
 /// Units by the ids of sensors.
 pub(crate) type Units = HashMap<Arc<str>, Unit>;
@@ -27,18 +27,11 @@ pub(crate) struct Wanted {
     /// Columns whose text is part of the name of what a line measured.
     pub(crate) name_columns: Vec<String>,
     /// In which order dates have day and month.
-    pub(crate) order: Option<Order>,
+    pub(crate) order: Option<DateOrder>,
     /// The sensors of the configuration.
     pub(crate) sensors: Vec<(Arc<str>, Quantity)>,
     /// The units of sensors whose boards say none.
     pub(crate) units: Units,
-}
-
-/// A name of the recording, and the sensor that it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Map {
-    pub(crate) name: String,
-    pub(crate) sensor: String,
 }
 
 /// Finds the sensor that a name of the recording means.

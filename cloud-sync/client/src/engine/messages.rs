@@ -7,7 +7,7 @@ use tilth_core::id::Id;
 use tilth_protocol::{Confirmed, Epoch, Lane, Lanes, Live, Stream};
 
 use super::pace::Pace;
-use crate::transport::Exchange;
+use crate::transport::{Exchange, Holding};
 
 /// What does not change while an engine lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,15 +49,6 @@ pub struct Heads {
     pub stream: Stream,
     /// The highest committed sequence of each lane; an absent one has not moved.
     pub lanes: BTreeMap<Lane, u64>,
-}
-
-/// What the agent holds of configuration: stated with each pull.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Holding {
-    /// The version of the bundle; 0 for none.
-    pub version: u64,
-    /// The `ETag` it came with.
-    pub etag: Option<String>,
 }
 
 /// A part of one lane that the store is asked for.

@@ -9,10 +9,10 @@ use tilth_config::bundle::MAX_VERSION;
 use tilth_core::time::{Span, Uptime};
 
 use super::backoff::Backoff;
-use super::messages::{Effect, Holding};
+use super::messages::Effect;
 use super::pace::{MAX_BACKOFF, MAX_RETRY_AFTER, Pace, REQUEST_TIMEOUT};
 use super::verdict::{self, Verdict, is_page};
-use crate::transport::Exchange;
+use crate::transport::{Exchange, Holding};
 
 /// ```text
 ///             due, or nudged

@@ -22,8 +22,7 @@ use tilth_core::id::Id;
 use tilth_core::time::Span;
 use tilth_protocol::{CONFIRMED_HEADER, Confirmed, KEY_HEADER, Key};
 
-use super::{Broken, Exchange, Reply, Transport, TransportError, tls};
-use crate::engine::Holding;
+use super::{Broken, Exchange, Holding, Reply, Transport, TransportError, tls};
 
 /// How long a connection may take, TLS included: a few round trips over a poor mobile line.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);

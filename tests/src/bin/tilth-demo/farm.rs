@@ -7,10 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use crate::hub::Hub;
-
-pub(crate) const CLIENT: &str = "demo-farm";
-pub(crate) const DEVICE: &str = "demo-pi";
+use crate::hub::{CLIENT, DEVICE, Hub};
 
 /// What is watched, and where on the two lines it is found.
 pub(crate) const SENSORS: [&str; 8] = [

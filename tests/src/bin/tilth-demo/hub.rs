@@ -10,8 +10,10 @@ use anyhow::{Context, bail};
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
-use crate::farm::{CLIENT, DEVICE};
 use crate::processes::{self, Group, output};
+
+pub(crate) const CLIENT: &str = "demo-farm";
+pub(crate) const DEVICE: &str = "demo-pi";
 
 /// An answer takes no longer on this machine.
 const PATIENCE: Duration = Duration::from_millis(1500);

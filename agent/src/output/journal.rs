@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use crate::output::counted;
+use super::counted;
 
 /// Lines that may wait: more than a storm of alerts says before the journal takes the first.
 const LINES: usize = 1024;
@@ -52,7 +52,7 @@ pub(crate) fn start() -> io::Result<()> {
     if RUNNING.set(journal).is_ok() {
         panic::set_hook(Box::new(|why| {
             let thread = thread::current();
-            crate::output::tell(format_args!("thread '{}' {why}", thread.name().unwrap_or_default()));
+            super::tell(format_args!("thread '{}' {why}", thread.name().unwrap_or_default()));
             flush();
         }));
     }

@@ -97,8 +97,10 @@ pub struct Plan {
     pub(crate) schedules: Vec<Arc<Schedule>>,
     /// For each sensor what its values are held against.
     pub(crate) bounds: Vec<Bounds>,
-    /// For each sensor the rules that are about it, as places in `rules`.
+    /// For each sensor the rules that are about it alone, as places in `rules`.
     pub(crate) rules_of: Vec<Vec<u32>>,
+    /// For each sensor the rules that are about it and others.
+    pub(crate) shared_rules_of: Vec<Vec<u32>>,
     local: Local,
     /// The lines that a sensor stands for, in the order of those sensors.
     pub(crate) buses: Vec<Bus>,
@@ -159,14 +161,15 @@ impl Plan {
         }
         sort_unique(&mut sensors, |sensor| &sensor.id)?;
         sort_unique(&mut rules, |rule| &rule.key)?;
-        let rules_of = vec![Vec::new(); sensors.len()];
+        let none = vec![Vec::new(); sensors.len()];
         let bounds = sensors.iter().map(Bounds::new).collect();
         let mut plan = Plan {
             sensors,
             bounds,
             rules: Vec::with_capacity(rules.len()),
             schedules: Vec::new(),
-            rules_of,
+            rules_of: none.clone(),
+            shared_rules_of: none,
             local: Local::UTC,
             buses: Vec::new(),
             bus_of: Vec::new(),
@@ -179,7 +182,9 @@ impl Plan {
             let test = test.ok_or_else(|| PlanError::NotComparable(Box::new(rule.key.clone())))?;
             let schedule = rule.during.as_ref().map(|during| plan.schedule_ix(during));
             let bound = Bound { rule, test, sensor, schedule };
-            bound.inputs().for_each(|input| plan.rules_of[input.0 as usize].push(ix as u32));
+            let is_shared = bound.test.other().is_some();
+            let rules_of = if is_shared { &mut plan.shared_rules_of } else { &mut plan.rules_of };
+            bound.inputs().for_each(|input| rules_of[input.0 as usize].push(ix as u32));
             plan.rules.push(bound);
         }
         plan.find_buses();
@@ -269,6 +274,12 @@ impl Plan {
         self.rule_ix(key).map(|ix| &self.rules[ix as usize].rule)
     }
 
+    /// The rules about a sensor, alone or with others.
+    pub(crate) fn rules_about(&self, ix: SensorIx) -> impl Iterator<Item = u32> + '_ {
+        let (alone, shared) = (&self.rules_of[ix.0 as usize], &self.shared_rules_of[ix.0 as usize]);
+        alone.iter().chain(shared).copied()
+    }
+
     /// The rules, sorted by zone, rule and sensor.
     pub fn rules(&self) -> impl ExactSizeIterator<Item = &Rule> {
         self.rules.iter().map(|bound| &bound.rule)
@@ -312,10 +323,6 @@ impl Bound {
     /// The sensors that the rule is about, its own first.
     pub(crate) fn inputs(&self) -> impl Iterator<Item = SensorIx> + use<> {
         [Some(self.sensor), self.test.other()].into_iter().flatten()
-    }
-
-    pub(crate) fn is_about_several(&self) -> bool {
-        self.test.other().is_some()
     }
 }
 

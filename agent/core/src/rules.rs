@@ -235,19 +235,20 @@ impl Test {
         }
     }
 
-    /// Compares. `firing` says that the alert is already raised, so that its clearing limit counts instead.
-    pub(crate) fn verdict(&self, facts: impl Fn(SensorIx) -> Facts, firing: bool) -> Verdict {
-        let own = facts(self.own.sensor);
-        let holds = match self.compares {
+    /// Compares. `facts` are those of the other sensors; `firing` says that the alert is already raised, so that its clearing limit
+    /// counts instead.
+    pub(crate) fn verdict(&self, own: &Facts, facts: impl Fn(SensorIx) -> Facts, firing: bool) -> Verdict {
+        let holds = match &self.compares {
             Compares::Value { fires, holds } => {
-                own.value.map(|value| if firing { holds } else { fires }.contains(value))
+                let region = if firing { holds } else { fires };
+                own.value.map(|value| region.contains(value))
             }
             Compares::Rate { side, limit, clear } => {
-                own.rate.map(|rate| self.against(rate, if firing { clear } else { limit }) == side)
+                own.rate.map(|rate| self.against(rate, if firing { *clear } else { *limit }) == *side)
             }
             // Before the first reading after a boot nothing says that the silence is over.
-            Compares::Silence(span) => (own.heard || own.silent >= span).then_some(own.silent >= span),
-            Compares::Unchanged(span) => own.unchanged.map(|unchanged| unchanged >= span),
+            Compares::Silence(span) => (own.heard || own.silent >= *span).then_some(own.silent >= *span),
+            Compares::Unchanged(span) => own.unchanged.map(|unchanged| unchanged >= *span),
             Compares::Fault => own.faulty,
             Compares::Difference(difference) => {
                 let values = own.value.zip(facts(difference.other()).value);

@@ -106,7 +106,7 @@ impl Engine {
         (memory.heard, memory.line_at) = (false, None);
         self.give_time(bus, false);
         if let Some(rule) = self.plan.buses[bus].silence {
-            self.evaluate(rule, self.facts(self.plan.buses[bus].sensor));
+            self.look(rule);
         }
     }
 
@@ -154,7 +154,7 @@ impl Engine {
             self.give_time(bus, was_silent);
         }
         if let Some(rule) = self.plan.buses[bus].silence.filter(|rule| !self.watches[*rule as usize].alert.is_quiet()) {
-            self.evaluate(rule, self.facts(self.plan.buses[bus].sensor));
+            self.look(rule);
         }
     }
 
@@ -229,7 +229,8 @@ impl Engine {
             self.unmute_sensor(ix);
             // One that is held on is looked at again when its bus is heard next.
             let is_held = |of: u32| self.watches[of as usize].escalation.is_some_and(|escalation| escalation.is_held());
-            if let Some(held) = self.plan.rules_of[of as usize].iter().copied().find(|of| is_held(*of)) {
+            let held = self.plan.rules_about(ix).find(|of| is_held(*of));
+            if let Some(held) = held {
                 self.suspect_bus(held);
             }
         }

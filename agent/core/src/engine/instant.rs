@@ -14,7 +14,15 @@ impl Engine {
     pub fn end_instant(&mut self) {
         self.advance(self.now);
         for of in std::mem::take(&mut self.waiting) {
-            self.evaluate(of, self.facts(self.plan.rules[of as usize].sensor));
+            self.look(of);
+        }
+    }
+
+    /// Compares a rule now, unless it waits for the end of the instant.
+    pub(super) fn look(&mut self, of: u32) {
+        if !self.waiting.contains(&of) {
+            let facts = self.facts(self.plan.rules[of as usize].sensor);
+            self.evaluate(of, &facts);
         }
     }
 
@@ -27,12 +35,8 @@ impl Engine {
     pub(super) fn evaluate_sensor(&mut self, ix: SensorIx) {
         let facts = self.facts(ix);
         for place in 0..self.plan.rules_of[ix.0 as usize].len() {
-            let of = self.plan.rules_of[ix.0 as usize][place];
-            if self.plan.rules[of as usize].is_about_several() {
-                self.waiting.insert(of);
-            } else {
-                self.evaluate(of, facts);
-            }
+            self.evaluate(self.plan.rules_of[ix.0 as usize][place], &facts);
         }
+        self.waiting.extend(&self.plan.shared_rules_of[ix.0 as usize]);
     }
 }

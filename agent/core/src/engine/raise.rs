@@ -1,5 +1,7 @@
 //! From a sensor's facts to alerts raised, pages sent and alerts over.
 
+use std::sync::Arc;
+
 use super::{Engine, Kind};
 use crate::alert::{Change, Raised, State, Terms};
 use crate::effect::{Effect, Page, Reason, Report, Transition};
@@ -25,9 +27,9 @@ impl Engine {
         self.with_bus(ix, facts)
     }
 
-    /// Compares a rule with the facts of its own sensor; one that waits for the end of the instant is left alone.
-    pub(super) fn evaluate(&mut self, of: u32, own: Facts) {
-        if !self.is_watching(of) || self.waiting.contains(&of) {
+    /// Compares a rule, by the facts of its own sensor.
+    pub(super) fn evaluate(&mut self, of: u32, own: &Facts) {
+        if !self.is_watching(of) {
             return;
         }
         self.watch_missing(of);
@@ -42,10 +44,10 @@ impl Engine {
     }
 
     /// What a rule's condition is now, by the facts of its own sensor.
-    pub(super) fn verdict(&self, of: u32, own: Facts) -> Verdict {
-        let bound = &self.plan.rules[of as usize];
-        let facts = |ix| if ix == bound.sensor { own } else { self.facts(ix) };
-        bound.test.verdict(facts, self.watches[of as usize].alert.raised().is_some())
+    #[inline]
+    pub(super) fn verdict(&self, of: u32, own: &Facts) -> Verdict {
+        let is_raised = self.watches[of as usize].alert.raised().is_some();
+        self.plan.rules[of as usize].test.verdict(own, |ix| self.facts(ix), is_raised)
     }
 
     /// Comes again when the silence that a rule is about will have lasted long enough, if it has not.
@@ -68,7 +70,7 @@ impl Engine {
         self.watches[of as usize].timer = None;
         while self.watches[of as usize].alert.deadline().is_some_and(|due| due <= self.now) {
             let bound = &self.plan.rules[of as usize];
-            let verdict = self.verdict(of, self.facts(bound.sensor));
+            let verdict = self.verdict(of, &self.facts(bound.sensor));
             let now = self.clock.stamp(self.now);
             let change = self.watches[of as usize].alert.wake(now, verdict, terms(&bound.rule));
             self.apply(of, change);
@@ -165,7 +167,7 @@ impl Engine {
                 self.stop(of, Reason::ScheduleClosed);
                 continue;
             }
-            self.evaluate(of, self.facts(self.plan.rules[of as usize].sensor));
+            self.look(of);
         }
         // What mutes one may have been the alert of another.
         self.unmute_all();
@@ -173,9 +175,8 @@ impl Engine {
 
     /// What muted the pages of a sensor's alerts may be over.
     pub(super) fn unmute_sensor(&mut self, ix: SensorIx) {
-        for place in 0..self.plan.rules_of[ix.0 as usize].len() {
-            self.unmute(self.plan.rules_of[ix.0 as usize][place]);
-        }
+        let plan = Arc::clone(&self.plan);
+        plan.rules_about(ix).for_each(|of| self.unmute(of));
     }
 
     /// What muted a page that was due may be over: look again.

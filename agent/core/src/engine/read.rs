@@ -158,7 +158,7 @@ impl Engine {
                 self.watches[of as usize].missing_timer = true;
                 self.timers.add(due, Kind::Missing, of);
             }
-            Some(_) => self.evaluate(of, self.facts(self.plan.rules[of as usize].sensor)),
+            Some(_) => self.look(of),
             None => {}
         }
     }

@@ -43,7 +43,7 @@ impl Engine {
     pub(super) fn come_back(&mut self) {
         for of in std::mem::take(&mut self.returned) {
             let own = self.facts(self.plan.rules[of as usize].sensor);
-            if !self.is_watching(of) || self.verdict(of, own) == Verdict::Fine {
+            if !self.is_watching(of) || self.verdict(of, &own) == Verdict::Fine {
                 let watch = &self.watches[of as usize];
                 self.watches[of as usize] = Watch { timer: watch.timer, ..Watch::default() };
                 self.come_again(of);

@@ -269,8 +269,8 @@ impl Alert {
     /// What of it matters after `now`; `None` where nothing does.
     pub(crate) fn remembered(&self, now: Uptime) -> Option<Alert> {
         let cool_at = self.cool_at.filter(|cool_at| cool_at.at > now);
-        let alert = Alert { state: self.state.clone(), cool_at };
-        (alert != Alert::default()).then_some(alert)
+        let is_remembered = cool_at.is_some() || !self.is_quiet();
+        is_remembered.then(|| Alert { state: self.state.clone(), cool_at })
     }
 }
 

@@ -23,6 +23,7 @@ mod snapshot;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use crate::alert::{Alert, AlertId};
@@ -32,9 +33,12 @@ use crate::escalate::Escalation;
 use crate::id::{Id, SensorId};
 use crate::judge::Judge;
 use crate::plan::{AlertKey, Plan};
+use crate::quantity::Quantity;
 use crate::reading::Raw;
+use crate::sensor::Sensor;
 use crate::site::{Matcher, Site};
 use crate::time::{Span, Uptime, WallTime};
+use crate::value::Resolution;
 use crate::windows::Open;
 pub use bus::Inhibition;
 use bus::{Bus, Pace};
@@ -145,12 +149,24 @@ pub struct Engine {
     effects: VecDeque<Effect>,
 }
 
-/// What is remembered of one sensor.
-#[derive(Debug, Default)]
+/// One sensor: what is remembered of it, and what follows from that and the plan.
+#[derive(Debug)]
 struct Sense {
+    /// Shared with snapshots; copied before it changes while one of them is kept.
+    memory: Arc<SensorMemory>,
+    rolling: bool,
+    stale_timer: bool,
+    wants_rate: bool,
+}
+
+/// What is remembered of one sensor, and what it measures.
+#[derive(Debug, Clone, PartialEq)]
+struct SensorMemory {
+    id: SensorId,
+    quantity: Quantity,
+    resolution: Resolution,
     judge: Judge,
     open: Open,
-    rolling: bool,
     /// When the newest reading came; boot, before the first.
     seen: Uptime,
     /// Nobody listened since the newest reading: what is the case now is not known before the next.
@@ -161,8 +177,6 @@ struct Sense {
     overdue: bool,
     /// When its bus came back, until the sensor speaks.
     back_at: Option<Uptime>,
-    stale_timer: bool,
-    wants_rate: bool,
 }
 
 /// What is remembered of one rule.
@@ -213,8 +227,34 @@ impl Timers {
 
 impl Sense {
     /// Nothing came yet, at this instant.
-    fn new(at: Uptime) -> Sense {
-        Sense { seen: at, spoke: at, ..Sense::default() }
+    fn new(sensor: &Sensor, at: Uptime) -> Sense {
+        let memory = SensorMemory {
+            id: sensor.id.clone(),
+            quantity: sensor.quantity,
+            resolution: sensor.resolution,
+            judge: Judge::default(),
+            open: Open::default(),
+            seen: at,
+            unheard: false,
+            spoke: at,
+            overdue: false,
+            back_at: None,
+        };
+        Sense { memory: Arc::new(memory), rolling: false, stale_timer: false, wants_rate: false }
+    }
+}
+
+impl Deref for Sense {
+    type Target = SensorMemory;
+
+    fn deref(&self) -> &SensorMemory {
+        &self.memory
+    }
+}
+
+impl DerefMut for Sense {
+    fn deref_mut(&mut self) -> &mut SensorMemory {
+        Arc::make_mut(&mut self.memory)
     }
 }
 
@@ -229,7 +269,7 @@ impl Engine {
 
     /// Nothing remembered and no timers.
     fn blank(plan: Arc<Plan>, start: Start) -> Engine {
-        let sensors = plan.sensors.iter().map(|_| Sense::new(start.at)).collect();
+        let sensors = plan.sensors.iter().map(|sensor| Sense::new(sensor, start.at)).collect();
         let watches = plan.rules.iter().map(|_| Watch::default()).collect();
         Engine {
             clock: Clock::new(start),

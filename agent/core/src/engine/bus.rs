@@ -174,7 +174,9 @@ impl Engine {
                 let ix = self.plan.buses[bus].members[place];
                 let sense = &mut self.sensors[ix.0 as usize];
                 let within = self.plan.sensor(ix).speaks_within;
-                sense.overdue |= within.is_some_and(|within| sense.spoke + within <= self.now);
+                if within.is_some_and(|within| sense.spoke + within <= self.now) {
+                    sense.overdue = true;
+                }
             }
         }
         if is_due || was_overdue {

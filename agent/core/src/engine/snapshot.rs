@@ -9,7 +9,7 @@ use super::clock::Clock;
 use super::numbers::{Numbers, Reserve};
 use super::raise::terms;
 use super::removed::Removed;
-use super::{Engine, Hours, Kind, Sense, Start, Watch};
+use super::{Engine, Hours, Kind, Sense, SensorMemory, Start, Watch};
 use crate::alert::{Alert, AlertId};
 use crate::effect::{Effect, Reason, Report, Transition};
 use crate::escalate::Escalation;
@@ -31,7 +31,8 @@ const FORMAT: u32 = 1;
 
 /// Everything an engine remembers between two inputs. Opaque; made to be kept as it serializes.
 ///
-/// Two engines with one history have equal snapshots, and serialize to equal bytes.
+/// Two engines with one history have equal snapshots, and serialize to equal bytes. Taking one copies no sensor: it shares
+/// what the engine remembers, and whatever changes afterwards is copied first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     format: u32,
@@ -54,7 +55,12 @@ pub struct Snapshot {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct SensorRecord {
+#[serde(from = "SensorAtRest", into = "SensorAtRest")]
+struct SensorRecord(Arc<SensorMemory>);
+
+/// A [`SensorRecord`] as it serializes.
+#[derive(Serialize, Deserialize)]
+struct SensorAtRest {
     id: SensorId,
     quantity: Quantity,
     resolution: Resolution,
@@ -129,18 +135,6 @@ impl Engine {
     /// Everything the engine remembers. Effects that were not polled yet are not part of it: poll them first.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let sensor = |(sensor, sense): (&Sensor, &Sense)| SensorRecord {
-            id: sensor.id.clone(),
-            quantity: sensor.quantity,
-            resolution: sensor.resolution,
-            seen: sense.seen,
-            unheard: sense.unheard,
-            back_at: sense.back_at,
-            spoke: Some(sense.spoke).filter(|spoke| *spoke != sense.seen),
-            overdue: sense.overdue,
-            judge: sense.judge.clone(),
-            open: sense.open.clone(),
-        };
         let bus = |(bus, memory): (&plan::Bus, &Bus)| BusRecord { id: bus.id.clone(), memory: *memory };
         let is_remembered = |removed: &&Removed| removed.is_remembered(self.now);
         Snapshot {
@@ -153,7 +147,7 @@ impl Engine {
             buses_down: self.buses_down.iter().cloned().collect(),
             buses: self.plan.buses.iter().zip(&self.buses).map(bus).collect(),
             removed: self.removed.values().filter(is_remembered).cloned().collect(),
-            sensors: self.plan.sensors.iter().zip(&self.sensors).map(sensor).collect(),
+            sensors: self.sensors.iter().map(|sense| SensorRecord(Arc::clone(&sense.memory))).collect(),
             alerts: (0..self.plan.rules.len()).filter_map(|of| self.alert_record(of)).collect(),
             waiting: self.waiting.iter().map(|of| self.plan.rules[*of as usize].rule.key.clone()).collect(),
         }
@@ -162,11 +156,12 @@ impl Engine {
     /// What is kept of an alert; nothing of one of which nothing matters.
     fn alert_record(&self, of: usize) -> Option<AlertRecord> {
         let (bound, watch) = (&self.plan.rules[of], &self.watches[of]);
+        let alert = watch.alert.remembered(self.now)?;
         Some(AlertRecord {
             key: bound.rule.key.clone(),
             condition: bound.rule.condition.identity(),
             hold: bound.rule.hold,
-            alert: watch.alert.remembered(self.now)?,
+            alert,
             escalation: watch.escalation,
             taker: watch.taker.clone().filter(|_| watch.alert.raised().is_some()),
         })
@@ -195,7 +190,11 @@ impl Engine {
         let mut engine = Engine::adopt(plan, snapshot)?;
         engine.close_all_windows(|_| true);
         // One that was silent by itself is so until it speaks.
-        engine.sensors.iter_mut().for_each(|sense| *sense = Sense { overdue: sense.overdue, ..Sense::new(start.at) });
+        for (sensor, sense) in engine.plan.sensors.iter().zip(&mut engine.sensors) {
+            let overdue = sense.overdue;
+            *sense = Sense::new(sensor, start.at);
+            sense.overdue = overdue;
+        }
         engine.buses_down.clear();
         engine.buses.fill(Bus::new(start.at));
         engine.clock = snapshot.clock.restart(snapshot.now, start);
@@ -280,16 +279,10 @@ impl Engine {
         engine.site = snapshot.site.clone();
         engine.waiting = snapshot.waiting.iter().filter_map(|key| engine.plan.rule_ix(key)).collect();
         engine.buses_down = snapshot.buses_down.iter().cloned().collect();
-        for record in &snapshot.sensors {
+        for SensorRecord(record) in &snapshot.sensors {
             let same = |sensor: &Sensor| sensor.quantity == record.quantity && sensor.resolution == record.resolution;
             match engine.plan.sensor_ix(record.id.as_str()).filter(|ix| same(engine.plan.sensor(*ix))) {
-                Some(ix) => {
-                    let sense = &mut engine.sensors[ix.0 as usize];
-                    (sense.seen, sense.unheard, sense.back_at) = (record.seen, record.unheard, record.back_at);
-                    (sense.spoke, sense.overdue) = (record.spoke.unwrap_or(record.seen), record.overdue);
-                    sense.judge = record.judge.clone();
-                    sense.open = record.open.clone();
-                }
+                Some(ix) => engine.sensors[ix.0 as usize].memory = Arc::clone(record),
                 None if record.open.readings() > 0 => {
                     engine.effects.push_back(Effect::Unwindowed(record.id.clone(), record.open.readings()));
                 }
@@ -429,6 +422,24 @@ impl Engine {
             (watch.timer, watch.missing_timer) = (None, false);
         }
         self.arm();
+    }
+}
+
+impl From<SensorRecord> for SensorAtRest {
+    fn from(SensorRecord(memory): SensorRecord) -> SensorAtRest {
+        let memory = Arc::unwrap_or_clone(memory);
+        let SensorMemory { id, quantity, resolution, judge, open, seen, unheard, spoke, overdue, back_at } = memory;
+        let spoke = Some(spoke).filter(|spoke| *spoke != seen);
+        SensorAtRest { id, quantity, resolution, seen, unheard, back_at, spoke, overdue, judge, open }
+    }
+}
+
+impl From<SensorAtRest> for SensorRecord {
+    fn from(at_rest: SensorAtRest) -> SensorRecord {
+        let SensorAtRest { id, quantity, resolution, seen, unheard, back_at, spoke, overdue, judge, open } = at_rest;
+        let spoke = spoke.unwrap_or(seen);
+        let memory = SensorMemory { id, quantity, resolution, judge, open, seen, unheard, spoke, overdue, back_at };
+        SensorRecord(Arc::new(memory))
     }
 }
 

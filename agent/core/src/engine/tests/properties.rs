@@ -10,7 +10,7 @@ use proptest::test_runner::{Config, TestRunner};
 use super::bench::{WALL, above, day, differs, id, plan, rule, sensor};
 use crate::alert::AlertId;
 use crate::effect::{Effect, Transition};
-use crate::engine::{Engine, Input, Standing, Start};
+use crate::engine::{Engine, Input, Snapshot, Standing, Start};
 use crate::id::SensorId;
 use crate::plan::{Plan, Rule, Severity};
 use crate::reading::{Quality, Raw, Reading, SensorIx};
@@ -293,6 +293,29 @@ fn snapshot_and_restore_at_random_points_changes_nothing() {
         prop_assert!(differs.is_none(), "{differs:?}");
         prop_assert_eq!(split.effects.len(), whole.effects.len());
         prop_assert_eq!(split.engine.snapshot(), whole.engine.snapshot());
+        Ok(())
+    });
+}
+
+/// Guards against: a snapshot that shares what the engine remembers, and changes with it.
+#[test]
+fn a_snapshot_stays_as_it_was_taken() {
+    check_times(HISTORIES / 10, history(), |history, guarded| {
+        let mut run = Run::on(farm_with_line);
+        let taken: Vec<_> = history
+            .iter()
+            .map(|step| {
+                run.step(step);
+                let snapshot = run.engine.snapshot();
+                let bytes = serde_json::to_vec(&snapshot).unwrap();
+                (snapshot, bytes)
+            })
+            .collect();
+        for (snapshot, bytes) in &taken {
+            prop_assert_eq!(&serde_json::to_vec(snapshot).unwrap(), bytes);
+            prop_assert_eq!(&serde_json::from_slice::<Snapshot>(bytes).unwrap(), snapshot);
+        }
+        count(guarded, taken.windows(2).filter(|pair| pair[0].1 != pair[1].1).count());
         Ok(())
     });
 }

@@ -31,6 +31,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::chance::{self, Run};
+use crate::checkpoint::{LastTold, Takers};
 use crate::clock::{Anchor, Clock, Trust};
 use crate::notify::dispatch::Request;
 use crate::notify::{self, Delivery};
@@ -48,7 +49,7 @@ use crate::transition::Line;
 pub(crate) use begin::{Begun, Tools, begin};
 pub(crate) use bus::unread;
 pub(crate) use fault::{Cause, cause};
-pub(crate) use keep::{Anew, last_number, seen_labels};
+pub(crate) use keep::Anew;
 pub(crate) use live::Live;
 
 /// So many readings are decided before the rest of the house has its turn.
@@ -129,9 +130,6 @@ pub(crate) type AbsentOf = BTreeMap<Id, Arc<Absent>>;
 /// Why the inputs of sensors fail, as long as they do.
 pub(crate) type Faults = BTreeMap<SensorId, Arc<str>>;
 
-/// Who took each alert on last, as long as it is open.
-pub(crate) type Takers = BTreeMap<AlertId, String>;
-
 /// What was counted since the start.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Figures {
@@ -175,15 +173,15 @@ pub(crate) struct Decide {
     watched: Arc<Watched>,
     commit: Commit,
     /// Of each alert that is open and was paged what was told, kept with the snapshot.
-    told: BTreeMap<AlertId, keep::LastTold>,
+    told: Arc<BTreeMap<AlertId, LastTold>>,
     /// Which run decided on the newest page of each alert that is open; kept with the snapshot.
-    paged_by: BTreeMap<AlertId, Run>,
+    paged_by: Arc<BTreeMap<AlertId, Run>>,
     /// The name of this one.
     run: Run,
     /// The highest number of an alert that the engine knows to be reserved.
     reserved: AlertId,
     /// Kept with the snapshot: the engine knows until when, and not who.
-    takers: Takers,
+    takers: Arc<Takers>,
     recorder: Recorder,
     anew: watch::Receiver<Anew>,
     notify: mpsc::Sender<notify::Command>,
@@ -197,7 +195,7 @@ pub(crate) struct Decide {
     /// Which sensors' values the lines of each bus do not have.
     absent: AbsentOf,
     /// Which labels of each bus the names of sensors have fitted; kept with the snapshot.
-    seen_labels: BTreeMap<Id, SeenLabels>,
+    seen_labels: Arc<BTreeMap<Id, SeenLabels>>,
     /// Nothing while the hub has not answered yet.
     hub_accepts: Option<bool>,
     /// Why inputs fail that speak and have no value.
@@ -278,7 +276,7 @@ impl Decide {
                 self.absent.insert(bus, sensors);
             }
             queue::Told::Labels { bus, seen } => {
-                self.seen_labels.insert(bus, (*seen).clone());
+                Arc::make_mut(&mut self.seen_labels).insert(bus, (*seen).clone());
                 self.keep_snapshot();
             }
         }
@@ -418,10 +416,10 @@ impl Decide {
             Effect::Site => self.keep_site(),
             Effect::Page(page) => {
                 self.note_asked(page.id.alert, &page.channels);
-                self.paged_by.insert(page.id.alert, self.run.clone());
+                Arc::make_mut(&mut self.paged_by).insert(page.id.alert, self.run.clone());
             }
             Effect::Alert(Transition::Acknowledged { by, .. }, report) => {
-                report.alert.map(|alert| self.takers.insert(alert, by));
+                report.alert.map(|alert| Arc::make_mut(&mut self.takers).insert(alert, by));
             }
             Effect::Alert(Transition::Resolved(_), report) => {
                 report.alert.iter().for_each(|alert| self.forget(alert));
@@ -486,9 +484,9 @@ impl Decide {
 
     /// What is told of an alert that is over is of no use any more.
     fn forget(&mut self, alert: &AlertId) {
-        self.told.remove(alert);
-        self.takers.remove(alert);
-        self.paged_by.remove(alert);
+        Arc::make_mut(&mut self.told).remove(alert);
+        Arc::make_mut(&mut self.takers).remove(alert);
+        Arc::make_mut(&mut self.paged_by).remove(alert);
     }
 
     /// The clock became trusted, or was corrected.

@@ -2,6 +2,7 @@
 
 mod chance;
 mod check;
+mod checkpoint;
 mod cli;
 mod clock;
 mod configuration;

@@ -11,9 +11,10 @@ use tilth_sync::engine::Heads;
 use tokio::sync::{mpsc, watch};
 
 use crate::chance;
+use crate::checkpoint;
 use crate::clock::{Anchor, Clock, Trust};
 use crate::configuration::ConfigStatus;
-use crate::decide::{self, Anew, Begun, Command};
+use crate::decide::{Anew, Begun, Command};
 use crate::health::{self, Health};
 use crate::output::tell;
 use crate::store::thread::{self, Desk, Ground, News, Progress, Recorder, Settings};
@@ -128,7 +129,7 @@ fn begin(path: &Path, options: &Options, os_boot: &str, clock: &Clock) -> Result
 
 /// No alert above this number has been raised before. It is a random one where that is not known.
 fn last_number(store: &Store, opened: &Opened, kept: Option<&KeptSnapshot>) -> u64 {
-    let last = kept.and_then(|kept| decide::last_number(&kept.bytes)).unwrap_or(0).max(store.alerts_until());
+    let last = kept.and_then(|kept| checkpoint::last_number(&kept.bytes)).unwrap_or(0).max(store.alerts_until());
     let is_unknown = opened.missing.is_some() || (last == 0 && opened.found != Found::Nothing);
     if is_unknown { chance::alert_number(last) } else { last }
 }

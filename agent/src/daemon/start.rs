@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use super::opened::{self, OpenStore};
 use super::tasks::Tasks;
 use crate::chance::Run;
+use crate::checkpoint;
 use crate::cli;
 use crate::clock::{Clock, Source};
 use crate::configuration::{ConfigStatus, Configuration, Enrolment, Received, Startup, Surroundings};
@@ -129,7 +130,7 @@ impl Base<'_> {
 
     fn senses(&self, begun: &Begun) -> Senses {
         let machine = Machine { root: PathBuf::from("/"), disk: self.wanted.data.clone() };
-        let seen_labels = begun.snapshot.as_deref().map(decide::seen_labels).unwrap_or_default();
+        let seen_labels = begun.snapshot.as_deref().map(checkpoint::seen_labels).unwrap_or_default();
         Senses::new(self.clock.clone(), self.queue.clone(), machine, seen_labels)
     }
 

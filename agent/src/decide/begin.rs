@@ -14,10 +14,11 @@ use tilth_notify::notification::Notification;
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::fault::SaidFaults;
-use super::keep::{self, Anew, Kept, LastTold};
+use super::keep::{self, Anew};
 use super::live::{Live, Show};
-use super::{Configured, Decide, Faults, Figures, Takers};
+use super::{Configured, Decide, Faults, Figures};
 use crate::chance::{self, Run};
+use crate::checkpoint::{Checkpoint, LastTold, Takers};
 use crate::clock::Clock;
 use crate::notify;
 use crate::notify::dispatch::{Request, notification_id};
@@ -81,16 +82,14 @@ pub(crate) fn begin(begun: Begun, configured: Configured, mut tools: Tools) -> D
     let Resumed { mut engine, effects, heard_until } = beginning.resume(&plan).unwrap_or_else(|error| {
         remarks.push(format!("what was remembered cannot be used, so all begins anew: {error}"));
         beginning.snapshot = None;
-        told.clear();
-        takers.clear();
-        paged_by.clear();
+        (told, takers, paged_by) = Default::default();
         beginning.anew(&plan)
     });
     let news: Vec<Effect> = std::iter::from_fn(|| engine.poll()).collect();
     let concerned = concerned(&engine, effects.iter().chain(&news));
-    told.retain(|alert, _| concerned.contains(alert));
-    takers.retain(|alert, _| concerned.contains(alert));
-    paged_by.retain(|alert, _| concerned.contains(alert));
+    Arc::make_mut(&mut told).retain(|alert, _| concerned.contains(alert));
+    Arc::make_mut(&mut takers).retain(|alert, _| concerned.contains(alert));
+    Arc::make_mut(&mut paged_by).retain(|alert, _| concerned.contains(alert));
     if let Some(recording) = &mut tools.recording {
         recording.begin(beginning, merged);
     }
@@ -159,16 +158,16 @@ fn again(kept: Recorded) -> Again {
 #[derive(Default)]
 struct Remembered {
     snapshot: Option<Snapshot>,
-    told: BTreeMap<AlertId, LastTold>,
-    takers: Takers,
-    paged_by: BTreeMap<AlertId, Run>,
-    seen_labels: BTreeMap<Id, SeenLabels>,
+    told: Arc<BTreeMap<AlertId, LastTold>>,
+    takers: Arc<Takers>,
+    paged_by: Arc<BTreeMap<AlertId, Run>>,
+    seen_labels: Arc<BTreeMap<Id, SeenLabels>>,
 }
 
 fn remembered(bytes: Option<&[u8]>, remarks: &mut Vec<String>) -> Remembered {
-    match bytes.map(serde_json::from_slice::<Kept>) {
+    match bytes.map(serde_json::from_slice::<Checkpoint>) {
         None => Remembered::default(),
-        Some(Ok(Kept { engine, told_by, takers, paged_by, seen_labels })) => {
+        Some(Ok(Checkpoint { engine, told_by, takers, paged_by, seen_labels })) => {
             Remembered { snapshot: Some(engine), told: told_by, takers, paged_by, seen_labels }
         }
         Some(Err(error)) => {

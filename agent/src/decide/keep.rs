@@ -1,71 +1,28 @@
 //! What the task that decides hands to the store, and what it takes from there again.
 
-use std::collections::BTreeMap;
 use std::mem;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tilth_core::alert::AlertId;
 use tilth_core::effect::{Effect, Report, Transition};
-use tilth_core::engine::{AlertView, Engine, Input, Snapshot, Standing};
+use tilth_core::engine::{AlertView, Engine, Input, Standing};
 use tilth_core::id::Id;
 use tilth_core::plan::Plan;
 use tilth_core::site::Site;
 use tilth_core::time::{Span, Stamp, WallTime};
 use tilth_notify::notification::INSTEAD_OF;
 
-use super::{Decide, Takers, new_event, source};
-use crate::chance::Run;
+use super::{Decide, new_event, source};
+use crate::checkpoint::Checkpoint;
 use crate::clock;
 use crate::notify::Delivery;
 use crate::notify::dispatch::Levels;
-use crate::sense::line::SeenLabels;
 use crate::store::{AlertRef, Anchor, Commit, Missing, NewEvent, Numbers};
 use crate::transition::Line;
 
 /// The kind of the event that says that a notification will not be delivered by a channel.
 pub(super) const UNDELIVERED: &str = "undelivered";
-
-/// What a restart continues from.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Kept {
-    pub(super) engine: Snapshot,
-    /// Of each alert that is open and was paged what was told: a later page that was decided is told again, as a repeat.
-    #[serde(default)]
-    pub(super) told_by: BTreeMap<AlertId, LastTold>,
-    /// Who took each alert on that is open.
-    #[serde(default)]
-    pub(super) takers: Takers,
-    /// Which run decided on the newest page of each alert that is open. It is part of the page's id.
-    #[serde(default)]
-    pub(super) paged_by: BTreeMap<AlertId, Run>,
-    /// Which labels of each bus the names of sensors have fitted.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) seen_labels: BTreeMap<Id, SeenLabels>,
-}
-
-/// Which labels of each bus names had fitted, by what a process kept of itself; nothing where that cannot be read.
-pub(crate) fn seen_labels(snapshot: &[u8]) -> BTreeMap<Id, SeenLabels> {
-    #[derive(Deserialize)]
-    struct Kept {
-        #[serde(default)]
-        seen_labels: BTreeMap<Id, SeenLabels>,
-    }
-    serde_json::from_slice::<Kept>(snapshot).map(|kept| kept.seen_labels).unwrap_or_default()
-}
-
-/// The number of the last alert in what a process kept of itself, where that can be read.
-pub(crate) fn last_number(snapshot: &[u8]) -> Option<u64> {
-    #[derive(Deserialize)]
-    struct Kept {
-        engine: Snapshot,
-    }
-    serde_json::from_slice::<Kept>(snapshot).ok().map(|kept| kept.engine.last_number().0)
-}
-
-/// By channel that was asked to tell of an alert, the number of the last page with which it is done; 0 before the first.
-pub(super) type LastTold = BTreeMap<Id, u32>;
 
 /// The database became another one while the agent ran.
 #[derive(Debug, Clone, Default)]
@@ -102,16 +59,14 @@ impl Decide {
     }
 
     pub(super) fn keep_snapshot(&mut self) {
-        let kept = Kept {
-            engine: self.engine.snapshot(),
-            told_by: self.told.clone(),
-            takers: self.takers.clone(),
-            paged_by: self.paged_by.clone(),
-            seen_labels: self.seen_labels.clone(),
-        };
         self.commit.alerts_until = Some(self.engine.wanted_reserve().0);
-        // A structure of numbers and texts always has a JSON form; without it the last snapshot stays.
-        self.commit.snapshot = serde_json::to_vec(&kept).ok();
+        self.commit.snapshot = Some(Box::new(Checkpoint {
+            engine: self.engine.snapshot(),
+            told_by: Arc::clone(&self.told),
+            takers: Arc::clone(&self.takers),
+            paged_by: Arc::clone(&self.paged_by),
+            seen_labels: Arc::clone(&self.seen_labels),
+        }));
     }
 
     pub(super) fn keep_site(&mut self) {
@@ -207,7 +162,7 @@ impl Decide {
 
     /// These channels are asked to tell of an alert that is open.
     pub(super) fn note_asked(&mut self, alert: AlertId, channels: &[Id]) {
-        let told = self.told.entry(alert).or_default();
+        let told = Arc::make_mut(&mut self.told).entry(alert).or_default();
         for channel in channels {
             told.entry(channel.clone()).or_insert(0);
         }
@@ -218,7 +173,7 @@ impl Decide {
         let Delivery { channel, outcome } = delivery;
         // It may come after the alert is over, and is then of no use.
         if let (true, Some((alert, page))) = (outcome.status.is_final(), self.page_of(&outcome.notification))
-            && let Some(told) = self.told.get_mut(&alert)
+            && let Some(told) = Arc::make_mut(&mut self.told).get_mut(&alert)
         {
             let last = told.entry(channel.clone()).or_insert(0);
             *last = (*last).max(page);

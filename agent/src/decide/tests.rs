@@ -123,7 +123,7 @@ impl Life {
 
     fn kept(&mut self) -> Vec<u8> {
         self.decide.keep_snapshot();
-        self.decide.commit.snapshot.take().unwrap()
+        serde_json::to_vec(&self.decide.commit.snapshot.take().unwrap()).unwrap()
     }
 
     #[track_caller]

@@ -24,6 +24,7 @@ use super::row::{Place, int, table};
 use super::snapshot;
 use super::window_block;
 use super::window_rows::{Filed, Filing};
+use crate::checkpoint::Checkpoint;
 
 /// A reading this far behind its block's commit is kept in a block of late ones, so that a span of time can be found by the
 /// order of blocks. More than the longest block interval.
@@ -47,8 +48,8 @@ pub(crate) struct Commit {
     pub(crate) events: Vec<NewEvent>,
     /// What the device says of itself, for the lane diagnostics.
     pub(crate) diagnostics: Vec<NewEvent>,
-    /// What the engine remembers after all of this.
-    pub(crate) snapshot: Option<Vec<u8>>,
+    /// What is remembered after all of this.
+    pub(crate) snapshot: Option<Box<Checkpoint>>,
     /// Numbers of alerts up to this one are reserved with the snapshot.
     pub(crate) alerts_until: Option<u64>,
     /// What people did on site, when it changed.
@@ -322,8 +323,8 @@ impl Writing<'_> {
 
     /// The newest snapshot and site state of all; the snapshot holds every reading that is written by now.
     fn memory(&self, commits: &[Commit]) -> Result<(), StoreError> {
-        if let Some(bytes) = commits.iter().rev().find_map(|commit| commit.snapshot.as_ref()) {
-            snapshot::write(self.connection, bytes)?;
+        if let Some(checkpoint) = commits.iter().rev().find_map(|commit| commit.snapshot.as_ref()) {
+            snapshot::write(self.connection, checkpoint)?;
         }
         if let Some(site) = commits.iter().rev().find_map(|commit| commit.site.as_ref()) {
             snapshot::write_site(self.connection, site)?;

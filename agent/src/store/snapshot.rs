@@ -11,6 +11,7 @@ use tilth_core::site::Site;
 use super::error::StoreError;
 use super::row::{int, uint};
 use super::varint::checksum;
+use crate::checkpoint::Checkpoint;
 
 /// A snapshot fills whole units of this many bytes: SQLite overwrites a row of the same length in place and writes only the
 /// pages that differ.
@@ -25,19 +26,20 @@ const HEAD: usize = 8;
 /// What a restart continues from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KeptSnapshot {
-    /// As they were given.
+    /// A [`Checkpoint`] as JSON.
     pub(crate) bytes: Vec<u8>,
     /// It holds every reading up to this block; feed those after it ([`super::Reader::readings_after`]).
     pub(crate) position: u64,
 }
 
-pub(super) fn write(connection: &Connection, bytes: &[u8]) -> Result<(), StoreError> {
+pub(super) fn write(connection: &Connection, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+    let bytes = serde_json::to_vec(checkpoint).map_err(|error| StoreError::Unexpected(error.to_string()))?;
     connection
         .prepare_cached(
             "INSERT INTO snapshot (id, raw, body) VALUES (1, (SELECT id FROM newest_raw), ?1)
              ON CONFLICT (id) DO UPDATE SET raw = excluded.raw, body = excluded.body",
         )?
-        .execute([pack(bytes)])?;
+        .execute([pack(&bytes)])?;
     Ok(())
 }
 

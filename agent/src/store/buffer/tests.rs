@@ -6,7 +6,8 @@ use tilth_core::reading::{Quality, Reading, SensorIx};
 use tilth_core::value::Steps;
 
 use super::*;
-use crate::store::tests::farm::{note, watched};
+use crate::checkpoint::Checkpoint;
+use crate::store::tests::farm::{checkpoint, note, watched};
 use crate::store::{Commit, Watched};
 
 struct Timeline {
@@ -39,7 +40,7 @@ impl Timeline {
     }
 
     fn snapshot(&mut self, secs: i64, byte: u8) -> &mut Timeline {
-        let commit = Commit { snapshot: Some(vec![byte]), ..self.commit(secs) };
+        let commit = Commit { snapshot: Some(checkpoint(&byte.to_string())), ..self.commit(secs) };
         self.buffer.add(commit);
         self
     }
@@ -80,16 +81,16 @@ fn a_block_is_due_an_interval_after_its_first_reading() {
 #[test]
 fn readings_after_a_snapshot_stay_behind_it() {
     let mut timeline = Timeline::new();
-    let held = |timeline: &Timeline| -> Vec<(usize, Option<Vec<u8>>)> {
+    let held = |timeline: &Timeline| -> Vec<(usize, Option<Box<Checkpoint>>)> {
         let (commits, _) = timeline.buffer.waiting();
         commits.iter().map(|commit| (commit.readings.len(), commit.snapshot.clone())).collect()
     };
     timeline.readings(1, 2).readings(2, 3).snapshot(3, 7);
-    assert_eq!(held(&timeline), [(5, Some(vec![7]))]);
+    assert_eq!(held(&timeline), [(5, Some(checkpoint("7")))]);
     timeline.readings(4, 1).readings(5, 1).event(6);
-    assert_eq!(held(&timeline), [(5, Some(vec![7])), (2, None)]);
+    assert_eq!(held(&timeline), [(5, Some(checkpoint("7"))), (2, None)]);
     timeline.snapshot(7, 8).readings(8, 4);
-    assert_eq!(held(&timeline), [(7, Some(vec![8])), (4, None)]);
+    assert_eq!(held(&timeline), [(7, Some(checkpoint("8"))), (4, None)]);
 }
 
 #[test]

@@ -8,7 +8,8 @@ use tilth_core::reading::{Raw, Reading};
 use tilth_core::time::{Span, Uptime, WallTime};
 use tilth_core::windows::{Grain, Window};
 
-use super::farm::{Chance, Farm, Folder, WALL, booted, open};
+use super::farm::{Chance, Farm, Folder, WALL, booted, checkpoint, open};
+use crate::checkpoint::Checkpoint;
 use crate::store::buffer::Losses;
 use crate::store::retention::Step;
 use crate::store::snapshot::KeptSnapshot;
@@ -109,8 +110,8 @@ fn a_restart_continues_from_the_snapshot_and_the_readings_after_it() {
     drop(store);
     let store = open(&folder).0;
     let kept = store.snapshot().unwrap().unwrap();
-    let snapshot = serde_json::from_slice(&kept.bytes).unwrap();
-    let mut engine = Engine::restore(farm.watched.plan.clone(), &snapshot).unwrap();
+    let kept_then: Checkpoint = serde_json::from_slice(&kept.bytes).unwrap();
+    let mut engine = Engine::restore(farm.watched.plan.clone(), &kept_then.engine).unwrap();
     let after = store.reader().readings_after(kept.position).unwrap();
     assert!(after.len() >= seen.min(1));
     for reading in after {
@@ -136,11 +137,11 @@ fn readings_that_a_snapshot_never_saw_come_after_it() {
         let position = store.snapshot().unwrap().unwrap().position;
         store.reader().readings_after(position).unwrap().iter().map(|reading| reading.raw).collect()
     };
-    let remembered = Commit { snapshot: Some(vec![1]), ..reading(&mut farm, 17.0) };
+    let remembered = Commit { snapshot: Some(checkpoint("1")), ..reading(&mut farm, 17.0) };
     let commits = [remembered, reading(&mut farm, 18.0), reading(&mut farm, 19.0)];
     store.commit_all(&commits, &Losses::default()).unwrap();
     assert_eq!(after(&store), [18.0, 19.0]);
-    let remembered = Commit { snapshot: Some(vec![2]), ..reading(&mut farm, 20.0) };
+    let remembered = Commit { snapshot: Some(checkpoint("2")), ..reading(&mut farm, 20.0) };
     store.commit(&remembered).unwrap();
     assert!(after(&store).is_empty());
     let everything = Policy { keep_days: 7, most_bytes: 1, least_free_bytes: 0, events_bytes: u64::MAX };
@@ -178,10 +179,11 @@ fn site_state_and_snapshot_are_replaced() {
     assert_eq!((store.snapshot().unwrap(), store.site().unwrap()), (None, None));
     for length in [10usize, 4000, 20] {
         let mut commit = farm.take();
-        commit.snapshot = Some((0..length).map(|n| (n * n % 251) as u8).collect());
+        commit.snapshot =
+            Some(checkpoint(&(0..length).map(|n| char::from(b'a' + (n * n % 23) as u8)).collect::<String>()));
         commit.site = Some(farm.engine.site().clone());
         store.commit(&commit).unwrap();
-        let kept = KeptSnapshot { bytes: commit.snapshot.unwrap(), position: 0 };
+        let kept = KeptSnapshot { bytes: serde_json::to_vec(&commit.snapshot.unwrap()).unwrap(), position: 0 };
         assert_eq!(store.snapshot().unwrap(), Some(kept));
         assert_eq!(store.site().unwrap(), commit.site);
     }

@@ -29,6 +29,7 @@ use tilth_core::site::Matcher;
 use tilth_core::time::{Span, Uptime, WallTime};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::yield_now;
 
 use crate::chance::{self, Run};
 use crate::checkpoint::{LastTold, Takers};
@@ -52,7 +53,7 @@ pub(crate) use fault::{Cause, cause};
 pub(crate) use keep::Anew;
 pub(crate) use live::Live;
 
-/// So many readings are decided before the rest of the house has its turn.
+/// Values that are decided on before other tasks have their turn and the store is handed what they brought.
 const BURST: usize = 256;
 
 /// Lines of live output that a slow watcher may lag behind; then it misses some, and is told how many.
@@ -245,6 +246,9 @@ impl Decide {
                     None => std::future::pending().await,
                 } } => { self.tick(); None }
             };
+            // What people and watchers are told leaves before the store's part costs time, and between two bursts every
+            // other task has its turn.
+            yield_now().await;
             self.say_drops(queue.dropped(), done.is_some());
             self.flush();
             if let Some(done) = done {

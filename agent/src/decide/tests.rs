@@ -268,6 +268,37 @@ fn channels_outlast_a_queue_that_is_full() {
     assert_eq!(waits, 1);
 }
 
+/// Guards against: pages, sockets and buses that wait until a long queue is decided on, or until the store has its part.
+#[tokio::test]
+async fn a_page_leaves_before_the_store_is_handed_its_event_and_before_the_next_burst() {
+    let Life { mut decide, mut asked, _folder, .. } = Life::begin(0, &format!("{FARM}{RULE}"), None);
+    decide.flush();
+    let progress = decide.recorder.progress();
+    while progress.unwritten_from().is_some() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    let values = 4 * BURST as i64;
+    let queue = Queue::new(values as usize);
+    for second in 1..=values {
+        let sensor = SensorId::new("room/level").unwrap();
+        let stamp = Some(WallTime(second * 1000));
+        queue.push(queue::Told::Value(Sample { sensor, value: 31.0, arrived: Uptime(0), stamp, refused: None }));
+    }
+    let (commands, heard) = mpsc::channel(1);
+    let (_outcomes, told) = mpsc::channel(1);
+    tokio::spawn(decide.run(Vec::new(), Vec::new(), queue, heard, told));
+    while !matches!(asked.recv().await, Some(notify::Command::Request(Request::Page(..)))) {}
+    assert_eq!(progress.unwritten_from(), None, "the store was handed the event first");
+    let (look, looked) = oneshot::channel();
+    let count = |_: &Engine, beside: &Beside<'_>| look.send(beside.figures.readings).unwrap();
+    commands.send(Command::Look(Box::new(count))).await.unwrap();
+    let decided = looked.await.unwrap();
+    assert!(decided < values as u64, "all {values} values were decided on first");
+    let (done, stopped) = oneshot::channel();
+    commands.send(Command::Stop(done)).await.unwrap();
+    stopped.await.unwrap();
+}
+
 #[test]
 fn values_that_were_left_out_are_said_once_a_minute() {
     let mut life = Life::begin(0, FARM, None);

@@ -1,14 +1,17 @@
 //! Opening the store: what it remembers, and what is to be said of its condition.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use anyhow::Context;
 use serde_json::{Value, json};
 use tilth_core::time::{Uptime, WallTime};
 use tilth_protocol::{Lane, Stream};
 use tilth_sync::engine::Heads;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
 
 use crate::chance;
 use crate::checkpoint;
@@ -27,6 +30,10 @@ use crate::store::{
 pub(super) const USUAL: Policy =
     Policy { keep_days: 30, most_bytes: 4 << 30, least_free_bytes: 256 << 20, events_bytes: 64 << 20 };
 
+/// Longest wait for the database at the start: more than a card takes to recover a long log. A farm that is not watched for
+/// longer is worse than alerts that begin anew.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// The store on its thread.
 pub(super) struct OpenStore {
     pub(super) begun: Begun,
@@ -40,10 +47,10 @@ pub(super) struct OpenStore {
     pub(super) thread: JoinHandle<()>,
 }
 
-/// Opens the store in a folder and starts its thread. A damaged database is put aside. Where none can be opened the thread
-/// goes on trying, and the farm is watched meanwhile.
+/// Starts the store's thread, which opens the database in a folder, and waits for what that remembers. A damaged database is
+/// put aside. Where none can be opened, or the disk hangs, the thread goes on trying, and the farm is watched meanwhile.
 /// `has_run` says that something other than the database shows that this device ran before.
-pub(super) fn open(
+pub(super) async fn open(
     data: &Path,
     clock: &Clock,
     health: Health,
@@ -51,45 +58,63 @@ pub(super) fn open(
     has_run: bool,
     commands: mpsc::Sender<Command>,
 ) -> anyhow::Result<OpenStore> {
-    let path = database(data);
     let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
     let options = Options { has_run, ..Options::new(machine.trim(), clock.mark()) };
     let os_boot = clock.boot_id().context("boot id")?;
-    let (begun, ground) = match begin(&path, &options, &os_boot, clock) {
-        Ok((begun, store)) => (begun, Ground::Open(Box::new(store))),
-        Err(error) => {
-            health.store_trouble(Some(error.to_string()));
-            let begun = without(&error);
-            (begun, Ground::Missing(Running::uncounted(path, os_boot), error))
-        }
-    };
-    begun.remarks.iter().for_each(|remark| tell(format_args!("tilth-agent: store: {remark}")));
-    if let Ground::Open(store) = &ground {
-        // A person who looks has often started it again before.
-        let before = store.reader().said_missing(health::MOST_MISSING).unwrap_or_default();
-        before.into_iter().rev().for_each(|said| health.missing(said));
-    }
-    if let Some(missing) = &begun.missing {
-        health.say_missing(missing, clock.now().1, &config.local());
-    }
-    let here = match &ground {
-        Ground::Open(store) => heads_of(store.stream(), &store.lanes()),
-        Ground::Missing(..) => heads_of(Stream(0), &LaneStates::default()),
-    };
-    let (heads, committed) = watch::channel(here);
+    let heads = watch::Sender::new(heads_of(Stream(0), &LaneStates::default()));
     let (told, anew) = watch::channel(Anew::default());
+    let ears = Arc::new(Ears { clock: clock.clone(), health, config, heads, told, commands });
+    let opening = Opening { path: database(data), options: options.clone(), os_boot, ears: Arc::clone(&ears) };
+    let heard = Arc::clone(&ears);
     let settings = Settings {
         interval: BLOCK_INTERVAL,
         policy: USUAL,
         options,
         free_bytes: free_bytes(data),
-        news: {
-            let ears = Ears { clock: clock.clone(), health, config, heads, told, commands };
-            Box::new(move |news| ears.hear(news))
-        },
+        news: Box::new(move |news| heard.hear(news)),
     };
-    let (recorder, desk, thread) = thread::start(ground, settings).context("store thread")?;
-    Ok(OpenStore { begun, progress: recorder.progress(), recorder, desk, heads: committed, anew, thread })
+    let (answer, answered) = oneshot::channel();
+    let (recorder, desk, thread) = thread::start(|| opening.open(answer), settings).context("store thread")?;
+    let begun = match timeout(PATIENCE, answered).await {
+        Ok(Ok(begun)) => begun,
+        Ok(Err(_)) | Err(_) => ears.without(&hangs()),
+    };
+    let heads = ears.heads.subscribe();
+    Ok(OpenStore { begun, progress: recorder.progress(), recorder, desk, heads, anew, thread })
+}
+
+/// Opens the database, on the store's thread.
+struct Opening {
+    path: PathBuf,
+    options: Options,
+    os_boot: String,
+    ears: Arc<Ears>,
+}
+
+impl Opening {
+    /// Answers with what the database remembers. Where nobody waits for that any more the agent has begun without a
+    /// database, and this one is found later.
+    fn open(self, answer: oneshot::Sender<Begun>) -> Ground {
+        match begin(&self.path, &self.options, &self.os_boot, &self.ears.clock) {
+            Ok((begun, store)) if !answer.is_closed() => {
+                self.ears.say_begun(&begun, &store);
+                if answer.send(begun).is_ok() { Ground::Open(Box::new(store)) } else { self.missing(hangs()) }
+            }
+            Ok(_) => self.missing(hangs()),
+            Err(error) => {
+                let _ = answer.send(self.ears.without(&error));
+                self.missing(error)
+            }
+        }
+    }
+
+    fn missing(self, error: StoreError) -> Ground {
+        Ground::Missing(Running::uncounted(self.path, self.os_boot), error)
+    }
+}
+
+fn hangs() -> StoreError {
+    StoreError::Unreachable("it does not answer".to_owned())
 }
 
 /// Where the database is.
@@ -134,22 +159,6 @@ fn last_number(store: &Store, opened: &Opened, kept: Option<&KeptSnapshot>) -> u
     if is_unknown { chance::alert_number(last) } else { last }
 }
 
-/// A boot that nothing is remembered for, and nothing kept of as long as that is so.
-fn without(error: &StoreError) -> Begun {
-    let remark = format!("{error}; the farm is watched and pages go out, but nothing from before is remembered");
-    // None are reserved.
-    let alerts = Numbers::default();
-    Begun {
-        boot: 0,
-        snapshot: None,
-        after: Vec::new(),
-        alerts,
-        new_stream: false,
-        missing: None,
-        remarks: vec![remark],
-    }
-}
-
 /// The time of day that an earlier run of this boot learnt, for as long as nothing better is known.
 fn recall_time(store: &Store, boot: u32, clock: &Clock) {
     let boots = store.reader().boots().unwrap_or_default();
@@ -170,6 +179,10 @@ fn remarks(opened: &Opened) -> Vec<String> {
     damaged.into_iter().chain(stream).collect()
 }
 
+fn say(remarks: &[String]) {
+    remarks.iter().for_each(|remark| tell(format_args!("tilth-agent: store: {remark}")));
+}
+
 /// Who hears what the store's thread has to say.
 struct Ears {
     clock: Clock,
@@ -181,6 +194,29 @@ struct Ears {
 }
 
 impl Ears {
+    /// Says what was found in the database, and where its lanes stand.
+    fn say_begun(&self, begun: &Begun, store: &Store) {
+        say(&begun.remarks);
+        // A person who looks has often started it again before.
+        let before = store.reader().said_missing(health::MOST_MISSING).unwrap_or_default();
+        before.into_iter().rev().for_each(|said| self.health.missing(said));
+        if let Some(missing) = &begun.missing {
+            self.health.say_missing(missing, self.clock.now().1, &self.config.local());
+        }
+        self.heads.send_replace(heads_of(store.stream(), &store.lanes()));
+    }
+
+    /// A boot that nothing is remembered for, and nothing kept of as long as that is so.
+    fn without(&self, error: &StoreError) -> Begun {
+        self.health.store_trouble(Some(error.to_string()));
+        let remark = format!("{error}; the farm is watched and pages go out, but nothing from before is remembered");
+        let remarks = vec![remark];
+        say(&remarks);
+        // None are reserved.
+        let alerts = Numbers::default();
+        Begun { boot: 0, snapshot: None, after: Vec::new(), alerts, new_stream: false, missing: None, remarks }
+    }
+
     fn say_missing(&self, opened: &Opened) {
         let (now, local) = (self.clock.now().1, self.config.local());
         opened.missing.iter().for_each(|missing| self.health.say_missing(missing, now, &local));
@@ -217,7 +253,7 @@ impl Ears {
                 tell("tilth-agent: store: another file is in the place of tilth.db; recording goes on in it");
             }
             News::Anew(opened) => {
-                remarks(opened).into_iter().for_each(|remark| tell(format_args!("tilth-agent: store: {remark}")));
+                say(&remarks(opened));
                 self.say_missing(opened);
                 told.send_modify(|anew| anew.missing.clone_from(&opened.missing));
             }
@@ -266,4 +302,53 @@ fn free_bytes(data: &Path) -> Box<dyn FnMut() -> Option<u64> + Send> {
         let disk = rustix::fs::statvfs(&data).ok()?;
         Some(disk.f_bavail.saturating_mul(disk.f_frsize))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use tilth_core::local::Local;
+
+    use super::*;
+    use crate::clock::Source;
+    use crate::store::Commit;
+    use crate::store::tests::farm::{Folder, booted, note, open, options, watched};
+
+    /// Guards against: a boot that an engine which began without a database never hears of, and rows without one.
+    #[test]
+    fn a_database_that_opens_after_the_start_went_on_without_it_is_found_later() {
+        let folder = Folder::new();
+        drop(booted(&folder));
+        let clock = Clock::new(Source::Input);
+        let ears = Arc::new(Ears {
+            config: ConfigStatus::new(clock.clone(), String::new(), Local::UTC),
+            clock,
+            health: Health::default(),
+            heads: watch::Sender::new(heads_of(Stream(0), &LaneStates::default())),
+            told: watch::Sender::new(Anew::default()),
+            commands: mpsc::channel(1).0,
+        });
+        let os_boot = "boot-b".to_owned();
+        let opening = Opening { path: folder.database(), options: options(), os_boot, ears: Arc::clone(&ears) };
+        let heard = Arc::clone(&ears);
+        let settings = Settings {
+            interval: BLOCK_INTERVAL,
+            policy: USUAL,
+            options: options(),
+            free_bytes: Box::new(|| None),
+            news: Box::new(move |news| heard.hear(news)),
+        };
+        let (answer, answered) = oneshot::channel();
+        drop(answered);
+        let (mut recorder, _, thread) = thread::start(|| opening.open(answer), settings).unwrap();
+        let mut commit = Commit::new(Uptime(1000), watched(1));
+        commit.events.push(note(Uptime(1000), "before the boot was counted"));
+        recorder.record(commit);
+        recorder.stop();
+        thread.join().unwrap();
+        assert_eq!(ears.told.borrow().boot, Some(2), "the engine is told");
+        let (store, _) = open(&folder);
+        let boots: Vec<u32> = store.reader().boots().unwrap().iter().map(|boot| boot.number).collect();
+        assert_eq!(boots, [1, 2]);
+        assert_eq!(store.lanes().of(Lane::Events).committed, 1, "what waited is stored");
+    }
 }

@@ -68,7 +68,7 @@ impl Tasks {
             live: broadcast::channel(decide::LIVE).0,
             clock,
         };
-        let store = base.open_store(startup.has_run(&wanted.data))?;
+        let store = base.open_store(startup.has_run(&wanted.data)).await?;
         let sensors = counted(compiled.sensors as u64, "sensor");
         tell(format_args!("tilth-agent: watching {sensors} as {}", base.device));
         let (changed_sources, sources) = mpsc::channel(1);
@@ -123,9 +123,9 @@ impl Tasks {
 }
 
 impl Base<'_> {
-    fn open_store(&self, has_run: bool) -> anyhow::Result<OpenStore> {
+    async fn open_store(&self, has_run: bool) -> anyhow::Result<OpenStore> {
         let (health, config) = (self.health.clone(), self.config.clone());
-        opened::open(&self.wanted.data, &self.clock, health, config, has_run, self.commands.clone())
+        opened::open(&self.wanted.data, &self.clock, health, config, has_run, self.commands.clone()).await
     }
 
     fn senses(&self, begun: &Begun) -> Senses {

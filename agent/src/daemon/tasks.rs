@@ -165,8 +165,8 @@ mod tests {
             free_bytes: Box::new(|| None),
             news: Box::new(|_| ()),
         };
-        let (mut recorder, desk, storing) =
-            store_thread::start(Ground::Open(Box::new(booted(folder))), settings).unwrap();
+        let store = Box::new(booted(folder));
+        let (mut recorder, desk, storing) = store_thread::start(|| Ground::Open(store), settings).unwrap();
         let watched = watched(1);
         let mut commit = Commit::new(Uptime(1000), Arc::clone(&watched));
         let reading = Reading {

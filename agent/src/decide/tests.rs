@@ -57,7 +57,10 @@ impl Life {
             free_bytes: Box::new(|| None),
             news: Box::new(|_| ()),
         };
-        let (recorder, ..) = thread::start(Ground::Open(Box::new(booted(&folder))), settings).unwrap();
+        let (recorder, ..) = {
+            let store = Box::new(booted(&folder));
+            thread::start(|| Ground::Open(store), settings).unwrap()
+        };
         let (notify, asked) = mpsc::channel(notify::COMMANDS);
         let tools = Tools {
             device: Id::new("pi").unwrap(),

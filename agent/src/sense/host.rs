@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tilth_config::{Feed, Host, Input};
 use tilth_core::id::SensorId;
 use tilth_core::time::{Span, Uptime};
+use tokio::task::spawn_blocking;
 
 use super::bus::Context;
 use super::sample::Sample;
@@ -52,7 +53,7 @@ pub(crate) async fn run(machine: Arc<Machine>, mut context: Context) {
         }
         let now = context.clock.uptime();
         for figure in figures.iter_mut().filter(|figure| figure.at <= now) {
-            let value = machine.read(figure.figure).unwrap_or(f64::NAN);
+            let value = read(&machine, figure.figure).await.unwrap_or(f64::NAN);
             let sensor = figure.sensor.clone();
             context.value(Sample { sensor, value, arrived: now, stamp: None, refused: None });
             // What was missed while the clock jumped is not made up for.
@@ -71,6 +72,17 @@ fn wanted(context: &mut Context) -> Vec<Due> {
         Some(Due { sensor: sensor.clone(), figure, interval: feed.interval.unwrap_or(USUAL_INTERVAL), at })
     };
     wanted.feeds.iter().filter_map(due).collect()
+}
+
+/// A disk that hangs holds up the machine's figures, and no other task.
+async fn read(machine: &Arc<Machine>, figure: Host) -> Option<f64> {
+    match figure {
+        Host::DiskUsed => {
+            let machine = Arc::clone(machine);
+            spawn_blocking(move || machine.read(figure)).await.ok()?
+        }
+        Host::CpuTemp | Host::Load | Host::MemoryUsed => machine.read(figure),
+    }
 }
 
 impl Machine {

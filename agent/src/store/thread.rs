@@ -109,43 +109,26 @@ pub(crate) enum Ground {
     Missing(Running, StoreError),
 }
 
-/// Starts the thread.
+/// Starts the thread, whose first work is to `open` the database: a disk that hangs holds up only this thread. What is
+/// recorded meanwhile waits.
 ///
 /// # Errors
 /// When the system gives no thread.
-pub(crate) fn start(ground: Ground, settings: Settings) -> Result<(Recorder, Desk, JoinHandle<()>), std::io::Error> {
+pub(crate) fn start(
+    open: impl FnOnce() -> Ground + Send + 'static,
+    settings: Settings,
+) -> Result<(Recorder, Desk, JoinHandle<()>), std::io::Error> {
     let (commands, heard) = mpsc::sync_channel(QUEUE);
-    let interval = settings.interval;
-    let progress = Progress::default();
-    let alerts_until = Arc::<AtomicU64>::default();
-    let (store, running, trouble) = match ground {
-        Ground::Open(store) => {
-            let running = store.running();
-            (Some(*store), running, None)
-        }
-        Ground::Missing(running, error) => (None, running, Some(error.to_string())),
+    let recorder = Recorder {
+        commands: commands.clone(),
+        overflow: Buffer::new(settings.interval),
+        interval: settings.interval,
+        progress: Progress::default(),
+        alerts_until: Arc::default(),
     };
-    let keeper = Keeper {
-        running,
-        store,
-        must_reopen: false,
-        deleted: None,
-        stream: None,
-        trouble,
-        buffer: Buffer::new(interval),
-        heard,
-        now: Uptime(i64::MIN),
-        recorded: Instant::now(),
-        looked: None,
-        more_to_give_up: false,
-        notes: Notes::default(),
-        progress: progress.clone(),
-        alerts_until: Arc::clone(&alerts_until),
-        settings,
-    };
-    let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || keeper.run())?;
-    let overflow = Buffer::new(interval);
-    let recorder = Recorder { commands: commands.clone(), overflow, interval, progress, alerts_until };
+    let (progress, alerts_until) = (recorder.progress(), Arc::clone(&recorder.alerts_until));
+    let run = move || Keeper::new(open(), settings, heard, progress, alerts_until).run();
+    let thread = std::thread::Builder::new().name("store".to_owned()).spawn(run)?;
     Ok((recorder, Desk { commands }, thread))
 }
 
@@ -249,6 +232,40 @@ struct Keeper {
 }
 
 impl Keeper {
+    fn new(
+        ground: Ground,
+        settings: Settings,
+        heard: Receiver<Command>,
+        progress: Progress,
+        alerts_until: Arc<AtomicU64>,
+    ) -> Keeper {
+        let (store, running, trouble) = match ground {
+            Ground::Open(store) => {
+                let running = store.running();
+                (Some(*store), running, None)
+            }
+            Ground::Missing(running, error) => (None, running, Some(error.to_string())),
+        };
+        Keeper {
+            running,
+            store,
+            must_reopen: false,
+            deleted: None,
+            stream: None,
+            trouble,
+            buffer: Buffer::new(settings.interval),
+            heard,
+            now: Uptime(i64::MIN),
+            recorded: Instant::now(),
+            looked: None,
+            more_to_give_up: false,
+            notes: Notes::default(),
+            progress,
+            alerts_until,
+            settings,
+        }
+    }
+
     fn run(mut self) {
         let wait = Duration::from_millis(self.settings.interval.0.clamp(1, 60_000).unsigned_abs());
         loop {

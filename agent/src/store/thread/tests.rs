@@ -53,7 +53,7 @@ fn bench(most_pages: Option<u32>) -> Bench {
         free_bytes: Box::new(|| None),
         news: Box::new(word),
     };
-    let (recorder, desk, thread) = start(Ground::Open(Box::new(store)), settings).unwrap();
+    let (recorder, desk, thread) = start(|| Ground::Open(Box::new(store)), settings).unwrap();
     Bench { folder, recorder, desk, thread, news }
 }
 
@@ -184,8 +184,13 @@ fn stopping_does_not_wait_for_a_disk_that_hangs() {
     assert!(flush(&bench.desk));
     assert_eq!(progress.unwritten_from(), None);
     let written = farm.now;
-    let (let_go, held) = mpsc::channel::<()>();
-    bench.desk.ask(move |_| held.recv().unwrap_or_default()).unwrap();
+    let ((begin, begun), (let_go, held)) = (mpsc::channel(), mpsc::channel::<()>());
+    let hang = move |_: &mut Store| {
+        begin.send(()).unwrap();
+        held.recv().unwrap_or_default();
+    };
+    bench.desk.ask(hang).unwrap();
+    begun.recv().unwrap();
     while bench.desk.ask(|_| ()).is_ok() {}
     minute(&mut bench, &mut farm, &mut minutes);
     let began = Instant::now();
@@ -229,8 +234,13 @@ fn a_database_that_breaks_is_replaced_and_recording_goes_on() {
 #[test]
 fn what_is_given_up_because_the_store_fell_behind_says_so() {
     let (mut bench, mut farm) = (bench(None), Farm::new(100));
-    let (let_go, held) = mpsc::channel::<()>();
-    bench.desk.ask(move |_| held.recv().unwrap_or_default()).unwrap();
+    let ((begin, begun), (let_go, held)) = (mpsc::channel(), mpsc::channel::<()>());
+    let hang = move |_: &mut Store| {
+        begin.send(()).unwrap();
+        held.recv().unwrap_or_default();
+    };
+    bench.desk.ask(hang).unwrap();
+    begun.recv().unwrap();
     while bench.desk.ask(|_| ()).is_ok() {}
     for _ in 0..150 {
         (0..100).for_each(|sensor| farm.read(sensor, 20.0, Span(0)));

@@ -24,7 +24,6 @@ use tilth_core::effect::{Effect, Transition};
 use tilth_core::engine::{Engine, Input};
 use tilth_core::id::{Id, SensorId};
 use tilth_core::plan::Plan;
-use tilth_core::reading::{Quality, Raw};
 use tilth_core::site::Matcher;
 use tilth_core::time::{Span, Uptime, WallTime};
 use tokio::sync::mpsc::error::TrySendError;
@@ -40,7 +39,7 @@ use crate::output::tell;
 use crate::recording::Recording;
 use crate::sense::bus::Absent;
 use crate::sense::line::SeenLabels;
-use crate::sense::queue::{self, Queue};
+use crate::sense::queue::{Queue, SenseMessage};
 use crate::sense::sample::Sample;
 use crate::sense::stamp::Why;
 use crate::store::thread::Recorder;
@@ -213,7 +212,7 @@ impl Decide {
     pub(crate) async fn run(
         mut self,
         early: Vec<Command>,
-        first: Vec<queue::Told>,
+        first: Vec<SenseMessage>,
         queue: Queue,
         mut commands: mpsc::Receiver<Command>,
         mut deliveries: mpsc::Receiver<Delivery>,
@@ -264,39 +263,33 @@ impl Decide {
     }
 
     /// A value or the state of a bus.
-    fn hear(&mut self, heard: queue::Told) {
+    fn hear(&mut self, heard: SenseMessage) {
         match heard {
-            queue::Told::Value(sample) => {
-                self.input_works(&sample);
-                self.read(&sample, Quality::Good);
+            SenseMessage::Value(sample) => {
+                match &sample.fault {
+                    Some(why) => self.input_fails(&sample.sensor, Arc::clone(why)),
+                    None => self.input_works(&sample),
+                }
+                self.read(&sample);
             }
-            queue::Told::Fault { sample, why } => {
-                self.input_fails(&sample.sensor, why);
-                self.read(&sample, Quality::Fault);
-            }
-            queue::Told::Bus { bus, down } => self.hear_bus(&bus, down.as_deref()),
-            queue::Told::Line { bus, why } => self.hear_line(bus, why),
-            queue::Told::Absent { bus, sensors } => {
+            SenseMessage::Bus { bus, down } => self.hear_bus(&bus, down.as_deref()),
+            SenseMessage::NoValue { bus, why } => self.hear_line(bus, why),
+            SenseMessage::Absent { bus, sensors } => {
                 self.absent.insert(bus, sensors);
             }
-            queue::Told::Labels { bus, seen } => {
+            SenseMessage::Labels { bus, seen } => {
                 Arc::make_mut(&mut self.seen_labels).insert(bus, (*seen).clone());
                 self.keep_snapshot();
             }
         }
     }
 
-    fn read(&mut self, sample: &Sample, quality: Quality) {
+    fn read(&mut self, sample: &Sample) {
         let plan = Arc::clone(self.engine.plan());
         let Some(input) = sample.input(&plan, &self.clock) else { return };
         if matches!(input, Input::Undated(_)) {
             self.figures.count_refused(sample.refused);
         }
-        let input = match input {
-            Input::Reading(raw) => Input::Reading(Raw { quality, ..raw }),
-            Input::Undated(raw) => Input::Undated(Raw { quality, ..raw }),
-            other => other,
-        };
         self.follow_clock();
         self.follow_reserve();
         let now = sample.instant(&self.clock).max(self.engine.now().uptime);

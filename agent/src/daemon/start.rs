@@ -26,7 +26,7 @@ use crate::output::{counted, tell};
 use crate::recording::Recording;
 use crate::sense::Senses;
 use crate::sense::host::Machine;
-use crate::sense::queue::{Queue, Told};
+use crate::sense::queue::{Queue, SenseMessage};
 use crate::store::thread::Recorder;
 use crate::sync::{self, status::SyncStatus};
 
@@ -216,10 +216,10 @@ async fn decide_from_the_first(
         tokio::select! {
             heard = queue.next() => {
                 match &heard {
-                    Told::Bus { bus, .. } => first.retain(|earlier| !is_of_bus(earlier, bus)),
-                    Told::Line { .. } => continue,
-                    Told::Absent { .. } | Told::Labels { .. } => {}
-                    Told::Value(sample) | Told::Fault { sample, .. } => match sample.stamp {
+                    SenseMessage::Bus { bus, .. } => first.retain(|earlier| !is_of_bus(earlier, bus)),
+                    SenseMessage::NoValue { .. } => continue,
+                    SenseMessage::Absent { .. } | SenseMessage::Labels { .. } => {}
+                    SenseMessage::Value(sample) => match sample.stamp {
                         Some(stamp) => clock.observe(stamp),
                         None => continue,
                     },
@@ -241,6 +241,6 @@ async fn decide_from_the_first(
     begin().run(early, first, queue, commands, outcomes).await;
 }
 
-fn is_of_bus(told: &Told, of: &Id) -> bool {
-    matches!(told, Told::Bus { bus, .. } if bus == of)
+fn is_of_bus(told: &SenseMessage, of: &Id) -> bool {
+    matches!(told, SenseMessage::Bus { bus, .. } if bus == of)
 }

@@ -15,7 +15,7 @@ use tilth_core::id::{Id, SensorId};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::queue::{Queue, Told};
+use super::queue::{Queue, SenseMessage};
 use super::sample::Sample;
 use super::supervise;
 use crate::clock::{Clock, Source};
@@ -50,13 +50,13 @@ impl Context {
     /// The bus was opened. Decide hears of each time, for the engine may remember from before a restart that it was down.
     pub(crate) fn up(&self) {
         self.health.lock().up(self.clock.uptime());
-        self.queue.push(Told::Bus { bus: self.id.clone(), down: None });
+        self.queue.push(SenseMessage::Bus { bus: self.id.clone(), down: None });
     }
 
     /// The bus cannot be read. Decide hears of each new reason.
     pub(crate) fn down(&self, why: &str) {
         if self.health.lock().down(why, self.clock.uptime()) {
-            self.queue.push(Told::Bus { bus: self.id.clone(), down: Some(why.to_owned()) });
+            self.queue.push(SenseMessage::Bus { bus: self.id.clone(), down: Some(why.to_owned()) });
         }
     }
 
@@ -71,24 +71,19 @@ impl Context {
         self.down(&why);
     }
 
-    /// A value of one sensor.
+    /// A value of one sensor, or the fault of its input.
     pub(crate) fn value(&self, sample: Sample) {
-        self.queue.push(Told::Value(sample));
-    }
-
-    /// An input that speaks and has no value for its sensor, and why.
-    pub(crate) fn fault(&self, sample: Sample, why: Arc<str>) {
-        self.queue.push(Told::Fault { sample, why });
+        self.queue.push(SenseMessage::Value(sample));
     }
 
     /// A message came that has no value for any sensor: a sign of life all the same.
     pub(crate) fn no_value(&self, why: String) {
-        self.queue.push(Told::Line { bus: self.id.clone(), why });
+        self.queue.push(SenseMessage::NoValue { bus: self.id.clone(), why });
     }
 
     /// The sensors whose values no message carries, in place of those told before.
     pub(crate) fn absent(&self, sensors: Arc<Absent>) {
-        self.queue.push(Told::Absent { bus: self.id.clone(), sensors });
+        self.queue.push(SenseMessage::Absent { bus: self.id.clone(), sensors });
     }
 
     /// Waits for room in the queue on the input clock, where a recording must not lose a row. A live bus never waits.
@@ -151,7 +146,7 @@ mod tests {
         let (clock, health) = (Clock::new(Source::Scaled(1)), HealthHandle::default());
         let context = Context { id: Id::new("gateway").unwrap(), wanted, health, clock, queue: queue.clone() };
         let told = || match queue.try_next() {
-            Some(Told::Bus { down, .. }) => Some(down.unwrap_or_else(|| "up".to_owned())),
+            Some(SenseMessage::Bus { down, .. }) => Some(down.unwrap_or_else(|| "up".to_owned())),
             other => other.map(|other| panic!("{other:?}")),
         };
         assert_eq!(context.health.get().state.name(), "opening");

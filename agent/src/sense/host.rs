@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tilth_config::{Feed, Host, Input};
 use tilth_core::id::SensorId;
+use tilth_core::reading::Quality;
 use tilth_core::time::{Span, Uptime};
 use tokio::task::spawn_blocking;
 
@@ -55,7 +56,8 @@ pub(crate) async fn run(machine: Arc<Machine>, mut context: Context) {
         for figure in figures.iter_mut().filter(|figure| figure.at <= now) {
             let value = read(&machine, figure.figure).await.unwrap_or(f64::NAN);
             let sensor = figure.sensor.clone();
-            context.value(Sample { sensor, value, arrived: now, stamp: None, refused: None });
+            let (quality, fault) = (Quality::Good, None);
+            context.value(Sample { sensor, value, quality, fault, arrived: now, stamp: None, refused: None });
             // What was missed while the clock jumped is not made up for.
             let missed = (now - figure.at).0 / figure.interval.0.max(1);
             figure.at = figure.at + Span(figure.interval.0.max(1) * (missed + 1));
@@ -142,7 +144,7 @@ mod tests {
     use tokio::sync::watch;
 
     use super::super::bus::{HealthHandle, Wanted};
-    use super::super::queue::{Queue, Told};
+    use super::super::queue::{Queue, SenseMessage};
     use super::*;
     use crate::clock::{Clock, Source};
 
@@ -200,7 +202,7 @@ mod tests {
                 () = clock.sleep_until(end) => {}
             }
             let mut counts = [0, 0];
-            while let Some(Told::Value(sample)) = queue.try_next() {
+            while let Some(SenseMessage::Value(sample)) = queue.try_next() {
                 counts[usize::from(sample.sensor.as_str() == "pi/memory")] += 1;
             }
             assert!((5..=10).contains(&counts[0]) && (2..=4).contains(&counts[1]), "{counts:?}");

@@ -30,13 +30,14 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use tilth_config::{Feed, Input, Serial, Stamping};
 use tilth_core::id::SensorId;
 use tilth_core::local::Local;
+use tilth_core::reading::Quality;
 use tilth_core::time::{Span, Uptime, WallTime};
 use tokio::io::AsyncReadExt;
 use tokio::time::{sleep, timeout};
 
 use super::bus::health::About;
 use super::bus::{Absent, Context, Wanted, blocking};
-use super::queue::Told;
+use super::queue::SenseMessage;
 use super::sample::Sample;
 use super::stamp::{StampJudge, Why};
 use crate::clock::Source;
@@ -238,20 +239,20 @@ impl Reader {
         decoder.push(bytes, |decoded| {
             is_told |= !(decoded.values.is_empty() && decoded.faults.is_empty());
             let mut of_line = None;
-            let mut sample = |want: usize, value| {
+            let mut sample = |want: usize, value, quality, fault| {
                 let Listener { feed: LineFeed { want: Want { sensor, .. }, use_stamp }, stamps } = &mut wanted[want];
                 let why = (*use_stamp && is_judged).then(|| why_not(stamps, &decoded, now)).flatten();
                 if let Some(why) = why {
                     of_line.get_or_insert_with(|| (why, decoded.time.or(decoded.count), sensor.clone()));
                 }
                 let stamp = decoded.time.filter(|_| *use_stamp);
-                Sample { sensor: sensor.clone(), value, arrived: now.0, stamp, refused: why }
+                Sample { sensor: sensor.clone(), value, quality, fault, arrived: now.0, stamp, refused: why }
             };
             for (want, value) in decoded.values {
-                context.value(sample(*want, *value));
+                context.value(sample(*want, *value, Quality::Good, None));
             }
             for (want, why) in decoded.faults {
-                context.fault(sample(*want, f64::NAN), Arc::clone(why));
+                context.value(sample(*want, f64::NAN, Quality::Fault, Some(Arc::clone(why))));
             }
             words.extend(decoded.words.iter().map(|(_, about)| about.clone()));
             rejected.extend(of_line);
@@ -333,7 +334,7 @@ impl Reader {
         let seen = self.labels.new.take().map(Arc::new).unwrap_or_default();
         if is_first || told != seen {
             self.memory.set(Arc::clone(&seen));
-            self.context.queue.push(Told::Labels { bus: self.context.id.clone(), seen });
+            self.context.queue.push(SenseMessage::Labels { bus: self.context.id.clone(), seen });
         }
     }
 

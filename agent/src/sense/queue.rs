@@ -13,18 +13,11 @@ use super::sample::Sample;
 /// Ten seconds of a hundred values a second: longer than decide is ever away.
 const CAPACITY: usize = 1024;
 
-/// What a bus has to say.
+/// A message from a bus to decide.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Told {
-    /// A value.
+pub(crate) enum SenseMessage {
+    /// A value of a sensor, or the fault of its input.
     Value(Sample),
-    /// A sensor's input speaks and has no value for it.
-    Fault {
-        /// When, and whose; without a value.
-        sample: Sample,
-        /// What is wrong.
-        why: Arc<str>,
-    },
     /// A bus went down, or is back.
     Bus {
         /// Which.
@@ -32,14 +25,14 @@ pub(crate) enum Told {
         /// Why it is down; nothing where it is up.
         down: Option<String>,
     },
-    /// A line of text came from a bus, with nothing for a sensor.
-    Line {
+    /// Something came from a bus, with nothing for a sensor.
+    NoValue {
         /// Which.
         bus: Id,
         /// What was wrong with it.
         why: String,
     },
-    /// Lines of a bus come, and have no values for some of its sensors; in place of what was told of that before.
+    /// Messages of a bus come and have no values for some of its sensors; replaces what was said of that before.
     Absent {
         /// Which bus.
         bus: Id,
@@ -69,7 +62,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    items: VecDeque<Told>,
+    items: VecDeque<SenseMessage>,
     dropped: u64,
 }
 
@@ -77,7 +70,7 @@ struct Waiting {
 enum Key<'a> {
     Sensor(&'a SensorId),
     Bus(&'a Id),
-    Line(&'a Id),
+    NoValue(&'a Id),
     Absent(&'a Id),
     Labels(&'a Id),
 }
@@ -94,7 +87,7 @@ impl Queue {
     }
 
     /// Never waits. A full queue first forgets all but the newest value of each input, and counts what it forgot.
-    pub(crate) fn push(&self, told: Told) {
+    pub(crate) fn push(&self, message: SenseMessage) {
         let mut waiting = self.waiting();
         if waiting.items.len() >= self.0.capacity {
             waiting.keep_newest();
@@ -104,7 +97,7 @@ impl Queue {
             waiting.items.pop_front();
             waiting.dropped += 1;
         }
-        waiting.items.push_back(told);
+        waiting.items.push_back(message);
         drop(waiting);
         self.0.came.notify_one();
     }
@@ -118,24 +111,24 @@ impl Queue {
     }
 
     /// The oldest, as soon as there is one. Cancelling is safe.
-    pub(crate) async fn next(&self) -> Told {
+    pub(crate) async fn next(&self) -> SenseMessage {
         loop {
-            if let Some(told) = self.try_next() {
-                return told;
+            if let Some(message) = self.try_next() {
+                return message;
             }
             self.0.came.notified().await;
         }
     }
 
     /// The oldest, if there is one.
-    pub(crate) fn try_next(&self) -> Option<Told> {
+    pub(crate) fn try_next(&self) -> Option<SenseMessage> {
         let mut waiting = self.waiting();
-        let told = waiting.items.pop_front();
+        let message = waiting.items.pop_front();
         if waiting.items.len() <= self.0.capacity / 2 {
             self.0.taken.notify_waiters();
             self.0.taken.notify_one();
         }
-        told
+        message
     }
 
     /// How many values were forgotten because decide did not keep up.
@@ -153,7 +146,7 @@ impl Waiting {
         let before = self.items.len();
         let keep: Vec<bool> = {
             let mut seen = BTreeSet::new();
-            self.items.iter().rev().map(|told| seen.insert(told.key())).collect()
+            self.items.iter().rev().map(|message| seen.insert(message.key())).collect()
         };
         let mut keep = keep.into_iter().rev();
         self.items.retain(|_| keep.next().unwrap_or(true));
@@ -161,14 +154,14 @@ impl Waiting {
     }
 }
 
-impl Told {
+impl SenseMessage {
     fn key(&self) -> Key<'_> {
         match self {
-            Told::Value(sample) | Told::Fault { sample, .. } => Key::Sensor(&sample.sensor),
-            Told::Bus { bus, .. } => Key::Bus(bus),
-            Told::Line { bus, .. } => Key::Line(bus),
-            Told::Absent { bus, .. } => Key::Absent(bus),
-            Told::Labels { bus, .. } => Key::Labels(bus),
+            SenseMessage::Value(sample) => Key::Sensor(&sample.sensor),
+            SenseMessage::Bus { bus, .. } => Key::Bus(bus),
+            SenseMessage::NoValue { bus, .. } => Key::NoValue(bus),
+            SenseMessage::Absent { bus, .. } => Key::Absent(bus),
+            SenseMessage::Labels { bus, .. } => Key::Labels(bus),
         }
     }
 }
@@ -176,18 +169,27 @@ impl Told {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tilth_core::reading::Quality;
     use tilth_core::time::Uptime;
 
-    fn value(sensor: &str, value: f64) -> Told {
+    fn value(sensor: &str, value: f64) -> SenseMessage {
         let sensor = SensorId::new(sensor).unwrap();
-        Told::Value(Sample { sensor, value, arrived: Uptime(0), stamp: None, refused: None })
+        SenseMessage::Value(Sample {
+            sensor,
+            value,
+            quality: Quality::Good,
+            fault: None,
+            arrived: Uptime(0),
+            stamp: None,
+            refused: None,
+        })
     }
 
-    fn bus(down: bool) -> Told {
-        Told::Bus { bus: Id::new("b").unwrap(), down: down.then(|| "gone".to_owned()) }
+    fn bus(down: bool) -> SenseMessage {
+        SenseMessage::Bus { bus: Id::new("b").unwrap(), down: down.then(|| "gone".to_owned()) }
     }
 
-    fn drain(queue: &Queue) -> Vec<Told> {
+    fn drain(queue: &Queue) -> Vec<SenseMessage> {
         std::iter::from_fn(|| queue.try_next()).collect()
     }
 

@@ -1,5 +1,7 @@
 //! A value as a bus hands it on, and how it becomes one that the engine takes.
 
+use std::sync::Arc;
+
 use tilth_core::engine::Input;
 use tilth_core::id::SensorId;
 use tilth_core::plan::Plan;
@@ -16,6 +18,10 @@ pub(crate) struct Sample {
     pub(crate) sensor: SensorId,
     /// Not a number where the input answered without a value.
     pub(crate) value: f64,
+    /// What the bus knows of the value; the engine only ever finds it worse.
+    pub(crate) quality: Quality,
+    /// Why the input has no value, where the quality is fault.
+    pub(crate) fault: Option<Arc<str>>,
     /// When it arrived.
     pub(crate) arrived: Uptime,
     /// Its own time, where its input says `stamp = "source"` and it carried one.
@@ -30,7 +36,7 @@ impl Sample {
     /// To be called when decide takes it from the queue: the input clock moves here.
     pub(crate) fn input(&self, plan: &Plan, clock: &Clock) -> Option<Input> {
         let sensor = plan.sensor_ix(self.sensor.as_str())?;
-        let raw = |at| Raw { sensor, at, value: self.value, quality: Quality::Good };
+        let raw = |at| Raw { sensor, at, value: self.value, quality: self.quality };
         Some(match self.own_time(clock) {
             Some(at) => Input::Reading(raw(at)),
             None if self.refused.is_some() && clock.source() != Source::Input => Input::Undated(raw(self.arrived)),
@@ -72,7 +78,16 @@ mod tests {
         let clock = Clock::new(Source::Scaled(1));
         let arrived = Uptime(10_000_000);
         let sample = |stamp, refused| {
-            Sample { sensor: SensorId::new("a/b").unwrap(), value: 1.0, arrived, stamp, refused }.own_time(&clock)
+            Sample {
+                sensor: SensorId::new("a/b").unwrap(),
+                value: 1.0,
+                quality: Quality::Good,
+                fault: None,
+                arrived,
+                stamp,
+                refused,
+            }
+            .own_time(&clock)
         };
         clock.trust(Anchor { offset_ms: 1_000_000_000, trust: Trust::Told, error: None });
         let wall = |ms: i64| Some(WallTime(1_010_000_000 + ms));
@@ -95,14 +110,30 @@ mod tests {
         let clock = Clock::new(Source::Input);
         let sample = |stamp| {
             let sensor = SensorId::new("a/b").unwrap();
-            Sample { sensor, value: 1.0, arrived: Uptime(0), stamp, refused: Some(Why::NoClock) }
+            Sample {
+                sensor,
+                value: 1.0,
+                quality: Quality::Good,
+                fault: None,
+                arrived: Uptime(0),
+                stamp,
+                refused: Some(Why::NoClock),
+            }
         };
         assert_eq!(sample(Some(WallTime(5000))).own_time(&clock), Some(Uptime(5000)));
         assert_eq!(sample(Some(WallTime(4000))).own_time(&clock), Some(Uptime(4000)));
         assert_eq!(sample(None).own_time(&clock), Some(Uptime(5000)));
         assert_eq!(clock.uptime(), Uptime(5000));
         let sensor = SensorId::new("a/b").unwrap();
-        let old = Sample { sensor, value: 1.0, arrived: Uptime(0), stamp: Some(WallTime(4000)), refused: None };
+        let old = Sample {
+            sensor,
+            value: 1.0,
+            quality: Quality::Good,
+            fault: None,
+            arrived: Uptime(0),
+            stamp: Some(WallTime(4000)),
+            refused: None,
+        };
         assert_eq!(old.instant(&clock), Uptime(5000));
         assert_eq!(old.instant(&Clock::new(Source::Scaled(1))), Uptime(0));
     }

@@ -88,21 +88,21 @@ impl Watched {
             let told = timeout(Duration::from_secs(20), self.queue.next()).await;
             match told.unwrap_or_else(|_| panic!("nothing came: {:?}", self.health.get())) {
                 // What no line has is a matter of its own.
-                Told::Absent { .. } | Told::Labels { .. } => {}
+                SenseMessage::Absent { .. } | SenseMessage::Labels { .. } => {}
                 told => break told,
             }
         };
         match told {
-            Told::Value(sample) => match sample.stamp {
+            SenseMessage::Value(Sample { sensor, fault: Some(why), .. }) => format!("{sensor} is at fault: {why}"),
+            SenseMessage::Value(sample) => match sample.stamp {
                 Some(WallTime(ms)) => format!("{}={} @{ms}", sample.sensor, sample.value),
                 None => format!("{}={}", sample.sensor, sample.value),
             },
-            Told::Fault { sample, why } => format!("{} is at fault: {why}", sample.sensor),
-            Told::Bus { bus, down: Some(_) } => format!("{bus} down"),
-            Told::Bus { bus, down: None } => format!("{bus} up"),
-            Told::Line { bus, why } => format!("{bus}: {why}"),
-            Told::Absent { bus, sensors } => format!("{bus} has no {sensors:?}"),
-            Told::Labels { bus, seen } => format!("{bus} has {seen:?}"),
+            SenseMessage::Bus { bus, down: Some(_) } => format!("{bus} down"),
+            SenseMessage::Bus { bus, down: None } => format!("{bus} up"),
+            SenseMessage::NoValue { bus, why } => format!("{bus}: {why}"),
+            SenseMessage::Absent { bus, sensors } => format!("{bus} has no {sensors:?}"),
+            SenseMessage::Labels { bus, seen } => format!("{bus} has {seen:?}"),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use tilth_core::calibrate::{Calibration, Points};
-use tilth_core::id::{Id, SensorId};
+use tilth_core::id::{BUS_ZONE, HUB_ZONE, Id, SensorId};
 use tilth_core::quantity::Quantity;
 use tilth_core::sensor::Sensor;
 use tilth_core::time::Span;
@@ -31,13 +31,6 @@ pub(crate) const STALE_INTERVALS: i64 = 3;
 
 /// But not sooner than this: a busy line is not a dead one.
 pub(crate) const SOONEST_STALE: Span = Span::from_secs(30);
-
-/// The zone of the sensors that stand for lines, `bus/NAME`: not for others.
-pub(crate) const BUS_ZONE: &str = "bus";
-
-/// The zone of the sensor that stands for the hub, `hub/accepts`: not for others.
-pub(crate) const HUB_ZONE: &str = "hub";
-pub(crate) const HUB_ACCEPTS: &str = "accepts";
 
 /// What an input looks like.
 const INPUT: &str = "input = \"line:gateway/ph\"";

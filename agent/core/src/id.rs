@@ -10,6 +10,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// The most characters an id may have.
 pub const MAX_LEN: usize = 40;
 
+/// Zone of the sensors that stand for buses.
+pub const BUS_ZONE: &str = "bus";
+
+/// Zone of the sensor that stands for the hub.
+pub const HUB_ZONE: &str = "hub";
+
 /// A name of a zone, rule, device, policy, schedule, channel or bus: `[a-z0-9-]{1,40}`.
 ///
 /// Cheap to clone; sorts by its bytes.
@@ -80,6 +86,18 @@ impl SensorId {
         check(zone)?;
         check(name)?;
         Ok(SensorId(text.into()))
+    }
+
+    /// The sensor that stands for a bus, `bus/NAME`: 1 while the bus is up, 0 while it is down.
+    #[must_use]
+    pub fn of_bus(bus: &Id) -> SensorId {
+        SensorId(format!("{BUS_ZONE}/{bus}").into())
+    }
+
+    /// The sensor that stands for the hub, `hub/accepts`: 1 while the hub takes what this device sends, 0 while it refuses.
+    #[must_use]
+    pub fn hub_accepts() -> SensorId {
+        SensorId(format!("{HUB_ZONE}/accepts").into())
     }
 
     /// The whole name, `zone/name`.
@@ -187,6 +205,9 @@ mod tests {
     fn a_sensor_has_a_zone_and_a_name() {
         let sensor = SensorId::new("tower-1/ph").unwrap();
         assert_eq!((sensor.zone().as_str(), sensor.name()), ("tower-1", "ph"));
+        for made in [SensorId::of_bus(&Id::new("gateway").unwrap()), SensorId::hub_accepts()] {
+            assert_eq!(SensorId::new(made.as_str()), Ok(made));
+        }
         for (text, expected) in [
             ("ph", IdError::NotASensor),
             ("a/b/c", IdError::NotASensor),

@@ -19,7 +19,7 @@ impl Decide {
         self.read_bus(bus, up);
     }
 
-    /// A line came from a bus that had nothing for a sensor.
+    /// Something came from a bus that had nothing for a sensor.
     pub(super) fn hear_line(&mut self, bus: Id, why: String) {
         self.unread.insert(bus.clone(), why);
         self.handle(Input::Line(bus));
@@ -34,7 +34,7 @@ impl Decide {
 
     /// Why the bus is down that a sensor `bus/NAME` stands for.
     pub(super) fn why_down(&self, sensor: &SensorId) -> Option<String> {
-        self.buses.iter().find_map(|(bus, down)| down.clone().filter(|_| *sensor.as_str() == reading_of(bus)))
+        self.buses.iter().find_map(|(bus, down)| down.clone().filter(|_| *sensor == SensorId::of_bus(bus)))
     }
 
     /// Why no line has a value, of a bus that a sensor `bus/NAME` stands for and whose lines come.
@@ -44,7 +44,7 @@ impl Decide {
 
     fn read_bus(&mut self, bus: &Id, up: bool) {
         self.follow_clock();
-        let Some(sensor) = self.engine.plan().sensor_ix(&reading_of(bus)) else { return };
+        let Some(sensor) = self.engine.plan().sensor_ix(SensorId::of_bus(bus).as_str()) else { return };
         let value = if up { 1.0 } else { 0.0 };
         let at = self.now();
         self.decide(at, Input::Reading(Raw { sensor, at, value, quality: Quality::Good }));
@@ -55,9 +55,4 @@ impl Decide {
 pub(crate) fn unread(engine: &Engine, unread: &BTreeMap<Id, String>, sensor: &SensorId) -> Option<String> {
     let bus = engine.plan().sensor(engine.plan().sensor_ix(sensor.as_str())?).stands_for.as_ref()?;
     unread.get(bus).filter(|_| engine.is_unread(bus)).cloned()
-}
-
-/// The sensor that a bus is.
-fn reading_of(bus: &Id) -> String {
-    format!("bus/{bus}")
 }

@@ -60,7 +60,7 @@ fn state_of(
     now: Uptime,
 ) -> Option<(String, Option<String>)> {
     let Some(bus) = &sensor.stands_for else {
-        let (accepts, _) = newest.filter(|_| sensor.id.as_str() == "hub/accepts")?;
+        let (accepts, _) = newest.filter(|_| sensor.id == SensorId::hub_accepts())?;
         return Some((if accepts.steps == Steps(0) { "refuses" } else { "accepts" }.to_owned(), None));
     };
     if let Some(reason) = beside.buses.get(bus)? {

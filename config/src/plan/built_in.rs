@@ -14,7 +14,6 @@ use tilth_core::value::Resolution;
 use super::{Binder, Bonds};
 use crate::roster::Known;
 use crate::rules::{self, Duty};
-use crate::sensors;
 use crate::source::Place;
 
 /// A sensor is not overdue sooner than this, however often it speaks: a board that restarts is back before.
@@ -25,8 +24,7 @@ const SILENT_INTERVALS: i64 = 3;
 
 /// A sensor that is 1 while all is well and 0 while it is not, and what is said then.
 struct Watched<'a> {
-    zone: &'static str,
-    name: &'a str,
+    id: SensorId,
     rule: &'static str,
     /// What is said when it is well again.
     resolved: &'static str,
@@ -57,8 +55,8 @@ impl<'a> Binder<'a> {
         }
         let silent_after = self.silent_after(within);
         let watched = |(bus, place): (&Id, Place)| {
-            let (name, rule, resolved) = (bus.as_str(), rules::BUS_DOWN, "bus {name} is back");
-            let watched = Watched { zone: sensors::BUS_ZONE, name, rule, resolved, duty, place: Some(place) };
+            let (rule, resolved) = (rules::BUS_DOWN, "bus {name} is back");
+            let watched = Watched { id: SensorId::of_bus(bus), rule, resolved, duty, place: Some(place) };
             let sensor = Sensor { stands_for: Some(bus.clone()), ..self.watch(&watched)? };
             silent_after.get(bus).iter().for_each(|after| self.watch_silence(&sensor, **after, place));
             Some(sensor)
@@ -116,8 +114,7 @@ impl<'a> Binder<'a> {
         parts.site?.hub.as_ref()?;
         let duty = parts.zones.device().hub_refuses.as_ref();
         self.watch(&Watched {
-            zone: sensors::HUB_ZONE,
-            name: sensors::HUB_ACCEPTS,
+            id: SensorId::hub_accepts(),
             rule: rules::HUB_REFUSES,
             resolved: "the hub accepts this device again",
             duty,
@@ -126,8 +123,8 @@ impl<'a> Binder<'a> {
     }
 
     fn watch(&mut self, watched: &Watched<'_>) -> Option<Sensor> {
-        let Watched { zone, name, rule, resolved, duty, place } = watched;
-        let sensor = contact(zone, name)?;
+        let Watched { id, rule, resolved, duty, place } = watched;
+        let sensor = contact(id.clone())?;
         let settings = self.parts.zones.device();
         if let Some(duty) = duty.filter(|duty| duty.enabled)
             && let Some(escalation) = self.policy(&duty.escalation, settings)
@@ -146,10 +143,10 @@ fn shorten<K: Ord>(spans: &mut BTreeMap<K, Span>, of: K, span: Span) {
 }
 
 /// It has no faults of its own, and is never stale.
-fn contact(zone: &str, name: &str) -> Option<Sensor> {
+fn contact(id: SensorId) -> Option<Sensor> {
     Some(Sensor {
-        id: SensorId::new(&format!("{zone}/{name}")).ok()?,
-        zone: Id::new(zone).ok()?,
+        zone: id.zone(),
+        id,
         quantity: Quantity::Contact,
         resolution: Resolution::new(1.0).ok()?,
         calibration: Calibration::Identity,

@@ -652,15 +652,14 @@ proptest! {
         let report = readings.report();
         prop_assert_eq!(report.lines, lines);
         prop_assert_eq!(lines, 1 + report.blank + report.held + report.bad_lines);
-        // A column without a single number is left out, and said.
-        let columns = 3 - report.texts.len() as u64;
+        // A column without a single number is left out, and said; so is one whose heading is bad.
+        let columns = 3 - report.texts.len() as u64 - report.bad_columns;
         prop_assert_eq!(columns * report.held, report.values + report.missing + report.bad_cells);
         prop_assert_eq!(rows.iter().filter(|row| row.value.is_some()).count() as u64, report.values);
         prop_assert!(rows.iter().all(|row| row.sensor.is_some() == row.value.is_some()));
         let with_rows = rows.chunk_by(|one, next| one.line == next.line).count();
         prop_assert_eq!(with_rows as u64, report.held, "each held line moves the clock");
-        let bad = report.bad_lines + report.bad_cells;
-        prop_assert_eq!(report.reasons.iter().map(|(_, count)| count).sum::<u64>(), bad);
+        prop_assert_eq!(report.reasons.iter().map(|(_, count)| count).sum::<u64>(), report.bad());
     }
 
     #[test]

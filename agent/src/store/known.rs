@@ -99,16 +99,18 @@ impl Known {
             let reason = "another database is in the place of tilth.db".to_owned();
             return Some(Less { reason, is_all: true, is_certain: true });
         }
-        let lost_log = match found.log {
-            Log::Absent if self.is_open => Some("its log tilth.db-wal was not there".to_owned()),
-            Log::Empty if self.is_open => Some("its log tilth.db-wal was empty".to_owned()),
-            _ => damage(found.log),
-        };
         let behind = self.lanes.iter().find_map(|(lane, known)| {
             let found = found.lanes.get(lane).copied().unwrap_or(0);
             (found < *known).then(|| format!("{lane} end with {found}, and {known} were known"))
         });
         let is_behind = behind.is_some() || found.boot < self.boot;
+        let lost_log = match found.log {
+            Log::Absent if self.is_open => Some("its log tilth.db-wal was not there".to_owned()),
+            Log::Empty if self.is_open => Some("its log tilth.db-wal was empty".to_owned()),
+            // No kill did that.
+            Log::Unfinished if is_behind => None,
+            _ => damage(found.log),
+        };
         let older = is_behind.then(|| {
             let behind = behind.unwrap_or_else(|| format!("boot {} was known", self.boot));
             format!("tilth.db or its log was cut, or is an older copy ({behind})")
@@ -234,6 +236,7 @@ mod tests {
             ("a log of no bytes", found(100, 7, Log::Empty), Some("tilth.db-wal was empty")),
             ("a log of zeros", found(40, 7, Log::Unreadable), Some("tilth.db-wal was overwritten")),
             ("an unfinished log", found(100, 7, Log::Unfinished), Some("tilth.db-wal ends within a transaction")),
+            ("a log that was cut", found(99, 7, Log::Unfinished), Some("(events end with 99, and 100 were known)")),
             ("a damaged log", found(100, 7, Log::Damaged(3)), Some("damaged, 3 commits from its end")),
             ("another", Present { database: "b", ..found(900, 9, Log::Whole) }, Some("another database")),
         ];

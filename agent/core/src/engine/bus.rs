@@ -229,12 +229,6 @@ impl Engine {
         let ix = SensorIx(of);
         if self.sensors[of as usize].back_at.is_some_and(|back_at| back_at + self.patience(ix) <= self.now) {
             self.unmute_sensor(ix);
-            // One that is held on is looked at again when its bus is heard next.
-            let is_held = |of: u32| self.watches[of as usize].escalation.is_some_and(|escalation| escalation.is_held());
-            let held = self.plan.rules_about(ix).find(|of| is_held(*of));
-            if let Some(held) = held {
-                self.suspect_bus(held);
-            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::bus::Inhibition;
 use super::{Engine, Kind};
 use crate::alert::{Change, Raised, State, Terms};
 use crate::effect::{Effect, Page, Reason, Report, Transition};
@@ -109,10 +110,11 @@ impl Engine {
 
     /// Pages if it is time and nothing mutes the alert.
     pub(super) fn escalate(&mut self, of: u32) {
-        let muted = match (self.silenced_until(of), self.inhibition(of).is_some()) {
+        let inhibition = self.inhibition(of);
+        let muted = match (self.silenced_until(of), &inhibition) {
             (Some(_), _) => Some(Cause::Unmuted),
-            (None, true) => Some(Cause::BusBack),
-            (None, false) => None,
+            (None, Some(_)) => Some(Cause::BusBack),
+            (None, None) => None,
         };
         let rule = &self.plan.rules[of as usize].rule;
         let watch = &mut self.watches[of as usize];
@@ -120,7 +122,9 @@ impl Engine {
         let now = self.clock.stamp(self.now);
         let was_held = escalation.is_held();
         let Some(Told { cause, page }) = escalation.step(now, &rule.escalation, muted) else {
-            if muted == Some(Cause::BusBack) && escalation.is_held() && !was_held {
+            // Held until the bus is heard, whatever it was held for before.
+            let is_new = !was_held || matches!(inhibition, Some(Inhibition::Suspected));
+            if muted == Some(Cause::BusBack) && escalation.is_held() && is_new {
                 self.suspect_bus(of);
             }
             return;

@@ -109,7 +109,7 @@ impl Failures {
 pub(crate) struct Delivery {
     /// Id of the channel.
     pub(crate) channel: Id,
-    /// Its result.
+    /// Delivery status of the notification.
     pub(crate) outcome: Outcome,
 }
 

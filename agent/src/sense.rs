@@ -103,7 +103,7 @@ impl Sources {
 }
 
 impl Senses {
-    /// Nothing is read yet. `seen_labels` are those that names fitted before the restart.
+    /// No bus is read yet. `seen_labels` are the labels that names fitted before the restart.
     pub(crate) fn new(clock: Clock, queue: Queue, machine: Machine, seen_labels: BTreeMap<Id, SeenLabels>) -> Senses {
         let labels = seen_labels.into_iter().map(|(id, seen)| (id, LabelMemory::new(seen))).collect();
         Senses { clock, queue, machine: Arc::new(machine), buses: BTreeMap::new(), host: None, labels }

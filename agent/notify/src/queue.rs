@@ -6,7 +6,7 @@
 //! deadline() -> Uptime  when to come again
 //! ```
 //!
-//! Nothing is dropped silently: the next message counts what was not sent by itself.
+//! Notifications that were not sent by themselves are counted in the next message.
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;

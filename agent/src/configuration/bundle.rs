@@ -14,7 +14,7 @@ use crate::output::tell;
 
 /// What a bundle comes to.
 pub(super) enum Judged {
-    /// It is to be tried.
+    /// A bundle with other content than the one that runs: to be tried.
     New(Box<Bundle>),
     /// What runs already, under a higher number.
     SameContent(Box<Bundle>),

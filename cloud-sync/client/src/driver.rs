@@ -62,9 +62,9 @@ pub enum Request {
 /// A row that the hub cannot store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Poison {
-    /// Its lane.
+    /// Lane of the row.
     pub lane: Lane,
-    /// Its sequence.
+    /// Sequence of the row in its lane.
     pub seq: u64,
     /// Why, as the hub says it.
     pub reason: String,

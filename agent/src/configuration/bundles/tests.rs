@@ -33,7 +33,7 @@ struct Bench {
     bundles: mpsc::Sender<Received>,
     commands: mpsc::Receiver<Command>,
     sources: mpsc::Receiver<Sources>,
-    /// Nobody changes a file.
+    /// Kept open: changes of files come through here, and these tests change none.
     _changes: mpsc::Sender<std::time::Instant>,
     task: tokio::task::JoinHandle<()>,
 }

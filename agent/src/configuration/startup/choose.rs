@@ -51,7 +51,7 @@ pub(crate) enum Choice {
     Bundle(From),
     /// These files.
     Files(From),
-    /// Nothing is watched until the hub that this `agent.toml` names sends something.
+    /// The agent waits, and watches no sensor, until the hub that this `agent.toml` names sends a configuration.
     Wait(From),
     /// There is nothing to begin with.
     Reject,

@@ -31,7 +31,7 @@ pub(crate) struct DeviceContext {
     name: Id,
 }
 
-/// Whose key was shown.
+/// The owner of the key in a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Caller {
     Device(DeviceContext),

@@ -299,6 +299,6 @@ pub(crate) enum SilenceStep {
     Paged,
     /// The device was heard again.
     Over,
-    /// It was delivered that the device is back.
+    /// The page that the device is back was delivered.
     OverTold,
 }

@@ -46,7 +46,7 @@ pub(crate) struct Silence {
     pub(crate) over: Option<WallTime>,
     /// The page was delivered.
     pub(crate) is_paged: bool,
-    /// It was delivered that the device is back.
+    /// The page that the device is back was delivered.
     pub(crate) is_over_told: bool,
 }
 

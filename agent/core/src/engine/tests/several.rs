@@ -170,7 +170,7 @@ fn another_sensor_to_compare_with_restarts_the_hold_and_another_limit_does_not()
     bench.handle(12.0, Input::Plan(without)).expect(&["12 resolved apart removed", "planned"]);
 }
 
-/// Its value is not known while its bus is down, so nobody can be told more by a page.
+/// Guards against: a page about a difference whose other value is unknown because its bus is down.
 #[test]
 fn a_bus_that_is_down_holds_the_pages_of_rules_that_compare_with_its_sensors() {
     let on_bus = Sensor { bus: Some(id("gateway")), ..sensor("z/b") };

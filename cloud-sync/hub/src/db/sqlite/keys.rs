@@ -16,7 +16,7 @@ use crate::db::records::ListedKey;
 use crate::domain::access;
 
 impl Database {
-    /// Whose key was shown, from an address; none for a key that is unknown or revoked, or has another secret.
+    /// The owner of the key in a request from an address; none for a key that is unknown or revoked, or has another secret.
     pub(crate) async fn authenticate(&self, shown: Key, origin: IpAddr) -> Result<Option<Authenticated>, DbError> {
         self.read(Owner::Hub, move |connection| find(connection, &shown, &origin.to_string())).await
     }
@@ -58,7 +58,7 @@ pub(super) fn add(
     Ok(())
 }
 
-/// Whose key this is; none for a key that is unknown or revoked, or has another secret.
+/// The owner of a key; none for a key that is unknown or revoked, or has another secret.
 pub(super) fn find(connection: &Connection, shown: &Key, origin: &str) -> Result<Option<Authenticated>, DbError> {
     let mut select = connection.prepare_cached(
         "SELECT hash, keys.tenant, tenants.name AS client, device, devices.name AS device_name, last_used

@@ -166,7 +166,7 @@ impl KeepFor {
 /// Who is paged about a tenant's silent devices.
 #[derive(Debug, Args)]
 pub(crate) struct Pages {
-    /// Page to a topic of an ntfy server, such as https://ntfy.example/TOPIC
+    /// Page to a topic of an ntfy server: the server's address, with /TOPIC behind it
     #[arg(long, value_name = "URL", groups = ["setting", "channel"])]
     pub(crate) ntfy: Option<String>,
     /// Page to a program that takes JSON, signed with --secret

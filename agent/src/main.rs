@@ -1,14 +1,15 @@
 //! The daemon and its command line.
 
+mod api;
 mod chance;
 mod check;
 mod checkpoint;
 mod cli;
 mod clock;
+mod commands;
 mod configuration;
 mod daemon;
 mod decide;
-mod desk;
 mod durable;
 mod exit;
 mod explain;
@@ -39,13 +40,13 @@ fn main() -> ExitCode {
         Command::Run(wanted) => daemon::run(&wanted),
         Command::Check(wanted) => check::run(&wanted),
         Command::Explain(wanted) => explain::run(&wanted),
-        Command::Status(wanted) => desk::commands::status(&wanted),
-        Command::Sensors(wanted) => desk::commands::sensors(&wanted),
-        Command::Alerts(wanted) => desk::commands::alerts(&wanted),
-        Command::Ack(wanted) => desk::commands::ack(&wanted),
-        Command::Silence(wanted) => desk::commands::silence(&wanted),
-        Command::Note(wanted) => desk::commands::note(&wanted),
-        Command::Tail(wanted) => desk::commands::tail(&wanted),
+        Command::Status(wanted) => commands::status(&wanted),
+        Command::Sensors(wanted) => commands::sensors(&wanted),
+        Command::Alerts(wanted) => commands::alerts(&wanted),
+        Command::Ack(wanted) => commands::ack(&wanted),
+        Command::Silence(wanted) => commands::silence(&wanted),
+        Command::Note(wanted) => commands::note(&wanted),
+        Command::Tail(wanted) => commands::tail(&wanted),
     });
     output::journal::flush();
     code

@@ -12,14 +12,14 @@ use tokio::task::JoinSet;
 
 use super::opened::{self, OpenStore};
 use super::tasks::Tasks;
+use crate::api::socket::{self, NotTaken, Taken};
+use crate::api::{self, Changes, Office};
 use crate::chance::Run;
 use crate::checkpoint;
 use crate::cli;
 use crate::clock::{Clock, Source};
 use crate::configuration::{ConfigStatus, Configuration, Enrolment, Received, Startup, Surroundings};
 use crate::decide::{self, Anew, Begun, Command, Live, Tools};
-use crate::desk::address::{self, NotTaken, Taken};
-use crate::desk::{self, Changes, Office};
 use crate::health::Health;
 use crate::notify;
 use crate::output::{counted, tell};
@@ -91,9 +91,9 @@ impl Tasks {
             let parts = base.sync_parts(enrolment, &configuration, bundles, &store);
             tokio::spawn(sync::run(parts))
         });
-        let mut api = JoinSet::new();
+        let mut serving = JoinSet::new();
         if let Some(socket) = socket {
-            api.spawn(desk::server::run(socket, Arc::new(base.office(&notify, &store))));
+            serving.spawn(api::connections::run(socket, Arc::new(base.office(&notify, &store))));
         }
         let senses = base.senses(&store.begun);
         let OpenStore { begun, progress, recorder, desk, anew, thread, .. } = store;
@@ -113,7 +113,7 @@ impl Tasks {
             deciding,
             notifying,
             syncing,
-            api,
+            api: serving,
             store: desk,
             storing: thread,
         };
@@ -171,7 +171,7 @@ impl Base<'_> {
             database: opened::database(&self.wanted.data),
             policy: opened::USUAL,
             sync: self.sync.clone(),
-            watchers: Semaphore::new(desk::server::MAX_WATCHERS),
+            watchers: Semaphore::new(api::connections::MAX_WATCHERS),
             changes: Changes::none(Instant::now()),
         }
     }
@@ -193,7 +193,7 @@ impl Base<'_> {
 
 /// The socket on which it is asked how it is. Another agent there is an error; an agent that cannot have one still watches.
 fn take_socket(wanted: &cli::Run) -> anyhow::Result<Option<Taken>> {
-    match address::take(&address::of(wanted.socket.as_deref(), &wanted.data)) {
+    match socket::take(&socket::of(wanted.socket.as_deref(), &wanted.data)) {
         Ok(taken) => Ok(Some(taken)),
         Err(lives @ NotTaken::Lives(_)) => Err(lives.into()),
         Err(failed @ NotTaken::Failed(..)) => {

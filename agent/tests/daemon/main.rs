@@ -1,10 +1,10 @@
 //! The running agent as people and boards meet it: the real program, a real serial line, and the commands that ask it.
 
 mod alerts;
+mod api;
 mod bundles;
 mod buses;
 mod changes;
-mod desk;
 mod good;
 mod half_written;
 mod labels;

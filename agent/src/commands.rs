@@ -1,15 +1,18 @@
 //! The commands that ask the running agent.
 
+mod client;
+mod text;
+
 use anyhow::Context;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tilth_core::site::Matcher;
 
-use super::address;
-use super::client::{Answers, ask};
-use super::shown::times::{Timed, Times};
-use super::shown::{self, Table};
-use super::words::{AlertRow, Answer, Missed, Request, SensorRow, SilenceRow, StatusRow};
+use self::client::{Answers, ask};
+use self::text::Table;
+use self::text::times::{Timed, Times};
+use crate::api::rows::{AlertRow, Answer, Missed, Request, SensorRow, SilenceRow, StatusRow};
+use crate::api::socket;
 use crate::cli;
 use crate::exit::Exit;
 use crate::output::{Output, tell};
@@ -17,14 +20,14 @@ use crate::output::{Output, tell};
 /// `tilth-agent status`.
 pub(crate) fn status(wanted: &cli::Status) -> anyhow::Result<Exit> {
     show(&wanted.agent, &Request::Status, wanted.json, |rows: &[StatusRow], output| {
-        rows.iter().flat_map(shown::status).try_for_each(|line| output.line(line))
+        rows.iter().flat_map(text::status).try_for_each(|line| output.line(line))
     })
 }
 
 /// `tilth-agent sensors`.
 pub(crate) fn sensors(wanted: &cli::Sensors) -> anyhow::Result<Exit> {
     show(&wanted.agent, &Request::Sensors, wanted.json, |rows: &[SensorRow], output| {
-        table(&shown::sensors(rows), "no sensor is watched", output)
+        table(&text::sensors(rows), "no sensor is watched", output)
     })
 }
 
@@ -32,7 +35,7 @@ pub(crate) fn sensors(wanted: &cli::Sensors) -> anyhow::Result<Exit> {
 pub(crate) fn alerts(wanted: &cli::Alerts) -> anyhow::Result<Exit> {
     let request = Request::Alerts { all: wanted.all };
     show(&wanted.agent, &request, wanted.json, |rows: &[AlertRow], output| {
-        table(&shown::alerts(rows), "no alert is open", output)
+        table(&text::alerts(rows), "no alert is open", output)
     })
 }
 
@@ -40,7 +43,7 @@ pub(crate) fn alerts(wanted: &cli::Alerts) -> anyhow::Result<Exit> {
 pub(crate) fn ack(wanted: &cli::Ack) -> anyhow::Result<Exit> {
     let request = Request::Acknowledge { alert: wanted.alert, span: wanted.span, by: by(wanted.by.as_deref()) };
     show(&wanted.agent, &request, wanted.json, |rows: &[AlertRow], output| {
-        rows.iter().try_for_each(|row| output.line(shown::acknowledged(row, wanted.span)))
+        rows.iter().try_for_each(|row| output.line(text::acknowledged(row, wanted.span)))
     })
 }
 
@@ -64,9 +67,9 @@ pub(crate) fn silence(wanted: &cli::Silence) -> anyhow::Result<Exit> {
         (None, None) => Request::Silences,
     };
     show(&wanted.agent, &request, wanted.json, |rows: &[SilenceRow], output| match &request {
-        Request::Silences => table(&shown::silences(rows), "nothing is silenced", output),
-        Request::EndSilence { .. } => rows.iter().try_for_each(|row| output.line(shown::silence_ended(row))),
-        _ => rows.iter().try_for_each(|row| output.line(shown::silenced(row, &wanted.agent))),
+        Request::Silences => table(&text::silences(rows), "nothing is silenced", output),
+        Request::EndSilence { .. } => rows.iter().try_for_each(|row| output.line(text::silence_ended(row))),
+        _ => rows.iter().try_for_each(|row| output.line(text::silenced(row, &wanted.agent))),
     })
 }
 
@@ -126,7 +129,7 @@ fn show<T: DeserializeOwned + Serialize + Timed>(
 }
 
 fn connect(agent: &cli::Agent, request: &Request) -> anyhow::Result<Answers> {
-    ask(&address::of(agent.socket.as_deref(), &agent.data), agent.elsewhere(), request)
+    ask(&socket::of(agent.socket.as_deref(), &agent.data), agent.elsewhere(), request)
 }
 
 fn table(table: &Table, none: &str, output: &mut Output) -> anyhow::Result<()> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 
-use super::words::{Answer, AskedAt, Envelope, Request, VERSION};
+use crate::api::rows::{Answer, AskedAt, Envelope, Request, VERSION};
 
 /// An agent that says nothing for so long is stuck.
 const PATIENCE: Duration = Duration::from_secs(15);

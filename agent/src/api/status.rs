@@ -8,12 +8,12 @@ use tilth_notify::queue::Next;
 use tilth_protocol::Lane as Of;
 use tokio::sync::oneshot;
 
-use super::answers::Office;
-use super::views::{self, wall};
-use super::words::{
+use super::rows::{
     AskedAt, BusState, ChannelState, ClockState, ConfigState, Failed, FaultRow, GivenUp, Ignored, Lane, NotifyState,
     ReadingCounts, Refused, RefusedStamps, StatusRow, StoreState,
 };
+use super::state::Office;
+use super::views::{self, wall};
 use crate::clock::Anchor;
 use crate::configuration;
 use crate::decide;
@@ -257,7 +257,7 @@ fn channel_state(status: notify::ChannelStatus, now: Uptime, anchor: Option<Anch
 }
 
 /// The name in JSON of a reason that has no data.
-pub(super) fn name(reason: impl serde::Serialize) -> String {
+pub(crate) fn name(reason: impl serde::Serialize) -> String {
     serde_json::to_value(reason).ok().and_then(|name| Some(name.as_str()?.to_owned())).unwrap_or_default()
 }
 

@@ -9,8 +9,8 @@ use tilth_core::id::Id;
 use tilth_core::site::Matcher;
 use tilth_core::time::Span;
 
-use super::people::matcher;
-use super::words::{
+use crate::api::people::matcher;
+use crate::api::rows::{
     AlertRow, BusState, ChannelState, ClockState, ConfigState, Digits, FaultRow, Ignored, RefusedStamps, ScheduleRow,
     SensorRow, SilenceRow, StatusRow, StoreState,
 };
@@ -276,7 +276,7 @@ fn bus(bus: &BusState) -> Vec<String> {
 /// Lines whose own time was not taken.
 fn refused_stamps(refused: &RefusedStamps) -> String {
     let RefusedStamps { reason, lines, since, for_s, last, last_s, stamp, sensor } = refused;
-    let why = Why::ALL.into_iter().find(|why| super::state::name(why) == *reason);
+    let why = Why::ALL.into_iter().find(|why| crate::api::status::name(why) == *reason);
     let why = why.map_or_else(|| reason.clone(), |why| why.words().to_owned());
     let since = since.as_ref().map_or_else(|| format!("for {}", for_long(*for_s)), |since| format!("since {since}"));
     let last = last.as_ref().map_or_else(|| format!("{} ago", for_long(*last_s)), |last| format!("at {last}"));
@@ -405,7 +405,8 @@ fn store(store: &StoreState, has_hub: bool) -> Vec<String> {
         }
         _ => "how long it can stay offline shows after half an hour".to_owned(),
     });
-    let lane = |(name, lane): (&String, &super::words::Lane)| format!("{name} {} of {}", lane.waiting, lane.committed);
+    let lane =
+        |(name, lane): (&String, &crate::api::rows::Lane)| format!("{name} {} of {}", lane.waiting, lane.committed);
     let lanes: Vec<String> = store.lanes.iter().map(lane).collect();
     if !lanes.is_empty() {
         let why = if has_hub { "waiting for the hub" } else { "kept for a hub" };

@@ -9,8 +9,8 @@ use tilth_core::id::Id;
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
 use tokio::time::timeout;
 
+use super::rows::{Answer, Connected, Request};
 use super::views;
-use super::words::{Answer, Connected, Request};
 use crate::clock::Clock;
 use crate::configuration::ConfigStatus;
 use crate::decide::{self, Beside, Live};

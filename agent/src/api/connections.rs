@@ -12,9 +12,9 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use super::address::Taken;
-use super::answers::Office;
-use super::words::{Answer, MAX_LINE, Request, VERSION, Version};
+use super::rows::{Answer, MAX_LINE, Request, VERSION, Version};
+use super::socket::Taken;
+use super::state::Office;
 use crate::output::tell;
 
 /// Connections at once. One more makes room: the one that has asked nothing, or taken nothing, for longest is hung up on, and

@@ -13,29 +13,29 @@ use tilth_core::site::Matcher;
 use tilth_core::time::Span;
 
 /// Raised when an old client or an old agent would misunderstand.
-pub(super) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 /// The longest request.
-pub(super) const MAX_LINE: usize = 64 * 1024;
+pub(crate) const MAX_LINE: usize = 64 * 1024;
 
 /// The version alone: looked at before anything else of a request.
 #[derive(Debug, Deserialize)]
-pub(super) struct Version {
-    pub(super) v: u32,
+pub(crate) struct Version {
+    pub(crate) v: u32,
 }
 
 /// A request as it is written.
 #[derive(Debug, Serialize)]
-pub(super) struct Envelope<'a> {
-    pub(super) v: u32,
+pub(crate) struct Envelope<'a> {
+    pub(crate) v: u32,
     #[serde(flatten)]
-    pub(super) request: &'a Request,
+    pub(crate) request: &'a Request,
 }
 
 /// What can be asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case")]
-pub(super) enum Request {
+pub(crate) enum Request {
     /// One [`StatusRow`].
     Status,
     /// A [`SensorRow`] for each.
@@ -60,7 +60,7 @@ pub(super) enum Request {
 /// A line of an answer.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// One of what was asked for.
     Row(Box<RawValue>),
     /// The same for people.
@@ -75,21 +75,21 @@ pub(super) enum Answer {
 
 /// What whoever shows the answer to people needs to know.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct AskedAt {
+pub(crate) struct AskedAt {
     /// The agent's time of day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) at: Option<String>,
+    pub(crate) at: Option<String>,
     /// The farm's time zone, if it names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) timezone: Option<String>,
+    pub(crate) timezone: Option<String>,
     /// Why nothing can be written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) trouble: Option<String>,
+    pub(crate) trouble: Option<String>,
 }
 
 impl Request {
     /// Whether people do something with it that a restart must not undo.
-    pub(super) fn is_change(&self) -> bool {
+    pub(crate) fn is_change(&self) -> bool {
         matches!(
             self,
             Request::Acknowledge { .. } | Request::Silence { .. } | Request::EndSilence { .. } | Request::Note { .. }
@@ -98,375 +98,375 @@ impl Request {
 }
 
 /// A number with the digits that people are shown.
-pub(super) type Digits = Option<Box<RawValue>>;
+pub(crate) type Digits = Option<Box<RawValue>>;
 
 /// An alert that is open. The names are those of a transition.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct AlertRow {
+pub(crate) struct AlertRow {
     /// Its number; none before it fires.
-    pub(super) alert: Option<u64>,
-    pub(super) zone: Id,
-    pub(super) rule: Id,
-    pub(super) sensor: SensorId,
+    pub(crate) alert: Option<u64>,
+    pub(crate) zone: Id,
+    pub(crate) rule: Id,
+    pub(crate) sensor: SensorId,
     /// `pending`, `firing` or `acknowledged`.
-    pub(super) state: String,
-    pub(super) severity: String,
-    pub(super) value: Digits,
-    pub(super) limit: Digits,
-    pub(super) since: Option<String>,
+    pub(crate) state: String,
+    pub(crate) severity: String,
+    pub(crate) value: Digits,
+    pub(crate) limit: Digits,
+    pub(crate) since: Option<String>,
     /// Seconds that the condition has held.
-    pub(super) for_s: f64,
+    pub(crate) for_s: f64,
     /// The reading's own time in milliseconds since 1970.
-    pub(super) reading_ts: Option<i64>,
+    pub(crate) reading_ts: Option<i64>,
     /// Until when it is acknowledged, or how long a pending one must go on before it fires; and how long that is from now.
-    pub(super) until: Option<String>,
+    pub(crate) until: Option<String>,
     #[serde(default)]
-    pub(super) left_s: Option<f64>,
+    pub(crate) left_s: Option<f64>,
     /// Who acknowledged it.
     #[serde(default)]
-    pub(super) by: Option<String>,
+    pub(crate) by: Option<String>,
     /// Nobody is paged before.
-    pub(super) silenced_until: Option<String>,
-    pub(super) silenced: bool,
+    pub(crate) silenced_until: Option<String>,
+    pub(crate) silenced: bool,
     /// Nobody is paged because of its bus: it is down or silent, or has been so a moment ago.
-    pub(super) inhibited: bool,
+    pub(crate) inhibited: bool,
     /// How the bus is, in words.
     #[serde(default)]
-    pub(super) inhibited_by: Option<String>,
-    pub(super) pages: u32,
-    pub(super) message: String,
-    pub(super) advice: Option<String>,
+    pub(crate) inhibited_by: Option<String>,
+    pub(crate) pages: u32,
+    pub(crate) message: String,
+    pub(crate) advice: Option<String>,
     /// Why the input of its sensor fails, where that is what it is about.
     #[serde(default)]
-    pub(super) why: Option<String>,
+    pub(crate) why: Option<String>,
 }
 
 /// A sensor's newest value.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct SensorRow {
-    pub(super) sensor: SensorId,
-    pub(super) zone: Id,
-    pub(super) quantity: String,
-    pub(super) unit: String,
+pub(crate) struct SensorRow {
+    pub(crate) sensor: SensorId,
+    pub(crate) zone: Id,
+    pub(crate) quantity: String,
+    pub(crate) unit: String,
     /// None before the first reading.
-    pub(super) value: Digits,
-    pub(super) quality: Option<String>,
+    pub(crate) value: Digits,
+    pub(crate) quality: Option<String>,
     /// The reading's own time.
-    pub(super) at: Option<String>,
-    pub(super) age_s: Option<f64>,
+    pub(crate) at: Option<String>,
+    pub(crate) age_s: Option<f64>,
     /// For a bus and the hub, how they are: `up`, `down`, `silent`; `accepts`, `refuses`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) state: Option<String>,
+    pub(crate) state: Option<String>,
     /// Why its input fails, its value is not believed, or none has come.
     #[serde(default)]
-    pub(super) why: Option<String>,
+    pub(crate) why: Option<String>,
 }
 
 /// A silence that has not ended.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct SilenceRow {
-    pub(super) silence: u32,
-    pub(super) zone: Option<Id>,
-    pub(super) rule: Option<Id>,
-    pub(super) sensor: Option<SensorId>,
-    pub(super) by: String,
-    pub(super) until: Option<String>,
-    pub(super) left_s: f64,
+pub(crate) struct SilenceRow {
+    pub(crate) silence: u32,
+    pub(crate) zone: Option<Id>,
+    pub(crate) rule: Option<Id>,
+    pub(crate) sensor: Option<SensorId>,
+    pub(crate) by: String,
+    pub(crate) until: Option<String>,
+    pub(crate) left_s: f64,
 }
 
 /// A schedule that rules watch by.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct ScheduleRow {
-    pub(super) schedule: Id,
+pub(crate) struct ScheduleRow {
+    pub(crate) schedule: Id,
     /// The zones whose rules watch by it.
-    pub(super) zones: Vec<Id>,
+    pub(crate) zones: Vec<Id>,
     /// `open` or `closed`.
-    pub(super) state: String,
+    pub(crate) state: String,
     /// Whether the clock tells so; else it is what `untrusted` says.
-    pub(super) trusted: bool,
+    pub(crate) trusted: bool,
     /// When that changes; none where it never does, or the clock is not trusted.
-    pub(super) until: Option<String>,
+    pub(crate) until: Option<String>,
     /// Local times of opening and closing, and their time zone.
-    pub(super) from: String,
-    pub(super) to: String,
-    pub(super) timezone: Option<String>,
+    pub(crate) from: String,
+    pub(crate) to: String,
+    pub(crate) timezone: Option<String>,
 }
 
 /// The first line of `tail`.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Connected {
-    pub(super) at: Option<String>,
+pub(crate) struct Connected {
+    pub(crate) at: Option<String>,
     /// `connected`.
-    pub(super) event: String,
-    pub(super) device: Id,
-    pub(super) version: String,
+    pub(crate) event: String,
+    pub(crate) device: Id,
+    pub(crate) version: String,
 }
 
 /// What a slow reader of `tail` did not see.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Missed {
+pub(crate) struct Missed {
     /// `missed`.
-    pub(super) event: String,
-    pub(super) lines: u64,
+    pub(crate) event: String,
+    pub(crate) lines: u64,
 }
 
 /// How the agent is.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct StatusRow {
-    pub(super) device: Id,
-    pub(super) version: String,
+pub(crate) struct StatusRow {
+    pub(crate) device: Id,
+    pub(crate) version: String,
     /// Since the agent started.
-    pub(super) running_s: f64,
+    pub(crate) running_s: f64,
     /// 0 as long as there is no database to count it.
-    pub(super) boot: u32,
-    pub(super) clock: ClockState,
-    pub(super) config: ConfigState,
-    pub(super) buses: Vec<BusState>,
+    pub(crate) boot: u32,
+    pub(crate) clock: ClockState,
+    pub(crate) config: ConfigState,
+    pub(crate) buses: Vec<BusState>,
     /// None while the engine waits for the first stamp of an input clock.
-    pub(super) readings: Option<ReadingCounts>,
-    pub(super) alerts: Option<AlertCounts>,
+    pub(crate) readings: Option<ReadingCounts>,
+    pub(crate) alerts: Option<AlertCounts>,
     /// Those that have not ended.
     #[serde(default)]
-    pub(super) silences: Vec<SilenceRow>,
+    pub(crate) silences: Vec<SilenceRow>,
     /// Those that rules watch by.
     #[serde(default)]
-    pub(super) schedules: Vec<ScheduleRow>,
-    pub(super) store: StoreState,
-    pub(super) notify: NotifyState,
+    pub(crate) schedules: Vec<ScheduleRow>,
+    pub(crate) store: StoreState,
+    pub(crate) notify: NotifyState,
     /// How the hub is reached; none without one.
-    pub(super) sync: Option<Box<RawValue>>,
+    pub(crate) sync: Option<Box<RawValue>>,
 }
 
 /// Where time comes from.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct ClockState {
+pub(crate) struct ClockState {
     /// `system`, `x60` or `input`.
-    pub(super) source: String,
+    pub(crate) source: String,
     /// Why the time of day is believed: `ntp`, `rtc`, `told` or `made`; none while it is not.
-    pub(super) trust: Option<String>,
-    pub(super) error_s: Option<f64>,
-    pub(super) now: Option<String>,
+    pub(crate) trust: Option<String>,
+    pub(crate) error_s: Option<f64>,
+    pub(crate) now: Option<String>,
     /// Since the device booted, as this clock counts.
-    pub(super) uptime_s: f64,
+    pub(crate) uptime_s: f64,
 }
 
 /// Which configuration runs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct ConfigState {
-    pub(super) hash: String,
-    pub(super) since: Option<String>,
+pub(crate) struct ConfigState {
+    pub(crate) hash: String,
+    pub(crate) since: Option<String>,
     /// What it has, and what is gone.
     #[serde(flatten)]
-    pub(super) entered: Entered,
+    pub(crate) entered: Entered,
     /// Keys of `agent.toml` that are taken up at the next start.
     #[serde(default)]
-    pub(super) later: Vec<String>,
+    pub(crate) later: Vec<String>,
     /// A later one that was refused, as long as it lies there.
-    pub(super) refused: Option<Refused>,
+    pub(crate) refused: Option<Refused>,
 }
 
 /// A configuration that was refused.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Refused {
-    pub(super) at: Option<String>,
-    pub(super) problems: Vec<String>,
+pub(crate) struct Refused {
+    pub(crate) at: Option<String>,
+    pub(crate) problems: Vec<String>,
 }
 
 /// How a bus is.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct BusState {
-    pub(super) bus: Id,
-    pub(super) port: String,
+pub(crate) struct BusState {
+    pub(crate) bus: Id,
+    pub(crate) port: String,
     /// `up`, `down` or `opening`.
-    pub(super) state: String,
+    pub(crate) state: String,
     /// Why it is down.
-    pub(super) reason: Option<String>,
-    pub(super) since: Option<String>,
-    pub(super) for_s: Option<f64>,
-    pub(super) opened: u64,
-    pub(super) bytes: u64,
-    pub(super) lines: u64,
-    pub(super) used: u64,
+    pub(crate) reason: Option<String>,
+    pub(crate) since: Option<String>,
+    pub(crate) for_s: Option<f64>,
+    pub(crate) opened: u64,
+    pub(crate) bytes: u64,
+    pub(crate) lines: u64,
+    pub(crate) used: u64,
     /// When the last line came; none before the first.
     #[serde(default)]
-    pub(super) last_line: Option<String>,
+    pub(crate) last_line: Option<String>,
     #[serde(default)]
-    pub(super) last_line_s: Option<f64>,
+    pub(crate) last_line_s: Option<f64>,
     /// Lines that were not used as they should, by reason.
-    pub(super) ignored: BTreeMap<String, u64>,
+    pub(crate) ignored: BTreeMap<String, u64>,
     /// The last of them.
-    pub(super) last_ignored: Option<Ignored>,
+    pub(crate) last_ignored: Option<Ignored>,
     /// Names that lines carry and no sensor wants.
-    pub(super) unused: Vec<String>,
+    pub(crate) unused: Vec<String>,
     /// Names that sensors want and no line has carried, once others were read.
     #[serde(default)]
-    pub(super) unseen: Vec<String>,
+    pub(crate) unseen: Vec<String>,
     /// Lines whose own time was not taken though a sensor asks for it: their readings are stamped with their arrival.
     #[serde(default)]
-    pub(super) stamps_refused: Vec<RefusedStamps>,
+    pub(crate) stamps_refused: Vec<RefusedStamps>,
     /// Sensors whose input fails, and why.
     #[serde(default)]
-    pub(super) faults: Vec<FaultRow>,
+    pub(crate) faults: Vec<FaultRow>,
     /// Sensors that are read from several nodes in turn, and which.
     #[serde(default)]
-    pub(super) mixed: Vec<FaultRow>,
+    pub(crate) mixed: Vec<FaultRow>,
     /// How often the bus's own task failed.
-    pub(super) failures: u64,
-    pub(super) failed: Option<String>,
+    pub(crate) failures: u64,
+    pub(crate) failed: Option<String>,
 }
 
 /// A line that was not used.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Ignored {
-    pub(super) reason: String,
-    pub(super) line: String,
+pub(crate) struct Ignored {
+    pub(crate) reason: String,
+    pub(crate) line: String,
     /// The field that a sensor wants and cannot use, what stands there, and the sensor.
     #[serde(default)]
-    pub(super) field: Option<String>,
+    pub(crate) field: Option<String>,
     #[serde(default)]
-    pub(super) text: Option<String>,
+    pub(crate) text: Option<String>,
     #[serde(default)]
-    pub(super) sensor: Option<SensorId>,
+    pub(crate) sensor: Option<SensorId>,
 }
 
 /// A sensor whose input fails.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct FaultRow {
-    pub(super) sensor: SensorId,
-    pub(super) why: String,
+pub(crate) struct FaultRow {
+    pub(crate) sensor: SensorId,
+    pub(crate) why: String,
 }
 
 /// Lines whose own time was not taken, for one reason.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct RefusedStamps {
+pub(crate) struct RefusedStamps {
     /// `none`, `no_clock`, `ahead`, `never_set`, `behind`, `stands_still` or `counter`.
-    pub(super) reason: String,
-    pub(super) lines: u64,
+    pub(crate) reason: String,
+    pub(crate) lines: u64,
     /// When the first and the last of them arrived, and how long ago.
-    pub(super) since: Option<String>,
-    pub(super) for_s: f64,
-    pub(super) last: Option<String>,
-    pub(super) last_s: f64,
+    pub(crate) since: Option<String>,
+    pub(crate) for_s: f64,
+    pub(crate) last: Option<String>,
+    pub(crate) last_s: f64,
     /// The last such stamp.
-    pub(super) stamp: Option<String>,
+    pub(crate) stamp: Option<String>,
     /// A sensor that it was meant for.
-    pub(super) sensor: SensorId,
+    pub(crate) sensor: SensorId,
 }
 
 /// What became of readings since the start.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct ReadingCounts {
-    pub(super) decided: u64,
-    pub(super) missing: u64,
-    pub(super) late: u64,
-    pub(super) future_stamps: u64,
+pub(crate) struct ReadingCounts {
+    pub(crate) decided: u64,
+    pub(crate) missing: u64,
+    pub(crate) late: u64,
+    pub(crate) future_stamps: u64,
     #[serde(default)]
-    pub(super) past_stamps: u64,
-    pub(super) unplaced_stamps: u64,
+    pub(crate) past_stamps: u64,
+    pub(crate) unplaced_stamps: u64,
     /// Left out because the engine did not keep up.
-    pub(super) dropped: u64,
+    pub(crate) dropped: u64,
 }
 
 /// How many alerts there are.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct AlertCounts {
+pub(crate) struct AlertCounts {
     /// Firing or acknowledged.
-    pub(super) open: u64,
-    pub(super) acknowledged: u64,
+    pub(crate) open: u64,
+    pub(crate) acknowledged: u64,
     /// Of those that are open.
-    pub(super) silenced: u64,
-    pub(super) inhibited: u64,
-    pub(super) pending: u64,
-    pub(super) silences: u64,
+    pub(crate) silenced: u64,
+    pub(crate) inhibited: u64,
+    pub(crate) pending: u64,
+    pub(crate) silences: u64,
 }
 
 /// How the store is.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct StoreState {
-    pub(super) path: String,
+pub(crate) struct StoreState {
+    pub(crate) path: String,
     /// Why nothing can be written.
-    pub(super) trouble: Option<String>,
+    pub(crate) trouble: Option<String>,
     /// What of the history is missing, as it was noticed at this start and the ones before; the newest first.
     #[serde(default)]
-    pub(super) missing: Vec<String>,
+    pub(crate) missing: Vec<String>,
     /// What was given up and why, by kind; the newest first.
     #[serde(default)]
-    pub(super) given_up: Vec<GivenUp>,
+    pub(crate) given_up: Vec<GivenUp>,
     /// What was dropped since the database could be written last, in words.
     #[serde(default)]
-    pub(super) dropped: Vec<String>,
+    pub(crate) dropped: Vec<String>,
     /// Of the file with its log.
-    pub(super) bytes: Option<u64>,
-    pub(super) most_bytes: u64,
+    pub(crate) bytes: Option<u64>,
+    pub(crate) most_bytes: u64,
     /// Of this process, over the last day; none in the first half hour.
-    pub(super) written_bytes_a_day: Option<f64>,
+    pub(crate) written_bytes_a_day: Option<f64>,
     /// What the rows of a day take, at the rate of the newest ones.
-    pub(super) kept_bytes_a_day: Option<f64>,
+    pub(crate) kept_bytes_a_day: Option<f64>,
     /// Days without the hub until the oldest raw readings go, and until the hub would miss something.
-    pub(super) raw_days: Option<f64>,
-    pub(super) offline_days: Option<f64>,
-    pub(super) lanes: BTreeMap<String, Lane>,
+    pub(crate) raw_days: Option<f64>,
+    pub(crate) offline_days: Option<f64>,
+    pub(crate) lanes: BTreeMap<String, Lane>,
 }
 
 /// Something that was given up.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct GivenUp {
+pub(crate) struct GivenUp {
     /// `readings`, `windows`, `minutes`, `quarters`, `events` or `diagnostics`.
-    pub(super) what: String,
-    pub(super) reason: String,
-    pub(super) count: u64,
+    pub(crate) what: String,
+    pub(crate) reason: String,
+    pub(crate) count: u64,
     /// From when to when it was from; none where the clock was not trusted.
-    pub(super) from: Option<String>,
-    pub(super) to: Option<String>,
+    pub(crate) from: Option<String>,
+    pub(crate) to: Option<String>,
 }
 
 /// A lane of the outbox.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Lane {
-    pub(super) committed: u64,
-    pub(super) confirmed: u64,
-    pub(super) waiting: u64,
+pub(crate) struct Lane {
+    pub(crate) committed: u64,
+    pub(crate) confirmed: u64,
+    pub(crate) waiting: u64,
 }
 
 /// How people are told.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct NotifyState {
-    pub(super) channels: Vec<ChannelState>,
+pub(crate) struct NotifyState {
+    pub(crate) channels: Vec<ChannelState>,
     /// Notices that did not fit into the queue.
-    pub(super) refused: u64,
+    pub(crate) refused: u64,
 }
 
 /// One way to tell people.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct ChannelState {
-    pub(super) channel: Id,
+pub(crate) struct ChannelState {
+    pub(crate) channel: Id,
     /// `scheme://host:port`; none for the log.
     #[serde(default)]
-    pub(super) server: Option<String>,
-    pub(super) waiting: u64,
+    pub(crate) server: Option<String>,
+    pub(crate) waiting: u64,
     /// Something is on its way.
     #[serde(default)]
-    pub(super) sending: bool,
+    pub(crate) sending: bool,
     /// Until the next of those that wait is sent.
     #[serde(default)]
-    pub(super) next_try_s: Option<f64>,
+    pub(crate) next_try_s: Option<f64>,
     /// Why it can tell nothing now, before anybody is to be told.
     #[serde(default)]
-    pub(super) lack: Option<String>,
-    pub(super) last_failure: Option<Failed>,
+    pub(crate) lack: Option<String>,
+    pub(crate) last_failure: Option<Failed>,
 }
 
 /// A notice that could not be told at once.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Failed {
-    pub(super) at: Option<String>,
-    pub(super) notice: String,
-    pub(super) reason: String,
+pub(crate) struct Failed {
+    pub(crate) at: Option<String>,
+    pub(crate) notice: String,
+    pub(crate) reason: String,
     /// Since then one was told.
-    pub(super) over: bool,
+    pub(crate) over: bool,
     /// Since when none was told; once it is over, since when that is so.
     #[serde(default)]
-    pub(super) since: Option<String>,
+    pub(crate) since: Option<String>,
     #[serde(default)]
-    pub(super) for_s: Option<f64>,
+    pub(crate) for_s: Option<f64>,
 }

@@ -12,8 +12,8 @@ use tilth_core::sensor::Sensor;
 use tilth_core::time::{Span, Stamp, Uptime, WallTime};
 use tilth_core::value::{Steps, Value};
 
-use super::answers::{Lines, Refusal};
-use super::words::{AlertCounts, AlertRow, Answer, Digits, ScheduleRow, SensorRow, SilenceRow};
+use super::rows::{AlertCounts, AlertRow, Answer, Digits, ScheduleRow, SensorRow, SilenceRow};
+use super::state::{Lines, Refusal};
 use crate::clock::Clock;
 use crate::decide::{Beside, cause, unread};
 

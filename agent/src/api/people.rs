@@ -11,9 +11,9 @@ use tilth_core::plan::AlertKey;
 use tilth_core::site::{MAX_SILENCES, Matcher};
 use tilth_core::time::Span;
 
-use super::answers::{Office, Refusal};
+use super::rows::{AlertRow, SilenceRow};
+use super::state::{Office, Refusal};
 use super::views;
-use super::words::{AlertRow, SilenceRow};
 use crate::cli::LONGEST;
 use crate::decide::Command;
 
@@ -89,7 +89,7 @@ impl Office {
 }
 
 /// What a matcher names, in the words of the command.
-pub(super) fn matcher(of: &Matcher) -> String {
+pub(crate) fn matcher(of: &Matcher) -> String {
     let parts = [
         of.zone.as_ref().map(|zone| format!("zone {zone}")),
         of.rule.as_ref().map(|rule| format!("rule {rule}")),

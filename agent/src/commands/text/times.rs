@@ -5,11 +5,11 @@ use jiff::tz::TimeZone;
 use tilth_core::local::Local;
 use tilth_core::time::WallTime;
 
-use crate::desk::words::{AlertRow, AskedAt, SensorRow, SilenceRow, StatusRow};
+use crate::api::rows::{AlertRow, AskedAt, SensorRow, SilenceRow, StatusRow};
 
 /// How exactly a time is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::desk) enum Form {
+pub(in crate::commands) enum Form {
     /// To the minute, without the date of today.
     Minute,
     /// Date, and time to the second.
@@ -19,26 +19,26 @@ pub(in crate::desk) enum Form {
 }
 
 /// How times are shown.
-pub(in crate::desk) struct Times {
+pub(in crate::commands) struct Times {
     local: Local,
     now: Option<WallTime>,
 }
 
 /// A row of an answer that may hold times as texts.
-pub(in crate::desk) trait Timed {
+pub(in crate::commands) trait Timed {
     /// Calls `show` for each.
     fn each_time(&mut self, show: &mut impl FnMut(&mut String, Form));
 }
 
 impl Times {
     /// By the clock of the agent that answered.
-    pub(in crate::desk) fn of(asked: &AskedAt) -> Times {
+    pub(in crate::commands) fn of(asked: &AskedAt) -> Times {
         let zone = asked.timezone.as_deref().and_then(|name| TimeZone::get(name).ok());
         Times { local: Local::new(zone), now: asked.at.as_deref().and_then(wall) }
     }
 
     /// What is no time stays as it is.
-    pub(in crate::desk) fn show(&self, time: &mut String, form: Form) {
+    pub(in crate::commands) fn show(&self, time: &mut String, form: Form) {
         let shown = |text: &str| {
             let at = wall(text)?;
             Some(match form {

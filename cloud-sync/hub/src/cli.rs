@@ -11,7 +11,7 @@ use crate::data_dir::DataDir;
 use crate::domain::ingest::quota::Quota;
 use crate::domain::retention::Keep;
 use crate::exit::{Exit, tell};
-use crate::http::address::Range;
+use crate::http::server::address::Range;
 
 /// The central platform: keys, configuration and history of many farms.
 #[derive(Debug, Parser)]

@@ -1,27 +1,13 @@
 //! The hub as it is spoken to: one table of routes, each with who may call it; who calls is settled before anything else.
 
-pub(crate) mod access;
-pub(crate) mod address;
-mod alerts;
-mod batch;
-mod body;
-mod bucket;
-mod bundle;
-mod data;
-mod events;
-mod health;
+mod device;
+mod error;
+pub(crate) mod extract;
 mod heard;
-mod latest;
 mod openapi;
-mod params;
-mod places;
-mod refusal;
+mod read;
 pub(crate) mod routes;
-pub(crate) mod serve;
-mod shown;
-mod time;
-pub(crate) mod tls;
-mod watch;
+pub(crate) mod server;
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -37,11 +23,13 @@ use serde::Serialize;
 use tilth_config::bundle::SigningKey;
 use tilth_protocol::{ErrorCode, KEY_HEADER};
 
-use self::access::Limits;
+use self::device::{batch, bundle, time};
+use self::error::Refusal;
+use self::extract::caller::{self, Limits};
 use self::heard::Heard;
-use self::refusal::Refusal;
+use self::read::{alerts, data, events, health, latest};
 use self::routes::{Anyone, Call, Device, Method, ROUTES, Reader, Route};
-use self::watch::Watch;
+use self::server::progress::Watch;
 use crate::db::Database;
 use crate::domain::ingest::quota::Quota;
 
@@ -136,36 +124,36 @@ async fn answer(hub: Arc<Hub>, route: &'static Route, request: Request) -> Respo
 async fn call(hub: &Arc<Hub>, route: &Route, peer: &Peer, request: Request) -> Result<Response, Refusal> {
     match route.call {
         Call::Device(what) => {
-            let (caller, _turn) = access::device(hub, peer, request.headers()).await?;
+            let (owner, _turn) = caller::device(hub, peer, request.headers()).await?;
             match what {
-                Device::Batch => batch::take(hub, &caller, request).await,
-                Device::Bundle => bundle::get(hub, &caller, request.into_parts().0).await,
+                Device::Batch => batch::take(hub, &owner, request).await,
+                Device::Bundle => bundle::get(hub, &owner, request.into_parts().0).await,
             }
         }
         Call::Reader(what) => {
-            let (caller, _turn) = access::reader(hub, peer, request.headers()).await?;
+            let (owner, _turn) = caller::reader(hub, peer, request.headers()).await?;
             match what {
-                Reader::Latest => latest::get(hub, &caller, request.uri()).await,
-                Reader::Data => data::get(hub, &caller, request.uri()).await,
-                Reader::Events => events::get(hub, &caller, request.uri()).await,
-                Reader::Alerts => alerts::get(hub, &caller, request.uri()).await,
+                Reader::Latest => latest::get(hub, &owner, request.uri()).await,
+                Reader::Data => data::get(hub, &owner, request.uri()).await,
+                Reader::Events => events::get(hub, &owner, request.uri()).await,
+                Reader::Alerts => alerts::get(hub, &owner, request.uri()).await,
             }
         }
         Call::Anyone(what) => match what {
             Anyone::Time => {
-                access::anyone(hub, peer.address)?;
+                caller::anyone(hub, peer.address)?;
                 time::get(hub, request.uri())
             }
             Anyone::OpenApi => {
-                access::anyone(hub, peer.address)?;
+                caller::anyone(hub, peer.address)?;
                 openapi::get(request.uri())
             }
             Anyone::Health if request.headers().contains_key(KEY_HEADER) => {
-                let (caller, _turn) = access::reader(hub, peer, request.headers()).await?;
-                health::get(hub, &caller, request.uri()).await
+                let (owner, _turn) = caller::reader(hub, peer, request.headers()).await?;
+                health::get(hub, &owner, request.uri()).await
             }
             Anyone::Health => {
-                access::probe(hub, peer.address)?;
+                caller::probe(hub, peer.address)?;
                 health::without_key(hub, request.uri()).await
             }
         },

@@ -74,7 +74,7 @@ fn a_name_outside_its_home_is_found() {
     for (file, source, expected) in [
         ("cloud-sync/hub/src/db/sqlite/windows.rs", "use rusqlite::Connection;", None),
         ("agent/src/store/read.rs", "fn read(connection: &rusqlite::Connection) {}", None),
-        ("cloud-sync/hub/src/http/data.rs", "use rusqlite::Connection;", Some(sqlite)),
+        ("cloud-sync/hub/src/http/read/data.rs", "use rusqlite::Connection;", Some(sqlite)),
         ("cloud-sync/hub/src/db.rs", "fn read(connection: &rusqlite::Connection) {}", Some(sqlite)),
         ("cloud-sync/hub/src/domain/configs.rs", "// rusqlite\nconst A: &str = \"rusqlite\";", None),
         ("cloud-sync/hub/src/domain/configs.rs", "#[cfg(test)]\nmod tests { use rusqlite::Connection; }", None),

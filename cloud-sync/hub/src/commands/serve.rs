@@ -17,11 +17,11 @@ use crate::clock;
 use crate::db::Database;
 use crate::domain::ingest::quota::Quota;
 use crate::exit::{self, Exit};
-use crate::http::access::MOST_KNOWN;
-use crate::http::address::Proxies;
-use crate::http::serve::{MOST_CONNECTIONS, OTHER_FILES, Served};
-use crate::http::tls::Tls;
-use crate::http::{self, Hub, serve};
+use crate::http::extract::caller::MOST_KNOWN;
+use crate::http::server::address::Proxies;
+use crate::http::server::tls::Tls;
+use crate::http::server::{MOST_CONNECTIONS, OTHER_FILES, Served};
+use crate::http::{self, Hub, server};
 use crate::paging;
 
 /// From the signal to the end of the last connection.
@@ -78,7 +78,7 @@ pub(crate) fn run(wanted: &Serve) -> anyhow::Result<Exit> {
         let served = Served { listener, tls, router: http::router(&hub), proxies, most };
         let pruning = tokio::spawn(prune(Arc::clone(&hub)));
         let paging = tokio::spawn(paging::run(Arc::clone(&hub), Secrets::of(data.folder())));
-        serve::serve(served, stop, CONNECTIONS_END).await;
+        server::serve(served, stop, CONNECTIONS_END).await;
         pruning.abort();
         paging.abort();
         if let Some(task) = fresh {

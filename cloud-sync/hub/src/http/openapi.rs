@@ -6,8 +6,10 @@ use serde::Deserialize;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
-use super::refusal::Refusal;
-use super::{alerts, batch, bundle, data, events, health, latest, params, time};
+use super::device::{batch, bundle, time};
+use super::error::Refusal;
+use super::extract::query;
+use super::read::{alerts, data, events, health, latest};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -47,7 +49,7 @@ pub(super) struct Failure {
 
 /// What every operation may answer beside its own.
 #[derive(Debug, IntoResponses)]
-#[expect(dead_code, reason = "describes answers that refusal.rs makes")]
+#[expect(dead_code, reason = "describes answers that error.rs makes")]
 pub(super) enum Refused {
     /// The request cannot be understood
     #[response(status = 400)]
@@ -65,7 +67,7 @@ pub(super) enum Refused {
 
 /// What an operation that wants a key may answer beside its own.
 #[derive(Debug, IntoResponses)]
-#[expect(dead_code, reason = "describes answers that refusal.rs makes")]
+#[expect(dead_code, reason = "describes answers that error.rs makes")]
 pub(super) enum KeyRefused {
     /// No key, or one that is not known or was revoked
     #[response(status = 401)]
@@ -82,7 +84,7 @@ pub(super) enum KeyRefused {
     responses((status = 200, description = "This document", body = Object), Refused)
 )]
 pub(super) fn get(uri: &Uri) -> Result<Response, Refusal> {
-    let Parameters {} = params::read(uri)?;
+    let Parameters {} = query::read(uri)?;
     super::json(&Api::openapi())
 }
 

@@ -1,5 +1,10 @@
 //! Connections: taken in, encrypted where there is a certificate, served, and ended in stages.
 
+pub(crate) mod address;
+mod places;
+pub(super) mod progress;
+pub(crate) mod tls;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,11 +23,11 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tower_service::Service;
 
+use self::address::{Network, Proxies};
+use self::places::{Place, Places};
+use self::progress::Watched;
+use self::tls::Tls;
 use super::Peer;
-use super::address::{Network, Proxies};
-use super::places::{Place, Places};
-use super::tls::Tls;
-use super::watch::Watched;
 
 /// Each connection holds some 100 KiB at worst.
 pub(crate) const MOST_CONNECTIONS: usize = 1024;

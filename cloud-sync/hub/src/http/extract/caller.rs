@@ -9,13 +9,13 @@ use axum::http::HeaderMap;
 use tilth_core::time::Span;
 use tilth_protocol::{ErrorCode, KEY_HEADER, Key, KeyKind};
 
-use super::address::Network;
 use super::bucket::{Buckets, Rate};
-use super::refusal::Refusal;
-use super::{Hub, Peer};
 use crate::clock;
 use crate::db::{Authenticated, Caller, DbError, DeviceContext, DeviceId, TenantContext};
 use crate::domain::access as secrets;
+use crate::http::error::Refusal;
+use crate::http::server::address::Network;
+use crate::http::{Hub, Peer};
 
 /// A device that catches up sends one batch after another; one that waits asks once a minute.
 const DEVICE: Rate = Rate { per_second: 20, burst: 100 };
@@ -52,7 +52,7 @@ const NOTED_EVERY: Span = Span::from_mins(1);
 
 /// How often each caller may call.
 #[derive(Debug)]
-pub(super) struct Limits {
+pub(in crate::http) struct Limits {
     started: Instant,
     devices: Mutex<Buckets<String>>,
     readers: Mutex<Buckets<String>>,
@@ -71,7 +71,7 @@ pub(super) struct Limits {
 
 /// A request that is worked on, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Turn<'a> {
+pub(in crate::http) struct Turn<'a> {
     limits: &'a Limits,
     key: String,
 }
@@ -90,7 +90,7 @@ impl Drop for Turn<'_> {
 
 impl Limits {
     /// `known` are the hashes of keys that open something.
-    pub(super) fn new(known: HashSet<Vec<u8>>) -> Limits {
+    pub(in crate::http) fn new(known: HashSet<Vec<u8>>) -> Limits {
         Limits {
             started: Instant::now(),
             devices: Mutex::new(Buckets::new(DEVICE)),
@@ -116,7 +116,7 @@ impl Limits {
     }
 
     /// Takes the rows of a batch of a device.
-    pub(super) fn rows(&self, device: DeviceId, rows: usize) -> Result<(), Refusal> {
+    pub(in crate::http) fn rows(&self, device: DeviceId, rows: usize) -> Result<(), Refusal> {
         let rows = u32::try_from(rows).unwrap_or(u32::MAX);
         let mut buckets = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = buckets.take_many(device, rows, self.started.elapsed());
@@ -166,21 +166,21 @@ impl Limits {
 }
 
 /// A caller without a key.
-pub(super) fn anyone(hub: &Hub, peer: IpAddr) -> Result<(), Refusal> {
+pub(in crate::http) fn anyone(hub: &Hub, peer: IpAddr) -> Result<(), Refusal> {
     let mut askers = hub.limits.askers.lock().unwrap_or_else(PoisonError::into_inner);
     let taken = askers.take(Network::of(peer), hub.limits.started.elapsed());
     taken.map_err(|wait| Refusal::too_many(wait, "too many requests without a key").and_close())
 }
 
 /// A load balancer.
-pub(super) fn probe(hub: &Hub, peer: IpAddr) -> Result<(), Refusal> {
+pub(in crate::http) fn probe(hub: &Hub, peer: IpAddr) -> Result<(), Refusal> {
     let mut probes = hub.limits.probes.lock().unwrap_or_else(PoisonError::into_inner);
     let taken = probes.take(Network::of(peer), hub.limits.started.elapsed());
     taken.map_err(|wait| Refusal::too_many(wait, "too many requests without a key").and_close())
 }
 
 /// The device whose key was shown.
-pub(super) async fn device<'a>(
+pub(in crate::http) async fn device<'a>(
     hub: &'a Hub,
     peer: &Peer,
     headers: &HeaderMap,
@@ -195,7 +195,7 @@ pub(super) async fn device<'a>(
 }
 
 /// The tenant whose read key was shown.
-pub(super) async fn reader<'a>(
+pub(in crate::http) async fn reader<'a>(
     hub: &'a Hub,
     peer: &Peer,
     headers: &HeaderMap,

@@ -8,12 +8,13 @@ use tilth_core::time::{Span, WallTime};
 use tilth_core::windows::Grain;
 use utoipa::{IntoParams, ToSchema};
 
-use super::openapi::{Failure, KeyRefused, Refused};
-use super::refusal::Refusal;
-use super::shown::{self, Window};
-use super::{Hub, params};
+use super::rows::{self, Window};
 use crate::clock;
 use crate::db::{Place, TenantContext, WindowQuery};
+use crate::http::error::Refusal;
+use crate::http::extract::query;
+use crate::http::openapi::{Failure, KeyRefused, Refused};
+use crate::http::{self, Hub};
 
 /// What is shown where no beginning is said.
 const USUAL: Span = Span::from_mins(24 * 60);
@@ -71,14 +72,14 @@ struct Page {
     ),
     security(("read_key" = []))
 )]
-pub(super) async fn get(hub: &Hub, tenant: &TenantContext, uri: &Uri) -> Result<Response, Refusal> {
-    let parameters: Parameters = params::read(uri)?;
+pub(in crate::http) async fn get(hub: &Hub, tenant: &TenantContext, uri: &Uri) -> Result<Response, Refusal> {
+    let parameters: Parameters = query::read(uri)?;
     let is_exact = parameters.exact.unwrap_or(false);
     let query = understand(parameters, clock::now())?;
     let (sensor, from, to) = (query.sensor.clone(), query.from, query.to);
     let found = hub.db.windows(tenant, query).await?;
     let quantity = found.windows.last().map(|window| window.quantity);
-    super::json(&Page {
+    http::json(&Page {
         device: found.device,
         sensor,
         quantity,
@@ -93,13 +94,13 @@ pub(super) async fn get(hub: &Hub, tenant: &TenantContext, uri: &Uri) -> Result<
 
 fn understand(parameters: Parameters, now: WallTime) -> Result<WindowQuery, Refusal> {
     let Parameters { sensor, device, from, to, grain, exact: _, after, limit } = parameters;
-    let to = to.map_or(Ok(now), |to| params::time("to", &to))?;
-    let from = from.map_or(Ok(WallTime(to.0.saturating_sub(USUAL.0))), |from| params::time("from", &from))?;
+    let to = to.map_or(Ok(now), |to| query::time("to", &to))?;
+    let from = from.map_or(Ok(WallTime(to.0.saturating_sub(USUAL.0))), |from| query::time("from", &from))?;
     let grain = match grain.as_deref() {
         None => Grain::Minute,
-        Some(word) => shown::grain(word)
+        Some(word) => rows::grain(word)
             .ok_or_else(|| Refusal::bad_request(format!("grain={word}: expected minute or quarter")))?,
     };
-    let at = after.map(|after| Place::read(&after).ok_or_else(|| params::not_a_page(&after))).transpose()?;
-    Ok(WindowQuery { sensor, device, grain, from, to, at, limit: params::limit(limit, 1000)? })
+    let at = after.map(|after| Place::read(&after).ok_or_else(|| query::not_a_page(&after))).transpose()?;
+    Ok(WindowQuery { sensor, device, grain, from, to, at, limit: query::limit(limit, 1000)? })
 }

@@ -10,12 +10,13 @@ use tilth_config::bundle::MAX_VERSION;
 use tilth_protocol::ErrorCode;
 use utoipa::IntoParams;
 
-use super::openapi::{Failure, KeyRefused, Refused};
-use super::refusal::Refusal;
-use super::{Hub, params};
 use crate::clock;
 use crate::db::DeviceContext;
 use crate::domain::configs::{Reply, Shown};
+use crate::http::Hub;
+use crate::http::error::Refusal;
+use crate::http::extract::query;
+use crate::http::openapi::{Failure, KeyRefused, Refused};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -42,8 +43,8 @@ struct Parameters {
     ),
     security(("device_key" = []))
 )]
-pub(super) async fn get(hub: &Hub, device: &DeviceContext, request: Parts) -> Result<Response, Refusal> {
-    let Parameters { client_id, since_version } = params::read(&request.uri)?;
+pub(in crate::http) async fn get(hub: &Hub, device: &DeviceContext, request: Parts) -> Result<Response, Refusal> {
+    let Parameters { client_id, since_version } = query::read(&request.uri)?;
     let (client, name) = (device.tenant().client(), device.name());
     if client_id != client.as_str() {
         return Err(Refusal::new(ErrorCode::Forbidden, format!("this key is of {client}/{name}")));

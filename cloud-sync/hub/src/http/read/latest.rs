@@ -7,10 +7,12 @@ use serde_json::Value as Json;
 use tilth_core::quantity::Quantity;
 use utoipa::{IntoParams, ToSchema};
 
-use super::openapi::{Failure, KeyRefused, Refused};
-use super::refusal::Refusal;
-use super::{Hub, params, shown};
+use super::rows;
 use crate::db::{LiveQuery, TenantContext};
+use crate::http::error::Refusal;
+use crate::http::extract::query;
+use crate::http::openapi::{Failure, KeyRefused, Refused};
+use crate::http::{self, Hub};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -57,13 +59,13 @@ struct Reading {
     ),
     security(("read_key" = []))
 )]
-pub(super) async fn get(hub: &Hub, tenant: &TenantContext, uri: &Uri) -> Result<Response, Refusal> {
-    let Parameters { device, after, limit } = params::read(uri)?;
-    let limit = params::limit(limit, 1000)?;
+pub(in crate::http) async fn get(hub: &Hub, tenant: &TenantContext, uri: &Uri) -> Result<Response, Refusal> {
+    let Parameters { device, after, limit } = query::read(uri)?;
+    let limit = query::limit(limit, 1000)?;
     let after = match &after {
         None => (String::new(), String::new()),
         Some(after) => {
-            let (device, sensor) = after.split_once(':').ok_or_else(|| params::not_a_page(after))?;
+            let (device, sensor) = after.split_once(':').ok_or_else(|| query::not_a_page(after))?;
             (device.to_owned(), sensor.to_owned())
         }
     };
@@ -78,8 +80,8 @@ pub(super) async fn get(hub: &Hub, tenant: &TenantContext, uri: &Uri) -> Result<
         unit: value.quantity.unit(),
         value: value.value,
         quality: value.quality,
-        at: shown::time(value.at),
-        received: shown::time(Some(value.received)),
+        at: rows::time(value.at),
+        received: rows::time(Some(value.received)),
     });
-    super::json(&Page { readings: readings.collect(), next })
+    http::json(&Page { readings: readings.collect(), next })
 }

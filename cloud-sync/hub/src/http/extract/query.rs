@@ -5,14 +5,14 @@ use axum::http::Uri;
 use serde::de::DeserializeOwned;
 use tilth_core::time::WallTime;
 
-use super::refusal::Refusal;
+use crate::http::error::Refusal;
 use crate::malformed;
 
 /// Answers of more rows are read in pages.
-pub(super) const MAX_LIMIT: usize = 5000;
+pub(in crate::http) const MAX_LIMIT: usize = 5000;
 
 /// The parameters, all of which must be known.
-pub(super) fn read<T: DeserializeOwned>(uri: &Uri) -> Result<T, Refusal> {
+pub(in crate::http) fn read<T: DeserializeOwned>(uri: &Uri) -> Result<T, Refusal> {
     match Query::try_from_uri(uri) {
         Ok(Query(parameters)) => Ok(parameters),
         Err(error) => {
@@ -24,7 +24,7 @@ pub(super) fn read<T: DeserializeOwned>(uri: &Uri) -> Result<T, Refusal> {
 }
 
 /// RFC 3339, or milliseconds since 1970.
-pub(super) fn time(name: &str, text: &str) -> Result<WallTime, Refusal> {
+pub(in crate::http) fn time(name: &str, text: &str) -> Result<WallTime, Refusal> {
     let ms = text.parse().ok().or_else(|| Some(text.parse::<jiff::Timestamp>().ok()?.as_millisecond()));
     ms.map(WallTime).ok_or_else(|| {
         let expected = "a time such as 2026-03-01T06:30:00Z, or milliseconds since 1970";
@@ -33,7 +33,7 @@ pub(super) fn time(name: &str, text: &str) -> Result<WallTime, Refusal> {
 }
 
 /// How many rows, where it is said at all.
-pub(super) fn limit(limit: Option<usize>, usual: usize) -> Result<usize, Refusal> {
+pub(in crate::http) fn limit(limit: Option<usize>, usual: usize) -> Result<usize, Refusal> {
     match limit {
         None => Ok(usual),
         Some(limit @ 1..=MAX_LIMIT) => Ok(limit),
@@ -42,6 +42,6 @@ pub(super) fn limit(limit: Option<usize>, usual: usize) -> Result<usize, Refusal
 }
 
 /// A refusal of a page's beginning that no answer gave.
-pub(super) fn not_a_page(after: &str) -> Refusal {
+pub(in crate::http) fn not_a_page(after: &str) -> Refusal {
     Refusal::bad_request(format!("after={after}: expected what `next` of the page before says"))
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::address::Network;
-use super::watch::Watch;
+use super::progress::Watch;
 
 /// The places.
 #[derive(Debug)]

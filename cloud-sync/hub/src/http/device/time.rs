@@ -7,10 +7,11 @@ use tilth_config::bundle::{SignedTime, is_nonce};
 use tilth_core::id::Id;
 use utoipa::IntoParams;
 
-use super::openapi::Refused;
-use super::refusal::Refusal;
-use super::{Hub, params};
 use crate::clock;
+use crate::http::error::Refusal;
+use crate::http::extract::query;
+use crate::http::openapi::Refused;
+use crate::http::{self, Hub};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -32,10 +33,10 @@ struct Parameters {
     responses((status = 200, description = "The time of day, signed", body = Object), Refused)
 )]
 /// Names are not looked up: that a device exists is nobody's business, and the time is no secret.
-pub(super) fn get(hub: &Hub, uri: &Uri) -> Result<Response, Refusal> {
-    let Parameters { nonce, client_id, device_id } = params::read(uri)?;
+pub(in crate::http) fn get(hub: &Hub, uri: &Uri) -> Result<Response, Refusal> {
+    let Parameters { nonce, client_id, device_id } = query::read(uri)?;
     if !is_nonce(&nonce) {
         return Err(Refusal::bad_request("nonce: expected 16 to 64 letters, digits, - and _"));
     }
-    super::json(&SignedTime::sign(&nonce, &client_id, &device_id, clock::now(), &hub.key))
+    http::json(&SignedTime::sign(&nonce, &client_id, &device_id, clock::now(), &hub.key))
 }

@@ -36,7 +36,7 @@ const LOOK: Duration = Duration::from_secs(2);
 
 /// Where a connection is.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(in crate::http) struct Watch {
     at: Mutex<At>,
     /// Whether it showed a key that is known.
     is_known: AtomicBool,

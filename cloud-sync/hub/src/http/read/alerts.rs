@@ -6,11 +6,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 use utoipa::{IntoParams, ToSchema};
 
-use super::openapi::{Failure, KeyRefused, Refused};
-use super::refusal::Refusal;
-use super::{Hub, params, shown};
+use super::rows;
 use crate::clock;
 use crate::db::{AlertQuery, HubAlert, StoredAlert, TenantContext};
+use crate::http::error::Refusal;
+use crate::http::extract::query;
+use crate::http::openapi::{Failure, KeyRefused, Refused};
+use crate::http::{self, Hub};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -53,11 +55,11 @@ enum Wanted {
     ),
     security(("read_key" = []))
 )]
-pub(super) async fn get(hub: &Hub, tenant: &TenantContext, uri: &Uri) -> Result<Response, Refusal> {
-    let Parameters { state, device, after, limit } = params::read(uri)?;
+pub(in crate::http) async fn get(hub: &Hub, tenant: &TenantContext, uri: &Uri) -> Result<Response, Refusal> {
+    let Parameters { state, device, after, limit } = query::read(uri)?;
     let is_open = state.unwrap_or(Wanted::Open) == Wanted::Open;
-    let limit = params::limit(limit, 1000)?;
-    let after: i64 = after.map_or(Ok(0), |after| after.parse().map_err(|_| params::not_a_page(&after)))?;
+    let limit = query::limit(limit, 1000)?;
+    let after: i64 = after.map_or(Ok(0), |after| after.parse().map_err(|_| query::not_a_page(&after)))?;
     let query = AlertQuery { device, is_open, after, limit: limit + 1 };
     let (mut of_devices, mut own) = hub.db.alerts(tenant, query, clock::now()).await?;
     own.truncate(limit);
@@ -65,12 +67,12 @@ pub(super) async fn get(hub: &Hub, tenant: &TenantContext, uri: &Uri) -> Result<
     of_devices.truncate(limit);
     let next = of_devices.last().filter(|_| has_more).map(|last| last.id.to_string());
     let alerts: Vec<Json> = own.iter().map(of_hub).chain(of_devices.iter().map(of_device)).collect();
-    super::json(&Page { alerts, next })
+    http::json(&Page { alerts, next })
 }
 
 /// What the device said last, with the state of today on top.
 fn of_device(alert: &StoredAlert) -> Json {
-    let mut shown: Map<String, Json> = shown::body(&alert.body, alert.boot, alert.offset);
+    let mut shown: Map<String, Json> = rows::body(&alert.body, alert.boot, alert.offset);
     let state = match alert.state.as_str() {
         "resolved" => "resolved",
         _ if !alert.is_open => "forgotten",
@@ -82,7 +84,7 @@ fn of_device(alert: &StoredAlert) -> Json {
     shown.insert("open".into(), alert.is_open.into());
     shown.insert("device".into(), alert.device.as_str().into());
     shown.insert("alert".into(), alert.number.into());
-    shown.insert("at".into(), shown::time(alert.at()));
+    shown.insert("at".into(), rows::time(alert.at()));
     shown.insert("source".into(), "device".into());
     Json::Object(shown)
 }
@@ -94,8 +96,8 @@ fn of_hub(alert: &HubAlert) -> Json {
         "state": if alert.is_open { "firing" } else { "resolved" },
         "open": alert.is_open,
         "severity": "critical",
-        "since": shown::time(Some(alert.since)),
-        "at": shown::time(Some(alert.last)),
+        "since": rows::time(Some(alert.since)),
+        "at": rows::time(Some(alert.last)),
         "times": alert.times,
         "message": alert.message,
         "source": "hub",

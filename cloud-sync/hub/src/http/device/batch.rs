@@ -10,13 +10,14 @@ use tilth_protocol::{
     Batch, CONFIRMED_HEADER, Confirmed, ConfirmedError, ErrorCode, Extent, Lane, MAX_BATCH_BOOTS, MAX_BATCH_ROWS,
 };
 
-use super::openapi::{self, Failure, KeyRefused};
-use super::refusal::Refusal;
-use super::{Hub, body};
 use crate::clock;
 use crate::db::DeviceContext;
 use crate::domain::access;
 use crate::domain::ingest::{ClientState, Refused, Taken};
+use crate::http::error::Refusal;
+use crate::http::extract::body;
+use crate::http::openapi::{self, Failure, KeyRefused};
+use crate::http::{self, Hub};
 
 /// After too many new streams. Some more may begin with each hour, as those of the day before pass.
 const NEXT_STREAM: Duration = Duration::from_secs(900);
@@ -37,13 +38,13 @@ const NEXT_STREAM: Duration = Duration::from_secs(900);
     ),
     security(("device_key" = []))
 )]
-pub(super) async fn take(hub: &Hub, device: &DeviceContext, request: Request) -> Result<Response, Refusal> {
+pub(in crate::http) async fn take(hub: &Hub, device: &DeviceContext, request: Request) -> Result<Response, Refusal> {
     let client = client_state(request.headers())?;
     let batch: Batch = body::json(request, "a batch").await?;
     let rows = check(&batch, device)?;
     hub.limits.rows(device.id(), rows)?;
     match hub.db.take_batch(device, (batch, client), hub.quota, clock::now()).await? {
-        Taken::Stored { answer, .. } => super::json(&answer),
+        Taken::Stored { answer, .. } => http::json(&answer),
         Taken::Refused(refused) => Err(refusal(&refused)),
     }
 }

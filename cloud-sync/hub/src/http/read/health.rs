@@ -9,11 +9,13 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 use tilth_protocol::Lane;
 
-use super::openapi::{KeyRefused, Refused};
-use super::refusal::Refusal;
-use super::{Hub, params, shown};
+use super::rows;
 use crate::clock;
 use crate::db::{DeviceHealth, TenantContext};
+use crate::http::error::Refusal;
+use crate::http::extract::query;
+use crate::http::openapi::{KeyRefused, Refused};
+use crate::http::{self, Hub};
 
 /// A database that takes longer for one row is in trouble.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -34,13 +36,13 @@ struct Parameters {}
     ),
     security((), ("read_key" = []))
 )]
-pub(super) async fn get(hub: &Hub, tenant: &TenantContext, uri: &Uri) -> Result<Response, Refusal> {
-    let Parameters {} = params::read(uri)?;
+pub(in crate::http) async fn get(hub: &Hub, tenant: &TenantContext, uri: &Uri) -> Result<Response, Refusal> {
+    let Parameters {} = query::read(uri)?;
     let health = hub.db.health(tenant).await?;
-    super::json(&json!({
+    http::json(&json!({
         "status": "ok",
         "version": env!("CARGO_PKG_VERSION"),
-        "now": shown::time(Some(clock::now())),
+        "now": rows::time(Some(clock::now())),
         "epoch": health.epoch,
         "client_id": tenant.client(),
         "devices": health.devices.iter().map(of_device).collect::<Vec<_>>(),
@@ -48,11 +50,11 @@ pub(super) async fn get(hub: &Hub, tenant: &TenantContext, uri: &Uri) -> Result<
 }
 
 /// For a load balancer: whether the hub answers, can read its database, and has room for more. Nothing of any tenant.
-pub(super) async fn without_key(hub: &Hub, uri: &Uri) -> Result<Response, Refusal> {
-    let Parameters {} = params::read(uri)?;
+pub(in crate::http) async fn without_key(hub: &Hub, uri: &Uri) -> Result<Response, Refusal> {
+    let Parameters {} = query::read(uri)?;
     match tokio::time::timeout(PATIENCE, hub.db.epoch()).await {
         Ok(Ok(_)) if !hub.db.has_room() => Ok(unwell("the disk is full")),
-        Ok(Ok(_)) => super::json(&json!({"status": "ok"})),
+        Ok(Ok(_)) => http::json(&json!({"status": "ok"})),
         Ok(Err(error)) => Ok(unwell(&error.to_string())),
         Err(_) => Ok(unwell("the database does not answer in time")),
     }
@@ -73,17 +75,17 @@ fn of_device(health: &DeviceHealth) -> Json {
     }
     // What the device says it did with its bundles; a refusal and its reason too.
     let said = said.as_ref().map(|event| {
-        let body = shown::body(&event.body, event.boot, event.offset);
-        json!({"at": shown::time(event.at()), "body": body})
+        let body = rows::body(&event.body, event.boot, event.offset);
+        json!({"at": rows::time(event.at()), "body": body})
     });
     // A database that was lost on site shows here, also when nothing on site remembers it.
     let earlier = earlier.iter().map(|stream| {
-        let (began, last_heard) = (shown::time(Some(stream.began)), shown::time(Some(stream.last_heard)));
+        let (began, last_heard) = (rows::time(Some(stream.began)), rows::time(Some(stream.last_heard)));
         json!({"stream": stream.name, "began": began, "last_heard": last_heard})
     });
     json!({
         "device": device.name,
-        "last_heard": shown::time(device.last_heard),
+        "last_heard": rows::time(device.last_heard),
         "stream": stream,
         "earlier_streams": earlier.collect::<Vec<_>>(),
         "lanes": confirmed,

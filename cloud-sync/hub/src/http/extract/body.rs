@@ -11,14 +11,14 @@ use http_body_util::{BodyExt, Limited};
 use serde::de::DeserializeOwned;
 use tilth_protocol::{ErrorCode, MAX_BATCH_BYTES};
 
-use super::refusal::Refusal;
+use crate::http::error::Refusal;
 use crate::malformed;
 
 /// A body of 1 MiB over the slowest line that makes sense takes less.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Reads a JSON body of at most [`MAX_BATCH_BYTES`], before and after unpacking.
-pub(super) async fn json<T: DeserializeOwned>(request: Request, what: &str) -> Result<T, Refusal> {
+pub(in crate::http) async fn json<T: DeserializeOwned>(request: Request, what: &str) -> Result<T, Refusal> {
     let (parts, body) = request.into_parts();
     let coding = Coding::of(&parts.headers)?;
     check_type(&parts.headers)?;

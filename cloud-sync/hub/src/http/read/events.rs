@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use utoipa::{IntoParams, ToSchema};
 
-use super::openapi::{Failure, KeyRefused, Refused};
-use super::refusal::Refusal;
-use super::{Hub, params, shown};
+use super::rows;
 use crate::db::{EventQuery, TenantContext};
+use crate::http::error::Refusal;
+use crate::http::extract::query;
+use crate::http::openapi::{Failure, KeyRefused, Refused};
+use crate::http::{self, Hub};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -44,10 +46,10 @@ struct Page {
     ),
     security(("read_key" = []))
 )]
-pub(super) async fn get(hub: &Hub, tenant: &TenantContext, uri: &Uri) -> Result<Response, Refusal> {
-    let Parameters { device, kind, after, limit } = params::read(uri)?;
-    let limit = params::limit(limit, 1000)?;
-    let after = after.map_or(Ok(0), |after| after.parse().map_err(|_| params::not_a_page(&after)))?;
+pub(in crate::http) async fn get(hub: &Hub, tenant: &TenantContext, uri: &Uri) -> Result<Response, Refusal> {
+    let Parameters { device, kind, after, limit } = query::read(uri)?;
+    let limit = query::limit(limit, 1000)?;
+    let after = after.map_or(Ok(0), |after| after.parse().map_err(|_| query::not_a_page(&after)))?;
     let query = EventQuery { device, kind, after, limit: limit + 1 };
     let mut found = hub.db.events(tenant, query).await?;
     let has_more = found.len() > limit;
@@ -59,10 +61,10 @@ pub(super) async fn get(hub: &Hub, tenant: &TenantContext, uri: &Uri) -> Result<
             "lane": event.lane,
             "seq": event.seq,
             "kind": event.kind,
-            "at": shown::time(event.at()),
-            "received": shown::time(Some(event.received)),
-            "body": shown::body(&event.body, event.boot, event.offset),
+            "at": rows::time(event.at()),
+            "received": rows::time(Some(event.received)),
+            "body": rows::body(&event.body, event.boot, event.offset),
         })
     });
-    super::json(&Page { events: events.collect(), next })
+    http::json(&Page { events: events.collect(), next })
 }

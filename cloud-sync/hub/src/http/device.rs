@@ -1,0 +1,5 @@
+//! What devices call.
+
+pub(super) mod batch;
+pub(super) mod bundle;
+pub(super) mod time;

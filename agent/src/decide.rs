@@ -49,7 +49,7 @@ use crate::transition::Line;
 pub(crate) use begin::{Begun, Tools, begin};
 pub(crate) use bus::unread;
 pub(crate) use fault::{Cause, cause};
-pub(crate) use keep::Anew;
+pub(crate) use keep::StoreReplaced;
 pub(crate) use live::Live;
 
 /// Values that are decided on before other tasks have their turn and the store is handed what they brought.
@@ -90,7 +90,7 @@ pub(crate) enum Command {
     /// Shows the engine to whoever asks.
     Look(Look),
     /// The database is another one to the hub: it needs the open alerts, the anchor, the site state and a snapshot again.
-    StoreAnew,
+    StoreReplaced,
     /// History is missing: for the hub.
     Missing(Box<Missing>),
     /// Stop, and say when everything was handed to the store.
@@ -183,7 +183,7 @@ pub(crate) struct Decide {
     /// Kept with the snapshot: the engine knows until when, and not who.
     takers: Arc<Takers>,
     recorder: Recorder,
-    anew: watch::Receiver<Anew>,
+    replaced: watch::Receiver<StoreReplaced>,
     notify: mpsc::Sender<notify::Command>,
     /// What those that tell people have no room for yet.
     untold: VecDeque<Request>,
@@ -238,7 +238,7 @@ impl Decide {
                     }
                     None
                 }
-                Ok(()) = self.anew.changed() => { self.take_up(); None }
+                Ok(()) = self.replaced.changed() => { self.take_up(); None }
                 Some(delivery) = deliveries.recv() => { self.note_delivery(&delivery); None }
                 () = async { match due {
                     Some(due) => clock.sleep_until(due).await,
@@ -347,7 +347,7 @@ impl Decide {
                     },
                 );
             }
-            Command::StoreAnew => {
+            Command::StoreReplaced => {
                 // The hub knows more of this stream than this device: the alerts in between had numbers, too.
                 let after = AlertId(chance::alert_number(self.engine.last_number().0));
                 self.handle(Input::Reserved { after, until: AlertId(0) });

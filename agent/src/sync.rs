@@ -37,7 +37,7 @@ use crate::configuration::{ConfigStatus, Enrolment, FileStamps, Received};
 use crate::decide::Command;
 use crate::health::Health;
 use crate::output::tell;
-use crate::store::thread::Desk;
+use crate::store::thread::StoreHandle;
 use clerk::Clerk;
 use events::{Events, Said};
 use link::{HubLink, ReloadableTransport};
@@ -53,7 +53,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 pub(crate) struct Parts {
     pub(crate) enrolment: Enrolment,
     pub(crate) clock: Clock,
-    pub(crate) store: Desk,
+    pub(crate) store: StoreHandle,
     /// How far the store has committed.
     pub(crate) heads: watch::Receiver<Heads>,
     pub(crate) commands: mpsc::Sender<Command>,

@@ -18,7 +18,7 @@ use crate::health::Health;
 use crate::notify;
 use crate::sense::queue::Queue;
 use crate::store::Policy;
-use crate::store::thread::Desk;
+use crate::store::thread::StoreHandle;
 use crate::sync::status::SyncStatus;
 
 /// A task that has not answered by then is in trouble, and that is the answer.
@@ -61,7 +61,7 @@ pub(crate) struct Office {
     /// Weak: the task that tells people ends when nobody can give it work.
     pub(crate) notify: mpsc::WeakSender<notify::Command>,
     pub(crate) live: broadcast::Sender<Arc<Live>>,
-    pub(crate) store: Desk,
+    pub(crate) store: StoreHandle,
     pub(crate) database: std::path::PathBuf,
     pub(crate) policy: Policy,
     pub(crate) sync: SyncStatus,

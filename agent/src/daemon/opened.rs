@@ -17,10 +17,10 @@ use crate::chance;
 use crate::checkpoint;
 use crate::clock::{Anchor, Clock, Trust};
 use crate::configuration::ConfigStatus;
-use crate::decide::{Anew, Begun, Command};
+use crate::decide::{Begun, Command, StoreReplaced};
 use crate::health::{self, Health};
 use crate::output::tell;
-use crate::store::thread::{self, Desk, Ground, News, Progress, Recorder, Settings};
+use crate::store::thread::{self, Ground, News, Progress, Recorder, Settings, StoreHandle};
 use crate::store::{
     BLOCK_INTERVAL, Found, KeptSnapshot, LaneStates, Losses, Numbers, Opened, Options, Policy, Running, Store,
     StoreError,
@@ -39,11 +39,11 @@ pub(super) struct OpenStore {
     pub(super) begun: Begun,
     pub(super) progress: Progress,
     pub(super) recorder: Recorder,
-    pub(super) desk: Desk,
+    pub(super) handle: StoreHandle,
     /// How far it has committed.
     pub(super) heads: watch::Receiver<Heads>,
     /// Says when it became another one.
-    pub(super) anew: watch::Receiver<Anew>,
+    pub(super) replaced: watch::Receiver<StoreReplaced>,
     pub(super) thread: JoinHandle<()>,
 }
 
@@ -62,7 +62,7 @@ pub(super) async fn open(
     let options = Options { has_run, ..Options::new(machine.trim(), clock.mark()) };
     let os_boot = clock.boot_id().context("boot id")?;
     let heads = watch::Sender::new(heads_of(Stream(0), &LaneStates::default()));
-    let (told, anew) = watch::channel(Anew::default());
+    let (told, replaced) = watch::channel(StoreReplaced::default());
     let ears = Arc::new(Ears { clock: clock.clone(), health, config, heads, told, commands });
     let opening = Opening { path: database(data), options: options.clone(), os_boot, ears: Arc::clone(&ears) };
     let heard = Arc::clone(&ears);
@@ -74,13 +74,13 @@ pub(super) async fn open(
         news: Box::new(move |news| heard.hear(news)),
     };
     let (answer, answered) = oneshot::channel();
-    let (recorder, desk, thread) = thread::start(|| opening.open(answer), settings).context("store thread")?;
+    let (recorder, handle, thread) = thread::start(|| opening.open(answer), settings).context("store thread")?;
     let begun = match timeout(PATIENCE, answered).await {
         Ok(Ok(begun)) => begun,
         Ok(Err(_)) | Err(_) => ears.without(&hangs()),
     };
     let heads = ears.heads.subscribe();
-    Ok(OpenStore { begun, progress: recorder.progress(), recorder, desk, heads, anew, thread })
+    Ok(OpenStore { begun, progress: recorder.progress(), recorder, handle, heads, replaced, thread })
 }
 
 /// Opens the database, on the store's thread.
@@ -189,7 +189,7 @@ struct Ears {
     health: Health,
     config: ConfigStatus,
     heads: watch::Sender<Heads>,
-    told: watch::Sender<Anew>,
+    told: watch::Sender<StoreReplaced>,
     commands: mpsc::Sender<Command>,
 }
 
@@ -252,18 +252,18 @@ impl Ears {
             News::Exchanged => {
                 tell("tilth-agent: store: another file is in the place of tilth.db; recording goes on in it");
             }
-            News::Anew(opened) => {
+            News::Replaced(opened) => {
                 say(&remarks(opened));
                 self.say_missing(opened);
-                told.send_modify(|anew| anew.missing.clone_from(&opened.missing));
+                told.send_modify(|replaced| replaced.missing.clone_from(&opened.missing));
             }
             News::Begun(boot, known, opened) => {
                 let new_stream = if known.is_known { ", under a new stream" } else { "" };
                 tell(format_args!("tilth-agent: store: there is a database now: this is boot {boot}{new_stream}"));
                 self.say_missing(opened);
                 let missing = opened.missing.clone();
-                told.send_modify(|anew| {
-                    *anew = Anew { boot: Some(boot), alerts: known.alerts, site: known.site, missing }
+                told.send_modify(|replaced| {
+                    *replaced = StoreReplaced { boot: Some(boot), alerts: known.alerts, site: known.site, missing }
                 });
             }
         }
@@ -324,7 +324,7 @@ mod tests {
             clock,
             health: Health::default(),
             heads: watch::Sender::new(heads_of(Stream(0), &LaneStates::default())),
-            told: watch::Sender::new(Anew::default()),
+            told: watch::Sender::new(StoreReplaced::default()),
             commands: mpsc::channel(1).0,
         });
         let os_boot = "boot-b".to_owned();

@@ -19,7 +19,7 @@ use crate::checkpoint;
 use crate::cli;
 use crate::clock::{Clock, Source};
 use crate::configuration::{ConfigStatus, Configuration, Enrolment, Received, Startup, Surroundings};
-use crate::decide::{self, Anew, Begun, Command, Live, Tools};
+use crate::decide::{self, Begun, Command, Live, StoreReplaced, Tools};
 use crate::health::Health;
 use crate::notify;
 use crate::output::{counted, tell};
@@ -96,8 +96,8 @@ impl Tasks {
             serving.spawn(api::connections::run(socket, Arc::new(base.office(&notify, &store))));
         }
         let senses = base.senses(&store.begun);
-        let OpenStore { begun, progress, recorder, desk, anew, thread, .. } = store;
-        let tools = base.tools(recorder, anew, notify)?;
+        let OpenStore { begun, progress, recorder, handle, replaced, thread, .. } = store;
+        let tools = base.tools(recorder, replaced, notify)?;
         let deciding =
             tokio::spawn(decide_from_the_first(base.queue.clone(), base.clock.clone(), heard, outcomes, move || {
                 decide::begin(begun, configured, tools)
@@ -114,7 +114,7 @@ impl Tasks {
             notifying,
             syncing,
             api: serving,
-            store: desk,
+            store: handle,
             storing: thread,
         };
         tasks.read(first_sources);
@@ -144,7 +144,7 @@ impl Base<'_> {
         sync::Parts {
             enrolment,
             clock: self.clock.clone(),
-            store: store.desk.clone(),
+            store: store.handle.clone(),
             heads: store.heads.clone(),
             commands: self.commands.clone(),
             holding: configuration.holding(),
@@ -167,7 +167,7 @@ impl Base<'_> {
             commands: self.commands.clone(),
             notify: notify.downgrade(),
             live: self.live.clone(),
-            store: store.desk.clone(),
+            store: store.handle.clone(),
             database: opened::database(&self.wanted.data),
             policy: opened::USUAL,
             sync: self.sync.clone(),
@@ -179,7 +179,7 @@ impl Base<'_> {
     fn tools(
         &self,
         recorder: Recorder,
-        anew: watch::Receiver<Anew>,
+        replaced: watch::Receiver<StoreReplaced>,
         notify: mpsc::Sender<notify::Command>,
     ) -> anyhow::Result<Tools> {
         let recording = match &self.wanted.record {
@@ -187,7 +187,7 @@ impl Base<'_> {
             None => None,
         };
         let (device, clock, live) = (self.device.clone(), self.clock.clone(), self.live.clone());
-        Ok(Tools { device, run: Run::draw(), clock, recorder, anew, notify, live, recording })
+        Ok(Tools { device, run: Run::draw(), clock, recorder, replaced, notify, live, recording })
     }
 }
 

@@ -16,7 +16,7 @@ use crate::decide::Command;
 use crate::health::{Bus, Health};
 use crate::output::tell;
 use crate::sense::{Senses, Sources};
-use crate::store::thread::{Desk, Progress};
+use crate::store::thread::{Progress, StoreHandle};
 
 /// All stages of stopping together take no longer than this.
 pub(super) const GRACE: Duration = Duration::from_secs(3);
@@ -41,7 +41,7 @@ pub(super) struct Tasks {
     pub(super) syncing: Option<JoinHandle<anyhow::Error>>,
     /// Empty where there is no socket.
     pub(super) api: JoinSet<()>,
-    pub(super) store: Desk,
+    pub(super) store: StoreHandle,
     pub(super) storing: thread::JoinHandle<()>,
 }
 
@@ -157,7 +157,7 @@ mod tests {
     use crate::store::{BLOCK_INTERVAL, Commit, Policy};
 
     /// A store's thread with a reading that waits for its block, as after any second of the thirty before a commit.
-    fn store_with_a_reading(folder: &Folder) -> (Recorder, Desk, thread::JoinHandle<()>) {
+    fn store_with_a_reading(folder: &Folder) -> (Recorder, StoreHandle, thread::JoinHandle<()>) {
         let settings = Settings {
             interval: BLOCK_INTERVAL,
             policy: Policy { keep_days: 1, most_bytes: 1 << 30, least_free_bytes: 0, events_bytes: 1 << 20 },
@@ -166,7 +166,7 @@ mod tests {
             news: Box::new(|_| ()),
         };
         let store = Box::new(booted(folder));
-        let (mut recorder, desk, storing) = store_thread::start(|| Ground::Open(store), settings).unwrap();
+        let (mut recorder, handle, storing) = store_thread::start(|| Ground::Open(store), settings).unwrap();
         let watched = watched(1);
         let mut commit = Commit::new(Uptime(1000), Arc::clone(&watched));
         let reading = Reading {
@@ -179,7 +179,7 @@ mod tests {
         };
         commit.readings.push(reading);
         recorder.record(commit);
-        (recorder, desk, storing)
+        (recorder, handle, storing)
     }
 
     fn senses() -> Senses {

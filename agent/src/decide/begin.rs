@@ -14,7 +14,7 @@ use tilth_notify::notification::Notification;
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::fault::SaidFaults;
-use super::keep::{self, Anew};
+use super::keep::{self, StoreReplaced};
 use super::live::{Live, Show};
 use super::{Configured, Decide, Faults, Figures};
 use crate::chance::{self, Run};
@@ -54,7 +54,7 @@ pub(crate) struct Tools {
     pub(crate) clock: Clock,
     pub(crate) recorder: Recorder,
     /// Says when the store became another one.
-    pub(crate) anew: watch::Receiver<Anew>,
+    pub(crate) replaced: watch::Receiver<StoreReplaced>,
     pub(crate) notify: mpsc::Sender<notify::Command>,
     pub(crate) live: broadcast::Sender<Arc<Live>>,
     pub(crate) recording: Option<Recording>,
@@ -109,7 +109,7 @@ pub(crate) fn begin(begun: Begun, configured: Configured, mut tools: Tools) -> D
         device: tools.device,
         clock: tools.clock,
         recorder: tools.recorder,
-        anew: tools.anew,
+        replaced: tools.replaced,
         notify: tools.notify,
         untold: VecDeque::new(),
         live,

@@ -26,7 +26,7 @@ pub(super) const UNDELIVERED: &str = "undelivered";
 
 /// The database became another one while the agent ran.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Anew {
+pub(crate) struct StoreReplaced {
     /// The number of this boot, where there was no database to count it before.
     pub(crate) boot: Option<u32>,
     /// Numbers of alerts that are reserved there, with that.
@@ -87,7 +87,7 @@ impl Decide {
 
     /// Gives the store that became another one what it needs.
     pub(super) fn take_up(&mut self) {
-        let Anew { boot, alerts, site, missing } = self.anew.borrow_and_update().clone();
+        let StoreReplaced { boot, alerts, site, missing } = self.replaced.borrow_and_update().clone();
         if let (Some(boot), 0) = (boot, self.engine.now().boot) {
             let now = self.now();
             if let Some(recording) = &mut self.recording {

@@ -67,7 +67,7 @@ impl Life {
             run: Run::of(&format!("at{at_s}")),
             clock: clock.clone(),
             recorder,
-            anew: watch::channel(Anew::default()).1,
+            replaced: watch::channel(StoreReplaced::default()).1,
             notify,
             live: broadcast::channel(LIVE).0,
             recording: None,

@@ -67,7 +67,7 @@ pub(crate) enum News<'a> {
     /// Room is short, for this reason: this is given up, the oldest first.
     GivesUp(&'static str, &'a str),
     /// The database was damaged and a new one was begun: tell it the clock anchor and the site state again.
-    Anew(&'a Opened),
+    Replaced(&'a Opened),
     /// Another database was put in the place of the one in use; recording goes on in it.
     Exchanged,
 }
@@ -92,14 +92,14 @@ pub(crate) struct Recorder {
 
 /// The end for questions and confirmations.
 #[derive(Clone)]
-pub(crate) struct Desk {
+pub(crate) struct StoreHandle {
     commands: SyncSender<Command>,
 }
 
 /// The queue is full, or the thread has ended: nothing was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the store is busy")]
-pub(crate) struct Refused;
+pub(crate) struct Busy;
 
 /// What the thread begins with.
 pub(crate) enum Ground {
@@ -117,7 +117,7 @@ pub(crate) enum Ground {
 pub(crate) fn start(
     open: impl FnOnce() -> Ground + Send + 'static,
     settings: Settings,
-) -> Result<(Recorder, Desk, JoinHandle<()>), std::io::Error> {
+) -> Result<(Recorder, StoreHandle, JoinHandle<()>), std::io::Error> {
     let (commands, heard) = mpsc::sync_channel(QUEUE);
     let recorder = Recorder {
         commands: commands.clone(),
@@ -129,7 +129,7 @@ pub(crate) fn start(
     let (progress, alerts_until) = (recorder.progress(), Arc::clone(&recorder.alerts_until));
     let run = move || Keeper::new(open(), settings, heard, progress, alerts_until).run();
     let thread = std::thread::Builder::new().name("store".to_owned()).spawn(run)?;
-    Ok((recorder, Desk { commands }, thread))
+    Ok((recorder, StoreHandle { commands }, thread))
 }
 
 impl Recorder {
@@ -179,14 +179,14 @@ impl Recorder {
     }
 }
 
-impl Desk {
+impl StoreHandle {
     /// Runs a question on the store's thread; it answers by whatever channel it holds. While the database cannot be opened
     /// questions are dropped, and with them their channel.
     ///
     /// # Errors
-    /// [`Refused`] when the queue is full: ask again later.
-    pub(crate) fn ask(&self, question: impl FnOnce(&mut Store) + Send + 'static) -> Result<(), Refused> {
-        self.commands.try_send(Command::Ask(Box::new(question))).map_err(|_| Refused)
+    /// [`Busy`] when the queue is full: ask again later.
+    pub(crate) fn ask(&self, question: impl FnOnce(&mut Store) + Send + 'static) -> Result<(), Busy> {
+        self.commands.try_send(Command::Ask(Box::new(question))).map_err(|_| Busy)
     }
 
     /// Commits what waits and lets the thread end, where nobody else could tell it to.
@@ -198,10 +198,10 @@ impl Desk {
     /// Commits what waits and answers whether all of it is on the disk; for dosing, which waits for that.
     ///
     /// # Errors
-    /// [`Refused`] when the queue is full: whatever waits for it does not happen.
+    /// [`Busy`] when the queue is full: whatever waits for it does not happen.
     #[cfg_attr(not(test), expect(dead_code, reason = "a dose is booked with it"))]
-    pub(crate) fn flush(&self, answer: impl FnOnce(bool) + Send + 'static) -> Result<(), Refused> {
-        self.commands.try_send(Command::Flush(Box::new(answer))).map_err(|_| Refused)
+    pub(crate) fn flush(&self, answer: impl FnOnce(bool) + Send + 'static) -> Result<(), Busy> {
+        self.commands.try_send(Command::Flush(Box::new(answer))).map_err(|_| Busy)
     }
 }
 
@@ -436,7 +436,7 @@ impl Keeper {
             self.store = Some(store);
             resumed?;
             if is_another {
-                (self.settings.news)(News::Anew(&opened));
+                (self.settings.news)(News::Replaced(&opened));
             }
         } else {
             let known = store.begin_late(&self.running)?;
@@ -455,7 +455,7 @@ impl Keeper {
         self.stream = None;
         let Ok((store, opened)) = store.start_anew(&self.settings.options, reason) else { return false };
         self.store = Some(store);
-        (self.settings.news)(News::Anew(&opened));
+        (self.settings.news)(News::Replaced(&opened));
         true
     }
 

@@ -14,7 +14,7 @@ use crate::configuration::ConfigStatus;
 use crate::decide::Command;
 use crate::health::Health;
 use crate::output::tell;
-use crate::store::thread::Desk;
+use crate::store::thread::StoreHandle;
 use crate::store::{Limit, Missing, Store};
 
 /// A busy store is asked again after this.
@@ -31,7 +31,7 @@ const MAX_LIVE: usize = 2000;
 
 /// Answers the driver.
 pub(super) struct Clerk {
-    pub(super) store: Desk,
+    pub(super) store: StoreHandle,
     /// The stream that the driver knows of.
     pub(super) stream: Stream,
     pub(super) heads: watch::Receiver<Heads>,
@@ -113,7 +113,7 @@ impl Clerk {
                 self.stream = outbox.stream;
                 let _ = answer.send(outbox);
                 // Boots and alerts of another stream mean nothing in this one: they are stated anew.
-                let _ = self.commands.send(Command::StoreAnew).await;
+                let _ = self.commands.send(Command::StoreReplaced).await;
                 self.say_may_be_missing().await;
             }
         }
@@ -169,7 +169,7 @@ impl Clerk {
 
 /// Asks the store's thread, as often as it is busy. Nothing where it has no database to answer from.
 async fn ask<T: Send + 'static>(
-    store: &Desk,
+    store: &StoreHandle,
     question: impl Fn(&mut Store) -> T + Clone + Send + 'static,
 ) -> Option<T> {
     loop {
@@ -186,7 +186,7 @@ async fn ask<T: Send + 'static>(
 }
 
 /// Where the store stands, as soon as it can say so.
-pub(super) async fn outbox(store: &Desk) -> Outbox {
+pub(super) async fn outbox(store: &StoreHandle) -> Outbox {
     loop {
         if let Some(outbox) = ask(store, |store| outbox_of(store)).await {
             return outbox;

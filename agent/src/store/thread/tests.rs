@@ -16,7 +16,7 @@ const POLICY: Policy = Policy { keep_days: 7, most_bytes: u64::MAX, least_free_b
 struct Bench {
     folder: Folder,
     recorder: Recorder,
-    desk: Desk,
+    handle: StoreHandle,
     thread: JoinHandle<()>,
     news: Arc<Mutex<Vec<String>>>,
 }
@@ -43,7 +43,7 @@ fn bench(most_pages: Option<u32>) -> Bench {
             }
             News::GivesUp(what, reason) => format!("{what}: {reason}"),
             News::Exchanged => "exchanged".to_owned(),
-            News::Anew(opened) => format!("anew: {}", matches!(opened.found, Found::Damaged { .. })),
+            News::Replaced(opened) => format!("replaced: {}", matches!(opened.found, Found::Damaged { .. })),
         });
     };
     let settings = Settings {
@@ -53,13 +53,13 @@ fn bench(most_pages: Option<u32>) -> Bench {
         free_bytes: Box::new(|| None),
         news: Box::new(word),
     };
-    let (recorder, desk, thread) = start(|| Ground::Open(Box::new(store)), settings).unwrap();
-    Bench { folder, recorder, desk, thread, news }
+    let (recorder, handle, thread) = start(|| Ground::Open(Box::new(store)), settings).unwrap();
+    Bench { folder, recorder, handle, thread, news }
 }
 
-fn ask<T: Send + 'static>(desk: &Desk, question: impl FnOnce(&mut Store) -> T + Send + 'static) -> T {
+fn ask<T: Send + 'static>(handle: &StoreHandle, question: impl FnOnce(&mut Store) -> T + Send + 'static) -> T {
     let (answer, answered) = mpsc::channel();
-    desk.ask(move |store| answer.send(question(store)).unwrap()).unwrap();
+    handle.ask(move |store| answer.send(question(store)).unwrap()).unwrap();
     answered.recv_timeout(Duration::from_secs(20)).unwrap()
 }
 
@@ -68,16 +68,16 @@ fn readings(store: &mut Store) -> usize {
 }
 
 /// Commits what waits; says whether it is on the disk.
-fn flush(desk: &Desk) -> bool {
+fn flush(handle: &StoreHandle) -> bool {
     let (answer, answered) = mpsc::channel();
-    desk.flush(move |done| answer.send(done).unwrap()).unwrap();
+    handle.flush(move |done| answer.send(done).unwrap()).unwrap();
     answered.recv_timeout(Duration::from_secs(20)).unwrap()
 }
 
 /// How many readings are stored, once there are as many as expected; a question may come before the commit it asks about.
-fn settled(desk: &Desk, expected: usize) -> usize {
+fn settled(handle: &StoreHandle, expected: usize) -> usize {
     let mut tries = (0..500).map(|_| {
-        let found = ask(desk, readings);
+        let found = ask(handle, readings);
         if found < expected {
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -94,14 +94,14 @@ fn readings_wait_for_their_block_and_events_do_not() {
         bench.recorder.record(farm.take());
         // Blocks of the seconds 0 to 10 and 11 to 21.
         let expected = [0, 11, 22][usize::from(second >= 10) + usize::from(second >= 21)];
-        assert_eq!(settled(&bench.desk, expected), expected, "after {second} s");
+        assert_eq!(settled(&bench.handle, expected), expected, "after {second} s");
         farm.wait(Span::from_secs(1));
     }
     let mut commit = farm.take();
     commit.events.push(note(farm.now, "now"));
     bench.recorder.record(commit);
-    assert_eq!(settled(&bench.desk, 25), 25);
-    assert!(flush(&bench.desk));
+    assert_eq!(settled(&bench.handle, 25), 25);
+    assert!(flush(&bench.handle));
     assert!(bench.news.lock().unwrap().contains(&"rows 1".to_owned()));
     bench.recorder.stop();
     bench.thread.join().unwrap();
@@ -114,7 +114,7 @@ fn stopping_commits_what_waits() {
         (0..3).for_each(|sensor| farm.read(sensor, 20.0, Span(0)));
         bench.recorder.record(farm.take());
     }
-    bench.desk.ask(|store| assert_eq!(store.confirm(Lane::Events, 1), Confirmation::Ignored)).unwrap();
+    bench.handle.ask(|store| assert_eq!(store.confirm(Lane::Events, 1), Confirmation::Ignored)).unwrap();
     bench.recorder.stop();
     bench.thread.join().unwrap();
     assert_eq!(open(&bench.folder).0.reader().readings_after(0).unwrap().len(), 15);
@@ -125,7 +125,7 @@ fn stopping_commits_what_waits() {
 fn recording_never_waits_for_the_store() {
     let (mut bench, mut farm) = (bench(None), Farm::new(1));
     let (let_go, held) = mpsc::channel::<()>();
-    bench.desk.ask(move |_| held.recv().unwrap_or_default()).unwrap();
+    bench.handle.ask(move |_| held.recv().unwrap_or_default()).unwrap();
     let began = std::time::Instant::now();
     for n in 0..4 * QUEUE {
         farm.wait(Span(100));
@@ -133,7 +133,7 @@ fn recording_never_waits_for_the_store() {
         bench.recorder.record(farm.take());
     }
     assert!(began.elapsed() < Duration::from_secs(5));
-    assert_eq!(bench.desk.ask(|_| ()), Err(Refused));
+    assert_eq!(bench.handle.ask(|_| ()), Err(Busy));
     let_go.send(()).unwrap();
     bench.recorder.stop();
     bench.thread.join().unwrap();
@@ -146,17 +146,17 @@ fn trouble_is_said_once_and_recording_resumes() {
     let (mut bench, mut farm) = (bench(Some(360)), Farm::new(8));
     let mut minutes = 0;
     // Each minute is a commit of its own: how many go together would be the scheduler's to say.
-    while flush(&bench.desk) {
+    while flush(&bench.handle) {
         assert!(minutes < 3000);
         minute(&mut bench, &mut farm, &mut minutes);
     }
     for _ in 0..5 {
         minute(&mut bench, &mut farm, &mut minutes);
-        assert!(!flush(&bench.desk), "dosing hears that nothing is booked");
+        assert!(!flush(&bench.handle), "dosing hears that nothing is booked");
     }
-    ask(&bench.desk, |store| store.reader().0.pragma_update(None, "max_page_count", 10_000).unwrap());
+    ask(&bench.handle, |store| store.reader().0.pragma_update(None, "max_page_count", 10_000).unwrap());
     minute(&mut bench, &mut farm, &mut minutes);
-    let committed = ask(&bench.desk, |store| store.lanes().of(Lane::Events).committed);
+    let committed = ask(&bench.handle, |store| store.lanes().of(Lane::Events).committed);
     bench.recorder.stop();
     bench.thread.join().unwrap();
     let news = bench.news.lock().unwrap();
@@ -181,7 +181,7 @@ fn stopping_does_not_wait_for_a_disk_that_hangs() {
     let (mut bench, mut farm, mut minutes) = (bench(None), Farm::new(1), 0);
     let progress = bench.recorder.progress();
     minute(&mut bench, &mut farm, &mut minutes);
-    assert!(flush(&bench.desk));
+    assert!(flush(&bench.handle));
     assert_eq!(progress.unwritten_from(), None);
     let written = farm.now;
     let ((begin, begun), (let_go, held)) = (mpsc::channel(), mpsc::channel::<()>());
@@ -189,16 +189,16 @@ fn stopping_does_not_wait_for_a_disk_that_hangs() {
         begin.send(()).unwrap();
         held.recv().unwrap_or_default();
     };
-    bench.desk.ask(hang).unwrap();
+    bench.handle.ask(hang).unwrap();
     begun.recv().unwrap();
-    while bench.desk.ask(|_| ()).is_ok() {}
+    while bench.handle.ask(|_| ()).is_ok() {}
     minute(&mut bench, &mut farm, &mut minutes);
     let began = Instant::now();
     bench.recorder.stop();
     assert!(began.elapsed() < LAST_WAIT + Duration::from_secs(2), "{:?}", began.elapsed());
     assert!(progress.unwritten_from() > Some(written), "{:?}", progress.unwritten_from());
     drop(let_go);
-    drop(bench.desk);
+    drop(bench.handle);
     bench.thread.join().unwrap();
 }
 
@@ -207,9 +207,9 @@ fn stopping_does_not_wait_for_a_disk_that_hangs() {
 fn a_database_that_breaks_is_replaced_and_recording_goes_on() {
     let (mut bench, mut farm, mut minutes) = (bench(None), Farm::new(2), 0);
     minute(&mut bench, &mut farm, &mut minutes);
-    assert!(flush(&bench.desk));
+    assert!(flush(&bench.handle));
     let database = bench.folder.database();
-    let (boot, stream) = ask(&bench.desk, move |store| {
+    let (boot, stream) = ask(&bench.handle, move |store| {
         let connection = &store.reader().0;
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
         let length = std::fs::metadata(&database).unwrap().len() as usize;
@@ -219,11 +219,11 @@ fn a_database_that_breaks_is_replaced_and_recording_goes_on() {
     });
     minute(&mut bench, &mut farm, &mut minutes);
     let mut tries = 0;
-    while !bench.news.lock().unwrap().contains(&"anew: true".to_owned()) && tries < 500 {
+    while !bench.news.lock().unwrap().contains(&"replaced: true".to_owned()) && tries < 500 {
         tries += 1;
         std::thread::sleep(Duration::from_millis(10));
     }
-    let found = ask(&bench.desk, |store| (store.boot(), store.stream(), store.lanes().of(Lane::Events).committed));
+    let found = ask(&bench.handle, |store| (store.boot(), store.stream(), store.lanes().of(Lane::Events).committed));
     assert_eq!((found.0, found.2), (boot, 1), "{:?}", bench.news.lock().unwrap());
     assert_ne!(found.1, stream);
     bench.recorder.stop();
@@ -239,9 +239,9 @@ fn what_is_given_up_because_the_store_fell_behind_says_so() {
         begin.send(()).unwrap();
         held.recv().unwrap_or_default();
     };
-    bench.desk.ask(hang).unwrap();
+    bench.handle.ask(hang).unwrap();
     begun.recv().unwrap();
-    while bench.desk.ask(|_| ()).is_ok() {}
+    while bench.handle.ask(|_| ()).is_ok() {}
     for _ in 0..150 {
         (0..100).for_each(|sensor| farm.read(sensor, 20.0, Span(0)));
         farm.wait(Span::from_mins(1));
@@ -271,15 +271,15 @@ fn what_is_given_up_because_the_store_fell_behind_says_so() {
 #[test]
 fn what_is_given_up_because_the_disk_was_full_says_so() {
     let (mut bench, mut farm, mut minutes) = (bench(Some(400)), Farm::new(100), 0);
-    while flush(&bench.desk) {
+    while flush(&bench.handle) {
         minute(&mut bench, &mut farm, &mut minutes);
     }
     for _ in 0..130 {
         minute(&mut bench, &mut farm, &mut minutes);
     }
-    assert!(!flush(&bench.desk));
+    assert!(!flush(&bench.handle));
     assert!(bench.news.lock().unwrap().contains(&"dropped 1".to_owned()), "said while it lasts");
-    ask(&bench.desk, |store| store.reader().0.pragma_update(None, "max_page_count", 100_000).unwrap());
+    ask(&bench.handle, |store| store.reader().0.pragma_update(None, "max_page_count", 100_000).unwrap());
     bench.recorder.stop();
     bench.thread.join().unwrap();
     let (store, _) = open(&bench.folder);

@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 pub(crate) mod configs;
+pub(crate) mod cursor;
 pub(crate) mod ingest;
 pub(crate) mod retention;
 pub(crate) mod silence;

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use ring::digest;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+use ring::{digest, hmac};
 
 /// The word before a public key, as in `hub.pub`.
 const PUBLIC: &str = "ed25519";
@@ -15,6 +15,7 @@ const SECRET: &str = "ed25519-secret";
 /// A key that signs. Its debug form shows the public half alone.
 pub struct SigningKey {
     pair: Ed25519KeyPair,
+    derivation: hmac::Key,
     trusted: TrustedKey,
 }
 
@@ -53,7 +54,13 @@ impl SigningKey {
     pub fn from_seed(seed: &[u8; 32]) -> SigningKey {
         let pair = Ed25519KeyPair::from_seed_unchecked(seed).expect("a seed has 32 bytes and any will do");
         let public = pair.public_key().as_ref().try_into().expect("a public key has 32 bytes");
-        SigningKey { pair, trusted: TrustedKey(public) }
+        SigningKey { pair, derivation: hmac::Key::new(hmac::HMAC_SHA256, seed), trusted: TrustedKey(public) }
+    }
+
+    /// A secret for another purpose, which says nothing of this key: HMAC-SHA256 of the purpose under the seed.
+    #[must_use]
+    pub fn derive(&self, purpose: &str) -> [u8; 32] {
+        hmac::sign(&self.derivation, purpose.as_bytes()).as_ref().try_into().expect("HMAC-SHA256 has 32 bytes")
     }
 
     /// What the file with the secret holds.

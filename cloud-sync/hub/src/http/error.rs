@@ -1,10 +1,11 @@
-//! Refusals: a status, a word for programs and a sentence for people, always as JSON.
+//! Refusals: a status, a word for programs and a sentence for people, always as `application/problem+json`.
 
 use std::fmt::Display;
 use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 use tilth_protocol::{ErrorCode, Failure};
 
 use crate::db::DbError;
@@ -86,11 +87,24 @@ impl From<DbError> for Refusal {
     }
 }
 
+/// A refusal in the form of RFC 9457, with the two keys that agents read.
+#[derive(Debug, Serialize)]
+struct Problem<'a> {
+    #[serde(flatten)]
+    failure: &'a Failure,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.failure.error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = serde_json::to_vec(&self.failure).unwrap_or_default();
-        let mut response = (status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
+        let Failure { message, .. } = &self.failure;
+        let title = status.canonical_reason().unwrap_or_default();
+        let problem = Problem { failure: &self.failure, title, status: status.as_u16(), detail: message };
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
         if let Some(wait) = self.retry_after {
             // Whole seconds, and never so early that it is refused again.
             let seconds = wait.as_millis().div_ceil(1000).max(1);

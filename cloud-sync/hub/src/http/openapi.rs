@@ -39,12 +39,15 @@ impl Modify for Keys {
     }
 }
 
-/// A refusal: a word for programs and a sentence for people.
+/// A refusal (`application/problem+json`): a word for programs and a sentence for people, which `message` and `detail` both hold.
 #[derive(Debug, ToSchema)]
-#[expect(dead_code, reason = "describes tilth_protocol::Failure, whose package knows no OpenAPI")]
+#[expect(dead_code, reason = "describes the answers of error.rs, whose words are of a package that knows no OpenAPI")]
 pub(super) struct Failure {
     error: String,
     message: String,
+    title: String,
+    status: u16,
+    detail: String,
 }
 
 /// What every operation may answer beside its own.

@@ -102,10 +102,12 @@ impl Reply {
     /// Status, word and sentence of a refusal.
     #[track_caller]
     pub(crate) fn refused(&self) -> (u16, String, String) {
-        assert_eq!(self.header("content-type"), Some("application/json"), "{} {}", self.status, self.text());
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{} {}", self.status, self.text());
         let body = self.json();
         let text = |key: &str| body[key].as_str().unwrap_or_else(|| panic!("{key} in {body}")).to_owned();
-        assert_eq!(body.as_object().unwrap().len(), 2, "{body}");
+        assert_eq!(body.as_object().unwrap().len(), 5, "{body}");
+        assert_eq!((&body["status"], &body["detail"]), (&Json::from(self.status), &body["message"]), "{body}");
+        assert!(!text("title").is_empty(), "{body}");
         (self.status, text("error"), text("message"))
     }
 }

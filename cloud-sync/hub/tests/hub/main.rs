@@ -5,6 +5,7 @@ mod backup;
 mod bundle;
 mod client;
 mod commands;
+mod cursors;
 mod data;
 mod flood;
 mod limits;

@@ -187,7 +187,7 @@ fn the_examples_of_the_page_are_true() {
     let (served, reader, device) = farm();
     let [refusal, sent, answer, time] = &examples()[..] else { panic!("four examples") };
     let keys = |json: &Json| json.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-    assert_eq!(keys(refusal), ["error", "message"]);
+    assert_eq!(keys(refusal), ["detail", "error", "message", "status", "title"]);
     let reply = served.batch(&device, sent).ok();
     assert_eq!(reply["confirmed"], answer["confirmed"]);
     assert!(keys(&reply).iter().all(|key| keys(answer).contains(key)), "{reply}");

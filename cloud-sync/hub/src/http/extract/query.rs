@@ -5,6 +5,7 @@ use axum::http::Uri;
 use serde::de::DeserializeOwned;
 use tilth_core::time::WallTime;
 
+use crate::domain::cursor::Cursors;
 use crate::http::error::Refusal;
 use crate::malformed;
 
@@ -44,4 +45,14 @@ pub(in crate::http) fn limit(limit: Option<usize>, usual: usize) -> Result<usize
 /// A refusal of a page's beginning that no answer gave.
 pub(in crate::http) fn not_a_page(after: &str) -> Refusal {
     Refusal::bad_request(format!("after={after}: expected what `next` of the page before says"))
+}
+
+/// The id after which a page begins: 0 for the first page, else what a cursor was made of.
+pub(in crate::http) fn after(after: Option<&str>, cursors: &Cursors) -> Result<i64, Refusal> {
+    let Some(after) = after.filter(|after| *after != "0") else { return Ok(0) };
+    let id = after.parse().ok().and_then(|cursor| cursors.id(cursor));
+    id.ok_or_else(|| {
+        let expected = "expected what `next` of a page of this list says, or 0 to begin with the first page";
+        Refusal::bad_request(format!("after={after}: {expected}"))
+    })
 }

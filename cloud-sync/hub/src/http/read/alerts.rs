@@ -9,6 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::rows;
 use crate::clock;
 use crate::db::{AlertQuery, HubAlert, StoredAlert, TenantContext};
+use crate::domain::cursor::{Cursors, Listing};
 use crate::http::error::Refusal;
 use crate::http::extract::query;
 use crate::http::openapi::{Failure, KeyRefused, Refused};
@@ -21,6 +22,8 @@ struct Parameters {
     #[param(inline)]
     state: Option<Wanted>,
     device: Option<String>,
+    /// The cursor in `next` of the page before; absent or 0 for the first page
+    #[param(example = "0")]
     after: Option<String>,
     #[param(minimum = 1, maximum = 5000)]
     limit: Option<usize>,
@@ -32,6 +35,7 @@ struct Parameters {
 struct Page {
     #[schema(value_type = Vec<Object>)]
     alerts: Vec<Json>,
+    /// Cursor of the next page; a number that stays valid over a restart and a restore of the hub. None after the last page.
     next: Option<String>,
 }
 
@@ -59,13 +63,14 @@ pub(in crate::http) async fn get(hub: &Hub, tenant: &TenantContext, uri: &Uri) -
     let Parameters { state, device, after, limit } = query::read(uri)?;
     let is_open = state.unwrap_or(Wanted::Open) == Wanted::Open;
     let limit = query::limit(limit, 1000)?;
-    let after: i64 = after.map_or(Ok(0), |after| after.parse().map_err(|_| query::not_a_page(&after)))?;
+    let cursors = Cursors::new(&hub.key, tenant.client(), Listing::Alerts);
+    let after = query::after(after.as_deref(), &cursors)?;
     let query = AlertQuery { device, is_open, after, limit: limit + 1 };
     let (mut of_devices, mut own) = hub.db.alerts(tenant, query, clock::now()).await?;
     own.truncate(limit);
     let has_more = of_devices.len() > limit;
     of_devices.truncate(limit);
-    let next = of_devices.last().filter(|_| has_more).map(|last| last.id.to_string());
+    let next = of_devices.last().filter(|_| has_more).map(|last| cursors.after(last.id).to_string());
     let alerts: Vec<Json> = own.iter().map(of_hub).chain(of_devices.iter().map(of_device)).collect();
     http::json(&Page { alerts, next })
 }

@@ -8,6 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::rows;
 use crate::db::{EventQuery, TenantContext};
+use crate::domain::cursor::{Cursors, Listing};
 use crate::http::error::Refusal;
 use crate::http::extract::query;
 use crate::http::openapi::{Failure, KeyRefused, Refused};
@@ -19,6 +20,8 @@ use crate::http::{self, Hub};
 struct Parameters {
     device: Option<String>,
     kind: Option<String>,
+    /// The cursor in `next` of the page before; absent or 0 for the first page
+    #[param(example = "0")]
     after: Option<String>,
     #[param(minimum = 1, maximum = 5000)]
     limit: Option<usize>,
@@ -30,6 +33,7 @@ struct Parameters {
 struct Page {
     #[schema(value_type = Vec<Object>)]
     events: Vec<Json>,
+    /// Cursor of the next page; a number that stays valid over a restart and a restore of the hub. None after the last page.
     next: Option<String>,
 }
 
@@ -49,12 +53,13 @@ struct Page {
 pub(in crate::http) async fn get(hub: &Hub, tenant: &TenantContext, uri: &Uri) -> Result<Response, Refusal> {
     let Parameters { device, kind, after, limit } = query::read(uri)?;
     let limit = query::limit(limit, 1000)?;
-    let after = after.map_or(Ok(0), |after| after.parse().map_err(|_| query::not_a_page(&after)))?;
+    let cursors = Cursors::new(&hub.key, tenant.client(), Listing::Events);
+    let after = query::after(after.as_deref(), &cursors)?;
     let query = EventQuery { device, kind, after, limit: limit + 1 };
     let mut found = hub.db.events(tenant, query).await?;
     let has_more = found.len() > limit;
     found.truncate(limit);
-    let next = found.last().filter(|_| has_more).map(|last| last.id.to_string());
+    let next = found.last().filter(|_| has_more).map(|last| cursors.after(last.id).to_string());
     let events = found.iter().map(|event| {
         json!({
             "device": event.device,

@@ -1,0 +1,126 @@
+//! Cursors of listings: a row's id as the readers of one tenant are given it, which tells nothing of other tenants' rows. Pure.
+
+use ring::hmac;
+use tilth_config::bundle::SigningKey;
+use tilth_core::id::Id;
+
+/// Feistel rounds. Four with a random function each are a random permutation; the rest is margin.
+const ROUNDS: u8 = 8;
+
+/// Ids are below this: a trillion rows. Of numbers that no cursor is, one in 16 million passes.
+const END_OF_IDS: u64 = 1 << 40;
+
+/// A listing whose rows of all tenants share one sequence of ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listing {
+    Events,
+    Alerts,
+}
+
+impl Listing {
+    const fn name(self) -> &'static str {
+        match self {
+            Listing::Events => "events",
+            Listing::Alerts => "alerts",
+        }
+    }
+}
+
+/// A permutation of 64-bit numbers that only the holder of the hub's key can compute, another one for each tenant and listing.
+#[derive(Debug)]
+pub(crate) struct Cursors(hmac::Key);
+
+impl Cursors {
+    /// The same for a tenant's name whenever the hub has this key: after a restart, and after a restore.
+    pub(crate) fn new(key: &SigningKey, tenant: &Id, listing: Listing) -> Cursors {
+        let secret = key.derive(&format!("tilth-cursor 1\n{}\n{tenant}\n", listing.name()));
+        Cursors(hmac::Key::new(hmac::HMAC_SHA256, &secret))
+    }
+
+    /// The cursor after the row of an id, from 1. Never 0.
+    pub(crate) fn after(&self, id: i64) -> u64 {
+        match self.permute(id.unsigned_abs()) {
+            0 => self.permute(0),
+            cursor => cursor,
+        }
+    }
+
+    /// The id that a cursor was made of; none for a number that is no cursor of this tenant and listing.
+    pub(crate) fn id(&self, cursor: u64) -> Option<i64> {
+        let id = match self.restore(cursor) {
+            0 => self.restore(0),
+            id => id,
+        };
+        i64::try_from(id).ok().filter(|_| cursor != 0 && id < END_OF_IDS)
+    }
+
+    fn permute(&self, number: u64) -> u64 {
+        let halves = (0..ROUNDS).fold(split(number), |(left, right), round| (right, left ^ self.round(round, right)));
+        join(halves)
+    }
+
+    fn restore(&self, number: u64) -> u64 {
+        let rounds = (0..ROUNDS).rev();
+        join(rounds.fold(split(number), |(left, right), round| (right ^ self.round(round, left), left)))
+    }
+
+    fn round(&self, round: u8, half: u32) -> u32 {
+        let [a, b, c, d] = half.to_be_bytes();
+        let tag = hmac::sign(&self.0, &[round, a, b, c, d]);
+        tag.as_ref().iter().take(4).fold(0, |number, byte| number << 8 | u32::from(*byte))
+    }
+}
+
+const fn split(number: u64) -> (u32, u32) {
+    ((number >> 32) as u32, number as u32)
+}
+
+fn join((left, right): (u32, u32)) -> u64 {
+    u64::from(left) << 32 | u64::from(right)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn cursors(tenant: &str, listing: Listing) -> Cursors {
+        Cursors::new(&SigningKey::from_seed(&[7; 32]), &Id::new(tenant).unwrap(), listing)
+    }
+
+    proptest! {
+        #[test]
+        fn a_cursor_is_read_as_it_was_made(id in 1..END_OF_IDS, number in any::<u64>()) {
+            let cursors = cursors("acme", Listing::Events);
+            prop_assert_eq!(cursors.id(cursors.after(id as i64)), Some(id as i64));
+            prop_assert_eq!(cursors.restore(cursors.permute(number)), number);
+        }
+    }
+
+    /// Bytes that must not change: readers keep their cursors over an upgrade.
+    #[test]
+    fn a_cursor_stays_what_it_is() {
+        assert_eq!(cursors("acme", Listing::Events).after(1), 9_748_635_041_187_866_122);
+    }
+
+    #[test]
+    fn no_other_number_is_a_cursor() {
+        let acme = cursors("acme", Listing::Events);
+        for other in [cursors("basil", Listing::Events), cursors("acme", Listing::Alerts)] {
+            assert!((1..500).all(|id| acme.id(other.after(id)).is_none()));
+        }
+        assert!((0..500).all(|number| acme.id(number).is_none()), "0 and small numbers, such as ids");
+    }
+
+    /// Whoever sees cursors in their order learns neither how many rows lie between two nor which is the later one.
+    #[test]
+    fn cursors_do_not_rise_with_their_ids() {
+        let acme = cursors("acme", Listing::Events);
+        let made: Vec<u64> = (1..=1000).map(|id| acme.after(id)).collect();
+        let rises = made.windows(2).filter(|pair| pair[0] < pair[1]).count();
+        assert!((400..600).contains(&rises), "{rises} of 999 rise");
+        let near = made.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) < 1 << 40).count();
+        assert_eq!(near, 0, "neighbours are not close");
+    }
+}

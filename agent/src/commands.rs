@@ -4,132 +4,131 @@ mod client;
 mod text;
 
 use anyhow::Context;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tilth_core::site::Matcher;
 
-use self::client::{Answers, ask};
+use self::client::{Ask, Client};
 use self::text::Table;
 use self::text::times::{Timed, Times};
-use crate::api::rows::{AlertRow, Answer, Missed, Request, SensorRow, SilenceRow, StatusRow};
-use crate::api::socket;
+use crate::api::rows::{Acknowledge, AlertRow, Connected, Missed, Note, SensorRow, Silence, SilenceRow, StatusRow};
 use crate::cli;
 use crate::exit::Exit;
 use crate::output::{Output, tell};
 
 /// `tilth-agent status`.
 pub(crate) fn status(wanted: &cli::Status) -> anyhow::Result<Exit> {
-    show(&wanted.agent, &Request::Status, wanted.json, |rows: &[StatusRow], output| {
+    show(&wanted.agent, Ask::get("/api/v1/status"), wanted.json, |rows: &[StatusRow], output| {
         rows.iter().flat_map(text::status).try_for_each(|line| output.line(line))
     })
 }
 
 /// `tilth-agent sensors`.
 pub(crate) fn sensors(wanted: &cli::Sensors) -> anyhow::Result<Exit> {
-    show(&wanted.agent, &Request::Sensors, wanted.json, |rows: &[SensorRow], output| {
+    show(&wanted.agent, Ask::get("/api/v1/sensors"), wanted.json, |rows: &[SensorRow], output| {
         table(&text::sensors(rows), "no sensor is watched", output)
     })
 }
 
 /// `tilth-agent alerts`.
 pub(crate) fn alerts(wanted: &cli::Alerts) -> anyhow::Result<Exit> {
-    let request = Request::Alerts { all: wanted.all };
-    show(&wanted.agent, &request, wanted.json, |rows: &[AlertRow], output| {
+    let ask = Ask::get(if wanted.all { "/api/v1/alerts?all=true" } else { "/api/v1/alerts" });
+    show(&wanted.agent, ask, wanted.json, |rows: &[AlertRow], output| {
         table(&text::alerts(rows), "no alert is open", output)
     })
 }
 
 /// `tilth-agent ack`.
 pub(crate) fn ack(wanted: &cli::Ack) -> anyhow::Result<Exit> {
-    let request = Request::Acknowledge { alert: wanted.alert, span: wanted.span, by: by(wanted.by.as_deref()) };
-    show(&wanted.agent, &request, wanted.json, |rows: &[AlertRow], output| {
+    let body = Acknowledge { for_s: wanted.span.as_secs_f64(), by: by(wanted.by.as_deref()) };
+    let ask = Ask::post(format!("/api/v1/alerts/{}/acknowledge", wanted.alert), &body)?;
+    show(&wanted.agent, ask, wanted.json, |rows: &[AlertRow], output| {
         rows.iter().try_for_each(|row| output.line(text::acknowledged(row, wanted.span)))
     })
 }
 
 /// `tilth-agent silence`.
 pub(crate) fn silence(wanted: &cli::Silence) -> anyhow::Result<Exit> {
-    let by = by(wanted.by.as_deref());
-    let request = match (wanted.end, wanted.span) {
-        (Some(silence), _) => Request::EndSilence { silence },
-        (None, Some(span)) => {
-            let (zone, rule, sensor) = (wanted.zone.clone(), wanted.rule.clone(), wanted.sensor.clone());
-            let of = Matcher { zone, rule, sensor };
-            if of == Matcher::default() && !wanted.everything {
-                tell(
-                    "tilth-agent: which alerts? Expected --rule RULE, --sensor SENSOR or --zone ZONE, or --everything to silence \
-                     the whole farm",
-                );
-                return Ok(Exit::Refused);
-            }
-            Request::Silence { of, span, by }
-        }
-        (None, None) => Request::Silences,
+    if let Some(silence) = wanted.end {
+        let ask = Ask::delete(format!("/api/v1/silences/{silence}"));
+        return show(&wanted.agent, ask, wanted.json, |rows: &[SilenceRow], output| {
+            rows.iter().try_for_each(|row| output.line(text::silence_ended(row)))
+        });
+    }
+    let Some(span) = wanted.span else {
+        return show(&wanted.agent, Ask::get("/api/v1/silences"), wanted.json, |rows: &[SilenceRow], output| {
+            table(&text::silences(rows), "nothing is silenced", output)
+        });
     };
-    show(&wanted.agent, &request, wanted.json, |rows: &[SilenceRow], output| match &request {
-        Request::Silences => table(&text::silences(rows), "nothing is silenced", output),
-        Request::EndSilence { .. } => rows.iter().try_for_each(|row| output.line(text::silence_ended(row))),
-        _ => rows.iter().try_for_each(|row| output.line(text::silenced(row, &wanted.agent))),
+    let (zone, rule, sensor) = (wanted.zone.clone(), wanted.rule.clone(), wanted.sensor.clone());
+    if zone.is_none() && rule.is_none() && sensor.is_none() && !wanted.everything {
+        tell(
+            "tilth-agent: which alerts? Expected --rule RULE, --sensor SENSOR or --zone ZONE, or --everything to silence \
+             the whole farm",
+        );
+        return Ok(Exit::Refused);
+    }
+    let (for_s, by) = (span.as_secs_f64(), by(wanted.by.as_deref()));
+    let ask = Ask::post("/api/v1/silences", &Silence { zone, rule, sensor, everything: wanted.everything, for_s, by })?;
+    show(&wanted.agent, ask, wanted.json, |rows: &[SilenceRow], output| {
+        rows.iter().try_for_each(|row| output.line(text::silenced(row, &wanted.agent)))
     })
 }
 
 /// `tilth-agent note`.
 pub(crate) fn note(wanted: &cli::Note) -> anyhow::Result<Exit> {
-    let request = Request::Note { text: wanted.text.clone(), by: by(wanted.by.as_deref()) };
-    show(&wanted.agent, &request, wanted.json, |_: &[serde_json::Value], output| output.line("noted"))
+    let ask = Ask::post("/api/v1/notes", &Note { text: wanted.text.clone(), by: by(wanted.by.as_deref()) })?;
+    show(&wanted.agent, ask, wanted.json, |_: &[serde_json::Value], output| output.line("noted"))
 }
 
-/// `tilth-agent tail`: each line goes out at once.
+/// `tilth-agent tail`: each line goes out at once, until the agent ends.
 pub(crate) fn tail(wanted: &cli::Tail) -> anyhow::Result<Exit> {
-    let mut answers = connect(&wanted.agent, &Request::Tail { text: !wanted.json })?;
+    let ask = Ask::get(if wanted.json { "/api/v1/events" } else { "/api/v1/events?text=true" });
+    let mut events = Client::connect(&wanted.agent)?.watch(ask)?;
     let mut output = Output::new();
-    while let Some(answer) = answers.next()? {
-        match answer {
-            Answer::Row(row) => output.line(row.get())?,
-            Answer::Text(text) => output.line(text)?,
-            Answer::Missed(lines) if wanted.json => {
-                output.json(&Missed { event: "missed".to_owned(), lines })?;
+    loop {
+        let event = events.next()?;
+        match event.name.as_str() {
+            "connected" if !wanted.json => {
+                let Connected { device, version, .. } =
+                    serde_json::from_str(&event.data).context("the agent's event")?;
+                output.line(format_args!("connected to {device} (tilth-agent {version}); Ctrl-C ends"))?;
             }
-            Answer::Missed(lines) => {
+            "missed" if !wanted.json => {
+                let Missed { lines, .. } = serde_json::from_str(&event.data).context("the agent's event")?;
                 output.line(format_args!("... {lines} lines were left out: too slow to read them"))?;
             }
-            Answer::Done(_) | Answer::Failed(_) => {}
+            _ => output.line(event.data)?,
         }
         output.flush()?;
     }
-    Ok(Exit::Done)
 }
 
 /// Asks, and prints the rows: as they came, or for people.
-fn show<T: DeserializeOwned + Serialize + Timed>(
+fn show<T: DeserializeOwned + Timed>(
     agent: &cli::Agent,
-    request: &Request,
+    ask: Ask,
     json: bool,
     people: impl FnOnce(&[T], &mut Output) -> anyhow::Result<()>,
 ) -> anyhow::Result<Exit> {
-    let mut answers = connect(agent, request)?;
-    let (mut output, mut rows) = (Output::new(), Vec::new());
-    while let Some(answer) = answers.next()? {
-        match answer {
-            Answer::Row(row) if json => output.line(row.get())?,
-            Answer::Row(row) => rows.push(serde_json::from_str(row.get()).context("the agent's answer")?),
-            _ => {}
-        }
-    }
-    if let Some(why) = answers.asked_at.trouble.as_ref().filter(|_| request.is_change()) {
+    let is_change = ask.is_change();
+    let answer = Client::connect(agent)?.ask(ask)?;
+    if let Some(why) = answer.trouble.as_ref().filter(|_| is_change) {
         tell(format_args!("tilth-agent: this ends with a restart as long as nothing can be written: {why}"));
     }
-    if !json {
-        let times = Times::of(&answers.asked_at);
-        rows.iter_mut().for_each(|row: &mut T| row.each_time(&mut |time, form| times.show(time, form)));
-        people(&rows, &mut output)?;
+    let mut output = Output::new();
+    if json {
+        answer.rows.iter().try_for_each(|row| output.line(row.get()))?;
+    } else {
+        let times = Times::of(&answer);
+        let rows = answer.rows.iter().map(|row| {
+            let mut row: T = serde_json::from_str(row.get())?;
+            row.each_time(&mut |time, form| times.show(time, form));
+            Ok(row)
+        });
+        let rows: Result<Vec<T>, serde_json::Error> = rows.collect();
+        people(&rows.context("the agent's answer")?, &mut output)?;
     }
     output.flush()?;
     Ok(Exit::Done)
-}
-
-fn connect(agent: &cli::Agent, request: &Request) -> anyhow::Result<Answers> {
-    ask(&socket::of(agent.socket.as_deref(), &agent.data), agent.elsewhere(), request)
 }
 
 fn table(table: &Table, none: &str, output: &mut Output) -> anyhow::Result<()> {

@@ -21,7 +21,7 @@ use tilth_config::{Channel, Merged};
 use tilth_core::alert::AlertId;
 use tilth_core::calibrate::Calibration;
 use tilth_core::effect::{Effect, Transition};
-use tilth_core::engine::{Engine, Input};
+use tilth_core::engine::{Engine, Input, SilenceView};
 use tilth_core::id::{Id, SensorId};
 use tilth_core::plan::Plan;
 use tilth_core::site::Matcher;
@@ -68,17 +68,17 @@ const CORRECTION: Span = Span(500);
 pub(crate) enum Command {
     /// The configuration changed.
     Plan(Box<Configured>),
-    /// Somebody takes an alert on.
-    Acknowledge { alert: AlertId, span: Span, by: String },
-    /// Somebody silences alerts; answers with the silence's number.
-    Silence { of: Matcher, span: Span, by: String },
-    /// Somebody ends a silence early.
-    EndSilence(u32),
+    /// Somebody takes an alert on; answered once it is so. An alert that is not open stays as it is.
+    Acknowledge { alert: AlertId, span: Span, by: String, answer: oneshot::Sender<()> },
+    /// Somebody silences alerts; answered with the silence, or nothing where there are as many as there may be.
+    Silence { of: Matcher, span: Span, by: String, answer: oneshot::Sender<Option<SilenceView>> },
+    /// Somebody ends a silence early; answered with the silence as it was, or nothing where there is none of that number.
+    EndSilence { silence: u32, answer: oneshot::Sender<Option<SilenceView>> },
     /// A sensor was calibrated on site.
     #[allow(dead_code, reason = "the command calibrate comes later")]
     Calibrate { sensor: SensorId, calibration: Option<Calibration> },
-    /// Somebody writes something down.
-    Note { text: String, by: String },
+    /// Somebody writes something down; answered once it is an event.
+    Note { text: String, by: String, answer: oneshot::Sender<()> },
     /// Something to keep for the hub: what kind, and what.
     Diagnose(&'static str, Map<String, Value>),
     /// Something that happened, for the lane of events: what kind, and what.
@@ -95,6 +95,14 @@ pub(crate) enum Command {
     Missing(Box<Missing>),
     /// Stop, and say when everything was handed to the store.
     Stop(oneshot::Sender<()>),
+}
+
+impl Command {
+    /// Whether the engine is asked, which it cannot be before there is a time.
+    pub(crate) fn asks_engine(&self) -> bool {
+        use Command::{Acknowledge, EndSilence, Look, Note, Silence};
+        matches!(self, Acknowledge { .. } | Silence { .. } | EndSilence { .. } | Note { .. } | Look(_))
+    }
 }
 
 /// What decide runs by.
@@ -323,11 +331,17 @@ impl Decide {
                 self.read_hub();
                 self.keep_snapshot();
             }
-            Command::Acknowledge { alert, span, by } => self.handle(Input::Acknowledge { alert, span, by }),
-            Command::Silence { of, span, by } => self.handle(Input::Silence { of, span, by }),
-            Command::EndSilence(number) => self.handle(Input::EndSilence(number)),
+            Command::Acknowledge { alert, span, by, answer } => {
+                self.handle(Input::Acknowledge { alert, span, by });
+                let _ = answer.send(());
+            }
+            Command::Silence { of, span, by, answer } => drop(answer.send(self.silence(of, span, by))),
+            Command::EndSilence { silence, answer } => drop(answer.send(self.end_silence(silence))),
             Command::Calibrate { sensor, calibration } => self.handle(Input::Calibrate { sensor, calibration }),
-            Command::Note { text, by } => self.event("note", json!({ "text": text, "by": by })),
+            Command::Note { text, by, answer } => {
+                self.event("note", json!({ "text": text, "by": by }));
+                let _ = answer.send(());
+            }
             Command::Diagnose(kind, body) => self.diagnose(kind, Value::Object(body)),
             Command::Happened(kind, body) => self.event(kind, Value::Object(body)),
             Command::Hub { accepts } => self.hear_hub(accepts),
@@ -356,6 +370,21 @@ impl Decide {
             Command::Missing(missing) => self.say_missing(&missing),
             Command::Stop(_) => {}
         }
+    }
+
+    /// The silence, if there was room for one more.
+    fn silence(&mut self, of: Matcher, span: Span, by: String) -> Option<SilenceView> {
+        let before = self.engine.silences().last().map(|silence| silence.number);
+        self.handle(Input::Silence { of, span, by });
+        // Numbers only rise.
+        self.engine.silences().last().filter(|silence| Some(silence.number) > before)
+    }
+
+    /// The silence as it was.
+    fn end_silence(&mut self, number: u32) -> Option<SilenceView> {
+        let silence = self.engine.silences().find(|silence| silence.number == number);
+        self.handle(Input::EndSilence(number));
+        silence
     }
 
     /// One input of the engine, at the time it is now.

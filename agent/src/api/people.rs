@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
+use axum::http::StatusCode;
 use tilth_config::nearest;
 use tilth_core::alert::AlertId;
 use tilth_core::engine::Engine;
@@ -11,11 +12,13 @@ use tilth_core::plan::AlertKey;
 use tilth_core::site::{MAX_SILENCES, Matcher};
 use tilth_core::time::Span;
 
-use super::rows::{AlertRow, SilenceRow};
-use super::state::{Office, Refusal};
+use super::problem::Problem;
+use super::rows::{Acknowledge, AlertRow, Note, Silence, SilenceRow};
+use super::state::ApiState;
 use super::views;
 use crate::cli::LONGEST;
-use crate::decide::Command;
+use crate::clock::Clock;
+use crate::decide::{Beside, Command};
 
 /// As much of a name is kept.
 const MAX_NAME: usize = 80;
@@ -26,65 +29,59 @@ const MAX_NOTE: usize = 4000;
 /// Upper limit of names in a message about one that does not exist.
 const MAX_NAMED: usize = 12;
 
-impl Office {
+impl ApiState {
     /// Somebody takes an alert on; gives it as it is then.
-    pub(super) async fn acknowledge(&self, alert: u64, span: Span, by: &str) -> Result<AlertRow, Refusal> {
-        let (span, by) = (check_span(span)?, name(by)?);
-        let open = self.look(|engine, _, _| open_alerts(engine)).await?;
-        let none = || Refusal::new(format!("no alert {alert} is open{}", known("alert", &open)));
-        if !open.contains(&alert) {
-            return Err(none());
-        }
-        self.change(Command::Acknowledge { alert: AlertId(alert), span, by }).await?;
-        // Between the two it may have ended by itself.
-        self.look(move |engine, beside, clock| views::alert_of(engine, beside, clock, alert)).await?.ok_or_else(none)
+    pub(super) async fn acknowledge(&self, alert: u64, wanted: &Acknowledge) -> Result<AlertRow, Problem> {
+        let (span, by) = (span(wanted.for_s)?, name(&wanted.by)?);
+        self.change(|answer| Command::Acknowledge { alert: AlertId(alert), span, by, answer }).await?;
+        let look = move |engine: &Engine, beside: &Beside<'_>, clock: &Clock| {
+            views::alert_of(engine, beside, clock, alert).ok_or_else(|| open_alerts(engine))
+        };
+        self.look(look)
+            .await?
+            .map_err(|open| Problem::not_found(format!("no alert {alert} is open{}", known("alert", &open))))
     }
 
     /// Somebody silences alerts; gives the silence.
-    pub(super) async fn silence(&self, of: Matcher, span: Span, by: &str) -> Result<SilenceRow, Refusal> {
-        let (span, by) = (check_span(span)?, name(by)?);
+    pub(super) async fn silence(&self, wanted: Silence) -> Result<SilenceRow, Problem> {
+        let Silence { zone, rule, sensor, everything, for_s, by } = wanted;
+        let (of, span, by) = (Matcher { zone, rule, sensor }, span(for_s)?, name(&by)?);
+        if everything != (of == Matcher::default()) {
+            let expected = "expected zone, rule or sensor, or \"everything\": true to silence the whole farm";
+            return Err(Problem::bad_request(format!("which alerts? {expected}")));
+        }
         let meant = of.clone();
         self.look(move |engine, _, _| check_rules(&meant, engine)).await??;
-        let before = self.look(|engine, _, clock| views::silences(engine, clock)).await?;
-        self.change(Command::Silence { of: of.clone(), span, by: by.clone() }).await?;
-        let is_it = |row: &SilenceRow| {
-            let is_new = before.iter().all(|before| before.silence != row.silence);
-            is_new && row.by == by && (&row.zone, &row.rule, &row.sensor) == (&of.zone, &of.rule, &of.sensor)
-        };
-        // The newest of its kind.
-        let silences = self.look(|engine, _, clock| views::silences(engine, clock)).await?;
-        let is_full = silences.len() >= MAX_SILENCES;
-        silences.into_iter().rfind(is_it).ok_or_else(|| match is_full {
-            true => Refusal::new(format!("there are {MAX_SILENCES} silences, as many as there may be; end one first")),
-            false => Refusal::new("it has ended already"),
+        let silence = self.change(|answer| Command::Silence { of, span, by, answer }).await?;
+        silence.map(|view| views::silence(view, self.clock.uptime())).ok_or_else(|| {
+            let detail = format!("there are {MAX_SILENCES} silences, as many as there may be; end one first");
+            Problem::new(StatusCode::CONFLICT, detail)
         })
     }
 
     /// Somebody ends a silence early; gives it as it was.
-    pub(super) async fn end_silence(&self, number: u32) -> Result<SilenceRow, Refusal> {
-        let silences = self.look(|engine, _, clock| views::silences(engine, clock)).await?;
-        let there: Vec<u64> = silences.iter().map(|silence| u64::from(silence.silence)).collect();
-        let found = silences.into_iter().find(|silence| silence.silence == number);
-        let none = || Refusal::new(format!("there is no silence {number}{}", known("silence", &there)));
-        let silence = found.ok_or_else(none)?;
-        self.change(Command::EndSilence(number)).await?;
-        Ok(silence)
+    pub(super) async fn end_silence(&self, silence: u32) -> Result<SilenceRow, Problem> {
+        let ended = self.change(|answer| Command::EndSilence { silence, answer }).await?;
+        if let Some(view) = ended {
+            return Ok(views::silence(view, self.clock.uptime()));
+        }
+        let there = self.look(|engine, _, _| engine.silences().map(|view| view.number.into()).collect::<Vec<u64>>());
+        let there = known("silence", &there.await?);
+        Err(Problem::not_found(format!("there is no silence {silence}{there}")))
     }
 
     /// Somebody writes something down.
-    pub(super) async fn note(&self, text: &str, by: &str) -> Result<(), Refusal> {
-        let by = name(by)?;
-        let text = text.trim();
-        if text.is_empty() {
-            return Err(Refusal::new("an empty note"));
-        }
+    pub(super) async fn note(&self, wanted: &Note) -> Result<(), Problem> {
+        let (text, by) = (wanted.text.trim().to_owned(), name(&wanted.by)?);
         let length = text.chars().count();
-        if length > MAX_NOTE {
-            return Err(Refusal::new(format!("a note of {length} characters; expected at most {MAX_NOTE}")));
+        if text.is_empty() {
+            return Err(Problem::bad_request("an empty note"));
         }
-        self.change(Command::Note { text: text.to_owned(), by }).await?;
-        // It is written down when decide has had its turn.
-        self.look(|_, _, _| ()).await
+        if length > MAX_NOTE {
+            let detail = format!("a note of {length} characters; expected at most {MAX_NOTE}");
+            return Err(Problem::bad_request(detail));
+        }
+        self.change(|answer| Command::Note { text, by, answer }).await
     }
 }
 
@@ -125,7 +122,7 @@ fn listed(names: impl IntoIterator<Item = impl Display>) -> String {
     format!("{}{more}", shown.join(", "))
 }
 
-fn check_rules(of: &Matcher, engine: &Engine) -> Result<(), Refusal> {
+fn check_rules(of: &Matcher, engine: &Engine) -> Result<(), Problem> {
     let keys: Vec<&AlertKey> = engine.plan().rules().map(|rule| &rule.key).collect();
     check_matcher(of, &keys)
 }
@@ -134,7 +131,7 @@ fn check_rules(of: &Matcher, engine: &Engine) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// Which name does not exist, the one that was probably meant, and those that exist.
-fn check_matcher(of: &Matcher, keys: &[&AlertKey]) -> Result<(), Refusal> {
+fn check_matcher(of: &Matcher, keys: &[&AlertKey]) -> Result<(), Problem> {
     if keys.iter().any(|key| of.matches(key)) {
         return Ok(());
     }
@@ -149,23 +146,26 @@ fn check_matcher(of: &Matcher, keys: &[&AlertKey]) -> Result<(), Refusal> {
         if let Some(wanted) = wanted.filter(|wanted| !known.contains(wanted)) {
             let near = nearest(wanted, known.iter().copied());
             let near = near.map_or(String::new(), |near| format!("did you mean {near}? "));
-            return Err(Refusal::new(format!("{lack} {wanted}; {near}{all}: {}", listed(&known))));
+            return Err(Problem::not_found(format!("{lack} {wanted}; {near}{all}: {}", listed(&known))));
         }
     }
-    Err(Refusal::new(format!("no rule matches {}: each of them exists, and not together", matcher(of))))
+    Err(Problem::not_found(format!("no rule matches {}: each of them exists, and not together", matcher(of))))
 }
 
-fn check_span(span: Span) -> Result<Span, Refusal> {
+fn span(seconds: f64) -> Result<Span, Problem> {
+    let span = Span((seconds * 1000.0).round() as i64);
     if span > Span::ZERO && span <= LONGEST {
         return Ok(span);
     }
-    Err(Refusal::new(format!("{span} is no time to wait; expected more than nothing and at most {LONGEST}")))
+    let detail = format!("{span} is no time to wait; expected more than nothing and at most {LONGEST}");
+    Err(Problem::bad_request(detail))
 }
 
 /// A name on one line.
-fn name(by: &str) -> Result<String, Refusal> {
+fn name(by: &str) -> Result<String, Problem> {
     let name: String = by.trim().chars().filter(|c| !c.is_control()).take(MAX_NAME).collect();
-    if name.is_empty() { Err(Refusal::new("nobody says who does this; expected --by NAME")) } else { Ok(name) }
+    let unknown = || Problem::bad_request("nobody says who does this; expected --by NAME");
+    if name.is_empty() { Err(unknown()) } else { Ok(name) }
 }
 
 #[cfg(test)]
@@ -211,7 +211,7 @@ mod tests {
                 rule: rule.map(|rule| Id::new(rule).unwrap()),
                 sensor: sensor.map(|sensor| SensorId::new(sensor).unwrap()),
             };
-            let refused = check_matcher(&of, &keys).err().map_or(String::new(), |Refusal(said)| said);
+            let refused = check_matcher(&of, &keys).err().map_or(String::new(), |problem| problem.detail);
             assert_eq!(refused, said);
         }
         assert_eq!(listed(1..=30), "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 and 18 more");

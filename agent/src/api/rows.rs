@@ -1,7 +1,4 @@
-//! What the two ends of the socket say to each other.
-//!
-//! A request is one line, an object with the version `v` and what is asked: `{"v":1,"ask":"alerts","all":true}`. It is answered
-//! with lines: any number of `row`, `text` or `missed`, then one `done` or `failed`. A connection may ask again after that.
+//! Rows of the answers and bodies of the requests: what the API and its clients say to each other.
 
 use std::collections::BTreeMap;
 
@@ -9,73 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tilth_config::Entered;
 use tilth_core::id::{Id, SensorId};
-use tilth_core::site::Matcher;
-use tilth_core::time::Span;
 
-/// Raised when an old client or an old agent would misunderstand.
-pub(crate) const VERSION: u32 = 1;
-
-/// The longest request.
-pub(crate) const MAX_LINE: usize = 64 * 1024;
-
-/// The version alone: looked at before anything else of a request.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Version {
-    pub(crate) v: u32,
-}
-
-/// A request as it is written.
-#[derive(Debug, Serialize)]
-pub(crate) struct Envelope<'a> {
-    pub(crate) v: u32,
-    #[serde(flatten)]
-    pub(crate) request: &'a Request,
-}
-
-/// What can be asked.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "ask", rename_all = "snake_case")]
-pub(crate) enum Request {
-    /// One [`StatusRow`].
-    Status,
-    /// A [`SensorRow`] for each.
-    Sensors,
-    /// An [`AlertRow`] for each that has fired and is not over; `all`: pending ones too.
-    Alerts { all: bool },
-    /// Answered with the [`AlertRow`] as it is then.
-    Acknowledge { alert: u64, span: Span, by: String },
-    /// Answered with the [`SilenceRow`].
-    Silence { of: Matcher, span: Span, by: String },
-    /// Answered with the [`SilenceRow`] that it was.
-    EndSilence { silence: u32 },
-    /// A [`SilenceRow`] for each that has not ended.
-    Silences,
-    /// Answered with nothing but `done`.
-    Note { text: String, by: String },
-    /// A [`Connected`], then a transition for each that happens, until the asking side hangs up: as `replay --json` prints it,
-    /// or as `replay` does.
-    Tail { text: bool },
-}
-
-/// A line of an answer.
+/// The form of every answer.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Answer {
-    /// One of what was asked for.
-    Row(Box<RawValue>),
-    /// The same for people.
-    Text(String),
-    /// The asking side was too slow and so many rows were left out.
-    Missed(u64),
-    /// That was all.
-    Done(AskedAt),
-    /// It cannot be done, and why.
-    Failed(String),
-}
-
-/// What whoever shows the answer to people needs to know.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct AskedAt {
+pub(crate) struct Answer<T> {
     /// The agent's time of day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) at: Option<String>,
@@ -85,16 +19,46 @@ pub(crate) struct AskedAt {
     /// Why nothing can be written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) trouble: Option<String>,
+    /// What was asked for, or what a change made of it.
+    pub(crate) rows: Vec<T>,
 }
 
-impl Request {
-    /// Whether people do something with it that a restart must not undo.
-    pub(crate) fn is_change(&self) -> bool {
-        matches!(
-            self,
-            Request::Acknowledge { .. } | Request::Silence { .. } | Request::EndSilence { .. } | Request::Note { .. }
-        )
-    }
+/// A person takes an alert on.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Acknowledge {
+    /// Seconds without a page about it.
+    pub(crate) for_s: f64,
+    /// Name of the person.
+    pub(crate) by: String,
+}
+
+/// A person silences the alerts that all of what is named fits.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Silence {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) zone: Option<Id>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rule: Option<Id>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sensor: Option<SensorId>,
+    /// Needed where nothing is named: the whole farm is meant.
+    #[serde(default)]
+    pub(crate) everything: bool,
+    /// Seconds that the silence lasts.
+    pub(crate) for_s: f64,
+    /// Name of the person.
+    pub(crate) by: String,
+}
+
+/// A person writes something down.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Note {
+    pub(crate) text: String,
+    /// Name of the person.
+    pub(crate) by: String,
 }
 
 /// A number with the digits that people are shown.
@@ -120,10 +84,8 @@ pub(crate) struct AlertRow {
     pub(crate) reading_ts: Option<i64>,
     /// Until when it is acknowledged, or how long a pending one must go on before it fires; and how long that is from now.
     pub(crate) until: Option<String>,
-    #[serde(default)]
     pub(crate) left_s: Option<f64>,
     /// Who acknowledged it.
-    #[serde(default)]
     pub(crate) by: Option<String>,
     /// Nobody is paged before.
     pub(crate) silenced_until: Option<String>,
@@ -131,13 +93,11 @@ pub(crate) struct AlertRow {
     /// Nobody is paged because of its bus: it is down or silent, or has been so a moment ago.
     pub(crate) inhibited: bool,
     /// How the bus is, in words.
-    #[serde(default)]
     pub(crate) inhibited_by: Option<String>,
     pub(crate) pages: u32,
     pub(crate) message: String,
     pub(crate) advice: Option<String>,
     /// Why the input of its sensor fails, where that is what it is about.
-    #[serde(default)]
     pub(crate) why: Option<String>,
 }
 
@@ -158,7 +118,6 @@ pub(crate) struct SensorRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) state: Option<String>,
     /// Why its input fails, its value is not believed, or none has come.
-    #[serde(default)]
     pub(crate) why: Option<String>,
 }
 
@@ -192,7 +151,7 @@ pub(crate) struct ScheduleRow {
     pub(crate) timezone: Option<String>,
 }
 
-/// The first line of `tail`.
+/// The first event.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Connected {
     pub(crate) at: Option<String>,
@@ -202,7 +161,7 @@ pub(crate) struct Connected {
     pub(crate) version: String,
 }
 
-/// What a slow reader of `tail` did not see.
+/// How much a slow watcher did not see.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Missed {
     /// `missed`.
@@ -288,9 +247,7 @@ pub(crate) struct BusState {
     pub(crate) lines: u64,
     pub(crate) used: u64,
     /// When the last line came; none before the first.
-    #[serde(default)]
     pub(crate) last_line: Option<String>,
-    #[serde(default)]
     pub(crate) last_line_s: Option<f64>,
     /// Lines that were not used as they should, by reason.
     pub(crate) ignored: BTreeMap<String, u64>,
@@ -321,11 +278,8 @@ pub(crate) struct Ignored {
     pub(crate) reason: String,
     pub(crate) line: String,
     /// The field that a sensor wants and cannot use, what stands there, and the sensor.
-    #[serde(default)]
     pub(crate) field: Option<String>,
-    #[serde(default)]
     pub(crate) text: Option<String>,
-    #[serde(default)]
     pub(crate) sensor: Option<SensorId>,
 }
 
@@ -441,17 +395,14 @@ pub(crate) struct NotifyState {
 pub(crate) struct ChannelState {
     pub(crate) channel: Id,
     /// `scheme://host:port`; none for the log.
-    #[serde(default)]
     pub(crate) server: Option<String>,
     pub(crate) waiting: u64,
     /// Something is on its way.
     #[serde(default)]
     pub(crate) sending: bool,
     /// Until the next of those that wait is sent.
-    #[serde(default)]
     pub(crate) next_try_s: Option<f64>,
     /// Why it can tell nothing now, before anybody is to be told.
-    #[serde(default)]
     pub(crate) lack: Option<String>,
     pub(crate) last_failure: Option<Failed>,
 }
@@ -465,8 +416,6 @@ pub(crate) struct Failed {
     /// Since then one was told.
     pub(crate) over: bool,
     /// Since when none was told; once it is over, since when that is so.
-    #[serde(default)]
     pub(crate) since: Option<String>,
-    #[serde(default)]
     pub(crate) for_s: Option<f64>,
 }

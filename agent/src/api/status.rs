@@ -9,10 +9,10 @@ use tilth_protocol::Lane as Of;
 use tokio::sync::oneshot;
 
 use super::rows::{
-    AskedAt, BusState, ChannelState, ClockState, ConfigState, Failed, FaultRow, GivenUp, Ignored, Lane, NotifyState,
+    BusState, ChannelState, ClockState, ConfigState, Failed, FaultRow, GivenUp, Ignored, Lane, NotifyState,
     ReadingCounts, Refused, RefusedStamps, StatusRow, StoreState,
 };
-use super::state::Office;
+use super::state::ApiState;
 use super::views::{self, wall};
 use crate::clock::Anchor;
 use crate::configuration;
@@ -36,7 +36,7 @@ struct Stored {
     given_up: Vec<GivenUp>,
 }
 
-impl Office {
+impl ApiState {
     pub(super) async fn status(&self) -> StatusRow {
         let looked = self.look(|engine, beside, clock| {
             let alerts = (views::counts(engine), views::silences(engine, clock), views::schedules(engine));
@@ -79,13 +79,6 @@ impl Office {
             notify,
             sync: self.sync.json(bundle),
         }
-    }
-
-    /// The time of day here, and the clock by which people read it.
-    pub(super) fn asked_at(&self) -> AskedAt {
-        let timezone = self.config.local().name().map(str::to_owned);
-        let trouble = self.health.posted().trouble.clone();
-        AskedAt { at: wall(self.clock.now().1), timezone, trouble }
     }
 
     /// Notes what the process has written so far. To be called now and then.

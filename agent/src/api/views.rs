@@ -1,7 +1,6 @@
-//! The engine's views in the words of the socket: the one place where the two vocabularies meet.
+//! The engine's views as rows: the one place where the two vocabularies meet.
 
-use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 use tilth_core::alert::AlertId;
 use tilth_core::effect::Report;
 use tilth_core::engine::{AlertView, Engine, Inhibition, ScheduleView, SensorView, SilenceView, Standing};
@@ -12,16 +11,9 @@ use tilth_core::sensor::Sensor;
 use tilth_core::time::{Span, Stamp, Uptime, WallTime};
 use tilth_core::value::{Steps, Value};
 
-use super::rows::{AlertCounts, AlertRow, Answer, Digits, ScheduleRow, SensorRow, SilenceRow};
-use super::state::{Lines, Refusal};
+use super::rows::{AlertCounts, AlertRow, Digits, ScheduleRow, SensorRow, SilenceRow};
 use crate::clock::Clock;
 use crate::decide::{Beside, cause, unread};
-
-/// Rows as the lines of an answer.
-pub(super) fn lines(rows: &[impl Serialize]) -> Lines {
-    let line = |row| to_raw_value(row).map(Answer::Row).map_err(|error| Refusal::new(error.to_string()));
-    rows.iter().map(line).collect()
-}
 
 /// RFC 3339 in UTC.
 pub(super) fn wall(at: Option<WallTime>) -> Option<String> {
@@ -184,12 +176,12 @@ fn lasted(since: Stamp, now: Stamp) -> f64 {
 
 /// Silences that have not ended.
 pub(super) fn silences(engine: &Engine, clock: &Clock) -> Vec<SilenceRow> {
-    engine.silences().map(|view| silence(view, now(engine, clock))).collect()
+    engine.silences().map(|view| silence(view, now(engine, clock).uptime)).collect()
 }
 
-fn silence(view: SilenceView, now: Stamp) -> SilenceRow {
+pub(super) fn silence(view: SilenceView, now: Uptime) -> SilenceRow {
     let SilenceView { number, of, by, until } = view;
-    let left_s = (until.uptime - now.uptime).as_secs_f64();
+    let left_s = (until.uptime - now).as_secs_f64();
     SilenceRow { silence: number, zone: of.zone, rule: of.rule, sensor: of.sensor, by, until: wall(until.wall), left_s }
 }
 

@@ -1,72 +1,192 @@
-//! The asking end.
+//! Client of a running agent: HTTP over its socket.
 
-use std::io::{BufRead, BufReader, ErrorKind, Write};
-use std::os::unix::net::UnixStream;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
+use axum::body::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::{Method, Request, Response, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tokio::net::UnixStream;
+use tokio::runtime::{self, Runtime};
+use tokio::time::timeout;
 
-use crate::api::rows::{Answer, AskedAt, Envelope, Request, VERSION};
+use crate::api::problem::{self, Problem};
+use crate::api::rows::Answer;
+use crate::api::socket;
+use crate::cli;
 
 /// An agent that says nothing for so long is stuck.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// The lines of an answer as they come.
-pub(super) struct Answers {
-    lines: BufReader<UnixStream>,
-    line: String,
-    /// Known after the last line.
-    pub(super) asked_at: AskedAt,
+/// A request of the API.
+pub(super) struct Ask {
+    method: Method,
+    path: String,
+    body: Vec<u8>,
 }
 
-/// Asks the agent behind a socket. `hint` says where else it may listen.
-///
-/// # Errors
-/// When nobody listens there.
-pub(super) fn ask(socket: &Path, hint: &str, request: &Request) -> anyhow::Result<Answers> {
-    let shown = socket.display();
-    let mut stream = UnixStream::connect(socket).map_err(|error| match error.kind() {
+impl Ask {
+    pub(super) fn get(path: &str) -> Ask {
+        Ask { method: Method::GET, path: path.to_owned(), body: Vec::new() }
+    }
+
+    pub(super) fn delete(path: String) -> Ask {
+        Ask { method: Method::DELETE, path, body: Vec::new() }
+    }
+
+    pub(super) fn post(path: impl Into<String>, body: &impl Serialize) -> anyhow::Result<Ask> {
+        let body = serde_json::to_vec(body).context("request")?;
+        Ok(Ask { method: Method::POST, path: path.into(), body })
+    }
+
+    /// Whether people change something with it.
+    pub(super) fn is_change(&self) -> bool {
+        self.method != Method::GET
+    }
+}
+
+/// A connection to an agent.
+pub(super) struct Client {
+    runtime: Runtime,
+    sender: SendRequest<Full<Bytes>>,
+    socket: String,
+}
+
+impl Client {
+    /// # Errors
+    /// When nobody listens there.
+    pub(super) fn connect(agent: &cli::Agent) -> anyhow::Result<Client> {
+        let path = socket::of(agent.socket.as_deref(), &agent.data);
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().context("runtime")?;
+        let sender = runtime.block_on(async {
+            let stream = UnixStream::connect(&path).await.map_err(|error| not_connected(&path, agent, &error))?;
+            let (sender, connection) = handshake(TokioIo::new(stream)).await.context("the agent hung up")?;
+            // How it ends is known where its answers are read.
+            tokio::spawn(connection);
+            anyhow::Ok(sender)
+        })?;
+        Ok(Client { runtime, sender, socket: path.display().to_string() })
+    }
+
+    /// # Errors
+    /// What the agent says cannot be done, and an agent that ends or falls silent.
+    pub(super) fn ask(mut self, ask: Ask) -> anyhow::Result<Answer<Box<RawValue>>> {
+        let response = self.response(ask)?;
+        let body = self.within(async { Ok(response.into_body().collect().await?.to_bytes()) })?;
+        serde_json::from_slice(&body).context("the agent's answer")
+    }
+
+    /// What happens, from now on.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub(super) fn watch(mut self, ask: Ask) -> anyhow::Result<Events> {
+        let body = self.response(ask)?.into_body();
+        Ok(Events { client: self, body, received: Vec::new() })
+    }
+
+    fn response(&mut self, ask: Ask) -> anyhow::Result<Response<Incoming>> {
+        let request = Request::builder()
+            .method(ask.method)
+            .uri(ask.path)
+            .header(header::HOST, "tilth-agent")
+            .header(header::USER_AGENT, concat!("tilth-agent/", env!("CARGO_PKG_VERSION")))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::from(ask.body))
+            .context("request")?;
+        let sent = self.sender.send_request(request);
+        let response = self.within(sent)?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let is_problem = response.headers().get(header::CONTENT_TYPE).is_some_and(|found| found == problem::MEDIA_TYPE);
+        let body = self.within(async { Ok(response.into_body().collect().await?.to_bytes()) })?;
+        Err(refused(status, &body, is_problem))
+    }
+
+    fn within<T>(&self, answer: impl Future<Output = hyper::Result<T>>) -> anyhow::Result<T> {
+        let answer = self.runtime.block_on(async { timeout(PATIENCE, answer).await });
+        answer.map_err(|_| anyhow!("the agent does not answer"))?.map_err(|error| self.broken_off(&error))
+    }
+
+    fn broken_off(&self, error: &hyper::Error) -> anyhow::Error {
+        if !error.is_parse() {
+            return anyhow!("the agent hung up");
+        }
+        anyhow!(
+            "the agent behind {} is older than this tilth-agent ({}), which asks over HTTP: restart it to have it run the \
+             installed version (systemctl restart tilth-agent)",
+            self.socket,
+            env!("CARGO_PKG_VERSION")
+        )
+    }
+}
+
+fn not_connected(path: &Path, agent: &cli::Agent, error: &std::io::Error) -> anyhow::Error {
+    let shown = path.display();
+    match error.kind() {
         ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
+            let hint = agent.elsewhere();
             anyhow!("no agent listens at {shown}: is it running? (systemctl status tilth-agent){hint}")
         }
         ErrorKind::PermissionDenied => anyhow!("{shown}: permission denied; only the agent's user and group may ask"),
         _ => anyhow!("{shown}: {error}"),
-    })?;
-    // Whoever watches waits for as long as nothing happens.
-    let patience = (!matches!(request, Request::Tail { .. })).then_some(PATIENCE);
-    stream.set_read_timeout(patience).context("socket")?;
-    let mut line = serde_json::to_vec(&Envelope { v: VERSION, request }).context("request")?;
-    line.push(b'\n');
-    stream.write_all(&line).or_else(|error| match error.kind() {
-        // Turned away: what it said is still to be read.
-        ErrorKind::BrokenPipe => Ok(()),
-        _ => Err(error).context("the agent hung up"),
-    })?;
-    Ok(Answers { lines: BufReader::new(stream), line: String::new(), asked_at: AskedAt::default() })
+    }
 }
 
-impl Answers {
-    /// The next line; nothing after the last.
+fn refused(status: StatusCode, body: &[u8], is_problem: bool) -> anyhow::Error {
+    match serde_json::from_slice::<Problem>(body) {
+        Ok(problem) if is_problem => anyhow!(problem.detail),
+        _ => anyhow!("the agent answered {status}"),
+    }
+}
+
+/// Events of an agent, as they come.
+pub(super) struct Events {
+    client: Client,
+    body: Incoming,
+    received: Vec<u8>,
+}
+
+/// One event.
+pub(super) struct Event {
+    pub(super) name: String,
+    pub(super) data: String,
+}
+
+impl Events {
+    /// The next event, however long nothing happens.
     ///
     /// # Errors
-    /// What the agent says cannot be done, and an agent that ends or falls silent.
-    pub(super) fn next(&mut self) -> anyhow::Result<Option<Answer>> {
-        self.line.clear();
-        let read = self.lines.read_line(&mut self.line).map_err(|error| match error.kind() {
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => anyhow!("the agent does not answer"),
-            _ => anyhow!("the agent hung up: {error}"),
-        })?;
-        if read == 0 {
-            bail!("the agent hung up");
-        }
-        match serde_json::from_str(&self.line).context("the agent's answer")? {
-            Answer::Done(asked_at) => {
-                self.asked_at = asked_at;
-                Ok(None)
+    /// An agent that ends.
+    pub(super) fn next(&mut self) -> anyhow::Result<Event> {
+        loop {
+            if let Some(end) = self.received.windows(2).position(|pair| pair == b"\n\n") {
+                let event: Vec<u8> = self.received.drain(..end + 2).collect();
+                return Ok(Event::of(&String::from_utf8_lossy(&event)));
             }
-            Answer::Failed(reason) => bail!(reason),
-            answer => Ok(Some(answer)),
+            match self.client.runtime.block_on(self.body.frame()) {
+                Some(Ok(frame)) => self.received.extend(frame.data_ref().into_iter().flatten()),
+                Some(Err(_)) | None => bail!("the agent hung up"),
+            }
         }
+    }
+}
+
+impl Event {
+    fn of(text: &str) -> Event {
+        let field = |name: &str| {
+            let values = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+            values.collect::<Vec<_>>().join("\n")
+        };
+        Event { name: field("event"), data: field("data") }
     }
 }

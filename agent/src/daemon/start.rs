@@ -7,13 +7,13 @@ use std::time::Instant;
 use anyhow::Context;
 use tilth_core::id::Id;
 use tilth_notify::secret::Secrets;
-use tokio::sync::{Semaphore, broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::opened::{self, OpenStore};
 use super::tasks::Tasks;
 use crate::api::socket::{self, NotTaken, Taken};
-use crate::api::{self, Changes, Office};
+use crate::api::{self, ApiState, ChangeLimit};
 use crate::chance::Run;
 use crate::checkpoint;
 use crate::cli;
@@ -93,7 +93,7 @@ impl Tasks {
         });
         let mut serving = JoinSet::new();
         if let Some(socket) = socket {
-            serving.spawn(api::connections::run(socket, Arc::new(base.office(&notify, &store))));
+            serving.spawn(api::connections::run(socket, Arc::new(base.api_state(&notify, &store))));
         }
         let senses = base.senses(&store.begun);
         let OpenStore { begun, progress, recorder, handle, replaced, thread, .. } = store;
@@ -155,8 +155,8 @@ impl Base<'_> {
         }
     }
 
-    fn office(&self, notify: &mpsc::Sender<notify::Command>, store: &OpenStore) -> Office {
-        Office {
+    fn api_state(&self, notify: &mpsc::Sender<notify::Command>, store: &OpenStore) -> ApiState {
+        ApiState {
             device: self.device.clone(),
             boot: store.begun.boot,
             clock: self.clock.clone(),
@@ -171,8 +171,8 @@ impl Base<'_> {
             database: opened::database(&self.wanted.data),
             policy: opened::USUAL,
             sync: self.sync.clone(),
-            watchers: Semaphore::new(api::connections::MAX_WATCHERS),
-            changes: Changes::none(Instant::now()),
+            watchers: api::watchers(),
+            changes: ChangeLimit::new(Instant::now()),
         }
     }
 
@@ -231,8 +231,8 @@ async fn decide_from_the_first(
                     let _ = done.send(());
                     return;
                 }
-                // Who looks is told that there is nothing to see; whatever else is said holds.
-                Some(Command::Look(_)) => {}
+                // Who asks is told that there is no engine yet; whatever else is said holds.
+                Some(command) if command.asks_engine() => {}
                 Some(command) => early.push(command),
                 None => return,
             }

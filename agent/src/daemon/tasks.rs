@@ -232,7 +232,7 @@ mod tests {
                 "sync by a panic" => tasks.syncing = Some(tokio::spawn(async { panic!("a slip in sync") })),
                 "configuration" => tasks.configuring = tokio::spawn(async {}),
                 "notify" => tasks.notifying = tokio::spawn(async {}),
-                "control socket" => drop(tasks.api.spawn(async { panic!("a slip in the desk") })),
+                "control socket" => drop(tasks.api.spawn(async { panic!("a slip in the API") })),
                 _ => {
                     tasks.deciding.abort();
                     tasks.deciding = tokio::spawn(async { panic!("a slip in decide") });

@@ -1,4 +1,4 @@
-//! The socket itself: who may open it, and what it does with nonsense.
+//! The API as any program meets it: who may open the socket, and what it does with nonsense.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -9,6 +9,9 @@ use serde_json::Value;
 
 use crate::room::{FARM, Ran, Room};
 
+/// The longest body of a request.
+const MOST: usize = 64 * 1024;
+
 /// A connection without the program.
 fn connect(room: &Room) -> UnixStream {
     let stream = UnixStream::connect(room.path("agent.sock")).expect("it listens");
@@ -16,10 +19,51 @@ fn connect(room: &Room) -> UnixStream {
     stream
 }
 
-fn answer(stream: &UnixStream) -> Value {
-    let mut line = String::new();
-    BufReader::new(stream).read_line(&mut line).expect("an answer");
-    serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line:?}: {error}"))
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nhost: agent\r\n\r\n")
+}
+
+fn post(path: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: agent\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+}
+
+/// Status, media type and body of an answer. Answers that have no end are read to their first event.
+fn answer(stream: &UnixStream) -> (u16, String, String) {
+    let mut reader = BufReader::new(stream);
+    let mut line = || {
+        let mut line = String::new();
+        reader.read_line(&mut line).expect("an answer");
+        line.trim_end().to_owned()
+    };
+    let status = line().split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    let head: Vec<String> = std::iter::from_fn(|| Some(line()).filter(|line| !line.is_empty())).collect();
+    let header = |name: &str| head.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).unwrap_or("");
+    if header("content-type") == "text/event-stream" {
+        let data = std::iter::repeat_with(line).find_map(|line| line.strip_prefix("data: ").map(str::to_owned));
+        return (status, "text/event-stream".to_owned(), data.expect("an event"));
+    }
+    let mut body = vec![0; header("content-length").parse().expect("a length")];
+    reader.read_exact(&mut body).expect("a body");
+    (status, header("content-type").to_owned(), String::from_utf8(body).expect("UTF-8"))
+}
+
+/// The only row of an answer.
+fn row(stream: &UnixStream) -> Value {
+    let (status, _, body) = answer(stream);
+    assert_eq!(status, 200, "{body}");
+    serde_json::from_str::<Value>(&body).expect("JSON")["rows"][0].clone()
+}
+
+/// Why there is none.
+fn problem(stream: &UnixStream) -> (u16, String) {
+    let (status, media_type, body) = answer(stream);
+    assert_eq!(media_type, "application/problem+json", "{body}");
+    let problem: Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!(problem["status"], status, "{body}");
+    (status, problem["detail"].as_str().expect("a sentence").to_owned())
 }
 
 #[test]
@@ -30,28 +74,72 @@ fn nonsense_is_answered_and_does_no_harm() {
     assert_eq!(mode & 0o777, 0o660);
 
     let mut stream = connect(&room);
-    for (asked, said) in [
-        ("hello", "no request: "),
-        ("{}", "no request: missing field `v`"),
-        ("{\"v\":1,\"ask\":\"money\"}", "no request: unknown variant `money`"),
-        ("{\"v\":2,\"ask\":\"status\"}", "version 2 of requests is not known here"),
-        ("{\"v\":1,\"ask\":\"sensors\"}", "nothing is decided yet"),
-        ("{\"v\":1,\"ask\":\"note\",\"text\":\" \",\"by\":\"anna\"}", "an empty note"),
+    for (asked, status, said) in [
+        (get("/api/v1/money"), 404, "there is no /api/v1/money here; expected /api/v1/status, "),
+        (get("/api/v2/status"), 404, "the request is for version 2 of the API, and this agent (tilth-agent "),
+        (get("/api/v1/sensors"), 503, "nothing is decided yet"),
+        (post("/api/v1/notes", "{\"text\":\"x\",\"by\":\"anna\"}"), 503, "nothing is decided yet"),
+        (post("/api/v1/notes", "{\"text\":\" \",\"by\":\"anna\"}"), 400, "an empty note"),
+        (post("/api/v1/sensors", "{}"), 405, "POST /api/v1/sensors: expected a method that the header Allow names"),
         (
-            "{\"v\":1,\"ask\":\"acknowledge\",\"alert\":1,\"span\":-5,\"by\":\"anna\"}",
+            post("/api/v1/alerts/1/acknowledge", "{\"for_s\":-0.005,\"by\":\"anna\"}"),
+            400,
             "-5ms is no time to wait; expected more than nothing and at most 30d",
         ),
     ] {
-        stream.write_all(format!("{asked}\n").as_bytes()).unwrap();
-        let failed = answer(&stream)["failed"].as_str().unwrap().to_owned();
-        assert!(failed.starts_with(said), "{asked}: {failed}");
+        stream.write_all(asked.as_bytes()).unwrap();
+        let (found, text) = problem(&stream);
+        assert!(found == status && text.starts_with(said), "{asked}: {found} {text}");
     }
-    stream.write_all(&vec![b'x'; 64 * 1024 + 1]).unwrap();
-    assert_eq!(answer(&stream)["failed"], "a request is longer than 65536 bytes");
+    let too_long = post("/api/v1/notes", &"x".repeat(MOST + 1));
+    stream.write_all(too_long.as_bytes()).unwrap();
+    assert_eq!(problem(&stream), (413, "a request is longer than 65536 bytes".to_owned()));
     let mut rest = Vec::new();
     let _ = stream.read_to_end(&mut rest);
     assert!(rest.is_empty());
+
+    let mut no_http = connect(&room);
+    no_http.write_all(b"hello\n\n").unwrap();
+    let mut answered = String::new();
+    no_http.read_to_string(&mut answered).unwrap();
+    assert!(answered.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answered}");
     assert_eq!(room.ask(&["status"]).code, Some(0));
+}
+
+/// Guards against: a program and an agent of different versions, and a person who has to guess why nothing works.
+#[test]
+fn an_old_program_and_an_old_agent_are_told_what_to_do() {
+    let room = Room::new("old", FARM);
+    let agent = room.start("input");
+    let mut old = connect(&room);
+    old.write_all(b"{\"v\":1,\"ask\":\"status\"}\n").unwrap();
+    let mut answered = String::new();
+    old.read_to_string(&mut answered).unwrap();
+    let answered: Value = serde_json::from_str(&answered).expect("a line that it can read");
+    assert_eq!(
+        answered["failed"],
+        "this agent (tilth-agent 0.1.0) is asked over HTTP, and this tilth-agent is older: use the tilth-agent that the \
+         service runs"
+    );
+    drop(agent);
+
+    std::fs::remove_file(room.path("agent.sock")).unwrap();
+    let listener = std::os::unix::net::UnixListener::bind(room.path("agent.sock")).unwrap();
+    let old_agent = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        BufReader::new(&stream).read_line(&mut String::new()).unwrap();
+        stream.write_all(b"{\"failed\":\"no request: expected value at line 1 column 1\"}\n").unwrap();
+    });
+    let ran = room.ask(&["status"]);
+    old_agent.join().unwrap();
+    assert_eq!(
+        (ran.code, ran.err.as_str()),
+        (
+            Some(1),
+            "tilth-agent: the agent behind agent.sock is older than this tilth-agent (0.1.0), which asks over HTTP: restart \
+             it to have it run the installed version (systemctl restart tilth-agent)\n"
+        )
+    );
 }
 
 /// Each change is an event, and those of alerts must not be dropped for them.
@@ -62,9 +150,11 @@ fn a_flood_of_notes_is_refused_and_not_answered_as_done() {
     let mut stream = connect(&room);
     let mut refused = 0;
     for _ in 0..400 {
-        stream.write_all(b"{\"v\":1,\"ask\":\"note\",\"text\":\"x\",\"by\":\"anna\"}\n").unwrap();
-        let answer = answer(&stream).to_string();
-        refused += usize::from(answer.contains("more than 300 changes within a minute"));
+        stream.write_all(post("/api/v1/notes", "{\"text\":\"x\",\"by\":\"anna\"}").as_bytes()).unwrap();
+        let (status, _, body) = answer(&stream);
+        let is_refused = body.contains("more than 300 changes within a minute");
+        assert_eq!(status, if is_refused { 429 } else { 200 }, "{body}");
+        refused += usize::from(is_refused);
     }
     assert!((1..=100).contains(&refused), "{refused}");
     assert_eq!(room.ask(&["status"]).code, Some(0));
@@ -77,11 +167,11 @@ fn there_is_an_end_to_how_many_ask_at_once() {
     let mut held: Vec<UnixStream> = (0..32).map(|_| connect(&room)).collect();
     // One more makes room: who has asked nothing for longest is hung up on.
     let mut next = connect(&room);
-    next.write_all(b"{\"v\":1,\"ask\":\"status\"}\n").unwrap();
-    assert!(answer(&next)["row"].is_object());
+    next.write_all(get("/api/v1/status").as_bytes()).unwrap();
+    assert_eq!(row(&next)["device"], "pi-7");
     assert_eq!(held.remove(0).read(&mut [0; 64]).unwrap(), 0, "the first one is hung up on");
-    held[0].write_all(b"{\"v\":1,\"ask\":\"status\"}\n").unwrap();
-    assert!(answer(&held[0])["row"].is_object(), "the second one is not");
+    held[0].write_all(get("/api/v1/status").as_bytes()).unwrap();
+    assert_eq!(row(&held[0])["device"], "pi-7", "the second one is not");
 }
 
 #[test]
@@ -96,15 +186,16 @@ fn a_person_gets_through_whatever_others_hold_open() {
         }
         stream
     };
-    let status = "{\"v\":1,\"ask\":\"status\"}\n";
-    let watch = "{\"v\":1,\"ask\":\"tail\",\"text\":false}\n";
+    let (status, watch) = (get("/api/v1/status"), get("/api/v1/events"));
+    let long = post("/api/v1/notes", &"x".repeat(MOST));
     for (kind, request, times) in [
         ("silent", "", 0),
-        ("half a request", "{\"v\":1", 1),
-        ("never reading", status, 2_000),
-        ("watching", watch, 1),
-        ("asked once", status, 1),
-        ("nonsense", "hello\n", 1),
+        ("half a head", "GET /api/v1/st", 1),
+        ("half a body", &long[..1000], 1),
+        ("never reading", &status, 2_000),
+        ("watching", &watch, 1),
+        ("asked once", &status, 1),
+        ("nonsense", "hello\n\n", 1),
     ] {
         let held: Vec<UnixStream> = (0..64).map(|_| ask(request, times)).collect();
         for _ in 0..3 {
@@ -113,12 +204,13 @@ fn a_person_gets_through_whatever_others_hold_open() {
         }
         drop(held);
     }
-    let watching: Vec<UnixStream> = (0..25).map(|_| ask(watch, 1)).collect();
+    let watching: Vec<UnixStream> = (0..25).map(|_| ask(&watch, 1)).collect();
     for stream in &watching {
         stream.set_nonblocking(false).unwrap();
     }
-    let refused: Vec<Value> = watching.iter().map(answer).filter(|answer| !answer["failed"].is_null()).collect();
-    assert_eq!(refused, [serde_json::json!({"failed": "24 others watch already"})]);
+    let answers: Vec<(u16, String, String)> = watching.iter().map(answer).collect();
+    let refused: Vec<&str> = answers.iter().filter(|answer| answer.0 != 200).map(|answer| answer.2.as_str()).collect();
+    assert_eq!(refused, [r#"{"title":"Service Unavailable","status":503,"detail":"24 others watch already"}"#]);
 }
 
 #[test]
@@ -128,8 +220,10 @@ fn a_watcher_that_reads_nothing_delays_nobody() {
     let _agent = room.start("input");
     room.wait_for_bus("up");
     let mut stuck = connect(&room);
-    stuck.write_all(b"{\"v\":1,\"ask\":\"tail\",\"text\":false}\n").unwrap();
-    assert_eq!(answer(&stuck)["row"]["event"], "connected");
+    stuck.write_all(get("/api/v1/events").as_bytes()).unwrap();
+    let (_, media_type, connected) = answer(&stuck);
+    assert_eq!(media_type, "text/event-stream");
+    assert!(connected.contains("\"event\":\"connected\""), "{connected}");
     // More than the socket and the queue of lines hold.
     for n in 0..1500 {
         board.level(n * 20, 20.0);
@@ -137,9 +231,12 @@ fn a_watcher_that_reads_nothing_delays_nobody() {
     }
     board.level(100_000, 25.5);
     room.wait_for_value("room/level", 25.5);
-    let lines = BufReader::new(&stuck).lines().map_while(Result::ok);
-    let missed = lines.map(|line| serde_json::from_str::<Value>(&line).unwrap()).find(|line| !line["missed"].is_null());
-    assert!(missed.is_some_and(|line| line["missed"].as_u64() > Some(0)));
+    let data = BufReader::new(&stuck).lines().map_while(Result::ok).filter_map(|line| {
+        let data = line.strip_prefix("data: ")?;
+        Some(serde_json::from_str::<Value>(data).expect("JSON"))
+    });
+    let missed = data.into_iter().find(|data| data["event"] == "missed");
+    assert!(missed.is_some_and(|missed| missed["lines"].as_u64() > Some(0)));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use tilth_core::local::Local;
 use tilth_core::time::WallTime;
 
-use crate::api::rows::{AlertRow, AskedAt, SensorRow, SilenceRow, StatusRow};
+use crate::api::rows::{AlertRow, Answer, SensorRow, SilenceRow, StatusRow};
 
 /// How exactly a time is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(in crate::commands) trait Timed {
 
 impl Times {
     /// By the clock of the agent that answered.
-    pub(in crate::commands) fn of(asked: &AskedAt) -> Times {
+    pub(in crate::commands) fn of<T>(asked: &Answer<T>) -> Times {
         let zone = asked.timezone.as_deref().and_then(|name| TimeZone::get(name).ok());
         Times { local: Local::new(zone), now: asked.at.as_deref().and_then(wall) }
     }
@@ -118,10 +118,11 @@ mod tests {
 
     #[test]
     fn a_time_is_shown_by_the_farms_clock_and_what_is_none_as_it_is() {
-        let asked = |timezone: Option<&str>| AskedAt {
+        let asked = |timezone: Option<&str>| Answer::<()> {
             at: Some("2026-03-01T12:00:00.5Z".to_owned()),
             timezone: timezone.map(str::to_owned),
             trouble: None,
+            rows: Vec::new(),
         };
         let (utc, here) = (Times::of(&asked(None)), Times::of(&asked(Some("Asia/Kolkata"))));
         let history = "history from 2026-03-01T06:30:00Z to 2026-03-01T06:31:00.25Z, at 3.5 %: none";

@@ -225,10 +225,9 @@ fn percentile(ms: &[f64], percent: usize) -> Option<f64> {
 
 /// The number of the sensor whose alert a line says is firing.
 fn firing_sensor(line: &str) -> Option<usize> {
-    let answer: Value = serde_json::from_str(line).ok()?;
-    let row = &answer["row"];
-    (row["event"] == "firing").then_some(())?;
-    row["sensor"].as_str()?.rsplit_once('-')?.1.parse().ok()
+    let event: Value = serde_json::from_str(line.strip_prefix("data: ")?).ok()?;
+    (event["event"] == "firing").then_some(())?;
+    event["sensor"].as_str()?.rsplit_once('-')?.1.parse().ok()
 }
 
 fn measure_agent(size: &Size, counts: &Counts) -> (Latencies, Spent) {
@@ -265,11 +264,14 @@ fn measure_agent(size: &Size, counts: &Counts) -> (Latencies, Spent) {
 /// A connection that watches, as `tail --json` does.
 fn connect(farm: &Farm) -> io::Result<UnixStream> {
     let mut stream = UnixStream::connect(farm.socket())?;
-    stream.write_all(b"{\"v\":1,\"ask\":\"tail\",\"text\":false}\n")?;
-    // The answer says that the connection watches from now on; it is read byte by byte, for what follows it is measured.
-    let mut byte = [0];
-    while byte != *b"\n" {
+    // To a client of HTTP/1.0 the events are all of the body, and not cut into chunks.
+    stream.write_all(b"GET /api/v1/events HTTP/1.0\r\nhost: agent\r\n\r\n")?;
+    // The first event says that the connection watches from now on; it is read byte by byte, for what follows it is measured.
+    let mut head = Vec::new();
+    while !(head.ends_with(b"\n\n") && head.windows(9).any(|part| part == b"connected")) {
+        let mut byte = [0];
         stream.read_exact(&mut byte)?;
+        head.extend(byte);
     }
     Ok(stream)
 }
@@ -309,7 +311,7 @@ fn answer(port: fs::File, mut answers: UnixStream) -> io::Result<()> {
         if value.parse::<f64>().is_ok_and(|value| value >= ALARM_VOLTS) {
             let text = format!("{:300}", "");
             let row = format!(
-                "{{\"row\":{{\"event\":\"firing\",\"sensor\":\"battery-{}\",\"text\":\"{text}\"}}}}\n",
+                "event: transition\ndata: {{\"event\":\"firing\",\"sensor\":\"battery-{}\",\"text\":\"{text}\"}}\n\n",
                 &key[1..]
             );
             answers.write_all(row.as_bytes())?;

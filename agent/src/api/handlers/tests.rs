@@ -1,0 +1,156 @@
+//! What each route answers to each caller.
+
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::http::{Method, header};
+use http_body_util::BodyExt;
+use tilth_core::id::Id;
+use tilth_core::local::Local;
+use tokio::sync::{broadcast, mpsc};
+use tower_service::Service;
+
+use super::*;
+use crate::api::problem::MEDIA_TYPE;
+use crate::api::state::{ChangeLimit, watchers};
+use crate::clock::{Clock, Source};
+use crate::configuration::ConfigStatus;
+use crate::health::Health;
+use crate::sense::queue::Queue;
+use crate::store::tests::farm::{Folder, booted, options};
+use crate::store::thread::{self, Ground, Settings};
+use crate::store::{BLOCK_INTERVAL, Policy};
+use crate::sync::status::SyncStatus;
+
+/// A router of an agent whose engine has stopped.
+fn router_of(folder: &Folder) -> Router {
+    let policy = Policy { keep_days: 1, most_bytes: 1 << 30, least_free_bytes: 0, events_bytes: 1 << 20 };
+    let settings = Settings {
+        interval: BLOCK_INTERVAL,
+        policy,
+        options: options(),
+        free_bytes: Box::new(|| None),
+        news: Box::new(|_| ()),
+    };
+    let store = Box::new(booted(folder));
+    let (_, store, _) = thread::start(|| Ground::Open(store), settings).unwrap();
+    let clock = Clock::new(Source::System);
+    router(Arc::new(ApiState {
+        device: Id::new("pi-7").unwrap(),
+        boot: 1,
+        clock: clock.clone(),
+        started: Instant::now(),
+        config: ConfigStatus::new(clock, "0".to_owned(), Local::new(None)),
+        health: Health::default(),
+        queue: Queue::new(1),
+        commands: mpsc::channel(1).0,
+        notify: mpsc::channel(1).0.downgrade(),
+        live: broadcast::channel(1).0,
+        store,
+        database: "tilth.db".into(),
+        policy,
+        sync: SyncStatus::default(),
+        watchers: watchers(),
+        changes: ChangeLimit::new(Instant::now()),
+    }))
+}
+
+async fn ask(router: &Router, caller: Option<Caller>, (method, path, body): (Method, &str, &str)) -> (u16, String) {
+    let mut request = Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json");
+    if let Some(caller) = caller {
+        request = request.extension(caller);
+    }
+    let answer = router.clone().call(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap();
+    let status = answer.status();
+    let media_type = if status.is_success() { "application/json" } else { MEDIA_TYPE };
+    assert_eq!(answer.headers()[header::CONTENT_TYPE], media_type, "{path}");
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    (status.as_u16(), String::from_utf8(body.to_vec()).unwrap())
+}
+
+const CHANGES: [(Method, &str, &str); 4] = [
+    (Method::POST, "/api/v1/alerts/1/acknowledge", r#"{"for_s":60,"by":"anna"}"#),
+    (Method::POST, "/api/v1/silences", r#"{"everything":true,"for_s":60,"by":"anna"}"#),
+    (Method::DELETE, "/api/v1/silences/1", ""),
+    (Method::POST, "/api/v1/notes", r#"{"text":"refilled the tank","by":"anna"}"#),
+];
+
+#[tokio::test]
+async fn over_tcp_everything_is_read_and_nothing_is_changed() {
+    let folder = Folder::new();
+    let router = router_of(&folder);
+    let tcp = Caller::Tcp(([192, 0, 2, 7], 4000).into());
+    for change in CHANGES {
+        let (status, said) = ask(&router, Some(tcp), change.clone()).await;
+        assert!(status == 403 && said.contains("192.0.2.7:4000 may read and change nothing"), "{change:?}: {said}");
+        let (status, said) = ask(&router, None, change.clone()).await;
+        assert_eq!(status, 500, "{change:?}: {said}");
+        let (status, said) = ask(&router, Some(Caller::Socket), change.clone()).await;
+        assert!(status == 503 && said.contains("the engine does not answer"), "{change:?}: {said}");
+    }
+    for caller in [tcp, Caller::Socket] {
+        let (status, said) = ask(&router, Some(caller), (Method::GET, "/api/v1/status", "")).await;
+        assert!(status == 200 && said.contains(r#""device":"pi-7""#), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_answered_is_said_with_what_was_expected() {
+    let folder = Folder::new();
+    let router = router_of(&folder);
+    let [ack, silences, _, notes] = CHANGES.map(|(_, path, _)| path);
+    for (method, path, body, status, said) in [
+        (Method::GET, "/api/v1/money", "", 404, "there is no /api/v1/money here; expected /api/v1/status, sensors, "),
+        (
+            Method::GET,
+            "/api/v2/status",
+            "",
+            404,
+            "the request is for version 2 of the API, and this agent (tilth-agent ",
+        ),
+        (Method::POST, "/api/v1/status", "", 405, "POST /api/v1/status: expected a method that the header Allow names"),
+        (
+            Method::GET,
+            "/api/v1/alerts?al=true",
+            "",
+            400,
+            "Failed to deserialize query string: al: unknown field `al`, expected `all`",
+        ),
+        (Method::POST, "/api/v1/alerts/x/acknowledge", "{}", 400, "expected the number of an alert or a silence"),
+        (
+            Method::POST,
+            ack,
+            r#"{"for_s":-0.005,"by":"anna"}"#,
+            400,
+            "-5ms is no time to wait; expected more than nothing and at most 30d",
+        ),
+        (
+            Method::POST,
+            ack,
+            r#"{"for_s":1e300,"by":"anna"}"#,
+            400,
+            " is no time to wait; expected more than nothing and at most 30d",
+        ),
+        (Method::POST, ack, r#"{"for_s":60}"#, 422, "missing field `by`"),
+        (Method::POST, ack, r#"{"for_s":60,"by":" "}"#, 400, "nobody says who does this; expected --by NAME"),
+        (
+            Method::POST,
+            silences,
+            r#"{"zoen":"tank","for_s":60,"by":"anna"}"#,
+            422,
+            "unknown field `zoen`, expected one of `zone`, `rule`, ",
+        ),
+        (
+            Method::POST,
+            silences,
+            r#"{"for_s":60,"by":"anna"}"#,
+            400,
+            r#"which alerts? expected zone, rule or sensor, or \"everything\": true to silence the whole farm"#,
+        ),
+        (Method::POST, notes, r#"{"text":" ","by":"anna"}"#, 400, "an empty note"),
+        (Method::POST, notes, "refilled", 400, "Failed to parse the request body as JSON"),
+    ] {
+        let (found, text) = ask(&router, Some(Caller::Socket), (method, path, body)).await;
+        assert!(found == status && text.contains(said), "{path} {body}: {found} {text}");
+    }
+}

@@ -7,8 +7,7 @@ use anyhow::Context;
 use serde::de::DeserializeOwned;
 
 use self::client::{Ask, Client};
-use self::text::Table;
-use self::text::times::{Timed, Times};
+use self::text::{Table, Times};
 use crate::api::rows::{Acknowledge, AlertRow, Connected, Missed, Note, SensorRow, Silence, SilenceRow, StatusRow};
 use crate::cli;
 use crate::exit::Exit;
@@ -16,14 +15,14 @@ use crate::output::{Output, tell};
 
 /// `tilth-agent status`.
 pub(crate) fn status(wanted: &cli::Status) -> anyhow::Result<Exit> {
-    show(&wanted.agent, Ask::get("/api/v1/status"), wanted.json, |rows: &[StatusRow], output| {
-        rows.iter().flat_map(text::status).try_for_each(|line| output.line(line))
+    show(&wanted.agent, Ask::get("/api/v1/status"), wanted.json, |rows: &[StatusRow], times, output| {
+        rows.iter().flat_map(|row| text::status(row, times)).try_for_each(|line| output.line(line))
     })
 }
 
 /// `tilth-agent sensors`.
 pub(crate) fn sensors(wanted: &cli::Sensors) -> anyhow::Result<Exit> {
-    show(&wanted.agent, Ask::get("/api/v1/sensors"), wanted.json, |rows: &[SensorRow], output| {
+    show(&wanted.agent, Ask::get("/api/v1/sensors"), wanted.json, |rows: &[SensorRow], _, output| {
         table(&text::sensors(rows), "no sensor is watched", output)
     })
 }
@@ -31,8 +30,8 @@ pub(crate) fn sensors(wanted: &cli::Sensors) -> anyhow::Result<Exit> {
 /// `tilth-agent alerts`.
 pub(crate) fn alerts(wanted: &cli::Alerts) -> anyhow::Result<Exit> {
     let ask = Ask::get(if wanted.all { "/api/v1/alerts?all=true" } else { "/api/v1/alerts" });
-    show(&wanted.agent, ask, wanted.json, |rows: &[AlertRow], output| {
-        table(&text::alerts(rows), "no alert is open", output)
+    show(&wanted.agent, ask, wanted.json, |rows: &[AlertRow], times, output| {
+        table(&text::alerts(rows, times), "no alert is open", output)
     })
 }
 
@@ -40,8 +39,8 @@ pub(crate) fn alerts(wanted: &cli::Alerts) -> anyhow::Result<Exit> {
 pub(crate) fn ack(wanted: &cli::Ack) -> anyhow::Result<Exit> {
     let body = Acknowledge { for_s: wanted.span.as_secs_f64(), by: by(wanted.by.as_deref()) };
     let ask = Ask::post(format!("/api/v1/alerts/{}/acknowledge", wanted.alert), &body)?;
-    show(&wanted.agent, ask, wanted.json, |rows: &[AlertRow], output| {
-        rows.iter().try_for_each(|row| output.line(text::acknowledged(row, wanted.span)))
+    show(&wanted.agent, ask, wanted.json, |rows: &[AlertRow], times, output| {
+        rows.iter().try_for_each(|row| output.line(text::acknowledged(row, wanted.span, times)))
     })
 }
 
@@ -49,13 +48,13 @@ pub(crate) fn ack(wanted: &cli::Ack) -> anyhow::Result<Exit> {
 pub(crate) fn silence(wanted: &cli::Silence) -> anyhow::Result<Exit> {
     if let Some(silence) = wanted.end {
         let ask = Ask::delete(format!("/api/v1/silences/{silence}"));
-        return show(&wanted.agent, ask, wanted.json, |rows: &[SilenceRow], output| {
+        return show(&wanted.agent, ask, wanted.json, |rows: &[SilenceRow], _, output| {
             rows.iter().try_for_each(|row| output.line(text::silence_ended(row)))
         });
     }
     let Some(span) = wanted.span else {
-        return show(&wanted.agent, Ask::get("/api/v1/silences"), wanted.json, |rows: &[SilenceRow], output| {
-            table(&text::silences(rows), "nothing is silenced", output)
+        return show(&wanted.agent, Ask::get("/api/v1/silences"), wanted.json, |rows: &[SilenceRow], times, output| {
+            table(&text::silences(rows, times), "nothing is silenced", output)
         });
     };
     let (zone, rule, sensor) = (wanted.zone.clone(), wanted.rule.clone(), wanted.sensor.clone());
@@ -68,15 +67,15 @@ pub(crate) fn silence(wanted: &cli::Silence) -> anyhow::Result<Exit> {
     }
     let (for_s, by) = (span.as_secs_f64(), by(wanted.by.as_deref()));
     let ask = Ask::post("/api/v1/silences", &Silence { zone, rule, sensor, everything: wanted.everything, for_s, by })?;
-    show(&wanted.agent, ask, wanted.json, |rows: &[SilenceRow], output| {
-        rows.iter().try_for_each(|row| output.line(text::silenced(row, &wanted.agent)))
+    show(&wanted.agent, ask, wanted.json, |rows: &[SilenceRow], times, output| {
+        rows.iter().try_for_each(|row| output.line(text::silenced(row, &wanted.agent, times)))
     })
 }
 
 /// `tilth-agent note`.
 pub(crate) fn note(wanted: &cli::Note) -> anyhow::Result<Exit> {
     let ask = Ask::post("/api/v1/notes", &Note { text: wanted.text.clone(), by: by(wanted.by.as_deref()) })?;
-    show(&wanted.agent, ask, wanted.json, |_: &[serde_json::Value], output| output.line("noted"))
+    show(&wanted.agent, ask, wanted.json, |_: &[serde_json::Value], _, output| output.line("noted"))
 }
 
 /// `tilth-agent tail`: each line goes out at once, until the agent ends.
@@ -103,11 +102,11 @@ pub(crate) fn tail(wanted: &cli::Tail) -> anyhow::Result<Exit> {
 }
 
 /// Asks, and prints the rows: as they came, or for people.
-fn show<T: DeserializeOwned + Timed>(
+fn show<T: DeserializeOwned>(
     agent: &cli::Agent,
     ask: Ask,
     json: bool,
-    people: impl FnOnce(&[T], &mut Output) -> anyhow::Result<()>,
+    people: impl FnOnce(&[T], &Times, &mut Output) -> anyhow::Result<()>,
 ) -> anyhow::Result<Exit> {
     let is_change = ask.is_change();
     let answer = Client::connect(agent)?.ask(ask)?;
@@ -118,14 +117,8 @@ fn show<T: DeserializeOwned + Timed>(
     if json {
         answer.rows.iter().try_for_each(|row| output.line(row.get()))?;
     } else {
-        let times = Times::of(&answer);
-        let rows = answer.rows.iter().map(|row| {
-            let mut row: T = serde_json::from_str(row.get())?;
-            row.each_time(&mut |time, form| times.show(time, form));
-            Ok(row)
-        });
-        let rows: Result<Vec<T>, serde_json::Error> = rows.collect();
-        people(&rows.context("the agent's answer")?, &mut output)?;
+        let rows: Result<Vec<T>, _> = answer.rows.iter().map(|row| serde_json::from_str(row.get())).collect();
+        people(&rows.context("the agent's answer")?, &Times::of(&answer), &mut output)?;
     }
     output.flush()?;
     Ok(Exit::Done)

@@ -1,22 +1,11 @@
-//! The times of rows by the farm's own clock: programs get RFC 3339 in UTC, and before people see them they are replaced.
+//! Times by the farm's own clock, for people: rows hold RFC 3339 in UTC.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tilth_core::local::Local;
 use tilth_core::time::WallTime;
 
-use crate::api::rows::{AlertRow, Answer, SensorRow, SilenceRow, StatusRow};
-
-/// How exactly a time is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::commands) enum Form {
-    /// To the minute, without the date of today.
-    Minute,
-    /// Date, and time to the second.
-    Whole,
-    /// Likewise, for each time within a sentence.
-    Within,
-}
+use crate::api::rows::Answer;
 
 /// How times are shown.
 pub(in crate::commands) struct Times {
@@ -24,37 +13,32 @@ pub(in crate::commands) struct Times {
     now: Option<WallTime>,
 }
 
-/// A row of an answer that may hold times as texts.
-pub(in crate::commands) trait Timed {
-    /// Calls `show` for each.
-    fn each_time(&mut self, show: &mut impl FnMut(&mut String, Form));
-}
-
 impl Times {
     /// By the clock of the agent that answered.
-    pub(in crate::commands) fn of<T>(asked: &Answer<T>) -> Times {
-        let zone = asked.timezone.as_deref().and_then(|name| TimeZone::get(name).ok());
-        Times { local: Local::new(zone), now: asked.at.as_deref().and_then(wall) }
+    pub(in crate::commands) fn of<T>(answer: &Answer<T>) -> Times {
+        let zone = answer.timezone.as_deref().and_then(|name| TimeZone::get(name).ok());
+        Times { local: Local::new(zone), now: answer.at.as_deref().and_then(wall) }
     }
 
-    /// What is no time stays as it is.
-    pub(in crate::commands) fn show(&self, time: &mut String, form: Form) {
-        let shown = |text: &str| {
-            let at = wall(text)?;
-            Some(match form {
-                Form::Minute => self.local.near(at, self.now),
-                // Milliseconds say nothing to people.
-                Form::Whole | Form::Within => self.local.second(WallTime(at.0 - at.0.rem_euclid(1000))),
-            })
-        };
+    /// To the minute, without the date of today. What is no time stays as it is, here and below.
+    pub(super) fn minute(&self, time: Option<&String>) -> Option<String> {
+        time.map(|time| wall(time).map_or_else(|| time.clone(), |at| self.local.near(at, self.now)))
+    }
+
+    /// Date, and time to the second.
+    pub(super) fn second(&self, time: &str) -> String {
+        // Milliseconds say nothing to people.
+        let shown = |WallTime(ms): WallTime| self.local.second(WallTime(ms - ms.rem_euclid(1000)));
+        wall(time).map_or_else(|| time.to_owned(), shown)
+    }
+
+    /// Likewise, for each time within a sentence.
+    pub(super) fn within(&self, sentence: &str) -> String {
         let word = |word: &str| {
             let time = word.trim_end_matches([',', ';', ':', '.', ')']);
-            shown(time).map_or_else(|| word.to_owned(), |shown| shown + &word[time.len()..])
+            self.second(time) + &word[time.len()..]
         };
-        *time = match form {
-            Form::Within => time.split(' ').map(word).collect::<Vec<_>>().join(" "),
-            Form::Minute | Form::Whole => shown(time).unwrap_or_else(|| std::mem::take(time)),
-        };
+        sentence.split(' ').map(word).collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -62,54 +46,10 @@ fn wall(text: &str) -> Option<WallTime> {
     Some(WallTime(text.parse::<Timestamp>().ok()?.as_millisecond()))
 }
 
-fn minutes<'a>(times: impl IntoIterator<Item = &'a mut Option<String>>, show: &mut impl FnMut(&mut String, Form)) {
-    times.into_iter().flatten().for_each(|time| show(time, Form::Minute));
-}
-
-impl Timed for AlertRow {
-    fn each_time(&mut self, show: &mut impl FnMut(&mut String, Form)) {
-        minutes([&mut self.since, &mut self.until, &mut self.silenced_until], show);
-    }
-}
-
-impl Timed for SilenceRow {
-    fn each_time(&mut self, show: &mut impl FnMut(&mut String, Form)) {
-        minutes([&mut self.until], show);
-    }
-}
-
-impl Timed for SensorRow {
-    fn each_time(&mut self, show: &mut impl FnMut(&mut String, Form)) {
-        minutes([&mut self.at], show);
-    }
-}
-
-impl Timed for serde_json::Value {
-    fn each_time(&mut self, _: &mut impl FnMut(&mut String, Form)) {}
-}
-
-impl Timed for StatusRow {
-    fn each_time(&mut self, show: &mut impl FnMut(&mut String, Form)) {
-        self.clock.now.iter_mut().for_each(|now| show(now, Form::Whole));
-        minutes([&mut self.config.since], show);
-        minutes(self.config.refused.iter_mut().map(|refused| &mut refused.at), show);
-        for bus in &mut self.buses {
-            minutes([&mut bus.since], show);
-            for refused in &mut bus.stamps_refused {
-                minutes([&mut refused.since, &mut refused.last], show);
-                refused.stamp.iter_mut().for_each(|stamp| show(stamp, Form::Whole));
-            }
-        }
-        self.silences.iter_mut().for_each(|row| row.each_time(show));
-        for lost in &mut self.store.given_up {
-            minutes([&mut lost.from, &mut lost.to], show);
-        }
-        let said = self.store.missing.iter_mut().chain(&mut self.store.dropped);
-        said.for_each(|said| show(said, Form::Within));
-        minutes(self.schedules.iter_mut().map(|row| &mut row.until), show);
-        let failures = self.notify.channels.iter_mut().filter_map(|channel| channel.last_failure.as_mut());
-        minutes(failures.flat_map(|failure| [&mut failure.at, &mut failure.since]), show);
-    }
+/// Of an agent whose clock is not known, on a farm without a time zone.
+#[cfg(test)]
+pub(super) fn utc() -> Times {
+    Times { local: Local::new(None), now: None }
 }
 
 #[cfg(test)]
@@ -126,17 +66,15 @@ mod tests {
         };
         let (utc, here) = (Times::of(&asked(None)), Times::of(&asked(Some("Asia/Kolkata"))));
         let history = "history from 2026-03-01T06:30:00Z to 2026-03-01T06:31:00.25Z, at 3.5 %: none";
-        for (times, form, text, shown) in [
-            (&utc, Form::Minute, "2026-03-01T06:30:00.25Z", "06:30 UTC"),
-            (&here, Form::Minute, "2026-03-01T06:30:00.25Z", "12:00"),
-            (&here, Form::Minute, "2026-02-28T06:30:00Z", "2026-02-28 12:00"),
-            (&here, Form::Whole, "2026-03-01T06:30:00.25Z", "2026-03-01 12:00:00"),
-            (&here, Form::Within, history, "history from 2026-03-01 12:00:00 to 2026-03-01 12:01:00, at 3.5 %: none"),
-            (&here, Form::Minute, "soon", "soon"),
+        for (times, text, shown) in [
+            (&utc, "2026-03-01T06:30:00.25Z", "06:30 UTC"),
+            (&here, "2026-03-01T06:30:00.25Z", "12:00"),
+            (&here, "2026-02-28T06:30:00Z", "2026-02-28 12:00"),
+            (&here, "soon", "soon"),
         ] {
-            let mut time = text.to_owned();
-            times.show(&mut time, form);
-            assert_eq!(time, shown, "{text} {form:?}");
+            assert_eq!(times.minute(Some(&text.to_owned())).as_deref(), Some(shown), "{text}");
         }
+        assert_eq!(here.second("2026-03-01T06:30:00.25Z"), "2026-03-01 12:00:00");
+        assert_eq!(here.within(history), "history from 2026-03-01 12:00:00 to 2026-03-01 12:01:00, at 3.5 %: none");
     }
 }

@@ -1,0 +1,216 @@
+//! The state of the agent: a line for each part, its name in front.
+
+use tilth_core::id::Id;
+
+use super::times::Times;
+use super::{bus, channel, for_long, line, of, span, store, sync, until};
+use crate::api::rows::{ClockState, ConfigState, ScheduleRow, SilenceRow, StatusRow};
+use crate::configuration::said_later;
+use crate::output::counted;
+
+/// So many silences are told of in a status.
+const MAX_SILENCES_SHOWN: usize = 8;
+
+/// A line for each part of the agent, its name in front.
+pub(in crate::commands) fn status(row: &StatusRow, times: &Times) -> Vec<String> {
+    let mut parts = Vec::new();
+    let mut say = |name: &str, text: String| parts.push((name.to_owned(), text));
+    let running = for_long(row.running_s);
+    let boot = if row.boot == 0 { "a boot not counted yet".to_owned() } else { format!("boot {}", row.boot) };
+    say("agent", format!("{}, tilth-agent {}, running for {running}, {boot}", row.device, row.version));
+    say("clock", clock(&row.clock, times));
+    config(&row.config, times).into_iter().for_each(|line| say("config", line));
+    for bus in &row.buses {
+        bus::lines(bus, times).into_iter().for_each(|line| say(&format!("bus {}", bus.bus), line));
+    }
+    say("readings", readings(row));
+    say("alerts", alert_counts(row));
+    silences_in_force(&row.silences, times).into_iter().for_each(|line| say("alerts", line));
+    schedules(&row.schedules, times).into_iter().for_each(|line| say("schedules", line));
+    store::lines(&row.store, row.sync.is_some(), times).into_iter().for_each(|line| say("store", line));
+    for channel in &row.notify.channels {
+        say("notify", channel::line(channel, times));
+    }
+    if row.notify.refused > 0 {
+        say("notify", format!("{} did not fit into the queue", counted(row.notify.refused, "notice")));
+    }
+    let has_losses = !row.store.given_up.is_empty() || !row.store.dropped.is_empty();
+    for line in sync::sync(row.sync.as_deref()) {
+        // What was given up is not there.
+        let all = "all that was not given up is there";
+        say("sync", if has_losses { line.replace("everything is there", all) } else { line });
+    }
+    let width = parts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let mut last = String::new();
+    let line = |(name, text): (String, String)| {
+        // A part that goes on over lines is named once.
+        let shown = if name == last { String::new() } else { name.clone() };
+        last = name;
+        format!("{shown:<width$}  {text}")
+    };
+    parts.into_iter().map(line).collect()
+}
+
+fn clock(clock: &ClockState, times: &Times) -> String {
+    let up = format!("up for {}", for_long(clock.uptime_s));
+    let Some(now) = &clock.now else {
+        let why = if clock.source == "system" {
+            "the machine's clock is not synchronised (timedatectl says why); alerts work, times are shown as lengths"
+        } else {
+            "time begins with the first reading"
+        };
+        return format!("time of day not known yet ({}): {why}; {up}", clock.source);
+    };
+    let trust = match (clock.trust.as_deref(), clock.error_s) {
+        (None, _) => "not trusted".to_owned(),
+        (Some("told"), error) => {
+            let within = error.map_or(String::new(), |error| format!(" (within {})", span(error)));
+            format!("told by the hub{within}")
+        }
+        (Some("made"), _) => "not the machine's: for the demo and tests".to_owned(),
+        (Some(trust), Some(error)) => format!("trusted ({trust}, within {})", span(error)),
+        (Some(trust), None) => format!("trusted ({trust})"),
+    };
+    format!("{}, {}, {trust}; {up}", times.second(now), clock.source)
+}
+
+fn config(config: &ConfigState, times: &Times) -> Vec<String> {
+    let hash = config.hash.get(..8).unwrap_or(&config.hash);
+    let since = times.minute(config.since.as_ref()).map_or(String::new(), |since| format!(" since {since}"));
+    let mut lines = vec![format!("{hash}, in force{since}: {}", config.entered)];
+    lines.extend(said_later(&config.later));
+    if let Some(refused) = &config.refused {
+        let at = times.minute(refused.at.as_ref()).map_or(String::new(), |at| format!(" at {at}"));
+        lines.push(format!("what lies there now was refused{at}; what was in force before watches on:"));
+        lines.extend(refused.problems.iter().map(|problem| format!("  {}", line(problem))));
+    }
+    lines
+}
+
+fn readings(row: &StatusRow) -> String {
+    let Some(counts) = &row.readings else { return "none yet".to_owned() };
+    let mut text = format!("{} decided", counts.decided);
+    for (count, what) in [
+        (counts.missing, "without a value"),
+        (counts.late, "late"),
+        (counts.future_stamps, "stamped in the future"),
+        (counts.past_stamps, "stamped in a past that cannot be"),
+        (counts.unplaced_stamps, "stamped while the clock was not trusted"),
+        (counts.dropped, "left out because there were too many"),
+    ] {
+        if count > 0 {
+            text.push_str(&format!(", {count} {what}"));
+        }
+    }
+    text
+}
+
+fn alert_counts(row: &StatusRow) -> String {
+    let Some(counts) = &row.alerts else { return "nothing is decided yet".to_owned() };
+    let mut text = format!("{} open", counts.open);
+    for (count, what) in [
+        (counts.acknowledged, "acknowledged"),
+        (counts.silenced, "silenced"),
+        (counts.inhibited, "not paged because of their bus"),
+        (counts.pending, "pending"),
+    ] {
+        if count > 0 {
+            text.push_str(&format!(", {count} {what}"));
+        }
+    }
+    if counts.silences > 0 {
+        text.push_str(&format!("; {}", counted(counts.silences, "silence")));
+    }
+    text
+}
+
+/// What each silence covers, until when, and by whom.
+fn silences_in_force(rows: &[SilenceRow], times: &Times) -> Vec<String> {
+    let one = |row: &SilenceRow| {
+        format!(
+            "silence {}: {} {}, by {}",
+            row.silence,
+            of(row),
+            until(times.minute(row.until.as_ref()), span(row.left_s)),
+            line(&row.by)
+        )
+    };
+    let mut lines: Vec<String> = rows.iter().take(MAX_SILENCES_SHOWN).map(one).collect();
+    let more = rows.len().saturating_sub(MAX_SILENCES_SHOWN);
+    if more > 0 {
+        lines.push(format!("and {} more, which `tilth-agent silence` shows", counted(more as u64, "silence")));
+    }
+    lines
+}
+
+/// Whether each schedule is open, until when, and why.
+fn schedules(rows: &[ScheduleRow], times: &Times) -> Vec<String> {
+    let one = |row: &ScheduleRow| {
+        let ScheduleRow { schedule, zones, state, trusted, until, from, to, timezone } = row;
+        // A zone may have hours of its own under the same name.
+        let is_one_of_many = rows.iter().filter(|other| other.schedule == *schedule).count() > 1;
+        let zones: Vec<&str> = zones.iter().map(Id::as_str).collect();
+        let of = if is_one_of_many { format!(" (zone {})", zones.join(", ")) } else { String::new() };
+        let hours = format!("{from} to {to} {}", timezone.as_deref().unwrap_or("local time"));
+        match (trusted, times.minute(until.as_ref())) {
+            (false, _) => format!("{schedule}{of}: counts as {state}: the clock is not trusted ({hours})"),
+            (true, Some(until)) => format!("{schedule}{of}: {state} until {until} ({hours})"),
+            (true, None) => format!("{schedule}{of}: {state} ({hours})"),
+        }
+    };
+    rows.iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::times::utc;
+    use super::*;
+
+    #[test]
+    fn a_clock_says_where_the_time_is_from_and_what_follows_where_there_is_none() {
+        let clock = |source: &str, trust: Option<&str>, now: Option<&str>| ClockState {
+            source: source.to_owned(),
+            trust: trust.map(str::to_owned),
+            error_s: Some(0.001),
+            now: now.map(str::to_owned),
+            uptime_s: 14_580.0,
+        };
+        let at = Some("2026-11-27 00:09:43");
+        for (state, said) in [
+            (
+                clock("system", None, None),
+                "time of day not known yet (system): the machine's clock is not synchronised (timedatectl says why); alerts \
+                 work, times are shown as lengths; up for 4h3m",
+            ),
+            (
+                clock("input", None, None),
+                "time of day not known yet (input): time begins with the first reading; up for 4h3m",
+            ),
+            (
+                clock("system", Some("told"), at),
+                "2026-11-27 00:09:43, system, told by the hub (within 1ms); up for 4h3m",
+            ),
+            (clock("system", Some("ntp"), at), "2026-11-27 00:09:43, system, trusted (ntp, within 1ms); up for 4h3m"),
+        ] {
+            assert_eq!(super::clock(&state, &utc()), said);
+        }
+    }
+
+    #[test]
+    fn a_silence_is_said_without_milliseconds() {
+        let row = SilenceRow {
+            silence: 1,
+            zone: Some(Id::new("tank").unwrap()),
+            rule: None,
+            sensor: None,
+            by: "anna".to_owned(),
+            until: None,
+            left_s: 7199.942,
+        };
+        assert_eq!(silences_in_force(std::slice::from_ref(&row), &utc()), ["silence 1: zone tank for 2h, by anna"]);
+        assert_eq!(
+            silences_in_force(&[SilenceRow { left_s: 71.6, ..row }], &utc()),
+            ["silence 1: zone tank for 1m12s, by anna"]
+        );
+    }
+}

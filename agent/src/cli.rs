@@ -12,10 +12,10 @@ use crate::clock::Source;
 use crate::exit::Exit;
 use crate::output::tell;
 
-/// The longest time for which somebody can acknowledge or silence: beyond it a rule is better changed.
+/// Longest acknowledgement or silence, 30 days: for a longer time change the rule.
 pub(crate) const LONGEST: Span = Span::from_mins(30 * 24 * 60);
 
-/// Where an agent keeps what it must not forget, unless told otherwise.
+/// Default data folder.
 const DATA: &str = "/var/lib/tilth";
 
 /// Watches and steers the growing rooms of a farm.
@@ -31,7 +31,7 @@ struct Cli {
     command: Command,
 }
 
-/// What is to be done.
+/// One command with its options.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(Run),
@@ -47,21 +47,21 @@ pub(crate) enum Command {
     Tail(Tail),
 }
 
-/// Watch the farm: read sensors, decide, tell people, keep what was seen
+/// Watch the farm: read sensors, apply rules, page people, store readings
 ///
-/// Runs until it is told to stop (SIGTERM, Ctrl-C). What changes in config.d takes effect by itself; a configuration with
-/// errors is refused and the running one stays.
+/// Runs until SIGTERM or Ctrl-C. A change in config.d takes effect without a restart; a configuration with errors is
+/// rejected, and the running one stays in force.
 #[derive(Debug, Args)]
 pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) config: Config,
-    /// Where it keeps what it must not forget
+    /// The data folder: database, fallback copies of the configuration
     #[arg(long, value_name = "DIR", default_value = DATA)]
     pub(crate) data: PathBuf,
-    /// Where it is asked how it is [default: /run/tilth/agent.sock; without that folder, agent.sock in the data folder]
+    /// The control socket, for status and the other commands [default: /run/tilth/agent.sock; without that folder, agent.sock in the data folder]
     #[arg(long, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
-    /// Also write everything that the engine is told to a file, as JSON lines; replay reads it
+    /// Also write every input of the engine to a file, as JSON lines that replay reads
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
     /// For the demo and tests: system, x60, or input (the greatest stamp seen)
@@ -71,35 +71,35 @@ pub(crate) struct Run {
 
 /// Run the rules over recorded readings and show what would have happened
 ///
-/// The recording is CSV, or what run --record wrote (JSON lines, with the
-/// configuration in them: --config is then not looked at), plain or gzip.
-/// CSV has a reading a line under the header time,sensor,value or a column for
-/// each sensor beside the column time. Exports of other tools are read too:
-/// semicolons or tabs, decimal commas, lines above the header, times found by
-/// their content, UTF-16. How a file was read is said in the summary. Times
-/// without an offset want --tz; headings that are no sensor's id want --map:
+/// The recording is CSV, or what run --record wrote (JSON lines that contain
+/// their configuration: --config is ignored), plain or gzip. CSV has one
+/// reading a line under the header time,sensor,value, or a column time and a
+/// column for each sensor. Exports of other tools are read too: semicolons or
+/// tabs, decimal commas, lines above the header, times found by their content,
+/// UTF-16. The summary says how a file was read. Times without an offset need
+/// --tz; headings that are not the id of a sensor need --map:
 ///
 ///   --tz Europe/Berlin --map "Temp (C)=tent-1/temperature"
 ///
-/// An empty, NaN or NA value is a missing one.
+/// An empty, NaN or NA value is a missing value.
 ///
-/// The clock of a replay is the greatest time stamp so far, and it stops with
-/// the last one: nothing is run beyond the end of the recording. What still
-/// fires there is listed at the end. A pending alert that is not followed by
-/// its firing lapsed: the condition was over before its time was up.
+/// The clock of a replay is the latest time stamp so far. It stops with the
+/// last reading; alerts that still fire then are listed at the end. A pending
+/// alert that no firing follows has lapsed: its condition ended too early.
 ///
-/// A sensor that the recording does not have is not silent on the farm, so
-/// what is decided for a sensor before its first reading is left out of the
-/// lines, the summary and the page, and counted there; --json has it all.
+/// A sensor that the recording does not contain may well have spoken on the
+/// farm. Transitions of a sensor before its first reading are therefore left
+/// out of the lines, the summary and the page, and counted there; --json
+/// prints them.
 ///
-/// Where the recording jumps ahead by more than 31 days, as one wrong stamp
-/// makes it do, each alert prints its first 10 repeats (notify, cause
-/// repeated) and then only the last, with how many before it were left out;
-/// with --json too, as the key repeats. They are all counted.
+/// If the recording jumps ahead by more than 31 days, for instance because of
+/// a wrong stamp, each alert prints its first 10 repeats (notify, cause
+/// repeated) and then only the last, with the number of those left out; with
+/// --json that number is the key repeats. All of them are counted.
 ///
 /// Transitions go to standard output, the summary with the bad lines to
 /// standard error. A recording without a reading of any configured sensor is
-/// a failure.
+/// a failure (exit code 1).
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Replay {
@@ -108,29 +108,29 @@ pub(crate) struct Replay {
     /// The recording; - for standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) input: PathBuf,
-    /// Whose time of day a time without an offset is, such as Europe/Amsterdam, +01:00 or UTC
+    /// Time zone of times without an offset, such as Europe/Amsterdam, +01:00 or UTC
     #[arg(long, value_name = "ZONE", value_parser = zone)]
     pub(crate) tz: Option<TimeZone>,
-    /// Which sensor a heading or a name of the recording is; may be given again
+    /// The sensor that a heading or a name of the recording stands for; once for each
     #[arg(long, value_name = "NAME=ZONE/SENSOR", value_parser = map)]
     pub(crate) map: Vec<Map>,
-    /// The heading of the time, where its content does not tell; given twice, of the date and of the time of day
+    /// Heading of the time column, if its content does not show it; give it twice for date and time of day
     #[arg(long, value_name = "NAME")]
     pub(crate) time_column: Vec<String>,
-    /// The heading of a column whose text begins the names of what its line measured, where several sensors share a heading
+    /// Heading of a column that names the device or place of each line, if several sensors share a heading
     #[arg(long, value_name = "NAME")]
     pub(crate) name_column: Vec<String>,
-    /// In which order dates such as 05/11/2026 have day, month and year, where nothing in the file tells: dmy, mdy or ymd
+    /// Order of day, month and year in dates such as 05/11/2026, if the file does not show it: dmy, mdy or ymd
     #[arg(long, value_name = "ORDER", value_parser = date_order)]
     pub(crate) date_order: Option<DateOrder>,
-    /// One JSON object a line for each transition, and on standard error one for the summary
+    /// Print each transition as a JSON object on a line, and the summary as one on standard error
     #[arg(long)]
     pub(crate) json: bool,
-    /// Also write a page with the figures and all alerts; no file but an older page is replaced
+    /// Also write an HTML page with the figures and all alerts; of existing files only an older such page is replaced
     #[arg(long, value_name = "OUT.html")]
     pub(crate) report: Option<PathBuf>,
-    /// For tests: after each N readings keep the engine's memory as bytes, drop the engine, and go on with one made from
-    /// those bytes. What is printed must be the same to the byte.
+    /// For tests: after each N readings save the engine's state as bytes, drop the engine, and continue with one restored
+    /// from those bytes. The output must be the same to the byte.
     #[arg(long, value_name = "N", hide = true)]
     pub(crate) restart_every: Option<NonZeroU64>,
     /// For tests: a last line on standard output with a hash of every effect of the engine, windows and readings too.
@@ -138,49 +138,49 @@ pub(crate) struct Replay {
     pub(crate) digest: bool,
 }
 
-/// Say everything that is wrong with a configuration
+/// Report everything that is wrong with a configuration
 ///
-/// Where there is an agent.toml, it is judged as run would judge it. Warnings alone are no failure. Where the hub's
-/// configuration rules, that is what is checked, and what is wrong in files of config.d is said as ignored.
+/// With an agent.toml in the folder, the configuration is checked as run would check it. Warnings alone are not a failure.
+/// If the hub's configuration is in force, that one is checked, and files of config.d are reported as ignored.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
     #[command(flatten)]
     pub(crate) config: Config,
-    /// Where the agent keeps the hub's configuration, if it has one
+    /// The agent's data folder, which holds the hub's configuration if there is one
     #[arg(long, value_name = "DIR", default_value = DATA)]
     pub(crate) data: PathBuf,
-    /// One JSON object a line for each finding, and one for the summary
+    /// Print each finding as a JSON object on a line, and one for the summary
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 /// Show where the values of a configuration come from
 ///
-/// Every value at and under the path, with the document that set it and what it overrides there. Where the hub's configuration
-/// rules, its values are shown, and not those of config.d.
+/// Prints every value at and under the path, with the document that set it and the values that it overrides. If the hub's
+/// configuration is in force, its values are shown, and not those of config.d.
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
     #[command(flatten)]
     pub(crate) config: Config,
-    /// Where the agent keeps the hub's configuration, if it has one
+    /// The agent's data folder, which holds the hub's configuration if there is one
     #[arg(long, value_name = "DIR", default_value = DATA)]
     pub(crate) data: PathBuf,
-    /// Such as rules.ph-high, sensors."tower-1/ph".range or zones.tower-1; what there is at all where it is left out
+    /// Such as rules.ph-high, sensors."tower-1/ph".range or zones.tower-1; without it, the paths that exist
     #[arg(value_name = "PATH")]
     pub(crate) path: Option<String>,
-    /// One JSON object a line for each value
+    /// Print each value as a JSON object on a line
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// Say how the running agent is
+/// Show the state of the running agent
 ///
-/// Its clock, configuration, buses, readings, store, and the ways in which it tells people.
+/// Clock, configuration, buses, readings, store, notification channels, and sync with the hub.
 #[derive(Debug, Args)]
 pub(crate) struct Status {
     #[command(flatten)]
     pub(crate) agent: Agent,
-    /// One JSON object
+    /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -190,49 +190,49 @@ pub(crate) struct Status {
 pub(crate) struct Sensors {
     #[command(flatten)]
     pub(crate) agent: Agent,
-    /// One JSON object a line for each sensor
+    /// Print each sensor as a JSON object on a line
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// Show the alerts that are open
+/// Show open alerts
 #[derive(Debug, Args)]
 pub(crate) struct Alerts {
     #[command(flatten)]
     pub(crate) agent: Agent,
-    /// Those too that are pending: their condition has not held for long enough
+    /// Also show pending alerts, whose condition has not held for long enough yet
     #[arg(long)]
     pub(crate) all: bool,
-    /// One JSON object a line for each alert
+    /// Print each alert as a JSON object on a line
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// Take an alert on: nobody is paged about it for a while
+/// Acknowledge an alert: nobody is paged about it for a while
 ///
-/// If it is not over by then, people are paged again.
+/// If the alert is not resolved by then, people are paged again.
 #[derive(Debug, Args)]
 pub(crate) struct Ack {
     #[command(flatten)]
     pub(crate) agent: Agent,
-    /// The alert's number, as alerts shows it
+    /// Number of the alert, as alerts shows it
     #[arg(value_name = "ALERT", value_parser = alert_number)]
     pub(crate) alert: u64,
-    /// For how long
+    /// How long, such as 2h
     #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = span)]
     pub(crate) span: Span,
-    /// Who takes it on [default: $USER]
+    /// Name of the person who acknowledges [default: $USER]
     #[arg(long, value_name = "NAME")]
     pub(crate) by: Option<String>,
-    /// One JSON object: the alert
+    /// Print the alert as one JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// Silence alerts for a while, end a silence, or show the silences there are
+/// Silence alerts for a while, end a silence, or list silences
 ///
-/// Silenced alerts still fire; people are paged when the silence ends and they are not over. Alerts are meant that fit every
-/// one of --zone, --rule and --sensor that is given; --everything means all alerts of the farm.
+/// Silenced alerts still fire and are shown; if they still fire when the silence ends, people are paged. A silence covers the
+/// alerts that match each of --zone, --rule and --sensor that is given; --everything covers all alerts of the farm.
 #[derive(Debug, Args)]
 pub(crate) struct Silence {
     #[command(flatten)]
@@ -249,29 +249,29 @@ pub(crate) struct Silence {
     /// All alerts of the farm
     #[arg(long, requires = "span", conflicts_with_all = ["zone", "rule", "sensor"])]
     pub(crate) everything: bool,
-    /// For how long, such as 2h
+    /// How long, such as 2h
     #[arg(long = "for", value_name = "TIME", value_parser = span)]
     pub(crate) span: Option<Span>,
-    /// Who silences them [default: $USER]
+    /// Name of the person who silences [default: $USER]
     #[arg(long, value_name = "NAME")]
     pub(crate) by: Option<String>,
-    /// End the silence of this number
+    /// End the silence with this number
     #[arg(long, value_name = "SILENCE", value_parser = silence_number, conflicts_with_all = ["zone", "rule", "sensor", "everything", "span"])]
     pub(crate) end: Option<u32>,
-    /// One JSON object a line for each silence
+    /// Print each silence as a JSON object on a line
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// Write something down: it is kept with what happened, and reaches the hub
+/// Write a note into the event log, which is also sent to the hub
 #[derive(Debug, Args)]
 pub(crate) struct Note {
     #[command(flatten)]
     pub(crate) agent: Agent,
-    /// What to write down
+    /// Text of the note
     #[arg(value_name = "TEXT")]
     pub(crate) text: String,
-    /// Who writes it [default: $USER]
+    /// Name of the person who writes [default: $USER]
     #[arg(long, value_name = "NAME")]
     pub(crate) by: Option<String>,
     /// Print nothing
@@ -284,31 +284,31 @@ pub(crate) struct Note {
 pub(crate) struct Tail {
     #[command(flatten)]
     pub(crate) agent: Agent,
-    /// One JSON object a line, as replay prints them
+    /// Print each transition as a JSON object on a line, as replay does
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// Which agent is asked.
+/// Which running agent a command asks.
 #[derive(Debug, Args)]
 pub(crate) struct Agent {
-    /// Its socket [default: /run/tilth/agent.sock; without that folder, agent.sock in the data folder]
+    /// Control socket of the agent [default: /run/tilth/agent.sock; without that folder, agent.sock in the data folder]
     #[arg(long, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
-    /// Its data folder
+    /// Data folder of the agent
     #[arg(long, value_name = "DIR", default_value = DATA)]
     pub(crate) data: PathBuf,
 }
 
 impl Agent {
-    /// The options that name it, to be typed again in a shell; nothing for the usual one.
+    /// The options that name this agent, as typed in a shell; empty for the defaults.
     pub(crate) fn typed(&self) -> String {
         let socket = self.socket.as_deref().map(|path| ("--socket", path));
         let data = Some(("--data", self.data.as_path())).filter(|(_, path)| *path != Path::new(DATA));
         socket.into_iter().chain(data).map(|(option, path)| format!(" {option} {}", in_shell(path))).collect()
     }
 
-    /// What to try when no agent listens where it was looked for.
+    /// Advice for the error that no agent listens on the socket.
     pub(crate) fn elsewhere(&self) -> &'static str {
         match (&self.socket, self.data == Path::new(DATA)) {
             (None, true) => "; if it runs with --data DIR, give the same --data DIR here",
@@ -318,7 +318,7 @@ impl Agent {
     }
 }
 
-/// A path as a shell takes it.
+/// A path, quoted for a shell if necessary.
 fn in_shell(path: &Path) -> String {
     let text = path.to_string_lossy();
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
@@ -333,7 +333,7 @@ fn span(text: &str) -> Result<Span, String> {
     span.ok_or_else(|| format!("expected a time such as 1h or 90m, at most {LONGEST}"))
 }
 
-/// In which order a date has its numbers.
+/// Order of day, month and year in a date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DateOrder {
     /// 31/12/2026
@@ -353,7 +353,7 @@ fn date_order(text: &str) -> Result<DateOrder, String> {
     }
 }
 
-/// A zone by its name, or a fixed distance from UTC.
+/// Parses a zone name or a fixed offset from UTC.
 fn zone(text: &str) -> Result<TimeZone, String> {
     let fixed = || {
         let (sign, distance) = match text.split_at_checked(1)? {
@@ -375,14 +375,14 @@ fn zone(text: &str) -> Result<TimeZone, String> {
     found.ok_or_else(|| "expected a zone such as Europe/Amsterdam, +01:00 or UTC".to_owned())
 }
 
-/// A name of a recording, and the sensor that it is.
+/// A name in a recording, and the sensor that it stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Map {
     pub(crate) name: String,
     pub(crate) sensor: String,
 }
 
-/// The last `=` parts them: names of other tools may have some, ids have none.
+/// Parses NAME=zone/sensor at the last `=`: names of other tools may contain one, ids may not.
 fn map(text: &str) -> Result<Map, String> {
     let (name, sensor) = text.rsplit_once('=').ok_or("expected NAME=zone/sensor")?;
     let sensor = SensorId::new(sensor.trim()).map_err(|error| error.to_string())?;
@@ -408,7 +408,7 @@ fn sensor_id(text: &str) -> Result<SensorId, String> {
     SensorId::new(text).map_err(|error| error.to_string())
 }
 
-/// Where the configuration is.
+/// The configuration that a command reads.
 #[derive(Debug, Args)]
 pub(crate) struct Config {
     /// The folder with agent.toml and config.d
@@ -416,7 +416,7 @@ pub(crate) struct Config {
     pub(crate) folder: PathBuf,
 }
 
-/// The command that was typed; else how to end, after saying why.
+/// The command that was typed; else the exit code, after the reason was printed.
 pub(crate) fn parse() -> Result<Command, Exit> {
     match Cli::try_parse() {
         Ok(cli) => Ok(cli.command),
@@ -424,7 +424,7 @@ pub(crate) fn parse() -> Result<Command, Exit> {
     }
 }
 
-/// Says what clap has to say, be it help or an error.
+/// Prints clap's message: help, version or an error.
 fn say(message: &clap::Error) -> Exit {
     let said = message.print();
     match said {

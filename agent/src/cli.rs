@@ -58,7 +58,7 @@ pub(crate) struct Run {
     /// The data folder: database, fallback copies of the configuration
     #[arg(long, value_name = "DIR", default_value = DATA)]
     pub(crate) data: PathBuf,
-    /// The control socket, for status and the other commands [default: /run/tilth/agent.sock; without that folder, agent.sock in the data folder]
+    /// Socket for status and others [default: /run/tilth/agent.sock; without that folder, agent.sock in the data folder]
     #[arg(long, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
     /// Also write every input of the engine to a file, as JSON lines that replay reads
@@ -83,9 +83,10 @@ pub(crate) struct Run {
 ///
 /// An empty, NaN or NA value is a missing value.
 ///
-/// The clock of a replay is the latest time stamp so far. It stops with the
-/// last reading; alerts that still fire then are listed at the end. A pending
-/// alert that no firing follows has lapsed: its condition ended too early.
+/// The clock of a replay is the latest time stamp so far, and stops with it:
+/// nothing is run beyond the end of the recording. Alerts that still fire
+/// then are listed at the end. A pending alert that no firing follows has
+/// lapsed: its condition ended too early.
 ///
 /// A sensor that the recording does not contain may well have spoken on the
 /// farm. Transitions of a sensor before its first reading are therefore left

@@ -88,15 +88,20 @@ fn expected_in_words(expected: &str) -> Cow<'_, str> {
 
 /// What is wrong with a JSON text, and where.
 pub(crate) fn json(error: &serde_json::Error) -> String {
-    let what = match error.classify() {
+    let what = in_row(error);
+    match error.line() {
+        0 => what,
+        line => format!("{what} (line {line}, column {})", error.column()),
+    }
+}
+
+/// What is wrong with the JSON text of one row. Line and column within a row say nothing to whoever has the batch.
+pub(crate) fn in_row(error: &serde_json::Error) -> String {
+    match error.classify() {
         serde_json::error::Category::Eof => "it ends too early".to_owned(),
         serde_json::error::Category::Syntax => "it is not JSON".to_owned(),
         serde_json::error::Category::Io => "it cannot be read".to_owned(),
         serde_json::error::Category::Data => in_words(&error.to_string()),
-    };
-    match error.line() {
-        0 => what,
-        line => format!("{what} (line {line}, column {})", error.column()),
     }
 }
 

@@ -12,10 +12,11 @@ use tilth_core::windows::Grain;
 use crate::VERSION;
 use crate::name::{Epoch, Stream};
 
-/// One `POST /api/v1/sync/batch`.
+/// One `POST /api/v1/sync/batch`. A reader ignores keys that it does not know; one that reads row by row puts rows of another form in
+/// place of those of this version.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Batch {
+#[serde(bound(deserialize = "E: Deserialize<'de>, W: Deserialize<'de>, L: Deserialize<'de>"))]
+pub struct Batch<E = Event, W = WindowRow, L = Live> {
     /// [`VERSION`].
     pub version: u32,
     /// The tenant.
@@ -27,10 +28,10 @@ pub struct Batch {
     /// The hub's epoch that the device knows, if it knows one.
     pub epoch: Option<Epoch>,
     /// What each lane brings.
-    pub lanes: Lanes,
+    pub lanes: Lanes<E, W>,
     /// The newest value per sensor; not confirmed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub live: Vec<Live>,
+    pub live: Vec<L>,
 }
 
 /// A lane has its own sequence, from 1.
@@ -46,23 +47,28 @@ pub enum Lane {
 }
 
 /// The lanes of a batch; one that brings nothing is absent.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Lanes {
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(bound(deserialize = "E: Deserialize<'de>, W: Deserialize<'de>"))]
+pub struct Lanes<E = Event, W = WindowRow> {
     /// Rows of [`Lane::Events`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub events: Option<Extent<Event>>,
+    pub events: Option<Extent<E>>,
     /// Rows of [`Lane::Windows`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub windows: Option<Extent<WindowRow>>,
+    pub windows: Option<Extent<W>>,
     /// Rows of [`Lane::Diagnostics`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub diagnostics: Option<Extent<Event>>,
+    pub diagnostics: Option<Extent<E>>,
+}
+
+impl<E, W> Default for Lanes<E, W> {
+    fn default() -> Lanes<E, W> {
+        Lanes { events: None, windows: None, diagnostics: None }
+    }
 }
 
 /// A range of sequences, both ends in it, with everything in it accounted for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Extent<R> {
     /// The first sequence.
     pub first: u64,
@@ -77,7 +83,6 @@ pub struct Extent<R> {
 
 /// Sequences without a row, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Gap {
     /// The first sequence.
     pub first: u64,
@@ -103,7 +108,6 @@ pub enum GapKind {
 
 /// Something that happened, as a JSON object whose shape its kind tells.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Event {
     /// Its place in the lane.
     pub seq: u64,
@@ -117,7 +121,6 @@ pub struct Event {
 
 /// One window of one sensor. Values are whole steps of `resolution`; mean and spread follow from the sums.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct WindowRow {
     /// Its place in the lane.
     pub seq: u64,
@@ -144,7 +147,6 @@ pub struct WindowRow {
 
 /// Sums over the believed readings of a window, in steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Figures {
     /// Their sum.
     pub sum: i64,
@@ -163,7 +165,6 @@ pub struct Figures {
 
 /// The newest value of a sensor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Live {
     /// Whose.
     pub sensor: SensorId,
@@ -263,37 +264,51 @@ impl fmt::Display for Lane {
     }
 }
 
-impl Batch {
-    /// Checks what the types cannot: that every sequence of every range is accounted for exactly once.
+impl<E: Sequenced, W: Sequenced, L> Batch<E, W, L> {
+    /// Checks the version, and that every sequence of every range is accounted for exactly once.
     ///
     /// # Errors
     /// [`BatchError`] names the lane and the sequence.
-    pub fn check(&self) -> Result<(), BatchError> {
+    pub fn check_ranges(&self) -> Result<(), BatchError> {
         if self.version != VERSION {
             return Err(BatchError::Version(self.version));
         }
-        if let Some(events) = &self.lanes.events {
-            events.check(Lane::Events)?;
-        }
-        if let Some(diagnostics) = &self.lanes.diagnostics {
-            diagnostics.check(Lane::Diagnostics)?;
-        }
-        let Some(windows) = &self.lanes.windows else { return Ok(()) };
-        windows.check(Lane::Windows)?;
-        match windows.rows.iter().find(|row| (row.count > 0) != row.sums.is_some()) {
-            Some(row) => Err(BatchError::Figures { seq: row.seq, count: row.count }),
-            None => Ok(()),
-        }
+        let Lanes { events, windows, diagnostics } = &self.lanes;
+        events.as_ref().map_or(Ok(()), |events| events.check(Lane::Events))?;
+        diagnostics.as_ref().map_or(Ok(()), |diagnostics| diagnostics.check(Lane::Diagnostics))?;
+        windows.as_ref().map_or(Ok(()), |windows| windows.check(Lane::Windows))
     }
 }
 
 impl Batch {
+    /// Checks what the types cannot: the ranges, and each window.
+    ///
+    /// # Errors
+    /// [`BatchError`] names the lane and the sequence.
+    pub fn check(&self) -> Result<(), BatchError> {
+        self.check_ranges()?;
+        self.lanes.windows.iter().flat_map(|extent| &extent.rows).try_for_each(WindowRow::check)
+    }
+
     /// When each row and live value was, lane by lane.
     pub fn stamps(&self) -> impl Iterator<Item = &Stamp> {
         let lanes = &self.lanes;
         let events = lanes.events.iter().chain(&lanes.diagnostics).flat_map(|extent| &extent.rows);
         let windows = lanes.windows.iter().flat_map(|extent| &extent.rows);
         events.map(|event| &event.at).chain(windows.map(|row| &row.start)).chain(self.live.iter().map(|live| &live.at))
+    }
+}
+
+impl WindowRow {
+    /// Checks that figures are there if and only if readings were believed.
+    ///
+    /// # Errors
+    /// [`BatchError::Figures`] where they are not.
+    pub fn check(&self) -> Result<(), BatchError> {
+        match (self.count > 0) == self.sums.is_some() {
+            true => Ok(()),
+            false => Err(BatchError::Figures { seq: self.seq, count: self.count }),
+        }
     }
 }
 

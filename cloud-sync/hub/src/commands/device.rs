@@ -7,7 +7,7 @@ use tilth_protocol::{Key, KeyKind};
 use super::open;
 use crate::cli::{Device, OneDevice, Output};
 use crate::clock;
-use crate::db::{DeviceReport, HubAlert, ListedKey};
+use crate::db::{DeviceReport, HubAlert, ListedKey, QuarantinedRow};
 use crate::domain::access;
 use crate::domain::configs::standing::Standing;
 use crate::exit::{self, Exit};
@@ -71,7 +71,7 @@ fn show_key(one: &OneDevice, key: &Key) -> anyhow::Result<Exit> {
 }
 
 fn show(report: &DeviceReport, output: Output) -> anyhow::Result<()> {
-    let DeviceReport { context, device, keys, standing, alerts } = report;
+    let DeviceReport { context, device, keys, standing, alerts, quarantine } = report;
     let client = context.tenant().client();
     if output.json {
         let time = |time: Option<WallTime>| time.map(|time| time.to_string());
@@ -100,6 +100,11 @@ fn show(report: &DeviceReport, output: Output) -> anyhow::Result<()> {
             "refused": refused,
             "shown_version": device.shown_version,
             "keys": keys,
+            "quarantined": device.quarantined,
+            "quarantine": quarantine.iter().map(|row: &QuarantinedRow| json!({
+                "lane": row.lane, "seq": row.seq, "received": row.received.to_string(), "reason": row.reason, "row": row.text,
+            })).collect::<Vec<_>>(),
+            "unknown_keys": device.unknown_keys,
             "alerts": alerts.iter().map(|alert| json!({"rule": alert.rule, "since": alert.since.to_string(), "message": alert.message})).collect::<Vec<_>>(),
         }));
     }
@@ -113,6 +118,14 @@ fn show(report: &DeviceReport, output: Output) -> anyhow::Result<()> {
     ))?;
     for HubAlert { last, message, .. } in alerts {
         exit::line(format_args!("  {last}: {message}"))?;
+    }
+    if let Some(QuarantinedRow { lane, seq, reason, received, .. }) = quarantine.first() {
+        let rows = exit::counted(device.quarantined, "row");
+        exit::line(format_args!("  {rows} quarantined, the newest at {received}: {lane} {seq}: {reason}"))?;
+    }
+    if device.unknown_keys > 0 {
+        let keys = exit::counted(device.unknown_keys, "key");
+        exit::line(format_args!("  {keys} ignored that this hub does not know: the agent is newer"))?;
     }
     let Some(refused) = &standing.refused else { return Ok(()) };
     let named = refused.version.map_or("a configuration".to_owned(), |version| format!("configuration {version}"));

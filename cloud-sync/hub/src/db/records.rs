@@ -55,8 +55,25 @@ pub(crate) struct Device {
     pub(crate) shown_version: u64,
     /// Windows and events that the hub keeps of the device.
     pub(crate) rows: u64,
-    /// Gaps, boots, and one for each ten rows that were refused.
+    /// Gaps, boots, rows that could not be read, and one for each ten that were refused for another reason.
     pub(crate) others: u64,
+    /// Rows that were refused so far.
+    pub(crate) quarantined: u64,
+    /// Keys, and live values, of batches that this hub does not know: the agent is newer.
+    pub(crate) unknown_keys: u64,
+}
+
+/// A row that the hub refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct QuarantinedRow {
+    pub(crate) lane: String,
+    /// Sequence in the lane of the device's stream.
+    pub(crate) seq: u64,
+    /// What is wrong with it, and what was expected.
+    pub(crate) reason: String,
+    /// The row as it came, or as it was read; its beginning where it is long.
+    pub(crate) text: String,
+    pub(crate) received: WallTime,
 }
 
 /// A tenant in a list.
@@ -88,6 +105,8 @@ pub(crate) struct DeviceReport {
     pub(crate) standing: Standing,
     /// Open alerts of the hub's own about the device, newest first.
     pub(crate) alerts: Vec<HubAlert>,
+    /// Newest first.
+    pub(crate) quarantine: Vec<QuarantinedRow>,
 }
 
 /// The devices of a tenant as a reader sees them.
@@ -111,6 +130,8 @@ pub(crate) struct DeviceHealth {
     pub(crate) bundle: Option<u64>,
     /// Newest event by which the device said what it did with a bundle.
     pub(crate) said: Option<StoredEvent>,
+    /// The newest rows that were refused, newest first.
+    pub(crate) quarantine: Vec<QuarantinedRow>,
 }
 
 /// A stream that another one of the same device took the place of.

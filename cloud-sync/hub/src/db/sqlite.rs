@@ -17,6 +17,7 @@ pub(in crate::db) mod live;
 pub(in crate::db) mod local;
 mod merged;
 mod paging;
+mod quarantine;
 mod retention;
 mod rows;
 mod streams;
@@ -38,13 +39,14 @@ use crate::db::context::TenantContext;
 use crate::domain::configs::ConfigError;
 
 /// Each step brings the schema from one version to the next; the version is the number of steps done.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("sqlite/schema-1.sql"),
     include_str!("sqlite/schema-2.sql"),
     include_str!("sqlite/schema-3.sql"),
     include_str!("sqlite/schema-4.sql"),
     include_str!("sqlite/schema-5.sql"),
     include_str!("sqlite/schema-6.sql"),
+    include_str!("sqlite/schema-7.sql"),
 ];
 
 /// A command beside a running hub writes in a moment; longer is trouble.
@@ -290,6 +292,6 @@ mod tests {
         assert_eq!(epoch(&connection).unwrap(), Epoch(7));
         connection.pragma_update(None, "user_version", MIGRATIONS.len() + 1).unwrap();
         let error = migrate(&mut connection, Path::new("hub.db")).unwrap_err();
-        assert_eq!(error.to_string(), "hub.db: made by a newer version of the hub (schema 7, this one knows 6)");
+        assert_eq!(error.to_string(), "hub.db: made by a newer version of the hub (schema 8, this one knows 7)");
     }
 }

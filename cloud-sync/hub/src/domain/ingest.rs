@@ -5,6 +5,7 @@ pub(crate) mod clock;
 pub(crate) mod marks;
 pub(crate) mod poison;
 pub(crate) mod quota;
+pub(crate) mod received;
 pub(crate) mod stream;
 
 use std::collections::BTreeMap;

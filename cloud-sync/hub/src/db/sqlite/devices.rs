@@ -12,7 +12,8 @@ use crate::db::records::Device;
 use crate::domain::ingest::stream::NOTED_EVERY;
 use crate::domain::retention::{Keep, Retention};
 
-const SELECT: &str = "SELECT id, tenant, name, created, last_heard, stream, shown_version, rows, others
+const SELECT: &str =
+    "SELECT id, tenant, name, created, last_heard, stream, shown_version, rows, others, quarantined, unknown_keys
     FROM devices CROSS JOIN device_state ON device_state.device = devices.id";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Device> {
@@ -26,6 +27,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Device> {
         shown_version: row.get("shown_version")?,
         rows: row.get("rows")?,
         others: row.get("others")?,
+        quarantined: row.get("quarantined")?,
+        unknown_keys: row.get("unknown_keys")?,
     })
 }
 
@@ -164,6 +167,23 @@ pub(super) fn count(connection: &Connection, id: DeviceId, rows: i64, others: i6
     let mut update = connection
         .prepare_cached("UPDATE devices SET rows = max(rows + ?2, 0), others = max(others + ?3, 0) WHERE id = ?1")?;
     update.execute((id, rows, others))?;
+    Ok(())
+}
+
+/// Counts rows that were refused for the first time, and keys that were not known.
+pub(super) fn count_refused(
+    connection: &Connection,
+    id: DeviceId,
+    quarantined: usize,
+    unknown_keys: u64,
+) -> Result<(), DbError> {
+    if (quarantined, unknown_keys) == (0, 0) {
+        return Ok(());
+    }
+    let mut update = connection.prepare_cached(
+        "UPDATE devices SET quarantined = quarantined + ?2, unknown_keys = unknown_keys + ?3 WHERE id = ?1",
+    )?;
+    update.execute((id, quarantined, unknown_keys))?;
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use tilth_core::time::WallTime;
 use tilth_protocol::Lane;
 
 use super::rows::{DeviceId, StreamId, TenantId};
-use super::{Database, DbError, devices, events};
+use super::{Database, DbError, devices, events, quarantine};
 use crate::db::context::TenantContext;
 use crate::db::records::{Device, DeviceHealth, EarlierStream, Tally, TenantHealth};
 
@@ -43,15 +43,21 @@ pub(super) fn of_tenant(connection: &Connection, tenant: TenantId) -> Result<Vec
     })?;
     let said = format!("{} WHERE events.id IN ({SAID})", events::SELECT);
     let mut said = by_device(connection, &said, [tenant], |row| events::read(row).map(Some))?;
+    let mut refused = by_device(connection, QUARANTINE, (tenant, quarantine::SHOWN), |row| {
+        Ok(Some((row.get::<_, i64>("id")?, quarantine::read(row)?)))
+    })?;
     let of_device = |device: Device| {
         let (stream, bundle) = current.remove(&device.id).and_then(|mut rows| rows.pop()).unwrap_or_default();
         let mut earlier = earlier.remove(&device.id).unwrap_or_default();
         earlier.sort_by_key(|(id, _)| Reverse(*id));
+        let mut refused = refused.remove(&device.id).unwrap_or_default();
+        refused.sort_by_key(|(id, _)| Reverse(*id));
         DeviceHealth {
             stream,
             earlier: earlier.into_iter().map(|(_, stream)| stream).collect(),
             lanes: lanes.remove(&device.id).unwrap_or_default().into_iter().collect(),
             bundle,
+            quarantine: refused.into_iter().map(|(_, row)| row).collect(),
             said: said.remove(&device.id).and_then(|mut rows| rows.pop()),
             device,
         }
@@ -69,6 +75,12 @@ const EARLIER: &str = "SELECT devices.id AS device_id, streams.id, streams.name,
     FROM devices CROSS JOIN device_state ON device_state.device = devices.id CROSS JOIN streams ON streams.id IN (
         SELECT id FROM streams AS other WHERE other.device = devices.id AND other.id IS NOT device_state.stream
         ORDER BY id DESC LIMIT ?2
+    ) WHERE tenant = ?1";
+
+/// Rows that were refused, the newest ?2 of each device.
+const QUARANTINE: &str = "SELECT devices.id AS device_id, quarantine.id, lane, seq, reason, text, received
+    FROM devices CROSS JOIN quarantine ON quarantine.id IN (
+        SELECT id FROM quarantine AS other WHERE other.device = devices.id ORDER BY id DESC LIMIT ?2
     ) WHERE tenant = ?1";
 
 /// The name of each device's current stream, and the version of its newest bundle.

@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use rusqlite::Connection;
+use serde::Serialize;
 use tilth_core::time::{Stamp, WallTime};
 use tilth_protocol::{Answer, Batch, Event, Extent, Lane, Poison, Sequenced, Stream, WindowRow};
 
 use super::boots::{self, Known};
+use super::quarantine::RefusedRow;
 use super::rows::{DeviceId, SensorRow, StreamId, TenantId};
-use super::{Database, DbError, alerts, audit, bundles, devices, events, lanes, live, streams, windows};
+use super::{Database, DbError, alerts, audit, bundles, devices, events, lanes, live, quarantine, streams, windows};
 use crate::db::context::DeviceContext;
-use crate::domain::ingest::account::{self, Content, Run};
+use crate::domain::ingest::account::{self, Content, MarksOf, Run};
 use crate::domain::ingest::clock::Word;
 use crate::domain::ingest::quota::{self, Quota};
+use crate::domain::ingest::received::{Received, UnreadRow};
 use crate::domain::ingest::stream::{self, Standing};
 use crate::domain::ingest::{ClientState, Refused, Taken, behind, marks, poison};
 
@@ -36,14 +39,14 @@ impl Database {
     pub(crate) async fn take_batch(
         &self,
         device: &DeviceContext,
-        (batch, client): (Batch, ClientState),
+        (received, client): (Received, ClientState),
         quota: Quota,
         now: WallTime,
     ) -> Result<Taken, DbError> {
         let context = device.clone();
         let job = move |connection: &Connection| {
-            let taken = take(connection, context.id(), (&batch, &client), quota, now)?;
-            note(connection, &context, batch.stream, &taken, now)?;
+            let taken = take(connection, context.id(), (&received, &client), quota, now)?;
+            note(connection, &context, received.batch.stream, &taken, now)?;
             Ok(taken)
         };
         self.write(device.tenant(), job).await
@@ -84,11 +87,12 @@ fn note(
 pub(super) fn take(
     connection: &Connection,
     device: DeviceId,
-    (batch, client): (&Batch, &ClientState),
+    (received, client): (&Received, &ClientState),
     quota: Quota,
     now: WallTime,
 ) -> Result<Taken, DbError> {
-    let decided = match decide(connection, device, batch, now)? {
+    let batch = &received.batch;
+    let decided = match decide(connection, device, received, now)? {
         Ok(decided) => decided,
         Err(refused) => return Ok(Taken::Refused(refused)),
     };
@@ -110,12 +114,14 @@ pub(super) fn take(
         sensors: None,
         boots: BTreeMap::new(),
         poison: Vec::new(),
+        refused: Vec::new(),
         over_quota: None,
     };
     intake.clocks(batch)?;
     intake.events(Lane::Events, batch.lanes.events.as_ref(), &decided)?;
     intake.events(Lane::Diagnostics, batch.lanes.diagnostics.as_ref(), &decided)?;
     intake.windows(batch.lanes.windows.as_ref(), &decided)?;
+    intake.unread(&received.unread, &decided);
     if is_current {
         intake.live(batch)?;
         streams::heard(connection, stream, now)?;
@@ -123,6 +129,8 @@ pub(super) fn take(
     intake.count_undated()?;
     let taken = (intake.taken, intake.others(&decided));
     devices::count(connection, device, taken.0 as i64, taken.1 as i64)?;
+    devices::count_refused(connection, device, intake.refused.len(), received.unknown_keys)?;
+    quarantine::put(connection, (device, stream), &intake.refused, now)?;
     devices::heard(connection, device, is_current.then_some(stream), now)?;
     let confirmed = Lane::ALL.into_iter().map(|lane| Ok((lane, lanes::tally(connection, stream, lane)?.confirmed)));
     let confirmed: BTreeMap<Lane, u64> = confirmed.collect::<Result<_, DbError>>()?;
@@ -147,10 +155,10 @@ pub(super) fn take(
 fn decide(
     connection: &Connection,
     device: DeviceId,
-    batch: &Batch,
+    received: &Received,
     now: WallTime,
 ) -> Result<Result<Decided, Refused>, DbError> {
-    let stream = streams::find(connection, device, batch.stream)?;
+    let stream = streams::find(connection, device, received.batch.stream)?;
     if stream.is_none() {
         let from = WallTime(now.0.saturating_sub(quota::STREAMS_WITHIN.0));
         if streams::begun(connection, device, from, now)? >= quota::MAX_STREAMS {
@@ -158,8 +166,9 @@ fn decide(
         }
     }
     let mut new = BTreeMap::new();
-    for (lane, brought) in marks::runs(batch) {
-        match news(connection, stream, lane, &brought)? {
+    for (lane, brought) in marks::runs(received) {
+        let marks_of: MarksOf<'_> = &|version, span| marks::of(received, lane, version, span);
+        match news(connection, stream, lane, &brought, marks_of)? {
             Ok(runs) => new.insert(lane, runs),
             Err(refused) => return Ok(Err(refused)),
         };
@@ -188,6 +197,7 @@ fn news(
     stream: Option<StreamId>,
     lane: Lane,
     brought: &[Run],
+    marks_of: MarksOf<'_>,
 ) -> Result<Result<Vec<Run>, Refused>, DbError> {
     let Some(stream) = stream else { return Ok(Ok(brought.to_vec())) };
     let tally = lanes::tally(connection, stream, lane)?;
@@ -206,7 +216,7 @@ fn news(
         if touched > quota::MAX_TOUCHED {
             return Ok(Err(Refused::TooManyRuns { lane }));
         }
-        match account::news(std::slice::from_ref(&run), &known) {
+        match account::news(std::slice::from_ref(&run), &known, marks_of) {
             Ok(runs) => new.extend(runs),
             Err(account::Conflict { seq }) => return Ok(Err(Refused::Content { lane, seq })),
         }
@@ -219,7 +229,7 @@ impl Decided {
     fn is_new(&self, lane: Lane, seq: u64) -> bool {
         let runs = self.new.get(&lane).map_or(&[][..], Vec::as_slice);
         let at = runs.partition_point(|run| run.last < seq);
-        runs.get(at).is_some_and(|run| run.first <= seq && matches!(run.content, Content::Rows(_)))
+        runs.get(at).is_some_and(|run| run.first <= seq && !matches!(run.content, Content::Gap(..)))
     }
 
     fn runs(&self, lane: Lane) -> &[Run] {
@@ -243,6 +253,8 @@ struct Intake<'a> {
     sensors: Option<u64>,
     boots: BTreeMap<u32, Boot>,
     poison: Vec<Poison>,
+    /// Those of them that have not been refused before.
+    refused: Vec<RefusedRow>,
     over_quota: Option<String>,
 }
 
@@ -289,11 +301,10 @@ impl Intake<'_> {
 
     /// What the batch leaves beside its rows.
     fn others(&self, decided: &Decided) -> u64 {
-        let is_gap = |run: &&Run| matches!(run.content, Content::Gap(..));
-        let gaps = decided.new.values().flatten().filter(is_gap).count();
+        let is_one = |run: &&Run| !matches!(run.content, Content::Rows(_));
+        let runs = decided.new.values().flatten().filter(is_one).count();
         let boots = self.boots.values().filter(|boot| boot.known.is_new).count();
-        let refused = self.poison.iter().filter(|row| decided.is_new(row.lane, row.seq)).count();
-        (gaps + boots + refused.div_ceil(10)) as u64
+        (runs + boots + self.refused.len().div_ceil(10)) as u64
     }
 
     /// Notes how many rows the boots without a known clock were given.
@@ -303,27 +314,49 @@ impl Intake<'_> {
     }
 
     /// Whether a row is to be stored. One that cannot be is said, however often it comes.
-    fn admits(&mut self, lane: Lane, seq: u64, checked: Result<(), String>, is_new: bool) -> bool {
+    fn admits<R: Sequenced + Serialize>(
+        &mut self,
+        lane: Lane,
+        row: &R,
+        checked: Result<(), String>,
+        is_new: bool,
+    ) -> bool {
         if let Err(reason) = checked {
-            self.refuse(lane, seq, &reason);
+            self.refuse(lane, row, &reason, is_new);
             return false;
         }
         let most = if lane == Lane::Windows { self.quota.rows_of_windows() } else { self.quota.rows };
         if is_new && self.taken_before + self.taken >= most {
-            self.refuse_over(lane, seq, self.quota.too_many_rows());
+            self.refuse_over(lane, row, self.quota.too_many_rows());
             return false;
         }
         self.taken += u64::from(is_new);
         is_new
     }
 
-    fn refuse(&mut self, lane: Lane, seq: u64, reason: &str) {
-        self.poison.push(Poison { lane, seq, reason: reason.chars().take(MAX_REASON).collect() });
+    fn refuse<R: Sequenced + Serialize>(&mut self, lane: Lane, row: &R, reason: &str, is_new: bool) {
+        let text = is_new.then(|| serde_json::to_string(row).unwrap_or_default());
+        self.quarantine(lane, row.seq(), reason, text);
     }
 
-    fn refuse_over(&mut self, lane: Lane, seq: u64, limit: String) {
-        self.refuse(lane, seq, &limit);
+    fn refuse_over<R: Sequenced + Serialize>(&mut self, lane: Lane, row: &R, limit: String) {
+        self.refuse(lane, row, &limit, true);
         self.over_quota.get_or_insert(limit);
+    }
+
+    /// The one way of a row that is not stored: the device is told each time that it comes, and the first time its text is kept.
+    fn quarantine(&mut self, lane: Lane, seq: u64, reason: &str, text: Option<String>) {
+        let reason: String = reason.replace(char::is_control, " ").chars().take(MAX_REASON).collect();
+        self.refused.extend(text.map(|text| RefusedRow { lane, seq, reason: reason.clone(), text }));
+        self.poison.push(Poison { lane, seq, reason });
+    }
+
+    /// Rows that this version cannot read.
+    fn unread(&mut self, rows: &[UnreadRow], decided: &Decided) {
+        for UnreadRow { lane, seq, reason, text } in rows {
+            let text = decided.is_new(*lane, *seq).then(|| text.clone());
+            self.quarantine(*lane, *seq, reason, text);
+        }
     }
 
     /// The row of a sensor; none where it would be one more than the device may have.
@@ -346,7 +379,7 @@ impl Intake<'_> {
     fn events(&mut self, lane: Lane, extent: Option<&Extent<Event>>, decided: &Decided) -> Result<(), DbError> {
         let Some(extent) = extent else { return Ok(()) };
         for event in &extent.rows {
-            if !self.admits(lane, event.seq(), poison::event(event), decided.is_new(lane, event.seq())) {
+            if !self.admits(lane, event, poison::event(event), decided.is_new(lane, event.seq())) {
                 continue;
             }
             let boot = self.boot(event.at.boot)?;
@@ -367,7 +400,7 @@ impl Intake<'_> {
         let Some(extent) = extent else { return Ok(()) };
         let lane = Lane::Windows;
         for row in &extent.rows {
-            if self.admits(lane, row.seq, poison::window(row), decided.is_new(lane, row.seq)) {
+            if self.admits(lane, row, poison::window(row), decided.is_new(lane, row.seq)) {
                 self.window(row)?;
             }
         }
@@ -377,7 +410,7 @@ impl Intake<'_> {
     fn window(&mut self, row: &WindowRow) -> Result<(), DbError> {
         let Some(sensor) = self.sensor(row.sensor.as_str())? else {
             self.taken -= 1;
-            self.refuse_over(Lane::Windows, row.seq, self.quota.too_many_sensors());
+            self.refuse_over(Lane::Windows, row, self.quota.too_many_sensors());
             return Ok(());
         };
         let connection = self.connection;

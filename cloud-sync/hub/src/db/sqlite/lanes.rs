@@ -4,8 +4,8 @@ use rusqlite::{Connection, OptionalExtension};
 use tilth_core::time::WallTime;
 use tilth_protocol::{GapKind, Lane};
 
-use super::DbError;
 use super::rows::{self, StreamId};
+use super::{DbError, quarantine};
 use crate::db::records::Tally;
 use crate::domain::ingest::account::{self, Content, Run};
 
@@ -19,7 +19,7 @@ pub(super) fn overlapping(
 ) -> Result<Vec<Run>, DbError> {
     // Runs do not overlap, so those that end at or after `first` rise in `first` too.
     let mut select = connection.prepare_cached(
-        "SELECT first, last, kind, reason, marks FROM runs
+        "SELECT first, last, kind, reason, marks, mark_version FROM runs
          WHERE stream = ?1 AND lane = ?2 AND last >= ?3 ORDER BY last LIMIT ?4",
     )?;
     let mut found = select.query((stream, lane.name(), first, limit))?;
@@ -66,13 +66,22 @@ pub(super) fn add(
     now: WallTime,
 ) -> Result<(), DbError> {
     let mut insert = connection.prepare_cached(
-        "INSERT INTO runs (stream, lane, first, last, kind, reason, marks, received)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO runs (stream, lane, first, last, kind, reason, marks, mark_version, received)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?;
+    // Rows that could not be read before and can be now.
+    let mut replace = connection.prepare_cached(
+        "DELETE FROM runs WHERE stream = ?1 AND lane = ?2 AND last BETWEEN ?3 AND ?4 AND kind = 'unread'",
     )?;
     let Tally { confirmed: before, mut lost, .. } = tally(connection, stream, lane)?;
     for run in new {
-        let (kind, reason, marks) = rows::run_columns(&run.content);
-        insert.execute((stream, lane.name(), run.first, run.last, kind, reason, marks, now.0))?;
+        if let Content::Rows(_) = run.content
+            && replace.execute((stream, lane.name(), run.first, run.last))? > 0
+        {
+            quarantine::take_out(connection, stream, lane, (run.first, run.last))?;
+        }
+        let (kind, reason, marks, version) = rows::run_columns(&run.content);
+        insert.execute((stream, lane.name(), run.first, run.last, kind, reason, marks, version, now.0))?;
         if matches!(run.content, Content::Gap(GapKind::Lost, _)) {
             lost += run.last - run.first + 1;
         }

@@ -10,7 +10,7 @@ use tilth_protocol::{Epoch, Key};
 
 use super::merged::Whose;
 use super::rows::{DeviceId, TenantId};
-use super::{DbError, alerts, audit, backup, bundles, devices, events, keys, paging};
+use super::{DbError, alerts, audit, backup, bundles, devices, events, keys, paging, quarantine};
 use crate::db::context::{Actor, DeviceContext, TenantContext};
 use crate::db::records::{Device, DeviceReport, ListedTenant, Paging};
 use crate::domain::access;
@@ -187,6 +187,7 @@ impl LocalDatabase {
                 keys: keys::of_device(connection, device.id)?,
                 standing: standing(connection, &device)?,
                 alerts: alerts::said(connection, whose, true, MAX_ALERTS, now)?,
+                quarantine: quarantine::newest(connection, device.id)?,
                 device,
             })
         };

@@ -7,7 +7,7 @@ use tilth_core::time::WallTime;
 
 use super::rows::{BootId, DeviceId, SensorRow, StreamId, TenantId};
 use super::workers::Owner;
-use super::{Database, DbError, devices};
+use super::{Database, DbError, devices, quarantine};
 
 /// Rows that one step deletes at most, in some milliseconds: batches wait no longer for the writer.
 const STEP: usize = 2_000;
@@ -102,7 +102,7 @@ pub(super) fn batches(connection: &Connection, tenant: TenantId, before: i64, mo
     )?;
     let lanes = select.query_map((tenant, before), |row| Ok(((row.get(0)?, row.get(1)?, row.get(2)?), row.get(3)?)))?;
     let lanes: Vec<((StreamId, String, u64), DeviceId)> = lanes.collect::<Result<_, _>>()?;
-    let mut deleted = 0;
+    let mut deleted = quarantine::prune(connection, tenant, before, most)?;
     for (lane, device) in lanes {
         if deleted == most {
             break;

@@ -10,7 +10,8 @@ use tilth_core::windows::{Sums, Window};
 use tilth_protocol::{GapKind, WindowRow};
 
 pub(super) use crate::db::records::{BootId, DeviceId, SensorRow, StoredWindow, StreamId, TenantId};
-use crate::domain::ingest::account::{Content, Mark, Run};
+use crate::domain::ingest::account::{Content, Run};
+use crate::domain::ingest::marks::{Marks, Version};
 
 macro_rules! row_ids {
     ($($name:ident),*) => {$(
@@ -118,28 +119,42 @@ pub(super) fn window(row: &Row<'_>, boot: u32, offset: i64) -> rusqlite::Result<
     })
 }
 
-/// What accounts for a run, as kind, reason and marks.
-pub(super) fn run_columns(content: &Content) -> (&'static str, Option<&str>, Option<Vec<u8>>) {
+/// What accounts for a run, as kind, reason, marks and their version.
+pub(super) fn run_columns(content: &Content) -> (&'static str, Option<&str>, Option<Vec<u8>>, i64) {
+    let newest = Version::NEWEST.number();
     match content {
-        Content::Rows(marks) => ("rows", None, Some(marks.concat())),
-        Content::Gap(kind, reason) => (gap_name(*kind), Some(reason), None),
+        Content::Rows(Marks { version, marks }) => (ROWS, None, Some(marks.concat()), version.number()),
+        Content::Unread => (UNREAD, None, None, newest),
+        Content::Gap(kind, reason) => (gap_name(*kind), Some(reason), None, newest),
     }
 }
 
-/// Reads a row of `first`, `last`, `kind`, `reason`, `marks`.
+/// Reads a row of `first`, `last`, `kind`, `reason`, `marks`, `mark_version`.
 pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
     let (first, last) = (row.get("first")?, row.get("last")?);
     let kind: String = row.get("kind")?;
-    let content = match gap_kind(&kind) {
-        Some(kind) => Content::Gap(kind, row.get("reason")?),
-        None => Content::Rows(marks(row.get_ref("marks")?.as_blob()?)),
+    let content = match (kind.as_str(), gap_kind(&kind)) {
+        (_, Some(kind)) => Content::Gap(kind, row.get("reason")?),
+        (UNREAD, None) => Content::Unread,
+        (_, None) => {
+            let marks = row.get_ref("marks")?.as_blob()?.as_chunks().0.to_vec();
+            Content::Rows(Marks { version: row.get::<_, Word<Version>>("mark_version")?.0, marks })
+        }
     };
     Ok(Run { first, last, content })
 }
 
-fn marks(bytes: &[u8]) -> Vec<Mark> {
-    bytes.as_chunks().0.to_vec()
+impl FromSql for Word<Version> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Word<Version>> {
+        Version::of_number(value.as_i64()?).map(Word).ok_or(FromSqlError::InvalidType)
+    }
 }
+
+/// Kind of a run of rows that were read.
+const ROWS: &str = "rows";
+
+/// Kind of a run of one row that could not be read.
+const UNREAD: &str = "unread";
 
 /// The word for what became of rows.
 const fn gap_name(kind: GapKind) -> &'static str {

@@ -7,8 +7,10 @@ use std::ops::RangeInclusive;
 
 use tilth_protocol::GapKind;
 
-/// What tells one row from another: the first bytes of its SHA-256, its time of day left out.
-pub(crate) type Mark = [u8; 8];
+use super::marks::{Mark, Marks, Version};
+
+/// Marks of brought rows, in rising order of their sequences, by the function of a version.
+pub(crate) type MarksOf<'a> = &'a dyn Fn(Version, &RangeInclusive<u64>) -> Vec<Mark>;
 
 /// Some sequences in a row, both ends among them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +24,9 @@ pub(crate) struct Run {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Content {
     /// A row each.
-    Rows(Vec<Mark>),
+    Rows(Marks),
+    /// A row that the hub could not read, one a run. What it held is not compared: a later version may read it.
+    Unread,
     /// The device says that there is none.
     Gap(GapKind, String),
 }
@@ -37,7 +41,8 @@ impl Run {
     /// The part of the run within some sequences; it must be inside.
     fn part(&self, span: &RangeInclusive<u64>) -> Run {
         let content = match &self.content {
-            Content::Rows(_) => Content::Rows(self.marks(span).to_vec()),
+            Content::Rows(marks) => Content::Rows(marks.part(self.first, span)),
+            Content::Unread => Content::Unread,
             Content::Gap(kind, reason) => Content::Gap(*kind, reason.clone()),
         };
         Run { first: *span.start(), last: *span.end(), content }
@@ -51,38 +56,41 @@ impl Run {
         }
     }
 
-    fn marks(&self, span: &RangeInclusive<u64>) -> &[Mark] {
-        match &self.content {
-            // A run of rows is no longer than a batch.
-            Content::Rows(marks) => &marks[(span.start() - self.first) as usize..=(span.end() - self.first) as usize],
-            Content::Gap(..) => &[],
-        }
-    }
-
     /// Whether what is known of some sequences allows what this run says of them.
-    fn agrees(&self, known: &Run, span: &RangeInclusive<u64>) -> Result<(), Conflict> {
+    fn agrees(&self, known: &Run, span: &RangeInclusive<u64>, marks_of: MarksOf<'_>) -> Result<(), Conflict> {
         match (&known.content, &self.content) {
-            (Content::Rows(_), Content::Rows(_)) => {
-                let mut pairs = known.marks(span).iter().zip(self.marks(span)).zip(span.clone());
-                pairs.find(|((known, brought), _)| known != brought).map_or(Ok(()), |(_, seq)| Err(Conflict { seq }))
+            (Content::Rows(before), Content::Rows(brought)) => {
+                let before = before.part(known.first, span);
+                let brought = match brought.version == before.version {
+                    true => brought.part(self.first, span).marks,
+                    false => marks_of(before.version, span),
+                };
+                let mut pairs = before.marks.iter().zip(&brought).zip(span.clone());
+                pairs.find(|((before, brought), _)| before != brought).map_or(Ok(()), |(_, seq)| Err(Conflict { seq }))
             }
+            (Content::Unread, _) | (Content::Rows(_), Content::Unread) => Ok(()),
             // A row that the device no longer has was not taken back, and a gap is a gap for whatever reason.
             (Content::Rows(_) | Content::Gap(..), Content::Gap(..)) => Ok(()),
             // What was given up does not come back: this is another database.
-            (Content::Gap(..), Content::Rows(_)) => Err(Conflict { seq: *span.start() }),
+            (Content::Gap(..), Content::Rows(_) | Content::Unread) => Err(Conflict { seq: *span.start() }),
         }
     }
 }
 
-/// The parts of what a range brings that are not known yet. Both lists rise and do not overlap in themselves.
-pub(crate) fn news(brought: &[Run], known: &[Run]) -> Result<Vec<Run>, Conflict> {
+/// The parts of what a range brings that are not known yet. Both lists rise and do not overlap in themselves. Rows that were marked by
+/// an earlier version are compared by that one's marks.
+pub(crate) fn news(brought: &[Run], known: &[Run], marks_of: MarksOf<'_>) -> Result<Vec<Run>, Conflict> {
     let mut new = Vec::new();
     for run in brought {
         let mut next = run.first;
         let from = known.partition_point(|known| known.last < run.first);
         for known in known[from..].iter().take_while(|known| known.first <= run.last) {
             let span = known.first.max(run.first)..=known.last.min(run.last);
-            run.agrees(known, &span)?;
+            run.agrees(known, &span, marks_of)?;
+            // What could not be read before, and can be now, is news.
+            if matches!((&known.content, &run.content), (Content::Unread, Content::Rows(_))) {
+                continue;
+            }
             if next < *span.start() {
                 new.push(run.part(&(next..=*span.start() - 1)));
             }

@@ -34,6 +34,7 @@ fn stamp(at: &Stamp) -> Result<(), String> {
 /// Why a window cannot be stored.
 pub(crate) fn window(row: &WindowRow) -> Result<(), String> {
     stamp(&row.start)?;
+    row.check().map_err(|_| format!("count {}: expected sums if and only if it is above 0", row.count))?;
     Resolution::new(row.resolution).map_err(|error| format!("resolution {}: {error}", row.resolution))?;
     row.sums.as_ref().map_or(Ok(()), |sums| figures(row.count, sums))
 }

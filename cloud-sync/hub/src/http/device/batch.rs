@@ -7,12 +7,13 @@ use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use tilth_protocol::{
-    Batch, CONFIRMED_HEADER, Confirmed, ConfirmedError, ErrorCode, Extent, Lane, MAX_BATCH_BOOTS, MAX_BATCH_ROWS,
+    CONFIRMED_HEADER, Confirmed, ConfirmedError, ErrorCode, Extent, Lane, Lanes, MAX_BATCH_BOOTS, MAX_BATCH_ROWS,
 };
 
 use crate::clock;
 use crate::db::DeviceContext;
 use crate::domain::access;
+use crate::domain::ingest::received::{Envelope, Received};
 use crate::domain::ingest::{ClientState, Refused, Taken};
 use crate::http::error::Refusal;
 use crate::http::extract::body;
@@ -40,10 +41,12 @@ const NEXT_STREAM: Duration = Duration::from_secs(900);
 )]
 pub(in crate::http) async fn take(hub: &Hub, device: &DeviceContext, request: Request) -> Result<Response, Refusal> {
     let client = client_state(request.headers())?;
-    let batch: Batch = body::json(request, "a batch").await?;
-    let rows = check(&batch, device)?;
+    let envelope: Envelope = body::json(request, "a batch").await?;
+    let rows = check(&envelope, device)?;
+    let received = envelope.read();
+    check_boots(&received)?;
     hub.limits.rows(device.id(), rows)?;
-    match hub.db.take_batch(device, (batch, client), hub.quota, clock::now()).await? {
+    match hub.db.take_batch(device, (received, client), hub.quota, clock::now()).await? {
         Taken::Stored { answer, .. } => http::json(&answer),
         Taken::Refused(refused) => Err(refusal(&refused)),
     }
@@ -62,14 +65,14 @@ fn client_state(headers: &HeaderMap) -> Result<ClientState, Refusal> {
 }
 
 /// What the types do not say. Returns how many rows, gaps and live values there are.
-fn check(batch: &Batch, device: &DeviceContext) -> Result<usize, Refusal> {
-    batch.check().map_err(|error| Refusal::bad_request(error.to_string()))?;
+fn check(Envelope { batch, .. }: &Envelope, device: &DeviceContext) -> Result<usize, Refusal> {
+    batch.check_ranges().map_err(|error| Refusal::bad_request(error.to_string()))?;
     let (client, name) = (device.tenant().client(), device.name());
     if batch.client != *client || batch.device != *name {
         let message = format!("this key is of {client}/{name}");
         return Err(Refusal::new(ErrorCode::Forbidden, message));
     }
-    let spans = spans(batch);
+    let spans = spans(&batch.lanes);
     if let Some((lane, last, _)) = spans.iter().find(|(_, last, _)| i64::try_from(*last).is_err()) {
         return Err(Refusal::bad_request(format!("{lane}: sequence {last}: expected at most 2^63 - 1")));
     }
@@ -79,20 +82,23 @@ fn check(batch: &Batch, device: &DeviceContext) -> Result<usize, Refusal> {
             format!("{rows} rows: expected at most {MAX_BATCH_ROWS} over all lanes, gaps and live values among them");
         return Err(Refusal::new(ErrorCode::TooLarge, message));
     }
-    let boots = batch.stamps().map(|at| at.boot).collect::<BTreeSet<_>>().len();
+    Ok(rows)
+}
+
+fn check_boots(received: &Received) -> Result<(), Refusal> {
+    let boots = received.batch.stamps().map(|at| at.boot).collect::<BTreeSet<_>>().len();
     if boots > MAX_BATCH_BOOTS {
         let message = format!("{boots} boots: expected at most {MAX_BATCH_BOOTS} in one batch");
         return Err(Refusal::new(ErrorCode::TooLarge, message));
     }
-    Ok(rows)
+    Ok(())
 }
 
 /// The lanes, with the last sequence and the number of rows and gaps of each.
-fn spans(batch: &Batch) -> Vec<(Lane, u64, usize)> {
+fn spans<E, W>(lanes: &Lanes<E, W>) -> Vec<(Lane, u64, usize)> {
     fn span<R>(lane: Lane, extent: Option<&Extent<R>>) -> Option<(Lane, u64, usize)> {
         extent.map(|extent| (lane, extent.last, extent.rows.len() + extent.gaps.len()))
     }
-    let lanes = &batch.lanes;
     let events = span(Lane::Events, lanes.events.as_ref());
     let windows = span(Lane::Windows, lanes.windows.as_ref());
     let diagnostics = span(Lane::Diagnostics, lanes.diagnostics.as_ref());

@@ -67,7 +67,7 @@ fn unwell(why: &str) -> Response {
 }
 
 fn of_device(health: &DeviceHealth) -> Json {
-    let DeviceHealth { device, stream, earlier, lanes, bundle, said } = health;
+    let DeviceHealth { device, stream, earlier, lanes, bundle, said, quarantine } = health;
     let mut confirmed = Map::new();
     for lane in Lane::ALL.into_iter().filter(|_| stream.is_some()) {
         let tally = lanes.get(&lane).copied().unwrap_or_default();
@@ -83,12 +83,17 @@ fn of_device(health: &DeviceHealth) -> Json {
         let (began, last_heard) = (rows::time(Some(stream.began)), rows::time(Some(stream.last_heard)));
         json!({"stream": stream.name, "began": began, "last_heard": last_heard})
     });
+    let quarantine = quarantine.iter().map(|row| {
+        json!({"lane": row.lane, "seq": row.seq, "received": rows::time(Some(row.received)), "reason": row.reason})
+    });
     json!({
         "device": device.name,
         "last_heard": rows::time(device.last_heard),
         "stream": stream,
         "earlier_streams": earlier.collect::<Vec<_>>(),
         "lanes": confirmed,
+        "quarantined": {"rows": device.quarantined, "newest": quarantine.collect::<Vec<_>>()},
+        "unknown_keys": device.unknown_keys,
         "config": {"version": bundle, "shown": device.shown_version, "said": said},
     })
 }

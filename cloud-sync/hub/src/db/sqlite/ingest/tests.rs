@@ -13,9 +13,11 @@ use super::*;
 use crate::db::sqlite::merged::Whose;
 use crate::db::sqlite::rows::{StoredWindow, TenantId};
 use crate::db::sqlite::tests::in_memory;
+use crate::domain::ingest::received::Envelope;
 
 mod cost;
 mod limits;
+mod upgrade;
 
 const SENSOR: &str = "tower-1/ph";
 
@@ -69,32 +71,35 @@ fn rows(rows: &[Json]) -> Json {
     json!({"first": seq(rows.first()), "last": seq(rows.last()), "rows": rows})
 }
 
-fn batch(stream: u128, lanes: Json) -> Batch {
-    let batch: Batch = serde_json::from_value(json!({
+fn batch(stream: u128, lanes: Json) -> Received {
+    received(json!({
         "version": 1, "client": "acme", "device": "pi-7", "stream": Stream(stream).to_string(), "epoch": null, "lanes": lanes,
     }))
-    .unwrap();
-    batch.check().unwrap();
-    batch
+}
+
+fn received(batch: Json) -> Received {
+    let envelope: Envelope = serde_json::from_value(batch).unwrap();
+    envelope.batch.check_ranges().unwrap();
+    envelope.read()
 }
 
 impl Farm {
-    fn take(&self, batch: &Batch) -> Taken {
+    fn take(&self, batch: &Received) -> Taken {
         take(&self.connection, self.device, (batch, &self.client), self.quota, self.now).unwrap()
     }
 
-    fn answer(&self, batch: &Batch) -> Answer {
+    fn answer(&self, batch: &Received) -> Answer {
         match self.take(batch) {
             Taken::Stored { answer, .. } => answer,
             Taken::Refused(refused) => panic!("refused: {refused:?}"),
         }
     }
 
-    fn confirmed(&self, batch: &Batch, lane: Lane) -> u64 {
+    fn confirmed(&self, batch: &Received, lane: Lane) -> u64 {
         self.answer(batch).confirmed[&lane]
     }
 
-    fn refused(&self, batch: &Batch) -> Refused {
+    fn refused(&self, batch: &Received) -> Refused {
         match self.take(batch) {
             Taken::Refused(refused) => refused,
             Taken::Stored { answer, .. } => panic!("taken: {answer:?}"),
@@ -373,7 +378,7 @@ fn the_newest_value_of_the_current_stream_is_live() {
     let with_live = |stream, boot, uptime, value: f64| {
         let mut batch = batch(stream, json!({}));
         let live = json!([{"sensor": SENSOR, "quantity": "ph", "at": at(boot, uptime, None), "value": value, "quality": "good"}]);
-        batch.live = serde_json::from_value(live).unwrap();
+        batch.batch.live = serde_json::from_value(live).unwrap();
         batch
     };
     let newest = || {
@@ -507,7 +512,7 @@ fn a_device_that_was_confirmed_more_begins_another_epoch() {
         if seq == 0 {
             batch["lanes"] = json!({});
         }
-        serde_json::from_value::<Batch>(batch).unwrap()
+        received(batch)
     };
     let mut take = |told: &[(Lane, u64)], epoch: u128, seq: u64| {
         farm.client.confirmed = Confirmed(told.iter().copied().collect());
@@ -552,7 +557,7 @@ fn after_a_restore_a_device_may_know_more_until_it_has_heard_of_it() {
         let batch = json!({
             "version": 1, "client": "acme", "device": "pi-7", "stream": Stream(1), "epoch": Epoch(epoch), "lanes": {},
         });
-        match farm.take(&serde_json::from_value(batch).unwrap()) {
+        match farm.take(&received(batch)) {
             Taken::Stored { behind, .. } => behind,
             Taken::Refused(refused) => panic!("{refused:?}"),
         }
@@ -592,7 +597,7 @@ fn a_stream_that_was_confirmed_and_is_not_known_begins_another_epoch() {
     let batch = json!({
         "version": 1, "client": "acme", "device": "pi-7", "stream": Stream(9), "epoch": Epoch(7), "lanes": {},
     });
-    let Taken::Stored { answer, behind, .. } = farm.take(&serde_json::from_value(batch).unwrap()) else {
+    let Taken::Stored { answer, behind, .. } = farm.take(&received(batch)) else {
         panic!("expected an answer");
     };
     assert_eq!((answer.epoch, behind.as_deref()), (Epoch(99), Some("windows 3, here 0")));

@@ -3,12 +3,13 @@
 use serde_json::json;
 use tilth_core::id::Id;
 use tilth_core::time::Span;
-use tilth_protocol::{Batch, Confirmed, Epoch, Lane, Stream};
+use tilth_protocol::{Confirmed, Epoch, Lane, Stream};
 
 use super::*;
 use crate::db::sqlite::ingest;
 use crate::db::sqlite::tests::in_memory;
 use crate::domain::ingest::quota::Quota;
+use crate::domain::ingest::received::{Envelope, Received};
 use crate::domain::ingest::{ClientState, Taken};
 use crate::domain::retention::{Keep, Retention};
 
@@ -29,7 +30,7 @@ fn hub() -> Hub {
 }
 
 /// An event, a window and a lost sequence of each lane, from a sequence on.
-fn batch(first: u64, kind: &str) -> Batch {
+fn batch(first: u64, kind: &str) -> Received {
     let at = json!({"boot": 1, "uptime": first * 60_000, "wall": null});
     let sums = json!({"sum": 1, "sum_sq": "1", "min": 1, "max": 1, "last": 1, "last_at": 0});
     let window = json!({
@@ -43,16 +44,16 @@ fn batch(first: u64, kind: &str) -> Batch {
         "version": 1, "client": "acme", "device": "pi-7", "stream": Stream(1).to_string(), "epoch": null,
         "lanes": {"events": lane(event), "windows": lane(window)},
     });
-    serde_json::from_value(batch).unwrap()
+    serde_json::from_value::<Envelope>(batch).unwrap().read()
 }
 
 impl Hub {
-    fn take(&self, batch: &Batch, day: i64) -> Taken {
+    fn take(&self, batch: &Received, day: i64) -> Taken {
         let client = ClientState { confirmed: Confirmed::default(), next_epoch: Epoch(9) };
         ingest::take(&self.connection, self.device, (batch, &client), Quota::USUAL, WallTime(day * DAY)).unwrap()
     }
 
-    fn confirmed(&self, batch: &Batch, day: i64) -> [u64; 2] {
+    fn confirmed(&self, batch: &Received, day: i64) -> [u64; 2] {
         match self.take(batch, day) {
             Taken::Stored { answer, .. } => [Lane::Events, Lane::Windows].map(|lane| answer.confirmed[&lane]),
             Taken::Refused(refused) => panic!("{refused}"),
@@ -158,11 +159,10 @@ fn when_a_row_was_received_never_changes() {
     let hub = hub();
     hub.confirmed(&batch(1, "note"), 1);
     // The same minute again, in a higher revision.
-    let mut again = serde_json::to_value(batch(3, "note")).unwrap();
-    let window = &mut again["lanes"]["windows"]["rows"][0];
-    window["start"]["uptime"] = json!(60_000);
-    window["revision"] = json!(1);
-    hub.confirmed(&serde_json::from_value(again).unwrap(), 7);
+    let mut again = batch(3, "note");
+    let window = &mut again.batch.lanes.windows.as_mut().unwrap().rows[0];
+    (window.start.uptime.0, window.revision) = (60_000, 1);
+    hub.confirmed(&again, 7);
     let received: Vec<(i64, i64)> = {
         let mut select = hub.connection.prepare("SELECT revision, received FROM windows").unwrap();
         select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()

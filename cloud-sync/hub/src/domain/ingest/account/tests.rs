@@ -8,9 +8,28 @@ fn mark(number: u8) -> Mark {
     [number; 8]
 }
 
+/// Of version 1, a mark is that of the newest with its first byte changed.
+fn marked(version: Version, numbers: &[u8]) -> Marks {
+    let first = |mark: Mark| if version == Version::NEWEST { mark } else { [0, 1, 2, 3, 4, 5, 6, mark[7]] };
+    Marks { version, marks: numbers.iter().map(|number| first(mark(*number))).collect() }
+}
+
+/// Rows whose number is that of their sequence.
+fn again(version: Version, span: &RangeInclusive<u64>) -> Vec<Mark> {
+    marked(version, &span.clone().map(|seq| seq as u8).collect::<Vec<_>>()).marks
+}
+
 fn rows(first: u64, marks: &[u8]) -> Run {
     let last = first + marks.len() as u64 - 1;
-    Run { first, last, content: Content::Rows(marks.iter().copied().map(mark).collect()) }
+    Run { first, last, content: Content::Rows(marked(Version::NEWEST, marks)) }
+}
+
+fn old_rows(first: u64, marks: &[u8]) -> Run {
+    Run { content: Content::Rows(marked(Version::One, marks)), ..rows(first, marks) }
+}
+
+fn unread(seq: u64) -> Run {
+    Run { first: seq, last: seq, content: Content::Unread }
 }
 
 fn gap(first: u64, last: u64) -> Run {
@@ -33,7 +52,37 @@ fn what_is_new_and_what_contradicts() {
         (vec![rows(5, &[5])], Err(Conflict { seq: 5 })),
         (vec![gap(4, 4), rows(5, &[5])], Err(Conflict { seq: 5 })),
     ] {
-        assert_eq!(news(&brought, &known), expected, "{brought:?}");
+        assert_eq!(news(&brought, &known, &again), expected, "{brought:?}");
+    }
+}
+
+/// A row is the same row whichever version of the program marked it, and another row is found by either.
+#[test]
+fn rows_of_an_earlier_version_are_compared_by_its_marks() {
+    let known = [old_rows(1, &[1, 2, 3]), rows(4, &[4, 5])];
+    for (brought, expected) in [
+        (rows(1, &[1, 2, 3, 4, 5, 6]), Ok(vec![rows(6, &[6])])),
+        (rows(2, &[2]), Ok(vec![])),
+        (rows(4, &[9]), Err(Conflict { seq: 4 })),
+    ] {
+        assert_eq!(news(std::slice::from_ref(&brought), &known, &again), expected, "{brought:?}");
+    }
+    let known = [old_rows(1, &[1, 9, 3])];
+    assert_eq!(news(&[rows(1, &[1, 2, 3])], &known, &again), Err(Conflict { seq: 2 }));
+}
+
+#[test]
+fn a_row_that_was_not_read_contradicts_no_row_and_is_news_once_it_is() {
+    let known = [rows(1, &[1]), unread(2), gap(3, 4)];
+    for (brought, expected) in [
+        (vec![unread(2)], Ok(vec![])),
+        (vec![gap(2, 2)], Ok(vec![])),
+        (vec![rows(2, &[2])], Ok(vec![rows(2, &[2])])),
+        (vec![rows(1, &[1, 2])], Ok(vec![rows(2, &[2])])),
+        (vec![unread(1)], Ok(vec![])),
+        (vec![unread(3)], Err(Conflict { seq: 3 })),
+    ] {
+        assert_eq!(news(&brought, &known, &again), expected, "{brought:?}");
     }
 }
 
@@ -78,7 +127,7 @@ fn runs(sequences: &[Option<u8>], first: usize, last: usize) -> Vec<Run> {
         let seq = at as u64 + 1;
         match (runs.last_mut(), sequence) {
             (Some(Run { last, content: Content::Rows(marks), .. }), Some(row)) => {
-                marks.push(mark(*row));
+                marks.marks.push(mark(*row));
                 *last = seq;
             }
             (Some(Run { last, content: Content::Gap(..), .. }), None) => *last = seq,
@@ -99,7 +148,7 @@ struct Lane {
 
 impl Lane {
     fn take(&mut self, brought: &[Run]) -> Result<(), Conflict> {
-        let new = news(brought, &self.known)?;
+        let new = news(brought, &self.known, &again)?;
         for run in &new {
             if let Content::Rows(_) = run.content {
                 self.stored.extend(run.first..=run.last);

@@ -72,13 +72,13 @@ fn live(boot: u64, sensor: u64, wall: Option<i64>) -> Json {
     json!({"sensor": format!("tower-1/s{sensor}"), "quantity": "ph", "at": at(boot as u32, 1, wall), "value": 6.8, "quality": "good"})
 }
 
-fn with_live(mut batch: Batch, values: Vec<Json>) -> Batch {
-    batch.live = serde_json::from_value(Json::Array(values)).unwrap();
+fn with_live(mut batch: Received, values: Vec<Json>) -> Received {
+    batch.batch.live = serde_json::from_value(Json::Array(values)).unwrap();
     batch
 }
 
 /// Batches of `count` of whatever a batch may have many of, each meant for a device with history.
-fn multiplied(count: u64) -> Vec<(&'static str, Vec<Batch>)> {
+fn multiplied(count: u64) -> Vec<(&'static str, Vec<Received>)> {
     let day = 86_400_000;
     let clock = |seq: u64| {
         event(

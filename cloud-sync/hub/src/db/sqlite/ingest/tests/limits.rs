@@ -37,7 +37,7 @@ fn a_sensor_beyond_the_quota_is_named_and_the_others_go_on() {
     assert_eq!((answer.confirmed[&Lane::Windows], farm.count("windows"), farm.count("sensors")), (4, 3, 2));
     let mut live = batch(1, json!({"windows": of_sensors(5, &["a/2"])}));
     let value = json!({"sensor": "a/4", "quantity": "ph", "at": at(1, 1, None), "value": 1.0, "quality": "good"});
-    live.live = serde_json::from_value(json!([value])).unwrap();
+    live.batch.live = serde_json::from_value(json!([value])).unwrap();
     let Taken::Stored { answer, over_quota, .. } = farm.take(&live) else { panic!("expected an answer") };
     assert_eq!((answer.poison.len(), over_quota.as_deref(), farm.count("live")), (0, Some(limit), 0));
     assert_eq!(answer.confirmed[&Lane::Windows], 5);

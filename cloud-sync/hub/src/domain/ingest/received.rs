@@ -1,0 +1,196 @@
+//! A batch as it came, read row by row: what this version does not know is counted, and a row that it cannot read is named. Pure.
+//!
+//! So a newer agent loses no row that an older hub understands, and is told of the others.
+
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use tilth_protocol::{Batch, Extent, Lane, Lanes, Sequenced};
+
+use crate::malformed;
+
+/// A batch whose rows are not read yet, and how many keys beside them are not known.
+#[derive(Debug)]
+pub(crate) struct Envelope {
+    pub(crate) batch: Batch<RawRow, RawRow, Box<RawValue>>,
+    unknown_keys: u64,
+}
+
+/// A row as it came.
+#[derive(Debug)]
+pub(crate) struct RawRow {
+    seq: u64,
+    text: Box<RawValue>,
+}
+
+/// A batch, as far as this version can read it. Its ranges account for the rows that were not read, too.
+#[derive(Debug, Clone)]
+pub(crate) struct Received {
+    pub(crate) batch: Batch,
+    pub(crate) unread: Vec<UnreadRow>,
+    /// Keys, and live values, that this version does not know.
+    pub(crate) unknown_keys: u64,
+}
+
+/// A row that this version cannot read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UnreadRow {
+    pub(crate) lane: Lane,
+    pub(crate) seq: u64,
+    /// What is wrong, and what was expected.
+    pub(crate) reason: String,
+    /// The row as it came.
+    pub(crate) text: String,
+}
+
+impl<'de> Deserialize<'de> for Envelope {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Envelope, D::Error> {
+        let mut unknown_keys = 0;
+        let batch = serde_ignored::deserialize(deserializer, |_| unknown_keys += 1)?;
+        Ok(Envelope { batch, unknown_keys })
+    }
+}
+
+/// All that must be known of a row is its sequence.
+impl<'de> Deserialize<'de> for RawRow {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<RawRow, D::Error> {
+        #[derive(Deserialize)]
+        struct Place {
+            seq: u64,
+        }
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        let Place { seq } = serde_json::from_str(text.get()).map_err(D::Error::custom)?;
+        Ok(RawRow { seq, text })
+    }
+}
+
+impl Sequenced for RawRow {
+    fn seq(&self) -> u64 {
+        self.seq
+    }
+}
+
+impl Envelope {
+    /// Reads the rows.
+    pub(crate) fn read(self) -> Received {
+        let Batch { version, client, device, stream, epoch, lanes, live } = self.batch;
+        let mut reader = Reader { unread: Vec::new(), unknown_keys: self.unknown_keys };
+        let lanes = Lanes {
+            events: lanes.events.map(|extent| reader.extent(Lane::Events, extent)),
+            windows: lanes.windows.map(|extent| reader.extent(Lane::Windows, extent)),
+            diagnostics: lanes.diagnostics.map(|extent| reader.extent(Lane::Diagnostics, extent)),
+        };
+        let live = live.iter().filter_map(|value| {
+            let read = reader.value(value);
+            reader.unknown_keys += u64::from(read.is_err());
+            read.ok()
+        });
+        let live = live.collect();
+        let batch = Batch { version, client, device, stream, epoch, lanes, live };
+        Received { batch, unread: reader.unread, unknown_keys: reader.unknown_keys }
+    }
+}
+
+/// What was found on the way through a batch.
+struct Reader {
+    unread: Vec<UnreadRow>,
+    unknown_keys: u64,
+}
+
+impl Reader {
+    fn extent<R: DeserializeOwned>(&mut self, lane: Lane, extent: Extent<RawRow>) -> Extent<R> {
+        let Extent { first, last, rows, gaps } = extent;
+        let rows = rows.into_iter().filter_map(|RawRow { seq, text }| match self.value(&text) {
+            Ok(row) => Some(row),
+            Err(reason) => {
+                self.unread.push(UnreadRow { lane, seq, reason, text: text.get().to_owned() });
+                None
+            }
+        });
+        Extent { first, last, rows: rows.collect(), gaps }
+    }
+
+    /// A row or value; else what is wrong with it, beginning with the key.
+    fn value<T: DeserializeOwned>(&mut self, text: &RawValue) -> Result<T, String> {
+        let mut unknown_keys = 0;
+        let mut json = serde_json::Deserializer::from_str(text.get());
+        let mut track = serde_path_to_error::Track::new();
+        let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
+        let read = serde_ignored::deserialize(tracked, |_| unknown_keys += 1);
+        let value = read.map_err(|error| match track.path().to_string().as_str() {
+            "." => malformed::in_row(&error),
+            key => format!("{key}: {}", malformed::in_row(&error)),
+        })?;
+        self.unknown_keys += unknown_keys;
+        Ok(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value as Json, json};
+
+    use super::*;
+
+    fn window(seq: u64) -> Json {
+        json!({
+            "seq": seq, "sensor": "tower-1/ph", "quantity": "ph", "resolution": 0.01, "grain": "minute",
+            "start": {"boot": 1, "uptime": 0, "wall": null}, "revision": 0, "bad": 1, "count": 0,
+        })
+    }
+
+    fn read(rows: &[Json], live: &Json, more: &str) -> Received {
+        let text = format!(
+            r#"{{"version":1,"client":"acme","device":"pi-7","stream":"{:032x}","epoch":null,{more}
+            "lanes":{{"windows":{{"first":1,"last":{},"rows":{}}}}},"live":{live}}}"#,
+            1,
+            rows.len(),
+            Json::from(rows)
+        );
+        let envelope: Envelope = serde_json::from_str(&text).unwrap();
+        envelope.batch.check_ranges().unwrap();
+        envelope.read()
+    }
+
+    #[test]
+    fn what_a_newer_agent_adds_is_counted_and_the_rest_is_read() {
+        let mut row = window(1);
+        row["shape"] = json!({"of": [1]});
+        row["start"]["leap"] = json!(0);
+        let live =
+            json!([{"sensor": "tower-1/ph", "quantity": "ph", "at": row["start"], "value": 1, "quality": "superb"}]);
+        let received = read(&[row, window(2)], &live, r#""mood":"good","rest":{},"#);
+        assert_eq!(received.batch.lanes.windows.unwrap().rows.len(), 2);
+        assert_eq!((received.unread, received.batch.live), (vec![], vec![]));
+        assert_eq!(received.unknown_keys, 5, "two of the batch, two of a row, one live value");
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_read_is_named_and_the_others_are_there() {
+        let wrong = |key: &str, value: Json| {
+            let mut row = window(2);
+            row[key] = value;
+            row
+        };
+        for (row, expected) in [
+            (wrong("quantity", json!("mood")), "quantity: unknown word mood; expected one of temperature, "),
+            (wrong("count", json!(-1)), "count: found -1, expected a whole number that fits"),
+            (wrong("sensor", json!("A/b")), "sensor: sensor \"A/b\" contains 'A'"),
+            (json!({"seq": 2}), "the key sensor is missing"),
+        ] {
+            let received = read(&[window(1), row.clone(), window(3)], &json!([]), "");
+            let seqs: Vec<u64> = received.batch.lanes.windows.unwrap().rows.iter().map(|row| row.seq).collect();
+            let [unread] = received.unread.as_slice() else { panic!("{row}") };
+            assert_eq!((seqs, unread.lane, unread.seq), (vec![1, 3], Lane::Windows, 2));
+            assert!(unread.reason.starts_with(expected) && !unread.reason.contains("line 1"), "{}", unread.reason);
+            assert_eq!(serde_json::from_str::<Json>(&unread.text).unwrap(), row);
+        }
+    }
+
+    #[test]
+    fn a_row_without_a_sequence_refuses_the_batch() {
+        for row in [json!({}), json!([]), json!({"seq": -1}), json!(null), json!({"seq": "1"})] {
+            assert!(serde_json::from_str::<RawRow>(&row.to_string()).is_err(), "{row}");
+        }
+    }
+}

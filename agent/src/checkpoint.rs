@@ -22,8 +22,8 @@ pub(crate) struct Checkpoint {
     #[serde(default, with = "shared")]
     pub(crate) told_by: Arc<BTreeMap<AlertId, LastTold>>,
     /// Who acknowledged each open alert.
-    #[serde(default, with = "shared")]
-    pub(crate) takers: Arc<Takers>,
+    #[serde(default, with = "shared", rename = "takers")]
+    pub(crate) acknowledged_by: Arc<AcknowledgedBy>,
     /// Run that decided on the newest page of each open alert. Part of the page's id.
     #[serde(default, with = "shared")]
     pub(crate) paged_by: Arc<BTreeMap<AlertId, Run>>,
@@ -35,8 +35,8 @@ pub(crate) struct Checkpoint {
 /// Number of the last page that a channel is done with, by channel that was asked to tell of an alert; 0 before the first.
 pub(crate) type LastTold = BTreeMap<Id, u32>;
 
-/// Who took each alert on last, as long as it is open.
-pub(crate) type Takers = BTreeMap<AlertId, String>;
+/// Who acknowledged each alert last, as long as it is open.
+pub(crate) type AcknowledgedBy = BTreeMap<AlertId, String>;
 
 /// Labels of each bus that names had fitted, by an encoded checkpoint; empty where that cannot be read.
 pub(crate) fn seen_labels(checkpoint: &[u8]) -> BTreeMap<Id, SeenLabels> {

@@ -4,9 +4,10 @@ mod client;
 mod text;
 
 use anyhow::Context;
+use hyper::Method;
 use serde::de::DeserializeOwned;
 
-use self::client::{Ask, Client};
+use self::client::{Ask, Client, ask, post};
 use self::text::{Table, Times};
 use crate::api::rows::{Acknowledge, AlertRow, Connected, Missed, Note, SensorRow, Silence, SilenceRow, StatusRow};
 use crate::cli;
@@ -15,22 +16,22 @@ use crate::output::{Output, tell};
 
 /// `tilth-agent status`.
 pub(crate) fn status(wanted: &cli::Status) -> anyhow::Result<Exit> {
-    show(&wanted.agent, Ask::get("/api/v1/status"), wanted.json, |rows: &[StatusRow], times, output| {
+    show(&wanted.agent, ask(Method::GET, "/api/v1/status")?, wanted.json, |rows: &[StatusRow], times, output| {
         rows.iter().flat_map(|row| text::status(row, times)).try_for_each(|line| output.line(line))
     })
 }
 
 /// `tilth-agent sensors`.
 pub(crate) fn sensors(wanted: &cli::Sensors) -> anyhow::Result<Exit> {
-    show(&wanted.agent, Ask::get("/api/v1/sensors"), wanted.json, |rows: &[SensorRow], _, output| {
+    show(&wanted.agent, ask(Method::GET, "/api/v1/sensors")?, wanted.json, |rows: &[SensorRow], _, output| {
         table(&text::sensors(rows), "no sensor is watched", output)
     })
 }
 
 /// `tilth-agent alerts`.
 pub(crate) fn alerts(wanted: &cli::Alerts) -> anyhow::Result<Exit> {
-    let ask = Ask::get(if wanted.all { "/api/v1/alerts?all=true" } else { "/api/v1/alerts" });
-    show(&wanted.agent, ask, wanted.json, |rows: &[AlertRow], times, output| {
+    let request = ask(Method::GET, if wanted.all { "/api/v1/alerts?all=true" } else { "/api/v1/alerts" })?;
+    show(&wanted.agent, request, wanted.json, |rows: &[AlertRow], times, output| {
         table(&text::alerts(rows, times), "no alert is open", output)
     })
 }
@@ -38,8 +39,8 @@ pub(crate) fn alerts(wanted: &cli::Alerts) -> anyhow::Result<Exit> {
 /// `tilth-agent ack`.
 pub(crate) fn ack(wanted: &cli::Ack) -> anyhow::Result<Exit> {
     let body = Acknowledge { for_s: wanted.span.as_secs_f64(), by: by(wanted.by.as_deref()) };
-    let ask = Ask::post(format!("/api/v1/alerts/{}/acknowledge", wanted.alert), &body)?;
-    show(&wanted.agent, ask, wanted.json, |rows: &[AlertRow], times, output| {
+    let request = post(&format!("/api/v1/alerts/{}/acknowledge", wanted.alert), &body)?;
+    show(&wanted.agent, request, wanted.json, |rows: &[AlertRow], times, output| {
         rows.iter().try_for_each(|row| output.line(text::acknowledged(row, wanted.span, times)))
     })
 }
@@ -47,15 +48,18 @@ pub(crate) fn ack(wanted: &cli::Ack) -> anyhow::Result<Exit> {
 /// `tilth-agent silence`.
 pub(crate) fn silence(wanted: &cli::Silence) -> anyhow::Result<Exit> {
     if let Some(silence) = wanted.end {
-        let ask = Ask::delete(format!("/api/v1/silences/{silence}"));
-        return show(&wanted.agent, ask, wanted.json, |rows: &[SilenceRow], _, output| {
+        let request = ask(Method::DELETE, &format!("/api/v1/silences/{silence}"))?;
+        return show(&wanted.agent, request, wanted.json, |rows: &[SilenceRow], _, output| {
             rows.iter().try_for_each(|row| output.line(text::silence_ended(row)))
         });
     }
     let Some(span) = wanted.span else {
-        return show(&wanted.agent, Ask::get("/api/v1/silences"), wanted.json, |rows: &[SilenceRow], times, output| {
-            table(&text::silences(rows, times), "nothing is silenced", output)
-        });
+        return show(
+            &wanted.agent,
+            ask(Method::GET, "/api/v1/silences")?,
+            wanted.json,
+            |rows: &[SilenceRow], times, output| table(&text::silences(rows, times), "nothing is silenced", output),
+        );
     };
     let (zone, rule, sensor) = (wanted.zone.clone(), wanted.rule.clone(), wanted.sensor.clone());
     if zone.is_none() && rule.is_none() && sensor.is_none() && !wanted.everything {
@@ -66,22 +70,22 @@ pub(crate) fn silence(wanted: &cli::Silence) -> anyhow::Result<Exit> {
         return Ok(Exit::Refused);
     }
     let (for_s, by) = (span.as_secs_f64(), by(wanted.by.as_deref()));
-    let ask = Ask::post("/api/v1/silences", &Silence { zone, rule, sensor, everything: wanted.everything, for_s, by })?;
-    show(&wanted.agent, ask, wanted.json, |rows: &[SilenceRow], times, output| {
+    let request = post("/api/v1/silences", &Silence { zone, rule, sensor, everything: wanted.everything, for_s, by })?;
+    show(&wanted.agent, request, wanted.json, |rows: &[SilenceRow], times, output| {
         rows.iter().try_for_each(|row| output.line(text::silenced(row, &wanted.agent, times)))
     })
 }
 
 /// `tilth-agent note`.
 pub(crate) fn note(wanted: &cli::Note) -> anyhow::Result<Exit> {
-    let ask = Ask::post("/api/v1/notes", &Note { text: wanted.text.clone(), by: by(wanted.by.as_deref()) })?;
-    show(&wanted.agent, ask, wanted.json, |_: &[serde_json::Value], _, output| output.line("noted"))
+    let request = post("/api/v1/notes", &Note { text: wanted.text.clone(), by: by(wanted.by.as_deref()) })?;
+    show(&wanted.agent, request, wanted.json, |_: &[serde_json::Value], _, output| output.line("noted"))
 }
 
 /// `tilth-agent tail`: each line goes out at once, until the agent ends.
 pub(crate) fn tail(wanted: &cli::Tail) -> anyhow::Result<Exit> {
-    let ask = Ask::get(if wanted.json { "/api/v1/events" } else { "/api/v1/events?text=true" });
-    let mut events = Client::connect(&wanted.agent)?.watch(ask)?;
+    let request = ask(Method::GET, if wanted.json { "/api/v1/events" } else { "/api/v1/events?text=true" })?;
+    let mut events = Client::connect(&wanted.agent)?.watch(request)?;
     let mut output = Output::new();
     loop {
         let event = events.next()?;
@@ -104,12 +108,12 @@ pub(crate) fn tail(wanted: &cli::Tail) -> anyhow::Result<Exit> {
 /// Asks, and prints the rows: as they came, or for people.
 fn show<T: DeserializeOwned>(
     agent: &cli::Agent,
-    ask: Ask,
+    request: Ask,
     json: bool,
     people: impl FnOnce(&[T], &Times, &mut Output) -> anyhow::Result<()>,
 ) -> anyhow::Result<Exit> {
-    let is_change = ask.is_change();
-    let answer = Client::connect(agent)?.ask(ask)?;
+    let is_change = request.method() != Method::GET;
+    let answer = Client::connect(agent)?.ask(request)?;
     if let Some(why) = answer.trouble.as_ref().filter(|_| is_change) {
         tell(format_args!("tilth-agent: this ends with a restart as long as nothing can be written: {why}"));
     }

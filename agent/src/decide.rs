@@ -31,7 +31,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::yield_now;
 
 use crate::chance::{self, Run};
-use crate::checkpoint::{LastTold, Takers};
+use crate::checkpoint::{AcknowledgedBy, LastTold};
 use crate::clock::{Anchor, Clock, Trust};
 use crate::notify::dispatch::Request;
 use crate::notify::{self, Delivery};
@@ -124,7 +124,7 @@ pub(crate) type Look = Box<dyn FnOnce(&Engine, &Beside<'_>) + Send>;
 /// What is known beside the engine.
 pub(crate) struct Beside<'a> {
     pub(crate) figures: &'a Figures,
-    pub(crate) takers: &'a Takers,
+    pub(crate) acknowledged_by: &'a AcknowledgedBy,
     pub(crate) faults: &'a Faults,
     pub(crate) unread: &'a BTreeMap<Id, String>,
     /// Why each bus is down; nothing for one that is up.
@@ -189,7 +189,7 @@ pub(crate) struct Decide {
     /// The highest number of an alert that the engine knows to be reserved.
     reserved: AlertId,
     /// Kept with the snapshot: the engine knows until when, and not who.
-    takers: Arc<Takers>,
+    acknowledged_by: Arc<AcknowledgedBy>,
     recorder: Recorder,
     replaced: watch::Receiver<StoreReplaced>,
     notify: mpsc::Sender<notify::Command>,
@@ -353,7 +353,7 @@ impl Decide {
                     &self.engine,
                     &Beside {
                         figures: &self.figures,
-                        takers: &self.takers,
+                        acknowledged_by: &self.acknowledged_by,
                         faults: &self.faults,
                         unread: &self.unread,
                         buses: &self.buses,
@@ -445,7 +445,7 @@ impl Decide {
                 Arc::make_mut(&mut self.paged_by).insert(page.id.alert, self.run.clone());
             }
             Effect::Alert(Transition::Acknowledged { by, .. }, report) => {
-                report.alert.map(|alert| Arc::make_mut(&mut self.takers).insert(alert, by));
+                report.alert.map(|alert| Arc::make_mut(&mut self.acknowledged_by).insert(alert, by));
             }
             Effect::Alert(Transition::Resolved(_), report) => {
                 report.alert.iter().for_each(|alert| self.forget(alert));
@@ -511,7 +511,7 @@ impl Decide {
     /// What is told of an alert that is over is of no use any more.
     fn forget(&mut self, alert: &AlertId) {
         Arc::make_mut(&mut self.told).remove(alert);
-        Arc::make_mut(&mut self.takers).remove(alert);
+        Arc::make_mut(&mut self.acknowledged_by).remove(alert);
         Arc::make_mut(&mut self.paged_by).remove(alert);
     }
 

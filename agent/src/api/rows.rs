@@ -220,13 +220,13 @@ pub(crate) struct ConfigState {
     /// Keys of `agent.toml` that are taken up at the next start.
     #[serde(default)]
     pub(crate) later: Vec<String>,
-    /// A later one that was refused, as long as it lies there.
-    pub(crate) refused: Option<Refused>,
+    /// A later one that was rejected, as long as its files lie there.
+    pub(crate) refused: Option<RejectedConfig>,
 }
 
-/// A configuration that was refused.
+/// A configuration that was rejected.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Refused {
+pub(crate) struct RejectedConfig {
     pub(crate) at: Option<String>,
     pub(crate) problems: Vec<String>,
 }
@@ -260,7 +260,7 @@ pub(crate) struct BusState {
     pub(crate) unseen: Vec<String>,
     /// Lines whose own time was not taken though a sensor asks for it: their readings are stamped with their arrival.
     #[serde(default)]
-    pub(crate) stamps_refused: Vec<RefusedStamps>,
+    pub(crate) stamps_refused: Vec<RejectedStamps>,
     /// Sensors whose input fails, and why.
     #[serde(default)]
     pub(crate) faults: Vec<FaultRow>,
@@ -292,7 +292,7 @@ pub(crate) struct FaultRow {
 
 /// Lines whose own time was not taken, for one reason.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct RefusedStamps {
+pub(crate) struct RejectedStamps {
     /// `none`, `no_clock`, `ahead`, `never_set`, `behind`, `stands_still` or `counter`.
     pub(crate) reason: String,
     pub(crate) lines: u64,

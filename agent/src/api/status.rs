@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::rows::{
     BusState, ChannelState, ClockState, ConfigState, Failed, FaultRow, GivenUp, Ignored, Lane, NotifyState,
-    ReadingCounts, Refused, RefusedStamps, StatusRow, StoreState,
+    ReadingCounts, RejectedConfig, RejectedStamps, StatusRow, StoreState,
 };
 use super::state::ApiState;
 use super::views::{self, wall};
@@ -109,7 +109,7 @@ impl ApiState {
             since: wall(since),
             entered,
             later: later.into_iter().map(str::to_owned).collect(),
-            refused: rejected.map(|rejected| Refused { at: wall(rejected.at), problems: rejected.problems }),
+            refused: rejected.map(|rejected| RejectedConfig { at: wall(rejected.at), problems: rejected.problems }),
         }
     }
 
@@ -188,7 +188,7 @@ fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
         last_ignored: last_ignored.map(self::last_ignored),
         unseen: Some(unseen).filter(|_| state == State::Up).into_iter().flatten().collect(),
         unused: unused.into_iter().collect(),
-        stamps_refused: rejected_stamps.into_iter().map(|of| refused_stamps(of, now, anchor)).collect(),
+        stamps_refused: rejected_stamps.into_iter().map(|of| self::rejected_stamps(of, now, anchor)).collect(),
         faults: faults.into_iter().map(|(sensor, why)| FaultRow { sensor, why: why.to_string() }).collect(),
         mixed: mixed.into_iter().map(|(sensor, why)| FaultRow { sensor, why }).collect(),
         failures,
@@ -196,9 +196,9 @@ fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
     }
 }
 
-fn refused_stamps((why, of): (Why, health::RejectedStamps), now: Uptime, anchor: Option<Anchor>) -> RefusedStamps {
+fn rejected_stamps((why, of): (Why, health::RejectedStamps), now: Uptime, anchor: Option<Anchor>) -> RejectedStamps {
     let health::RejectedStamps { messages, first, last, stamp, sensor } = of;
-    RefusedStamps {
+    RejectedStamps {
         reason: name(why),
         lines: messages,
         since: placed(first, anchor),

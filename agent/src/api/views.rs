@@ -119,7 +119,7 @@ fn alert(view: &AlertView, engine: &Engine, beside: &Beside<'_>, now: Stamp) -> 
         Standing::Acknowledged(until) => ("acknowledged", Some(*until)),
     };
     let cause = cause(engine, beside.faults, beside.absent, key);
-    let taker = report.alert.filter(|_| until.is_some()).and_then(|alert| beside.takers.get(&alert));
+    let person = report.alert.filter(|_| until.is_some()).and_then(|alert| beside.acknowledged_by.get(&alert));
     AlertRow {
         alert: report.alert.map(|AlertId(id)| id),
         zone: key.zone.clone(),
@@ -134,7 +134,7 @@ fn alert(view: &AlertView, engine: &Engine, beside: &Beside<'_>, now: Stamp) -> 
         reading_ts: reading_at.and_then(|at| at.wall).map(|WallTime(ms)| ms),
         until: until.and_then(|until| wall(until.wall)),
         left_s: until.map(|until| (until.uptime - now.uptime).as_secs_f64()),
-        by: taker.cloned(),
+        by: person.cloned(),
         silenced_until: silenced_until.and_then(|until| wall(until.wall)),
         silenced: silenced_until.is_some(),
         inhibited: inhibition.is_some(),

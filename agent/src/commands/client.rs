@@ -26,30 +26,27 @@ use crate::cli;
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A request of the API.
-pub(super) struct Ask {
-    method: Method,
-    path: String,
-    body: Vec<u8>,
+pub(super) type Ask = Request<Full<Bytes>>;
+
+/// A request without a body.
+pub(super) fn ask(method: Method, path: &str) -> anyhow::Result<Ask> {
+    with_body(method, path, Vec::new())
 }
 
-impl Ask {
-    pub(super) fn get(path: &str) -> Ask {
-        Ask { method: Method::GET, path: path.to_owned(), body: Vec::new() }
-    }
+/// A request with a body.
+pub(super) fn post(path: &str, body: &impl Serialize) -> anyhow::Result<Ask> {
+    with_body(Method::POST, path, serde_json::to_vec(body).context("request")?)
+}
 
-    pub(super) fn delete(path: String) -> Ask {
-        Ask { method: Method::DELETE, path, body: Vec::new() }
-    }
-
-    pub(super) fn post(path: impl Into<String>, body: &impl Serialize) -> anyhow::Result<Ask> {
-        let body = serde_json::to_vec(body).context("request")?;
-        Ok(Ask { method: Method::POST, path: path.into(), body })
-    }
-
-    /// Whether people change something with it.
-    pub(super) fn is_change(&self) -> bool {
-        self.method != Method::GET
-    }
+fn with_body(method: Method, path: &str, body: Vec<u8>) -> anyhow::Result<Ask> {
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::HOST, "tilth-agent")
+        .header(header::USER_AGENT, concat!("tilth-agent/", env!("CARGO_PKG_VERSION")))
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Full::from(body))
+        .context("request")
 }
 
 /// A connection to an agent.
@@ -93,15 +90,7 @@ impl Client {
     }
 
     fn response(&mut self, ask: Ask) -> anyhow::Result<Response<Incoming>> {
-        let request = Request::builder()
-            .method(ask.method)
-            .uri(ask.path)
-            .header(header::HOST, "tilth-agent")
-            .header(header::USER_AGENT, concat!("tilth-agent/", env!("CARGO_PKG_VERSION")))
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::from(ask.body))
-            .context("request")?;
-        let sent = self.sender.send_request(request);
+        let sent = self.sender.send_request(ask);
         let response = self.within(sent)?;
         let status = response.status();
         if status.is_success() {

@@ -197,7 +197,9 @@ fn take_socket(wanted: &cli::Run) -> anyhow::Result<Option<Taken>> {
         Ok(taken) => Ok(Some(taken)),
         Err(lives @ NotTaken::Lives(_)) => Err(lives.into()),
         Err(failed @ NotTaken::Failed(..)) => {
-            tell(format_args!("tilth-agent: nobody can ask this agent how it is: {failed}"));
+            tell(format_args!(
+                "tilth-agent: control socket unavailable: {failed}; `tilth-agent status` will not work, monitoring continues"
+            ));
             Ok(None)
         }
     }

@@ -18,7 +18,7 @@ use super::keep::{self, StoreReplaced};
 use super::live::{Live, Show};
 use super::{Configured, Decide, Faults, Figures};
 use crate::chance::{self, Run};
-use crate::checkpoint::{Checkpoint, LastTold, Takers};
+use crate::checkpoint::{AcknowledgedBy, Checkpoint, LastTold};
 use crate::clock::Clock;
 use crate::notify;
 use crate::notify::dispatch::{Request, notification_id};
@@ -65,7 +65,7 @@ pub(crate) fn begin(begun: Begun, configured: Configured, mut tools: Tools) -> D
     let Configured { plan, hash, channels, merged } = configured;
     let (at, wall) = tools.clock.now();
     let mut remarks = begun.remarks;
-    let Remembered { snapshot, mut told, mut takers, mut paged_by, seen_labels } =
+    let Remembered { snapshot, mut told, mut acknowledged_by, mut paged_by, seen_labels } =
         remembered(begun.snapshot.as_deref(), &mut remarks);
     let Numbers { after, until } = begun.alerts;
     let reserve = Reserve { until: AlertId(until), spare: AlertId(chance::alert_number(until)) };
@@ -82,13 +82,13 @@ pub(crate) fn begin(begun: Begun, configured: Configured, mut tools: Tools) -> D
     let Resumed { mut engine, effects, heard_until } = beginning.resume(&plan).unwrap_or_else(|error| {
         remarks.push(format!("what was remembered cannot be used, so all begins anew: {error}"));
         beginning.snapshot = None;
-        (told, takers, paged_by) = Default::default();
+        (told, acknowledged_by, paged_by) = Default::default();
         beginning.anew(&plan)
     });
     let news: Vec<Effect> = std::iter::from_fn(|| engine.poll()).collect();
     let concerned = concerned(&engine, effects.iter().chain(&news));
     Arc::make_mut(&mut told).retain(|alert, _| concerned.contains(alert));
-    Arc::make_mut(&mut takers).retain(|alert, _| concerned.contains(alert));
+    Arc::make_mut(&mut acknowledged_by).retain(|alert, _| concerned.contains(alert));
     Arc::make_mut(&mut paged_by).retain(|alert, _| concerned.contains(alert));
     if let Some(recording) = &mut tools.recording {
         recording.begin(beginning, merged);
@@ -101,7 +101,7 @@ pub(crate) fn begin(begun: Begun, configured: Configured, mut tools: Tools) -> D
         plan: Arc::clone(engine.plan()),
         engine,
         told,
-        takers,
+        acknowledged_by,
         paged_by,
         run: tools.run,
         reserved: AlertId(until),
@@ -159,7 +159,7 @@ fn again(kept: Recorded) -> Again {
 struct Remembered {
     snapshot: Option<Snapshot>,
     told: Arc<BTreeMap<AlertId, LastTold>>,
-    takers: Arc<Takers>,
+    acknowledged_by: Arc<AcknowledgedBy>,
     paged_by: Arc<BTreeMap<AlertId, Run>>,
     seen_labels: Arc<BTreeMap<Id, SeenLabels>>,
 }
@@ -167,8 +167,8 @@ struct Remembered {
 fn remembered(bytes: Option<&[u8]>, remarks: &mut Vec<String>) -> Remembered {
     match bytes.map(serde_json::from_slice::<Checkpoint>) {
         None => Remembered::default(),
-        Some(Ok(Checkpoint { engine, told_by, takers, paged_by, seen_labels })) => {
-            Remembered { snapshot: Some(engine), told: told_by, takers, paged_by, seen_labels }
+        Some(Ok(Checkpoint { engine, told_by, acknowledged_by, paged_by, seen_labels })) => {
+            Remembered { snapshot: Some(engine), told: told_by, acknowledged_by, paged_by, seen_labels }
         }
         Some(Err(error)) => {
             remarks.push(format!("what was remembered cannot be read, so all begins anew: {error}"));

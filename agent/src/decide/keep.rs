@@ -63,7 +63,7 @@ impl Decide {
         self.commit.snapshot = Some(Box::new(Checkpoint {
             engine: self.engine.snapshot(),
             told_by: Arc::clone(&self.told),
-            takers: Arc::clone(&self.takers),
+            acknowledged_by: Arc::clone(&self.acknowledged_by),
             paged_by: Arc::clone(&self.paged_by),
             seen_labels: Arc::clone(&self.seen_labels),
         }));
@@ -136,7 +136,8 @@ impl Decide {
             let transition = match standing {
                 Standing::Acknowledged(until) => {
                     // Who it was is not known of one from before names were kept.
-                    let by = report.alert.and_then(|alert| self.takers.get(&alert)).cloned().unwrap_or_default();
+                    let by =
+                        report.alert.and_then(|alert| self.acknowledged_by.get(&alert)).cloned().unwrap_or_default();
                     Transition::Acknowledged { until, by }
                 }
                 Standing::Firing | Standing::Pending(_) => Transition::Firing,

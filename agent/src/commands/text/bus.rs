@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::times::Times;
 use super::{for_long, line};
-use crate::api::rows::{BusState, FaultRow, Ignored, RefusedStamps};
+use crate::api::rows::{BusState, FaultRow, Ignored, RejectedStamps};
 use crate::api::status::name;
 use crate::output::counted;
 use crate::sense;
@@ -39,7 +39,7 @@ pub(super) fn lines(bus: &BusState, times: &Times) -> Vec<String> {
     for FaultRow { sensor, why } in bus.mixed.iter().take(MAX_FAULTS_SHOWN) {
         lines.push(format!("{sensor} is read from several nodes in turn: {}", line(why)));
     }
-    lines.extend(bus.stamps_refused.iter().map(|of| refused_stamps(of, times)));
+    lines.extend(bus.stamps_refused.iter().map(|of| rejected_stamps(of, times)));
     if !bus.unused.is_empty() {
         lines.push(format!("names that no sensor wants: {}", bus.unused.join(", ")));
     }
@@ -56,8 +56,8 @@ pub(super) fn lines(bus: &BusState, times: &Times) -> Vec<String> {
 }
 
 /// Lines whose own time was not taken.
-fn refused_stamps(refused: &RefusedStamps, times: &Times) -> String {
-    let RefusedStamps { reason, lines, since, for_s, last, last_s, stamp, sensor } = refused;
+fn rejected_stamps(refused: &RejectedStamps, times: &Times) -> String {
+    let RejectedStamps { reason, lines, since, for_s, last, last_s, stamp, sensor } = refused;
     let why = Why::ALL.into_iter().find(|why| name(why) == *reason);
     let why = why.map_or_else(|| reason.clone(), |why| why.words().to_owned());
     let since = times

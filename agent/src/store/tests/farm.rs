@@ -128,7 +128,7 @@ fn remembered(engine: &Engine, text: &str) -> Box<Checkpoint> {
     Box::new(Checkpoint {
         engine: engine.snapshot(),
         told_by: Arc::default(),
-        takers: Arc::new([(AlertId(1), text.to_owned())].into()),
+        acknowledged_by: Arc::new([(AlertId(1), text.to_owned())].into()),
         paged_by: Arc::default(),
         seen_labels: Arc::default(),
     })

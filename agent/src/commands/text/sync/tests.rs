@@ -1,0 +1,43 @@
+use super::*;
+
+fn shown(text: &str) -> Vec<String> {
+    sync(Some(&RawValue::from_string(text.to_owned()).unwrap()))
+}
+
+#[test]
+fn what_is_wrong_is_said_in_words() {
+    assert_eq!(sync(None), ["no hub is spoken to"]);
+    assert_eq!(
+        shown(r#"{"hub":"https://h","now":5000,"trouble":"/etc/tilth/device.key: No such file"}"#),
+        [
+            "https://h: cannot begin: /etc/tilth/device.key: No such file",
+            "no bundle of the hub is in force; the files on site are"
+        ]
+    );
+    assert_eq!(
+        shown(
+            r#"{"hub":"https://h","now":90000,"state":"refused","why":"the hub answered 401: not known","next_try":150000,
+            "last_success":30000,"alerts":{"key-refused":"the hub answered 401"},
+            "bundle":{"version":3,"hash":"0123456789"},"refused":{"version":4,"reason":"the bundle is not signed"},
+            "config":{"state":"backing off","why":"no answer","next_try":91000,"last_success":80000},
+            "ignored":["config.d/farm.toml"],"news":1}"#
+        ),
+        [
+            "https://h: it refuses this device: the hub answered 401: not known; next try in 1m",
+            "the hub took something last 1m ago",
+            "needs a person: the device's key is refused: the hub answered 401",
+            "the hub's bundle 3 is in force (content 01234567)",
+            "bundle 4 was refused: the bundle is not signed",
+            "asking for a bundle fails: no answer; next try in 1s; it last worked 10s ago",
+            "not used, because the hub configures this device: config.d/farm.toml",
+        ]
+    );
+    assert_eq!(
+        shown(
+            r#"{"hub":"https://h","state":"idle","lost":"the last good bundle is damaged (..); config.d is in force"}"#
+        )[2..],
+        ["no bundle of the hub is in force", "the last good bundle is damaged (..); config.d is in force"]
+    );
+    assert_eq!(shown(r#"{"hub":"https://h","state":"idle"}"#)[0], "https://h: everything is there");
+    assert_eq!(shown("[1]"), ["[1]"]);
+}

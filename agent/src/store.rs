@@ -3,7 +3,7 @@
 //! ```text
 //! decide -- commits --> recorder ==(bounded)==> thread: buffer -- one transaction --> Store -- WAL, FULL --> tilth.db
 //! sync   -- queries, confirmations ----------->          `-- "rows waiting" --> sync
-//! web, status ---------------------------------------------------- Reader (a connection of its own)
+//! status, sync -- questions --> store-reader: Reader, a connection for each question ----- reads -----'
 //! ```
 //!
 //! Readings wait in memory for the block interval and are written as one block of all sensors; whatever else happens is
@@ -22,6 +22,8 @@
 //! | `retention`, `thin`, `digest` | what is given up when room or time runs out; the first is pure, the others do it |
 //! | `losses` | what was given up and why, for `status` |
 //! | `buffer`, `thread`, `progress` | when to commit and what to drop, pure; the thread that does it, and how far it has come |
+//! | `handle` | the ends of that thread that others hold |
+//! | `questions` | the thread that reads what people and sync ask, beside the commits |
 //! | `forecast` | days offline, bytes written a day; pure |
 //! | `row` | the one translation between rows and the words of core and protocol |
 
@@ -36,6 +38,7 @@ mod evidence;
 mod extent;
 pub(crate) mod forecast;
 mod gaps;
+mod handle;
 mod known;
 mod lane;
 mod log;
@@ -44,6 +47,7 @@ mod names;
 mod open;
 mod outbox;
 mod progress;
+mod questions;
 mod raw_block;
 pub(crate) mod read;
 mod retention;
@@ -100,8 +104,7 @@ pub(crate) struct Store {
     alerts_until: u64,
     /// Tells this database from another one in its place.
     name: String,
-    /// Which file it is.
-    place: open::Place,
+    file: Option<open::FileId>,
     /// What began to be given up with the last step, and why.
     short_of: Option<(&'static str, &'static str)>,
     /// The file has an older layout yet: the disk could not be written when it was opened.

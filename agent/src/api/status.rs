@@ -21,18 +21,17 @@ use crate::health::Bus;
 use crate::notify;
 use crate::sense::bus::health::{self, About, BusHealth, Messages, State};
 use crate::sense::stamp::Why;
-use crate::store::{self, Store, forecast};
+use crate::store::{self, Reader, forecast};
 
 /// Upper limit of kinds of losses shown; the newest are kept.
 const MAX_GIVEN_UP: u32 = 8;
 
-/// What the store's thread answers.
+/// What the database says of itself.
 struct Stored {
     bytes: Option<u64>,
     kept_bytes_a_day: Option<f64>,
     raw_days: Option<f64>,
     offline_days: Option<f64>,
-    lanes: BTreeMap<String, Lane>,
     given_up: Vec<GivenUp>,
 }
 
@@ -125,15 +124,8 @@ impl ApiState {
     }
 
     async fn store_state(&self) -> StoreState {
-        let (answer, answered) = oneshot::channel();
         let (path, policy) = (self.database.clone(), self.policy);
-        let asked = self.store.ask(move |store| {
-            let _ = answer.send(stored(store, &path, policy.most_bytes));
-        });
-        let stored = match asked {
-            Ok(()) => Self::wait(answered).await,
-            Err(_) => None,
-        };
+        let stored = self.store.read(move |reader, _| Ok(stored(reader, &path, policy.most_bytes))).await;
         let (trouble, written, missing, dropped) = {
             let posted = self.health.posted();
             (posted.trouble.clone(), posted.meter.a_day(), posted.missing.clone(), posted.dropped.clone())
@@ -147,8 +139,9 @@ impl ApiState {
             ..StoreState::default()
         };
         match stored {
-            None => StoreState { trouble: trouble.or_else(|| Some("it does not answer".to_owned())), ..state },
-            Some(Stored { bytes, kept_bytes_a_day, raw_days, offline_days, lanes, given_up }) => {
+            Err(why) => StoreState { trouble: trouble.or_else(|| Some(why.to_string())), ..state },
+            Ok(Stored { bytes, kept_bytes_a_day, raw_days, offline_days, given_up }) => {
+                let lanes = lane_states(&self.store.lanes());
                 StoreState { trouble, bytes, kept_bytes_a_day, raw_days, offline_days, lanes, given_up, ..state }
             }
         }
@@ -259,29 +252,31 @@ fn given_up(row: store::GivenUp) -> GivenUp {
     GivenUp { what, reason, count, from: wall(from), to: wall(to) }
 }
 
-/// On the store's thread: whatever waits for the disk waits there.
-fn stored(store: &Store, path: &std::path::Path, most_bytes: u64) -> Stored {
-    let size = |suffix: &str| {
-        let mut path = path.as_os_str().to_owned();
-        path.push(suffix);
-        fs::metadata(path).map(|file| file.len()).ok()
-    };
-    let rates = store.reader().rates().ok().flatten();
-    let used = store.reader().used_bytes().ok();
-    let forecast = rates.zip(used).map(|(rates, used)| forecast(most_bytes, used, &rates));
-    let kept = rates.map(|rates| rates.raw + rates.minutes + rates.quarters + rates.events);
-    let lanes = store.lanes();
+fn lane_states(lanes: &store::LaneStates) -> BTreeMap<String, Lane> {
     let lane = |of: Of| {
         let state = lanes.of(of);
         let lane = Lane { committed: state.committed, confirmed: state.confirmed, waiting: state.waiting() };
         (of.name().to_owned(), lane)
     };
+    Of::ALL.into_iter().map(lane).collect()
+}
+
+/// On the thread that reads: whatever waits for the disk waits there.
+fn stored(reader: &Reader, path: &std::path::Path, most_bytes: u64) -> Stored {
+    let size = |suffix: &str| {
+        let mut path = path.as_os_str().to_owned();
+        path.push(suffix);
+        fs::metadata(path).map(|file| file.len()).ok()
+    };
+    let rates = reader.rates().ok().flatten();
+    let used = reader.used_bytes().ok();
+    let forecast = rates.zip(used).map(|(rates, used)| forecast(most_bytes, used, &rates));
+    let kept = rates.map(|rates| rates.raw + rates.minutes + rates.quarters + rates.events);
     Stored {
         bytes: size("").map(|bytes| bytes + size("-wal").unwrap_or(0)),
         kept_bytes_a_day: kept.filter(|kept| *kept > 0.0).map(f64::round),
         raw_days: forecast.and_then(|forecast| forecast.raw_goes).map(f64::floor),
         offline_days: forecast.and_then(|forecast| forecast.loss).map(f64::floor),
-        lanes: Of::ALL.into_iter().map(lane).collect(),
-        given_up: store.reader().given_up(MAX_GIVEN_UP).unwrap_or_default().into_iter().map(given_up).collect(),
+        given_up: reader.given_up(MAX_GIVEN_UP).unwrap_or_default().into_iter().map(given_up).collect(),
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::ops::RangeInclusive;
+use std::time::Instant;
 
 use serde::Serialize;
 use tilth_protocol::{Extent, Gap, GapKind, Sequenced};
@@ -14,6 +15,8 @@ pub(crate) struct Limit {
     pub(crate) rows: usize,
     /// The most bytes of rows and gaps as JSON. One row is always given, however large: nothing would ever move otherwise.
     pub(crate) bytes: usize,
+    /// No row is read after this instant, but for the first.
+    pub(crate) until: Option<Instant>,
 }
 
 /// An extent in the making: from its first sequence on, as far as there is room.
@@ -50,8 +53,10 @@ impl<R: Sequenced + Serialize> Filling<R> {
         }
     }
 
-    /// Offers the next row, by sequence. Says whether there is room for more.
-    pub(super) fn offer(&mut self, row: R) -> bool {
+    /// Offers the next row, by sequence. Says whether there is room and time for more.
+    pub(super) fn offer(&mut self, row: R, now: Instant) -> bool {
+        let has_any = self.next > *self.range.start();
+        self.is_full |= has_any && self.limit.until.is_some_and(|until| until <= now);
         let seq = row.seq();
         // A block may reach beyond either end of the range.
         if seq > *self.range.end() {

@@ -178,7 +178,7 @@ impl Store {
     /// Whether the file that is written to is still the one in its place: not deleted, and no other one put there.
     pub(super) fn is_in_place(&self) -> bool {
         match fs::metadata(&self.path) {
-            Ok(file) => self.place.0.is_none_or(|place| place == (file.dev(), file.ino())),
+            Ok(file) => self.file.is_none_or(|known| known == FileId(file.dev(), file.ino())),
             // Whatever else is wrong, writing says it.
             Err(error) => error.kind() != ErrorKind::NotFound,
         }
@@ -258,13 +258,14 @@ fn connect(path: &Path, options: &Options, least_boot: u32) -> Result<(Store, Op
     take(Connection::open_with_flags_and_vfs(path, flags, ALONE)?, is_new, path, options, least_boot)
 }
 
-/// Which file a database is, as the system knows it; none where that cannot be said.
+/// Device and inode of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place(Option<(u64, u64)>);
+pub(super) struct FileId(u64, u64);
 
-impl Place {
-    fn of(path: &Path) -> Place {
-        Place(fs::metadata(path).ok().map(|file| (file.dev(), file.ino())))
+impl FileId {
+    /// The file that is at a path now, where that can be said.
+    pub(super) fn of(path: &Path) -> Option<FileId> {
+        fs::metadata(path).ok().map(|file| FileId(file.dev(), file.ino()))
     }
 }
 
@@ -299,7 +300,7 @@ fn in_words(path: &Path, reason: String) -> String {
 
 /// Reads a database on a disk that takes no log, no index of it and no lock, so that a restart remembers what is in it.
 /// Nothing is written this way: it is opened again before anything is.
-fn read_only(path: &Path, options: &Options) -> Result<(Store, Opened), StoreError> {
+pub(super) fn read_only(path: &Path, options: &Options) -> Result<(Store, Opened), StoreError> {
     let has_log = fs::metadata(aside::beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
     let name = path.to_str().ok_or(StoreError::ReadOnly)?;
     let name = name.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
@@ -348,7 +349,7 @@ fn take(
         boot_unwritten: false,
         alerts_until: boot::reserved(&connection, is_old)?,
         name: name(&connection, is_old)?,
-        place: Place::of(path),
+        file: FileId::of(path),
         early_checkpoint: EarlyCheckpoint::of(path, &connection, options.checkpoint_pages),
         short_of: None,
         is_old,

@@ -16,6 +16,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::time::Instant;
 
 use rusqlite::{Connection, TransactionBehavior};
 use tilth_core::time::Uptime;
@@ -42,7 +43,7 @@ pub(crate) enum Confirmation {
 
 impl Reader {
     /// A part of the lane events or diagnostics: a range, from its first sequence on as far as the limit goes. Nothing where
-    /// the range is empty.
+    /// the range is empty. To be read within one transaction.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -53,16 +54,16 @@ impl Reader {
         limit: Limit,
     ) -> Result<Option<Extent<Event>>, StoreError> {
         let table = if lane == Lane::Diagnostics { "diagnostic" } else { "event" };
-        let transaction = self.0.unchecked_transaction()?;
-        let range = committed(&transaction, lane, &wanted)?;
-        let gaps = gaps::within(&transaction, lane, &range)?;
+        let connection = &self.0;
+        let range = committed(connection, lane, &wanted)?;
+        let gaps = gaps::within(connection, lane, &range)?;
         let mut filling = Filling::new(range.clone(), limit, gaps);
-        let mut statement = transaction.prepare_cached(&format!(
+        let mut statement = connection.prepare_cached(&format!(
             "SELECT seq, boot, uptime, wall, kind, body FROM {table} WHERE seq BETWEEN ? AND ? ORDER BY seq"
         ))?;
         let mut rows = statement.query((int(*range.start()), int(*range.end())))?;
         while let Some(row) = rows.next()? {
-            if !filling.offer(row::event(row)?) {
+            if !filling.offer(row::event(row)?, Instant::now()) {
                 break;
             }
         }
@@ -78,12 +79,12 @@ impl Reader {
         wanted: RangeInclusive<u64>,
         limit: Limit,
     ) -> Result<Option<Extent<WindowRow>>, StoreError> {
-        let transaction = self.0.unchecked_transaction()?;
-        let range = committed(&transaction, Lane::Windows, &wanted)?;
-        let gaps = gaps::within(&transaction, Lane::Windows, &range)?;
-        let series = series_by_number(&transaction)?;
+        let connection = &self.0;
+        let range = committed(connection, Lane::Windows, &wanted)?;
+        let gaps = gaps::within(connection, Lane::Windows, &range)?;
+        let series = series_by_number(connection)?;
         let mut filling = Filling::new(range.clone(), limit, gaps);
-        let mut statement = transaction.prepare_cached(
+        let mut statement = connection.prepare_cached(
             "SELECT 0 AS grain, seq, boot, start, wall_at_zero, block FROM minute
                 WHERE seq >= (SELECT coalesce(max(seq), 0) FROM minute WHERE seq <= ?1) AND seq <= ?2
              UNION ALL
@@ -98,7 +99,7 @@ impl Reader {
             let entries = window_block::decode(place.start, row.get_ref("block")?.as_blob().unwrap_or_default());
             for (seq, entry) in (first..).zip(&entries.unwrap_or_default()) {
                 if let Some(series) = series.get(&entry.series)
-                    && !filling.offer(row::window(seq, series, &place, entry))
+                    && !filling.offer(row::window(seq, series, &place, entry), Instant::now())
                 {
                     break 'blocks;
                 }

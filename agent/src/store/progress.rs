@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tilth_core::time::Uptime;
 
 use super::buffer::Cause;
+use super::lane::LaneStates;
 
 /// How far the thread has come with what was recorded. Clones are the same.
 #[derive(Debug, Clone, Default)]
@@ -18,12 +19,19 @@ pub(super) struct Marks {
     unwritten_from: Option<Uptime>,
     /// Why nothing can be written; nothing while it can.
     pub(super) cause: Option<Cause>,
+    /// With what the hub confirmed and no commit has written yet.
+    pub(super) lanes: LaneStates,
 }
 
 impl Progress {
     /// From which instant on nothing of what was recorded is on the disk; nothing where all is.
     pub(crate) fn unwritten_from(&self) -> Option<Uptime> {
         self.marks().unwritten_from
+    }
+
+    /// Where the lanes of the outbox stand.
+    pub(crate) fn lanes(&self) -> LaneStates {
+        self.marks().lanes
     }
 
     pub(super) fn record(&self, now: Uptime) {

@@ -1,6 +1,7 @@
 //! Reading back by sensor and span: windows, and readings.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
 
 use rusqlite::Connection;
 use tilth_core::id::SensorId;
@@ -27,6 +28,30 @@ pub(crate) struct BootSpan {
     pub(crate) to: Uptime,
 }
 
+/// How much one answer may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Most {
+    /// Rows at most, and as many as the last block brings beyond them.
+    pub(crate) rows: usize,
+    /// No block is read after this instant, but for the first.
+    pub(crate) until: Instant,
+}
+
+impl Most {
+    fn is_reached(&self, rows: usize) -> bool {
+        rows > 0 && (rows >= self.rows || self.until <= Instant::now())
+    }
+}
+
+/// The rows of a span, whole up to where they were cut.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Part<R> {
+    /// Oldest first.
+    pub(crate) rows: Vec<R>,
+    /// Rows from this instant on were not read; none where the span is whole.
+    pub(crate) cut_at: Option<Uptime>,
+}
+
 /// A window as it was kept, of the highest revision.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RecordedWindow {
@@ -39,7 +64,7 @@ pub(crate) struct RecordedWindow {
 }
 
 impl Reader {
-    /// The windows of a sensor that began in a span, oldest first.
+    /// The windows of a sensor that began in a span. To be read within one transaction.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -48,7 +73,8 @@ impl Reader {
         sensor: &SensorId,
         grain: Grain,
         span: BootSpan,
-    ) -> Result<Vec<RecordedWindow>, StoreError> {
+        most: Most,
+    ) -> Result<Part<RecordedWindow>, StoreError> {
         let series = series_of(&self.0, sensor)?;
         let zero = boots(&self.0)?.into_iter().find(|boot| boot.number == span.boot).and_then(|boot| boot.wall_at_zero);
         let table = table(grain);
@@ -57,8 +83,14 @@ impl Reader {
         ))?;
         let mut rows = statement.query((span.boot, span.from.0, span.to.0))?;
         let mut newest = BTreeMap::<(Uptime, u32), windows::Row>::new();
+        let mut cut_at = None;
         while let Some(row) = rows.next()? {
             let start = Uptime(row.get("start")?);
+            // Never between two revisions of a window.
+            if newest.last_key_value().is_some_and(|(newest, _)| newest.0 < start) && most.is_reached(newest.len()) {
+                cut_at = Some(start);
+                break;
+            }
             let entries = window_block::decode(start, row.get_ref("block")?.as_blob().unwrap_or_default());
             for entry in entries.unwrap_or_default().iter().filter(|entry| series.contains_key(&entry.series)) {
                 // A later one of the same revision came from a restart: it is the whole, too.
@@ -70,33 +102,46 @@ impl Reader {
             let start = Stamp { boot: span.boot, uptime, wall };
             Some(RecordedWindow { start, series: series.get(&number)?.clone(), row })
         });
-        Ok(recorded.collect())
+        Ok(Part { rows: recorded.collect(), cut_at })
     }
 
-    /// The readings of a sensor in a span, by time.
+    /// The readings of a sensor in a span. To be read within one transaction.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub(crate) fn readings_of(&self, sensor: &SensorId, span: BootSpan) -> Result<Vec<Recorded>, StoreError> {
+    pub(crate) fn readings_of(
+        &self,
+        sensor: &SensorId,
+        span: BootSpan,
+        most: Most,
+    ) -> Result<Part<Recorded>, StoreError> {
         let series = series_of(&self.0, sensor)?;
         let BootSpan { boot, from, to } = span;
         let first = first_block_at(&self.0, boot, from - BEHIND)?;
+        // Those that came late first: the others come by time.
         let mut statement = self.0.prepare_cached(
-            "SELECT boot, block FROM raw
-                WHERE id >= ?1 AND id < ?2 AND late = 0 AND boot = ?3 AND last >= ?4 AND first <= ?5
+            "SELECT boot, block, ?4 AS whole_until FROM raw
+                WHERE late = 1 AND boot = ?3 AND last >= ?4 AND first <= ?5
              UNION ALL
-             SELECT boot, block FROM raw WHERE late = 1 AND boot = ?3 AND last >= ?4 AND first <= ?5",
+             SELECT boot, block, at - ?6 FROM raw
+                WHERE id >= ?1 AND id < ?2 AND late = 0 AND boot = ?3 AND last >= ?4 AND first <= ?5",
         )?;
         let end = first_block_at(&self.0, boot, to + BEHIND + Span(1))?;
-        let mut rows = statement.query((first, end, boot, from.0, to.0))?;
-        let mut readings = Vec::new();
+        let mut rows = statement.query((first, end, boot, from.0, to.0, BEHIND.0))?;
+        let (mut readings, mut cut_at) = (Vec::new(), None);
         while let Some(row) = rows.next()? {
+            let whole_until = from.max(Uptime(row.get("whole_until")?));
+            if most.is_reached(readings.len()) && whole_until > from {
+                cut_at = Some(whole_until);
+                break;
+            }
             let points = points(row, &series, |number| series.contains_key(&number))?;
             let inside = points.into_iter().filter(|(_, point)| (from..=to).contains(&point.at));
             readings.extend(inside.map(|(series, point)| Recorded::new(series, boot, &point)));
         }
+        readings.retain(|reading| cut_at.is_none_or(|cut_at| reading.at < cut_at));
         readings.sort_by_key(|reading| reading.at);
-        Ok(readings)
+        Ok(Part { rows: readings, cut_at })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -10,30 +10,22 @@ use tilth_core::time::{Span, Uptime, WallTime};
 use tilth_protocol::{Lane, Stream};
 
 use super::buffer::{Buffer, Cause, Losses};
-use super::commit::Commit;
 use super::error::StoreError;
+use super::handle::Command;
+pub(crate) use super::handle::{QUEUE, Recorder, StoreHandle};
 use super::known::{Known, Missing, Notes};
 use super::lane::LaneStates;
 use super::open::{Found, Opened, Options};
 pub(crate) use super::progress::Progress;
+use super::questions::{Questions, ReadAccess};
 use super::retention::{Policy, Step};
 use super::{Before, Running, Store};
-
-/// Commands that wait for the thread. When it is full, commits gather on the recorder's side under the same limits as in
-/// the thread, and questions are refused: whoever asks comes again.
-pub(crate) const QUEUE: usize = 256;
 
 /// Between looks at whether something must be given up.
 const LOOK: Span = Span::from_mins(1);
 
 /// Steps of giving up after one commit: deleting keeps up with adding, and no commit waits long.
 const STEPS: u32 = 4;
-
-/// How long the last commit waits for room in the queue: a disk that hangs must not keep the agent from ending.
-const LAST_WAIT: Duration = Duration::from_secs(1);
-
-/// Between two looks for that room.
-const LOOK_FOR_ROOM: Duration = Duration::from_millis(10);
 
 /// How it works.
 pub(crate) struct Settings {
@@ -72,35 +64,6 @@ pub(crate) enum News<'a> {
     Exchanged,
 }
 
-enum Command {
-    Record(Vec<Commit>, Losses),
-    Ask(Box<dyn FnOnce(&mut Store) + Send>),
-    /// Commits what waits, then answers whether everything is on the disk.
-    Flush(Box<dyn FnOnce(bool) + Send>),
-    Stop,
-}
-
-/// The end that decide holds. Recording never waits.
-pub(crate) struct Recorder {
-    commands: SyncSender<Command>,
-    overflow: Buffer,
-    interval: Span,
-    progress: Progress,
-    /// The highest number of an alert that is reserved on the disk.
-    alerts_until: Arc<AtomicU64>,
-}
-
-/// The end for questions and confirmations.
-#[derive(Clone)]
-pub(crate) struct StoreHandle {
-    commands: SyncSender<Command>,
-}
-
-/// The queue is full, or the thread has ended: nothing was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the store is busy")]
-pub(crate) struct Busy;
-
 /// What the thread begins with.
 pub(crate) enum Ground {
     /// An open store in which a boot has begun.
@@ -119,90 +82,14 @@ pub(crate) fn start(
     settings: Settings,
 ) -> Result<(Recorder, StoreHandle, JoinHandle<()>), std::io::Error> {
     let (commands, heard) = mpsc::sync_channel(QUEUE);
-    let recorder = Recorder {
-        commands: commands.clone(),
-        overflow: Buffer::new(settings.interval),
-        interval: settings.interval,
-        progress: Progress::default(),
-        alerts_until: Arc::default(),
-    };
+    let recorder = Recorder::new(commands.clone(), settings.interval);
     let (progress, alerts_until) = (recorder.progress(), Arc::clone(&recorder.alerts_until));
-    let run = move || Keeper::new(open(), settings, heard, progress, alerts_until).run();
+    let access = ReadAccess::default();
+    let questions = Questions::start(access.clone())?;
+    let handle = StoreHandle { commands, questions, progress: recorder.progress() };
+    let run = move || Keeper::new(open(), settings, heard, progress, alerts_until, access).run();
     let thread = std::thread::Builder::new().name("store".to_owned()).spawn(run)?;
-    Ok((recorder, StoreHandle { commands }, thread))
-}
-
-impl Recorder {
-    /// Hands a commit over. With the queue full it stays here until the next one; beyond the limits the oldest is dropped
-    /// and counted.
-    pub(crate) fn record(&mut self, commit: Commit) {
-        self.progress.record(commit.now);
-        self.overflow.blame(self.progress.marks().cause.unwrap_or_default());
-        self.overflow.add(commit);
-        self.hand_over();
-    }
-
-    /// The highest number of an alert that is reserved on the disk, since the thread began to write; 0 before.
-    pub(crate) fn alerts_until(&self) -> u64 {
-        self.alerts_until.load(Ordering::Acquire)
-    }
-
-    /// How far the thread has come.
-    pub(crate) fn progress(&self) -> Progress {
-        self.progress.clone()
-    }
-
-    fn hand_over(&mut self) {
-        let (commits, lost) = self.overflow.take();
-        if let Err(TrySendError::Full(Command::Record(commits, lost))) =
-            self.commands.try_send(Command::Record(commits, lost))
-        {
-            let mut overflow = Buffer::new(self.interval);
-            overflow.blame(self.progress.marks().cause.unwrap_or_default());
-            overflow.add_lost(&lost);
-            commits.into_iter().for_each(|commit| overflow.add(commit));
-            self.overflow = overflow;
-        }
-    }
-
-    /// Hands over what is left and lets the thread commit everything and end. Waits for room in the queue, but not for long.
-    pub(crate) fn stop(mut self) {
-        let end = Instant::now() + LAST_WAIT;
-        while !self.try_stop() && Instant::now() < end {
-            std::thread::sleep(LOOK_FOR_ROOM);
-        }
-    }
-
-    fn try_stop(&mut self) -> bool {
-        self.hand_over();
-        self.overflow.is_empty() && !matches!(self.commands.try_send(Command::Stop), Err(TrySendError::Full(_)))
-    }
-}
-
-impl StoreHandle {
-    /// Runs a question on the store's thread; it answers by whatever channel it holds. While the database cannot be opened
-    /// questions are dropped, and with them their channel.
-    ///
-    /// # Errors
-    /// [`Busy`] when the queue is full: ask again later.
-    pub(crate) fn ask(&self, question: impl FnOnce(&mut Store) + Send + 'static) -> Result<(), Busy> {
-        self.commands.try_send(Command::Ask(Box::new(question))).map_err(|_| Busy)
-    }
-
-    /// Commits what waits and lets the thread end, where nobody else could tell it to.
-    pub(crate) fn stop(&self) {
-        // A queue that is full is of a thread that hangs, and one that is closed of a thread that has ended.
-        let _ = self.commands.try_send(Command::Stop);
-    }
-
-    /// Commits what waits and answers whether all of it is on the disk; for dosing, which waits for that.
-    ///
-    /// # Errors
-    /// [`Busy`] when the queue is full: whatever waits for it does not happen.
-    #[cfg_attr(not(test), expect(dead_code, reason = "a dose is booked with it"))]
-    pub(crate) fn flush(&self, answer: impl FnOnce(bool) + Send + 'static) -> Result<(), Busy> {
-        self.commands.try_send(Command::Flush(Box::new(answer))).map_err(|_| Busy)
-    }
+    Ok((recorder, handle, thread))
 }
 
 struct Keeper {
@@ -228,6 +115,7 @@ struct Keeper {
     notes: Notes,
     progress: Progress,
     alerts_until: Arc<AtomicU64>,
+    access: ReadAccess,
     settings: Settings,
 }
 
@@ -238,9 +126,12 @@ impl Keeper {
         heard: Receiver<Command>,
         progress: Progress,
         alerts_until: Arc<AtomicU64>,
+        access: ReadAccess,
     ) -> Keeper {
         let (store, running, trouble) = match ground {
             Ground::Open(store) => {
+                access.open(&store);
+                progress.marks().lanes = store.lanes();
                 let running = store.running();
                 (Some(*store), running, None)
             }
@@ -262,6 +153,7 @@ impl Keeper {
             notes: Notes::default(),
             progress,
             alerts_until,
+            access,
             settings,
         }
     }
@@ -284,6 +176,7 @@ impl Keeper {
                 if self.buffer.is_empty() {
                     self.note_known(false);
                 }
+                self.access.close();
                 return;
             }
             // Sensors fell silent: what waits is not left waiting, whatever is asked meanwhile.
@@ -308,9 +201,10 @@ impl Keeper {
                     self.buffer.add(commit);
                 }
             }
-            Command::Ask(question) => {
+            Command::Use(change) => {
                 if let Some(store) = &mut self.store {
-                    question(store);
+                    change(store);
+                    self.progress.marks().lanes = store.lanes();
                 }
             }
             Command::Flush(answer) => {
@@ -339,6 +233,7 @@ impl Keeper {
                 self.progress.marks().cause = None;
                 self.progress.written(self.now);
                 if let Some(store) = &self.store {
+                    self.progress.marks().lanes = store.lanes();
                     self.alerts_until.store(store.alerts_until(), Ordering::Release);
                 }
                 if self.trouble.take().is_some() {
@@ -358,7 +253,10 @@ impl Keeper {
                 if !self.buffer.lost().is_empty() {
                     (self.settings.news)(News::Dropped(self.buffer.lost()));
                 }
-                self.must_reopen |= error.needs_reopening();
+                if self.store.is_some() && error.needs_reopening() {
+                    self.must_reopen = true;
+                    self.access.leave_to_store_thread();
+                }
                 let said = error.to_string();
                 if self.trouble.as_ref() != Some(&said) {
                     (self.settings.news)(News::Trouble(&error));
@@ -385,6 +283,7 @@ impl Keeper {
     /// there, or in a new one.
     fn replace_lost_file(&mut self) -> Result<Option<(Stream, LaneStates)>, StoreError> {
         self.stream = None;
+        self.access.close();
         self.deleted = self.store.take().map(|store| store.known(self.wall_of(&store), true));
         self.open()?;
         self.write_waiting()
@@ -417,6 +316,7 @@ impl Keeper {
     /// Opens the database again, or at last. One that can only be read stays for those who ask.
     fn open(&mut self) -> Result<(), StoreError> {
         // Closed before: connections of one process share what they know of a file, such as that it is read-only.
+        self.access.close();
         if let Some(store) = self.store.take() {
             self.stream = Some(store.stream());
         }
@@ -433,7 +333,7 @@ impl Keeper {
         if self.running.is_counted() {
             let resumed = store.resume(&self.running);
             let is_another = self.stream != Some(store.stream());
-            self.store = Some(store);
+            self.use_store(store);
             resumed?;
             if is_another {
                 (self.settings.news)(News::Replaced(&opened));
@@ -442,19 +342,25 @@ impl Keeper {
             let known = store.begin_late(&self.running)?;
             self.running = store.running();
             (self.settings.news)(News::Begun(store.boot(), known, &opened));
-            self.store = Some(store);
+            self.use_store(store);
         }
         self.must_reopen = false;
         self.note_known(true);
         Ok(())
     }
 
+    fn use_store(&mut self, store: Store) {
+        self.access.open(&store);
+        self.store = Some(store);
+    }
+
     /// Says whether there is a database again.
     fn start_anew(&mut self, reason: String) -> bool {
+        self.access.close();
         let Some(store) = self.store.take() else { return false };
         self.stream = None;
         let Ok((store, opened)) = store.start_anew(&self.settings.options, reason) else { return false };
-        self.store = Some(store);
+        self.use_store(store);
         (self.settings.news)(News::Replaced(&opened));
         true
     }

@@ -1,6 +1,6 @@
-//! What the driver asks of the store, on the store's own thread, and what it asks of decide.
+//! What the driver asks of the store, rows on the thread that reads and all else on the store's own, and what it asks of decide.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tilth_core::engine::Engine;
 use tilth_protocol::{Lane, Lanes, Live, Stream};
@@ -15,7 +15,7 @@ use crate::decide::Command;
 use crate::health::Health;
 use crate::output::tell;
 use crate::store::thread::StoreHandle;
-use crate::store::{Limit, Missing, Store};
+use crate::store::{Limit, Missing, Reader, Store, StoreError};
 
 /// A busy store is asked again after this.
 const BUSY: Duration = Duration::from_millis(50);
@@ -137,8 +137,8 @@ impl Clerk {
 
     async fn fetch(&self, wanted: Ask) -> Result<Haul, String> {
         let (id, live) = (wanted.id, wanted.live);
-        let found = ask(&self.store, move |store| rows(store, &wanted)).await;
-        let (stream, lanes) = found.unwrap_or_else(|| Err("the store has no database".to_owned()))?;
+        let read = self.store.read(move |reader, until| rows(reader, &wanted, until)).await;
+        let (stream, lanes) = read.map_err(|error| error.to_string())?;
         let live = if live { self.live().await } else { Vec::new() };
         Ok(Haul { id, stream, lanes, live })
     }
@@ -167,7 +167,7 @@ impl Clerk {
     }
 }
 
-/// Asks the store's thread, as often as it is busy. Nothing where it has no database to answer from.
+/// Has the store's thread do something, as often as it is busy. Nothing where it has no database to answer from.
 async fn ask<T: Send + 'static>(
     store: &StoreHandle,
     question: impl Fn(&mut Store) -> T + Clone + Send + 'static,
@@ -204,21 +204,18 @@ fn outbox_of(store: &Store) -> Outbox {
     Outbox { stream: store.stream(), epoch: store.epoch(), lanes: Lane::ALL.map(state).into() }
 }
 
-fn rows(store: &Store, ask: &Ask) -> Result<(Stream, Lanes), String> {
+fn rows(reader: &Reader, ask: &Ask, until: Instant) -> Result<(Stream, Lanes), StoreError> {
     let mut lanes = Lanes::default();
     for wanted in &ask.lanes {
         let range = wanted.first..=wanted.last;
-        let limit = Limit { rows: wanted.max_rows, bytes: wanted.max_bytes };
-        let events = |lane| store.reader().events(lane, range.clone(), limit).map_err(|error| error.to_string());
+        let limit = Limit { rows: wanted.max_rows, bytes: wanted.max_bytes, until: Some(until) };
         match wanted.lane {
-            Lane::Events => lanes.events = events(Lane::Events)?,
-            Lane::Diagnostics => lanes.diagnostics = events(Lane::Diagnostics)?,
-            Lane::Windows => {
-                lanes.windows = store.reader().windows(range.clone(), limit).map_err(|error| error.to_string())?;
-            }
+            Lane::Events => lanes.events = reader.events(Lane::Events, range, limit)?,
+            Lane::Diagnostics => lanes.diagnostics = reader.events(Lane::Diagnostics, range, limit)?,
+            Lane::Windows => lanes.windows = reader.windows(range, limit)?,
         }
     }
-    Ok((store.stream(), lanes))
+    Ok((reader.stream()?, lanes))
 }
 
 fn newest(engine: &Engine) -> Vec<Live> {

@@ -8,7 +8,7 @@ use tilth_protocol::Event;
 
 use super::*;
 
-const NO_LIMIT: Limit = Limit { rows: usize::MAX, bytes: usize::MAX };
+const NO_LIMIT: Limit = Limit { rows: usize::MAX, bytes: usize::MAX, until: None };
 
 fn event(seq: u64) -> Event {
     Event { seq, at: Stamp { boot: 1, uptime: Uptime(0), wall: None }, kind: "note".to_owned(), body: Map::new() }
@@ -26,7 +26,7 @@ fn fill(range: RangeInclusive<u64>, limit: Limit, rows: &[u64], gaps: &[Gap]) ->
     // Whole blocks of three rows are offered, whatever of them is in the range.
     let near = range.start().saturating_sub(3)..=range.end().saturating_add(3);
     for seq in rows.iter().filter(|seq| near.contains(seq)) {
-        if !filling.offer(event(*seq)) {
+        if !filling.offer(event(*seq), Instant::now()) {
             break;
         }
     }
@@ -98,7 +98,7 @@ proptest! {
     /// Extents one after the other give every sequence exactly once.
     #[test]
     fn a_lane_is_passed_through_completely((committed, rows, gaps) in held(), most in 1usize..6, bytes in 1usize..900) {
-        let limit = Limit { rows: most, bytes };
+        let limit = Limit { rows: most, bytes, until: None };
         let (mut drawn, mut after) = (String::new(), 0);
         while let Some((first, piece)) = fill(after + 1..=committed, limit, &rows, &gaps) {
             prop_assert_eq!(first, after + 1);
@@ -117,7 +117,7 @@ proptest! {
     ) {
         let (_, whole) = fill(1..=committed, NO_LIMIT, &rows, &gaps).unwrap();
         let last = committed.min(first + length);
-        match fill(first..=last, Limit { rows: most, bytes }, &rows, &gaps) {
+        match fill(first..=last, Limit { rows: most, bytes, until: None }, &rows, &gaps) {
             None => prop_assert!(first > committed),
             Some((begin, drawn)) => {
                 prop_assert_eq!(begin, first);

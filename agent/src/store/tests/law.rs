@@ -20,7 +20,7 @@ impl<R> Told<R> {
     }
 }
 
-pub(crate) const LIMIT: Limit = Limit { rows: 37, bytes: 20_000 };
+pub(crate) const LIMIT: Limit = Limit { rows: 37, bytes: 20_000, until: None };
 
 /// Walks a lane as sync does, and checks that each extent goes on where the last one ended and accounts for all of it.
 pub(crate) fn walk<R: Sequenced>(

@@ -1,6 +1,7 @@
 //! What was stored reads back: raw, windows, snapshots, boots.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use tilth_core::engine::{Engine, Input};
 use tilth_core::id::SensorId;
@@ -13,7 +14,7 @@ use crate::checkpoint::Checkpoint;
 use crate::store::buffer::Losses;
 use crate::store::retention::Step;
 use crate::store::snapshot::KeptSnapshot;
-use crate::store::span::BootSpan;
+use crate::store::span::{BootSpan, Most};
 use crate::store::{Anchor, Commit, Policy};
 
 /// An hour of random readings, some of them late, committed every ten seconds: the store and what it was given.
@@ -32,6 +33,10 @@ fn an_hour(folder: &Folder) -> (crate::store::Store, Farm, Vec<Reading>) {
         store.commit(&commit).unwrap();
     }
     (store, farm, given)
+}
+
+fn everything() -> Most {
+    Most { rows: usize::MAX, until: Instant::now() + Duration::from_secs(3600) }
 }
 
 fn sensor(number: u32) -> SensorId {
@@ -53,7 +58,7 @@ fn readings_of_a_span_are_those_that_were_given() {
             .map(|reading| (reading.at, reading.steps, reading.raw.to_bits()))
             .collect();
         expected.sort_unstable();
-        let read = store.reader().readings_of(&sensor(number), span).unwrap();
+        let read = store.reader().readings_of(&sensor(number), span, everything()).unwrap().rows;
         assert!(read.is_sorted_by_key(|reading| reading.at));
         let mut read: Vec<_> = read.iter().map(|reading| (reading.at, reading.steps, reading.raw.to_bits())).collect();
         read.sort_unstable();
@@ -86,7 +91,7 @@ fn windows_are_the_sums_of_their_readings() {
             let start = grain.start(reading.at, WALL.0);
             truth.entry(start).and_modify(|window| *window = window.merge(one)).or_insert(one);
         }
-        let read = store.reader().windows_of(&sensor(number), grain, all).unwrap();
+        let read = store.reader().windows_of(&sensor(number), grain, all, everything()).unwrap().rows;
         revised += read.iter().filter(|window| window.row.revision > 0).count();
         assert!(read.iter().map(|window| (window.start.uptime, window.row.window)).eq(truth), "{grain} of {number}");
     }

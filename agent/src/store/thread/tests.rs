@@ -7,6 +7,7 @@ use tilth_protocol::{GapKind, Lane};
 
 use super::*;
 use crate::store::Found;
+use crate::store::handle::{Busy, LAST_WAIT};
 use crate::store::outbox::Confirmation;
 use crate::store::tests::farm::{Farm, Folder, booted, note, open, options};
 use crate::store::tests::law;

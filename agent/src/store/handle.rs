@@ -1,0 +1,141 @@
+//! The ends of the store's thread that others hold: decide records, sync and the API ask. None of them waits for a disk.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::time::{Duration, Instant};
+
+use tilth_core::time::Span;
+
+use super::Store;
+use super::buffer::{Buffer, Losses};
+use super::commit::Commit;
+use super::lane::LaneStates;
+use super::progress::Progress;
+use super::questions::Questions;
+
+/// Commands that wait for the thread. When it is full, commits gather on the recorder's side under the same limits as in
+/// the thread, and questions are refused: whoever asks comes again.
+pub(crate) const QUEUE: usize = 256;
+
+/// How long the last commit waits for room in the queue: a disk that hangs must not keep the agent from ending.
+pub(super) const LAST_WAIT: Duration = Duration::from_secs(1);
+
+/// Between two looks for that room.
+const LOOK_FOR_ROOM: Duration = Duration::from_millis(10);
+
+/// What the store's thread is told.
+pub(super) enum Command {
+    Record(Vec<Commit>, Losses),
+    Use(Box<dyn FnOnce(&mut Store) + Send>),
+    /// Commits what waits, then answers whether everything is on the disk.
+    Flush(Box<dyn FnOnce(bool) + Send>),
+    Stop,
+}
+
+/// The end that decide holds. Recording never waits.
+pub(crate) struct Recorder {
+    commands: SyncSender<Command>,
+    overflow: Buffer,
+    interval: Span,
+    progress: Progress,
+    /// The highest number of an alert that is reserved on the disk.
+    pub(super) alerts_until: Arc<AtomicU64>,
+}
+
+/// The end for questions and confirmations.
+#[derive(Clone)]
+pub(crate) struct StoreHandle {
+    pub(super) commands: SyncSender<Command>,
+    pub(super) questions: Questions,
+    pub(super) progress: Progress,
+}
+
+/// The queue is full, or the thread has ended: nothing was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the store is busy")]
+pub(crate) struct Busy;
+
+impl Recorder {
+    /// The end of a thread that hears `commands` and gathers readings for `interval`.
+    pub(super) fn new(commands: SyncSender<Command>, interval: Span) -> Recorder {
+        let (progress, alerts_until) = (Progress::default(), Arc::default());
+        Recorder { commands, overflow: Buffer::new(interval), interval, progress, alerts_until }
+    }
+
+    /// Hands a commit over. With the queue full it stays here until the next one; beyond the limits the oldest is dropped
+    /// and counted.
+    pub(crate) fn record(&mut self, commit: Commit) {
+        self.progress.record(commit.now);
+        self.overflow.blame(self.progress.marks().cause.unwrap_or_default());
+        self.overflow.add(commit);
+        self.hand_over();
+    }
+
+    /// The highest number of an alert that is reserved on the disk, since the thread began to write; 0 before.
+    pub(crate) fn alerts_until(&self) -> u64 {
+        self.alerts_until.load(Ordering::Acquire)
+    }
+
+    /// How far the thread has come.
+    pub(crate) fn progress(&self) -> Progress {
+        self.progress.clone()
+    }
+
+    fn hand_over(&mut self) {
+        let (commits, lost) = self.overflow.take();
+        if let Err(TrySendError::Full(Command::Record(commits, lost))) =
+            self.commands.try_send(Command::Record(commits, lost))
+        {
+            let mut overflow = Buffer::new(self.interval);
+            overflow.blame(self.progress.marks().cause.unwrap_or_default());
+            overflow.add_lost(&lost);
+            commits.into_iter().for_each(|commit| overflow.add(commit));
+            self.overflow = overflow;
+        }
+    }
+
+    /// Hands over what is left and lets the thread commit everything and end. Waits for room in the queue, but not for long.
+    pub(crate) fn stop(mut self) {
+        let end = Instant::now() + LAST_WAIT;
+        while !self.try_stop() && Instant::now() < end {
+            std::thread::sleep(LOOK_FOR_ROOM);
+        }
+    }
+
+    fn try_stop(&mut self) -> bool {
+        self.hand_over();
+        self.overflow.is_empty() && !matches!(self.commands.try_send(Command::Stop), Err(TrySendError::Full(_)))
+    }
+}
+
+impl StoreHandle {
+    /// Has the store's thread change something; `change` answers by whatever channel it holds. While the database cannot be
+    /// opened it is dropped, and with it its channel. What is only read is asked with [`StoreHandle::read`].
+    ///
+    /// # Errors
+    /// [`Busy`] when the queue is full: try again later.
+    pub(crate) fn ask(&self, change: impl FnOnce(&mut Store) + Send + 'static) -> Result<(), Busy> {
+        self.commands.try_send(Command::Use(Box::new(change))).map_err(|_| Busy)
+    }
+
+    /// Where the lanes of the outbox stand.
+    pub(crate) fn lanes(&self) -> LaneStates {
+        self.progress.lanes()
+    }
+
+    /// Commits what waits and lets the thread end, where nobody else could tell it to.
+    pub(crate) fn stop(&self) {
+        // A queue that is full is of a thread that hangs, and one that is closed of a thread that has ended.
+        let _ = self.commands.try_send(Command::Stop);
+    }
+
+    /// Commits what waits and answers whether all of it is on the disk; for dosing, which waits for that.
+    ///
+    /// # Errors
+    /// [`Busy`] when the queue is full: whatever waits for it does not happen.
+    #[cfg_attr(not(test), expect(dead_code, reason = "a dose is booked with it"))]
+    pub(crate) fn flush(&self, answer: impl FnOnce(bool) + Send + 'static) -> Result<(), Busy> {
+        self.commands.try_send(Command::Flush(Box::new(answer))).map_err(|_| Busy)
+    }
+}

@@ -21,8 +21,16 @@ pub(crate) const MOST_WINDOWS: usize = 10_000;
 /// Events that wait at most, and as many diagnostics. Beyond it the oldest are dropped; their sequences say so.
 pub(crate) const MOST_EVENTS: usize = 2_000;
 
+/// All of these limits.
+const MOST: Sizes =
+    Sizes { readings: MOST_READINGS, windows: MOST_WINDOWS, events: MOST_EVENTS, diagnostics: MOST_EVENTS };
+
 /// A block is committed before its interval is over when it has this many readings, so that it stays small in memory.
 pub(crate) const BLOCK_READINGS: usize = 20_000;
+
+/// Upper limit of one transaction, unless a single commit is larger: half the length of the log at most, so that a backlog after a
+/// disk that hung is written in steps of bounded time, and the thread hears what is asked between them.
+const TRANSACTION: Sizes = Sizes { readings: BLOCK_READINGS, windows: 5_000, events: 1_000, diagnostics: 1_000 };
 
 /// How long a commit that failed is left alone.
 pub(crate) const RETRY: Span = Span::from_secs(5);
@@ -47,14 +55,8 @@ pub(crate) struct Losses(BTreeMap<Cause, Lost>);
 /// What was dropped for one cause before it could be committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Lost {
-    /// Readings.
-    pub(crate) readings: usize,
-    /// Windows.
-    pub(crate) windows: usize,
-    /// Events.
-    pub(crate) events: usize,
-    /// Diagnostics.
-    pub(crate) diagnostics: usize,
+    /// How many of each kind.
+    pub(crate) rows: Sizes,
     /// The earliest commit that something was dropped from.
     pub(crate) from: Option<Uptime>,
     /// The latest.
@@ -64,23 +66,16 @@ pub(crate) struct Lost {
 impl Lost {
     /// What was dropped, in words, and how many.
     pub(crate) fn counts(&self) -> impl Iterator<Item = (&'static str, usize)> {
-        let Lost { readings, windows, events, diagnostics, .. } = *self;
+        let Sizes { readings, windows, events, diagnostics } = self.rows;
         let counts = [("readings", readings), ("windows", windows), ("events", events), ("diagnostics", diagnostics)];
         counts.into_iter().filter(|(_, count)| *count > 0)
     }
 
-    fn note(&mut self, at: Uptime) {
-        self.from = Some(self.from.map_or(at, |from| from.min(at)));
-        self.to = Some(self.to.map_or(at, |to| to.max(at)));
-    }
-
     /// Both together.
     pub(crate) fn join(&mut self, other: &Lost) {
-        self.readings += other.readings;
-        self.windows += other.windows;
-        self.events += other.events;
-        self.diagnostics += other.diagnostics;
-        other.from.into_iter().chain(other.to).for_each(|at| self.note(at));
+        self.rows = self.rows.and(other.rows);
+        self.from = self.from.into_iter().chain(other.from).min();
+        self.to = self.to.into_iter().chain(other.to).max();
     }
 }
 
@@ -151,13 +146,46 @@ pub(crate) struct Buffer {
     not_before: Option<Uptime>,
 }
 
-/// How much waits.
+/// Numbers of rows, by kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Sizes {
-    readings: usize,
-    windows: usize,
-    events: usize,
-    diagnostics: usize,
+pub(crate) struct Sizes {
+    pub(crate) readings: usize,
+    pub(crate) windows: usize,
+    pub(crate) events: usize,
+    pub(crate) diagnostics: usize,
+}
+
+impl Sizes {
+    fn of(commit: &Commit) -> Sizes {
+        Sizes {
+            readings: commit.readings.len(),
+            windows: commit.windows.len(),
+            events: commit.events.len(),
+            diagnostics: commit.diagnostics.len(),
+        }
+    }
+
+    fn and(self, other: Sizes) -> Sizes {
+        Sizes {
+            readings: self.readings + other.readings,
+            windows: self.windows + other.windows,
+            events: self.events + other.events,
+            diagnostics: self.diagnostics + other.diagnostics,
+        }
+    }
+
+    fn beyond(self, most: Sizes) -> Sizes {
+        Sizes {
+            readings: self.readings.saturating_sub(most.readings),
+            windows: self.windows.saturating_sub(most.windows),
+            events: self.events.saturating_sub(most.events),
+            diagnostics: self.diagnostics.saturating_sub(most.diagnostics),
+        }
+    }
+
+    fn is_one_transaction(self) -> bool {
+        self.beyond(TRANSACTION) == Sizes::default()
+    }
 }
 
 impl Buffer {
@@ -187,20 +215,19 @@ impl Buffer {
         if self.due.is_none() && !commit.readings.is_empty() {
             self.due = Some(commit.now + self.interval);
         }
-        self.sizes.readings += commit.readings.len();
-        self.sizes.windows += commit.windows.len();
-        self.sizes.events += commit.events.len();
-        self.sizes.diagnostics += commit.diagnostics.len();
+        self.sizes = self.sizes.and(Sizes::of(&commit));
         self.gather(commit);
         self.drop_surplus();
     }
 
-    /// Few commits wait, however many come: those under one plan become one. Only readings that came after a snapshot stay
-    /// behind it, for it does not hold them.
+    /// Few commits wait, however many come: those under one plan become one, as long as one transaction takes it. So each transaction
+    /// of a backlog brings the snapshot that was taken after it. Readings that came after a snapshot stay behind it, for it does
+    /// not hold them.
     fn gather(&mut self, mut commit: Commit) {
         while let Some(last) = self.commits.pop_if(|last| {
             let is_in_snapshot = last.snapshot.is_none() || commit.snapshot.is_some();
-            Arc::ptr_eq(&last.watched, &commit.watched) && is_in_snapshot
+            let is_one = Sizes::of(last).and(Sizes::of(&commit)).is_one_transaction();
+            Arc::ptr_eq(&last.watched, &commit.watched) && is_in_snapshot && is_one
         }) {
             commit = join(last, commit);
         }
@@ -238,9 +265,26 @@ impl Buffer {
         (&self.commits, &self.lost)
     }
 
-    /// Everything is committed.
-    pub(crate) fn committed(&mut self) {
-        *self = Buffer::new(self.interval);
+    /// How many of the commits that wait, from the oldest on, the next transaction takes.
+    pub(crate) fn next_transaction(&self) -> usize {
+        let mut sizes = Sizes::default();
+        let fits = |commit: &&Commit| {
+            sizes = sizes.and(Sizes::of(commit));
+            sizes.is_one_transaction()
+        };
+        self.commits.iter().take_while(fits).count().max(1).min(self.commits.len())
+    }
+
+    /// The first `count` commits are committed, and what was dropped. Returns until when, where more waits.
+    pub(crate) fn committed(&mut self, count: usize) -> Option<Uptime> {
+        let until = self.commits.drain(..count).map(|commit| commit.now).max();
+        if self.commits.is_empty() {
+            *self = Buffer::new(self.interval);
+            return None;
+        }
+        self.sizes = self.commits.iter().map(Sizes::of).fold(Sizes::default(), Sizes::and);
+        (self.lost, self.cause, self.not_before) = (Losses::default(), Cause::default(), None);
+        until
     }
 
     /// Nothing could be committed; it goes on waiting.
@@ -255,47 +299,34 @@ impl Buffer {
     }
 
     fn drop_surplus(&mut self) {
-        let Buffer { commits, lost, sizes, cause, .. } = self;
-        let mut surplus = Sizes {
-            readings: sizes.readings.saturating_sub(MOST_READINGS),
-            windows: sizes.windows.saturating_sub(MOST_WINDOWS),
-            events: sizes.events.saturating_sub(MOST_EVENTS),
-            diagnostics: sizes.diagnostics.saturating_sub(MOST_EVENTS),
-        };
+        let mut surplus = self.sizes.beyond(MOST);
         if surplus == Sizes::default() {
             return;
         }
-        let lost = lost.of(*cause);
-        for commit in commits.iter_mut() {
-            if surplus == Sizes::default() {
-                break;
+        let lost = self.lost.of(self.cause);
+        for commit in &mut self.commits {
+            let rows = drop_oldest(commit, surplus);
+            if rows != Sizes::default() {
+                lost.join(&Lost { rows, from: Some(commit.now), to: Some(commit.now) });
             }
-            let mut note = |dropped: usize, size: &mut usize, count: &mut usize| {
-                *size -= dropped;
-                *count += dropped;
-                if dropped > 0 {
-                    lost.from = Some(lost.from.map_or(commit.now, |from| from.min(commit.now)));
-                    lost.to = Some(lost.to.map_or(commit.now, |to| to.max(commit.now)));
-                }
-            };
-            note(drain(&mut commit.readings, &mut surplus.readings), &mut sizes.readings, &mut lost.readings);
-            note(drain(&mut commit.windows, &mut surplus.windows), &mut sizes.windows, &mut lost.windows);
-            note(drain(&mut commit.events, &mut surplus.events), &mut sizes.events, &mut lost.events);
-            note(
-                drain(&mut commit.diagnostics, &mut surplus.diagnostics),
-                &mut sizes.diagnostics,
-                &mut lost.diagnostics,
-            );
+            (surplus, self.sizes) = (surplus.beyond(rows), self.sizes.beyond(rows));
         }
+        // Those that were dropped from have room for what follows.
+        std::mem::take(&mut self.commits).into_iter().for_each(|commit| self.gather(commit));
     }
 }
 
-/// Drops the first of a list, up to a surplus that shrinks by them.
-fn drain<T>(list: &mut Vec<T>, surplus: &mut usize) -> usize {
-    let dropped = list.len().min(*surplus);
-    list.drain(..dropped);
-    *surplus -= dropped;
-    dropped
+/// Drops the first rows of a commit, so many of each kind at most.
+fn drop_oldest(commit: &mut Commit, most: Sizes) -> Sizes {
+    fn first<T>(list: &mut Vec<T>, most: usize) -> usize {
+        list.drain(..list.len().min(most)).count()
+    }
+    Sizes {
+        readings: first(&mut commit.readings, most.readings),
+        windows: first(&mut commit.windows, most.windows),
+        events: first(&mut commit.events, most.events),
+        diagnostics: first(&mut commit.diagnostics, most.diagnostics),
+    }
 }
 
 /// Two commits under one plan as one.

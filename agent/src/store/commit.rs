@@ -13,7 +13,7 @@ use tilth_protocol::{GapKind, Lane};
 
 use super::Store;
 use super::boot;
-use super::buffer::{Cause, Losses, Lost};
+use super::buffer::{Cause, Losses, Lost, Sizes};
 use super::error::StoreError;
 use super::gaps;
 use super::lane::LaneStates;
@@ -193,9 +193,8 @@ impl Writing<'_> {
         let Some(now) = commits.last().map(|commit| commit.now) else { return Ok(()) };
         for (cause, lost) in losses.iter() {
             let reason = format!("dropped: {}", cause.words());
-            for (lane, count) in
-                [(Lane::Events, lost.events), (Lane::Windows, lost.windows), (Lane::Diagnostics, lost.diagnostics)]
-            {
+            let Sizes { events, windows, diagnostics, .. } = lost.rows;
+            for (lane, count) in [(Lane::Events, events), (Lane::Windows, windows), (Lane::Diagnostics, diagnostics)] {
                 if count > 0 {
                     let first = self.lanes.of_mut(lane).take(count);
                     let range = first..=self.lanes.of(lane).committed;

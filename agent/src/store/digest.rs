@@ -16,6 +16,9 @@ use super::thin::{Place, STEP_ROWS};
 /// Events that are looked at to become digests, in one step.
 const COLLAPSE_ROWS: usize = 256;
 
+/// Events about alerts that are in memory at once, less than a megabyte: there may be hundreds of thousands.
+const LOOKED_AT: i64 = 4096;
+
 /// An event about an alert.
 pub(super) struct About {
     seq: i64,
@@ -28,13 +31,27 @@ pub(super) struct About {
 /// The first events about alerts that are over, but digests.
 fn closed_alerts(connection: &Connection) -> Result<Vec<About>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT seq, about, alert, ends, boot, uptime FROM event WHERE about IS NOT NULL AND kind <> 'digest' ORDER BY seq",
+        "SELECT seq, about, alert, ends, boot, uptime FROM event
+         WHERE seq > ? AND about IS NOT NULL AND kind <> 'digest' ORDER BY seq LIMIT ?",
     )?;
-    let events = statement.query_map([], |row| {
-        let place = (row.get(4)?, row.get(5)?);
-        Ok(About { seq: row.get(0)?, about: row.get(1)?, alert: row.get(2)?, ends: row.get(3)?, place })
-    })?;
-    let events: Vec<About> = events.collect::<Result<_, _>>()?;
+    let mut after = 0;
+    loop {
+        let events = statement.query_map((after, LOOKED_AT), |row| {
+            let place = (row.get(4)?, row.get(5)?);
+            Ok(About { seq: row.get(0)?, about: row.get(1)?, alert: row.get(2)?, ends: row.get(3)?, place })
+        })?;
+        let events: Vec<About> = events.collect::<Result<_, _>>()?;
+        let Some(last) = events.last() else { return Ok(events) };
+        after = last.seq;
+        let closed = closed_of(events);
+        if !closed.is_empty() {
+            return Ok(closed);
+        }
+    }
+}
+
+/// Those of these events whose alert is over with one of them.
+fn closed_of(events: Vec<About>) -> Vec<About> {
     let ended: HashSet<(String, Option<i64>)> =
         events.iter().filter(|event| event.ends).map(|event| (event.about.clone(), event.alert)).collect();
     let mut last_end = HashMap::<String, i64>::new();
@@ -46,7 +63,7 @@ fn closed_alerts(connection: &Connection) -> Result<Vec<About>, StoreError> {
         // Before it fires an alert has no number; what is before the last end of its like is over too.
         None => last_end.get(&event.about).is_some_and(|end| event.seq < *end),
     };
-    Ok(events.into_iter().filter(is_over).take(COLLAPSE_ROWS).collect())
+    events.into_iter().filter(is_over).take(COLLAPSE_ROWS).collect()
 }
 
 /// Alerts that are over and of which there is more than one event, by their key.

@@ -161,7 +161,9 @@ impl Keeper {
     fn run(mut self) {
         let wait = Duration::from_millis(self.settings.interval.0.clamp(1, 60_000).unsigned_abs());
         loop {
-            let mut goes_on = match self.heard.recv_timeout(wait.saturating_sub(self.recorded.elapsed())) {
+            let has_more = self.buffer.is_due(self.now);
+            let patience = if has_more { Duration::ZERO } else { wait.saturating_sub(self.recorded.elapsed()) };
+            let mut goes_on = match self.heard.recv_timeout(patience) {
                 Ok(command) => self.hear(command),
                 Err(RecvTimeoutError::Timeout) => true,
                 Err(RecvTimeoutError::Disconnected) => false,
@@ -172,7 +174,7 @@ impl Keeper {
                 goes_on &= self.hear(command);
             }
             if !goes_on {
-                self.commit();
+                self.commit_all();
                 if self.buffer.is_empty() {
                     self.note_known(false);
                 }
@@ -208,7 +210,7 @@ impl Keeper {
                 }
             }
             Command::Flush(answer) => {
-                self.commit();
+                self.commit_all();
                 answer(self.trouble.is_none() && self.buffer.is_empty());
             }
             Command::Stop => return false,
@@ -216,6 +218,15 @@ impl Keeper {
         true
     }
 
+    /// Commits all that waits, or what the disk takes of it.
+    fn commit_all(&mut self) {
+        self.commit();
+        while self.trouble.is_none() && !self.buffer.is_empty() {
+            self.commit();
+        }
+    }
+
+    /// One transaction.
     fn commit(&mut self) {
         let mut written = self.write();
         if let Err(StoreError::Damaged(reason)) = &written
@@ -229,9 +240,9 @@ impl Keeper {
                     (self.settings.news)(News::GivenUp(self.buffer.lost()));
                     (self.settings.news)(News::Dropped(&Losses::default()));
                 }
-                self.buffer.committed();
+                let until = self.buffer.committed(self.buffer.next_transaction());
                 self.progress.marks().cause = None;
-                self.progress.written(self.now);
+                self.progress.written(until.unwrap_or(self.now));
                 if let Some(store) = &self.store {
                     self.progress.marks().lanes = store.lanes();
                     self.alerts_until.store(store.alerts_until(), Ordering::Release);
@@ -296,7 +307,7 @@ impl Keeper {
             store.flush()?;
             return Ok(None);
         }
-        let lanes = store.commit_all(commits, lost)?;
+        let lanes = store.commit_all(&commits[..self.buffer.next_transaction()], lost)?;
         store.checkpoint_early();
         Ok(Some((store.stream(), lanes)))
     }

@@ -52,7 +52,7 @@ impl Timeline {
     }
 
     fn committed(&mut self) -> &mut Timeline {
-        self.buffer.committed();
+        self.buffer.committed(self.buffer.waiting().0.len());
         self
     }
 
@@ -128,8 +128,48 @@ fn beyond_a_limit_the_oldest_are_dropped_and_counted() {
     let (_, losses) = timeline.buffer.waiting();
     let (cause, lost) = losses.iter().next().unwrap();
     assert_eq!(cause, Cause::Behind);
-    assert_eq!((lost.readings, lost.events, lost.windows), (12, 3, 0));
-    assert_eq!(lost.from, Some(Uptime(2000)));
+    assert_eq!((lost.rows.readings, lost.rows.events, lost.rows.windows), (12, 3, 0));
+    // They were all of the first commit, which is too large to be joined.
+    assert_eq!(lost.from, Some(Uptime(1000)));
     timeline.committed();
     assert!(timeline.buffer.waiting().1.is_empty());
+}
+
+/// Guards against: one transaction of minutes after a disk that hung, and windows that a restart would repeat because their snapshot
+/// comes in a later one.
+#[test]
+fn a_backlog_is_written_in_transactions_that_each_bring_their_snapshot() {
+    let mut timeline = Timeline::new();
+    for secs in 0..MOST_EVENTS as i64 {
+        let mut commit = timeline.commit(secs);
+        commit.events.push(note(Uptime(secs * 1000), "x"));
+        commit.snapshot = Some(checkpoint(&secs.to_string()));
+        timeline.buffer.add(commit);
+    }
+    timeline.readings(5000, 3);
+    let mut written = Vec::new();
+    while !timeline.buffer.is_empty() {
+        let count = timeline.buffer.next_transaction();
+        let (commits, _) = timeline.buffer.waiting();
+        let events: usize = commits[..count].iter().map(|commit| commit.events.len()).sum();
+        let snapshot = commits[..count].iter().rev().find_map(|commit| commit.snapshot.clone());
+        written.push((count, events, snapshot));
+        timeline.buffer.committed(count);
+        timeline.due(9999, !timeline.buffer.is_empty());
+    }
+    assert_eq!(written, [(1, 1000, Some(checkpoint("999"))), (2, 1000, Some(checkpoint("1999")))]);
+}
+
+/// Guards against: memory that grows as long as a disk hangs, with a snapshot for each commit.
+#[test]
+fn few_commits_wait_however_long_nothing_is_written() {
+    let mut timeline = Timeline::new();
+    for secs in 0..5 * MOST_EVENTS as i64 {
+        let mut commit = timeline.commit(secs);
+        commit.events.push(note(Uptime(secs * 1000), "x"));
+        commit.snapshot = Some(checkpoint("x"));
+        timeline.buffer.add(commit);
+    }
+    assert_eq!(timeline.held().1, MOST_EVENTS);
+    assert!(timeline.buffer.waiting().0.len() <= 4, "{}", timeline.buffer.waiting().0.len());
 }

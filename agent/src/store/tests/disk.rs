@@ -39,7 +39,9 @@ fn a_full_disk_is_an_ordinary_state() {
         let (commits, lost) = buffer.waiting();
         let before = store.lanes();
         match store.commit_all(commits, lost) {
-            Ok(_) => buffer.committed(),
+            Ok(_) => {
+                buffer.committed(buffer.waiting().0.len());
+            }
             Err(error) => {
                 assert!(matches!(error, StoreError::Full) && error.is_passing(), "{error}");
                 assert_eq!(store.lanes(), before);
@@ -239,7 +241,7 @@ fn lives_on_a_small_disk() {
             let (commits, lost) = buffer.waiting();
             let done = store.commit_all(commits, lost).map(|_| ());
             if done.is_ok() {
-                buffer.committed();
+                buffer.committed(buffer.waiting().0.len());
                 assert_eq!(store.lanes().of(Lane::Events).committed, made);
             }
             done

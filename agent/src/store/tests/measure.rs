@@ -62,7 +62,7 @@ fn run(load: &Load, interval: Span, options: &Options) -> Figures {
         if buffer.is_due(farm.now) {
             let (waiting, lost) = buffer.waiting();
             store.commit_all(waiting, lost).unwrap();
-            buffer.committed();
+            buffer.committed(buffer.waiting().0.len());
             commits += 1;
         }
     }

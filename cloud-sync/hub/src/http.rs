@@ -3,7 +3,7 @@
 mod device;
 mod error;
 pub(crate) mod extract;
-mod heard;
+mod last_heard;
 mod openapi;
 mod read;
 pub(crate) mod routes;
@@ -24,9 +24,9 @@ use tilth_config::bundle::SigningKey;
 use tilth_protocol::{ErrorCode, KEY_HEADER};
 
 use self::device::{batch, bundle, time};
-use self::error::Refusal;
+use self::error::ApiError;
 use self::extract::caller::{self, Limits};
-use self::heard::Heard;
+use self::last_heard::LastHeard;
 use self::read::{alerts, data, events, health, latest};
 use self::routes::{Anyone, Call, Device, Method, ROUTES, Reader, Route};
 use self::server::progress::Watch;
@@ -35,12 +35,12 @@ use crate::domain::ingest::quota::Quota;
 
 /// What every request may need.
 #[derive(Debug)]
-pub(crate) struct Hub {
+pub(crate) struct ApiState {
     db: Database,
     key: Arc<SigningKey>,
     limits: Limits,
     quota: Quota,
-    heard: Heard,
+    last_heard: LastHeard,
 }
 
 /// Where a request comes from.
@@ -52,14 +52,14 @@ struct Peer {
     watch: Arc<Watch>,
 }
 
-impl Hub {
-    pub(crate) fn new(db: Database, key: SigningKey, known: HashSet<Vec<u8>>, quota: Quota) -> Hub {
-        Hub { db, key: Arc::new(key), limits: Limits::new(known), quota, heard: Heard::default() }
+impl ApiState {
+    pub(crate) fn new(db: Database, key: SigningKey, known: HashSet<Vec<u8>>, quota: Quota) -> ApiState {
+        ApiState { db, key: Arc::new(key), limits: Limits::new(known), quota, last_heard: LastHeard::default() }
     }
 
     /// When devices were last heard.
-    pub(crate) fn heard(&self) -> &Heard {
-        &self.heard
+    pub(crate) fn last_heard(&self) -> &LastHeard {
+        &self.last_heard
     }
 
     pub(crate) fn database(&self) -> &Database {
@@ -73,10 +73,10 @@ impl Hub {
 }
 
 /// The router that the table makes.
-pub(crate) fn router(hub: &Arc<Hub>) -> Router {
+pub(crate) fn router(state: &Arc<ApiState>) -> Router {
     let nowhere = |request: Request| async move {
         let message = format!("{} {}: there is no such thing here", request.method(), request.uri().path());
-        Refusal::new(ErrorCode::NotFound, message).into_response()
+        ApiError::new(ErrorCode::NotFound, message).into_response()
     };
     let mut router = Router::new();
     for route in ROUTES {
@@ -84,8 +84,8 @@ pub(crate) fn router(hub: &Arc<Hub>) -> Router {
             Method::Get => MethodFilter::GET,
             Method::Post => MethodFilter::POST,
         };
-        let hub = Arc::clone(hub);
-        let handler = move |request: Request| answer(Arc::clone(&hub), route, request);
+        let state = Arc::clone(state);
+        let handler = move |request: Request| answer(Arc::clone(&state), route, request);
         router = router.route(route.path, on(filter, handler));
     }
     router.fallback(nowhere).method_not_allowed_fallback(wrong_method)
@@ -97,21 +97,21 @@ async fn wrong_method(request: Request) -> Response {
     let allowed = ROUTES.iter().filter(|route| route.path == path).map(|route| route.method.allowed());
     let allowed = allowed.collect::<Vec<_>>().join(", ");
     let message = format!("{method} {path}: expected {allowed}");
-    let mut response = Refusal::new(ErrorCode::MethodNotAllowed, message).into_response();
+    let mut response = ApiError::new(ErrorCode::MethodNotAllowed, message).into_response();
     if let Ok(allowed) = HeaderValue::try_from(allowed) {
         response.headers_mut().insert(header::ALLOW, allowed);
     }
     response
 }
 
-async fn answer(hub: Arc<Hub>, route: &'static Route, request: Request) -> Response {
+async fn answer(state: Arc<ApiState>, route: &'static Route, request: Request) -> Response {
     let begun = Instant::now();
     // The connection notes where it comes from; without that it is nobody's.
     let Some(peer) = request.extensions().get::<Peer>().cloned() else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let method = request.method().clone();
-    let response = match call(&hub, route, &peer, request).await {
+    let response = match call(&state, route, &peer, request).await {
         Ok(response) => response,
         Err(refusal) => refusal.into_response(),
     };
@@ -121,48 +121,48 @@ async fn answer(hub: Arc<Hub>, route: &'static Route, request: Request) -> Respo
 }
 
 /// Settles who calls, then does what is asked.
-async fn call(hub: &Arc<Hub>, route: &Route, peer: &Peer, request: Request) -> Result<Response, Refusal> {
+async fn call(state: &Arc<ApiState>, route: &Route, peer: &Peer, request: Request) -> Result<Response, ApiError> {
     match route.call {
         Call::Device(what) => {
-            let (owner, _turn) = caller::device(hub, peer, request.headers()).await?;
+            let (owner, _turn) = caller::device(state, peer, request.headers()).await?;
             match what {
-                Device::Batch => batch::take(hub, &owner, request).await,
-                Device::Bundle => bundle::get(hub, &owner, request.into_parts().0).await,
+                Device::Batch => batch::take(state, &owner, request).await,
+                Device::Bundle => bundle::get(state, &owner, request.into_parts().0).await,
             }
         }
         Call::Reader(what) => {
-            let (owner, _turn) = caller::reader(hub, peer, request.headers()).await?;
+            let (owner, _turn) = caller::reader(state, peer, request.headers()).await?;
             match what {
-                Reader::Latest => latest::get(hub, &owner, request.uri()).await,
-                Reader::Data => data::get(hub, &owner, request.uri()).await,
-                Reader::Events => events::get(hub, &owner, request.uri()).await,
-                Reader::Alerts => alerts::get(hub, &owner, request.uri()).await,
+                Reader::Latest => latest::get(state, &owner, request.uri()).await,
+                Reader::Data => data::get(state, &owner, request.uri()).await,
+                Reader::Events => events::get(state, &owner, request.uri()).await,
+                Reader::Alerts => alerts::get(state, &owner, request.uri()).await,
             }
         }
         Call::Anyone(what) => match what {
             Anyone::Time => {
-                caller::anyone(hub, peer.address)?;
-                time::get(hub, request.uri())
+                caller::anyone(state, peer.address)?;
+                time::get(state, request.uri())
             }
             Anyone::OpenApi => {
-                caller::anyone(hub, peer.address)?;
+                caller::anyone(state, peer.address)?;
                 openapi::get(request.uri())
             }
             Anyone::Health if request.headers().contains_key(KEY_HEADER) => {
-                let (owner, _turn) = caller::reader(hub, peer, request.headers()).await?;
-                health::get(hub, &owner, request.uri()).await
+                let (owner, _turn) = caller::reader(state, peer, request.headers()).await?;
+                health::get(state, &owner, request.uri()).await
             }
             Anyone::Health => {
-                caller::probe(hub, peer.address)?;
-                health::without_key(hub, request.uri()).await
+                caller::probe(state, peer.address)?;
+                health::without_key(state, request.uri()).await
             }
         },
     }
 }
 
 /// A JSON answer. What is read now may be other in a moment, and belongs to whoever asked.
-fn json(answer: &impl Serialize) -> Result<Response, Refusal> {
-    let body = serde_json::to_vec(answer).map_err(Refusal::internal)?;
+fn json(answer: &impl Serialize) -> Result<Response, ApiError> {
+    let body = serde_json::to_vec(answer).map_err(ApiError::internal)?;
     const HEADERS: [(HeaderName, HeaderValue); 2] = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),

@@ -28,7 +28,7 @@ use tokio::time::Instant;
 use crate::clock;
 use crate::db::{SilenceStep, WatchedDevice, WatchedTenant};
 use crate::domain::silence::{Asked, Finding, Listening, Silence};
-use crate::http::Hub;
+use crate::http::ApiState;
 
 /// Time between two looks at all devices.
 const LOOK: Duration = Duration::from_secs(5);
@@ -46,10 +46,10 @@ const ADVICE: &str =
     "Check its power, then the farm's internet connection; the agent on site goes on watching and paging.";
 
 /// Pages until it is dropped.
-pub(crate) async fn run(hub: Arc<Hub>, secrets: Secrets) {
+pub(crate) async fn run(state: Arc<ApiState>, secrets: Secrets) {
     let mut pager = Pager {
         listening: Listening::new(clock::now()),
-        hub,
+        state,
         secrets,
         http: Arc::new(HttpClients::new(USER_AGENT)),
         began: Instant::now(),
@@ -75,7 +75,7 @@ pub(crate) async fn run(hub: Arc<Hub>, secrets: Secrets) {
 
 /// Everything that is under way.
 struct Pager {
-    hub: Arc<Hub>,
+    state: Arc<ApiState>,
     secrets: Secrets,
     http: Arc<HttpClients>,
     listening: Listening,
@@ -117,8 +117,8 @@ impl Pager {
     /// Looks at all devices, and decides who is told what.
     async fn look(&mut self) {
         let now = clock::now();
-        let found = self.hub.database().watched(now).await;
-        self.listening.look(now, found.is_ok() && self.hub.database().has_room());
+        let found = self.state.database().watched(now).await;
+        self.listening.look(now, found.is_ok() && self.state.database().has_room());
         let tenants = match found {
             Ok(tenants) => tenants,
             Err(error) => return tracing::warn!(%error, "cannot look for silent devices; will try again"),
@@ -131,7 +131,8 @@ impl Pager {
             channel.asked.retain(|asked| newest.contains(&asked.number()));
             for mut device in devices {
                 let known = device.contact.last_heard;
-                device.contact.last_heard = self.hub.heard().last(device.id).map_or(known, |heard| heard.max(known));
+                device.contact.last_heard =
+                    self.state.last_heard().of(device.id).map_or(known, |heard| heard.max(known));
                 if let Some(finding) = self.listening.judge(&device.contact, &channel.asked, now) {
                     self.act(&mut channel, &client, &device, finding, now).await;
                 }
@@ -172,7 +173,7 @@ impl Pager {
         finding: Finding,
         now: WallTime,
     ) {
-        let db = self.hub.database();
+        let db = self.state.database();
         let (noted, step) = match finding {
             Finding::Silent { since } => {
                 let number = db.begin_silence(device.id, since, now).await;
@@ -251,7 +252,7 @@ impl Pager {
         if status != DeliveryStatus::Sent {
             return;
         }
-        match self.hub.database().note_silence(number, step, clock::now()).await {
+        match self.state.database().note_silence(number, step, clock::now()).await {
             Ok(()) => tracing::info!(%client, notification, "notification delivered"),
             Err(error) => {
                 tracing::warn!(%client, notification, %error, "cannot note the delivery: it may be repeated after a restart");

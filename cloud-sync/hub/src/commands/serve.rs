@@ -21,7 +21,7 @@ use crate::http::extract::caller::MOST_KNOWN;
 use crate::http::server::address::Proxies;
 use crate::http::server::tls::Tls;
 use crate::http::server::{MOST_CONNECTIONS, OTHER_FILES, Served};
-use crate::http::{self, Hub, server};
+use crate::http::{self, ApiState, server};
 use crate::paging;
 
 /// From the signal to the end of the last connection.
@@ -54,7 +54,7 @@ pub(crate) fn run(wanted: &Serve) -> anyhow::Result<Exit> {
     let key = data.read_signing_key()?;
     let lock = data.lock()?;
     let known = open(&data)?.known_keys(MOST_KNOWN)?;
-    let hub = Arc::new(Hub::new(Database::start(&data.database())?, key, known, quota));
+    let state = Arc::new(ApiState::new(Database::start(&data.database())?, key, known, quota));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime")?;
     let stopping = runtime.block_on(async {
         let listener =
@@ -75,9 +75,9 @@ pub(crate) fn run(wanted: &Serve) -> anyhow::Result<Exit> {
         let proxies = Arc::new(Proxies::new(wanted.trusted_proxies.clone()));
         let most = connections_at_most();
         let fresh = tls.clone().map(|tls| tokio::spawn(tls.keep_fresh()));
-        let served = Served { listener, tls, router: http::router(&hub), proxies, most };
-        let pruning = tokio::spawn(prune(Arc::clone(&hub)));
-        let paging = tokio::spawn(paging::run(Arc::clone(&hub), Secrets::of(data.folder())));
+        let served = Served { listener, tls, router: http::router(&state), proxies, most };
+        let pruning = tokio::spawn(prune(Arc::clone(&state)));
+        let paging = tokio::spawn(paging::run(Arc::clone(&state), Secrets::of(data.folder())));
         server::serve(served, stop, CONNECTIONS_END).await;
         pruning.abort();
         paging.abort();
@@ -88,8 +88,8 @@ pub(crate) fn run(wanted: &Serve) -> anyhow::Result<Exit> {
     })?;
     // Requests that were cut off hold the hub until their tasks are gone.
     runtime.shutdown_timeout(Duration::from_millis(200));
-    if let Some(hub) = Arc::into_inner(hub) {
-        hub.into_database().stop(stopping + ALL_END);
+    if let Some(state) = Arc::into_inner(state) {
+        state.into_database().stop(stopping + ALL_END);
     }
     tracing::info!("stopped");
     drop(lock);
@@ -97,9 +97,9 @@ pub(crate) fn run(wanted: &Serve) -> anyhow::Result<Exit> {
 }
 
 /// Deletes what tenants keep no longer, a step at a time.
-async fn prune(hub: Arc<Hub>) {
+async fn prune(state: Arc<ApiState>) {
     loop {
-        let has_more = hub.database().prune(clock::now()).await.unwrap_or_else(|error| {
+        let has_more = state.database().prune(clock::now()).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "deleting what tenants keep no longer");
             false
         });

@@ -13,7 +13,7 @@ use crate::domain::configs::ConfigError;
 
 /// Why a request is not answered as asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refusal {
+pub(crate) struct ApiError {
     failure: Failure,
     /// When to come again.
     retry_after: Option<Duration>,
@@ -27,48 +27,48 @@ const BUSY: Duration = Duration::from_secs(2);
 /// The most bytes of a sentence. It may quote what is wrong.
 const MAX_MESSAGE: usize = 500;
 
-impl Refusal {
-    pub(super) fn new(error: ErrorCode, message: impl Into<String>) -> Refusal {
+impl ApiError {
+    pub(super) fn new(error: ErrorCode, message: impl Into<String>) -> ApiError {
         let mut message = message.into();
         message.truncate(message.floor_char_boundary(MAX_MESSAGE));
-        Refusal { failure: Failure { error, message }, retry_after: None, closes: false }
+        ApiError { failure: Failure { error, message }, retry_after: None, closes: false }
     }
 
-    pub(super) fn bad_request(message: impl Into<String>) -> Refusal {
-        Refusal::new(ErrorCode::BadRequest, message)
+    pub(super) fn bad_request(message: impl Into<String>) -> ApiError {
+        ApiError::new(ErrorCode::BadRequest, message)
     }
 
-    pub(super) fn too_many(wait: Duration, message: impl Into<String>) -> Refusal {
-        Refusal { retry_after: Some(wait), ..Refusal::new(ErrorCode::TooMany, message) }
+    pub(super) fn too_many(wait: Duration, message: impl Into<String>) -> ApiError {
+        ApiError { retry_after: Some(wait), ..ApiError::new(ErrorCode::TooMany, message) }
     }
 
     /// Ends the connection with it, so that whoever goes on has to make another one.
-    pub(super) fn and_close(self) -> Refusal {
-        Refusal { closes: true, ..self }
+    pub(super) fn and_close(self) -> ApiError {
+        ApiError { closes: true, ..self }
     }
 
     /// The hub's own trouble: told in full in the log, and to nobody else.
-    pub(super) fn internal(error: impl Display) -> Refusal {
+    pub(super) fn internal(error: impl Display) -> ApiError {
         tracing::error!(%error, "request failed");
-        Refusal::new(ErrorCode::Internal, "the hub has a problem of its own; its log says which")
+        ApiError::new(ErrorCode::Internal, "the hub has a problem of its own; its log says which")
     }
 }
 
-impl From<DbError> for Refusal {
-    fn from(error: DbError) -> Refusal {
+impl From<DbError> for ApiError {
+    fn from(error: DbError) -> ApiError {
         match error {
-            DbError::Busy => Refusal::too_many(BUSY, error.to_string()),
+            DbError::Busy => ApiError::too_many(BUSY, error.to_string()),
             DbError::TooCostly => {
                 tracing::warn!("a request was given up: it takes too long");
-                Refusal::new(ErrorCode::TooLarge, error.to_string())
+                ApiError::new(ErrorCode::TooLarge, error.to_string())
             }
             DbError::NoDevice { device, .. } => {
-                Refusal::new(ErrorCode::NotFound, format!("there is no device {device}"))
+                ApiError::new(ErrorCode::NotFound, format!("there is no device {device}"))
             }
-            DbError::NoSensor(_) => Refusal::new(ErrorCode::NotFound, error.to_string()),
+            DbError::NoSensor(_) => ApiError::new(ErrorCode::NotFound, error.to_string()),
             DbError::AmbiguousSensor { .. }
             | DbError::Configuration(ConfigError::NoVersion | ConfigError::Ahead { .. }) => {
-                Refusal::bad_request(error.to_string())
+                ApiError::bad_request(error.to_string())
             }
             DbError::Configuration(ConfigError::Stored(_) | ConfigError::TooLarge(_))
             | DbError::ConfigurationChanged
@@ -82,7 +82,7 @@ impl From<DbError> for Refusal {
             | DbError::NoFile { .. }
             | DbError::Empty(_)
             | DbError::NoBackup(_)
-            | DbError::Newer { .. } => Refusal::internal(error),
+            | DbError::Newer { .. } => ApiError::internal(error),
         }
     }
 }
@@ -97,7 +97,7 @@ struct Problem<'a> {
     detail: &'a str,
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.failure.error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let Failure { message, .. } = &self.failure;

@@ -7,7 +7,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
 use super::device::{batch, bundle, time};
-use super::error::Refusal;
+use super::error::ApiError;
 use super::extract::query;
 use super::read::{alerts, data, events, health, latest};
 
@@ -86,7 +86,7 @@ pub(super) enum KeyRefused {
     operation_id = "getOpenapi",
     responses((status = 200, description = "This document", body = Object), Refused)
 )]
-pub(super) fn get(uri: &Uri) -> Result<Response, Refusal> {
+pub(super) fn get(uri: &Uri) -> Result<Response, ApiError> {
     let Parameters {} = query::read(uri)?;
     super::json(&Api::openapi())
 }

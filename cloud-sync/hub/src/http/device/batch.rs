@@ -15,10 +15,10 @@ use crate::db::DeviceContext;
 use crate::domain::access;
 use crate::domain::ingest::received::{Envelope, Received};
 use crate::domain::ingest::{ClientState, Refused, Taken};
-use crate::http::error::Refusal;
+use crate::http::error::ApiError;
 use crate::http::extract::body;
 use crate::http::openapi::{self, Failure, KeyRefused};
-use crate::http::{self, Hub};
+use crate::http::{self, ApiState};
 
 /// After too many new streams. Some more may begin with each hour, as those of the day before pass.
 const NEXT_STREAM: Duration = Duration::from_secs(900);
@@ -39,57 +39,61 @@ const NEXT_STREAM: Duration = Duration::from_secs(900);
     ),
     security(("device_key" = []))
 )]
-pub(in crate::http) async fn take(hub: &Hub, device: &DeviceContext, request: Request) -> Result<Response, Refusal> {
+pub(in crate::http) async fn take(
+    state: &ApiState,
+    device: &DeviceContext,
+    request: Request,
+) -> Result<Response, ApiError> {
     let client = client_state(request.headers())?;
     let envelope: Envelope = body::json(request, "a batch").await?;
     let rows = check(&envelope, device)?;
     let received = envelope.read();
     check_boots(&received)?;
-    hub.limits.rows(device.id(), rows)?;
-    match hub.db.take_batch(device, (received, client), hub.quota, clock::now()).await? {
+    state.limits.rows(device.id(), rows)?;
+    match state.db.take_batch(device, (received, client), state.quota, clock::now()).await? {
         Taken::Stored { answer, .. } => http::json(&answer),
         Taken::Refused(refused) => Err(refusal(&refused)),
     }
 }
 
 /// What the device was confirmed, and the epoch that it gets if that is more than is here.
-fn client_state(headers: &HeaderMap) -> Result<ClientState, Refusal> {
+fn client_state(headers: &HeaderMap) -> Result<ClientState, ApiError> {
     let confirmed = match headers.get(CONFIRMED_HEADER) {
         None => Confirmed::default(),
         Some(value) => {
             let read = value.to_str().ok().and_then(|text| text.parse().ok());
-            read.ok_or_else(|| Refusal::bad_request(format!("{CONFIRMED_HEADER}: {ConfirmedError}")))?
+            read.ok_or_else(|| ApiError::bad_request(format!("{CONFIRMED_HEADER}: {ConfirmedError}")))?
         }
     };
-    Ok(ClientState { confirmed, next_epoch: access::draw_epoch().map_err(Refusal::internal)? })
+    Ok(ClientState { confirmed, next_epoch: access::draw_epoch().map_err(ApiError::internal)? })
 }
 
 /// What the types do not say. Returns how many rows, gaps and live values there are.
-fn check(Envelope { batch, .. }: &Envelope, device: &DeviceContext) -> Result<usize, Refusal> {
-    batch.check_ranges().map_err(|error| Refusal::bad_request(error.to_string()))?;
+fn check(Envelope { batch, .. }: &Envelope, device: &DeviceContext) -> Result<usize, ApiError> {
+    batch.check_ranges().map_err(|error| ApiError::bad_request(error.to_string()))?;
     let (client, name) = (device.tenant().client(), device.name());
     if batch.client != *client || batch.device != *name {
         let message = format!("this key is of {client}/{name}");
-        return Err(Refusal::new(ErrorCode::Forbidden, message));
+        return Err(ApiError::new(ErrorCode::Forbidden, message));
     }
     let spans = spans(&batch.lanes);
     if let Some((lane, last, _)) = spans.iter().find(|(_, last, _)| i64::try_from(*last).is_err()) {
-        return Err(Refusal::bad_request(format!("{lane}: sequence {last}: expected at most 2^63 - 1")));
+        return Err(ApiError::bad_request(format!("{lane}: sequence {last}: expected at most 2^63 - 1")));
     }
     let rows = spans.iter().map(|(_, _, rows)| rows).sum::<usize>() + batch.live.len();
     if rows > MAX_BATCH_ROWS {
         let message =
             format!("{rows} rows: expected at most {MAX_BATCH_ROWS} over all lanes, gaps and live values among them");
-        return Err(Refusal::new(ErrorCode::TooLarge, message));
+        return Err(ApiError::new(ErrorCode::TooLarge, message));
     }
     Ok(rows)
 }
 
-fn check_boots(received: &Received) -> Result<(), Refusal> {
+fn check_boots(received: &Received) -> Result<(), ApiError> {
     let boots = received.batch.stamps().map(|at| at.boot).collect::<BTreeSet<_>>().len();
     if boots > MAX_BATCH_BOOTS {
         let message = format!("{boots} boots: expected at most {MAX_BATCH_BOOTS} in one batch");
-        return Err(Refusal::new(ErrorCode::TooLarge, message));
+        return Err(ApiError::new(ErrorCode::TooLarge, message));
     }
     Ok(())
 }
@@ -105,11 +109,11 @@ fn spans<E, W>(lanes: &Lanes<E, W>) -> Vec<(Lane, u64, usize)> {
     events.into_iter().chain(windows).chain(diagnostics).collect()
 }
 
-fn refusal(refused: &Refused) -> Refusal {
+fn refusal(refused: &Refused) -> ApiError {
     let message = refused.to_string();
     match refused {
-        Refused::Content { .. } | Refused::TwoStreams => Refusal::new(ErrorCode::StreamConflict, message),
-        Refused::TooManyStreams | Refused::TooManyOthers => Refusal::too_many(NEXT_STREAM, message),
-        Refused::TooManyRuns { .. } => Refusal::new(ErrorCode::TooLarge, message),
+        Refused::Content { .. } | Refused::TwoStreams => ApiError::new(ErrorCode::StreamConflict, message),
+        Refused::TooManyStreams | Refused::TooManyOthers => ApiError::too_many(NEXT_STREAM, message),
+        Refused::TooManyRuns { .. } => ApiError::new(ErrorCode::TooLarge, message),
     }
 }

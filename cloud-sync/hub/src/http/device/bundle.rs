@@ -13,8 +13,8 @@ use utoipa::IntoParams;
 use crate::clock;
 use crate::db::DeviceContext;
 use crate::domain::configs::{Reply, Shown};
-use crate::http::Hub;
-use crate::http::error::Refusal;
+use crate::http::ApiState;
+use crate::http::error::ApiError;
 use crate::http::extract::query;
 use crate::http::openapi::{Failure, KeyRefused, Refused};
 
@@ -43,22 +43,26 @@ struct Parameters {
     ),
     security(("device_key" = []))
 )]
-pub(in crate::http) async fn get(hub: &Hub, device: &DeviceContext, request: Parts) -> Result<Response, Refusal> {
+pub(in crate::http) async fn get(
+    state: &ApiState,
+    device: &DeviceContext,
+    request: Parts,
+) -> Result<Response, ApiError> {
     let Parameters { client_id, since_version } = query::read(&request.uri)?;
     let (client, name) = (device.tenant().client(), device.name());
     if client_id != client.as_str() {
-        return Err(Refusal::new(ErrorCode::Forbidden, format!("this key is of {client}/{name}")));
+        return Err(ApiError::new(ErrorCode::Forbidden, format!("this key is of {client}/{name}")));
     }
     if since_version > MAX_VERSION {
-        return Err(Refusal::bad_request(format!("since_version={since_version}: expected at most {MAX_VERSION}")));
+        return Err(ApiError::bad_request(format!("since_version={since_version}: expected at most {MAX_VERSION}")));
     }
     let hash = request.headers.get(header::IF_NONE_MATCH).and_then(|tag| tag.to_str().ok());
     let shown = Shown { version: since_version, hash: hash.map(|tag| tag.trim().trim_matches('"').to_owned()) };
-    let found = hub.db.bundle_for(device, shown, Arc::clone(&hub.key), clock::now()).await?;
+    let found = state.db.bundle_for(device, shown, Arc::clone(&state.key), clock::now()).await?;
     let Some((reply, bundle)) = found else {
-        return Err(Refusal::new(ErrorCode::NotFound, format!("there is no configuration for {name} yet")));
+        return Err(ApiError::new(ErrorCode::NotFound, format!("there is no configuration for {name} yet")));
     };
-    let tag = HeaderValue::try_from(format!("\"{}\"", bundle.hash)).map_err(Refusal::internal)?;
+    let tag = HeaderValue::try_from(format!("\"{}\"", bundle.hash)).map_err(ApiError::internal)?;
     Ok(match reply {
         Reply::Unchanged => (StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response(),
         Reply::Send | Reply::Renew => {

@@ -8,10 +8,10 @@ use tilth_core::id::Id;
 use utoipa::IntoParams;
 
 use crate::clock;
-use crate::http::error::Refusal;
+use crate::http::error::ApiError;
 use crate::http::extract::query;
 use crate::http::openapi::Refused;
-use crate::http::{self, Hub};
+use crate::http::{self, ApiState};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -33,10 +33,10 @@ struct Parameters {
     responses((status = 200, description = "The time of day, signed", body = Object), Refused)
 )]
 /// Names are not looked up: that a device exists is nobody's business, and the time is no secret.
-pub(in crate::http) fn get(hub: &Hub, uri: &Uri) -> Result<Response, Refusal> {
+pub(in crate::http) fn get(state: &ApiState, uri: &Uri) -> Result<Response, ApiError> {
     let Parameters { nonce, client_id, device_id } = query::read(uri)?;
     if !is_nonce(&nonce) {
-        return Err(Refusal::bad_request("nonce: expected 16 to 64 letters, digits, - and _"));
+        return Err(ApiError::bad_request("nonce: expected 16 to 64 letters, digits, - and _"));
     }
-    http::json(&SignedTime::sign(&nonce, &client_id, &device_id, clock::now(), &hub.key))
+    http::json(&SignedTime::sign(&nonce, &client_id, &device_id, clock::now(), &state.key))
 }

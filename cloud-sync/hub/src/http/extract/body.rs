@@ -11,44 +11,44 @@ use http_body_util::{BodyExt, Limited};
 use serde::de::DeserializeOwned;
 use tilth_protocol::{ErrorCode, MAX_BATCH_BYTES};
 
-use crate::http::error::Refusal;
+use crate::http::error::ApiError;
 use crate::malformed;
 
 /// A body of 1 MiB over the slowest line that makes sense takes less.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Reads a JSON body of at most [`MAX_BATCH_BYTES`], before and after unpacking.
-pub(in crate::http) async fn json<T: DeserializeOwned>(request: Request, what: &str) -> Result<T, Refusal> {
+pub(in crate::http) async fn json<T: DeserializeOwned>(request: Request, what: &str) -> Result<T, ApiError> {
     let (parts, body) = request.into_parts();
     let coding = Coding::of(&parts.headers)?;
     check_type(&parts.headers)?;
     let bytes = match tokio::time::timeout(PATIENCE, read(body)).await {
         Ok(bytes) => bytes?,
-        Err(_) => return Err(Refusal::bad_request(format!("the body did not arrive within {PATIENCE:?}"))),
+        Err(_) => return Err(ApiError::bad_request(format!("the body did not arrive within {PATIENCE:?}"))),
     };
     parse(&coding.unpack(&bytes)?, what)
 }
 
-async fn read(body: Body) -> Result<Bytes, Refusal> {
+async fn read(body: Body) -> Result<Bytes, ApiError> {
     match Limited::new(body, MAX_BATCH_BYTES).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
-        Err(_) => Err(Refusal::bad_request("the body broke off")),
+        Err(_) => Err(ApiError::bad_request("the body broke off")),
     }
 }
 
-fn too_large() -> Refusal {
-    Refusal::new(ErrorCode::TooLarge, format!("expected a body of at most {MAX_BATCH_BYTES} bytes, unpacked"))
+fn too_large() -> ApiError {
+    ApiError::new(ErrorCode::TooLarge, format!("expected a body of at most {MAX_BATCH_BYTES} bytes, unpacked"))
 }
 
-fn check_type(headers: &HeaderMap) -> Result<(), Refusal> {
+fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
     let Some(stated) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
     let stated = stated.to_str().unwrap_or_default();
     let essence = stated.split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case("application/json") {
         return Ok(());
     }
-    Err(Refusal::bad_request(format!("Content-Type {stated:?}: expected application/json")))
+    Err(ApiError::bad_request(format!("Content-Type {stated:?}: expected application/json")))
 }
 
 /// How a body is packed.
@@ -60,7 +60,7 @@ enum Coding {
 }
 
 impl Coding {
-    fn of(headers: &HeaderMap) -> Result<Coding, Refusal> {
+    fn of(headers: &HeaderMap) -> Result<Coding, ApiError> {
         let stated = headers.get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or_default().trim());
         match stated {
             None | Some("identity") => Ok(Coding::Identity),
@@ -68,13 +68,13 @@ impl Coding {
             Some("deflate") => Ok(Coding::Deflate),
             Some(other) => {
                 let message = format!("Content-Encoding {other:?}: expected gzip, deflate or identity");
-                Err(Refusal::bad_request(message))
+                Err(ApiError::bad_request(message))
             }
         }
     }
 
     /// Stops as soon as it is too much, whatever a few bytes claim to hold.
-    fn unpack(self, bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
+    fn unpack(self, bytes: &[u8]) -> Result<Vec<u8>, ApiError> {
         let mut unpacked = Vec::new();
         let most = MAX_BATCH_BYTES as u64 + 1;
         let (read, name) = match self {
@@ -85,21 +85,21 @@ impl Coding {
         match read {
             Ok(length) if length as u64 == most => Err(too_large()),
             Ok(_) => Ok(unpacked),
-            Err(_) => Err(Refusal::bad_request(format!("the body is not {name}, as Content-Encoding says"))),
+            Err(_) => Err(ApiError::bad_request(format!("the body is not {name}, as Content-Encoding says"))),
         }
     }
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T, Refusal> {
+fn parse<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T, ApiError> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let parsed = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
         let place = if path == "." { String::new() } else { format!("{path}: ") };
-        Refusal::bad_request(format!("expected {what}: {place}{}", malformed::json(error.inner())))
+        ApiError::bad_request(format!("expected {what}: {place}{}", malformed::json(error.inner())))
     })?;
     reader.end().map_err(|error| {
         let (line, column) = (error.line(), error.column());
-        Refusal::bad_request(format!("expected {what} and nothing after it (line {line}, column {column})"))
+        ApiError::bad_request(format!("expected {what} and nothing after it (line {line}, column {column})"))
     })?;
     Ok(parsed)
 }

@@ -13,9 +13,9 @@ use super::bucket::{Buckets, Rate};
 use crate::clock;
 use crate::db::{Authenticated, Caller, DbError, DeviceContext, DeviceId, TenantContext};
 use crate::domain::access as secrets;
-use crate::http::error::Refusal;
+use crate::http::error::ApiError;
 use crate::http::server::address::Network;
-use crate::http::{Hub, Peer};
+use crate::http::{ApiState, Peer};
 
 /// A device that catches up sends one batch after another; one that waits asks once a minute.
 const DEVICE: Rate = Rate { per_second: 20, burst: 100 };
@@ -105,41 +105,41 @@ impl Limits {
     }
 
     /// Takes a request of a key that is known, and a place among those that are worked on.
-    fn key(&self, kind: KeyKind, id: &str) -> Result<Turn<'_>, Refusal> {
+    fn key(&self, kind: KeyKind, id: &str) -> Result<Turn<'_>, ApiError> {
         let buckets = match kind {
             KeyKind::Device => &self.devices,
             KeyKind::Read => &self.readers,
         };
         let taken = buckets.lock().unwrap_or_else(PoisonError::into_inner).take(id.to_owned(), self.started.elapsed());
-        taken.map_err(|wait| Refusal::too_many(wait, "too many requests with this key"))?;
+        taken.map_err(|wait| ApiError::too_many(wait, "too many requests with this key"))?;
         self.turn(kind, id)
     }
 
     /// Takes the rows of a batch of a device.
-    pub(in crate::http) fn rows(&self, device: DeviceId, rows: usize) -> Result<(), Refusal> {
+    pub(in crate::http) fn rows(&self, device: DeviceId, rows: usize) -> Result<(), ApiError> {
         let rows = u32::try_from(rows).unwrap_or(u32::MAX);
         let mut buckets = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = buckets.take_many(device, rows, self.started.elapsed());
-        taken.map_err(|wait| Refusal::too_many(wait, "more rows a second than a device may send"))
+        taken.map_err(|wait| ApiError::too_many(wait, "more rows a second than a device may send"))
     }
 
     /// Takes a place among the requests of a key.
-    fn turn(&self, kind: KeyKind, key: &str) -> Result<Turn<'_>, Refusal> {
+    fn turn(&self, kind: KeyKind, key: &str) -> Result<Turn<'_>, ApiError> {
         let most = at_once(kind);
         let mut at_once = self.at_once.lock().unwrap_or_else(PoisonError::into_inner);
         let count = at_once.entry(key.to_owned()).or_default();
         if *count >= most {
             let message = format!("{most} requests with this key are worked on already");
-            return Err(Refusal::too_many(SOON, message));
+            return Err(ApiError::too_many(SOON, message));
         }
         *count += 1;
         Ok(Turn { limits: self, key: key.to_owned() })
     }
 
-    fn stranger(&self, peer: IpAddr) -> Result<(), Refusal> {
+    fn stranger(&self, peer: IpAddr) -> Result<(), ApiError> {
         let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = strangers.take(Network::of(peer), self.started.elapsed());
-        taken.map_err(|wait| Refusal::too_many(wait, "too many requests without a key that is known").and_close())
+        taken.map_err(|wait| ApiError::too_many(wait, "too many requests without a key that is known").and_close())
     }
 
     /// Gives back what a caller took who turned out to be no stranger.
@@ -166,28 +166,28 @@ impl Limits {
 }
 
 /// A caller without a key.
-pub(in crate::http) fn anyone(hub: &Hub, peer: IpAddr) -> Result<(), Refusal> {
-    let mut askers = hub.limits.askers.lock().unwrap_or_else(PoisonError::into_inner);
-    let taken = askers.take(Network::of(peer), hub.limits.started.elapsed());
-    taken.map_err(|wait| Refusal::too_many(wait, "too many requests without a key").and_close())
+pub(in crate::http) fn anyone(state: &ApiState, peer: IpAddr) -> Result<(), ApiError> {
+    let mut askers = state.limits.askers.lock().unwrap_or_else(PoisonError::into_inner);
+    let taken = askers.take(Network::of(peer), state.limits.started.elapsed());
+    taken.map_err(|wait| ApiError::too_many(wait, "too many requests without a key").and_close())
 }
 
 /// A load balancer.
-pub(in crate::http) fn probe(hub: &Hub, peer: IpAddr) -> Result<(), Refusal> {
-    let mut probes = hub.limits.probes.lock().unwrap_or_else(PoisonError::into_inner);
-    let taken = probes.take(Network::of(peer), hub.limits.started.elapsed());
-    taken.map_err(|wait| Refusal::too_many(wait, "too many requests without a key").and_close())
+pub(in crate::http) fn probe(state: &ApiState, peer: IpAddr) -> Result<(), ApiError> {
+    let mut probes = state.limits.probes.lock().unwrap_or_else(PoisonError::into_inner);
+    let taken = probes.take(Network::of(peer), state.limits.started.elapsed());
+    taken.map_err(|wait| ApiError::too_many(wait, "too many requests without a key").and_close())
 }
 
 /// The device whose key was shown.
 pub(in crate::http) async fn device<'a>(
-    hub: &'a Hub,
+    state: &'a ApiState,
     peer: &Peer,
     headers: &HeaderMap,
-) -> Result<(DeviceContext, Turn<'a>), Refusal> {
-    match admit(hub, peer, headers, KeyKind::Device).await? {
+) -> Result<(DeviceContext, Turn<'a>), ApiError> {
+    match admit(state, peer, headers, KeyKind::Device).await? {
         (Caller::Device(device), turn) => {
-            hub.heard.note(device.id(), clock::now());
+            state.last_heard.note(device.id(), clock::now());
             Ok((device, turn))
         }
         (Caller::Reader(_), _) => Err(unknown()),
@@ -196,59 +196,59 @@ pub(in crate::http) async fn device<'a>(
 
 /// The tenant whose read key was shown.
 pub(in crate::http) async fn reader<'a>(
-    hub: &'a Hub,
+    state: &'a ApiState,
     peer: &Peer,
     headers: &HeaderMap,
-) -> Result<(TenantContext, Turn<'a>), Refusal> {
-    match admit(hub, peer, headers, KeyKind::Read).await? {
+) -> Result<(TenantContext, Turn<'a>), ApiError> {
+    match admit(state, peer, headers, KeyKind::Read).await? {
         (Caller::Reader(tenant), turn) => Ok((tenant, turn)),
         (Caller::Device(_), _) => Err(unknown()),
     }
 }
 
 async fn admit<'a>(
-    hub: &'a Hub,
+    state: &'a ApiState,
     peer: &Peer,
     headers: &HeaderMap,
     kind: KeyKind,
-) -> Result<(Caller, Turn<'a>), Refusal> {
+) -> Result<(Caller, Turn<'a>), ApiError> {
     let shown = headers.get(KEY_HEADER).and_then(|text| text.to_str().ok()).and_then(|text| Key::parse(text).ok());
     let Some(shown) = shown else {
-        hub.limits.stranger(peer.address)?;
-        return Err(Refusal::new(ErrorCode::UnknownKey, "expected a key in the header X-Device-Key"));
+        state.limits.stranger(peer.address)?;
+        return Err(ApiError::new(ErrorCode::UnknownKey, "expected a key in the header X-Device-Key"));
     };
     let (id, shown_kind, hash) = (shown.id().to_owned(), shown.kind(), secrets::hash(&shown));
     // Before anything is looked up: neither a guess nor a known key that is used too often costs the database anything. A key counts as
     // known by its secret, so that whoever knows only its public id takes nothing from its limit.
-    let turn = if hub.limits.is_known(&hash) {
-        Some(hub.limits.key(shown_kind, &id)?)
+    let turn = if state.limits.is_known(&hash) {
+        Some(state.limits.key(shown_kind, &id)?)
     } else {
-        hub.limits.stranger(peer.address)?;
+        state.limits.stranger(peer.address)?;
         None
     };
-    let Some(found) = hub.db.authenticate(shown, peer.address).await? else {
-        hub.limits.forget(&hash);
+    let Some(found) = state.db.authenticate(shown, peer.address).await? else {
+        state.limits.forget(&hash);
         return Err(unknown());
     };
     peer.watch.know();
     let turn = match turn {
         Some(turn) => turn,
         None => {
-            hub.limits.no_stranger(peer.address);
-            hub.limits.remember(hash);
-            hub.limits.key(shown_kind, &id)?
+            state.limits.no_stranger(peer.address);
+            state.limits.remember(hash);
+            state.limits.key(shown_kind, &id)?
         }
     };
     if shown_kind != kind {
-        return Err(Refusal::new(ErrorCode::Forbidden, other_kind(shown_kind)));
+        return Err(ApiError::new(ErrorCode::Forbidden, other_kind(shown_kind)));
     }
-    note_use(hub, &found).await?;
+    note_use(state, &found).await?;
     Ok((found.caller, turn))
 }
 
 /// A key that was revoked, one that never was and one with another secret are all the same to whoever shows it.
-fn unknown() -> Refusal {
-    Refusal::new(ErrorCode::UnknownKey, "this key is not known, or it was revoked")
+fn unknown() -> ApiError {
+    ApiError::new(ErrorCode::UnknownKey, "this key is not known, or it was revoked")
 }
 
 const fn other_kind(kind: KeyKind) -> &'static str {
@@ -259,13 +259,13 @@ const fn other_kind(kind: KeyKind) -> &'static str {
 }
 
 /// Notes the use of a key. The first use of a device's key ends those that it had before.
-async fn note_use(hub: &Hub, Authenticated { caller, last_used }: &Authenticated) -> Result<(), Refusal> {
+async fn note_use(state: &ApiState, Authenticated { caller, last_used }: &Authenticated) -> Result<(), ApiError> {
     let now = clock::now();
     let is_first = match last_used {
         Some(last) if now - *last < NOTED_EVERY => return Ok(()),
         last => last.is_none(),
     };
-    match hub.db.note_key_use(caller.tenant(), is_first, now).await {
+    match state.db.note_key_use(caller.tenant(), is_first, now).await {
         // When it was used is no reason to refuse, but that the old key still opens is.
         Err(DbError::Busy) if !is_first => Ok(()),
         // Whoever wants to see what is wrong can read on a disk that takes nothing.

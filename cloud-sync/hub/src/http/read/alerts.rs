@@ -10,10 +10,10 @@ use super::rows;
 use crate::clock;
 use crate::db::{AlertQuery, HubAlert, StoredAlert, TenantContext};
 use crate::domain::cursor::{Cursors, Listing};
-use crate::http::error::Refusal;
+use crate::http::error::ApiError;
 use crate::http::extract::query;
 use crate::http::openapi::{Failure, KeyRefused, Refused};
-use crate::http::{self, Hub};
+use crate::http::{self, ApiState};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -59,14 +59,14 @@ enum Wanted {
     ),
     security(("read_key" = []))
 )]
-pub(in crate::http) async fn get(hub: &Hub, tenant: &TenantContext, uri: &Uri) -> Result<Response, Refusal> {
-    let Parameters { state, device, after, limit } = query::read(uri)?;
-    let is_open = state.unwrap_or(Wanted::Open) == Wanted::Open;
+pub(in crate::http) async fn get(state: &ApiState, tenant: &TenantContext, uri: &Uri) -> Result<Response, ApiError> {
+    let Parameters { state: wanted, device, after, limit } = query::read(uri)?;
+    let is_open = wanted.unwrap_or(Wanted::Open) == Wanted::Open;
     let limit = query::limit(limit, 1000)?;
-    let cursors = Cursors::new(&hub.key, tenant.client(), Listing::Alerts);
+    let cursors = Cursors::new(&state.key, tenant.client(), Listing::Alerts);
     let after = query::after(after.as_deref(), &cursors)?;
     let query = AlertQuery { device, is_open, after, limit: limit + 1 };
-    let (mut of_devices, mut own) = hub.db.alerts(tenant, query, clock::now()).await?;
+    let (mut of_devices, mut own) = state.db.alerts(tenant, query, clock::now()).await?;
     own.truncate(limit);
     let has_more = of_devices.len() > limit;
     of_devices.truncate(limit);

@@ -11,10 +11,10 @@ use utoipa::{IntoParams, ToSchema};
 use super::rows::{self, Window};
 use crate::clock;
 use crate::db::{Place, TenantContext, WindowQuery};
-use crate::http::error::Refusal;
+use crate::http::error::ApiError;
 use crate::http::extract::query;
 use crate::http::openapi::{Failure, KeyRefused, Refused};
-use crate::http::{self, Hub};
+use crate::http::{self, ApiState};
 
 /// What is shown where no beginning is said.
 const USUAL: Span = Span::from_mins(24 * 60);
@@ -72,12 +72,12 @@ struct Page {
     ),
     security(("read_key" = []))
 )]
-pub(in crate::http) async fn get(hub: &Hub, tenant: &TenantContext, uri: &Uri) -> Result<Response, Refusal> {
+pub(in crate::http) async fn get(state: &ApiState, tenant: &TenantContext, uri: &Uri) -> Result<Response, ApiError> {
     let parameters: Parameters = query::read(uri)?;
     let is_exact = parameters.exact.unwrap_or(false);
     let query = understand(parameters, clock::now())?;
     let (sensor, from, to) = (query.sensor.clone(), query.from, query.to);
-    let found = hub.db.windows(tenant, query).await?;
+    let found = state.db.windows(tenant, query).await?;
     let quantity = found.windows.last().map(|window| window.quantity);
     http::json(&Page {
         device: found.device,
@@ -92,14 +92,14 @@ pub(in crate::http) async fn get(hub: &Hub, tenant: &TenantContext, uri: &Uri) -
     })
 }
 
-fn understand(parameters: Parameters, now: WallTime) -> Result<WindowQuery, Refusal> {
+fn understand(parameters: Parameters, now: WallTime) -> Result<WindowQuery, ApiError> {
     let Parameters { sensor, device, from, to, grain, exact: _, after, limit } = parameters;
     let to = to.map_or(Ok(now), |to| query::time("to", &to))?;
     let from = from.map_or(Ok(WallTime(to.0.saturating_sub(USUAL.0))), |from| query::time("from", &from))?;
     let grain = match grain.as_deref() {
         None => Grain::Minute,
         Some(word) => rows::grain(word)
-            .ok_or_else(|| Refusal::bad_request(format!("grain={word}: expected minute or quarter")))?,
+            .ok_or_else(|| ApiError::bad_request(format!("grain={word}: expected minute or quarter")))?,
     };
     let at = after.map(|after| Place::read(&after).ok_or_else(|| query::not_a_page(&after))).transpose()?;
     Ok(WindowQuery { sensor, device, grain, from, to, at, limit: query::limit(limit, 1000)? })

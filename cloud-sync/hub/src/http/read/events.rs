@@ -9,10 +9,10 @@ use utoipa::{IntoParams, ToSchema};
 use super::rows;
 use crate::db::{EventQuery, TenantContext};
 use crate::domain::cursor::{Cursors, Listing};
-use crate::http::error::Refusal;
+use crate::http::error::ApiError;
 use crate::http::extract::query;
 use crate::http::openapi::{Failure, KeyRefused, Refused};
-use crate::http::{self, Hub};
+use crate::http::{self, ApiState};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -50,13 +50,13 @@ struct Page {
     ),
     security(("read_key" = []))
 )]
-pub(in crate::http) async fn get(hub: &Hub, tenant: &TenantContext, uri: &Uri) -> Result<Response, Refusal> {
+pub(in crate::http) async fn get(state: &ApiState, tenant: &TenantContext, uri: &Uri) -> Result<Response, ApiError> {
     let Parameters { device, kind, after, limit } = query::read(uri)?;
     let limit = query::limit(limit, 1000)?;
-    let cursors = Cursors::new(&hub.key, tenant.client(), Listing::Events);
+    let cursors = Cursors::new(&state.key, tenant.client(), Listing::Events);
     let after = query::after(after.as_deref(), &cursors)?;
     let query = EventQuery { device, kind, after, limit: limit + 1 };
-    let mut found = hub.db.events(tenant, query).await?;
+    let mut found = state.db.events(tenant, query).await?;
     let has_more = found.len() > limit;
     found.truncate(limit);
     let next = found.last().filter(|_| has_more).map(|last| cursors.after(last.id).to_string());

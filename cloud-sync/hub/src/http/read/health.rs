@@ -12,10 +12,10 @@ use tilth_protocol::Lane;
 use super::rows;
 use crate::clock;
 use crate::db::{DeviceHealth, TenantContext};
-use crate::http::error::Refusal;
+use crate::http::error::ApiError;
 use crate::http::extract::query;
 use crate::http::openapi::{KeyRefused, Refused};
-use crate::http::{self, Hub};
+use crate::http::{self, ApiState};
 
 /// A database that takes longer for one row is in trouble.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -36,9 +36,9 @@ struct Parameters {}
     ),
     security((), ("read_key" = []))
 )]
-pub(in crate::http) async fn get(hub: &Hub, tenant: &TenantContext, uri: &Uri) -> Result<Response, Refusal> {
+pub(in crate::http) async fn get(state: &ApiState, tenant: &TenantContext, uri: &Uri) -> Result<Response, ApiError> {
     let Parameters {} = query::read(uri)?;
-    let health = hub.db.health(tenant).await?;
+    let health = state.db.health(tenant).await?;
     http::json(&json!({
         "status": "ok",
         "version": env!("CARGO_PKG_VERSION"),
@@ -50,10 +50,10 @@ pub(in crate::http) async fn get(hub: &Hub, tenant: &TenantContext, uri: &Uri) -
 }
 
 /// For a load balancer: whether the hub answers, can read its database, and has room for more. Nothing of any tenant.
-pub(in crate::http) async fn without_key(hub: &Hub, uri: &Uri) -> Result<Response, Refusal> {
+pub(in crate::http) async fn without_key(state: &ApiState, uri: &Uri) -> Result<Response, ApiError> {
     let Parameters {} = query::read(uri)?;
-    match tokio::time::timeout(PATIENCE, hub.db.epoch()).await {
-        Ok(Ok(_)) if !hub.db.has_room() => Ok(unwell("the disk is full")),
+    match tokio::time::timeout(PATIENCE, state.db.epoch()).await {
+        Ok(Ok(_)) if !state.db.has_room() => Ok(unwell("the disk is full")),
         Ok(Ok(_)) => http::json(&json!({"status": "ok"})),
         Ok(Err(error)) => Ok(unwell(&error.to_string())),
         Err(_) => Ok(unwell("the database does not answer in time")),

@@ -9,10 +9,10 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::rows;
 use crate::db::{LiveQuery, TenantContext};
-use crate::http::error::Refusal;
+use crate::http::error::ApiError;
 use crate::http::extract::query;
 use crate::http::openapi::{Failure, KeyRefused, Refused};
-use crate::http::{self, Hub};
+use crate::http::{self, ApiState};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -59,7 +59,7 @@ struct Reading {
     ),
     security(("read_key" = []))
 )]
-pub(in crate::http) async fn get(hub: &Hub, tenant: &TenantContext, uri: &Uri) -> Result<Response, Refusal> {
+pub(in crate::http) async fn get(state: &ApiState, tenant: &TenantContext, uri: &Uri) -> Result<Response, ApiError> {
     let Parameters { device, after, limit } = query::read(uri)?;
     let limit = query::limit(limit, 1000)?;
     let after = match &after {
@@ -69,7 +69,7 @@ pub(in crate::http) async fn get(hub: &Hub, tenant: &TenantContext, uri: &Uri) -
             (device.to_owned(), sensor.to_owned())
         }
     };
-    let mut values = hub.db.latest(tenant, LiveQuery { device, after, limit: limit + 1 }).await?;
+    let mut values = state.db.latest(tenant, LiveQuery { device, after, limit: limit + 1 }).await?;
     let has_more = values.len() > limit;
     values.truncate(limit);
     let next = values.last().filter(|_| has_more).map(|last| format!("{}:{}", last.device, last.sensor));

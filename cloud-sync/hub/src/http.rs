@@ -1,4 +1,4 @@
-//! The hub as it is spoken to: one table of routes, each with who may call it; who calls is settled before anything else.
+//! The hub's HTTP interface: one router for devices and readers. A route is registered where it is described.
 
 mod device;
 mod error;
@@ -6,58 +6,48 @@ pub(crate) mod extract;
 mod last_heard;
 mod openapi;
 mod read;
-pub(crate) mod routes;
 pub(crate) mod server;
 
 use std::collections::HashSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, on};
 use serde::Serialize;
 use tilth_config::bundle::SigningKey;
-use tilth_protocol::{ErrorCode, KEY_HEADER};
+use tilth_protocol::ErrorCode;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use self::device::{batch, bundle, time};
 use self::error::ApiError;
-use self::extract::caller::{self, Limits};
+use self::extract::caller::Peer;
+use self::extract::limits::Limits;
 use self::last_heard::LastHeard;
-use self::read::{alerts, data, events, health, latest};
-use self::routes::{Anyone, Call, Device, Method, ROUTES, Reader, Route};
-use self::server::progress::Watch;
+pub(crate) use self::openapi::{DescribedRoute, described_routes};
 use crate::db::Database;
 use crate::domain::ingest::quota::Quota;
 
-/// What every request may need.
+/// What all handlers share.
 #[derive(Debug)]
 pub(crate) struct ApiState {
     db: Database,
     key: Arc<SigningKey>,
-    limits: Limits,
+    limits: Arc<Limits>,
     quota: Quota,
     last_heard: LastHeard,
 }
 
-/// Where a request comes from.
-#[derive(Debug, Clone)]
-struct Peer {
-    /// Of the client, as far as a trusted proxy says.
-    address: IpAddr,
-    /// Of its connection.
-    watch: Arc<Watch>,
-}
-
 impl ApiState {
+    /// `known` are the hashes of valid keys.
     pub(crate) fn new(db: Database, key: SigningKey, known: HashSet<Vec<u8>>, quota: Quota) -> ApiState {
-        ApiState { db, key: Arc::new(key), limits: Limits::new(known), quota, last_heard: LastHeard::default() }
+        let (key, limits) = (Arc::new(key), Arc::new(Limits::new(known)));
+        ApiState { db, key, limits, quota, last_heard: LastHeard::default() }
     }
 
-    /// When devices were last heard.
     pub(crate) fn last_heard(&self) -> &LastHeard {
         &self.last_heard
     }
@@ -72,31 +62,41 @@ impl ApiState {
     }
 }
 
-/// The router that the table makes.
-pub(crate) fn router(state: &Arc<ApiState>) -> Router {
-    let nowhere = |request: Request| async move {
-        let message = format!("{} {}: there is no such thing here", request.method(), request.uri().path());
-        ApiError::new(ErrorCode::NotFound, message).into_response()
-    };
-    let mut router = Router::new();
-    for route in ROUTES {
-        let filter = match route.method {
-            Method::Get => MethodFilter::GET,
-            Method::Post => MethodFilter::POST,
-        };
-        let state = Arc::clone(state);
-        let handler = move |request: Request| answer(Arc::clone(&state), route, request);
-        router = router.route(route.path, on(filter, handler));
-    }
-    router.fallback(nowhere).method_not_allowed_fallback(wrong_method)
+/// The router of all routes.
+pub(crate) fn router(state: Arc<ApiState>) -> Router {
+    Router::from(api())
+        .route_layer(middleware::from_fn(log))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .with_state(state)
 }
 
-/// There is such a thing, and it is asked for by another method.
-async fn wrong_method(request: Request) -> Response {
-    let (method, path) = (request.method(), request.uri().path());
-    let allowed = ROUTES.iter().filter(|route| route.path == path).map(|route| route.method.allowed());
-    let allowed = allowed.collect::<Vec<_>>().join(", ");
-    let message = format!("{method} {path}: expected {allowed}");
+/// Every route with its description.
+fn api() -> OpenApiRouter<Arc<ApiState>> {
+    OpenApiRouter::with_openapi(openapi::without_routes())
+        .merge(device::routes())
+        .merge(read::routes())
+        .routes(routes!(openapi::get))
+}
+
+/// Logs each request, once it is answered.
+async fn log(path: MatchedPath, request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let (method, peer) = (request.method().clone(), request.extensions().get::<Peer>().map(|peer| peer.address));
+    let response = next.run(request).await;
+    let (path, status, took) = (path.as_str(), response.status().as_u16(), begun.elapsed());
+    tracing::debug!(?peer, %method, path, status, ?took, "request");
+    response
+}
+
+async fn not_found(request: Request) -> ApiError {
+    let message = format!("{} {}: there is no such thing here", request.method(), request.uri().path());
+    ApiError::new(ErrorCode::NotFound, message)
+}
+
+async fn method_not_allowed(path: MatchedPath, request: Request) -> Response {
+    let allowed = openapi::allowed_methods(path.as_str());
+    let message = format!("{} {}: expected {allowed}", request.method(), request.uri().path());
     let mut response = ApiError::new(ErrorCode::MethodNotAllowed, message).into_response();
     if let Ok(allowed) = HeaderValue::try_from(allowed) {
         response.headers_mut().insert(header::ALLOW, allowed);
@@ -104,63 +104,7 @@ async fn wrong_method(request: Request) -> Response {
     response
 }
 
-async fn answer(state: Arc<ApiState>, route: &'static Route, request: Request) -> Response {
-    let begun = Instant::now();
-    // The connection notes where it comes from; without that it is nobody's.
-    let Some(peer) = request.extensions().get::<Peer>().cloned() else {
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-    };
-    let method = request.method().clone();
-    let response = match call(&state, route, &peer, request).await {
-        Ok(response) => response,
-        Err(refusal) => refusal.into_response(),
-    };
-    let (status, took) = (response.status().as_u16(), begun.elapsed());
-    tracing::debug!(peer = %peer.address, %method, path = route.path, status, ?took, "request");
-    response
-}
-
-/// Settles who calls, then does what is asked.
-async fn call(state: &Arc<ApiState>, route: &Route, peer: &Peer, request: Request) -> Result<Response, ApiError> {
-    match route.call {
-        Call::Device(what) => {
-            let (owner, _turn) = caller::device(state, peer, request.headers()).await?;
-            match what {
-                Device::Batch => batch::take(state, &owner, request).await,
-                Device::Bundle => bundle::get(state, &owner, request.into_parts().0).await,
-            }
-        }
-        Call::Reader(what) => {
-            let (owner, _turn) = caller::reader(state, peer, request.headers()).await?;
-            match what {
-                Reader::Latest => latest::get(state, &owner, request.uri()).await,
-                Reader::Data => data::get(state, &owner, request.uri()).await,
-                Reader::Events => events::get(state, &owner, request.uri()).await,
-                Reader::Alerts => alerts::get(state, &owner, request.uri()).await,
-            }
-        }
-        Call::Anyone(what) => match what {
-            Anyone::Time => {
-                caller::anyone(state, peer.address)?;
-                time::get(state, request.uri())
-            }
-            Anyone::OpenApi => {
-                caller::anyone(state, peer.address)?;
-                openapi::get(request.uri())
-            }
-            Anyone::Health if request.headers().contains_key(KEY_HEADER) => {
-                let (owner, _turn) = caller::reader(state, peer, request.headers()).await?;
-                health::get(state, &owner, request.uri()).await
-            }
-            Anyone::Health => {
-                caller::probe(state, peer.address)?;
-                health::without_key(state, request.uri()).await
-            }
-        },
-    }
-}
-
-/// A JSON answer. What is read now may be other in a moment, and belongs to whoever asked.
+/// A JSON answer. No cache keeps it: data changes within moments and belongs to the caller alone.
 fn json(answer: &impl Serialize) -> Result<Response, ApiError> {
     let body = serde_json::to_vec(answer).map_err(ApiError::internal)?;
     const HEADERS: [(HeaderName, HeaderValue); 2] = [

@@ -41,8 +41,7 @@ fn main() -> ExitCode {
 
 /// Every route and who may call it.
 fn routes(output: Output) -> anyhow::Result<Exit> {
-    for route in http::routes::ROUTES {
-        let (method, path, who) = (route.method.name(), route.path, route.call.who());
+    for http::DescribedRoute { method, path, who } in http::described_routes() {
         if output.json {
             exit::json(&serde_json::json!({"method": method, "path": path, "who": who}))?;
         } else {

@@ -17,7 +17,7 @@ use crate::clock;
 use crate::db::Database;
 use crate::domain::ingest::quota::Quota;
 use crate::exit::{self, Exit};
-use crate::http::extract::caller::MOST_KNOWN;
+use crate::http::extract::limits::MAX_KNOWN;
 use crate::http::server::address::Proxies;
 use crate::http::server::tls::Tls;
 use crate::http::server::{MOST_CONNECTIONS, OTHER_FILES, Served};
@@ -53,7 +53,7 @@ pub(crate) fn run(wanted: &Serve) -> anyhow::Result<Exit> {
     let quota = Quota { sensors: wanted.device_sensors, rows: wanted.device_rows };
     let key = data.read_signing_key()?;
     let lock = data.lock()?;
-    let known = open(&data)?.known_keys(MOST_KNOWN)?;
+    let known = open(&data)?.known_keys(MAX_KNOWN)?;
     let state = Arc::new(ApiState::new(Database::start(&data.database())?, key, known, quota));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime")?;
     let stopping = runtime.block_on(async {
@@ -75,7 +75,7 @@ pub(crate) fn run(wanted: &Serve) -> anyhow::Result<Exit> {
         let proxies = Arc::new(Proxies::new(wanted.trusted_proxies.clone()));
         let most = connections_at_most();
         let fresh = tls.clone().map(|tls| tokio::spawn(tls.keep_fresh()));
-        let served = Served { listener, tls, router: http::router(&state), proxies, most };
+        let served = Served { listener, tls, router: http::router(Arc::clone(&state)), proxies, most };
         let pruning = tokio::spawn(prune(Arc::clone(&state)));
         let paging = tokio::spawn(paging::run(Arc::clone(&state), Secrets::of(data.folder())));
         server::serve(served, stop, CONNECTIONS_END).await;

@@ -86,12 +86,3 @@ impl DeviceContext {
         &self.name
     }
 }
-
-impl Caller {
-    pub(crate) fn tenant(&self) -> &TenantContext {
-        match self {
-            Caller::Device(device) => device.tenant(),
-            Caller::Reader(tenant) => tenant,
-        }
-    }
-}

@@ -1,6 +1,10 @@
-//! What a handler is given of a request: who calls, within which limits, and what was sent, checked.
+//! What a handler is given of a request, as axum extractors: the caller within the limits, the parameters, the body.
 
 pub(in crate::http) mod body;
 mod bucket;
-pub(crate) mod caller;
+pub(in crate::http) mod caller;
+pub(crate) mod limits;
 pub(in crate::http) mod query;
+
+pub(in crate::http) use caller::{Anyone, Device, Reader};
+pub(in crate::http) use query::{NoParameters, Params};

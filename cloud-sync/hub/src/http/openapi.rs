@@ -1,38 +1,82 @@
 //! `GET /api/openapi.json`: what may be asked of this hub and what it answers, for programs.
 
-use axum::http::Uri;
+use std::sync::LazyLock;
+
 use axum::response::Response;
-use serde::Deserialize;
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
-use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{OpenApi, PathItem};
+use utoipa::{IntoResponses, Modify, OpenApi as _, ToSchema};
 
-use super::device::{batch, bundle, time};
 use super::error::ApiError;
-use super::extract::query;
-use super::read::{alerts, data, events, health, latest};
+use super::extract::{Anyone, NoParameters, Params};
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Parameters {}
+/// The description of every route.
+static DESCRIPTION: LazyLock<OpenApi> = LazyLock::new(|| super::api().into_openapi());
 
-/// The operations, each described beside the function that answers it.
-#[derive(Debug, OpenApi)]
-#[openapi(
-    info(title = "tilth-hub"),
-    paths(batch::take, bundle::get, time::get, latest::get, data::get, events::get, alerts::get, health::get, get),
-    modifiers(&Keys)
-)]
+/// Names of the two kinds of keys, who holds one, and what it is.
+const KEYS: [(&str, &str, &str); 2] = [
+    ("device_key", "device", "Key of one device, dev_ak_.."),
+    ("read_key", "reader", "Read key of a tenant, dev_rk_.."),
+];
+
+#[derive(Debug, utoipa::OpenApi)]
+#[openapi(info(title = "tilth-hub"), modifiers(&Keys))]
 struct Api;
 
-/// The two kinds of keys, which travel in one header.
+/// The description without its routes, which are added where they are registered.
+pub(super) fn without_routes() -> OpenApi {
+    Api::openapi()
+}
+
+/// A route, as `tilth-hub routes` shows it.
+pub(crate) struct DescribedRoute {
+    pub(crate) method: &'static str,
+    pub(crate) path: &'static str,
+    /// Who may call: `device`, `reader`, `anyone`, or several of them.
+    pub(crate) who: String,
+}
+
+/// Every route, in the order of its registration.
+pub(crate) fn described_routes() -> impl Iterator<Item = DescribedRoute> {
+    let paths = DESCRIPTION.paths.paths.iter();
+    paths.flat_map(|(path, item)| {
+        let route = move |(method, operation)| DescribedRoute { method, path, who: who_may_call(operation) };
+        operations(item).map(route)
+    })
+}
+
+/// Methods of a route, as the header `Allow` states them.
+pub(super) fn allowed_methods(path: &str) -> String {
+    let methods = DESCRIPTION.paths.paths.get(path).into_iter().flat_map(operations);
+    let methods = methods.map(|(method, _)| if method == "GET" { "GET, HEAD" } else { method });
+    methods.collect::<Vec<_>>().join(", ")
+}
+
+fn operations(item: &PathItem) -> impl Iterator<Item = (&'static str, &Operation)> {
+    let PathItem { get, post, put, patch, delete, .. } = item;
+    let methods = [("GET", get), ("POST", post), ("PUT", put), ("PATCH", patch), ("DELETE", delete)];
+    methods.into_iter().filter_map(|(method, operation)| Some((method, operation.as_ref()?)))
+}
+
+/// Who may call an operation, by the keys that its description names. The extractors of its handler enforce the same: the test
+/// `a_key_reaches_what_it_is_for_and_nothing_else` asks every route with every kind of key.
+fn who_may_call(operation: &Operation) -> String {
+    let needs = operation.security.as_deref().unwrap_or_default();
+    let holder = |need: &SecurityRequirement| {
+        let key = KEYS.iter().find(|(name, ..)| *need == SecurityRequirement::new(*name, [""; 0]));
+        key.map_or("anyone", |(_, holder, _)| holder)
+    };
+    if needs.is_empty() { "anyone".to_owned() } else { needs.iter().map(holder).collect::<Vec<_>>().join(", ") }
+}
+
+/// Adds the two kinds of keys, which travel in one header.
 struct Keys;
 
 impl Modify for Keys {
-    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+    fn modify(&self, api: &mut OpenApi) {
         let components = api.components.get_or_insert_default();
-        for (name, what) in
-            [("device_key", "Key of one device, dev_ak_.."), ("read_key", "Read key of a tenant, dev_rk_..")]
-        {
+        for (name, _, what) in KEYS {
             let key = ApiKeyValue::with_description(tilth_protocol::KEY_HEADER, what);
             components.add_security_scheme(name, SecurityScheme::ApiKey(ApiKey::Header(key)));
         }
@@ -50,10 +94,10 @@ pub(super) struct Failure {
     detail: String,
 }
 
-/// What every operation may answer beside its own.
+/// Errors that every operation may answer.
 #[derive(Debug, IntoResponses)]
 #[expect(dead_code, reason = "describes answers that error.rs makes")]
-pub(super) enum Refused {
+pub(super) enum CommonErrors {
     /// The request cannot be understood
     #[response(status = 400)]
     BadRequest(Failure),
@@ -68,10 +112,10 @@ pub(super) enum Refused {
     Internal(Failure),
 }
 
-/// What an operation that wants a key may answer beside its own.
+/// Errors that an operation with a key may answer.
 #[derive(Debug, IntoResponses)]
 #[expect(dead_code, reason = "describes answers that error.rs makes")]
-pub(super) enum KeyRefused {
+pub(super) enum KeyErrors {
     /// No key, or one that is not known or was revoked
     #[response(status = 401)]
     UnknownKey(Failure),
@@ -84,41 +128,45 @@ pub(super) enum KeyRefused {
     get,
     path = "/api/openapi.json",
     operation_id = "getOpenapi",
-    responses((status = 200, description = "This document", body = Object), Refused)
+    responses((status = 200, description = "This document", body = Object), CommonErrors)
 )]
-pub(super) fn get(uri: &Uri) -> Result<Response, ApiError> {
-    let Parameters {} = query::read(uri)?;
-    super::json(&Api::openapi())
+pub(super) async fn get(_: Anyone, Params(NoParameters {}): Params<NoParameters>) -> Result<Response, ApiError> {
+    super::json(&*DESCRIPTION)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::routes::{Call, ROUTES};
 
     #[test]
     fn no_two_operations_have_one_name() {
-        let api = serde_json::to_value(Api::openapi()).unwrap();
-        let operations = api["paths"].as_object().unwrap().values().flat_map(|path| path.as_object().unwrap().values());
-        let names: std::collections::BTreeSet<&str> =
-            operations.map(|operation| operation["operationId"].as_str().unwrap()).collect();
-        assert_eq!(names.len(), ROUTES.len(), "{names:?}");
+        let names = DESCRIPTION.paths.paths.values().flat_map(operations).map(|(_, operation)| &operation.operation_id);
+        let names: std::collections::BTreeSet<_> = names.collect();
+        assert_eq!(names.len(), described_routes().count(), "{names:?}");
+        assert!(!names.contains(&None), "an operation without a name");
     }
 
     #[test]
-    fn every_route_is_described_with_the_key_that_it_wants() {
-        let api = serde_json::to_value(Api::openapi()).unwrap();
-        for route in ROUTES {
-            let operation = &api["paths"][route.path][route.method.name().to_lowercase()];
-            let keys = match route.call {
-                Call::Device(_) => serde_json::json!([{"device_key": []}]),
-                Call::Reader(_) => serde_json::json!([{"read_key": []}]),
-                Call::Anyone(_) if route.path == "/api/health" => serde_json::json!([{}, {"read_key": []}]),
-                Call::Anyone(_) => serde_json::Value::Null,
+    fn every_route_is_described_with_its_answer_and_the_key_that_it_wants() {
+        let api = serde_json::to_value(&*DESCRIPTION).unwrap();
+        for DescribedRoute { method, path, who } in described_routes() {
+            let operation = &api["paths"][path][method.to_lowercase()];
+            let keys = match who.as_str() {
+                "device" => serde_json::json!([{"device_key": []}]),
+                "reader" => serde_json::json!([{"read_key": []}]),
+                "anyone, reader" => serde_json::json!([{}, {"read_key": []}]),
+                "anyone" => serde_json::Value::Null,
+                other => panic!("{path}: {other}"),
             };
-            assert!(operation["responses"]["200"].is_object(), "{}", route.path);
-            assert_eq!(operation["security"], keys, "{}", route.path);
+            assert!(operation["responses"]["200"].is_object(), "{path}");
+            assert_eq!(operation["security"], keys, "{path}");
         }
-        assert_eq!(api["paths"].as_object().unwrap().len(), ROUTES.len());
+    }
+
+    #[test]
+    fn the_methods_of_a_path() {
+        assert_eq!(allowed_methods("/api/data"), "GET, HEAD");
+        assert_eq!(allowed_methods("/api/v1/sync/batch"), "POST");
+        assert_eq!(allowed_methods("/api/none"), "");
     }
 }

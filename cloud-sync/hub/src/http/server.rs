@@ -27,7 +27,7 @@ use self::address::{Network, Proxies};
 use self::places::{Place, Places};
 use self::progress::Watched;
 use self::tls::Tls;
-use super::Peer;
+use super::extract::caller::Peer;
 
 /// Each connection holds some 100 KiB at worst.
 pub(crate) const MOST_CONNECTIONS: usize = 1024;
@@ -138,7 +138,7 @@ impl Connection {
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             watch.asked();
             let address = proxies.client(peer.ip(), request.headers());
-            request.extensions_mut().insert(Peer { address, watch: Arc::clone(&watch) });
+            request.extensions_mut().insert(Peer { address, connection: Arc::clone(&watch) });
             let (mut router, watch) = (router.clone(), Arc::clone(&watch));
             async move {
                 let answer = router.call(Request::from(request.map(axum::body::Body::new))).await;

@@ -1,9 +1,10 @@
 //! `POST /api/v1/sync/batch`: rows from a device, confirmed in the transaction that stores them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use tilth_protocol::{
@@ -16,8 +17,8 @@ use crate::domain::access;
 use crate::domain::ingest::received::{Envelope, Received};
 use crate::domain::ingest::{ClientState, Refused, Taken};
 use crate::http::error::ApiError;
-use crate::http::extract::body;
-use crate::http::openapi::{self, Failure, KeyRefused};
+use crate::http::extract::{Device, body};
+use crate::http::openapi::{CommonErrors, Failure, KeyErrors};
 use crate::http::{self, ApiState};
 
 /// After too many new streams. Some more may begin with each hour, as those of the day before pass.
@@ -34,25 +35,25 @@ const NEXT_STREAM: Duration = Duration::from_secs(900);
     responses(
         (status = 200, description = "What is confirmed, and which rows cannot be stored", body = Object),
         (status = 409, description = "A known sequence with other content, or two agents that use one key", body = Failure),
-        openapi::Refused,
-        KeyRefused,
+        CommonErrors,
+        KeyErrors,
     ),
     security(("device_key" = []))
 )]
-pub(in crate::http) async fn take(
-    state: &ApiState,
-    device: &DeviceContext,
+pub(super) async fn post(
+    State(state): State<Arc<ApiState>>,
+    device: Device,
     request: Request,
 ) -> Result<Response, ApiError> {
     let client = client_state(request.headers())?;
     let envelope: Envelope = body::json(request, "a batch").await?;
-    let rows = check(&envelope, device)?;
+    let rows = check(&envelope, &device.context)?;
     let received = envelope.read();
     check_boots(&received)?;
-    state.limits.rows(device.id(), rows)?;
-    match state.db.take_batch(device, (received, client), state.quota, clock::now()).await? {
+    state.limits.take_rows(device.context.id(), rows)?;
+    match state.db.take_batch(&device.context, (received, client), state.quota, clock::now()).await? {
         Taken::Stored { answer, .. } => http::json(&answer),
-        Taken::Refused(refused) => Err(refusal(&refused)),
+        Taken::Refused(refused) => Err(error_of(&refused)),
     }
 }
 
@@ -109,7 +110,7 @@ fn spans<E, W>(lanes: &Lanes<E, W>) -> Vec<(Lane, u64, usize)> {
     events.into_iter().chain(windows).chain(diagnostics).collect()
 }
 
-fn refusal(refused: &Refused) -> ApiError {
+fn error_of(refused: &Refused) -> ApiError {
     let message = refused.to_string();
     match refused {
         Refused::Content { .. } | Refused::TwoStreams => ApiError::new(ErrorCode::StreamConflict, message),

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use tilth_config::bundle::MAX_VERSION;
@@ -11,17 +11,16 @@ use tilth_protocol::ErrorCode;
 use utoipa::IntoParams;
 
 use crate::clock;
-use crate::db::DeviceContext;
 use crate::domain::configs::{Reply, Shown};
 use crate::http::ApiState;
 use crate::http::error::ApiError;
-use crate::http::extract::query;
-use crate::http::openapi::{Failure, KeyRefused, Refused};
+use crate::http::extract::{Device, Params};
+use crate::http::openapi::{CommonErrors, Failure, KeyErrors};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct Parameters {
+pub(super) struct Parameters {
     #[param(example = "acme")]
     client_id: String,
     /// 0 for a device that has none.
@@ -38,17 +37,18 @@ struct Parameters {
         (status = 200, description = "The bytes that were signed", body = Vec<u8>, content_type = "application/octet-stream"),
         (status = 304, description = "The device has this version and content"),
         (status = 404, description = "The device has no configuration yet", body = Failure),
-        Refused,
-        KeyRefused,
+        CommonErrors,
+        KeyErrors,
     ),
     security(("device_key" = []))
 )]
-pub(in crate::http) async fn get(
-    state: &ApiState,
-    device: &DeviceContext,
-    request: Parts,
+pub(super) async fn get(
+    State(state): State<Arc<ApiState>>,
+    device: Device,
+    Params(Parameters { client_id, since_version }): Params<Parameters>,
+    headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let Parameters { client_id, since_version } = query::read(&request.uri)?;
+    let device = &device.context;
     let (client, name) = (device.tenant().client(), device.name());
     if client_id != client.as_str() {
         return Err(ApiError::new(ErrorCode::Forbidden, format!("this key is of {client}/{name}")));
@@ -56,7 +56,7 @@ pub(in crate::http) async fn get(
     if since_version > MAX_VERSION {
         return Err(ApiError::bad_request(format!("since_version={since_version}: expected at most {MAX_VERSION}")));
     }
-    let hash = request.headers.get(header::IF_NONE_MATCH).and_then(|tag| tag.to_str().ok());
+    let hash = headers.get(header::IF_NONE_MATCH).and_then(|tag| tag.to_str().ok());
     let shown = Shown { version: since_version, hash: hash.map(|tag| tag.trim().trim_matches('"').to_owned()) };
     let found = state.db.bundle_for(device, shown, Arc::clone(&state.key), clock::now()).await?;
     let Some((reply, bundle)) = found else {

@@ -1,6 +1,8 @@
 //! `GET /api/v1/time`: the time of day, signed for whoever asks.
 
-use axum::http::Uri;
+use std::sync::Arc;
+
+use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 use tilth_config::bundle::{SignedTime, is_nonce};
@@ -9,14 +11,14 @@ use utoipa::IntoParams;
 
 use crate::clock;
 use crate::http::error::ApiError;
-use crate::http::extract::query;
-use crate::http::openapi::Refused;
+use crate::http::extract::{Anyone, Params};
+use crate::http::openapi::CommonErrors;
 use crate::http::{self, ApiState};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct Parameters {
+pub(super) struct Parameters {
     #[param(pattern = "^[A-Za-z0-9_-]{16,64}$", example = "0123456789abcdef")]
     nonce: String,
     #[param(value_type = String, example = "acme")]
@@ -30,11 +32,14 @@ struct Parameters {
     path = "/api/v1/time",
     operation_id = "getTime",
     params(Parameters),
-    responses((status = 200, description = "The time of day, signed", body = Object), Refused)
+    responses((status = 200, description = "The time of day, signed", body = Object), CommonErrors)
 )]
-/// Names are not looked up: that a device exists is nobody's business, and the time is no secret.
-pub(in crate::http) fn get(state: &ApiState, uri: &Uri) -> Result<Response, ApiError> {
-    let Parameters { nonce, client_id, device_id } = query::read(uri)?;
+/// Unauthenticated on purpose: the time is public, and the answer does not tell whether a device exists.
+pub(super) async fn get(
+    State(state): State<Arc<ApiState>>,
+    _: Anyone,
+    Params(Parameters { nonce, client_id, device_id }): Params<Parameters>,
+) -> Result<Response, ApiError> {
     if !is_nonce(&nonce) {
         return Err(ApiError::bad_request("nonce: expected 16 to 64 letters, digits, - and _"));
     }

@@ -1,28 +1,27 @@
-//! How many requests a key may make: a bucket that fills steadily and gives one token a request.
+//! Token buckets: a caller's bucket fills steadily, and each request takes a token. Pure.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::Duration;
 
-/// How fast a bucket fills and how much it holds.
+/// How fast a bucket fills, and how many tokens it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Rate {
-    pub(crate) per_second: u32,
-    pub(crate) burst: u32,
+pub(super) struct Rate {
+    pub(super) per_second: u32,
+    pub(super) burst: u32,
 }
 
-/// With this many, full buckets are dropped before another is made, since a full one is like none. Where that does not help,
-/// all are: room is bounded whoever calls.
-const MANY: usize = 10_000;
+/// Most buckets of one limit. Then full ones are dropped, since a new bucket is full; where that is not enough, all are.
+const MAX_BUCKETS: usize = 10_000;
 
-/// The buckets of one kind of caller. Time is what has passed since any fixed instant.
+/// The buckets of one kind of caller. Times are counted from any fixed instant.
 #[derive(Debug)]
-pub(crate) struct Buckets<K> {
+pub(super) struct Buckets<K> {
     rate: Rate,
     buckets: HashMap<K, Bucket>,
 }
 
-/// Counts in thousandths of a token, so that filling is exact in whole milliseconds.
+/// A bucket, in thousandths of a token: filling is then exact in whole milliseconds.
 #[derive(Debug, Clone, Copy)]
 struct Bucket {
     level: u64,
@@ -32,21 +31,16 @@ struct Bucket {
 const TOKEN: u64 = 1000;
 
 impl<K: Hash + Eq> Buckets<K> {
-    pub(crate) fn new(rate: Rate) -> Buckets<K> {
+    pub(super) fn new(rate: Rate) -> Buckets<K> {
         Buckets { rate, buckets: HashMap::new() }
     }
 
-    /// Takes a token, or says how long to wait for one.
-    pub(crate) fn take(&mut self, key: K, now: Duration) -> Result<(), Duration> {
-        self.take_many(key, 1, now)
-    }
-
-    /// Takes some tokens, no more than a burst, or says how long to wait for them.
-    pub(crate) fn take_many(&mut self, key: K, tokens: u32, now: Duration) -> Result<(), Duration> {
+    /// Takes tokens, at most a burst of them, or says how long to wait for them.
+    pub(super) fn take(&mut self, key: K, tokens: u32, now: Duration) -> Result<(), Duration> {
         let rate = self.rate;
-        if self.buckets.len() >= MANY && !self.buckets.contains_key(&key) {
+        if self.buckets.len() >= MAX_BUCKETS && !self.buckets.contains_key(&key) {
             self.buckets.retain(|_, bucket| bucket.filled(rate, now).level < rate.full());
-            if self.buckets.len() >= MANY {
+            if self.buckets.len() >= MAX_BUCKETS {
                 self.buckets.clear();
             }
         }
@@ -63,7 +57,7 @@ impl<K: Hash + Eq> Buckets<K> {
     }
 
     /// Gives a token back.
-    pub(crate) fn give_back(&mut self, key: &K) {
+    pub(super) fn give_back(&mut self, key: &K) {
         let full = self.rate.full();
         if let Some(bucket) = self.buckets.get_mut(key) {
             bucket.level = (bucket.level + TOKEN).min(full);
@@ -107,10 +101,10 @@ mod tests {
             (60_000, Ok(())),
             (60_000, Err(500)),
         ] {
-            let taken = buckets.take("key", Duration::from_millis(at_ms));
+            let taken = buckets.take("key", 1, Duration::from_millis(at_ms));
             assert_eq!(taken, expected.map_err(Duration::from_millis), "at {at_ms}");
         }
-        assert_eq!(buckets.take("another key", Duration::from_millis(60_000)), Ok(()));
+        assert_eq!(buckets.take("another key", 1, Duration::from_millis(60_000)), Ok(()));
     }
 
     #[test]
@@ -118,12 +112,12 @@ mod tests {
         let mut buckets = Buckets::new(Rate { per_second: 1, burst: 1 });
         buckets.give_back(&"key");
         for _ in 0..3 {
-            assert_eq!(buckets.take("key", Duration::ZERO), Ok(()));
+            assert_eq!(buckets.take("key", 1, Duration::ZERO), Ok(()));
             buckets.give_back(&"key");
             buckets.give_back(&"key");
         }
-        assert_eq!(buckets.take("key", Duration::ZERO), Ok(()));
-        assert!(buckets.take("key", Duration::ZERO).is_err());
+        assert_eq!(buckets.take("key", 1, Duration::ZERO), Ok(()));
+        assert!(buckets.take("key", 1, Duration::ZERO).is_err());
     }
 
     #[test]
@@ -132,7 +126,7 @@ mod tests {
         for (at_ms, tokens, expected) in
             [(0, 100, Ok(())), (0, 0, Ok(())), (0, 50, Err(5_000)), (4_999, 50, Err(1)), (5_000, 50, Ok(()))]
         {
-            let taken = buckets.take_many("key", tokens, Duration::from_millis(at_ms));
+            let taken = buckets.take("key", tokens, Duration::from_millis(at_ms));
             assert_eq!(taken, expected.map_err(Duration::from_millis), "{tokens} at {at_ms}");
         }
     }
@@ -140,13 +134,13 @@ mod tests {
     #[test]
     fn many_callers_take_bounded_room() {
         let mut buckets = Buckets::new(Rate { per_second: 1, burst: 1 });
-        for caller in 0..5 * MANY {
-            assert_eq!(buckets.take(caller, Duration::from_secs(caller as u64 * 2)), Ok(()));
+        for caller in 0..5 * MAX_BUCKETS {
+            assert_eq!(buckets.take(caller, 1, Duration::from_secs(caller as u64 * 2)), Ok(()));
         }
-        assert!(buckets.buckets.len() <= MANY);
-        for caller in 0..5 * MANY {
-            assert_eq!(buckets.take(caller, Duration::from_secs(1_000_000)), Ok(()));
+        assert!(buckets.buckets.len() <= MAX_BUCKETS);
+        for caller in 0..5 * MAX_BUCKETS {
+            assert_eq!(buckets.take(caller, 1, Duration::from_secs(1_000_000)), Ok(()));
         }
-        assert!(buckets.buckets.len() <= MANY);
+        assert!(buckets.buckets.len() <= MAX_BUCKETS);
     }
 }

@@ -1,25 +1,40 @@
-//! What stands after the question mark, read into what it means.
+//! The parameters of a request, read and checked.
 
-use axum::extract::Query;
-use axum::http::Uri;
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tilth_core::time::WallTime;
 
-use crate::domain::cursor::Cursors;
 use crate::http::error::ApiError;
 use crate::malformed;
 
-/// Answers of more rows are read in pages.
-pub(in crate::http) const MAX_LIMIT: usize = 5000;
+/// Rows of a page where no limit is stated.
+const DEFAULT_LIMIT: usize = 1000;
 
-/// The parameters, all of which must be known.
-pub(in crate::http) fn read<T: DeserializeOwned>(uri: &Uri) -> Result<T, ApiError> {
-    match Query::try_from_uri(uri) {
-        Ok(Query(parameters)) => Ok(parameters),
-        Err(error) => {
-            let text = error.body_text();
-            let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
-            Err(ApiError::bad_request(format!("the parameters: {}", malformed::parameters(text))))
+/// Most rows of a page.
+const MAX_LIMIT: usize = 5000;
+
+/// The parameters of a request. An unknown one is refused by their type, with `deny_unknown_fields`.
+#[derive(Debug)]
+pub(in crate::http) struct Params<T>(pub(in crate::http) T);
+
+/// The parameters of a route that takes none.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct NoParameters {}
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Params<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Params<T>, ApiError> {
+        match Query::try_from_uri(&parts.uri) {
+            Ok(Query(parameters)) => Ok(Params(parameters)),
+            Err(error) => {
+                let text = error.body_text();
+                let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+                Err(ApiError::bad_request(format!("the parameters: {}", malformed::parameters(text))))
+            }
         }
     }
 }
@@ -33,26 +48,30 @@ pub(in crate::http) fn time(name: &str, text: &str) -> Result<WallTime, ApiError
     })
 }
 
-/// How many rows, where it is said at all.
-pub(in crate::http) fn limit(limit: Option<usize>, usual: usize) -> Result<usize, ApiError> {
+/// How many rows a page has: 1 to 5,000.
+pub(in crate::http) fn limit(limit: Option<usize>) -> Result<usize, ApiError> {
     match limit {
-        None => Ok(usual),
+        None => Ok(DEFAULT_LIMIT),
         Some(limit @ 1..=MAX_LIMIT) => Ok(limit),
         Some(limit) => Err(ApiError::bad_request(format!("limit={limit}: expected 1 to {MAX_LIMIT}"))),
     }
 }
 
-/// A refusal of a page's beginning that no answer gave.
-pub(in crate::http) fn not_a_page(after: &str) -> ApiError {
-    ApiError::bad_request(format!("after={after}: expected what `next` of the page before says"))
+/// Where a page begins, as `read` understands it: none for the first page, where `after` is 0 or not stated.
+pub(in crate::http) fn after<T>(
+    after: Option<&str>,
+    read: impl FnOnce(&str) -> Option<T>,
+) -> Result<Option<T>, ApiError> {
+    let Some(text) = after.filter(|text| *text != "0") else { return Ok(None) };
+    read(text).map(Some).ok_or_else(|| {
+        let expected = "what `next` of the page before says, or 0 to begin with the first page";
+        ApiError::bad_request(format!("after={text}: expected {expected}"))
+    })
 }
 
-/// The id after which a page begins: 0 for the first page, else what a cursor was made of.
-pub(in crate::http) fn after(after: Option<&str>, cursors: &Cursors) -> Result<i64, ApiError> {
-    let Some(after) = after.filter(|after| *after != "0") else { return Ok(0) };
-    let id = after.parse().ok().and_then(|cursor| cursors.id(cursor));
-    id.ok_or_else(|| {
-        let expected = "expected what `next` of a page of this list says, or 0 to begin with the first page";
-        ApiError::bad_request(format!("after={after}: {expected}"))
-    })
+/// Cuts `rows` to a page of `limit`. Where there were more, the second value is where the next page begins.
+pub(in crate::http) fn page<T>(rows: &mut Vec<T>, limit: usize, position: impl FnOnce(&T) -> String) -> Option<String> {
+    let has_more = rows.len() > limit;
+    rows.truncate(limit);
+    rows.last().filter(|_| has_more).map(position)
 }

@@ -1,6 +1,8 @@
 //! `GET /api/alerts`: where each alert stands, and what the hub itself has to say of the devices.
 
-use axum::http::Uri;
+use std::sync::Arc;
+
+use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
@@ -8,17 +10,17 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::rows;
 use crate::clock;
-use crate::db::{AlertQuery, HubAlert, StoredAlert, TenantContext};
+use crate::db::{AlertQuery, HubAlert, StoredAlert};
 use crate::domain::cursor::{Cursors, Listing};
 use crate::http::error::ApiError;
-use crate::http::extract::query;
-use crate::http::openapi::{Failure, KeyRefused, Refused};
+use crate::http::extract::{Params, Reader, query};
+use crate::http::openapi::{CommonErrors, Failure, KeyErrors};
 use crate::http::{self, ApiState};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct Parameters {
+pub(super) struct Parameters {
     #[param(inline)]
     state: Option<Wanted>,
     device: Option<String>,
@@ -54,23 +56,25 @@ enum Wanted {
     responses(
         (status = 200, description = "Where each alert stands, the hub's own first", body = Page),
         (status = 404, description = "There is no such device", body = Failure),
-        Refused,
-        KeyRefused,
+        CommonErrors,
+        KeyErrors,
     ),
     security(("read_key" = []))
 )]
-pub(in crate::http) async fn get(state: &ApiState, tenant: &TenantContext, uri: &Uri) -> Result<Response, ApiError> {
-    let Parameters { state: wanted, device, after, limit } = query::read(uri)?;
+pub(super) async fn get(
+    State(state): State<Arc<ApiState>>,
+    reader: Reader,
+    Params(parameters): Params<Parameters>,
+) -> Result<Response, ApiError> {
+    let Parameters { state: wanted, device, after, limit } = parameters;
     let is_open = wanted.unwrap_or(Wanted::Open) == Wanted::Open;
-    let limit = query::limit(limit, 1000)?;
-    let cursors = Cursors::new(&state.key, tenant.client(), Listing::Alerts);
-    let after = query::after(after.as_deref(), &cursors)?;
+    let limit = query::limit(limit)?;
+    let cursors = Cursors::new(&state.key, reader.tenant.client(), Listing::Alerts);
+    let after = query::after(after.as_deref(), |text| cursors.id(text.parse().ok()?))?.unwrap_or_default();
     let query = AlertQuery { device, is_open, after, limit: limit + 1 };
-    let (mut of_devices, mut own) = state.db.alerts(tenant, query, clock::now()).await?;
+    let (mut of_devices, mut own) = state.db.alerts(&reader.tenant, query, clock::now()).await?;
     own.truncate(limit);
-    let has_more = of_devices.len() > limit;
-    of_devices.truncate(limit);
-    let next = of_devices.last().filter(|_| has_more).map(|last| cursors.after(last.id).to_string());
+    let next = query::page(&mut of_devices, limit, |last| cursors.after(last.id).to_string());
     let alerts: Vec<Json> = own.iter().map(of_hub).chain(of_devices.iter().map(of_device)).collect();
     http::json(&Page { alerts, next })
 }

@@ -1,6 +1,8 @@
 //! `GET /api/data`: windows of one sensor over a span of time.
 
-use axum::http::Uri;
+use std::sync::Arc;
+
+use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use tilth_core::quantity::Quantity;
@@ -10,10 +12,10 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::rows::{self, Window};
 use crate::clock;
-use crate::db::{Place, TenantContext, WindowQuery};
+use crate::db::{Place, WindowQuery};
 use crate::http::error::ApiError;
-use crate::http::extract::query;
-use crate::http::openapi::{Failure, KeyRefused, Refused};
+use crate::http::extract::{Params, Reader, query};
+use crate::http::openapi::{CommonErrors, Failure, KeyErrors};
 use crate::http::{self, ApiState};
 
 /// What is shown where no beginning is said.
@@ -22,7 +24,7 @@ const USUAL: Span = Span::from_mins(24 * 60);
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct Parameters {
+pub(super) struct Parameters {
     #[param(example = "tower-1/ph")]
     sensor: String,
     /// Needed where several devices have the sensor.
@@ -67,17 +69,20 @@ struct Page {
     responses(
         (status = 200, description = "Windows of one sensor, in the order of time", body = Page),
         (status = 404, description = "There is no such sensor or device", body = Failure),
-        Refused,
-        KeyRefused,
+        CommonErrors,
+        KeyErrors,
     ),
     security(("read_key" = []))
 )]
-pub(in crate::http) async fn get(state: &ApiState, tenant: &TenantContext, uri: &Uri) -> Result<Response, ApiError> {
-    let parameters: Parameters = query::read(uri)?;
+pub(super) async fn get(
+    State(state): State<Arc<ApiState>>,
+    reader: Reader,
+    Params(parameters): Params<Parameters>,
+) -> Result<Response, ApiError> {
     let is_exact = parameters.exact.unwrap_or(false);
     let query = understand(parameters, clock::now())?;
     let (sensor, from, to) = (query.sensor.clone(), query.from, query.to);
-    let found = state.db.windows(tenant, query).await?;
+    let found = state.db.windows(&reader.tenant, query).await?;
     let quantity = found.windows.last().map(|window| window.quantity);
     http::json(&Page {
         device: found.device,
@@ -101,6 +106,6 @@ fn understand(parameters: Parameters, now: WallTime) -> Result<WindowQuery, ApiE
         Some(word) => rows::grain(word)
             .ok_or_else(|| ApiError::bad_request(format!("grain={word}: expected minute or quarter")))?,
     };
-    let at = after.map(|after| Place::read(&after).ok_or_else(|| query::not_a_page(&after))).transpose()?;
-    Ok(WindowQuery { sensor, device, grain, from, to, at, limit: query::limit(limit, 1000)? })
+    let at = query::after(after.as_deref(), Place::read)?;
+    Ok(WindowQuery { sensor, device, grain, from, to, at, limit: query::limit(limit)? })
 }

@@ -1,23 +1,25 @@
 //! `GET /api/events`: what happened, in the order in which the hub took it in.
 
-use axum::http::Uri;
+use std::sync::Arc;
+
+use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::rows;
-use crate::db::{EventQuery, TenantContext};
+use crate::db::EventQuery;
 use crate::domain::cursor::{Cursors, Listing};
 use crate::http::error::ApiError;
-use crate::http::extract::query;
-use crate::http::openapi::{Failure, KeyRefused, Refused};
+use crate::http::extract::{Params, Reader, query};
+use crate::http::openapi::{CommonErrors, Failure, KeyErrors};
 use crate::http::{self, ApiState};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct Parameters {
+pub(super) struct Parameters {
     device: Option<String>,
     kind: Option<String>,
     /// The cursor in `next` of the page before; absent or 0 for the first page
@@ -45,21 +47,23 @@ struct Page {
     responses(
         (status = 200, description = "Events in the order in which the hub took them in", body = Page),
         (status = 404, description = "There is no such device", body = Failure),
-        Refused,
-        KeyRefused,
+        CommonErrors,
+        KeyErrors,
     ),
     security(("read_key" = []))
 )]
-pub(in crate::http) async fn get(state: &ApiState, tenant: &TenantContext, uri: &Uri) -> Result<Response, ApiError> {
-    let Parameters { device, kind, after, limit } = query::read(uri)?;
-    let limit = query::limit(limit, 1000)?;
-    let cursors = Cursors::new(&state.key, tenant.client(), Listing::Events);
-    let after = query::after(after.as_deref(), &cursors)?;
+pub(super) async fn get(
+    State(state): State<Arc<ApiState>>,
+    reader: Reader,
+    Params(parameters): Params<Parameters>,
+) -> Result<Response, ApiError> {
+    let Parameters { device, kind, after, limit } = parameters;
+    let limit = query::limit(limit)?;
+    let cursors = Cursors::new(&state.key, reader.tenant.client(), Listing::Events);
+    let after = query::after(after.as_deref(), |text| cursors.id(text.parse().ok()?))?.unwrap_or_default();
     let query = EventQuery { device, kind, after, limit: limit + 1 };
-    let mut found = state.db.events(tenant, query).await?;
-    let has_more = found.len() > limit;
-    found.truncate(limit);
-    let next = found.last().filter(|_| has_more).map(|last| cursors.after(last.id).to_string());
+    let mut found = state.db.events(&reader.tenant, query).await?;
+    let next = query::page(&mut found, limit, |last| cursors.after(last.id).to_string());
     let events = found.iter().map(|event| {
         json!({
             "device": event.device,

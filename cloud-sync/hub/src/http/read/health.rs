@@ -1,11 +1,11 @@
 //! `GET /api/health`: how the hub and the tenant's devices are; without a key, whether the hub serves.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::Uri;
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 use tilth_protocol::Lane;
 
@@ -13,16 +13,12 @@ use super::rows;
 use crate::clock;
 use crate::db::{DeviceHealth, TenantContext};
 use crate::http::error::ApiError;
-use crate::http::extract::query;
-use crate::http::openapi::{KeyRefused, Refused};
+use crate::http::extract::{NoParameters, Params, Reader};
+use crate::http::openapi::{CommonErrors, KeyErrors};
 use crate::http::{self, ApiState};
 
 /// A database that takes longer for one row is in trouble.
-const PATIENCE: Duration = Duration::from_secs(3);
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Parameters {}
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 #[utoipa::path(
     get,
@@ -31,13 +27,23 @@ struct Parameters {}
     responses(
         (status = 200, description = "Without a key that the hub serves; with one how it and the tenant's devices are", body = Object),
         (status = 503, description = "The database does not answer, or the disk is full", body = Object),
-        Refused,
-        KeyRefused,
+        CommonErrors,
+        KeyErrors,
     ),
     security((), ("read_key" = []))
 )]
-pub(in crate::http) async fn get(state: &ApiState, tenant: &TenantContext, uri: &Uri) -> Result<Response, ApiError> {
-    let Parameters {} = query::read(uri)?;
+pub(super) async fn get(
+    State(state): State<Arc<ApiState>>,
+    reader: Option<Reader>,
+    Params(NoParameters {}): Params<NoParameters>,
+) -> Result<Response, ApiError> {
+    match reader {
+        Some(reader) => of_tenant(&state, &reader.tenant).await,
+        None => of_hub(&state).await,
+    }
+}
+
+async fn of_tenant(state: &ApiState, tenant: &TenantContext) -> Result<Response, ApiError> {
     let health = state.db.health(tenant).await?;
     http::json(&json!({
         "status": "ok",
@@ -50,9 +56,8 @@ pub(in crate::http) async fn get(state: &ApiState, tenant: &TenantContext, uri: 
 }
 
 /// For a load balancer: whether the hub answers, can read its database, and has room for more. Nothing of any tenant.
-pub(in crate::http) async fn without_key(state: &ApiState, uri: &Uri) -> Result<Response, ApiError> {
-    let Parameters {} = query::read(uri)?;
-    match tokio::time::timeout(PATIENCE, state.db.epoch()).await {
+async fn of_hub(state: &ApiState) -> Result<Response, ApiError> {
+    match tokio::time::timeout(TIMEOUT, state.db.epoch()).await {
         Ok(Ok(_)) if !state.db.has_room() => Ok(unwell("the disk is full")),
         Ok(Ok(_)) => http::json(&json!({"status": "ok"})),
         Ok(Err(error)) => Ok(unwell(&error.to_string())),

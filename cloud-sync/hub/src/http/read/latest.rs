@@ -1,6 +1,8 @@
 //! `GET /api/data/latest`: the newest value of each sensor.
 
-use axum::http::Uri;
+use std::sync::Arc;
+
+use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -8,16 +10,16 @@ use tilth_core::quantity::Quantity;
 use utoipa::{IntoParams, ToSchema};
 
 use super::rows;
-use crate::db::{LiveQuery, TenantContext};
+use crate::db::LiveQuery;
 use crate::http::error::ApiError;
-use crate::http::extract::query;
-use crate::http::openapi::{Failure, KeyRefused, Refused};
+use crate::http::extract::{Params, Reader, query};
+use crate::http::openapi::{CommonErrors, Failure, KeyErrors};
 use crate::http::{self, ApiState};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct Parameters {
+pub(super) struct Parameters {
     device: Option<String>,
     after: Option<String>,
     #[param(minimum = 1, maximum = 5000)]
@@ -54,25 +56,21 @@ struct Reading {
     responses(
         (status = 200, description = "The newest value of each sensor", body = Page),
         (status = 404, description = "There is no such device", body = Failure),
-        Refused,
-        KeyRefused,
+        CommonErrors,
+        KeyErrors,
     ),
     security(("read_key" = []))
 )]
-pub(in crate::http) async fn get(state: &ApiState, tenant: &TenantContext, uri: &Uri) -> Result<Response, ApiError> {
-    let Parameters { device, after, limit } = query::read(uri)?;
-    let limit = query::limit(limit, 1000)?;
-    let after = match &after {
-        None => (String::new(), String::new()),
-        Some(after) => {
-            let (device, sensor) = after.split_once(':').ok_or_else(|| query::not_a_page(after))?;
-            (device.to_owned(), sensor.to_owned())
-        }
-    };
-    let mut values = state.db.latest(tenant, LiveQuery { device, after, limit: limit + 1 }).await?;
-    let has_more = values.len() > limit;
-    values.truncate(limit);
-    let next = values.last().filter(|_| has_more).map(|last| format!("{}:{}", last.device, last.sensor));
+pub(super) async fn get(
+    State(state): State<Arc<ApiState>>,
+    reader: Reader,
+    Params(parameters): Params<Parameters>,
+) -> Result<Response, ApiError> {
+    let Parameters { device, after, limit } = parameters;
+    let limit = query::limit(limit)?;
+    let after = query::after(after.as_deref(), position)?.unwrap_or_default();
+    let mut values = state.db.latest(&reader.tenant, LiveQuery { device, after, limit: limit + 1 }).await?;
+    let next = query::page(&mut values, limit, |last| format!("{}:{}", last.device, last.sensor));
     let readings = values.into_iter().map(|value| Reading {
         device: value.device,
         sensor: value.sensor,
@@ -84,4 +82,10 @@ pub(in crate::http) async fn get(state: &ApiState, tenant: &TenantContext, uri: 
         received: rows::time(Some(value.received)),
     });
     http::json(&Page { readings: readings.collect(), next })
+}
+
+/// Names of the device and the sensor that a page begins after.
+fn position(text: &str) -> Option<(String, String)> {
+    let (device, sensor) = text.split_once(':')?;
+    Some((device.to_owned(), sensor.to_owned()))
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::address::Network;
-use super::progress::Watch;
+use super::progress::Progress;
 
 /// The places.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ struct Held {
 #[derive(Debug)]
 struct Holder {
     number: u64,
-    watch: Arc<Watch>,
+    watch: Arc<Progress>,
     must_go: Arc<Notify>,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Place {
     places: Arc<Places>,
     network: Option<Network>,
     number: u64,
-    pub(super) watch: Arc<Watch>,
+    pub(super) watch: Arc<Progress>,
     /// Notified when the connection has to make room.
     pub(super) must_go: Arc<Notify>,
 }
@@ -68,7 +68,7 @@ impl Places {
         }
         held.last_number += 1;
         held.count += 1;
-        let (number, watch, must_go) = (held.last_number, Arc::new(Watch::new()), Arc::new(Notify::new()));
+        let (number, watch, must_go) = (held.last_number, Arc::new(Progress::new()), Arc::new(Notify::new()));
         let holder = Holder { number, watch: Arc::clone(&watch), must_go: Arc::clone(&must_go) };
         held.networks.entry(network).or_default().push(holder);
         Some(Place { places: Arc::clone(self), network, number, watch, must_go })
@@ -137,7 +137,7 @@ mod tests {
     fn the_oldest_without_a_key_makes_room_for_its_network() {
         let places = Places::new(100, 3);
         let [known, busy, waiting] = [(); 3].map(|()| places.take(network(1)).unwrap());
-        known.watch.know();
+        known.watch.set_known();
         busy.watch.asked();
         let other = places.take(network(2)).unwrap();
         let next = places.take(network(1)).unwrap();
@@ -166,7 +166,7 @@ mod tests {
     fn a_thousand_addresses_with_one_connection_each_push_out_nobody_with_a_key() {
         let places = Places::new(4, 4);
         let known = places.take(network(9)).unwrap();
-        known.watch.know();
+        known.watch.set_known();
         let strangers: Vec<Place> = (1..=8).map(|last| places.take(network(last)).unwrap()).collect();
         assert_eq!(gone(&[&known]), [false]);
         assert_eq!(gone(&strangers.iter().collect::<Vec<_>>()), [true, true, true, true, true, false, false, false]);

@@ -36,7 +36,7 @@ const LOOK: Duration = Duration::from_secs(2);
 
 /// Where a connection is.
 #[derive(Debug)]
-pub(in crate::http) struct Watch {
+pub(in crate::http) struct Progress {
     at: Mutex<At>,
     /// Whether it showed a key that is known.
     is_known: AtomicBool,
@@ -61,11 +61,11 @@ enum Phase {
     Rest { since: Instant },
 }
 
-impl Watch {
-    pub(super) fn new() -> Watch {
+impl Progress {
+    pub(super) fn new() -> Progress {
         let now = Instant::now();
         let at = At { phase: Phase::Head { since: now }, stalled_since: None, sent: now };
-        Watch { at: Mutex::new(at), is_known: AtomicBool::new(false) }
+        Progress { at: Mutex::new(at), is_known: AtomicBool::new(false) }
     }
 
     fn at(&self) -> MutexGuard<'_, At> {
@@ -90,7 +90,7 @@ impl Watch {
     }
 
     /// A key that is known was shown.
-    pub(crate) fn know(&self) {
+    pub(crate) fn set_known(&self) {
         self.is_known.store(true, Ordering::Relaxed);
     }
 
@@ -147,11 +147,11 @@ impl Watch {
 /// A stream whose bytes are noted.
 pub(super) struct Watched<S> {
     stream: S,
-    watch: Arc<Watch>,
+    watch: Arc<Progress>,
 }
 
 impl<S> Watched<S> {
-    pub(super) fn new(stream: S, watch: Arc<Watch>) -> Watched<S> {
+    pub(super) fn new(stream: S, watch: Arc<Progress>) -> Watched<S> {
         Watched { stream, watch }
     }
 }
@@ -267,7 +267,7 @@ mod tests {
             ),
         ] {
             let begun = Instant::now();
-            let watch = Watch::new();
+            let watch = Progress::new();
             let happens = async {
                 for (after, what) in course {
                     tokio::time::sleep(Duration::from_secs(*after)).await;

@@ -15,7 +15,6 @@ mod fields;
 mod head;
 mod kinds;
 mod lines;
-mod months;
 mod names;
 mod number;
 mod packed;

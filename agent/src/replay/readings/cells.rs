@@ -19,24 +19,8 @@ pub(super) enum Mark {
 }
 
 /// Words for a missing value that files have beside those of live lines.
-const MISSING: [&str; 16] = [
-    "na",
-    "#n/a",
-    "#na",
-    "n.a.",
-    "k.a.",
-    "unknown",
-    "unavailable",
-    "undefined",
-    "---",
-    "----",
-    "-----",
-    "\\n",
-    "(null)",
-    "no data",
-    "nodata",
-    "missing",
-];
+const MISSING: &str = "na, #n/a, #na, n.a., k.a., unknown, unavailable, undefined, ---, ----, -----, \\n, (null), no data, nodata, \
+     missing";
 
 /// A number with the unit that stands behind it, or nothing where the cell says that there is no value.
 pub(super) fn read(text: &[u8], mark: Mark) -> Result<Option<(f64, Option<Unit>)>, Reason> {
@@ -84,7 +68,7 @@ pub(super) fn truth(text: &[u8]) -> Option<f64> {
 /// Whether a cell says that there is no value.
 pub(super) fn is_missing(text: &str) -> bool {
     let is_stroke = text.contains('-') && text.bytes().all(|byte| matches!(byte, b'-' | b'.' | b' '));
-    text.is_empty() || is_stroke || MISSING.iter().any(|known| known.eq_ignore_ascii_case(text))
+    text.is_empty() || is_stroke || MISSING.split(", ").any(|known| known.eq_ignore_ascii_case(text))
 }
 
 /// Whether a cell is a number or a word for a missing one, in either way of writing.

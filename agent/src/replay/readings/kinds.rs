@@ -55,45 +55,25 @@ pub(super) fn is_annotation(line: &[u8]) -> bool {
     [&b"#group"[..], b"#datatype", b"#default"].iter().any(|sign| line.starts_with(sign))
 }
 
+/// Headings of the time, the likeliest first.
+const TIMES: &str = "time, _time, timestamp, datetime, date time, date/time, created_at, last_changed, last_updated, ts, \
+     time_utc, recorded_at, date, utc, local_time, zeit, zeitstempel, datum, datum/uhrzeit, datum zeit, \
+     zeitpunkt, uhrzeit, horodatage, date heure, date/heure, heure, tijd, tijdstip, fecha, fecha y hora, \
+     fecha hora, hora";
+
+/// Headings of times that are less likely than any of those.
+const RARE_TIMES: &str = "epoch, unix, unixtime, dateutc, clock, timestamp_ms";
+
+/// The entries of a list of headings.
+fn entries(list: &'static str) -> impl Iterator<Item = &'static str> {
+    list.split(", ")
+}
+
 /// How likely a heading is the name of the time; less is more likely.
 pub(super) fn time_rank(heading: &str) -> usize {
-    const NAMES: [&str; 32] = [
-        "time",
-        "_time",
-        "timestamp",
-        "datetime",
-        "date time",
-        "date/time",
-        "created_at",
-        "last_changed",
-        "last_updated",
-        "ts",
-        "time_utc",
-        "recorded_at",
-        "date",
-        "utc",
-        "local_time",
-        "zeit",
-        "zeitstempel",
-        "datum",
-        "datum/uhrzeit",
-        "datum zeit",
-        "zeitpunkt",
-        "uhrzeit",
-        "horodatage",
-        "date heure",
-        "date/heure",
-        "heure",
-        "tijd",
-        "tijdstip",
-        "fecha",
-        "fecha y hora",
-        "fecha hora",
-        "hora",
-    ];
     let heading = heading.to_lowercase();
     let plain = heading.split(['(', '[', ',']).next().unwrap_or_default().trim().replace('-', "_");
-    NAMES.iter().position(|name| *name == plain).unwrap_or(NAMES.len())
+    entries(TIMES).position(|name| name == plain).unwrap_or(usize::MAX)
 }
 
 /// The order of day and month that a heading says, as in `Time(dd/mm/yyyy)`.
@@ -111,136 +91,45 @@ pub(super) fn order(heading: &str) -> Option<DateOrder> {
 
 /// Whether a heading is a usual name of the time.
 pub(super) fn is_time_name(heading: &str) -> bool {
-    time_rank(heading) < 32
-        || ["epoch", "unix", "unixtime", "dateutc", "clock", "timestamp_ms"].contains(&heading.to_lowercase().as_str())
+    time_rank(heading) < usize::MAX || entries(RARE_TIMES).any(|name| name == heading.to_lowercase())
 }
 
 /// Headings of the column that names what a line measures, in the long layout.
-const NAMES: [&str; 19] = [
-    "sensor",
-    "entity_id",
-    "_field",
-    "series",
-    "metric",
-    "statistic_id",
-    "parameter",
-    "variable",
-    "sensor_id",
-    "sensor name",
-    "sensorname",
-    "topic",
-    "point",
-    "measurement",
-    "name",
-    "kanal",
-    "messstelle",
-    "naam",
-    "item",
-];
+const NAMES: &str = "sensor, entity_id, _field, series, metric, statistic_id, parameter, variable, sensor_id, sensor name, \
+     sensorname, topic, point, measurement, name, kanal, messstelle, naam, item";
 
 /// Headings of the column of its value.
-const VALUES: [&str; 15] = [
-    "value",
-    "_value",
-    "state",
-    "reading",
-    "val",
-    "measured value",
-    "wert",
-    "messwert",
-    "valeur",
-    "waarde",
-    "valor",
-    "mean",
-    "result",
-    "data",
-    "values",
-];
+const VALUES: &str = "value, _value, state, reading, val, measured value, wert, messwert, valeur, waarde, valor, mean, result, \
+     data, values";
 
 /// Headings of the column of its unit.
-const UNITS: [&str; 6] = ["unit", "units", "unit_of_measurement", "einheit", "unité", "eenheid"];
+const UNITS: &str = "unit, units, unit_of_measurement, einheit, unité, eenheid";
 
 /// Headings of columns that say where a line was measured, where it measures several things.
-const PLACES: [&str; 60] = [
-    "device",
-    "device_id",
-    "deviceid",
-    "device name",
-    "device_name",
-    "devicename",
-    "dev_eui",
-    "deveui",
-    "sensor",
-    "sensor_id",
-    "sensorid",
-    "sensor name",
-    "sensor_name",
-    "location",
-    "room",
-    "zone",
-    "area",
-    "site",
-    "node",
-    "node_id",
-    "nodeid",
-    "mote",
-    "moteid",
-    "station",
-    "station_id",
-    "station name",
-    "logger",
-    "logger name",
-    "serial",
-    "serial number",
-    "serialnumber",
-    "mac",
-    "mac address",
-    "host",
-    "topic",
-    "tower",
-    "channel",
-    "probe",
-    "module",
-    "name",
-    "gerät",
-    "geraet",
-    "standort",
-    "raum",
-    "messstelle",
-    "fühler",
-    "appareil",
-    "capteur",
-    "apparaat",
-    "ruimte",
-    "dispositivo",
-    "id",
-    "model",
-    "addr",
-    "address",
-    "slave",
-    "port",
-    "eui",
-    "source",
-    "probe_id",
-];
+const PLACES: &str = "device, device_id, deviceid, device name, device_name, devicename, dev_eui, deveui, sensor, sensor_id, \
+     sensorid, sensor name, sensor_name, location, room, zone, area, site, node, node_id, nodeid, mote, moteid, \
+     station, station_id, station name, logger, logger name, serial, serial number, serialnumber, mac, \
+     mac address, host, topic, tower, channel, probe, module, name, gerät, geraet, standort, raum, messstelle, \
+     fühler, appareil, capteur, apparaat, ruimte, dispositivo, id, model, addr, address, slave, port, eui, \
+     source, probe_id";
 
-fn position(names: &[&str], headings: &[String]) -> Option<usize> {
+fn position(names: &'static str, headings: &[String]) -> Option<usize> {
     let is = |name: &str| headings.iter().position(|heading| heading.to_lowercase().replace('-', "_") == name);
-    names.iter().find_map(|name| is(name))
+    entries(names).find_map(is)
 }
 
 /// The columns of name and value, where a line has one of each.
 pub(super) fn name_and_value(headings: &[String]) -> Option<(usize, usize)> {
-    Some((position(&NAMES, headings)?, position(&VALUES, headings)?)).filter(|(name, value)| name != value)
+    Some((position(NAMES, headings)?, position(VALUES, headings)?)).filter(|(name, value)| name != value)
 }
 
 /// The column of the unit.
 pub(super) fn unit(headings: &[String]) -> Option<usize> {
-    position(&UNITS, headings)
+    position(UNITS, headings)
 }
 
 /// Whether a column may say where a line was measured.
 pub(super) fn is_place(heading: &str) -> bool {
     let heading = heading.to_lowercase().replace('-', "_");
-    PLACES.contains(&heading.as_str())
+    entries(PLACES).any(|place| place == heading)
 }

@@ -3,8 +3,6 @@
 use crate::cli::DateOrder;
 use jiff::civil::{Date, DateTime, Time};
 
-use super::months::month;
-
 /// What a text says of an instant.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Stamp<'a> {
@@ -98,6 +96,29 @@ pub(super) fn civil(date: Date, time_ms: i64) -> Option<DateTime> {
 }
 
 const DAY_MS: i64 = 86_400_000;
+
+/// The beginnings of each month's names in English, German, French, Dutch and Spanish.
+const MONTHS: [&str; 12] = [
+    "jan ene jän",
+    "feb fév fev",
+    "mar maa mär mrz mrt",
+    "apr avr abr",
+    "may mai mei",
+    "jun juin",
+    "jul juil",
+    "aug aoû aou ago",
+    "sep",
+    "oct okt",
+    "nov",
+    "dec déc dez dic",
+];
+
+/// The number of the month that a word names.
+fn month(word: &str) -> Option<i64> {
+    let word = word.to_lowercase();
+    let is_of = |names: &&str| names.split(' ').any(|begin| word.starts_with(begin));
+    (1..).zip(&MONTHS).find(|(_, names)| is_of(names)).map(|(month, _)| month).filter(|_| word.chars().count() <= 11)
+}
 
 /// Two digits of this century, or of the last one from 70 on.
 fn full_year(year: i16) -> i16 {

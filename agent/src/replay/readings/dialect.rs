@@ -117,7 +117,7 @@ impl Found<'_> {
     fn times(&self, kind: Option<Kind>) -> Result<Vec<usize>, Refusal> {
         let own = self.table.headings.iter().position(|heading| self.is_ours && heading.eq_ignore_ascii_case("time"));
         match own.filter(|_| self.wanted.time_columns.is_empty()) {
-            Some(own) if !self.table.column(own).has_times_of_day() => Ok(vec![own]),
+            Some(own) if !self.table.column(own).has_times_of_day => Ok(vec![own]),
             Some(own) => self.found_times(kind).or(Ok(vec![own])),
             None => self.found_times(kind),
         }
@@ -131,7 +131,7 @@ impl Found<'_> {
         let all: Vec<(usize, Column)> = (0..headings.len()).map(|place| (place, self.table.column(place))).collect();
         let is_named = |place: usize| kinds::is_time_name(bare(&headings[place]));
         let full = all.iter().filter(|(place, column)| {
-            column.has_stamps() || column.has_epochs() && (is_named(*place) || *place == 0 && !self.is_meant(*place))
+            column.has_stamps || column.has_epochs && (is_named(*place) || *place == 0 && !self.is_meant(*place))
         });
         let full: Vec<usize> = full.map(|(place, _)| *place).collect();
         if !full.is_empty() {
@@ -140,16 +140,16 @@ impl Found<'_> {
         let with = |has: fn(&Column) -> bool| {
             all.iter().filter(|(_, column)| has(column)).map(|(place, _)| *place).collect::<Vec<usize>>()
         };
-        let (days, times) = (with(Column::has_days), with(Column::has_times_of_day));
+        let (days, times) = (with(|column| column.has_days), with(|column| column.has_times_of_day));
         match (&days[..], &times[..]) {
             ([day], [time]) => Ok(vec![*day, *time]),
             ([day], []) => self.dates_alone(*day),
             ([], _) => {
-                let counted = with(Column::has_epochs);
+                let counted = with(|column| column.has_epochs);
                 if let ([place], false) = (&counted[..], counted.iter().any(|place| self.is_meant(*place))) {
                     return Ok(vec![*place]);
                 }
-                let numbered = all.iter().find(|(place, column)| column.has_spreadsheet_days() && is_named(*place));
+                let numbered = all.iter().find(|(place, column)| column.has_spreadsheet_days && is_named(*place));
                 numbered.map(|(place, _)| vec![*place]).ok_or(Refusal::NoHeader)
             }
             ([day, ..], times) => {
@@ -209,8 +209,8 @@ impl Found<'_> {
         let needs_zone = |place: &usize| {
             let column = &all[*place].1;
             self.wanted.zone.is_none()
-                && !column.has_instants()
-                && !column.has_epochs()
+                && !column.has_instants
+                && !column.has_epochs
                 && zone_of(&headings[*place]).is_none()
         };
         let mut order: Vec<usize> = full.to_vec();
@@ -244,11 +244,11 @@ impl Found<'_> {
         let is_tag = |place: usize| {
             let name = headings[place].as_str();
             let own = ["result", "table", "_start", "_stop"];
-            kind == Some(Kind::Influx) && !own.contains(&name) && self.table.column(place).is_text()
+            kind == Some(Kind::Influx) && !own.contains(&name) && self.table.column(place).is_text
         };
         let is_place = |place: usize| {
             let column = self.table.column(place);
-            kinds::is_place(bare(&headings[place])) && (column.is_text() || column.is_whole())
+            kinds::is_place(bare(&headings[place])) && (column.is_text || column.is_whole)
         };
         let may = |place: &usize| {
             !is_taken(*place)
@@ -264,7 +264,7 @@ impl Found<'_> {
         let (name, value) = kinds::name_and_value(&self.table.headings)?;
         let names = self.table.column(name);
         let is_name =
-            names.is_text() || self.table.data.is_empty() || self.table.headings[name].eq_ignore_ascii_case("sensor");
+            names.is_text || self.table.data.is_empty() || self.table.headings[name].eq_ignore_ascii_case("sensor");
         (is_name && !times.contains(&name) && !times.contains(&value) && !self.is_meant(value)).then_some((name, value))
     }
 
@@ -312,14 +312,14 @@ impl Found<'_> {
         if ours > 0 && 2 * ours >= full {
             return Some(Form::Instant);
         }
-        if column.has_epochs() || !units.is_empty() && !column.has_stamps() {
+        if column.has_epochs || !units.is_empty() && !column.has_stamps {
             let count = |unit: &Unit| units.iter().filter(|other| *other == unit).count();
             return units.iter().max_by_key(|unit| count(unit)).copied().map(Form::Epoch);
         }
-        if column.has_stamps() || column.has_days() || full > 0 {
+        if column.has_stamps || column.has_days || full > 0 {
             return Some(Form::Civil(order));
         }
-        column.has_spreadsheet_days().then_some(Form::Days)
+        column.has_spreadsheet_days.then_some(Form::Days)
     }
 
     fn dialect(self, kind: Option<Kind>, times: Vec<usize>, places: Vec<usize>) -> Result<Dialect, Refusal> {
@@ -337,10 +337,8 @@ impl Found<'_> {
         let is_other = |place: &usize| {
             !times.contains(place) && !places.contains(place) && long.is_none_or(|(name, _)| name != *place)
         };
-        let texts = (0..self.table.headings.len())
-            .filter(is_other)
-            .filter(|place| self.table.column(*place).is_text())
-            .collect();
+        let texts =
+            (0..self.table.headings.len()).filter(is_other).filter(|place| self.table.column(*place).is_text).collect();
         let data = self.table.data;
         let mut dialect = Dialect {
             kind,

@@ -165,79 +165,39 @@ impl Look {
     }
 }
 
-/// What the cells of one column look like.
+/// What most cells of one column look like; a few at the end may be sums.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Column {
-    filled: usize,
-    instants: usize,
-    epochs: usize,
-    locals: usize,
-    days: usize,
-    times_of_day: usize,
-    spreadsheet_days: usize,
-    values: usize,
-    whole: usize,
+    /// A date and a time of day, whatever zone they need.
+    pub(super) has_stamps: bool,
+    pub(super) has_instants: bool,
+    pub(super) has_epochs: bool,
+    pub(super) has_days: bool,
+    pub(super) has_times_of_day: bool,
+    pub(super) has_spreadsheet_days: bool,
+    /// There are cells, and no number or word for a missing one among them.
+    pub(super) is_text: bool,
+    /// There are cells, and all are whole numbers.
+    pub(super) is_whole: bool,
 }
 
 impl Column {
     /// Looks at the cells of a column.
     pub(super) fn of<'a>(cells: impl Iterator<Item = &'a str>) -> Column {
-        let mut column = Column::default();
-        for cell in cells.filter(|cell| !cell.is_empty()) {
-            column.filled += 1;
-            column.values += usize::from(is_value(cell.as_bytes()));
-            column.whole += usize::from(cell.bytes().all(|byte| byte.is_ascii_digit()));
-            column.spreadsheet_days += usize::from(is_spreadsheet_day(&cell.replace(',', ".")));
-            *match Look::of(cell) {
-                Some(Look::Instant) => &mut column.instants,
-                Some(Look::Epoch(_)) => &mut column.epochs,
-                Some(Look::Local) => &mut column.locals,
-                Some(Look::Day) => &mut column.days,
-                Some(Look::TimeOfDay) => &mut column.times_of_day,
-                None => continue,
-            } += 1;
+        let cells: Vec<(&str, Option<Look>)> =
+            cells.filter(|cell| !cell.is_empty()).map(|cell| (cell, Look::of(cell))).collect();
+        let is_most = |of: &dyn Fn(&str, Option<Look>) -> bool| {
+            2 * cells.iter().filter(|(cell, look)| of(cell, *look)).count() > cells.len()
+        };
+        Column {
+            has_stamps: is_most(&|_, look| matches!(look, Some(Look::Instant | Look::Local))),
+            has_instants: is_most(&|_, look| look == Some(Look::Instant)),
+            has_epochs: is_most(&|_, look| matches!(look, Some(Look::Epoch(_)))),
+            has_days: is_most(&|_, look| look == Some(Look::Day)),
+            has_times_of_day: is_most(&|_, look| look == Some(Look::TimeOfDay)),
+            has_spreadsheet_days: is_most(&|cell, _| is_spreadsheet_day(&cell.replace(',', "."))),
+            is_text: !cells.is_empty() && !cells.iter().any(|(cell, _)| is_value(cell.as_bytes())),
+            is_whole: !cells.is_empty() && cells.iter().all(|(cell, _)| cell.bytes().all(|byte| byte.is_ascii_digit())),
         }
-        column
-    }
-
-    /// Whether most cells are a date and a time of day: a few lines at the end may be sums.
-    pub(super) fn has_stamps(&self) -> bool {
-        self.is_most(self.instants + self.locals)
-    }
-
-    /// Whether most cells are instants by themselves, whatever zone the others need.
-    pub(super) fn has_instants(&self) -> bool {
-        self.is_most(self.instants)
-    }
-
-    /// Whether most cells are numbers since 1970.
-    pub(super) fn has_epochs(&self) -> bool {
-        self.is_most(self.epochs)
-    }
-
-    pub(super) fn has_days(&self) -> bool {
-        self.is_most(self.days)
-    }
-
-    pub(super) fn has_times_of_day(&self) -> bool {
-        self.is_most(self.times_of_day)
-    }
-
-    pub(super) fn has_spreadsheet_days(&self) -> bool {
-        self.is_most(self.spreadsheet_days)
-    }
-
-    /// Whether it has cells, and none of them is a number or a word for a missing one.
-    pub(super) fn is_text(&self) -> bool {
-        self.filled > 0 && self.values == 0
-    }
-
-    /// Whether all its cells are whole numbers.
-    pub(super) fn is_whole(&self) -> bool {
-        self.filled > 0 && self.whole == self.filled
-    }
-
-    fn is_most(&self, count: usize) -> bool {
-        2 * count > self.filled
     }
 }

@@ -34,7 +34,6 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
-use std::{error, fmt};
 
 use decoder::Decoder;
 use dialect::{Dialect, Refusal};
@@ -247,64 +246,29 @@ impl Readings {
 }
 
 /// Why a recording cannot be read, or not to its end.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum ReadingsError {
-    /// The file cannot be opened.
+    #[error("{file}: cannot be opened")]
     Open { file: String, source: io::Error },
-    /// There is no line that could be a header.
+    #[error("{file}, line 1: found nothing, {EXPECTED}")]
     Empty { file: String },
     /// The first line that is not blank names neither layout.
+    #[error("{file}, line {line}: found \"{found}\", {EXPECTED}")]
     Header { file: String, line: u64, found: String },
-    /// The first line that is not blank is longer than a line may be.
+    #[error("{file}, line {line}: found \"{found}\", longer than 1 MiB; {EXPECTED}")]
     HeaderTooLong { file: String, line: u64, found: String },
     /// The file is an archive, or another program's own format.
+    #[error("{file}: {}", .packed.advice(.file))]
     Packed { file: String, packed: Packed },
-    /// Something must be said on the command line, or is wrong there.
+    /// The command line must say something, or what it says is wrong.
+    #[error("{file}, line {line}: {what}")]
     Say { file: String, line: u64, what: String },
-    /// Reading or unpacking failed after this many whole lines.
+    #[error("{file}: cannot be read further, after {lines} lines")]
     Read { file: String, lines: u64, source: io::Error },
 }
 
 const EXPECTED: &str = "expected a header with the columns time, sensor and value (each once, in any order), \
                         or time and one column for each sensor";
-
-impl fmt::Display for ReadingsError {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ReadingsError::Open { file, .. } => write!(out, "{file}: cannot be opened"),
-            ReadingsError::Empty { file } => write!(out, "{file}, line 1: found nothing, {EXPECTED}"),
-            ReadingsError::Header { file, line, found } => {
-                write!(out, "{file}, line {line}: found \"{found}\", {EXPECTED}")
-            }
-            ReadingsError::HeaderTooLong { file, line, found } => {
-                write!(out, "{file}, line {line}: found \"{found}\", longer than 1 MiB; {EXPECTED}")
-            }
-            ReadingsError::Packed { file, packed: Packed { what, command: Some(command) } } => {
-                write!(out, "{file}: {what}; unpack it: {command} {file} | tilth-agent replay --input - ..")
-            }
-            ReadingsError::Packed { file, packed: Packed { what, command: None } } => {
-                write!(out, "{file}: {what}; export it as CSV")
-            }
-            ReadingsError::Say { file, line, what } => write!(out, "{file}, line {line}: {what}"),
-            ReadingsError::Read { file, lines, .. } => {
-                write!(out, "{file}: cannot be read further, after {lines} lines")
-            }
-        }
-    }
-}
-
-impl error::Error for ReadingsError {
-    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        match self {
-            ReadingsError::Open { source, .. } | ReadingsError::Read { source, .. } => Some(source),
-            ReadingsError::Empty { .. }
-            | ReadingsError::Header { .. }
-            | ReadingsError::HeaderTooLong { .. }
-            | ReadingsError::Packed { .. }
-            | ReadingsError::Say { .. } => None,
-        }
-    }
-}
 
 /// What errors call a recording.
 pub(crate) fn name(path: &Path) -> String {

@@ -9,6 +9,18 @@ pub(crate) struct Packed {
     pub(crate) command: Option<&'static str>,
 }
 
+impl Packed {
+    /// What a file is, and what to do about it.
+    pub(super) fn advice(self, file: &str) -> String {
+        match self {
+            Packed { what, command: Some(command) } => {
+                format!("{what}; unpack it: {command} {file} | tilth-agent replay --input - ..")
+            }
+            Packed { what, command: None } => format!("{what}; export it as CSV"),
+        }
+    }
+}
+
 /// The first bytes of each kind.
 const KINDS: &[(&[u8], Packed)] = &[
     (b"\xfd7zXZ\0", Packed { what: "an xz file", command: Some("xz -dc") }),

@@ -125,39 +125,56 @@ impl fmt::Display for Bad {
 }
 
 /// What makes a line or a cell bad.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Reason {
+    #[error("line longer than 1 MiB")]
     LineTooLong,
+    #[error("quoted field does not end on its line")]
     OpenQuote,
+    #[error("text after a closing quote")]
     TextAfterQuote,
+    #[error("too few columns")]
     TooFewColumns,
-    /// So many cells where the header has so many.
+    /// Cells of the line, and of the header; none where lines are counted together.
+    #[error("{}", too_many_cells(*.0))]
     TooManyCells(Option<(usize, usize)>),
+    #[error("expected RFC 3339 with an offset, or epoch milliseconds")]
     TimeForm,
+    #[error("time outside the years 1970 to 2199")]
     TimeRange,
+    #[error("times look like seconds; expected milliseconds since 1970")]
     TimeSeconds,
-    /// Not as the other lines have it.
+    #[error("no time as the other lines have it")]
     TimeUnlike,
-    /// Not the unit of most times of the file.
+    #[error("time in another unit than most of the file")]
     TimeUnit,
-    /// No day in the order that the file has.
+    #[error("no such day in the order that the file's dates have")]
     TimeOrder,
-    /// Without a zone, and nobody said whose it is.
+    #[error("time has no offset; --tz says whose it is")]
     TimeNaive,
-    /// When the clocks were set forward.
+    #[error("no such time: the clocks were set forward; a logger without summer time wants --tz +01:00")]
     TimeGap,
-    /// Letters of a zone that are not known, or of several.
+    #[error("letters of the time's zone are not known, or mean several")]
     TimeZone,
+    #[error("expected a decimal number, nothing or NaN")]
     ValueForm,
-    /// A comma or point before three digits.
+    #[error("the mark may part thousands or decimals; the file does not tell")]
     ValueMark,
+    #[error("unit is not known")]
     UnitUnknown,
+    #[error("unit is not one of what the sensor measures")]
     UnitWrong,
+    #[error("value is infinite")]
     ValueInfinite,
+    #[error("sensor has no name")]
     NameEmpty,
+    #[error("sensor name longer than 200 bytes")]
     NameTooLong,
+    #[error("sensor name is not UTF-8 text")]
     NameNotText,
+    #[error("sensor has another column before this one; this one is left out")]
     NameRepeated,
+    #[error("too many sensor names (over 100000)")]
     TooManyNames,
 }
 
@@ -171,40 +188,12 @@ impl Reason {
     }
 }
 
-impl fmt::Display for Reason {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Reason::TooManyCells(Some((cells, header))) = self {
-            let hint = "a decimal comma? write 7.4, or quote the cell";
-            return write!(out, "{cells} cells where the header has {header}; {hint}");
+fn too_many_cells(cells: Option<(usize, usize)>) -> String {
+    match cells {
+        Some((cells, header)) => {
+            format!("{cells} cells where the header has {header}; a decimal comma? write 7.4, or quote the cell")
         }
-        out.write_str(match self {
-            Reason::LineTooLong => "line longer than 1 MiB",
-            Reason::OpenQuote => "quoted field does not end on its line",
-            Reason::TextAfterQuote => "text after a closing quote",
-            Reason::TooFewColumns => "too few columns",
-            Reason::TooManyCells(_) => "more cells than the header has",
-            Reason::TimeForm => "expected RFC 3339 with an offset, or epoch milliseconds",
-            Reason::TimeRange => "time outside the years 1970 to 2199",
-            Reason::TimeSeconds => "times look like seconds; expected milliseconds since 1970",
-            Reason::TimeUnlike => "no time as the other lines have it",
-            Reason::TimeUnit => "time in another unit than most of the file",
-            Reason::TimeOrder => "no such day in the order that the file's dates have",
-            Reason::TimeNaive => "time has no offset; --tz says whose it is",
-            Reason::TimeGap => {
-                "no such time: the clocks were set forward; a logger without summer time wants --tz +01:00"
-            }
-            Reason::TimeZone => "letters of the time's zone are not known, or mean several",
-            Reason::ValueForm => "expected a decimal number, nothing or NaN",
-            Reason::ValueMark => "the mark may part thousands or decimals; the file does not tell",
-            Reason::UnitUnknown => "unit is not known",
-            Reason::UnitWrong => "unit is not one of what the sensor measures",
-            Reason::ValueInfinite => "value is infinite",
-            Reason::NameEmpty => "sensor has no name",
-            Reason::NameTooLong => "sensor name longer than 200 bytes",
-            Reason::NameNotText => "sensor name is not UTF-8 text",
-            Reason::NameRepeated => "sensor has another column before this one; this one is left out",
-            Reason::TooManyNames => "too many sensor names (over 100000)",
-        })
+        None => "more cells than the header has".to_owned(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tables through one check function each, and what must hold for any bytes.
 
+use std::error;
 use std::io::Write;
 
 use flate2::Compression;

@@ -23,7 +23,10 @@ const MISSING: &str = "na, #n/a, #na, n.a., k.a., unknown, unavailable, undefine
      missing";
 
 /// A number with the unit that stands behind it, or nothing where the cell says that there is no value.
-pub(super) fn read(text: &[u8], mark: Mark) -> Result<Option<(f64, Option<Unit>)>, Reason> {
+pub(super) type Read = Result<Option<(f64, Option<Unit>)>, Reason>;
+
+/// Reads a cell.
+pub(super) fn read(text: &[u8], mark: Mark) -> Read {
     if mark == Mark::Point
         && let Some(number) = short_decimal(text)
     {
@@ -44,7 +47,7 @@ pub(super) fn read(text: &[u8], mark: Mark) -> Result<Option<(f64, Option<Unit>)
 }
 
 /// As the reader of live lines has it.
-fn live(text: &str) -> Result<Option<(f64, Option<Unit>)>, Reason> {
+fn live(text: &str) -> Read {
     match number::cell(text) {
         Cell::Missing => Ok(None),
         Cell::Text | Cell::Truth(_) => Err(Reason::ValueForm),
@@ -63,6 +66,11 @@ pub(super) fn truth(text: &[u8]) -> Option<f64> {
         Cell::Truth(is) => Some(f64::from(u8::from(is))),
         _ => None,
     }
+}
+
+/// What a word such as `open` says of a contact.
+pub(super) fn contact(text: &[u8]) -> Option<f64> {
+    str::from_utf8(text).ok().and_then(number::contact)
 }
 
 /// Whether a cell says that there is no value.

@@ -8,7 +8,6 @@ use tilth_core::quantity::Quantity;
 use tilth_core::unit::{Conversion, Unit};
 
 use super::cells::{self, Mark};
-use super::decoder::name_of;
 use super::dialect::Dialect;
 use super::names::Names;
 use super::report::{Reason, Report};
@@ -44,11 +43,6 @@ impl Meaning {
         self.quantity.is_some()
     }
 
-    /// Whether `true` and `false` are numbers of it.
-    pub(super) fn has_truths(self) -> bool {
-        self.quantity.is_none_or(number::has_truths)
-    }
-
     /// The unit that a cell beside a number says.
     pub(super) fn unit_beside(self, text: &[u8], is_own: bool) -> Result<Option<Unit>, Reason> {
         let Some(quantity) = self.quantity.filter(|_| !text.is_empty()) else { return Ok(None) };
@@ -57,13 +51,25 @@ impl Meaning {
         beside::said(&text, is_own, quantity).map_err(|()| wrong)
     }
 
-    /// Whether words such as `open` are its values.
-    pub(super) fn is_contact(self) -> bool {
-        self.quantity == Some(Quantity::Contact)
+    /// The value of a cell, read as `read`, in the unit of its sensor; nothing where the cell says that there is none. `beside` finds
+    /// the unit of a number from the one in its own cell.
+    pub(super) fn value(
+        self,
+        text: &[u8],
+        read: cells::Read,
+        beside: impl FnOnce(Option<Unit>) -> Result<Option<Unit>, Reason>,
+    ) -> Result<Option<f64>, Reason> {
+        match read {
+            Ok(None) => Ok(None),
+            Ok(Some((number, unit))) => self.convert(number, beside(unit)?).map(Some),
+            Err(reason) => self.word(text).map(Some).ok_or(reason),
+        }
     }
 
+    /// What a word says: `true` of counts and contacts, `open` of contacts.
     fn word(self, text: &[u8]) -> Option<f64> {
-        str::from_utf8(text).ok().filter(|_| self.is_contact()).and_then(number::contact)
+        let truth = cells::truth(text).filter(|_| self.quantity.is_none_or(number::has_truths));
+        truth.or_else(|| cells::contact(text).filter(|_| self.quantity == Some(Quantity::Contact)))
     }
 
     /// What there is to say of a heading whose numbers are converted.
@@ -74,7 +80,7 @@ impl Meaning {
     }
 
     /// A number in the unit of what its sensor measures; `unit` is said beside the number, and goes before that of the heading.
-    pub(super) fn convert(self, number: f64, unit: Option<Unit>) -> Result<f64, Reason> {
+    fn convert(self, number: f64, unit: Option<Unit>) -> Result<f64, Reason> {
         let conversion = match (unit, self.quantity) {
             (Some(unit), Some(quantity)) => Some(quantity.conversion(unit).ok_or(Reason::UnitWrong)?),
             _ => self.conversion,
@@ -90,22 +96,14 @@ impl Column {
         cell: impl Fn(usize) -> &'a [u8],
         mark: Mark,
     ) -> Result<(usize, Option<f64>), Reason> {
-        let sensor = self.sensor?;
-        if let Some(number) = cells::truth(cell(self.place)).filter(|_| self.meaning.has_truths()) {
-            return Ok((sensor, Some(number)));
-        }
-        let read = cells::read(cell(self.place), mark);
-        if let Err(reason) = read {
-            return Ok((sensor, Some(self.meaning.word(cell(self.place)).ok_or(reason)?)));
-        }
-        let (number, unit) = match (read?, self.unit) {
-            (None, _) => return Ok((sensor, None)),
-            (Some((number, None)), Some(beside)) if self.meaning.unit.is_none() => {
-                (number, self.meaning.unit_beside(cell(beside.place), beside.is_own)?)
+        let (sensor, text) = (self.sensor?, cell(self.place));
+        let beside = |unit: Option<Unit>| match self.unit {
+            Some(beside) if unit.or(self.meaning.unit).is_none() => {
+                self.meaning.unit_beside(cell(beside.place), beside.is_own)
             }
-            (Some(read), _) => read,
+            _ => Ok(unit),
         };
-        Ok((sensor, Some(self.meaning.convert(number, unit)?)))
+        Ok((sensor, self.meaning.value(text, cells::read(text, mark), beside)?))
     }
 }
 
@@ -142,26 +140,26 @@ pub(super) fn wide(
             }
             continue;
         }
-        let name = name_of(sensor, &heading, sensors);
+        let name = sensors.called(sensor, &heading);
         let key = keys.get(&at).copied().unwrap_or_default();
         let unit = units
             .of(at, key)
             .map_err(|Unclear| Ambiguous(format!("the unit of \"{heading}\" could stand in more than one column")));
         let unit = if sensor.is_some() { unit? } else { None };
         let is_id = place.is_none() && sensors.is_id(&heading);
-        match meaning_of(sensor, &heading, is_id, sensors, &siblings) {
+        let found = meaning_of(sensor, &heading, is_id, sensors, &siblings).and_then(|meaning| {
+            match names.add_heading(&heading, &name) {
+                Err(Reason::NameEmpty) => Ok((Err(Reason::NameEmpty), meaning)),
+                known => known.map(|known| (Ok(known), meaning)),
+            }
+        });
+        match found {
             Err(reason) => report.bad_heading(dialect.header, at, reason, heading.as_bytes()),
-            Ok(meaning) => match names.add_heading(&heading, &name) {
-                Ok(known) => {
-                    meanings.push(meaning);
-                    meaning.note(&heading).into_iter().for_each(|note| report.note(note));
-                    columns.push(Column { place: at, sensor: Ok(known), meaning, unit });
-                }
-                Err(Reason::NameEmpty) => {
-                    columns.push(Column { place: at, sensor: Err(Reason::NameEmpty), meaning, unit });
-                }
-                Err(reason) => report.bad_heading(dialect.header, at, reason, heading.as_bytes()),
-            },
+            Ok((sensor, meaning)) => {
+                meanings.extend(sensor.is_ok().then_some(meaning));
+                meaning.note(&heading).into_iter().for_each(|note| report.note(note));
+                columns.push(Column { place: at, sensor, meaning, unit });
+            }
         }
     }
     Ok(columns)
@@ -230,7 +228,7 @@ pub(super) fn series(name: &str, sensors: &mut Sensors) -> Result<(Arc<str>, Mea
     let sensor = sensors.find(name)?;
     let meaning = meaning_of(sensor, name, sensors.is_id(name), sensors, &Siblings::default());
     let meaning = meaning.map_err(|reason| Ambiguous(format!("\"{name}\": {reason}")))?;
-    Ok((name_of(sensor, name, sensors), meaning))
+    Ok((sensors.called(sensor, name), meaning))
 }
 
 #[cfg(test)]

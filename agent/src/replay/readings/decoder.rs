@@ -1,11 +1,10 @@
 //! From a line to its rows: the dialect says what the fields of a line are, the headings say whose they are.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 
 use super::cells::{self, Mark};
 use super::clock::{Clock, Folds, Moment};
-use super::columns::{self, Column, Columns, Meaning};
+use super::columns::{self, Columns, Meaning};
 use super::dialect::Dialect;
 use super::fields::Fields;
 use super::kinds;
@@ -16,7 +15,6 @@ use super::told::listed;
 use super::wanted::{Ambiguous, Sensors, Wanted};
 use super::{Row, is_blank};
 use crate::cli::Map;
-use crate::sense::line::number as live;
 
 /// Names without numbers that are listed.
 const MAX_TEXTS: usize = 100;
@@ -42,34 +40,19 @@ pub(super) struct Decoder {
     pub(super) ambiguous: Option<Ambiguous>,
 }
 
-/// Where a line has what.
-struct Layout {
-    /// How many columns there are.
-    width: usize,
-    sensors: Layouts,
-}
-
-enum Layouts {
+/// The columns of a line.
+enum Layout {
     /// Long: each line names its sensor.
     Named { sensor: usize, value: usize, unit: Option<usize> },
-    /// Wide: each column is a sensor.
-    Columns(Columns),
-    /// Wide, and each line says where it was measured.
-    Placed(Places),
-}
-
-/// The columns of each place that lines were of so far.
-#[derive(Default)]
-struct Places {
-    known: HashMap<Vec<u8>, usize>,
-    columns: Vec<Columns>,
+    /// Wide: each column is a sensor, of the place that a line names where it names one. `known` has the places so far.
+    Wide { known: HashMap<Vec<u8>, usize>, columns: Vec<Columns> },
 }
 
 impl Decoder {
     /// Starts below a header. Fails where two headings are said to be one sensor.
     pub(super) fn new(dialect: Dialect, wanted: &Wanted, report: Report) -> Result<Decoder, Ambiguous> {
         let mut decoder = Decoder {
-            layout: Layout { width: dialect.headings.len(), sensors: Layouts::Columns(Vec::new()) },
+            layout: Layout::Wide { known: HashMap::new(), columns: Vec::new() },
             names: Names::default(),
             sensors: Sensors::new(wanted),
             meanings: Vec::new(),
@@ -90,17 +73,19 @@ impl Decoder {
     }
 
     fn lay_out(&mut self) -> Result<(), Ambiguous> {
-        self.layout.width = self.dialect.headings.len();
-        self.layout.sensors = match self.dialect.long {
+        let is_placed = !self.dialect.places.is_empty();
+        self.layout = match self.dialect.long {
             Some((sensor, value)) => {
-                for name in self.dialect.names.iter().filter(|_| self.dialect.places.is_empty()) {
+                for name in self.dialect.names.iter().filter(|_| !is_placed) {
                     self.sensors.find_whole(name)?;
                 }
                 let unit = kinds::unit(&self.dialect.headings).filter(|unit| *unit != sensor && *unit != value);
-                Layouts::Named { sensor, value, unit }
+                Layout::Named { sensor, value, unit }
             }
-            None if self.dialect.places.is_empty() => Layouts::Columns(self.columns(None)?),
-            None => Layouts::Placed(Places::default()),
+            None => {
+                let columns = if is_placed { Vec::new() } else { vec![self.columns(None)?] };
+                Layout::Wide { known: HashMap::new(), columns }
+            }
         };
         Ok(())
     }
@@ -125,106 +110,103 @@ impl Decoder {
     }
 
     fn decode_record(&mut self, number: u64, line: &[u8]) -> Result<(), Reason> {
-        self.fields.split(line, self.layout.width)?;
+        self.fields.split(line, self.dialect.headings.len())?;
         let field = |place| self.fields.get(line, place).ok_or(Reason::TooFewColumns);
-        let moment = self.clock.read(field)?;
-        let at_ms = match moment {
+        let at_ms = match self.clock.read(field)? {
             Moment::At(at_ms) if !self.clock.is_local() => at_ms,
             moment => {
-                let series = match &self.layout.sensors {
-                    Layouts::Named { .. } => self.named(line)?,
-                    Layouts::Placed(_) => self.placed(line)?,
-                    Layouts::Columns(_) => 0,
+                let series = match self.layout {
+                    Layout::Named { sensor, .. } => self.named(line, sensor)?,
+                    Layout::Wide { .. } => self.placed(line)?,
                 };
                 self.folds.decide(moment, series, number)
             }
         };
-        if let Layouts::Named { value, unit, .. } = self.layout.sensors {
-            return self.decode_named(number, at_ms, line, value, unit);
+        let row = Row { line: number, at_ms, sensor: None, value: None };
+        match self.layout {
+            Layout::Named { sensor, value, unit } => self.decode_named(row, line, sensor, (value, unit)),
+            Layout::Wide { .. } => self.decode_wide(row, line),
         }
-        self.report.short_lines += u64::from(self.fields.len() < self.layout.width);
-        let place = if let Layouts::Placed(_) = self.layout.sensors { Some(self.placed(line)?) } else { None };
-        let Decoder { layout, fields, mark, thousands, report, rows, .. } = self;
-        let columns = match (&layout.sensors, place) {
-            (Layouts::Placed(places), Some(place)) => &places.columns[place],
-            (Layouts::Columns(columns), _) => columns,
-            _ => return Ok(()),
-        };
-        take(
-            columns,
-            (*mark, thousands),
-            number,
-            at_ms,
-            |place| fields.get(line, place).unwrap_or_default(),
-            report,
-            rows,
-        );
-        Ok(())
     }
 
+    /// Takes the value of a line of the long layout; `row` has its time.
     fn decode_named(
         &mut self,
-        number: u64,
-        at_ms: i64,
+        row: Row,
         line: &[u8],
-        value: usize,
-        unit: Option<usize>,
+        sensor: usize,
+        (value, unit): (usize, Option<usize>),
     ) -> Result<(), Reason> {
         let text = self.fields.get(line, value).ok_or(Reason::TooFewColumns)?;
         if self.thousands.is_doubtful(value, text) {
             return Err(Reason::ValueMark);
         }
-        let (read, truth) = (cells::read(text, self.mark), cells::truth(text));
-        let is_text = read == Err(Reason::ValueForm) && truth.is_none();
-        if is_text && self.dialect.kind.is_some() && !self.is_wanted(line)? {
-            self.rows.push_back(Row { line: number, at_ms, sensor: None, value: None });
-            return Ok(());
-        }
-        if let Some(said) = self.contact(line, value).filter(|_| is_text) {
-            return self.decode_contact(number, at_ms, line, said);
-        }
-        let cell = if truth.is_some() { truth.map(|number| (number, None)) } else { read? };
-        // The name comes last, so that a bad line leaves none behind.
-        let sensor = self.named(line)?;
-        if truth.is_some() && !self.meanings[sensor].has_truths() {
-            return Err(Reason::ValueForm);
-        }
-        let said = unit.and_then(|unit| self.fields.get(line, unit)).unwrap_or_default();
-        let value = match cell {
-            None => None,
-            Some((number, None)) if said.is_empty() => Some(self.meanings[sensor].convert(number, None)?),
-            Some((number, unit)) => {
-                let known = self.meanings[sensor].unit_beside(said, true)?;
-                if known.is_none() && unit.is_none() && self.meanings[sensor].is_of_a_sensor() {
-                    self.report.note(format!(
-                        "the unit \"{}\" is not known: its numbers are taken as they are",
-                        excerpt(said)
-                    ));
-                }
-                Some(self.meanings[sensor].convert(number, unit.or(known))?)
+        let read = cells::read(text, self.mark);
+        if let Err(reason) = read
+            && cells::truth(text).is_none()
+        {
+            let is_contact = cells::contact(text).is_some();
+            if reason == Reason::ValueForm && self.dialect.kind.is_some() && !self.is_wanted(line, sensor)? {
+                self.rows.push_back(row);
+                return Ok(());
             }
+            if !is_contact {
+                return Err(reason);
+            }
+        }
+        // The name comes last, so that a bad line leaves none behind.
+        let sensor = self.named(line, sensor)?;
+        let Decoder { fields, meanings, report, .. } = self;
+        let (meaning, cell) = (meanings[sensor], |place| fields.get(line, place).unwrap_or_default());
+        let said = unit.map_or(&b""[..], cell);
+        let value = meaning.value(cell(value), read, |unit| {
+            let unit = unit.or(meaning.unit_beside(said, true)?);
+            if unit.is_none() && !said.is_empty() && meaning.is_of_a_sensor() {
+                report.note(format!("the unit \"{}\" is not known: its numbers are taken as they are", excerpt(said)));
+            }
+            Ok(unit)
+        })?;
+        *(if value.is_some() { &mut report.values } else { &mut report.missing }) += 1;
+        self.rows.push_back(Row { sensor: Some(sensor), value, ..row });
+        Ok(())
+    }
+
+    /// Takes the values of a line of the wide layout; `row` has its time.
+    fn decode_wide(&mut self, row: Row, line: &[u8]) -> Result<(), Reason> {
+        self.report.short_lines += u64::from(self.fields.len() < self.dialect.headings.len());
+        let place = self.placed(line)?;
+        let Decoder { layout: Layout::Wide { columns, .. }, fields, mark, thousands, report, rows, .. } = self else {
+            return Ok(());
         };
-        *(if value.is_some() { &mut self.report.values } else { &mut self.report.missing }) += 1;
-        self.rows.push_back(Row { line: number, at_ms, sensor: Some(sensor), value });
+        // Spreadsheets end a line early when its last cells are empty.
+        let cell = |place| fields.get(line, place).unwrap_or_default();
+        for column in &columns[place] {
+            let text = cell(column.place);
+            let read = match thousands.is_doubtful(column.place, text) {
+                true => Err(Reason::ValueMark),
+                false => column.read(cell, *mark),
+            };
+            match read {
+                Ok((_, None)) => report.missing += 1,
+                Ok((sensor, value)) => {
+                    report.values += 1;
+                    rows.push_back(Row { sensor: Some(sensor), value, ..row });
+                }
+                // A column without a name takes nothing from a line that leaves it empty.
+                Err(_) if text.is_empty() => {}
+                Err(reason) => report.bad_cell(row.line, column.place, reason, text),
+            }
+        }
+        if rows.is_empty() {
+            // Time has passed without a value: silence is noticed in a recording as it is on a farm.
+            rows.push_back(row);
+        }
         Ok(())
-    }
-
-    fn decode_contact(&mut self, number: u64, at_ms: i64, line: &[u8], value: f64) -> Result<(), Reason> {
-        let sensor = self.named(line)?;
-        let value = Some(value).filter(|_| self.meanings[sensor].is_contact()).ok_or(Reason::ValueForm)?;
-        self.report.values += 1;
-        self.rows.push_back(Row { line: number, at_ms, sensor: Some(sensor), value: Some(value) });
-        Ok(())
-    }
-
-    /// What a line's value says of a contact, where it is a word that does.
-    fn contact(&self, line: &[u8], value: usize) -> Option<f64> {
-        str::from_utf8(self.fields.get(line, value)?).ok().and_then(live::contact)
     }
 
     /// Whether a line is of a sensor of the configuration. Of others text is nobody's concern, such as the state of a switch.
-    fn is_wanted(&mut self, line: &[u8]) -> Result<bool, Reason> {
-        let place = self.named(line)?;
+    fn is_wanted(&mut self, line: &[u8], sensor: usize) -> Result<bool, Reason> {
+        let place = self.named(line, sensor)?;
         let is_wanted = self.meanings[place].is_of_a_sensor();
         let name = &self.names.list[place];
         let texts = &mut self.report.texts;
@@ -234,27 +216,27 @@ impl Decoder {
         Ok(is_wanted)
     }
 
-    /// The place of the sensor that a line names.
-    fn named(&mut self, line: &[u8]) -> Result<usize, Reason> {
-        let Layouts::Named { sensor, .. } = self.layout.sensors else { return Err(Reason::TooFewColumns) };
-        let text = self.fields.get(line, sensor).ok_or(Reason::TooFewColumns)?;
-        let text = if self.dialect.places.is_empty() {
-            text
-        } else {
-            self.name.clear();
-            for place in &self.dialect.places {
-                self.name.extend_from_slice(self.fields.get(line, *place).unwrap_or_default());
+    /// Puts together the name of a line: its places, and what the column of its sensor says.
+    fn compose_name(&mut self, line: &[u8], sensor: Option<usize>) {
+        self.name.clear();
+        for (ix, column) in self.dialect.places.iter().chain(&sensor).enumerate() {
+            if ix > 0 {
                 self.name.push(b'/');
             }
-            self.name.extend_from_slice(text);
-            &self.name
-        };
-        if let Some(known) = self.names.guess(text) {
+            self.name.extend_from_slice(self.fields.get(line, *column).unwrap_or_default());
+        }
+    }
+
+    /// The place of the sensor that a line of the long layout names.
+    fn named(&mut self, line: &[u8], sensor: usize) -> Result<usize, Reason> {
+        self.fields.get(line, sensor).ok_or(Reason::TooFewColumns)?;
+        self.compose_name(line, Some(sensor));
+        let Decoder { names, name, sensors, meanings, ambiguous, .. } = self;
+        if let Some(known) = names.guess(name) {
             return Ok(known);
         }
-        let Decoder { names, sensors, meanings, ambiguous, .. } = self;
         let mut found = None;
-        let place = names.intern(text, |name| match columns::series(name, sensors) {
+        let place = names.intern(name, |name| match columns::series(name, sensors) {
             Ok((called, meaning)) => {
                 found = Some(meaning);
                 Ok(called)
@@ -268,28 +250,26 @@ impl Decoder {
         Ok(place)
     }
 
-    /// Which of the places a line is of.
+    /// Which of the places a line of the wide layout is of; the first where lines name none.
     fn placed(&mut self, line: &[u8]) -> Result<usize, Reason> {
-        self.name.clear();
-        for (ix, place) in self.dialect.places.iter().enumerate() {
-            if ix > 0 {
-                self.name.push(b'/');
-            }
-            self.name.extend_from_slice(self.fields.get(line, *place).unwrap_or_default());
+        if self.dialect.places.is_empty() {
+            return Ok(0);
         }
-        let Layouts::Placed(places) = &self.layout.sensors else { return Err(Reason::TooFewColumns) };
-        if let Some(known) = places.known.get(&self.name) {
+        self.compose_name(line, None);
+        if let Layout::Wide { known, .. } = &self.layout
+            && let Some(known) = known.get(&self.name)
+        {
             return Ok(*known);
         }
         let name = String::from_utf8_lossy(&self.name).into_owned();
-        let columns = self.columns(Some(&name)).map_err(|problem| {
+        let found = self.columns(Some(&name)).map_err(|problem| {
             self.ambiguous = Some(problem);
             Reason::NameRepeated
         })?;
-        let Layouts::Placed(places) = &mut self.layout.sensors else { return Err(Reason::TooFewColumns) };
-        places.columns.push(columns);
-        places.known.insert(self.name.clone(), places.columns.len() - 1);
-        Ok(places.columns.len() - 1)
+        let Layout::Wide { known, columns } = &mut self.layout else { return Err(Reason::TooFewColumns) };
+        columns.push(found);
+        known.insert(self.name.clone(), columns.len() - 1);
+        Ok(columns.len() - 1)
     }
 
     /// Whether a line without a time is nothing to be counted as bad: separators alone, or the header once more.
@@ -347,7 +327,7 @@ impl Decoder {
 
     /// Whether all names are known before the first line.
     pub(super) fn is_wide(&self) -> bool {
-        matches!(self.layout.sensors, Layouts::Columns(_))
+        matches!(self.layout, Layout::Wide { .. }) && self.dialect.places.is_empty()
     }
 
     /// Books what only the whole file tells.
@@ -372,43 +352,4 @@ impl Decoder {
             )
         })
     }
-}
-
-/// Takes the values of a line of the wide layout.
-fn take<'a>(
-    columns: &[Column],
-    (mark, thousands): (Mark, &mut Thousands),
-    number: u64,
-    at_ms: i64,
-    cell: impl Fn(usize) -> &'a [u8],
-    report: &mut Report,
-    rows: &mut VecDeque<Row>,
-) {
-    for column in columns {
-        // Spreadsheets end a line early when its last cells are empty.
-        let text = cell(column.place);
-        let read = match thousands.is_doubtful(column.place, text) {
-            true => Err(Reason::ValueMark),
-            false => column.read(&cell, mark),
-        };
-        match read {
-            Ok((_, None)) => report.missing += 1,
-            Ok((sensor, value)) => {
-                report.values += 1;
-                rows.push_back(Row { line: number, at_ms, sensor: Some(sensor), value });
-            }
-            // A column without a name takes nothing from a line that leaves it empty.
-            Err(_) if text.is_empty() => {}
-            Err(reason) => report.bad_cell(number, column.place, reason, text),
-        }
-    }
-    if rows.is_empty() {
-        // Time has passed without a value: silence is noticed in a recording as it is on a farm.
-        rows.push_back(Row { line: number, at_ms, sensor: None, value: None });
-    }
-}
-
-/// The name under which rows of a sensor go.
-pub(super) fn name_of(sensor: Option<usize>, name: &str, sensors: &Sensors) -> Arc<str> {
-    sensor.map_or_else(|| name.into(), |sensor| Arc::clone(sensors.id(sensor)))
 }

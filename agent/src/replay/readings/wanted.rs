@@ -153,6 +153,11 @@ impl Sensors {
         &self.known[place].0
     }
 
+    /// What rows of a name are called: by the id of its sensor, or as it stands.
+    pub(super) fn called(&self, sensor: Option<usize>, name: &str) -> Arc<str> {
+        sensor.map_or_else(|| name.into(), |sensor| Arc::clone(self.id(sensor)))
+    }
+
     /// What a sensor measures.
     pub(super) fn quantity(&self, place: usize) -> Quantity {
         self.known[place].1

@@ -16,40 +16,24 @@ const MAX_UNUSED: usize = 16;
 /// As many names are in a message.
 const NAMED: usize = 5;
 
-/// Why a line, or a field of one, was not used.
+/// Why a line, or a field of one, was not used; [`Reason::TABLE`] has the words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Reason {
-    /// The first line after opening, which may have begun before.
     Partial,
-    /// Longer than any line that is read.
     TooLong,
-    /// Control characters or broken UTF-8.
     NotText,
-    /// It begins as JSON does, and is no object.
     NotJson,
-    /// The sum at the line's end is another than that of the line.
     Checksum,
-    /// A header of which no sensor wants anything, while there is one of which they do.
     Header,
-    /// Numbers in columns before any header line.
     NoHeader,
-    /// More or fewer columns than the header has.
     Width,
-    /// None of the forms that are read.
     Unknown,
-    /// A field that a sensor wants is no number; the line's other fields are used.
     NotANumber,
-    /// What a contact is said to be is neither 0 nor 1, nor a word for either.
     NotAState,
-    /// A field that a sensor wants says a unit of something else.
     WrongUnit,
-    /// Two fields of one line are meant by one name.
     Twice,
-    /// A name fits more than one label of the bus.
     Ambiguous,
-    /// A field that a sensor wants stands between two nodes, and could be of either.
     NodeUnclear,
-    /// The line's own time cannot be read; its arrival counts.
     BadTime,
 }
 
@@ -84,25 +68,36 @@ pub(crate) struct Tally {
 }
 
 impl Reason {
-    /// Every reason.
-    pub(crate) const ALL: [Reason; 16] = [
-        Reason::Partial,
-        Reason::TooLong,
-        Reason::NotText,
-        Reason::NotJson,
-        Reason::Checksum,
-        Reason::Header,
-        Reason::NoHeader,
-        Reason::Width,
-        Reason::Unknown,
-        Reason::NotANumber,
-        Reason::NotAState,
-        Reason::WrongUnit,
-        Reason::Twice,
-        Reason::Ambiguous,
-        Reason::NodeUnclear,
-        Reason::BadTime,
+    /// Each reason with its key in `status` and words for people, in the order of the reasons.
+    const TABLE: [(Reason, &'static str, &'static str); 16] = [
+        (Reason::Partial, "partial", "half a line after opening"),
+        (Reason::TooLong, "too_long", "too long"),
+        (Reason::NotText, "not_text", "not text"),
+        (Reason::NotJson, "not_json", "broken JSON"),
+        (Reason::Checksum, "checksum", "wrong checksum"),
+        (Reason::Header, "header", "a header refused: no sensor wants anything of it, and of the one before they do"),
+        (Reason::NoHeader, "no_header", "columns without a header"),
+        (Reason::Width, "width", "more or fewer columns than the header"),
+        (Reason::Unknown, "unknown", "not understood"),
+        (Reason::NotANumber, "not_a_number", "a wanted field is no number"),
+        (Reason::NotAState, "not_a_state", "a wanted contact is neither 0 nor 1"),
+        (Reason::WrongUnit, "wrong_unit", "a wanted field has the wrong unit"),
+        (Reason::Twice, "twice", "a wanted field comes twice"),
+        (Reason::Ambiguous, "ambiguous", "a wanted name fits two labels"),
+        (Reason::NodeUnclear, "node_unclear", "a wanted field could be of two nodes"),
+        (Reason::BadTime, "bad_time", "its time cannot be read"),
     ];
+
+    /// Every reason.
+    pub(crate) const ALL: [Reason; Reason::TABLE.len()] = {
+        let mut all = [Reason::Partial; Reason::TABLE.len()];
+        let mut at = 0;
+        while at < all.len() {
+            all[at] = Reason::TABLE[at].0;
+            at += 1;
+        }
+        all
+    };
 
     /// Words for people.
     pub(crate) const fn name(self) -> &'static str {
@@ -111,26 +106,7 @@ impl Reason {
 
     /// The reason as `status` has it.
     pub(crate) const fn described(self) -> health::Reason {
-        let (key, words) = match self {
-            Reason::Partial => ("partial", "half a line after opening"),
-            Reason::TooLong => ("too_long", "too long"),
-            Reason::NotText => ("not_text", "not text"),
-            Reason::NotJson => ("not_json", "broken JSON"),
-            Reason::Checksum => ("checksum", "wrong checksum"),
-            Reason::Header => {
-                ("header", "a header refused: no sensor wants anything of it, and of the one before they do")
-            }
-            Reason::NoHeader => ("no_header", "columns without a header"),
-            Reason::Width => ("width", "more or fewer columns than the header"),
-            Reason::Unknown => ("unknown", "not understood"),
-            Reason::NotANumber => ("not_a_number", "a wanted field is no number"),
-            Reason::NotAState => ("not_a_state", "a wanted contact is neither 0 nor 1"),
-            Reason::WrongUnit => ("wrong_unit", "a wanted field has the wrong unit"),
-            Reason::Twice => ("twice", "a wanted field comes twice"),
-            Reason::Ambiguous => ("ambiguous", "a wanted name fits two labels"),
-            Reason::NodeUnclear => ("node_unclear", "a wanted field could be of two nodes"),
-            Reason::BadTime => ("bad_time", "its time cannot be read"),
-        };
+        let (_, key, words) = Reason::TABLE[self as usize];
         health::Reason { key, words }
     }
 }

@@ -39,18 +39,41 @@ pub(super) struct Fields {
     pub(super) parents: Vec<usize>,
 }
 
+/// A field of the line that is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct At<'l> {
+    pub(super) fields: &'l Fields,
+    pub(super) ix: usize,
+    pub(super) line: &'l str,
+}
+
 impl Fields {
-    pub(super) fn text<'l>(&'l self, range: &Range<usize>, line: &'l str) -> &'l str {
-        let whole = if self.is_json { self.words.as_str() } else { line };
+    pub(super) fn at<'l>(&'l self, ix: usize, line: &'l str) -> At<'l> {
+        At { fields: self, ix, line }
+    }
+}
+
+impl<'l> At<'l> {
+    pub(super) fn field(self) -> &'l Field {
+        &self.fields.all[self.ix]
+    }
+
+    /// Another field of the line.
+    pub(super) fn other(self, ix: usize) -> At<'l> {
+        At { ix, ..self }
+    }
+
+    pub(super) fn text(self, range: &Range<usize>) -> &'l str {
+        let whole = if self.fields.is_json { self.fields.words.as_str() } else { self.line };
         whole.get(range.clone()).unwrap_or_default()
     }
 
-    pub(super) fn cell<'l>(&'l self, ix: usize, line: &'l str) -> Cell<'l> {
-        match &self.all[ix].value {
+    pub(super) fn cell(self) -> Cell<'l> {
+        match &self.field().value {
             Raw::Number(number) if number.is_finite() => Cell::Number(*number, ""),
             Raw::Number(_) | Raw::Missing => Cell::Missing,
-            Raw::Cell(range) => number::cell(self.text(range, line)),
-            Raw::Pair(range, unit) => match self.text(range, line).parse::<f64>() {
+            Raw::Cell(range) => number::cell(self.text(range)),
+            Raw::Pair(range, unit) => match self.text(range).parse::<f64>() {
                 Ok(number) if number.is_finite() => Cell::Number(number, unit),
                 Ok(_) => Cell::Missing,
                 Err(_) => Cell::Text,
@@ -60,39 +83,39 @@ impl Fields {
     }
 
     /// A value that is no number.
-    pub(super) fn word<'l>(&'l self, ix: usize, line: &'l str) -> &'l str {
-        match &self.all[ix].value {
-            Raw::Cell(range) | Raw::Text(range) => self.text(range, line),
+    pub(super) fn word(self) -> &'l str {
+        match &self.field().value {
+            Raw::Cell(range) | Raw::Text(range) => self.text(range),
             Raw::Number(_) | Raw::Missing | Raw::Pair(..) => "",
         }
     }
 
     /// A value as people are shown it.
-    pub(super) fn shown(&self, ix: usize, line: &str) -> String {
-        match &self.all[ix].value {
+    pub(super) fn shown(self) -> String {
+        match &self.field().value {
             Raw::Number(number) => number.to_string(),
             Raw::Missing => "null".to_owned(),
-            Raw::Cell(range) | Raw::Text(range) => self.text(range, line).trim().to_owned(),
-            Raw::Pair(range, unit) => format!("{} {unit}", self.text(range, line)).trim_end().to_owned(),
+            Raw::Cell(range) | Raw::Text(range) => self.text(range).trim().to_owned(),
+            Raw::Pair(range, unit) => format!("{} {unit}", self.text(range)).trim_end().to_owned(),
         }
     }
 
     /// Whether a value is the text that a selector names; numbers are equal as numbers, but for ids such as `00E1`.
-    pub(super) fn says(&self, ix: usize, line: &str, text: &str) -> bool {
+    pub(super) fn says(self, text: &str) -> bool {
         let number = decimal(text);
         let is_same = |said: &str| {
             let said = said.trim();
             said.eq_ignore_ascii_case(text) || number.is_some() && decimal(said) == number
         };
-        match &self.all[ix].value {
+        match &self.field().value {
             Raw::Missing => false,
             Raw::Number(said) => number == Some(*said),
             Raw::Pair(range, unit) if !unit.is_empty() => {
-                let said = self.text(range, line);
+                let said = self.text(range);
                 is_same(said) || format!("{said}{unit}").eq_ignore_ascii_case(text)
             }
             Raw::Cell(range) | Raw::Text(range) | Raw::Pair(range, _) => {
-                let said = self.text(range, line);
+                let said = self.text(range);
                 let truth = match number::cell(said) {
                     Cell::Truth(is) => Some(f64::from(u8::from(is))),
                     _ => None,

@@ -69,39 +69,32 @@ impl Forms {
     ///
     /// # Errors
     /// Why there are none.
-    pub(super) fn fields(
-        &mut self,
-        text: &str,
-        is_first: bool,
-        names: &mut Names,
-        fields: &mut Fields,
-        mut unused: impl FnMut(&str),
-    ) -> Result<(), Reason> {
-        fields.is_json = false;
-        if text.starts_with(['{', '[']) && json(text, names, fields, &mut unused) {
+    pub(super) fn fields(&mut self, call: &mut Call<'_>, is_first: bool) -> Result<(), Reason> {
+        let text = call.text;
+        call.fields.is_json = false;
+        if text.starts_with(['{', '[']) && json(text, call) {
             return Ok(());
         }
         if text.starts_with('{') || self.blocks.goes_on(text) {
             return match self.blocks.json(text) {
-                Ok(Some(whole)) if json(&whole, names, fields, &mut unused) => Ok(()),
+                Ok(Some(whole)) if json(&whole, call) => Ok(()),
                 Ok(None) if !is_first || text == "{" => Ok(()),
                 _ if is_first => Err(Reason::Partial),
                 _ => Err(Reason::NotJson),
             };
         }
         if is_first {
-            let is_header =
-                !text.contains('=') && self.take_header(text, names, &mut unused).is_some_and(|taken| taken.is_ok());
+            let is_header = !text.contains('=') && self.take_header(text, call).is_some_and(|taken| taken.is_ok());
             return if is_header { Ok(()) } else { Err(Reason::Partial) };
         }
-        let mut call = Call { text, names, fields, unused: &mut unused, heading: Arc::clone(&self.blocks.heading) };
-        if self.is_above(text, &mut call) {
+        call.heading = Arc::clone(&self.blocks.heading);
+        if self.is_above(text, call) {
             return Ok(());
         }
         call.heading = Arc::clone(&self.blocks.heading);
         match text.strip_prefix(['$', '!']) {
-            Some(sentence) => self.sentence(sentence, &mut call),
-            None => self.plain(framed(text), &mut call),
+            Some(sentence) => self.sentence(sentence, call),
+            None => self.plain(framed(text), call),
         }
     }
 
@@ -109,22 +102,17 @@ impl Forms {
     ///
     /// # Errors
     /// It has another number of columns, and is no number alone.
-    pub(super) fn row_with_ends(
-        &mut self,
-        text: &str,
-        names: &mut Names,
-        fields: &mut Fields,
-        unused: &mut dyn FnMut(&str),
-    ) -> Result<bool, Reason> {
-        fields.is_json = false;
+    pub(super) fn row_with_ends(&mut self, call: &mut Call<'_>) -> Result<bool, Reason> {
+        let text = call.text;
+        call.fields.is_json = false;
         let has_tabs = |header: &Header| header.separators.contains(&Separator::Sign('\t'));
         let columns = self.columns.as_ref().or(self.header.as_ref().map(|(header, _)| header));
         if !columns.is_some_and(has_tabs) || !table::is_row(text) {
             return Ok(false);
         }
         let is_wanted = self.columns.is_some() || self.header.as_ref().is_some_and(|(_, fit)| fit.is_some());
-        let mut call = Call { text, names, fields, unused, heading: Arc::clone(&self.blocks.heading) };
-        match self.row(text, 0, None, &mut call) {
+        call.heading = Arc::clone(&self.blocks.heading);
+        match self.row(text, 0, None, call) {
             false if is_wanted && !self.is_lone_column(text) && turns::is_number(text) => Err(Reason::Width),
             is_read => Ok(is_read),
         }
@@ -221,7 +209,7 @@ impl Forms {
             }
         } else if turns::by_words(text, shift, call) {
             return Ok(());
-        } else if let Some(taken) = self.take_header(text, call.names, call.unused) {
+        } else if let Some(taken) = self.take_header(text, call) {
             return taken;
         }
         let has_pairs = text.contains(':') && self.pairs(text, shift, call);
@@ -294,19 +282,19 @@ impl Forms {
 
     /// Takes a line as a header, if it is one. One of which sensors want no whole name does not take the place of one that they
     /// want.
-    fn take_header(&mut self, text: &str, names: &Names, unused: &mut dyn FnMut(&str)) -> Option<Result<(), Reason>> {
+    fn take_header(&mut self, text: &str, call: &mut Call<'_>) -> Option<Result<(), Reason>> {
         let header = Header::parse(text)?;
         if self.columns.is_some() {
             return Some(Ok(()));
         }
-        let fit = best_fit(&header, names);
+        let fit = best_fit(&header, call.names);
         if let Some((before, Some(_))) = &self.header
             && fit != Some(Fit::Whole)
         {
             return Some(if before.is_same(&header) { Ok(()) } else { Err(Reason::Header) });
         }
         if fit.is_none() {
-            header.names.iter().filter(|name| !name.is_empty()).for_each(|name| unused(name));
+            header.names.iter().filter(|name| !name.is_empty()).for_each(|name| (call.unused)(name));
         }
         self.header = Some((header, fit));
         Some(Ok(()))
@@ -328,7 +316,7 @@ fn framed(text: &str) -> Range<usize> {
 
 /// A line that is read, and where its fields go.
 pub(super) struct Call<'c> {
-    text: &'c str,
+    pub(super) text: &'c str,
     pub(super) names: &'c mut Names,
     pub(super) fields: &'c mut Fields,
     pub(super) unused: &'c mut dyn FnMut(&str),
@@ -336,7 +324,16 @@ pub(super) struct Call<'c> {
     heading: Arc<str>,
 }
 
-impl Call<'_> {
+impl<'c> Call<'c> {
+    pub(super) fn new(
+        text: &'c str,
+        names: &'c mut Names,
+        fields: &'c mut Fields,
+        unused: &'c mut dyn FnMut(&str),
+    ) -> Call<'c> {
+        Call { text, names, fields, unused, heading: Arc::default() }
+    }
+
     /// A field of a line without signs, under the heading over it.
     pub(super) fn push(&mut self, label: &str, value: Raw) -> bool {
         let under = format!("{} {label}", self.heading);

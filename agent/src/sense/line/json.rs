@@ -4,21 +4,20 @@ use tilth_core::unit::Unit;
 
 use super::fields::{Field, Fields, Raw};
 use super::forms::{Call, is_time};
-use super::names::Names;
 use super::number::{self, Cell};
 use super::object::{self, Scalar};
 
 /// A JSON object behind other text.
 pub(super) fn embedded(text: &str, call: &mut Call<'_>) -> bool {
     match text.find('{') {
-        Some(begin) if text.ends_with('}') => json(&text[begin..], call.names, call.fields, call.unused),
+        Some(begin) if text.ends_with('}') => json(&text[begin..], call),
         _ => false,
     }
 }
 
 /// False where the text is no object.
-pub(super) fn json(text: &str, names: &mut Names, fields: &mut Fields, unused: &mut dyn FnMut(&str)) -> bool {
-    let Fields { all, words, parents, .. } = fields;
+pub(super) fn json(text: &str, call: &mut Call<'_>) -> bool {
+    let Call { names, fields: Fields { all, words, parents, is_json }, unused, .. } = call;
     all.clear();
     words.clear();
     let is_object = object::each_value(text, parents, |place, scalar| {
@@ -50,19 +49,16 @@ pub(super) fn json(text: &str, names: &mut Names, fields: &mut Fields, unused: &
             known => known,
         };
         let Some(label) = label else { return };
+        let mut word = |text: &str| {
+            let start = words.len();
+            words.push_str(text);
+            Raw::Cell(start..words.len())
+        };
         let value = match scalar {
             Scalar::Number(number) => Raw::Number(number),
-            Scalar::Bool(is) => {
-                let start = words.len();
-                words.push_str(if is { "true" } else { "false" });
-                Raw::Cell(start..words.len())
-            }
+            Scalar::Bool(is) => word(if is { "true" } else { "false" }),
             Scalar::Null => Raw::Missing,
-            Scalar::Text(text) => {
-                let start = words.len();
-                words.push_str(text);
-                Raw::Cell(start..words.len())
-            }
+            Scalar::Text(text) => word(text),
         };
         let known = names.known(label);
         if matches!(scalar, Scalar::Number(_) | Scalar::Bool(_)) && known.takes.is_empty() && known.is_value() {
@@ -70,7 +66,7 @@ pub(super) fn json(text: &str, names: &mut Names, fields: &mut Fields, unused: &
         }
         all.push(Field { label, value, object: place.object });
     });
-    fields.is_json = is_object;
+    *is_json = is_object;
     is_object
 }
 

@@ -16,10 +16,10 @@ use tilth_core::unit::{Conversion, Unit};
 use super::absent;
 use super::beside::{self, Unclear, Units};
 use super::clean::{clean, lossy};
-use super::fields::{Field, Fields, Raw};
-use super::forms::Forms;
+use super::fields::{At, Field, Fields, Raw};
+use super::forms::{Call, Forms};
 use super::lines::{Cut, Lines};
-use super::names::{Names, Take, Want};
+use super::names::{Known, Names, Selects, Take, Want};
 use super::number::{self, Cell, Time};
 use super::remembered::SeenLabels;
 use super::tally::excerpt;
@@ -32,6 +32,9 @@ const MAX_NODES: usize = 32;
 
 /// As much of a field's text is shown.
 const MAX_TEXT: usize = 40;
+
+/// A want, and which of its selectors, by their places.
+type Asked = (usize, usize);
 
 /// The values of one line.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -179,12 +182,14 @@ impl Reader {
         let Reader { names, fields, tally, .. } = self;
         let mut unused = |unused: &str| tally.note_unused(unused);
         let bare = text.trim();
+        let mut call = Call::new(text, names, fields, &mut unused);
         // A tab at the end of a row is a cell that holds nothing.
-        if bare.len() < text.len() && !is_first && forms.row_with_ends(text, names, fields, &mut unused)? {
+        if bare.len() < text.len() && !is_first && forms.row_with_ends(&mut call)? {
             self.give(text);
             return Ok(());
         }
-        let found = forms.fields(bare, is_first, names, fields, unused);
+        call.text = bare;
+        let found = forms.fields(&mut call, is_first);
         self.give(bare);
         found
     }
@@ -193,9 +198,7 @@ impl Reader {
     fn give(&mut self, text: &str) {
         let fields = std::mem::take(&mut self.fields);
         self.find_units(&fields, text);
-        for ix in 0..fields.all.len() {
-            self.give_field(&fields, ix, text);
-        }
+        (0..fields.all.len()).for_each(|ix| self.give_field(fields.at(ix, text)));
         if !self.words.is_empty() || !self.faults.is_empty() || !self.values.is_empty() {
             self.taken.fill(None);
             if !self.faults.is_empty() {
@@ -215,7 +218,7 @@ impl Reader {
         if !fields.all.iter().any(|field| known(field).unit_of().is_some()) {
             return;
         }
-        let is_number = |ix: usize| fields.cell(ix, line) != Cell::Text;
+        let is_number = |ix: usize| fields.at(ix, line).cell() != Cell::Text;
         let numbers = (0..).zip(&fields.all).filter(|(ix, field)| known(field).is_value() && is_number(*ix));
         let numbers: Vec<(usize, &str)> = numbers.map(|(ix, field)| (ix, known(field).key())).collect();
         // The `u` of a record without a `v` is something else.
@@ -229,61 +232,55 @@ impl Reader {
         self.units = Units::new(units, &numbers);
     }
 
-    fn give_field(&mut self, fields: &Fields, ix: usize, line: &str) {
-        let field = &fields.all[ix];
-        let known = self.names.known(field.label);
+    fn known(&self, at: At<'_>) -> &Known {
+        self.names.known(at.field().label)
+    }
+
+    fn give_field(&mut self, at: At<'_>) {
+        let known = self.known(at);
         if known.takes.is_empty() && known.is_time {
-            self.take_time(fields, field, line);
-            return;
+            return self.take_time(at);
         }
         for place in 0..known.takes.len() {
-            let take = self.names.known(field.label).takes[place];
+            let take = self.known(at).takes[place];
             if take.is_ambiguous {
                 self.note_seen(take.want);
-                self.fail(take.want, Reason::Ambiguous, fields, ix, line);
+                self.fail(take.want, Reason::Ambiguous, at);
                 continue;
             }
-            match self.is_selected(fields, ix, take.want, line) {
-                Ok(true) => self.take(take, fields, ix, line),
+            match self.is_selected(at, take.want) {
+                Ok(true) => self.take(take, at),
                 Ok(false) => {}
-                Err(Unclear) => self.fail(take.want, Reason::NodeUnclear, fields, ix, line),
+                Err(Unclear) => self.fail(take.want, Reason::NodeUnclear, at),
             }
         }
     }
 
-    fn take(&mut self, take: Take, fields: &Fields, ix: usize, line: &str) {
+    fn take(&mut self, take: Take, at: At<'_>) {
         let want = take.want;
         self.note_seen(want);
         if self.taken[want].is_some() {
-            self.fail(want, Reason::Twice, fields, ix, line);
-            return;
+            return self.fail(want, Reason::Twice, at);
         }
-        self.taken[want] = Some(ix);
-        let is_contact = self.names.want(want).quantity == Quantity::Contact;
-        match fields.cell(ix, line) {
-            Cell::Number(number, unit) => match self.conversion(take, unit, fields, ix, line) {
-                Ok(_) if is_contact && ![0.0, 1.0].contains(&number) => {
-                    self.fail(want, Reason::NotAState, fields, ix, line);
-                }
+        self.taken[want] = Some(at.ix);
+        let quantity = self.names.want(want).quantity;
+        let is_contact = quantity == Quantity::Contact;
+        match at.cell() {
+            Cell::Number(number, unit) => match self.conversion(take, unit, at) {
+                Ok(_) if is_contact && ![0.0, 1.0].contains(&number) => self.fail(want, Reason::NotAState, at),
                 Ok(conversion) => self.values.push((want, conversion.apply(number))),
-                Err(unit) => {
-                    let about = self.about(want, fields, ix, line, &unit);
-                    self.fail_about(want, Reason::WrongUnit, fields, about, line);
-                }
+                Err(unit) => self.fail_about(want, Reason::WrongUnit, at, self.about(want, at, &unit)),
             },
             Cell::Missing => self.values.push((want, f64::NAN)),
-            Cell::Truth(is) if number::has_truths(self.names.want(want).quantity) => {
-                self.values.push((want, f64::from(u8::from(is))));
-            }
-            Cell::Text | Cell::Truth(_) => {
-                if let Some(value) = number::contact(fields.word(ix, line)).filter(|_| is_contact) {
-                    self.values.push((want, value));
-                    return;
+            Cell::Truth(is) if number::has_truths(quantity) => self.values.push((want, f64::from(u8::from(is)))),
+            Cell::Text | Cell::Truth(_) => match number::contact(at.word()).filter(|_| is_contact) {
+                Some(value) => self.values.push((want, value)),
+                None => {
+                    let about = self.about(want, at, "");
+                    self.tally.add_field(Reason::NotANumber, at.line, about.clone());
+                    self.words.push((want, about));
                 }
-                let about = self.about(want, fields, ix, line, "");
-                self.tally.add_field(Reason::NotANumber, line, about.clone());
-                self.words.push((want, about));
-            }
+            },
         }
     }
 
@@ -292,14 +289,7 @@ impl Reader {
     ///
     /// # Errors
     /// The unit, where it measures something else or is not known; nothing where it is the one behind the number.
-    fn conversion(
-        &mut self,
-        take: Take,
-        unit: &str,
-        fields: &Fields,
-        ix: usize,
-        line: &str,
-    ) -> Result<Conversion, String> {
+    fn conversion(&mut self, take: Take, unit: &str, at: At<'_>) -> Result<Conversion, String> {
         if !unit.is_empty() {
             return self.names.conversion(take.want, unit).ok_or_else(String::new);
         }
@@ -307,19 +297,18 @@ impl Reader {
             return said.map_err(|unit| unit.to_string());
         }
         let quantity = self.names.want(take.want).quantity;
-        let beside = if self.units.is_empty() { None } else { self.unit_beside(take.want, fields, ix, line)? };
+        let beside = if self.units.is_empty() { None } else { self.unit_beside(take.want, at)? };
         let conversion = beside.and_then(|unit| quantity.conversion(unit));
         Ok(conversion.unwrap_or_else(|| self.names.usual(take.want)))
     }
 
     /// The unit that a field beside a number says. One that is not known says nothing where the sensor has a unit of its own.
-    fn unit_beside(&self, want: usize, fields: &Fields, ix: usize, line: &str) -> Result<Option<Unit>, String> {
-        let key = self.names.known(fields.all[ix].label).key();
+    fn unit_beside(&self, want: usize, at: At<'_>) -> Result<Option<Unit>, String> {
         let want = self.names.want(want);
-        let Some(beside) = self.units.of(ix, key).map_err(|Unclear| "of one of several units".to_owned())? else {
-            return Ok(None);
-        };
-        let text = fields.word(beside.place, line);
+        let beside =
+            self.units.of(at.ix, self.known(at).key()).map_err(|Unclear| "of one of several units".to_owned())?;
+        let Some(beside) = beside else { return Ok(None) };
+        let text = at.other(beside.place).word();
         match beside::said(text, beside.is_own, want.quantity) {
             Err(()) if want.unit.is_none() => Err(excerpt(text.trim())),
             said => Ok(said.unwrap_or_default()),
@@ -335,76 +324,65 @@ impl Reader {
     }
 
     /// The sensor reads a fault: once for each line, whatever else the line says.
-    fn fail(&mut self, want: usize, reason: Reason, fields: &Fields, ix: usize, line: &str) {
-        let about = self.about(want, fields, ix, line, "");
-        self.fail_about(want, reason, fields, about, line);
+    fn fail(&mut self, want: usize, reason: Reason, at: At<'_>) {
+        self.fail_about(want, reason, at, self.about(want, at, ""));
     }
 
-    fn fail_about(&mut self, want: usize, reason: Reason, fields: &Fields, about: About, line: &str) {
+    fn fail_about(&mut self, want: usize, reason: Reason, at: At<'_>, about: About) {
         if self.faults.iter().any(|(faulty, _)| *faulty == want) {
             return;
         }
-        let why = self.why(want, reason, fields, &about);
-        self.tally.add_field(reason, line, about);
+        let why = self.why(want, reason, at, &about);
+        self.tally.add_field(reason, at.line, about);
         let said = &mut self.said[want];
-        let why = match said.take().filter(|said| **said == *why) {
-            Some(said) => said,
-            None => Arc::from(why),
-        };
+        let why = said.take().filter(|said| **said == *why).unwrap_or_else(|| Arc::from(why));
         *said = Some(Arc::clone(&why));
         self.faults.push((want, why));
     }
 
-    fn why(&self, want: usize, reason: Reason, fields: &Fields, about: &About) -> String {
-        let name = &self.names.want(want).name;
-        let quantity = self.names.want(want).quantity;
+    fn why(&self, want: usize, reason: Reason, at: At<'_>, About { field, text, .. }: &About) -> String {
+        let Want { name, quantity, .. } = self.names.want(want);
         match reason {
             Reason::Ambiguous => {
                 let (one, other) = self.names.ambiguous(want).unwrap_or_default();
                 let (one, other) = (excerpt(one), excerpt(other));
                 format!("\"{name}\" fits \"{one}\" and \"{other}\"; name the whole label in its input")
             }
-            Reason::Twice => {
-                let other = self.taken[want].map_or("", |first| &self.names.known(fields.all[first].label).text);
-                match other == about.field {
-                    true => format!("\"{other}\" comes twice in one line"),
-                    false => format!("\"{other}\" and \"{}\" come in one line, and \"{name}\" means both", about.field),
-                }
-            }
+            Reason::Twice => match self.taken[want].map_or("", |first| &self.known(at.other(first)).text) {
+                other if other == field => format!("\"{other}\" comes twice in one line"),
+                other => format!("\"{other}\" and \"{field}\" come in one line, and \"{name}\" means both"),
+            },
             Reason::NotAState => {
-                let About { field, text, .. } = about;
                 format!("\"{field}\" says {text}: a contact is 0 or 1, or a word such as open or closed")
             }
-            Reason::NodeUnclear => {
-                format!("\"{}\" could be of the node before it and of the one behind it", about.field)
-            }
+            Reason::NodeUnclear => format!("\"{field}\" could be of the node before it and of the one behind it"),
             _ => {
                 let units = quantity.units();
                 let known = if units.is_empty() { "no unit".to_owned() } else { units.join(", ") };
-                format!("\"{}\" says {}: {quantity} is read in {known}", about.field, about.text)
+                format!("\"{field}\" says {text}: {quantity} is read in {known}")
             }
         }
     }
 
     /// A field that a sensor wants; `unit` is what something else than the field says of it.
-    fn about(&self, want: usize, fields: &Fields, ix: usize, line: &str, unit: &str) -> About {
-        let known = self.names.known(fields.all[ix].label);
-        let text = fields.shown(ix, line).chars().take(MAX_TEXT).collect::<String>();
+    fn about(&self, want: usize, at: At<'_>, unit: &str) -> About {
+        let text = at.shown().chars().take(MAX_TEXT).collect::<String>();
         let text = format!("{text} {unit}").trim_end().to_owned();
-        About { field: known.text.clone(), text: excerpt(&text), sensor: self.names.want(want).sensor.clone() }
+        let field = self.known(at).text.clone();
+        About { field, text: excerpt(&text), sensor: self.names.want(want).sensor.clone() }
     }
 
-    fn take_time(&mut self, fields: &Fields, field: &Field, line: &str) {
-        let in_ms = self.names.known(field.label).in_ms;
-        let time = match &field.value {
+    fn take_time(&mut self, at: At<'_>) {
+        let in_ms = self.known(at).in_ms;
+        let time = match &at.field().value {
             Raw::Number(number) => number::epoch(*number, in_ms),
             Raw::Missing => Time::NotOfDay(None),
-            Raw::Cell(range) | Raw::Text(range) | Raw::Pair(range, _) => number::time(fields.text(range, line), in_ms),
+            Raw::Cell(range) | Raw::Text(range) | Raw::Pair(range, _) => number::time(at.text(range), in_ms),
         };
         match time {
             Time::At(wall) => self.time = Some(wall),
             Time::NotOfDay(count) => self.count = count.or(self.count),
-            Time::Wrong => self.tally.add(Reason::BadTime, line),
+            Time::Wrong => self.tally.add(Reason::BadTime, at.line),
         }
     }
 
@@ -427,7 +405,7 @@ impl Reader {
     fn note_node(&mut self, fields: &Fields, line: &str) {
         let mut marks = (0..).zip(&fields.all).filter(|(_, field)| self.names.known(field.label).is_node);
         let (Some((ix, field)), None) = (marks.next(), marks.next()) else { return };
-        let text = fields.shown(ix, line);
+        let text = fields.at(ix, line).shown();
         let label = &self.names.known(field.label).text;
         for (want, _) in &self.values {
             let nodes = &mut self.nodes[*want];
@@ -437,12 +415,9 @@ impl Reader {
             let came_before = nodes.iter().position(|node| *node == text);
             if let (Some(_), Some(last)) = (came_before, nodes.last()) {
                 let Want { name, sensor, .. } = self.names.want(*want);
-                let said = format!(
-                    "\"{label}\" says {} and {}; say which one in its input: {name}?{label}={}",
-                    excerpt(last),
-                    excerpt(&text),
-                    excerpt(&text)
-                );
+                let (last, text) = (excerpt(last), excerpt(&text));
+                let said =
+                    format!("\"{label}\" says {last} and {text}; say which one in its input: {name}?{label}={text}");
                 self.tally.mixed.entry(sensor.clone()).or_insert(said);
             }
             came_before.map(|place| nodes.remove(place));
@@ -457,13 +432,13 @@ impl Reader {
     ///
     /// # Errors
     /// It cannot be told which field it is, and one that it could be is what the input names.
-    fn is_selected(&self, fields: &Fields, ix: usize, want: usize, line: &str) -> Result<bool, Unclear> {
+    fn is_selected(&self, at: At<'_>, want: usize) -> Result<bool, Unclear> {
         for (selector, text) in self.names.selectors(want).enumerate() {
-            let beside = match fields.is_json {
-                true => self.nearest_object(fields, ix, want, selector),
-                false => self.of_node(fields, ix, (want, selector), line, text)?,
+            let beside = match at.fields.is_json {
+                true => self.nearest_object(at, (want, selector)),
+                false => self.of_node(at, (want, selector), text)?,
             };
-            if !beside.is_some_and(|beside| fields.says(beside, line, text)) {
+            if !beside.is_some_and(|beside| at.other(beside).says(text)) {
                 return Ok(false);
             }
         }
@@ -471,73 +446,56 @@ impl Reader {
     }
 
     /// The field that selects, in the value's own object or the nearest around it that has one.
-    fn nearest_object(&self, fields: &Fields, ix: usize, want: usize, selector: usize) -> Option<usize> {
-        let mut object = fields.all[ix].object;
+    fn nearest_object(&self, at: At<'_>, asked: Asked) -> Option<usize> {
+        let Fields { all, parents, .. } = at.fields;
+        let mut object = at.field().object;
         loop {
-            let here = (0..fields.all.len()).filter(|beside| fields.all[*beside].object == object);
-            let (best, count) = self.best(fields, here, want, selector);
-            match (best, *fields.parents.get(object)?) {
-                (Some(best), _) => return (count == 1).then_some(best),
+            let here = (0..all.len()).filter(|beside| all[*beside].object == object);
+            match (self.best(at, here, asked), *parents.get(object)?) {
+                ((Some(best), count), _) => return (count == 1).then_some(best),
                 // Beside it, where the line has only one: `{"device":{"id":"a"},"data":{"temp":21.5}}`.
-                (None, parent) if parent == object => {
-                    let (best, count) = self.best(fields, 0..fields.all.len(), want, selector);
+                ((None, _), parent) if parent == object => {
+                    let (best, count) = self.best(at, 0..all.len(), asked);
                     return best.filter(|_| count == 1);
                 }
-                (None, parent) => object = parent,
+                ((None, _), parent) => object = parent,
             }
         }
     }
 
     /// The field that selects: the only one of the line, or where it comes again for each node that of the value's node.
-    fn of_node(
-        &self,
-        fields: &Fields,
-        ix: usize,
-        (want, selector): (usize, usize),
-        line: &str,
-        text: &str,
-    ) -> Result<Option<usize>, Unclear> {
-        let (last, count) = self.best(fields, 0..fields.all.len(), want, selector);
-        let Some(fit) = last.and_then(|last| self.fit(fields, last, want, selector)).filter(|_| count > 1) else {
+    fn of_node(&self, at: At<'_>, asked: Asked, text: &str) -> Result<Option<usize>, Unclear> {
+        let places = 0..at.fields.all.len();
+        let (last, count) = self.best(at, places.clone(), asked);
+        let Some(fit) = last.and_then(|last| self.fit(at.other(last), asked)).filter(|_| count > 1) else {
             return Ok(last);
         };
-        let places = 0..fields.all.len();
-        let known = |ix: &usize| self.names.known(fields.all[*ix].label);
-        let marks: Vec<usize> =
-            places.clone().filter(|ix| self.fit(fields, *ix, want, selector) == Some(fit)).collect();
-        let values: Vec<usize> = places.filter(|ix| known(ix).is_value()).collect();
-        let alike: Vec<usize> =
-            values.iter().copied().filter(|ix| known(ix).takes.iter().any(|take| take.want == want)).collect();
-        match beside::partner(&marks, &values, &alike, ix) {
-            Err(Unclear) if !marks.iter().any(|mark| fields.says(*mark, line, text)) => Ok(None),
+        let known = |ix: usize| self.known(at.other(ix));
+        let marks: Vec<usize> = places.clone().filter(|ix| self.fit(at.other(*ix), asked) == Some(fit)).collect();
+        let values: Vec<usize> = places.filter(|ix| known(*ix).is_value()).collect();
+        let is_alike = |ix: &usize| known(*ix).takes.iter().any(|take| take.want == asked.0);
+        let alike: Vec<usize> = values.iter().copied().filter(is_alike).collect();
+        match beside::partner(&marks, &values, &alike, at.ix) {
+            Err(Unclear) if !marks.iter().any(|mark| at.other(*mark).says(text)) => Ok(None),
             found => found,
         }
     }
 
     /// How well a field answers a selector.
-    fn fit(&self, fields: &Fields, ix: usize, want: usize, selector: usize) -> Option<Fit> {
-        let selects = &self.names.known(fields.all[ix].label).selects;
-        selects.iter().find(|found| found.want == want && found.selector == selector).map(|found| found.fit)
+    fn fit(&self, at: At<'_>, (want, selector): Asked) -> Option<Fit> {
+        let is_asked = |found: &&Selects| found.want == want && found.selector == selector;
+        self.known(at).selects.iter().find(is_asked).map(|found| found.fit)
     }
 
     /// The last of the fields that answers a selector best, and how many answer it as well.
-    fn best(
-        &self,
-        fields: &Fields,
-        among: impl Iterator<Item = usize>,
-        want: usize,
-        selector: usize,
-    ) -> (Option<usize>, usize) {
-        let mut best: (Option<usize>, Option<Fit>, usize) = (None, None, 0);
-        for ix in among {
-            let Some(fit) = self.fit(fields, ix, want, selector) else { continue };
-            best = match Some(fit).cmp(&best.1) {
-                std::cmp::Ordering::Greater => (Some(ix), Some(fit), 1),
-                std::cmp::Ordering::Equal => (Some(ix), best.1, best.2 + 1),
-                std::cmp::Ordering::Less => best,
-            };
-        }
-        (best.0, best.2)
+    fn best(&self, at: At<'_>, among: impl Iterator<Item = usize>, asked: Asked) -> (Option<usize>, usize) {
+        let fits = among.filter_map(|ix| Some((self.fit(at.other(ix), asked)?, ix)));
+        let (best, count) = fits.fold((None, 0), |(best, count), (fit, ix)| match best {
+            Some((known, _)) if known > fit => (best, count),
+            Some((known, _)) if known == fit => (Some((fit, ix)), count + 1),
+            _ => (Some((fit, ix)), 1),
+        });
+        (best.map(|(_, ix)| ix), count)
     }
 }
 

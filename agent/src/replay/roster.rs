@@ -68,36 +68,18 @@ impl Roster {
 pub(super) fn nearest<'a>(name: &str, ids: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let name = plain(name);
     // One slip in every three letters still reads as the same word; a name that is the end of an id lacks only its zone.
-    let most = name.len() / 3;
+    let most = name.chars().count() / 3;
     let near = |id: &'a str| {
-        let (whole, own) = (plain(id), plain(id.split_once('/').map_or(id, |(_, own)| own)));
-        let distance = if own == name { 0 } else { distance(&name, &whole, most)? };
-        Some((distance, id))
+        let own = plain(id.split_once('/').map_or(id, |(_, own)| own));
+        let distance = if own == name { 0 } else { strsim::levenshtein(&name, &plain(id)) };
+        (distance <= most).then_some((distance, id))
     };
     ids.filter_map(near).min_by_key(|(distance, _)| *distance).map(|(_, id)| id)
 }
 
-/// A name's letters and digits, all small.
-fn plain(name: &str) -> Vec<char> {
+/// Letters and digits of a name, in lower case.
+fn plain(name: &str) -> String {
     name.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
-}
-
-/// How many letters must be put in, left out or changed to make one word of the other, if no more than `most`.
-fn distance(one: &[char], other: &[char], most: usize) -> Option<usize> {
-    if one.len().abs_diff(other.len()) > most {
-        return None;
-    }
-    let mut last: Vec<usize> = (0..=one.len()).collect();
-    for (row, letter) in other.iter().enumerate() {
-        let mut diagonal = row;
-        last[0] = row + 1;
-        for (column, own) in one.iter().enumerate() {
-            let changed = diagonal + usize::from(own != letter);
-            diagonal = last[column + 1];
-            last[column + 1] = changed.min(diagonal + 1).min(last[column] + 1);
-        }
-    }
-    last.last().copied().filter(|distance| *distance <= most)
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! The times of a recording: RFC 3339, epoch milliseconds, and the rarer spellings of ISO 8601.
 
+use jiff::civil::Date;
+
 use super::report::Reason;
 
 /// 2200-01-01T00:00:00Z: times end before it.
 pub(super) const END_MS: i64 = 7_258_118_400_000;
 /// 2000-01-01T00:00:00Z: a number below it is one of seconds, not of milliseconds.
 const FIRST_EPOCH_MS: i64 = 946_684_800_000;
-const DAY_MS: i64 = 86_400_000;
 
 /// Reads times, and remembers the last one: a recording gives many rows the same stamp.
 #[derive(Default)]
@@ -47,14 +48,16 @@ pub(super) fn rfc3339(text: &[u8]) -> Option<i64> {
     if [clock[4], clock[7], clock[13], clock[16]] != *b"--::" || !matches!(clock[10], b'T' | b't' | b' ') {
         return None;
     }
-    let days = days_from_1970(digits(&clock[..4])?, digits(&clock[5..7])?, digits(&clock[8..10])?)?;
+    let date = |year: i64, month: i64, day: i64| Date::new(year as i16, month as i8, day as i8).ok();
+    let date = date(digits(&clock[..4])?, digits(&clock[5..7])?, digits(&clock[8..10])?)?;
+    let days_s = date.duration_since(Date::constant(1970, 1, 1)).as_secs();
     let (hour, minute, second) = (digits(&clock[11..13])?, digits(&clock[14..16])?, digits(&clock[17..])?);
     if hour > 23 || minute > 59 || second > 60 {
         return None;
     }
     let (fraction_ms, zone) = fraction_ms(rest)?;
     let second_ms = if second == 60 { 59_999 } else { second * 1000 + fraction_ms };
-    Some(days * DAY_MS + hour * 3_600_000 + minute * 60_000 + second_ms - offset_ms(zone)?)
+    Some(days_s * 1000 + hour * 3_600_000 + minute * 60_000 + second_ms - offset_ms(zone)?)
 }
 
 /// The milliseconds of a fraction of any length, if there is one, and what follows it.
@@ -81,24 +84,6 @@ fn offset_ms(zone: &[u8]) -> Option<i64> {
 /// A few digits as a number.
 fn digits(text: &[u8]) -> Option<i64> {
     text.iter().try_fold(0, |number, byte| byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0')))
-}
-
-/// Days since 1970-01-01 of a date that exists, after Howard Hinnant's `days_from_civil`: years are
-/// counted from March, so that a leap day is a year's last.
-fn days_from_1970(year: i64, month: i64, day: i64) -> Option<i64> {
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let month_days = match month {
-        4 | 6 | 9 | 11 => 30,
-        2 => 28 + i64::from(leap),
-        1..=12 => 31,
-        _ => return None,
-    };
-    if !(1..=month_days).contains(&day) {
-        return None;
-    }
-    let year = if month <= 2 { year - 1 } else { year };
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    Some(365 * year + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + day_of_year - 719_468)
 }
 
 /// A whole number, of any length: one that does not fit is out of range all the more.

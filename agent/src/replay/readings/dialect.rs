@@ -72,7 +72,8 @@ impl Dialect {
         let lines = sample.cut(separator);
         let table = Table::find(&lines, first, is_ours, wanted).ok_or(Refusal::NoHeader)?;
         let (sensors, survey) = (Sensors::new(wanted), Survey::default());
-        let mut found = Found { table, separator, is_ours, wanted, sensors, survey };
+        let columns = table.columns();
+        let mut found = Found { table, columns, separator, is_ours, wanted, sensors, survey };
         let kind = Kind::of(first, &found.table.headings);
         let times = found.times(kind)?;
         let columns = found.place_columns(kind, &times);
@@ -104,6 +105,7 @@ impl Dialect {
 /// A dialect being found.
 struct Found<'a> {
     table: Table,
+    columns: Vec<Column>,
     separator: u8,
     /// It has the header of a recording of our own.
     is_ours: bool,
@@ -117,7 +119,7 @@ impl Found<'_> {
     fn times(&self, kind: Option<Kind>) -> Result<Vec<usize>, Refusal> {
         let own = self.table.headings.iter().position(|heading| self.is_ours && heading.eq_ignore_ascii_case("time"));
         match own.filter(|_| self.wanted.time_columns.is_empty()) {
-            Some(own) if !self.table.column(own).has_times_of_day => Ok(vec![own]),
+            Some(own) if !self.columns[own].has_times_of_day => Ok(vec![own]),
             Some(own) => self.found_times(kind).or(Ok(vec![own])),
             None => self.found_times(kind),
         }
@@ -128,29 +130,28 @@ impl Found<'_> {
         if !self.wanted.time_columns.is_empty() {
             return self.wanted.time_columns.iter().map(|name| self.column_named("--time-column", name)).collect();
         }
-        let all: Vec<(usize, Column)> = (0..headings.len()).map(|place| (place, self.table.column(place))).collect();
-        let is_named = |place: usize| kinds::is_time_name(bare(&headings[place]));
-        let full = all.iter().filter(|(place, column)| {
-            column.has_stamps || column.has_epochs && (is_named(*place) || *place == 0 && !self.is_meant(*place))
-        });
-        let full: Vec<usize> = full.map(|(place, _)| *place).collect();
-        if !full.is_empty() {
-            return self.choose(&full, &all, kind).map(|place| vec![place]);
-        }
-        let with = |has: fn(&Column) -> bool| {
-            all.iter().filter(|(_, column)| has(column)).map(|(place, _)| *place).collect::<Vec<usize>>()
+        let all = || (0..).zip(&self.columns);
+        let with = |has: &dyn Fn(usize, &Column) -> bool| -> Vec<usize> {
+            all().filter(|(place, column)| has(*place, column)).map(|(place, _)| place).collect()
         };
-        let (days, times) = (with(|column| column.has_days), with(|column| column.has_times_of_day));
+        let is_named = |place: usize| kinds::is_time_name(bare(&headings[place]));
+        let may_count = |place: usize| is_named(place) || place == 0 && !self.is_meant(place);
+        let full = with(&|place, column| column.has_stamps || column.has_epochs && may_count(place));
+        if !full.is_empty() {
+            return self.choose(&full, kind).map(|place| vec![place]);
+        }
+        let (days, times) = (with(&|_, column| column.has_days), with(&|_, column| column.has_times_of_day));
         match (&days[..], &times[..]) {
             ([day], [time]) => Ok(vec![*day, *time]),
             ([day], []) => self.dates_alone(*day),
             ([], _) => {
-                let counted = with(|column| column.has_epochs);
-                if let ([place], false) = (&counted[..], counted.iter().any(|place| self.is_meant(*place))) {
-                    return Ok(vec![*place]);
+                if let [place] = with(&|_, column| column.has_epochs)[..]
+                    && !self.is_meant(place)
+                {
+                    return Ok(vec![place]);
                 }
-                let numbered = all.iter().find(|(place, column)| column.has_spreadsheet_days && is_named(*place));
-                numbered.map(|(place, _)| vec![*place]).ok_or(Refusal::NoHeader)
+                let numbered = with(&|place, column| column.has_spreadsheet_days && is_named(place));
+                numbered.first().map(|place| vec![*place]).ok_or(Refusal::NoHeader)
             }
             ([day, ..], times) => {
                 // The one beside it.
@@ -177,7 +178,12 @@ impl Found<'_> {
              --time-column \"{name}\" --time-column NAME; found {}",
             listed(&self.table.headings)
         );
-        Err(Refusal::Say { line: self.table.header, what })
+        Err(self.say(what))
+    }
+
+    /// What the command line must say of the header.
+    fn say(&self, what: String) -> Refusal {
+        Refusal::Say { line: self.table.header, what }
     }
 
     /// The column that an option names.
@@ -190,9 +196,8 @@ impl Found<'_> {
         let is_like = |heading: &String| {
             super::wanted::label(heading).zip(same.as_ref()).is_some_and(|(one, other)| one.is_same(other))
         };
-        headings.iter().position(is).or_else(|| headings.iter().position(is_like)).ok_or_else(|| Refusal::Say {
-            line: self.table.header,
-            what: format!("{option} \"{name}\": there is no such heading; found {}", listed(headings)),
+        headings.iter().position(is).or_else(|| headings.iter().position(is_like)).ok_or_else(|| {
+            self.say(format!("{option} \"{name}\": there is no such heading; found {}", listed(headings)))
         })
     }
 
@@ -203,11 +208,11 @@ impl Found<'_> {
     }
 
     /// The one of several columns of times that is the time of the line.
-    fn choose(&self, full: &[usize], all: &[(usize, Column)], kind: Option<Kind>) -> Result<usize, Refusal> {
+    fn choose(&self, full: &[usize], kind: Option<Kind>) -> Result<usize, Refusal> {
         let headings = &self.table.headings;
         let rank = |place: &usize| kinds::time_rank(bare(&headings[*place]));
         let needs_zone = |place: &usize| {
-            let column = &all[*place].1;
+            let column = &self.columns[*place];
             self.wanted.zone.is_none()
                 && !column.has_instants
                 && !column.has_epochs
@@ -227,12 +232,11 @@ impl Found<'_> {
 
     fn which_time(&self, places: &[usize]) -> Refusal {
         let names: Vec<String> = places.iter().map(|place| self.table.headings[*place].clone()).collect();
-        let what = format!(
+        self.say(format!(
             "the columns {} hold times: say which one counts, such as --time-column \"{}\" (twice for a date and a time of day)",
             listed(&names),
             names.first().map(String::as_str).unwrap_or_default()
-        );
-        Refusal::Say { line: self.table.header, what }
+        ))
     }
 
     /// Columns that may say where a line was measured.
@@ -244,10 +248,10 @@ impl Found<'_> {
         let is_tag = |place: usize| {
             let name = headings[place].as_str();
             let own = ["result", "table", "_start", "_stop"];
-            kind == Some(Kind::Influx) && !own.contains(&name) && self.table.column(place).is_text
+            kind == Some(Kind::Influx) && !own.contains(&name) && self.columns[place].is_text
         };
         let is_place = |place: usize| {
-            let column = self.table.column(place);
+            let column = self.columns[place];
             kinds::is_place(bare(&headings[place])) && (column.is_text || column.is_whole)
         };
         let may = |place: &usize| {
@@ -262,7 +266,7 @@ impl Found<'_> {
     /// The columns of name and value.
     fn long(&self, times: &[usize]) -> Option<(usize, usize)> {
         let (name, value) = kinds::name_and_value(&self.table.headings)?;
-        let names = self.table.column(name);
+        let names = self.columns[name];
         let is_name =
             names.is_text || self.table.data.is_empty() || self.table.headings[name].eq_ignore_ascii_case("sensor");
         (is_name && !times.contains(&name) && !times.contains(&value) && !self.is_meant(value)).then_some((name, value))
@@ -300,7 +304,7 @@ impl Found<'_> {
         if times.len() > 1 {
             return Some(Form::Civil(order));
         }
-        let column = self.table.column(times[0]);
+        let column = self.columns[times[0]];
         let looks = || self.table.cells(times[0]).filter_map(Look::of);
         let units: Vec<Unit> =
             looks().filter_map(|look| if let Look::Epoch(unit) = look { Some(unit) } else { None }).collect();
@@ -338,7 +342,7 @@ impl Found<'_> {
             !times.contains(place) && !places.contains(place) && long.is_none_or(|(name, _)| name != *place)
         };
         let texts =
-            (0..self.table.headings.len()).filter(is_other).filter(|place| self.table.column(*place).is_text).collect();
+            (0..self.table.headings.len()).filter(is_other).filter(|place| self.columns[*place].is_text).collect();
         let data = self.table.data;
         let mut dialect = Dialect {
             kind,

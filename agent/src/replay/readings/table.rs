@@ -63,8 +63,8 @@ impl Table {
         })
     }
 
-    pub(super) fn column(&self, place: usize) -> Column {
-        Column::of(self.cells(place))
+    pub(super) fn columns(&self) -> Vec<Column> {
+        (0..self.headings.len()).map(|place| Column::of(self.cells(place))).collect()
     }
 
     pub(super) fn cells(&self, place: usize) -> impl Iterator<Item = &str> {

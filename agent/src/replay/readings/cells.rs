@@ -132,32 +132,22 @@ impl Marks {
     pub(super) fn add(&mut self, text: &str) {
         let end = text.find(|c: char| !is_of_number(c)).unwrap_or(text.len());
         let number = text[..end].trim_start_matches(['-', '+']);
-        let before = |mark: char| number.split_once(mark).map(|(whole, part)| (whole.len(), part.len()));
         let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let last_part = number.rsplit(['.', ',']).next().unwrap_or_default();
         if !number.split(['.', ',', '\'', '\u{a0}', '\u{202f}']).all(is_digits) {
             return;
         }
+        // With three digits behind it, and at most three before, a mark may part thousands.
+        let is_decimal = |mark: char| {
+            let last_part = number.rsplit(['.', ',']).next().unwrap_or_default();
+            let whole = number.split_once(mark).map_or("", |(whole, _)| whole);
+            last_part.len() != 3 || whole.len() > 3 || whole == "0"
+        };
         match (number.matches('.').count(), number.matches(',').count()) {
-            (0, 0) => {}
-            (1, 0)
-                if last_part.len() != 3
-                    || before('.').is_some_and(|(whole, _)| whole > 3)
-                    || number.starts_with("0.") =>
-            {
-                self.points += 1;
-            }
-            (0, 1)
-                if last_part.len() != 3
-                    || before(',').is_some_and(|(whole, _)| whole > 3)
-                    || number.starts_with("0,") =>
-            {
-                self.commas += 1;
-            }
+            (1, 0) if is_decimal('.') => self.points += 1,
+            (0, 1) if is_decimal(',') => self.commas += 1,
             (0, 1) => self.open += 1,
             (1.., 1) if number.rfind(',') > number.rfind('.') => self.commas += 1,
-            (1, 1..) => self.points += 1,
-            (0, 2..) => self.points += 1,
+            (1, 1..) | (0, 2..) => self.points += 1,
             (2.., 0) => self.commas += 1,
             _ => {}
         }

@@ -215,8 +215,8 @@ fn spreadsheet_day(days: f64) -> Option<DateTime> {
 pub(super) struct Folds {
     /// The last instant of each series.
     last: Vec<Option<i64>>,
-    /// The line before was one of two, and which.
-    before: Option<Chosen>,
+    /// The instant of the line before where the clocks showed its time twice, and whether that was the second.
+    before: Option<(i64, bool)>,
     /// Steps forward less steps back: below zero the newest line is the first.
     direction: i64,
     /// One series has one stamp twice elsewhere: that is no sign of the clock.
@@ -225,12 +225,6 @@ pub(super) struct Folds {
     pub(super) twice: u64,
     pub(super) first_line: u64,
     pub(super) second_line: Option<u64>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Chosen {
-    at: i64,
-    is_second: bool,
 }
 
 impl Folds {
@@ -251,7 +245,7 @@ impl Folds {
                 let is_second = self.is_second(last, first, second);
                 let at = if is_second { second } else { first };
                 self.note(line, is_second);
-                self.before = Some(Chosen { at, is_second });
+                self.before = Some((at, is_second));
                 at
             }
         };
@@ -266,11 +260,11 @@ impl Folds {
         let night = second - first;
         if self.direction < 0 {
             let is_past_own = last.is_some_and(|last| last < second && last > first - night) || passed(second);
-            let is_past_other = self.before.is_some_and(|before| !before.is_second && before.at >= first);
+            let is_past_other = self.before.is_some_and(|(at, is_second)| !is_second && at >= first);
             return !(is_past_own || is_past_other);
         }
         let is_past_own = last.is_some_and(|last| last > first && last < second + night) || passed(first);
-        is_past_own || self.before.is_some_and(|before| before.is_second && before.at <= second)
+        is_past_own || self.before.is_some_and(|(at, is_second)| is_second && at <= second)
     }
 
     fn note(&mut self, line: u64, is_second: bool) {

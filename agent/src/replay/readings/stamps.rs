@@ -62,13 +62,13 @@ impl<'a> Stamp<'a> {
             return Some(stamp);
         }
         rest.skip_weekday();
-        let mut day = rest.day();
+        let mut day = rest.attempt(Rest::day);
         let mut time_ms = None;
         if day.is_none() || rest.skip_between() {
-            time_ms = rest.time(day.is_some());
+            time_ms = rest.attempt(|rest| rest.time(day.is_some()));
         }
         if day.is_none() && time_ms.is_some() && rest.skip_between() {
-            day = rest.day();
+            day = rest.attempt(Rest::day);
         }
         let zone = if time_ms.is_some() { rest.zone() } else { None };
         let is_stamp = rest.0.is_empty() && (day.is_some() || time_ms.is_some());
@@ -154,16 +154,18 @@ impl<'a> Rest<'a> {
         }
     }
 
-    fn day(&mut self) -> Option<Day> {
+    /// Reads something, or leaves the text standing where that is not there: a time of day such as `25:30` behind a date is not taken
+    /// for nothing, which would be midnight.
+    fn attempt<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
         let before = self.0;
-        let found = self.day_at();
+        let found = read(self);
         if found.is_none() {
             self.0 = before;
         }
         found
     }
 
-    fn day_at(&mut self) -> Option<Day> {
+    fn day(&mut self) -> Option<Day> {
         // November 5, 2026
         if let Some(month) = self.month() {
             let day = self.number()?.0;
@@ -233,18 +235,8 @@ impl<'a> Rest<'a> {
         is_parted
     }
 
-    /// A time of day that there is none of, such as `25:30`, is left standing, so that the day before it is not taken for midnight.
-    fn time(&mut self, is_behind_day: bool) -> Option<i64> {
-        let before = self.0;
-        let found = self.time_at(is_behind_day);
-        if found.is_none() {
-            self.0 = before;
-        }
-        found
-    }
-
     /// `9:05`, `21:05:07.250`, `9:05 PM`, `24:00`, `9h05`; behind a day also `09.05.07` and `0905`, which alone would be numbers.
-    fn time_at(&mut self, is_behind_day: bool) -> Option<i64> {
+    fn time(&mut self, is_behind_day: bool) -> Option<i64> {
         let (hour, digits) = self.number()?;
         if is_behind_day && digits == 4 && !self.0.starts_with([':', '.', 'h']) {
             return time_of_day(hour / 100, hour % 100, 0);

@@ -54,6 +54,16 @@ struct Mapped {
     taken: Option<(String, bool)>,
 }
 
+impl Mapped {
+    fn is_exactly(&self, name: &str) -> bool {
+        self.map.name.trim() == name
+    }
+
+    fn fit(&self, label: Option<&Label>) -> Option<Fit> {
+        label?.fit(self.label.as_ref()?)
+    }
+}
+
 /// A name that could be meant by more than one, or two that are said to be one sensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ambiguous(pub(crate) String);
@@ -92,16 +102,9 @@ impl Sensors {
             return Ok(None);
         }
         let label = label(name);
-        let is_whole = |mapped: &Mapped| {
-            mapped.map.name.trim() == name
-                || mapped
-                    .label
-                    .as_ref()
-                    .zip(label.as_ref())
-                    .is_some_and(|(wanted, label)| label.fit(wanted) == Some(Fit::Whole))
-        };
-        let exact = self.maps.iter().position(|mapped| mapped.map.name.trim() == name);
-        if let Some(place) = exact.or_else(|| self.maps.iter().position(is_whole)) {
+        let exact = self.maps.iter().position(|mapped| mapped.is_exactly(name));
+        let whole = || self.maps.iter().position(|mapped| mapped.fit(label.as_ref()) == Some(Fit::Whole));
+        if let Some(place) = exact.or_else(whole) {
             return self.take(place, name, true);
         }
         let same = label.and_then(|label| self.by_key.get(label.key()).copied().flatten());
@@ -113,13 +116,11 @@ impl Sensors {
         if self.maps.is_empty() {
             return Ok(None);
         }
-        let Some(label) = label(name) else { return Ok(None) };
+        let label = label(name);
         // What is the whole name of another is no part of this one: `sensor.t` beside `sensor.t_2`.
         let is_free =
             |mapped: &Mapped| mapped.taken.as_ref().is_none_or(|(before, is_whole)| !is_whole || before == name);
-        let is_part = |mapped: &Mapped| {
-            is_free(mapped) && mapped.label.as_ref().is_some_and(|wanted| label.fit(wanted) == Some(Fit::Part))
-        };
+        let is_part = |mapped: &Mapped| is_free(mapped) && mapped.fit(label.as_ref()) == Some(Fit::Part);
         let fits: Vec<usize> = (0..self.maps.len()).filter(|place| is_part(&self.maps[*place])).collect();
         match fits[..] {
             [] => Ok(None),
@@ -179,10 +180,7 @@ impl Sensors {
             return false;
         }
         let label = label(name);
-        let fits = |mapped: &Mapped| {
-            mapped.label.as_ref().zip(label.as_ref()).is_some_and(|(one, label)| label.fit(one).is_some())
-        };
-        self.maps.iter().any(|mapped| mapped.map.name.trim() == name || fits(mapped))
+        self.maps.iter().any(|mapped| mapped.is_exactly(name) || mapped.fit(label.as_ref()).is_some())
     }
 
     /// Whether a whole name is a sensor, without a word of `--map`.

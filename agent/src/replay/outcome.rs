@@ -97,10 +97,14 @@ impl Outcome {
     /// Words for the command line that make a name of the recording a sensor, ready to be copied and corrected.
     fn suggested_map(&self) -> Option<String> {
         let first = self.tally.sensors.first()?.id.as_str();
-        let of = |name: &str| self.meant.iter().find(|(known, _)| known == name).map_or(first, |(_, id)| id.as_str());
-        let name = self.roster.unknown().find(|(name, _)| self.meant.iter().any(|(known, _)| known == name));
+        let name = self.roster.unknown().find(|(name, _)| self.meant(name).is_some());
         let (name, _) = name.or_else(|| self.roster.unknown().next())?;
-        Some(format!("--map \"{name}={}\"", of(name)))
+        Some(format!("--map \"{name}={}\"", self.meant(name).unwrap_or(first)))
+    }
+
+    /// The sensor of the configuration that an unknown name is near to.
+    pub(crate) fn meant(&self, name: &str) -> Option<&str> {
+        self.meant.iter().find(|(known, _)| known == name).map(|(_, id)| id.as_str())
     }
 
     /// What `--map` named and the recording does not have.

@@ -111,11 +111,10 @@ struct Faulty<'a> {
 
 impl<'a> Object<'a> {
     pub(crate) fn new(outcome: &'a Outcome) -> Object<'a> {
-        let Outcome { course, roster, tally, report, meant, .. } = outcome;
+        let Outcome { course, roster, tally, report, .. } = outcome;
         let (from, to) = course.ends().map(|(from, to)| (from.to_string(), to.to_string())).unzip();
         let unheard = |sensor: &'a SensorTally| Unheard { sensor: &sensor.id, alerts: sensor.unheard };
-        let meant = |name: &str| meant.iter().find(|(known, _)| known == name).map(|(_, id)| id.as_str());
-        let unknown = |(sensor, readings): (&'a str, u64)| Unknown { sensor, readings, meant: meant(sensor) };
+        let unknown = |(sensor, readings): (&'a str, u64)| Unknown { sensor, readings, meant: outcome.meant(sensor) };
         let unheard_alerts = tally.of_sensors(|sensor| sensor.unheard);
         let refused = |of: &Refused| format!("line {}: {}: {}", of.line, of.at, of.why.words());
         let reason = |(reason, count): &(_, u64)| Reason { reason: ToString::to_string(reason), count: *count };

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// Whole numbers from here on are not all floats.
@@ -95,8 +96,9 @@ impl<F: FnMut(Place<'_>, Scalar<'_>)> Walk<'_, F> {
 /// Reads one value wherever it is.
 struct Inside<'w, 'p, F>(&'w mut Walk<'p, F>);
 
-/// Reads a key onto the paths.
-struct Key<'w, 'p, F>(&'w mut Walk<'p, F>);
+/// A key, which is copied only where it has escapes.
+#[derive(Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'de, F: FnMut(Place<'_>, Scalar<'_>)> DeserializeSeed<'de> for Inside<'_, '_, F> {
     type Value = ();
@@ -118,7 +120,11 @@ impl<'de, F: FnMut(Place<'_>, Scalar<'_>)> Visitor<'de> for Inside<'_, '_, F> {
         let (path, plain, outer) = (walk.path.len(), walk.plain.len(), walk.object);
         walk.object = walk.parents.len();
         walk.parents.push(outer);
-        while map.next_key_seed(Key(walk))?.is_some() {
+        while let Some(Key(key)) = map.next_key()? {
+            for path in [&mut walk.path, &mut walk.plain] {
+                path.push_str(if path.is_empty() { "" } else { "." });
+                path.push_str(&key);
+            }
             map.next_value_seed(Inside(walk))?;
             walk.path.truncate(path);
             walk.plain.truncate(plain);
@@ -172,33 +178,6 @@ impl<'de, F: FnMut(Place<'_>, Scalar<'_>)> Visitor<'de> for Inside<'_, '_, F> {
 
     fn visit_str<E>(self, text: &str) -> Result<(), E> {
         self.0.found(Scalar::Text(text));
-        Ok(())
-    }
-}
-
-impl<'de, F> DeserializeSeed<'de> for Key<'_, '_, F> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<F> Visitor<'_> for Key<'_, '_, F> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<(), E> {
-        let Walk { path, plain, .. } = self.0;
-        for path in [path, plain] {
-            if !path.is_empty() {
-                path.push('.');
-            }
-            path.push_str(key);
-        }
         Ok(())
     }
 }

@@ -16,7 +16,7 @@ use super::names::{Known, LabelIx, Names};
 use super::number::{self, Cell};
 use super::pairs::{self, Gap, Pair};
 use super::sentence::{self, Part, Sums};
-use super::table::{self, Column, Header, Separator};
+use super::table::{self, Header, Separator};
 use super::tally::Reason;
 use super::turns;
 
@@ -375,21 +375,15 @@ fn bound(header: &mut Header, cells: &[Range<usize>], shift: usize, call: &mut C
         // Whose unit it is, is told by what else there is.
         let has_units = labels.iter().flatten().any(|label| call.names.known(*label).unit_of().is_some());
         let is_of_all = |known: &Known| has_units || known.is_node;
-        let column = |label: &Option<LabelIx>| {
-            let Some(label) = *label else { return Column::Unused };
-            let known = call.names.known(label);
-            match (known.takes.is_empty() && known.selects.is_empty(), known.is_time) {
-                (false, _) => Column::Label(label),
-                (true, true) => Column::Time(label),
-                (true, false) if is_of_all(known) => Column::Label(label),
-                (true, false) => Column::Unused,
-            }
+        let is_used = |label: &LabelIx| {
+            let known = call.names.known(*label);
+            !(known.takes.is_empty() && known.selects.is_empty()) || known.is_time || is_of_all(known)
         };
-        header.columns = labels.iter().map(column).collect();
+        header.columns = labels.iter().map(|label| label.filter(is_used)).collect();
         header.revision = Some(call.names.revision);
     }
     for (column, cell) in header.columns.iter().zip(cells) {
-        if let Column::Label(label) | Column::Time(label) = *column {
+        if let Some(label) = *column {
             let value = Raw::Cell(shift + cell.start..shift + cell.end);
             call.fields.all.push(Field { label, value, object: 0 });
         }

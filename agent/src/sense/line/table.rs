@@ -5,6 +5,7 @@ use std::ops::Range;
 use tilth_core::label::Label;
 use tilth_core::unit::Unit;
 
+use super::names::LabelIx;
 use super::number::{self, Cell, Time};
 use super::{pairs, words};
 
@@ -30,20 +31,10 @@ pub(super) struct Header {
     pub(super) separators: Vec<Separator>,
     /// An empty one where a column has no name.
     pub(super) names: Vec<String>,
-    pub(super) columns: Vec<Column>,
+    /// For each column its label, where a sensor wants it or it says something of others.
+    pub(super) columns: Vec<Option<LabelIx>>,
     /// The names' revision that `columns` is of.
     pub(super) revision: Option<u64>,
-}
-
-/// What a column holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Column {
-    /// A label that a sensor wants, or that selects one.
-    Label(usize),
-    /// The line's own time.
-    Time(usize),
-    /// Nothing that anybody wants.
-    Unused,
 }
 
 /// The signs that part columns, in the order in which they are looked for: a comma may also stand within a heading.

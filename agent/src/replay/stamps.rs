@@ -170,6 +170,11 @@ impl Why {
 }
 
 impl Refusals {
+    /// Passes rows on to `out`, or refuses them.
+    fn sorting(&mut self, why: Why, out: &mut Vec<Row>) -> impl FnMut(Row, bool) {
+        move |row, is_refused| if is_refused { self.add(&row, why) } else { out.push(row) }
+    }
+
     fn add(&mut self, row: &Row, why: Why) {
         if self.lines > 0 && self.last_line == row.line {
             return;
@@ -199,23 +204,19 @@ impl Stamps {
             ready.push(row);
             return self.look_for_gaps(ready, out);
         }
-        let refused = &mut self.refused;
-        self.short
-            .push(row, &mut |row, is_wrong| if is_wrong { refused.add(&row, Why::Ahead) } else { ready.push(row) });
+        self.short.push(row, &mut self.refused.sorting(Why::Ahead, &mut ready));
         self.look_for_gaps(ready, out);
     }
 
     /// The recording is over.
     pub(crate) fn finish(&mut self, out: &mut Vec<Row>) {
         let mut ready = mem::take(&mut self.ready);
-        let refused = &mut self.refused;
-        self.short.finish(&mut |row, is_wrong| if is_wrong { refused.add(&row, Why::Ahead) } else { ready.push(row) });
+        self.short.finish(&mut self.refused.sorting(Why::Ahead, &mut ready));
         self.look_for_gaps(ready, out);
         let mut passed = mem::take(&mut self.passed);
         self.finish_gaps(&mut passed);
         self.look_at_the_latest(passed, out);
-        let refused = &mut self.refused;
-        self.latest.finish(&mut |row, is_wrong| if is_wrong { refused.add(&row, Why::NotYet) } else { out.push(row) });
+        self.latest.finish(&mut self.refused.sorting(Why::NotYet, out));
         self.refused.shown.sort_by_key(|refused| refused.line);
     }
 
@@ -232,9 +233,7 @@ impl Stamps {
     }
 
     fn look_at_the_latest_of(&mut self, row: Row, out: &mut Vec<Row>) {
-        let refused = &mut self.refused;
-        self.latest
-            .push(row, &mut |row, is_wrong| if is_wrong { refused.add(&row, Why::NotYet) } else { out.push(row) });
+        self.latest.push(row, &mut self.refused.sorting(Why::NotYet, out));
     }
 
     /// Whether a row is like all but a few: no step of the whole file.
@@ -268,7 +267,7 @@ impl Stamps {
             } else if back == 0 && self.is_believed && self.is_unusual(&jump) {
                 jump.rows.iter().for_each(|(row, _)| self.refused.add(row, Why::NothingFollows));
             } else if back > 0 && !jump.is_reached() && (back >= ahead || jump.gap() > YEARS) {
-                self.refuse_ahead(jump, out);
+                self.refuse_ahead(jump, Why::Ahead, out);
             } else {
                 self.pass_all(jump, out);
             }
@@ -283,7 +282,7 @@ impl Stamps {
         match jump.verdict() {
             Verdict::Open => self.jump = Some(jump),
             Verdict::Gap => self.confirm(jump, out),
-            Verdict::Wrong => self.refuse_ahead(jump, out),
+            Verdict::Wrong => self.refuse_ahead(jump, Why::Ahead, out),
             Verdict::True => self.pass_all(jump, out),
         }
     }
@@ -292,10 +291,7 @@ impl Stamps {
     fn confirm(&mut self, jump: Jump, out: &mut Vec<Row>) {
         // However many lines say so; but a file of few lines a year may walk so far.
         if self.latest.is_far_beyond(jump.from_ms, jump.to_ms) && jump.gap().0 > 2 * self.longest_gap_ms {
-            for (row, is_ahead) in jump.rows {
-                if is_ahead { self.refused.add(&row, Why::NotYet) } else { self.pass(row, out) }
-            }
-            return;
+            return self.refuse_ahead(jump, Why::NotYet, out);
         }
         let is_new_life = (jump.from_ms < SET_MS && jump.to_ms >= SET_MS) || jump.gap() > AGES;
         if (!self.is_passed_on && is_new_life) || (!self.is_believed && self.is_unusual(&jump)) {
@@ -310,10 +306,10 @@ impl Stamps {
         jump.rows.into_iter().for_each(|(row, _)| self.take(row, out));
     }
 
-    /// The file comes back from beyond a step.
-    fn refuse_ahead(&mut self, jump: Jump, out: &mut Vec<Row>) {
+    /// Refuses the rows beyond a step, and passes on those that came back.
+    fn refuse_ahead(&mut self, jump: Jump, why: Why, out: &mut Vec<Row>) {
         for (row, is_ahead) in jump.rows {
-            if is_ahead { self.refused.add(&row, Why::Ahead) } else { self.pass(row, out) }
+            if is_ahead { self.refused.add(&row, why) } else { self.pass(row, out) }
         }
     }
 

@@ -26,6 +26,7 @@ mod summary;
 mod tally;
 
 use std::io::{self, IsTerminal};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -230,7 +231,7 @@ impl Account {
     fn print_held(&mut self, held: &Held) -> anyhow::Result<()> {
         let Some(line) = Line::of(&held.effect, &self.plan) else { return Ok(()) };
         match held.left_out {
-            repeats if self.json => self.output.json(&WithRepeats { line: &line, repeats }),
+            repeats if self.json => self.output.json(&WithRepeats { line: &line, repeats: NonZeroU64::new(repeats) }),
             _ if self.tally.is_unheard(&held.effect) => Ok(()),
             0 => self.output.line(line.aligned(&self.widths)),
             repeats => {
@@ -247,11 +248,6 @@ struct WithRepeats<'a> {
     #[serde(flatten)]
     line: &'a Line<'a>,
     /// How many before it are left out; no key where none are.
-    #[serde(skip_serializing_if = "is_zero")]
-    repeats: u64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repeats: Option<NonZeroU64>,
 }

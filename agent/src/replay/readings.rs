@@ -49,6 +49,7 @@ pub(crate) use report::{Reason, Report};
 use sample::Sample;
 use sorted::{Sorted, Taken};
 use tilth_config::plain_file;
+use told::listed;
 use wanted::Ambiguous;
 pub(crate) use wanted::{Units, Wanted};
 
@@ -124,9 +125,8 @@ impl Readings {
         }
         let sample = Sample::of(&head);
         let Some((first, header)) = sample.first().map(|(line, text)| (line, excerpt(text))) else {
-            return Err(head
-                .into_error()
-                .map_or_else(|| ReadingsError::Empty { file: file.to_owned() }, |error| broken(0, error)));
+            let empty = || ReadingsError::Empty { file: file.to_owned() };
+            return Err(head.error.map_or_else(empty, |error| broken(0, error)));
         };
         // Its first bytes are not taken for all of it: the columns beyond them would be lost unsaid.
         if sample.first().is_some_and(|(_, text)| text.len() > MAX_LINE_BYTES) {
@@ -165,7 +165,7 @@ impl Readings {
                 "--map \"{}={}\": there is no such heading; found {}",
                 map.name,
                 map.sensor,
-                decoder.headings()
+                listed(&decoder.dialect.headings)
             );
             return Err(say(header, what));
         }
@@ -183,7 +183,7 @@ impl Readings {
     ///
     /// After an error there are no more rows; the report then says how far it got.
     pub(crate) fn next_row(&mut self) -> Result<Option<Row>, ReadingsError> {
-        if self.decoder.is_ours() {
+        if self.decoder.dialect.is_ours {
             return self.next_of_file();
         }
         if self.sorted.is_none() {

@@ -31,7 +31,7 @@ pub(super) struct Decoder {
     mark: Mark,
     thousands: Thousands,
     fields: Fields,
-    dialect: Dialect,
+    pub(super) dialect: Dialect,
     /// The name of a line being put together.
     name: Vec<u8>,
     pub(super) rows: VecDeque<Row>,
@@ -313,16 +313,6 @@ impl Decoder {
     /// What `--map` named and no line had so far.
     pub(super) fn unmet(&self) -> Option<&Map> {
         self.sensors.unmet().next()
-    }
-
-    /// Whether the order of the lines is that in which they came.
-    pub(super) fn is_ours(&self) -> bool {
-        self.dialect.is_ours
-    }
-
-    /// The headings, for a message.
-    pub(super) fn headings(&self) -> String {
-        listed(&self.dialect.headings)
     }
 
     /// Whether all names are known before the first line.

@@ -19,7 +19,8 @@ pub(super) struct Head {
     pub(super) bytes: Vec<u8>,
     /// Whether this is all there is.
     pub(super) is_whole: bool,
-    error: Option<io::Error>,
+    /// What ended the first part before its end.
+    pub(super) error: Option<io::Error>,
 }
 
 impl Head {
@@ -40,16 +41,6 @@ impl Head {
                 return head;
             }
         }
-    }
-
-    /// Whether an error ended the first part.
-    pub(super) fn is_broken(&self) -> bool {
-        self.error.is_some()
-    }
-
-    /// What ended the first part.
-    pub(super) fn into_error(self) -> Option<io::Error> {
-        self.error
     }
 
     /// The source again from its beginning.

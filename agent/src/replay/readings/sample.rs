@@ -49,7 +49,7 @@ impl<'a> Sample<'a> {
     /// The lines of the first bytes of a file; the last is left out where it goes on, or where the file broke off.
     pub(super) fn of(head: &'a Head) -> Sample<'a> {
         let bytes = head.bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&head.bytes);
-        let last = if head.is_broken() { 0 } else { bytes.len() };
+        let last = if head.error.is_some() { 0 } else { bytes.len() };
         let end = if head.is_whole { bytes.len() } else { memchr::memrchr(b'\n', bytes).unwrap_or(last) };
         let head = bytes;
         let lines = (1..).zip(head[..end].split(|byte| *byte == b'\n'));

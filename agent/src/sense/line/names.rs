@@ -203,10 +203,6 @@ impl Names {
         &self.wanted[want].want
     }
 
-    pub(super) fn count(&self) -> usize {
-        self.wanted.len()
-    }
-
     pub(super) fn known(&self, label: LabelIx) -> &Known {
         &self.known[label]
     }

@@ -104,10 +104,10 @@ impl Decoder {
             (0..).zip(&reader.heard).map(|(want, line)| (reader.names.want(want).clone(), *line)).collect();
         let heard = |want: &Want| before.iter().find(|(known, _)| known == want).map_or(0, |(_, line)| *line);
         reader.heard = wants.iter().map(heard).collect();
+        reader.taken = vec![None; wants.len()];
+        reader.said = vec![None; wants.len()];
+        reader.nodes = vec![Vec::new(); wants.len()];
         reader.names.set_wanted(wants);
-        reader.taken = vec![None; reader.names.count()];
-        reader.said = vec![None; reader.names.count()];
-        reader.nodes = vec![Vec::new(); reader.names.count()];
         reader.tally.mixed.clear();
         reader.tally.unused.clear();
         reader.tally.faults.clear();

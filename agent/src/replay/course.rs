@@ -7,7 +7,7 @@ use super::readings::Row;
 /// Fewer rows behind the clock than this are no disorder.
 const MIN_BEHIND: u64 = 10;
 
-/// Nor are fewer than one in so many: late readings are usual where radios store and forward.
+/// Fewer than one row in so many behind the clock is no disorder: late readings are usual where radios store and forward.
 const ONE_IN: u64 = 100;
 
 /// Blocks of as many rows of one sensor show that a recording is sorted by sensor, piece by piece perhaps.
@@ -23,7 +23,7 @@ pub(crate) struct Course {
     worst: Leader,
     /// Rows stamped before the greatest stamp that came before them.
     behind: u64,
-    /// Those of them that are behind their own sensor too.
+    /// Rows of these that are behind their own sensor too.
     late: u64,
     /// The greatest stamp of each sensor.
     newest_ms: Vec<i64>,

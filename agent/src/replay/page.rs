@@ -25,7 +25,7 @@ const PAGE_START: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta cha
 /// What a configuration consists of, beside `agent.toml`.
 const CONFIG_FOLDERS: [&str; 2] = ["config.d", "secrets"];
 
-/// Where a page is to be. It appears there whole or not at all.
+/// Path of a page, which appears there whole or not at all.
 pub(crate) struct Destination<'a> {
     page: &'a Path,
     draft: PathBuf,
@@ -103,7 +103,7 @@ struct Page<'a> {
     outcome: &'a Outcome,
     ends: Option<(String, String)>,
     span: Span,
-    /// Whose times the page shows.
+    /// Time zone of the times on the page.
     zone: String,
     figures: Vec<(&'static str, u64)>,
     rules: Vec<(&'a str, &'a RuleTally)>,

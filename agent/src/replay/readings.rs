@@ -16,6 +16,7 @@ mod head;
 mod kinds;
 mod lines;
 mod names;
+mod notes;
 mod number;
 mod packed;
 mod progress;
@@ -27,7 +28,6 @@ mod survey;
 mod table;
 mod thousands;
 mod time;
-mod told;
 mod wanted;
 
 use std::fs::File;
@@ -36,11 +36,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use decoder::Decoder;
-use dialect::{Dialect, Refusal};
+use dialect::{Dialect, DialectError};
 use encoding::Encoding;
 use head::Head;
 pub(crate) use lines::unpack;
 use lines::{Line, Lines, MAX_LINE_BYTES};
+use notes::listed;
 use packed::Packed;
 use progress::Counted;
 pub(crate) use progress::Progress;
@@ -49,7 +50,6 @@ pub(crate) use report::{Reason, Report};
 use sample::Sample;
 use sorted::{Sorted, Taken};
 use tilth_config::plain_file;
-use told::listed;
 use wanted::Ambiguous;
 pub(crate) use wanted::{Units, Wanted};
 
@@ -59,11 +59,11 @@ mod tests;
 /// One recorded reading.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Row {
-    /// Its physical line; the header is line 1.
+    /// Physical line; the header is line 1.
     pub(crate) line: u64,
     /// Milliseconds since 1970 in UTC.
     pub(crate) at_ms: i64,
-    /// Its sensor's place in [`Readings::names`]; none where the line has a time and no value, which only moves the clock.
+    /// Place of the sensor in [`Readings::names`]; none where the line has a time and no value, which only moves the clock.
     pub(crate) sensor: Option<usize>,
     /// A finite number, or nothing where the recording says that a value is missing.
     pub(crate) value: Option<f64>,
@@ -135,8 +135,8 @@ impl Readings {
         let rest =
             |look: &mut dyn FnMut(u64, &[u8])| again().is_some_and(|again| survey(again, encoding, look).is_ok());
         let dialect = Dialect::find(sample, wanted, rest).map_err(|refusal| match refusal {
-            Refusal::NoHeader => ReadingsError::Header { file: file.to_owned(), line: first, found: header },
-            Refusal::Say { line, what } => ReadingsError::Say { file: file.to_owned(), line, what },
+            DialectError::NoHeader => ReadingsError::Header { file: file.to_owned(), line: first, found: header },
+            DialectError::Say { line, what } => ReadingsError::Say { file: file.to_owned(), line, what },
         })?;
         let lines = Lines::new(head.before(text));
         let mut readings = Readings::below(file, lines, dialect, wanted)?;

@@ -37,7 +37,7 @@ struct Alert {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Held {
     pub(crate) effect: Effect,
-    /// Those before it that were held back and are never printed.
+    /// Repeats before this one that were held back and are never printed.
     pub(crate) left_out: u64,
 }
 

@@ -28,10 +28,10 @@ use short::ShortJumps;
 /// A step ahead of more than this is one of the whole file: clocks of its sensors differ by less.
 const JUMP: Span = Span::from_mins(60);
 
-/// So many lines on the far side of a gap confirm it.
+/// Lines on the far side of a gap that confirm the gap.
 const CONFIRM: u64 = 5;
 
-/// So many rows are held back at most until it is known which stamps are true.
+/// Upper limit of rows held back until it is known which stamps are true.
 const LOOK: usize = 8192;
 
 /// A gap at the end or the beginning of a file is suspicious from so many times the longest other gap on.
@@ -425,7 +425,7 @@ impl Place {
         }
     }
 
-    /// Nothing as long as the stream has not passed the place.
+    /// None until the stream has passed the place.
     fn is_free(&self) -> Option<bool> {
         let (before, after) = (self.before_ms?, self.after_ms?);
         Some(2 * (after - before) >= 3 * self.step_ms)

@@ -22,7 +22,7 @@ pub(crate) struct Tally {
     pub(crate) sensors: Vec<SensorTally>,
     /// The first alerts, in the order in which they fired.
     pub(crate) alerts: Vec<PastAlert>,
-    /// Those that fire now, by their number.
+    /// Alerts that fire now, by number.
     open: BTreeMap<AlertId, PastAlert>,
     /// The first reading that was not believed: its place in `sensors`, and when the engine saw it.
     first_doubt: Option<(usize, Uptime)>,
@@ -33,9 +33,9 @@ pub(crate) struct Tally {
 /// The alerts of all rules of one name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct RuleTally {
-    /// Of sensors that had spoken, as all but `unheard`.
+    /// Alerts of sensors that had a reading; so are all counts but `unheard`.
     pub(crate) fired: u64,
-    /// Of sensors that had not: the recording does not show whether anything was wrong.
+    /// Alerts of sensors without a reading: the recording does not show whether anything was wrong.
     pub(crate) unheard: u64,
     pub(crate) longest: Span,
     pub(crate) total: Span,
@@ -48,7 +48,7 @@ pub(crate) struct SensorTally {
     pub(crate) id: SensorId,
     /// Whether the recording has anything of it, so far.
     pub(crate) heard: bool,
-    /// Judged.
+    /// Readings that were judged.
     pub(crate) readings: u64,
     pub(crate) missing: u64,
     /// Older than the newest: stored, and nothing was decided on them.
@@ -80,7 +80,7 @@ pub(crate) struct PastAlert {
     pub(crate) notifications: u64,
     /// Whether its sensor had spoken before it fired.
     heard: bool,
-    /// Its place in the list of alerts, if it has one.
+    /// Place in the list of alerts; none beyond [`MAX_ALERTS`].
     place: Option<usize>,
 }
 

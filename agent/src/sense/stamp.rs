@@ -30,7 +30,7 @@ const CREDIT: Span = Span::from_secs(5);
 /// A clock that was found wrong is a backlog after all once it has gained this.
 const PROOF: Span = Span::from_mins(1);
 
-/// So many steps at the pace of milli- or microseconds that are taken for seconds make a column a counter.
+/// Steps at the pace of milli- or microseconds that are taken for seconds which make a column a counter.
 const COUNTER_STEPS: u32 = 3;
 
 /// A step of a counter is measured over at least this long, whatever came meanwhile, and looked for at most so long.
@@ -53,7 +53,7 @@ pub(crate) enum Why {
     Behind,
     /// As `Behind`, and the stamp never changes.
     StandsStill,
-    /// It advances a thousand times faster than time: a counter of milli- or microseconds.
+    /// The stamp advances a thousand times faster than time: a counter of milli- or microseconds.
     Counter,
 }
 

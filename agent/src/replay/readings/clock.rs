@@ -94,7 +94,7 @@ pub(super) struct Clock {
     /// The column of the time, or those of the date and of the time of day.
     pub(super) places: Vec<usize>,
     pub(super) form: Form,
-    /// Whose time of day a time without a zone is.
+    /// Time zone of times that say none.
     zone: Option<TimeZone>,
     plain: Times,
     /// The last text and what it meant: many rows have one stamp.
@@ -188,7 +188,7 @@ fn abbreviated_offset_s(zone: &TimeZone, civil: DateTime, name: &str) -> Option<
     Some(i64::from(zone.to_offset(found).seconds()))
 }
 
-/// As if it were UTC's.
+/// Milliseconds since 1970 of a time of day in UTC.
 fn utc_ms(civil: DateTime) -> i64 {
     TimeZone::UTC.to_timestamp(civil).map_or(i64::MAX / 2, Timestamp::as_millisecond)
 }

@@ -30,7 +30,7 @@ pub(super) struct Column {
 /// What the numbers of a series measure.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Meaning {
-    /// Of a sensor of the configuration.
+    /// Quantity of the sensor; none where the configuration has no such sensor.
     quantity: Option<Quantity>,
     /// From the unit of the heading.
     conversion: Option<Conversion>,

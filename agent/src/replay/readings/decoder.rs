@@ -9,9 +9,9 @@ use super::dialect::Dialect;
 use super::fields::Fields;
 use super::kinds;
 use super::names::Names;
+use super::notes::listed;
 use super::report::{Reason, Report, excerpt};
 use super::thousands::Thousands;
-use super::told::listed;
 use super::wanted::{Ambiguous, Sensors, Wanted};
 use super::{Row, is_blank};
 use crate::cli::Map;
@@ -24,7 +24,7 @@ pub(super) struct Decoder {
     layout: Layout,
     pub(super) names: Names,
     sensors: Sensors,
-    /// Of each name, what its sensor measures.
+    /// What the sensor of each name measures.
     meanings: Vec<Meaning>,
     clock: Clock,
     folds: Folds,

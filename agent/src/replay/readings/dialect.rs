@@ -7,13 +7,13 @@ use jiff::tz::{Offset, TimeZone};
 use super::cells::{Mark, Marks};
 use super::clock::{Form, Unit};
 use super::kinds::{self, Kind};
+use super::notes::{listed, order_note, untold_note};
 use super::report::excerpt;
 use super::sample::{Column, Line, Look, Sample, cells};
 use super::stamps::{self, Stamp, Zone};
 use super::survey::{Survey, Why};
 use super::table::Table;
 use super::thousands::Thousands;
-use super::told::{listed, order_note, untold_note};
 use super::wanted::{Sensors, Wanted, bare};
 use crate::cli::DateOrder;
 
@@ -21,7 +21,7 @@ use crate::cli::DateOrder;
 #[derive(Debug, Clone)]
 pub(super) struct Dialect {
     pub(super) kind: Option<Kind>,
-    /// It has the header of a recording of our own: the order of its lines is that in which they came.
+    /// The header is that of a recording of our own: the order of the lines is that in which they came.
     pub(super) is_ours: bool,
     pub(super) separator: u8,
     pub(super) mark: Mark,
@@ -51,7 +51,7 @@ pub(super) struct Dialect {
 
 /// Why a file cannot be read as it is; nothing is guessed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum DialectError {
     /// No line names columns of which one holds times.
     NoHeader,
     /// Something that the command line must say.
@@ -64,13 +64,13 @@ impl Dialect {
         mut sample: Sample<'_>,
         wanted: &Wanted,
         rest: impl Fn(&mut dyn FnMut(u64, &[u8])) -> bool,
-    ) -> Result<Dialect, Refusal> {
+    ) -> Result<Dialect, DialectError> {
         let stated = sample.take_stated_separator();
         let first = sample.first().map_or(&b""[..], |(_, line)| line);
         let is_ours = stated.is_none() && sample.is_ours();
         let separator = stated.unwrap_or_else(|| if is_ours { b',' } else { sample.separator() });
         let lines = sample.cut(separator);
-        let table = Table::find(&lines, first, is_ours, wanted).ok_or(Refusal::NoHeader)?;
+        let table = Table::find(&lines, first, is_ours, wanted).ok_or(DialectError::NoHeader)?;
         let (sensors, survey) = (Sensors::new(wanted), Survey::default());
         let columns = table.columns();
         let mut found = Found { table, columns, separator, is_ours, wanted, sensors, survey };
@@ -107,7 +107,7 @@ struct Found<'a> {
     table: Table,
     columns: Vec<Column>,
     separator: u8,
-    /// It has the header of a recording of our own.
+    /// The header is that of a recording of our own.
     is_ours: bool,
     wanted: &'a Wanted,
     sensors: Sensors,
@@ -116,7 +116,7 @@ struct Found<'a> {
 
 impl Found<'_> {
     /// The columns of the time; those of a recording of our own are known, whatever its lines hold.
-    fn times(&self, kind: Option<Kind>) -> Result<Vec<usize>, Refusal> {
+    fn times(&self, kind: Option<Kind>) -> Result<Vec<usize>, DialectError> {
         let own = self.table.headings.iter().position(|heading| self.is_ours && heading.eq_ignore_ascii_case("time"));
         match own.filter(|_| self.wanted.time_columns.is_empty()) {
             Some(own) if !self.columns[own].has_times_of_day => Ok(vec![own]),
@@ -125,7 +125,7 @@ impl Found<'_> {
         }
     }
 
-    fn found_times(&self, kind: Option<Kind>) -> Result<Vec<usize>, Refusal> {
+    fn found_times(&self, kind: Option<Kind>) -> Result<Vec<usize>, DialectError> {
         let headings = &self.table.headings;
         if !self.wanted.time_columns.is_empty() {
             return self.wanted.time_columns.iter().map(|name| self.column_named("--time-column", name)).collect();
@@ -151,7 +151,7 @@ impl Found<'_> {
                     return Ok(vec![place]);
                 }
                 let numbered = with(&|place, column| column.has_spreadsheet_days && is_named(place));
-                numbered.first().map(|place| vec![*place]).ok_or(Refusal::NoHeader)
+                numbered.first().map(|place| vec![*place]).ok_or(DialectError::NoHeader)
             }
             ([day, ..], times) => {
                 // The one beside it.
@@ -163,7 +163,7 @@ impl Found<'_> {
     }
 
     /// A column of dates is the time where each line is a day of its own.
-    fn dates_alone(&self, day: usize) -> Result<Vec<usize>, Refusal> {
+    fn dates_alone(&self, day: usize) -> Result<Vec<usize>, DialectError> {
         let mut cells = self.table.cells(day).filter(|cell| !cell.is_empty()).peekable();
         let mut is_repeated = false;
         while let Some(cell) = cells.next() {
@@ -182,12 +182,12 @@ impl Found<'_> {
     }
 
     /// What the command line must say of the header.
-    fn say(&self, what: String) -> Refusal {
-        Refusal::Say { line: self.table.header, what }
+    fn say(&self, what: String) -> DialectError {
+        DialectError::Say { line: self.table.header, what }
     }
 
     /// The column that an option names.
-    fn column_named(&self, option: &str, name: &str) -> Result<usize, Refusal> {
+    fn column_named(&self, option: &str, name: &str) -> Result<usize, DialectError> {
         let headings = &self.table.headings;
         let is = |heading: &String| {
             bare(heading).eq_ignore_ascii_case(name.trim()) || heading.eq_ignore_ascii_case(name.trim())
@@ -208,7 +208,7 @@ impl Found<'_> {
     }
 
     /// The one of several columns of times that is the time of the line.
-    fn choose(&self, full: &[usize], kind: Option<Kind>) -> Result<usize, Refusal> {
+    fn choose(&self, full: &[usize], kind: Option<Kind>) -> Result<usize, DialectError> {
         let headings = &self.table.headings;
         let rank = |place: &usize| kinds::time_rank(bare(&headings[*place]));
         let needs_zone = |place: &usize| {
@@ -226,11 +226,11 @@ impl Found<'_> {
                 Err(self.which_time(full))
             }
             [first, ..] => Ok(first),
-            [] => Err(Refusal::NoHeader),
+            [] => Err(DialectError::NoHeader),
         }
     }
 
-    fn which_time(&self, places: &[usize]) -> Refusal {
+    fn which_time(&self, places: &[usize]) -> DialectError {
         let names: Vec<String> = places.iter().map(|place| self.table.headings[*place].clone()).collect();
         self.say(format!(
             "the columns {} hold times: say which one counts, such as --time-column \"{}\" (twice for a date and a time of day)",
@@ -326,7 +326,7 @@ impl Found<'_> {
         column.has_spreadsheet_days.then_some(Form::Days)
     }
 
-    fn dialect(self, kind: Option<Kind>, times: Vec<usize>, places: Vec<usize>) -> Result<Dialect, Refusal> {
+    fn dialect(self, kind: Option<Kind>, times: Vec<usize>, places: Vec<usize>) -> Result<Dialect, DialectError> {
         let (order, why) = self.order(&times)?;
         let form = match self.form(&times, order) {
             Some(form) => form,
@@ -374,12 +374,12 @@ impl Found<'_> {
         Ok(dialect)
     }
 
-    fn order(&self, times: &[usize]) -> Result<(DateOrder, Why), Refusal> {
+    fn order(&self, times: &[usize]) -> Result<(DateOrder, Why), DialectError> {
         let said = times.iter().find_map(|place| kinds::order(&self.table.headings[*place]));
         if let Some(order) = self.wanted.order.or(said) {
             return Ok((order, Why::Sure));
         }
-        self.survey.order().map_err(|[(line, text), (other, other_text)]| Refusal::Say {
+        self.survey.order().map_err(|[(line, text), (other, other_text)]| DialectError::Say {
             line,
             what: format!(
                 "\"{text}\" has its day first, and \"{other_text}\" in line {other} its month: one of the two is wrong, or say \
@@ -388,7 +388,7 @@ impl Found<'_> {
         })
     }
 
-    fn no_times(&self, times: &[usize]) -> Refusal {
+    fn no_times(&self, times: &[usize]) -> DialectError {
         let line = self.table.data.first();
         let found = line.and_then(|line| line.cells.get(times[0])).map_or("", String::as_str);
         let what = format!(
@@ -396,11 +396,11 @@ impl Found<'_> {
             self.table.headings[times[0]],
             excerpt(found.as_bytes())
         );
-        Refusal::Say { line: line.map_or(self.table.header, |line| line.number), what }
+        DialectError::Say { line: line.map_or(self.table.header, |line| line.number), what }
     }
 
     /// A time without a zone means nothing before somebody says whose it is.
-    fn check_zone(&self, times: &[usize], form: Form, zone: Option<&TimeZone>) -> Result<(), Refusal> {
+    fn check_zone(&self, times: &[usize], form: Form, zone: Option<&TimeZone>) -> Result<(), DialectError> {
         if zone.is_some() || !matches!(form, Form::Civil(_) | Form::Days) {
             return Ok(());
         }
@@ -417,7 +417,7 @@ impl Found<'_> {
             let what = format!(
                 "the times have no offset (\"{text}\"): say whose clock that was, such as --tz {zone}, --tz +01:00 or --tz UTC"
             );
-            Err(Refusal::Say { line, what })
+            Err(DialectError::Say { line, what })
         })
     }
 

@@ -23,7 +23,7 @@ impl Default for Fields {
 }
 
 impl Fields {
-    /// Of lines with that between their cells.
+    /// For lines with this separator between their cells.
     pub(super) fn of(separator: u8) -> Fields {
         Fields { separator, places: Vec::new(), quoted: false, unquoted: Vec::new() }
     }

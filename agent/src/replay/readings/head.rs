@@ -4,7 +4,7 @@ use std::io::{self, Cursor, Read};
 
 use memchr::memchr_iter;
 
-/// As much is looked into: some hundred lines of twenty columns.
+/// Bytes that are looked into: some hundred lines of twenty columns.
 const HEAD_BYTES: usize = 1 << 16;
 
 /// A header of many columns may be longer; two of the longest lines are seen whole.

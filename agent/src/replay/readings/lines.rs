@@ -17,7 +17,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// One physical line, without its end.
 pub(super) enum Line {
-    /// Its place in the buffer.
+    /// Place of the line in the buffer.
     Text(Range<usize>),
     /// The beginning of a line that was skipped.
     TooLong(Vec<u8>),

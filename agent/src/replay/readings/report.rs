@@ -104,9 +104,9 @@ impl Report {
 /// A bad line, or a bad cell or heading of a wide one.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Bad {
-    /// Its physical line.
+    /// Physical line, starting at 1.
     pub(crate) line: u64,
-    /// Its column, counted from 1; none when the line as a whole is bad.
+    /// Column, starting at 1; none when the line as a whole is bad.
     pub(crate) column: Option<usize>,
     /// What is wrong with it.
     pub(crate) reason: Reason,

@@ -10,7 +10,7 @@ use super::is_blank;
 use super::stamps::Stamp;
 use super::time::parse_time;
 
-/// As many lines are looked at.
+/// Upper limit of lines that are looked at.
 const MAX_LINES: usize = 500;
 
 /// What separates cells, in the order of preference where two would do.
@@ -26,7 +26,7 @@ pub(super) struct Sample<'a> {
 pub(super) struct Line {
     pub(super) number: u64,
     pub(super) cells: Vec<String>,
-    /// It begins with `#` or `//`; the sign is not in its first cell.
+    /// The line begins with `#` or `//`, which the first cell does not have.
     pub(super) is_comment: bool,
 }
 

@@ -30,7 +30,7 @@ enum Shape {
 }
 
 impl Thousands {
-    /// Of a file that does not show which mark is that of decimals.
+    /// For a file that does not show which mark is that of decimals.
     pub(super) fn open() -> Thousands {
         Thousands { is_open: true, columns: Vec::new() }
     }

@@ -16,7 +16,7 @@ pub(crate) type Units = HashMap<Arc<str>, Unit>;
 /// What is wanted of a recording.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Wanted {
-    /// Whose time of day a time without a zone is.
+    /// Time zone of times that say none.
     pub(crate) zone: Option<TimeZone>,
     /// The farm's own zone, to be suggested.
     pub(crate) farm_zone: Option<String>,

@@ -6,7 +6,7 @@
 use super::{AHEAD, LOOK, Lines, SET_MS, YEARS};
 use crate::replay::readings::Row;
 
-/// So many lines that walk over the moment show that it is no bound.
+/// Lines that walk over the moment of the replay and so show that it is no bound.
 const WALKED: u64 = 100;
 
 /// Refuses rows from beyond the moment of the replay.

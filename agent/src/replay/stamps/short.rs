@@ -43,11 +43,11 @@ pub(super) struct ShortJumps {
 #[derive(Debug)]
 struct Held {
     row: Row,
-    fate: Fate,
+    decision: Decision,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum Decision {
     Open,
     Played,
     Refused,
@@ -69,7 +69,7 @@ struct Sensor {
 /// A row that is ahead of its sensor's pace.
 #[derive(Debug, Clone, Copy)]
 struct Waiting {
-    /// Its number in the queue.
+    /// Number in the queue.
     number: usize,
     line: u64,
     at_ms: i64,
@@ -114,7 +114,7 @@ impl ShortJumps {
             self.gone += 1;
             return on(row, false);
         }
-        self.queue.push_back(Held { row, fate: if waits { Fate::Open } else { Fate::Played } });
+        self.queue.push_back(Held { row, decision: if waits { Decision::Open } else { Decision::Played } });
         if !self.sensors[key].waiting.is_empty() {
             self.decide(key);
             self.drain(on);
@@ -135,9 +135,9 @@ impl ShortJumps {
     }
 
     fn drain(&mut self, on: &mut impl FnMut(Row, bool)) {
-        while let Some(held) = self.queue.pop_front_if(|held| held.fate != Fate::Open) {
+        while let Some(held) = self.queue.pop_front_if(|held| held.decision != Decision::Open) {
             self.gone += 1;
-            on(held.row, held.fate == Fate::Refused);
+            on(held.row, held.decision == Decision::Refused);
         }
     }
 
@@ -148,12 +148,12 @@ impl ShortJumps {
         }
     }
 
-    /// Nothing more will be known of the first row in time.
+    /// Decides the first row by what is known: the queue is full, or the recording is over.
     fn decide_first(&mut self) {
         let Some(held) = self.queue.front() else { return };
         let key = key(&held.row);
         let Some(place) = self.sensors[key].waiting.iter().position(|row| row.number == self.gone) else {
-            return self.set(self.gone, Fate::Played);
+            return self.set(self.gone, Decision::Played);
         };
         let row = self.sensors[key].waiting[place];
         self.settle(key, place, row.back.count < CAME_BACK.max(row.ahead.count));
@@ -163,24 +163,24 @@ impl ShortJumps {
     fn settle(&mut self, key: usize, place: usize, is_true: bool) {
         let row = self.sensors[key].take(place, is_true);
         if is_true {
-            return self.set(row.number, Fate::Played);
+            return self.set(row.number, Decision::Played);
         }
-        self.set(row.number, Fate::Refused);
+        self.set(row.number, Decision::Refused);
         // All rows of a line have one stamp.
         let here = row.number.saturating_sub(self.gone);
         let is_of_line = |held: Option<&Held>| held.is_some_and(|held| held.row.line == row.line);
         let before = (0..here).rev().take_while(|at| is_of_line(self.queue.get(*at))).count();
         let behind = (here..self.queue.len()).take_while(|at| is_of_line(self.queue.get(*at))).count();
         for held in self.queue.range_mut(here - before..here + behind) {
-            held.fate = Fate::Refused;
+            held.decision = Decision::Refused;
             self.sensors[self::key(&held.row)].forget_line(row.line);
         }
     }
 
-    fn set(&mut self, number: usize, fate: Fate) {
+    fn set(&mut self, number: usize, decision: Decision) {
         let held = number.checked_sub(self.gone).and_then(|place| self.queue.get_mut(place));
-        if let Some(held) = held.filter(|held| held.fate == Fate::Open) {
-            held.fate = fate;
+        if let Some(held) = held.filter(|held| held.decision == Decision::Open) {
+            held.decision = decision;
         }
     }
 }

@@ -26,9 +26,9 @@ pub(crate) struct Unclear;
 /// The field that holds the unit of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Beside {
-    /// Its place in the line.
+    /// Place of the field in the line.
     pub(crate) place: usize,
-    /// It is the unit of no other number.
+    /// The field is the unit of no other number.
     pub(crate) is_own: bool,
 }
 
@@ -45,7 +45,7 @@ struct UnitField {
     place: usize,
     /// Keys of the numbers whose unit it is begin with it.
     base: String,
-    /// It says so itself, and is not that of those around it for want of any other.
+    /// The label says whose unit this is; else the unit is that of the numbers around it, for want of any other.
     is_said: bool,
     /// How many numbers that are.
     count: usize,
@@ -56,7 +56,7 @@ pub(crate) fn is_node(label: &Label) -> bool {
     label.words().iter().all(|word| NODES.contains(&word.as_str()))
 }
 
-/// Whose unit the field of a label holds, as the beginning of their labels' keys: `temperature` for `temperature.unit`, `temp_unit` and
+/// Beginning of the keys of the labels whose unit a field holds: `temperature` for `temperature.unit`, `temp_unit` and
 /// `units.temp`, and nothing, which is any, for `unit`. None where the label is of no such field.
 pub(crate) fn unit_field(label: &Label) -> Option<String> {
     let strip = |segment: &str| UNITS.iter().find_map(|name| segment.strip_suffix(name)).map(str::to_owned);
@@ -74,7 +74,7 @@ pub(crate) fn unit_of_record(label: &Label) -> Option<String> {
 }
 
 impl Units {
-    /// Of fields that hold a unit, with what [`unit_field`] says of them, and of those that hold a number, with their labels' keys; both
+    /// Takes fields that hold a unit, with what [`unit_field`] says of them, and of those that hold a number, with their labels' keys; both
     /// by place. A field of which no number has the beginning holds the unit of those around it.
     pub(crate) fn new<'l>(units: impl Iterator<Item = (usize, &'l str)>, numbers: &[(usize, &str)]) -> Units {
         let count = |base: &str| numbers.iter().filter(|(_, key)| is_of(base, key)).count();
@@ -110,7 +110,7 @@ impl Units {
     /// The field that holds the unit of a number, by its place and its label's key.
     ///
     /// # Errors
-    /// It could be any of several.
+    /// The unit could stand in any of several fields.
     pub(crate) fn of(&self, place: usize, key: &str) -> Result<Option<Beside>, Unclear> {
         let fitting = || self.units.iter().filter(|unit| is_of(&unit.base, key));
         let nearness = |unit: &UnitField| (unit.is_said, unit.base.len());
@@ -139,7 +139,7 @@ fn is_of(base: &str, key: &str) -> bool {
 /// What a field says of the unit of a number beside it; nothing where it says none of it.
 ///
 /// # Errors
-/// It says that the number is in another unit than the quantity converts, or in one that is not known.
+/// The field says that the number is in another unit than the quantity converts, or in one that is not known.
 pub(crate) fn said(text: &str, is_own: bool, quantity: Quantity) -> Result<Option<Unit>, ()> {
     let text = text.trim();
     let is_none = number::is_missing(text) || pairs::is_state(text) || USUAL.contains(&text.to_lowercase().as_str());

@@ -101,7 +101,7 @@ impl Forms {
     /// Reads a row with tabs at its ends; false where a line is none.
     ///
     /// # Errors
-    /// It has another number of columns, and is no number alone.
+    /// The row has another number of columns, and is no number alone.
     pub(super) fn row_with_ends(&mut self, call: &mut Call<'_>) -> Result<bool, Reason> {
         let text = call.text;
         call.fields.is_json = false;

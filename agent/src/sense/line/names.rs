@@ -24,15 +24,15 @@ use super::{beside, number, words};
 /// Labels that are remembered; a bus with more has noise for names, and they are learnt anew.
 const MAX_LABELS: usize = 4096;
 
-/// As much of a label is kept to be shown.
+/// Characters of a label that are kept to be shown.
 const MAX_SHOWN: usize = 80;
 
 /// A value that a sensor wants.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Want {
-    /// Its name, and which fields beside it select it.
+    /// Name of the value, and the fields beside it that select it.
     pub(crate) name: LineName,
-    /// Whose it is.
+    /// Sensor that takes the value.
     pub(crate) sensor: SensorId,
     /// What it measures; its unit is the one that values come out in.
     pub(crate) quantity: Quantity,
@@ -51,7 +51,7 @@ pub(super) struct Known {
     plain: Option<Label>,
     /// As the board prints it.
     pub(super) text: String,
-    /// Whose values are under it.
+    /// Sensors that take the values under it.
     pub(super) takes: Vec<Take>,
     /// Which selectors it answers.
     pub(super) selects: Vec<Selects>,
@@ -61,7 +61,7 @@ pub(super) struct Known {
     pub(super) in_ms: bool,
     /// Whether it says which node its line is of.
     pub(super) is_node: bool,
-    /// Where it may hold the unit of other fields: the beginning of their keys.
+    /// Beginning of the keys of the fields whose unit it may hold.
     unit_of: Option<String>,
 }
 
@@ -87,7 +87,7 @@ impl Known {
 pub(super) struct Take {
     /// By place in the list of what is wanted.
     pub(super) want: usize,
-    /// Its name fits another label as well.
+    /// The name fits another label as well.
     pub(super) is_ambiguous: bool,
     /// What becomes of numbers by the unit that the label or the name says; the unit itself where it is of something else.
     pub(super) said: Option<Result<Conversion, Unit>>,
@@ -109,7 +109,7 @@ struct Wanted {
     selectors: Vec<(Option<Label>, String)>,
     short: Short,
     is_whole: bool,
-    /// Of numbers that say no unit.
+    /// Conversion of numbers that say no unit.
     usual: Conversion,
     /// The unit that was said last, and what it becomes.
     unit: (String, Option<Conversion>),

@@ -177,7 +177,7 @@ fn checked(ms: i64) -> Time {
     if (0..END_MS).contains(&ms) { Time::At(WallTime(ms)) } else { Time::Wrong }
 }
 
-/// Where the number ends that begins at a place of a text; nothing where none does.
+/// End of the number that begins at a place of a text; none where no number begins there.
 pub(super) fn number_end(text: &str, at: usize) -> Option<usize> {
     let bytes = text.as_bytes();
     let digits_from = |at: usize| bytes[at.min(bytes.len())..].iter().take_while(|byte| byte.is_ascii_digit()).count();

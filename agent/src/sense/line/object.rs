@@ -18,12 +18,12 @@ pub(super) enum Scalar<'a> {
     Text(&'a str),
 }
 
-/// Where a value stands.
+/// Place of a value in an object.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place<'a> {
-    /// Its path, with its places in lists: `nodes.0.temp`.
+    /// Path with places in lists: `nodes.0.temp`.
     pub(super) path: &'a str,
-    /// Its path without them: `nodes.temp`.
+    /// Path without places in lists: `nodes.temp`.
     pub(super) plain: &'a str,
     /// The object that it is in, by its place among all objects of the line.
     pub(super) object: usize,

@@ -135,7 +135,7 @@ fn is_error(text: &str) -> bool {
     words::ERRORS.has(word)
 }
 
-/// Where a value begins behind a sign: `=`, `:`, `:=`, `=>`.
+/// Beginning of the value behind a sign: `=`, `:`, `:=`, `=>`.
 fn skip_signs(text: &str, sign: usize) -> usize {
     let signs = text[sign..].find(|c| !is_sign(c)).map_or(text.len(), |at| sign + at);
     // An arrow; without a blank it may as well say that the value is greater: `co2=>5000`.
@@ -155,7 +155,7 @@ fn unquoted(text: &str, value: Range<usize>) -> Range<usize> {
     if inside.is_some() { value.start + 1..value.end - 1 } else { value }
 }
 
-/// Where the value that begins here ends, and what it is.
+/// End and kind of the value that begins here.
 fn value_at(text: &str, at: usize) -> (usize, Kind) {
     let rest = &text[at..];
     if let Some(end) = rest.strip_prefix('"').and_then(|inside| inside.find('"')) {

@@ -27,10 +27,10 @@ pub(crate) use super::tally::{Reason, Tally};
 use crate::sense::bus::Absent;
 use crate::sense::bus::health::About;
 
-/// So many nodes of one sensor are remembered, to know one that comes again; what never does is a count and no node.
+/// Upper limit of nodes remembered per sensor, to know one that comes again; what never does is a count and no node.
 const MAX_NODES: usize = 32;
 
-/// As much of a field's text is shown.
+/// Characters of a field's text that are shown.
 const MAX_TEXT: usize = 40;
 
 /// A want, and which of its selectors, by their places.
@@ -56,13 +56,13 @@ pub(crate) struct Decoded<'a> {
 pub(crate) struct Decoder {
     lines: Lines,
     forms: Forms,
-    reader: Reader,
+    reader: FieldReader,
     text: String,
 }
 
 /// Gives the fields of a line to whoever wants them.
 #[derive(Debug, Default)]
-struct Reader {
+struct FieldReader {
     names: Names,
     fields: Fields,
     /// Which fields of this line hold units.
@@ -90,7 +90,7 @@ impl Decoder {
         let mut decoder = Decoder {
             lines: Lines::default(),
             forms: Forms::default(),
-            reader: Reader::default(),
+            reader: FieldReader::default(),
             text: String::new(),
         };
         decoder.set_wanted(wants, columns);
@@ -132,7 +132,7 @@ impl Decoder {
 
     /// The sensors whose values no line has, each with the reason in words.
     pub(crate) fn absent(&self, bus: &Id) -> Absent {
-        let Reader { names, heard, tally, .. } = &self.reader;
+        let FieldReader { names, heard, tally, .. } = &self.reader;
         absent::absent(names, heard, tally, bus)
     }
 
@@ -159,7 +159,7 @@ impl Decoder {
                 reader.tally.add(reason, text.trim());
             }
             reader.tally.used += u64::from(!reader.values.is_empty());
-            let Reader { values, faults, words, time, count, .. } = &*reader;
+            let FieldReader { values, faults, words, time, count, .. } = &*reader;
             if !(values.is_empty() && faults.is_empty() && words.is_empty()) {
                 each(Decoded { values, faults, words, time: *time, count: *count });
             }
@@ -167,7 +167,7 @@ impl Decoder {
     }
 }
 
-impl Reader {
+impl FieldReader {
     fn begin(&mut self) {
         self.tally.lines += 1;
         self.values.clear();
@@ -179,7 +179,7 @@ impl Reader {
     }
 
     fn read(&mut self, forms: &mut Forms, text: &str, is_first: bool) -> Result<(), Reason> {
-        let Reader { names, fields, tally, .. } = self;
+        let FieldReader { names, fields, tally, .. } = self;
         let mut unused = |unused: &str| tally.note_unused(unused);
         let bare = text.trim();
         let mut call = Call::new(text, names, fields, &mut unused);
@@ -431,7 +431,7 @@ impl Reader {
     /// Whether the fields beside a value are those that its input names.
     ///
     /// # Errors
-    /// It cannot be told which field it is, and one that it could be is what the input names.
+    /// Several fields could select the value, and one of them is what the input names.
     fn is_selected(&self, at: At<'_>, want: usize) -> Result<bool, Unclear> {
         for (selector, text) in self.names.selectors(want).enumerate() {
             let beside = match at.fields.is_json {

@@ -7,13 +7,13 @@ use tilth_core::id::{Id, SensorId};
 
 use crate::sense::bus::health::{self, About, Ignored, Messages};
 
-/// As much of an offending line is kept to be shown.
+/// Characters of a line or label that are kept to be shown.
 const MAX_EXCERPT: usize = 80;
 
-/// As many names are kept that lines carry and no sensor wants: enough to find a slip of the keyboard.
+/// Upper limit of names kept that lines carry and no sensor wants: enough to find a slip of the keyboard.
 const MAX_UNUSED: usize = 16;
 
-/// As many names are in a message.
+/// Upper limit of names in a message.
 const NAMED: usize = 5;
 
 /// Why a line, or a field of one, was not used; [`Reason::TABLE`] has the words.

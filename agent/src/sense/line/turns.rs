@@ -127,7 +127,7 @@ fn push(text: &str, shift: usize, turn: &Turn<'_>, call: &mut Call<'_>) {
     call.push(&text[turn.label.clone()], value);
 }
 
-/// Where the only number of a text begins, behind its words.
+/// Beginning of the only number of a text, behind its words.
 fn number_begin(text: &str) -> Option<usize> {
     let digit = text.find(|c: char| c.is_ascii_digit())?;
     let begin = text[..digit].trim_end_matches(['-', '+', '.']).len();

@@ -3,18 +3,21 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tilth_config::{Feed, Host, Input};
 use tilth_core::id::SensorId;
 use tilth_core::reading::Quality;
 use tilth_core::time::{Span, Uptime};
-use tokio::task::spawn_blocking;
 
-use super::bus::Context;
+use super::bus::{Context, blocking};
 use super::sample::Sample;
 
 /// How often the machine is looked at where a sensor does not say.
 const USUAL_INTERVAL: Span = Span::from_secs(10);
+
+/// Between two looks at whether the kernel has answered.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where the machine's files are.
 #[derive(Debug, Clone)]
@@ -76,15 +79,10 @@ fn wanted(context: &mut Context) -> Vec<Due> {
     wanted.feeds.iter().filter_map(due).collect()
 }
 
-/// A disk that hangs holds up the machine's figures, and no other task.
+/// One figure. A kernel or disk that does not answer holds up the machine's figures, and no other task.
 async fn read(machine: &Arc<Machine>, figure: Host) -> Option<f64> {
-    match figure {
-        Host::DiskUsed => {
-            let machine = Arc::clone(machine);
-            spawn_blocking(move || machine.read(figure)).await.ok()?
-        }
-        Host::CpuTemp | Host::Load | Host::MemoryUsed => machine.read(figure),
-    }
+    let machine = Arc::clone(machine);
+    blocking(move || Ok(machine.read(figure)), PATIENCE, || ()).await.ok().flatten()
 }
 
 impl Machine {

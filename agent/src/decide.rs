@@ -48,7 +48,7 @@ use crate::transition::Line;
 
 pub(crate) use begin::{Begun, Tools, begin};
 pub(crate) use bus::unread;
-pub(crate) use fault::{Cause, cause};
+pub(crate) use fault::cause;
 pub(crate) use keep::StoreReplaced;
 pub(crate) use live::Live;
 

@@ -10,6 +10,7 @@ use tilth_core::rules::Condition;
 use tilth_core::time::{Span, Uptime};
 
 use super::{AbsentOf, Decide, Faults};
+use crate::notify::dispatch::Diagnosis;
 use crate::output::tell;
 use crate::sense::sample::Sample;
 
@@ -72,34 +73,25 @@ impl Decide {
 
     /// What the engine does not say of an alert: why the bus is down or unread that it is about, why the sensor's input fails or its
     /// value is not believed, or that no line has its value.
-    pub(super) fn cause(&self, key: &AlertKey) -> Option<Cause> {
+    pub(super) fn cause(&self, key: &AlertKey) -> Option<Diagnosis> {
         let cause = cause(&self.engine, &self.faults, &self.absent, key);
         let of_bus = || self.why_down(&key.sensor).or_else(|| self.why_unread(&key.sensor));
-        cause.or_else(|| Some(Cause { why: of_bus()?, advice: None }))
+        cause.or_else(|| Some(Diagnosis { why: of_bus()?, advice: None }))
     }
 }
 
-/// What an alert is caused by.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Cause {
-    /// In words.
-    pub(crate) why: String,
-    /// What to do, in place of what the rule advises.
-    pub(crate) advice: Option<&'static str>,
-}
-
 /// Why the sensor of an alert is at fault or silent, of the alert that is about that; nothing where that is not known.
-pub(crate) fn cause(engine: &Engine, faults: &Faults, absent: &AbsentOf, key: &AlertKey) -> Option<Cause> {
+pub(crate) fn cause(engine: &Engine, faults: &Faults, absent: &AbsentOf, key: &AlertKey) -> Option<Diagnosis> {
     let ix = engine.plan().sensor_ix(key.sensor.as_str())?;
     match engine.plan().rule(key)?.condition {
         Condition::Faulty => {
             let fault = faults.get(&key.sensor).map(ToString::to_string);
-            Some(Cause { why: fault.or_else(|| engine.doubt(ix))?, advice: None })
+            Some(Diagnosis { why: fault.or_else(|| engine.doubt(ix))?, advice: None })
         }
         Condition::MissingFor(_) => {
             let bus = engine.plan().sensor(ix).bus.as_ref()?;
             let why = absent.get(bus)?.get(&key.sensor)?.to_string();
-            Some(Cause { why, advice: Some(NAME_ADVICE) })
+            Some(Diagnosis { why, advice: Some(NAME_ADVICE) })
         }
         _ => None,
     }

@@ -17,7 +17,6 @@ use tilth_notify::notification::Notification;
 use tilth_notify::queue::{self, Limits, Next, Queue};
 
 use crate::chance::Run;
-use crate::decide::Cause;
 
 /// What the agent asks of its channels.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +46,15 @@ pub(crate) enum Input {
     Failed(Id, Failure),
 }
 
+/// Why an alert is raised, as far as the engine does not know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Diagnosis {
+    /// Reason in words.
+    pub(crate) why: String,
+    /// What to do, in place of the rule's advice.
+    pub(crate) advice: Option<&'static str>,
+}
+
 /// For each open alert the channels of its level.
 pub(crate) type Levels = BTreeMap<AlertId, Vec<Id>>;
 
@@ -57,13 +65,13 @@ impl Request {
         effect: &Effect,
         plan: &Plan,
         (device, run): (&Id, &Run),
-        cause: impl Fn(&AlertKey) -> Option<Cause>,
+        cause: impl Fn(&AlertKey) -> Option<Diagnosis>,
     ) -> Option<Request> {
         match effect {
             Effect::Page(page) => {
                 let mut notification =
                     Notification::page(notification_id(device, page.id, Some(run)), page, plan, false);
-                if let Some(Cause { why, advice }) = cause(&page.report.key) {
+                if let Some(Diagnosis { why, advice }) = cause(&page.report.key) {
                     notification.report.advice = advice.map(Arc::from).or(notification.report.advice);
                     notification.why = Some(why);
                 }

@@ -152,6 +152,12 @@ impl Clock {
         Some(Uptime(wall.0.saturating_sub(self.anchor()?.offset_ms)))
     }
 
+    /// The time of day at an uptime. None while the time of day is not trusted.
+    pub(crate) fn wall_at(&self, at: Uptime) -> Option<WallTime> {
+        self.now().1?;
+        self.anchor().map(|anchor| anchor.wall(at))
+    }
+
     /// A stamp was read: the input clock moves on to it, and never back.
     pub(crate) fn observe(&self, stamp: WallTime) {
         if self.0.source == Source::Input {

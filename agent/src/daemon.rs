@@ -13,6 +13,7 @@
 mod opened;
 mod signals;
 mod start;
+mod systemd;
 mod tasks;
 
 use anyhow::Context;

@@ -1,28 +1,121 @@
-//! What the tasks post about their condition, for whoever asks how the agent is.
+//! Health of the agent: what its tasks post about themselves, and what follows from that for systemd. [`health`] is pure.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tilth_core::id::Id;
 use tilth_core::local::Local;
-use tilth_core::time::WallTime;
+use tilth_core::time::{Span, Uptime, WallTime};
 
+use crate::clock::Clock;
 use crate::output::tell;
 use crate::sense::bus::HealthHandle;
-use crate::store::{Meter, Missing};
+use crate::store::thread::Progress;
+use crate::store::{BLOCK_INTERVAL, Meter, Missing};
 
 /// Upper limit of messages about missing history in `status`, the newest first.
 pub(crate) const MOST_MISSING: usize = 5;
 
-/// A handle; clones are the same. Held only to copy something in or out.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Health(Arc<Mutex<Posted>>);
+/// Longest time that a probe stays in decide's queue while decide works; a burst takes milliseconds.
+const PROBE_PATIENCE: Span = Span::from_secs(10);
+
+/// Longest time between recording and writing while the disk works: readings gather for one interval, and a slow card takes
+/// most of another.
+const WRITE_PATIENCE: Span = Span(2 * BLOCK_INTERVAL.0);
+
+/// Marks of all tasks at one instant.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Marks {
+    pub(crate) probe: Probe,
+    /// Why nothing can be written.
+    pub(crate) store: Option<Trouble>,
+    /// From when on what was recorded is not on the disk; none where all is.
+    pub(crate) unwritten_from: Option<Uptime>,
+    /// Why nothing reaches the hub.
+    pub(crate) sync: Option<Trouble>,
+    /// Buses that are down.
+    pub(crate) buses: Vec<(Id, Trouble)>,
+}
+
+/// Last probe of decide: a command that decide answers at once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Probe {
+    /// Decide has not begun.
+    #[default]
+    NotSent,
+    /// In decide's queue since then.
+    Waiting(Uptime),
+    /// Answered.
+    CameThrough,
+}
+
+/// What does not work, why, and since when.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Trouble {
+    pub(crate) what: &'static str,
+    pub(crate) why: Option<String>,
+    pub(crate) since: Uptime,
+}
+
+/// Health of the agent.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Health {
+    /// Whether systemd's watchdog is fed now. Follows decide alone: an agent that decides is not killed for its disk or link.
+    pub(crate) watchdog: bool,
+    /// State of decide in words.
+    decide: &'static str,
+    /// Parts that do not work.
+    troubles: Vec<(String, Trouble)>,
+}
+
+/// Health that follows from the marks.
+pub(crate) fn health(now: Uptime, marks: &Marks) -> Health {
+    let mut troubles = Vec::new();
+    let mut add = |part: &str, trouble: Option<Trouble>| troubles.extend(trouble.map(|it| (part.to_owned(), it)));
+    let decide = match marks.probe {
+        Probe::NotSent => "starting",
+        Probe::Waiting(since) if now - since >= PROBE_PATIENCE => {
+            add("decide", Some(Trouble { what: "no answer", why: None, since }));
+            "not monitoring"
+        }
+        Probe::Waiting(_) | Probe::CameThrough => "monitoring",
+    };
+    let hangs = marks.unwritten_from.filter(|from| now - *from >= WRITE_PATIENCE);
+    let hangs = hangs.map(|since| Trouble { what: "nothing written", why: Some("the disk hangs".to_owned()), since });
+    add("store", marks.store.clone().or(hangs));
+    add("sync", marks.sync.clone());
+    for (bus, trouble) in &marks.buses {
+        add(&format!("bus {bus}"), Some(trouble.clone()));
+    }
+    Health { watchdog: marks.probe == Probe::CameThrough, decide, troubles }
+}
+
+impl Health {
+    /// One line for people; `since` says when a trouble began.
+    pub(crate) fn status(&self, since: impl Fn(Uptime) -> String) -> String {
+        let mut status = self.decide.to_owned();
+        for (part, trouble) in &self.troubles {
+            let why = trouble.why.as_ref().map_or(String::new(), |why| format!(" ({})", why.replace('\n', "; ")));
+            status += &format!("; {part}: {} {}{why}", trouble.what, since(trouble.since));
+        }
+        status
+    }
+}
+
+/// Marks that tasks post and others read. Clones are the same; the lock is held only to copy something in or out.
+#[derive(Debug, Clone)]
+pub(crate) struct SharedMarks {
+    clock: Clock,
+    posted: Arc<Mutex<Posted>>,
+}
 
 /// What was posted.
 #[derive(Debug, Default)]
 pub(crate) struct Posted {
+    probe: Probe,
     pub(crate) buses: Vec<Bus>,
-    /// Why nothing can be written.
-    pub(crate) trouble: Option<String>,
+    store: Option<Trouble>,
+    sync: Option<Trouble>,
+    progress: Progress,
     /// What was dropped and is not written down yet, in words.
     pub(crate) dropped: Vec<String>,
     /// What of the history is missing, as it was noticed at this start and the ones before.
@@ -38,30 +131,57 @@ pub(crate) struct Bus {
     pub(crate) health: HealthHandle,
 }
 
-impl Health {
-    /// These buses are read.
+impl SharedMarks {
+    /// No marks yet.
+    pub(crate) fn new(clock: Clock) -> SharedMarks {
+        SharedMarks { clock, posted: Arc::default() }
+    }
+
+    /// Posts the buses that are read.
     pub(crate) fn buses(&self, buses: Vec<Bus>) {
         self.posted().buses = buses;
     }
 
-    /// Why nothing can be written; `None` where it works again.
-    pub(crate) fn store_trouble(&self, trouble: Option<String>) {
-        self.posted().trouble = trouble;
+    /// Posts a probe that was put into decide's queue.
+    pub(crate) fn probe_sent(&self) {
+        self.posted().probe = Probe::Waiting(self.clock.uptime());
     }
 
-    /// This was dropped and is not written down yet.
+    /// Posts that decide answered the probe.
+    pub(crate) fn probe_came_through(&self) {
+        self.posted().probe = Probe::CameThrough;
+    }
+
+    /// Posts why nothing can be written; `None` where writing works again.
+    pub(crate) fn store_trouble(&self, why: Option<String>) {
+        let now = self.clock.uptime();
+        set(&mut self.posted().store, why.map(|why| ("nothing written", Some(why))), now);
+    }
+
+    /// Posts how far the store has written.
+    pub(crate) fn progress(&self, progress: Progress) {
+        self.posted().progress = progress;
+    }
+
+    /// Posts what keeps rows from the hub, and why; `None` where they reach it again.
+    pub(crate) fn sync_trouble(&self, trouble: Option<(&'static str, Option<String>)>) {
+        let now = self.clock.uptime();
+        set(&mut self.posted().sync, trouble, now);
+    }
+
+    /// Posts what was dropped and is not written down yet.
     pub(crate) fn dropped(&self, dropped: Vec<String>) {
         self.posted().dropped = dropped;
     }
 
-    /// This of the history is missing.
+    /// Posts what of the history is missing.
     pub(crate) fn missing(&self, said: String) {
         let mut posted = self.posted();
         posted.missing.truncate(MOST_MISSING - 1);
         posted.missing.insert(0, said);
     }
 
-    /// This of the history is missing: in the log, too, where `local` shows times. The task that decides makes it an event.
+    /// As [`SharedMarks::missing`], and in the log, where `local` shows times. The task that decides makes it an event.
     pub(crate) fn say_missing(&self, missing: &Missing, now: Option<WallTime>, local: &Local) {
         tell(format_args!("tilth-agent: store: {}", missing.said(now, |at| local.second(at))));
         self.missing(missing.said(now, |at| at.to_string()));
@@ -69,6 +189,131 @@ impl Health {
 
     /// All that was posted.
     pub(crate) fn posted(&self) -> MutexGuard<'_, Posted> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.posted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A copy of the marks as they are now.
+    pub(crate) fn marks(&self) -> Marks {
+        let posted = self.posted();
+        let down = |bus: &Bus| {
+            let health = bus.health.get();
+            let why = Some(health.state.reason()?.to_owned());
+            Some((bus.id.clone(), Trouble { what: "down", why, since: health.since? }))
+        };
+        Marks {
+            probe: posted.probe,
+            store: posted.store.clone(),
+            unwritten_from: posted.progress.unwritten_from(),
+            sync: posted.sync.clone(),
+            buses: posted.buses.iter().filter_map(down).collect(),
+        }
+    }
+}
+
+impl Posted {
+    /// Why nothing can be written.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.store.as_ref().and_then(|trouble| trouble.why.clone())
+    }
+}
+
+/// A trouble that changes its reason lasts since its first one.
+fn set(mark: &mut Option<Trouble>, trouble: Option<(&'static str, Option<String>)>, now: Uptime) {
+    let since = mark.as_ref().map_or(now, |before| before.since);
+    *mark = trouble.map(|(what, why)| Trouble { what, why, since });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Source;
+
+    fn at(secs: i64) -> Uptime {
+        Uptime(secs * 1000)
+    }
+
+    fn trouble(what: &'static str, why: &str, since: i64) -> Option<Trouble> {
+        Some(Trouble { what, why: Some(why.to_owned()), since: at(since) })
+    }
+
+    /// Seconds, a mark that changes then, and what follows from all marks: whether the watchdog is fed, and the status.
+    type Moment = (i64, fn(&mut Marks), bool, &'static str);
+
+    #[track_caller]
+    fn check(timeline: &[Moment]) {
+        let mut marks = Marks::default();
+        for (now, change, watchdog, status) in timeline {
+            change(&mut marks);
+            let health = health(at(*now), &marks);
+            let said = health.status(|since| format!("since {}", since.0 / 1000));
+            assert_eq!((health.watchdog, said.as_str()), (*watchdog, *status), "at {now} s");
+        }
+    }
+
+    #[test]
+    fn the_watchdog_is_fed_when_a_probe_came_through_and_by_nothing_else() {
+        check(&[
+            (0, |_| (), false, "starting"),
+            (1, |marks| marks.probe = Probe::Waiting(at(1)), false, "monitoring"),
+            (1, |marks| marks.probe = Probe::CameThrough, true, "monitoring"),
+            (6, |marks| marks.probe = Probe::Waiting(at(6)), false, "monitoring"),
+            (15, |_| (), false, "monitoring"),
+            (16, |_| (), false, "not monitoring; decide: no answer since 6"),
+            (900, |_| (), false, "not monitoring; decide: no answer since 6"),
+            (901, |marks| marks.probe = Probe::CameThrough, true, "monitoring"),
+        ]);
+    }
+
+    #[test]
+    fn a_hanging_disk_and_a_dead_link_are_said_and_leave_the_watchdog_alone() {
+        check(&[
+            (1, |marks| marks.probe = Probe::CameThrough, true, "monitoring"),
+            (2, |marks| marks.unwritten_from = Some(at(2)), true, "monitoring"),
+            (61, |_| (), true, "monitoring"),
+            (62, |_| (), true, "monitoring; store: nothing written since 2 (the disk hangs)"),
+            (
+                70,
+                |marks| marks.store = trouble("nothing written", "disk full", 69),
+                true,
+                "monitoring; store: nothing written since 69 (disk full)",
+            ),
+            (
+                80,
+                |marks| {
+                    (marks.store, marks.unwritten_from) = (None, None);
+                    marks.sync = trouble("hub unreachable", "connection\nrefused", 75);
+                    marks.buses =
+                        vec![(Id::new("gateway").unwrap(), trouble("down", "no such file", 78).expect("one"))];
+                },
+                true,
+                "monitoring; sync: hub unreachable since 75 (connection; refused); \
+                 bus gateway: down since 78 (no such file)",
+            ),
+            (
+                90,
+                |marks| {
+                    marks.sync = None;
+                    marks.buses.clear();
+                },
+                true,
+                "monitoring",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn a_trouble_lasts_since_its_first_reason() {
+        let clock = Clock::new(Source::Input);
+        let marks = SharedMarks::new(clock.clone());
+        for (secs, why) in [(10, Some("disk full")), (20, Some("read-only")), (30, None), (40, Some("disk full"))] {
+            clock.observe(WallTime(secs * 1000));
+            marks.store_trouble(why.map(str::to_owned));
+            let since = match secs {
+                40 => 40,
+                _ => 10,
+            };
+            let expected = why.and_then(|why| trouble("nothing written", why, since));
+            assert_eq!(marks.marks().store, expected, "at {secs} s");
+        }
     }
 }

@@ -35,7 +35,7 @@ use tokio::sync::{mpsc, watch};
 use crate::clock::{self, Clock, Source};
 use crate::configuration::{ConfigStatus, Enrolment, FileStamps, Received};
 use crate::decide::Command;
-use crate::health::Health;
+use crate::health::SharedMarks;
 use crate::output::tell;
 use crate::store::thread::StoreHandle;
 use clerk::Clerk;
@@ -62,14 +62,14 @@ pub(crate) struct Parts {
     /// To the task of the configuration.
     pub(crate) bundles: mpsc::Sender<Received>,
     pub(crate) config: ConfigStatus,
-    pub(crate) health: Health,
+    pub(crate) health: SharedMarks,
     pub(crate) status: SyncStatus,
 }
 
 /// Runs for ever; returns why it cannot go on.
 pub(crate) async fn run(parts: Parts) -> anyhow::Error {
     let Parts { enrolment, clock, store, heads, commands, holding, bundles, config, health, status } = parts;
-    let (link, stamps) = found(&enrolment, &clock, &status).await;
+    let (link, stamps) = found(&enrolment, &clock, &status, &health).await;
     tell(format_args!(
         "tilth-agent: sync with {} as {}/{}, key {}",
         enrolment.hub.url, enrolment.client, enrolment.device, link.key_id
@@ -110,12 +110,18 @@ pub(crate) async fn run(parts: Parts) -> anyhow::Error {
 }
 
 /// The link to the hub, as soon as its files are there: a missing key must not keep the farm from being watched.
-async fn found(enrolment: &Enrolment, clock: &Clock, status: &SyncStatus) -> (HubLink, FileStamps) {
+async fn found(
+    enrolment: &Enrolment,
+    clock: &Clock,
+    status: &SyncStatus,
+    health: &SharedMarks,
+) -> (HubLink, FileStamps) {
     let mut said = None;
     loop {
         match look(enrolment, clock).await {
             Ok(found) => {
                 status.trouble(None);
+                health.sync_trouble(None);
                 return found;
             }
             Err(error) => {
@@ -125,6 +131,7 @@ async fn found(enrolment: &Enrolment, clock: &Clock, status: &SyncStatus) -> (Hu
                         "tilth-agent: sync: {why}; the farm is watched without the hub until that is mended"
                     ));
                     status.trouble(Some(why.clone()));
+                    health.sync_trouble(Some(("not started", Some(why.clone()))));
                     said = Some(why);
                 }
                 tokio::time::sleep(LOOK_AGAIN).await;

@@ -10,11 +10,13 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::net::UnixDatagram;
+use std::time::Instant;
 
 use serde_json::Value;
 use tilth_tests::agent::Folder;
 use tilth_tests::live::disk::Disk;
-use tilth_tests::live::farm::Farm;
+use tilth_tests::live::farm::{Farm, PATIENCE};
 use tilth_tests::live::hub::Hub;
 use tilth_tests::live::room::{BEGIN_MS, MINUTE_MS, WITH_LEVEL};
 
@@ -327,6 +329,81 @@ fn on_a_read_only_or_full_disk_with_no_database_the_farm_is_watched_too() {
         }
         shows_that_it_watches(story, said, |_| if name == "no-db-ro" { disk.remount("rw") } else { disk.free() });
     }
+}
+
+/// The service manager's end of `$NOTIFY_SOCKET`.
+struct Systemd(UnixDatagram);
+
+impl Systemd {
+    fn of(farm: &mut Farm) -> Systemd {
+        let path = farm.folder.path().join("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        farm.environment.push(("NOTIFY_SOCKET", path.display().to_string()));
+        farm.environment.push(("WATCHDOG_USEC", "600000".to_owned()));
+        Systemd(socket)
+    }
+
+    /// The next messages, up to one that begins with this. After each other one `meanwhile` is done.
+    #[track_caller]
+    fn until(&self, beginning: &str, mut meanwhile: impl FnMut()) -> Vec<String> {
+        let (mut said, mut bytes) = (Vec::new(), [0; 1000]);
+        let end = Instant::now() + PATIENCE;
+        while !said.last().is_some_and(|last: &String| last.starts_with(beginning)) {
+            assert!(Instant::now() < end, "never: {beginning}: {said:?}");
+            if !said.is_empty() {
+                meanwhile();
+            }
+            let length = self.0.recv(&mut bytes).unwrap_or_else(|error| panic!("{beginning}: {error}: {said:?}"));
+            said.push(String::from_utf8_lossy(&bytes[..length]).into_owned());
+        }
+        said
+    }
+
+    /// Messages that wait are of before.
+    fn forget(&self) {
+        self.0.set_nonblocking(true).unwrap();
+        while self.0.recv(&mut [0; 1000]).is_ok() {}
+        self.0.set_nonblocking(false).unwrap();
+    }
+}
+
+/// Guards against: a farm that nobody watches, since the agent is killed for a disk that hangs, or never counts as started.
+#[test]
+fn a_disk_that_hangs_and_a_hub_that_is_away_leave_the_watchdog_alone() {
+    let folder = Folder::new("hangs-hub");
+    let mut hub = Hub::new(folder.path());
+    hub.serve();
+    let mut farm = Farm::of_hub("hangs", WITH_LEVEL, &hub);
+    hub.stop();
+    let Some(disk) = Disk::ext4(&farm.data(), "hangs") else { return };
+    let systemd = Systemd::of(&mut farm);
+    let mut story = Story::new(farm);
+    story.farm.start();
+    systemd.until("READY=1", || ());
+    story.minutes(2, 20.0, 50.0);
+    systemd.until("STATUS=monitoring; sync: hub unreachable ", || ());
+    {
+        let _frozen = disk.freeze();
+        let said = systemd.until("STATUS=monitoring; store: nothing written ", || story.minutes(1, 31.5, 50.0));
+        assert!(said.last().unwrap().contains(" (the disk hangs); sync: "), "{said:?}");
+        systemd.forget();
+        for _ in 0..5 {
+            systemd.until("WATCHDOG=1", || ());
+        }
+        story.until_told("hot 31.5", 1);
+    }
+    story.farm.until("what waited is written", |farm| committed(farm, "windows") >= 8);
+    story.farm.kill();
+    systemd.forget();
+    {
+        let _frozen = disk.freeze();
+        story.farm.launch();
+        assert_eq!(systemd.until("READY=1", || ()), ["READY=1\nSTATUS=starting: opening the database"]);
+        let said = systemd.until("WATCHDOG=1", || ());
+        assert_eq!(said.len(), 1, "not before decide answers: {said:?}");
+    }
+    story.farm.until("there is a database", is_well);
 }
 
 #[track_caller]

@@ -16,7 +16,7 @@ use super::views::wall;
 use crate::clock::Clock;
 use crate::configuration::ConfigStatus;
 use crate::decide::{Beside, Command, Live};
-use crate::health::Health;
+use crate::health::SharedMarks;
 use crate::notify;
 use crate::sense::queue::Queue;
 use crate::store::Policy;
@@ -65,7 +65,7 @@ pub(crate) struct ApiState {
     pub(crate) clock: Clock,
     pub(crate) started: Instant,
     pub(crate) config: ConfigStatus,
-    pub(crate) health: Health,
+    pub(crate) health: SharedMarks,
     pub(crate) queue: Queue,
     pub(crate) commands: mpsc::Sender<Command>,
     /// Weak: the task that tells people ends when nobody can give it work.
@@ -83,7 +83,7 @@ impl ApiState {
     /// Rows, and what whoever shows them to people needs to know.
     pub(super) fn answer<T>(&self, rows: Vec<T>) -> Json<Answer<T>> {
         let timezone = self.config.local().name().map(str::to_owned);
-        let trouble = self.health.posted().trouble.clone();
+        let trouble = self.health.posted().trouble();
         Json(Answer { at: wall(self.clock.now().1), timezone, trouble, rows })
     }
 

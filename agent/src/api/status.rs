@@ -128,7 +128,7 @@ impl ApiState {
         let stored = self.store.read(move |reader, _| Ok(stored(reader, &path, policy.most_bytes))).await;
         let (trouble, written, missing, dropped) = {
             let posted = self.health.posted();
-            (posted.trouble.clone(), posted.meter.a_day(), posted.missing.clone(), posted.dropped.clone())
+            (posted.trouble(), posted.meter.a_day(), posted.missing.clone(), posted.dropped.clone())
         };
         let state = StoreState {
             path: self.database.display().to_string(),

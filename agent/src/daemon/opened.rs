@@ -18,7 +18,7 @@ use crate::checkpoint;
 use crate::clock::{Anchor, Clock, Trust};
 use crate::configuration::ConfigStatus;
 use crate::decide::{Begun, Command, StoreReplaced};
-use crate::health::{self, Health};
+use crate::health::{self, SharedMarks};
 use crate::output::tell;
 use crate::store::thread::{self, Ground, News, Progress, Recorder, Settings, StoreHandle};
 use crate::store::{
@@ -53,7 +53,7 @@ pub(super) struct OpenStore {
 pub(super) async fn open(
     data: &Path,
     clock: &Clock,
-    health: Health,
+    health: SharedMarks,
     config: ConfigStatus,
     has_run: bool,
     commands: mpsc::Sender<Command>,
@@ -79,6 +79,7 @@ pub(super) async fn open(
         Ok(Ok(begun)) => begun,
         Ok(Err(_)) | Err(_) => ears.without(&hangs()),
     };
+    ears.health.progress(recorder.progress());
     let heads = ears.heads.subscribe();
     Ok(OpenStore { begun, progress: recorder.progress(), recorder, handle, heads, replaced, thread })
 }
@@ -186,7 +187,7 @@ fn say(remarks: &[String]) {
 /// Who hears what the store's thread has to say.
 struct Ears {
     clock: Clock,
-    health: Health,
+    health: SharedMarks,
     config: ConfigStatus,
     heads: watch::Sender<Heads>,
     told: watch::Sender<StoreReplaced>,
@@ -276,8 +277,7 @@ fn said_losses<'a>(
     clock: &'a Clock,
     shown: impl Fn(WallTime) -> String + 'a,
 ) -> impl Iterator<Item = String> + 'a {
-    let anchor = clock.anchor().filter(|_| clock.now().1.is_some());
-    let at = move |at: Option<Uptime>| Some(WallTime(at?.0.saturating_add(anchor?.offset_ms)));
+    let at = |at: Option<Uptime>| clock.wall_at(at?);
     losses.iter().map(move |(cause, lost)| {
         let counts: Vec<String> = lost.counts().map(|(what, count)| format!("{count} {what}")).collect();
         let span = match (at(lost.from), at(lost.to)) {
@@ -321,8 +321,8 @@ mod tests {
         let clock = Clock::new(Source::Input);
         let ears = Arc::new(Ears {
             config: ConfigStatus::new(clock.clone(), String::new(), Local::UTC),
+            health: SharedMarks::new(clock.clone()),
             clock,
-            health: Health::default(),
             heads: watch::Sender::new(heads_of(Stream(0), &LaneStates::default())),
             told: watch::Sender::new(StoreReplaced::default()),
             commands: mpsc::channel(1).0,

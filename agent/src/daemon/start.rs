@@ -11,6 +11,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::opened::{self, OpenStore};
+use super::systemd::{Notifier, Reporter};
 use super::tasks::Tasks;
 use crate::api::socket::{self, NotTaken, Taken};
 use crate::api::{self, ApiState, ChangeLimit};
@@ -20,7 +21,7 @@ use crate::cli;
 use crate::clock::{Clock, Source};
 use crate::configuration::{ConfigStatus, Configuration, Enrolment, Received, Startup, Surroundings};
 use crate::decide::{self, Begun, Command, Live, StoreReplaced, Tools};
-use crate::health::Health;
+use crate::health::SharedMarks;
 use crate::notify;
 use crate::output::{counted, tell};
 use crate::recording::Recording;
@@ -41,7 +42,7 @@ struct Base<'a> {
     commands: mpsc::Sender<Command>,
     queue: Queue,
     config: ConfigStatus,
-    health: Health,
+    health: SharedMarks,
     sync: SyncStatus,
     live: broadcast::Sender<Arc<Live>>,
 }
@@ -63,11 +64,14 @@ impl Tasks {
             commands,
             queue: Queue::new(plan.sensors().len()),
             config: ConfigStatus::new(clock.clone(), compiled.configured.hash.clone(), plan.local().clone()),
-            health: Health::default(),
+            health: SharedMarks::new(clock.clone()),
             sync: enrolment.as_ref().map_or_else(SyncStatus::default, |enrolment| SyncStatus::of(&enrolment.hub.url)),
             live: broadcast::channel(decide::LIVE).0,
             clock,
         };
+        let notifier = notifier();
+        // Before anything waits for a disk.
+        notifier.iter().for_each(|notifier| notifier.ready("starting: opening the database"));
         let store = base.open_store(startup.has_run(&wanted.data)).await?;
         let sensors = counted(compiled.sensors as u64, "sensor");
         tell(format_args!("tilth-agent: watching {sensors} as {}", base.device));
@@ -96,6 +100,7 @@ impl Tasks {
             serving.spawn(api::connections::run(socket, Arc::new(base.api_state(&notify, &store))));
         }
         let senses = base.senses(&store.begun);
+        let reporting = notifier.map(|notifier| tokio::spawn(base.reporter(notifier).run()));
         let OpenStore { begun, progress, recorder, handle, replaced, thread, .. } = store;
         let tools = base.tools(recorder, replaced, notify)?;
         let deciding =
@@ -114,6 +119,7 @@ impl Tasks {
             notifying,
             syncing,
             api: serving,
+            reporting,
             store: handle,
             storing: thread,
         };
@@ -155,6 +161,11 @@ impl Base<'_> {
         }
     }
 
+    fn reporter(&self, notifier: Notifier) -> Reporter {
+        let (clock, config, marks) = (self.clock.clone(), self.config.clone(), self.health.clone());
+        Reporter { notifier, marks, clock, config, commands: self.commands.clone() }
+    }
+
     fn api_state(&self, notify: &mpsc::Sender<notify::Command>, store: &OpenStore) -> ApiState {
         ApiState {
             device: self.device.clone(),
@@ -189,6 +200,14 @@ impl Base<'_> {
         let (device, clock, live) = (self.device.clone(), self.clock.clone(), self.live.clone());
         Ok(Tools { device, run: Run::draw(), clock, recorder, replaced, notify, live, recording })
     }
+}
+
+/// Where the service manager is told of the agent; none where the agent was started otherwise.
+fn notifier() -> Option<Notifier> {
+    Notifier::from_environment().unwrap_or_else(|error| {
+        tell(format_args!("tilth-agent: NOTIFY_SOCKET: {error}; systemd is not told that the agent runs"));
+        None
+    })
 }
 
 /// The socket on which it is asked how it is. Another agent there is an error; an agent that cannot have one still watches.
@@ -233,6 +252,7 @@ async fn decide_from_the_first(
                     let _ = done.send(());
                     return;
                 }
+                Some(Command::Probe(done)) => drop(done.send(())),
                 // Who asks is told that there is no engine yet; whatever else is said holds.
                 Some(command) if command.asks_engine() => {}
                 Some(command) => early.push(command),

@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::clock::Clock;
 use crate::decide::Command;
-use crate::health::{Bus, Health};
+use crate::health::{Bus, SharedMarks};
 use crate::output::tell;
 use crate::sense::{Senses, Sources};
 use crate::store::thread::{Progress, StoreHandle};
@@ -29,7 +29,7 @@ pub(super) struct Tasks {
     pub(super) senses: Senses,
     /// What the senses are to read from now on.
     pub(super) sources: mpsc::Receiver<Sources>,
-    pub(super) health: Health,
+    pub(super) health: SharedMarks,
     pub(super) clock: Clock,
     /// How far the store has written.
     pub(super) progress: Progress,
@@ -41,6 +41,8 @@ pub(super) struct Tasks {
     pub(super) syncing: Option<JoinHandle<anyhow::Error>>,
     /// Empty where there is no socket.
     pub(super) api: JoinSet<()>,
+    /// Tells systemd; none where the agent was started otherwise.
+    pub(super) reporting: Option<JoinHandle<()>>,
     pub(super) store: StoreHandle,
     pub(super) storing: thread::JoinHandle<()>,
 }
@@ -70,17 +72,15 @@ impl Tasks {
     /// # Errors
     /// Why the agent cannot go on.
     async fn next(&mut self) -> anyhow::Result<Sources> {
-        let Tasks { sources, configuring, deciding, notifying, syncing, api, storing, .. } = self;
+        let Tasks { sources, configuring, deciding, notifying, syncing, api, reporting, storing, .. } = self;
         let no_reason = |()| None;
         Err(tokio::select! {
             Some(sources) = sources.recv() => return Ok(sources),
             ended = configuring => why("configuration", ended.map(no_reason)),
             ended = deciding => why("decide", ended.map(no_reason)),
             ended = notifying => why("notify", ended.map(no_reason)),
-            ended = async { match syncing {
-                Some(syncing) => syncing.await,
-                None => std::future::pending().await,
-            } } => why("sync", ended.map(Some)),
+            ended = end_of_task(syncing) => why("sync", ended.map(Some)),
+            ended = end_of_task(reporting) => why("health", ended.map(no_reason)),
             Some(ended) = api.join_next(), if !api.is_empty() => why("control socket", ended.map(no_reason)),
             () = end_of(storing) => anyhow!("the store's thread ended").context("store"),
         })
@@ -91,6 +91,7 @@ impl Tasks {
     pub(super) async fn stop(mut self) {
         let (progress, clock) = (self.progress, self.clock);
         let stages = async {
+            self.reporting.iter().for_each(JoinHandle::abort);
             drop(self.senses);
             self.api.shutdown().await;
             let (done, stopped) = oneshot::channel();
@@ -115,6 +116,14 @@ impl Tasks {
             let secs = Span::from_secs((clock.uptime() - from).0 / 1000 + 1);
             tell(format_args!("tilth-agent: store: nothing of the last {secs} could be written"));
         }
+    }
+}
+
+/// Waits for the end of a task; for ever where there is none.
+async fn end_of_task<T>(task: &mut Option<JoinHandle<T>>) -> Result<T, JoinError> {
+    match task {
+        Some(task) => task.await,
+        None => std::future::pending().await,
     }
 }
 
@@ -206,7 +215,9 @@ mod tests {
     /// Guards against: up to 30 s of readings lost because a task that has nothing to do with them ended.
     #[tokio::test]
     async fn whichever_task_ends_first_what_was_read_is_kept() {
-        for ends in ["configuration", "sync by an error", "sync by a panic", "notify", "control socket", "decide"] {
+        for ends in
+            ["configuration", "sync by an error", "sync by a panic", "notify", "control socket", "health", "decide"]
+        {
             let folder = Folder::new();
             let (recorder, store, storing) = store_with_a_reading(&folder);
             let (commands, heard) = mpsc::channel(4);
@@ -215,7 +226,7 @@ mod tests {
             let mut tasks = Tasks {
                 senses: senses(),
                 sources,
-                health: Health::default(),
+                health: SharedMarks::new(Clock::new(Source::Input)),
                 clock: Clock::new(Source::Input),
                 progress: recorder.progress(),
                 commands,
@@ -224,6 +235,7 @@ mod tests {
                 notifying: goes_on(),
                 syncing: Some(tokio::spawn(std::future::pending())),
                 api: JoinSet::new(),
+                reporting: Some(goes_on()),
                 store,
                 storing,
             };
@@ -231,6 +243,7 @@ mod tests {
                 "sync by an error" => tasks.syncing = Some(tokio::spawn(async { anyhow!("the driver ended") })),
                 "sync by a panic" => tasks.syncing = Some(tokio::spawn(async { panic!("a slip in sync") })),
                 "configuration" => tasks.configuring = tokio::spawn(async {}),
+                "health" => tasks.reporting = Some(tokio::spawn(async {})),
                 "notify" => tasks.notifying = tokio::spawn(async {}),
                 "control socket" => drop(tasks.api.spawn(async { panic!("a slip in the API") })),
                 _ => {

@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use crate::clock::Clock;
 use crate::configuration::ConfigStatus;
 use crate::decide::Command;
-use crate::health::Health;
+use crate::health::SharedMarks;
 use crate::output::tell;
 use crate::store::thread::StoreHandle;
 use crate::store::{Limit, Missing, Reader, Store, StoreError};
@@ -39,7 +39,7 @@ pub(super) struct Clerk {
     pub(super) orders: mpsc::Sender<Order>,
     pub(super) clock: Clock,
     pub(super) config: ConfigStatus,
-    pub(super) health: Health,
+    pub(super) health: SharedMarks,
 }
 
 impl Clerk {

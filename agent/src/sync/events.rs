@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use tilth_config::bundle::TrustedKey;
+use tilth_core::time::Uptime;
 use tilth_sync::driver::{Event, Order};
-use tilth_sync::engine::AlertKind;
+use tilth_sync::engine::{AlertKind, StateName, Status};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::status::SyncStatus;
 use crate::configuration::Received;
 use crate::decide::Command;
-use crate::health::Health;
+use crate::health::SharedMarks;
 use crate::output::tell;
 
 /// Hears the driver.
@@ -20,7 +21,7 @@ pub(super) struct Events {
     pub(super) bundles: mpsc::Sender<Received>,
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) orders: mpsc::Sender<Order>,
-    pub(super) health: Health,
+    pub(super) health: SharedMarks,
     pub(super) status: SyncStatus,
     pub(super) said: Said,
 }
@@ -32,6 +33,8 @@ pub(super) struct Said {
     refusals: BTreeSet<AlertKind>,
     /// What decide was told.
     accepts: Option<bool>,
+    /// When the hub took a batch last.
+    last_success: Option<Uptime>,
 }
 
 impl Events {
@@ -47,6 +50,7 @@ impl Events {
             Event::Bundle { bytes, .. } => self.bundle(bytes).await,
             Event::Status(status) => {
                 let is_heard = status.last_success.is_some();
+                self.mark(&status);
                 self.status.engine(*status);
                 if is_heard && self.said.refusals.is_empty() {
                     self.tell_accepts(true).await;
@@ -55,6 +59,23 @@ impl Events {
             Event::LocalAlert(alert) => self.alert(alert.kind, Some(alert.reason)).await,
             Event::AllClear(kind) => self.alert(kind, None).await,
         }
+    }
+
+    /// Posts what keeps rows from the hub, until the hub takes some.
+    fn mark(&mut self, status: &Status) {
+        let is_taken = status.last_success > self.said.last_success;
+        self.said.last_success = status.last_success;
+        let trouble = match status.state {
+            StateName::Offline => "hub unreachable",
+            StateName::BackingOff => "waiting to try again",
+            StateName::Refused | StateName::Conflict => "hub rejects this device",
+            StateName::Idle => return self.health.sync_trouble(None),
+            StateName::Gathering | StateName::Fetching | StateName::Sending if is_taken => {
+                return self.health.sync_trouble(None);
+            }
+            StateName::Gathering | StateName::Fetching | StateName::Sending => return,
+        };
+        self.health.sync_trouble(Some((trouble, status.why.clone())));
     }
 
     async fn bundle(&mut self, bytes: Vec<u8>) {
@@ -118,6 +139,7 @@ mod tests {
     use tilth_sync::engine::LocalAlert;
 
     use super::*;
+    use crate::clock::{Clock, Source};
 
     #[tokio::test]
     async fn troubles_of_sync_are_shown_until_they_are_over() {
@@ -130,7 +152,7 @@ mod tests {
             bundles,
             commands,
             orders,
-            health: Health::default(),
+            health: SharedMarks::new(Clock::new(Source::Input)),
             status: status.clone(),
             said: Said::default(),
         };

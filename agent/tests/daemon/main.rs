@@ -15,3 +15,4 @@ mod reload;
 mod room;
 mod stop;
 mod undelivered;
+mod watchdog;

@@ -106,6 +106,20 @@ impl Disk {
         fs::write(switch, "test").expect("the switch");
     }
 
+    /// Every write hangs until what this returns is dropped. For a disk with an image.
+    ///
+    /// # Panics
+    /// When the kernel refuses.
+    #[must_use]
+    pub fn freeze(&self) -> Frozen<'_> {
+        assert!(self.fsfreeze("--freeze"), "{} is not frozen", self.at.display());
+        Frozen(self)
+    }
+
+    fn fsfreeze(&self, how: &str) -> bool {
+        Command::new("fsfreeze").arg(how).arg(&self.at).output().is_ok_and(|output| output.status.success())
+    }
+
     /// Unmounts it and mounts it again, as a reboot does. Nobody may use it.
     ///
     /// # Panics
@@ -116,6 +130,16 @@ impl Disk {
         let _ = Command::new("fsck.ext4").arg("-p").arg(image).output();
         let image = image.to_str().expect("UTF-8");
         assert!(self.is_mounted(&["-o", "loop,errors=remount-ro", image], "reboot"), "not mounted again");
+    }
+}
+
+/// A disk on which every write hangs.
+#[derive(Debug)]
+pub struct Frozen<'a>(&'a Disk);
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.fsfreeze("--unfreeze");
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Farm {
     pub clock: &'static str,
     /// Further options of `run`.
     pub options: Vec<String>,
+    /// Variables of its environment beside the test's own.
+    pub environment: Vec<(&'static str, String)>,
     agent: Option<Running>,
 }
 
@@ -47,7 +49,7 @@ impl Farm {
     #[must_use]
     pub fn found(folder: Folder) -> Farm {
         let board = Board::plug_in(&folder.path().join("usb-board"));
-        Farm { folder, board: Some(board), clock: "input", options: Vec::new(), agent: None }
+        Farm { folder, board: Some(board), clock: "input", options: Vec::new(), environment: Vec::new(), agent: None }
     }
 
     /// A farm that trusts a hub's key and talks to a hub over plain HTTP at its port.
@@ -137,6 +139,7 @@ impl Farm {
             .arg("--socket")
             .arg(self.socket())
             .args(&self.options)
+            .envs(self.environment.iter().cloned())
             // A port may be named from here.
             .current_dir(self.folder.path())
             .stdin(Stdio::null())

@@ -15,7 +15,7 @@ use crate::api::problem::MEDIA_TYPE;
 use crate::api::state::{ChangeLimit, watchers};
 use crate::clock::{Clock, Source};
 use crate::configuration::ConfigStatus;
-use crate::health::Health;
+use crate::health::SharedMarks;
 use crate::sense::queue::Queue;
 use crate::store::tests::farm::{Folder, booted, options};
 use crate::store::thread::{self, Ground, Settings};
@@ -40,8 +40,8 @@ fn router_of(folder: &Folder) -> Router {
         boot: 1,
         clock: clock.clone(),
         started: Instant::now(),
-        config: ConfigStatus::new(clock, "0".to_owned(), Local::new(None)),
-        health: Health::default(),
+        config: ConfigStatus::new(clock.clone(), "0".to_owned(), Local::new(None)),
+        health: SharedMarks::new(clock),
         queue: Queue::new(1),
         commands: mpsc::channel(1).0,
         notify: mpsc::channel(1).0.downgrade(),

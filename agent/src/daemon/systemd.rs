@@ -1,0 +1,168 @@
+//! What systemd is told over `$NOTIFY_SOCKET`: that the agent has started, that decide answers, and its health in words.
+
+use std::env;
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
+
+use tokio::pin;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{sleep, timeout};
+
+use crate::clock::Clock;
+use crate::configuration::ConfigStatus;
+use crate::decide::Command;
+use crate::health::{SharedMarks, health};
+
+/// Longest time between two probes of decide.
+const PROBE_EVERY: Duration = Duration::from_secs(5);
+
+/// Socket of the system's service manager. Sending never waits: what it has no room for is dropped, for the runtime's thread
+/// must not wait for it. No kept crate sends so.
+pub(super) struct Notifier {
+    socket: UnixDatagram,
+    probe_every: Duration,
+}
+
+/// What the health task works with.
+pub(super) struct Reporter {
+    pub(super) notifier: Notifier,
+    pub(super) marks: SharedMarks,
+    pub(super) clock: Clock,
+    pub(super) config: ConfigStatus,
+    pub(super) commands: mpsc::Sender<Command>,
+}
+
+impl Notifier {
+    /// The socket that the service manager named; none where the agent was started otherwise.
+    ///
+    /// # Errors
+    /// When nobody listens at the socket.
+    pub(super) fn from_environment() -> io::Result<Option<Notifier>> {
+        let Some(address) = env::var_os("NOTIFY_SOCKET").filter(|address| !address.is_empty()) else { return Ok(None) };
+        let address = match address.as_bytes() {
+            [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
+            _ => SocketAddr::from_pathname(&address)?,
+        };
+        let timeout = env::var("WATCHDOG_USEC").ok().and_then(|micros| micros.parse().ok()).map(Duration::from_micros);
+        Notifier::connect(&address, timeout).map(Some)
+    }
+
+    /// Probes come at least three times within the watchdog's `timeout`.
+    fn connect(address: &SocketAddr, timeout: Option<Duration>) -> io::Result<Notifier> {
+        let socket = UnixDatagram::unbound()?;
+        socket.connect_addr(address)?;
+        socket.set_nonblocking(true)?;
+        let probe_every = timeout.map_or(PROBE_EVERY, |timeout| PROBE_EVERY.min(timeout / 3));
+        Ok(Notifier { socket, probe_every })
+    }
+
+    /// Says that the agent has started and works on `status`.
+    pub(super) fn ready(&self, status: &str) {
+        self.send(&format!("READY=1\nSTATUS={status}"));
+    }
+
+    /// Whether the service manager took the message.
+    fn send(&self, message: &str) -> bool {
+        self.socket.send(message.as_bytes()).is_ok()
+    }
+}
+
+impl Reporter {
+    /// Sends probes through decide's queue for ever. Each one that comes through feeds the watchdog.
+    pub(super) async fn run(self) {
+        let mut said = String::new();
+        loop {
+            self.marks.probe_sent();
+            let probe = self.probe();
+            pin!(probe);
+            while timeout(self.notifier.probe_every, &mut probe).await.is_err() {
+                self.report(&mut said);
+            }
+            self.marks.probe_came_through();
+            self.report(&mut said);
+            sleep(self.notifier.probe_every).await;
+        }
+    }
+
+    /// Ends once decide has taken a command from its queue; never after decide has ended.
+    async fn probe(&self) {
+        let (answer, answered) = oneshot::channel();
+        if self.commands.send(Command::Probe(answer)).await.is_err() || answered.await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// `said` is the status that the service manager has.
+    fn report(&self, said: &mut String) {
+        let (now, wall) = self.clock.now();
+        let health = health(now, &self.marks.marks());
+        let local = self.config.local();
+        let status = health.status(|since| match self.clock.wall_at(since) {
+            Some(since) => format!("since {}", local.near(since, wall)),
+            None => format!("for {} min", ((now - since).0 / 60_000).max(1)),
+        });
+        if health.watchdog {
+            self.notifier.send("WATCHDOG=1");
+        }
+        if status != *said && self.notifier.send(&format!("STATUS={status}")) {
+            *said = status;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tilth_core::local::Local;
+    use tilth_core::time::WallTime;
+
+    use super::*;
+    use crate::clock::Source;
+
+    /// Guards against: a watchdog that is fed while nobody decides.
+    #[tokio::test]
+    async fn the_watchdog_is_fed_as_long_as_decide_takes_commands_and_no_longer() {
+        let address = SocketAddr::from_abstract_name(format!("tilth-watchdog-{}", std::process::id())).unwrap();
+        let systemd = UnixDatagram::bind_addr(&address).unwrap();
+        systemd.set_nonblocking(true).unwrap();
+        let systemd = tokio::net::UnixDatagram::from_std(systemd).unwrap();
+        let heard = async || {
+            let mut bytes = [0; 200];
+            let length = systemd.recv(&mut bytes).await.unwrap();
+            String::from_utf8_lossy(&bytes[..length]).into_owned()
+        };
+        let (commands, mut queue) = mpsc::channel(1);
+        let clock = Clock::new(Source::Input);
+        let reporter = Reporter {
+            notifier: Notifier::connect(&address, Some(Duration::from_millis(30))).unwrap(),
+            marks: SharedMarks::new(clock.clone()),
+            config: ConfigStatus::new(clock.clone(), String::new(), Local::UTC),
+            clock: clock.clone(),
+            commands,
+        };
+        let reporting = tokio::spawn(reporter.run());
+        for probe in 0..5 {
+            let Some(Command::Probe(answer)) = queue.recv().await else { panic!("no probe") };
+            answer.send(()).unwrap();
+            assert_eq!(heard().await, "WATCHDOG=1", "after probe {probe}");
+            if probe == 0 {
+                assert_eq!(heard().await, "STATUS=monitoring");
+            }
+        }
+        // Decide hangs: the probe is not answered, and the watchdog is not fed.
+        let Some(Command::Probe(answer)) = queue.recv().await else { panic!("no probe") };
+        clock.observe(WallTime(20_000));
+        let stuck = heard().await;
+        assert!(stuck.starts_with("STATUS=not monitoring; decide: no answer since "), "{stuck}");
+        answer.send(()).unwrap();
+        assert_eq!([heard().await, heard().await], ["WATCHDOG=1", "STATUS=monitoring"]);
+        // Decide has ended.
+        let Some(Command::Probe(_)) = queue.recv().await else { panic!("no probe") };
+        drop(queue);
+        clock.observe(WallTime(40_000));
+        assert!(heard().await.starts_with("STATUS=not monitoring; decide: no answer since "));
+        reporting.abort();
+    }
+}

@@ -1,0 +1,67 @@
+//! What systemd is told: the agent is ready, and its watchdog is fed as long as it decides.
+
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::time::{Duration, Instant};
+
+use crate::bundles::of_hub;
+use crate::room::{FARM, Room};
+
+/// The end of systemd.
+struct Systemd {
+    socket: UnixDatagram,
+    said: Vec<String>,
+}
+
+impl Systemd {
+    fn of(room: &Room) -> Systemd {
+        let socket = UnixDatagram::bind(room.path("notify")).expect("a socket");
+        socket.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
+        Systemd { socket, said: Vec::new() }
+    }
+
+    /// The next message that has this text.
+    #[track_caller]
+    fn wait_for(&mut self, text: &str) -> String {
+        let end = Instant::now() + Duration::from_secs(90);
+        let mut bytes = [0; 1000];
+        while Instant::now() < end {
+            let length = self.socket.recv(&mut bytes).unwrap_or_else(|error| panic!("{error}: {:?}", self.said));
+            let message = String::from_utf8_lossy(&bytes[..length]).into_owned();
+            self.said.push(message.clone());
+            if message.contains(text) {
+                return message;
+            }
+        }
+        panic!("never: {text}: {:?}", self.said);
+    }
+}
+
+/// Guards against: an agent that is killed again and again because its hub is away or its disk takes nothing.
+#[test]
+fn a_store_that_cannot_write_and_sync_that_cannot_start_leave_the_watchdog_alone() {
+    let (room, _) = of_hub("watchdog", FARM);
+    let mut systemd = Systemd::of(&room);
+    fs::create_dir(room.path("data/tilth.db")).unwrap();
+    let mut board = room.plug_in();
+    let mut command = room.start_command("system");
+    let _agent = room.start_by(command.env("NOTIFY_SOCKET", room.path("notify")).env("WATCHDOG_USEC", "600000"));
+    systemd.wait_for("READY=1");
+    assert_eq!(systemd.said, ["READY=1\nSTATUS=starting: opening the database"], "before anything else");
+    let status = systemd.wait_for("; sync: not started ");
+    assert!(status.starts_with("STATUS=monitoring; store: nothing written "), "{status}");
+    for value in 0..5 {
+        board.say(&format!("{{\"level\":{value},\"door\":0}}\n"));
+        systemd.wait_for("WATCHDOG=1");
+    }
+    room.pull_out(board);
+    systemd.wait_for("; bus gateway: down ");
+    systemd.wait_for("WATCHDOG=1");
+}
+
+#[test]
+fn a_socket_of_systemd_that_is_gone_keeps_nobody_from_watching() {
+    let room = Room::new("no-systemd", FARM);
+    let agent = room.start_by(room.start_command("system").env("NOTIFY_SOCKET", room.path("notify")));
+    assert!(agent.log().contains("tilth-agent: NOTIFY_SOCKET: "), "{}", agent.log());
+}

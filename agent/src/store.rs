@@ -19,7 +19,7 @@
 //! | `raw_block`, `window_block`, `varint` | blocks as bytes; pure |
 //! | `outbox`, `extent`, `gaps`, `lane` | what the hub has not confirmed |
 //! | `read`, `span` | reading back what a snapshot lacks, or a sensor's past |
-//! | `retention`, `thin`, `digest` | what is given up when room or time runs out; the first is pure, the others do it |
+//! | `retention`, `thin`, `digest` | which rows are deleted when age or size limits are exceeded, pure; deleting them in bounded steps |
 //! | `losses` | what was given up and why, for `status` |
 //! | `buffer`, `thread`, `progress` | when to commit and what to drop, pure; the thread that does it, and how far it has come |
 //! | `handle` | the ends of that thread that others hold |
@@ -68,9 +68,9 @@ use rusqlite::Connection;
 use tilth_protocol::{Epoch, Stream};
 
 pub(crate) use aside::put_aside;
-pub(crate) use boot::{Before, Numbers, Running};
+pub(crate) use boot::{AlertNumbers, Remembered, Running};
 pub(crate) use buffer::{BLOCK_INTERVAL, Losses};
-pub(crate) use commit::{AlertRef, Anchor, Commit, NewEvent};
+pub(crate) use commit::{AlertRef, BootTime, Commit, NewEvent};
 pub(crate) use error::StoreError;
 pub(crate) use extent::Limit;
 pub(crate) use forecast::{Meter, forecast};
@@ -80,12 +80,12 @@ pub(crate) use losses::GivenUp;
 pub(crate) use names::Watched;
 pub(crate) use open::{Found, Opened, Options};
 pub(crate) use retention::Policy;
-pub(crate) use snapshot::KeptSnapshot;
+pub(crate) use snapshot::StoredCheckpoint;
 
 /// The one write connection, with what it would otherwise look up at each commit.
 #[derive(Debug)]
 pub(crate) struct Store {
-    /// Nothing once its log has had its usual length. Closed before the write connection, which clears up.
+    /// None once its log has had its usual length. Closed before the write connection, which clears up.
     early_checkpoint: Option<early_checkpoint::EarlyCheckpoint>,
     reader: Reader,
     path: PathBuf,

@@ -20,10 +20,10 @@ use crate::configuration::ConfigStatus;
 use crate::decide::{Begun, Command, StoreReplaced};
 use crate::health::{self, SharedMarks};
 use crate::output::tell;
-use crate::store::thread::{self, Ground, News, Progress, Recorder, Settings, StoreHandle};
+use crate::store::thread::{self, InitialStore, News, Progress, Recorder, Settings, StoreHandle};
 use crate::store::{
-    BLOCK_INTERVAL, Found, KeptSnapshot, LaneStates, Losses, Numbers, Opened, Options, Policy, Running, Store,
-    StoreError,
+    AlertNumbers, BLOCK_INTERVAL, Found, LaneStates, Losses, Opened, Options, Policy, Running, Store, StoreError,
+    StoredCheckpoint,
 };
 
 /// What is kept where no tier says otherwise: silver.
@@ -95,11 +95,11 @@ struct Opening {
 impl Opening {
     /// Answers with what the database remembers. Where nobody waits for that any more the agent has begun without a
     /// database, and this one is found later.
-    fn open(self, answer: oneshot::Sender<Begun>) -> Ground {
+    fn open(self, answer: oneshot::Sender<Begun>) -> InitialStore {
         match begin(&self.path, &self.options, &self.os_boot, &self.ears.clock) {
             Ok((begun, store)) if !answer.is_closed() => {
                 self.ears.say_begun(&begun, &store);
-                if answer.send(begun).is_ok() { Ground::Open(Box::new(store)) } else { self.missing(hangs()) }
+                if answer.send(begun).is_ok() { InitialStore::Open(Box::new(store)) } else { self.missing(hangs()) }
             }
             Ok(_) => self.missing(hangs()),
             Err(error) => {
@@ -109,8 +109,8 @@ impl Opening {
         }
     }
 
-    fn missing(self, error: StoreError) -> Ground {
-        Ground::Missing(Running::uncounted(self.path, self.os_boot), error)
+    fn missing(self, error: StoreError) -> InitialStore {
+        InitialStore::Missing(Running::uncounted(self.path, self.os_boot), error)
     }
 }
 
@@ -154,7 +154,7 @@ fn begin(path: &Path, options: &Options, os_boot: &str, clock: &Clock) -> Result
 }
 
 /// No alert above this number has been raised before. It is a random one where that is not known.
-fn last_number(store: &Store, opened: &Opened, kept: Option<&KeptSnapshot>) -> u64 {
+fn last_number(store: &Store, opened: &Opened, kept: Option<&StoredCheckpoint>) -> u64 {
     let last = kept.and_then(|kept| checkpoint::last_number(&kept.bytes)).unwrap_or(0).max(store.alerts_until());
     let is_unknown = opened.missing.is_some() || (last == 0 && opened.found != Found::Nothing);
     if is_unknown { chance::alert_number(last) } else { last }
@@ -214,7 +214,7 @@ impl Ears {
         let remarks = vec![remark];
         say(&remarks);
         // None are reserved.
-        let alerts = Numbers::default();
+        let alerts = AlertNumbers::default();
         Begun { boot: 0, snapshot: None, after: Vec::new(), alerts, new_stream: false, missing: None, remarks }
     }
 

@@ -162,7 +162,7 @@ mod tests {
     use crate::sense::host::Machine;
     use crate::sense::queue::Queue;
     use crate::store::tests::farm::{Folder, booted, open, options, watched};
-    use crate::store::thread::{self as store_thread, Ground, Recorder, Settings};
+    use crate::store::thread::{self as store_thread, InitialStore, Recorder, Settings};
     use crate::store::{BLOCK_INTERVAL, Commit, Policy};
 
     /// A store's thread with a reading that waits for its block, as after any second of the thirty before a commit.
@@ -175,7 +175,7 @@ mod tests {
             news: Box::new(|_| ()),
         };
         let store = Box::new(booted(folder));
-        let (mut recorder, handle, storing) = store_thread::start(|| Ground::Open(store), settings).unwrap();
+        let (mut recorder, handle, storing) = store_thread::start(|| InitialStore::Open(store), settings).unwrap();
         let watched = watched(1);
         let mut commit = Commit::new(Uptime(1000), Arc::clone(&watched));
         let reading = Reading {

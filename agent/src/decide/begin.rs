@@ -27,7 +27,7 @@ use crate::resume::{Again, Beginning, Number, Resumed};
 use crate::sense::line::SeenLabels;
 use crate::store::read::Recorded;
 use crate::store::thread::Recorder;
-use crate::store::{Commit, Missing, Numbers, Watched};
+use crate::store::{AlertNumbers, Commit, Missing, Watched};
 
 /// What the store gave when it was opened.
 pub(crate) struct Begun {
@@ -38,7 +38,7 @@ pub(crate) struct Begun {
     /// The readings that were kept after it.
     pub(crate) after: Vec<Recorded>,
     /// Numbers of alerts that are reserved.
-    pub(crate) alerts: Numbers,
+    pub(crate) alerts: AlertNumbers,
     /// The database goes on under a new stream: what is open is stated in it first.
     pub(crate) new_stream: bool,
     /// History that was there before and is not any more.
@@ -67,7 +67,7 @@ pub(crate) fn begin(begun: Begun, configured: Configured, mut tools: Tools) -> D
     let mut remarks = begun.remarks;
     let Remembered { snapshot, mut told, mut acknowledged_by, mut paged_by, seen_labels } =
         remembered(begun.snapshot.as_deref(), &mut remarks);
-    let Numbers { after, until } = begun.alerts;
+    let AlertNumbers { after, until } = begun.alerts;
     let reserve = Reserve { until: AlertId(until), spare: AlertId(chance::alert_number(until)) };
     let again = begun.after.into_iter().map(again).collect();
     let mut beginning = Beginning {

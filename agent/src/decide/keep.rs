@@ -18,7 +18,7 @@ use crate::checkpoint::Checkpoint;
 use crate::clock;
 use crate::notify::Delivery;
 use crate::notify::dispatch::Levels;
-use crate::store::{AlertRef, Anchor, Commit, Missing, NewEvent, Numbers};
+use crate::store::{AlertNumbers, AlertRef, BootTime, Commit, Missing, NewEvent};
 use crate::transition::Line;
 
 /// The kind of the event that says that a notification will not be delivered by a channel.
@@ -30,7 +30,7 @@ pub(crate) struct StoreReplaced {
     /// The number of this boot, where there was no database to count it before.
     pub(crate) boot: Option<u32>,
     /// Numbers of alerts that are reserved there, with that.
-    pub(crate) alerts: Numbers,
+    pub(crate) alerts: AlertNumbers,
     /// What people did on site, as that database remembers it.
     pub(crate) site: Option<Site>,
     /// History that is not in it, and was in the one before.
@@ -46,7 +46,7 @@ impl Decide {
             || !self.commit.events.is_empty()
             || !self.commit.diagnostics.is_empty()
             || self.commit.site.is_some()
-            || self.commit.anchor.is_some();
+            || self.commit.boot_time.is_some();
         if is_more_than_readings {
             self.keep_snapshot();
         }
@@ -82,7 +82,7 @@ impl Decide {
         let body = json!({ "offset": anchor.offset_ms, "source": source(anchor.trust), "error": error });
         self.event("clock", body);
         let wall_at_zero = WallTime(anchor.offset_ms);
-        self.commit.anchor = Some(Anchor { wall_at_zero, source: source(anchor.trust).to_owned(), error });
+        self.commit.boot_time = Some(BootTime { wall_at_zero, source: source(anchor.trust).to_owned(), error });
     }
 
     /// Gives the store that became another one what it needs.

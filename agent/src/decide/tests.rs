@@ -8,8 +8,8 @@ use tokio::sync::broadcast;
 use super::*;
 use crate::clock::Source;
 use crate::store::tests::farm::{Folder, booted, options};
-use crate::store::thread::{self, Ground, Settings};
-use crate::store::{BLOCK_INTERVAL, Numbers, Policy};
+use crate::store::thread::{self, InitialStore, Settings};
+use crate::store::{AlertNumbers, BLOCK_INTERVAL, Policy};
 
 const FARM: &str = "
 [sensors.'room/level']
@@ -59,7 +59,7 @@ impl Life {
         };
         let (recorder, ..) = {
             let store = Box::new(booted(&folder));
-            thread::start(|| Ground::Open(store), settings).unwrap()
+            thread::start(|| InitialStore::Open(store), settings).unwrap()
         };
         let (notify, asked) = mpsc::channel(notify::COMMANDS);
         let tools = Tools {
@@ -72,7 +72,7 @@ impl Life {
             live: broadcast::channel(LIVE).0,
             recording: None,
         };
-        let alerts = Numbers { after: 0, until: 100 };
+        let alerts = AlertNumbers { after: 0, until: 100 };
         let begun = Begun {
             boot: 1,
             snapshot,

@@ -42,16 +42,9 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// Deletes the oldest files that were put aside. That one cannot be deleted is no reason to stop.
 fn thin_out(path: &Path) {
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return };
-    let prefix = format!("{}.damaged-", name.to_string_lossy());
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut aside: Vec<(std::time::SystemTime, PathBuf)> = entries
-        .filter(|entry| {
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            name.starts_with(&prefix) && !name.ends_with("-wal") && !name.ends_with("-shm")
-        })
-        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+    let mut aside: Vec<(std::time::SystemTime, PathBuf)> = all_aside(path)
+        .filter(|aside| !["-wal", "-shm"].iter().any(|part| aside.to_string_lossy().ends_with(part)))
+        .filter_map(|aside| Some((fs::metadata(&aside).ok()?.modified().ok()?, aside)))
         .collect();
     aside.sort();
     let surplus = aside.len().saturating_sub(MOST_ASIDE);
@@ -64,10 +57,15 @@ fn thin_out(path: &Path) {
 
 /// Whether a file was put aside before.
 pub(super) fn is_any(path: &Path) -> bool {
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return false };
-    let prefix = format!("{}.damaged-", name.to_string_lossy());
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.map(|entry| entry.file_name()).any(|name| name.to_string_lossy().starts_with(&prefix))
+    all_aside(path).next().is_some()
+}
+
+/// The files that were put aside before, with their logs.
+fn all_aside(path: &Path) -> impl Iterator<Item = PathBuf> {
+    let prefix = format!("{}.damaged-", path.file_name().unwrap_or_default().to_string_lossy());
+    let entries = path.parent().and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten();
+    let is_aside = move |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(&prefix);
+    entries.filter(is_aside).map(|entry| entry.path())
 }
 
 /// The highest boot number in a damaged file, if that can still be read: numbers must not come a second time, the hub tells

@@ -14,7 +14,7 @@ use crate::chance;
 /// A boot of the device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Boot {
-    /// Its number.
+    /// Boot number of the device, starting at 1.
     pub(crate) number: u32,
     /// The time of day at its uptime zero, as it is known by now.
     pub(crate) wall_at_zero: Option<WallTime>,
@@ -31,14 +31,14 @@ pub(crate) struct Running {
     alerts_until: u64,
 }
 
-/// Numbers of alerts: those above `after` and up to `until` are reserved, and not in use.
+/// AlertNumbers of alerts: those above `after` and up to `until` are reserved, and not in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Numbers {
+pub(crate) struct AlertNumbers {
     pub(crate) after: u64,
     pub(crate) until: u64,
 }
 
-/// So many numbers of alerts are reserved when a boot begins, so that the first alert waits for no disk.
+/// Numbers of alerts that are reserved when a boot begins, so that the first alert waits for no disk.
 const RESERVED: u64 = 100;
 
 impl Running {
@@ -58,13 +58,13 @@ impl Running {
 
 /// What a database that was not there at the start remembers of before.
 #[derive(Debug, Default)]
-pub(crate) struct Before {
+pub(crate) struct Remembered {
     /// Whether it holds earlier boots; else it is a new one.
     pub(crate) is_known: bool,
     /// What people did on site.
     pub(crate) site: Option<Site>,
     /// Numbers of alerts that are reserved now.
-    pub(crate) alerts: Numbers,
+    pub(crate) alerts: AlertNumbers,
 }
 
 impl Store {
@@ -74,7 +74,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]; then no boot began.
-    pub(crate) fn begin_boot(&mut self, os_boot: &str, after: u64) -> Result<(u32, Numbers), StoreError> {
+    pub(crate) fn begin_boot(&mut self, os_boot: &str, after: u64) -> Result<(u32, AlertNumbers), StoreError> {
         let last: Option<(u32, String)> = self
             .reader
             .0
@@ -89,7 +89,7 @@ impl Store {
             None => least,
         };
         (self.boot, self.os_boot) = (number, os_boot.to_owned());
-        let mut numbers = Numbers { after, until: after };
+        let mut numbers = AlertNumbers { after, until: after };
         self.boot_unwritten = match self.write_beginning(after + RESERVED) {
             Ok(()) => {
                 numbers.until = after + RESERVED;
@@ -121,7 +121,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]; then it is to be opened again.
-    pub(super) fn begin_late(&mut self, running: &Running) -> Result<Before, StoreError> {
+    pub(super) fn begin_late(&mut self, running: &Running) -> Result<Remembered, StoreError> {
         let is_known = !boots(&self.reader.0)?.is_empty();
         let site = self.site().unwrap_or_default();
         if is_known {
@@ -130,7 +130,7 @@ impl Store {
         // Without a word of earlier numbers: from where none of them was.
         let after = if self.alerts_until > 0 { self.alerts_until } else { chance::alert_number(0) };
         let (_, alerts) = self.begin_boot(&running.os_boot, after)?;
-        Ok(Before { is_known, site, alerts })
+        Ok(Remembered { is_known, site, alerts })
     }
 
     pub(crate) fn running(&self) -> Running {
@@ -163,9 +163,6 @@ impl Store {
 
 impl Reader {
     /// All boots, oldest first.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub(crate) fn boots(&self) -> Result<Vec<Boot>, StoreError> {
         boots(&self.0)
     }

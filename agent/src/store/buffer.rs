@@ -142,7 +142,7 @@ pub(crate) struct Buffer {
     due: Option<Uptime>,
     /// Something waits that is committed at once.
     urgent: bool,
-    /// Nothing is tried before.
+    /// The next commit is tried at this instant.
     not_before: Option<Uptime>,
 }
 
@@ -189,7 +189,7 @@ impl Sizes {
 }
 
 impl Buffer {
-    /// Nothing yet; readings wait for `interval`.
+    /// An empty buffer; readings wait for `interval`.
     pub(crate) fn new(interval: Span) -> Buffer {
         Buffer {
             interval,
@@ -210,7 +210,7 @@ impl Buffer {
             || !commit.diagnostics.is_empty()
             || commit.snapshot.is_some()
             || commit.site.is_some()
-            || commit.anchor.is_some();
+            || commit.boot_time.is_some();
         self.urgent |= is_urgent;
         if self.due.is_none() && !commit.readings.is_empty() {
             self.due = Some(commit.now + self.interval);
@@ -287,7 +287,7 @@ impl Buffer {
         until
     }
 
-    /// Nothing could be committed; it goes on waiting.
+    /// A commit failed: all goes on waiting, and is tried again after [`RETRY`].
     pub(crate) fn failed(&mut self, now: Uptime) {
         self.not_before = Some(now + RETRY);
     }
@@ -339,7 +339,7 @@ fn join(mut first: Commit, mut next: Commit) -> Commit {
     first.snapshot = next.snapshot.or(first.snapshot.take());
     first.alerts_until = next.alerts_until.or(first.alerts_until);
     first.site = next.site.or(first.site.take());
-    first.anchor = next.anchor.or(first.anchor.take());
+    first.boot_time = next.boot_time.or(first.boot_time.take());
     first
 }
 

@@ -18,12 +18,12 @@ use super::error::StoreError;
 use super::gaps;
 use super::lane::LaneStates;
 use super::losses::{self, Loss};
-use super::names::{Names, Numbers, Watched};
+use super::names::{Names, PlanNumbers, Watched};
 use super::raw_block::{self, Column, Point, RawBlock};
-use super::row::{Place, int, table};
+use super::row::{WindowStart, int, table};
 use super::snapshot;
 use super::window_block;
-use super::window_rows::{Filed, Filing};
+use super::window_rows::{WindowBlock, WindowBlocks};
 use crate::checkpoint::Checkpoint;
 
 /// A reading this far behind its block's commit is kept in a block of late ones, so that a span of time can be found by the
@@ -55,7 +55,7 @@ pub(crate) struct Commit {
     /// What people did on site, when it changed.
     pub(crate) site: Option<Site>,
     /// What the clock on the wall says, when that was learnt.
-    pub(crate) anchor: Option<Anchor>,
+    pub(crate) boot_time: Option<BootTime>,
 }
 
 /// Something that happened, before it has a sequence.
@@ -74,9 +74,9 @@ pub(crate) struct NewEvent {
 /// Which alert an event is about; old repeats of one are counted together when room is short.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AlertRef {
-    /// Its identity: zone, rule and sensor.
+    /// Zone, rule and sensor of the alert.
     pub(crate) key: String,
-    /// Its number, once it has fired.
+    /// Number of the alert, once it has fired.
     pub(crate) number: Option<u64>,
     /// Why it is over, if it is with this event.
     pub(crate) ends: Option<Reason>,
@@ -84,7 +84,7 @@ pub(crate) struct AlertRef {
 
 /// The time of day, as some source knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Anchor {
+pub(crate) struct BootTime {
     /// The time of day at uptime zero.
     pub(crate) wall_at_zero: WallTime,
     /// Who says so: `ntp`, `told`, `made`.
@@ -94,7 +94,7 @@ pub(crate) struct Anchor {
 }
 
 impl Commit {
-    /// Nothing yet.
+    /// A commit without rows.
     pub(crate) fn new(now: Uptime, watched: Arc<Watched>) -> Commit {
         Commit {
             now,
@@ -106,7 +106,7 @@ impl Commit {
             snapshot: None,
             alerts_until: None,
             site: None,
-            anchor: None,
+            boot_time: None,
         }
     }
 }
@@ -139,8 +139,8 @@ impl Store {
         let mut writing =
             Writing { connection: &transaction, names: &mut self.names, lanes: &mut lanes, boot: self.boot };
         for commit in commits {
-            if let Some(anchor) = &commit.anchor {
-                writing.anchor(anchor)?;
+            if let Some(boot_time) = &commit.boot_time {
+                writing.boot_time(boot_time)?;
             }
         }
         writing.lost(commits, lost)?;
@@ -175,14 +175,14 @@ struct Writing<'a> {
     connection: &'a Connection,
     names: &'a mut Names,
     lanes: &'a mut LaneStates,
-    /// Of all rows whose boot was not counted when they were made.
+    /// Boot of all rows whose boot was not counted when they were made.
     boot: u32,
 }
 
 impl Writing<'_> {
-    fn anchor(&self, anchor: &Anchor) -> Result<(), StoreError> {
+    fn boot_time(&self, boot_time: &BootTime) -> Result<(), StoreError> {
         let sql = "UPDATE boot SET wall_at_zero = ?, source = ?, error = ? WHERE id = ?";
-        let Anchor { wall_at_zero, source, error } = anchor;
+        let BootTime { wall_at_zero, source, error } = boot_time;
         self.connection.prepare_cached(sql)?.execute((wall_at_zero.0, source, error.0, self.boot))?;
         Ok(())
     }
@@ -239,7 +239,7 @@ impl Writing<'_> {
 
     fn raw_block<'r>(
         &self,
-        numbers: &Numbers,
+        numbers: &PlanNumbers,
         now: Uptime,
         late: bool,
         readings: impl Iterator<Item = &'r Reading>,
@@ -271,15 +271,15 @@ impl Writing<'_> {
     }
 
     fn windows(&mut self, commits: &[Commit]) -> Result<(), StoreError> {
-        let mut filing = Filing::new(self.connection, self.boot);
+        let mut filing = WindowBlocks::new(self.connection, self.boot);
         for commit in commits.iter().filter(|commit| !commit.windows.is_empty()) {
             let numbers = self.names.numbers(self.connection, &commit.watched)?;
             for closed in &commit.windows {
                 filing.add(numbers.sensors[closed.sensor.0 as usize].series, closed)?;
             }
         }
-        for Filed { place, entries } in filing.blocks {
-            let Place { grain, boot, start, wall_at_zero } = place;
+        for WindowBlock { place, entries } in filing.blocks {
+            let WindowStart { grain, boot, start, wall_at_zero } = place;
             let lane = self.lanes.of_mut(Lane::Windows);
             let first = lane.take(entries.len());
             let block = window_block::encode(start, &entries);

@@ -11,7 +11,7 @@ use super::error::StoreError;
 use super::gaps;
 use super::lane::LaneStates;
 use super::row::{int, uint};
-use super::thin::{Place, STEP_ROWS};
+use super::thin::{BootInstant, STEP_ROWS};
 
 /// Events that are looked at to become digests, in one step.
 const COLLAPSE_ROWS: usize = 256;
@@ -20,16 +20,16 @@ const COLLAPSE_ROWS: usize = 256;
 const LOOKED_AT: i64 = 4096;
 
 /// An event about an alert.
-pub(super) struct About {
+pub(super) struct AlertEvent {
     seq: i64,
     about: String,
     alert: Option<i64>,
     ends: bool,
-    place: Place,
+    place: BootInstant,
 }
 
 /// The first events about alerts that are over, but digests.
-fn closed_alerts(connection: &Connection) -> Result<Vec<About>, StoreError> {
+fn closed_alerts(connection: &Connection) -> Result<Vec<AlertEvent>, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT seq, about, alert, ends, boot, uptime FROM event
          WHERE seq > ? AND about IS NOT NULL AND kind <> 'digest' ORDER BY seq LIMIT ?",
@@ -38,9 +38,9 @@ fn closed_alerts(connection: &Connection) -> Result<Vec<About>, StoreError> {
     loop {
         let events = statement.query_map((after, LOOKED_AT), |row| {
             let place = (row.get(4)?, row.get(5)?);
-            Ok(About { seq: row.get(0)?, about: row.get(1)?, alert: row.get(2)?, ends: row.get(3)?, place })
+            Ok(AlertEvent { seq: row.get(0)?, about: row.get(1)?, alert: row.get(2)?, ends: row.get(3)?, place })
         })?;
-        let events: Vec<About> = events.collect::<Result<_, _>>()?;
+        let events: Vec<AlertEvent> = events.collect::<Result<_, _>>()?;
         let Some(last) = events.last() else { return Ok(events) };
         after = last.seq;
         let closed = closed_of(events);
@@ -50,15 +50,15 @@ fn closed_alerts(connection: &Connection) -> Result<Vec<About>, StoreError> {
     }
 }
 
-/// Those of these events whose alert is over with one of them.
-fn closed_of(events: Vec<About>) -> Vec<About> {
+/// The events whose alert is over with one of them.
+fn closed_of(events: Vec<AlertEvent>) -> Vec<AlertEvent> {
     let ended: HashSet<(String, Option<i64>)> =
         events.iter().filter(|event| event.ends).map(|event| (event.about.clone(), event.alert)).collect();
     let mut last_end = HashMap::<String, i64>::new();
     for event in events.iter().filter(|event| event.ends) {
         last_end.insert(event.about.clone(), event.seq);
     }
-    let is_over = |event: &About| match event.alert {
+    let is_over = |event: &AlertEvent| match event.alert {
         Some(_) => ended.contains(&(event.about.clone(), event.alert)),
         // Before it fires an alert has no number; what is before the last end of its like is over too.
         None => last_end.get(&event.about).is_some_and(|end| event.seq < *end),
@@ -67,8 +67,8 @@ fn closed_of(events: Vec<About>) -> Vec<About> {
 }
 
 /// Alerts that are over and of which there is more than one event, by their key.
-pub(super) fn repeats(connection: &Connection) -> Result<BTreeMap<String, Vec<About>>, StoreError> {
-    let mut by_key = BTreeMap::<String, Vec<About>>::new();
+pub(super) fn repeats(connection: &Connection) -> Result<BTreeMap<String, Vec<AlertEvent>>, StoreError> {
+    let mut by_key = BTreeMap::<String, Vec<AlertEvent>>::new();
     for event in closed_alerts(connection)? {
         by_key.entry(event.about.clone()).or_default().push(event);
     }
@@ -101,7 +101,7 @@ pub(super) fn collapse(connection: &Connection, lanes: &mut LaneStates) -> Resul
 }
 
 /// Events that may be lost: of no alert that is open.
-pub(super) fn closed_events(connection: &Connection, count: usize) -> Result<Vec<About>, StoreError> {
+pub(super) fn closed_events(connection: &Connection, count: usize) -> Result<Vec<AlertEvent>, StoreError> {
     let over: HashSet<i64> = closed_alerts(connection)?.into_iter().map(|event| event.seq).collect();
     let mut statement = connection
         .prepare_cached("SELECT seq, about IS NULL OR kind = 'digest', boot, uptime FROM event ORDER BY seq")?;
@@ -111,7 +111,7 @@ pub(super) fn closed_events(connection: &Connection, count: usize) -> Result<Vec
         let seq = row.get(0)?;
         if row.get(1)? || over.contains(&seq) {
             let place = (row.get(2)?, row.get(3)?);
-            closed.push(About { seq, about: String::new(), alert: None, ends: false, place });
+            closed.push(AlertEvent { seq, about: String::new(), alert: None, ends: false, place });
         }
     }
     Ok(closed)
@@ -126,7 +126,7 @@ pub(super) fn lose_events(connection: &Connection, lanes: LaneStates, why: &str)
 fn drop_events(
     connection: &Connection,
     lanes: LaneStates,
-    events: &[About],
+    events: &[AlertEvent],
     kind: GapKind,
     reason: &str,
 ) -> Result<(), StoreError> {

@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::aside;
 use super::open::ALONE;
+use super::schema::pragma;
 
 /// The log is copied when so many pages have come to it, or a quarter of what the file has.
 const LEAST_PAGES: u64 = 32;
@@ -32,10 +33,9 @@ pub(super) struct EarlyCheckpoint {
 }
 
 impl EarlyCheckpoint {
-    /// Nothing for a file that is larger than its log gets, or where it cannot be read twice.
+    /// None for a file that is larger than its log gets, or that cannot be opened twice.
     pub(super) fn of(path: &Path, connection: &Connection, until: u32) -> Option<EarlyCheckpoint> {
-        let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0)).ok();
-        let (pages, page_size) = (pragma("page_count")?.unsigned_abs(), pragma("page_size")?.unsigned_abs());
+        let (pages, page_size) = (pragma(connection, "page_count").ok()?, pragma(connection, "page_size").ok()?);
         if pages >= u64::from(until) || connection.is_readonly("main").unwrap_or(true) {
             return None;
         }
@@ -53,8 +53,8 @@ impl EarlyCheckpoint {
         if pages >= self.until {
             return false;
         }
-        let in_file = connection.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0)).unwrap_or(0);
-        if pages >= self.copied + LEAST_PAGES.max(in_file.unsigned_abs() / SHARE) && self.copy(connection).is_ok() {
+        let in_file = pragma(connection, "page_count").unwrap_or(0);
+        if pages >= self.copied + LEAST_PAGES.max(in_file / SHARE) && self.copy(connection).is_ok() {
             self.copied = pages;
         }
         true

@@ -15,7 +15,7 @@ pub(crate) enum StoreError {
     /// No room: goes on by itself when there is some.
     #[error("the disk is full")]
     Full,
-    /// Nothing can be written: goes on by itself when it can.
+    /// The disk takes no writes: goes on by itself when it does.
     #[error("the disk is read-only")]
     ReadOnly,
     /// The disk does not answer, or the file cannot be reached.

@@ -4,10 +4,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use tilth_protocol::Lane;
-
 use super::error::StoreError;
-use super::known::{Known, Less, Missing, Present, damage};
+use super::known::{Known, Missing, damage};
 use super::log::{self, Log};
 use super::{Found, Opened, Options, Store, aside, boot};
 
@@ -17,7 +15,7 @@ pub(super) struct Evidence {
     log: Log,
     /// There is no file, or one without a byte.
     pub(super) is_new: bool,
-    /// Where the log of a file that is not there lies now.
+    /// New path of a log whose database is not there.
     log_aside: Option<PathBuf>,
     has_run: bool,
 }
@@ -55,12 +53,17 @@ impl Evidence {
             }
             Found::Nothing => Ok(None),
             Found::Database => {
-                let found = store.present(self.log)?;
-                let known = self.known.as_ref().filter(|_| !store.name.is_empty());
-                let of_log = || damage(self.log).map(|reason| Less { reason, is_all: false, is_certain: false });
-                let Some(less) = known.map_or_else(of_log, |known| known.less(&found)) else { return Ok(None) };
-                let Less { reason, is_all, is_certain } = less;
-                Ok(Some(Missing { reason, from: store.newest_wall()?, until, is_all, is_certain }))
+                let missing = match self.known.as_ref().filter(|_| !store.name.is_empty()) {
+                    Some(known) => known.missing_in(&store.found()?, self.log),
+                    None => damage(self.log).map(|reason| Missing {
+                        reason,
+                        from: None,
+                        until,
+                        is_all: false,
+                        is_certain: false,
+                    }),
+                };
+                missing.map(|missing| Ok(Missing { from: store.newest_wall()?, ..missing })).transpose()
             }
         }
     }
@@ -69,22 +72,16 @@ impl Evidence {
 impl Store {
     /// What a file lacks that was put in the place of one in use. Its log may have what the file itself has not.
     pub(super) fn missing_since(&self, known: &Known) -> Result<Option<Missing>, StoreError> {
-        let Some(Less { reason, is_all, is_certain }) = known.less(&self.present(Log::Whole)?) else { return Ok(None) };
+        let Some(missing) = known.missing_in(&self.found()?, Log::Whole) else { return Ok(None) };
         let what = "another database was put in the place of tilth.db while the agent ran";
-        if is_all {
-            let (reason, from) = (what.to_owned(), None);
-            return Ok(Some(Missing { reason, from, until: known.at, is_all, is_certain }));
-        }
-        let reason = format!("{what}: {reason}");
-        Ok(Some(Missing { reason, from: self.newest_wall()?, until: known.at, is_all, is_certain }))
+        Ok(Some(if missing.is_all {
+            Missing { reason: what.to_owned(), ..missing }
+        } else {
+            Missing { reason: format!("{what}: {}", missing.reason), from: self.newest_wall()?, ..missing }
+        }))
     }
 
-    fn present(&self, log: Log) -> Result<Present<'_>, StoreError> {
-        Ok(Present {
-            database: &self.name,
-            boot: boot::newest(&self.reader.0)?,
-            lanes: Lane::ALL.map(|lane| (lane, self.lanes.of(lane).committed)).into(),
-            log,
-        })
+    fn found(&self) -> Result<Known, StoreError> {
+        Ok(Known { boot: boot::newest(&self.reader.0)?, ..self.known(None, true) })
     }
 }

@@ -1,7 +1,6 @@
 //! A range of sequences being filled: every one is a row or stated as a gap, up to a limit. Pure.
 
 use std::collections::VecDeque;
-use std::io;
 use std::ops::RangeInclusive;
 use std::time::Instant;
 
@@ -21,7 +20,7 @@ pub(crate) struct Limit {
 
 /// An extent in the making: from its first sequence on, as far as there is room.
 #[derive(Debug)]
-pub(super) struct Filling<R> {
+pub(super) struct ExtentBuilder<R> {
     range: RangeInclusive<u64>,
     next: u64,
     limit: Limit,
@@ -38,10 +37,10 @@ const MAX_GAPS: usize = 1_000;
 /// Why a sequence has neither row nor recorded gap: it was confirmed and deleted before the hub lost it, or damaged.
 const NOT_HELD: &str = "no longer held";
 
-impl<R: Sequenced + Serialize> Filling<R> {
+impl<R: Sequenced + Serialize> ExtentBuilder<R> {
     /// `known` are the gaps within the range, by sequence.
-    pub(super) fn new(range: RangeInclusive<u64>, limit: Limit, known: Vec<Gap>) -> Filling<R> {
-        Filling {
+    pub(super) fn new(range: RangeInclusive<u64>, limit: Limit, known: Vec<Gap>) -> ExtentBuilder<R> {
+        ExtentBuilder {
             next: *range.start(),
             range,
             limit,
@@ -119,21 +118,10 @@ impl<R: Sequenced + Serialize> Filling<R> {
     }
 }
 
+/// Bytes of a value as JSON, with the comma behind it. A value that cannot be written as JSON cannot be sent either; whoever sends it
+/// hears of it.
 fn json_bytes(value: &impl Serialize) -> usize {
-    struct Count(usize);
-    impl io::Write for Count {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0 += bytes.len();
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut count = Count(1);
-    // A value that cannot be written as JSON cannot be sent either; whoever sends it hears of it.
-    let _ = serde_json::to_writer(&mut count, value);
-    count.0
+    serde_json::to_vec(value).map_or(0, |bytes| bytes.len()) + 1
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use tilth_core::time::{Span, Uptime};
 
 use super::Reader;
 use super::error::StoreError;
+use super::schema::pragma;
 
 const DAY_MS: f64 = 86_400_000.0;
 
@@ -76,9 +77,6 @@ impl Newest {
 
 impl Reader {
     /// What each kind takes a day, from its newest rows; nothing before there is enough to judge by.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub(crate) fn rates(&self) -> Result<Option<Rates>, StoreError> {
         let raw = self.newest("raw", "id", "at", "block", 256)?;
         let minutes = self.newest("minute", "seq", "start", "block", 120)?;
@@ -95,11 +93,11 @@ impl Reader {
     }
 
     fn newest(&self, table: &str, key: &str, at: &str, content: &str, most: u32) -> Result<Newest, StoreError> {
-        // Within one boot, where instants can be compared.
+        // Within one boot, where instants can be compared; its rows are the last ones, so no more are read than are asked for.
         let sql = format!(
             "SELECT count(*), total(length({content})), min({at}), max({at}) FROM (
-                SELECT {content}, {at} FROM {table}
-                WHERE boot = (SELECT boot FROM {table} ORDER BY {key} DESC LIMIT 1) ORDER BY {key} DESC LIMIT ?)"
+                SELECT boot, {content}, {at} FROM {table} ORDER BY {key} DESC LIMIT ?)
+             WHERE boot = (SELECT boot FROM {table} ORDER BY {key} DESC LIMIT 1)"
         );
         let newest = self.0.prepare_cached(&sql)?.query_row([most], |row| {
             let (from, to): (Option<i64>, Option<i64>) = (row.get(2)?, row.get(3)?);
@@ -114,13 +112,9 @@ impl Reader {
     }
 
     /// Bytes of the pages that hold something.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub(crate) fn used_bytes(&self) -> Result<u64, StoreError> {
-        let pragma = |name: &str| self.0.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
-        let pages = pragma("page_count")? - pragma("freelist_count")?;
-        Ok((pages * pragma("page_size")?).unsigned_abs())
+        let pages = pragma(&self.0, "page_count")? - pragma(&self.0, "freelist_count")?;
+        Ok(pages * pragma(&self.0, "page_size")?)
     }
 }
 

@@ -119,7 +119,7 @@ impl StoreHandle {
         self.commands.try_send(Command::Use(Box::new(change))).map_err(|_| Busy)
     }
 
-    /// Where the lanes of the outbox stand.
+    /// Committed and confirmed sequences of each lane of the outbox.
     pub(crate) fn lanes(&self) -> LaneStates {
         self.progress.lanes()
     }

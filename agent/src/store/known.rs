@@ -26,7 +26,7 @@ const NOTE_AGAIN: Span = Span::from_mins(10);
 /// Notes at once with an event; the next after so long. Alerts come seldom, and a storm of them must not wear the card out.
 const NOTE_EVENTS: Span = Span::from_secs(20);
 
-/// So many notes go at once all the same.
+/// Notes that are written at once within that time all the same.
 const NOTES_AT_ONCE: u32 = 10;
 
 /// A month or more of events: what was missing before them is no news any more, and the start does not wait for a scan of all.
@@ -49,16 +49,6 @@ pub(crate) struct Known {
     pub(super) is_open: bool,
 }
 
-/// What a start finds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Present<'a> {
-    /// The name of the database.
-    pub(super) database: &'a str,
-    pub(super) boot: u32,
-    pub(super) lanes: BTreeMap<Lane, u64>,
-    pub(super) log: Log,
-}
-
 /// History that is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Missing {
@@ -66,20 +56,12 @@ pub(crate) struct Missing {
     pub(crate) reason: String,
     /// The newest that is still there; none where all of it is gone.
     pub(crate) from: Option<WallTime>,
-    /// It was recorded at least until then.
+    /// Recorded at least until this time.
     pub(crate) until: Option<WallTime>,
     /// All of it is gone.
     pub(crate) is_all: bool,
-    /// It was there. Else it may have been: what a log held that is gone may be in the database already.
+    /// The history was there. Else it may have been: what a lost log held may be in the database already.
     pub(crate) is_certain: bool,
-}
-
-/// Why there is less than there was.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Less {
-    pub(super) reason: String,
-    pub(super) is_all: bool,
-    pub(super) is_certain: bool,
 }
 
 impl Known {
@@ -93,29 +75,29 @@ impl Known {
         durable::write(data, NAME, &durable::seal(self)?)
     }
 
-    /// Why what is found is less than what was known; nothing where it is not.
-    pub(super) fn less(&self, found: &Present<'_>) -> Option<Less> {
+    /// What the database that is found, with its log, lacks of what was known.
+    pub(super) fn missing_in(&self, found: &Known, log: Log) -> Option<Missing> {
+        let missing = |reason, is_all, is_certain| Missing { reason, from: None, until: self.at, is_all, is_certain };
         if found.database != self.database {
-            let reason = "another database is in the place of tilth.db".to_owned();
-            return Some(Less { reason, is_all: true, is_certain: true });
+            return Some(missing("another database is in the place of tilth.db".to_owned(), true, true));
         }
         let behind = self.lanes.iter().find_map(|(lane, known)| {
             let found = found.lanes.get(lane).copied().unwrap_or(0);
             (found < *known).then(|| format!("{lane} end with {found}, and {known} were known"))
         });
         let is_behind = behind.is_some() || found.boot < self.boot;
-        let lost_log = match found.log {
+        let lost_log = match log {
             Log::Absent if self.is_open => Some("its log tilth.db-wal was not there".to_owned()),
             Log::Empty if self.is_open => Some("its log tilth.db-wal was empty".to_owned()),
             // No kill did that.
             Log::Unfinished if is_behind => None,
-            _ => damage(found.log),
+            _ => damage(log),
         };
         let older = is_behind.then(|| {
             let behind = behind.unwrap_or_else(|| format!("boot {} was known", self.boot));
             format!("tilth.db or its log was cut, or is an older copy ({behind})")
         });
-        lost_log.or(older).map(|reason| Less { reason, is_all: false, is_certain: is_behind })
+        lost_log.or(older).map(|reason| missing(reason, false, is_behind))
     }
 }
 
@@ -133,7 +115,7 @@ pub(super) fn damage(log: Log) -> Option<String> {
 }
 
 impl Missing {
-    /// Of a file that was deleted while it was in use.
+    /// All of the history, in a file that was deleted while it was in use.
     pub(super) fn of_deleted_file(known: &Known) -> Missing {
         let reason = "tilth.db was deleted while the agent ran".to_owned();
         Missing { reason, from: None, until: known.at, is_all: true, is_certain: true }
@@ -161,9 +143,6 @@ impl Missing {
 
 impl Reader {
     /// What earlier starts said is missing, the newest first, from the newest [`LOOKED_AT`] events.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub(crate) fn said_missing(&self, most: usize) -> Result<Vec<String>, StoreError> {
         let mut select = self.0.prepare(
             "SELECT json_extract(body, '$.message') FROM event
@@ -217,12 +196,13 @@ mod tests {
         }
     }
 
-    fn found(events: u64, boot: u32, log: Log) -> Present<'static> {
-        Present { database: "a", boot, lanes: [(Lane::Events, events), (Lane::Windows, 50)].into(), log }
+    fn found(events: u64, boot: u32, log: Log) -> (Known, Log) {
+        (Known { boot, lanes: [(Lane::Events, events), (Lane::Windows, 50)].into(), ..known() }, log)
     }
 
     #[test]
     fn a_database_that_is_behind_what_was_known_has_lost_something() {
+        let another = Known { database: "b".to_owned(), ..found(900, 9, Log::Whole).0 };
         let table = [
             ("as it was", found(100, 7, Log::Whole), None),
             ("further on: it was noted before", found(120, 8, Log::Whole), None),
@@ -238,10 +218,10 @@ mod tests {
             ("an unfinished log", found(100, 7, Log::Unfinished), Some("tilth.db-wal ends within a transaction")),
             ("a log that was cut", found(99, 7, Log::Unfinished), Some("(events end with 99, and 100 were known)")),
             ("a damaged log", found(100, 7, Log::Damaged(3)), Some("damaged, 3 commits from its end")),
-            ("another", Present { database: "b", ..found(900, 9, Log::Whole) }, Some("another database")),
+            ("another", (another, Log::Whole), Some("another database")),
         ];
-        for (what, found, expected) in table {
-            let reason = known().less(&found).map(|less| less.reason);
+        for (what, (found, log), expected) in table {
+            let reason = known().missing_in(&found, log).map(|missing| missing.reason);
             match expected {
                 None => assert_eq!(reason, None, "{what}"),
                 Some(part) => {
@@ -254,8 +234,9 @@ mod tests {
     #[test]
     fn after_a_clean_end_there_is_no_log() {
         let known = Known { is_open: false, ..known() };
-        assert_eq!(known.less(&found(100, 7, Log::Absent)), None);
-        assert_eq!(known.less(&found(100, 7, Log::Empty)), None);
+        for log in [Log::Absent, Log::Empty] {
+            assert_eq!(known.missing_in(&found(100, 7, log).0, log), None);
+        }
     }
 
     #[test]

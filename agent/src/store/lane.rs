@@ -1,4 +1,4 @@
-//! Where each lane of the outbox stands.
+//! The state of each lane of the outbox.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use tilth_protocol::Lane;
 use super::error::StoreError;
 use super::row::{int, lane_id, place, uint};
 
-/// Where a lane stands. Sequences begin with 1, so 0 is before all of them.
+/// The state of a lane. Sequences begin with 1, so 0 is before all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct LaneState {
     /// The highest sequence that was committed.

@@ -24,13 +24,13 @@ pub(super) enum Log {
     Absent,
     /// A file without a byte.
     Empty,
-    /// Its header is not what SQLite wrote; it is used for nothing.
+    /// The header is not what SQLite wrote: SQLite ignores the whole log.
     Unreadable,
-    /// So many commits stand behind a damaged place and will be dropped.
+    /// Number of commits behind a damaged place, which SQLite will drop.
     Damaged(usize),
     /// The file ends within a transaction: it was cut, or the process was ended in the instant in which it wrote.
     Unfinished,
-    /// Nothing to be seen.
+    /// No damage found.
     Whole,
 }
 

@@ -11,7 +11,7 @@ use super::row::{int, uint};
 /// Losses of one kind within so long of each other are one row.
 const TOGETHER: Span = Span::from_mins(24 * 60);
 
-/// So many rows are kept, the newest.
+/// The newest rows that are kept.
 const MOST: u32 = 200;
 
 /// Something that was given up.
@@ -59,9 +59,6 @@ pub(super) fn add(connection: &Connection, loss: &Loss<'_>) -> Result<bool, Stor
 
 impl Reader {
     /// What was given up, the newest first.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub(crate) fn given_up(&self, most: u32) -> Result<Vec<GivenUp>, StoreError> {
         let has_table = "SELECT 1 FROM sqlite_master WHERE name = 'loss'";
         if self.0.query_row(has_table, [], |_| Ok(())).optional()?.is_none() {

@@ -38,7 +38,7 @@ impl Watched {
 
 /// The numbers of everything in a [`Watched`].
 #[derive(Debug)]
-pub(super) struct Numbers {
+pub(super) struct PlanNumbers {
     pub(super) plan: u32,
     /// In the plan's order of sensors.
     pub(super) sensors: Vec<SensorNumbers>,
@@ -56,7 +56,7 @@ pub(super) struct Names {
     series: HashMap<Series, u32>,
     calibrations: HashMap<String, u32>,
     plans: HashMap<String, u32>,
-    last: Option<(Arc<Watched>, Arc<Numbers>)>,
+    last: Option<(Arc<Watched>, Arc<PlanNumbers>)>,
 }
 
 impl Names {
@@ -80,7 +80,7 @@ impl Names {
         &mut self,
         connection: &Connection,
         watched: &Arc<Watched>,
-    ) -> Result<Arc<Numbers>, StoreError> {
+    ) -> Result<Arc<PlanNumbers>, StoreError> {
         if let Some((last, numbers)) = &self.last
             && Arc::ptr_eq(last, watched)
         {
@@ -94,7 +94,7 @@ impl Names {
             let series = self.series(connection, sensor)?;
             sensors.push(SensorNumbers { series, calibration: self.calibration(connection, calibration)? });
         }
-        let numbers = Arc::new(Numbers { plan, sensors });
+        let numbers = Arc::new(PlanNumbers { plan, sensors });
         self.last = Some((Arc::clone(watched), Arc::clone(&numbers)));
         Ok(numbers)
     }

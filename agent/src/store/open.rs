@@ -18,7 +18,7 @@ use super::lane::LaneStates;
 use super::names::Names;
 use super::row::lane_id;
 use super::schema;
-use super::snapshot::{self, KeptSnapshot};
+use super::snapshot::{self, StoredCheckpoint};
 use super::{Reader, Store};
 use tilth_core::site::Site;
 use tilth_core::time::WallTime;
@@ -79,7 +79,7 @@ pub(crate) struct Opened {
 /// What was there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// Nothing: a new database.
+    /// A new database: there was no file, or an empty one.
     Nothing,
     /// A database; it goes on.
     Database,
@@ -87,7 +87,7 @@ pub(crate) enum Found {
     Damaged {
         /// What was wrong.
         reason: String,
-        /// Where it lies now.
+        /// Path of the damaged file now.
         moved_to: PathBuf,
     },
 }
@@ -236,7 +236,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]; also when it is damaged. Then the engine begins anew.
-    pub(crate) fn snapshot(&self) -> Result<Option<KeptSnapshot>, StoreError> {
+    pub(crate) fn snapshot(&self) -> Result<Option<StoredCheckpoint>, StoreError> {
         snapshot::read(&self.reader.0)
     }
 
@@ -299,7 +299,7 @@ fn in_words(path: &Path, reason: String) -> String {
 }
 
 /// Reads a database on a disk that takes no log, no index of it and no lock, so that a restart remembers what is in it.
-/// Nothing is written this way: it is opened again before anything is.
+/// A database opened this way is not written: it is opened again before anything is.
 pub(super) fn read_only(path: &Path, options: &Options) -> Result<(Store, Opened), StoreError> {
     let has_log = fs::metadata(aside::beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
     let name = path.to_str().ok_or(StoreError::ReadOnly)?;
@@ -405,9 +405,7 @@ fn fill(transaction: &Transaction, options: &Options, least_boot: u32) -> Result
 }
 
 fn check(connection: &Connection) -> Result<(), StoreError> {
-    let pages: u64 = connection.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0))?.unsigned_abs();
-    let page_size: u64 = connection.query_row("PRAGMA page_size", [], |row| row.get::<_, i64>(0))?.unsigned_abs();
-    if pages * page_size > CHECKED_BYTES {
+    if schema::pragma(connection, "page_count")? * schema::pragma(connection, "page_size")? > CHECKED_BYTES {
         return Ok(());
     }
     let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;

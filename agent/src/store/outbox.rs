@@ -24,29 +24,17 @@ use tilth_protocol::{Epoch, Event, Extent, GapKind, Lane, Stream, WindowRow};
 use tilth_sync::driver::Poison;
 
 use super::error::StoreError;
-use super::extent::{Filling, Limit};
+use super::extent::{ExtentBuilder, Limit};
 use super::gaps;
 use super::lane::{LaneState, LaneStates};
 use super::names::series_by_number;
-use super::row::{self, Place, int, uint};
+use super::row::{self, WindowStart, int, uint};
 use super::window_block;
 use super::{Reader, Store};
-
-/// What a confirmation did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Confirmation {
-    /// It moved the lane on.
-    Advanced,
-    /// It is old or a repeat, or names what was never committed: nothing changed.
-    Ignored,
-}
 
 impl Reader {
     /// A part of the lane events or diagnostics: a range, from its first sequence on as far as the limit goes. Nothing where
     /// the range is empty. To be read within one transaction.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub(crate) fn events(
         &self,
         lane: Lane,
@@ -57,23 +45,20 @@ impl Reader {
         let connection = &self.0;
         let range = committed(connection, lane, &wanted)?;
         let gaps = gaps::within(connection, lane, &range)?;
-        let mut filling = Filling::new(range.clone(), limit, gaps);
+        let mut extent = ExtentBuilder::new(range.clone(), limit, gaps);
         let mut statement = connection.prepare_cached(&format!(
             "SELECT seq, boot, uptime, wall, kind, body FROM {table} WHERE seq BETWEEN ? AND ? ORDER BY seq"
         ))?;
         let mut rows = statement.query((int(*range.start()), int(*range.end())))?;
         while let Some(row) = rows.next()? {
-            if !filling.offer(row::event(row)?, Instant::now()) {
+            if !extent.offer(row::event(row)?, Instant::now()) {
                 break;
             }
         }
-        Ok(filling.finish())
+        Ok(extent.finish())
     }
 
     /// The same of the lane windows. A block that is damaged leaves a gap.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub(crate) fn windows(
         &self,
         wanted: RangeInclusive<u64>,
@@ -83,7 +68,7 @@ impl Reader {
         let range = committed(connection, Lane::Windows, &wanted)?;
         let gaps = gaps::within(connection, Lane::Windows, &range)?;
         let series = series_by_number(connection)?;
-        let mut filling = Filling::new(range.clone(), limit, gaps);
+        let mut extent = ExtentBuilder::new(range.clone(), limit, gaps);
         let mut statement = connection.prepare_cached(
             "SELECT 0 AS grain, seq, boot, start, wall_at_zero, block FROM minute
                 WHERE seq >= (SELECT coalesce(max(seq), 0) FROM minute WHERE seq <= ?1) AND seq <= ?2
@@ -99,13 +84,13 @@ impl Reader {
             let entries = window_block::decode(place.start, row.get_ref("block")?.as_blob().unwrap_or_default());
             for (seq, entry) in (first..).zip(&entries.unwrap_or_default()) {
                 if let Some(series) = series.get(&entry.series)
-                    && !filling.offer(row::window(seq, series, &place, entry), Instant::now())
+                    && !extent.offer(row::window(seq, series, &place, entry), Instant::now())
                 {
                     break 'blocks;
                 }
             }
         }
-        Ok(filling.finish())
+        Ok(extent.finish())
     }
 }
 
@@ -120,11 +105,11 @@ fn committed(
 }
 
 /// `grain, boot, start, wall_at_zero`
-pub(super) fn place(row: &rusqlite::Row) -> Result<Place, StoreError> {
+pub(super) fn place(row: &rusqlite::Row) -> Result<WindowStart, StoreError> {
     use tilth_core::windows::Grain;
     let grain = if row.get::<_, i64>("grain")? == 0 { Grain::Minute } else { Grain::Quarter };
     let (boot, start) = (row.get("boot")?, Uptime(row.get("start")?));
-    Ok(Place { grain, boot, start, wall_at_zero: row.get("wall_at_zero")? })
+    Ok(WindowStart { grain, boot, start, wall_at_zero: row.get("wall_at_zero")? })
 }
 
 impl Store {
@@ -138,27 +123,25 @@ impl Store {
         self.epoch
     }
 
-    /// Where every lane stands.
+    /// The state of every lane.
     pub(crate) fn lanes(&self) -> LaneStates {
         self.lanes
     }
 
     /// The hub has accounted for everything up to a sequence. It moves only forward, and only over what was committed. It
-    /// is written with the next commit, or by [`Store::flush`].
-    pub(crate) fn confirm(&mut self, lane: Lane, seq: u64) -> Confirmation {
+    /// is written with the next commit, or by [`Store::flush`]. Returns whether it moved: one that is old, repeated or beyond what was
+    /// committed changes nothing.
+    pub(crate) fn confirm(&mut self, lane: Lane, seq: u64) -> bool {
         let state = self.lanes.of_mut(lane);
         if seq <= state.confirmed || seq > state.committed {
-            return Confirmation::Ignored;
+            return false;
         }
         state.confirmed = seq;
         self.confirmed_unwritten = true;
-        Confirmation::Advanced
+        true
     }
 
     /// Writes confirmations that no commit has written yet.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub(crate) fn flush(&mut self) -> Result<(), StoreError> {
         if self.confirmed_unwritten {
             let (lanes, transaction) = (self.lanes, self.reader.0.transaction()?);
@@ -194,7 +177,7 @@ impl Store {
     }
 
     /// Sets rows aside that the hub cannot store, all in one transaction. They stay here, and their sequences say so from now on.
-    /// Those that are confirmed, were never committed, or are in a gap already are left alone.
+    /// Rows that are confirmed, were never committed, or are in a gap already are left alone.
     ///
     /// # Errors
     /// [`StoreError`]; then nothing changed.

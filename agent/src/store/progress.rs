@@ -29,7 +29,7 @@ impl Progress {
         self.marks().unwritten_from
     }
 
-    /// Where the lanes of the outbox stand.
+    /// Committed and confirmed sequences of each lane.
     pub(crate) fn lanes(&self) -> LaneStates {
         self.marks().lanes
     }

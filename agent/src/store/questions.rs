@@ -57,7 +57,7 @@ pub(crate) enum Unanswered {
 /// A question with the channel for its answer.
 type Question = Box<dyn FnOnce(Result<&Reader, Unanswered>) + Send>;
 
-/// Where questions are read.
+/// The connection that reads questions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 enum Source {
     /// No database is open.
@@ -69,7 +69,7 @@ enum Source {
     StoreThread,
 }
 
-/// Where questions are read now: the store's thread says it, and waits for the running question before it closes the file.
+/// What the store's thread says of [`Source`], and whether a question runs: before the file is closed the thread waits for that.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ReadAccess(Arc<(Mutex<State>, Condvar)>);
 
@@ -212,9 +212,6 @@ impl Reader {
     }
 
     /// The stream that the rows belong to.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub(crate) fn stream(&self) -> Result<Stream, StoreError> {
         open::stream(&self.0)
     }

@@ -264,18 +264,12 @@ fn read_raws(cursor: &mut Cursor, points: &mut [Point]) -> Result<(), BlockError
     Ok(())
 }
 
+/// By their code.
 const QUALITIES: [Quality; 6] =
     [Quality::Good, Quality::Simulated, Quality::Calibrating, Quality::Suspect, Quality::Stale, Quality::Fault];
 
-const fn code(quality: Quality) -> u8 {
-    match quality {
-        Quality::Good => 0,
-        Quality::Simulated => 1,
-        Quality::Calibrating => 2,
-        Quality::Suspect => 3,
-        Quality::Stale => 4,
-        Quality::Fault => 5,
-    }
+fn code(quality: Quality) -> u8 {
+    QUALITIES.iter().position(|known| *known == quality).unwrap_or_default() as u8
 }
 
 fn quality(code: u8) -> Result<Quality, BlockError> {

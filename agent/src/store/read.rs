@@ -16,11 +16,11 @@ use super::row::{Series, int};
 /// A reading as it was kept.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Recorded {
-    /// Whose, of what, at which resolution.
+    /// Sensor, quantity and resolution.
     pub(crate) series: Series,
     /// The boot that its time is of.
     pub(crate) boot: u32,
-    /// Its own time.
+    /// When the sensor measured it.
     pub(crate) at: Uptime,
     /// The value.
     pub(crate) steps: Steps,
@@ -42,9 +42,6 @@ impl Reader {
     /// The readings of blocks after the one that a snapshot ends with, in an order in which the engine can be fed: each
     /// sensor's in order of arrival, sensors by time. Between sensors the order of arrival within a block interval is not
     /// kept.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub(crate) fn readings_after(&self, position: u64) -> Result<Vec<Recorded>, StoreError> {
         let series = series_by_number(&self.0)?;
         let mut statement = self.0.prepare_cached("SELECT boot, block FROM raw WHERE id > ? ORDER BY id")?;

@@ -1,4 +1,4 @@
-//! What is given up when time or room runs out, one small step after the other. Pure: it looks at figures and names a step.
+//! Retention: decides which rows to delete next when age or size limits are exceeded. Pure.
 //!
 //! ```text
 //! older than the tier keeps, and confirmed ------------------------------> deleted
@@ -23,7 +23,7 @@ pub(crate) struct Policy {
 
 /// The rows of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Rows {
+pub(crate) enum RowKind {
     /// Blocks of raw readings.
     Raw,
     /// Blocks of minutes.
@@ -36,13 +36,25 @@ pub(crate) enum Rows {
     Diagnostics,
 }
 
-impl Rows {
-    pub(super) const ALL: [Rows; 5] = [Rows::Raw, Rows::Minutes, Rows::Quarters, Rows::Events, Rows::Diagnostics];
+impl RowKind {
+    /// In events, `status` and messages.
+    pub(super) const fn words(self) -> &'static str {
+        match self {
+            RowKind::Raw => "readings",
+            RowKind::Minutes => "minutes",
+            RowKind::Quarters => "quarters",
+            RowKind::Events => "events",
+            RowKind::Diagnostics => "diagnostics",
+        }
+    }
+
+    pub(super) const ALL: [RowKind; 5] =
+        [RowKind::Raw, RowKind::Minutes, RowKind::Quarters, RowKind::Events, RowKind::Diagnostics];
 }
 
 /// What there is to give up.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Holdings {
+pub(super) struct Usage {
     /// In pages that hold something.
     pub(super) used_bytes: u64,
     /// In pages of the file that hold nothing.
@@ -50,7 +62,7 @@ pub(super) struct Holdings {
     /// On the disk, where that is known.
     pub(super) free_bytes: Option<u64>,
     /// Kinds whose oldest row is confirmed and older than is kept.
-    pub(super) outdated: Vec<Rows>,
+    pub(super) outdated: Vec<RowKind>,
     pub(super) events_bytes: u64,
     pub(super) can_collapse: bool,
     pub(super) confirmed_raw: bool,
@@ -65,10 +77,10 @@ pub(super) struct Holdings {
 /// What to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Nothing: all is well, or there is nothing left to give up.
+    /// No step: room and age are within their limits, or there is no row left to give up.
     Rest,
     /// Confirmed rows are older than they are kept.
-    Outdated(Rows),
+    Outdated(RowKind),
     /// Repeats of alerts become digests.
     Collapse,
     /// Raw readings whose windows the hub has.
@@ -87,10 +99,24 @@ pub(crate) enum Step {
     LoseEvents,
 }
 
+impl Step {
+    /// The kind of rows that it gives up; repeats of alerts are counted, not given up.
+    pub(super) const fn rows(self) -> Option<RowKind> {
+        match self {
+            Step::Rest | Step::Collapse => None,
+            Step::Outdated(rows) => Some(rows),
+            Step::ConfirmedRaw | Step::Raw => Some(RowKind::Raw),
+            Step::ConfirmedMinutes | Step::Thin => Some(RowKind::Minutes),
+            Step::ConfirmedQuarters | Step::LoseQuarters => Some(RowKind::Quarters),
+            Step::LoseEvents => Some(RowKind::Events),
+        }
+    }
+}
+
 /// Why room is short; nothing where it is not.
-pub(super) fn shortage(policy: &Policy, holdings: &Holdings) -> Option<&'static str> {
-    let no_growth = holdings.free_bytes.is_some_and(|free| free < policy.least_free_bytes);
-    match (holdings.used_bytes > policy.most_bytes, no_growth && holdings.spare_bytes < SPARE_BYTES) {
+pub(super) fn shortage(policy: &Policy, usage: &Usage) -> Option<&'static str> {
+    let no_growth = usage.free_bytes.is_some_and(|free| free < policy.least_free_bytes);
+    match (usage.used_bytes > policy.most_bytes, no_growth && usage.spare_bytes < SPARE_BYTES) {
         (true, _) => Some("the database reached its size limit"),
         (false, true) => Some("the disk is nearly full"),
         (false, false) => None,
@@ -100,24 +126,24 @@ pub(super) fn shortage(policy: &Policy, holdings: &Holdings) -> Option<&'static 
 /// With the disk nearly full, this much of the file is kept empty for what comes.
 pub(super) const SPARE_BYTES: u64 = 1 << 20;
 
-pub(super) fn next_step(policy: &Policy, holdings: &Holdings) -> Step {
-    if let Some(rows) = holdings.outdated.first() {
+pub(super) fn next_step(policy: &Policy, usage: &Usage) -> Step {
+    if let Some(rows) = usage.outdated.first() {
         return Step::Outdated(*rows);
     }
-    if holdings.events_bytes > policy.events_bytes && holdings.can_collapse {
+    if usage.events_bytes > policy.events_bytes && usage.can_collapse {
         return Step::Collapse;
     }
-    let is_over = holdings.used_bytes > policy.most_bytes;
-    let is_short = shortage(policy, holdings).is_some();
+    let is_over = usage.used_bytes > policy.most_bytes;
+    let is_short = shortage(policy, usage).is_some();
     let in_order = [
-        (holdings.confirmed_raw, Step::ConfirmedRaw),
-        (holdings.raw, Step::Raw),
-        (holdings.confirmed_minutes, Step::ConfirmedMinutes),
-        (holdings.confirmed_quarters, Step::ConfirmedQuarters),
-        (holdings.can_thin, Step::Thin),
-        (holdings.quarters, Step::LoseQuarters),
+        (usage.confirmed_raw, Step::ConfirmedRaw),
+        (usage.raw, Step::Raw),
+        (usage.confirmed_minutes, Step::ConfirmedMinutes),
+        (usage.confirmed_quarters, Step::ConfirmedQuarters),
+        (usage.can_thin, Step::Thin),
+        (usage.quarters, Step::LoseQuarters),
         // Not for empty pages: what else there is has made room, and what comes waits in memory at first.
-        (holdings.closed_events && is_over, Step::LoseEvents),
+        (usage.closed_events && is_over, Step::LoseEvents),
     ];
     let first = in_order.into_iter().find(|(there_is, _)| *there_is).map(|(_, step)| step);
     first.filter(|_| is_short).unwrap_or(Step::Rest)
@@ -130,8 +156,8 @@ mod tests {
     const POLICY: Policy = Policy { keep_days: 7, most_bytes: 1000, least_free_bytes: 50, events_bytes: 100 };
 
     /// Everything that could be given up, with so many bytes used.
-    fn plenty(used_bytes: u64) -> Holdings {
-        Holdings {
+    fn plenty(used_bytes: u64) -> Usage {
+        Usage {
             used_bytes,
             free_bytes: Some(1 << 30),
             can_collapse: true,
@@ -142,60 +168,60 @@ mod tests {
             can_thin: true,
             quarters: true,
             closed_events: true,
-            ..Holdings::default()
+            ..Usage::default()
         }
     }
 
     #[test]
     fn at_the_cap_things_go_in_order_until_nothing_is_left() {
-        let mut holdings = plenty(1001);
-        type Gone = fn(&mut Holdings);
+        let mut usage = plenty(1001);
+        type Gone = fn(&mut Usage);
         let order: [(Step, Gone); 7] = [
-            (Step::ConfirmedRaw, |holdings| holdings.confirmed_raw = false),
-            (Step::Raw, |holdings| holdings.raw = false),
-            (Step::ConfirmedMinutes, |holdings| holdings.confirmed_minutes = false),
-            (Step::ConfirmedQuarters, |holdings| holdings.confirmed_quarters = false),
-            (Step::Thin, |holdings| holdings.can_thin = false),
-            (Step::LoseQuarters, |holdings| holdings.quarters = false),
-            (Step::LoseEvents, |holdings| holdings.closed_events = false),
+            (Step::ConfirmedRaw, |usage| usage.confirmed_raw = false),
+            (Step::Raw, |usage| usage.raw = false),
+            (Step::ConfirmedMinutes, |usage| usage.confirmed_minutes = false),
+            (Step::ConfirmedQuarters, |usage| usage.confirmed_quarters = false),
+            (Step::Thin, |usage| usage.can_thin = false),
+            (Step::LoseQuarters, |usage| usage.quarters = false),
+            (Step::LoseEvents, |usage| usage.closed_events = false),
         ];
         for (step, gone) in order {
-            assert_eq!(next_step(&POLICY, &holdings), step);
-            gone(&mut holdings);
+            assert_eq!(next_step(&POLICY, &usage), step);
+            gone(&mut usage);
         }
-        assert_eq!(next_step(&POLICY, &holdings), Step::Rest);
+        assert_eq!(next_step(&POLICY, &usage), Step::Rest);
     }
 
     #[test]
     fn steps() {
-        let table: [(&str, Holdings, Step); 8] = [
+        let table: [(&str, Usage, Step); 8] = [
             ("room enough", plenty(1000), Step::Rest),
             (
                 "outdated rows go with room enough",
-                Holdings { outdated: vec![Rows::Minutes], ..plenty(5) },
-                Step::Outdated(Rows::Minutes),
+                Usage { outdated: vec![RowKind::Minutes], ..plenty(5) },
+                Step::Outdated(RowKind::Minutes),
             ),
-            ("events over their share collapse first", Holdings { events_bytes: 101, ..plenty(2000) }, Step::Collapse),
+            ("events over their share collapse first", Usage { events_bytes: 101, ..plenty(2000) }, Step::Collapse),
             (
                 "events over their share with no repeats stay",
-                Holdings { events_bytes: 101, can_collapse: false, ..plenty(5) },
+                Usage { events_bytes: 101, can_collapse: false, ..plenty(5) },
                 Step::Rest,
             ),
-            ("a disk nearly full", Holdings { free_bytes: Some(49), ..plenty(5) }, Step::ConfirmedRaw),
+            ("a disk nearly full", Usage { free_bytes: Some(49), ..plenty(5) }, Step::ConfirmedRaw),
             (
                 "a disk nearly full, and empty pages to use",
-                Holdings { free_bytes: Some(49), spare_bytes: SPARE_BYTES, ..plenty(5) },
+                Usage { free_bytes: Some(49), spare_bytes: SPARE_BYTES, ..plenty(5) },
                 Step::Rest,
             ),
             (
                 "a disk nearly full costs no events",
-                Holdings { free_bytes: Some(49), closed_events: true, ..Holdings::default() },
+                Usage { free_bytes: Some(49), closed_events: true, ..Usage::default() },
                 Step::Rest,
             ),
-            ("a disk nobody can measure", Holdings { free_bytes: None, ..plenty(5) }, Step::Rest),
+            ("a disk nobody can measure", Usage { free_bytes: None, ..plenty(5) }, Step::Rest),
         ];
-        for (what, holdings, step) in table {
-            assert_eq!(next_step(&POLICY, &holdings), step, "{what}");
+        for (what, usage, step) in table {
+            assert_eq!(next_step(&POLICY, &usage), step, "{what}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Where rows and the words of core and protocol meet: the one file that translates between them.
+//! The one translation between rows and the types of core and protocol.
 
 use rusqlite::Row;
 use tilth_core::id::SensorId;
@@ -78,7 +78,7 @@ pub(super) fn event(row: &Row) -> rusqlite::Result<Event> {
 /// What a series is of.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Series {
-    /// Whose values.
+    /// Sensor that the values are of.
     pub(crate) sensor: SensorId,
     /// What they measure.
     pub(crate) quantity: Quantity,
@@ -99,17 +99,17 @@ pub(super) fn series(row: &Row) -> Result<Series, StoreError> {
 
 /// Which window a block is of, with the time of day as it was known then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct WindowStart {
     pub(super) grain: Grain,
     pub(super) boot: u32,
     pub(super) start: Uptime,
     pub(super) wall_at_zero: Option<i64>,
 }
 
-impl Place {
-    pub(super) fn of(grain: Grain, start: Stamp) -> Place {
+impl WindowStart {
+    pub(super) fn of(grain: Grain, start: Stamp) -> WindowStart {
         let wall_at_zero = start.wall.map(|wall| wall.0.saturating_sub(start.uptime.0));
-        Place { grain, boot: start.boot, start: start.uptime, wall_at_zero }
+        WindowStart { grain, boot: start.boot, start: start.uptime, wall_at_zero }
     }
 
     pub(super) fn start(&self) -> Stamp {
@@ -118,7 +118,7 @@ impl Place {
     }
 }
 
-pub(super) fn window(seq: u64, series: &Series, place: &Place, entry: &Entry) -> WindowRow {
+pub(super) fn window(seq: u64, series: &Series, place: &WindowStart, entry: &Entry) -> WindowRow {
     let good = entry.row.window.good;
     WindowRow {
         seq,

@@ -120,6 +120,11 @@ CREATE TABLE loss (
 /// The layout that this version writes.
 pub(super) const LAYOUT: u32 = MIGRATIONS.len() as u32;
 
+/// A whole number that SQLite says of the file.
+pub(super) fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<u64> {
+    connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs)
+}
+
 pub(super) fn layout(connection: &Connection) -> Result<u32, StoreError> {
     Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?)
 }

@@ -25,10 +25,10 @@ const HEAD: usize = 8;
 
 /// What a restart continues from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct KeptSnapshot {
+pub(crate) struct StoredCheckpoint {
     /// A [`Checkpoint`] as JSON.
     pub(crate) bytes: Vec<u8>,
-    /// It holds every reading up to this block; feed those after it ([`super::Reader::readings_after`]).
+    /// The last raw block that the checkpoint contains; feed the readings after it ([`super::Reader::readings_after`]).
     pub(crate) position: u64,
 }
 
@@ -43,13 +43,13 @@ pub(super) fn write(connection: &Connection, checkpoint: &Checkpoint) -> Result<
     Ok(())
 }
 
-pub(super) fn read(connection: &Connection) -> Result<Option<KeptSnapshot>, StoreError> {
+pub(super) fn read(connection: &Connection) -> Result<Option<StoredCheckpoint>, StoreError> {
     let row = connection
         .query_row("SELECT raw, body FROM snapshot", [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))
         .optional()?;
     let Some((position, body)) = row else { return Ok(None) };
     let bytes = unpack(&body).ok_or_else(|| StoreError::Damaged("the snapshot is not what was written".to_owned()))?;
-    Ok(Some(KeptSnapshot { bytes, position: uint(position) }))
+    Ok(Some(StoredCheckpoint { bytes, position: uint(position) }))
 }
 
 /// The block up to which raw readings are in the snapshot; all of them, while there is none.

@@ -30,14 +30,14 @@ pub(crate) struct BootSpan {
 
 /// How much one answer may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Most {
+pub(crate) struct ReadLimit {
     /// Rows at most, and as many as the last block brings beyond them.
     pub(crate) rows: usize,
     /// No block is read after this instant, but for the first.
     pub(crate) until: Instant,
 }
 
-impl Most {
+impl ReadLimit {
     fn is_reached(&self, rows: usize) -> bool {
         rows > 0 && (rows >= self.rows || self.until <= Instant::now())
     }
@@ -57,7 +57,7 @@ pub(crate) struct Part<R> {
 pub(crate) struct RecordedWindow {
     /// When it began; the time of day as it is known by now.
     pub(crate) start: Stamp,
-    /// Of what and at which resolution.
+    /// Sensor, quantity and resolution.
     pub(crate) series: Series,
     /// What was seen.
     pub(crate) row: windows::Row,
@@ -65,15 +65,12 @@ pub(crate) struct RecordedWindow {
 
 impl Reader {
     /// The windows of a sensor that began in a span. To be read within one transaction.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub(crate) fn windows_of(
         &self,
         sensor: &SensorId,
         grain: Grain,
         span: BootSpan,
-        most: Most,
+        most: ReadLimit,
     ) -> Result<Part<RecordedWindow>, StoreError> {
         let series = series_of(&self.0, sensor)?;
         let zero = boots(&self.0)?.into_iter().find(|boot| boot.number == span.boot).and_then(|boot| boot.wall_at_zero);
@@ -106,14 +103,11 @@ impl Reader {
     }
 
     /// The readings of a sensor in a span. To be read within one transaction.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub(crate) fn readings_of(
         &self,
         sensor: &SensorId,
         span: BootSpan,
-        most: Most,
+        most: ReadLimit,
     ) -> Result<Part<Recorded>, StoreError> {
         let series = series_of(&self.0, sensor)?;
         let BootSpan { boot, from, to } = span;

@@ -19,7 +19,7 @@ use super::open::{Found, Opened, Options};
 pub(crate) use super::progress::Progress;
 use super::questions::{Questions, ReadAccess};
 use super::retention::{Policy, Step};
-use super::{Before, Running, Store};
+use super::{Remembered, Running, Store};
 
 /// Between looks at whether something must be given up.
 const LOOK: Span = Span::from_mins(1);
@@ -46,10 +46,10 @@ pub(crate) struct Settings {
 pub(crate) enum News<'a> {
     /// Rows were committed: the lanes of this stream stand so.
     Rows(Stream, LaneStates),
-    /// Nothing can be written; what comes gathers in memory. Said once for each trouble.
+    /// Writing fails; what comes gathers in memory. Said once for each error.
     Trouble(&'a StoreError),
     /// There is a database, after a start without one: the boot has this number, and this was known before.
-    Begun(u32, Before, &'a Opened),
+    Begun(u32, Remembered, &'a Opened),
     /// Writing works again.
     Recovered,
     /// So much was dropped and is in no commit yet, as far as is known; nothing once it is.
@@ -65,7 +65,7 @@ pub(crate) enum News<'a> {
 }
 
 /// What the thread begins with.
-pub(crate) enum Ground {
+pub(crate) enum InitialStore {
     /// An open store in which a boot has begun.
     Open(Box<Store>),
     /// No database yet, and why; the thread goes on trying to open it.
@@ -78,7 +78,7 @@ pub(crate) enum Ground {
 /// # Errors
 /// When the system gives no thread.
 pub(crate) fn start(
-    open: impl FnOnce() -> Ground + Send + 'static,
+    open: impl FnOnce() -> InitialStore + Send + 'static,
     settings: Settings,
 ) -> Result<(Recorder, StoreHandle, JoinHandle<()>), std::io::Error> {
     let (commands, heard) = mpsc::sync_channel(QUEUE);
@@ -87,20 +87,20 @@ pub(crate) fn start(
     let access = ReadAccess::default();
     let questions = Questions::start(access.clone())?;
     let handle = StoreHandle { commands, questions, progress: recorder.progress() };
-    let run = move || Keeper::new(open(), settings, heard, progress, alerts_until, access).run();
+    let run = move || StoreThread::new(open(), settings, heard, progress, alerts_until, access).run();
     let thread = std::thread::Builder::new().name("store".to_owned()).spawn(run)?;
     Ok((recorder, handle, thread))
 }
 
-struct Keeper {
+struct StoreThread {
     /// Absent where none could be opened at the start, or none be made after a damage.
     store: Option<Store>,
     running: Running,
-    /// It is of no use any more but to those who ask.
+    /// The connection cannot write any more and only answers questions.
     must_reopen: bool,
     /// What was known of a file that was deleted while it was in use.
     deleted: Option<Known>,
-    /// Of the database that was closed last.
+    /// The stream of the database that was closed last.
     stream: Option<Stream>,
     /// Why nothing can be written, as it was said last.
     trouble: Option<String>,
@@ -119,25 +119,25 @@ struct Keeper {
     settings: Settings,
 }
 
-impl Keeper {
+impl StoreThread {
     fn new(
-        ground: Ground,
+        ground: InitialStore,
         settings: Settings,
         heard: Receiver<Command>,
         progress: Progress,
         alerts_until: Arc<AtomicU64>,
         access: ReadAccess,
-    ) -> Keeper {
+    ) -> StoreThread {
         let (store, running, trouble) = match ground {
-            Ground::Open(store) => {
+            InitialStore::Open(store) => {
                 access.open(&store);
                 progress.marks().lanes = store.lanes();
                 let running = store.running();
                 (Some(*store), running, None)
             }
-            Ground::Missing(running, error) => (None, running, Some(error.to_string())),
+            InitialStore::Missing(running, error) => (None, running, Some(error.to_string())),
         };
-        Keeper {
+        StoreThread {
             running,
             store,
             must_reopen: false,
@@ -279,7 +279,7 @@ impl Keeper {
         self.give_up();
     }
 
-    /// Where the lanes stand, if there was anything to write.
+    /// Returns the state of the lanes, if there was anything to write.
     fn write(&mut self) -> Result<Option<(Stream, LaneStates)>, StoreError> {
         if self.store.as_ref().is_some_and(|store| !store.is_in_place()) {
             return self.replace_lost_file();

@@ -3,10 +3,10 @@
 /// Why a block cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BlockError {
-    /// It ends too early, or says of itself what cannot be.
+    /// The block ends too early, or its lengths contradict each other.
     #[error("its content contradicts itself")]
     Content,
-    /// It is not what was written.
+    /// The block is not what was written.
     #[error("its checksum is wrong")]
     Checksum,
     /// Written by a version that lays blocks out otherwise.

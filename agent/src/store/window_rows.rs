@@ -6,44 +6,44 @@ use tilth_core::windows::{Closed, Grain, Row};
 
 use super::boot;
 use super::error::StoreError;
-use super::row::{Place, table};
+use super::row::{WindowStart, table};
 use super::window_block::{self, Entry};
 
 /// A block to be written.
 #[derive(Debug)]
-pub(super) struct Filed {
-    pub(super) place: Place,
+pub(super) struct WindowBlock {
+    pub(super) place: WindowStart,
     pub(super) entries: Vec<Entry>,
 }
 
 /// The blocks of one transaction, one for each window that closes in it.
-pub(super) struct Filing<'a> {
+pub(super) struct WindowBlocks<'a> {
     connection: &'a Connection,
     boot: u32,
     /// In the order in which their windows closed.
-    pub(super) blocks: Vec<Filed>,
+    pub(super) blocks: Vec<WindowBlock>,
 }
 
-impl Filing<'_> {
+impl WindowBlocks<'_> {
     /// `boot` is that of windows whose boot was not counted when they closed.
-    pub(super) fn new(connection: &Connection, boot: u32) -> Filing<'_> {
-        Filing { connection, boot, blocks: Vec::new() }
+    pub(super) fn new(connection: &Connection, boot: u32) -> WindowBlocks<'_> {
+        WindowBlocks { connection, boot, blocks: Vec::new() }
     }
 
     pub(super) fn add(&mut self, series: u32, closed: &Closed) -> Result<(), StoreError> {
-        let place = Place::of(closed.grain, boot::counted(closed.start, self.boot));
+        let place = WindowStart::of(closed.grain, boot::counted(closed.start, self.boot));
         let before = if closed.late { self.newest(&place, series)? } else { None };
         let entry = Entry { series, row: Row::amend(before, closed.window) };
         match self.blocks.iter_mut().rev().find(|block| block.place == place) {
             Some(block) => block.entries.push(entry),
-            None => self.blocks.push(Filed { place, entries: vec![entry] }),
+            None => self.blocks.push(WindowBlock { place, entries: vec![entry] }),
         }
         Ok(())
     }
 
     /// The row of a window so far: in this transaction or before it.
-    fn newest(&self, place: &Place, series: u32) -> Result<Option<Row>, StoreError> {
-        let same = |block: &&Filed| {
+    fn newest(&self, place: &WindowStart, series: u32) -> Result<Option<Row>, StoreError> {
+        let same = |block: &&WindowBlock| {
             (block.place.grain, block.place.boot, block.place.start) == (place.grain, place.boot, place.start)
         };
         let here = self.blocks.iter().rev().filter(same).flat_map(|block| block.entries.iter().rev());

@@ -18,7 +18,7 @@ use crate::configuration::ConfigStatus;
 use crate::health::SharedMarks;
 use crate::sense::queue::Queue;
 use crate::store::tests::farm::{Folder, booted, options};
-use crate::store::thread::{self, Ground, Settings};
+use crate::store::thread::{self, InitialStore, Settings};
 use crate::store::{BLOCK_INTERVAL, Policy};
 use crate::sync::status::SyncStatus;
 
@@ -33,7 +33,7 @@ fn router_of(folder: &Folder) -> Router {
         news: Box::new(|_| ()),
     };
     let store = Box::new(booted(folder));
-    let (_, store, _) = thread::start(|| Ground::Open(store), settings).unwrap();
+    let (_, store, _) = thread::start(|| InitialStore::Open(store), settings).unwrap();
     let clock = Clock::new(Source::System);
     router(Arc::new(ApiState {
         device: Id::new("pi-7").unwrap(),

@@ -22,15 +22,15 @@ fn gap(first: u64, last: u64, kind: GapKind) -> Gap {
 fn fill(range: RangeInclusive<u64>, limit: Limit, rows: &[u64], gaps: &[Gap]) -> Option<(u64, String)> {
     let inside = gaps.iter().filter(|gap| gap.first <= *range.end() && gap.last >= *range.start());
     let cut = |gap: &Gap| Gap { first: gap.first.max(*range.start()), last: gap.last.min(*range.end()), ..gap.clone() };
-    let mut filling = Filling::new(range.clone(), limit, inside.map(cut).collect());
+    let mut extent = ExtentBuilder::new(range.clone(), limit, inside.map(cut).collect());
     // Whole blocks of three rows are offered, whatever of them is in the range.
     let near = range.start().saturating_sub(3)..=range.end().saturating_add(3);
     for seq in rows.iter().filter(|seq| near.contains(seq)) {
-        if !filling.offer(event(*seq), Instant::now()) {
+        if !extent.offer(event(*seq), Instant::now()) {
             break;
         }
     }
-    let extent = filling.finish()?;
+    let extent = extent.finish()?;
     let mut drawn = String::new();
     for seq in extent.first..=extent.last {
         let row = extent.rows.iter().filter(|row| row.seq == seq).map(|_| 'R');

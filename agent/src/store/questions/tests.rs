@@ -9,9 +9,9 @@ use tilth_core::windows::Grain;
 use tilth_protocol::Lane;
 
 use super::*;
-use crate::store::span::{BootSpan, Most};
+use crate::store::span::{BootSpan, ReadLimit};
 use crate::store::tests::farm::{Farm, Folder, booted, note, open, options, watched};
-use crate::store::thread::{self as store_thread, Ground, News, Recorder, Settings};
+use crate::store::thread::{self as store_thread, InitialStore, News, Recorder, Settings};
 use crate::store::{BLOCK_INTERVAL, Commit, Limit, Policy, Store};
 
 /// A store on its threads.
@@ -35,7 +35,7 @@ fn bench(store: Store) -> Bench {
             }
         }),
     };
-    let (recorder, handle, storing) = store_thread::start(|| Ground::Open(Box::new(store)), settings).unwrap();
+    let (recorder, handle, storing) = store_thread::start(|| InitialStore::Open(Box::new(store)), settings).unwrap();
     Bench { recorder, handle, storing, replaced }
 }
 
@@ -186,7 +186,7 @@ fn without_a_database_a_question_hears_so() {
         free_bytes: Box::new(|| None),
         news: Box::new(|_| ()),
     };
-    let (recorder, handle, storing) = store_thread::start(|| Ground::Missing(running, error), settings).unwrap();
+    let (recorder, handle, storing) = store_thread::start(|| InitialStore::Missing(running, error), settings).unwrap();
     let answer = run(handle.read(|reader, _| events(reader)));
     assert!(matches!(answer, Err(Unanswered::NoDatabase)), "{answer:?}");
     recorder.stop();
@@ -245,7 +245,7 @@ fn an_answer_that_was_cut_says_where() {
     let (reader, sensor) = (store.reader(), SensorId::new("z/s1").unwrap());
     let all = BootSpan { boot: 1, from: Uptime(-1), to: farm.now };
     let (later, over) = (Instant::now() + Duration::from_secs(3600), Instant::now());
-    let most = |rows, until| Most { rows, until };
+    let most = |rows, until| ReadLimit { rows, until };
 
     let windows = |most| reader.windows_of(&sensor, Grain::Minute, all, most).unwrap();
     let whole = windows(most(1000, later));

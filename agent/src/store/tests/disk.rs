@@ -9,8 +9,8 @@ use tilth_protocol::{GapKind, Lane};
 use super::farm::{Chance, Farm, Folder, WALL, alert, booted, note, open, options, watched};
 use super::law;
 use crate::store::buffer::Buffer;
-use crate::store::retention::{Rows, Step};
-use crate::store::{Anchor, BLOCK_INTERVAL, Commit, Options, Policy, Store, StoreError};
+use crate::store::retention::{RowKind, Step};
+use crate::store::{BLOCK_INTERVAL, BootTime, Commit, Options, Policy, Store, StoreError};
 
 const ROOMY: Policy = Policy { keep_days: 7, most_bytes: u64::MAX, least_free_bytes: 0, events_bytes: u64::MAX };
 
@@ -151,7 +151,7 @@ fn confirmed_rows_go_with_age_and_others_stay() {
     let folder = Folder::new();
     let (mut store, mut farm, mut chance) = (booted(&folder), Farm::new(8), Chance::new(4));
     let mut first = farm.take();
-    first.anchor = Some(Anchor { wall_at_zero: WALL, source: "ntp".to_owned(), error: Span(1) });
+    first.boot_time = Some(BootTime { wall_at_zero: WALL, source: "ntp".to_owned(), error: Span(1) });
     store.commit(&first).unwrap();
     for _ in 0..120 {
         store.commit(&minute(&mut farm, &mut chance)).unwrap();
@@ -167,7 +167,7 @@ fn confirmed_rows_go_with_age_and_others_stay() {
     while let Step::Outdated(rows) = store.give_up(&ROOMY, later(30), None).unwrap() {
         gone.insert(rows);
     }
-    assert!(gone.is_superset(&[Rows::Raw, Rows::Minutes, Rows::Events].into()), "{gone:?}");
+    assert!(gone.is_superset(&[RowKind::Raw, RowKind::Minutes, RowKind::Events].into()), "{gone:?}");
     law::holds(&store);
     let count = |table: &str| -> i64 {
         store.reader().0.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
@@ -185,7 +185,7 @@ fn sequences_go_on_when_every_row_is_gone() {
     let mut store = booted(&folder);
     let mut commit = Commit::new(Uptime(0), watched(1));
     commit.events = (0..20).map(|n| note(Uptime(n), "event")).collect();
-    commit.anchor = Some(Anchor { wall_at_zero: WALL, source: "ntp".to_owned(), error: Span(1) });
+    commit.boot_time = Some(BootTime { wall_at_zero: WALL, source: "ntp".to_owned(), error: Span(1) });
     store.commit(&commit).unwrap();
     store.confirm(Lane::Events, 20);
     let later = Some(WallTime(WALL.0 + 30 * 86_400_000));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use tilth_core::effect::Effect;
 use tilth_core::engine::{Engine, Input};
 use tilth_core::id::SensorId;
 use tilth_core::reading::{Raw, Reading};
@@ -11,11 +12,11 @@ use tilth_core::windows::{Grain, Window};
 
 use super::farm::{Chance, Farm, Folder, WALL, booted, checkpoint, open};
 use crate::checkpoint::Checkpoint;
-use crate::store::buffer::Losses;
+use crate::store::buffer::{Buffer, Losses};
 use crate::store::retention::Step;
-use crate::store::snapshot::KeptSnapshot;
-use crate::store::span::{BootSpan, Most};
-use crate::store::{Anchor, Commit, Policy};
+use crate::store::snapshot::StoredCheckpoint;
+use crate::store::span::{BootSpan, ReadLimit};
+use crate::store::{BLOCK_INTERVAL, BootTime, Commit, Policy};
 
 /// An hour of random readings, some of them late, committed every ten seconds: the store and what it was given.
 fn an_hour(folder: &Folder) -> (crate::store::Store, Farm, Vec<Reading>) {
@@ -35,8 +36,8 @@ fn an_hour(folder: &Folder) -> (crate::store::Store, Farm, Vec<Reading>) {
     (store, farm, given)
 }
 
-fn everything() -> Most {
-    Most { rows: usize::MAX, until: Instant::now() + Duration::from_secs(3600) }
+fn everything() -> ReadLimit {
+    ReadLimit { rows: usize::MAX, until: Instant::now() + Duration::from_secs(3600) }
 }
 
 fn sensor(number: u32) -> SensorId {
@@ -128,6 +129,41 @@ fn a_restart_continues_from_the_snapshot_and_the_readings_after_it() {
     assert_eq!(engine.snapshot(), farm.engine.snapshot());
 }
 
+/// Guards against: windows that are lost or come twice when the power goes while a backlog is written.
+#[test]
+fn a_power_cut_within_a_backlog_neither_loses_nor_repeats_a_window() {
+    let folder = Folder::new();
+    let (mut store, mut farm, mut buffer) = (booted(&folder), Farm::new(60), Buffer::new(BLOCK_INTERVAL));
+    for minute in 0..120 {
+        (0..60).for_each(|sensor| farm.read(sensor, f64::from(minute % 40), Span(0)));
+        farm.wait(Span::from_mins(1));
+        buffer.add(farm.take());
+    }
+    let (commits, lost) = buffer.waiting();
+    let (first, rest) = commits.split_at(buffer.next_transaction());
+    store.commit_all(first, lost).unwrap();
+
+    let copy = folder.copy();
+    let cut = open(&copy).0;
+    let kept = cut.snapshot().unwrap().unwrap();
+    let kept_then: Checkpoint = serde_json::from_slice(&kept.bytes).unwrap();
+    let mut engine = Engine::restore(farm.watched.plan.clone(), &kept_then.engine).unwrap();
+    assert_eq!(cut.reader().readings_after(kept.position).unwrap().len(), 0);
+    for commit in rest {
+        for &Reading { sensor, at, raw, quality, .. } in &commit.readings {
+            engine.handle(at, Input::Reading(Raw { sensor, at, value: raw, quality }));
+        }
+        engine.handle(commit.now, Input::Tick);
+    }
+    let mut windows = Vec::new();
+    while let Some(effect) = engine.poll() {
+        windows.extend(if let Effect::Window(closed) = effect { Some(closed) } else { None });
+    }
+    let expected: Vec<_> = rest.iter().flat_map(|commit| commit.windows.clone()).collect();
+    assert!(expected.len() > 1000, "{}", expected.len());
+    assert_eq!(windows, expected);
+}
+
 /// A snapshot and readings that it never saw may wait for one commit, and its position outlives every block.
 #[test]
 fn readings_that_a_snapshot_never_saw_come_after_it() {
@@ -167,11 +203,11 @@ fn boots_are_counted_and_know_their_time_of_day() {
     let mut store = open(&folder).0;
     assert_eq!(store.begin_boot("a", 0).unwrap().0, 3);
     let mut commit = Commit::new(Uptime(0), super::farm::watched(1));
-    let anchor = |ms| Anchor { wall_at_zero: WallTime(ms), source: "ntp".to_owned(), error: Span(20) };
-    commit.anchor = Some(anchor(1000));
+    let anchor = |ms| BootTime { wall_at_zero: WallTime(ms), source: "ntp".to_owned(), error: Span(20) };
+    commit.boot_time = Some(anchor(1000));
     store.commit(&commit).unwrap();
     store.begin_boot("c", 0).unwrap();
-    commit.anchor = Some(anchor(5000));
+    commit.boot_time = Some(anchor(5000));
     store.commit(&commit).unwrap();
     let zeros: Vec<_> = store.reader().boots().unwrap().iter().map(|boot| boot.wall_at_zero).collect();
     assert_eq!(zeros, [None, None, Some(WallTime(1000)), Some(WallTime(5000))]);
@@ -188,7 +224,7 @@ fn site_state_and_snapshot_are_replaced() {
             Some(checkpoint(&(0..length).map(|n| char::from(b'a' + (n * n % 23) as u8)).collect::<String>()));
         commit.site = Some(farm.engine.site().clone());
         store.commit(&commit).unwrap();
-        let kept = KeptSnapshot { bytes: serde_json::to_vec(&commit.snapshot.unwrap()).unwrap(), position: 0 };
+        let kept = StoredCheckpoint { bytes: serde_json::to_vec(&commit.snapshot.unwrap()).unwrap(), position: 0 };
         assert_eq!(store.snapshot().unwrap(), Some(kept));
         assert_eq!(store.site().unwrap(), commit.site);
     }

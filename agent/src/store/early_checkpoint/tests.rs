@@ -1,0 +1,39 @@
+use tilth_core::time::Uptime;
+
+use super::LEAST_PAGES;
+use crate::store::tests::farm::{Folder, booted, note, watched};
+use crate::store::{Commit, aside};
+
+/// Guards against: an empty backup, and a log that never grows, on which a full disk goes unnoticed.
+#[test]
+fn the_file_follows_its_log_which_goes_on_growing() {
+    let folder = Folder::new();
+    let mut store = booted(&folder);
+    let length = || std::fs::metadata(aside::beside(&folder.database(), "-wal")).unwrap().len();
+    let mut before = 0;
+    for number in 0..100 {
+        let mut commit = Commit::new(Uptime(number), watched(1));
+        commit.events.push(note(Uptime(number), "a note of some length, so that there is something to write"));
+        store.commit(&commit).unwrap();
+        store.checkpoint_early();
+        assert!(length() > before, "the log grows");
+        before = length();
+        let copy = Folder::new();
+        std::fs::copy(folder.database(), copy.database()).unwrap();
+        let events = rusqlite::Connection::open(copy.database())
+            .and_then(|copy| copy.query_row("SELECT coalesce(max(seq), 0) FROM event", [], |row| row.get::<_, i64>(0)));
+        // A commit is at least a page of the log.
+        let behind = LEAST_PAGES as i64;
+        let is_near = events.as_ref().is_ok_and(|events| *events + behind >= number);
+        assert!(number < behind || is_near, "{number}: {events:?}");
+    }
+    for number in 0..1000 {
+        let mut commit = Commit::new(Uptime(number), watched(1));
+        commit.events.push(note(Uptime(number), &"a long note ".repeat(40)));
+        store.commit(&commit).unwrap();
+        store.checkpoint_early();
+    }
+    assert!(length() < 2 << 20, "no longer young: the log begins anew at its usual length, not at {}", length());
+    drop(store);
+    assert!(!aside::beside(&folder.database(), "-wal").exists(), "a clean end leaves no log");
+}

@@ -347,14 +347,14 @@ impl ContentHash {
 
 impl fmt::Display for ContentHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        key::write_hex(f, &self.0)
+        f.write_str(&hex::encode(self.0))
     }
 }
 
 impl std::str::FromStr for ContentHash {
     type Err = KeyError;
     fn from_str(text: &str) -> Result<ContentHash, KeyError> {
-        key::hex(text).map(ContentHash).ok_or(KeyError::Hex { digits: 64 })
+        key::from_hex(text).map(ContentHash).ok_or(KeyError::Hex { digits: 64 })
     }
 }
 

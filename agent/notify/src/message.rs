@@ -84,7 +84,7 @@ impl Message {
             [first, ..] => {
                 let mut ids = Context::new(&SHA256);
                 self.items.iter().for_each(|item| ids.update(format!("{}\n", item.notification.id).as_bytes()));
-                let name: String = ids.finish().as_ref()[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+                let name = hex::encode(&ids.finish().as_ref()[..4]);
                 format!("{}-digest-{name}", first.notification.id)
             }
         }

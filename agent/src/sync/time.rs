@@ -76,5 +76,5 @@ async fn ask(enrolment: &Enrolment, clock: &Clock) -> anyhow::Result<Anchor> {
 fn nonce() -> Option<String> {
     let mut bytes = [0; 16];
     SystemRandom::new().fill(&mut bytes).ok()?;
-    Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Some(hex::encode(bytes))
 }

@@ -40,19 +40,11 @@ impl KeyKind {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    use fmt::Write;
-    bytes.iter().fold(String::new(), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
-}
-
 impl Key {
     /// A key of random bytes that the caller drew: a public id and a secret.
     #[must_use]
     pub fn from_random(kind: KeyKind, id: [u8; ID_DIGITS / 2], secret: [u8; SECRET_DIGITS / 2]) -> Key {
-        Key { kind, text: format!("{}{}_{}", kind.prefix(), hex(&id), hex(&secret)) }
+        Key { kind, text: format!("{}{}_{}", kind.prefix(), hex::encode(id), hex::encode(secret)) }
     }
 
     /// Reads a key.

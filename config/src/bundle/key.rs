@@ -66,9 +66,7 @@ impl SigningKey {
     /// What the file with the secret holds.
     #[must_use]
     pub fn text_of_seed(seed: &[u8; 32]) -> String {
-        let mut text = format!("{SECRET} ");
-        let _ = write_hex(&mut text, seed);
-        text + "\n"
+        format!("{SECRET} {}\n", hex::encode(seed))
     }
 
     /// Reads the file with the secret.
@@ -120,53 +118,46 @@ impl TrustedKey {
 /// The line of `hub.pub`, without its end.
 impl fmt::Display for TrustedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{PUBLIC} ")?;
-        write_hex(f, &self.0)
+        write!(f, "{PUBLIC} {}", hex::encode(self.0))
     }
 }
 
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_hex(f, &self.0)
+        f.write_str(&hex::encode(self.0))
     }
 }
 
 impl fmt::Display for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_hex(f, &self.0)
+        f.write_str(&hex::encode(self.0))
     }
 }
 
 impl FromStr for KeyId {
     type Err = KeyError;
     fn from_str(text: &str) -> Result<KeyId, KeyError> {
-        hex(text).map(KeyId).ok_or(KeyError::Hex { digits: 16 })
+        from_hex(text).map(KeyId).ok_or(KeyError::Hex { digits: 16 })
     }
 }
 
 impl FromStr for Signature {
     type Err = KeyError;
     fn from_str(text: &str) -> Result<Signature, KeyError> {
-        hex(text).map(Signature).ok_or(KeyError::Hex { digits: 128 })
+        from_hex(text).map(Signature).ok_or(KeyError::Hex { digits: 128 })
     }
 }
 
 fn line(text: &str, word: &'static str) -> Result<[u8; 32], KeyError> {
     let digits = text.trim_end().strip_prefix(word).and_then(|rest| rest.strip_prefix(' '));
-    digits.and_then(hex).ok_or(KeyError::Form { word })
+    digits.and_then(from_hex).ok_or(KeyError::Form { word })
 }
 
-pub(super) fn write_hex(out: &mut impl fmt::Write, bytes: &[u8]) -> fmt::Result {
-    bytes.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
-}
-
-pub(super) fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let is_hex = text.len() == 2 * N && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+/// Bytes written as hexadecimal digits in lower case. Upper case is refused, so that equal bytes are equal texts.
+pub(super) fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
-    for (at, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2).filter(|_| is_hex)?, 16).ok()?;
-    }
-    Some(bytes)
+    let is_lower = !text.bytes().any(|byte| byte.is_ascii_uppercase());
+    (is_lower && hex::decode_to_slice(text, &mut bytes).is_ok()).then_some(bytes)
 }
 
 #[cfg(test)]
@@ -189,7 +180,7 @@ mod tests {
     /// RFC 8032, section 7.1, test 2.
     #[test]
     fn signatures_are_those_of_the_standard() {
-        let seed = hex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb").unwrap();
+        let seed = from_hex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb").unwrap();
         let key = SigningKey::from_seed(&seed);
         let public = "ed25519 3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c";
         assert_eq!(key.trusted().to_string(), public);

@@ -140,9 +140,8 @@ fn sounds_secret(key: &str) -> bool {
     }
     let words = words(key);
     let joined = words.concat();
-    let is_mistyped = |word: &String| {
-        MISTYPED.iter().any(|(meant, wrong)| suggest::distance(word, meant).is_some_and(|distance| distance <= *wrong))
-    };
+    let is_mistyped =
+        |word: &String| MISTYPED.iter().any(|(meant, wrong)| suggest::distance(word, meant, *wrong).is_some());
     PARTS.iter().any(|part| joined.contains(part))
         || words.iter().any(|word| WORDS.contains(&word.as_str()))
         || words.iter().any(is_mistyped)

@@ -86,7 +86,7 @@ pub(crate) fn request(url: &str, secret: &Secret, message: &Message, now: Option
 /// The HMAC-SHA256 of a body, in hexadecimal.
 fn signature(secret: &Secret, body: &[u8]) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
-    hmac::sign(&key, body).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(hmac::sign(&key, body))
 }
 
 fn event(item: &Item) -> Event<'_> {

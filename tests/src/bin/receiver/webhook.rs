@@ -51,7 +51,7 @@ impl Office {
     /// The signature first: nothing is read of what somebody else wrote.
     fn check(&mut self, request: &Request) -> Result<Value, (u16, &'static str)> {
         let signature = request.header("x-tilth-signature").and_then(|value| value.strip_prefix("sha256="));
-        let signature = signature.and_then(from_hex).ok_or((401, "no signature"))?;
+        let signature = signature.and_then(|digits| hex::decode(digits).ok()).ok_or((401, "no signature"))?;
         hmac::verify(&self.key, &request.body, &signature).map_err(|_| (401, "signed with another secret"))?;
         let body: Value = serde_json::from_slice(&request.body).map_err(|_| (400, "no JSON"))?;
         let stamp = request.header("x-tilth-timestamp").and_then(|stamp| stamp.parse::<i64>().ok());
@@ -70,9 +70,4 @@ impl Office {
         }
         Ok(body)
     }
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digits = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
-    (0..text.len()).step_by(2).map(digits).collect()
 }

@@ -9,6 +9,7 @@ use crate::diagnostic::{Diagnostic, Level, Log, Problem};
 use crate::document::{Document, Text};
 use crate::hosts;
 use crate::named;
+use crate::namespaces::CHANNEL;
 use crate::path;
 use crate::reader::{self, Fields};
 use crate::redact::SecretName;
@@ -17,16 +18,10 @@ use crate::source::Sources;
 use crate::tree::{Entry, Node, Table};
 
 /// Reads the keys of one kind; none where one is wrong.
-type ReadKind = fn(&mut Fields<'_>) -> Option<Channel>;
+type ReadKind = fn(&Fields<'_>) -> Option<Channel>;
 
 /// Each kind of channel by its name in documents, with the reader of its other keys.
 const KINDS: [(&str, ReadKind); 3] = [("log", |_| Some(Channel::LOG)), ("ntfy", read_ntfy), ("webhook", read_webhook)];
-
-/// Default of `max_per_hour`: a phone that rings more often than every other minute is not looked at.
-const DEFAULT_PER_HOUR: u32 = 30;
-
-/// Upper limit of `max_per_hour`.
-const MOST_PER_HOUR: u32 = 3600;
 
 /// A way to tell people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,28 +132,29 @@ pub(crate) fn read_channels(table: &Table, at: &str, log: &Log) -> Channels {
 }
 
 fn read_channel(name: &str, entry: &Entry, path: String, log: &Log) -> Option<(Id, Channel)> {
-    let mut fields = Fields::of(entry, path, log)?;
+    let mut fields = Fields::of(entry, path, &CHANNEL, log)?;
     let id = reader::entry_id(name, &fields, log);
     // Which other keys a channel has depends on its kind.
-    let read = fields.required("kind", kind)?;
-    let channel = read(&mut fields);
+    let (kind, read) = fields.required("kind", kind)?;
+    fields.of_kind(kind);
+    let channel = read(&fields);
     fields.finish();
     Some((id?, channel?))
 }
 
-fn kind(node: &Node) -> Result<ReadKind, Problem> {
+fn kind(node: &Node) -> Result<(&'static str, ReadKind), Problem> {
     let text = node.as_text().ok_or_else(|| reader::expected("a kind of channel such as \"ntfy\"", node))?;
-    KINDS.into_iter().find(|(kind, _)| *kind == text).map(|(_, read)| read).ok_or_else(|| {
+    KINDS.into_iter().find(|(kind, _)| *kind == text).ok_or_else(|| {
         let problem = Problem::new(format!("this version has no channel of kind {text:?}"));
         problem.help(format!("expected one of {}", KINDS.map(|(kind, _)| kind).join(", ")))
     })
 }
 
-fn read_ntfy(fields: &mut Fields<'_>) -> Option<Channel> {
+fn read_ntfy(fields: &Fields<'_>) -> Option<Channel> {
     let url = fields.required("url", web_url);
     let topic = fields.required("topic", topic);
     let secret = fields.optional("token", secret);
-    let max_per_hour = Some(read_max_per_hour(fields));
+    let max_per_hour = Some(fields.whole("max_per_hour"));
     if secret.is_some() && url.as_deref().is_some_and(is_in_the_clear) {
         let problem = Problem::new("the token crosses the network unencrypted").help("expected https");
         fields.warning("url", problem);
@@ -167,15 +163,11 @@ fn read_ntfy(fields: &mut Fields<'_>) -> Option<Channel> {
     Some(Channel { target, secret, max_per_hour, blocked: None })
 }
 
-fn read_webhook(fields: &mut Fields<'_>) -> Option<Channel> {
+fn read_webhook(fields: &Fields<'_>) -> Option<Channel> {
     let url = fields.required("url", web_url);
     let secret = fields.required("secret", secret);
-    let max_per_hour = Some(read_max_per_hour(fields));
+    let max_per_hour = Some(fields.whole("max_per_hour"));
     Some(Channel { target: Target::Webhook { url: url? }, secret: Some(secret?), max_per_hour, blocked: None })
-}
-
-fn read_max_per_hour(fields: &mut Fields<'_>) -> u32 {
-    fields.optional("max_per_hour", |node| reader::whole(node, 1, MOST_PER_HOUR)).unwrap_or(DEFAULT_PER_HOUR)
 }
 
 fn web_url(node: &Node) -> Result<String, Problem> {

@@ -8,14 +8,11 @@ use tilth_core::rules::Condition;
 use tilth_core::time::Span;
 
 use crate::diagnostic::Problem;
+use crate::namespaces;
 use crate::reader::{self, Fields};
 use crate::source::{Place, Sources};
 use crate::tree::{Content, Node};
 pub(crate) use difference::Difference;
-
-/// The keys that state a condition. A rule has one of them, or `above` and `below` together.
-const CONDITIONS: [&str; 8] =
-    ["above", "below", "outside", "rate_above", "rate_below", "missing_for", "stuck_for", difference::KEY];
 
 /// Keys of the design that this version has not: a rule that would never fire must not load as if it would.
 pub(crate) const LATER: [&str; 2] = ["expr", "evaluate_every"];
@@ -48,23 +45,25 @@ impl Stated {
     }
 }
 
-/// Makes the keys of conditions known; tells whether there is one.
-pub(crate) fn ask(fields: &mut Fields<'_>) -> bool {
-    fields.ask(&CONDITIONS);
-    fields.ask(&["clear"]);
-    difference::ask(fields);
-    CONDITIONS.into_iter().any(|key| fields.has(key))
+fn keys() -> impl Iterator<Item = &'static str> {
+    namespaces::CONDITIONS.iter().map(|key| key.name)
+}
+
+/// Whether a rule states a condition. Limits that are of no use to it are said.
+pub(crate) fn states_any(fields: &Fields<'_>) -> bool {
+    difference::check_limits(fields);
+    keys().any(|key| fields.has(key))
 }
 
 /// Reads the one condition of a rule.
-pub(crate) fn read(name: &str, fields: &mut Fields<'_>, sources: &Sources) -> Option<Stated> {
-    ask(fields);
-    let stated: Vec<&'static str> = CONDITIONS.into_iter().filter(|key| fields.has(key)).collect();
+pub(crate) fn read(name: &str, fields: &Fields<'_>, sources: &Sources) -> Option<Stated> {
+    difference::check_limits(fields);
+    let stated: Vec<&'static str> = keys().filter(|key| fields.has(key)).collect();
     match stated.as_slice() {
         [] => {
             if !LATER.iter().any(|key| fields.has(key)) && !difference::has_limit(fields) {
                 let problem = Problem::new("a rule without a condition").across_documents();
-                fields.error_here(problem.help(format!("expected one of {}", CONDITIONS.join(", "))));
+                fields.error_here(problem.help(format!("expected one of {}", keys().collect::<Vec<_>>().join(", "))));
             }
             None
         }
@@ -88,7 +87,7 @@ pub(crate) fn read(name: &str, fields: &mut Fields<'_>, sources: &Sources) -> Op
 }
 
 /// One side over a rule that has the other, as `above` over a rule that fires below.
-fn wrong_side(name: &str, fields: &mut Fields<'_>, sources: &Sources) {
+fn wrong_side(name: &str, fields: &Fields<'_>, sources: &Sources) {
     let (added, known) = if fields.is_later("above", "below") { ("above", "below") } else { ("below", "above") };
     let (Some(added_node), Some(known_node)) = (fields.node(added), fields.node(known)) else { return };
     let place = sources.name(known_node.place);
@@ -109,7 +108,7 @@ fn too_many(fields: &Fields<'_>, stated: &[&'static str]) {
     fields.error(last, problem.help(help));
 }
 
-fn one(fields: &mut Fields<'_>, key: &'static str) -> Option<Condition> {
+fn one(fields: &Fields<'_>, key: &'static str) -> Option<Condition> {
     match key {
         "above" => limit(fields, key, Side::Upper, NUMBERS).map(|(limit, clear)| Condition::Above { limit, clear }),
         "below" => limit(fields, key, Side::Lower, NUMBERS).map(|(limit, clear)| Condition::Below { limit, clear }),
@@ -125,7 +124,7 @@ fn one(fields: &mut Fields<'_>, key: &'static str) -> Option<Condition> {
     }
 }
 
-fn without_clear(fields: &mut Fields<'_>, key: &'static str) -> Option<Span> {
+fn without_clear(fields: &Fields<'_>, key: &'static str) -> Option<Span> {
     if fields.has("clear") {
         refuse_clear(fields, key, key);
     }
@@ -157,7 +156,7 @@ const NUMBERS: (Number, Number) = (reader::number, reader::number);
 
 /// A limit and where it clears; without `clear`, at the limit.
 fn limit(
-    fields: &mut Fields<'_>,
+    fields: &Fields<'_>,
     key: &'static str,
     side: Side,
     (read_limit, read_clear): (Number, Number),
@@ -191,7 +190,7 @@ fn clears(fields: &Fields<'_>, key: &str, side: Side, limit: f64, clear: f64) ->
     false
 }
 
-fn outside(fields: &mut Fields<'_>) -> Option<Condition> {
+fn outside(fields: &Fields<'_>) -> Option<Condition> {
     let (low, high) = fields.optional("outside", |node| match &node.content {
         Content::Text(text) if text == "optimal" => {
             Err(Problem::new("this version does not know the optimal range of a crop")
@@ -208,7 +207,7 @@ fn outside(fields: &mut Fields<'_>) -> Option<Condition> {
     good.then_some(Condition::Outside { low, high, clear_low, clear_high })
 }
 
-fn between(fields: &mut Fields<'_>) -> Option<Stated> {
+fn between(fields: &Fields<'_>) -> Option<Stated> {
     let above = fields.optional("above", reader::number);
     let below = fields.optional("below", reader::number);
     let above_last = fields.place("above") > fields.place("below") && fields.is_later("above", "below");

@@ -8,6 +8,7 @@ use tilth_core::plan::{Level, Policy, Severity};
 
 use crate::channels::Channels;
 use crate::diagnostic::{Log, Problem};
+use crate::namespaces::POLICY;
 use crate::path;
 use crate::reader::{self, Fields};
 use crate::tree::{Entry, Node, Table};
@@ -57,7 +58,7 @@ fn complete(levels: &Levels, default: &Levels) -> Result<[Level; 4], Severity> {
 
 /// The levels of a policy; none where one of them is wrong.
 fn read_levels(name: &str, entry: &Entry, channels: &Channels, path: String, log: &Log) -> Option<(Id, Levels)> {
-    let mut fields = Fields::of(entry, path, log)?;
+    let fields = Fields::of(entry, path, &POLICY, log)?;
     let id = reader::entry_id(name, &fields, log);
     let mut levels = Levels::default();
     let mut whole = true;
@@ -70,7 +71,7 @@ fn read_levels(name: &str, entry: &Entry, channels: &Channels, path: String, log
     whole.then_some((id?, levels))
 }
 
-fn read_level(mut fields: Fields<'_>, channels: &Channels, log: &Log) -> Option<Level> {
+fn read_level(fields: Fields<'_>, channels: &Channels, log: &Log) -> Option<Level> {
     let wait = fields.required("wait", reader::some_duration);
     if !fields.has("channels") {
         fields.error_here(Problem::new("channels is missing").across_documents());

@@ -10,11 +10,11 @@ use tilth_core::quantity::Quantity;
 
 use crate::Loaded;
 use crate::document::{Effective, NAMESPACES, View, ZONES};
-use crate::escalation::DEFAULT_POLICY;
+use crate::namespaces::{RULE, SENSOR};
 use crate::path;
 use crate::reader;
 use crate::redact;
-use crate::rules::default;
+use crate::rules;
 use crate::sensors;
 use crate::source::{Layer, Place, Position, Sources};
 use crate::suggest;
@@ -454,24 +454,15 @@ type Unsaid = Vec<(&'static str, Json, Origin)>;
 
 fn of_rule(table: &Table) -> Unsaid {
     let condition = ["missing_for", "stuck_for", "differs_from"].into_iter().find(|key| table.contains_key(*key));
-    [
-        ("enabled", Json::from(true)),
-        ("across", Json::from(false)),
-        ("for", Json::from(default::HOLD.to_string())),
-        ("keep_firing_for", Json::from(default::KEEP_FIRING_FOR.to_string())),
-        ("cooldown", Json::from(default::COOLDOWN.to_string())),
-        ("severity", Json::from(default::SEVERITY.name())),
-        ("escalation", Json::from(DEFAULT_POLICY)),
-        ("message", Json::from(default::message(condition))),
-    ]
-    .into_iter()
-    .map(|(key, value)| (key, value, Origin::BuiltIn))
-    .collect()
+    let defaults = RULE.keys().filter_map(|key| Some((key.name, key.default.json()?)));
+    let message = [("message", Json::from(rules::default_message(condition)))];
+    defaults.chain(message).map(|(key, value)| (key, value, Origin::BuiltIn)).collect()
 }
 
 fn of_sensor(table: &Table, view: View<'_>, sources: &Sources) -> Unsaid {
     let text = |key: &str| table.get(key).and_then(|entry| entry.node.as_text());
-    let mut unsaid = vec![("enabled", Json::from(true), Origin::BuiltIn)];
+    let enabled = SENSOR.get("enabled").and_then(|key| key.default.json());
+    let mut unsaid: Unsaid = enabled.map(|enabled| ("enabled", enabled, Origin::BuiltIn)).into_iter().collect();
     if let Some(Ok(interval)) = table.get("interval").map(|entry| reader::some_duration(&entry.node)) {
         let stale_after = sensors::usual_stale_after(interval);
         unsaid.push(("stale_after", Json::from(stale_after.to_string()), Origin::BuiltIn));

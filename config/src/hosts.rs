@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::diagnostic::{Log, Problem};
+use crate::namespaces::SECRET;
 use crate::path;
 use crate::reader::{self, Fields};
 use crate::redact::SecretName;
@@ -23,7 +24,7 @@ struct Host {
 
 /// Reads the entry of a secret.
 pub(crate) fn read(name: &str, entry: &Entry, log: &Log) -> Option<(SecretName, Hosts)> {
-    let mut fields = Fields::of(entry, path::join("secrets", name), log)?;
+    let fields = Fields::of(entry, path::join("secrets", name), &SECRET, log)?;
     let secret = SecretName::new(name);
     if secret.is_none() {
         let problem = Problem::new("this is no name of a secret");

@@ -1,4 +1,4 @@
-//! Typed access to a table: asks for each key once, says everything that is wrong, and at the end what was not asked for.
+//! Typed access to a table: reads each key of its [`KeyTable`], says everything that is wrong, and at the end which keys it has not.
 
 use tilth_core::id::{Id, IdError, SensorId};
 use tilth_core::quantity::Quantity;
@@ -7,6 +7,7 @@ use tilth_core::unit::Unit;
 
 use crate::diagnostic::{Log, Problem};
 use crate::duration::parse_duration;
+use crate::namespaces::{DefaultValue, KeyTable, Value};
 use crate::path;
 use crate::source::Place;
 use crate::tree::{Content, Entry, Node, Table};
@@ -27,28 +28,30 @@ pub(crate) struct Fields<'a> {
     /// What a zone says itself, in a table merged from that and what the device says.
     own: Option<&'a Table>,
     log: &'a Log,
-    asked: Vec<&'static str>,
+    keys: &'static KeyTable,
 }
 
 impl<'a> Fields<'a> {
-    /// Begins to read an entry; one that is no table is an error.
-    pub(crate) fn of(entry: &'a Entry, path: String, log: &'a Log) -> Option<Fields<'a>> {
-        match entry.node.as_table() {
-            Some(table) => Some(Fields { path, key: entry.key, table, own: None, log, asked: Vec::new() }),
-            None => {
-                log.error(entry.node.place, &path, not_a_table(&entry.node));
-                None
-            }
-        }
+    /// Begins to read an entry that has these keys; one that is no table is an error.
+    pub(crate) fn of(entry: &'a Entry, path: String, keys: &'static KeyTable, log: &'a Log) -> Option<Fields<'a>> {
+        let table = as_table(entry, &path, log)?;
+        Some(Fields { path, key: entry.key, table, own: None, log, keys })
     }
 
-    /// Makes keys known that are read in another way, or only sometimes.
-    pub(crate) fn ask(&mut self, keys: &[&'static str]) {
-        for key in keys {
-            if !self.asked.contains(key) {
-                self.asked.push(key);
-            }
-        }
+    /// Begins to read a table that has these keys; `key` is the place of what is missing in it.
+    pub(crate) fn over(
+        table: &'a Table,
+        path: String,
+        key: Place,
+        keys: &'static KeyTable,
+        log: &'a Log,
+    ) -> Fields<'a> {
+        Fields { path, key, table, own: None, log, keys }
+    }
+
+    /// Goes on with the keys of a kind.
+    pub(crate) fn of_kind(&mut self, kind: &str) {
+        self.keys = self.keys.of_kind(kind);
     }
 
     /// Says which part of a merged table are a zone's own words.
@@ -69,17 +72,13 @@ impl<'a> Fields<'a> {
     }
 
     /// The value of a key as it is.
-    pub(crate) fn node(&mut self, key: &'static str) -> Option<&'a Node> {
-        self.ask(&[key]);
+    pub(crate) fn node(&self, key: &str) -> Option<&'a Node> {
+        self.keys.key(key);
         Some(&self.table.get(key)?.node)
     }
 
     /// The value of a key, if it is there and can be read.
-    pub(crate) fn optional<T>(
-        &mut self,
-        key: &'static str,
-        read: impl FnOnce(&Node) -> Result<T, Problem>,
-    ) -> Option<T> {
+    pub(crate) fn optional<T>(&self, key: &str, read: impl FnOnce(&Node) -> Result<T, Problem>) -> Option<T> {
         let node = self.node(key)?;
         match read(node) {
             Ok(value) => Some(value),
@@ -90,14 +89,52 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// The value of a key; its default where it is missing, or wrong, which is an error.
+    pub(crate) fn or_default<T>(&self, key: &str, read: impl Fn(&Node) -> Result<T, Problem>) -> T {
+        self.optional(key, &read).unwrap_or_else(|| {
+            let content = match self.keys.key(key).default {
+                DefaultValue::Text(text) => Content::Text(text.to_owned()),
+                DefaultValue::Whole(number) => Content::Integer(number.into()),
+                DefaultValue::Flag(flag) => Content::Bool(flag),
+                DefaultValue::Required | DefaultValue::Described(_) => Content::Null,
+            };
+            read(&Node { content, ..Node::null(self.key) }).expect("a default is a value of its key")
+        })
+    }
+
+    /// One of the words of a key, if it is there.
+    pub(crate) fn word<T>(&self, key: &str, find: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let words = self.words(key);
+        self.optional(key, |node| word(node, &words, find, self.log))
+    }
+
+    /// One of the words of a key, by default the one that its table says.
+    pub(crate) fn word_or_default<T>(&self, key: &str, find: impl Fn(&str) -> Option<T>) -> T {
+        let words = self.words(key);
+        self.or_default(key, |node| word(node, &words, &find, self.log))
+    }
+
+    /// The words of a key, or of the items of its list.
+    pub(crate) fn words(&self, key: &str) -> Vec<&'static str> {
+        match self.keys.key(key).value {
+            Value::Word(words) | Value::List(&Value::Word(words)) => words(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// A whole number in the range of its key, by default the one that its table says.
+    pub(crate) fn whole(&self, key: &str) -> u32 {
+        let (least, most) = match self.keys.key(key).value {
+            Value::Whole { least, most, .. } => (least, most),
+            _ => (0, u32::MAX),
+        };
+        self.or_default(key, |node| whole(node, least, most))
+    }
+
     /// The value of a key; an error where it is missing.
-    pub(crate) fn required<T>(
-        &mut self,
-        key: &'static str,
-        read: impl FnOnce(&Node) -> Result<T, Problem>,
-    ) -> Option<T> {
+    pub(crate) fn required<T>(&self, key: &str, read: impl FnOnce(&Node) -> Result<T, Problem>) -> Option<T> {
         if !self.table.contains_key(key) {
-            self.ask(&[key]);
+            self.keys.key(key);
             self.error_here(Problem::new(format!("{key} is missing")).across_documents());
             return None;
         }
@@ -105,12 +142,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The items of a key's list, if it is there and they can all be read.
-    pub(crate) fn list<T>(
-        &mut self,
-        key: &'static str,
-        what: &str,
-        read: impl Fn(&Node) -> Result<T, Problem>,
-    ) -> Option<Vec<T>> {
+    pub(crate) fn list<T>(&self, key: &str, what: &str, read: impl Fn(&Node) -> Result<T, Problem>) -> Option<Vec<T>> {
         let node = self.node(key)?;
         let Content::Array(items) = &node.content else {
             self.error(key, expected(what, node));
@@ -123,19 +155,16 @@ impl<'a> Fields<'a> {
     }
 
     /// The table of a key, if it is there and is one.
-    pub(crate) fn table(&mut self, key: &'static str) -> Option<Fields<'a>> {
-        self.ask(&[key]);
-        Fields::of(self.table.get(key)?, path::join(&self.path, key), self.log)
+    pub(crate) fn table(&self, key: &str) -> Option<Fields<'a>> {
+        let keys = self.keys.key(key).value.table()?;
+        Fields::of(self.table.get(key)?, path::join(&self.path, key), keys, self.log)
     }
 
     /// The table of a key, to be read entry by entry.
-    pub(crate) fn entries(&mut self, key: &'static str) -> impl Iterator<Item = (&'a String, &'a Entry)> + use<'a> {
-        self.table(key).into_iter().flat_map(|fields| fields.table.iter())
-    }
-
-    /// All keys, whatever they are.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (&'a String, &'a Entry)> + use<'a> {
-        self.table.iter()
+    pub(crate) fn entries(&self, key: &str) -> impl Iterator<Item = (&'a String, &'a Entry)> + use<'a> {
+        self.keys.key(key);
+        let entry = self.table.get(key);
+        entry.and_then(|entry| as_table(entry, &path::join(&self.path, key), self.log)).into_iter().flatten()
     }
 
     /// Whether the table has a key, asked for or not.
@@ -163,21 +192,30 @@ impl<'a> Fields<'a> {
         self.log.error(self.key, &self.path, problem);
     }
 
-    /// Says which keys nobody asked for. `known` are the problems with keys of which more can be said.
+    /// Says which keys the table does not have. `known` are the problems with keys of which more can be said.
     pub(crate) fn finish_but(self, known: impl Fn(&str, &Node) -> Option<Problem>) {
         for (key, entry) in self.table {
-            if !self.asked.contains(&key.as_str()) {
+            if self.keys.get(key).is_none() {
                 let problem = known(key, &entry.node).or_else(|| name_key(key));
-                let problem = problem.unwrap_or_else(|| unknown_key(key, &self.asked, self.log));
+                let problem = problem.unwrap_or_else(|| unknown_key(key, &self.keys.names(), self.log));
                 self.log.error(entry.key, &path::join(&self.path, key), problem);
             }
         }
     }
 
-    /// Says which keys nobody asked for.
+    /// Says which keys the table does not have.
     pub(crate) fn finish(self) {
         self.finish_but(|_, _| None);
     }
+}
+
+/// The table of an entry; anything else is an error.
+fn as_table<'a>(entry: &'a Entry, path: &str, log: &Log) -> Option<&'a Table> {
+    let table = entry.node.as_table();
+    if table.is_none() {
+        log.error(entry.node.place, path, not_a_table(&entry.node));
+    }
+    table
 }
 
 pub(crate) fn unknown_key(key: &str, known: &[&str], log: &Log) -> Problem {

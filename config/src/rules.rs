@@ -11,7 +11,7 @@ use tilth_core::time::Span;
 use crate::conditions::{self, Stated};
 use crate::diagnostic::{Log, Problem};
 use crate::document::ZONES;
-use crate::escalation::DEFAULT_POLICY;
+use crate::namespaces::{ACTION, RULE};
 use crate::path;
 use crate::reader::{self, Fields};
 use crate::selector::{self, Selector};
@@ -30,26 +30,13 @@ pub(crate) const BUS_SILENT: &str = "bus-silent";
 /// The name under which a hub that refuses the device is told.
 pub(crate) const HUB_REFUSES: &str = "hub-refuses";
 
-/// What a rule that does not say otherwise does. `explain` shows these, so there is one list.
-pub(crate) mod default {
-    use super::*;
-
-    /// After an alert resolved, the same alert does not fire again for this long.
-    pub(crate) const COOLDOWN: Span = Span::from_mins(15);
-    /// Fires at once.
-    pub(crate) const HOLD: Span = Span::ZERO;
-    /// Resolves at once.
-    pub(crate) const KEEP_FIRING_FOR: Span = Span::ZERO;
-    /// Somebody should look today.
-    pub(crate) const SEVERITY: Severity = Severity::Warning;
-    /// What an alert says, by the key of its condition.
-    pub(crate) fn message(condition: Option<&str>) -> &'static str {
-        match condition {
-            Some("missing_for") => "{sensor} silent for {value}",
-            Some("stuck_for") => "{sensor} has not changed for {value}",
-            Some("differs_from") => "{sensor} {value} {unit} differs from {other_sensor} {other} {unit}, limit {limit}",
-            _ => "{sensor} {value} {unit}, limit {limit}",
-        }
+/// What an alert says by default, by the key of its condition.
+pub(crate) fn default_message(condition: Option<&str>) -> &'static str {
+    match condition {
+        Some("missing_for") => "{sensor} silent for {value}",
+        Some("stuck_for") => "{sensor} has not changed for {value}",
+        Some("differs_from") => "{sensor} {value} {unit} differs from {other_sensor} {other} {unit}, limit {limit}",
+        _ => "{sensor} {value} {unit}, limit {limit}",
     }
 }
 
@@ -104,7 +91,7 @@ pub(crate) struct Reader<'a> {
 
 impl Reader<'_> {
     /// Says that a rule watches nothing, unless that is for a name that was misspelt, which is said instead.
-    fn say_watches_nothing(&self, name: &str, fields: &mut Fields<'_>) {
+    fn say_watches_nothing(&self, name: &str, fields: &Fields<'_>) {
         let complete = |(known, entry): &(&String, &Entry)| {
             known.as_str() != name && ["sensor", "quantity"].iter().any(|key| entry.node.get([*key]).is_some())
         };
@@ -136,7 +123,7 @@ impl Reader<'_> {
 /// Reads an entry of `rules`; none where something in it is wrong. `own` is what a zone itself says of it.
 pub(crate) fn read(name: &str, entry: &Entry, own: Option<&Table>, path: String, reader: &Reader<'_>) -> Option<Rule> {
     let log = reader.log;
-    let mut fields = Fields::of(entry, path, log)?.with_own(own);
+    let fields = Fields::of(entry, path, &RULE, log)?.with_own(own);
     for (kept, what, setting) in [
         (SENSOR_FAULT, "the fault of a sensor itself", "sensor_fault"),
         (BUS_DOWN, "a bus that is down", "bus_down"),
@@ -154,24 +141,24 @@ pub(crate) fn read(name: &str, entry: &Entry, own: Option<&Table>, path: String,
     let stated_selector = fields.has("sensor");
     let selector = fields.optional("sensor", selector::read);
     let has_quantity = fields.has("quantity");
-    let quantity = fields.optional("quantity", |node| quantity(node, log));
+    let quantity = fields.word("quantity", Quantity::from_name);
     if !stated_selector && !has_quantity {
-        reader.say_watches_nothing(name, &mut fields);
+        reader.say_watches_nothing(name, &fields);
     }
     let watches = fields.place(if stated_selector { "sensor" } else { "quantity" });
-    let across = fields.optional("across", reader::boolean) == Some(true);
+    let across = fields.or_default("across", reader::boolean);
     let across = across.then(|| fields.place("across"));
     // One that neither watches anything nor says what must not be is said to watch nothing: the name is what is wrong.
-    let is_other = !stated_selector && !has_quantity && !conditions::ask(&mut fields);
-    let stated = if is_other { None } else { conditions::read(name, &mut fields, reader.sources) };
+    let is_other = !stated_selector && !has_quantity && !conditions::states_any(&fields);
+    let stated = if is_other { None } else { conditions::read(name, &fields, reader.sources) };
     let during = fields.optional("during", reader::id);
     let during = during.map(|id| name_at(&fields, "during", id.as_str()));
-    let duty = Duty::read(&mut fields, default::message(stated.as_ref().map(|stated| stated.key)), log);
+    let duty = Duty::read(&fields, default_message(stated.as_ref().map(|stated| stated.key)));
     if duty.message.is_about_another() && stated.as_ref().is_some_and(|stated| stated.alone().is_some()) {
         let problem = Problem::new("{other} and {other_sensor} mean nothing without differs_from");
         fields.error("message", problem.help("expected {value}, {limit} or {sensor}").across_documents());
     }
-    read_actions(&mut fields);
+    read_actions(&fields);
     let (path, key) = (fields.path.clone(), fields.key);
     fields.finish_but(|key, node| reader.unknown_key(name, key, node, quantity));
     if (has_quantity && quantity.is_none()) || (stated_selector && selector.is_none()) {
@@ -182,31 +169,29 @@ pub(crate) fn read(name: &str, entry: &Entry, own: Option<&Table>, path: String,
 }
 
 /// Reads `agent.sensor_fault`, `agent.bus_down`, `agent.bus_silent` or `agent.hub_refuses`.
-pub(crate) fn read_duty(entry: &Entry, path: String, log: &Log) -> Option<Duty> {
-    let mut fields = Fields::of(entry, path, log)?;
-    let duty = Duty::read(&mut fields, default::message(None), log);
+pub(crate) fn read_duty(fields: Fields<'_>) -> Duty {
+    let duty = Duty::read(&fields, default_message(None));
     if duty.message.is_about_another() {
         let problem = Problem::new("{other} and {other_sensor} mean nothing here");
         fields.error("message", problem.help("expected {value}, {limit} or {sensor}"));
     }
     fields.finish();
-    Some(duty)
+    duty
 }
 
 impl Duty {
     /// Reads the keys of a duty. What is wrong is in the log, so that no plan is made with what stands in for it here.
-    fn read(fields: &mut Fields<'_>, usual_message: &str, log: &Log) -> Duty {
-        let escalation = fields.optional("escalation", reader::id);
-        let escalation = escalation.as_ref().map_or(DEFAULT_POLICY, Id::as_str);
+    fn read(fields: &Fields<'_>, default_message: &str) -> Duty {
+        let escalation = fields.or_default("escalation", reader::id);
         Duty {
-            enabled: fields.optional("enabled", reader::boolean).unwrap_or(true),
-            hold: fields.optional("for", reader::duration).unwrap_or(default::HOLD),
+            enabled: fields.or_default("enabled", reader::boolean),
+            hold: fields.or_default("for", reader::duration),
             hold_at: fields.place("for"),
-            keep_firing_for: fields.optional("keep_firing_for", reader::duration).unwrap_or(default::KEEP_FIRING_FOR),
-            cooldown: fields.optional("cooldown", reader::duration).unwrap_or(default::COOLDOWN),
-            severity: fields.optional("severity", |node| severity(node, log)).unwrap_or(default::SEVERITY),
-            escalation: name_at(fields, "escalation", escalation),
-            message: fields.optional("message", template).unwrap_or_else(|| shipped(usual_message)),
+            keep_firing_for: fields.or_default("keep_firing_for", reader::duration),
+            cooldown: fields.or_default("cooldown", reader::duration),
+            severity: fields.word_or_default("severity", Severity::from_name),
+            escalation: name_at(fields, "escalation", escalation.as_str()),
+            message: fields.optional("message", template).unwrap_or_else(|| shipped(default_message)),
             advice: fields.optional("advice", reader::text).map(Arc::from),
         }
     }
@@ -226,16 +211,8 @@ fn template(node: &Node) -> Result<Arc<Template>, Problem> {
     Template::parse(&text).map(Arc::new).map_err(|error| Problem::new(error.to_string()))
 }
 
-pub(crate) fn quantity(node: &Node, log: &Log) -> Result<Quantity, Problem> {
-    reader::word(node, &Quantity::ALL.map(Quantity::name), Quantity::from_name, log)
-}
-
-fn severity(node: &Node, log: &Log) -> Result<Severity, Problem> {
-    reader::word(node, &Severity::ALL.map(Severity::name), Severity::from_name, log)
-}
-
 /// The shape of `actions` is checked, so that what is written today holds when actuators are driven.
-fn read_actions(fields: &mut Fields<'_>) {
+fn read_actions(fields: &Fields<'_>) {
     let what = "a list such as [{ actuator = \"tower-1/pump\", on = \"2s\" }]";
     if fields.list("actions", what, action).is_some() {
         fields.warning("actions", Problem::new("this version drives no actuators"));
@@ -244,12 +221,12 @@ fn read_actions(fields: &mut Fields<'_>) {
 
 fn action(node: &Node) -> Result<(), Problem> {
     let table = node.as_table().ok_or_else(|| reader::not_a_table(node))?;
-    if let Some((key, entry)) = table.iter().find(|(key, _)| !["actuator", "on"].contains(&key.as_str())) {
+    if let Some((key, entry)) = table.iter().find(|(key, _)| ACTION.get(key).is_none()) {
         let problem = Problem::new(format!("unknown key {key} in an action"));
         return Err(problem.help("expected actuator and on").in_part(entry.key));
     }
     let field = |key: &str| {
-        let found = table.get(key).map(|entry| &entry.node);
+        let found = table.get(ACTION.key(key).name).map(|entry| &entry.node);
         found.ok_or_else(|| Problem::new(format!("{key} is missing in an action")))
     };
     reader::part(field("actuator")?, |node| {

@@ -9,11 +9,10 @@ use tilth_core::schedule::Schedule;
 use tilth_core::time::Span;
 
 use crate::diagnostic::{Log, Problem};
+use crate::namespaces::SCHEDULE;
 use crate::reader::{self, Fields};
 use crate::source::Place;
 use crate::tree::{Entry, Node, Table};
-
-const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 /// A schedule and what a rule that uses it should know.
 #[derive(Debug, Clone)]
@@ -45,20 +44,19 @@ pub(crate) fn read(table: &Table, device_zone: Option<&TimeZone>, path: &str, lo
 }
 
 fn read_one(name: &str, entry: &Entry, device_zone: Option<&TimeZone>, path: String, log: &Log) -> Option<Hours> {
-    let mut fields = Fields::of(entry, path, log)?;
+    let fields = Fields::of(entry, path, &SCHEDULE, log)?;
     let id = reader::entry_id(name, &fields, log);
     let from = fields.required("from", time);
     let to = fields.required("to", time);
     let has_zone = fields.has("timezone");
     let zone = fields.optional("timezone", |node| timezone(node, log));
-    let days = read_days(&mut fields, log);
+    let days = read_days(&fields, log);
     let open = |text: &str| Some(text).filter(|text| ["open", "closed"].contains(text)).map(|text| text == "open");
-    let untrusted = fields.optional("untrusted", |node| reader::word(node, &["open", "closed"], open, log));
+    let open_when_untrusted = fields.word_or_default("untrusted", open);
     let place = fields.key;
     fields.finish();
     let zone_assumed = !has_zone && device_zone.is_none();
     let zone = if has_zone { zone? } else { device_zone.cloned().unwrap_or(TimeZone::UTC) };
-    let open_when_untrusted = untrusted.unwrap_or(true);
     let schedule = Schedule { id: id?, days: days?, from: from?, to: to?, zone, open_when_untrusted };
     Some(Hours { schedule: Arc::new(schedule), zone_assumed, place })
 }
@@ -83,13 +81,13 @@ pub(crate) fn timezone(node: &Node, log: &Log) -> Result<TimeZone, Problem> {
 }
 
 /// The days of a list, Monday first; every day without one.
-fn read_days(fields: &mut Fields<'_>, log: &Log) -> Option<[bool; 7]> {
+fn read_days(fields: &Fields<'_>, log: &Log) -> Option<[bool; 7]> {
     if !fields.has("days") {
-        fields.ask(&["days"]);
         return Some([true; 7]);
     }
-    let day = |text: &str| DAYS.iter().position(|day| *day == text);
-    let read = |item: &Node| reader::word(item, &DAYS, day, log);
+    let days = fields.words("days");
+    let day = |text: &str| days.iter().position(|day| *day == text);
+    let read = |item: &Node| reader::word(item, &days, day, log);
     let named = fields.list("days", "a list of days such as [\"mon\", \"tue\"]", read)?;
     if named.is_empty() {
         let problem = Problem::new("a schedule without days never opens");

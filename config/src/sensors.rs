@@ -14,10 +14,10 @@ use tilth_core::value::{Resolution, Steps};
 use crate::diagnostic::{Log, Problem};
 use crate::document::{Effective, ZONES};
 use crate::input::{self, Input};
+use crate::namespaces::SENSOR;
 use crate::path;
 use crate::reader::{self, Fields};
 use crate::roster::{Feed, Known, Sensors, Stamping};
-use crate::rules;
 use crate::settings::{Judging, Zones};
 use crate::site::{Purpose, Site};
 use crate::source::{Place, Sources};
@@ -128,24 +128,25 @@ impl Reader<'_> {
         if view.own("sensors").is_some_and(|own| own.contains_key(name)) {
             let at = path::join(&path::join(ZONES, zone.as_str()), "sensors");
             let entry = view.entry("sensors", name)?;
-            self.fields(id, &zone, Fields::of(&entry, path::join(&at, name), self.log)?, pairs)
+            self.fields(id, &zone, Fields::of(&entry, path::join(&at, name), &SENSOR, self.log)?, pairs)
         } else {
-            self.fields(id, &zone, Fields::of(entry, path::join("sensors", name), self.log)?, pairs)
+            self.fields(id, &zone, Fields::of(entry, path::join("sensors", name), &SENSOR, self.log)?, pairs)
         }
     }
 
-    fn fields(&self, id: SensorId, zone: &Id, mut fields: Fields<'_>, pairs: &mut Vec<Pair>) -> Option<Known> {
+    fn fields(&self, id: SensorId, zone: &Id, fields: Fields<'_>, pairs: &mut Vec<Pair>) -> Option<Known> {
         let log = self.log;
-        let enabled = fields.optional("enabled", reader::boolean).unwrap_or(true);
+        let enabled = fields.or_default("enabled", reader::boolean);
         // Already known: it says which other words hold for this sensor.
         fields.optional("zone", reader::id);
-        let quantity = fields.required("quantity", |node| rules::quantity(node, log));
+        let quantities = fields.words("quantity");
+        let quantity = fields.required("quantity", |node| reader::word(node, &quantities, Quantity::from_name, log));
         let interval = fields.optional("interval", reader::some_duration);
         let stale_after = fields.optional("stale_after", reader::some_duration);
-        let own = Judging::read(&mut fields);
-        let calibration = read_calibration(&mut fields);
+        let own = Judging::read(&fields);
+        let calibration = read_calibration(&fields);
         let input = fields.optional("input", |node| input::read(node, log));
-        let stamp = fields.optional("stamp", |node| stamping(node, log)).unwrap_or_default();
+        let stamp = fields.word_or_default("stamp", stamping);
         let unit = fields.optional("unit", |node| reader::unit(node, quantity));
         if let (Some(Input::Line { .. }), Some(quantity), None) = (&input, quantity, unit) {
             warn_of_factor(&fields, quantity, calibration.as_ref());
@@ -322,13 +323,12 @@ fn warn_of_factor(fields: &Fields<'_>, quantity: Quantity, calibration: Option<&
     }
 }
 
-fn stamping(node: &Node, log: &Log) -> Result<Stamping, Problem> {
-    let find = |text: &str| match text {
+fn stamping(text: &str) -> Option<Stamping> {
+    match text {
         "arrival" => Some(Stamping::Arrival),
         "source" => Some(Stamping::Source),
         _ => None,
-    };
-    reader::word(node, &["arrival", "source"], find, log)
+    }
 }
 
 fn check_resolution(fields: &Fields<'_>, judging: &Judging) -> Option<Resolution> {
@@ -349,16 +349,15 @@ fn check_resolution(fields: &Fields<'_>, judging: &Judging) -> Option<Resolution
     Some(resolution)
 }
 
-fn read_calibration(fields: &mut Fields<'_>) -> Option<Calibration> {
+fn read_calibration(fields: &Fields<'_>) -> Option<Calibration> {
     if !fields.has("calibration") {
-        fields.ask(&["calibration"]);
         return Some(Calibration::Identity);
     }
-    let mut calibration = fields.table("calibration")?;
+    let calibration = fields.table("calibration")?;
     let points = calibration.has("points");
     let linear = calibration.has("gain") || calibration.has("offset");
-    let gain = calibration.optional("gain", reader::number).unwrap_or(1.0);
-    let offset = calibration.optional("offset", reader::number).unwrap_or(0.0);
+    let gain = calibration.or_default("gain", reader::number);
+    let offset = calibration.or_default("offset", reader::number);
     let read = calibration.optional("points", read_points);
     let made = match (points, linear) {
         (true, false) => read.map(Calibration::Points),

@@ -11,11 +11,12 @@ use crate::channels::{self, Channels};
 use crate::diagnostic::{Log, Problem};
 use crate::document::{Effective, View, ZONES};
 use crate::escalation::{self, Policies};
+use crate::namespaces::{AGENT, QUANTITY};
 use crate::path;
 use crate::reader::{self, Fields};
 use crate::rules::{self, Duty};
 use crate::schedules::{self, Schedules};
-use crate::tree::{Entry, Node};
+use crate::tree::Node;
 
 /// The namespaces that this file reads; a zone without words in any of them shares the device's settings.
 const NAMESPACES: [&str; 4] = ["agent", "schedules", "notifications", "escalation"];
@@ -84,61 +85,37 @@ impl Zones {
 /// Reads the settings of a view; `at` is the path of the zone, or empty.
 fn read(view: View<'_>, at: &str, log: &Log) -> Settings {
     let at = |namespace| path::under(at, namespace);
-    let agent = view.namespace("agent");
-    let agent_path = at("agent");
-    let mut zone = None;
-    let mut quantities = BTreeMap::new();
-    let mut sensor_fault = None;
-    let (mut bus_down, mut bus_silent, mut hub_refuses) = (None, None, None);
-    for (key, entry) in agent.iter() {
-        let path = path::join(&agent_path, key);
-        match key.as_str() {
-            "timezone" => match schedules::timezone(&entry.node, log) {
-                Ok(found) => zone = Some(found),
-                Err(problem) => {
-                    log.error(entry.node.place, &path, problem);
-                    // So that its schedules do not say on top that there is none.
-                    zone = Some(TimeZone::UTC);
-                }
-            },
-            "quantities" => quantities = read_quantities(entry, path, log),
-            "sensor_fault" => sensor_fault = rules::read_duty(entry, path, log),
-            "bus_down" => bus_down = rules::read_duty(entry, path, log),
-            "bus_silent" => bus_silent = rules::read_duty(entry, path, log),
-            "hub_refuses" => hub_refuses = rules::read_duty(entry, path, log),
-            _ => {
-                let known = ["timezone", "quantities", "sensor_fault", "bus_down", "bus_silent", "hub_refuses"];
-                log.error(entry.key, &path, reader::unknown_key(key, &known, log));
-            }
-        }
+    let (agent, agent_path) = (view.namespace("agent"), at("agent"));
+    // A table without keys lacks nothing that would have to be said at a place.
+    let fields = agent.values().next().map(|first| Fields::over(&agent, agent_path, first.key, &AGENT, log));
+    let timezone = fields.as_ref().and_then(|fields| {
+        let zone = fields.optional("timezone", |node| schedules::timezone(node, log));
+        // In place of one that is wrong, so that its schedules do not say on top that there is none.
+        zone.or_else(|| fields.has("timezone").then_some(TimeZone::UTC))
+    });
+    let duty = |key| fields.as_ref().and_then(|fields| fields.table(key)).map(rules::read_duty);
+    let [sensor_fault, bus_down, bus_silent, hub_refuses] =
+        ["sensor_fault", "bus_down", "bus_silent", "hub_refuses"].map(duty);
+    let quantities = fields.as_ref().map(|fields| read_quantities(fields, log)).unwrap_or_default();
+    if let Some(fields) = fields {
+        fields.finish();
     }
-    let schedules = schedules::read(&view.namespace("schedules"), zone.as_ref(), &at("schedules"), log);
+    let schedules = schedules::read(&view.namespace("schedules"), timezone.as_ref(), &at("schedules"), log);
     let channels = channels::read_channels(&view.namespace("notifications"), &at("notifications"), log);
     let policies = escalation::read_policies(&view.namespace("escalation"), &channels, &at("escalation"), log);
-    Settings {
-        timezone: zone,
-        quantities,
-        schedules,
-        channels,
-        policies,
-        sensor_fault,
-        bus_down,
-        bus_silent,
-        hub_refuses,
-    }
+    Settings { timezone, quantities, schedules, channels, policies, sensor_fault, bus_down, bus_silent, hub_refuses }
 }
 
-fn read_quantities(entry: &Entry, path: String, log: &Log) -> BTreeMap<Quantity, Judging> {
-    let Some(fields) = Fields::of(entry, path, log) else { return BTreeMap::new() };
+fn read_quantities(agent: &Fields<'_>, log: &Log) -> BTreeMap<Quantity, Judging> {
     let names = Quantity::ALL.map(Quantity::name);
-    let quantities = fields.all().filter_map(|(name, entry)| {
-        let path = path::join(&fields.path, name);
+    let quantities = agent.entries("quantities").filter_map(|(name, entry)| {
+        let path = path::join(&path::join(&agent.path, "quantities"), name);
         let Some(quantity) = Quantity::from_name(name) else {
             log.error(entry.key, &path, reader::unknown_key(name, &names, log));
             return None;
         };
-        let mut fields = Fields::of(entry, path, log)?;
-        let judging = Judging::read(&mut fields);
+        let fields = Fields::of(entry, path, &QUANTITY, log)?;
+        let judging = Judging::read(&fields);
         fields.finish();
         Some((quantity, judging))
     });
@@ -147,7 +124,7 @@ fn read_quantities(entry: &Entry, path: String, log: &Log) -> BTreeMap<Quantity,
 
 impl Judging {
     /// Reads the four keys that a sensor and a quantity have in common.
-    pub(crate) fn read(fields: &mut Fields<'_>) -> Judging {
+    pub(crate) fn read(fields: &Fields<'_>) -> Judging {
         Judging {
             resolution: fields.optional("resolution", resolution),
             range: fields.optional("range", reader::span_of_values),

@@ -10,17 +10,12 @@ use crate::diagnostic::{Level, Log, Problem};
 use crate::document::{NAMESPACES, ZONES};
 use crate::hosts::{self, Hosts, host_of, is_loopback};
 use crate::input::BusKind;
+use crate::namespaces::{BUS, SITE};
 use crate::path;
 use crate::reader::{self, Fields};
 use crate::redact::{self, SecretName};
 use crate::source::{Place, SourceId, Sources};
 use crate::tree::{Entry, Node, Table};
-
-/// The fastest and slowest serial lines that adapters make.
-const BAUD: (u32, u32) = (300, 4_000_000);
-
-/// The keys of a bus, whatever its kind.
-const BUS_KEYS: [&str; 6] = ["port", "baud", "parity", "stop_bits", "url", "columns"];
 
 /// So many columns fit into the longest line that is read.
 const MAX_COLUMNS: usize = 1000;
@@ -173,9 +168,9 @@ pub(crate) fn read(source: SourceId, table: Table, sources: &Sources, purpose: P
         node: Node { content: crate::tree::Content::Table(table), ..Node::null(source.whole()) },
     };
     let mut site = Site::default();
-    let Some(mut fields) = Fields::of(&root, String::new(), log) else { return site };
+    let Some(fields) = Fields::of(&root, String::new(), &SITE, log) else { return site };
     match fields.table("device") {
-        Some(device) => site.device = read_device(device, log),
+        Some(device) => site.device = read_device(device),
         None if fields.has("device") => {}
         None => purpose.say(log, source.whole(), "device", Problem::new("the table device is missing")),
     }
@@ -208,7 +203,7 @@ pub(crate) fn read(source: SourceId, table: Table, sources: &Sources, purpose: P
     site
 }
 
-fn read_device(mut fields: Fields<'_>, log: &Log) -> Option<Device> {
+fn read_device(fields: Fields<'_>) -> Option<Device> {
     let id = fields.required("id", reader::id);
     let client = fields.optional("client", reader::id);
     let find = |text: &str| match text {
@@ -216,12 +211,12 @@ fn read_device(mut fields: Fields<'_>, log: &Log) -> Option<Device> {
         "rtc" => Some(ClockTrust::Rtc),
         _ => None,
     };
-    let clock = fields.optional("clock", |node| reader::word(node, &["ntp", "rtc"], find, log));
+    let clock = fields.word_or_default("clock", find);
     fields.finish();
-    Some(Device { id: id?, client, clock: clock.unwrap_or_default() })
+    Some(Device { id: id?, client, clock })
 }
 
-fn read_hub(mut fields: Fields<'_>) -> Option<Hub> {
+fn read_hub(fields: Fields<'_>) -> Option<Hub> {
     let url = fields.required("url", hub_url);
     let ca = fields.optional("ca", file_name);
     let signing_key = fields.required("signing_key", file_name);
@@ -260,23 +255,20 @@ fn hub_url(node: &Node) -> Result<String, Problem> {
 }
 
 fn read_bus(name: &str, entry: &Entry, log: &Log) -> Option<(Id, Bus)> {
-    let mut fields = Fields::of(entry, path::join("bus", name), log)?;
+    let mut fields = Fields::of(entry, path::join("bus", name), &BUS, log)?;
     let id = reader::entry_id(name, &fields, log);
-    let names = BusKind::ALL.map(BusKind::name);
+    let names = fields.words("kind");
     let find = |text: &str| BusKind::ALL.into_iter().find(|kind| kind.name() == text);
     // Which other keys a bus has depends on its kind.
     let Some(kind) = fields.required("kind", |node| reader::word(node, &names, find, log)) else {
-        fields.ask(&BUS_KEYS);
         fields.finish();
         return None;
     };
+    fields.of_kind(kind.name());
     let link = match kind {
-        BusKind::Line | BusKind::Board => serial(&mut fields, 115_200),
-        BusKind::Sdi12 => serial(&mut fields, 1200),
-        BusKind::Modbus => modbus(&mut fields, log),
-        BusKind::I2c => Some(Link::Port(port_or(&mut fields, "/dev/i2c-1"))),
-        BusKind::W1 => Some(Link::Port(port_or(&mut fields, "/sys/bus/w1/devices"))),
-        BusKind::Gpio => Some(Link::Port(port_or(&mut fields, "/dev/gpiochip0"))),
+        BusKind::Line | BusKind::Board | BusKind::Sdi12 => serial(&fields).map(Link::Serial),
+        BusKind::Modbus => modbus(&fields).map(Link::Serial),
+        BusKind::I2c | BusKind::W1 | BusKind::Gpio => Some(Link::Port(fields.or_default("port", reader::text))),
         BusKind::Mqtt => fields.required("url", broker_url).map(|url| Link::Broker { url }),
     };
     let columns = if kind == BusKind::Line { fields.optional("columns", columns) } else { None };
@@ -323,30 +315,24 @@ fn warn_of_baud(fields: &Fields<'_>, baud: u32) {
     }
 }
 
-fn serial(fields: &mut Fields<'_>, baud: u32) -> Option<Link> {
+fn serial(fields: &Fields<'_>) -> Option<Serial> {
     let port = fields.required("port", reader::text);
-    let baud = fields.optional("baud", |node| reader::whole(node, BAUD.0, BAUD.1)).unwrap_or(baud);
+    let baud = fields.whole("baud");
     warn_of_baud(fields, baud);
-    Some(Link::Serial(Serial { port: port?, baud, parity: Parity::None, stop_bits: 1 }))
+    Some(Serial { port: port?, baud, parity: Parity::None, stop_bits: 1 })
 }
 
-fn modbus(fields: &mut Fields<'_>, log: &Log) -> Option<Link> {
-    let link = serial(fields, 9600);
+fn modbus(fields: &Fields<'_>) -> Option<Serial> {
+    let serial = serial(fields);
     let find = |text: &str| match text {
         "none" => Some(Parity::None),
         "even" => Some(Parity::Even),
         "odd" => Some(Parity::Odd),
         _ => None,
     };
-    let parity = fields.optional("parity", |node| reader::word(node, &["none", "even", "odd"], find, log));
-    let stop_bits = fields.optional("stop_bits", |node| reader::whole(node, 1, 2));
-    let Some(Link::Serial(serial)) = link else { return None };
-    let stop_bits = stop_bits.map_or(1, |bits| bits as u8);
-    Some(Link::Serial(Serial { parity: parity.unwrap_or(Parity::None), stop_bits, ..serial }))
-}
-
-fn port_or(fields: &mut Fields<'_>, usual: &str) -> String {
-    fields.optional("port", reader::text).unwrap_or_else(|| usual.to_owned())
+    let parity = fields.word_or_default("parity", find);
+    let stop_bits = fields.whole("stop_bits") as u8;
+    Some(Serial { parity, stop_bits, ..serial? })
 }
 
 fn broker_url(node: &Node) -> Result<String, Problem> {

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use tilth_config::{Document, Layer, Loaded, Purpose, base, explain, load_documents};
+use tilth_config::namespaces::{CONFIG, KeyTable};
+use tilth_config::{Document, Layer, Loaded, Purpose, base, explain, load_documents, reference};
 use tilth_core::quantity::Quantity;
 
 fn read(page: &str) -> String {
@@ -72,5 +73,28 @@ fn its_table_of_quantities_is_what_is_shipped() {
         fs::write(path, format!("{before}{head}{rows}{}", &table[end..])).expect("the page is written");
     } else {
         assert_eq!(&table[..end], rows);
+    }
+}
+
+/// Every table that people write has its keys on the page, as they are read.
+#[test]
+fn its_tables_of_keys_are_what_is_read() {
+    // Tables of tables, and those whose keys stand in another one.
+    let elsewhere = ["", "agent.toml", "zones.ID", "agent.ALERT", "agent.quantities.NAME", "rules.NAME.actions"];
+    let mut page = read("configuration.md");
+    for table in [CONFIG.all(), KeyTable::site().all()].concat() {
+        if elsewhere.contains(&table.path) || table.path.contains(", kind ") {
+            continue;
+        }
+        let mark = format!("<!-- keys: {} -->\n\n", table.path);
+        let (before, rest) = page.split_once(&mark).unwrap_or_else(|| panic!("the page has no {mark}"));
+        let end = rest.lines().take_while(|line| line.starts_with('|')).map(|line| line.len() + 1).sum();
+        let expected = reference::markdown(table);
+        if std::env::var_os("TILTH_UPDATE_GOLDEN").is_some() {
+            page = format!("{before}{mark}{expected}{}", &rest[end..]);
+            fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md"), &page).expect("the page");
+        } else {
+            assert_eq!(&rest[..end], expected, "{}", table.path);
+        }
     }
 }

@@ -29,10 +29,9 @@ pub(crate) struct Difference {
     pub(crate) limit_at: Place,
 }
 
-/// Makes the keys known, and says which are of no use to a rule with other conditions.
-pub(super) fn ask(fields: &mut Fields<'_>) {
+/// Says which limits are of no use to a rule with other conditions.
+pub(super) fn check_limits(fields: &Fields<'_>) {
     for (key, _) in LIMITS {
-        fields.ask(&[key]);
         if fields.has(key) && !fields.has(KEY) {
             let problem = Problem::new(format!("{key} means nothing without {KEY}")).across_documents();
             fields.error(key, problem.help(format!("expected {KEY} = \"tower-1/ph-b\" beside it, or above or below")));
@@ -44,7 +43,7 @@ pub(super) fn has_limit(fields: &Fields<'_>) -> bool {
     LIMITS.iter().any(|(key, _)| fields.has(key))
 }
 
-pub(super) fn read(fields: &mut Fields<'_>) -> Option<Difference> {
+pub(super) fn read(fields: &Fields<'_>) -> Option<Difference> {
     let other = fields.optional(KEY, selector::read);
     let stated: Vec<(&'static str, Scale)> = LIMITS.into_iter().filter(|(key, _)| fields.has(key)).collect();
     let &[(limit_key, scale)] = stated.as_slice() else {

@@ -1,0 +1,80 @@
+//! Keys of `[rules.NAME]`, and those that an alert of the agent itself has, too.
+
+use tilth_core::plan::Severity;
+
+use super::DefaultValue::{Described, Flag, Required, Text};
+use super::sensors::{RATE, UNIT, quantities};
+use super::{ANY_TEXT, Form, ID, Key, KeyTable, SENSOR_ID, Value, form, key, table};
+
+const SELECTOR: Form = form("sensor or glob", "^[a-z0-9*-]+/[a-z0-9*-]+$");
+
+pub(crate) static RULE: KeyTable =
+    table("rules.NAME", &[&WATCHES, &CONDITIONS, &LIMITS, &DURING, &DUTY_KEYS, &ACTIONS]);
+
+static WATCHES: [Key; 3] = [
+    key("sensor", Value::Text(SELECTOR), Described("all of its `quantity`"), "what it watches: a sensor or a glob"),
+    key("quantity", Value::Word(quantities), Described("any"), "what it watches: all sensors of a quantity"),
+    key("across", Value::Flag, Flag(false), "in a zone's rule: sensors of other zones too"),
+];
+
+/// The keys that state a condition. A rule has one of them, or `above` and `below` together.
+pub(crate) static CONDITIONS: [Key; 8] = [
+    key("above", Value::Number(UNIT), NO_CONDITION, "the value is above this"),
+    key("below", Value::Number(UNIT), NO_CONDITION, "the value is below this"),
+    key("outside", Value::Range(UNIT), NO_CONDITION, "the value is outside this range, as `[5.5, 6.8]`"),
+    key("rate_above", Value::Number(RATE), NO_CONDITION, "the value rises faster than this"),
+    key("rate_below", Value::Number(RATE), NO_CONDITION, "the value falls faster than this, as `-0.5`"),
+    key("missing_for", Value::PositiveDuration, NO_CONDITION, "no reading came for this long"),
+    key("stuck_for", Value::PositiveDuration, NO_CONDITION, "the value did not change for this long"),
+    key("differs_from", Value::Text(SELECTOR), NO_CONDITION, "the value differs from that of this sensor, by `by`"),
+];
+
+const NO_CONDITION: super::DefaultValue = Described("another condition");
+
+static LIMITS: [Key; 3] = [
+    key(
+        "clear",
+        Value::Either(&[Value::Number(UNIT), Value::Range(UNIT)]),
+        Described("at the limit"),
+        "where the alert is over; with `outside` a range",
+    ),
+    key("by", Value::Positive(UNIT), Described("`by_percent`"), "with `differs_from`: the limit"),
+    key("by_percent", Value::Positive("% of the other value"), Described("`by`"), "with `differs_from`: the limit"),
+];
+
+static DURING: [Key; 1] =
+    [key("during", Value::Text(ID), Described("always"), "the [schedule](#hours-of-the-day) in which it watches")];
+
+/// The table of an alert of the agent itself, such as `agent.bus_down`.
+pub(super) static DUTY: KeyTable = table("agent.ALERT", &[&DUTY_KEYS]);
+
+static DUTY_KEYS: [Key; 8] = [
+    key("escalation", Value::Text(ID), Text("default"), "[whom to tell](#whom-to-tell) after how long"),
+    key("enabled", Value::Flag, Flag(true), "whether it watches"),
+    key("for", Value::Duration, Text("0s"), "how long the condition must hold first"),
+    key("keep_firing_for", Value::Duration, Text("0s"), "how long the alert goes on after it"),
+    key("cooldown", Value::Duration, Text("15m"), "how long after its end it does not fire again"),
+    key("severity", Value::Word(|| Severity::ALL.map(Severity::name).to_vec()), Text("warning"), "how bad it is"),
+    key(
+        "message",
+        Value::Text(ANY_TEXT),
+        Described("`{sensor} {value} {unit}, limit {limit}`; of a silence `{sensor} silent for {value}`"),
+        "what is said; `{value}`, `{limit}`, `{unit}`, `{sensor}`, `{zone}`, `{name}`, `{rule}`, `{severity}`; with \
+         `differs_from` also `{other}` and `{other_sensor}`",
+    ),
+    key("advice", Value::Text(ANY_TEXT), Described("nothing"), "what to do"),
+];
+
+static ACTIONS: [Key; 1] = [key(
+    "actions",
+    Value::List(&Value::Table(&ACTION)),
+    Described("none"),
+    "what is switched; not used by this version",
+)];
+
+pub(crate) static ACTION: KeyTable = table("rules.NAME.actions", &[&ACTION_KEYS]);
+
+static ACTION_KEYS: [Key; 2] = [
+    key("actuator", Value::Text(SENSOR_ID), Required, "what is switched on"),
+    key("on", Value::PositiveDuration, Required, "for how long"),
+];

@@ -1,0 +1,117 @@
+//! Keys of `agent.toml`.
+
+use super::DefaultValue::{Described, Required, Text, Whole};
+use super::{ANY_TEXT, Form, ID, Key, KeyTable, Value, WEB_ADDRESS, form, key, table};
+
+const BROKER: Form = form("address", r"^mqtts?://\S+$");
+const SECRET_NAME: Form = form("name of a secret", "^[A-Za-z0-9_.-]{1,64}$");
+
+pub(crate) static SITE: KeyTable = table("agent.toml", &[&TABLES]);
+
+static TABLES: [Key; 4] = [
+    key("device", Value::Table(&DEVICE), Described("`run` refuses"), "this device"),
+    key("hub", Value::Table(&HUB), Described("a farm without a hub"), "the hub"),
+    key("bus", Value::Named(ID, &BUS), Described("none"), "the lines that sensors share"),
+    key("secrets", Value::Named(SECRET_NAME, &SECRET), Described("none"), "where secrets may be sent"),
+];
+
+static DEVICE: KeyTable = table("device", &[&DEVICE_KEYS]);
+
+static DEVICE_KEYS: [Key; 3] = [
+    key("id", Value::Text(ID), Required, "this device"),
+    key("client", Value::Text(ID), Described("needed with a hub"), "the tenant"),
+    key(
+        "clock",
+        Value::Word(|| vec!["ntp", "rtc"]),
+        Text("ntp"),
+        "what makes the machine's clock trusted: `\"ntp\"`, synchronised over the network; `\"rtc\"`, it has a clock with a \
+         battery that was set once, and is trusted from boot on",
+    ),
+];
+
+static HUB: KeyTable = table("hub", &[&HUB_KEYS]);
+
+static HUB_KEYS: [Key; 4] = [
+    key("url", Value::Text(WEB_ADDRESS), Required, "its address"),
+    key(
+        "ca",
+        Value::Text(ANY_TEXT),
+        Described("those that the machine trusts"),
+        "the certificate that signs the hub's",
+    ),
+    key("signing_key", Value::Text(ANY_TEXT), Required, "the file with its public key"),
+    key("key_file", Value::Text(ANY_TEXT), Required, "the file with this device's key"),
+];
+
+/// A bus whose kind is wrong.
+pub(crate) static BUS: KeyTable = KeyTable {
+    path: "bus.NAME",
+    groups: &[&KIND, &PORT, &BAUD_115200, &FRAME, &URL, &COLUMNS],
+    kinds: &[
+        ("line", &LINE),
+        ("board", &BOARD),
+        ("modbus", &MODBUS),
+        ("i2c", &I2C),
+        ("mqtt", &MQTT),
+        ("w1", &W1),
+        ("gpio", &GPIO),
+        ("sdi12", &SDI12),
+    ],
+};
+
+static LINE: KeyTable = table("bus.NAME, kind line", &[&KIND, &PORT, &BAUD_115200, &COLUMNS]);
+static BOARD: KeyTable = table("bus.NAME, kind board", &[&KIND, &PORT, &BAUD_115200]);
+static MODBUS: KeyTable = table("bus.NAME, kind modbus", &[&KIND, &PORT, &BAUD_9600, &FRAME]);
+static I2C: KeyTable = table("bus.NAME, kind i2c", &[&KIND, &I2C_PORT]);
+static MQTT: KeyTable = table("bus.NAME, kind mqtt", &[&KIND, &URL]);
+static W1: KeyTable = table("bus.NAME, kind w1", &[&KIND, &W1_PORT]);
+static GPIO: KeyTable = table("bus.NAME, kind gpio", &[&KIND, &GPIO_PORT]);
+static SDI12: KeyTable = table("bus.NAME, kind sdi12", &[&KIND, &PORT, &BAUD_1200]);
+
+static KIND: [Key; 1] = [key(
+    "kind",
+    Value::Word(|| BUS.kinds.iter().map(|(kind, _)| *kind).collect()),
+    Required,
+    "what is spoken on it; this version reads `\"line\"`",
+)];
+
+const fn port(default: super::DefaultValue) -> Key {
+    key("port", Value::Text(ANY_TEXT), default, "its device file, of this bus alone")
+}
+
+static PORT: [Key; 1] = [port(Required)];
+static I2C_PORT: [Key; 1] = [port(Text("/dev/i2c-1"))];
+static W1_PORT: [Key; 1] = [port(Text("/sys/bus/w1/devices"))];
+static GPIO_PORT: [Key; 1] = [port(Text("/dev/gpiochip0"))];
+
+/// The fastest and slowest serial lines that adapters make.
+const fn baud(default: u32) -> Key {
+    key("baud", Value::Whole { unit: "Bd", least: 300, most: 4_000_000 }, Whole(default), "its speed")
+}
+
+static BAUD_115200: [Key; 1] = [baud(115_200)];
+static BAUD_9600: [Key; 1] = [baud(9600)];
+static BAUD_1200: [Key; 1] = [baud(1200)];
+
+static FRAME: [Key; 2] = [
+    key("parity", Value::Word(|| vec!["none", "even", "odd"]), Text("none"), "its parity"),
+    key("stop_bits", Value::Whole { unit: "bits", least: 1, most: 2 }, Whole(1), "its stop bits"),
+];
+
+static URL: [Key; 1] = [key("url", Value::Text(BROKER), Required, "the broker")];
+
+static COLUMNS: [Key; 1] = [key(
+    "columns",
+    Value::List(&Value::Text(form("text", ""))),
+    Described("the header that the board prints"),
+    "names of the columns of rows without a header, an empty one for a column that nobody wants",
+)];
+
+pub(crate) static SECRET: KeyTable = table("secrets.NAME", &[&SECRET_KEYS]);
+
+static SECRET_KEYS: [Key; 1] = [key(
+    "hosts",
+    Value::List(&Value::Text(form("host", r"^[A-Za-z0-9.:\[\]-]+$"))),
+    Required,
+    "the hosts that the secret may be sent to, [whatever else is configured](security.md#binding-a-secret)",
+)];

@@ -38,6 +38,7 @@ pub(crate) enum Command {
     Replay(Replay),
     Check(Check),
     Explain(Explain),
+    Schema(Schema),
     Status(Status),
     Sensors(Sensors),
     Alerts(Alerts),
@@ -172,6 +173,27 @@ pub(crate) struct Explain {
     /// Print each value as a JSON object on a line
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Print the JSON Schema of a configuration, for editors
+///
+/// It has every key with its type, unit, range and default. An editor that
+/// knows it completes keys and marks what is wrong while a file is written: VS
+/// Code with the extension Even Better TOML, others with taplo. A file under
+/// config.d then begins with
+///
+///   #:schema ../config.schema.json
+///
+/// The schema knows no names of other entries; check does, and says more.
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Schema {
+    /// Of which file: config.d for those under it, or agent.toml
+    #[arg(value_name = "FILE", default_value = "config.d", value_parser = ["config.d", "agent.toml"])]
+    pub(crate) file: String,
+    /// Only of what stands under a namespace of config.d, such as rules
+    #[arg(long, value_name = "NAME", conflicts_with = "file", value_parser = tilth_config::schema::namespaces())]
+    pub(crate) namespace: Option<String>,
 }
 
 /// Show the state of the running agent

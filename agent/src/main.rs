@@ -20,6 +20,7 @@ mod output;
 mod recording;
 mod replay;
 mod resume;
+mod schema;
 mod sense;
 
 mod store;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Command::Run(wanted) => daemon::run(&wanted),
         Command::Check(wanted) => check::run(&wanted),
         Command::Explain(wanted) => explain::run(&wanted),
+        Command::Schema(wanted) => schema::run(&wanted),
         Command::Status(wanted) => commands::status(&wanted),
         Command::Sensors(wanted) => commands::sensors(&wanted),
         Command::Alerts(wanted) => commands::alerts(&wanted),

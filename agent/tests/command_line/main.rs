@@ -6,3 +6,4 @@ mod farm;
 mod in_force;
 mod not_a_file;
 mod replay;
+mod schema;

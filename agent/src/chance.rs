@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 
@@ -51,7 +50,7 @@ fn bytes() -> [u8; 32] {
     if SystemRandom::new().fill(&mut bytes).is_err() {
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let now = format!("{boot} {} {:?}", std::process::id(), crate::clock::machine_uptime());
-        bytes.copy_from_slice(digest(&SHA256, now.as_bytes()).as_ref());
+        bytes = tilth_config::sha256(now.as_bytes());
     }
     bytes
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
-use tilth_config::plain_file;
+use tilth_config::{plain_file, sha256};
 
 /// These files hold copies of what people wrote, who may have written more than they should.
 const OWNER_ONLY: u32 = 0o600;
@@ -89,7 +89,7 @@ struct Sealed<'a> {
 /// When the content has no JSON form.
 pub(crate) fn seal(content: &impl Serialize) -> io::Result<Vec<u8>> {
     let content = to_raw_value(content)?;
-    Ok(serde_json::to_vec(&Sealed { hash: sha256(content.get().as_bytes()), content: &content })?)
+    Ok(serde_json::to_vec(&Sealed { hash: hex::encode(sha256(content.get().as_bytes())), content: &content })?)
 }
 
 /// The content of a sealed file.
@@ -98,14 +98,9 @@ pub(crate) fn seal(content: &impl Serialize) -> io::Result<Vec<u8>> {
 /// [`Unreadable`] when the bytes are not what was written, or another version wrote them.
 pub(crate) fn unseal<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
     let sealed: Sealed<'_> = serde_json::from_slice(bytes).map_err(|error| Unreadable::Damaged(error.to_string()))?;
-    if sealed.hash != sha256(sealed.content.get().as_bytes()) {
+    if sealed.hash != hex::encode(sha256(sealed.content.get().as_bytes())) {
         return Err(Unreadable::Damaged("its content is not what was written".to_owned()));
     }
     serde_json::from_str(sealed.content.get())
         .map_err(|error| Unreadable::Unusable(format!("another version wrote it: {error}")))
-}
-
-/// SHA-256 in hexadecimal.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
-    hex::encode(ring::digest::digest(&ring::digest::SHA256, bytes))
 }

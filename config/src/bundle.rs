@@ -17,7 +17,6 @@ mod time;
 
 use std::fmt;
 
-use ring::digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
@@ -25,6 +24,7 @@ use tilth_core::id::Id;
 use tilth_core::time::WallTime;
 
 use crate::document::{Document, Documents, Effective, Text};
+use crate::sha256;
 use crate::source::Layer;
 use crate::{Loaded, base};
 
@@ -340,8 +340,7 @@ impl ContentHash {
     }
 
     fn of_text(text: &str) -> ContentHash {
-        let digest = digest::digest(&digest::SHA256, text.as_bytes());
-        ContentHash(digest.as_ref().try_into().expect("SHA-256 has 32 bytes"))
+        ContentHash(sha256(text.as_bytes()))
     }
 }
 

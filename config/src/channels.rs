@@ -183,8 +183,7 @@ fn web_url(node: &Node) -> Result<String, Problem> {
 }
 
 fn is_in_the_clear(url: &str) -> bool {
-    let host = url.strip_prefix("http://").and_then(|rest| hosts::host_of(rest.split('/').next()?));
-    host.is_some_and(|host| !hosts::is_loopback(host))
+    url.starts_with("http://") && !hosts::leads_to_loopback(url)
 }
 
 fn topic(node: &Node) -> Result<String, Problem> {

@@ -74,8 +74,18 @@ pub(crate) fn host_of(authority: &str) -> Option<&str> {
     (!host.is_empty() && host.chars().all(fine) && port_fine).then_some(host)
 }
 
-pub(crate) fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+/// Whether a host is this machine: `localhost` or a loopback address; one of IPv6 with brackets or without.
+#[must_use]
+pub fn is_loopback(host: &str) -> bool {
+    let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    host == "localhost" || address.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Whether an address, such as `http://127.0.0.1:8080/x`, leads to this machine.
+#[must_use]
+pub fn leads_to_loopback(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    host_of(rest.split(['/', '?', '#']).next().unwrap_or(rest)).is_some_and(is_loopback)
 }
 
 impl Hosts {

@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, FileType};
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use rustix::fs::OFlags;
@@ -22,6 +22,15 @@ pub fn open(path: &Path) -> io::Result<File> {
     // And again: it may be another one by now.
     check(file.metadata()?.file_type())?;
     Ok(file)
+}
+
+/// The mode of an open file that others than its owner may use, such as `0o640`; `None` where it is private.
+///
+/// # Errors
+/// What the system says.
+pub fn open_to_others(file: &File) -> io::Result<Option<u32>> {
+    let mode = file.metadata()?.permissions().mode() & 0o777;
+    Ok((mode & 0o077 != 0).then_some(mode))
 }
 
 /// Reads an ordinary file of at most `most` bytes.

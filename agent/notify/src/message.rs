@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use ring::digest::{Context, SHA256};
 use tilth_core::id::Id;
 use tilth_core::time::{Span, Uptime};
 
@@ -82,9 +81,8 @@ impl Message {
             [] => String::new(),
             [item] => item.notification.id.clone(),
             [first, ..] => {
-                let mut ids = Context::new(&SHA256);
-                self.items.iter().for_each(|item| ids.update(format!("{}\n", item.notification.id).as_bytes()));
-                let name = hex::encode(&ids.finish().as_ref()[..4]);
+                let ids: String = self.items.iter().map(|item| format!("{}\n", item.notification.id)).collect();
+                let name = hex::encode(&tilth_config::sha256(ids.as_bytes())[..4]);
                 format!("{}-digest-{name}", first.notification.id)
             }
         }

@@ -3,7 +3,6 @@
 
 use std::fmt;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use tilth_config::{SecretName, plain_file};
@@ -64,8 +63,7 @@ fn read(path: &Path, check_mode: bool) -> Result<Secret, SecretError> {
         _ => SecretError::Read(path.to_owned(), error),
     };
     let file = plain_file::open(path).map_err(fail)?;
-    let mode = file.metadata().map_err(fail)?.permissions().mode() & 0o777;
-    if check_mode && mode & 0o077 != 0 {
+    if let Some(mode) = plain_file::open_to_others(&file).map_err(fail)?.filter(|_| check_mode) {
         return Err(SecretError::Open(path.to_owned(), mode));
     }
     let unusable = |why| SecretError::Unusable(path.to_owned(), why);
@@ -118,6 +116,7 @@ impl std::error::Error for SecretError {}
 mod tests {
     use super::*;
     use std::fs;
+    use std::os::unix::fs::PermissionsExt;
 
     fn write(path: &Path, text: &[u8], mode: u32) {
         fs::write(path, text).unwrap();

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tilth_config::bundle::{Bundle, TrustedKey};
+use tilth_config::sha256;
 use tilth_sync::engine::Holding;
 use tokio::sync::oneshot;
 
@@ -24,7 +25,6 @@ use super::compiled::Compiled;
 use super::enrolment::Enrolment;
 use super::status::RunningBundle;
 use crate::clock::Source;
-use crate::durable::sha256;
 use crate::output::tell;
 
 /// A bundle that the agent did not outlive so often is rejected.
@@ -109,7 +109,7 @@ impl BundleTrials {
             say_wait(&format!("a bundle waits: {why}"), applier);
             return Some(Holding { etag: None, ..applier.active.holding() });
         }
-        let (hash, trusted) = (sha256(&bytes), key.id().to_string());
+        let (hash, trusted) = (hex::encode(sha256(&bytes)), key.id().to_string());
         // With another key it may be good.
         let is_it = |refused: &RejectedBundle| refused.hash == hash && refused.trusted == trusted;
         if self.state.refused.as_ref().is_some_and(is_it) {

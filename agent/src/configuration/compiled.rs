@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tilth_config::{Channel, ClockTrust, Files, Loaded, Merged, redact};
+use tilth_config::{Channel, ClockTrust, Files, Loaded, Merged, leads_to_loopback, redact};
 use tilth_core::id::Id;
 
 use super::reporter::ConfigSummary;
@@ -58,14 +58,7 @@ impl Compiled {
             return None;
         }
         let url = |channel: &Channel| channel.target.url().map(redact::server);
-        let real = self.configured.channels.values().filter_map(url).find(|url| !is_loopback(url))?;
+        let real = self.configured.channels.values().filter_map(url).find(|url| !leads_to_loopback(url))?;
         Some(format!("{real} is a real output; a made clock may only tell this machine"))
     }
-}
-
-fn is_loopback(url: &str) -> bool {
-    let host = url.split_once("://").map_or(url, |(_, rest)| rest);
-    ["127.0.0.1", "localhost", "[::1]"]
-        .iter()
-        .any(|name| host.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/'])))
 }

@@ -1,6 +1,5 @@
 //! Enrolment: which device of which tenant this is, where the hub is, and the files with the keys.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -74,8 +73,7 @@ pub(crate) fn signing_key(path: &Path) -> anyhow::Result<TrustedKey> {
 /// The device's key in a file.
 pub(crate) fn device_key(path: &Path) -> anyhow::Result<Key> {
     let file = plain_file::open(path)?;
-    let mode = file.metadata()?.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
+    if let Some(mode) = plain_file::open_to_others(&file)? {
         bail!("others may read it (mode {mode:04o}); expected mode 0600");
     }
     let bytes = plain_file::read_open(file, MAX_BYTES)?;
@@ -89,6 +87,7 @@ pub(crate) fn device_key(path: &Path) -> anyhow::Result<Key> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -140,9 +140,8 @@ impl DataDir {
             }
         }
         let file = plain_file::open(&path).with_context(name)?;
-        let mode = file.metadata().with_context(name)?.permissions().mode();
-        if mode & 0o077 != 0 {
-            bail!("{}: others may read it (mode {:03o}); expected 600", path.display(), mode & 0o777);
+        if let Some(mode) = plain_file::open_to_others(&file).with_context(name)? {
+            bail!("{}: others may read it (mode {mode:03o}); expected 600", path.display());
         }
         let bytes = plain_file::read_open(file, MAX_KEY).with_context(name)?;
         SigningKey::parse(&String::from_utf8_lossy(&bytes)).with_context(name)

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use ring::hmac;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
-use ring::{digest, hmac};
+
+use crate::sha256;
 
 /// The word before a public key, as in `hub.pub`.
 const PUBLIC: &str = "ed25519";
@@ -106,8 +108,8 @@ impl TrustedKey {
     /// Its name.
     #[must_use]
     pub fn id(&self) -> KeyId {
-        let digest = digest::digest(&digest::SHA256, &self.0);
-        KeyId(digest.as_ref()[..8].try_into().expect("SHA-256 is longer"))
+        let [a, b, c, d, e, f, g, h, ..] = sha256(&self.0);
+        KeyId([a, b, c, d, e, f, g, h])
     }
 
     pub(super) fn verify(&self, message: &[u8], signature: &Signature) -> bool {

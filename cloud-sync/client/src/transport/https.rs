@@ -107,7 +107,7 @@ impl Https {
         let host = base.host_str().ok_or_else(no_url)?.to_owned();
         match base.scheme() {
             "https" => {}
-            "http" if is_this_machine(&host) => {}
+            "http" if tilth_config::is_loopback(&host) => {}
             "http" => return Err(HubError::Plain { url: url.to_owned() }),
             _ => return Err(no_url()),
         }
@@ -271,11 +271,6 @@ async fn pack(body: &[u8]) -> Vec<u8> {
         tokio::task::yield_now().await;
     }
     encoder.finish().expect("writing to memory does not fail")
-}
-
-fn is_this_machine(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 fn seconds(secs: u64) -> Span {

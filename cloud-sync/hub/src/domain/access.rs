@@ -1,6 +1,5 @@
 //! Secrets: drawn, hashed and compared. No other file handles one.
 
-use ring::digest;
 use ring::rand::{SecureRandom, SystemRandom};
 use subtle::ConstantTimeEq;
 use tilth_protocol::{Epoch, Key, KeyKind};
@@ -24,7 +23,7 @@ pub(crate) fn draw_epoch() -> anyhow::Result<Epoch> {
 
 /// What the hub keeps of a key: it has 256 random bits, so one round of SHA-256 hides it.
 pub(crate) fn hash(key: &Key) -> Vec<u8> {
-    digest::digest(&digest::SHA256, key.reveal().as_bytes()).as_ref().to_vec()
+    tilth_config::sha256(key.reveal().as_bytes()).to_vec()
 }
 
 /// Compares in a time that tells nothing.

@@ -101,7 +101,7 @@ pub enum BundleError {
     /// Of a form that this program does not know.
     #[error("a bundle of format {0}; this program reads format {FORMAT}")]
     Format(String),
-    /// It has no signature.
+    /// No signature.
     #[error("the bundle is not signed")]
     Unsigned,
     /// A head that is not as written above.
@@ -127,9 +127,9 @@ pub enum BundleError {
     /// Another key than the one trusted.
     #[error("the bundle is signed by the key {found}; this device trusts {trusted}")]
     OtherKey {
-        /// Whose signature it says it has.
+        /// Key that signed, as the bundle says.
         found: KeyId,
-        /// Whose it should have.
+        /// Key that should have signed.
         trusted: KeyId,
     },
     /// The trusted key's name with a signature that is not its.
@@ -144,9 +144,9 @@ pub enum BundleError {
     /// Signed, for somebody else.
     #[error("the bundle is for {client}/{device}")]
     OtherDevice {
-        /// Its tenant.
+        /// Tenant of the bundle.
         client: Id,
-        /// Its device.
+        /// Device of the bundle.
         device: Id,
     },
 }

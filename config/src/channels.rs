@@ -26,7 +26,7 @@ const KINDS: [(&str, ReadKind); 3] = [("log", |_| Some(Channel::LOG)), ("ntfy", 
 /// A way to tell people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Channel {
-    /// Where it leads.
+    /// Address and kind.
     pub target: Target,
     /// Secret that the target wants to see, or that signs what is sent.
     pub secret: Option<SecretName>,
@@ -36,7 +36,7 @@ pub struct Channel {
     pub blocked: Option<String>,
 }
 
-/// Where a channel leads, by kind.
+/// Address of a channel, by kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// A line in the program's log.

@@ -143,9 +143,9 @@ fn refuse_clear(fields: &Fields<'_>, key: &str, with: &str) {
 /// Which side of its limit a condition is on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Side {
-    /// It holds above; it clears at or below.
+    /// Holds above the limit; clears at or below.
     Upper,
-    /// It holds below; it clears at or above.
+    /// Holds below the limit; clears at or above.
     Lower,
 }
 

@@ -23,9 +23,9 @@ const MAX_SUGGESTIONS: u32 = 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
-    /// It cannot.
+    /// The configuration cannot be used.
     Error,
-    /// It can, and somebody should look.
+    /// The configuration can be used, and somebody should look.
     Warning,
 }
 
@@ -38,7 +38,7 @@ pub struct Diagnostic {
     pub level: Level,
     /// The file: its path inside the folder of the configuration, or `base/..` for what is shipped.
     pub file: String,
-    /// Where in the file; none for what concerns the whole file.
+    /// Place in the file; none for what concerns the whole file.
     #[serde(flatten)]
     pub position: Option<Position>,
     /// The key, such as `rules.ph-high.clear`; empty where it belongs to none.
@@ -71,8 +71,8 @@ enum Reach {
     Documents,
 }
 
-/// Where something is wrong, and what; with the key, help, and whether the text itself is broken there. One for each place and
-/// message: a zone that repeats a check of the whole device adds nothing.
+/// Findings by place and message, with the key, help, and whether the text itself is broken there. A zone that repeats a check of
+/// the whole device adds none.
 type Findings = BTreeMap<(Place, Cow<'static, str>), (String, Option<String>, bool)>;
 
 /// Everything found so far. Several at once is the rule, so checks take it by reference and go on.

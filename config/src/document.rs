@@ -35,9 +35,9 @@ pub struct Documents {
 pub struct Document {
     /// The name shown.
     pub file: String,
-    /// Whose word it is; none for `agent.toml`.
+    /// Layer that it belongs to; none for `agent.toml`.
     pub layer: Option<Layer>,
-    /// Its version, where it has one.
+    /// Version of the document, where it has one.
     pub version: Option<u64>,
     /// What it says.
     pub text: Text,
@@ -50,7 +50,7 @@ pub enum Text {
     Toml(Vec<u8>),
     /// A JSON value, in which a null deletes.
     Json(Json),
-    /// Nothing, for this reason.
+    /// A file that cannot be read, with the reason.
     Unreadable(String),
 }
 

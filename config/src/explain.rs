@@ -26,7 +26,7 @@ const MAX_NEAR: usize = 12;
 /// One value of the effective configuration.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Explained {
-    /// Its path, such as `rules.ph-high.above`.
+    /// Path of the value, such as `rules.ph-high.above`.
     pub path: String,
     /// The value; none where it is deleted.
     pub value: Option<Json>,
@@ -62,12 +62,12 @@ pub enum Origin {
     BuiltIn,
 }
 
-/// Where a document says something.
+/// The place at which a document says something.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Written {
     /// The key there, which may be under the zone.
     pub at: String,
-    /// Whose word it is.
+    /// Layer of the document.
     pub layer: Layer,
     /// The document's version, where it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,7 +84,7 @@ pub struct Written {
 pub struct Said {
     /// What it says; none where it deletes.
     pub value: Option<Json>,
-    /// Where.
+    /// The place in the document.
     #[serde(flatten)]
     pub written: Written,
 }
@@ -169,7 +169,7 @@ fn near_names() -> Vec<String> {
 
 /// A path, taken apart.
 struct Question<'k> {
-    /// Whose view: the zone of the path, or of the sensor that it names.
+    /// Zone whose view is asked for: that of the path, or of the sensor that the path names.
     zone: Option<String>,
     /// Keys in that view: a namespace, perhaps an id, perhaps more.
     keys: &'k [String],
@@ -231,7 +231,7 @@ impl<'k> Question<'k> {
         self.keys.is_empty()
     }
 
-    /// Where a zone's quantities are: too many, and the same everywhere, unless somebody asks for them.
+    /// Path of a zone's quantities: too many, and the same everywhere, unless somebody asks for them.
     fn quantities(&self) -> String {
         path::join(&self.shown("agent", &[]), "quantities")
     }
@@ -342,7 +342,7 @@ impl<'k> Question<'k> {
         effective.zones().into_iter().flatten().filter_map(say).take(MAX_NEAR).collect()
     }
 
-    /// Where the path stops leading anywhere, the keys there.
+    /// Keys at the last table that the path leads to.
     fn near(&self, effective: &Effective) -> Vec<String> {
         let Some(first) = self.keys.first() else { return Vec::new() };
         if first == ZONES {

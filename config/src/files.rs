@@ -12,7 +12,7 @@ use crate::{Loaded, base};
 pub struct Files {
     /// The text of `agent.toml`, where there is one.
     site: Option<String>,
-    /// Those that are merged, in their order; none where it is not they that are in force.
+    /// Files that are merged, in their order; none where a bundle is in force in their place.
     merged: Option<Vec<File>>,
 }
 
@@ -41,7 +41,7 @@ impl Files {
         Files { site: loaded.sources.text("agent.toml").map(str::to_owned), merged: None }
     }
 
-    /// These, and where they have none that are merged those of before.
+    /// These files; where they have none that are merged, those of before.
     #[must_use]
     pub fn over(self, before: Files) -> Files {
         Files { merged: self.merged.or(before.merged), ..self }

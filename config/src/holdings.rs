@@ -34,7 +34,7 @@ pub struct Counts {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gone {
     zones: Vec<Id>,
-    /// Those whose zone is still there.
+    /// Sensors that are gone from zones that are still there.
     sensors: Vec<SensorId>,
     rules: Vec<Id>,
     channels: Vec<Id>,

@@ -1,4 +1,4 @@
-//! Where a sensor's raw values come from, as `input = "KIND:.."` names it.
+//! Inputs: the sources of a sensor's raw values, as `input = "KIND:.."` names them.
 
 use std::fmt;
 
@@ -39,7 +39,7 @@ pub enum Input {
         bus: Id,
         /// The kind of chip, such as `bme280`.
         chip: String,
-        /// Its seven-bit address.
+        /// Seven-bit address of the chip.
         address: u8,
         /// Which of its values.
         field: String,

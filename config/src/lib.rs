@@ -212,7 +212,7 @@ struct OfSite {
     site: Option<Site>,
     /// What it names of the machine.
     mentions: Vec<Mention>,
-    /// Its buses, also those that are wrong.
+    /// Names of its buses, also of those that are wrong.
     named_buses: BTreeSet<String>,
     /// What of it a running agent takes up.
     taken_up: serde_json::Value,

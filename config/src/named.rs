@@ -13,7 +13,7 @@ pub struct Named {
     pub thing: Thing,
     /// The file that names it.
     pub file: String,
-    /// Where in the file; none in a document without a text.
+    /// Place in the file; none in a document without a text.
     pub position: Option<Position>,
     /// The key, such as `hub.key_file`.
     pub path: String,

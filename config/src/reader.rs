@@ -22,7 +22,7 @@ const DURATIONS: &str = "a duration such as \"5m\", \"2h\", \"1h30m\" or \"90s\"
 pub(crate) struct Fields<'a> {
     /// The table's own path.
     pub(crate) path: String,
-    /// Where the table's key stands: the place of what is missing in it.
+    /// Place of the table's own key: the place of what is missing in it.
     pub(crate) key: Place,
     table: &'a Table,
     /// What a zone says itself, in a table merged from that and what the device says.
@@ -172,7 +172,7 @@ impl<'a> Fields<'a> {
         self.table.contains_key(key)
     }
 
-    /// Where the value of a key stands; the table's own place where it is missing.
+    /// Place of the value of a key; the table's own place where it is missing.
     pub(crate) fn place(&self, key: &str) -> Place {
         self.table.get(key).map_or(self.key, |entry| entry.node.place)
     }

@@ -15,13 +15,13 @@ use crate::source::Place;
 /// How a sensor is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Feed {
-    /// Where its raw values come from; none for a sensor that only a recording fills.
+    /// Source of its raw values; none for a sensor that only a recording fills.
     pub input: Option<Input>,
     /// The bus of `agent.toml` that its input is on.
     pub bus: Option<Id>,
     /// How often it is read or speaks.
     pub interval: Option<Span>,
-    /// Whose time its readings carry.
+    /// The clock that stamps its readings.
     pub stamp: Stamping,
     /// What it measures: what its board says in another unit is converted.
     pub quantity: Quantity,
@@ -29,7 +29,7 @@ pub struct Feed {
     pub unit: Option<Unit>,
 }
 
-/// Whose time a reading carries.
+/// The clock that stamps a reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Stamping {
     /// The time at which it arrived.
@@ -46,13 +46,13 @@ pub(crate) struct Known {
     pub(crate) feed: Feed,
     pub(crate) enabled: bool,
     pub(crate) path: String,
-    /// Where its key stands.
+    /// Place of the sensor's key.
     pub(crate) key: Place,
-    /// Where its own range stands, if it has one.
+    /// Place of the sensor's own range, if it has one.
     pub(crate) range: Option<Place>,
-    /// Where its interval stands.
+    /// Place of the sensor's interval.
     pub(crate) interval: Place,
-    /// Where its input stands.
+    /// Place of the sensor's input.
     pub(crate) input: Place,
 }
 

@@ -45,10 +45,10 @@ pub(crate) fn default_message(condition: Option<&str>) -> &'static str {
 pub(crate) struct Rule {
     pub(crate) id: Id,
     pub(crate) path: String,
-    /// Where its key stands, which is also in the latest document that says something of it.
+    /// Place of the rule's key in the latest document that says something of it.
     pub(crate) key: Place,
     pub(crate) selector: Selector,
-    /// Where the selector stands.
+    /// Place of the selector.
     pub(crate) watches: Place,
     pub(crate) quantity: Option<Quantity>,
     /// Watches sensors of other zones too, and where that stands.
@@ -63,7 +63,7 @@ pub(crate) struct Rule {
 pub(crate) struct Duty {
     pub(crate) enabled: bool,
     pub(crate) hold: Span,
-    /// Where that stands.
+    /// Place of the hold.
     pub(crate) hold_at: Place,
     pub(crate) keep_firing_for: Span,
     pub(crate) cooldown: Span,

@@ -133,7 +133,7 @@ impl Judging {
         }
     }
 
-    /// These, and for what they leave open those.
+    /// These figures; where one is not set, that of `other`.
     pub(crate) fn or(self, other: Judging) -> Judging {
         Judging {
             resolution: self.resolution.or(other.resolution),

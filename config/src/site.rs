@@ -36,7 +36,7 @@ pub enum Purpose {
 pub struct Site {
     /// Which device this is.
     pub device: Option<Device>,
-    /// Where the hub is; none on a farm without one.
+    /// Address and keys of the hub; none on a farm without one.
     pub hub: Option<Hub>,
     /// The lines that inputs share.
     pub buses: BTreeMap<Id, Bus>,
@@ -66,10 +66,10 @@ pub enum ClockTrust {
     Rtc,
 }
 
-/// Where the hub is and how it is known. Files are relative to the folder of the configuration.
+/// Address of the hub and the files with its keys. Files are relative to the folder of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hub {
-    /// Its address, without a slash at the end.
+    /// Address of the hub, without a slash at the end.
     pub url: String,
     /// The certificate that signs the hub's; without it those that the machine trusts.
     pub ca: Option<String>,
@@ -107,7 +107,7 @@ pub enum Link {
 /// A serial port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Serial {
-    /// Its device file.
+    /// Device file.
     pub port: String,
     /// Bits per second.
     pub baud: u32,

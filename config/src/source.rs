@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::redact;
 
-/// Whose word a document is; a later layer overrides an earlier one.
+/// Layer of documents; a later one overrides an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Layer {
     /// Shipped with the program.
@@ -58,7 +58,7 @@ pub struct Position {
 pub struct Source {
     /// The name shown: the path inside the folder of the configuration, or `base/..` for what is shipped.
     pub file: String,
-    /// Its layer; none for `agent.toml`, which is merged with nothing.
+    /// Layer of the document; none for `agent.toml`, which is not merged.
     pub layer: Option<Layer>,
     /// The version of the document, where it has one.
     pub version: Option<u64>,
@@ -70,7 +70,7 @@ pub struct Source {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Sources {
     sources: Vec<Source>,
-    /// Where each line of each text begins.
+    /// First byte of each line of each text.
     lines: Vec<Vec<u32>>,
 }
 

@@ -35,7 +35,7 @@ const MAX_QUOTED: usize = 40;
 pub(crate) struct Node {
     /// The value.
     pub(crate) content: Content,
-    /// Where it stands; for a table the latest document that writes into it.
+    /// Place of the value; for a table in the latest document that writes into it.
     pub(crate) place: Place,
     /// Whether it is a secret, which no message quotes.
     pub(crate) hidden: bool,
@@ -114,7 +114,7 @@ pub(crate) fn from_toml(source: SourceId, text: &str, log: &Log) -> Table {
 
 /// The tree of a JSON value, which knows its document but no line in it.
 ///
-/// Nothing limits its depth here: a JSON parser does.
+/// The tree of a JSON value. The JSON parser limits its depth.
 pub(crate) fn from_json(source: SourceId, json: &Json, within: Within) -> Node {
     let place = source.whole();
     let item = |item: &Json| from_json(source, item, within);
@@ -158,7 +158,7 @@ fn is_secret(content: &Content, within: Within) -> bool {
 struct Toml<'a> {
     source: SourceId,
     log: &'a Log,
-    /// Where in a broken text secrets are, since what could be read of it may be nothing that was meant.
+    /// Places of secrets in a broken text: what could be read of it may not be what was meant.
     hidden: Hidden,
 }
 

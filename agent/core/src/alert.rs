@@ -1,6 +1,6 @@
 //! The machine of one alert: what a verdict, a passed deadline or a person makes of it.
 //!
-//! It decides states and nothing else: whom to tell, and when to tell somebody else, is in `escalate`.
+//! Only states are decided here: whom to tell, and when to tell somebody else, is in `escalate`.
 
 use std::fmt;
 
@@ -38,7 +38,7 @@ pub(crate) struct Alert {
     cool_at: Option<Due>,
 }
 
-/// Where an alert stands.
+/// State of an alert.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum State {
@@ -85,7 +85,7 @@ pub(crate) struct Terms {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Change {
     Pending,
-    /// It is to fire: the engine numbers it and calls [`Alert::fire`].
+    /// The alert is to fire: the engine numbers it and calls [`Alert::fire`].
     Fire {
         since: Stamp,
     },

@@ -55,9 +55,9 @@ pub enum Refusal {
 pub enum Transition {
     /// The condition holds; it must go on holding before the alert fires.
     Pending,
-    /// It fires.
+    /// Firing.
     Firing,
-    /// Nobody acknowledged in time: one severity worse.
+    /// Not acknowledged in time: one severity worse.
     Escalated,
     /// Somebody takes it on.
     Acknowledged {
@@ -66,7 +66,7 @@ pub enum Transition {
         /// Who.
         by: String,
     },
-    /// It is over.
+    /// Over.
     Resolved(Reason),
 }
 
@@ -115,9 +115,9 @@ pub struct Page {
     pub id: PageId,
     /// Why now.
     pub cause: Cause,
-    /// Whom to tell.
+    /// Channels that are told.
     pub channels: Vec<Id>,
-    /// About what.
+    /// Alert that the page is about.
     pub report: Report,
 }
 
@@ -130,7 +130,7 @@ pub struct SensorEvent {
     pub sensor: SensorIx,
     /// What is wrong; nothing any more where there is none.
     pub fault: Option<Fault>,
-    /// Its newest value.
+    /// Newest value.
     pub value: Option<Value>,
     /// When that was read.
     pub reading_at: Option<Stamp>,
@@ -141,7 +141,7 @@ pub struct SensorEvent {
 pub struct ScheduleEvent {
     /// When.
     pub at: Stamp,
-    /// Its name.
+    /// Name of the schedule.
     pub schedule: Id,
     /// Whether it is open now.
     pub open: bool,

@@ -63,7 +63,7 @@ pub struct Start {
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
-    /// Nothing but time.
+    /// Time went on.
     Tick,
     /// A value came in.
     Reading(Raw),
@@ -169,7 +169,7 @@ struct SensorMemory {
     open: Open,
     /// When the newest reading came; boot, before the first.
     seen: Uptime,
-    /// Nobody listened since the newest reading: what is the case now is not known before the next.
+    /// The agent did not listen since the newest reading: what is the case now is not known before the next.
     unheard: bool,
     /// When anything came from it last, late or not; boot, before that.
     spoke: Uptime,
@@ -226,7 +226,7 @@ impl Timers {
 }
 
 impl Sense {
-    /// Nothing came yet, at this instant.
+    /// A sensor without a reading yet, at this instant.
     fn new(sensor: &Sensor, at: Uptime) -> Sense {
         let memory = SensorMemory {
             id: sensor.id.clone(),
@@ -267,7 +267,7 @@ impl Engine {
         engine
     }
 
-    /// Nothing remembered and no timers.
+    /// An engine without memory and timers.
     fn blank(plan: Arc<Plan>, start: Start) -> Engine {
         let sensors = plan.sensors.iter().map(|sensor| Sense::new(sensor, start.at)).collect();
         let watches = plan.rules.iter().map(|_| Watch::default()).collect();

@@ -1,4 +1,4 @@
-//! Where an alert escalates: whom to page, and what follows when nobody acknowledges.
+//! Escalation of an alert: whom to page, and what follows when nobody acknowledges.
 
 use std::fmt;
 
@@ -32,7 +32,7 @@ pub(crate) struct Escalation {
 #[serde(rename_all = "snake_case")]
 enum Next {
     At(Due),
-    /// It is due, and muted: as soon as it is not.
+    /// Due and muted: as soon as the alert is muted no longer.
     Held,
     /// The level has no wait.
     Never,
@@ -43,7 +43,7 @@ enum Next {
 pub struct PageId {
     /// The alert.
     pub alert: AlertId,
-    /// Its first page is 1.
+    /// Number of the page; an alert's first is 1.
     pub page: u32,
 }
 
@@ -53,15 +53,15 @@ pub struct PageId {
 pub enum Cause {
     /// The alert fired.
     Fired,
-    /// Nobody acknowledged in time: it is one severity worse.
+    /// Not acknowledged in time: one severity worse.
     Escalated,
-    /// Nobody acknowledged an urgent alert.
+    /// An urgent alert is not acknowledged.
     Repeated,
     /// An acknowledgement ran out and it still fires.
     AcknowledgementExpired,
     /// A silence ended, and it still fires.
     Unmuted,
-    /// Its bus is back, and it still fires.
+    /// The bus is back, and the alert still fires.
     BusBack,
     /// The alert's rule was removed and is back, and the alert still fires.
     RuleBack,

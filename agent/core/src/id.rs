@@ -29,7 +29,7 @@ pub struct SensorId(Arc<str>);
 /// Why a text is no id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
-    /// Nothing between the separators, or nothing at all.
+    /// An empty id, or an empty half of a sensor's.
     #[error("is empty; expected 1 to 40 of a-z, 0-9 and -")]
     Empty,
     /// Longer than [`MAX_LEN`].

@@ -20,7 +20,7 @@ pub struct Label {
     /// The unit as it stands in brackets, comparable likewise; empty where there is none.
     bracket: String,
     unit: Option<Unit>,
-    /// As it is written, without the unit in brackets.
+    /// The label as it is written, without the unit in brackets.
     bare: String,
     /// The words of the key, in order, and written together.
     words: Vec<String>,
@@ -32,7 +32,7 @@ pub struct Label {
 pub enum Fit {
     /// The name is a part of its words.
     Part,
-    /// It is the name.
+    /// The name is the whole label.
     Whole,
 }
 

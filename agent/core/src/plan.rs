@@ -50,15 +50,15 @@ pub struct Rule {
     pub key: AlertKey,
     /// What must not be the case.
     pub condition: Condition,
-    /// It must hold this long before the alert fires (`for`).
+    /// Time that the condition must hold before the alert fires (`for`).
     pub hold: Span,
     /// The alert goes on for this long after the condition ended.
     pub keep_firing_for: Span,
     /// After it resolved it does not fire again for this long.
     pub cooldown: Span,
-    /// Where escalation begins.
+    /// Severity at which escalation begins.
     pub severity: Severity,
-    /// Whom to tell. Shared by the rules of a zone.
+    /// Policy that says whom to tell. Shared by the rules of a zone.
     pub escalation: Arc<Policy>,
     /// The schedule during which the rule watches; always where there is none. Shared by the rules of a zone.
     pub during: Option<Arc<Schedule>>,

@@ -50,7 +50,7 @@ pub enum Quantity {
     Rain,
     /// Wind speed, m/s.
     Wind,
-    /// Where the wind comes from, degrees clockwise from north; 0 and 360 are the same.
+    /// Direction that the wind comes from, degrees clockwise from north; 0 and 360 are the same.
     WindDirection,
     /// Volumetric soil moisture, %.
     SoilMoisture,

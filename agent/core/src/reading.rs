@@ -61,7 +61,7 @@ pub struct SensorIx(pub u32);
 /// A value as it came from an input, before anything was done to it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Raw {
-    /// Whose value it is.
+    /// Sensor that measured.
     pub sensor: SensorIx,
     /// The value's own time; at arrival, or as its source stamped it.
     pub at: Uptime,
@@ -75,7 +75,7 @@ pub struct Raw {
 /// A value calibrated, rounded and judged: what rules, windows, the store and the wire see.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Reading {
-    /// Whose value it is.
+    /// Sensor that measured.
     pub sensor: SensorIx,
     /// The value's own time.
     pub at: Uptime,

@@ -1,4 +1,4 @@
-//! Where a limit is compared: a condition that must not hold, and whether it holds now.
+//! Conditions of rules: what must not hold, and whether it holds now.
 //!
 //! Limits are turned into steps of the sensor's resolution once, so that comparing is exact: equal is neither above nor
 //! below. Rates are per minute, over at least the last [`RATE_SPAN`](crate::judge::RATE_SPAN).
@@ -99,9 +99,9 @@ pub enum Condition {
 pub enum Verdict {
     /// The condition holds.
     Holds,
-    /// It does not.
+    /// The condition does not hold.
     Fine,
-    /// It cannot be told: a value of bad quality, or too little history. Changes nothing.
+    /// Unknown: a value of bad quality, or too little history. The alert stays as it is.
     Unknown,
 }
 

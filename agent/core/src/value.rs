@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Larger values than this many steps are no measurement; it leaves room to sum a million of them in 64 bits.
 const MAX_STEPS: i64 = 1 << 40;
 
-/// Where every larger number ends up.
+/// Number of steps that stands for every larger one.
 const OUTERMOST: f64 = (MAX_STEPS + 1) as f64;
 
 /// A number of steps is wrong by less than this part of itself: reading a decimal, multiplying and dividing each lose 1.2e-16 at

@@ -57,13 +57,13 @@ pub struct Sums {
 /// A window, or what came late for one, ready to be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Closed {
-    /// Whose.
+    /// Sensor of the window.
     pub sensor: SensorIx,
-    /// How long.
+    /// Length.
     pub grain: Grain,
     /// When it began.
     pub start: Stamp,
-    /// It may have been closed before: merge into what is there, see [`Row::amend`].
+    /// The window may have been closed before: merge into what is there, see [`Row::amend`].
     pub late: bool,
     /// What was seen.
     pub window: Window,

@@ -105,7 +105,7 @@ impl TrustedKey {
         line(text, PUBLIC).map(TrustedKey)
     }
 
-    /// Its name.
+    /// Name of the key.
     #[must_use]
     pub fn id(&self) -> KeyId {
         let [a, b, c, d, e, f, g, h, ..] = sha256(&self.0);

@@ -1,7 +1,7 @@
 //! The hub's word for the time of day, for a device whose clock nobody has set.
 //!
-//! It may come over a connection whose certificate dates were not checked, so it is signed, over a number that the device
-//! drew for this one question: an old answer does not fit.
+//! The answer may come over a connection whose certificate dates were not checked. It is therefore signed, together with a number
+//! that the device drew for this one question: an old answer does not fit.
 
 use serde::{Deserialize, Serialize};
 use tilth_core::id::Id;
@@ -40,9 +40,9 @@ pub enum TimeError {
     /// Another key than the one trusted.
     #[error("the time is signed by the key {found}; this device trusts {trusted}")]
     OtherKey {
-        /// Whose signature it says it has.
+        /// Key that signed, as the text says.
         found: String,
-        /// Whose it should have.
+        /// Key that should have signed.
         trusted: KeyId,
     },
     /// A time at which this program cannot be running.

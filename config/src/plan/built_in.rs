@@ -142,7 +142,7 @@ fn shorten<K: Ord>(spans: &mut BTreeMap<K, Span>, of: K, span: Span) {
     *shortest = span.min(*shortest);
 }
 
-/// It has no faults of its own, and is never stale.
+/// A sensor of the agent itself: 1 or 0, without faults of its own, and never stale.
 fn contact(id: SensorId) -> Option<Sensor> {
     Some(Sensor {
         zone: id.zone(),

@@ -76,8 +76,8 @@ fn has_password(rest: &str) -> bool {
     port.contains(|c: char| c.is_ascii_alphabetic())
 }
 
-/// Where an address ends at the latest: at the quote that it stands in, else at the end of its line; and whether it stands in
-/// quotes.
+/// Last byte that can belong to an address: before the quote that closes it, else at the end of its line; and whether it
+/// stands in quotes.
 fn end_of(text: &str, separator: usize, begin: usize) -> (usize, bool) {
     let is_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
     let before = text[..separator].trim_end_matches(is_scheme).chars().next_back();

@@ -63,7 +63,7 @@ const NO_NAMES: [&str; 7] = ["token", "secret", "password", "passwd", "auth", "a
 /// Which keys of `[secrets.NAME]` hold no secret.
 const OF_A_SECRET: [&str; 1] = ["hosts"];
 
-/// Where in a configuration a table is: what a key in it may be.
+/// Kind of a table by its place in a configuration: what a key in it may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Within {
     /// The top of a document, or of a zone.

@@ -1,4 +1,4 @@
-//! Where the values of secrets are in a text that may be no TOML at all: read line by line, and too much rather than too little.
+//! Finds the values of secrets in a text that may be no TOML at all: line by line, and too much rather than too little.
 
 use std::ops::Range;
 
@@ -46,7 +46,7 @@ enum Open {
     Brackets(usize),
     /// A quote was not closed in its line: the rest of the secret may stand in the next ones.
     Broken(char),
-    /// Nothing stood behind the sign.
+    /// No value stood behind the sign.
     Missing,
 }
 
@@ -309,7 +309,7 @@ fn unquoted(key: &str) -> &str {
     key.trim().trim_matches(['"', '\''])
 }
 
-/// Where a text in quotes ends, behind the quote that closes it.
+/// End of a text in quotes, behind the quote that closes it.
 fn quoted(words: &str, quote: char) -> Option<usize> {
     let mut is_escaped = false;
     for (at, c) in words.char_indices().skip(1) {
@@ -331,7 +331,7 @@ fn follows_well(rest: &str) -> bool {
         || rest.strip_prefix(',').is_some_and(|rest| !rest.trim().is_empty())
 }
 
-/// Where the brackets of a text are all closed, after so many that are open; else how many are open at its end.
+/// Byte at which all brackets of a text are closed, `depth` being open before; else the number that is open at its end.
 fn closing(words: &str, mut depth: usize) -> Result<usize, usize> {
     let mut quote = None;
     for (at, c) in words.char_indices() {

@@ -58,7 +58,7 @@ pub enum Inhibition {
     Silent(Stamp),
     /// The bus is back, and its sensor has time to speak until then.
     Back(Stamp),
-    /// Its sensor is silent, and the whole bus may be: that is not known yet.
+    /// The sensor is silent, and whether the whole bus is, is not known yet.
     Suspected,
 }
 

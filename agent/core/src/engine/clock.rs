@@ -11,7 +11,7 @@ pub(super) struct Clock {
     boot: u32,
     /// Time of day at uptime zero, in milliseconds since 1970, where the clock is trusted.
     offset: Option<i64>,
-    /// Where windows begin; kept from the first reading until the boot ends, whatever the clock learns later.
+    /// Phase of the windows' grid, ms; kept from the first reading until the boot ends, whatever the clock learns later.
     phase: Option<i64>,
     carried: Option<Carried>,
 }
@@ -83,12 +83,12 @@ impl Clock {
         if stamp.boot == self.boot && stamp.wall.is_none() { self.stamp(stamp.uptime) } else { stamp }
     }
 
-    /// Where windows begin, settled with the first call of a boot.
+    /// Phase of the windows' grid, ms, settled with the first call of a boot.
     pub(super) fn phase(&mut self) -> i64 {
         *self.phase.get_or_insert(self.offset.unwrap_or(0).rem_euclid(Grain::Quarter.span().0))
     }
 
-    /// Where windows begin, if there is one yet.
+    /// Phase of the windows' grid, ms; 0 before it is settled.
     pub(super) fn known_phase(&self) -> i64 {
         self.phase.unwrap_or(0)
     }

@@ -15,7 +15,7 @@ use crate::time::{Due, Span, Uptime};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Removed {
     pub(super) record: AlertRecord,
-    /// It is forgotten then.
+    /// Instant at which the alert is forgotten.
     until: Due,
 }
 

@@ -214,7 +214,7 @@ impl Engine {
         (0..self.buses.len()).for_each(|bus| self.set_pace(bus));
     }
 
-    /// Nobody listened from the engine's instant until this one. It is no silence: `missing_for` and staleness go on with what
+    /// The agent did not listen from the engine's instant until this one. That is no silence: `missing_for` and staleness go on with what
     /// was left of them, but a sensor whose silence is said already stays silent. And what was read before says nothing of
     /// now: no value is compared before the next reading.
     pub fn listen_again(&mut self, at: Uptime) {

@@ -18,7 +18,7 @@ use crate::value::Value;
 /// An alert that is not quiet.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AlertView {
-    /// Where it stands.
+    /// State of the alert.
     pub standing: Standing,
     /// A person silenced it until then; nobody is paged.
     pub silenced_until: Option<Stamp>,
@@ -28,12 +28,12 @@ pub struct AlertView {
     pub report: Report,
 }
 
-/// Where an alert stands.
+/// State of an alert, as people see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// The condition holds, and must go on holding until then; nothing where the next good value decides.
     Pending(Option<Stamp>),
-    /// It fires.
+    /// Firing.
     Firing,
     /// Somebody takes it on, until then.
     Acknowledged(Stamp),
@@ -44,7 +44,7 @@ pub enum Standing {
 pub struct SensorView {
     /// Which.
     pub sensor: SensorIx,
-    /// Its newest value and its time; none before the first reading of this boot.
+    /// Newest value and its time; none before the first reading of this boot.
     pub newest: Option<(Value, Stamp)>,
     /// How far it can be believed now; none before anything came in this boot.
     pub quality: Option<Quality>,
@@ -55,7 +55,7 @@ pub struct SensorView {
 /// A schedule that rules watch by.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScheduleView {
-    /// Its hours.
+    /// Hours of the schedule.
     pub schedule: Arc<Schedule>,
     /// The zones whose rules it is for.
     pub zones: BTreeSet<Id>,
@@ -70,7 +70,7 @@ pub struct ScheduleView {
 /// A silence that has not ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SilenceView {
-    /// Its number, by which it is ended early.
+    /// Number of the silence, by which it is ended early.
     pub number: u32,
     /// Which alerts.
     pub of: Matcher,

@@ -7,8 +7,8 @@
 use std::fmt::Write;
 use std::ops::RangeInclusive;
 
-use ring::digest;
 use serde_json::{Map, Value as Json, json};
+use tilth_config::sha256;
 use tilth_core::time::Stamp;
 use tilth_protocol::{Event, Extent, Lane, Sequenced, WindowRow};
 
@@ -121,7 +121,7 @@ fn mark(row: &impl Marked, version: Version) -> Mark {
             text
         }),
     };
-    digest::digest(&digest::SHA256, text.as_bytes()).as_ref()[..8].try_into().expect("SHA-256 is longer")
+    sha256(text.as_bytes())[..8].try_into().expect("SHA-256 is longer")
 }
 
 /// A row that has marks.

@@ -1,14 +1,14 @@
 //! The task that keeps in touch with the hub: it carries the outbox up and the configuration down. Nothing waits for it.
 //!
 //! ```text
-//! store's thread <-- clerk <-- requests -- driver (tilth-sync) ==> hub
+//! store's thread <-- store_adapter <-- requests -- driver (tilth-sync) ==> hub
 //!                                            |
 //! configuration <-- bundles -- events <------'
 //! ```
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `clerk` | what the driver asks of the store and of decide, and when the store's stream is another |
+//! | `store_adapter` | what the driver asks of the store and of decide, and when the store's stream is another |
 //! | `events` | what the driver reports: bundles, and troubles |
 //! | `link` | the link to the hub: its key, ours, and TLS |
 //! | `time` | the hub's word for the time of day, where nobody else has set the clock |
@@ -16,10 +16,10 @@
 //!
 //! Without `[hub]` in `agent.toml` none of this runs.
 
-mod clerk;
 mod events;
 pub(crate) mod link;
 pub(crate) mod status;
+mod store_adapter;
 mod time;
 
 use std::time::Duration;
@@ -38,10 +38,10 @@ use crate::decide::Command;
 use crate::health::SharedMarks;
 use crate::output::tell;
 use crate::store::thread::StoreHandle;
-use clerk::Clerk;
 use events::{Events, Said};
 use link::{HubLink, ReloadableTransport};
 use status::SyncStatus;
+use store_adapter::StoreAdapter;
 
 /// Questions to the store and news for the bundles that may wait; what is more stays with the driver.
 const LINKS: usize = 16;
@@ -75,7 +75,7 @@ pub(crate) async fn run(parts: Parts) -> anyhow::Error {
         enrolment.hub.url, enrolment.client, enrolment.device, link.key_id
     ));
 
-    let outbox = clerk::outbox(&store).await;
+    let outbox = store_adapter::outbox(&store).await;
     let (requests, asked) = mpsc::channel(LINKS);
     let (reports, reported) = mpsc::channel(LINKS);
     let (orders, ordered) = mpsc::channel(LINKS);
@@ -94,8 +94,9 @@ pub(crate) async fn run(parts: Parts) -> anyhow::Error {
         status,
         said: Said::default(),
     };
-    let (stream, heads_of_clerk) = (outbox.stream, heads.clone());
-    let clerk = Clerk { store, stream, heads: heads_of_clerk, commands, orders, clock, config, health };
+    let (stream, heads_of_adapter) = (outbox.stream, heads.clone());
+    let store_adapter =
+        StoreAdapter { store, stream, heads: heads_of_adapter, commands, orders, clock, config, health };
     let links = Links { store: requests, heads, decide: reports, orders: ordered };
     tokio::select! {
         ended = driver::run(engine, &transport, links, clock::machine_uptime, std::future::pending()) => match ended {
@@ -104,7 +105,7 @@ pub(crate) async fn run(parts: Parts) -> anyhow::Error {
         },
         () = timing => anyhow::anyhow!("the time of day is asked for no more"),
         () = upkeep => anyhow::anyhow!("nobody takes orders any more"),
-        () = clerk.run(asked) => anyhow::anyhow!("nobody asks the store any more"),
+        () = store_adapter.run(asked) => anyhow::anyhow!("nobody asks the store any more"),
         () = events.run(reported) => anyhow::anyhow!("nobody tells of bundles any more"),
     }
 }

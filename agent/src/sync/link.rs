@@ -105,7 +105,7 @@ impl ReloadableTransport {
                     ));
                     self.take(link);
                     status.trouble(None);
-                    if orders.send(Order::WayChanged).await.is_err() {
+                    if orders.send(Order::HubLinkChanged).await.is_err() {
                         return;
                     }
                 }

@@ -13,7 +13,7 @@ use tilth_core::time::Uptime;
 use tilth_protocol::{Epoch, Lane, Stream};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::engine::{AlertKind, Ask, Effect, Engine, Haul, Heads, Holding, Input, LocalAlert, Outbox, Status};
+use crate::engine::{AlertKind, Effect, Engine, Heads, Holding, Input, LocalAlert, Outbox, Rows, RowsRequest, Status};
 use crate::transport::Transport;
 
 /// What the store is asked to do, in this order. Only questions have an answer: if the rest is not kept, the hub is told
@@ -23,9 +23,9 @@ pub enum Request {
     /// Give rows and gaps, each lane from its first sequence on.
     Fetch {
         /// What.
-        ask: Ask,
-        /// Where to; the error says why not, in words.
-        answer: oneshot::Sender<Result<Haul, String>>,
+        ask: RowsRequest,
+        /// Takes the rows, or why there are none, in words.
+        answer: oneshot::Sender<Result<Rows, String>>,
     },
     /// The hub confirmed these. A store that is in another stream ignores it.
     Confirm {
@@ -54,7 +54,7 @@ pub enum Request {
     NewStream {
         /// Why.
         reason: String,
-        /// Where to say what is in it. A store that cannot, now, keeps the question until it can.
+        /// Takes what the new stream holds. A store that cannot begin one now keeps the question until it can.
         answer: oneshot::Sender<Outbox>,
     },
 }
@@ -98,7 +98,7 @@ pub enum Order {
     /// The network came up.
     NetworkUp,
     /// The transport uses another key or certificate authority from now on, or bundles are judged by another key.
-    WayChanged,
+    HubLinkChanged,
     /// The store began a new stream by itself.
     Stream(Outbox),
 }
@@ -116,7 +116,7 @@ pub struct Links {
     pub orders: mpsc::Receiver<Order>,
 }
 
-/// Where time comes from. Any `Fn() -> Uptime` is a clock that runs like the runtime's.
+/// Source of time. Any `Fn() -> Uptime` is a clock that runs like the runtime's.
 pub trait Clock {
     /// The time since boot.
     fn now(&self) -> Uptime;
@@ -158,33 +158,33 @@ pub async fn run<T: Transport>(
 ) -> Result<(), Gone> {
     let mut shutdown = std::pin::pin!(shutdown);
     let Links { store, mut heads, decide, mut orders } = links;
-    let mut desk = Desk::new(engine, transport);
+    let mut in_flight = InFlight::new(engine, transport);
     heads.mark_changed();
     loop {
-        desk.perform();
+        in_flight.perform();
         let now = clock.now();
-        let wait = desk.engine.deadline().map_or(Duration::MAX, |deadline| clock.sleep(now, deadline));
+        let wait = in_flight.engine.deadline().map_or(Duration::MAX, |deadline| clock.sleep(now, deadline));
         let input = tokio::select! {
             biased;
             () = &mut shutdown => return Ok(()),
-            permit = store.reserve(), if !desk.to_store.is_empty() => {
+            permit = store.reserve(), if !in_flight.to_store.is_empty() => {
                 let permit = permit.map_err(|_| Gone::Store)?;
-                if let Some(request) = desk.to_store.pop_front() {
+                if let Some(request) = in_flight.to_store.pop_front() {
                     permit.send(request);
                 }
                 continue;
             }
-            permit = decide.reserve(), if desk.has_event() => {
-                permit.map_err(|_| Gone::Decide)?.send(desk.next_event());
+            permit = decide.reserve(), if in_flight.has_event() => {
+                permit.map_err(|_| Gone::Decide)?.send(in_flight.next_event());
                 continue;
             }
-            input = wait_for(&mut desk.wire), if desk.wire.is_some() => input,
-            outbox = wait_for(&mut desk.stream), if desk.stream.is_some() => {
+            input = wait_for(&mut in_flight.wire), if in_flight.wire.is_some() => input,
+            outbox = wait_for(&mut in_flight.stream), if in_flight.stream.is_some() => {
                 // What the store committed meanwhile was said of a stream that was not known yet.
                 heads.mark_changed();
                 Input::Stream(outbox.ok_or(Gone::Store)?)
             }
-            input = wait_for(&mut desk.question), if desk.question.is_some() => input.ok_or(Gone::Store)?,
+            input = wait_for(&mut in_flight.question), if in_flight.question.is_some() => input.ok_or(Gone::Store)?,
             order = orders.recv() => {
                 heads.mark_changed();
                 order.ok_or(Gone::Decide)?.into()
@@ -195,7 +195,7 @@ pub async fn run<T: Transport>(
             }
             () = tokio::time::sleep(wait) => Input::Tick,
         };
-        desk.engine.handle(clock.now(), input);
+        in_flight.engine.handle(clock.now(), input);
     }
 }
 
@@ -210,8 +210,8 @@ async fn wait_for<T>(slot: &mut Waiting<'_, T>) -> T {
     answer
 }
 
-/// What is on the way between the engine and the others.
-struct Desk<'t, T> {
+/// Requests on their way between the engine and the others.
+struct InFlight<'t, T> {
     engine: Engine,
     transport: &'t T,
     wire: Waiting<'t, Input>,
@@ -224,10 +224,10 @@ struct Desk<'t, T> {
     shown: Option<Status>,
 }
 
-impl<'t, T: Transport> Desk<'t, T> {
-    fn new(engine: Engine, transport: &'t T) -> Desk<'t, T> {
+impl<'t, T: Transport> InFlight<'t, T> {
+    fn new(engine: Engine, transport: &'t T) -> InFlight<'t, T> {
         let (to_store, events) = (VecDeque::new(), VecDeque::new());
-        Desk { engine, transport, wire: None, question: None, stream: None, to_store, events, shown: None }
+        InFlight { engine, transport, wire: None, question: None, stream: None, to_store, events, shown: None }
     }
 
     fn perform(&mut self) {
@@ -278,7 +278,7 @@ impl<'t, T: Transport> Desk<'t, T> {
         }
     }
 
-    fn ask_for_rows(&mut self, ask: Ask) {
+    fn ask_for_rows(&mut self, ask: RowsRequest) {
         let (answer, answered) = oneshot::channel();
         let id = ask.id;
         // A question that was given up may still be in the queue of a stuck store: one is enough.
@@ -286,7 +286,7 @@ impl<'t, T: Transport> Desk<'t, T> {
         self.to_store.push_back(Request::Fetch { ask, answer });
         self.question = Some(Box::pin(async move {
             match answered.await {
-                Ok(Ok(haul)) => Some(Input::Fetched(haul)),
+                Ok(Ok(rows)) => Some(Input::Fetched(rows)),
                 Ok(Err(why)) => Some(Input::FetchFailed { id, why }),
                 Err(_) => None,
             }
@@ -334,7 +334,7 @@ impl From<Order> for Input {
             Order::Holding(holding) => Input::Holding(holding),
             Order::Nudged => Input::Nudged,
             Order::NetworkUp => Input::NetworkUp,
-            Order::WayChanged => Input::WayChanged,
+            Order::HubLinkChanged => Input::HubLinkChanged,
             Order::Stream(outbox) => Input::Stream(outbox),
         }
     }

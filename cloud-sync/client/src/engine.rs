@@ -36,14 +36,14 @@ pub use crate::transport::Holding;
 use backoff::Backoff;
 use book::Book;
 use load::{Load, Misfit};
-pub use messages::{AlertKind, Ask, Effect, Haul, Heads, Input, LaneState, LocalAlert, Outbox, Setup, Wanted};
+pub use messages::{AlertKind, Effect, Heads, Input, LaneState, LocalAlert, Outbox, Rows, RowsRequest, Setup, Wanted};
 pub use meter::{Meter, Purpose, Traffic};
 use order::{Agenda, Books, Limit, Newest, windows_are};
 use pace::{MAX_BACKOFF, MAX_FETCH_BYTES, MAX_OFFLINE, REQUEST_TIMEOUT, STORE_TIMEOUT};
 use pull::Pull;
 pub use pull::PullStatus;
 use search::{Search, Suspect};
-use state::{Errand, Flight, State};
+use state::{BatchPurpose, SentBatch, State};
 pub use status::{Counts, StateName, Status};
 
 /// The engine. One for the life of the process.
@@ -118,7 +118,7 @@ impl Engine {
         match input {
             Input::Tick => {}
             Input::Waiting(heads) => self.waiting(&heads),
-            Input::Fetched(haul) => self.fetched(haul),
+            Input::Fetched(rows) => self.fetched(rows),
             Input::FetchFailed { id, why } => self.fetch_failed(id, why),
             Input::Stream(outbox) => self.new_stream(&outbox),
             Input::Answered { request, exchange } => self.answered(request, &exchange),
@@ -131,7 +131,7 @@ impl Engine {
                     self.rest();
                 }
             }
-            Input::WayChanged => self.way_changed(),
+            Input::HubLinkChanged => self.hub_link_changed(),
         }
         self.step();
     }
@@ -194,10 +194,10 @@ impl Engine {
         match std::mem::replace(&mut self.state, State::Idle) {
             State::Idle | State::Gathering => {}
             State::Fetching { .. } => self.back_off(format!("the store did not answer within {STORE_TIMEOUT}"), None),
-            State::Sending { flight, .. } => {
-                self.effects.push_back(Effect::Abandon { request: flight.request });
+            State::Sending { sent, .. } => {
+                self.effects.push_back(Effect::Abandon { request: sent.request });
                 self.counts.failed += 1;
-                self.slow(&flight, format!("no answer within {REQUEST_TIMEOUT}"));
+                self.slow(&sent, format!("no answer within {REQUEST_TIMEOUT}"));
             }
             State::BackingOff { .. } | State::Offline { .. } => self.rest(),
             State::Refused { .. } => {
@@ -237,50 +237,50 @@ impl Engine {
 
     fn start(&mut self) {
         if self.probe {
-            return self.send_empty(Errand::Probe);
+            return self.send_empty(BatchPurpose::Probe);
         }
         let everything =
             |lane, first, last| Wanted { lane, first, last, max_rows: self.limit.rows(), max_bytes: MAX_FETCH_BYTES };
         match self.search.as_ref().map(Search::next) {
-            Some(None) => self.send_empty(Errand::Control),
-            Some(Some(Suspect::Live)) => self.fetch(Vec::new(), true, Errand::Suspect),
+            Some(None) => self.send_empty(BatchPurpose::Control),
+            Some(Some(Suspect::Live)) => self.fetch(Vec::new(), true, BatchPurpose::Suspect),
             Some(Some(Suspect::Rows(lane, first, last))) => {
-                self.fetch(vec![everything(lane, first, last)], false, Errand::Suspect);
+                self.fetch(vec![everything(lane, first, last)], false, BatchPurpose::Suspect);
             }
             None => {
                 let limit = self.limit.rows();
                 let (wanted, live) = self.agenda.plan(&self.books, &self.setup.pace, limit, self.now);
                 if wanted.is_empty() && !live {
-                    self.send_empty(Errand::Ordinary);
+                    self.send_empty(BatchPurpose::Ordinary);
                 } else {
-                    self.fetch(wanted, live, Errand::Ordinary);
+                    self.fetch(wanted, live, BatchPurpose::Ordinary);
                 }
             }
         }
     }
 
-    fn fetch(&mut self, lanes: Vec<Wanted>, live: bool, errand: Errand) {
-        let ask = Ask { id: self.number(), lanes, live };
-        self.effects.push_back(Effect::Fetch(ask.clone()));
-        self.state = State::Fetching { ask, errand, until: self.now + STORE_TIMEOUT };
+    fn fetch(&mut self, lanes: Vec<Wanted>, live: bool, purpose: BatchPurpose) {
+        let asked = RowsRequest { id: self.number(), lanes, live };
+        self.effects.push_back(Effect::Fetch(asked.clone()));
+        self.state = State::Fetching { asked, purpose, until: self.now + STORE_TIMEOUT };
     }
 
-    fn send_empty(&mut self, errand: Errand) {
+    fn send_empty(&mut self, purpose: BatchPurpose) {
         let load = load::empty(&self.setup, (self.stream, self.epoch));
-        self.send(load, errand, false);
+        self.send(load, purpose, false);
     }
 
-    fn send(&mut self, load: Load, errand: Errand, asked_live: bool) {
+    fn send(&mut self, load: Load, purpose: BatchPurpose, asked_live: bool) {
         let Load { body, parts, live, shares } = load;
-        let flight = Flight { request: self.number(), errand, parts, live, asked_live, shares };
+        let sent = SentBatch { request: self.number(), purpose, parts, live, asked_live, shares };
         if body.len() > tilth_protocol::MAX_BATCH_BYTES {
             self.rest();
-            return self.too_large(&flight, "more bytes than a batch may have", true);
+            return self.too_large(&sent, "more bytes than a batch may have", true);
         }
         let confirmed =
             self.epoch.map(|_| Confirmed(Lane::ALL.map(|lane| (lane, self.books.of(lane).confirmed())).into()));
-        self.effects.push_back(Effect::Send { request: flight.request, body, confirmed });
-        self.state = State::Sending { flight, until: self.now + REQUEST_TIMEOUT };
+        self.effects.push_back(Effect::Send { request: sent.request, body, confirmed });
+        self.state = State::Sending { sent, until: self.now + REQUEST_TIMEOUT };
     }
 
     // --- from the store
@@ -298,26 +298,26 @@ impl Engine {
         }
     }
 
-    fn fetched(&mut self, haul: Haul) {
-        let (ask, errand) = match &self.state {
-            State::Fetching { ask, errand, .. } if ask.id == haul.id => (ask.clone(), *errand),
+    fn fetched(&mut self, rows: Rows) {
+        let (asked, purpose) = match &self.state {
+            State::Fetching { asked, purpose, .. } if asked.id == rows.id => (asked.clone(), *purpose),
             _ => {
                 self.counts.stray_answers += 1;
                 return;
             }
         };
-        if haul.stream != self.stream {
+        if rows.stream != self.stream {
             return self.back_off("the store is in another stream and has not said so yet".to_owned(), None);
         }
         self.rest();
-        let windows_are = windows_are(&self.books, &ask.lanes);
-        let old_through = haul.lanes.windows.as_ref().and_then(|extent| self.newest.look(extent));
-        match load::pack(&self.setup, (self.stream, self.epoch), &ask, haul, windows_are) {
+        let windows_are = windows_are(&self.books, &asked.lanes);
+        let old_through = rows.lanes.windows.as_ref().and_then(|extent| self.newest.look(extent));
+        match load::pack(&self.setup, (self.stream, self.epoch), &asked, rows, windows_are) {
             Ok(load) => {
                 if let Some(seq) = old_through {
                     self.books.windows.old_through(seq);
                 }
-                self.send(load, errand, ask.live);
+                self.send(load, purpose, asked.live);
             }
             Err(Misfit::Row(lane, seq, why)) => {
                 self.search = None;
@@ -329,16 +329,16 @@ impl Engine {
 
     fn fetch_failed(&mut self, id: u64, why: String) {
         match &self.state {
-            State::Fetching { ask, .. } if ask.id == id => self.back_off(why, None),
+            State::Fetching { asked, .. } if asked.id == id => self.back_off(why, None),
             _ => self.counts.stray_answers += 1,
         }
     }
 
-    /// What the hub said to the way before, or the network on it, says nothing of this one. What is on its way is given up and
+    /// What the hub said over the link before, or its network, says nothing of this one. What is on its way is given up and
     /// goes again: it carries the key of before, and a refusal of that one would begin a long wait.
-    fn way_changed(&mut self) {
+    fn hub_link_changed(&mut self) {
         let given_up = self.pull.try_again(self.now).or(match &self.state {
-            State::Sending { flight, .. } => Some(flight.request),
+            State::Sending { sent, .. } => Some(sent.request),
             _ => None,
         });
         self.effects.extend(given_up.map(|request| Effect::Abandon { request }));
@@ -364,8 +364,8 @@ impl Engine {
         self.last_new_stream = Some(self.now);
         self.clear(AlertKind::ConfirmedUnknown);
         match &self.state {
-            State::Sending { flight, .. } => {
-                self.effects.push_back(Effect::Abandon { request: flight.request });
+            State::Sending { sent, .. } => {
+                self.effects.push_back(Effect::Abandon { request: sent.request });
                 self.rest();
             }
             State::Idle | State::Gathering | State::Fetching { .. } | State::Conflict { .. } => self.rest(),

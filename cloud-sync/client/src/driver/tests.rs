@@ -111,7 +111,7 @@ fn start_with(transport: impl Transport + Send + 'static, events: u64, clock: im
     Farm { store, heads: heads_in, events: events_out, orders: orders_in, stop, sync }
 }
 
-fn haul(ask: &Ask, stream: Stream) -> Haul {
+fn rows(ask: &RowsRequest, stream: Stream) -> Rows {
     let at = Stamp { boot: 1, uptime: Uptime(0), wall: None };
     let row = |seq| Row { seq, at, kind: "note".to_owned(), body: serde_json::Map::new() };
     let extent = |wanted: &crate::engine::Wanted| Extent {
@@ -121,7 +121,7 @@ fn haul(ask: &Ask, stream: Stream) -> Haul {
         gaps: Vec::new(),
     };
     let lanes = Lanes { events: ask.lanes.first().map(extent), ..Lanes::default() };
-    Haul { id: ask.id, stream, lanes, live: Vec::new() }
+    Rows { id: ask.id, stream, lanes, live: Vec::new() }
 }
 
 impl Farm {
@@ -129,7 +129,7 @@ impl Farm {
     async fn request(&mut self, stream: Stream) -> Request {
         loop {
             match self.store.recv().await.expect("sync runs") {
-                Request::Fetch { ask, answer } => drop(answer.send(Ok(haul(&ask, stream)))),
+                Request::Fetch { ask, answer } => drop(answer.send(Ok(rows(&ask, stream)))),
                 request => return request,
             }
         }
@@ -194,7 +194,7 @@ fn stopping_waits_for_nobody() {
         while hub.got.lock().unwrap().is_empty() {
             tokio::select! {
                 request = farm.store.recv() => {
-                    if let Some(Request::Fetch { ask, answer }) = request { drop(answer.send(Ok(haul(&ask, STREAM)))) }
+                    if let Some(Request::Fetch { ask, answer }) = request { drop(answer.send(Ok(rows(&ask, STREAM)))) }
                 }
                 () = tokio::time::sleep(Duration::from_millis(10)) => {}
             }

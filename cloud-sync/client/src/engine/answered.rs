@@ -13,37 +13,37 @@ use super::pace::{
     CONFLICT_AGAIN, EPOCH_AGAIN, MAX_BACKOFF, MAX_OFFLINE, MAX_POISON_RUN, MAX_RETRY_AFTER, STORE_TIMEOUT,
 };
 use super::search::{Finding, Search, Suspect};
-use super::state::{Errand, Flight, State};
+use super::state::{BatchPurpose, SentBatch, State};
 use super::verdict::{self, Taken, Verdict};
 use crate::transport::Exchange;
 
 impl Engine {
     pub(super) fn answered(&mut self, request: u64, exchange: &Exchange) {
-        let flight = match &self.state {
-            State::Sending { flight, .. } if flight.request == request => flight.clone(),
+        let sent = match &self.state {
+            State::Sending { sent, .. } if sent.request == request => sent.clone(),
             _ => {
                 self.counts.stray_answers += 1;
                 return;
             }
         };
-        self.meter.share(&flight.shares, Traffic { up: exchange.sent, down: exchange.received });
+        self.meter.share(&sent.shares, Traffic { up: exchange.sent, down: exchange.received });
         self.rest();
         let verdict = verdict::judge(exchange);
         if !matches!(verdict, Verdict::Taken(_)) {
             self.counts.failed += 1;
         }
         match verdict {
-            Verdict::Taken(taken) => self.taken(&flight, &taken),
+            Verdict::Taken(taken) => self.taken(&sent, &taken),
             Verdict::Refused(why) => {
                 let wait = self.setup.pace.refused;
                 self.alert(AlertKind::KeyRefused, &format!("{why}; sync stops for {wait}, the farm goes on"));
                 self.stop(why);
             }
             Verdict::Conflict(why) => self.conflict(why),
-            Verdict::TooLarge(why) => self.too_large(&flight, &why, false),
-            Verdict::Unreadable(why) => self.unreadable(&flight, &why),
+            Verdict::TooLarge(why) => self.too_large(&sent, &why, false),
+            Verdict::Unreadable(why) => self.unreadable(&sent, &why),
             Verdict::Trouble { why, wait } => self.back_off(why, wait),
-            Verdict::Slow(why) => self.slow(&flight, why),
+            Verdict::Slow(why) => self.slow(&sent, why),
             Verdict::Unreachable(why) => {
                 let wait = self.offline.next().min(MAX_OFFLINE);
                 self.state = State::Offline { until: self.now + wait, why };
@@ -64,14 +64,14 @@ impl Engine {
         self.state = State::Refused { until, why };
     }
 
-    pub(super) fn slow(&mut self, flight: &Flight, why: String) {
-        self.limit.slow(flight.rows());
+    pub(super) fn slow(&mut self, sent: &SentBatch, why: String) {
+        self.limit.slow(sent.rows());
         self.back_off(why, None);
     }
 
     // --- taken
 
-    fn taken(&mut self, flight: &Flight, taken: &Taken) {
+    fn taken(&mut self, sent: &SentBatch, taken: &Taken) {
         self.counts.taken += 1;
         self.counts.strange_confirmations += taken.unknown;
         self.last_success = Some(self.now);
@@ -79,7 +79,7 @@ impl Engine {
         self.probe = false;
         self.clear(AlertKind::KeyRefused);
         self.clear(AlertKind::NotUnderstood);
-        if flight.rows() > 0 {
+        if sent.rows() > 0 {
             self.limit.grow();
             self.poison_run = 0;
             if self.last_new_stream.is_none_or(|at| self.now - at >= CONFLICT_AGAIN) {
@@ -91,16 +91,16 @@ impl Engine {
         }
         let flapping = if self.epoch == Some(taken.epoch) { None } else { self.new_epoch(taken) };
         // Rows are set aside before they are confirmed: afterwards the store may forget them.
-        let unheeded = self.poisoned(&taken.poison, flight);
-        let stuck = self.confirm(flight, taken);
+        let unheeded = self.poisoned(&taken.poison, sent);
+        let stuck = self.confirm(sent, taken);
         if let Some(search) = &mut self.search
-            && matches!(flight.errand, Errand::Control | Errand::Suspect)
+            && matches!(sent.purpose, BatchPurpose::Control | BatchPurpose::Suspect)
         {
-            search.taken(flight.parts.first().map(|part| part.last));
+            search.taken(sent.parts.first().map(|part| part.last));
         }
         self.search.take_if(|search| search.is_over());
-        let bulk = flight.parts.iter().any(|part| part.lane != Lane::Events);
-        self.agenda.sent(bulk, flight.asked_live, &self.books, &self.setup.pace, self.now);
+        let bulk = sent.parts.iter().any(|part| part.lane != Lane::Events);
+        self.agenda.sent(bulk, sent.asked_live, &self.books, &self.setup.pace, self.now);
         if let Some(why) = flapping.or(stuck).or(unheeded) {
             self.back_off(why, None);
         } else {
@@ -127,7 +127,7 @@ impl Engine {
     }
 
     /// Books what the answer says. The reason to slow down, if the hub took a batch and yet does not account for it.
-    fn confirm(&mut self, flight: &Flight, taken: &Taken) -> Option<String> {
+    fn confirm(&mut self, sent: &SentBatch, taken: &Taken) -> Option<String> {
         let mut raised = BTreeMap::new();
         let mut stuck = None;
         for lane in Lane::ALL {
@@ -135,7 +135,7 @@ impl Engine {
             let book = self.books.of_mut(lane);
             let is_late = stated.is_some_and(|seq| seq < book.confirmed());
             let is_aside = |seq| self.set_aside.contains(&(lane, seq));
-            let part = flight.parts.iter().find(|part| part.lane == lane);
+            let part = sent.parts.iter().find(|part| part.lane == lane);
             if let Some(part) = part.filter(|_| !is_late) {
                 book.credit(part.first, part.last);
             }
@@ -163,12 +163,12 @@ impl Engine {
     }
 
     /// Sets rows aside that the hub cannot store. The reason to slow down, if one was to be set aside before.
-    fn poisoned(&mut self, poison: &[(Lane, u64, String)], flight: &Flight) -> Option<String> {
+    fn poisoned(&mut self, poison: &[(Lane, u64, String)], sent: &SentBatch) -> Option<String> {
         let mut unheeded = None;
         let mut first = None;
         for (lane, seq, why) in poison {
             let was_sent = |part: &super::load::Part| part.lane == *lane && part.first <= *seq && *seq <= part.last;
-            if !flight.parts.iter().any(was_sent) {
+            if !sent.parts.iter().any(was_sent) {
                 self.counts.strange_confirmations += 1;
             } else if self.set_aside.insert((*lane, *seq)) {
                 first.get_or_insert_with(|| format!("{lane} {seq}: {why}"));
@@ -202,16 +202,16 @@ impl Engine {
     }
 
     /// Less at once; a row that is too large alone is set aside.
-    pub(super) fn too_large(&mut self, flight: &Flight, why: &str, is_ours: bool) {
-        let single = flight.parts.iter().find_map(|part| Some((part.lane, part.row?)));
-        match (flight.rows(), single) {
+    pub(super) fn too_large(&mut self, sent: &SentBatch, why: &str, is_ours: bool) {
+        let single = sent.parts.iter().find_map(|part| Some((part.lane, part.row?)));
+        match (sent.rows(), single) {
             (2.., _) => {
-                self.limit.halve(flight.rows());
+                self.limit.halve(sent.rows());
                 self.rest();
             }
-            (_, _) if flight.live > 0 => self.mute_live(),
+            (_, _) if sent.live > 0 => self.mute_live(),
             // Refused as one of several suspects, or by ourselves before it left: the row is at fault.
-            (_, Some((lane, seq))) if flight.errand == Errand::Suspect || is_ours => {
+            (_, Some((lane, seq))) if sent.purpose == BatchPurpose::Suspect || is_ours => {
                 self.search = None;
                 self.found_poison(lane, seq, &format!("alone larger than a batch may be: {why}"));
             }
@@ -224,22 +224,22 @@ impl Engine {
         }
     }
 
-    fn unreadable(&mut self, flight: &Flight, why: &str) {
-        match flight.errand {
-            Errand::Ordinary if !flight.parts.is_empty() || flight.live > 0 => {
-                let rows = flight.parts.iter().map(|part| Suspect::Rows(part.lane, part.first, part.last));
-                let live = (flight.live > 0).then_some(Suspect::Live);
+    fn unreadable(&mut self, sent: &SentBatch, why: &str) {
+        match sent.purpose {
+            BatchPurpose::Ordinary if !sent.parts.is_empty() || sent.live > 0 => {
+                let rows = sent.parts.iter().map(|part| Suspect::Rows(part.lane, part.first, part.last));
+                let live = (sent.live > 0).then_some(Suspect::Live);
                 self.search = Some(Search::new(rows.chain(live).collect()));
                 self.rest();
             }
-            Errand::Ordinary | Errand::Probe | Errand::Control => self.not_understood(why),
-            Errand::Suspect => self.blame(flight, why),
+            BatchPurpose::Ordinary | BatchPurpose::Probe | BatchPurpose::Control => self.not_understood(why),
+            BatchPurpose::Suspect => self.blame(sent, why),
         }
     }
 
-    fn blame(&mut self, flight: &Flight, why: &str) {
+    fn blame(&mut self, sent: &SentBatch, why: &str) {
         let Some(search) = &mut self.search else { return self.rest() };
-        let part = flight.parts.first();
+        let part = sent.parts.first();
         match search.blame(part.map(|part| part.last)) {
             Finding::GoOn => self.rest(),
             Finding::Live => self.mute_live(),

@@ -14,9 +14,9 @@ pub(super) struct Book {
 /// What a confirmation turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Confirmation {
-    /// It moved the account up to the stated sequence.
+    /// Higher than before: the account is now at this sequence.
     Raised(u64),
-    /// It said what was known.
+    /// Same as before.
     Known,
     /// Lower than before within an epoch: a late packet.
     Late,

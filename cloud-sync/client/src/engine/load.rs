@@ -5,7 +5,7 @@ use std::io;
 use serde::Serialize;
 use tilth_protocol::{Batch, BatchError, Epoch, Extent, Lane, Lanes, Sequenced, Stream, VERSION};
 
-use super::messages::{Ask, Haul, Setup};
+use super::messages::{Rows, RowsRequest, Setup};
 use super::meter::Purpose;
 
 /// One lane's part of a batch, without its rows: the store keeps those.
@@ -42,16 +42,16 @@ pub(super) enum Misfit {
 pub(super) fn pack(
     setup: &Setup,
     (stream, epoch): (Stream, Option<Epoch>),
-    ask: &Ask,
-    haul: Haul,
+    asked: &RowsRequest,
+    rows: Rows,
     windows_are: Purpose,
 ) -> Result<Load, Misfit> {
-    let parts = parts(&haul.lanes);
-    check_wanted(ask, &parts)?;
+    let parts = parts(&rows.lanes);
+    check_wanted(asked, &parts)?;
     // JSON has no word for a value that is no number.
-    let live: Vec<_> = haul.live.into_iter().filter(|live| live.value.is_finite()).collect();
+    let live: Vec<_> = rows.live.into_iter().filter(|live| live.value.is_finite()).collect();
     let (client, device) = (setup.client.clone(), setup.device.clone());
-    let batch = Batch { version: VERSION, client, device, stream, epoch, lanes: haul.lanes, live };
+    let batch = Batch { version: VERSION, client, device, stream, epoch, lanes: rows.lanes, live };
     batch.check().map_err(|error| match error {
         BatchError::NotAccounted { lane, seq } => Misfit::Row(lane, seq, error.to_string()),
         BatchError::Figures { seq, .. } => Misfit::Row(Lane::Windows, seq, error.to_string()),
@@ -64,9 +64,9 @@ pub(super) fn pack(
 
 /// A batch that brings nothing: a sign of life, a probe, a control question.
 pub(super) fn empty(setup: &Setup, names: (Stream, Option<Epoch>)) -> Load {
-    let ask = Ask { id: 0, lanes: Vec::new(), live: false };
-    let haul = Haul { id: 0, stream: names.0, lanes: Lanes::default(), live: Vec::new() };
-    pack(setup, names, &ask, haul, Purpose::Windows).expect("an empty batch has nothing that could be wrong")
+    let asked = RowsRequest { id: 0, lanes: Vec::new(), live: false };
+    let rows = Rows { id: 0, stream: names.0, lanes: Lanes::default(), live: Vec::new() };
+    pack(setup, names, &asked, rows, Purpose::Windows).expect("an empty batch has nothing that could be wrong")
 }
 
 fn parts(lanes: &Lanes) -> Vec<Part> {
@@ -82,8 +82,8 @@ fn parts(lanes: &Lanes) -> Vec<Part> {
     parts.into_iter().flatten().collect()
 }
 
-fn check_wanted(ask: &Ask, parts: &[Part]) -> Result<(), Misfit> {
-    for wanted in &ask.lanes {
+fn check_wanted(asked: &RowsRequest, parts: &[Part]) -> Result<(), Misfit> {
+    for wanted in &asked.lanes {
         let fits = |part: &&Part| part.lane == wanted.lane && part.first == wanted.first && part.last <= wanted.last;
         if !parts.iter().any(|part| fits(&part)) {
             let (lane, first, last) = (wanted.lane, wanted.first, wanted.last);
@@ -92,7 +92,7 @@ fn check_wanted(ask: &Ask, parts: &[Part]) -> Result<(), Misfit> {
             )));
         }
     }
-    if parts.len() > ask.lanes.len() {
+    if parts.len() > asked.lanes.len() {
         return Err(Misfit::Store("the store gave lanes that were not wanted".to_owned()));
     }
     Ok(())

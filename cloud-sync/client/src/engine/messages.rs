@@ -18,7 +18,7 @@ pub struct Setup {
     pub device: Id,
     /// How often things go up.
     pub pace: Pace,
-    /// Where the jitter of waits comes from; another one for each start of each device.
+    /// Seed of the jitter of waits; another one for each start of each device.
     pub seed: u64,
 }
 
@@ -38,7 +38,7 @@ pub struct Outbox {
     pub stream: Stream,
     /// The hub's epoch of the last confirmation, if there was one.
     pub epoch: Option<Epoch>,
-    /// Its lanes; an absent one is empty.
+    /// Lanes of the stream; an absent one is empty.
     pub lanes: BTreeMap<Lane, LaneState>,
 }
 
@@ -68,8 +68,8 @@ pub struct Wanted {
 
 /// A question to the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ask {
-    /// Its number; the answer repeats it.
+pub struct RowsRequest {
+    /// Number of the request; the answer repeats it.
     pub id: u64,
     /// At most one part of each lane, in the order of a batch.
     pub lanes: Vec<Wanted>,
@@ -79,7 +79,7 @@ pub struct Ask {
 
 /// The store's answer.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Haul {
+pub struct Rows {
     /// The number of the question.
     pub id: u64,
     /// The stream that the rows belong to.
@@ -98,10 +98,10 @@ pub enum Input {
     /// The store committed rows. Of another stream than the present one it says nothing.
     Waiting(Heads),
     /// The store answered [`Effect::Fetch`].
-    Fetched(Haul),
+    Fetched(Rows),
     /// The store could not answer the question of that number.
     FetchFailed {
-        /// Its number.
+        /// Number of the request.
         id: u64,
         /// Why.
         why: String,
@@ -110,14 +110,14 @@ pub enum Input {
     Stream(Outbox),
     /// What became of the batch of that number.
     Answered {
-        /// Its number.
+        /// Number of the batch.
         request: u64,
         /// What became of it.
         exchange: Exchange,
     },
     /// What became of the pull of that number.
     Pulled {
-        /// Its number.
+        /// Number of the pull.
         request: u64,
         /// What became of it.
         exchange: Exchange,
@@ -128,28 +128,28 @@ pub enum Input {
     Nudged,
     /// The network came up: a try may help.
     NetworkUp,
-    /// The way to the hub is another one: a new key, or another authority. What is on the way before goes again on this one, a
+    /// The link to the hub is another one: a new key, or another authority. A batch on the link before goes again on this one, a
     /// try may help, also after a refusal, and the next bundle is delivered whatever came before.
-    WayChanged,
+    HubLinkChanged,
 }
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Ask the store; the answer is [`Input::Fetched`] or [`Input::FetchFailed`].
-    Fetch(Ask),
+    /// RowsRequest the store; the answer is [`Input::Fetched`] or [`Input::FetchFailed`].
+    Fetch(RowsRequest),
     /// Send a batch; the answer is [`Input::Answered`].
     Send {
-        /// Its number.
+        /// Number of the batch; the answer repeats it.
         request: u64,
         /// The batch as JSON, at most [`tilth_protocol::MAX_BATCH_BYTES`].
         body: Vec<u8>,
         /// What the hub confirmed so far, where it was heard of: by that it knows whether it was set back.
         confirmed: Option<Confirmed>,
     },
-    /// Nobody waits any more for the batch or pull of that number.
+    /// Give up the batch or pull of that number.
     Abandon {
-        /// Its number.
+        /// Number of the batch or pull.
         request: u64,
     },
     /// Tell the store what the hub confirmed. A store that is in another stream by now must ignore it.
@@ -174,21 +174,21 @@ pub enum Effect {
     Quarantine {
         /// In this stream.
         stream: Stream,
-        /// Its lane.
+        /// Lane of the row.
         lane: Lane,
-        /// Its sequence.
+        /// Sequence of the row in its lane.
         seq: u64,
-        /// Why.
+        /// What the hub says is wrong.
         reason: String,
     },
-    /// Ask the store for a new stream; the answer is [`Input::Stream`].
+    /// RowsRequest the store for a new stream; the answer is [`Input::Stream`].
     NewStream {
         /// Why.
         reason: String,
     },
-    /// Ask the hub for configuration; the answer is [`Input::Pulled`].
+    /// RowsRequest the hub for configuration; the answer is [`Input::Pulled`].
     PullBundle {
-        /// Its number.
+        /// Number of the pull; the answer repeats it.
         request: u64,
         /// What the device holds: version and `ETag`.
         holding: Holding,

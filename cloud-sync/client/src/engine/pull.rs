@@ -113,14 +113,14 @@ impl Pull {
         }
     }
 
-    /// Ask at once, unless the hub is in trouble.
+    /// RowsRequest at once, unless the hub is in trouble.
     pub(super) fn nudge(&mut self, now: Uptime) {
         if let State::Waiting { at } = &mut self.state {
             *at = now.min(*at);
         }
     }
 
-    /// The way to the hub is another one: what was wrong may be mended. A request on the way before is given up; its number.
+    /// The link to the hub is another one: what was wrong may be mended. Gives up a request on the link before; returns its number.
     pub(super) fn try_again(&mut self, now: Uptime) -> Option<u64> {
         self.given = None;
         let given_up = match self.state {

@@ -3,11 +3,11 @@
 use tilth_core::time::Uptime;
 
 use super::load::Part;
-use super::messages::Ask;
+use super::messages::RowsRequest;
 use super::meter::Purpose;
 use super::status::StateName;
 
-/// Where sending is. Data that one state needs is inside it.
+/// State of sending. Data that one state needs is inside it.
 ///
 /// ```text
 ///            rows come
@@ -36,8 +36,8 @@ use super::status::StateName;
 pub(super) enum State {
     Idle,
     Gathering,
-    Fetching { ask: Ask, errand: Errand, until: Uptime },
-    Sending { flight: Flight, until: Uptime },
+    Fetching { asked: RowsRequest, purpose: BatchPurpose, until: Uptime },
+    Sending { sent: SentBatch, until: Uptime },
     BackingOff { until: Uptime, why: String },
     Refused { until: Uptime, why: String },
     Conflict { until: Uptime, why: String },
@@ -46,7 +46,7 @@ pub(super) enum State {
 
 /// What a batch is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Errand {
+pub(super) enum BatchPurpose {
     /// Rows, live values, or a sign of life.
     Ordinary,
     /// After a refusal: an empty one, to see whether the key is good again.
@@ -59,16 +59,16 @@ pub(super) enum Errand {
 
 /// A batch on its way, without its rows: on failure the store is asked again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Flight {
+pub(super) struct SentBatch {
     pub(super) request: u64,
-    pub(super) errand: Errand,
+    pub(super) purpose: BatchPurpose,
     pub(super) parts: Vec<Part>,
     pub(super) live: usize,
     pub(super) asked_live: bool,
     pub(super) shares: Vec<(Purpose, u64)>,
 }
 
-impl Flight {
+impl SentBatch {
     pub(super) fn rows(&self) -> usize {
         self.parts.iter().map(|part| part.rows).sum()
     }

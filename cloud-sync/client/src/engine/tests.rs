@@ -1,6 +1,6 @@
-//! Tests of the engine: a desk that plays store and hub by hand, and a model of both for long runs.
+//! Tests of the engine: a bench that plays store and hub by hand, and a model of both for long runs.
 
-mod desk;
+mod bench;
 mod edges;
 mod failures;
 mod model;

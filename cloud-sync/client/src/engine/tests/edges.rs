@@ -5,71 +5,72 @@ use std::collections::BTreeSet;
 use tilth_core::time::Span;
 use tilth_protocol::{Epoch, ErrorCode, Lane, Stream};
 
-use super::desk::*;
+use super::bench::*;
 use crate::engine::StateName::{BackingOff, Conflict, Fetching, Gathering, Idle, Offline, Refused, Sending};
 use crate::engine::pace::{CONFLICT_AGAIN, REFUSED_WAIT, REQUEST_TIMEOUT, STORE_TIMEOUT};
 use crate::engine::*;
 use crate::transport::Broken;
 
-/// Brings a desk into a state.
-fn desk_in(state: StateName) -> Desk {
-    let mut desk = Desk::new(&outbox(0, 0));
-    let (request, _) = desk.until_sent();
-    desk.answered(request, answer(EPOCH, &[], Vec::new()));
-    assert_eq!(desk.state(), Idle);
+/// Brings a bench into a state.
+fn desk_in(state: StateName) -> Bench {
+    let mut bench = Bench::new(&outbox(0, 0));
+    let (request, _) = bench.until_sent();
+    bench.answered(request, answer(EPOCH, &[], Vec::new()));
+    assert_eq!(bench.state(), Idle);
     if state == Idle {
-        return desk;
+        return bench;
     }
-    desk.waiting(Lane::Events, 3);
+    bench.waiting(Lane::Events, 3);
     if state == Gathering {
-        return desk;
+        return bench;
     }
-    desk.take();
+    bench.take();
     if state == Fetching {
-        desk.next();
-        return desk;
+        bench.next();
+        return bench;
     }
-    let (request, _) = desk.until_sent();
+    let (request, _) = bench.until_sent();
     let exchange = match state {
-        Sending => return desk,
+        Sending => return bench,
         BackingOff => refusal(ErrorCode::Internal),
         Refused => refusal(ErrorCode::UnknownKey),
         Conflict => refusal(ErrorCode::StreamConflict),
         Offline => broken(Broken::NoConnection),
         Idle | Gathering | Fetching => unreachable!("handled above"),
     };
-    desk.answered(request, exchange);
-    desk
+    bench.answered(request, exchange);
+    bench
 }
 
-fn request_of(desk: &Desk) -> u64 {
-    desk.did
+fn request_of(bench: &Bench) -> u64 {
+    bench
+        .did
         .iter()
         .rev()
         .find_map(|effect| if let Effect::Send { request, .. } = effect { Some(*request) } else { None })
-        .unwrap_or(desk.engine.last_number)
+        .unwrap_or(bench.engine.last_number)
 }
 
-type Walk = (StateName, &'static str, fn(&mut Desk), StateName);
+type Walk = (StateName, &'static str, fn(&mut Bench), StateName);
 
 const WALKS: &[Walk] = &[
-    (Idle, "rows come", |desk| desk.waiting(Lane::Events, 1), Gathering),
+    (Idle, "rows come", |bench| bench.waiting(Lane::Events, 1), Gathering),
     (
         Idle,
         "live due",
-        |desk| {
-            desk.engine.setup.pace.live = Some(Span::from_secs(10));
-            desk.next();
+        |bench| {
+            bench.engine.setup.pace.live = Some(Span::from_secs(10));
+            bench.next();
         },
         Fetching,
     ),
     (
         Idle,
         "sign of life",
-        |desk| {
-            desk.engine.setup.pace.live = None;
-            while desk.state() == Idle {
-                desk.next();
+        |bench| {
+            bench.engine.setup.pace.live = None;
+            while bench.state() == Idle {
+                bench.next();
             }
         },
         Sending,
@@ -77,262 +78,262 @@ const WALKS: &[Walk] = &[
     (
         Gathering,
         "all is there",
-        |desk| {
-            desk.input(Input::Stream(outbox(0, 0)));
+        |bench| {
+            bench.input(Input::Stream(outbox(0, 0)));
         },
         Idle,
     ),
     (
         Gathering,
         "due",
-        |desk| {
-            desk.next();
+        |bench| {
+            bench.next();
         },
         Fetching,
     ),
     (
         Fetching,
         "rows",
-        |desk| {
-            let ask = desk.until_asked();
-            let haul = desk.haul(&ask);
-            desk.input(Input::Fetched(haul));
+        |bench| {
+            let ask = bench.until_asked();
+            let rows = bench.rows(&ask);
+            bench.input(Input::Fetched(rows));
         },
         Sending,
     ),
     (
         Fetching,
         "store silent",
-        |desk| {
-            assert_eq!(desk.next(), STORE_TIMEOUT);
+        |bench| {
+            assert_eq!(bench.next(), STORE_TIMEOUT);
         },
         BackingOff,
     ),
     (
         Fetching,
         "store fails",
-        |desk| {
-            let id = desk.until_asked().id;
-            desk.input(Input::FetchFailed { id, why: "disk".to_owned() });
+        |bench| {
+            let id = bench.until_asked().id;
+            bench.input(Input::FetchFailed { id, why: "disk".to_owned() });
         },
         BackingOff,
     ),
     (
         Fetching,
         "store gives what was not wanted",
-        |desk| {
-            let id = desk.until_asked().id;
-            desk.input(Input::Fetched(nothing(id)));
+        |bench| {
+            let id = bench.until_asked().id;
+            bench.input(Input::Fetched(nothing(id)));
         },
         BackingOff,
     ),
-    (Fetching, "new stream", |desk| desk.input(Input::Stream(outbox(2, 0))), Gathering),
+    (Fetching, "new stream", |bench| bench.input(Input::Stream(outbox(2, 0))), Gathering),
     (
         Sending,
         "taken, nothing left",
-        |desk| {
-            let request = request_of(desk);
-            desk.answered(request, answer(EPOCH, &[(Lane::Events, 3)], Vec::new()));
+        |bench| {
+            let request = request_of(bench);
+            bench.answered(request, answer(EPOCH, &[(Lane::Events, 3)], Vec::new()));
         },
         Idle,
     ),
     (
         Sending,
         "taken, more came",
-        |desk| {
-            let request = request_of(desk);
-            desk.waiting(Lane::Events, 4);
-            desk.answered(request, answer(EPOCH, &[(Lane::Events, 3)], Vec::new()));
+        |bench| {
+            let request = request_of(bench);
+            bench.waiting(Lane::Events, 4);
+            bench.answered(request, answer(EPOCH, &[(Lane::Events, 3)], Vec::new()));
         },
         Gathering,
     ),
     (
         Sending,
         "400",
-        |desk| {
-            let request = request_of(desk);
-            desk.answered(request, refusal(ErrorCode::BadRequest));
+        |bench| {
+            let request = request_of(bench);
+            bench.answered(request, refusal(ErrorCode::BadRequest));
         },
         Sending,
     ), // The control question leaves at once.
     (
         Sending,
         "413",
-        |desk| {
-            let request = request_of(desk);
-            desk.answered(request, refusal(ErrorCode::TooLarge));
+        |bench| {
+            let request = request_of(bench);
+            bench.answered(request, refusal(ErrorCode::TooLarge));
         },
         Fetching,
     ), // Half of it at once.
     (
         Sending,
         "429",
-        |desk| {
-            let request = request_of(desk);
-            desk.answered(request, refusal(ErrorCode::TooMany));
+        |bench| {
+            let request = request_of(bench);
+            bench.answered(request, refusal(ErrorCode::TooMany));
         },
         BackingOff,
     ),
     (
         Sending,
         "no answer",
-        |desk| {
-            let request = request_of(desk);
-            desk.take();
-            desk.now = desk.now + REQUEST_TIMEOUT;
-            desk.tick();
-            assert!(desk.did.contains(&Effect::Abandon { request }));
+        |bench| {
+            let request = request_of(bench);
+            bench.take();
+            bench.now = bench.now + REQUEST_TIMEOUT;
+            bench.tick();
+            assert!(bench.did.contains(&Effect::Abandon { request }));
         },
         BackingOff,
     ),
     (
         Sending,
         "stuck",
-        |desk| {
-            let request = request_of(desk);
-            desk.answered(request, answer(EPOCH, &[(Lane::Events, 0)], Vec::new()));
+        |bench| {
+            let request = request_of(bench);
+            bench.answered(request, answer(EPOCH, &[(Lane::Events, 0)], Vec::new()));
         },
         BackingOff,
     ),
     (
         Sending,
         "no way there",
-        |desk| {
-            let request = request_of(desk);
-            desk.answered(request, broken(Broken::NoConnection));
+        |bench| {
+            let request = request_of(bench);
+            bench.answered(request, broken(Broken::NoConnection));
         },
         Offline,
     ),
     (
         Sending,
         "401",
-        |desk| {
-            let request = request_of(desk);
-            desk.answered(request, refusal(ErrorCode::UnknownKey));
+        |bench| {
+            let request = request_of(bench);
+            bench.answered(request, refusal(ErrorCode::UnknownKey));
         },
         Refused,
     ),
     (
         Sending,
         "409",
-        |desk| {
-            let request = request_of(desk);
-            desk.answered(request, refusal(ErrorCode::StreamConflict));
+        |bench| {
+            let request = request_of(bench);
+            bench.answered(request, refusal(ErrorCode::StreamConflict));
         },
         Conflict,
     ),
     (
         Sending,
         "new stream",
-        |desk| {
-            let request = request_of(desk);
-            desk.input(Input::Stream(outbox(2, 0)));
-            assert!(desk.did.contains(&Effect::Abandon { request }));
+        |bench| {
+            let request = request_of(bench);
+            bench.input(Input::Stream(outbox(2, 0)));
+            assert!(bench.did.contains(&Effect::Abandon { request }));
         },
         Gathering,
     ),
     (
         Sending,
         "a new key comes: the same rows again, and the old key's refusal says nothing",
-        |desk| {
-            let old = request_of(desk);
-            desk.take();
-            desk.input(Input::WayChanged);
-            assert!(desk.did.contains(&Effect::Abandon { request: old }));
-            let (request, batch) = desk.until_sent();
+        |bench| {
+            let old = request_of(bench);
+            bench.take();
+            bench.input(Input::HubLinkChanged);
+            assert!(bench.did.contains(&Effect::Abandon { request: old }));
+            let (request, batch) = bench.until_sent();
             assert!(request > old);
             assert_eq!(batch.lanes.events.map(|events| (events.first, events.last)), Some((1, 3)));
-            desk.answered(old, refusal(ErrorCode::UnknownKey));
-            desk.answered(request, answer(EPOCH, &[(Lane::Events, 3)], Vec::new()));
-            assert!(!desk.did.iter().any(|effect| matches!(effect, Effect::LocalAlert(_))));
+            bench.answered(old, refusal(ErrorCode::UnknownKey));
+            bench.answered(request, answer(EPOCH, &[(Lane::Events, 3)], Vec::new()));
+            assert!(!bench.did.iter().any(|effect| matches!(effect, Effect::LocalAlert(_))));
         },
         Idle,
     ),
-    (Fetching, "a new key comes: the rows leave with it", |desk| desk.input(Input::WayChanged), Fetching),
-    (Conflict, "new stream", |desk| desk.input(Input::Stream(outbox(2, 0))), Gathering),
+    (Fetching, "a new key comes: the rows leave with it", |bench| bench.input(Input::HubLinkChanged), Fetching),
+    (Conflict, "new stream", |bench| bench.input(Input::Stream(outbox(2, 0))), Gathering),
     (
         Conflict,
         "silent",
-        |desk| {
-            assert_eq!(desk.next(), STORE_TIMEOUT);
+        |bench| {
+            assert_eq!(bench.next(), STORE_TIMEOUT);
         },
         BackingOff,
     ),
     (
         Conflict,
         "409 again",
-        |desk| {
-            desk.input(Input::Stream(Outbox { stream: Stream(2), ..outbox(2, 0) }));
-            let (request, batch) = desk.until_sent();
+        |bench| {
+            bench.input(Input::Stream(Outbox { stream: Stream(2), ..outbox(2, 0) }));
+            let (request, batch) = bench.until_sent();
             assert_eq!(batch.stream, Stream(2));
-            desk.answered(request, refusal(ErrorCode::StreamConflict));
+            bench.answered(request, refusal(ErrorCode::StreamConflict));
         },
         Refused,
     ),
     (
         BackingOff,
         "due",
-        |desk| {
-            desk.next();
+        |bench| {
+            bench.next();
         },
         Fetching,
     ),
-    (BackingOff, "a new key comes", |desk| desk.input(Input::WayChanged), Fetching),
-    (BackingOff, "network up changes nothing", |desk| desk.input(Input::NetworkUp), BackingOff),
+    (BackingOff, "a new key comes", |bench| bench.input(Input::HubLinkChanged), Fetching),
+    (BackingOff, "network up changes nothing", |bench| bench.input(Input::NetworkUp), BackingOff),
     (
         Offline,
         "due",
-        |desk| {
-            desk.next();
+        |bench| {
+            bench.next();
         },
         Fetching,
     ),
-    (Offline, "a new key comes", |desk| desk.input(Input::WayChanged), Fetching),
+    (Offline, "a new key comes", |bench| bench.input(Input::HubLinkChanged), Fetching),
     (
         Offline,
         "network up",
-        |desk| {
-            desk.input(Input::NetworkUp);
-            desk.tick();
+        |bench| {
+            bench.input(Input::NetworkUp);
+            bench.tick();
         },
         Fetching,
     ),
     (
         Refused,
         "due: a probe without rows",
-        |desk| {
-            desk.take();
-            assert!(desk.next() > REFUSED_WAIT);
-            let (request, batch) = desk.until_sent();
+        |bench| {
+            bench.take();
+            assert!(bench.next() > REFUSED_WAIT);
+            let (request, batch) = bench.until_sent();
             assert_eq!((batch.lanes, batch.live), Default::default());
-            desk.answered(request, answer(EPOCH, &[], Vec::new()));
-            assert!(desk.did.contains(&Effect::AllClear(AlertKind::KeyRefused)));
+            bench.answered(request, answer(EPOCH, &[], Vec::new()));
+            assert!(bench.did.contains(&Effect::AllClear(AlertKind::KeyRefused)));
         },
         Gathering,
     ),
     (
         Refused,
         "a new key comes: a probe without rows, at once",
-        |desk| {
-            desk.take();
-            let before = desk.now;
-            desk.input(Input::WayChanged);
-            let (request, batch) = desk.until_sent();
-            assert_eq!((desk.now, batch.lanes, batch.live), (before, Default::default(), Vec::new()));
-            desk.answered(request, answer(EPOCH, &[], Vec::new()));
-            assert!(desk.did.contains(&Effect::AllClear(AlertKind::KeyRefused)));
+        |bench| {
+            bench.take();
+            let before = bench.now;
+            bench.input(Input::HubLinkChanged);
+            let (request, batch) = bench.until_sent();
+            assert_eq!((bench.now, batch.lanes, batch.live), (before, Default::default(), Vec::new()));
+            bench.answered(request, answer(EPOCH, &[], Vec::new()));
+            assert!(bench.did.contains(&Effect::AllClear(AlertKind::KeyRefused)));
         },
         Gathering,
     ),
     (
         Refused,
         "refused again",
-        |desk| {
-            desk.take();
-            desk.next();
-            let (request, _) = desk.until_sent();
-            desk.answered(request, refusal(ErrorCode::Forbidden));
-            assert_eq!(desk.take(), [], "the alert is not repeated");
+        |bench| {
+            bench.take();
+            bench.next();
+            let (request, _) = bench.until_sent();
+            bench.answered(request, refusal(ErrorCode::Forbidden));
+            assert_eq!(bench.take(), [], "the alert is not repeated");
         },
         Refused,
     ),
@@ -341,10 +342,10 @@ const WALKS: &[Walk] = &[
 #[test]
 fn every_edge_of_the_chart_is_walked() {
     for (from, what, walk, to) in WALKS {
-        let mut desk = desk_in(*from);
-        assert_eq!(desk.state(), *from, "before {what}");
-        walk(&mut desk);
-        assert_eq!(desk.state(), *to, "{from:?}: {what}: {:?}", desk.engine.status());
+        let mut bench = desk_in(*from);
+        assert_eq!(bench.state(), *from, "before {what}");
+        walk(&mut bench);
+        assert_eq!(bench.state(), *to, "{from:?}: {what}: {:?}", bench.engine.status());
     }
     let states = |of: fn(&Walk) -> StateName| WALKS.iter().map(of).collect::<BTreeSet<_>>().len();
     assert_eq!((states(|walk| walk.0), states(|walk| walk.3)), (8, 8), "a state is not in the table");
@@ -352,30 +353,30 @@ fn every_edge_of_the_chart_is_walked() {
 
 #[test]
 fn a_refused_key_is_told_once_and_stops_nothing_else() {
-    let desk = desk_in(Refused);
-    let alerts: Vec<_> = desk.did.iter().filter(|effect| matches!(effect, Effect::LocalAlert(_))).collect();
+    let bench = desk_in(Refused);
+    let alerts: Vec<_> = bench.did.iter().filter(|effect| matches!(effect, Effect::LocalAlert(_))).collect();
     let [Effect::LocalAlert(alert)] = alerts[..] else { panic!("{alerts:?}") };
     assert_eq!(alert.kind, AlertKind::KeyRefused);
     assert!(alert.reason.contains("401") && alert.reason.contains("15m"), "{}", alert.reason);
-    let status = desk.engine.status();
-    assert!(status.next_try > Some(desk.now + REFUSED_WAIT));
+    let status = bench.engine.status();
+    assert!(status.next_try > Some(bench.now + REFUSED_WAIT));
     assert!(status.why.unwrap().contains("because"));
 }
 
 #[test]
 fn a_conflict_is_over_when_batches_are_taken_long_after() {
-    let mut desk = desk_in(Conflict);
-    assert!(desk.did.iter().any(|effect| matches!(effect, Effect::NewStream { .. })));
-    desk.input(Input::Stream(Outbox { stream: Stream(2), epoch: Some(EPOCH), lanes: outbox(3, 0).lanes }));
-    let (request, _) = desk.until_sent();
-    desk.answered(request, answer(EPOCH, &[(Lane::Events, 3)], Vec::new()));
-    assert!(!desk.did.contains(&Effect::AllClear(AlertKind::StreamConflict)));
-    desk.now = desk.now + CONFLICT_AGAIN;
-    desk.waiting(Lane::Events, 4);
+    let mut bench = desk_in(Conflict);
+    assert!(bench.did.iter().any(|effect| matches!(effect, Effect::NewStream { .. })));
+    bench.input(Input::Stream(Outbox { stream: Stream(2), epoch: Some(EPOCH), lanes: outbox(3, 0).lanes }));
+    let (request, _) = bench.until_sent();
+    bench.answered(request, answer(EPOCH, &[(Lane::Events, 3)], Vec::new()));
+    assert!(!bench.did.contains(&Effect::AllClear(AlertKind::StreamConflict)));
+    bench.now = bench.now + CONFLICT_AGAIN;
+    bench.waiting(Lane::Events, 4);
     for (_, last) in [(); 3].iter().zip([3, 4, 4]) {
-        let (request, _) = desk.until_sent();
-        desk.answered(request, answer(EPOCH, &[(Lane::Events, last)], Vec::new()));
-        if desk.did.contains(&Effect::AllClear(AlertKind::StreamConflict)) {
+        let (request, _) = bench.until_sent();
+        bench.answered(request, answer(EPOCH, &[(Lane::Events, last)], Vec::new()));
+        if bench.did.contains(&Effect::AllClear(AlertKind::StreamConflict)) {
             return;
         }
     }
@@ -384,50 +385,50 @@ fn a_conflict_is_over_when_batches_are_taken_long_after() {
 
 #[test]
 fn a_new_epoch_rewinds_and_a_flapping_one_slows_down() {
-    let mut desk = desk_in(Sending);
-    let request = request_of(&desk);
-    desk.answered(request, answer(EPOCH, &[(Lane::Events, 3)], Vec::new()));
-    desk.take();
+    let mut bench = desk_in(Sending);
+    let request = request_of(&bench);
+    bench.answered(request, answer(EPOCH, &[(Lane::Events, 3)], Vec::new()));
+    bench.take();
     for (epoch, expected) in [(Epoch(8), Gathering), (Epoch(9), BackingOff), (Epoch(10), BackingOff)] {
-        let (request, _) = desk.until_sent();
-        desk.answered(request, answer(epoch, &[(Lane::Events, 1)], Vec::new()));
+        let (request, _) = bench.until_sent();
+        bench.answered(request, answer(epoch, &[(Lane::Events, 1)], Vec::new()));
         let confirmed = Lane::ALL.map(|lane| (lane, u64::from(lane == Lane::Events))).into();
-        assert!(desk.did.contains(&Effect::Rewind { stream: STREAM, epoch, confirmed }), "{:?}", desk.did);
-        assert_eq!(desk.state(), expected);
-        desk.pass(Span(1));
+        assert!(bench.did.contains(&Effect::Rewind { stream: STREAM, epoch, confirmed }), "{:?}", bench.did);
+        assert_eq!(bench.state(), expected);
+        bench.pass(Span(1));
     }
 }
 
 #[test]
 fn what_nobody_waits_for_is_counted_and_ignored() {
     for state in [Idle, Gathering, Fetching, Sending, BackingOff, Refused, Conflict, Offline] {
-        let mut desk = desk_in(state);
-        desk.take();
-        desk.input(Input::Fetched(nothing(999)));
-        desk.input(Input::FetchFailed { id: 999, why: "late".to_owned() });
-        desk.answered(999, answer(EPOCH, &[(Lane::Events, 3)], Vec::new()));
-        desk.input(Input::Pulled { request: 999, exchange: reply(200, "bundle") });
-        assert_eq!(desk.state(), state);
-        assert_eq!(desk.take(), []);
-        assert_eq!(desk.engine.status().counts.stray_answers, 4);
+        let mut bench = desk_in(state);
+        bench.take();
+        bench.input(Input::Fetched(nothing(999)));
+        bench.input(Input::FetchFailed { id: 999, why: "late".to_owned() });
+        bench.answered(999, answer(EPOCH, &[(Lane::Events, 3)], Vec::new()));
+        bench.input(Input::Pulled { request: 999, exchange: reply(200, "bundle") });
+        assert_eq!(bench.state(), state);
+        assert_eq!(bench.take(), []);
+        assert_eq!(bench.engine.status().counts.stray_answers, 4);
     }
 }
 
 #[test]
 fn what_belongs_to_another_stream_moves_nothing() {
-    let mut desk = desk_in(Idle);
+    let mut bench = desk_in(Idle);
     let lanes = [(Lane::Events, 50)].into();
-    desk.input(Input::Waiting(Heads { stream: Stream(2), lanes }));
-    assert_eq!((desk.state(), desk.engine.status().waiting[&Lane::Events]), (Idle, 0));
+    bench.input(Input::Waiting(Heads { stream: Stream(2), lanes }));
+    assert_eq!((bench.state(), bench.engine.status().waiting[&Lane::Events]), (Idle, 0));
 
     // A store that began a new stream by itself and answers before it says so: nothing of it leaves under the old name.
-    let mut desk = desk_in(Fetching);
-    let ask = desk.until_asked();
-    let haul = Haul { stream: Stream(2), ..desk.haul(&ask) };
-    desk.input(Input::Fetched(haul));
-    assert_eq!(desk.state(), BackingOff);
-    assert!(!desk.did.iter().any(|effect| matches!(effect, Effect::Send { .. })));
-    desk.input(Input::Stream(Outbox { stream: Stream(2), ..outbox(2, 0) }));
-    let (_, batch) = desk.until_sent();
+    let mut bench = desk_in(Fetching);
+    let ask = bench.until_asked();
+    let rows = Rows { stream: Stream(2), ..bench.rows(&ask) };
+    bench.input(Input::Fetched(rows));
+    assert_eq!(bench.state(), BackingOff);
+    assert!(!bench.did.iter().any(|effect| matches!(effect, Effect::Send { .. })));
+    bench.input(Input::Stream(Outbox { stream: Stream(2), ..outbox(2, 0) }));
+    let (_, batch) = bench.until_sent();
     assert_eq!(batch.stream, Stream(2));
 }

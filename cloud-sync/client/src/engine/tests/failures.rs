@@ -3,7 +3,7 @@
 use tilth_core::time::Span;
 use tilth_protocol::{Batch, ErrorCode, Lane, Poison};
 
-use super::desk::*;
+use super::bench::*;
 use crate::engine::StateName::{BackingOff, Conflict, Fetching, Offline, Refused, Sending};
 use crate::engine::*;
 use crate::transport::{Broken, Exchange};
@@ -46,23 +46,23 @@ fn every_failure_has_its_state_and_its_wait() {
         ("too long", broken(Broken::TooLong), BackingOff, 1000, 2000),
         ("garbled", broken(Broken::Garbled), BackingOff, 1000, 2000),
     ] {
-        let mut desk = Desk::new(&outbox(10, 0));
-        let (request, _) = desk.until_sent();
-        desk.answered(request, exchange);
-        assert_eq!(desk.state(), state, "{what}");
-        let until = desk.engine.state.until().unwrap() - desk.now;
+        let mut bench = Bench::new(&outbox(10, 0));
+        let (request, _) = bench.until_sent();
+        bench.answered(request, exchange);
+        assert_eq!(bench.state(), state, "{what}");
+        let until = bench.engine.state.until().unwrap() - bench.now;
         assert!((least..=most).contains(&until.0), "{what}: {until}");
-        assert!(!desk.did.iter().any(|effect| matches!(effect, Effect::Confirm { .. })), "{what}");
+        assert!(!bench.did.iter().any(|effect| matches!(effect, Effect::Confirm { .. })), "{what}");
         if matches!(state, BackingOff | Refused | Offline) {
             // Whatever it was: the same rows come again, and are taken.
-            let (mut request, mut batch) = desk.until_sent();
+            let (mut request, mut batch) = bench.until_sent();
             if batch.lanes.events.is_none() {
-                desk.answered(request, answer(EPOCH, &[], Vec::new()));
-                (request, batch) = desk.until_sent();
+                bench.answered(request, answer(EPOCH, &[], Vec::new()));
+                (request, batch) = bench.until_sent();
             }
             assert_eq!(batch.lanes.events.map(|extent| (extent.first, extent.last)), Some((1, 10)), "{what}");
-            desk.answered(request, answer(EPOCH, &[(Lane::Events, 10)], Vec::new()));
-            assert!(desk.did.contains(&confirm(Lane::Events, 10)), "{what}");
+            bench.answered(request, answer(EPOCH, &[(Lane::Events, 10)], Vec::new()));
+            assert!(bench.did.contains(&confirm(Lane::Events, 10)), "{what}");
         }
     }
 }
@@ -70,72 +70,72 @@ fn every_failure_has_its_state_and_its_wait() {
 #[test]
 fn waits_grow_to_their_bound_and_begin_anew_after_a_success() {
     for (exchange, bound) in [(refusal(ErrorCode::Internal), 300_000), (broken(Broken::NoConnection), 60_000)] {
-        let mut desk = Desk::new(&outbox(10, 0));
+        let mut bench = Bench::new(&outbox(10, 0));
         let mut longest = 0;
         for _ in 0..20 {
-            let (request, _) = desk.until_sent();
-            desk.answered(request, exchange.clone());
-            longest = longest.max((desk.engine.state.until().unwrap() - desk.now).0);
+            let (request, _) = bench.until_sent();
+            bench.answered(request, exchange.clone());
+            longest = longest.max((bench.engine.state.until().unwrap() - bench.now).0);
         }
         assert!(longest <= bound && longest > bound / 2, "{longest}");
-        let (request, _) = desk.until_sent();
-        desk.answered(request, answer(EPOCH, &[(Lane::Events, 10)], Vec::new()));
-        desk.waiting(Lane::Events, 11);
-        let (request, _) = desk.until_sent();
-        desk.answered(request, exchange);
-        assert!((desk.engine.state.until().unwrap() - desk.now).0 <= 2000);
+        let (request, _) = bench.until_sent();
+        bench.answered(request, answer(EPOCH, &[(Lane::Events, 10)], Vec::new()));
+        bench.waiting(Lane::Events, 11);
+        let (request, _) = bench.until_sent();
+        bench.answered(request, exchange);
+        assert!((bench.engine.state.until().unwrap() - bench.now).0 <= 2000);
     }
 }
 
 #[test]
 fn confirmations_that_cannot_be_are_ignored_and_told() {
     for (what, confirmed, alert) in [("late", 5, false), ("too high", 999, true)] {
-        let mut desk = Desk::new(&outbox(10, 0));
-        let (request, _) = desk.until_sent();
-        desk.answered(request, answer(EPOCH, &[(Lane::Events, 10)], Vec::new()));
-        desk.waiting(Lane::Events, 20);
-        let (request, _) = desk.until_sent();
-        desk.take();
-        desk.answered(request, answer(EPOCH, &[(Lane::Events, confirmed)], Vec::new()));
-        let status = desk.engine.status();
+        let mut bench = Bench::new(&outbox(10, 0));
+        let (request, _) = bench.until_sent();
+        bench.answered(request, answer(EPOCH, &[(Lane::Events, 10)], Vec::new()));
+        bench.waiting(Lane::Events, 20);
+        let (request, _) = bench.until_sent();
+        bench.take();
+        bench.answered(request, answer(EPOCH, &[(Lane::Events, confirmed)], Vec::new()));
+        let status = bench.engine.status();
         assert_eq!(status.counts.strange_confirmations, 1, "{what}");
         assert_eq!(status.confirmed[&Lane::Events], 10, "{what}");
         assert!(
-            !desk.did.iter().any(|effect| matches!(effect, Effect::Confirm { .. } | Effect::Rewind { .. })),
+            !bench.did.iter().any(|effect| matches!(effect, Effect::Confirm { .. } | Effect::Rewind { .. })),
             "{what}"
         );
-        let told = desk
+        let told = bench
             .did
             .iter()
             .any(|effect| matches!(effect, Effect::LocalAlert(alert) if alert.kind == AlertKind::ConfirmedUnknown));
         assert_eq!(told, alert, "{what}");
         // Of a late packet nothing is believed, so its batch goes again, later; else the batch was taken.
-        assert_eq!(desk.state(), if alert { StateName::Idle } else { BackingOff }, "{what}");
+        assert_eq!(bench.state(), if alert { StateName::Idle } else { BackingOff }, "{what}");
     }
 }
 
 #[test]
 fn a_lane_that_nobody_knows_does_no_harm() {
-    let mut desk = Desk::new(&outbox(10, 0));
-    let (request, _) = desk.until_sent();
+    let mut bench = Bench::new(&outbox(10, 0));
+    let (request, _) = bench.until_sent();
     let body = r#"{"epoch":"00000000000000000000000000000007","confirmed":{"events":10,"raw":4},"now":1}"#;
-    desk.answered(request, reply(200, body));
-    let status = desk.engine.status();
+    bench.answered(request, reply(200, body));
+    let status = bench.engine.status();
     assert_eq!((status.confirmed[&Lane::Events], status.counts.strange_confirmations), (10, 1));
 }
 
 /// A hub that reads everything but the given rows of the windows lane, in the given way.
-fn run_with_poison(bad: &[u64], bad_live: bool, status: ErrorCode, heads: u64) -> (Vec<u64>, Desk, Vec<u64>) {
-    let mut desk = Desk::new(&outbox(0, heads));
+fn run_with_poison(bad: &[u64], bad_live: bool, status: ErrorCode, heads: u64) -> (Vec<u64>, Bench, Vec<u64>) {
+    let mut bench = Bench::new(&outbox(0, heads));
     let (mut aside, mut held, mut effects) = (Vec::new(), std::collections::BTreeSet::new(), Vec::new());
     for _ in 0..400 {
-        if held.len() as u64 == heads && desk.engine.status().waiting[&Lane::Windows] == 0 {
+        if held.len() as u64 == heads && bench.engine.status().waiting[&Lane::Windows] == 0 {
             break;
         }
-        if desk.state() == BackingOff {
-            desk.next();
+        if bench.state() == BackingOff {
+            bench.next();
         }
-        let Some((request, batch)) = sent(&mut desk, &aside, &mut effects) else { continue };
+        let Some((request, batch)) = sent(&mut bench, &aside, &mut effects) else { continue };
         for effect in effects.drain(..) {
             if let Effect::Quarantine { lane: Lane::Windows, seq, .. } = effect {
                 aside.push(seq);
@@ -143,31 +143,31 @@ fn run_with_poison(bad: &[u64], bad_live: bool, status: ErrorCode, heads: u64) -
         }
         let rows = batch.lanes.windows.iter().flat_map(|extent| &extent.rows).map(|row| row.seq);
         if rows.clone().any(|seq| bad.contains(&seq)) || bad_live && !batch.live.is_empty() {
-            desk.answered(request, refusal(status));
+            bench.answered(request, refusal(status));
         } else {
             held.extend(batch.lanes.windows.iter().flat_map(|extent| extent.first..=extent.last));
             let prefix = (1..).find(|seq| !held.contains(seq)).unwrap() - 1;
-            desk.answered(request, answer(EPOCH, &[(Lane::Windows, prefix)], Vec::new()));
+            bench.answered(request, answer(EPOCH, &[(Lane::Windows, prefix)], Vec::new()));
         }
-        for effect in desk.take() {
+        for effect in bench.take() {
             match effect {
                 Effect::Quarantine { seq, .. } => aside.push(seq),
-                effect => desk.did.push(effect),
+                effect => bench.did.push(effect),
             }
         }
     }
-    (aside, desk, held.into_iter().collect())
+    (aside, bench, held.into_iter().collect())
 }
 
 /// Until a batch leaves, with a store that states what was set aside as gaps.
-fn sent(desk: &mut Desk, aside: &[u64], effects: &mut Vec<Effect>) -> Option<(u64, Batch)> {
+fn sent(bench: &mut Bench, aside: &[u64], effects: &mut Vec<Effect>) -> Option<(u64, Batch)> {
     for _ in 0..50 {
-        for effect in desk.take() {
+        for effect in bench.take() {
             match effect {
                 Effect::Send { request, body, .. } => return Some((request, serde_json::from_slice(&body).unwrap())),
                 Effect::Fetch(ask) => {
-                    let mut haul = desk.haul(&ask);
-                    if let Some(extent) = &mut haul.lanes.windows {
+                    let mut rows = bench.rows(&ask);
+                    if let Some(extent) = &mut rows.lanes.windows {
                         extent.rows.retain(|row| !aside.contains(&row.seq));
                         let inside = |seq: &&u64| (extent.first..=extent.last).contains(*seq);
                         let mut seqs: Vec<u64> = aside.iter().filter(inside).copied().collect();
@@ -182,13 +182,13 @@ fn sent(desk: &mut Desk, aside: &[u64], effects: &mut Vec<Effect>) -> Option<(u6
                             })
                             .collect();
                     }
-                    desk.input(Input::Fetched(haul));
+                    bench.input(Input::Fetched(rows));
                 }
                 effect => effects.push(effect),
             }
         }
-        if desk.did.is_empty() {
-            desk.next();
+        if bench.did.is_empty() {
+            bench.next();
         }
     }
     None
@@ -198,11 +198,11 @@ fn sent(desk: &mut Desk, aside: &[u64], effects: &mut Vec<Effect>) -> Option<(u6
 fn one_poison_row_is_found_set_aside_and_blocks_nothing() {
     for (what, status) in [("cannot be read", ErrorCode::BadRequest), ("too large alone", ErrorCode::TooLarge)] {
         for bad in [&[][..], &[1], &[500], &[1000], &[17, 18, 900]] {
-            let (mut aside, desk, held) = run_with_poison(bad, false, status, 1000);
+            let (mut aside, bench, held) = run_with_poison(bad, false, status, 1000);
             aside.sort_unstable();
             assert_eq!(aside, bad, "{what}");
-            assert_eq!(held, (1..=1000).collect::<Vec<_>>(), "{what} {bad:?}: {:?}", desk.engine.status());
-            assert_eq!(desk.engine.status().counts.quarantined, bad.len() as u64);
+            assert_eq!(held, (1..=1000).collect::<Vec<_>>(), "{what} {bad:?}: {:?}", bench.engine.status());
+            assert_eq!(bench.engine.status().counts.quarantined, bad.len() as u64);
         }
     }
 }
@@ -218,55 +218,55 @@ fn live_values_that_cannot_be_read_stay_at_home_for_a_while() {
 #[test]
 fn a_hub_that_takes_nothing_makes_us_blame_no_row() {
     for (code, is_told) in [(ErrorCode::BadRequest, true), (ErrorCode::TooLarge, false)] {
-        let mut desk = Desk::new(&outbox(10, 0));
+        let mut bench = Bench::new(&outbox(10, 0));
         let mut slow = 0;
         for _ in 0..40 {
-            let (request, _) = desk.until_sent();
-            desk.answered(request, refusal(code));
-            slow += u32::from(desk.state() == BackingOff);
+            let (request, _) = bench.until_sent();
+            bench.answered(request, refusal(code));
+            slow += u32::from(bench.state() == BackingOff);
         }
-        assert_eq!(desk.engine.status().counts.quarantined, 0);
+        assert_eq!(bench.engine.status().counts.quarantined, 0);
         assert!(slow > 10, "{slow} waits");
-        assert_eq!(desk.engine.alerts.contains(&AlertKind::NotUnderstood), is_told);
+        assert_eq!(bench.engine.alerts.contains(&AlertKind::NotUnderstood), is_told);
         for _ in 0..10 {
-            let (request, batch) = desk.until_sent();
+            let (request, batch) = bench.until_sent();
             let events = batch.lanes.events.map(|extent| (Lane::Events, extent.last));
-            desk.answered(request, answer(EPOCH, events.as_slice(), Vec::new()));
+            bench.answered(request, answer(EPOCH, events.as_slice(), Vec::new()));
         }
-        assert_eq!(desk.engine.status().confirmed[&Lane::Events], 10);
-        assert!(desk.engine.alerts.is_empty());
+        assert_eq!(bench.engine.status().confirmed[&Lane::Events], 10);
+        assert!(bench.engine.alerts.is_empty());
     }
 }
 
 #[test]
 fn rows_without_end_are_set_aside_slowly() {
     let all: Vec<u64> = (1..=40).collect();
-    let (aside, desk, _) = run_with_poison(&all, false, ErrorCode::BadRequest, 40);
+    let (aside, bench, _) = run_with_poison(&all, false, ErrorCode::BadRequest, 40);
     assert_eq!(aside.len(), 40);
-    assert!(desk.now.0 > 3 * 300_000, "{}", desk.now.0);
+    assert!(bench.now.0 > 3 * 300_000, "{}", bench.now.0);
 }
 
 #[test]
 fn poison_that_the_hub_names_is_set_aside_once_and_the_rest_is_credited() {
-    let mut desk = Desk::new(&outbox(10, 0));
-    let (request, _) = desk.until_sent();
+    let mut bench = Bench::new(&outbox(10, 0));
+    let (request, _) = bench.until_sent();
     let poison = |seq| Poison { lane: Lane::Events, seq, reason: "a time in the year 9999".to_owned() };
     let named = vec![poison(4), poison(7), poison(99)];
-    desk.answered(request, answer(EPOCH, &[(Lane::Events, 3)], named));
-    let aside: Vec<u64> = desk
+    bench.answered(request, answer(EPOCH, &[(Lane::Events, 3)], named));
+    let aside: Vec<u64> = bench
         .did
         .iter()
         .filter_map(|e| if let Effect::Quarantine { seq, .. } = e { Some(*seq) } else { None })
         .collect();
     assert_eq!(aside, [4, 7], "99 was not in the batch");
-    let ask = desk.until_asked();
+    let ask = bench.until_asked();
     assert_eq!((ask.lanes[0].first, ask.lanes[0].last), (4, 4), "only what is not accounted for");
     // A store that does not heed it makes us slow down, not run in circles.
-    let haul = desk.haul(&ask);
-    desk.input(Input::Fetched(haul));
-    let (request, _) = desk.until_sent();
-    desk.answered(request, answer(EPOCH, &[(Lane::Events, 3)], vec![poison(4)]));
-    assert_eq!(desk.state(), BackingOff);
+    let rows = bench.rows(&ask);
+    bench.input(Input::Fetched(rows));
+    let (request, _) = bench.until_sent();
+    bench.answered(request, answer(EPOCH, &[(Lane::Events, 3)], vec![poison(4)]));
+    assert_eq!(bench.state(), BackingOff);
 }
 
 #[test]
@@ -274,39 +274,39 @@ fn rows_that_the_store_got_wrong_never_leave() {
     for (what, spoil) in [
         (
             "a sequence missing",
-            (|haul: &mut Haul| drop(haul.lanes.events.as_mut().unwrap().rows.remove(2))) as fn(&mut Haul),
+            (|rows: &mut Rows| drop(rows.lanes.events.as_mut().unwrap().rows.remove(2))) as fn(&mut Rows),
         ),
-        ("rows swapped", |haul: &mut Haul| haul.lanes.events.as_mut().unwrap().rows.swap(2, 3)),
+        ("rows swapped", |rows: &mut Rows| rows.lanes.events.as_mut().unwrap().rows.swap(2, 3)),
     ] {
-        let mut desk = Desk::new(&outbox(10, 0));
-        let ask = desk.until_asked();
-        let mut haul = desk.haul(&ask);
-        spoil(&mut haul);
-        desk.input(Input::Fetched(haul));
-        let quarantined = desk.did.iter().any(|effect| matches!(effect, Effect::Quarantine { seq: 3, .. }));
-        assert!(quarantined, "{what}: {:?}", desk.did);
-        assert!(!desk.did.iter().any(|effect| matches!(effect, Effect::Send { .. })), "{what}");
+        let mut bench = Bench::new(&outbox(10, 0));
+        let ask = bench.until_asked();
+        let mut rows = bench.rows(&ask);
+        spoil(&mut rows);
+        bench.input(Input::Fetched(rows));
+        let quarantined = bench.did.iter().any(|effect| matches!(effect, Effect::Quarantine { seq: 3, .. }));
+        assert!(quarantined, "{what}: {:?}", bench.did);
+        assert!(!bench.did.iter().any(|effect| matches!(effect, Effect::Send { .. })), "{what}");
     }
 }
 
 #[test]
 fn values_that_are_no_numbers_do_not_spoil_a_batch() {
-    let mut desk = Desk::new(&outbox(0, 0));
-    let ask = desk.until_asked();
-    let mut haul = desk.haul(&ask);
-    haul.live.push(tilth_protocol::Live { value: f64::NAN, ..haul.live[0].clone() });
-    desk.input(Input::Fetched(haul));
-    let (_, batch) = desk.until_sent();
+    let mut bench = Bench::new(&outbox(0, 0));
+    let ask = bench.until_asked();
+    let mut rows = bench.rows(&ask);
+    rows.live.push(tilth_protocol::Live { value: f64::NAN, ..rows.live[0].clone() });
+    bench.input(Input::Fetched(rows));
+    let (_, batch) = bench.until_sent();
     assert_eq!(batch.live.len(), 1);
 }
 
 #[test]
 fn bytes_are_counted_by_purpose_also_of_batches_that_fail() {
-    let mut desk = Desk::new(&outbox(10, 50));
-    let (request, batch) = desk.until_sent();
+    let mut bench = Bench::new(&outbox(10, 50));
+    let (request, batch) = bench.until_sent();
     assert!(batch.lanes.events.is_some() && batch.lanes.windows.is_some() && batch.live.len() == 1);
-    desk.answered(request, refusal(ErrorCode::Internal));
-    let traffic = desk.engine.status().traffic;
+    bench.answered(request, refusal(ErrorCode::Internal));
+    let traffic = bench.engine.status().traffic;
     for purpose in [Purpose::Events, Purpose::Live, Purpose::Windows] {
         assert!(traffic.of(purpose).up > 0, "{purpose:?}");
     }

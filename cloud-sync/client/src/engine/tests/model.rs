@@ -6,8 +6,8 @@ use tilth_protocol::{
     Batch, Epoch, ErrorCode, Event, Extent, Gap, GapKind, Lane, Lanes, Poison, Sequenced, Stream, WindowRow,
 };
 
-use super::desk::{answer, event, refusal, window};
-use crate::engine::{Ask, Haul, Heads, LaneState, Outbox, Wanted};
+use super::bench::{answer, event, refusal, window};
+use crate::engine::{Heads, LaneState, Outbox, Rows, RowsRequest, Wanted};
 use crate::transport::Exchange;
 
 /// What became of one sequence at the store. Each row has a number of its own, whatever stream it is in.
@@ -63,7 +63,7 @@ impl Store {
         Outbox { stream: self.stream, epoch: self.epoch, lanes }
     }
 
-    pub(super) fn fetch(&self, ask: &Ask) -> Haul {
+    pub(super) fn fetch(&self, ask: &RowsRequest) -> Rows {
         let mut lanes = Lanes::default();
         for wanted in &ask.lanes {
             match wanted.lane {
@@ -72,7 +72,7 @@ impl Store {
                 Lane::Diagnostics => lanes.diagnostics = Some(self.extent(wanted, note)),
             }
         }
-        Haul { id: ask.id, stream: self.stream, lanes, live: Vec::new() }
+        Rows { id: ask.id, stream: self.stream, lanes, live: Vec::new() }
     }
 
     fn extent<R>(&self, wanted: &Wanted, row: fn(u64, u32, i64) -> R) -> Extent<R> {

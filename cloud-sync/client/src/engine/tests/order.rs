@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tilth_core::time::{Span, Uptime};
 use tilth_protocol::Lane;
 
-use super::desk::{broken, reply, setup};
+use super::bench::{broken, reply, setup};
 use super::model::{Hub, Store};
 use crate::engine::pace::MAX_ROWS;
 use crate::engine::*;

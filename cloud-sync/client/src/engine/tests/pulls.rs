@@ -3,7 +3,7 @@
 use tilth_core::time::{Span, Uptime};
 use tilth_protocol::ErrorCode;
 
-use super::desk::*;
+use super::bench::*;
 use crate::engine::pace::{PULL_PERIOD, REFUSED_WAIT, REQUEST_TIMEOUT};
 use crate::engine::*;
 use crate::transport::{Broken, Exchange};
@@ -107,7 +107,7 @@ fn a_new_way_ends_the_wait_after_a_refusal() {
     let mut puller = Puller::new();
     let (request, _) = puller.asked();
     puller.answered(request, refusal(ErrorCode::UnknownKey));
-    puller.engine.handle(puller.now, Input::WayChanged);
+    puller.engine.handle(puller.now, Input::HubLinkChanged);
     let before = puller.now;
     puller.asked();
     assert_eq!(puller.now, before);
@@ -118,7 +118,7 @@ fn a_new_way_does_not_wait_for_what_the_old_one_is_told() {
     let mut puller = Puller::new();
     let (old, _) = puller.asked();
     let before = puller.now;
-    puller.engine.handle(puller.now, Input::WayChanged);
+    puller.engine.handle(puller.now, Input::HubLinkChanged);
     assert_eq!(puller.engine.poll(), Some(Effect::Abandon { request: old }));
     let (request, _) = puller.asked();
     assert_eq!(puller.answered(old, refusal(ErrorCode::UnknownKey)), []);

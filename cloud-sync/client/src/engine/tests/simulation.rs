@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tilth_core::time::{Span, Uptime};
 use tilth_protocol::{Epoch, ErrorCode, GapKind, Lane};
 
-use super::desk::{broken, refusal, reply, setup};
+use super::bench::{broken, refusal, reply, setup};
 use super::model::{Account, Cell, Hub, Store};
 use crate::engine::*;
 use crate::transport::{Broken, Exchange};
@@ -188,9 +188,9 @@ impl World {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Fetch(ask) => {
-                let haul = self.store.fetch(&ask);
+                let rows = self.store.fetch(&ask);
                 let wait = self.dice.span(50);
-                self.later(wait, Happens::Input(Input::Fetched(haul)));
+                self.later(wait, Happens::Input(Input::Fetched(rows)));
             }
             Effect::Send { request, body, .. } => self.send(request, body),
             Effect::PullBundle { request, .. } => {
@@ -325,7 +325,7 @@ impl World {
                 self.store = Store { last_id: self.store.last_id, ..Store::new(self.last_stream) };
                 self.restart();
             }
-            5 => self.tell(Input::WayChanged),
+            5 => self.tell(Input::HubLinkChanged),
             _ => self.jumped = Span(self.jumped.0 + self.dice.span(7_200_000).0),
         }
     }

@@ -1,4 +1,4 @@
-//! An engine on a desk: the test says what store and hub answer, and looks at what the engine does.
+//! An engine on a bench: the test says what store and hub answer, and looks at what the engine does.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub(super) const EPOCH: Epoch = Epoch(7);
 pub(super) const STREAM: Stream = Stream(1);
 
 /// The engine and the time. Everything that the engine does is in `did` until a test takes it.
-pub(super) struct Desk {
+pub(super) struct Bench {
     pub(super) engine: Engine,
     pub(super) now: Uptime,
     pub(super) did: Vec<Effect>,
@@ -81,13 +81,13 @@ pub(super) fn answer(epoch: Epoch, confirmed: &[(Lane, u64)], poison: Vec<Poison
     reply(200, serde_json::to_vec(&answer).unwrap())
 }
 
-impl Desk {
-    pub(super) fn new(outbox: &Outbox) -> Desk {
+impl Bench {
+    pub(super) fn new(outbox: &Outbox) -> Bench {
         let engine = Engine::new(Uptime(0), setup(), outbox, Holding::default());
-        let mut desk = Desk { engine, now: Uptime(0), did: Vec::new(), apart: Span(60_000) };
+        let mut bench = Bench { engine, now: Uptime(0), did: Vec::new(), apart: Span(60_000) };
         // Configuration is for other tests: answered once, and out of the way.
-        desk.tick();
-        desk
+        bench.tick();
+        bench
     }
 
     pub(super) fn input(&mut self, input: Input) {
@@ -148,7 +148,7 @@ impl Desk {
     }
 
     /// Goes on until the store is asked; the question.
-    pub(super) fn until_asked(&mut self) -> Ask {
+    pub(super) fn until_asked(&mut self) -> RowsRequest {
         for _ in 0..200 {
             for effect in self.take() {
                 if let Effect::Fetch(ask) = effect {
@@ -161,22 +161,22 @@ impl Desk {
     }
 
     /// What the store says to a question.
-    pub(super) fn haul(&self, ask: &Ask) -> Haul {
-        let mut haul = Haul { id: ask.id, stream: self.engine.stream, lanes: Lanes::default(), live: Vec::new() };
+    pub(super) fn rows(&self, ask: &RowsRequest) -> Rows {
+        let mut rows = Rows { id: ask.id, stream: self.engine.stream, lanes: Lanes::default(), live: Vec::new() };
         for wanted in &ask.lanes {
             let last = wanted.last.min(wanted.first + wanted.max_rows as u64 - 1);
             let (first, range) = (wanted.first, wanted.first..=last);
             match wanted.lane {
                 Lane::Events => {
-                    haul.lanes.events =
+                    rows.lanes.events =
                         Some(Extent { first, last, rows: range.map(event).collect(), gaps: Vec::new() });
                 }
                 Lane::Windows => {
-                    let rows = range.map(|seq| window(seq, seq as i64 * self.apart.0)).collect();
-                    haul.lanes.windows = Some(Extent { first, last, rows, gaps: Vec::new() });
+                    let windows = range.map(|seq| window(seq, seq as i64 * self.apart.0)).collect();
+                    rows.lanes.windows = Some(Extent { first, last, rows: windows, gaps: Vec::new() });
                 }
                 Lane::Diagnostics => {
-                    haul.lanes.diagnostics =
+                    rows.lanes.diagnostics =
                         Some(Extent { first, last, rows: range.map(event).collect(), gaps: Vec::new() });
                 }
             }
@@ -184,9 +184,9 @@ impl Desk {
         if ask.live {
             let sensor = SensorId::new("tower-1/ph").unwrap();
             let (at, quality) = (stamp(self.now.0), Quality::Good);
-            haul.live = vec![Live { sensor, quantity: Quantity::Ph, at, value: 6.5, quality }];
+            rows.live = vec![Live { sensor, quantity: Quantity::Ph, at, value: 6.5, quality }];
         }
-        haul
+        rows
     }
 
     /// Goes on, answering the store's part, until a batch leaves.
@@ -196,8 +196,8 @@ impl Desk {
                 match effect {
                     Effect::Send { request, body, .. } => return (request, serde_json::from_slice(&body).unwrap()),
                     Effect::Fetch(ask) => {
-                        let haul = self.haul(&ask);
-                        self.input(Input::Fetched(haul));
+                        let rows = self.rows(&ask);
+                        self.input(Input::Fetched(rows));
                     }
                     _ => {}
                 }
@@ -214,8 +214,8 @@ impl Desk {
     }
 }
 
-pub(super) fn nothing(id: u64) -> Haul {
-    Haul { id, stream: STREAM, lanes: Lanes::default(), live: Vec::new() }
+pub(super) fn nothing(id: u64) -> Rows {
+    Rows { id, stream: STREAM, lanes: Lanes::default(), live: Vec::new() }
 }
 
 pub(super) fn confirm(lane: Lane, seq: u64) -> Effect {

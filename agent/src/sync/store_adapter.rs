@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tilth_core::engine::Engine;
 use tilth_protocol::{Lane, Lanes, Live, Stream};
 use tilth_sync::driver::{Order, Request};
-use tilth_sync::engine::{Ask, Haul, Heads, LaneState, Outbox};
+use tilth_sync::engine::{Heads, LaneState, Outbox, Rows, RowsRequest};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const MAX_LIVE: usize = 2000;
 
 /// Answers the driver.
-pub(super) struct Clerk {
+pub(super) struct StoreAdapter {
     pub(super) store: StoreHandle,
     /// The stream that the driver knows of.
     pub(super) stream: Stream,
@@ -42,7 +42,7 @@ pub(super) struct Clerk {
     pub(super) health: SharedMarks,
 }
 
-impl Clerk {
+impl StoreAdapter {
     /// Runs until nobody asks any more.
     pub(super) async fn run(mut self, mut asked: mpsc::Receiver<Request>) {
         loop {
@@ -64,8 +64,8 @@ impl Clerk {
     async fn answer(&mut self, request: Request) {
         match request {
             Request::Fetch { ask, answer } => {
-                let haul = self.fetch(ask).await;
-                let _ = answer.send(haul);
+                let rows = self.fetch(ask).await;
+                let _ = answer.send(rows);
             }
             Request::Confirm { stream, confirmed } => {
                 self.tell_store(move |store| {
@@ -135,12 +135,12 @@ impl Clerk {
         }
     }
 
-    async fn fetch(&self, wanted: Ask) -> Result<Haul, String> {
+    async fn fetch(&self, wanted: RowsRequest) -> Result<Rows, String> {
         let (id, live) = (wanted.id, wanted.live);
         let read = self.store.read(move |reader, until| rows(reader, &wanted, until)).await;
         let (stream, lanes) = read.map_err(|error| error.to_string())?;
         let live = if live { self.live().await } else { Vec::new() };
-        Ok(Haul { id, stream, lanes, live })
+        Ok(Rows { id, stream, lanes, live })
     }
 
     async fn live(&self) -> Vec<Live> {
@@ -185,7 +185,7 @@ async fn ask<T: Send + 'static>(
     }
 }
 
-/// Where the store stands, as soon as it can say so.
+/// Stream and sequences of the store, as soon as it can say them.
 pub(super) async fn outbox(store: &StoreHandle) -> Outbox {
     loop {
         if let Some(outbox) = ask(store, |store| outbox_of(store)).await {
@@ -204,7 +204,7 @@ fn outbox_of(store: &Store) -> Outbox {
     Outbox { stream: store.stream(), epoch: store.epoch(), lanes: Lane::ALL.map(state).into() }
 }
 
-fn rows(reader: &Reader, ask: &Ask, until: Instant) -> Result<(Stream, Lanes), StoreError> {
+fn rows(reader: &Reader, ask: &RowsRequest, until: Instant) -> Result<(Stream, Lanes), StoreError> {
     let mut lanes = Lanes::default();
     for wanted in &ask.lanes {
         let range = wanted.first..=wanted.last;

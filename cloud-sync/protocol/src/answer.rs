@@ -29,11 +29,11 @@ pub struct Answer {
 /// A row that the hub cannot store, ever.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Poison {
-    /// Its lane.
+    /// Lane of the row.
     pub lane: Lane,
-    /// Its sequence.
+    /// Sequence of the row in its lane.
     pub seq: u64,
-    /// Why.
+    /// What is wrong with the row, and what was expected.
     pub reason: String,
 }
 

@@ -109,7 +109,7 @@ pub enum GapKind {
 /// Something that happened, as a JSON object whose shape its kind tells.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// Its place in the lane.
+    /// Sequence in the lane, from 1.
     pub seq: u64,
     /// When.
     pub at: Stamp,
@@ -122,9 +122,9 @@ pub struct Event {
 /// One window of one sensor. Values are whole steps of `resolution`; mean and spread follow from the sums.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WindowRow {
-    /// Its place in the lane.
+    /// Sequence in the lane, from 1.
     pub seq: u64,
-    /// Whose.
+    /// Sensor, as `zone/name`.
     pub sensor: SensorId,
     /// What the sensor measures.
     pub quantity: Quantity,
@@ -166,7 +166,7 @@ pub struct Figures {
 /// The newest value of a sensor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Live {
-    /// Whose.
+    /// Sensor, as `zone/name`.
     pub sensor: SensorId,
     /// What the sensor measures.
     pub quantity: Quantity,
@@ -193,7 +193,7 @@ mod as_text {
 
 /// A row that knows its place in its lane.
 pub trait Sequenced {
-    /// Its sequence.
+    /// Sequence of the row in its lane.
     fn seq(&self) -> u64;
 }
 
@@ -220,9 +220,9 @@ pub enum BatchError {
     Range {
         /// The lane.
         lane: Lane,
-        /// Its first sequence.
+        /// First sequence of the range.
         first: u64,
-        /// Its last sequence.
+        /// Last sequence of the range.
         last: u64,
     },
     /// A sequence in the range that nothing accounts for, or two things do, or that is out of order or range.
@@ -238,7 +238,7 @@ pub enum BatchError {
     Figures {
         /// The sequence.
         seq: u64,
-        /// Its count.
+        /// Believed readings, as the row says.
         count: u32,
     },
 }

@@ -70,7 +70,7 @@ impl Key {
         self.kind
     }
 
-    /// Its public part, by which the hub finds it and by which it may be named in logs.
+    /// Public id, by which the hub finds the key and logs may name it: 12 hex digits.
     #[must_use]
     pub fn id(&self) -> &str {
         let begin = self.kind.prefix().len();

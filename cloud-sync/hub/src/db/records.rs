@@ -257,11 +257,11 @@ pub(crate) struct WindowPage {
     pub(crate) device: String,
     pub(crate) grain: Grain,
     pub(crate) windows: Vec<StoredWindow>,
-    /// Where the next page begins, if there is one.
+    /// Beginning of the next page, if there is one.
     pub(crate) next: Option<Place>,
 }
 
-/// Where a page of windows begins: at a boot and an uptime in it, in ms.
+/// Beginning of a page of windows: a boot, and an uptime in it in ms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(super) boot: BootId,
@@ -287,7 +287,7 @@ pub(super) fn wall(offset: Option<i64>, uptime: i64) -> Option<WallTime> {
     offset.map(|offset| WallTime(offset.saturating_add(uptime)))
 }
 
-/// Where the hub pages about a tenant's devices.
+/// Channel and limit by which the hub pages about a tenant's devices.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Paging {
     /// A channel as a document of `notifications` holds one, in JSON; none pages nobody.

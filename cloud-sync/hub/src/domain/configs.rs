@@ -33,7 +33,7 @@ pub(crate) struct SignedBundle {
 /// What to answer to a device that asks for its configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reply {
-    /// It has what the hub has.
+    /// The device has what the hub has.
     Unchanged,
     /// The newest bundle.
     Send,

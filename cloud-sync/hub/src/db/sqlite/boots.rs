@@ -29,7 +29,7 @@ pub(super) struct Known {
     pub(super) id: BootId,
     /// Rows that it has without a known clock; none where the clock is known.
     pub(super) undated: Option<u64>,
-    /// It is heard of for the first time.
+    /// The boot is heard of for the first time.
     pub(super) is_new: bool,
 }
 

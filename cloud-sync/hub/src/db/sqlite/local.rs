@@ -219,7 +219,7 @@ impl LocalDatabase {
         })
     }
 
-    /// Where a tenant is paged about its devices.
+    /// Channel and limits by which a tenant is paged about its devices.
     pub(crate) fn paging(&self, tenant: &TenantContext) -> Result<Paging, DbError> {
         paging::of_tenant(&self.connection, tenant.id())
     }
@@ -263,7 +263,7 @@ fn add_key(
     keys::add(connection, key.id(), &access::hash(key), whose, now)
 }
 
-/// Where a device and its configurations stand.
+/// Configurations of a device: the newest, the one that runs, and the one that was refused.
 fn standing(connection: &Connection, device: &Device) -> Result<Standing, DbError> {
     let report = |event: Option<crate::db::StoredEvent>| event.and_then(|event| Report::read(&event.body, event.at()));
     let taken = report(events::newest_taken(connection, device.id)?);

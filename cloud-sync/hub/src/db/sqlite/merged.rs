@@ -9,7 +9,7 @@ use super::rows::{DeviceId, TenantId};
 use super::{DbError, devices};
 use crate::db::context::TenantContext;
 
-/// Whose rows are wanted: of one device, or of all of a tenant.
+/// Owner of the wanted rows: one device, or all of a tenant.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Whose {
     pub(super) tenant: TenantId,

@@ -1,4 +1,4 @@
-//! Where the hub pages about a tenant's devices, and the silences that it paged about.
+//! Channels by which the hub pages about a tenant's devices, and the silences that it paged about.
 
 use rusqlite::{Connection, OptionalExtension, Row};
 use tilth_core::id::Id;
@@ -107,7 +107,7 @@ fn note(connection: &Connection, number: u64, step: SilenceStep, now: WallTime) 
     Ok(())
 }
 
-/// Where a tenant is paged, and its own limit.
+/// Channel of a tenant, and its own limit.
 pub(super) fn of_tenant(connection: &Connection, tenant: TenantId) -> Result<Paging, DbError> {
     let found = connection.query_row("SELECT channel, silent_after FROM paging WHERE tenant = ?1", [tenant], |row| {
         Ok(Paging { channel: row.get(0)?, silent_after: row.get::<_, Option<i64>>(1)?.map(Span) })

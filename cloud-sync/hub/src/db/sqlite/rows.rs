@@ -1,4 +1,4 @@
-//! Where messages become rows and rows become what the hub knows: the one place that knows both.
+//! Messages to rows, and rows to what the hub knows: the one place that knows both.
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Row};

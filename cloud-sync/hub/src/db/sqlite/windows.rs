@@ -21,7 +21,7 @@ pub(crate) struct WindowQuery {
     pub(crate) grain: Grain,
     pub(crate) from: WallTime,
     pub(crate) to: WallTime,
-    /// Where the page begins; none for the first.
+    /// Beginning of the page; none for the first.
     pub(crate) at: Option<Place>,
     pub(crate) limit: usize,
 }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use tilth_core::time::WallTime;
 
-/// Where a device and its configurations stand.
+/// Configurations of a device: the newest, the one that runs, and the one that was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Standing {
     /// The newest that the hub has.
@@ -17,7 +17,7 @@ pub(crate) struct Standing {
 /// A configuration that a device did not take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refused {
-    /// Where it could read one.
+    /// Version of the configuration, where the device could read one.
     pub(crate) version: Option<u64>,
     pub(crate) at: Option<WallTime>,
     pub(crate) reason: String,

@@ -31,7 +31,7 @@ pub(crate) enum Standing {
 /// What a batch of a stream is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Batch {
-    /// Its stream is the device's current one, if only from now on.
+    /// Of the device's current stream, if only from now on.
     Current,
     /// A late packet. What it says of this moment is past.
     Late,

@@ -125,7 +125,7 @@ fn what_comes_again_after_it_was_deleted_is_confirmed_and_not_stored() {
     assert_eq!(hub.confirmed(&batch(7, "note"), 20), [8, 8]);
 }
 
-/// Nothing is forgotten of a lane that is not confirmed: else a hole could not be told from what was taken.
+/// Runs of a lane are kept until they are confirmed: else a hole could not be told from what was taken.
 #[test]
 fn marks_of_what_is_not_confirmed_stay() {
     let hub = hub();

@@ -136,7 +136,7 @@ pub enum Input {
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// RowsRequest the store; the answer is [`Input::Fetched`] or [`Input::FetchFailed`].
+    /// Ask the store; the answer is [`Input::Fetched`] or [`Input::FetchFailed`].
     Fetch(RowsRequest),
     /// Send a batch; the answer is [`Input::Answered`].
     Send {
@@ -181,12 +181,12 @@ pub enum Effect {
         /// What the hub says is wrong.
         reason: String,
     },
-    /// RowsRequest the store for a new stream; the answer is [`Input::Stream`].
+    /// Ask the store for a new stream; the answer is [`Input::Stream`].
     NewStream {
         /// Why.
         reason: String,
     },
-    /// RowsRequest the hub for configuration; the answer is [`Input::Pulled`].
+    /// Ask the hub for configuration; the answer is [`Input::Pulled`].
     PullBundle {
         /// Number of the pull; the answer repeats it.
         request: u64,

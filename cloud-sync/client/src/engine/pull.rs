@@ -113,7 +113,7 @@ impl Pull {
         }
     }
 
-    /// RowsRequest at once, unless the hub is in trouble.
+    /// Ask at once, unless the hub is in trouble.
     pub(super) fn nudge(&mut self, now: Uptime) {
         if let State::Waiting { at } = &mut self.state {
             *at = now.min(*at);

@@ -99,16 +99,16 @@ pub(super) struct Failure {
 #[expect(dead_code, reason = "describes answers that error.rs makes")]
 pub(super) enum CommonErrors {
     /// The request cannot be understood
-    #[response(status = 400)]
+    #[response(status = 400, content_type = "application/problem+json")]
     BadRequest(Failure),
     /// More at once than the hub takes or answers
-    #[response(status = 413)]
+    #[response(status = 413, content_type = "application/problem+json")]
     TooLarge(Failure),
     /// Too many requests; Retry-After says when to come again
-    #[response(status = 429)]
+    #[response(status = 429, content_type = "application/problem+json")]
     TooMany(Failure),
     /// The hub's own trouble
-    #[response(status = 500)]
+    #[response(status = 500, content_type = "application/problem+json")]
     Internal(Failure),
 }
 
@@ -117,10 +117,10 @@ pub(super) enum CommonErrors {
 #[expect(dead_code, reason = "describes answers that error.rs makes")]
 pub(super) enum KeyErrors {
     /// No key, or one that is not known or was revoked
-    #[response(status = 401)]
+    #[response(status = 401, content_type = "application/problem+json")]
     UnknownKey(Failure),
     /// A key for something else
-    #[response(status = 403)]
+    #[response(status = 403, content_type = "application/problem+json")]
     Forbidden(Failure),
 }
 

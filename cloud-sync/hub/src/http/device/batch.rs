@@ -34,7 +34,7 @@ const NEXT_STREAM: Duration = Duration::from_secs(900);
     })),
     responses(
         (status = 200, description = "What is confirmed, and which rows cannot be stored", body = Object),
-        (status = 409, description = "A known sequence with other content, or two agents that use one key", body = Failure),
+        (status = 409, description = "A known sequence with other content, or two agents that use one key", body = Failure, content_type = "application/problem+json"),
         CommonErrors,
         KeyErrors,
     ),

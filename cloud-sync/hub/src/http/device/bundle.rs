@@ -36,7 +36,7 @@ pub(super) struct Parameters {
     responses(
         (status = 200, description = "The bytes that were signed", body = Vec<u8>, content_type = "application/octet-stream"),
         (status = 304, description = "The device has this version and content"),
-        (status = 404, description = "The device has no configuration yet", body = Failure),
+        (status = 404, description = "The device has no configuration yet", body = Failure, content_type = "application/problem+json"),
         CommonErrors,
         KeyErrors,
     ),

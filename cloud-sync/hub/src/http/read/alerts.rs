@@ -55,7 +55,7 @@ enum Wanted {
     params(Parameters),
     responses(
         (status = 200, description = "Where each alert stands, the hub's own first", body = Page),
-        (status = 404, description = "There is no such device", body = Failure),
+        (status = 404, description = "There is no such device", body = Failure, content_type = "application/problem+json"),
         CommonErrors,
         KeyErrors,
     ),

@@ -68,7 +68,7 @@ struct Page {
     params(Parameters),
     responses(
         (status = 200, description = "Windows of one sensor, in the order of time", body = Page),
-        (status = 404, description = "There is no such sensor or device", body = Failure),
+        (status = 404, description = "There is no such sensor or device", body = Failure, content_type = "application/problem+json"),
         CommonErrors,
         KeyErrors,
     ),

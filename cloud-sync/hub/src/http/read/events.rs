@@ -46,7 +46,7 @@ struct Page {
     params(Parameters),
     responses(
         (status = 200, description = "Events in the order in which the hub took them in", body = Page),
-        (status = 404, description = "There is no such device", body = Failure),
+        (status = 404, description = "There is no such device", body = Failure, content_type = "application/problem+json"),
         CommonErrors,
         KeyErrors,
     ),

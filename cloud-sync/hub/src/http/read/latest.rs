@@ -55,7 +55,7 @@ struct Reading {
     params(Parameters),
     responses(
         (status = 200, description = "The newest value of each sensor", body = Page),
-        (status = 404, description = "There is no such device", body = Failure),
+        (status = 404, description = "There is no such device", body = Failure, content_type = "application/problem+json"),
         CommonErrors,
         KeyErrors,
     ),

@@ -40,7 +40,7 @@ impl DataDir {
         &self.0
     }
 
-    /// Whether a folder holds a hub.
+    /// True for a folder that holds files of a hub.
     pub(crate) fn is_one(folder: &Path) -> bool {
         FILES.iter().any(|file| folder.join(file).exists())
     }

@@ -10,11 +10,11 @@ use serde::Serialize;
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// As it should.
+    /// Done: exit code 0.
     Done,
-    /// It failed.
+    /// Failed: exit code 1.
     Failed,
-    /// What it was given is bad, and it has said how.
+    /// Bad configuration or usage, already stated: exit code 2.
     Refused,
 }
 

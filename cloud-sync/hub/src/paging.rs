@@ -33,7 +33,7 @@ use crate::http::ApiState;
 /// Time between two looks at all devices.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// How servers see this program.
+/// Name of this program for servers.
 const USER_AGENT: &str = concat!("tilth-hub/", env!("CARGO_PKG_VERSION"));
 
 /// Rule that a page about a silent device names.
@@ -83,19 +83,19 @@ struct Pager {
     began: Instant,
     channels: BTreeMap<Id, TenantChannel>,
     sending: JoinSet<Result<(), Failure>>,
-    /// Whose channel each sending task serves.
+    /// Tenant whose channel each sending task serves.
     senders: HashMap<TaskId, Id>,
 }
 
 /// The channel of one tenant.
 struct TenantChannel {
-    /// As the database has it.
+    /// The channel in JSON, as the database holds it.
     text: String,
     client: Arc<ChannelClient>,
     queue: Queue,
     /// What the queue was asked to tell of silences that are the newest of their devices.
     asked: HashSet<Asked>,
-    /// By id of a notification in the queue, the step of a silence that its delivery is.
+    /// Number and step of the silence that each notification in the queue tells, by id of the notification.
     steps: HashMap<String, (u64, SilenceStep)>,
 }
 

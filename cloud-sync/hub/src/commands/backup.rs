@@ -219,7 +219,7 @@ impl Staged {
         Ok((restored, key, carried))
     }
 
-    /// Where what was there before lies now.
+    /// Puts the restored hub in place. Returns the folder that holds the files from before.
     fn put_in_place(&self, data: &DataDir) -> anyhow::Result<Option<PathBuf>> {
         let aside = data.put_aside(self.now)?;
         DataDir::new(&self.folder).move_to(data)?;

@@ -107,7 +107,7 @@ async fn prune(state: Arc<ApiState>) {
     }
 }
 
-/// As many connections as the process may have files open for, after asking for enough of them.
+/// Maximum number of connections: as the limit of open files allows, after asking for a higher one.
 fn connections_at_most() -> usize {
     let wanted = (MOST_CONNECTIONS + OTHER_FILES) as u64;
     let limits = getrlimit(Resource::Nofile);

@@ -17,7 +17,7 @@ pub(crate) struct ApiError {
     failure: Failure,
     /// When to come again.
     retry_after: Option<Duration>,
-    /// Whether the connection ends with it.
+    /// The connection ends after this answer.
     closes: bool,
 }
 

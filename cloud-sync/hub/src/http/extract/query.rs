@@ -48,7 +48,7 @@ pub(in crate::http) fn time(name: &str, text: &str) -> Result<WallTime, ApiError
     })
 }
 
-/// How many rows a page has: 1 to 5,000.
+/// Number of rows of a page, 1 to 5,000; 1,000 where none is stated.
 pub(in crate::http) fn limit(limit: Option<usize>) -> Result<usize, ApiError> {
     match limit {
         None => Ok(DEFAULT_LIMIT),

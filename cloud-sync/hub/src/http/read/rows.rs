@@ -38,7 +38,7 @@ struct Figures {
     spread: Option<f64>,
 }
 
-/// As it was sent, for whoever merges or compares windows.
+/// The figures as they were sent, for merging and comparing windows.
 #[derive(Debug, Clone, Serialize)]
 struct Exact {
     boot: u32,

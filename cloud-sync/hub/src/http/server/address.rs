@@ -1,4 +1,4 @@
-//! Whose request it is: the address of a connection, or what a trusted proxy says it is, and the network that limits count by.
+//! Addresses of clients: of the connection or as a trusted proxy states it, and the network that limits count by.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -79,7 +79,7 @@ impl Proxies {
         self.0.iter().any(|range| range.contains(address))
     }
 
-    /// Where a request comes from: read from the right, each trusted proxy names who asked it. What stands further left was
+    /// Address of the client: read from the right, each trusted proxy names who asked it. What stands further left was
     /// written by somebody who is not trusted. `Forwarded` counts only where there is no `X-Forwarded-For`.
     pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let peer = peer.to_canonical();

@@ -124,7 +124,7 @@ mod tests {
         Some(Network::of([192, 0, 2, last].into()))
     }
 
-    /// Whether each was told to go.
+    /// For each connection whether it was told to end.
     fn gone(places: &[&Place]) -> Vec<bool> {
         let is_told = |place: &&Place| {
             let mut told = std::pin::pin!(place.must_go.notified());

@@ -1,4 +1,4 @@
-//! How long a connection may take for each part of a request, and the stream that notes how far it is.
+//! Timeouts of a connection for each part of a request, and the stream that notes how far it is.
 //!
 //! ```text
 //! Head ---- request ----> Request ---- answer ----> Rest ---- first byte of the next request ----> Head ...
@@ -31,14 +31,14 @@ const STALLED: Duration = Duration::from_secs(20);
 /// The longest that an answer may take to leave: an agent waits a minute.
 const ANSWER: Duration = Duration::from_secs(120);
 
-/// How often a connection is looked at, at least.
+/// Longest time between two checks of a connection.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Where a connection is.
+/// Progress of a connection through a request.
 #[derive(Debug)]
 pub(in crate::http) struct Progress {
     at: Mutex<At>,
-    /// Whether it showed a key that is known.
+    /// The connection showed a known key.
     is_known: AtomicBool,
 }
 
@@ -98,7 +98,7 @@ impl Progress {
         self.is_known.load(Ordering::Relaxed)
     }
 
-    /// Whether nothing is worked on: the connection can be ended for the sake of another one.
+    /// No request is worked on: the connection can be ended to make room for another.
     pub(super) fn is_waiting(&self) -> bool {
         !matches!(self.at().phase, Phase::Request { .. })
     }

@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 /// The most bytes of a PEM file: a certificate and those above it have some 10 KiB.
 const MAX_PEM: u64 = 1 << 20;
 
-/// How often the files are looked at.
+/// Time between two checks of the files.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// The hub's certificate, read again when its files change.
@@ -33,7 +33,7 @@ struct Current {
     seen: Seen,
 }
 
-/// How the two files look: length, inode and time of the last change of each that is there.
+/// Stamps of the two files: length, inode and time of the last change of each that exists.
 type Seen = [Option<(u64, u64, i64, i64)>; 2];
 
 impl Tls {
@@ -47,7 +47,7 @@ impl Tls {
         Ok(Tls { certificate: certificate.to_owned(), key: key.to_owned(), current })
     }
 
-    /// By the files as they were when they last fitted.
+    /// TLS by the newest certificate and key that belong together.
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         self.current.read().unwrap_or_else(PoisonError::into_inner).acceptor.clone()
     }

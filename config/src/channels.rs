@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use tilth_core::id::Id;
 
-use crate::diagnostic::{Diagnostic, Level, Log, Problem};
+use crate::diagnostic::{Diagnostic, Diagnostics, Level, Problem};
 use crate::document::{Document, Text};
 use crate::hosts;
 use crate::named;
@@ -95,7 +95,7 @@ impl Channel {
         let entries = serde_json::Map::from_iter([(NAME.to_owned(), json)]);
         let text = Text::Json(serde_json::Value::Object(entries));
         let document = Document { file: NAME.to_owned(), layer: None, version: None, text };
-        let (log, mut sources) = (Log::default(), Sources::default());
+        let (log, mut sources) = (Diagnostics::default(), Sources::default());
         let (_, table) = document.parse(&mut sources, &log);
         let read = read_channels(&table, "", &log).remove(NAME).flatten();
         let said = |found: Diagnostic| match found.help {
@@ -127,11 +127,11 @@ impl Channel {
 /// Channels by name. One that is wrong is there without a kind, so that policies may still name it.
 pub(crate) type Channels = BTreeMap<String, Option<(Id, Channel)>>;
 
-pub(crate) fn read_channels(table: &Table, at: &str, log: &Log) -> Channels {
+pub(crate) fn read_channels(table: &Table, at: &str, log: &Diagnostics) -> Channels {
     table.iter().map(|(name, entry)| (name.clone(), read_channel(name, entry, path::join(at, name), log))).collect()
 }
 
-fn read_channel(name: &str, entry: &Entry, path: String, log: &Log) -> Option<(Id, Channel)> {
+fn read_channel(name: &str, entry: &Entry, path: String, log: &Diagnostics) -> Option<(Id, Channel)> {
     let mut fields = Fields::of(entry, path, &CHANNEL, log)?;
     let id = reader::entry_id(name, &fields, log);
     // Which other keys a channel has depends on its kind.

@@ -77,7 +77,7 @@ type Findings = BTreeMap<(Place, Cow<'static, str>), (String, Option<String>, bo
 
 /// Everything found so far. Several at once is the rule, so checks take it by reference and go on.
 #[derive(Debug, Default)]
-pub(crate) struct Log {
+pub(crate) struct Diagnostics {
     errors: RefCell<Findings>,
     warnings: RefCell<Findings>,
     broken: RefCell<BTreeSet<SourceId>>,
@@ -148,7 +148,7 @@ impl Problem {
     }
 }
 
-impl Log {
+impl Diagnostics {
     pub(crate) fn error(&self, place: Place, path: &str, problem: Problem) {
         self.put(Level::Error, place, path, problem);
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::Value as Json;
 
-use crate::diagnostic::{Log, Problem};
+use crate::diagnostic::{Diagnostics, Problem};
 use crate::merge;
 use crate::reader;
 use crate::redact::Within;
@@ -84,7 +84,7 @@ impl Document {
     }
 
     /// Parses the document as far as it goes. Its text is then in the sources.
-    pub(crate) fn parse(self, sources: &mut Sources, log: &Log) -> (SourceId, Table) {
+    pub(crate) fn parse(self, sources: &mut Sources, log: &Diagnostics) -> (SourceId, Table) {
         let Document { file, layer, version, text } = self;
         let add = |text| sources.add(Source { file, layer, version, text });
         match text {
@@ -147,7 +147,7 @@ impl Effective {
     }
 
     /// Says what is no namespace, and what is none of the tables that a namespace must be.
-    pub(crate) fn check_shape(&mut self, log: &Log) {
+    pub(crate) fn check_shape(&mut self, log: &Diagnostics) {
         self.limit_zones(log);
         let known = NAMESPACES.into_iter().chain([ZONES]);
         check_namespaces(&self.merged, "", &known.collect::<Vec<_>>(), log);
@@ -166,7 +166,7 @@ impl Effective {
 
 impl Effective {
     /// Lets go of zones beyond the limit, which is an error.
-    fn limit_zones(&mut self, log: &Log) {
+    fn limit_zones(&mut self, log: &Diagnostics) {
         let zones = self.merged.get_mut(ZONES).map(|entry| &mut entry.node.content);
         let Some(Content::Table(zones)) = zones else { return };
         let beyond = zones.iter().nth(MAX_ZONES).map(|(zone, entry)| (zone.clone(), entry.key));
@@ -196,7 +196,7 @@ fn compose_zones(merged: &mut Table, zones: &Entry) {
     merge::compose(&mut known.node, &zones.node);
 }
 
-fn check_namespaces(table: &Table, path: &str, known: &[&str], log: &Log) {
+fn check_namespaces(table: &Table, path: &str, known: &[&str], log: &Diagnostics) {
     for (name, entry) in table {
         let path = crate::path::join(path, name);
         if !known.contains(&name.as_str()) {

@@ -7,7 +7,7 @@ use tilth_core::id::Id;
 use tilth_core::plan::{Level, Policy, Severity};
 
 use crate::channels::Channels;
-use crate::diagnostic::{Log, Problem};
+use crate::diagnostic::{Diagnostics, Problem};
 use crate::namespaces::POLICY;
 use crate::path;
 use crate::reader::{self, Fields};
@@ -22,7 +22,7 @@ pub(crate) type Policies = BTreeMap<String, Option<Arc<Policy>>>;
 /// One level as it is written; what is missing is taken from the default policy.
 type Levels = [Option<Level>; 4];
 
-pub(crate) fn read_policies(table: &Table, channels: &Channels, at: &str, log: &Log) -> Policies {
+pub(crate) fn read_policies(table: &Table, channels: &Channels, at: &str, log: &Diagnostics) -> Policies {
     let path = |name: &str| path::join(at, name);
     let read = |name: &str, entry| read_levels(name, entry, channels, path(name), log);
     let written: BTreeMap<&String, Option<(Id, Levels)>> =
@@ -57,7 +57,13 @@ fn complete(levels: &Levels, default: &Levels) -> Result<[Level; 4], Severity> {
 }
 
 /// The levels of a policy; none where one of them is wrong.
-fn read_levels(name: &str, entry: &Entry, channels: &Channels, path: String, log: &Log) -> Option<(Id, Levels)> {
+fn read_levels(
+    name: &str,
+    entry: &Entry,
+    channels: &Channels,
+    path: String,
+    log: &Diagnostics,
+) -> Option<(Id, Levels)> {
     let fields = Fields::of(entry, path, &POLICY, log)?;
     let id = reader::entry_id(name, &fields, log);
     let mut levels = Levels::default();
@@ -71,7 +77,7 @@ fn read_levels(name: &str, entry: &Entry, channels: &Channels, path: String, log
     whole.then_some((id?, levels))
 }
 
-fn read_level(fields: Fields<'_>, channels: &Channels, log: &Log) -> Option<Level> {
+fn read_level(fields: Fields<'_>, channels: &Channels, log: &Diagnostics) -> Option<Level> {
     let wait = fields.required("wait", reader::some_duration);
     if !fields.has("channels") {
         fields.error_here(Problem::new("channels is missing").across_documents());
@@ -86,7 +92,7 @@ fn read_level(fields: Fields<'_>, channels: &Channels, log: &Log) -> Option<Leve
     Some(Level { wait: wait?, channels })
 }
 
-fn channel(node: &Node, channels: &Channels, log: &Log) -> Result<Id, Problem> {
+fn channel(node: &Node, channels: &Channels, log: &Diagnostics) -> Result<Id, Problem> {
     let id = reader::id(node)?;
     if channels.contains_key(id.as_str()) {
         return Ok(id);

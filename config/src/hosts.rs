@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::diagnostic::{Log, Problem};
+use crate::diagnostic::{Diagnostics, Problem};
 use crate::namespaces::SECRET;
 use crate::path;
 use crate::reader::{self, Fields};
@@ -23,7 +23,7 @@ struct Host {
 }
 
 /// Reads the entry of a secret.
-pub(crate) fn read(name: &str, entry: &Entry, log: &Log) -> Option<(SecretName, Hosts)> {
+pub(crate) fn read(name: &str, entry: &Entry, log: &Diagnostics) -> Option<(SecretName, Hosts)> {
     let fields = Fields::of(entry, path::join("secrets", name), &SECRET, log)?;
     let secret = SecretName::new(name);
     if secret.is_none() {

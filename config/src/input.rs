@@ -7,7 +7,7 @@ use tilth_core::id::{Id, SensorId};
 use tilth_core::label::Label;
 use tilth_core::unit::Unit;
 
-use crate::diagnostic::{Log, Problem};
+use crate::diagnostic::{Diagnostics, Problem};
 use crate::reader;
 use crate::tree::Node;
 
@@ -283,7 +283,7 @@ const FORMS: [(&str, &str); 12] = [
 /// What can be computed from other sensors.
 const FUNCTIONS: [&str; 4] = ["vpd", "dew_point", "absolute_humidity", "dli"];
 
-pub(crate) fn read(node: &Node, log: &Log) -> Result<Input, Problem> {
+pub(crate) fn read(node: &Node, log: &Diagnostics) -> Result<Input, Problem> {
     let text = node.as_text().ok_or_else(|| reader::expected("an input such as \"line:gateway/ph\"", node))?;
     let kinds = FORMS.map(|(kind, _)| kind);
     let Some((kind, rest)) = text.split_once(':') else {

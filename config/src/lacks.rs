@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 
-use crate::diagnostic::Log;
+use crate::diagnostic::Diagnostics;
 use crate::document::{Document, Effective};
 use crate::files::Files;
 use crate::path;
@@ -52,7 +52,7 @@ const SITE: &str = "agent.toml";
 
 impl Read {
     fn of(files: &Files) -> Read {
-        let (mut sources, log) = (Sources::default(), Log::default());
+        let (mut sources, log) = (Sources::default(), Diagnostics::default());
         let site = files.site().map(|site| (SITE.to_owned(), site.parse(&mut sources, &log).1));
         let mut read: BTreeMap<String, Table> = site.into_iter().collect();
         let mut layers = Vec::new();

@@ -9,9 +9,8 @@
 //!
 //! Knows no network, no database and no clock; reads files and the time zone database.
 
-mod band;
-mod barred;
 mod base;
+mod blocked_channels;
 pub mod bundle;
 mod channels;
 mod conditions;
@@ -28,6 +27,7 @@ mod hosts;
 mod input;
 pub mod json;
 mod lacks;
+mod limit_conflicts;
 mod merge;
 mod merged;
 mod named;
@@ -48,9 +48,9 @@ mod sensors;
 mod settings;
 mod sha256;
 mod site;
-mod slips;
 mod source;
 mod suggest;
+mod toml_hints;
 mod tree;
 
 use std::cell::RefCell;
@@ -61,7 +61,7 @@ use tilth_core::id::{Id, SensorId};
 use tilth_core::plan::Plan;
 
 use crate::bundle::ContentHash;
-use crate::diagnostic::{Log, Problem};
+use crate::diagnostic::{Diagnostics, Problem};
 use crate::folder::Note;
 use crate::named::Mention;
 use crate::settings::Zones;
@@ -146,12 +146,12 @@ pub fn load_documents(documents: Documents, purpose: Purpose) -> Loaded {
 
 fn load_with_notes(documents: Documents, notes: Vec<Note>, purpose: Purpose) -> Loaded {
     let purpose = purpose.on(documents.site.is_some());
-    let log = Log::default();
+    let log = Diagnostics::default();
     let mut sources = Sources::default();
     let layers: Vec<_> = documents.layers.into_iter().map(|document| document.parse(&mut sources, &log).1).collect();
     replaced::say(&layers, &sources, &log);
     let mut effective = Effective::merge(layers);
-    let OfSite { site, mentions, named_buses, taken_up } = read_site(documents.site, &mut sources, purpose, &log);
+    let SiteParts { site, mentions, named_buses, taken_up } = read_site(documents.site, &mut sources, purpose, &log);
     let mentions = [named::by_channels(&effective), mentions].concat();
     for Note { level, file, problem } in notes {
         let place = sources.add_empty(&file).whole();
@@ -163,7 +163,7 @@ fn load_with_notes(documents: Documents, notes: Vec<Note>, purpose: Purpose) -> 
     effective.check_shape(&log);
     let zones = Zones::read(&effective, &log);
     if let Some(site) = &site {
-        barred::say(&effective, &zones, site, &log);
+        blocked_channels::say(&effective, &zones, site, &log);
     }
     let reader = sensors::Reader {
         effective: &effective,
@@ -208,7 +208,7 @@ fn load_with_notes(documents: Documents, notes: Vec<Note>, purpose: Purpose) -> 
 
 /// What `agent.toml` comes to.
 #[derive(Default)]
-struct OfSite {
+struct SiteParts {
     site: Option<Site>,
     /// What it names of the machine.
     mentions: Vec<Mention>,
@@ -218,12 +218,12 @@ struct OfSite {
     taken_up: serde_json::Value,
 }
 
-fn read_site(document: Option<Document>, sources: &mut Sources, purpose: Purpose, log: &Log) -> OfSite {
+fn read_site(document: Option<Document>, sources: &mut Sources, purpose: Purpose, log: &Diagnostics) -> SiteParts {
     if let Some(document) = document {
         let (source, table) = document.parse(sources, log);
         let (mentions, named_buses) = (named::by_site(&table), site::named_buses(&table));
         let taken_up = content_hash::of_site(&table);
-        return OfSite {
+        return SiteParts {
             site: Some(site::read(source, table, sources, purpose, log)),
             mentions,
             named_buses,
@@ -234,5 +234,5 @@ fn read_site(document: Option<Document>, sources: &mut Sources, purpose: Purpose
         let problem = Problem::new("there is no such file").help("expected it to name this device");
         log.error(sources.add_empty("agent.toml").whole(), "", problem);
     }
-    OfSite::default()
+    SiteParts::default()
 }

@@ -15,14 +15,14 @@ use tilth_core::schedule::Schedule;
 use tilth_core::sensor::Sensor;
 use tilth_core::time::Span;
 
-use crate::band::Bands;
 use crate::conditions;
-use crate::diagnostic::{Level, Log, Problem};
+use crate::diagnostic::{Diagnostics, Level, Problem};
 use crate::document::{Effective, ZONES};
+use crate::limit_conflicts::LimitConflicts;
 use crate::path;
 use crate::reader;
 use crate::roster::{Known, Sensors};
-use crate::rules::{self, Duty, Name, Rule};
+use crate::rules::{self, AlertSettings, Name, Rule};
 use crate::selector::Selector;
 use crate::settings::{Settings, Zones};
 use crate::site::Site;
@@ -47,14 +47,20 @@ pub(crate) struct Parts<'a> {
     pub(crate) sensors: &'a Sensors,
     /// The machine whose lines are watched as well; none where there is none to watch.
     pub(crate) site: Option<&'a Site>,
-    pub(crate) log: &'a Log,
+    pub(crate) log: &'a Diagnostics,
 }
 
 /// Binds every rule to its sensors; none where anything at all is wrong.
 pub(crate) fn compile(parts: &Parts<'_>) -> Option<Plan> {
-    let bands = Bands::default();
-    let mut binder =
-        Binder { parts, bound: Vec::new(), complaints: BTreeMap::new(), bands, shipped: Vec::new(), full: false };
+    let limit_conflicts = LimitConflicts::default();
+    let mut binder = Binder {
+        parts,
+        bound: Vec::new(),
+        complaints: BTreeMap::new(),
+        limit_conflicts,
+        shipped: Vec::new(),
+        full: false,
+    };
     binder.shipped = binder.shipped_rules();
     binder.device_rules();
     for (zone, entry) in parts.effective.zones().into_iter().flatten() {
@@ -64,7 +70,7 @@ pub(crate) fn compile(parts: &Parts<'_>) -> Option<Plan> {
     let within = binder.speaks_within();
     let built_in = binder.built_in(&within);
     binder.say_complaints();
-    std::mem::take(&mut binder.bands).say(parts.sources, parts.log);
+    std::mem::take(&mut binder.limit_conflicts).say(parts.sources, parts.log);
     say_unused(parts.effective, parts.log);
     if parts.log.has_errors() {
         return None;
@@ -87,7 +93,7 @@ pub(crate) fn compile(parts: &Parts<'_>) -> Option<Plan> {
     }
 }
 
-fn say_unused(effective: &Effective, log: &Log) {
+fn say_unused(effective: &Effective, log: &Diagnostics) {
     for name in UNUSED {
         let device = effective.device().namespace(name);
         let in_zones = || {
@@ -108,7 +114,7 @@ struct Binder<'a> {
     bound: Vec<plan::Rule>,
     /// What is wrong between a rule and some of its sensors: said once for a rule, with the first sensor and a number.
     complaints: BTreeMap<Place, Complaint>,
-    bands: Bands,
+    limit_conflicts: LimitConflicts,
     /// The shipped rules that are for a quantity, and which that is.
     shipped: Vec<(String, String)>,
     full: bool,
@@ -123,7 +129,7 @@ struct Complaint {
 }
 
 /// Schedule, policy and last words of a rule, found.
-struct Bonds {
+struct RuleBindings {
     during: Option<Arc<Schedule>>,
     escalation: Arc<Policy>,
     /// What is said when it is over, where the usual words do not fit.
@@ -144,7 +150,7 @@ impl<'a> Binder<'a> {
                 parts.log.warning(place, &path, problem.help("write it under zones, where one zone watches another"));
             }
             self.bonds(&rule, parts.zones.device());
-            if !rule.duty.enabled {
+            if !rule.alert.enabled {
                 continue;
             }
             let watched = parts.sensors.watched(&rule.selector, rule.quantity, None);
@@ -176,7 +182,7 @@ impl<'a> Binder<'a> {
             let Some(entry) = view.entry("rules", name) else { continue };
             let Some(rule) = rules::read(name, &entry, own, path, &reader) else { continue };
             self.bonds(&rule, parts.zones.settings(zone));
-            if !rule.duty.enabled {
+            if !rule.alert.enabled {
                 continue;
             }
             let within = rule.across.is_none().then_some(&id);
@@ -231,19 +237,25 @@ impl<'a> Binder<'a> {
     fn sensor_faults(&mut self) {
         let parts = self.parts;
         for settings in parts.zones.all() {
-            if let Some(duty) = &settings.sensor_fault {
-                self.policy(&duty.escalation, settings);
+            if let Some(alert) = &settings.sensor_fault {
+                self.policy(&alert.escalation, settings);
             }
         }
         let Ok(rule) = Id::new(rules::SENSOR_FAULT) else { return };
         for known in parts.sensors.known.iter().filter(|known| known.enabled) {
             let settings = parts.zones.settings(known.sensor.zone.as_str());
-            let Some(duty) = settings.sensor_fault.as_ref().filter(|duty| duty.enabled) else { continue };
-            let Some(escalation) = self.policy(&duty.escalation, settings) else { continue };
+            let Some(alert) = settings.sensor_fault.as_ref().filter(|alert| alert.enabled) else { continue };
+            let Some(escalation) = self.policy(&alert.escalation, settings) else { continue };
             let key = AlertKey { zone: known.sensor.zone.clone(), rule: rule.clone(), sensor: known.sensor.id.clone() };
-            let hold = duty.hold.max(known.feed.interval.map_or(Span::ZERO, past_one_reading));
-            let duty = Duty { hold, ..duty.clone() };
-            self.push(key, Condition::Faulty, &duty, Bonds { during: None, escalation, resolved: None }, known.key);
+            let hold = alert.hold.max(known.feed.interval.map_or(Span::ZERO, past_one_reading));
+            let alert = AlertSettings { hold, ..alert.clone() };
+            self.push(
+                key,
+                Condition::Faulty,
+                &alert,
+                RuleBindings { during: None, escalation, resolved: None },
+                known.key,
+            );
         }
     }
 
@@ -256,12 +268,12 @@ impl<'a> Binder<'a> {
         if let Some(condition) = self.condition(rule, known) {
             let key = AlertKey { zone: zone.clone(), rule: rule.id.clone(), sensor: known.sensor.id.clone() };
             self.say_hours(rule, settings);
-            self.bands.add(&known.sensor.id, rule);
-            self.push(key, condition, &rule.duty, bonds, rule.key);
+            self.limit_conflicts.add(&known.sensor.id, rule);
+            self.push(key, condition, &rule.alert, bonds, rule.key);
         }
     }
 
-    fn push(&mut self, key: AlertKey, condition: Condition, duty: &Duty, bonds: Bonds, place: Place) {
+    fn push(&mut self, key: AlertKey, condition: Condition, alert: &AlertSettings, bonds: RuleBindings, place: Place) {
         if self.bound.len() >= MAX_BOUND {
             if !std::mem::replace(&mut self.full, true) {
                 let problem = Problem::new(format!("more than {MAX_BOUND} rules once each is bound to its sensors"));
@@ -272,21 +284,21 @@ impl<'a> Binder<'a> {
         self.bound.push(plan::Rule {
             key,
             condition,
-            hold: duty.hold,
-            keep_firing_for: duty.keep_firing_for,
-            cooldown: duty.cooldown,
-            severity: duty.severity,
+            hold: alert.hold,
+            keep_firing_for: alert.keep_firing_for,
+            cooldown: alert.cooldown,
+            severity: alert.severity,
             escalation: bonds.escalation,
             during: bonds.during,
-            message: Arc::clone(&duty.message),
+            message: Arc::clone(&alert.message),
             resolved: bonds.resolved,
-            advice: duty.advice.clone(),
+            advice: alert.advice.clone(),
         });
     }
 
     /// Finds what a rule names; what is not there is said.
-    fn bonds(&self, rule: &Rule, settings: &Settings) -> Option<Bonds> {
-        let escalation = self.policy(&rule.duty.escalation, settings);
+    fn bonds(&self, rule: &Rule, settings: &Settings) -> Option<RuleBindings> {
+        let escalation = self.policy(&rule.alert.escalation, settings);
         let during = match &rule.during {
             None => None,
             Some(name) => match settings.schedules.get(&name.name) {
@@ -297,7 +309,7 @@ impl<'a> Binder<'a> {
                 }
             },
         };
-        Some(Bonds { during, escalation: escalation?, resolved: None })
+        Some(RuleBindings { during, escalation: escalation?, resolved: None })
     }
 
     fn policy(&self, name: &Name, settings: &Settings) -> Option<Arc<Policy>> {
@@ -319,11 +331,11 @@ impl<'a> Binder<'a> {
     fn say_hours(&self, rule: &Rule, settings: &Settings) {
         let hours = rule.during.as_ref().and_then(|name| settings.schedules.get(&name.name)?.as_ref());
         let Some(hours) = hours else { return };
-        if let Some(open) = hours.open_for().filter(|open| rule.duty.hold >= *open) {
+        if let Some(open) = hours.open_for().filter(|open| rule.alert.hold >= *open) {
             // A hold starts anew when the schedule opens.
             let problem = Problem::new(format!("never fires: {} is open for {open} at a time", hours.schedule.id));
             let path = path::join(&rule.path, "for");
-            self.parts.log.warning(rule.duty.hold_at, &path, problem.help("expected a shorter time"));
+            self.parts.log.warning(rule.alert.hold_at, &path, problem.help("expected a shorter time"));
         }
         if hours.zone_assumed {
             let problem = Problem::new("no time zone is set, so these hours are taken in UTC").across_documents();

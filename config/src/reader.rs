@@ -5,7 +5,7 @@ use tilth_core::quantity::Quantity;
 use tilth_core::time::Span;
 use tilth_core::unit::Unit;
 
-use crate::diagnostic::{Log, Problem};
+use crate::diagnostic::{Diagnostics, Problem};
 use crate::duration::parse_duration;
 use crate::namespaces::{DefaultValue, KeyTable, Value};
 use crate::path;
@@ -27,13 +27,18 @@ pub(crate) struct Fields<'a> {
     table: &'a Table,
     /// What a zone says itself, in a table merged from that and what the device says.
     own: Option<&'a Table>,
-    log: &'a Log,
+    log: &'a Diagnostics,
     keys: &'static KeyTable,
 }
 
 impl<'a> Fields<'a> {
     /// Begins to read an entry that has these keys; one that is no table is an error.
-    pub(crate) fn of(entry: &'a Entry, path: String, keys: &'static KeyTable, log: &'a Log) -> Option<Fields<'a>> {
+    pub(crate) fn of(
+        entry: &'a Entry,
+        path: String,
+        keys: &'static KeyTable,
+        log: &'a Diagnostics,
+    ) -> Option<Fields<'a>> {
         let table = as_table(entry, &path, log)?;
         Some(Fields { path, key: entry.key, table, own: None, log, keys })
     }
@@ -44,7 +49,7 @@ impl<'a> Fields<'a> {
         path: String,
         key: Place,
         keys: &'static KeyTable,
-        log: &'a Log,
+        log: &'a Diagnostics,
     ) -> Fields<'a> {
         Fields { path, key, table, own: None, log, keys }
     }
@@ -210,7 +215,7 @@ impl<'a> Fields<'a> {
 }
 
 /// The table of an entry; anything else is an error.
-fn as_table<'a>(entry: &'a Entry, path: &str, log: &Log) -> Option<&'a Table> {
+fn as_table<'a>(entry: &'a Entry, path: &str, log: &Diagnostics) -> Option<&'a Table> {
     let table = entry.node.as_table();
     if table.is_none() {
         log.error(entry.node.place, path, not_a_table(&entry.node));
@@ -218,7 +223,7 @@ fn as_table<'a>(entry: &'a Entry, path: &str, log: &Log) -> Option<&'a Table> {
     table
 }
 
-pub(crate) fn unknown_key(key: &str, known: &[&str], log: &Log) -> Problem {
+pub(crate) fn unknown_key(key: &str, known: &[&str], log: &Diagnostics) -> Problem {
     let list = format!("expected one of {}", known.join(", "));
     let help = match log.did_you_mean(key, known.iter().copied()) {
         Some(meant) => format!("{meant} {list}"),
@@ -271,7 +276,7 @@ pub(crate) fn unknown_name<'a>(
     name: &str,
     namespace: &str,
     known: impl Iterator<Item = &'a String>,
-    log: &Log,
+    log: &Diagnostics,
 ) -> Problem {
     let help = log.did_you_mean(name, known.map(String::as_str));
     let help = help.unwrap_or_else(|| format!("expected one of those under {namespace}"));
@@ -279,7 +284,7 @@ pub(crate) fn unknown_name<'a>(
 }
 
 /// The id that an entry is keyed by.
-pub(crate) fn entry_id(name: &str, fields: &Fields<'_>, log: &Log) -> Option<Id> {
+pub(crate) fn entry_id(name: &str, fields: &Fields<'_>, log: &Diagnostics) -> Option<Id> {
     let id = Id::new(name).map_err(|error| log.error(fields.key, &fields.path, wrong_id(name, error)));
     id.ok()
 }
@@ -367,7 +372,12 @@ pub(crate) fn part<T>(node: &Node, read: impl FnOnce(&Node) -> Result<T, Problem
 }
 
 /// A word out of a few.
-pub(crate) fn word<T>(node: &Node, words: &[&str], find: impl Fn(&str) -> Option<T>, log: &Log) -> Result<T, Problem> {
+pub(crate) fn word<T>(
+    node: &Node,
+    words: &[&str],
+    find: impl Fn(&str) -> Option<T>,
+    log: &Diagnostics,
+) -> Result<T, Problem> {
     let list = || format!("one of {}", words.join(", "));
     let text = node.as_text().ok_or_else(|| expected(&list(), node))?;
     find(text).ok_or_else(|| {

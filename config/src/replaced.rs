@@ -3,7 +3,7 @@
 
 use serde_json::Value as Json;
 
-use crate::diagnostic::{Log, Problem};
+use crate::diagnostic::{Diagnostics, Problem};
 use crate::merge;
 use crate::path;
 use crate::source::{Layer, Place, Sources};
@@ -16,7 +16,7 @@ const MAX_SAID: usize = 20;
 const MAX_QUOTED: usize = 40;
 
 /// Says which settings are replaced from file to file, by the documents' tables in the order of merging.
-pub(crate) fn say(layers: &[Table], sources: &Sources, log: &Log) {
+pub(crate) fn say(layers: &[Table], sources: &Sources, log: &Diagnostics) {
     let is_file = |table: &&Table| {
         let first = table.values().next().map(|entry| entry.key.source);
         first.is_some_and(|source| sources.get(source).layer == Some(Layer::ConfigD))
@@ -38,7 +38,7 @@ pub(crate) fn say(layers: &[Table], sources: &Sources, log: &Log) {
 
 struct Search<'a> {
     sources: &'a Sources,
-    log: &'a Log,
+    log: &'a Diagnostics,
     said: usize,
     /// The first that is not said by itself.
     last: Option<Place>,

@@ -9,7 +9,7 @@ use tilth_core::quantity::Quantity;
 use tilth_core::time::Span;
 
 use crate::conditions::{self, Stated};
-use crate::diagnostic::{Log, Problem};
+use crate::diagnostic::{Diagnostics, Problem};
 use crate::document::ZONES;
 use crate::namespaces::{ACTION, RULE};
 use crate::path;
@@ -55,12 +55,12 @@ pub(crate) struct Rule {
     pub(crate) across: Option<Place>,
     pub(crate) stated: Stated,
     pub(crate) during: Option<Name>,
-    pub(crate) duty: Duty,
+    pub(crate) alert: AlertSettings,
 }
 
 /// What is done about a condition: what a rule and a sensor's own fault have in common.
 #[derive(Debug, Clone)]
-pub(crate) struct Duty {
+pub(crate) struct AlertSettings {
     pub(crate) enabled: bool,
     pub(crate) hold: Span,
     /// Place of the hold.
@@ -84,7 +84,7 @@ pub(crate) struct Name {
 /// What rules are read with.
 pub(crate) struct Reader<'a> {
     pub(crate) sources: &'a Sources,
-    pub(crate) log: &'a Log,
+    pub(crate) log: &'a Diagnostics,
     /// The rules of the whole device, of which a name may be a misspelling.
     pub(crate) known: &'a Table,
 }
@@ -153,8 +153,8 @@ pub(crate) fn read(name: &str, entry: &Entry, own: Option<&Table>, path: String,
     let stated = if is_other { None } else { conditions::read(name, &fields, reader.sources) };
     let during = fields.optional("during", reader::id);
     let during = during.map(|id| name_at(&fields, "during", id.as_str()));
-    let duty = Duty::read(&fields, default_message(stated.as_ref().map(|stated| stated.key)));
-    if duty.message.is_about_another() && stated.as_ref().is_some_and(|stated| stated.alone().is_some()) {
+    let alert = AlertSettings::read(&fields, default_message(stated.as_ref().map(|stated| stated.key)));
+    if alert.message.is_about_another() && stated.as_ref().is_some_and(|stated| stated.alone().is_some()) {
         let problem = Problem::new("{other} and {other_sensor} mean nothing without differs_from");
         fields.error("message", problem.help("expected {value}, {limit} or {sensor}").across_documents());
     }
@@ -165,25 +165,25 @@ pub(crate) fn read(name: &str, entry: &Entry, own: Option<&Table>, path: String,
         return None;
     }
     let selector = selector.or_else(|| has_quantity.then(Selector::all))?;
-    Some(Rule { id: id?, path, key, selector, watches, quantity, across, stated: stated?, during, duty })
+    Some(Rule { id: id?, path, key, selector, watches, quantity, across, stated: stated?, during, alert })
 }
 
 /// Reads `agent.sensor_fault`, `agent.bus_down`, `agent.bus_silent` or `agent.hub_refuses`.
-pub(crate) fn read_duty(fields: Fields<'_>) -> Duty {
-    let duty = Duty::read(&fields, default_message(None));
-    if duty.message.is_about_another() {
+pub(crate) fn read_alert_settings(fields: Fields<'_>) -> AlertSettings {
+    let alert = AlertSettings::read(&fields, default_message(None));
+    if alert.message.is_about_another() {
         let problem = Problem::new("{other} and {other_sensor} mean nothing here");
         fields.error("message", problem.help("expected {value}, {limit} or {sensor}"));
     }
     fields.finish();
-    duty
+    alert
 }
 
-impl Duty {
-    /// Reads the keys of a duty. What is wrong is in the log, so that no plan is made with what stands in for it here.
-    fn read(fields: &Fields<'_>, default_message: &str) -> Duty {
+impl AlertSettings {
+    /// Reads the keys of an alert. What is wrong is in the log, so that no plan is made with what stands in for it here.
+    fn read(fields: &Fields<'_>, default_message: &str) -> AlertSettings {
         let escalation = fields.or_default("escalation", reader::id);
-        Duty {
+        AlertSettings {
             enabled: fields.or_default("enabled", reader::boolean),
             hold: fields.or_default("for", reader::duration),
             hold_at: fields.place("for"),

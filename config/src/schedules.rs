@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use tilth_core::schedule::Schedule;
 use tilth_core::time::Span;
 
-use crate::diagnostic::{Log, Problem};
+use crate::diagnostic::{Diagnostics, Problem};
 use crate::namespaces::SCHEDULE;
 use crate::reader::{self, Fields};
 use crate::source::Place;
@@ -35,7 +35,7 @@ impl Hours {
 /// Schedules by name. One that is wrong is there without hours, so that rules may still name it.
 pub(crate) type Schedules = BTreeMap<String, Option<Hours>>;
 
-pub(crate) fn read(table: &Table, device_zone: Option<&TimeZone>, path: &str, log: &Log) -> Schedules {
+pub(crate) fn read(table: &Table, device_zone: Option<&TimeZone>, path: &str, log: &Diagnostics) -> Schedules {
     let schedules = table.iter().map(|(name, entry)| {
         let path = crate::path::join(path, name);
         (name.clone(), read_one(name, entry, device_zone, path, log))
@@ -43,7 +43,13 @@ pub(crate) fn read(table: &Table, device_zone: Option<&TimeZone>, path: &str, lo
     schedules.collect()
 }
 
-fn read_one(name: &str, entry: &Entry, device_zone: Option<&TimeZone>, path: String, log: &Log) -> Option<Hours> {
+fn read_one(
+    name: &str,
+    entry: &Entry,
+    device_zone: Option<&TimeZone>,
+    path: String,
+    log: &Diagnostics,
+) -> Option<Hours> {
     let fields = Fields::of(entry, path, &SCHEDULE, log)?;
     let id = reader::entry_id(name, &fields, log);
     let from = fields.required("from", time);
@@ -70,7 +76,7 @@ fn time(node: &Node) -> Result<Time, Problem> {
 }
 
 /// A time zone by its IANA name.
-pub(crate) fn timezone(node: &Node, log: &Log) -> Result<TimeZone, Problem> {
+pub(crate) fn timezone(node: &Node, log: &Diagnostics) -> Result<TimeZone, Problem> {
     let text = node.as_text().ok_or_else(|| reader::expected("a time zone such as \"Europe/Amsterdam\"", node))?;
     TimeZone::get(text).map_err(|_| {
         let names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
@@ -81,7 +87,7 @@ pub(crate) fn timezone(node: &Node, log: &Log) -> Result<TimeZone, Problem> {
 }
 
 /// The days of a list, Monday first; every day without one.
-fn read_days(fields: &Fields<'_>, log: &Log) -> Option<[bool; 7]> {
+fn read_days(fields: &Fields<'_>, log: &Diagnostics) -> Option<[bool; 7]> {
     if !fields.has("days") {
         return Some([true; 7]);
     }

@@ -11,14 +11,14 @@ use tilth_core::time::Span;
 use tilth_core::unit::{Conversion, Unit};
 use tilth_core::value::{Resolution, Steps};
 
-use crate::diagnostic::{Log, Problem};
+use crate::diagnostic::{Diagnostics, Problem};
 use crate::document::{Effective, ZONES};
 use crate::input::{self, Input};
 use crate::namespaces::SENSOR;
 use crate::path;
 use crate::reader::{self, Fields};
 use crate::roster::{Feed, Known, Sensors, Stamping};
-use crate::settings::{Judging, Zones};
+use crate::settings::{Plausibility, Zones};
 use crate::site::{Purpose, Site};
 use crate::source::{Place, Sources};
 use crate::tree::{Content, Entry, Node};
@@ -46,7 +46,7 @@ pub(crate) struct Reader<'a> {
     /// The buses that `agent.toml` names, also those that are wrong.
     pub(crate) named_buses: &'a BTreeSet<String>,
     pub(crate) purpose: Purpose,
-    pub(crate) log: &'a Log,
+    pub(crate) log: &'a Diagnostics,
     pub(crate) sources: &'a Sources,
     /// Buses already said to be missing: one message for each is enough.
     pub(crate) missing: RefCell<BTreeSet<Id>>,
@@ -143,7 +143,7 @@ impl Reader<'_> {
         let quantity = fields.required("quantity", |node| reader::word(node, &quantities, Quantity::from_name, log));
         let interval = fields.optional("interval", reader::some_duration);
         let stale_after = fields.optional("stale_after", reader::some_duration);
-        let own = Judging::read(&fields);
+        let own = Plausibility::read(&fields);
         let calibration = read_calibration(&fields);
         let input = fields.optional("input", |node| input::read(node, log));
         let stamp = fields.word_or_default("stamp", stamping);
@@ -331,7 +331,7 @@ fn stamping(text: &str) -> Option<Stamping> {
     }
 }
 
-fn check_resolution(fields: &Fields<'_>, judging: &Judging) -> Option<Resolution> {
+fn check_resolution(fields: &Fields<'_>, judging: &Plausibility) -> Option<Resolution> {
     let Some(resolution) = judging.resolution else {
         if !fields.has("resolution") {
             let problem = Problem::new("resolution is missing").across_documents();

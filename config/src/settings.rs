@@ -8,13 +8,13 @@ use tilth_core::time::Span;
 use tilth_core::value::Resolution;
 
 use crate::channels::{self, Channels};
-use crate::diagnostic::{Log, Problem};
+use crate::diagnostic::{Diagnostics, Problem};
 use crate::document::{Effective, View, ZONES};
 use crate::escalation::{self, Policies};
 use crate::namespaces::{AGENT, QUANTITY};
 use crate::path;
 use crate::reader::{self, Fields};
-use crate::rules::{self, Duty};
+use crate::rules::{self, AlertSettings};
 use crate::schedules::{self, Schedules};
 use crate::tree::Node;
 
@@ -26,22 +26,22 @@ const NAMESPACES: [&str; 4] = ["agent", "schedules", "notifications", "escalatio
 pub(crate) struct Settings {
     /// By which people read times, and schedules that name none.
     pub(crate) timezone: Option<TimeZone>,
-    pub(crate) quantities: BTreeMap<Quantity, Judging>,
+    pub(crate) quantities: BTreeMap<Quantity, Plausibility>,
     pub(crate) schedules: Schedules,
     pub(crate) channels: Channels,
     pub(crate) policies: Policies,
     /// What is bound to every sensor, to tell that the sensor itself is at fault.
-    pub(crate) sensor_fault: Option<Duty>,
+    pub(crate) sensor_fault: Option<AlertSettings>,
     /// What is bound to every line that a sensor is on; a zone has no say in it.
-    pub(crate) bus_down: Option<Duty>,
+    pub(crate) bus_down: Option<AlertSettings>,
     /// What is bound to every such line about its silence.
-    pub(crate) bus_silent: Option<Duty>,
-    pub(crate) hub_refuses: Option<Duty>,
+    pub(crate) bus_silent: Option<AlertSettings>,
+    pub(crate) hub_refuses: Option<AlertSettings>,
 }
 
 /// What is plausible for a sensor, or for all of a quantity.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Judging {
+pub(crate) struct Plausibility {
     pub(crate) resolution: Option<Resolution>,
     pub(crate) range: Option<(f64, f64)>,
     pub(crate) max_rate: Option<f64>,
@@ -56,7 +56,7 @@ pub(crate) struct Zones {
 }
 
 impl Zones {
-    pub(crate) fn read(effective: &Effective, log: &Log) -> Zones {
+    pub(crate) fn read(effective: &Effective, log: &Diagnostics) -> Zones {
         let device = read(effective.device(), "", log);
         let zones = effective.zones().into_iter().flatten().filter_map(|(zone, _)| {
             let view = effective.zone(zone);
@@ -83,7 +83,7 @@ impl Zones {
 }
 
 /// Reads the settings of a view; `at` is the path of the zone, or empty.
-fn read(view: View<'_>, at: &str, log: &Log) -> Settings {
+fn read(view: View<'_>, at: &str, log: &Diagnostics) -> Settings {
     let at = |namespace| path::under(at, namespace);
     let (agent, agent_path) = (view.namespace("agent"), at("agent"));
     // A table without keys lacks nothing that would have to be said at a place.
@@ -93,9 +93,9 @@ fn read(view: View<'_>, at: &str, log: &Log) -> Settings {
         // In place of one that is wrong, so that its schedules do not say on top that there is none.
         zone.or_else(|| fields.has("timezone").then_some(TimeZone::UTC))
     });
-    let duty = |key| fields.as_ref().and_then(|fields| fields.table(key)).map(rules::read_duty);
+    let alert = |key| fields.as_ref().and_then(|fields| fields.table(key)).map(rules::read_alert_settings);
     let [sensor_fault, bus_down, bus_silent, hub_refuses] =
-        ["sensor_fault", "bus_down", "bus_silent", "hub_refuses"].map(duty);
+        ["sensor_fault", "bus_down", "bus_silent", "hub_refuses"].map(alert);
     let quantities = fields.as_ref().map(|fields| read_quantities(fields, log)).unwrap_or_default();
     if let Some(fields) = fields {
         fields.finish();
@@ -106,7 +106,7 @@ fn read(view: View<'_>, at: &str, log: &Log) -> Settings {
     Settings { timezone, quantities, schedules, channels, policies, sensor_fault, bus_down, bus_silent, hub_refuses }
 }
 
-fn read_quantities(agent: &Fields<'_>, log: &Log) -> BTreeMap<Quantity, Judging> {
+fn read_quantities(agent: &Fields<'_>, log: &Diagnostics) -> BTreeMap<Quantity, Plausibility> {
     let names = Quantity::ALL.map(Quantity::name);
     let quantities = agent.entries("quantities").filter_map(|(name, entry)| {
         let path = path::join(&path::join(&agent.path, "quantities"), name);
@@ -115,17 +115,17 @@ fn read_quantities(agent: &Fields<'_>, log: &Log) -> BTreeMap<Quantity, Judging>
             return None;
         };
         let fields = Fields::of(entry, path, &QUANTITY, log)?;
-        let judging = Judging::read(&fields);
+        let judging = Plausibility::read(&fields);
         fields.finish();
         Some((quantity, judging))
     });
     quantities.collect()
 }
 
-impl Judging {
+impl Plausibility {
     /// Reads the four keys that a sensor and a quantity have in common.
-    pub(crate) fn read(fields: &Fields<'_>) -> Judging {
-        Judging {
+    pub(crate) fn read(fields: &Fields<'_>) -> Plausibility {
+        Plausibility {
             resolution: fields.optional("resolution", resolution),
             range: fields.optional("range", reader::span_of_values),
             max_rate: fields.optional("max_rate", reader::positive),
@@ -134,8 +134,8 @@ impl Judging {
     }
 
     /// These figures; where one is not set, that of `other`.
-    pub(crate) fn or(self, other: Judging) -> Judging {
-        Judging {
+    pub(crate) fn or(self, other: Plausibility) -> Plausibility {
+        Plausibility {
             resolution: self.resolution.or(other.resolution),
             range: self.range.or(other.range),
             max_rate: self.max_rate.or(other.max_rate),

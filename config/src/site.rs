@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use tilth_core::id::Id;
 use tilth_core::label::Label;
 
-use crate::diagnostic::{Level, Log, Problem};
+use crate::diagnostic::{Diagnostics, Level, Problem};
 use crate::document::{NAMESPACES, ZONES};
 use crate::hosts::{self, Hosts, host_of, is_loopback};
 use crate::input::BusKind;
@@ -147,7 +147,7 @@ impl Purpose {
     }
 
     /// Says that something of the machine is missing, as bad as it is for this purpose.
-    pub(crate) fn say(self, log: &Log, place: Place, path: &str, problem: Problem) {
+    pub(crate) fn say(self, log: &Diagnostics, place: Place, path: &str, problem: Problem) {
         match self.about_hardware() {
             Some(Level::Error) => log.error(place, path, problem),
             Some(Level::Warning) => log.warning(place, path, problem),
@@ -162,7 +162,7 @@ pub(crate) fn named_buses(table: &Table) -> BTreeSet<String> {
 }
 
 /// Reads `agent.toml`.
-pub(crate) fn read(source: SourceId, table: Table, sources: &Sources, purpose: Purpose, log: &Log) -> Site {
+pub(crate) fn read(source: SourceId, table: Table, sources: &Sources, purpose: Purpose, log: &Diagnostics) -> Site {
     let root = Entry {
         key: source.whole(),
         node: Node { content: crate::tree::Content::Table(table), ..Node::null(source.whole()) },
@@ -254,7 +254,7 @@ fn hub_url(node: &Node) -> Result<String, Problem> {
     Ok(format!("{scheme}://{rest}"))
 }
 
-fn read_bus(name: &str, entry: &Entry, log: &Log) -> Option<(Id, Bus)> {
+fn read_bus(name: &str, entry: &Entry, log: &Diagnostics) -> Option<(Id, Bus)> {
     let mut fields = Fields::of(entry, path::join("bus", name), &BUS, log)?;
     let id = reader::entry_id(name, &fields, log);
     let names = fields.words("kind");
@@ -346,7 +346,7 @@ fn broker_url(node: &Node) -> Result<String, Problem> {
 }
 
 /// An input of 1-Wire or a pin names no bus, so there can be only one of that kind.
-fn check_lone(root: &Entry, buses: &BTreeMap<Id, Bus>, log: &Log) {
+fn check_lone(root: &Entry, buses: &BTreeMap<Id, Bus>, log: &Diagnostics) {
     for kind in [BusKind::W1, BusKind::Gpio] {
         let mut of_kind = buses.iter().filter(|(_, bus)| bus.kind == kind).map(|(id, _)| id);
         if let (Some(first), Some(second)) = (of_kind.next(), of_kind.next()) {
@@ -359,7 +359,7 @@ fn check_lone(root: &Entry, buses: &BTreeMap<Id, Bus>, log: &Log) {
 }
 
 /// Two readers of one port would each get some of its bytes.
-fn check_ports(root: &Entry, buses: &BTreeMap<Id, Bus>, sources: &Sources, log: &Log) {
+fn check_ports(root: &Entry, buses: &BTreeMap<Id, Bus>, sources: &Sources, log: &Diagnostics) {
     let port = |(id, bus): (&'_ Id, &'_ Bus)| {
         let port = match &bus.link {
             Link::Serial(serial) => &serial.port,
@@ -387,7 +387,7 @@ mod tests {
 
     #[test]
     fn a_host_is_that_host_and_no_other() {
-        let log = Log::default();
+        let log = Diagnostics::default();
         let hosts = |texts: &[&str]| {
             let text = format!("[secrets.a]\nhosts = {texts:?}");
             let mut sources = crate::Sources::default();

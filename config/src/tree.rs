@@ -8,10 +8,10 @@ use serde_json::{Number, Value as Json};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::diagnostic::{Log, Problem};
+use crate::diagnostic::{Diagnostics, Problem};
 use crate::redact::{self, Hidden, NOT_SHOWN, Within};
-use crate::slips::{self, Broken};
 use crate::source::{Place, SourceId};
+use crate::toml_hints::{self, SyntaxError};
 
 /// The deepest value of any document, a figure of a zone's own quantity, lies seven levels down; what lies much deeper is
 /// no configuration, and trees are walked by recursion.
@@ -73,7 +73,7 @@ pub(crate) struct Entry {
 }
 
 /// The tree of a TOML text. What cannot be read is in the log, and the tree holds the rest.
-pub(crate) fn from_toml(source: SourceId, text: &str, log: &Log) -> Table {
+pub(crate) fn from_toml(source: SourceId, text: &str, log: &Diagnostics) -> Table {
     let error = match DeTable::parse(text) {
         Ok(table) => {
             let hidden = Hidden::default();
@@ -91,12 +91,12 @@ pub(crate) fn from_toml(source: SourceId, text: &str, log: &Log) -> Table {
     let mut said = BTreeSet::new();
     for _ in 0..MAX_READS {
         let (_, errors) = DeTable::parse_recoverable(&readable);
-        let broken = slips::broken(&shown, &hidden, &errors);
-        let fresh: Vec<Broken> = broken.into_iter().filter(|broken| said.insert(broken.spoilt.start)).collect();
+        let broken = toml_hints::broken(&shown, &hidden, &errors);
+        let fresh: Vec<SyntaxError> = broken.into_iter().filter(|broken| said.insert(broken.spoilt.start)).collect();
         if fresh.is_empty() {
             break;
         }
-        for Broken { at, spoilt, message, help, is_line } in fresh {
+        for SyntaxError { at, spoilt, message, help, is_line } in fresh {
             let mut problem = Problem::new(format!("not TOML: {message}"));
             if let Some(help) = help {
                 problem = problem.help(help);
@@ -157,7 +157,7 @@ fn is_secret(content: &Content, within: Within) -> bool {
 
 struct Toml<'a> {
     source: SourceId,
-    log: &'a Log,
+    log: &'a Diagnostics,
     /// Places of secrets in a broken text: what could be read of it may not be what was meant.
     hidden: Hidden,
 }

@@ -185,7 +185,7 @@ struct Watch {
     alert: Alert,
     escalation: Option<Escalation>,
     /// Who took the alert on last.
-    taker: Option<String>,
+    acknowledged_by: Option<String>,
     timer: Option<Uptime>,
     missing_timer: bool,
 }

@@ -69,7 +69,7 @@ pub enum Cause {
 
 /// What a level's wait brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct DuePage {
     /// Tell the channels of the (new) severity.
     pub(crate) cause: Cause,
     /// The number of the page.
@@ -96,7 +96,7 @@ impl Escalation {
 
     /// The next page, if it is due and nothing mutes it; a wait that passed without an acknowledgement makes it one severity
     /// worse. What mutes it is given as the cause of the page that is sent when that is over.
-    pub(crate) fn step(&mut self, now: Stamp, policy: &Policy, muted: Option<Cause>) -> Option<Told> {
+    pub(crate) fn step(&mut self, now: Stamp, policy: &Policy, muted: Option<Cause>) -> Option<DuePage> {
         match self.next {
             Next::Never => return None,
             Next::At(due) if due.at > now.uptime => return None,
@@ -119,7 +119,7 @@ impl Escalation {
         let wait = policy.level(self.severity).wait;
         self.next = if wait > Span::ZERO { Next::At(Due::after(now, wait)) } else { Next::Never };
         self.pages += 1;
-        Some(Told { cause, page: self.pages })
+        Some(DuePage { cause, page: self.pages })
     }
 
     /// The acknowledgement is over: page at this level again.

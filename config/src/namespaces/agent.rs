@@ -1,8 +1,8 @@
 //! Keys of `[agent]`.
 
 use super::DefaultValue::Described;
-use super::rules::DUTY;
-use super::sensors::{JUDGING, quantities};
+use super::rules::ALERT;
+use super::sensors::{PLAUSIBILITY, quantities};
 use super::{Key, KeyTable, TIMEZONE, Value, key, table};
 
 pub(crate) static AGENT: KeyTable = table("agent", &[&KEYS]);
@@ -22,28 +22,28 @@ static KEYS: [Key; 6] = [
     ),
     key(
         "sensor_fault",
-        Value::Table(&DUTY),
+        Value::Table(&ALERT),
         Described("after `2m`, warning; never before 1.5 times the sensor's `interval`"),
         "the alert for a sensor that cannot be believed: keys of a rule, without a condition",
     ),
     key(
         "bus_down",
-        Value::Table(&DUTY),
+        Value::Table(&ALERT),
         Described("after `1m`, critical"),
         "the alert for a line that is down, likewise",
     ),
     key(
         "bus_silent",
-        Value::Table(&DUTY),
+        Value::Table(&ALERT),
         Described("at once, critical; see [rules.md](rules.md)"),
         "the alert for a line that is up and carries nothing, likewise",
     ),
     key(
         "hub_refuses",
-        Value::Table(&DUTY),
+        Value::Table(&ALERT),
         Described("after `1m`, warning"),
         "the alert for a hub that refuses this device, likewise",
     ),
 ];
 
-pub(crate) static QUANTITY: KeyTable = table("agent.quantities.NAME", &[&JUDGING]);
+pub(crate) static QUANTITY: KeyTable = table("agent.quantities.NAME", &[&PLAUSIBILITY]);

@@ -9,7 +9,7 @@ use super::{ANY_TEXT, Form, ID, Key, KeyTable, SENSOR_ID, Value, form, key, tabl
 const SELECTOR: Form = form("sensor or glob", "^[a-z0-9*-]+/[a-z0-9*-]+$");
 
 pub(crate) static RULE: KeyTable =
-    table("rules.NAME", &[&WATCHES, &CONDITIONS, &LIMITS, &DURING, &DUTY_KEYS, &ACTIONS]);
+    table("rules.NAME", &[&WATCHES, &CONDITIONS, &LIMITS, &DURING, &ALERT_KEYS, &ACTIONS]);
 
 static WATCHES: [Key; 3] = [
     key("sensor", Value::Text(SELECTOR), Described("all of its `quantity`"), "what it watches: a sensor or a glob"),
@@ -46,9 +46,9 @@ static DURING: [Key; 1] =
     [key("during", Value::Text(ID), Described("always"), "the [schedule](#hours-of-the-day) in which it watches")];
 
 /// The table of an alert of the agent itself, such as `agent.bus_down`.
-pub(super) static DUTY: KeyTable = table("agent.ALERT", &[&DUTY_KEYS]);
+pub(super) static ALERT: KeyTable = table("agent.ALERT", &[&ALERT_KEYS]);
 
-static DUTY_KEYS: [Key; 8] = [
+static ALERT_KEYS: [Key; 8] = [
     key("escalation", Value::Text(ID), Text("default"), "[whom to tell](#whom-to-tell) after how long"),
     key("enabled", Value::Flag, Flag(true), "whether it watches"),
     key("for", Value::Duration, Text("0s"), "how long the condition must hold first"),

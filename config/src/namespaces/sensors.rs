@@ -7,7 +7,7 @@ use super::{ANY_TEXT, Form, ID, Key, KeyTable, SENSOR_ID, Value, form, key, tabl
 
 const INPUT: Form = form("input", "^(board|modbus|i2c|w1|gpio|mqtt|sdi12|line|http|host|derived|sim):.+$");
 
-pub(crate) static SENSOR: KeyTable = table("sensors.\"ZONE/NAME\"", &[&FIRST, &JUDGING, &LAST]);
+pub(crate) static SENSOR: KeyTable = table("sensors.\"ZONE/NAME\"", &[&FIRST, &PLAUSIBILITY, &LAST]);
 
 static FIRST: [Key; 5] = [
     key("enabled", Value::Flag, Flag(true), "whether it is there at all"),
@@ -23,7 +23,7 @@ static FIRST: [Key; 5] = [
 ];
 
 /// What a sensor and a quantity have in common.
-pub(super) static JUDGING: [Key; 4] = [
+pub(super) static PLAUSIBILITY: [Key; 4] = [
     key("resolution", Value::Positive(UNIT), QUANTITYS, "the step to which values are rounded"),
     key("range", Value::Range(UNIT), QUANTITYS, "what can be believed, as `[3, 10]`; outside is the sensor's fault"),
     key("max_rate", Value::Positive(RATE), QUANTITYS, "the fastest change that can be believed"),

@@ -11,9 +11,9 @@ use tilth_core::sensor::Sensor;
 use tilth_core::time::Span;
 use tilth_core::value::Resolution;
 
-use super::{Binder, Bonds};
+use super::{Binder, RuleBindings};
 use crate::roster::Known;
-use crate::rules::{self, Duty};
+use crate::rules::{self, AlertSettings};
 use crate::source::Place;
 
 /// A sensor is not overdue sooner than this, however often it speaks: a board that restarts is back before.
@@ -28,7 +28,7 @@ struct Watched<'a> {
     rule: &'static str,
     /// What is said when it is well again.
     resolved: &'static str,
-    duty: Option<&'a Duty>,
+    alert: Option<&'a AlertSettings>,
     /// What to blame where there are too many.
     place: Option<Place>,
 }
@@ -46,7 +46,7 @@ impl<'a> Binder<'a> {
     fn buses(&mut self, within: &BTreeMap<&SensorId, Span>) -> Vec<Sensor> {
         let parts = self.parts;
         let Some(site) = parts.site else { return Vec::new() };
-        let duty = parts.zones.device().bus_down.as_ref();
+        let alert = parts.zones.device().bus_down.as_ref();
         let mut wanted = BTreeMap::new();
         for known in parts.sensors.known.iter().filter(|known| known.enabled) {
             if let Some(bus) = known.sensor.bus.as_ref().filter(|bus| site.buses.contains_key(*bus)) {
@@ -56,7 +56,7 @@ impl<'a> Binder<'a> {
         let silent_after = self.silent_after(within);
         let watched = |(bus, place): (&Id, Place)| {
             let (rule, resolved) = (rules::BUS_DOWN, "bus {name} is back");
-            let watched = Watched { id: SensorId::of_bus(bus), rule, resolved, duty, place: Some(place) };
+            let watched = Watched { id: SensorId::of_bus(bus), rule, resolved, alert, place: Some(place) };
             let sensor = Sensor { stands_for: Some(bus.clone()), ..self.watch(&watched)? };
             silent_after.get(bus).iter().for_each(|after| self.watch_silence(&sensor, **after, place));
             Some(sensor)
@@ -100,38 +100,38 @@ impl<'a> Binder<'a> {
 
     fn watch_silence(&mut self, sensor: &Sensor, after: Span, place: Place) {
         let settings = self.parts.zones.device();
-        let Some(duty) = settings.bus_silent.as_ref().filter(|duty| duty.enabled) else { return };
-        let Some(escalation) = self.policy(&duty.escalation, settings) else { return };
+        let Some(alert) = settings.bus_silent.as_ref().filter(|alert| alert.enabled) else { return };
+        let Some(escalation) = self.policy(&alert.escalation, settings) else { return };
         let Ok(rule) = Id::new(rules::BUS_SILENT) else { return };
         let key = AlertKey { zone: sensor.zone.clone(), rule, sensor: sensor.id.clone() };
-        let bonds = Bonds { during: None, escalation, resolved: None };
-        self.push(key, Condition::MissingFor(after), duty, bonds, place);
+        let bonds = RuleBindings { during: None, escalation, resolved: None };
+        self.push(key, Condition::MissingFor(after), alert, bonds, place);
     }
 
     /// Whether the hub takes what this device says: data that stays here unseen is for people to know.
     fn hub(&mut self) -> Option<Sensor> {
         let parts = self.parts;
         parts.site?.hub.as_ref()?;
-        let duty = parts.zones.device().hub_refuses.as_ref();
+        let alert = parts.zones.device().hub_refuses.as_ref();
         self.watch(&Watched {
             id: SensorId::hub_accepts(),
             rule: rules::HUB_REFUSES,
             resolved: "the hub accepts this device again",
-            duty,
+            alert,
             place: None,
         })
     }
 
     fn watch(&mut self, watched: &Watched<'_>) -> Option<Sensor> {
-        let Watched { id, rule, resolved, duty, place } = watched;
+        let Watched { id, rule, resolved, alert, place } = watched;
         let sensor = contact(id.clone())?;
         let settings = self.parts.zones.device();
-        if let Some(duty) = duty.filter(|duty| duty.enabled)
-            && let Some(escalation) = self.policy(&duty.escalation, settings)
+        if let Some(alert) = alert.filter(|alert| alert.enabled)
+            && let Some(escalation) = self.policy(&alert.escalation, settings)
         {
             let key = AlertKey { zone: sensor.zone.clone(), rule: Id::new(rule).ok()?, sensor: sensor.id.clone() };
-            let bonds = Bonds { during: None, escalation, resolved: Some(rules::shipped(resolved)) };
-            self.push(key, Condition::Below { limit: 1.0, clear: 1.0 }, duty, bonds, place.unwrap_or(duty.hold_at));
+            let bonds = RuleBindings { during: None, escalation, resolved: Some(rules::shipped(resolved)) };
+            self.push(key, Condition::Below { limit: 1.0, clear: 1.0 }, alert, bonds, place.unwrap_or(alert.hold_at));
         }
         Some(sensor)
     }

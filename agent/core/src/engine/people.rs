@@ -14,7 +14,7 @@ impl Engine {
         let Some(of) = self.watches.iter().position(raised) else { return };
         let until = Due::after(self.clock.stamp(self.now), span);
         self.watches[of].alert.acknowledge(until);
-        self.watches[of].taker = Some(by.clone());
+        self.watches[of].acknowledged_by = Some(by.clone());
         let of = of as u32;
         self.say(of, Transition::Acknowledged { until: self.clock.stamp(until.at), by });
         self.come_again(of);

@@ -6,7 +6,7 @@ use super::bus::Inhibition;
 use super::{Engine, Kind};
 use crate::alert::{Change, Raised, State, Terms};
 use crate::effect::{Effect, Page, Reason, Report, Transition};
-use crate::escalate::{Cause, Escalation, PageId, Told};
+use crate::escalate::{Cause, DuePage, Escalation, PageId};
 use crate::message::{Place, Template};
 use crate::plan::{Rule, Severity};
 use crate::reading::SensorIx;
@@ -95,7 +95,7 @@ impl Engine {
             }
             Some(Change::Resolved(raised)) => {
                 let report = self.report(of, Some(Over { raised, reason: Reason::Cleared }));
-                (self.watches[of as usize].escalation, self.watches[of as usize].taker) = (None, None);
+                (self.watches[of as usize].escalation, self.watches[of as usize].acknowledged_by) = (None, None);
                 self.effects.push_back(Effect::Alert(Transition::Resolved(Reason::Cleared), Box::new(report)));
             }
             Some(Change::Expired) => {
@@ -121,7 +121,7 @@ impl Engine {
         let (State::Firing(raised), Some(escalation)) = (&watch.alert.state, &mut watch.escalation) else { return };
         let now = self.clock.stamp(self.now);
         let was_held = escalation.is_held();
-        let Some(Told { cause, page }) = escalation.step(now, &rule.escalation, muted) else {
+        let Some(DuePage { cause, page }) = escalation.step(now, &rule.escalation, muted) else {
             // Held until the bus is heard, whatever it was held for before.
             let is_new = !was_held || matches!(inhibition, Some(Inhibition::Suspected));
             if muted == Some(Cause::BusBack) && escalation.is_held() && is_new {
@@ -197,7 +197,7 @@ impl Engine {
             let report = self.report(of, Some(Over { raised, reason }));
             self.effects.push_back(Effect::Alert(Transition::Resolved(reason), Box::new(report)));
         }
-        (self.watches[of as usize].escalation, self.watches[of as usize].taker) = (None, None);
+        (self.watches[of as usize].escalation, self.watches[of as usize].acknowledged_by) = (None, None);
         self.come_again(of);
     }
 

@@ -66,7 +66,7 @@ impl Engine {
                 self.escalate(of);
             }
             State::Acknowledged { until, .. } => {
-                let (until, by) = (self.clock.stamp(until.at), watch.taker.clone().unwrap_or_default());
+                let (until, by) = (self.clock.stamp(until.at), watch.acknowledged_by.clone().unwrap_or_default());
                 self.say(of, Transition::Acknowledged { until, by });
             }
         }

@@ -94,7 +94,8 @@ pub(super) struct AlertRecord {
     escalation: Option<Escalation>,
     /// Who took it on last; not known of one from before that was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    taker: Option<String>,
+    #[serde(rename = "taker")]
+    acknowledged_by: Option<String>,
 }
 
 /// Why a snapshot cannot be used.
@@ -163,7 +164,7 @@ impl Engine {
             hold: bound.rule.hold,
             alert,
             escalation: watch.escalation,
-            taker: watch.taker.clone().filter(|_| watch.alert.raised().is_some()),
+            acknowledged_by: watch.acknowledged_by.clone().filter(|_| watch.alert.raised().is_some()),
         })
     }
 
@@ -330,9 +331,9 @@ impl Engine {
             alert.restart_hold(now, terms(rule));
         }
         alert.shorten_cooldown(now, terms(rule));
-        let (mut escalation, taker) = (record.escalation, record.taker.clone());
+        let (mut escalation, acknowledged_by) = (record.escalation, record.acknowledged_by.clone());
         escalation.iter_mut().for_each(|escalation| escalation.shorten_wait(now, &rule.escalation));
-        self.watches[of as usize] = Watch { alert, escalation, taker, ..Watch::default() };
+        self.watches[of as usize] = Watch { alert, escalation, acknowledged_by, ..Watch::default() };
     }
 
     /// Sets every timer from what is remembered.

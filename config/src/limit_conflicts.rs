@@ -5,19 +5,19 @@ use std::collections::BTreeMap;
 use tilth_core::id::SensorId;
 use tilth_core::rules::Condition;
 
-use crate::diagnostic::{Log, Problem};
+use crate::diagnostic::{Diagnostics, Problem};
 use crate::path;
 use crate::rules::Rule;
 use crate::source::{Place, Sources};
 
 /// The narrowest limits of every sensor.
 #[derive(Debug, Default)]
-pub(crate) struct Bands {
-    sensors: BTreeMap<SensorId, Band>,
+pub(crate) struct LimitConflicts {
+    sensors: BTreeMap<SensorId, Limits>,
 }
 
 #[derive(Debug, Default)]
-struct Band {
+struct Limits {
     above: Option<Limit>,
     below: Option<Limit>,
 }
@@ -30,7 +30,7 @@ struct Limit {
     rule: String,
 }
 
-impl Bands {
+impl LimitConflicts {
     /// Takes note of a rule that is bound to a sensor. One that watches by hours may well contradict another.
     pub(crate) fn add(&mut self, sensor: &SensorId, rule: &Rule) {
         let (value, is_above) = match rule.stated.alone() {
@@ -41,8 +41,8 @@ impl Bands {
         if rule.during.is_some() {
             return;
         }
-        let band = self.sensors.entry(sensor.clone()).or_default();
-        let known = if is_above { &mut band.above } else { &mut band.below };
+        let limits = self.sensors.entry(sensor.clone()).or_default();
+        let known = if is_above { &mut limits.above } else { &mut limits.below };
         if known.as_ref().is_none_or(|known| if is_above { value < known.value } else { value > known.value }) {
             let path = path::join(&rule.path, rule.stated.key);
             *known = Some(Limit { value, place: rule.stated.place, path, rule: rule.id.to_string() });
@@ -50,10 +50,10 @@ impl Bands {
     }
 
     /// Says where two limits leave nothing between them, once for each limit that is at fault.
-    pub(crate) fn say(self, sources: &Sources, log: &Log) {
+    pub(crate) fn say(self, sources: &Sources, log: &Diagnostics) {
         let mut crossed: BTreeMap<Place, (String, String, usize)> = BTreeMap::new();
-        for (sensor, band) in &self.sensors {
-            let (Some(above), Some(below)) = (&band.above, &band.below) else { continue };
+        for (sensor, limits) in &self.sensors {
+            let (Some(above), Some(below)) = (&limits.above, &limits.below) else { continue };
             if below.value <= above.value {
                 continue;
             }

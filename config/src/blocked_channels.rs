@@ -1,7 +1,7 @@
 //! Says of each channel whose secret `agent.toml` does not let go where the channel leads.
 
 use crate::channels::Channels;
-use crate::diagnostic::{Log, Problem};
+use crate::diagnostic::{Diagnostics, Problem};
 use crate::document::{Effective, ZONES};
 use crate::path;
 use crate::settings::Zones;
@@ -10,7 +10,7 @@ use crate::source::Place;
 use crate::tree::Table;
 
 /// Says of each channel that may not use its secret.
-pub(crate) fn say(effective: &Effective, zones: &Zones, site: &Site, log: &Log) {
+pub(crate) fn say(effective: &Effective, zones: &Zones, site: &Site, log: &Diagnostics) {
     let device = effective.device().namespace("notifications");
     say_of(&device, "notifications", &zones.device().channels, site, log);
     for (zone, _) in effective.zones().into_iter().flatten() {
@@ -21,7 +21,7 @@ pub(crate) fn say(effective: &Effective, zones: &Zones, site: &Site, log: &Log) 
     }
 }
 
-fn say_of(table: &Table, at: &str, channels: &Channels, site: &Site, log: &Log) {
+fn say_of(table: &Table, at: &str, channels: &Channels, site: &Site, log: &Diagnostics) {
     for (name, entry) in table {
         let channel = channels.get(name).and_then(|channel| channel.as_ref());
         let Some(why) = channel.and_then(|(_, channel)| channel.blocked_by(site)) else { continue };

@@ -16,7 +16,7 @@ const CURLY: [char; 8] = ['\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{20
 
 /// One place at which a text cannot be read.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Broken {
+pub(crate) struct SyntaxError {
     pub(crate) at: Range<usize>,
     /// What follows from it, so that nothing more is said of this much.
     pub(crate) spoilt: Range<usize>,
@@ -29,41 +29,41 @@ pub(crate) struct Broken {
 /// What a parser's errors come to: one for each line, and none after one that spoils all that follows.
 ///
 /// The text is one that may be shown; `hidden` says where in it a secret was.
-pub(crate) fn broken(text: &str, hidden: &Hidden, errors: &[toml::de::Error]) -> Vec<Broken> {
+pub(crate) fn broken(text: &str, hidden: &Hidden, errors: &[toml::de::Error]) -> Vec<SyntaxError> {
     let mut errors: Vec<(Range<usize>, &str)> =
         errors.iter().map(|error| (clamped(text, error.span().unwrap_or_default()), error.message())).collect();
     errors.sort_by_key(|(at, _)| at.start);
-    let mut found: Vec<Broken> = Vec::new();
+    let mut found: Vec<SyntaxError> = Vec::new();
     for (at, message) in errors {
         if found.last().is_some_and(|last| last.spoilt.contains(&at.start) || last.spoilt.end == at.start) {
             continue;
         }
         let line = line_of(text, at.start);
         let words = &text[line.clone()];
-        let slip = match () {
+        let mistake = match () {
             () if message == DUPLICATE => None,
-            () if hidden.touches(&line) && !words.trim_start().starts_with('[') => Some(Slip::Secret),
-            () => slip(words),
+            () if hidden.touches(&line) && !words.trim_start().starts_with('[') => Some(Mistake::Secret),
+            () => mistake(words),
         };
         let is_header = words.trim_start().starts_with('[');
-        let is_open = matches!(slip, None | Some(Slip::Secret)) && OPEN.iter().any(|open| message.contains(open));
+        let is_open = matches!(mistake, None | Some(Mistake::Secret)) && OPEN.iter().any(|open| message.contains(open));
         let spoilt = match (is_open, is_header) {
             (true, false) => line.start..text.len(),
             // Its name can be read, and so can what stands under it.
-            (_, true) if matches!(slip, Some(Slip::Slash(_))) => line,
+            (_, true) if matches!(mistake, Some(Mistake::Slash(_))) => line,
             (_, true) => line.start..text[line.end..].find("\n[").map_or(text.len(), |next| line.end + next),
             (false, false) => line,
         };
-        let help = match slip {
+        let help = match mistake {
             _ if message == DUPLICATE => Some(match line_of_first(text, at.start) {
                 Some(first) => format!("take out one of the two; the first is in line {first}"),
                 None => "take out one of the two".to_owned(),
             }),
             _ if is_open && message.contains("array") => Some("a list that begins with [ ends with ]".to_owned()),
-            slip => slip.map(Slip::help),
+            mistake => mistake.map(Mistake::help),
         };
         let is_line = !is_open && !is_header && message != DUPLICATE;
-        found.push(Broken { at, spoilt, message: message.to_owned(), help, is_line });
+        found.push(SyntaxError { at, spoilt, message: message.to_owned(), help, is_line });
     }
     found
 }
@@ -101,7 +101,7 @@ const NEEDS_QUOTES: &str = "a text needs quotes";
 
 /// What people write that is nearly TOML.
 #[derive(Debug, PartialEq, Eq)]
-enum Slip {
+enum Mistake {
     Curly,
     /// A name with a slash, quoted.
     Slash(String),
@@ -111,13 +111,13 @@ enum Slip {
     Secret,
 }
 
-impl Slip {
+impl Mistake {
     fn help(self) -> String {
         match self {
-            Slip::Curly => "only the plain quotes \" and ' are quotes".to_owned(),
-            Slip::Slash(quoted) => format!("a name with / needs quotes: {quoted}"),
-            Slip::Line(why, line) => format!("{why}: write {line}"),
-            Slip::Secret => {
+            Mistake::Curly => "only the plain quotes \" and ' are quotes".to_owned(),
+            Mistake::Slash(quoted) => format!("a name with / needs quotes: {quoted}"),
+            Mistake::Line(why, line) => format!("{why}: write {line}"),
+            Mistake::Secret => {
                 "a secret goes into the file secrets/NAME beside config.d, mode 0600, and \"secret:NAME\" here"
                     .to_owned()
             }
@@ -125,15 +125,16 @@ impl Slip {
     }
 }
 
-fn slip(line: &str) -> Option<Slip> {
+fn mistake(line: &str) -> Option<Mistake> {
     // A # in quotes ends no line, but then the rest of the line is quoted and of no interest here.
     let line = line.split('#').next().unwrap_or(line).trim();
     if line.contains(CURLY) {
-        return Some(Slip::Curly);
+        return Some(Mistake::Curly);
     }
     if let Some(header) = line.strip_prefix('[') {
         let name = header.trim_end_matches(']');
-        return (name.contains('/') && !name.contains(['"', '\''])).then(|| Slip::Slash(format!("[{}]", quoted(name))));
+        return (name.contains('/') && !name.contains(['"', '\'']))
+            .then(|| Mistake::Slash(format!("[{}]", quoted(name))));
     }
     let bare = |key: &str| !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
     let Some((key, value)) = line.split_once('=').map(|(key, value)| (key.trim(), value.trim())) else {
@@ -145,13 +146,13 @@ fn slip(line: &str) -> Option<Slip> {
             meant => meant.map_or(value.to_owned(), |(_, value)| value),
         };
         return (bare(key) && !value.is_empty())
-            .then(|| Slip::Line("= comes before a value", format!("{key} = {value}")));
+            .then(|| Mistake::Line("= comes before a value", format!("{key} = {value}")));
     };
     if key.contains('/') && !key.contains(['"', '\'']) {
-        return Some(Slip::Slash(format!("{} = ..", quoted(key))));
+        return Some(Mistake::Slash(format!("{} = ..", quoted(key))));
     }
     let (why, value) = meant(key, value)?;
-    Some(Slip::Line(why, format!("{key} = {value}")))
+    Some(Mistake::Line(why, format!("{key} = {value}")))
 }
 
 /// A dotted name with quotes around the parts that need them.
@@ -246,10 +247,10 @@ mod tests {
             ("quantity = ph", "a text needs quotes: write quantity = \"ph\""),
             ("quantity = \"ph", "a quote is missing: write quantity = \"ph\""),
         ] {
-            assert_eq!(slip(line).map(Slip::help).as_deref(), Some(expected), "{line}");
+            assert_eq!(mistake(line).map(Mistake::help).as_deref(), Some(expected), "{line}");
         }
         for line in ["", "[rules", "x", "days = [sat, sun]", "a = { b = 1"] {
-            assert_eq!(slip(line), None, "{line}");
+            assert_eq!(mistake(line), None, "{line}");
         }
     }
 }

@@ -50,6 +50,8 @@ mod sha256;
 mod site;
 mod source;
 mod suggest;
+#[cfg(test)]
+mod tests;
 mod toml_hints;
 mod tree;
 

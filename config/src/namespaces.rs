@@ -136,7 +136,7 @@ const fn table(path: &'static str, groups: &'static [&'static [Key]]) -> KeyTabl
 /// The tables of files under `config.d`, with zones at the end.
 pub static CONFIG: KeyTable = table("", &[&NAMESPACES, &ZONES]);
 
-static NAMESPACES: [Key; 9] = [
+pub(crate) static NAMESPACES: [Key; 9] = [
     key("sensors", Value::Named(SENSOR_ID, &SENSOR), DefaultValue::Described("none"), "what is measured"),
     key("rules", Value::Named(ID, &RULE), DefaultValue::Described("the shipped ones"), "what must not be"),
     key(
@@ -191,7 +191,7 @@ impl KeyTable {
     /// A key that a reader asks for.
     pub(crate) fn key(&self, name: &str) -> &'static Key {
         #[cfg(test)]
-        tests::note(self, name);
+        asked::note(self, name);
         self.get(name).unwrap_or_else(|| panic!("no key {name} in the table {:?}", self.path))
     }
 
@@ -243,5 +243,20 @@ impl DefaultValue {
     }
 }
 
+/// Keys that readers asked for, for the test that holds readers and tables together.
 #[cfg(test)]
-mod tests;
+pub(crate) mod asked {
+    use std::cell::RefCell;
+    use std::collections::BTreeSet;
+
+    use super::KeyTable;
+
+    thread_local! {
+        /// Paths of tables with the keys that were asked for.
+        pub(crate) static ASKED: RefCell<BTreeSet<(&'static str, String)>> = const { RefCell::new(BTreeSet::new()) };
+    }
+
+    pub(super) fn note(table: &KeyTable, key: &str) {
+        ASKED.with_borrow_mut(|asked| asked.insert((table.path, key.to_owned())));
+    }
+}

@@ -1,22 +1,13 @@
 //! Readers and tables agree: each reads all keys of its table and no other, and takes and refuses what the table says.
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use serde_json::{Map, json};
+use serde_json::{Map, Value as Json, json};
 
-use super::*;
 use crate::document::NAMESPACES as OF_DOCUMENTS;
+use crate::namespaces::asked::ASKED;
+use crate::namespaces::*;
 use crate::{BusKind, Document, Documents, Level, Purpose, Text, base, load_documents, path};
-
-thread_local! {
-    /// Tables, by path, and their keys that readers asked for.
-    static ASKED: RefCell<BTreeSet<(&'static str, String)>> = const { RefCell::new(BTreeSet::new()) };
-}
-
-pub(super) fn note(table: &KeyTable, key: &str) {
-    ASKED.with_borrow_mut(|asked| asked.insert((table.path, key.to_owned())));
-}
 
 fn farm() -> Json {
     json!({
@@ -81,8 +72,8 @@ fn places() -> Vec<(&'static KeyTable, Vec<&'static str>)> {
         (SITE.get("device").unwrap().value.table().unwrap(), vec!["device"]),
         (SITE.get("hub").unwrap().value.table().unwrap(), vec!["hub"]),
     ];
-    places.extend(CHANNEL.kinds.iter().map(|(kind, table)| (*table, vec!["notifications", *kind])));
-    places.extend(BUS.kinds.iter().map(|(kind, table)| (*table, vec!["bus", *kind])));
+    places.extend(CHANNEL.kinds().iter().map(|(kind, table)| (*table, vec!["notifications", *kind])));
+    places.extend(BUS.kinds().iter().map(|(kind, table)| (*table, vec!["bus", *kind])));
     places
 }
 
@@ -185,7 +176,7 @@ fn readers_ask_for_every_key_of_their_tables() {
     // What this version does not read is an error only of its own.
     assert_eq!(said.iter().filter(|said| !said.contains("input")).collect::<Vec<_>>(), Vec::<&String>::new());
     let asked = ASKED.with_borrow(Clone::clone);
-    let is_read = |table: &&&KeyTable| !["", "zones.ID"].contains(&table.path) && table.kinds.is_empty();
+    let is_read = |table: &&&KeyTable| !["", "zones.ID"].contains(&table.path) && table.kinds().is_empty();
     let tables = [CONFIG.all(), SITE.all()].concat();
     let mut missing: BTreeSet<String> = BTreeSet::new();
     for table in tables.iter().filter(is_read) {
@@ -202,8 +193,8 @@ fn readers_ask_for_every_key_of_their_tables() {
 #[test]
 fn kinds_and_namespaces_are_those_that_are_read() {
     assert_eq!(NAMESPACES.iter().map(|key| key.name).collect::<Vec<_>>(), OF_DOCUMENTS);
-    assert_eq!(BUS.kinds.iter().map(|(kind, _)| *kind).collect::<Vec<_>>(), BusKind::ALL.map(BusKind::name));
-    for (kind, table) in CHANNEL.kinds.iter().chain(BUS.kinds) {
+    assert_eq!(BUS.kinds().iter().map(|(kind, _)| *kind).collect::<Vec<_>>(), BusKind::ALL.map(BusKind::name));
+    for (kind, table) in CHANNEL.kinds().iter().chain(BUS.kinds()) {
         assert!(table.path.ends_with(kind), "{kind}");
     }
 }

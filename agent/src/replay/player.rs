@@ -15,12 +15,8 @@ pub(crate) struct Player {
     /// The first stamp: the instant of boot, in milliseconds since 1970.
     origin_ms: i64,
     now: Uptime,
-    restarts: Option<Restarts>,
-}
-
-/// When to go on with an engine made from bytes.
-struct Restarts {
-    every: NonZeroU64,
+    /// Rows between two restarts with an engine made from bytes.
+    restart_every: Option<NonZeroU64>,
     rows: u64,
 }
 
@@ -32,7 +28,8 @@ impl Player {
             engine: Engine::new(Arc::clone(plan), start),
             origin_ms: first_ms,
             now: start.at,
-            restarts: restart_every.map(|every| Restarts { every, rows: 0 }),
+            restart_every,
+            rows: 0,
         }
     }
 
@@ -90,9 +87,8 @@ impl Player {
 
     /// After each row. Every effect has been told by now, so the snapshot is all there is.
     pub(crate) fn restart_if_due(&mut self) {
-        let Some(restarts) = &mut self.restarts else { return };
-        restarts.rows += 1;
-        if restarts.rows.is_multiple_of(restarts.every.get()) {
+        self.rows += 1;
+        if self.restart_every.is_some_and(|every| self.rows.is_multiple_of(every.get())) {
             let kept = serde_json::to_vec(&self.engine.snapshot()).expect("a snapshot is plain data");
             let snapshot = serde_json::from_slice(&kept).expect("a snapshot reads what it wrote");
             let plan = Arc::clone(self.engine.plan());

@@ -48,7 +48,7 @@ pub(crate) use progress::Progress;
 use report::excerpt;
 pub(crate) use report::{Reason, Report};
 use sample::Sample;
-use sorted::{Sorted, Taken};
+use sorted::Sorted;
 use tilth_config::plain_file;
 use wanted::Ambiguous;
 pub(crate) use wanted::{Units, Wanted};
@@ -119,7 +119,7 @@ impl Readings {
         again: impl Fn() -> Option<Again>,
     ) -> Result<Readings, ReadingsError> {
         let broken = |lines, source| ReadingsError::Read { file: file.to_owned(), lines, source };
-        let Opened { text, head, encoding } = Opened::new(source).map_err(|error| broken(0, error))?;
+        let (text, head, encoding) = look_into(source).map_err(|error| broken(0, error))?;
         if let Some(packed) = packed::of(&head.bytes) {
             return Err(ReadingsError::Packed { file: file.to_owned(), packed });
         }
@@ -187,7 +187,7 @@ impl Readings {
             return self.next_of_file();
         }
         if self.sorted.is_none() {
-            let Taken { sorted, note } = Sorted::take(|| self.next_of_file());
+            let (sorted, note) = Sorted::take(|| self.next_of_file());
             self.sorted = Some(sorted);
             self.decoder.report.notes.extend(note);
         }
@@ -275,28 +275,19 @@ pub(crate) fn name(path: &Path) -> String {
     if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
 }
 
-/// A source as text, with its first part looked into.
-struct Opened {
-    /// What follows the head.
-    text: Box<dyn Read + Send>,
-    head: Head,
-    encoding: Encoding,
-}
-
-impl Opened {
-    fn new(source: impl Read + Send + 'static) -> io::Result<Opened> {
-        let mut source = unpack(source)?;
-        let mut head = Head::read(&mut source);
-        let encoding = match Encoding::of(&head.bytes) {
-            Encoding::Utf8 if is_windows(&head.bytes) => Encoding::Windows,
-            encoding => encoding,
-        };
-        if encoding != Encoding::Utf8 {
-            source = encoding.decode(head.before(source));
-            head = Head::read(&mut source);
-        }
-        Ok(Opened { text: source, head, encoding })
+/// A source as text behind its first part, that part, and how the bytes become text.
+fn look_into(source: impl Read + Send + 'static) -> io::Result<(Box<dyn Read + Send>, Head, Encoding)> {
+    let mut source = unpack(source)?;
+    let mut head = Head::read(&mut source);
+    let encoding = match Encoding::of(&head.bytes) {
+        Encoding::Utf8 if is_windows(&head.bytes) => Encoding::Windows,
+        encoding => encoding,
+    };
+    if encoding != Encoding::Utf8 {
+        source = encoding.decode(head.before(source));
+        head = Head::read(&mut source);
     }
+    Ok((source, head, encoding))
 }
 
 /// Whether a text is no UTF-8 and has only letters and signs of Windows-1252 where it is not.

@@ -6,7 +6,7 @@ use jiff::tz::{AmbiguousOffset, TimeZone};
 
 use super::report::Reason;
 use super::stamps::{self, Stamp, Zone};
-use super::time::{END_MS, Times};
+use super::time::{END_MS, parse_time};
 use crate::cli::DateOrder;
 
 /// How a recording writes its times.
@@ -96,7 +96,6 @@ pub(super) struct Clock {
     pub(super) form: Form,
     /// Time zone of times that say none.
     zone: Option<TimeZone>,
-    plain: Times,
     /// The last text and what it meant: many rows have one stamp.
     last: (Vec<u8>, Option<Result<Moment, Reason>>),
     text: Vec<u8>,
@@ -104,7 +103,7 @@ pub(super) struct Clock {
 
 impl Clock {
     pub(super) fn new(places: Vec<usize>, form: Form, zone: Option<TimeZone>) -> Clock {
-        Clock { places, form, zone, plain: Times::default(), last: (Vec::new(), None), text: Vec::new() }
+        Clock { places, form, zone, last: (Vec::new(), None), text: Vec::new() }
     }
 
     /// Whether times may be shown twice.
@@ -114,43 +113,45 @@ impl Clock {
 
     /// The instant of a line whose cells `cell` gives.
     pub(super) fn read<'a>(&mut self, cell: impl Fn(usize) -> Result<&'a [u8], Reason>) -> Result<Moment, Reason> {
-        let first = cell(self.places[0])?;
-        if self.form == Form::Instant {
-            return self.plain.parse(first).map(Moment::At);
-        }
-        self.text.clear();
-        self.text.extend_from_slice(first);
+        let mut text = cell(self.places[0])?;
         if let Some(second) = self.places.get(1) {
+            self.text.clear();
+            self.text.extend_from_slice(text);
             self.text.push(b' ');
             self.text.extend_from_slice(cell(*second)?);
+            text = &self.text;
         }
-        if self.last.0 != self.text || self.last.1.is_none() {
-            self.last.1 = Some(self.moment());
-            self.last.0.clone_from(&self.text);
+        let (last, meant) = &self.last;
+        if let Some(meant) = meant.filter(|_| last == text) {
+            return meant;
         }
-        self.last.1.unwrap_or(Err(Reason::TimeForm))
+        let meant = self.moment(text);
+        self.last.0.clear();
+        self.last.0.extend_from_slice(text);
+        self.last.1 = Some(meant);
+        meant
     }
 
-    fn moment(&self) -> Result<Moment, Reason> {
+    fn moment(&self, text: &[u8]) -> Result<Moment, Reason> {
         match self.form {
-            Form::Instant => Err(Reason::TimeForm),
+            Form::Instant => parse_time(text).map(Moment::At),
             Form::Epoch(unit) => {
-                let (whole, thousandths) = split(&self.text).ok_or(Reason::TimeUnlike)?;
-                match Unit::of(&self.text) {
+                let (whole, thousandths) = split(text).ok_or(Reason::TimeUnlike)?;
+                match Unit::of(text) {
                     Some(found) if found == unit => Ok(Moment::At(unit.ms(whole, thousandths))),
                     Some(_) => Err(Reason::TimeUnit),
                     None => Err(Reason::TimeRange),
                 }
             }
             Form::Civil(order) => {
-                let text = str::from_utf8(&self.text).map_err(|_| Reason::TimeUnlike)?;
+                let text = str::from_utf8(text).map_err(|_| Reason::TimeUnlike)?;
                 let stamp = Stamp::of(text).filter(|stamp| stamp.day.is_some()).ok_or(Reason::TimeUnlike)?;
                 let civil = stamp.civil(order).ok_or(Reason::TimeOrder)?;
                 self.instant(civil, stamp.zone)
             }
             Form::Days => {
                 let days: f64 =
-                    str::from_utf8(&self.text).ok().and_then(|text| text.parse().ok()).ok_or(Reason::TimeUnlike)?;
+                    str::from_utf8(text).ok().and_then(|text| text.parse().ok()).ok_or(Reason::TimeUnlike)?;
                 self.instant(spreadsheet_day(days).ok_or(Reason::TimeRange)?, None)
             }
         }

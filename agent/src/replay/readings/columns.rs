@@ -15,9 +15,6 @@ use super::wanted::{Ambiguous, Sensors, bare, label, unit_of};
 use crate::sense::line::beside::{self, Beside, Unclear, Units};
 use crate::sense::line::number;
 
-/// The columns of a line.
-pub(super) type Columns = Vec<Column>;
-
 /// A sensor's column, or a column without a name, which must be empty.
 pub(super) struct Column {
     pub(super) place: usize,
@@ -115,7 +112,7 @@ pub(super) fn wide(
     names: &mut Names,
     meanings: &mut Vec<Meaning>,
     report: &mut Report,
-) -> Result<Columns, Ambiguous> {
+) -> Result<Vec<Column>, Ambiguous> {
     let is_other =
         |at: &usize| !dialect.times.contains(at) && !dialect.places.contains(at) && !is_row_number(dialect, *at);
     let named = |at: usize| match (place, &dialect.headings[at]) {

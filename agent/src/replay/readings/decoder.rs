@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::cells::{self, Mark};
 use super::clock::{Clock, Folds, Moment};
-use super::columns::{self, Columns, Meaning};
+use super::columns::{self, Column, Meaning};
 use super::dialect::Dialect;
 use super::fields::Fields;
 use super::kinds;
@@ -45,7 +45,7 @@ enum Layout {
     /// Long: each line names its sensor.
     Named { sensor: usize, value: usize, unit: Option<usize> },
     /// Wide: each column is a sensor, of the place that a line names where it names one. `known` has the places so far.
-    Wide { known: HashMap<Vec<u8>, usize>, columns: Vec<Columns> },
+    Wide { known: HashMap<Vec<u8>, usize>, columns: Vec<Vec<Column>> },
 }
 
 impl Decoder {
@@ -91,7 +91,7 @@ impl Decoder {
     }
 
     /// The columns of the wide layout; of one place, where lines are of several.
-    fn columns(&mut self, place: Option<&str>) -> Result<Columns, Ambiguous> {
+    fn columns(&mut self, place: Option<&str>) -> Result<Vec<Column>, Ambiguous> {
         let Decoder { dialect, sensors, names, meanings, report, .. } = self;
         columns::wide(dialect, place, sensors, names, meanings, report)
     }

@@ -16,16 +16,9 @@ pub(super) struct Sorted {
     broken: Option<ReadingsError>,
 }
 
-/// What taking rows off came to.
-pub(super) struct Taken {
-    pub(super) sorted: Sorted,
-    /// What there is to say of their order.
-    pub(super) note: Option<String>,
-}
-
 impl Sorted {
-    /// Takes rows until there are none, or too many to be held.
-    pub(super) fn take(mut next: impl FnMut() -> Result<Option<Row>, ReadingsError>) -> Taken {
+    /// Takes rows until there are none, or too many to be held; and says what there is to say of their order.
+    pub(super) fn take(mut next: impl FnMut() -> Result<Option<Row>, ReadingsError>) -> (Sorted, Option<String>) {
         let mut rows = Vec::new();
         let mut broken = None;
         let mut is_whole = true;
@@ -54,7 +47,7 @@ impl Sorted {
             // Rows of one instant keep their order.
             rows.sort_by_key(|row| row.at_ms);
         }
-        Taken { sorted: Sorted { rows: rows.into_iter(), broken }, note }
+        (Sorted { rows: rows.into_iter(), broken }, note)
     }
 
     /// The next row; nothing behind the last.

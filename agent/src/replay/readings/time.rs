@@ -9,24 +9,7 @@ pub(super) const END_MS: i64 = 7_258_118_400_000;
 /// 2000-01-01T00:00:00Z: a number below it is one of seconds, not of milliseconds.
 const FIRST_EPOCH_MS: i64 = 946_684_800_000;
 
-/// Reads times, and remembers the last one: a recording gives many rows the same stamp.
-#[derive(Default)]
-pub(super) struct Times {
-    text: Vec<u8>,
-    at_ms: i64,
-}
-
-impl Times {
-    pub(super) fn parse(&mut self, text: &[u8]) -> Result<i64, Reason> {
-        if text != self.text || text.is_empty() {
-            self.at_ms = parse_time(text)?;
-            self.text.clear();
-            self.text.extend_from_slice(text);
-        }
-        Ok(self.at_ms)
-    }
-}
-
+/// Milliseconds since 1970 that a text says.
 pub(super) fn parse_time(text: &[u8]) -> Result<i64, Reason> {
     if let Some(at_ms) = rfc3339(text) {
         return in_range(at_ms);

@@ -9,10 +9,8 @@ pub(crate) const MAX_LINE: usize = 8192;
 /// What was found between two ends of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cut<'a> {
-    /// A line from its beginning to its end.
-    Whole(&'a [u8]),
-    /// What came before the first end of a line: perhaps only the second half of one.
-    First(&'a [u8]),
+    /// A line, and whether it came before the first end of a line: then it is perhaps only the second half of one.
+    Line(&'a [u8], bool),
     /// The beginning of a line longer than [`MAX_LINE`]; the rest of it is skipped.
     TooLong(&'a [u8]),
 }
@@ -48,8 +46,7 @@ impl Lines {
             match self.state {
                 State::Skipping => {}
                 _ if self.buffer.is_empty() => {}
-                State::First => each(Cut::First(&self.buffer)),
-                State::Whole => each(Cut::Whole(&self.buffer)),
+                state => each(Cut::Line(&self.buffer, state == State::First)),
             }
             self.buffer.clear();
             self.state = State::Whole;

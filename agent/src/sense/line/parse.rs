@@ -152,8 +152,7 @@ impl Decoder {
                     lossy(head, text);
                     Err(Reason::TooLong)
                 }
-                Cut::Whole(line) => clean(line, text).and_then(|()| reader.read(forms, text, false)),
-                Cut::First(line) => clean(line, text).and_then(|()| reader.read(forms, text, true)),
+                Cut::Line(line, is_first) => clean(line, text).and_then(|()| reader.read(forms, text, is_first)),
             };
             if let Err(reason) = read {
                 reader.tally.add(reason, text.trim());

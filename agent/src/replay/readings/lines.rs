@@ -1,18 +1,17 @@
 //! From bytes, packed or not, to physical lines.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::ops::Range;
 
 use flate2::read::MultiGzDecoder;
-use memchr::{memchr, memrchr};
+use memchr::memrchr;
 
 use super::report::EXCERPT_BYTES;
 
 /// A longer line is bad and skipped, so that a file without line ends cannot fill the memory.
 pub(super) const MAX_LINE_BYTES: usize = 1 << 20;
-/// Room for every read. A corrupt gzip stream needs 32 KiB of it, the reach of its look-back, to give
-/// up all that came before the fault.
-const READ_BYTES: usize = 1 << 15;
+/// What is read at once. A corrupt gzip stream needs 32 KiB, the reach of its look-back, to give up all that came before the fault.
+const READ_BYTES: usize = 1 << 16;
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// One physical line, without its end.
@@ -25,10 +24,8 @@ pub(super) enum Line {
 
 /// Cuts a source into physical lines, holding little more than one of them.
 pub(super) struct Lines {
-    source: Box<dyn Read + Send>,
+    source: BufReader<Box<dyn Read + Send>>,
     pub(super) buffer: Vec<u8>,
-    /// What has been read and not yet handed out.
-    unread: Range<usize>,
     ended: bool,
     /// How many lines have been handed out.
     pub(super) number: u64,
@@ -36,87 +33,32 @@ pub(super) struct Lines {
 
 impl Lines {
     pub(super) fn new(source: Box<dyn Read + Send>) -> Lines {
-        Lines { source, buffer: vec![0; 2 * READ_BYTES], unread: 0..0, ended: false, number: 0 }
+        let source = BufReader::with_capacity(READ_BYTES, source);
+        Lines { source, buffer: Vec::new(), ended: false, number: 0 }
     }
 
     /// The next line; an error ends the source, and the piece of a line before it is no line.
     pub(super) fn next(&mut self) -> io::Result<Option<Line>> {
-        let line = self.cut()?;
-        self.number += u64::from(line.is_some());
-        Ok(line)
+        let line = if self.ended { Ok(None) } else { self.cut() };
+        self.ended = !matches!(line, Ok(Some(_)));
+        self.number += u64::from(!self.ended);
+        line
     }
 
     fn cut(&mut self) -> io::Result<Option<Line>> {
-        let mut searched = 0;
-        loop {
-            let held = &self.buffer[self.unread.clone()];
-            if let Some(found) = memchr(b'\n', &held[searched..]) {
-                return Ok(Some(self.take(searched + found, 1)));
-            }
-            searched = held.len();
-            if searched > MAX_LINE_BYTES {
-                let line = self.take(searched, 0);
-                return self.skip_line_end().map(|()| Some(line));
-            }
-            if self.ended {
-                return Ok((searched > 0).then(|| self.take(searched, 0)));
-            }
-            self.fill()?;
+        self.buffer.clear();
+        let most = MAX_LINE_BYTES as u64 + 1;
+        if self.source.by_ref().take(most).read_until(b'\n', &mut self.buffer)? == 0 {
+            return Ok(None);
         }
-    }
-
-    /// Hands out the first `length` bytes and drops the line end behind them.
-    fn take(&mut self, length: usize, line_end: usize) -> Line {
-        let mut place = self.unread.start..self.unread.start + length;
-        self.unread.start = place.end + line_end;
-        let text = &self.buffer[place.clone()];
-        if length > MAX_LINE_BYTES {
-            return Line::TooLong(text[..EXCERPT_BYTES].to_vec());
+        let text = self.buffer.strip_suffix(b"\n").unwrap_or(&self.buffer);
+        if text.len() > MAX_LINE_BYTES {
+            let head = text[..EXCERPT_BYTES].to_vec();
+            return self.source.skip_until(b'\n').map(|_| Some(Line::TooLong(head)));
         }
-        if text.ends_with(b"\r") {
-            place.end -= 1;
-        }
-        if self.number == 0 && text.starts_with(BYTE_ORDER_MARK) {
-            place.start += BYTE_ORDER_MARK.len();
-        }
-        Line::Text(place)
-    }
-
-    /// Reads over what is left of a line, without holding it.
-    fn skip_line_end(&mut self) -> io::Result<()> {
-        loop {
-            if let Some(found) = memchr(b'\n', &self.buffer[self.unread.clone()]) {
-                self.unread.start += found + 1;
-                return Ok(());
-            }
-            self.unread = 0..0;
-            if self.ended {
-                return Ok(());
-            }
-            self.fill()?;
-        }
-    }
-
-    /// Reads once, behind what is unread. The buffer stays below twice the longest line.
-    fn fill(&mut self) -> io::Result<()> {
-        self.buffer.copy_within(self.unread.clone(), 0);
-        self.unread = 0..self.unread.len();
-        if self.buffer.len() - self.unread.end < READ_BYTES {
-            self.buffer.resize(2 * self.buffer.len(), 0);
-        }
-        match self.source.read(&mut self.buffer[self.unread.end..]) {
-            Ok(length) => {
-                self.ended = length == 0;
-                self.unread.end += length;
-                Ok(())
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
-            Err(error) => {
-                self.ended = true;
-                self.unread = 0..0;
-                Err(error)
-            }
-        }
+        let has_mark = self.number == 0 && text.starts_with(BYTE_ORDER_MARK);
+        let start = if has_mark { BYTE_ORDER_MARK.len() } else { 0 };
+        Ok(Some(Line::Text(start..text.strip_suffix(b"\r").unwrap_or(text).len())))
     }
 }
 

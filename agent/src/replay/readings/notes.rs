@@ -89,9 +89,7 @@ impl Dialect {
             (Some(kind), false) => Some(format!("read as {}: {}", kind.name(), said.join(", "))),
         }
     }
-}
 
-impl Dialect {
     /// A time that two lines in a row have, where a line should be all that was measured then.
     pub(super) fn repeated_time(&self, data: &[Line]) -> Option<String> {
         let time = |line: &Line| {

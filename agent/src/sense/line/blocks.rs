@@ -109,13 +109,7 @@ pub(super) fn over(text: &str) -> Over<'_> {
     if bare.is_empty() {
         return if text.len() >= 3 { Over::Rule } else { Over::None };
     }
-    let is_heading = |text: &str| {
-        text.len() <= MAX_HEADING
-            && pairs::is_label(text)
-            && !text.contains(pairs::is_sign)
-            && text.contains(char::is_alphabetic)
-            && number::cell(text) == Cell::Text
-    };
+    let is_heading = |text: &str| text.len() <= MAX_HEADING && pairs::is_name(text) && number::cell(text) == Cell::Text;
     if text.starts_with(is_mark) && text.ends_with(is_mark) && is_heading(bare) {
         return Over::Heading(bare);
     }

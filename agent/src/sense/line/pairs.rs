@@ -461,6 +461,11 @@ pub(super) fn is_label(text: &str) -> bool {
         && text.chars().all(|c| c.is_alphanumeric() || " \t_-./()[]{}<>#%°º˚℃℉&+*'’^²³·:@₀₁₂₃₄₅₆₇₈₉".contains(c))
 }
 
+/// Whether a text can be a name: a label with a letter and without a sign.
+pub(super) fn is_name(text: &str) -> bool {
+    is_label(text) && text.contains(char::is_alphabetic) && !text.contains(is_sign)
+}
+
 pub(super) fn is_sign(c: char) -> bool {
     matches!(c, '=' | ':')
 }

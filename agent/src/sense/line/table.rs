@@ -176,13 +176,9 @@ pub(super) fn is_tagged(text: &str) -> bool {
 /// The word that says what a line is; nothing where it says that the line holds something else: `MAX`, `ERR`.
 fn tag(text: &str) -> Option<&str> {
     let word = text.trim().trim_end_matches([':', '=']);
-    let is_word = pairs::is_label(word) && word.contains(char::is_alphabetic) && !word.contains(pairs::is_sign);
-    let is_aside = || {
-        [words::ASIDE, words::ASIDE_BEHIND, words::ERRORS, words::LEVELS, words::DERIVED]
-            .iter()
-            .any(|words| words.has(word))
-    };
-    (is_word && number::cell(word) == Cell::Text && !is_aside()).then_some(word)
+    let aside = [words::ASIDE, words::ASIDE_BEHIND, words::ERRORS, words::LEVELS, words::DERIVED];
+    let is_aside = || aside.iter().any(|words| words.has(word));
+    (pairs::is_name(word) && number::cell(word) == Cell::Text && !is_aside()).then_some(word)
 }
 
 fn holds_value(cell: &str) -> bool {

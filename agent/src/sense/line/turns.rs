@@ -30,9 +30,7 @@ pub(super) fn in_turn(text: &str, shift: usize, cells: &mut Vec<Range<usize>>, c
     }
     let cell = |at: usize| cells.get(at).map(|cell| &text[cell.clone()]);
     let is_number = |at| cell(at).is_some_and(|cell| !cell.is_empty() && number::cell(cell) != Cell::Text);
-    let is_name =
-        |cell: &str| pairs::is_label(cell) && cell.contains(char::is_alphabetic) && !cell.contains(pairs::is_sign);
-    let is_label = |at| cell(at).is_some_and(is_name);
+    let is_label = |at| cell(at).is_some_and(pairs::is_name);
     let mut found = Vec::new();
     let mut at = 0;
     while at < cells.len() {

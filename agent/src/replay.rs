@@ -52,6 +52,14 @@ use roster::Roster;
 use summary::Summary;
 use tally::Tally;
 
+/// The entry at a place of a list, which grows up to there.
+fn entry<T: Clone>(list: &mut Vec<T>, place: usize, empty: T) -> &mut T {
+    if list.len() <= place {
+        list.resize(place + 1, empty);
+    }
+    &mut list[place]
+}
+
 /// Replays a recording to its end, or to where it breaks.
 pub(crate) fn run(wanted: &cli::Replay) -> anyhow::Result<Exit> {
     if recorded::is_recording(&wanted.input) {

@@ -2,6 +2,7 @@
 
 use tilth_core::time::{Span, WallTime};
 
+use super::entry;
 use super::readings::Row;
 
 /// Fewer rows behind the clock than this are no disorder.
@@ -81,10 +82,7 @@ impl Course {
     fn is_late(&mut self, row: &Row) -> bool {
         let Some(sensor) = row.sensor else { return false };
         self.blocks += u64::from(self.last_sensor.replace(sensor) != Some(sensor));
-        if self.newest_ms.len() <= sensor {
-            self.newest_ms.resize(sensor + 1, i64::MIN);
-        }
-        let newest_ms = &mut self.newest_ms[sensor];
+        let newest_ms = entry(&mut self.newest_ms, sensor, i64::MIN);
         let late = row.at_ms < *newest_ms;
         *newest_ms = row.at_ms.max(*newest_ms);
         late

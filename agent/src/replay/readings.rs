@@ -69,6 +69,13 @@ pub(crate) struct Row {
     pub(crate) value: Option<f64>,
 }
 
+impl Row {
+    /// Place of what is remembered for each sensor; the first is of rows without a sensor.
+    pub(super) fn key(&self) -> usize {
+        self.sensor.map_or(0, |place| place + 1)
+    }
+}
+
 /// Opens a recording: an ordinary file, or one of this process' own open files, such as the shell makes of `<(..)`.
 pub(super) fn open_file(path: &Path) -> io::Result<File> {
     let is_open_here = ["/dev/stdin", "/dev/fd", "/proc/self/fd"].iter().any(|open| path.starts_with(open));

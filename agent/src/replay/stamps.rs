@@ -19,6 +19,7 @@ use std::mem;
 
 use tilth_core::time::{Span, WallTime};
 
+use super::entry;
 use super::readings::Row;
 use super::repeats::LONG_GAP;
 use crate::sense::stamp::AHEAD;
@@ -332,10 +333,7 @@ impl Stamps {
         self.longest_gap_ms = self.longest_gap_ms.max(row.at_ms - newest);
         self.newest_ms = Some(newest.max(row.at_ms));
         if let Some(sensor) = row.sensor {
-            if self.seen.len() <= sensor {
-                self.seen.resize(sensor + 1, false);
-            }
-            self.seen[sensor] = true;
+            *entry(&mut self.seen, sensor, false) = true;
         }
     }
 

@@ -8,6 +8,7 @@ use super::report::Reason;
 use super::stamps::{self, Stamp, Zone};
 use super::time::{END_MS, parse_time};
 use crate::cli::DateOrder;
+use crate::replay::entry;
 
 /// How a recording writes its times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,10 +232,7 @@ pub(super) struct Folds {
 impl Folds {
     /// The instant of a line of a series.
     pub(super) fn decide(&mut self, moment: Moment, series: usize, line: u64) -> i64 {
-        if self.last.len() <= series {
-            self.last.resize(series + 1, None);
-        }
-        let last = self.last[series];
+        let last = *entry(&mut self.last, series, None);
         let at = match moment {
             Moment::At(at) => {
                 self.repeats |= last == Some(at);

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::report::excerpt;
 use super::stamps::{Day, Stamp};
 use crate::cli::DateOrder;
+use crate::replay::entry;
 
 /// Values of one column that are kept; a column of more is no name of a place.
 const MAX_VALUES: usize = 1000;
@@ -62,10 +63,7 @@ impl Survey {
 
     /// Looks at the value of a column that may tell series apart.
     pub(super) fn add_value(&mut self, column: usize, text: &str) {
-        if self.values.len() <= column {
-            self.values.resize_with(column + 1, Default::default);
-        }
-        let (values, cells) = &mut self.values[column];
+        let (values, cells) = entry(&mut self.values, column, Default::default());
         *cells += usize::from(!text.is_empty());
         if !text.is_empty() && values.len() <= MAX_VALUES && !values.contains(text) {
             values.insert(text.to_owned());

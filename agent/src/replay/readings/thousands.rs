@@ -1,5 +1,7 @@
 //! Numbers whose only mark may part thousands: 1.012 in a column that has 998, too.
 
+use crate::replay::entry;
+
 /// In files that nowhere show which mark is that of decimals: which columns mean thousands by theirs. Their marked numbers are
 /// refused, as `1,012` is in a file of commas.
 #[derive(Debug, Clone, Default)]
@@ -40,10 +42,7 @@ impl Thousands {
         if !self.is_open {
             return false;
         }
-        if self.columns.len() <= column {
-            self.columns.resize(column + 1, Column::default());
-        }
-        let column = &mut self.columns[column];
+        let column = entry(&mut self.columns, column, Column::default());
         match shape(text) {
             Shape::Other => false,
             Shape::BareThousands => {

@@ -4,6 +4,7 @@
 //! machine whose clock is behind: it walks over that moment at its own pace, or most of it is later (of years later nothing is).
 
 use super::{AHEAD, LOOK, Lines, SET_MS, YEARS};
+use crate::replay::entry;
 use crate::replay::readings::Row;
 
 /// Lines that walk over the moment of the replay and so show that it is no bound.
@@ -84,21 +85,13 @@ impl Latest {
 
     /// Whether a row goes on at the pace of its sensor.
     fn walks(&self, row: &Row) -> bool {
-        let (last, step) = self.sensors.get(key(row)).copied().unwrap_or((i64::MIN, 0));
+        let (last, step) = self.sensors.get(row.key()).copied().unwrap_or((i64::MIN, 0));
         row.at_ms.saturating_sub(last) <= (2 * step).max(AHEAD.0)
     }
 
     fn go_to(&mut self, row: &Row) {
-        let key = key(row);
-        if self.sensors.len() <= key {
-            self.sensors.resize(key + 1, (i64::MIN, 0));
-        }
-        let (last, step) = &mut self.sensors[key];
+        let (last, step) = entry(&mut self.sensors, row.key(), (i64::MIN, 0));
         *step = if *last == i64::MIN { 0 } else { (row.at_ms - *last).max(0) };
         *last = row.at_ms;
     }
-}
-
-fn key(row: &Row) -> usize {
-    row.sensor.map_or(0, |place| place + 1)
 }

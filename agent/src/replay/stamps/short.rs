@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use tilth_core::time::Span;
 
 use super::{AHEAD, CONFIRM, LOOK, Lines, SET_MS};
+use crate::replay::entry;
 use crate::replay::readings::Row;
 use crate::replay::repeats::LONG_GAP;
 
@@ -54,7 +55,7 @@ enum Decision {
 }
 
 /// The rows of one sensor.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Sensor {
     /// The last stamp that was played.
     last_ms: Option<i64>,
@@ -91,7 +92,7 @@ impl ShortJumps {
         if !self.queue.is_empty() || row.at_ms < SET_MS {
             return false;
         }
-        let Some(sensor) = self.sensors.get_mut(key(row)) else { return false };
+        let Some(sensor) = self.sensors.get_mut(row.key()) else { return false };
         let passes = sensor.last_ms.is_some_and(|last| row.at_ms - last <= sensor.step_ms + AHEAD.0);
         if passes {
             sensor.go_to(row.at_ms);
@@ -102,11 +103,8 @@ impl ShortJumps {
 
     /// Takes the next row, and passes on those that are decided, in order, each with whether it is refused.
     pub(super) fn push(&mut self, row: Row, on: &mut impl FnMut(Row, bool)) {
-        let key = key(&row);
-        if self.sensors.len() <= key {
-            self.sensors.resize_with(key + 1, Sensor::default);
-        }
-        let sensor = &mut self.sensors[key];
+        let key = row.key();
+        let sensor = entry(&mut self.sensors, key, Sensor::default());
         let number = self.gone + self.queue.len();
         // A clock that was not set has no pace.
         let waits = row.at_ms >= SET_MS && sensor.add(number, &row);
@@ -151,7 +149,7 @@ impl ShortJumps {
     /// Decides the first row by what is known: the queue is full, or the recording is over.
     fn decide_first(&mut self) {
         let Some(held) = self.queue.front() else { return };
-        let key = key(&held.row);
+        let key = held.row.key();
         let Some(place) = self.sensors[key].waiting.iter().position(|row| row.number == self.gone) else {
             return self.set(self.gone, Decision::Played);
         };
@@ -173,7 +171,7 @@ impl ShortJumps {
         let behind = (here..self.queue.len()).take_while(|at| is_of_line(self.queue.get(*at))).count();
         for held in self.queue.range_mut(here - before..here + behind) {
             held.decision = Decision::Refused;
-            self.sensors[self::key(&held.row)].forget_line(row.line);
+            self.sensors[held.row.key()].forget_line(row.line);
         }
     }
 
@@ -183,10 +181,6 @@ impl ShortJumps {
             held.decision = decision;
         }
     }
-}
-
-fn key(row: &Row) -> usize {
-    row.sensor.map_or(0, |place| place + 1)
 }
 
 impl Sensor {

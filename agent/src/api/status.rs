@@ -26,28 +26,14 @@ use crate::store::{self, Reader, forecast};
 /// Upper limit of kinds of losses shown; the newest are kept.
 const MAX_GIVEN_UP: u32 = 8;
 
-/// What the database says of itself.
-struct Stored {
-    bytes: Option<u64>,
-    kept_bytes_a_day: Option<f64>,
-    raw_days: Option<f64>,
-    offline_days: Option<f64>,
-    given_up: Vec<GivenUp>,
-}
-
 impl ApiState {
     pub(super) async fn status(&self) -> StatusRow {
         let looked = self.look(|engine, beside, clock| {
-            let alerts = (views::counts(engine), views::silences(engine, clock), views::schedules(engine));
-            (engine.now().boot, alerts, beside.figures.clone())
+            let (silences, schedules) = (views::silences(engine, clock), views::schedules(engine));
+            (engine.now().boot, Some(views::counts(engine)), silences, schedules, Some(beside.figures.clone()))
         });
-        let looked = looked.await.ok();
-        let boot = looked.as_ref().map_or(self.boot, |(boot, ..)| *boot);
-        let (alerts, figures) = looked.map(|(_, alerts, figures)| (alerts, figures)).unzip();
-        let (alerts, silences, schedules) = alerts
-            .map_or((None, Vec::new(), Vec::new()), |(alerts, silences, schedules)| {
-                (Some(alerts), silences, schedules)
-            });
+        let nothing = |_| (self.boot, None, Vec::new(), Vec::new(), None);
+        let (boot, alerts, silences, schedules, figures) = looked.await.unwrap_or_else(nothing);
         let config = self.config.shown();
         let bundle = config.bundle.clone();
         let notify = NotifyState {
@@ -126,24 +112,18 @@ impl ApiState {
     async fn store_state(&self) -> StoreState {
         let (path, policy) = (self.database.clone(), self.policy);
         let stored = self.store.read(move |reader, _| Ok(stored(reader, &path, policy.most_bytes))).await;
-        let (trouble, written, missing, dropped) = {
-            let posted = self.health.posted();
-            (posted.trouble(), posted.meter.a_day(), posted.missing.clone(), posted.dropped.clone())
-        };
-        let state = StoreState {
+        let unread = stored.as_ref().err().map(ToString::to_string);
+        let lanes = if stored.is_ok() { lane_states(&self.store.lanes()) } else { BTreeMap::new() };
+        let posted = self.health.posted();
+        StoreState {
             path: self.database.display().to_string(),
-            most_bytes: self.policy.most_bytes,
-            written_bytes_a_day: written.map(f64::round),
-            missing,
-            dropped,
-            ..StoreState::default()
-        };
-        match stored {
-            Err(why) => StoreState { trouble: trouble.or_else(|| Some(why.to_string())), ..state },
-            Ok(Stored { bytes, kept_bytes_a_day, raw_days, offline_days, given_up }) => {
-                let lanes = lane_states(&self.store.lanes());
-                StoreState { trouble, bytes, kept_bytes_a_day, raw_days, offline_days, lanes, given_up, ..state }
-            }
+            trouble: posted.trouble().or(unread),
+            written_bytes_a_day: posted.meter.a_day().map(f64::round),
+            missing: posted.missing.clone(),
+            dropped: posted.dropped.clone(),
+            most_bytes: policy.most_bytes,
+            lanes,
+            ..stored.unwrap_or_default()
         }
     }
 
@@ -262,7 +242,7 @@ fn lane_states(lanes: &store::LaneStates) -> BTreeMap<String, Lane> {
 }
 
 /// On the thread that reads: whatever waits for the disk waits there.
-fn stored(reader: &Reader, path: &std::path::Path, most_bytes: u64) -> Stored {
+fn stored(reader: &Reader, path: &std::path::Path, most_bytes: u64) -> StoreState {
     let size = |suffix: &str| {
         let mut path = path.as_os_str().to_owned();
         path.push(suffix);
@@ -272,11 +252,12 @@ fn stored(reader: &Reader, path: &std::path::Path, most_bytes: u64) -> Stored {
     let used = reader.used_bytes().ok();
     let forecast = rates.zip(used).map(|(rates, used)| forecast(most_bytes, used, &rates));
     let kept = rates.map(|rates| rates.raw + rates.minutes + rates.quarters + rates.events);
-    Stored {
+    StoreState {
         bytes: size("").map(|bytes| bytes + size("-wal").unwrap_or(0)),
         kept_bytes_a_day: kept.filter(|kept| *kept > 0.0).map(f64::round),
         raw_days: forecast.and_then(|forecast| forecast.raw_goes).map(f64::floor),
         offline_days: forecast.and_then(|forecast| forecast.loss).map(f64::floor),
         given_up: reader.given_up(MAX_GIVEN_UP).unwrap_or_default().into_iter().map(given_up).collect(),
+        ..StoreState::default()
     }
 }

@@ -20,8 +20,8 @@ use std::time::Instant;
 
 use rusqlite::{Connection, TransactionBehavior};
 use tilth_core::time::Uptime;
+use tilth_protocol::Poison;
 use tilth_protocol::{Epoch, Event, Extent, GapKind, Lane, Stream, WindowRow};
-use tilth_sync::driver::Poison;
 
 use super::error::StoreError;
 use super::extent::{ExtentBuilder, Limit};

@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use tilth_config::bundle::TrustedKey;
 use tilth_core::time::Uptime;
-use tilth_sync::driver::{Event, Order};
-use tilth_sync::engine::{AlertKind, StateName, Status};
+use tilth_sync::engine::{AlertKind, Input, Report, StateName, Status};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::status::SyncStatus;
@@ -20,7 +19,7 @@ pub(super) struct Events {
     pub(super) trusted: watch::Receiver<TrustedKey>,
     pub(super) bundles: mpsc::Sender<Received>,
     pub(super) commands: mpsc::Sender<Command>,
-    pub(super) orders: mpsc::Sender<Order>,
+    pub(super) orders: mpsc::Sender<Input>,
     pub(super) health: SharedMarks,
     pub(super) status: SyncStatus,
     pub(super) said: Said,
@@ -39,16 +38,16 @@ pub(super) struct Said {
 
 impl Events {
     /// Runs until the driver reports nothing any more.
-    pub(super) async fn run(mut self, mut reported: mpsc::Receiver<Event>) {
+    pub(super) async fn run(mut self, mut reported: mpsc::Receiver<Report>) {
         while let Some(event) = reported.recv().await {
             self.hear(event).await;
         }
     }
 
-    async fn hear(&mut self, event: Event) {
+    async fn hear(&mut self, event: Report) {
         match event {
-            Event::Bundle { bytes, .. } => self.bundle(bytes).await,
-            Event::Status(status) => {
+            Report::Bundle { bytes, .. } => self.bundle(bytes).await,
+            Report::Status(status) => {
                 let is_heard = status.last_success.is_some();
                 self.mark(&status);
                 self.status.engine(*status);
@@ -56,8 +55,8 @@ impl Events {
                     self.tell_accepts(true).await;
                 }
             }
-            Event::LocalAlert(alert) => self.alert(alert.kind, Some(alert.reason)).await,
-            Event::AllClear(kind) => self.alert(kind, None).await,
+            Report::LocalAlert(alert) => self.alert(alert.kind, Some(alert.reason)).await,
+            Report::AllClear(kind) => self.alert(kind, None).await,
         }
     }
 
@@ -84,7 +83,7 @@ impl Events {
         if self.bundles.send(Received { bytes, key, answer }).await.is_ok()
             && let Ok(Some(holding)) = answered.await
         {
-            let _ = self.orders.send(Order::Holding(holding)).await;
+            let _ = self.orders.send(Input::Holding(holding)).await;
         }
     }
 
@@ -161,13 +160,13 @@ mod tests {
             serde_json::from_str::<Value>(shown.get()).expect("JSON")["alerts"].clone()
         };
         let alert = LocalAlert { kind: AlertKind::KeyRefused, reason: "401".to_owned() };
-        events.hear(Event::LocalAlert(alert)).await;
+        events.hear(Report::LocalAlert(alert)).await;
         let first = heard.recv().await;
         assert!(matches!(first, Some(Command::Hub { accepts: false })), "people are told by an alert");
         let Some(Command::Diagnose("sync", body)) = heard.recv().await else { panic!("no word of it") };
         assert_eq!((&body["alert"], &body["over"]), (&json!("key-refused"), &json!(false)));
         assert_eq!(alerts(), json!({ "key-refused": "401" }));
-        events.hear(Event::AllClear(AlertKind::KeyRefused)).await;
+        events.hear(Report::AllClear(AlertKind::KeyRefused)).await;
         assert_eq!(alerts(), json!({}));
     }
 }

@@ -7,8 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tilth_config::bundle::TrustedKey;
 use tilth_protocol::Confirmed;
-use tilth_sync::driver::Order;
-use tilth_sync::engine::Holding;
+use tilth_sync::engine::{Holding, Input};
 use tilth_sync::transport::https::Https;
 use tilth_sync::transport::tls::{self, Today};
 use tilth_sync::transport::{Exchange, Transport};
@@ -90,7 +89,7 @@ impl ReloadableTransport {
         enrolment: Enrolment,
         clock: Clock,
         mut before: FileStamps,
-        orders: mpsc::Sender<Order>,
+        orders: mpsc::Sender<Input>,
         status: SyncStatus,
     ) {
         loop {
@@ -105,7 +104,7 @@ impl ReloadableTransport {
                     ));
                     self.take(link);
                     status.trouble(None);
-                    if orders.send(Order::HubLinkChanged).await.is_err() {
+                    if orders.send(Input::HubLinkChanged).await.is_err() {
                         return;
                     }
                 }

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use tilth_core::engine::Engine;
 use tilth_protocol::{Lane, Lanes, Live, Stream};
-use tilth_sync::driver::{Order, Request};
-use tilth_sync::engine::{Heads, LaneState, Outbox, Rows, RowsRequest};
+use tilth_sync::driver::Request;
+use tilth_sync::engine::{Heads, Input, LaneState, Outbox, Rows, RowsRequest, StoreNote};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
@@ -36,7 +36,7 @@ pub(super) struct StoreAdapter {
     pub(super) stream: Stream,
     pub(super) heads: watch::Receiver<Heads>,
     pub(super) commands: mpsc::Sender<Command>,
-    pub(super) orders: mpsc::Sender<Order>,
+    pub(super) orders: mpsc::Sender<Input>,
     pub(super) clock: Clock,
     pub(super) config: ConfigStatus,
     pub(super) health: SharedMarks,
@@ -67,7 +67,7 @@ impl StoreAdapter {
                 let rows = self.fetch(ask).await;
                 let _ = answer.send(rows);
             }
-            Request::Confirm { stream, confirmed } => {
+            Request::Note(StoreNote::Confirm { stream, confirmed }) => {
                 self.tell_store(move |store| {
                     if store.stream() == stream {
                         confirmed.iter().for_each(|(&lane, &seq)| {
@@ -78,7 +78,7 @@ impl StoreAdapter {
                 })
                 .await;
             }
-            Request::Rewind { stream, epoch, confirmed } => {
+            Request::Note(StoreNote::Rewind { stream, epoch, confirmed }) => {
                 self.tell_store(move |store| {
                     // The epoch is the hub's; what it confirmed is of a stream.
                     let here = if store.stream() == stream { confirmed.clone() } else { store.lanes().confirmed() };
@@ -86,7 +86,7 @@ impl StoreAdapter {
                 })
                 .await;
             }
-            Request::Quarantine { stream, rows } => {
+            Request::Note(StoreNote::Quarantine { stream, rows }) => {
                 self.tell_store(move |store| {
                     if store.stream() != stream {
                         return Ok(());
@@ -162,7 +162,7 @@ impl StoreAdapter {
         let outbox = outbox(&self.store).await;
         if outbox.stream != self.stream {
             self.stream = outbox.stream;
-            let _ = self.orders.send(Order::Stream(outbox)).await;
+            let _ = self.orders.send(Input::Stream(outbox)).await;
         }
     }
 }

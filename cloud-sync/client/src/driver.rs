@@ -4,16 +4,15 @@
 //! is stuck signs of life still go up. Its queues are bounded by the engine, which asks for nothing new before the last
 //! question is answered.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
 use tilth_core::time::Uptime;
-use tilth_protocol::{Epoch, Lane, Stream};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::engine::{AlertKind, Effect, Engine, Heads, Holding, Input, LocalAlert, Outbox, Rows, RowsRequest, Status};
+use crate::engine::{Effect, Engine, Heads, Input, Outbox, Report, Rows, RowsRequest, Status, StoreNote};
 use crate::transport::Transport;
 
 /// What the store is asked to do, in this order. Only questions have an answer: if the rest is not kept, the hub is told
@@ -27,29 +26,8 @@ pub enum Request {
         /// Takes the rows, or why there are none, in words.
         answer: oneshot::Sender<Result<Rows, String>>,
     },
-    /// The hub confirmed these. A store that is in another stream ignores it.
-    Confirm {
-        /// In this stream.
-        stream: Stream,
-        /// The highest confirmed sequences; lanes that did not rise are absent.
-        confirmed: BTreeMap<Lane, u64>,
-    },
-    /// The hub lives in another epoch and has this. A store that is in another stream takes the epoch and ignores the rest.
-    Rewind {
-        /// In this stream.
-        stream: Stream,
-        /// The epoch.
-        epoch: Epoch,
-        /// What it confirms there; every lane is named.
-        confirmed: BTreeMap<Lane, u64>,
-    },
-    /// Set rows aside; from now on they are quarantined gaps. A store that is in another stream ignores it.
-    Quarantine {
-        /// In this stream.
-        stream: Stream,
-        /// All that one answer refused, to be written together: a hub may refuse thousands at once.
-        rows: Vec<Poison>,
-    },
+    /// Note what the hub said.
+    Note(StoreNote),
     /// Begin a new stream.
     NewStream {
         /// Why.
@@ -57,50 +35,6 @@ pub enum Request {
         /// Takes what the new stream holds. A store that cannot begin one now keeps the question until it can.
         answer: oneshot::Sender<Outbox>,
     },
-}
-
-/// A row that the hub cannot store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Poison {
-    /// Lane of the row.
-    pub lane: Lane,
-    /// Sequence of the row in its lane.
-    pub seq: u64,
-    /// Why, as the hub says it.
-    pub reason: String,
-}
-
-/// What decide is told.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Event {
-    /// A bundle as the hub sent it: verify, then apply.
-    Bundle {
-        /// The bytes.
-        bytes: Vec<u8>,
-        /// The `ETag` they came with.
-        etag: Option<String>,
-    },
-    /// Something that a person on site should know.
-    LocalAlert(LocalAlert),
-    /// That is over.
-    AllClear(AlertKind),
-    /// What sync is at. Only the newest is kept for a decide that is busy.
-    Status(Box<Status>),
-}
-
-/// What decide tells sync.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Order {
-    /// What configuration is held now.
-    Holding(Holding),
-    /// Configuration waits: pull at once.
-    Nudged,
-    /// The network came up.
-    NetworkUp,
-    /// The transport uses another key or certificate authority from now on, or bundles are judged by another key.
-    HubLinkChanged,
-    /// The store began a new stream by itself.
-    Stream(Outbox),
 }
 
 /// The channels to the rest of the agent. All are bounded by whoever makes them.
@@ -111,9 +45,9 @@ pub struct Links {
     /// From the store: the highest committed sequence of each lane.
     pub heads: watch::Receiver<Heads>,
     /// To decide.
-    pub decide: mpsc::Sender<Event>,
-    /// From decide.
-    pub orders: mpsc::Receiver<Order>,
+    pub decide: mpsc::Sender<Report>,
+    /// From the rest of the agent: what it holds of configuration, a nudge, another link, another stream.
+    pub orders: mpsc::Receiver<Input>,
 }
 
 /// Source of time. Any `Fn() -> Uptime` is a clock that runs like the runtime's.
@@ -187,7 +121,7 @@ pub async fn run<T: Transport>(
             input = wait_for(&mut in_flight.question), if in_flight.question.is_some() => input.ok_or(Gone::Store)?,
             order = orders.recv() => {
                 heads.mark_changed();
-                order.ok_or(Gone::Decide)?.into()
+                order.ok_or(Gone::Decide)?
             }
             changed = heads.changed() => {
                 changed.map_err(|_| Gone::Store)?;
@@ -220,7 +154,7 @@ struct InFlight<'t, T> {
     /// A question for a new stream. It is never given up: a stream that the engine does not know would be a lie on the wire.
     stream: Waiting<'t, Option<Outbox>>,
     to_store: VecDeque<Request>,
-    events: VecDeque<Event>,
+    events: VecDeque<Report>,
     shown: Option<Status>,
 }
 
@@ -235,18 +169,7 @@ impl<'t, T: Transport> InFlight<'t, T> {
             match effect {
                 Effect::Fetch(ask) => self.ask_for_rows(ask),
                 Effect::NewStream { reason } => self.ask_for_a_stream(reason),
-                Effect::Confirm { stream, confirmed } => {
-                    self.to_store.push_back(Request::Confirm { stream, confirmed });
-                }
-                Effect::Rewind { stream, epoch, confirmed } => {
-                    // What it replaces need not be said any more.
-                    let is_older = |r: &Request| matches!(r, Request::Confirm { .. } | Request::Rewind { .. });
-                    self.to_store.retain(|request| !is_older(request));
-                    self.to_store.push_back(Request::Rewind { stream, epoch, confirmed });
-                }
-                Effect::Quarantine { stream, lane, seq, reason } => {
-                    self.set_aside(stream, Poison { lane, seq, reason });
-                }
+                Effect::Note(note) => self.note(note),
                 Effect::Send { request, body, confirmed } => {
                     let transport = self.transport;
                     self.wire = Some(Box::pin(async move {
@@ -263,18 +186,30 @@ impl<'t, T: Transport> InFlight<'t, T> {
                 }
                 // One request at a time: the one on its way is the one that nobody waits for.
                 Effect::Abandon { .. } => self.wire = None,
-                Effect::Bundle { bytes, etag } => self.tell(Event::Bundle { bytes, etag }),
-                Effect::LocalAlert(alert) => self.tell(Event::LocalAlert(alert)),
-                Effect::AllClear(kind) => self.tell(Event::AllClear(kind)),
+                Effect::Report(report) => self.tell(report),
             }
         }
     }
 
-    /// With those that the store has not been told of yet, so that it writes them together.
-    fn set_aside(&mut self, stream: Stream, row: Poison) {
-        match self.to_store.back_mut() {
-            Some(Request::Quarantine { stream: of, rows }) if *of == stream => rows.push(row),
-            _ => self.to_store.push_back(Request::Quarantine { stream, rows: vec![row] }),
+    fn note(&mut self, note: StoreNote) {
+        match (note, self.to_store.back_mut()) {
+            // Rows that the store has not been told of yet are written together.
+            (
+                StoreNote::Quarantine { stream, rows },
+                Some(Request::Note(StoreNote::Quarantine { stream: of, rows: before })),
+            ) if *of == stream => {
+                before.extend(rows);
+            }
+            (note, _) => {
+                if let StoreNote::Rewind { .. } = note {
+                    // What it replaces need not be said any more.
+                    let is_older = |request: &Request| {
+                        matches!(request, Request::Note(StoreNote::Confirm { .. } | StoreNote::Rewind { .. }))
+                    };
+                    self.to_store.retain(|request| !is_older(request));
+                }
+                self.to_store.push_back(Request::Note(note));
+            }
         }
     }
 
@@ -303,13 +238,13 @@ impl<'t, T: Transport> InFlight<'t, T> {
     }
 
     /// For decide, when it has room. What is newer of the same kind replaces what it has not taken yet.
-    fn tell(&mut self, event: Event) {
-        let kind = |event: &Event| match event {
-            Event::LocalAlert(alert) => Some(alert.kind),
-            Event::AllClear(kind) => Some(*kind),
-            Event::Bundle { .. } | Event::Status(_) => None,
+    fn tell(&mut self, event: Report) {
+        let kind = |event: &Report| match event {
+            Report::LocalAlert(alert) => Some(alert.kind),
+            Report::AllClear(kind) => Some(*kind),
+            Report::Bundle { .. } | Report::Status(_) => None,
         };
-        let is_bundle = |event: &Event| matches!(event, Event::Bundle { .. });
+        let is_bundle = |event: &Report| matches!(event, Report::Bundle { .. });
         self.events.retain(|old| kind(old) != kind(&event) || is_bundle(old) != is_bundle(&event));
         self.events.push_back(event);
     }
@@ -319,24 +254,12 @@ impl<'t, T: Transport> InFlight<'t, T> {
     }
 
     /// The oldest event, or the status as it is now.
-    fn next_event(&mut self) -> Event {
+    fn next_event(&mut self) -> Report {
         self.events.pop_front().unwrap_or_else(|| {
             let status = self.engine.status();
             self.shown = Some(status.clone());
-            Event::Status(Box::new(status))
+            Report::Status(Box::new(status))
         })
-    }
-}
-
-impl From<Order> for Input {
-    fn from(order: Order) -> Input {
-        match order {
-            Order::Holding(holding) => Input::Holding(holding),
-            Order::Nudged => Input::Nudged,
-            Order::NetworkUp => Input::NetworkUp,
-            Order::HubLinkChanged => Input::HubLinkChanged,
-            Order::Stream(outbox) => Input::Stream(outbox),
-        }
     }
 }
 

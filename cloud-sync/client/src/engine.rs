@@ -36,7 +36,9 @@ pub use crate::transport::Holding;
 use backoff::Backoff;
 use book::Book;
 use load::{Load, Misfit};
-pub use messages::{AlertKind, Effect, Heads, Input, LaneState, LocalAlert, Outbox, Rows, RowsRequest, Setup, Wanted};
+pub use messages::{
+    AlertKind, Effect, Heads, Input, LaneState, LocalAlert, Outbox, Report, Rows, RowsRequest, Setup, StoreNote, Wanted,
+};
 pub use meter::{Meter, Purpose, Traffic};
 use order::{Agenda, Books, Limit, Newest, windows_are};
 use pace::{MAX_BACKOFF, MAX_FETCH_BYTES, MAX_OFFLINE, REQUEST_TIMEOUT, STORE_TIMEOUT};
@@ -394,13 +396,13 @@ impl Engine {
     /// Tells people once, until it is over.
     fn alert(&mut self, kind: AlertKind, reason: &str) {
         if self.alerts.insert(kind) {
-            self.effects.push_back(Effect::LocalAlert(LocalAlert { kind, reason: reason.to_owned() }));
+            self.effects.push_back(Effect::Report(Report::LocalAlert(LocalAlert { kind, reason: reason.to_owned() })));
         }
     }
 
     fn clear(&mut self, kind: AlertKind) {
         if self.alerts.remove(&kind) {
-            self.effects.push_back(Effect::AllClear(kind));
+            self.effects.push_back(Effect::Report(Report::AllClear(kind)));
         }
     }
 }

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use tilth_core::time::Span;
+use tilth_protocol::Poison;
 use tilth_protocol::{Epoch, Event, GapKind, Lane, WindowRow};
-use tilth_sync::driver::Poison;
 
 use super::farm::{Chance, Farm, Folder, alert, booted, note, open};
 use super::law;

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use tilth_core::time::{Span, Uptime};
 use tilth_core::windows::Grain;
+use tilth_protocol::Poison;
 use tilth_protocol::{Epoch, GapKind, Lane};
-use tilth_sync::driver::Poison;
 
 use super::farm::{Farm, Folder, booted, note, open, options};
 use super::law;

@@ -1,14 +1,15 @@
 //! The shell on paused time with a transport that follows a script, and once with real sockets.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use tilth_core::id::Id;
 use tilth_core::time::{Span, Stamp, WallTime};
-use tilth_protocol::{Answer, Batch, Confirmed, ErrorCode, Event as Row, Extent, Failure, Lanes};
+use tilth_protocol::{Answer, Batch, Confirmed, Epoch, ErrorCode, Event as Row, Extent, Failure, Lane, Lanes, Stream};
 use tokio::time::Instant;
 
 use super::*;
-use crate::engine::{LaneState, Setup, StateName, pace};
+use crate::engine::{AlertKind, Holding, LaneState, Setup, StateName, pace};
 use crate::transport::{Broken, Exchange, Reply, TransportError};
 
 const STREAM: Stream = Stream(1);
@@ -71,8 +72,8 @@ impl Transport for Script {
 struct Farm {
     store: mpsc::Receiver<Request>,
     heads: watch::Sender<Heads>,
-    events: mpsc::Receiver<Event>,
-    orders: mpsc::Sender<Order>,
+    events: mpsc::Receiver<Report>,
+    orders: mpsc::Sender<Input>,
     stop: oneshot::Sender<()>,
     sync: tokio::task::JoinHandle<Result<(), Gone>>,
 }
@@ -136,7 +137,7 @@ impl Farm {
     }
 
     /// The next event for which `pick` has an answer.
-    async fn event<R>(&mut self, pick: impl Fn(&Event) -> Option<R>) -> R {
+    async fn event<R>(&mut self, pick: impl Fn(&Report) -> Option<R>) -> R {
         loop {
             if let Some(found) = pick(&self.events.recv().await.expect("sync runs")) {
                 return found;
@@ -156,15 +157,17 @@ fn rows_go_up_and_what_is_confirmed_comes_back() {
     paused(async {
         let hub = Script::default();
         let mut farm = start(hub.clone(), 3);
-        let Request::Confirm { stream, confirmed } = farm.request(STREAM).await else {
+        let Request::Note(StoreNote::Confirm { stream, confirmed }) = farm.request(STREAM).await else {
             panic!("expected a confirmation")
         };
         assert_eq!((stream, confirmed), (STREAM, BTreeMap::from([(Lane::Events, 3)])));
         farm.heads.send(heads(STREAM, 5)).unwrap();
-        let Request::Confirm { confirmed, .. } = farm.request(STREAM).await else { panic!("expected a confirmation") };
+        let Request::Note(StoreNote::Confirm { confirmed, .. }) = farm.request(STREAM).await else {
+            panic!("expected a confirmation")
+        };
         assert_eq!(confirmed, BTreeMap::from([(Lane::Events, 5)]));
-        let bundle = farm.event(|event| matches!(event, Event::Bundle { .. }).then(|| event.clone())).await;
-        assert_eq!(bundle, Event::Bundle { bytes: b"bundle 1".to_vec(), etag: None });
+        let bundle = farm.event(|event| matches!(event, Report::Bundle { .. }).then(|| event.clone())).await;
+        assert_eq!(bundle, Report::Bundle { bytes: b"bundle 1".to_vec(), etag: None });
         farm.stop.send(()).unwrap();
         assert_eq!(farm.sync.await.unwrap(), Ok(()));
     });
@@ -176,7 +179,9 @@ fn a_hub_that_never_answers_is_given_up_and_tried_again() {
         let hub = Script::default();
         hub.steps.lock().unwrap().extend([Does::Never, Does::Fails]);
         let mut farm = start(hub.clone(), 3);
-        let Request::Confirm { .. } = farm.request(STREAM).await else { panic!("expected a confirmation") };
+        let Request::Note(StoreNote::Confirm { .. }) = farm.request(STREAM).await else {
+            panic!("expected a confirmation")
+        };
         let times: Vec<Duration> = hub.got.lock().unwrap().iter().map(|(at, _)| at.elapsed()).collect();
         let given_up = times[0] - times[1];
         let least = Duration::from_secs(75 + 1);
@@ -226,15 +231,16 @@ fn a_conflict_asks_for_one_new_stream_and_goes_on_under_it() {
         hub.steps.lock().unwrap().push_back(Does::Conflicts);
         let mut farm = start(hub.clone(), 3);
         let Request::NewStream { answer, .. } = farm.request(STREAM).await else { panic!("expected a new stream") };
-        let kind = farm.event(|event| if let Event::LocalAlert(alert) = event { Some(alert.kind) } else { None }).await;
+        let kind =
+            farm.event(|event| if let Report::LocalAlert(alert) = event { Some(alert.kind) } else { None }).await;
         assert_eq!(kind, AlertKind::StreamConflict);
         // A slow store: the engine gives up waiting, the question stays, and is asked once only.
         let slow = tokio::time::timeout(Duration::from_secs(40), farm.request(STREAM)).await;
-        assert!(slow.is_err() || matches!(slow, Ok(Request::Confirm { .. })), "{slow:?}");
+        assert!(slow.is_err() || matches!(slow, Ok(Request::Note(StoreNote::Confirm { .. }))), "{slow:?}");
         farm.heads.send(heads(Stream(2), 4)).unwrap();
         answer.send(outbox(Stream(2), 3)).unwrap();
         let confirmed = loop {
-            if let Request::Confirm { stream: Stream(2), confirmed } = farm.request(Stream(2)).await {
+            if let Request::Note(StoreNote::Confirm { stream: Stream(2), confirmed }) = farm.request(Stream(2)).await {
                 break confirmed;
             }
         };
@@ -270,14 +276,15 @@ fn status_and_orders_go_both_ways() {
         let hub = Script::default();
         hub.steps.lock().unwrap().push_back(Does::Fails);
         let mut farm = start(hub.clone(), 0);
-        let of =
-            |state| move |event: &Event| matches!(event, Event::Status(status) if status.state == state).then_some(());
+        let of = |state| {
+            move |event: &Report| matches!(event, Report::Status(status) if status.state == state).then_some(())
+        };
         farm.event(of(StateName::BackingOff)).await;
         farm.event(of(StateName::Idle)).await;
         let before = *hub.pulls.lock().unwrap();
         for _ in 0..3 {
-            farm.orders.send(Order::Nudged).await.unwrap();
-            farm.event(|event| matches!(event, Event::Bundle { .. }).then_some(())).await;
+            farm.orders.send(Input::Nudged).await.unwrap();
+            farm.event(|event| matches!(event, Report::Bundle { .. }).then_some(())).await;
         }
         assert!(*hub.pulls.lock().unwrap() >= before + 3);
     });
@@ -313,7 +320,9 @@ fn over_real_sockets_every_way_to_misbehave_is_survived() {
         let client = Id::new("acme").unwrap();
         let https = crate::transport::https::Https::new(&format!("http://{address}"), &client, &key, &tls).unwrap();
         let mut farm = start_with(BatchesOnly(https), 3, Fast(Instant::now()));
-        let Request::Confirm { confirmed, .. } = farm.request(STREAM).await else { panic!("expected a confirmation") };
+        let Request::Note(StoreNote::Confirm { confirmed, .. }) = farm.request(STREAM).await else {
+            panic!("expected a confirmation")
+        };
         assert_eq!(confirmed, BTreeMap::from([(Lane::Events, 3)]));
         server.await.unwrap();
         farm.stop.send(()).unwrap();

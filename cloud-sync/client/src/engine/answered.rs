@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use tilth_core::time::Span;
-use tilth_protocol::Lane;
+use tilth_protocol::{Lane, Poison};
 
 use super::Engine;
 use super::book::Confirmation;
-use super::messages::{AlertKind, Effect};
+use super::messages::{AlertKind, Effect, StoreNote};
 use super::meter::Traffic;
 use super::pace::{
     CONFLICT_AGAIN, EPOCH_AGAIN, MAX_BACKOFF, MAX_OFFLINE, MAX_POISON_RUN, MAX_RETRY_AFTER, STORE_TIMEOUT,
@@ -122,7 +122,7 @@ impl Engine {
             self.books.of_mut(lane).rewind(believed);
             confirmed.insert(lane, believed);
         }
-        self.effects.push_back(Effect::Rewind { stream: self.stream, epoch: taken.epoch, confirmed });
+        self.effects.push_back(Effect::Note(StoreNote::Rewind { stream: self.stream, epoch: taken.epoch, confirmed }));
         is_flapping.then(|| "the hub's epoch changes from answer to answer: two hubs at one address?".to_owned())
     }
 
@@ -157,22 +157,22 @@ impl Engine {
         }
         self.set_aside.retain(|&(lane, seq)| seq > self.books.of(lane).confirmed());
         if !raised.is_empty() {
-            self.effects.push_back(Effect::Confirm { stream: self.stream, confirmed: raised });
+            self.effects.push_back(Effect::Note(StoreNote::Confirm { stream: self.stream, confirmed: raised }));
         }
         stuck
     }
 
     /// Sets rows aside that the hub cannot store. The reason to slow down, if one was to be set aside before.
-    fn poisoned(&mut self, poison: &[(Lane, u64, String)], sent: &SentBatch) -> Option<String> {
+    fn poisoned(&mut self, poison: &[Poison], sent: &SentBatch) -> Option<String> {
         let mut unheeded = None;
         let mut first = None;
-        for (lane, seq, why) in poison {
+        for row @ Poison { lane, seq, reason } in poison {
             let was_sent = |part: &super::load::Part| part.lane == *lane && part.first <= *seq && *seq <= part.last;
             if !sent.parts.iter().any(was_sent) {
                 self.counts.strange_confirmations += 1;
             } else if self.set_aside.insert((*lane, *seq)) {
-                first.get_or_insert_with(|| format!("{lane} {seq}: {why}"));
-                self.quarantine(*lane, *seq, why.clone());
+                first.get_or_insert_with(|| format!("{lane} {seq}: {reason}"));
+                self.quarantine(row.clone());
             } else {
                 unheeded = Some(format!("{lane} {seq} was to be set aside and was sent again"));
             }
@@ -268,7 +268,7 @@ impl Engine {
         self.poison_run += 1;
         if is_new {
             self.alert_quarantined(&format!("{lane} {seq}: {why}"));
-            self.quarantine(lane, seq, why.to_owned());
+            self.quarantine(Poison { lane, seq, reason: why.to_owned() });
         }
         if !is_new || self.poison_run >= MAX_POISON_RUN {
             self.poison_run = 0;
@@ -279,9 +279,15 @@ impl Engine {
         }
     }
 
-    fn quarantine(&mut self, lane: Lane, seq: u64, reason: String) {
+    fn quarantine(&mut self, row: Poison) {
         self.counts.quarantined += 1;
-        self.effects.push_back(Effect::Quarantine { stream: self.stream, lane, seq, reason });
+        match self.effects.back_mut() {
+            Some(Effect::Note(StoreNote::Quarantine { stream, rows })) if *stream == self.stream => rows.push(row),
+            _ => {
+                let rows = vec![row];
+                self.effects.push_back(Effect::Note(StoreNote::Quarantine { stream: self.stream, rows }));
+            }
+        }
     }
 
     fn alert_quarantined(&mut self, what: &str) {

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use tilth_core::id::Id;
-use tilth_protocol::{Confirmed, Epoch, Lane, Lanes, Live, Stream};
+use tilth_protocol::{Confirmed, Epoch, Lane, Lanes, Live, Poison, Stream};
 
 use super::pace::Pace;
+use super::status::Status;
 use crate::transport::{Exchange, Holding};
 
 /// What does not change while an engine lives.
@@ -152,35 +153,8 @@ pub enum Effect {
         /// Number of the batch or pull.
         request: u64,
     },
-    /// Tell the store what the hub confirmed. A store that is in another stream by now must ignore it.
-    Confirm {
-        /// In this stream.
-        stream: Stream,
-        /// The highest confirmed sequences; lanes that did not rise are absent.
-        confirmed: BTreeMap<Lane, u64>,
-    },
-    /// Tell the store that the hub lives in another epoch, and what it has there: every lane is named. Also sent at the
-    /// very first contact. A store that is in another stream by now must take the epoch and ignore the rest.
-    Rewind {
-        /// In this stream.
-        stream: Stream,
-        /// The new epoch.
-        epoch: Epoch,
-        /// What the hub confirms, which may be less than before.
-        confirmed: BTreeMap<Lane, u64>,
-    },
-    /// Tell the store to set a row aside. From then on it is a quarantined gap. A store that is in another stream by now
-    /// must ignore it.
-    Quarantine {
-        /// In this stream.
-        stream: Stream,
-        /// Lane of the row.
-        lane: Lane,
-        /// Sequence of the row in its lane.
-        seq: u64,
-        /// What the hub says is wrong.
-        reason: String,
-    },
+    /// Tell the store; no answer comes.
+    Note(StoreNote),
     /// Ask the store for a new stream; the answer is [`Input::Stream`].
     NewStream {
         /// Why.
@@ -193,7 +167,42 @@ pub enum Effect {
         /// What the device holds: version and `ETag`.
         holding: Holding,
     },
-    /// Give the agent a bundle to verify and apply. Its bytes are those of the hub, unchecked.
+    /// Tell the agent.
+    Report(Report),
+}
+
+/// What the store is told. If it is not kept, the hub says it again. A store that is in another stream by now ignores it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StoreNote {
+    /// The hub confirmed rows.
+    Confirm {
+        /// In this stream.
+        stream: Stream,
+        /// The highest confirmed sequences; lanes that did not rise are absent.
+        confirmed: BTreeMap<Lane, u64>,
+    },
+    /// The hub lives in another epoch. Also sent at the very first contact. A store in another stream takes the epoch alone.
+    Rewind {
+        /// In this stream.
+        stream: Stream,
+        /// The new epoch.
+        epoch: Epoch,
+        /// What the hub confirms, which may be less than before; every lane is named.
+        confirmed: BTreeMap<Lane, u64>,
+    },
+    /// Set rows aside; from then on they are quarantined gaps.
+    Quarantine {
+        /// In this stream.
+        stream: Stream,
+        /// The rows, to be written together: a hub may refuse thousands at once.
+        rows: Vec<Poison>,
+    },
+}
+
+/// What the agent is told.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Report {
+    /// A bundle to verify and apply. The bytes are those of the hub, unchecked.
     Bundle {
         /// The bytes.
         bytes: Vec<u8>,
@@ -204,6 +213,8 @@ pub enum Effect {
     LocalAlert(LocalAlert),
     /// That is over.
     AllClear(AlertKind),
+    /// State of sync, from the driver: only the newest is kept for an agent that is busy.
+    Status(Box<Status>),
 }
 
 /// A trouble of sync that needs a person. It never stops the farm.

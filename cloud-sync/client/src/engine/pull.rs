@@ -9,7 +9,7 @@ use tilth_config::bundle::MAX_VERSION;
 use tilth_core::time::{Span, Uptime};
 
 use super::backoff::Backoff;
-use super::messages::Effect;
+use super::messages::{Effect, Report};
 use super::pace::{MAX_BACKOFF, MAX_RETRY_AFTER, Pace, REQUEST_TIMEOUT};
 use super::verdict::{self, Verdict, is_page};
 use crate::transport::{Exchange, Holding};
@@ -167,7 +167,9 @@ impl Pull {
                 let bytes = Some(hash(&reply.body));
                 let is_known = bytes == self.given;
                 self.given = bytes;
-                return Some((!is_known).then_some(Effect::Bundle { bytes: reply.body, etag: reply.etag }));
+                return Some(
+                    (!is_known).then_some(Effect::Report(Report::Bundle { bytes: reply.body, etag: reply.etag })),
+                );
             }
             // 404: nothing is configured for this device yet.
             304 | 404 => self.rest(now),

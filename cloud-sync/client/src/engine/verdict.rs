@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use tilth_config::redact;
 use tilth_core::time::Span;
-use tilth_protocol::{Epoch, ErrorCode, Failure, Lane};
+use tilth_protocol::{Epoch, ErrorCode, Failure, Lane, Poison};
 
 use crate::transport::{Broken, Exchange, Reply};
 
@@ -52,7 +52,7 @@ pub(super) struct Taken {
     /// By lane, the highest sequence at and below which everything is accounted for.
     pub(super) confirmed: BTreeMap<Lane, u64>,
     /// Rows that cannot be stored.
-    pub(super) poison: Vec<(Lane, u64, String)>,
+    pub(super) poison: Vec<Poison>,
     /// The version of the configuration that waits.
     pub(super) config_version: Option<u64>,
     /// How many confirmations and poison entries name lanes that this agent does not know.
@@ -137,7 +137,7 @@ fn taken(body: &[u8]) -> Verdict {
         poison: raw
             .poison
             .into_iter()
-            .filter_map(|entry| Some((lane(&entry.lane)?, entry.seq, plain(&entry.reason))))
+            .filter_map(|entry| Some(Poison { lane: lane(&entry.lane)?, seq: entry.seq, reason: plain(&entry.reason) }))
             .collect(),
         config_version: raw.config_version,
         unknown: unknown as u64,
@@ -184,7 +184,7 @@ mod tests {
         let reply = Reply { status: 200, body: answer.clone().into_bytes(), ..Reply::default() };
         let verdict = judge(&Exchange { outcome: Ok(reply), sent: 0, received: 0 });
         let Verdict::Taken(taken) = verdict else { panic!("{answer}") };
-        let reason = &taken.poison[0].2;
+        let reason = &taken.poison[0].reason;
         assert!(reason.starts_with(" [2J forged") && reason.chars().count() == REASON_CHARS, "{reason:?}");
     }
 
@@ -253,7 +253,7 @@ mod tests {
             panic!("expected an answer");
         };
         assert_eq!(taken.confirmed, BTreeMap::from([(Lane::Events, 3)]));
-        assert_eq!(taken.poison, [(Lane::Windows, 7, "NaN".to_owned())]);
+        assert_eq!(taken.poison, [Poison { lane: Lane::Windows, seq: 7, reason: "NaN".to_owned() }]);
         assert_eq!((taken.unknown, taken.config_version), (2, Some(4)));
     }
 

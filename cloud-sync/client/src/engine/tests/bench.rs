@@ -219,5 +219,5 @@ pub(super) fn nothing(id: u64) -> Rows {
 }
 
 pub(super) fn confirm(lane: Lane, seq: u64) -> Effect {
-    Effect::Confirm { stream: STREAM, confirmed: BTreeMap::from([(lane, seq)]) }
+    Effect::Note(StoreNote::Confirm { stream: STREAM, confirmed: BTreeMap::from([(lane, seq)]) })
 }

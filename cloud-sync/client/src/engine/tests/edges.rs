@@ -245,7 +245,7 @@ const WALKS: &[Walk] = &[
             assert_eq!(batch.lanes.events.map(|events| (events.first, events.last)), Some((1, 3)));
             bench.answered(old, refusal(ErrorCode::UnknownKey));
             bench.answered(request, answer(EPOCH, &[(Lane::Events, 3)], Vec::new()));
-            assert!(!bench.did.iter().any(|effect| matches!(effect, Effect::LocalAlert(_))));
+            assert!(!bench.did.iter().any(|effect| matches!(effect, Effect::Report(Report::LocalAlert(_)))));
         },
         Idle,
     ),
@@ -307,7 +307,7 @@ const WALKS: &[Walk] = &[
             let (request, batch) = bench.until_sent();
             assert_eq!((batch.lanes, batch.live), Default::default());
             bench.answered(request, answer(EPOCH, &[], Vec::new()));
-            assert!(bench.did.contains(&Effect::AllClear(AlertKind::KeyRefused)));
+            assert!(bench.did.contains(&Effect::Report(Report::AllClear(AlertKind::KeyRefused))));
         },
         Gathering,
     ),
@@ -321,7 +321,7 @@ const WALKS: &[Walk] = &[
             let (request, batch) = bench.until_sent();
             assert_eq!((bench.now, batch.lanes, batch.live), (before, Default::default(), Vec::new()));
             bench.answered(request, answer(EPOCH, &[], Vec::new()));
-            assert!(bench.did.contains(&Effect::AllClear(AlertKind::KeyRefused)));
+            assert!(bench.did.contains(&Effect::Report(Report::AllClear(AlertKind::KeyRefused))));
         },
         Gathering,
     ),
@@ -354,8 +354,9 @@ fn every_edge_of_the_chart_is_walked() {
 #[test]
 fn a_refused_key_is_told_once_and_stops_nothing_else() {
     let bench = desk_in(Refused);
-    let alerts: Vec<_> = bench.did.iter().filter(|effect| matches!(effect, Effect::LocalAlert(_))).collect();
-    let [Effect::LocalAlert(alert)] = alerts[..] else { panic!("{alerts:?}") };
+    let alerts: Vec<_> =
+        bench.did.iter().filter(|effect| matches!(effect, Effect::Report(Report::LocalAlert(_)))).collect();
+    let [Effect::Report(Report::LocalAlert(alert))] = alerts[..] else { panic!("{alerts:?}") };
     assert_eq!(alert.kind, AlertKind::KeyRefused);
     assert!(alert.reason.contains("401") && alert.reason.contains("15m"), "{}", alert.reason);
     let status = bench.engine.status();
@@ -370,13 +371,13 @@ fn a_conflict_is_over_when_batches_are_taken_long_after() {
     bench.input(Input::Stream(Outbox { stream: Stream(2), epoch: Some(EPOCH), lanes: outbox(3, 0).lanes }));
     let (request, _) = bench.until_sent();
     bench.answered(request, answer(EPOCH, &[(Lane::Events, 3)], Vec::new()));
-    assert!(!bench.did.contains(&Effect::AllClear(AlertKind::StreamConflict)));
+    assert!(!bench.did.contains(&Effect::Report(Report::AllClear(AlertKind::StreamConflict))));
     bench.now = bench.now + CONFLICT_AGAIN;
     bench.waiting(Lane::Events, 4);
     for (_, last) in [(); 3].iter().zip([3, 4, 4]) {
         let (request, _) = bench.until_sent();
         bench.answered(request, answer(EPOCH, &[(Lane::Events, last)], Vec::new()));
-        if bench.did.contains(&Effect::AllClear(AlertKind::StreamConflict)) {
+        if bench.did.contains(&Effect::Report(Report::AllClear(AlertKind::StreamConflict))) {
             return;
         }
     }
@@ -393,7 +394,11 @@ fn a_new_epoch_rewinds_and_a_flapping_one_slows_down() {
         let (request, _) = bench.until_sent();
         bench.answered(request, answer(epoch, &[(Lane::Events, 1)], Vec::new()));
         let confirmed = Lane::ALL.map(|lane| (lane, u64::from(lane == Lane::Events))).into();
-        assert!(bench.did.contains(&Effect::Rewind { stream: STREAM, epoch, confirmed }), "{:?}", bench.did);
+        assert!(
+            bench.did.contains(&Effect::Note(StoreNote::Rewind { stream: STREAM, epoch, confirmed })),
+            "{:?}",
+            bench.did
+        );
         assert_eq!(bench.state(), expected);
         bench.pass(Span(1));
     }

@@ -52,7 +52,7 @@ fn every_failure_has_its_state_and_its_wait() {
         assert_eq!(bench.state(), state, "{what}");
         let until = bench.engine.state.until().unwrap() - bench.now;
         assert!((least..=most).contains(&until.0), "{what}: {until}");
-        assert!(!bench.did.iter().any(|effect| matches!(effect, Effect::Confirm { .. })), "{what}");
+        assert!(!bench.did.iter().any(|effect| matches!(effect, Effect::Note(StoreNote::Confirm { .. }))), "{what}");
         if matches!(state, BackingOff | Refused | Offline) {
             // Whatever it was: the same rows come again, and are taken.
             let (mut request, mut batch) = bench.until_sent();
@@ -101,13 +101,16 @@ fn confirmations_that_cannot_be_are_ignored_and_told() {
         assert_eq!(status.counts.strange_confirmations, 1, "{what}");
         assert_eq!(status.confirmed[&Lane::Events], 10, "{what}");
         assert!(
-            !bench.did.iter().any(|effect| matches!(effect, Effect::Confirm { .. } | Effect::Rewind { .. })),
+            !bench.did.iter().any(|effect| matches!(
+                effect,
+                Effect::Note(StoreNote::Confirm { .. }) | Effect::Note(StoreNote::Rewind { .. })
+            )),
             "{what}"
         );
         let told = bench
             .did
             .iter()
-            .any(|effect| matches!(effect, Effect::LocalAlert(alert) if alert.kind == AlertKind::ConfirmedUnknown));
+            .any(|effect| matches!(effect, Effect::Report(Report::LocalAlert(alert)) if alert.kind == AlertKind::ConfirmedUnknown));
         assert_eq!(told, alert, "{what}");
         // Of a late packet nothing is believed, so its batch goes again, later; else the batch was taken.
         assert_eq!(bench.state(), if alert { StateName::Idle } else { BackingOff }, "{what}");
@@ -137,8 +140,8 @@ fn run_with_poison(bad: &[u64], bad_live: bool, status: ErrorCode, heads: u64) -
         }
         let Some((request, batch)) = sent(&mut bench, &aside, &mut effects) else { continue };
         for effect in effects.drain(..) {
-            if let Effect::Quarantine { lane: Lane::Windows, seq, .. } = effect {
-                aside.push(seq);
+            if let Effect::Note(StoreNote::Quarantine { rows, .. }) = effect {
+                aside.extend(rows.iter().filter(|row| row.lane == Lane::Windows).map(|row| row.seq));
             }
         }
         let rows = batch.lanes.windows.iter().flat_map(|extent| &extent.rows).map(|row| row.seq);
@@ -151,7 +154,7 @@ fn run_with_poison(bad: &[u64], bad_live: bool, status: ErrorCode, heads: u64) -
         }
         for effect in bench.take() {
             match effect {
-                Effect::Quarantine { seq, .. } => aside.push(seq),
+                Effect::Note(StoreNote::Quarantine { rows, .. }) => aside.extend(rows.iter().map(|row| row.seq)),
                 effect => bench.did.push(effect),
             }
         }
@@ -256,7 +259,11 @@ fn poison_that_the_hub_names_is_set_aside_once_and_the_rest_is_credited() {
     let aside: Vec<u64> = bench
         .did
         .iter()
-        .filter_map(|e| if let Effect::Quarantine { seq, .. } = e { Some(*seq) } else { None })
+        .filter_map(
+            |effect| if let Effect::Note(StoreNote::Quarantine { rows, .. }) = effect { Some(rows) } else { None },
+        )
+        .flatten()
+        .map(|row| row.seq)
         .collect();
     assert_eq!(aside, [4, 7], "99 was not in the batch");
     let ask = bench.until_asked();
@@ -283,7 +290,9 @@ fn rows_that_the_store_got_wrong_never_leave() {
         let mut rows = bench.rows(&ask);
         spoil(&mut rows);
         bench.input(Input::Fetched(rows));
-        let quarantined = bench.did.iter().any(|effect| matches!(effect, Effect::Quarantine { seq: 3, .. }));
+        let quarantined = bench.did.iter().any(|effect| {
+            matches!(effect, Effect::Note(StoreNote::Quarantine { rows, .. }) if rows.iter().any(|row| row.seq == 3))
+        });
         assert!(quarantined, "{what}: {:?}", bench.did);
         assert!(!bench.did.iter().any(|effect| matches!(effect, Effect::Send { .. })), "{what}");
     }

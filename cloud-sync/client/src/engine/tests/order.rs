@@ -81,11 +81,11 @@ impl Line {
                     Input::Answered { request, exchange }
                 }
                 Effect::PullBundle { request, .. } => Input::Pulled { request, exchange: reply(304, "") },
-                Effect::Confirm { stream, confirmed } => {
+                Effect::Note(StoreNote::Confirm { stream, confirmed }) => {
                     self.store.confirm(stream, &confirmed);
                     continue;
                 }
-                Effect::Rewind { stream, epoch, confirmed } => {
+                Effect::Note(StoreNote::Rewind { stream, epoch, confirmed }) => {
                     self.store.epoch = Some(epoch);
                     self.store.confirm(stream, &confirmed);
                     continue;

@@ -78,7 +78,7 @@ fn every_answer_to_a_pull_has_its_wait() {
         let (request, holding) = puller.asked();
         assert_eq!(holding, Holding { version: 3, etag: Some("v3".to_owned()) });
         let effects = puller.answered(request, exchange);
-        let given = effects.iter().any(|effect| matches!(effect, Effect::Bundle { .. }));
+        let given = effects.iter().any(|effect| matches!(effect, Effect::Report(Report::Bundle { .. })));
         assert_eq!(given, gives, "{what}");
         let wait = puller.engine.status().config.next_try.unwrap() - puller.now;
         assert!((least..=most).contains(&wait.0), "{what}: {wait}");

@@ -197,12 +197,14 @@ impl World {
                 let exchange = reply(304, "");
                 self.later(Span(30), Happens::Input(Input::Pulled { request, exchange }));
             }
-            Effect::Confirm { stream, confirmed } => self.store.confirm(stream, &confirmed),
-            Effect::Rewind { stream, epoch, confirmed } => {
+            Effect::Note(StoreNote::Confirm { stream, confirmed }) => self.store.confirm(stream, &confirmed),
+            Effect::Note(StoreNote::Rewind { stream, epoch, confirmed }) => {
                 self.store.epoch = Some(epoch);
                 self.store.confirm(stream, &confirmed);
             }
-            Effect::Quarantine { stream, lane, seq, .. } => self.store.quarantine(stream, lane, seq),
+            Effect::Note(StoreNote::Quarantine { stream, rows }) => {
+                rows.iter().for_each(|row| self.store.quarantine(stream, row.lane, row.seq));
+            }
             Effect::NewStream { .. } => {
                 self.last_stream += 1;
                 // What was confirmed stays behind in the old stream: a hub restored to before it cannot have it again.
@@ -211,7 +213,7 @@ impl World {
                 let outbox = self.store.outbox();
                 self.later(Span(20), Happens::Input(Input::Stream(outbox)));
             }
-            Effect::Abandon { .. } | Effect::Bundle { .. } | Effect::LocalAlert(_) | Effect::AllClear(_) => {}
+            Effect::Abandon { .. } | Effect::Report(_) => {}
         }
     }
 

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use jiff::tz::{Offset, TimeZone};
 use tilth_core::id::{Id, SensorId};
 use tilth_core::time::Span;
+use tracing::Level;
 
 use crate::clock::Source;
 use crate::exit::Exit;
@@ -68,6 +69,19 @@ pub(crate) struct Run {
     /// For the demo and tests: system, x60, or input (the greatest stamp seen)
     #[arg(long, value_name = "SOURCE", default_value = "system", hide = true)]
     pub(crate) clock: Source,
+    /// What the log holds: error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", env = "TILTH_LOG", default_value_t = Level::INFO)]
+    pub(crate) log_level: Level,
+}
+
+impl Command {
+    /// The level of the log.
+    pub(crate) fn log_level(&self) -> Level {
+        match self {
+            Command::Run(run) => run.log_level,
+            _ => Level::INFO,
+        }
+    }
 }
 
 /// Run the rules over recorded readings and show what would have happened

@@ -18,12 +18,13 @@ mod tasks;
 
 use anyhow::Context;
 use tilth_config::ClockTrust;
+use tracing::{error, warn};
 
 use crate::cli;
 use crate::clock::Clock;
 use crate::configuration::Startup;
 use crate::exit::Exit;
-use crate::output::{journal, tell};
+use crate::output::journal;
 use tasks::Tasks;
 
 /// Runs until SIGTERM or SIGINT, or until a task that must not end ends.
@@ -32,7 +33,7 @@ pub(crate) fn run(wanted: &cli::Run) -> anyhow::Result<Exit> {
     let clock = Clock::new(wanted.clock);
     let Some(startup) = Startup::read(&wanted.config.folder, &wanted.data, &clock) else { return Ok(Exit::Refused) };
     if let Some(problem) = startup.compiled.forbids(wanted.clock) {
-        tell(format_args!("tilth-agent: --clock {}: {problem}", wanted.clock));
+        warn!("--clock {}: {problem}", wanted.clock);
         return Ok(Exit::Refused);
     }
     if startup.compiled.clock_trust == ClockTrust::Rtc {
@@ -50,7 +51,7 @@ async fn live(wanted: &cli::Run, startup: Startup, clock: Clock, mut stop: signa
     let mut tasks = Tasks::start(wanted, startup, clock).await?;
     let ended = tasks.run(stop.asked()).await;
     if ended.is_err() {
-        tell("tilth-agent: a task ended that must not; the agent stops and keeps what it has");
+        error!("a task ended that must not; the agent stops and keeps what it has");
     }
     tasks.stop().await;
     ended

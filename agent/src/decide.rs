@@ -29,13 +29,13 @@ use tilth_core::time::{Span, Uptime, WallTime};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::yield_now;
+use tracing::warn;
 
 use crate::chance::{self, Run};
 use crate::checkpoint::{AcknowledgedBy, LastTold};
 use crate::clock::{Anchor, Clock, Trust};
 use crate::notify::dispatch::Request;
 use crate::notify::{self, Delivery};
-use crate::output::tell;
 use crate::recording::Recording;
 use crate::sense::bus::Absent;
 use crate::sense::line::SeenLabels;
@@ -495,7 +495,7 @@ impl Decide {
     fn give_up(&mut self, request: &Request, reason: &str) {
         self.figures.notices_refused += 1;
         if let Request::Page(notification, _) | Request::Resolved(notification) = request {
-            tell(format_args!("tilth-agent: notify: notification {} given up ({reason})", notification.id));
+            warn!(target: "notify", "notification {} given up ({reason})", notification.id);
             let body = json!({ "notice": notification.id, "channel": null, "fate": "crowded", "reason": reason });
             self.event(keep::UNDELIVERED, body);
         }

@@ -1,8 +1,9 @@
 //! How a command ends, as whoever called it is told.
 
 use std::process::ExitCode;
+use tracing::error;
 
-use crate::output::{Closed, tell};
+use crate::output::Closed;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub(crate) fn code(ended: anyhow::Result<Exit>) -> ExitCode {
         if error.is::<Closed>() {
             return Exit::Done;
         }
-        tell(format_args!("tilth-agent: {error:#}"));
+        error!("{error:#}");
         Exit::Failed
     });
     exit.into()

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tilth_core::id::Id;
 use tilth_core::local::Local;
 use tilth_core::time::{Span, Uptime, WallTime};
+use tracing::warn;
 
 use crate::clock::Clock;
-use crate::output::tell;
 use crate::sense::bus::HealthHandle;
 use crate::store::thread::Progress;
 use crate::store::{BLOCK_INTERVAL, Meter, Missing};
@@ -183,7 +183,7 @@ impl SharedMarks {
 
     /// As [`SharedMarks::missing`], and in the log, where `local` shows times. The task that decides makes it an event.
     pub(crate) fn say_missing(&self, missing: &Missing, now: Option<WallTime>, local: &Local) {
-        tell(format_args!("tilth-agent: store: {}", missing.said(now, |at| local.second(at))));
+        warn!(target: "store", "{}", missing.said(now, |at| local.second(at)));
         self.missing(missing.said(now, |at| at.to_string()));
     }
 

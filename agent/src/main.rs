@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         Ok(command) => command,
         Err(exit) => return exit.into(),
     };
+    output::log::start(command.log_level());
     let code = exit::code(match command {
         Command::Replay(wanted) => replay::run(&wanted),
         Command::Run(wanted) => daemon::run(&wanted),

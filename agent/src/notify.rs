@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use tilth_config::{Channel, Target};
 use tilth_core::id::Id;
+use tilth_core::plan::Severity;
 use tilth_core::time::{Span, Uptime};
 use tilth_notify::HttpClients;
 use tilth_notify::client::{ChannelClient, UNAVAILABLE_RETRY};
@@ -22,9 +23,11 @@ use tilth_notify::secret::Secrets;
 use tilth_notify::text::Text;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id as TaskId, JoinError, JoinSet};
+use tracing::warn;
 
 use crate::clock::Clock;
-use crate::output::{self, counted, tell};
+use crate::output::journal::Priority;
+use crate::output::{self, counted};
 use dispatch::{Dispatch, Input, Request};
 use outcomes::Outcomes;
 
@@ -139,7 +142,7 @@ pub(crate) async fn run(
                 queue::Effect::Send(message) => sender.send(channel, message),
                 queue::Effect::Outcome(outcome) | queue::Effect::GivenUp(_, outcome) => {
                     if outcome.status.is_given_up() {
-                        tell(format_args!("tilth-agent: notify {channel}: {}", given_up(&outcome)));
+                        warn!(notify = %channel, "{}", given_up(&outcome));
                     }
                     failures.note(&channel, &outcome, clock.uptime());
                     outcomes.push(Delivery { channel, outcome });
@@ -168,10 +171,8 @@ pub(crate) async fn run(
                 }
                 if let Some(dropped) = outcomes.take_unsaid() {
                     let dropped = counted(dropped, "outcome");
-                    tell(format_args!(
-                        "tilth-agent: notify: {dropped} of deliveries not noted, the agent was too busy: after a restart these \
-                         notices may come again, as repeats"
-                    ));
+                    warn!(target: "notify", "{dropped} of deliveries not noted, the agent was too busy: after a restart these \
+                         notices may come again, as repeats");
                 }
                 continue;
             }
@@ -260,7 +261,7 @@ impl Sender {
             return;
         };
         if self.unavailable.get(&id) != Some(&unavailable) {
-            tell(format_args!("tilth-agent: channel {id} unavailable: {unavailable}; alerts go to the other channels"));
+            warn!("channel {id} unavailable: {unavailable}; alerts go to the other channels");
             self.unavailable.insert(id.clone(), unavailable);
         }
         self.prepare(id, client, UNAVAILABLE_RETRY);
@@ -313,11 +314,21 @@ impl Sender {
     }
 }
 
+/// Priority of a message in the log: that of its most severe page; what is over is a notice.
+fn priority(message: &Message) -> Priority {
+    let first = message.items.first().map(|item| &item.notification);
+    match first.filter(|first| first.is_page()).map(|page| page.report.severity) {
+        Some(Severity::Critical | Severity::Urgent) => Priority::Error,
+        Some(Severity::Warning) => Priority::Warning,
+        Some(Severity::Preventive) | None => Priority::Notice,
+    }
+}
+
 /// One line for the journal, on its way when this returns.
 fn log(message: &Message) -> impl Future<Output = Result<(), Failure>> + Send + use<> {
     let text = Text::of(message);
     let line = format!("notify {}: {} ({})", message.id(), text.title, text.body.replace('\n', "; "));
-    let written = output::tell_for_certain(line);
+    let written = output::tell_for_certain(priority(message), line);
     async {
         written.await.map_err(|error| Failure {
             reason: format!("standard error: {error}"),

@@ -3,6 +3,7 @@
 //! A full disk behind standard output is an error; a reader that has gone away, as `head` does, is the end and none.
 
 pub(crate) mod journal;
+pub(crate) mod log;
 
 use std::fmt::{self, Display};
 use std::io::{self, IsTerminal, Write};
@@ -11,6 +12,8 @@ use anyhow::Context;
 use tokio::sync::oneshot;
 
 use serde::Serialize;
+
+use journal::Priority;
 
 /// What is gathered before it is written; a pipe takes as much at once.
 const BUFFER_BYTES: usize = 1 << 16;
@@ -105,22 +108,30 @@ pub(crate) fn counted(count: u64, noun: &str) -> impl Display + '_ {
     Counted(count, noun)
 }
 
-/// A line on standard error, or in the log of the daemon. Where even that is closed there is nobody left to tell.
-pub(crate) fn tell(line: impl Display) {
-    match journal::running() {
-        Some(journal) => journal.put(line.to_string(), None),
-        None => drop(say(line, "\n")),
-    }
+/// Text for people on standard error, whatever the level of the log; while the daemon runs, lines of its log.
+pub(crate) fn tell(text: impl Display) {
+    put(Priority::Warning, text.to_string());
 }
 
 /// As [`tell`], for whoever has to know whether it was written. The line is on its way when this returns.
-pub(crate) fn tell_for_certain(line: String) -> impl Future<Output = io::Result<()>> + Send + use<> {
+pub(crate) fn tell_for_certain(
+    priority: Priority,
+    line: String,
+) -> impl Future<Output = io::Result<()>> + Send + use<> {
     let (written, result) = oneshot::channel();
     match journal::running() {
-        Some(journal) => journal.put(line, Some(written)),
+        Some(journal) => journal.put(priority, line, Some(written)),
         None => drop(written.send(say(line, "\n"))),
     }
     async { result.await.unwrap_or_else(|_| Err(io::Error::other("the journal takes no lines"))) }
+}
+
+/// A line of the log. Where even standard error is closed there is nobody left to tell.
+fn put(priority: Priority, line: String) {
+    match journal::running() {
+        Some(journal) => journal.put(priority, line, None),
+        None => drop(say(line, "\n")),
+    }
 }
 
 fn say(text: impl Display, end: &str) -> io::Result<()> {

@@ -27,8 +27,9 @@ use tilth_core::plan::Plan;
 use tilth_core::reading::Quality;
 use tilth_core::site::{Matcher, Site};
 use tilth_core::time::{Span, Uptime, WallTime};
+use tracing::warn;
 
-use crate::output::{counted, tell};
+use crate::output::counted;
 use crate::resume::{Beginning, Number};
 
 /// Of the lines below; another one when they change.
@@ -162,7 +163,7 @@ impl Recording {
         std::thread::Builder::new().name("recording".to_owned()).spawn(move || {
             let _alive = alive;
             if let Err(error) = write(file, &queue, &waiting) {
-                tell(format_args!("tilth-agent: {name}: {error}; the recording ends here"));
+                warn!("{name}: {error}; the recording ends here");
             }
         })?;
         Ok(recording)
@@ -201,7 +202,7 @@ impl Recording {
         match lines.try_send(line) {
             Ok(()) => drop(self.waiting.fetch_add(1, Ordering::Relaxed)),
             Err(TrySendError::Full(_)) => {
-                tell("tilth-agent: the disk does not keep up with the recording, which ends here");
+                warn!("the disk does not keep up with the recording, which ends here");
                 self.lines = None;
             }
             // The writer has said why.
@@ -216,7 +217,7 @@ impl Drop for Recording {
         self.lines = None;
         if self.ended.recv_timeout(LAST_WAIT) == Err(RecvTimeoutError::Timeout) {
             let lines = counted(self.waiting.load(Ordering::Relaxed) as u64, "line");
-            tell(format_args!("tilth-agent: {}: the disk hangs; {lines} of the recording left unwritten", self.name));
+            warn!("{}: the disk hangs; {lines} of the recording left unwritten", self.name);
         }
     }
 }

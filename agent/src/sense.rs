@@ -15,9 +15,9 @@ use tilth_config::{BusKind, Feed, Input, Link, Site};
 use tilth_core::id::{Id, SensorId};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tracing::error;
 
 use crate::clock::Clock;
-use crate::output::tell;
 use bus::health::Reason;
 use bus::{Context, HealthHandle, Wanted};
 use host::Machine;
@@ -159,7 +159,7 @@ impl Senses {
         let context = self.context(Id::new("host").ok()?, wanted, HealthHandle::default());
         let machine = Arc::clone(&self.machine);
         let task = tokio::spawn(async move {
-            let ended = |why: &str| tell(format_args!("tilth-agent: the task that reads the machine {why}"));
+            let ended = |why: &str| error!("the task that reads the machine {why}");
             supervise::keep_running(|| host::run(Arc::clone(&machine), context.clone()), ended).await;
         });
         Some(HostTask { wanted: sender, _task: Stopping(task) })

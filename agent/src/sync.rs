@@ -31,12 +31,12 @@ use tilth_sync::driver::{self, Links};
 use tilth_sync::engine::pace::Pace;
 use tilth_sync::engine::{Engine, Heads, Holding, Setup};
 use tokio::sync::{mpsc, watch};
+use tracing::{info, warn};
 
 use crate::clock::{self, Clock, Source};
 use crate::configuration::{ConfigStatus, Enrolment, FileStamps, Received};
 use crate::decide::Command;
 use crate::health::SharedMarks;
-use crate::output::tell;
 use crate::store::thread::StoreHandle;
 use events::{Events, Said};
 use link::{HubLink, ReloadableTransport};
@@ -70,10 +70,7 @@ pub(crate) struct Parts {
 pub(crate) async fn run(parts: Parts) -> anyhow::Error {
     let Parts { enrolment, clock, store, heads, commands, holding, bundles, config, health, status } = parts;
     let (link, stamps) = found(&enrolment, &clock, &status, &health).await;
-    tell(format_args!(
-        "tilth-agent: sync with {} as {}/{}, key {}",
-        enrolment.hub.url, enrolment.client, enrolment.device, link.key_id
-    ));
+    info!("sync with {} as {}/{}, key {}", enrolment.hub.url, enrolment.client, enrolment.device, link.key_id);
 
     let outbox = store_adapter::outbox(&store).await;
     let (requests, asked) = mpsc::channel(LINKS);
@@ -128,9 +125,7 @@ async fn found(
             Err(error) => {
                 let why = format!("{error:#}");
                 if said.as_ref() != Some(&why) {
-                    tell(format_args!(
-                        "tilth-agent: sync: {why}; the farm is watched without the hub until that is mended"
-                    ));
+                    warn!(target: "sync", "{why}; the farm is watched without the hub until that is mended");
                     status.trouble(Some(why.clone()));
                     health.sync_trouble(Some(("not started", Some(why.clone()))));
                     said = Some(why);

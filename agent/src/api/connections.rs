@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tower_service::Service;
+use tracing::warn;
 
 use super::activity::{Activity, Noted};
 use super::caller::Caller;
@@ -25,7 +26,6 @@ use super::handlers;
 use super::problem::Problem;
 use super::socket::Taken;
 use super::state::ApiState;
-use crate::output::tell;
 
 /// Connections at once. One more makes room: the one that has asked nothing, or taken nothing, for longest is hung up on, and
 /// never one that waits for its first answer.
@@ -63,7 +63,7 @@ pub(crate) async fn run(mut taken: Taken, state: Arc<ApiState>) {
             _ = meter.tick() => state.meter(),
             _ = look.tick() => {
                 if taken.take_again_if_gone() {
-                    tell("tilth-agent: the control socket was deleted and is there again");
+                    warn!("the control socket was deleted and is there again");
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
+use tracing::error;
 
 use super::active::ActiveConfig;
 use super::reporter::ConfigReporter;
@@ -39,7 +40,7 @@ impl Applier {
 
     /// Rejects the configuration in the folder; the one in force stays.
     pub(super) async fn reject(&self, problems: Vec<String>) {
-        tell("tilth-agent: the changed configuration is refused; the running one stays:");
+        error!("the changed configuration is refused; the running one stays:");
         problems.iter().for_each(tell);
         self.diagnose(rejection(&problems)).await;
         self.reporter.status.rejected(problems);

@@ -6,11 +6,11 @@ use std::path::Path;
 
 use tilth_config::bundle::{self, Bundle, ContentHash, Order, TrustedKey};
 use tilth_config::{Document, Documents, Level, Loaded, Purpose, Text, load_documents, plain_file};
+use tracing::warn;
 
 use super::compiled::Compiled;
 use super::enrolment::Enrolment;
 use crate::clock::Source;
-use crate::output::tell;
 
 /// What a bundle comes to.
 pub(super) enum Judged {
@@ -126,7 +126,7 @@ pub(super) fn ignored(folder: &Path) -> Vec<String> {
 /// Says by name that files are ignored.
 pub(super) fn say_ignored(ignored: &[String]) {
     if !ignored.is_empty() {
-        tell(format_args!("tilth-agent: the hub's configuration rules; ignored: {}", ignored.join(", ")));
+        warn!("the hub's configuration rules; ignored: {}", ignored.join(", "));
     }
 }
 

@@ -17,6 +17,7 @@ use tilth_config::bundle::{Bundle, TrustedKey};
 use tilth_config::sha256;
 use tilth_sync::engine::Holding;
 use tokio::sync::oneshot;
+use tracing::{error, info, warn};
 
 use super::apply::Applier;
 use super::bundle::{self, Judged, Rejection, say_ignored};
@@ -25,7 +26,6 @@ use super::compiled::Compiled;
 use super::enrolment::Enrolment;
 use super::status::RunningBundle;
 use crate::clock::Source;
-use crate::output::tell;
 
 /// A bundle that the agent did not outlive so often is rejected.
 const TRIES: u32 = 3;
@@ -152,7 +152,7 @@ impl BundleTrials {
     async fn reject(&mut self, of: Of, rejection: Rejection, applier: &Applier) -> Option<Holding> {
         let (Of { hash, trusted, .. }, Rejection { version, reason }) = (of, rejection);
         let named = version.map_or("a bundle".to_owned(), |version| format!("bundle {version}"));
-        tell(format_args!("tilth-agent: sync: {named} is refused and the running configuration stays: {reason}"));
+        error!(target: "sync", "{named} is refused and the running configuration stays: {reason}");
         let body = json!({ "version": version, "hash": hash, "outcome": "refused", "reason": reason });
         applier.tell_of_bundle(body).await;
         applier.reporter.status.rejected(vec![format!("{named}: {reason}")]);
@@ -210,7 +210,7 @@ impl BundleTrials {
         if self.on_disk(move |files| files.put_good(&bytes)).await.is_ok() {
             self.unkept = None;
             applier.reporter.status.bundle(|status| status.waits = None);
-            tell("tilth-agent: sync: the disk took the bundle that is in force");
+            info!(target: "sync", "the disk took the bundle that is in force");
             self.remember().await;
         }
     }
@@ -221,7 +221,7 @@ impl BundleTrials {
         applier.active.set_bundle(bundle);
         let folder = self.enrolment.folder.clone();
         let ignored = tokio::task::spawn_blocking(move || bundle::ignored(&folder)).await.unwrap_or_default();
-        tell(format_args!("tilth-agent: sync: bundle {version} is in force ({outcome}, content {})", &hash[..8]));
+        info!(target: "sync", "bundle {version} is in force ({outcome}, content {})", &hash[..8]);
         say_ignored(&ignored);
         let body = json!({ "version": version, "hash": hash, "outcome": outcome, "reason": null });
         applier.tell_of_bundle(body).await;
@@ -237,7 +237,7 @@ impl BundleTrials {
     async fn remember(&self) {
         let state = self.state.clone();
         if let Err(why) = self.on_disk(move |files| files.remember(&state)).await {
-            tell(format_args!("tilth-agent: sync: what became of a bundle cannot be kept: {why}"));
+            warn!(target: "sync", "what became of a bundle cannot be kept: {why}");
         }
     }
 
@@ -268,7 +268,7 @@ fn wait_for_disk(version: u64, why: &str, applier: &Applier) -> Holding {
 fn say_wait(why: &str, applier: &Applier) {
     let before = applier.reporter.status.bundle(|status| status.waits.replace(why.to_owned()));
     if before.as_deref() != Some(why) {
-        tell(format_args!("tilth-agent: sync: {why}"));
+        warn!(target: "sync", "{why}");
     }
 }
 

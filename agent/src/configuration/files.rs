@@ -8,13 +8,13 @@ use serde_json::json;
 use tilth_config::bundle::Bundle;
 use tilth_config::{Files, Loaded, Purpose};
 use tilth_core::plan::Plan;
+use tracing::warn;
 
 use super::apply::Applier;
 use super::bundle::{self, ignored, say_ignored};
 use super::compiled::Compiled;
 use super::patience::{self, Patience, QUIET, Running, Verdict, taken_out};
 use crate::findings;
-use crate::output::tell;
 
 /// Upper limit of names in the message about what a change takes away; the rest is counted.
 const NAMED: usize = 5;
@@ -101,11 +101,11 @@ impl FileChanges {
         let more = gone.len().saturating_sub(NAMED);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let named = gone[..gone.len().min(NAMED)].join(", ");
-        tell(format_args!(
-            "tilth-agent: the changed configuration takes away {named}{more}: it takes effect once its files have been quiet \
+        warn!(
+            "the changed configuration takes away {named}{more}: it takes effect once its files have been quiet \
              for {} s",
             QUIET.as_secs()
-        ));
+        );
         applier.diagnose(json!({ "state": "waiting", "takes_away": gone })).await;
         self.said = gone;
     }

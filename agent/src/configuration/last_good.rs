@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tilth_config::{Files, Holdings};
+use tracing::{info, warn};
 
 use crate::durable::{self, Unreadable};
-use crate::output::tell;
 use crate::store::put_aside;
 
 const NAME: &str = "config.good";
@@ -117,16 +117,14 @@ fn keep(data: &Path, waiting: &Mutex<Option<LastGood>>, touched: &Receiver<()>) 
         match good.clone().write(data) {
             Ok(there) => {
                 if failed {
-                    tell("tilth-agent: config.good: the disk took the configuration that is in force");
+                    info!(target: "config.good", "the disk took the configuration that is in force");
                 }
                 (kept, failed) = (Some(there), false);
             }
             Err(error) => {
                 // A disk may be full for weeks: once.
                 if !failed {
-                    tell(format_args!(
-                        "tilth-agent: config.good: the configuration is in force, and kept once the disk takes it: {error}"
-                    ));
+                    warn!(target: "config.good", "the configuration is in force, and kept once the disk takes it: {error}");
                 }
                 failed = true;
                 let mut waiting = lock(waiting);

@@ -2,10 +2,10 @@
 
 use tilth_config::{Document, Entered, Files, Holdings, Hub, Loaded, Site};
 use tilth_core::local::Local;
+use tracing::info;
 
 use super::last_good::{Keeper, LastGood};
 use super::status::ConfigStatus;
-use crate::output::tell;
 
 /// Tells of configurations and keeps them.
 #[derive(Debug)]
@@ -68,13 +68,13 @@ impl ConfigReporter {
         self.keeper.keep(LastGood { files, has });
         let is_rejected = !rejected.is_empty();
         if self.status.rejected(rejected) && !is_rejected && !is_another {
-            tell(format_args!("tilth-agent: configuration {} is in force: what was refused is mended", &hash[..8]));
+            info!("configuration {} is in force: what was refused is mended", &hash[..8]);
         }
         let later = later(&self.began, &site);
         if self.status.later(&later)
             && let Some(line) = said_later(&later)
         {
-            tell(format_args!("tilth-agent: {line}"));
+            info!("{line}");
         }
     }
 
@@ -88,7 +88,7 @@ impl ConfigReporter {
         let ConfigSummary { hash, has, local, .. } = summary;
         let entered: Entered = has.after(self.had.as_ref());
         self.had = Some(has.clone());
-        tell(format_args!("tilth-agent: configuration {} is in force: {entered}", &hash[..8]));
+        info!("configuration {} is in force: {entered}", &hash[..8]);
         self.status.entered(hash, entered, local.clone());
     }
 }

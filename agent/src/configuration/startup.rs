@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tilth_config::bundle::Bundle;
 use tilth_config::{Diagnostic, Document, Files, Holdings, Level, Loaded, Purpose, Site, load_documents};
+use tracing::{error, info, warn};
 
 use super::active::ActiveConfig;
 use super::bundle::{self, ignored, is_new, say_ignored};
@@ -166,9 +167,9 @@ impl Start<'_> {
             }
             (_, before) => {
                 let lost = self.lost(&now, before.as_ref());
-                lost.into_iter().for_each(|lost| tell(format_args!("tilth-agent: {lost}")));
+                lost.into_iter().for_each(|lost| warn!("{lost}"));
                 if let Some(before) = before {
-                    tell("tilth-agent: what was in force before cannot be in force any more:");
+                    error!("what was in force before cannot be in force any more:");
                     before.problems().iter().for_each(tell);
                 }
                 now.problems().iter().for_each(tell);
@@ -180,7 +181,7 @@ impl Start<'_> {
     fn by_bundle(self, written: Written, rejected: Vec<String>) -> Option<Startup> {
         let LastBundle::Fits(fits) = written.bundle else { return None };
         let (bundle, loaded) = *fits;
-        tell(format_args!("tilth-agent: the hub's bundle {} is in force", bundle.version));
+        info!("the hub's bundle {} is in force", bundle.version);
         say_ignored(&ignored(self.folder));
         let compiled = Compiled::of_bundle(loaded)?.instead_of(rejected);
         self.begin(compiled, written.enrolment, Some(Arc::new(bundle)), None)
@@ -199,8 +200,8 @@ impl Start<'_> {
     /// The hub can still mend it, so this is no reason to end.
     fn by_nothing(self, written: Written, lost: Option<String>, rejected: Vec<String>) -> Option<Startup> {
         match (&lost, rejected.is_empty()) {
-            (None, true) => tell("tilth-agent: nothing is configured; waiting for the hub's configuration"),
-            (None, false) => tell("tilth-agent: nothing is watched until the hub sends something, or this is mended"),
+            (None, true) => warn!("nothing is configured; waiting for the hub's configuration"),
+            (None, false) => warn!("nothing is watched until the hub sends something, or this is mended"),
             (Some(_), _) => {}
         }
         let lost = say_lost(
@@ -224,9 +225,7 @@ impl Start<'_> {
         let rejected = &compiled.summary.rejected;
         if !rejected.is_empty() {
             let folder = self.folder.display();
-            tell(format_args!(
-                "tilth-agent: the configuration in {folder} is refused; what was in force before watches on:"
-            ));
+            error!("the configuration in {folder} is refused; what was in force before watches on:");
             rejected.iter().for_each(tell);
         }
         let active = ActiveConfig::new(bundle, compiled.configured.hash.clone());
@@ -251,7 +250,7 @@ impl Start<'_> {
         };
         let fate = self.fate("bundle.state", &unread.into(), |mark| files.put_state_aside(mark));
         let said = format!("{fate}; {effect}");
-        tell(format_args!("tilth-agent: {said}"));
+        warn!("{said}");
         (state, Some(said))
     }
 
@@ -262,7 +261,7 @@ impl Start<'_> {
             Err(unread) => Lost::from(unread),
         };
         let put_aside = |mark: &str| LastGood::put_aside(self.data, mark);
-        tell(format_args!("tilth-agent: {}", self.fate("config.good", &unread, put_aside)));
+        warn!("{}", self.fate("config.good", &unread, put_aside));
         None
     }
 
@@ -322,7 +321,7 @@ const BUNDLE: &str = "the last good bundle";
 
 fn say_lost(lost: Option<String>, instead: &str) -> Option<String> {
     let why = format!("{}; {instead}", lost?);
-    tell(format_args!("tilth-agent: {why}"));
+    warn!("{why}");
     Some(why)
 }
 

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use notify_watch::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
+use tracing::warn;
 
 use super::file_stamps::FileStamps;
-use crate::output::tell;
 
 /// Between two looks at a folder that the kernel does not watch. A person who changed a file waits no longer than that.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
@@ -103,9 +103,7 @@ impl Watch {
             Err(error) if !self.said => {
                 self.said = true;
                 let (folder, secs) = (self.folder.display(), self.look_again.as_secs());
-                tell(format_args!(
-                    "tilth-agent: {folder}: looked at every {secs} s, for it cannot be watched: {error}"
-                ));
+                warn!("{folder}: looked at every {secs} s, for it cannot be watched: {error}");
             }
             Err(_) => {}
         }

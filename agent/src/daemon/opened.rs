@@ -12,6 +12,7 @@ use tilth_protocol::{Lane, Stream};
 use tilth_sync::engine::Heads;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
+use tracing::{error, info, warn};
 
 use crate::chance;
 use crate::checkpoint;
@@ -19,7 +20,6 @@ use crate::clock::{Anchor, Clock, Trust};
 use crate::configuration::ConfigStatus;
 use crate::decide::{Begun, Command, StoreReplaced};
 use crate::health::{self, SharedMarks};
-use crate::output::tell;
 use crate::store::thread::{self, InitialStore, News, Progress, Recorder, Settings, StoreHandle};
 use crate::store::{
     AlertNumbers, BLOCK_INTERVAL, Found, LaneStates, Losses, Opened, Options, Policy, Running, Store, StoreError,
@@ -181,7 +181,7 @@ fn remarks(opened: &Opened) -> Vec<String> {
 }
 
 fn say(remarks: &[String]) {
-    remarks.iter().for_each(|remark| tell(format_args!("tilth-agent: store: {remark}")));
+    remarks.iter().for_each(|remark| warn!(target: "store", "{remark}"));
 }
 
 /// Who hears what the store's thread has to say.
@@ -235,23 +235,23 @@ impl Ears {
             }
             News::Recovered => {
                 health.store_trouble(None);
-                tell("tilth-agent: store: recording works again");
+                info!(target: "store", "recording works again");
             }
             News::Dropped(losses) => health.dropped(said_losses(losses, clock, |at| at.to_string()).collect()),
             News::GivenUp(losses) => {
                 let local = config.local();
                 let lost = said_losses(losses, clock, |at| local.second(at));
-                lost.for_each(|lost| tell(format_args!("tilth-agent: store: given up: {lost}")));
+                lost.for_each(|lost| warn!(target: "store", "given up: {lost}"));
             }
             News::GivesUp(what, reason) => {
-                tell(format_args!("tilth-agent: store: {reason}: the oldest {what} are given up from now on"));
+                warn!(target: "store", "{reason}: the oldest {what} are given up from now on");
                 if let Value::Object(body) = json!({ "what": what, "reason": reason }) {
                     // With more waiting than it holds, the log and `status` have it.
                     let _ = commands.try_send(Command::Happened("lost", body));
                 }
             }
             News::Exchanged => {
-                tell("tilth-agent: store: another file is in the place of tilth.db; recording goes on in it");
+                warn!(target: "store", "another file is in the place of tilth.db; recording goes on in it");
             }
             News::Replaced(opened) => {
                 say(&remarks(opened));
@@ -260,7 +260,7 @@ impl Ears {
             }
             News::Begun(boot, known, opened) => {
                 let new_stream = if known.is_known { ", under a new stream" } else { "" };
-                tell(format_args!("tilth-agent: store: there is a database now: this is boot {boot}{new_stream}"));
+                info!(target: "store", "there is a database now: this is boot {boot}{new_stream}");
                 self.say_missing(opened);
                 let missing = opened.missing.clone();
                 told.send_modify(|replaced| {
@@ -293,7 +293,7 @@ fn heads_of(stream: Stream, lanes: &LaneStates) -> Heads {
 }
 
 fn trouble(error: &StoreError) {
-    tell(format_args!("tilth-agent: store: {error}; alerts and pages go on, recording resumes by itself"));
+    error!(target: "store", "{error}; alerts and pages go on, recording resumes by itself");
 }
 
 fn free_bytes(data: &Path) -> Box<dyn FnMut() -> Option<u64> + Send> {

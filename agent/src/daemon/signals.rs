@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
+use tracing::error;
 
 use super::tasks::GRACE;
-use crate::output::tell;
 
 /// What the stages of stopping may take beyond their grace time: after it one of them does not return to say so.
 const BEYOND_GRACE: Duration = Duration::from_secs(2);
@@ -49,7 +49,7 @@ async fn either((mut terminate, mut interrupt): (Signal, Signal)) {
 }
 
 fn end() -> ! {
-    let last_word = || tell("tilth-agent: something hangs; stopped without putting anything away");
+    let last_word = || error!("something hangs; stopped without putting anything away");
     let _ = std::thread::Builder::new().spawn(last_word);
     std::thread::sleep(LAST_WORD);
     std::process::exit(1)

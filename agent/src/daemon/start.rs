@@ -9,6 +9,7 @@ use tilth_core::id::Id;
 use tilth_notify::secret::Secrets;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
+use tracing::{info, warn};
 
 use super::opened::{self, OpenStore};
 use super::systemd::{Notifier, Reporter};
@@ -23,7 +24,7 @@ use crate::configuration::{ConfigStatus, Configuration, Enrolment, Received, Sta
 use crate::decide::{self, Begun, Command, Live, StoreReplaced, Tools};
 use crate::health::SharedMarks;
 use crate::notify;
-use crate::output::{counted, tell};
+use crate::output::counted;
 use crate::recording::Recording;
 use crate::sense::Senses;
 use crate::sense::host::Machine;
@@ -51,7 +52,7 @@ impl Tasks {
     /// Starts all of them. The socket is taken first: another agent there is an error.
     pub(super) async fn start(wanted: &cli::Run, startup: Startup, clock: Clock) -> anyhow::Result<Tasks> {
         if clock.source() != Source::System {
-            tell(format_args!("tilth-agent: the clock is {}: for the demo and tests", clock.source()));
+            warn!("the clock is {}: for the demo and tests", clock.source());
         }
         let socket = take_socket(wanted)?;
         let (commands, heard) = mpsc::channel(COMMANDS);
@@ -74,7 +75,7 @@ impl Tasks {
         notifier.iter().for_each(|notifier| notifier.ready("starting: opening the database"));
         let store = base.open_store(startup.has_run(&wanted.data)).await?;
         let sensors = counted(compiled.sensors as u64, "sensor");
-        tell(format_args!("tilth-agent: watching {sensors} as {}", base.device));
+        info!("watching {sensors} as {}", base.device);
         let (changed_sources, sources) = mpsc::channel(1);
         let around = Surroundings {
             folder: &wanted.config.folder,
@@ -205,7 +206,7 @@ impl Base<'_> {
 /// Where the service manager is told of the agent; none where the agent was started otherwise.
 fn notifier() -> Option<Notifier> {
     Notifier::from_environment().unwrap_or_else(|error| {
-        tell(format_args!("tilth-agent: NOTIFY_SOCKET: {error}; systemd is not told that the agent runs"));
+        warn!("NOTIFY_SOCKET: {error}; systemd is not told that the agent runs");
         None
     })
 }
@@ -216,9 +217,7 @@ fn take_socket(wanted: &cli::Run) -> anyhow::Result<Option<Taken>> {
         Ok(taken) => Ok(Some(taken)),
         Err(lives @ NotTaken::Lives(_)) => Err(lives.into()),
         Err(failed @ NotTaken::Failed(..)) => {
-            tell(format_args!(
-                "tilth-agent: control socket unavailable: {failed}; `tilth-agent status` will not work, monitoring continues"
-            ));
+            warn!("control socket unavailable: {failed}; `tilth-agent status` will not work, monitoring continues");
             Ok(None)
         }
     }

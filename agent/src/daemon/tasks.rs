@@ -10,11 +10,11 @@ use tilth_core::time::Span;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::{sleep, timeout};
+use tracing::error;
 
 use crate::clock::Clock;
 use crate::decide::Command;
 use crate::health::{Bus, SharedMarks};
-use crate::output::tell;
 use crate::sense::{Senses, Sources};
 use crate::store::thread::{Progress, StoreHandle};
 
@@ -110,11 +110,11 @@ impl Tasks {
             let _ = spawn_blocking(move || self.storing.join()).await;
         };
         if timeout(GRACE, stages).await.is_err() {
-            tell("tilth-agent: stopped before everything was put away");
+            error!("stopped before everything was put away");
         }
         if let Some(from) = progress.unwritten_from() {
             let secs = Span::from_secs((clock.uptime() - from).0 / 1000 + 1);
-            tell(format_args!("tilth-agent: store: nothing of the last {secs} could be written"));
+            error!(target: "store", "nothing of the last {secs} could be written");
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use serde_json::json;
 use tilth_core::time::{Span, Uptime};
+use tracing::warn;
 
 use super::Decide;
-use crate::output::{counted, tell};
+use crate::output::counted;
 
 /// Between two times that it is said.
 const AGAIN: Span = Span::from_mins(1);
@@ -33,16 +34,14 @@ impl Decide {
         let since = if from.is_some() { "since this was said last" } else { "since the start" };
         if new_values > 0 {
             let dropped = counted(new_values, "value");
-            tell(format_args!(
-                "tilth-agent: {dropped} left out {since}: more came from the buses than could be decided; the newest of each input was used"
-            ));
+            warn!(
+                "{dropped} left out {since}: more came from the buses than could be decided; the newest of each input was used"
+            );
             self.event("lost", json!({ "values": new_values, "reason": "the agent did not keep up", "from": from }));
         }
         if new_notices > 0 {
             let dropped = counted(new_notices, "notice");
-            tell(format_args!(
-                "tilth-agent: {dropped} not told {since}: more waited than the queue to the channels holds"
-            ));
+            warn!("{dropped} not told {since}: more waited than the queue to the channels holds");
             self.event(
                 "lost",
                 json!({ "notices": new_notices, "reason": "the queue to the channels was full", "from": from }),

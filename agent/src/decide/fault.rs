@@ -8,10 +8,10 @@ use tilth_core::id::SensorId;
 use tilth_core::plan::AlertKey;
 use tilth_core::rules::Condition;
 use tilth_core::time::{Span, Uptime};
+use tracing::{info, warn};
 
 use super::{AbsentOf, Decide, Faults};
 use crate::notify::dispatch::Diagnosis;
-use crate::output::tell;
 use crate::sense::sample::Sample;
 
 /// How often the log says of one sensor that its input fails: a board that flickers must not wear the card out.
@@ -55,7 +55,7 @@ impl Decide {
     /// Said in the log once, and again when it is something else.
     pub(super) fn input_fails(&mut self, sensor: &SensorId, why: Arc<str>) {
         if self.said_faults.fails(sensor, &why, self.engine.now().uptime) {
-            tell(format_args!("tilth-agent: {sensor}: fault: {why}"));
+            warn!(%sensor, "fault: {why}");
         }
         if self.faults.get(sensor) != Some(&why) {
             self.faults.insert(sensor.clone(), why);
@@ -67,7 +67,7 @@ impl Decide {
         let has_failed =
             !self.faults.is_empty() && sample.value.is_finite() && self.faults.remove(&sample.sensor).is_some();
         if has_failed && self.said_faults.works(&sample.sensor) {
-            tell(format_args!("tilth-agent: {}: its input has a value again", sample.sensor));
+            info!(sensor = %sample.sensor, "its input has a value again");
         }
     }
 

@@ -1,6 +1,8 @@
-//! The daemon's log. A thread of its own writes the lines to standard error, so that nobody who decides or pages waits for a
-//! journal that is stuck: lines that it has no room for are lost, and counted in the log itself.
+//! The daemon's log: a thread of its own writes the lines to standard error, so that nobody who decides or pages waits for a
+//! journal that is stuck. Lines that it has no room for are lost, and counted in the log itself. Lines for systemd's journal
+//! begin with their priority, as `<4>`.
 
+use std::env;
 use std::io::{self, Write};
 use std::iter;
 use std::panic;
@@ -23,6 +25,16 @@ const LOOK: Duration = Duration::from_millis(2);
 
 static RUNNING: OnceLock<Journal> = OnceLock::new();
 
+/// Priority of a line, as syslog and systemd's journal count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Priority {
+    Error = 3,
+    Warning = 4,
+    Notice = 5,
+    Info = 6,
+    Debug = 7,
+}
+
 /// Lines on their way to standard error.
 pub(crate) struct Journal {
     queue: SyncSender<Line>,
@@ -38,8 +50,9 @@ struct Counts {
 }
 
 struct Line {
+    priority: Priority,
     text: String,
-    /// Hears that it was written; dropped when it was lost.
+    /// Hears that the line was written; dropped when it was lost.
     written: Option<oneshot::Sender<io::Result<()>>>,
 }
 
@@ -48,11 +61,11 @@ struct Line {
 /// # Errors
 /// When the system gives no thread.
 pub(crate) fn start() -> io::Result<()> {
-    let journal = Journal::start(io::stderr(), LINES)?;
+    let journal = Journal::start(io::stderr(), LINES, is_systemds())?;
     if RUNNING.set(journal).is_ok() {
         panic::set_hook(Box::new(|why| {
             let thread = thread::current();
-            super::tell(format_args!("thread '{}' {why}", thread.name().unwrap_or_default()));
+            tracing::error!("thread '{}' {why}", thread.name().unwrap_or_default());
             flush();
         }));
     }
@@ -64,24 +77,31 @@ pub(crate) fn running() -> Option<&'static Journal> {
     RUNNING.get()
 }
 
+/// Whether standard error leads to systemd's journal, which `JOURNAL_STREAM` names as DEVICE:INODE.
+fn is_systemds() -> bool {
+    let named = env::var("JOURNAL_STREAM").unwrap_or_default();
+    rustix::fs::fstat(io::stderr()).is_ok_and(|stream| format!("{}:{}", stream.st_dev, stream.st_ino) == named)
+}
+
 /// Waits until everything is written, but not for long.
 pub(crate) fn flush() {
     running().into_iter().for_each(|journal| journal.flush(PATIENCE));
 }
 
 impl Journal {
-    fn start(out: impl Write + Send + 'static, room: usize) -> io::Result<Journal> {
+    /// With `marked` each line begins with its priority.
+    fn start(out: impl Write + Send + 'static, room: usize, marked: bool) -> io::Result<Journal> {
         let (queue, lines) = sync_channel(room);
         let counts = Arc::<Counts>::default();
         let journal = Journal { queue, counts: Arc::clone(&counts) };
-        thread::Builder::new().name("journal".to_owned()).spawn(move || write(out, &lines, &counts))?;
+        thread::Builder::new().name("journal".to_owned()).spawn(move || write(out, marked, &lines, &counts))?;
         Ok(journal)
     }
 
     /// Never waits. Whoever has to know whether it was written gives `written`.
-    pub(crate) fn put(&self, text: String, written: Option<oneshot::Sender<io::Result<()>>>) {
+    pub(crate) fn put(&self, priority: Priority, text: String, written: Option<oneshot::Sender<io::Result<()>>>) {
         self.counts.waiting.fetch_add(1, Ordering::AcqRel);
-        if self.queue.try_send(Line { text, written }).is_err() {
+        if self.queue.try_send(Line { priority, text, written }).is_err() {
             self.counts.lost.fetch_add(1, Ordering::AcqRel);
             self.counts.waiting.fetch_sub(1, Ordering::AcqRel);
         }
@@ -95,18 +115,24 @@ impl Journal {
     }
 }
 
-fn write(mut out: impl Write, lines: &Receiver<Line>, counts: &Counts) {
+fn write(mut out: impl Write, marked: bool, lines: &Receiver<Line>, counts: &Counts) {
+    let mut write = |priority: Priority, text: &str| {
+        let mark = if marked { format!("<{}>", priority as u8) } else { String::new() };
+        let lines: String = text.split('\n').map(|line| format!("{mark}{line}\n")).collect();
+        out.write_all(lines.as_bytes())
+    };
     while let Ok(first) = lines.recv() {
         let mut taken = 0;
-        for Line { text, written } in iter::once(first).chain(lines.try_iter()) {
-            let result = out.write_all(format!("{text}\n").as_bytes());
+        for Line { priority, text, written } in iter::once(first).chain(lines.try_iter()) {
+            let result = write(priority, &text);
             written.map(|written| written.send(result));
             taken += 1;
         }
         let lost = counts.lost.swap(0, Ordering::AcqRel);
         if lost > 0 {
             let were = if lost == 1 { "was" } else { "were" };
-            let _ = writeln!(out, "tilth-agent: {} of the log {were} lost", counted(lost, "line"));
+            let said = format!("tilth-agent: {} of the log {were} lost", counted(lost, "line"));
+            let _ = write(Priority::Warning, &said);
         }
         counts.waiting.fetch_sub(taken, Ordering::AcqRel);
     }
@@ -121,14 +147,14 @@ mod tests {
     #[test]
     fn a_pipe_that_nobody_reads_holds_nobody_up_and_what_is_lost_is_counted() {
         let (reader, pipe) = io::pipe().unwrap();
-        let journal = Journal::start(pipe, 4).unwrap();
+        let journal = Journal::start(pipe, 4, false).unwrap();
         let long = "x".repeat(100_000);
         let began = Instant::now();
         for _ in 0..100 {
-            journal.put(long.clone(), None);
+            journal.put(Priority::Info, long.clone(), None);
         }
         let (written, mut is_written) = oneshot::channel();
-        journal.put("a page".to_owned(), Some(written));
+        journal.put(Priority::Notice, "a page".to_owned(), Some(written));
         assert!(is_written.try_recv().is_err(), "whoever gave it hears that it is lost");
         journal.flush(Duration::from_millis(10));
         assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
@@ -141,7 +167,17 @@ mod tests {
         });
         assert!((4..=5).contains(&kept), "{kept}");
         assert_eq!(said.unwrap(), format!("tilth-agent: {} lines of the log were lost", 101 - kept));
-        journal.put("later".to_owned(), None);
+        journal.put(Priority::Info, "later".to_owned(), None);
         assert_eq!(lines.next().unwrap(), "later");
+    }
+
+    #[test]
+    fn each_line_for_systemds_journal_has_its_priority() {
+        let (reader, pipe) = io::pipe().unwrap();
+        let journal = Journal::start(pipe, 4, true).unwrap();
+        journal.put(Priority::Error, "the disk is full\nand more".to_owned(), None);
+        journal.put(Priority::Debug, "bus up".to_owned(), None);
+        let lines: Vec<String> = BufReader::new(reader).lines().take(3).map(Result::unwrap).collect();
+        assert_eq!(lines, ["<3>the disk is full", "<3>and more", "<7>bus up"]);
     }
 }

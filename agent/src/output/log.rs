@@ -106,7 +106,8 @@ mod tests {
 
     #[test]
     fn an_event_is_a_line_with_its_target_and_fields_before_the_message() {
-        let log = Log { level: Level::INFO, put: |priority, line| LINES.with_borrow_mut(|all| all.push((priority, line))) };
+        let log =
+            Log { level: Level::INFO, put: |priority, line| LINES.with_borrow_mut(|all| all.push((priority, line))) };
         with_default(log, || {
             let (bus, sensor) = ("gateway", "tower-1/ph");
             info!("watching {} sensors", 3);

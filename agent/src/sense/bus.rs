@@ -14,6 +14,7 @@ use tilth_config::Feed;
 use tilth_core::id::{Id, SensorId};
 use tokio::sync::watch;
 use tokio::time::timeout;
+use tracing::debug;
 
 use super::queue::{Queue, SenseMessage};
 use super::sample::Sample;
@@ -49,6 +50,7 @@ pub(crate) struct Context {
 impl Context {
     /// The bus was opened. Decide hears of each time, for the engine may remember from before a restart that it was down.
     pub(crate) fn up(&self) {
+        debug!(bus = %self.id, "up");
         self.health.lock().up(self.clock.uptime());
         self.queue.push(SenseMessage::Bus { bus: self.id.clone(), down: None });
     }
@@ -56,6 +58,7 @@ impl Context {
     /// The bus cannot be read. Decide hears of each new reason.
     pub(crate) fn down(&self, why: &str) {
         if self.health.lock().down(why, self.clock.uptime()) {
+            debug!(bus = %self.id, "down: {why}");
             self.queue.push(SenseMessage::Bus { bus: self.id.clone(), down: Some(why.to_owned()) });
         }
     }

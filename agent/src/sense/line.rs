@@ -34,6 +34,7 @@ use tilth_core::reading::Quality;
 use tilth_core::time::{Span, Uptime, WallTime};
 use tokio::io::AsyncReadExt;
 use tokio::time::{sleep, timeout};
+use tracing::warn;
 
 use super::bus::health::About;
 use super::bus::{Absent, Context, Wanted, blocking};
@@ -41,7 +42,6 @@ use super::queue::SenseMessage;
 use super::sample::Sample;
 use super::stamp::{StampJudge, Why};
 use crate::clock::Source;
-use crate::output::tell;
 use names::Want;
 use parse::{Decoded, Decoder};
 use port::Port;
@@ -286,12 +286,12 @@ impl Reader {
         let is_first = self.context.health.lock().reject_stamp(why, stamp, sensor.clone(), now);
         if is_first && why.is_wrong_clock() {
             let stamp = stamp.map_or(String::new(), |at| format!(" {}", Local::UTC.second(at)));
-            tell(format_args!(
-                "tilth-agent: bus {}: a line {}:{stamp}, for {sensor}; such readings are stamped with their arrival, and \
+            warn!(
+                "bus {}: a line {}:{stamp}, for {sensor}; such readings are stamped with their arrival, and \
                  tilth-agent status counts them",
                 self.context.id,
                 why.words()
-            ));
+            );
         }
     }
 
@@ -347,11 +347,11 @@ impl Reader {
         }
         self.absent.is_said = true;
         for (sensor, why) in absent.iter().take(MAX_SAID) {
-            tell(format_args!("tilth-agent: {sensor}: {why}"));
+            warn!(%sensor, "{why}");
         }
         if absent.len() > MAX_SAID {
             let more = absent.len() - MAX_SAID;
-            tell(format_args!("tilth-agent: bus {}: no line has the values of {more} more sensors", self.context.id));
+            warn!(bus = %self.context.id, "no line has the values of {more} more sensors");
         }
     }
 
@@ -359,7 +359,7 @@ impl Reader {
         if self.said.get(sensor).is_none_or(|said| now - *said >= SAY_AGAIN_AFTER) {
             self.said.insert(sensor.clone(), now);
             let bus = &self.context.id;
-            tell(format_args!("tilth-agent: bus {bus}: {field} is no number: {text:?} (wanted by {sensor})"));
+            warn!(%bus, "{field} is no number: {text:?} (wanted by {sensor})");
         }
     }
 

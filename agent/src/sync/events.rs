@@ -7,12 +7,12 @@ use tilth_config::bundle::TrustedKey;
 use tilth_core::time::Uptime;
 use tilth_sync::engine::{AlertKind, Input, Report, StateName, Status};
 use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{info, warn};
 
 use super::status::SyncStatus;
 use crate::configuration::Received;
 use crate::decide::Command;
 use crate::health::SharedMarks;
-use crate::output::tell;
 
 /// Hears the driver.
 pub(super) struct Events {
@@ -108,8 +108,8 @@ impl Events {
         let word = json!(kind);
         let word = word.as_str().unwrap_or_default();
         match &reason {
-            Some(reason) => tell(format_args!("tilth-agent: sync: {word}: {reason}")),
-            None => tell(format_args!("tilth-agent: sync: {word} is over")),
+            Some(reason) => warn!(target: "sync", "{word}: {reason}"),
+            None => info!(target: "sync", "{word} is over"),
         }
         if let (AlertKind::ConfirmedUnknown, Some(_)) = (kind, &reason) {
             self.say_history_is_missing().await;
@@ -127,7 +127,7 @@ impl Events {
         if let Value::Object(body) = json!({ "message": message, "reason": reason, "certain": true }) {
             let _ = self.commands.send(Command::Happened("history-missing", body)).await;
         }
-        tell(format_args!("tilth-agent: sync: {message}"));
+        warn!(target: "sync", "{message}");
         self.health.missing(message);
     }
 }

@@ -12,12 +12,12 @@ use tilth_sync::transport::https::Https;
 use tilth_sync::transport::tls::{self, Today};
 use tilth_sync::transport::{Exchange, Transport};
 use tokio::sync::{mpsc, watch};
+use tracing::{info, warn};
 
 use super::status::SyncStatus;
 use super::{LOOK_AGAIN, beside};
 use crate::clock::{Clock, Source};
 use crate::configuration::{Enrolment, FileStamps};
-use crate::output::tell;
 
 /// Keys and connection to the hub.
 pub(super) struct HubLink {
@@ -98,10 +98,8 @@ impl ReloadableTransport {
             before = now;
             match find(&enrolment, &clock).await {
                 Ok(link) => {
-                    tell(format_args!(
-                        "tilth-agent: sync: a key or certificate for the hub has changed; key {}",
-                        link.key_id
-                    ));
+                    info!(target: "sync", "a key or certificate for the hub has changed; key {}",
+                        link.key_id);
                     self.take(link);
                     status.trouble(None);
                     if orders.send(Input::HubLinkChanged).await.is_err() {
@@ -110,7 +108,7 @@ impl ReloadableTransport {
                 }
                 Err(error) => {
                     let why = format!("{error:#}");
-                    tell(format_args!("tilth-agent: sync: {why}; what was there before is used until that is mended"));
+                    warn!(target: "sync", "{why}; what was there before is used until that is mended");
                     status.trouble(Some(why));
                 }
             }

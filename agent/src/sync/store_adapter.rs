@@ -8,12 +8,12 @@ use tilth_sync::driver::Request;
 use tilth_sync::engine::{Heads, Input, LaneState, Outbox, Rows, RowsRequest, StoreNote};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
+use tracing::{info, warn};
 
 use crate::clock::Clock;
 use crate::configuration::ConfigStatus;
 use crate::decide::Command;
 use crate::health::SharedMarks;
-use crate::output::tell;
 use crate::store::thread::StoreHandle;
 use crate::store::{Limit, Missing, Reader, Store, StoreError};
 
@@ -104,12 +104,12 @@ impl StoreAdapter {
                     });
                     match begun.await {
                         Some(Ok(outbox)) => break outbox,
-                        Some(Err(why)) => tell(format_args!("tilth-agent: sync: no new stream yet: {why}")),
+                        Some(Err(why)) => warn!(target: "sync", "no new stream yet: {why}"),
                         None => {}
                     }
                     sleep(NO_STREAM).await;
                 };
-                tell(format_args!("tilth-agent: sync: goes on under the new stream {}: {reason}", outbox.stream));
+                info!(target: "sync", "goes on under the new stream {}: {reason}", outbox.stream);
                 self.stream = outbox.stream;
                 let _ = answer.send(outbox);
                 // Boots and alerts of another stream mean nothing in this one: they are stated anew.
@@ -131,7 +131,7 @@ impl StoreAdapter {
     /// If it is not kept, the hub says it again.
     async fn tell_store(&self, what: impl Fn(&mut Store) -> Result<(), String> + Clone + Send + 'static) {
         if let Some(Err(why)) = ask(&self.store, what).await {
-            tell(format_args!("tilth-agent: sync: the store cannot note what the hub says: {why}"));
+            warn!(target: "sync", "the store cannot note what the hub says: {why}");
         }
     }
 

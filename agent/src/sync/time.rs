@@ -7,11 +7,11 @@ use anyhow::{Context, bail};
 use ring::rand::{SecureRandom, SystemRandom};
 use tilth_config::bundle::SignedTime;
 use tilth_core::time::{Span, WallTime};
+use tracing::{info, warn};
 
 use super::link;
 use crate::clock::{Anchor, Clock, Source, Trust};
 use crate::configuration::{ConfigStatus, Enrolment};
-use crate::output::tell;
 
 /// Until the hub has answered it is asked this often: nothing on the farm has a date before.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
@@ -36,14 +36,14 @@ pub(super) async fn keep(enrolment: Enrolment, clock: Clock, config: ConfigStatu
                 clock.trust(anchor);
                 let now = WallTime(anchor.offset_ms.saturating_add(clock.uptime().0));
                 let now = config.local().second(now);
-                tell(format_args!("tilth-agent: sync: the hub says that it is {now}"));
+                info!(target: "sync", "the hub says that it is {now}");
                 said = None;
                 tokio::time::sleep(ASK_LATER).await;
             }
             Err(error) => {
                 let why = format!("{error:#}");
                 if said.as_ref() != Some(&why) {
-                    tell(format_args!("tilth-agent: sync: the hub does not tell the time: {why}"));
+                    warn!(target: "sync", "the hub does not tell the time: {why}");
                     said = Some(why);
                 }
                 tokio::time::sleep(ASK_AGAIN).await;

@@ -1,11 +1,12 @@
 //! What systemd is told: the agent is ready, and its watchdog is fed as long as it decides.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
 use crate::bundles::of_hub;
-use crate::room::{FARM, Room};
+use crate::room::{Agent, FARM, Room};
 
 /// The end of systemd.
 struct Systemd {
@@ -64,4 +65,24 @@ fn a_socket_of_systemd_that_is_gone_keeps_nobody_from_watching() {
     let room = Room::new("no-systemd", FARM);
     let agent = room.start_by(room.start_command("system").env("NOTIFY_SOCKET", room.path("notify")));
     assert!(agent.log().contains("tilth-agent: NOTIFY_SOCKET: "), "{}", agent.log());
+}
+
+/// Standard error is the journal where `JOURNAL_STREAM` names it.
+#[test]
+fn in_the_journal_each_line_has_its_priority_and_a_level_leaves_lines_out() {
+    let room = Room::new("journal", FARM);
+    let mut board = room.plug_in();
+    let log = fs::File::create(room.path("log-0.txt")).unwrap();
+    let at = log.metadata().unwrap();
+    let mut command = room.start_command("input");
+    command.env("JOURNAL_STREAM", format!("{}:{}", at.dev(), at.ino())).env("TILTH_LOG", "warn").stderr(log);
+    let mut agent = Agent { child: command.spawn().unwrap(), log: room.path("log-0.txt") };
+    room.wait_for_bus("up");
+    board.level(0, 31.0);
+    board.level(70, 31.5);
+    agent.wait_for_log("<4>notify pi-7-");
+    assert_eq!(agent.terminate().code(), Some(0));
+    let log = agent.log();
+    assert!(log.starts_with("<4>tilth-agent: the clock is input: for the demo and tests\n"), "{log}");
+    assert!(!log.contains("<6>"), "nothing below the level: {log}");
 }

@@ -464,15 +464,14 @@ mod tests {
     fn each_alarm_is_paired_with_its_own_line() {
         let began = Instant::now();
         let at = |ms| began + Duration::from_millis(ms);
-        let line =
-            |sensor, event| format!("{{\"row\":{{\"event\":\"{event}\",\"sensor\":\"zone/battery-{sensor}\"}}}}\n");
+        let line = |sensor, event| format!("data: {{\"event\":\"{event}\",\"sensor\":\"zone/battery-{sensor}\"}}\n");
         let alarms = [(7, at(0)), (8, at(10)), (7, at(20)), (7, at(40))];
         let lines = [
             (at(3), line(7, "firing")),
             (at(12), line(7, "resolved")),
             (at(15), line(8, "firing")),
             (at(41), line(7, "firing")),
-            (at(42), "{\"missed\":3}\n".to_owned()),
+            (at(42), "data: {\"event\":\"missed\",\"lines\":3}\n".to_owned()),
         ];
         let latencies = Latencies::of(&alarms, &lines);
         assert_eq!(latencies.unseen, 1, "the alarm at 20 ms has no line of its own");

@@ -46,6 +46,7 @@ pub(crate) enum Command {
     Ack(Ack),
     Silence(Silence),
     Note(Note),
+    Retry(Retry),
     Tail(Tail),
 }
 
@@ -312,6 +313,18 @@ pub(crate) struct Note {
     #[arg(long, value_name = "NAME")]
     pub(crate) by: Option<String>,
     /// Print nothing
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Try the hub's configuration once more that was rejected or reverted
+///
+/// As status names it. The agent tries each by itself only once; another version of the hub's is tried without this.
+#[derive(Debug, Args)]
+pub(crate) struct Retry {
+    #[command(flatten)]
+    pub(crate) agent: Agent,
+    /// One JSON object: the bundle
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -9,7 +9,9 @@ use serde::de::DeserializeOwned;
 
 use self::client::{Ask, Client, ask, post};
 use self::text::{Table, Times};
-use crate::api::rows::{Acknowledge, AlertRow, Connected, Missed, Note, SensorRow, Silence, SilenceRow, StatusRow};
+use crate::api::rows::{
+    Acknowledge, AlertRow, Connected, Missed, Note, RetryRow, SensorRow, Silence, SilenceRow, StatusRow,
+};
 use crate::cli;
 use crate::exit::Exit;
 use crate::output::{Output, tell};
@@ -80,6 +82,14 @@ pub(crate) fn silence(wanted: &cli::Silence) -> anyhow::Result<Exit> {
 pub(crate) fn note(wanted: &cli::Note) -> anyhow::Result<Exit> {
     let request = post("/api/v1/notes", &Note { text: wanted.text.clone(), by: by(wanted.by.as_deref()) })?;
     show(&wanted.agent, request, wanted.json, |_: &[serde_json::Value], _, output| output.line("noted"))
+}
+
+/// `tilth-agent retry`.
+pub(crate) fn retry(wanted: &cli::Retry) -> anyhow::Result<Exit> {
+    let request = post("/api/v1/configuration/retry", &())?;
+    show(&wanted.agent, request, wanted.json, |rows: &[RetryRow], _, output| {
+        rows.iter().try_for_each(|row| output.line(format_args!("bundle {} is in force, on probation", row.bundle)))
+    })
 }
 
 /// `tilth-agent tail`: each line goes out at once, until the agent ends.

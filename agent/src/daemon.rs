@@ -22,7 +22,7 @@ use tracing::{error, warn};
 
 use crate::cli;
 use crate::clock::Clock;
-use crate::configuration::Startup;
+use crate::configuration::{self, Startup};
 use crate::exit::Exit;
 use crate::output::journal;
 use tasks::Tasks;
@@ -54,5 +54,6 @@ async fn live(wanted: &cli::Run, startup: Startup, clock: Clock, mut stop: signa
         error!("a task ended that must not; the agent stops and keeps what it has");
     }
     tasks.stop().await;
+    configuration::note_end(&wanted.data, ended.as_ref().err()).await;
     ended
 }

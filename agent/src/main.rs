@@ -49,6 +49,7 @@ fn main() -> ExitCode {
         Command::Ack(wanted) => commands::ack(&wanted),
         Command::Silence(wanted) => commands::silence(&wanted),
         Command::Note(wanted) => commands::note(&wanted),
+        Command::Retry(wanted) => commands::retry(&wanted),
         Command::Tail(wanted) => commands::tail(&wanted),
     });
     output::journal::flush();

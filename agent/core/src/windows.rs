@@ -219,6 +219,13 @@ impl Open {
         windows.map(|window| u64::from(window.bad) + window.good.map_or(0, |good| u64::from(good.count))).sum()
     }
 
+    /// Mean time between the readings of the windows that are open; `None` with fewer than two.
+    pub(crate) fn spacing(&self, now: Uptime) -> Option<Span> {
+        let count = i64::try_from(self.readings()).ok().filter(|count| *count >= 2)?;
+        let parts = self.minutes.iter().chain(&self.quarters).filter(|part| !part.late);
+        Some(Span((now - parts.map(|part| part.start).min()?).0 / count))
+    }
+
     /// Whether what came late should be closed now.
     pub(crate) fn is_crowded(&self) -> bool {
         self.minutes.len() > CROWD

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::caller::Caller;
 use super::events;
 use super::problem::Problem;
-use super::rows::{Acknowledge, AlertRow, Answer, Note, SensorRow, Silence, SilenceRow, StatusRow};
+use super::rows::{Acknowledge, AlertRow, Answer, Note, RetryRow, SensorRow, Silence, SilenceRow, StatusRow};
 use super::state::ApiState;
 use super::views;
 
@@ -20,8 +20,7 @@ use super::views;
 const VERSION: u32 = 1;
 
 /// Paths of the API, for the answer to a path that does not exist.
-const PATHS: &str =
-    "/api/v1/status, sensors, alerts, alerts/{alert}/acknowledge, silences, silences/{silence}, notes or events";
+const PATHS: &str = "/api/v1/status, sensors, alerts, alerts/{alert}/acknowledge, silences, silences/{silence}, notes, configuration/retry or events";
 
 /// The routes, the same whatever the request came over.
 pub(super) fn router(state: Arc<ApiState>) -> Router {
@@ -33,6 +32,7 @@ pub(super) fn router(state: Arc<ApiState>) -> Router {
         .route("/api/v1/silences", get(silences).post(silence))
         .route("/api/v1/silences/{silence}", delete(end_silence))
         .route("/api/v1/notes", post(note))
+        .route("/api/v1/configuration/retry", post(retry))
         .route("/api/v1/events", get(events::watch))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
@@ -105,6 +105,12 @@ async fn note(State(api): Api, caller: Caller, body: Body<Note>) -> Answered<()>
     let Json(body) = body?;
     api.note(&body).await?;
     Ok(api.answer(Vec::new()))
+}
+
+async fn retry(State(api): Api, caller: Caller) -> Answered<RetryRow> {
+    caller.may_change()?;
+    let row = api.retry().await?;
+    Ok(api.answer(vec![row]))
 }
 
 /// A path of another version of the API is answered with what to do about it.

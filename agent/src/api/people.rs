@@ -11,10 +11,12 @@ use tilth_core::id::{Id, SensorId};
 use tilth_core::plan::AlertKey;
 use tilth_core::site::{MAX_SILENCES, Matcher};
 use tilth_core::time::Span;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::problem::Problem;
-use super::rows::{Acknowledge, AlertRow, Note, Silence, SilenceRow};
-use super::state::ApiState;
+use super::rows::{Acknowledge, AlertRow, Note, RetryRow, Silence, SilenceRow};
+use super::state::{ApiState, PATIENCE};
 use super::views;
 use crate::cli::LONGEST;
 use crate::clock::Clock;
@@ -68,6 +70,19 @@ impl ApiState {
         let there = self.look(|engine, _, _| engine.silences().map(|view| view.number.into()).collect::<Vec<u64>>());
         let there = known("silence", &there.await?);
         Err(Problem::not_found(format!("there is no silence {silence}{there}")))
+    }
+
+    /// Somebody wants the bundle that was rejected or reverted last tried once more.
+    pub(super) async fn retry(&self) -> Result<RetryRow, Problem> {
+        let silent = || Problem::unavailable("the configuration does not answer; tilth-agent status may say more");
+        let (answer, answered) = oneshot::channel();
+        let asked = timeout(PATIENCE, async {
+            self.retries.send(answer).await.ok()?;
+            answered.await.ok()
+        });
+        let tried = asked.await.ok().flatten().ok_or_else(silent)?;
+        let bundle = tried.map_err(|why| Problem::new(StatusCode::CONFLICT, why))?;
+        Ok(RetryRow { bundle })
     }
 
     /// Somebody writes something down.

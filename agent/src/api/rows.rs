@@ -220,6 +220,9 @@ pub(crate) struct ConfigState {
     /// Keys of `agent.toml` that are taken up at the next start.
     #[serde(default)]
     pub(crate) later: Vec<String>,
+    /// Sensors that are not good any more since it came into force from files, in words.
+    #[serde(default)]
+    pub(crate) warning: Option<String>,
     /// A later one that was rejected, as long as its files lie there.
     pub(crate) refused: Option<RejectedConfig>,
 }
@@ -229,6 +232,13 @@ pub(crate) struct ConfigState {
 pub(crate) struct RejectedConfig {
     pub(crate) at: Option<String>,
     pub(crate) problems: Vec<String>,
+}
+
+/// A bundle that is tried once more.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct RetryRow {
+    /// Version of the bundle.
+    pub(crate) bundle: u64,
 }
 
 /// How a bus is.

@@ -14,7 +14,7 @@ use super::problem::Problem;
 use super::rows::Answer;
 use super::views::wall;
 use crate::clock::Clock;
-use crate::configuration::ConfigStatus;
+use crate::configuration::{ConfigStatus, Retry};
 use crate::decide::{Beside, Command, Live};
 use crate::health::SharedMarks;
 use crate::notify;
@@ -24,7 +24,7 @@ use crate::store::thread::StoreHandle;
 use crate::sync::status::SyncStatus;
 
 /// A task that has not answered by then is in trouble, and that is the answer.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Connections that watch what happens, which have no end: whoever asks for something finds room beside them.
 pub(super) const MAX_WATCHERS: usize = 24;
@@ -68,6 +68,8 @@ pub(crate) struct ApiState {
     pub(crate) health: SharedMarks,
     pub(crate) queue: Queue,
     pub(crate) commands: mpsc::Sender<Command>,
+    /// To the task of the configuration.
+    pub(crate) retries: mpsc::Sender<Retry>,
     /// Weak: the task that tells people ends when nobody can give it work.
     pub(crate) notify: mpsc::WeakSender<notify::Command>,
     pub(crate) live: broadcast::Sender<Arc<Live>>,

@@ -88,12 +88,13 @@ impl ApiState {
     }
 
     fn config_state(shown: configuration::Shown) -> ConfigState {
-        let configuration::Shown { hash, since, entered, later, rejected, .. } = shown;
+        let configuration::Shown { hash, since, entered, later, rejected, warning, .. } = shown;
         ConfigState {
             hash,
             since: wall(since),
             entered,
             later: later.into_iter().map(str::to_owned).collect(),
+            warning,
             refused: rejected.map(|rejected| RejectedConfig { at: wall(rejected.at), problems: rejected.problems }),
         }
     }

@@ -1,14 +1,26 @@
-//! The only way of a configuration into force, from files or from a bundle.
+//! The only way of a configuration into force, from files or from a bundle, and what is seen of it there.
+
+use std::collections::BTreeMap;
+use std::fs;
 
 use serde_json::{Value, json};
+use tilth_core::engine::Engine;
+use tilth_core::id::SensorId;
+use tilth_core::reading::Quality;
 use tokio::sync::{mpsc, oneshot};
-use tracing::error;
+use tracing::{error, warn};
 
 use super::active::ActiveConfig;
-use super::reporter::ConfigReporter;
-use crate::decide::{Command, Configured};
+use super::compiled::Compiled;
+use super::probation::{self, BusActivity, Expected, Observation, Observed, Probation, Verdict};
+use super::reporter::{ConfigReporter, ConfigSummary};
+use crate::clock::{self, Clock, Source};
+use crate::decide::{Beside, Command};
+use crate::health::SharedMarks;
 use crate::output::tell;
 use crate::sense::Sources;
+use crate::sense::bus::HealthHandle;
+use crate::sense::bus::health::State;
 
 /// Brings configurations into force.
 #[derive(Debug)]
@@ -18,17 +30,45 @@ pub(crate) struct Applier {
     pub(super) commands: mpsc::Sender<Command>,
     /// To the task that reads the sensors: what to read from now on.
     pub(super) sources: mpsc::Sender<Sources>,
+    pub(super) clock: Clock,
+    /// How the buses are.
+    pub(super) health: SharedMarks,
+    /// The configuration in force, as long as it is on probation.
+    pub(super) probation: Option<Probation>,
 }
 
 impl Applier {
-    /// Hands a configuration to the tasks that work by it. Says whether it is another one: the same content changes nothing.
-    pub(super) async fn hand_over(&mut self, configured: Configured, sources: Sources) -> bool {
+    /// The sensors that must be good again under a configuration, as it looks before that comes into force.
+    pub(super) async fn expect(&self, compiled: &Compiled) -> BTreeMap<SensorId, Expected> {
+        let seen = self.observe().await.unwrap_or_default();
+        let mut expected = probation::expected(self.active.sensors(), &compiled.sensors(), &seen);
+        // One that the configuration in force has silenced must still be good again.
+        let before = self.probation.iter().flat_map(Probation::expected);
+        let is_there = |id: &SensorId| compiled.feeds.contains_key(id);
+        let still = before.filter(|(id, _)| is_there(id) && !expected.contains_key(*id));
+        let still: Vec<_> = still.map(|(id, before)| (id.clone(), before.clone())).collect();
+        expected.extend(still);
+        expected
+    }
+
+    /// Hands a configuration to the tasks that work by it, on probation where something is expected of its sensors. Returns what
+    /// people are told of it, and whether it is another one: the same content changes nothing.
+    pub(super) async fn hand_over(
+        &mut self,
+        compiled: Compiled,
+        expected: Option<BTreeMap<SensorId, Expected>>,
+    ) -> (ConfigSummary, bool) {
+        let sensors = compiled.sensors();
+        let Compiled { configured, sources, summary, .. } = compiled;
         let is_another = self.active.set_hash(&configured.hash);
         if is_another {
+            self.active.set_sensors(sensors);
             let _ = self.commands.send(Command::Plan(Box::new(configured))).await;
             let _ = self.sources.send(sources).await;
+            self.probation = expected.map(Probation::new);
+            self.judge().await;
         }
-        is_another
+        (summary, is_another)
     }
 
     /// Waits until decide works by what was handed over; `None` where the process ends instead.
@@ -36,6 +76,46 @@ impl Applier {
         let (done, taken) = oneshot::channel();
         let _ = self.commands.send(Command::Taken(done)).await;
         taken.await.ok()
+    }
+
+    /// What the probation of the configuration in force comes to now.
+    pub(super) async fn judge(&mut self) -> Verdict {
+        let Some(seen) = self.observe().await else { return Verdict::Wait };
+        self.probation.as_mut().map_or(Verdict::Wait, |probation| probation.judge(&seen))
+    }
+
+    /// The configuration in force is not on probation any more.
+    pub(super) fn end_probation(&mut self) {
+        self.probation = None;
+        self.reporter.status.bundle(|status| status.probation = None);
+    }
+
+    /// The files on site are not reverted: people on site are told.
+    pub(super) async fn warn(&mut self, reason: &str) {
+        self.end_probation();
+        let said = format!("since the configuration changed, {reason}");
+        warn!("{said}; the files on site stay in force");
+        self.diagnose(json!({ "state": "warning", "reason": reason })).await;
+        self.reporter.status.warn(said);
+    }
+
+    /// What is known of sensors, buses and memory now; `None` where nothing is decided yet, or any more.
+    async fn observe(&self) -> Option<Observation> {
+        let (answer, answered) = oneshot::channel();
+        let look = move |engine: &Engine, beside: &Beside<'_>| {
+            let _ = answer.send(sensors(engine, beside));
+        };
+        let _ = self.commands.send(Command::Look(Box::new(look))).await;
+        let sensors = answered.await.ok()?;
+        // The input clock stands still while no reading comes, and that is what is to be found out.
+        let is_input = self.clock.source() == Source::Input;
+        let at = if is_input { clock::machine_uptime() } else { self.clock.uptime() };
+        let activity = |health: &HealthHandle| {
+            let health = health.lock();
+            BusActivity { is_up: health.state == State::Up, bytes: health.bytes }
+        };
+        let buses = self.health.posted().buses.iter().map(|bus| (bus.id.clone(), activity(&bus.health))).collect();
+        Some(Observation { at, sensors, buses, memory: anonymous_memory() })
     }
 
     /// Rejects the configuration in the folder; the one in force stays.
@@ -64,4 +144,25 @@ impl Applier {
 /// The files in the folder are rejected: for the hub.
 pub(super) fn rejection(problems: &[String]) -> Value {
     json!({ "state": "refused", "problems": problems })
+}
+
+fn sensors(engine: &Engine, beside: &Beside<'_>) -> BTreeMap<SensorId, Observed> {
+    let views = engine.sensors().filter(|view| engine.plan().sensor(view.sensor).stands_for.is_none());
+    let observed = views.map(|view| {
+        let id = engine.plan().sensor(view.sensor).id.clone();
+        let is_good = view.quality.is_some_and(|quality| quality.is_usable() || quality == Quality::Calibrating);
+        let fault = || beside.faults.get(&id).map(ToString::to_string);
+        let quality = || view.quality.map(|quality| format!("its quality is {quality}"));
+        let trouble = if is_good { None } else { engine.doubt(view.sensor).or_else(fault).or_else(quality) };
+        let newest = view.newest.map(|(_, at)| at);
+        (id, Observed { newest, is_good, silent: view.silent, spacing: view.spacing, trouble })
+    });
+    observed.collect()
+}
+
+/// Anonymous memory of this process in bytes.
+fn anonymous_memory() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
 }

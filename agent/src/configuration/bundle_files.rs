@@ -2,24 +2,35 @@
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `bundle.good` | the last bundle that proved itself, byte for byte; a start uses it, a better one replaces it |
+//! | `bundle.good` | the bundle in force, byte for byte; a start uses it, a newer one replaces it |
+//! | `bundle.before` | the one before it, while `bundle.good` is on probation |
+//! | `bundle.reverted` | the last bundle that did not pass its probation, for a retry |
 //! | `bundle.good.new` | the next bundle, staged: it is tried only once the disk holds it, and becomes the good one by its name |
 //! | `bundle.good.damaged-TIME` | a bundle that the disk no longer had as it was written; the newest two are kept for inspection |
-//! | `bundle.state` | the highest version that was in force, which bundle was rejected and why, and how often one was tried |
+//! | `bundle.state` | the highest version that was in force, which bundle was rejected and why, how often one was tried, and what one on probation must show |
 //! | `bundle.state.damaged-TIME` | a state that could not be read; the newest two are kept for inspection |
 
-use std::fs;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use tilth_config::bundle::{self, Bundle, MAX_VERSION, TrustedKey};
+use tilth_config::sha256;
+use tilth_core::id::SensorId;
 
 use super::enrolment::Enrolment;
+use super::probation::Expected;
 use crate::durable::{self, Unreadable};
 use crate::store::put_aside;
 
+/// A bundle is given up after the agent ended this often over it, or in its probation, without a word.
+pub(super) const TRIES: u32 = 3;
+
 const GOOD: &str = "bundle.good";
+const BEFORE: &str = "bundle.before";
+const REVERTED: &str = "bundle.reverted";
 const STATE: &str = "bundle.state";
 
 /// The files.
@@ -37,9 +48,12 @@ pub(crate) struct BundleState {
     /// The last bundle that was rejected. The same bytes are not looked at again.
     #[serde(default)]
     pub(super) refused: Option<RejectedBundle>,
-    /// A bundle that was applied and has not become good yet.
+    /// A bundle that is being applied and is not in force yet.
     #[serde(default)]
     pub(super) trial: Option<Trial>,
+    /// The bundle in force, as long as it is on probation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) probation: Option<OnProbation>,
 }
 
 /// A bundle that was rejected.
@@ -52,6 +66,35 @@ pub(crate) struct RejectedBundle {
     pub(super) trusted: String,
     pub(super) version: Option<u64>,
     pub(super) reason: String,
+    /// The bundle was in force, and did not pass its probation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) reverted: Option<Reverted>,
+}
+
+/// What is known of a bundle that did not pass its probation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Reverted {
+    /// Hash of its content: the hub need not send that again.
+    pub(super) content: String,
+}
+
+/// A bundle on probation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct OnProbation {
+    /// SHA-256 of the bundle's bytes.
+    pub(super) hash: String,
+    /// Id of the signing key that was trusted.
+    pub(super) trusted: String,
+    pub(super) version: u64,
+    /// Hash of its content.
+    pub(super) content: String,
+    /// Processes that began with it: the first, and each that began after one had ended without a word.
+    pub(super) times: u32,
+    /// Why it does not pass, once that is known: the bundle before returns, whatever happens meanwhile.
+    #[serde(default)]
+    pub(super) failed: Option<String>,
+    /// The sensors that must be good again.
+    pub(super) sensors: BTreeMap<SensorId, Expected>,
 }
 
 /// A bundle that was tried.
@@ -71,6 +114,8 @@ pub(crate) enum Lost {
     Unusable(String),
     /// A bundle was in force, and the file is gone.
     Gone,
+    /// The one bundle that was in force did not pass its probation.
+    Reverted,
 }
 
 impl From<Unreadable> for Lost {
@@ -100,6 +145,7 @@ impl BundleFiles {
         }
         if !files.has_good() {
             return match files.state() {
+                Ok(state) if state.is_reverted() => Err(Lost::Reverted),
                 Ok(state) if state.highest > 0 => Err(Lost::Gone),
                 Ok(_) => Ok(None),
                 Err(unreadable) => Err(Lost::Unusable(format!("{STATE} {}", unreadable.why()))),
@@ -172,5 +218,78 @@ impl BundleFiles {
 
     pub(super) fn put_good(&self, bytes: &[u8]) -> io::Result<()> {
         durable::write(&self.folder, GOOD, bytes)
+    }
+
+    /// Keeps a copy of the last good bundle for the time in which the next one is on probation.
+    pub(super) fn keep_before(&self) -> io::Result<()> {
+        match durable::read(&self.folder.join(GOOD)) {
+            Ok(Some(bytes)) => durable::write(&self.folder, BEFORE, &bytes),
+            // There is nothing to return to, and what is left of another time must not be.
+            Ok(None) | Err(_) => self.forget_before(),
+        }
+    }
+
+    /// The bundle of before is of no use any more.
+    pub(super) fn forget_before(&self) -> io::Result<()> {
+        fs::remove_file(self.folder.join(BEFORE)).or_else(|error| match error.kind() {
+            io::ErrorKind::NotFound => Ok(()),
+            _ => Err(error),
+        })
+    }
+
+    /// Puts the bundle of before in the place of the one with this hash, which is kept for a retry. Needs no room on the disk, and
+    /// done again it changes nothing.
+    pub(super) fn put_back(&self, hash: &str) -> io::Result<()> {
+        let (good, before) = (self.folder.join(GOOD), self.folder.join(BEFORE));
+        let is_it = |bytes: Option<Vec<u8>>| bytes.is_some_and(|bytes| hex::encode(sha256(&bytes)) == hash);
+        if durable::read(&good).is_ok_and(is_it) {
+            fs::rename(&good, self.folder.join(REVERTED))?;
+        }
+        if !good.exists() && before.exists() {
+            fs::rename(before, good)?;
+        }
+        File::open(&self.folder)?.sync_all()
+    }
+
+    /// The bytes of a bundle that was rejected, where they are still here.
+    pub(super) fn rejected(&self, hash: &str) -> Option<Vec<u8>> {
+        let files = [REVERTED.to_owned(), format!("{GOOD}.new")];
+        let read = |name: String| durable::read(&self.folder.join(name)).ok().flatten();
+        files.into_iter().filter_map(read).find(|bytes| hex::encode(sha256(bytes)) == hash)
+    }
+
+    /// What the process that begins now makes of a bundle on probation: it goes on, or the one before returns.
+    pub(super) fn resume_probation(&self, state: &mut BundleState) {
+        let Some(probation) = &mut state.probation else { return };
+        if probation.times >= TRIES {
+            let said = format!("the agent did not outlive its probation {} times", probation.times);
+            probation.failed.get_or_insert(said);
+        }
+        probation.times += 1;
+        let (has_failed, hash) = (probation.failed.is_some(), probation.hash.clone());
+        // A disk that does not take this is no reason to give the bundle up.
+        let _ = self.remember(state);
+        if has_failed || !self.has_good() {
+            let _ = self.put_back(&hash);
+        }
+    }
+
+    /// The process ends: by itself, and why, or because it was told to.
+    pub(super) fn note_end(&self, why: Option<&str>) -> Result<(), String> {
+        let mut state = self.state().map_err(|unreadable| unreadable.why())?;
+        let Some(probation) = &mut state.probation else { return Ok(()) };
+        match why {
+            Some(why) => probation.failed = Some(format!("the agent ended within its probation: {why}")),
+            None => probation.times = probation.times.saturating_sub(1),
+        }
+        self.remember(&state).map_err(|error| error.to_string())
+    }
+}
+
+impl BundleState {
+    /// Whether the last bundle that was in force did not pass its probation.
+    fn is_reverted(&self) -> bool {
+        self.refused.as_ref().is_some_and(|refused| refused.reverted.is_some())
+            || self.probation.as_ref().is_some_and(|probation| probation.failed.is_some())
     }
 }

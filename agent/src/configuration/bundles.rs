@@ -1,12 +1,17 @@
-//! Bundles as they come from the hub: judged, tried, and kept or rejected.
+//! Bundles as they come from the hub: judged, tried, and kept, rejected or reverted.
 //!
 //! ```text
-//! bytes -> judge -> staged -> trial noted -> compile -> decide takes the plan -> bundle.good
-//!             |        `---------'-- the disk fails:  |      the last good one stays, and the bundle comes again
-//!             `---------------------------------------'-- rejected: remembered by hash, said to people and to the hub
+//!             .--------------------- a person says retry -----------------------.
+//!             v                                                                 |
+//! bytes --> judge --> staged --> trial noted --> compile --> decide takes it --> on probation --> passed
+//!             |         |            |              |         (bundle.good)       |
+//!             |         `------------'---------------- the disk fails: the one before stays, and the bundle comes again
+//!             |                                     |                             |
+//!             `-------------------------------------'--> rejected                 `--> reverted: the one before returns
 //! ```
 //!
-//! A disk that fails is no fault of a bundle: it counts as no trial.
+//! Rejected and reverted bundles are remembered by hash, and said to people and to the hub; they are not tried again until another
+//! version comes or a person says retry. A disk that fails is no fault of a bundle: it counts as no trial.
 
 use std::io;
 use std::sync::Arc;
@@ -21,14 +26,13 @@ use tracing::{error, info, warn};
 
 use super::apply::Applier;
 use super::bundle::{self, Judged, Rejection, say_ignored};
-use super::bundle_files::{BundleFiles, BundleState, RejectedBundle, Trial};
+use super::bundle_files::{BundleFiles, BundleState, OnProbation, RejectedBundle, Reverted, TRIES, Trial};
 use super::compiled::Compiled;
 use super::enrolment::Enrolment;
+use super::probation::Probation;
+use super::startup::Startup;
 use super::status::RunningBundle;
 use crate::clock::Source;
-
-/// A bundle that the agent did not outlive so often is rejected.
-const TRIES: u32 = 3;
 
 /// Between two tries to keep a bundle that is in force.
 pub(super) const KEEP_AGAIN: Duration = Duration::from_secs(60);
@@ -63,12 +67,22 @@ impl BundleTrials {
         BundleTrials { files, enrolment, source, state: state.unwrap_or_default(), is_known, unkept: None }
     }
 
-    /// Shows what was rejected, and writes down what a start learnt: where the state was lost, the last good bundle has the
-    /// highest version.
-    pub(super) async fn begin(&mut self, applier: &Applier) {
+    /// Shows what was rejected, goes on with a probation, and writes down what a start learnt: where the state was lost, the
+    /// last good bundle has the highest version.
+    pub(super) async fn begin(&mut self, applier: &mut Applier) {
         let refused = self.state.refused.clone();
         applier.reporter.status.bundle(|status| status.refused = refused);
         let highest = applier.active.highest();
+        match &self.state.probation {
+            Some(OnProbation { failed: Some(reason), .. }) => {
+                let reason = reason.clone();
+                self.note_reverted(&reason, applier).await;
+            }
+            Some(probation) if applier.active.version().is_some_and(|(version, _)| version == probation.version) => {
+                applier.probation = Some(Probation::new(probation.sensors.clone()));
+            }
+            Some(_) | None => {}
+        }
         if self.is_known && self.state.highest < highest {
             self.state.highest = highest;
             self.remember().await;
@@ -87,7 +101,7 @@ impl BundleTrials {
         let read = tokio::task::spawn_blocking(move || files.state()).await.map_err(|error| error.to_string())?;
         self.state = read.map_err(|unreadable| format!("bundle.state {}", unreadable.why()))?;
         self.is_known = true;
-        applier.active.raise_highest(self.state.highest);
+        applier.active.recall(&self.state);
         applier.reporter.status.bundle(|status| status.forgotten = None);
         self.begin(applier).await;
         Ok(())
@@ -145,7 +159,7 @@ impl BundleTrials {
             on_thread(Some(version), move || bundle::try_compile(&to_read, &enrolment, source, before)).await;
         match compiled {
             Err(rejection) => self.reject(of, rejection, applier).await,
-            Ok(compiled) => self.apply(bundle, compiled, of.bytes, applier).await,
+            Ok(compiled) => self.apply(bundle, compiled, of, applier).await,
         }
     }
 
@@ -153,23 +167,38 @@ impl BundleTrials {
         let (Of { hash, trusted, .. }, Rejection { version, reason }) = (of, rejection);
         let named = version.map_or("a bundle".to_owned(), |version| format!("bundle {version}"));
         error!(target: "sync", "{named} is refused and the running configuration stays: {reason}");
-        let body = json!({ "version": version, "hash": hash, "outcome": "refused", "reason": reason });
-        applier.tell_of_bundle(body).await;
         applier.reporter.status.rejected(vec![format!("{named}: {reason}")]);
-        let refused = Some(RejectedBundle { hash, trusted, version, reason });
-        applier.reporter.status.bundle(|status| status.refused.clone_from(&refused));
-        self.state = BundleState { refused, trial: None, ..self.state };
-        self.remember().await;
+        self.refuse(RejectedBundle { hash, trusted, version, reason, reverted: None }, applier).await;
         None
+    }
+
+    /// A bundle that is not in force: for the hub, people and the next start.
+    async fn refuse(&mut self, refused: RejectedBundle, applier: &Applier) {
+        let RejectedBundle { version, hash, reason, .. } = &refused;
+        let running = applier.active.version().map_or(0, |(version, _)| version);
+        let body = json!({
+            "version": version, "hash": hash, "outcome": "refused", "reason": reason, "running": running,
+        });
+        applier.tell_of_bundle(body).await;
+        let refused = Some(refused);
+        applier.reporter.status.bundle(|status| status.refused.clone_from(&refused));
+        self.state.refused = refused;
+        self.state.trial = None;
+        self.remember().await;
     }
 
     /// What runs has another number from now on; nothing starts anew.
     async fn renumber(&mut self, bundle: Bundle, of: Of, applier: &mut Applier) -> Option<Holding> {
-        let bytes = of.bytes;
-        if let Err(why) = self.on_disk(move |files| files.put_good(&bytes)).await {
+        let (bytes, mut state) = (of.bytes, self.state.clone());
+        if let Some(probation) = &mut state.probation {
+            (probation.hash, probation.trusted, probation.version) = (of.hash, of.trusted, bundle.version);
+        }
+        let noted = state.clone();
+        if let Err(why) = self.on_disk(move |files| files.remember(&noted).and_then(|()| files.put_good(&bytes))).await
+        {
             return Some(wait_for_disk(bundle.version, &why, applier));
         }
-        self.unkept = None;
+        (self.state, self.unkept) = (state, None);
         Some(self.follow(Arc::new(bundle), "same-content", applier).await)
     }
 
@@ -177,17 +206,32 @@ impl BundleTrials {
         &mut self,
         bundle: Arc<Bundle>,
         compiled: Compiled,
-        bytes: Arc<Vec<u8>>,
+        of: Of,
         applier: &mut Applier,
     ) -> Option<Holding> {
-        let Compiled { configured, sources, summary, .. } = compiled;
-        let is_another = applier.hand_over(configured, sources).await;
+        let expected = applier.expect(&compiled).await;
+        let probation = OnProbation {
+            hash: of.hash,
+            trusted: of.trusted,
+            version: bundle.version,
+            content: bundle.hash.to_string(),
+            times: 1,
+            failed: None,
+            sensors: expected.clone(),
+        };
+        if let Err(why) = self.note_probation(probation).await {
+            return Some(wait_for_disk(bundle.version, &why, applier));
+        }
+        let (summary, is_another) = applier.hand_over(compiled, Some(expected)).await;
         // The process may end here; the trial is counted.
         applier.taken().await?;
         let (version, kept) = (bundle.version, self.on_disk(BundleFiles::keep_staged).await);
         applier.reporter.in_force(summary, is_another);
         let holding = self.follow(bundle, "applied", applier).await;
-        self.unkept = kept.is_err().then_some(bytes);
+        self.unkept = kept.is_err().then_some(of.bytes);
+        if !is_another {
+            self.pass(applier).await;
+        }
         if let Err(why) = kept {
             say_wait(&format!("bundle {version} is in force, and kept once the disk takes it: {why}"), applier);
         }
@@ -204,6 +248,119 @@ impl BundleTrials {
         Ok(())
     }
 
+    /// The probation is on the disk before it begins, and so is the bundle to which to return. A bundle that comes while another one
+    /// is on probation returns to the one before both.
+    async fn note_probation(&mut self, probation: OnProbation) -> Result<(), String> {
+        let is_first = self.state.probation.is_none();
+        let state = BundleState { probation: Some(probation), ..self.state.clone() };
+        let noted = state.clone();
+        let note = move |files: &BundleFiles| {
+            if is_first {
+                files.keep_before()?;
+            }
+            files.remember(&noted)
+        };
+        self.on_disk(note).await?;
+        self.state = state;
+        Ok(())
+    }
+
+    /// Whether the bundle in force is on probation.
+    pub(super) fn is_on_probation(&self) -> bool {
+        self.state.probation.is_some()
+    }
+
+    /// The bundle in force has passed its probation.
+    pub(super) async fn pass(&mut self, applier: &mut Applier) {
+        applier.end_probation();
+        if let Some(OnProbation { version, .. }) = self.state.probation.take() {
+            info!(target: "sync", "bundle {version} passed its probation");
+        }
+        self.remember().await;
+        // What is left of the one before is replaced with the next probation.
+        let _ = self.on_disk(BundleFiles::forget_before).await;
+    }
+
+    /// The bundle in force has failed its probation: what was in force before returns.
+    pub(super) async fn revert(&mut self, reason: &str, applier: &mut Applier) {
+        let Some(probation) = &mut self.state.probation else { return };
+        let (version, hash) = (probation.version, probation.hash.clone());
+        if probation.failed.is_none() {
+            probation.failed = Some(reason.to_owned());
+            self.remember().await;
+        }
+        if let Err(why) = self.on_disk(move |files| files.put_back(&hash)).await {
+            return say_wait(
+                &format!("bundle {version} stays until the disk allows to revert it ({reason}): {why}"),
+                applier,
+            );
+        }
+        let (folder, data) = (self.enrolment.folder.clone(), self.enrolment.data.clone());
+        let clock = applier.clock.clone();
+        let again = tokio::task::spawn_blocking(move || Startup::again(&folder, &data, &clock)).await;
+        let Ok(Some(Startup { compiled, active, lost, .. })) = again else {
+            error!(target: "sync", "bundle {version} stays ({reason}): nothing from before can be in force");
+            return self.pass(applier).await;
+        };
+        let (summary, is_another) = applier.hand_over(compiled, None).await;
+        if applier.taken().await.is_none() {
+            return;
+        }
+        self.unkept = None;
+        let bundle = active.bundle().cloned();
+        let ignored = match &bundle {
+            Some(_) => self.ignored().await,
+            None => Vec::new(),
+        };
+        applier.reporter.status.bundle(|status| match &bundle {
+            Some(bundle) => status.follows(bundle.as_ref().into(), ignored),
+            None => status.returns_to_files(lost),
+        });
+        applier.active.set_bundle(bundle);
+        applier.reporter.in_force(summary, is_another);
+        self.note_reverted(reason, applier).await;
+    }
+
+    /// A bundle failed its probation, and what was in force before is so again.
+    async fn note_reverted(&mut self, reason: &str, applier: &mut Applier) {
+        applier.end_probation();
+        let Some(OnProbation { hash, trusted, version, content, .. }) = self.state.probation.take() else { return };
+        let running = applier.active.version();
+        let now = running.map_or("what was before it".to_owned(), |(version, _)| format!("bundle {version}"));
+        error!(target: "sync", "bundle {version} is reverted and {now} is in force again: {reason}");
+        let reason = format!("reverted: {reason}");
+        let reverted = Some(Reverted { content });
+        self.refuse(RejectedBundle { hash, trusted, version: Some(version), reason, reverted }, applier).await;
+        applier.active.recall(&self.state);
+    }
+
+    /// Tries the bundle that was rejected or reverted last once more; returns its version.
+    ///
+    /// # Errors
+    /// Why it is not tried, or was rejected again, in words.
+    pub(super) async fn retry(&mut self, applier: &mut Applier) -> Result<u64, String> {
+        let refused = self.state.refused.clone().ok_or("no bundle of the hub is rejected")?;
+        let (files, enrolment, hash) = (self.files.clone(), self.enrolment.clone(), refused.hash.clone());
+        let read = move || (files.rejected(&hash), enrolment.trusted_key());
+        let (bytes, key) = tokio::task::spawn_blocking(read).await.map_err(|error| error.to_string())?;
+        let bytes =
+            bytes.ok_or("the rejected bundle is not on this device any more; it takes the hub's next version")?;
+        let key = key.map_err(|error| format!("{error:#}"))?;
+        self.state.refused = None;
+        applier.reporter.status.bundle(|status| status.refused = None);
+        // The hub already knows the version that this device has seen.
+        let _ = self.take(bytes, key, applier).await;
+        match &self.state.refused {
+            Some(again) => Err(format!("rejected again: {}", again.reason)),
+            None => Ok(refused.version.unwrap_or_default()),
+        }
+    }
+
+    async fn ignored(&self) -> Vec<String> {
+        let folder = self.enrolment.folder.clone();
+        tokio::task::spawn_blocking(move || bundle::ignored(&folder)).await.unwrap_or_default()
+    }
+
     /// Until then a start begins with the bundle before, which the hub replaces as soon as it is reached.
     pub(super) async fn keep_again(&mut self, applier: &Applier) {
         let Some(bytes) = self.unkept.clone() else { return };
@@ -218,9 +375,8 @@ impl BundleTrials {
     /// A bundle is in force: for people, the hub and the next start.
     async fn follow(&mut self, bundle: Arc<Bundle>, outcome: &str, applier: &mut Applier) -> Holding {
         let (version, hash) = (bundle.version, bundle.hash.to_string());
-        applier.active.set_bundle(bundle);
-        let folder = self.enrolment.folder.clone();
-        let ignored = tokio::task::spawn_blocking(move || bundle::ignored(&folder)).await.unwrap_or_default();
+        applier.active.set_bundle(Some(bundle));
+        let ignored = self.ignored().await;
         info!(target: "sync", "bundle {version} is in force ({outcome}, content {})", &hash[..8]);
         say_ignored(&ignored);
         let body = json!({ "version": version, "hash": hash, "outcome": outcome, "reason": null });
@@ -229,8 +385,10 @@ impl BundleTrials {
             status.follows(RunningBundle { version, hash }, ignored);
             status.refused = None;
         });
-        self.state = BundleState { highest: applier.active.highest(), ..BundleState::default() };
+        let probation = self.state.probation.take();
+        self.state = BundleState { highest: applier.active.highest(), probation, ..BundleState::default() };
         self.remember().await;
+        applier.active.recall(&self.state);
         applier.active.holding()
     }
 

@@ -1,10 +1,12 @@
 //! A configuration without errors, in the terms of the tasks that work by it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tilth_config::{Channel, ClockTrust, Files, Loaded, Merged, leads_to_loopback, redact};
-use tilth_core::id::Id;
+use tilth_config::{Channel, ClockTrust, Feed, Files, Loaded, Merged, leads_to_loopback, redact};
+use tilth_core::id::{Id, SensorId};
 
+use super::probation::SensorConfig;
 use super::reporter::ConfigSummary;
 use crate::clock::Source;
 use crate::decide::Configured;
@@ -15,8 +17,8 @@ pub(crate) struct Compiled {
     pub(crate) device: Id,
     /// What makes the machine's clock right.
     pub(crate) clock_trust: ClockTrust,
-    /// How many sensors the documents name; the agent adds some of its own.
-    pub(crate) sensors: usize,
+    /// How the sensors that the documents name are read; the agent adds some of its own.
+    pub(crate) feeds: Arc<BTreeMap<SensorId, Feed>>,
     pub(crate) configured: Configured,
     pub(crate) sources: Sources,
     pub(crate) summary: ConfigSummary,
@@ -42,8 +44,13 @@ impl Compiled {
         let site = loaded.site?;
         let sources = Sources::of(Some(&site), &loaded.feeds);
         let configured = Configured { plan, hash, channels: loaded.channels, merged };
-        let (device, sensors) = (site.device?, loaded.feeds.len());
-        Some(Compiled { device: device.id, clock_trust: device.clock, sensors, configured, sources, summary })
+        let (device, feeds) = (site.device?, Arc::new(loaded.feeds));
+        Some(Compiled { device: device.id, clock_trust: device.clock, feeds, configured, sources, summary })
+    }
+
+    /// How its sensors are read and judged.
+    pub(super) fn sensors(&self) -> SensorConfig {
+        SensorConfig { plan: Arc::clone(&self.configured.plan), feeds: Arc::clone(&self.feeds) }
     }
 
     /// The same, in place of what is in the folder now and has these problems.

@@ -111,10 +111,11 @@ impl FileChanges {
     }
 
     async fn apply(&mut self, compiled: Compiled, applier: &mut Applier) {
-        let Compiled { configured, sources, summary, .. } = compiled;
-        *self = FileChanges::new(self.folder.clone(), summary.files.clone(), Arc::clone(&configured.plan));
-        let hash = configured.hash.clone();
-        let is_another = applier.hand_over(configured, sources).await;
+        let (files, plan) = (compiled.summary.files.clone(), Arc::clone(&compiled.configured.plan));
+        *self = FileChanges::new(self.folder.clone(), files, plan);
+        let hash = compiled.configured.hash.clone();
+        let expected = applier.expect(&compiled).await;
+        let (summary, is_another) = applier.hand_over(compiled, Some(expected)).await;
         if is_another {
             applier.diagnose(json!({ "hash": hash, "state": "applied" })).await;
         }

@@ -54,6 +54,7 @@ impl InForce {
                 (format!("cannot be used: version {version} does not compile with agent.toml"), BY_BEFORE)
             }
             LastBundle::Lost(Lost::Gone) => ("is not there any more".to_owned(), BY_FILES),
+            LastBundle::Lost(Lost::Reverted) => ("was reverted, and there was none before it".to_owned(), BY_FILES),
             LastBundle::Lost(Lost::Damaged(why)) => (format!("is damaged: {why}"), BY_FILES),
             LastBundle::Lost(Lost::Unusable(why)) => (format!("cannot be used: {why}"), BY_FILES),
         };

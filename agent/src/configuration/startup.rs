@@ -115,19 +115,19 @@ impl Startup {
 
     /// `None` where what a person wrote has errors, and nothing else ever was in force; the errors are said.
     pub(crate) fn read(folder: &Path, data: &Path, clock: &Clock) -> Option<Startup> {
-        let mut start = Start { folder, data, clock, had: None, stamps: watch::stamps(folder) };
+        let start = Start { folder, data, clock, had: None, stamps: watch::stamps(folder) };
         let recalled = start.recall();
-        let now = Written::read(folder, data, Purpose::Run);
-        let (files, had) = start.last_good().map(|LastGood { files, has }| (files, has)).unzip();
-        start.had = had;
-        let before = files.filter(|_| !now.candidate().is_sound()).map(|files| start.written(&files));
-        let choice = choose(now.candidate(), before.as_ref().map(Written::candidate));
-        start.by(choice, now, before).map(|startup| startup.with(recalled))
+        start.choose().map(|startup| startup.with(recalled))
+    }
+
+    /// What is in force again once a bundle has failed its probation, as a start would choose it.
+    pub(super) fn again(folder: &Path, data: &Path, clock: &Clock) -> Option<Startup> {
+        Start { folder, data, clock, had: None, stamps: watch::stamps(folder) }.choose()
     }
 
     /// What is remembered of bundles.
     fn with(mut self, (state, forgotten): (Option<BundleState>, Option<String>)) -> Startup {
-        self.active.raise_highest(state.as_ref().map_or(0, |state| state.highest));
+        state.iter().for_each(|state| self.active.recall(state));
         Startup { state, forgotten, ..self }
     }
 }
@@ -142,6 +142,15 @@ struct Start<'a> {
 }
 
 impl Start<'_> {
+    fn choose(mut self) -> Option<Startup> {
+        let now = Written::read(self.folder, self.data, Purpose::Run);
+        let (files, had) = self.last_good().map(|LastGood { files, has }| (files, has)).unzip();
+        self.had = had;
+        let before = files.filter(|_| !now.candidate().is_sound()).map(|files| self.written(&files));
+        let choice = choose(now.candidate(), before.as_ref().map(Written::candidate));
+        self.by(choice, now, before)
+    }
+
     fn by(self, choice: Choice, now: Written, before: Option<Written>) -> Option<Startup> {
         match (choice, before) {
             (Choice::Bundle(From::Now), _) => self.by_bundle(now, Vec::new()),
@@ -228,7 +237,7 @@ impl Start<'_> {
             error!("the configuration in {folder} is refused; what was in force before watches on:");
             rejected.iter().for_each(tell);
         }
-        let active = ActiveConfig::new(bundle, compiled.configured.hash.clone());
+        let active = ActiveConfig::new(bundle, compiled.configured.hash.clone(), compiled.sensors());
         let Start { had, stamps, .. } = self;
         Some(Startup { compiled, enrolment, active, state: None, forgotten: None, lost, had, stamps })
     }
@@ -238,7 +247,10 @@ impl Start<'_> {
     fn recall(&self) -> (Option<BundleState>, Option<String>) {
         let files = BundleFiles::new(self.data);
         let unread = match files.state() {
-            Ok(state) => return (Some(state), None),
+            Ok(mut state) => {
+                files.resume_probation(&mut state);
+                return (Some(state), None);
+            }
             Err(unread) => unread,
         };
         let (state, effect) = match unread {
@@ -307,6 +319,7 @@ impl Start<'_> {
     fn fate(&self, what: &str, lost: &Lost, put_aside: impl FnOnce(&str) -> Result<PathBuf, String>) -> String {
         let why = match lost {
             Lost::Gone => return format!("{what} is not there any more"),
+            Lost::Reverted => return "the hub's bundle was reverted, and there was none before it".to_owned(),
             Lost::Unusable(why) => return format!("{what} cannot be used: {why}"),
             Lost::Damaged(why) => why,
         };

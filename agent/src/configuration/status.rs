@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::Serialize;
 use tilth_config::Entered;
 use tilth_config::bundle::Bundle;
+use tilth_core::id::SensorId;
 use tilth_core::local::Local;
 use tilth_core::time::WallTime;
 
@@ -31,6 +32,8 @@ pub(crate) struct Shown {
     pub(super) local: Local,
     /// The configuration that is in the folder and not in force.
     pub(crate) rejected: Option<Rejected>,
+    /// Sensors that are not good any more since it came into force from files, in words.
+    pub(crate) warning: Option<String>,
     /// Keys of `agent.toml` that are taken up at the next start.
     pub(crate) later: Vec<&'static str>,
     /// The hub's part.
@@ -53,6 +56,8 @@ pub(crate) struct BundleStatus {
     pub(super) lost: Option<String>,
     /// Why what was remembered of bundles is gone, or cannot be read.
     pub(super) forgotten: Option<String>,
+    /// Sensors that must be good again before the bundle in force has passed its probation; `None` once it has.
+    pub(super) probation: Option<Vec<SensorId>>,
     /// The last bundle that was rejected.
     pub(super) refused: Option<RejectedBundle>,
     /// Why a bundle that came is not in force, or not kept, yet.
@@ -80,6 +85,11 @@ impl BundleStatus {
         (self.bundle, self.ignored) = (Some(bundle), ignored);
         (self.lost, self.waits) = (None, None);
     }
+
+    /// No bundle is in force any more, and why.
+    pub(super) fn returns_to_files(&mut self, lost: Option<String>) {
+        *self = BundleStatus { lost, forgotten: self.forgotten.take(), ..BundleStatus::default() };
+    }
 }
 
 impl ConfigStatus {
@@ -91,6 +101,7 @@ impl ConfigStatus {
             entered: Entered::default(),
             local,
             rejected: None,
+            warning: None,
             later: Vec::new(),
             bundle: BundleStatus::default(),
         };
@@ -112,6 +123,17 @@ impl ConfigStatus {
         let mut shown = self.lock();
         hash.clone_into(&mut shown.hash);
         (shown.since, shown.entered, shown.local) = (self.clock.now().1, entered, local);
+        shown.warning = None;
+    }
+
+    /// The clock of the farm.
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Sensors are not good any more since the configuration changed.
+    pub(super) fn warn(&self, said: String) {
+        self.lock().warning = Some(said);
     }
 
     /// The configuration in the folder is rejected. Says whether one was before.

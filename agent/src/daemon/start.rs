@@ -20,7 +20,7 @@ use crate::chance::Run;
 use crate::checkpoint;
 use crate::cli;
 use crate::clock::{Clock, Source};
-use crate::configuration::{ConfigStatus, Configuration, Enrolment, Received, Startup, Surroundings};
+use crate::configuration::{ConfigStatus, Configuration, Enrolment, Received, Retry, Startup, Surroundings};
 use crate::decide::{self, Begun, Command, Live, StoreReplaced, Tools};
 use crate::health::SharedMarks;
 use crate::notify;
@@ -74,7 +74,7 @@ impl Tasks {
         // Before anything waits for a disk.
         notifier.iter().for_each(|notifier| notifier.ready("starting: opening the database"));
         let store = base.open_store(startup.has_run(&wanted.data)).await?;
-        let sensors = counted(compiled.sensors as u64, "sensor");
+        let sensors = counted(compiled.feeds.len() as u64, "sensor");
         info!("watching {sensors} as {}", base.device);
         let (changed_sources, sources) = mpsc::channel(1);
         let around = Surroundings {
@@ -82,12 +82,14 @@ impl Tasks {
             data: &wanted.data,
             source: wanted.clock,
             status: base.config.clone(),
+            health: base.health.clone(),
             commands: base.commands.clone(),
             sources: changed_sources,
         };
         let begun = Configuration::begin(startup, around).await;
         let (configuration, configured, first_sources) = begun.context("threads of the configuration")?;
         let (bundles, received) = mpsc::channel(1);
+        let (retries, retried) = mpsc::channel(1);
         let (notify, notices) = mpsc::channel(notify::COMMANDS);
         let (told, outcomes) = mpsc::channel(COMMANDS);
         let secrets = Secrets::of(&wanted.config.folder);
@@ -98,7 +100,7 @@ impl Tasks {
         });
         let mut serving = JoinSet::new();
         if let Some(socket) = socket {
-            serving.spawn(api::connections::run(socket, Arc::new(base.api_state(&notify, &store))));
+            serving.spawn(api::connections::run(socket, Arc::new(base.api_state(&notify, &store, retries))));
         }
         let senses = base.senses(&store.begun);
         let reporting = notifier.map(|notifier| tokio::spawn(base.reporter(notifier).run()));
@@ -115,7 +117,7 @@ impl Tasks {
             clock: base.clock,
             progress,
             commands: base.commands,
-            configuring: tokio::spawn(configuration.run(received)),
+            configuring: tokio::spawn(configuration.run(received, retried)),
             deciding,
             notifying,
             syncing,
@@ -167,7 +169,12 @@ impl Base<'_> {
         Reporter { notifier, marks, clock, config, commands: self.commands.clone() }
     }
 
-    fn api_state(&self, notify: &mpsc::Sender<notify::Command>, store: &OpenStore) -> ApiState {
+    fn api_state(
+        &self,
+        notify: &mpsc::Sender<notify::Command>,
+        store: &OpenStore,
+        retries: mpsc::Sender<Retry>,
+    ) -> ApiState {
         ApiState {
             device: self.device.clone(),
             boot: store.begun.boot,
@@ -177,6 +184,7 @@ impl Base<'_> {
             health: self.health.clone(),
             queue: self.queue.clone(),
             commands: self.commands.clone(),
+            retries,
             notify: notify.downgrade(),
             live: self.live.clone(),
             store: store.handle.clone(),

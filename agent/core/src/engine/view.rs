@@ -50,6 +50,8 @@ pub struct SensorView {
     pub quality: Option<Quality>,
     /// How long no reading has come.
     pub silent: Span,
+    /// Mean time between the readings of the last quarter of an hour, as far as its windows are open.
+    pub spacing: Option<Span>,
 }
 
 /// A schedule that rules watch by.
@@ -112,7 +114,13 @@ impl Engine {
             let sensor = SensorIx(ix as u32);
             let newest = sense.judge.newest();
             let newest = newest.map(|past| (self.plan.value(sensor, past.steps), self.clock.stamp(past.at)));
-            SensorView { sensor, newest, quality: sense.judge.quality(), silent: self.now - sense.seen }
+            SensorView {
+                sensor,
+                newest,
+                quality: sense.judge.quality(),
+                silent: self.now - sense.seen,
+                spacing: sense.open.spacing(self.now),
+            }
         })
     }
 

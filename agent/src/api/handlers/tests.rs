@@ -44,6 +44,7 @@ fn router_of(folder: &Folder) -> Router {
         health: SharedMarks::new(clock),
         queue: Queue::new(1),
         commands: mpsc::channel(1).0,
+        retries: mpsc::channel(1).0,
         notify: mpsc::channel(1).0.downgrade(),
         live: broadcast::channel(1).0,
         store,
@@ -88,6 +89,10 @@ async fn over_tcp_everything_is_read_and_nothing_is_changed() {
         let (status, said) = ask(&router, Some(Caller::Socket), change.clone()).await;
         assert!(status == 503 && said.contains("the engine does not answer"), "{change:?}: {said}");
     }
+    let retry = |caller| ask(&router, Some(caller), (Method::POST, "/api/v1/configuration/retry", ""));
+    assert_eq!(retry(tcp).await.0, 403);
+    let (status, said) = retry(Caller::Socket).await;
+    assert!(status == 503 && said.contains("the configuration does not answer"), "{said}");
     for caller in [tcp, Caller::Socket] {
         let (status, said) = ask(&router, Some(caller), (Method::GET, "/api/v1/status", "")).await;
         assert!(status == 200 && said.contains(r#""device":"pi-7""#), "{said}");

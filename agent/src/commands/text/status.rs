@@ -79,6 +79,7 @@ fn config(config: &ConfigState, times: &Times) -> Vec<String> {
     let since = times.minute(config.since.as_ref()).map_or(String::new(), |since| format!(" since {since}"));
     let mut lines = vec![format!("{hash}, in force{since}: {}", config.entered)];
     lines.extend(said_later(&config.later));
+    lines.extend(config.warning.clone());
     if let Some(refused) = &config.refused {
         let at = times.minute(refused.at.as_ref()).map_or(String::new(), |at| format!(" at {at}"));
         lines.push(format!("what lies there now was refused{at}; what was in force before watches on:"));

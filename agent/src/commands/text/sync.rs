@@ -7,6 +7,9 @@ use serde_json::value::RawValue;
 
 use super::{for_long, line};
 
+/// Upper limit of sensors named on one line.
+const MAX_NAMED: usize = 5;
+
 /// What is read of `sync` in a status; an agent of another version may say more, or less. Times are milliseconds of uptime.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -18,6 +21,7 @@ struct Sync {
     bundle: Option<Running>,
     lost: Option<String>,
     forgotten: Option<String>,
+    probation: Option<Vec<String>>,
     refused: Option<Refused>,
     waits: Option<String>,
     ignored: Vec<String>,
@@ -95,11 +99,18 @@ impl Sync {
             None if self.lost.is_some() => "no bundle of the hub is in force".to_owned(),
             None => "no bundle of the hub is in force; the files on site are".to_owned(),
         });
+        lines.extend(self.probation.as_ref().map(|awaited| match awaited.as_slice() {
+            [] => "on probation: every sensor that was good before is good again".to_owned(),
+            awaited => format!("on probation: not good again yet: {}", named(awaited)),
+        }));
         lines.extend(self.lost.clone());
         lines.extend(self.forgotten.clone());
         if let Some(Refused { version, reason }) = &self.refused {
             let named = version.map_or("a bundle".to_owned(), |version| format!("bundle {version}"));
-            lines.push(format!("{named} was refused: {reason}"));
+            lines.push(match reason.strip_prefix("reverted: ") {
+                Some(reason) => format!("{named} was reverted: {reason}; tilth-agent retry tries it again"),
+                None => format!("{named} was refused: {reason}"),
+            });
         }
         lines.extend(self.waits.clone());
         if let Some(pull) = &self.config
@@ -121,6 +132,13 @@ impl Sync {
     fn next(&self, at: Option<i64>) -> String {
         at.map_or(String::new(), |at| format!("; next try in {}", for_long((at - self.now).max(0) as f64 / 1000.0)))
     }
+}
+
+/// The first few of these, and how many more there are.
+fn named(sensors: &[String]) -> String {
+    let more = sensors.len().saturating_sub(MAX_NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", sensors[..sensors.len().min(MAX_NAMED)].join(", "))
 }
 
 fn well(state: &str) -> &str {

@@ -8,21 +8,28 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::Value;
 use tilth_config::bundle::{Draft, SigningKey, seal};
 use tilth_config::{Files, Hub};
+use tilth_core::engine::{Engine, Input, Start};
 use tilth_core::id::Id;
 use tilth_core::local::Local;
 use tilth_core::plan::Plan;
+use tilth_core::reading::{Quality, Raw};
 use tilth_core::time::WallTime;
 use tokio::sync::mpsc;
 
 use super::super::active::ActiveConfig;
 use super::super::last_good::Keeper;
+use super::super::probation::SensorConfig;
 use super::super::reporter::ConfigReporter;
 use super::super::status::ConfigStatus;
-use super::super::{Configuration, FileChanges};
+use super::super::{Configuration, FileChanges, Retry};
 use super::*;
+use crate::checkpoint::AcknowledgedBy;
 use crate::clock::Clock;
-use crate::decide::Command;
+use crate::decide::{Beside, Command, Faults, Figures};
+use crate::health::{Bus, SharedMarks};
 use crate::sense::Sources;
+use crate::sense::bus::HealthHandle;
+use crate::sense::bus::health::State;
 
 struct Bench {
     folder: PathBuf,
@@ -33,6 +40,16 @@ struct Bench {
     bundles: mpsc::Sender<Received>,
     commands: mpsc::Receiver<Command>,
     sources: mpsc::Receiver<Sources>,
+    retries: mpsc::Sender<Retry>,
+    /// What decides, once there is something to decide by.
+    engine: Option<Engine>,
+    clock: Clock,
+    /// The bus of the sensors.
+    bus: HealthHandle,
+    /// Whether its board still has what the bundle names.
+    has_sensor: bool,
+    /// Whether the next bundle names it otherwise.
+    silences: bool,
     /// Kept open: changes of files come through here, and these tests change none.
     _changes: mpsc::Sender<std::time::Instant>,
     task: tokio::task::JoinHandle<()>,
@@ -59,7 +76,9 @@ fn configure(folder: &Path) {
 
 /// An agent that holds what is in this folder.
 fn bench(folder: PathBuf) -> Bench {
-    let state = BundleFiles::new(&folder).state().unwrap();
+    let files = BundleFiles::new(&folder);
+    let mut state = files.state().unwrap();
+    files.resume_probation(&mut state);
     bench_of(folder, Some(state))
 }
 
@@ -76,10 +95,17 @@ fn bench_of(folder: PathBuf, state: Option<BundleState>) -> Bench {
         Enrolment { client: id("acme"), device: id("pi"), hub, folder: folder.clone(), data: folder.clone() };
     let files = BundleFiles::new(&folder);
     let good = files.verified(key.trusted(), &enrolment).unwrap();
-    let mut active = ActiveConfig::new(good.map(Arc::new), "none".to_owned());
-    active.raise_highest(state.as_ref().map_or(0, |state| state.highest));
+    let plan = Arc::new(Plan::new(Vec::new(), Vec::new()).unwrap());
+    let sensors = SensorConfig { plan: Arc::clone(&plan), feeds: Arc::default() };
+    let mut active = ActiveConfig::new(good.map(Arc::new), "none".to_owned(), sensors);
+    state.iter().for_each(|state| active.recall(state));
     let holding = active.holding();
-    let status = ConfigStatus::new(Clock::new(Source::System), "none".to_owned(), Local::UTC);
+    // A probation takes a few seconds.
+    let clock = Clock::new(Source::Scaled(20));
+    let status = ConfigStatus::new(clock.clone(), "none".to_owned(), Local::UTC);
+    let (bus, health) = (HealthHandle::default(), SharedMarks::new(clock.clone()));
+    bus.lock().state = State::Up;
+    health.buses(vec![Bus { id: id("gateway"), port: "p".to_owned(), health: bus.clone() }]);
     if let Some(bundle) = active.bundle() {
         status.bundle(|status| status.follows(bundle.as_ref().into(), Vec::new()));
     }
@@ -91,13 +117,39 @@ fn bench_of(folder: PathBuf, state: Option<BundleState>) -> Bench {
     let keeper = Keeper::start(&folder.join("nowhere")).unwrap();
     let reporter = ConfigReporter::new(status.clone(), keeper);
     let configuration = Configuration {
-        applier: Applier { active, reporter, commands: to_decide, sources: to_senses },
-        files: FileChanges::new(folder.clone(), Files::default(), Arc::new(Plan::new(Vec::new(), Vec::new()).unwrap())),
+        applier: Applier {
+            active,
+            reporter,
+            commands: to_decide,
+            sources: to_senses,
+            clock: clock.clone(),
+            health,
+            probation: None,
+        },
+        files: FileChanges::new(folder.clone(), Files::default(), plan),
         bundles: Some(BundleTrials::new(enrolment, Source::System, state)),
         changes,
     };
-    let task = tokio::spawn(configuration.run(received));
-    Bench { folder, key, status, holding, bundles, commands, sources, _changes: changed, task }
+    let (retries, retried) = mpsc::channel(1);
+    let task = tokio::spawn(configuration.run(received, retried));
+    let (engine, has_sensor, silences) = (None, true, false);
+    Bench {
+        folder,
+        key,
+        status,
+        holding,
+        bundles,
+        commands,
+        sources,
+        retries,
+        engine,
+        clock,
+        bus,
+        has_sensor,
+        silences,
+        _changes: changed,
+        task,
+    }
 }
 
 impl Bench {
@@ -105,10 +157,17 @@ impl Bench {
         sealed(&self.key, "pi", version, above)
     }
 
+    /// Ends as a process does.
+    async fn end(&mut self) {
+        self.task.abort();
+        if !self.task.is_finished() {
+            let _ = (&mut self.task).await;
+        }
+    }
+
     /// Ends as a process does, and begins anew.
     async fn again(mut self) -> Bench {
-        self.task.abort();
-        let _ = (&mut self.task).await;
+        self.end().await;
         bench(self.folder.clone())
     }
 
@@ -137,15 +196,88 @@ impl Bench {
                 // The answer comes after all that is said.
                 holding = &mut answered => return (said, planned, holding.unwrap()),
             };
-            match command {
-                Command::Plan(..) => planned = true,
-                Command::Taken(done) => done.send(()).unwrap(),
-                Command::Happened("bundle", body) => {
-                    assert!(body["hash"].as_str().is_some_and(|hash| hash.len() == 64), "{body:?}");
-                    let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
-                    said = Some(format!("{} {}: {}", text("outcome"), body["version"], text("reason")));
+            planned |= matches!(command, Command::Plan(..));
+            said = self.obey(command).or(said);
+        }
+    }
+
+    /// Does what decide does; gives what the hub is told of a bundle.
+    fn obey(&mut self, command: Command) -> Option<String> {
+        match command {
+            Command::Plan(configured) => self.plan(configured.plan),
+            Command::Taken(done) => done.send(()).unwrap(),
+            Command::Look(look) => {
+                self.read();
+                let beside = Beside {
+                    figures: &Figures::default(),
+                    acknowledged_by: &AcknowledgedBy::default(),
+                    faults: &Faults::default(),
+                    unread: &Default::default(),
+                    buses: &Default::default(),
+                    absent: &Default::default(),
+                };
+                // Before anything is decided nothing can be seen.
+                if let Some(engine) = &self.engine {
+                    look(engine, &beside);
                 }
-                _ => panic!("another command"),
+            }
+            Command::Happened("bundle", body) => {
+                assert!(body["hash"].as_str().is_some_and(|hash| hash.len() == 64), "{body:?}");
+                let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
+                return Some(format!("{} {}: {}", text("outcome"), body["version"], text("reason")));
+            }
+            _ => panic!("another command"),
+        }
+        None
+    }
+
+    fn plan(&mut self, plan: Arc<Plan>) {
+        let at = self.clock.uptime();
+        self.has_sensor &= !self.silences;
+        match &mut self.engine {
+            Some(engine) => engine.handle(at, Input::Plan(plan)),
+            None => self.engine = Some(Engine::new(plan, Start { boot: 1, at, wall: None })),
+        }
+    }
+
+    /// The board says something; its sensor is read where the bundle names it as the board does.
+    fn read(&mut self) {
+        let at = self.clock.uptime();
+        self.bus.lock().bytes += 10;
+        let Some(engine) = self.engine.as_mut().filter(|_| self.has_sensor) else { return };
+        let Some(sensor) = engine.plan().sensor_ix("room/temp") else { return };
+        engine.handle(at, Input::Reading(Raw { sensor, at, value: 21.0, quality: Quality::Good }));
+    }
+
+    /// What is said of a bundle next.
+    async fn said(&mut self) -> String {
+        loop {
+            let command = self.commands.recv().await.unwrap();
+            if let Some(said) = self.obey(command) {
+                return said;
+            }
+        }
+    }
+
+    /// Goes on until no bundle is on probation any more, as far as the disk knows.
+    async fn settles(&mut self) {
+        while self.state().get("probation").is_some() {
+            tokio::select! {
+                command = self.commands.recv() => assert_eq!(self.obey(command.unwrap()), None),
+                () = tokio::time::sleep(Duration::from_millis(20)) => {}
+            }
+        }
+    }
+
+    /// A person says retry.
+    async fn retry(&mut self) -> Result<u64, String> {
+        let (answer, mut answered) = oneshot::channel();
+        self.retries.send(answer).await.unwrap();
+        loop {
+            tokio::select! {
+                biased;
+                command = self.commands.recv() => drop(self.obey(command.unwrap())),
+                answer = &mut answered => return answer.unwrap(),
             }
         }
     }
@@ -183,7 +315,7 @@ impl Drop for Bench {
 
 fn sealed(key: &SigningKey, device: &str, version: u64, above: &str) -> Vec<u8> {
     let content = json!({
-        "sensors": { "room/temp": { "quantity": "temperature", "input": "line:gateway/temp" } },
+        "sensors": { "room/temp": { "quantity": "temperature", "input": "line:gateway/temp", "interval": "2500ms" } },
         "rules": { "hot": { "sensor": "room/temp", "above": above.parse::<f64>().map_or(json!(above), |n| json!(n)) } },
     });
     let (client, device) = (id("acme"), id(device));
@@ -225,6 +357,7 @@ fn what_cannot_be_used_leaves_the_last_good_one_and_says_why() {
         assert_eq!(bench.take(&five).await, (Some("applied 5: ".to_owned()), true));
         assert_eq!(bench.good().as_deref(), Some(&*five));
         assert!(bench.holding.version == 5 && bench.holding.etag.is_some());
+        bench.settles().await;
         assert!(bench.sources.recv().await.is_some());
 
         let six = bench.seal(6, "31");
@@ -458,5 +591,105 @@ fn the_highest_version_comes_again_over_an_older_one() {
         assert_eq!(bench.take(&two).await, (Some(said.to_owned()), false));
         assert_eq!(bench.take(&three).await, (Some("applied 3: ".to_owned()), true));
         fs::remove_dir_all(&bench.folder).unwrap();
+    });
+}
+
+/// A device whose hub and its key `agent.toml` names, and under whose bundle 1 the sensor is good.
+async fn proven() -> (Bench, Vec<u8>) {
+    let folder = folder();
+    let hub = "[hub]\nurl = 'http://127.0.0.1:1'\nsigning_key = 'hub.pub'\nkey_file = 'device.key'\n";
+    let site = fs::read_to_string(folder.join("agent.toml")).unwrap();
+    fs::write(folder.join("agent.toml"), site + hub).unwrap();
+    let mut bench = bench(folder.clone());
+    fs::write(folder.join("hub.pub"), bench.key.trusted().to_string()).unwrap();
+    let one = bench.seal(1, "30");
+    assert_eq!(bench.take(&one).await, (Some("applied 1: ".to_owned()), true));
+    bench.settles().await;
+    (bench, one)
+}
+
+const SILENT: &str = "refused 2: reverted: room/temp has had no value for 30s";
+
+/// Every edge beyond `on probation` of the chart above this module.
+#[test]
+fn a_bundle_passes_its_probation_or_the_one_before_returns_until_another_comes_or_a_person_says_retry() {
+    run(async {
+        let (mut bench, one) = proven().await;
+        let two = bench.seal(2, "31");
+        bench.silences = true;
+        assert_eq!(bench.take(&two).await, (Some("applied 2: ".to_owned()), true));
+        assert_eq!((bench.good(), bench.state()["probation"]["version"].clone()), (Some(two.clone()), json!(2)));
+        assert_eq!(bench.said().await, SILENT);
+        bench.settles().await;
+        assert_eq!(bench.good(), Some(one.clone()));
+        assert_eq!(bench.shown()["bundle"]["version"], 1);
+        // The hub is shown that this version is known, and does not send it again.
+        let content = bench.state()["refused"]["reverted"]["content"].as_str().unwrap().to_owned();
+        assert_eq!(bench.holding, Holding { version: 2, etag: Some(format!("\"{content}\"")) });
+        assert_eq!(bench.take(&two).await, (None, false), "it is not tried again");
+        bench = bench.again().await;
+        assert_eq!(bench.holding, Holding { version: 2, etag: Some(format!("\"{content}\"")) });
+        assert_eq!(bench.take(&two).await, (None, false), "nor after a restart");
+
+        assert_eq!(bench.retry().await, Ok(2));
+        assert_eq!((bench.good(), bench.shown()["refused"].clone()), (Some(two), Value::Null));
+        bench.settles().await;
+        assert!(!bench.folder.join("bundle.before").exists());
+        assert_eq!(bench.retry().await, Err("no bundle of the hub is rejected".to_owned()));
+        fs::remove_dir_all(&bench.folder).unwrap();
+    });
+}
+
+#[test]
+fn a_bundle_that_comes_within_a_probation_returns_to_the_one_before_both() {
+    run(async {
+        let (mut bench, one) = proven().await;
+        let (two, three, four) = (bench.seal(2, "31"), bench.seal(3, "31"), bench.seal(4, "32"));
+        bench.silences = true;
+        assert_eq!(bench.take(&two).await, (Some("applied 2: ".to_owned()), true));
+        assert_eq!(bench.take(&three).await, (Some("same-content 3: ".to_owned()), false));
+        assert_eq!(bench.take(&four).await, (Some("applied 4: ".to_owned()), true));
+        assert_eq!(bench.said().await, SILENT.replace("refused 2", "refused 4"));
+        bench.settles().await;
+        assert_eq!(bench.good(), Some(one));
+        fs::remove_dir_all(&bench.folder).unwrap();
+    });
+}
+
+/// Guards against: an agent that crashes, is started again, crashes ..
+#[test]
+fn a_probation_goes_on_after_an_end_that_nobody_noted_and_not_after_a_crash_or_too_many() {
+    run(async {
+        for (ends, expected) in [
+            (vec![None, Some("told to stop"), Some("told to stop"), Some("told to stop")], None),
+            (vec![Some("decide: it panicked")], Some("the agent ended within its probation: decide: it panicked")),
+            (vec![None, None, None], Some("the agent did not outlive its probation 3 times")),
+        ] {
+            let (mut bench, one) = proven().await;
+            let two = bench.seal(2, "31");
+            assert_eq!(bench.take(&two).await, (Some("applied 2: ".to_owned()), true));
+            for end in ends {
+                assert_eq!(bench.good().as_ref(), Some(&two));
+                bench.end().await;
+                if let Some(why) = end {
+                    let why = Some(why).filter(|why| *why != "told to stop");
+                    BundleFiles::new(&bench.folder).note_end(why).unwrap();
+                }
+                bench = bench.again().await;
+            }
+            match expected {
+                Some(reason) => {
+                    assert_eq!(bench.said().await, format!("refused 2: reverted: {reason}"));
+                    bench.settles().await;
+                    assert_eq!(bench.good(), Some(one));
+                    assert_eq!(bench.shown()["bundle"]["version"], 1);
+                }
+                None => {
+                    assert_eq!(bench.shown()["bundle"]["version"], 2);
+                    assert_eq!(bench.state()["probation"]["times"], 2);
+                }
+            }
+            fs::remove_dir_all(&bench.folder).unwrap();
+        }
     });
 }

@@ -38,6 +38,17 @@ fn what_is_wrong_is_said_in_words() {
         )[2..],
         ["no bundle of the hub is in force", "the last good bundle is damaged (..); config.d is in force"]
     );
+    let on_probation =
+        |sensors: &str| shown(&format!(r#"{{"hub":"https://h","state":"idle","probation":{sensors}}}"#))[3].clone();
+    assert_eq!(on_probation("[]"), "on probation: every sensor that was good before is good again");
+    assert_eq!(
+        on_probation(r#"["a/1","a/2","a/3","a/4","a/5","a/6"]"#),
+        "on probation: not good again yet: a/1, a/2, a/3, a/4, a/5 and 1 more"
+    );
+    assert_eq!(
+        shown(r#"{"hub":"https://h","state":"idle","refused":{"version":4,"reason":"reverted: a/1 is silent"}}"#)[3],
+        "bundle 4 was reverted: a/1 is silent; tilth-agent retry tries it again"
+    );
     assert_eq!(shown(r#"{"hub":"https://h","state":"idle"}"#)[0], "https://h: everything is there");
     assert_eq!(shown("[1]"), ["[1]"]);
 }

@@ -1,0 +1,305 @@
+//! Probation: whether the sensors that were good before a configuration came into force are good again under it. Pure.
+//!
+//! What counts as a fault of the configuration, and what does not:
+//! `docs/decisions/2026-11-27-probation-of-configurations.md`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tilth_config::Feed;
+use tilth_core::id::{Id, SensorId};
+use tilth_core::plan::Plan;
+use tilth_core::sensor::Sensor;
+use tilth_core::time::{Span, Stamp, Uptime};
+
+/// Shortest time in which a sensor must be good again, and shortest probation: a board that restarts is back before.
+pub(super) const SHORTEST: Span = Span::from_secs(30);
+
+/// Longest probation. A sensor that speaks less often than this cannot be judged within it.
+pub(super) const LONGEST: Span = Span::from_mins(5);
+
+/// Values of this time are of the configuration before: they were on their way when the inputs changed.
+const SETTLE: Span = Span::from_secs(5);
+
+/// A sensor must be good again within this many of its intervals: two readings may be lost.
+const INTERVALS: i64 = 3;
+
+/// Upper limit of the growth of anonymous memory in bytes: five times what the largest farm in the tests takes.
+const MOST_GROWTH: u64 = 128 << 20;
+
+/// Upper limit of sensors named in a reason; the rest is counted.
+const MAX_NAMED: usize = 5;
+
+/// How the sensors of a configuration are read and judged.
+#[derive(Debug, Clone)]
+pub(super) struct SensorConfig {
+    pub(super) plan: Arc<Plan>,
+    pub(super) feeds: Arc<BTreeMap<SensorId, Feed>>,
+}
+
+/// A sensor that must be good again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Expected {
+    /// The bus that the sensor was on before; `None` for the machine's own figures.
+    bus: Option<Id>,
+    /// Time within which the sensor must be good again, while its bus carries something.
+    within: Span,
+    /// The configuration reads or judges the sensor in another way: its values are enough, whatever their quality.
+    is_changed: bool,
+}
+
+/// What the agent knows of its sensors and buses at one instant.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Observation {
+    pub(super) at: Uptime,
+    pub(super) sensors: BTreeMap<SensorId, Observed>,
+    pub(super) buses: BTreeMap<Id, BusActivity>,
+    /// Anonymous memory of the agent in bytes; `None` where the system does not say.
+    pub(super) memory: Option<u64>,
+}
+
+/// A sensor at one instant.
+#[derive(Debug, Clone)]
+pub(super) struct Observed {
+    /// When its newest value was taken.
+    pub(super) newest: Option<Stamp>,
+    pub(super) is_good: bool,
+    /// Time since the sensor was last heard.
+    pub(super) silent: Span,
+    /// Mean time between its values, where enough came.
+    pub(super) spacing: Option<Span>,
+    /// Why its value is not believed, in words.
+    pub(super) trouble: Option<String>,
+}
+
+/// A bus at one instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct BusActivity {
+    pub(super) is_up: bool,
+    /// Bytes that came since the agent started.
+    pub(super) bytes: u64,
+}
+
+/// What probation comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Not known yet.
+    Wait,
+    /// Every sensor is good again, or cannot be judged.
+    Pass,
+    /// The configuration does not work, and why in words.
+    Fail(String),
+}
+
+/// A configuration on probation.
+///
+/// Each sensor that is expected goes through these states; probation passes once all of them are back and [`SHORTEST`] is over, and
+/// at the latest after [`LONGEST`].
+///
+/// ```text
+///             its bus is up and carries something
+///  Unjudged ---------------------------------------> Awaited --- not back within `within` ---> failed: the configuration goes
+///     ^                                                |  |
+///     `-- its bus goes down, or carries nothing -------'  `--- a good value; any value where the sensor was changed ---> back
+/// ```
+#[derive(Debug, Clone)]
+pub(super) struct Probation {
+    expected: BTreeMap<SensorId, Expected>,
+    /// `None` before the first observation under the configuration.
+    running: Option<Running>,
+}
+
+/// Probation since its first observation.
+#[derive(Debug, Clone)]
+struct Running {
+    began: Uptime,
+    memory: Option<u64>,
+    awaited: BTreeMap<SensorId, Awaited>,
+}
+
+/// A sensor that is not back yet.
+#[derive(Debug, Clone)]
+struct Awaited {
+    expected: Expected,
+    /// Its newest value at the beginning: that one proves nothing.
+    mark: Option<Stamp>,
+    /// Bytes of its bus at the last observation, and when they last rose.
+    bytes: u64,
+    heard: Uptime,
+    /// Since when the sensor could have spoken; `None` while unjudged.
+    since: Option<Uptime>,
+    /// The sensor was overdue at the last observation. Its value may have been on its way then.
+    is_late: bool,
+}
+
+impl SensorConfig {
+    fn sensors(&self) -> impl Iterator<Item = (&SensorId, &Sensor, &Feed)> {
+        self.feeds.iter().filter_map(|(id, feed)| {
+            let ix = self.plan.sensor_ix(id.as_str())?;
+            Some((id, self.plan.sensor(ix), feed))
+        })
+    }
+
+    fn get(&self, id: &SensorId) -> Option<(&Sensor, &Feed)> {
+        let ix = self.plan.sensor_ix(id.as_str())?;
+        Some((self.plan.sensor(ix), self.feeds.get(id)?))
+    }
+}
+
+/// Sensors that must be good again under another configuration: those that were good, on a bus that is up, and that it still has.
+pub(super) fn expected(before: &SensorConfig, now: &SensorConfig, seen: &Observation) -> BTreeMap<SensorId, Expected> {
+    let expect = |(id, sensor, feed): (&SensorId, &Sensor, &Feed)| {
+        let (new_sensor, new_feed) = now.get(id)?;
+        let observed = seen.sensors.get(id).filter(|observed| observed.is_good)?;
+        let is_up = |bus: &Id| seen.buses.get(bus).is_some_and(|bus| bus.is_up);
+        let was_recent = observed.silent <= within(feed.interval.or(observed.spacing)?)?;
+        if !was_recent || feed.bus.as_ref().is_some_and(|bus| !is_up(bus)) {
+            return None;
+        }
+        let within = within(new_feed.interval.or(observed.spacing)?)?;
+        let is_changed = is_changed((sensor, feed), (new_sensor, new_feed));
+        Some((id.clone(), Expected { bus: feed.bus.clone(), within, is_changed }))
+    };
+    before.sensors().filter_map(expect).collect()
+}
+
+/// Time within which a sensor must be good again; `None` for one that speaks too rarely to be judged.
+fn within(interval: Span) -> Option<Span> {
+    (interval.0 + SETTLE.0 < LONGEST.0).then(|| Span(interval.0.saturating_mul(INTERVALS)).clamp(SHORTEST, LONGEST))
+}
+
+/// Whether a sensor is read or judged in another way.
+fn is_changed((before, fed): (&Sensor, &Feed), (now, feed): (&Sensor, &Feed)) -> bool {
+    let how = |feed: &Feed| Feed { interval: None, ..feed.clone() };
+    let judged =
+        |sensor: &Sensor| (sensor.quantity, sensor.resolution, sensor.range, sensor.max_rate, sensor.stuck_for);
+    how(fed) != how(feed) || judged(before) != judged(now) || before.calibration != now.calibration
+}
+
+impl Probation {
+    /// Of a configuration that comes into force now.
+    pub(super) fn new(expected: BTreeMap<SensorId, Expected>) -> Probation {
+        Probation { expected, running: None }
+    }
+
+    /// Sensors that must be good again, as they are kept over a restart.
+    pub(super) fn expected(&self) -> &BTreeMap<SensorId, Expected> {
+        &self.expected
+    }
+
+    /// Sensors that are not back yet.
+    pub(super) fn awaited(&self) -> Vec<SensorId> {
+        match &self.running {
+            Some(running) => running.awaited.keys().cloned().collect(),
+            None => self.expected.keys().cloned().collect(),
+        }
+    }
+
+    /// Judges by what is known now. The first observation only says what was there before.
+    pub(super) fn judge(&mut self, seen: &Observation) -> Verdict {
+        let Some(running) = &mut self.running else {
+            self.running = Some(Running::new(&self.expected, seen));
+            return Verdict::Wait;
+        };
+        if let (Some(before), Some(now)) = (running.memory, seen.memory)
+            && now > before.saturating_add(MOST_GROWTH)
+        {
+            return Verdict::Fail(format!("the agent's memory grew from {} to {} MB", before >> 20, now >> 20));
+        }
+        let age = seen.at - running.began;
+        if age < SETTLE {
+            running.awaited.iter_mut().for_each(|(id, awaited)| awaited.mark(seen.sensors.get(id)));
+        }
+        running.awaited.retain(|id, awaited| !awaited.is_back(seen.sensors.get(id)));
+        let (mut overdue, mut may_come) = (Vec::new(), false);
+        for (id, awaited) in &mut running.awaited {
+            awaited.note_bus(seen);
+            let (was_late, is_late) = (awaited.is_late, awaited.is_overdue(seen.at));
+            awaited.is_late = is_late;
+            may_come |= is_late && !was_late;
+            if is_late && was_late {
+                overdue.push(awaited.words(id, seen.sensors.get(id)));
+            }
+        }
+        if !overdue.is_empty() {
+            Verdict::Fail(listed(&overdue))
+        } else if age >= LONGEST && !may_come || running.awaited.is_empty() && age >= SHORTEST {
+            Verdict::Pass
+        } else {
+            Verdict::Wait
+        }
+    }
+}
+
+impl Running {
+    fn new(expected: &BTreeMap<SensorId, Expected>, seen: &Observation) -> Running {
+        let awaited = |(id, expected): (&SensorId, &Expected)| {
+            let bytes = expected.bus.as_ref().and_then(|bus| seen.buses.get(bus)).map_or(0, |bus| bus.bytes);
+            let since = expected.bus.is_none().then_some(seen.at);
+            let mark = seen.sensors.get(id).and_then(|observed| observed.newest);
+            let expected = expected.clone();
+            (id.clone(), Awaited { expected, mark, bytes, heard: seen.at, since, is_late: false })
+        };
+        Running { began: seen.at, memory: seen.memory, awaited: expected.iter().map(awaited).collect() }
+    }
+}
+
+impl Awaited {
+    fn mark(&mut self, observed: Option<&Observed>) {
+        self.mark = observed.and_then(|observed| observed.newest);
+    }
+
+    fn has_value(&self, observed: &Observed) -> bool {
+        observed.newest.is_some() && observed.newest != self.mark
+    }
+
+    fn is_back(&self, observed: Option<&Observed>) -> bool {
+        observed.is_some_and(|observed| self.has_value(observed) && (observed.is_good || self.expected.is_changed))
+    }
+
+    /// Whether the bus is up and carries something since the last observation.
+    fn note_bus(&mut self, seen: &Observation) {
+        let Some(bus) = &self.expected.bus else {
+            self.heard = seen.at;
+            return;
+        };
+        match seen.buses.get(bus).filter(|bus| bus.is_up) {
+            None => (self.since, self.heard) = (None, seen.at),
+            Some(bus) if bus.bytes != self.bytes => {
+                let was_quiet = seen.at - self.heard > self.expected.within;
+                self.since = if was_quiet { Some(seen.at) } else { self.since.or(Some(self.heard)) };
+                (self.bytes, self.heard) = (bus.bytes, seen.at);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Only while its bus still carries something: a board that falls silent takes its sensors with it.
+    fn is_overdue(&self, now: Uptime) -> bool {
+        let within = self.expected.within;
+        self.since.is_some_and(|since| now - since >= within) && now - self.heard <= Span(within.0 / INTERVALS)
+    }
+
+    fn words(&self, id: &SensorId, observed: Option<&Observed>) -> String {
+        let has_value = observed.is_some_and(|observed| self.has_value(observed));
+        let trouble = observed.and_then(|observed| observed.trouble.as_ref());
+        match trouble {
+            Some(trouble) if has_value => format!("{id} is not good: {trouble}"),
+            _ => match self.mark.and_then(|mark| mark.wall) {
+                Some(wall) => format!("{id} has had no value since {wall}"),
+                None => format!("{id} has had no value for {}", self.expected.within),
+            },
+        }
+    }
+}
+
+/// The first [`MAX_NAMED`] of these, and how many more there are.
+fn listed(overdue: &[String]) -> String {
+    let more = overdue.len().saturating_sub(MAX_NAMED);
+    let more = if more > 0 { format!("; and {more} more sensors") } else { String::new() };
+    format!("{}{more}", overdue[..overdue.len().min(MAX_NAMED)].join("; "))
+}
+
+#[cfg(test)]
+mod tests;

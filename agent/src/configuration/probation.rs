@@ -251,7 +251,9 @@ impl Awaited {
     }
 
     fn has_value(&self, observed: &Observed) -> bool {
-        observed.newest.is_some() && observed.newest != self.mark
+        // Boot and time of day of one reading may become known, or be corrected, meanwhile.
+        let taken = |newest: Option<Stamp>| newest.map(|newest| newest.uptime);
+        observed.newest.is_some() && taken(observed.newest) != taken(self.mark)
     }
 
     fn is_back(&self, observed: Option<&Observed>) -> bool {

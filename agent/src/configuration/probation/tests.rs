@@ -282,6 +282,23 @@ fn a_value_from_before_the_change_proves_nothing() {
     assert_eq!(judge(&FARM.replace("gateway/temp", "gateway/air"), early), (31, fails(since)));
 }
 
+/// Guards against: a wrong input that passes, for the time of day became known and the last value got another stamp.
+#[test]
+fn a_clock_that_is_set_within_the_probation_changes_nothing() {
+    let mut farm = Farm::new();
+    farm.sensor("room/temp").newest = Some(Stamp { boot: 0, wall: None, ..stamp(0) });
+    let silent = |second, farm: &mut Farm| {
+        let before = farm.sensor("room/temp").clone();
+        all_speak(second, farm);
+        *farm.sensor("room/temp") = before;
+        if second == 10 {
+            farm.sensor("room/temp").newest = Some(stamp(0));
+        }
+    };
+    let now = FARM.replace("gateway/temp", "gateway/air");
+    assert_eq!(judge_from(&farm, &now, silent), (31, fails("room/temp has had no value for 30s")));
+}
+
 /// Guards against: a sensor that is found silent in the instant in which its line came and its value was not decided on yet.
 #[test]
 fn a_value_on_its_way_is_waited_for() {

@@ -192,7 +192,7 @@ pub(crate) struct Explain {
 
 /// Print the JSON Schema of a configuration, for editors
 ///
-/// It has every key with its type, unit, range and default. An editor that
+/// The schema has every key with its type, unit, range and default. An editor that
 /// knows it completes keys and marks what is wrong while a file is written: VS
 /// Code with the extension Even Better TOML, others with taplo. A file under
 /// config.d then begins with

@@ -67,7 +67,7 @@ pub(crate) type Digits = Option<Box<RawValue>>;
 /// An alert that is open. The names are those of a transition.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct AlertRow {
-    /// Its number; none before it fires.
+    /// Alert number, unique per device; absent before the alert fires.
     pub(crate) alert: Option<u64>,
     pub(crate) zone: Id,
     pub(crate) rule: Id,
@@ -87,7 +87,7 @@ pub(crate) struct AlertRow {
     pub(crate) left_s: Option<f64>,
     /// Who acknowledged it.
     pub(crate) by: Option<String>,
-    /// Nobody is paged before.
+    /// End of the acknowledgement: nobody is paged before.
     pub(crate) silenced_until: Option<String>,
     pub(crate) silenced: bool,
     /// Nobody is paged because of its bus: it is down or silent, or has been so a moment ago.
@@ -184,10 +184,10 @@ pub(crate) struct StatusRow {
     /// None while the engine waits for the first stamp of an input clock.
     pub(crate) readings: Option<ReadingCounts>,
     pub(crate) alerts: Option<AlertCounts>,
-    /// Those that have not ended.
+    /// Silences that have not ended.
     #[serde(default)]
     pub(crate) silences: Vec<SilenceRow>,
-    /// Those that rules watch by.
+    /// Schedules that rules watch by.
     #[serde(default)]
     pub(crate) schedules: Vec<ScheduleRow>,
     pub(crate) store: StoreState,

@@ -58,7 +58,7 @@ pub(crate) fn watchers() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(MAX_WATCHERS))
 }
 
-/// Whom the API asks, and what it knows itself.
+/// State that all handlers share: the tasks that they ask, the clock, and limits.
 pub(crate) struct ApiState {
     pub(crate) device: Id,
     pub(crate) boot: u32,

@@ -122,7 +122,7 @@ struct Running {
 #[derive(Debug, Clone)]
 struct Awaited {
     expected: Expected,
-    /// Its newest value at the beginning: that one proves nothing.
+    /// Newest value of the sensor at the beginning, which says nothing about the new configuration.
     mark: Option<Stamp>,
     /// Bytes of its bus at the last observation, and when they last rose.
     bytes: u64,

@@ -10,7 +10,7 @@ use crate::output::counted;
 use crate::sense;
 use crate::sense::stamp::Why;
 
-/// So many names of a bus are told of that sensors want and no line has.
+/// Upper limit of names shown for a bus that sensors want and no line has.
 const MAX_UNSEEN_SHOWN: usize = 16;
 
 /// Upper limit of sensors named per bus whose input fails.

@@ -8,7 +8,7 @@ use crate::api::rows::{ClockState, ConfigState, ScheduleRow, SilenceRow, StatusR
 use crate::configuration::said_later;
 use crate::output::counted;
 
-/// So many silences are told of in a status.
+/// Upper limit of silences shown in a status.
 const MAX_SILENCES_SHOWN: usize = 8;
 
 /// A line for each part of the agent, its name in front.

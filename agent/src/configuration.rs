@@ -172,12 +172,8 @@ impl Configuration {
     }
 }
 
-/// The agent ends, by itself and why, or because it was told to: a bundle on probation is to be blamed, or is not. What the
-/// hub does to sync is never blamed on a bundle.
+/// Notes how the agent ends: by itself and why, for which a bundle on probation is blamed, or because it was told to.
 pub(crate) async fn note_end(data: &Path, why: Option<&anyhow::Error>) {
-    if why.is_some_and(|why| why.to_string() == "sync") {
-        return;
-    }
     let (files, why) = (BundleFiles::new(data), why.map(|why| format!("{why:#}")));
     let noted = tokio::task::spawn_blocking(move || files.note_end(why.as_deref()));
     if let Ok(Ok(Err(error))) = timeout(NOTING, noted).await {

@@ -54,6 +54,9 @@ async fn live(wanted: &cli::Run, startup: Startup, clock: Clock, mut stop: signa
         error!("a task ended that must not; the agent stops and keeps what it has");
     }
     tasks.stop().await;
-    configuration::note_end(&wanted.data, ended.as_ref().err()).await;
+    // What the hub does to sync is never blamed on a bundle.
+    if !ended.as_ref().is_err_and(tasks::is_of_sync) {
+        configuration::note_end(&wanted.data, ended.as_ref().err()).await;
+    }
     ended
 }

@@ -24,6 +24,9 @@ pub(super) const GRACE: Duration = Duration::from_secs(3);
 /// Between two looks at whether the store's thread still runs.
 const LOOK: Duration = Duration::from_secs(5);
 
+/// Name of the task of sync in the error that says that it ended.
+const SYNC: &str = "sync";
+
 /// What runs.
 pub(super) struct Tasks {
     pub(super) senses: Senses,
@@ -79,7 +82,7 @@ impl Tasks {
             ended = configuring => why("configuration", ended.map(no_reason)),
             ended = deciding => why("decide", ended.map(no_reason)),
             ended = notifying => why("notify", ended.map(no_reason)),
-            ended = end_of_task(syncing) => why("sync", ended.map(Some)),
+            ended = end_of_task(syncing) => why(SYNC, ended.map(Some)),
             ended = end_of_task(reporting) => why("health", ended.map(no_reason)),
             Some(ended) = api.join_next(), if !api.is_empty() => why("control socket", ended.map(no_reason)),
             () = end_of(storing) => anyhow!("the store's thread ended").context("store"),
@@ -139,6 +142,11 @@ async fn end_of(thread: &thread::JoinHandle<()>) {
     while !thread.is_finished() {
         sleep(LOOK).await;
     }
+}
+
+/// Whether an error says that the task of sync ended.
+pub(super) fn is_of_sync(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<&'static str>() == Some(&SYNC)
 }
 
 fn why(task: &'static str, ended: Result<Option<anyhow::Error>, JoinError>) -> anyhow::Error {
@@ -264,5 +272,13 @@ mod tests {
             let kept = store.reader().readings_after(0).unwrap();
             assert_eq!(kept.len(), 1, "{ends}");
         }
+    }
+
+    #[test]
+    fn the_end_of_sync_is_told_from_that_of_others() {
+        assert!(is_of_sync(&why(SYNC, Ok(None))));
+        assert!(is_of_sync(&why(SYNC, Ok(Some(anyhow!("a certificate expired").context("TLS"))))));
+        assert!(!is_of_sync(&why("decide", Ok(None))));
+        assert!(!is_of_sync(&why("decide", Ok(Some(anyhow!("sync"))))));
     }
 }

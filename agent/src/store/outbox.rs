@@ -20,7 +20,7 @@ use std::time::Instant;
 
 use rusqlite::{Connection, TransactionBehavior};
 use tilth_core::time::Uptime;
-use tilth_protocol::Poison;
+use tilth_protocol::RejectedRow;
 use tilth_protocol::{Epoch, Event, Extent, GapKind, Lane, Stream, WindowRow};
 
 use super::error::StoreError;
@@ -181,10 +181,10 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]; then nothing changed.
-    pub(crate) fn quarantine(&mut self, rows: &[Poison]) -> Result<(), StoreError> {
+    pub(crate) fn quarantine(&mut self, rows: &[RejectedRow]) -> Result<(), StoreError> {
         let lanes = self.lanes;
         let transaction = self.reader.0.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        for Poison { lane, seq, reason } in rows {
+        for RejectedRow { lane, seq, reason } in rows {
             let LaneState { committed, confirmed } = lanes.of(*lane);
             let is_waiting = *seq > confirmed && *seq <= committed;
             if is_waiting && gaps::within(&transaction, *lane, &(*seq..=*seq))?.is_empty() {

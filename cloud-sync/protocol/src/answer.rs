@@ -1,4 +1,4 @@
-//! What the hub answers.
+//! The hub's answers.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,28 +7,28 @@ use serde::{Deserialize, Serialize};
 use tilth_core::time::WallTime;
 
 use crate::batch::Lane;
-use crate::name::Epoch;
+use crate::random_id::Epoch;
 
-/// The answer to a batch that was taken.
+/// The answer to a batch that was stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
-    /// The life of the hub's database. In another one, what was confirmed before means nothing.
+    /// Epoch of the hub's database. Confirmations of another epoch mean nothing in this one.
     pub epoch: Epoch,
-    /// For each lane of this stream the highest sequence below and at which everything is accounted for.
+    /// For each lane of the stream, the highest sequence up to which every sequence is accounted for.
     pub confirmed: BTreeMap<Lane, u64>,
-    /// Rows that cannot be stored; set them aside and state them as quarantined.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub poison: Vec<Poison>,
-    /// The version of the configuration that waits for the device, if there is one.
+    /// Rows that the hub cannot store. The device quarantines them.
+    #[serde(rename = "poison", default, skip_serializing_if = "Vec::is_empty")]
+    pub rejected: Vec<RejectedRow>,
+    /// Version of a configuration that the device has yet to fetch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_version: Option<u64>,
     /// The hub's time of day.
     pub now: WallTime,
 }
 
-/// A row that the hub cannot store, ever.
+/// A row that the hub rejected, for good.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Poison {
+pub struct RejectedRow {
     /// Lane of the row.
     pub lane: Lane,
     /// Sequence of the row in its lane.
@@ -37,41 +37,41 @@ pub struct Poison {
     pub reason: String,
 }
 
-/// The body of every answer that refuses.
+/// The part of an error's body that agents read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// What kind of refusal.
+    /// Error code, for programs.
     pub error: ErrorCode,
-    /// What was expected, in words.
+    /// What was expected, for people.
     pub message: String,
 }
 
-/// Kinds of refusal, each with its HTTP status.
+/// Error codes, each with its HTTP status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorCode {
-    /// 400: the request cannot be understood.
+    /// 400: the request is malformed.
     BadRequest,
-    /// 401: no key, or one that is not known or was revoked.
+    /// 401: no key, an unknown key, or a revoked one.
     UnknownKey,
-    /// 403: a key for something else.
+    /// 403: the key is for another device, tenant or route.
     Forbidden,
-    /// 404: there is no such thing, or not for this key.
+    /// 404: no such resource for this key.
     NotFound,
-    /// 405: there is such a thing, and it is asked for otherwise; `Allow` says how.
+    /// 405: the route has other methods; `Allow` names them.
     MethodNotAllowed,
-    /// 409: a known sequence with other content, or two agents that use one key.
+    /// 409: a known sequence with other content, or two agents with one key.
     StreamConflict,
     /// 413: more than a batch may hold.
     TooLarge,
-    /// 429: too many requests; `Retry-After` says when to come again.
+    /// 429: too many requests; `Retry-After` says when to retry.
     TooMany,
-    /// 500: the hub's own trouble.
+    /// 500: internal error of the hub.
     Internal,
 }
 
 impl ErrorCode {
-    /// The HTTP status that goes with it.
+    /// HTTP status of the error.
     #[must_use]
     pub const fn status(self) -> u16 {
         match self {

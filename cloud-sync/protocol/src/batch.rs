@@ -1,4 +1,4 @@
-//! What a device sends: for each lane a range of sequences, each of them a row or accounted for by a gap.
+//! A batch of a device: for each lane a range of sequences, each a row or part of a gap.
 
 use std::fmt;
 
@@ -10,43 +10,42 @@ use tilth_core::time::{Stamp, Uptime};
 use tilth_core::windows::Grain;
 
 use crate::VERSION;
-use crate::name::{Epoch, Stream};
+use crate::random_id::{Epoch, Stream};
 
-/// One `POST /api/v1/sync/batch`. A reader ignores keys that it does not know; one that reads row by row puts rows of another form in
-/// place of those of this version.
+/// Body of `POST /api/v1/sync/batch`. Unknown keys are ignored. The row types are parameters, so that the hub can parse row by row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(bound(deserialize = "E: Deserialize<'de>, W: Deserialize<'de>, L: Deserialize<'de>"))]
 pub struct Batch<E = Event, W = WindowRow, L = Live> {
     /// [`VERSION`].
     pub version: u32,
-    /// The tenant.
+    /// Name of the tenant.
     pub client: Id,
-    /// The device.
+    /// Name of the device.
     pub device: Id,
-    /// The database that the sequences belong to.
+    /// Database that the sequences belong to.
     pub stream: Stream,
-    /// The hub's epoch that the device knows, if it knows one.
+    /// The epoch of the hub's last answer.
     pub epoch: Option<Epoch>,
-    /// What each lane brings.
+    /// Rows and gaps by lane.
     pub lanes: Lanes<E, W>,
-    /// The newest value per sensor; not confirmed.
+    /// The newest value of each sensor; not confirmed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub live: Vec<L>,
 }
 
-/// A lane has its own sequence, from 1.
+/// A lane: rows of one kind, with a sequence of their own from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lane {
-    /// What happened: transitions of alerts, acknowledgements, clock anchors, site state, notes.
+    /// Transitions of alerts, acknowledgements, clock anchors, site state, notes.
     Events,
     /// Closed windows.
     Windows,
-    /// What the device says of itself.
+    /// Events about the device itself.
     Diagnostics,
 }
 
-/// The lanes of a batch; one that brings nothing is absent.
+/// The lanes of a batch; an empty one may be absent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(bound(deserialize = "E: Deserialize<'de>, W: Deserialize<'de>"))]
 pub struct Lanes<E = Event, W = WindowRow> {
@@ -67,59 +66,59 @@ impl<E, W> Default for Lanes<E, W> {
     }
 }
 
-/// A range of sequences, both ends in it, with everything in it accounted for.
+/// A range of sequences, both ends included, each accounted for by a row or a gap.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Extent<R> {
-    /// The first sequence.
+    /// First sequence.
     pub first: u64,
-    /// The last sequence.
+    /// Last sequence.
     pub last: u64,
-    /// Rows, by sequence.
+    /// Rows in rising order of sequence.
     pub rows: Vec<R>,
-    /// What has no row, by sequence.
+    /// Sequences without a row, in rising order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gaps: Vec<Gap>,
 }
 
-/// Sequences without a row, and why.
+/// Consecutive sequences without a row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
-    /// The first sequence.
+    /// First sequence.
     pub first: u64,
-    /// The last sequence.
+    /// Last sequence.
     pub last: u64,
-    /// What became of the rows.
+    /// Kind of the gap.
     pub kind: GapKind,
-    /// Why, in words.
+    /// Reason, for people.
     pub reason: String,
 }
 
-/// What became of rows that are not sent.
+/// Why rows are not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GapKind {
-    /// They are gone.
+    /// The rows are gone.
     Lost,
-    /// Coarser rows say the same.
+    /// Coarser rows took their place.
     Replaced,
-    /// They are set aside at the device: the hub could not store them.
+    /// The hub rejected the rows, and the device quarantined them.
     Quarantined,
 }
 
-/// Something that happened, as a JSON object whose shape its kind tells.
+/// An event; its kind says which keys the body has.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// Sequence in the lane, from 1.
     pub seq: u64,
-    /// When.
+    /// When it happened.
     pub at: Stamp,
-    /// What kind: `alert`, `sensor`, `clock`, `site`, `note`, `bundle` ...
+    /// Such as `alert`, `sensor`, `clock`, `site`, `note` or `bundle`.
     pub kind: String,
-    /// What.
+    /// JSON object.
     pub body: serde_json::Map<String, serde_json::Value>,
 }
 
-/// One window of one sensor. Values are whole steps of `resolution`; mean and spread follow from the sums.
+/// A window of one sensor, in whole steps of `resolution`. Mean and spread follow from the sums.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WindowRow {
     /// Sequence in the lane, from 1.
@@ -128,53 +127,53 @@ pub struct WindowRow {
     pub sensor: SensorId,
     /// What the sensor measures.
     pub quantity: Quantity,
-    /// The size of a step in the quantity's unit.
+    /// Size of a step, in the quantity's unit.
     pub resolution: f64,
     /// A minute or a quarter of an hour.
     pub grain: Grain,
-    /// When it began.
+    /// Beginning of the window.
     pub start: Stamp,
-    /// How often it was closed again; the highest counts.
+    /// Number of times that a late reading changed the window; the highest revision counts.
     pub revision: u32,
-    /// Readings that are not believed; they are in nothing else.
+    /// Number of readings of bad quality; in no other figure.
     pub bad: u32,
-    /// Believed readings.
+    /// Number of good readings.
     pub count: u32,
-    /// Figures of the believed ones; absent where there are none.
+    /// Figures of the good readings; absent where there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sums: Option<Figures>,
 }
 
-/// Sums over the believed readings of a window, in steps.
+/// Figures of the good readings of a window, in steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Figures {
-    /// Their sum.
+    /// Sum.
     pub sum: i64,
-    /// The sum of their squares, as text: it does not fit the numbers of every JSON reader.
+    /// Sum of squares, as text: larger than the numbers of some JSON parsers.
     #[serde(with = "as_text")]
     pub sum_sq: u128,
-    /// The lowest.
+    /// Lowest value.
     pub min: i64,
-    /// The highest.
+    /// Highest value.
     pub max: i64,
-    /// The last.
+    /// Last value.
     pub last: i64,
-    /// When the last was, since the same boot.
+    /// Time of the last value, since the same boot.
     pub last_at: Uptime,
 }
 
-/// The newest value of a sensor.
+/// The newest value of one sensor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Live {
     /// Sensor, as `zone/name`.
     pub sensor: SensorId,
     /// What the sensor measures.
     pub quantity: Quantity,
-    /// When it was read.
+    /// Time of the reading.
     pub at: Stamp,
-    /// In the quantity's unit.
+    /// Value in the quantity's unit.
     pub value: f64,
-    /// How far it can be believed.
+    /// Quality of the reading.
     pub quality: Quality,
 }
 
@@ -191,7 +190,7 @@ mod as_text {
     }
 }
 
-/// A row that knows its place in its lane.
+/// A row with a sequence.
 pub trait Sequenced {
     /// Sequence of the row in its lane.
     fn seq(&self) -> u64;
@@ -209,45 +208,45 @@ impl Sequenced for WindowRow {
     }
 }
 
-/// Why a batch cannot be taken as it is.
+/// A batch that is not as this protocol says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BatchError {
     /// Another version of the protocol.
     #[error("version {0}; expected {VERSION}")]
     Version(u32),
-    /// An empty or reversed range, or one from 0.
+    /// An empty or reversed range, or one that begins at 0.
     #[error("{lane}: the range {first} to {last} is empty; expected sequences from 1, the first at or before the last")]
     Range {
-        /// The lane.
+        /// Lane.
         lane: Lane,
-        /// First sequence of the range.
+        /// First sequence.
         first: u64,
-        /// Last sequence of the range.
+        /// Last sequence.
         last: u64,
     },
-    /// A sequence in the range that nothing accounts for, or two things do, or that is out of order or range.
+    /// A sequence without row and gap, with both, out of order, or outside the range.
     #[error("{lane}: sequence {seq} was expected next; each must be one row or in one gap, in rising order")]
     NotAccounted {
-        /// The lane.
+        /// Lane.
         lane: Lane,
-        /// The sequence.
+        /// Sequence.
         seq: u64,
     },
-    /// A window that says it holds believed readings and has no figures, or the other way round.
+    /// A window with good readings and no figures, or the other way round.
     #[error("windows: sequence {seq} counts {count} readings; expected figures if and only if there are any")]
     Figures {
-        /// The sequence.
+        /// Sequence.
         seq: u64,
-        /// Believed readings, as the row says.
+        /// Stated number of good readings.
         count: u32,
     },
 }
 
 impl Lane {
-    /// Every lane, in the order in which a batch brings them.
+    /// All lanes, in the order of a batch.
     pub const ALL: [Lane; 3] = [Lane::Events, Lane::Windows, Lane::Diagnostics];
 
-    /// The word in batches and answers.
+    /// Name in batches and answers.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -281,7 +280,7 @@ impl<E: Sequenced, W: Sequenced, L> Batch<E, W, L> {
 }
 
 impl Batch {
-    /// Checks what the types cannot: the ranges, and each window.
+    /// Checks the ranges and each window.
     ///
     /// # Errors
     /// [`BatchError`] names the lane and the sequence.
@@ -290,7 +289,7 @@ impl Batch {
         self.lanes.windows.iter().flat_map(|extent| &extent.rows).try_for_each(WindowRow::check)
     }
 
-    /// When each row and live value was, lane by lane.
+    /// Stamps of all rows and live values.
     pub fn stamps(&self) -> impl Iterator<Item = &Stamp> {
         let lanes = &self.lanes;
         let events = lanes.events.iter().chain(&lanes.diagnostics).flat_map(|extent| &extent.rows);
@@ -300,10 +299,10 @@ impl Batch {
 }
 
 impl WindowRow {
-    /// Checks that figures are there if and only if readings were believed.
+    /// Checks that there are figures if and only if there are good readings.
     ///
     /// # Errors
-    /// [`BatchError::Figures`] where they are not.
+    /// [`BatchError::Figures`] otherwise.
     pub fn check(&self) -> Result<(), BatchError> {
         match (self.count > 0) == self.sums.is_some() {
             true => Ok(()),

@@ -1,4 +1,4 @@
-//! How far a device was told that everything is accounted for, as the header of a batch says it: `events=12, windows=340`.
+//! The header by which a device states what was confirmed to it: `events=12, windows=340`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,14 +6,14 @@ use std::str::FromStr;
 
 use crate::batch::Lane;
 
-/// The header of a batch that says it; a hub that does not know the header loses nothing but the sign that it was set back.
+/// Name of the header. By it a hub notices that its database was set back.
 pub const CONFIRMED_HEADER: &str = "x-tilth-confirmed";
 
-/// By lane, the highest sequence that the hub confirmed in the epoch and stream of the batch.
+/// Highest confirmed sequence by lane, in the epoch and stream of the batch.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Confirmed(pub BTreeMap<Lane, u64>);
 
-/// Why a text says nothing of the kind.
+/// The text is not such a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected lanes with their sequences, such as events=12, windows=340")]
 pub struct ConfirmedError;
@@ -30,7 +30,7 @@ impl fmt::Display for Confirmed {
 impl FromStr for Confirmed {
     type Err = ConfirmedError;
 
-    /// Lanes that are not known are left out: a later version may have more.
+    /// Unknown lanes are ignored: a later version may have more.
     fn from_str(text: &str) -> Result<Confirmed, ConfirmedError> {
         let mut confirmed = BTreeMap::new();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {

@@ -1,27 +1,27 @@
-//! Keys as they are written: a prefix that says what it opens, a public key id, and 256 random bits.
+//! API keys: a prefix for the kind, a public id, and 256 random bits.
 //!
 //! `dev_ak_` is a device's key (sync, bundle and commands of that device), `dev_rk_` a tenant's read key (GET of that tenant).
 //! The hub keeps the SHA-256 of the whole text, never the text.
 
 use std::fmt;
 
-/// What a key opens.
+/// Kind of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeyKind {
-    /// One device's sync, bundle and commands.
+    /// Sync, bundle and commands of one device.
     Device,
-    /// Reading of one tenant's data.
+    /// Read access to the data of one tenant.
     Read,
 }
 
-/// A key in clear. Its text is shown once, by whoever made it, and its debug form hides the secret.
+/// A key with its secret. The debug form hides the secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Key {
     kind: KeyKind,
     text: String,
 }
 
-/// Why a text is no key. Never repeats the text.
+/// The text is not a key. The message never repeats it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected dev_ak_ or dev_rk_, 12 hex digits, _ and 64 hex digits")]
 pub struct KeyError;
@@ -30,7 +30,7 @@ const ID_DIGITS: usize = 12;
 const SECRET_DIGITS: usize = 64;
 
 impl KeyKind {
-    /// What its keys begin with.
+    /// Prefix of the keys of this kind.
     #[must_use]
     pub const fn prefix(self) -> &'static str {
         match self {
@@ -41,7 +41,7 @@ impl KeyKind {
 }
 
 impl Key {
-    /// A key of random bytes that the caller drew: a public id and a secret.
+    /// A key from random bytes.
     #[must_use]
     pub fn from_random(kind: KeyKind, id: [u8; ID_DIGITS / 2], secret: [u8; SECRET_DIGITS / 2]) -> Key {
         Key { kind, text: format!("{}{}_{}", kind.prefix(), hex::encode(id), hex::encode(secret)) }
@@ -50,7 +50,7 @@ impl Key {
     /// Reads a key.
     ///
     /// # Errors
-    /// [`KeyError`] when the text has not the form of one.
+    /// [`KeyError`] when the text has another form.
     pub fn parse(text: &str) -> Result<Key, KeyError> {
         let kinds = [KeyKind::Device, KeyKind::Read];
         let found = kinds.into_iter().find_map(|kind| Some((kind, text.strip_prefix(kind.prefix())?)));
@@ -64,7 +64,7 @@ impl Key {
         Ok(Key { kind, text: text.to_owned() })
     }
 
-    /// What it opens.
+    /// Kind of the key.
     #[must_use]
     pub fn kind(&self) -> KeyKind {
         self.kind

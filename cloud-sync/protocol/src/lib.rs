@@ -1,5 +1,4 @@
-//! What agent and hub say to each other, in its JSON form. `docs/sync-protocol.md` says it for people; `tests/v1.rs` freezes
-//! its bytes.
+//! Messages between agent and hub, as JSON; described in `docs/sync-protocol.md`, frozen to the byte in `tests/v1.rs`.
 //!
 //! Knows neither end: no SQLite, no sockets, no engine.
 
@@ -7,26 +6,25 @@ mod answer;
 mod batch;
 mod confirmed;
 mod key;
-mod name;
+mod random_id;
 
-pub use answer::{Answer, ErrorCode, Failure, Poison};
+pub use answer::{Answer, ErrorCode, Failure, RejectedRow};
 pub use batch::{Batch, BatchError, Event, Extent, Figures, Gap, GapKind, Lane, Lanes, Live, Sequenced, WindowRow};
 pub use confirmed::{CONFIRMED_HEADER, Confirmed, ConfirmedError};
 pub use key::{Key, KeyError, KeyKind};
-pub use name::{Epoch, HexError, Stream};
+pub use random_id::{Epoch, HexError, Stream};
 
-/// The version of this protocol; stated in each batch.
+/// Version of this protocol, stated in each batch.
 pub const VERSION: u32 = 1;
 
-/// The header that carries a key.
+/// Header that carries the key.
 pub const KEY_HEADER: &str = "x-device-key";
 
-/// The most bytes of one batch. The hub refuses larger ones; an agent splits them.
+/// Maximum size of a batch in bytes, packed and unpacked. An agent splits a larger one.
 pub const MAX_BATCH_BYTES: usize = 1 << 20;
 
-/// The most rows, gaps and live values of one batch over all lanes, so that one transaction at the hub stays short.
+/// Maximum number of rows, gaps and live values of a batch, so that its transaction at the hub stays short.
 pub const MAX_BATCH_ROWS: usize = 5_000;
 
-/// The most boots that the rows and live values of one batch may speak of. Each costs the hub a search for the boot that it
-/// may be; an agent's batch has one, or a few after restarts.
+/// Maximum number of boots in a batch. Each costs the hub a search; an agent's batch has one, or a few after restarts.
 pub const MAX_BATCH_BOOTS: usize = 100;

@@ -13,7 +13,7 @@ use tilth_core::time::{Stamp, Uptime, WallTime};
 use tilth_core::windows::Grain;
 use tilth_protocol::{
     Answer, Batch, BatchError, Epoch, ErrorCode, Event, Extent, Failure, Figures, Gap, GapKind, Lane, Lanes, Live,
-    Poison, Stream, VERSION, WindowRow,
+    RejectedRow, Stream, VERSION, WindowRow,
 };
 
 const BATCH: &str = concat!(
@@ -142,7 +142,7 @@ fn an_answer() {
     let answer = Answer {
         epoch: Epoch(EPOCH),
         confirmed: BTreeMap::from([(Lane::Events, 7), (Lane::Windows, 45), (Lane::Diagnostics, 0)]),
-        poison: vec![Poison { lane: Lane::Windows, seq: 44, reason: "resolution 0".into() }],
+        rejected: vec![RejectedRow { lane: Lane::Windows, seq: 44, reason: "resolution 0".into() }],
         config_version: Some(12),
         now: WallTime(1_763_683_262_000),
     };
@@ -150,7 +150,7 @@ fn an_answer() {
     assert_eq!(serde_json::from_str::<Answer>(ANSWER).unwrap(), answer);
     let bare = r#"{"epoch":"f0e0d0c0b0a090807060504030201000","confirmed":{},"now":0}"#;
     let read: Answer = serde_json::from_str(bare).unwrap();
-    assert_eq!((read.poison.len(), read.config_version), (0, None));
+    assert_eq!((read.rejected.len(), read.config_version), (0, None));
     assert_eq!(serde_json::to_string(&read).unwrap(), bare);
 }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use tilth_core::time::Span;
-use tilth_protocol::Poison;
+use tilth_protocol::RejectedRow;
 use tilth_protocol::{Epoch, Event, GapKind, Lane, WindowRow};
 
 use super::farm::{Chance, Farm, Folder, alert, booted, note, open};
@@ -73,7 +73,7 @@ fn random_history(seed: u64, steps: u32) -> usize {
             10 if chance.one_in(4) => {
                 let lane = store.lanes().of(Lane::Windows);
                 let seq = lane.confirmed + 1 + chance.below(lane.waiting() + 1);
-                let row = Poison { lane: Lane::Windows, seq, reason: "poison".to_owned() };
+                let row = RejectedRow { lane: Lane::Windows, seq, reason: "poison".to_owned() };
                 store.quarantine(&[row]).unwrap();
                 quarantined.extend((seq <= lane.committed).then_some(seq));
             }

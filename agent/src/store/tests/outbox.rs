@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use tilth_core::time::{Span, Uptime};
 use tilth_core::windows::Grain;
-use tilth_protocol::Poison;
+use tilth_protocol::RejectedRow;
 use tilth_protocol::{Epoch, GapKind, Lane};
 
 use super::farm::{Farm, Folder, booted, note, open, options};
@@ -76,8 +76,8 @@ fn a_new_epoch_goes_back_to_what_the_hub_has() {
     assert_eq!((state(&store), store.epoch()), ((0, 20), Some(Epoch(5))));
 }
 
-fn poison(seq: u64) -> Poison {
-    Poison { lane: Lane::Events, seq, reason: "poison".to_owned() }
+fn poison(seq: u64) -> RejectedRow {
+    RejectedRow { lane: Lane::Events, seq, reason: "poison".to_owned() }
 }
 
 /// Guards against: thousands of synced commits on a card because a hub's quota is used up.
@@ -90,7 +90,7 @@ fn what_a_hub_refuses_at_once_is_written_at_once() {
     store.commit(&commit).unwrap();
     let log = || std::fs::metadata(format!("{}-wal", folder.database().display())).unwrap().len();
     let before = log();
-    let reason = |seq| Poison { reason: format!("over the quota of {}", seq % 2), ..poison(seq) };
+    let reason = |seq| RejectedRow { reason: format!("over the quota of {}", seq % 2), ..poison(seq) };
     store.quarantine(&(1..=2000).map(reason).collect::<Vec<_>>()).unwrap();
     let written = log() - before;
     assert!(

@@ -50,7 +50,7 @@ impl Transport for Script {
         match step.unwrap_or(Does::Takes) {
             Does::Takes => reply(
                 200,
-                Answer { epoch: EPOCH, confirmed, poison: Vec::new(), config_version: None, now: WallTime(0) },
+                Answer { epoch: EPOCH, confirmed, rejected: Vec::new(), config_version: None, now: WallTime(0) },
             ),
             Does::Fails => refusal(ErrorCode::Internal),
             Does::Conflicts => refusal(ErrorCode::StreamConflict),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tilth_core::time::Span;
-use tilth_protocol::{Lane, Poison};
+use tilth_protocol::{Lane, RejectedRow};
 
 use super::Engine;
 use super::book::Confirmation;
@@ -163,10 +163,10 @@ impl Engine {
     }
 
     /// Sets rows aside that the hub cannot store. The reason to slow down, if one was to be set aside before.
-    fn poisoned(&mut self, poison: &[Poison], sent: &SentBatch) -> Option<String> {
+    fn poisoned(&mut self, poison: &[RejectedRow], sent: &SentBatch) -> Option<String> {
         let mut unheeded = None;
         let mut first = None;
-        for row @ Poison { lane, seq, reason } in poison {
+        for row @ RejectedRow { lane, seq, reason } in poison {
             let was_sent = |part: &super::load::Part| part.lane == *lane && part.first <= *seq && *seq <= part.last;
             if !sent.parts.iter().any(was_sent) {
                 self.counts.strange_confirmations += 1;
@@ -268,7 +268,7 @@ impl Engine {
         self.poison_run += 1;
         if is_new {
             self.alert_quarantined(&format!("{lane} {seq}: {why}"));
-            self.quarantine(Poison { lane, seq, reason: why.to_owned() });
+            self.quarantine(RejectedRow { lane, seq, reason: why.to_owned() });
         }
         if !is_new || self.poison_run >= MAX_POISON_RUN {
             self.poison_run = 0;
@@ -279,7 +279,7 @@ impl Engine {
         }
     }
 
-    fn quarantine(&mut self, row: Poison) {
+    fn quarantine(&mut self, row: RejectedRow) {
         self.counts.quarantined += 1;
         match self.effects.back_mut() {
             Some(Effect::Note(StoreNote::Quarantine { stream, rows })) if *stream == self.stream => rows.push(row),

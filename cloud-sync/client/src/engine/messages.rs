@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use tilth_core::id::Id;
-use tilth_protocol::{Confirmed, Epoch, Lane, Lanes, Live, Poison, Stream};
+use tilth_protocol::{Confirmed, Epoch, Lane, Lanes, Live, RejectedRow, Stream};
 
 use super::pace::Pace;
 use super::status::Status;
@@ -195,7 +195,7 @@ pub enum StoreNote {
         /// In this stream.
         stream: Stream,
         /// The rows, to be written together: a hub may refuse thousands at once.
-        rows: Vec<Poison>,
+        rows: Vec<RejectedRow>,
     },
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use tilth_config::redact;
 use tilth_core::time::Span;
-use tilth_protocol::{Epoch, ErrorCode, Failure, Lane, Poison};
+use tilth_protocol::{Epoch, ErrorCode, Failure, Lane, RejectedRow};
 
 use crate::transport::{Broken, Exchange, Reply};
 
@@ -52,7 +52,7 @@ pub(super) struct Taken {
     /// By lane, the highest sequence at and below which everything is accounted for.
     pub(super) confirmed: BTreeMap<Lane, u64>,
     /// Rows that cannot be stored.
-    pub(super) poison: Vec<Poison>,
+    pub(super) poison: Vec<RejectedRow>,
     /// The version of the configuration that waits.
     pub(super) config_version: Option<u64>,
     /// How many confirmations and poison entries name lanes that this agent does not know.
@@ -137,7 +137,9 @@ fn taken(body: &[u8]) -> Verdict {
         poison: raw
             .poison
             .into_iter()
-            .filter_map(|entry| Some(Poison { lane: lane(&entry.lane)?, seq: entry.seq, reason: plain(&entry.reason) }))
+            .filter_map(|entry| {
+                Some(RejectedRow { lane: lane(&entry.lane)?, seq: entry.seq, reason: plain(&entry.reason) })
+            })
             .collect(),
         config_version: raw.config_version,
         unknown: unknown as u64,
@@ -253,7 +255,7 @@ mod tests {
             panic!("expected an answer");
         };
         assert_eq!(taken.confirmed, BTreeMap::from([(Lane::Events, 3)]));
-        assert_eq!(taken.poison, [Poison { lane: Lane::Windows, seq: 7, reason: "NaN".to_owned() }]);
+        assert_eq!(taken.poison, [RejectedRow { lane: Lane::Windows, seq: 7, reason: "NaN".to_owned() }]);
         assert_eq!((taken.unknown, taken.config_version), (2, Some(4)));
     }
 

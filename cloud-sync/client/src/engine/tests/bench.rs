@@ -8,7 +8,7 @@ use tilth_core::reading::Quality;
 use tilth_core::time::{Span, Stamp, Uptime, WallTime};
 use tilth_core::windows::Grain;
 use tilth_protocol::{
-    Answer, Batch, Epoch, ErrorCode, Event, Extent, Failure, Lane, Lanes, Live, Poison, Stream, WindowRow,
+    Answer, Batch, Epoch, ErrorCode, Event, Extent, Failure, Lane, Lanes, Live, RejectedRow, Stream, WindowRow,
 };
 
 use crate::engine::pace::Pace;
@@ -75,9 +75,9 @@ pub(super) fn broken(kind: Broken) -> Exchange {
     Exchange { outcome: Err(error), sent: 0, received: 0 }
 }
 
-pub(super) fn answer(epoch: Epoch, confirmed: &[(Lane, u64)], poison: Vec<Poison>) -> Exchange {
+pub(super) fn answer(epoch: Epoch, confirmed: &[(Lane, u64)], rejected: Vec<RejectedRow>) -> Exchange {
     let confirmed = confirmed.iter().copied().collect();
-    let answer = Answer { epoch, confirmed, poison, config_version: None, now: WallTime(0) };
+    let answer = Answer { epoch, confirmed, rejected, config_version: None, now: WallTime(0) };
     reply(200, serde_json::to_vec(&answer).unwrap())
 }
 

@@ -1,7 +1,7 @@
 //! What goes wrong, as tables: what the engine does about it and when it tries again.
 
 use tilth_core::time::Span;
-use tilth_protocol::{Batch, ErrorCode, Lane, Poison};
+use tilth_protocol::{Batch, ErrorCode, Lane, RejectedRow};
 
 use super::bench::*;
 use crate::engine::StateName::{BackingOff, Conflict, Fetching, Offline, Refused, Sending};
@@ -253,7 +253,7 @@ fn rows_without_end_are_set_aside_slowly() {
 fn poison_that_the_hub_names_is_set_aside_once_and_the_rest_is_credited() {
     let mut bench = Bench::new(&outbox(10, 0));
     let (request, _) = bench.until_sent();
-    let poison = |seq| Poison { lane: Lane::Events, seq, reason: "a time in the year 9999".to_owned() };
+    let poison = |seq| RejectedRow { lane: Lane::Events, seq, reason: "a time in the year 9999".to_owned() };
     let named = vec![poison(4), poison(7), poison(99)];
     bench.answered(request, answer(EPOCH, &[(Lane::Events, 3)], named));
     let aside: Vec<u64> = bench

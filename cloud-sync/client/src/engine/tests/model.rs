@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tilth_protocol::{
-    Batch, Epoch, ErrorCode, Event, Extent, Gap, GapKind, Lane, Lanes, Poison, Sequenced, Stream, WindowRow,
+    Batch, Epoch, ErrorCode, Event, Extent, Gap, GapKind, Lane, Lanes, RejectedRow, Sequenced, Stream, WindowRow,
 };
 
 use super::bench::{answer, event, refusal, window};
@@ -200,8 +200,8 @@ impl Hub {
         let confirmed: Vec<(Lane, u64)> =
             Lane::ALL.into_iter().map(|lane| (lane, self.prefix(batch.stream, lane))).collect();
         let reason = || "never".to_owned();
-        let poison = bad.into_iter().map(|(lane, seq)| Poison { lane, seq, reason: reason() }).collect();
-        answer(self.epoch, &confirmed, poison)
+        let rejected = bad.into_iter().map(|(lane, seq)| RejectedRow { lane, seq, reason: reason() }).collect();
+        answer(self.epoch, &confirmed, rejected)
     }
 
     pub(super) fn prefix(&self, stream: Stream, lane: Lane) -> u64 {

@@ -6,7 +6,7 @@ use std::collections::btree_map::Entry;
 use rusqlite::Connection;
 use serde::Serialize;
 use tilth_core::time::{Stamp, WallTime};
-use tilth_protocol::{Answer, Batch, Event, Extent, Lane, Poison, Sequenced, Stream, WindowRow};
+use tilth_protocol::{Answer, Batch, Event, Extent, Lane, RejectedRow, Sequenced, Stream, WindowRow};
 
 use super::boots::{self, Known};
 use super::quarantine::RefusedRow;
@@ -113,7 +113,7 @@ pub(super) fn take(
         taken: 0,
         sensors: None,
         boots: BTreeMap::new(),
-        poison: Vec::new(),
+        rejected: Vec::new(),
         refused: Vec::new(),
         over_quota: None,
     };
@@ -148,7 +148,7 @@ pub(super) fn take(
         epoch = client.next_epoch;
         devices::set_epoch(connection, device, epoch)?;
     }
-    let answer = Answer { epoch, confirmed, poison: intake.poison, config_version, now };
+    let answer = Answer { epoch, confirmed, rejected: intake.rejected, config_version, now };
     Ok(Taken::Stored { answer, is_new_stream, over_quota: intake.over_quota, behind })
 }
 
@@ -252,7 +252,7 @@ struct Intake<'a> {
     /// How many sensors the device has, once that was asked.
     sensors: Option<u64>,
     boots: BTreeMap<u32, Boot>,
-    poison: Vec<Poison>,
+    rejected: Vec<RejectedRow>,
     /// Those of them that have not been refused before.
     refused: Vec<RefusedRow>,
     over_quota: Option<String>,
@@ -348,7 +348,7 @@ impl Intake<'_> {
     fn quarantine(&mut self, lane: Lane, seq: u64, reason: &str, text: Option<String>) {
         let reason: String = reason.replace(char::is_control, " ").chars().take(MAX_REASON).collect();
         self.refused.extend(text.map(|text| RefusedRow { lane, seq, reason: reason.clone(), text }));
-        self.poison.push(Poison { lane, seq, reason });
+        self.rejected.push(RejectedRow { lane, seq, reason });
     }
 
     /// Rows that this version cannot read.

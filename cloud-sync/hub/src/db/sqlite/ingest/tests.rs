@@ -221,8 +221,7 @@ fn a_row_that_cannot_be_stored_is_named_and_blocks_nothing() {
         let answer = farm.answer(&batch);
         assert_eq!(answer.confirmed[&Lane::Windows], 3);
         assert_eq!(answer.confirmed[&Lane::Events], 2);
-        let said: Vec<_> =
-            answer.poison.iter().map(|poison| (poison.lane, poison.seq, poison.reason.as_str())).collect();
+        let said: Vec<_> = answer.rejected.iter().map(|row| (row.lane, row.seq, row.reason.as_str())).collect();
         assert_eq!(
             said,
             [

@@ -32,14 +32,14 @@ fn a_sensor_beyond_the_quota_is_named_and_the_others_go_on() {
     farm.quota = Quota { sensors: 2, ..Quota::USUAL };
     let limit = "quota: this hub keeps at most 2 sensors of a device";
     let answer = farm.answer(&batch(1, json!({"windows": of_sensors(1, &["a/1", "a/2", "a/3", "a/1"])})));
-    let poison: Vec<(u64, &str)> = answer.poison.iter().map(|row| (row.seq, row.reason.as_str())).collect();
-    assert_eq!(poison, [(3, limit)]);
+    let rejected: Vec<(u64, &str)> = answer.rejected.iter().map(|row| (row.seq, row.reason.as_str())).collect();
+    assert_eq!(rejected, [(3, limit)]);
     assert_eq!((answer.confirmed[&Lane::Windows], farm.count("windows"), farm.count("sensors")), (4, 3, 2));
     let mut live = batch(1, json!({"windows": of_sensors(5, &["a/2"])}));
     let value = json!({"sensor": "a/4", "quantity": "ph", "at": at(1, 1, None), "value": 1.0, "quality": "good"});
     live.batch.live = serde_json::from_value(json!([value])).unwrap();
     let Taken::Stored { answer, over_quota, .. } = farm.take(&live) else { panic!("expected an answer") };
-    assert_eq!((answer.poison.len(), over_quota.as_deref(), farm.count("live")), (0, Some(limit), 0));
+    assert_eq!((answer.rejected.len(), over_quota.as_deref(), farm.count("live")), (0, Some(limit), 0));
     assert_eq!(answer.confirmed[&Lane::Windows], 5);
     assert_eq!(devices::get(&farm.connection, farm.device).unwrap().rows, 4, "what is refused is not counted");
 }
@@ -52,14 +52,14 @@ fn the_last_rows_of_the_quota_are_for_events() {
         rows(&(first..first + count).map(|seq| window(seq, at(1, seq as i64 * 60_000, None), 0, 1)).collect::<Vec<_>>())
     };
     let answer = farm.answer(&batch(1, json!({"windows": windows(1, 250)})));
-    assert_eq!((answer.confirmed[&Lane::Windows], farm.count("windows"), answer.poison.len()), (250, 198, 52));
-    assert_eq!(answer.poison[0].reason, "quota: this hub keeps at most 200 rows of a device");
+    assert_eq!((answer.confirmed[&Lane::Windows], farm.count("windows"), answer.rejected.len()), (250, 198, 52));
+    assert_eq!(answer.rejected[0].reason, "quota: this hub keeps at most 200 rows of a device");
     let notes: Vec<Json> = (1..=3).map(|seq| note(seq, "x")).collect();
     let answer = farm.answer(&batch(1, json!({"events": rows(&notes)})));
     assert_eq!((farm.count("events"), answer.confirmed[&Lane::Events]), (2, 3));
-    assert_eq!((answer.poison[0].lane, answer.poison[0].seq), (Lane::Events, 3));
+    assert_eq!((answer.rejected[0].lane, answer.rejected[0].seq), (Lane::Events, 3));
     // What comes again was counted.
-    assert_eq!(farm.answer(&batch(1, json!({"windows": windows(1, 198)}))).poison, []);
+    assert_eq!(farm.answer(&batch(1, json!({"windows": windows(1, 198)}))).rejected, []);
 }
 
 #[test]
@@ -130,5 +130,5 @@ fn a_bundle_of_a_version_that_no_hub_issues_is_poison() {
     let said = |version: u64| json!({"version": version, "hash": "0".repeat(64), "outcome": "applied"});
     let of = |seq: u64, version: u64| event(seq, "bundle", at(1, 0, None), said(version));
     let answer = farm.answer(&batch(1, json!({"events": rows(&[of(1, 1 << 48), of(2, (1 << 48) + 1)])})));
-    assert_eq!((answer.poison.len(), answer.poison[0].seq), (1, 2), "{:?}", answer.poison);
+    assert_eq!((answer.rejected.len(), answer.rejected[0].seq), (1, 2), "{:?}", answer.rejected);
 }

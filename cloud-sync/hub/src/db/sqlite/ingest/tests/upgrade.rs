@@ -66,7 +66,10 @@ fn rows_that_an_earlier_hub_took_are_known_when_a_newer_agent_sends_them_again()
     });
     for _ in 0..2 {
         let answer = farm.answer(&batch(1, again.clone()));
-        assert_eq!((answer.confirmed[&Lane::Events], answer.confirmed[&Lane::Windows], answer.poison), (2, 1, vec![]));
+        assert_eq!(
+            (answer.confirmed[&Lane::Events], answer.confirmed[&Lane::Windows], answer.rejected),
+            (2, 1, vec![])
+        );
         assert_eq!((farm.count("events"), farm.count("windows")), (1, 0), "what is known is not stored again");
     }
     let versions = [("events".to_owned(), 1), ("events".to_owned(), 2), ("windows".to_owned(), 1)];
@@ -100,9 +103,9 @@ fn a_row_that_cannot_be_read_is_named_and_taken_once_it_can_be() {
     let brought = batch(1, json!({"windows": rows(&[first_window(), unreadable(2), window(3, at(1, 1, None), 0, 1)])}));
     for _ in 0..2 {
         let answer = farm.answer(&brought);
-        let [poison] = answer.poison.as_slice() else { panic!("{answer:?}") };
-        assert_eq!((poison.lane, poison.seq), (Lane::Windows, 2), "named each time that it comes");
-        assert!(poison.reason.starts_with("quantity: unknown word mood; expected one of "), "{}", poison.reason);
+        let [row] = answer.rejected.as_slice() else { panic!("{answer:?}") };
+        assert_eq!((row.lane, row.seq), (Lane::Windows, 2), "named each time that it comes");
+        assert!(row.reason.starts_with("quantity: unknown word mood; expected one of "), "{}", row.reason);
         assert_eq!((answer.confirmed[&Lane::Windows], farm.count("windows")), (3, 2), "the others are taken");
         assert_eq!(farm.count("quarantine"), 1);
     }
@@ -116,7 +119,7 @@ fn a_row_that_cannot_be_read_is_named_and_taken_once_it_can_be() {
     let gap = json!({"first": 2, "last": 2, "rows": [], "gaps": [{"first": 2, "last": 2, "kind": "quarantined", "reason": "x"}]});
     assert_eq!(farm.confirmed(&batch(1, json!({"windows": gap})), Lane::Windows), 3);
     let mended = batch(1, json!({"windows": rows(&[window(2, at(1, 120_000, None), 0, 680)])}));
-    assert_eq!(farm.answer(&mended).poison, []);
+    assert_eq!(farm.answer(&mended).rejected, []);
     assert_eq!((farm.count("windows"), farm.count("quarantine")), (3, 0));
     farm.answer(&mended);
     assert_eq!(farm.count("windows"), 3);
@@ -129,16 +132,17 @@ fn refused_rows_are_counted_and_the_newest_are_kept() {
     long["zz"] = json!("\u{e9}".repeat(5_000));
     let all: Vec<Json> = (1..250).map(unreadable).chain([long]).collect();
     let answer = farm.answer(&batch(1, json!({"windows": rows(&all)})));
-    assert_eq!((answer.poison.len(), answer.confirmed[&Lane::Windows]), (250, 250));
+    assert_eq!((answer.rejected.len(), answer.confirmed[&Lane::Windows]), (250, 250));
     assert_eq!((farm.count("quarantine"), farm.count("windows")), (100, 0));
     assert_eq!(devices::get(&farm.connection, farm.device).unwrap().quarantined, 250);
     let newest = quarantine::newest(&farm.connection, farm.device).unwrap();
     assert_eq!((newest.len(), newest[0].seq, newest[1].seq), (10, 250, 249));
     assert!(newest[0].text.len() <= 4 << 10 && newest[0].text.contains("mood"), "{} bytes", newest[0].text.len());
     // What is readable and cannot be stored goes the same way.
-    let poison = farm.answer(&batch(1, json!({"events": rows(&[event(1, "No", at(1, 1, None), json!({}))])}))).poison;
-    assert_eq!((poison.len(), farm.count("quarantine")), (1, 100));
+    let rejected =
+        farm.answer(&batch(1, json!({"events": rows(&[event(1, "No", at(1, 1, None), json!({}))])}))).rejected;
+    assert_eq!((rejected.len(), farm.count("quarantine")), (1, 100));
     let newest = quarantine::newest(&farm.connection, farm.device).unwrap();
-    assert_eq!((newest[0].lane.as_str(), &newest[0].reason), ("events", &poison[0].reason));
+    assert_eq!((newest[0].lane.as_str(), &newest[0].reason), ("events", &rejected[0].reason));
     assert!(newest[0].text.contains("\"kind\":\"No\""), "{}", newest[0].text);
 }

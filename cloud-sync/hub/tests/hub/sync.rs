@@ -68,10 +68,7 @@ fn what_is_no_batch_is_refused_with_the_place() {
         (changed("/version", json!(2)), "version 2; expected 1"),
         (changed("/client", json!("ACME")), "expected a batch: client: id \"ACME\" contains 'A'"),
         (changed("/stream", json!("1")), "expected a batch: stream: expected 32 hex digits in lower case"),
-        (
-            changed("/lanes/windows/rows/1/seq", json!("2")),
-            "expected a batch: lanes.windows.rows[1]: found the text \"2\", expected a whole number that fits",
-        ),
+        (changed("/lanes/windows/rows", json!([{"seq": "1"}])), "windows: sequence 2 was expected next"),
         (changed("/lanes/windows/last", json!(9)), "windows: sequence 3 was expected next"),
         (changed("/lanes/windows/first", json!(0)), "windows: the range 0 to 2 is empty"),
         (format!("{} {{}}", acmes(1)), "expected a batch and nothing after it"),
@@ -101,26 +98,28 @@ fn what_is_no_batch_is_refused_with_the_place() {
 #[test]
 fn a_row_that_cannot_be_read_is_quarantined_and_the_rest_is_taken() {
     let (served, reader, device) = farm();
-    let mut batch = acmes(5);
+    let mut batch = acmes(6);
     let rows = &mut batch["lanes"]["windows"]["rows"];
     rows[1]["quantity"] = json!("mood");
     rows[2]["start"]["uptime"] = json!("now");
     rows[3]["sums"] = Json::Null;
     rows[4]["colour"] = json!("red");
+    rows[5]["seq"] = json!("6");
     batch["mood"] = json!("good");
     let answer = served.batch(&device, &batch).ok();
-    assert_eq!(answer["confirmed"]["windows"], 5, "{answer}");
+    assert_eq!(answer["confirmed"]["windows"], 6, "{answer}");
     let named: Vec<(u64, &str)> = answer["poison"]
         .as_array()
         .unwrap()
         .iter()
         .map(|row| (row["seq"].as_u64().unwrap(), row["reason"].as_str().unwrap()))
         .collect();
-    assert_eq!(named.len(), 3, "{answer}");
+    assert_eq!(named.len(), 4, "{answer}");
     for (seq, expected) in [
         (2, "quantity: unknown word mood; expected one of temperature, "),
         (3, "start.uptime: found the text \"now\", expected a whole number that fits"),
         (4, "count 2: expected sums if and only if it is above 0"),
+        (6, "seq: found the text \"6\", expected a whole number that fits"),
     ] {
         assert!(named.iter().any(|(of, reason)| *of == seq && reason.starts_with(expected)), "{seq}: {answer}");
     }
@@ -129,14 +128,14 @@ fn a_row_that_cannot_be_read_is_quarantined_and_the_rest_is_taken() {
 
     // Where an operator looks.
     let health = served.get("/api/health", &reader).ok()["devices"][0].clone();
-    assert_eq!((&health["quarantined"]["rows"], &health["unknown_keys"]), (&json!(3), &json!(2)), "{health}");
+    assert_eq!((&health["quarantined"]["rows"], &health["unknown_keys"]), (&json!(4), &json!(2)), "{health}");
     let newest = &health["quarantined"]["newest"];
-    assert!(newest.as_array().unwrap().len() == 3 && newest[0]["lane"] == "windows", "{health}");
+    assert!(newest.as_array().unwrap().len() == 4 && newest[0]["lane"] == "windows", "{health}");
     let listed = served.made.json(&["device", "list"]);
-    assert_eq!((&listed["quarantined"], &listed["unknown_keys"]), (&json!(3), &json!(2)), "{listed}");
+    assert_eq!((&listed["quarantined"], &listed["unknown_keys"]), (&json!(4), &json!(2)), "{listed}");
     assert!(listed["quarantine"].to_string().contains("mood"), "{listed}");
     let said = stdout(&served.made.run(&["device", "list"]));
-    assert!(said.contains("3 rows quarantined, the newest at 20"), "{said}");
+    assert!(said.contains("4 rows quarantined, the newest at 20"), "{said}");
     assert!(said.contains("2 keys ignored that this hub does not know: the agent is newer"), "{said}");
 }
 

@@ -2,7 +2,7 @@
 //!
 //! So a newer agent loses no row that an older hub understands, and is told of the others.
 
-use serde::de::{DeserializeOwned, Error as _};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use tilth_protocol::{Batch, Extent, Lane, Lanes, Sequenced};
@@ -19,7 +19,8 @@ pub(crate) struct Envelope {
 /// A row as it came.
 #[derive(Debug)]
 pub(crate) struct RawRow {
-    seq: u64,
+    /// Stated sequence; where the row states none that can be read, the one that [`number`] gives it.
+    seq: Option<u64>,
     text: Box<RawValue>,
 }
 
@@ -46,12 +47,27 @@ pub(crate) struct UnreadRow {
 impl<'de> Deserialize<'de> for Envelope {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Envelope, D::Error> {
         let mut unknown_keys = 0;
-        let batch = serde_ignored::deserialize(deserializer, |_| unknown_keys += 1)?;
+        let mut batch: Batch<RawRow, RawRow, Box<RawValue>> =
+            serde_ignored::deserialize(deserializer, |_| unknown_keys += 1)?;
+        let Lanes { events, windows, diagnostics } = &mut batch.lanes;
+        [events, windows, diagnostics].into_iter().flatten().for_each(number);
         Ok(Envelope { batch, unknown_keys })
     }
 }
 
-/// All that must be known of a row is its sequence.
+/// Gives a sequence to each row that states none which can be read: the n-th row of a range has the n-th sequence that is in no gap.
+/// Where range, gaps and number of rows do not fit, `check_ranges` refuses the batch.
+fn number(extent: &mut Extent<RawRow>) {
+    let mut next = extent.first;
+    let mut gaps = extent.gaps.iter().peekable();
+    for row in &mut extent.rows {
+        while let Some(gap) = gaps.next_if(|gap| gap.first == next) {
+            next = gap.last.saturating_add(1);
+        }
+        next = row.seq.get_or_insert(next).saturating_add(1);
+    }
+}
+
 impl<'de> Deserialize<'de> for RawRow {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<RawRow, D::Error> {
         #[derive(Deserialize)]
@@ -59,14 +75,14 @@ impl<'de> Deserialize<'de> for RawRow {
             seq: u64,
         }
         let text = Box::<RawValue>::deserialize(deserializer)?;
-        let Place { seq } = serde_json::from_str(text.get()).map_err(D::Error::custom)?;
-        Ok(RawRow { seq, text })
+        let stated = serde_json::from_str::<Place>(text.get()).ok();
+        Ok(RawRow { seq: stated.map(|Place { seq }| seq), text })
     }
 }
 
 impl Sequenced for RawRow {
     fn seq(&self) -> u64 {
-        self.seq
+        self.seq.unwrap_or_default()
     }
 }
 
@@ -98,14 +114,16 @@ struct Reader {
 }
 
 impl Reader {
-    fn extent<R: DeserializeOwned>(&mut self, lane: Lane, extent: Extent<RawRow>) -> Extent<R> {
+    fn extent<R: DeserializeOwned + Sequenced>(&mut self, lane: Lane, extent: Extent<RawRow>) -> Extent<R> {
         let Extent { first, last, rows, gaps } = extent;
-        let rows = rows.into_iter().filter_map(|RawRow { seq, text }| match self.value(&text) {
-            Ok(row) => Some(row),
-            Err(reason) => {
-                self.unread.push(UnreadRow { lane, seq, reason, text: text.get().to_owned() });
-                None
-            }
+        let rows = rows.into_iter().filter_map(|row| {
+            let seq = row.seq();
+            let read = self.value(&row.text).and_then(|read: R| match read.seq() {
+                found if found == seq => Ok(read),
+                found => Err(format!("seq: found {found}, expected {seq}")),
+            });
+            let unread = |reason| UnreadRow { lane, seq, reason, text: row.text.get().to_owned() };
+            read.map_err(|reason| self.unread.push(unread(reason))).ok()
         });
         Extent { first, last, rows: rows.collect(), gaps }
     }

@@ -9,15 +9,15 @@ fn window(seq: u64) -> Json {
     })
 }
 
+fn envelope(windows: &Json, live: &Json, more: &str) -> Envelope {
+    let head = r#""version":1,"client":"acme","device":"pi-7","epoch":null"#;
+    let stream = format!("{:032x}", 1);
+    let text = format!(r#"{{{head},"stream":"{stream}",{more}"lanes":{{"windows":{windows}}},"live":{live}}}"#);
+    serde_json::from_str(&text).unwrap()
+}
+
 fn read(rows: &[Json], live: &Json, more: &str) -> Received {
-    let text = format!(
-        r#"{{"version":1,"client":"acme","device":"pi-7","stream":"{:032x}","epoch":null,{more}
-        "lanes":{{"windows":{{"first":1,"last":{},"rows":{}}}}},"live":{live}}}"#,
-        1,
-        rows.len(),
-        Json::from(rows)
-    );
-    let envelope: Envelope = serde_json::from_str(&text).unwrap();
+    let envelope = envelope(&json!({"first": 1, "last": rows.len(), "rows": rows}), live, more);
     envelope.batch.check_ranges().unwrap();
     envelope.read()
 }
@@ -57,8 +57,45 @@ fn a_row_that_cannot_be_read_is_named_and_the_others_are_there() {
 }
 
 #[test]
-fn a_row_without_a_sequence_refuses_the_batch() {
-    for row in [json!({}), json!([]), json!({"seq": -1}), json!(null), json!({"seq": "1"})] {
-        assert!(serde_json::from_str::<RawRow>(&row.to_string()).is_err(), "{row}");
+fn a_row_without_a_sequence_has_the_one_of_its_place() {
+    let changed = |key: &str, value: Json| {
+        let mut row = window(3);
+        row[key] = value;
+        row
+    };
+    let as_list = json!([9, "tower-1/ph", "ph", 0.01, "minute", {"boot": 1, "uptime": 0, "wall": null}, 0, 1, 0, null]);
+    let gap = |seq: u64| json!({"first": seq, "last": seq, "kind": "lost", "reason": "x"});
+    for (row, expected) in [
+        (json!({}), "the key seq is missing"),
+        (json!([]), "found a list, expected an object"),
+        (json!(null), "found null, expected an object"),
+        (changed("seq", json!(-1)), "seq: found -1, expected a whole number that fits"),
+        (changed("seq", json!("3")), "seq: found the text \"3\", expected a whole number that fits"),
+        (as_list, "seq: found 9, expected 3"),
+    ] {
+        let rows = json!([window(1), row, window(5)]);
+        let lane = json!({"first": 1, "last": 5, "rows": rows, "gaps": [gap(2), gap(4)]});
+        let envelope = envelope(&lane, &json!([]), "");
+        envelope.batch.check_ranges().unwrap();
+        let received = envelope.read();
+        let seqs: Vec<u64> = received.batch.lanes.windows.unwrap().rows.iter().map(|row| row.seq).collect();
+        let [unread] = received.unread.as_slice() else { panic!("{row}") };
+        assert_eq!((seqs, unread.seq), (vec![1, 5], 3));
+        assert!(unread.reason.starts_with(expected), "{row}: {}", unread.reason);
+    }
+}
+
+#[test]
+fn a_range_that_does_not_fit_its_rows_refuses_the_batch() {
+    for (first, last, rows) in [
+        (1, 3, json!([window(1), {}])),
+        (1, 1, json!([window(1), {}])),
+        (1, 2, json!([{}, window(1)])),
+        (1, 2, json!([window(2), {}])),
+        (0, 1, json!([{}, {}])),
+        (1, u64::MAX, json!([{}])),
+    ] {
+        let lane = json!({"first": first, "last": last, "rows": rows});
+        assert!(envelope(&lane, &json!([]), "").batch.check_ranges().is_err(), "{lane}");
     }
 }

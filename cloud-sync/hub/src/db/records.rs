@@ -11,6 +11,7 @@ use tilth_protocol::{Epoch, Lane};
 
 use super::context::{DeviceContext, TenantContext};
 use crate::domain::configs::standing::Standing;
+use crate::domain::cursor::Cursors;
 use crate::domain::retention::Retention;
 use crate::domain::silence::Contact;
 
@@ -268,17 +269,16 @@ pub(crate) struct Place {
     pub(super) start: i64,
 }
 
-/// As a reader is given it and gives it back.
-impl std::fmt::Display for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{}", self.boot.0, self.start)
-    }
-}
-
 impl Place {
-    pub(crate) fn read(text: &str) -> Option<Place> {
+    /// Text of the place for a reader: the boot as a cursor, and the uptime.
+    pub(crate) fn write(self, cursors: &Cursors) -> String {
+        format!("{}.{}", cursors.after(self.boot.0), self.start)
+    }
+
+    /// Reads what [`Place::write`] wrote with the same cursors.
+    pub(crate) fn read(text: &str, cursors: &Cursors) -> Option<Place> {
         let (boot, start) = text.split_once('.')?;
-        Some(Place { boot: BootId(boot.parse().ok()?), start: start.parse().ok()? })
+        Some(Place { boot: BootId(cursors.id(boot.parse().ok()?)?), start: start.parse().ok()? })
     }
 }
 

@@ -15,6 +15,8 @@ const END_OF_IDS: u64 = 1 << 40;
 pub(crate) enum Listing {
     Events,
     Alerts,
+    /// Windows, whose pages begin within a boot.
+    Windows,
 }
 
 impl Listing {
@@ -22,6 +24,7 @@ impl Listing {
         match self {
             Listing::Events => "events",
             Listing::Alerts => "alerts",
+            Listing::Windows => "windows",
         }
     }
 }

@@ -30,6 +30,58 @@ fn pages(served: &Served, reader: &str, from: &str) -> (Vec<u64>, Vec<u64>) {
     }
 }
 
+/// A window of a boot of its own: the boot's number is the sequence.
+fn boot(served: &Served, (client, key): (&str, &str), seq: u64) {
+    let start = json!({"boot": seq, "uptime": 0, "wall": 1_763_683_200_000_u64 + seq * 3_600_000});
+    let row = json!({
+        "seq": seq, "sensor": "tower-1/ph", "quantity": "ph", "resolution": 0.01, "grain": "minute", "start": start,
+        "revision": 0, "bad": 1, "count": 0,
+    });
+    let batch = json!({
+        "version": 1, "client": client, "device": "pi-7", "stream": format!("{:032x}", 1), "epoch": null,
+        "lanes": {"windows": {"first": seq, "last": seq, "rows": [row]}},
+    });
+    served.batch(key, &batch).ok();
+}
+
+/// The beginnings of a tenant's windows, one a page, and the cursors in between.
+fn windows(served: &Served, reader: &str) -> (Vec<String>, Vec<String>) {
+    let (mut starts, mut cursors, mut after) = (Vec::new(), Vec::new(), String::new());
+    loop {
+        let page = served.get(&format!("/api/data?sensor=tower-1/ph&from=0&limit=1{after}"), reader).ok();
+        starts.extend(page["windows"].as_array().unwrap().iter().map(|window| window["start"].to_string()));
+        let Some(next) = page["next"].as_str() else { return (starts, cursors) };
+        cursors.push(next.to_owned());
+        after = format!("&after={next}");
+    }
+}
+
+/// The same of windows, whose pages begin within a boot.
+#[test]
+fn cursors_of_windows_do_not_tell_how_many_boots_another_tenant_has() {
+    let made = Made::new();
+    let (busy, quiet) = (made.tenant("busy"), made.tenant("quiet"));
+    let (busy_key, quiet_key) = (made.device("busy", "pi-7"), made.device("quiet", "pi-7"));
+    let served = made.serve();
+    for seq in 1..=12 {
+        (3 * seq - 2..=3 * seq).for_each(|seq| boot(&served, ("busy", &busy_key), seq));
+        boot(&served, ("quiet", &quiet_key), seq);
+    }
+    let (starts, cursors) = windows(&served, &quiet);
+    assert_eq!((starts.len(), cursors.len()), (12, 11), "each window once");
+    assert!(starts.is_sorted(), "{starts:?}");
+    let boots: Vec<u64> = cursors.iter().map(|cursor| cursor.split_once('.').unwrap().0.parse().unwrap()).collect();
+    let near = boots.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) <= 48).count();
+    assert_eq!(near, 0, "{boots:?}: two are as far apart as their boots");
+    let (_, others) = windows(&served, &busy);
+    for strange in [others[3].as_str(), "4.0", "1", "x.0"] {
+        let target = format!("/api/data?sensor=tower-1/ph&from=0&after={strange}");
+        let (status, _, message) = served.get(&target, &quiet).refused();
+        assert_eq!(status, 400, "{strange}: {message}");
+        assert!(message.ends_with("or 0 to begin with the first page"), "{message}");
+    }
+}
+
 /// A quiet tenant, whose rows are stored between the bursts of a busy one.
 #[test]
 fn cursors_of_one_tenant_do_not_tell_how_many_rows_another_has() {

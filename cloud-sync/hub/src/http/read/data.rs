@@ -13,6 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::rows::{self, Window};
 use crate::clock;
 use crate::db::{Place, WindowQuery};
+use crate::domain::cursor::{Cursors, Listing};
 use crate::http::error::ApiError;
 use crate::http::extract::{Params, Reader, query};
 use crate::http::openapi::{CommonErrors, Failure, KeyErrors};
@@ -37,6 +38,8 @@ pub(super) struct Parameters {
     grain: Option<String>,
     /// Also as it was sent.
     exact: Option<bool>,
+    /// The cursor in `next` of the page before; absent or 0 for the first page
+    #[param(example = "0")]
     after: Option<String>,
     #[param(minimum = 1, maximum = 5000)]
     limit: Option<usize>,
@@ -58,6 +61,7 @@ struct Page {
     to: String,
     #[schema(value_type = Vec<Object>)]
     windows: Vec<Window>,
+    /// Cursor of the next page; stays valid over a restart and a restore of the hub. None after the last page.
     next: Option<String>,
 }
 
@@ -80,7 +84,8 @@ pub(super) async fn get(
     Params(parameters): Params<Parameters>,
 ) -> Result<Response, ApiError> {
     let is_exact = parameters.exact.unwrap_or(false);
-    let query = understand(parameters, clock::now())?;
+    let cursors = Cursors::new(&state.key, reader.tenant.client(), Listing::Windows);
+    let query = understand(parameters, &cursors, clock::now())?;
     let (sensor, from, to) = (query.sensor.clone(), query.from, query.to);
     let found = state.db.windows(&reader.tenant, query).await?;
     let quantity = found.windows.last().map(|window| window.quantity);
@@ -93,11 +98,11 @@ pub(super) async fn get(
         from: from.to_string(),
         to: to.to_string(),
         windows: found.windows.iter().map(|window| Window::of(window, is_exact)).collect(),
-        next: found.next.map(|next| next.to_string()),
+        next: found.next.map(|next| next.write(&cursors)),
     })
 }
 
-fn understand(parameters: Parameters, now: WallTime) -> Result<WindowQuery, ApiError> {
+fn understand(parameters: Parameters, cursors: &Cursors, now: WallTime) -> Result<WindowQuery, ApiError> {
     let Parameters { sensor, device, from, to, grain, exact: _, after, limit } = parameters;
     let to = to.map_or(Ok(now), |to| query::time("to", &to))?;
     let from = from.map_or(Ok(WallTime(to.0.saturating_sub(USUAL.0))), |from| query::time("from", &from))?;
@@ -106,6 +111,6 @@ fn understand(parameters: Parameters, now: WallTime) -> Result<WindowQuery, ApiE
         Some(word) => rows::grain(word)
             .ok_or_else(|| ApiError::bad_request(format!("grain={word}: expected minute or quarter")))?,
     };
-    let at = query::after(after.as_deref(), Place::read)?;
+    let at = query::after(after.as_deref(), |text| Place::read(text, cursors))?;
     Ok(WindowQuery { sensor, device, grain, from, to, at, limit: query::limit(limit)? })
 }

@@ -60,12 +60,13 @@ use last_good::Keeper;
 use probation::{Probation, Verdict};
 use reporter::ConfigReporter;
 
+pub(crate) use active::short;
 pub(crate) use bundles::Received;
 pub(crate) use enrolment::Enrolment;
 pub(crate) use file_stamps::FileStamps;
 pub(crate) use reporter::said_later;
 pub(crate) use startup::Startup;
-pub(crate) use status::{BundleStatus, ConfigStatus, Shown};
+pub(crate) use status::{BundleStatus, ConfigStatus, Rejected, Shown};
 
 /// Longest wait for the disk at the end of the agent.
 const NOTING: Duration = Duration::from_secs(1);
@@ -124,7 +125,7 @@ impl Configuration {
         let mut reporter = ConfigReporter::new(status, keeper);
         reporter.begin(compiled.summary, had);
         let applier = Applier { active, reporter, commands, sources, clock, health, probation: None };
-        if !rejected.is_empty() {
+        if !rejected.lines.is_empty() {
             applier.diagnose(rejection(&rejected)).await;
         }
         let bundles = enrolment.map(|enrolment| BundleTrials::new(enrolment, source, state));
@@ -177,7 +178,7 @@ pub(crate) async fn note_end(data: &Path, why: Option<&anyhow::Error>) {
     let (files, why) = (BundleFiles::new(data), why.map(|why| format!("{why:#}")));
     let noted = tokio::task::spawn_blocking(move || files.note_end(why.as_deref()));
     if let Ok(Ok(Err(error))) = timeout(NOTING, noted).await {
-        warn!(target: "sync", "how the agent ended cannot be noted: {error}");
+        warn!(target: "sync", "saving why the agent ended failed: {error}");
     }
 }
 

@@ -31,6 +31,25 @@ impl Display for Counts {
     }
 }
 
+/// Why a configuration is rejected: its findings, a line each.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Problems {
+    /// How many of the lines are errors.
+    pub(crate) errors: u64,
+    pub(crate) lines: Vec<String>,
+}
+
+impl Problems {
+    pub(crate) fn of(loaded: &Loaded) -> Problems {
+        Problems { errors: Counts::of(loaded).errors, lines: shown(loaded, false).collect() }
+    }
+
+    /// One error, in words.
+    pub(crate) fn error(line: String) -> Problems {
+        Problems { errors: 1, lines: vec![line] }
+    }
+}
+
 /// Every finding, as text for a terminal or for anything else.
 pub(crate) fn shown(loaded: &Loaded, on_terminal: bool) -> impl Iterator<Item = String> {
     let handler = on_terminal.then(|| MietteHandlerOpts::new().context_lines(CONTEXT_LINES).build());

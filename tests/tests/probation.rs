@@ -1,4 +1,4 @@
-//! Probation of configurations: a bundle of the hub under which sensors fall silent is reverted and reported, one that removes a
+//! Probation of configurations: a bundle of the hub under which sensors fall silent reverted, reported, one that removes a
 //! sensor on purpose is not, and of files on site people are told.
 //!
 //! The agent runs on the machine's clock, so that a line that no sensor is read from takes time all the same.
@@ -148,7 +148,7 @@ impl Story {
         let shown = hub.call(&["device", "list"]);
         assert!(shown.contains("reverted: "), "{shown}");
         let (log, shown) = (self.farm.log(), self.farm.shown());
-        assert!(log.contains(&format!("bundle {version} is reverted and ")) && log.contains(reason), "{log}");
+        assert!(log.contains(&format!("bundle {version} reverted, ")) && log.contains(reason), "{log}");
         assert!(shown.contains(&format!("bundle {version} was reverted: ")) && shown.contains(reason), "{shown}");
     }
 }
@@ -183,10 +183,10 @@ fn a_bundle_that_silences_every_sensor_is_reverted_and_reported_and_not_tried_ag
     assert!(story.farm.shown().contains("bundle 2 was reverted: "), "{}", story.farm.shown());
     // A person may say so: it is tried, and reverted once more.
     assert_eq!(story.farm.ask(&["retry"]).out, "bundle 2 is in force, on probation\n");
-    story.farm.until("reverted once more", |farm| farm.log().matches("bundle 2 is reverted and ").count() == 2);
+    story.farm.until("reverted once more", |farm| farm.log().matches("bundle 2 reverted, ").count() == 2);
     story.puts(3, &FARM.replace("60]", "61]"));
     story.until_good();
-    assert!(story.farm.ask(&["retry"]).err.contains("no bundle of the hub is rejected"));
+    assert!(story.farm.ask(&["retry"]).err.contains("no bundle is rejected"));
     assert!(!story.farm.shown().contains("reverted"), "{}", story.farm.shown());
 }
 
@@ -257,5 +257,8 @@ fn files_on_site_are_not_reverted_and_people_are_told() {
     story.farm.until("a warning", |farm| farm.shown().contains("since the configuration changed, "));
     let (log, shown) = (story.farm.log(), story.farm.shown());
     assert!(shown.contains(SILENT), "{shown}");
-    assert!(log.contains("since the configuration changed, ") && log.contains("stay in force"), "{log}");
+    assert!(
+        log.contains("since the configuration changed, ") && log.contains("the changed files stay in force"),
+        "{log}"
+    );
 }

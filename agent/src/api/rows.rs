@@ -231,6 +231,9 @@ pub(crate) struct ConfigState {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct RejectedConfig {
     pub(crate) at: Option<String>,
+    /// How many of the problems are errors.
+    #[serde(default)]
+    pub(crate) errors: u64,
     pub(crate) problems: Vec<String>,
 }
 

@@ -15,8 +15,9 @@ use super::rows::{
 use super::state::ApiState;
 use super::views::{self, wall};
 use crate::clock::Anchor;
-use crate::configuration;
+use crate::configuration::{Rejected, Shown};
 use crate::decide;
+use crate::findings::Problems;
 use crate::health::Bus;
 use crate::notify;
 use crate::sense::bus::health::{self, About, BusHealth, Messages, State};
@@ -87,15 +88,19 @@ impl ApiState {
         }
     }
 
-    fn config_state(shown: configuration::Shown) -> ConfigState {
-        let configuration::Shown { hash, since, entered, later, rejected, warning, .. } = shown;
+    fn config_state(shown: Shown) -> ConfigState {
+        let Shown { hash, since, entered, later, rejected, warning, .. } = shown;
         ConfigState {
             hash,
             since: wall(since),
             entered,
             later: later.into_iter().map(str::to_owned).collect(),
             warning,
-            refused: rejected.map(|rejected| RejectedConfig { at: wall(rejected.at), problems: rejected.problems }),
+            refused: rejected.map(|Rejected { at, problems: Problems { errors, lines } }| RejectedConfig {
+                at: wall(at),
+                errors,
+                problems: lines,
+            }),
         }
     }
 

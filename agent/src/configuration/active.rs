@@ -8,6 +8,11 @@ use tilth_sync::engine::Holding;
 use super::bundle_files::BundleState;
 use super::probation::SensorConfig;
 
+/// The first eight digits of a hash, by which people name a configuration.
+pub(crate) fn short(hash: &str) -> &str {
+    hash.get(..8).unwrap_or(hash)
+}
+
 /// The configuration in force.
 #[derive(Debug)]
 pub(crate) struct ActiveConfig {
@@ -35,6 +40,11 @@ impl ActiveConfig {
             let reverted = refused.reverted.as_ref()?;
             Some((refused.version?, reverted.content.clone()))
         });
+    }
+
+    /// Short name of the configuration in force: the first digits of its hash.
+    pub(super) fn name(&self) -> &str {
+        short(&self.hash)
     }
 
     /// The bundle in force; `None` where the files of `config.d` are.

@@ -16,8 +16,9 @@ use super::probation::{self, BusActivity, Expected, Observation, Observed, Proba
 use super::reporter::{ConfigReporter, ConfigSummary};
 use crate::clock::{self, Clock, Source};
 use crate::decide::{Beside, Command};
+use crate::findings::Problems;
 use crate::health::SharedMarks;
-use crate::output::tell;
+use crate::output::{counted, tell};
 use crate::sense::Sources;
 use crate::sense::bus::HealthHandle;
 use crate::sense::bus::health::State;
@@ -94,7 +95,7 @@ impl Applier {
     pub(super) async fn warn(&mut self, reason: &str) {
         self.end_probation();
         let said = format!("since the configuration changed, {reason}");
-        warn!("{said}; the files on site stay in force");
+        warn!("{said}; the changed files stay in force");
         self.diagnose(json!({ "state": "warning", "reason": reason })).await;
         self.reporter.status.warn(said);
     }
@@ -119,9 +120,10 @@ impl Applier {
     }
 
     /// Rejects the configuration in the folder; the one in force stays.
-    pub(super) async fn reject(&self, problems: Vec<String>) {
-        error!("the changed configuration is refused; the running one stays:");
-        problems.iter().for_each(tell);
+    pub(super) async fn reject(&self, problems: Problems) {
+        let (errors, running) = (counted(problems.errors, "error"), self.active.name());
+        error!("configuration rejected ({errors}); still running configuration {running}:");
+        problems.lines.iter().for_each(tell);
         self.diagnose(rejection(&problems)).await;
         self.reporter.status.rejected(problems);
     }
@@ -142,8 +144,8 @@ impl Applier {
 }
 
 /// The files in the folder are rejected: for the hub.
-pub(super) fn rejection(problems: &[String]) -> Value {
-    json!({ "state": "refused", "problems": problems })
+pub(super) fn rejection(problems: &Problems) -> Value {
+    json!({ "state": "refused", "problems": problems.lines })
 }
 
 fn sensors(engine: &Engine, beside: &Beside<'_>) -> BTreeMap<SensorId, Observed> {

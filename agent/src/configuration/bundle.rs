@@ -11,6 +11,7 @@ use tracing::warn;
 use super::compiled::Compiled;
 use super::enrolment::Enrolment;
 use crate::clock::Source;
+use crate::findings::Problems;
 
 /// What a bundle comes to.
 pub(super) enum Judged {
@@ -49,11 +50,11 @@ pub(super) fn judge(
         Order::Known => Ok(Judged::Known),
         Order::Older => {
             let runs = running.map_or(0, |(version, _)| version);
-            refuse(version, format!("version {} is not above {runs}, which runs", bundle.version))
+            refuse(version, format!("version {} is not above the running version {runs}", bundle.version))
         }
         // The highest itself may come again: it is the one that was lost.
         Order::SameContent | Order::Newer if bundle.version < highest => {
-            refuse(version, format!("version {} is below {highest}, which was in force before", bundle.version))
+            refuse(version, format!("version {} is below version {highest}, which was in force before", bundle.version))
         }
         Order::SameContent => Ok(Judged::SameContent(Box::new(bundle))),
         Order::Newer => Ok(Judged::New(Box::new(bundle))),
@@ -71,18 +72,19 @@ pub(super) fn try_compile(
 ) -> Result<Compiled, Rejection> {
     let refuse = |reason| Err(Rejection { version: Some(bundle.version), reason });
     let loaded = compile(bundle, site(&enrolment.folder), Purpose::Run);
-    let errors: Vec<String> =
-        loaded.diagnostics.iter().filter(|one| one.level == Level::Error).map(ToString::to_string).collect();
+    let errors = loaded.diagnostics.iter().filter(|one| one.level == Level::Error);
+    let errors: Vec<String> = errors.map(ToString::to_string).collect();
     let compiled = if errors.is_empty() {
         Compiled::of_bundle(loaded)
     } else {
         let before = Some(compile(bundle, before, Purpose::Run)).filter(|loaded| !loaded.has_errors());
-        before.and_then(Compiled::of_bundle).map(|compiled| compiled.instead_of(errors.clone()))
+        let problems = Problems { errors: errors.len() as u64, lines: errors.clone() };
+        before.and_then(Compiled::of_bundle).map(|compiled| compiled.instead_of(problems))
     };
     let Some(compiled) = compiled else {
         let more = errors.len().saturating_sub(3);
         let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-        return refuse(format!("it does not compile: {}{more}", errors[..errors.len().min(3)].join("; ")));
+        return refuse(format!("it has errors: {}{more}", errors[..errors.len().min(3)].join("; ")));
     };
     match compiled.forbids(source) {
         Some(problem) => refuse(problem),
@@ -126,7 +128,7 @@ pub(super) fn ignored(folder: &Path) -> Vec<String> {
 /// Says by name that files are ignored.
 pub(super) fn say_ignored(ignored: &[String]) {
     if !ignored.is_empty() {
-        warn!("the hub's configuration rules; ignored: {}", ignored.join(", "));
+        warn!("the hub configures this device; ignored: {}", ignored.join(", "));
     }
 }
 

@@ -262,7 +262,7 @@ impl BundleFiles {
     pub(super) fn resume_probation(&self, state: &mut BundleState) {
         let Some(probation) = &mut state.probation else { return };
         if probation.times >= TRIES {
-            let said = format!("the agent did not outlive its probation {} times", probation.times);
+            let said = format!("the agent ended {} times within its probation", probation.times);
             probation.failed.get_or_insert(said);
         }
         probation.times += 1;

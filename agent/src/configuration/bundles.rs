@@ -24,6 +24,7 @@ use tilth_sync::engine::Holding;
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
+use super::active::short;
 use super::apply::Applier;
 use super::bundle::{self, Judged, Rejection, say_ignored};
 use super::bundle_files::{BundleFiles, BundleState, OnProbation, RejectedBundle, Reverted, TRIES, Trial};
@@ -33,6 +34,7 @@ use super::probation::Probation;
 use super::startup::Startup;
 use super::status::RunningBundle;
 use crate::clock::Source;
+use crate::findings::Problems;
 
 /// Between two tries to keep a bundle that is in force.
 pub(super) const KEEP_AGAIN: Duration = Duration::from_secs(60);
@@ -145,7 +147,7 @@ impl BundleTrials {
     async fn attempt(&mut self, bundle: Bundle, of: Of, applier: &mut Applier) -> Option<Holding> {
         let times = self.state.trial.as_ref().filter(|trial| trial.hash == of.hash).map_or(0, |trial| trial.times);
         if times >= TRIES {
-            let reason = format!("the agent did not outlive it {times} times");
+            let reason = format!("the agent ended {times} times while applying it");
             return self.reject(of, Rejection { version: Some(bundle.version), reason }, applier).await;
         }
         let trial = Trial { hash: of.hash.clone(), times: times + 1 };
@@ -166,8 +168,9 @@ impl BundleTrials {
     async fn reject(&mut self, of: Of, rejection: Rejection, applier: &Applier) -> Option<Holding> {
         let (Of { hash, trusted, .. }, Rejection { version, reason }) = (of, rejection);
         let named = version.map_or("a bundle".to_owned(), |version| format!("bundle {version}"));
-        error!(target: "sync", "{named} is refused and the running configuration stays: {reason}");
-        applier.reporter.status.rejected(vec![format!("{named}: {reason}")]);
+        let running = applier.active.name();
+        error!(target: "sync", "{named} rejected; still running configuration {running}: {reason}");
+        applier.reporter.status.rejected(Problems::error(format!("{named}: {reason}")));
         self.refuse(RejectedBundle { hash, trusted, version, reason, reverted: None }, applier).await;
         None
     }
@@ -233,7 +236,7 @@ impl BundleTrials {
             self.pass(applier).await;
         }
         if let Err(why) = kept {
-            say_wait(&format!("bundle {version} is in force, and kept once the disk takes it: {why}"), applier);
+            say_wait(&format!("bundle {version} applied; saving it failed, will retry: {why}"), applier);
         }
         Some(holding)
     }
@@ -291,7 +294,7 @@ impl BundleTrials {
         }
         if let Err(why) = self.on_disk(move |files| files.put_back(&hash)).await {
             return say_wait(
-                &format!("bundle {version} stays until the disk allows to revert it ({reason}): {why}"),
+                &format!("bundle {version} failed its probation ({reason}); reverting it failed, will retry: {why}"),
                 applier,
             );
         }
@@ -299,7 +302,7 @@ impl BundleTrials {
         let clock = applier.clock.clone();
         let again = tokio::task::spawn_blocking(move || Startup::again(&folder, &data, &clock)).await;
         let Ok(Some(Startup { compiled, active, lost, .. })) = again else {
-            error!(target: "sync", "bundle {version} stays ({reason}): nothing from before can be in force");
+            error!(target: "sync", "bundle {version} failed its probation and stays in force, for no earlier configuration can be used: {reason}");
             return self.pass(applier).await;
         };
         let (summary, is_another) = applier.hand_over(compiled, None).await;
@@ -326,8 +329,8 @@ impl BundleTrials {
         applier.end_probation();
         let Some(OnProbation { hash, trusted, version, content, .. }) = self.state.probation.take() else { return };
         let running = applier.active.version();
-        let now = running.map_or("what was before it".to_owned(), |(version, _)| format!("bundle {version}"));
-        error!(target: "sync", "bundle {version} is reverted and {now} is in force again: {reason}");
+        let now = running.map_or("the configuration before it".to_owned(), |(version, _)| format!("bundle {version}"));
+        error!(target: "sync", "bundle {version} reverted, {now} is in force again: {reason}");
         let reason = format!("reverted: {reason}");
         let reverted = Some(Reverted { content });
         self.refuse(RejectedBundle { hash, trusted, version: Some(version), reason, reverted }, applier).await;
@@ -339,12 +342,12 @@ impl BundleTrials {
     /// # Errors
     /// Why it is not tried, or was rejected again, in words.
     pub(super) async fn retry(&mut self, applier: &mut Applier) -> Result<u64, String> {
-        let refused = self.state.refused.clone().ok_or("no bundle of the hub is rejected")?;
+        let refused = self.state.refused.clone().ok_or("no bundle is rejected")?;
         let (files, enrolment, hash) = (self.files.clone(), self.enrolment.clone(), refused.hash.clone());
         let read = move || (files.rejected(&hash), enrolment.trusted_key());
         let (bytes, key) = tokio::task::spawn_blocking(read).await.map_err(|error| error.to_string())?;
         let bytes =
-            bytes.ok_or("the rejected bundle is not on this device any more; it takes the hub's next version")?;
+            bytes.ok_or("the rejected bundle is no longer on this device; the hub's next version will be applied")?;
         let key = key.map_err(|error| format!("{error:#}"))?;
         self.state.refused = None;
         applier.reporter.status.bundle(|status| status.refused = None);
@@ -367,7 +370,7 @@ impl BundleTrials {
         if self.on_disk(move |files| files.put_good(&bytes)).await.is_ok() {
             self.unkept = None;
             applier.reporter.status.bundle(|status| status.waits = None);
-            info!(target: "sync", "the disk took the bundle that is in force");
+            info!(target: "sync", "running bundle saved");
             self.remember().await;
         }
     }
@@ -377,7 +380,7 @@ impl BundleTrials {
         let (version, hash) = (bundle.version, bundle.hash.to_string());
         applier.active.set_bundle(Some(bundle));
         let ignored = self.ignored().await;
-        info!(target: "sync", "bundle {version} is in force ({outcome}, content {})", &hash[..8]);
+        info!(target: "sync", "bundle {version} is in force ({outcome}, content {})", short(&hash));
         say_ignored(&ignored);
         let body = json!({ "version": version, "hash": hash, "outcome": outcome, "reason": null });
         applier.tell_of_bundle(body).await;
@@ -395,7 +398,7 @@ impl BundleTrials {
     async fn remember(&self) {
         let state = self.state.clone();
         if let Err(why) = self.on_disk(move |files| files.remember(&state)).await {
-            warn!(target: "sync", "what became of a bundle cannot be kept: {why}");
+            warn!(target: "sync", "saving bundle.state failed: {why}");
         }
     }
 
@@ -418,7 +421,7 @@ struct Of {
 
 /// Not rejected: the bundle comes again with the next pull, which no tag keeps from bringing it.
 fn wait_for_disk(version: u64, why: &str, applier: &Applier) -> Holding {
-    say_wait(&format!("bundle {version} waits until the disk takes it: {why}"), applier);
+    say_wait(&format!("bundle {version} waits: saving it failed, will retry: {why}"), applier);
     Holding { etag: None, ..applier.active.holding() }
 }
 
@@ -435,7 +438,7 @@ async fn on_thread<T: Send + 'static>(
     version: Option<u64>,
     what: impl FnOnce() -> Result<T, Rejection> + Send + 'static,
 ) -> Result<T, Rejection> {
-    let failed = |_| Err(Rejection { version, reason: "checking it failed".to_owned() });
+    let failed = |_| Err(Rejection { version, reason: "the check of the bundle failed".to_owned() });
     tokio::task::spawn_blocking(what).await.unwrap_or_else(failed)
 }
 

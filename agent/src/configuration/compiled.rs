@@ -10,6 +10,7 @@ use super::probation::SensorConfig;
 use super::reporter::ConfigSummary;
 use crate::clock::Source;
 use crate::decide::Configured;
+use crate::findings::Problems;
 use crate::sense::Sources;
 
 /// A configuration that can come into force.
@@ -54,7 +55,7 @@ impl Compiled {
     }
 
     /// The same, in place of what is in the folder now and has these problems.
-    pub(super) fn instead_of(mut self, problems: Vec<String>) -> Compiled {
+    pub(super) fn instead_of(mut self, problems: Problems) -> Compiled {
         self.summary.rejected = problems;
         self
     }

@@ -14,7 +14,7 @@ use super::apply::Applier;
 use super::bundle::{self, ignored, say_ignored};
 use super::compiled::Compiled;
 use super::patience::{self, Patience, QUIET, Running, Verdict, taken_out};
-use crate::findings;
+use crate::findings::Problems;
 
 /// Upper limit of names in the message about what a change takes away; the rest is counted.
 const NAMED: usize = 5;
@@ -70,7 +70,7 @@ impl FileChanges {
         let compiled = match read {
             Ok(Ok(compiled)) => compiled,
             Ok(Err(problems)) => return applier.reject(problems).await,
-            Err(_) => return applier.reject(vec!["checking it failed".to_owned()]).await,
+            Err(_) => return applier.reject(Problems::error("the check of the files failed".to_owned())).await,
         };
         let gone = self.taken_away(&compiled, is_bundle);
         match self.patience.judge(Instant::now(), self.changed, !gone.is_empty()) {
@@ -102,8 +102,7 @@ impl FileChanges {
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let named = gone[..gone.len().min(NAMED)].join(", ");
         warn!(
-            "the changed configuration takes away {named}{more}: it takes effect once its files have been quiet \
-             for {} s",
+            "the changed configuration removes {named}{more}; it takes effect after {} s without further changes",
             QUIET.as_secs()
         );
         applier.diagnose(json!({ "state": "waiting", "takes_away": gone })).await;
@@ -127,7 +126,7 @@ impl FileChanges {
 ///
 /// # Errors
 /// Every problem, in words.
-fn read(folder: &Path, bundle: Option<&Bundle>) -> Result<Compiled, Vec<String>> {
+fn read(folder: &Path, bundle: Option<&Bundle>) -> Result<Compiled, Problems> {
     let (loaded, compiled): (Loaded, fn(Loaded) -> Option<Compiled>) = match bundle {
         Some(bundle) => {
             say_ignored(&ignored(folder));
@@ -135,7 +134,7 @@ fn read(folder: &Path, bundle: Option<&Bundle>) -> Result<Compiled, Vec<String>>
         }
         None => (tilth_config::load(folder, Purpose::Run), Compiled::of_files),
     };
-    let problems: Vec<String> = findings::shown(&loaded, false).collect();
+    let problems = Problems::of(&loaded);
     let compiled = if loaded.has_errors() { None } else { compiled(loaded) };
     compiled.ok_or(problems)
 }

@@ -51,10 +51,10 @@ impl InForce {
                 let more = loaded.diagnostics.into_iter().filter(|one| !files.diagnostics.contains(one));
                 let more: Vec<Diagnostic> = more.collect();
                 files.diagnostics.extend(more);
-                (format!("cannot be used: version {version} does not compile with agent.toml"), BY_BEFORE)
+                (format!("cannot be used: version {version} has errors with this agent.toml"), BY_BEFORE)
             }
-            LastBundle::Lost(Lost::Gone) => ("is not there any more".to_owned(), BY_FILES),
-            LastBundle::Lost(Lost::Reverted) => ("was reverted, and there was none before it".to_owned(), BY_FILES),
+            LastBundle::Lost(Lost::Gone) => ("is missing".to_owned(), BY_FILES),
+            LastBundle::Lost(Lost::Reverted) => ("was reverted, and there is no earlier one".to_owned(), BY_FILES),
             LastBundle::Lost(Lost::Damaged(why)) => (format!("is damaged: {why}"), BY_FILES),
             LastBundle::Lost(Lost::Unusable(why)) => (format!("cannot be used: {why}"), BY_FILES),
         };
@@ -75,15 +75,15 @@ impl OfBundle {
     pub(crate) fn words(&self, data: &Path) -> String {
         let ignored =
             if self.files.is_empty() { String::new() } else { format!("; ignored: {}", self.files.join(", ")) };
-        format!("the hub's configuration rules this device (bundle {} in {}){ignored}", self.version, data.display())
+        format!("the hub configures this device (bundle {} in {}){ignored}", self.version, data.display())
     }
 }
 
 /// What the agent does where the bundle is lost.
-const BY_FILES: &str = "config.d is in force until the hub sends the next one";
+const BY_FILES: &str = "config.d is in force until the hub sends the next bundle";
 
 /// What it does where the bundle is whole.
-const BY_BEFORE: &str = "an agent that began before goes on with the agent.toml of then";
+const BY_BEFORE: &str = "an agent that ran before keeps the last good agent.toml";
 
 fn lost(data: &Path, why: &str, instead: &str) -> Diagnostic {
     Diagnostic {
@@ -104,7 +104,7 @@ fn wait(loaded: &mut Loaded) {
         file: "config.d".to_owned(),
         position: None,
         path: String::new(),
-        message: "nothing is configured".to_owned(),
-        help: Some("the agent waits for the hub's configuration, and watches nothing until then".to_owned()),
+        message: "no configuration yet".to_owned(),
+        help: Some("the agent waits for the hub's first bundle and watches no sensor until then".to_owned()),
     });
 }

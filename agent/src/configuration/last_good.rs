@@ -117,14 +117,14 @@ fn keep(data: &Path, waiting: &Mutex<Option<LastGood>>, touched: &Receiver<()>) 
         match good.clone().write(data) {
             Ok(there) => {
                 if failed {
-                    info!(target: "config.good", "the disk took the configuration that is in force");
+                    info!(target: "config.good", "fallback copy of the configuration saved");
                 }
                 (kept, failed) = (Some(there), false);
             }
             Err(error) => {
                 // A disk may be full for weeks: once.
                 if !failed {
-                    warn!(target: "config.good", "the configuration is in force, and kept once the disk takes it: {error}");
+                    warn!(target: "config.good", "configuration applied; saving the fallback copy failed ({error}), will retry");
                 }
                 failed = true;
                 let mut waiting = lock(waiting);

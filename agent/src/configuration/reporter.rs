@@ -4,8 +4,10 @@ use tilth_config::{Document, Entered, Files, Holdings, Hub, Loaded, Site};
 use tilth_core::local::Local;
 use tracing::info;
 
+use super::active::short;
 use super::last_good::{Keeper, LastGood};
 use super::status::ConfigStatus;
+use crate::findings::Problems;
 
 /// Tells of configurations and keeps them.
 #[derive(Debug)]
@@ -33,7 +35,7 @@ pub(crate) struct ConfigSummary {
     /// The clock by which people read times.
     local: Local,
     /// What is wrong with the files in the folder, where the configuration is made of those of before.
-    pub(super) rejected: Vec<String>,
+    pub(super) rejected: Problems,
 }
 
 impl ConfigSummary {
@@ -41,7 +43,7 @@ impl ConfigSummary {
     pub(super) fn of(hash: String, files: Files, loaded: &Loaded) -> ConfigSummary {
         let site = loaded.site.clone().unwrap_or_default();
         let local = loaded.plan.as_ref().map_or(Local::UTC, |plan| plan.local().clone());
-        ConfigSummary { hash, files, has: Holdings::of(loaded), site, local, rejected: Vec::new() }
+        ConfigSummary { hash, files, has: Holdings::of(loaded), site, local, rejected: Problems::default() }
     }
 }
 
@@ -66,9 +68,9 @@ impl ConfigReporter {
         let ConfigSummary { hash, files, has, site, rejected, .. } = summary;
         self.site = files.site();
         self.keeper.keep(LastGood { files, has });
-        let is_rejected = !rejected.is_empty();
+        let is_rejected = !rejected.lines.is_empty();
         if self.status.rejected(rejected) && !is_rejected && !is_another {
-            info!("configuration {} is in force: what was refused is mended", &hash[..8]);
+            info!("configuration {} is still in force: the rejected files are corrected", short(&hash));
         }
         let later = later(&self.began, &site);
         if self.status.later(&later)
@@ -88,7 +90,7 @@ impl ConfigReporter {
         let ConfigSummary { hash, has, local, .. } = summary;
         let entered: Entered = has.after(self.had.as_ref());
         self.had = Some(has.clone());
-        info!("configuration {} is in force: {entered}", &hash[..8]);
+        info!("configuration {} is in force: {entered}", short(hash));
         self.status.entered(hash, entered, local.clone());
     }
 }
@@ -113,13 +115,8 @@ fn later(began: &Site, now: &Site) -> Vec<&'static str> {
     keys.into_iter().filter(|(_, is_another)| *is_another).map(|(key, _)| key).collect()
 }
 
-/// What a running agent does not take up, in words; nothing where there is nothing.
+/// Changed keys of `agent.toml` that a running agent does not apply, in words; `None` where there is none.
 pub(crate) fn said_later(keys: &[impl AsRef<str>]) -> Option<String> {
     let keys: Vec<&str> = keys.iter().map(AsRef::as_ref).collect();
-    let are = match keys.len() {
-        0 => return None,
-        1 => "is",
-        _ => "are",
-    };
-    Some(format!("agent.toml: {} {are} taken up at the next start", keys.join(", ")))
+    (!keys.is_empty()).then(|| format!("agent.toml: {} changed; restart the agent to apply", keys.join(", ")))
 }

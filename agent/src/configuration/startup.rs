@@ -19,8 +19,8 @@ use super::last_good::LastGood;
 use super::watch;
 use crate::clock::Clock;
 use crate::durable::Unreadable;
-use crate::findings;
-use crate::output::tell;
+use crate::findings::Problems;
+use crate::output::{counted, tell};
 use choose::{Candidate, Fit, From};
 
 pub(super) use choose::{Choice, choose};
@@ -102,8 +102,8 @@ impl Written {
         }
     }
 
-    fn problems(&self) -> Vec<String> {
-        findings::shown(&self.loaded, false).collect()
+    fn problems(&self) -> Problems {
+        Problems::of(&self.loaded)
     }
 }
 
@@ -153,14 +153,14 @@ impl Start<'_> {
 
     fn by(self, choice: Choice, now: Written, before: Option<Written>) -> Option<Startup> {
         match (choice, before) {
-            (Choice::Bundle(From::Now), _) => self.by_bundle(now, Vec::new()),
+            (Choice::Bundle(From::Now), _) => self.by_bundle(now, Problems::default()),
             (Choice::Bundle(From::Before), Some(before)) => {
                 let rejected = self.rejected(&now, &before);
                 self.by_bundle(before, rejected)
             }
             (Choice::Files(From::Now), before) => {
                 let lost = self.lost(&now, before.as_ref());
-                self.by_files(now, lost, Vec::new())
+                self.by_files(now, lost, Problems::default())
             }
             (Choice::Files(From::Before), Some(before)) => {
                 let lost = self.lost(&now, Some(&before));
@@ -168,7 +168,7 @@ impl Start<'_> {
             }
             (Choice::Wait(From::Now), before) => {
                 let lost = self.lost(&now, before.as_ref());
-                self.by_nothing(now, lost, Vec::new())
+                self.by_nothing(now, lost, Problems::default())
             }
             (Choice::Wait(From::Before), Some(before)) => {
                 let lost = self.lost(&now, Some(&before));
@@ -178,16 +178,16 @@ impl Start<'_> {
                 let lost = self.lost(&now, before.as_ref());
                 lost.into_iter().for_each(|lost| warn!("{lost}"));
                 if let Some(before) = before {
-                    error!("what was in force before cannot be in force any more:");
-                    before.problems().iter().for_each(tell);
+                    error!("the last good configuration cannot be used any more:");
+                    before.problems().lines.iter().for_each(tell);
                 }
-                now.problems().iter().for_each(tell);
+                now.problems().lines.iter().for_each(tell);
                 None
             }
         }
     }
 
-    fn by_bundle(self, written: Written, rejected: Vec<String>) -> Option<Startup> {
+    fn by_bundle(self, written: Written, rejected: Problems) -> Option<Startup> {
         let LastBundle::Fits(fits) = written.bundle else { return None };
         let (bundle, loaded) = *fits;
         info!("the hub's bundle {} is in force", bundle.version);
@@ -196,29 +196,31 @@ impl Start<'_> {
         self.begin(compiled, written.enrolment, Some(Arc::new(bundle)), None)
     }
 
-    fn by_files(self, written: Written, lost: Option<String>, rejected: Vec<String>) -> Option<Startup> {
-        let instead = if rejected.is_empty() { "config.d" } else { "the config.d of before" };
-        let lost = say_lost(lost, &format!("{instead} is in force until the hub's next one"));
-        if rejected.is_empty() {
-            written.problems().iter().for_each(tell);
+    fn by_files(self, written: Written, lost: Option<String>, rejected: Problems) -> Option<Startup> {
+        let instead = if rejected.lines.is_empty() { "config.d" } else { "the last good config.d" };
+        let lost = say_lost(lost, &format!("{instead} is in force until the hub sends the next bundle"));
+        if rejected.lines.is_empty() {
+            written.problems().lines.iter().for_each(tell);
         }
         let compiled = Compiled::of_files(written.loaded)?.instead_of(rejected);
         self.begin(compiled, written.enrolment, None, lost)
     }
 
     /// The hub can still mend it, so this is no reason to end.
-    fn by_nothing(self, written: Written, lost: Option<String>, rejected: Vec<String>) -> Option<Startup> {
-        match (&lost, rejected.is_empty()) {
-            (None, true) => warn!("nothing is configured; waiting for the hub's configuration"),
-            (None, false) => warn!("nothing is watched until the hub sends something, or this is mended"),
+    fn by_nothing(self, written: Written, lost: Option<String>, rejected: Problems) -> Option<Startup> {
+        match (&lost, rejected.lines.is_empty()) {
+            (None, true) => {
+                warn!("no configuration yet: waiting for the hub's first bundle, no sensor is watched until then");
+            }
+            (None, false) => warn!("no sensor is watched until the hub sends a bundle or the files are corrected"),
             (Some(_), _) => {}
         }
         let lost = say_lost(
             lost,
-            "config.d cannot be in force: nothing is watched until it is mended or the hub sends the next one",
+            "config.d cannot be used: no sensor is watched until it is corrected or the hub sends the next bundle",
         );
-        if lost.is_some() && rejected.is_empty() {
-            written.problems().iter().for_each(tell);
+        if lost.is_some() && rejected.lines.is_empty() {
+            written.problems().lines.iter().for_each(tell);
         }
         let compiled = Compiled::of_bundle(written.loaded.watching_nothing())?.instead_of(rejected);
         self.begin(compiled, written.enrolment, None, lost)
@@ -231,13 +233,14 @@ impl Start<'_> {
         bundle: Option<Arc<Bundle>>,
         lost: Option<String>,
     ) -> Option<Startup> {
-        let rejected = &compiled.summary.rejected;
-        if !rejected.is_empty() {
-            let folder = self.folder.display();
-            error!("the configuration in {folder} is refused; what was in force before watches on:");
-            rejected.iter().for_each(tell);
-        }
         let active = ActiveConfig::new(bundle, compiled.configured.hash.clone(), compiled.sensors());
+        let rejected = &compiled.summary.rejected;
+        if !rejected.lines.is_empty() {
+            let folder = self.folder.display();
+            let (errors, running) = (counted(rejected.errors, "error"), active.name());
+            error!("configuration in {folder} rejected ({errors}); running the last good configuration {running}:");
+            rejected.lines.iter().for_each(tell);
+        }
         let Start { had, stamps, .. } = self;
         Some(Startup { compiled, enrolment, active, state: None, forgotten: None, lost, had, stamps })
     }
@@ -256,9 +259,9 @@ impl Start<'_> {
         let (state, effect) = match unread {
             Unreadable::Damaged(_) => (
                 Some(BundleState::default()),
-                "rejected bundles are forgotten, versions below the last good one stay rejected",
+                "which bundles were rejected is lost; versions below the last good one are still rejected",
             ),
-            Unreadable::Unusable(_) => (None, "no bundle is applied until it can be read"),
+            Unreadable::Unusable(_) => (None, "no bundle is applied until the file can be read"),
         };
         let fate = self.fate("bundle.state", &unread.into(), |mark| files.put_state_aside(mark));
         let said = format!("{fate}; {effect}");
@@ -283,16 +286,15 @@ impl Start<'_> {
     }
 
     /// Why the files as they are now are not those that a bundle is in force with.
-    fn rejected(&self, now: &Written, before: &Written) -> Vec<String> {
+    fn rejected(&self, now: &Written, before: &Written) -> Problems {
         match (&now.bundle, &before.bundle) {
-            (LastBundle::Unfit(_, loaded), _) => findings::shown(loaded, false).collect(),
+            (LastBundle::Unfit(_, loaded), _) => Problems::of(loaded),
             (LastBundle::Lost(lost), _) => {
-                let why = format!("with agent.toml as it lies there {}", self.said(lost));
-                std::iter::once(why).chain(now.problems()).collect()
+                let mut problems = now.problems();
+                problems.lines.insert(0, format!("with the current agent.toml {}", self.said(lost)));
+                problems
             }
-            (_, LastBundle::Fits(fits)) => {
-                findings::shown(&bundle::compile(&fits.0, now.site.clone(), Purpose::Run), false).collect()
-            }
+            (_, LastBundle::Fits(fits)) => Problems::of(&bundle::compile(&fits.0, now.site.clone(), Purpose::Run)),
             _ => now.problems(),
         }
     }
@@ -302,9 +304,8 @@ impl Start<'_> {
         let of = |written: &Written| match &written.bundle {
             LastBundle::None | LastBundle::Fits(_) => None,
             LastBundle::Unfit(version, loaded) => {
-                let problems: Vec<String> = findings::shown(loaded, false).collect();
-                let problems = problems.join("; ");
-                Some(format!("{BUNDLE} cannot be used: version {version} does not compile: {problems}"))
+                let problems = Problems::of(loaded).lines.join("; ");
+                Some(format!("{BUNDLE} cannot be used: version {version} has errors: {problems}"))
             }
             LastBundle::Lost(lost) => Some(self.said(lost)),
         };
@@ -318,14 +319,14 @@ impl Start<'_> {
     /// A damaged file is put aside, since the next good one would take its place; a whole one is of use again once it fits.
     fn fate(&self, what: &str, lost: &Lost, put_aside: impl FnOnce(&str) -> Result<PathBuf, String>) -> String {
         let why = match lost {
-            Lost::Gone => return format!("{what} is not there any more"),
-            Lost::Reverted => return "the hub's bundle was reverted, and there was none before it".to_owned(),
+            Lost::Gone => return format!("{what} is missing"),
+            Lost::Reverted => return "the hub's bundle was reverted, and there is no earlier one".to_owned(),
             Lost::Unusable(why) => return format!("{what} cannot be used: {why}"),
             Lost::Damaged(why) => why,
         };
         match put_aside(&self.clock.mark()) {
-            Ok(to) => format!("{what} is damaged ({why}) and lies in {}", to.display()),
-            Err(stuck) => format!("{what} is damaged ({why}) and stays in its place: {stuck}"),
+            Ok(to) => format!("{what} is damaged ({why}); moved to {}", to.display()),
+            Err(stuck) => format!("{what} is damaged ({why}); moving it aside failed: {stuck}"),
         }
     }
 }

@@ -11,6 +11,7 @@ use tilth_core::time::WallTime;
 
 use super::bundle_files::RejectedBundle;
 use crate::clock::Clock;
+use crate::findings::Problems;
 
 /// A handle; clones are the same. Held only to copy something in or out.
 #[derive(Debug, Clone)]
@@ -44,7 +45,7 @@ pub(crate) struct Shown {
 #[derive(Debug, Clone)]
 pub(crate) struct Rejected {
     pub(crate) at: Option<WallTime>,
-    pub(crate) problems: Vec<String>,
+    pub(crate) problems: Problems,
 }
 
 /// What the hub configured.
@@ -137,8 +138,8 @@ impl ConfigStatus {
     }
 
     /// The configuration in the folder is rejected. Says whether one was before.
-    pub(super) fn rejected(&self, problems: Vec<String>) -> bool {
-        let rejected = Some(problems).filter(|problems| !problems.is_empty());
+    pub(super) fn rejected(&self, problems: Problems) -> bool {
+        let rejected = Some(problems).filter(|problems| !problems.lines.is_empty());
         let rejected = rejected.map(|problems| Rejected { at: self.clock.now().1, problems });
         std::mem::replace(&mut self.lock().rejected, rejected).is_some()
     }

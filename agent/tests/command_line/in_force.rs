@@ -51,7 +51,7 @@ fn what_is_wrong_in_ignored_files_is_said_and_no_failure() {
     let farm = with_bundle("check-ignored").with("config.d/a.toml", LOCAL.replace("above", "abov"));
     let ran = check(&farm);
     let error = "config.d/a.toml:6:1: error: rules.level-high.abov: unknown key; did you mean \"above\"?";
-    let rules = "the hub's configuration rules this device (bundle 7 in data); ignored: config.d/a.toml";
+    let rules = "the hub configures this device (bundle 7 in data); ignored: config.d/a.toml";
     says(&ran, 0, &[&format!("ignored: {error}"), rules, "1 sensor in 1 zone, "]);
     assert!(!ran.out.lines().any(|line| line.starts_with(error)), "{}", ran.out);
 
@@ -74,7 +74,7 @@ fn a_bundle_that_agent_toml_no_longer_fits_is_an_error() {
         2,
         &[
             "bundle 7: error: sensors.\"room/hubs\".input: agent.toml names no bus gateway; expected [bus.gateway] there",
-            "data/bundle.good: warning: the hub's last good bundle cannot be used: version 7 does not compile",
+            "data/bundle.good: warning: the hub's last good bundle cannot be used: version 7 has errors",
         ],
     );
     let wrong = farm.with("agent.toml", SITE.replace("[bus.gateway]\nkind", "[bus.gateway]\nknid"));
@@ -100,7 +100,7 @@ fn why_the_last_good_bundle_is_not_in_force_is_said() {
 #[test]
 fn a_new_device_may_wait_for_its_hub() {
     let farm = device("check-new");
-    says(&check(&farm), 0, &["config.d: warning: nothing is configured; the agent waits for the hub's configuration"]);
+    says(&check(&farm), 0, &["config.d: warning: no configuration yet; the agent waits for the hub's first bundle"]);
     let without = farm.with("agent.toml", "[device]\nid = 'pi-7'\n");
     says(&check(&without), 2, &["config.d: error: no .toml file in ./config.d"]);
 }
@@ -110,7 +110,7 @@ fn what_the_hub_says_is_explained_where_it_rules() {
     let farm = with_bundle("explain-bundle").with("config.d/a.toml", LOCAL);
     let ran = farm.run(&["explain", "--config", ".", "--data", "data", "rules.level-high.above"]);
     assert_eq!((ran.code, ran.out.as_str()), (Some(0), "rules.level-high.above = 50  bundle 7 (client version 7)\n"));
-    ran.tells("tilth-agent: the hub's configuration rules this device (bundle 7 in data); ignored: config.d/a.toml");
+    ran.tells("tilth-agent: the hub configures this device (bundle 7 in data); ignored: config.d/a.toml");
     let elsewhere = farm.run(&["explain", "--config", ".", "--data", "nowhere", "rules.level-high.above"]);
     assert_eq!((elsewhere.code, elsewhere.err.as_str()), (Some(0), ""));
     assert!(elsewhere.out.starts_with("rules.level-high.above = 30  config.d/a.toml:6"), "{}", elsewhere.out);

@@ -67,7 +67,7 @@ fn a_damaged_bundle_is_put_aside_and_config_d_is_in_force() {
         (Vec::new(), "damaged (not a bundle; expected it to begin with"),
         (vec![0; 4096], "damaged (not a bundle; expected it to begin with"),
         (good[..good.len() / 2].to_vec(), "damaged (the bundle is truncated: "),
-        (flipped, "damaged (the bundle's signature is wrong) and lies in "),
+        (flipped, "damaged (the bundle's signature is wrong); moved to "),
     ]
     .into_iter()
     .enumerate()
@@ -75,11 +75,11 @@ fn a_damaged_bundle_is_put_aside_and_config_d_is_in_force() {
         room.write_bytes(BUNDLE, &bytes);
         let _agent = goes_on(&room, why);
         let lost = lost(&room);
-        let (_, aside) = lost.as_str().unwrap().split_once(" and lies in ").unwrap();
+        let (_, aside) = lost.as_str().unwrap().split_once("; moved to ").unwrap();
         let (aside, instead) = aside.split_once("; ").unwrap();
         assert!(aside.contains("data/bundle.good.damaged-"), "{aside}");
         assert_eq!((fs::read(room.path(aside)).unwrap(), exists(&room.path(BUNDLE))), (bytes, false));
-        assert_eq!(instead, "config.d is in force until the hub's next one");
+        assert_eq!(instead, "config.d is in force until the hub sends the next bundle");
         room.wait_for_bus("up");
         let number = i32::try_from(number).unwrap();
         board.level(i64::from(number) * 10, 20.0 + f64::from(number));
@@ -99,11 +99,11 @@ fn a_bundle_that_cannot_be_read_is_put_aside() {
     fs::create_dir(room.path("data/bundle.state.new")).unwrap();
     for _ in 0..2 {
         let _agent =
-            goes_on(&room, "damaged (a folder is there; expected a file) and stays in its place: Is a directory");
+            goes_on(&room, "damaged (a folder is there; expected a file); moving it aside failed: Is a directory");
         assert!(exists(&room.path(BUNDLE)));
     }
     fs::remove_dir(room.path("data/bundle.state.new")).unwrap();
-    let _agent = goes_on(&room, "damaged (a folder is there; expected a file) and lies in ");
+    let _agent = goes_on(&room, "damaged (a folder is there; expected a file); moved to ");
 }
 
 #[test]
@@ -135,10 +135,10 @@ fn with_nothing_on_site_that_can_be_in_force_it_waits_for_the_hub() {
         let mut board = room.plug_in();
         room.write_bytes(BUNDLE, &good[..20]);
         let agent =
-            goes_on(&room, "; config.d cannot be in force: nothing is watched until it is mended or the hub sends");
+            goes_on(&room, "; config.d cannot be used: no sensor is watched until it is corrected or the hub sends");
         assert_eq!(agent.log().contains("abov"), farm.contains("abov"), "{}", agent.log());
         drop(agent);
-        let _agent = goes_on(&room, "the last good bundle is not there any more; config.d cannot be in force");
+        let _agent = goes_on(&room, "the last good bundle is missing; config.d cannot be used");
         let before = room.status()["config"]["hash"].clone();
         room.write("config.d/farm.toml", FARM);
         room.wait_for("mended on site", &["status"], |rows| rows[0]["config"]["hash"] != before);
@@ -157,10 +157,10 @@ fn a_damaged_state_of_bundles_is_put_aside_and_said() {
         let agent = room.start("input");
         let status = room.status()["sync"].clone();
         let said = status["forgotten"].as_str().unwrap_or_else(|| panic!("{status:#}\n{}", agent.log()));
-        let (why, aside) = said.split_once(" and lies in ").expect("it is put aside");
+        let (why, aside) = said.split_once("; moved to ").expect("it is put aside");
         assert!(why.starts_with("bundle.state is damaged ("), "{said}");
         let (aside, effect) = aside.split_once("; ").expect("what follows");
-        assert_eq!(effect, "rejected bundles are forgotten, versions below the last good one stay rejected");
+        assert_eq!(effect, "which bundles were rejected is lost; versions below the last good one are still rejected");
         assert_eq!(fs::read(room.path(aside)).expect("the file"), bytes);
         assert!(agent.log().contains(&format!("tilth-agent: {said}\n")), "{}", agent.log());
         assert!(room.ask(&["status"]).out.contains(said));

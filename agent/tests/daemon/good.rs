@@ -21,18 +21,26 @@ fn begin(room: &Room, text: &str) -> Agent {
     agent
 }
 
-/// It runs by what was in force before, and says in its log and in `status` what is wrong with what lies there.
+/// Runs the last good configuration, and says in its log and in `status` what is wrong with the files.
 #[track_caller]
 fn watches_on(room: &Room, problem: &str) -> Agent {
     let agent = room.start("input");
     let refused = room.status()["config"]["refused"].clone();
     assert!(refused["problems"].to_string().contains(problem), "{refused}\n{}", agent.log());
     let log = agent.log();
-    assert!(log.contains("the configuration in . is refused; what was in force before watches on:\n"), "{log}");
+    let status = room.status();
+    let hash = status["config"]["hash"].as_str().and_then(|hash| hash.get(..8)).expect("a hash");
+    let errors = match refused["errors"].as_u64().expect("a number") {
+        1 => "(1 error)".to_owned(),
+        errors => format!("({errors} errors)"),
+    };
+    let said = format!("configuration in . rejected {errors}; running the last good configuration {hash}:\n");
+    assert!(log.contains(&said), "{said}{log}");
     assert!(log.lines().any(|line| line.contains(problem)), "{log}");
     let shown = room.ask(&["status"]).out;
-    let (_, after) = shown.split_once("what lies there now was refused").expect("it is shown");
-    assert!(after.contains("what was in force before watches on:\n") && after.contains(problem), "{shown}");
+    let (_, after) = shown.split_once("configuration rejected").expect("it is shown");
+    let running = format!("{errors}; still running configuration {hash}:\n");
+    assert!(after.contains(&running) && after.contains(problem), "{running}{shown}");
     agent
 }
 
@@ -147,7 +155,8 @@ fn agent_toml_broken_and_the_bundle_lost() {
     let lost = room.status()["sync"]["lost"].clone();
     let said = lost.as_str().unwrap();
     assert!(
-        said.contains("is damaged") && said.ends_with("; the config.d of before is in force until the hub's next one"),
+        said.contains("is damaged")
+            && said.ends_with("; the last good config.d is in force until the hub sends the next bundle"),
         "{said}"
     );
     room.wait_for_bus("up");
@@ -163,7 +172,7 @@ fn a_new_device_of_a_hub_waits_for_it_whatever_agent_toml_has_become() {
     drop(begin(&room, "gateway"));
     room.write("agent.toml", "[device");
     let agent = watches_on(&room, "agent.toml:1:");
-    assert!(agent.log().contains("nothing is watched until the hub sends something"), "{}", agent.log());
+    assert!(agent.log().contains("no sensor is watched until the hub sends a bundle"), "{}", agent.log());
 }
 
 #[test]
@@ -187,7 +196,7 @@ fn what_was_kept_and_is_damaged_is_put_aside() {
     ] {
         let said = |log: &str| {
             let line = log.lines().find(|line| line.contains("config.good is damaged (")).expect("it is said");
-            let (reason, aside) = line.split_once(" and lies in ").expect("it is put aside");
+            let (reason, aside) = line.split_once("; moved to ").expect("it is put aside");
             assert!(reason.contains(why), "{line}");
             assert_eq!(fs::read(room.path(aside)).unwrap(), bytes);
         };
@@ -222,5 +231,5 @@ fn a_disk_that_does_not_take_it_is_said_once_and_disturbs_nothing() {
     room.write("config.d/farm.toml", &FARM.replace("above = 30", "above = 28"));
     room.wait_for_file(GOOD, |kept| kept.contains("above = 28"));
     let log = agent.log();
-    assert_eq!(log.matches("kept once the disk takes it: Is a directory").count(), 1, "{log}");
+    assert_eq!(log.matches("saving the fallback copy failed (Is a directory").count(), 1, "{log}");
 }

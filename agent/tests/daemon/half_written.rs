@@ -55,7 +55,7 @@ fn a_file_that_is_emptied_for_a_moment_changes_nothing() {
         sleep(A_SECOND);
         goes_on(&room, &mut board, &agent, 100 + i64::try_from(round).unwrap());
     }
-    agent.wait_for_log("it takes effect once its files have been quiet for 10 s\n");
+    agent.wait_for_log("it takes effect after 10 s without further changes\n");
 }
 
 #[test]
@@ -103,10 +103,12 @@ fn a_half_written_agent_toml_unbinds_no_secret_under_a_bundle() {
     let _board = room.plug_in();
     let agent = room.start("input");
     room.write("agent.toml", &whole);
-    agent.wait_for_log("takes away the end of agent.toml, agent.toml: secrets: it takes effect once its files have been quiet for 10 s\n");
+    agent.wait_for_log(
+        "removes the end of agent.toml, agent.toml: secrets; it takes effect after 10 s without further changes\n",
+    );
     room.write("agent.toml", &bound);
     sleep(A_SECOND);
-    assert_eq!(agent.log().matches("it takes effect once").count(), 1, "{}", agent.log());
+    assert_eq!(agent.log().matches("it takes effect after").count(), 1, "{}", agent.log());
 }
 
 /// A farm file that narrows what the program ships, and says how a probe reads.
@@ -171,7 +173,7 @@ fn a_file_that_overrides_a_shipped_rule_and_is_away_for_a_moment_changes_nothing
 fn a_rule_that_is_taken_out_is_said_and_one_that_comes_back_later_has_its_alert_again() {
     let (room, mut board, agent) = acknowledged("half-removed");
     room.write("config.d/rules.toml", "");
-    agent.wait_for_log("the changed configuration takes away ");
+    agent.wait_for_log("the changed configuration removes ");
     let told = agent.wait_for_told(2);
     assert!(
         told[1].contains("Resolved: room/level no longer watched by level-high: removed from the configuration"),
@@ -199,5 +201,5 @@ fn a_change_that_takes_nothing_away_does_not_wait() {
         room.write("config.d/rules.toml", &halves().1.replace("above = 30", &format!("above = {limit}")));
         room.wait_for("in force", &["status"], |rows| rows[0]["config"]["hash"] != before);
     }
-    assert!(!agent.log().contains("takes away"), "{}", agent.log());
+    assert!(!agent.log().contains("removes"), "{}", agent.log());
 }

@@ -29,7 +29,7 @@ fn a_good_file_applies_and_a_bad_one_keeps_the_running_one_and_says_why() {
     let problems = config["refused"]["problems"].to_string();
     assert!(problems.contains("abov"), "{problems}");
     let people = room.ask(&["status"]).out;
-    let line = "what lies there now was refused at 00:00 UTC; what was in force before watches on:\n";
+    let line = "configuration rejected at 00:00 UTC (2 errors); still running configuration ";
     assert!(people.contains(line), "{people}");
     board.level(20, 29.0);
     room.wait_for_value("room/level", 29.0);
@@ -37,7 +37,7 @@ fn a_good_file_applies_and_a_bad_one_keeps_the_running_one_and_says_why() {
 
     room.write("config.d/farm.toml", &lower);
     room.wait_for("as it was", &["status"], |rows| rows[0]["config"]["refused"].is_null());
-    agent.wait_for_log(" is in force: what was refused is mended\n");
+    agent.wait_for_log(" is still in force: the rejected files are corrected\n");
     assert_eq!(room.status()["config"]["hash"], applied[0]["config"]["hash"]);
 }
 
@@ -127,7 +127,7 @@ fn what_is_read_at_the_start_only_is_said_to_wait_for_the_next_one() {
         assert_eq!(room.status()["config"]["hash"], hash, "nothing else is in force");
     };
     let other = site.replace("'pi-7'", "'pi-8'").replace("127.0.0.1:1", "127.0.0.1:2");
-    let said = "agent.toml: device.id, hub.url are taken up at the next start\n";
+    let said = "agent.toml: device.id, hub.url changed; restart the agent to apply\n";
     for note in ["", "# a note\n"] {
         room.write("agent.toml", &format!("{other}{note}"));
         later(&["device.id", "hub.url"]);
@@ -140,7 +140,7 @@ fn what_is_read_at_the_start_only_is_said_to_wait_for_the_next_one() {
     later(&[]);
     let log = agent.log();
     assert_eq!(log.matches(said).count(), 1, "{log}");
-    assert!(log.contains("agent.toml: device.client is taken up at the next start\n"), "{log}");
+    assert!(log.contains("agent.toml: device.client changed; restart the agent to apply\n"), "{log}");
     assert_eq!(log.matches(" is in force: ").count(), 1, "{log}");
     room.write("agent.toml", site.split_once("[hub]").unwrap().0);
     room.wait_for("no hub", &["status"], |rows| rows[0]["config"]["later"][0] == "hub");

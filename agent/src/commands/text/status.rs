@@ -5,7 +5,7 @@ use tilth_core::id::Id;
 use super::times::Times;
 use super::{bus, channel, for_long, line, of, span, store, sync, until};
 use crate::api::rows::{ClockState, ConfigState, ScheduleRow, SilenceRow, StatusRow};
-use crate::configuration::said_later;
+use crate::configuration::{said_later, short};
 use crate::output::counted;
 
 /// Upper limit of silences shown in a status.
@@ -75,14 +75,15 @@ fn clock(clock: &ClockState, times: &Times) -> String {
 }
 
 fn config(config: &ConfigState, times: &Times) -> Vec<String> {
-    let hash = config.hash.get(..8).unwrap_or(&config.hash);
+    let hash = short(&config.hash);
     let since = times.minute(config.since.as_ref()).map_or(String::new(), |since| format!(" since {since}"));
     let mut lines = vec![format!("{hash}, in force{since}: {}", config.entered)];
     lines.extend(said_later(&config.later));
     lines.extend(config.warning.clone());
     if let Some(refused) = &config.refused {
         let at = times.minute(refused.at.as_ref()).map_or(String::new(), |at| format!(" at {at}"));
-        lines.push(format!("what lies there now was refused{at}; what was in force before watches on:"));
+        let errors = counted(refused.errors, "error");
+        lines.push(format!("configuration rejected{at} ({errors}); still running configuration {hash}:"));
         lines.extend(refused.problems.iter().map(|problem| format!("  {}", line(problem))));
     }
     lines

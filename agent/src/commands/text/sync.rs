@@ -96,8 +96,8 @@ impl Sync {
                 let hash = bundle.hash.get(..8).unwrap_or(&bundle.hash);
                 format!("the hub's bundle {} is in force (content {hash})", bundle.version)
             }
-            None if self.lost.is_some() => "no bundle of the hub is in force".to_owned(),
-            None => "no bundle of the hub is in force; the files on site are".to_owned(),
+            None if self.lost.is_some() => "no bundle is in force".to_owned(),
+            None => "no bundle is in force; running the files of config.d".to_owned(),
         });
         lines.extend(self.probation.as_ref().map(|awaited| match awaited.as_slice() {
             [] => "on probation: every sensor that was good before is good again".to_owned(),
@@ -109,7 +109,7 @@ impl Sync {
             let named = version.map_or("a bundle".to_owned(), |version| format!("bundle {version}"));
             lines.push(match reason.strip_prefix("reverted: ") {
                 Some(reason) => format!("{named} was reverted: {reason}; tilth-agent retry tries it again"),
-                None => format!("{named} was refused: {reason}"),
+                None => format!("{named} rejected: {reason}"),
             });
         }
         lines.extend(self.waits.clone());

@@ -11,7 +11,7 @@ fn what_is_wrong_is_said_in_words() {
         shown(r#"{"hub":"https://h","now":5000,"trouble":"/etc/tilth/device.key: No such file"}"#),
         [
             "https://h: cannot begin: /etc/tilth/device.key: No such file",
-            "no bundle of the hub is in force; the files on site are"
+            "no bundle is in force; running the files of config.d"
         ]
     );
     assert_eq!(
@@ -27,7 +27,7 @@ fn what_is_wrong_is_said_in_words() {
             "the hub took something last 1m ago",
             "needs a person: the device's key is refused: the hub answered 401",
             "the hub's bundle 3 is in force (content 01234567)",
-            "bundle 4 was refused: the bundle is not signed",
+            "bundle 4 rejected: the bundle is not signed",
             "asking for a bundle fails: no answer; next try in 1s; it last worked 10s ago",
             "not used, because the hub configures this device: config.d/farm.toml",
         ]
@@ -36,7 +36,7 @@ fn what_is_wrong_is_said_in_words() {
         shown(
             r#"{"hub":"https://h","state":"idle","lost":"the last good bundle is damaged (..); config.d is in force"}"#
         )[2..],
-        ["no bundle of the hub is in force", "the last good bundle is damaged (..); config.d is in force"]
+        ["no bundle is in force", "the last good bundle is damaged (..); config.d is in force"]
     );
     let on_probation =
         |sensors: &str| shown(&format!(r#"{{"hub":"https://h","state":"idle","probation":{sensors}}}"#))[3].clone();

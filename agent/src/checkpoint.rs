@@ -11,7 +11,7 @@ use tilth_core::alert::AlertId;
 use tilth_core::engine::Snapshot;
 use tilth_core::id::Id;
 
-use crate::chance::Run;
+use crate::random::RunId;
 use crate::sense::line::SeenLabels;
 
 /// Memory of the agent after an input. Its JSON form is what the store keeps.
@@ -20,20 +20,20 @@ pub(crate) struct Checkpoint {
     pub(crate) engine: Snapshot,
     /// Last notification per open alert that was paged: a later page that was decided is sent again, as a repeat.
     #[serde(default, with = "shared")]
-    pub(crate) told_by: Arc<BTreeMap<AlertId, LastTold>>,
+    pub(crate) told_by: Arc<BTreeMap<AlertId, LastDelivered>>,
     /// Who acknowledged each open alert.
     #[serde(default, with = "shared", rename = "takers")]
     pub(crate) acknowledged_by: Arc<AcknowledgedBy>,
     /// Run that decided on the newest page of each open alert. Part of the page's id.
     #[serde(default, with = "shared")]
-    pub(crate) paged_by: Arc<BTreeMap<AlertId, Run>>,
+    pub(crate) paged_by: Arc<BTreeMap<AlertId, RunId>>,
     /// Labels of each bus that the names of sensors have fitted.
     #[serde(default, with = "shared", skip_serializing_if = "is_empty")]
     pub(crate) seen_labels: Arc<BTreeMap<Id, SeenLabels>>,
 }
 
 /// Number of the last page that a channel is done with, by channel that was asked to tell of an alert; 0 before the first.
-pub(crate) type LastTold = BTreeMap<Id, u32>;
+pub(crate) type LastDelivered = BTreeMap<Id, u32>;
 
 /// Who acknowledged each alert last, as long as it is open.
 pub(crate) type AcknowledgedBy = BTreeMap<AlertId, String>;

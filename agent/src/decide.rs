@@ -31,11 +31,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::yield_now;
 use tracing::warn;
 
-use crate::chance::{self, Run};
-use crate::checkpoint::{AcknowledgedBy, LastTold};
+use crate::checkpoint::{AcknowledgedBy, LastDelivered};
 use crate::clock::{Anchor, Clock, Trust};
 use crate::notify::dispatch::Request;
 use crate::notify::{self, Delivery};
+use crate::random::{self, RunId};
 use crate::recording::Recording;
 use crate::sense::bus::Absent;
 use crate::sense::line::SeenLabels;
@@ -46,7 +46,7 @@ use crate::store::thread::Recorder;
 use crate::store::{Commit, Missing, NewEvent, Watched};
 use crate::transition::Line;
 
-pub(crate) use begin::{Begun, Tools, begin};
+pub(crate) use begin::{Handles, RestoredState, begin};
 pub(crate) use bus::unread;
 pub(crate) use fault::cause;
 pub(crate) use keep::StoreReplaced;
@@ -59,7 +59,7 @@ const BURST: usize = 256;
 pub(crate) const LIVE: usize = 1024;
 
 /// Notices that may wait beside the queue of those that tell people: a storm of alerts on every rule there may be.
-const UNTOLD: usize = 100_000;
+const MAX_UNSENT: usize = 100_000;
 
 /// A trusted clock that moved by less than this was not corrected: the engine need not hear of it.
 const CORRECTION: Span = Span(500);
@@ -86,11 +86,11 @@ pub(crate) enum Command {
     /// Whether the hub takes what this device says.
     Hub { accepts: bool },
     /// Answers when everything said before it has taken effect.
-    Taken(oneshot::Sender<()>),
+    Barrier(oneshot::Sender<()>),
     /// Answers at once: systemd's watchdog follows these.
     Probe(oneshot::Sender<()>),
     /// Shows the engine to whoever asks.
-    Look(Look),
+    Query(EngineQuery),
     /// The database is another one to the hub: it needs the open alerts, the anchor, the site state and a snapshot again.
     StoreReplaced,
     /// History is missing: for the hub.
@@ -102,8 +102,8 @@ pub(crate) enum Command {
 impl Command {
     /// Whether the engine is asked, which it cannot be before there is a time.
     pub(crate) fn asks_engine(&self) -> bool {
-        use Command::{Acknowledge, EndSilence, Look, Note, Silence};
-        matches!(self, Acknowledge { .. } | Silence { .. } | EndSilence { .. } | Note { .. } | Look(_))
+        use Command::{Acknowledge, EndSilence, Note, Query, Silence};
+        matches!(self, Acknowledge { .. } | Silence { .. } | EndSilence { .. } | Note { .. } | Query(_))
     }
 }
 
@@ -120,11 +120,11 @@ pub(crate) struct Configured {
     pub(crate) merged: Merged,
 }
 
-/// What somebody wants to see of the engine.
-pub(crate) type Look = Box<dyn FnOnce(&Engine, &Beside<'_>) + Send>;
+/// A read of the engine, between two inputs.
+pub(crate) type EngineQuery = Box<dyn FnOnce(&Engine, &EngineContext<'_>) + Send>;
 
 /// What is known beside the engine.
-pub(crate) struct Beside<'a> {
+pub(crate) struct EngineContext<'a> {
     pub(crate) figures: &'a Figures,
     pub(crate) acknowledged_by: &'a AcknowledgedBy,
     pub(crate) faults: &'a Faults,
@@ -183,11 +183,11 @@ pub(crate) struct Decide {
     watched: Arc<Watched>,
     commit: Commit,
     /// Of each alert that is open and was paged what was told, kept with the snapshot.
-    told: Arc<BTreeMap<AlertId, LastTold>>,
+    delivered: Arc<BTreeMap<AlertId, LastDelivered>>,
     /// Which run decided on the newest page of each alert that is open; kept with the snapshot.
-    paged_by: Arc<BTreeMap<AlertId, Run>>,
+    paged_by: Arc<BTreeMap<AlertId, RunId>>,
     /// The name of this one.
-    run: Run,
+    run: RunId,
     /// The highest number of an alert that the engine knows to be reserved.
     reserved: AlertId,
     /// Kept with the snapshot: the engine knows until when, and not who.
@@ -196,7 +196,7 @@ pub(crate) struct Decide {
     replaced: watch::Receiver<StoreReplaced>,
     notify: mpsc::Sender<notify::Command>,
     /// What those that tell people have no room for yet.
-    untold: VecDeque<Request>,
+    unsent: VecDeque<Request>,
     live: live::Show,
     /// Why each bus is down; nothing for one that was last heard of as up.
     buses: BTreeMap<Id, Option<String>>,
@@ -211,10 +211,10 @@ pub(crate) struct Decide {
     /// Why inputs fail that speak and have no value.
     faults: Faults,
     /// What of them the log has said.
-    said_faults: fault::SaidFaults,
+    logged_faults: fault::LoggedFaults,
     recording: Option<Recording>,
     figures: Figures,
-    said_drops: drops::Said,
+    reported_drops: drops::Reported,
 }
 
 impl Decide {
@@ -227,8 +227,8 @@ impl Decide {
         mut commands: mpsc::Receiver<Command>,
         mut deliveries: mpsc::Receiver<Delivery>,
     ) {
-        early.into_iter().for_each(|command| self.obey(command));
-        first.into_iter().for_each(|first| self.hear(first));
+        early.into_iter().for_each(|command| self.handle_command(command));
+        first.into_iter().for_each(|first| self.handle_message(first));
         self.flush();
         loop {
             let due = self.engine.deadline();
@@ -237,18 +237,18 @@ impl Decide {
                 biased;
                 command = commands.recv() => match command {
                     Some(Command::Stop(done)) => Some(done),
-                    Some(command) => { self.obey(command); None }
+                    Some(command) => { self.handle_command(command); None }
                     None => return,
                 },
                 heard = queue.next() => {
-                    self.hear(heard);
+                    self.handle_message(heard);
                     for _ in 0..BURST {
                         let Some(heard) = queue.try_next() else { break };
-                        self.hear(heard);
+                        self.handle_message(heard);
                     }
                     None
                 }
-                Ok(()) = self.replaced.changed() => { self.take_up(); None }
+                Ok(()) = self.replaced.changed() => { self.store_replaced(); None }
                 Some(delivery) = deliveries.recv() => { self.note_delivery(&delivery); None }
                 () = async { match due {
                     Some(due) => clock.sleep_until(due).await,
@@ -258,7 +258,7 @@ impl Decide {
             // What people and watchers are told leaves before the store's part costs time, and between two bursts every
             // other task has its turn.
             yield_now().await;
-            self.say_drops(queue.dropped(), done.is_some());
+            self.report_drops(queue.dropped(), done.is_some());
             self.flush();
             if let Some(done) = done {
                 self.keep_snapshot();
@@ -273,7 +273,7 @@ impl Decide {
     }
 
     /// A value or the state of a bus.
-    fn hear(&mut self, heard: SenseMessage) {
+    fn handle_message(&mut self, heard: SenseMessage) {
         match heard {
             SenseMessage::Value(sample) => {
                 match &sample.fault {
@@ -282,8 +282,8 @@ impl Decide {
                 }
                 self.read(&sample);
             }
-            SenseMessage::Bus { bus, down } => self.hear_bus(&bus, down.as_deref()),
-            SenseMessage::NoValue { bus, why } => self.hear_line(bus, why),
+            SenseMessage::Bus { bus, down } => self.bus_changed(&bus, down.as_deref()),
+            SenseMessage::NoValue { bus, why } => self.line_unused(bus, why),
             SenseMessage::Absent { bus, sensors } => {
                 self.absent.insert(bus, sensors);
             }
@@ -310,7 +310,7 @@ impl Decide {
         self.handle(Input::Tick);
     }
 
-    fn obey(&mut self, command: Command) {
+    fn handle_command(&mut self, command: Command) {
         match command {
             Command::Plan(configured) => {
                 let Configured { plan, hash, channels, merged } = *configured;
@@ -324,7 +324,7 @@ impl Decide {
                     recording.plan(now, merged);
                 }
                 // Before the engine speaks by it: what fires in this moment is told by these channels.
-                self.tell_people(Request::Channels(channels, keep::levels(&self.engine, &plan)));
+                self.send_to_channels(Request::Channels(channels, keep::levels(&self.engine, &plan)));
                 self.decide(now, Input::Plan(Arc::clone(&plan)));
                 self.flush();
                 self.watched = Arc::new(Watched::new(plan, hash, &site));
@@ -346,14 +346,14 @@ impl Decide {
             }
             Command::Diagnose(kind, body) => self.diagnose(kind, Value::Object(body)),
             Command::Happened(kind, body) => self.event(kind, Value::Object(body)),
-            Command::Hub { accepts } => self.hear_hub(accepts),
-            Command::Taken(done) | Command::Probe(done) => {
+            Command::Hub { accepts } => self.hub_changed(accepts),
+            Command::Barrier(done) | Command::Probe(done) => {
                 let _ = done.send(());
             }
-            Command::Look(look) => {
-                look(
+            Command::Query(query) => {
+                query(
                     &self.engine,
-                    &Beside {
+                    &EngineContext {
                         figures: &self.figures,
                         acknowledged_by: &self.acknowledged_by,
                         faults: &self.faults,
@@ -365,11 +365,11 @@ impl Decide {
             }
             Command::StoreReplaced => {
                 // The hub knows more of this stream than this device: the alerts in between had numbers, too.
-                let after = AlertId(chance::alert_number(self.engine.last_number().0));
+                let after = AlertId(random::alert_number(self.engine.last_number().0));
                 self.handle(Input::Reserved { after, until: AlertId(0) });
                 self.keep_everything();
             }
-            Command::Missing(missing) => self.say_missing(&missing),
+            Command::Missing(missing) => self.report_missing(&missing),
             Command::Stop(_) => {}
         }
     }
@@ -410,24 +410,24 @@ impl Decide {
             if let Effect::Planned(plan) = &effect {
                 self.plan = Arc::clone(plan);
             }
-            self.act(effect);
+            self.perform(effect);
         }
     }
 
     /// People first, then whoever watches, then the store.
-    fn act(&mut self, effect: Effect) {
-        self.tell(&effect);
-        self.take(effect);
+    fn perform(&mut self, effect: Effect) {
+        self.notify_people(&effect);
+        self.record(effect);
     }
 
-    fn tell(&mut self, effect: &Effect) {
+    fn notify_people(&mut self, effect: &Effect) {
         let plan = Arc::clone(&self.plan);
         if let Some(request) = Request::of(effect, &plan, (&self.device, &self.run), |key| self.cause(key)) {
-            self.tell_people(request);
+            self.send_to_channels(request);
         }
     }
 
-    fn take(&mut self, effect: Effect) {
+    fn record(&mut self, effect: Effect) {
         let plan = Arc::clone(&self.plan);
         if let Some(line) = Line::of(&effect, &plan) {
             self.live.show(&line);
@@ -443,7 +443,7 @@ impl Decide {
             Effect::Window(closed) => self.commit.windows.push(closed),
             Effect::Site => self.keep_site(),
             Effect::Page(page) => {
-                self.note_asked(page.id.alert, &page.channels);
+                self.note_requested(page.id.alert, &page.channels);
                 Arc::make_mut(&mut self.paged_by).insert(page.id.alert, self.run.clone());
             }
             Effect::Alert(Transition::Acknowledged { by, .. }, report) => {
@@ -466,27 +466,27 @@ impl Decide {
 
     /// Never waits: what does not fit stays here, in order, until there is room. Only what would not fit here either is
     /// counted as refused.
-    fn tell_people(&mut self, request: Request) {
-        self.untold.push_back(request);
-        self.hand_over_untold();
+    fn send_to_channels(&mut self, request: Request) {
+        self.unsent.push_back(request);
+        self.flush_unsent();
     }
 
-    fn hand_over_untold(&mut self) {
+    fn flush_unsent(&mut self) {
         let notify = self.notify.clone();
-        while let Some(request) = self.untold.pop_front() {
+        while let Some(request) = self.unsent.pop_front() {
             match notify.try_reserve() {
                 Ok(place) => place.send(notify::Command::Request(request)),
                 Err(TrySendError::Full(())) => {
-                    self.untold.push_front(request);
+                    self.unsent.push_front(request);
                     break;
                 }
                 Err(TrySendError::Closed(())) => self.give_up(&request, "nothing sends it any more"),
             }
         }
-        while self.untold.len() > UNTOLD {
+        while self.unsent.len() > MAX_UNSENT {
             // The channels must arrive: what comes after them goes to where they lead.
-            let least = self.untold.iter().position(|request| !matches!(request, Request::Channels(..)));
-            let Some(request) = least.and_then(|least| self.untold.remove(least)) else { break };
+            let least = self.unsent.iter().position(|request| !matches!(request, Request::Channels(..)));
+            let Some(request) = least.and_then(|least| self.unsent.remove(least)) else { break };
             self.give_up(&request, "too many notifications wait");
         }
     }
@@ -512,7 +512,7 @@ impl Decide {
 
     /// What is told of an alert that is over is of no use any more.
     fn forget(&mut self, alert: &AlertId) {
-        Arc::make_mut(&mut self.told).remove(alert);
+        Arc::make_mut(&mut self.delivered).remove(alert);
         Arc::make_mut(&mut self.acknowledged_by).remove(alert);
         Arc::make_mut(&mut self.paged_by).remove(alert);
     }

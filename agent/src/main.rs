@@ -1,7 +1,6 @@
 //! The daemon and its command line.
 
 mod api;
-mod chance;
 mod check;
 mod checkpoint;
 mod cli;
@@ -17,12 +16,12 @@ mod findings;
 mod health;
 mod notify;
 mod output;
+mod random;
 mod recording;
 mod replay;
 mod resume;
 mod schema;
 mod sense;
-
 mod store;
 mod sync;
 mod transition;

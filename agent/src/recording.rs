@@ -30,7 +30,7 @@ use tilth_core::time::{Span, Uptime, WallTime};
 use tracing::warn;
 
 use crate::output::counted;
-use crate::resume::{Beginning, Number};
+use crate::resume::{EngineStart, Number};
 
 /// Of the lines below; another one when they change.
 pub(crate) const FORMAT: u32 = 2;
@@ -60,7 +60,7 @@ pub(crate) enum Entry {
         /// Of the program.
         version: String,
         configuration: Box<Merged>,
-        beginning: Box<Beginning>,
+        beginning: Box<EngineStart>,
     },
     Tick,
     Reading {
@@ -170,7 +170,7 @@ impl Recording {
     }
 
     /// A process begins.
-    pub(crate) fn begin(&mut self, beginning: Beginning, configuration: Merged) {
+    pub(crate) fn begin(&mut self, beginning: EngineStart, configuration: Merged) {
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let (configuration, beginning) = (Box::new(configuration), Box::new(beginning));
         self.line(&Line {

@@ -11,9 +11,9 @@ use tilth_core::plan::Plan;
 use tilth_core::reading::{Quality, Raw};
 use tilth_core::time::{Stamp, Uptime, WallTime};
 
-/// What a process begins with.
+/// State that the engine of a process starts from; part of a recording.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Beginning {
+pub(crate) struct EngineStart {
     /// The number of this boot.
     pub(crate) boot: u32,
     /// The instant, on the clock that the engine runs on.
@@ -23,7 +23,7 @@ pub(crate) struct Beginning {
     /// What the engine remembered, if anything was kept.
     pub(crate) snapshot: Option<Snapshot>,
     /// Readings that were kept after it.
-    pub(crate) after: Vec<Again>,
+    pub(crate) after: Vec<KeptReading>,
     /// Numbers of alerts up to this one may be in use.
     pub(crate) alerts_after: Option<AlertId>,
     /// Which numbers may be given; all of them in a recording from before they were reserved.
@@ -31,9 +31,9 @@ pub(crate) struct Beginning {
     pub(crate) reserve: Option<Reserve>,
 }
 
-/// A reading that goes through the engine a second time.
+/// A stored reading newer than the snapshot: goes through the engine a second time.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Again {
+pub(crate) struct KeptReading {
     /// The boot that its time is of.
     pub(crate) boot: u32,
     pub(crate) sensor: SensorId,
@@ -56,13 +56,13 @@ pub(crate) struct Resumed {
     pub(crate) heard_until: Option<Stamp>,
 }
 
-impl Beginning {
+impl EngineStart {
     fn start(&self) -> Start {
         Start { boot: self.boot, at: self.at, wall: self.wall }
     }
 
     /// An engine that remembers nothing.
-    pub(crate) fn anew(&self, plan: &Arc<Plan>) -> Resumed {
+    pub(crate) fn fresh(&self, plan: &Arc<Plan>) -> Resumed {
         let mut engine = Engine::new(Arc::clone(plan), self.start());
         engine.number_alerts(self.alerts_after.unwrap_or_default(), self.reserve);
         Resumed { engine, effects: Vec::new(), heard_until: None }
@@ -74,7 +74,7 @@ impl Beginning {
     /// # Errors
     /// [`SnapshotError`] when another version took the snapshot.
     pub(crate) fn resume(&self, plan: &Arc<Plan>) -> Result<Resumed, SnapshotError> {
-        let Some(snapshot) = &self.snapshot else { return Ok(self.anew(plan)) };
+        let Some(snapshot) = &self.snapshot else { return Ok(self.fresh(plan)) };
         let mut snapshot = snapshot.clone();
         snapshot.number_alerts(self.alerts_after.unwrap_or_default(), self.reserve);
         let mut engine = Engine::restore(Arc::clone(plan), &snapshot)?;

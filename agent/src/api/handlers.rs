@@ -65,7 +65,7 @@ async fn sensors(State(api): Api) -> Answered<SensorRow> {
 
 async fn alerts(State(api): Api, which: Result<Query<Which>, QueryRejection>) -> Answered<AlertRow> {
     let Query(Which { all }) = which?;
-    let rows = api.look(move |engine, beside, clock| views::alerts(engine, beside, clock, all)).await?;
+    let rows = api.look(move |engine, context, clock| views::alerts(engine, context, clock, all)).await?;
     Ok(api.answer(rows))
 }
 

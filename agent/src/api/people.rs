@@ -20,7 +20,7 @@ use super::state::{ApiState, PATIENCE};
 use super::views;
 use crate::cli::LONGEST;
 use crate::clock::Clock;
-use crate::decide::{Beside, Command};
+use crate::decide::{Command, EngineContext};
 
 /// As much of a name is kept.
 const MAX_NAME: usize = 80;
@@ -36,8 +36,8 @@ impl ApiState {
     pub(super) async fn acknowledge(&self, alert: u64, wanted: &Acknowledge) -> Result<AlertRow, Problem> {
         let (span, by) = (span(wanted.for_s)?, name(&wanted.by)?);
         self.change(|answer| Command::Acknowledge { alert: AlertId(alert), span, by, answer }).await?;
-        let look = move |engine: &Engine, beside: &Beside<'_>, clock: &Clock| {
-            views::alert_of(engine, beside, clock, alert).ok_or_else(|| open_alerts(engine))
+        let look = move |engine: &Engine, context: &EngineContext<'_>, clock: &Clock| {
+            views::alert_of(engine, context, clock, alert).ok_or_else(|| open_alerts(engine))
         };
         self.look(look)
             .await?

@@ -15,7 +15,7 @@ use super::rows::Answer;
 use super::views::wall;
 use crate::clock::Clock;
 use crate::configuration::{ConfigStatus, Retry};
-use crate::decide::{Beside, Command, Live};
+use crate::decide::{Command, EngineContext, Live};
 use crate::health::SharedMarks;
 use crate::notify;
 use crate::sense::queue::Queue;
@@ -92,11 +92,11 @@ impl ApiState {
     /// Has decide look at its engine, between two inputs.
     pub(super) async fn look<T: Send + 'static>(
         &self,
-        look: impl FnOnce(&Engine, &Beside<'_>, &Clock) -> T + Send + 'static,
+        look: impl FnOnce(&Engine, &EngineContext<'_>, &Clock) -> T + Send + 'static,
     ) -> Result<T, Problem> {
         let clock = self.clock.clone();
         self.ask(|answer| {
-            Command::Look(Box::new(move |engine, beside| drop(answer.send(look(engine, beside, &clock)))))
+            Command::Query(Box::new(move |engine, context| drop(answer.send(look(engine, context, &clock)))))
         })
         .await
     }

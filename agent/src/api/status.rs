@@ -29,9 +29,9 @@ const MAX_GIVEN_UP: u32 = 8;
 
 impl ApiState {
     pub(super) async fn status(&self) -> StatusRow {
-        let looked = self.look(|engine, beside, clock| {
+        let looked = self.look(|engine, context, clock| {
             let (silences, schedules) = (views::silences(engine, clock), views::schedules(engine));
-            (engine.now().boot, Some(views::counts(engine)), silences, schedules, Some(beside.figures.clone()))
+            (engine.now().boot, Some(views::counts(engine)), silences, schedules, Some(context.figures.clone()))
         });
         let nothing = |_| (self.boot, None, Vec::new(), Vec::new(), None);
         let (boot, alerts, silences, schedules, figures) = looked.await.unwrap_or_else(nothing);

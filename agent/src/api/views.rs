@@ -13,7 +13,7 @@ use tilth_core::value::{Steps, Value};
 
 use super::rows::{AlertCounts, AlertRow, Digits, ScheduleRow, SensorRow, SilenceRow};
 use crate::clock::Clock;
-use crate::decide::{Beside, cause, unread};
+use crate::decide::{EngineContext, cause, unread};
 
 /// RFC 3339 in UTC.
 pub(super) fn wall(at: Option<WallTime>) -> Option<String> {
@@ -21,12 +21,12 @@ pub(super) fn wall(at: Option<WallTime>) -> Option<String> {
 }
 
 /// Every sensor, by id.
-pub(super) fn sensors(engine: &Engine, beside: &Beside<'_>, clock: &Clock) -> Vec<SensorRow> {
+pub(super) fn sensors(engine: &Engine, context: &EngineContext<'_>, clock: &Clock) -> Vec<SensorRow> {
     let (plan, now) = (engine.plan(), now(engine, clock).uptime);
     let row = |view: SensorView| {
         let sensor = plan.sensor(view.sensor);
         let newest = view.newest;
-        let (state, why) = state_of(engine, beside, (sensor, newest), now).unzip();
+        let (state, why) = state_of(engine, context, (sensor, newest), now).unzip();
         let (why, view) = (why.flatten(), &view);
         SensorRow {
             sensor: sensor.id.clone(),
@@ -37,7 +37,7 @@ pub(super) fn sensors(engine: &Engine, beside: &Beside<'_>, clock: &Clock) -> Ve
             quality: view.quality.map(|quality| quality.name().to_owned()),
             at: newest.and_then(|(_, at)| wall(at.wall)),
             age_s: newest.map(|(_, at)| (now - at.uptime).as_secs_f64()),
-            why: why.or_else(|| why_of_sensor(engine, beside, view)),
+            why: why.or_else(|| why_of_sensor(engine, context, view)),
             state,
         }
     };
@@ -47,7 +47,7 @@ pub(super) fn sensors(engine: &Engine, beside: &Beside<'_>, clock: &Clock) -> Ve
 /// How the bus or the hub is that a sensor stands for, and why; nothing for a sensor that measures something.
 fn state_of(
     engine: &Engine,
-    beside: &Beside<'_>,
+    context: &EngineContext<'_>,
     (sensor, newest): (&Sensor, Option<(Value, Stamp)>),
     now: Uptime,
 ) -> Option<(String, Option<String>)> {
@@ -55,10 +55,10 @@ fn state_of(
         let (accepts, _) = newest.filter(|_| sensor.id == SensorId::hub_accepts())?;
         return Some((if accepts.steps == Steps(0) { "refuses" } else { "accepts" }.to_owned(), None));
     };
-    if let Some(reason) = beside.buses.get(bus)? {
+    if let Some(reason) = context.buses.get(bus)? {
         return Some(("down".to_owned(), Some(reason.clone())));
     }
-    if let Some(why) = unread(engine, beside.unread, &sensor.id) {
+    if let Some(why) = unread(engine, context.unread, &sensor.id) {
         return Some(("up".to_owned(), Some(format!("lines come, and none has a value: {why}"))));
     }
     let silent = engine.bus_silent_since(bus).map(|since| {
@@ -69,9 +69,9 @@ fn state_of(
 }
 
 /// Why a sensor has no value that is believed.
-fn why_of_sensor(engine: &Engine, beside: &Beside<'_>, view: &SensorView) -> Option<String> {
+fn why_of_sensor(engine: &Engine, context: &EngineContext<'_>, view: &SensorView) -> Option<String> {
     let sensor = engine.plan().sensor(view.sensor);
-    let fault = beside.faults.get(&sensor.id).map(ToString::to_string);
+    let fault = context.faults.get(&sensor.id).map(ToString::to_string);
     if let Some(why) = fault.or_else(|| engine.doubt(view.sensor)) {
         return Some(why);
     }
@@ -79,7 +79,7 @@ fn why_of_sensor(engine: &Engine, beside: &Beside<'_>, view: &SensorView) -> Opt
         return None;
     }
     let bus = sensor.bus.as_ref()?;
-    match (beside.buses.get(bus)?, beside.absent.get(bus)) {
+    match (context.buses.get(bus)?, context.absent.get(bus)) {
         (Some(_), _) => Some(format!("bus {bus} is down")),
         (None, Some(absent)) => absent.get(&sensor.id).map(ToString::to_string),
         (None, None) => view.quality.is_none().then(|| format!("no line has come from bus {bus}")),
@@ -94,23 +94,23 @@ fn now(engine: &Engine, clock: &Clock) -> Stamp {
 }
 
 /// Alerts that are open, by number; `all`: those that are pending too.
-pub(super) fn alerts(engine: &Engine, beside: &Beside<'_>, clock: &Clock, all: bool) -> Vec<AlertRow> {
+pub(super) fn alerts(engine: &Engine, context: &EngineContext<'_>, clock: &Clock, all: bool) -> Vec<AlertRow> {
     let mut alerts: Vec<AlertRow> = engine
         .alerts()
         .filter(|view| all || !matches!(view.standing, Standing::Pending(_)))
-        .map(|view| alert(&view, engine, beside, now(engine, clock)))
+        .map(|view| alert(&view, engine, context, now(engine, clock)))
         .collect();
     alerts.sort_by_key(|row| row.alert.unwrap_or(u64::MAX));
     alerts
 }
 
 /// The alert of that number, if it is open.
-pub(super) fn alert_of(engine: &Engine, beside: &Beside<'_>, clock: &Clock, number: u64) -> Option<AlertRow> {
+pub(super) fn alert_of(engine: &Engine, context: &EngineContext<'_>, clock: &Clock, number: u64) -> Option<AlertRow> {
     let view = engine.alerts().find(|view| view.report.alert == Some(AlertId(number)));
-    view.map(|view| alert(&view, engine, beside, now(engine, clock)))
+    view.map(|view| alert(&view, engine, context, now(engine, clock)))
 }
 
-fn alert(view: &AlertView, engine: &Engine, beside: &Beside<'_>, now: Stamp) -> AlertRow {
+fn alert(view: &AlertView, engine: &Engine, context: &EngineContext<'_>, now: Stamp) -> AlertRow {
     let AlertView { standing, silenced_until, inhibition, report } = view;
     let Report { key, severity, value, limit, since, reading_at, pages, message, advice, .. } = report;
     let (state, until) = match standing {
@@ -118,8 +118,8 @@ fn alert(view: &AlertView, engine: &Engine, beside: &Beside<'_>, now: Stamp) -> 
         Standing::Firing => ("firing", None),
         Standing::Acknowledged(until) => ("acknowledged", Some(*until)),
     };
-    let cause = cause(engine, beside.faults, beside.absent, key);
-    let person = report.alert.filter(|_| until.is_some()).and_then(|alert| beside.acknowledged_by.get(&alert));
+    let cause = cause(engine, context.faults, context.absent, key);
+    let person = report.alert.filter(|_| until.is_some()).and_then(|alert| context.acknowledged_by.get(&alert));
     AlertRow {
         alert: report.alert.map(|AlertId(id)| id),
         zone: key.zone.clone(),
@@ -142,7 +142,7 @@ fn alert(view: &AlertView, engine: &Engine, beside: &Beside<'_>, now: Stamp) -> 
         pages: *pages,
         message: message.clone(),
         advice: cause.as_ref().and_then(|cause| cause.advice).or(advice.as_deref()).map(str::to_owned),
-        why: cause.map(|cause| cause.why).or_else(|| unread(engine, beside.unread, &key.sensor)),
+        why: cause.map(|cause| cause.why).or_else(|| unread(engine, context.unread, &key.sensor)),
     }
 }
 

@@ -15,7 +15,7 @@ use super::compiled::Compiled;
 use super::probation::{self, BusActivity, Expected, Observation, Observed, Probation, Verdict};
 use super::reporter::{ConfigReporter, ConfigSummary};
 use crate::clock::{self, Clock, Source};
-use crate::decide::{Beside, Command};
+use crate::decide::{Command, EngineContext};
 use crate::findings::Problems;
 use crate::health::SharedMarks;
 use crate::output::{counted, tell};
@@ -75,7 +75,7 @@ impl Applier {
     /// Waits until decide works by what was handed over; `None` where the process ends instead.
     pub(super) async fn taken(&self) -> Option<()> {
         let (done, taken) = oneshot::channel();
-        let _ = self.commands.send(Command::Taken(done)).await;
+        let _ = self.commands.send(Command::Barrier(done)).await;
         taken.await.ok()
     }
 
@@ -103,10 +103,10 @@ impl Applier {
     /// What is known of sensors, buses and memory now; `None` where nothing is decided yet, or any more.
     async fn observe(&self) -> Option<Observation> {
         let (answer, answered) = oneshot::channel();
-        let look = move |engine: &Engine, beside: &Beside<'_>| {
-            let _ = answer.send(sensors(engine, beside));
+        let look = move |engine: &Engine, context: &EngineContext<'_>| {
+            let _ = answer.send(sensors(engine, context));
         };
-        let _ = self.commands.send(Command::Look(Box::new(look))).await;
+        let _ = self.commands.send(Command::Query(Box::new(look))).await;
         let sensors = answered.await.ok()?;
         // The input clock stands still while no reading comes, and that is what is to be found out.
         let is_input = self.clock.source() == Source::Input;
@@ -148,12 +148,12 @@ pub(super) fn rejection(problems: &Problems) -> Value {
     json!({ "state": "refused", "problems": problems.lines })
 }
 
-fn sensors(engine: &Engine, beside: &Beside<'_>) -> BTreeMap<SensorId, Observed> {
+fn sensors(engine: &Engine, context: &EngineContext<'_>) -> BTreeMap<SensorId, Observed> {
     let views = engine.sensors().filter(|view| engine.plan().sensor(view.sensor).stands_for.is_none());
     let observed = views.map(|view| {
         let id = engine.plan().sensor(view.sensor).id.clone();
         let is_good = view.quality.is_some_and(|quality| quality.is_usable() || quality == Quality::Calibrating);
-        let fault = || beside.faults.get(&id).map(ToString::to_string);
+        let fault = || context.faults.get(&id).map(ToString::to_string);
         let quality = || view.quality.map(|quality| format!("its quality is {quality}"));
         let trouble = if is_good { None } else { engine.doubt(view.sensor).or_else(fault).or_else(quality) };
         let newest = view.newest.map(|(_, at)| at);

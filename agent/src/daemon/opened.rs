@@ -14,12 +14,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
-use crate::chance;
 use crate::checkpoint;
 use crate::clock::{Anchor, Clock, Trust};
 use crate::configuration::ConfigStatus;
-use crate::decide::{Begun, Command, StoreReplaced};
+use crate::decide::{Command, RestoredState, StoreReplaced};
 use crate::health::{self, SharedMarks};
+use crate::random;
 use crate::store::thread::{self, InitialStore, News, Progress, Recorder, Settings, StoreHandle};
 use crate::store::{
     AlertNumbers, BLOCK_INTERVAL, Found, LaneStates, Losses, Opened, Options, Policy, Running, Store, StoreError,
@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The store on its thread.
 pub(super) struct OpenStore {
-    pub(super) begun: Begun,
+    pub(super) restored: RestoredState,
     pub(super) progress: Progress,
     pub(super) recorder: Recorder,
     pub(super) handle: StoreHandle,
@@ -63,9 +63,9 @@ pub(super) async fn open(
     let os_boot = clock.boot_id().context("boot id")?;
     let heads = watch::Sender::new(heads_of(Stream(0), &LaneStates::default()));
     let (told, replaced) = watch::channel(StoreReplaced::default());
-    let ears = Arc::new(Ears { clock: clock.clone(), health, config, heads, told, commands });
-    let opening = Opening { path: database(data), options: options.clone(), os_boot, ears: Arc::clone(&ears) };
-    let heard = Arc::clone(&ears);
+    let handler = Arc::new(NewsHandler { clock: clock.clone(), health, config, heads, told, commands });
+    let opening = Opening { path: database(data), options: options.clone(), os_boot, handler: Arc::clone(&handler) };
+    let heard = Arc::clone(&handler);
     let settings = Settings {
         interval: BLOCK_INTERVAL,
         policy: USUAL,
@@ -75,13 +75,13 @@ pub(super) async fn open(
     };
     let (answer, answered) = oneshot::channel();
     let (recorder, handle, thread) = thread::start(|| opening.open(answer), settings).context("store thread")?;
-    let begun = match timeout(PATIENCE, answered).await {
-        Ok(Ok(begun)) => begun,
-        Ok(Err(_)) | Err(_) => ears.without(&hangs()),
+    let restored = match timeout(PATIENCE, answered).await {
+        Ok(Ok(restored)) => restored,
+        Ok(Err(_)) | Err(_) => handler.without(&hangs()),
     };
-    ears.health.progress(recorder.progress());
-    let heads = ears.heads.subscribe();
-    Ok(OpenStore { begun, progress: recorder.progress(), recorder, handle, heads, replaced, thread })
+    handler.health.progress(recorder.progress());
+    let heads = handler.heads.subscribe();
+    Ok(OpenStore { restored, progress: recorder.progress(), recorder, handle, heads, replaced, thread })
 }
 
 /// Opens the database, on the store's thread.
@@ -89,21 +89,21 @@ struct Opening {
     path: PathBuf,
     options: Options,
     os_boot: String,
-    ears: Arc<Ears>,
+    handler: Arc<NewsHandler>,
 }
 
 impl Opening {
     /// Answers with what the database remembers. Where nobody waits for that any more the agent has begun without a
     /// database, and this one is found later.
-    fn open(self, answer: oneshot::Sender<Begun>) -> InitialStore {
-        match begin(&self.path, &self.options, &self.os_boot, &self.ears.clock) {
-            Ok((begun, store)) if !answer.is_closed() => {
-                self.ears.say_begun(&begun, &store);
-                if answer.send(begun).is_ok() { InitialStore::Open(Box::new(store)) } else { self.missing(hangs()) }
+    fn open(self, answer: oneshot::Sender<RestoredState>) -> InitialStore {
+        match begin(&self.path, &self.options, &self.os_boot, &self.handler.clock) {
+            Ok((restored, store)) if !answer.is_closed() => {
+                self.handler.opened(&restored, &store);
+                if answer.send(restored).is_ok() { InitialStore::Open(Box::new(store)) } else { self.missing(hangs()) }
             }
             Ok(_) => self.missing(hangs()),
             Err(error) => {
-                let _ = answer.send(self.ears.without(&error));
+                let _ = answer.send(self.handler.without(&error));
                 self.missing(error)
             }
         }
@@ -124,7 +124,7 @@ pub(super) fn database(data: &Path) -> PathBuf {
 }
 
 /// A boot in the database of the folder, with what is remembered from before it.
-fn begin(path: &Path, options: &Options, os_boot: &str, clock: &Clock) -> Result<(Begun, Store), StoreError> {
+fn begin(path: &Path, options: &Options, os_boot: &str, clock: &Clock) -> Result<(RestoredState, Store), StoreError> {
     let (mut store, opened) = Store::open(path, options)?;
     let mut remarks = remarks(&opened);
     let kept = store.snapshot().unwrap_or_else(|error| {
@@ -141,7 +141,7 @@ fn begin(path: &Path, options: &Options, os_boot: &str, clock: &Clock) -> Result
         }),
         None => Vec::new(),
     };
-    let begun = Begun {
+    let restored = RestoredState {
         boot,
         snapshot: kept.map(|kept| kept.bytes),
         after,
@@ -150,14 +150,14 @@ fn begin(path: &Path, options: &Options, os_boot: &str, clock: &Clock) -> Result
         missing: opened.missing,
         remarks,
     };
-    Ok((begun, store))
+    Ok((restored, store))
 }
 
 /// No alert above this number has been raised before. It is a random one where that is not known.
 fn last_number(store: &Store, opened: &Opened, kept: Option<&StoredCheckpoint>) -> u64 {
     let last = kept.and_then(|kept| checkpoint::last_number(&kept.bytes)).unwrap_or(0).max(store.alerts_until());
     let is_unknown = opened.missing.is_some() || (last == 0 && opened.found != Found::Nothing);
-    if is_unknown { chance::alert_number(last) } else { last }
+    if is_unknown { random::alert_number(last) } else { last }
 }
 
 /// The time of day that an earlier run of this boot learnt, for as long as nothing better is known.
@@ -171,9 +171,10 @@ fn recall_time(store: &Store, boot: u32, clock: &Clock) {
 
 fn remarks(opened: &Opened) -> Vec<String> {
     let damaged = match &opened.found {
-        Found::Damaged { reason, moved_to } => {
-            Some(format!("the database was damaged ({reason}) and lies in {}; a new one was begun", moved_to.display()))
-        }
+        Found::Damaged { reason, moved_to } => Some(format!(
+            "the database was damaged ({reason}) and lies in {}; a new one was restored",
+            moved_to.display()
+        )),
         Found::Nothing | Found::Database => None,
     };
     let stream = opened.new_stream.map(|why| format!("a new stream begins: {why}"));
@@ -185,7 +186,7 @@ fn say(remarks: &[String]) {
 }
 
 /// Who hears what the store's thread has to say.
-struct Ears {
+struct NewsHandler {
     clock: Clock,
     health: SharedMarks,
     config: ConfigStatus,
@@ -194,28 +195,28 @@ struct Ears {
     commands: mpsc::Sender<Command>,
 }
 
-impl Ears {
+impl NewsHandler {
     /// Says what was found in the database, and where its lanes stand.
-    fn say_begun(&self, begun: &Begun, store: &Store) {
-        say(&begun.remarks);
+    fn opened(&self, restored: &RestoredState, store: &Store) {
+        say(&restored.remarks);
         // A person who looks has often started it again before.
         let before = store.reader().said_missing(health::MOST_MISSING).unwrap_or_default();
         before.into_iter().rev().for_each(|said| self.health.missing(said));
-        if let Some(missing) = &begun.missing {
+        if let Some(missing) = &restored.missing {
             self.health.say_missing(missing, self.clock.now().1, &self.config.local());
         }
         self.heads.send_replace(heads_of(store.stream(), &store.lanes()));
     }
 
     /// A boot that nothing is remembered for, and nothing kept of as long as that is so.
-    fn without(&self, error: &StoreError) -> Begun {
+    fn without(&self, error: &StoreError) -> RestoredState {
         self.health.store_trouble(Some(error.to_string()));
         let remark = format!("{error}; the farm is watched and pages go out, but nothing from before is remembered");
         let remarks = vec![remark];
         say(&remarks);
         // None are reserved.
         let alerts = AlertNumbers::default();
-        Begun { boot: 0, snapshot: None, after: Vec::new(), alerts, new_stream: false, missing: None, remarks }
+        RestoredState { boot: 0, snapshot: None, after: Vec::new(), alerts, new_stream: false, missing: None, remarks }
     }
 
     fn say_missing(&self, opened: &Opened) {
@@ -224,7 +225,7 @@ impl Ears {
     }
 
     fn hear(&self, news: News<'_>) {
-        let Ears { clock, health, config, heads, told, commands } = self;
+        let NewsHandler { clock, health, config, heads, told, commands } = self;
         match news {
             News::Rows(stream, lanes) => {
                 heads.send_replace(heads_of(stream, &lanes));
@@ -319,7 +320,7 @@ mod tests {
         let folder = Folder::new();
         drop(booted(&folder));
         let clock = Clock::new(Source::Input);
-        let ears = Arc::new(Ears {
+        let handler = Arc::new(NewsHandler {
             config: ConfigStatus::new(clock.clone(), String::new(), Local::UTC),
             health: SharedMarks::new(clock.clone()),
             clock,
@@ -328,8 +329,8 @@ mod tests {
             commands: mpsc::channel(1).0,
         });
         let os_boot = "boot-b".to_owned();
-        let opening = Opening { path: folder.database(), options: options(), os_boot, ears: Arc::clone(&ears) };
-        let heard = Arc::clone(&ears);
+        let opening = Opening { path: folder.database(), options: options(), os_boot, handler: Arc::clone(&handler) };
+        let heard = Arc::clone(&handler);
         let settings = Settings {
             interval: BLOCK_INTERVAL,
             policy: USUAL,
@@ -345,7 +346,7 @@ mod tests {
         recorder.record(commit);
         recorder.stop();
         thread.join().unwrap();
-        assert_eq!(ears.told.borrow().boot, Some(2), "the engine is told");
+        assert_eq!(handler.told.borrow().boot, Some(2), "the engine is told");
         let (store, _) = open(&folder);
         let boots: Vec<u32> = store.reader().boots().unwrap().iter().map(|boot| boot.number).collect();
         assert_eq!(boots, [1, 2]);

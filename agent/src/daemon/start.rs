@@ -16,15 +16,15 @@ use super::systemd::{Notifier, Reporter};
 use super::tasks::Tasks;
 use crate::api::socket::{self, NotTaken, Taken};
 use crate::api::{self, ApiState, ChangeLimit};
-use crate::chance::Run;
 use crate::checkpoint;
 use crate::cli;
 use crate::clock::{Clock, Source};
 use crate::configuration::{ConfigStatus, Configuration, Enrolment, Received, Retry, Startup, Surroundings};
-use crate::decide::{self, Begun, Command, Live, StoreReplaced, Tools};
+use crate::decide::{self, Command, Handles, Live, RestoredState, StoreReplaced};
 use crate::health::SharedMarks;
 use crate::notify;
 use crate::output::counted;
+use crate::random::RunId;
 use crate::recording::Recording;
 use crate::sense::Senses;
 use crate::sense::host::Machine;
@@ -86,8 +86,8 @@ impl Tasks {
             commands: base.commands.clone(),
             sources: changed_sources,
         };
-        let begun = Configuration::begin(startup, around).await;
-        let (configuration, configured, first_sources) = begun.context("threads of the configuration")?;
+        let restored = Configuration::begin(startup, around).await;
+        let (configuration, configured, first_sources) = restored.context("threads of the configuration")?;
         let (bundles, received) = mpsc::channel(1);
         let (retries, retried) = mpsc::channel(1);
         let (notify, notices) = mpsc::channel(notify::COMMANDS);
@@ -102,13 +102,13 @@ impl Tasks {
         if let Some(socket) = socket {
             serving.spawn(api::connections::run(socket, Arc::new(base.api_state(&notify, &store, retries))));
         }
-        let senses = base.senses(&store.begun);
+        let senses = base.senses(&store.restored);
         let reporting = notifier.map(|notifier| tokio::spawn(base.reporter(notifier).run()));
-        let OpenStore { begun, progress, recorder, handle, replaced, thread, .. } = store;
-        let tools = base.tools(recorder, replaced, notify)?;
+        let OpenStore { restored, progress, recorder, handle, replaced, thread, .. } = store;
+        let handles = base.handles(recorder, replaced, notify)?;
         let deciding =
             tokio::spawn(decide_from_the_first(base.queue.clone(), base.clock.clone(), heard, outcomes, move || {
-                decide::begin(begun, configured, tools)
+                decide::begin(restored, configured, handles)
             }));
         let mut tasks = Tasks {
             senses,
@@ -137,9 +137,9 @@ impl Base<'_> {
         opened::open(&self.wanted.data, &self.clock, health, config, has_run, self.commands.clone()).await
     }
 
-    fn senses(&self, begun: &Begun) -> Senses {
+    fn senses(&self, restored: &RestoredState) -> Senses {
         let machine = Machine { root: PathBuf::from("/"), disk: self.wanted.data.clone() };
-        let seen_labels = begun.snapshot.as_deref().map(checkpoint::seen_labels).unwrap_or_default();
+        let seen_labels = restored.snapshot.as_deref().map(checkpoint::seen_labels).unwrap_or_default();
         Senses::new(self.clock.clone(), self.queue.clone(), machine, seen_labels)
     }
 
@@ -177,7 +177,7 @@ impl Base<'_> {
     ) -> ApiState {
         ApiState {
             device: self.device.clone(),
-            boot: store.begun.boot,
+            boot: store.restored.boot,
             clock: self.clock.clone(),
             started: Instant::now(),
             config: self.config.clone(),
@@ -196,18 +196,18 @@ impl Base<'_> {
         }
     }
 
-    fn tools(
+    fn handles(
         &self,
         recorder: Recorder,
         replaced: watch::Receiver<StoreReplaced>,
         notify: mpsc::Sender<notify::Command>,
-    ) -> anyhow::Result<Tools> {
+    ) -> anyhow::Result<Handles> {
         let recording = match &self.wanted.record {
             Some(path) => Some(Recording::open(path).with_context(|| path.display().to_string())?),
             None => None,
         };
         let (device, clock, live) = (self.device.clone(), self.clock.clone(), self.live.clone());
-        Ok(Tools { device, run: Run::draw(), clock, recorder, replaced, notify, live, recording })
+        Ok(Handles { device, run: RunId::random(), clock, recorder, replaced, notify, live, recording })
     }
 }
 

@@ -13,24 +13,24 @@ use tilth_core::time::Stamp;
 use tilth_notify::notification::Notification;
 use tokio::sync::{broadcast, mpsc, watch};
 
-use super::fault::SaidFaults;
+use super::fault::LoggedFaults;
 use super::keep::{self, StoreReplaced};
 use super::live::{Live, Show};
 use super::{Configured, Decide, Faults, Figures};
-use crate::chance::{self, Run};
-use crate::checkpoint::{AcknowledgedBy, Checkpoint, LastTold};
+use crate::checkpoint::{AcknowledgedBy, Checkpoint, LastDelivered};
 use crate::clock::Clock;
 use crate::notify;
 use crate::notify::dispatch::{Request, notification_id};
+use crate::random::{self, RunId};
 use crate::recording::Recording;
-use crate::resume::{Again, Beginning, Number, Resumed};
+use crate::resume::{EngineStart, KeptReading, Number, Resumed};
 use crate::sense::line::SeenLabels;
 use crate::store::read::Recorded;
 use crate::store::thread::Recorder;
 use crate::store::{AlertNumbers, Commit, Missing, Watched};
 
 /// What the store gave when it was opened.
-pub(crate) struct Begun {
+pub(crate) struct RestoredState {
     /// The number of this boot; 0 where there is no database to count it.
     pub(crate) boot: u32,
     /// The snapshot's bytes, if there are any.
@@ -48,9 +48,9 @@ pub(crate) struct Begun {
 }
 
 /// What the task works with.
-pub(crate) struct Tools {
+pub(crate) struct Handles {
     pub(crate) device: Id,
-    pub(crate) run: Run,
+    pub(crate) run: RunId,
     pub(crate) clock: Clock,
     pub(crate) recorder: Recorder,
     /// Says when the store became another one.
@@ -61,57 +61,57 @@ pub(crate) struct Tools {
 }
 
 /// Makes the engine of this boot, with everything that was kept before it ended.
-pub(crate) fn begin(begun: Begun, configured: Configured, mut tools: Tools) -> Decide {
+pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles: Handles) -> Decide {
     let Configured { plan, hash, channels, merged } = configured;
-    let (at, wall) = tools.clock.now();
-    let mut remarks = begun.remarks;
-    let Remembered { snapshot, mut told, mut acknowledged_by, mut paged_by, seen_labels } =
-        remembered(begun.snapshot.as_deref(), &mut remarks);
-    let AlertNumbers { after, until } = begun.alerts;
-    let reserve = Reserve { until: AlertId(until), spare: AlertId(chance::alert_number(until)) };
-    let again = begun.after.into_iter().map(again).collect();
-    let mut beginning = Beginning {
-        boot: begun.boot,
+    let (at, wall) = handles.clock.now();
+    let mut remarks = restored.remarks;
+    let Remembered { snapshot, mut delivered, mut acknowledged_by, mut paged_by, seen_labels } =
+        remembered(restored.snapshot.as_deref(), &mut remarks);
+    let AlertNumbers { after: alerts_after, until } = restored.alerts;
+    let reserve = Reserve { until: AlertId(until), spare: AlertId(random::alert_number(until)) };
+    let after = restored.after.into_iter().map(kept_reading).collect();
+    let mut start = EngineStart {
+        boot: restored.boot,
         at,
         wall,
         snapshot,
-        after: again,
-        alerts_after: Some(AlertId(after)),
+        after,
+        alerts_after: Some(AlertId(alerts_after)),
         reserve: Some(reserve),
     };
-    let Resumed { mut engine, effects, heard_until } = beginning.resume(&plan).unwrap_or_else(|error| {
+    let Resumed { mut engine, effects, heard_until } = start.resume(&plan).unwrap_or_else(|error| {
         remarks.push(format!("what was remembered cannot be used, so all begins anew: {error}"));
-        beginning.snapshot = None;
-        (told, acknowledged_by, paged_by) = Default::default();
-        beginning.anew(&plan)
+        start.snapshot = None;
+        (delivered, acknowledged_by, paged_by) = Default::default();
+        start.fresh(&plan)
     });
     let news: Vec<Effect> = std::iter::from_fn(|| engine.poll()).collect();
     let concerned = concerned(&engine, effects.iter().chain(&news));
-    Arc::make_mut(&mut told).retain(|alert, _| concerned.contains(alert));
+    Arc::make_mut(&mut delivered).retain(|alert, _| concerned.contains(alert));
     Arc::make_mut(&mut acknowledged_by).retain(|alert, _| concerned.contains(alert));
     Arc::make_mut(&mut paged_by).retain(|alert, _| concerned.contains(alert));
-    if let Some(recording) = &mut tools.recording {
-        recording.begin(beginning, merged);
+    if let Some(recording) = &mut handles.recording {
+        recording.begin(start, merged);
     }
-    let live = Show::new(tools.live, &plan);
+    let live = Show::new(handles.live, &plan);
     let watched = Arc::new(Watched::new(plan, hash, engine.site()));
     let mut decide = Decide {
         anchor: None,
         commit: Commit::new(at, Arc::clone(&watched)),
         plan: Arc::clone(engine.plan()),
         engine,
-        told,
+        delivered,
         acknowledged_by,
         paged_by,
-        run: tools.run,
+        run: handles.run,
         reserved: AlertId(until),
         watched,
-        device: tools.device,
-        clock: tools.clock,
-        recorder: tools.recorder,
-        replaced: tools.replaced,
-        notify: tools.notify,
-        untold: VecDeque::new(),
+        device: handles.device,
+        clock: handles.clock,
+        recorder: handles.recorder,
+        replaced: handles.replaced,
+        notify: handles.notify,
+        unsent: VecDeque::new(),
         live,
         buses: BTreeMap::new(),
         unread: BTreeMap::new(),
@@ -119,48 +119,48 @@ pub(crate) fn begin(begun: Begun, configured: Configured, mut tools: Tools) -> D
         seen_labels,
         hub_accepts: None,
         faults: Faults::new(),
-        said_faults: SaidFaults::default(),
-        recording: tools.recording,
+        logged_faults: LoggedFaults::default(),
+        recording: handles.recording,
         figures: Figures::default(),
-        said_drops: super::drops::Said::default(),
+        reported_drops: super::drops::Reported::default(),
     };
     let levels = keep::levels(&decide.engine, &decide.plan);
-    decide.tell_people(Request::Channels(channels, levels));
+    decide.send_to_channels(Request::Channels(channels, levels));
     decide.recall_paged();
-    if begun.new_stream {
-        decide.state_alerts();
+    if restored.new_stream {
+        decide.restate_alerts();
     }
     for effect in effects {
         match &effect {
-            // It may have been told before the end: `tell_again` tells it, as a repeat.
-            Effect::Page(page) => decide.tell_people(Request::Paged(page.id.alert, page.channels.clone())),
-            other => decide.tell(other),
+            // It may have been told before the end: `repeat_pages` tells it, as a repeat.
+            Effect::Page(page) => decide.send_to_channels(Request::Paged(page.id.alert, page.channels.clone())),
+            other => decide.notify_people(other),
         }
-        decide.take(effect);
+        decide.record(effect);
     }
     let new_pages: BTreeSet<PageId> = news.iter().filter_map(page_id).collect();
-    news.into_iter().for_each(|effect| decide.act(effect));
+    news.into_iter().for_each(|effect| decide.perform(effect));
     // Before the first deadline runs: a page that is decided on from here on is no repeat.
-    decide.tell_again(&new_pages);
+    decide.repeat_pages(&new_pages);
     decide.follow_clock();
-    decide.say_start(begun.boot, heard_until, &remarks);
-    begun.missing.iter().for_each(|missing| decide.say_missing(missing));
+    decide.report_start(restored.boot, heard_until, &remarks);
+    restored.missing.iter().for_each(|missing| decide.report_missing(missing));
     decide.flush();
     decide
 }
 
-fn again(kept: Recorded) -> Again {
+fn kept_reading(kept: Recorded) -> KeptReading {
     let Recorded { series, boot, at, quality, raw, .. } = kept;
-    Again { boot, sensor: series.sensor, at, value: Number(raw), quality }
+    KeptReading { boot, sensor: series.sensor, at, value: Number(raw), quality }
 }
 
 /// What the engine remembered, and of each raised alert the last page that was told, by which run, and who took it on.
 #[derive(Default)]
 struct Remembered {
     snapshot: Option<Snapshot>,
-    told: Arc<BTreeMap<AlertId, LastTold>>,
+    delivered: Arc<BTreeMap<AlertId, LastDelivered>>,
     acknowledged_by: Arc<AcknowledgedBy>,
-    paged_by: Arc<BTreeMap<AlertId, Run>>,
+    paged_by: Arc<BTreeMap<AlertId, RunId>>,
     seen_labels: Arc<BTreeMap<Id, SeenLabels>>,
 }
 
@@ -168,7 +168,7 @@ fn remembered(bytes: Option<&[u8]>, remarks: &mut Vec<String>) -> Remembered {
     match bytes.map(serde_json::from_slice::<Checkpoint>) {
         None => Remembered::default(),
         Some(Ok(Checkpoint { engine, told_by, acknowledged_by, paged_by, seen_labels })) => {
-            Remembered { snapshot: Some(engine), told: told_by, acknowledged_by, paged_by, seen_labels }
+            Remembered { snapshot: Some(engine), delivered: told_by, acknowledged_by, paged_by, seen_labels }
         }
         Some(Err(error)) => {
             remarks.push(format!("what was remembered cannot be read, so all begins anew: {error}"));
@@ -194,7 +194,7 @@ fn page_id(effect: &Effect) -> Option<PageId> {
 }
 
 impl Decide {
-    fn say_start(&mut self, boot: u32, heard_until: Option<Stamp>, remarks: &[String]) {
+    fn report_start(&mut self, boot: u32, heard_until: Option<Stamp>, remarks: &[String]) {
         let body = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "boot": boot,
@@ -207,14 +207,14 @@ impl Decide {
 
     /// Before anything is told: whoever was paged before the process ended hears of it when the start itself ends an alert.
     fn recall_paged(&mut self) {
-        let paged = |(alert, told): (&AlertId, &LastTold)| Request::Paged(*alert, told.keys().cloned().collect());
-        let paged: Vec<_> = self.told.iter().map(paged).collect();
-        paged.into_iter().for_each(|request| self.tell_people(request));
+        let paged = |(alert, told): (&AlertId, &LastDelivered)| Request::Paged(*alert, told.keys().cloned().collect());
+        let paged: Vec<_> = self.delivered.iter().map(paged).collect();
+        paged.into_iter().for_each(|request| self.send_to_channels(request));
     }
 
     /// Pages that were decided on before the process ended and are not known to have been told: told again, as repeats, by the
     /// channels of which that is not known. Not those that this start decided on, which have just been told.
-    fn tell_again(&mut self, new: &BTreeSet<PageId>) {
+    fn repeat_pages(&mut self, new: &BTreeSet<PageId>) {
         let plan = Arc::clone(self.engine.plan());
         let open: Vec<_> = self.engine.alerts().filter(|alert| alert.report.pages > 0).collect();
         for alert in open {
@@ -224,14 +224,14 @@ impl Decide {
                 continue;
             }
             let channels = keep::channels(&plan, &alert.report);
-            let told = self.told.get(&number);
+            let told = self.delivered.get(&number);
             let is_open = |channel: &Id| {
                 let last = told.and_then(|told| told.get(channel)).copied().unwrap_or(0);
                 alert.standing == Standing::Firing && last < alert.report.pages
             };
             let open: Vec<Id> = channels.into_iter().filter(is_open).collect();
             if !open.is_empty() {
-                self.note_asked(number, &open);
+                self.note_requested(number, &open);
                 let page = Page { id, cause: Cause::Fired, channels: open.clone(), report: alert.report };
                 let notification = Notification::page(
                     notification_id(&self.device, id, self.paged_by.get(&number)),
@@ -239,7 +239,7 @@ impl Decide {
                     &plan,
                     true,
                 );
-                self.tell_people(Request::Page(Box::new(notification), open));
+                self.send_to_channels(Request::Page(Box::new(notification), open));
             }
         }
     }

@@ -11,7 +11,7 @@ use super::Decide;
 
 impl Decide {
     /// A bus went down or came back.
-    pub(super) fn hear_bus(&mut self, bus: &Id, down: Option<&str>) {
+    pub(super) fn bus_changed(&mut self, bus: &Id, down: Option<&str>) {
         let up = down.is_none();
         self.diagnose("bus", json!({ "bus": bus, "up": up, "reason": down }));
         self.buses.insert(bus.clone(), down.map(str::to_owned));
@@ -20,7 +20,7 @@ impl Decide {
     }
 
     /// Something came from a bus that had nothing for a sensor.
-    pub(super) fn hear_line(&mut self, bus: Id, why: String) {
+    pub(super) fn line_unused(&mut self, bus: Id, why: String) {
         self.unread.insert(bus.clone(), why);
         self.handle(Input::Line(bus));
     }

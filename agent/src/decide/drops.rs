@@ -12,7 +12,7 @@ const AGAIN: Span = Span::from_mins(1);
 
 /// What was said already.
 #[derive(Debug, Default)]
-pub(super) struct Said {
+pub(super) struct Reported {
     values: u64,
     notices: u64,
     at: Option<Uptime>,
@@ -20,17 +20,17 @@ pub(super) struct Said {
 
 impl Decide {
     /// `values` were left out of the queue from the buses since the start. `is_last` says it also within the minute.
-    pub(super) fn say_drops(&mut self, values: u64, is_last: bool) {
+    pub(super) fn report_drops(&mut self, values: u64, is_last: bool) {
         let notices = self.figures.notices_refused;
-        let new_values = values.saturating_sub(self.said_drops.values);
-        let new_notices = notices.saturating_sub(self.said_drops.notices);
+        let new_values = values.saturating_sub(self.reported_drops.values);
+        let new_notices = notices.saturating_sub(self.reported_drops.notices);
         let now = self.now();
-        let is_soon = self.said_drops.at.is_some_and(|at| now - at < AGAIN) && !is_last;
+        let is_soon = self.reported_drops.at.is_some_and(|at| now - at < AGAIN) && !is_last;
         if is_soon || (new_values == 0 && new_notices == 0) {
             return;
         }
-        let from = self.said_drops.at;
-        self.said_drops = Said { values, notices, at: Some(now) };
+        let from = self.reported_drops.at;
+        self.reported_drops = Reported { values, notices, at: Some(now) };
         let since = if from.is_some() { "since this was said last" } else { "since the start" };
         if new_values > 0 {
             let dropped = counted(new_values, "value");

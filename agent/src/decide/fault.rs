@@ -23,16 +23,16 @@ const NAME_ADVICE: &str =
 
 /// What the log has said of the inputs that failed, by sensor.
 #[derive(Debug, Default)]
-pub(super) struct SaidFaults(BTreeMap<SensorId, SaidFault>);
+pub(super) struct LoggedFaults(BTreeMap<SensorId, LoggedFault>);
 
 #[derive(Debug)]
-struct SaidFault {
+struct LoggedFault {
     at: Uptime,
     why: Arc<str>,
     is_over: bool,
 }
 
-impl SaidFaults {
+impl LoggedFaults {
     /// Whether to say now that the input fails.
     fn fails(&mut self, sensor: &SensorId, why: &Arc<str>, now: Uptime) -> bool {
         let is_quiet = self.0.get(sensor).is_some_and(|said| {
@@ -40,7 +40,7 @@ impl SaidFaults {
             is_known || now - said.at < SAY_AGAIN_AFTER
         });
         if !is_quiet {
-            self.0.insert(sensor.clone(), SaidFault { at: now, why: Arc::clone(why), is_over: false });
+            self.0.insert(sensor.clone(), LoggedFault { at: now, why: Arc::clone(why), is_over: false });
         }
         !is_quiet
     }
@@ -54,7 +54,7 @@ impl SaidFaults {
 impl Decide {
     /// Said in the log once, and again when it is something else.
     pub(super) fn input_fails(&mut self, sensor: &SensorId, why: Arc<str>) {
-        if self.said_faults.fails(sensor, &why, self.engine.now().uptime) {
+        if self.logged_faults.fails(sensor, &why, self.engine.now().uptime) {
             warn!(%sensor, "fault: {why}");
         }
         if self.faults.get(sensor) != Some(&why) {
@@ -66,7 +66,7 @@ impl Decide {
     pub(super) fn input_works(&mut self, sample: &Sample) {
         let has_failed =
             !self.faults.is_empty() && sample.value.is_finite() && self.faults.remove(&sample.sensor).is_some();
-        if has_failed && self.said_faults.works(&sample.sensor) {
+        if has_failed && self.logged_faults.works(&sample.sensor) {
             info!(sensor = %sample.sensor, "its input has a value again");
         }
     }
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_fault_that_flickers_is_said_once_in_a_while_and_one_that_lasts_in_the_end() {
-        let (sensor, mut said) = (SensorId::new("a/t").unwrap(), SaidFaults::default());
+        let (sensor, mut said) = (SensorId::new("a/t").unwrap(), LoggedFaults::default());
         let [short, twice]: [Arc<str>; 2] = ["no number".into(), "twice".into()];
         let at = |seconds: i64| Uptime(seconds * 1000);
         assert!(said.fails(&sensor, &short, at(0)) && !said.fails(&sensor, &short, at(1)));

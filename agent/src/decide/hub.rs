@@ -8,7 +8,7 @@ use super::Decide;
 
 impl Decide {
     /// The hub refuses this device, or takes what it says.
-    pub(super) fn hear_hub(&mut self, accepts: bool) {
+    pub(super) fn hub_changed(&mut self, accepts: bool) {
         self.hub_accepts = Some(accepts);
         self.read_hub();
     }

@@ -40,7 +40,7 @@ pub(crate) struct StoreReplaced {
 impl Decide {
     /// Hands what gathered to the store: with windows or events goes what the engine remembers after them.
     pub(super) fn flush(&mut self) {
-        self.hand_over_untold();
+        self.flush_unsent();
         let now = self.engine.now().uptime;
         let is_more_than_readings = !self.commit.windows.is_empty()
             || !self.commit.events.is_empty()
@@ -62,7 +62,7 @@ impl Decide {
         self.commit.alerts_until = Some(self.engine.wanted_reserve().0);
         self.commit.snapshot = Some(Box::new(Checkpoint {
             engine: self.engine.snapshot(),
-            told_by: Arc::clone(&self.told),
+            told_by: Arc::clone(&self.delivered),
             acknowledged_by: Arc::clone(&self.acknowledged_by),
             paged_by: Arc::clone(&self.paged_by),
             seen_labels: Arc::clone(&self.seen_labels),
@@ -86,7 +86,7 @@ impl Decide {
     }
 
     /// Gives the store that became another one what it needs.
-    pub(super) fn take_up(&mut self) {
+    pub(super) fn store_replaced(&mut self) {
         let StoreReplaced { boot, alerts, site, missing } = self.replaced.borrow_and_update().clone();
         if let (Some(boot), 0) = (boot, self.engine.now().boot) {
             let now = self.now();
@@ -99,11 +99,11 @@ impl Decide {
             self.decide(now, Input::Reserved { after: AlertId(alerts.after), until: AlertId(alerts.until) });
         }
         self.keep_everything();
-        missing.iter().for_each(|missing| self.say_missing(missing));
+        missing.iter().for_each(|missing| self.report_missing(missing));
     }
 
     /// For the hub: this of the history is missing here.
-    pub(super) fn say_missing(&mut self, missing: &Missing) {
+    pub(super) fn report_missing(&mut self, missing: &Missing) {
         let Missing { reason, from, until, is_all, is_certain } = missing;
         let body = json!({
             "message": missing.said(self.engine.now().wall, |at| at.to_string()),
@@ -118,7 +118,7 @@ impl Decide {
 
     /// Everything that a new database, or a new stream of the old one, needs. The open alerts first.
     pub(super) fn keep_everything(&mut self) {
-        self.state_alerts();
+        self.restate_alerts();
         if let Some(anchor) = self.anchor {
             self.keep_anchor(anchor);
         }
@@ -128,7 +128,7 @@ impl Decide {
 
     /// Says of each alert that has fired and is not over where it stands. The hub closes those of an earlier stream that are
     /// not stated in a new one.
-    pub(super) fn state_alerts(&mut self) {
+    pub(super) fn restate_alerts(&mut self) {
         let plan = Arc::clone(self.engine.plan());
         let open: Vec<_> =
             self.engine.alerts().filter(|alert| !matches!(alert.standing, Standing::Pending(_))).collect();
@@ -162,8 +162,8 @@ impl Decide {
     }
 
     /// These channels are asked to tell of an alert that is open.
-    pub(super) fn note_asked(&mut self, alert: AlertId, channels: &[Id]) {
-        let told = Arc::make_mut(&mut self.told).entry(alert).or_default();
+    pub(super) fn note_requested(&mut self, alert: AlertId, channels: &[Id]) {
+        let told = Arc::make_mut(&mut self.delivered).entry(alert).or_default();
         for channel in channels {
             told.entry(channel.clone()).or_insert(0);
         }
@@ -174,7 +174,7 @@ impl Decide {
         let Delivery { channel, outcome } = delivery;
         // It may come after the alert is over, and is then of no use.
         if let (true, Some((alert, page))) = (outcome.status.is_final(), self.page_of(&outcome.notification))
-            && let Some(told) = Arc::make_mut(&mut self.told).get_mut(&alert)
+            && let Some(told) = Arc::make_mut(&mut self.delivered).get_mut(&alert)
         {
             let last = told.entry(channel.clone()).or_insert(0);
             *last = (*last).max(page);

@@ -62,9 +62,9 @@ impl Life {
             thread::start(|| InitialStore::Open(store), settings).unwrap()
         };
         let (notify, asked) = mpsc::channel(notify::COMMANDS);
-        let tools = Tools {
+        let handles = Handles {
             device: Id::new("pi").unwrap(),
-            run: Run::of(&format!("at{at_s}")),
+            run: RunId::of(&format!("at{at_s}")),
             clock: clock.clone(),
             recorder,
             replaced: watch::channel(StoreReplaced::default()).1,
@@ -73,7 +73,7 @@ impl Life {
             recording: None,
         };
         let alerts = AlertNumbers { after: 0, until: 100 };
-        let begun = Begun {
+        let restored = RestoredState {
             boot: 1,
             snapshot,
             after: Vec::new(),
@@ -82,7 +82,7 @@ impl Life {
             missing: None,
             remarks: Vec::new(),
         };
-        Life { decide: begin(begun, configured(farm), tools), clock, asked, _folder: folder }
+        Life { decide: begin(restored, configured(farm), handles), clock, asked, _folder: folder }
     }
 
     fn level(&mut self, at_s: i64, level: f64) {
@@ -233,10 +233,10 @@ fn channels_are_known_before_the_engine_speaks_by_the_plan_that_has_them() {
     let mut life = Life::begin(0, FARM, None);
     life.level(10, 31.0);
     life.expect(&["channels"]);
-    life.decide.obey(Command::Plan(Box::new(configured(&format!("{FARM}{RULE}")))));
+    life.decide.handle_command(Command::Plan(Box::new(configured(&format!("{FARM}{RULE}")))));
     life.expect(&["channels", "page pi-1-1-at0 log"]);
     // What fired by the plan of before, and that it is over by this one.
-    life.decide.obey(Command::Plan(Box::new(configured(FARM))));
+    life.decide.handle_command(Command::Plan(Box::new(configured(FARM))));
     life.expect(&["channels", "pi-1-resolved-at0"]);
 }
 
@@ -260,14 +260,14 @@ fn a_page_that_is_given_up_is_an_event_and_is_not_told_again_at_the_next_start()
 fn channels_outlast_a_queue_that_is_full() {
     let mut life = Life::begin(0, FARM, None);
     for _ in 0..notify::COMMANDS {
-        life.decide.tell_people(Request::Acknowledged(AlertId(1)));
+        life.decide.send_to_channels(Request::Acknowledged(AlertId(1)));
     }
-    life.decide.obey(Command::Plan(Box::new(configured(&format!("{FARM}{RULE}")))));
-    for _ in 0..=UNTOLD {
-        life.decide.tell_people(Request::Acknowledged(AlertId(2)));
+    life.decide.handle_command(Command::Plan(Box::new(configured(&format!("{FARM}{RULE}")))));
+    for _ in 0..=MAX_UNSENT {
+        life.decide.send_to_channels(Request::Acknowledged(AlertId(2)));
     }
     assert!(life.decide.figures.notices_refused > 0);
-    let waits = life.decide.untold.iter().filter(|request| matches!(request, Request::Channels(..))).count();
+    let waits = life.decide.unsent.iter().filter(|request| matches!(request, Request::Channels(..))).count();
     assert_eq!(waits, 1);
 }
 
@@ -295,8 +295,8 @@ async fn a_page_leaves_before_the_store_is_handed_its_event_and_before_the_next_
     while !matches!(asked.recv().await, Some(notify::Command::Request(Request::Page(..)))) {}
     assert_eq!(progress.unwritten_from(), None, "the store was handed the event first");
     let (look, looked) = oneshot::channel();
-    let count = |_: &Engine, beside: &Beside<'_>| look.send(beside.figures.readings).unwrap();
-    commands.send(Command::Look(Box::new(count))).await.unwrap();
+    let count = |_: &Engine, context: &EngineContext<'_>| look.send(context.figures.readings).unwrap();
+    commands.send(Command::Query(Box::new(count))).await.unwrap();
     let decided = looked.await.unwrap();
     assert!(decided < values as u64, "all {values} values were decided on first");
     let (done, stopped) = oneshot::channel();
@@ -310,7 +310,7 @@ fn values_that_were_left_out_are_said_once_a_minute() {
     let said = |life: &mut Life, at_s: i64, dropped: u64, is_last: bool| {
         life.clock.observe(WallTime(at_s * 1000));
         life.decide.commit.events.clear();
-        life.decide.say_drops(dropped, is_last);
+        life.decide.report_drops(dropped, is_last);
         let events = life.decide.commit.events.iter().map(|event| (event.kind.clone(), event.body["values"].clone()));
         events.collect::<Vec<_>>()
     };

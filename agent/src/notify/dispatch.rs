@@ -16,7 +16,7 @@ use tilth_notify::message::{DeliveryStatus, Failure, Outcome};
 use tilth_notify::notification::Notification;
 use tilth_notify::queue::{self, Limits, Next, Queue};
 
-use crate::chance::Run;
+use crate::random::RunId;
 
 /// What the agent asks of its channels.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,7 +64,7 @@ impl Request {
     pub(crate) fn of(
         effect: &Effect,
         plan: &Plan,
-        (device, run): (&Id, &Run),
+        (device, run): (&Id, &RunId),
         cause: impl Fn(&AlertKey) -> Option<Diagnosis>,
     ) -> Option<Request> {
         match effect {
@@ -90,7 +90,7 @@ impl Request {
 
 /// `DEVICE-ALERT-PAGE-RUN`, where RUN names the run of the agent that decided on the page; without it of one that was decided
 /// on before runs had names.
-pub(crate) fn notification_id(device: &Id, page: PageId, run: Option<&Run>) -> String {
+pub(crate) fn notification_id(device: &Id, page: PageId, run: Option<&RunId>) -> String {
     let run = run.map_or(String::new(), |run| format!("-{run}"));
     format!("{device}-{page}{run}")
 }

@@ -9,7 +9,7 @@ use tilth_core::time::{Stamp, WallTime};
 use super::error::StoreError;
 use super::row::{int, uint};
 use super::{Reader, Store};
-use crate::chance;
+use crate::random;
 
 /// A boot of the device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,7 +128,7 @@ impl Store {
             self.new_stream("the device began without its database")?;
         }
         // Without a word of earlier numbers: from where none of them was.
-        let after = if self.alerts_until > 0 { self.alerts_until } else { chance::alert_number(0) };
+        let after = if self.alerts_until > 0 { self.alerts_until } else { random::alert_number(0) };
         let (_, alerts) = self.begin_boot(&running.os_boot, after)?;
         Ok(Remembered { is_known, site, alerts })
     }

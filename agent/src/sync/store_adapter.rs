@@ -145,7 +145,7 @@ impl StoreAdapter {
 
     async fn live(&self) -> Vec<Live> {
         let (answer, answered) = oneshot::channel();
-        let look = Command::Look(Box::new(move |engine, _| {
+        let look = Command::Query(Box::new(move |engine, _| {
             let _ = answer.send(newest(engine));
         }));
         if self.commands.try_send(look).is_err() {

@@ -25,7 +25,7 @@ use super::super::{Configuration, FileChanges, Retry};
 use super::*;
 use crate::checkpoint::AcknowledgedBy;
 use crate::clock::Clock;
-use crate::decide::{Beside, Command, Faults, Figures};
+use crate::decide::{Command, EngineContext, Faults, Figures};
 use crate::health::{Bus, SharedMarks};
 use crate::sense::Sources;
 use crate::sense::bus::HealthHandle;
@@ -205,10 +205,10 @@ impl Bench {
     fn obey(&mut self, command: Command) -> Option<String> {
         match command {
             Command::Plan(configured) => self.plan(configured.plan),
-            Command::Taken(done) => done.send(()).unwrap(),
-            Command::Look(look) => {
+            Command::Barrier(done) => done.send(()).unwrap(),
+            Command::Query(look) => {
                 self.read();
-                let beside = Beside {
+                let beside = EngineContext {
                     figures: &Figures::default(),
                     acknowledged_by: &AcknowledgedBy::default(),
                     faults: &Faults::default(),
@@ -420,7 +420,7 @@ fn a_bundle_that_the_agent_does_not_outlive_is_given_up() {
         for _ in 0..TRIES {
             let _answered = bench.send(&one).await;
             // The process ends over it: nobody answers.
-            while !matches!(bench.commands.recv().await.unwrap(), Command::Taken(_)) {}
+            while !matches!(bench.commands.recv().await.unwrap(), Command::Barrier(_)) {}
             assert_eq!(bench.good(), None);
             bench = bench.again().await;
         }

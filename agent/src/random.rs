@@ -1,4 +1,4 @@
-//! What is drawn at random where nothing on the disk can vouch for it: the name of a run, and numbers of alerts.
+//! Random values: the id of a run, and alert numbers where none are reserved on the disk.
 
 use std::fmt;
 
@@ -15,22 +15,22 @@ const RUN_LETTERS: usize = 8;
 /// second time for something else, whatever of earlier runs is forgotten.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Run(String);
+pub(crate) struct RunId(String);
 
-impl Run {
+impl RunId {
     /// Another one at each call.
-    pub(crate) fn draw() -> Run {
+    pub(crate) fn random() -> RunId {
         let letter = |byte: u8| char::from(LETTERS[usize::from(byte) % LETTERS.len()]);
-        Run(bytes().into_iter().take(RUN_LETTERS).map(letter).collect())
+        RunId(bytes().into_iter().take(RUN_LETTERS).map(letter).collect())
     }
 
     #[cfg(test)]
-    pub(crate) fn of(name: &str) -> Run {
-        Run(name.to_owned())
+    pub(crate) fn of(name: &str) -> RunId {
+        RunId(name.to_owned())
     }
 }
 
-impl fmt::Display for Run {
+impl fmt::Display for RunId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.0)
     }
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn runs_have_names_of_their_own() {
-        let runs: std::collections::BTreeSet<String> = (0..1000).map(|_| Run::draw().to_string()).collect();
+        let runs: std::collections::BTreeSet<String> = (0..1000).map(|_| RunId::random().to_string()).collect();
         assert_eq!(runs.len(), 1000);
         assert!(runs.iter().all(|run| run.len() == 8 && run.bytes().all(|byte| LETTERS.contains(&byte))));
     }

@@ -1,9 +1,10 @@
-//! What can be typed: commands, their options, and the words that explain them.
+//! Command line of `tilth-hub`: commands, options and help texts.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
 use tilth_core::id::Id;
 use tilth_core::time::Span;
 
@@ -11,9 +12,9 @@ use crate::data_dir::DataDir;
 use crate::domain::ingest::quota::Quota;
 use crate::domain::retention::Keep;
 use crate::exit::{Exit, tell};
-use crate::http::server::address::Range;
+use crate::http::server::address;
 
-/// The central platform: keys, configuration and history of many farms.
+/// Central platform of Tilth: keys, configuration and history of many farms
 #[derive(Debug, Parser)]
 #[command(
     name = "tilth-hub",
@@ -26,7 +27,7 @@ struct Cli {
     command: Command,
 }
 
-/// What is to be done.
+/// One command with its options.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Init(Init),
@@ -36,106 +37,84 @@ pub(crate) enum Command {
     Device(Device),
     #[command(subcommand)]
     Config(Config),
-    Backup(Backup),
-    Restore(Restore),
+    Backup(BackupFile),
+    Restore(RestoreFile),
     Serve(Serve),
-    /// Show every address that is served, and who may call it
+    /// List the HTTP routes and who may call each
     Routes(Output),
 }
 
-/// Make a new hub: its database, and the key that signs configurations
+/// Create a hub: its database and the key that signs configurations
 ///
-/// Prints where the public half of the key is; devices need that file.
+/// Prints the public key and the file that holds it. Each device needs that file.
 #[derive(Debug, Args)]
 pub(crate) struct Init {
     #[command(flatten)]
     pub(crate) data: Data,
-    /// A copy of the database was put back by hand: change nothing but begin a new epoch, so that devices send what is missing
-    /// since; `restore` does that by itself
+    /// Only begin a new epoch, after an older copy of the database was put back by hand: devices then send again what it lacks.
+    /// `restore` does so by itself
     #[arg(long)]
     pub(crate) restored: bool,
 }
 
-/// Write everything that the hub is into one file, also while it serves
+/// Write the database and the signing key to one file
 ///
-/// The file holds the database of one moment and the hub's signing key; it is readable to its owner alone. One that is there
-/// is replaced once the new one is whole.
+/// The hub may serve meanwhile: the file holds the database as it was at one moment. Only its owner can read it. An older
+/// backup of that name is replaced once the new one is complete.
 #[derive(Debug, Args)]
-pub(crate) struct Backup {
-    /// Where to write it
+pub(crate) struct BackupFile {
+    /// File to write
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     #[command(flatten)]
-    pub(crate) data: Data,
-    #[command(flatten)]
-    pub(crate) output: Output,
+    pub(crate) common: Common,
 }
 
-/// Put a backup in place; the hub must not serve
+/// Replace the database and the signing key by those of a backup
 ///
-/// What is there is kept aside. A new epoch begins, so that devices send again what they still have and the backup has not.
+/// Stop the hub before. The files that are replaced are kept in a folder beside the new ones. A new epoch begins: devices send
+/// again the rows that the backup lacks, as far as they still have them.
 #[derive(Debug, Args)]
-pub(crate) struct Restore {
-    /// A file that `backup` wrote
+pub(crate) struct RestoreFile {
+    /// File that `backup` wrote
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     #[command(flatten)]
-    pub(crate) data: Data,
-    #[command(flatten)]
-    pub(crate) output: Output,
+    pub(crate) common: Common,
 }
 
-/// Tenants: companies that own farms
+/// Manage tenants, the companies that own farms
 #[derive(Debug, Subcommand)]
 pub(crate) enum Tenant {
-    /// Add a tenant; its read key is shown this once
-    Add {
-        /// The tenant's name: a-z, 0-9 and -
-        #[arg(value_parser = id)]
-        name: Id,
-        #[command(flatten)]
-        data: Data,
-        #[command(flatten)]
-        output: Output,
-    },
-    /// Show all tenants
-    List {
-        #[command(flatten)]
-        data: Data,
-        #[command(flatten)]
-        output: Output,
-    },
-    /// Change how long a tenant's data is kept, and who is paged when a device falls silent
+    /// Add a tenant and print its read key, once
+    Add(TenantName),
+    /// List all tenants
+    List(Common),
+    /// Set how long a tenant's data is kept, and who is paged about its silent devices
     ///
-    /// What is due is deleted while the hub serves, and cannot be brought back. A device that was heard once and then not for the
-    /// stated time is paged about once, and once when it is back; the time counts only while the hub itself can hear.
-    Set {
-        /// The tenant's name
-        #[arg(value_parser = id)]
-        name: Id,
-        #[command(flatten)]
-        settings: TenantSettings,
-        #[command(flatten)]
-        data: Data,
-        #[command(flatten)]
-        output: Output,
-    },
-    /// Make another read key; it is shown this once
-    Key {
-        /// The tenant's name
-        #[arg(value_parser = id)]
-        name: Id,
-        #[command(flatten)]
-        data: Data,
-        #[command(flatten)]
-        output: Output,
-    },
+    /// Settings that are not named stay. Expired data is deleted while the hub serves, for good. A device that sends nothing for
+    /// the stated time is paged about once, and once when it reports again. The time counts only while the hub serves.
+    Set(TenantSettings),
+    /// Add a read key and print it, once
+    Key(TenantName),
 }
 
-/// What may be set of a tenant; what is not named stays as it is.
+/// A tenant by its name.
+#[derive(Debug, Args)]
+pub(crate) struct TenantName {
+    /// Name of the tenant: a-z, 0-9 and -
+    #[arg(value_parser = id)]
+    pub(crate) name: Id,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// Settings of a tenant; those that are not named stay.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("setting").required(true).multiple(true), group = ArgGroup::new("channel"))]
 pub(crate) struct TenantSettings {
+    #[command(flatten)]
+    pub(crate) tenant: TenantName,
     #[command(flatten)]
     pub(crate) keep: KeepFor,
     #[command(flatten)]
@@ -145,13 +124,13 @@ pub(crate) struct TenantSettings {
 /// How long a tenant's data is kept.
 #[derive(Debug, Args)]
 pub(crate) struct KeepFor {
-    /// How long windows are kept, such as 400d or forever; at least a day
+    /// Keep windows for this long, such as 400d, or forever; at least 1d
     #[arg(long, value_name = "DURATION", group = "setting")]
     pub(crate) keep_windows: Option<Keep>,
-    /// How long events and diagnostics are kept; where alerts stand is kept for ever
+    /// Keep events and diagnostics for this long; the state of each alert is kept forever
     #[arg(long, value_name = "DURATION", group = "setting")]
     pub(crate) keep_events: Option<Keep>,
-    /// How long the hub remembers what each batch brought, to tell rows that come again from others
+    /// Keep the fingerprints of rows for this long; by them the hub notices two agents with one key
     #[arg(long, value_name = "DURATION", group = "setting")]
     pub(crate) keep_batches: Option<Keep>,
 }
@@ -166,27 +145,27 @@ impl KeepFor {
 /// Who is paged about a tenant's silent devices.
 #[derive(Debug, Args)]
 pub(crate) struct Pages {
-    /// Page to a topic of an ntfy server: the server's address, with /TOPIC behind it
+    /// Page through an ntfy topic: https://SERVER/TOPIC
     #[arg(long, value_name = "URL", groups = ["setting", "channel"])]
     pub(crate) ntfy: Option<String>,
-    /// Page to a program that takes JSON, signed with --secret
+    /// Page through a webhook that takes JSON, signed with --secret
     #[arg(long, value_name = "URL", groups = ["setting", "channel"], requires = "secret")]
     pub(crate) webhook: Option<String>,
     /// Page nobody
     #[arg(long, groups = ["setting", "channel"])]
     pub(crate) no_pages: bool,
-    /// Name of ntfy's token or of the webhook's secret: the file secrets/NAME in the hub's folder, one line, mode 0600
+    /// Token of ntfy or secret of the webhook, in the file secrets/NAME of the hub's folder: one line, mode 0600
     #[arg(long, value_name = "NAME", requires = "channel", conflicts_with = "no_pages")]
     pub(crate) secret: Option<String>,
-    /// How long a device is not heard until it counts as silent, such as 10m; 15m where nobody says
+    /// Time without a request after which a device is silent, such as 10m [default: 15m]
     #[arg(long, value_name = "DURATION", value_parser = silence_limit, group = "setting")]
     pub(crate) silent_after: Option<Span>,
-    /// Set --silent-after for this device alone
+    /// Set --silent-after for this device only
     #[arg(long, value_parser = id, requires = "silent_after", conflicts_with = "channel")]
     pub(crate) device: Option<Id>,
 }
 
-/// A silence that people are told of: at least a second, at most 30 days.
+/// Limit of a silence: at least a second, at most 30 days.
 fn silence_limit(text: &str) -> Result<Span, String> {
     let limit = tilth_config::parse_duration(text).ok_or("expected a time such as 10m or 1h30m")?;
     match limit {
@@ -195,130 +174,133 @@ fn silence_limit(text: &str) -> Result<Span, String> {
     }
 }
 
-/// Devices: one Pi with the agent each
+/// Manage devices, each a machine that runs tilth-agent
 #[derive(Debug, Subcommand)]
 pub(crate) enum Device {
-    /// Add a device; its key is shown this once
-    Add(OneDevice),
-    /// Make another key for a device, shown this once; its first use ends the older ones
-    Key(OneDevice),
+    /// Add a device and print its key, once
+    Add(DeviceName),
+    /// Add a key and print it, once; its first use revokes the older keys of the device
+    Key(DeviceName),
     /// Revoke all keys of a device, at once
-    Revoke(OneDevice),
-    /// Show devices: when each was last heard, which configuration it runs, refused or has yet to fetch, and its keys
+    Revoke(DeviceName),
+    /// List devices: last request, configuration that runs, was rejected or is pending, quarantined rows, keys
     List {
-        /// Only of this tenant
+        /// Only devices of this tenant
         #[arg(long, value_parser = id)]
         client: Option<Id>,
         #[command(flatten)]
-        data: Data,
-        #[command(flatten)]
-        output: Output,
+        common: Common,
     },
 }
 
-/// A device by its place on the command line.
+/// A device as argument.
 #[derive(Debug, Args)]
-pub(crate) struct OneDevice {
-    /// The device's name: a-z, 0-9 and -
+pub(crate) struct DeviceName {
+    /// Name of the device: a-z, 0-9 and -
     #[arg(value_name = "DEVICE", value_parser = id)]
     pub(crate) device: Id,
-    /// The tenant it belongs to
+    /// Tenant of the device
     #[arg(long, value_parser = id)]
     pub(crate) client: Id,
     #[command(flatten)]
-    pub(crate) data: Data,
-    #[command(flatten)]
-    pub(crate) output: Output,
+    pub(crate) common: Common,
 }
 
-/// Configurations of devices
+/// Manage configurations of devices
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
-    /// Check a configuration as the device will, sign it and keep it as the device's newest version
+    /// Check, sign and store the next configuration of a device
     ///
-    /// It takes the place of the whole configuration before: put all files of a farm at once. Says what the new one has, and
-    /// what of the one before is gone; where that is a zone, a sensor or a channel, nothing is kept without --force. The same
-    /// content again is no new version. With an error nothing is kept.
+    /// The files are checked as the device checks them; with an error nothing is stored. They replace the whole configuration:
+    /// put all files of a farm at once. Prints what the new configuration has and what it no longer has. If a zone, a sensor or
+    /// a channel is gone, nothing is stored without --force. Unchanged content makes no new version.
     Put {
-        /// A folder with config.d (and, to check against it, agent.toml), a folder of TOML files, or one TOML or JSON file
+        /// Folder with config.d (and agent.toml, to check against), folder of TOML files, or one TOML or JSON file
         #[arg(value_name = "DIR|FILE")]
         from: PathBuf,
-        /// Also where zones, sensors or channels of the one before are gone
+        /// Store also if zones, sensors or channels are gone
         #[arg(long)]
         force: bool,
         #[command(flatten)]
-        of: Of,
+        device: DeviceOption,
     },
-    /// Show a device's newest configuration
+    /// Print the newest configuration of a device
     Show {
         #[command(flatten)]
-        of: Of,
+        device: DeviceOption,
     },
 }
 
-/// A device by options.
+/// A device as option.
 #[derive(Debug, Args)]
-pub(crate) struct Of {
-    /// The tenant
+pub(crate) struct DeviceOption {
+    /// Tenant of the device
     #[arg(long, value_parser = id)]
     pub(crate) client: Id,
-    /// The device
+    /// Name of the device
     #[arg(long, value_parser = id)]
     pub(crate) device: Id,
     #[command(flatten)]
-    pub(crate) data: Data,
-    #[command(flatten)]
-    pub(crate) output: Output,
+    pub(crate) common: Common,
 }
 
 /// Serve devices and readers until SIGTERM or SIGINT
 ///
-/// Prints `listening on ADDRESS` once it does.
+/// Prints `listening on ADDRESS` once it accepts connections.
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) data: Data,
-    /// Where to listen, such as 0.0.0.0:8443; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS", value_parser = address)]
+    /// Address and port, such as 0.0.0.0:8443; port 0 takes a free port
+    #[arg(long, value_name = "ADDRESS", value_parser = listen_address)]
     pub(crate) listen: SocketAddr,
-    /// The certificate and those above it, in PEM; without it only this machine itself is served
+    /// TLS certificate and its chain, in PEM; without it only loopback addresses are served
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub(crate) tls_cert: Option<PathBuf>,
-    /// The certificate's private key, in PEM
+    /// Private key of the certificate, in PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(crate) tls_key: Option<PathBuf>,
-    /// A proxy in front of the hub, such as 127.0.0.1 or 10.0.0.0/8, whose X-Forwarded-For (or Forwarded) says where a request
-    /// comes from; may be given several times
-    #[arg(long = "trusted-proxy", value_name = "ADDRESS")]
-    pub(crate) trusted_proxies: Vec<Range>,
-    /// The most sensors that a device may have
+    /// Proxy in front of the hub, such as 127.0.0.1 or 10.0.0.0/8: the client's address is then taken from X-Forwarded-For or
+    /// Forwarded. Can be repeated
+    #[arg(long = "trusted-proxy", value_name = "ADDRESS", value_parser = address::range)]
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    /// Maximum number of sensors per device
     #[arg(long, value_name = "COUNT", default_value_t = Quota::USUAL.sensors)]
     pub(crate) device_sensors: u64,
-    /// The most windows and events that are kept of a device, ever
+    /// Maximum number of stored windows and events per device
     #[arg(long, value_name = "COUNT", default_value_t = Quota::USUAL.rows)]
     pub(crate) device_rows: u64,
-    /// How much to say on standard error
+    /// Least severe level of the log on standard error
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub(crate) log: LogLevel,
 }
 
-/// How much to say.
+/// Level of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogLevel {
-    /// What went wrong.
+    /// Failures.
     Error,
-    /// What somebody should look at.
+    /// Conditions that an operator should look at.
     Warn,
-    /// What changed.
+    /// Changes of state.
     Info,
     /// Each request.
     Debug,
 }
 
+/// Options of the commands that use the hub's folder.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    #[command(flatten)]
+    pub(crate) data: Data,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
 /// The hub's folder.
 #[derive(Debug, Args)]
 pub(crate) struct Data {
-    /// The hub's folder
+    /// Folder of the hub
     #[arg(long = "data", value_name = "DIR", default_value = "/var/lib/tilth-hub")]
     folder: PathBuf,
 }
@@ -329,15 +311,15 @@ impl Data {
     }
 }
 
-/// How to answer.
+/// Form of the output.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct Output {
-    /// One JSON object a line
+    /// Print JSON, one object per line
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-fn address(text: &str) -> Result<SocketAddr, String> {
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "expected an IP address and a port, such as 0.0.0.0:8443 or 127.0.0.1:8080".to_owned())
 }
 
@@ -345,14 +327,14 @@ fn id(text: &str) -> Result<Id, String> {
     Id::new(text).map_err(|error| format!("the name {error}"))
 }
 
-/// The command that was typed; else how to end, after saying why.
+/// Parses the command line. On an error, or after help was printed, returns the exit code.
 pub(crate) fn parse() -> Result<Command, Exit> {
     let message = match Cli::try_parse() {
         Ok(cli) => return Ok(cli.command),
         Err(message) => message,
     };
     match message.print() {
-        _ if message.use_stderr() => Err(Exit::Refused),
+        _ if message.use_stderr() => Err(Exit::Usage),
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             tell(format_args!("tilth-hub: standard output: {error}"));
             Err(Exit::Failed)

@@ -22,6 +22,9 @@ const BEFORE: &str = "before-restore-";
 /// The most bytes of a key's file. It has one line.
 const MAX_KEY: u64 = 4096;
 
+/// What a command says of a folder without a hub.
+pub(crate) const NO_HUB: &str = "there is no hub here; `tilth-hub init` creates one";
+
 /// A hub's folder.
 #[derive(Debug, Clone)]
 pub(crate) struct DataDir(PathBuf);
@@ -131,7 +134,7 @@ impl DataDir {
         // One that may not be looked at is another matter.
         if [&path, &self.database()].into_iter().all(|path| matches!(path.try_exists(), Ok(false))) {
             match self.last_database() {
-                None => bail!("{}: there is no hub here; `tilth-hub init` makes one", self.0.display()),
+                None => bail!("{}: {NO_HUB}", self.0.display()),
                 Some(before) => bail!(
                     "{}: a restore did not end: run it again; what was there before lies in {}",
                     self.0.display(),

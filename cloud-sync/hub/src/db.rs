@@ -10,7 +10,7 @@ mod sqlite;
 pub(crate) use context::{Authenticated, Caller, DeviceContext, TenantContext};
 pub(crate) use records::{
     DeviceHealth, DeviceId, DeviceReport, HubAlert, ListedKey, ListedTenant, Paging, Place, QuarantinedRow,
-    SilenceStep, StoredAlert, StoredEvent, StoredWindow, WatchedDevice, WatchedTenant,
+    StoredAlert, StoredEvent, StoredWindow, WatchedDevice, WatchedTenant,
 };
 pub(crate) use sqlite::alerts::AlertQuery;
 pub(crate) use sqlite::backup;

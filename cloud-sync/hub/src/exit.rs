@@ -1,4 +1,4 @@
-//! How a command ends, and what it says on its way.
+//! Exit codes, and output of commands.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -10,25 +10,21 @@ use serde::Serialize;
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// Done: exit code 0.
-    Done,
-    /// Failed: exit code 1.
-    Failed,
-    /// Bad configuration or usage, already stated: exit code 2.
-    Refused,
+    /// Exit code 0.
+    Done = 0,
+    /// Exit code 1.
+    Failed = 1,
+    /// Bad configuration or usage, already reported: exit code 2.
+    Usage = 2,
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
-        ExitCode::from(match exit {
-            Exit::Done => 0,
-            Exit::Failed => 1,
-            Exit::Refused => 2,
-        })
+        ExitCode::from(exit as u8)
     }
 }
 
-/// The exit code of a command, after saying what it has not said itself.
+/// The exit code of a command, after printing its error.
 pub(crate) fn code(ended: anyhow::Result<Exit>) -> ExitCode {
     let exit = ended.unwrap_or_else(|error| {
         tell(format_args!("tilth-hub: {error:#}"));
@@ -37,7 +33,7 @@ pub(crate) fn code(ended: anyhow::Result<Exit>) -> ExitCode {
     exit.into()
 }
 
-/// A line on standard output, at once. A reader that has gone away, as `head` does, has enough of it.
+/// Prints a line on standard output, at once. A reader that closed its end, such as `head`, is not an error.
 pub(crate) fn line(text: impl Display) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
     match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
@@ -46,17 +42,17 @@ pub(crate) fn line(text: impl Display) -> anyhow::Result<()> {
     }
 }
 
-/// A count with its noun, which has an `s` unless there is one.
+/// A count with its noun, in the plural unless it is 1.
 pub(crate) fn counted(count: u64, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-/// One JSON object on a line.
+/// Prints an object as one line of JSON.
 pub(crate) fn json(object: &impl Serialize) -> anyhow::Result<()> {
     line(serde_json::to_string(object)?)
 }
 
-/// A line on standard error. Where even that is closed there is nobody left to tell.
+/// Prints a line on standard error; a closed standard error is ignored.
 pub(crate) fn tell(text: impl Display) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }

@@ -3,13 +3,12 @@
 mod device;
 mod error;
 pub(crate) mod extract;
-mod last_heard;
 mod openapi;
 mod read;
 pub(crate) mod server;
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use axum::Router;
@@ -19,6 +18,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tilth_config::bundle::SigningKey;
+use tilth_core::time::WallTime;
 use tilth_protocol::ErrorCode;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -26,9 +26,8 @@ use utoipa_axum::routes;
 use self::error::ApiError;
 use self::extract::caller::Peer;
 use self::extract::limits::Limits;
-use self::last_heard::LastHeard;
 pub(crate) use self::openapi::{DescribedRoute, described_routes};
-use crate::db::Database;
+use crate::db::{Database, DeviceId};
 use crate::domain::ingest::quota::Quota;
 
 /// What all handlers share.
@@ -38,18 +37,24 @@ pub(crate) struct ApiState {
     key: Arc<SigningKey>,
     limits: Arc<Limits>,
     quota: Quota,
-    last_heard: LastHeard,
+    /// Last request of each device that this process took. The database is told less often.
+    last_heard: Mutex<HashMap<DeviceId, WallTime>>,
 }
 
 impl ApiState {
     /// `known` are the hashes of valid keys.
     pub(crate) fn new(db: Database, key: SigningKey, known: HashSet<Vec<u8>>, quota: Quota) -> ApiState {
         let (key, limits) = (Arc::new(key), Arc::new(Limits::new(known)));
-        ApiState { db, key, limits, quota, last_heard: LastHeard::default() }
+        ApiState { db, key, limits, quota, last_heard: Mutex::default() }
     }
 
-    pub(crate) fn last_heard(&self) -> &LastHeard {
-        &self.last_heard
+    /// Last request of a device; none before its first one to this process.
+    pub(crate) fn last_heard(&self, device: DeviceId) -> Option<WallTime> {
+        self.last_heard.lock().unwrap_or_else(PoisonError::into_inner).get(&device).copied()
+    }
+
+    fn note_heard(&self, device: DeviceId, now: WallTime) {
+        self.last_heard.lock().unwrap_or_else(PoisonError::into_inner).insert(device, now);
     }
 
     pub(crate) fn database(&self) -> &Database {

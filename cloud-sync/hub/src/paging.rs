@@ -26,8 +26,8 @@ use tokio::task::{Id as TaskId, JoinError, JoinSet};
 use tokio::time::Instant;
 
 use crate::clock;
-use crate::db::{SilenceStep, WatchedDevice, WatchedTenant};
-use crate::domain::silence::{Asked, Finding, Listening, Silence};
+use crate::db::{WatchedDevice, WatchedTenant};
+use crate::domain::silence::{Finding, Listening, Requested, Silence, SilenceStep};
 use crate::http::ApiState;
 
 /// Time between two looks at all devices.
@@ -93,8 +93,8 @@ struct TenantChannel {
     text: String,
     client: Arc<ChannelClient>,
     queue: Queue,
-    /// What the queue was asked to tell of silences that are the newest of their devices.
-    asked: HashSet<Asked>,
+    /// Pages that the queue was given, of silences that are the newest of their devices.
+    requested: Requested,
     /// Number and step of the silence that each notification in the queue tells, by id of the notification.
     steps: HashMap<String, (u64, SilenceStep)>,
 }
@@ -128,12 +128,11 @@ impl Pager {
             let Some(mut channel) = self.take_channel(&client, &channel) else { continue };
             let newest: HashSet<u64> =
                 devices.iter().filter_map(|device| Some(device.contact.silence?.number)).collect();
-            channel.asked.retain(|asked| newest.contains(&asked.number()));
+            channel.requested.retain(|(number, _)| newest.contains(number));
             for mut device in devices {
                 let known = device.contact.last_heard;
-                device.contact.last_heard =
-                    self.state.last_heard().of(device.id).map_or(known, |heard| heard.max(known));
-                if let Some(finding) = self.listening.judge(&device.contact, &channel.asked, now) {
+                device.contact.last_heard = self.state.last_heard(device.id).map_or(known, |heard| heard.max(known));
+                if let Some(finding) = self.listening.judge(&device.contact, &channel.requested, now) {
                     self.act(&mut channel, &client, &device, finding, now).await;
                 }
             }
@@ -154,11 +153,11 @@ impl Pager {
         let limits = Limits::of(&channel);
         let client_before = before.as_ref().map(|before| &*before.client);
         let client = Arc::new(ChannelClient::new(channel, &self.secrets, &self.http, client_before));
-        let (queue, asked, steps) = before.map_or_else(
+        let (queue, requested, steps) = before.map_or_else(
             || (Queue::new(limits), HashSet::new(), HashMap::new()),
-            |before| (before.queue, before.asked, before.steps),
+            |before| (before.queue, before.requested, before.steps),
         );
-        let mut channel = TenantChannel { text: text.to_owned(), client, queue, asked, steps };
+        let mut channel = TenantChannel { text: text.to_owned(), client, queue, requested, steps };
         channel.queue.set_limits(limits);
         channel.queue.redirect(self.uptime());
         Some(channel)
@@ -177,15 +176,15 @@ impl Pager {
         let (noted, step) = match finding {
             Finding::Silent { since } => {
                 let number = db.begin_silence(device.id, since, now).await;
-                let silence = |number| Silence { number, since, over: None, is_paged: false, is_over_told: false };
+                let silence = |number| Silence { number, since, ended: None, is_paged: false, is_end_paged: false };
                 (number.map(silence), SilenceStep::Paged)
             }
-            Finding::Unsent(silence) => (Ok(silence), SilenceStep::Paged),
-            Finding::Back(silence) => {
-                let noted = db.note_silence(silence.number, SilenceStep::Over, now).await;
-                (noted.map(|()| Silence { over: Some(now), ..silence }), SilenceStep::OverTold)
+            Finding::PageUnsent(silence) => (Ok(silence), SilenceStep::Paged),
+            Finding::Ended(silence) => {
+                let noted = db.note_silence(silence.number, SilenceStep::Ended, now).await;
+                (noted.map(|()| Silence { ended: Some(now), ..silence }), SilenceStep::EndPaged)
             }
-            Finding::BackUnsent(silence) => (Ok(silence), SilenceStep::OverTold),
+            Finding::EndUnsent(silence) => (Ok(silence), SilenceStep::EndPaged),
         };
         let silence = match noted {
             Ok(silence) => silence,
@@ -197,22 +196,19 @@ impl Pager {
             SilenceStep::Paged => {
                 tracing::warn!(%client, device = %device.name, since = %silence.since, "device silent");
             }
-            SilenceStep::Over | SilenceStep::OverTold => {
+            SilenceStep::Ended | SilenceStep::EndPaged => {
                 tracing::info!(%client, device = %device.name, silent_since = %silence.since, "device reporting again");
             }
         }
-        let paged_here = channel.asked.contains(&Asked::Page(silence.number));
+        let paged_here = channel.requested.contains(&(silence.number, SilenceStep::Paged));
         // A page that was not delivered is withdrawn, and then nobody need hear that the device is back.
-        let input = if step == SilenceStep::OverTold && paged_here && !silence.is_paged {
+        let input = if step == SilenceStep::EndPaged && paged_here && !silence.is_paged {
             Input::Acknowledged(AlertId(silence.number))
         } else {
-            let repeat = !paged_here && matches!(finding, Finding::Unsent(_) | Finding::BackUnsent(_));
+            let repeat = !paged_here && matches!(finding, Finding::PageUnsent(_) | Finding::EndUnsent(_));
             let notification = Notification { repeat, ..notification(client, device, &silence, now) };
             channel.steps.insert(notification.id.clone(), (silence.number, step));
-            channel.asked.insert(match step {
-                SilenceStep::Paged => Asked::Page(silence.number),
-                SilenceStep::Over | SilenceStep::OverTold => Asked::Back(silence.number),
-            });
+            channel.requested.insert((silence.number, step));
             Input::Notification(Arc::new(notification))
         };
         channel.queue.handle(self.uptime(), input);
@@ -278,8 +274,8 @@ fn failed_inside() -> Failure {
 /// What people are told of a silence: a page, or that it is over.
 fn notification(client: &Id, device: &WatchedDevice, silence: &Silence, now: WallTime) -> Notification {
     let name = &device.name;
-    let length = silence.over.unwrap_or(now) - silence.since;
-    let (kind, what, message) = match silence.over {
+    let length = silence.ended.unwrap_or(now) - silence.since;
+    let (kind, what, message) = match silence.ended {
         None => {
             (Kind::Page(Cause::Fired), "silent", format!("device {name} of {client} silent for {}", length.in_words()))
         }
@@ -291,7 +287,7 @@ fn notification(client: &Id, device: &WatchedDevice, silence: &Silence, now: Wal
     let id = |text: &str| Id::new(text).expect("a constant of this file is an id");
     let sensor = SensorId::new(&format!("{ZONE}/{name}")).expect("the name of a device is an id");
     let report = Report {
-        at: stamp(silence.over.unwrap_or(now)),
+        at: stamp(silence.ended.unwrap_or(now)),
         alert: Some(AlertId(silence.number)),
         key: AlertKey { zone: id(ZONE), rule: id(RULE), sensor },
         severity: Severity::Critical,

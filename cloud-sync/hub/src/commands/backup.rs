@@ -10,7 +10,7 @@ use tilth_config::bundle::SigningKey;
 use tilth_core::time::WallTime;
 
 use super::{open, user};
-use crate::cli::{Backup, Restore};
+use crate::cli::{BackupFile, Common, RestoreFile};
 use crate::clock;
 use crate::data_dir::{self, DataDir, OWNER_ONLY};
 use crate::db::LocalDatabase;
@@ -19,8 +19,8 @@ use crate::domain::access;
 use crate::exit::{self, Exit};
 
 /// Writes a backup beside its place and renames it into it: what was there before stays until the new one is whole.
-pub(crate) fn make(wanted: &Backup) -> anyhow::Result<Exit> {
-    let Backup { file, data, output } = wanted;
+pub(crate) fn make(wanted: &BackupFile) -> anyhow::Result<Exit> {
+    let BackupFile { file, common: Common { data, output } } = wanted;
     let name = || file.display().to_string();
     let data = data.dir();
     check_place(file, &data).with_context(name)?;
@@ -94,8 +94,8 @@ fn write(db: &LocalDatabase, beside: &Path, made: &Made) -> anyhow::Result<u64> 
 }
 
 /// Puts a backup in the place of the database and the key, which are kept aside.
-pub(crate) fn restore(wanted: &Restore) -> anyhow::Result<Exit> {
-    let Restore { file, data, output } = wanted;
+pub(crate) fn restore(wanted: &RestoreFile) -> anyhow::Result<Exit> {
+    let RestoreFile { file, common: Common { data, output } } = wanted;
     let data = data.dir();
     if !fs::metadata(file).with_context(|| file.display().to_string())?.is_file() {
         bail!("{}: expected a backup", file.display());

@@ -5,29 +5,29 @@ use serde_json::json;
 use tilth_config::{Holdings, bundle};
 
 use super::{content, open};
-use crate::cli::{Config, Of};
+use crate::cli::{Common, Config, DeviceOption};
 use crate::clock;
 use crate::domain::configs;
 use crate::exit::{self, Exit};
 
 pub(crate) fn run(wanted: &Config) -> anyhow::Result<Exit> {
     match wanted {
-        Config::Put { from, force, of } => {
-            let checked = content::read(from, &of.client, &of.device)?;
+        Config::Put { from, force, device } => {
+            let checked = content::read(from, &device.client, &device.device)?;
             for finding in &checked.findings {
                 exit::tell(finding);
             }
             match checked.content {
-                Some((content, has)) => put(&content, &has, *force, of),
-                None => Ok(Exit::Refused),
+                Some((content, has)) => put(&content, &has, *force, device),
+                None => Ok(Exit::Usage),
             }
         }
-        Config::Show { of } => show(of),
+        Config::Show { device } => show(device),
     }
 }
 
-fn put(content: &serde_json::Value, has: &Holdings, force: bool, of: &Of) -> anyhow::Result<Exit> {
-    let Of { client, device, data, output } = of;
+fn put(content: &serde_json::Value, has: &Holdings, force: bool, of: &DeviceOption) -> anyhow::Result<Exit> {
+    let DeviceOption { client, device, common: Common { data, output } } = of;
     let data = data.dir();
     let key = data.read_signing_key()?;
     let mut db = open(&data)?;
@@ -84,8 +84,8 @@ fn put(content: &serde_json::Value, has: &Holdings, force: bool, of: &Of) -> any
     Ok(Exit::Done)
 }
 
-fn show(of: &Of) -> anyhow::Result<Exit> {
-    let Of { client, device, data, output } = of;
+fn show(of: &DeviceOption) -> anyhow::Result<Exit> {
+    let DeviceOption { client, device, common: Common { data, output } } = of;
     let data = data.dir();
     let db = open(&data)?;
     let (stored, shown) = db.configuration(&db.device(&db.tenant(client)?, device)?)?;

@@ -5,7 +5,7 @@ use tilth_core::time::WallTime;
 use tilth_protocol::{Key, KeyKind};
 
 use super::open;
-use crate::cli::{Device, OneDevice, Output};
+use crate::cli::{Common, Device, DeviceName, Output};
 use crate::clock;
 use crate::db::{DeviceReport, HubAlert, ListedKey, QuarantinedRow};
 use crate::domain::access;
@@ -15,20 +15,20 @@ use crate::exit::{self, Exit};
 pub(crate) fn run(wanted: &Device) -> anyhow::Result<Exit> {
     match wanted {
         Device::Add(one) => {
-            let mut db = open(&one.data.dir())?;
+            let mut db = open(&one.common.data.dir())?;
             let key = access::draw(KeyKind::Device)?;
             db.add_device(&db.tenant(&one.client)?, &one.device, &key, clock::now())?;
             show_key(one, &key)
         }
         Device::Key(one) => {
-            let mut db = open(&one.data.dir())?;
+            let mut db = open(&one.common.data.dir())?;
             let key = access::draw(KeyKind::Device)?;
             let device = db.device(&db.tenant(&one.client)?, &one.device)?;
             db.add_device_key(&device, &key, clock::now())?;
             show_key(one, &key)
         }
         Device::Revoke(one) => revoke(one),
-        Device::List { client, data, output } => {
+        Device::List { client, common: Common { data, output } } => {
             let db = open(&data.dir())?;
             let tenants = match client {
                 Some(client) => vec![db.tenant(client)?],
@@ -44,8 +44,8 @@ pub(crate) fn run(wanted: &Device) -> anyhow::Result<Exit> {
     }
 }
 
-fn revoke(one: &OneDevice) -> anyhow::Result<Exit> {
-    let OneDevice { device, client, data, output } = one;
+fn revoke(one: &DeviceName) -> anyhow::Result<Exit> {
+    let DeviceName { device, client, common: Common { data, output } } = one;
     let mut db = open(&data.dir())?;
     let revoked = db.revoke_keys(&db.device(&db.tenant(client)?, device)?, clock::now())?;
     if output.json {
@@ -56,9 +56,9 @@ fn revoke(one: &OneDevice) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn show_key(one: &OneDevice, key: &Key) -> anyhow::Result<Exit> {
-    let OneDevice { device, client, output, .. } = one;
-    if output.json {
+fn show_key(one: &DeviceName, key: &Key) -> anyhow::Result<Exit> {
+    let DeviceName { device, client, common } = one;
+    if common.output.json {
         let shown = json!({"client_id": client, "device_id": device, "key_id": key.id(), "device_key": key.reveal()});
         exit::json(&shown)?;
     } else {

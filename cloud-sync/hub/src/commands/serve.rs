@@ -42,7 +42,7 @@ pub(crate) fn run(wanted: &Serve) -> anyhow::Result<Exit> {
             "tilth-hub: {}: keys must not cross a network in the clear; expected --tls-cert and --tls-key, or a loopback address",
             wanted.listen
         ));
-        return Ok(Exit::Refused);
+        return Ok(Exit::Usage);
     }
     log_to_stderr(wanted.log);
     let data = wanted.data.dir();

@@ -5,7 +5,7 @@ use tilth_core::id::Id;
 use tilth_protocol::{Key, KeyKind};
 
 use super::{open, paging};
-use crate::cli::{Data, Output, Tenant, TenantSettings};
+use crate::cli::{Common, Output, Tenant, TenantName, TenantSettings};
 use crate::clock;
 use crate::db::ListedTenant;
 use crate::domain::access;
@@ -14,19 +14,19 @@ use crate::exit::{self, Exit};
 
 pub(crate) fn run(wanted: &Tenant) -> anyhow::Result<Exit> {
     match wanted {
-        Tenant::Add { name, data, output } => {
+        Tenant::Add(TenantName { name, common }) => {
             let key = access::draw(KeyKind::Read)?;
-            open(&data.dir())?.add_tenant(name, &key, clock::now())?;
-            show_key(name.as_str(), &key, *output)
+            open(&common.data.dir())?.add_tenant(name, &key, clock::now())?;
+            show_key(name, &key, common.output)
         }
-        Tenant::Key { name, data, output } => {
-            let mut db = open(&data.dir())?;
+        Tenant::Key(TenantName { name, common }) => {
+            let mut db = open(&common.data.dir())?;
             let key = access::draw(KeyKind::Read)?;
             db.add_read_key(&db.tenant(name)?, &key, clock::now())?;
-            show_key(name.as_str(), &key, *output)
+            show_key(name, &key, common.output)
         }
-        Tenant::Set { name, settings, data, output } => set(name, settings, data, *output),
-        Tenant::List { data, output } => {
+        Tenant::Set(settings) => set(settings),
+        Tenant::List(Common { data, output }) => {
             for listed in open(&data.dir())?.tenants()? {
                 show(&listed, *output)?;
             }
@@ -35,12 +35,8 @@ pub(crate) fn run(wanted: &Tenant) -> anyhow::Result<Exit> {
     }
 }
 
-fn set(
-    name: &Id,
-    TenantSettings { keep, pages }: &TenantSettings,
-    data: &Data,
-    output: Output,
-) -> anyhow::Result<Exit> {
+fn set(TenantSettings { tenant: TenantName { name, common }, keep, pages }: &TenantSettings) -> anyhow::Result<Exit> {
+    let Common { data, output } = common;
     let mut db = open(&data.dir())?;
     let tenant = db.tenant(name)?;
     let set = paging::Change::of(pages)?;
@@ -53,7 +49,7 @@ fn set(
     if keep.is_any() {
         db.set_retention(&tenant, change, clock::now())?;
     }
-    let Some(listed) = db.tenants()?.into_iter().find(|listed| listed.tenant == tenant) else { return Ok(Exit::Done) };
+    let listed = db.listed(tenant)?;
     set.warn(&data.dir(), &listed.paging);
     if output.json {
         exit::json(&json!({
@@ -93,7 +89,7 @@ fn shown(Retention { windows, events, batches }: &Retention) -> Json {
     json!({"windows": windows.to_string(), "events": events.to_string(), "batches": batches.to_string()})
 }
 
-fn show_key(client: &str, key: &Key, output: Output) -> anyhow::Result<Exit> {
+fn show_key(client: &Id, key: &Key, output: Output) -> anyhow::Result<Exit> {
     if output.json {
         exit::json(&json!({"client_id": client, "key_id": key.id(), "read_key": key.reveal()}))?;
     } else {

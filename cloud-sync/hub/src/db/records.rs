@@ -37,7 +37,7 @@ row_ids! {
 }
 
 impl TenantId {
-    /// No tenant's; all come after it.
+    /// Below the id of every tenant.
     pub(super) const BEFORE_ALL: TenantId = TenantId(0);
 }
 
@@ -46,7 +46,7 @@ impl TenantId {
 pub(crate) struct Device {
     pub(crate) id: DeviceId,
     pub(crate) tenant: TenantId,
-    pub(crate) name: String,
+    pub(crate) name: Id,
     pub(crate) created: WallTime,
     /// To the minute.
     pub(crate) last_heard: Option<WallTime>,
@@ -311,15 +311,4 @@ pub(crate) struct WatchedDevice {
     pub(crate) id: DeviceId,
     pub(crate) name: Id,
     pub(crate) contact: Contact,
-}
-
-/// What becomes of a silence that was noticed, in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SilenceStep {
-    /// The page was delivered.
-    Paged,
-    /// The device was heard again.
-    Over,
-    /// The page that the device is back was delivered.
-    OverTold,
 }

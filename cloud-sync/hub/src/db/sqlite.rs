@@ -35,6 +35,7 @@ use tilth_core::time::WallTime;
 use tilth_protocol::Epoch;
 
 use self::workers::{Owner, Room, Workers};
+use crate::data_dir::NO_HUB;
 use crate::db::context::TenantContext;
 use crate::domain::configs::ConfigError;
 
@@ -71,30 +72,15 @@ const MAX_STEPS: u64 = 50_000_000;
 /// Why an operation did nothing.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DbError {
-    #[error("{}: there is no hub here; `tilth-hub init` makes one", .0.display())]
-    Missing(PathBuf),
-    #[error("{}: made by a newer version of the hub (schema {found}, this one knows {})", path.display(), MIGRATIONS.len())]
-    Newer { path: PathBuf, found: usize },
-    #[error("{}: the database is empty; what was in it is gone: put a backup back with `tilth-hub restore FILE`", .0.display())]
-    Empty(PathBuf),
-    #[error("no backup of a hub, or a damaged one ({0}); nothing was changed")]
-    NoBackup(String),
-    #[error("{}: {found}", path.display())]
-    NoFile { path: PathBuf, found: io::Error },
-    #[error("there is no tenant {0}; `tilth-hub tenant add {0}` makes it")]
-    NoTenant(Id),
-    #[error("there is a tenant {0} already; nothing was changed")]
-    TenantExists(Id),
+    /// The database or the request of a command is not as it must be; the text says what to do.
+    #[error("{0}")]
+    Unusable(String),
     #[error("{client} has no device {device}; `tilth-hub device add {device} --client {client}` makes it")]
     NoDevice { client: Id, device: String },
-    #[error("{client} has a device {device} already; nothing was changed")]
-    DeviceExists { client: Id, device: Id },
     #[error("there is no sensor {0}")]
     NoSensor(String),
     #[error("several devices have a sensor {sensor}: expected device={}", devices.join(" or device="))]
     AmbiguousSensor { sensor: String, devices: Vec<String> },
-    #[error("the configuration of this device changed meanwhile: look at it again")]
-    ConfigurationChanged,
     #[error(transparent)]
     Configuration(#[from] ConfigError),
     #[error("too many requests wait for the disk")]
@@ -145,17 +131,16 @@ fn create(path: &Path, epoch: Epoch, now: WallTime) -> Result<(), DbError> {
 
 /// Opens a database to write.
 fn open(path: &Path) -> Result<Connection, DbError> {
+    let unusable = |why: &str| Err(DbError::Unusable(format!("{}: {why}", path.display())));
     match plain_file::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(DbError::Missing(path.to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-            return Err(DbError::NoFile { path: path.to_owned(), found: error });
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return unusable(NO_HUB),
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => return unusable(&error.to_string()),
         _ => {}
     }
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // Migrated, it would be a hub that knows nobody and refuses every device.
     if version(&connection)? == 0 {
-        return Err(DbError::Empty(path.to_owned()));
+        return unusable("the database is empty, its data is lost; restore a backup with `tilth-hub restore FILE`");
     }
     migrate(&mut connection, path)?;
     Ok(connection)
@@ -184,7 +169,9 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), DbError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found = version(&transaction)?;
     if found > MIGRATIONS.len() {
-        return Err(DbError::Newer { path: path.to_owned(), found });
+        let (path, known) = (path.display(), MIGRATIONS.len());
+        let message = format!("{path}: made by a newer version of the hub (schema {found}, this one knows {known})");
+        return Err(DbError::Unusable(message));
     }
     for migration in &MIGRATIONS[found..] {
         transaction.execute_batch(migration)?;

@@ -43,11 +43,11 @@ pub(crate) struct Silence {
     /// When the device was last heard before it.
     pub(crate) since: WallTime,
     /// When the device was heard again.
-    pub(crate) over: Option<WallTime>,
+    pub(crate) ended: Option<WallTime>,
     /// The page was delivered.
     pub(crate) is_paged: bool,
     /// The page that the device is back was delivered.
-    pub(crate) is_over_told: bool,
+    pub(crate) is_end_paged: bool,
 }
 
 /// What a look at a device finds.
@@ -56,28 +56,26 @@ pub(crate) enum Finding {
     /// The device fell silent.
     Silent { since: WallTime },
     /// A page was decided on by an earlier process, which is not known to have sent it.
-    Unsent(Silence),
+    PageUnsent(Silence),
     /// The device is back.
-    Back(Silence),
+    Ended(Silence),
     /// The device has been back, and nobody is known to have been told.
-    BackUnsent(Silence),
+    EndUnsent(Silence),
 }
 
-/// What a channel is asked to tell of a silence, by its number.
+/// Steps of a silence that was noticed, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Asked {
-    Page(u64),
-    Back(u64),
+pub(crate) enum SilenceStep {
+    /// The page was delivered.
+    Paged,
+    /// The device was heard again.
+    Ended,
+    /// The page that the device is back was delivered.
+    EndPaged,
 }
 
-impl Asked {
-    /// Number of the silence.
-    pub(crate) fn number(self) -> u64 {
-        match self {
-            Asked::Page(number) | Asked::Back(number) => number,
-        }
-    }
-}
+/// Pages that this process handed to a channel, by the number of the silence.
+pub(crate) type Requested = HashSet<(u64, SilenceStep)>;
 
 /// Since when the hub can hear its devices.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,21 +99,23 @@ impl Listening {
         self.last_look = now;
     }
 
-    /// What is to be done about a device, where `asked` is what this process has asked its channel for.
-    pub(crate) fn judge(&self, device: &Contact, asked: &HashSet<Asked>, now: WallTime) -> Option<Finding> {
+    /// What is to be done about a device, apart from pages that were requested already.
+    pub(crate) fn judge(&self, device: &Contact, requested: &Requested, now: WallTime) -> Option<Finding> {
         let is_silent = now - device.last_heard.max(self.since) >= device.limit;
         match device.silence {
-            Some(silence) if silence.over.is_none() && device.last_heard > silence.since => {
-                Some(Finding::Back(silence))
+            Some(silence) if silence.ended.is_none() && device.last_heard > silence.since => {
+                Some(Finding::Ended(silence))
             }
-            Some(silence) if silence.over.is_none() => {
-                let is_unsent = !silence.is_paged && !asked.contains(&Asked::Page(silence.number));
-                (is_unsent && is_silent).then_some(Finding::Unsent(silence))
+            Some(silence) if silence.ended.is_none() => {
+                let is_unsent = !silence.is_paged && !requested.contains(&(silence.number, SilenceStep::Paged));
+                (is_unsent && is_silent).then_some(Finding::PageUnsent(silence))
             }
             Some(silence)
-                if silence.is_paged && !silence.is_over_told && !asked.contains(&Asked::Back(silence.number)) =>
+                if silence.is_paged
+                    && !silence.is_end_paged
+                    && !requested.contains(&(silence.number, SilenceStep::EndPaged)) =>
             {
-                Some(Finding::BackUnsent(silence))
+                Some(Finding::EndUnsent(silence))
             }
             Some(_) | None => {
                 let is_due = is_silent && device.recent_pages < MAX_PER_HOUR;

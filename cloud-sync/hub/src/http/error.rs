@@ -71,18 +71,10 @@ impl From<DbError> for ApiError {
                 ApiError::bad_request(error.to_string())
             }
             DbError::Configuration(ConfigError::Stored(_) | ConfigError::TooLarge(_))
-            | DbError::ConfigurationChanged
-            | DbError::NoTenant(_)
-            | DbError::TenantExists(_)
-            | DbError::DeviceExists { .. }
+            | DbError::Unusable(_)
             | DbError::Stopping
             | DbError::Sql(_)
-            | DbError::Damaged(_)
-            | DbError::Missing(_)
-            | DbError::NoFile { .. }
-            | DbError::Empty(_)
-            | DbError::NoBackup(_)
-            | DbError::Newer { .. } => ApiError::internal(error),
+            | DbError::Damaged(_) => ApiError::internal(error),
         }
     }
 }

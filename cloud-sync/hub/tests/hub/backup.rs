@@ -186,7 +186,7 @@ fn an_emptied_database_is_no_hub_that_knows_nobody() {
     {
         let done = made.run(command);
         assert_eq!(done.status.code(), Some(1), "{command:?}: {}", stdout(&done));
-        assert!(stderr(&done).contains("hub.db: the database is empty; what was in it is gone"), "{}", stderr(&done));
+        assert!(stderr(&done).contains("hub.db: the database is empty, its data is lost"), "{}", stderr(&done));
     }
     assert!(made.run(&["restore", file.to_str().unwrap()]).status.success());
     assert!(stdout(&made.run(&["tenant", "list"])).contains("acme"));

@@ -97,7 +97,7 @@ fn a_folder_without_a_hub_is_named() {
     for arguments in [&["tenant", "list"][..], &["serve", "--listen", "127.0.0.1:0"]] {
         let done = made.run(arguments);
         assert_eq!(done.status.code(), Some(1), "{arguments:?}");
-        assert!(stderr(&done).contains("there is no hub here; `tilth-hub init` makes one"), "{}", stderr(&done));
+        assert!(stderr(&done).contains("there is no hub here; `tilth-hub init` creates one"), "{}", stderr(&done));
     }
 }
 

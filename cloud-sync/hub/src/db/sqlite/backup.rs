@@ -78,7 +78,8 @@ pub(super) fn write(store: &Connection, file: &Path, made: &Made) -> Result<(), 
 
 /// Makes a store of a copy of a backup: whole, of a schema that is known, and in a new epoch.
 pub(crate) fn take_up(file: &Path, epoch: Epoch, who: &str, now: WallTime) -> Result<Restored, DbError> {
-    let no_backup = |why: &str| DbError::NoBackup(why.to_owned());
+    let no_backup =
+        |why: &str| DbError::Unusable(format!("no backup of a hub, or a damaged one ({why}); nothing was changed"));
     let damaged = |error: rusqlite::Error| no_backup(&error.to_string());
     let mut store = connect(file, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| no_backup(&error.to_string()))?;
     let check: String = store.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(damaged)?;

@@ -20,7 +20,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Device> {
     Ok(Device {
         id: row.get("id")?,
         tenant: row.get("tenant")?,
-        name: row.get("name")?,
+        name: row.get::<_, Word<Id>>("name")?.0,
         created: WallTime(row.get("created")?),
         last_heard: row.get::<_, Option<i64>>("last_heard")?.map(WallTime),
         stream: row.get("stream")?,
@@ -46,28 +46,26 @@ pub(super) fn tenant(connection: &Connection, name: &str) -> Result<Option<Tenan
     Ok(connection.query_row("SELECT id FROM tenants WHERE name = ?1", [name], |row| row.get(0)).optional()?)
 }
 
-/// A tenant in a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Tenant {
-    pub(super) id: TenantId,
-    pub(super) name: Id,
-    pub(super) created: WallTime,
-    /// Number of devices.
-    pub(super) devices: u64,
-    pub(super) retention: Retention,
+/// All tenants, by name.
+pub(super) fn tenants(connection: &Connection) -> Result<Vec<(TenantId, Id)>, DbError> {
+    let mut select = connection.prepare_cached("SELECT id, name FROM tenants ORDER BY name")?;
+    let tenants = select.query_map([], |row| Ok((row.get(0)?, row.get::<_, Word<Id>>(1)?.0)))?;
+    Ok(tenants.collect::<Result<_, _>>()?)
 }
 
-/// All tenants, by name.
-pub(super) fn tenants(connection: &Connection) -> Result<Vec<Tenant>, DbError> {
-    let mut select = connection.prepare(
-        "SELECT id, name, created, (SELECT count(*) FROM devices WHERE tenant = tenants.id) AS devices,
-            keep_windows, keep_events, keep_batches FROM tenants ORDER BY name",
+/// When a tenant was added, and how many devices it has.
+pub(super) fn of_list(connection: &Connection, tenant: TenantId) -> Result<(WallTime, u64), DbError> {
+    let mut select = connection.prepare_cached(
+        "SELECT created, (SELECT count(*) FROM devices WHERE tenant = tenants.id) FROM tenants WHERE id = ?1",
     )?;
-    let tenants = select.query_map([], |row| {
-        let (id, name, created) = (row.get("id")?, row.get::<_, Word<Id>>("name")?.0, WallTime(row.get("created")?));
-        Ok(Tenant { id, name, created, devices: row.get("devices")?, retention: read_retention(row)? })
-    })?;
-    Ok(tenants.collect::<Result<_, _>>()?)
+    Ok(select.query_row([tenant], |row| Ok((WallTime(row.get(0)?), row.get(1)?)))?)
+}
+
+/// How long a tenant's rows are kept.
+pub(super) fn retention(connection: &Connection, tenant: TenantId) -> Result<Retention, DbError> {
+    let mut select =
+        connection.prepare_cached("SELECT keep_windows, keep_events, keep_batches FROM tenants WHERE id = ?1")?;
+    Ok(select.query_row([tenant], read_retention)?)
 }
 
 /// The tenant after another by its row, with how long its rows are kept.

@@ -24,24 +24,12 @@ pub(crate) struct EventQuery {
 impl Database {
     /// Events of a tenant's devices, in the order in which the hub took them in.
     pub(crate) async fn events(&self, tenant: &TenantContext, query: EventQuery) -> Result<Vec<StoredEvent>, DbError> {
-        let EventQuery { device, kind, after, limit } = query;
         let context = tenant.clone();
         let job = move |connection: &Connection| {
-            let whose = Whose::named(connection, &context, device.as_deref())?;
-            self::after(connection, &Wanted { whose, kind: kind.as_deref(), after, limit })
+            page(connection, Whose::named(connection, &context, query.device.as_deref())?, &query)
         };
         self.read(tenant, job).await
     }
-}
-
-/// Which events are wanted.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Wanted<'a> {
-    pub(super) whose: Whose,
-    pub(super) kind: Option<&'a str>,
-    /// Those with a higher id.
-    pub(super) after: i64,
-    pub(super) limit: usize,
 }
 
 pub(super) fn put(
@@ -86,8 +74,8 @@ pub(super) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredEvent> {
 }
 
 /// Events in the order in which the hub took them in.
-pub(super) fn after(connection: &Connection, wanted: &Wanted<'_>) -> Result<Vec<StoredEvent>, DbError> {
-    let Wanted { whose, kind, after, limit } = *wanted;
+pub(super) fn page(connection: &Connection, whose: Whose, query: &EventQuery) -> Result<Vec<StoredEvent>, DbError> {
+    let (kind, after, limit) = (query.kind.as_deref(), query.after, query.limit);
     let ids = match kind {
         None => "SELECT id FROM events WHERE device = ?1 AND id > ?2 ORDER BY id",
         Some(_) => "SELECT id FROM events WHERE device = ?1 AND kind = ?3 AND id > ?2 ORDER BY id",

@@ -167,7 +167,7 @@ fn decide(
     }
     let mut new = BTreeMap::new();
     for (lane, brought) in marks::runs(received) {
-        let marks_of: MarksOf<'_> = &|version, span| marks::of(received, lane, version, span);
+        let marks_of: MarksOf<'_> = &|version, span| marks::of(&received.batch, lane, version, span);
         match news(connection, stream, lane, &brought, marks_of)? {
             Ok(runs) => new.insert(lane, runs),
             Err(refused) => return Ok(Err(refused)),
@@ -207,11 +207,7 @@ fn news(
         let is_gap = matches!(run.content, Content::Gap(..));
         let Some(run) = run.beyond(if is_gap { tally.confirmed } else { tally.forgotten }) else { continue };
         let room = quota::MAX_TOUCHED + 1 - touched;
-        let known = if is_gap {
-            lanes::spans(connection, stream, lane, (run.first, run.last), room)?
-        } else {
-            lanes::overlapping(connection, stream, lane, (run.first, run.last), room)?
-        };
+        let known = lanes::overlapping(connection, (stream, lane), &run, room)?;
         touched += known.len();
         if touched > quota::MAX_TOUCHED {
             return Ok(Err(Refused::TooManyRuns { lane }));

@@ -9,47 +9,28 @@ use super::{DbError, quarantine};
 use crate::db::records::Tally;
 use crate::domain::ingest::account::{self, Content, Run};
 
-/// The known runs that share a sequence with a range, rising; at most `limit`.
+/// The known runs that share a sequence with a run, rising; at most `limit`. For a gap their rows and reasons are not read: there it
+/// does not matter what they hold.
 pub(super) fn overlapping(
     connection: &Connection,
-    stream: StreamId,
-    lane: Lane,
-    (first, last): (u64, u64),
+    (stream, lane): (StreamId, Lane),
+    Run { first, last, content }: &Run,
     limit: usize,
 ) -> Result<Vec<Run>, DbError> {
+    let is_gap = matches!(content, Content::Gap(..));
+    let columns = if is_gap { "" } else { ", kind, reason, marks, mark_version" };
     // Runs do not overlap, so those that end at or after `first` rise in `first` too.
-    let mut select = connection.prepare_cached(
-        "SELECT first, last, kind, reason, marks, mark_version FROM runs
-         WHERE stream = ?1 AND lane = ?2 AND last >= ?3 ORDER BY last LIMIT ?4",
-    )?;
+    let mut select = connection.prepare_cached(&format!(
+        "SELECT first, last{columns} FROM runs WHERE stream = ?1 AND lane = ?2 AND last >= ?3 ORDER BY last LIMIT ?4"
+    ))?;
     let mut found = select.query((stream, lane.name(), first, limit))?;
     let mut runs = Vec::new();
     while let Some(row) = found.next()? {
-        let run = rows::run(row)?;
-        if run.first > last {
-            break;
-        }
-        runs.push(run);
-    }
-    Ok(runs)
-}
-
-/// As [`overlapping`], where it does not matter what the runs hold: each is a gap.
-pub(super) fn spans(
-    connection: &Connection,
-    stream: StreamId,
-    lane: Lane,
-    (first, last): (u64, u64),
-    limit: usize,
-) -> Result<Vec<Run>, DbError> {
-    let mut select = connection.prepare_cached(
-        "SELECT first, last FROM runs WHERE stream = ?1 AND lane = ?2 AND last >= ?3 ORDER BY last LIMIT ?4",
-    )?;
-    let mut found = select.query((stream, lane.name(), first, limit))?;
-    let mut runs = Vec::new();
-    while let Some(row) = found.next()? {
-        let run = Run { first: row.get(0)?, last: row.get(1)?, content: Content::Gap(GapKind::Lost, String::new()) };
-        if run.first > last {
+        let run = match is_gap {
+            true => Run { first: row.get(0)?, last: row.get(1)?, content: Content::Gap(GapKind::Lost, String::new()) },
+            false => rows::run(row)?,
+        };
+        if run.first > *last {
             break;
         }
         runs.push(run);

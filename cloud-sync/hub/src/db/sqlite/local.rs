@@ -84,7 +84,8 @@ impl LocalDatabase {
         let actor = self.actor.clone();
         self.change(|connection| {
             let added = devices::add_tenant(connection, client, now)?;
-            let id = added.ok_or_else(|| DbError::TenantExists(client.clone()))?;
+            let id = added
+                .ok_or_else(|| DbError::Unusable(format!("there is a tenant {client} already; nothing was changed")))?;
             add_key(connection, key, (id, None), now)?;
             let tenant = TenantContext::open(id, client.clone(), actor);
             audit::record(connection, &tenant, &format!("tenant {client} added with read key {}", key.id()), now)
@@ -94,34 +95,37 @@ impl LocalDatabase {
     /// The tenant of a name.
     pub(crate) fn tenant(&self, client: &Id) -> Result<TenantContext, DbError> {
         let id = devices::tenant(&self.connection, client.as_str())?;
-        let id = id.ok_or_else(|| DbError::NoTenant(client.clone()))?;
+        let unknown = || format!("there is no tenant {client}; `tilth-hub tenant add {client}` adds it");
+        let id = id.ok_or_else(|| DbError::Unusable(unknown()))?;
         Ok(TenantContext::open(id, client.clone(), self.actor.clone()))
     }
 
     /// All tenants, by name.
     pub(crate) fn tenants(&self) -> Result<Vec<ListedTenant>, DbError> {
         let tenants = devices::tenants(&self.connection)?.into_iter();
-        let listed = tenants.map(|devices::Tenant { id, name, created, devices, retention }| {
-            let tenant = TenantContext::open(id, name, self.actor.clone());
-            let paging = paging::of_tenant(&self.connection, id)?;
-            Ok(ListedTenant { tenant, created, devices, retention, paging })
-        });
+        let listed = tenants.map(|(id, name)| self.listed(TenantContext::open(id, name, self.actor.clone())));
         listed.collect()
     }
 
-    /// Changes how long a tenant's data is kept, by what `change` makes of how long it was. Returns how long it is now.
+    /// A tenant with its settings.
+    pub(crate) fn listed(&self, tenant: TenantContext) -> Result<ListedTenant, DbError> {
+        let (created, devices) = devices::of_list(&self.connection, tenant.id())?;
+        let retention = devices::retention(&self.connection, tenant.id())?;
+        let paging = paging::of_tenant(&self.connection, tenant.id())?;
+        Ok(ListedTenant { tenant, created, devices, retention, paging })
+    }
+
+    /// Changes how long a tenant's data is kept.
     pub(crate) fn set_retention(
         &mut self,
         tenant: &TenantContext,
         change: impl FnOnce(Retention) -> Retention,
         now: WallTime,
-    ) -> Result<Retention, DbError> {
+    ) -> Result<(), DbError> {
         self.change(|connection| {
-            let listed = devices::tenants(connection)?.into_iter().find(|listed| listed.id == tenant.id());
-            let retention = change(listed.map(|listed| listed.retention).unwrap_or_default());
+            let retention = change(devices::retention(connection, tenant.id())?);
             devices::set_retention(connection, tenant.id(), &retention)?;
-            audit::record(connection, tenant, &retention.to_string(), now)?;
-            Ok(retention)
+            audit::record(connection, tenant, &retention.to_string(), now)
         })
     }
 
@@ -143,8 +147,9 @@ impl LocalDatabase {
     ) -> Result<(), DbError> {
         self.change(|connection| {
             let added = devices::add(connection, tenant.id(), name, now)?;
-            let exists = || DbError::DeviceExists { client: tenant.client().clone(), device: name.clone() };
-            add_key(connection, key, (tenant.id(), Some(added.ok_or_else(exists)?)), now)?;
+            let exists = || format!("{} has a device {name} already; nothing was changed", tenant.client());
+            let id = added.ok_or_else(|| DbError::Unusable(exists()))?;
+            add_key(connection, key, (tenant.id(), Some(id)), now)?;
             audit::record(connection, tenant, &format!("device {name} added with key {}", key.id()), now)
         })
     }
@@ -179,11 +184,9 @@ impl LocalDatabase {
     pub(crate) fn devices(&self, tenant: &TenantContext, now: WallTime) -> Result<Vec<DeviceReport>, DbError> {
         let connection = &self.connection;
         let report = |device: Device| {
-            let name = device.name.as_str();
-            let name = Id::new(name).map_err(|_| DbError::Damaged(format!("a device has the name {name:?}")))?;
             let whose = Whose { tenant: tenant.id(), device: Some(device.id) };
             Ok(DeviceReport {
-                context: DeviceContext::of(tenant.clone(), device.id, name),
+                context: DeviceContext::of(tenant.clone(), device.id, device.name.clone()),
                 keys: keys::of_device(connection, device.id)?,
                 standing: standing(connection, &device)?,
                 alerts: alerts::said(connection, whose, true, MAX_ALERTS, now)?,
@@ -212,7 +215,8 @@ impl LocalDatabase {
             let newest = bundles::version(connection, device.id())?.unwrap_or(0);
             let shown = devices::get(connection, device.id())?.shown_version;
             if configs::next_version(newest, shown)? != bundle.version {
-                return Err(DbError::ConfigurationChanged);
+                let message = "another configuration of this device was put meanwhile; nothing was changed";
+                return Err(DbError::Unusable(message.to_owned()));
             }
             bundles::add(connection, device.id(), bundle)?;
             audit::record(connection, device.tenant(), what, now)

@@ -7,8 +7,8 @@ use tilth_core::time::{Span, WallTime};
 use super::rows::{DeviceId, TenantId, Word};
 use super::workers::Owner;
 use super::{Database, DbError};
-use crate::db::records::{Paging, SilenceStep, WatchedDevice, WatchedTenant};
-use crate::domain::silence::{Contact, DEFAULT_LIMIT, Silence};
+use crate::db::records::{Paging, WatchedDevice, WatchedTenant};
+use crate::domain::silence::{Contact, DEFAULT_LIMIT, Silence, SilenceStep};
 
 /// Silences that are kept of a device.
 const MAX_KEPT: i64 = 100;
@@ -68,9 +68,9 @@ fn device(row: &Row<'_>) -> rusqlite::Result<WatchedDevice> {
         Ok::<_, rusqlite::Error>(Silence {
             number,
             since: WallTime(row.get("since")?),
-            over: row.get::<_, Option<i64>>("over")?.map(WallTime),
+            ended: row.get::<_, Option<i64>>("over")?.map(WallTime),
             is_paged: row.get::<_, Option<i64>>("paged")?.is_some(),
-            is_over_told: row.get::<_, Option<i64>>("over_told")?.is_some(),
+            is_end_paged: row.get::<_, Option<i64>>("over_told")?.is_some(),
         })
     });
     Ok(WatchedDevice {
@@ -100,8 +100,8 @@ fn begin(connection: &Connection, device: DeviceId, since: WallTime, now: WallTi
 fn note(connection: &Connection, number: u64, step: SilenceStep, now: WallTime) -> Result<(), DbError> {
     let sql = match step {
         SilenceStep::Paged => "UPDATE silences SET paged = coalesce(paged, ?2) WHERE id = ?1",
-        SilenceStep::Over => "UPDATE silences SET over = coalesce(over, ?2) WHERE id = ?1",
-        SilenceStep::OverTold => "UPDATE silences SET over_told = coalesce(over_told, ?2) WHERE id = ?1",
+        SilenceStep::Ended => "UPDATE silences SET over = coalesce(over, ?2) WHERE id = ?1",
+        SilenceStep::EndPaged => "UPDATE silences SET over_told = coalesce(over_told, ?2) WHERE id = ?1",
     };
     connection.prepare_cached(sql)?.execute((number, now.0))?;
     Ok(())

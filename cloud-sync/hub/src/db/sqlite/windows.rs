@@ -41,10 +41,8 @@ pub(super) fn page(
     query: &WindowQuery,
 ) -> Result<WindowPage, DbError> {
     let (device, name, sensor) = sensor_of(connection, tenant, query)?;
-    let WindowQuery { grain, from, to, at, limit, .. } = *query;
-    let wanted = Wanted { sensor, grain, from, to, at, limit };
-    let (windows, next) = range(connection, &boots::dated(connection, device)?, &wanted)?;
-    Ok(WindowPage { device: name, grain, windows, next })
+    let (windows, next) = range(connection, &boots::dated(connection, device)?, sensor, query)?;
+    Ok(WindowPage { device: name, grain: query.grain, windows, next })
 }
 
 /// The sensor that is meant, and whose it is.
@@ -71,17 +69,6 @@ fn sensor_of(
             Err(DbError::AmbiguousSensor { sensor: query.sensor.clone(), devices })
         }
     }
-}
-
-/// As [`WindowQuery`], of a sensor that was found.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Wanted {
-    pub(super) sensor: SensorRow,
-    pub(super) grain: Grain,
-    pub(super) from: WallTime,
-    pub(super) to: WallTime,
-    pub(super) at: Option<Place>,
-    pub(super) limit: usize,
 }
 
 /// What a higher revision writes over.
@@ -147,24 +134,25 @@ pub(super) fn find_sensor(connection: &Connection, device: DeviceId, name: &str)
 pub(super) fn range(
     connection: &Connection,
     boots: &[Dated],
-    wanted: &Wanted,
+    sensor: SensorRow,
+    query: &WindowQuery,
 ) -> Result<(Vec<StoredWindow>, Option<Place>), DbError> {
     let mut select = connection.prepare_cached(&format!(
         "SELECT start, {FIGURES} FROM windows
          WHERE sensor = ?1 AND grain = ?2 AND boot = ?3 AND start >= ?4 AND start < ?5 ORDER BY start LIMIT ?6"
     ))?;
-    let from = wanted.at.map_or(0, |at| boots.iter().position(|boot| boot.id == at.boot).unwrap_or(boots.len()));
+    let from = query.at.map_or(0, |at| boots.iter().position(|boot| boot.id == at.boot).unwrap_or(boots.len()));
     let mut found = Vec::new();
     for boot in &boots[from..] {
-        let first = wanted.from.0.saturating_sub(boot.offset);
-        let first = wanted.at.filter(|at| at.boot == boot.id).map_or(first, |at| first.max(at.start));
-        let end = wanted.to.0.saturating_sub(boot.offset);
+        let first = query.from.0.saturating_sub(boot.offset);
+        let first = query.at.filter(|at| at.boot == boot.id).map_or(first, |at| first.max(at.start));
+        let end = query.to.0.saturating_sub(boot.offset);
         // One more than fits tells where the next page begins.
-        let room = wanted.limit + 1 - found.len();
-        let mut rows = select.query((wanted.sensor, wanted.grain.to_string(), boot.id, first, end, room))?;
+        let room = query.limit + 1 - found.len();
+        let mut rows = select.query((sensor, query.grain.to_string(), boot.id, first, end, room))?;
         while let Some(row) = rows.next()? {
             let window = rows::window(row, boot.number, boot.offset)?;
-            if found.len() == wanted.limit {
+            if found.len() == query.limit {
                 return Ok((found, Some(Place { boot: boot.id, start: window.start.0 })));
             }
             found.push(window);

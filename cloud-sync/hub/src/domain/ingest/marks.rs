@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 use serde_json::{Map, Value as Json, json};
 use tilth_config::sha256;
 use tilth_core::time::Stamp;
-use tilth_protocol::{Event, Extent, Lane, Sequenced, WindowRow};
+use tilth_protocol::{Batch, Event, Extent, Gap, Lane, Lanes, Sequenced, WindowRow};
 
 use super::account::{Content, Run};
 use super::received::Received;
@@ -66,54 +66,48 @@ const MAX_RUN: usize = 500;
 /// The longest reason of a gap that is kept, in characters.
 const MAX_REASON: usize = 200;
 
-/// The lanes of a batch, each with its runs.
-pub(crate) fn runs(received: &Received) -> Vec<(Lane, Vec<Run>)> {
-    let lanes = &received.batch.lanes;
-    let events = lanes.events.as_ref().map(|extent| (Lane::Events, runs_of(extent)));
-    let windows = lanes.windows.as_ref().map(|extent| (Lane::Windows, runs_of(extent)));
-    let diagnostics = lanes.diagnostics.as_ref().map(|extent| (Lane::Diagnostics, runs_of(extent)));
-    let mut lanes: Vec<(Lane, Vec<Run>)> = events.into_iter().chain(windows).chain(diagnostics).collect();
-    for (lane, runs) in &mut lanes {
-        let unread = received.unread.iter().filter(|row| row.lane == *lane);
-        runs.extend(unread.map(|row| Run { first: row.seq, last: row.seq, content: Content::Unread }));
-        runs.sort_by_key(|run| run.first);
+/// Rows and gaps of one lane of a batch.
+fn lane_of(batch: &Batch, lane: Lane) -> Option<(Vec<&dyn Marked>, &[Gap])> {
+    fn parts<R: Marked>(extent: &Extent<R>) -> (Vec<&dyn Marked>, &[Gap]) {
+        (extent.rows.iter().map(|row| row as &dyn Marked).collect(), &extent.gaps)
     }
-    lanes
+    let Lanes { events, windows, diagnostics } = &batch.lanes;
+    match lane {
+        Lane::Events => events.as_ref().map(parts),
+        Lane::Windows => windows.as_ref().map(parts),
+        Lane::Diagnostics => diagnostics.as_ref().map(parts),
+    }
 }
 
-/// The extent was checked: its rows and gaps account for each sequence at most once, in rising order.
-fn runs_of<R: Marked>(extent: &Extent<R>) -> Vec<Run> {
-    let reason = |text: &str| text.chars().take(MAX_REASON).collect();
-    let gaps = extent.gaps.iter();
-    let gaps =
-        gaps.map(|gap| Run { first: gap.first, last: gap.last, content: Content::Gap(gap.kind, reason(&gap.reason)) });
-    let mut runs: Vec<Run> = gaps.collect();
-    let in_a_row = extent.rows.chunk_by(|row, next| row.seq() + 1 == next.seq());
-    for rows in in_a_row.flat_map(|rows| rows.chunks(MAX_RUN)) {
-        let (Some(first), Some(last)) = (rows.first(), rows.last()) else { continue };
-        let version = Version::NEWEST;
-        let marks = Marks { version, marks: rows.iter().map(|row| mark(row, version)).collect() };
-        runs.push(Run { first: first.seq(), last: last.seq(), content: Content::Rows(marks) });
-    }
-    runs
+/// The lanes of a batch, each with its runs. The batch was checked: rows and gaps account for each sequence once, in rising order.
+pub(crate) fn runs(received: &Received) -> Vec<(Lane, Vec<Run>)> {
+    let of_lane = |lane| {
+        let (rows, gaps) = lane_of(&received.batch, lane)?;
+        let reason = |gap: &Gap| gap.reason.chars().take(MAX_REASON).collect();
+        let gaps = gaps.iter().map(|gap| (gap.first, gap.last, Content::Gap(gap.kind, reason(gap))));
+        let unread = received.unread.iter().filter(|row| row.lane == lane);
+        let unread = unread.map(|row| (row.seq, row.seq, Content::Unread));
+        let in_a_row = rows.chunk_by(|row, next| row.seq() + 1 == next.seq());
+        let rows = in_a_row.flat_map(|rows| rows.chunks(MAX_RUN)).filter_map(|rows| {
+            let version = Version::NEWEST;
+            let marks = Marks { version, marks: rows.iter().map(|row| mark(*row, version)).collect() };
+            Some((rows.first()?.seq(), rows.last()?.seq(), Content::Rows(marks)))
+        });
+        let runs = rows.chain(gaps).chain(unread).map(|(first, last, content)| Run { first, last, content });
+        let mut runs: Vec<Run> = runs.collect();
+        runs.sort_by_key(|run| run.first);
+        Some((lane, runs))
+    };
+    Lane::ALL.into_iter().filter_map(of_lane).collect()
 }
 
 /// The marks of some rows of a batch, all of which it brings, by the function of a version.
-pub(crate) fn of(received: &Received, lane: Lane, version: Version, span: &RangeInclusive<u64>) -> Vec<Mark> {
-    fn marks<R: Marked>(extent: Option<&Extent<R>>, version: Version, span: &RangeInclusive<u64>) -> Vec<Mark> {
-        let rows = extent.map_or(&[][..], |extent| extent.rows.as_slice());
-        let from = rows.partition_point(|row| row.seq() < *span.start());
-        rows[from..].iter().take_while(|row| row.seq() <= *span.end()).map(|row| mark(row, version)).collect()
-    }
-    let lanes = &received.batch.lanes;
-    match lane {
-        Lane::Events => marks(lanes.events.as_ref(), version, span),
-        Lane::Windows => marks(lanes.windows.as_ref(), version, span),
-        Lane::Diagnostics => marks(lanes.diagnostics.as_ref(), version, span),
-    }
+pub(crate) fn of(batch: &Batch, lane: Lane, version: Version, span: &RangeInclusive<u64>) -> Vec<Mark> {
+    let rows = lane_of(batch, lane).map_or(Vec::new(), |(rows, _)| rows);
+    rows.into_iter().filter(|row| span.contains(&row.seq())).map(|row| mark(row, version)).collect()
 }
 
-fn mark(row: &impl Marked, version: Version) -> Mark {
+fn mark(row: &dyn Marked, version: Version) -> Mark {
     let text = match version {
         Version::One => row.object().to_string(),
         Version::Two => row.fields().iter().fold(String::new(), |mut text, (name, value)| {

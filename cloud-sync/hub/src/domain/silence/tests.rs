@@ -11,7 +11,7 @@ fn device(last_heard: i64, silence: Option<Silence>) -> Contact {
 }
 
 fn silence(since: i64, is_paged: bool) -> Silence {
-    Silence { number: 1, since: at(since), over: None, is_paged, is_over_told: false }
+    Silence { number: 1, since: at(since), ended: None, is_paged, is_end_paged: false }
 }
 
 /// A hub that has looked every ten seconds from one minute to another.
@@ -29,15 +29,15 @@ fn a_device_is_paged_once_and_once_when_it_is_back() {
     assert_eq!(hub.judge(&device(100, None), &none, at(115)), Some(Finding::Silent { since: at(100) }));
     let paged = silence(100, true);
     assert_eq!(hub.judge(&device(100, Some(paged)), &none, at(300)), None, "also after a restart");
-    assert_eq!(hub.judge(&device(301, Some(paged)), &none, at(301)), Some(Finding::Back(paged)));
-    let over = Silence { over: Some(at(301)), ..paged };
-    assert_eq!(hub.judge(&device(301, Some(over)), &none, at(302)), Some(Finding::BackUnsent(over)));
+    assert_eq!(hub.judge(&device(301, Some(paged)), &none, at(301)), Some(Finding::Ended(paged)));
+    let over = Silence { ended: Some(at(301)), ..paged };
+    assert_eq!(hub.judge(&device(301, Some(over)), &none, at(302)), Some(Finding::EndUnsent(over)));
     assert_eq!(
-        hub.judge(&device(301, Some(over)), &HashSet::from([Asked::Back(1)]), at(302)),
+        hub.judge(&device(301, Some(over)), &HashSet::from([(1, SilenceStep::EndPaged)]), at(302)),
         None,
         "it is on its way"
     );
-    let told = Silence { is_over_told: true, ..over };
+    let told = Silence { is_end_paged: true, ..over };
     assert_eq!(hub.judge(&device(301, Some(told)), &none, at(302)), None);
     assert_eq!(hub.judge(&device(301, Some(told)), &none, at(316)), Some(Finding::Silent { since: at(301) }));
 }
@@ -67,8 +67,8 @@ fn a_page_that_may_not_have_been_sent_goes_again_if_the_device_is_still_silent()
     let hub = Listening::new(at(116));
     assert_eq!(hub.judge(&device(100, Some(unsent)), &none, at(116)), None, "the hub has just started");
     let hub = listening(116, 131);
-    assert_eq!(hub.judge(&device(100, Some(unsent)), &none, at(131)), Some(Finding::Unsent(unsent)));
-    assert_eq!(hub.judge(&device(100, Some(unsent)), &HashSet::from([Asked::Page(1)]), at(131)), None);
+    assert_eq!(hub.judge(&device(100, Some(unsent)), &none, at(131)), Some(Finding::PageUnsent(unsent)));
+    assert_eq!(hub.judge(&device(100, Some(unsent)), &HashSet::from([(1, SilenceStep::Paged)]), at(131)), None);
 }
 
 #[test]

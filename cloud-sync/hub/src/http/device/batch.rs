@@ -8,7 +8,7 @@ use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use tilth_protocol::{
-    CONFIRMED_HEADER, Confirmed, ConfirmedError, ErrorCode, Extent, Lane, Lanes, MAX_BATCH_BOOTS, MAX_BATCH_ROWS,
+    CONFIRMED_HEADER, Confirmed, ConfirmedError, ErrorCode, Lane, Lanes, MAX_BATCH_BOOTS, MAX_BATCH_ROWS,
 };
 
 use crate::clock;
@@ -77,11 +77,16 @@ fn check(Envelope { batch, .. }: &Envelope, device: &DeviceContext) -> Result<us
         let message = format!("this key is of {client}/{name}");
         return Err(ApiError::new(ErrorCode::Forbidden, message));
     }
-    let spans = spans(&batch.lanes);
-    if let Some((lane, last, _)) = spans.iter().find(|(_, last, _)| i64::try_from(*last).is_err()) {
-        return Err(ApiError::bad_request(format!("{lane}: sequence {last}: expected at most 2^63 - 1")));
+    let Lanes { events, windows, diagnostics } = &batch.lanes;
+    let mut rows = batch.live.len();
+    for (lane, extent) in [(Lane::Events, events), (Lane::Windows, windows), (Lane::Diagnostics, diagnostics)] {
+        let Some(extent) = extent else { continue };
+        if i64::try_from(extent.last).is_err() {
+            let message = format!("{lane}: sequence {}: expected at most 2^63 - 1", extent.last);
+            return Err(ApiError::bad_request(message));
+        }
+        rows += extent.rows.len() + extent.gaps.len();
     }
-    let rows = spans.iter().map(|(_, _, rows)| rows).sum::<usize>() + batch.live.len();
     if rows > MAX_BATCH_ROWS {
         let message =
             format!("{rows} rows: expected at most {MAX_BATCH_ROWS} over all lanes, gaps and live values among them");
@@ -97,17 +102,6 @@ fn check_boots(received: &Received) -> Result<(), ApiError> {
         return Err(ApiError::new(ErrorCode::TooLarge, message));
     }
     Ok(())
-}
-
-/// The lanes, with the last sequence and the number of rows and gaps of each.
-fn spans<E, W>(lanes: &Lanes<E, W>) -> Vec<(Lane, u64, usize)> {
-    fn span<R>(lane: Lane, extent: Option<&Extent<R>>) -> Option<(Lane, u64, usize)> {
-        extent.map(|extent| (lane, extent.last, extent.rows.len() + extent.gaps.len()))
-    }
-    let events = span(Lane::Events, lanes.events.as_ref());
-    let windows = span(Lane::Windows, lanes.windows.as_ref());
-    let diagnostics = span(Lane::Diagnostics, lanes.diagnostics.as_ref());
-    events.into_iter().chain(windows).chain(diagnostics).collect()
 }
 
 fn error_of(refused: &Refused) -> ApiError {

@@ -56,7 +56,7 @@ impl FromRequestParts<Arc<ApiState>> for Device {
             return Err(forbidden("this key reads the data of its tenant, and nothing else"));
         };
         note_use(state, context.tenant(), last_used).await?;
-        state.last_heard.note(context.id(), clock::now());
+        state.note_heard(context.id(), clock::now());
         Ok(Device { context, _permit: permit })
     }
 }

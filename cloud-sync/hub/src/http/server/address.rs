@@ -1,10 +1,9 @@
 //! Addresses of clients: of the connection or as a trusted proxy states it, and the network that limits count by.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
-use std::str::FromStr;
 
 use axum::http::{HeaderMap, HeaderName, header};
+use ipnet::IpNet;
 
 /// What limits count by: an IPv4 address, or the first 64 bits of an IPv6 address, which is what one customer is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,64 +18,28 @@ impl Network {
     }
 }
 
-/// An address or a range of addresses, such as `10.0.0.0/8`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Range {
-    first: IpAddr,
-    bits: u32,
+/// Reads an address, or a range such as `10.0.0.0/8`.
+pub(crate) fn range(text: &str) -> Result<IpNet, String> {
+    let single = || Some(IpNet::from(text.parse::<IpAddr>().ok()?.to_canonical()));
+    let range = text.parse().ok().filter(|range: &IpNet| range.addr().to_canonical() == range.addr());
+    let expected = "expected an address or a range, such as 127.0.0.1, 10.0.0.0/8 or 2001:db8::/32";
+    range.or_else(single).ok_or_else(|| expected.to_owned())
 }
 
-impl Range {
-    fn contains(self, address: IpAddr) -> bool {
-        match (self.first, address.to_canonical()) {
-            (IpAddr::V4(first), IpAddr::V4(address)) => {
-                let apart = first.to_bits() ^ address.to_bits();
-                apart.checked_shr(32 - self.bits).unwrap_or(0) == 0
-            }
-            (IpAddr::V6(first), IpAddr::V6(address)) => {
-                let apart = first.to_bits() ^ address.to_bits();
-                apart.checked_shr(128 - self.bits).unwrap_or(0) == 0
-            }
-            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
-        }
-    }
-}
-
-impl FromStr for Range {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Range, String> {
-        let wrong = || "expected an address or a range, such as 127.0.0.1, 10.0.0.0/8 or 2001:db8::/32".to_owned();
-        let (address, bits) = match text.split_once('/') {
-            Some((address, bits)) => (address, Some(bits)),
-            None => (text, None),
-        };
-        let first = address.parse::<IpAddr>().map_err(|_| wrong())?.to_canonical();
-        let most = if first.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Ok(most), |bits| bits.parse().map_err(|_| wrong()))?;
-        if bits > most { Err(wrong()) } else { Ok(Range { first, bits }) }
-    }
-}
-
-impl fmt::Display for Range {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.first, self.bits)
-    }
-}
-
-/// The proxies whose word on where a request comes from is taken.
+/// Trusted proxies, by their addresses.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Proxies(Vec<Range>);
+pub(crate) struct Proxies(Vec<IpNet>);
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 impl Proxies {
-    pub(crate) fn new(ranges: Vec<Range>) -> Proxies {
+    pub(crate) fn new(ranges: Vec<IpNet>) -> Proxies {
         Proxies(ranges)
     }
 
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|range| range.contains(address))
+        let address = address.to_canonical();
+        self.0.iter().any(|range| range.contains(&address))
     }
 
     /// Address of the client: read from the right, each trusted proxy names who asked it. What stands further left was

@@ -114,13 +114,14 @@ impl Farm {
         let boots = boots::dated(&self.connection, self.device).unwrap();
         let (from, to) = (WallTime(i64::MIN), WallTime(i64::MAX));
         // Small pages, so that their ends are walked over.
-        let mut wanted = windows::Wanted { sensor, grain: Grain::Minute, from, to, at: None, limit: 2 };
+        let (grain, device) = (Grain::Minute, None);
+        let mut query = windows::WindowQuery { sensor: SENSOR.to_owned(), device, grain, from, to, at: None, limit: 2 };
         let mut all: Vec<StoredWindow> = Vec::new();
         loop {
-            let (page, next) = windows::range(&self.connection, &boots, &wanted).unwrap();
+            let (page, next) = windows::range(&self.connection, &boots, sensor, &query).unwrap();
             all.extend(page);
             match next {
-                Some(next) => wanted.at = Some(next),
+                Some(next) => query.at = Some(next),
                 None => break,
             }
         }
@@ -494,7 +495,8 @@ fn kinds_of_gaps_are_kept() {
         let gap = json!({"first": seq, "last": seq, "kind": kind, "reason": "x"});
         farm.answer(&batch(1, json!({"events": {"first": seq, "last": seq, "rows": [], "gaps": [gap]}})));
         let stream = streams::find(&farm.connection, farm.device, Stream(1)).unwrap().unwrap();
-        let known = lanes::overlapping(&farm.connection, stream, Lane::Events, (seq, seq), 10).unwrap();
+        let asked = Run { first: seq, last: seq, content: Content::Unread };
+        let known = lanes::overlapping(&farm.connection, (stream, Lane::Events), &asked, 10).unwrap();
         assert_eq!(known, [Run { first: seq, last: seq, content: Content::Gap(kind, "x".into()) }]);
     }
 }

@@ -31,11 +31,11 @@ fn devices_that_may_speak_are_watched_with_their_limit_and_newest_silence() {
 
     let number = begin(&connection, device, at(1), at(61)).unwrap();
     note(&connection, number, SilenceStep::Paged, at(62)).unwrap();
-    let mut silence = Silence { number, since: at(1), over: None, is_paged: true, is_over_told: false };
+    let mut silence = Silence { number, since: at(1), ended: None, is_paged: true, is_end_paged: false };
     assert_eq!(only(62).unwrap().contact.silence, Some(silence));
-    note(&connection, number, SilenceStep::Over, at(70)).unwrap();
-    note(&connection, number, SilenceStep::Over, at(71)).unwrap();
-    silence.over = Some(at(70));
+    note(&connection, number, SilenceStep::Ended, at(70)).unwrap();
+    note(&connection, number, SilenceStep::Ended, at(71)).unwrap();
+    silence.ended = Some(at(70));
     let contact = only(120).unwrap().contact;
     assert_eq!((contact.silence, contact.recent_pages), (Some(silence), 1), "the first time stays");
     assert_eq!(only(122).unwrap().contact.recent_pages, 0, "an hour later");

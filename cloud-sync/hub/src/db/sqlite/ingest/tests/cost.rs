@@ -219,8 +219,9 @@ fn everything_else(farm: &mut Farm) {
         }
         live::newest(connection, tenant, of, ("", ""), 10).unwrap();
         for kind in [None, Some("alert")] {
-            let wanted = events::Wanted { whose, kind, after: 0, limit: 10 };
-            events::after(connection, &wanted).unwrap();
+            let kind = kind.map(str::to_owned);
+            let query = events::EventQuery { device: None, kind, after: 0, limit: 10 };
+            events::page(connection, whose, &query).unwrap();
         }
     }
     assert_eq!(retention::step(connection, 100, WallTime(now.0 + 86_400_001)).unwrap(), 100);

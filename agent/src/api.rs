@@ -1,28 +1,29 @@
 //! The API of the running agent: HTTP over a Unix socket, JSON answers, and events as they happen.
 //!
 //! ```text
-//! tilth-agent status, curl ==(socket)==> connections --> handlers --> state --> decide (looks, commands), the store's thread, facts
+//! tilth-agent status, curl ==(socket)==> connections --> handlers --> state --> decide (queries, commands), the store's thread
 //! ```
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `handlers` | **the routes**, the same whatever a request came over |
-//! | `rows` | what answers and requests hold |
+//! | `handlers` | **the routes**, the same over every kind of connection, and handlers that read |
+//! | `changes`, `events` | handlers of changes, and of the stream of events |
+//! | `rows` | rows of answers, bodies of requests |
 //! | `problem` | errors (RFC 9457) |
-//! | `views` | the engine's views as rows; the only place |
-//! | `state`, `people`, `status`, `events` | what each request is answered with |
-//! | `caller` | how a request came in, which says what it may do |
-//! | `connections`, `activity` | connections: bounded in number, length and patience |
-//! | `socket` | where the socket is, and how an agent takes it |
+//! | `views` | rows made of the engine's views; the only place |
+//! | `state`, `status` | what handlers ask the tasks for |
+//! | `caller` | how a request came in, and whether it may change something |
+//! | `connections`, `activity` | connections: bounded in number, request size and time |
+//! | `socket` | the control socket |
 //!
-//! Whoever may open the socket may ask and change: it is for the agent's user and group alone.
+//! Only the agent's user and group may open the socket; whoever may open it may read and change.
 
 mod activity;
 mod caller;
+pub(crate) mod changes;
 pub(crate) mod connections;
 mod events;
 mod handlers;
-pub(crate) mod people;
 pub(crate) mod problem;
 pub(crate) mod rows;
 pub(crate) mod socket;
@@ -30,4 +31,4 @@ mod state;
 pub(crate) mod status;
 mod views;
 
-pub(crate) use state::{ApiState, ChangeLimit, watchers};
+pub(crate) use state::{ApiState, Limits};

@@ -40,14 +40,22 @@ pub(crate) enum Command {
     Check(Check),
     Explain(Explain),
     Schema(Schema),
-    Status(Status),
-    Sensors(Sensors),
+    /// Show the state of the running agent
+    ///
+    /// Clock, configuration, buses, readings, store, notification channels, and sync with the hub.
+    Status(AgentOptions),
+    /// Show the newest value of each sensor
+    Sensors(AgentOptions),
     Alerts(Alerts),
     Ack(Ack),
     Silence(Silence),
     Note(Note),
-    Retry(Retry),
-    Tail(Tail),
+    /// Try the hub's configuration once more that was rejected or reverted
+    ///
+    /// As status names it. The agent tries each by itself only once; another version of the hub's is tried without this.
+    Retry(AgentOptions),
+    /// Show transitions as they happen, until Ctrl-C
+    Tail(AgentOptions),
 }
 
 /// Watch the farm: read sensors, apply rules, page people, store readings
@@ -211,39 +219,14 @@ pub(crate) struct Schema {
     pub(crate) namespace: Option<String>,
 }
 
-/// Show the state of the running agent
-///
-/// Clock, configuration, buses, readings, store, notification channels, and sync with the hub.
-#[derive(Debug, Args)]
-pub(crate) struct Status {
-    #[command(flatten)]
-    pub(crate) agent: Agent,
-    /// Print one JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// Show the newest value of each sensor
-#[derive(Debug, Args)]
-pub(crate) struct Sensors {
-    #[command(flatten)]
-    pub(crate) agent: Agent,
-    /// Print each sensor as a JSON object on a line
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
 /// Show open alerts
 #[derive(Debug, Args)]
 pub(crate) struct Alerts {
     #[command(flatten)]
-    pub(crate) agent: Agent,
+    pub(crate) agent: AgentOptions,
     /// Also show pending alerts, whose condition has not held for long enough yet
     #[arg(long)]
     pub(crate) all: bool,
-    /// Print each alert as a JSON object on a line
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// Acknowledge an alert: nobody is paged about it for a while
@@ -252,19 +235,15 @@ pub(crate) struct Alerts {
 #[derive(Debug, Args)]
 pub(crate) struct Ack {
     #[command(flatten)]
-    pub(crate) agent: Agent,
+    pub(crate) agent: AgentOptions,
     /// Number of the alert, as alerts shows it
     #[arg(value_name = "ALERT", value_parser = alert_number)]
     pub(crate) alert: u64,
     /// How long, such as 2h
     #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = span)]
     pub(crate) span: Span,
-    /// Name of the person who acknowledges [default: $USER]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) by: Option<String>,
-    /// Print the alert as one JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) person: Person,
 }
 
 /// Silence alerts for a while, end a silence, or list silences
@@ -274,7 +253,7 @@ pub(crate) struct Ack {
 #[derive(Debug, Args)]
 pub(crate) struct Silence {
     #[command(flatten)]
-    pub(crate) agent: Agent,
+    pub(crate) agent: AgentOptions,
     /// Only alerts of this zone
     #[arg(long, value_name = "ZONE", value_parser = id, requires = "span")]
     pub(crate) zone: Option<Id>,
@@ -290,67 +269,55 @@ pub(crate) struct Silence {
     /// How long, such as 2h
     #[arg(long = "for", value_name = "TIME", value_parser = span)]
     pub(crate) span: Option<Span>,
-    /// Name of the person who silences [default: $USER]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) by: Option<String>,
+    #[command(flatten)]
+    pub(crate) person: Person,
     /// End the silence with this number
     #[arg(long, value_name = "SILENCE", value_parser = silence_number, conflicts_with_all = ["zone", "rule", "sensor", "everything", "span"])]
     pub(crate) end: Option<u32>,
-    /// Print each silence as a JSON object on a line
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// Write a note into the event log, which is also sent to the hub
 #[derive(Debug, Args)]
 pub(crate) struct Note {
     #[command(flatten)]
-    pub(crate) agent: Agent,
+    pub(crate) agent: AgentOptions,
     /// Text of the note
     #[arg(value_name = "TEXT")]
     pub(crate) text: String,
-    /// Name of the person who writes [default: $USER]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) by: Option<String>,
-    /// Print nothing
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// Try the hub's configuration once more that was rejected or reverted
-///
-/// As status names it. The agent tries each by itself only once; another version of the hub's is tried without this.
-#[derive(Debug, Args)]
-pub(crate) struct Retry {
     #[command(flatten)]
-    pub(crate) agent: Agent,
-    /// One JSON object: the bundle
-    #[arg(long)]
-    pub(crate) json: bool,
+    pub(crate) person: Person,
 }
 
-/// Show transitions as they happen, until Ctrl-C
+/// Person who gives a command.
 #[derive(Debug, Args)]
-pub(crate) struct Tail {
-    #[command(flatten)]
-    pub(crate) agent: Agent,
-    /// Print each transition as a JSON object on a line, as replay does
-    #[arg(long)]
-    pub(crate) json: bool,
+pub(crate) struct Person {
+    /// Your name [default: $USER]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "USER",
+        default_value = "unknown",
+        hide_env = true,
+        hide_default_value = true
+    )]
+    pub(crate) by: String,
 }
 
-/// Which running agent a command asks.
+/// Options of the commands that ask the running agent.
 #[derive(Debug, Args)]
-pub(crate) struct Agent {
+pub(crate) struct AgentOptions {
     /// Control socket of the agent [default: /run/tilth/agent.sock; without that folder, agent.sock in the data folder]
     #[arg(long, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
     /// Data folder of the agent
     #[arg(long, value_name = "DIR", default_value = DATA)]
     pub(crate) data: PathBuf,
+    /// Print JSON, one object on a line
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
-impl Agent {
+impl AgentOptions {
     /// The options that name this agent, as typed in a shell; empty for the defaults.
     pub(crate) fn typed(&self) -> String {
         let socket = self.socket.as_deref().map(|path| ("--socket", path));
@@ -499,7 +466,8 @@ mod tests {
             (Some("a.sock"), DATA, " --socket a.sock"),
             (Some("/tmp/my farm/a.sock"), "it's", r" --socket '/tmp/my farm/a.sock' --data 'it'\''s'"),
         ] {
-            let agent = Agent { socket: socket.map(PathBuf::from), data: PathBuf::from(data) };
+            let socket = socket.map(PathBuf::from);
+            let agent = AgentOptions { socket, data: PathBuf::from(data), json: false };
             assert_eq!(agent.typed(), expected);
         }
     }
@@ -512,8 +480,9 @@ mod tests {
             (None, ".", ""),
             (Some("a.sock"), DATA, ""),
         ] {
-            let agent = Agent { socket: socket.map(PathBuf::from), data: PathBuf::from(data) };
-            assert_eq!(agent.elsewhere(), expected, "{socket:?} {data}");
+            let socket = socket.map(PathBuf::from);
+            let agent = AgentOptions { socket, data: PathBuf::from(data), json: false };
+            assert_eq!(agent.elsewhere(), expected, "{agent:?}");
         }
     }
 

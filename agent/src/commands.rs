@@ -1,4 +1,4 @@
-//! The commands that ask the running agent.
+//! Commands that ask the running agent.
 
 mod client;
 mod text;
@@ -7,61 +7,46 @@ use anyhow::Context;
 use hyper::Method;
 use serde::de::DeserializeOwned;
 
-use self::client::{Ask, Client, ask, post};
+use self::client::{ApiRequest, Client, post, request};
 use self::text::{Table, Times};
-use crate::api::rows::{
-    Acknowledge, AlertRow, Connected, Missed, Note, RetryRow, SensorRow, Silence, SilenceRow, StatusRow,
-};
+use crate::api::rows::{Acknowledge, AlertRow, Note, RetryRow, Silence, SilenceRow, StatusRow};
 use crate::cli;
 use crate::exit::Exit;
 use crate::output::{Output, tell};
 
 /// `tilth-agent status`.
-pub(crate) fn status(wanted: &cli::Status) -> anyhow::Result<Exit> {
-    show(&wanted.agent, ask(Method::GET, "/api/v1/status")?, wanted.json, |rows: &[StatusRow], times, output| {
-        rows.iter().flat_map(|row| text::status(row, times)).try_for_each(|line| output.line(line))
-    })
+pub(crate) fn status(agent: &cli::AgentOptions) -> anyhow::Result<Exit> {
+    print(agent, request(Method::GET, "/api/v1/status")?, |row: &StatusRow, times| text::status(row, times))
 }
 
 /// `tilth-agent sensors`.
-pub(crate) fn sensors(wanted: &cli::Sensors) -> anyhow::Result<Exit> {
-    show(&wanted.agent, ask(Method::GET, "/api/v1/sensors")?, wanted.json, |rows: &[SensorRow], _, output| {
-        table(&text::sensors(rows), "no sensor is watched", output)
-    })
+pub(crate) fn sensors(agent: &cli::AgentOptions) -> anyhow::Result<Exit> {
+    let request = request(Method::GET, "/api/v1/sensors")?;
+    print_table(agent, request, "no sensor is watched", |rows, _| text::sensors(rows))
 }
 
 /// `tilth-agent alerts`.
 pub(crate) fn alerts(wanted: &cli::Alerts) -> anyhow::Result<Exit> {
-    let request = ask(Method::GET, if wanted.all { "/api/v1/alerts?all=true" } else { "/api/v1/alerts" })?;
-    show(&wanted.agent, request, wanted.json, |rows: &[AlertRow], times, output| {
-        table(&text::alerts(rows, times), "no alert is open", output)
-    })
+    let path = if wanted.all { "/api/v1/alerts?all=true" } else { "/api/v1/alerts" };
+    print_table(&wanted.agent, request(Method::GET, path)?, "no alert is open", text::alerts)
 }
 
 /// `tilth-agent ack`.
 pub(crate) fn ack(wanted: &cli::Ack) -> anyhow::Result<Exit> {
-    let body = Acknowledge { for_s: wanted.span.as_secs_f64(), by: by(wanted.by.as_deref()) };
+    let body = Acknowledge { for_s: wanted.span.as_secs_f64(), by: wanted.person.by.clone() };
     let request = post(&format!("/api/v1/alerts/{}/acknowledge", wanted.alert), &body)?;
-    show(&wanted.agent, request, wanted.json, |rows: &[AlertRow], times, output| {
-        rows.iter().try_for_each(|row| output.line(text::acknowledged(row, wanted.span, times)))
-    })
+    print(&wanted.agent, request, |row: &AlertRow, times| [text::acknowledged(row, wanted.span, times)])
 }
 
-/// `tilth-agent silence`.
+/// `tilth-agent silence`: begins a silence, ends one, or lists them.
 pub(crate) fn silence(wanted: &cli::Silence) -> anyhow::Result<Exit> {
+    let agent = &wanted.agent;
     if let Some(silence) = wanted.end {
-        let request = ask(Method::DELETE, &format!("/api/v1/silences/{silence}"))?;
-        return show(&wanted.agent, request, wanted.json, |rows: &[SilenceRow], _, output| {
-            rows.iter().try_for_each(|row| output.line(text::silence_ended(row)))
-        });
+        let request = request(Method::DELETE, &format!("/api/v1/silences/{silence}"))?;
+        return print(agent, request, |row: &SilenceRow, _| [text::silence_ended(row)]);
     }
     let Some(span) = wanted.span else {
-        return show(
-            &wanted.agent,
-            ask(Method::GET, "/api/v1/silences")?,
-            wanted.json,
-            |rows: &[SilenceRow], times, output| table(&text::silences(rows, times), "nothing is silenced", output),
-        );
+        return print_table(agent, request(Method::GET, "/api/v1/silences")?, "nothing is silenced", text::silences);
     };
     let (zone, rule, sensor) = (wanted.zone.clone(), wanted.rule.clone(), wanted.sensor.clone());
     if zone.is_none() && rule.is_none() && sensor.is_none() && !wanted.everything {
@@ -71,64 +56,75 @@ pub(crate) fn silence(wanted: &cli::Silence) -> anyhow::Result<Exit> {
         );
         return Ok(Exit::Refused);
     }
-    let (for_s, by) = (span.as_secs_f64(), by(wanted.by.as_deref()));
-    let request = post("/api/v1/silences", &Silence { zone, rule, sensor, everything: wanted.everything, for_s, by })?;
-    show(&wanted.agent, request, wanted.json, |rows: &[SilenceRow], times, output| {
-        rows.iter().try_for_each(|row| output.line(text::silenced(row, &wanted.agent, times)))
-    })
+    let (everything, for_s, by) = (wanted.everything, span.as_secs_f64(), wanted.person.by.clone());
+    let request = post("/api/v1/silences", &Silence { zone, rule, sensor, everything, for_s, by })?;
+    print(agent, request, |row: &SilenceRow, times| [text::silenced(row, agent, times)])
 }
 
 /// `tilth-agent note`.
 pub(crate) fn note(wanted: &cli::Note) -> anyhow::Result<Exit> {
-    let request = post("/api/v1/notes", &Note { text: wanted.text.clone(), by: by(wanted.by.as_deref()) })?;
-    show(&wanted.agent, request, wanted.json, |_: &[serde_json::Value], _, output| output.line("noted"))
+    let request = post("/api/v1/notes", &Note { text: wanted.text.clone(), by: wanted.person.by.clone() })?;
+    show(&wanted.agent, request, |_: &[serde_json::Value], _, output| output.line("noted"))
 }
 
 /// `tilth-agent retry`.
-pub(crate) fn retry(wanted: &cli::Retry) -> anyhow::Result<Exit> {
+pub(crate) fn retry(agent: &cli::AgentOptions) -> anyhow::Result<Exit> {
     let request = post("/api/v1/configuration/retry", &())?;
-    show(&wanted.agent, request, wanted.json, |rows: &[RetryRow], _, output| {
-        rows.iter().try_for_each(|row| output.line(format_args!("bundle {} is in force, on probation", row.bundle)))
-    })
+    print(agent, request, |row: &RetryRow, _| [format!("bundle {} is in force, on probation", row.bundle)])
 }
 
-/// `tilth-agent tail`: each line goes out at once, until the agent ends.
-pub(crate) fn tail(wanted: &cli::Tail) -> anyhow::Result<Exit> {
-    let request = ask(Method::GET, if wanted.json { "/api/v1/events" } else { "/api/v1/events?text=true" })?;
-    let mut events = Client::connect(&wanted.agent)?.watch(request)?;
+/// `tilth-agent tail`: prints each line at once, until the agent ends.
+pub(crate) fn tail(agent: &cli::AgentOptions) -> anyhow::Result<Exit> {
+    let request = request(Method::GET, if agent.json { "/api/v1/events" } else { "/api/v1/events?text=true" })?;
+    let mut events = Client::connect(agent)?.watch(request)?;
     let mut output = Output::new();
     loop {
         let event = events.next()?;
-        match event.name.as_str() {
-            "connected" if !wanted.json => {
-                let Connected { device, version, .. } =
-                    serde_json::from_str(&event.data).context("the agent's event")?;
-                output.line(format_args!("connected to {device} (tilth-agent {version}); Ctrl-C ends"))?;
-            }
-            "missed" if !wanted.json => {
-                let Missed { lines, .. } = serde_json::from_str(&event.data).context("the agent's event")?;
-                output.line(format_args!("... {lines} lines were left out: too slow to read them"))?;
-            }
-            _ => output.line(event.data)?,
-        }
+        let hint = if event.name == "connected" && !agent.json { "; Ctrl-C ends" } else { "" };
+        output.line(format_args!("{}{hint}", event.data))?;
         output.flush()?;
     }
 }
 
-/// Asks, and prints the rows: as they came, or for people.
+/// Sends a request and prints lines for each row of the answer.
+fn print<T: DeserializeOwned, L: IntoIterator<Item = String>>(
+    agent: &cli::AgentOptions,
+    request: ApiRequest,
+    text: impl Fn(&T, &Times) -> L,
+) -> anyhow::Result<Exit> {
+    show(agent, request, |rows: &[T], times, output| {
+        rows.iter().flat_map(|row| text(row, times)).try_for_each(|line| output.line(line))
+    })
+}
+
+/// Sends a request and prints the answer as a table, or `none` where there is no row.
+fn print_table<T: DeserializeOwned>(
+    agent: &cli::AgentOptions,
+    request: ApiRequest,
+    none: &str,
+    table: impl FnOnce(&[T], &Times) -> Table,
+) -> anyhow::Result<Exit> {
+    show(agent, request, |rows: &[T], times, output| {
+        if rows.is_empty() {
+            return output.line(none);
+        }
+        table(rows, times).lines().try_for_each(|line| output.line(line))
+    })
+}
+
+/// Sends a request and prints the rows of the answer: as they came, or for people.
 fn show<T: DeserializeOwned>(
-    agent: &cli::Agent,
-    request: Ask,
-    json: bool,
+    agent: &cli::AgentOptions,
+    request: ApiRequest,
     people: impl FnOnce(&[T], &Times, &mut Output) -> anyhow::Result<()>,
 ) -> anyhow::Result<Exit> {
     let is_change = request.method() != Method::GET;
-    let answer = Client::connect(agent)?.ask(request)?;
+    let answer = Client::connect(agent)?.send(request)?;
     if let Some(why) = answer.trouble.as_ref().filter(|_| is_change) {
         tell(format_args!("tilth-agent: this ends with a restart as long as nothing can be written: {why}"));
     }
     let mut output = Output::new();
-    if json {
+    if agent.json {
         answer.rows.iter().try_for_each(|row| output.line(row.get()))?;
     } else {
         let rows: Result<Vec<T>, _> = answer.rows.iter().map(|row| serde_json::from_str(row.get())).collect();
@@ -136,16 +132,4 @@ fn show<T: DeserializeOwned>(
     }
     output.flush()?;
     Ok(Exit::Done)
-}
-
-fn table(table: &Table, none: &str, output: &mut Output) -> anyhow::Result<()> {
-    if table.is_empty() {
-        return output.line(none);
-    }
-    table.lines().try_for_each(|line| output.line(line))
-}
-
-/// Who does it, where nobody says so.
-fn by(named: Option<&str>) -> String {
-    named.map_or_else(|| std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned()), str::to_owned)
 }

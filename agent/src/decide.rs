@@ -15,7 +15,7 @@ mod live;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tilth_config::{Channel, Merged};
 use tilth_core::alert::AlertId;
@@ -125,7 +125,8 @@ pub(crate) type EngineQuery = Box<dyn FnOnce(&Engine, &EngineContext<'_>) + Send
 
 /// What is known beside the engine.
 pub(crate) struct EngineContext<'a> {
-    pub(crate) figures: &'a Figures,
+    pub(crate) readings: &'a ReadingCounts,
+    pub(crate) lost_notifications: u64,
     pub(crate) acknowledged_by: &'a AcknowledgedBy,
     pub(crate) faults: &'a Faults,
     pub(crate) unread: &'a BTreeMap<Id, String>,
@@ -140,28 +141,28 @@ pub(crate) type AbsentOf = BTreeMap<Id, Arc<Absent>>;
 /// Why the inputs of sensors fail, as long as they do.
 pub(crate) type Faults = BTreeMap<SensorId, Arc<str>>;
 
-/// What was counted since the start.
-#[derive(Debug, Clone, Default, Serialize)]
-pub(crate) struct Figures {
-    /// Readings decided on.
-    pub(crate) readings: u64,
-    /// Values that were none.
+/// Readings and values since the start.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct ReadingCounts {
+    /// Readings that the engine took.
+    pub(crate) decided: u64,
+    /// Values that are no number.
     pub(crate) missing: u64,
-    /// Readings older than their sensor's newest.
+    /// Readings older than the newest of their sensor.
     pub(crate) late: u64,
-    /// Readings whose own time lay in the future; their arrival was taken.
+    /// Readings stamped in the future; stamped with their arrival instead.
     pub(crate) future_stamps: u64,
-    /// Readings whose own time lies too far in the past, and no backlog explains it; their arrival was taken.
+    /// Readings stamped too far in the past without a backlog; stamped with their arrival instead.
     pub(crate) past_stamps: u64,
-    /// Readings whose own time could not be placed while the clock was not trusted.
+    /// Readings whose stamp could not be placed while the clock was not trusted.
     pub(crate) unplaced_stamps: u64,
-    /// Notices that did not fit into the queue of those that tell people.
-    pub(crate) notices_refused: u64,
+    /// Values that the queue from the buses dropped.
+    pub(crate) dropped: u64,
 }
 
-impl Figures {
-    /// A reading whose own time was not taken.
-    fn count_refused(&mut self, why: Option<Why>) {
+impl ReadingCounts {
+    fn count_rejected_stamp(&mut self, why: Option<Why>) {
         match why {
             Some(Why::Ahead) => self.future_stamps += 1,
             Some(Why::NeverSet | Why::Behind | Why::StandsStill | Why::Counter) => self.past_stamps += 1,
@@ -213,7 +214,9 @@ pub(crate) struct Decide {
     /// What of them the log has said.
     logged_faults: fault::LoggedFaults,
     recording: Option<Recording>,
-    figures: Figures,
+    readings: ReadingCounts,
+    /// Notifications that did not fit into the queue to the channels, since the start.
+    lost_notifications: u64,
     reported_drops: drops::Reported,
 }
 
@@ -298,7 +301,7 @@ impl Decide {
         let plan = Arc::clone(self.engine.plan());
         let Some(input) = sample.input(&plan, &self.clock) else { return };
         if matches!(input, Input::Undated(_)) {
-            self.figures.count_refused(sample.refused);
+            self.readings.count_rejected_stamp(sample.refused);
         }
         self.follow_clock();
         self.follow_reserve();
@@ -354,7 +357,8 @@ impl Decide {
                 query(
                     &self.engine,
                     &EngineContext {
-                        figures: &self.figures,
+                        readings: &self.readings,
+                        lost_notifications: self.lost_notifications,
                         acknowledged_by: &self.acknowledged_by,
                         faults: &self.faults,
                         unread: &self.unread,
@@ -435,11 +439,11 @@ impl Decide {
         }
         match effect {
             Effect::Reading(reading) => {
-                self.figures.readings += 1;
-                self.figures.late += u64::from(reading.late);
+                self.readings.decided += 1;
+                self.readings.late += u64::from(reading.late);
                 self.commit.readings.push(reading);
             }
-            Effect::Missing(_) => self.figures.missing += 1,
+            Effect::Missing(_) => self.readings.missing += 1,
             Effect::Window(closed) => self.commit.windows.push(closed),
             Effect::Site => self.keep_site(),
             Effect::Page(page) => {
@@ -493,7 +497,7 @@ impl Decide {
 
     /// What people should have been told and will not be: said in the log, and to the hub.
     fn give_up(&mut self, request: &Request, reason: &str) {
-        self.figures.notices_refused += 1;
+        self.lost_notifications += 1;
         if let Request::Page(notification, _) | Request::Resolved(notification) = request {
             warn!(target: "notify", "notification {} given up ({reason})", notification.id);
             let body = json!({ "notice": notification.id, "channel": null, "fate": "crowded", "reason": reason });

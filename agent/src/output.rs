@@ -108,6 +108,16 @@ pub(crate) fn counted(count: u64, noun: &str) -> impl Display + '_ {
     Counted(count, noun)
 }
 
+/// The first `most` of these separated by commas, and how many more there are.
+pub(crate) fn listed(names: impl IntoIterator<Item = impl Display>, most: usize) -> String {
+    let mut names = names.into_iter();
+    let shown: Vec<String> = names.by_ref().take(most).map(|name| name.to_string()).collect();
+    match names.count() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
 /// Text for people on standard error, whatever the level of the log; while the daemon runs, lines of its log.
 pub(crate) fn tell(text: impl Display) {
     put(Priority::Warning, text.to_string());
@@ -137,4 +147,15 @@ fn put(priority: Priority, line: String) {
 fn say(text: impl Display, end: &str) -> io::Result<()> {
     let mut stderr = io::stderr().lock();
     write!(stderr, "{text}{end}").and_then(|()| stderr.flush())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::listed;
+
+    #[test]
+    fn a_long_list_ends_with_the_number_of_the_others() {
+        assert_eq!(listed(1..=30, 12), "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 and 18 more");
+        assert_eq!(listed(["a", "b"], 2), "a, b");
+    }
 }

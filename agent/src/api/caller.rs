@@ -1,4 +1,4 @@
-//! The caller of a request: how its connection came in.
+//! Caller of a request: how its connection came in, and whether it may change something.
 
 use std::net::SocketAddr;
 
@@ -13,30 +13,26 @@ use super::problem::Problem;
 pub(crate) enum Caller {
     /// Over the Unix socket: the mode of its file says who may open it.
     Socket,
-    /// Over TCP, from this address.
+    /// Over TCP, from this address: reads, and changes nothing.
     #[cfg_attr(not(test), expect(dead_code, reason = "the agent listens on its socket alone so far"))]
     Tcp(SocketAddr),
 }
 
-impl Caller {
-    /// # Errors
-    /// Over TCP anybody may connect, so nobody changes anything.
-    pub(super) fn may_change(self) -> Result<(), Problem> {
-        match self {
-            Caller::Socket => Ok(()),
-            Caller::Tcp(address) => Err(Problem::new(
-                StatusCode::FORBIDDEN,
-                format!("{address} may read and change nothing; expected a request over the agent's socket"),
-            )),
-        }
-    }
-}
+/// Argument of a handler that changes something: a caller that may.
+pub(super) struct MayChange;
 
-impl<S: Sync> FromRequestParts<S> for Caller {
+impl<S: Sync> FromRequestParts<S> for MayChange {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Caller, Problem> {
-        let caller = parts.extensions.get().copied();
-        caller.ok_or_else(|| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the connection does not say whose it is"))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<MayChange, Problem> {
+        match parts.extensions.get() {
+            Some(Caller::Socket) => Ok(MayChange),
+            Some(Caller::Tcp(address)) => {
+                let detail =
+                    format!("{address} may read and change nothing; expected a request over the agent's socket");
+                Err(Problem::new(StatusCode::FORBIDDEN, detail))
+            }
+            None => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the connection does not say whose it is")),
+        }
     }
 }

@@ -1,5 +1,4 @@
-//! What happens, as server-sent events: `connected` first, then a `transition` for each, and `missed` where a watcher was too
-//! slow.
+//! Server-sent events: `connected` first, then a `transition` for each, and `missed` where a watcher was too slow.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -9,19 +8,19 @@ use axum::extract::{Query, State};
 use axum::response::IntoResponse;
 use axum::response::sse::{Event, Sse};
 use futures_util::stream::{self, StreamExt};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::problem::Problem;
-use super::rows::{Connected, Missed};
-use super::state::{ApiState, MAX_WATCHERS};
+use super::state::ApiState;
 use super::views;
 
 /// Parameters of the events.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Form {
-    /// Transitions as people read them, instead of JSON.
+pub(super) struct EventsQuery {
+    /// Lines for people instead of JSON.
     #[serde(default)]
     text: bool,
 }
@@ -29,33 +28,27 @@ pub(super) struct Form {
 /// Sends what happens until either side ends.
 pub(super) async fn watch(
     State(api): State<Arc<ApiState>>,
-    form: Result<Query<Form>, QueryRejection>,
+    parameters: Result<Query<EventsQuery>, QueryRejection>,
 ) -> Result<impl IntoResponse, Problem> {
-    let Query(Form { text }) = form?;
-    let place = Arc::clone(&api.watchers).try_acquire_owned();
-    let place = place.map_err(|_| Problem::unavailable(format!("{MAX_WATCHERS} others watch already")))?;
+    let Query(EventsQuery { text }) = parameters?;
+    let permit = api.limits.watch()?;
     let live = api.live.subscribe();
-    let connected = json(
-        "connected",
-        &Connected {
-            at: views::wall(api.clock.now().1),
-            event: "connected".to_owned(),
-            device: api.device.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        },
-    );
-    let transitions = stream::unfold((live, place), move |(mut live, place)| async move {
+    let (device, version) = (&api.device, env!("CARGO_PKG_VERSION"));
+    let at = views::wall(api.clock.now().1);
+    let connected = json!({ "at": at, "event": "connected", "device": device, "version": version });
+    let said = format!("connected to {device} (tilth-agent {version})");
+    let connected = Event::default().event("connected").data(if text { said } else { connected.to_string() });
+    let transitions = stream::unfold((live, permit), move |(mut live, permit)| async move {
         let event = match live.recv().await {
             Ok(line) => Event::default().event("transition").data(if text { &line.text } else { &line.json }),
-            Err(RecvError::Lagged(lines)) => json("missed", &Missed { event: "missed".to_owned(), lines }),
+            Err(RecvError::Lagged(lines)) => {
+                let missed = json!({ "event": "missed", "lines": lines });
+                let said = format!("... {lines} lines were left out: too slow to read them");
+                Event::default().event("missed").data(if text { said } else { missed.to_string() })
+            }
             Err(RecvError::Closed) => return None,
         };
-        Some((event, (live, place)))
+        Some((event, (live, permit)))
     });
     Ok(Sse::new(stream::iter([connected]).chain(transitions).map(Ok::<Event, Infallible>)))
-}
-
-fn json(name: &str, data: &impl Serialize) -> Event {
-    // Plain data always has a JSON form.
-    Event::default().event(name).data(serde_json::to_string(data).unwrap_or_default())
 }

@@ -1,4 +1,4 @@
-//! The routes of the API, and what answers each. Every answer has one form, [`Answer`]; every error is a [`Problem`].
+//! Routes of the API, and the handlers that only read. Every answer is an [`Answer`], every error a [`Problem`].
 
 use std::sync::Arc;
 
@@ -9,12 +9,10 @@ use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 
-use super::caller::Caller;
-use super::events;
 use super::problem::Problem;
-use super::rows::{Acknowledge, AlertRow, Answer, Note, RetryRow, SensorRow, Silence, SilenceRow, StatusRow};
+use super::rows::{AlertRow, Answer, SensorRow, SilenceRow, StatusRow};
 use super::state::ApiState;
-use super::views;
+use super::{changes, events, views};
 
 /// Version of the API, part of each path. Raised when an older client or an older agent would misunderstand.
 const VERSION: u32 = 1;
@@ -28,89 +26,46 @@ pub(super) fn router(state: Arc<ApiState>) -> Router {
         .route("/api/v1/status", get(status))
         .route("/api/v1/sensors", get(sensors))
         .route("/api/v1/alerts", get(alerts))
-        .route("/api/v1/alerts/{alert}/acknowledge", post(acknowledge))
-        .route("/api/v1/silences", get(silences).post(silence))
-        .route("/api/v1/silences/{silence}", delete(end_silence))
-        .route("/api/v1/notes", post(note))
-        .route("/api/v1/configuration/retry", post(retry))
+        .route("/api/v1/alerts/{alert}/acknowledge", post(changes::acknowledge))
+        .route("/api/v1/silences", get(silences).post(changes::silence))
+        .route("/api/v1/silences/{silence}", delete(changes::end_silence))
+        .route("/api/v1/notes", post(changes::note))
+        .route("/api/v1/configuration/retry", post(changes::retry))
         .route("/api/v1/events", get(events::watch))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .with_state(state)
 }
 
-type Api = State<Arc<ApiState>>;
-type Answered<T> = Result<Json<Answer<T>>, Problem>;
-type Body<T> = Result<Json<T>, JsonRejection>;
-type Number<T> = Result<Path<T>, PathRejection>;
+pub(super) type Api = State<Arc<ApiState>>;
+pub(super) type Answered<T> = Result<Json<Answer<T>>, Problem>;
+pub(super) type Body<T> = Result<Json<T>, JsonRejection>;
+pub(super) type Number<T> = Result<Path<T>, PathRejection>;
 
 /// Parameters of the list of alerts.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Which {
-    /// Pending ones too.
+struct AlertsQuery {
+    /// Pending alerts too.
     #[serde(default)]
     all: bool,
 }
 
 async fn status(State(api): Api) -> Answered<StatusRow> {
-    let row = api.status().await;
-    Ok(api.answer(vec![row]))
+    api.answer(vec![api.status().await])
 }
 
 async fn sensors(State(api): Api) -> Answered<SensorRow> {
-    let rows = api.look(views::sensors).await?;
-    Ok(api.answer(rows))
+    api.answer(api.query(views::sensors).await?)
 }
 
-async fn alerts(State(api): Api, which: Result<Query<Which>, QueryRejection>) -> Answered<AlertRow> {
-    let Query(Which { all }) = which?;
-    let rows = api.look(move |engine, context, clock| views::alerts(engine, context, clock, all)).await?;
-    Ok(api.answer(rows))
+async fn alerts(State(api): Api, parameters: Result<Query<AlertsQuery>, QueryRejection>) -> Answered<AlertRow> {
+    let Query(AlertsQuery { all }) = parameters?;
+    api.answer(api.query(move |engine, context, clock| views::alerts(engine, context, clock, all)).await?)
 }
 
 async fn silences(State(api): Api) -> Answered<SilenceRow> {
-    let rows = api.look(|engine, _, clock| views::silences(engine, clock)).await?;
-    Ok(api.answer(rows))
-}
-
-async fn acknowledge(
-    State(api): Api,
-    caller: Caller,
-    alert: Number<u64>,
-    body: Body<Acknowledge>,
-) -> Answered<AlertRow> {
-    caller.may_change()?;
-    let (Path(alert), Json(body)) = (alert?, body?);
-    let row = api.acknowledge(alert, &body).await?;
-    Ok(api.answer(vec![row]))
-}
-
-async fn silence(State(api): Api, caller: Caller, body: Body<Silence>) -> Answered<SilenceRow> {
-    caller.may_change()?;
-    let Json(body) = body?;
-    let row = api.silence(body).await?;
-    Ok(api.answer(vec![row]))
-}
-
-async fn end_silence(State(api): Api, caller: Caller, silence: Number<u32>) -> Answered<SilenceRow> {
-    caller.may_change()?;
-    let Path(silence) = silence?;
-    let row = api.end_silence(silence).await?;
-    Ok(api.answer(vec![row]))
-}
-
-async fn note(State(api): Api, caller: Caller, body: Body<Note>) -> Answered<()> {
-    caller.may_change()?;
-    let Json(body) = body?;
-    api.note(&body).await?;
-    Ok(api.answer(Vec::new()))
-}
-
-async fn retry(State(api): Api, caller: Caller) -> Answered<RetryRow> {
-    caller.may_change()?;
-    let row = api.retry().await?;
-    Ok(api.answer(vec![row]))
+    api.answer(api.query(|engine, _, clock| views::silences(engine, clock)).await?)
 }
 
 /// A path of another version of the API is answered with what to do about it.

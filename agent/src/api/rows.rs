@@ -1,4 +1,4 @@
-//! Rows of the answers and bodies of the requests: what the API and its clients say to each other.
+//! Rows of the answers and bodies of the requests of the API.
 
 use std::collections::BTreeMap;
 
@@ -7,52 +7,51 @@ use serde_json::value::RawValue;
 use tilth_config::Entered;
 use tilth_core::id::{Id, SensorId};
 
-/// The form of every answer.
+use crate::decide::ReadingCounts;
+
+/// Body of every answer.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Answer<T> {
-    /// The agent's time of day.
+    /// Time of the agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) at: Option<String>,
-    /// The farm's time zone, if it names one.
+    /// Time zone of the farm, if configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) timezone: Option<String>,
-    /// Why nothing can be written.
+    /// Why the store cannot write.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) trouble: Option<String>,
-    /// What was asked for, or what a change made of it.
+    /// Rows asked for, or the row that a change concerns.
     pub(crate) rows: Vec<T>,
 }
 
-/// A person takes an alert on.
+/// Body of an acknowledgement.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Acknowledge {
-    /// Seconds without a page about it.
+    /// Duration in seconds.
     pub(crate) for_s: f64,
     /// Name of the person.
     pub(crate) by: String,
 }
 
-/// A person silences the alerts that all of what is named fits.
+/// Body of a new silence, which covers alerts that match each of zone, rule and sensor that is given.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Silence {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) zone: Option<Id>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rule: Option<Id>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) sensor: Option<SensorId>,
-    /// Needed where nothing is named: the whole farm is meant.
+    /// Must be true where none of these is given: silences the whole farm.
     #[serde(default)]
     pub(crate) everything: bool,
-    /// Seconds that the silence lasts.
+    /// Duration in seconds.
     pub(crate) for_s: f64,
     /// Name of the person.
     pub(crate) by: String,
 }
 
-/// A person writes something down.
+/// Body of a note.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Note {
@@ -61,10 +60,10 @@ pub(crate) struct Note {
     pub(crate) by: String,
 }
 
-/// A number with the digits that people are shown.
+/// Number in JSON, with the digits that people are shown.
 pub(crate) type Digits = Option<Box<RawValue>>;
 
-/// An alert that is open. The names are those of a transition.
+/// Alert that is open; keys as in a transition.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct AlertRow {
     /// Alert number, unique per device; absent before the alert fires.
@@ -80,28 +79,28 @@ pub(crate) struct AlertRow {
     pub(crate) since: Option<String>,
     /// Seconds that the condition has held.
     pub(crate) for_s: f64,
-    /// The reading's own time in milliseconds since 1970.
+    /// Time of the reading, milliseconds since 1970.
     pub(crate) reading_ts: Option<i64>,
-    /// Until when it is acknowledged, or how long a pending one must go on before it fires; and how long that is from now.
+    /// End of the acknowledgement, or when a pending alert fires; `left_s`: seconds until then.
     pub(crate) until: Option<String>,
     pub(crate) left_s: Option<f64>,
-    /// Who acknowledged it.
+    /// Person who acknowledged the alert.
     pub(crate) by: Option<String>,
-    /// End of the acknowledgement: nobody is paged before.
+    /// End of the silence that covers the alert.
     pub(crate) silenced_until: Option<String>,
     pub(crate) silenced: bool,
-    /// Nobody is paged because of its bus: it is down or silent, or has been so a moment ago.
+    /// Not paged because its bus is, or was a moment ago, down or silent.
     pub(crate) inhibited: bool,
-    /// How the bus is, in words.
+    /// State of the bus, in words.
     pub(crate) inhibited_by: Option<String>,
     pub(crate) pages: u32,
     pub(crate) message: String,
     pub(crate) advice: Option<String>,
-    /// Why the input of its sensor fails, where that is what it is about.
+    /// Cause, where the agent knows more than the rule.
     pub(crate) why: Option<String>,
 }
 
-/// A sensor's newest value.
+/// Newest value of a sensor.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct SensorRow {
     pub(crate) sensor: SensorId,
@@ -111,17 +110,17 @@ pub(crate) struct SensorRow {
     /// None before the first reading.
     pub(crate) value: Digits,
     pub(crate) quality: Option<String>,
-    /// The reading's own time.
+    /// Time of the reading.
     pub(crate) at: Option<String>,
     pub(crate) age_s: Option<f64>,
-    /// For a bus and the hub, how they are: `up`, `down`, `silent`; `accepts`, `refuses`.
+    /// `up`, `down` or `silent` of a bus; `accepts` or `refuses` of the hub.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) state: Option<String>,
-    /// Why its input fails, its value is not believed, or none has come.
+    /// Why there is no good value.
     pub(crate) why: Option<String>,
 }
 
-/// A silence that has not ended.
+/// Silence that has not ended.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct SilenceRow {
     pub(crate) silence: u32,
@@ -133,50 +132,32 @@ pub(crate) struct SilenceRow {
     pub(crate) left_s: f64,
 }
 
-/// A schedule that rules watch by.
+/// Schedule that rules use.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ScheduleRow {
     pub(crate) schedule: Id,
-    /// The zones whose rules watch by it.
+    /// Zones whose rules use the schedule.
     pub(crate) zones: Vec<Id>,
     /// `open` or `closed`.
     pub(crate) state: String,
-    /// Whether the clock tells so; else it is what `untrusted` says.
+    /// Whether the clock is trusted; without it the state is the schedule's `untrusted`.
     pub(crate) trusted: bool,
-    /// When that changes; none where it never does, or the clock is not trusted.
+    /// End of the state; none where there is none or the clock is not trusted.
     pub(crate) until: Option<String>,
-    /// Local times of opening and closing, and their time zone.
+    /// Local times of opening (`from`) and closing (`to`).
     pub(crate) from: String,
     pub(crate) to: String,
     pub(crate) timezone: Option<String>,
 }
 
-/// The first event.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Connected {
-    pub(crate) at: Option<String>,
-    /// `connected`.
-    pub(crate) event: String,
-    pub(crate) device: Id,
-    pub(crate) version: String,
-}
-
-/// How much a slow watcher did not see.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Missed {
-    /// `missed`.
-    pub(crate) event: String,
-    pub(crate) lines: u64,
-}
-
-/// How the agent is.
+/// State of the agent.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct StatusRow {
     pub(crate) device: Id,
     pub(crate) version: String,
-    /// Since the agent started.
+    /// Seconds since the agent started.
     pub(crate) running_s: f64,
-    /// 0 as long as there is no database to count it.
+    /// Number of the boot; 0 while no database counts it.
     pub(crate) boot: u32,
     pub(crate) clock: ClockState,
     pub(crate) config: ConfigState,
@@ -192,42 +173,42 @@ pub(crate) struct StatusRow {
     pub(crate) schedules: Vec<ScheduleRow>,
     pub(crate) store: StoreState,
     pub(crate) notify: NotifyState,
-    /// How the hub is reached; none without one.
+    /// State of sync; none without a hub.
     pub(crate) sync: Option<Box<RawValue>>,
 }
 
-/// Where time comes from.
+/// State of the clock.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ClockState {
     /// `system`, `x60` or `input`.
     pub(crate) source: String,
-    /// Why the time of day is believed: `ntp`, `rtc`, `told` or `made`; none while it is not.
+    /// Source of the time of day: `ntp`, `rtc`, `told` or `made`; none while the clock is not trusted.
     pub(crate) trust: Option<String>,
     pub(crate) error_s: Option<f64>,
     pub(crate) now: Option<String>,
-    /// Since the device booted, as this clock counts.
+    /// Seconds since the device booted, on this clock.
     pub(crate) uptime_s: f64,
 }
 
-/// Which configuration runs.
+/// Running configuration.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct ConfigState {
     pub(crate) hash: String,
     pub(crate) since: Option<String>,
-    /// What it has, and what is gone.
+    /// What it contains, and what the one before contained besides.
     #[serde(flatten)]
     pub(crate) entered: Entered,
-    /// Keys of `agent.toml` that are taken up at the next start.
+    /// Changed keys of `agent.toml` that take effect at the next start.
     #[serde(default)]
     pub(crate) later: Vec<String>,
-    /// Sensors that are not good any more since it came into force from files, in words.
+    /// Warning about sensors that stopped being good when it came into force from files.
     #[serde(default)]
     pub(crate) warning: Option<String>,
-    /// A later one that was rejected, as long as its files lie there.
+    /// Newer configuration on the disk that was rejected.
     pub(crate) refused: Option<RejectedConfig>,
 }
 
-/// A configuration that was rejected.
+/// Rejected configuration.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct RejectedConfig {
     pub(crate) at: Option<String>,
@@ -237,14 +218,14 @@ pub(crate) struct RejectedConfig {
     pub(crate) problems: Vec<String>,
 }
 
-/// A bundle that is tried once more.
+/// Bundle that is tried again.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct RetryRow {
     /// Version of the bundle.
     pub(crate) bundle: u64,
 }
 
-/// How a bus is.
+/// State of a bus.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct BusState {
     pub(crate) bus: Id,
@@ -259,135 +240,121 @@ pub(crate) struct BusState {
     pub(crate) bytes: u64,
     pub(crate) lines: u64,
     pub(crate) used: u64,
-    /// When the last line came; none before the first.
+    /// Time of the last line; none before the first.
     pub(crate) last_line: Option<String>,
     pub(crate) last_line_s: Option<f64>,
-    /// Lines that were not used as they should, by reason.
+    /// Ignored lines, by reason.
     pub(crate) ignored: BTreeMap<String, u64>,
-    /// The last of them.
+    /// Last ignored line.
     pub(crate) last_ignored: Option<Ignored>,
-    /// Names that lines carry and no sensor wants.
+    /// Names in lines that no sensor uses.
     pub(crate) unused: Vec<String>,
-    /// Names that sensors want and no line has carried, once others were read.
+    /// Names that sensors use and no line has had, once others were read.
     #[serde(default)]
     pub(crate) unseen: Vec<String>,
-    /// Lines whose own time was not taken though a sensor asks for it: their readings are stamped with their arrival.
+    /// Rejected time stamps of lines, whose readings are stamped with their arrival.
     #[serde(default)]
     pub(crate) stamps_refused: Vec<RejectedStamps>,
-    /// Sensors whose input fails, and why.
+    /// Sensors whose input fails.
     #[serde(default)]
     pub(crate) faults: Vec<FaultRow>,
-    /// Sensors that are read from several nodes in turn, and which.
+    /// Sensors that several nodes report in turn.
     #[serde(default)]
     pub(crate) mixed: Vec<FaultRow>,
-    /// How often the bus's own task failed.
+    /// Failures of the task of the bus.
     pub(crate) failures: u64,
     pub(crate) failed: Option<String>,
 }
 
-/// A line that was not used.
+/// Ignored line.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Ignored {
     pub(crate) reason: String,
     pub(crate) line: String,
-    /// The field that a sensor wants and cannot use, what stands there, and the sensor.
+    /// Field that cannot be used, its text, and the sensor that uses it.
     pub(crate) field: Option<String>,
     pub(crate) text: Option<String>,
     pub(crate) sensor: Option<SensorId>,
 }
 
-/// A sensor whose input fails.
+/// Sensor with the reason why its input fails.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct FaultRow {
     pub(crate) sensor: SensorId,
     pub(crate) why: String,
 }
 
-/// Lines whose own time was not taken, for one reason.
+/// Rejected time stamps, by reason.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct RejectedStamps {
     /// `none`, `no_clock`, `ahead`, `never_set`, `behind`, `stands_still` or `counter`.
     pub(crate) reason: String,
     pub(crate) lines: u64,
-    /// When the first and the last of them arrived, and how long ago.
+    /// Arrival of the first and the last of them, and seconds since.
     pub(crate) since: Option<String>,
     pub(crate) for_s: f64,
     pub(crate) last: Option<String>,
     pub(crate) last_s: f64,
-    /// The last such stamp.
+    /// Last rejected stamp.
     pub(crate) stamp: Option<String>,
-    /// A sensor that it was meant for.
+    /// Sensor that it was meant for.
     pub(crate) sensor: SensorId,
 }
 
-/// What became of readings since the start.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct ReadingCounts {
-    pub(crate) decided: u64,
-    pub(crate) missing: u64,
-    pub(crate) late: u64,
-    pub(crate) future_stamps: u64,
-    #[serde(default)]
-    pub(crate) past_stamps: u64,
-    pub(crate) unplaced_stamps: u64,
-    /// Left out because the engine did not keep up.
-    pub(crate) dropped: u64,
-}
-
-/// How many alerts there are.
-#[derive(Debug, Serialize, Deserialize)]
+/// Numbers of alerts.
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct AlertCounts {
     /// Firing or acknowledged.
     pub(crate) open: u64,
     pub(crate) acknowledged: u64,
-    /// Of those that are open.
+    /// Among the open ones.
     pub(crate) silenced: u64,
     pub(crate) inhibited: u64,
     pub(crate) pending: u64,
     pub(crate) silences: u64,
 }
 
-/// How the store is.
+/// State of the store.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct StoreState {
     pub(crate) path: String,
-    /// Why nothing can be written.
+    /// Why the store cannot write.
     pub(crate) trouble: Option<String>,
-    /// What of the history is missing, as it was noticed at this start and the ones before; the newest first.
+    /// Missing history, in words; the newest first.
     #[serde(default)]
     pub(crate) missing: Vec<String>,
-    /// What was given up and why, by kind; the newest first.
+    /// Rows that were given up, by kind; the newest first.
     #[serde(default)]
     pub(crate) given_up: Vec<GivenUp>,
-    /// What was dropped since the database could be written last, in words.
+    /// Rows dropped since the last write, in words.
     #[serde(default)]
     pub(crate) dropped: Vec<String>,
-    /// Of the file with its log.
+    /// Size of the file with its log.
     pub(crate) bytes: Option<u64>,
     pub(crate) most_bytes: u64,
-    /// Of this process, over the last day; none in the first half hour.
+    /// Bytes written by this process a day; none in the first half hour.
     pub(crate) written_bytes_a_day: Option<f64>,
-    /// What the rows of a day take, at the rate of the newest ones.
+    /// Size of the rows of a day, at the present rate.
     pub(crate) kept_bytes_a_day: Option<f64>,
-    /// Days without the hub until the oldest raw readings go, and until the hub would miss something.
+    /// Days without the hub until the oldest raw readings are deleted, and until rows that the hub lacks are.
     pub(crate) raw_days: Option<f64>,
     pub(crate) offline_days: Option<f64>,
     pub(crate) lanes: BTreeMap<String, Lane>,
 }
 
-/// Something that was given up.
+/// Rows that were given up.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct GivenUp {
     /// `readings`, `windows`, `minutes`, `quarters`, `events` or `diagnostics`.
     pub(crate) what: String,
     pub(crate) reason: String,
     pub(crate) count: u64,
-    /// From when to when it was from; none where the clock was not trusted.
+    /// Time span of the rows; none where the clock was not trusted.
     pub(crate) from: Option<String>,
     pub(crate) to: Option<String>,
 }
 
-/// A lane of the outbox.
+/// Lane of the outbox, in rows.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Lane {
     pub(crate) committed: u64,
@@ -395,40 +362,40 @@ pub(crate) struct Lane {
     pub(crate) waiting: u64,
 }
 
-/// How people are told.
+/// State of notifications.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct NotifyState {
     pub(crate) channels: Vec<ChannelState>,
-    /// Notices that did not fit into the queue.
+    /// Notifications that did not fit into the queue.
     pub(crate) refused: u64,
 }
 
-/// One way to tell people.
+/// State of a channel.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ChannelState {
     pub(crate) channel: Id,
     /// `scheme://host:port`; none for the log.
     pub(crate) server: Option<String>,
     pub(crate) waiting: u64,
-    /// Something is on its way.
+    /// A message is in flight.
     #[serde(default)]
     pub(crate) sending: bool,
-    /// Until the next of those that wait is sent.
+    /// Seconds until the next attempt.
     pub(crate) next_try_s: Option<f64>,
-    /// Why it can tell nothing now, before anybody is to be told.
+    /// Why the channel is unavailable.
     pub(crate) lack: Option<String>,
     pub(crate) last_failure: Option<Failed>,
 }
 
-/// A notice that could not be told at once.
+/// Last failed delivery.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Failed {
     pub(crate) at: Option<String>,
     pub(crate) notice: String,
     pub(crate) reason: String,
-    /// Since then one was told.
+    /// A later delivery succeeded.
     pub(crate) over: bool,
-    /// Since when none was told; once it is over, since when that is so.
+    /// First failure since the last delivery; once over, the first delivery after it.
     pub(crate) since: Option<String>,
     pub(crate) for_s: Option<f64>,
 }

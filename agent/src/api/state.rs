@@ -1,4 +1,4 @@
-//! What answers need: the tasks and threads that know something, each asked for no longer than a person would wait.
+//! State of the API: the tasks that handlers ask, each with a timeout, and limits.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,9 +7,10 @@ use axum::Json;
 use axum::http::StatusCode;
 use tilth_core::engine::Engine;
 use tilth_core::id::Id;
-use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot};
 use tokio::time::timeout;
 
+use super::handlers::Answered;
 use super::problem::Problem;
 use super::rows::Answer;
 use super::views::wall;
@@ -18,44 +19,51 @@ use crate::configuration::{ConfigStatus, Retry};
 use crate::decide::{Command, EngineContext, Live};
 use crate::health::SharedMarks;
 use crate::notify;
-use crate::sense::queue::Queue;
 use crate::store::Policy;
 use crate::store::thread::StoreHandle;
 use crate::sync::status::SyncStatus;
 
-/// A task that has not answered by then is in trouble, and that is the answer.
+/// Longest wait for the answer of a task.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Connections that watch what happens, which have no end: whoever asks for something finds room beside them.
+/// Upper limit of connections that follow events without an end; below that of all connections, so that requests find room.
 pub(super) const MAX_WATCHERS: usize = 24;
 
-/// What people may change in a minute. Each is an event, and events are dropped when they come faster than the disk takes them.
+/// Changes by people in a minute. Each is an event, and events are dropped when they come faster than the disk takes them.
 const MAX_CHANGES: u32 = 300;
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Limit of how much people change.
+/// Limits that all callers share.
 #[derive(Debug)]
-pub(crate) struct ChangeLimit(Mutex<(Instant, u32)>);
+pub(crate) struct Limits {
+    watchers: Arc<Semaphore>,
+    /// Begin of the current minute, and changes since.
+    changes: Mutex<(Instant, u32)>,
+}
 
-impl ChangeLimit {
-    pub(crate) fn new(now: Instant) -> ChangeLimit {
-        ChangeLimit(Mutex::new((now, 0)))
+impl Limits {
+    pub(crate) fn new(now: Instant) -> Limits {
+        Limits { watchers: Arc::new(Semaphore::new(MAX_WATCHERS)), changes: Mutex::new((now, 0)) }
     }
 
-    /// Whether there may be one more.
-    fn takes(&self, now: Instant) -> bool {
-        let mut changes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Permission to follow events, as long as it is held.
+    pub(super) fn watch(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let permit = Arc::clone(&self.watchers).try_acquire_owned();
+        permit.map_err(|_| Problem::unavailable(format!("{MAX_WATCHERS} others watch already")))
+    }
+
+    fn change(&self, now: Instant) -> Result<(), Problem> {
+        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         if now.duration_since(changes.0) >= MINUTE {
             *changes = (now, 0);
         }
         changes.1 += 1;
-        changes.1 <= MAX_CHANGES
+        if changes.1 <= MAX_CHANGES {
+            return Ok(());
+        }
+        let detail = format!("more than {MAX_CHANGES} changes within a minute: try again after that");
+        Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail))
     }
-}
-
-/// Places for those that watch.
-pub(crate) fn watchers() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(MAX_WATCHERS))
 }
 
 /// State that all handlers share: the tasks that they ask, the clock, and limits.
@@ -66,47 +74,42 @@ pub(crate) struct ApiState {
     pub(crate) started: Instant,
     pub(crate) config: ConfigStatus,
     pub(crate) health: SharedMarks,
-    pub(crate) queue: Queue,
     pub(crate) commands: mpsc::Sender<Command>,
     /// To the task of the configuration.
     pub(crate) retries: mpsc::Sender<Retry>,
-    /// Weak: the task that tells people ends when nobody can give it work.
+    /// Weak: the task ends when its last strong sender is gone.
     pub(crate) notify: mpsc::WeakSender<notify::Command>,
     pub(crate) live: broadcast::Sender<Arc<Live>>,
     pub(crate) store: StoreHandle,
     pub(crate) database: std::path::PathBuf,
     pub(crate) policy: Policy,
     pub(crate) sync: SyncStatus,
-    pub(crate) watchers: Arc<Semaphore>,
-    pub(crate) changes: ChangeLimit,
+    pub(crate) limits: Limits,
 }
 
 impl ApiState {
-    /// Rows, and what whoever shows them to people needs to know.
-    pub(super) fn answer<T>(&self, rows: Vec<T>) -> Json<Answer<T>> {
+    /// Answer with these rows, and with what a client needs to show them.
+    pub(super) fn answer<T>(&self, rows: Vec<T>) -> Answered<T> {
         let timezone = self.config.local().name().map(str::to_owned);
         let trouble = self.health.posted().trouble();
-        Json(Answer { at: wall(self.clock.now().1), timezone, trouble, rows })
+        Ok(Json(Answer { at: wall(self.clock.now().1), timezone, trouble, rows }))
     }
 
-    /// Has decide look at its engine, between two inputs.
-    pub(super) async fn look<T: Send + 'static>(
+    /// Reads the engine, between two of its inputs.
+    pub(super) async fn query<T: Send + 'static>(
         &self,
-        look: impl FnOnce(&Engine, &EngineContext<'_>, &Clock) -> T + Send + 'static,
+        query: impl FnOnce(&Engine, &EngineContext<'_>, &Clock) -> T + Send + 'static,
     ) -> Result<T, Problem> {
         let clock = self.clock.clone();
         self.ask(|answer| {
-            Command::Query(Box::new(move |engine, context| drop(answer.send(look(engine, context, &clock)))))
+            Command::Query(Box::new(move |engine, context| drop(answer.send(query(engine, context, &clock)))))
         })
         .await
     }
 
-    /// Has decide do something for a person; gives what came of it.
+    /// Sends decide a command of a person; returns its answer.
     pub(super) async fn change<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Problem> {
-        if !self.changes.takes(Instant::now()) {
-            let detail = format!("more than {MAX_CHANGES} changes within a minute: try again after that");
-            return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail));
-        }
+        self.limits.change(Instant::now())?;
         self.ask(command).await
     }
 
@@ -118,10 +121,5 @@ impl ApiState {
         timeout(PATIENCE, answered).await.map_err(|_| hangs())?.map_err(|_| {
             Problem::unavailable("nothing is decided yet: on the input clock time begins with the first reading")
         })
-    }
-
-    /// Asks on a channel of its own; nothing where no answer came in time.
-    pub(super) async fn wait<T>(answer: oneshot::Receiver<T>) -> Option<T> {
-        timeout(PATIENCE, answer).await.ok()?.ok()
     }
 }

@@ -1,4 +1,4 @@
-//! How the agent is, from everybody who knows a part of it. What does not answer is left out or said to be in trouble.
+//! State of the agent, collected from its tasks. A task that does not answer is left out.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,12 +7,13 @@ use tilth_core::time::{Span, Uptime, WallTime};
 use tilth_notify::queue::Next;
 use tilth_protocol::Lane as Of;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::rows::{
     BusState, ChannelState, ClockState, ConfigState, Failed, FaultRow, GivenUp, Ignored, Lane, NotifyState,
-    ReadingCounts, RejectedConfig, RejectedStamps, StatusRow, StoreState,
+    RejectedConfig, RejectedStamps, StatusRow, StoreState,
 };
-use super::state::ApiState;
+use super::state::{ApiState, PATIENCE};
 use super::views::{self, wall};
 use crate::clock::Anchor;
 use crate::configuration::{Rejected, Shown};
@@ -29,18 +30,15 @@ const MAX_GIVEN_UP: u32 = 8;
 
 impl ApiState {
     pub(super) async fn status(&self) -> StatusRow {
-        let looked = self.look(|engine, context, clock| {
+        let queried = self.query(|engine, context, clock| {
             let (silences, schedules) = (views::silences(engine, clock), views::schedules(engine));
-            (engine.now().boot, Some(views::counts(engine)), silences, schedules, Some(context.figures.clone()))
+            let readings = (Some(context.readings.clone()), context.lost_notifications);
+            (engine.now().boot, Some(views::counts(engine)), silences, schedules, readings)
         });
-        let nothing = |_| (self.boot, None, Vec::new(), Vec::new(), None);
-        let (boot, alerts, silences, schedules, figures) = looked.await.unwrap_or_else(nothing);
+        let nothing = |_| (self.boot, None, Vec::new(), Vec::new(), (None, 0));
+        let (boot, alerts, silences, schedules, (readings, refused)) = queried.await.unwrap_or_else(nothing);
         let config = self.config.shown();
         let bundle = config.bundle.clone();
-        let notify = NotifyState {
-            channels: self.channels().await,
-            refused: figures.as_ref().map_or(0, |figures| figures.notices_refused),
-        };
         StatusRow {
             device: self.device.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -49,25 +47,17 @@ impl ApiState {
             clock: self.clock_state(),
             config: Self::config_state(config),
             buses: self.bus_states(),
-            readings: figures.map(|figures| ReadingCounts {
-                decided: figures.readings,
-                missing: figures.missing,
-                late: figures.late,
-                future_stamps: figures.future_stamps,
-                past_stamps: figures.past_stamps,
-                unplaced_stamps: figures.unplaced_stamps,
-                dropped: self.queue.dropped(),
-            }),
+            readings,
             alerts,
             silences,
             schedules,
             store: self.store_state().await,
-            notify,
+            notify: NotifyState { channels: self.channels().await, refused },
             sync: self.sync.json(bundle),
         }
     }
 
-    /// Notes what the process has written so far. To be called now and then.
+    /// Records the bytes that the process has written so far, for `written_bytes_a_day`.
     pub(super) fn meter(&self) {
         let io = fs::read_to_string("/proc/self/io").unwrap_or_default();
         let written = io.lines().find_map(|line| line.strip_prefix("write_bytes: ")?.trim().parse().ok());
@@ -78,7 +68,7 @@ impl ApiState {
 
     fn clock_state(&self) -> ClockState {
         let (uptime, now) = self.clock.now();
-        let anchor = self.clock.anchor().filter(|_| now.is_some());
+        let anchor = self.anchor();
         ClockState {
             source: self.clock.source().to_string(),
             trust: anchor.map(|anchor| decide::source(anchor.trust).to_owned()),
@@ -104,7 +94,7 @@ impl ApiState {
         }
     }
 
-    /// What places an instant of this boot in the time of day.
+    /// Anchor that turns uptimes of this boot into times of day, while the clock is trusted.
     fn anchor(&self) -> Option<Anchor> {
         self.clock.anchor().filter(|_| self.clock.now().1.is_some())
     }
@@ -142,7 +132,8 @@ impl ApiState {
         drop(notify);
         let (now, anchor) = (self.clock.uptime(), self.anchor());
         let state = |status: notify::ChannelStatus| channel_state(status, now, anchor);
-        Self::wait(answered).await.unwrap_or_default().into_iter().map(state).collect()
+        let statuses = timeout(PATIENCE, answered).await;
+        statuses.into_iter().flatten().flatten().map(state).collect()
     }
 }
 
@@ -228,7 +219,7 @@ fn channel_state(status: notify::ChannelStatus, now: Uptime, anchor: Option<Anch
     }
 }
 
-/// The name in JSON of a reason that has no data.
+/// Name in JSON of an enum variant without data.
 pub(crate) fn name(reason: impl serde::Serialize) -> String {
     serde_json::to_value(reason).ok().and_then(|name| Some(name.as_str()?.to_owned())).unwrap_or_default()
 }
@@ -247,7 +238,7 @@ fn lane_states(lanes: &store::LaneStates) -> BTreeMap<String, Lane> {
     Of::ALL.into_iter().map(lane).collect()
 }
 
-/// On the thread that reads: whatever waits for the disk waits there.
+/// State of the database, read on the reader's thread.
 fn stored(reader: &Reader, path: &std::path::Path, most_bytes: u64) -> StoreState {
     let size = |suffix: &str| {
         let mut path = path.as_os_str().to_owned();

@@ -1,4 +1,4 @@
-//! The engine's views as rows: the one place where the two vocabularies meet.
+//! Rows made of the engine's views; the only place.
 
 use serde_json::value::RawValue;
 use tilth_core::alert::AlertId;
@@ -44,7 +44,7 @@ pub(super) fn sensors(engine: &Engine, context: &EngineContext<'_>, clock: &Cloc
     engine.sensors().map(row).collect()
 }
 
-/// How the bus or the hub is that a sensor stands for, and why; nothing for a sensor that measures something.
+/// State of the bus or hub that a sensor stands for, and its reason; none of a sensor that measures something.
 fn state_of(
     engine: &Engine,
     context: &EngineContext<'_>,
@@ -68,7 +68,7 @@ fn state_of(
     silent.or_else(|| Some(("up".to_owned(), None)))
 }
 
-/// Why a sensor has no value that is believed.
+/// Reason why a sensor has no good value.
 fn why_of_sensor(engine: &Engine, context: &EngineContext<'_>, view: &SensorView) -> Option<String> {
     let sensor = engine.plan().sensor(view.sensor);
     let fault = context.faults.get(&sensor.id).map(ToString::to_string);
@@ -86,14 +86,14 @@ fn why_of_sensor(engine: &Engine, context: &EngineContext<'_>, view: &SensorView
     }
 }
 
-/// The clock's instant: the engine's is that of its last input.
+/// Time on the clock; the engine's own is that of its last input.
 fn now(engine: &Engine, clock: &Clock) -> Stamp {
     let Stamp { boot, uptime, wall } = engine.now();
     let since = (clock.uptime() - uptime).max(Span::ZERO);
     Stamp { boot, uptime: uptime + since, wall: wall.map(|WallTime(ms)| WallTime(ms.saturating_add(since.0))) }
 }
 
-/// Alerts that are open, by number; `all`: those that are pending too.
+/// Open alerts by number; with `all` pending ones too.
 pub(super) fn alerts(engine: &Engine, context: &EngineContext<'_>, clock: &Clock, all: bool) -> Vec<AlertRow> {
     let mut alerts: Vec<AlertRow> = engine
         .alerts()
@@ -146,7 +146,7 @@ fn alert(view: &AlertView, engine: &Engine, context: &EngineContext<'_>, now: St
     }
 }
 
-/// How the bus of a sensor is, whose alert nobody is paged about because of it.
+/// State of the bus that inhibits an alert of this sensor, in words.
 fn inhibited_by(inhibition: Inhibition, engine: &Engine, sensor: &SensorId, now: Stamp) -> Option<String> {
     let known = engine.plan().sensor(engine.plan().sensor_ix(sensor.as_str())?);
     let bus = known.bus.as_ref().or(known.stands_for.as_ref())?;
@@ -164,7 +164,7 @@ fn inhibited_by(inhibition: Inhibition, engine: &Engine, sensor: &SensorId, now:
     })
 }
 
-/// Seconds from an instant to now; over a reboot only the times of day can tell.
+/// Seconds from an instant to now; across a reboot by the times of day.
 fn lasted(since: Stamp, now: Stamp) -> f64 {
     let span = match (since.wall, now.wall) {
         (Some(since), Some(now)) => now - since,
@@ -185,7 +185,7 @@ pub(super) fn silence(view: SilenceView, now: Uptime) -> SilenceRow {
     SilenceRow { silence: number, zone: of.zone, rule: of.rule, sensor: of.sensor, by, until: wall(until.wall), left_s }
 }
 
-/// Schedules that rules watch by.
+/// Schedules that rules use.
 pub(super) fn schedules(engine: &Engine) -> Vec<ScheduleRow> {
     let row = |view: ScheduleView| {
         let ScheduleView { schedule, zones, open, is_trusted, until } = view;
@@ -204,14 +204,7 @@ pub(super) fn schedules(engine: &Engine) -> Vec<ScheduleRow> {
 }
 
 pub(super) fn counts(engine: &Engine) -> AlertCounts {
-    let mut counts = AlertCounts {
-        open: 0,
-        acknowledged: 0,
-        silenced: 0,
-        inhibited: 0,
-        pending: 0,
-        silences: engine.silences().count() as u64,
-    };
+    let mut counts = AlertCounts { silences: engine.silences().count() as u64, ..AlertCounts::default() };
     for view in engine.alerts() {
         if matches!(view.standing, Standing::Pending(_)) {
             counts.pending += 1;
@@ -225,7 +218,7 @@ pub(super) fn counts(engine: &Engine) -> AlertCounts {
     counts
 }
 
-/// A figure as the number in JSON that people are shown.
+/// A figure as a number in JSON, with the digits that people are shown.
 fn digits(figure: Option<Figure>) -> Digits {
     RawValue::from_string(figure?.digits()?).ok()
 }

@@ -9,7 +9,7 @@ use axum::body::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::{Method, Request, Response, StatusCode, header};
+use hyper::{Method, Request, Response, header};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -22,23 +22,23 @@ use crate::api::rows::Answer;
 use crate::api::socket;
 use crate::cli;
 
-/// An agent that says nothing for so long is stuck.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// Longest wait for an answer.
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A request of the API.
-pub(super) type Ask = Request<Full<Bytes>>;
+pub(super) type ApiRequest = Request<Full<Bytes>>;
 
 /// A request without a body.
-pub(super) fn ask(method: Method, path: &str) -> anyhow::Result<Ask> {
+pub(super) fn request(method: Method, path: &str) -> anyhow::Result<ApiRequest> {
     with_body(method, path, Vec::new())
 }
 
 /// A request with a body.
-pub(super) fn post(path: &str, body: &impl Serialize) -> anyhow::Result<Ask> {
+pub(super) fn post(path: &str, body: &impl Serialize) -> anyhow::Result<ApiRequest> {
     with_body(Method::POST, path, serde_json::to_vec(body).context("request")?)
 }
 
-fn with_body(method: Method, path: &str, body: Vec<u8>) -> anyhow::Result<Ask> {
+fn with_body(method: Method, path: &str, body: Vec<u8>) -> anyhow::Result<ApiRequest> {
     Request::builder()
         .method(method)
         .uri(path)
@@ -57,40 +57,44 @@ pub(super) struct Client {
 }
 
 impl Client {
+    /// Connects to the control socket.
+    ///
     /// # Errors
-    /// When nobody listens there.
-    pub(super) fn connect(agent: &cli::Agent) -> anyhow::Result<Client> {
+    /// When no agent listens there.
+    pub(super) fn connect(agent: &cli::AgentOptions) -> anyhow::Result<Client> {
         let path = socket::of(agent.socket.as_deref(), &agent.data);
         let runtime = runtime::Builder::new_current_thread().enable_all().build().context("runtime")?;
         let sender = runtime.block_on(async {
             let stream = UnixStream::connect(&path).await.map_err(|error| not_connected(&path, agent, &error))?;
             let (sender, connection) = handshake(TokioIo::new(stream)).await.context("the agent hung up")?;
-            // How it ends is known where its answers are read.
+            // Its errors are seen where its answers are read.
             tokio::spawn(connection);
             anyhow::Ok(sender)
         })?;
         Ok(Client { runtime, sender, socket: path.display().to_string() })
     }
 
+    /// Sends a request and waits for the answer.
+    ///
     /// # Errors
-    /// What the agent says cannot be done, and an agent that ends or falls silent.
-    pub(super) fn ask(mut self, ask: Ask) -> anyhow::Result<Answer<Box<RawValue>>> {
-        let response = self.response(ask)?;
+    /// The agent's own error, and an agent that ends or does not answer.
+    pub(super) fn send(mut self, request: ApiRequest) -> anyhow::Result<Answer<Box<RawValue>>> {
+        let response = self.response(request)?;
         let body = self.within(async { Ok(response.into_body().collect().await?.to_bytes()) })?;
         serde_json::from_slice(&body).context("the agent's answer")
     }
 
-    /// What happens, from now on.
+    /// Follows the agent's events from now on.
     ///
     /// # Errors
     /// Likewise.
-    pub(super) fn watch(mut self, ask: Ask) -> anyhow::Result<Events> {
-        let body = self.response(ask)?.into_body();
+    pub(super) fn watch(mut self, request: ApiRequest) -> anyhow::Result<Events> {
+        let body = self.response(request)?.into_body();
         Ok(Events { client: self, body, received: Vec::new() })
     }
 
-    fn response(&mut self, ask: Ask) -> anyhow::Result<Response<Incoming>> {
-        let sent = self.sender.send_request(ask);
+    fn response(&mut self, request: ApiRequest) -> anyhow::Result<Response<Incoming>> {
+        let sent = self.sender.send_request(request);
         let response = self.within(sent)?;
         let status = response.status();
         if status.is_success() {
@@ -98,11 +102,14 @@ impl Client {
         }
         let is_problem = response.headers().get(header::CONTENT_TYPE).is_some_and(|found| found == problem::MEDIA_TYPE);
         let body = self.within(async { Ok(response.into_body().collect().await?.to_bytes()) })?;
-        Err(refused(status, &body, is_problem))
+        match serde_json::from_slice::<Problem>(&body) {
+            Ok(problem) if is_problem => bail!(problem.detail),
+            _ => bail!("the agent answered {status}"),
+        }
     }
 
     fn within<T>(&self, answer: impl Future<Output = hyper::Result<T>>) -> anyhow::Result<T> {
-        let answer = self.runtime.block_on(async { timeout(PATIENCE, answer).await });
+        let answer = self.runtime.block_on(async { timeout(TIMEOUT, answer).await });
         answer.map_err(|_| anyhow!("the agent does not answer"))?.map_err(|error| self.broken_off(&error))
     }
 
@@ -119,7 +126,7 @@ impl Client {
     }
 }
 
-fn not_connected(path: &Path, agent: &cli::Agent, error: &std::io::Error) -> anyhow::Error {
+fn not_connected(path: &Path, agent: &cli::AgentOptions, error: &std::io::Error) -> anyhow::Error {
     let shown = path.display();
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
@@ -128,13 +135,6 @@ fn not_connected(path: &Path, agent: &cli::Agent, error: &std::io::Error) -> any
         }
         ErrorKind::PermissionDenied => anyhow!("{shown}: permission denied; only the agent's user and group may ask"),
         _ => anyhow!("{shown}: {error}"),
-    }
-}
-
-fn refused(status: StatusCode, body: &[u8], is_problem: bool) -> anyhow::Error {
-    match serde_json::from_slice::<Problem>(body) {
-        Ok(problem) if is_problem => anyhow!(problem.detail),
-        _ => anyhow!("the agent answered {status}"),
     }
 }
 
@@ -160,22 +160,17 @@ impl Events {
         loop {
             if let Some(end) = self.received.windows(2).position(|pair| pair == b"\n\n") {
                 let event: Vec<u8> = self.received.drain(..end + 2).collect();
-                return Ok(Event::of(&String::from_utf8_lossy(&event)));
+                let event = String::from_utf8_lossy(&event);
+                let field = |name: &str| {
+                    let values = event.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+                    values.collect::<Vec<_>>().join("\n")
+                };
+                return Ok(Event { name: field("event"), data: field("data") });
             }
             match self.client.runtime.block_on(self.body.frame()) {
                 Some(Ok(frame)) => self.received.extend(frame.data_ref().into_iter().flatten()),
                 Some(Err(_)) | None => bail!("the agent hung up"),
             }
         }
-    }
-}
-
-impl Event {
-    fn of(text: &str) -> Event {
-        let field = |name: &str| {
-            let values = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-            values.collect::<Vec<_>>().join("\n")
-        };
-        Event { name: field("event"), data: field("data") }
     }
 }

@@ -1,4 +1,4 @@
-//! What people read: tables with aligned columns, and the agent's state a line for each part.
+//! Text for people: tables with aligned columns, and the agent's state with a line for each part.
 
 mod bus;
 mod channel;
@@ -10,14 +10,14 @@ mod times;
 use tilth_core::site::Matcher;
 use tilth_core::time::Span;
 
-use crate::api::people::matcher;
+use crate::api::changes::matcher;
 use crate::api::rows::{AlertRow, Digits, SensorRow, SilenceRow};
 use crate::cli;
 
 pub(super) use status::status;
 pub(super) use times::Times;
 
-/// Lines with the same columns; the last is as long as it is.
+/// Rows under a head, in columns as wide as their widest cell.
 pub(super) struct Table {
     head: Vec<&'static str>,
     rows: Vec<Vec<String>>,
@@ -26,10 +26,6 @@ pub(super) struct Table {
 impl Table {
     fn new<const N: usize>(head: [&'static str; N], rows: impl Iterator<Item = [String; N]>) -> Table {
         Table { head: head.to_vec(), rows: rows.map(Vec::from).collect() }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
     }
 
     pub(super) fn lines(&self) -> impl Iterator<Item = String> + '_ {
@@ -53,7 +49,7 @@ pub(super) fn sensors(rows: &[SensorRow]) -> Table {
             row.sensor.to_string(),
             row.state.clone().unwrap_or_else(|| digits(&row.value)),
             row.unit.clone(),
-            // How a bus is says all; its value is always good.
+            // The state of a bus says it all: its value is always good.
             match (&row.state, &row.quality) {
                 (Some(_), _) => String::new(),
                 (None, Some(quality)) => quality.clone(),
@@ -82,11 +78,11 @@ pub(super) fn alerts(rows: &[AlertRow], times: &Times) -> Table {
     Table::new(["ALERT", "SEVERITY", "STATE", "SINCE", "FOR", "RULE", "SENSOR", "MESSAGE"], rows.iter().map(row))
 }
 
-/// What more there is to know of an alert: why its sensor fails, and why nobody is paged about it.
+/// Circumstances of an alert in parentheses: its cause, and why nobody is paged about it.
 fn circumstances(row: &AlertRow, times: &Times) -> String {
     let parts = [
         row.why.as_deref().map(line),
-        (row.state == "acknowledged").then(|| taken(row, times)),
+        (row.state == "acknowledged").then(|| acknowledgement(row, times)),
         row.left_s.filter(|_| row.state == "pending").map(|left| format!("fires in {} if it goes on", for_long(left))),
         row.silenced.then(|| match times.minute(row.silenced_until.as_ref()) {
             Some(until) => format!("silenced until {until}"),
@@ -101,14 +97,11 @@ fn circumstances(row: &AlertRow, times: &Times) -> String {
     if parts.is_empty() { String::new() } else { format!(" ({})", parts.join("; ")) }
 }
 
-/// By whom an alert is acknowledged, and until when.
-fn taken(row: &AlertRow, times: &Times) -> String {
+/// Who acknowledged an alert, and until when.
+fn acknowledgement(row: &AlertRow, times: &Times) -> String {
     let by = row.by.as_ref().map_or(String::new(), |by| format!(" by {}", line(by)));
-    let until = match (times.minute(row.until.as_ref()), row.left_s) {
-        (Some(until), _) => format!(" until {until}"),
-        (None, Some(seconds)) => format!(" for another {}", for_long(seconds)),
-        (None, None) => String::new(),
-    };
+    let left = || row.left_s.map_or(String::new(), |left| format!(" for another {}", for_long(left)));
+    let until = times.minute(row.until.as_ref()).map_or_else(left, |until| format!(" until {until}"));
     format!("acknowledged{by}{until}")
 }
 
@@ -127,11 +120,11 @@ pub(super) fn silences(rows: &[SilenceRow], times: &Times) -> Table {
     Table::new(["SILENCE", "UNTIL", "LEFT", "BY", "OF"], rows.iter().map(row))
 }
 
-/// `asked` is how this agent was asked, to be typed again.
-pub(super) fn silenced(row: &SilenceRow, asked: &cli::Agent, times: &Times) -> String {
+/// What was silenced, with the command that ends it: `agent` has the options to type again.
+pub(super) fn silenced(row: &SilenceRow, agent: &cli::AgentOptions, times: &Times) -> String {
     let until = until(times.minute(row.until.as_ref()), span(row.left_s));
-    let (silence, asked) = (row.silence, asked.typed());
-    format!("silence {silence}: {}, {until}; end it with: tilth-agent silence{asked} --end {silence}", of(row))
+    let (silence, options) = (row.silence, agent.typed());
+    format!("silence {silence}: {}, {until}; end it with: tilth-agent silence{options} --end {silence}", of(row))
 }
 
 pub(super) fn silence_ended(row: &SilenceRow) -> String {
@@ -150,7 +143,13 @@ fn digits(digits: &Digits) -> String {
     digits.as_ref().map_or("-".to_owned(), |digits| digits.get().to_owned())
 }
 
-/// A line stays a line, whatever a board or an author wrote.
+/// A text followed by each of these counts that is not zero: `3 open, 1 pending`.
+fn with_counts(text: String, counts: &[(u64, &str)]) -> String {
+    let counts = counts.iter().filter(|(count, _)| *count > 0);
+    counts.fold(text, |text, (count, what)| format!("{text}, {count} {what}"))
+}
+
+/// Text without control characters, which boards and authors may write.
 fn line(text: &str) -> String {
     text.replace(char::is_control, " ")
 }
@@ -159,14 +158,14 @@ fn span(seconds: f64) -> Span {
     Span((seconds * 1000.0).round() as i64)
 }
 
-/// A length of time as it is said: to the second, from an hour on to the minute.
+/// Duration for people: to the second, from an hour on to the minute.
 fn for_long(seconds: f64) -> String {
     let seconds = seconds.round() as i64;
     let unit = if seconds.abs() >= 3600 { 60 } else { 1 };
     Span::from_secs(seconds - seconds % unit).to_string()
 }
 
-/// Bytes as people say them.
+/// Number of bytes for people: `4.7 GiB`.
 fn size(bytes: f64) -> String {
     let units = ["B", "KiB", "MiB", "GiB"];
     let (mut bytes, mut unit) = (bytes, 0);

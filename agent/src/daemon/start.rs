@@ -15,7 +15,7 @@ use super::opened::{self, OpenStore};
 use super::systemd::{Notifier, Reporter};
 use super::tasks::Tasks;
 use crate::api::socket::{self, NotTaken, Taken};
-use crate::api::{self, ApiState, ChangeLimit};
+use crate::api::{self, ApiState, Limits};
 use crate::checkpoint;
 use crate::cli;
 use crate::clock::{Clock, Source};
@@ -182,7 +182,6 @@ impl Base<'_> {
             started: Instant::now(),
             config: self.config.clone(),
             health: self.health.clone(),
-            queue: self.queue.clone(),
             commands: self.commands.clone(),
             retries,
             notify: notify.downgrade(),
@@ -191,8 +190,7 @@ impl Base<'_> {
             database: opened::database(&self.wanted.data),
             policy: opened::USUAL,
             sync: self.sync.clone(),
-            watchers: api::watchers(),
-            changes: ChangeLimit::new(Instant::now()),
+            limits: Limits::new(Instant::now()),
         }
     }
 

@@ -16,7 +16,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use super::fault::LoggedFaults;
 use super::keep::{self, StoreReplaced};
 use super::live::{Live, Show};
-use super::{Configured, Decide, Faults, Figures};
+use super::{Configured, Decide, Faults, ReadingCounts};
 use crate::checkpoint::{AcknowledgedBy, Checkpoint, LastDelivered};
 use crate::clock::Clock;
 use crate::notify;
@@ -121,7 +121,8 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
         faults: Faults::new(),
         logged_faults: LoggedFaults::default(),
         recording: handles.recording,
-        figures: Figures::default(),
+        readings: ReadingCounts::default(),
+        lost_notifications: 0,
         reported_drops: super::drops::Reported::default(),
     };
     let levels = keep::levels(&decide.engine, &decide.plan);

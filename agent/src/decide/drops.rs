@@ -21,7 +21,8 @@ pub(super) struct Reported {
 impl Decide {
     /// `values` were left out of the queue from the buses since the start. `is_last` says it also within the minute.
     pub(super) fn report_drops(&mut self, values: u64, is_last: bool) {
-        let notices = self.figures.notices_refused;
+        self.readings.dropped = values;
+        let notices = self.lost_notifications;
         let new_values = values.saturating_sub(self.reported_drops.values);
         let new_notices = notices.saturating_sub(self.reported_drops.notices);
         let now = self.now();

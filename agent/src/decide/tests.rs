@@ -266,7 +266,7 @@ fn channels_outlast_a_queue_that_is_full() {
     for _ in 0..=MAX_UNSENT {
         life.decide.send_to_channels(Request::Acknowledged(AlertId(2)));
     }
-    assert!(life.decide.figures.notices_refused > 0);
+    assert!(life.decide.lost_notifications > 0);
     let waits = life.decide.unsent.iter().filter(|request| matches!(request, Request::Channels(..))).count();
     assert_eq!(waits, 1);
 }
@@ -295,7 +295,7 @@ async fn a_page_leaves_before_the_store_is_handed_its_event_and_before_the_next_
     while !matches!(asked.recv().await, Some(notify::Command::Request(Request::Page(..)))) {}
     assert_eq!(progress.unwritten_from(), None, "the store was handed the event first");
     let (look, looked) = oneshot::channel();
-    let count = |_: &Engine, context: &EngineContext<'_>| look.send(context.figures.readings).unwrap();
+    let count = |_: &Engine, context: &EngineContext<'_>| look.send(context.readings.decided).unwrap();
     commands.send(Command::Query(Box::new(count))).await.unwrap();
     let decided = looked.await.unwrap();
     assert!(decided < values as u64, "all {values} values were decided on first");

@@ -11,12 +11,12 @@ use tokio::sync::{broadcast, mpsc};
 use tower_service::Service;
 
 use super::*;
+use crate::api::caller::Caller;
 use crate::api::problem::MEDIA_TYPE;
-use crate::api::state::{ChangeLimit, watchers};
+use crate::api::state::Limits;
 use crate::clock::{Clock, Source};
 use crate::configuration::ConfigStatus;
 use crate::health::SharedMarks;
-use crate::sense::queue::Queue;
 use crate::store::tests::farm::{Folder, booted, options};
 use crate::store::thread::{self, InitialStore, Settings};
 use crate::store::{BLOCK_INTERVAL, Policy};
@@ -42,7 +42,6 @@ fn router_of(folder: &Folder) -> Router {
         started: Instant::now(),
         config: ConfigStatus::new(clock.clone(), "0".to_owned(), Local::new(None)),
         health: SharedMarks::new(clock),
-        queue: Queue::new(1),
         commands: mpsc::channel(1).0,
         retries: mpsc::channel(1).0,
         notify: mpsc::channel(1).0.downgrade(),
@@ -51,8 +50,7 @@ fn router_of(folder: &Folder) -> Router {
         database: "tilth.db".into(),
         policy,
         sync: SyncStatus::default(),
-        watchers: watchers(),
-        changes: ChangeLimit::new(Instant::now()),
+        limits: Limits::new(Instant::now()),
     }))
 }
 

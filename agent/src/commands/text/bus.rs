@@ -6,23 +6,16 @@ use super::times::Times;
 use super::{for_long, line};
 use crate::api::rows::{BusState, FaultRow, Ignored, RejectedStamps};
 use crate::api::status::name;
-use crate::output::counted;
+use crate::output::{counted, listed};
 use crate::sense;
 use crate::sense::stamp::Why;
 
-/// Upper limit of names shown for a bus that sensors want and no line has.
-const MAX_UNSEEN_SHOWN: usize = 16;
+/// Upper limit of names shown for a bus that sensors want and no line has, and of sensors whose input fails.
+const MAX_SHOWN: usize = 16;
 
-/// Upper limit of sensors named per bus whose input fails.
-const MAX_FAULTS_SHOWN: usize = 16;
-
-/// How a bus is, what came over it, and what was not used.
+/// State of a bus, its input, and what was ignored and why.
 pub(super) fn lines(bus: &BusState, times: &Times) -> Vec<String> {
-    let since = match (times.minute(bus.since.as_ref()), bus.for_s) {
-        (Some(since), _) => format!(" since {since}"),
-        (None, Some(seconds)) => format!(" for {}", for_long(seconds)),
-        (None, None) => String::new(),
-    };
+    let since = times.since(bus.since.as_ref(), bus.for_s);
     let why = bus.reason.as_ref().map_or_else(|| format!(", {}", bus.port), |reason| format!(": {}", line(reason)));
     let mut lines = vec![format!("{}{since}{why}; opened {}", bus.state, counted(bus.opened, "time"))];
     let last = bus.last_line_s.map_or(String::new(), |age| format!("; the last {} ago", for_long(age)));
@@ -30,13 +23,13 @@ pub(super) fn lines(bus: &BusState, times: &Times) -> Vec<String> {
     if let Some(last) = &bus.last_ignored {
         lines.push(format!("last not used ({}): {}", not_used(last), line(&last.line)));
     }
-    for FaultRow { sensor, why } in bus.faults.iter().take(MAX_FAULTS_SHOWN) {
+    for FaultRow { sensor, why } in bus.faults.iter().take(MAX_SHOWN) {
         lines.push(format!("{sensor} reads a fault: {}", line(why)));
     }
-    if bus.faults.len() > MAX_FAULTS_SHOWN {
-        lines.push(format!("and {} more", counted((bus.faults.len() - MAX_FAULTS_SHOWN) as u64, "fault")));
+    if bus.faults.len() > MAX_SHOWN {
+        lines.push(format!("and {} more", counted((bus.faults.len() - MAX_SHOWN) as u64, "fault")));
     }
-    for FaultRow { sensor, why } in bus.mixed.iter().take(MAX_FAULTS_SHOWN) {
+    for FaultRow { sensor, why } in bus.mixed.iter().take(MAX_SHOWN) {
         lines.push(format!("{sensor} is read from several nodes in turn: {}", line(why)));
     }
     lines.extend(bus.stamps_refused.iter().map(|of| rejected_stamps(of, times)));
@@ -44,10 +37,8 @@ pub(super) fn lines(bus: &BusState, times: &Times) -> Vec<String> {
         lines.push(format!("names that no sensor wants: {}", bus.unused.join(", ")));
     }
     if !bus.unseen.is_empty() {
-        let more = bus.unseen.len().saturating_sub(MAX_UNSEEN_SHOWN);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let names: Vec<String> = bus.unseen.iter().take(MAX_UNSEEN_SHOWN).map(|name| line(name)).collect();
-        lines.push(format!("wanted and not seen: {}{more}", names.join(", ")));
+        let names = listed(bus.unseen.iter().map(|name| line(name)), MAX_SHOWN);
+        lines.push(format!("wanted and not seen: {names}"));
     }
     if let Some(failed) = &bus.failed {
         lines.push(format!("its task failed {}: {}", counted(bus.failures, "time"), line(failed)));
@@ -55,24 +46,22 @@ pub(super) fn lines(bus: &BusState, times: &Times) -> Vec<String> {
     lines
 }
 
-/// Lines whose own time was not taken.
+/// Rejected time stamps of one reason.
 fn rejected_stamps(refused: &RejectedStamps, times: &Times) -> String {
     let RejectedStamps { reason, lines, since, for_s, last, last_s, stamp, sensor } = refused;
     let why = Why::ALL.into_iter().find(|why| name(why) == *reason);
     let why = why.map_or_else(|| reason.clone(), |why| why.words().to_owned());
-    let since = times
-        .minute(since.as_ref())
-        .map_or_else(|| format!("for {}", for_long(*for_s)), |since| format!("since {since}"));
+    let since = times.since(since.as_ref(), Some(*for_s));
     let last =
         times.minute(last.as_ref()).map_or_else(|| format!("{} ago", for_long(*last_s)), |last| format!("at {last}"));
     let stamp = stamp.as_ref().map_or(String::new(), |stamp| format!(" {}", times.second(stamp)));
     format!(
-        "{} {why}, {since}: stamped with their arrival; the last{stamp} {last}, for {sensor}",
+        "{} {why},{since}: stamped with their arrival; the last{stamp} {last}, for {sensor}",
         counted(*lines, "line")
     )
 }
 
-/// Why a line was not used, and what of it.
+/// Why a line was ignored, and which part of it.
 fn not_used(last: &Ignored) -> String {
     let words = reason_words(&last.reason);
     match (&last.field, &last.text, &last.sensor) {
@@ -87,7 +76,7 @@ fn ignored(ignored: &BTreeMap<String, u64>) -> String {
     ignored.iter().map(|(reason, count)| format!(", {count} {}", reason_words(reason))).collect()
 }
 
-/// The words for a reason; one that this version does not know stays as it is.
+/// A reason in words; one that this version does not know stays as it is.
 fn reason_words(name: &str) -> &str {
     sense::reason_words(name).unwrap_or(name)
 }

@@ -15,11 +15,7 @@ pub(super) fn line(channel: &ChannelState, times: &Times) -> String {
     let lack = channel.lack.as_ref().map_or(String::new(), |lack| format!("; it can tell nothing: {}", one_line(lack)));
     let is_down = channel.last_failure.as_ref().is_some_and(|failure| !failure.over);
     let failure = channel.last_failure.as_ref().map_or(String::new(), |failure| {
-        let since = match (times.minute(failure.since.as_ref()), failure.for_s) {
-            (Some(since), _) => format!(" since {since}"),
-            (None, Some(seconds)) => format!(" for {}", for_long(seconds)),
-            (None, None) => String::new(),
-        };
+        let since = times.since(failure.since.as_ref(), failure.for_s);
         if failure.over {
             format!("; works again{since}")
         } else if channel.lack.as_ref() == Some(&failure.reason) {

@@ -3,7 +3,7 @@
 use tilth_core::id::Id;
 
 use super::times::Times;
-use super::{bus, channel, for_long, line, of, span, store, sync, until};
+use super::{bus, channel, for_long, line, of, span, store, sync, until, with_counts};
 use crate::api::rows::{ClockState, ConfigState, ScheduleRow, SilenceRow, StatusRow};
 use crate::configuration::{said_later, short};
 use crate::output::counted;
@@ -91,39 +91,27 @@ fn config(config: &ConfigState, times: &Times) -> Vec<String> {
 
 fn readings(row: &StatusRow) -> String {
     let Some(counts) = &row.readings else { return "none yet".to_owned() };
-    let mut text = format!("{} decided", counts.decided);
-    for (count, what) in [
+    let others = [
         (counts.missing, "without a value"),
         (counts.late, "late"),
         (counts.future_stamps, "stamped in the future"),
         (counts.past_stamps, "stamped in a past that cannot be"),
         (counts.unplaced_stamps, "stamped while the clock was not trusted"),
         (counts.dropped, "left out because there were too many"),
-    ] {
-        if count > 0 {
-            text.push_str(&format!(", {count} {what}"));
-        }
-    }
-    text
+    ];
+    with_counts(format!("{} decided", counts.decided), &others)
 }
 
 fn alert_counts(row: &StatusRow) -> String {
     let Some(counts) = &row.alerts else { return "nothing is decided yet".to_owned() };
-    let mut text = format!("{} open", counts.open);
-    for (count, what) in [
+    let others = [
         (counts.acknowledged, "acknowledged"),
         (counts.silenced, "silenced"),
         (counts.inhibited, "not paged because of their bus"),
         (counts.pending, "pending"),
-    ] {
-        if count > 0 {
-            text.push_str(&format!(", {count} {what}"));
-        }
-    }
-    if counts.silences > 0 {
-        text.push_str(&format!("; {}", counted(counts.silences, "silence")));
-    }
-    text
+    ];
+    let text = with_counts(format!("{} open", counts.open), &others);
+    if counts.silences == 0 { text } else { format!("{text}; {}", counted(counts.silences, "silence")) }
 }
 
 /// What each silence covers, until when, and by whom.

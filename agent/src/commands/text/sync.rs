@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{for_long, line};
+use crate::output::listed;
 
 /// Upper limit of sensors named on one line.
 const MAX_NAMED: usize = 5;
@@ -101,7 +102,7 @@ impl Sync {
         });
         lines.extend(self.probation.as_ref().map(|awaited| match awaited.as_slice() {
             [] => "on probation: every sensor that was good before is good again".to_owned(),
-            awaited => format!("on probation: not good again yet: {}", named(awaited)),
+            awaited => format!("on probation: not good again yet: {}", listed(awaited, MAX_NAMED)),
         }));
         lines.extend(self.lost.clone());
         lines.extend(self.forgotten.clone());
@@ -132,13 +133,6 @@ impl Sync {
     fn next(&self, at: Option<i64>) -> String {
         at.map_or(String::new(), |at| format!("; next try in {}", for_long((at - self.now).max(0) as f64 / 1000.0)))
     }
-}
-
-/// The first few of these, and how many more there are.
-fn named(sensors: &[String]) -> String {
-    let more = sensors.len().saturating_sub(MAX_NAMED);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("{}{more}", sensors[..sensors.len().min(MAX_NAMED)].join(", "))
 }
 
 fn well(state: &str) -> &str {

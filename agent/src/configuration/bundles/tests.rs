@@ -25,7 +25,7 @@ use super::super::{Configuration, FileChanges, Retry};
 use super::*;
 use crate::checkpoint::AcknowledgedBy;
 use crate::clock::Clock;
-use crate::decide::{Command, EngineContext, Faults, Figures};
+use crate::decide::{Command, EngineContext, Faults, ReadingCounts};
 use crate::health::{Bus, SharedMarks};
 use crate::sense::Sources;
 use crate::sense::bus::HealthHandle;
@@ -209,7 +209,8 @@ impl Bench {
             Command::Query(look) => {
                 self.read();
                 let beside = EngineContext {
-                    figures: &Figures::default(),
+                    readings: &ReadingCounts::default(),
+                    lost_notifications: 0,
                     acknowledged_by: &AcknowledgedBy::default(),
                     faults: &Faults::default(),
                     unread: &Default::default(),

@@ -8,7 +8,6 @@ fn a_name_that_no_rule_has_is_said_with_the_one_that_was_meant() {
         sensor: SensorId::new(sensor).unwrap(),
     };
     let keys = [key("tank", "ph-high", "tank/ph"), key("tank", "ph-low", "tank/ph"), key("room-1", "hot", "room-1/t")];
-    let keys: Vec<&AlertKey> = keys.iter().collect();
     for (zone, rule, sensor, said) in [
         (Some("tanc"), None, None, "no rule watches zone tanc; did you mean tank? zones with rules: room-1, tank"),
         (Some("greenhouse"), None, None, "no rule watches zone greenhouse; zones with rules: room-1, tank"),
@@ -38,8 +37,7 @@ fn a_name_that_no_rule_has_is_said_with_the_one_that_was_meant() {
             rule: rule.map(|rule| Id::new(rule).unwrap()),
             sensor: sensor.map(|sensor| SensorId::new(sensor).unwrap()),
         };
-        let refused = check_matcher(&of, &keys).err().map_or(String::new(), |problem| problem.detail);
+        let refused = check_matcher(&of, keys.iter()).err().map_or(String::new(), |problem| problem.detail);
         assert_eq!(refused, said);
     }
-    assert_eq!(listed(1..=30), "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 and 18 more");
 }

@@ -98,6 +98,15 @@ fn nonsense_is_answered_and_does_no_harm() {
     let _ = stream.read_to_end(&mut rest);
     assert!(rest.is_empty());
 
+    let mut long_head = connect(&room);
+    // The bound is checked between two reads; without it hyper would take 400 KiB.
+    let padded = get("/api/v1/status").replace("agent", &"x".repeat(3 * MOST));
+    // The agent hangs up on what it does not read.
+    let _ = long_head.write_all(padded.as_bytes());
+    let mut status = [0; 12];
+    long_head.read_exact(&mut status).unwrap();
+    assert_eq!(&status, b"HTTP/1.1 431", "a head longer than the bound");
+
     let mut no_http = connect(&room);
     no_http.write_all(b"hello\n\n").unwrap();
     let mut answered = String::new();

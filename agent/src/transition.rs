@@ -6,7 +6,7 @@ use std::fmt::{self, Display};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use tilth_core::alert::AlertId;
-use tilth_core::effect::{Effect, Page, Report, SensorEvent, Transition};
+use tilth_core::effect::{Effect, Report, SensorEvent, Transition};
 use tilth_core::escalate::PageId;
 use tilth_core::id::{Id, SensorId};
 use tilth_core::judge::Fault;
@@ -22,12 +22,12 @@ mod tests;
 
 /// One transition. Its JSON object has these keys in this order. What does not apply is left out, but for the first six
 /// keys, which are always there.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(crate) struct Line<'a> {
     /// Null while the clock is not trusted.
     #[serde(serialize_with = "as_text")]
     at: Option<WallTime>,
-    event: Event,
+    event: &'static str,
     rule: Option<&'a Id>,
     sensor: Option<&'a SensorId>,
     #[serde(serialize_with = "as_number")]
@@ -64,7 +64,7 @@ pub(crate) struct Line<'a> {
     page: Option<PageId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     channels: Option<&'a [Id]>,
-    /// How long the condition of an alert held that is over; for people, programs have the two times.
+    /// How long the condition of a resolved alert held; shown to people, programs have the two times.
     #[serde(skip)]
     lasted: Option<Span>,
     /// The clock by which people read its times; UTC where there is none.
@@ -72,26 +72,17 @@ pub(crate) struct Line<'a> {
     local: Option<&'a Local>,
 }
 
-/// What happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Event {
-    Pending,
-    Firing,
-    Escalated,
-    Acknowledged,
-    Resolved,
-    Notify,
-    Fault,
-    Recovered,
-}
-
 impl<'a> Line<'a> {
-    /// The transition that an effect is; nothing where it is none.
+    /// The transition that an effect is; none where it is no transition.
     pub(crate) fn of(effect: &'a Effect, plan: &'a Plan) -> Option<Line<'a>> {
         let line = match effect {
             Effect::Alert(transition, report) => Line::of_alert(transition, report),
-            Effect::Page(page) => Line::of_page(page),
+            Effect::Page(page) => Line {
+                cause: Some(page.cause.name()),
+                page: Some(page.id),
+                channels: Some(&page.channels),
+                ..Line::of_report("notify", &page.report)
+            },
             Effect::Sensor(event) => Line::of_sensor(event, plan.sensor(event.sensor)),
             Effect::Reading(_)
             | Effect::Missing(_)
@@ -108,31 +99,22 @@ impl<'a> Line<'a> {
     fn of_alert(transition: &'a Transition, report: &'a Report) -> Line<'a> {
         let line = |event| Line::of_report(event, report);
         match transition {
-            Transition::Pending => line(Event::Pending),
-            Transition::Firing => line(Event::Firing),
-            Transition::Escalated => line(Event::Escalated),
-            Transition::Acknowledged { until, by } => {
-                Line { until: until.wall, by: Some(by), ..line(Event::Acknowledged) }
-            }
+            Transition::Pending => line("pending"),
+            Transition::Firing => line("firing"),
+            Transition::Escalated => line("escalated"),
+            Transition::Acknowledged { until, by } => Line { until: until.wall, by: Some(by), ..line("acknowledged") },
             Transition::Resolved(reason) => Line {
                 reason: Some(reason.name().into()),
                 lasted: between(report.since, report.at),
-                ..line(Event::Resolved)
+                ..line("resolved")
             },
         }
     }
 
-    fn of_page(page: &'a Page) -> Line<'a> {
+    fn of_report(event: &'static str, report: &'a Report) -> Line<'a> {
         Line {
-            cause: Some(page.cause.name()),
-            page: Some(page.id),
-            channels: Some(&page.channels),
-            ..Line::of_report(Event::Notify, &page.report)
-        }
-    }
-
-    fn of_report(event: Event, report: &'a Report) -> Line<'a> {
-        Line {
+            at: report.at.wall,
+            event,
             rule: Some(&report.key.rule),
             sensor: Some(&report.key.sensor),
             value: report.value,
@@ -141,59 +123,58 @@ impl<'a> Line<'a> {
             alert: report.alert,
             limit: report.limit,
             since: report.since.wall,
-            reading_ts: wall(report.reading_at),
+            reading_ts: report.reading_at.and_then(|stamp| stamp.wall),
             message: Cow::Borrowed(&report.message),
             advice: report.advice.as_deref(),
-            ..Line::blank(report.at, event)
+            ..Line::default()
         }
     }
 
     fn of_sensor(event: &SensorEvent, sensor: &'a Sensor) -> Line<'a> {
         Line {
+            at: event.at.wall,
+            event: if event.fault.is_some() { "fault" } else { "recovered" },
             sensor: Some(&sensor.id),
             value: event.value.map(Figure::Value),
             zone: Some(&sensor.zone),
-            reading_ts: wall(event.reading_at),
+            reading_ts: event.reading_at.and_then(|stamp| stamp.wall),
             message: Cow::Owned(health(event, sensor)),
             reason: event.fault.map(|fault| fault.to_string().into()),
-            ..Line::blank(event.at, if event.fault.is_some() { Event::Fault } else { Event::Recovered })
-        }
-    }
-
-    fn blank(at: Stamp, event: Event) -> Line<'a> {
-        Line {
-            at: at.wall,
-            event,
-            rule: None,
-            sensor: None,
-            value: None,
-            severity: None,
-            zone: None,
-            alert: None,
-            limit: None,
-            since: None,
-            reading_ts: None,
-            message: Cow::Borrowed(""),
-            advice: None,
-            reason: None,
-            until: None,
-            by: None,
-            cause: None,
-            page: None,
-            channels: None,
-            lasted: None,
-            local: None,
+            ..Line::default()
         }
     }
 
     /// The line for people, its columns as wide as the plan's longest names.
-    pub(crate) fn aligned(&'a self, widths: &'a Widths) -> impl Display + 'a {
-        Aligned { line: self, widths }
+    pub(crate) fn aligned(&self, widths: &Widths) -> impl Display {
+        let second = |at: &WallTime| self.local.unwrap_or(&Local::UTC).second(*at);
+        fmt::from_fn(move |f| {
+            let Widths { rule: rule_width, sensor: sensor_width } = widths;
+            let at = self.at.as_ref().map_or("-".to_owned(), second);
+            let severity = self.severity.map_or("-", Severity::name);
+            let rule = self.rule.map_or("-", Id::as_str);
+            let sensor = self.sensor.map_or("-", SensorId::as_str);
+            // A line stays a line, whatever a rule's author wrote.
+            let message = self.message.replace(char::is_control, " ");
+            let event = self.event;
+            write!(
+                f,
+                "{at:<24}  {event:<12}  {severity:<10}  {rule:<rule_width$}  {sensor:<sensor_width$}  {message}"
+            )?;
+            if let ("resolved", Some(reason)) = (event, &self.reason) {
+                let after = self.lasted.map_or(String::new(), |lasted| format!(" after {}", lasted.in_words()));
+                write!(f, " ({reason}{after})")?;
+            }
+            if let (Some(until), Some(by)) = (&self.until, self.by) {
+                write!(f, " (until {}, by {by})", second(until))?;
+            }
+            if let (Some(page), Some(cause), Some(channels)) = (self.page, self.cause, self.channels) {
+                let channels: Vec<&str> = channels.iter().map(Id::as_str).collect();
+                let channels = if channels.is_empty() { "nobody".to_owned() } else { channels.join(", ") };
+                write!(f, " (page {page} to {channels}: {cause})")?;
+            }
+            Ok(())
+        })
     }
-}
-
-fn wall(stamp: Option<Stamp>) -> Option<WallTime> {
-    stamp.and_then(|stamp| stamp.wall)
 }
 
 /// From one stamp to a later one, as far as they can be compared.
@@ -235,66 +216,6 @@ impl Widths {
         let rules = plan.rules().map(|rule| rule.key.rule.as_str().len());
         let sensors = plan.sensors().iter().map(|sensor| sensor.id.as_str().len());
         Widths { rule: rules.max().unwrap_or(0), sensor: sensors.max().unwrap_or(0) }
-    }
-}
-
-struct Aligned<'a> {
-    line: &'a Line<'a>,
-    widths: &'a Widths,
-}
-
-impl Display for Aligned<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Line { at, event, rule, sensor, severity, .. } = self.line;
-        let at = at.map_or("-".to_owned(), |at| self.line.local.unwrap_or(&Local::UTC).second(at));
-        let severity = severity.map_or("-", Severity::name);
-        let rule = rule.map_or("-", Id::as_str);
-        let sensor = sensor.map_or("-", SensorId::as_str);
-        let Widths { rule: rule_width, sensor: sensor_width } = self.widths;
-        // A line stays a line, whatever a rule's author wrote.
-        let message = self.line.message.replace(char::is_control, " ");
-        write!(
-            f,
-            "{at:<24}  {:<12}  {severity:<10}  {rule:<rule_width$}  {sensor:<sensor_width$}  {message}",
-            event.name()
-        )?;
-        self.fmt_circumstances(f)
-    }
-}
-
-impl Aligned<'_> {
-    /// What belongs to this kind of transition alone.
-    fn fmt_circumstances(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Line { event, reason, until, by, cause, page, channels, lasted, .. } = self.line;
-        if let (Event::Resolved, Some(reason)) = (event, reason) {
-            let after = lasted.map_or(String::new(), |lasted| format!(" after {}", lasted.in_words()));
-            write!(f, " ({reason}{after})")?;
-        }
-        if let (Some(until), Some(by)) = (until, by) {
-            let until = self.line.local.unwrap_or(&Local::UTC).second(*until);
-            write!(f, " (until {until}, by {by})")?;
-        }
-        if let (Some(page), Some(cause), Some(channels)) = (page, cause, channels) {
-            let channels: Vec<&str> = channels.iter().map(Id::as_str).collect();
-            let channels = if channels.is_empty() { "nobody".to_owned() } else { channels.join(", ") };
-            write!(f, " (page {page} to {channels}: {cause})")?;
-        }
-        Ok(())
-    }
-}
-
-impl Event {
-    const fn name(self) -> &'static str {
-        match self {
-            Event::Pending => "pending",
-            Event::Firing => "firing",
-            Event::Escalated => "escalated",
-            Event::Acknowledged => "acknowledged",
-            Event::Resolved => "resolved",
-            Event::Notify => "notify",
-            Event::Fault => "fault",
-            Event::Recovered => "recovered",
-        }
     }
 }
 

@@ -1,9 +1,10 @@
 //! The queue from the buses to decide: bounded, and when it is full the newest value of each input wins.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
+use std::mem::{Discriminant, discriminant};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tilth_core::id::{Id, SensorId};
+use tilth_core::id::Id;
 use tokio::sync::Notify;
 
 use super::bus::Absent;
@@ -18,34 +19,14 @@ const CAPACITY: usize = 1024;
 pub(crate) enum SenseMessage {
     /// A value of a sensor, or the fault of its input.
     Value(Sample),
-    /// A bus went down, or is back.
-    Bus {
-        /// Which.
-        bus: Id,
-        /// Why it is down; nothing where it is up.
-        down: Option<String>,
-    },
-    /// Something came from a bus, with nothing for a sensor.
-    NoValue {
-        /// Which.
-        bus: Id,
-        /// What was wrong with it.
-        why: String,
-    },
-    /// Messages of a bus come and have no values for some of its sensors; replaces what was said of that before.
-    Absent {
-        /// Which bus.
-        bus: Id,
-        /// The sensors, and why.
-        sensors: Arc<Absent>,
-    },
-    /// Names of sensors fit other labels of a bus than was told before.
-    Labels {
-        /// Which bus.
-        bus: Id,
-        /// For each sensor the labels so far.
-        seen: Arc<SeenLabels>,
-    },
+    /// A bus went down, and why; none where it is up.
+    Bus { bus: Id, down: Option<String> },
+    /// A message came from a bus and has no value for any sensor, and what was wrong with it.
+    NoValue { bus: Id, why: String },
+    /// Sensors for which the messages of a bus have no values, and why; replaces what was said before.
+    Absent { bus: Id, sensors: Arc<Absent> },
+    /// The labels of a bus that the names of sensors have matched so far.
+    Labels { bus: Id, seen: Arc<SeenLabels> },
 }
 
 /// The queue; clones are the same one. Many buses push, decide alone takes.
@@ -64,15 +45,6 @@ struct Shared {
 struct Waiting {
     items: VecDeque<SenseMessage>,
     dropped: u64,
-}
-
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Key<'a> {
-    Sensor(&'a SensorId),
-    Bus(&'a Id),
-    NoValue(&'a Id),
-    Absent(&'a Id),
-    Labels(&'a Id),
 }
 
 impl Queue {
@@ -144,31 +116,31 @@ impl Queue {
 impl Waiting {
     fn keep_newest(&mut self) {
         let before = self.items.len();
-        let keep: Vec<bool> = {
-            let mut seen = BTreeSet::new();
-            self.items.iter().rev().map(|message| seen.insert(message.key())).collect()
-        };
-        let mut keep = keep.into_iter().rev();
-        self.items.retain(|_| keep.next().unwrap_or(true));
+        let mut seen = HashSet::new();
+        let mut keep: Vec<bool> = self.items.iter().rev().map(|message| seen.insert(message.key())).collect();
+        self.items.retain(|_| keep.pop().unwrap_or(true));
         self.dropped += (before - self.items.len()) as u64;
     }
 }
 
 impl SenseMessage {
-    fn key(&self) -> Key<'_> {
-        match self {
-            SenseMessage::Value(sample) => Key::Sensor(&sample.sensor),
-            SenseMessage::Bus { bus, .. } => Key::Bus(bus),
-            SenseMessage::NoValue { bus, .. } => Key::NoValue(bus),
-            SenseMessage::Absent { bus, .. } => Key::Absent(bus),
-            SenseMessage::Labels { bus, .. } => Key::Labels(bus),
-        }
+    /// Messages with the same key replace each other in a full queue: their kind, and their sensor or bus.
+    fn key(&self) -> (Discriminant<SenseMessage>, &str) {
+        let of = match self {
+            SenseMessage::Value(sample) => sample.sensor.as_str(),
+            SenseMessage::Bus { bus, .. }
+            | SenseMessage::NoValue { bus, .. }
+            | SenseMessage::Absent { bus, .. }
+            | SenseMessage::Labels { bus, .. } => bus.as_str(),
+        };
+        (discriminant(self), of)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tilth_core::id::SensorId;
     use tilth_core::reading::Quality;
     use tilth_core::time::Uptime;
 

@@ -14,11 +14,10 @@ use std::sync::Arc;
 use tilth_config::{BusKind, Feed, Input, Link, Site};
 use tilth_core::id::{Id, SensorId};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tracing::error;
 
 use crate::clock::Clock;
-use bus::health::Reason;
 use bus::{Context, HealthHandle, Wanted};
 use host::Machine;
 use line::{LabelMemory, SeenLabels};
@@ -45,40 +44,26 @@ pub(crate) struct Senses {
     queue: Queue,
     machine: Arc<Machine>,
     buses: BTreeMap<Id, BusTask>,
-    host: Option<HostTask>,
-    /// Which labels the names of sensors have fitted, for each bus of text lines.
+    /// What is wanted of the machine, and its task once it runs.
+    host: watch::Sender<Wanted>,
+    host_task: JoinSet<()>,
+    /// The labels that the names of sensors have matched, for each bus of text lines.
     labels: BTreeMap<Id, LabelMemory>,
 }
 
 /// A bus that is read. Dropping it stops its task.
 struct BusTask {
-    /// The bus is opened again where one of these is another.
+    /// The bus is opened again where one of these changes.
     kind: BusKind,
     link: Link,
     wanted: watch::Sender<Wanted>,
     health: HealthHandle,
-    _task: Stopping,
-}
-
-/// The machine's own figures, read as those of a bus.
-struct HostTask {
-    wanted: watch::Sender<Wanted>,
-    _task: Stopping,
-}
-
-/// A task that stops with whoever holds this.
-struct Stopping(JoinHandle<()>);
-
-impl Drop for Stopping {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    _task: JoinSet<()>,
 }
 
 /// The words for the reason, of any kind of bus, that has this name in JSON.
 pub(crate) fn reason_words(key: &str) -> Option<&'static str> {
-    let mut reasons = line::parse::Reason::ALL.into_iter().map(line::parse::Reason::described);
-    reasons.find(|reason: &Reason| reason.key == key).map(|reason| reason.words)
+    line::reasons::ALL.iter().find(|reason| reason.key == key).map(|reason| reason.words)
 }
 
 impl Sources {
@@ -103,10 +88,11 @@ impl Sources {
 }
 
 impl Senses {
-    /// No bus is read yet. `seen_labels` are the labels that names fitted before the restart.
+    /// No bus is read yet. `seen_labels` are those that names matched before the restart.
     pub(crate) fn new(clock: Clock, queue: Queue, machine: Machine, seen_labels: BTreeMap<Id, SeenLabels>) -> Senses {
         let labels = seen_labels.into_iter().map(|(id, seen)| (id, LabelMemory::new(seen))).collect();
-        Senses { clock, queue, machine: Arc::new(machine), buses: BTreeMap::new(), host: None, labels }
+        let (buses, host, host_task) = (BTreeMap::new(), watch::Sender::default(), JoinSet::new());
+        Senses { clock, queue, machine: Arc::new(machine), buses, host, host_task, labels }
     }
 
     /// Reads these from now on, within a runtime. A bus that is reached as before stays open.
@@ -127,9 +113,9 @@ impl Senses {
                 self.buses.insert(id, task);
             }
         }
-        match &self.host {
-            Some(task) => set(&task.wanted, host),
-            None => self.host = self.start_host(host),
+        set(&self.host, host);
+        if self.host_task.is_empty() {
+            self.start_host();
         }
     }
 
@@ -143,26 +129,26 @@ impl Senses {
         let BusSource { kind, link, wanted } = source;
         let (sender, wanted) = watch::channel(wanted);
         let context = self.context(id.clone(), wanted, health.clone());
-        let task = match (kind, link.clone()) {
+        let mut task = JoinSet::new();
+        match (kind, link.clone()) {
             (BusKind::Line, Link::Serial(serial)) => {
                 let labels = self.labels.entry(id.clone()).or_default().clone();
-                tokio::spawn(context.keep_running(move |context| line::run(serial.clone(), labels.clone(), context)))
+                task.spawn(context.keep_running(move |context| line::run(serial.clone(), labels.clone(), context)));
             }
             _ => return None,
-        };
-        Some(BusTask { kind, link, wanted: sender, health, _task: Stopping(task) })
+        }
+        Some(BusTask { kind, link, wanted: sender, health, _task: task })
     }
 
     /// Begins to read the machine, which is no bus of the configuration and never down.
-    fn start_host(&self, wanted: Wanted) -> Option<HostTask> {
-        let (sender, wanted) = watch::channel(wanted);
-        let context = self.context(Id::new("host").ok()?, wanted, HealthHandle::default());
+    fn start_host(&mut self) {
+        let Ok(id) = Id::new("host") else { return };
+        let context = self.context(id, self.host.subscribe(), HealthHandle::default());
         let machine = Arc::clone(&self.machine);
-        let task = tokio::spawn(async move {
+        self.host_task.spawn(async move {
             let ended = |why: &str| error!("the task that reads the machine {why}");
             supervise::keep_running(|| host::run(Arc::clone(&machine), context.clone()), ended).await;
         });
-        Some(HostTask { wanted: sender, _task: Stopping(task) })
     }
 
     fn context(&self, id: Id, wanted: watch::Receiver<Wanted>, health: HealthHandle) -> Context {
@@ -170,13 +156,11 @@ impl Senses {
     }
 }
 
-/// Tells a task what is wanted from now on, where that is another.
+/// Tells a task what is wanted from now on, if that changes.
 fn set(sender: &watch::Sender<Wanted>, wanted: Wanted) {
-    sender.send_if_modified(|now| {
-        let is_other = *now != wanted;
-        *now = wanted;
-        is_other
-    });
+    if *sender.borrow() != wanted {
+        sender.send_replace(wanted);
+    }
 }
 
 /// What a bus is plugged into.

@@ -12,12 +12,14 @@ mod names;
 pub(crate) mod number;
 mod object;
 mod pairs;
-pub(crate) mod parse;
+mod parse;
 pub(crate) mod port;
+mod reader;
+pub(crate) mod reasons;
 mod remembered;
+mod select;
 mod sentence;
 mod table;
-mod tally;
 mod turns;
 mod words;
 
@@ -126,51 +128,41 @@ struct Listener {
     stamps: StampJudge,
 }
 
-/// What was told of wanted values that no line has.
+/// What decide and the log were told last, so that they hear of changes only.
 #[derive(Debug, Default)]
-struct AbsentTold {
-    /// When it was looked for last.
-    at: Option<Uptime>,
-    told: Option<Arc<Absent>>,
+struct Told {
+    /// When decide was told that a line came without a value.
+    line_at: Option<Uptime>,
+    /// When it was last looked which wanted values no line has, and what decide was told of them.
+    absent_at: Option<Uptime>,
+    absent: Option<Arc<Absent>>,
     /// Since when, and since how many lines, these values are wanted.
-    since: Option<(Uptime, u64)>,
-    is_said: bool,
-}
-
-/// What was told of the labels that names fit.
-#[derive(Debug, Default)]
-struct LabelsTold {
-    /// When it was told last.
-    at: Option<Uptime>,
-    /// What is not told yet.
-    new: Option<SeenLabels>,
+    wanted_since: Option<(Uptime, u64)>,
+    is_absence_logged: bool,
+    /// When decide was told which labels names match, and what it is not told yet.
+    labels_at: Option<Uptime>,
+    new_labels: Option<SeenLabels>,
+    /// When the log last said of a sensor that its field is no number.
+    no_number: BTreeMap<SensorId, Uptime>,
 }
 
 struct Reader {
     serial: Serial,
     /// Names of the columns of lines that have no header.
     columns: Option<Vec<String>>,
-    /// Who wants what, in the order of the decoder.
+    /// The sensors, in the order of the decoder's wanted values.
     wanted: Vec<Listener>,
-    /// When the log last said of a sensor that its field is no number.
-    said: BTreeMap<SensorId, Uptime>,
-    /// When it was last told that a line came without a value.
-    line_at: Option<Uptime>,
-    absent: AbsentTold,
-    labels: LabelsTold,
+    told: Told,
     decoder: Decoder,
-    /// What was told of labels, kept when this reader is begun again.
+    /// The labels that decide was told of, kept when the task of the bus is begun again.
     memory: LabelMemory,
     context: Context,
 }
 
 impl Reader {
     fn new(serial: Serial, memory: LabelMemory, context: Context) -> Reader {
-        let decoder = Decoder::new(Vec::new(), None);
-        let (wanted, said) = (Vec::new(), BTreeMap::new());
-        let (absent, labels) = (AbsentTold::default(), LabelsTold::default());
-        let (columns, line_at) = (None, None);
-        let mut reader = Reader { serial, columns, wanted, said, line_at, absent, labels, decoder, memory, context };
+        let (columns, wanted, told, decoder) = (None, Vec::new(), Told::default(), Decoder::default());
+        let mut reader = Reader { serial, columns, wanted, told, decoder, memory, context };
         reader.take_wanted();
         reader.decoder.recall(&reader.memory.get());
         reader
@@ -191,9 +183,7 @@ impl Reader {
             let known = before.iter().position(|listener| listener.feed == feed).map(|place| before.swap_remove(place));
             self.wanted.push(known.unwrap_or_else(|| Listener { feed, stamps: StampJudge::default() }));
         }
-        self.said.clear();
-        self.absent = AbsentTold::default();
-        self.labels = LabelsTold::default();
+        self.told = Told { line_at: self.told.line_at, ..Told::default() };
     }
 
     /// Opens the port. While it does not open and does not fail either, it is down.
@@ -231,13 +221,13 @@ impl Reader {
         let now = self.context.clock.now();
         // On the input clock stamps are the time, and nothing can be held against them.
         let is_judged = self.context.clock.source() != Source::Input;
-        let (lines, texts) = (self.decoder.tally().lines, self.decoder.tally().texts());
-        let mut is_told = false;
+        let (lines, texts) = (self.decoder.messages().came, absent::texts(self.decoder.messages()));
+        let mut has_values = false;
         let mut rejected = Vec::new();
         let mut words: Vec<About> = Vec::new();
         let Reader { wanted, decoder, context, .. } = self;
         decoder.push(bytes, |decoded| {
-            is_told |= !(decoded.values.is_empty() && decoded.faults.is_empty());
+            has_values |= !(decoded.values.is_empty() && decoded.faults.is_empty());
             let mut of_line = None;
             let mut sample = |want: usize, value, quality, fault| {
                 let Listener { feed: LineFeed { want: Want { sensor, .. }, use_stamp }, stamps } = &mut wanted[want];
@@ -257,28 +247,25 @@ impl Reader {
             words.extend(decoded.words.iter().map(|(_, about)| about.clone()));
             rejected.extend(of_line);
         });
-        let (came, ignored) = self.decoder.tally().texts();
-        if !is_told && came > texts.0 {
+        let (came, ignored) = absent::texts(self.decoder.messages());
+        if !has_values && came > texts.0 {
             self.tell_line(now.0, ignored > texts.1);
         }
-        let has_line = self.decoder.tally().lines > lines;
+        let has_line = self.decoder.messages().came > lines;
         if has_line {
             self.tell_absent(now.0);
             self.tell_labels(now.0);
         }
-        words.iter().for_each(|about| self.say_no_number(about, now.0));
-        self.count(bytes.len(), has_line, now.0);
+        words.iter().for_each(|about| self.log_no_number(about, now.0));
         rejected.iter().for_each(|(why, stamp, sensor)| self.reject_stamp(*why, *stamp, sensor, now.0));
-    }
-
-    /// Posts what came for `status`.
-    fn count(&self, bytes: usize, has_line: bool, now: Uptime) {
         let mut health = self.context.health.lock();
-        health.bytes += bytes as u64;
-        if has_line {
-            health.last_input = Some(now);
+        health.bytes += bytes.len() as u64;
+        health.last_input = if has_line { Some(now.0) } else { health.last_input };
+        health.messages = self.decoder.messages().clone();
+        if came == 0 {
+            // Noise says nothing of the names that lines have.
+            health.messages.unseen.clear();
         }
-        health.messages = self.decoder.tally().messages();
     }
 
     /// Counts a line whose own time was not taken. The log says once of each reason that a clock is wrong.
@@ -295,69 +282,64 @@ impl Reader {
         }
     }
 
-    /// What cannot be used is a sign of life all the same.
+    /// Tells decide, now and then, that lines come which cannot be used: a sign of life all the same.
     fn tell_line(&mut self, now: Uptime, is_ignored: bool) {
-        if self.line_at.is_none_or(|line_at| now - line_at >= LINE_AGAIN_AFTER) {
-            self.line_at = Some(now);
-            self.context.no_value(self.decoder.tally().why_unread(&self.context.id, is_ignored));
+        if is_due(self.told.line_at, LINE_AGAIN_AFTER, now) {
+            self.told.line_at = Some(now);
+            self.context.no_value(absent::why_unread(self.decoder.messages(), &self.context.id, is_ignored));
         }
     }
 
-    /// Tells which wanted values no line has, when that is news.
+    /// Tells decide which wanted values no line has, when that changes.
     fn tell_absent(&mut self, now: Uptime) {
-        if self.absent.at.is_some_and(|at| now - at < LINE_AGAIN_AFTER) {
+        if !is_due(self.told.absent_at, LINE_AGAIN_AFTER, now) {
             return;
         }
+        self.told.absent_at = Some(now);
         let absent = self.decoder.absent(&self.context.id);
-        self.say_absent(&absent, now);
-        let known = &mut self.absent;
-        known.at = Some(now);
-        if known.told.as_deref() != Some(&absent) {
+        self.log_absent(&absent, now);
+        if self.told.absent.as_deref() != Some(&absent) {
             let absent = Arc::new(absent);
-            known.told = Some(Arc::clone(&absent));
+            self.told.absent = Some(Arc::clone(&absent));
             self.context.absent(absent);
         }
     }
 
-    /// Tells which labels names have fitted, to be kept over a restart: at once where a name fits a second one, else now and then.
+    /// Tells decide which labels names have matched, to be kept over a restart: at once where a name matches a second one, else
+    /// now and then.
     fn tell_labels(&mut self, now: Uptime) {
-        if let Some(seen) = self.decoder.seen_labels() {
-            self.labels.new = Some(seen);
-        }
-        let Some(seen) = &self.labels.new else { return };
-        let told = self.memory.get();
-        let is_urgent = has_new_ambiguity(&told, seen);
-        if !is_urgent && self.labels.at.is_some_and(|at| now - at < LINE_AGAIN_AFTER) {
+        self.told.new_labels = self.decoder.seen_labels().or(self.told.new_labels.take());
+        let Some(seen) = &self.told.new_labels else { return };
+        let before = self.memory.get();
+        if !has_new_ambiguity(&before, seen) && !is_due(self.told.labels_at, LINE_AGAIN_AFTER, now) {
             return;
         }
-        let is_first = self.labels.at.replace(now).is_none();
-        let seen = self.labels.new.take().map(Arc::new).unwrap_or_default();
-        if is_first || told != seen {
+        let is_first = self.told.labels_at.replace(now).is_none();
+        let seen = self.told.new_labels.take().map(Arc::new).unwrap_or_default();
+        if is_first || before != seen {
             self.memory.set(Arc::clone(&seen));
             self.context.queue.push(SenseMessage::Labels { bus: self.context.id.clone(), seen });
         }
     }
 
-    /// The log names them once: a name that was misspelt is found before its silence is paged.
-    fn say_absent(&mut self, absent: &Absent, now: Uptime) {
-        let lines = self.decoder.tally().lines;
-        let (at, before) = *self.absent.since.get_or_insert((now, lines));
-        if self.absent.is_said || lines - before < LINES_BEFORE_SAID || now - at < TIME_BEFORE_SAID {
+    /// The log names absent values once: a misspelt name is found before its silence is paged.
+    fn log_absent(&mut self, absent: &Absent, now: Uptime) {
+        let lines = self.decoder.messages().came;
+        let (since, before) = *self.told.wanted_since.get_or_insert((now, lines));
+        if self.told.is_absence_logged || lines - before < LINES_BEFORE_SAID || now - since < TIME_BEFORE_SAID {
             return;
         }
-        self.absent.is_said = true;
-        for (sensor, why) in absent.iter().take(MAX_SAID) {
-            warn!(%sensor, "{why}");
-        }
+        self.told.is_absence_logged = true;
+        absent.iter().take(MAX_SAID).for_each(|(sensor, why)| warn!(%sensor, "{why}"));
         if absent.len() > MAX_SAID {
             let more = absent.len() - MAX_SAID;
             warn!(bus = %self.context.id, "no line has the values of {more} more sensors");
         }
     }
 
-    fn say_no_number(&mut self, About { field, text, sensor }: &About, now: Uptime) {
-        if self.said.get(sensor).is_none_or(|said| now - *said >= SAY_AGAIN_AFTER) {
-            self.said.insert(sensor.clone(), now);
+    fn log_no_number(&mut self, About { field, text, sensor }: &About, now: Uptime) {
+        if is_due(self.told.no_number.get(sensor).copied(), SAY_AGAIN_AFTER, now) {
+            self.told.no_number.insert(sensor.clone(), now);
             let bus = &self.context.id;
             warn!(%bus, "{field} is no number: {text:?} (wanted by {sensor})");
         }
@@ -379,6 +361,11 @@ impl Reader {
             _ => format!("{port}: {error}"),
         }
     }
+}
+
+/// Whether this long has passed since the last time, if there was one.
+fn is_due(last: Option<Uptime>, after: Span, now: Uptime) -> bool {
+    last.is_none_or(|last| now - last >= after)
 }
 
 /// Why the time of a line is not taken for a sensor; nothing where it is.

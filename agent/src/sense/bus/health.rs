@@ -8,6 +8,12 @@ use tilth_core::time::{Uptime, WallTime};
 
 use crate::sense::stamp::Why;
 
+/// Characters of a message or name that are kept to be shown.
+const MAX_EXCERPT: usize = 80;
+
+/// Upper limit of kept names that no sensor wants: enough to find a misspelt one.
+const MAX_UNUSED: usize = 16;
+
 /// Health of one bus of any kind, counted since the agent started.
 ///
 /// Whether a bus that is up has been silent for too long is decided by the engine, which knows how often each sensor speaks.
@@ -42,7 +48,7 @@ pub(crate) enum State {
 }
 
 /// What became of the messages of a bus: lines, frames, answers or topics.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Messages {
     pub(crate) came: u64,
     /// Messages that gave at least one value to a sensor.
@@ -106,6 +112,12 @@ pub(crate) struct RejectedStamps {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct HealthHandle(Arc<Mutex<BusHealth>>);
 
+impl Reason {
+    pub(crate) const fn new(key: &'static str, words: &'static str) -> Reason {
+        Reason { key, words }
+    }
+}
+
 impl State {
     /// Name in JSON.
     pub(crate) const fn name(&self) -> &'static str {
@@ -123,6 +135,31 @@ impl State {
             State::Opening | State::Up => None,
         }
     }
+}
+
+impl Messages {
+    /// How often messages, or values of one, were ignored for a reason.
+    pub(crate) fn count(&self, reason: Reason) -> u64 {
+        self.ignored.get(&reason).copied().unwrap_or(0)
+    }
+
+    /// Counts a message that is not used; with `about` only that value of it is not.
+    pub(crate) fn ignore(&mut self, reason: Reason, message: &str, about: Option<About>) {
+        *self.ignored.entry(reason).or_default() += 1;
+        self.last_ignored = Some(Ignored { reason, excerpt: excerpt(message), about });
+    }
+
+    /// Keeps a name that a message carries and no sensor wants, up to a limit.
+    pub(crate) fn note_unused(&mut self, name: &str) {
+        if self.unused.len() < MAX_UNUSED && !self.unused.contains(name) {
+            self.unused.insert(excerpt(name));
+        }
+    }
+}
+
+/// Beginning of a text, with only what can be printed.
+pub(crate) fn excerpt(text: &str) -> String {
+    text.chars().take(MAX_EXCERPT).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 impl BusHealth {

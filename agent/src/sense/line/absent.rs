@@ -1,13 +1,15 @@
 //! Which wanted values the lines of a bus do not have, in words: a misspelt name is no broken cable. Pure.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tilth_config::{LineName, nearest};
 use tilth_core::id::Id;
 
 use super::names::Names;
-use super::tally::{Last, Reason, Tally};
+use super::reasons;
 use crate::sense::bus::Absent;
+use crate::sense::bus::health::{Ignored, Messages};
 
 /// Upper limit of names in a message.
 const NAMED: usize = 5;
@@ -16,55 +18,71 @@ const NAMED: usize = 5;
 /// line take turns.
 const LINES_WITHOUT: u64 = 10;
 
-/// The sensors of a bus whose values no line has. `heard` is for each want the number of the line that had it last, 0 for none.
-pub(super) fn absent(names: &Names, heard: &[u64], tally: &Tally, bus: &Id) -> Absent {
-    if tally.lines <= tally.count(Reason::Partial) {
+/// The sensors of a bus whose values no line has.
+pub(super) fn absent(names: &Names, messages: &Messages, bus: &Id) -> Absent {
+    if messages.came <= messages.count(reasons::PARTIAL) {
         return Absent::new();
     }
-    let patience = LINES_WITHOUT + 2 * heard.len() as u64;
-    let is_absent = |(_, line): &(usize, &u64)| **line == 0 || tally.lines - **line > patience;
-    let rows = heard.iter().enumerate().filter(is_absent).map(|(want, line)| {
-        let wanted = names.want(want);
-        let why = why(&wanted.name, names.has_label(want), *line > 0, tally, bus);
-        (wanted.sensor.clone(), Arc::from(why))
-    });
-    rows.collect()
+    let patience = LINES_WITHOUT + 2 * names.heard().len() as u64;
+    let rows = names.heard().enumerate().filter(|(_, (_, line))| *line == 0 || messages.came - line > patience);
+    rows.map(|(ix, (want, line))| {
+        let why = why(&want.name, names.has_label(ix), line > 0, messages, bus);
+        (want.sensor.clone(), Arc::from(why))
+    })
+    .collect()
 }
 
-fn why(name: &LineName, has_label: bool, was_heard: bool, tally: &Tally, bus: &Id) -> String {
+fn why(name: &LineName, has_label: bool, was_heard: bool, messages: &Messages, bus: &Id) -> String {
     let more = if was_heard { " any more" } else { "" };
     let LineName { label, selectors } = name;
-    let lack = if selectors.is_empty() {
-        format!("no line of {bus} has \"{label}\"{more}")
-    } else {
-        let beside: Vec<String> = selectors.iter().map(|(name, text)| format!("{name}={text}")).collect();
-        format!("no line of {bus} has \"{label}\" with {}{more}", beside.join(" and "))
-    };
+    let beside: Vec<String> = selectors.iter().map(|(name, text)| format!("{name}={text}")).collect();
+    let with = if selectors.is_empty() { String::new() } else { format!(" with {}", beside.join(" and ")) };
+    let lack = format!("no line of {bus} has \"{label}\"{with}{more}");
     if has_label && !selectors.is_empty() {
         return format!("{lack} beside it; others have it");
     }
-    if !tally.unused.is_empty() {
-        return format!("{lack}; it has {}", likely(label, tally));
-    }
-    match &tally.last {
-        _ if tally.used > 0 => format!("{lack}; all names that it has are read by other sensors"),
-        Some(Last { reason, line, .. }) => {
-            format!("{lack}; the last was not used ({}): {line}", reason.name())
-        }
+    match &messages.last_ignored {
+        _ if !messages.unused.is_empty() => format!("{lack}; it has {}", likely(label, &messages.unused)),
+        _ if messages.used > 0 => format!("{lack}; all names that it has are read by other sensors"),
+        Some(Ignored { reason, excerpt, .. }) => format!("{lack}; the last was not used ({}): {excerpt}", reason.words),
         None => lack,
     }
 }
 
-/// Names of the lines that no sensor wants, the one that was probably meant first.
-fn likely(label: &str, tally: &Tally) -> String {
-    let label = label.to_lowercase();
-    let lower: Vec<String> = tally.unused.iter().map(|name| name.to_lowercase()).collect();
-    let near = nearest(&label, lower.iter().map(String::as_str));
-    let near = near.and_then(|near| lower.iter().position(|name| name == near));
-    let near = near.and_then(|place| tally.unused.iter().nth(place));
-    let others = tally.unused.iter().filter(|name| Some(*name) != near);
+/// Some of the names that no sensor wants, the one that was probably meant first.
+fn likely(label: &str, unused: &BTreeSet<String>) -> String {
+    let lower: Vec<String> = unused.iter().map(|name| name.to_lowercase()).collect();
+    let near = nearest(&label.to_lowercase(), lower.iter().map(String::as_str));
+    let near = near.and_then(|near| unused.iter().find(|name| name.to_lowercase() == near));
+    let others = unused.iter().filter(|name| Some(*name) != near);
     let named: Vec<&str> = near.into_iter().chain(others).take(NAMED).map(String::as_str).collect();
-    let more = tally.unused.len() - named.len();
+    let more = unused.len() - named.len();
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     format!("{}{more}", named.join(", "))
+}
+
+/// Counts the lines that were text from their beginning to their end, and those of them that were not used as they should.
+pub(super) fn texts(messages: &Messages) -> (u64, u64) {
+    let broken = [reasons::PARTIAL, reasons::TOO_LONG, reasons::NOT_TEXT].map(|reason| messages.count(reason));
+    let (broken, ignored) = (broken.iter().sum(), messages.ignored.values().sum::<u64>());
+    (messages.came.saturating_sub(broken), ignored.saturating_sub(broken))
+}
+
+/// Why lines have no value for a sensor: what was wrong with the last, or else which names they have.
+pub(super) fn why_unread(messages: &Messages, bus: &Id, is_ignored: bool) -> String {
+    let Messages { last_ignored, unused, unseen, .. } = messages;
+    if let Some(Ignored { reason, excerpt, .. }) = last_ignored.as_ref().filter(|_| is_ignored) {
+        let help = match *reason {
+            reasons::NO_HEADER => format!("; set columns = [..] in [bus.{bus}], or reset the board"),
+            _ => String::new(),
+        };
+        return format!("{} {}, the last: {excerpt}{help}", messages.count(*reason), reason.words);
+    }
+    let listed = |names: &BTreeSet<String>| names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    match (unused.is_empty(), unseen.is_empty()) {
+        (false, false) => format!("they have {}; wanted and not seen: {}", listed(unused), listed(unseen)),
+        (false, true) => format!("they have {}", listed(unused)),
+        (true, false) => format!("no line has a name that a sensor wants; wanted: {}", listed(unseen)),
+        (true, true) => "no line has a field that a sensor wants".to_owned(),
+    }
 }

@@ -1,6 +1,7 @@
 //! The text of a line: bytes in old encodings, escapes of terminals, and what logs put around a value. Pure.
 
-use super::tally::Reason;
+use super::reasons;
+use crate::sense::bus::health::Reason;
 
 /// The text of a line without ANSI escapes. The signs for degree, micro and powers that old sketches write in Latin-1, and the degree
 /// of displays (DF) and of DOS (F8), are taken for what they mean; any other byte that is not UTF-8 is noise on the line.
@@ -8,7 +9,7 @@ pub(super) fn clean(line: &[u8], text: &mut String) -> Result<(), Reason> {
     lossy(line, text);
     let has_noise = text.chars().any(|c| c == char::REPLACEMENT_CHARACTER || (c.is_control() && c != '\t'));
     if has_noise {
-        return Err(Reason::NotText);
+        return Err(reasons::NOT_TEXT);
     }
     if !text.is_ascii() {
         with_minus(text);
@@ -101,6 +102,6 @@ mod tests {
             clean(bytes, &mut text).unwrap();
             assert_eq!(text, expected);
         }
-        assert_eq!(clean(b"t: \xff5", &mut String::new()), Err(Reason::NotText));
+        assert_eq!(clean(b"t: \xff5", &mut String::new()), Err(reasons::NOT_TEXT));
     }
 }

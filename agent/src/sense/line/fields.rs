@@ -48,6 +48,11 @@ pub(super) struct At<'l> {
 }
 
 impl Fields {
+    /// Adds a field of a line that is no JSON.
+    pub(super) fn push(&mut self, label: LabelIx, value: Raw) {
+        self.all.push(Field { label, value, object: 0 });
+    }
+
     pub(super) fn at<'l>(&'l self, ix: usize, line: &'l str) -> At<'l> {
         At { fields: self, ix, line }
     }

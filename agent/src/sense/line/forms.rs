@@ -7,18 +7,18 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
-use tilth_core::label::{Fit, Label};
+use tilth_core::label::Fit;
 
 use super::blocks::{self, Blocks, Over};
-use super::fields::{Field, Fields, Raw};
+use super::fields::{Fields, Raw};
 use super::json::{embedded, json};
-use super::names::{Known, LabelIx, Names};
+use super::names::{LabelIx, Names};
 use super::number::{self, Cell};
 use super::pairs::{self, Gap, Pair};
 use super::sentence::{self, Part, Sums};
 use super::table::{self, Header, Separator};
-use super::tally::Reason;
-use super::turns;
+use super::{reasons, turns};
+use crate::sense::bus::health::{Messages, Reason};
 
 /// Finds the fields of lines. What is remembered is the header, and what gaps between values mean.
 #[derive(Debug, Default)]
@@ -71,7 +71,6 @@ impl Forms {
     /// Why there are none.
     pub(super) fn fields(&mut self, call: &mut Call<'_>, is_first: bool) -> Result<(), Reason> {
         let text = call.text;
-        call.fields.is_json = false;
         if text.starts_with(['{', '[']) && json(text, call) {
             return Ok(());
         }
@@ -79,13 +78,13 @@ impl Forms {
             return match self.blocks.json(text) {
                 Ok(Some(whole)) if json(&whole, call) => Ok(()),
                 Ok(None) if !is_first || text == "{" => Ok(()),
-                _ if is_first => Err(Reason::Partial),
-                _ => Err(Reason::NotJson),
+                _ if is_first => Err(reasons::PARTIAL),
+                _ => Err(reasons::NOT_JSON),
             };
         }
         if is_first {
             let is_header = !text.contains('=') && self.take_header(text, call).is_some_and(|taken| taken.is_ok());
-            return if is_header { Ok(()) } else { Err(Reason::Partial) };
+            return if is_header { Ok(()) } else { Err(reasons::PARTIAL) };
         }
         call.heading = Arc::clone(&self.blocks.heading);
         if self.is_above(text, call) {
@@ -94,7 +93,7 @@ impl Forms {
         call.heading = Arc::clone(&self.blocks.heading);
         match text.strip_prefix(['$', '!']) {
             Some(sentence) => self.sentence(sentence, call),
-            None => self.plain(framed(text), call),
+            None => self.plain(unframed(text), call),
         }
     }
 
@@ -104,7 +103,6 @@ impl Forms {
     /// The row has another number of columns, and is no number alone.
     pub(super) fn row_with_ends(&mut self, call: &mut Call<'_>) -> Result<bool, Reason> {
         let text = call.text;
-        call.fields.is_json = false;
         let has_tabs = |header: &Header| header.separators.contains(&Separator::Sign('\t'));
         let columns = self.columns.as_ref().or(self.header.as_ref().map(|(header, _)| header));
         if !columns.is_some_and(has_tabs) || !table::is_row(text) {
@@ -112,8 +110,8 @@ impl Forms {
         }
         let is_wanted = self.columns.is_some() || self.header.as_ref().is_some_and(|(_, fit)| fit.is_some());
         call.heading = Arc::clone(&self.blocks.heading);
-        match self.row(text, 0, None, call) {
-            false if is_wanted && !self.is_lone_column(text) && turns::is_number(text) => Err(Reason::Width),
+        match self.row(text, None, call) {
+            false if is_wanted && !self.is_lone_column(text) && turns::is_number(text) => Err(reasons::WIDTH),
             is_read => Ok(is_read),
         }
     }
@@ -121,13 +119,13 @@ impl Forms {
     /// `$PH,6.85,EC,1.80*30`: the exclusive or of the bytes between is the hexadecimal behind the star.
     fn sentence(&mut self, sentence: &str, call: &mut Call<'_>) -> Result<(), Reason> {
         let body = match sentence::with_sum(sentence) {
-            Some((body, stated)) if !self.sums.take(body, stated) => return Err(Reason::Checksum),
+            Some((body, stated)) if !self.sums.take(body, stated) => return Err(reasons::CHECKSUM),
             Some((body, _)) => body,
             None => sentence,
         };
-        let Some(parts) = sentence::fields(body) else { return self.plain(1..1 + body.len(), call) };
+        let Some(parts) = sentence::fields(body) else { return self.plain(body, call) };
         for Part { label, value, unit } in parts {
-            call.push(&label, Raw::Pair(1 + value.start..1 + value.end, Arc::from(unit)));
+            call.push(&label, call.with_unit(value, unit));
         }
         Ok(())
     }
@@ -138,7 +136,7 @@ impl Forms {
         let label = std::mem::take(&mut self.blocks.label);
         if !label.is_empty() && !matches!(over, Over::Heading(_) | Over::Label(_)) {
             if self.is_value_of(&label, text, call.names) {
-                return call.push(&label, Raw::Cell(0..text.len()));
+                return call.push(&label, call.cell(text));
             }
             match call.is_whole(&label) {
                 // A wanted name without a value.
@@ -182,16 +180,14 @@ impl Forms {
         turns::is_number(text) || number::is_missing(text) || is_word()
     }
 
-    fn plain(&mut self, part: Range<usize>, call: &mut Call<'_>) -> Result<(), Reason> {
-        let text = &call.text[part.clone()];
-        let shift = part.start;
+    fn plain(&mut self, text: &str, call: &mut Call<'_>) -> Result<(), Reason> {
         if text.contains("{\"") && embedded(text, call) {
             return Ok(());
         }
         if text.contains('=') {
-            return if self.pairs(text, shift, call) { Ok(()) } else { Err(Reason::Unknown) };
+            return if self.pairs(text, call) { Ok(()) } else { Err(reasons::UNKNOWN) };
         }
-        if text.contains(':') && self.begins_as_before(text, call.names) && self.pairs(text, shift, call) {
+        if text.contains(':') && self.begins_as_before(text, call.names) && self.pairs(text, call) {
             return Ok(());
         }
         if let Some((header, _)) = &mut self.header
@@ -204,25 +200,24 @@ impl Forms {
             || self.columns.is_some() && (table::is_spread(text) || table::is_tagged(text));
         let numbers = table::numbers(text);
         if is_row || numbers.is_some() {
-            if self.row(text, shift, numbers, call) || turns::in_turn(text, shift, &mut self.cells, call) {
+            if self.row(text, numbers, call) || turns::in_turn(text, &mut self.cells, call) {
                 return Ok(());
             }
-        } else if turns::by_words(text, shift, call) {
+        } else if turns::by_words(text, call) {
             return Ok(());
         } else if let Some(taken) = self.take_header(text, call) {
             return taken;
         }
-        let has_pairs = text.contains(':') && self.pairs(text, shift, call);
-        if has_pairs || turns::lone(text, shift, call) {
+        if text.contains(':') && self.pairs(text, call) || turns::lone(text, call) {
             return Ok(());
         }
         if !is_row && numbers.is_none() {
             text.clone_into(&mut self.words);
-            return Err(Reason::Unknown);
+            return Err(reasons::UNKNOWN);
         }
         match (&self.header, &self.columns) {
-            (None, None) => Err(Reason::NoHeader),
-            _ => Err(Reason::Width),
+            (None, None) => Err(reasons::NO_HEADER),
+            _ => Err(reasons::WIDTH),
         }
     }
 
@@ -242,7 +237,7 @@ impl Forms {
     }
 
     /// Reads a row; false where it does not fit the columns, or none are named.
-    fn row(&mut self, text: &str, shift: usize, numbers: Option<usize>, call: &mut Call<'_>) -> bool {
+    fn row(&mut self, text: &str, numbers: Option<usize>, call: &mut Call<'_>) -> bool {
         if let Some(columns) = &mut self.columns {
             // A row that is short by one would be read one column further.
             let begins = self.tag.as_deref().is_some_and(|tag| !tag.is_empty() && text.starts_with(tag));
@@ -254,26 +249,26 @@ impl Forms {
             let tag = tag.filter(|tag| tag.is_empty() || self.tag.as_deref().is_none_or(|known| known == *tag));
             return tag.is_some_and(|tag| {
                 self.tag.get_or_insert_with(|| tag.to_owned());
-                bound(columns, &self.cells, shift, call)
+                bound(columns, text, &self.cells, call)
             });
         }
         if let Some((header, fit)) = &mut self.header {
             let is_noted = fit.is_none();
             if header.cells(text, &mut self.cells) {
                 if header.revision.is_none() && is_noted {
-                    header.names.iter().filter(|name| !name.is_empty()).for_each(|name| (call.unused)(name));
+                    header.named().for_each(|name| call.messages.note_unused(name));
                 }
                 // Nobody wants its columns: perhaps the line says by itself what it holds.
-                return (fit.is_none() && turns::in_turn(text, shift, &mut self.cells, call))
-                    || bound(header, &self.cells, shift, call);
+                return (fit.is_none() && turns::in_turn(text, &mut self.cells, call))
+                    || bound(header, text, &self.cells, call);
             }
         }
         let Some(mut header) = numbers.and_then(|count| Header::of_words(&self.words, count)) else { return false };
-        let fits = header.cells(text, &mut self.cells) && bound(&mut header, &self.cells, shift, call);
+        let fits = header.cells(text, &mut self.cells) && bound(&mut header, text, &self.cells, call);
         if fits {
             let fit = best_fit(&header, call.names);
             if fit.is_none() {
-                header.names.iter().for_each(|name| (call.unused)(name));
+                header.named().for_each(|name| call.messages.note_unused(name));
             }
             self.header = Some((header, fit));
         }
@@ -291,18 +286,18 @@ impl Forms {
         if let Some((before, Some(_))) = &self.header
             && fit != Some(Fit::Whole)
         {
-            return Some(if before.is_same(&header) { Ok(()) } else { Err(Reason::Header) });
+            return Some(if before.is_same(&header) { Ok(()) } else { Err(reasons::HEADER) });
         }
         if fit.is_none() {
-            header.names.iter().filter(|name| !name.is_empty()).for_each(|name| (call.unused)(name));
+            header.named().for_each(|name| call.messages.note_unused(name));
         }
         self.header = Some((header, fit));
         Some(Ok(()))
     }
 }
 
-/// The part of a line between signs that only mark its beginning and its end: `<temp:21.5>`, `@temp=21.5#`.
-fn framed(text: &str) -> Range<usize> {
+/// A line without signs that only mark its beginning and its end: `<temp:21.5>`, `@temp=21.5#`.
+fn unframed(text: &str) -> &str {
     const FRAMES: [(char, char); 6] = [('<', '>'), ('[', ']'), ('{', '}'), ('(', ')'), ('@', '#'), ('*', '#')];
     let is_frame = |(open, close): &(char, char)| {
         text.len() > 2
@@ -311,7 +306,7 @@ fn framed(text: &str) -> Range<usize> {
             && !text[1..text.len() - 1].contains([*open, *close])
             && text.contains(|c| pairs::is_sign(c) || c == ',')
     };
-    if FRAMES.iter().any(is_frame) { 1..text.len() - 1 } else { 0..text.len() }
+    if FRAMES.iter().any(is_frame) { &text[1..text.len() - 1] } else { text }
 }
 
 /// A line that is read, and where its fields go.
@@ -319,28 +314,35 @@ pub(super) struct Call<'c> {
     pub(super) text: &'c str,
     pub(super) names: &'c mut Names,
     pub(super) fields: &'c mut Fields,
-    pub(super) unused: &'c mut dyn FnMut(&str),
+    pub(super) messages: &'c mut Messages,
     /// The heading over the line; empty where there is none.
-    heading: Arc<str>,
+    pub(super) heading: Arc<str>,
 }
 
-impl<'c> Call<'c> {
-    pub(super) fn new(
-        text: &'c str,
-        names: &'c mut Names,
-        fields: &'c mut Fields,
-        unused: &'c mut dyn FnMut(&str),
-    ) -> Call<'c> {
-        Call { text, names, fields, unused, heading: Arc::default() }
+impl Call<'_> {
+    /// A part of the line as a value: a number with perhaps a unit, or a word.
+    pub(super) fn cell(&self, part: &str) -> Raw {
+        Raw::Cell(self.place(part))
     }
 
-    /// A field of a line without signs, under the heading over it.
+    /// A part of the line as a number, whose unit stands elsewhere.
+    pub(super) fn with_unit(&self, part: &str, unit: impl Into<Arc<str>>) -> Raw {
+        Raw::Pair(self.place(part), unit.into())
+    }
+
+    /// Where a part of the line stands in it.
+    pub(super) fn place(&self, part: &str) -> Range<usize> {
+        let start = part.as_ptr() as usize - self.text.as_ptr() as usize;
+        start..start + part.len()
+    }
+
+    /// Adds a field without a sign, under the heading over the line. False where its label is none.
     pub(super) fn push(&mut self, label: &str, value: Raw) -> bool {
         let under = format!("{} {label}", self.heading);
         let (text, plain) = if self.heading.is_empty() { (label, None) } else { (under.as_str(), Some(label)) };
         let Some(label) = self.names.learn(text, plain, false) else { return false };
         self.note_unused(label);
-        self.fields.all.push(Field { label, value, object: 0 });
+        self.fields.push(label, value);
         true
     }
 
@@ -350,42 +352,36 @@ impl<'c> Call<'c> {
             || !self.heading.is_empty() && self.names.is_whole(&format!("{} {label}", self.heading))
     }
 
-    fn note_unused(&mut self, label: LabelIx) {
+    /// Keeps a label that no sensor wants, to be shown in `status`.
+    pub(super) fn note_unused(&mut self, label: LabelIx) {
         let known = self.names.known(label);
         if known.takes.is_empty() && known.is_value() {
-            (self.unused)(&known.text);
+            self.messages.note_unused(&known.text);
         }
     }
 }
 
-/// Whether a label names a line's own time.
-pub(super) fn is_time(label: &str) -> bool {
-    Label::of(label).is_some_and(|label| number::is_time_name(label.key()))
-}
-
 fn best_fit(header: &Header, names: &Names) -> Option<Fit> {
-    header.names.iter().filter_map(|name| names.best_fit(name)).max()
+    header.named().filter_map(|name| names.best_fit(name)).max()
 }
 
 /// Gives a row's cells to their columns.
-fn bound(header: &mut Header, cells: &[Range<usize>], shift: usize, call: &mut Call<'_>) -> bool {
+fn bound(header: &mut Header, text: &str, cells: &[Range<usize>], call: &mut Call<'_>) -> bool {
     if header.revision != Some(call.names.revision) {
         let labels: Vec<Option<LabelIx>> =
             header.names.iter().map(|name| call.names.learn(name, None, false)).collect();
-        // Whose unit it is, is told by what else there is.
+        // Whose unit it is depends on what else there is.
         let has_units = labels.iter().flatten().any(|label| call.names.known(*label).unit_of().is_some());
-        let is_of_all = |known: &Known| has_units || known.is_node;
         let is_used = |label: &LabelIx| {
             let known = call.names.known(*label);
-            !(known.takes.is_empty() && known.selects.is_empty()) || known.is_time || is_of_all(known)
+            !(known.takes.is_empty() && known.selects.is_empty()) || known.is_time || known.is_node || has_units
         };
         header.columns = labels.iter().map(|label| label.filter(is_used)).collect();
         header.revision = Some(call.names.revision);
     }
     for (column, cell) in header.columns.iter().zip(cells) {
         if let Some(label) = *column {
-            let value = Raw::Cell(shift + cell.start..shift + cell.end);
-            call.fields.all.push(Field { label, value, object: 0 });
+            call.fields.push(label, call.cell(&text[cell.clone()]));
         }
     }
     true

@@ -3,7 +3,7 @@
 use tilth_core::unit::Unit;
 
 use super::fields::{Field, Fields, Raw};
-use super::forms::{Call, is_time};
+use super::forms::Call;
 use super::number::{self, Cell};
 use super::object::{self, Scalar};
 
@@ -17,7 +17,7 @@ pub(super) fn embedded(text: &str, call: &mut Call<'_>) -> bool {
 
 /// False where the text is no object.
 pub(super) fn json(text: &str, call: &mut Call<'_>) -> bool {
-    let Call { names, fields: Fields { all, words, parents, is_json }, unused, .. } = call;
+    let Call { names, fields: Fields { all, words, parents, is_json }, messages, .. } = call;
     all.clear();
     words.clear();
     let is_object = object::each_value(text, parents, |place, scalar| {
@@ -35,14 +35,7 @@ pub(super) fn json(text: &str, call: &mut Call<'_>) -> bool {
             return;
         }
         let is_text = matches!(scalar, Scalar::Text(text) if number::cell(text) == Cell::Text);
-        let is_learnt = || {
-            !is_text
-                || is_time(place.path)
-                || names.is_whole(place.path)
-                || names.is_selector(place.plain)
-                || names.is_of_others(place.path)
-                || names.is_unit_of_record(place.path)
-        };
+        let is_learnt = || !is_text || names.is_always_learnt(place.path, Some(place.plain));
         let is_number = !is_text && !matches!(scalar, Scalar::Null);
         let label = match names.find(place.path) {
             None if is_learnt() => names.learn(place.path, Some(place.plain), is_number),
@@ -62,7 +55,7 @@ pub(super) fn json(text: &str, call: &mut Call<'_>) -> bool {
         };
         let known = names.known(label);
         if matches!(scalar, Scalar::Number(_) | Scalar::Bool(_)) && known.takes.is_empty() && known.is_value() {
-            unused(&known.text);
+            messages.note_unused(&known.text);
         }
         all.push(Field { label, value, object: place.object });
     });

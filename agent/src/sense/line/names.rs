@@ -101,9 +101,9 @@ pub(super) struct Selects {
     pub(super) fit: Fit,
 }
 
-/// A want, and which labels answer it.
+/// A wanted value, and which labels match its name.
 #[derive(Debug)]
-struct Wanted {
+struct NameMatch {
     want: Want,
     label: Option<Label>,
     selectors: Vec<(Option<Label>, String)>,
@@ -111,14 +111,16 @@ struct Wanted {
     is_whole: bool,
     /// Conversion of numbers that say no unit.
     usual: Conversion,
-    /// The unit that was said last, and what it becomes.
+    /// The last unit behind a number, and its conversion.
     unit: (String, Option<Conversion>),
+    /// Number of the line that had the value last, 0 for none.
+    heard: u64,
 }
 
 /// What is wanted, and the labels that were seen.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    wanted: Vec<Wanted>,
+    wanted: Vec<NameMatch>,
     known: Vec<Known>,
     places: HashMap<String, LabelIx>,
     siblings: Siblings,
@@ -126,22 +128,23 @@ pub(super) struct Names {
     pub(super) has_selectors: bool,
     /// Another number when labels mean something else than before.
     pub(super) revision: u64,
-    /// Whether names may fit other labels than when this was asked last.
+    /// Whether names may match other labels than at the last call of [`Names::seen`].
     has_news: bool,
-    /// Wanted names that no label has answered so far.
-    pub(super) unseen: BTreeSet<String>,
 }
 
 impl Names {
-    /// Wants these from now on. All labels are forgotten, and with them what was ambiguous.
-    pub(super) fn set_wanted(&mut self, wants: Vec<Want>) {
-        let before: BTreeSet<String> = self.wanted.iter().map(|wanted| wanted.want.name.to_string()).collect();
-        let seen: BTreeSet<String> = before.difference(&self.unseen).cloned().collect();
-        let names = wants.iter().map(|want| want.name.to_string());
-        self.unseen = names.filter(|name| !seen.contains(name)).collect();
-        self.wanted = wants.into_iter().map(Wanted::new).collect();
+    /// Replaces the wanted values. All labels are forgotten, and with them what was ambiguous. Takes the names that no line has had
+    /// so far, and returns those of the new values.
+    pub(super) fn set_wanted(&mut self, wants: Vec<Want>, unseen: &BTreeSet<String>) -> BTreeSet<String> {
+        let before = std::mem::take(&mut self.wanted);
+        let seen: BTreeSet<String> = before.iter().map(|wanted| wanted.want.name.to_string()).collect();
+        let is_new = |name: &String| unseen.contains(name) || !seen.contains(name);
+        let unseen = wants.iter().map(|want| want.name.to_string()).filter(is_new).collect();
+        let heard = |want: &Want| before.iter().find(|known| known.want == *want).map_or(0, |known| known.heard);
+        self.wanted = wants.into_iter().map(|want| NameMatch::new(heard(&want), want)).collect();
         self.has_selectors = self.wanted.iter().any(|wanted| !wanted.selectors.is_empty());
         self.forget();
+        unseen
     }
 
     /// What labels meant is forgotten, but for what is ambiguous: they are called otherwise from now on.
@@ -167,9 +170,9 @@ impl Names {
         if !std::mem::take(&mut self.has_news) {
             return None;
         }
-        let has_any = |wanted: &&Wanted| wanted.is_whole || wanted.short != Short::None;
+        let has_any = |wanted: &&NameMatch| wanted.is_whole || wanted.short != Short::None;
         let seen = self.wanted.iter().filter(has_any).map(|wanted| {
-            let Wanted { want, short, is_whole, .. } = wanted;
+            let NameMatch { want, short, is_whole, .. } = wanted;
             let seen = Seen { name: want.name.to_string(), is_whole: *is_whole, short: short.clone() };
             (want.sensor.clone(), seen)
         });
@@ -224,19 +227,21 @@ impl Names {
         label.is_some_and(|label| names.any(|(name, _)| name.as_ref().is_some_and(|name| label.fit(name).is_some())))
     }
 
-    /// Whether a label is of a field that holds the unit of others.
-    pub(super) fn is_unit_field(&self, text: &str) -> bool {
-        Label::of(text).is_some_and(|label| beside::unit_field(&label).is_some())
+    /// Whether the value under a label may be a word: a wanted value that is missing, or a unit.
+    pub(super) fn may_hold_word(&self, text: &str) -> bool {
+        self.is_whole(text) || Label::of(text).is_some_and(|label| beside::unit_field(&label).is_some())
     }
 
-    /// Whether a label is of the unit in a record of SenML.
-    pub(super) fn is_unit_of_record(&self, text: &str) -> bool {
-        Label::of(text).is_some_and(|label| beside::unit_of_record(&label).is_some())
-    }
-
-    /// Whether a label is of a field that says something of others, their unit or their node.
-    pub(super) fn is_of_others(&self, text: &str) -> bool {
-        Label::of(text).is_some_and(|label| beside::is_node(&label) || beside::unit_field(&label).is_some())
+    /// Whether a label is learnt whatever its value is: a wanted name, a selector, a time, a unit or a node. `plain` is a path of
+    /// JSON without its places in lists.
+    pub(super) fn is_always_learnt(&self, text: &str, plain: Option<&str>) -> bool {
+        let is_meant = |label: Label| {
+            number::is_time_name(label.key())
+                || beside::is_node(&label)
+                || beside::unit_field(&label).is_some()
+                || plain.is_some() && beside::unit_of_record(&label).is_some()
+        };
+        self.is_whole(text) || self.is_selector(plain.unwrap_or(text)) || Label::of(text).is_some_and(is_meant)
     }
 
     /// Whether anything selects a value.
@@ -326,11 +331,14 @@ impl Names {
         }
     }
 
-    /// A value of it came.
-    pub(super) fn note_seen(&mut self, want: usize) {
-        if !self.unseen.is_empty() {
-            self.unseen.remove(&self.wanted[want].want.name.to_string());
-        }
+    /// A line with this number has the value; answers whether it is the first.
+    pub(super) fn note_seen(&mut self, want: usize, line: u64) -> bool {
+        std::mem::replace(&mut self.wanted[want].heard, line) == 0
+    }
+
+    /// The wanted values, with the number of the line that had each last, 0 for none.
+    pub(super) fn heard(&self) -> impl ExactSizeIterator<Item = (&Want, u64)> {
+        self.wanted.iter().map(|wanted| (&wanted.want, wanted.heard))
     }
 
     /// Whether a label is known whose values it takes.
@@ -353,7 +361,7 @@ impl Names {
 
     /// What becomes of a number with a unit behind it; nothing where the unit is of something else.
     pub(super) fn conversion(&mut self, want: usize, said: &str) -> Option<Conversion> {
-        let Wanted { want, unit: (last, conversion), .. } = &mut self.wanted[want];
+        let NameMatch { want, unit: (last, conversion), .. } = &mut self.wanted[want];
         if said != last {
             said.clone_into(last);
             *conversion = conversion_of(want.quantity, said);
@@ -387,12 +395,13 @@ fn conversion_of(quantity: Quantity, said: &str) -> Option<Conversion> {
     }
 }
 
-impl Wanted {
-    fn new(want: Want) -> Wanted {
+impl NameMatch {
+    fn new(heard: u64, want: Want) -> NameMatch {
         let label = Label::of(&want.name.label);
         let selectors = want.name.selectors.iter().map(|(name, text)| (Label::of(name), text.clone())).collect();
         let usual = want.unit.and_then(|unit| want.quantity.conversion(unit)).unwrap_or(Conversion::NONE);
-        Wanted { label, selectors, short: Short::None, is_whole: false, usual, unit: (String::new(), None), want }
+        let (short, is_whole, unit) = (Short::None, false, (String::new(), None));
+        NameMatch { want, label, selectors, short, is_whole, usual, unit, heard }
     }
 
     /// Whether it takes the values under a label, and how.

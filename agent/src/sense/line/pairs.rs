@@ -73,6 +73,22 @@ pub(super) enum Holds {
     Id,
 }
 
+/// Index of the first character from `at` on that `stops`, or the end of the text.
+fn end_at(text: &str, at: usize, stops: impl Fn(char) -> bool) -> usize {
+    text[at..].find(stops).map_or(text.len(), |end| at + end)
+}
+
+/// Index at which what goes on without a blank or a separator ends.
+fn token_end(text: &str, at: usize) -> usize {
+    end_at(text, at, |c| is_blank(c) || is_separator(c))
+}
+
+/// Index at which a broken number ends: behind a blank and what follows it.
+pub(super) fn broken_end(text: &str, at: usize) -> usize {
+    let begin = text.len() - text[at..].trim_start().len();
+    end_at(text, begin, |c| c.is_whitespace() || is_separator(c))
+}
+
 /// Cuts a line into its pairs; the last gap, behind the last value, is a pair without a value whose gap ends with the line. `holds`
 /// says it of a label, which it may ask for, and of what its value looks like.
 pub(super) fn cut<'t>(text: &'t str, pairs: &mut Vec<Pair>, holds: impl Fn(&dyn Fn() -> &'t str, Kind) -> Holds) {
@@ -92,7 +108,7 @@ pub(super) fn cut<'t>(text: &'t str, pairs: &mut Vec<Pair>, holds: impl Fn(&dyn 
         {
             value = (end, Kind::Word);
         } else if value.1 == Kind::Heading && is_error(&text[begin..]) {
-            value = (begin + text[begin..].find(is_separator).unwrap_or(text.len() - begin), Kind::Text);
+            value = (end_at(text, begin, is_separator), Kind::Text);
         }
         let (end, kind) = value;
         pairs.push(Pair { gap: from..sign, value: unquoted(text, begin..end), kind });
@@ -103,8 +119,7 @@ pub(super) fn cut<'t>(text: &'t str, pairs: &mut Vec<Pair>, holds: impl Fn(&dyn 
 
 /// The end of the name of a node; nothing where the value is to be read as any other.
 fn id_at(text: &str, at: usize, (end, kind): (usize, Kind)) -> Option<usize> {
-    let rest = &text[at..];
-    let token = &rest[..rest.find(|c| is_blank(c) || is_separator(c)).unwrap_or(rest.len())];
+    let token = &text[at..token_end(text, at)];
     let id = token.trim_end_matches([')', ']', '}', '>', '.', '!']);
     let is_id = match kind {
         Kind::Heading => !id.ends_with(is_sign),
@@ -112,7 +127,7 @@ fn id_at(text: &str, at: usize, (end, kind): (usize, Kind)) -> Option<usize> {
         Kind::Number => {
             !text[end.min(at + id.len())..at + id.len()].is_empty() && Unit::of(&text[end..at + id.len()]).is_none()
         }
-        Kind::Text => rest.starts_with(|c: char| c.is_ascii_digit()),
+        Kind::Text => token.starts_with(|c: char| c.is_ascii_digit()),
         Kind::Word => false,
     };
     let id = id.trim_end_matches(is_sign);
@@ -124,7 +139,7 @@ fn address_end(text: &str) -> Option<usize> {
     if text.as_bytes().get(2) != Some(&b':') {
         return None;
     }
-    let end = text.find(|c| is_blank(c) || is_separator(c)).unwrap_or(text.len());
+    let end = token_end(text, 0);
     let is_pair = |group: &str| group.len() == 2 && group.bytes().all(|byte| byte.is_ascii_hexdigit());
     text[..end].split(':').all(is_pair).then_some(end)
 }
@@ -137,12 +152,12 @@ fn is_error(text: &str) -> bool {
 
 /// Beginning of the value behind a sign: `=`, `:`, `:=`, `=>`.
 fn skip_signs(text: &str, sign: usize) -> usize {
-    let signs = text[sign..].find(|c| !is_sign(c)).map_or(text.len(), |at| sign + at);
+    let signs = end_at(text, sign, |c| !is_sign(c));
     // An arrow; without a blank it may as well say that the value is greater: `co2=>5000`.
     let is_apart = || text[..sign].ends_with(is_blank) || text[signs + 1..].starts_with(is_blank);
     let is_arrow = text[..signs].ends_with('=') && text[signs..].starts_with('>') && is_apart();
     let signs = if is_arrow { signs + 1 } else { signs };
-    let value = text[signs..].find(|c| !is_blank(c)).map_or(text.len(), |at| signs + at);
+    let value = end_at(text, signs, |c| !is_blank(c));
     let Some(inside) = text[value..].strip_prefix(['(', '[', '<', '\'']).map(|inside| text.len() - inside.len()) else {
         return value;
     };
@@ -177,13 +192,14 @@ fn value_at(text: &str, at: usize) -> (usize, Kind) {
         }
         return match is_number_over(text, at, end) {
             true => (end, Kind::Number),
-            false => (end + token_end(&text[end..]), Kind::Text),
+            // With the digits behind a decimal comma.
+            false => (token_end(text, end + usize::from(text[end..].starts_with(','))), Kind::Text),
         };
     }
     if let Some(end) = word_at(text, at).filter(|end| is_word(&text[at..*end])) {
         return (end, Kind::Word);
     }
-    let separator = rest.find(|c| is_separator(c) || c == '\t').unwrap_or(rest.len());
+    let separator = end_at(rest, 0, |c| is_separator(c) || c == '\t');
     match rest.find(is_sign) {
         Some(sign) if sign < separator => (at, Kind::Heading),
         _ => (at + rest[..separator].trim_end_matches(is_blank).len(), Kind::Text),
@@ -192,7 +208,7 @@ fn value_at(text: &str, at: usize) -> (usize, Kind) {
 
 /// The end of the word that stands here, unless it is a label itself.
 fn word_at(text: &str, at: usize) -> Option<usize> {
-    let end = text[at..].find(|c| is_blank(c) || is_separator(c) || is_sign(c)).map_or(text.len(), |end| at + end);
+    let end = end_at(text, at, |c| is_blank(c) || is_separator(c) || is_sign(c));
     (!text[end..].trim_start_matches(is_blank).starts_with(is_sign)).then_some(end)
 }
 
@@ -227,14 +243,8 @@ fn is_decimal_comma(whole: &str, rest: &str) -> bool {
     if is_fraction || !digits.starts_with(|c: char| c.is_ascii_digit()) {
         return false;
     }
-    let end = digits.find(|c| is_blank(c) || is_separator(c) || is_sign(c)).unwrap_or(digits.len());
+    let end = end_at(digits, 0, |c| is_blank(c) || is_separator(c) || is_sign(c));
     !digits[end..].trim_start_matches(is_blank).starts_with(is_sign)
-}
-
-/// The length of what goes on without a blank or a separator, with the digits behind a decimal comma.
-fn token_end(rest: &str) -> usize {
-    let from = usize::from(rest.starts_with(','));
-    rest[from..].find(|c| is_blank(c) || is_separator(c)).map_or(rest.len(), |end| from + end)
 }
 
 /// What a gap says. `is_last` where no value follows; `is_label` says of a text whether it is a label rather than a unit with a label
@@ -262,8 +272,7 @@ fn behind_value<'t>(text: &'t str, is_last: bool, is_label: &impl Fn(&str) -> bo
         _ => text,
     };
     let is_attached = !(text.is_empty() || text.starts_with(|c| is_blank(c) || is_separator(c)));
-    let segment_end = text.find(is_separator).unwrap_or(text.len());
-    let (segment, others) = text.split_at(segment_end);
+    let (segment, others) = text.split_at(end_at(text, 0, is_separator));
     // The label follows at once, and takes the words that could be a unit.
     let before_label = !is_last && others.is_empty();
     let segment = segment.trim_end_matches(is_blank);
@@ -323,8 +332,7 @@ fn unit_of(segment: &str, before_label: bool) -> Option<(Unit, &str)> {
 
 /// What follows a number without a blank and is no known unit.
 fn behind_attached<'t>(text: &'t str, before_label: bool, gap: &mut Gap) -> &'t str {
-    let end = text.find(|c| is_blank(c) || is_separator(c) || "()[]{}".contains(c)).unwrap_or(text.len());
-    let (token, rest) = text.split_at(end);
+    let (token, rest) = text.split_at(end_at(text, 0, |c| is_blank(c) || is_separator(c) || "()[]{}".contains(c)));
     let token = token.trim_end_matches(['.', '!']);
     if before_label && rest.trim().is_empty() && !token.is_empty() {
         // The next label itself: `T21.5H:55`.
@@ -445,12 +453,12 @@ fn behind_number(label: &str) -> &str {
 pub(super) fn without_count(text: &str) -> &str {
     let text = text.trim();
     let bare = text.trim_start_matches(['#', '[', '(']);
-    let word = bare.find(|c: char| !c.is_alphabetic()).unwrap_or(bare.len());
+    let word = end_at(bare, 0, |c| !c.is_alphabetic());
     if !words::COUNTS.has(&bare[..word]) {
         return text;
     }
     let number = bare[word..].trim_start_matches([' ', '\t', '#', '-', '_']);
-    let end = number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len());
+    let end = end_at(number, 0, |c| !c.is_ascii_digit());
     if end == 0 { text } else { number[end..].trim_start_matches([']', ')', ' ', '\t', '-', '>']) }
 }
 

@@ -1,7 +1,5 @@
 //! Sentences as of NMEA 0183: `$WIMDA,29.4473,I,..*3E`. Their sums, and the fields of those whose places are fixed. Pure.
 
-use std::ops::Range;
-
 /// A board that prints one sum on so many wrong lines in a row prints it on all.
 const CONSTANT: u32 = 5;
 
@@ -50,43 +48,29 @@ pub(super) fn with_sum(sentence: &str) -> Option<(&str, u8)> {
     Some((body, u8::from_str_radix(sum, 16).ok()?))
 }
 
-/// A field of a sentence: its label, where its value is, and its unit.
+/// A field of a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Part {
+pub(super) struct Part<'t> {
     pub(super) label: String,
-    pub(super) value: Range<usize>,
+    pub(super) value: &'t str,
     pub(super) unit: &'static str,
 }
 
 /// The fields of a sentence whose places are fixed; none where it is another.
-pub(super) fn fields(body: &str) -> Option<Vec<Part>> {
-    let mut begin = 0;
-    let cells: Vec<Range<usize>> = body
-        .split(',')
-        .map(|cell| {
-            let at = begin;
-            begin += cell.len() + 1;
-            at..at + cell.len()
-        })
-        .collect();
-    let text = |at: usize| cells.get(at).map_or("", |cell: &Range<usize>| body[cell.clone()].trim());
+pub(super) fn fields(body: &str) -> Option<Vec<Part<'_>>> {
+    let cells: Vec<&str> = body.split(',').collect();
+    let text = |at: usize| cells.get(at).map_or("", |cell| cell.trim());
     let name = text(0);
     let kind = (name.len() == 5 && name.bytes().all(|byte| byte.is_ascii_uppercase())).then(|| &name[2..])?;
     if kind == "XDR" {
-        let parts = (1..cells.len()).step_by(4).filter(|at| !text(at + 1).is_empty());
-        let label = |at: usize| match text(at + 3) {
-            "" => format!("{name} {}", text(at)),
-            label => label.to_owned(),
+        let part = |at: usize| {
+            let label = if text(at + 3).is_empty() { format!("{name} {}", text(at)) } else { text(at + 3).to_owned() };
+            Part { label, value: cells[at + 1], unit: unit(text(at), text(at + 2)) }
         };
-        return Some(
-            parts
-                .map(|at| Part { label: label(at), value: cells[at + 1].clone(), unit: unit(text(at), text(at + 2)) })
-                .collect(),
-        );
+        return Some((1..cells.len()).step_by(4).filter(|at| !text(at + 1).is_empty()).map(part).collect());
     }
     let is_number = |at: &usize| text(*at).parse::<f64>().is_ok_and(f64::is_finite);
-    let part =
-        |at: usize| Part { label: format!("{name} {at}"), value: cells[at].clone(), unit: unit("", text(at + 1)) };
+    let part = |at: usize| Part { label: format!("{name} {at}"), value: cells[at], unit: unit("", text(at + 1)) };
     NUMBERED.contains(&kind).then(|| (1..cells.len()).filter(is_number).map(part).collect())
 }
 
@@ -143,7 +127,7 @@ mod tests {
             Some(
                 parts
                     .iter()
-                    .map(|part| format!("{}={}{}", part.label, &body[part.value.clone()], part.unit))
+                    .map(|part| format!("{}={}{}", part.label, part.value, part.unit))
                     .collect::<Vec<_>>()
                     .join(" "),
             )

@@ -86,6 +86,11 @@ impl Header {
         is_header.then(|| Header { separators, names, columns: Vec::new(), revision: None })
     }
 
+    /// The names of the columns that have one.
+    pub(super) fn named(&self) -> impl Iterator<Item = &String> {
+        self.names.iter().filter(|name| !name.is_empty())
+    }
+
     /// Whether two headers have the same names, whatever units.
     pub(super) fn is_same(&self, other: &Header) -> bool {
         let is_same = |(one, other): (&String, &String)| {

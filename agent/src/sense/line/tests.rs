@@ -14,11 +14,10 @@ use tilth_core::time::WallTime;
 use tokio::sync::watch;
 
 use super::super::bus::HealthHandle;
-use super::super::bus::health::BusHealth;
+use super::super::bus::health::{BusHealth, Reason};
 use super::super::queue::Queue;
 use super::*;
 use crate::clock::Clock;
-use parse::Reason;
 
 /// The board's end of a line, and the link under which the agent finds the other.
 struct Board {
@@ -109,7 +108,7 @@ impl Watched {
 
 /// Lines that were not used for this reason.
 fn ignored(health: &BusHealth, reason: Reason) -> u64 {
-    health.messages.ignored.get(&reason.described()).copied().unwrap_or(0)
+    health.messages.count(reason)
 }
 
 fn feed(name: &str, sensor: &str, use_stamp: bool) -> (SensorId, Feed) {
@@ -172,7 +171,7 @@ fn a_line_goes_and_comes_back_under_another_number() {
             let health = watched.health.get();
             assert_eq!((health.opened, health.state.name()), (round, "up"));
         }
-        assert_eq!(ignored(&watched.health.get(), Reason::Partial), 4);
+        assert_eq!(ignored(&watched.health.get(), reasons::PARTIAL), 4);
     });
 }
 
@@ -193,7 +192,7 @@ fn a_line_full_of_noise_is_read_where_it_can_be() {
         assert_eq!(watched.next().await, "room/temp-stamped=NaN @1396522800000");
         assert_eq!(watched.next().await, "tank/ph=6.1");
         let health = watched.health.get();
-        assert_eq!((ignored(&health, Reason::NotText), ignored(&health, Reason::TooLong)), (1, 1));
+        assert_eq!((ignored(&health, reasons::NOT_TEXT), ignored(&health, reasons::TOO_LONG)), (1, 1));
         assert_eq!((health.messages.used, health.messages.came), (2, 4));
         assert!(health.bytes > 100_000);
     });

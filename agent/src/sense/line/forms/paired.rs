@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use tilth_core::label::Label;
 use tilth_core::unit::Unit;
 
-use super::{Call, Forms, is_time};
-use crate::sense::line::fields::{Field, Raw};
+use super::{Call, Forms};
+use crate::sense::line::fields::Raw;
 use crate::sense::line::names::{LabelIx, Names};
 use crate::sense::line::number::{self, Cell};
 use crate::sense::line::pairs::{self, After, Gap, Holds, Kind, Pair};
@@ -15,12 +16,12 @@ const MAX_GAPS: usize = 1024;
 
 impl Forms {
     /// Reads pairs; false where there is none with a number or a wanted label.
-    pub(super) fn pairs<'t>(&mut self, text: &'t str, shift: usize, call: &mut Call<'_>) -> bool {
+    pub(super) fn pairs<'t>(&mut self, text: &'t str, call: &mut Call<'_>) -> bool {
         let mut cut = std::mem::take(&mut self.pairs);
         let names = &call.names;
         let holds = |label: &dyn Fn() -> &'t str, kind: Kind| match kind {
             _ if names.has_selectors && names.is_selector(label()) => Holds::Id,
-            Kind::Heading if names.is_whole(label()) || names.is_unit_field(label()) => Holds::Word,
+            Kind::Heading if names.may_hold_word(label()) => Holds::Word,
             _ => Holds::Any,
         };
         pairs::cut(text, &mut cut, holds);
@@ -38,8 +39,15 @@ impl Forms {
             let Gap { unit, is_broken, label, heading: begins } =
                 self.gap(&text[pair.gap.clone()], after, is_last, call.names);
             if let Some((place, value)) = before.take() {
-                let value = pair_value(text, shift, value, (unit, is_broken), pair.gap.start);
-                call.fields.all.push(Field { label: place, value, object: 0 });
+                let part = &text[value.value.clone()];
+                let value = match value.kind {
+                    Kind::Number if is_broken => {
+                        Raw::Text(call.place(&text[value.value.start..pairs::broken_end(text, pair.gap.start)]))
+                    }
+                    Kind::Number => call.with_unit(part, unit),
+                    _ => call.cell(part),
+                };
+                call.fields.push(place, value);
             }
             if !begins.is_empty() {
                 self.selecting(&begins, call);
@@ -71,7 +79,7 @@ impl Forms {
         if call.names.is_selector(name)
             && let (Some(label), Ok(number)) = (call.names.learn(name, None, true), number.parse())
         {
-            call.fields.all.push(Field { label, value: Raw::Number(number), object: 0 });
+            call.fields.push(label, Raw::Number(number));
         }
     }
 
@@ -122,16 +130,6 @@ fn after(text: &str, pair: &Pair) -> After {
     }
 }
 
-/// The value of a pair, with what the gap behind it says.
-fn pair_value(text: &str, shift: usize, pair: &Pair, (unit, is_broken): (Arc<str>, bool), gap: usize) -> Raw {
-    let (start, end) = (shift + pair.value.start, shift + pair.value.end);
-    match pair.kind {
-        Kind::Number if is_broken => Raw::Text(start..shift + gap + token_end(&text[gap..])),
-        Kind::Number => Raw::Pair(start..end, unit),
-        _ => Raw::Cell(start..end),
-    }
-}
-
 /// The place of a pair's label. A label whose value is no number is not learnt, unless it is a wanted name: `Temp failed: timeout`.
 fn place_of(label: &str, heading: Option<&str>, is_value: bool, call: &mut Call<'_>) -> Option<LabelIx> {
     if heading.is_none()
@@ -139,15 +137,14 @@ fn place_of(label: &str, heading: Option<&str>, is_value: bool, call: &mut Call<
     {
         return Some(place);
     }
-    let is_time = is_time(label);
+    let is_time = Label::of(label).is_some_and(|label| number::is_time_name(label.key()));
     let under = heading.filter(|_| !is_time).map(|heading| format!("{heading} {label}"));
     let plain = under.is_some().then_some(label);
     let label = under.as_deref().unwrap_or(label);
     if let Some(place) = call.names.find(label) {
         return Some(place);
     }
-    let is_learnt = is_value || is_time || call.names.is_whole(label) || call.names.is_selector(label);
-    if !is_learnt && !call.names.is_of_others(label) {
+    if !is_value && !call.names.is_always_learnt(label, None) {
         return None;
     }
     let place = call.names.learn(label, plain, is_value)?;
@@ -161,12 +158,4 @@ fn is_level(heading: &str) -> bool {
     pairs::without_count(heading).is_empty()
         || pairs::is_level(heading.trim_matches(['[', ']', ' ']))
         || (["I", "W", "E", "D", "V"].contains(&first) && heading.contains('('))
-}
-
-/// The length of what belongs to a broken number: up to a blank and the digits behind it.
-fn token_end(rest: &str) -> usize {
-    let begin = rest.len() - rest.trim_start().len();
-    rest[begin..]
-        .find(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '|'))
-        .map_or(rest.len(), |end| begin + end)
 }

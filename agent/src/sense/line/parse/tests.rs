@@ -8,7 +8,8 @@ use tilth_core::time::WallTime;
 use tilth_core::unit::Unit;
 
 use super::super::lines::MAX_LINE;
-use super::{Decoder, Reason, Want};
+use super::{Decoder, Want, reasons};
+use crate::sense::bus::health::Reason;
 
 mod absent;
 mod beside;
@@ -31,6 +32,14 @@ fn want(text: &str) -> Want {
 
 fn wants() -> Vec<Want> {
     WANTED.iter().map(|name| want(name)).collect()
+}
+
+impl Decoder {
+    fn new(wants: Vec<Want>, columns: Option<Vec<String>>) -> Decoder {
+        let mut decoder = Decoder::default();
+        decoder.set_wanted(wants, columns);
+        decoder
+    }
 }
 
 /// What came out, as text: `temp=21.5 hum=nan @1396522800000` a line.
@@ -56,7 +65,7 @@ fn decoder() -> Decoder {
 
 fn check(lines: &str, expected: &[&str]) {
     let mut decoder = decoder();
-    assert_eq!(decode(&mut decoder, lines.as_bytes()), expected, "{lines:?}: {:?}", decoder.tally());
+    assert_eq!(decode(&mut decoder, lines.as_bytes()), expected, "{lines:?}: {:?}", decoder.messages());
 }
 
 /// What one line is ignored for.
@@ -65,9 +74,9 @@ fn check_ignored(line: &[u8], reason: Reason) {
     let mut bytes = line.to_vec();
     bytes.push(b'\n');
     assert_eq!(decode(&mut decoder, &bytes), [""; 0], "{:?}", line.escape_ascii().to_string());
-    let tally = decoder.tally();
-    assert_eq!(tally.last.as_ref().map(|last| last.reason), Some(reason), "{}", line.escape_ascii());
-    assert_eq!((tally.count(reason), tally.used), (1, 0));
+    let messages = decoder.messages();
+    assert_eq!(messages.last_ignored.as_ref().map(|last| last.reason), Some(reason), "{}", line.escape_ascii());
+    assert_eq!((messages.count(reason), messages.used), (1, 0));
 }
 
 #[test]
@@ -107,21 +116,21 @@ fn json_gives_values() {
 
 #[test]
 fn everything_else_is_counted_by_its_reason() {
-    check_ignored(b"Sensor ready", Reason::Unknown);
-    check_ignored(b"a == b", Reason::Unknown);
-    check_ignored(b"1,2", Reason::NoHeader);
-    check_ignored(b"{\"temp\":21.5", Reason::NotJson);
-    check_ignored(b"temp=2\x001.5", Reason::NotText);
-    check_ignored(b"te\xffmp=21.5", Reason::NotText);
-    check_ignored(b"temp=2\xff1.5", Reason::NotText);
-    check_ignored(b"temp=2#1.5", Reason::NotANumber);
-    check_ignored(&[b'x'; MAX_LINE + 1], Reason::TooLong);
+    check_ignored(b"Sensor ready", reasons::UNKNOWN);
+    check_ignored(b"a == b", reasons::UNKNOWN);
+    check_ignored(b"1,2", reasons::NO_HEADER);
+    check_ignored(b"{\"temp\":21.5", reasons::NOT_JSON);
+    check_ignored(b"temp=2\x001.5", reasons::NOT_TEXT);
+    check_ignored(b"te\xffmp=21.5", reasons::NOT_TEXT);
+    check_ignored(b"temp=2\xff1.5", reasons::NOT_TEXT);
+    check_ignored(b"temp=2#1.5", reasons::NOT_A_NUMBER);
+    check_ignored(&[b'x'; MAX_LINE + 1], reasons::TOO_LONG);
     let mut decoder = decoder();
     decode(&mut decoder, b"temp,hum\n1,2,3\n");
-    assert_eq!(decoder.tally().count(Reason::Width), 1);
+    assert_eq!(decoder.messages().count(reasons::WIDTH), 1);
     decode(&mut decoder, b"temp=1 time=noon\n");
-    let last = decoder.tally().last.clone().unwrap();
-    assert_eq!((last.reason, last.line.as_str()), (Reason::BadTime, "temp=1 time=noon"));
+    let last = decoder.messages().last_ignored.clone().unwrap();
+    assert_eq!((last.reason, last.excerpt.as_str()), (reasons::BAD_TIME, "temp=1 time=noon"));
 }
 
 #[test]
@@ -137,8 +146,8 @@ fn half_a_line_after_opening_is_dropped() {
     decode(&mut decoder, b"temp=2");
     decoder.reopen();
     assert_eq!(decode(&mut decoder, b"1.5\ntemp=23\n"), ["temp=23"]);
-    assert_eq!(decoder.tally().count(Reason::Partial), 2);
-    assert_eq!(decoder.tally().lines, 4);
+    assert_eq!(decoder.messages().count(reasons::PARTIAL), 2);
+    assert_eq!(decoder.messages().came, 4);
 }
 
 #[test]
@@ -168,8 +177,8 @@ fn after_a_line_that_never_ends_the_next_one_is_read() {
         decode(&mut decoder, &[b'7'; 100]);
     }
     assert_eq!(decode(&mut decoder, b" temp=1\ntemp=2\n"), ["temp=2"]);
-    assert_eq!(decoder.tally().count(Reason::TooLong), 1);
-    let excerpt = decoder.tally().last.clone().unwrap().line;
+    assert_eq!(decoder.messages().count(reasons::TOO_LONG), 1);
+    let excerpt = decoder.messages().last_ignored.clone().unwrap().excerpt;
     assert_eq!(excerpt, "7".repeat(80));
 }
 
@@ -179,16 +188,16 @@ fn what_is_shown_can_be_printed_and_has_an_end() {
     for name in 0..100 {
         decode(&mut decoder, format!("name{name}=1\n").as_bytes());
     }
-    assert_eq!(decoder.tally().unused.len(), 16);
+    assert_eq!(decoder.messages().unused.len(), 16);
     decode(&mut decoder, b"\x07\x1b]0;title\x07 \xff\xfe evil\n");
-    let excerpt = decoder.tally().last.clone().unwrap().line;
+    let excerpt = decoder.messages().last_ignored.clone().unwrap().excerpt;
     assert!(excerpt.chars().all(|c| !c.is_control()), "{excerpt:?}");
 }
 
 #[test]
 fn what_is_wanted_and_on_no_line_is_known() {
     let mut decoder = decoder();
-    let unseen = |decoder: &Decoder| decoder.tally().unseen.iter().cloned().collect::<Vec<_>>().join(" ");
+    let unseen = |decoder: &Decoder| decoder.messages().unseen.iter().cloned().collect::<Vec<_>>().join(" ");
     assert_eq!(unseen(&decoder), "ec hum tank.ph temp");
     decode(&mut decoder, b"hello\n");
     assert_eq!(unseen(&decoder), "ec hum tank.ph temp");
@@ -221,7 +230,7 @@ fn check_all(wants: &[&str], columns: Option<&[&str]>, lines: &[&str], expected:
             found.join("; ")
         })
         .collect();
-    assert_eq!(found, expected, "{lines:?}: {:?}", decoder.tally());
+    assert_eq!(found, expected, "{lines:?}: {:?}", decoder.messages());
 }
 
 const BOTH: &str = "0! \"Temp\" fits \"Air Temp\" and \"Water Temp\"; name the whole label in its input";
@@ -475,7 +484,7 @@ fn a_wanted_field_that_is_no_number_is_named_with_its_text() {
     }
     let mut decoder = decoder();
     decode(&mut decoder, b"temp=warm\n");
-    let about = decoder.tally().last.clone().unwrap().about.unwrap();
+    let about = decoder.messages().last_ignored.clone().unwrap().about.unwrap();
     assert_eq!((about.field.as_str(), about.text.as_str(), about.sensor.as_str()), ("temp", "warm", "a/4"));
 }
 
@@ -518,7 +527,7 @@ proptest! {
         let found: Vec<String> =
             places.windows(2).flat_map(|place| decode(&mut cut, &bytes[place[0]..place[1]])).collect();
         prop_assert_eq!(found, expected);
-        prop_assert_eq!(cut.tally(), whole.tally());
+        prop_assert_eq!(cut.messages(), whole.messages());
     }
 
     #[test]

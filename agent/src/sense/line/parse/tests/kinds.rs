@@ -104,7 +104,7 @@ fn a_sensor_that_several_nodes_feed_is_said() {
         let mut decoder = Decoder::new(vec![want(name)], None);
         decoder.push(b"\n", |_| {});
         lines.iter().for_each(|line| decoder.push(format!("{line}\n").as_bytes(), |_| {}));
-        decoder.tally().mixed.values().cloned().collect::<Vec<_>>().join("; ")
+        decoder.messages().mixed.values().cloned().collect::<Vec<_>>().join("; ")
     };
     let said = |label: &str, last: &str, text: &str| {
         format!("\"{label}\" says {last} and {text}; say which one in its input: temp?{label}={text}")
@@ -243,7 +243,7 @@ fn the_unit_of_a_senml_record_is_in_its_u() {
                 decoded.values.iter().map(|(want, value)| format!("{want}={}", (value * 100.0).round() / 100.0)),
             );
         });
-        assert_eq!(found, [expected], "{line}: {:?}", decoder.tally());
+        assert_eq!(found, [expected], "{line}: {:?}", decoder.messages());
     }
     // Of something else it is a fault, and without a `v` it says nothing.
     let wrong = "0! \"0.v\" says 294 ppm: temperature is read in C, F, K";

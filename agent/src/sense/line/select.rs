@@ -1,0 +1,84 @@
+//! Whether a value is the one that an input selects by a field beside it: `temp?node=7`.
+
+use tilth_core::label::Fit;
+
+use super::beside::{self, Unclear};
+use super::fields::{At, Fields};
+use super::names::{Known, Names};
+
+/// A selector of a wanted value, and the value for which the selecting field is looked up.
+struct Selector<'l> {
+    names: &'l Names,
+    value: At<'l>,
+    /// The wanted value, and which of its selectors this is.
+    want: usize,
+    ix: usize,
+}
+
+/// Whether the fields beside a value are those that its input names.
+///
+/// # Errors
+/// Several fields could select the value, and one of them is what the input names.
+pub(super) fn is_selected(names: &Names, value: At<'_>, want: usize) -> Result<bool, Unclear> {
+    for (ix, text) in names.selectors(want).enumerate() {
+        let selector = Selector { names, value, want, ix };
+        let field = if value.fields.is_json { selector.nearest_object() } else { selector.of_node(text)? };
+        if !field.is_some_and(|field| value.other(field).says(text)) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+impl<'l> Selector<'l> {
+    /// The selecting field, in the value's own object or the nearest around it that has one.
+    fn nearest_object(&self) -> Option<usize> {
+        let Fields { all, parents, .. } = self.value.fields;
+        let only = |(field, count): (usize, usize)| (count == 1).then_some(field);
+        let mut object = self.value.field().object;
+        loop {
+            let parent = *parents.get(object)?;
+            match self.best((0..all.len()).filter(|ix| all[*ix].object == object)) {
+                Some(best) => return only(best),
+                // Beside it, where the line has only one: `{"device":{"id":"a"},"data":{"temp":21.5}}`.
+                None if parent == object => return self.best(0..all.len()).and_then(only),
+                None => object = parent,
+            }
+        }
+    }
+
+    /// The selecting field: the only one of the line, or where it comes again for each node that of the value's node.
+    fn of_node(&self, text: &str) -> Result<Option<usize>, Unclear> {
+        let places = 0..self.value.fields.all.len();
+        let Some((last, count)) = self.best(places.clone()) else { return Ok(None) };
+        if count == 1 {
+            return Ok(Some(last));
+        }
+        let fit = self.fit(last);
+        let marks: Vec<usize> = places.clone().filter(|ix| self.fit(*ix) == fit).collect();
+        let values: Vec<usize> = places.filter(|ix| self.known(*ix).is_value()).collect();
+        let is_alike = |ix: &usize| self.known(*ix).takes.iter().any(|take| take.want == self.want);
+        let alike: Vec<usize> = values.iter().copied().filter(is_alike).collect();
+        match beside::partner(&marks, &values, &alike, self.value.ix) {
+            Err(Unclear) if !marks.iter().any(|mark| self.value.other(*mark).says(text)) => Ok(None),
+            found => found,
+        }
+    }
+
+    fn known(&self, field: usize) -> &'l Known {
+        self.names.known(self.value.other(field).field().label)
+    }
+
+    /// How well a field answers the selector.
+    fn fit(&self, field: usize) -> Option<Fit> {
+        let selects = &self.known(field).selects;
+        selects.iter().find(|found| found.want == self.want && found.selector == self.ix).map(|found| found.fit)
+    }
+
+    /// Of some fields the last that answers the selector best, and how many answer it as well.
+    fn best(&self, fields: impl Iterator<Item = usize> + Clone) -> Option<(usize, usize)> {
+        let best = fields.clone().filter_map(|field| self.fit(field)).max()?;
+        let alike = fields.filter(|field| self.fit(*field) == Some(best));
+        Some((alike.clone().last()?, alike.count()))
+    }
+}

@@ -1,11 +1,10 @@
 //! `tilth-agent explain`: where the values of a configuration come from.
 
 use std::collections::BTreeSet;
-use std::fmt::{self, Display};
 use std::io::{self, IsTerminal};
 
 use serde::Serialize;
-use tilth_config::{Explained, InZone, Loaded, Origin, Purpose, Said, Written, redact};
+use tilth_config::{Explained, LayerValue, Loaded, Origin, Purpose, SourceKey, ZoneValue, redact};
 
 use crate::cli;
 use crate::configuration::in_force::InForce;
@@ -37,7 +36,7 @@ pub(crate) fn run(wanted: &cli::Explain) -> anyhow::Result<Exit> {
 fn explain(loaded: &Loaded, path: &str, json: bool, output: &mut Output) -> anyhow::Result<bool> {
     match tilth_config::explain(loaded, path) {
         Ok(values) if json => values.iter().try_for_each(|value| output.json(value))?,
-        Ok(values) => values.iter().try_for_each(|value| output.line(Told(value)))?,
+        Ok(values) => values.iter().try_for_each(|value| output.line(text(value)))?,
         Err(unknown) => {
             tell(format_args!("tilth-agent: {unknown}"));
             return Ok(false);
@@ -86,50 +85,32 @@ fn first_key(rest: &str) -> &str {
 }
 
 /// A value, its origin, and on lines of their own what it overrides.
-struct Told<'a>(&'a Explained);
-
-impl Display for Told<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Told(Explained { path, value, origin, overridden, zones }) = self;
-        match value {
-            Some(value) => write!(f, "{path} = {value}  ")?,
-            None => write!(f, "{path} is deleted  ")?,
-        }
-        match origin {
-            Origin::Written(written) | Origin::Inherited(written) => fmt_place(written, path, f)?,
-            Origin::BuiltIn => f.write_str("built in")?,
-        }
-        for Said { value, written } in overridden {
-            match value {
-                Some(value) => write!(f, "\n    over {value}  ")?,
-                None => f.write_str("\n    over its deletion  ")?,
-            }
-            fmt_place(written, path, f)?;
-        }
-        for InZone { zone, said: Said { value, written } } in zones {
-            match value {
-                Some(value) => write!(f, "\n    in zones.{zone}: {value}  ")?,
-                None => write!(f, "\n    in zones.{zone}: deleted  ")?,
-            }
-            fmt_place(written, &written.at, f)?;
-        }
-        Ok(())
+fn text(explained: &Explained) -> String {
+    let Explained { path, value, origin, overridden, zones } = explained;
+    let origin = match origin {
+        Origin::Document(key) | Origin::Inherited(key) => place(key, path),
+        Origin::BuiltIn => "built in".to_owned(),
+    };
+    let mut text = match value {
+        Some(value) => format!("{path} = {value}  {origin}"),
+        None => format!("{path} is deleted  {origin}"),
+    };
+    for LayerValue { value, key } in overridden {
+        let value = value.as_ref().map_or("its deletion".to_owned(), ToString::to_string);
+        text.push_str(&format!("\n    over {value}  {}", place(key, path)));
     }
+    for ZoneValue { zone, set: LayerValue { value, key } } in zones {
+        let value = value.as_ref().map_or("deleted".to_owned(), ToString::to_string);
+        text.push_str(&format!("\n    in zones.{zone}: {value}  {}", place(key, &key.at)));
+    }
+    text
 }
 
 /// `config.d/tower.toml:12 (config.d)`, and the key there where it is another than `path`.
-fn fmt_place(written: &Written, path: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let Written { at, layer, version, file, position } = written;
-    f.write_str(file)?;
-    if let Some(position) = position {
-        write!(f, ":{}", position.line)?;
-    }
-    write!(f, " ({layer}")?;
-    if let Some(version) = version {
-        write!(f, " version {version}")?;
-    }
-    if at != path {
-        write!(f, ", {at}")?;
-    }
-    f.write_str(")")
+fn place(key: &SourceKey, path: &str) -> String {
+    let SourceKey { at, layer, version, file, position } = key;
+    let line = position.as_ref().map_or(String::new(), |position| format!(":{}", position.line));
+    let version = version.map_or(String::new(), |version| format!(" version {version}"));
+    let at = if at == path { String::new() } else { format!(", {at}") };
+    format!("{file}{line} ({layer}{version}{at})")
 }

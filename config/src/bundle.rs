@@ -87,7 +87,7 @@ pub enum Order {
     /// A higher version of what runs already: only its number is new.
     SameContent,
     /// The very one that runs.
-    Known,
+    Running,
     /// A version that is past, or the same one with other content: refused.
     Older,
 }
@@ -326,7 +326,7 @@ impl Bundle {
             None => Order::Newer,
             Some((version, hash)) if self.version > version && self.hash == hash => Order::SameContent,
             Some((version, _)) if self.version > version => Order::Newer,
-            Some((version, hash)) if self.version == version && self.hash == hash => Order::Known,
+            Some((version, hash)) if self.version == version && self.hash == hash => Order::Running,
             Some(_) => Order::Older,
         }
     }

@@ -8,11 +8,11 @@ use tilth_core::id::Id;
 use crate::diagnostic::{Diagnostic, Diagnostics, Level, Problem};
 use crate::document::{Document, Text};
 use crate::hosts;
-use crate::named;
 use crate::namespaces::CHANNEL;
 use crate::path;
 use crate::reader::{self, Fields};
 use crate::redact::SecretName;
+use crate::resources;
 use crate::site::Site;
 use crate::source::Sources;
 use crate::tree::{Entry, Node, Table};
@@ -198,7 +198,7 @@ fn topic(node: &Node) -> Result<String, Problem> {
 
 fn secret(node: &Node) -> Result<SecretName, Problem> {
     // What was found is not shown: it may be the secret itself.
-    named::secret(node).ok_or_else(|| {
+    resources::secret(node).ok_or_else(|| {
         Problem::new("expected the name of a secret such as \"secret:phone\"")
             .help("its value goes into the file secrets/NAME beside config.d, mode 0600")
     })

@@ -1,4 +1,4 @@
-//! What a rule's keys say must not be the case, and whether a sensor can ever be in that case.
+//! Conditions of rules: reads the one that a rule states, and says which can never hold on a sensor.
 
 mod difference;
 
@@ -14,33 +14,32 @@ use crate::source::{Place, Sources};
 use crate::tree::{Content, Node};
 pub(crate) use difference::Difference;
 
-/// Keys of the design that this version has not: a rule that would never fire must not load as if it would.
-pub(crate) const LATER: [&str; 2] = ["expr", "evaluate_every"];
+/// Keys that this version does not support yet: a rule that would never fire must not load as if it would.
+pub(crate) const UNSUPPORTED: [&str; 2] = ["expr", "evaluate_every"];
 
-/// A condition and where it is stated.
+/// The condition of a rule, and where it stands.
 #[derive(Debug, Clone)]
-pub(crate) struct Stated {
-    pub(crate) what: What,
+pub(crate) struct RuleCondition {
+    pub(crate) kind: ConditionKind,
     /// The key that states it.
     pub(crate) key: &'static str,
     pub(crate) place: Place,
 }
 
-/// What must not be the case.
+/// A condition of one sensor, or of a sensor and another one.
 #[derive(Debug, Clone)]
-pub(crate) enum What {
-    /// Of one sensor alone.
-    Alone(Condition),
-    /// That a sensor differs from another one, which is looked for once the sensor is known.
-    From(Difference),
+pub(crate) enum ConditionKind {
+    OneSensor(Condition),
+    /// The other sensor is looked up once the rule is bound to a sensor.
+    Difference(Difference),
 }
 
-impl Stated {
+impl RuleCondition {
     /// The condition, where it is about one sensor alone.
-    pub(crate) fn alone(&self) -> Option<&Condition> {
-        match &self.what {
-            What::Alone(condition) => Some(condition),
-            What::From(_) => None,
+    pub(crate) fn of_one_sensor(&self) -> Option<&Condition> {
+        match &self.kind {
+            ConditionKind::OneSensor(condition) => Some(condition),
+            ConditionKind::Difference(_) => None,
         }
     }
 }
@@ -56,12 +55,12 @@ pub(crate) fn states_any(fields: &Fields<'_>) -> bool {
 }
 
 /// Reads the one condition of a rule.
-pub(crate) fn read(name: &str, fields: &Fields<'_>, sources: &Sources) -> Option<Stated> {
+pub(crate) fn read(name: &str, fields: &Fields<'_>, sources: &Sources) -> Option<RuleCondition> {
     difference::check_limits(fields);
     let stated: Vec<&'static str> = keys().filter(|key| fields.has(key)).collect();
     match stated.as_slice() {
         [] => {
-            if !LATER.iter().any(|key| fields.has(key)) && !difference::has_limit(fields) {
+            if !UNSUPPORTED.iter().any(|key| fields.has(key)) && !difference::has_limit(fields) {
                 let problem = Problem::new("a rule without a condition").across_documents();
                 fields.error_here(problem.help(format!("expected one of {}", keys().collect::<Vec<_>>().join(", "))));
             }
@@ -73,11 +72,11 @@ pub(crate) fn read(name: &str, fields: &Fields<'_>, sources: &Sources) -> Option
         }
         ["above", "below"] => between(fields),
         [key] => {
-            let what = match *key {
-                difference::KEY => What::From(difference::read(fields)?),
-                key => What::Alone(one(fields, key)?),
+            let kind = match *key {
+                difference::KEY => ConditionKind::Difference(difference::read(fields)?),
+                key => ConditionKind::OneSensor(one(fields, key)?),
             };
-            Some(Stated { what, key, place: fields.place(key) })
+            Some(RuleCondition { kind, key, place: fields.place(key) })
         }
         several => {
             too_many(fields, several);
@@ -207,7 +206,7 @@ fn outside(fields: &Fields<'_>) -> Option<Condition> {
     good.then_some(Condition::Outside { low, high, clear_low, clear_high })
 }
 
-fn between(fields: &Fields<'_>) -> Option<Stated> {
+fn between(fields: &Fields<'_>) -> Option<RuleCondition> {
     let above = fields.optional("above", reader::number);
     let below = fields.optional("below", reader::number);
     let above_last = fields.place("above") > fields.place("below") && fields.is_later("above", "below");
@@ -224,7 +223,11 @@ fn between(fields: &Fields<'_>) -> Option<Stated> {
     }
     let problem = Problem::new(format!("fires while the value is between {above} and {below}"));
     fields.warning(key, problem.help(format!("to alert outside a band write outside = [{above}, {below}]")));
-    Some(Stated { what: What::Alone(Condition::Between { above, below }), key, place: fields.place(key) })
+    Some(RuleCondition {
+        kind: ConditionKind::OneSensor(Condition::Between { above, below }),
+        key,
+        place: fields.place(key),
+    })
 }
 
 /// Why a condition is no use on a sensor that is plausible from `low` to `high`: it never holds, always holds, or once it

@@ -99,6 +99,21 @@ impl Level {
     }
 }
 
+impl Diagnostic {
+    /// A warning about a whole file.
+    #[must_use]
+    pub fn warning(file: &str, message: String, help: &str) -> Diagnostic {
+        Diagnostic {
+            level: Level::Warning,
+            file: file.to_owned(),
+            position: None,
+            path: String::new(),
+            message,
+            help: Some(help.to_owned()),
+        }
+    }
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.file)?;

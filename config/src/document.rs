@@ -6,14 +6,11 @@ use serde_json::Value as Json;
 
 use crate::diagnostic::{Diagnostics, Problem};
 use crate::merge;
+use crate::namespaces::{self, CONFIG, SITE};
 use crate::reader;
-use crate::redact::Within;
+use crate::redact::KeyContext;
 use crate::source::{Layer, Source, SourceId, Sources};
 use crate::tree::{self, Content, Entry, Node, Table};
-
-/// The parts of a configuration. Each is a map keyed by id, so that a layer can change one field of one entry.
-pub(crate) const NAMESPACES: [&str; 9] =
-    ["sensors", "rules", "escalation", "notifications", "schedules", "varieties", "actuators", "features", "agent"];
 
 /// The key under which zones hold their own namespaces.
 pub(crate) const ZONES: &str = "zones";
@@ -95,7 +92,7 @@ impl Document {
             }
             Text::Json(json) => {
                 let source = add(None);
-                match tree::from_json(source, &json, Within::Top).content {
+                match tree::from_json(source, &json, KeyContext::Top).content {
                     Content::Table(table) => (source, table),
                     _ => {
                         log.broken(source.whole(), Problem::new("expected a JSON object"));
@@ -149,15 +146,14 @@ impl Effective {
     /// Says what is no namespace, and what is none of the tables that a namespace must be.
     pub(crate) fn check_shape(&mut self, log: &Diagnostics) {
         self.limit_zones(log);
-        let known = NAMESPACES.into_iter().chain([ZONES]);
-        check_namespaces(&self.merged, "", &known.collect::<Vec<_>>(), log);
+        check_namespaces(&self.merged, "", &CONFIG.names(), log);
         for (zone, entry) in self.zones().into_iter().flatten() {
             let path = crate::path::join(ZONES, zone);
             if let Err(error) = tilth_core::id::Id::new(zone) {
                 log.error(entry.key, &path, Problem::new(format!("the zone's name {error}")));
             }
             match entry.node.as_table() {
-                Some(own) => check_namespaces(own, &path, &NAMESPACES, log),
+                Some(own) => check_namespaces(own, &path, &namespaces::names().collect::<Vec<_>>(), log),
                 None => log.error(entry.node.place, &path, reader::not_a_table(&entry.node)),
             }
         }
@@ -211,8 +207,7 @@ fn check_namespaces(table: &Table, path: &str, known: &[&str], log: &Diagnostics
 
 /// The problem with what is a table of `agent.toml`.
 fn misplaced(name: &str) -> Option<Problem> {
-    let belongs = ["device", "hub", "bus", "secrets"].contains(&name);
-    belongs.then(|| {
+    SITE.get(name).map(|_| {
         let help = "files under config.d have sensors, rules, escalation, notifications, schedules, agent and zones";
         Problem::new(format!("{name} belongs in agent.toml")).help(help)
     })

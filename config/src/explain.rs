@@ -1,4 +1,4 @@
-//! Why a value is what it is: which document set it, and what the documents below had said.
+//! Explains values: which document sets each, and which earlier documents it overrides.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,8 +9,8 @@ use serde_json::Value as Json;
 use tilth_core::quantity::Quantity;
 
 use crate::Loaded;
-use crate::document::{Effective, NAMESPACES, View, ZONES};
-use crate::namespaces::{RULE, SENSOR};
+use crate::document::{Effective, View, ZONES};
+use crate::namespaces::{self, CONFIG, RULE, SENSOR};
 use crate::path;
 use crate::reader;
 use crate::redact;
@@ -33,38 +33,39 @@ pub struct Explained {
     /// Why it is that.
     #[serde(flatten)]
     pub origin: Origin,
-    /// What documents below had said, the latest first.
-    pub overridden: Vec<Said>,
-    /// For a value of the whole device, what zones have in its place.
+    /// Values of earlier documents, the latest first.
+    pub overridden: Vec<LayerValue>,
+    /// For a value of the whole device: values of zones in its place.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub zones: Vec<InZone>,
+    pub zones: Vec<ZoneValue>,
 }
 
-/// What a zone has in place of a value of the whole device.
+/// The value of a zone in place of that of the whole device.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct InZone {
+pub struct ZoneValue {
     /// The zone.
     pub zone: String,
-    /// What it says.
+    /// Value there, and the key that sets it.
     #[serde(flatten)]
-    pub said: Said,
+    pub set: LayerValue,
 }
 
 /// Why a value is what it is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "origin", rename_all = "snake_case")]
 pub enum Origin {
-    /// A document says so.
-    Written(Written),
-    /// Another value says so: for a sensor's range that of its quantity.
-    Inherited(Written),
-    /// No document says anything; it is so in the program.
+    /// A document sets it.
+    #[serde(rename = "written")]
+    Document(SourceKey),
+    /// Another value holds: for a sensor's range that of its quantity.
+    Inherited(SourceKey),
+    /// No document sets it; the default of the program.
     BuiltIn,
 }
 
-/// The place at which a document says something.
+/// The key of a document that sets a value.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Written {
+pub struct SourceKey {
     /// The key there, which may be under the zone.
     pub at: String,
     /// Layer of the document.
@@ -79,14 +80,14 @@ pub struct Written {
     pub position: Option<Position>,
 }
 
-/// What one document says of a value.
+/// A value as one document sets it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Said {
-    /// What it says; none where it deletes.
+pub struct LayerValue {
+    /// The value; `None` where the document deletes it.
     pub value: Option<Json>,
-    /// The place in the document.
+    /// The key that sets it.
     #[serde(flatten)]
-    pub written: Written,
+    pub key: SourceKey,
 }
 
 /// A path that leads to nothing.
@@ -116,15 +117,15 @@ impl fmt::Display for UnknownPath {
 /// [`UnknownPath`] where nothing is at the path and no document ever said something there.
 pub fn explain(loaded: &Loaded, path: &str) -> Result<Vec<Explained>, UnknownPath> {
     let keys = path::split(path).ok_or_else(|| UnknownPath { path: path.to_owned(), near: near_names() })?;
-    let question = Question::of(&loaded.effective, &keys);
-    let mut explained = question.explain(&loaded.effective, &loaded.sources);
+    let query = Query::of(&loaded.effective, &keys);
+    let mut explained = query.explain(&loaded.effective, &loaded.sources);
     if explained.is_empty() {
-        return Err(UnknownPath { path: path.to_owned(), near: question.near(&loaded.effective) });
+        return Err(UnknownPath { path: path.to_owned(), near: query.near(&loaded.effective) });
     }
     // Of a whole zone its sensors and the farm's own words come first, and what is shipped after them.
-    let of_sensors = format!("{}.", question.shown("sensors", &[]));
+    let of_sensors = format!("{}.", query.shown("sensors", &[]));
     let is_usual =
-        |one: &Explained| question.is_whole_zone() && !one.is_of_the_farm() && !one.path.starts_with(&of_sensors);
+        |one: &Explained| query.is_whole_zone() && !one.is_of_the_farm() && !one.path.starts_with(&of_sensors);
     explained.sort_by(|a, b| (is_usual(a), &a.path).cmp(&(is_usual(b), &b.path)));
     explained.iter_mut().for_each(Explained::redact_paths);
     Ok(explained)
@@ -134,12 +135,12 @@ impl Explained {
     /// A key may be a token that stands in a wrong place.
     fn redact_paths(&mut self) {
         let origin = match &mut self.origin {
-            Origin::Written(written) | Origin::Inherited(written) => Some(written),
+            Origin::Document(key) | Origin::Inherited(key) => Some(key),
             Origin::BuiltIn => None,
         };
-        let (names, zones): (Vec<_>, Vec<_>) = self.zones.iter_mut().map(|InZone { zone, said }| (zone, said)).unzip();
-        let written = origin.into_iter().chain(self.overridden.iter_mut().chain(zones).map(|said| &mut said.written));
-        let paths = written.map(|written| &mut written.at).chain(names).chain([&mut self.path]);
+        let (names, zones): (Vec<_>, Vec<_>) = self.zones.iter_mut().map(|ZoneValue { zone, set }| (zone, set)).unzip();
+        let keys = origin.into_iter().chain(self.overridden.iter_mut().chain(zones).map(|set| &mut set.key));
+        let paths = keys.map(|key| &mut key.at).chain(names).chain([&mut self.path]);
         for path in paths {
             if let Cow::Owned(shown) = redact::text(path) {
                 *path = shown;
@@ -149,26 +150,26 @@ impl Explained {
 
     /// Whether any document but the shipped ones says something of it.
     fn is_of_the_farm(&self) -> bool {
-        let is_own = |written: &Written| written.layer != Layer::Base;
-        let by_origin = matches!(&self.origin, Origin::Written(written) if is_own(written));
-        by_origin || self.overridden.iter().any(|said| is_own(&said.written))
+        let is_own = |key: &SourceKey| key.layer != Layer::Base;
+        let by_origin = matches!(&self.origin, Origin::Document(key) if is_own(key));
+        by_origin || self.overridden.iter().any(|set| is_own(&set.key))
     }
 }
 
 /// The paths to begin with: namespaces that say anything, and zones.
 #[must_use]
 pub fn top_paths(loaded: &Loaded) -> Vec<String> {
-    let said = |name: &&str| !loaded.effective.device().namespace(name).is_empty();
-    let namespaces = NAMESPACES.into_iter().filter(said).map(str::to_owned);
+    let is_set = |name: &&str| !loaded.effective.device().namespace(name).is_empty();
+    let namespaces = namespaces::names().filter(is_set).map(str::to_owned);
     namespaces.chain(zones(&loaded.effective).iter().map(|zone| path::join(ZONES, zone))).collect()
 }
 
 fn near_names() -> Vec<String> {
-    NAMESPACES.into_iter().chain([ZONES]).map(str::to_owned).collect()
+    CONFIG.names().into_iter().map(str::to_owned).collect()
 }
 
-/// A path, taken apart.
-struct Question<'k> {
+/// A path that is asked for.
+struct Query<'k> {
     /// Zone whose view is asked for: that of the path, or of the sensor that the path names.
     zone: Option<String>,
     /// Keys in that view: a namespace, perhaps an id, perhaps more.
@@ -177,20 +178,20 @@ struct Question<'k> {
     shown_under: String,
 }
 
-/// What documents say of one value, the earliest first.
-type Sayings<'a> = Vec<(Place, String, &'a Node)>;
+/// One value as each document sets it, the earliest first.
+type LayerValues<'a> = Vec<(Place, String, &'a Node)>;
 
-impl<'k> Question<'k> {
-    fn of(effective: &Effective, keys: &'k [String]) -> Question<'k> {
+impl<'k> Query<'k> {
+    fn of(effective: &Effective, keys: &'k [String]) -> Query<'k> {
         match keys {
             [first, zone, rest @ ..] if first == ZONES && has_zone(effective, zone) => {
-                Question { zone: Some(zone.clone()), keys: rest, shown_under: path::join(ZONES, zone) }
+                Query { zone: Some(zone.clone()), keys: rest, shown_under: path::join(ZONES, zone) }
             }
             // What holds for a sensor holds in its zone.
             [first, id, ..] if first == "sensors" => {
-                Question { zone: zone_of(effective, id), keys, shown_under: String::new() }
+                Query { zone: zone_of(effective, id), keys, shown_under: String::new() }
             }
-            _ => Question { zone: None, keys, shown_under: String::new() },
+            _ => Query { zone: None, keys, shown_under: String::new() },
         }
     }
 
@@ -200,25 +201,25 @@ impl<'k> Question<'k> {
 
     fn explain(&self, effective: &Effective, sources: &Sources) -> Vec<Explained> {
         let namespaces: Vec<&str> = match self.keys {
-            [] => NAMESPACES.to_vec(),
-            [first, ..] => NAMESPACES.into_iter().filter(|name| name == first).collect(),
+            [] => namespaces::names().collect(),
+            [first, ..] => namespaces::names().filter(|name| name == first).collect(),
         };
         let mut explained = Vec::new();
         for namespace in namespaces {
             let keys: Vec<&str> = self.keys.iter().skip(1).map(String::as_str).collect();
             let view = self.view(effective);
             let root = view.namespace(namespace);
-            let sayings = self.sayings(effective, namespace, &keys);
-            for (at, said) in &sayings {
+            let layer_values = self.layer_values(effective, namespace, &keys);
+            for (at, values) in &layer_values {
                 if !self.lists(effective, namespace, at) {
                     continue;
                 }
                 let shown = self.shown(namespace, at);
                 let zones = self.in_zones(effective, sources, namespace, at);
-                let one = explain_one(shown, lookup(&root, at), said, sources);
+                let one = explain_one(shown, lookup(&root, at), values, sources);
                 explained.extend(one.map(|one| Explained { zones, ..one }));
             }
-            explained.extend(self.unsaid(effective, sources, namespace, &keys, &root));
+            explained.extend(self.defaults(effective, sources, namespace, &keys, &root));
         }
         if self.is_whole_zone() {
             explained.retain(|one| !one.path.starts_with(&self.quantities()) || one.is_of_the_farm());
@@ -244,7 +245,7 @@ impl<'k> Question<'k> {
     }
 
     /// What zones say in place of a value of the whole device.
-    fn in_zones(&self, effective: &Effective, sources: &Sources, namespace: &str, at: &[String]) -> Vec<InZone> {
+    fn in_zones(&self, effective: &Effective, sources: &Sources, namespace: &str, at: &[String]) -> Vec<ZoneValue> {
         if self.zone.is_some() {
             return Vec::new();
         }
@@ -253,8 +254,8 @@ impl<'k> Question<'k> {
             let zone_path = path::under(&path::join(ZONES, zone), namespace);
             let path = at.iter().fold(zone_path, |path, key| path::join(&path, key));
             let value = (node.content != Content::Null).then(|| node.shown_json());
-            let said = Said { value, written: written(sources, node.place, &path)? };
-            Some(InZone { zone: zone.clone(), said })
+            let set = LayerValue { value, key: source_key(sources, node.place, &path)? };
+            Some(ZoneValue { zone: zone.clone(), set })
         };
         effective.zones().into_iter().flatten().filter_map(say).collect()
     }
@@ -264,13 +265,13 @@ impl<'k> Question<'k> {
     }
 
     /// What every document says at and under some keys, by the keys of each value.
-    fn sayings<'a>(
+    fn layer_values<'a>(
         &self,
         effective: &'a Effective,
         namespace: &str,
         keys: &[&str],
-    ) -> BTreeMap<Vec<String>, Sayings<'a>> {
-        let mut sayings = BTreeMap::new();
+    ) -> BTreeMap<Vec<String>, LayerValues<'a>> {
+        let mut layer_values = BTreeMap::new();
         let device = effective.layers.iter().map(|table| (table, String::new()));
         let own = self.zone.as_deref().into_iter().flat_map(|zone| {
             let of_zone = move |table: &'a Table| table.get(ZONES)?.node.get([zone])?.as_table();
@@ -280,14 +281,14 @@ impl<'k> Question<'k> {
             let Some(root) = table.get(namespace) else { continue };
             let mut at: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
             if let Some(node) = root.node.get(keys.iter().copied()) {
-                collect(node, &mut at, &path::under(&under, namespace), &mut sayings);
+                collect(node, &mut at, &path::under(&under, namespace), &mut layer_values);
             }
         }
-        sayings
+        layer_values
     }
 
     /// What holds though no document says it: of a rule what the program does, of a sensor what its quantity says.
-    fn unsaid(
+    fn defaults(
         &self,
         effective: &Effective,
         sources: &Sources,
@@ -308,7 +309,7 @@ impl<'k> Question<'k> {
                 continue;
             }
             let at = self.shown(namespace, std::slice::from_ref(name));
-            let unsaid = match namespace {
+            let defaults = match namespace {
                 "rules" => of_rule(table),
                 "sensors" => {
                     let zone = self.zone.clone().or_else(|| zone_of(effective, name));
@@ -316,7 +317,7 @@ impl<'k> Question<'k> {
                 }
                 _ => return Vec::new(),
             };
-            let wanted = unsaid
+            let wanted = defaults
                 .into_iter()
                 .filter(|(missing, ..)| !table.contains_key(*missing) && key.is_none_or(|key| key == *missing));
             explained.extend(wanted.map(|(missing, value, origin)| Explained {
@@ -331,7 +332,7 @@ impl<'k> Question<'k> {
     }
 
     /// The same path in zones, where only they say something there.
-    fn said_in_zones(&self, effective: &Effective) -> Vec<String> {
+    fn set_in_zones(&self, effective: &Effective) -> Vec<String> {
         if self.zone.is_some() {
             return Vec::new();
         }
@@ -348,19 +349,19 @@ impl<'k> Question<'k> {
         if first == ZONES {
             return nearest(self.keys.get(1), "zones", zones(effective).iter().map(String::as_str));
         }
-        if !NAMESPACES.contains(&first.as_str()) {
+        if !namespaces::names().any(|name| name == first) {
             // A sensor or rule by its name alone.
             let view = self.view(effective);
-            let has = |namespace: &&&str| view.namespace(namespace).get(first).is_some();
-            let under = |namespace: &&str| path::join(&path::under(&self.shown_under, namespace), first);
-            let named: Vec<String> = NAMESPACES.iter().filter(has).map(under).collect();
+            let has = |namespace: &&str| view.namespace(namespace).get(first).is_some();
+            let under = |namespace: &str| path::join(&path::under(&self.shown_under, namespace), first);
+            let named: Vec<String> = namespaces::names().filter(has).map(under).collect();
             if !named.is_empty() {
                 return named;
             }
             let names = near_names();
             return nearest(Some(first), &self.shown_under, names.iter().map(String::as_str));
         }
-        let in_zones = self.said_in_zones(effective);
+        let in_zones = self.set_in_zones(effective);
         if !in_zones.is_empty() {
             return in_zones;
         }
@@ -392,39 +393,49 @@ fn lookup<'a>(root: &'a Table, keys: &[String]) -> Option<&'a Node> {
     root.get(first)?.node.get(rest.iter().map(String::as_str))
 }
 
-fn collect<'a>(node: &'a Node, at: &mut Vec<String>, under: &str, sayings: &mut BTreeMap<Vec<String>, Sayings<'a>>) {
+fn collect<'a>(
+    node: &'a Node,
+    at: &mut Vec<String>,
+    under: &str,
+    layer_values: &mut BTreeMap<Vec<String>, LayerValues<'a>>,
+) {
     match node.as_table() {
         Some(table) if !table.is_empty() => {
             for (key, entry) in table {
                 at.push(key.clone());
-                collect(&entry.node, at, under, sayings);
+                collect(&entry.node, at, under, layer_values);
                 at.pop();
             }
         }
         _ => {
             let written_at = at.iter().fold(under.to_owned(), |path, key| path::join(&path, key));
-            sayings.entry(at.clone()).or_default().push((node.place, written_at, node));
+            layer_values.entry(at.clone()).or_default().push((node.place, written_at, node));
         }
     }
 }
 
 /// A value and who had a say in it; none for an empty table that others filled.
-fn explain_one(path: String, value: Option<&Node>, sayings: &Sayings<'_>, sources: &Sources) -> Option<Explained> {
+fn explain_one(
+    path: String,
+    value: Option<&Node>,
+    layer_values: &LayerValues<'_>,
+    sources: &Sources,
+) -> Option<Explained> {
     if value.is_some_and(|node| node.as_table().is_some_and(|table| !table.is_empty())) {
         return None;
     }
-    let mut said = sayings.iter().rev().filter_map(|(place, at, node)| {
+    let mut set = layer_values.iter().rev().filter_map(|(place, at, node)| {
         let value = (node.content != Content::Null).then(|| node.shown_json());
-        Some(Said { value, written: written(sources, *place, at)? })
+        Some(LayerValue { value, key: source_key(sources, *place, at)? })
     });
-    let latest = said.next()?.written;
+    let latest = set.next()?.key;
     let value = value.map(Node::shown_json);
-    Some(Explained { path, value, origin: Origin::Written(latest), overridden: said.collect(), zones: Vec::new() })
+    Some(Explained { path, value, origin: Origin::Document(latest), overridden: set.collect(), zones: Vec::new() })
 }
 
-fn written(sources: &Sources, place: Place, at: &str) -> Option<Written> {
+fn source_key(sources: &Sources, place: Place, at: &str) -> Option<SourceKey> {
     let source = sources.get(place.source);
-    Some(Written {
+    Some(SourceKey {
         at: at.to_owned(),
         layer: source.layer?,
         version: source.version,
@@ -450,22 +461,22 @@ fn has_zone(effective: &Effective, zone: &str) -> bool {
     zones(effective).contains(zone)
 }
 
-type Unsaid = Vec<(&'static str, Json, Origin)>;
+type Defaults = Vec<(&'static str, Json, Origin)>;
 
-fn of_rule(table: &Table) -> Unsaid {
+fn of_rule(table: &Table) -> Defaults {
     let condition = ["missing_for", "stuck_for", "differs_from"].into_iter().find(|key| table.contains_key(*key));
     let defaults = RULE.keys().filter_map(|key| Some((key.name, key.default.json()?)));
     let message = [("message", Json::from(rules::default_message(condition)))];
     defaults.chain(message).map(|(key, value)| (key, value, Origin::BuiltIn)).collect()
 }
 
-fn of_sensor(table: &Table, view: View<'_>, sources: &Sources) -> Unsaid {
+fn of_sensor(table: &Table, view: View<'_>, sources: &Sources) -> Defaults {
     let text = |key: &str| table.get(key).and_then(|entry| entry.node.as_text());
     let enabled = SENSOR.get("enabled").and_then(|key| key.default.json());
-    let mut unsaid: Unsaid = enabled.map(|enabled| ("enabled", enabled, Origin::BuiltIn)).into_iter().collect();
+    let mut defaults: Defaults = enabled.map(|enabled| ("enabled", enabled, Origin::BuiltIn)).into_iter().collect();
     if let Some(Ok(interval)) = table.get("interval").map(|entry| reader::some_duration(&entry.node)) {
         let stale_after = sensors::usual_stale_after(interval);
-        unsaid.push(("stale_after", Json::from(stale_after.to_string()), Origin::BuiltIn));
+        defaults.push(("stale_after", Json::from(stale_after.to_string()), Origin::BuiltIn));
     }
     let agent = view.namespace("agent");
     for key in ["resolution", "range", "max_rate", "stuck_for"] {
@@ -475,9 +486,9 @@ fn of_sensor(table: &Table, view: View<'_>, sources: &Sources) -> Unsaid {
         });
         let Some((quantity, node)) = found else { continue };
         let at = format!("agent.quantities.{}.{key}", quantity.name());
-        if let Some(written) = written(sources, node.place, &at) {
-            unsaid.push((key, node.shown_json(), Origin::Inherited(written)));
+        if let Some(of_quantity) = source_key(sources, node.place, &at) {
+            defaults.push((key, node.shown_json(), Origin::Inherited(of_quantity)));
         }
     }
-    unsaid
+    defaults
 }

@@ -24,7 +24,7 @@ const MAX_NOTED: usize = 20;
 
 /// What is to be said of the folder itself.
 #[derive(Debug)]
-pub(crate) struct Note {
+pub(crate) struct FolderFinding {
     pub(crate) level: Level,
     pub(crate) file: String,
     pub(crate) problem: Problem,
@@ -40,7 +40,7 @@ struct Names {
 }
 
 /// Reads the folder, the shipped documents first. What cannot be read is a document that says why.
-pub(crate) fn read(dir: &Path) -> (Documents, Vec<Note>) {
+pub(crate) fn read(dir: &Path) -> (Documents, Vec<FolderFinding>) {
     let mut documents = Documents { layers: base::documents().collect(), site: None };
     let beside = match names(dir) {
         Ok(names) => names,
@@ -70,24 +70,24 @@ pub(crate) fn read(dir: &Path) -> (Documents, Vec<Note>) {
 }
 
 /// Says that nothing is read, and what is not read though it was probably meant to be.
-fn notes(dir: &Path, beside: &Names, within: &Names) -> Vec<Note> {
+fn notes(dir: &Path, beside: &Names, within: &Names) -> Vec<FolderFinding> {
     if !beside.others.iter().any(|name| name == Path::new("config.d"))
         && let Some(parent) = fs::canonicalize(dir).ok().filter(|dir| dir.ends_with("config.d"))
     {
         let given = if dir.ends_with("config.d") { dir.parent() } else { parent.parent() };
         let given = given.filter(|given| *given != Path::new("")).unwrap_or(Path::new("."));
         let problem = Problem::new(format!("{} was given", dir.display())).help(format!("give {}", given.display()));
-        return vec![Note { level: Level::Error, file: "config.d".to_owned(), problem }];
+        return vec![FolderFinding { level: Level::Error, file: "config.d".to_owned(), problem }];
     }
     let mut notes = Vec::new();
     if within.toml.is_empty() {
         let folder = dir.join("config.d");
         let problem = Problem::new(format!("no .toml file in {}", folder.display())).help("expected at least one");
-        notes.push(Note { level: Level::Error, file: "config.d".to_owned(), problem });
+        notes.push(FolderFinding { level: Level::Error, file: "config.d".to_owned(), problem });
     }
     let ignored = |file: String, why: &'static str| {
         let problem = Problem::new("this file is ignored").help(why);
-        Note { level: Level::Warning, file, problem }
+        FolderFinding { level: Level::Warning, file, problem }
     };
     let misplaced = beside.toml.iter().filter(|name| *name != Path::new("agent.toml"));
     notes.extend(misplaced.take(MAX_NOTED).map(|name| ignored(name.display().to_string(), "it belongs in config.d")));

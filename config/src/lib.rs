@@ -22,15 +22,13 @@ mod escalation;
 mod explain;
 mod files;
 mod folder;
-mod holdings;
 mod hosts;
 mod input;
+mod inventory;
 pub mod json;
-mod lacks;
 mod limit_conflicts;
 mod merge;
 mod merged;
-mod named;
 pub mod namespaces;
 mod path;
 pub mod plain_file;
@@ -38,12 +36,14 @@ mod plan;
 mod reader;
 pub mod redact;
 pub mod reference;
+mod removals;
 mod replaced;
-mod roster;
+mod resources;
 mod rules;
 mod schedules;
 pub mod schema;
 mod selector;
+mod sensor_list;
 mod sensors;
 mod settings;
 mod sha256;
@@ -64,24 +64,24 @@ use tilth_core::plan::Plan;
 
 use crate::bundle::ContentHash;
 use crate::diagnostic::{Diagnostics, Problem};
-use crate::folder::Note;
-use crate::named::Mention;
+use crate::folder::FolderFinding;
+use crate::resources::UnplacedRef;
 use crate::settings::Zones;
 
 pub use crate::channels::{Channel, Target};
 pub use crate::diagnostic::{Diagnostic, Level};
 pub use crate::document::{Document, Documents, Effective, Text};
 pub use crate::duration::parse_duration;
-pub use crate::explain::{Explained, InZone, Origin, Said, UnknownPath, Written, explain, top_paths};
+pub use crate::explain::{Explained, LayerValue, Origin, SourceKey, UnknownPath, ZoneValue, explain, top_paths};
 pub use crate::files::Files;
-pub use crate::holdings::{Counts, Entered, Gone, Holdings};
 pub use crate::hosts::{Hosts, is_loopback, leads_to_loopback};
 pub use crate::input::{BusKind, Host, Input, LineName};
+pub use crate::inventory::{Inventory, InventoryChange, InventoryCounts, Removed};
 pub use crate::merge::merge_json;
 pub use crate::merged::Merged;
-pub use crate::named::{Named, Thing};
 pub use crate::redact::SecretName;
-pub use crate::roster::{Feed, Stamping};
+pub use crate::resources::{Resource, ResourceRef};
+pub use crate::sensor_list::{Feed, Stamping};
 pub use crate::sha256::sha256;
 pub use crate::site::{Bus, ClockTrust, Device, Hub, Link, Parity, Purpose, Serial, Site};
 pub use crate::source::{Layer, Position, Source, Sources};
@@ -98,10 +98,10 @@ pub struct Loaded {
     pub site: Option<Site>,
     /// How each sensor of the plan is read.
     pub feeds: BTreeMap<SensorId, Feed>,
-    /// The ways to tell people that policies name.
+    /// Channels that escalation policies name.
     pub channels: BTreeMap<Id, Channel>,
-    /// What is named of the machine and stands in no document.
-    pub named: Vec<Named>,
+    /// Secrets, key files and ports of the machine that the configuration names.
+    pub resources: Vec<ResourceRef>,
     /// Everything that is wrong, by file, line and column.
     pub diagnostics: Vec<Diagnostic>,
     /// The merged document, for [`explain()`]. It and the texts are most of what a configuration weighs: a daemon keeps the
@@ -130,8 +130,8 @@ impl Loaded {
 /// Reads the folder of a configuration, over the shipped base. Never fails: the diagnostics say everything.
 #[must_use]
 pub fn load(dir: &Path, purpose: Purpose) -> Loaded {
-    let (documents, notes) = folder::read(dir);
-    load_with_notes(documents, notes, purpose)
+    let (documents, findings) = folder::read(dir);
+    load_from_folder(documents, findings, purpose)
 }
 
 /// The shipped base, to put documents over.
@@ -143,19 +143,19 @@ pub fn base() -> Documents {
 /// Merges, checks and compiles documents; the shipped base is only among them if it was put there.
 #[must_use]
 pub fn load_documents(documents: Documents, purpose: Purpose) -> Loaded {
-    load_with_notes(documents, Vec::new(), purpose)
+    load_from_folder(documents, Vec::new(), purpose)
 }
 
-fn load_with_notes(documents: Documents, notes: Vec<Note>, purpose: Purpose) -> Loaded {
+fn load_from_folder(documents: Documents, of_folder: Vec<FolderFinding>, purpose: Purpose) -> Loaded {
     let purpose = purpose.on(documents.site.is_some());
     let log = Diagnostics::default();
     let mut sources = Sources::default();
     let layers: Vec<_> = documents.layers.into_iter().map(|document| document.parse(&mut sources, &log).1).collect();
     replaced::say(&layers, &sources, &log);
     let mut effective = Effective::merge(layers);
-    let SiteParts { site, mentions, named_buses, taken_up } = read_site(documents.site, &mut sources, purpose, &log);
-    let mentions = [named::by_channels(&effective), mentions].concat();
-    for Note { level, file, problem } in notes {
+    let SiteParts { site, references, named_buses, taken_up } = read_site(documents.site, &mut sources, purpose, &log);
+    let references = [resources::by_channels(&effective), references].concat();
+    for FolderFinding { level, file, problem } in of_folder {
         let place = sources.add_empty(&file).whole();
         match level {
             Level::Error => log.broken(place, problem),
@@ -184,8 +184,8 @@ fn load_with_notes(documents: Documents, notes: Vec<Note>, purpose: Purpose) -> 
         let help = "expected one at least, such as [sensors.\"tower-1/ph\"] with quantity = \"ph\"";
         log.error(sources.add_empty("config.d").whole(), "", problem.help(help));
     }
-    if let [first, ..] = &sensors.known[..]
-        && sensors.known.iter().all(|known| !known.enabled)
+    if let [first, ..] = &sensors.entries[..]
+        && sensors.entries.iter().all(|entry| !entry.enabled)
     {
         let problem = Problem::new("every sensor has enabled = false, so nothing is watched").across_documents();
         log.warning(first.key, &first.path, problem);
@@ -202,18 +202,18 @@ fn load_with_notes(documents: Documents, notes: Vec<Note>, purpose: Purpose) -> 
     let plan = plan::compile(&parts);
     let channels = zones.all().flat_map(|settings| settings.channels.values().flatten().cloned());
     let channels = channels.map(|(id, channel)| (id, channel.within(site.as_ref()))).collect();
-    let feeds = sensors.known.into_iter().filter(|known| known.enabled).map(|known| (known.sensor.id, known.feed));
-    let (feeds, named) = (feeds.collect(), named::placed(mentions, &sources));
+    let feeds = sensors.entries.into_iter().filter(|entry| entry.enabled).map(|entry| (entry.sensor.id, entry.feed));
+    let (feeds, resources) = (feeds.collect(), resources::placed(references, &sources));
     let hash = content_hash::of(&effective, &taken_up);
-    Loaded { hash, plan, site, feeds, channels, named, diagnostics: log.finish(&sources), effective, sources }
+    Loaded { hash, plan, site, feeds, channels, resources, diagnostics: log.finish(&sources), effective, sources }
 }
 
 /// What `agent.toml` comes to.
 #[derive(Default)]
 struct SiteParts {
     site: Option<Site>,
-    /// What it names of the machine.
-    mentions: Vec<Mention>,
+    /// Files, secrets and ports that `agent.toml` names.
+    references: Vec<UnplacedRef>,
     /// Names of its buses, also of those that are wrong.
     named_buses: BTreeSet<String>,
     /// What of it a running agent takes up.
@@ -223,11 +223,11 @@ struct SiteParts {
 fn read_site(document: Option<Document>, sources: &mut Sources, purpose: Purpose, log: &Diagnostics) -> SiteParts {
     if let Some(document) = document {
         let (source, table) = document.parse(sources, log);
-        let (mentions, named_buses) = (named::by_site(&table), site::named_buses(&table));
+        let (references, named_buses) = (resources::by_site(&table), site::named_buses(&table));
         let taken_up = content_hash::of_site(&table);
         return SiteParts {
             site: Some(site::read(source, table, sources, purpose, log)),
-            mentions,
+            references,
             named_buses,
             taken_up,
         };

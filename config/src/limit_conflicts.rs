@@ -33,7 +33,7 @@ struct Limit {
 impl LimitConflicts {
     /// Takes note of a rule that is bound to a sensor. One that watches by hours may well contradict another.
     pub(crate) fn add(&mut self, sensor: &SensorId, rule: &Rule) {
-        let (value, is_above) = match rule.stated.alone() {
+        let (value, is_above) = match rule.condition.of_one_sensor() {
             Some(Condition::Above { limit, .. }) => (*limit, true),
             Some(Condition::Below { limit, .. }) => (*limit, false),
             _ => return,
@@ -44,8 +44,8 @@ impl LimitConflicts {
         let limits = self.sensors.entry(sensor.clone()).or_default();
         let known = if is_above { &mut limits.above } else { &mut limits.below };
         if known.as_ref().is_none_or(|known| if is_above { value < known.value } else { value > known.value }) {
-            let path = path::join(&rule.path, rule.stated.key);
-            *known = Some(Limit { value, place: rule.stated.place, path, rule: rule.id.to_string() });
+            let path = path::join(&rule.path, rule.condition.key);
+            *known = Some(Limit { value, place: rule.condition.place, path, rule: rule.id.to_string() });
         }
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use crate::redact::Within;
+use crate::redact::KeyContext;
 use crate::source::Sources;
 use crate::tree::{self, Content, Entry, Node, Table};
 
@@ -35,8 +35,8 @@ pub(crate) fn compose(first: &mut Node, second: &Node) {
 pub fn merge_json(target: &Json, patch: &Json) -> Json {
     let mut sources = Sources::default();
     let source = sources.add_empty("");
-    let mut merged = tree::from_json(source, target, Within::Anything);
-    apply(&mut merged, &tree::from_json(source, patch, Within::Anything));
+    let mut merged = tree::from_json(source, target, KeyContext::Anything);
+    apply(&mut merged, &tree::from_json(source, patch, KeyContext::Anything));
     merged.to_json()
 }
 
@@ -104,7 +104,7 @@ mod tests {
     fn a_composed_patch_still_deletes() {
         let mut sources = Sources::default();
         let source = sources.add_empty("");
-        let node = |json| tree::from_json(source, &json, Within::Top);
+        let node = |json| tree::from_json(source, &json, KeyContext::Top);
         let mut patch = node(json!({"a": {"b": 1}}));
         compose(&mut patch, &node(json!({"a": {"b": null, "c": 2}})));
         let mut target = node(json!({"a": {"b": 0}}));

@@ -136,7 +136,8 @@ const fn table(path: &'static str, groups: &'static [&'static [Key]]) -> KeyTabl
 /// The tables of files under `config.d`, with zones at the end.
 pub static CONFIG: KeyTable = table("", &[&NAMESPACES, &ZONES]);
 
-pub(crate) static NAMESPACES: [Key; 9] = [
+/// The parts of a configuration. Each is a map keyed by id, so that a layer can change one field of one entry.
+static NAMESPACES: [Key; 9] = [
     key("sensors", Value::Named(SENSOR_ID, &SENSOR), DefaultValue::Described("none"), "what is measured"),
     key("rules", Value::Named(ID, &RULE), DefaultValue::Described("the shipped ones"), "what must not be"),
     key(
@@ -157,6 +158,11 @@ static ZONES: [Key; 1] =
     [key("zones", Value::Named(ID, &ZONE), DefaultValue::Described("none"), "what holds in one zone only")];
 
 static ZONE: KeyTable = table("zones.ID", &[&NAMESPACES]);
+
+/// Names of the namespaces: all that [`CONFIG`] has but zones, which hold namespaces of their own.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    NAMESPACES.iter().map(|key| key.name)
+}
 
 impl KeyTable {
     /// The tables of `agent.toml`.

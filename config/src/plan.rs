@@ -21,9 +21,9 @@ use crate::document::{Effective, ZONES};
 use crate::limit_conflicts::LimitConflicts;
 use crate::path;
 use crate::reader;
-use crate::roster::{Known, Sensors};
 use crate::rules::{self, AlertSettings, Name, Rule};
 use crate::selector::Selector;
+use crate::sensor_list::{SensorEntry, Sensors};
 use crate::settings::{Settings, Zones};
 use crate::site::Site;
 use crate::source::{Layer, Place, Sources};
@@ -75,7 +75,7 @@ pub(crate) fn compile(parts: &Parts<'_>) -> Option<Plan> {
     if parts.log.has_errors() {
         return None;
     }
-    let sensors = parts.sensors.known.iter().filter(|known| known.enabled).map(|known| {
+    let sensors = parts.sensors.entries.iter().filter(|known| known.enabled).map(|known| {
         let speaks_within = within.get(&known.sensor.id).copied();
         Sensor { speaks_within, ..known.sensor.clone() }
     });
@@ -86,7 +86,7 @@ pub(crate) fn compile(parts: &Parts<'_>) -> Option<Plan> {
         }
         Err(error) => {
             // Every way to get here has been checked before; if one was not, it is said and not run.
-            let place = parts.sensors.known.first().map(|known| known.key)?;
+            let place = parts.sensors.entries.first().map(|known| known.key)?;
             parts.log.error(place, "", Problem::new(error.to_string()));
             None
         }
@@ -220,7 +220,7 @@ impl<'a> Binder<'a> {
     }
 
     /// Says of a rule that it is probably a shipped one misspelt, where both watch the same.
-    fn say_slip(&self, rule: &Rule, watched: &[&Known]) {
+    fn say_slip(&self, rule: &Rule, watched: &[&SensorEntry]) {
         let name = rule.id.as_str();
         if self.shipped.iter().any(|(shipped, _)| shipped == name) {
             return;
@@ -242,7 +242,7 @@ impl<'a> Binder<'a> {
             }
         }
         let Ok(rule) = Id::new(rules::SENSOR_FAULT) else { return };
-        for known in parts.sensors.known.iter().filter(|known| known.enabled) {
+        for known in parts.sensors.entries.iter().filter(|known| known.enabled) {
             let settings = parts.zones.settings(known.sensor.zone.as_str());
             let Some(alert) = settings.sensor_fault.as_ref().filter(|alert| alert.enabled) else { continue };
             let Some(escalation) = self.policy(&alert.escalation, settings) else { continue };
@@ -259,7 +259,7 @@ impl<'a> Binder<'a> {
         }
     }
 
-    fn bind(&mut self, rule: &Rule, zone: &Id, known: &Known) {
+    fn bind(&mut self, rule: &Rule, zone: &Id, known: &SensorEntry) {
         let settings = self.parts.zones.settings(zone.as_str());
         let Some(bonds) = self.bonds(rule, settings) else { return };
         if !self.fits(rule, known) {
@@ -351,11 +351,11 @@ impl<'a> Binder<'a> {
     /// Whether a rule makes sense on a sensor, as far as the sensor's own figures tell.
     ///
     /// A limit of the shipped rules is nobody's mistake: there the sensor is named, and the rule leaves it alone.
-    fn fits(&mut self, rule: &Rule, known: &Known) -> bool {
-        let shipped = self.is_shipped(rule.stated.place);
-        let path = path::join(&rule.path, rule.stated.key);
+    fn fits(&mut self, rule: &Rule, known: &SensorEntry) -> bool {
+        let shipped = self.is_shipped(rule.condition.place);
+        let path = path::join(&rule.path, rule.condition.key);
         let id = &known.sensor.id;
-        let Some(condition) = rule.stated.alone() else { return true };
+        let Some(condition) = rule.condition.of_one_sensor() else { return true };
         let span_and_why = match *condition {
             Condition::MissingFor(span) => Some((span, format!("{span} without a reading is nothing unusual"))),
             Condition::StuckFor(span) => Some((span, format!("two equal readings are {span} without a change"))),
@@ -366,7 +366,7 @@ impl<'a> Binder<'a> {
         {
             let message = format!("{id} speaks only every {interval}, so {why}");
             let help = Some(format!("set zones.{}.{path} longer", known.sensor.zone));
-            let place = if shipped { known.interval } else { rule.stated.place };
+            let place = if shipped { known.interval } else { rule.condition.place };
             self.complain(place, Level::Warning, path, message, help);
             return true;
         }
@@ -384,7 +384,7 @@ impl<'a> Binder<'a> {
             self.parts.log.warning(place, &path, with_help(message, help));
         } else {
             let help = (!unit.is_empty()).then(|| format!("limits for {quantity} are in {unit}"));
-            self.complain(rule.stated.place, Level::Error, path, format!("impossible limit: {why}"), help);
+            self.complain(rule.condition.place, Level::Error, path, format!("impossible limit: {why}"), help);
         }
         false
     }
@@ -441,7 +441,7 @@ impl<'a> Binder<'a> {
 
     fn why_dead(&self, rule: &Rule, id: &SensorId, within: Option<&Id>) -> Option<Problem> {
         let known = self.parts.sensors.get(id)?;
-        let Known { sensor, enabled, .. } = known;
+        let SensorEntry { sensor, enabled, .. } = known;
         let problem = if !enabled {
             Problem::new(format!("this rule watches no sensor: {id} is not enabled"))
         } else if let Some(quantity) = rule.quantity.filter(|quantity| *quantity != sensor.quantity) {

@@ -3,7 +3,7 @@
 //! and writes there. The file and line that an explanation names say which topic it is to whoever may read them.
 //!
 //! ```text
-//! tree     -- Within: which keys lead to a secret --> Node::hidden --> messages, explain
+//! tree     -- KeyContext: which keys lead to a secret --> Node::hidden --> messages, explain
 //! messages -- text(): addresses and tokens ------------------------------> findings, log, status, hub
 //! file     -- masked(): the same of a text that may be broken ----------> the lines that a terminal shows, help for slips
 //! ```
@@ -20,8 +20,8 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use address::Addresses;
-pub(crate) use keys::{Within, names_address};
-pub(crate) use scan::Hidden;
+pub(crate) use keys::{KeyContext, names_address};
+pub(crate) use scan::SecretSpans;
 
 pub use name::SecretName;
 pub use token::is_token;
@@ -51,7 +51,7 @@ pub fn text(text: &str) -> Cow<'_, str> {
 
 /// A whole file as it may be shown: as long as it was, so that everything is in its place.
 pub(crate) fn masked(text: &str) -> String {
-    let mut ranges: Vec<Range<usize>> = Hidden::of(text).into_ranges();
+    let mut ranges: Vec<Range<usize>> = SecretSpans::of(text).into_ranges();
     ranges.extend(hidden_parts(text));
     blanked(text, merged(ranges), b'*')
 }

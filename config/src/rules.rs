@@ -8,7 +8,7 @@ use tilth_core::plan::Severity;
 use tilth_core::quantity::Quantity;
 use tilth_core::time::Span;
 
-use crate::conditions::{self, Stated};
+use crate::conditions::{self, RuleCondition};
 use crate::diagnostic::{Diagnostics, Problem};
 use crate::document::ZONES;
 use crate::namespaces::{ACTION, RULE};
@@ -53,7 +53,7 @@ pub(crate) struct Rule {
     pub(crate) quantity: Option<Quantity>,
     /// Watches sensors of other zones too, and where that stands.
     pub(crate) across: Option<Place>,
-    pub(crate) stated: Stated,
+    pub(crate) condition: RuleCondition,
     pub(crate) during: Option<Name>,
     pub(crate) alert: AlertSettings,
 }
@@ -106,7 +106,7 @@ impl Reader<'_> {
     }
 
     fn unknown_key(&self, rule: &str, key: &str, node: &Node, quantity: Option<Quantity>) -> Option<Problem> {
-        if conditions::LATER.contains(&key) {
+        if conditions::UNSUPPORTED.contains(&key) {
             let problem = Problem::new("this version cannot do that yet");
             return Some(problem.help("take the key out: nothing would come of it"));
         }
@@ -138,34 +138,36 @@ pub(crate) fn read(name: &str, entry: &Entry, own: Option<&Table>, path: String,
         }
     }
     let id = reader::entry_id(name, &fields, log);
-    let stated_selector = fields.has("sensor");
+    let has_selector = fields.has("sensor");
     let selector = fields.optional("sensor", selector::read);
     let has_quantity = fields.has("quantity");
     let quantity = fields.word("quantity", Quantity::from_name);
-    if !stated_selector && !has_quantity {
+    if !has_selector && !has_quantity {
         reader.say_watches_nothing(name, &fields);
     }
-    let watches = fields.place(if stated_selector { "sensor" } else { "quantity" });
+    let watches = fields.place(if has_selector { "sensor" } else { "quantity" });
     let across = fields.or_default("across", reader::boolean);
     let across = across.then(|| fields.place("across"));
     // One that neither watches anything nor says what must not be is said to watch nothing: the name is what is wrong.
-    let is_other = !stated_selector && !has_quantity && !conditions::states_any(&fields);
-    let stated = if is_other { None } else { conditions::read(name, &fields, reader.sources) };
+    let is_other = !has_selector && !has_quantity && !conditions::states_any(&fields);
+    let condition = if is_other { None } else { conditions::read(name, &fields, reader.sources) };
     let during = fields.optional("during", reader::id);
     let during = during.map(|id| name_at(&fields, "during", id.as_str()));
-    let alert = AlertSettings::read(&fields, default_message(stated.as_ref().map(|stated| stated.key)));
-    if alert.message.is_about_another() && stated.as_ref().is_some_and(|stated| stated.alone().is_some()) {
+    let alert = AlertSettings::read(&fields, default_message(condition.as_ref().map(|condition| condition.key)));
+    if alert.message.is_about_another()
+        && condition.as_ref().is_some_and(|condition| condition.of_one_sensor().is_some())
+    {
         let problem = Problem::new("{other} and {other_sensor} mean nothing without differs_from");
         fields.error("message", problem.help("expected {value}, {limit} or {sensor}").across_documents());
     }
     read_actions(&fields);
     let (path, key) = (fields.path.clone(), fields.key);
     fields.finish_but(|key, node| reader.unknown_key(name, key, node, quantity));
-    if (has_quantity && quantity.is_none()) || (stated_selector && selector.is_none()) {
+    if (has_quantity && quantity.is_none()) || (has_selector && selector.is_none()) {
         return None;
     }
     let selector = selector.or_else(|| has_quantity.then(Selector::all))?;
-    Some(Rule { id: id?, path, key, selector, watches, quantity, across, stated: stated?, during, alert })
+    Some(Rule { id: id?, path, key, selector, watches, quantity, across, condition: condition?, during, alert })
 }
 
 /// Reads `agent.sensor_fault`, `agent.bus_down`, `agent.bus_silent` or `agent.hub_refuses`.

@@ -17,7 +17,7 @@ use crate::input::{self, Input};
 use crate::namespaces::SENSOR;
 use crate::path;
 use crate::reader::{self, Fields};
-use crate::roster::{Feed, Known, Sensors, Stamping};
+use crate::sensor_list::{Feed, SensorEntry, Sensors, Stamping};
 use crate::settings::{Plausibility, Zones};
 use crate::site::{Purpose, Site};
 use crate::source::{Place, Sources};
@@ -108,7 +108,7 @@ impl Reader<'_> {
     }
 
     /// Reads a sensor with what its zone says of it. `only_in` is the zone of one that the device does not know.
-    fn sensor(&self, name: &str, entry: &Entry, only_in: Option<&str>, pairs: &mut Vec<Pair>) -> Option<Known> {
+    fn sensor(&self, name: &str, entry: &Entry, only_in: Option<&str>, pairs: &mut Vec<Pair>) -> Option<SensorEntry> {
         let id = match SensorId::new(name) {
             Ok(id) => id,
             Err(error) => {
@@ -134,7 +134,7 @@ impl Reader<'_> {
         }
     }
 
-    fn fields(&self, id: SensorId, zone: &Id, fields: Fields<'_>, pairs: &mut Vec<Pair>) -> Option<Known> {
+    fn fields(&self, id: SensorId, zone: &Id, fields: Fields<'_>, pairs: &mut Vec<Pair>) -> Option<SensorEntry> {
         let log = self.log;
         let enabled = fields.or_default("enabled", reader::boolean);
         // Already known: it says which other words hold for this sensor.
@@ -197,7 +197,7 @@ impl Reader<'_> {
             stands_for: None,
         };
         let feed = Feed { input, bus, interval, stamp, quantity: sensor.quantity, unit };
-        Some(Known { sensor, feed, enabled, path, key, range, interval: interval_place, input: input_place })
+        Some(SensorEntry { sensor, feed, enabled, path, key, range, interval: interval_place, input: input_place })
     }
 
     /// Whether the input can be read on this machine; returns the bus it shares with others.
@@ -251,7 +251,7 @@ impl Reader<'_> {
     }
 
     /// Two sensors with one input read the same value: mostly a copied table in which a name was forgotten.
-    fn say_same_inputs(&self, known: &[Known]) {
+    fn say_same_inputs(&self, known: &[SensorEntry]) {
         let mut first = BTreeMap::new();
         for known in known.iter().filter(|known| known.enabled) {
             let Some(input) = &known.feed.input else { continue };

@@ -18,8 +18,8 @@ use crate::rules::{self, AlertSettings};
 use crate::schedules::{self, Schedules};
 use crate::tree::Node;
 
-/// The namespaces that this file reads; a zone without words in any of them shares the device's settings.
-const NAMESPACES: [&str; 4] = ["agent", "schedules", "notifications", "escalation"];
+/// The namespaces of settings; a zone that sets nothing in any of them shares the device's settings.
+const SETTINGS: [&str; 4] = ["agent", "schedules", "notifications", "escalation"];
 
 /// The settings of the device, or of a zone that has its own.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl Zones {
         let device = read(effective.device(), "", log);
         let zones = effective.zones().into_iter().flatten().filter_map(|(zone, _)| {
             let view = effective.zone(zone);
-            let has_own = NAMESPACES.into_iter().any(|name| view.own(name).is_some());
+            let has_own = SETTINGS.into_iter().any(|name| view.own(name).is_some());
             has_own.then(|| (zone.clone(), read(view, &path::join(ZONES, zone), log)))
         });
         Zones { device, own: zones.collect() }

@@ -7,10 +7,9 @@ use tilth_core::id::Id;
 use tilth_core::label::Label;
 
 use crate::diagnostic::{Diagnostics, Level, Problem};
-use crate::document::{NAMESPACES, ZONES};
 use crate::hosts::{self, Hosts, host_of, is_loopback};
 use crate::input::BusKind;
-use crate::namespaces::{BUS, SITE};
+use crate::namespaces::{BUS, CONFIG, SITE};
 use crate::path;
 use crate::reader::{self, Fields};
 use crate::redact::{self, SecretName};
@@ -195,8 +194,7 @@ pub(crate) fn read(source: SourceId, table: Table, sources: &Sources, purpose: P
             );
         }
         let problem = || Problem::new(format!("{key} belongs in a file under config.d"));
-        let belongs = NAMESPACES.contains(&key) || key == ZONES;
-        belongs.then(|| problem().help("agent.toml has device, hub, bus and secrets"))
+        CONFIG.get(key).map(|_| problem().help("agent.toml has device, hub, bus and secrets"))
     });
     check_lone(&root, &site.buses, log);
     check_ports(&root, &site.buses, sources, log);

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::duration::parse_duration;
-use crate::redact::Hidden;
+use crate::redact::SecretSpans;
 
 /// What the parser says of a key that is there twice.
 const DUPLICATE: &str = "duplicate key";
@@ -29,7 +29,7 @@ pub(crate) struct SyntaxError {
 /// What a parser's errors come to: one for each line, and none after one that spoils all that follows.
 ///
 /// The text is one that may be shown; `hidden` says where in it a secret was.
-pub(crate) fn broken(text: &str, hidden: &Hidden, errors: &[toml::de::Error]) -> Vec<SyntaxError> {
+pub(crate) fn broken(text: &str, hidden: &SecretSpans, errors: &[toml::de::Error]) -> Vec<SyntaxError> {
     let mut errors: Vec<(Range<usize>, &str)> =
         errors.iter().map(|error| (clamped(text, error.span().unwrap_or_default()), error.message())).collect();
     errors.sort_by_key(|(at, _)| at.start);

@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::{Diagnostics, Problem};
-use crate::redact::{self, Hidden, NOT_SHOWN, Within};
+use crate::redact::{self, KeyContext, NOT_SHOWN, SecretSpans};
 use crate::source::{Place, SourceId};
 use crate::toml_hints::{self, SyntaxError};
 
@@ -76,8 +76,8 @@ pub(crate) struct Entry {
 pub(crate) fn from_toml(source: SourceId, text: &str, log: &Diagnostics) -> Table {
     let error = match DeTable::parse(text) {
         Ok(table) => {
-            let hidden = Hidden::default();
-            return Toml { source, log, hidden }.table(table.into_inner(), Within::Top, 0);
+            let hidden = SecretSpans::default();
+            return Toml { source, log, hidden }.table(table.into_inner(), KeyContext::Top, 0);
         }
         Err(error) => error,
     };
@@ -86,7 +86,7 @@ pub(crate) fn from_toml(source: SourceId, text: &str, log: &Diagnostics) -> Tabl
         log.broken(source.at(error.span().unwrap_or_default()), problem);
         return Table::new();
     }
-    let (shown, hidden) = (redact::masked(text), Hidden::of(text));
+    let (shown, hidden) = (redact::masked(text), SecretSpans::of(text));
     let mut readable = text.to_owned();
     let mut said = BTreeSet::new();
     for _ in 0..MAX_READS {
@@ -109,13 +109,13 @@ pub(crate) fn from_toml(source: SourceId, text: &str, log: &Diagnostics) -> Tabl
         }
     }
     let (table, _) = DeTable::parse_recoverable(&readable);
-    Toml { source, log, hidden }.table(table.into_inner(), Within::Top, 0)
+    Toml { source, log, hidden }.table(table.into_inner(), KeyContext::Top, 0)
 }
 
 /// The tree of a JSON value, which knows its document but no line in it.
 ///
 /// The tree of a JSON value. The JSON parser limits its depth.
-pub(crate) fn from_json(source: SourceId, json: &Json, within: Within) -> Node {
+pub(crate) fn from_json(source: SourceId, json: &Json, within: KeyContext) -> Node {
     let place = source.whole();
     let item = |item: &Json| from_json(source, item, within);
     let content = match json {
@@ -141,15 +141,15 @@ pub(crate) fn from_json(source: SourceId, json: &Json, within: Within) -> Node {
 }
 
 /// A key, unless it is part of a secret: no such key means anything, and paths are shown.
-fn shown_key(key: &str, within: Within) -> String {
-    if within == Within::Secret { NOT_SHOWN.to_owned() } else { key.to_owned() }
+fn shown_key(key: &str, within: KeyContext) -> String {
+    if within == KeyContext::Secret { NOT_SHOWN.to_owned() } else { key.to_owned() }
 }
 
 /// Whether a value is not to be shown, by where it stands.
-fn is_secret(content: &Content, within: Within) -> bool {
+fn is_secret(content: &Content, within: KeyContext) -> bool {
     match content {
-        Content::Text(text) => within == Within::Secret && !redact::is_name(text),
-        Content::Integer(_) | Content::Float(_) | Content::Array(_) => within == Within::Secret,
+        Content::Text(text) => within == KeyContext::Secret && !redact::is_name(text),
+        Content::Integer(_) | Content::Float(_) | Content::Array(_) => within == KeyContext::Secret,
         // Its values are, each by itself; and a yes or no is none.
         Content::Table(_) | Content::Null | Content::Bool(_) => false,
     }
@@ -159,11 +159,11 @@ struct Toml<'a> {
     source: SourceId,
     log: &'a Diagnostics,
     /// Places of secrets in a broken text: what could be read of it may not be what was meant.
-    hidden: Hidden,
+    hidden: SecretSpans,
 }
 
 impl Toml<'_> {
-    fn table(&self, table: DeTable<'_>, within: Within, depth: usize) -> Table {
+    fn table(&self, table: DeTable<'_>, within: KeyContext, depth: usize) -> Table {
         let entries = table.into_iter().filter_map(|(key, value)| {
             let (place, name) = (self.source.at(key.span()), key.get_ref().as_ref());
             let is_secret = self.hidden.touches(&key.span());
@@ -173,13 +173,13 @@ impl Toml<'_> {
                 _ => false,
             };
             let node = self.node(value, within.step(name, is_table), depth + 1)?.of_key(name);
-            let name = shown_key(name, if is_secret { Within::Secret } else { within });
+            let name = shown_key(name, if is_secret { KeyContext::Secret } else { within });
             Some((name, Entry { key: place, node }))
         });
         entries.collect()
     }
 
-    fn node(&self, value: Spanned<DeValue<'_>>, within: Within, depth: usize) -> Option<Node> {
+    fn node(&self, value: Spanned<DeValue<'_>>, within: KeyContext, depth: usize) -> Option<Node> {
         let (place, span) = (self.source.at(value.span()), value.span());
         if depth > MAX_DEPTH {
             let problem = Problem::new(format!("nested more than {MAX_DEPTH} levels deep"));
@@ -191,7 +191,7 @@ impl Toml<'_> {
             DeValue::Integer(integer) => match i64::from_str_radix(integer.as_str(), integer.radix()) {
                 Ok(integer) => Content::Integer(integer),
                 Err(_) => {
-                    let shown = if within == Within::Secret { NOT_SHOWN } else { integer.as_str() };
+                    let shown = if within == KeyContext::Secret { NOT_SHOWN } else { integer.as_str() };
                     self.log.broken(place, Problem::new(format!("the number {shown} is too large")));
                     return None;
                 }
@@ -254,7 +254,7 @@ impl Node {
                 let is_bare = !text.contains("://") && text.contains(['@', '/', '?']);
                 let is_odd = is_bare || text.trim().contains(char::is_whitespace);
                 self.hidden |= redact::names_address(key) && is_odd
-                    || !SENTENCES.contains(&key) && !redact::is_name(text) && Hidden::of(text).is_any();
+                    || !SENTENCES.contains(&key) && !redact::is_name(text) && SecretSpans::of(text).is_any();
             }
             Content::Array(items) => {
                 *items = mem::take(items).into_iter().map(|item| item.of_key(key)).collect();

@@ -1,6 +1,6 @@
 //! `differs_from`: who is compared with whom.
 
-use tilth_config::{Document, Holdings, Layer, Loaded, Purpose, base, explain, load_documents};
+use tilth_config::{Document, Inventory, Layer, Loaded, Purpose, base, explain, load_documents};
 use tilth_core::rules::{Condition, Scale};
 
 /// Three towers: two have a second probe for pH and one of these for EC too; a probe in the lab is for all.
@@ -122,7 +122,7 @@ fn what_is_gone_and_what_holds_is_said_of_it_as_of_any_rule() {
     let (before, after) = (loaded(rule), loaded(&format!("{rule}[sensors.'tower-1/ec-b']\nenabled = false\n")));
     assert!(after.plan.is_none(), "a table twice is no TOML");
     let off = loaded(&format!("{rule}[zones.tower-1.sensors.'tower-1/ec-b']\nenabled = false\n"));
-    let gone = Holdings::of(&off).after(Some(&Holdings::of(&before))).gone().to_string();
+    let gone = Inventory::of(&off).change_from(Some(&Inventory::of(&before))).removed().to_string();
     assert_eq!(gone, "sensor tower-1/ec-b, rule apart");
 
     let explained = explain(&before, "rules.apart").unwrap();

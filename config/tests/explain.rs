@@ -1,6 +1,9 @@
 //! Whose word a value is.
 
-use tilth_config::{Document, InZone, Layer, Loaded, Origin, Purpose, Text, base, explain, load_documents, top_paths};
+use tilth_config::{
+    Document, Layer, LayerValue, Loaded, Origin, Purpose, SourceKey, Text, ZoneValue, base, explain, load_documents,
+    top_paths,
+};
 
 fn loaded() -> Loaded {
     let mut documents = base();
@@ -40,28 +43,28 @@ fn explained(path: &str) -> Vec<String> {
         let value = explained.value.map_or("deleted".to_owned(), |value| value.to_string());
         let origin = match explained.origin {
             Origin::BuiltIn => "built in".to_owned(),
-            Origin::Written(written) => place(&written),
-            Origin::Inherited(written) => format!("{} by {}", written.at, place(&written)),
+            Origin::Document(key) => place(&key),
+            Origin::Inherited(key) => format!("{} by {}", key.at, place(&key)),
         };
         lines.push(format!("{} = {value} ({origin})", explained.path));
-        for said in explained.overridden {
-            let value = said.value.map_or("deleted".to_owned(), |value| value.to_string());
-            lines.push(format!("  {value} {} ({})", said.written.at, place(&said.written)));
+        for LayerValue { value, key } in explained.overridden {
+            let value = value.map_or("deleted".to_owned(), |value| value.to_string());
+            lines.push(format!("  {value} {} ({})", key.at, place(&key)));
         }
-        for InZone { zone, said } in explained.zones {
-            let value = said.value.map_or("deleted".to_owned(), |value| value.to_string());
-            lines.push(format!("  in {zone} {value} {} ({})", said.written.at, place(&said.written)));
+        for ZoneValue { zone, set: LayerValue { value, key } } in explained.zones {
+            let value = value.map_or("deleted".to_owned(), |value| value.to_string());
+            lines.push(format!("  in {zone} {value} {} ({})", key.at, place(&key)));
         }
     }
     lines
 }
 
-fn place(written: &tilth_config::Written) -> String {
-    let version = written.version.map_or(String::new(), |version| format!(" version {version}"));
+fn place(key: &SourceKey) -> String {
+    let version = key.version.map_or(String::new(), |version| format!(" version {version}"));
     // Lines of the shipped files change with every word in them.
-    let position = written.position.as_ref().filter(|_| written.layer != Layer::Base);
+    let position = key.position.as_ref().filter(|_| key.layer != Layer::Base);
     let line = position.map_or(String::new(), |position| format!(":{}", position.line));
-    format!("{}{version}, {}{line}", written.layer, written.file)
+    format!("{}{version}, {}{line}", key.layer, key.file)
 }
 
 #[test]

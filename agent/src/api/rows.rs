@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tilth_config::Entered;
+use tilth_config::InventoryChange;
 use tilth_core::id::{Id, SensorId};
 
 use crate::decide::ReadingCounts;
@@ -197,7 +197,7 @@ pub(crate) struct ConfigState {
     pub(crate) since: Option<String>,
     /// What it contains, and what the one before contained besides.
     #[serde(flatten)]
-    pub(crate) entered: Entered,
+    pub(crate) entered: InventoryChange,
     /// Changed keys of `agent.toml` that take effect at the next start.
     #[serde(default)]
     pub(crate) later: Vec<String>,

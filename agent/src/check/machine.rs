@@ -1,10 +1,10 @@
-//! What a configuration names of this machine: whether it is there and can be used, as the agent itself would find it.
+//! Resources of this machine that a configuration names: whether each is there and usable, as the agent itself would find it.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 
-use tilth_config::{Diagnostic, Level, Link, Loaded, Named, SecretName, Thing, plain_file};
+use tilth_config::{Diagnostic, Link, Loaded, Resource, ResourceRef, SecretName, plain_file};
 use tilth_notify::secret::Secrets;
 
 use crate::configuration::enrolment;
@@ -18,46 +18,44 @@ const SIGNING_KEY: &str = "expected the hub's public key there, its file hub.pub
 const AUTHORITY: &str = "expected a PEM file there, with the certificate that signs the hub's";
 const PORT: &str = "expected the device file of its adapter, such as those in /dev/serial/by-id; is it plugged in?";
 
-/// All that is wrong, each where it is named. Nothing is opened that could be a device: that would reset many a board.
+/// Warnings about resources that are missing or unusable, each where it is named. Nothing is opened that could be a device, for that
+/// would reset many boards.
 pub(super) fn look(loaded: &Loaded, folder: &Path) -> Vec<Diagnostic> {
     let secrets = Secrets::of(folder);
-    let wrong = |named: &Named| {
-        let (why, expected) = match &named.thing {
-            Thing::Secret(name) => (secrets.get(name).err()?.to_string(), SECRET),
-            Thing::DeviceKey(file) => (lack(&folder.join(file), enrolment::device_key)?, DEVICE_KEY),
-            Thing::SigningKey(file) => (lack(&folder.join(file), enrolment::signing_key)?, SIGNING_KEY),
-            Thing::Authority(file) => (authority(&folder.join(file))?, AUTHORITY),
-            Thing::Port(port) if is_serial(loaded, port) => (lack(Path::new(port), device_at)?, PORT),
-            Thing::Port(port) => (lack(Path::new(port), |path| Ok(fs::metadata(path)?))?, PORT),
+    let wrong = |found: &ResourceRef| {
+        let (why, expected) = match &found.resource {
+            Resource::Secret(name) => (secrets.get(name).err()?.to_string(), SECRET),
+            Resource::DeviceKey(file) => (lack(&folder.join(file), enrolment::device_key)?, DEVICE_KEY),
+            Resource::SigningKey(file) => (lack(&folder.join(file), enrolment::signing_key)?, SIGNING_KEY),
+            Resource::Authority(file) => (authority(&folder.join(file))?, AUTHORITY),
+            Resource::Port(port) if is_serial(loaded, port) => (lack(Path::new(port), device_at)?, PORT),
+            Resource::Port(port) => (lack(Path::new(port), |path| Ok(fs::metadata(path)?))?, PORT),
         };
-        Some(finding(named, why, expected))
+        Some(warning(found, why, expected))
     };
-    loaded.named.iter().filter_map(wrong).collect()
+    loaded.resources.iter().filter_map(wrong).collect()
 }
 
 /// Secrets that go wherever the hub's configuration leads them.
 pub(super) fn unbound(loaded: &Loaded) -> Vec<Diagnostic> {
     let is_bound = |name: &SecretName| loaded.site.as_ref().is_some_and(|site| site.secrets.contains_key(name));
-    let finding = |named: &Named| {
-        let Thing::Secret(name) = &named.thing else { return None };
-        let message =
-            format!("whoever signs the hub's configuration decides where the secret {} is sent", name.as_str());
-        let help = format!("bind it in agent.toml: [secrets.{}] hosts = [\"HOST\"]", name.as_str());
-        let Named { file, position, path, .. } = named.clone();
-        let finding = Diagnostic { level: Level::Warning, file, position, path, message, help: Some(help) };
-        (!is_bound(name)).then_some(finding)
+    let warning = |found: &ResourceRef| {
+        let Resource::Secret(secret) = &found.resource else { return None };
+        let name = secret.as_str();
+        let message = format!("whoever signs the hub's configuration decides where the secret {name} is sent");
+        let help = format!("bind it in agent.toml: [secrets.{name}] hosts = [\"HOST\"]");
+        (!is_bound(secret)).then(|| found.warning(message, help))
     };
-    loaded.named.iter().filter_map(finding).collect()
+    loaded.resources.iter().filter_map(warning).collect()
 }
 
-fn finding(named: &Named, why: String, expected: &str) -> Diagnostic {
+fn warning(found: &ResourceRef, why: String, expected: &str) -> Diagnostic {
     let (message, help) = match (why.split_once("; expected "), why.split_once(": expected ")) {
         (Some((message, expected)), _) => (message.to_owned(), format!("expected {expected}")),
         (None, Some((path, expected))) => (format!("{path} holds something else"), format!("expected {expected}")),
         (None, None) => (why, expected.to_owned()),
     };
-    let Named { file, position, path, .. } = named.clone();
-    Diagnostic { level: Level::Warning, file, position, path, message, help: Some(help) }
+    found.warning(message, help)
 }
 
 /// Why a file is of no use, if it is not.

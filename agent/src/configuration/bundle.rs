@@ -20,7 +20,7 @@ pub(super) enum Judged {
     /// What runs already, under a higher number.
     SameContent(Box<Bundle>),
     /// The very one that runs.
-    Known,
+    Running,
 }
 
 /// Why a bundle is not applied.
@@ -47,7 +47,7 @@ pub(super) fn judge(
     };
     let version = Some(bundle.version);
     match bundle.against(running) {
-        Order::Known => Ok(Judged::Known),
+        Order::Running => Ok(Judged::Running),
         Order::Older => {
             let runs = running.map_or(0, |(version, _)| version);
             refuse(version, format!("version {} is not above the running version {runs}", bundle.version))

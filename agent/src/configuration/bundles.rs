@@ -137,7 +137,7 @@ impl BundleTrials {
         let judged = on_thread(None, move || bundle::judge(&bytes, &key, &enrolment, running, highest)).await;
         match judged {
             Err(rejection) => self.reject(of, rejection, applier).await,
-            Ok(Judged::Known) => None,
+            Ok(Judged::Running) => None,
             Ok(Judged::SameContent(bundle)) => self.renumber(*bundle, of, applier).await,
             Ok(Judged::New(bundle)) => self.attempt(*bundle, of, applier).await,
         }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tilth_config::{Files, Holdings};
+use tilth_config::{Files, Inventory};
 use tracing::{info, warn};
 
 use crate::durable::{self, Unreadable};
@@ -29,7 +29,7 @@ pub(super) struct LastGood {
     /// What was last in force from files.
     pub(super) files: Files,
     /// All that was last in force, wherever it was from.
-    pub(super) has: Holdings,
+    pub(super) has: Inventory,
 }
 
 impl LastGood {

@@ -67,7 +67,7 @@ pub(super) fn taken_away(before: &Running<'_>, now: &Running<'_>) -> Vec<String>
 /// What changed files say no more, in words. Of a configuration that is a hub's bundle they are `agent.toml` alone.
 pub(super) fn taken_out(before: &Files, now: &Files) -> Vec<String> {
     let unfinished = now.unfinished(before).into_iter().map(|file| format!("the end of {file}"));
-    unfinished.chain(now.lacks(before)).collect()
+    unfinished.chain(now.removed_since(before)).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What is done whenever a configuration comes into force, wherever it is from: it is kept, and people are told.
 
-use tilth_config::{Document, Entered, Files, Holdings, Hub, Loaded, Site};
+use tilth_config::{Document, Files, Hub, Inventory, InventoryChange, Loaded, Site};
 use tilth_core::local::Local;
 use tracing::info;
 
@@ -17,7 +17,7 @@ pub(crate) struct ConfigReporter {
     /// The `agent.toml` of the start.
     began: Site,
     /// What the configuration in force has, or the one before it.
-    had: Option<Holdings>,
+    had: Option<Inventory>,
     /// The text of `agent.toml` that is in force.
     site: Option<Document>,
 }
@@ -29,7 +29,7 @@ pub(crate) struct ConfigSummary {
     hash: String,
     /// The files of which it is made.
     pub(super) files: Files,
-    has: Holdings,
+    has: Inventory,
     /// What `agent.toml` says.
     pub(super) site: Site,
     /// The clock by which people read times.
@@ -43,7 +43,7 @@ impl ConfigSummary {
     pub(super) fn of(hash: String, files: Files, loaded: &Loaded) -> ConfigSummary {
         let site = loaded.site.clone().unwrap_or_default();
         let local = loaded.plan.as_ref().map_or(Local::UTC, |plan| plan.local().clone());
-        ConfigSummary { hash, files, has: Holdings::of(loaded), site, local, rejected: Problems::default() }
+        ConfigSummary { hash, files, has: Inventory::of(loaded), site, local, rejected: Problems::default() }
     }
 }
 
@@ -54,7 +54,7 @@ impl ConfigReporter {
     }
 
     /// The first configuration is in force; `had` is what was in force before the start, where that is known.
-    pub(super) fn begin(&mut self, summary: ConfigSummary, had: Option<Holdings>) {
+    pub(super) fn begin(&mut self, summary: ConfigSummary, had: Option<Inventory>) {
         (self.began, self.had) = (summary.site.clone(), had);
         self.say_entered(&summary);
         self.in_force(summary, false);
@@ -88,7 +88,7 @@ impl ConfigReporter {
     /// Says what the configuration has, after what there was before.
     fn say_entered(&mut self, summary: &ConfigSummary) {
         let ConfigSummary { hash, has, local, .. } = summary;
-        let entered: Entered = has.after(self.had.as_ref());
+        let entered: InventoryChange = has.change_from(self.had.as_ref());
         self.had = Some(has.clone());
         info!("configuration {} is in force: {entered}", short(hash));
         self.status.entered(hash, entered, local.clone());

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tilth_config::bundle::Bundle;
-use tilth_config::{Diagnostic, Document, Files, Holdings, Level, Loaded, Purpose, Site, load_documents};
+use tilth_config::{Diagnostic, Document, Files, Inventory, Level, Loaded, Purpose, Site, load_documents};
 use tracing::{error, info, warn};
 
 use super::active::ActiveConfig;
@@ -38,7 +38,7 @@ pub(crate) struct Startup {
     /// Why it is not the last good bundle, where there was one.
     pub(super) lost: Option<String>,
     /// What was in force before, where that is known.
-    pub(super) had: Option<Holdings>,
+    pub(super) had: Option<Inventory>,
     /// The stamps of the files before they were read.
     pub(super) stamps: FileStamps,
 }
@@ -137,7 +137,7 @@ struct Start<'a> {
     folder: &'a Path,
     data: &'a Path,
     clock: &'a Clock,
-    had: Option<Holdings>,
+    had: Option<Inventory>,
     stamps: FileStamps,
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
-use tilth_config::Entered;
+use tilth_config::InventoryChange;
 use tilth_config::bundle::Bundle;
 use tilth_core::id::SensorId;
 use tilth_core::local::Local;
@@ -28,7 +28,7 @@ pub(crate) struct Shown {
     /// When it came into force.
     pub(crate) since: Option<WallTime>,
     /// What it has, and what is gone.
-    pub(crate) entered: Entered,
+    pub(crate) entered: InventoryChange,
     /// The clock by which people read times.
     pub(super) local: Local,
     /// The configuration that is in the folder and not in force.
@@ -99,7 +99,7 @@ impl ConfigStatus {
         let shown = Shown {
             hash,
             since: clock.now().1,
-            entered: Entered::default(),
+            entered: InventoryChange::default(),
             local,
             rejected: None,
             warning: None,
@@ -120,7 +120,7 @@ impl ConfigStatus {
     }
 
     /// Another configuration is in force from now on.
-    pub(super) fn entered(&self, hash: &str, entered: Entered, local: Local) {
+    pub(super) fn entered(&self, hash: &str, entered: InventoryChange, local: Local) {
         let mut shown = self.lock();
         hash.clone_into(&mut shown.hash);
         (shown.since, shown.entered, shown.local) = (self.clock.now().1, entered, local);

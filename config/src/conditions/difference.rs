@@ -6,8 +6,8 @@ use tilth_core::rules::{Condition, Scale};
 use super::{Side, limit};
 use crate::diagnostic::Problem;
 use crate::reader::{self, Fields};
-use crate::roster::Known;
 use crate::selector::{self, Selector};
+use crate::sensor_list::SensorEntry;
 use crate::source::Place;
 
 /// The key of the other sensor.
@@ -73,7 +73,7 @@ impl Difference {
     }
 
     /// Why two sensors can never differ by more, as far as their plausible ranges tell.
-    pub(crate) fn pointless(&self, own: &Known, other: &Known) -> Option<String> {
+    pub(crate) fn pointless(&self, own: &SensorEntry, other: &SensorEntry) -> Option<String> {
         let ((low, high), (other_low, other_high)) = (own.sensor.range?, other.sensor.range?);
         let most = match own.sensor.quantity.circle() {
             Some(circle) => circle / 2.0,
@@ -84,7 +84,7 @@ impl Difference {
     }
 
     /// Whether the other sensor's value goes through 0, where no percentage leaves room for any difference.
-    pub(crate) fn is_of_nothing(&self, other: &Known) -> bool {
+    pub(crate) fn is_of_nothing(&self, other: &SensorEntry) -> bool {
         let passes_zero = other.sensor.range.is_some_and(|(low, high)| low < 0.0 && high > 0.0);
         self.scale == Scale::PercentOfOther && passes_zero
     }

@@ -12,8 +12,8 @@ use tilth_core::time::Span;
 use tilth_core::value::Resolution;
 
 use super::{Binder, RuleBindings};
-use crate::roster::Known;
 use crate::rules::{self, AlertSettings};
+use crate::sensor_list::SensorEntry;
 use crate::source::Place;
 
 /// A sensor is not overdue sooner than this, however often it speaks: a board that restarts is back before.
@@ -48,7 +48,7 @@ impl<'a> Binder<'a> {
         let Some(site) = parts.site else { return Vec::new() };
         let alert = parts.zones.device().bus_down.as_ref();
         let mut wanted = BTreeMap::new();
-        for known in parts.sensors.known.iter().filter(|known| known.enabled) {
+        for known in parts.sensors.entries.iter().filter(|known| known.enabled) {
             if let Some(bus) = known.sensor.bus.as_ref().filter(|bus| site.buses.contains_key(*bus)) {
                 wanted.entry(bus).or_insert(known.key);
             }
@@ -68,7 +68,7 @@ impl<'a> Binder<'a> {
     /// how often they speak.
     fn silent_after(&self, within: &BTreeMap<&SensorId, Span>) -> BTreeMap<Id, Span> {
         let mut spans = BTreeMap::new();
-        for known in self.parts.sensors.known.iter().filter(|known| known.enabled) {
+        for known in self.parts.sensors.entries.iter().filter(|known| known.enabled) {
             if let Some((bus, span)) = known.sensor.bus.as_ref().zip(within.get(&known.sensor.id)) {
                 shorten(&mut spans, bus.clone(), *span);
             }
@@ -78,9 +78,9 @@ impl<'a> Binder<'a> {
 
     /// After how long without a reading each sensor on a line is overdue.
     pub(super) fn speaks_within(&self) -> BTreeMap<&'a SensorId, Span> {
-        let on_line = |known: &&'a Known| known.enabled && known.sensor.bus.is_some();
-        let on_lines: BTreeMap<&SensorId, &Known> =
-            self.parts.sensors.known.iter().filter(on_line).map(|known| (&known.sensor.id, known)).collect();
+        let on_line = |known: &&'a SensorEntry| known.enabled && known.sensor.bus.is_some();
+        let on_lines: BTreeMap<&SensorId, &SensorEntry> =
+            self.parts.sensors.entries.iter().filter(on_line).map(|known| (&known.sensor.id, known)).collect();
         let mut spans = BTreeMap::new();
         for (id, known) in &on_lines {
             if let Some(interval) = known.feed.interval {

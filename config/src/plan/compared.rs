@@ -4,20 +4,20 @@ use tilth_core::id::SensorId;
 use tilth_core::rules::Condition;
 
 use super::Binder;
-use crate::conditions::{Difference, What};
+use crate::conditions::{ConditionKind, Difference};
 use crate::diagnostic::{Level, Problem};
 use crate::path;
 use crate::reader;
-use crate::roster::Known;
 use crate::rules::Rule;
 use crate::selector::{Glob, Selector};
+use crate::sensor_list::SensorEntry;
 
 impl<'a> Binder<'a> {
     /// What a rule says must not be the case of a sensor; nothing where it needs another sensor and there is none, which is said.
-    pub(super) fn condition(&mut self, rule: &Rule, known: &Known) -> Option<Condition> {
-        let difference = match &rule.stated.what {
-            What::Alone(condition) => return Some(condition.clone()),
-            What::From(difference) => difference,
+    pub(super) fn condition(&mut self, rule: &Rule, known: &SensorEntry) -> Option<Condition> {
+        let difference = match &rule.condition.kind {
+            ConditionKind::OneSensor(condition) => return Some(condition.clone()),
+            ConditionKind::Difference(difference) => difference,
         };
         let other = match &difference.other {
             Selector::One(id) => self.named(rule, known, id),
@@ -26,7 +26,7 @@ impl<'a> Binder<'a> {
         self.can_differ(rule, difference, known, other).then(|| difference.from(&other.sensor.id))
     }
 
-    fn named(&mut self, rule: &Rule, known: &Known, id: &SensorId) -> Option<&'a Known> {
+    fn named(&mut self, rule: &Rule, known: &SensorEntry, id: &SensorId) -> Option<&'a SensorEntry> {
         let (parts, own) = (self.parts, &known.sensor);
         if *id == own.id {
             // A glob may well mean the one that all others are compared with.
@@ -51,12 +51,12 @@ impl<'a> Binder<'a> {
     }
 
     /// The one sensor of the zone that fits a glob and measures the same.
-    fn of_its_zone(&mut self, rule: &Rule, known: &Known, glob: &Glob) -> Option<&'a Known> {
+    fn of_its_zone(&mut self, rule: &Rule, known: &SensorEntry, glob: &Glob) -> Option<&'a SensorEntry> {
         let (parts, own) = (self.parts, &known.sensor);
         let zone = glob.zone.contains('*').then_some(&own.zone);
         let fitting = parts.sensors.watched(&Selector::Glob(glob.clone()), None, zone);
-        let is_same = |other: &&&Known| other.sensor.quantity == own.quantity;
-        let others: Vec<&Known> =
+        let is_same = |other: &&&SensorEntry| other.sensor.quantity == own.quantity;
+        let others: Vec<&SensorEntry> =
             fitting.iter().filter(is_same).filter(|other| other.sensor.id != own.id).copied().collect();
         match others.as_slice() {
             [other] => Some(*other),
@@ -83,7 +83,7 @@ impl<'a> Binder<'a> {
         }
     }
 
-    fn measures_the_same(&mut self, rule: &Rule, known: &Known, other: &Known) -> bool {
+    fn measures_the_same(&mut self, rule: &Rule, known: &SensorEntry, other: &SensorEntry) -> bool {
         let (own, other) = (&known.sensor, &other.sensor);
         if own.quantity == other.quantity {
             return true;
@@ -97,7 +97,7 @@ impl<'a> Binder<'a> {
         false
     }
 
-    fn can_differ(&mut self, rule: &Rule, difference: &Difference, known: &Known, other: &Known) -> bool {
+    fn can_differ(&mut self, rule: &Rule, difference: &Difference, known: &SensorEntry, other: &SensorEntry) -> bool {
         let path = path::join(&rule.path, difference.limit_key);
         if let Some(why) = difference.pointless(known, other) {
             self.complain(difference.limit_at, Level::Error, path, format!("impossible limit: {why}"), None);
@@ -112,11 +112,11 @@ impl<'a> Binder<'a> {
     }
 
     fn say(&self, rule: &Rule, problem: Problem) {
-        self.parts.log.error(rule.stated.place, &path::join(&rule.path, rule.stated.key), problem);
+        self.parts.log.error(rule.condition.place, &path::join(&rule.path, rule.condition.key), problem);
     }
 
     fn complain_of(&mut self, rule: &Rule, level: Level, message: String, help: Option<String>) {
-        let path = path::join(&rule.path, rule.stated.key);
-        self.complain(rule.stated.place, level, path, message, help);
+        let path = path::join(&rule.path, rule.condition.key);
+        self.complain(rule.condition.place, level, path, message, help);
     }
 }

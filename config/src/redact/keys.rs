@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use crate::namespaces::{CONFIG, SITE, Value};
 use crate::suggest;
 
 /// A key with this in it, whatever stands between its letters, names a secret.
@@ -53,10 +54,6 @@ const ADDRESSES: [&str; 9] = ["url", "uri", "urls", "server", "host", "broker", 
 /// An ntfy topic: whoever knows it may read there, and write.
 const TOPIC: &str = "topic";
 
-/// Namespaces whose next key is a name that people give.
-const NAMED: [&str; 9] =
-    ["sensors", "rules", "escalation", "notifications", "schedules", "varieties", "actuators", "bus", "features"];
-
 /// What nobody calls a channel or a rule: where such a key has a table, the name before it was forgotten.
 const NO_NAMES: [&str; 7] = ["token", "secret", "password", "passwd", "auth", "authorization", "credentials"];
 
@@ -65,7 +62,7 @@ const OF_A_SECRET: [&str; 1] = ["hosts"];
 
 /// Kind of a table by its place in a configuration: what a key in it may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Within {
+pub(crate) enum KeyContext {
     /// The top of a document, or of a zone.
     Top,
     /// Under `zones`.
@@ -84,27 +81,33 @@ pub(crate) enum Within {
     Anything,
 }
 
-impl Within {
+impl KeyContext {
     /// What a key leads to; `is_table` where its value is one.
-    pub(crate) fn step(self, key: &str, is_table: bool) -> Within {
-        let by_name = || if key == TOPIC || names_secret(key) { Within::Secret } else { Within::Words };
+    pub(crate) fn step(self, key: &str, is_table: bool) -> KeyContext {
+        let by_name = || if key == TOPIC || names_secret(key) { KeyContext::Secret } else { KeyContext::Words };
         match self {
-            Within::Secret | Within::Anything => self,
-            Within::Zones => Within::Top,
-            Within::Names if is_table && !NO_NAMES.contains(&key) => Within::Words,
-            Within::Names | Within::Words => by_name(),
-            Within::Secrets if is_table => Within::OneSecret,
-            Within::OneSecret if OF_A_SECRET.contains(&key) => Within::Words,
-            Within::Secrets | Within::OneSecret => Within::Secret,
-            Within::Top if !is_table => by_name(),
-            Within::Top => match key {
-                "zones" => Within::Zones,
-                "secrets" => Within::Secrets,
-                _ if NAMED.contains(&key) => Within::Names,
+            KeyContext::Secret | KeyContext::Anything => self,
+            KeyContext::Zones => KeyContext::Top,
+            KeyContext::Names if is_table && !NO_NAMES.contains(&key) => KeyContext::Words,
+            KeyContext::Names | KeyContext::Words => by_name(),
+            KeyContext::Secrets if is_table => KeyContext::OneSecret,
+            KeyContext::OneSecret if OF_A_SECRET.contains(&key) => KeyContext::Words,
+            KeyContext::Secrets | KeyContext::OneSecret => KeyContext::Secret,
+            KeyContext::Top if !is_table => by_name(),
+            KeyContext::Top => match key {
+                "zones" => KeyContext::Zones,
+                "secrets" => KeyContext::Secrets,
+                _ if has_names(key) => KeyContext::Names,
                 _ => by_name(),
             },
         }
     }
+}
+
+/// Whether the keys under a table at the top are names that people give.
+fn has_names(key: &str) -> bool {
+    let table = CONFIG.get(key).or_else(|| SITE.get(key));
+    table.is_some_and(|table| matches!(table.value, Value::Named(..) | Value::Unused))
 }
 
 /// Whether the value of such a key is an address.
@@ -259,11 +262,11 @@ mod tests {
     fn names_that_people_give_hide_nothing() {
         let leads = |path: &str| {
             let mut keys = path.split('.').peekable();
-            let mut within = Within::Top;
+            let mut within = KeyContext::Top;
             while let Some(key) = keys.next() {
                 within = within.step(key, keys.peek().is_some());
             }
-            within == Within::Secret
+            within == KeyContext::Secret
         };
         for path in [
             "token",

@@ -2,23 +2,23 @@
 
 use std::ops::Range;
 
-use super::keys::{Within, names_address, names_secret};
+use super::keys::{KeyContext, names_address, names_secret};
 use super::{is_name, merged};
 
 /// The bytes of a text that are, or may be, values of keys that name a secret.
 #[derive(Debug, Default)]
-pub(crate) struct Hidden(Vec<Range<usize>>);
+pub(crate) struct SecretSpans(Vec<Range<usize>>);
 
-impl Hidden {
+impl SecretSpans {
     /// Of a text.
-    pub(crate) fn of(text: &str) -> Hidden {
-        let mut scan = Scan { text, within: Within::Top, open: None, found: Vec::new() };
+    pub(crate) fn of(text: &str) -> SecretSpans {
+        let mut scan = Scan { text, within: KeyContext::Top, open: None, found: Vec::new() };
         let mut at = 0;
         for line in text.split_inclusive('\n') {
             scan.line(at..at + line.trim_end_matches(['\n', '\r']).len());
             at += line.len();
         }
-        Hidden(merged(scan.found))
+        SecretSpans(merged(scan.found))
     }
 
     /// Whether there is any.
@@ -53,7 +53,7 @@ enum Open {
 struct Scan<'a> {
     text: &'a str,
     /// The table that the last header named.
-    within: Within,
+    within: KeyContext,
     open: Option<Open>,
     found: Vec<Range<usize>>,
 }
@@ -123,9 +123,9 @@ impl Scan<'_> {
         let words = &self.text[line.clone()];
         let open = words.find(|c| c != '[' && c != ' ' && c != '\t').unwrap_or(words.len());
         let close = words[open..].find([']', '#']).map_or(words.len(), |at| open + at);
-        self.within = Within::Top;
+        self.within = KeyContext::Top;
         for key in keys(&words[open..close]) {
-            if self.within == Within::Secret {
+            if self.within == KeyContext::Secret {
                 self.found.push(line.start + open + key.start..line.start + close);
                 return;
             }
@@ -146,7 +146,7 @@ impl Scan<'_> {
                 let is_table = parts.peek().is_some() || self.text[at..line.end].trim_start().starts_with('{');
                 within = within.step(unquoted(&key[part]), is_table);
             }
-            if within == Within::Secret {
+            if within == KeyContext::Secret {
                 at = self.value(at, line);
             } else if names_address(unquoted(key.rsplit('.').next().unwrap_or(key))) {
                 self.address(sign, line.end);
@@ -403,7 +403,7 @@ mod tests {
 
     #[test]
     fn a_place_touches_what_it_shares_a_byte_with() {
-        let hidden = Hidden(vec![4..8, 12..13]);
+        let hidden = SecretSpans(vec![4..8, 12..13]);
         for (span, expected) in
             [(0..4, false), (0..5, true), (7..9, true), (8..12, false), (12..12, true), (13..20, false)]
         {

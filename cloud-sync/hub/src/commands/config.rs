@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 use serde_json::json;
-use tilth_config::{Holdings, bundle};
+use tilth_config::{Inventory, bundle};
 
 use super::{content, open};
 use crate::cli::{Common, Config, DeviceOption};
@@ -26,7 +26,7 @@ pub(crate) fn run(wanted: &Config) -> anyhow::Result<Exit> {
     }
 }
 
-fn put(content: &serde_json::Value, has: &Holdings, force: bool, of: &DeviceOption) -> anyhow::Result<Exit> {
+fn put(content: &serde_json::Value, has: &Inventory, force: bool, of: &DeviceOption) -> anyhow::Result<Exit> {
     let DeviceOption { client, device, common: Common { data, output } } = of;
     let data = data.dir();
     let key = data.read_signing_key()?;
@@ -39,14 +39,14 @@ fn put(content: &serde_json::Value, has: &Holdings, force: bool, of: &DeviceOpti
             let version = configs::next_version(newest.as_ref().map_or(0, |newest| newest.version), shown)?;
             let before = newest.map(|newest| {
                 let before = bundle::verify(&newest.bytes, key.trusted(), client, device);
-                content::holdings(&before.map_err(|error| error.to_string())?.content)
+                content::inventory(&before.map_err(|error| error.to_string())?.content)
             });
-            let entered = has.after(before.as_ref().and_then(|before| before.as_ref().ok()));
+            let entered = has.change_from(before.as_ref().and_then(|before| before.as_ref().ok()));
             let unknown = match before {
                 Some(Err(why)) => format!("; what is gone cannot be told, for the one before cannot be read: {why}"),
                 Some(Ok(_)) | None => String::new(),
             };
-            let is_less = entered.gone().is_grave() || !unknown.is_empty();
+            let is_less = entered.removed().loses_coverage() || !unknown.is_empty();
             if is_less && !force {
                 bail!(
                     "{client}/{device}: configuration {version} has {entered}{unknown}. Nothing was signed; with --force it is"

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use serde_json::Value as Json;
 use tilth_config::{
-    Device, Document, Documents, Holdings, Layer, Loaded, Purpose, Text, base, bundle, json, load_documents, plain_file,
+    Device, Document, Documents, Inventory, Layer, Loaded, Purpose, Text, base, bundle, json, load_documents,
+    plain_file,
 };
 use tilth_core::id::Id;
 
@@ -19,7 +20,7 @@ const MAX_FILE: u64 = 4 << 20;
 /// What files come to.
 pub(super) struct Checked {
     /// The content and what it has; none where there is any error.
-    pub(super) content: Option<(Json, Holdings)>,
+    pub(super) content: Option<(Json, Inventory)>,
     /// Errors and warnings, each on a line with its place.
     pub(super) findings: Vec<String>,
 }
@@ -53,7 +54,7 @@ pub(super) fn read(from: &Path, client: &Id, device: &Id) -> anyhow::Result<Chec
         findings.extend(shown(&received));
         return Ok(Checked { content: None, findings });
     }
-    match holdings(&content) {
+    match inventory(&content) {
         Ok(has) => Ok(Checked { content: Some((content, has)), findings }),
         Err(why) => bail!("{}: {why}", from.display()),
     }
@@ -61,9 +62,9 @@ pub(super) fn read(from: &Path, client: &Id, device: &Id) -> anyhow::Result<Chec
 
 /// What a content has that was checked before; else what is wrong with it by now. Its machine is no concern here: whatever
 /// `agent.toml` it was checked against, the next one is compared with the same.
-pub(super) fn holdings(content: &Json) -> Result<Holdings, String> {
+pub(super) fn inventory(content: &Json) -> Result<Inventory, String> {
     let loaded = load_documents(bundle::documents(None, content.clone()), Purpose::Replay);
-    if loaded.has_errors() { Err(shown(&loaded).join("; ")) } else { Ok(Holdings::of(&loaded)) }
+    if loaded.has_errors() { Err(shown(&loaded).join("; ")) } else { Ok(Inventory::of(&loaded)) }
 }
 
 /// The device that an `agent.toml` is of, where it is another one.

@@ -1,5 +1,4 @@
-//! What the files of a configuration said and say no more, whether or not another file or the shipped base goes on saying something
-//! else.
+//! Settings that changed files no longer make, whether or not another file or the shipped base still sets another value there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +12,7 @@ use crate::source::{Layer, Sources};
 use crate::tree::{Content, Node, Table};
 
 /// What some files say.
-struct Read {
+struct Parsed {
     /// What each says by itself, by its name.
     files: BTreeMap<String, Table>,
     /// All of them over the shipped base; none where it is not they that are in force.
@@ -21,11 +20,11 @@ struct Read {
 }
 
 impl Files {
-    /// The paths of what other files said and these do not: keys that were taken out of a file, or whose file is gone, unless their
+    /// Paths of settings that the files before made and these do not: keys that were taken out of a file, or whose file is gone, unless their
     /// effective value is still the same, and lists that got shorter.
     #[must_use]
-    pub fn lacks(&self, before: &Files) -> Vec<String> {
-        let (before, now) = (Read::of(before), Read::of(self));
+    pub fn removed_since(&self, before: &Files) -> Vec<String> {
+        let (before, now) = (Parsed::of(before), Parsed::of(self));
         let mut gone = BTreeSet::new();
         for (file, said) in &before.files {
             let mut keys = Vec::new();
@@ -50,8 +49,8 @@ impl Files {
 /// The file that is merged with no other.
 const SITE: &str = "agent.toml";
 
-impl Read {
-    fn of(files: &Files) -> Read {
+impl Parsed {
+    fn of(files: &Files) -> Parsed {
         let (mut sources, log) = (Sources::default(), Diagnostics::default());
         let site = files.site().map(|site| (SITE.to_owned(), site.parse(&mut sources, &log).1));
         let mut read: BTreeMap<String, Table> = site.into_iter().collect();
@@ -63,7 +62,7 @@ impl Read {
             layers.push(table.clone());
             name.into_iter().for_each(|name| drop(read.insert(name, table.clone())));
         }
-        Read { files: read, effective: files.is_merged().then(|| Effective::merge(layers).merged) }
+        Parsed { files: read, effective: files.is_merged().then(|| Effective::merge(layers).merged) }
     }
 }
 
@@ -182,13 +181,13 @@ mod tests {
     #[track_caller]
     fn check(now: &[(&str, &str)], expected: &[&str]) {
         let before = files(&[(SITE, SITE_TEXT), ("10-farm.toml", FARM), ("20-limits.toml", LIMITS)]);
-        assert_eq!(files(now).lacks(&before), expected, "{now:?}");
+        assert_eq!(files(now).removed_since(&before), expected, "{now:?}");
     }
 
     #[test]
     fn what_one_file_alone_said_is_missed() {
         let lacks = |farm: &str, expected: &[&str]| {
-            assert_eq!(files(&[("a.toml", farm)]).lacks(&files(&[("a.toml", FARM)])), expected, "{farm}");
+            assert_eq!(files(&[("a.toml", farm)]).removed_since(&files(&[("a.toml", FARM)])), expected, "{farm}");
         };
         lacks(FARM, &[]);
         lacks(&FARM.replace("6.6", "6.9").replace("[zones.b.", "[sensors.'c/ph']\nquantity = 'ph'\n[zones.b."), &[]);
@@ -261,9 +260,9 @@ mod tests {
             Files::site_of(&load_documents(documents, Purpose::Run))
         };
         let before = files(&[(SITE, SITE_TEXT), ("10-farm.toml", FARM)]);
-        assert_eq!(load(SITE_TEXT).lacks(&before), [""; 0]);
+        assert_eq!(load(SITE_TEXT).removed_since(&before), [""; 0]);
         let cut = load(&SITE_TEXT.replace("baud = 9600\n", ""));
-        assert_eq!(cut.lacks(&before), ["agent.toml: bus.gateway.baud"]);
-        assert_eq!(cut.lacks(&load(SITE_TEXT)), ["agent.toml: bus.gateway.baud"]);
+        assert_eq!(cut.removed_since(&before), ["agent.toml: bus.gateway.baud"]);
+        assert_eq!(cut.removed_since(&load(SITE_TEXT)), ["agent.toml: bus.gateway.baud"]);
     }
 }

@@ -1,4 +1,5 @@
-//! What a configuration has, and what another had that it has not: a file that vanished is no error, and must be noticed.
+//! Inventory of a configuration: its sensors, rules and channels, and which of them a change removes. A file that vanished is no error
+//! and must be noticed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
@@ -8,85 +9,86 @@ use tilth_core::id::{Id, SensorId};
 
 use crate::Loaded;
 
-/// More names of a kind are counted.
-const NAMED: usize = 5;
+/// Upper limit of names shown of a kind; the rest is counted.
+const MAX_NAMED: usize = 5;
 
-/// All that a configuration names. What the agent adds by itself is none of it.
+/// Sensors, rules and channels of a configuration, without those that the agent adds by itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holdings {
-    /// With their zones.
+pub struct Inventory {
+    /// Each sensor with its zone.
     sensors: BTreeMap<SensorId, Id>,
-    /// Each rule, and to how many sensors it is bound.
+    /// Each rule with the number of sensors it is bound to.
     rules: BTreeMap<Id, u64>,
     channels: BTreeSet<Id>,
 }
 
-/// How much it is.
+/// Size of an inventory.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counts {
+pub struct InventoryCounts {
     sensors: u64,
     zones: u64,
-    /// As often as they are bound to a sensor.
+    /// Rules times the sensors they are bound to.
     rules: u64,
 }
 
-/// What is not there any more.
+/// What a change removes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gone {
+pub struct Removed {
     zones: Vec<Id>,
-    /// Sensors that are gone from zones that are still there.
+    /// Sensors removed from zones that remain.
     sensors: Vec<SensorId>,
     rules: Vec<Id>,
     channels: Vec<Id>,
 }
 
-/// A configuration as it came into force.
+/// Inventory of a configuration that came into force, beside the one before it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entered {
+pub struct InventoryChange {
     #[serde(default)]
-    has: Counts,
-    /// How much it was before, where it was another number.
+    has: InventoryCounts,
+    /// Size before the change, where it was another.
     #[serde(default)]
-    before: Option<Counts>,
+    before: Option<InventoryCounts>,
     #[serde(default)]
-    gone: Gone,
+    gone: Removed,
 }
 
-impl Holdings {
+impl Inventory {
     /// Of a configuration without errors.
     #[must_use]
-    pub fn of(loaded: &Loaded) -> Holdings {
-        let Some(plan) = &loaded.plan else { return Holdings::default() };
+    pub fn of(loaded: &Loaded) -> Inventory {
+        let Some(plan) = &loaded.plan else { return Inventory::default() };
         let sensors = plan.sensors().iter().filter(|sensor| loaded.feeds.contains_key(&sensor.id));
         let sensors: BTreeMap<_, _> = sensors.map(|sensor| (sensor.id.clone(), sensor.zone.clone())).collect();
         let mut rules = BTreeMap::new();
         for rule in plan.rules().filter(|rule| sensors.contains_key(&rule.key.sensor)) {
             *rules.entry(rule.key.rule.clone()).or_default() += 1;
         }
-        Holdings { sensors, rules, channels: loaded.channels.keys().cloned().collect() }
+        Inventory { sensors, rules, channels: loaded.channels.keys().cloned().collect() }
     }
 
-    /// After that which was in force before, where it is known.
+    /// The change from the inventory before, where that is known.
     #[must_use]
-    pub fn after(&self, before: Option<&Holdings>) -> Entered {
+    pub fn change_from(&self, before: Option<&Inventory>) -> InventoryChange {
         let has = self.counts();
-        let (then, gone) =
-            before.map(|before| (before.counts(), self.gone_since(before))).unwrap_or((has.clone(), Gone::default()));
-        Entered { before: Some(then).filter(|then| *then != has), has, gone }
+        let (then, gone) = before
+            .map(|before| (before.counts(), self.removed_since(before)))
+            .unwrap_or((has.clone(), Removed::default()));
+        InventoryChange { before: Some(then).filter(|then| *then != has), has, gone }
     }
 
-    fn counts(&self) -> Counts {
-        Counts {
+    fn counts(&self) -> InventoryCounts {
+        InventoryCounts {
             sensors: self.sensors.len() as u64,
             zones: self.zones().len() as u64,
             rules: self.rules.values().sum(),
         }
     }
 
-    fn gone_since(&self, before: &Holdings) -> Gone {
+    fn removed_since(&self, before: &Inventory) -> Removed {
         let zones = self.zones();
         let is_gone = |(sensor, zone): &(&SensorId, &Id)| zones.contains(zone) && !self.sensors.contains_key(*sensor);
-        Gone {
+        Removed {
             zones: before.zones().difference(&zones).map(|zone| (*zone).clone()).collect(),
             sensors: before.sensors.iter().filter(is_gone).map(|(sensor, _)| sensor.clone()).collect(),
             rules: before.rules.keys().filter(|rule| !self.rules.contains_key(*rule)).cloned().collect(),
@@ -99,38 +101,38 @@ impl Holdings {
     }
 }
 
-impl Entered {
+impl InventoryChange {
     /// What of the configuration before it is gone.
     #[must_use]
-    pub fn gone(&self) -> &Gone {
+    pub fn removed(&self) -> &Removed {
         &self.gone
     }
 }
 
-impl Gone {
+impl Removed {
     /// Whether something is no longer watched, or somebody no longer told.
     #[must_use]
-    pub fn is_grave(&self) -> bool {
+    pub fn loses_coverage(&self) -> bool {
         !(self.zones.is_empty() && self.sensors.is_empty() && self.channels.is_empty())
     }
 }
 
 /// `3 sensors in 1 zone, 13 rules (before: 6 in 2, 25); gone: zone nursery, channels office, phone`.
-impl Display for Entered {
+impl Display for InventoryChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Entered { has, before, gone } = self;
+        let InventoryChange { has, before, gone } = self;
         let (sensors, zones) = (counted(has.sensors, "sensor"), counted(has.zones, "zone"));
         write!(f, "{sensors} in {zones}, {}", counted(has.rules, "rule"))?;
-        if let Some(Counts { sensors, zones, rules }) = before {
+        if let Some(InventoryCounts { sensors, zones, rules }) = before {
             write!(f, " (before: {sensors} in {zones}, {rules})")?;
         }
-        if *gone == Gone::default() { Ok(()) } else { write!(f, "; gone: {gone}") }
+        if *gone == Removed::default() { Ok(()) } else { write!(f, "; gone: {gone}") }
     }
 }
 
-impl Display for Gone {
+impl Display for Removed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Gone { zones, sensors, rules, channels } = self;
+        let Removed { zones, sensors, rules, channels } = self;
         let parts = [named("zone", zones), named("sensor", sensors), named("rule", rules), named("channel", channels)];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         f.write_str(&parts.join(", "))
@@ -143,8 +145,8 @@ fn counted(count: u64, noun: &str) -> String {
 
 fn named(kind: &str, names: &[impl Display]) -> Option<String> {
     let plural = if names.len() == 1 { "" } else { "s" };
-    let shown: Vec<String> = names.iter().take(NAMED).map(ToString::to_string).collect();
-    let more = names.len().saturating_sub(NAMED);
+    let shown: Vec<String> = names.iter().take(MAX_NAMED).map(ToString::to_string).collect();
+    let more = names.len().saturating_sub(MAX_NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     (!names.is_empty()).then(|| format!("{kind}{plural} {}{more}", shown.join(", ")))
 }
@@ -154,7 +156,7 @@ mod tests {
     use super::*;
     use crate::{Document, Documents, Layer, Purpose, base, load_documents};
 
-    fn holdings(sensors: &[&str], more: &str) -> Holdings {
+    fn holdings(sensors: &[&str], more: &str) -> Inventory {
         let sensor = |id: &&str| format!("[sensors.'{id}']\nquantity = 'ph'\ninput = 'line:gateway/{id}'\n");
         let text: String = sensors.iter().map(sensor).chain([more.to_owned()]).collect();
         let mut documents: Documents = base();
@@ -162,7 +164,7 @@ mod tests {
         let site = Document::site("[device]\nid = 'pi-1'\n[bus.gateway]\nkind = 'line'\nport = '/dev/ttyUSB0'\n");
         let loaded = load_documents(Documents { site: Some(site), ..documents }, Purpose::Run);
         assert!(!loaded.has_errors(), "{:?}", loaded.diagnostics);
-        Holdings::of(&loaded)
+        Inventory::of(&loaded)
     }
 
     #[test]
@@ -185,8 +187,8 @@ mod tests {
                 "2 sensors in 1 zone, 8 rules (before: 3 in 2, 14); gone: zone tower, rule own, channel phone",
             ),
         ] {
-            assert_eq!(now.after(Some(&all)).to_string(), expected);
+            assert_eq!(now.change_from(Some(&all)).to_string(), expected);
         }
-        assert_eq!(all.after(None).to_string(), "3 sensors in 2 zones, 14 rules");
+        assert_eq!(all.change_from(None).to_string(), "3 sensors in 2 zones, 14 rules");
     }
 }

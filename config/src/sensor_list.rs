@@ -41,7 +41,7 @@ pub enum Stamping {
 
 /// A sensor that can be watched.
 #[derive(Debug)]
-pub(crate) struct Known {
+pub(crate) struct SensorEntry {
     pub(crate) sensor: Sensor,
     pub(crate) feed: Feed,
     pub(crate) enabled: bool,
@@ -59,7 +59,7 @@ pub(crate) struct Known {
 /// All sensors that are right, sorted by id, and the names of all that are written.
 #[derive(Debug, Default)]
 pub(crate) struct Sensors {
-    pub(crate) known: Vec<Known>,
+    pub(crate) entries: Vec<SensorEntry>,
     /// Every name, that of a wrong entry too, with the entry's place.
     pub(crate) names: BTreeMap<String, Place>,
     of_zone: BTreeMap<Id, Vec<usize>>,
@@ -69,20 +69,20 @@ pub(crate) struct Sensors {
 
 impl Sensors {
     /// Sorts the sensors and lists them by what rules may name.
-    pub(crate) fn new(mut known: Vec<Known>, names: BTreeMap<String, Place>) -> Sensors {
-        known.sort_by(|a, b| a.sensor.id.cmp(&b.sensor.id));
+    pub(crate) fn new(mut entries: Vec<SensorEntry>, names: BTreeMap<String, Place>) -> Sensors {
+        entries.sort_by(|a, b| a.sensor.id.cmp(&b.sensor.id));
         let mut sensors = Sensors { names, ..Sensors::default() };
-        for (ix, Known { sensor, .. }) in known.iter().enumerate() {
+        for (ix, SensorEntry { sensor, .. }) in entries.iter().enumerate() {
             sensors.of_zone.entry(sensor.zone.clone()).or_default().push(ix);
             sensors.of_name.entry(sensor.id.name().to_owned()).or_default().push(ix);
             sensors.of_quantity.entry(sensor.quantity).or_default().push(ix);
         }
-        sensors.known = known;
+        sensors.entries = entries;
         sensors
     }
 
-    pub(crate) fn get(&self, id: &SensorId) -> Option<&Known> {
-        self.known.binary_search_by(|known| known.sensor.id.cmp(id)).ok().map(|ix| &self.known[ix])
+    pub(crate) fn get(&self, id: &SensorId) -> Option<&SensorEntry> {
+        self.entries.binary_search_by(|entry| entry.sensor.id.cmp(id)).ok().map(|ix| &self.entries[ix])
     }
 
     /// Whether any sensor, enabled or not, is in a zone.
@@ -97,22 +97,27 @@ impl Sensors {
 
     /// Whether some entry was wrong, so that a rule without a sensor may be no mistake of the rule.
     pub(crate) fn some_are_wrong(&self) -> bool {
-        self.known.len() < self.names.len()
+        self.entries.len() < self.names.len()
     }
 
     /// The sensors that fit, of one zone or of all. Looks at the shortest list that must hold them all, so that ten
     /// thousand rules over ten thousand sensors stay apart.
-    pub(crate) fn watched(&self, selector: &Selector, quantity: Option<Quantity>, zone: Option<&Id>) -> Vec<&Known> {
-        let fits = |known: &&Known| {
-            known.enabled
-                && quantity.is_none_or(|quantity| known.sensor.quantity == quantity)
-                && zone.is_none_or(|zone| known.sensor.zone == *zone)
+    pub(crate) fn watched(
+        &self,
+        selector: &Selector,
+        quantity: Option<Quantity>,
+        zone: Option<&Id>,
+    ) -> Vec<&SensorEntry> {
+        let fits = |entry: &&SensorEntry| {
+            entry.enabled
+                && quantity.is_none_or(|quantity| entry.sensor.quantity == quantity)
+                && zone.is_none_or(|zone| entry.sensor.zone == *zone)
         };
         let glob = match selector {
             Selector::One(id) => return self.get(id).filter(fits).into_iter().collect(),
             Selector::Glob(glob) => glob,
         };
-        let place = |known: &usize| &self.known[*known];
+        let entry = |ix: &usize| &self.entries[*ix];
         let within = self.half(glob);
         let list = [
             zone.map(|zone| list(&self.of_zone, zone)),
@@ -120,20 +125,20 @@ impl Sensors {
             (!glob.name.contains('*')).then(|| list(&self.of_name, &glob.name)),
         ];
         match list.into_iter().flatten().min_by_key(|list| list.len()).filter(|list| list.len() < within.len()) {
-            Some(list) => list.iter().map(place).filter(fits).filter(|known| glob.matches(&known.sensor.id)).collect(),
-            None => within.iter().filter(fits).filter(|known| glob.matches(&known.sensor.id)).collect(),
+            Some(list) => list.iter().map(entry).filter(fits).filter(|entry| glob.matches(&entry.sensor.id)).collect(),
+            None => within.iter().filter(fits).filter(|entry| glob.matches(&entry.sensor.id)).collect(),
         }
     }
 
     /// The sensors whose id begins with the glob's first half; all where that is a pattern.
-    fn half(&self, glob: &Glob) -> &[Known] {
+    fn half(&self, glob: &Glob) -> &[SensorEntry] {
         if glob.zone.contains('*') {
-            return &self.known;
+            return &self.entries;
         }
         // In ASCII 0 follows /, so these are the bounds of all ids that begin so.
         let (from, to) = (format!("{}/", glob.zone), format!("{}0", glob.zone));
-        let bound = |bound: &str| self.known.partition_point(|known| known.sensor.id.as_str() < bound);
-        &self.known[bound(&from)..bound(&to)]
+        let bound = |bound: &str| self.entries.partition_point(|entry| entry.sensor.id.as_str() < bound);
+        &self.entries[bound(&from)..bound(&to)]
     }
 }
 

@@ -10,27 +10,27 @@ use tilth_config::{Diagnostic, Loaded, Purpose};
 use tilth_core::id::SensorId;
 
 use crate::cli;
-use crate::configuration::in_force::{InForce, OfBundle};
+use crate::configuration::preview::{ActiveBundle, Preview};
 use crate::exit::Exit;
 use crate::findings::{self, Counts};
 use crate::output::{Output, counted};
 
-/// What a configuration comes to.
+/// Last line of the answer.
 #[derive(Debug, Serialize)]
 struct Summary {
-    /// Sensors, their zones, and rules bound to them; none where errors keep the rules from being bound.
+    /// Sensors, their zones, and rules bound to them; `None` where errors keep the rules from being bound.
     sensors: Option<u64>,
     zones: Option<u64>,
     rules: Option<u64>,
     errors: u64,
     warnings: u64,
-    /// The version of the hub's configuration, where that rules.
+    /// Version of the bundle in force.
     bundle: Option<u64>,
-    /// Files of `config.d` that mean nothing here, because the hub's configuration rules.
+    /// Files of `config.d` that are ignored because of the bundle.
     ignored: Vec<String>,
 }
 
-/// What is wrong with a file that means nothing here.
+/// A finding in a file that is ignored.
 #[derive(Debug, Serialize)]
 struct Ignored<'a> {
     #[serde(flatten)]
@@ -40,7 +40,7 @@ struct Ignored<'a> {
 
 /// Checks a folder. Warnings alone are no failure.
 pub(crate) fn run(wanted: &cli::Check) -> anyhow::Result<Exit> {
-    let InForce { mut loaded, bundle, .. } = InForce::find(&wanted.config.folder, &wanted.data, Purpose::Check);
+    let Preview { mut loaded, bundle, .. } = Preview::read(&wanted.config.folder, &wanted.data, Purpose::Check);
     if loaded.site.is_some() {
         let wrong = machine::look(&loaded, &wanted.config.folder);
         loaded.diagnostics.extend(wrong);
@@ -50,7 +50,7 @@ pub(crate) fn run(wanted: &cli::Check) -> anyhow::Result<Exit> {
         }
     }
     let summary = summary(&loaded, bundle.as_ref());
-    let ignored = bundle.iter().flat_map(|ruling| &ruling.findings);
+    let ignored = bundle.iter().flat_map(|active| &active.findings);
     let mut output = Output::new();
     if wanted.json {
         loaded.diagnostics.iter().try_for_each(|finding| output.json(finding))?;
@@ -59,8 +59,8 @@ pub(crate) fn run(wanted: &cli::Check) -> anyhow::Result<Exit> {
     } else {
         findings::shown(&loaded, io::stdout().is_terminal()).try_for_each(|finding| output.line(finding))?;
         ignored.map(|finding| format!("ignored: {finding}")).try_for_each(|finding| output.line(finding))?;
-        if let Some(ruling) = &bundle {
-            output.line(ruling.words(&wanted.data))?;
+        if let Some(active) = &bundle {
+            output.line(active.summary(&wanted.data))?;
         }
         output.line(words(&summary))?;
     }
@@ -68,7 +68,7 @@ pub(crate) fn run(wanted: &cli::Check) -> anyhow::Result<Exit> {
     Ok(if loaded.has_errors() { Exit::Refused } else { Exit::Done })
 }
 
-fn summary(loaded: &Loaded, bundle: Option<&OfBundle>) -> Summary {
+fn summary(loaded: &Loaded, bundle: Option<&ActiveBundle>) -> Summary {
     let Counts { errors, warnings } = Counts::of(loaded);
     let plan = loaded.plan.as_ref();
     // The agent adds some of its own to those that documents name.
@@ -81,8 +81,8 @@ fn summary(loaded: &Loaded, bundle: Option<&OfBundle>) -> Summary {
         rules: plan.map(|plan| plan.rules().filter(|rule| named(&rule.key.sensor)).count() as u64),
         errors,
         warnings,
-        bundle: bundle.map(|ruling| ruling.version),
-        ignored: bundle.map(|ruling| ruling.files.clone()).unwrap_or_default(),
+        bundle: bundle.map(|active| active.version),
+        ignored: bundle.map(|active| active.ignored.clone()).unwrap_or_default(),
     }
 }
 

@@ -1,5 +1,5 @@
-//! Which configuration is in force: what a start begins with, what a change of files or a bundle of the hub comes to, and what is
-//! kept of it on the disk.
+//! Which configuration is in force: what the agent starts with, how changed files and the hub's bundles are applied, and what is saved
+//! for the next start.
 //!
 //! ```text
 //! agent.toml, config.d -- watch (a thread) --> files --+
@@ -9,15 +9,15 @@
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `startup` | what the agent begins with |
+//! | `startup` | what the agent starts with; `preview` shows it to `check` and `explain` |
 //! | `active` | the configuration in force |
 //! | `apply` | the only way into force |
-//! | `files`, `patience`, `watch` | files that change: when a change is noticed, and when it takes effect |
-//! | `bundles`, `bundle` | bundles of the hub: judged, tried, kept, rejected or reverted |
+//! | `files`, `watch`, `debounce` | changes of files: how one is noticed, and when it takes effect |
+//! | `bundles`, `bundle` | bundles of the hub: checked, applied, saved, rejected or reverted |
 //! | `probation` | whether sensors are good again under another configuration (pure) |
-//! | `last_good`, `bundle_files` | what is kept on the disk |
+//! | `last_good`, `bundle_files` | what is saved on the disk |
 //! | `reporter`, `status` | what people are told |
-//! | `compiled` | a configuration in the terms of the tasks that work by it |
+//! | `compiled` | a configuration as the other tasks take it |
 //! | `enrolment` | which device this is, where its hub is, and their keys |
 
 mod active;
@@ -26,12 +26,12 @@ mod bundle;
 mod bundle_files;
 mod bundles;
 mod compiled;
+mod debounce;
 pub(crate) mod enrolment;
 mod file_stamps;
 mod files;
-pub(crate) mod in_force;
 mod last_good;
-mod patience;
+pub(crate) mod preview;
 mod probation;
 mod reporter;
 mod startup;
@@ -54,9 +54,9 @@ use crate::health::SharedMarks;
 use crate::sense::Sources;
 use apply::{Applier, rejection};
 use bundle_files::BundleFiles;
-use bundles::{BundleTrials, KEEP_AGAIN};
+use bundles::{BundleTrials, SAVE_AGAIN};
 use files::FileChanges;
-use last_good::Keeper;
+use last_good::LastGoodWriter;
 use probation::{Probation, Verdict};
 use reporter::ConfigReporter;
 
@@ -64,15 +64,15 @@ pub(crate) use active::short;
 pub(crate) use bundles::Received;
 pub(crate) use enrolment::Enrolment;
 pub(crate) use file_stamps::FileStamps;
-pub(crate) use reporter::said_later;
+pub(crate) use reporter::restart_needed;
 pub(crate) use startup::Startup;
-pub(crate) use status::{BundleStatus, ConfigStatus, Rejected, Shown};
+pub(crate) use status::{BundleStatus, ConfigStatus, Rejected, StatusSnapshot};
 
-/// Longest wait for the disk at the end of the agent.
-const NOTING: Duration = Duration::from_secs(1);
+/// Longest wait for the disk when the agent ends.
+const SAVE_END: Duration = Duration::from_secs(1);
 
-/// Between two looks at the sensors of a configuration on probation.
-const LOOK: Duration = Duration::from_secs(1);
+/// Interval at which the sensors of a configuration on probation are checked.
+const CHECK_SENSORS: Duration = Duration::from_secs(1);
 
 /// The task that owns which configuration is in force: files and bundles take effect one after the other.
 pub(crate) struct Configuration {
@@ -84,70 +84,71 @@ pub(crate) struct Configuration {
     changes: mpsc::Receiver<Instant>,
 }
 
-/// A person wants the bundle that was rejected or reverted last tried once more; answered with its version, or why not.
+/// A person's request to try the bundle again that was rejected or reverted last; answered with its version, or why not.
 pub(crate) type Retry = oneshot::Sender<Result<u64, String>>;
 
-/// The folders, the clock, and the tasks that work by a configuration.
-pub(crate) struct Surroundings<'a> {
+/// Folders, clock and tasks of the agent.
+pub(crate) struct Context<'a> {
     pub(crate) folder: &'a Path,
     pub(crate) data: &'a Path,
     pub(crate) source: Source,
     pub(crate) status: ConfigStatus,
-    /// How the buses are.
+    /// Health of the buses.
     pub(crate) health: SharedMarks,
     pub(crate) commands: mpsc::Sender<Command>,
-    /// To the task that reads the sensors: what to read from now on.
+    /// To the sense task: what to read from now on.
     pub(crate) sources: mpsc::Sender<Sources>,
 }
 
 impl Configuration {
-    /// Reports what the agent begins with, and begins to watch its files. Returns what decide and the senses begin with, too.
+    /// Reports what the agent starts with, and starts to watch its files. Returns also what decide and sense start with.
     ///
     /// # Errors
     /// When the system gives no thread.
     pub(crate) async fn begin(
         startup: Startup,
-        around: Surroundings<'_>,
+        context: Context<'_>,
     ) -> io::Result<(Configuration, Configured, Sources)> {
-        let Startup { compiled, enrolment, active, state, forgotten, lost, had, stamps } = startup;
-        let Surroundings { folder, data, source, status, health, commands, sources } = around;
+        let Startup { compiled, enrolment, active, state, state_unreadable, bundle_unavailable, previous, stamps } =
+            startup;
+        let Context { folder, data, source, status, health, commands, sources } = context;
         let files =
             FileChanges::new(folder.to_owned(), compiled.summary.files.clone(), Arc::clone(&compiled.configured.plan));
-        let (keeper, changes) = (Keeper::start(data)?, watch::start(folder.to_owned(), stamps)?);
+        let (last_good, changes) = (LastGoodWriter::start(data)?, watch::start(folder.to_owned(), stamps)?);
         let rejected = compiled.summary.rejected.clone();
         status.bundle(|status| {
-            (status.lost, status.forgotten) = (lost, forgotten);
-            if let Some(bundle) = active.bundle() {
+            (status.lost, status.forgotten) = (bundle_unavailable, state_unreadable);
+            if let Some(bundle) = &active.bundle {
                 status.follows(bundle.as_ref().into(), bundle::ignored(folder));
             }
         });
         let clock = status.clock().clone();
-        let mut reporter = ConfigReporter::new(status, keeper);
-        reporter.begin(compiled.summary, had);
+        let mut reporter = ConfigReporter::new(status, last_good);
+        reporter.begin(compiled.summary, previous);
         let applier = Applier { active, reporter, commands, sources, clock, health, probation: None };
-        if !rejected.lines.is_empty() {
+        if !rejected.is_empty() {
             applier.diagnose(rejection(&rejected)).await;
         }
         let bundles = enrolment.map(|enrolment| BundleTrials::new(enrolment, source, state));
         Ok((Configuration { applier, files, bundles, changes }, compiled.configured, compiled.sources))
     }
 
-    /// What the hub is told of the bundle in force.
+    /// Version and tag of the bundle in force, for the hub.
     pub(crate) fn holding(&self) -> Holding {
         self.applier.active.holding()
     }
 
-    /// Runs until nobody notices changes of files any more.
+    /// Runs until the thread that watches the files ends.
     pub(crate) async fn run(self, mut received: mpsc::Receiver<Received>, mut retries: mpsc::Receiver<Retry>) {
         let Configuration { mut applier, mut files, mut bundles, mut changes } = self;
         if let Some(bundles) = &mut bundles {
             bundles.begin(&mut applier).await;
         }
-        let (mut again, mut look) = (interval(KEEP_AGAIN), interval(LOOK));
-        again.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut save, mut check) = (interval(SAVE_AGAIN), interval(CHECK_SENSORS));
+        save.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let has_unkept = bundles.as_ref().is_some_and(BundleTrials::has_unkept);
+            let has_unsaved = bundles.as_ref().is_some_and(BundleTrials::has_unsaved);
             tokio::select! {
                 changed = changes.recv() => match changed {
                     Some(at) => files.changed(at, &mut applier).await,
@@ -164,25 +165,25 @@ impl Configuration {
                     };
                     let _ = answer.send(retried);
                 }
-                _ = again.tick(), if has_unkept => if let Some(bundles) = &mut bundles {
-                    bundles.keep_again(&applier).await;
+                _ = save.tick(), if has_unsaved => if let Some(bundles) = &mut bundles {
+                    bundles.save_again(&applier).await;
                 },
-                _ = look.tick(), if applier.probation.is_some() => judge(&mut applier, bundles.as_mut()).await,
+                _ = check.tick(), if applier.probation.is_some() => judge(&mut applier, bundles.as_mut()).await,
             }
         }
     }
 }
 
-/// Notes how the agent ends: by itself and why, for which a bundle on probation is blamed, or because it was told to.
+/// Saves how the agent ends: by itself and why, which fails a bundle on probation, or because it was told to.
 pub(crate) async fn note_end(data: &Path, why: Option<&anyhow::Error>) {
     let (files, why) = (BundleFiles::new(data), why.map(|why| format!("{why:#}")));
     let noted = tokio::task::spawn_blocking(move || files.note_end(why.as_deref()));
-    if let Ok(Ok(Err(error))) = timeout(NOTING, noted).await {
+    if let Ok(Ok(Err(error))) = timeout(SAVE_END, noted).await {
         warn!(target: "sync", "saving why the agent ended failed: {error}");
     }
 }
 
-/// Looks at the sensors of the configuration that is on probation. A bundle that fails is reverted; of files people are told.
+/// Judges the configuration on probation by its sensors. A bundle that fails is reverted; about files people are warned.
 async fn judge(applier: &mut Applier, bundles: Option<&mut BundleTrials>) {
     let verdict = applier.judge().await;
     let bundles = bundles.filter(|bundles| bundles.is_on_probation());

@@ -7,21 +7,21 @@ use serde::Serialize;
 use tilth_config::{Explained, LayerValue, Loaded, Origin, Purpose, SourceKey, ZoneValue, redact};
 
 use crate::cli;
-use crate::configuration::in_force::InForce;
+use crate::configuration::preview::Preview;
 use crate::exit::Exit;
 use crate::findings;
 use crate::output::{Output, tell};
 
 /// Explains a path, or lists what there is to explain. A configuration with errors is explained as far as it goes.
 pub(crate) fn run(wanted: &cli::Explain) -> anyhow::Result<Exit> {
-    let InForce { loaded, bundle, lost } = InForce::find(&wanted.config.folder, &wanted.data, Purpose::Replay);
-    if let Some(ruling) = &bundle {
-        tell(format_args!("tilth-agent: {}", ruling.words(&wanted.data)));
+    let Preview { loaded, bundle, unavailable } = Preview::read(&wanted.config.folder, &wanted.data, Purpose::Replay);
+    if let Some(active) = &bundle {
+        tell(format_args!("tilth-agent: {}", active.summary(&wanted.data)));
     }
     if loaded.has_errors() {
         findings::shown(&loaded, io::stderr().is_terminal()).for_each(tell);
-    } else if let Some(lost) = &lost {
-        tell(lost);
+    } else if let Some(unavailable) = &unavailable {
+        tell(unavailable);
     }
     let mut output = Output::new();
     let known = match &wanted.path {

@@ -44,6 +44,10 @@ impl Problems {
         Problems { errors: Counts::of(loaded).errors, lines: shown(loaded, false).collect() }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
     /// One error, in words.
     pub(crate) fn error(line: String) -> Problems {
         Problems { errors: 1, lines: vec![line] }

@@ -16,7 +16,7 @@ use super::rows::{
 use super::state::{ApiState, PATIENCE};
 use super::views::{self, wall};
 use crate::clock::Anchor;
-use crate::configuration::{Rejected, Shown};
+use crate::configuration::{Rejected, StatusSnapshot};
 use crate::decide;
 use crate::findings::Problems;
 use crate::health::Bus;
@@ -78,13 +78,13 @@ impl ApiState {
         }
     }
 
-    fn config_state(shown: Shown) -> ConfigState {
-        let Shown { hash, since, entered, later, rejected, warning, .. } = shown;
+    fn config_state(shown: StatusSnapshot) -> ConfigState {
+        let StatusSnapshot { hash, since, change, restart_keys, rejected, warning, .. } = shown;
         ConfigState {
             hash,
             since: wall(since),
-            entered,
-            later: later.into_iter().map(str::to_owned).collect(),
+            entered: change,
+            later: restart_keys.into_iter().map(str::to_owned).collect(),
             warning,
             refused: rejected.map(|Rejected { at, problems: Problems { errors, lines } }| RejectedConfig {
                 at: wall(at),

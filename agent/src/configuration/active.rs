@@ -1,4 +1,4 @@
-//! The configuration that is in force: whether a bundle of the hub, and the hash that names it.
+//! The configuration in force: a bundle of the hub or the files of `config.d`, and the hash that names it.
 
 use std::sync::Arc;
 
@@ -16,24 +16,25 @@ pub(crate) fn short(hash: &str) -> &str {
 /// The configuration in force.
 #[derive(Debug)]
 pub(crate) struct ActiveConfig {
-    bundle: Option<Arc<Bundle>>,
-    /// The highest version that was ever in force; 0 for none.
-    highest: u64,
-    /// Names what runs, whatever it is from.
+    /// The bundle in force; `None` where the files of `config.d` are.
+    pub(super) bundle: Option<Arc<Bundle>>,
+    /// Highest version that was ever in force; 0 for none.
+    pub(super) highest: u64,
+    /// Hash that names the configuration, wherever it is from.
     hash: String,
-    sensors: SensorConfig,
+    pub(super) sensors: SensorConfig,
     /// Version and content of the bundle that was reverted last.
     reverted: Option<(u64, String)>,
 }
 
 impl ActiveConfig {
-    /// A bundle, or the files of `config.d`; the hash of what runs, and its sensors.
+    /// A bundle, or the files of `config.d`; with its hash and its sensors.
     pub(super) fn new(bundle: Option<Arc<Bundle>>, hash: String, sensors: SensorConfig) -> ActiveConfig {
         let highest = bundle.as_ref().map_or(0, |bundle| bundle.version);
         ActiveConfig { bundle, highest, hash, sensors, reverted: None }
     }
 
-    /// What is remembered of bundles before.
+    /// Takes over what `bundle.state` has of earlier bundles.
     pub(super) fn recall(&mut self, state: &BundleState) {
         self.highest = self.highest.max(state.highest);
         self.reverted = state.refused.as_ref().and_then(|refused| {
@@ -47,34 +48,21 @@ impl ActiveConfig {
         short(&self.hash)
     }
 
-    /// The bundle in force; `None` where the files of `config.d` are.
-    pub(crate) fn bundle(&self) -> Option<&Arc<Bundle>> {
-        self.bundle.as_ref()
-    }
-
     /// A bundle, or the files of `config.d`, is in force from now on.
     pub(super) fn set_bundle(&mut self, bundle: Option<Arc<Bundle>>) {
         self.highest = self.highest.max(bundle.as_ref().map_or(0, |bundle| bundle.version));
         self.bundle = bundle;
     }
 
-    pub(super) fn sensors(&self) -> &SensorConfig {
-        &self.sensors
-    }
-
-    pub(super) fn set_sensors(&mut self, sensors: SensorConfig) {
-        self.sensors = sensors;
-    }
-
-    /// Takes the hash of what runs from now on; says whether it is another one.
+    /// Takes the hash of the configuration that runs from now on; returns whether it is another one.
     pub(super) fn set_hash(&mut self, hash: &str) -> bool {
         let is_another = self.hash != hash;
         hash.clone_into(&mut self.hash);
         is_another
     }
 
-    /// What the hub is told: it issues above the highest, whatever is in force now. The tag is left out where the highest is
-    /// lost, so that the hub sends it again; one that was reverted is not lost.
+    /// Version and tag for the hub, which issues above the highest version whatever is in force now. Without the tag the hub sends the
+    /// highest again: the tag is left out where that is lost, and not where it was reverted.
     pub(crate) fn holding(&self) -> Holding {
         let active = self.bundle.as_ref().filter(|bundle| bundle.version == self.highest);
         let reverted = self.reverted.as_ref().filter(|(version, _)| *version == self.highest);
@@ -86,9 +74,5 @@ impl ActiveConfig {
     /// Version and content of the bundle in force.
     pub(super) fn version(&self) -> Option<(u64, ContentHash)> {
         self.bundle.as_ref().map(|bundle| (bundle.version, bundle.hash))
-    }
-
-    pub(super) fn highest(&self) -> u64 {
-        self.highest
     }
 }

@@ -42,7 +42,7 @@ impl Applier {
     /// The sensors that must be good again under a configuration, as it looks before that comes into force.
     pub(super) async fn expect(&self, compiled: &Compiled) -> BTreeMap<SensorId, Expected> {
         let seen = self.observe().await.unwrap_or_default();
-        let mut expected = probation::expected(self.active.sensors(), &compiled.sensors(), &seen);
+        let mut expected = probation::expected(&self.active.sensors, &compiled.sensors(), &seen);
         // One that the configuration in force has silenced must still be good again.
         let before = self.probation.iter().flat_map(Probation::expected);
         let is_there = |id: &SensorId| compiled.feeds.contains_key(id);
@@ -63,7 +63,7 @@ impl Applier {
         let Compiled { configured, sources, summary, .. } = compiled;
         let is_another = self.active.set_hash(&configured.hash);
         if is_another {
-            self.active.set_sensors(sensors);
+            self.active.sensors = sensors;
             let _ = self.commands.send(Command::Plan(Box::new(configured))).await;
             let _ = self.sources.send(sources).await;
             self.probation = expected.map(Probation::new);

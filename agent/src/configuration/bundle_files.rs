@@ -11,6 +11,7 @@
 //! | `bundle.state.damaged-TIME` | a state that could not be read; the newest two are kept for inspection |
 
 use std::collections::BTreeMap;
+use std::fmt::{self, Display};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -105,24 +106,35 @@ pub(super) struct Trial {
     pub(super) times: u32,
 }
 
-/// Why there is no last good bundle to begin with.
+/// Why the last good bundle cannot be used.
 #[derive(Debug)]
-pub(crate) enum Lost {
+pub(crate) enum Unavailable {
     /// The disk no longer has what was written.
     Damaged(String),
-    /// The bundle is whole; what is in its way may be mended.
+    /// The bundle is whole; the obstacle may go away.
     Unusable(String),
-    /// A bundle was in force, and the file is gone.
-    Gone,
+    /// A bundle was in force, and its file is gone.
+    Missing,
     /// The one bundle that was in force did not pass its probation.
     Reverted,
 }
 
-impl From<Unreadable> for Lost {
-    fn from(unreadable: Unreadable) -> Lost {
+impl Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unavailable::Damaged(why) => write!(f, "is damaged: {why}"),
+            Unavailable::Unusable(why) => write!(f, "cannot be used: {why}"),
+            Unavailable::Missing => f.write_str("is missing"),
+            Unavailable::Reverted => f.write_str("was reverted, and there is no earlier one"),
+        }
+    }
+}
+
+impl From<Unreadable> for Unavailable {
+    fn from(unreadable: Unreadable) -> Unavailable {
         match unreadable {
-            Unreadable::Damaged(why) => Lost::Damaged(why),
-            Unreadable::Unusable(why) => Lost::Unusable(why),
+            Unreadable::Damaged(why) => Unavailable::Damaged(why),
+            Unreadable::Unusable(why) => Unavailable::Unusable(why),
         }
     }
 }
@@ -136,30 +148,30 @@ impl BundleFiles {
     ///
     /// # Errors
     /// Why it cannot be used.
-    pub(crate) fn good(enrolment: &Enrolment) -> Result<Option<Bundle>, Lost> {
+    pub(crate) fn good(enrolment: &Enrolment) -> Result<Option<Bundle>, Unavailable> {
         let files = BundleFiles::new(&enrolment.data);
         if let Err(error) = fs::read_dir(&enrolment.data)
             && error.kind() == io::ErrorKind::PermissionDenied
         {
-            return Err(Lost::Unusable(format!("{}: {error}", enrolment.data.display())));
+            return Err(Unavailable::Unusable(format!("{}: {error}", enrolment.data.display())));
         }
         if !files.has_good() {
             return match files.state() {
-                Ok(state) if state.is_reverted() => Err(Lost::Reverted),
-                Ok(state) if state.highest > 0 => Err(Lost::Gone),
+                Ok(state) if state.is_reverted() => Err(Unavailable::Reverted),
+                Ok(state) if state.highest > 0 => Err(Unavailable::Missing),
                 Ok(_) => Ok(None),
-                Err(unreadable) => Err(Lost::Unusable(format!("{STATE} {}", unreadable.why()))),
+                Err(unreadable) => Err(Unavailable::Unusable(format!("{STATE} {}", unreadable.why()))),
             };
         }
-        let key = enrolment.trusted_key().map_err(|error| Lost::Unusable(format!("{error:#}")))?;
+        let key = enrolment.trusted_key().map_err(|error| Unavailable::Unusable(format!("{error:#}")))?;
         files.verified(&key, enrolment)
     }
 
-    pub(super) fn verified(&self, key: &TrustedKey, enrolment: &Enrolment) -> Result<Option<Bundle>, Lost> {
+    pub(super) fn verified(&self, key: &TrustedKey, enrolment: &Enrolment) -> Result<Option<Bundle>, Unavailable> {
         let Some(bytes) = durable::read(&self.folder.join(GOOD))? else { return Ok(None) };
         bundle::verify(&bytes, key, &enrolment.client, &enrolment.device).map(Some).map_err(|error| {
             let why = error.to_string();
-            if error.is_damage() { Lost::Damaged(why) } else { Lost::Unusable(why) }
+            if error.is_damage() { Unavailable::Damaged(why) } else { Unavailable::Unusable(why) }
         })
     }
 

@@ -1,24 +1,24 @@
-//! Bundles as they come from the hub: judged, tried, and kept, rejected or reverted.
+//! Bundles of the hub: checked, tried, and saved, rejected or reverted.
 //!
 //! ```text
 //!             .--------------------- a person says retry -----------------------.
 //!             v                                                                 |
-//! bytes --> judge --> staged --> trial noted --> compile --> decide takes it --> on probation --> passed
+//! bytes --> check --> staged --> trial saved --> compile --> decide takes it --> on probation --> passed
 //!             |         |            |              |         (bundle.good)       |
 //!             |         `------------'---------------- the disk fails: the one before stays, and the bundle comes again
 //!             |                                     |                             |
 //!             `-------------------------------------'--> rejected                 `--> reverted: the one before returns
 //! ```
 //!
-//! Rejected and reverted bundles are remembered by hash, and said to people and to the hub; they are not tried again until another
-//! version comes or a person says retry. A disk that fails is no fault of a bundle: it counts as no trial.
+//! A rejected or reverted bundle is remembered by its hash and reported to people and to the hub. It is tried again only when another
+//! version comes or a person says retry. A failing disk is no fault of a bundle and counts as no trial.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tilth_config::bundle::{Bundle, TrustedKey};
+use tilth_config::bundle::{Bundle, Order, TrustedKey};
 use tilth_config::sha256;
 use tilth_sync::engine::Holding;
 use tokio::sync::oneshot;
@@ -26,7 +26,7 @@ use tracing::{error, info, warn};
 
 use super::active::short;
 use super::apply::Applier;
-use super::bundle::{self, Judged, Rejection, say_ignored};
+use super::bundle::{self, Rejection, say_ignored};
 use super::bundle_files::{BundleFiles, BundleState, OnProbation, RejectedBundle, Reverted, TRIES, Trial};
 use super::compiled::Compiled;
 use super::enrolment::Enrolment;
@@ -36,45 +36,45 @@ use super::status::RunningBundle;
 use crate::clock::Source;
 use crate::findings::Problems;
 
-/// Between two tries to keep a bundle that is in force.
-pub(super) const KEEP_AGAIN: Duration = Duration::from_secs(60);
+/// Interval at which saving a bundle in force is tried again.
+pub(super) const SAVE_AGAIN: Duration = Duration::from_secs(60);
 
 /// A bundle that the hub sent.
 pub(crate) struct Received {
     pub(crate) bytes: Vec<u8>,
     /// The key that must have signed it.
     pub(crate) key: TrustedKey,
-    /// Answered once the bundle is dealt with: what the hub is told from now on, where that is news.
+    /// Answered once the bundle is handled: version and tag for the hub, where they changed.
     pub(crate) answer: oneshot::Sender<Option<Holding>>,
 }
 
-/// Tries the bundles of one hub.
+/// Tries the bundles of the hub.
 #[derive(Debug)]
 pub(crate) struct BundleTrials {
     enrolment: Enrolment,
     source: Source,
     files: BundleFiles,
     state: BundleState,
-    /// Whether that is what the file says: one that cannot be read must not be replaced.
+    /// Whether `state` is the content of its file: a file that cannot be read must not be replaced.
     is_known: bool,
-    /// The bundle in force, where it could not be kept.
-    unkept: Option<Arc<Vec<u8>>>,
+    /// The bundle in force, where it could not be saved.
+    unsaved: Option<Arc<Vec<u8>>>,
 }
 
 impl BundleTrials {
-    /// Of this device, with what is remembered of bundles before; `None` where that cannot be read yet.
+    /// With the content of `bundle.state`; `None` where that cannot be read yet.
     pub(super) fn new(enrolment: Enrolment, source: Source, state: Option<BundleState>) -> BundleTrials {
         let files = BundleFiles::new(&enrolment.data);
         let is_known = state.is_some();
-        BundleTrials { files, enrolment, source, state: state.unwrap_or_default(), is_known, unkept: None }
+        BundleTrials { files, enrolment, source, state: state.unwrap_or_default(), is_known, unsaved: None }
     }
 
-    /// Shows what was rejected, goes on with a probation, and writes down what a start learnt: where the state was lost, the
-    /// last good bundle has the highest version.
+    /// Shows what was rejected, resumes a probation, and saves the highest version: where the state was lost, it is that of the last good
+    /// bundle.
     pub(super) async fn begin(&mut self, applier: &mut Applier) {
         let refused = self.state.refused.clone();
         applier.reporter.status.bundle(|status| status.refused = refused);
-        let highest = applier.active.highest();
+        let highest = applier.active.highest;
         match &self.state.probation {
             Some(OnProbation { failed: Some(reason), .. }) => {
                 let reason = reason.clone();
@@ -91,7 +91,7 @@ impl BundleTrials {
         }
     }
 
-    /// Reads what is remembered, where a start could not.
+    /// Reads `bundle.state`, where the start could not.
     ///
     /// # Errors
     /// In words.
@@ -109,12 +109,12 @@ impl BundleTrials {
         Ok(())
     }
 
-    /// Whether the bundle in force is not on the disk yet.
-    pub(super) fn has_unkept(&self) -> bool {
-        self.unkept.is_some()
+    /// Whether the bundle in force is not saved yet.
+    pub(super) fn has_unsaved(&self) -> bool {
+        self.unsaved.is_some()
     }
 
-    /// Tries a bundle and answers.
+    /// Handles a received bundle and answers.
     pub(super) async fn receive(&mut self, received: Received, applier: &mut Applier) {
         let Received { bytes, key, answer } = received;
         let _ = answer.send(self.take(bytes, key, applier).await);
@@ -122,37 +122,38 @@ impl BundleTrials {
 
     async fn take(&mut self, bytes: Vec<u8>, key: TrustedKey, applier: &mut Applier) -> Option<Holding> {
         if let Err(why) = self.recall(applier).await {
-            say_wait(&format!("a bundle waits: {why}"), applier);
-            return Some(Holding { etag: None, ..applier.active.holding() });
+            return wait(&format!("a bundle waits: {why}"), applier);
         }
         let (hash, trusted) = (hex::encode(sha256(&bytes)), key.id().to_string());
-        // With another key it may be good.
+        // With another signing key the same bytes may be good.
         let is_it = |refused: &RejectedBundle| refused.hash == hash && refused.trusted == trusted;
         if self.state.refused.as_ref().is_some_and(is_it) {
             return None;
         }
-        let of = Of { hash, trusted, bytes: Arc::new(bytes) };
-        let (bytes, enrolment) = (Arc::clone(&of.bytes), self.enrolment.clone());
-        let (running, highest) = (applier.active.version(), applier.active.highest());
-        let judged = on_thread(None, move || bundle::judge(&bytes, &key, &enrolment, running, highest)).await;
-        match judged {
-            Err(rejection) => self.reject(of, rejection, applier).await,
-            Ok(Judged::Running) => None,
-            Ok(Judged::SameContent(bundle)) => self.renumber(*bundle, of, applier).await,
-            Ok(Judged::New(bundle)) => self.attempt(*bundle, of, applier).await,
+        let signed = SignedBytes { hash, trusted, bytes: Arc::new(bytes) };
+        let (bytes, enrolment) = (Arc::clone(&signed.bytes), self.enrolment.clone());
+        let (running, highest) = (applier.active.version(), applier.active.highest);
+        let check = move || bundle::check(&bytes, &key, &enrolment, running, highest);
+        match on_thread(None, check).await {
+            Err(rejection) => self.reject(signed, rejection, applier).await,
+            Ok((bundle, Order::Newer)) => self.attempt(bundle, signed, applier).await,
+            Ok((bundle, Order::SameContent)) => self.renumber(bundle, signed, applier).await,
+            Ok((_, Order::Running | Order::Older)) => None,
         }
     }
 
-    /// From its content on, all is a trial: the agent may not outlive even to read it.
-    async fn attempt(&mut self, bundle: Bundle, of: Of, applier: &mut Applier) -> Option<Holding> {
-        let times = self.state.trial.as_ref().filter(|trial| trial.hash == of.hash).map_or(0, |trial| trial.times);
+    /// Tries a bundle. The trial begins before the content is read, for that may end the agent, too.
+    async fn attempt(&mut self, bundle: Bundle, signed: SignedBytes, applier: &mut Applier) -> Option<Holding> {
+        let times = self.state.trial.as_ref().filter(|trial| trial.hash == signed.hash).map_or(0, |trial| trial.times);
         if times >= TRIES {
             let reason = format!("the agent ended {times} times while applying it");
-            return self.reject(of, Rejection { version: Some(bundle.version), reason }, applier).await;
+            return self.reject(signed, Rejection { version: Some(bundle.version), reason }, applier).await;
         }
-        let trial = Trial { hash: of.hash.clone(), times: times + 1 };
-        if let Err(why) = self.note_trial(trial, Arc::clone(&of.bytes)).await {
-            return Some(wait_for_disk(bundle.version, &why, applier));
+        let trial = Some(Trial { hash: signed.hash.clone(), times: times + 1 });
+        let (bytes, state) = (Arc::clone(&signed.bytes), BundleState { trial, ..self.state.clone() });
+        // A trial counts once the bundle is staged, and before it begins: the agent may end within it.
+        if let Err(why) = self.save(state, move |files| files.stage(&bytes)).await {
+            return wait_for_disk(bundle.version, &why, applier);
         }
         let (version, bundle) = (bundle.version, Arc::new(bundle));
         let (enrolment, source) = (self.enrolment.clone(), self.source);
@@ -160,23 +161,23 @@ impl BundleTrials {
         let compiled =
             on_thread(Some(version), move || bundle::try_compile(&to_read, &enrolment, source, before)).await;
         match compiled {
-            Err(rejection) => self.reject(of, rejection, applier).await,
-            Ok(compiled) => self.apply(bundle, compiled, of, applier).await,
+            Err(rejection) => self.reject(signed, rejection, applier).await,
+            Ok(compiled) => self.apply(bundle, compiled, signed, applier).await,
         }
     }
 
-    async fn reject(&mut self, of: Of, rejection: Rejection, applier: &Applier) -> Option<Holding> {
-        let (Of { hash, trusted, .. }, Rejection { version, reason }) = (of, rejection);
+    async fn reject(&mut self, signed: SignedBytes, rejection: Rejection, applier: &Applier) -> Option<Holding> {
+        let (SignedBytes { hash, trusted, .. }, Rejection { version, reason }) = (signed, rejection);
         let named = version.map_or("a bundle".to_owned(), |version| format!("bundle {version}"));
         let running = applier.active.name();
         error!(target: "sync", "{named} rejected; still running configuration {running}: {reason}");
         applier.reporter.status.rejected(Problems::error(format!("{named}: {reason}")));
-        self.refuse(RejectedBundle { hash, trusted, version, reason, reverted: None }, applier).await;
+        self.remember_rejected(RejectedBundle { hash, trusted, version, reason, reverted: None }, applier).await;
         None
     }
 
-    /// A bundle that is not in force: for the hub, people and the next start.
-    async fn refuse(&mut self, refused: RejectedBundle, applier: &Applier) {
+    /// Reports a bundle that is not in force to the hub and to people, and remembers it.
+    async fn remember_rejected(&mut self, refused: RejectedBundle, applier: &Applier) {
         let RejectedBundle { version, hash, reason, .. } = &refused;
         let running = applier.active.version().map_or(0, |(version, _)| version);
         let body = json!({
@@ -190,18 +191,18 @@ impl BundleTrials {
         self.remember().await;
     }
 
-    /// What runs has another number from now on; nothing starts anew.
-    async fn renumber(&mut self, bundle: Bundle, of: Of, applier: &mut Applier) -> Option<Holding> {
-        let (bytes, mut state) = (of.bytes, self.state.clone());
+    /// The running configuration has another version from now on; nothing restarts.
+    async fn renumber(&mut self, bundle: Bundle, signed: SignedBytes, applier: &mut Applier) -> Option<Holding> {
+        let (bytes, mut state) = (signed.bytes, self.state.clone());
         if let Some(probation) = &mut state.probation {
-            (probation.hash, probation.trusted, probation.version) = (of.hash, of.trusted, bundle.version);
+            (probation.hash, probation.trusted, probation.version) = (signed.hash, signed.trusted, bundle.version);
         }
-        let noted = state.clone();
-        if let Err(why) = self.on_disk(move |files| files.remember(&noted).and_then(|()| files.put_good(&bytes))).await
-        {
-            return Some(wait_for_disk(bundle.version, &why, applier));
+        let saved = state.clone();
+        let save = move |files: &BundleFiles| files.remember(&saved).and_then(|()| files.put_good(&bytes));
+        if let Err(why) = self.on_disk(save).await {
+            return wait_for_disk(bundle.version, &why, applier);
         }
-        (self.state, self.unkept) = (state, None);
+        (self.state, self.unsaved) = (state, None);
         Some(self.follow(Arc::new(bundle), "same-content", applier).await)
     }
 
@@ -209,29 +210,33 @@ impl BundleTrials {
         &mut self,
         bundle: Arc<Bundle>,
         compiled: Compiled,
-        of: Of,
+        signed: SignedBytes,
         applier: &mut Applier,
     ) -> Option<Holding> {
         let expected = applier.expect(&compiled).await;
         let probation = OnProbation {
-            hash: of.hash,
-            trusted: of.trusted,
+            hash: signed.hash,
+            trusted: signed.trusted,
             version: bundle.version,
             content: bundle.hash.to_string(),
             times: 1,
             failed: None,
             sensors: expected.clone(),
         };
-        if let Err(why) = self.note_probation(probation).await {
-            return Some(wait_for_disk(bundle.version, &why, applier));
+        // A bundle that comes while another one is on probation returns to the one before both.
+        let is_first = self.state.probation.is_none();
+        let state = BundleState { probation: Some(probation), ..self.state.clone() };
+        let keep_before = move |files: &BundleFiles| if is_first { files.keep_before() } else { Ok(()) };
+        if let Err(why) = self.save(state, keep_before).await {
+            return wait_for_disk(bundle.version, &why, applier);
         }
         let (summary, is_another) = applier.hand_over(compiled, Some(expected)).await;
-        // The process may end here; the trial is counted.
+        // The process may end here; the trial is already counted.
         applier.taken().await?;
         let (version, kept) = (bundle.version, self.on_disk(BundleFiles::keep_staged).await);
         applier.reporter.in_force(summary, is_another);
         let holding = self.follow(bundle, "applied", applier).await;
-        self.unkept = kept.is_err().then_some(of.bytes);
+        self.unsaved = kept.is_err().then_some(signed.bytes);
         if !is_another {
             self.pass(applier).await;
         }
@@ -241,29 +246,14 @@ impl BundleTrials {
         Some(holding)
     }
 
-    /// Counted before the bundle is tried, for the agent may not outlive it; only once it is staged, for a trial that did
-    /// not take place must not count.
-    async fn note_trial(&mut self, trial: Trial, bytes: Arc<Vec<u8>>) -> Result<(), String> {
-        let state = BundleState { trial: Some(trial), ..self.state.clone() };
-        let noted = state.clone();
-        self.on_disk(move |files| files.stage(&bytes).and_then(|()| files.remember(&noted))).await?;
-        self.state = state;
-        Ok(())
-    }
-
-    /// The probation is on the disk before it begins, and so is the bundle to which to return. A bundle that comes while another one
-    /// is on probation returns to the one before both.
-    async fn note_probation(&mut self, probation: OnProbation) -> Result<(), String> {
-        let is_first = self.state.probation.is_none();
-        let state = BundleState { probation: Some(probation), ..self.state.clone() };
-        let noted = state.clone();
-        let note = move |files: &BundleFiles| {
-            if is_first {
-                files.keep_before()?;
-            }
-            files.remember(&noted)
-        };
-        self.on_disk(note).await?;
+    /// Saves the next state once `first` is done; in memory it changes only then.
+    async fn save(
+        &mut self,
+        state: BundleState,
+        first: impl FnOnce(&BundleFiles) -> io::Result<()> + Send + 'static,
+    ) -> Result<(), String> {
+        let saved = state.clone();
+        self.on_disk(move |files| first(files).and_then(|()| files.remember(&saved))).await?;
         self.state = state;
         Ok(())
     }
@@ -280,7 +270,7 @@ impl BundleTrials {
             info!(target: "sync", "bundle {version} passed its probation");
         }
         self.remember().await;
-        // What is left of the one before is replaced with the next probation.
+        // A copy that cannot be deleted is replaced with the next probation.
         let _ = self.on_disk(BundleFiles::forget_before).await;
     }
 
@@ -301,7 +291,7 @@ impl BundleTrials {
         let (folder, data) = (self.enrolment.folder.clone(), self.enrolment.data.clone());
         let clock = applier.clock.clone();
         let again = tokio::task::spawn_blocking(move || Startup::again(&folder, &data, &clock)).await;
-        let Ok(Some(Startup { compiled, active, lost, .. })) = again else {
+        let Ok(Some(Startup { compiled, active, bundle_unavailable, .. })) = again else {
             error!(target: "sync", "bundle {version} failed its probation and stays in force, for no earlier configuration can be used: {reason}");
             return self.pass(applier).await;
         };
@@ -309,22 +299,19 @@ impl BundleTrials {
         if applier.taken().await.is_none() {
             return;
         }
-        self.unkept = None;
-        let bundle = active.bundle().cloned();
-        let ignored = match &bundle {
-            Some(_) => self.ignored().await,
-            None => Vec::new(),
-        };
+        self.unsaved = None;
+        let bundle = active.bundle.clone();
+        let ignored = self.ignored().await;
         applier.reporter.status.bundle(|status| match &bundle {
             Some(bundle) => status.follows(bundle.as_ref().into(), ignored),
-            None => status.returns_to_files(lost),
+            None => status.returns_to_files(bundle_unavailable),
         });
         applier.active.set_bundle(bundle);
         applier.reporter.in_force(summary, is_another);
         self.note_reverted(reason, applier).await;
     }
 
-    /// A bundle failed its probation, and what was in force before is so again.
+    /// Reports a bundle that failed its probation, after the configuration before it returned.
     async fn note_reverted(&mut self, reason: &str, applier: &mut Applier) {
         applier.end_probation();
         let Some(OnProbation { hash, trusted, version, content, .. }) = self.state.probation.take() else { return };
@@ -333,7 +320,8 @@ impl BundleTrials {
         error!(target: "sync", "bundle {version} reverted, {now} is in force again: {reason}");
         let reason = format!("reverted: {reason}");
         let reverted = Some(Reverted { content });
-        self.refuse(RejectedBundle { hash, trusted, version: Some(version), reason, reverted }, applier).await;
+        self.remember_rejected(RejectedBundle { hash, trusted, version: Some(version), reason, reverted }, applier)
+            .await;
         applier.active.recall(&self.state);
     }
 
@@ -364,18 +352,18 @@ impl BundleTrials {
         tokio::task::spawn_blocking(move || bundle::ignored(&folder)).await.unwrap_or_default()
     }
 
-    /// Until then a start begins with the bundle before, which the hub replaces as soon as it is reached.
-    pub(super) async fn keep_again(&mut self, applier: &Applier) {
-        let Some(bytes) = self.unkept.clone() else { return };
+    /// Tries to save the bundle in force again. Until then a start runs the bundle before, until the hub is reached.
+    pub(super) async fn save_again(&mut self, applier: &Applier) {
+        let Some(bytes) = self.unsaved.clone() else { return };
         if self.on_disk(move |files| files.put_good(&bytes)).await.is_ok() {
-            self.unkept = None;
+            self.unsaved = None;
             applier.reporter.status.bundle(|status| status.waits = None);
             info!(target: "sync", "running bundle saved");
             self.remember().await;
         }
     }
 
-    /// A bundle is in force: for people, the hub and the next start.
+    /// Reports a bundle in force to people and to the hub, and remembers it.
     async fn follow(&mut self, bundle: Arc<Bundle>, outcome: &str, applier: &mut Applier) -> Holding {
         let (version, hash) = (bundle.version, bundle.hash.to_string());
         applier.active.set_bundle(Some(bundle));
@@ -389,7 +377,7 @@ impl BundleTrials {
             status.refused = None;
         });
         let probation = self.state.probation.take();
-        self.state = BundleState { highest: applier.active.highest(), probation, ..BundleState::default() };
+        self.state = BundleState { highest: applier.active.highest, probation, ..BundleState::default() };
         self.remember().await;
         applier.active.recall(&self.state);
         applier.active.holding()
@@ -402,7 +390,7 @@ impl BundleTrials {
         }
     }
 
-    /// A disk that hangs holds up a thread of its own, not decide.
+    /// Runs work on the disk on a thread of its own: a disk that hangs must not block decide.
     async fn on_disk(&self, what: impl FnOnce(&BundleFiles) -> io::Result<()> + Send + 'static) -> Result<(), String> {
         let files = self.files.clone();
         let done = tokio::task::spawn_blocking(move || what(&files)).await;
@@ -410,22 +398,27 @@ impl BundleTrials {
     }
 }
 
-/// A bundle on its way.
-struct Of {
-    /// SHA-256 of its bytes.
+/// Bytes of a received bundle.
+struct SignedBytes {
+    /// SHA-256 of the bytes.
     hash: String,
-    /// Id of the key that must have signed it.
+    /// Id of the key that must have signed them.
     trusted: String,
     bytes: Arc<Vec<u8>>,
 }
 
-/// Not rejected: the bundle comes again with the next pull, which no tag keeps from bringing it.
-fn wait_for_disk(version: u64, why: &str, applier: &Applier) -> Holding {
-    say_wait(&format!("bundle {version} waits: saving it failed, will retry: {why}"), applier);
-    Holding { etag: None, ..applier.active.holding() }
+/// A bundle that cannot be saved waits.
+fn wait_for_disk(version: u64, why: &str, applier: &Applier) -> Option<Holding> {
+    wait(&format!("bundle {version} waits: saving it failed, will retry: {why}"), applier)
 }
 
-/// A disk may be full for weeks: once for each reason.
+/// A bundle waits and is not rejected: without the tag the hub sends it again with the next pull.
+fn wait(why: &str, applier: &Applier) -> Option<Holding> {
+    say_wait(why, applier);
+    Some(Holding { etag: None, ..applier.active.holding() })
+}
+
+/// Shows why a bundle waits; logged once for each reason, for a disk may be full for weeks.
 fn say_wait(why: &str, applier: &Applier) {
     let before = applier.reporter.status.bundle(|status| status.waits.replace(why.to_owned()));
     if before.as_deref() != Some(why) {
@@ -433,7 +426,7 @@ fn say_wait(why: &str, applier: &Applier) {
     }
 }
 
-/// Runs what takes its time on a thread of its own.
+/// Runs a slow check on a thread of its own.
 async fn on_thread<T: Send + 'static>(
     version: Option<u64>,
     what: impl FnOnce() -> Result<T, Rejection> + Send + 'static,

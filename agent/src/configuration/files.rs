@@ -13,47 +13,47 @@ use tracing::warn;
 use super::apply::Applier;
 use super::bundle::{self, ignored, say_ignored};
 use super::compiled::Compiled;
-use super::patience::{self, Patience, QUIET, Running, Verdict, taken_out};
+use super::debounce::{self, Compared, Debounce, Decision, QUIET, removed_from_files};
 use crate::findings::Problems;
 
-/// Upper limit of names in the message about what a change takes away; the rest is counted.
-const NAMED: usize = 5;
+/// Upper limit of removals in the message; the rest is counted.
+const MAX_NAMED: usize = 5;
 
-/// What a change of files is compared with, and since when it waits.
+/// Changes of files: what they are compared with, and the change that waits.
 pub(crate) struct FileChanges {
     folder: PathBuf,
     files: Files,
     plan: Arc<Plan>,
-    patience: Patience,
-    /// When the files changed last.
+    debounce: Debounce,
+    /// Last change of the files.
     changed: Instant,
-    /// When a change that waits is looked at again.
+    /// When the waiting change is checked again.
     due: Option<Instant>,
-    /// What the change that waits was last said to take away.
-    said: Vec<String>,
+    /// Removals of the waiting change that the log already names.
+    logged: Vec<String>,
 }
 
 impl FileChanges {
-    /// Of an agent in which these files and this plan are in force.
+    /// With these files and this plan in force.
     pub(super) fn new(folder: PathBuf, files: Files, plan: Arc<Plan>) -> FileChanges {
         FileChanges {
             folder,
             files,
             plan,
-            patience: Patience::default(),
+            debounce: Debounce::default(),
             changed: Instant::now(),
             due: None,
-            said: Vec::new(),
+            logged: Vec::new(),
         }
     }
 
-    /// The files changed at this instant.
+    /// Handles a change of the files at this instant.
     pub(super) async fn changed(&mut self, at: Instant, applier: &mut Applier) {
         self.changed = at;
         self.look(applier).await;
     }
 
-    /// Waits until a change that waits is to be looked at again; for ever where none does.
+    /// Waits until the waiting change is due; forever where there is none.
     pub(super) async fn due(&self) {
         match self.due {
             Some(due) => tokio::time::sleep_until(due.into()).await,
@@ -61,10 +61,10 @@ impl FileChanges {
         }
     }
 
-    /// Reads the folder.
+    /// Reads the folder: applies it, rejects it or waits.
     pub(super) async fn look(&mut self, applier: &mut Applier) {
         self.due = None;
-        let (folder, bundle) = (self.folder.clone(), applier.active.bundle().cloned());
+        let (folder, bundle) = (self.folder.clone(), applier.active.bundle.clone());
         let is_bundle = bundle.is_some();
         let read = tokio::task::spawn_blocking(move || read(&folder, bundle.as_deref())).await;
         let compiled = match read {
@@ -72,41 +72,41 @@ impl FileChanges {
             Ok(Err(problems)) => return applier.reject(problems).await,
             Err(_) => return applier.reject(Problems::error("the check of the files failed".to_owned())).await,
         };
-        let gone = self.taken_away(&compiled, is_bundle);
-        match self.patience.judge(Instant::now(), self.changed, !gone.is_empty()) {
-            Verdict::Wait(due) => {
+        let removed = self.removals(&compiled, is_bundle);
+        match self.debounce.decide(Instant::now(), self.changed, !removed.is_empty()) {
+            Decision::Wait(due) => {
                 self.due = Some(due);
-                self.say_waits(gone, applier).await;
+                self.say_waits(removed, applier).await;
             }
-            Verdict::Apply => self.apply(compiled, applier).await,
+            Decision::Apply => self.apply(compiled, applier).await,
         }
     }
 
-    /// What a configuration takes away from the one in force. A bundle is whole by its signature, and what it takes away it
-    /// means to: there only `agent.toml` can be unfinished.
-    fn taken_away(&self, compiled: &Compiled, is_bundle: bool) -> Vec<String> {
+    /// What a configuration removes from the one in force. A bundle is whole by its signature, so under it only `agent.toml` can be
+    /// unfinished.
+    fn removals(&self, compiled: &Compiled, is_bundle: bool) -> Vec<String> {
         let files = &compiled.summary.files;
         if is_bundle {
-            return taken_out(&self.files, files);
+            return removed_from_files(&self.files, files);
         }
-        let before = Running { files: &self.files, plan: &self.plan };
-        patience::taken_away(&before, &Running { files, plan: &compiled.configured.plan })
+        let before = Compared { files: &self.files, plan: &self.plan };
+        debounce::removals(&before, &Compared { files, plan: &compiled.configured.plan })
     }
 
-    /// Once for each list of what goes.
-    async fn say_waits(&mut self, gone: Vec<String>, applier: &Applier) {
-        if self.said == gone {
+    /// Logs a waiting change, once for each list of removals.
+    async fn say_waits(&mut self, removed: Vec<String>, applier: &Applier) {
+        if self.logged == removed {
             return;
         }
-        let more = gone.len().saturating_sub(NAMED);
+        let more = removed.len().saturating_sub(MAX_NAMED);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let named = gone[..gone.len().min(NAMED)].join(", ");
+        let named = removed[..removed.len().min(MAX_NAMED)].join(", ");
         warn!(
             "the changed configuration removes {named}{more}; it takes effect after {} s without further changes",
             QUIET.as_secs()
         );
-        applier.diagnose(json!({ "state": "waiting", "takes_away": gone })).await;
-        self.said = gone;
+        applier.diagnose(json!({ "state": "waiting", "takes_away": removed })).await;
+        self.logged = removed;
     }
 
     async fn apply(&mut self, compiled: Compiled, applier: &mut Applier) {
@@ -122,7 +122,7 @@ impl FileChanges {
     }
 }
 
-/// The configuration as its files are now. Under a bundle `agent.toml` is read anew, and `config.d` means nothing.
+/// Reads the current files. Under a bundle only `agent.toml` counts, and `config.d` is ignored.
 ///
 /// # Errors
 /// Every problem, in words.

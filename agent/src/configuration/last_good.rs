@@ -1,9 +1,7 @@
-//! The configuration that was last in force from files, for a start at which the files in the folder have errors: nobody may be
-//! there to read them.
+//! The last good configuration: a fallback for a start at which the files in the folder have errors and no person is there to read them.
 //!
-//! `config.good` in the data folder, JSON: the files with their names and texts, the names of all that was in force, and the
-//! SHA-256 of that. A thread of its own writes it after the configuration has taken effect; a configuration that the disk does
-//! not take is in force all the same.
+//! `config.good` in the data folder is JSON: the files with their names and texts, the inventory of what was in force, and the SHA-256 of
+//! that. A thread writes it after the configuration has taken effect, and tries again where the disk refuses.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,28 +18,29 @@ use crate::store::put_aside;
 
 const NAME: &str = "config.good";
 
-/// Between two tries to write what the disk did not take, and two looks at whether what it took is still there.
+/// Between two tries to save, and between two checks that the file is still there.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// What is kept.
+/// Content of `config.good`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct LastGood {
     /// What was last in force from files.
     pub(super) files: Files,
-    /// All that was last in force, wherever it was from.
-    pub(super) has: Inventory,
+    /// What was last in force, from files or a bundle.
+    #[serde(rename = "has")]
+    pub(super) inventory: Inventory,
 }
 
 impl LastGood {
-    /// This, and where it has no files that are merged those of before.
+    /// This one; where it has no files of `config.d`, with those of the one before.
     fn over(self, before: LastGood) -> LastGood {
         LastGood { files: self.files.over(before.files), ..self }
     }
 
-    /// What was last in force; `None` where there never was anything.
+    /// Reads it; `None` where there is no file.
     ///
     /// # Errors
-    /// Why that is not known any more.
+    /// [`Unreadable`] when the file is damaged or cannot be read.
     pub(super) fn read(data: &Path) -> Result<Option<LastGood>, Unreadable> {
         let Some(bytes) = durable::read(&data.join(NAME))? else { return Ok(None) };
         durable::unseal(&bytes).map(Some)
@@ -55,7 +54,7 @@ impl LastGood {
         put_aside(&data.join(NAME), mark).map_err(|error| error.to_string())
     }
 
-    /// Writes it; returns what is in the file then.
+    /// Writes it; returns the content of the file.
     fn write(self, data: &Path) -> io::Result<LastGood> {
         let before = LastGood::read(data);
         if let Ok(Some(before)) = &before
@@ -63,38 +62,38 @@ impl LastGood {
         {
             return Ok(before.clone());
         }
-        // Without the files of before there is still `agent.toml` to keep.
+        // Where the file before cannot be read, `agent.toml` is still saved.
         let good = self.over(before.ok().flatten().unwrap_or_default());
         durable::write(data, NAME, &durable::seal(&good)?)?;
         Ok(good)
     }
 }
 
-/// Hands what is in force to the thread that keeps it.
+/// Hands the configuration in force to the thread that saves it.
 #[derive(Debug)]
-pub(crate) struct Keeper {
-    /// What the disk does not have yet.
+pub(crate) struct LastGoodWriter {
+    /// Content that is not saved yet.
     waiting: Arc<Mutex<Option<LastGood>>>,
     touch: SyncSender<()>,
 }
 
-impl Keeper {
-    /// Starts its thread, which ends with the keeper.
-    pub(super) fn start(data: &Path) -> io::Result<Keeper> {
+impl LastGoodWriter {
+    /// Starts the thread, which ends with this handle.
+    pub(super) fn start(data: &Path) -> io::Result<LastGoodWriter> {
         let (touch, touched) = sync_channel(1);
         let waiting = Arc::<Mutex<Option<LastGood>>>::default();
         let (data, to_write) = (data.to_owned(), Arc::clone(&waiting));
-        std::thread::Builder::new().name("keeper".to_owned()).spawn(move || keep(&data, &to_write, &touched))?;
-        Ok(Keeper { waiting, touch })
+        std::thread::Builder::new().name("last-good".to_owned()).spawn(move || keep(&data, &to_write, &touched))?;
+        Ok(LastGoodWriter { waiting, touch })
     }
 
-    /// Keeps what is in force now.
-    pub(super) fn keep(&self, good: LastGood) {
+    /// Saves the configuration that is in force now.
+    pub(super) fn save(&self, good: LastGood) {
         let mut waiting = lock(&self.waiting);
         let before = waiting.take().unwrap_or_default();
         *waiting = Some(good.over(before));
         drop(waiting);
-        // One touch that was not noticed yet says as much as many.
+        // A full channel already wakes the thread.
         let _ = self.touch.try_send(());
     }
 }
@@ -111,7 +110,7 @@ fn keep(data: &Path, waiting: &Mutex<Option<LastGood>>, touched: &Receiver<()>) 
             return;
         }
         let new = lock(waiting).take();
-        // Somebody deleted the file, or the folder with it.
+        // A person deleted the file, or the folder with it.
         let gone = kept.as_ref().filter(|_| !data.join(NAME).exists()).cloned();
         let Some(good) = new.or(gone) else { continue };
         match good.clone().write(data) {
@@ -122,7 +121,7 @@ fn keep(data: &Path, waiting: &Mutex<Option<LastGood>>, touched: &Receiver<()>) 
                 (kept, failed) = (Some(there), false);
             }
             Err(error) => {
-                // A disk may be full for weeks: once.
+                // Logged once: a disk may be full for weeks.
                 if !failed {
                     warn!(target: "config.good", "configuration applied; saving the fallback copy failed ({error}), will retry");
                 }

@@ -1,40 +1,40 @@
-//! What is done whenever a configuration comes into force, wherever it is from: it is kept, and people are told.
+//! Reports each configuration that comes into force to the log and to `status`, and has it saved.
 
-use tilth_config::{Document, Files, Hub, Inventory, InventoryChange, Loaded, Site};
+use tilth_config::{Document, Files, Hub, Inventory, Loaded, Site};
 use tilth_core::local::Local;
 use tracing::info;
 
 use super::active::short;
-use super::last_good::{Keeper, LastGood};
+use super::last_good::{LastGood, LastGoodWriter};
 use super::status::ConfigStatus;
 use crate::findings::Problems;
 
-/// Tells of configurations and keeps them.
+/// Reports configurations and has them saved.
 #[derive(Debug)]
 pub(crate) struct ConfigReporter {
     pub(super) status: ConfigStatus,
-    keeper: Keeper,
-    /// The `agent.toml` of the start.
-    began: Site,
-    /// What the configuration in force has, or the one before it.
-    had: Option<Inventory>,
-    /// The text of `agent.toml` that is in force.
+    last_good: LastGoodWriter,
+    /// `agent.toml` at the start of the agent.
+    at_start: Site,
+    /// Inventory of the configuration in force, or of the one before the start.
+    inventory: Option<Inventory>,
+    /// Text of the `agent.toml` in force.
     site: Option<Document>,
 }
 
-/// What is told and kept of a configuration.
+/// What is reported and saved of a configuration.
 #[derive(Debug)]
 pub(crate) struct ConfigSummary {
-    /// Names the configuration.
+    /// Hash that names the configuration.
     hash: String,
-    /// The files of which it is made.
+    /// The files it was read from.
     pub(super) files: Files,
-    has: Inventory,
-    /// What `agent.toml` says.
+    inventory: Inventory,
+    /// Content of `agent.toml`.
     pub(super) site: Site,
-    /// The clock by which people read times.
+    /// Time zone of the times that people read.
     local: Local,
-    /// What is wrong with the files in the folder, where the configuration is made of those of before.
+    /// Problems of the current files, where the last good ones run in their place.
     pub(super) rejected: Problems,
 }
 
@@ -43,80 +43,81 @@ impl ConfigSummary {
     pub(super) fn of(hash: String, files: Files, loaded: &Loaded) -> ConfigSummary {
         let site = loaded.site.clone().unwrap_or_default();
         let local = loaded.plan.as_ref().map_or(Local::UTC, |plan| plan.local().clone());
-        ConfigSummary { hash, files, has: Inventory::of(loaded), site, local, rejected: Problems::default() }
+        ConfigSummary { hash, files, inventory: Inventory::of(loaded), site, local, rejected: Problems::default() }
     }
 }
 
 impl ConfigReporter {
-    /// Of an agent in which nothing is in force yet.
-    pub(super) fn new(status: ConfigStatus, keeper: Keeper) -> ConfigReporter {
-        ConfigReporter { status, keeper, began: Site::default(), had: None, site: None }
+    /// Before any configuration is in force.
+    pub(super) fn new(status: ConfigStatus, last_good: LastGoodWriter) -> ConfigReporter {
+        ConfigReporter { status, last_good, at_start: Site::default(), inventory: None, site: None }
     }
 
-    /// The first configuration is in force; `had` is what was in force before the start, where that is known.
-    pub(super) fn begin(&mut self, summary: ConfigSummary, had: Option<Inventory>) {
-        (self.began, self.had) = (summary.site.clone(), had);
-        self.say_entered(&summary);
+    /// The first configuration is in force; `previous` is the inventory before the start, where that is known.
+    pub(super) fn begin(&mut self, summary: ConfigSummary, previous: Option<Inventory>) {
+        (self.at_start, self.inventory) = (summary.site.clone(), previous);
+        self.say_change(&summary);
         self.in_force(summary, false);
     }
 
-    /// A configuration is in force. `is_another` says that it is not the one of before.
+    /// A configuration is in force; `is_another` where it is not the one before.
     pub(super) fn in_force(&mut self, summary: ConfigSummary, is_another: bool) {
         if is_another {
-            self.say_entered(&summary);
+            self.say_change(&summary);
         }
-        let ConfigSummary { hash, files, has, site, rejected, .. } = summary;
+        let ConfigSummary { hash, files, inventory, site, rejected, .. } = summary;
         self.site = files.site();
-        self.keeper.keep(LastGood { files, has });
-        let is_rejected = !rejected.lines.is_empty();
+        self.last_good.save(LastGood { files, inventory });
+        let is_rejected = !rejected.is_empty();
         if self.status.rejected(rejected) && !is_rejected && !is_another {
             info!("configuration {} is still in force: the rejected files are corrected", short(&hash));
         }
-        let later = later(&self.began, &site);
-        if self.status.later(&later)
-            && let Some(line) = said_later(&later)
+        let keys = changed_start_keys(&self.at_start, &site);
+        if self.status.restart_needed(&keys)
+            && let Some(line) = restart_needed(&keys)
         {
             info!("{line}");
         }
     }
 
-    /// The `agent.toml` that is in force.
+    /// Text of the `agent.toml` in force.
     pub(super) fn site(&self) -> Option<Document> {
         self.site.clone()
     }
 
-    /// Says what the configuration has, after what there was before.
-    fn say_entered(&mut self, summary: &ConfigSummary) {
-        let ConfigSummary { hash, has, local, .. } = summary;
-        let entered: InventoryChange = has.change_from(self.had.as_ref());
-        self.had = Some(has.clone());
-        info!("configuration {} is in force: {entered}", short(hash));
-        self.status.entered(hash, entered, local.clone());
+    /// Logs what the configuration has and what is gone since the one before.
+    fn say_change(&mut self, summary: &ConfigSummary) {
+        let ConfigSummary { hash, inventory, local, .. } = summary;
+        let change = inventory.change_from(self.inventory.as_ref());
+        self.inventory = Some(inventory.clone());
+        info!("configuration {} is in force: {change}", short(hash));
+        self.status.applied(hash, change, local.clone());
     }
 }
 
-/// The keys of `agent.toml` that are read at the start only, and are others now.
-fn later(began: &Site, now: &Site) -> Vec<&'static str> {
+/// Keys of `agent.toml` that are read at the start only and have changed since.
+fn changed_start_keys(at_start: &Site, now: &Site) -> Vec<&'static str> {
     let device = |site: &Site| site.device.as_ref().map(|device| device.id.clone());
     let client = |site: &Site| site.device.as_ref().and_then(|device| device.client.clone());
-    let mut keys = vec![("device.id", device(began) != device(now)), ("device.client", client(began) != client(now))];
+    let mut keys =
+        vec![("device.id", device(at_start) != device(now)), ("device.client", client(at_start) != client(now))];
     let clock = |site: &Site| site.device.as_ref().map(|device| device.clock);
-    keys.push(("device.clock", clock(began) != clock(now)));
-    match (&began.hub, &now.hub) {
-        (Some(began), Some(now)) => {
-            let Hub { url, ca, signing_key, key_file } = began;
+    keys.push(("device.clock", clock(at_start) != clock(now)));
+    match (&at_start.hub, &now.hub) {
+        (Some(at_start), Some(now)) => {
+            let Hub { url, ca, signing_key, key_file } = at_start;
             keys.push(("hub.url", *url != now.url));
             keys.push(("hub.ca", *ca != now.ca));
             keys.push(("hub.signing_key", *signing_key != now.signing_key));
             keys.push(("hub.key_file", *key_file != now.key_file));
         }
-        (began, now) => keys.push(("hub", began.is_some() != now.is_some())),
+        (at_start, now) => keys.push(("hub", at_start.is_some() != now.is_some())),
     }
     keys.into_iter().filter(|(_, is_another)| *is_another).map(|(key, _)| key).collect()
 }
 
 /// Changed keys of `agent.toml` that a running agent does not apply, in words; `None` where there is none.
-pub(crate) fn said_later(keys: &[impl AsRef<str>]) -> Option<String> {
+pub(crate) fn restart_needed(keys: &[impl AsRef<str>]) -> Option<String> {
     let keys: Vec<&str> = keys.iter().map(AsRef::as_ref).collect();
     (!keys.is_empty()).then(|| format!("agent.toml: {} changed; restart the agent to apply", keys.join(", ")))
 }

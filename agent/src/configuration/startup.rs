@@ -1,4 +1,4 @@
-//! What the agent begins with: the candidates are read, `choose` chooses, and what was chosen is said and compiled.
+//! What the agent starts with: reads the candidates, lets `choose` decide, logs the choice and compiles it.
 
 mod choose;
 
@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tilth_config::bundle::Bundle;
-use tilth_config::{Diagnostic, Document, Files, Inventory, Level, Loaded, Purpose, Site, load_documents};
+use tilth_config::{Document, Inventory, Level, Loaded, Purpose, load_documents};
 use tracing::{error, info, warn};
 
 use super::active::ActiveConfig;
 use super::bundle::{self, ignored, is_new, say_ignored};
-use super::bundle_files::{BundleFiles, BundleState, Lost};
+use super::bundle_files::{BundleFiles, BundleState, Unavailable};
 use super::compiled::Compiled;
 use super::enrolment::Enrolment;
 use super::file_stamps::FileStamps;
@@ -21,81 +21,82 @@ use crate::clock::Clock;
 use crate::durable::Unreadable;
 use crate::findings::Problems;
 use crate::output::{counted, tell};
-use choose::{Candidate, Fit, From};
+use choose::{BundleFit, Candidate, Generation};
 
-pub(super) use choose::{Choice, choose};
+pub(super) use choose::{Choice, Source, choose};
 
-/// What the agent begins with.
+/// What the agent starts with.
 pub(crate) struct Startup {
     pub(crate) compiled: Compiled,
-    /// None on a farm without a hub.
+    /// `None` on a farm without a hub.
     pub(crate) enrolment: Option<Enrolment>,
     pub(super) active: ActiveConfig,
-    /// What is remembered of bundles; `None` where that cannot be read yet.
+    /// Content of `bundle.state`; `None` while that cannot be read.
     pub(super) state: Option<BundleState>,
-    /// Why what was remembered of bundles is gone, or cannot be read.
-    pub(super) forgotten: Option<String>,
-    /// Why it is not the last good bundle, where there was one.
-    pub(super) lost: Option<String>,
-    /// What was in force before, where that is known.
-    pub(super) had: Option<Inventory>,
-    /// The stamps of the files before they were read.
+    /// Why `bundle.state` was lost or cannot be read, in words.
+    pub(super) state_unreadable: Option<String>,
+    /// Why the last good bundle is not in force, and what is, in words; `None` where it is, or there is none.
+    pub(super) bundle_unavailable: Option<String>,
+    /// What the configuration before the start had, where that is known.
+    pub(super) previous: Option<Inventory>,
+    /// Stamps of the files, taken before they were read.
     pub(super) stamps: FileStamps,
 }
 
-/// `agent.toml` and `config.d` of one time, and what the last good bundle comes to with that `agent.toml`.
-pub(super) struct Written {
+/// One generation of `agent.toml` and `config.d`, and what the last good bundle comes to with that `agent.toml`.
+pub(super) struct ConfigSet {
     pub(super) loaded: Loaded,
     site: Option<Document>,
-    /// None where `agent.toml` has errors.
+    /// `None` where `agent.toml` has errors or names no hub.
     pub(super) enrolment: Option<Enrolment>,
-    pub(super) bundle: LastBundle,
+    pub(super) bundle: LastGoodBundle,
     is_new: bool,
 }
 
 /// The last good bundle, with one `agent.toml`.
-pub(super) enum LastBundle {
+pub(super) enum LastGoodBundle {
     /// There never was one, or there is no hub.
     None,
-    Fits(Box<(Bundle, Loaded)>),
-    /// The bundle has errors with this `agent.toml`.
-    Unfit(u64, Box<Loaded>),
-    Lost(Lost),
+    Usable(Box<(Bundle, Loaded)>),
+    /// The bundle of this version has errors with this `agent.toml`.
+    Incompatible(u64, Box<Loaded>),
+    Unavailable(Unavailable),
 }
 
-impl Written {
-    /// As the files are now.
-    pub(super) fn read(folder: &Path, data: &Path, purpose: Purpose) -> Written {
-        Written::of(tilth_config::load(folder, purpose), bundle::site(folder), folder, data, purpose)
+impl ConfigSet {
+    /// The current files.
+    pub(super) fn read(folder: &Path, data: &Path, purpose: Purpose) -> ConfigSet {
+        ConfigSet::of(tilth_config::load(folder, purpose), bundle::site(folder), folder, data, purpose)
     }
 
-    fn of(loaded: Loaded, site: Option<Document>, folder: &Path, data: &Path, purpose: Purpose) -> Written {
-        let is_broken = errors(&loaded).any(|error| error.file == "agent.toml");
-        let of_site = |site: &Site| Enrolment::of(site, folder, data);
-        let enrolment = loaded.site.as_ref().filter(|_| !is_broken).and_then(of_site);
+    fn of(loaded: Loaded, site: Option<Document>, folder: &Path, data: &Path, purpose: Purpose) -> ConfigSet {
+        let is_broken =
+            loaded.diagnostics.iter().any(|found| found.level == Level::Error && found.file == "agent.toml");
+        let site_if_whole = loaded.site.as_ref().filter(|_| !is_broken);
+        let enrolment = site_if_whole.and_then(|site| Enrolment::of(site, folder, data));
         let bundle = match enrolment.as_ref().map_or(Ok(None), BundleFiles::good) {
-            Ok(None) => LastBundle::None,
+            Ok(None) => LastGoodBundle::None,
             Ok(Some(bundle)) => {
                 let compiled = bundle::compile(&bundle, site.clone(), purpose);
                 if compiled.has_errors() {
-                    LastBundle::Unfit(bundle.version, Box::new(compiled))
+                    LastGoodBundle::Incompatible(bundle.version, Box::new(compiled))
                 } else {
-                    LastBundle::Fits(Box::new((bundle, compiled)))
+                    LastGoodBundle::Usable(Box::new((bundle, compiled)))
                 }
             }
-            Err(lost) => LastBundle::Lost(lost),
+            Err(unavailable) => LastGoodBundle::Unavailable(unavailable),
         };
-        Written { is_new: is_new(&loaded, folder), loaded, site, enrolment, bundle }
+        ConfigSet { is_new: is_new(&loaded, folder), loaded, site, enrolment, bundle }
     }
 
     pub(super) fn candidate(&self) -> Candidate {
         Candidate {
             files: !self.loaded.has_errors(),
             bundle: match self.bundle {
-                LastBundle::None => Fit::None,
-                LastBundle::Fits(_) => Fit::Fits,
-                LastBundle::Unfit(..) => Fit::Unfit,
-                LastBundle::Lost(_) => Fit::Lost,
+                LastGoodBundle::None => BundleFit::None,
+                LastGoodBundle::Usable(_) => BundleFit::Usable,
+                LastGoodBundle::Incompatible(..) => BundleFit::Incompatible,
+                LastGoodBundle::Unavailable(_) => BundleFit::Unavailable,
             },
             enrolled: self.enrolment.is_some(),
             is_new: self.is_new,
@@ -110,235 +111,205 @@ impl Written {
 impl Startup {
     /// Whether a file shows that the agent ran with this data folder before.
     pub(crate) fn has_run(&self, data: &Path) -> bool {
-        self.had.is_some() || BundleFiles::new(data).has_good()
+        self.previous.is_some() || BundleFiles::new(data).has_good()
     }
 
-    /// `None` where what a person wrote has errors, and nothing else ever was in force; the errors are said.
+    /// Chooses what to start with. `None` where the files have errors and there was never a good configuration; the log has the errors.
     pub(crate) fn read(folder: &Path, data: &Path, clock: &Clock) -> Option<Startup> {
-        let start = Start { folder, data, clock, had: None, stamps: watch::stamps(folder) };
-        let recalled = start.recall();
-        start.choose().map(|startup| startup.with(recalled))
+        let start = Start { folder, data, clock };
+        let (state, state_unreadable) = start.bundle_state();
+        let mut startup = start.choose()?;
+        state.iter().for_each(|state| startup.active.recall(state));
+        Some(Startup { state, state_unreadable, ..startup })
     }
 
-    /// What is in force again once a bundle has failed its probation, as a start would choose it.
+    /// Chooses what returns once a bundle has failed its probation, as a start would.
     pub(super) fn again(folder: &Path, data: &Path, clock: &Clock) -> Option<Startup> {
-        Start { folder, data, clock, had: None, stamps: watch::stamps(folder) }.choose()
-    }
-
-    /// What is remembered of bundles.
-    fn with(mut self, (state, forgotten): (Option<BundleState>, Option<String>)) -> Startup {
-        state.iter().for_each(|state| self.active.recall(state));
-        Startup { state, forgotten, ..self }
+        Start { folder, data, clock }.choose()
     }
 }
 
-/// A start that has chosen nothing yet.
+/// The folders from which a start chooses.
+#[derive(Clone, Copy)]
 struct Start<'a> {
     folder: &'a Path,
     data: &'a Path,
     clock: &'a Clock,
-    had: Option<Inventory>,
-    stamps: FileStamps,
 }
 
 impl Start<'_> {
-    fn choose(mut self) -> Option<Startup> {
-        let now = Written::read(self.folder, self.data, Purpose::Run);
-        let (files, had) = self.last_good().map(|LastGood { files, has }| (files, has)).unzip();
-        self.had = had;
-        let before = files.filter(|_| !now.candidate().is_sound()).map(|files| self.written(&files));
-        let choice = choose(now.candidate(), before.as_ref().map(Written::candidate));
-        self.by(choice, now, before)
-    }
-
-    fn by(self, choice: Choice, now: Written, before: Option<Written>) -> Option<Startup> {
-        match (choice, before) {
-            (Choice::Bundle(From::Now), _) => self.by_bundle(now, Problems::default()),
-            (Choice::Bundle(From::Before), Some(before)) => {
-                let rejected = self.rejected(&now, &before);
-                self.by_bundle(before, rejected)
+    fn choose(self) -> Option<Startup> {
+        let stamps = watch::stamps(self.folder);
+        let current = ConfigSet::read(self.folder, self.data, Purpose::Run);
+        let (files, previous) = self.last_good().map(|LastGood { files, inventory }| (files, inventory)).unzip();
+        let last_good = files.filter(|_| !current.candidate().is_sound()).map(|files| {
+            let loaded = load_documents(files.documents(), Purpose::Run);
+            ConfigSet::of(loaded, files.site(), self.folder, self.data, Purpose::Run)
+        });
+        let choice = choose(current.candidate(), last_good.as_ref().map(ConfigSet::candidate));
+        let Choice::Run(source, generation) = choice else {
+            self.say_rejected(&current, last_good.as_ref());
+            return None;
+        };
+        let unavailable = match source {
+            Source::Bundle => None,
+            Source::Files | Source::Nothing => self.why_no_bundle(&current, last_good.as_ref()),
+        };
+        let (chosen, rejected) = match (generation, last_good) {
+            (Generation::LastGood, Some(last_good)) => {
+                let rejected = self.why_rejected(source, &current, &last_good);
+                (last_good, rejected)
             }
-            (Choice::Files(From::Now), before) => {
-                let lost = self.lost(&now, before.as_ref());
-                self.by_files(now, lost, Problems::default())
-            }
-            (Choice::Files(From::Before), Some(before)) => {
-                let lost = self.lost(&now, Some(&before));
-                self.by_files(before, lost, now.problems())
-            }
-            (Choice::Wait(From::Now), before) => {
-                let lost = self.lost(&now, before.as_ref());
-                self.by_nothing(now, lost, Problems::default())
-            }
-            (Choice::Wait(From::Before), Some(before)) => {
-                let lost = self.lost(&now, Some(&before));
-                self.by_nothing(before, lost, now.problems())
-            }
-            (_, before) => {
-                let lost = self.lost(&now, before.as_ref());
-                lost.into_iter().for_each(|lost| warn!("{lost}"));
-                if let Some(before) = before {
-                    error!("the last good configuration cannot be used any more:");
-                    before.problems().lines.iter().for_each(tell);
-                }
-                now.problems().lines.iter().for_each(tell);
-                None
-            }
-        }
-    }
-
-    fn by_bundle(self, written: Written, rejected: Problems) -> Option<Startup> {
-        let LastBundle::Fits(fits) = written.bundle else { return None };
-        let (bundle, loaded) = *fits;
-        info!("the hub's bundle {} is in force", bundle.version);
-        say_ignored(&ignored(self.folder));
-        let compiled = Compiled::of_bundle(loaded)?.instead_of(rejected);
-        self.begin(compiled, written.enrolment, Some(Arc::new(bundle)), None)
-    }
-
-    fn by_files(self, written: Written, lost: Option<String>, rejected: Problems) -> Option<Startup> {
-        let instead = if rejected.lines.is_empty() { "config.d" } else { "the last good config.d" };
-        let lost = say_lost(lost, &format!("{instead} is in force until the hub sends the next bundle"));
-        if rejected.lines.is_empty() {
-            written.problems().lines.iter().for_each(tell);
-        }
-        let compiled = Compiled::of_files(written.loaded)?.instead_of(rejected);
-        self.begin(compiled, written.enrolment, None, lost)
-    }
-
-    /// The hub can still mend it, so this is no reason to end.
-    fn by_nothing(self, written: Written, lost: Option<String>, rejected: Problems) -> Option<Startup> {
-        match (&lost, rejected.lines.is_empty()) {
-            (None, true) => {
-                warn!("no configuration yet: waiting for the hub's first bundle, no sensor is watched until then");
-            }
-            (None, false) => warn!("no sensor is watched until the hub sends a bundle or the files are corrected"),
-            (Some(_), _) => {}
-        }
-        let lost = say_lost(
-            lost,
-            "config.d cannot be used: no sensor is watched until it is corrected or the hub sends the next bundle",
-        );
-        if lost.is_some() && rejected.lines.is_empty() {
-            written.problems().lines.iter().for_each(tell);
-        }
-        let compiled = Compiled::of_bundle(written.loaded.watching_nothing())?.instead_of(rejected);
-        self.begin(compiled, written.enrolment, None, lost)
-    }
-
-    fn begin(
-        self,
-        compiled: Compiled,
-        enrolment: Option<Enrolment>,
-        bundle: Option<Arc<Bundle>>,
-        lost: Option<String>,
-    ) -> Option<Startup> {
+            (_, _) => (current, Problems::default()),
+        };
+        let bundle_unavailable = say_instead(source, unavailable, &chosen, !rejected.is_empty());
+        let (compiled, bundle) = self.compile(source, chosen.loaded, chosen.bundle);
+        let compiled = compiled?.instead_of(rejected);
         let active = ActiveConfig::new(bundle, compiled.configured.hash.clone(), compiled.sensors());
-        let rejected = &compiled.summary.rejected;
-        if !rejected.lines.is_empty() {
-            let folder = self.folder.display();
-            let (errors, running) = (counted(rejected.errors, "error"), active.name());
+        self.say_last_good(&compiled.summary.rejected, active.name());
+        let (enrolment, state, state_unreadable) = (chosen.enrolment, None, None);
+        Some(Startup { compiled, enrolment, active, state, state_unreadable, bundle_unavailable, previous, stamps })
+    }
+
+    fn compile(
+        self,
+        source: Source,
+        loaded: Loaded,
+        bundle: LastGoodBundle,
+    ) -> (Option<Compiled>, Option<Arc<Bundle>>) {
+        match (source, bundle) {
+            (Source::Bundle, LastGoodBundle::Usable(usable)) => {
+                let (bundle, loaded) = *usable;
+                info!("the hub's bundle {} is in force", bundle.version);
+                say_ignored(&ignored(self.folder));
+                (Compiled::of_bundle(loaded), Some(Arc::new(bundle)))
+            }
+            (Source::Bundle | Source::Files, _) => (Compiled::of_files(loaded), None),
+            (Source::Nothing, _) => (Compiled::of_bundle(loaded.watching_nothing()), None),
+        }
+    }
+
+    /// Logs that the agent runs the last good configuration, and why not the current one.
+    fn say_last_good(self, rejected: &Problems, running: &str) {
+        if !rejected.is_empty() {
+            let (folder, errors) = (self.folder.display(), counted(rejected.errors, "error"));
             error!("configuration in {folder} rejected ({errors}); running the last good configuration {running}:");
             rejected.lines.iter().for_each(tell);
         }
-        let Start { had, stamps, .. } = self;
-        Some(Startup { compiled, enrolment, active, state: None, forgotten: None, lost, had, stamps })
     }
 
-    /// What is remembered of bundles, and what is to be said of that. A damaged file is put aside and all of it begins anew; a
+    /// Logs that no configuration can be used.
+    fn say_rejected(self, current: &ConfigSet, last_good: Option<&ConfigSet>) {
+        self.why_no_bundle(current, last_good).iter().for_each(|why| warn!("{why}"));
+        if let Some(last_good) = last_good {
+            error!("the last good configuration cannot be used any more:");
+            last_good.problems().lines.iter().for_each(tell);
+        }
+        current.problems().lines.iter().for_each(tell);
+    }
+
+    /// Content of `bundle.state`, and why it was lost or cannot be read. A damaged file is moved aside and its content starts empty; a
     /// file that cannot be read now may be read later, and is not replaced before.
-    fn recall(&self) -> (Option<BundleState>, Option<String>) {
+    fn bundle_state(self) -> (Option<BundleState>, Option<String>) {
         let files = BundleFiles::new(self.data);
-        let unread = match files.state() {
+        let unreadable = match files.state() {
             Ok(mut state) => {
                 files.resume_probation(&mut state);
                 return (Some(state), None);
             }
-            Err(unread) => unread,
+            Err(unreadable) => unreadable,
         };
-        let (state, effect) = match unread {
+        let (state, effect) = match unreadable {
             Unreadable::Damaged(_) => (
                 Some(BundleState::default()),
                 "which bundles were rejected is lost; versions below the last good one are still rejected",
             ),
             Unreadable::Unusable(_) => (None, "no bundle is applied until the file can be read"),
         };
-        let fate = self.fate("bundle.state", &unread.into(), |mark| files.put_state_aside(mark));
-        let said = format!("{fate}; {effect}");
+        let why = self.describe("bundle.state", &unreadable.into(), |mark| files.put_state_aside(mark));
+        let said = format!("{why}; {effect}");
         warn!("{said}");
         (state, Some(said))
     }
 
-    /// What was in force from files before. A damaged file is put aside.
-    fn last_good(&self) -> Option<LastGood> {
-        let unread = match LastGood::read(self.data) {
-            Ok(good) => return good,
-            Err(unread) => Lost::from(unread),
-        };
-        let put_aside = |mark: &str| LastGood::put_aside(self.data, mark);
-        warn!("{}", self.fate("config.good", &unread, put_aside));
-        None
+    /// Content of `config.good`. A damaged file is moved aside.
+    fn last_good(self) -> Option<LastGood> {
+        LastGood::read(self.data).unwrap_or_else(|unreadable| {
+            let put_aside = |mark: &str| LastGood::put_aside(self.data, mark);
+            warn!("{}", self.describe("config.good", &unreadable.into(), put_aside));
+            None
+        })
     }
 
-    fn written(&self, files: &Files) -> Written {
-        let loaded = load_documents(files.documents(), Purpose::Run);
-        Written::of(loaded, files.site(), self.folder, self.data, Purpose::Run)
-    }
-
-    /// Why the files as they are now are not those that a bundle is in force with.
-    fn rejected(&self, now: &Written, before: &Written) -> Problems {
-        match (&now.bundle, &before.bundle) {
-            (LastBundle::Unfit(_, loaded), _) => Problems::of(loaded),
-            (LastBundle::Lost(lost), _) => {
-                let mut problems = now.problems();
-                problems.lines.insert(0, format!("with the current agent.toml {}", self.said(lost)));
+    /// Why the last good configuration runs in place of the current one.
+    fn why_rejected(self, source: Source, current: &ConfigSet, last_good: &ConfigSet) -> Problems {
+        match (&current.bundle, &last_good.bundle) {
+            _ if source != Source::Bundle => current.problems(),
+            (LastGoodBundle::Incompatible(_, loaded), _) => Problems::of(loaded),
+            (LastGoodBundle::Unavailable(why), _) => {
+                let mut problems = current.problems();
+                problems.lines.insert(0, format!("with the current agent.toml {}", self.describe_bundle(why)));
                 problems
             }
-            (_, LastBundle::Fits(fits)) => Problems::of(&bundle::compile(&fits.0, now.site.clone(), Purpose::Run)),
-            _ => now.problems(),
+            (_, LastGoodBundle::Usable(usable)) => {
+                Problems::of(&bundle::compile(&usable.0, current.site.clone(), Purpose::Run))
+            }
+            _ => current.problems(),
         }
     }
 
     /// Why the last good bundle is not in force, where there is one.
-    fn lost(&self, now: &Written, before: Option<&Written>) -> Option<String> {
-        let of = |written: &Written| match &written.bundle {
-            LastBundle::None | LastBundle::Fits(_) => None,
-            LastBundle::Unfit(version, loaded) => {
+    fn why_no_bundle(self, current: &ConfigSet, last_good: Option<&ConfigSet>) -> Option<String> {
+        let why = |set: &ConfigSet| match &set.bundle {
+            LastGoodBundle::None | LastGoodBundle::Usable(_) => None,
+            LastGoodBundle::Incompatible(version, loaded) => {
                 let problems = Problems::of(loaded).lines.join("; ");
                 Some(format!("{BUNDLE} cannot be used: version {version} has errors: {problems}"))
             }
-            LastBundle::Lost(lost) => Some(self.said(lost)),
+            LastGoodBundle::Unavailable(why) => Some(self.describe_bundle(why)),
         };
-        of(now).or_else(|| before.and_then(of))
+        why(current).or_else(|| last_good.and_then(why))
     }
 
-    fn said(&self, lost: &Lost) -> String {
-        self.fate(BUNDLE, lost, |mark| BundleFiles::new(self.data).put_good_aside(mark))
+    fn describe_bundle(self, why: &Unavailable) -> String {
+        self.describe(BUNDLE, why, |mark| BundleFiles::new(self.data).put_good_aside(mark))
     }
 
-    /// A damaged file is put aside, since the next good one would take its place; a whole one is of use again once it fits.
-    fn fate(&self, what: &str, lost: &Lost, put_aside: impl FnOnce(&str) -> Result<PathBuf, String>) -> String {
-        let why = match lost {
-            Lost::Gone => return format!("{what} is missing"),
-            Lost::Reverted => return "the hub's bundle was reverted, and there is no earlier one".to_owned(),
-            Lost::Unusable(why) => return format!("{what} cannot be used: {why}"),
-            Lost::Damaged(why) => why,
-        };
+    /// Why a file cannot be used, in words. A damaged one is moved aside, since the next good one takes its place; a whole one stays.
+    fn describe(
+        self,
+        what: &str,
+        why: &Unavailable,
+        put_aside: impl FnOnce(&str) -> Result<PathBuf, String>,
+    ) -> String {
+        let Unavailable::Damaged(damage) = why else { return format!("{what} {why}") };
         match put_aside(&self.clock.mark()) {
-            Ok(to) => format!("{what} is damaged ({why}); moved to {}", to.display()),
-            Err(stuck) => format!("{what} is damaged ({why}); moving it aside failed: {stuck}"),
+            Ok(to) => format!("{what} is damaged ({damage}); moved to {}", to.display()),
+            Err(error) => format!("{what} is damaged ({damage}); moving it aside failed: {error}"),
         }
     }
 }
 
 const BUNDLE: &str = "the last good bundle";
 
-fn say_lost(lost: Option<String>, instead: &str) -> Option<String> {
-    let why = format!("{}; {instead}", lost?);
-    warn!("{why}");
-    Some(why)
-}
-
-fn errors(loaded: &Loaded) -> impl Iterator<Item = &Diagnostic> {
-    loaded.diagnostics.iter().filter(|diagnostic| diagnostic.level == Level::Error)
+/// Logs what runs in place of the last good bundle; returns it with why the bundle does not.
+fn say_instead(source: Source, unavailable: Option<String>, chosen: &ConfigSet, is_rejected: bool) -> Option<String> {
+    let instead = match (source, is_rejected) {
+        (Source::Files, true) => "the last good config.d is in force until the hub sends the next bundle",
+        (Source::Bundle | Source::Files, _) => "config.d is in force until the hub sends the next bundle",
+        (Source::Nothing, _) => {
+            "config.d cannot be used: no sensor is watched until it is corrected or the hub sends the next bundle"
+        }
+    };
+    let said = unavailable.map(|why| format!("{why}; {instead}"));
+    match &said {
+        Some(said) => warn!("{said}"),
+        None if source != Source::Nothing => {}
+        None if is_rejected => warn!("no sensor is watched until the hub sends a bundle or the files are corrected"),
+        None => warn!("no configuration yet: waiting for the hub's first bundle, no sensor is watched until then"),
+    }
+    if !is_rejected && (source == Source::Files || said.is_some()) {
+        chosen.problems().lines.iter().for_each(tell);
+    }
+    said
 }

@@ -1,4 +1,4 @@
-//! What the agent says of its configuration, for `status`.
+//! Status of the configuration, for `tilth-agent status` and the API.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,57 +13,57 @@ use super::bundle_files::RejectedBundle;
 use crate::clock::Clock;
 use crate::findings::Problems;
 
-/// A handle; clones are the same. Held only to copy something in or out.
+/// Handle of the status; clones share it. Locked only to copy something in or out.
 #[derive(Debug, Clone)]
 pub(crate) struct ConfigStatus {
     clock: Clock,
-    shown: Arc<Mutex<Shown>>,
+    shown: Arc<Mutex<StatusSnapshot>>,
 }
 
-/// The configuration in force, and what else came.
+/// Copy of the status.
 #[derive(Debug, Clone)]
-pub(crate) struct Shown {
-    /// Names the configuration in force.
+pub(crate) struct StatusSnapshot {
+    /// Hash that names the configuration in force.
     pub(crate) hash: String,
-    /// When it came into force.
+    /// When the configuration came into force.
     pub(crate) since: Option<WallTime>,
-    /// What it has, and what is gone.
-    pub(crate) entered: InventoryChange,
-    /// The clock by which people read times.
+    /// Its inventory, and what is gone since the one before.
+    pub(crate) change: InventoryChange,
+    /// Time zone of the times that people read.
     pub(super) local: Local,
-    /// The configuration that is in the folder and not in force.
+    /// The configuration in the folder, where it is rejected.
     pub(crate) rejected: Option<Rejected>,
-    /// Sensors that are not good any more since it came into force from files, in words.
+    /// Sensors that are not good since the configuration came into force from files, in words.
     pub(crate) warning: Option<String>,
-    /// Keys of `agent.toml` that are taken up at the next start.
-    pub(crate) later: Vec<&'static str>,
-    /// The hub's part.
+    /// Changed keys of `agent.toml` that need a restart.
+    pub(crate) restart_keys: Vec<&'static str>,
+    /// Status of the hub's bundles.
     pub(crate) bundle: BundleStatus,
 }
 
-/// A configuration that is not in force.
+/// A rejected configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct Rejected {
     pub(crate) at: Option<WallTime>,
     pub(crate) problems: Problems,
 }
 
-/// What the hub configured.
+/// Status of the hub's bundles.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct BundleStatus {
     /// The bundle in force.
     pub(super) bundle: Option<RunningBundle>,
     /// Why the last good bundle is not in force, and what is.
     pub(super) lost: Option<String>,
-    /// Why what was remembered of bundles is gone, or cannot be read.
+    /// Why `bundle.state` was lost or cannot be read.
     pub(super) forgotten: Option<String>,
     /// Sensors that must be good again before the bundle in force has passed its probation; `None` once it has.
     pub(super) probation: Option<Vec<SensorId>>,
     /// The last bundle that was rejected.
     pub(super) refused: Option<RejectedBundle>,
-    /// Why a bundle that came is not in force, or not kept, yet.
+    /// Why a received bundle is not applied, or not saved, yet.
     pub(super) waits: Option<String>,
-    /// Files that a bundle makes void.
+    /// Files of `config.d` that are ignored because of the bundle.
     pub(super) ignored: Vec<String>,
 }
 
@@ -81,7 +81,7 @@ impl From<&Bundle> for RunningBundle {
 }
 
 impl BundleStatus {
-    /// This bundle is in force, and makes these files void.
+    /// This bundle is in force, and these files are ignored.
     pub(super) fn follows(&mut self, bundle: RunningBundle, ignored: Vec<String>) {
         (self.bundle, self.ignored) = (Some(bundle), ignored);
         (self.lost, self.waits) = (None, None);
@@ -94,70 +94,70 @@ impl BundleStatus {
 }
 
 impl ConfigStatus {
-    /// Of an agent that begins with this configuration; `local` is the clock of its farm.
+    /// At the start with this configuration; `local` is the farm's time zone.
     pub(crate) fn new(clock: Clock, hash: String, local: Local) -> ConfigStatus {
-        let shown = Shown {
+        let shown = StatusSnapshot {
             hash,
             since: clock.now().1,
-            entered: InventoryChange::default(),
+            change: InventoryChange::default(),
             local,
             rejected: None,
             warning: None,
-            later: Vec::new(),
+            restart_keys: Vec::new(),
             bundle: BundleStatus::default(),
         };
         ConfigStatus { clock, shown: Arc::new(Mutex::new(shown)) }
     }
 
-    /// A copy of all of it.
-    pub(crate) fn shown(&self) -> Shown {
+    /// Copies the status.
+    pub(crate) fn shown(&self) -> StatusSnapshot {
         self.lock().clone()
     }
 
-    /// The clock by which people read times.
+    /// Time zone of the times that people read.
     pub(crate) fn local(&self) -> Local {
         self.lock().local.clone()
     }
 
     /// Another configuration is in force from now on.
-    pub(super) fn entered(&self, hash: &str, entered: InventoryChange, local: Local) {
+    pub(super) fn applied(&self, hash: &str, change: InventoryChange, local: Local) {
         let mut shown = self.lock();
         hash.clone_into(&mut shown.hash);
-        (shown.since, shown.entered, shown.local) = (self.clock.now().1, entered, local);
+        (shown.since, shown.change, shown.local) = (self.clock.now().1, change, local);
         shown.warning = None;
     }
 
-    /// The clock of the farm.
+    /// Clock of the agent.
     pub(super) fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    /// Sensors are not good any more since the configuration changed.
+    /// Sensors are not good since the configuration changed.
     pub(super) fn warn(&self, said: String) {
         self.lock().warning = Some(said);
     }
 
-    /// The configuration in the folder is rejected. Says whether one was before.
+    /// The configuration in the folder is rejected; where there are no problems, it is not. Returns whether one was before.
     pub(super) fn rejected(&self, problems: Problems) -> bool {
-        let rejected = Some(problems).filter(|problems| !problems.lines.is_empty());
+        let rejected = Some(problems).filter(|problems| !problems.is_empty());
         let rejected = rejected.map(|problems| Rejected { at: self.clock.now().1, problems });
         std::mem::replace(&mut self.lock().rejected, rejected).is_some()
     }
 
-    /// Keys of `agent.toml` that are taken up at the next start. Says whether that is news.
-    pub(super) fn later(&self, keys: &[&'static str]) -> bool {
+    /// These keys of `agent.toml` need a restart. Returns whether that is news.
+    pub(super) fn restart_needed(&self, keys: &[&'static str]) -> bool {
         let mut shown = self.lock();
-        let is_news = shown.later != keys;
-        keys.clone_into(&mut shown.later);
+        let is_news = shown.restart_keys != keys;
+        keys.clone_into(&mut shown.restart_keys);
         is_news
     }
 
-    /// Changes the hub's part.
+    /// Changes the status of bundles.
     pub(super) fn bundle<T>(&self, change: impl FnOnce(&mut BundleStatus) -> T) -> T {
         change(&mut self.lock().bundle)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Shown> {
+    fn lock(&self) -> MutexGuard<'_, StatusSnapshot> {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

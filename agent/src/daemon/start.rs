@@ -19,7 +19,7 @@ use crate::api::{self, ApiState, Limits};
 use crate::checkpoint;
 use crate::cli;
 use crate::clock::{Clock, Source};
-use crate::configuration::{ConfigStatus, Configuration, Enrolment, Received, Retry, Startup, Surroundings};
+use crate::configuration::{self, ConfigStatus, Configuration, Enrolment, Received, Retry, Startup};
 use crate::decide::{self, Command, Handles, Live, RestoredState, StoreReplaced};
 use crate::health::SharedMarks;
 use crate::notify;
@@ -77,7 +77,7 @@ impl Tasks {
         let sensors = counted(compiled.feeds.len() as u64, "sensor");
         info!("watching {sensors} as {}", base.device);
         let (changed_sources, sources) = mpsc::channel(1);
-        let around = Surroundings {
+        let context = configuration::Context {
             folder: &wanted.config.folder,
             data: &wanted.data,
             source: wanted.clock,
@@ -86,8 +86,8 @@ impl Tasks {
             commands: base.commands.clone(),
             sources: changed_sources,
         };
-        let restored = Configuration::begin(startup, around).await;
-        let (configuration, configured, first_sources) = restored.context("threads of the configuration")?;
+        let begun = Configuration::begin(startup, context).await;
+        let (configuration, configured, first_sources) = begun.context("threads of the configuration")?;
         let (bundles, received) = mpsc::channel(1);
         let (retries, retried) = mpsc::channel(1);
         let (notify, notices) = mpsc::channel(notify::COMMANDS);

@@ -5,7 +5,7 @@ use tilth_core::id::Id;
 use super::times::Times;
 use super::{bus, channel, for_long, line, of, span, store, sync, until, with_counts};
 use crate::api::rows::{ClockState, ConfigState, ScheduleRow, SilenceRow, StatusRow};
-use crate::configuration::{said_later, short};
+use crate::configuration::{restart_needed, short};
 use crate::output::counted;
 
 /// Upper limit of silences shown in a status.
@@ -78,7 +78,7 @@ fn config(config: &ConfigState, times: &Times) -> Vec<String> {
     let hash = short(&config.hash);
     let since = times.minute(config.since.as_ref()).map_or(String::new(), |since| format!(" since {since}"));
     let mut lines = vec![format!("{hash}, in force{since}: {}", config.entered)];
-    lines.extend(said_later(&config.later));
+    lines.extend(restart_needed(&config.later));
     lines.extend(config.warning.clone());
     if let Some(refused) = &config.refused {
         let at = times.minute(refused.at.as_ref()).map_or(String::new(), |at| format!(" at {at}"));

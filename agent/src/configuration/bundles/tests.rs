@@ -17,7 +17,7 @@ use tilth_core::time::WallTime;
 use tokio::sync::mpsc;
 
 use super::super::active::ActiveConfig;
-use super::super::last_good::Keeper;
+use super::super::last_good::LastGoodWriter;
 use super::super::probation::SensorConfig;
 use super::super::reporter::ConfigReporter;
 use super::super::status::ConfigStatus;
@@ -106,7 +106,7 @@ fn bench_of(folder: PathBuf, state: Option<BundleState>) -> Bench {
     let (bus, health) = (HealthHandle::default(), SharedMarks::new(clock.clone()));
     bus.lock().state = State::Up;
     health.buses(vec![Bus { id: id("gateway"), port: "p".to_owned(), health: bus.clone() }]);
-    if let Some(bundle) = active.bundle() {
+    if let Some(bundle) = &active.bundle {
         status.bundle(|status| status.follows(bundle.as_ref().into(), Vec::new()));
     }
     let (to_decide, commands) = mpsc::channel(64);
@@ -114,8 +114,8 @@ fn bench_of(folder: PathBuf, state: Option<BundleState>) -> Bench {
     let (bundles, received) = mpsc::channel(64);
     let (changed, changes) = mpsc::channel(1);
     // No folder, for its thread may still write when a test removes that.
-    let keeper = Keeper::start(&folder.join("nowhere")).unwrap();
-    let reporter = ConfigReporter::new(status.clone(), keeper);
+    let last_good = LastGoodWriter::start(&folder.join("nowhere")).unwrap();
+    let reporter = ConfigReporter::new(status.clone(), last_good);
     let configuration = Configuration {
         applier: Applier {
             active,
@@ -467,7 +467,7 @@ fn a_bundle_in_force_is_kept_once_the_disk_takes_it() {
         assert!(shown["waits"].as_str().is_some_and(|said| said.starts_with("bundle 1 applied; saving it failed")));
         fs::remove_dir(&good).unwrap();
         tokio::time::pause();
-        tokio::time::sleep(KEEP_AGAIN * 2).await;
+        tokio::time::sleep(SAVE_AGAIN * 2).await;
         assert_eq!(bench.good().as_deref(), Some(&*one));
         assert_eq!(bench.shown()["waits"], Value::Null);
         fs::remove_dir_all(&bench.folder).unwrap();

@@ -1,130 +1,145 @@
-//! What a start begins with, of all that there is. Pure.
+//! Chooses what the agent starts with. Pure.
 //!
 //! ```text
-//! the last good bundle, with agent.toml as it is now
-//!   |- there is none, or it is lost --> agent.toml and config.d as they are now
-//!   `- these have errors, or do not go with it
-//!        |- the last good bundle, with the agent.toml that was in force before
-//!        |- agent.toml and config.d that were in force before
-//!        |- nothing, until the hub sends something
-//!        `- no hub either, or nothing ever was in force: rejected
+//! the last good bundle, with the current agent.toml
+//!   |- there is none, or it is unavailable --> current agent.toml and config.d
+//!   `- these have errors, or do not fit the bundle
+//!        |- the last good bundle, with the last good agent.toml
+//!        |- last good agent.toml and config.d
+//!        |- nothing, until the hub sends a bundle
+//!        `- no hub either, or there was never a good configuration: rejected
 //! ```
 
-/// What the configuration of one time offers.
+/// What one generation of the configuration offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Candidate {
     /// `agent.toml` and `config.d` have no errors.
     pub(super) files: bool,
     /// The last good bundle, with this `agent.toml`.
-    pub(super) bundle: Fit,
+    pub(super) bundle: BundleFit,
     /// `agent.toml` has no errors and names a hub.
     pub(super) enrolled: bool,
     /// No file says what to watch, and nothing else is wrong: a new device that waits for its hub.
     pub(super) is_new: bool,
 }
 
-/// How a bundle goes with an `agent.toml`.
+/// How the last good bundle fits an `agent.toml`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fit {
+pub(super) enum BundleFit {
     /// There never was a bundle, or there is no hub.
     None,
-    Fits,
+    Usable,
     /// The bundle is whole and has errors with this `agent.toml`.
-    Unfit,
-    /// The bundle is damaged, gone, or its key is.
-    Lost,
+    Incompatible,
+    /// The bundle is damaged or missing, or the hub's key is.
+    Unavailable,
 }
 
-/// A configuration of two times.
+/// Generation of a configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum From {
-    /// As the files are now.
-    Now,
-    /// As the files were when they were last in force.
-    Before,
+pub(crate) enum Generation {
+    /// The files as they are now.
+    Current,
+    /// The files as they were when they were last in force.
+    LastGood,
 }
 
-/// What a start begins with.
+/// Where the sensors and rules come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    Bundle,
+    Files,
+    /// No sensor is watched until the hub that `agent.toml` names sends a bundle.
+    Nothing,
+}
+
+/// What the agent starts with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Choice {
-    /// The last good bundle, with this `agent.toml`.
-    Bundle(From),
-    /// These files.
-    Files(From),
-    /// The agent waits, and watches no sensor, until the hub that this `agent.toml` names sends a configuration.
-    Wait(From),
-    /// There is nothing to begin with.
+    Run(Source, Generation),
+    /// No candidate can be used.
     Reject,
 }
 
 impl Candidate {
     /// Whether no other candidate is needed.
     pub(super) fn is_sound(self) -> bool {
-        self.bundle == Fit::Fits || self.files && self.bundle != Fit::Unfit
+        self.bundle == BundleFit::Usable || self.files && self.bundle != BundleFit::Incompatible
+    }
+
+    fn has_lost_bundle(self) -> bool {
+        matches!(self.bundle, BundleFit::Incompatible | BundleFit::Unavailable)
     }
 }
 
-/// Chooses what to begin with.
-pub(crate) fn choose(now: Candidate, before: Option<Candidate>) -> Choice {
-    match (now, before) {
-        (now, _) if now.bundle == Fit::Fits => Choice::Bundle(From::Now),
-        (now, _) if now.is_sound() => Choice::Files(From::Now),
-        (_, Some(before)) if before.bundle == Fit::Fits => Choice::Bundle(From::Before),
-        (now, _) if now.files => Choice::Files(From::Now),
-        (_, Some(before)) if before.files => Choice::Files(From::Before),
-        (now, before) if now.enrolled && (now.is_new || is_lost(now) || before.is_some_and(is_lost)) => {
-            Choice::Wait(From::Now)
+/// Chooses what to start with.
+pub(crate) fn choose(current: Candidate, last_good: Option<Candidate>) -> Choice {
+    use Generation::{Current, LastGood};
+    use Source::{Bundle, Files, Nothing};
+    match (current, last_good) {
+        (current, _) if current.bundle == BundleFit::Usable => Choice::Run(Bundle, Current),
+        (current, _) if current.is_sound() => Choice::Run(Files, Current),
+        (_, Some(last_good)) if last_good.bundle == BundleFit::Usable => Choice::Run(Bundle, LastGood),
+        (current, _) if current.files => Choice::Run(Files, Current),
+        (_, Some(last_good)) if last_good.files => Choice::Run(Files, LastGood),
+        (current, last_good)
+            if current.enrolled
+                && (current.is_new
+                    || current.has_lost_bundle()
+                    || last_good.is_some_and(Candidate::has_lost_bundle)) =>
+        {
+            Choice::Run(Nothing, Current)
         }
-        (now, Some(before)) if !now.enrolled && before.enrolled => Choice::Wait(From::Before),
+        (current, Some(last_good)) if !current.enrolled && last_good.enrolled => Choice::Run(Nothing, LastGood),
         _ => Choice::Reject,
     }
 }
 
-fn is_lost(candidate: Candidate) -> bool {
-    matches!(candidate.bundle, Fit::Unfit | Fit::Lost)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::Generation::{Current, LastGood};
+    use super::Source::{Bundle, Files, Nothing};
     use super::*;
 
-    const GOOD: Candidate = Candidate { files: true, bundle: Fit::None, enrolled: false, is_new: false };
+    const GOOD: Candidate = Candidate { files: true, bundle: BundleFit::None, enrolled: false, is_new: false };
     const BAD: Candidate = Candidate { files: false, ..GOOD };
 
-    const fn hub(candidate: Candidate, bundle: Fit) -> Candidate {
+    const fn hub(candidate: Candidate, bundle: BundleFit) -> Candidate {
         Candidate { bundle, enrolled: true, ..candidate }
     }
 
     #[test]
     fn a_start_watches_by_the_best_that_there_is() {
-        let new = Candidate { is_new: true, ..hub(BAD, Fit::None) };
-        for (now, before, expected) in [
+        let new = Candidate { is_new: true, ..hub(BAD, BundleFit::None) };
+        let (usable, incompatible) = (BundleFit::Usable, BundleFit::Incompatible);
+        let unavailable = BundleFit::Unavailable;
+        for (current, last_good, expected) in [
             // No hub.
-            (GOOD, None, Choice::Files(From::Now)),
-            (GOOD, Some(GOOD), Choice::Files(From::Now)),
+            (GOOD, None, Choice::Run(Files, Current)),
+            (GOOD, Some(GOOD), Choice::Run(Files, Current)),
             (BAD, None, Choice::Reject),
             (BAD, Some(BAD), Choice::Reject),
-            (BAD, Some(GOOD), Choice::Files(From::Before)),
-            // A bundle that fits wins over any files, good or bad.
-            (hub(GOOD, Fit::Fits), Some(GOOD), Choice::Bundle(From::Now)),
-            (hub(BAD, Fit::Fits), None, Choice::Bundle(From::Now)),
-            // A bundle that agent.toml no longer fits, or that a broken agent.toml leads nowhere.
-            (hub(GOOD, Fit::Unfit), Some(hub(BAD, Fit::Fits)), Choice::Bundle(From::Before)),
-            (hub(GOOD, Fit::Unfit), Some(hub(GOOD, Fit::Unfit)), Choice::Files(From::Now)),
-            (hub(GOOD, Fit::Unfit), None, Choice::Files(From::Now)),
-            (BAD, Some(hub(BAD, Fit::Fits)), Choice::Bundle(From::Before)),
-            // A bundle that is lost.
-            (hub(GOOD, Fit::Lost), Some(hub(GOOD, Fit::Lost)), Choice::Files(From::Now)),
-            (hub(BAD, Fit::Lost), Some(hub(GOOD, Fit::Lost)), Choice::Files(From::Before)),
-            (hub(BAD, Fit::Lost), Some(hub(BAD, Fit::Lost)), Choice::Wait(From::Now)),
-            (hub(BAD, Fit::Lost), None, Choice::Wait(From::Now)),
-            (BAD, Some(hub(BAD, Fit::Lost)), Choice::Wait(From::Before)),
+            (BAD, Some(GOOD), Choice::Run(Files, LastGood)),
+            // A usable bundle wins over any files, good or bad.
+            (hub(GOOD, usable), Some(GOOD), Choice::Run(Bundle, Current)),
+            (hub(BAD, usable), None, Choice::Run(Bundle, Current)),
+            // A bundle that no longer fits agent.toml, or that a broken agent.toml leads nowhere.
+            (hub(GOOD, incompatible), Some(hub(BAD, usable)), Choice::Run(Bundle, LastGood)),
+            (hub(GOOD, incompatible), Some(hub(GOOD, incompatible)), Choice::Run(Files, Current)),
+            (hub(GOOD, incompatible), None, Choice::Run(Files, Current)),
+            (BAD, Some(hub(BAD, usable)), Choice::Run(Bundle, LastGood)),
+            // A bundle that is unavailable.
+            (hub(GOOD, unavailable), Some(hub(GOOD, unavailable)), Choice::Run(Files, Current)),
+            (hub(BAD, unavailable), Some(hub(GOOD, unavailable)), Choice::Run(Files, LastGood)),
+            (hub(BAD, unavailable), Some(hub(BAD, unavailable)), Choice::Run(Nothing, Current)),
+            (hub(BAD, unavailable), None, Choice::Run(Nothing, Current)),
+            (BAD, Some(hub(BAD, unavailable)), Choice::Run(Nothing, LastGood)),
             // Before the hub sent anything.
-            (new, None, Choice::Wait(From::Now)),
-            (hub(BAD, Fit::None), None, Choice::Reject),
-            (BAD, Some(new), Choice::Wait(From::Before)),
+            (new, None, Choice::Run(Nothing, Current)),
+            (hub(BAD, BundleFit::None), None, Choice::Reject),
+            (BAD, Some(new), Choice::Run(Nothing, LastGood)),
         ] {
-            assert_eq!(choose(now, before), expected, "{now:?}, before {before:?}");
+            assert_eq!(choose(current, last_good), expected, "{current:?}, last good {last_good:?}");
         }
     }
 }

@@ -1,0 +1,96 @@
+//! Debounce of file changes: a change takes effect at once, unless it removes something. Pure.
+//!
+//! A file that is written in two pieces, emptied for a moment or moved aside looks like one from which rules were removed. So a change
+//! that removes something waits until the files have not changed for [`QUIET`].
+
+use std::time::{Duration, Instant};
+
+use tilth_config::Files;
+use tilth_core::plan::Plan;
+
+/// Time without a change after which files count as complete.
+pub(super) const QUIET: Duration = Duration::from_secs(10);
+
+/// Longest wait: files that keep changing take effect after it.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// A change that waits, or none.
+#[derive(Debug, Default)]
+pub(super) struct Debounce {
+    /// When the first of the changes was noticed.
+    since: Option<Instant>,
+}
+
+/// What to do with a changed configuration.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    Apply,
+    /// Check again at this instant, or with the next change.
+    Wait(Instant),
+}
+
+impl Debounce {
+    /// `changed` is when the files changed last.
+    pub(super) fn decide(&mut self, now: Instant, changed: Instant, removes: bool) -> Decision {
+        if removes {
+            let since = *self.since.get_or_insert(changed);
+            let due = (changed + QUIET).min(since + LONGEST);
+            if now < due {
+                return Decision::Wait(due);
+            }
+        }
+        self.since = None;
+        Decision::Apply
+    }
+}
+
+/// The parts of a configuration that are compared.
+#[derive(Debug)]
+pub(super) struct Compared<'a> {
+    pub(super) files: &'a Files,
+    pub(super) plan: &'a Plan,
+}
+
+/// What a changed configuration removes from the running one, in words; empty where it only adds and changes.
+pub(super) fn removals(before: &Compared<'_>, now: &Compared<'_>) -> Vec<String> {
+    let mut gone = removed_from_files(before.files, now.files);
+    if gone.is_empty() {
+        // For example by enabled = false, or a selector that fits fewer sensors.
+        let is_gone = |rule: &&tilth_core::plan::Rule| now.plan.rule(&rule.key).is_none();
+        let rules = before.plan.rules().filter(is_gone);
+        gone.extend(rules.map(|rule| format!("{} of {}", rule.key.rule, rule.key.sensor)));
+    }
+    gone
+}
+
+/// What changed files no longer have, in words. Under a hub's bundle the only file is `agent.toml`.
+pub(super) fn removed_from_files(before: &Files, now: &Files) -> Vec<String> {
+    let unfinished = now.unfinished(before).into_iter().map(|file| format!("the end of {file}"));
+    unfinished.chain(now.removed_since(before)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_something_away_waits_for_quiet_files_and_what_does_not_is_never_late() {
+        let zero = Instant::now();
+        let at = |secs: u64| zero + Duration::from_secs(secs);
+        let mut debounce = Debounce::default();
+        assert_eq!(debounce.decide(at(0), at(0), false), Decision::Apply);
+        // Emptied, and written again a moment later.
+        assert_eq!(debounce.decide(at(1), at(1), true), Decision::Wait(at(11)));
+        assert_eq!(debounce.decide(at(3), at(3), false), Decision::Apply);
+        // Taken out for good, in three steps.
+        assert_eq!(debounce.decide(at(20), at(20), true), Decision::Wait(at(30)));
+        assert_eq!(debounce.decide(at(25), at(25), true), Decision::Wait(at(35)));
+        assert_eq!(debounce.decide(at(30), at(25), true), Decision::Wait(at(35)), "it is no reason to be woken");
+        assert_eq!(debounce.decide(at(35), at(25), true), Decision::Apply);
+        // A file that something writes to without end.
+        let waits =
+            (0..).map(|n| at(100 + n * 5)).take_while(|now| debounce.decide(*now, *now, true) != Decision::Apply);
+        assert_eq!(waits.count(), 60);
+        assert_eq!(debounce.decide(at(1000), at(1000), true), Decision::Wait(at(1010)), "and the next one waits anew");
+    }
+}

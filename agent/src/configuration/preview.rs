@@ -1,0 +1,80 @@
+//! What an agent that starts now would run, for `check` and `explain`. Changes nothing.
+
+use std::path::Path;
+
+use tilth_config::{Diagnostic, Level, Loaded, Purpose};
+
+use super::bundle::ignored;
+use super::startup::{Choice, ConfigSet, LastGoodBundle, Source, choose};
+
+/// What an agent that starts now would run.
+pub(crate) struct Preview {
+    /// The configuration, with its findings.
+    pub(crate) loaded: Loaded,
+    /// The bundle that would be in force.
+    pub(crate) bundle: Option<ActiveBundle>,
+    /// Why the last good bundle would not be in force, where there is one; also among the findings.
+    pub(crate) unavailable: Option<Diagnostic>,
+}
+
+/// A bundle in force, and the files that are ignored because of it.
+pub(crate) struct ActiveBundle {
+    pub(crate) version: u64,
+    /// Names of the ignored files.
+    pub(crate) ignored: Vec<String>,
+    /// What is wrong in them.
+    pub(crate) findings: Vec<Diagnostic>,
+}
+
+impl Preview {
+    /// Reads the current files and the last good bundle.
+    pub(crate) fn read(folder: &Path, data: &Path, purpose: Purpose) -> Preview {
+        let current = ConfigSet::read(folder, data, purpose);
+        let choice = choose(current.candidate(), None);
+        let ConfigSet { loaded: mut files, bundle, .. } = current;
+        let (why, instead) = match bundle {
+            LastGoodBundle::Usable(usable) => {
+                let (bundle, loaded) = *usable;
+                let findings = files.diagnostics.into_iter().filter(|one| one.file.starts_with("config.d/")).collect();
+                let active = ActiveBundle { version: bundle.version, ignored: ignored(folder), findings };
+                return Preview { loaded, bundle: Some(active), unavailable: None };
+            }
+            LastGoodBundle::None => {
+                if matches!(choice, Choice::Run(Source::Nothing, _)) {
+                    wait_for_hub(&mut files);
+                }
+                return Preview { loaded: files, bundle: None, unavailable: None };
+            }
+            LastGoodBundle::Incompatible(version, loaded) => {
+                let more = loaded.diagnostics.into_iter().filter(|one| !files.diagnostics.contains(one));
+                let more: Vec<Diagnostic> = more.collect();
+                files.diagnostics.extend(more);
+                let why = format!("cannot be used: version {version} has errors with this agent.toml");
+                (why, "an agent that ran before keeps the last good agent.toml")
+            }
+            LastGoodBundle::Unavailable(why) => {
+                (why.to_string(), "config.d is in force until the hub sends the next bundle")
+            }
+        };
+        let file = data.join("bundle.good").display().to_string();
+        let why = Diagnostic::warning(&file, format!("the hub's last good bundle {why}"), instead);
+        files.diagnostics.push(why.clone());
+        Preview { loaded: files, bundle: None, unavailable: Some(why) }
+    }
+}
+
+impl ActiveBundle {
+    /// One line for people: the version, and which files are ignored.
+    pub(crate) fn summary(&self, data: &Path) -> String {
+        let ignored =
+            if self.ignored.is_empty() { String::new() } else { format!("; ignored: {}", self.ignored.join(", ")) };
+        format!("the hub configures this device (bundle {} in {}){ignored}", self.version, data.display())
+    }
+}
+
+/// A new device that waits for its hub has no error: its configuration comes from there.
+fn wait_for_hub(loaded: &mut Loaded) {
+    loaded.diagnostics.retain(|one| one.level != Level::Error);
+    let help = "the agent waits for the hub's first bundle and watches no sensor until then";
+    loaded.diagnostics.push(Diagnostic::warning("config.d", "no configuration yet".to_owned(), help));
+}

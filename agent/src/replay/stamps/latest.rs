@@ -3,7 +3,7 @@
 //! What is stamped later is refused, however many lines have such stamps. A recording is played that was made up, or is replayed on a
 //! machine whose clock is behind: it walks over that moment at its own pace, or most of it is later (of years later nothing is).
 
-use super::{AHEAD, LOOK, Lines, SET_MS, YEARS};
+use super::{AHEAD, LOOK, Lines, SET_MS, Why, YEARS};
 use crate::replay::entry;
 use crate::replay::readings::Row;
 
@@ -30,22 +30,16 @@ impl Latest {
         Latest { bound_ms, ..Latest::default() }
     }
 
-    /// Whether a gap leads over the bound, and years: what is beyond it is wrong.
-    pub(super) fn is_far_beyond(&self, from_ms: i64, to_ms: i64) -> bool {
-        let is_over = self.bound_ms.is_some_and(|bound| (SET_MS..=bound).contains(&from_ms) && to_ms > bound);
-        is_over && to_ms - from_ms > YEARS.0
-    }
-
-    /// Takes the next row, and passes on those that are decided, in order, each with whether it is refused.
-    pub(super) fn push(&mut self, row: Row, on: &mut impl FnMut(Row, bool)) {
-        let Some(bound) = self.bound_ms else { return on(row, false) };
+    /// Takes a row, unless it is refused already.
+    pub(super) fn push(&mut self, row: Row, why: Option<Why>, on: &mut impl FnMut(Row, Option<Why>)) {
+        let Some(bound) = self.bound_ms.filter(|_| why.is_none()) else { return on(row, why) };
         if row.at_ms <= bound {
             if row.at_ms >= SET_MS {
                 self.begun.add(row.line);
                 self.end_beyond(true, on);
             }
             self.go_to(&row);
-            return on(row, false);
+            return on(row, None);
         }
         if self.begun.count > 0 && self.beyond.is_empty() && self.walks(&row) {
             self.go_to(&row);
@@ -53,7 +47,7 @@ impl Latest {
             if self.walked.count >= WALKED {
                 self.bound_ms = None;
             }
-            return on(row, false);
+            return on(row, None);
         }
         self.beyond_lines.add(row.line);
         self.beyond.push(row);
@@ -68,12 +62,13 @@ impl Latest {
     }
 
     /// The recording is over.
-    pub(super) fn finish(&mut self, on: &mut impl FnMut(Row, bool)) {
+    pub(super) fn finish(&mut self, on: &mut impl FnMut(Row, Option<Why>)) {
         self.end_beyond(self.begun.count > 0, on);
     }
 
-    fn end_beyond(&mut self, are_refused: bool, on: &mut impl FnMut(Row, bool)) {
-        self.beyond.drain(..).for_each(|row| on(row, are_refused));
+    fn end_beyond(&mut self, are_refused: bool, on: &mut impl FnMut(Row, Option<Why>)) {
+        let why = are_refused.then_some(Why::NotYet);
+        self.beyond.drain(..).for_each(|row| on(row, why));
         self.beyond_lines = Lines::default();
     }
 

@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 
 use tilth_core::time::Span;
 
-use super::{AHEAD, CONFIRM, LOOK, Lines, SET_MS};
+use super::{AHEAD, CONFIRM, LOOK, Lines, SET_MS, Why};
 use crate::replay::entry;
 use crate::replay::readings::Row;
 use crate::replay::repeats::LONG_GAP;
@@ -44,14 +44,8 @@ pub(super) struct ShortJumps {
 #[derive(Debug)]
 struct Held {
     row: Row,
-    decision: Decision,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Decision {
-    Open,
-    Played,
-    Refused,
+    /// Whether its stamp is true; none as long as that is open.
+    is_true: Option<bool>,
 }
 
 /// The rows of one sensor.
@@ -68,7 +62,7 @@ struct Sensor {
 }
 
 /// A row that is ahead of its sensor's pace.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Waiting {
     /// Number in the queue.
     number: usize,
@@ -87,22 +81,8 @@ struct Waiting {
 }
 
 impl ShortJumps {
-    /// Takes a row that goes on from those of its sensor, while none waits: all but a few. Others are left to [`push`](Self::push).
-    pub(super) fn passes(&mut self, row: &Row) -> bool {
-        if !self.queue.is_empty() || row.at_ms < SET_MS {
-            return false;
-        }
-        let Some(sensor) = self.sensors.get_mut(row.key()) else { return false };
-        let passes = sensor.last_ms.is_some_and(|last| row.at_ms - last <= sensor.step_ms + AHEAD.0);
-        if passes {
-            sensor.go_to(row.at_ms);
-            self.gone += 1;
-        }
-        passes
-    }
-
-    /// Takes the next row, and passes on those that are decided, in order, each with whether it is refused.
-    pub(super) fn push(&mut self, row: Row, on: &mut impl FnMut(Row, bool)) {
+    /// Takes the next row, and passes on those that are decided, in order.
+    pub(super) fn push(&mut self, row: Row, on: &mut impl FnMut(Row, Option<Why>)) {
         let key = row.key();
         let sensor = entry(&mut self.sensors, key, Sensor::default());
         let number = self.gone + self.queue.len();
@@ -110,32 +90,40 @@ impl ShortJumps {
         let waits = row.at_ms >= SET_MS && sensor.add(number, &row);
         if !waits && self.queue.is_empty() {
             self.gone += 1;
-            return on(row, false);
+            return on(row, None);
         }
-        self.queue.push_back(Held { row, decision: if waits { Decision::Open } else { Decision::Played } });
-        if !self.sensors[key].waiting.is_empty() {
-            self.decide(key);
-            self.drain(on);
-        }
-        while self.queue.len() >= LOOK {
-            self.decide_first();
-            self.drain(on);
-        }
+        self.queue.push_back(Held { row, is_true: (!waits).then_some(true) });
+        self.decide(key);
+        self.drain(on);
+        self.shorten(LOOK - 1, on);
     }
 
     /// The recording is over.
-    pub(super) fn finish(&mut self, on: &mut impl FnMut(Row, bool)) {
-        self.drain(on);
-        while !self.queue.is_empty() {
-            self.decide_first();
-            self.drain(on);
+    pub(super) fn finish(&mut self, on: &mut impl FnMut(Row, Option<Why>)) {
+        self.shorten(0, on);
+    }
+
+    fn drain(&mut self, on: &mut impl FnMut(Row, Option<Why>)) {
+        while let Some(Held { row, is_true }) = self.queue.pop_front_if(|held| held.is_true.is_some()) {
+            self.gone += 1;
+            on(row, (is_true == Some(false)).then_some(Why::Ahead));
         }
     }
 
-    fn drain(&mut self, on: &mut impl FnMut(Row, bool)) {
-        while let Some(held) = self.queue.pop_front_if(|held| held.decision != Decision::Open) {
-            self.gone += 1;
-            on(held.row, held.decision == Decision::Refused);
+    /// Decides the first rows by what is known, until no more than so many wait: the queue is full, or the recording is over.
+    fn shorten(&mut self, most: usize, on: &mut impl FnMut(Row, Option<Why>)) {
+        while self.queue.len() > most {
+            let key = self.queue[0].row.key();
+            match self.sensors[key].waiting.iter().position(|row| row.number == self.gone) {
+                Some(place) => {
+                    let row = &self.sensors[key].waiting[place];
+                    let is_true = row.back.count < CAME_BACK.max(row.ahead.count);
+                    self.settle(key, place, is_true);
+                    self.decide(key);
+                }
+                None => self.queue[0].is_true = Some(true),
+            }
+            self.drain(on);
         }
     }
 
@@ -146,39 +134,20 @@ impl ShortJumps {
         }
     }
 
-    /// Decides the first row by what is known: the queue is full, or the recording is over.
-    fn decide_first(&mut self) {
-        let Some(held) = self.queue.front() else { return };
-        let key = held.row.key();
-        let Some(place) = self.sensors[key].waiting.iter().position(|row| row.number == self.gone) else {
-            return self.set(self.gone, Decision::Played);
-        };
-        let row = self.sensors[key].waiting[place];
-        self.settle(key, place, row.back.count < CAME_BACK.max(row.ahead.count));
-        self.decide(key);
-    }
-
     fn settle(&mut self, key: usize, place: usize, is_true: bool) {
         let row = self.sensors[key].take(place, is_true);
-        if is_true {
-            return self.set(row.number, Decision::Played);
-        }
-        self.set(row.number, Decision::Refused);
-        // All rows of a line have one stamp.
         let here = row.number.saturating_sub(self.gone);
-        let is_of_line = |held: Option<&Held>| held.is_some_and(|held| held.row.line == row.line);
-        let before = (0..here).rev().take_while(|at| is_of_line(self.queue.get(*at))).count();
-        let behind = (here..self.queue.len()).take_while(|at| is_of_line(self.queue.get(*at))).count();
-        for held in self.queue.range_mut(here - before..here + behind) {
-            held.decision = Decision::Refused;
-            self.sensors[held.row.key()].forget_line(row.line);
+        if is_true {
+            self.queue[here].is_true.get_or_insert(true);
+            return;
         }
-    }
-
-    fn set(&mut self, number: usize, decision: Decision) {
-        let held = number.checked_sub(self.gone).and_then(|place| self.queue.get_mut(place));
-        if let Some(held) = held.filter(|held| held.decision == Decision::Open) {
-            held.decision = decision;
+        // All rows of a line have one stamp.
+        let is_of_line = |held: &&Held| held.row.line == row.line;
+        let before = self.queue.range(..here).rev().take_while(is_of_line).count();
+        let behind = self.queue.range(here..).take_while(is_of_line).count();
+        for held in self.queue.range_mut(here - before..here + behind) {
+            held.is_true = Some(false);
+            self.sensors[held.row.key()].forget_line(row.line);
         }
     }
 }
@@ -198,17 +167,14 @@ impl Sensor {
             self.waiting.iter_mut().for_each(|waiting| waiting.compare(row));
         }
         if is_ahead {
-            let (before_ms, usual_ms) = (self.last_ms, self.step_ms);
             self.waiting.push(Waiting {
                 number,
                 line: row.line,
                 at_ms: row.at_ms,
-                before_ms,
-                usual_ms,
-                back_ms: None,
-                follows_ms: before_ms,
-                back: Lines::default(),
-                ahead: Lines::default(),
+                before_ms: self.last_ms,
+                follows_ms: self.last_ms,
+                usual_ms: self.step_ms,
+                ..Waiting::default()
             });
         } else if step.is_some_and(|step| step > 0) && !is_long {
             self.go_to(row.at_ms);
@@ -246,12 +212,14 @@ impl Sensor {
     /// Takes out a row that is decided.
     fn take(&mut self, place: usize, is_true: bool) -> Waiting {
         let row = self.waiting.remove(place);
-        if !is_true {
-            self.remove(row.at_ms);
-        } else if self.last_ms.is_none_or(|last| row.at_ms > last) {
+        if is_true && self.last_ms.is_none_or(|last| row.at_ms > last) {
             self.go_to(row.at_ms);
+        } else if !is_true && let Some(place) = self.stamps.iter().position(|stamp| *stamp == row.at_ms) {
+            self.stamps.remove(place);
         }
-        self.end();
+        if self.waiting.is_empty() {
+            self.stamps.clear();
+        }
         row
     }
 
@@ -259,18 +227,6 @@ impl Sensor {
     fn forget_line(&mut self, line: u64) {
         while let Some(place) = self.waiting.iter().position(|row| row.line == line) {
             self.take(place, false);
-        }
-    }
-
-    fn remove(&mut self, at_ms: i64) {
-        if let Some(place) = self.stamps.iter().position(|stamp| *stamp == at_ms) {
-            self.stamps.remove(place);
-        }
-    }
-
-    fn end(&mut self) {
-        if self.waiting.is_empty() {
-            self.stamps.clear();
         }
     }
 

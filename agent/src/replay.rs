@@ -49,7 +49,6 @@ use player::Player;
 use readings::{Row, Units, Wanted};
 use repeats::{Held, Repeats};
 use roster::Roster;
-use summary::Summary;
 use tally::Tally;
 
 /// The entry at a place of a list, which grows up to there.
@@ -83,7 +82,7 @@ pub(crate) fn run(wanted: &cli::Replay) -> anyhow::Result<Exit> {
     }
     let Replay { player, course, roster, mut account, notes, .. } = replay;
     if let Some(mut player) = player {
-        player.end(&mut |effect: &Effect| account.tell(effect))?;
+        player.end(&mut account)?;
     }
     if let Some(digest) = &account.digest {
         account.output.json(digest)?;
@@ -92,14 +91,14 @@ pub(crate) fn run(wanted: &cli::Replay) -> anyhow::Result<Exit> {
 
     let outcome = Outcome::new(&account.plan, course, roster, account.tally, feed.end(), notes);
     if wanted.json {
-        tell(serde_json::to_string(&summary::Object::new(&outcome)).context("the summary")?);
+        tell(serde_json::to_string(&outcome).context("the summary")?);
     } else {
-        tell(Summary(&outcome).to_string().trim_end());
+        tell(outcome.to_string().trim_end());
     }
     if let Some(page) = page {
         page.write(&wanted.input, &outcome)?;
     }
-    let nothing = outcome.unmet_map().or_else(|| outcome.means_nothing());
+    let nothing = outcome.nothing();
     match (outcome.broken, nothing) {
         (Some(broken), _) => Err(broken.into()),
         (None, Some(nothing)) => anyhow::bail!("{}: {nothing}", readings::name(&wanted.input)),
@@ -204,11 +203,11 @@ impl<'a> Replay<'a> {
         let Replay { wanted, player, account, .. } = self;
         let player = player.get_or_insert_with(|| Player::new(&account.plan, row.at_ms, wanted.restart_every));
         account.repeats.enter(player.ahead(row.at_ms));
-        player.wait_until(row.at_ms, &mut |effect: &Effect| account.tell(effect))?;
+        player.wait_until(row.at_ms, account)?;
         account.repeats.leave().iter().try_for_each(|held| account.print_held(held))?;
         if let Some(sensor) = sensor {
             account.tally.hear(sensor);
-            player.read(row.at_ms, sensor, row.value, &mut |effect: &Effect| account.tell(effect))?;
+            player.read(row, sensor, account)?;
         }
         player.restart_if_due();
         Ok(())

@@ -50,17 +50,13 @@ pub(crate) struct End {
 impl Feed {
     /// Opens a recording and begins to read it.
     pub(crate) fn open(path: &Path, wanted: &Wanted) -> Result<Feed, ReadingsError> {
-        Ok(Feed::start(Readings::open(path, wanted)?, latest(path)))
-    }
-
-    /// No stamp can be later than `latest`.
-    fn start(readings: Readings, latest: Option<WallTime>) -> Feed {
+        let (readings, latest) = (Readings::open(path, wanted)?, latest(path));
         let (full_sender, full) = sync_channel(BATCHES);
         // Room for every batch that there can be: on their way, being filled, being played.
         let (empty, empty_receiver) = sync_channel(BATCHES + 2);
         let progress = readings.progress();
         let thread = thread::spawn(move || fill(readings, latest, &full_sender, &empty_receiver));
-        Feed { full, empty, thread, progress }
+        Ok(Feed { full, empty, thread, progress })
     }
 
     /// The next batch; nothing after the last.
@@ -103,24 +99,19 @@ fn latest(path: &Path) -> Option<WallTime> {
 
 /// Reads to the end, to an error, or until nobody listens any more.
 fn fill(mut readings: Readings, latest: Option<WallTime>, full: &SyncSender<Batch>, empty: &Receiver<Batch>) -> End {
-    let mut told = 0;
+    let (mut told, mut ended, mut broken) = (0, false, None);
     let mut stamps = Stamps::until(latest);
-    let mut broken = None;
-    let mut ended = false;
     while !ended {
         let mut batch = empty.try_recv().unwrap_or_default();
         while batch.rows.len() < BATCH_ROWS && !ended {
             match readings.next_row() {
                 Ok(Some(row)) => stamps.push(row, &mut batch.rows),
-                Ok(None) => ended = true,
-                Err(error) => {
-                    broken = Some(error);
+                end => {
+                    broken = end.err();
                     ended = true;
+                    stamps.finish(&mut batch.rows);
                 }
             }
-        }
-        if ended {
-            stamps.finish(&mut batch.rows);
         }
         batch.names.extend_from_slice(&readings.names()[told..]);
         told = readings.names().len();

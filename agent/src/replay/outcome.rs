@@ -6,14 +6,14 @@ use std::iter;
 use tilth_core::id::SensorId;
 use tilth_core::local::Local;
 use tilth_core::plan::Plan;
-use tilth_core::time::WallTime;
+use tilth_core::time::{Span, WallTime};
 
 use super::course::{Course, Disorder};
 use super::feed::End;
 use super::readings::{ReadingsError, Report};
 use super::roster::Roster;
 use super::stamps::Refusals;
-use super::tally::{FAULTS, RuleTally, SensorTally, Tally};
+use super::tally::{PastAlert, RuleTally, SensorTally, Tally};
 
 /// Unknown names in the message that there are no others.
 const MAX_SAID: usize = 12;
@@ -58,19 +58,39 @@ impl Outcome {
     }
 
     /// Sensors of the configuration that the recording does not have.
-    pub(crate) fn absent(&self) -> impl Iterator<Item = &SensorTally> + Clone {
-        self.tally.sensors.iter().filter(|sensor| !sensor.heard)
+    pub(crate) fn absent(&self) -> Vec<&SensorTally> {
+        self.tally.sensors.iter().filter(|sensor| !sensor.heard).collect()
     }
 
     /// Sensors that the recording has, with alerts from before their first reading.
-    pub(crate) fn began_late(&self) -> impl Iterator<Item = &SensorTally> + Clone {
-        self.tally.sensors.iter().filter(|sensor| sensor.heard && sensor.unheard > 0)
+    pub(crate) fn began_late(&self) -> Vec<&SensorTally> {
+        self.tally.sensors.iter().filter(|sensor| sensor.heard && sensor.unheard > 0).collect()
+    }
+
+    /// Sensors that were at fault at some time.
+    pub(crate) fn faulty(&self) -> Vec<&SensorTally> {
+        self.tally.sensors.iter().filter(|sensor| sensor.faults().next().is_some()).collect()
     }
 
     /// Rules that never fired, not even for a sensor that had not spoken.
-    pub(crate) fn quiet(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn quiet(&self) -> Vec<&str> {
         let quiet = |rule: &RuleTally| rule.fired == 0 && rule.unheard == 0;
-        self.tally.rules.iter().filter(move |(_, rule)| quiet(rule)).map(|(name, _)| name.as_str())
+        self.tally.rules.iter().filter(|(_, rule)| quiet(rule)).map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// A time as people read it; empty where it is not known.
+    pub(crate) fn second(&self, at: Option<WallTime>) -> String {
+        at.map_or(String::new(), |at| self.local.second(at))
+    }
+
+    /// How long an alert fired, or has fired at the end of the recording.
+    pub(crate) fn lasted(&self, alert: &PastAlert) -> Span {
+        self.course.ends().map_or(Span::ZERO, |(_, last)| alert.lasted(last))
+    }
+
+    /// The earliest and the greatest stamp as people read them; nothing without readings.
+    pub(crate) fn ends(&self) -> Option<(String, String)> {
+        self.course.ends().map(|(from, to)| (self.local.second(from), self.local.second(to)))
     }
 
     /// The first reading that was not believed: its sensor and its time.
@@ -79,8 +99,12 @@ impl Outcome {
         Some((sensor, WallTime(self.course.first()?.0 + at.0)))
     }
 
-    /// Why the recording means nothing with this configuration, though it could be read.
-    pub(crate) fn means_nothing(&self) -> Option<String> {
+    /// Why the recording shows nothing with this configuration, though it could be read.
+    pub(crate) fn nothing(&self) -> Option<String> {
+        self.unmet_map().or_else(|| self.means_nothing())
+    }
+
+    fn means_nothing(&self) -> Option<String> {
         if self.report.values == 0 {
             return Some("no readings".to_owned());
         }
@@ -108,7 +132,7 @@ impl Outcome {
     }
 
     /// What `--map` named and the recording does not have.
-    pub(crate) fn unmet_map(&self) -> Option<String> {
+    fn unmet_map(&self) -> Option<String> {
         let map = self.report.unmet.as_ref()?;
         let names: Vec<&str> = self.roster.names().take(MAX_UNMET).collect();
         Some(format!(
@@ -117,11 +141,6 @@ impl Outcome {
             map.sensor,
             names.join(", ")
         ))
-    }
-
-    /// Sensors that were at fault at some time.
-    pub(crate) fn faulty(&self) -> impl Iterator<Item = &SensorTally> {
-        self.tally.sensors.iter().filter(|sensor| sensor.faults.iter().any(|count| *count > 0))
     }
 
     /// Why the recording was not read to its end, with its causes.
@@ -149,10 +168,4 @@ impl Outcome {
             ),
         })
     }
-}
-
-/// `range 3, stale 1`.
-pub(crate) fn faults(sensor: &SensorTally) -> String {
-    let kinds = FAULTS.iter().zip(sensor.faults).filter(|(_, count)| *count > 0);
-    kinds.map(|(fault, count)| format!("{fault} {count}")).collect::<Vec<_>>().join(", ")
 }

@@ -9,11 +9,8 @@ use std::process;
 use anyhow::Context;
 use askama::Template;
 use tilth_config::plain_file;
-use tilth_core::local::Local;
-use tilth_core::time::{Span, WallTime};
 
-use super::outcome::{Outcome, faults};
-use super::tally::{PastAlert, RuleTally, SensorTally};
+use super::outcome::Outcome;
 
 /// Unknown names listed before the rest is only counted: a file may make up as many as it likes.
 const MAX_NAMES: usize = 200;
@@ -101,39 +98,16 @@ fn put(draft: &Path, text: &[u8]) -> io::Result<()> {
 struct Page<'a> {
     input: String,
     outcome: &'a Outcome,
-    ends: Option<(String, String)>,
-    span: Span,
-    /// Time zone of the times on the page.
-    zone: String,
-    figures: Vec<(&'static str, u64)>,
-    rules: Vec<(&'a str, &'a RuleTally)>,
-    /// Rules that never fired.
-    quiet: Vec<&'a str>,
-    alerts: Vec<AlertRow<'a>>,
+    figures: [(&'static str, u64); 12],
     more_alerts: u64,
-    faulty: Vec<(&'a SensorTally, String)>,
     unknown: Vec<(&'a str, u64)>,
     more_unknown: usize,
-    absent: Vec<&'a SensorTally>,
-    began_late: Vec<&'a SensorTally>,
-    broken: Option<String>,
-    hint: Option<String>,
-    notes: &'a [String],
-}
-
-struct AlertRow<'a> {
-    alert: &'a PastAlert,
-    since: String,
-    fired: String,
-    resolved: String,
-    lasted: Span,
 }
 
 impl<'a> Page<'a> {
     fn new(input: &Path, outcome: &'a Outcome) -> Page<'a> {
-        let Outcome { course, roster, tally, report, local, .. } = outcome;
-        let last = course.ends().map_or(WallTime(0), |(_, last)| last);
-        let figures = vec![
+        let Outcome { course, roster, tally, report, .. } = outcome;
+        let figures = [
             ("readings", report.values),
             ("sensors", roster.len() as u64),
             ("missing values", report.missing),
@@ -147,39 +121,13 @@ impl<'a> Page<'a> {
             ("alerts", tally.fired()),
             ("notifications if nobody acknowledged", tally.notifications()),
         ];
-        let rules = tally.rules.iter().map(|(name, rule)| (name.as_str(), rule));
         Page {
             input: input.file_name().unwrap_or(input.as_os_str()).to_string_lossy().into_owned(),
             outcome,
-            ends: course.ends().map(|(from, to)| (local.second(from), local.second(to))),
-            zone: local.name().unwrap_or("UTC").to_owned(),
-            span: course.span(),
             figures,
-            rules: rules.filter(|(_, rule)| rule.fired > 0).collect(),
-            quiet: outcome.quiet().collect(),
-            alerts: tally.alerts.iter().map(|alert| AlertRow::new(alert, last, local)).collect(),
             more_alerts: tally.fired() - tally.alerts.len() as u64,
-            faulty: outcome.faulty().map(|sensor| (sensor, faults(sensor))).collect(),
-            unknown: outcome.roster.unknown().take(MAX_NAMES).collect(),
-            more_unknown: outcome.roster.unknown().skip(MAX_NAMES).count(),
-            absent: outcome.absent().collect(),
-            began_late: outcome.began_late().collect(),
-            broken: outcome.broken(),
-            hint: outcome.hint(local),
-            notes: &outcome.notes,
-        }
-    }
-}
-
-impl<'a> AlertRow<'a> {
-    fn new(alert: &'a PastAlert, last: WallTime, local: &Local) -> AlertRow<'a> {
-        let text = |time: Option<WallTime>, else_say: &str| time.map_or(else_say.to_owned(), |time| local.second(time));
-        AlertRow {
-            alert,
-            since: text(alert.since, ""),
-            fired: text(alert.fired, ""),
-            resolved: text(alert.resolved, "still fires"),
-            lasted: alert.lasted(last),
+            unknown: roster.unknown().take(MAX_NAMES).collect(),
+            more_unknown: roster.unknown().skip(MAX_NAMES).count(),
         }
     }
 }

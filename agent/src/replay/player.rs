@@ -3,11 +3,13 @@
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use tilth_core::effect::Effect;
 use tilth_core::engine::{Engine, Input, Start};
 use tilth_core::plan::Plan;
 use tilth_core::reading::{Quality, Raw, SensorIx};
 use tilth_core::time::{Span, Uptime, WallTime};
+
+use super::Account;
+use super::readings::Row;
 
 /// An engine whose time is the greatest stamp it was shown.
 pub(crate) struct Player {
@@ -38,14 +40,10 @@ impl Player {
         Uptime(at_ms - self.origin_ms) - self.now
     }
 
-    /// Goes on to the time of a row, unless that has passed; `told` hears every effect of time alone. It runs the deadlines
+    /// Goes on to the time of a row, unless that has passed, and tells every effect of time alone. It runs the deadlines
     /// instant by instant: the engine would do so by itself, but after a gap of years with what they bring all at once in
     /// memory.
-    pub(crate) fn wait_until(
-        &mut self,
-        at_ms: i64,
-        told: &mut impl FnMut(&Effect) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
+    pub(crate) fn wait_until(&mut self, at_ms: i64, account: &mut Account) -> anyhow::Result<()> {
         let at = Uptime(at_ms - self.origin_ms);
         if at <= self.now {
             return Ok(());
@@ -53,34 +51,28 @@ impl Player {
         self.now = at;
         while let Some(due) = self.engine.deadline().filter(|due| *due <= at) {
             self.engine.handle(due, Input::Tick);
-            self.tell(told)?;
+            self.tell(account)?;
         }
         Ok(())
     }
 
     /// Reads the value of a row whose time has come.
-    pub(crate) fn read(
-        &mut self,
-        at_ms: i64,
-        sensor: SensorIx,
-        value: Option<f64>,
-        told: &mut impl FnMut(&Effect) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
-        let at = Uptime(at_ms - self.origin_ms);
-        let raw = Raw { sensor, at, value: value.unwrap_or(f64::NAN), quality: Quality::Good };
+    pub(crate) fn read(&mut self, row: &Row, sensor: SensorIx, account: &mut Account) -> anyhow::Result<()> {
+        let at = Uptime(row.at_ms - self.origin_ms);
+        let raw = Raw { sensor, at, value: row.value.unwrap_or(f64::NAN), quality: Quality::Good };
         self.engine.handle(self.now, Input::Reading(raw));
-        self.tell(told)
+        self.tell(account)
     }
 
     /// The recording is over, and so is its last instant.
-    pub(crate) fn end(&mut self, told: &mut impl FnMut(&Effect) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    pub(crate) fn end(&mut self, account: &mut Account) -> anyhow::Result<()> {
         self.engine.end_instant();
-        self.tell(told)
+        self.tell(account)
     }
 
-    fn tell(&mut self, told: &mut impl FnMut(&Effect) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    fn tell(&mut self, account: &mut Account) -> anyhow::Result<()> {
         while let Some(effect) = self.engine.poll() {
-            told(&effect)?;
+            account.tell(&effect)?;
         }
         Ok(())
     }

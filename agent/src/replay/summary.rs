@@ -2,14 +2,12 @@
 
 use std::fmt::{self, Display};
 
-use super::outcome::{Outcome, faults};
+use super::outcome::Outcome;
 use super::stamps::{Refusals, Refused};
 use super::tally::SensorTally;
 use crate::output::counted;
 
 mod object;
-
-pub(crate) use object::Object;
 
 /// Names listed before the rest is only counted.
 const MAX_NAMES: usize = 20;
@@ -17,23 +15,14 @@ const MAX_NAMES: usize = 20;
 /// Alerts and sensors listed before the rest is only counted.
 const MAX_LISTED: usize = 50;
 
-/// The account of a replay. Every line begins with a word for what it is about.
-pub(crate) struct Summary<'a>(pub(crate) &'a Outcome);
-
-impl Display for Summary<'_> {
+/// Lines that each begin with a word for what they are about.
+impl Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Summary(outcome) = self;
-        outcome.notes.iter().try_for_each(|note| entry(f, "note", note))?;
-        fmt_counts(outcome, f)?;
-        fmt_names(outcome, f)?;
-        fmt_bad(outcome, f)?;
-        fmt_refused(outcome, f)?;
-        fmt_alerts(outcome, f)?;
-        fmt_faults(outcome, f)?;
-        if let Some(hint) = outcome.hint(&outcome.local) {
-            entry(f, "hint", &hint)?;
+        self.notes.iter().try_for_each(|note| entry(f, "note", note))?;
+        for part in [fmt_counts, fmt_names, fmt_bad, fmt_refused, fmt_alerts, fmt_faults] {
+            part(self, f)?;
         }
-        Ok(())
+        self.hint(&self.local).map_or(Ok(()), |hint| entry(f, "hint", hint))
     }
 }
 
@@ -43,10 +32,9 @@ fn entry(f: &mut fmt::Formatter<'_>, word: &str, text: impl Display) -> fmt::Res
 
 fn fmt_counts(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let Outcome { course, roster, tally, report, .. } = outcome;
-    match course.ends() {
+    match outcome.ends() {
         Some((from, to)) => {
             let (span, names) = (course.span(), counted(roster.len() as u64, "sensor"));
-            let (from, to) = (outcome.local.second(from), outcome.local.second(to));
             entry(f, "readings", format_args!("{} of {names}, {from} to {to} ({span})", report.values))?;
         }
         None => entry(f, "readings", "none")?,
@@ -78,34 +66,28 @@ fn fmt_names(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (sensors, rows) = (sensors + 1, rows + of_sensor);
     }
     if sensors > 0 {
-        let names = listed(outcome.roster.unknown().map(|(name, _)| name), MAX_NAMES);
+        let names = listed(outcome.roster.unknown().map(|(name, _)| name));
         let (rows, sensors) = (counted(rows, "reading"), counted(sensors, "sensor"));
         entry(f, "unknown", format_args!("{rows} of {sensors} that the configuration does not name: {names}"))?;
     }
     for (name, id) in &outcome.meant {
         entry(f, "", format_args!("{name}: did you mean {id}?"))?;
     }
-    fmt_unheard("absent", "never heard in this recording", outcome.absent(), f)?;
-    fmt_unheard("late", "heard only after an alert", outcome.began_late(), f)
+    fmt_unheard("absent", "never heard in this recording", &outcome.absent(), f)?;
+    fmt_unheard("late", "heard only after an alert", &outcome.began_late(), f)
 }
 
 /// Sensors whose alerts the lines above leave out, since the recording does not tell whether anything was wrong.
-fn fmt_unheard<'a>(
-    word: &str,
-    what: &str,
-    sensors: impl Iterator<Item = &'a SensorTally> + Clone,
-    f: &mut fmt::Formatter<'_>,
-) -> fmt::Result {
-    let count = sensors.clone().count() as u64;
-    if count == 0 {
+fn fmt_unheard(word: &str, what: &str, sensors: &[&SensorTally], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if sensors.is_empty() {
         return Ok(());
     }
-    let names = listed(sensors.clone().map(|sensor| sensor.id.as_str()), MAX_NAMES);
-    let alerts = match sensors.map(|sensor| sensor.unheard).sum::<u64>() {
+    let names = listed(sensors.iter().map(|sensor| sensor.id.as_str()));
+    let alerts = match sensors.iter().map(|sensor| sensor.unheard).sum::<u64>() {
         0 => String::new(),
         alerts => format!("; {} left out above, --json has all", counted(alerts, "alert")),
     };
-    entry(f, word, format_args!("{} {what}: {names}{alerts}", counted(count, "sensor")))
+    entry(f, word, format_args!("{} {what}: {names}{alerts}", counted(sensors.len() as u64, "sensor")))
 }
 
 fn fmt_bad(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -149,7 +131,7 @@ fn fmt_alerts(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for (name, rule) in tally.rules.iter().filter(|(_, rule)| rule.fired > 0) {
         entry(f, "", format_args!("{}: {name}", counted(rule.fired, "time")))?;
     }
-    let quiet = listed(outcome.quiet(), MAX_NAMES);
+    let quiet = listed(outcome.quiet().into_iter());
     if !quiet.is_empty() {
         entry(f, "", format_args!("Never fired: {quiet}"))?;
     }
@@ -166,15 +148,15 @@ fn fmt_alerts(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 }
 
 fn fmt_faults(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let count = outcome.faulty().count() as u64;
-    if count > 0 {
-        entry(f, "faults", counted(count, "sensor"))?;
+    let faulty = outcome.faulty();
+    if !faulty.is_empty() {
+        entry(f, "faults", counted(faulty.len() as u64, "sensor"))?;
     }
-    for sensor in outcome.faulty().take(MAX_LISTED) {
+    for sensor in faulty.iter().take(MAX_LISTED) {
         let now = sensor.fault.map_or(String::new(), |fault| format!("; at the end: {fault}"));
-        entry(f, "", format_args!("{}: {}{now}", sensor.id, faults(sensor)))?;
+        entry(f, "", format_args!("{}: {}{now}", sensor.id, sensor.faults_in_words()))?;
     }
-    rest(f, MAX_LISTED, count)
+    rest(f, MAX_LISTED, faulty.len() as u64)
 }
 
 /// Says how many there are beside those shown.
@@ -185,8 +167,8 @@ fn rest(f: &mut fmt::Formatter<'_>, shown: usize, of: u64) -> fmt::Result {
     }
 }
 
-fn listed<'a>(mut names: impl Iterator<Item = &'a str>, most: usize) -> String {
-    let first = names.by_ref().take(most).collect::<Vec<_>>().join(", ");
+fn listed<'a>(mut names: impl Iterator<Item = &'a str>) -> String {
+    let first = names.by_ref().take(MAX_NAMES).collect::<Vec<_>>().join(", ");
     match names.count() {
         0 => first,
         more => format!("{first} and {more} more"),

@@ -55,15 +55,27 @@ pub(crate) struct SensorTally {
     pub(crate) late: u64,
     pub(crate) not_believed: u64,
     /// How often each fault was noticed, in the order of [`FAULTS`].
-    pub(crate) faults: [u64; 4],
+    faults: [u64; 4],
     /// What is wrong with it now.
     pub(crate) fault: Option<Fault>,
     /// Alerts that fired before its first reading.
     pub(crate) unheard: u64,
 }
 
+impl SensorTally {
+    /// The faults that were noticed, each with how often.
+    pub(crate) fn faults(&self) -> impl Iterator<Item = (Fault, u64)> {
+        FAULTS.into_iter().zip(self.faults).filter(|(_, count)| *count > 0)
+    }
+
+    /// `range 3, stale 1`.
+    pub(crate) fn faults_in_words(&self) -> String {
+        self.faults().map(|(fault, count)| format!("{fault} {count}")).collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// Every kind of fault.
-pub(crate) const FAULTS: [Fault; 4] = [Fault::Range, Fault::Reported, Fault::Stuck, Fault::Stale];
+const FAULTS: [Fault; 4] = [Fault::Range, Fault::Reported, Fault::Stuck, Fault::Stale];
 
 /// One alert that fired.
 #[derive(Debug, Clone, PartialEq)]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
 use tilth_core::alert::AlertId;
 use tilth_core::id::{Id, SensorId};
 use tilth_core::local::Local;
@@ -10,61 +11,10 @@ use tilth_core::plan::Severity;
 
 use super::super::outcome::Outcome;
 use super::super::stamps::Refused;
-use super::super::tally::{FAULTS, PastAlert, SensorTally};
+use super::super::tally::{PastAlert, SensorTally};
 
 /// Unknown names listed: a file may make up as many as it likes. `unknown_sensors` counts them all.
 const MAX_NAMES: usize = 200;
-
-/// Everything that the summary says, and nothing left out of it.
-#[derive(Debug, Serialize)]
-pub(crate) struct Object<'a> {
-    /// The earliest and the greatest time stamp; null without readings.
-    from: Option<String>,
-    to: Option<String>,
-    /// Names in the recording, known or not.
-    sensors: u64,
-    readings: u64,
-    missing: u64,
-    /// Readings older than their sensor's newest, and those stamped before the clock.
-    late: u64,
-    behind: u64,
-    not_believed: u64,
-    first_not_believed: Option<Doubt<'a>>,
-    bad_lines: u64,
-    bad_cells: u64,
-    bad_columns: u64,
-    short_lines: u64,
-    /// How often each reason was met, and the first of the bad lines.
-    bad: Vec<Reason>,
-    bad_shown: Vec<String>,
-    /// Lines that were not played because their time cannot be true, and the first of them.
-    refused_lines: u64,
-    refused_shown: Vec<String>,
-    /// Names that the configuration does not have.
-    unknown_sensors: u64,
-    unknown: Vec<Unknown<'a>>,
-    /// Sensors of the configuration without a reading.
-    absent: Vec<Unheard<'a>>,
-    /// Sensors with alerts from before their first reading.
-    late_sensors: Vec<Unheard<'a>>,
-    /// Alerts that fired, and how often people would have been told if nobody acknowledged; with those of sensors that had
-    /// not spoken, which `unheard_alerts` and `unheard_notifications` count alone.
-    alerts: u64,
-    notifications: u64,
-    unheard_alerts: u64,
-    unheard_notifications: u64,
-    /// How often each rule fired, 0 included.
-    rules: BTreeMap<&'a Id, u64>,
-    /// Alerts that fire at the end.
-    open: Vec<Open<'a>>,
-    faults: Vec<Faulty<'a>>,
-    hint: Option<String>,
-    /// How the recording was read; no key where it is plain.
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    notes: &'a [String],
-    /// Why the recording was not read to its end, or means nothing; null where all is well.
-    failure: Option<String>,
-}
 
 #[derive(Debug, Serialize)]
 struct Doubt<'a> {
@@ -109,49 +59,66 @@ struct Faulty<'a> {
     now: Option<String>,
 }
 
-impl<'a> Object<'a> {
-    pub(crate) fn new(outcome: &'a Outcome) -> Object<'a> {
-        let Outcome { course, roster, tally, report, .. } = outcome;
-        let (from, to) = course.ends().map(|(from, to)| (from.to_string(), to.to_string())).unzip();
-        let unheard = |sensor: &'a SensorTally| Unheard { sensor: &sensor.id, alerts: sensor.unheard };
-        let unknown = |(sensor, readings): (&'a str, u64)| Unknown { sensor, readings, meant: outcome.meant(sensor) };
+impl Serialize for Outcome {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Outcome { course, roster, tally, report, refused, .. } = self;
+        let ends = course.ends();
         let unheard_alerts = tally.of_sensors(|sensor| sensor.unheard);
-        let refused = |of: &Refused| format!("line {}: {}: {}", of.line, of.at, of.why.words());
+        let mut object = serializer.serialize_map(None)?;
+        // The earliest and the greatest time stamp; null without readings.
+        object.serialize_entry("from", &ends.map(|(from, _)| from.to_string()))?;
+        object.serialize_entry("to", &ends.map(|(_, to)| to.to_string()))?;
+        // Names in the recording, known or not.
+        object.serialize_entry("sensors", &roster.len())?;
+        object.serialize_entry("readings", &report.values)?;
+        object.serialize_entry("missing", &report.missing)?;
+        object.serialize_entry("late", &tally.of_sensors(|sensor| sensor.late))?;
+        object.serialize_entry("behind", &course.behind())?;
+        object.serialize_entry("not_believed", &tally.of_sensors(|sensor| sensor.not_believed))?;
+        let doubt = self.first_doubt().map(|(sensor, at)| Doubt { sensor, at: at.to_string() });
+        object.serialize_entry("first_not_believed", &doubt)?;
+        object.serialize_entry("bad_lines", &report.bad_lines)?;
+        object.serialize_entry("bad_cells", &report.bad_cells)?;
+        object.serialize_entry("bad_columns", &report.bad_columns)?;
+        object.serialize_entry("short_lines", &report.short_lines)?;
         let reason = |(reason, count): &(_, u64)| Reason { reason: ToString::to_string(reason), count: *count };
-        let reasons: &[(super::super::readings::Reason, u64)] = &report.reasons;
-        Object {
-            from,
-            to,
-            sensors: roster.len() as u64,
-            readings: report.values,
-            missing: report.missing,
-            late: tally.of_sensors(|sensor| sensor.late),
-            behind: course.behind(),
-            not_believed: tally.of_sensors(|sensor| sensor.not_believed),
-            first_not_believed: outcome.first_doubt().map(|(sensor, at)| Doubt { sensor, at: at.to_string() }),
-            bad_lines: report.bad_lines,
-            bad_cells: report.bad_cells,
-            bad_columns: report.bad_columns,
-            short_lines: report.short_lines,
-            bad: reasons.iter().map(reason).collect(),
-            bad_shown: report.shown.iter().map(ToString::to_string).collect(),
-            refused_lines: outcome.refused.lines,
-            refused_shown: outcome.refused.shown.iter().map(refused).collect(),
-            unknown_sensors: roster.unknown().count() as u64,
-            unknown: roster.unknown().take(MAX_NAMES).map(unknown).collect(),
-            absent: outcome.absent().map(unheard).collect(),
-            late_sensors: outcome.began_late().map(unheard).collect(),
-            alerts: tally.fired() + unheard_alerts,
-            notifications: tally.notifications() + tally.unheard_notifications,
-            unheard_alerts,
-            unheard_notifications: tally.unheard_notifications,
-            rules: tally.rules.iter().map(|(name, rule)| (name, rule.fired + rule.unheard)).collect(),
-            open: tally.all_open().map(Open::of).collect(),
-            faults: outcome.faulty().map(Faulty::of).collect(),
-            hint: outcome.hint(&Local::UTC),
-            notes: &outcome.notes,
-            failure: outcome.broken().or_else(|| outcome.unmet_map()).or_else(|| outcome.means_nothing()),
+        object.serialize_entry("bad", &list::<&(super::super::readings::Reason, u64), _>(&report.reasons, reason))?;
+        object.serialize_entry("bad_shown", &list(&report.shown, ToString::to_string))?;
+        object.serialize_entry("refused_lines", &refused.lines)?;
+        let words = |of: &Refused| format!("line {}: {}: {}", of.line, of.at, of.why.words());
+        object.serialize_entry("refused_shown", &list(&refused.shown, words))?;
+        object.serialize_entry("unknown_sensors", &roster.unknown().count())?;
+        let unknown = |(sensor, readings)| Unknown { sensor, readings, meant: self.meant(sensor) };
+        object.serialize_entry("unknown", &list(roster.unknown().take(MAX_NAMES), unknown))?;
+        object.serialize_entry("absent", &list(self.absent(), Unheard::of))?;
+        object.serialize_entry("late_sensors", &list(self.began_late(), Unheard::of))?;
+        // With those of sensors that had not spoken, which are counted alone as well.
+        object.serialize_entry("alerts", &(tally.fired() + unheard_alerts))?;
+        object.serialize_entry("notifications", &(tally.notifications() + tally.unheard_notifications))?;
+        object.serialize_entry("unheard_alerts", &unheard_alerts)?;
+        object.serialize_entry("unheard_notifications", &tally.unheard_notifications)?;
+        let fired: BTreeMap<&Id, u64> =
+            tally.rules.iter().map(|(name, rule)| (name, rule.fired + rule.unheard)).collect();
+        object.serialize_entry("rules", &fired)?;
+        object.serialize_entry("open", &list(tally.all_open(), Open::of))?;
+        object.serialize_entry("faults", &list(self.faulty(), Faulty::of))?;
+        object.serialize_entry("hint", &self.hint(&Local::UTC))?;
+        if !self.notes.is_empty() {
+            object.serialize_entry("notes", &self.notes)?;
         }
+        // Why the recording was not read to its end, or means nothing; null where all is well.
+        object.serialize_entry("failure", &self.broken().or_else(|| self.nothing()))?;
+        object.end()
+    }
+}
+
+fn list<T, U>(of: impl IntoIterator<Item = T>, entry: impl Fn(T) -> U) -> Vec<U> {
+    of.into_iter().map(entry).collect()
+}
+
+impl<'a> Unheard<'a> {
+    fn of(sensor: &'a SensorTally) -> Unheard<'a> {
+        Unheard { sensor: &sensor.id, alerts: sensor.unheard }
     }
 }
 
@@ -169,10 +136,9 @@ impl<'a> Open<'a> {
 
 impl<'a> Faulty<'a> {
     fn of(sensor: &'a SensorTally) -> Faulty<'a> {
-        let kinds = FAULTS.iter().zip(sensor.faults).filter(|(_, count)| *count > 0);
         Faulty {
             sensor: &sensor.id,
-            faults: kinds.map(|(fault, count)| (fault.to_string(), count)).collect(),
+            faults: sensor.faults().map(|(fault, count)| (fault.to_string(), count)).collect(),
             now: sensor.fault.map(|fault| fault.to_string()),
         }
     }

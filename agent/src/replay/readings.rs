@@ -12,17 +12,16 @@ mod decoder;
 mod dialect;
 mod encoding;
 mod fields;
-mod head;
 mod kinds;
 mod lines;
 mod names;
 mod notes;
 mod number;
 mod packed;
-mod progress;
 mod report;
 mod sample;
 mod sorted;
+mod source;
 mod stamps;
 mod survey;
 mod table;
@@ -36,21 +35,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use decoder::Decoder;
-use dialect::{Dialect, DialectError};
+use dialect::Dialect;
 use encoding::Encoding;
-use head::Head;
-pub(crate) use lines::unpack;
-use lines::{Line, Lines, MAX_LINE_BYTES};
+use lines::{Head, Line, Lines, MAX_LINE_BYTES};
 use notes::listed;
-use packed::Packed;
-use progress::Counted;
-pub(crate) use progress::Progress;
 use report::excerpt;
 pub(crate) use report::{Reason, Report};
 use sample::Sample;
 use sorted::Sorted;
-use tilth_config::plain_file;
-use wanted::Ambiguous;
+use source::Counted;
+pub(crate) use source::{Progress, name, open_file, unpack};
 pub(crate) use wanted::{Units, Wanted};
 
 #[cfg(test)]
@@ -74,16 +68,6 @@ impl Row {
     pub(super) fn key(&self) -> usize {
         self.sensor.map_or(0, |place| place + 1)
     }
-}
-
-/// Opens a recording: an ordinary file, or one of this process' own open files, such as the shell makes of `<(..)`.
-pub(super) fn open_file(path: &Path) -> io::Result<File> {
-    let is_open_here = ["/dev/stdin", "/dev/fd", "/proc/self/fd"].iter().any(|open| path.starts_with(open));
-    let found = if is_open_here { File::open(path) } else { plain_file::open(path) };
-    found.map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidInput => io::Error::new(error.kind(), format!("{error}, or - for standard input")),
-        _ => error,
-    })
 }
 
 /// A recording being read.
@@ -126,25 +110,23 @@ impl Readings {
         again: impl Fn() -> Option<Again>,
     ) -> Result<Readings, ReadingsError> {
         let broken = |lines, source| ReadingsError::Read { file: file.to_owned(), lines, source };
+        let refused = |(line, what)| ReadingsError::Refused { file: file.to_owned(), line: Some(line), what };
         let (text, head, encoding) = look_into(source).map_err(|error| broken(0, error))?;
-        if let Some(packed) = packed::of(&head.bytes) {
-            return Err(ReadingsError::Packed { file: file.to_owned(), packed });
+        if let Some(what) = packed::advice(&head.bytes, file) {
+            return Err(ReadingsError::Refused { file: file.to_owned(), line: None, what });
         }
         let sample = Sample::of(&head);
-        let Some((first, header)) = sample.first().map(|(line, text)| (line, excerpt(text))) else {
-            let empty = || ReadingsError::Empty { file: file.to_owned() };
+        let Some((first, header)) = sample.first() else {
+            let empty = || refused((1, format!("found nothing, {EXPECTED}")));
             return Err(head.error.map_or_else(empty, |error| broken(0, error)));
         };
         // Its first bytes are not taken for all of it: the columns beyond them would be lost unsaid.
-        if sample.first().is_some_and(|(_, text)| text.len() > MAX_LINE_BYTES) {
-            return Err(ReadingsError::HeaderTooLong { file: file.to_owned(), line: first, found: header });
+        if header.len() > MAX_LINE_BYTES {
+            return Err(refused((first, format!("found \"{}\", longer than 1 MiB; {EXPECTED}", excerpt(header)))));
         }
         let rest =
             |look: &mut dyn FnMut(u64, &[u8])| again().is_some_and(|again| survey(again, encoding, look).is_ok());
-        let dialect = Dialect::find(sample, wanted, rest).map_err(|refusal| match refusal {
-            DialectError::NoHeader => ReadingsError::Header { file: file.to_owned(), line: first, found: header },
-            DialectError::Say { line, what } => ReadingsError::Say { file: file.to_owned(), line, what },
-        })?;
+        let dialect = Dialect::find(sample, wanted, rest).map_err(refused)?;
         let lines = Lines::new(head.before(text));
         let mut readings = Readings::below(file, lines, dialect, wanted)?;
         let encoding = encoding.name().map(|name| format!("the text is {name}"));
@@ -154,7 +136,7 @@ impl Readings {
 
     /// Reads up to the data.
     fn below(file: &str, mut lines: Lines, dialect: Dialect, wanted: &Wanted) -> Result<Readings, ReadingsError> {
-        let say = |line, what| ReadingsError::Say { file: file.to_owned(), line, what };
+        let refused = |line, what| ReadingsError::Refused { file: file.to_owned(), line: Some(line), what };
         let (header, preamble) = (dialect.header, dialect.preamble);
         let mut report = Report::default();
         while lines.number < preamble {
@@ -166,7 +148,7 @@ impl Readings {
             report.blank += u64::from(lines.number != header);
         }
         report.lines = lines.number;
-        let decoder = Decoder::new(dialect, wanted, report).map_err(|Ambiguous(what)| say(header, what))?;
+        let decoder = Decoder::new(dialect, wanted, report).map_err(|what| refused(header, what))?;
         if let Some(map) = decoder.unmet().filter(|_| decoder.is_wide()) {
             let what = format!(
                 "--map \"{}={}\": there is no such heading; found {}",
@@ -174,7 +156,7 @@ impl Readings {
                 map.sensor,
                 listed(&decoder.dialect.headings)
             );
-            return Err(say(header, what));
+            return Err(refused(header, what));
         }
         Ok(Readings {
             file: file.to_owned(),
@@ -230,8 +212,8 @@ impl Readings {
                     return Ok(None);
                 }
             }
-            if let Some(Ambiguous(what)) = self.decoder.ambiguous.take() {
-                return Err(ReadingsError::Say { file: self.file.clone(), line: number, what });
+            if let Some(what) = self.decoder.ambiguous.take() {
+                return Err(ReadingsError::Refused { file: self.file.clone(), line: Some(number), what });
             }
         }
     }
@@ -257,19 +239,9 @@ impl Readings {
 pub(crate) enum ReadingsError {
     #[error("{file}: cannot be opened")]
     Open { file: String, source: io::Error },
-    #[error("{file}, line 1: found nothing, {EXPECTED}")]
-    Empty { file: String },
-    /// The first line that is not blank names neither layout.
-    #[error("{file}, line {line}: found \"{found}\", {EXPECTED}")]
-    Header { file: String, line: u64, found: String },
-    #[error("{file}, line {line}: found \"{found}\", longer than 1 MiB; {EXPECTED}")]
-    HeaderTooLong { file: String, line: u64, found: String },
-    /// The file is an archive, or another program's own format.
-    #[error("{file}: {}", .packed.advice(.file))]
-    Packed { file: String, packed: Packed },
-    /// The command line must say something, or what it says is wrong.
-    #[error("{file}, line {line}: {what}")]
-    Say { file: String, line: u64, what: String },
+    /// The file is no text or has no header, the command line must say something, or what it says is wrong.
+    #[error("{file}{}: {what}", .line.map_or(String::new(), |line| format!(", line {line}")))]
+    Refused { file: String, line: Option<u64>, what: String },
     #[error("{file}: cannot be read further, after {lines} lines")]
     Read { file: String, lines: u64, source: io::Error },
 }
@@ -277,36 +249,16 @@ pub(crate) enum ReadingsError {
 const EXPECTED: &str = "expected a header with the columns time, sensor and value (each once, in any order), \
                         or time and one column for each sensor";
 
-/// What errors call a recording.
-pub(crate) fn name(path: &Path) -> String {
-    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
-}
-
 /// A source as text behind its first part, that part, and how the bytes become text.
 fn look_into(source: impl Read + Send + 'static) -> io::Result<(Box<dyn Read + Send>, Head, Encoding)> {
     let mut source = unpack(source)?;
     let mut head = Head::read(&mut source);
-    let encoding = match Encoding::of(&head.bytes) {
-        Encoding::Utf8 if is_windows(&head.bytes) => Encoding::Windows,
-        encoding => encoding,
-    };
+    let encoding = Encoding::of(&head.bytes);
     if encoding != Encoding::Utf8 {
         source = encoding.decode(head.before(source));
         head = Head::read(&mut source);
     }
     Ok((source, head, encoding))
-}
-
-/// Whether a text is no UTF-8 and has only letters and signs of Windows-1252 where it is not.
-fn is_windows(head: &[u8]) -> bool {
-    let is_letter = |byte: &u8| matches!(byte, 0x80 | 0x82 | 0x84 | 0x91..=0x97 | 0x99 | 0xa0..=0xfc);
-    let mut invalid = head.utf8_chunks().map(|chunk| chunk.invalid()).filter(|bytes| !bytes.is_empty()).peekable();
-    let is_text = head.iter().all(|byte| *byte >= b' ' || matches!(byte, b'\t' | b'\r' | b'\n'));
-    // Half a letter at the end is cut off by chance.
-    let is_cut =
-        |bytes: &[u8]| head.ends_with(bytes) && str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none());
-    let any = invalid.peek().is_some_and(|bytes| !is_cut(bytes));
-    is_text && any && invalid.all(|bytes| bytes.iter().all(is_letter))
 }
 
 /// Shows every line of a file.

@@ -11,7 +11,7 @@ use super::cells::{self, Mark};
 use super::dialect::Dialect;
 use super::names::Names;
 use super::report::{Reason, Report};
-use super::wanted::{Ambiguous, Sensors, bare, label, unit_of};
+use super::wanted::{Sensors, bare, label, unit_of};
 use crate::sense::line::beside::{self, Beside, Unclear, Units};
 use crate::sense::line::number;
 
@@ -112,7 +112,7 @@ pub(super) fn wide(
     names: &mut Names,
     meanings: &mut Vec<Meaning>,
     report: &mut Report,
-) -> Result<Vec<Column>, Ambiguous> {
+) -> Result<Vec<Column>, String> {
     let is_other =
         |at: &usize| !dialect.times.contains(at) && !dialect.places.contains(at) && !is_row_number(dialect, *at);
     let named = |at: usize| match (place, &dialect.headings[at]) {
@@ -141,7 +141,7 @@ pub(super) fn wide(
         let key = keys.get(&at).copied().unwrap_or_default();
         let unit = units
             .of(at, key)
-            .map_err(|Unclear| Ambiguous(format!("the unit of \"{heading}\" could stand in more than one column")));
+            .map_err(|Unclear| format!("the unit of \"{heading}\" could stand in more than one column"));
         let unit = if sensor.is_some() { unit? } else { None };
         let is_id = place.is_none() && sensors.is_id(&heading);
         let found = meaning_of(sensor, &heading, is_id, sensors, &siblings).and_then(|meaning| {
@@ -178,7 +178,7 @@ fn units(labels: &[(usize, Label)], is_text: impl Fn(usize) -> bool) -> (Units, 
 }
 
 /// The sensor of each heading. Whole names first, so that a part of one takes none away from them.
-fn find(headings: &[(usize, String)], sensors: &mut Sensors) -> Result<Vec<Option<usize>>, Ambiguous> {
+fn find(headings: &[(usize, String)], sensors: &mut Sensors) -> Result<Vec<Option<usize>>, String> {
     let mut found = Vec::with_capacity(headings.len());
     for (_, heading) in headings {
         found.push(sensors.find_whole(heading)?);
@@ -193,7 +193,7 @@ fn find(headings: &[(usize, String)], sensors: &mut Sensors) -> Result<Vec<Optio
         let Some(sensor) = sensor else { continue };
         // A heading that is there twice is said where its second column is left out.
         if let Some(one) = first.insert(*sensor, heading).filter(|one| one != heading) {
-            return Err(Ambiguous(format!("\"{one}\" and \"{heading}\" would both be {}", sensors.id(*sensor))));
+            return Err(format!("\"{one}\" and \"{heading}\" would both be {}", sensors.id(*sensor)));
         }
     }
     Ok(found)
@@ -221,10 +221,10 @@ fn meaning_of(
 }
 
 /// What a series of the long layout is called, and what it measures.
-pub(super) fn series(name: &str, sensors: &mut Sensors) -> Result<(Arc<str>, Meaning), Ambiguous> {
+pub(super) fn series(name: &str, sensors: &mut Sensors) -> Result<(Arc<str>, Meaning), String> {
     let sensor = sensors.find(name)?;
     let meaning = meaning_of(sensor, name, sensors.is_id(name), sensors, &Siblings::default());
-    let meaning = meaning.map_err(|reason| Ambiguous(format!("\"{name}\": {reason}")))?;
+    let meaning = meaning.map_err(|reason| format!("\"{name}\": {reason}"))?;
     Ok((sensors.called(sensor, name), meaning))
 }
 

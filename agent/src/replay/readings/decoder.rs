@@ -12,7 +12,7 @@ use super::names::Names;
 use super::notes::listed;
 use super::report::{Reason, Report, excerpt};
 use super::thousands::Thousands;
-use super::wanted::{Ambiguous, Sensors, Wanted};
+use super::wanted::{Sensors, Wanted};
 use super::{Row, is_blank};
 use crate::cli::Map;
 
@@ -37,7 +37,7 @@ pub(super) struct Decoder {
     pub(super) rows: VecDeque<Row>,
     pub(super) report: Report,
     /// Two series under one name: nothing after that can be right.
-    pub(super) ambiguous: Option<Ambiguous>,
+    pub(super) ambiguous: Option<String>,
 }
 
 /// The columns of a line.
@@ -50,7 +50,7 @@ enum Layout {
 
 impl Decoder {
     /// Starts below a header. Fails where two headings are said to be one sensor.
-    pub(super) fn new(dialect: Dialect, wanted: &Wanted, report: Report) -> Result<Decoder, Ambiguous> {
+    pub(super) fn new(dialect: Dialect, wanted: &Wanted, report: Report) -> Result<Decoder, String> {
         let mut decoder = Decoder {
             layout: Layout::Wide { known: HashMap::new(), columns: Vec::new() },
             names: Names::default(),
@@ -72,7 +72,7 @@ impl Decoder {
         Ok(decoder)
     }
 
-    fn lay_out(&mut self) -> Result<(), Ambiguous> {
+    fn lay_out(&mut self) -> Result<(), String> {
         let is_placed = !self.dialect.places.is_empty();
         self.layout = match self.dialect.long {
             Some((sensor, value)) => {
@@ -91,7 +91,7 @@ impl Decoder {
     }
 
     /// The columns of the wide layout; of one place, where lines are of several.
-    fn columns(&mut self, place: Option<&str>) -> Result<Vec<Column>, Ambiguous> {
+    fn columns(&mut self, place: Option<&str>) -> Result<Vec<Column>, String> {
         let Decoder { dialect, sensors, names, meanings, report, .. } = self;
         columns::wide(dialect, place, sensors, names, meanings, report)
     }

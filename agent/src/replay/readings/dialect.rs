@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use jiff::tz::{Offset, TimeZone};
 
+use super::EXPECTED;
 use super::cells::{Mark, Marks};
 use super::clock::{Form, Unit};
 use super::kinds::{self, Kind};
@@ -49,14 +50,8 @@ pub(super) struct Dialect {
     pub(super) notes: Vec<String>,
 }
 
-/// Why a file cannot be read as it is; nothing is guessed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum DialectError {
-    /// No line names columns of which one holds times.
-    NoHeader,
-    /// Something that the command line must say.
-    Say { line: u64, what: String },
-}
+/// Why a file cannot be read as it is: the line, and what the command line must say or is wrong. Nothing is guessed.
+pub(super) type Refusal = (u64, String);
 
 impl Dialect {
     /// Looks at the first lines of a file. `rest` shows every line of it, where it can be read twice.
@@ -64,16 +59,17 @@ impl Dialect {
         mut sample: Sample<'_>,
         wanted: &Wanted,
         rest: impl Fn(&mut dyn FnMut(u64, &[u8])) -> bool,
-    ) -> Result<Dialect, DialectError> {
+    ) -> Result<Dialect, Refusal> {
         let stated = sample.take_stated_separator();
-        let first = sample.first().map_or(&b""[..], |(_, line)| line);
+        let (number, first) = sample.first().unwrap_or_default();
+        let no_header = (number, format!("found \"{}\", {EXPECTED}", excerpt(first)));
         let is_ours = stated.is_none() && sample.is_ours();
         let separator = stated.unwrap_or_else(|| if is_ours { b',' } else { sample.separator() });
         let lines = sample.cut(separator);
-        let table = Table::find(&lines, first, is_ours, wanted).ok_or(DialectError::NoHeader)?;
+        let table = Table::find(&lines, first, is_ours, wanted).ok_or_else(|| no_header.clone())?;
         let (sensors, survey) = (Sensors::new(wanted), Survey::default());
         let columns = table.columns();
-        let mut found = Found { table, columns, separator, is_ours, wanted, sensors, survey };
+        let mut found = Found { table, columns, separator, is_ours, wanted, sensors, survey, no_header };
         let kind = Kind::of(first, &found.table.headings);
         let times = found.times(kind)?;
         let columns = found.place_columns(kind, &times);
@@ -112,11 +108,13 @@ struct Found<'a> {
     wanted: &'a Wanted,
     sensors: Sensors,
     survey: Survey,
+    /// What is said where no column holds times.
+    no_header: Refusal,
 }
 
 impl Found<'_> {
     /// The columns of the time; those of a recording of our own are known, whatever its lines hold.
-    fn times(&self, kind: Option<Kind>) -> Result<Vec<usize>, DialectError> {
+    fn times(&self, kind: Option<Kind>) -> Result<Vec<usize>, Refusal> {
         let own = self.table.headings.iter().position(|heading| self.is_ours && heading.eq_ignore_ascii_case("time"));
         match own.filter(|_| self.wanted.time_columns.is_empty()) {
             Some(own) if !self.columns[own].has_times_of_day => Ok(vec![own]),
@@ -125,7 +123,7 @@ impl Found<'_> {
         }
     }
 
-    fn found_times(&self, kind: Option<Kind>) -> Result<Vec<usize>, DialectError> {
+    fn found_times(&self, kind: Option<Kind>) -> Result<Vec<usize>, Refusal> {
         let headings = &self.table.headings;
         if !self.wanted.time_columns.is_empty() {
             return self.wanted.time_columns.iter().map(|name| self.column_named("--time-column", name)).collect();
@@ -151,7 +149,7 @@ impl Found<'_> {
                     return Ok(vec![place]);
                 }
                 let numbered = with(&|place, column| column.has_spreadsheet_days && is_named(place));
-                numbered.first().map(|place| vec![*place]).ok_or(DialectError::NoHeader)
+                numbered.first().map(|place| vec![*place]).ok_or_else(|| self.no_header.clone())
             }
             ([day, ..], times) => {
                 // The one beside it.
@@ -163,7 +161,7 @@ impl Found<'_> {
     }
 
     /// A column of dates is the time where each line is a day of its own.
-    fn dates_alone(&self, day: usize) -> Result<Vec<usize>, DialectError> {
+    fn dates_alone(&self, day: usize) -> Result<Vec<usize>, Refusal> {
         let mut cells = self.table.cells(day).filter(|cell| !cell.is_empty()).peekable();
         let mut is_repeated = false;
         while let Some(cell) = cells.next() {
@@ -182,12 +180,12 @@ impl Found<'_> {
     }
 
     /// What the command line must say of the header.
-    fn say(&self, what: String) -> DialectError {
-        DialectError::Say { line: self.table.header, what }
+    fn say(&self, what: String) -> Refusal {
+        (self.table.header, what)
     }
 
     /// The column that an option names.
-    fn column_named(&self, option: &str, name: &str) -> Result<usize, DialectError> {
+    fn column_named(&self, option: &str, name: &str) -> Result<usize, Refusal> {
         let headings = &self.table.headings;
         let is = |heading: &String| {
             bare(heading).eq_ignore_ascii_case(name.trim()) || heading.eq_ignore_ascii_case(name.trim())
@@ -208,7 +206,7 @@ impl Found<'_> {
     }
 
     /// The one of several columns of times that is the time of the line.
-    fn choose(&self, full: &[usize], kind: Option<Kind>) -> Result<usize, DialectError> {
+    fn choose(&self, full: &[usize], kind: Option<Kind>) -> Result<usize, Refusal> {
         let headings = &self.table.headings;
         let rank = |place: &usize| kinds::time_rank(bare(&headings[*place]));
         let needs_zone = |place: &usize| {
@@ -226,11 +224,11 @@ impl Found<'_> {
                 Err(self.which_time(full))
             }
             [first, ..] => Ok(first),
-            [] => Err(DialectError::NoHeader),
+            [] => Err(self.no_header.clone()),
         }
     }
 
-    fn which_time(&self, places: &[usize]) -> DialectError {
+    fn which_time(&self, places: &[usize]) -> Refusal {
         let names: Vec<String> = places.iter().map(|place| self.table.headings[*place].clone()).collect();
         self.say(format!(
             "the columns {} hold times: say which one counts, such as --time-column \"{}\" (twice for a date and a time of day)",
@@ -326,7 +324,7 @@ impl Found<'_> {
         column.has_spreadsheet_days.then_some(Form::Days)
     }
 
-    fn dialect(self, kind: Option<Kind>, times: Vec<usize>, places: Vec<usize>) -> Result<Dialect, DialectError> {
+    fn dialect(self, kind: Option<Kind>, times: Vec<usize>, places: Vec<usize>) -> Result<Dialect, Refusal> {
         let (order, why) = self.order(&times)?;
         let form = match self.form(&times, order) {
             Some(form) => form,
@@ -374,21 +372,21 @@ impl Found<'_> {
         Ok(dialect)
     }
 
-    fn order(&self, times: &[usize]) -> Result<(DateOrder, Why), DialectError> {
+    fn order(&self, times: &[usize]) -> Result<(DateOrder, Why), Refusal> {
         let said = times.iter().find_map(|place| kinds::order(&self.table.headings[*place]));
         if let Some(order) = self.wanted.order.or(said) {
             return Ok((order, Why::Sure));
         }
-        self.survey.order().map_err(|[(line, text), (other, other_text)]| DialectError::Say {
-            line,
-            what: format!(
+        self.survey.order().map_err(|[(line, text), (other, other_text)]| {
+            let what = format!(
                 "\"{text}\" has its day first, and \"{other_text}\" in line {other} its month: one of the two is wrong, or say \
                  --date-order dmy or mdy"
-            ),
+            );
+            (line, what)
         })
     }
 
-    fn no_times(&self, times: &[usize]) -> DialectError {
+    fn no_times(&self, times: &[usize]) -> Refusal {
         let line = self.table.data.first();
         let found = line.and_then(|line| line.cells.get(times[0])).map_or("", String::as_str);
         let what = format!(
@@ -396,11 +394,11 @@ impl Found<'_> {
             self.table.headings[times[0]],
             excerpt(found.as_bytes())
         );
-        DialectError::Say { line: line.map_or(self.table.header, |line| line.number), what }
+        (line.map_or(self.table.header, |line| line.number), what)
     }
 
     /// A time without a zone means nothing before somebody says whose it is.
-    fn check_zone(&self, times: &[usize], form: Form, zone: Option<&TimeZone>) -> Result<(), DialectError> {
+    fn check_zone(&self, times: &[usize], form: Form, zone: Option<&TimeZone>) -> Result<(), Refusal> {
         if zone.is_some() || !matches!(form, Form::Civil(_) | Form::Days) {
             return Ok(());
         }
@@ -417,7 +415,7 @@ impl Found<'_> {
             let what = format!(
                 "the times have no offset (\"{text}\"): say whose clock that was, such as --tz {zone}, --tz +01:00 or --tz UTC"
             );
-            Err(DialectError::Say { line, what })
+            Err((line, what))
         })
     }
 

@@ -18,8 +18,8 @@ pub(super) enum Encoding {
 }
 
 impl Encoding {
-    /// The encoding that the first bytes of a file show; [`Encoding::Windows`] cannot be told from them.
-    pub(super) fn of(head: &[u8]) -> Encoding {
+    /// UTF-16 by its mark or its zeros, else UTF-8.
+    fn by_pairs(head: &[u8]) -> Encoding {
         // ASCII in two bytes a letter: each second byte is zero.
         let zeros = |from: usize| head.iter().skip(from).step_by(2).take(64).filter(|byte| **byte == 0).count();
         match head {
@@ -29,6 +29,14 @@ impl Encoding {
             _ if zeros(1) > 40.min(head.len() / 3) && zeros(0) == 0 => Encoding::Utf16 { high_first: false },
             _ if zeros(0) > 40.min(head.len() / 3) && zeros(1) == 0 => Encoding::Utf16 { high_first: true },
             _ => Encoding::Utf8,
+        }
+    }
+
+    /// The encoding that the first bytes of a file show.
+    pub(super) fn of(head: &[u8]) -> Encoding {
+        match Encoding::by_pairs(head) {
+            Encoding::Utf8 if is_windows(head) => Encoding::Windows,
+            encoding => encoding,
         }
     }
 
@@ -111,6 +119,18 @@ impl<R> Decoded<R> {
             }
         }
     }
+}
+
+/// Whether a text is no UTF-8 and has only letters and signs of Windows-1252 where it is not.
+fn is_windows(head: &[u8]) -> bool {
+    let is_letter = |byte: &u8| matches!(byte, 0x80 | 0x82 | 0x84 | 0x91..=0x97 | 0x99 | 0xa0..=0xfc);
+    let mut invalid = head.utf8_chunks().map(|chunk| chunk.invalid()).filter(|bytes| !bytes.is_empty()).peekable();
+    let is_text = head.iter().all(|byte| *byte >= b' ' || matches!(byte, b'\t' | b'\r' | b'\n'));
+    // Half a letter at the end is cut off by chance.
+    let is_cut =
+        |bytes: &[u8]| head.ends_with(bytes) && str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none());
+    let any = invalid.peek().is_some_and(|bytes| !is_cut(bytes));
+    is_text && any && invalid.all(|bytes| bytes.iter().all(is_letter))
 }
 
 /// The letter of a byte of Windows-1252; the five that it does not have are those of Latin-1.

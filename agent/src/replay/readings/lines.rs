@@ -1,10 +1,9 @@
-//! From bytes, packed or not, to physical lines.
+//! From bytes to physical lines, and the first part of a recording, which is looked into before it is read.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::ops::Range;
 
-use flate2::read::MultiGzDecoder;
-use memchr::memrchr;
+use memchr::memchr_iter;
 
 use super::report::EXCERPT_BYTES;
 
@@ -62,32 +61,57 @@ impl Lines {
     }
 }
 
-/// Unpacks a source that begins with the magic bytes of gzip, of one member or several.
-pub(crate) fn unpack(mut source: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
-    let mut magic = Vec::new();
-    source.by_ref().take(2).read_to_end(&mut magic)?;
-    let packed = magic == [0x1f, 0x8b];
-    let whole = io::Cursor::new(magic).chain(source);
-    Ok(if packed { Box::new(Unpacked { gzip: MultiGzDecoder::new(whole), broken: None }) } else { Box::new(whole) })
+/// Bytes that are looked into: some hundred lines of twenty columns.
+const HEAD_BYTES: usize = 1 << 16;
+
+/// A header of many columns may be longer; two of the longest lines are seen whole.
+const MOST_BYTES: usize = 3 << 20;
+
+/// Lines are wanted until then, so that there is data below the header.
+const MIN_LINES: usize = 20;
+
+/// The first part of a source.
+#[derive(Debug, Default)]
+pub(super) struct Head {
+    pub(super) bytes: Vec<u8>,
+    /// Whether this is all there is.
+    pub(super) is_whole: bool,
+    /// What ended the first part before its end.
+    pub(super) error: Option<io::Error>,
 }
 
-/// A gzip stream that, where it is corrupt, still gives the whole lines before that.
-struct Unpacked<R> {
-    gzip: MultiGzDecoder<R>,
-    broken: Option<io::Error>,
-}
-
-impl<R: Read> Read for Unpacked<R> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if let Some(error) = self.broken.take() {
-            return Err(error);
+impl Head {
+    /// Reads the first part; an error comes after what was read before it.
+    pub(super) fn read(source: &mut impl Read) -> Head {
+        let mut head = Head::default();
+        loop {
+            let wanted = if head.bytes.len() < HEAD_BYTES { HEAD_BYTES } else { 2 * head.bytes.len() };
+            let missing = (wanted - head.bytes.len()) as u64;
+            match source.by_ref().take(missing).read_to_end(&mut head.bytes) {
+                Ok(_) if head.bytes.len() < wanted => head.is_whole = true,
+                Ok(_) => {}
+                Err(error) => head.error = Some(error),
+            }
+            let is_enough =
+                head.bytes.len() >= MOST_BYTES || memchr_iter(b'\n', &head.bytes).take(MIN_LINES).count() == MIN_LINES;
+            if head.is_whole || head.error.is_some() || is_enough {
+                return head;
+            }
         }
-        // A read that fails does not say how much it has written before: a line end tells.
-        out.fill(0);
-        self.gzip.read(out).or_else(|error| {
-            let Some(end) = memrchr(b'\n', out) else { return Err(error) };
-            self.broken = Some(error);
-            Ok(end + 1)
-        })
+    }
+
+    /// The source again from its beginning.
+    pub(super) fn before(self, source: Box<dyn Read + Send>) -> Box<dyn Read + Send> {
+        let broken = Broken(self.error);
+        Box::new(Cursor::new(self.bytes).chain(broken).chain(source))
+    }
+}
+
+/// Nothing, or the error that ended the first part.
+struct Broken(Option<io::Error>);
+
+impl Read for Broken {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.0.take().map_or(Ok(0), Err)
     }
 }

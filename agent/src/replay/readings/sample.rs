@@ -5,8 +5,8 @@ use memchr::memchr_iter;
 use super::cells::is_value;
 use super::clock::{Unit, is_spreadsheet_day};
 use super::fields::Fields;
-use super::head::Head;
 use super::is_blank;
+use super::lines::Head;
 use super::stamps::Stamp;
 use super::time::parse_time;
 

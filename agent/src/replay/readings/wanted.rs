@@ -34,7 +34,8 @@ pub(crate) struct Wanted {
     pub(crate) units: Units,
 }
 
-/// Finds the sensor that a name of the recording means.
+/// Finds the sensor that a name of the recording means. Fails, in words for the person who called, where a name could be meant by more
+/// than one `--map`, or two names are said to be one sensor.
 #[derive(Debug, Default)]
 pub(super) struct Sensors {
     known: Vec<(Arc<str>, Quantity)>,
@@ -64,10 +65,6 @@ impl Mapped {
     }
 }
 
-/// A name that could be meant by more than one, or two that are said to be one sensor.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Ambiguous(pub(crate) String);
-
 impl Sensors {
     pub(super) fn new(wanted: &Wanted) -> Sensors {
         let known = wanted.sensors.clone();
@@ -89,7 +86,7 @@ impl Sensors {
     }
 
     /// The sensor that a name means: as `--map` says it whole, by its id, or as `--map` says a part of it.
-    pub(super) fn find(&mut self, name: &str) -> Result<Option<usize>, Ambiguous> {
+    pub(super) fn find(&mut self, name: &str) -> Result<Option<usize>, String> {
         match self.find_whole(name)? {
             Some(sensor) => Ok(Some(sensor)),
             None => self.find_part(name),
@@ -97,7 +94,7 @@ impl Sensors {
     }
 
     /// The sensor that a whole name means.
-    pub(super) fn find_whole(&mut self, name: &str) -> Result<Option<usize>, Ambiguous> {
+    pub(super) fn find_whole(&mut self, name: &str) -> Result<Option<usize>, String> {
         if self.known.is_empty() {
             return Ok(None);
         }
@@ -112,7 +109,7 @@ impl Sensors {
     }
 
     /// The sensor that a part of a name means.
-    pub(super) fn find_part(&mut self, name: &str) -> Result<Option<usize>, Ambiguous> {
+    pub(super) fn find_part(&mut self, name: &str) -> Result<Option<usize>, String> {
         if self.maps.is_empty() {
             return Ok(None);
         }
@@ -127,21 +124,21 @@ impl Sensors {
             [place] => self.take(place, name, false),
             [one, other, ..] => {
                 let (one, other) = (&self.maps[one].map, &self.maps[other].map);
-                Err(Ambiguous(format!(
+                Err(format!(
                     "\"{name}\" fits --map \"{}={}\" and --map \"{}={}\": write its whole name in one of them",
                     one.name, one.sensor, other.name, other.sensor
-                )))
+                ))
             }
         }
     }
 
-    fn take(&mut self, place: usize, name: &str, is_whole: bool) -> Result<Option<usize>, Ambiguous> {
+    fn take(&mut self, place: usize, name: &str, is_whole: bool) -> Result<Option<usize>, String> {
         let Mapped { map, sensor, taken, .. } = &mut self.maps[place];
         match taken {
-            Some((before, _)) if before != name => Err(Ambiguous(format!(
+            Some((before, _)) if before != name => Err(format!(
                 "--map \"{}={}\" fits \"{before}\" and \"{name}\": write the whole name of the one that is meant",
                 map.name, map.sensor
-            ))),
+            )),
             _ => {
                 *taken = Some((name.to_owned(), is_whole));
                 Ok(*sensor)

@@ -59,13 +59,11 @@ impl Leader {
 
 impl Course {
     pub(crate) fn add(&mut self, row: &Row) {
-        if self.rows == 0 {
-            self.first_ms = row.at_ms;
-            self.earliest_ms = row.at_ms;
-        }
-        self.rows += 1;
         let late = self.is_late(row);
-        if row.at_ms > self.leader.at_ms || self.rows == 1 {
+        if self.rows == 0 {
+            (self.first_ms, self.earliest_ms) = (row.at_ms, row.at_ms);
+        }
+        if self.rows == 0 || row.at_ms > self.leader.at_ms {
             self.leader = Leader { at_ms: row.at_ms, line: row.line, followers: 0 };
         } else if row.at_ms < self.leader.at_ms {
             self.behind += 1;
@@ -76,6 +74,7 @@ impl Course {
                 self.worst = self.leader;
             }
         }
+        self.rows += 1;
     }
 
     /// Books a row with its sensor, and says whether that has had a greater stamp. A row without a sensor is never late.
@@ -113,15 +112,12 @@ impl Course {
     /// What explains that many rows are behind the clock; nothing where few are, or where they have no one cause.
     pub(crate) fn disorder(&self) -> Option<Disorder> {
         let many = |rows| rows >= MIN_BEHIND && rows >= self.rows.div_ceil(ONE_IN);
-        if many(self.behind) && self.late <= self.behind / ONE_IN && self.is_in_blocks() {
+        // Sensors do not alternate: one block of rows for each, or long ones.
+        let is_in_blocks = self.blocks <= self.newest_ms.len() as u64 || self.blocks <= self.rows / MIN_BLOCK;
+        if many(self.behind) && self.late <= self.behind / ONE_IN && is_in_blocks {
             return Some(Disorder::BySensor);
         }
         many(self.worst.followers).then_some(Disorder::RanAhead(self.worst))
-    }
-
-    /// Whether sensors do not alternate: one block of rows for each, or long ones.
-    fn is_in_blocks(&self) -> bool {
-        self.blocks <= self.newest_ms.len() as u64 || self.blocks <= self.rows / MIN_BLOCK
     }
 }
 

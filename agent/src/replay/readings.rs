@@ -16,7 +16,6 @@ mod kinds;
 mod lines;
 mod names;
 mod notes;
-mod number;
 mod packed;
 mod report;
 mod sample;

@@ -13,7 +13,6 @@ use tilth_core::effect::{Effect, Transition};
 use tilth_core::engine::{Engine, Input};
 use tilth_core::plan::Plan;
 use tilth_core::reading::Raw;
-use tilth_core::time::Uptime;
 
 use super::digest::Digest;
 use super::readings::{name, open_file, unpack};
@@ -61,7 +60,10 @@ pub(super) fn run(wanted: &cli::Replay) -> anyhow::Result<Exit> {
         digest: wanted.digest.then(Digest::default),
         summary: Summary::default(),
     };
-    let played = open(&wanted.input)
+    let source =
+        if wanted.input == Path::new("-") { unpack(io::stdin()) } else { open_file(&wanted.input).and_then(unpack) };
+    let played = source
+        .map_err(anyhow::Error::from)
         .and_then(|source| play(source, &name, &mut player))
         .with_context(|| format!("{name}: cannot be read further, after {} lines", player.summary.lines));
     if let Some(digest) = &player.digest {
@@ -83,10 +85,6 @@ pub(super) fn run(wanted: &cli::Replay) -> anyhow::Result<Exit> {
     }
 }
 
-fn open(path: &Path) -> anyhow::Result<Box<dyn Read + Send>> {
-    Ok(if path == Path::new("-") { unpack(io::stdin())? } else { unpack(open_file(path)?)? })
-}
-
 fn play(source: Box<dyn Read + Send>, name: &str, player: &mut Player) -> anyhow::Result<()> {
     let mut source = BufReader::new(source);
     let mut line = Vec::new();
@@ -102,7 +100,12 @@ fn play(source: Box<dyn Read + Send>, name: &str, player: &mut Player) -> anyhow
         let number = player.summary.lines;
         match serde_json::from_slice::<Recorded>(&line) {
             Ok(recorded) => player.take(recorded, &format!("{name}, line {number}"))?,
-            Err(error) => player.note_bad(number, &error),
+            Err(error) => {
+                player.summary.bad_lines += 1;
+                if player.summary.bad_shown.len() < SHOWN {
+                    player.summary.bad_shown.push(format!("line {number}: not a line of run --record: {error}"));
+                }
+            }
         }
     }
 }
@@ -165,7 +168,8 @@ impl Player {
         };
         self.summary.inputs += 1;
         if let Some(input) = stage.input(input, &mut self.summary, place)? {
-            stage.engine.handle(at.max(stage.now()), input);
+            let now = stage.engine.now().uptime;
+            stage.engine.handle(at.max(now), input);
         }
         self.drain()
     }
@@ -189,13 +193,6 @@ impl Player {
         }
         let (Some(line), Some(stage)) = (Line::of(effect, plan), &self.stage) else { return Ok(()) };
         if self.json { self.output.json(&line) } else { self.output.line(line.aligned(&stage.widths)) }
-    }
-
-    fn note_bad(&mut self, line: u64, error: &serde_json::Error) {
-        self.summary.bad_lines += 1;
-        if self.summary.bad_shown.len() < SHOWN {
-            self.summary.bad_shown.push(format!("line {line}: not a line of run --record: {error}"));
-        }
     }
 }
 
@@ -233,10 +230,6 @@ impl Stage {
         }))
     }
 
-    fn now(&self) -> Uptime {
-        self.engine.now().uptime
-    }
-
     fn poll(&mut self) -> Option<(Effect, Arc<Plan>)> {
         let effect = self.engine.poll()?;
         if let Effect::Planned(plan) = &effect {
@@ -261,33 +254,25 @@ fn plan(configuration: Merged, place: &str) -> anyhow::Result<Arc<Plan>> {
 
 impl Display for Summary {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Summary { lines, starts, inputs, readings, .. } = self;
-        write!(
-            out,
-            "{} of a run: {}, {}, {}; {}, {}",
-            counted(*lines, "line"),
-            counted(*starts, "start"),
-            counted(*inputs, "input"),
-            counted(*readings, "reading"),
-            counted(self.alerts, "alert"),
-            counted(self.notifications, "notification")
-        )?;
-        if self.without_beginning > 0 {
-            let unused = counted(self.without_beginning, "input");
-            write!(out, "\n{unused} from before the first start in the file: not played")?;
+        let figures = [
+            (self.starts, "start", ", "),
+            (self.inputs, "input", ", "),
+            (self.readings, "reading", "; "),
+            (self.alerts, "alert", ", "),
+            (self.notifications, "notification", ""),
+        ];
+        write!(out, "{} of a run: ", counted(self.lines, "line"))?;
+        figures.iter().try_for_each(|(count, noun, end)| write!(out, "{}{end}", counted(*count, noun)))?;
+        for (count, noun, what) in [
+            (self.without_beginning, "input", "from before the first start in the file: not played"),
+            (self.unknown, "reading", "of sensors that the configuration does not have"),
+            (self.bad_lines, "line", "not used; what follows up to the next start may differ"),
+        ] {
+            if count > 0 {
+                write!(out, "\n{} {what}", counted(count, noun))?;
+            }
         }
-        if self.unknown > 0 {
-            write!(out, "\n{} of sensors that the configuration does not have", counted(self.unknown, "reading"))?;
-        }
-        if self.bad_lines > 0 {
-            write!(
-                out,
-                "\n{} not used; what follows up to the next start may differ",
-                counted(self.bad_lines, "line")
-            )?;
-            self.bad_shown.iter().try_for_each(|shown| write!(out, "\n    {shown}"))?;
-        }
-        Ok(())
+        self.bad_shown.iter().try_for_each(|shown| write!(out, "\n    {shown}"))
     }
 }
 
@@ -296,6 +281,7 @@ mod tests {
     use tilth_config::{Document, Layer, base, load_documents};
     use tilth_core::engine::Start;
     use tilth_core::reading::{Quality, Raw};
+    use tilth_core::time::Uptime;
 
     use super::*;
 

@@ -30,10 +30,9 @@ pub(crate) struct Tally {
     pub(crate) unheard_notifications: u64,
 }
 
-/// The alerts of all rules of one name.
+/// The alerts of all rules of one name, of sensors that had a reading.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct RuleTally {
-    /// Alerts of sensors that had a reading; so are all counts but `unheard`.
     pub(crate) fired: u64,
     /// Alerts of sensors without a reading: the recording does not show whether anything was wrong.
     pub(crate) unheard: u64,
@@ -138,12 +137,8 @@ impl Tally {
             Effect::Alert(transition, report) => self.add_transition(transition, report),
             Effect::Page(page) => self.add_page(page),
             Effect::Sensor(event) => self.add_health(event),
-            Effect::Window(_)
-            | Effect::Schedule(_)
-            | Effect::Site
-            | Effect::Refused(_)
-            | Effect::Unwindowed(..)
-            | Effect::Planned(_) => {}
+            // No figure is made of windows, schedules and plans.
+            _ => {}
         }
     }
 
@@ -177,7 +172,7 @@ impl Tally {
             }
             Transition::Resolved(_) => {
                 if let Some(alert) = self.open.remove(&id) {
-                    self.close(PastAlert { resolved: report.at.wall, ..alert });
+                    self.close(PastAlert { resolved: report.at.wall, ..alert }, report.at.wall);
                 }
             }
             Transition::Pending | Transition::Acknowledged { .. } => {}
@@ -197,13 +192,14 @@ impl Tally {
     }
 
     fn fire(&mut self, id: AlertId, report: &Report) {
-        let sensor = self.sensor_mut(&report.key.sensor);
-        let heard = sensor.as_ref().is_none_or(|sensor| sensor.heard);
-        if !heard && let Some(sensor) = sensor {
-            sensor.unheard += 1;
-        }
+        let sensor = self.place(&report.key.sensor).map(|place| &mut self.sensors[place]);
+        let unheard = sensor.filter(|sensor| !sensor.heard);
+        let heard = unheard.is_none();
         let rule = self.rules.entry(report.key.rule.clone()).or_default();
-        *(if heard { &mut rule.fired } else { &mut rule.unheard }) += 1;
+        match unheard {
+            Some(sensor) => (sensor.unheard, rule.unheard) = (sensor.unheard + 1, rule.unheard + 1),
+            None => rule.fired += 1,
+        }
         let place = (heard && self.alerts.len() < MAX_ALERTS).then_some(self.alerts.len());
         let alert = PastAlert {
             id,
@@ -224,39 +220,28 @@ impl Tally {
     }
 
     /// Books an alert that is over, or that is left when the recording ends.
-    fn close(&mut self, alert: PastAlert) {
+    fn close(&mut self, alert: PastAlert, now: Option<WallTime>) {
         if alert.heard {
-            let lasted = alert.resolved.map_or(Span::ZERO, |resolved| alert.lasted(resolved));
-            self.book(&alert.key.rule, lasted);
+            let rule = self.rules.entry(alert.key.rule.clone()).or_default();
+            let lasted = now.map_or(Span::ZERO, |now| alert.lasted(now));
+            rule.longest = rule.longest.max(lasted);
+            rule.total = Span(rule.total.0 + lasted.0);
         }
         if let Some(place) = alert.place {
             self.alerts[place] = alert;
         }
     }
 
-    fn book(&mut self, rule: &Id, lasted: Span) {
-        let rule = self.rules.entry(rule.clone()).or_default();
-        rule.longest = rule.longest.max(lasted);
-        rule.total = Span(rule.total.0 + lasted.0);
-    }
-
     /// The recording ends here: what still fires has fired until now.
     pub(crate) fn finish(&mut self, now: WallTime) {
-        for alert in self.open.values() {
-            if let Some(place) = alert.place {
-                self.alerts[place] = alert.clone();
-            }
-        }
-        let lasted: Vec<(Id, Span)> = self.open().map(|alert| (alert.key.rule.clone(), alert.lasted(now))).collect();
-        for (rule, lasted) in lasted {
-            self.book(&rule, lasted);
+        for alert in self.open.clone().into_values() {
+            self.close(alert, Some(now));
         }
     }
 
-    fn sensor_mut(&mut self, id: &SensorId) -> Option<&mut SensorTally> {
-        // In the order of the plan, which is that of their ids.
-        let place = self.sensors.binary_search_by(|sensor| sensor.id.cmp(id)).ok()?;
-        Some(&mut self.sensors[place])
+    /// The place of a sensor in `sensors`: they are in the order of the plan, which is that of their ids.
+    fn place(&self, id: &SensorId) -> Option<usize> {
+        self.sensors.binary_search_by(|sensor| sensor.id.cmp(id)).ok()
     }
 
     /// Whether people are better not shown a transition: its sensor has not spoken, or had not when the alert fired. The
@@ -267,13 +252,10 @@ impl Tally {
             Effect::Page(page) => &page.report,
             _ => return false,
         };
-        if let Some(id) = report.alert
-            && let Some(alert) = self.open.get(&id)
-        {
-            return !alert.heard;
+        match report.alert.and_then(|id| self.open.get(&id)) {
+            Some(alert) => !alert.heard,
+            None => self.place(&report.key.sensor).is_some_and(|place| !self.sensors[place].heard),
         }
-        let place = self.sensors.binary_search_by(|sensor| sensor.id.cmp(&report.key.sensor));
-        place.is_ok_and(|place| !self.sensors[place].heard)
     }
 
     /// The first reading that was not believed: its sensor, and its time since the recording's first.

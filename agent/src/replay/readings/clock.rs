@@ -6,7 +6,7 @@ use jiff::tz::{AmbiguousOffset, TimeZone};
 
 use super::report::Reason;
 use super::stamps::{self, Stamp, Zone};
-use super::time::{END_MS, parse_time};
+use super::time::{END_MS, in_range, parse_time};
 use crate::cli::DateOrder;
 use crate::replay::entry;
 
@@ -159,27 +159,23 @@ impl Clock {
     }
 
     fn instant(&self, civil: DateTime, zone: Option<Zone<'_>>) -> Result<Moment, Reason> {
-        let at = |offset_s: i64| checked(utc_ms(civil) - offset_s * 1000).map(Moment::At);
-        match zone {
-            Some(Zone::Offset(seconds)) => return at(seconds),
+        let at = |offset_s: i64| in_range(utc_ms(civil) - offset_s * 1000);
+        let offset_s = match zone {
+            Some(Zone::Offset(seconds)) => seconds,
             Some(Zone::Name(name)) => {
                 let named = self.zone.as_ref().and_then(|zone| abbreviated_offset_s(zone, civil, name));
-                return at(named.or_else(|| stamps::named_offset_s(name)).ok_or(Reason::TimeZone)?);
+                named.or_else(|| stamps::named_offset_s(name)).ok_or(Reason::TimeZone)?
             }
-            None => {}
-        }
-        let ambiguous = self.zone.as_ref().ok_or(Reason::TimeNaive)?.to_ambiguous_timestamp(civil);
-        let after = |offset: jiff::tz::Offset| checked(utc_ms(civil) - i64::from(offset.seconds()) * 1000);
-        match ambiguous.offset() {
-            AmbiguousOffset::Unambiguous { offset } => after(offset).map(Moment::At),
-            AmbiguousOffset::Fold { before, after: later } => Ok(Moment::Twice(after(before)?, after(later)?)),
-            AmbiguousOffset::Gap { .. } => Err(Reason::TimeGap),
-        }
+            None => match self.zone.as_ref().ok_or(Reason::TimeNaive)?.to_ambiguous_timestamp(civil).offset() {
+                AmbiguousOffset::Unambiguous { offset } => offset.seconds().into(),
+                AmbiguousOffset::Fold { before, after } => {
+                    return Ok(Moment::Twice(at(before.seconds().into())?, at(after.seconds().into())?));
+                }
+                AmbiguousOffset::Gap { .. } => return Err(Reason::TimeGap),
+            },
+        };
+        at(offset_s).map(Moment::At)
     }
-}
-
-fn checked(at_ms: i64) -> Result<i64, Reason> {
-    if (0..END_MS).contains(&at_ms) { Ok(at_ms) } else { Err(Reason::TimeRange) }
 }
 
 /// The offset that a zone's clocks have at a time of day when they are called by that abbreviation.
@@ -224,9 +220,9 @@ pub(super) struct Folds {
     /// One series has one stamp twice elsewhere: that is no sign of the clock.
     repeats: bool,
     /// Times that were there twice, and the first line of those taken as the second.
-    pub(super) twice: u64,
-    pub(super) first_line: u64,
-    pub(super) second_line: Option<u64>,
+    twice: u64,
+    first_line: Option<u64>,
+    second_line: Option<u64>,
 }
 
 impl Folds {
@@ -243,7 +239,11 @@ impl Folds {
             Moment::Twice(first, second) => {
                 let is_second = self.is_second(last, first, second);
                 let at = if is_second { second } else { first };
-                self.note(line, is_second);
+                self.twice += 1;
+                self.first_line.get_or_insert(line);
+                if is_second {
+                    self.second_line.get_or_insert(line);
+                }
                 self.before = Some((at, is_second));
                 at
             }
@@ -266,14 +266,17 @@ impl Folds {
         is_past_own || self.before.is_some_and(|(at, is_second)| is_second && at <= second)
     }
 
-    fn note(&mut self, line: u64, is_second: bool) {
-        if self.twice == 0 {
-            self.first_line = line;
-        }
-        self.twice += 1;
-        if is_second {
-            self.second_line.get_or_insert(line);
-        }
+    /// What was decided, in words; nothing where no time was there twice.
+    pub(super) fn note(&self) -> Option<String> {
+        let Folds { twice, first_line, second_line, .. } = self;
+        let from = match second_line {
+            Some(line) => format!("from line {line} on the second, by the order of the lines"),
+            None => "all taken as the first".to_owned(),
+        };
+        let first_line = (*first_line)?;
+        Some(format!(
+            "the clocks were set back: {twice} times were shown twice that night, from line {first_line} on; {from}"
+        ))
     }
 }
 

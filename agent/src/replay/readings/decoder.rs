@@ -82,10 +82,8 @@ impl Decoder {
                 let unit = kinds::unit(&self.dialect.headings).filter(|unit| *unit != sensor && *unit != value);
                 Layout::Named { sensor, value, unit }
             }
-            None => {
-                let columns = if is_placed { Vec::new() } else { vec![self.columns(None)?] };
-                Layout::Wide { known: HashMap::new(), columns }
-            }
+            None if is_placed => Layout::Wide { known: HashMap::new(), columns: Vec::new() },
+            None => Layout::Wide { known: HashMap::new(), columns: vec![self.columns(None)?] },
         };
         Ok(())
     }
@@ -323,23 +321,8 @@ impl Decoder {
     /// Books what only the whole file tells.
     pub(super) fn finish(&mut self) {
         self.report.unmet = self.unmet().cloned();
-        let fold = self.fold_note();
         let texts = &self.report.texts;
         let unused = (!texts.is_empty()).then(|| format!("without numbers and not used: {}", listed(texts)));
-        self.report.notes.extend(fold.into_iter().chain(unused));
-    }
-
-    /// What was decided about times that the clocks showed twice.
-    fn fold_note(&self) -> Option<String> {
-        let Folds { twice, first_line, second_line, .. } = self.folds;
-        let from = match second_line {
-            Some(line) => format!("from line {line} on the second, by the order of the lines"),
-            None => "all taken as the first".to_owned(),
-        };
-        (twice > 0).then(|| {
-            format!(
-                "the clocks were set back: {twice} times were shown twice that night, from line {first_line} on; {from}"
-            )
-        })
+        self.report.notes.extend(self.folds.note().into_iter().chain(unused));
     }
 }

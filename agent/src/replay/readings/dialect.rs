@@ -10,7 +10,7 @@ use super::clock::{Form, Unit};
 use super::kinds::{self, Kind};
 use super::notes::{listed, order_note, untold_note};
 use super::report::excerpt;
-use super::sample::{Column, Line, Look, Sample, cells};
+use super::sample::{Column, Look, Sample, cells};
 use super::stamps::{self, Stamp, Zone};
 use super::survey::{Survey, Why};
 use super::table::Table;
@@ -76,24 +76,18 @@ impl Dialect {
         // A whole name goes before a part of another, wherever it stands in the file.
         let name = found.long(&times).map(|(name, _)| name).filter(|_| !wanted.maps.is_empty());
         let looked_at: Vec<usize> = columns.iter().copied().chain(name).collect();
-        found.survey(&times, &looked_at);
-        let is_open = wanted.order.is_none() && found.survey.is_open() && found.is_text_time(&times);
-        if is_open || !looked_at.is_empty() {
-            found.survey_all(&times, &looked_at, rest);
-        }
+        found.survey(&times, &looked_at, rest);
         let names = name.map_or(Vec::new(), |name| found.survey.values(name));
-        let wanted: Vec<usize> = wanted
-            .name_columns
-            .iter()
-            .map(|name| found.column_named("--name-column", name))
-            .collect::<Result<_, _>>()?;
+        let named: Result<Vec<usize>, Refusal> =
+            wanted.name_columns.iter().map(|name| found.column_named("--name-column", name)).collect();
+        let named = named?;
         let is_row_id = |place: usize| bare(&found.table.headings[place]).eq_ignore_ascii_case("id");
         let tells_apart = |place: &usize| {
             found.survey.tells_apart(*place)
-                && !wanted.contains(place)
+                && !named.contains(place)
                 && (!is_row_id(*place) || found.survey.comes_again(*place))
         };
-        let places = columns.iter().copied().filter(tells_apart).chain(wanted.iter().copied()).collect();
+        let places = columns.iter().copied().filter(tells_apart).chain(named.iter().copied()).collect();
         Ok(Dialect { names, ..found.dialect(kind, times, places)? })
     }
 }
@@ -270,29 +264,24 @@ impl Found<'_> {
         (is_name && !times.contains(&name) && !times.contains(&value) && !self.is_meant(value)).then_some((name, value))
     }
 
-    fn is_text_time(&self, times: &[usize]) -> bool {
-        !matches!(self.form(times, DateOrder::Dmy), Some(Form::Instant | Form::Epoch(_)))
-    }
-
-    fn survey(&mut self, times: &[usize], columns: &[usize]) {
-        let Found { table, survey, .. } = self;
-        for line in &table.data {
-            look(survey, line.number, &line.cells, times, columns);
+    /// Looks at the first lines, and at every line of the file where more could tell more and it can be read twice.
+    fn survey(&mut self, times: &[usize], columns: &[usize], rest: impl Fn(&mut dyn FnMut(u64, &[u8])) -> bool) {
+        for line in &self.table.data {
+            look(&mut self.survey, line.number, &line.cells, times, columns);
         }
-    }
-
-    /// Looks at every line of the file, where that can be read twice.
-    fn survey_all(&mut self, times: &[usize], columns: &[usize], rest: impl Fn(&mut dyn FnMut(u64, &[u8])) -> bool) {
+        let has_dates = !matches!(self.form(times, DateOrder::Dmy), Some(Form::Instant | Form::Epoch(_)));
+        if columns.is_empty() && !(self.wanted.order.is_none() && self.survey.is_open() && has_dates) {
+            return;
+        }
         let mut whole = Survey::default();
-        let (separator, after) = (self.separator, self.table.preamble);
-        let read = rest(&mut |number, line| {
-            if number > after
-                && let Some(cells) = cells(line, separator)
+        let is_read = rest(&mut |number, line| {
+            if number > self.table.preamble
+                && let Some(cells) = cells(line, self.separator)
             {
                 look(&mut whole, number, &cells, times, columns);
             }
         });
-        if read {
+        if is_read {
             self.survey = whole;
         }
     }
@@ -303,14 +292,11 @@ impl Found<'_> {
             return Some(Form::Civil(order));
         }
         let column = self.columns[times[0]];
-        let looks = || self.table.cells(times[0]).filter_map(Look::of);
+        let looks: Vec<Look> = self.table.cells(times[0]).filter_map(Look::of).collect();
         let units: Vec<Unit> =
-            looks().filter_map(|look| if let Look::Epoch(unit) = look { Some(unit) } else { None }).collect();
-        let is_ours = |cell: &str| super::time::parse_time(cell.as_bytes()).is_ok();
-        let (ours, full) = (
-            self.table.cells(times[0]).filter(|cell| is_ours(cell)).count(),
-            looks().filter(|look| look.is_full()).count(),
-        );
+            looks.iter().filter_map(|look| if let Look::Epoch(unit) = look { Some(*unit) } else { None }).collect();
+        let ours = self.table.cells(times[0]).filter(|cell| super::time::parse_time(cell.as_bytes()).is_ok()).count();
+        let full = looks.iter().filter(|look| look.is_full()).count();
         if ours > 0 && 2 * ours >= full {
             return Some(Form::Instant);
         }
@@ -361,14 +347,14 @@ impl Found<'_> {
             names: Vec::new(),
             notes: Vec::new(),
         };
-        dialect.notes.extend(dialect.read_as(said.filter(|_| self.wanted.zone.is_none()).is_some()));
-        dialect
-            .notes
-            .extend(dialect.repeated_time(&data).filter(|_| dialect.long.is_none() && dialect.places.is_empty()));
-        dialect.notes.extend(untold);
-        if let (Form::Civil(order), Why::Steps | Why::Assumed) = (form, why) {
-            dialect.notes.push(order_note(order, why, self.survey.open_date()));
-        }
+        let is_zone_said = said.is_some() && self.wanted.zone.is_none();
+        let is_alone = dialect.long.is_none() && dialect.places.is_empty();
+        let repeated = dialect.repeated_time(&data).filter(|_| is_alone);
+        let order = match form {
+            Form::Civil(order) if why != Why::Sure => Some(order_note(order, why, self.survey.open_date())),
+            _ => None,
+        };
+        dialect.notes = [dialect.read_as(is_zone_said), repeated, untold, order].into_iter().flatten().collect();
         Ok(dialect)
     }
 
@@ -402,21 +388,17 @@ impl Found<'_> {
         if zone.is_some() || !matches!(form, Form::Civil(_) | Form::Days) {
             return Ok(());
         }
-        let text = |line: &Line| {
-            times.iter().filter_map(|place| line.cells.get(*place)).cloned().collect::<Vec<_>>().join(" ")
-        };
-        let is_naive = |text: &String| {
+        let is_naive = |text: &str| {
             form == Form::Days || Stamp::of(text).is_some_and(|stamp| stamp.day.is_some() && stamp.zone.is_none())
         };
-        let naive = self.table.data.iter().map(|line| (line.number, text(line))).find(|(_, text)| is_naive(text));
-        naive.map_or(Ok(()), |(line, text)| {
-            let text = excerpt(text.as_bytes());
-            let zone = self.wanted.farm_zone.as_deref().unwrap_or("Europe/Amsterdam");
-            let what = format!(
-                "the times have no offset (\"{text}\"): say whose clock that was, such as --tz {zone}, --tz +01:00 or --tz UTC"
-            );
-            Err((line, what))
-        })
+        let texts = self.table.data.iter().filter_map(|line| Some((line.number, time_of(&line.cells, times)?)));
+        let Some((line, text)) = texts.into_iter().find(|(_, text)| is_naive(text)) else { return Ok(()) };
+        let text = excerpt(text.as_bytes());
+        let zone = self.wanted.farm_zone.as_deref().unwrap_or("Europe/Amsterdam");
+        let what = format!(
+            "the times have no offset (\"{text}\"): say whose clock that was, such as --tz {zone}, --tz +01:00 or --tz UTC"
+        );
+        Err((line, what))
     }
 
     /// How numbers are written, which columns leave it open, and what to say of a number that is taken all the same.
@@ -461,14 +443,11 @@ fn look(survey: &mut Survey, number: u64, cells: &[String], times: &[usize], col
 
 /// The time of a line: one cell, or a date and a time of day together.
 fn time_of<'a>(cells: &'a [String], times: &[usize]) -> Option<Cow<'a, str>> {
-    match times {
-        [place] => cells.get(*place).map(|cell| Cow::Borrowed(cell.as_str())),
-        _ => {
-            let parts: Vec<&str> =
-                times.iter().map(|place| cells.get(*place).map(String::as_str)).collect::<Option<_>>()?;
-            Some(Cow::Owned(parts.join(" ")))
-        }
+    if let [place] = times {
+        return cells.get(*place).map(|cell| Cow::Borrowed(cell.as_str()));
     }
+    let parts: Option<Vec<&str>> = times.iter().map(|place| cells.get(*place).map(String::as_str)).collect();
+    parts.map(|parts| Cow::Owned(parts.join(" ")))
 }
 
 /// The zone that a heading says: `Date Time, GMT+02:00`, `Time (UTC)`.
@@ -478,11 +457,8 @@ fn zone_of(heading: &str) -> Option<TimeZone> {
     let rest: String =
         upper[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | ':')).collect();
     let is_word = upper[..at].chars().next_back().is_none_or(|c| !c.is_alphanumeric()) || upper[..at].ends_with("DATE");
-    match stamps::zone(&rest) {
-        Some(Zone::Offset(seconds)) if is_word => {
-            let offset = Offset::from_seconds(i32::try_from(seconds).ok()?).ok()?;
-            Some(TimeZone::fixed(offset))
-        }
+    match stamps::zone(&rest)? {
+        Zone::Offset(seconds) if is_word => Some(TimeZone::fixed(Offset::from_seconds(seconds.try_into().ok()?).ok()?)),
         _ => None,
     }
 }

@@ -19,21 +19,11 @@ pub(super) struct Sorted {
 impl Sorted {
     /// Takes rows until there are none, or too many to be held; and says what there is to say of their order.
     pub(super) fn take(mut next: impl FnMut() -> Result<Option<Row>, ReadingsError>) -> (Sorted, Option<String>) {
-        let mut rows = Vec::new();
-        let mut broken = None;
-        let mut is_whole = true;
-        loop {
+        let (mut rows, mut broken, mut is_whole) = (Vec::new(), None, false);
+        while !is_whole && rows.len() < MAX_ROWS {
             match next() {
                 Ok(Some(row)) => rows.push(row),
-                Ok(None) => break,
-                Err(error) => {
-                    broken = Some(error);
-                    break;
-                }
-            }
-            if rows.len() == MAX_ROWS {
-                is_whole = false;
-                break;
+                end => (broken, is_whole) = (end.err(), true),
             }
         }
         let back = rows.windows(2).filter(|pair| pair[1].at_ms < pair[0].at_ms).count();

@@ -7,10 +7,10 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use proptest::prelude::*;
 
+use super::cells::{parse_value, short_decimal};
 use super::fields::Fields;
 use super::lines::MAX_LINE_BYTES;
 use super::names::{MAX_NAME_BYTES, MAX_NAMES, Names};
-use super::number::{parse_value, short_decimal};
 use super::time::{END_MS, iso8601, parse_time, rfc3339};
 use super::*;
 use memchr::memchr_iter;

@@ -21,7 +21,7 @@ pub(super) fn parse_time(text: &[u8]) -> Result<i64, Reason> {
     }
 }
 
-fn in_range(at_ms: i64) -> Result<i64, Reason> {
+pub(super) fn in_range(at_ms: i64) -> Result<i64, Reason> {
     if (0..END_MS).contains(&at_ms) { Ok(at_ms) } else { Err(Reason::TimeRange) }
 }
 

@@ -1,0 +1,103 @@
+//! Bundles on probation.
+
+use super::*;
+
+/// A device whose hub and its key `agent.toml` names, and under whose bundle 1 the sensor is good.
+async fn proven() -> (Bench, Vec<u8>) {
+    let folder = folder();
+    let hub = "[hub]\nurl = 'http://127.0.0.1:1'\nsigning_key = 'hub.pub'\nkey_file = 'device.key'\n";
+    let site = fs::read_to_string(folder.join("agent.toml")).unwrap();
+    fs::write(folder.join("agent.toml"), site + hub).unwrap();
+    let mut bench = bench(folder.clone());
+    fs::write(folder.join("hub.pub"), bench.key.trusted().to_string()).unwrap();
+    let one = bench.seal(1, "30");
+    assert_eq!(bench.take(&one).await, (Some("applied 1: ".to_owned()), true));
+    bench.settles().await;
+    (bench, one)
+}
+
+const SILENT: &str = "refused 2: reverted: room/temp has had no value for 30s";
+
+/// Every edge beyond `on probation` of the chart above this module.
+#[test]
+fn a_bundle_passes_its_probation_or_the_one_before_returns_until_another_comes_or_a_person_says_retry() {
+    run(async {
+        let (mut bench, one) = proven().await;
+        let two = bench.seal(2, "31");
+        bench.silences = true;
+        assert_eq!(bench.take(&two).await, (Some("applied 2: ".to_owned()), true));
+        assert_eq!((bench.good(), bench.state()["probation"]["version"].clone()), (Some(two.clone()), json!(2)));
+        assert_eq!(bench.said().await, SILENT);
+        bench.settles().await;
+        assert_eq!(bench.good(), Some(one.clone()));
+        assert_eq!(bench.shown()["bundle"]["version"], 1);
+        // The hub is shown that this version is known, and does not send it again.
+        let content = bench.state()["refused"]["reverted"]["content"].as_str().unwrap().to_owned();
+        assert_eq!(bench.holding, Holding { version: 2, etag: Some(format!("\"{content}\"")) });
+        assert_eq!(bench.take(&two).await, (None, false), "it is not tried again");
+        bench = bench.again().await;
+        assert_eq!(bench.holding, Holding { version: 2, etag: Some(format!("\"{content}\"")) });
+        assert_eq!(bench.take(&two).await, (None, false), "nor after a restart");
+
+        assert_eq!(bench.retry().await, Ok(2));
+        assert_eq!((bench.good(), bench.shown()["refused"].clone()), (Some(two), Value::Null));
+        bench.settles().await;
+        assert!(!bench.folder.join("bundle.before").exists());
+        assert_eq!(bench.retry().await, Err("no bundle is rejected".to_owned()));
+        fs::remove_dir_all(&bench.folder).unwrap();
+    });
+}
+
+#[test]
+fn a_bundle_that_comes_within_a_probation_returns_to_the_one_before_both() {
+    run(async {
+        let (mut bench, one) = proven().await;
+        let (two, three, four) = (bench.seal(2, "31"), bench.seal(3, "31"), bench.seal(4, "32"));
+        bench.silences = true;
+        assert_eq!(bench.take(&two).await, (Some("applied 2: ".to_owned()), true));
+        assert_eq!(bench.take(&three).await, (Some("same-content 3: ".to_owned()), false));
+        assert_eq!(bench.take(&four).await, (Some("applied 4: ".to_owned()), true));
+        assert_eq!(bench.said().await, SILENT.replace("refused 2", "refused 4"));
+        bench.settles().await;
+        assert_eq!(bench.good(), Some(one));
+        fs::remove_dir_all(&bench.folder).unwrap();
+    });
+}
+
+/// Guards against: an agent that crashes, is started again, crashes ..
+#[test]
+fn a_probation_goes_on_after_an_end_that_nobody_noted_and_not_after_a_crash_or_too_many() {
+    run(async {
+        for (ends, expected) in [
+            (vec![None, Some("told to stop"), Some("told to stop"), Some("told to stop")], None),
+            (vec![Some("decide: it panicked")], Some("the agent ended within its probation: decide: it panicked")),
+            (vec![None, None, None], Some("the agent ended 3 times within its probation")),
+        ] {
+            let (mut bench, one) = proven().await;
+            let two = bench.seal(2, "31");
+            assert_eq!(bench.take(&two).await, (Some("applied 2: ".to_owned()), true));
+            for end in ends {
+                assert_eq!(bench.good().as_ref(), Some(&two));
+                bench.end().await;
+                if let Some(why) = end {
+                    let why = Some(why).filter(|why| *why != "told to stop");
+                    BundleFiles::new(&bench.folder).note_end(why).unwrap();
+                }
+                bench = bench.again().await;
+            }
+            match expected {
+                Some(reason) => {
+                    assert_eq!(bench.said().await, format!("refused 2: reverted: {reason}"));
+                    bench.settles().await;
+                    assert_eq!(bench.good(), Some(one));
+                    assert_eq!(bench.shown()["bundle"]["version"], 1);
+                }
+                None => {
+                    assert_eq!(bench.shown()["bundle"]["version"], 2);
+                    assert_eq!(bench.state()["probation"]["times"], 2);
+                }
+            }
+            fs::remove_dir_all(&bench.folder).unwrap();
+        }
+    });
+}

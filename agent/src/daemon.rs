@@ -1,4 +1,4 @@
-//! `tilth-agent run`: the daemon. Reads the configuration, opens the store, starts the tasks, runs until it is told to stop.
+//! `tilth-agent run`: the daemon. Reads the configuration, opens the store, starts the tasks, runs until a signal.
 //!
 //! ```text
 //! sense (one task a bus) -- queue --> decide -- commands --> notify
@@ -6,9 +6,9 @@
 //!                                       `------ lines -----> whoever watches over the socket
 //! ```
 //!
-//! It stops in stages: sense, decide, notify, sync, store, all of them within one grace time; what hangs then is left behind, and
-//! what it left unwritten is said. So it does when one of its tasks ends that must not, and then its exit code is 1. Nothing
-//! depends on it: a power cut is the ordinary stop.
+//! A stop has stages: sense, decide, notify, sync, store, all of them within one grace time; what hangs then is abandoned, and
+//! unwritten readings are logged. The end of any task is a stop, too, with exit code 1. Nothing depends on a stop: a power cut is
+//! the ordinary one.
 
 mod opened;
 mod signals;
@@ -42,7 +42,7 @@ pub(crate) fn run(wanted: &cli::Run) -> anyhow::Result<Exit> {
     let stop = signals::Stop::new().context("signals")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("tokio")?;
     let ended = runtime.block_on(live(wanted, startup, clock, stop));
-    // Without waiting for calls to the system that may never return.
+    // Does not wait for system calls that may never return.
     runtime.shutdown_background();
     ended.map(|()| Exit::Done)
 }
@@ -51,10 +51,10 @@ async fn live(wanted: &cli::Run, startup: Startup, clock: Clock, mut stop: signa
     let mut tasks = Tasks::start(wanted, startup, clock).await?;
     let ended = tasks.run(stop.asked()).await;
     if ended.is_err() {
-        error!("a task ended that must not; the agent stops and keeps what it has");
+        error!("a task ended unexpectedly; the agent saves its state and stops");
     }
     tasks.stop().await;
-    // What the hub does to sync is never blamed on a bundle.
+    // An end of sync is never blamed on a bundle: the hub may have caused it.
     if !ended.as_ref().is_err_and(tasks::is_of_sync) {
         configuration::note_end(&wanted.data, ended.as_ref().err()).await;
     }

@@ -1,4 +1,4 @@
-//! Health of the agent: what its tasks post about themselves, and what follows from that for systemd. [`health`] is pure.
+//! Health of the agent: marks that its tasks post, and what follows from them for systemd. [`health`] is pure.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,19 +18,18 @@ pub(crate) const MOST_MISSING: usize = 5;
 /// Longest time that a probe stays in decide's queue while decide works; a burst takes milliseconds.
 const PROBE_PATIENCE: Span = Span::from_secs(10);
 
-/// Longest time between recording and writing while the disk works: readings gather for one interval, and a slow card takes
-/// most of another.
+/// Longest time from recording to writing while the disk works: one interval, and most of another on a slow card.
 const WRITE_PATIENCE: Span = Span(2 * BLOCK_INTERVAL.0);
 
 /// Marks of all tasks at one instant.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Marks {
     pub(crate) probe: Probe,
-    /// Why nothing can be written.
+    /// Why the store cannot write.
     pub(crate) store: Option<Trouble>,
-    /// From when on what was recorded is not on the disk; none where all is.
+    /// Time of the oldest row that is not on the disk.
     pub(crate) unwritten_from: Option<Uptime>,
-    /// Why nothing reaches the hub.
+    /// Why no rows reach the hub.
     pub(crate) sync: Option<Trouble>,
     /// Buses that are down.
     pub(crate) buses: Vec<(Id, Trouble)>,
@@ -48,7 +47,7 @@ pub(crate) enum Probe {
     CameThrough,
 }
 
-/// What does not work, why, and since when.
+/// A part that does not work, why, and since when.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Trouble {
     pub(crate) what: &'static str,
@@ -101,24 +100,23 @@ impl Health {
     }
 }
 
-/// Marks that tasks post and others read. Clones are the same; the lock is held only to copy something in or out.
+/// Marks that tasks post and others read. Clones share them; the lock is held only to copy something in or out.
 #[derive(Debug, Clone)]
 pub(crate) struct SharedMarks {
     clock: Clock,
     posted: Arc<Mutex<Posted>>,
 }
 
-/// What was posted.
+/// State that tasks posted.
 #[derive(Debug, Default)]
 pub(crate) struct Posted {
-    probe: Probe,
+    /// Those of decide, store and sync; the others follow from buses and progress.
+    marks: Marks,
     pub(crate) buses: Vec<Bus>,
-    store: Option<Trouble>,
-    sync: Option<Trouble>,
     progress: Progress,
-    /// What was dropped and is not written down yet, in words.
+    /// Rows dropped since the last write, in words.
     pub(crate) dropped: Vec<String>,
-    /// What of the history is missing, as it was noticed at this start and the ones before.
+    /// Messages about missing history, the newest first.
     pub(crate) missing: Vec<String>,
     pub(crate) meter: Meter,
 }
@@ -144,18 +142,18 @@ impl SharedMarks {
 
     /// Posts a probe that was put into decide's queue.
     pub(crate) fn probe_sent(&self) {
-        self.posted().probe = Probe::Waiting(self.clock.uptime());
+        self.posted().marks.probe = Probe::Waiting(self.clock.uptime());
     }
 
     /// Posts that decide answered the probe.
     pub(crate) fn probe_came_through(&self) {
-        self.posted().probe = Probe::CameThrough;
+        self.posted().marks.probe = Probe::CameThrough;
     }
 
-    /// Posts why nothing can be written; `None` where writing works again.
+    /// Posts why the store cannot write; `None` once it can.
     pub(crate) fn store_trouble(&self, why: Option<String>) {
         let now = self.clock.uptime();
-        set(&mut self.posted().store, why.map(|why| ("nothing written", Some(why))), now);
+        set(&mut self.posted().marks.store, why.map(|why| ("nothing written", Some(why))), now);
     }
 
     /// Posts how far the store has written.
@@ -166,22 +164,22 @@ impl SharedMarks {
     /// Posts what keeps rows from the hub, and why; `None` where they reach it again.
     pub(crate) fn sync_trouble(&self, trouble: Option<(&'static str, Option<String>)>) {
         let now = self.clock.uptime();
-        set(&mut self.posted().sync, trouble, now);
+        set(&mut self.posted().marks.sync, trouble, now);
     }
 
-    /// Posts what was dropped and is not written down yet.
+    /// Posts rows dropped since the last write.
     pub(crate) fn dropped(&self, dropped: Vec<String>) {
         self.posted().dropped = dropped;
     }
 
-    /// Posts what of the history is missing.
+    /// Posts a message about missing history.
     pub(crate) fn missing(&self, said: String) {
         let mut posted = self.posted();
         posted.missing.truncate(MOST_MISSING - 1);
         posted.missing.insert(0, said);
     }
 
-    /// As [`SharedMarks::missing`], and in the log, where `local` shows times. The task that decides makes it an event.
+    /// As [`SharedMarks::missing`], and in the log, in local time. Decide makes it an event.
     pub(crate) fn say_missing(&self, missing: &Missing, now: Option<WallTime>, local: &Local) {
         warn!(target: "store", "{}", missing.said(now, |at| local.second(at)));
         self.missing(missing.said(now, |at| at.to_string()));
@@ -200,20 +198,16 @@ impl SharedMarks {
             let why = Some(health.state.reason()?.to_owned());
             Some((bus.id.clone(), Trouble { what: "down", why, since: health.since? }))
         };
-        Marks {
-            probe: posted.probe,
-            store: posted.store.clone(),
-            unwritten_from: posted.progress.unwritten_from(),
-            sync: posted.sync.clone(),
-            buses: posted.buses.iter().filter_map(down).collect(),
-        }
+        let (unwritten_from, buses) =
+            (posted.progress.unwritten_from(), posted.buses.iter().filter_map(down).collect());
+        Marks { unwritten_from, buses, ..posted.marks.clone() }
     }
 }
 
 impl Posted {
-    /// Why nothing can be written.
+    /// Why the store cannot write.
     pub(crate) fn trouble(&self) -> Option<String> {
-        self.store.as_ref().and_then(|trouble| trouble.why.clone())
+        self.marks.store.as_ref().and_then(|trouble| trouble.why.clone())
     }
 }
 

@@ -459,7 +459,7 @@ fn a_database_that_is_found_later_goes_on_with_a_boot_and_alerts_of_other_number
     story.farm.until("there is a database", is_well);
     story.farm.until("the next boot", |farm| farm.status().is_some_and(|status| status["boot"] == 2));
     let log = story.farm.log();
-    assert!(log.contains("store: there is a database now: this is boot 2, under a new stream"), "{log}");
+    assert!(log.contains("store: database available again; continuing as boot 2, under a new stream"), "{log}");
     story.minutes(2, 21.0, 10.0);
     story.farm.until("the hub knows of both, by their own numbers", |_| hub.alerts().len() == 2);
     let of = |rule: &str| hub.alerts().into_iter().find(|alert| alert["rule"] == rule).unwrap();

@@ -58,7 +58,7 @@ fn state_of(
     if let Some(reason) = context.buses.get(bus)? {
         return Some(("down".to_owned(), Some(reason.clone())));
     }
-    if let Some(why) = unread(engine, context.unread, &sensor.id) {
+    if let Some(why) = unread(engine, context, &sensor.id) {
         return Some(("up".to_owned(), Some(format!("lines come, and none has a value: {why}"))));
     }
     let silent = engine.bus_silent_since(bus).map(|since| {
@@ -118,7 +118,7 @@ fn alert(view: &AlertView, engine: &Engine, context: &EngineContext<'_>, now: St
         Standing::Firing => ("firing", None),
         Standing::Acknowledged(until) => ("acknowledged", Some(*until)),
     };
-    let cause = cause(engine, context.faults, context.absent, key);
+    let cause = cause(engine, context, key);
     let person = report.alert.filter(|_| until.is_some()).and_then(|alert| context.acknowledged_by.get(&alert));
     AlertRow {
         alert: report.alert.map(|AlertId(id)| id),
@@ -142,7 +142,7 @@ fn alert(view: &AlertView, engine: &Engine, context: &EngineContext<'_>, now: St
         pages: *pages,
         message: message.clone(),
         advice: cause.as_ref().and_then(|cause| cause.advice).or(advice.as_deref()).map(str::to_owned),
-        why: cause.map(|cause| cause.why).or_else(|| unread(engine, context.unread, &key.sensor)),
+        why: cause.map(|cause| cause.why).or_else(|| unread(engine, context, &key.sensor)),
     }
 }
 

@@ -138,7 +138,7 @@ impl Applier {
     /// Tells the hub what became of a bundle.
     pub(super) async fn tell_of_bundle(&self, body: Value) {
         if let Value::Object(body) = body {
-            let _ = self.commands.send(Command::Happened("bundle", body)).await;
+            let _ = self.commands.send(Command::Event("bundle", body)).await;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Opening the store: what it remembers, and what is to be said of its condition.
+//! Opening the store: the state that it restores, and news about its condition.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,35 +20,33 @@ use crate::configuration::ConfigStatus;
 use crate::decide::{Command, RestoredState, StoreReplaced};
 use crate::health::{self, SharedMarks};
 use crate::random;
-use crate::store::thread::{self, InitialStore, News, Progress, Recorder, Settings, StoreHandle};
+use crate::store::thread::{self, InitialStore, News, Recorder, Settings, StoreHandle};
 use crate::store::{
-    AlertNumbers, BLOCK_INTERVAL, Found, LaneStates, Losses, Opened, Options, Policy, Running, Store, StoreError,
-    StoredCheckpoint,
+    BLOCK_INTERVAL, Found, LaneStates, Losses, Opened, Options, Policy, Running, Store, StoreError, StoredCheckpoint,
 };
 
-/// What is kept where no tier says otherwise: silver.
-pub(super) const USUAL: Policy =
+/// Retention without a tier: that of silver.
+pub(super) const DEFAULT_POLICY: Policy =
     Policy { keep_days: 30, most_bytes: 4 << 30, least_free_bytes: 256 << 20, events_bytes: 64 << 20 };
 
 /// Longest wait for the database at the start: more than a card takes to recover a long log. A farm that is not watched for
 /// longer is worse than alerts that begin anew.
-const PATIENCE: Duration = Duration::from_secs(30);
+const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The store on its thread.
 pub(super) struct OpenStore {
     pub(super) restored: RestoredState,
-    pub(super) progress: Progress,
     pub(super) recorder: Recorder,
     pub(super) handle: StoreHandle,
-    /// How far it has committed.
+    /// Last committed sequence of each lane.
     pub(super) heads: watch::Receiver<Heads>,
-    /// Says when it became another one.
+    /// The last replacement of the database.
     pub(super) replaced: watch::Receiver<StoreReplaced>,
     pub(super) thread: JoinHandle<()>,
 }
 
-/// Starts the store's thread, which opens the database in a folder, and waits for what that remembers. A damaged database is
-/// put aside. Where none can be opened, or the disk hangs, the thread goes on trying, and the farm is watched meanwhile.
+/// Starts the store's thread, which opens the database in a folder, and waits for the state that it restores. A damaged database
+/// is moved aside. Where none can be opened, or the disk hangs, the thread keeps trying and the agent starts without.
 /// `has_run` says that something other than the database shows that this device ran before.
 pub(super) async fn open(
     data: &Path,
@@ -60,70 +58,46 @@ pub(super) async fn open(
 ) -> anyhow::Result<OpenStore> {
     let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
     let options = Options { has_run, ..Options::new(machine.trim(), clock.mark()) };
-    let os_boot = clock.boot_id().context("boot id")?;
-    let heads = watch::Sender::new(heads_of(Stream(0), &LaneStates::default()));
-    let (told, replaced) = watch::channel(StoreReplaced::default());
-    let handler = Arc::new(NewsHandler { clock: clock.clone(), health, config, heads, told, commands });
-    let opening = Opening { path: database(data), options: options.clone(), os_boot, handler: Arc::clone(&handler) };
-    let heard = Arc::clone(&handler);
+    let (replaced_by, replaced) = watch::channel(StoreReplaced::default());
+    let monitor = Arc::new(StoreMonitor {
+        path: database(data),
+        options: options.clone(),
+        os_boot: clock.boot_id().context("boot id")?,
+        clock: clock.clone(),
+        health,
+        config,
+        heads: watch::Sender::new(heads_of(Stream(0), &LaneStates::default())),
+        replaced: replaced_by,
+        commands,
+    });
+    let (opening, listening) = (Arc::clone(&monitor), Arc::clone(&monitor));
     let settings = Settings {
         interval: BLOCK_INTERVAL,
-        policy: USUAL,
+        policy: DEFAULT_POLICY,
         options,
         free_bytes: free_bytes(data),
-        news: Box::new(move |news| heard.hear(news)),
+        news: Box::new(move |news| listening.handle(news)),
     };
     let (answer, answered) = oneshot::channel();
-    let (recorder, handle, thread) = thread::start(|| opening.open(answer), settings).context("store thread")?;
-    let restored = match timeout(PATIENCE, answered).await {
+    let (recorder, handle, thread) = thread::start(move || opening.open(answer), settings).context("store thread")?;
+    let restored = match timeout(OPEN_TIMEOUT, answered).await {
         Ok(Ok(restored)) => restored,
-        Ok(Err(_)) | Err(_) => handler.without(&hangs()),
+        Ok(Err(_)) | Err(_) => monitor.without(&hangs()),
     };
-    handler.health.progress(recorder.progress());
-    let heads = handler.heads.subscribe();
-    Ok(OpenStore { restored, progress: recorder.progress(), recorder, handle, heads, replaced, thread })
-}
-
-/// Opens the database, on the store's thread.
-struct Opening {
-    path: PathBuf,
-    options: Options,
-    os_boot: String,
-    handler: Arc<NewsHandler>,
-}
-
-impl Opening {
-    /// Answers with what the database remembers. Where nobody waits for that any more the agent has begun without a
-    /// database, and this one is found later.
-    fn open(self, answer: oneshot::Sender<RestoredState>) -> InitialStore {
-        match begin(&self.path, &self.options, &self.os_boot, &self.handler.clock) {
-            Ok((restored, store)) if !answer.is_closed() => {
-                self.handler.opened(&restored, &store);
-                if answer.send(restored).is_ok() { InitialStore::Open(Box::new(store)) } else { self.missing(hangs()) }
-            }
-            Ok(_) => self.missing(hangs()),
-            Err(error) => {
-                let _ = answer.send(self.handler.without(&error));
-                self.missing(error)
-            }
-        }
-    }
-
-    fn missing(self, error: StoreError) -> InitialStore {
-        InitialStore::Missing(Running::uncounted(self.path, self.os_boot), error)
-    }
+    monitor.health.progress(recorder.progress());
+    Ok(OpenStore { restored, recorder, handle, heads: monitor.heads.subscribe(), replaced, thread })
 }
 
 fn hangs() -> StoreError {
     StoreError::Unreachable("it does not answer".to_owned())
 }
 
-/// Where the database is.
+/// Path of the database in the data folder.
 pub(super) fn database(data: &Path) -> PathBuf {
     data.join("tilth.db")
 }
 
-/// A boot in the database of the folder, with what is remembered from before it.
+/// Opens the database and begins a boot in it.
 fn begin(path: &Path, options: &Options, os_boot: &str, clock: &Clock) -> Result<(RestoredState, Store), StoreError> {
     let (mut store, opened) = Store::open(path, options)?;
     let mut remarks = remarks(&opened);
@@ -141,26 +115,18 @@ fn begin(path: &Path, options: &Options, os_boot: &str, clock: &Clock) -> Result
         }),
         None => Vec::new(),
     };
-    let restored = RestoredState {
-        boot,
-        snapshot: kept.map(|kept| kept.bytes),
-        after,
-        alerts,
-        new_stream: opened.new_stream.is_some(),
-        missing: opened.missing,
-        remarks,
-    };
-    Ok((restored, store))
+    let (snapshot, new_stream) = (kept.map(|kept| kept.bytes), opened.new_stream.is_some());
+    Ok((RestoredState { boot, snapshot, after, alerts, new_stream, missing: opened.missing, remarks }, store))
 }
 
-/// No alert above this number has been raised before. It is a random one where that is not known.
+/// Highest alert number that may be in use; a random one where that is not known.
 fn last_number(store: &Store, opened: &Opened, kept: Option<&StoredCheckpoint>) -> u64 {
     let last = kept.and_then(|kept| checkpoint::last_number(&kept.bytes)).unwrap_or(0).max(store.alerts_until());
     let is_unknown = opened.missing.is_some() || (last == 0 && opened.found != Found::Nothing);
     if is_unknown { random::alert_number(last) } else { last }
 }
 
-/// The time of day that an earlier run of this boot learnt, for as long as nothing better is known.
+/// Sets the time of day that an earlier run of this boot learnt, until something better is known.
 fn recall_time(store: &Store, boot: u32, clock: &Clock) {
     let boots = store.reader().boots().unwrap_or_default();
     let known = boots.into_iter().find(|known| known.number == boot).and_then(|known| known.wall_at_zero);
@@ -171,35 +137,54 @@ fn recall_time(store: &Store, boot: u32, clock: &Clock) {
 
 fn remarks(opened: &Opened) -> Vec<String> {
     let damaged = match &opened.found {
-        Found::Damaged { reason, moved_to } => Some(format!(
-            "the database was damaged ({reason}) and lies in {}; a new one was restored",
-            moved_to.display()
-        )),
+        Found::Damaged { reason, moved_to } => {
+            Some(format!("database damaged ({reason}); moved to {}, a new one was created", moved_to.display()))
+        }
         Found::Nothing | Found::Database => None,
     };
     let stream = opened.new_stream.map(|why| format!("a new stream begins: {why}"));
     damaged.into_iter().chain(stream).collect()
 }
 
-fn say(remarks: &[String]) {
+fn log(remarks: &[String]) {
     remarks.iter().for_each(|remark| warn!(target: "store", "{remark}"));
 }
 
-/// Who hears what the store's thread has to say.
-struct NewsHandler {
+/// The daemon's part on the store's thread: opens the database, and handles news about it.
+struct StoreMonitor {
+    path: PathBuf,
+    options: Options,
+    os_boot: String,
     clock: Clock,
     health: SharedMarks,
     config: ConfigStatus,
     heads: watch::Sender<Heads>,
-    told: watch::Sender<StoreReplaced>,
+    replaced: watch::Sender<StoreReplaced>,
     commands: mpsc::Sender<Command>,
 }
 
-impl NewsHandler {
-    /// Says what was found in the database, and where its lanes stand.
+impl StoreMonitor {
+    /// Opens the database and answers with the state that it restores. Where nobody waits for that any more the agent has started
+    /// without a database, and this one is found later.
+    fn open(&self, answer: oneshot::Sender<RestoredState>) -> InitialStore {
+        let missing = |error| InitialStore::Missing(Running::uncounted(self.path.clone(), self.os_boot.clone()), error);
+        match begin(&self.path, &self.options, &self.os_boot, &self.clock) {
+            Ok((restored, store)) if !answer.is_closed() => {
+                self.opened(&restored, &store);
+                if answer.send(restored).is_ok() { InitialStore::Open(Box::new(store)) } else { missing(hangs()) }
+            }
+            Ok(_) => missing(hangs()),
+            Err(error) => {
+                let _ = answer.send(self.without(&error));
+                missing(error)
+            }
+        }
+    }
+
+    /// Posts the condition of an opened database, and its lanes.
     fn opened(&self, restored: &RestoredState, store: &Store) {
-        say(&restored.remarks);
-        // A person who looks has often started it again before.
+        log(&restored.remarks);
+        // Missing history of earlier starts too: a person who looks has often restarted the agent since.
         let before = store.reader().said_missing(health::MOST_MISSING).unwrap_or_default();
         before.into_iter().rev().for_each(|said| self.health.missing(said));
         if let Some(missing) = &restored.missing {
@@ -208,15 +193,12 @@ impl NewsHandler {
         self.heads.send_replace(heads_of(store.stream(), &store.lanes()));
     }
 
-    /// A boot that nothing is remembered for, and nothing kept of as long as that is so.
+    /// State of a start without a database.
     fn without(&self, error: &StoreError) -> RestoredState {
         self.health.store_trouble(Some(error.to_string()));
-        let remark = format!("{error}; the farm is watched and pages go out, but nothing from before is remembered");
-        let remarks = vec![remark];
-        say(&remarks);
-        // None are reserved.
-        let alerts = AlertNumbers::default();
-        RestoredState { boot: 0, snapshot: None, after: Vec::new(), alerts, new_stream: false, missing: None, remarks }
+        let remarks = vec![format!("{error}; starting with empty alert and rule state, monitoring and paging run")];
+        log(&remarks);
+        RestoredState { remarks, ..RestoredState::default() }
     }
 
     fn say_missing(&self, opened: &Opened) {
@@ -224,15 +206,15 @@ impl NewsHandler {
         opened.missing.iter().for_each(|missing| self.health.say_missing(missing, now, &local));
     }
 
-    fn hear(&self, news: News<'_>) {
-        let NewsHandler { clock, health, config, heads, told, commands } = self;
+    fn handle(&self, news: News<'_>) {
+        let StoreMonitor { clock, health, config, heads, replaced, commands, .. } = self;
         match news {
             News::Rows(stream, lanes) => {
                 heads.send_replace(heads_of(stream, &lanes));
             }
             News::Trouble(error) => {
                 health.store_trouble(Some(error.to_string()));
-                trouble(error);
+                error!(target: "store", "{error}; alerts and pages go on, recording resumes by itself");
             }
             News::Recovered => {
                 health.store_trouble(None);
@@ -245,34 +227,33 @@ impl NewsHandler {
                 lost.for_each(|lost| warn!(target: "store", "given up: {lost}"));
             }
             News::GivesUp(what, reason) => {
-                warn!(target: "store", "{reason}: the oldest {what} are given up from now on");
+                warn!(target: "store", "{reason}: the oldest {what} are deleted from now on");
                 if let Value::Object(body) = json!({ "what": what, "reason": reason }) {
-                    // With more waiting than it holds, the log and `status` have it.
-                    let _ = commands.try_send(Command::Happened("lost", body));
+                    // Where the queue is full, the log and `status` have it.
+                    let _ = commands.try_send(Command::Event("lost", body));
                 }
             }
             News::Exchanged => {
-                warn!(target: "store", "another file is in the place of tilth.db; recording goes on in it");
+                warn!(target: "store", "another file is in the place of tilth.db; recording continues in it");
             }
             News::Replaced(opened) => {
-                say(&remarks(opened));
+                log(&remarks(opened));
                 self.say_missing(opened);
-                told.send_modify(|replaced| replaced.missing.clone_from(&opened.missing));
+                replaced.send_modify(|replaced| replaced.missing.clone_from(&opened.missing));
             }
             News::Begun(boot, known, opened) => {
                 let new_stream = if known.is_known { ", under a new stream" } else { "" };
-                info!(target: "store", "there is a database now: this is boot {boot}{new_stream}");
+                info!(target: "store", "database available again; continuing as boot {boot}{new_stream}");
                 self.say_missing(opened);
                 let missing = opened.missing.clone();
-                told.send_modify(|replaced| {
-                    *replaced = StoreReplaced { boot: Some(boot), alerts: known.alerts, site: known.site, missing }
-                });
+                let boot = Some(boot);
+                replaced.send_replace(StoreReplaced { boot, alerts: known.alerts, site: known.site, missing });
             }
         }
     }
 }
 
-/// What was dropped, in words: how many of what, from when to when, and why. `shown` says a time.
+/// Dropped rows in words: how many of what, time span and cause. `shown` prints a time.
 fn said_losses<'a>(
     losses: &'a Losses,
     clock: &'a Clock,
@@ -291,10 +272,6 @@ fn said_losses<'a>(
 
 fn heads_of(stream: Stream, lanes: &LaneStates) -> Heads {
     Heads { stream, lanes: Lane::ALL.map(|lane| (lane, lanes.of(lane).committed)).into() }
-}
-
-fn trouble(error: &StoreError) {
-    error!(target: "store", "{error}; alerts and pages go on, recording resumes by itself");
 }
 
 fn free_bytes(data: &Path) -> Box<dyn FnMut() -> Option<u64> + Send> {
@@ -320,33 +297,34 @@ mod tests {
         let folder = Folder::new();
         drop(booted(&folder));
         let clock = Clock::new(Source::Input);
-        let handler = Arc::new(NewsHandler {
+        let monitor = Arc::new(StoreMonitor {
+            path: folder.database(),
+            options: options(),
+            os_boot: "boot-b".to_owned(),
             config: ConfigStatus::new(clock.clone(), String::new(), Local::UTC),
             health: SharedMarks::new(clock.clone()),
             clock,
             heads: watch::Sender::new(heads_of(Stream(0), &LaneStates::default())),
-            told: watch::Sender::new(StoreReplaced::default()),
+            replaced: watch::Sender::new(StoreReplaced::default()),
             commands: mpsc::channel(1).0,
         });
-        let os_boot = "boot-b".to_owned();
-        let opening = Opening { path: folder.database(), options: options(), os_boot, handler: Arc::clone(&handler) };
-        let heard = Arc::clone(&handler);
+        let (opening, listening) = (Arc::clone(&monitor), Arc::clone(&monitor));
         let settings = Settings {
             interval: BLOCK_INTERVAL,
-            policy: USUAL,
+            policy: DEFAULT_POLICY,
             options: options(),
             free_bytes: Box::new(|| None),
-            news: Box::new(move |news| heard.hear(news)),
+            news: Box::new(move |news| listening.handle(news)),
         };
         let (answer, answered) = oneshot::channel();
         drop(answered);
-        let (mut recorder, _, thread) = thread::start(|| opening.open(answer), settings).unwrap();
+        let (mut recorder, _, thread) = thread::start(move || opening.open(answer), settings).unwrap();
         let mut commit = Commit::new(Uptime(1000), watched(1));
         commit.events.push(note(Uptime(1000), "before the boot was counted"));
         recorder.record(commit);
         recorder.stop();
         thread.join().unwrap();
-        assert_eq!(handler.told.borrow().boot, Some(2), "the engine is told");
+        assert_eq!(monitor.replaced.borrow().boot, Some(2), "the engine is told");
         let (store, _) = open(&folder);
         let boots: Vec<u32> = store.reader().boots().unwrap().iter().map(|boot| boot.number).collect();
         assert_eq!(boots, [1, 2]);

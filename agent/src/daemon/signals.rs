@@ -1,4 +1,4 @@
-//! The two ways in which a system asks a program to stop.
+//! SIGTERM and SIGINT, by which a system asks a program to stop.
 
 use std::io;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use tracing::error;
 
 use super::tasks::GRACE;
 
-/// What the stages of stopping may take beyond their grace time: after it one of them does not return to say so.
+/// Time beyond the grace time after which the process is ended, whatever hangs.
 const BEYOND_GRACE: Duration = Duration::from_secs(2);
 
-/// How long the last word may take, for what hangs may be standard error.
-const LAST_WORD: Duration = Duration::from_millis(200);
+/// Longest wait for the last line of the log: standard error itself may hang.
+const LAST_LINE: Duration = Duration::from_millis(200);
 
-/// SIGTERM and SIGINT. They are heard on a thread of their own, which ends the process when everything else hangs.
+/// SIGTERM and SIGINT, awaited on a thread of their own, which ends the process when everything else hangs.
 pub(super) struct Stop(oneshot::Receiver<()>);
 
 impl Stop {
@@ -49,8 +49,8 @@ async fn either((mut terminate, mut interrupt): (Signal, Signal)) {
 }
 
 fn end() -> ! {
-    let last_word = || error!("something hangs; stopped without putting anything away");
-    let _ = std::thread::Builder::new().spawn(last_word);
-    std::thread::sleep(LAST_WORD);
+    let last_line = || error!("a task or the disk hangs; the process ends without saving its state");
+    let _ = std::thread::Builder::new().spawn(last_line);
+    std::thread::sleep(LAST_LINE);
     std::process::exit(1)
 }

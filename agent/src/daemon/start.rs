@@ -1,4 +1,4 @@
-//! Starting the tasks: the store first, then the configuration, then whoever works by it.
+//! Start of the tasks: the store first, then the configuration, then the tasks that work by it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,10 +32,10 @@ use crate::sense::queue::{Queue, SenseMessage};
 use crate::store::thread::Recorder;
 use crate::sync::{self, status::SyncStatus};
 
-/// Commands to decide that may wait; people are slower than that.
+/// Most commands to decide that wait; people are slower than that.
 const COMMANDS: usize = 256;
 
-/// What every task is given.
+/// Handles that most tasks share.
 struct Base<'a> {
     wanted: &'a cli::Run,
     device: Id,
@@ -49,7 +49,7 @@ struct Base<'a> {
 }
 
 impl Tasks {
-    /// Starts all of them. The socket is taken first: another agent there is an error.
+    /// Starts all tasks. Takes the control socket first: another agent there is an error.
     pub(super) async fn start(wanted: &cli::Run, startup: Startup, clock: Clock) -> anyhow::Result<Tasks> {
         if clock.source() != Source::System {
             warn!("the clock is {}: for the demo and tests", clock.source());
@@ -71,7 +71,7 @@ impl Tasks {
             clock,
         };
         let notifier = notifier();
-        // Before anything waits for a disk.
+        // Before the first wait for a disk.
         notifier.iter().for_each(|notifier| notifier.ready("starting: opening the database"));
         let store = base.open_store(startup.has_run(&wanted.data)).await?;
         let sensors = counted(compiled.feeds.len() as u64, "sensor");
@@ -104,7 +104,8 @@ impl Tasks {
         }
         let senses = base.senses(&store.restored);
         let reporting = notifier.map(|notifier| tokio::spawn(base.reporter(notifier).run()));
-        let OpenStore { restored, progress, recorder, handle, replaced, thread, .. } = store;
+        let OpenStore { restored, recorder, handle, replaced, thread, .. } = store;
+        let progress = recorder.progress();
         let handles = base.handles(recorder, replaced, notify)?;
         let deciding =
             tokio::spawn(decide_from_the_first(base.queue.clone(), base.clock.clone(), heard, outcomes, move || {
@@ -188,7 +189,7 @@ impl Base<'_> {
             live: self.live.clone(),
             store: store.handle.clone(),
             database: opened::database(&self.wanted.data),
-            policy: opened::USUAL,
+            policy: opened::DEFAULT_POLICY,
             sync: self.sync.clone(),
             limits: Limits::new(Instant::now()),
         }
@@ -209,15 +210,15 @@ impl Base<'_> {
     }
 }
 
-/// Where the service manager is told of the agent; none where the agent was started otherwise.
+/// Notifier of the service manager; none where the agent was started otherwise.
 fn notifier() -> Option<Notifier> {
     Notifier::from_environment().unwrap_or_else(|error| {
-        warn!("NOTIFY_SOCKET: {error}; systemd is not told that the agent runs");
+        warn!("NOTIFY_SOCKET: {error}; systemd will not learn the state of the agent");
         None
     })
 }
 
-/// The socket on which it is asked how it is. Another agent there is an error; an agent that cannot have one still watches.
+/// Takes the control socket; none where that fails, and the agent runs without it. Another agent there is an error.
 fn take_socket(wanted: &cli::Run) -> anyhow::Result<Option<Taken>> {
     match socket::take(&socket::of(wanted.socket.as_deref(), &wanted.data)) {
         Ok(taken) => Ok(Some(taken)),
@@ -229,7 +230,7 @@ fn take_socket(wanted: &cli::Run) -> anyhow::Result<Option<Taken>> {
     }
 }
 
-/// On the input clock there is no time before the first stamp, so the engine begins with it; else at once.
+/// Runs decide. On the input clock there is no time before the first stamp, so the engine starts with it; else at once.
 async fn decide_from_the_first(
     queue: Queue,
     clock: Clock,
@@ -258,7 +259,7 @@ async fn decide_from_the_first(
                     return;
                 }
                 Some(Command::Probe(done)) => drop(done.send(())),
-                // Who asks is told that there is no engine yet; whatever else is said holds.
+                // Dropping the command answers that there is no engine yet; other commands are kept.
                 Some(command) if command.asks_engine() => {}
                 Some(command) => early.push(command),
                 None => return,

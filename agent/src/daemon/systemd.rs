@@ -1,4 +1,4 @@
-//! What systemd is told over `$NOTIFY_SOCKET`: that the agent has started, that decide answers, and its health in words.
+//! Messages to systemd over `$NOTIFY_SOCKET`: start and stop of the agent, its watchdog, and its health in words.
 
 use std::env;
 use std::io;
@@ -19,14 +19,14 @@ use crate::health::{SharedMarks, health};
 /// Longest time between two probes of decide.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
 
-/// Socket of the system's service manager. Sending never waits: what it has no room for is dropped, for the runtime's thread
-/// must not wait for it. No kept crate sends so.
+/// Socket of the service manager. Sending never waits: a message without room is dropped, since the runtime thread must not
+/// block; the kept crate for this would.
 pub(super) struct Notifier {
     socket: UnixDatagram,
     probe_every: Duration,
 }
 
-/// What the health task works with.
+/// The health task: probes decide and reports.
 pub(super) struct Reporter {
     pub(super) notifier: Notifier,
     pub(super) marks: SharedMarks,

@@ -1,5 +1,5 @@
-//! The tasks that must not end while the agent runs. Whichever ends first, by an error or a panic, the agent stops in stages, so that
-//! what was read and not yet written is not lost with it.
+//! The running tasks. Whichever ends first, by an error or a panic, the agent stops in stages, so that readings that are not yet
+//! written are kept.
 
 use std::thread;
 use std::time::Duration;
@@ -18,40 +18,42 @@ use crate::health::{Bus, SharedMarks};
 use crate::sense::{Senses, Sources};
 use crate::store::thread::{Progress, StoreHandle};
 
-/// All stages of stopping together take no longer than this.
+/// Longest time for all stages of a stop.
 pub(super) const GRACE: Duration = Duration::from_secs(3);
 
-/// Between two looks at whether the store's thread still runs.
-const LOOK: Duration = Duration::from_secs(5);
+/// Interval of the check that the store's thread still runs.
+const CHECK: Duration = Duration::from_secs(5);
 
-/// Name of the task of sync in the error that says that it ended.
+/// Name of the sync task in the error about its end.
 const SYNC: &str = "sync";
 
-/// What runs.
+/// Handles of the running tasks and threads.
 pub(super) struct Tasks {
     pub(super) senses: Senses,
-    /// What the senses are to read from now on.
+    /// Changes of what the senses read.
     pub(super) sources: mpsc::Receiver<Sources>,
     pub(super) health: SharedMarks,
     pub(super) clock: Clock,
-    /// How far the store has written.
     pub(super) progress: Progress,
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) configuring: JoinHandle<()>,
     pub(super) deciding: JoinHandle<()>,
     pub(super) notifying: JoinHandle<()>,
-    /// None on a farm without a hub.
+    /// None without a hub.
     pub(super) syncing: Option<JoinHandle<anyhow::Error>>,
-    /// Empty where there is no socket.
+    /// Empty without a control socket.
     pub(super) api: JoinSet<()>,
-    /// Tells systemd; none where the agent was started otherwise.
+    /// Reports health to systemd; none where the agent was started otherwise.
     pub(super) reporting: Option<JoinHandle<()>>,
     pub(super) store: StoreHandle,
     pub(super) storing: thread::JoinHandle<()>,
 }
 
 impl Tasks {
-    /// Runs until `asked` to stop; an error is why one of the tasks ended.
+    /// Runs until `asked` to stop.
+    ///
+    /// # Errors
+    /// Why one of the tasks ended.
     pub(super) async fn run(&mut self, asked: impl Future<Output = ()>) -> anyhow::Result<()> {
         tokio::pin!(asked);
         loop {
@@ -63,17 +65,14 @@ impl Tasks {
         }
     }
 
-    /// Has the senses read these sources.
+    /// Makes the senses read these sources.
     pub(super) fn read(&mut self, sources: Sources) {
         self.senses.read(sources);
         let bus = |(id, port, health): (&Id, &str, _)| Bus { id: id.clone(), port: port.to_owned(), health };
         self.health.buses(self.senses.buses().map(bus).collect());
     }
 
-    /// Waits for what the senses are to read, or for one of the tasks to end. Cancelling is safe.
-    ///
-    /// # Errors
-    /// Why the agent cannot go on.
+    /// Waits for new sources, or for the end of a task, which is the error. Cancel-safe.
     async fn next(&mut self) -> anyhow::Result<Sources> {
         let Tasks { sources, configuring, deciding, notifying, syncing, api, reporting, storing, .. } = self;
         let no_reason = |()| None;
@@ -89,8 +88,8 @@ impl Tasks {
         })
     }
 
-    /// Stops what still runs, each stage once the one before it has ended: sense, decide, notify, sync and configuration, store.
-    /// What hangs is left behind after a while, and what it left unwritten is said.
+    /// Stops the tasks that still run, stage by stage: sense, decide, notify, sync and configuration, store. After [`GRACE`] the
+    /// rest is abandoned, and unwritten readings are logged.
     pub(super) async fn stop(mut self) {
         let (progress, clock) = (self.progress, self.clock);
         let stages = async {
@@ -98,7 +97,7 @@ impl Tasks {
             drop(self.senses);
             self.api.shutdown().await;
             let (done, stopped) = oneshot::channel();
-            // One that has ended hears nothing, and its end of the answer is dropped.
+            // Where decide has ended, the answer is dropped.
             let _ = self.commands.send(Command::Stop(done)).await;
             let _ = stopped.await;
             finish(&mut self.deciding).await;
@@ -113,16 +112,16 @@ impl Tasks {
             let _ = spawn_blocking(move || self.storing.join()).await;
         };
         if timeout(GRACE, stages).await.is_err() {
-            error!("stopped before everything was put away");
+            error!("stop timed out after {} s: unsaved state is lost", GRACE.as_secs());
         }
         if let Some(from) = progress.unwritten_from() {
             let secs = Span::from_secs((clock.uptime() - from).0 / 1000 + 1);
-            error!(target: "store", "nothing of the last {secs} could be written");
+            error!(target: "store", "readings of the last {secs} lost: nothing could be written");
         }
     }
 }
 
-/// Waits for the end of a task; for ever where there is none.
+/// Waits for the end of a task; forever where there is none.
 async fn end_of_task<T>(task: &mut Option<JoinHandle<T>>) -> Result<T, JoinError> {
     match task {
         Some(task) => task.await,
@@ -130,21 +129,21 @@ async fn end_of_task<T>(task: &mut Option<JoinHandle<T>>) -> Result<T, JoinError
     }
 }
 
-/// Waits for a task that may have ended, and may have been heard of.
+/// Waits for a task whose end may have been awaited already.
 async fn finish<T>(task: &mut JoinHandle<T>) {
     if !task.is_finished() {
         let _ = task.await;
     }
 }
 
-/// A thread says nothing when it panics.
+/// Waits for the end of a thread, which nothing reports.
 async fn end_of(thread: &thread::JoinHandle<()>) {
     while !thread.is_finished() {
-        sleep(LOOK).await;
+        sleep(CHECK).await;
     }
 }
 
-/// Whether an error says that the task of sync ended.
+/// Whether an error is the end of the sync task.
 pub(super) fn is_of_sync(error: &anyhow::Error) -> bool {
     error.downcast_ref::<&'static str>() == Some(&SYNC)
 }

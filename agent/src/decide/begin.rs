@@ -1,4 +1,4 @@
-//! How the task that decides begins: where it left off, as far as the store remembers.
+//! Start of decide: the engine continues from the checkpoint and the readings stored after it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 use tilth_core::alert::AlertId;
 use tilth_core::effect::{Effect, Page, Transition};
-use tilth_core::engine::{Engine, Reserve, Snapshot, Standing};
+use tilth_core::engine::{Engine, Reserve, Standing};
 use tilth_core::escalate::{Cause, PageId};
 use tilth_core::id::Id;
 use tilth_core::time::Stamp;
@@ -15,58 +15,67 @@ use tokio::sync::{broadcast, mpsc, watch};
 
 use super::fault::LoggedFaults;
 use super::keep::{self, StoreReplaced};
-use super::live::{Live, Show};
+use super::live::{Live, LiveOutput};
 use super::{Configured, Decide, Faults, ReadingCounts};
-use crate::checkpoint::{AcknowledgedBy, Checkpoint, LastDelivered};
+use crate::checkpoint::{Checkpoint, LastDelivered};
 use crate::clock::Clock;
 use crate::notify;
 use crate::notify::dispatch::{Request, notification_id};
 use crate::random::{self, RunId};
 use crate::recording::Recording;
 use crate::resume::{EngineStart, KeptReading, Number, Resumed};
-use crate::sense::line::SeenLabels;
 use crate::store::read::Recorded;
 use crate::store::thread::Recorder;
 use crate::store::{AlertNumbers, Commit, Missing, Watched};
 
-/// What the store gave when it was opened.
+/// State that the store restored.
+#[derive(Default)]
 pub(crate) struct RestoredState {
-    /// The number of this boot; 0 where there is no database to count it.
+    /// Number of this boot; 0 while no database counts it.
     pub(crate) boot: u32,
-    /// The snapshot's bytes, if there are any.
+    /// Encoded [`Checkpoint`].
     pub(crate) snapshot: Option<Vec<u8>>,
-    /// The readings that were kept after it.
+    /// Readings stored after the checkpoint.
     pub(crate) after: Vec<Recorded>,
-    /// Numbers of alerts that are reserved.
+    /// Reserved alert numbers.
     pub(crate) alerts: AlertNumbers,
-    /// The database goes on under a new stream: what is open is stated in it first.
+    /// The database continues under a new stream: open alerts are stated in it first.
     pub(crate) new_stream: bool,
-    /// History that was there before and is not any more.
+    /// History that existed before and is gone.
     pub(crate) missing: Option<Missing>,
-    /// What is to be said about the store's condition.
+    /// Remarks on the condition of the store, for the log and the event `start`.
     pub(crate) remarks: Vec<String>,
 }
 
-/// What the task works with.
+/// Handles that decide works with.
 pub(crate) struct Handles {
     pub(crate) device: Id,
     pub(crate) run: RunId,
     pub(crate) clock: Clock,
     pub(crate) recorder: Recorder,
-    /// Says when the store became another one.
+    /// The last replacement of the store.
     pub(crate) replaced: watch::Receiver<StoreReplaced>,
     pub(crate) notify: mpsc::Sender<notify::Command>,
     pub(crate) live: broadcast::Sender<Arc<Live>>,
     pub(crate) recording: Option<Recording>,
 }
 
-/// Makes the engine of this boot, with everything that was kept before it ended.
+/// Starts the engine from the restored state and sends what that brings.
 pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles: Handles) -> Decide {
     let Configured { plan, hash, channels, merged } = configured;
     let (at, wall) = handles.clock.now();
     let mut remarks = restored.remarks;
-    let Remembered { snapshot, mut delivered, mut acknowledged_by, mut paged_by, seen_labels } =
-        remembered(restored.snapshot.as_deref(), &mut remarks);
+    let decoded = restored.snapshot.as_deref().map(serde_json::from_slice::<Checkpoint>);
+    let (snapshot, mut delivered, mut acknowledged_by, mut paged_by, seen_labels) = match decoded {
+        Some(Ok(Checkpoint { engine, told_by, acknowledged_by, paged_by, seen_labels })) => {
+            (Some(engine), told_by, acknowledged_by, paged_by, seen_labels)
+        }
+        Some(Err(error)) => {
+            remarks.push(unreadable(&error));
+            Default::default()
+        }
+        None => Default::default(),
+    };
     let AlertNumbers { after: alerts_after, until } = restored.alerts;
     let reserve = Reserve { until: AlertId(until), spare: AlertId(random::alert_number(until)) };
     let after = restored.after.into_iter().map(kept_reading).collect();
@@ -80,20 +89,19 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
         reserve: Some(reserve),
     };
     let Resumed { mut engine, effects, heard_until } = start.resume(&plan).unwrap_or_else(|error| {
-        remarks.push(format!("what was remembered cannot be used, so all begins anew: {error}"));
+        remarks.push(unreadable(&error));
         start.snapshot = None;
-        (delivered, acknowledged_by, paged_by) = Default::default();
         start.fresh(&plan)
     });
     let news: Vec<Effect> = std::iter::from_fn(|| engine.poll()).collect();
-    let concerned = concerned(&engine, effects.iter().chain(&news));
-    Arc::make_mut(&mut delivered).retain(|alert, _| concerned.contains(alert));
-    Arc::make_mut(&mut acknowledged_by).retain(|alert, _| concerned.contains(alert));
-    Arc::make_mut(&mut paged_by).retain(|alert, _| concerned.contains(alert));
+    let known = known_alerts(&engine, effects.iter().chain(&news));
+    Arc::make_mut(&mut delivered).retain(|alert, _| known.contains(alert));
+    Arc::make_mut(&mut acknowledged_by).retain(|alert, _| known.contains(alert));
+    Arc::make_mut(&mut paged_by).retain(|alert, _| known.contains(alert));
     if let Some(recording) = &mut handles.recording {
         recording.begin(start, merged);
     }
-    let live = Show::new(handles.live, &plan);
+    let live = LiveOutput::new(handles.live, &plan);
     let watched = Arc::new(Watched::new(plan, hash, engine.site()));
     let mut decide = Decide {
         anchor: None,
@@ -133,7 +141,7 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
     }
     for effect in effects {
         match &effect {
-            // It may have been told before the end: `repeat_pages` tells it, as a repeat.
+            // May have been delivered before the process ended: `repeat_pages` sends it as a repeat.
             Effect::Page(page) => decide.send_to_channels(Request::Paged(page.id.alert, page.channels.clone())),
             other => decide.notify_people(other),
         }
@@ -141,7 +149,7 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
     }
     let new_pages: BTreeSet<PageId> = news.iter().filter_map(page_id).collect();
     news.into_iter().for_each(|effect| decide.perform(effect));
-    // Before the first deadline runs: a page that is decided on from here on is no repeat.
+    // Before the first deadline runs: later pages are no repeats.
     decide.repeat_pages(&new_pages);
     decide.follow_clock();
     decide.report_start(restored.boot, heard_until, &remarks);
@@ -155,31 +163,13 @@ fn kept_reading(kept: Recorded) -> KeptReading {
     KeptReading { boot, sensor: series.sensor, at, value: Number(raw), quality }
 }
 
-/// What the engine remembered, and of each raised alert the last page that was told, by which run, and who took it on.
-#[derive(Default)]
-struct Remembered {
-    snapshot: Option<Snapshot>,
-    delivered: Arc<BTreeMap<AlertId, LastDelivered>>,
-    acknowledged_by: Arc<AcknowledgedBy>,
-    paged_by: Arc<BTreeMap<AlertId, RunId>>,
-    seen_labels: Arc<BTreeMap<Id, SeenLabels>>,
+/// Remark on a checkpoint that cannot be used.
+fn unreadable(error: &dyn std::error::Error) -> String {
+    format!("saved state unreadable ({error}): starting with empty alert and rule state")
 }
 
-fn remembered(bytes: Option<&[u8]>, remarks: &mut Vec<String>) -> Remembered {
-    match bytes.map(serde_json::from_slice::<Checkpoint>) {
-        None => Remembered::default(),
-        Some(Ok(Checkpoint { engine, told_by, acknowledged_by, paged_by, seen_labels })) => {
-            Remembered { snapshot: Some(engine), delivered: told_by, acknowledged_by, paged_by, seen_labels }
-        }
-        Some(Err(error)) => {
-            remarks.push(format!("what was remembered cannot be read, so all begins anew: {error}"));
-            Remembered::default()
-        }
-    }
-}
-
-/// The alerts that are open, and those that this start ends.
-fn concerned<'a>(engine: &Engine, effects: impl Iterator<Item = &'a Effect>) -> BTreeSet<AlertId> {
+/// Open alerts, and those that this start resolves.
+fn known_alerts<'a>(engine: &Engine, effects: impl Iterator<Item = &'a Effect>) -> BTreeSet<AlertId> {
     let ended = effects.filter_map(|effect| match effect {
         Effect::Alert(Transition::Resolved(_), report) => report.alert,
         _ => None,
@@ -206,15 +196,15 @@ impl Decide {
         self.event("start", body);
     }
 
-    /// Before anything is told: whoever was paged before the process ended hears of it when the start itself ends an alert.
+    /// Tells notify which channels paged each alert before, so that they hear of an alert that this start resolves.
     fn recall_paged(&mut self) {
         let paged = |(alert, told): (&AlertId, &LastDelivered)| Request::Paged(*alert, told.keys().cloned().collect());
         let paged: Vec<_> = self.delivered.iter().map(paged).collect();
         paged.into_iter().for_each(|request| self.send_to_channels(request));
     }
 
-    /// Pages that were decided on before the process ended and are not known to have been told: told again, as repeats, by the
-    /// channels of which that is not known. Not those that this start decided on, which have just been told.
+    /// Sends pages that were decided on before the process ended again, as repeats, on the channels whose delivery is not known;
+    /// not the `new` ones of this start.
     fn repeat_pages(&mut self, new: &BTreeSet<PageId>) {
         let plan = Arc::clone(self.engine.plan());
         let open: Vec<_> = self.engine.alerts().filter(|alert| alert.report.pages > 0).collect();
@@ -225,9 +215,9 @@ impl Decide {
                 continue;
             }
             let channels = keep::channels(&plan, &alert.report);
-            let told = self.delivered.get(&number);
+            let delivered = self.delivered.get(&number);
             let is_open = |channel: &Id| {
-                let last = told.and_then(|told| told.get(channel)).copied().unwrap_or(0);
+                let last = delivered.and_then(|pages| pages.get(channel)).copied().unwrap_or(0);
                 alert.standing == Standing::Firing && last < alert.report.pages
             };
             let open: Vec<Id> = channels.into_iter().filter(is_open).collect();

@@ -1,4 +1,4 @@
-//! What was left out because something did not keep up: said in the log and as an event, at most once a minute.
+//! Reports of dropped values and notifications: a line of the log and an event, at most once a minute.
 
 use serde_json::json;
 use tilth_core::time::{Span, Uptime};
@@ -7,46 +7,43 @@ use tracing::warn;
 use super::Decide;
 use crate::output::counted;
 
-/// Between two times that it is said.
-const AGAIN: Span = Span::from_mins(1);
+/// Least time between two reports.
+const INTERVAL: Span = Span::from_mins(1);
 
-/// What was said already.
+/// Drops that were reported.
 #[derive(Debug, Default)]
 pub(super) struct Reported {
     values: u64,
-    notices: u64,
+    notifications: u64,
     at: Option<Uptime>,
 }
 
 impl Decide {
-    /// `values` were left out of the queue from the buses since the start. `is_last` says it also within the minute.
+    /// Reports drops since the last report; `values` is the queue's count since the start. `is_last` does not wait for the minute.
     pub(super) fn report_drops(&mut self, values: u64, is_last: bool) {
         self.readings.dropped = values;
-        let notices = self.lost_notifications;
+        let notifications = self.lost_notifications;
         let new_values = values.saturating_sub(self.reported_drops.values);
-        let new_notices = notices.saturating_sub(self.reported_drops.notices);
-        let now = self.now();
-        let is_soon = self.reported_drops.at.is_some_and(|at| now - at < AGAIN) && !is_last;
-        if is_soon || (new_values == 0 && new_notices == 0) {
+        let new_notifications = notifications.saturating_sub(self.reported_drops.notifications);
+        let (now, from) = (self.now(), self.reported_drops.at);
+        let is_soon = from.is_some_and(|at| now - at < INTERVAL) && !is_last;
+        if is_soon || (new_values == 0 && new_notifications == 0) {
             return;
         }
-        let from = self.reported_drops.at;
-        self.reported_drops = Reported { values, notices, at: Some(now) };
-        let since = if from.is_some() { "since this was said last" } else { "since the start" };
+        self.reported_drops = Reported { values, notifications, at: Some(now) };
+        let since = if from.is_some() { "since the last such line" } else { "since the start" };
         if new_values > 0 {
             let dropped = counted(new_values, "value");
             warn!(
-                "{dropped} left out {since}: more came from the buses than could be decided; the newest of each input was used"
+                "{dropped} dropped {since}: the buses send more than can be decided; the newest value of each input was used"
             );
             self.event("lost", json!({ "values": new_values, "reason": "the agent did not keep up", "from": from }));
         }
-        if new_notices > 0 {
-            let dropped = counted(new_notices, "notice");
-            warn!("{dropped} not told {since}: more waited than the queue to the channels holds");
-            self.event(
-                "lost",
-                json!({ "notices": new_notices, "reason": "the queue to the channels was full", "from": from }),
-            );
+        if new_notifications > 0 {
+            let dropped = counted(new_notifications, "notification");
+            warn!("{dropped} dropped {since}: the queue to the channels is full");
+            let reason = "the queue to the channels was full";
+            self.event("lost", json!({ "notices": new_notifications, "reason": reason, "from": from }));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Inputs that speak and have no value for a sensor: the engine is told that they failed, people are told why.
+//! Faults of inputs: messages come and have no value for a sensor. Logged, and part of the alert that follows.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,18 +10,18 @@ use tilth_core::rules::Condition;
 use tilth_core::time::{Span, Uptime};
 use tracing::{info, warn};
 
-use super::{AbsentOf, Decide, Faults};
+use super::{Decide, EngineContext};
 use crate::notify::dispatch::Diagnosis;
 use crate::sense::sample::Sample;
 
-/// How often the log says of one sensor that its input fails: a board that flickers must not wear the card out.
+/// Least time between two lines of the log about one sensor: a board that flickers must not wear the card out.
 const SAY_AGAIN_AFTER: Span = Span::from_mins(10);
 
-/// What to do where lines come and have no value for a sensor.
+/// Advice where lines come and have no value for a sensor.
 const NAME_ADVICE: &str =
     "Correct the sensor's input, or what its board prints; tilth-agent status shows the names that came.";
 
-/// What the log has said of the inputs that failed, by sensor.
+/// Last fault in the log, by sensor.
 #[derive(Debug, Default)]
 pub(super) struct LoggedFaults(BTreeMap<SensorId, LoggedFault>);
 
@@ -33,7 +33,7 @@ struct LoggedFault {
 }
 
 impl LoggedFaults {
-    /// Whether to say now that the input fails.
+    /// Whether to log a fault now.
     fn fails(&mut self, sensor: &SensorId, why: &Arc<str>, now: Uptime) -> bool {
         let is_quiet = self.0.get(sensor).is_some_and(|said| {
             let is_known = !said.is_over && said.why == *why;
@@ -45,14 +45,14 @@ impl LoggedFaults {
         !is_quiet
     }
 
-    /// Whether to say that it works again.
+    /// Whether to log that the input works again.
     fn works(&mut self, sensor: &SensorId) -> bool {
         self.0.get_mut(sensor).is_some_and(|said| !std::mem::replace(&mut said.is_over, true))
     }
 }
 
 impl Decide {
-    /// Said in the log once, and again when it is something else.
+    /// Takes a fault; logs it unless the log has it already.
     pub(super) fn input_fails(&mut self, sensor: &SensorId, why: Arc<str>) {
         if self.logged_faults.fails(sensor, &why, self.engine.now().uptime) {
             warn!(%sensor, "fault: {why}");
@@ -62,39 +62,48 @@ impl Decide {
         }
     }
 
-    /// A value came; one that is none says nothing.
+    /// Takes a value, which ends the fault of its sensor unless it is no number.
     pub(super) fn input_works(&mut self, sample: &Sample) {
         let has_failed =
             !self.faults.is_empty() && sample.value.is_finite() && self.faults.remove(&sample.sensor).is_some();
         if has_failed && self.logged_faults.works(&sample.sensor) {
-            info!(sensor = %sample.sensor, "its input has a value again");
+            info!(sensor = %sample.sensor, "input has a value again");
         }
     }
 
-    /// What the engine does not say of an alert: why the bus is down or unread that it is about, why the sensor's input fails or its
-    /// value is not believed, or that no line has its value.
+    /// Cause of an alert beyond its rule, for notifications: as [`cause`], and why a bus is down or its lines have no value.
     pub(super) fn cause(&self, key: &AlertKey) -> Option<Diagnosis> {
-        let cause = cause(&self.engine, &self.faults, &self.absent, key);
-        let of_bus = || self.why_down(&key.sensor).or_else(|| self.why_unread(&key.sensor));
+        let context = self.context();
+        let of_bus = || {
+            let down = self.buses.iter().find(|(bus, _)| key.sensor == SensorId::of_bus(bus));
+            down.and_then(|(_, why)| why.clone()).or_else(|| unread(&self.engine, &context, &key.sensor))
+        };
+        let cause = cause(&self.engine, &context, key);
         cause.or_else(|| Some(Diagnosis { why: of_bus()?, advice: None }))
     }
 }
 
-/// Why the sensor of an alert is at fault or silent, of the alert that is about that; nothing where that is not known.
-pub(crate) fn cause(engine: &Engine, faults: &Faults, absent: &AbsentOf, key: &AlertKey) -> Option<Diagnosis> {
+/// Cause of an alert about a faulty or silent sensor, where it is known.
+pub(crate) fn cause(engine: &Engine, context: &EngineContext<'_>, key: &AlertKey) -> Option<Diagnosis> {
     let ix = engine.plan().sensor_ix(key.sensor.as_str())?;
     match engine.plan().rule(key)?.condition {
         Condition::Faulty => {
-            let fault = faults.get(&key.sensor).map(ToString::to_string);
+            let fault = context.faults.get(&key.sensor).map(ToString::to_string);
             Some(Diagnosis { why: fault.or_else(|| engine.doubt(ix))?, advice: None })
         }
         Condition::MissingFor(_) => {
             let bus = engine.plan().sensor(ix).bus.as_ref()?;
-            let why = absent.get(bus)?.get(&key.sensor)?.to_string();
+            let why = context.absent.get(bus)?.get(&key.sensor)?.to_string();
             Some(Diagnosis { why, advice: Some(NAME_ADVICE) })
         }
         _ => None,
     }
+}
+
+/// Why no line of a bus has a value, of a sensor `bus/NAME` whose lines come.
+pub(crate) fn unread(engine: &Engine, context: &EngineContext<'_>, sensor: &SensorId) -> Option<String> {
+    let bus = engine.plan().sensor(engine.plan().sensor_ix(sensor.as_str())?).stands_for.as_ref()?;
+    context.unread.get(bus).filter(|_| engine.is_unread(bus)).cloned()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What the task that decides hands to the store, and what it takes from there again.
+//! Rows and checkpoints that decide hands to the store.
 
 use std::mem;
 use std::sync::Arc;
@@ -21,24 +21,24 @@ use crate::notify::dispatch::Levels;
 use crate::store::{AlertNumbers, AlertRef, BootTime, Commit, Missing, NewEvent};
 use crate::transition::Line;
 
-/// The kind of the event that says that a notification will not be delivered by a channel.
+/// Kind of the event about a notification that a channel will not deliver.
 pub(super) const UNDELIVERED: &str = "undelivered";
 
-/// The database became another one while the agent ran.
+/// Replacement of the database while the agent runs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct StoreReplaced {
-    /// The number of this boot, where there was no database to count it before.
+    /// Number of this boot, if no database counted it before.
     pub(crate) boot: Option<u32>,
-    /// Numbers of alerts that are reserved there, with that.
+    /// Alert numbers reserved in the new database.
     pub(crate) alerts: AlertNumbers,
-    /// What people did on site, as that database remembers it.
+    /// Site state stored in the new database.
     pub(crate) site: Option<Site>,
-    /// History that is not in it, and was in the one before.
+    /// History that the new database lacks.
     pub(crate) missing: Option<Missing>,
 }
 
 impl Decide {
-    /// Hands what gathered to the store: with windows or events goes what the engine remembers after them.
+    /// Hands the gathered rows to the store; windows and events bring the checkpoint taken after them.
     pub(super) fn flush(&mut self) {
         self.flush_unsent();
         let now = self.engine.now().uptime;
@@ -85,7 +85,7 @@ impl Decide {
         self.commit.boot_time = Some(BootTime { wall_at_zero, source: source(anchor.trust).to_owned(), error });
     }
 
-    /// Gives the store that became another one what it needs.
+    /// Gives a new database the boot, the site state and all open alerts.
     pub(super) fn store_replaced(&mut self) {
         let StoreReplaced { boot, alerts, site, missing } = self.replaced.borrow_and_update().clone();
         if let (Some(boot), 0) = (boot, self.engine.now().boot) {
@@ -102,7 +102,7 @@ impl Decide {
         missing.iter().for_each(|missing| self.report_missing(missing));
     }
 
-    /// For the hub: this of the history is missing here.
+    /// Reports missing history to the hub.
     pub(super) fn report_missing(&mut self, missing: &Missing) {
         let Missing { reason, from, until, is_all, is_certain } = missing;
         let body = json!({
@@ -116,7 +116,7 @@ impl Decide {
         self.event("history-missing", body);
     }
 
-    /// Everything that a new database, or a new stream of the old one, needs. The open alerts first.
+    /// Stores all that a new database or stream needs, the open alerts first.
     pub(super) fn keep_everything(&mut self) {
         self.restate_alerts();
         if let Some(anchor) = self.anchor {
@@ -126,8 +126,7 @@ impl Decide {
         self.keep_snapshot();
     }
 
-    /// Says of each alert that has fired and is not over where it stands. The hub closes those of an earlier stream that are
-    /// not stated in a new one.
+    /// States each open alert again: the hub closes alerts of an earlier stream that a new one does not state.
     pub(super) fn restate_alerts(&mut self) {
         let plan = Arc::clone(self.engine.plan());
         let open: Vec<_> =
@@ -135,7 +134,7 @@ impl Decide {
         for AlertView { standing, report, .. } in open {
             let transition = match standing {
                 Standing::Acknowledged(until) => {
-                    // Who it was is not known of one from before names were kept.
+                    // Checkpoints of early versions have no names.
                     let by =
                         report.alert.and_then(|alert| self.acknowledged_by.get(&alert)).cloned().unwrap_or_default();
                     Transition::Acknowledged { until, by }
@@ -161,22 +160,21 @@ impl Decide {
         self.commit.diagnostics.push(new_event(self.engine.now(), kind, body));
     }
 
-    /// These channels are asked to tell of an alert that is open.
+    /// Notes that these channels were asked to page an alert.
     pub(super) fn note_requested(&mut self, alert: AlertId, channels: &[Id]) {
-        let told = Arc::make_mut(&mut self.delivered).entry(alert).or_default();
+        let pages = Arc::make_mut(&mut self.delivered).entry(alert).or_default();
         for channel in channels {
-            told.entry(channel.clone()).or_insert(0);
+            pages.entry(channel.clone()).or_insert(0);
         }
     }
 
-    /// Notes what became of a notification on a channel.
+    /// Notes the result of a notification on a channel.
     pub(super) fn note_delivery(&mut self, delivery: &Delivery) {
         let Delivery { channel, outcome } = delivery;
-        // It may come after the alert is over, and is then of no use.
         if let (true, Some((alert, page))) = (outcome.status.is_final(), self.page_of(&outcome.notification))
-            && let Some(told) = Arc::make_mut(&mut self.delivered).get_mut(&alert)
+            && let Some(pages) = Arc::make_mut(&mut self.delivered).get_mut(&alert)
         {
-            let last = told.entry(channel.clone()).or_insert(0);
+            let last = pages.entry(channel.clone()).or_insert(0);
             *last = (*last).max(page);
         }
         let body = json!({
@@ -195,7 +193,7 @@ impl Decide {
         self.diagnose("told", body);
     }
 
-    /// The alert and the number of the page that a notice is; nothing for one that is none.
+    /// Alert and page number in the id of a notification; `None` where it is no page.
     fn page_of(&self, notice: &str) -> Option<(AlertId, u32)> {
         let (notice, _) = notice.split_once(INSTEAD_OF).unwrap_or((notice, ""));
         let (alert, rest) = notice.strip_prefix(self.device.as_str())?.strip_prefix('-')?.split_once('-')?;
@@ -204,18 +202,18 @@ impl Decide {
     }
 }
 
-/// The channels that tell of each open alert by a plan.
+/// Channels that page each open alert by a plan.
 pub(super) fn levels(engine: &Engine, plan: &Plan) -> Levels {
     let level = |view: AlertView| Some((view.report.alert?, channels(plan, &view.report)));
     engine.alerts().filter_map(level).collect()
 }
 
-/// The channels of an alert's level; none where the plan has not its rule.
+/// Channels of an alert's level; empty where the plan lacks its rule.
 pub(super) fn channels(plan: &Plan, report: &Report) -> Vec<Id> {
     plan.rule(&report.key).map_or(Vec::new(), |rule| rule.escalation.level(report.severity).channels.clone())
 }
 
-/// A transition as a row of the lane events.
+/// Row of the lane events for a transition.
 pub(super) fn event(effect: &Effect, line: &Line<'_>, at: Stamp) -> Option<NewEvent> {
     let (kind, alert) = match effect {
         Effect::Alert(transition, report) => {

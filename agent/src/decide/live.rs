@@ -1,4 +1,4 @@
-//! What whoever watches is shown at once: each transition as a line, for programs and for people.
+//! Live output: each transition as a line, for programs and for people, at once.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tokio::sync::broadcast;
 
 use crate::transition::{Line, Widths};
 
-/// A transition, said twice.
+/// A transition as a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Live {
     /// As `replay --json` prints it.
@@ -16,24 +16,24 @@ pub(crate) struct Live {
     pub(crate) text: String,
 }
 
-/// The end from which decide shows.
-pub(super) struct Show {
+/// Sender of live lines.
+pub(super) struct LiveOutput {
     lines: broadcast::Sender<Arc<Live>>,
     widths: Widths,
 }
 
-impl Show {
-    pub(super) fn new(lines: broadcast::Sender<Arc<Live>>, plan: &Plan) -> Show {
-        Show { lines, widths: Widths::of(plan) }
+impl LiveOutput {
+    pub(super) fn new(lines: broadcast::Sender<Arc<Live>>, plan: &Plan) -> LiveOutput {
+        LiveOutput { lines, widths: Widths::of(plan) }
     }
 
-    /// The plan is another: its names may be longer.
+    /// Takes the column widths of a new plan.
     pub(super) fn plan(&mut self, plan: &Plan) {
         self.widths = Widths::of(plan);
     }
 
-    /// Never waits; costs nothing while nobody watches.
-    pub(super) fn show(&self, line: &Line<'_>) {
+    /// Sends a line without waiting; no work without watchers.
+    pub(super) fn send(&self, line: &Line<'_>) {
         if self.lines.receiver_count() > 0
             && let Ok(json) = serde_json::to_string(line)
         {

@@ -1,9 +1,10 @@
 //! Timelines over the end of one process and the start of the next: what those that tell people are asked to do.
 
-use tilth_config::{Document, Layer, Loaded, Purpose};
+use tilth_config::{Document, Layer, Loaded, Merged, Purpose};
+use tilth_core::id::SensorId;
 use tilth_core::reading::{Quality, Raw};
 use tilth_notify::message::{DeliveryStatus, Outcome};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, oneshot};
 
 use super::*;
 use crate::clock::Source;
@@ -73,15 +74,7 @@ impl Life {
             recording: None,
         };
         let alerts = AlertNumbers { after: 0, until: 100 };
-        let restored = RestoredState {
-            boot: 1,
-            snapshot,
-            after: Vec::new(),
-            alerts,
-            new_stream: false,
-            missing: None,
-            remarks: Vec::new(),
-        };
+        let restored = RestoredState { boot: 1, snapshot, alerts, ..RestoredState::default() };
         Life { decide: begin(restored, configured(farm), handles), clock, asked, _folder: folder }
     }
 

@@ -125,7 +125,7 @@ impl Events {
         let reason = "the hub has more of it than the database here, which is an older copy";
         let message = format!("history is missing: {reason}");
         if let Value::Object(body) = json!({ "message": message, "reason": reason, "certain": true }) {
-            let _ = self.commands.send(Command::Happened("history-missing", body)).await;
+            let _ = self.commands.send(Command::Event("history-missing", body)).await;
         }
         warn!(target: "sync", "{message}");
         self.health.missing(message);

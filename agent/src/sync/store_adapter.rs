@@ -113,7 +113,7 @@ impl StoreAdapter {
                 self.stream = outbox.stream;
                 let _ = answer.send(outbox);
                 // Boots and alerts of another stream mean nothing in this one: they are stated anew.
-                let _ = self.commands.send(Command::StoreReplaced).await;
+                let _ = self.commands.send(Command::NewStream).await;
                 self.say_may_be_missing().await;
             }
         }

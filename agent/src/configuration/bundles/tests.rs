@@ -227,7 +227,7 @@ impl Bench {
                     look(engine, &beside);
                 }
             }
-            Command::Happened("bundle", body) => {
+            Command::Event("bundle", body) => {
                 assert!(body["hash"].as_str().is_some_and(|hash| hash.len() == 64), "{body:?}");
                 let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
                 return Some(format!("{} {}: {}", text("outcome"), body["version"], text("reason")));

@@ -1,0 +1,117 @@
+//! Commands that other tasks send to decide, and what queries of the engine are given.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tilth_config::{Channel, Merged};
+use tilth_core::alert::AlertId;
+use tilth_core::calibrate::Calibration;
+use tilth_core::engine::{Engine, SilenceView};
+use tilth_core::id::{Id, SensorId};
+use tilth_core::plan::Plan;
+use tilth_core::site::Matcher;
+use tilth_core::time::Span;
+use tokio::sync::oneshot;
+
+use crate::checkpoint::AcknowledgedBy;
+use crate::sense::bus::Absent;
+use crate::store::Missing;
+
+/// Commands to decide.
+pub(crate) enum Command {
+    /// Apply a configuration.
+    Plan(Box<Configured>),
+    /// Acknowledge an alert; no effect on one that is not open.
+    Acknowledge { alert: AlertId, span: Span, by: String, answer: oneshot::Sender<()> },
+    /// Silence alerts; answered with the silence, or `None` where no more fit.
+    Silence { of: Matcher, span: Span, by: String, answer: oneshot::Sender<Option<SilenceView>> },
+    /// End a silence early; answered with the silence as it was, or `None` where the number does not exist.
+    EndSilence { silence: u32, answer: oneshot::Sender<Option<SilenceView>> },
+    /// Apply a calibration made on site.
+    #[allow(dead_code, reason = "the command calibrate comes later")]
+    Calibrate { sensor: SensorId, calibration: Option<Calibration> },
+    /// Write a note as an event.
+    Note { text: String, by: String, answer: oneshot::Sender<()> },
+    /// Store a row of this kind in the lane of diagnostics.
+    Diagnose(&'static str, Map<String, Value>),
+    /// Store a row of this kind in the lane of events.
+    Event(&'static str, Map<String, Value>),
+    /// Whether the hub accepts this device.
+    Hub { accepts: bool },
+    /// Answered when every command before it has taken effect.
+    Barrier(oneshot::Sender<()>),
+    /// Answered at once; systemd's watchdog follows these.
+    Probe(oneshot::Sender<()>),
+    /// Read the engine.
+    Query(EngineQuery),
+    /// A new stream begins: store open alerts, clock anchor, site state and checkpoint again.
+    NewStream,
+    /// Report missing history to the hub.
+    Missing(Box<Missing>),
+    /// Stop; answered when everything was handed to the store.
+    Stop(oneshot::Sender<()>),
+}
+
+impl Command {
+    /// Whether the command needs the engine, which does not exist before the clock has a time.
+    pub(crate) fn asks_engine(&self) -> bool {
+        use Command::{Acknowledge, EndSilence, Note, Query, Silence};
+        matches!(self, Acknowledge { .. } | Silence { .. } | EndSilence { .. } | Note { .. } | Query(_))
+    }
+}
+
+/// Configuration in the form that decide uses.
+#[derive(Debug)]
+pub(crate) struct Configured {
+    pub(crate) plan: Arc<Plan>,
+    /// Content hash of the configuration.
+    pub(crate) hash: String,
+    pub(crate) channels: BTreeMap<Id, Channel>,
+    /// Documents that it was made of, for a recording.
+    pub(crate) merged: Merged,
+}
+
+/// Read of the engine, between two inputs.
+pub(crate) type EngineQuery = Box<dyn FnOnce(&Engine, &EngineContext<'_>) + Send>;
+
+/// State of decide beside the engine.
+#[derive(Clone, Copy)]
+pub(crate) struct EngineContext<'a> {
+    pub(crate) readings: &'a ReadingCounts,
+    pub(crate) lost_notifications: u64,
+    pub(crate) acknowledged_by: &'a AcknowledgedBy,
+    pub(crate) faults: &'a Faults,
+    /// Why the last line of a bus had no value for any sensor.
+    pub(crate) unread: &'a BTreeMap<Id, String>,
+    /// Why each bus is down; `None` for a bus that is up.
+    pub(crate) buses: &'a BTreeMap<Id, Option<String>>,
+    pub(crate) absent: &'a AbsentOf,
+}
+
+/// Sensors of each bus whose values its lines lack.
+pub(crate) type AbsentOf = BTreeMap<Id, Arc<Absent>>;
+
+/// Reason of each sensor whose input fails.
+pub(crate) type Faults = BTreeMap<SensorId, Arc<str>>;
+
+/// Readings and values since the start.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct ReadingCounts {
+    /// Readings that the engine took.
+    pub(crate) decided: u64,
+    /// Values that are no number.
+    pub(crate) missing: u64,
+    /// Readings older than the newest of their sensor.
+    pub(crate) late: u64,
+    /// Readings stamped in the future; stamped with their arrival instead.
+    pub(crate) future_stamps: u64,
+    /// Readings stamped too far in the past without a backlog; stamped with their arrival instead.
+    pub(crate) past_stamps: u64,
+    /// Readings whose stamp could not be placed while the clock was not trusted.
+    pub(crate) unplaced_stamps: u64,
+    /// Values that the queue from the buses dropped.
+    pub(crate) dropped: u64,
+}

@@ -1,0 +1,49 @@
+//! State sensors: `bus/NAME` is 0 while a bus is down, `hub/accepts` while the hub refuses this device, so that rules can watch
+//! them.
+
+use serde_json::json;
+use tilth_core::engine::Input;
+use tilth_core::id::{Id, SensorId};
+use tilth_core::reading::{Quality, Raw};
+
+use super::Decide;
+
+impl Decide {
+    /// A bus went down, for this reason, or came up.
+    pub(super) fn bus_changed(&mut self, bus: &Id, down: Option<&str>) {
+        let up = down.is_none();
+        self.diagnose("bus", json!({ "bus": bus, "up": up, "reason": down }));
+        self.buses.insert(bus.clone(), down.map(str::to_owned));
+        self.handle(Input::Bus { bus: bus.clone(), up });
+        self.read_state(&SensorId::of_bus(bus), up);
+    }
+
+    /// A bus had input without a value for any sensor.
+    pub(super) fn line_unused(&mut self, bus: Id, why: String) {
+        self.unread.insert(bus.clone(), why);
+        self.handle(Input::Line(bus));
+    }
+
+    /// The hub accepts or refuses this device.
+    pub(super) fn hub_changed(&mut self, accepts: bool) {
+        self.hub_accepts = Some(accepts);
+        self.read_state(&SensorId::hub_accepts(), accepts);
+    }
+
+    /// Reads every state sensor again: a new plan may have sensors for states that began before it.
+    pub(super) fn read_states(&mut self) {
+        for (bus, down) in self.buses.clone() {
+            self.read_state(&SensorId::of_bus(&bus), down.is_none());
+        }
+        if let Some(accepts) = self.hub_accepts {
+            self.read_state(&SensorId::hub_accepts(), accepts);
+        }
+    }
+
+    fn read_state(&mut self, sensor: &SensorId, is_good: bool) {
+        self.follow_clock();
+        let Some(sensor) = self.engine.plan().sensor_ix(sensor.as_str()) else { return };
+        let (at, value) = (self.now(), f64::from(u8::from(is_good)));
+        self.decide(at, Input::Reading(Raw { sensor, at, value, quality: Quality::Good }));
+    }
+}

@@ -70,7 +70,7 @@ impl Tasks {
             live: broadcast::channel(decide::LIVE).0,
             clock,
         };
-        let notifier = notifier();
+        let notifier = notifier().map(Arc::new);
         // Before the first wait for a disk.
         notifier.iter().for_each(|notifier| notifier.ready("starting: opening the database"));
         let store = base.open_store(startup.has_run(&wanted.data)).await?;
@@ -103,7 +103,7 @@ impl Tasks {
             serving.spawn(api::connections::run(socket, Arc::new(base.api_state(&notify, &store, retries))));
         }
         let senses = base.senses(&store.restored);
-        let reporting = notifier.map(|notifier| tokio::spawn(base.reporter(notifier).run()));
+        let reporting = notifier.clone().map(|notifier| tokio::spawn(base.reporter(notifier).run()));
         let OpenStore { restored, recorder, handle, replaced, thread, .. } = store;
         let progress = recorder.progress();
         let handles = base.handles(recorder, replaced, notify)?;
@@ -123,6 +123,7 @@ impl Tasks {
             notifying,
             syncing,
             api: serving,
+            notifier,
             reporting,
             store: handle,
             storing: thread,
@@ -165,7 +166,7 @@ impl Base<'_> {
         }
     }
 
-    fn reporter(&self, notifier: Notifier) -> Reporter {
+    fn reporter(&self, notifier: Arc<Notifier>) -> Reporter {
         let (clock, config, marks) = (self.clock.clone(), self.config.clone(), self.health.clone());
         Reporter { notifier, marks, clock, config, commands: self.commands.clone() }
     }

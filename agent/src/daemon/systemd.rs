@@ -5,6 +5,7 @@ use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::pin;
@@ -28,7 +29,7 @@ pub(super) struct Notifier {
 
 /// The health task: probes decide and reports.
 pub(super) struct Reporter {
-    pub(super) notifier: Notifier,
+    pub(super) notifier: Arc<Notifier>,
     pub(super) marks: SharedMarks,
     pub(super) clock: Clock,
     pub(super) config: ConfigStatus,
@@ -62,6 +63,11 @@ impl Notifier {
     /// Says that the agent has started and works on `status`.
     pub(super) fn ready(&self, status: &str) {
         self.send(&format!("READY=1\nSTATUS={status}"));
+    }
+
+    /// Says that the agent is stopping.
+    pub(super) fn stopping(&self) {
+        self.send("STOPPING=1\nSTATUS=stopping");
     }
 
     /// Whether the service manager took the message.
@@ -136,7 +142,7 @@ mod tests {
         let (commands, mut queue) = mpsc::channel(1);
         let clock = Clock::new(Source::Input);
         let reporter = Reporter {
-            notifier: Notifier::connect(&address, Some(Duration::from_millis(30))).unwrap(),
+            notifier: Arc::new(Notifier::connect(&address, Some(Duration::from_millis(30))).unwrap()),
             marks: SharedMarks::new(clock.clone()),
             config: ConfigStatus::new(clock.clone(), String::new(), Local::UTC),
             clock: clock.clone(),

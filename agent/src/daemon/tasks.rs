@@ -1,6 +1,7 @@
 //! The running tasks. Whichever ends first, by an error or a panic, the agent stops in stages, so that readings that are not yet
 //! written are kept.
 
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tokio::task::{JoinError, JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::{sleep, timeout};
 use tracing::error;
 
+use super::systemd::Notifier;
 use crate::clock::Clock;
 use crate::decide::Command;
 use crate::health::{Bus, SharedMarks};
@@ -43,6 +45,7 @@ pub(super) struct Tasks {
     pub(super) syncing: Option<JoinHandle<anyhow::Error>>,
     /// Empty without a control socket.
     pub(super) api: JoinSet<()>,
+    pub(super) notifier: Option<Arc<Notifier>>,
     /// Reports health to systemd; none where the agent was started otherwise.
     pub(super) reporting: Option<JoinHandle<()>>,
     pub(super) store: StoreHandle,
@@ -93,6 +96,7 @@ impl Tasks {
     pub(super) async fn stop(mut self) {
         let (progress, clock) = (self.progress, self.clock);
         let stages = async {
+            self.notifier.iter().for_each(|notifier| notifier.stopping());
             self.reporting.iter().for_each(JoinHandle::abort);
             drop(self.senses);
             self.api.shutdown().await;
@@ -158,8 +162,6 @@ fn why(task: &'static str, ended: Result<Option<anyhow::Error>, JoinError>) -> a
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use tilth_core::reading::{Quality, Reading, SensorIx};
     use tilth_core::time::Uptime;
     use tilth_core::value::Steps;
@@ -242,6 +244,7 @@ mod tests {
                 notifying: goes_on(),
                 syncing: Some(tokio::spawn(std::future::pending())),
                 api: JoinSet::new(),
+                notifier: None,
                 reporting: Some(goes_on()),
                 store,
                 storing,

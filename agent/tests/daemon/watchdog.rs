@@ -46,7 +46,7 @@ fn a_store_that_cannot_write_and_sync_that_cannot_start_leave_the_watchdog_alone
     fs::create_dir(room.path("data/tilth.db")).unwrap();
     let mut board = room.plug_in();
     let mut command = room.start_command("system");
-    let _agent = room.start_by(command.env("NOTIFY_SOCKET", room.path("notify")).env("WATCHDOG_USEC", "600000"));
+    let mut agent = room.start_by(command.env("NOTIFY_SOCKET", room.path("notify")).env("WATCHDOG_USEC", "600000"));
     systemd.wait_for("READY=1");
     assert_eq!(systemd.said, ["READY=1\nSTATUS=starting: opening the database"], "before anything else");
     let status = systemd.wait_for("; sync: not started ");
@@ -58,6 +58,8 @@ fn a_store_that_cannot_write_and_sync_that_cannot_start_leave_the_watchdog_alone
     room.pull_out(board);
     systemd.wait_for("; bus gateway: down ");
     systemd.wait_for("WATCHDOG=1");
+    agent.terminate();
+    systemd.wait_for("STOPPING=1");
 }
 
 #[test]

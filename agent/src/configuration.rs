@@ -119,7 +119,7 @@ impl Configuration {
         status.bundle(|status| {
             (status.lost, status.forgotten) = (bundle_unavailable, state_unreadable);
             if let Some(bundle) = &active.bundle {
-                status.follows(bundle.as_ref().into(), bundle::ignored(folder));
+                status.follows(bundle, bundle::ignored(folder));
             }
         });
         let clock = status.clock().clone();
@@ -171,6 +171,15 @@ impl Configuration {
                 _ = check.tick(), if applier.probation.is_some() => judge(&mut applier, bundles.as_mut()).await,
             }
         }
+    }
+}
+
+/// The first `most` of these texts, and how many `more` there are.
+fn first_of(texts: &[String], most: usize, separator: &str, more: &str) -> String {
+    let first = texts[..texts.len().min(most)].join(separator);
+    match texts.len().saturating_sub(most) {
+        0 => first,
+        rest => format!("{first}{separator}and {rest} {more}"),
     }
 }
 

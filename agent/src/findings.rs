@@ -1,8 +1,8 @@
-//! What is wrong with a configuration, shown: the offending line on a terminal, one plain line in a pipe.
+//! Findings of a configuration as text: with the offending line on a terminal, as one plain line in a pipe.
 
 use std::fmt::{self, Display};
 
-use miette::{LabeledSpan, MietteError, MietteHandlerOpts, ReportHandler, SourceCode, SpanContents};
+use miette::{LabeledSpan, MietteDiagnostic, MietteHandlerOpts, NamedSource, Report, ReportHandler, Severity};
 use tilth_config::{Diagnostic, Level, Loaded, Sources};
 
 use crate::output::counted;
@@ -10,7 +10,7 @@ use crate::output::counted;
 /// Lines shown around the offending one.
 const CONTEXT_LINES: usize = 1;
 
-/// How many findings of each level there are.
+/// Number of findings of each level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) errors: u64,
@@ -65,93 +65,26 @@ pub(crate) fn shown(loaded: &Loaded, on_terminal: bool) -> impl Iterator<Item = 
 
 /// A finding with its line, as `handler` draws it, and a blank line after it.
 fn framed(diagnostic: &Diagnostic, sources: &Sources, handler: &dyn ReportHandler) -> String {
-    let source = sources.shown(&diagnostic.file).map(|text| Text { file: &diagnostic.file, text });
-    let finding = Finding { diagnostic, source };
-    let drawn = Drawn { finding: &finding, handler }.to_string();
+    let Diagnostic { level, file, position, path, message, help } = diagnostic;
+    let severity = match level {
+        Level::Error => Severity::Error,
+        Level::Warning => Severity::Warning,
+    };
+    let place = position.as_ref().zip(sources.shown(file));
+    // The frame names the file; without one the headline does.
+    let file_name = if place.is_none() { format!("{file}: ") } else { String::new() };
+    let path = if path.is_empty() { String::new() } else { format!("{path}: ") };
+    let mut finding = MietteDiagnostic::new(format!("{file_name}{path}{message}")).with_severity(severity);
+    finding.help.clone_from(help);
+    let report = match place {
+        Some((position, text)) => {
+            let finding = finding.with_label(LabeledSpan::new_with_span(None, position.span.clone()));
+            Report::new(finding).with_source_code(NamedSource::new(file, text))
+        }
+        None => Report::new(finding),
+    };
+    let drawn = fmt::from_fn(|f| handler.debug(report.as_ref(), f)).to_string();
     format!("{}\n", drawn.trim_matches('\n'))
-}
-
-struct Drawn<'a> {
-    finding: &'a Finding<'a>,
-    handler: &'a dyn ReportHandler,
-}
-
-impl Display for Drawn<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.handler.debug(self.finding, f)
-    }
-}
-
-/// A diagnostic of the configuration as miette knows them.
-#[derive(Debug)]
-struct Finding<'a> {
-    diagnostic: &'a Diagnostic,
-    source: Option<Text<'a>>,
-}
-
-/// The frame names the file; without one the headline does.
-impl Display for Finding<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Diagnostic { file, path, message, position, .. } = self.diagnostic;
-        if position.is_none() || self.source.is_none() {
-            write!(f, "{file}: ")?;
-        }
-        if !path.is_empty() {
-            write!(f, "{path}: ")?;
-        }
-        f.write_str(message)
-    }
-}
-
-impl std::error::Error for Finding<'_> {}
-
-impl miette::Diagnostic for Finding<'_> {
-    fn severity(&self) -> Option<miette::Severity> {
-        Some(match self.diagnostic.level {
-            Level::Error => miette::Severity::Error,
-            Level::Warning => miette::Severity::Warning,
-        })
-    }
-
-    fn help<'a>(&'a self) -> Option<Box<dyn Display + 'a>> {
-        self.diagnostic.help.as_ref().map(|help| Box::new(help) as Box<dyn Display>)
-    }
-
-    fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.diagnostic.position.as_ref()?;
-        self.source.as_ref().map(|source| source as &dyn SourceCode)
-    }
-
-    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let span = self.diagnostic.position.as_ref()?.span.clone();
-        Some(Box::new(std::iter::once(LabeledSpan::new_with_span(None, span))))
-    }
-}
-
-/// The text of a file as it may be shown, with its name.
-#[derive(Debug)]
-struct Text<'a> {
-    file: &'a str,
-    text: String,
-}
-
-impl SourceCode for Text<'_> {
-    fn read_span<'a>(
-        &'a self,
-        span: &miette::SourceSpan,
-        before: usize,
-        after: usize,
-    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
-        let lines = self.text.read_span(span, before, after)?;
-        Ok(Box::new(miette::MietteSpanContents::new_named(
-            self.file.to_owned(),
-            lines.data(),
-            *lines.span(),
-            lines.line(),
-            lines.column(),
-            lines.line_count(),
-        )))
-    }
 }
 
 #[cfg(test)]

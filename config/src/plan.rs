@@ -19,6 +19,7 @@ use crate::conditions;
 use crate::diagnostic::{Diagnostics, Level, Problem};
 use crate::document::{Effective, ZONES};
 use crate::limit_conflicts::LimitConflicts;
+use crate::namespaces;
 use crate::path;
 use crate::reader;
 use crate::rules::{self, AlertSettings, Name, Rule};
@@ -35,9 +36,6 @@ const MAX_BOUND: usize = 100_000;
 
 /// An alert whose rule a configuration takes away goes on under its number if a later one has the rule again within this.
 const REMEMBER_REMOVED: Span = Span::from_mins(60);
-
-/// Namespaces of the design that this version has no use for.
-const UNUSED: [&str; 3] = ["varieties", "actuators", "features"];
 
 /// What is compiled from.
 pub(crate) struct Parts<'a> {
@@ -94,7 +92,7 @@ pub(crate) fn compile(parts: &Parts<'_>) -> Option<Plan> {
 }
 
 fn say_unused(effective: &Effective, log: &Diagnostics) {
-    for name in UNUSED {
+    for name in namespaces::unused() {
         let device = effective.device().namespace(name);
         let in_zones = || {
             effective.zones().into_iter().flatten().find_map(|(zone, _)| {

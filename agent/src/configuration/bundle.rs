@@ -10,6 +10,7 @@ use tracing::warn;
 
 use super::compiled::Compiled;
 use super::enrolment::Enrolment;
+use super::first_of;
 use crate::clock::Source;
 use crate::findings::Problems;
 
@@ -67,9 +68,7 @@ pub(super) fn try_compile(
         loaded.and_then(Compiled::of_bundle).map(|compiled| compiled.instead_of(problems))
     };
     let Some(compiled) = compiled else {
-        let more = errors.len().saturating_sub(3);
-        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-        return refuse(format!("it has errors: {}{more}", errors[..errors.len().min(3)].join("; ")));
+        return refuse(format!("it has errors: {}", first_of(&errors, MAX_ERRORS, "; ", "more")));
     };
     match compiled.forbids(source) {
         Some(problem) => refuse(problem),
@@ -87,6 +86,9 @@ pub(super) fn is_new(files: &Loaded, folder: &Path) -> bool {
 pub(super) fn compile(bundle: &Bundle, site: Option<Document>, purpose: Purpose) -> Loaded {
     load_documents(Documents { site, ..bundle.documents() }, purpose)
 }
+
+/// Upper limit of errors in the reason of a rejection; the rest is counted.
+const MAX_ERRORS: usize = 3;
 
 /// Upper limit of `agent.toml` in bytes, as for every file of a configuration.
 const MAX_SITE: u64 = 4 << 20;

@@ -32,7 +32,6 @@ use super::compiled::Compiled;
 use super::enrolment::Enrolment;
 use super::probation::Probation;
 use super::startup::Startup;
-use super::status::RunningBundle;
 use crate::clock::Source;
 use crate::findings::Problems;
 
@@ -303,7 +302,7 @@ impl BundleTrials {
         let bundle = active.bundle.clone();
         let ignored = self.ignored().await;
         applier.reporter.status.bundle(|status| match &bundle {
-            Some(bundle) => status.follows(bundle.as_ref().into(), ignored),
+            Some(bundle) => status.follows(bundle, ignored),
             None => status.returns_to_files(bundle_unavailable),
         });
         applier.active.set_bundle(bundle);
@@ -366,14 +365,14 @@ impl BundleTrials {
     /// Reports a bundle in force to people and to the hub, and remembers it.
     async fn follow(&mut self, bundle: Arc<Bundle>, outcome: &str, applier: &mut Applier) -> Holding {
         let (version, hash) = (bundle.version, bundle.hash.to_string());
-        applier.active.set_bundle(Some(bundle));
+        applier.active.set_bundle(Some(Arc::clone(&bundle)));
         let ignored = self.ignored().await;
         info!(target: "sync", "bundle {version} is in force ({outcome}, content {})", short(&hash));
         say_ignored(&ignored);
         let body = json!({ "version": version, "hash": hash, "outcome": outcome, "reason": null });
         applier.tell_of_bundle(body).await;
         applier.reporter.status.bundle(|status| {
-            status.follows(RunningBundle { version, hash }, ignored);
+            status.follows(&bundle, ignored);
             status.refused = None;
         });
         let probation = self.state.probation.take();

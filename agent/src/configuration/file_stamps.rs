@@ -1,29 +1,21 @@
-//! How files look from outside: whether one was changed or replaced can be told without reading it.
+//! Stamps of files: tell without reading whether a file was changed or replaced.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-/// Files, and of each how it looks. None for one that is not there.
+/// Time of the last change in seconds and nanoseconds, also of the mode, and inode.
+type Stamp = (i64, i64, u64);
+
+/// Files with their stamps; `None` for one that is missing.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct FileStamps(Vec<(PathBuf, Option<Stamp>)>);
 
-/// When a file was changed last, and which it is.
-#[derive(Debug, PartialEq, Eq)]
-struct Stamp {
-    ctime: (i64, i64),
-    inode: u64,
-}
-
 impl FileStamps {
-    /// How these look now.
+    /// The current stamps of these files.
     pub(crate) fn of(files: impl IntoIterator<Item = PathBuf>) -> FileStamps {
-        FileStamps(files.into_iter().map(|file| (file.clone(), stamp(file))).collect())
+        let stamp =
+            |file: &PathBuf| fs::metadata(file).ok().map(|found| (found.ctime(), found.ctime_nsec(), found.ino()));
+        FileStamps(files.into_iter().map(|file| (file.clone(), stamp(&file))).collect())
     }
-}
-
-/// The time of the change, and not that of the text: it moves with the mode as well.
-fn stamp(file: PathBuf) -> Option<Stamp> {
-    let found = fs::metadata(file).ok()?;
-    Some(Stamp { ctime: (found.ctime(), found.ctime_nsec()), inode: found.ino() })
 }

@@ -14,6 +14,7 @@ use super::apply::Applier;
 use super::bundle::{self, ignored, say_ignored};
 use super::compiled::Compiled;
 use super::debounce::{self, Compared, Debounce, Decision, QUIET, removed_from_files};
+use super::first_of;
 use crate::findings::Problems;
 
 /// Upper limit of removals in the message; the rest is counted.
@@ -98,11 +99,9 @@ impl FileChanges {
         if self.logged == removed {
             return;
         }
-        let more = removed.len().saturating_sub(MAX_NAMED);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let named = removed[..removed.len().min(MAX_NAMED)].join(", ");
+        let named = first_of(&removed, MAX_NAMED, ", ", "more");
         warn!(
-            "the changed configuration removes {named}{more}; it takes effect after {} s without further changes",
+            "the changed configuration removes {named}; it takes effect after {} s without further changes",
             QUIET.as_secs()
         );
         applier.diagnose(json!({ "state": "waiting", "takes_away": removed })).await;

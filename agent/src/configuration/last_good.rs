@@ -83,7 +83,9 @@ impl LastGoodWriter {
         let (touch, touched) = sync_channel(1);
         let waiting = Arc::<Mutex<Option<LastGood>>>::default();
         let (data, to_write) = (data.to_owned(), Arc::clone(&waiting));
-        std::thread::Builder::new().name("last-good".to_owned()).spawn(move || keep(&data, &to_write, &touched))?;
+        std::thread::Builder::new()
+            .name("last-good".to_owned())
+            .spawn(move || keep_saved(&data, &to_write, &touched))?;
         Ok(LastGoodWriter { waiting, touch })
     }
 
@@ -102,33 +104,29 @@ fn lock(waiting: &Mutex<Option<LastGood>>) -> MutexGuard<'_, Option<LastGood>> {
     waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn keep(data: &Path, waiting: &Mutex<Option<LastGood>>, touched: &Receiver<()>) {
-    let mut failed = false;
-    let mut kept: Option<LastGood> = None;
-    loop {
-        if touched.recv_timeout(AGAIN) == Err(RecvTimeoutError::Disconnected) {
-            return;
+fn keep_saved(data: &Path, waiting: &Mutex<Option<LastGood>>, touched: &Receiver<()>) {
+    let (mut unsaved, mut saved): (Option<LastGood>, Option<LastGood>) = (None, None);
+    let mut has_failed = false;
+    while touched.recv_timeout(AGAIN) != Err(RecvTimeoutError::Disconnected) {
+        if let Some(new) = lock(waiting).take() {
+            unsaved = Some(new.over(unsaved.unwrap_or_default()));
         }
-        let new = lock(waiting).take();
         // A person deleted the file, or the folder with it.
-        let gone = kept.as_ref().filter(|_| !data.join(NAME).exists()).cloned();
-        let Some(good) = new.or(gone) else { continue };
-        match good.clone().write(data) {
-            Ok(there) => {
-                if failed {
+        let deleted = saved.as_ref().filter(|_| !data.join(NAME).exists());
+        let Some(good) = unsaved.clone().or(deleted.cloned()) else { continue };
+        match good.write(data) {
+            Ok(written) => {
+                if has_failed {
                     info!(target: "config.good", "fallback copy of the configuration saved");
                 }
-                (kept, failed) = (Some(there), false);
+                (unsaved, saved, has_failed) = (None, Some(written), false);
             }
             Err(error) => {
                 // Logged once: a disk may be full for weeks.
-                if !failed {
+                if !has_failed {
                     warn!(target: "config.good", "configuration applied; saving the fallback copy failed ({error}), will retry");
                 }
-                failed = true;
-                let mut waiting = lock(waiting);
-                let newer = waiting.take();
-                *waiting = Some(newer.map_or(good.clone(), |newer| newer.over(good)));
+                has_failed = true;
             }
         }
     }

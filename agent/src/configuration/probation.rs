@@ -13,6 +13,8 @@ use tilth_core::plan::Plan;
 use tilth_core::sensor::Sensor;
 use tilth_core::time::{Span, Stamp, Uptime};
 
+use super::first_of;
+
 /// Shortest time in which a sensor must be good again, and shortest probation: a board that restarts is back before.
 pub(super) const SHORTEST: Span = Span::from_secs(30);
 
@@ -134,13 +136,6 @@ struct Awaited {
 }
 
 impl SensorConfig {
-    fn sensors(&self) -> impl Iterator<Item = (&SensorId, &Sensor, &Feed)> {
-        self.feeds.iter().filter_map(|(id, feed)| {
-            let ix = self.plan.sensor_ix(id.as_str())?;
-            Some((id, self.plan.sensor(ix), feed))
-        })
-    }
-
     fn get(&self, id: &SensorId) -> Option<(&Sensor, &Feed)> {
         let ix = self.plan.sensor_ix(id.as_str())?;
         Some((self.plan.sensor(ix), self.feeds.get(id)?))
@@ -149,8 +144,8 @@ impl SensorConfig {
 
 /// Sensors that must be good again under another configuration: those that were good, on a bus that is up, and that it still has.
 pub(super) fn expected(before: &SensorConfig, now: &SensorConfig, seen: &Observation) -> BTreeMap<SensorId, Expected> {
-    let expect = |(id, sensor, feed): (&SensorId, &Sensor, &Feed)| {
-        let (new_sensor, new_feed) = now.get(id)?;
+    let expect = |id: &SensorId| {
+        let ((sensor, feed), (new_sensor, new_feed)) = (before.get(id)?, now.get(id)?);
         let observed = seen.sensors.get(id).filter(|observed| observed.is_good)?;
         let is_up = |bus: &Id| seen.buses.get(bus).is_some_and(|bus| bus.is_up);
         let was_recent = observed.silent <= within(feed.interval.or(observed.spacing)?)?;
@@ -161,7 +156,7 @@ pub(super) fn expected(before: &SensorConfig, now: &SensorConfig, seen: &Observa
         let is_changed = is_changed((sensor, feed), (new_sensor, new_feed));
         Some((id.clone(), Expected { bus: feed.bus.clone(), within, is_changed }))
     };
-    before.sensors().filter_map(expect).collect()
+    before.feeds.keys().filter_map(expect).collect()
 }
 
 /// Time within which a sensor must be good again; `None` for one that speaks too rarely to be judged.
@@ -209,7 +204,8 @@ impl Probation {
         }
         let age = seen.at - running.began;
         if age < SETTLE {
-            running.awaited.iter_mut().for_each(|(id, awaited)| awaited.mark(seen.sensors.get(id)));
+            let newest = |id| seen.sensors.get(id).and_then(|observed| observed.newest);
+            running.awaited.iter_mut().for_each(|(id, awaited)| awaited.mark = newest(id));
         }
         running.awaited.retain(|id, awaited| !awaited.is_back(seen.sensors.get(id)));
         let (mut overdue, mut may_come) = (Vec::new(), false);
@@ -223,7 +219,7 @@ impl Probation {
             }
         }
         if !overdue.is_empty() {
-            Verdict::Fail(listed(&overdue))
+            Verdict::Fail(first_of(&overdue, MAX_NAMED, "; ", "more sensors"))
         } else if age >= LONGEST && !may_come || running.awaited.is_empty() && age >= SHORTEST {
             Verdict::Pass
         } else {
@@ -246,10 +242,6 @@ impl Running {
 }
 
 impl Awaited {
-    fn mark(&mut self, observed: Option<&Observed>) {
-        self.mark = observed.and_then(|observed| observed.newest);
-    }
-
     fn has_value(&self, observed: &Observed) -> bool {
         // Boot and time of day of one reading may become known, or be corrected, meanwhile.
         let taken = |newest: Option<Stamp>| newest.map(|newest| newest.uptime);
@@ -294,13 +286,6 @@ impl Awaited {
             },
         }
     }
-}
-
-/// The first [`MAX_NAMED`] of these, and how many more there are.
-fn listed(overdue: &[String]) -> String {
-    let more = overdue.len().saturating_sub(MAX_NAMED);
-    let more = if more > 0 { format!("; and {more} more sensors") } else { String::new() };
-    format!("{}{more}", overdue[..overdue.len().min(MAX_NAMED)].join("; "))
 }
 
 #[cfg(test)]

@@ -70,20 +70,15 @@ pub(crate) struct BundleStatus {
 /// The bundle in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct RunningBundle {
-    pub(super) version: u64,
-    pub(super) hash: String,
-}
-
-impl From<&Bundle> for RunningBundle {
-    fn from(bundle: &Bundle) -> RunningBundle {
-        RunningBundle { version: bundle.version, hash: bundle.hash.to_string() }
-    }
+    version: u64,
+    hash: String,
 }
 
 impl BundleStatus {
     /// This bundle is in force, and these files are ignored.
-    pub(super) fn follows(&mut self, bundle: RunningBundle, ignored: Vec<String>) {
-        (self.bundle, self.ignored) = (Some(bundle), ignored);
+    pub(super) fn follows(&mut self, bundle: &Bundle, ignored: Vec<String>) {
+        let Bundle { version, hash, .. } = bundle;
+        (self.bundle, self.ignored) = (Some(RunningBundle { version: *version, hash: hash.to_string() }), ignored);
         (self.lost, self.waits) = (None, None);
     }
 

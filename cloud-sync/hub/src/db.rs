@@ -15,7 +15,7 @@ pub(crate) use records::{
 pub(crate) use sqlite::alerts::AlertQuery;
 pub(crate) use sqlite::backup;
 pub(crate) use sqlite::events::EventQuery;
-pub(crate) use sqlite::live::LiveQuery;
+pub(crate) use sqlite::latest::LiveQuery;
 pub(crate) use sqlite::local::LocalDatabase;
 pub(crate) use sqlite::windows::WindowQuery;
 pub(crate) use sqlite::{Database, DbError};

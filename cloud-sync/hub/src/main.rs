@@ -14,8 +14,8 @@ mod db;
 mod domain;
 mod exit;
 mod http;
-mod malformed;
 mod paging;
+mod parse_error;
 
 use std::process::ExitCode;
 

@@ -9,7 +9,7 @@ use crate::cli::{Common, Device, DeviceName, Output};
 use crate::clock;
 use crate::db::{DeviceReport, HubAlert, ListedKey, QuarantinedRow};
 use crate::domain::access;
-use crate::domain::configs::standing::Standing;
+use crate::domain::configs::status::Standing;
 use crate::exit::{self, Exit};
 
 pub(crate) fn run(wanted: &Device) -> anyhow::Result<Exit> {

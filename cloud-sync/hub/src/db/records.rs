@@ -10,7 +10,7 @@ use tilth_core::windows::{Grain, Window};
 use tilth_protocol::{Epoch, Lane};
 
 use super::context::{DeviceContext, TenantContext};
-use crate::domain::configs::standing::Standing;
+use crate::domain::configs::status::Standing;
 use crate::domain::cursor::Cursors;
 use crate::domain::retention::Retention;
 use crate::domain::silence::Contact;

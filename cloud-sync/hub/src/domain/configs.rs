@@ -1,6 +1,6 @@
 //! Which configuration a device gets: the version never goes down, whatever the hub has forgotten and the device remembers.
 
-pub(crate) mod standing;
+pub(crate) mod status;
 
 use serde_json::Value as Json;
 use tilth_config::bundle::{self, BundleError, ContentHash, Draft, MAX_BYTES, MAX_VERSION, SigningKey};

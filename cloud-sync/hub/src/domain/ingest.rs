@@ -1,12 +1,12 @@
 //! What a batch brings: which rows are new, which cannot be stored, what is over a quota, and what the hub says of it. Pure.
 
-pub(crate) mod account;
 pub(crate) mod clock;
-pub(crate) mod marks;
-pub(crate) mod poison;
+pub(crate) mod fingerprints;
 pub(crate) mod quota;
+pub(crate) mod ranges;
 pub(crate) mod received;
 pub(crate) mod stream;
+pub(crate) mod validate;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,8 +1,8 @@
 //! Connections: taken in, encrypted where there is a certificate, served, and ended in stages.
 
 pub(crate) mod address;
-mod places;
 pub(super) mod progress;
+mod slots;
 pub(crate) mod tls;
 
 use std::future::Future;
@@ -24,8 +24,8 @@ use tokio_rustls::TlsAcceptor;
 use tower_service::Service;
 
 use self::address::{Network, Proxies};
-use self::places::{Place, Places};
 use self::progress::Watched;
+use self::slots::{Place, Places};
 use self::tls::Tls;
 use super::extract::caller::Peer;
 

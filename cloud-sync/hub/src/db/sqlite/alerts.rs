@@ -4,12 +4,12 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use tilth_core::time::{Span, WallTime};
 use tilth_protocol::Event;
 
-use super::merged::{self, Search, Whose};
+use super::merge::{self, Search, Whose};
 use super::rows::{BootId, DeviceId, StreamId};
 use super::{Database, DbError, events, streams};
 use crate::db::context::TenantContext;
 use crate::db::records::{HubAlert, StoredAlert};
-use crate::domain::ingest::poison::Transition;
+use crate::domain::ingest::validate::Transition;
 
 /// Which alerts are wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,10 +99,10 @@ pub(super) fn all(
     if is_open {
         let ids = "SELECT id FROM alerts WHERE stream = ?1 AND state <> 'resolved' AND id > ?2 ORDER BY id";
         let streams = streams::with_open_alerts(connection, whose, forgotten)?;
-        merged::rows(connection, &streams, Search { ids, kind: None, row: SELECT }, page, read)
+        merge::rows(connection, &streams, Search { ids, kind: None, row: SELECT }, page, read)
     } else {
         let ids = "SELECT id FROM alerts WHERE device = ?1 AND id > ?2 ORDER BY id";
-        merged::rows(connection, &whose.devices(connection)?, Search { ids, kind: None, row: SELECT }, page, read)
+        merge::rows(connection, &whose.devices(connection)?, Search { ids, kind: None, row: SELECT }, page, read)
     }
 }
 

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension};
 use tilth_core::time::WallTime;
 use tilth_protocol::{Event, Lane};
 
-use super::merged::{self, Search, Whose};
+use super::merge::{self, Search, Whose};
 use super::rows::{BootId, DeviceId, StreamId};
 use super::{Database, DbError};
 use crate::db::context::TenantContext;
@@ -81,7 +81,7 @@ pub(super) fn page(connection: &Connection, whose: Whose, query: &EventQuery) ->
         Some(_) => "SELECT id FROM events WHERE device = ?1 AND kind = ?3 AND id > ?2 ORDER BY id",
     };
     let search = Search { ids, kind, row: &format!("{SELECT} WHERE events.id = ?1") };
-    merged::rows(connection, &whose.devices(connection)?, search, (after, limit), |row| read(row).map(Some))
+    merge::rows(connection, &whose.devices(connection)?, search, (after, limit), |row| read(row).map(Some))
 }
 
 /// The newest event by which a device said what it did with a bundle, by its own count: they may come in any order.

@@ -11,14 +11,14 @@ use tilth_protocol::{Answer, Batch, Event, Extent, Lane, RejectedRow, Sequenced,
 use super::boots::{self, Known};
 use super::quarantine::RefusedRow;
 use super::rows::{DeviceId, SensorRow, StreamId, TenantId};
-use super::{Database, DbError, alerts, audit, bundles, devices, events, lanes, live, quarantine, streams, windows};
+use super::{Database, DbError, alerts, audit, bundles, devices, events, lanes, latest, quarantine, streams, windows};
 use crate::db::context::DeviceContext;
-use crate::domain::ingest::account::{self, Content, MarksOf, Run};
 use crate::domain::ingest::clock::Word;
 use crate::domain::ingest::quota::{self, Quota};
+use crate::domain::ingest::ranges::{self, Content, MarksOf, Run};
 use crate::domain::ingest::received::{Received, UnreadRow};
 use crate::domain::ingest::stream::{self, Standing};
-use crate::domain::ingest::{ClientState, Refused, Taken, behind, marks, poison};
+use crate::domain::ingest::{ClientState, Refused, Taken, behind, fingerprints, validate};
 
 /// The most characters of a reason. It may quote what is wrong, and an answer is not to be larger than what it answers.
 const MAX_REASON: usize = 200;
@@ -166,8 +166,8 @@ fn decide(
         }
     }
     let mut new = BTreeMap::new();
-    for (lane, brought) in marks::runs(received) {
-        let marks_of: MarksOf<'_> = &|version, span| marks::of(&received.batch, lane, version, span);
+    for (lane, brought) in fingerprints::runs(received) {
+        let marks_of: MarksOf<'_> = &|version, span| fingerprints::of(&received.batch, lane, version, span);
         match news(connection, stream, lane, &brought, marks_of)? {
             Ok(runs) => new.insert(lane, runs),
             Err(refused) => return Ok(Err(refused)),
@@ -212,9 +212,9 @@ fn news(
         if touched > quota::MAX_TOUCHED {
             return Ok(Err(Refused::TooManyRuns { lane }));
         }
-        match account::news(std::slice::from_ref(&run), &known, marks_of) {
+        match ranges::news(std::slice::from_ref(&run), &known, marks_of) {
             Ok(runs) => new.extend(runs),
-            Err(account::Conflict { seq }) => return Ok(Err(Refused::Content { lane, seq })),
+            Err(ranges::Conflict { seq }) => return Ok(Err(Refused::Content { lane, seq })),
         }
     }
     Ok(Ok(new))
@@ -266,7 +266,7 @@ impl Intake<'_> {
     /// What the batch says of its boots' clocks comes first, so that its rows find the boots they belong to.
     fn clocks(&mut self, batch: &Batch) -> Result<(), DbError> {
         let clocks = batch.lanes.events.iter().flat_map(|extent| &extent.rows).filter(|event| event.kind == "clock");
-        let anchors = clocks.filter_map(|event| Some((event.at.boot, poison::clock(event).ok()?)));
+        let anchors = clocks.filter_map(|event| Some((event.at.boot, validate::clock(event).ok()?)));
         let stamps = stamps(batch)
             .filter_map(|at| Some((at.boot, Word::of_stamp(at.wall?.0.checked_sub(at.uptime.0)?, at.uptime.0))));
         // One word for each boot is enough: the one that outweighs the others.
@@ -375,7 +375,7 @@ impl Intake<'_> {
     fn events(&mut self, lane: Lane, extent: Option<&Extent<Event>>, decided: &Decided) -> Result<(), DbError> {
         let Some(extent) = extent else { return Ok(()) };
         for event in &extent.rows {
-            if !self.admits(lane, event, poison::event(event), decided.is_new(lane, event.seq())) {
+            if !self.admits(lane, event, validate::event(event), decided.is_new(lane, event.seq())) {
                 continue;
             }
             let boot = self.boot(event.at.boot)?;
@@ -385,7 +385,7 @@ impl Intake<'_> {
             if lane != Lane::Events || event.kind != "alert" {
                 continue;
             }
-            if let Ok(Some(transition)) = poison::transition(event) {
+            if let Ok(Some(transition)) = validate::transition(event) {
                 alerts::put(self.connection, (self.device, self.stream, boot), event, &transition)?;
             }
         }
@@ -396,7 +396,7 @@ impl Intake<'_> {
         let Some(extent) = extent else { return Ok(()) };
         let lane = Lane::Windows;
         for row in &extent.rows {
-            if self.admits(lane, row, poison::window(row), decided.is_new(lane, row.seq)) {
+            if self.admits(lane, row, validate::window(row), decided.is_new(lane, row.seq)) {
                 self.window(row)?;
             }
         }
@@ -421,13 +421,13 @@ impl Intake<'_> {
     }
 
     fn live(&mut self, batch: &Batch) -> Result<(), DbError> {
-        for value in batch.live.iter().filter(|value| poison::live(value).is_ok()) {
+        for value in batch.live.iter().filter(|value| validate::live(value).is_ok()) {
             let Some(sensor) = self.sensor(value.sensor.as_str())? else {
                 self.over_quota.get_or_insert_with(|| self.quota.too_many_sensors());
                 continue;
             };
             let boot = self.boot(value.at.boot)?.known.id;
-            live::put(self.connection, sensor, (self.stream, boot), value, self.now)?;
+            latest::put(self.connection, sensor, (self.stream, boot), value, self.now)?;
         }
         Ok(())
     }
@@ -437,10 +437,10 @@ impl Intake<'_> {
 fn stamps(batch: &Batch) -> impl Iterator<Item = &Stamp> {
     let lanes = &batch.lanes;
     let events = lanes.events.iter().chain(&lanes.diagnostics).flat_map(|extent| &extent.rows);
-    let events = events.filter(|event| poison::event(event).is_ok()).map(|event| &event.at);
+    let events = events.filter(|event| validate::event(event).is_ok()).map(|event| &event.at);
     let windows = lanes.windows.iter().flat_map(|extent| &extent.rows);
-    let windows = windows.filter(|row| poison::window(row).is_ok()).map(|row| &row.start);
-    let live = batch.live.iter().filter(|value| poison::live(value).is_ok()).map(|value| &value.at);
+    let windows = windows.filter(|row| validate::window(row).is_ok()).map(|row| &row.start);
+    let live = batch.live.iter().filter(|value| validate::live(value).is_ok()).map(|value| &value.at);
     events.chain(windows).chain(live)
 }
 

@@ -7,7 +7,7 @@ use tilth_protocol::{GapKind, Lane};
 use super::rows::{self, StreamId};
 use super::{DbError, quarantine};
 use crate::db::records::Tally;
-use crate::domain::ingest::account::{self, Content, Run};
+use crate::domain::ingest::ranges::{self, Content, Run};
 
 /// The known runs that share a sequence with a run, rising; at most `limit`. For a gap their rows and reasons are not read: there it
 /// does not matter what they hold.
@@ -72,7 +72,7 @@ pub(super) fn add(
         .prepare_cached("SELECT first, last FROM runs WHERE stream = ?1 AND lane = ?2 AND last > ?3 ORDER BY last")?;
     let mut beyond = select.query((stream, lane.name(), before))?;
     while let Some(row) = beyond.next()? {
-        let next = account::confirm(upto, [(row.get(0)?, row.get(1)?)]);
+        let next = ranges::confirm(upto, [(row.get(0)?, row.get(1)?)]);
         if next == upto {
             break;
         }

@@ -8,13 +8,13 @@ use tilth_core::id::Id;
 use tilth_core::time::{Span, WallTime};
 use tilth_protocol::{Epoch, Key};
 
-use super::merged::Whose;
+use super::merge::Whose;
 use super::rows::{DeviceId, TenantId};
 use super::{DbError, alerts, audit, backup, bundles, devices, events, keys, paging, quarantine};
 use crate::db::context::{Actor, DeviceContext, TenantContext};
 use crate::db::records::{Device, DeviceReport, ListedTenant, Paging};
 use crate::domain::access;
-use crate::domain::configs::standing::{Report, Standing};
+use crate::domain::configs::status::{Report, Standing};
 use crate::domain::configs::{self, SignedBundle};
 use crate::domain::retention::Retention;
 

@@ -10,8 +10,8 @@ use tilth_core::windows::{Sums, Window};
 use tilth_protocol::{GapKind, WindowRow};
 
 pub(super) use crate::db::records::{BootId, DeviceId, SensorRow, StoredWindow, StreamId, TenantId};
-use crate::domain::ingest::account::{Content, Run};
-use crate::domain::ingest::marks::{Marks, Version};
+use crate::domain::ingest::fingerprints::{Marks, Version};
+use crate::domain::ingest::ranges::{Content, Run};
 
 macro_rules! row_ids {
     ($($name:ident),*) => {$(

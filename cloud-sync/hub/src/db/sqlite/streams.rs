@@ -7,7 +7,7 @@ use tilth_core::time::WallTime;
 use tilth_protocol::Stream;
 
 use super::DbError;
-use super::merged::Whose;
+use super::merge::Whose;
 use super::rows::{DeviceId, StreamId};
 use crate::domain::ingest::stream::NOTED_EVERY;
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use tilth_protocol::{Batch, Extent, Lane, Lanes, Sequenced};
 
-use crate::malformed;
+use crate::parse_error;
 
 /// A batch whose rows are not read yet, and how many keys beside them are not known.
 #[derive(Debug)]
@@ -136,8 +136,8 @@ impl Reader {
         let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
         let read = serde_ignored::deserialize(tracked, |_| unknown_keys += 1);
         let value = read.map_err(|error| match track.path().to_string().as_str() {
-            "." => malformed::in_row(&error),
-            key => format!("{key}: {}", malformed::in_row(&error)),
+            "." => parse_error::in_row(&error),
+            key => format!("{key}: {}", parse_error::in_row(&error)),
         })?;
         self.unknown_keys += unknown_keys;
         Ok(value)

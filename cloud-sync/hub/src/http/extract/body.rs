@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use tilth_protocol::{ErrorCode, MAX_BATCH_BYTES};
 
 use crate::http::error::ApiError;
-use crate::malformed;
+use crate::parse_error;
 
 /// A body of 1 MiB over the slowest line that makes sense takes less.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -95,7 +95,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T, ApiError> {
     let parsed = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
         let place = if path == "." { String::new() } else { format!("{path}: ") };
-        ApiError::bad_request(format!("expected {what}: {place}{}", malformed::json(error.inner())))
+        ApiError::bad_request(format!("expected {what}: {place}{}", parse_error::json(error.inner())))
     })?;
     reader.end().map_err(|error| {
         let (line, column) = (error.line(), error.column());

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use tilth_core::time::WallTime;
 
 use crate::http::error::ApiError;
-use crate::malformed;
+use crate::parse_error;
 
 /// Rows of a page where no limit is stated.
 const DEFAULT_LIMIT: usize = 1000;
@@ -33,7 +33,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Params<T> {
             Err(error) => {
                 let text = error.body_text();
                 let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
-                Err(ApiError::bad_request(format!("the parameters: {}", malformed::parameters(text))))
+                Err(ApiError::bad_request(format!("the parameters: {}", parse_error::parameters(text))))
             }
         }
     }

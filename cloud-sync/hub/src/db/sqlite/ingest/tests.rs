@@ -10,7 +10,7 @@ use tilth_core::windows::Grain;
 use tilth_protocol::{Confirmed, Epoch, GapKind, Stream};
 
 use super::*;
-use crate::db::sqlite::merged::Whose;
+use crate::db::sqlite::merge::Whose;
 use crate::db::sqlite::rows::{StoredWindow, TenantId};
 use crate::db::sqlite::tests::in_memory;
 use crate::domain::ingest::received::Envelope;
@@ -251,7 +251,7 @@ fn every_poison_has_its_words() {
             None => row[key] = value,
         }
         let row: WindowRow = serde_json::from_value(row).unwrap();
-        poison::window(&row).err().unwrap_or_default()
+        validate::window(&row).err().unwrap_or_default()
     };
     for (found, expected) in [
         (broken("revision", json!(1)), ""),
@@ -266,7 +266,7 @@ fn every_poison_has_its_words() {
     }
     let said = |kind: &str, body: Json| {
         let event: Event = serde_json::from_value(event(1, kind, at(1, 0, None), body)).unwrap();
-        poison::event(&event).err().unwrap_or_default()
+        validate::event(&event).err().unwrap_or_default()
     };
     let alert = json!({"zone": "tower-1", "rule": "ph-high", "sensor": SENSOR, "event": "firing", "alert": 1});
     for (found, expected) in [
@@ -382,7 +382,7 @@ fn the_newest_value_of_the_current_stream_is_live() {
         batch
     };
     let newest = || {
-        let found = live::newest(&farm.connection, farm.tenant, None, ("", ""), 10).unwrap();
+        let found = latest::newest(&farm.connection, farm.tenant, None, ("", ""), 10).unwrap();
         found.iter().map(|value| (value.sensor.clone(), value.value)).collect::<Vec<_>>()
     };
     for (stream, boot, uptime, value, expected) in [

@@ -217,7 +217,7 @@ fn everything_else(farm: &mut Farm) {
             alerts::all(connection, whose, is_open, (0, 100), now).unwrap();
             alerts::said(connection, whose, is_open, 100, now).unwrap();
         }
-        live::newest(connection, tenant, of, ("", ""), 10).unwrap();
+        latest::newest(connection, tenant, of, ("", ""), 10).unwrap();
         for kind in [None, Some("alert")] {
             let kind = kind.map(str::to_owned);
             let query = events::EventQuery { device: None, kind, after: 0, limit: 10 };

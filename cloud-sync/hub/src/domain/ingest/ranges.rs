@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 
 use tilth_protocol::GapKind;
 
-use super::marks::{Mark, Marks, Version};
+use super::fingerprints::{Mark, Marks, Version};
 
 /// Marks of brought rows, in rising order of their sequences, by the function of a version.
 pub(crate) type MarksOf<'a> = &'a dyn Fn(Version, &RangeInclusive<u64>) -> Vec<Mark>;

@@ -12,7 +12,7 @@ use tilth_config::sha256;
 use tilth_core::time::Stamp;
 use tilth_protocol::{Batch, Event, Extent, Gap, Lane, Lanes, Sequenced, WindowRow};
 
-use super::account::{Content, Run};
+use super::ranges::{Content, Run};
 use super::received::Received;
 
 /// The first bytes of a SHA-256.

@@ -7,7 +7,7 @@ use tilth_core::value::{Resolution, Steps};
 use tilth_protocol::{Event, Figures, Live, WindowRow};
 
 use crate::domain::ingest::clock::Word;
-use crate::malformed;
+use crate::parse_error;
 
 /// The longest body of an event. An alert with its message and advice has about 1 KiB.
 const MAX_BODY: usize = 64 << 10;
@@ -144,5 +144,5 @@ pub(crate) fn transition(event: &Event) -> Result<Option<Transition>, String> {
 
 fn body<T: serde::de::DeserializeOwned>(event: &Event, expected: &str) -> Result<T, String> {
     serde_json::from_value(serde_json::Value::Object(event.body.clone()))
-        .map_err(|error| format!("body: {}; expected {expected}", malformed::json(&error)))
+        .map_err(|error| format!("body: {}; expected {expected}", parse_error::json(&error)))
 }

@@ -5,7 +5,7 @@ use tilth_core::quantity::Quantity;
 use tilth_core::time::WallTime;
 use tilth_protocol::Live;
 
-use super::merged::Whose;
+use super::merge::Whose;
 use super::rows::{BootId, DeviceId, SensorRow, StreamId, TenantId, Word};
 use super::{Database, DbError};
 use crate::db::context::TenantContext;

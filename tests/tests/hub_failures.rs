@@ -387,9 +387,8 @@ fn a_revoked_key_is_named_and_a_new_one_is_used_without_a_restart() {
     farm.until("people are told", |farm| Room::pages_of(&farm.log()) == 1);
     farm.until("status names the key", |farm| {
         let text = said_of_sync(farm);
-        text.contains(
-            "it refuses this device: the hub answered 401: this key is not known, or it was revoked; next try in 1",
-        ) && text.contains("needs a person: the device's key is refused")
+        text.contains("it refuses this device: the hub answered 401: unknown or revoked key; next try in 1")
+            && text.contains("needs a person: the device's key is refused")
     });
     let left = sync(&farm)["next_try"].as_i64().unwrap() - sync(&farm)["now"].as_i64().unwrap();
     assert!(left > 600_000, "{left} ms");

@@ -55,7 +55,7 @@ fn what_devices_still_have_comes_again_and_the_hub_says_why() {
         copy(&old, &hub.folder);
         hub.serve();
         minutes(&mut room, &hub, 2);
-        let why = "this database is older than what the device was confirmed";
+        let why = "the hub's database was set back: more was confirmed to the device";
         let listed = hub.call(&["device", "list"]);
         assert!(listed.contains(why), "round {round}: {listed}");
         let said = hub.alerts();

@@ -61,7 +61,7 @@ impl Site {
             "--silent-after",
             "2s",
         ]);
-        assert_eq!(said, format!("acme: pages about a device that is silent for 2s go to http://127.0.0.1:{port}\n"));
+        assert_eq!(said, format!("acme: pages about devices silent for 2s go to http://127.0.0.1:{port}\n"));
         let other_key = added["device_key"].as_str().unwrap().to_owned();
         Site { hub, other_key, folder, _receiver: receiver, _files: files }
     }

@@ -1,4 +1,4 @@
-//! What each command does, beside serving.
+//! One file per command.
 
 pub(crate) mod backup;
 pub(crate) mod config;
@@ -12,12 +12,12 @@ pub(crate) mod tenant;
 use crate::data_dir::DataDir;
 use crate::db::{DbError, LocalDatabase};
 
-/// Opens the database of a hub's folder for whoever is at the machine.
+/// Opens the database of a hub's folder.
 fn open(data: &DataDir) -> Result<LocalDatabase, DbError> {
     LocalDatabase::open(&data.database(), &user())
 }
 
-/// Who is at the machine, as far as it says so.
+/// Name of the user, for the audit trail.
 fn user() -> String {
     std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "unknown".to_owned())
 }

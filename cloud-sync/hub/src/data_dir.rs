@@ -1,4 +1,4 @@
-//! The folder of a hub: its database, its signing key and what of that may be told.
+//! The hub's folder: database, signing key and public key.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
@@ -10,16 +10,16 @@ use tilth_config::bundle::SigningKey;
 use tilth_config::plain_file;
 use tilth_core::time::WallTime;
 
-/// Whoever reads these files can speak for the hub.
+/// Mode of files that only the hub may read.
 pub(crate) const OWNER_ONLY: u32 = 0o600;
 
-/// The files of a hub: its database with what SQLite keeps beside it, and its key.
+/// Files of a hub: the database with its journal, and the keys.
 const FILES: [&str; 5] = ["hub.db", "hub.db-wal", "hub.db-shm", "hub.key", "hub.pub"];
 
-/// How the folders begin in which a restore keeps what was there before; then its time, so that the last by name is the newest.
+/// Prefix of the folders with replaced files; their time follows, so that the last by name is the newest.
 const BEFORE: &str = "before-restore-";
 
-/// The most bytes of a key's file. It has one line.
+/// Maximum size of a key file, in bytes. It has one line.
 const MAX_KEY: u64 = 4096;
 
 /// What a command says of a folder without a hub.
@@ -48,12 +48,12 @@ impl DataDir {
         FILES.iter().any(|file| folder.join(file).exists())
     }
 
-    /// Makes the folder, where it is not there.
+    /// Creates the folder if it does not exist.
     pub(crate) fn make(&self) -> anyhow::Result<()> {
         make_folder(&self.0)
     }
 
-    /// What the file with the signing key holds.
+    /// Text of the signing key's file.
     pub(crate) fn signing_key_text(&self) -> anyhow::Result<String> {
         let path = self.signing_key();
         let name = || path.display().to_string();
@@ -61,13 +61,13 @@ impl DataDir {
         String::from_utf8(bytes).with_context(name)
     }
 
-    /// Writes both halves of a key.
+    /// Writes the signing key and the public key.
     pub(crate) fn write_keys(&self, text: &str, key: &SigningKey) -> anyhow::Result<()> {
         write_new(&self.signing_key(), OWNER_ONLY, text)?;
         write_new(&self.public_key(), 0o644, &format!("{}\n", key.trusted()))
     }
 
-    /// Puts the hub's files into a folder of their own; none where there are none.
+    /// Moves the hub's files to a folder of their own; none if there are none.
     pub(crate) fn put_aside(&self, now: WallTime) -> anyhow::Result<Option<PathBuf>> {
         if FILES.iter().all(|file| !self.0.join(file).exists()) {
             return Ok(None);
@@ -81,7 +81,7 @@ impl DataDir {
         Ok(Some(aside))
     }
 
-    /// The database of the hub that is here, or of the one that a restore which did not end has kept aside.
+    /// The hub's database, or the one that an interrupted restore has moved away.
     pub(crate) fn last_database(&self) -> Option<PathBuf> {
         let own = self.database();
         if own.exists() {
@@ -92,7 +92,7 @@ impl DataDir {
         before.map(|folder| folder.path().join("hub.db")).filter(|database| database.exists()).max()
     }
 
-    /// Moves the hub's files into another folder, the database last: a folder with a database is a whole hub.
+    /// Moves the hub's files to another folder, the database last: a folder with a database is complete.
     pub(crate) fn move_to(&self, other: &DataDir) -> anyhow::Result<()> {
         for file in FILES.iter().rev() {
             let (from, to) = (self.0.join(file), other.0.join(file));
@@ -107,12 +107,12 @@ impl DataDir {
         self.0.join("hub.key")
     }
 
-    /// The file that devices get.
+    /// File for the devices.
     pub(crate) fn public_key(&self) -> PathBuf {
         self.0.join("hub.pub")
     }
 
-    /// Makes the folder with a new key and an empty file for the database. Overwrites nothing.
+    /// Creates the folder with a new key and an empty database file. Overwrites nothing.
     pub(crate) fn create(&self, seed: &[u8; 32]) -> anyhow::Result<SigningKey> {
         for file in [self.database(), self.signing_key(), self.public_key()] {
             if file.exists() {
@@ -127,16 +127,16 @@ impl DataDir {
         Ok(key)
     }
 
-    /// Reads the key that signs. Refuses one that others may read.
+    /// Reads the signing key. Fails if others may read the file.
     pub(crate) fn read_signing_key(&self) -> anyhow::Result<SigningKey> {
         let path = self.signing_key();
         let name = || path.display().to_string();
-        // One that may not be looked at is another matter.
+        // A file without permission is another error.
         if [&path, &self.database()].into_iter().all(|path| matches!(path.try_exists(), Ok(false))) {
             match self.last_database() {
                 None => bail!("{}: {NO_HUB}", self.0.display()),
                 Some(before) => bail!(
-                    "{}: a restore did not end: run it again; what was there before lies in {}",
+                    "{}: a restore was interrupted: run it again; the replaced files are in {}",
                     self.0.display(),
                     before.parent().unwrap_or(&before).display()
                 ),
@@ -144,14 +144,14 @@ impl DataDir {
         }
         let file = plain_file::open(&path).with_context(name)?;
         if let Some(mode) = plain_file::open_to_others(&file).with_context(name)? {
-            bail!("{}: others may read it (mode {mode:03o}); expected 600", path.display());
+            bail!("{}: other users may read it (mode {mode:03o}); expected 600", path.display());
         }
         let bytes = plain_file::read_open(file, MAX_KEY).with_context(name)?;
         SigningKey::parse(&String::from_utf8_lossy(&bytes)).with_context(name)
     }
 
-    /// Keeps a second hub from serving the same folder, as long as the file is open. It is the folder itself: a file in it could be
-    /// deleted under the hub that holds it.
+    /// Locks the folder against a second hub, until the returned file is closed. The folder itself is locked: a file in it could be
+    /// deleted meanwhile.
     pub(crate) fn lock(&self) -> anyhow::Result<File> {
         let folder = File::open(&self.0).with_context(|| self.0.display().to_string())?;
         match folder.try_lock() {
@@ -162,13 +162,13 @@ impl DataDir {
     }
 }
 
-/// Makes a folder for its owner alone, where it is not there.
+/// Creates a folder for its owner only, if it does not exist.
 pub(crate) fn make_folder(folder: &Path) -> anyhow::Result<()> {
     let name = || folder.display().to_string();
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(name)
 }
 
-/// The names of files must outlive a power cut as their contents do.
+/// Syncs a folder, so that file names survive a power cut.
 fn sync_folder(folder: &Path) -> anyhow::Result<()> {
     File::open(folder).and_then(|folder| folder.sync_all()).with_context(|| folder.display().to_string())
 }

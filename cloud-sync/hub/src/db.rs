@@ -9,13 +9,13 @@ mod sqlite;
 
 pub(crate) use context::{Authenticated, Caller, DeviceContext, TenantContext};
 pub(crate) use records::{
-    DeviceHealth, DeviceId, DeviceReport, HubAlert, ListedKey, ListedTenant, Paging, Place, QuarantinedRow,
-    StoredAlert, StoredEvent, StoredWindow, WatchedDevice, WatchedTenant,
+    DeviceHealth, DeviceId, DeviceReport, HubAlert, ListedKey, ListedTenant, MonitoredDevice, MonitoredTenant, Paging,
+    QuarantinedRow, StoredAlert, StoredEvent, StoredWindow, WindowPosition,
 };
 pub(crate) use sqlite::alerts::AlertQuery;
 pub(crate) use sqlite::backup;
 pub(crate) use sqlite::events::EventQuery;
-pub(crate) use sqlite::latest::LiveQuery;
+pub(crate) use sqlite::latest::LatestQuery;
 pub(crate) use sqlite::local::LocalDatabase;
 pub(crate) use sqlite::windows::WindowQuery;
 pub(crate) use sqlite::{Database, DbError};

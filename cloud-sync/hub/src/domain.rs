@@ -1,4 +1,4 @@
-//! What the hub decides, apart from where it keeps anything: what a batch brings, which configuration a device gets, keys.
+//! Decisions of the hub, apart from its storage: batches, configurations, keys, retention, silence.
 
 pub(crate) mod access;
 pub(crate) mod configs;

@@ -1,4 +1,4 @@
-//! The hub's HTTP interface: one router for devices and readers. A route is registered where it is described.
+//! HTTP interface: one router for devices and readers, whose routes are registered with their description.
 
 mod device;
 mod error;
@@ -30,19 +30,19 @@ pub(crate) use self::openapi::{DescribedRoute, described_routes};
 use crate::db::{Database, DeviceId};
 use crate::domain::ingest::quota::Quota;
 
-/// What all handlers share.
+/// State that all handlers share.
 #[derive(Debug)]
 pub(crate) struct ApiState {
     db: Database,
     key: Arc<SigningKey>,
     limits: Arc<Limits>,
     quota: Quota,
-    /// Last request of each device that this process took. The database is told less often.
+    /// Last request of each device to this process. The database has it to the minute.
     last_heard: Mutex<HashMap<DeviceId, WallTime>>,
 }
 
 impl ApiState {
-    /// `known` are the hashes of valid keys.
+    /// `known` has the hashes of valid keys.
     pub(crate) fn new(db: Database, key: SigningKey, known: HashSet<Vec<u8>>, quota: Quota) -> ApiState {
         let (key, limits) = (Arc::new(key), Arc::new(Limits::new(known)));
         ApiState { db, key, limits, quota, last_heard: Mutex::default() }
@@ -61,7 +61,7 @@ impl ApiState {
         &self.db
     }
 
-    /// Gives the database back, to be stopped.
+    /// The database, to be stopped.
     pub(crate) fn into_database(self) -> Database {
         self.db
     }
@@ -84,7 +84,7 @@ fn api() -> OpenApiRouter<Arc<ApiState>> {
         .routes(routes!(openapi::get))
 }
 
-/// Logs each request, once it is answered.
+/// Logs each request with its answer.
 async fn log(path: MatchedPath, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let (method, peer) = (request.method().clone(), request.extensions().get::<Peer>().map(|peer| peer.address));
@@ -95,7 +95,7 @@ async fn log(path: MatchedPath, request: Request, next: Next) -> Response {
 }
 
 async fn not_found(request: Request) -> ApiError {
-    let message = format!("{} {}: there is no such thing here", request.method(), request.uri().path());
+    let message = format!("{} {}: no such route", request.method(), request.uri().path());
     ApiError::new(ErrorCode::NotFound, message)
 }
 
@@ -109,7 +109,7 @@ async fn method_not_allowed(path: MatchedPath, request: Request) -> Response {
     response
 }
 
-/// A JSON answer. No cache keeps it: data changes within moments and belongs to the caller alone.
+/// A JSON answer that no cache keeps.
 fn json(answer: &impl Serialize) -> Result<Response, ApiError> {
     let body = serde_json::to_vec(answer).map_err(ApiError::internal)?;
     const HEADERS: [(HeaderName, HeaderValue); 2] = [

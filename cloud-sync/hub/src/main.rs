@@ -1,9 +1,9 @@
-//! The central platform: keys, configuration and history of many farms, in one binary. Knows nothing of the agent's inside.
+//! The central platform: keys, configuration and history of many farms, in one binary. Knows nothing of the agent's internals.
 //!
 //! ```text
 //! command line -- commands --> db (SQLite) <-- http <-- devices, readers
 //!                                   |
-//!                                domain (decides, keeps nothing)
+//!                                domain (pure decisions)
 //! ```
 
 mod cli;
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// Every route and who may call it.
+/// Lists the routes.
 fn routes(output: Output) -> anyhow::Result<Exit> {
     for http::DescribedRoute { method, path, who } in http::described_routes() {
         if output.json {

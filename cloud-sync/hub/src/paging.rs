@@ -1,7 +1,7 @@
-//! Paging about silent devices: looks every few seconds, and tells people by the channel of their tenant.
+//! Pages about silent devices: checks all devices every few seconds, and pages by the channel of their tenant.
 //!
-//! What is silent is decided in `domain/silence`, how a channel is tried in `tilth-notify`; both are pure. A silence is in the
-//! database before anybody is told, so a restart pages nobody again.
+//! `domain/silence` decides which device is silent, `tilth-notify` how a message is retried; both are pure. A silence is stored before
+//! it is paged, so a restart pages nobody again.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -26,12 +26,12 @@ use tokio::task::{Id as TaskId, JoinError, JoinSet};
 use tokio::time::Instant;
 
 use crate::clock;
-use crate::db::{WatchedDevice, WatchedTenant};
-use crate::domain::silence::{Finding, Listening, Requested, Silence, SilenceStep};
+use crate::db::{MonitoredDevice, MonitoredTenant};
+use crate::domain::silence::{Finding, Monitor, Requested, Silence, SilenceStep};
 use crate::http::ApiState;
 
-/// Time between two looks at all devices.
-const LOOK: Duration = Duration::from_secs(5);
+/// Time between two checks of all devices.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Name of this program for servers.
 const USER_AGENT: &str = concat!("tilth-hub/", env!("CARGO_PKG_VERSION"));
@@ -48,7 +48,7 @@ const ADVICE: &str =
 /// Pages until it is dropped.
 pub(crate) async fn run(state: Arc<ApiState>, secrets: Secrets) {
     let mut pager = Pager {
-        listening: Listening::new(clock::now()),
+        monitor: Monitor::new(clock::now()),
         state,
         secrets,
         http: Arc::new(HttpClients::new(USER_AGENT)),
@@ -57,29 +57,29 @@ pub(crate) async fn run(state: Arc<ApiState>, secrets: Secrets) {
         sending: JoinSet::new(),
         senders: HashMap::new(),
     };
-    let mut next_look = Instant::now();
+    let mut next_check = Instant::now();
     loop {
-        pager.carry_out().await;
-        let due = pager.deadline().map_or(next_look, |due| due.min(next_look));
+        pager.send_due().await;
+        let due = pager.deadline().map_or(next_check, |due| due.min(next_check));
         tokio::select! {
             () = tokio::time::sleep_until(due) => {}
             Some(ended) = pager.sending.join_next_with_id() => pager.take_answer(ended),
         }
-        if Instant::now() >= next_look {
-            pager.look().await;
-            next_look = Instant::now() + LOOK;
+        if Instant::now() >= next_check {
+            pager.check_devices().await;
+            next_check = Instant::now() + CHECK_INTERVAL;
         }
         pager.tick();
     }
 }
 
-/// Everything that is under way.
+/// State of the task.
 struct Pager {
     state: Arc<ApiState>,
     secrets: Secrets,
     http: Arc<HttpClients>,
-    listening: Listening,
-    /// Zero of the queues' time.
+    monitor: Monitor,
+    /// Time 0 of the queues.
     began: Instant,
     channels: BTreeMap<Id, TenantChannel>,
     sending: JoinSet<Result<(), Failure>>,
@@ -95,7 +95,7 @@ struct TenantChannel {
     queue: Queue,
     /// Pages that the queue was given, of silences that are the newest of their devices.
     requested: Requested,
-    /// Number and step of the silence that each notification in the queue tells, by id of the notification.
+    /// Number and step of the silence of each queued notification, by its id.
     steps: HashMap<String, (u64, SilenceStep)>,
 }
 
@@ -114,17 +114,17 @@ impl Pager {
         self.channels.values_mut().for_each(|channel| channel.queue.handle(now, Input::Tick));
     }
 
-    /// Looks at all devices, and decides who is told what.
-    async fn look(&mut self) {
+    /// Checks all devices, and queues pages.
+    async fn check_devices(&mut self) {
         let now = clock::now();
-        let found = self.state.database().watched(now).await;
-        self.listening.look(now, found.is_ok() && self.state.database().has_room());
+        let found = self.state.database().monitored(now).await;
+        self.monitor.tick(now, found.is_ok() && self.state.database().has_room());
         let tenants = match found {
             Ok(tenants) => tenants,
             Err(error) => return tracing::warn!(%error, "cannot look for silent devices; will try again"),
         };
         self.channels.retain(|client, _| tenants.iter().any(|tenant| tenant.client == *client));
-        for WatchedTenant { client, channel, devices } in tenants {
+        for MonitoredTenant { client, channel, devices } in tenants {
             let Some(mut channel) = self.take_channel(&client, &channel) else { continue };
             let newest: HashSet<u64> =
                 devices.iter().filter_map(|device| Some(device.contact.silence?.number)).collect();
@@ -132,15 +132,15 @@ impl Pager {
             for mut device in devices {
                 let known = device.contact.last_heard;
                 device.contact.last_heard = self.state.last_heard(device.id).map_or(known, |heard| heard.max(known));
-                if let Some(finding) = self.listening.judge(&device.contact, &channel.requested, now) {
-                    self.act(&mut channel, &client, &device, finding, now).await;
+                if let Some(finding) = self.monitor.check(&device.contact, &channel.requested, now) {
+                    self.handle_finding(&mut channel, &client, &device, finding, now).await;
                 }
             }
             self.channels.insert(client, channel);
         }
     }
 
-    /// The channel of a tenant as it is set now; none where that cannot be read.
+    /// The channel of a tenant by its settings; none if they cannot be read.
     fn take_channel(&mut self, client: &Id, text: &str) -> Option<TenantChannel> {
         let before = self.channels.remove(client);
         if before.as_ref().is_some_and(|before| before.text == text) {
@@ -163,12 +163,12 @@ impl Pager {
         Some(channel)
     }
 
-    /// Notes a finding, and hands what people are told to the channel.
-    async fn act(
+    /// Stores a finding, and queues its page.
+    async fn handle_finding(
         &self,
         channel: &mut TenantChannel,
         client: &Id,
-        device: &WatchedDevice,
+        device: &MonitoredDevice,
         finding: Finding,
         now: WallTime,
     ) {
@@ -201,7 +201,7 @@ impl Pager {
             }
         }
         let paged_here = channel.requested.contains(&(silence.number, SilenceStep::Paged));
-        // A page that was not delivered is withdrawn, and then nobody need hear that the device is back.
+        // A page that was not delivered is withdrawn; then no message about the end is needed.
         let input = if step == SilenceStep::EndPaged && paged_here && !silence.is_paged {
             Input::Acknowledged(AlertId(silence.number))
         } else {
@@ -214,8 +214,8 @@ impl Pager {
         channel.queue.handle(self.uptime(), input);
     }
 
-    /// Sends what the queues want sent, and notes what became of it.
-    async fn carry_out(&mut self) {
+    /// Sends due messages, and stores their outcomes.
+    async fn send_due(&mut self) {
         let mut outcomes = Vec::new();
         for (client, channel) in &mut self.channels {
             while let Some(effect) = channel.queue.poll() {
@@ -271,8 +271,8 @@ fn failed_inside() -> Failure {
     Failure { reason, retry: Retry::UntilExpired, retry_after: None, may_have_arrived: true }
 }
 
-/// What people are told of a silence: a page, or that it is over.
-fn notification(client: &Id, device: &WatchedDevice, silence: &Silence, now: WallTime) -> Notification {
+/// Notification of a silence or of its end.
+fn notification(client: &Id, device: &MonitoredDevice, silence: &Silence, now: WallTime) -> Notification {
     let name = &device.name;
     let length = silence.ended.unwrap_or(now) - silence.since;
     let (kind, what, message) = match silence.ended {

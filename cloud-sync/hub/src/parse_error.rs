@@ -1,14 +1,14 @@
-//! What is wrong with JSON or parameters, in the words of whoever wrote them: no text of a parser or type of this program.
+//! Error messages about JSON and parameters in plain words, in place of the parser's.
 
 use std::borrow::Cow;
 
-/// A parser's message in plain words. What our own types say of a value is kept as it is.
+/// A parser's message in plain words. Messages of our own types stay.
 pub(crate) fn in_words(message: &str) -> String {
     let message = message.split(" at line ").next().unwrap_or(message);
     known(message).unwrap_or_else(|| message.to_owned())
 }
 
-/// A message on parameters, which may begin with the name of one.
+/// A message about parameters, which may begin with the name of one.
 pub(crate) fn parameters(message: &str) -> String {
     let places = message.match_indices(": ").map(|(place, separator)| place + separator.len());
     for place in std::iter::once(0).chain(places) {
@@ -86,7 +86,7 @@ fn expected_in_words(expected: &str) -> Cow<'_, str> {
     }
 }
 
-/// What is wrong with a JSON text, and where.
+/// Message about a JSON text, with line and column.
 pub(crate) fn json(error: &serde_json::Error) -> String {
     let what = in_row(error);
     match error.line() {
@@ -95,7 +95,7 @@ pub(crate) fn json(error: &serde_json::Error) -> String {
     }
 }
 
-/// What is wrong with the JSON text of one row. Line and column within a row say nothing to whoever has the batch.
+/// Message about the JSON text of one row, without line and column: those of the batch are not known.
 pub(crate) fn in_row(error: &serde_json::Error) -> String {
     match error.classify() {
         serde_json::error::Category::Eof => "it ends too early".to_owned(),

@@ -1,4 +1,4 @@
-//! `tilth-hub config`: what devices are to do.
+//! `tilth-hub config`: configurations of devices.
 
 use anyhow::bail;
 use serde_json::json;
@@ -43,13 +43,15 @@ fn put(content: &serde_json::Value, has: &Inventory, force: bool, of: &DeviceOpt
             });
             let entered = has.change_from(before.as_ref().and_then(|before| before.as_ref().ok()));
             let unknown = match before {
-                Some(Err(why)) => format!("; what is gone cannot be told, for the one before cannot be read: {why}"),
+                Some(Err(why)) => {
+                    format!("; the previous configuration cannot be read, so what is gone is unknown: {why}")
+                }
                 Some(Ok(_)) | None => String::new(),
             };
             let is_less = entered.removed().loses_coverage() || !unknown.is_empty();
             if is_less && !force {
                 bail!(
-                    "{client}/{device}: configuration {version} has {entered}{unknown}. Nothing was signed; with --force it is"
+                    "{client}/{device}: configuration {version} has {entered}{unknown}. Nothing was stored; use --force to store it"
                 );
             }
             let now = clock::now();
@@ -75,11 +77,11 @@ fn put(content: &serde_json::Value, has: &Inventory, force: bool, of: &DeviceOpt
         exit::json(&changed)?;
     } else if let Some((entered, unknown)) = entered {
         exit::line(format_args!("{client}/{device}: configuration {version} has {entered}{unknown}"))?;
-        exit::line(format_args!("{client}/{device}: configuration {version} is signed and waits for the device"))?;
-    } else {
         exit::line(format_args!(
-            "{client}/{device}: configuration {version} has this content already; nothing changed"
+            "{client}/{device}: configuration {version} is signed; pending until the device fetches it"
         ))?;
+    } else {
+        exit::line(format_args!("{client}/{device}: configuration {version} has this content already; nothing to do"))?;
     }
     Ok(Exit::Done)
 }
@@ -90,7 +92,7 @@ fn show(of: &DeviceOption) -> anyhow::Result<Exit> {
     let db = open(&data)?;
     let (stored, shown) = db.configuration(&db.device(&db.tenant(client)?, device)?)?;
     let Some(stored) = stored else {
-        bail!("{client}/{device} has no configuration yet; `tilth-hub config put` gives it one");
+        bail!("{client}/{device} has no configuration yet; `tilth-hub config put` adds one");
     };
     let bundle = bundle::verify(&stored.bytes, data.read_signing_key()?.trusted(), client, device)?;
     if output.json {

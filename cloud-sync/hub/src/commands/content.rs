@@ -1,4 +1,4 @@
-//! From files to the content of a bundle, checked as the device will check it.
+//! Reads files into the content of a bundle, and checks it as the device does.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -14,18 +14,18 @@ use tilth_config::{
 };
 use tilth_core::id::Id;
 
-/// A larger file is no configuration.
+/// Maximum size of a file, in bytes.
 const MAX_FILE: u64 = 4 << 20;
 
-/// What files come to.
+/// Files after the check.
 pub(super) struct Checked {
-    /// The content and what it has; none where there is any error.
+    /// Content with its summary; none with an error.
     pub(super) content: Option<(Json, Inventory)>,
-    /// Errors and warnings, each on a line with its place.
+    /// Errors and warnings, each one line with its place.
     pub(super) findings: Vec<String>,
 }
 
-/// Reads a folder or file and checks what it says.
+/// Reads and checks a folder or file.
 pub(super) fn read(from: &Path, client: &Id, device: &Id) -> anyhow::Result<Checked> {
     let (documents, mut findings) = documents(from)?;
     let content = bundle::content(&load_documents(documents.clone(), Purpose::Replay));
@@ -34,15 +34,15 @@ pub(super) fn read(from: &Path, client: &Id, device: &Id) -> anyhow::Result<Chec
             None => Some(site),
             Some(other) => {
                 findings.push(format!(
-                    "agent.toml: warning: this is {other}, and the configuration is for {client}/{device}; it is not checked against this file"
+                    "agent.toml: warning: of {other}, but the configuration is for {client}/{device}; not checked against this file"
                 ));
                 None
             }
         },
         None => None,
     };
-    let site = site.unwrap_or_else(|| Document::site(&made_up_site(&content, client, device)));
-    // Once with the files, for their lines, and once with what the device gets, for what it will say.
+    let site = site.unwrap_or_else(|| Document::site(&assumed_site(&content, client, device)));
+    // Check the files, for places in them, then the content that the device gets.
     let written = load_documents(Documents { site: Some(site.clone()), ..documents }, Purpose::Run);
     findings.extend(shown(&written));
     if written.has_errors() {
@@ -60,14 +60,13 @@ pub(super) fn read(from: &Path, client: &Id, device: &Id) -> anyhow::Result<Chec
     }
 }
 
-/// What a content has that was checked before; else what is wrong with it by now. Its machine is no concern here: whatever
-/// `agent.toml` it was checked against, the next one is compared with the same.
+/// Summary of a content that was checked before; else its errors by today's rules. Its machine does not matter here.
 pub(super) fn inventory(content: &Json) -> Result<Inventory, String> {
     let loaded = load_documents(bundle::documents(None, content.clone()), Purpose::Replay);
     if loaded.has_errors() { Err(shown(&loaded).join("; ")) } else { Ok(Inventory::of(&loaded)) }
 }
 
-/// The device that an `agent.toml` is of, where it is another one.
+/// The device of an `agent.toml`, if it is another one.
 fn other_device(site: &Document, client: &Id, device: &Id) -> Option<String> {
     let documents = Documents { site: Some(site.clone()), ..Documents::default() };
     let Device { id, client: tenant, .. } = load_documents(documents, Purpose::Replay).site?.device?;
@@ -79,7 +78,7 @@ fn shown(loaded: &Loaded) -> Vec<String> {
     loaded.diagnostics.iter().map(ToString::to_string).collect()
 }
 
-/// The documents of a folder or file, and what is not read of a folder though it may have been meant to be.
+/// Documents of a folder or file, and warnings about files that may have been meant but are ignored.
 fn documents(from: &Path) -> anyhow::Result<(Documents, Vec<String>)> {
     let name = || from.display().to_string();
     let mut documents = base();
@@ -127,7 +126,7 @@ fn documents(from: &Path) -> anyhow::Result<(Documents, Vec<String>)> {
     Ok((documents, findings))
 }
 
-/// Whether an editor or a file manager may have made it of a TOML file.
+/// True for a name that an editor or file manager may have made of a TOML file.
 fn is_nearly_toml(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
     name.contains(".toml") || name.ends_with(".tml")
@@ -144,16 +143,15 @@ fn document(file: String, path: &Path) -> anyhow::Result<Document> {
     Ok(Document { file, layer: Some(Layer::Client), version: None, text })
 }
 
-/// An `agent.toml` with every bus that the configuration speaks of: which buses there are is known on site alone, and
-/// everything else is checked as on site.
-fn made_up_site(content: &Json, client: &Id, device: &Id) -> String {
+/// An `agent.toml` with every bus that the configuration names: the real buses are known on site only.
+fn assumed_site(content: &Json, client: &Id, device: &Id) -> String {
     let zones = content["zones"].as_object().into_iter().flat_map(|zones| zones.values());
     let sensors = std::iter::once(content).chain(zones).filter_map(|owner| owner["sensors"].as_object());
     let inputs = sensors.flat_map(|sensors| sensors.values()).filter_map(|sensor| sensor["input"].as_str());
     let mut buses = BTreeMap::new();
     for input in inputs {
         if let Some((kind @ ("w1" | "gpio"), _)) = input.split_once(':') {
-            // Their inputs name none, so what it is called is no matter.
+            // Their inputs name no bus: any name will do.
             buses.insert(if kind == "w1" { "the-one-wire" } else { "the-pins" }, kind);
         }
         if let Some((kind @ ("line" | "board" | "modbus" | "i2c" | "mqtt" | "sdi12"), rest)) = input.split_once(':')
@@ -167,7 +165,7 @@ fn made_up_site(content: &Json, client: &Id, device: &Id) -> String {
     for (bus, kind) in buses {
         let link = match kind {
             "mqtt" => "url = \"mqtt://localhost\"".to_owned(),
-            // One of its own for each: no two buses share a port.
+            // No two buses share a port.
             _ => format!("port = \"{bus}\""),
         };
         let _ = write!(text, "[bus.{bus}]\nkind = \"{kind}\"\n{link}\n");

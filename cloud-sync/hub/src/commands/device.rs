@@ -9,7 +9,7 @@ use crate::cli::{Common, Device, DeviceName, Output};
 use crate::clock;
 use crate::db::{DeviceReport, HubAlert, ListedKey, QuarantinedRow};
 use crate::domain::access;
-use crate::domain::configs::status::Standing;
+use crate::domain::configs::status::ConfigStatus;
 use crate::exit::{self, Exit};
 
 pub(crate) fn run(wanted: &Device) -> anyhow::Result<Exit> {
@@ -65,13 +65,13 @@ fn show_key(one: &DeviceName, key: &Key) -> anyhow::Result<Exit> {
         exit::line(format_args!("client_id  {client}"))?;
         exit::line(format_args!("device_id  {device}"))?;
         exit::line(format_args!("device key {}", key.reveal()))?;
-        exit::line("The key is not shown again. It goes into the file that key_file names in agent.toml, mode 0600.")?;
+        exit::line("The key is not shown again. Write it to the file key_file of agent.toml, mode 0600.")?;
     }
     Ok(Exit::Done)
 }
 
 fn show(report: &DeviceReport, output: Output) -> anyhow::Result<()> {
-    let DeviceReport { context, device, keys, standing, alerts, quarantine } = report;
+    let DeviceReport { context, device, keys, config_status, alerts, quarantine } = report;
     let client = context.tenant().client();
     if output.json {
         let time = |time: Option<WallTime>| time.map(|time| time.to_string());
@@ -86,7 +86,7 @@ fn show(report: &DeviceReport, output: Output) -> anyhow::Result<()> {
                 })
             })
             .collect();
-        let refused = standing.refused.as_ref();
+        let refused = config_status.refused.as_ref();
         let refused = refused
             .map(|refused| json!({"version": refused.version, "at": time(refused.at), "reason": refused.reason}));
         return exit::json(&json!({
@@ -94,9 +94,9 @@ fn show(report: &DeviceReport, output: Output) -> anyhow::Result<()> {
             "device_id": device.name,
             "created": device.created.to_string(),
             "last_heard": time(device.last_heard),
-            "config_version": standing.newest,
-            "running_version": standing.running,
-            "waiting_version": standing.waiting(),
+            "config_version": config_status.newest,
+            "running_version": config_status.running,
+            "waiting_version": config_status.pending(),
             "refused": refused,
             "shown_version": device.shown_version,
             "keys": keys,
@@ -113,7 +113,7 @@ fn show(report: &DeviceReport, output: Output) -> anyhow::Result<()> {
     exit::line(format_args!(
         "{client}/{}  {heard}, {}, {valid} of {} keys valid",
         device.name,
-        configurations(standing),
+        configurations(config_status),
         keys.len()
     ))?;
     for HubAlert { last, message, .. } in alerts {
@@ -125,28 +125,28 @@ fn show(report: &DeviceReport, output: Output) -> anyhow::Result<()> {
     }
     if device.unknown_keys > 0 {
         let keys = exit::counted(device.unknown_keys, "key");
-        exit::line(format_args!("  {keys} ignored that this hub does not know: the agent is newer"))?;
+        exit::line(format_args!("  {keys} ignored that this hub does not know: update the hub"))?;
     }
-    let Some(refused) = &standing.refused else { return Ok(()) };
+    let Some(refused) = &config_status.refused else { return Ok(()) };
     let named = refused.version.map_or("a configuration".to_owned(), |version| format!("configuration {version}"));
     let at = refused.at.map_or(String::new(), |at| format!(" at {at}"));
     let reason = refused.reason.replace(char::is_control, " ");
-    exit::line(format_args!("  the device refused {named}{at}: {reason}"))
+    exit::line(format_args!("  {named} was rejected by the device{at}: {reason}"))
 }
 
-/// Which one runs, and what became of others.
-fn configurations(standing: &Standing) -> String {
-    let refused = standing.refused.as_ref();
+/// Which configuration runs, was rejected or is pending.
+fn configurations(config_status: &ConfigStatus) -> String {
+    let refused = config_status.refused.as_ref();
     let refused = refused.map(|refused| refused.version.map_or("one".to_owned(), |version| version.to_string()));
     let parts = [
-        standing.running.map(|version| format!("{version} runs")),
-        refused.map(|version| format!("{version} was refused")),
-        standing.waiting().map(|version| format!("{version} waits for the device")),
+        config_status.running.map(|version| format!("{version} runs")),
+        refused.map(|version| format!("{version} was rejected")),
+        config_status.pending().map(|version| format!("{version} is pending")),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
-    match (standing.running, &standing.refused) {
+    match (config_status.running, &config_status.refused) {
         _ if parts.is_empty() => "no configuration".to_owned(),
-        (None, Some(_)) => format!("no configuration of the hub runs, {}", parts.join(", ")),
+        (None, Some(_)) => format!("runs by its own files, configuration {}", parts.join(", ")),
         _ => format!("configuration {}", parts.join(", ")),
     }
 }

@@ -1,4 +1,4 @@
-//! `tilth-hub init`: a new hub, or a new life of one that was restored.
+//! `tilth-hub init`: a new hub, or a new epoch after a copy of the database was put back.
 
 use anyhow::Context;
 
@@ -14,7 +14,7 @@ pub(crate) fn run(wanted: &Init) -> anyhow::Result<Exit> {
     let epoch = access::draw_epoch()?;
     if wanted.restored {
         open(&data)?.begin_epoch(epoch, clock::now())?;
-        exit::line(format_args!("new epoch {epoch}: devices send again what this database does not have"))?;
+        exit::line(format_args!("new epoch {epoch}: devices send again the rows that this database lacks"))?;
         return Ok(Exit::Done);
     }
     let key = data.create(&access::random()?)?;

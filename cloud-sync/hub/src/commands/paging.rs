@@ -1,4 +1,4 @@
-//! The part of `tilth-hub tenant set` that says who is paged when a device of a tenant falls silent.
+//! The options of `tilth-hub tenant set` for pages about silent devices.
 
 use anyhow::bail;
 use serde_json::{Map, Value as Json, json};
@@ -14,20 +14,20 @@ use crate::db::{LocalDatabase, Paging, TenantContext};
 use crate::domain::silence::DEFAULT_LIMIT;
 use crate::exit;
 
-/// An agent that is connected asks about once a minute: with less than this, an ordinary pause pages.
+/// Below this limit an ordinary pause pages: a connected agent sends a request about once a minute.
 const SHORT: Span = Span::from_mins(3);
 
-/// What is to be changed.
+/// Change of the paging settings.
 pub(super) struct Change<'a> {
-    /// The tenant's channel in JSON, and none inside where nobody is to be paged; none where it stays.
+    /// New channel as JSON, none inside to page nobody; none to keep the channel.
     channel: Option<Option<String>>,
     limit: Option<Span>,
-    /// The device that the limit is for; none for all of the tenant.
+    /// Device that the limit is for; none for all devices of the tenant.
     device: Option<&'a Id>,
 }
 
 impl Change<'_> {
-    /// The change that options describe, its channel checked.
+    /// The change of the options, with a checked channel.
     pub(super) fn of(pages: &Pages) -> anyhow::Result<Change<'_>> {
         Ok(Change { channel: channel(pages)?, limit: pages.silent_after, device: pages.device.as_ref() })
     }
@@ -50,7 +50,7 @@ impl Change<'_> {
         Ok(())
     }
 
-    /// What holds now, for people.
+    /// The settings in force, for people.
     pub(super) fn said(&self, paging: &Paging) -> String {
         match (self.device, self.limit) {
             (Some(device), Some(limit)) => format!("device {device} is silent after {limit}"),
@@ -58,15 +58,17 @@ impl Change<'_> {
         }
     }
 
-    /// Says on standard error what will not work, or not as wanted.
+    /// Warns on standard error about settings that will not work as wanted.
     pub(super) fn warn(&self, data: &DataDir, paging: &Paging) {
         let channel = paging.channel.as_deref().and_then(|channel| Channel::from_json(channel).ok());
         let secret = channel.filter(|_| self.channel.is_some()).and_then(|channel| channel.secret);
         if let Some(Err(error)) = secret.map(|name| Secrets::of(data.folder()).get(&name)) {
-            exit::tell(format_args!("tilth-hub: nobody can be paged yet: {error}"));
+            exit::tell(format_args!("tilth-hub: warning: pages cannot be sent yet: {error}"));
         }
         if self.limit.is_some_and(|limit| limit < SHORT) {
-            exit::tell("tilth-hub: an agent asks about once a minute: with less than 3m, an ordinary pause pages");
+            exit::tell(
+                "tilth-hub: warning: an agent sends a request about once a minute: below 3m an ordinary pause pages",
+            );
         }
     }
 }
@@ -90,7 +92,7 @@ fn channel(Pages { ntfy, webhook, no_pages, secret, .. }: &Pages) -> anyhow::Res
     let channel = Json::Object(channel).to_string();
     match Channel::from_json(&channel) {
         Ok(_) => Ok(Some(Some(channel))),
-        Err(problems) => bail!("the channel cannot be used: {}; nothing was changed", problems.join("; ")),
+        Err(problems) => bail!("invalid channel: {}; nothing was changed", problems.join("; ")),
     }
 }
 
@@ -98,16 +100,16 @@ fn text((key, value): (&str, &str)) -> (String, Json) {
     (key.to_owned(), value.into())
 }
 
-/// Where pages go and when, without anything secret.
+/// Paging settings in words, without secrets.
 pub(super) fn words(paging: &Paging) -> String {
     let limit = paging.silent_after.unwrap_or(DEFAULT_LIMIT);
     match server(paging) {
-        Some(server) => format!("pages about a device that is silent for {limit} go to {server}"),
-        None => "nobody is paged about silent devices".to_owned(),
+        Some(server) => format!("pages about devices silent for {limit} go to {server}"),
+        None => "no pages about silent devices".to_owned(),
     }
 }
 
-/// The same for programs.
+/// Paging settings as JSON.
 pub(super) fn shown(paging: &Paging) -> Json {
     json!({"to": server(paging), "silent_after": paging.silent_after.unwrap_or(DEFAULT_LIMIT).to_string()})
 }

@@ -1,4 +1,4 @@
-//! `tilth-hub serve`: configure, build, run, drain.
+//! `tilth-hub serve`: configure, start, serve, stop.
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
@@ -20,26 +20,26 @@ use crate::exit::{self, Exit};
 use crate::http::extract::limits::MAX_KNOWN;
 use crate::http::server::address::Proxies;
 use crate::http::server::tls::Tls;
-use crate::http::server::{MOST_CONNECTIONS, OTHER_FILES, Served};
+use crate::http::server::{MAX_CONNECTIONS, OTHER_FILES, Served};
 use crate::http::{self, ApiState, server};
 use crate::paging;
 
-/// From the signal to the end of the last connection.
+/// Time from the signal to the end of the last connection.
 const CONNECTIONS_END: Duration = Duration::from_millis(1500);
 
-/// From the signal to the end of the last write: systemd and people wait no longer.
+/// Time from the signal to the end of the last write.
 const ALL_END: Duration = Duration::from_millis(2500);
 
-/// Between two looks for what tenants keep no longer: they say it in days.
+/// Time between two searches for expired rows, which expire by days.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 
-/// Between two steps while there is more to delete: batches come first.
+/// Time between two steps of deleting, so that batches come first.
 const NEXT_STEP: Duration = Duration::from_millis(200);
 
 pub(crate) fn run(wanted: &Serve) -> anyhow::Result<Exit> {
     if wanted.tls_cert.is_none() && !wanted.listen.ip().is_loopback() {
         exit::tell(format_args!(
-            "tilth-hub: {}: keys must not cross a network in the clear; expected --tls-cert and --tls-key, or a loopback address",
+            "tilth-hub: {}: keys must not cross a network unencrypted; expected --tls-cert and --tls-key, or a loopback address",
             wanted.listen
         ));
         return Ok(Exit::Usage);
@@ -73,9 +73,9 @@ pub(crate) fn run(wanted: &Serve) -> anyhow::Result<Exit> {
             tracing::info!("stopping");
         };
         let proxies = Arc::new(Proxies::new(wanted.trusted_proxies.clone()));
-        let most = connections_at_most();
+        let max_connections = max_connections();
         let fresh = tls.clone().map(|tls| tokio::spawn(tls.keep_fresh()));
-        let served = Served { listener, tls, router: http::router(Arc::clone(&state)), proxies, most };
+        let served = Served { listener, tls, router: http::router(Arc::clone(&state)), proxies, max_connections };
         let pruning = tokio::spawn(prune(Arc::clone(&state)));
         let paging = tokio::spawn(paging::run(Arc::clone(&state), Secrets::of(data.folder())));
         server::serve(served, stop, CONNECTIONS_END).await;
@@ -86,7 +86,7 @@ pub(crate) fn run(wanted: &Serve) -> anyhow::Result<Exit> {
         }
         anyhow::Ok(tell.await.unwrap_or_else(|_| Instant::now()))
     })?;
-    // Requests that were cut off hold the hub until their tasks are gone.
+    // Aborted requests hold the state until their tasks end.
     runtime.shutdown_timeout(Duration::from_millis(200));
     if let Some(state) = Arc::into_inner(state) {
         state.into_database().stop(stopping + ALL_END);
@@ -96,38 +96,38 @@ pub(crate) fn run(wanted: &Serve) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Deletes what tenants keep no longer, a step at a time.
+/// Deletes expired rows, step by step.
 async fn prune(state: Arc<ApiState>) {
     loop {
         let has_more = state.database().prune(clock::now()).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "deleting what tenants keep no longer");
+            tracing::warn!(%error, "cannot delete expired rows; will try again");
             false
         });
         tokio::time::sleep(if has_more { NEXT_STEP } else { PRUNE_EVERY }).await;
     }
 }
 
-/// Maximum number of connections: as the limit of open files allows, after asking for a higher one.
-fn connections_at_most() -> usize {
-    let wanted = (MOST_CONNECTIONS + OTHER_FILES) as u64;
+/// Maximum number of connections under the limit of open files, which is raised if possible.
+fn max_connections() -> usize {
+    let wanted = (MAX_CONNECTIONS + OTHER_FILES) as u64;
     let limits = getrlimit(Resource::Nofile);
     let most = limits.maximum.map_or(wanted, |maximum| maximum.min(wanted));
     let has = limits.current.unwrap_or(wanted);
     if has >= wanted {
-        return MOST_CONNECTIONS;
+        return MAX_CONNECTIONS;
     }
     let has = match setrlimit(Resource::Nofile, Rlimit { current: Some(most), maximum: limits.maximum }) {
         Ok(()) => most,
         Err(_) => has,
     };
-    let connections = usize::try_from(has).unwrap_or(MOST_CONNECTIONS).saturating_sub(OTHER_FILES).max(1);
-    if connections < MOST_CONNECTIONS {
-        tracing::warn!(files = has, connections, "few files may be open, so fewer connections are taken");
+    let connections = usize::try_from(has).unwrap_or(MAX_CONNECTIONS).saturating_sub(OTHER_FILES).max(1);
+    if connections < MAX_CONNECTIONS {
+        tracing::warn!(files = has, connections, "the limit of open files is low: fewer connections are accepted");
     }
     connections
 }
 
-/// The journal adds its own time to each line.
+/// Starts the log. In systemd's journal lines carry no time: the journal adds it.
 fn log_to_stderr(level: LogLevel) {
     let level = match level {
         LogLevel::Error => LevelFilter::ERROR,

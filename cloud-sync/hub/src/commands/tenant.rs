@@ -1,4 +1,4 @@
-//! `tilth-hub tenant`: the companies that own farms.
+//! `tilth-hub tenant`: tenants, their read keys and settings.
 
 use serde_json::{Value as Json, json};
 use tilth_core::id::Id;
@@ -84,7 +84,7 @@ fn show(listed: &ListedTenant, output: Output) -> anyhow::Result<()> {
     exit::line(line)
 }
 
-/// How long each kind of row is kept, as `tenant set` takes it.
+/// Retention as JSON, in the form of `tenant set`.
 fn shown(Retention { windows, events, batches }: &Retention) -> Json {
     json!({"windows": windows.to_string(), "events": events.to_string(), "batches": batches.to_string()})
 }
@@ -95,7 +95,7 @@ fn show_key(client: &Id, key: &Key, output: Output) -> anyhow::Result<Exit> {
     } else {
         exit::line(format_args!("client_id {client}"))?;
         exit::line(format_args!("read key  {}", key.reveal()))?;
-        exit::line("The key is not shown again. It reads this tenant's data and nothing else.")?;
+        exit::line("The key is not shown again. It allows to read the data of this tenant only.")?;
     }
     Ok(Exit::Done)
 }

@@ -1,5 +1,4 @@
-//! For whom an operation runs. A context is made in two places: where a key is authenticated, and where the command line opens the
-//! database of its own machine.
+//! Whom an operation runs for. A context is created where a key is authenticated and where a command opens the database, nowhere else.
 
 use tilth_core::id::Id;
 use tilth_core::time::WallTime;
@@ -39,11 +38,11 @@ pub(crate) enum Caller {
     Reader(TenantContext),
 }
 
-/// A caller whose key fits.
+/// A caller with a valid key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Authenticated {
     pub(crate) caller: Caller,
-    /// When the key was used before, to the minute.
+    /// Last use of the key before, to the minute.
     pub(crate) last_used: Option<WallTime>,
 }
 

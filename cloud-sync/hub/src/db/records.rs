@@ -1,4 +1,4 @@
-//! What operations answer: plain data, the same whatever database keeps it.
+//! Results of the storage's operations: plain data, independent of the database.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use tilth_core::windows::{Grain, Window};
 use tilth_protocol::{Epoch, Lane};
 
 use super::context::{DeviceContext, TenantContext};
-use crate::domain::configs::status::Standing;
+use crate::domain::configs::status::ConfigStatus;
 use crate::domain::cursor::Cursors;
 use crate::domain::retention::Retention;
 use crate::domain::silence::Contact;
@@ -41,43 +41,43 @@ impl TenantId {
     pub(super) const BEFORE_ALL: TenantId = TenantId(0);
 }
 
-/// A device and what was last heard of it.
+/// A device and its counters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Device {
     pub(crate) id: DeviceId,
     pub(crate) tenant: TenantId,
     pub(crate) name: Id,
     pub(crate) created: WallTime,
-    /// To the minute.
+    /// Last request, to the minute.
     pub(crate) last_heard: Option<WallTime>,
-    /// The stream that speaks for the device now.
+    /// Current stream.
     pub(crate) stream: Option<StreamId>,
-    /// Highest version of a configuration that the device said it has.
+    /// Highest version of a configuration that was in force on the device, as it states.
     pub(crate) shown_version: u64,
-    /// Windows and events that the hub keeps of the device.
+    /// Number of stored windows and events.
     pub(crate) rows: u64,
-    /// Gaps, boots, rows that could not be read, and one for each ten that were refused for another reason.
+    /// Number of gaps, boots and unreadable rows, plus one for each ten rows that were rejected otherwise.
     pub(crate) others: u64,
-    /// Rows that were refused so far.
+    /// Number of rejected rows.
     pub(crate) quarantined: u64,
-    /// Keys, and live values, of batches that this hub does not know: the agent is newer.
+    /// Number of unknown keys and unreadable live values: the agent is newer.
     pub(crate) unknown_keys: u64,
 }
 
-/// A row that the hub refused.
+/// A row that the hub rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct QuarantinedRow {
     pub(crate) lane: String,
     /// Sequence in the lane of the device's stream.
     pub(crate) seq: u64,
-    /// What is wrong with it, and what was expected.
+    /// What is wrong, and what was expected.
     pub(crate) reason: String,
-    /// The row as it came, or as it was read; its beginning where it is long.
+    /// JSON of the row, cut where it is long.
     pub(crate) text: String,
     pub(crate) received: WallTime,
 }
 
-/// A tenant in a list.
+/// A tenant with its settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ListedTenant {
     pub(crate) tenant: TenantContext,
@@ -88,7 +88,7 @@ pub(crate) struct ListedTenant {
     pub(crate) paging: Paging,
 }
 
-/// A key in a list.
+/// A key without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ListedKey {
     pub(crate) id: String,
@@ -97,27 +97,27 @@ pub(crate) struct ListedKey {
     pub(crate) revoked: Option<WallTime>,
 }
 
-/// A device as the command line lists it.
+/// A device in the list of the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DeviceReport {
     pub(crate) context: DeviceContext,
     pub(crate) device: Device,
     pub(crate) keys: Vec<ListedKey>,
-    pub(crate) standing: Standing,
-    /// Open alerts of the hub's own about the device, newest first.
+    pub(crate) config_status: ConfigStatus,
+    /// Open alerts of the hub about the device, newest first.
     pub(crate) alerts: Vec<HubAlert>,
     /// Newest first.
     pub(crate) quarantine: Vec<QuarantinedRow>,
 }
 
-/// The devices of a tenant as a reader sees them.
+/// Health of a tenant's devices.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct TenantHealth {
     pub(crate) epoch: Epoch,
     pub(crate) devices: Vec<DeviceHealth>,
 }
 
-/// One device of a tenant.
+/// Health of one device.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct DeviceHealth {
     pub(crate) device: Device,
@@ -125,17 +125,17 @@ pub(crate) struct DeviceHealth {
     pub(crate) stream: Option<String>,
     /// Streams before the current one, newest first.
     pub(crate) earlier: Vec<EarlierStream>,
-    /// Lanes of the current stream that brought anything.
-    pub(crate) lanes: BTreeMap<Lane, Tally>,
+    /// Lanes of the current stream that have rows.
+    pub(crate) lanes: BTreeMap<Lane, LaneState>,
     /// Version of the newest bundle.
     pub(crate) bundle: Option<u64>,
-    /// Newest event by which the device said what it did with a bundle.
-    pub(crate) said: Option<StoredEvent>,
-    /// The newest rows that were refused, newest first.
+    /// Newest event of the device about a bundle.
+    pub(crate) report: Option<StoredEvent>,
+    /// Newest rejected rows, newest first.
     pub(crate) quarantine: Vec<QuarantinedRow>,
 }
 
-/// A stream that another one of the same device took the place of.
+/// A stream that was replaced by another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EarlierStream {
     pub(crate) name: String,
@@ -143,21 +143,21 @@ pub(crate) struct EarlierStream {
     pub(crate) last_heard: WallTime,
 }
 
-/// How far a lane of a stream is accounted for.
+/// How far a lane of a stream is confirmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Tally {
-    /// Highest sequence at and below which everything is accounted for.
+pub(crate) struct LaneState {
+    /// Highest sequence up to which all are accounted for.
     pub(crate) confirmed: u64,
-    /// Number of sequences that the device says it lost.
+    /// Number of sequences that the device stated as lost.
     pub(crate) lost: u64,
-    /// Highest sequence at and below which it is no longer known what was brought.
+    /// Highest sequence whose fingerprint was deleted.
     pub(crate) forgotten: u64,
 }
 
-/// An event as it is read back.
+/// A stored event.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct StoredEvent {
-    /// Place among all events that the hub has.
+    /// Id, rising in the order of storing.
     pub(crate) id: i64,
     pub(crate) device: String,
     pub(crate) lane: String,
@@ -166,7 +166,7 @@ pub(crate) struct StoredEvent {
     pub(crate) kind: String,
     /// Number of the boot.
     pub(crate) boot: u32,
-    /// Time of day at uptime zero of the boot, in ms, where its clock is known.
+    /// Time of day at uptime 0 of the boot, in ms; none while its clock is unknown.
     pub(crate) offset: Option<i64>,
     pub(crate) uptime: i64,
     /// JSON object.
@@ -175,13 +175,13 @@ pub(crate) struct StoredEvent {
 }
 
 impl StoredEvent {
-    /// When the event happened.
+    /// Time of the event.
     pub(crate) fn at(&self) -> Option<WallTime> {
         wall(self.offset, self.uptime)
     }
 }
 
-/// An alert that a device numbered, as its newest transition left it.
+/// An alert of a device, by its newest transition.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct StoredAlert {
     pub(crate) id: i64,
@@ -191,7 +191,7 @@ pub(crate) struct StoredAlert {
     pub(crate) is_open: bool,
     /// Number of the boot.
     pub(crate) boot: u32,
-    /// As of [`StoredEvent`].
+    /// As in [`StoredEvent`].
     pub(crate) offset: Option<i64>,
     pub(crate) uptime: i64,
     /// JSON object.
@@ -199,20 +199,20 @@ pub(crate) struct StoredAlert {
 }
 
 impl StoredAlert {
-    /// When the newest transition was.
+    /// Time of the newest transition.
     pub(crate) fn at(&self) -> Option<WallTime> {
         wall(self.offset, self.uptime)
     }
 }
 
-/// An alert of the hub's own about a device.
+/// An alert of the hub about a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HubAlert {
     pub(crate) device: String,
     pub(crate) rule: String,
     pub(crate) since: WallTime,
     pub(crate) last: WallTime,
-    /// How often it happened.
+    /// Number of times that it was raised.
     pub(crate) times: u64,
     pub(crate) message: String,
     pub(crate) is_open: bool,
@@ -226,12 +226,12 @@ pub(crate) struct StoredValue {
     pub(crate) quantity: Quantity,
     pub(crate) value: f64,
     pub(crate) quality: String,
-    /// When it was read; none where the device's clock is not known.
+    /// Time of the reading; none while the device's clock is unknown.
     pub(crate) at: Option<WallTime>,
     pub(crate) received: WallTime,
 }
 
-/// A window, stamped by what is known of its boot's clock.
+/// A stored window, dated by its boot's clock.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct StoredWindow {
     /// Number of the boot.
@@ -245,44 +245,44 @@ pub(crate) struct StoredWindow {
 }
 
 impl StoredWindow {
-    /// A number of steps in the sensor's unit.
+    /// Converts steps into the sensor's unit.
     pub(crate) fn value(&self, steps: Steps) -> f64 {
         Value { steps, resolution: self.resolution }.to_f64()
     }
 }
 
-/// Windows of one sensor in the order of time.
+/// A page of windows of one sensor, in the order of time.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct WindowPage {
-    /// Name of the device that has the sensor.
+    /// Name of the sensor's device.
     pub(crate) device: String,
     pub(crate) grain: Grain,
     pub(crate) windows: Vec<StoredWindow>,
-    /// Beginning of the next page, if there is one.
-    pub(crate) next: Option<Place>,
+    /// Beginning of the next page.
+    pub(crate) next: Option<WindowPosition>,
 }
 
-/// Beginning of a page of windows: a boot, and an uptime in it in ms.
+/// Beginning of a page of windows: a boot, and an uptime in ms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct WindowPosition {
     pub(super) boot: BootId,
     pub(super) start: i64,
 }
 
-impl Place {
-    /// Text of the place for a reader: the boot as a cursor, and the uptime.
+impl WindowPosition {
+    /// Text for a reader: the boot as a cursor, and the uptime.
     pub(crate) fn write(self, cursors: &Cursors) -> String {
         format!("{}.{}", cursors.after(self.boot.0), self.start)
     }
 
-    /// Reads what [`Place::write`] wrote with the same cursors.
-    pub(crate) fn read(text: &str, cursors: &Cursors) -> Option<Place> {
+    /// Reads what [`WindowPosition::write`] wrote with the same cursors.
+    pub(crate) fn read(text: &str, cursors: &Cursors) -> Option<WindowPosition> {
         let (boot, start) = text.split_once('.')?;
-        Some(Place { boot: BootId(cursors.id(boot.parse().ok()?)?), start: start.parse().ok()? })
+        Some(WindowPosition { boot: BootId(cursors.id(boot.parse().ok()?)?), start: start.parse().ok()? })
     }
 }
 
-/// The time of day at an uptime of a boot, where its clock is known.
+/// Time of day at an uptime of a boot; none while its clock is unknown.
 pub(super) fn wall(offset: Option<i64>, uptime: i64) -> Option<WallTime> {
     offset.map(|offset| WallTime(offset.saturating_add(uptime)))
 }
@@ -290,24 +290,24 @@ pub(super) fn wall(offset: Option<i64>, uptime: i64) -> Option<WallTime> {
 /// Channel and limit by which the hub pages about a tenant's devices.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Paging {
-    /// A channel as a document of `notifications` holds one, in JSON; none pages nobody.
+    /// Channel in the form of `notifications`, as JSON; without one nobody is paged.
     pub(crate) channel: Option<String>,
-    /// Silence after which people are told; none for the default.
+    /// Silence after which people are paged; none for the default.
     pub(crate) silent_after: Option<Span>,
 }
 
-/// A tenant that is paged, and its devices that were heard once and may still speak.
+/// A tenant that is paged, with its devices that sent a request once and have a valid key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct WatchedTenant {
+pub(crate) struct MonitoredTenant {
     pub(crate) client: Id,
-    /// The channel, in JSON.
+    /// Channel, as JSON.
     pub(crate) channel: String,
-    pub(crate) devices: Vec<WatchedDevice>,
+    pub(crate) devices: Vec<MonitoredDevice>,
 }
 
-/// A device that people are told about.
+/// A device whose silence is paged.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct WatchedDevice {
+pub(crate) struct MonitoredDevice {
     pub(crate) id: DeviceId,
     pub(crate) name: Id,
     pub(crate) contact: Contact,

@@ -1,6 +1,6 @@
-//! The hub's one SQLite file: opened, brought to the newest schema, written by one thread and read by several.
+//! The hub's SQLite file: opening, migration, one writing thread and several reading ones.
 //!
-//! Each file below holds the statements of one kind of row, and the operations on it; an operation is one transaction.
+//! Each file below has the statements of one kind of row and the operations on it. An operation is one transaction.
 
 pub(in crate::db) mod alerts;
 mod audit;
@@ -34,7 +34,7 @@ use tilth_core::id::Id;
 use tilth_core::time::WallTime;
 use tilth_protocol::Epoch;
 
-use self::workers::{Owner, Room, Workers};
+use self::workers::{Owner, QueueLimits, Workers};
 use crate::data_dir::NO_HUB;
 use crate::db::context::TenantContext;
 use crate::domain::configs::ConfigError;
@@ -50,32 +50,32 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("sqlite/schema-7.sql"),
 ];
 
-/// A command beside a running hub writes in a moment; longer is trouble.
+/// Busy timeout for commands while the hub serves.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// A batch and what SQLite writes beside it. With less on the disk batches are refused.
+/// Minimum free space for a batch and its journal, in bytes.
 const LEAST_ROOM: u64 = 1 << 20;
 
-/// One question at a time each; questions are short, and a disk answers few at once.
+/// Number of reading threads: queries are short, and a disk answers few at once.
 const READERS: usize = 3;
 
-/// Waiting batches, at most 1 MiB each. More are refused, and agents come again.
-const WRITES: Room = Room { shared: 64, each: 16, most: 256 };
+/// Waiting batches, at most 1 MiB each. Agents retry rejected ones.
+const WRITES: QueueLimits = QueueLimits { shared: 64, each: 16, most: 256 };
 
-/// Waiting questions.
-const READS: Room = Room { shared: 256, each: 64, most: 512 };
+/// Waiting queries.
+const READS: QueueLimits = QueueLimits { shared: 256, each: 64, most: 512 };
 
-/// The most steps of SQLite's machine that one batch or question may take: some seconds on a small machine, and a hundred times
-/// what the largest ordinary batch takes. Whatever a batch multiplies, it cannot hold the writer for longer.
+/// Maximum number of steps of SQLite's virtual machine per batch or query: some seconds on a small machine, a hundred times what the
+/// largest ordinary batch takes.
 const MAX_STEPS: u64 = 50_000_000;
 
-/// Why an operation did nothing.
+/// Error of an operation. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DbError {
     /// The database or the request of a command is not as it must be; the text says what to do.
     #[error("{0}")]
     Unusable(String),
-    #[error("{client} has no device {device}; `tilth-hub device add {device} --client {client}` makes it")]
+    #[error("{client} has no device {device}; `tilth-hub device add {device} --client {client}` adds it")]
     NoDevice { client: Id, device: String },
     #[error("there is no sensor {0}")]
     NoSensor(String),
@@ -87,16 +87,16 @@ pub(crate) enum DbError {
     Busy,
     #[error("the hub is stopping")]
     Stopping,
-    #[error("this takes the hub too long: send or ask for less at once")]
+    #[error("the request takes the hub too long: send or ask for less at once")]
     TooCostly,
     #[error("the database: {0}")]
     Sql(rusqlite::Error),
-    #[error("the database holds something damaged: {0}")]
+    #[error("the database is damaged: {0}")]
     Damaged(String),
 }
 
 impl DbError {
-    /// Whether the disk took nothing.
+    /// True if the disk cannot be written.
     pub(crate) fn is_of_the_disk(&self) -> bool {
         use rusqlite::ErrorCode::{DiskFull, ReadOnly, SystemIoFailure};
         let DbError::Sql(error) = self else { return false };
@@ -121,7 +121,7 @@ pub(crate) struct Database {
     path: PathBuf,
 }
 
-/// Makes a new database in an empty file.
+/// Creates a database in an empty file.
 fn create(path: &Path, epoch: Epoch, now: WallTime) -> Result<(), DbError> {
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     migrate(&mut connection, path)?;
@@ -129,7 +129,7 @@ fn create(path: &Path, epoch: Epoch, now: WallTime) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Opens a database to write.
+/// Opens a database, and migrates it.
 fn open(path: &Path) -> Result<Connection, DbError> {
     let unusable = |why: &str| Err(DbError::Unusable(format!("{}: {why}", path.display())));
     match plain_file::open(path) {
@@ -138,7 +138,7 @@ fn open(path: &Path) -> Result<Connection, DbError> {
         _ => {}
     }
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    // Migrated, it would be a hub that knows nobody and refuses every device.
+    // Migrated, it would be a hub without tenants, which rejects every device.
     if version(&connection)? == 0 {
         return unusable("the database is empty, its data is lost; restore a backup with `tilth-hub restore FILE`");
     }
@@ -156,13 +156,13 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, DbError> {
     Ok(connection)
 }
 
-/// How many migrations a database has had; none where nothing is in it.
+/// Number of migrations that a database had; 0 if it is empty.
 fn version(connection: &Connection) -> Result<usize, DbError> {
     Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?)
 }
 
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), DbError> {
-    // Without a write: a hub on a full disk can still be read.
+    // Without a write, so that a hub on a full disk can be read.
     if version(connection)? == MIGRATIONS.len() {
         return Ok(());
     }
@@ -180,14 +180,14 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), DbError> {
     Ok(transaction.commit()?)
 }
 
-/// The epoch of this database, which answers to devices carry.
+/// Epoch of the database.
 fn epoch(connection: &Connection) -> Result<Epoch, DbError> {
     let text: Option<String> = connection.query_row("SELECT epoch FROM hub", [], |row| row.get(0)).optional()?;
     let text = text.ok_or_else(|| DbError::Damaged("it has no epoch".to_owned()))?;
     text.parse().map_err(|_| DbError::Damaged(format!("its epoch is {text:?}")))
 }
 
-/// Begins another epoch, after a backup was put back.
+/// Begins a new epoch, after a restore.
 fn set_epoch(connection: &Connection, epoch: Epoch) -> Result<(), DbError> {
     connection.execute("UPDATE hub SET epoch = ?1", [epoch.to_string()])?;
     connection.execute("UPDATE devices SET epoch = NULL, restored = 1", [])?;
@@ -211,18 +211,18 @@ impl Database {
         })
     }
 
-    /// Whether the disk has room for what devices send next; also where it does not say.
+    /// True if the disk has space for batches, or does not tell.
     pub(crate) fn has_room(&self) -> bool {
         let disk = rustix::fs::statvfs(&self.path);
         disk.map_or(true, |disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= LEAST_ROOM)
     }
 
-    /// The epoch of the hub, read anew: whoever gets it knows that the database answers.
+    /// Epoch of the hub; reading it shows that the database answers.
     pub(crate) async fn epoch(&self) -> Result<Epoch, DbError> {
         self.read(Owner::Hub, epoch).await
     }
 
-    /// Runs a job on the write thread, in one transaction that is committed where the job succeeds.
+    /// Runs a job on the writing thread, in one transaction that is committed if the job succeeds.
     async fn write<T: Send + 'static>(
         &self,
         owner: impl Into<Owner>,
@@ -246,7 +246,7 @@ impl Database {
         self.readers.run(owner.into(), |connection| job(&*connection.transaction()?)).await?
     }
 
-    /// Ends the threads once they have done what waits, if that is soon enough.
+    /// Stops the threads after their waiting jobs, at the latest at `until`.
     pub(crate) fn stop(self, until: Instant) {
         self.readers.stop(until);
         self.writer.stop(until);

@@ -1,10 +1,10 @@
-//! Secrets: drawn, hashed and compared. No other file handles one.
+//! Keys: generation, hash and comparison. No other file handles a secret.
 
 use ring::rand::{SecureRandom, SystemRandom};
 use subtle::ConstantTimeEq;
 use tilth_protocol::{Epoch, Key, KeyKind};
 
-/// Random bytes from the system. Without them a hub can do nothing safe.
+/// Random bytes from the system.
 pub(crate) fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
     let mut bytes = [0; N];
     SystemRandom::new().fill(&mut bytes).map_err(|_| anyhow::anyhow!("the system has no random numbers"))?;
@@ -21,12 +21,12 @@ pub(crate) fn draw_epoch() -> anyhow::Result<Epoch> {
     Ok(Epoch(u128::from_be_bytes(random()?)))
 }
 
-/// What the hub keeps of a key: it has 256 random bits, so one round of SHA-256 hides it.
+/// Hash of a key for the database. A key has 256 random bits, so one round of SHA-256 is enough.
 pub(crate) fn hash(key: &Key) -> Vec<u8> {
     tilth_config::sha256(key.reveal().as_bytes()).to_vec()
 }
 
-/// Compares in a time that tells nothing.
+/// Constant-time comparison of a key with a stored hash.
 pub(crate) fn fits(key: &Key, kept: &[u8]) -> bool {
     hash(key).ct_eq(kept).into()
 }

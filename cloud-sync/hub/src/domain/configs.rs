@@ -1,4 +1,4 @@
-//! Which configuration a device gets: the version never goes down, whatever the hub has forgotten and the device remembers.
+//! Which configuration a device gets. Its version never goes down, whatever the hub lost. Pure.
 
 pub(crate) mod status;
 
@@ -7,58 +7,58 @@ use tilth_config::bundle::{self, BundleError, ContentHash, Draft, MAX_BYTES, MAX
 use tilth_core::id::Id;
 use tilth_core::time::WallTime;
 
-/// A device is believed to run a version so far above the newest that this hub issued to it, as after an older backup was restored.
-/// Whoever has only its key must not bring it to the highest version, above which no hub could configure it.
+/// A stated version may be this far above the newest that this hub issued, as after the restore of an older backup. With a device's key
+/// alone nobody can use up its versions.
 pub(crate) const MOST_AHEAD: u64 = 1 << 20;
 
-/// What a device says it has.
+/// Configuration that a device states.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Shown {
-    /// 0 for a device that has none.
+pub(crate) struct HeldConfig {
+    /// 0 for none.
     pub(crate) version: u64,
-    /// Hash of its content, where the device tells it.
+    /// Hash of its content, if stated.
     pub(crate) hash: Option<String>,
 }
 
-/// A configuration as it was signed.
+/// A signed configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SignedBundle {
     pub(crate) version: u64,
     pub(crate) issued: WallTime,
-    /// Of its content, in hex.
+    /// Hash of the content, in hex.
     pub(crate) hash: String,
     pub(crate) bytes: Vec<u8>,
 }
 
-/// What to answer to a device that asks for its configuration.
+/// Answer to a device that asks for its configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reply {
     /// The device has what the hub has.
     Unchanged,
     /// The newest bundle.
     Send,
-    /// The newest content under a version above any that the device has shown.
+    /// The newest content under a version above any that the device stated.
     Renew,
 }
 
-/// Why there is no bundle to send.
+/// Error of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ConfigError {
     #[error("the stored bundle: {0}")]
     Stored(#[from] BundleError),
-    #[error("the configuration has {0} bytes once it is signed; expected at most {MAX_BYTES}")]
+    #[error("the signed configuration has {0} bytes; expected at most {MAX_BYTES}")]
     TooLarge(usize),
-    #[error("the device has shown the highest version that there is, {MAX_VERSION}, which no hub issues")]
+    #[error("the device states the highest possible version, {MAX_VERSION}, which no hub issues")]
     NoVersion,
     #[error(
-        "configuration {shown} was shown, and the newest that this hub issued to the device is {issued}: expected at most {} above it",
+        "since_version {shown}: the newest version of this hub for the device is {issued}; expected at most {} above it",
         MOST_AHEAD
     )]
     Ahead { shown: u64, issued: u64 },
 }
 
-/// What to answer, by the newest version that the hub has and the highest that the device has ever shown.
-pub(crate) fn reply(newest: (u64, &str), highest_shown: u64, shown: &Shown) -> Reply {
+/// The answer, by the newest version of the hub and the highest that the device ever stated.
+pub(crate) fn reply(newest: (u64, &str), highest_shown: u64, shown: &HeldConfig) -> Reply {
     let (version, hash) = newest;
     let shown_hash = shown.hash.as_deref();
     if highest_shown > version || (shown.version == version && shown_hash.is_some_and(|shown| shown != hash)) {
@@ -70,7 +70,7 @@ pub(crate) fn reply(newest: (u64, &str), highest_shown: u64, shown: &Shown) -> R
     }
 }
 
-/// Whether a version that a device shows for the first time can be, by the highest before and the newest that was issued.
+/// Checks a stated version against the highest before and the newest that was issued.
 pub(crate) fn check_shown(shown: u64, highest_shown: u64, issued: u64) -> Result<(), ConfigError> {
     if shown > highest_shown && shown > issued.saturating_add(MOST_AHEAD) {
         return Err(ConfigError::Ahead { shown, issued });
@@ -78,13 +78,13 @@ pub(crate) fn check_shown(shown: u64, highest_shown: u64, issued: u64) -> Result
     Ok(())
 }
 
-/// The version after the newest that the hub has and the highest that the device has shown; 0 where there is none.
+/// The next version after the newest of the hub and the highest that the device stated; 0 for none.
 pub(crate) fn next_version(newest: u64, highest_shown: u64) -> Result<u64, ConfigError> {
     let version = newest.max(highest_shown) + 1;
     if version > MAX_VERSION { Err(ConfigError::NoVersion) } else { Ok(version) }
 }
 
-/// Whether a content needs no new version: the newest has it, and the device has shown no higher one.
+/// True if a content needs no new version: the newest has it, and the device stated no higher one.
 pub(crate) fn is_in_place(newest: &SignedBundle, highest_shown: u64, content: &Json) -> bool {
     newest.hash == ContentHash::of(content).to_string() && newest.version >= highest_shown
 }
@@ -124,7 +124,7 @@ mod tests {
             (3, 5, (2, Some("ours")), Reply::Renew),
             (3, 3, (2, Some("old")), Reply::Send),
         ] {
-            let found = reply((newest, "ours"), highest, &Shown { version, hash: hash.map(str::to_owned) });
+            let found = reply((newest, "ours"), highest, &HeldConfig { version, hash: hash.map(str::to_owned) });
             assert_eq!(found, expected, "{newest} {highest} {version} {hash:?}");
         }
     }

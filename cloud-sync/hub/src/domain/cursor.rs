@@ -1,4 +1,4 @@
-//! Cursors of listings: a row's id as the readers of one tenant are given it, which tells nothing of other tenants' rows. Pure.
+//! Cursors of listings: ids of rows, encrypted per tenant, so that they tell nothing of other tenants' rows. Pure.
 
 use ring::hmac;
 use tilth_config::bundle::SigningKey;

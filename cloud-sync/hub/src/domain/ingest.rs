@@ -1,4 +1,4 @@
-//! What a batch brings: which rows are new, which cannot be stored, what is over a quota, and what the hub says of it. Pure.
+//! Decisions about a batch: which rows are new, rejected or over quota, and which alert the hub raises. Pure.
 
 pub(crate) mod clock;
 pub(crate) mod fingerprints;
@@ -15,9 +15,9 @@ use tilth_protocol::{Answer, Confirmed, Epoch, Lane};
 
 use self::quota::{MAX_OTHERS, MAX_STREAMS, MAX_TOUCHED};
 
-/// Why a batch is refused. Nothing of it was stored.
+/// Why nothing of a batch was stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Refused {
+pub(crate) enum BatchRejection {
     /// A sequence is known with other content.
     Content { lane: Lane, seq: u64 },
     /// Another stream of the device is alive.
@@ -26,54 +26,56 @@ pub(crate) enum Refused {
     TooManyStreams,
     /// The device has [`MAX_OTHERS`] gaps and boots.
     TooManyOthers,
-    /// The batch touches more than [`MAX_TOUCHED`] known runs of a lane.
-    TooManyRuns { lane: Lane },
+    /// The batch overlaps more than [`MAX_TOUCHED`] known ranges of a lane.
+    TooManyRanges { lane: Lane },
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for BatchRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const TWO: &str = "two agents use this key, or one store is there twice: go on under a new stream";
+        const TWO: &str = "two agents use this key, or one database was copied: continue under a new stream";
         match self {
-            Refused::Content { lane, seq } => {
+            BatchRejection::Content { lane, seq } => {
                 write!(f, "{lane}: sequence {seq} is known with other content; {TWO}")
             }
-            Refused::TwoStreams => write!(f, "another stream of this device is alive; {TWO}"),
-            Refused::TooManyStreams => write!(f, "a device may begin at most {MAX_STREAMS} streams within a day"),
-            Refused::TooManyOthers => {
-                write!(f, "quota: this hub keeps at most {MAX_OTHERS} gaps, boots and refused rows of a device")
+            BatchRejection::TwoStreams => write!(f, "another stream of this device is alive; {TWO}"),
+            BatchRejection::TooManyStreams => {
+                write!(f, "a device may begin at most {MAX_STREAMS} streams within a day")
             }
-            Refused::TooManyRuns { lane } => {
-                write!(f, "{lane}: the batch touches more than {MAX_TOUCHED} known ranges: send fewer sequences")
+            BatchRejection::TooManyOthers => {
+                write!(f, "quota: this hub keeps at most {MAX_OTHERS} gaps, boots and rejected rows of a device")
+            }
+            BatchRejection::TooManyRanges { lane } => {
+                write!(f, "{lane}: the batch overlaps more than {MAX_TOUCHED} known ranges: send fewer sequences")
             }
         }
     }
 }
 
-/// What a batch comes to.
+/// Outcome of a batch.
 #[derive(Debug)]
-pub(crate) enum Taken {
+pub(crate) enum BatchOutcome {
     Stored {
         answer: Answer,
         is_new_stream: bool,
-        /// The limit by which rows or live values were left out.
+        /// Quota by which rows or live values were left out.
         over_quota: Option<String>,
-        /// What the device was confirmed and this database does not have, where there is any.
+        /// What was confirmed to the device and this database lacks.
         behind: Option<String>,
     },
-    Refused(Refused),
+    Rejected(BatchRejection),
 }
 
-/// What a device says of itself with a batch, and what it gets in answer to that.
+/// State of the device beside its batch.
 #[derive(Debug, Clone)]
 pub(crate) struct ClientState {
-    /// What the device was confirmed before, as it says.
+    /// What was confirmed to the device, as it states.
     pub(crate) confirmed: Confirmed,
-    /// The device's next epoch, if it needs one.
+    /// Epoch that the device gets if it needs a new one.
     pub(crate) next_epoch: Epoch,
 }
 
-/// What a device was confirmed beyond what is here: only a database that was set back says less than before.
-pub(crate) fn behind(told: &Confirmed, here: &BTreeMap<Lane, u64>) -> Option<String> {
+/// Sequences that were confirmed to the device and that this database lacks: it was set back.
+pub(crate) fn missing_confirmed(told: &Confirmed, here: &BTreeMap<Lane, u64>) -> Option<String> {
     let of = |(lane, seq): (&Lane, &u64)| {
         let here = here.get(lane).copied().unwrap_or(0);
         (*seq > here).then(|| format!("{lane} {seq}, here {here}"))
@@ -82,42 +84,42 @@ pub(crate) fn behind(told: &Confirmed, here: &BTreeMap<Lane, u64>) -> Option<Str
     (!lanes.is_empty()).then(|| lanes.join("; "))
 }
 
-/// An alert of the hub's own about the device of a batch.
+/// An alert of the hub about the device of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Remark {
+pub(crate) struct OwnAlert {
     pub(crate) rule: &'static str,
     pub(crate) message: String,
-    /// What the audit trail says in place of the message.
+    /// Text for the audit trail.
     pub(crate) detail: String,
 }
 
-/// Rule of the alert about a device whose key, or whose store, is there twice.
+/// Rule of the alert about two agents with one key, or a copied database.
 const STREAM_CONFLICT: &str = "stream-conflict";
 
-/// Rule of the alert about a device that has more than its quota.
+/// Rule of the alert about a device over its quota.
 const OVER_QUOTA: &str = "device-quota";
 
 /// Rule of the alert about a database that was set back.
 const SET_BACK: &str = "database-set-back";
 
-impl Taken {
-    /// What the hub has to say of the device because of a batch, if anything.
-    pub(crate) fn remark(&self) -> Option<Remark> {
-        let remark = |rule, message: String, detail| Some(Remark { rule, message, detail });
+impl BatchOutcome {
+    /// Alert that the hub raises because of the batch.
+    pub(crate) fn own_alert(&self) -> Option<OwnAlert> {
+        let alert = |rule, message: String, detail| Some(OwnAlert { rule, message, detail });
         match self {
-            Taken::Stored { behind: Some(behind), .. } => {
+            BatchOutcome::Stored { behind: Some(behind), .. } => {
                 let message = format!(
-                    "this database is older than what the device was confirmed ({behind}): was a copy put back? The device sends again what it still has"
+                    "the hub's database was set back: more was confirmed to the device ({behind}); the device sends again the rows that it still has"
                 );
-                remark(SET_BACK, message.clone(), format!("new epoch: {message}"))
+                alert(SET_BACK, message.clone(), format!("new epoch: {message}"))
             }
-            Taken::Stored { over_quota: Some(limit), .. } => remark(OVER_QUOTA, limit.clone(), limit.clone()),
-            Taken::Stored { .. } => None,
-            Taken::Refused(refused @ (Refused::Content { .. } | Refused::TwoStreams)) => {
-                remark(STREAM_CONFLICT, "two agents use this key".to_owned(), refused.to_string())
+            BatchOutcome::Stored { over_quota: Some(limit), .. } => alert(OVER_QUOTA, limit.clone(), limit.clone()),
+            BatchOutcome::Stored { .. } => None,
+            BatchOutcome::Rejected(rejection @ (BatchRejection::Content { .. } | BatchRejection::TwoStreams)) => {
+                alert(STREAM_CONFLICT, "two agents use this key".to_owned(), rejection.to_string())
             }
-            Taken::Refused(refused) => {
-                remark(OVER_QUOTA, "too many streams, boots or gaps".to_owned(), refused.to_string())
+            BatchOutcome::Rejected(rejection) => {
+                alert(OVER_QUOTA, "too many streams, boots or gaps".to_owned(), rejection.to_string())
             }
         }
     }

@@ -11,25 +11,25 @@ use tilth_core::time::{Span, WallTime};
 pub(crate) enum Keep {
     #[default]
     Forever,
-    /// At least [`SHORTEST`].
+    /// At least [`MIN_KEEP`].
     For(Span),
 }
 
-/// A device that was away sends what it has within a day, and what is deleted before comes again.
-const SHORTEST: Span = Span::from_mins(24 * 60);
+/// Minimum retention: a device that was offline sends its rows again for a day.
+const MIN_KEEP: Span = Span::from_mins(24 * 60);
 
 /// How long each kind of a tenant's rows is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Retention {
     pub(crate) windows: Keep,
-    /// Events and diagnostics. Where alerts stand, and what a device last said of its configuration, stays.
+    /// Events and diagnostics, except the state of alerts and the last report of each device about its configuration.
     pub(crate) events: Keep,
-    /// Marks by which a row that comes again is known.
+    /// Fingerprints of rows.
     pub(crate) batches: Keep,
 }
 
 impl Keep {
-    /// Rows received before are due; none where they are kept for ever.
+    /// Rows received before this time are expired; none if they are kept forever.
     pub(crate) fn due_before(self, now: WallTime) -> Option<WallTime> {
         match self {
             Keep::Forever => None,
@@ -44,8 +44,8 @@ impl FromStr for Keep {
     fn from_str(text: &str) -> Result<Keep, String> {
         match parse_duration(text) {
             _ if text == "forever" => Ok(Keep::Forever),
-            Some(span) if span >= SHORTEST => Ok(Keep::For(span)),
-            _ => Err(format!("expected forever, or at least {SHORTEST}, such as 400d")),
+            Some(span) if span >= MIN_KEEP => Ok(Keep::For(span)),
+            _ => Err(format!("expected forever, or at least {MIN_KEEP}, such as 400d")),
         }
     }
 }

@@ -1,48 +1,46 @@
-//! Which devices are silent, and what people are told of that. Pure.
+//! Which devices are silent, and which pages are due. Pure.
 //!
 //! ```text
-//!            not heard for the limit, while the hub could hear
+//!            no request for the limit, while the hub could receive
 //! reporting ---------------------------------------------------> silent: one page
 //!     ^                                                            |
-//!     +------------------- heard again: one message ---------------+
+//!     +--------------------- request: one message -----------------+
 //! ```
 
 use std::collections::HashSet;
 
 use tilth_core::time::{Span, WallTime};
 
-/// Limit of a device for which nobody set another. An agent that is connected asks at least once a minute.
+/// Default limit of a silence. A connected agent sends a request at least once a minute.
 pub(crate) const DEFAULT_LIMIT: Span = Span::from_mins(15);
 
-/// Pages about one device within an hour. A device whose link comes and goes is paged again once an hour has fewer, if it is
-/// silent then.
+/// Maximum number of pages about one device within an hour, for a link that comes and goes.
 pub(crate) const MAX_PER_HOUR: u64 = 4;
 
-/// The hub was away when more time passed between two of its looks: it was suspended, or its clock was set. It looks every few
-/// seconds.
+/// Longest time between two checks. After a longer one the hub was suspended, or its clock was set.
 const AWAY: Span = Span::from_secs(30);
 
-/// What is known of a device that people are told about.
+/// Contact with a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Contact {
-    /// Last request that was taken.
+    /// Last request.
     pub(crate) last_heard: WallTime,
-    /// Silence after which people are told.
+    /// Silence after which people are paged.
     pub(crate) limit: Span,
     /// Pages about the device within the last hour.
     pub(crate) recent_pages: u64,
-    /// The newest silence that was noticed.
+    /// Newest silence.
     pub(crate) silence: Option<Silence>,
 }
 
-/// A silence that was noticed.
+/// A silence of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Silence {
     /// Number of the silence, unique within the database.
     pub(crate) number: u64,
-    /// When the device was last heard before it.
+    /// Last request before it.
     pub(crate) since: WallTime,
-    /// When the device was heard again.
+    /// First request after it.
     pub(crate) ended: Option<WallTime>,
     /// The page was delivered.
     pub(crate) is_paged: bool,
@@ -50,25 +48,25 @@ pub(crate) struct Silence {
     pub(crate) is_end_paged: bool,
 }
 
-/// What a look at a device finds.
+/// What is to be done about a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Finding {
     /// The device fell silent.
     Silent { since: WallTime },
-    /// A page was decided on by an earlier process, which is not known to have sent it.
+    /// The page of an earlier process may not have been sent.
     PageUnsent(Silence),
-    /// The device is back.
+    /// The device reports again.
     Ended(Silence),
-    /// The device has been back, and nobody is known to have been told.
+    /// The message of an earlier process that the device reports again may not have been sent.
     EndUnsent(Silence),
 }
 
-/// Steps of a silence that was noticed, in this order.
+/// Steps of a silence, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum SilenceStep {
     /// The page was delivered.
     Paged,
-    /// The device was heard again.
+    /// The device sent a request.
     Ended,
     /// The page that the device is back was delivered.
     EndPaged,
@@ -77,30 +75,30 @@ pub(crate) enum SilenceStep {
 /// Pages that this process handed to a channel, by the number of the silence.
 pub(crate) type Requested = HashSet<(u64, SilenceStep)>;
 
-/// Since when the hub can hear its devices.
+/// Tracks since when the hub can receive requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Listening {
+pub(crate) struct Monitor {
     since: WallTime,
-    last_look: WallTime,
+    last_check: WallTime,
 }
 
-impl Listening {
-    /// A hub that starts, or whose database was just put back, has heard nobody yet.
-    pub(crate) fn new(now: WallTime) -> Listening {
-        Listening { since: now, last_look: now }
+impl Monitor {
+    /// A monitor that starts now: a device has its whole limit from here.
+    pub(crate) fn new(now: WallTime) -> Monitor {
+        Monitor { since: now, last_check: now }
     }
 
-    /// The hub looks again. `can_hear` is false while it takes nothing from devices.
-    pub(crate) fn look(&mut self, now: WallTime, can_hear: bool) {
-        let passed = now - self.last_look;
+    /// Notes a check. `can_hear` is false while the hub cannot store batches.
+    pub(crate) fn tick(&mut self, now: WallTime, can_hear: bool) {
+        let passed = now - self.last_check;
         if !can_hear || passed < Span::ZERO || passed > AWAY {
             self.since = now;
         }
-        self.last_look = now;
+        self.last_check = now;
     }
 
     /// What is to be done about a device, apart from pages that were requested already.
-    pub(crate) fn judge(&self, device: &Contact, requested: &Requested, now: WallTime) -> Option<Finding> {
+    pub(crate) fn check(&self, device: &Contact, requested: &Requested, now: WallTime) -> Option<Finding> {
         let is_silent = now - device.last_heard.max(self.since) >= device.limit;
         match device.silence {
             Some(silence) if silence.ended.is_none() && device.last_heard > silence.since => {

@@ -1,4 +1,4 @@
-//! What devices call: the request is checked, one operation of the storage runs, the answer is written.
+//! Routes for devices: each checks the request, runs one operation of the storage and writes the answer.
 
 mod batch;
 mod bundle;

@@ -1,4 +1,4 @@
-//! Refusals: a status, a word for programs and a sentence for people, always as `application/problem+json`.
+//! Error answers: status, code for programs and message for people, as `application/problem+json`.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -11,20 +11,20 @@ use tilth_protocol::{ErrorCode, Failure};
 use crate::db::DbError;
 use crate::domain::configs::ConfigError;
 
-/// Why a request is not answered as asked.
+/// Error of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ApiError {
     failure: Failure,
-    /// When to come again.
+    /// Value of `Retry-After`.
     retry_after: Option<Duration>,
-    /// The connection ends after this answer.
+    /// The connection is closed after the answer.
     closes: bool,
 }
 
-/// The disk is behind; it catches up in far less.
+/// Wait after a full queue, which is far more than it needs.
 const BUSY: Duration = Duration::from_secs(2);
 
-/// The most bytes of a sentence. It may quote what is wrong.
+/// Maximum length of a message, in bytes. A message may quote the request.
 const MAX_MESSAGE: usize = 500;
 
 impl ApiError {
@@ -42,15 +42,15 @@ impl ApiError {
         ApiError { retry_after: Some(wait), ..ApiError::new(ErrorCode::TooMany, message) }
     }
 
-    /// Ends the connection with it, so that whoever goes on has to make another one.
+    /// Closes the connection after the answer.
     pub(super) fn and_close(self) -> ApiError {
         ApiError { closes: true, ..self }
     }
 
-    /// The hub's own trouble: told in full in the log, and to nobody else.
+    /// An internal error, whose cause is only in the log.
     pub(super) fn internal(error: impl Display) -> ApiError {
         tracing::error!(%error, "request failed");
-        ApiError::new(ErrorCode::Internal, "the hub has a problem of its own; its log says which")
+        ApiError::new(ErrorCode::Internal, "internal error of the hub; see its log")
     }
 }
 
@@ -59,7 +59,7 @@ impl From<DbError> for ApiError {
         match error {
             DbError::Busy => ApiError::too_many(BUSY, error.to_string()),
             DbError::TooCostly => {
-                tracing::warn!("a request was given up: it takes too long");
+                tracing::warn!("request aborted: it takes too long");
                 ApiError::new(ErrorCode::TooLarge, error.to_string())
             }
             DbError::NoDevice { device, .. } => {
@@ -79,7 +79,7 @@ impl From<DbError> for ApiError {
     }
 }
 
-/// A refusal in the form of RFC 9457, with the two keys that agents read.
+/// Body of an error: RFC 9457, and the two keys that agents read.
 #[derive(Debug, Serialize)]
 struct Problem<'a> {
     #[serde(flatten)]
@@ -98,7 +98,7 @@ impl IntoResponse for ApiError {
         let body = serde_json::to_vec(&problem).unwrap_or_default();
         let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
         if let Some(wait) = self.retry_after {
-            // Whole seconds, and never so early that it is refused again.
+            // Whole seconds, rounded up, so that the retry is not rejected again.
             let seconds = wait.as_millis().div_ceil(1000).max(1);
             response.headers_mut().insert(header::RETRY_AFTER, (seconds as u64).into());
         }

@@ -1,4 +1,4 @@
-//! What a handler is given of a request, as axum extractors: the caller within the limits, the parameters, the body.
+//! Extractors of handlers: the caller within its limits, the parameters, the body.
 
 pub(in crate::http) mod body;
 mod bucket;

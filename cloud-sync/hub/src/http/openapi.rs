@@ -1,4 +1,4 @@
-//! `GET /api/openapi.json`: what may be asked of this hub and what it answers, for programs.
+//! `GET /api/openapi.json`: description of all routes, for programs.
 
 use std::sync::LazyLock;
 
@@ -14,7 +14,7 @@ use super::extract::{Anyone, NoParameters, Params};
 /// The description of every route.
 static DESCRIPTION: LazyLock<OpenApi> = LazyLock::new(|| super::api().into_openapi());
 
-/// Names of the two kinds of keys, who holds one, and what it is.
+/// Kinds of keys: name, holder, description.
 const KEYS: [(&str, &str, &str); 2] = [
     ("device_key", "device", "Key of one device, dev_ak_.."),
     ("read_key", "reader", "Read key of a tenant, dev_rk_.."),
@@ -83,9 +83,9 @@ impl Modify for Keys {
     }
 }
 
-/// A refusal (`application/problem+json`): a word for programs and a sentence for people, which `message` and `detail` both hold.
+/// An error (`application/problem+json`): a code for programs, and a message for people in `message` and `detail`.
 #[derive(Debug, ToSchema)]
-#[expect(dead_code, reason = "describes the answers of error.rs, whose words are of a package that knows no OpenAPI")]
+#[expect(dead_code, reason = "describes the answers of error.rs, whose types are in a package without OpenAPI")]
 pub(super) struct Failure {
     error: String,
     message: String,
@@ -98,16 +98,16 @@ pub(super) struct Failure {
 #[derive(Debug, IntoResponses)]
 #[expect(dead_code, reason = "describes answers that error.rs makes")]
 pub(super) enum CommonErrors {
-    /// The request cannot be understood
+    /// The request is malformed
     #[response(status = 400, content_type = "application/problem+json")]
     BadRequest(Failure),
-    /// More at once than the hub takes or answers
+    /// The request or its answer is too large
     #[response(status = 413, content_type = "application/problem+json")]
     TooLarge(Failure),
-    /// Too many requests; Retry-After says when to come again
+    /// Too many requests; Retry-After says when to retry
     #[response(status = 429, content_type = "application/problem+json")]
     TooMany(Failure),
-    /// The hub's own trouble
+    /// Internal error of the hub
     #[response(status = 500, content_type = "application/problem+json")]
     Internal(Failure),
 }
@@ -116,10 +116,10 @@ pub(super) enum CommonErrors {
 #[derive(Debug, IntoResponses)]
 #[expect(dead_code, reason = "describes answers that error.rs makes")]
 pub(super) enum KeyErrors {
-    /// No key, or one that is not known or was revoked
+    /// No key, an unknown key, or a revoked one
     #[response(status = 401, content_type = "application/problem+json")]
     UnknownKey(Failure),
-    /// A key for something else
+    /// A key of another kind, tenant or device
     #[response(status = 403, content_type = "application/problem+json")]
     Forbidden(Failure),
 }

@@ -1,4 +1,4 @@
-//! What readers of a tenant's data call.
+//! Routes for readers of a tenant's data.
 
 mod alerts;
 mod data;

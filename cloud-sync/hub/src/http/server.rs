@@ -1,4 +1,4 @@
-//! Connections: taken in, encrypted where there is a certificate, served, and ended in stages.
+//! Connections: accept, TLS, HTTP, and a staged stop.
 
 pub(crate) mod address;
 pub(super) mod progress;
@@ -24,43 +24,43 @@ use tokio_rustls::TlsAcceptor;
 use tower_service::Service;
 
 use self::address::{Network, Proxies};
-use self::progress::Watched;
-use self::slots::{Place, Places};
+use self::progress::TrackedStream;
+use self::slots::{ConnectionSlot, ConnectionSlots};
 use self::tls::Tls;
 use super::extract::caller::Peer;
 
-/// Each connection holds some 100 KiB at worst.
-pub(crate) const MOST_CONNECTIONS: usize = 1024;
+/// Maximum number of connections; each takes at most some 100 KiB.
+pub(crate) const MAX_CONNECTIONS: usize = 1024;
 
-/// Connections of one address. A farm behind one address has some devices, each with one connection.
-const EACH: usize = 64;
+/// Maximum number of connections per network. A farm has some devices behind one address, each with one connection.
+const MAX_PER_NETWORK: usize = 64;
 
-/// Files that are open beside connections: the database, the listener, the log.
+/// Open files beside connections: the database, the listener, the log.
 pub(crate) const OTHER_FILES: usize = 64;
 
-/// A handshake is two round trips; over a bad line some seconds.
+/// Timeout of a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// The longest head of a request, in bytes. An agent's has some 500.
+/// Maximum size of a request's head, in bytes. An agent's has some 500.
 const MAX_HEAD: usize = 16 << 10;
 
-/// After an error of the listener, such as no file left to open.
-const BREATHER: Duration = Duration::from_millis(50);
+/// Pause after an error of the listener, such as too many open files.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
-/// What is served, and to how many at once.
+/// Parts of the server.
 pub(crate) struct Served {
     pub(crate) listener: TcpListener,
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) router: Router,
     pub(crate) proxies: Arc<Proxies>,
-    /// Connections in all.
-    pub(crate) most: usize,
+    /// Maximum number of connections.
+    pub(crate) max_connections: usize,
 }
 
-/// Serves until `stop`, then lets what is under way end until `grace` is over.
+/// Serves until `stop`, then waits for open connections, at most for `grace`.
 pub(crate) async fn serve(served: Served, stop: impl Future<Output = ()>, grace: Duration) {
-    let Served { listener, tls, router, proxies, most } = served;
-    let places = Places::new(most, EACH);
+    let Served { listener, tls, router, proxies, max_connections } = served;
+    let slots = ConnectionSlots::new(max_connections, MAX_PER_NETWORK);
     let (stopping, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
     let mut stop = std::pin::pin!(stop);
@@ -70,30 +70,30 @@ pub(crate) async fn serve(served: Served, stop: impl Future<Output = ()>, grace:
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
                     let network = Some(Network::of(peer.ip())).filter(|_| !proxies.contains(peer.ip()));
-                    let Some(place) = places.take(network) else {
-                        tracing::debug!(%peer, "no place for another connection");
+                    let Some(slot) = slots.take(network) else {
+                        tracing::debug!(%peer, "connection rejected: too many are open");
                         continue;
                     };
                     let (router, stopped) = (router.clone(), stopped.clone());
-                    let connection = Connection { peer, router, proxies: Arc::clone(&proxies), stopped, place };
+                    let connection = Connection { peer, router, proxies: Arc::clone(&proxies), stopped, slot };
                     let tls = tls.as_ref().map(|tls| tls.acceptor());
                     connections.spawn(connection.run(stream, tls));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "a connection was not taken in");
-                    tokio::time::sleep(BREATHER).await;
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_RETRY).await;
                 }
             },
             Some(_) = connections.join_next() => {}
         }
     }
     drop(listener);
-    // Nobody may be listening any more.
+    // All connections may have ended.
     let _ = stopping.send(true);
     let end = Instant::now() + grace;
     let all_ended = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout_at(end.into(), all_ended).await.is_err() {
-        tracing::warn!(count = connections.len(), "connections cut off");
+        tracing::warn!(count = connections.len(), "connections closed at the end of the stop");
         connections.abort_all();
     }
 }
@@ -104,49 +104,49 @@ struct Connection {
     router: Router,
     proxies: Arc<Proxies>,
     stopped: watch::Receiver<bool>,
-    place: Place,
+    slot: ConnectionSlot,
 }
 
 impl Connection {
-    /// Serves it until it ends, takes too long, or has to make room.
+    /// Serves the connection until it ends, a timeout ends, or it is evicted.
     async fn run(self, stream: TcpStream, tls: Option<TlsAcceptor>) {
-        let (peer, watch, must_go) = (self.peer, Arc::clone(&self.place.watch), Arc::clone(&self.place.must_go));
+        let (peer, progress, evicted) = (self.peer, Arc::clone(&self.slot.progress), Arc::clone(&self.slot.evicted));
         // Answers are written whole; waiting for more of one only delays it.
         let _ = stream.set_nodelay(true);
         tokio::select! {
-            () = self.speak_over(stream, tls) => {}
-            () = watch.expired() => tracing::debug!(%peer, "connection took too long"),
-            () = must_go.notified() => tracing::debug!(%peer, "connection made room for another"),
+            () = self.accept_tls(stream, tls) => {}
+            () = progress.expired() => tracing::debug!(%peer, "connection timed out"),
+            () = evicted.notified() => tracing::debug!(%peer, "connection evicted"),
         }
     }
 
-    async fn speak_over(self, stream: TcpStream, tls: Option<TlsAcceptor>) {
-        let Some(tls) = tls else { return self.speak(stream).await };
+    async fn accept_tls(self, stream: TcpStream, tls: Option<TlsAcceptor>) {
+        let Some(tls) = tls else { return self.serve_http(stream).await };
         match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
             Ok(Ok(stream)) => {
-                self.place.watch.begin();
-                self.speak(stream).await;
+                self.slot.progress.begin();
+                self.serve_http(stream).await;
             }
-            Ok(Err(error)) => tracing::debug!(peer = %self.peer, %error, "no TLS"),
-            Err(_) => tracing::debug!(peer = %self.peer, "no TLS in time"),
+            Ok(Err(error)) => tracing::debug!(peer = %self.peer, %error, "TLS handshake failed"),
+            Err(_) => tracing::debug!(peer = %self.peer, "TLS handshake timed out"),
         }
     }
 
-    async fn speak(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
-        let Connection { peer, router, proxies, mut stopped, place } = self;
-        let watch = Arc::clone(&place.watch);
+    async fn serve_http(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
+        let Connection { peer, router, proxies, mut stopped, slot } = self;
+        let progress = Arc::clone(&slot.progress);
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-            watch.asked();
+            progress.asked();
             let address = proxies.client(peer.ip(), request.headers());
-            request.extensions_mut().insert(Peer { address, connection: Arc::clone(&watch) });
-            let (mut router, watch) = (router.clone(), Arc::clone(&watch));
+            request.extensions_mut().insert(Peer { address, connection: Arc::clone(&progress) });
+            let (mut router, progress) = (router.clone(), Arc::clone(&progress));
             async move {
                 let answer = router.call(Request::from(request.map(axum::body::Body::new))).await;
-                watch.answered();
+                progress.answered();
                 answer
             }
         });
-        let stream = TokioIo::new(Watched::new(stream, Arc::clone(&place.watch)));
+        let stream = TokioIo::new(TrackedStream::new(stream, Arc::clone(&slot.progress)));
         let mut connection =
             std::pin::pin!(http1::Builder::new().max_buf_size(MAX_HEAD).serve_connection(stream, service));
         tokio::select! {

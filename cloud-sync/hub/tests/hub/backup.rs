@@ -19,7 +19,7 @@ fn backup(made: &Made, name: &str) -> PathBuf {
     assert!(done.status.success(), "{}", stderr(&done));
     let said = stdout(&done);
     let bytes = fs::metadata(&file).unwrap().len();
-    assert!(said.contains(&format!("{bytes} bytes, with the hub's signing key")), "{said}");
+    assert!(said.contains(&format!("{bytes} bytes; it has the hub's signing key")), "{said}");
     assert_eq!(mode(&file), 0o600);
     file
 }
@@ -79,12 +79,12 @@ fn a_backup_is_made_while_the_hub_serves_and_put_back_with_its_key() {
     assert!(done.status.success(), "{}", stderr(&done));
     let said = stdout(&done);
     for expected in [
-        "is in place: 1 tenant, 1 device, key ",
+        " restored: 1 tenant, 1 device, key ",
         "new epoch ",
-        "what was there before lies in ",
+        "replaced files kept in ",
         "1 key that was revoked since stays revoked",
-        "to be added again, each with a new key: acme/pi-8",
-        "acme/pi-7: configuration 1 is not in the backup; the device gets none, unless",
+        "add again, each with a new key: acme/pi-8",
+        "acme/pi-7: configuration 1 is not in the backup; the device keeps its own, unless",
     ] {
         assert!(said.contains(expected), "{said}");
     }
@@ -170,7 +170,7 @@ fn backups_that_are_made_at_once_are_whole() {
         }
     });
     let done = made.run(&["restore", file.to_str().unwrap()]);
-    assert!(stdout(&done).contains("the backup of "), "with its key: {}{}", stdout(&done), stderr(&done));
+    assert!(stdout(&done).starts_with("backup of "), "with its key: {}{}", stdout(&done), stderr(&done));
 }
 
 #[test]
@@ -280,7 +280,7 @@ fn a_database_that_was_set_back_is_noticed_and_said() {
     let answer = note(&served, &device, 5, &first["epoch"], Some("events=4, windows=0"));
     assert_ne!(answer["epoch"], first["epoch"], "so that the device goes back");
     assert_eq!(answer["confirmed"]["events"], 1);
-    let why = "this database is older than what the device was confirmed (events 4, here 1)";
+    let why = "the hub's database was set back: more was confirmed to the device (events 4, here 1)";
     let listed = stdout(&served.made.run(&["device", "list"]));
     assert!(listed.contains(why), "{listed}");
     let row = served.made.json(&["device", "list"]);

@@ -110,21 +110,20 @@ fn what_a_device_runs_refused_or_has_yet_to_fetch_is_listed() {
     let said = |version: u64, outcome: &str, reason: Option<&str>| json!({"version": version, "hash": "0".repeat(64), "outcome": outcome, "reason": reason});
     assert!(list().contains(", no configuration, 1 of 1 keys valid"), "{}", list());
     served.made.json(&put(&farm));
-    assert!(list().contains(", configuration 1 waits for the device, "), "{}", list());
+    assert!(list().contains(", configuration 1 is pending, "), "{}", list());
     tell(1, said(1, "refused", Some("there is no bus gateway")));
-    assert!(list().contains(", no configuration of the hub runs, 1 was refused, "), "{}", list());
+    assert!(list().contains(", runs by its own files, configuration 1 was rejected, "), "{}", list());
     tell(2, said(1, "applied", None));
     assert!(list().contains(", configuration 1 runs, "), "{}", list());
     assert_eq!(list().lines().count(), 1);
 
     std::fs::write(&sensors, format!("{PH}range = [0, 14]\n")).unwrap();
     served.made.json(&put(&farm));
-    assert!(list().contains(", configuration 1 runs, 2 waits for the device, "), "{}", list());
+    assert!(list().contains(", configuration 1 runs, 2 is pending, "), "{}", list());
     tell(3, said(2, "refused", Some("it does not compile: there is no bus gateway")));
     let listed = list();
-    assert!(listed.contains(", configuration 1 runs, 2 was refused, "), "{listed}");
-    let why =
-        "  the device refused configuration 2 at 2025-11-21T00:00:03Z: it does not compile: there is no bus gateway";
+    assert!(listed.contains(", configuration 1 runs, 2 was rejected, "), "{listed}");
+    let why = "  configuration 2 was rejected by the device at 2025-11-21T00:00:03Z: it does not compile: there is no bus gateway";
     assert_eq!(listed.lines().nth(1), Some(why));
     let row = served.made.json(&["device", "list"]);
     assert_eq!((&row["config_version"], &row["running_version"]), (&json!(2), &json!(1)));
@@ -133,9 +132,9 @@ fn what_a_device_runs_refused_or_has_yet_to_fetch_is_listed() {
     // The next one is another matter, and a device that shows a version has it.
     std::fs::write(&sensors, PH.replace("0.01", "0.1")).unwrap();
     served.made.json(&put(&farm));
-    assert!(list().contains(", configuration 1 runs, 2 was refused, 3 waits for the device, "), "{}", list());
+    assert!(list().contains(", configuration 1 runs, 2 was rejected, 3 is pending, "), "{}", list());
     fetch(&served, &device, 3, None);
-    assert!(list().contains(", configuration 3 runs, 2 was refused, "), "{}", list());
+    assert!(list().contains(", configuration 3 runs, 2 was rejected, "), "{}", list());
     tell(4, said(3, "applied", None));
     assert!(list().contains(", configuration 3 runs, ") && list().lines().count() == 1, "{}", list());
 }
@@ -194,7 +193,7 @@ fn what_a_new_configuration_would_lose_is_named_and_wants_force() {
     assert!(why.contains("acme/pi-7: configuration 2 has 1 sensor in 1 zone, "), "{why}");
     assert!(why.contains(" rules (before: 2 in 2, "), "{why}");
     assert!(why.contains("; gone: zone nursery, channel phone. "), "{why}");
-    assert!(why.contains("Nothing was signed; with --force it is"), "{why}");
+    assert!(why.contains("Nothing was stored; use --force to store it"), "{why}");
     let shown = ["config", "show", "--client", "acme", "--device", "pi-7"];
     assert_eq!(made.json(&shown)["version"], 1);
 
@@ -301,10 +300,7 @@ fn a_farm_of_several_lines_is_put_again_and_again_without_force() {
     // A folder that was copied with the file of another device: that one says nothing of this one's lines.
     let other = put(&farm("6.9"), Some(&of("pi-8", "")), 5);
     assert_eq!(other.lines().count(), 1, "{other}");
-    assert!(
-        other.contains("agent.toml: warning: this is acme/pi-8, and the configuration is for acme/pi-7"),
-        "{other}"
-    );
+    assert!(other.contains("agent.toml: warning: of acme/pi-8, but the configuration is for acme/pi-7"), "{other}");
     assert_eq!(put(&farm("7.0"), None, 6), "");
 
     // The machine's own file still counts.

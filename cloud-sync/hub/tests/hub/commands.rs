@@ -116,7 +116,7 @@ fn plain_http_stays_on_the_machine() {
     let made = Made::new();
     let done = made.run(&["serve", "--listen", "0.0.0.0:0"]);
     assert_eq!(done.status.code(), Some(2));
-    assert!(stderr(&done).contains("keys must not cross a network in the clear"), "{}", stderr(&done));
+    assert!(stderr(&done).contains("keys must not cross a network unencrypted"), "{}", stderr(&done));
     assert_eq!(stdout(&done), "");
 }
 
@@ -127,7 +127,7 @@ fn a_signing_key_that_others_may_read_is_refused() {
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640)).unwrap();
     let done = made.run(&["serve", "--listen", "127.0.0.1:0"]);
     assert_eq!(done.status.code(), Some(1));
-    assert!(stderr(&done).contains("others may read it (mode 640); expected 600"), "{}", stderr(&done));
+    assert!(stderr(&done).contains("other users may read it (mode 640); expected 600"), "{}", stderr(&done));
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn a_channel_that_cannot_be_used_is_refused_and_changes_nothing() {
     assert_eq!(held["pages"], serde_json::json!({"to": null, "silent_after": "15m"}));
     let done = made.run(&["tenant", "set", "acme", "--ntfy", "https://ntfy.example/farm", "--secret", "pager"]);
     assert!(stdout(&done).ends_with("silent for 15m go to https://ntfy.example\n"), "{}", stdout(&done));
-    assert!(stderr(&done).contains("nobody can be paged yet: there is no "), "{}", stderr(&done));
+    assert!(stderr(&done).contains("pages cannot be sent yet: there is no "), "{}", stderr(&done));
     let done = made.run(&["tenant", "set", "acme", "--silent-after", "1h", "--keep-events", "2d"]);
     assert!(stdout(&done).contains("events 2d") && stdout(&done).contains("silent for 1h go to"), "{}", stdout(&done));
     let held = made.json(&["tenant", "list"]);

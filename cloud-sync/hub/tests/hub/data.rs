@@ -132,7 +132,7 @@ fn a_device_that_began_anew_shows_when_its_streams_ended() {
     let earlier = shown["earlier_streams"].as_array().unwrap();
     assert_eq!((earlier.len(), &earlier[0]["stream"]), (1, &json!(format!("{:032x}", 1))), "{shown}");
     assert!(earlier[0]["began"].is_string() && earlier[0]["last_heard"].is_string(), "{shown}");
-    assert!(served.made.log().contains("the one before was last heard at 20"), "{}", served.made.log());
+    assert!(served.made.log().contains("its previous stream was last heard at 20"), "{}", served.made.log());
 }
 
 #[test]

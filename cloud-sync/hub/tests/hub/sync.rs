@@ -136,7 +136,7 @@ fn a_row_that_cannot_be_read_is_quarantined_and_the_rest_is_taken() {
     assert!(listed["quarantine"].to_string().contains("mood"), "{listed}");
     let said = stdout(&served.made.run(&["device", "list"]));
     assert!(said.contains("4 rows quarantined, the newest at 20"), "{said}");
-    assert!(said.contains("2 keys ignored that this hub does not know: the agent is newer"), "{said}");
+    assert!(said.contains("2 keys ignored that this hub does not know: update the hub"), "{said}");
 }
 
 #[test]

@@ -128,10 +128,10 @@ fn a_certificate_is_read_again_when_its_files_change() {
     assert!(!is_served(&first));
     // Half a file, and then a certificate whose key is still to come: the one before stays, and it is said.
     served.made.folder.write("tls.pem", "-----BEGIN CERTIFICATE-----\nMIIB");
-    wait("half a file is said", &|| served.made.log().contains("certificate not replaced: "));
+    wait("half a file is said", &|| served.made.log().contains("certificate rejected: "));
     assert!(is_served(&second));
     let (third, key) = renew(&served.made, false);
-    wait("a pair that does not fit is said", &|| served.made.log().contains("do not fit: "));
+    wait("a pair that does not fit is said", &|| served.made.log().contains("do not match: "));
     assert!(is_served(&second) && !is_served(&third));
     std::fs::remove_file(served.made.folder.path().join("tls.key")).unwrap();
     wait("a file that is gone is said", &|| served.made.log().contains("tls.key: No such file"));
@@ -153,9 +153,9 @@ fn files_that_are_no_certificate_are_named() {
         stderr(&done)
     };
     assert!(serve("missing.pem", &key).contains("missing.pem"));
-    assert!(serve(&empty, &key).contains("empty.pem: no certificate in it; expected PEM"));
+    assert!(serve(&empty, &key).contains("empty.pem: no certificate found; expected PEM"));
     assert!(serve(&cert, &empty).contains("empty.pem"));
-    assert!(serve(&cert, &other).contains("do not fit"));
+    assert!(serve(&cert, &other).contains("do not match"));
     let alone = made.run(&["serve", "--listen", "127.0.0.1:0", "--tls-cert", &cert]);
     assert_eq!(alone.status.code(), Some(2), "{}", stderr(&alone));
 }

@@ -1,26 +1,26 @@
-//! The state of each alert that a device numbered, and what the hub itself has to say of a device.
+//! Alerts of devices, and alerts of the hub about devices.
 
 use rusqlite::{Connection, OptionalExtension, Row};
 use tilth_core::time::{Span, WallTime};
 use tilth_protocol::Event;
 
-use super::merge::{self, Search, Whose};
+use super::merge::{self, Scope, Search};
 use super::rows::{BootId, DeviceId, StreamId};
 use super::{Database, DbError, events, streams};
 use crate::db::context::TenantContext;
 use crate::db::records::{HubAlert, StoredAlert};
 use crate::domain::ingest::validate::Transition;
 
-/// Which alerts are wanted.
+/// Query for alerts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AlertQuery {
-    /// Name of a device; all of the tenant where none is named.
+    /// Name of a device; none for all of the tenant.
     pub(crate) device: Option<String>,
-    /// Only those that are open.
+    /// Only open alerts.
     pub(crate) is_open: bool,
-    /// Only those with a higher id; from 0 on, the hub's own come first.
+    /// Only alerts with a higher id; 0 also returns the hub's own.
     pub(crate) after: i64,
-    /// At most so many, of devices and of the hub each.
+    /// Maximum number of alerts of devices, and of the hub.
     pub(crate) limit: usize,
 }
 
@@ -35,22 +35,22 @@ impl Database {
         let AlertQuery { device, is_open, after, limit } = query;
         let context = tenant.clone();
         let job = move |connection: &Connection| {
-            let whose = Whose::named(connection, &context, device.as_deref())?;
-            let of_devices = all(connection, whose, is_open, (after, limit), now)?;
-            let own = if after == 0 { said(connection, whose, is_open, limit, now)? } else { Vec::new() };
+            let scope = Scope::named(connection, &context, device.as_deref())?;
+            let of_devices = of_devices(connection, scope, is_open, (after, limit), now)?;
+            let own = if after == 0 { of_hub(connection, scope, is_open, limit, now)? } else { Vec::new() };
             Ok((of_devices, own))
         };
         self.read(tenant, job).await
     }
 }
 
-/// An alert of the hub is over when what it is about has not happened for this long.
+/// An alert of the hub is resolved when it was not raised for this long.
 const OVER_AFTER: Span = Span::from_mins(60);
 
-/// A new stream states the alerts that are open in its first events. One that it has not stated after this long is over.
+/// A new stream states its open alerts in its first events. An alert that it has not stated after this long is forgotten.
 const FORGOTTEN_AFTER: Span = Span::from_mins(24 * 60);
 
-/// Keeps a transition unless a newer one of the same alert is known.
+/// Stores a transition unless a newer one of the alert is known.
 pub(super) fn put(
     connection: &Connection,
     (device, stream, boot): (DeviceId, StreamId, BootId),
@@ -73,7 +73,7 @@ pub(super) fn put(
     Ok(())
 }
 
-/// An alert, and what tells whether it is open.
+/// Columns of an alert, and those that tell whether it is open.
 const SELECT: &str =
     "SELECT alerts.id, devices.name AS device, alerts.number, state, boots.number AS boot, offset, uptime,
         body, state <> 'resolved' AS is_unresolved, alerts.stream IS device_state.stream AS is_of_current_stream, replaced,
@@ -84,12 +84,11 @@ const SELECT: &str =
     FROM alerts JOIN devices ON devices.id = alerts.device JOIN device_state ON device_state.device = alerts.device
     JOIN streams ON streams.id = alerts.stream JOIN boots ON boots.id = alerts.boot WHERE alerts.id = ?1";
 
-/// The alerts of a tenant, oldest first. One that is not resolved is open as long as its stream is the current one; and
-/// after that until a newer stream states an alert for the same zone, rule and sensor, or has had a day to do so. So open ones are
-/// looked for in few streams, however many there ever were.
-pub(super) fn all(
+/// A page of alerts, oldest first. An unresolved alert is open while its stream is the current one, and then until a newer stream
+/// states an alert for the same zone, rule and sensor, or has had a day to do so. So open alerts are searched in few streams.
+pub(super) fn of_devices(
     connection: &Connection,
-    whose: Whose,
+    scope: Scope,
     is_open: bool,
     page: (i64, usize),
     now: WallTime,
@@ -98,15 +97,15 @@ pub(super) fn all(
     let read = |row: &Row<'_>| Ok(Some(read(row, forgotten)?).filter(|alert| alert.is_open || !is_open));
     if is_open {
         let ids = "SELECT id FROM alerts WHERE stream = ?1 AND state <> 'resolved' AND id > ?2 ORDER BY id";
-        let streams = streams::with_open_alerts(connection, whose, forgotten)?;
+        let streams = streams::with_open_alerts(connection, scope, forgotten)?;
         merge::rows(connection, &streams, Search { ids, kind: None, row: SELECT }, page, read)
     } else {
         let ids = "SELECT id FROM alerts WHERE device = ?1 AND id > ?2 ORDER BY id";
-        merge::rows(connection, &whose.devices(connection)?, Search { ids, kind: None, row: SELECT }, page, read)
+        merge::rows(connection, &scope.devices(connection)?, Search { ids, kind: None, row: SELECT }, page, read)
     }
 }
 
-/// An alert; it is forgotten where its stream was replaced by `forgotten`.
+/// Reads an alert, which is forgotten if its stream was replaced before `forgotten`.
 fn read(row: &Row<'_>, forgotten: i64) -> rusqlite::Result<StoredAlert> {
     let replaced: Option<i64> = row.get("replaced")?;
     let is_waited_for = replaced.is_some_and(|replaced| forgotten < replaced) && !row.get("is_stated_anew")?;
@@ -123,8 +122,8 @@ fn read(row: &Row<'_>, forgotten: i64) -> rusqlite::Result<StoredAlert> {
     })
 }
 
-/// Says something of a device, or says it again. Returns whether it is new: not said within the hour.
-pub(super) fn say(
+/// Raises an alert of the hub about a device. Returns whether it is new: not raised within the hour.
+pub(super) fn raise(
     connection: &Connection,
     device: DeviceId,
     rule: &str,
@@ -148,10 +147,10 @@ pub(super) fn say(
     Ok(open.is_none())
 }
 
-/// What the hub has to say of a tenant's devices, newest first.
-pub(super) fn said(
+/// Alerts of the hub about a tenant's devices, newest first.
+pub(super) fn of_hub(
     connection: &Connection,
-    Whose { tenant, device }: Whose,
+    Scope { tenant, device }: Scope,
     is_open: bool,
     limit: usize,
     now: WallTime,

@@ -1,4 +1,4 @@
-//! Who did what, when and from where.
+//! Audit trail: who did what, when and from where.
 
 use rusqlite::Connection;
 use tilth_core::time::WallTime;
@@ -7,7 +7,7 @@ use super::DbError;
 use super::rows::TenantId;
 use crate::db::context::{Actor, TenantContext};
 
-/// Records what was done for a tenant, by whoever its context was opened for.
+/// Records an action for a tenant, by the actor of its context.
 pub(super) fn record(
     connection: &Connection,
     tenant: &TenantContext,
@@ -17,7 +17,7 @@ pub(super) fn record(
     insert(connection, tenant.actor(), Some(tenant.id()), what, now)
 }
 
-/// Records what was done to the hub itself.
+/// Records an action on the hub itself.
 pub(super) fn record_hub(connection: &Connection, actor: &Actor, what: &str, now: WallTime) -> Result<(), DbError> {
     insert(connection, actor, None, what, now)
 }

@@ -1,7 +1,7 @@
-//! A copy of the store in one file, made while the hub runs, and the way back.
+//! Backup and restore.
 //!
-//! A backup is a SQLite file with all tables of the store as they were at one moment, and one more that holds the hub's
-//! signing key: without that no device could be given a configuration again.
+//! A backup is a SQLite file with all tables as they were at one moment, and one more with the hub's signing key: without the key no
+//! device would accept a configuration again.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -14,28 +14,28 @@ use tilth_protocol::Epoch;
 use super::{DbError, audit, connect, migrate, set_epoch};
 use crate::db::context::Actor;
 
-/// What a backup says of itself.
+/// Origin of a backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Made {
-    /// When.
+pub(crate) struct BackupInfo {
+    /// Time of the backup.
     pub(crate) at: WallTime,
-    /// What the file with the signing key held.
+    /// Text of the signing key's file.
     pub(crate) signing_key: String,
 }
 
-/// What came of a backup.
+/// Result of a restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Restored {
-    /// None of a plain copy of the database.
-    pub(crate) made: Option<Made>,
+    /// None for a plain copy of the database.
+    pub(crate) made: Option<BackupInfo>,
     pub(crate) tenants: u64,
     pub(crate) devices: u64,
 }
 
-/// What the database that was in use before knew, and the backup does not.
+/// What the replaced database had and the backup lacks.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Carried {
-    /// Keys that were revoked since; they stay revoked.
+pub(crate) struct CarriedOver {
+    /// Number of keys that were revoked since; they stay revoked.
     pub(crate) revoked: u64,
     /// Devices that were added since, as `TENANT/DEVICE`; they must be added again.
     pub(crate) devices: Vec<String>,
@@ -43,28 +43,28 @@ pub(crate) struct Carried {
     pub(crate) configurations: Vec<LostConfiguration>,
 }
 
-/// The newest configuration of a device, which the backup does not have.
+/// The newest configuration of a device, which the backup lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LostConfiguration {
     /// `TENANT/DEVICE`.
     pub(crate) device: String,
     pub(crate) version: u64,
-    /// The newest that the backup has, if it has one.
+    /// Newest version in the backup.
     pub(crate) instead: Option<u64>,
 }
 
-/// How each database of SQLite begins (<https://www.sqlite.org/fileformat2.html>, section 1.3).
+/// First bytes of a SQLite database (<https://www.sqlite.org/fileformat2.html>, section 1.3).
 const HEADER: &[u8; 16] = b"SQLite format 3\0";
 
-/// Whether a file is a database, or has nothing in it.
+/// True for a database or an empty file.
 pub(crate) fn is_database(file: &Path) -> io::Result<bool> {
     let mut begin = Vec::new();
     File::open(file)?.take(HEADER.len() as u64).read_to_end(&mut begin)?;
     Ok(begin.is_empty() || begin == HEADER)
 }
 
-/// Writes the store as it is at this moment, and the key, into a file that is there and empty.
-pub(super) fn write(store: &Connection, file: &Path, made: &Made) -> Result<(), DbError> {
+/// Writes the database and the key to an empty file.
+pub(super) fn write(store: &Connection, file: &Path, made: &BackupInfo) -> Result<(), DbError> {
     let path = file.to_str().ok_or_else(|| DbError::Damaged(format!("{}: expected UTF-8", file.display())))?;
     store.execute("VACUUM INTO ?1", [path])?;
     let backup = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -76,8 +76,8 @@ pub(super) fn write(store: &Connection, file: &Path, made: &Made) -> Result<(), 
     Ok(())
 }
 
-/// Makes a store of a copy of a backup: whole, of a schema that is known, and in a new epoch.
-pub(crate) fn take_up(file: &Path, epoch: Epoch, who: &str, now: WallTime) -> Result<Restored, DbError> {
+/// Prepares a copy of a backup for use: checks and migrates it, and begins a new epoch.
+pub(crate) fn prepare(file: &Path, epoch: Epoch, who: &str, now: WallTime) -> Result<Restored, DbError> {
     let no_backup =
         |why: &str| DbError::Unusable(format!("no backup of a hub, or a damaged one ({why}); nothing was changed"));
     let damaged = |error: rusqlite::Error| no_backup(&error.to_string());
@@ -96,10 +96,10 @@ pub(crate) fn take_up(file: &Path, epoch: Epoch, who: &str, now: WallTime) -> Re
     }
     let made = if has("backup")? {
         let made = store.query_row("SELECT made, signing_key FROM backup", [], |row| {
-            Ok(Made { at: WallTime(row.get(0)?), signing_key: row.get(1)? })
+            Ok(BackupInfo { at: WallTime(row.get(0)?), signing_key: row.get(1)? })
         });
         let made = made.optional()?;
-        // The key has a file of its own from now on.
+        // From now on the key has its own file.
         store.pragma_update(None, "secure_delete", true)?;
         store.execute_batch("DROP TABLE backup")?;
         made
@@ -109,15 +109,15 @@ pub(crate) fn take_up(file: &Path, epoch: Epoch, who: &str, now: WallTime) -> Re
     migrate(&mut store, file)?;
     set_epoch(&store, epoch)?;
     let actor = Actor { who: who.to_owned(), origin: "local".to_owned() };
-    audit::record_hub(&store, &actor, "a backup was put back: new epoch", now)?;
+    audit::record_hub(&store, &actor, "database restored: new epoch", now)?;
     let count = |sql: &str| store.query_row(sql, [], |row| row.get(0));
     let (tenants, devices) = (count("SELECT count(*) FROM tenants")?, count("SELECT count(*) FROM devices")?);
-    settle(store, file)?;
+    close_as_one_file(store, file)?;
     Ok(Restored { made, tenants, devices })
 }
 
-/// Takes over from the database before what must not be forgotten.
-pub(crate) fn carry(before: &Path, store: &Path) -> Result<Carried, DbError> {
+/// Carries revoked keys over from the replaced database, and lists what the backup lacks.
+pub(crate) fn carry_over(before: &Path, store: &Path) -> Result<CarriedOver, DbError> {
     let path = before.to_str().ok_or_else(|| DbError::Damaged("expected UTF-8".to_owned()))?;
     let connection = connect(store, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.execute("ATTACH ?1 AS before", [path])?;
@@ -135,11 +135,11 @@ pub(crate) fn carry(before: &Path, store: &Path) -> Result<Carried, DbError> {
     drop(select);
     let configurations = lost_configurations(&connection)?;
     connection.execute_batch("DETACH before")?;
-    settle(connection, store)?;
-    Ok(Carried { revoked: revoked as u64, devices, configurations })
+    close_as_one_file(connection, store)?;
+    Ok(CarriedOver { revoked: revoked as u64, devices, configurations })
 }
 
-/// Of the devices that are in both databases.
+/// Configurations that the backup lacks, of devices in both databases.
 fn lost_configurations(connection: &Connection) -> Result<Vec<LostConfiguration>, DbError> {
     let mut select = connection.prepare(
         "SELECT tenants.name || '/' || devices.name AS device,
@@ -156,8 +156,8 @@ fn lost_configurations(connection: &Connection) -> Result<Vec<LostConfiguration>
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Leaves one file with everything in it.
-fn settle(store: Connection, file: &Path) -> Result<(), DbError> {
+/// Closes a database so that one file has all of it.
+fn close_as_one_file(store: Connection, file: &Path) -> Result<(), DbError> {
     store.pragma_update(None, "journal_mode", "delete")?;
     store.close().map_err(|(_, error)| error)?;
     let damaged = |error: std::io::Error| DbError::Damaged(error.to_string());

@@ -9,23 +9,21 @@ use tilth_core::time::WallTime;
 use super::rows::DeviceId;
 use super::{Database, DbError, audit, devices};
 use crate::db::context::DeviceContext;
-use crate::domain::configs::{self, ConfigError, Reply, Shown, SignedBundle};
+use crate::domain::configs::{self, ConfigError, HeldConfig, Reply, SignedBundle};
 
-/// So many of a device are kept, the newest: each time that it shows a higher version makes one.
+/// Maximum number of stored bundles per device.
 const MOST: u32 = 32;
 
-/// The answer to a device that asks; none where nobody has configured it.
+/// Answer to a device; none without a configuration.
 type Answer = Option<(Reply, SignedBundle)>;
 
 impl Database {
-    /// The configuration that a device gets, after noting the version that it shows. Signs anew where the device has shown a
-    /// version that this hub did not issue. None where nobody has configured the device.
-    ///
-    /// Writes only where something changes: most of the time a device shows what it has shown before.
+    /// The configuration of a device, after noting the version that it states. Signed again if the device stated a version that this
+    /// hub did not issue. None without a configuration. Writes only if something changes.
     pub(crate) async fn bundle_for(
         &self,
         device: &DeviceContext,
-        shown: Shown,
+        shown: HeldConfig,
         key: Arc<SigningKey>,
         now: WallTime,
     ) -> Result<Answer, DbError> {
@@ -38,8 +36,8 @@ impl Database {
     }
 }
 
-/// The answer where nothing is to be written for it.
-fn look(connection: &Connection, id: DeviceId, shown: &Shown) -> Result<Option<Answer>, DbError> {
+/// The answer, if nothing has to be written for it.
+fn look(connection: &Connection, id: DeviceId, shown: &HeldConfig) -> Result<Option<Answer>, DbError> {
     let device = devices::get(connection, id)?;
     if shown.version > device.shown_version {
         return Ok(None);
@@ -51,11 +49,11 @@ fn look(connection: &Connection, id: DeviceId, shown: &Shown) -> Result<Option<A
     })
 }
 
-/// Notes what the device has shown, and signs anew where that is called for.
+/// Notes the stated version, and signs again if required.
 fn answer(
     connection: &Connection,
     context: &DeviceContext,
-    shown: &Shown,
+    shown: &HeldConfig,
     key: &SigningKey,
     now: WallTime,
 ) -> Result<Answer, DbError> {
@@ -72,12 +70,12 @@ fn answer(
     let version = configs::next_version(newest.version, devices::get(connection, id)?.shown_version)?;
     let renewed = configs::sign(key, (client, name), version, &content, now)?;
     add(connection, id, &renewed)?;
-    let what = format!("configuration {version} of device {name}: it had shown {}", shown.version);
+    let what = format!("configuration {version} of device {name}: the device stated {}", shown.version);
     audit::record(connection, context.tenant(), &what, now)?;
     Ok(Some((Reply::Renew, renewed)))
 }
 
-/// Keeps a bundle, and as many of the device's older ones as there is room for.
+/// Stores a bundle, and deletes the oldest over [`MOST`].
 pub(super) fn add(connection: &Connection, device: DeviceId, bundle: &SignedBundle) -> Result<(), DbError> {
     let SignedBundle { version, issued, hash, bytes } = bundle;
     connection.execute(
@@ -103,7 +101,7 @@ pub(super) fn newest(connection: &Connection, device: DeviceId) -> Result<Option
     Ok(bundle.optional()?)
 }
 
-/// The version of a device's newest bundle.
+/// Version of the newest bundle of a device.
 pub(super) fn version(connection: &Connection, device: DeviceId) -> Result<Option<u64>, DbError> {
     let mut select = connection.prepare_cached("SELECT max(version) FROM bundles WHERE device = ?1")?;
     Ok(select.query_row([device], |row| row.get(0))?)

@@ -6,7 +6,7 @@ use tilth_core::time::{Span, WallTime};
 use tilth_protocol::Epoch;
 
 use super::DbError;
-use super::rows::{DeviceId, StreamId, TenantId, Word};
+use super::rows::{DeviceId, Parsed, StreamId, TenantId};
 use crate::db::context::TenantContext;
 use crate::db::records::Device;
 use crate::domain::ingest::stream::NOTED_EVERY;
@@ -20,7 +20,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Device> {
     Ok(Device {
         id: row.get("id")?,
         tenant: row.get("tenant")?,
-        name: row.get::<_, Word<Id>>("name")?.0,
+        name: row.get::<_, Parsed<Id>>("name")?.0,
         created: WallTime(row.get("created")?),
         last_heard: row.get::<_, Option<i64>>("last_heard")?.map(WallTime),
         stream: row.get("stream")?,
@@ -32,7 +32,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Device> {
     })
 }
 
-/// Adds a tenant; nothing where there is one of that name.
+/// Adds a tenant; none where there is one of that name.
 pub(super) fn add_tenant(connection: &Connection, name: &Id, now: WallTime) -> Result<Option<TenantId>, DbError> {
     let added = connection.execute(
         "INSERT INTO tenants (name, created) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
@@ -41,7 +41,7 @@ pub(super) fn add_tenant(connection: &Connection, name: &Id, now: WallTime) -> R
     Ok((added == 1).then(|| TenantId::last(connection)))
 }
 
-/// The row of a tenant.
+/// Id of a tenant.
 pub(super) fn tenant(connection: &Connection, name: &str) -> Result<Option<TenantId>, DbError> {
     Ok(connection.query_row("SELECT id FROM tenants WHERE name = ?1", [name], |row| row.get(0)).optional()?)
 }
@@ -49,7 +49,7 @@ pub(super) fn tenant(connection: &Connection, name: &str) -> Result<Option<Tenan
 /// All tenants, by name.
 pub(super) fn tenants(connection: &Connection) -> Result<Vec<(TenantId, Id)>, DbError> {
     let mut select = connection.prepare_cached("SELECT id, name FROM tenants ORDER BY name")?;
-    let tenants = select.query_map([], |row| Ok((row.get(0)?, row.get::<_, Word<Id>>(1)?.0)))?;
+    let tenants = select.query_map([], |row| Ok((row.get(0)?, row.get::<_, Parsed<Id>>(1)?.0)))?;
     Ok(tenants.collect::<Result<_, _>>()?)
 }
 
@@ -61,14 +61,14 @@ pub(super) fn of_list(connection: &Connection, tenant: TenantId) -> Result<(Wall
     Ok(select.query_row([tenant], |row| Ok((WallTime(row.get(0)?), row.get(1)?)))?)
 }
 
-/// How long a tenant's rows are kept.
+/// Retention of a tenant.
 pub(super) fn retention(connection: &Connection, tenant: TenantId) -> Result<Retention, DbError> {
     let mut select =
         connection.prepare_cached("SELECT keep_windows, keep_events, keep_batches FROM tenants WHERE id = ?1")?;
     Ok(select.query_row([tenant], read_retention)?)
 }
 
-/// The tenant after another by its row, with how long its rows are kept.
+/// The tenant with the next higher id, and its retention.
 pub(super) fn retention_after(
     connection: &Connection,
     tenant: TenantId,
@@ -88,7 +88,7 @@ fn read_retention(row: &Row<'_>) -> rusqlite::Result<Retention> {
     })
 }
 
-/// Changes how long a tenant's rows are kept.
+/// Sets the retention of a tenant.
 pub(super) fn set_retention(connection: &Connection, tenant: TenantId, retention: &Retention) -> Result<(), DbError> {
     let span = |keep: Keep| match keep {
         Keep::Forever => None,
@@ -102,7 +102,7 @@ pub(super) fn set_retention(connection: &Connection, tenant: TenantId, retention
     Ok(())
 }
 
-/// Adds a device; nothing where the tenant has one of that name.
+/// Adds a device; none where the tenant has one of that name.
 pub(super) fn add(
     connection: &Connection,
     tenant: TenantId,
@@ -121,7 +121,7 @@ pub(super) fn add(
     Ok(Some(id))
 }
 
-/// A device by its row.
+/// A device by its id.
 pub(super) fn get(connection: &Connection, id: DeviceId) -> Result<Device, DbError> {
     let mut select = connection.prepare_cached(&format!("{SELECT} WHERE id = ?1"))?;
     Ok(select.query_row([id], read)?)
@@ -141,8 +141,7 @@ pub(super) fn of_tenant(connection: &Connection, tenant: TenantId) -> Result<Vec
     Ok(devices.collect::<Result<_, _>>()?)
 }
 
-/// Notes that a device spoke, and which stream speaks for it from now on where that is said; at most once a minute unless the stream
-/// is another one.
+/// Notes a contact of a device, and its current stream where one is named; at most once a minute unless the stream changes.
 pub(super) fn heard(
     connection: &Connection,
     id: DeviceId,
@@ -157,7 +156,7 @@ pub(super) fn heard(
     Ok(())
 }
 
-/// Counts rows and others that were taken from a device; negative ones were deleted.
+/// Adds to the counters of a device; negative for deleted rows.
 pub(super) fn count(connection: &Connection, id: DeviceId, rows: i64, others: i64) -> Result<(), DbError> {
     if (rows, others) == (0, 0) {
         return Ok(());
@@ -168,8 +167,8 @@ pub(super) fn count(connection: &Connection, id: DeviceId, rows: i64, others: i6
     Ok(())
 }
 
-/// Counts rows that were refused for the first time, and keys that were not known.
-pub(super) fn count_refused(
+/// Counts rows that were rejected for the first time, and unknown keys.
+pub(super) fn count_rejected(
     connection: &Connection,
     id: DeviceId,
     quarantined: usize,
@@ -185,7 +184,7 @@ pub(super) fn count_refused(
     Ok(())
 }
 
-/// The epoch of a device that knew more than this database, where it did.
+/// Epoch of a device alone, after it showed that this database was set back.
 pub(super) fn epoch(connection: &Connection, id: DeviceId) -> Result<Option<Epoch>, DbError> {
     let mut select = connection.prepare_cached("SELECT epoch FROM devices WHERE id = ?1")?;
     let text: Option<String> = select.query_row([id], |row| row.get(0))?;
@@ -193,8 +192,7 @@ pub(super) fn epoch(connection: &Connection, id: DeviceId) -> Result<Option<Epoc
     text.map(|text| text.parse().map_err(|_| damaged(&text))).transpose()
 }
 
-/// Whether a backup was put back, and the device has not been heard since in the epoch that began with it. `is_in_epoch` says that it
-/// is heard in it now.
+/// Whether a backup was restored and the device has not yet sent a batch in the epoch since. `is_in_epoch` is true for a batch in it.
 pub(super) fn is_restored(connection: &Connection, id: DeviceId, is_in_epoch: bool) -> Result<bool, DbError> {
     let mut select = connection.prepare_cached("SELECT restored FROM devices WHERE id = ?1")?;
     let is_restored: bool = select.query_row([id], |row| row.get(0))?;
@@ -204,13 +202,13 @@ pub(super) fn is_restored(connection: &Connection, id: DeviceId, is_in_epoch: bo
     Ok(is_restored && !is_in_epoch)
 }
 
-/// Begins another epoch for one device.
+/// Begins a new epoch for one device.
 pub(super) fn set_epoch(connection: &Connection, id: DeviceId, epoch: Epoch) -> Result<(), DbError> {
     connection.execute("UPDATE devices SET epoch = ?2 WHERE id = ?1", (id, epoch.to_string()))?;
     Ok(())
 }
 
-/// Notes the version of a configuration that a device says it has.
+/// Notes the version of a configuration that a device states.
 pub(super) fn shown(connection: &Connection, id: DeviceId, version: u64) -> Result<(), DbError> {
     connection.execute(
         "UPDATE device_state SET shown_version = ?2 WHERE device = ?1 AND shown_version < ?2",

@@ -1,32 +1,32 @@
-//! What happened, as the devices told it.
+//! Events and diagnostics of devices.
 
 use rusqlite::{Connection, OptionalExtension};
 use tilth_core::time::WallTime;
 use tilth_protocol::{Event, Lane};
 
-use super::merge::{self, Search, Whose};
+use super::merge::{self, Scope, Search};
 use super::rows::{BootId, DeviceId, StreamId};
 use super::{Database, DbError};
 use crate::db::context::TenantContext;
 use crate::db::records::StoredEvent;
 
-/// Which events a reader wants.
+/// Query for events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EventQuery {
-    /// Name of a device; all of the tenant where none is named.
+    /// Name of a device; none for all of the tenant.
     pub(crate) device: Option<String>,
     pub(crate) kind: Option<String>,
-    /// Only those with a higher id.
+    /// Only events with a higher id.
     pub(crate) after: i64,
     pub(crate) limit: usize,
 }
 
 impl Database {
-    /// Events of a tenant's devices, in the order in which the hub took them in.
+    /// Events of a tenant's devices, in the order of storing.
     pub(crate) async fn events(&self, tenant: &TenantContext, query: EventQuery) -> Result<Vec<StoredEvent>, DbError> {
         let context = tenant.clone();
         let job = move |connection: &Connection| {
-            page(connection, Whose::named(connection, &context, query.device.as_deref())?, &query)
+            page(connection, Scope::named(connection, &context, query.device.as_deref())?, &query)
         };
         self.read(tenant, job).await
     }
@@ -49,7 +49,7 @@ pub(super) fn put(
     Ok(())
 }
 
-/// A body as it is kept.
+/// A body as it is stored.
 pub(super) fn text(body: &serde_json::Map<String, serde_json::Value>) -> String {
     serde_json::to_string(body).expect("its keys are text")
 }
@@ -73,18 +73,18 @@ pub(super) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredEvent> {
     })
 }
 
-/// Events in the order in which the hub took them in.
-pub(super) fn page(connection: &Connection, whose: Whose, query: &EventQuery) -> Result<Vec<StoredEvent>, DbError> {
+/// A page of events in the order of storing.
+pub(super) fn page(connection: &Connection, scope: Scope, query: &EventQuery) -> Result<Vec<StoredEvent>, DbError> {
     let (kind, after, limit) = (query.kind.as_deref(), query.after, query.limit);
     let ids = match kind {
         None => "SELECT id FROM events WHERE device = ?1 AND id > ?2 ORDER BY id",
         Some(_) => "SELECT id FROM events WHERE device = ?1 AND kind = ?3 AND id > ?2 ORDER BY id",
     };
     let search = Search { ids, kind, row: &format!("{SELECT} WHERE events.id = ?1") };
-    merge::rows(connection, &whose.devices(connection)?, search, (after, limit), |row| read(row).map(Some))
+    merge::rows(connection, &scope.devices(connection)?, search, (after, limit), |row| read(row).map(Some))
 }
 
-/// The newest event by which a device said what it did with a bundle, by its own count: they may come in any order.
+/// The newest event of a device about a bundle, by the device's order: events may arrive in any order.
 pub(super) fn newest_of_bundle(connection: &Connection, device: DeviceId) -> Result<Option<StoredEvent>, DbError> {
     let mut select = connection.prepare_cached(&format!(
         "{SELECT} WHERE events.device = ?1 AND kind = 'bundle' ORDER BY events.stream DESC, seq DESC LIMIT 1"
@@ -92,7 +92,7 @@ pub(super) fn newest_of_bundle(connection: &Connection, device: DeviceId) -> Res
     Ok(select.query_row([device], read).optional()?)
 }
 
-/// The newest event by which a device said that it took a configuration.
+/// The newest event by which a device reported that a configuration is in force.
 pub(super) fn newest_taken(connection: &Connection, device: DeviceId) -> Result<Option<StoredEvent>, DbError> {
     let mut select = connection.prepare_cached(&format!(
         "{SELECT} WHERE events.device = ?1 AND kind = 'bundle' AND body ->> 'outcome' <> 'refused'

@@ -1,4 +1,4 @@
-//! How the devices of a tenant are: a fixed number of statements, however many devices there are.
+//! Health of a tenant's devices, in a fixed number of statements.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -10,9 +10,9 @@ use tilth_protocol::Lane;
 use super::rows::{DeviceId, StreamId, TenantId};
 use super::{Database, DbError, devices, events, quarantine};
 use crate::db::context::TenantContext;
-use crate::db::records::{Device, DeviceHealth, EarlierStream, Tally, TenantHealth};
+use crate::db::records::{Device, DeviceHealth, EarlierStream, LaneState, TenantHealth};
 
-/// Earlier streams of a device that are shown: a device begins one when its database is lost, restored or moved.
+/// Maximum number of earlier streams that are listed. A device begins a stream when its database is lost, restored or moved.
 const EARLIER_STREAMS: usize = 20;
 
 impl Database {
@@ -26,12 +26,12 @@ impl Database {
     }
 }
 
-/// How each device of a tenant is.
+/// Health of each device of a tenant.
 pub(super) fn of_tenant(connection: &Connection, tenant: TenantId) -> Result<Vec<DeviceHealth>, DbError> {
     let mut lanes = by_device(connection, LANES, [tenant], |row| {
         let lane: String = row.get("lane")?;
         let tally =
-            Tally { confirmed: row.get("confirmed")?, lost: row.get("lost")?, forgotten: row.get("forgotten")? };
+            LaneState { confirmed: row.get("confirmed")?, lost: row.get("lost")?, forgotten: row.get("forgotten")? };
         Ok(Lane::ALL.into_iter().find(|known| known.name() == lane).map(|lane| (lane, tally)))
     })?;
     let mut earlier = by_device(connection, EARLIER, (tenant, EARLIER_STREAMS), |row| {
@@ -41,24 +41,24 @@ pub(super) fn of_tenant(connection: &Connection, tenant: TenantId) -> Result<Vec
     let mut current = by_device(connection, CURRENT, [tenant], |row| {
         Ok(Some((row.get::<_, Option<String>>("stream")?, row.get::<_, Option<u64>>("bundle")?)))
     })?;
-    let said = format!("{} WHERE events.id IN ({SAID})", events::SELECT);
-    let mut said = by_device(connection, &said, [tenant], |row| events::read(row).map(Some))?;
-    let mut refused = by_device(connection, QUARANTINE, (tenant, quarantine::SHOWN), |row| {
+    let reports = format!("{} WHERE events.id IN ({REPORTS})", events::SELECT);
+    let mut reports = by_device(connection, &reports, [tenant], |row| events::read(row).map(Some))?;
+    let mut rejected = by_device(connection, QUARANTINE, (tenant, quarantine::SHOWN), |row| {
         Ok(Some((row.get::<_, i64>("id")?, quarantine::read(row)?)))
     })?;
     let of_device = |device: Device| {
         let (stream, bundle) = current.remove(&device.id).and_then(|mut rows| rows.pop()).unwrap_or_default();
         let mut earlier = earlier.remove(&device.id).unwrap_or_default();
         earlier.sort_by_key(|(id, _)| Reverse(*id));
-        let mut refused = refused.remove(&device.id).unwrap_or_default();
-        refused.sort_by_key(|(id, _)| Reverse(*id));
+        let mut rejected = rejected.remove(&device.id).unwrap_or_default();
+        rejected.sort_by_key(|(id, _)| Reverse(*id));
         DeviceHealth {
             stream,
             earlier: earlier.into_iter().map(|(_, stream)| stream).collect(),
             lanes: lanes.remove(&device.id).unwrap_or_default().into_iter().collect(),
             bundle,
-            quarantine: refused.into_iter().map(|(_, row)| row).collect(),
-            said: said.remove(&device.id).and_then(|mut rows| rows.pop()),
+            quarantine: rejected.into_iter().map(|(_, row)| row).collect(),
+            report: reports.remove(&device.id).and_then(|mut rows| rows.pop()),
             device,
         }
     };
@@ -70,14 +70,14 @@ const LANES: &str = "SELECT devices.id AS device_id, lane, confirmed, lost, forg
     FROM devices CROSS JOIN device_state ON device_state.device = devices.id
     CROSS JOIN lanes ON lanes.stream = device_state.stream WHERE tenant = ?1";
 
-/// The streams beside the current one, the newest ?2 of each device.
+/// Streams before the current one, the newest ?2 of each device.
 const EARLIER: &str = "SELECT devices.id AS device_id, streams.id, streams.name, streams.created, streams.last_heard
     FROM devices CROSS JOIN device_state ON device_state.device = devices.id CROSS JOIN streams ON streams.id IN (
         SELECT id FROM streams AS other WHERE other.device = devices.id AND other.id IS NOT device_state.stream
         ORDER BY id DESC LIMIT ?2
     ) WHERE tenant = ?1";
 
-/// Rows that were refused, the newest ?2 of each device.
+/// Rejected rows, the newest ?2 of each device.
 const QUARANTINE: &str = "SELECT devices.id AS device_id, quarantine.id, lane, seq, reason, text, received
     FROM devices CROSS JOIN quarantine ON quarantine.id IN (
         SELECT id FROM quarantine AS other WHERE other.device = devices.id ORDER BY id DESC LIMIT ?2
@@ -89,11 +89,11 @@ const CURRENT: &str =
     (SELECT max(version) FROM bundles WHERE bundles.device = devices.id) AS bundle
     FROM devices CROSS JOIN device_state ON device_state.device = devices.id WHERE tenant = ?1";
 
-/// The newest event of each device by which it said what it did with a bundle, by its own count: they may come in any order.
-const SAID: &str = "SELECT (SELECT id FROM events AS newest WHERE newest.device = devices.id AND kind = 'bundle'
+/// The newest event of each device about a bundle, by the device's order: events may arrive in any order.
+const REPORTS: &str = "SELECT (SELECT id FROM events AS newest WHERE newest.device = devices.id AND kind = 'bundle'
     ORDER BY newest.stream DESC, seq DESC LIMIT 1) FROM devices WHERE tenant = ?1";
 
-/// What `read` makes of rows, by their column `device_id`.
+/// Rows of a query, by their column `device_id`.
 fn by_device<T, P: rusqlite::Params>(
     connection: &Connection,
     sql: &str,

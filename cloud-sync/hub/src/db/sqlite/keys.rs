@@ -1,4 +1,4 @@
-//! Keys by their public id. What is kept of a key cannot be turned back into it.
+//! Keys by their public id, with the hash of their secret.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -8,7 +8,7 @@ use tilth_core::id::Id;
 use tilth_core::time::WallTime;
 use tilth_protocol::Key;
 
-use super::rows::{DeviceId, TenantId, Word};
+use super::rows::{DeviceId, Parsed, TenantId};
 use super::workers::Owner;
 use super::{Database, DbError, audit};
 use crate::db::context::{Actor, Authenticated, Caller, DeviceContext, TenantContext};
@@ -16,12 +16,12 @@ use crate::db::records::ListedKey;
 use crate::domain::access;
 
 impl Database {
-    /// The owner of the key in a request from an address; none for a key that is unknown or revoked, or has another secret.
+    /// The owner of a key; none if it is unknown, revoked, or has another secret.
     pub(crate) async fn authenticate(&self, shown: Key, origin: IpAddr) -> Result<Option<Authenticated>, DbError> {
         self.read(Owner::Hub, move |connection| find(connection, &shown, &origin.to_string())).await
     }
 
-    /// Notes that the key of a caller was used. The first use of a device's key revokes those that it had before.
+    /// Notes a use of the caller's key. The first use of a device's key revokes its older keys.
     pub(crate) async fn note_key_use(
         &self,
         tenant: &TenantContext,
@@ -43,7 +43,7 @@ impl Database {
     }
 }
 
-/// Keeps the hash of a new key.
+/// Adds the hash of a key.
 pub(super) fn add(
     connection: &Connection,
     id: &str,
@@ -58,7 +58,7 @@ pub(super) fn add(
     Ok(())
 }
 
-/// The owner of a key; none for a key that is unknown or revoked, or has another secret.
+/// The owner of a key; none if it is unknown, revoked, or has another secret.
 pub(super) fn find(connection: &Connection, shown: &Key, origin: &str) -> Result<Option<Authenticated>, DbError> {
     let mut select = connection.prepare_cached(
         "SELECT hash, keys.tenant, tenants.name AS client, device, devices.name AS device_name, last_used
@@ -71,9 +71,9 @@ pub(super) fn find(connection: &Connection, shown: &Key, origin: &str) -> Result
             return Ok(None);
         }
         let actor = Actor { who: shown.id().to_owned(), origin: origin.to_owned() };
-        let tenant = TenantContext::open(row.get("tenant")?, row.get::<_, Word<Id>>("client")?.0, actor);
+        let tenant = TenantContext::open(row.get("tenant")?, row.get::<_, Parsed<Id>>("client")?.0, actor);
         let caller = match row.get::<_, Option<DeviceId>>("device")? {
-            Some(id) => Caller::Device(DeviceContext::of(tenant, id, row.get::<_, Word<Id>>("device_name")?.0)),
+            Some(id) => Caller::Device(DeviceContext::of(tenant, id, row.get::<_, Parsed<Id>>("device_name")?.0)),
             None => Caller::Reader(tenant),
         };
         let last_used = row.get::<_, Option<i64>>("last_used")?.map(WallTime);
@@ -82,20 +82,20 @@ pub(super) fn find(connection: &Connection, shown: &Key, origin: &str) -> Result
     Ok(found.optional()?.flatten())
 }
 
-/// The hashes of keys that open something, at most `limit`.
+/// Hashes of valid keys, at most `limit`.
 pub(super) fn known(connection: &Connection, limit: usize) -> Result<HashSet<Vec<u8>>, DbError> {
     let mut select = connection.prepare("SELECT hash FROM keys WHERE revoked IS NULL LIMIT ?1")?;
     let hashes = select.query_map([limit], |row| row.get(0))?;
     Ok(hashes.collect::<Result<_, _>>()?)
 }
 
-/// Notes that a key was used.
+/// Notes a use of a key.
 pub(super) fn used(connection: &Connection, id: &str, now: WallTime) -> Result<(), DbError> {
     connection.execute("UPDATE keys SET last_used = ?2 WHERE id = ?1", (id, now.0))?;
     Ok(())
 }
 
-/// The first use of a device's key ends those that it had before. Returns how many.
+/// Revokes the older keys of the key's device. Returns how many.
 pub(super) fn end_older(connection: &Connection, id: &str, now: WallTime) -> Result<usize, DbError> {
     Ok(connection.execute(
         "UPDATE keys SET revoked = ?2 WHERE revoked IS NULL AND id <> ?1

@@ -1,4 +1,4 @@
-//! Which sequences of a stream's lanes are accounted for.
+//! Ranges of sequences that are accounted for, and how far each lane is confirmed.
 
 use rusqlite::{Connection, OptionalExtension};
 use tilth_core::time::WallTime;
@@ -6,44 +6,43 @@ use tilth_protocol::{GapKind, Lane};
 
 use super::rows::{self, StreamId};
 use super::{DbError, quarantine};
-use crate::db::records::Tally;
-use crate::domain::ingest::ranges::{self, Content, Run};
+use crate::db::records::LaneState;
+use crate::domain::ingest::ranges::{self, Content, SeqRange};
 
-/// The known runs that share a sequence with a run, rising; at most `limit`. For a gap their rows and reasons are not read: there it
-/// does not matter what they hold.
+/// The known ranges that overlap a range, rising, at most `limit`. For a gap only their bounds are read: their content does not
+/// matter.
 pub(super) fn overlapping(
     connection: &Connection,
     (stream, lane): (StreamId, Lane),
-    Run { first, last, content }: &Run,
+    SeqRange { first, last, content }: &SeqRange,
     limit: usize,
-) -> Result<Vec<Run>, DbError> {
+) -> Result<Vec<SeqRange>, DbError> {
     let is_gap = matches!(content, Content::Gap(..));
     let columns = if is_gap { "" } else { ", kind, reason, marks, mark_version" };
-    // Runs do not overlap, so those that end at or after `first` rise in `first` too.
+    // Ranges do not overlap, so those that end at or after `first` rise in `first` too.
     let mut select = connection.prepare_cached(&format!(
         "SELECT first, last{columns} FROM runs WHERE stream = ?1 AND lane = ?2 AND last >= ?3 ORDER BY last LIMIT ?4"
     ))?;
     let mut found = select.query((stream, lane.name(), first, limit))?;
-    let mut runs = Vec::new();
+    let mut ranges = Vec::new();
     while let Some(row) = found.next()? {
-        let run = match is_gap {
-            true => Run { first: row.get(0)?, last: row.get(1)?, content: Content::Gap(GapKind::Lost, String::new()) },
-            false => rows::run(row)?,
-        };
-        if run.first > *last {
+        let of_any = || Ok(Content::Gap(GapKind::Lost, String::new()));
+        let content = if is_gap { of_any() } else { rows::content(row) }?;
+        let range = SeqRange { first: row.get(0)?, last: row.get(1)?, content };
+        if range.first > *last {
             break;
         }
-        runs.push(run);
+        ranges.push(range);
     }
-    Ok(runs)
+    Ok(ranges)
 }
 
-/// Keeps new runs and confirms what they complete.
+/// Adds new ranges, and confirms the sequences up to the first missing one.
 pub(super) fn add(
     connection: &Connection,
     stream: StreamId,
     lane: Lane,
-    new: &[Run],
+    new: &[SeqRange],
     now: WallTime,
 ) -> Result<(), DbError> {
     let mut insert = connection.prepare_cached(
@@ -54,17 +53,17 @@ pub(super) fn add(
     let mut replace = connection.prepare_cached(
         "DELETE FROM runs WHERE stream = ?1 AND lane = ?2 AND last BETWEEN ?3 AND ?4 AND kind = 'unread'",
     )?;
-    let Tally { confirmed: before, mut lost, .. } = tally(connection, stream, lane)?;
-    for run in new {
-        if let Content::Rows(_) = run.content
-            && replace.execute((stream, lane.name(), run.first, run.last))? > 0
+    let LaneState { confirmed: before, mut lost, .. } = state(connection, stream, lane)?;
+    for range in new {
+        if let Content::Rows(_) = range.content
+            && replace.execute((stream, lane.name(), range.first, range.last))? > 0
         {
-            quarantine::take_out(connection, stream, lane, (run.first, run.last))?;
+            quarantine::take_out(connection, stream, lane, (range.first, range.last))?;
         }
-        let (kind, reason, marks, version) = rows::run_columns(&run.content);
-        insert.execute((stream, lane.name(), run.first, run.last, kind, reason, marks, version, now.0))?;
-        if matches!(run.content, Content::Gap(GapKind::Lost, _)) {
-            lost += run.last - run.first + 1;
+        let (kind, reason, fingerprints, version) = rows::content_columns(&range.content);
+        insert.execute((stream, lane.name(), range.first, range.last, kind, reason, fingerprints, version, now.0))?;
+        if matches!(range.content, Content::Gap(GapKind::Lost, _)) {
+            lost += range.last - range.first + 1;
         }
     }
     let mut upto = before;
@@ -86,13 +85,13 @@ pub(super) fn add(
     Ok(())
 }
 
-/// What a lane comes to; nothing where it brought nothing yet.
-pub(super) fn tally(connection: &Connection, stream: StreamId, lane: Lane) -> Result<Tally, DbError> {
+/// State of a lane; the default for one that has no rows.
+pub(super) fn state(connection: &Connection, stream: StreamId, lane: Lane) -> Result<LaneState, DbError> {
     let mut select =
         connection.prepare_cached("SELECT confirmed, lost, forgotten FROM lanes WHERE stream = ?1 AND lane = ?2")?;
     let tally = select
         .query_row((stream, lane.name()), |row| {
-            Ok(Tally { confirmed: row.get(0)?, lost: row.get(1)?, forgotten: row.get(2)? })
+            Ok(LaneState { confirmed: row.get(0)?, lost: row.get(1)?, forgotten: row.get(2)? })
         })
         .optional()?;
     Ok(tally.unwrap_or_default())

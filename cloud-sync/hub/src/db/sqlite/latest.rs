@@ -5,36 +5,36 @@ use tilth_core::quantity::Quantity;
 use tilth_core::time::WallTime;
 use tilth_protocol::Live;
 
-use super::merge::Whose;
-use super::rows::{BootId, DeviceId, SensorRow, StreamId, TenantId, Word};
+use super::merge::Scope;
+use super::rows::{BootId, DeviceId, Parsed, SensorRow, StreamId, TenantId};
 use super::{Database, DbError};
 use crate::db::context::TenantContext;
 use crate::db::records::{StoredValue, wall};
 
-/// Which values a reader wants.
+/// Query for the newest values.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LiveQuery {
-    /// Name of a device; all of the tenant where none is named.
+pub(crate) struct LatestQuery {
+    /// Name of a device; none for all of the tenant.
     pub(crate) device: Option<String>,
-    /// Only those after this device and sensor.
+    /// Only values after this device and sensor.
     pub(crate) after: (String, String),
     pub(crate) limit: usize,
 }
 
 impl Database {
     /// The newest value of each sensor of a tenant, by names of device and sensor.
-    pub(crate) async fn latest(&self, tenant: &TenantContext, query: LiveQuery) -> Result<Vec<StoredValue>, DbError> {
-        let LiveQuery { device, after, limit } = query;
+    pub(crate) async fn latest(&self, tenant: &TenantContext, query: LatestQuery) -> Result<Vec<StoredValue>, DbError> {
+        let LatestQuery { device, after, limit } = query;
         let context = tenant.clone();
         let job = move |connection: &Connection| {
-            let Whose { tenant, device } = Whose::named(connection, &context, device.as_deref())?;
+            let Scope { tenant, device } = Scope::named(connection, &context, device.as_deref())?;
             newest(connection, tenant, device, (&after.0, &after.1), limit)
         };
         self.read(tenant, job).await
     }
 }
 
-/// Keeps a value unless the same stream brought a newer one, by boot and uptime.
+/// Stores a value unless the same stream sent a newer one, by boot and uptime.
 pub(super) fn put(
     connection: &Connection,
     sensor: SensorRow,
@@ -57,7 +57,7 @@ pub(super) fn put(
     Ok(())
 }
 
-/// The newest values of a tenant, or of one device of it, by device and sensor, after the pair given.
+/// A page of the newest values of a tenant or device, by device and sensor.
 pub(super) fn newest(
     connection: &Connection,
     tenant: TenantId,
@@ -76,7 +76,7 @@ pub(super) fn newest(
         Ok(StoredValue {
             device: row.get("device")?,
             sensor: row.get("sensor")?,
-            quantity: row.get::<_, Word<Quantity>>("quantity")?.0,
+            quantity: row.get::<_, Parsed<Quantity>>("quantity")?.0,
             value: row.get("value")?,
             quality: row.get("quality")?,
             at: wall(row.get("offset")?, row.get("uptime")?),

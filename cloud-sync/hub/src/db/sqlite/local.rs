@@ -1,4 +1,4 @@
-//! The database of this machine's own hub, for commands: each operation is one transaction, and recorded with who asked for it.
+//! The database for commands on the hub's own machine: each operation is one transaction, with an entry in the audit trail.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -8,20 +8,20 @@ use tilth_core::id::Id;
 use tilth_core::time::{Span, WallTime};
 use tilth_protocol::{Epoch, Key};
 
-use super::merge::Whose;
+use super::merge::Scope;
 use super::rows::{DeviceId, TenantId};
 use super::{DbError, alerts, audit, backup, bundles, devices, events, keys, paging, quarantine};
 use crate::db::context::{Actor, DeviceContext, TenantContext};
 use crate::db::records::{Device, DeviceReport, ListedTenant, Paging};
 use crate::domain::access;
-use crate::domain::configs::status::{Report, Standing};
+use crate::domain::configs::status::{ConfigReport, ConfigStatus};
 use crate::domain::configs::{self, SignedBundle};
 use crate::domain::retention::Retention;
 
-/// The hub's own alerts about a device that are listed with it.
+/// Maximum number of the hub's alerts that are listed with a device.
 const MAX_ALERTS: usize = 10;
 
-/// A database that a command opened, beside a hub that may be serving it.
+/// A database opened by a command; a hub may serve it meanwhile.
 #[derive(Debug)]
 pub(crate) struct LocalDatabase {
     connection: Connection,
@@ -29,11 +29,11 @@ pub(crate) struct LocalDatabase {
 }
 
 impl LocalDatabase {
-    /// Makes the database of a new hub in an empty file.
+    /// Creates the database of a new hub in an empty file.
     pub(crate) fn create(path: &Path, epoch: Epoch, user: &str, now: WallTime) -> Result<LocalDatabase, DbError> {
         super::create(path, epoch, now)?;
         let mut made = LocalDatabase::open(path, user)?;
-        made.record("the hub was made", now)?;
+        made.record("hub created", now)?;
         Ok(made)
     }
 
@@ -55,26 +55,26 @@ impl LocalDatabase {
         self.change(|connection| audit::record_hub(connection, &actor, what, now))
     }
 
-    /// Begins another epoch, after a copy of the database was put back by hand.
+    /// Begins a new epoch, after a copy of the database was put back by hand.
     pub(crate) fn begin_epoch(&mut self, epoch: Epoch, now: WallTime) -> Result<(), DbError> {
         let actor = self.actor.clone();
         self.change(|connection| {
             super::set_epoch(connection, epoch)?;
-            audit::record_hub(connection, &actor, "a backup was put back: new epoch", now)
+            audit::record_hub(connection, &actor, "database restored: new epoch", now)
         })
     }
 
-    /// Writes the database as it is at this moment, and the signing key, into a file that is there and empty.
-    pub(crate) fn back_up(&self, file: &Path, made: &backup::Made) -> Result<(), DbError> {
+    /// Writes the database and the signing key to an empty file.
+    pub(crate) fn back_up(&self, file: &Path, made: &backup::BackupInfo) -> Result<(), DbError> {
         backup::write(&self.connection, file, made)
     }
 
-    /// Records that a backup is in its place.
+    /// Records a backup.
     pub(crate) fn record_backup(&mut self, now: WallTime) -> Result<(), DbError> {
-        self.record("a backup was made", now)
+        self.record("backup written", now)
     }
 
-    /// SHA-256 of keys that open something, at most `limit`.
+    /// Hashes of valid keys, at most `limit`.
     pub(crate) fn known_keys(&self, limit: usize) -> Result<HashSet<Vec<u8>>, DbError> {
         keys::known(&self.connection, limit)
     }
@@ -180,16 +180,16 @@ impl LocalDatabase {
         })
     }
 
-    /// The devices of a tenant by name, each with its keys, its configurations and the hub's own alerts about it.
+    /// The devices of a tenant, by name.
     pub(crate) fn devices(&self, tenant: &TenantContext, now: WallTime) -> Result<Vec<DeviceReport>, DbError> {
         let connection = &self.connection;
         let report = |device: Device| {
-            let whose = Whose { tenant: tenant.id(), device: Some(device.id) };
+            let scope = Scope { tenant: tenant.id(), device: Some(device.id) };
             Ok(DeviceReport {
                 context: DeviceContext::of(tenant.clone(), device.id, device.name.clone()),
                 keys: keys::of_device(connection, device.id)?,
-                standing: standing(connection, &device)?,
-                alerts: alerts::said(connection, whose, true, MAX_ALERTS, now)?,
+                config_status: config_status(connection, &device)?,
+                alerts: alerts::of_hub(connection, scope, true, MAX_ALERTS, now)?,
                 quarantine: quarantine::newest(connection, device.id)?,
                 device,
             })
@@ -197,13 +197,13 @@ impl LocalDatabase {
         devices::of_tenant(connection, tenant.id())?.into_iter().map(report).collect()
     }
 
-    /// The newest configuration of a device, where it has one, and the highest version that the device has shown.
+    /// The newest configuration of a device, and the highest version that the device stated.
     pub(crate) fn configuration(&self, device: &DeviceContext) -> Result<(Option<SignedBundle>, u64), DbError> {
         let shown = devices::get(&self.connection, device.id())?.shown_version;
         Ok((bundles::newest(&self.connection, device.id())?, shown))
     }
 
-    /// Keeps a signed configuration as a device's newest. Refuses one whose version is not the next.
+    /// Stores a signed configuration. Fails if its version is not the next.
     pub(crate) fn put_configuration(
         &mut self,
         device: &DeviceContext,
@@ -223,12 +223,12 @@ impl LocalDatabase {
         })
     }
 
-    /// Channel and limits by which a tenant is paged about its devices.
+    /// Paging settings of a tenant.
     pub(crate) fn paging(&self, tenant: &TenantContext) -> Result<Paging, DbError> {
         paging::of_tenant(&self.connection, tenant.id())
     }
 
-    /// Replaces where a tenant is paged. `what` is what the audit trail says of it.
+    /// Sets the paging settings of a tenant. `what` is the text for the audit trail.
     pub(crate) fn set_paging(
         &mut self,
         tenant: &TenantContext,
@@ -242,7 +242,7 @@ impl LocalDatabase {
         })
     }
 
-    /// Sets after which silence people are told of one device.
+    /// Sets the silence limit of one device.
     pub(crate) fn set_silence_limit(
         &mut self,
         device: &DeviceContext,
@@ -257,20 +257,21 @@ impl LocalDatabase {
     }
 }
 
-/// Keeps the hash of a key.
+/// Adds the hash of a key.
 fn add_key(
     connection: &Connection,
     key: &Key,
-    whose: (TenantId, Option<DeviceId>),
+    scope: (TenantId, Option<DeviceId>),
     now: WallTime,
 ) -> Result<(), DbError> {
-    keys::add(connection, key.id(), &access::hash(key), whose, now)
+    keys::add(connection, key.id(), &access::hash(key), scope, now)
 }
 
-/// Configurations of a device: the newest, the one that runs, and the one that was refused.
-fn standing(connection: &Connection, device: &Device) -> Result<Standing, DbError> {
-    let report = |event: Option<crate::db::StoredEvent>| event.and_then(|event| Report::read(&event.body, event.at()));
+/// Status of a device's configurations.
+fn config_status(connection: &Connection, device: &Device) -> Result<ConfigStatus, DbError> {
+    let report =
+        |event: Option<crate::db::StoredEvent>| event.and_then(|event| ConfigReport::read(&event.body, event.at()));
     let taken = report(events::newest_taken(connection, device.id)?);
     let last = report(events::newest_of_bundle(connection, device.id)?);
-    Ok(Standing::of(bundles::version(connection, device.id)?, device.shown_version, taken, last))
+    Ok(ConfigStatus::of(bundles::version(connection, device.id)?, device.shown_version, taken, last))
 }

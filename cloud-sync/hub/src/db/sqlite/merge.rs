@@ -1,4 +1,5 @@
-//! Rows of several sources, such as devices, in the order of their ids: those of each are found by its index, and no more than are wanted.
+//! Pages over rows of several devices or streams in the order of id: each is searched by its index, and only as many rows are read as
+//! the page has.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -9,25 +10,25 @@ use super::rows::{DeviceId, TenantId};
 use super::{DbError, devices};
 use crate::db::context::TenantContext;
 
-/// Owner of the wanted rows: one device, or all of a tenant.
+/// Owner of the rows: one device, or all devices of a tenant.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Whose {
+pub(super) struct Scope {
     pub(super) tenant: TenantId,
     pub(super) device: Option<DeviceId>,
 }
 
-impl Whose {
-    /// Rows of the tenant's device of a name, or of all its devices. A device of another tenant is not there.
+impl Scope {
+    /// The tenant's device of that name, or all its devices. A device of another tenant is not found.
     pub(super) fn named(
         connection: &Connection,
         tenant: &TenantContext,
         device: Option<&str>,
-    ) -> Result<Whose, DbError> {
+    ) -> Result<Scope, DbError> {
         let device = device.map(|name| devices::find(connection, tenant, name)).transpose()?;
-        Ok(Whose { tenant: tenant.id(), device: device.map(|device| device.id) })
+        Ok(Scope { tenant: tenant.id(), device: device.map(|device| device.id) })
     }
 
-    /// Their rows.
+    /// Ids of the devices.
     pub(super) fn devices(self, connection: &Connection) -> Result<Vec<DeviceId>, DbError> {
         if let Some(device) = self.device {
             return Ok(vec![device]);
@@ -38,7 +39,7 @@ impl Whose {
     }
 }
 
-/// How rows are found.
+/// Statements of a page.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Search<'a> {
     /// Selects the ids of a source (?1) above another (?2), rising.
@@ -49,7 +50,7 @@ pub(super) struct Search<'a> {
     pub(super) row: &'a str,
 }
 
-/// Up to `limit` of what `read` makes of the rows of some sources, by id; it may make nothing of some.
+/// A page of up to `limit` rows of some sources above an id. Rows for which `read` returns none are skipped.
 pub(super) fn rows<T>(
     connection: &Connection,
     sources: &[impl ToSql],

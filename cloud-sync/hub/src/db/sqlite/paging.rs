@@ -1,23 +1,24 @@
-//! Channels by which the hub pages about a tenant's devices, and the silences that it paged about.
+//! Paging settings, and silences of devices.
 
 use rusqlite::{Connection, OptionalExtension, Row};
 use tilth_core::id::Id;
 use tilth_core::time::{Span, WallTime};
 
-use super::rows::{DeviceId, TenantId, Word};
+use super::rows::{DeviceId, Parsed, TenantId};
 use super::workers::Owner;
 use super::{Database, DbError};
-use crate::db::records::{Paging, WatchedDevice, WatchedTenant};
+use crate::db::records::{MonitoredDevice, MonitoredTenant, Paging};
 use crate::domain::silence::{Contact, DEFAULT_LIMIT, Silence, SilenceStep};
 
-/// Silences that are kept of a device.
+/// Maximum number of stored silences per device.
 const MAX_KEPT: i64 = 100;
 
-/// Pages of a device that count as recent.
+/// Time over which pages of a device are counted.
 const RECENT: Span = Span::from_mins(60);
 
 /// Devices that were heard once and may still speak, of tenants that are paged, each with its newest silence.
-const WATCHED: &str = "SELECT tenants.name AS client, channel, devices.id AS device, devices.name AS name, last_heard,
+const MONITORED: &str =
+    "SELECT tenants.name AS client, channel, devices.id AS device, devices.name AS name, last_heard,
         coalesce(device_paging.silent_after, paging.silent_after, ?1) AS silent_after,
         (SELECT count(*) FROM silences AS recent WHERE recent.device = devices.id AND recent.noticed > ?2) AS recent,
         silences.id AS silence, since, paged, over, over_told
@@ -31,29 +32,29 @@ const WATCHED: &str = "SELECT tenants.name AS client, channel, devices.id AS dev
 
 impl Database {
     /// Tenants that are paged, each with its devices.
-    pub(crate) async fn watched(&self, now: WallTime) -> Result<Vec<WatchedTenant>, DbError> {
-        self.read(Owner::Hub, move |connection| watched(connection, now)).await
+    pub(crate) async fn monitored(&self, now: WallTime) -> Result<Vec<MonitoredTenant>, DbError> {
+        self.read(Owner::Hub, move |connection| monitored(connection, now)).await
     }
 
-    /// Notes that a device fell silent. Returns the number of the silence.
+    /// Adds a silence. Returns its number.
     pub(crate) async fn begin_silence(&self, device: DeviceId, since: WallTime, now: WallTime) -> Result<u64, DbError> {
         self.write(Owner::Hub, move |connection| begin(connection, device, since, now)).await
     }
 
-    /// Notes what became of a silence; a step that is noted already stays as it is.
+    /// Notes a step of a silence; a step that was noted stays.
     pub(crate) async fn note_silence(&self, number: u64, step: SilenceStep, now: WallTime) -> Result<(), DbError> {
         self.write(Owner::Hub, move |connection| note(connection, number, step, now)).await
     }
 }
 
-fn watched(connection: &Connection, now: WallTime) -> Result<Vec<WatchedTenant>, DbError> {
-    let mut select = connection.prepare_cached(WATCHED)?;
+fn monitored(connection: &Connection, now: WallTime) -> Result<Vec<MonitoredTenant>, DbError> {
+    let mut select = connection.prepare_cached(MONITORED)?;
     let mut rows = select.query((DEFAULT_LIMIT.0, now.0 - RECENT.0))?;
-    let mut tenants: Vec<WatchedTenant> = Vec::new();
+    let mut tenants: Vec<MonitoredTenant> = Vec::new();
     while let Some(row) = rows.next()? {
-        let client = row.get::<_, Word<Id>>("client")?.0;
+        let client = row.get::<_, Parsed<Id>>("client")?.0;
         if tenants.last().is_none_or(|last| last.client != client) {
-            tenants.push(WatchedTenant { client, channel: row.get("channel")?, devices: Vec::new() });
+            tenants.push(MonitoredTenant { client, channel: row.get("channel")?, devices: Vec::new() });
         }
         let device = device(row)?;
         if let Some(tenant) = tenants.last_mut() {
@@ -63,7 +64,7 @@ fn watched(connection: &Connection, now: WallTime) -> Result<Vec<WatchedTenant>,
     Ok(tenants)
 }
 
-fn device(row: &Row<'_>) -> rusqlite::Result<WatchedDevice> {
+fn device(row: &Row<'_>) -> rusqlite::Result<MonitoredDevice> {
     let silence = row.get::<_, Option<u64>>("silence")?.map(|number| {
         Ok::<_, rusqlite::Error>(Silence {
             number,
@@ -73,9 +74,9 @@ fn device(row: &Row<'_>) -> rusqlite::Result<WatchedDevice> {
             is_end_paged: row.get::<_, Option<i64>>("over_told")?.is_some(),
         })
     });
-    Ok(WatchedDevice {
+    Ok(MonitoredDevice {
         id: row.get("device")?,
-        name: row.get::<_, Word<Id>>("name")?.0,
+        name: row.get::<_, Parsed<Id>>("name")?.0,
         contact: Contact {
             last_heard: WallTime(row.get("last_heard")?),
             limit: Span(row.get("silent_after")?),
@@ -107,7 +108,7 @@ fn note(connection: &Connection, number: u64, step: SilenceStep, now: WallTime) 
     Ok(())
 }
 
-/// Channel of a tenant, and its own limit.
+/// Paging settings of a tenant.
 pub(super) fn of_tenant(connection: &Connection, tenant: TenantId) -> Result<Paging, DbError> {
     let found = connection.query_row("SELECT channel, silent_after FROM paging WHERE tenant = ?1", [tenant], |row| {
         Ok(Paging { channel: row.get(0)?, silent_after: row.get::<_, Option<i64>>(1)?.map(Span) })
@@ -115,7 +116,7 @@ pub(super) fn of_tenant(connection: &Connection, tenant: TenantId) -> Result<Pag
     Ok(found.optional()?.unwrap_or_default())
 }
 
-/// Replaces where a tenant is paged, and its own limit.
+/// Sets the paging settings of a tenant.
 pub(super) fn set(connection: &Connection, tenant: TenantId, paging: &Paging) -> Result<(), DbError> {
     let silent_after = paging.silent_after.map(|limit| limit.0);
     connection.execute(
@@ -126,7 +127,7 @@ pub(super) fn set(connection: &Connection, tenant: TenantId, paging: &Paging) ->
     Ok(())
 }
 
-/// Sets the limit of one device.
+/// Sets the silence limit of one device.
 pub(super) fn set_limit(connection: &Connection, device: DeviceId, limit: Span) -> Result<(), DbError> {
     connection.execute(
         "INSERT INTO device_paging (device, silent_after) VALUES (?1, ?2)

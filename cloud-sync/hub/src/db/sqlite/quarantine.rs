@@ -1,4 +1,4 @@
-//! Rows that the hub refused, the newest of each device as they came; all are counted in `devices`.
+//! Rejected rows, the newest of each device; all are counted in `devices`.
 
 use rusqlite::{Connection, Row};
 use tilth_core::time::WallTime;
@@ -8,29 +8,29 @@ use super::DbError;
 use super::rows::{DeviceId, StreamId, TenantId};
 use crate::db::records::QuarantinedRow;
 
-/// Rows of a device that are kept, at most 4 KiB each.
+/// Maximum number of stored rows per device.
 const KEPT: usize = 100;
 
-/// Bytes of a row that are kept. A window has some 300, an alert some 1,000.
+/// Maximum size of a stored row, in bytes. A window has some 300, an alert some 1,000.
 const MAX_TEXT: usize = 4 << 10;
 
-/// Rows of a device that an operator is shown.
+/// Maximum number of rows of a device that are listed.
 pub(super) const SHOWN: usize = 10;
 
-/// A row that is refused for the first time.
+/// A row that is rejected for the first time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct RefusedRow {
+pub(super) struct QuarantineEntry {
     pub(super) lane: Lane,
     pub(super) seq: u64,
     pub(super) reason: String,
     pub(super) text: String,
 }
 
-/// Keeps the newest of some refused rows, and forgets what is over [`KEPT`].
+/// Stores the newest of some rejected rows, and deletes those over [`KEPT`].
 pub(super) fn put(
     connection: &Connection,
     (device, stream): (DeviceId, StreamId),
-    rows: &[RefusedRow],
+    rows: &[QuarantineEntry],
     now: WallTime,
 ) -> Result<(), DbError> {
     if rows.is_empty() {
@@ -40,7 +40,7 @@ pub(super) fn put(
         "INSERT INTO quarantine (device, stream, lane, seq, reason, text, received) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
          ON CONFLICT DO NOTHING",
     )?;
-    for RefusedRow { lane, seq, reason, text } in &rows[rows.len().saturating_sub(KEPT)..] {
+    for QuarantineEntry { lane, seq, reason, text } in &rows[rows.len().saturating_sub(KEPT)..] {
         let text = &text[..text.floor_char_boundary(MAX_TEXT)];
         insert.execute((device, stream, lane.name(), seq, reason, text, now.0))?;
     }
@@ -52,7 +52,7 @@ pub(super) fn put(
     Ok(())
 }
 
-/// Takes rows out that could be read when they came again.
+/// Deletes rows that could be read when they came again.
 pub(super) fn take_out(
     connection: &Connection,
     stream: StreamId,
@@ -75,7 +75,7 @@ pub(super) fn prune(connection: &Connection, tenant: TenantId, before: i64, most
     Ok(delete.execute((tenant, before, most))?)
 }
 
-/// The newest refused rows of a device, newest first.
+/// Rejected rows of a device, newest first.
 pub(super) fn newest(connection: &Connection, device: DeviceId) -> Result<Vec<QuarantinedRow>, DbError> {
     let mut select = connection.prepare_cached(
         "SELECT lane, seq, reason, text, received FROM quarantine WHERE device = ?1 ORDER BY id DESC LIMIT ?2",

@@ -1,4 +1,4 @@
-//! Deletes what tenants keep no longer, by when the hub received it, in bounded steps between batches.
+//! Retention: deletes expired rows by the time that the hub received them, in bounded steps between batches.
 
 use std::collections::BTreeMap;
 
@@ -9,17 +9,17 @@ use super::rows::{BootId, DeviceId, SensorRow, StreamId, TenantId};
 use super::workers::Owner;
 use super::{Database, DbError, devices, quarantine};
 
-/// Rows that one step deletes at most, in some milliseconds: batches wait no longer for the writer.
+/// Maximum number of rows per step: some milliseconds, for which batches wait.
 const STEP: usize = 2_000;
 
 impl Database {
-    /// Deletes some of what is due. Returns whether there may be more.
+    /// Deletes some expired rows. Returns whether there may be more.
     pub(crate) async fn prune(&self, now: WallTime) -> Result<bool, DbError> {
         self.write(Owner::Hub, move |connection| Ok(step(connection, STEP, now)? == STEP)).await
     }
 }
 
-/// Deletes at most `most` rows that are due, and returns how many.
+/// Deletes at most `most` expired rows. Returns how many.
 pub(super) fn step(connection: &Connection, most: usize, now: WallTime) -> Result<usize, DbError> {
     let (mut deleted, mut tenant) = (0, TenantId::BEFORE_ALL);
     while let Some((id, retention)) = devices::retention_after(connection, tenant)? {
@@ -39,7 +39,7 @@ pub(super) fn step(connection: &Connection, most: usize, now: WallTime) -> Resul
     Ok(deleted)
 }
 
-/// Windows of a tenant that were received before a time.
+/// Deletes windows that were received before a time. Returns how many.
 fn windows(connection: &Connection, tenant: TenantId, before: i64, most: usize) -> Result<usize, DbError> {
     let mut select = connection.prepare_cached(
         "SELECT sensor, grain, boot, start, device FROM windows INDEXED BY windows_by_received
@@ -59,11 +59,11 @@ fn windows(connection: &Connection, tenant: TenantId, before: i64, most: usize) 
         }
         *counts.entry(*device).or_insert(0) += 1;
     }
-    give_back(connection, counts)?;
+    release_quota(connection, counts)?;
     Ok(due.len())
 }
 
-/// Events of a tenant that were received before a time; but the last that each device said of its configuration stays.
+/// Deletes events that were received before a time, except the last reports of each device about its configuration.
 pub(super) fn events(connection: &Connection, tenant: TenantId, before: i64, most: usize) -> Result<usize, DbError> {
     let mut select = connection.prepare_cached(
         "SELECT events.id, events.device FROM devices
@@ -83,15 +83,15 @@ pub(super) fn events(connection: &Connection, tenant: TenantId, before: i64, mos
         delete.execute([id])?;
         *counts.entry(*device).or_insert(0) += 1;
     }
-    give_back(connection, counts)?;
+    release_quota(connection, counts)?;
     Ok(due.len())
 }
 
-fn give_back(connection: &Connection, rows: BTreeMap<DeviceId, i64>) -> Result<(), DbError> {
+fn release_quota(connection: &Connection, rows: BTreeMap<DeviceId, i64>) -> Result<(), DbError> {
     rows.into_iter().try_for_each(|(device, rows)| devices::count(connection, device, -rows, 0))
 }
 
-/// What a tenant's devices brought before a time, at the beginning of each lane: it stays confirmed.
+/// Deletes ranges that were received before a time, at the beginning of each lane. Their sequences stay confirmed.
 pub(super) fn batches(connection: &Connection, tenant: TenantId, before: i64, most: usize) -> Result<usize, DbError> {
     let mut select = connection.prepare_cached(
         "SELECT lanes.stream, lane, confirmed, streams.device FROM devices
@@ -114,7 +114,7 @@ pub(super) fn batches(connection: &Connection, tenant: TenantId, before: i64, mo
     Ok(deleted)
 }
 
-/// Deletes confirmed runs from the beginning of a lane on. Returns how many, and how many gaps were among them.
+/// Deletes confirmed ranges at the beginning of a lane. Returns their number, and the number of gaps among them.
 fn runs(
     connection: &Connection,
     (stream, lane, confirmed): &(StreamId, String, u64),

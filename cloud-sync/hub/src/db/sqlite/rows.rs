@@ -1,4 +1,4 @@
-//! Messages to rows, and rows to what the hub knows: the one place that knows both.
+//! Conversion between messages, rows and records.
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Row};
@@ -10,8 +10,8 @@ use tilth_core::windows::{Sums, Window};
 use tilth_protocol::{GapKind, WindowRow};
 
 pub(super) use crate::db::records::{BootId, DeviceId, SensorRow, StoredWindow, StreamId, TenantId};
-use crate::domain::ingest::fingerprints::{Marks, Version};
-use crate::domain::ingest::ranges::{Content, Run};
+use crate::domain::ingest::fingerprints::{Fingerprints, Version};
+use crate::domain::ingest::ranges::Content;
 
 macro_rules! row_ids {
     ($($name:ident),*) => {$(
@@ -44,37 +44,37 @@ macro_rules! row_ids {
 
 row_ids!(TenantId, DeviceId, StreamId, BootId, SensorRow);
 
-/// A word of a column that must be one of ours.
-pub(super) struct Word<T>(pub(super) T);
+/// A column parsed into a type.
+pub(super) struct Parsed<T>(pub(super) T);
 
-impl FromSql for Word<Id> {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Word<Id>> {
-        Id::new(value.as_str()?).map(Word).map_err(|error| FromSqlError::Other(error.into()))
+impl FromSql for Parsed<Id> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Parsed<Id>> {
+        Id::new(value.as_str()?).map(Parsed).map_err(|error| FromSqlError::Other(error.into()))
     }
 }
 
-impl FromSql for Word<Quantity> {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Word<Quantity>> {
-        Quantity::from_name(value.as_str()?).map(Word).ok_or(FromSqlError::InvalidType)
+impl FromSql for Parsed<Quantity> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Parsed<Quantity>> {
+        Quantity::from_name(value.as_str()?).map(Parsed).ok_or(FromSqlError::InvalidType)
     }
 }
 
-impl FromSql for Word<Resolution> {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Word<Resolution>> {
-        Resolution::new(value.as_f64()?).map(Word).map_err(|error| FromSqlError::Other(error.into()))
+impl FromSql for Parsed<Resolution> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Parsed<Resolution>> {
+        Resolution::new(value.as_f64()?).map(Parsed).map_err(|error| FromSqlError::Other(error.into()))
     }
 }
 
-impl FromSql for Word<u128> {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Word<u128>> {
-        value.as_str()?.parse().map(Word).map_err(|error: std::num::ParseIntError| FromSqlError::Other(error.into()))
+impl FromSql for Parsed<u128> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Parsed<u128>> {
+        value.as_str()?.parse().map(Parsed).map_err(|error: std::num::ParseIntError| FromSqlError::Other(error.into()))
     }
 }
 
-/// The columns of a window that say what was seen.
+/// Columns with the figures of a window.
 pub(super) const FIGURES: &str = "revision, quantity, resolution, bad, count, sum, sum_sq, min, max, last, last_at";
 
-/// The values of [`FIGURES`].
+/// Values of [`FIGURES`].
 pub(super) fn figures(row: &WindowRow) -> [rusqlite::types::Value; 11] {
     let sums = row.sums.as_ref();
     let integer = |of: fn(&tilth_protocol::Figures) -> i64| sums.map(of).into();
@@ -100,7 +100,7 @@ pub(super) fn window(row: &Row<'_>, boot: u32, offset: i64) -> rusqlite::Result<
         Ok::<Sums, rusqlite::Error>(Sums {
             count,
             sum: row.get("sum")?,
-            sum_sq: row.get::<_, Word<u128>>("sum_sq")?.0,
+            sum_sq: row.get::<_, Parsed<u128>>("sum_sq")?.0,
             min: Steps(row.get("min")?),
             max: Steps(row.get("max")?),
             last: Steps(row.get("last")?),
@@ -113,50 +113,49 @@ pub(super) fn window(row: &Row<'_>, boot: u32, offset: i64) -> rusqlite::Result<
         start,
         wall: WallTime(start.0.saturating_add(offset)),
         revision: row.get("revision")?,
-        quantity: row.get::<_, Word<Quantity>>("quantity")?.0,
-        resolution: row.get::<_, Word<Resolution>>("resolution")?.0,
+        quantity: row.get::<_, Parsed<Quantity>>("quantity")?.0,
+        resolution: row.get::<_, Parsed<Resolution>>("resolution")?.0,
         window: Window { bad: row.get("bad")?, good: (count > 0).then(|| sums(row)).transpose()? },
     })
 }
 
-/// What accounts for a run, as kind, reason, marks and their version.
-pub(super) fn run_columns(content: &Content) -> (&'static str, Option<&str>, Option<Vec<u8>>, i64) {
+/// Content of a range as the columns kind, reason, marks and mark_version.
+pub(super) fn content_columns(content: &Content) -> (&'static str, Option<&str>, Option<Vec<u8>>, i64) {
     let newest = Version::NEWEST.number();
     match content {
-        Content::Rows(Marks { version, marks }) => (ROWS, None, Some(marks.concat()), version.number()),
-        Content::Unread => (UNREAD, None, None, newest),
+        Content::Rows(Fingerprints { version, fingerprints }) => {
+            (ROWS, None, Some(fingerprints.concat()), version.number())
+        }
+        Content::Unreadable => (UNREAD, None, None, newest),
         Content::Gap(kind, reason) => (gap_name(*kind), Some(reason), None, newest),
     }
 }
 
-/// Reads a row of `first`, `last`, `kind`, `reason`, `marks`, `mark_version`.
-pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
-    let (first, last) = (row.get("first")?, row.get("last")?);
+/// Reads the columns of [`content_columns`].
+pub(super) fn content(row: &Row<'_>) -> rusqlite::Result<Content> {
     let kind: String = row.get("kind")?;
-    let content = match (kind.as_str(), gap_kind(&kind)) {
+    Ok(match (kind.as_str(), gap_kind(&kind)) {
         (_, Some(kind)) => Content::Gap(kind, row.get("reason")?),
-        (UNREAD, None) => Content::Unread,
+        (UNREAD, None) => Content::Unreadable,
         (_, None) => {
-            let marks = row.get_ref("marks")?.as_blob()?.as_chunks().0.to_vec();
-            Content::Rows(Marks { version: row.get::<_, Word<Version>>("mark_version")?.0, marks })
+            let fingerprints = row.get_ref("marks")?.as_blob()?.as_chunks().0.to_vec();
+            Content::Rows(Fingerprints { version: row.get::<_, Parsed<Version>>("mark_version")?.0, fingerprints })
         }
-    };
-    Ok(Run { first, last, content })
+    })
 }
 
-impl FromSql for Word<Version> {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Word<Version>> {
-        Version::of_number(value.as_i64()?).map(Word).ok_or(FromSqlError::InvalidType)
+impl FromSql for Parsed<Version> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Parsed<Version>> {
+        Version::of_number(value.as_i64()?).map(Parsed).ok_or(FromSqlError::InvalidType)
     }
 }
 
-/// Kind of a run of rows that were read.
+/// Kind of a range of rows that could be read.
 const ROWS: &str = "rows";
 
-/// Kind of a run of one row that could not be read.
+/// Kind of a range of one unreadable row.
 const UNREAD: &str = "unread";
 
-/// The word for what became of rows.
 const fn gap_name(kind: GapKind) -> &'static str {
     match kind {
         GapKind::Lost => "lost",

@@ -1,4 +1,4 @@
-//! The databases that a device has sent from.
+//! Streams of a device.
 
 use std::collections::BTreeSet;
 
@@ -7,30 +7,30 @@ use tilth_core::time::WallTime;
 use tilth_protocol::Stream;
 
 use super::DbError;
-use super::merge::Whose;
+use super::merge::Scope;
 use super::rows::{DeviceId, StreamId};
 use crate::domain::ingest::stream::NOTED_EVERY;
 
-/// The row of a device's stream, where the device ever used it.
+/// Id of a device's stream.
 pub(super) fn find(connection: &Connection, device: DeviceId, name: Stream) -> Result<Option<StreamId>, DbError> {
     let mut select = connection.prepare_cached("SELECT id FROM streams WHERE device = ?1 AND name = ?2")?;
     Ok(select.query_row((device, name.to_string()), |row| row.get(0)).optional()?)
 }
 
-/// How many streams a device began from one time of day to another.
+/// Number of streams that a device began from one time to another.
 pub(super) fn begun(connection: &Connection, device: DeviceId, from: WallTime, to: WallTime) -> Result<u64, DbError> {
     let mut select =
         connection.prepare_cached("SELECT count(*) FROM streams WHERE device = ?1 AND created BETWEEN ?2 AND ?3")?;
     Ok(select.query_row((device, from.0, to.0), |row| row.get(0))?)
 }
 
-/// When the stream was heard last.
+/// Last contact of a stream.
 pub(super) fn last_heard(connection: &Connection, id: StreamId) -> Result<WallTime, DbError> {
     let mut select = connection.prepare_cached("SELECT last_heard FROM streams WHERE id = ?1")?;
     Ok(WallTime(select.query_row([id], |row| row.get(0))?))
 }
 
-/// When the newest stream of a device beside the current one was heard last.
+/// Last contact of the newest stream before the current one.
 pub(super) fn last_heard_beside(
     connection: &Connection,
     device: DeviceId,
@@ -41,10 +41,10 @@ pub(super) fn last_heard_beside(
     Ok(select.query_row((device, current), |row| row.get(0).map(WallTime)).optional()?)
 }
 
-/// The streams whose alerts can be open: those that speak for their devices, and those that were replaced after a time.
+/// Streams whose alerts can be open: the current ones, and those that were replaced after a time.
 pub(super) fn with_open_alerts(
     connection: &Connection,
-    Whose { tenant, device }: Whose,
+    Scope { tenant, device }: Scope,
     replaced_after: i64,
 ) -> Result<Vec<StreamId>, DbError> {
     let mut current = connection.prepare_cached(
@@ -63,7 +63,7 @@ pub(super) fn with_open_alerts(
     Ok(streams.into_iter().collect())
 }
 
-/// A new stream of a device, which replaces its newest.
+/// Adds a stream, which replaces the newest.
 pub(super) fn add(connection: &Connection, device: DeviceId, name: Stream, now: WallTime) -> Result<StreamId, DbError> {
     let mut update = connection.prepare_cached(
         "UPDATE streams SET replaced = ?2 WHERE id = (SELECT max(id) FROM streams WHERE device = ?1)",
@@ -75,7 +75,7 @@ pub(super) fn add(connection: &Connection, device: DeviceId, name: Stream, now: 
     Ok(StreamId::last(connection))
 }
 
-/// Notes that a stream spoke, at most once a minute.
+/// Notes a contact, at most once a minute.
 pub(super) fn heard(connection: &Connection, id: StreamId, now: WallTime) -> Result<(), DbError> {
     let mut update =
         connection.prepare_cached("UPDATE streams SET last_heard = ?2 WHERE id = ?1 AND abs(?2 - last_heard) >= ?3")?;

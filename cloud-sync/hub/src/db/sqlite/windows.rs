@@ -6,23 +6,23 @@ use tilth_core::time::WallTime;
 use tilth_core::windows::Grain;
 use tilth_protocol::WindowRow;
 
-use super::boots::{self, Dated};
+use super::boots::{self, DatedBoot};
 use super::rows::{self, BootId, DeviceId, FIGURES, SensorRow, StoredWindow, TenantId};
 use super::{Database, DbError, devices};
 use crate::db::context::TenantContext;
-use crate::db::records::{Place, WindowPage};
+use crate::db::records::{WindowPage, WindowPosition};
 
 /// Windows of one sensor that begin from `from` on and before `to`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WindowQuery {
     pub(crate) sensor: String,
-    /// Name of a device, needed where several of the tenant have the sensor.
+    /// Name of the device; required where several of the tenant have the sensor.
     pub(crate) device: Option<String>,
     pub(crate) grain: Grain,
     pub(crate) from: WallTime,
     pub(crate) to: WallTime,
     /// Beginning of the page; none for the first.
-    pub(crate) at: Option<Place>,
+    pub(crate) at: Option<WindowPosition>,
     pub(crate) limit: usize,
 }
 
@@ -45,7 +45,7 @@ pub(super) fn page(
     Ok(WindowPage { device: name, grain: query.grain, windows, next })
 }
 
-/// The sensor that is meant, and whose it is.
+/// The sensor of a query and its device.
 fn sensor_of(
     connection: &Connection,
     tenant: &TenantContext,
@@ -71,13 +71,13 @@ fn sensor_of(
     }
 }
 
-/// What a higher revision writes over.
+/// Assignments that overwrite a window by a higher revision.
 pub(super) fn overwritten() -> String {
     let column = |column: &str| format!("{column} = excluded.{column}");
     FIGURES.split(", ").map(column).collect::<Vec<_>>().join(", ")
 }
 
-/// Keeps a window unless the hub has it in the same or a higher revision.
+/// Stores a window unless it is there in the same or a higher revision.
 pub(super) fn put(
     connection: &Connection,
     tenant: TenantId,
@@ -97,7 +97,7 @@ pub(super) fn put(
     Ok(())
 }
 
-/// Notes a window whose boot has no known clock, to be found when the boot turns out to be another one.
+/// Notes a window of a boot with an unknown clock, to find it if the boot is merged into another.
 pub(super) fn note_undated(
     connection: &Connection,
     sensor: SensorRow,
@@ -111,32 +111,32 @@ pub(super) fn note_undated(
     Ok(())
 }
 
-/// A new sensor of a device.
+/// Adds a sensor.
 pub(super) fn add_sensor(connection: &Connection, device: DeviceId, name: &str) -> Result<SensorRow, DbError> {
     let mut insert = connection.prepare_cached("INSERT INTO sensors (device, name) VALUES (?1, ?2)")?;
     insert.execute((device, name))?;
     Ok(SensorRow::last(connection))
 }
 
-/// How many sensors a device has.
+/// Number of sensors of a device.
 pub(super) fn count_sensors(connection: &Connection, device: DeviceId) -> Result<u64, DbError> {
     let mut select = connection.prepare_cached("SELECT count(*) FROM sensors WHERE device = ?1")?;
     Ok(select.query_row([device], |row| row.get(0))?)
 }
 
-/// The row of a device's sensor, where the device ever sent anything of it.
+/// Id of a device's sensor.
 pub(super) fn find_sensor(connection: &Connection, device: DeviceId, name: &str) -> Result<Option<SensorRow>, DbError> {
     let mut select = connection.prepare_cached("SELECT id FROM sensors WHERE device = ?1 AND name = ?2")?;
     Ok(select.query_row((device, name), |row| row.get(0)).optional()?)
 }
 
-/// Windows in the order of time, and where the next page begins if there is one. `boots` are the device's, in their order.
+/// A page of windows in the order of time, and the beginning of the next. `boots` are the dated boots of the device, in order.
 pub(super) fn range(
     connection: &Connection,
-    boots: &[Dated],
+    boots: &[DatedBoot],
     sensor: SensorRow,
     query: &WindowQuery,
-) -> Result<(Vec<StoredWindow>, Option<Place>), DbError> {
+) -> Result<(Vec<StoredWindow>, Option<WindowPosition>), DbError> {
     let mut select = connection.prepare_cached(&format!(
         "SELECT start, {FIGURES} FROM windows
          WHERE sensor = ?1 AND grain = ?2 AND boot = ?3 AND start >= ?4 AND start < ?5 ORDER BY start LIMIT ?6"
@@ -147,13 +147,13 @@ pub(super) fn range(
         let first = query.from.0.saturating_sub(boot.offset);
         let first = query.at.filter(|at| at.boot == boot.id).map_or(first, |at| first.max(at.start));
         let end = query.to.0.saturating_sub(boot.offset);
-        // One more than fits tells where the next page begins.
+        // One more than the page has tells where the next begins.
         let room = query.limit + 1 - found.len();
         let mut rows = select.query((sensor, query.grain.to_string(), boot.id, first, end, room))?;
         while let Some(row) = rows.next()? {
             let window = rows::window(row, boot.number, boot.offset)?;
             if found.len() == query.limit {
-                return Ok((found, Some(Place { boot: boot.id, start: window.start.0 })));
+                return Ok((found, Some(WindowPosition { boot: boot.id, start: window.start.0 })));
             }
             found.push(window);
         }

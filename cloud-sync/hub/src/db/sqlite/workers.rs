@@ -1,4 +1,4 @@
-//! Threads that own a connection each and take jobs from one bounded queue, in which tenants take turns.
+//! Threads with a connection each, and their bounded queue, in which tenants take turns.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,32 +14,32 @@ use super::rows::TenantId;
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
-/// How often a stop looks whether a thread is done.
-const LOOK: Duration = Duration::from_millis(5);
+/// Time between two checks of a stop.
+const STOP_POLL: Duration = Duration::from_millis(5);
 
-/// How many steps of SQLite's machine pass before they are counted.
-const STRIDE: u32 = 10_000;
+/// Steps of SQLite's virtual machine between two counts.
+const STEPS_PER_CALL: u32 = 10_000;
 
-/// On whose behalf a job is done.
+/// Owner of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Owner {
-    /// The hub's own, such as looking up a key before it is known whose it is.
+    /// The hub itself, such as for the look-up of a key.
     Hub,
     Tenant(TenantId),
 }
 
-/// How many jobs may wait.
+/// Maximum number of waiting jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Room {
+pub(super) struct QueueLimits {
     /// Of all owners together.
     pub(super) shared: usize,
     /// Of one owner.
     pub(super) each: usize,
-    /// Of all, with the one place that every owner has beside the shared ones.
+    /// Of all, with the one that each owner may have beyond `shared`.
     pub(super) most: usize,
 }
 
-/// Some threads and the queue in front of them. A full queue refuses.
+/// Threads and their queue. A full queue rejects jobs.
 #[derive(Debug)]
 pub(super) struct Workers {
     queue: Arc<Queue>,
@@ -52,10 +52,10 @@ impl Workers {
     pub(super) fn start(
         name: &str,
         connections: Vec<Connection>,
-        room: Room,
+        limits: QueueLimits,
         max_steps: u64,
     ) -> Result<Workers, DbError> {
-        let queue = Arc::new(Queue { room, waiting: Mutex::default(), changed: Condvar::new() });
+        let queue = Arc::new(Queue { limits, waiting: Mutex::default(), changed: Condvar::new() });
         let mut threads = Vec::new();
         for (number, mut connection) in connections.into_iter().enumerate() {
             let steps = limit_steps(&mut connection, max_steps)?;
@@ -75,7 +75,7 @@ impl Workers {
     ) -> Result<T, DbError> {
         let (answer, answered) = oneshot::channel();
         let job = Box::new(move |connection: &mut Connection| {
-            // Nobody may be waiting any more.
+            // The caller may be gone.
             let _ = answer.send(job(connection));
         });
         self.queue.push(owner, job)?;
@@ -86,22 +86,22 @@ impl Workers {
         self.queue.close();
         for thread in self.threads {
             while !thread.is_finished() && Instant::now() < until {
-                thread::sleep(LOOK);
+                thread::sleep(STOP_POLL);
             }
             if thread.is_finished() && thread.join().is_err() {
-                tracing::error!("a thread of the store panicked");
+                tracing::error!("a database thread panicked");
             }
         }
     }
 }
 
-/// Counts the steps of a connection, and interrupts it above the limit. Whoever begins a job sets the count to 0.
+/// Counts the steps of a connection, and interrupts it above the limit. The count is reset for each job.
 fn limit_steps(connection: &mut Connection, max_steps: u64) -> Result<Arc<AtomicU64>, DbError> {
     let steps = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&steps);
-    let stride = u64::from(STRIDE);
+    let stride = u64::from(STEPS_PER_CALL);
     let is_too_much = move || counted.fetch_add(stride, Ordering::Relaxed) + stride > max_steps;
-    connection.progress_handler(STRIDE as i32, Some(is_too_much))?;
+    connection.progress_handler(STEPS_PER_CALL as i32, Some(is_too_much))?;
     Ok(steps)
 }
 
@@ -112,9 +112,9 @@ fn work(mut connection: Connection, queue: &Queue, steps: &AtomicU64) {
     }
 }
 
-/// Jobs that wait, by owner. Owners take turns, so that one that floods waits behind itself alone.
+/// Waiting jobs by owner. Owners take turns, so that one that floods delays only itself.
 struct Queue {
-    room: Room,
+    limits: QueueLimits,
     waiting: Mutex<Waiting>,
     changed: Condvar,
 }
@@ -122,7 +122,7 @@ struct Queue {
 #[derive(Default)]
 struct Waiting {
     jobs: HashMap<Owner, VecDeque<Job>>,
-    /// Whoever has jobs, the next one first.
+    /// Owners with jobs, the next one first.
     turns: VecDeque<Owner>,
     count: usize,
     is_closed: bool,
@@ -139,7 +139,7 @@ impl Queue {
             return Err(DbError::Stopping);
         }
         let own = waiting.jobs.get(&owner).map_or(0, VecDeque::len);
-        let Room { shared, each, most } = self.room;
+        let QueueLimits { shared, each, most } = self.limits;
         let has_room = if own == 0 { waiting.count < most } else { waiting.count < shared && own < each };
         if !has_room {
             return Err(DbError::Busy);
@@ -190,7 +190,7 @@ impl Waiting {
 
 impl std::fmt::Debug for Queue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Queue").field("room", &self.room).finish_non_exhaustive()
+        f.debug_struct("Queue").field("room", &self.limits).finish_non_exhaustive()
     }
 }
 

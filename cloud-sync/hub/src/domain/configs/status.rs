@@ -1,67 +1,72 @@
-//! What became of a device's configurations: which one runs, which one it refused and why, and which one waits for it.
+//! Status of a device's configurations: which one runs, was rejected, or is pending. Pure.
 
 use serde::Deserialize;
 use tilth_core::time::WallTime;
 
-/// Configurations of a device: the newest, the one that runs, and the one that was refused.
+/// Status of a device's configurations.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Standing {
-    /// The newest that the hub has.
+pub(crate) struct ConfigStatus {
+    /// Newest version of the hub.
     pub(crate) newest: Option<u64>,
-    /// The one that is in force on the device; none while it runs by its own files.
+    /// Version in force on the device; none while it runs by its own files.
     pub(crate) running: Option<u64>,
-    /// The last that it refused, where it has taken none since.
-    pub(crate) refused: Option<Refused>,
+    /// The last rejected one, until another is applied.
+    pub(crate) refused: Option<RejectedConfig>,
 }
 
-/// A configuration that a device did not take.
+/// A configuration that a device rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refused {
+pub(crate) struct RejectedConfig {
     /// Version of the configuration, where the device could read one.
     pub(crate) version: Option<u64>,
     pub(crate) at: Option<WallTime>,
     pub(crate) reason: String,
 }
 
-/// What a device says that it did with a bundle.
+/// A device's report about a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(crate) struct Report {
+pub(crate) struct ConfigReport {
     version: Option<u64>,
     outcome: String,
     reason: Option<String>,
-    /// The version in force after it refused one, 0 for the files on site. Agents that never return from a bundle do not say.
+    /// Version in force after a rejection, 0 for the files on site. Agents without probation do not state it.
     running: Option<u64>,
-    /// When it did so, where its clock is known.
+    /// Time of the report; none while the clock is unknown.
     #[serde(skip)]
     at: Option<WallTime>,
 }
 
-impl Report {
-    /// Reads the body of an event; none where it says something else.
-    pub(crate) fn read(body: &str, at: Option<WallTime>) -> Option<Report> {
-        Some(Report { at, ..serde_json::from_str(body).ok()? })
+impl ConfigReport {
+    /// Reads the body of an event; none if it has another form.
+    pub(crate) fn read(body: &str, at: Option<WallTime>) -> Option<ConfigReport> {
+        Some(ConfigReport { at, ..serde_json::from_str(body).ok()? })
     }
 }
 
-impl Standing {
-    /// By the newest version that the hub has, the highest that the device has shown, its last report of a bundle that it took,
-    /// and its last report of any.
-    pub(crate) fn of(newest: Option<u64>, shown: u64, taken: Option<Report>, last: Option<Report>) -> Standing {
+impl ConfigStatus {
+    /// Status by the newest version of the hub, the highest that the device stated, its last report of an applied bundle and its last
+    /// report of any.
+    pub(crate) fn of(
+        newest: Option<u64>,
+        shown: u64,
+        taken: Option<ConfigReport>,
+        last: Option<ConfigReport>,
+    ) -> ConfigStatus {
         let refused = last.filter(|report| report.outcome == "refused");
-        // A device that returned from a configuration has shown a higher version than the one that runs.
+        // After a revert the device states a higher version than the one that runs.
         let stated = refused.as_ref().and_then(|report| report.running);
-        let refused = refused.map(|Report { version, reason, at, .. }| Refused {
+        let refused = refused.map(|ConfigReport { version, reason, at, .. }| RejectedConfig {
             version,
             at,
             reason: reason.unwrap_or_default(),
         });
-        // A device shows the highest that it ever ran by, and its report of that may still be on its way.
+        // A device states the highest version that it ever applied, whose report may still be on its way.
         let running = stated.unwrap_or_else(|| taken.and_then(|taken| taken.version).unwrap_or(0).max(shown));
-        Standing { newest, running: Some(running).filter(|running| *running > 0), refused }
+        ConfigStatus { newest, running: Some(running).filter(|running| *running > 0), refused }
     }
 
-    /// The newest, where the device has neither taken nor refused it.
-    pub(crate) fn waiting(&self) -> Option<u64> {
+    /// The newest version, if the device has neither applied nor rejected it.
+    pub(crate) fn pending(&self) -> Option<u64> {
         let refused = self.refused.as_ref().and_then(|refused| refused.version);
         self.newest.filter(|newest| self.running.is_none_or(|running| running < *newest) && refused != Some(*newest))
     }
@@ -71,8 +76,8 @@ impl Standing {
 mod tests {
     use super::*;
 
-    fn report(body: &str) -> Option<Report> {
-        Report::read(body, None)
+    fn report(body: &str) -> Option<ConfigReport> {
+        ConfigReport::read(body, None)
     }
 
     #[test]
@@ -90,10 +95,10 @@ mod tests {
             // An agent of before has no such word.
             (2, report(&older), Some(2), None),
         ] {
-            let standing = Standing::of(Some(newest), 2, taken(), last.clone());
-            assert_eq!((standing.running, standing.waiting()), (running, waiting), "{newest} {last:?}");
+            let config_status = ConfigStatus::of(Some(newest), 2, taken(), last.clone());
+            assert_eq!((config_status.running, config_status.pending()), (running, waiting), "{newest} {last:?}");
         }
-        let standing = Standing::of(Some(2), 2, taken(), report(reverted));
-        assert!(standing.refused.is_some_and(|refused| refused.reason.starts_with("reverted: ")));
+        let config_status = ConfigStatus::of(Some(2), 2, taken(), report(reverted));
+        assert!(config_status.refused.is_some_and(|refused| refused.reason.starts_with("reverted: ")));
     }
 }

@@ -1,39 +1,38 @@
-//! What is known of a boot's clock: which word of a device weighs more, and when two boots are one.
+//! Clocks of boots: which observation outweighs another, and which boots of two streams are the same. Pure.
 
 use std::ops::RangeInclusive;
 
 use tilth_core::time::Span;
 
-/// Two boots of one number whose beginnings lie closer together are the same. A store that is made anew is a card changed
-/// and a restart, which takes longer; a trusted clock errs by less.
+/// Two boots with one number that began within this time are the same. Replacing a card takes longer; a trusted clock errs by less.
 const SAME_BOOT: Span = Span::from_mins(2);
 
-/// The time of day at uptime zero, as a device says it.
+/// A device's statement of the time of day at uptime 0 of a boot.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Word {
-    /// In milliseconds since 1970.
+pub(crate) struct ClockObservation {
+    /// Milliseconds since 1970.
     pub(crate) offset: i64,
-    /// A clock event; else it follows from the stamp of a row.
+    /// True for a clock event, false for the stamp of a row.
     pub(crate) is_anchor: bool,
-    /// The uptime at which it was said, in milliseconds.
+    /// Uptime of the statement, in milliseconds.
     pub(crate) said_at: i64,
     pub(crate) source: Option<String>,
     pub(crate) error_ms: Option<i64>,
 }
 
-impl Word {
-    /// The word of a row's stamp.
-    pub(crate) fn of_stamp(offset: i64, said_at: i64) -> Word {
-        Word { offset, is_anchor: false, said_at, source: None, error_ms: None }
+impl ClockObservation {
+    /// Observation from the stamp of a row.
+    pub(crate) fn of_stamp(offset: i64, said_at: i64) -> ClockObservation {
+        ClockObservation { offset, is_anchor: false, said_at, source: None, error_ms: None }
     }
 
-    /// A clock event weighs more than a stamp, and what was said later more than what was said earlier.
-    pub(crate) fn outweighs(&self, known: Option<&Word>) -> bool {
+    /// Clock events outweigh stamps, later observations earlier ones.
+    pub(crate) fn outweighs(&self, known: Option<&ClockObservation>) -> bool {
         known.is_none_or(|known| (self.is_anchor, self.said_at) > (known.is_anchor, known.said_at))
     }
 }
 
-/// The times of day at which a boot began that is the same as one of this number that began at `offset`, in ms.
+/// Times of beginning, in ms since 1970, by which a boot is the same as one of its number that began at `offset`.
 pub(crate) fn same_boot(offset: i64) -> RangeInclusive<i64> {
     offset.saturating_sub(SAME_BOOT.0)..=offset.saturating_add(SAME_BOOT.0)
 }
@@ -43,9 +42,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn later_words_and_clock_events_weigh_more() {
-        let stamp = |said_at| Word::of_stamp(0, said_at);
-        let anchor = |said_at| Word { is_anchor: true, ..stamp(said_at) };
+    fn later_observations_and_clock_events_weigh_more() {
+        let stamp = |said_at| ClockObservation::of_stamp(0, said_at);
+        let anchor = |said_at| ClockObservation { is_anchor: true, ..stamp(said_at) };
         for (new, known, expected) in [
             (stamp(5), None, true),
             (stamp(5), Some(stamp(4)), true),

@@ -1,8 +1,8 @@
-//! The mark by which a row is known when it comes again: a hash over its named fields, by a function that has a version.
+//! Fingerprints: hashes over the named fields of a row, by which the hub recognises a row that comes again. The function has a version.
 //!
-//! A run keeps the version of its marks, so that rows which an earlier program took are compared as that one did. A function is never
-//! changed: a protocol with another field gets another version, and a row that lacks the field keeps its mark in it. The time of day
-//! counts in none: a row that is stamped anew, because its boot's clock became known or was set right, is the same row.
+//! A range keeps the version of its fingerprints, so that rows of an earlier hub are compared by its function. A function is never
+//! changed: a new field gets a new version, in which a row without the field keeps its fingerprint. No version hashes the time of
+//! day: a row that is stamped again, because its boot's clock became known or was corrected, is the same row.
 
 use std::fmt::Write;
 use std::ops::RangeInclusive;
@@ -12,26 +12,26 @@ use tilth_config::sha256;
 use tilth_core::time::Stamp;
 use tilth_protocol::{Batch, Event, Extent, Gap, Lane, Lanes, Sequenced, WindowRow};
 
-use super::ranges::{Content, Run};
-use super::received::Received;
+use super::ranges::{Content, SeqRange};
+use super::received::ParsedBatch;
 
 /// The first bytes of a SHA-256.
-pub(crate) type Mark = [u8; 8];
+pub(crate) type Fingerprint = [u8; 8];
 
-/// The function that made a mark.
+/// Version of the fingerprint function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Version {
-    /// Over a row as one JSON object: rows that a hub of schema 6 or before took.
+    /// Hashes a row as one JSON object. Used until schema 6.
     One,
-    /// Over the named fields of a row, one a line; the body of an event is canonical JSON.
+    /// Hashes the named fields of a row, one per line; the body of an event is canonical JSON.
     Two,
 }
 
 impl Version {
-    /// Marks new rows.
+    /// Version for new rows.
     pub(crate) const NEWEST: Version = Version::Two;
 
-    /// The number that the database keeps.
+    /// Number of the version in the database.
     pub(crate) const fn number(self) -> i64 {
         match self {
             Version::One => 1,
@@ -44,32 +44,32 @@ impl Version {
     }
 }
 
-/// The marks of a run, in the order of its sequences, all by one function.
+/// Fingerprints of the rows of a range, in rising order of sequence.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Marks {
+pub(crate) struct Fingerprints {
     pub(crate) version: Version,
-    pub(crate) marks: Vec<Mark>,
+    pub(crate) fingerprints: Vec<Fingerprint>,
 }
 
-impl Marks {
-    /// Those of some sequences of a run that begins at `first`; they must be inside.
-    pub(super) fn part(&self, first: u64, span: &RangeInclusive<u64>) -> Marks {
-        // A run of rows is no longer than a batch.
+impl Fingerprints {
+    /// The part for `span`, of a range that begins at `first`; it must be inside.
+    pub(super) fn part(&self, first: u64, span: &RangeInclusive<u64>) -> Fingerprints {
+        // A range of rows is no longer than a batch.
         let part = (span.start() - first) as usize..=(span.end() - first) as usize;
-        Marks { version: self.version, marks: self.marks[part].to_vec() }
+        Fingerprints { version: self.version, fingerprints: self.fingerprints[part].to_vec() }
     }
 }
 
-/// The longest run of rows that is kept as one: whoever sends one row of it again has the marks of all read.
-const MAX_RUN: usize = 500;
+/// Maximum number of rows of a stored range: one row that comes again costs reading the fingerprints of its whole range.
+const MAX_RANGE: usize = 500;
 
-/// The longest reason of a gap that is kept, in characters.
+/// Maximum length of a stored reason, in characters.
 const MAX_REASON: usize = 200;
 
 /// Rows and gaps of one lane of a batch.
-fn lane_of(batch: &Batch, lane: Lane) -> Option<(Vec<&dyn Marked>, &[Gap])> {
-    fn parts<R: Marked>(extent: &Extent<R>) -> (Vec<&dyn Marked>, &[Gap]) {
-        (extent.rows.iter().map(|row| row as &dyn Marked).collect(), &extent.gaps)
+fn lane_of(batch: &Batch, lane: Lane) -> Option<(Vec<&dyn Fingerprinted>, &[Gap])> {
+    fn parts<R: Fingerprinted>(extent: &Extent<R>) -> (Vec<&dyn Fingerprinted>, &[Gap]) {
+        (extent.rows.iter().map(|row| row as &dyn Fingerprinted).collect(), &extent.gaps)
     }
     let Lanes { events, windows, diagnostics } = &batch.lanes;
     match lane {
@@ -79,35 +79,36 @@ fn lane_of(batch: &Batch, lane: Lane) -> Option<(Vec<&dyn Marked>, &[Gap])> {
     }
 }
 
-/// The lanes of a batch, each with its runs. The batch was checked: rows and gaps account for each sequence once, in rising order.
-pub(crate) fn runs(received: &Received) -> Vec<(Lane, Vec<Run>)> {
+/// The ranges of a checked batch, by lane.
+pub(crate) fn ranges(received: &ParsedBatch) -> Vec<(Lane, Vec<SeqRange>)> {
     let of_lane = |lane| {
         let (rows, gaps) = lane_of(&received.batch, lane)?;
         let reason = |gap: &Gap| gap.reason.chars().take(MAX_REASON).collect();
         let gaps = gaps.iter().map(|gap| (gap.first, gap.last, Content::Gap(gap.kind, reason(gap))));
-        let unread = received.unread.iter().filter(|row| row.lane == lane);
-        let unread = unread.map(|row| (row.seq, row.seq, Content::Unread));
+        let unreadable = received.unreadable.iter().filter(|row| row.lane == lane);
+        let unreadable = unreadable.map(|row| (row.seq, row.seq, Content::Unreadable));
         let in_a_row = rows.chunk_by(|row, next| row.seq() + 1 == next.seq());
-        let rows = in_a_row.flat_map(|rows| rows.chunks(MAX_RUN)).filter_map(|rows| {
+        let rows = in_a_row.flat_map(|rows| rows.chunks(MAX_RANGE)).filter_map(|rows| {
             let version = Version::NEWEST;
-            let marks = Marks { version, marks: rows.iter().map(|row| mark(*row, version)).collect() };
-            Some((rows.first()?.seq(), rows.last()?.seq(), Content::Rows(marks)))
+            let of_rows = rows.iter().map(|row| fingerprint(*row, version)).collect();
+            let content = Content::Rows(Fingerprints { version, fingerprints: of_rows });
+            Some((rows.first()?.seq(), rows.last()?.seq(), content))
         });
-        let runs = rows.chain(gaps).chain(unread).map(|(first, last, content)| Run { first, last, content });
-        let mut runs: Vec<Run> = runs.collect();
-        runs.sort_by_key(|run| run.first);
-        Some((lane, runs))
+        let ranges = rows.chain(gaps).chain(unreadable).map(|(first, last, content)| SeqRange { first, last, content });
+        let mut ranges: Vec<SeqRange> = ranges.collect();
+        ranges.sort_by_key(|range| range.first);
+        Some((lane, ranges))
     };
     Lane::ALL.into_iter().filter_map(of_lane).collect()
 }
 
-/// The marks of some rows of a batch, all of which it brings, by the function of a version.
-pub(crate) fn of(batch: &Batch, lane: Lane, version: Version, span: &RangeInclusive<u64>) -> Vec<Mark> {
+/// Fingerprints of the rows of `span`, all of which the batch has.
+pub(crate) fn of(batch: &Batch, lane: Lane, version: Version, span: &RangeInclusive<u64>) -> Vec<Fingerprint> {
     let rows = lane_of(batch, lane).map_or(Vec::new(), |(rows, _)| rows);
-    rows.into_iter().filter(|row| span.contains(&row.seq())).map(|row| mark(row, version)).collect()
+    rows.into_iter().filter(|row| span.contains(&row.seq())).map(|row| fingerprint(row, version)).collect()
 }
 
-fn mark(row: &dyn Marked, version: Version) -> Mark {
+fn fingerprint(row: &dyn Fingerprinted, version: Version) -> Fingerprint {
     let text = match version {
         Version::One => row.object().to_string(),
         Version::Two => row.fields().iter().fold(String::new(), |mut text, (name, value)| {
@@ -118,16 +119,16 @@ fn mark(row: &dyn Marked, version: Version) -> Mark {
     sha256(text.as_bytes())[..8].try_into().expect("SHA-256 is longer")
 }
 
-/// A row that has marks.
-trait Marked: Sequenced {
-    /// What version 1 hashes, as JSON with sorted keys.
+/// A row with fingerprints.
+trait Fingerprinted: Sequenced {
+    /// Input of version 1: JSON with sorted keys.
     fn object(&self) -> Json;
 
-    /// What version 2 hashes, in this order; a field that is absent is left out.
+    /// Input of version 2, in this order; absent fields are left out.
     fn fields(&self) -> Vec<(&'static str, Json)>;
 }
 
-impl Marked for Event {
+impl Fingerprinted for Event {
     fn object(&self) -> Json {
         let Event { seq, at, kind, body } = self;
         json!({"seq": seq, "at": place(at), "kind": kind, "body": without_wall(body)})
@@ -146,7 +147,7 @@ impl Marked for Event {
     }
 }
 
-impl Marked for WindowRow {
+impl Fingerprinted for WindowRow {
     fn object(&self) -> Json {
         let WindowRow { seq, sensor, quantity, resolution, grain, start, revision, bad, count, sums } = self;
         let mut object = json!({
@@ -215,9 +216,9 @@ fn forget_wall(json: &mut Json) {
     }
 }
 
-/// JSON whose text is the same for the same value: keys sorted, which objects here always are, and 20.0 as 20.
+/// Canonical JSON: sorted keys, which objects here always have, and 20.0 as 20.
 fn canonical(json: Json) -> Json {
-    /// Integers beyond have no exact floating form.
+    /// Beyond this, floating point numbers are not exact.
     const EXACT: f64 = (1_u64 << 53) as f64;
     match json {
         Json::Object(fields) => fields.into_iter().map(|(key, value)| (key, canonical(value))).collect(),

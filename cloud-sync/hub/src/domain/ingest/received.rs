@@ -1,6 +1,6 @@
-//! A batch as it came, read row by row: what this version does not know is counted, and a row that it cannot read is named. Pure.
+//! Parses a batch row by row: unknown keys are counted, and a row that cannot be read is rejected alone. Pure.
 //!
-//! So a newer agent loses no row that an older hub understands, and is told of the others.
+//! So an older hub stores all rows of a newer agent that it can read.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
@@ -9,33 +9,34 @@ use tilth_protocol::{Batch, Extent, Lane, Lanes, Sequenced};
 
 use crate::parse_error;
 
-/// A batch whose rows are not read yet, and how many keys beside them are not known.
+/// A batch whose rows are not parsed yet.
 #[derive(Debug)]
-pub(crate) struct Envelope {
+pub(crate) struct RawBatch {
     pub(crate) batch: Batch<RawRow, RawRow, Box<RawValue>>,
+    /// Number of unknown keys beside the rows.
     unknown_keys: u64,
 }
 
 /// A row as it came.
 #[derive(Debug)]
 pub(crate) struct RawRow {
-    /// Stated sequence; where the row states none that can be read, the one that [`number`] gives it.
+    /// Sequence that the row states, or that [`number`] derives where it cannot be read.
     seq: Option<u64>,
     text: Box<RawValue>,
 }
 
-/// A batch, as far as this version can read it. Its ranges account for the rows that were not read, too.
+/// A batch without its unreadable rows; its ranges still include their sequences.
 #[derive(Debug, Clone)]
-pub(crate) struct Received {
+pub(crate) struct ParsedBatch {
     pub(crate) batch: Batch,
-    pub(crate) unread: Vec<UnreadRow>,
-    /// Keys, and live values, that this version does not know.
+    pub(crate) unreadable: Vec<UnreadableRow>,
+    /// Number of unknown keys and unreadable live values.
     pub(crate) unknown_keys: u64,
 }
 
 /// A row that this version cannot read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct UnreadRow {
+pub(crate) struct UnreadableRow {
     pub(crate) lane: Lane,
     pub(crate) seq: u64,
     /// What is wrong, and what was expected.
@@ -44,19 +45,19 @@ pub(crate) struct UnreadRow {
     pub(crate) text: String,
 }
 
-impl<'de> Deserialize<'de> for Envelope {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Envelope, D::Error> {
+impl<'de> Deserialize<'de> for RawBatch {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<RawBatch, D::Error> {
         let mut unknown_keys = 0;
         let mut batch: Batch<RawRow, RawRow, Box<RawValue>> =
             serde_ignored::deserialize(deserializer, |_| unknown_keys += 1)?;
         let Lanes { events, windows, diagnostics } = &mut batch.lanes;
         [events, windows, diagnostics].into_iter().flatten().for_each(number);
-        Ok(Envelope { batch, unknown_keys })
+        Ok(RawBatch { batch, unknown_keys })
     }
 }
 
-/// Gives a sequence to each row that states none which can be read: the n-th row of a range has the n-th sequence that is in no gap.
-/// Where range, gaps and number of rows do not fit, `check_ranges` refuses the batch.
+/// Derives the sequence of each row whose own cannot be read: the n-th row of a range has the n-th sequence that is in no gap.
+/// `check_ranges` rejects a batch whose range, gaps and rows do not fit.
 fn number(extent: &mut Extent<RawRow>) {
     let mut next = extent.first;
     let mut gaps = extent.gaps.iter().peekable();
@@ -71,12 +72,12 @@ fn number(extent: &mut Extent<RawRow>) {
 impl<'de> Deserialize<'de> for RawRow {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<RawRow, D::Error> {
         #[derive(Deserialize)]
-        struct Place {
+        struct Stated {
             seq: u64,
         }
         let text = Box::<RawValue>::deserialize(deserializer)?;
-        let stated = serde_json::from_str::<Place>(text.get()).ok();
-        Ok(RawRow { seq: stated.map(|Place { seq }| seq), text })
+        let stated = serde_json::from_str::<Stated>(text.get()).ok();
+        Ok(RawRow { seq: stated.map(|Stated { seq }| seq), text })
     }
 }
 
@@ -86,34 +87,34 @@ impl Sequenced for RawRow {
     }
 }
 
-impl Envelope {
-    /// Reads the rows.
-    pub(crate) fn read(self) -> Received {
+impl RawBatch {
+    /// Parses the rows.
+    pub(crate) fn parse(self) -> ParsedBatch {
         let Batch { version, client, device, stream, epoch, lanes, live } = self.batch;
-        let mut reader = Reader { unread: Vec::new(), unknown_keys: self.unknown_keys };
+        let mut parser = Parser { unreadable: Vec::new(), unknown_keys: self.unknown_keys };
         let lanes = Lanes {
-            events: lanes.events.map(|extent| reader.extent(Lane::Events, extent)),
-            windows: lanes.windows.map(|extent| reader.extent(Lane::Windows, extent)),
-            diagnostics: lanes.diagnostics.map(|extent| reader.extent(Lane::Diagnostics, extent)),
+            events: lanes.events.map(|extent| parser.extent(Lane::Events, extent)),
+            windows: lanes.windows.map(|extent| parser.extent(Lane::Windows, extent)),
+            diagnostics: lanes.diagnostics.map(|extent| parser.extent(Lane::Diagnostics, extent)),
         };
         let live = live.iter().filter_map(|value| {
-            let read = reader.value(value);
-            reader.unknown_keys += u64::from(read.is_err());
+            let read = parser.value(value);
+            parser.unknown_keys += u64::from(read.is_err());
             read.ok()
         });
         let live = live.collect();
         let batch = Batch { version, client, device, stream, epoch, lanes, live };
-        Received { batch, unread: reader.unread, unknown_keys: reader.unknown_keys }
+        ParsedBatch { batch, unreadable: parser.unreadable, unknown_keys: parser.unknown_keys }
     }
 }
 
-/// What was found on the way through a batch.
-struct Reader {
-    unread: Vec<UnreadRow>,
+/// Findings while a batch is parsed.
+struct Parser {
+    unreadable: Vec<UnreadableRow>,
     unknown_keys: u64,
 }
 
-impl Reader {
+impl Parser {
     fn extent<R: DeserializeOwned + Sequenced>(&mut self, lane: Lane, extent: Extent<RawRow>) -> Extent<R> {
         let Extent { first, last, rows, gaps } = extent;
         let rows = rows.into_iter().filter_map(|row| {
@@ -122,13 +123,13 @@ impl Reader {
                 found if found == seq => Ok(read),
                 found => Err(format!("seq: found {found}, expected {seq}")),
             });
-            let unread = |reason| UnreadRow { lane, seq, reason, text: row.text.get().to_owned() };
-            read.map_err(|reason| self.unread.push(unread(reason))).ok()
+            let unreadable = |reason| UnreadableRow { lane, seq, reason, text: row.text.get().to_owned() };
+            read.map_err(|reason| self.unreadable.push(unreadable(reason))).ok()
         });
         Extent { first, last, rows: rows.collect(), gaps }
     }
 
-    /// A row or value; else what is wrong with it, beginning with the key.
+    /// Parses a row or live value. The error begins with the key.
     fn value<T: DeserializeOwned>(&mut self, text: &RawValue) -> Result<T, String> {
         let mut unknown_keys = 0;
         let mut json = serde_json::Deserializer::from_str(text.get());

@@ -1,51 +1,50 @@
-//! Which of a device's streams may speak.
+//! Which stream of a device may send: the current one, unless it is silent.
 //!
 //! ```text
-//! a stream never heard of      --> it is the current one from now on
-//! the current stream           --> taken
-//! an older one, nothing new    --> a late packet: answered as if it were the first time
-//! an older one, with new rows  --> the current one is silent for long: it is the current one again
-//!                              --> otherwise two agents use one key: refused
+//! new stream                     --> stored; the stream is the current one from now on
+//! current stream                 --> stored
+//! older stream without new rows  --> a late packet: answered as before
+//! older stream with new rows     --> current one silent for 15 min: stored; the stream is the current one again
+//!                                --> else conflict: two agents use one key
 //! ```
 
 use tilth_core::time::{Span, WallTime};
 
-/// When a device and its stream were heard last is noted no more often.
+/// Shortest time between two updates of the last contact of a device or stream.
 pub(crate) const NOTED_EVERY: Span = Span::from_mins(1);
 
-/// A stream that has been silent for 15 minutes is not alive, and when it was heard is known to the minute. An agent that has nothing to
-/// say still says so every few minutes.
+/// A stream is alive for 15 minutes after its last batch, which is known to the minute. An idle agent sends one every few minutes.
 pub(crate) const ALIVE: Span = Span::from_mins(16);
 
-/// How a stream stands among those of its device.
+/// State of a stream among those of its device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
-    /// Not heard of before.
+pub(crate) enum StreamState {
+    /// Never used before.
     New,
-    /// The one that was heard last.
+    /// The stream of the last batch.
     Current,
-    /// Another one took its place, and was last heard then.
+    /// Replaced by another stream, which was last heard at `current_heard`.
     Older { current_heard: WallTime },
 }
 
-/// What a batch of a stream is.
+/// What to do with a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Batch {
-    /// Of the device's current stream, if only from now on.
+pub(crate) enum Verdict {
+    /// Store; the stream is the current one.
     Current,
-    /// A late packet. What it says of this moment is past.
+    /// Answer; live values are ignored.
     Late,
-    /// Somebody else uses the same key.
-    Refused,
+    /// Reject: two agents use one key.
+    Conflict,
 }
 
-/// What a batch is, by its stream and by whether it brings anything that the hub does not have.
-pub(crate) fn judge(standing: Standing, brings_news: bool, now: WallTime) -> Batch {
-    match standing {
-        Standing::New | Standing::Current => Batch::Current,
-        Standing::Older { .. } if !brings_news => Batch::Late,
-        Standing::Older { current_heard } if now - current_heard > ALIVE => Batch::Current,
-        Standing::Older { .. } => Batch::Refused,
+/// Judges a batch by its stream and by whether it brings new rows.
+pub(crate) fn judge(state: StreamState, brings_news: bool, now: WallTime) -> Verdict {
+    match state {
+        StreamState::New | StreamState::Current => Verdict::Current,
+        StreamState::Older { .. } if !brings_news => Verdict::Late,
+        StreamState::Older { current_heard } if now - current_heard > ALIVE => Verdict::Current,
+        StreamState::Older { .. } => Verdict::Conflict,
     }
 }
 
@@ -56,19 +55,19 @@ mod tests {
     #[test]
     fn each_way_through_the_drawing() {
         let heard = WallTime(1_000_000);
-        let older = Standing::Older { current_heard: heard };
+        let older = StreamState::Older { current_heard: heard };
         let (soon, late) = (WallTime(heard.0 + ALIVE.0), WallTime(heard.0 + ALIVE.0 + 1));
         for (standing, news, now, expected) in [
-            (Standing::New, true, soon, Batch::Current),
-            (Standing::New, false, soon, Batch::Current),
-            (Standing::Current, true, soon, Batch::Current),
-            (Standing::Current, false, late, Batch::Current),
-            (older, false, soon, Batch::Late),
-            (older, false, late, Batch::Late),
-            (older, true, soon, Batch::Refused),
-            (older, true, late, Batch::Current),
+            (StreamState::New, true, soon, Verdict::Current),
+            (StreamState::New, false, soon, Verdict::Current),
+            (StreamState::Current, true, soon, Verdict::Current),
+            (StreamState::Current, false, late, Verdict::Current),
+            (older, false, soon, Verdict::Late),
+            (older, false, late, Verdict::Late),
+            (older, true, soon, Verdict::Conflict),
+            (older, true, late, Verdict::Current),
             // The hub's own clock was set back.
-            (older, true, WallTime(0), Batch::Refused),
+            (older, true, WallTime(0), Verdict::Conflict),
         ] {
             assert_eq!(judge(standing, news, now), expected, "{standing:?} {news} {now}");
         }

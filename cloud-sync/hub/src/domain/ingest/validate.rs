@@ -1,4 +1,4 @@
-//! Rows that can never be stored, with the reason that the device is told.
+//! Checks of rows, with the reason for which one is rejected. Pure.
 
 use tilth_config::bundle::MAX_VERSION;
 use tilth_core::id::{Id, SensorId};
@@ -6,19 +6,19 @@ use tilth_core::time::Stamp;
 use tilth_core::value::{Resolution, Steps};
 use tilth_protocol::{Event, Figures, Live, WindowRow};
 
-use crate::domain::ingest::clock::Word;
+use crate::domain::ingest::clock::ClockObservation;
 use crate::parse_error;
 
-/// The longest body of an event. An alert with its message and advice has about 1 KiB.
+/// Maximum size of an event's body, in bytes. An alert with message and advice has about 1 KiB.
 const MAX_BODY: usize = 64 << 10;
 
 /// The year 10000: times of day beyond have no RFC 3339 form.
 const END_OF_TIME: i64 = 253_402_300_800_000;
 
-/// Uptimes lie between: ten thousand years either way, so that sums do not overflow.
+/// Maximum uptime in ms, either way, so that sums do not overflow.
 const MAX_UPTIME: i64 = END_OF_TIME;
 
-/// Why a stamp is none.
+/// Checks a stamp.
 fn stamp(at: &Stamp) -> Result<(), String> {
     if at.uptime.0.unsigned_abs() > MAX_UPTIME.unsigned_abs() {
         return Err(format!("uptime {}: expected at most {MAX_UPTIME} ms", at.uptime.0));
@@ -31,7 +31,7 @@ fn stamp(at: &Stamp) -> Result<(), String> {
     }
 }
 
-/// Why a window cannot be stored.
+/// Checks a window.
 pub(crate) fn window(row: &WindowRow) -> Result<(), String> {
     stamp(&row.start)?;
     row.check().map_err(|_| format!("count {}: expected sums if and only if it is above 0", row.count))?;
@@ -39,7 +39,7 @@ pub(crate) fn window(row: &WindowRow) -> Result<(), String> {
     row.sums.as_ref().map_or(Ok(()), |sums| figures(row.count, sums))
 }
 
-/// Figures that no readings have.
+/// Checks that the figures can be those of readings.
 fn figures(count: u32, sums: &Figures) -> Result<(), String> {
     let Figures { sum, min, max, last, last_at, .. } = *sums;
     if [min, max, last].into_iter().any(|steps| steps.unsigned_abs() > Steps::MAX.0.unsigned_abs()) {
@@ -58,7 +58,7 @@ fn figures(count: u32, sums: &Figures) -> Result<(), String> {
     Ok(())
 }
 
-/// Why an event cannot be stored.
+/// Checks an event.
 pub(crate) fn event(event: &Event) -> Result<(), String> {
     stamp(&event.at)?;
     let kind = &event.kind;
@@ -77,7 +77,7 @@ pub(crate) fn event(event: &Event) -> Result<(), String> {
     }
 }
 
-/// Why what a device did with a bundle is none of a hub's.
+/// Checks a report about a bundle.
 fn bundle(event: &Event) -> Result<(), String> {
     match event.body.get("version").and_then(serde_json::Value::as_u64) {
         Some(version) if version > MAX_VERSION => {
@@ -87,14 +87,14 @@ fn bundle(event: &Event) -> Result<(), String> {
     }
 }
 
-/// Why a live value is left out.
+/// Checks a live value.
 pub(crate) fn live(live: &Live) -> Result<(), String> {
     stamp(&live.at)?;
     if live.value.is_finite() { Ok(()) } else { Err("value: expected a number".to_owned()) }
 }
 
-/// What a clock event says of its boot.
-pub(crate) fn clock(event: &Event) -> Result<Word, String> {
+/// The observation of a clock event.
+pub(crate) fn clock(event: &Event) -> Result<ClockObservation, String> {
     #[derive(serde::Deserialize)]
     struct Body {
         offset: i64,
@@ -107,10 +107,10 @@ pub(crate) fn clock(event: &Event) -> Result<Word, String> {
     if !(-MAX_UPTIME..END_OF_TIME).contains(&offset) {
         return Err(format!("offset {offset}: expected a time up to 9999 in milliseconds since 1970"));
     }
-    Ok(Word { offset, is_anchor: true, said_at: event.at.uptime.0, source: Some(source), error_ms: error })
+    Ok(ClockObservation { offset, is_anchor: true, said_at: event.at.uptime.0, source: Some(source), error_ms: error })
 }
 
-/// A transition of an alert, as far as the hub must understand it.
+/// A transition of an alert: the keys that the hub uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Transition {
     pub(crate) number: u64,
@@ -120,7 +120,7 @@ pub(crate) struct Transition {
     pub(crate) state: String,
 }
 
-/// The transition that an alert event tells; none where the alert has no number yet.
+/// The transition of an alert event; none before the alert has a number.
 pub(crate) fn transition(event: &Event) -> Result<Option<Transition>, String> {
     #[derive(serde::Deserialize)]
     struct Body {

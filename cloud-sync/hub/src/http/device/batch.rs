@@ -14,8 +14,8 @@ use tilth_protocol::{
 use crate::clock;
 use crate::db::DeviceContext;
 use crate::domain::access;
-use crate::domain::ingest::received::{Envelope, Received};
-use crate::domain::ingest::{ClientState, Refused, Taken};
+use crate::domain::ingest::received::{ParsedBatch, RawBatch};
+use crate::domain::ingest::{BatchOutcome, BatchRejection, ClientState};
 use crate::http::error::ApiError;
 use crate::http::extract::{Device, body};
 use crate::http::openapi::{CommonErrors, Failure, KeyErrors};
@@ -46,14 +46,14 @@ pub(super) async fn post(
     request: Request,
 ) -> Result<Response, ApiError> {
     let client = client_state(request.headers())?;
-    let envelope: Envelope = body::json(request, "a batch").await?;
-    let rows = check(&envelope, &device.context)?;
-    let received = envelope.read();
+    let raw: RawBatch = body::json(request, "a batch").await?;
+    let rows = check(&raw, &device.context)?;
+    let received = raw.parse();
     check_boots(&received)?;
     state.limits.take_rows(device.context.id(), rows)?;
-    match state.db.take_batch(&device.context, (received, client), state.quota, clock::now()).await? {
-        Taken::Stored { answer, .. } => http::json(&answer),
-        Taken::Refused(refused) => Err(error_of(&refused)),
+    match state.db.store_batch(&device.context, (received, client), state.quota, clock::now()).await? {
+        BatchOutcome::Stored { answer, .. } => http::json(&answer),
+        BatchOutcome::Rejected(rejection) => Err(error_of(&rejection)),
     }
 }
 
@@ -70,7 +70,7 @@ fn client_state(headers: &HeaderMap) -> Result<ClientState, ApiError> {
 }
 
 /// What the types do not say. Returns how many rows, gaps and live values there are.
-fn check(Envelope { batch, .. }: &Envelope, device: &DeviceContext) -> Result<usize, ApiError> {
+fn check(RawBatch { batch, .. }: &RawBatch, device: &DeviceContext) -> Result<usize, ApiError> {
     batch.check_ranges().map_err(|error| ApiError::bad_request(error.to_string()))?;
     let (client, name) = (device.tenant().client(), device.name());
     if batch.client != *client || batch.device != *name {
@@ -95,7 +95,7 @@ fn check(Envelope { batch, .. }: &Envelope, device: &DeviceContext) -> Result<us
     Ok(rows)
 }
 
-fn check_boots(received: &Received) -> Result<(), ApiError> {
+fn check_boots(received: &ParsedBatch) -> Result<(), ApiError> {
     let boots = received.batch.stamps().map(|at| at.boot).collect::<BTreeSet<_>>().len();
     if boots > MAX_BATCH_BOOTS {
         let message = format!("{boots} boots: expected at most {MAX_BATCH_BOOTS} in one batch");
@@ -104,11 +104,13 @@ fn check_boots(received: &Received) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn error_of(refused: &Refused) -> ApiError {
-    let message = refused.to_string();
-    match refused {
-        Refused::Content { .. } | Refused::TwoStreams => ApiError::new(ErrorCode::StreamConflict, message),
-        Refused::TooManyStreams | Refused::TooManyOthers => ApiError::too_many(NEXT_STREAM, message),
-        Refused::TooManyRuns { .. } => ApiError::new(ErrorCode::TooLarge, message),
+fn error_of(rejection: &BatchRejection) -> ApiError {
+    let message = rejection.to_string();
+    match rejection {
+        BatchRejection::Content { .. } | BatchRejection::TwoStreams => {
+            ApiError::new(ErrorCode::StreamConflict, message)
+        }
+        BatchRejection::TooManyStreams | BatchRejection::TooManyOthers => ApiError::too_many(NEXT_STREAM, message),
+        BatchRejection::TooManyRanges { .. } => ApiError::new(ErrorCode::TooLarge, message),
     }
 }

@@ -11,7 +11,7 @@ use tilth_protocol::ErrorCode;
 use utoipa::IntoParams;
 
 use crate::clock;
-use crate::domain::configs::{Reply, Shown};
+use crate::domain::configs::{HeldConfig, Reply};
 use crate::http::ApiState;
 use crate::http::error::ApiError;
 use crate::http::extract::{Device, Params};
@@ -57,7 +57,7 @@ pub(super) async fn get(
         return Err(ApiError::bad_request(format!("since_version={since_version}: expected at most {MAX_VERSION}")));
     }
     let hash = headers.get(header::IF_NONE_MATCH).and_then(|tag| tag.to_str().ok());
-    let shown = Shown { version: since_version, hash: hash.map(|tag| tag.trim().trim_matches('"').to_owned()) };
+    let shown = HeldConfig { version: since_version, hash: hash.map(|tag| tag.trim().trim_matches('"').to_owned()) };
     let found = state.db.bundle_for(device, shown, Arc::clone(&state.key), clock::now()).await?;
     let Some((reply, bundle)) = found else {
         return Err(ApiError::new(ErrorCode::NotFound, format!("there is no configuration for {name} yet")));

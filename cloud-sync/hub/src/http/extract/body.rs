@@ -1,4 +1,4 @@
-//! The body of a request: read within limits, unpacked, and parsed with the place of whatever is wrong.
+//! Body of a request: read within limits, unpacked, and parsed; an error names the place.
 
 use std::io::Read;
 use std::time::Duration;
@@ -14,17 +14,17 @@ use tilth_protocol::{ErrorCode, MAX_BATCH_BYTES};
 use crate::http::error::ApiError;
 use crate::parse_error;
 
-/// A body of 1 MiB over the slowest line that makes sense takes less.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Timeout of a body.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Reads a JSON body of at most [`MAX_BATCH_BYTES`], before and after unpacking.
 pub(in crate::http) async fn json<T: DeserializeOwned>(request: Request, what: &str) -> Result<T, ApiError> {
     let (parts, body) = request.into_parts();
     let coding = Coding::of(&parts.headers)?;
     check_type(&parts.headers)?;
-    let bytes = match tokio::time::timeout(PATIENCE, read(body)).await {
+    let bytes = match tokio::time::timeout(TIMEOUT, read(body)).await {
         Ok(bytes) => bytes?,
-        Err(_) => return Err(ApiError::bad_request(format!("the body did not arrive within {PATIENCE:?}"))),
+        Err(_) => return Err(ApiError::bad_request(format!("the body did not arrive within {TIMEOUT:?}"))),
     };
     parse(&coding.unpack(&bytes)?, what)
 }
@@ -33,7 +33,7 @@ async fn read(body: Body) -> Result<Bytes, ApiError> {
     match Limited::new(body, MAX_BATCH_BYTES).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
-        Err(_) => Err(ApiError::bad_request("the body broke off")),
+        Err(_) => Err(ApiError::bad_request("the body is incomplete")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Who calls. A handler names its caller as its first argument after the state: a [`Device`], a [`Reader`] or [`Anyone`].
+//! Authentication. The first argument of a handler after the state is its caller: a [`Device`], a [`Reader`] or [`Anyone`].
 //!
 //! A key is found by its public id, compared by its hash, and opens one device or one tenant.
 
@@ -18,25 +18,25 @@ use crate::http::ApiState;
 use crate::http::error::ApiError;
 use crate::http::server::progress::Progress;
 
-/// Shortest time between two notes of a key's last use.
+/// Shortest time between two updates of a key's last use.
 const NOTED_EVERY: Span = Span::from_mins(1);
 
 /// Where a request comes from. The server adds it to each request.
 #[derive(Debug, Clone)]
 pub(in crate::http) struct Peer {
-    /// Address of the client, as far as a trusted proxy states it.
+    /// Address of the client, also behind a trusted proxy.
     pub(in crate::http) address: IpAddr,
     pub(in crate::http) connection: Arc<Progress>,
 }
 
-/// The device whose key was shown.
+/// The device of the key.
 #[derive(Debug)]
 pub(in crate::http) struct Device {
     pub(in crate::http) context: DeviceContext,
     _permit: Permit,
 }
 
-/// The tenant whose read key was shown. `Option<Reader>` is for a route that also answers without a key.
+/// The tenant of the read key. `Option<Reader>` is for a route that also answers without a key.
 #[derive(Debug)]
 pub(in crate::http) struct Reader {
     pub(in crate::http) tenant: TenantContext,
@@ -53,7 +53,7 @@ impl FromRequestParts<Arc<ApiState>> for Device {
     async fn from_request_parts(parts: &mut Parts, state: &Arc<ApiState>) -> Result<Device, ApiError> {
         let (Authenticated { caller, last_used }, permit) = authenticate(parts, state).await?;
         let Caller::Device(context) = caller else {
-            return Err(forbidden("this key reads the data of its tenant, and nothing else"));
+            return Err(forbidden("read key: it reads the data of its tenant only; expected a device key"));
         };
         note_use(state, context.tenant(), last_used).await?;
         state.note_heard(context.id(), clock::now());
@@ -67,10 +67,12 @@ impl FromRequestParts<Arc<ApiState>> for Reader {
     async fn from_request_parts(parts: &mut Parts, state: &Arc<ApiState>) -> Result<Reader, ApiError> {
         let (Authenticated { caller, last_used }, permit) = authenticate(parts, state).await?;
         let Caller::Reader(tenant) = caller else {
-            return Err(forbidden("this key opens sync and configuration of its device, and nothing else"));
+            return Err(forbidden(
+                "device key: it allows sync and configuration of its device only; expected a read key",
+            ));
         };
         match note_use(state, &tenant, last_used).await {
-            // Data can be read while the disk takes no writes.
+            // Data can be read while the disk cannot be written.
             Err(error) if error.is_of_the_disk() => {}
             noted => noted?,
         }
@@ -103,7 +105,7 @@ fn peer(parts: &Parts) -> Result<&Peer, ApiError> {
     parts.extensions.get().ok_or_else(|| ApiError::internal("a request without its connection"))
 }
 
-/// The owner of the key in a request, and permission to work on the request.
+/// The owner of the key, and the permit to work on the request.
 ///
 /// The limits come before the look-up: neither a guess nor a known key that is used too often costs the database anything. A key
 /// counts as known by its secret, so whoever knows only its public id cannot use its limit up.
@@ -124,8 +126,8 @@ async fn authenticate(parts: &Parts, state: &Arc<ApiState>) -> Result<(Authentic
     };
     let Some(found) = state.db.authenticate(shown, peer.address).await? else {
         limits.forget(&hash);
-        // The same for a key that was revoked, one that never was and one with another secret.
-        return Err(ApiError::new(ErrorCode::UnknownKey, "this key is not known, or it was revoked"));
+        // The same for a revoked key, an unknown one and one with another secret.
+        return Err(ApiError::new(ErrorCode::UnknownKey, "unknown or revoked key"));
     };
     peer.connection.set_known();
     let permit = match permit {
@@ -143,7 +145,7 @@ fn forbidden(message: &str) -> ApiError {
     ApiError::new(ErrorCode::Forbidden, message)
 }
 
-/// Notes the use of a key. The first use of a device's key revokes those that it had before.
+/// Notes a use of a key. The first use of a device's key revokes its older keys.
 async fn note_use(state: &ApiState, tenant: &TenantContext, last_used: Option<WallTime>) -> Result<(), DbError> {
     let now = clock::now();
     let is_first = match last_used {
@@ -151,7 +153,7 @@ async fn note_use(state: &ApiState, tenant: &TenantContext, last_used: Option<Wa
         last => last.is_none(),
     };
     match state.db.note_key_use(tenant, is_first, now).await {
-        // A late note of a use is no reason to refuse, but an old key that is still valid is.
+        // A use may be noted later; but older keys must be revoked now.
         Err(DbError::Busy) if !is_first => Ok(()),
         noted => noted,
     }

@@ -1,4 +1,4 @@
-//! Limits of requests: how often each caller may call, and how many requests of one key are worked on at once.
+//! Rate limits of callers, and the limit of concurrent requests per key.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
@@ -29,8 +29,7 @@ const WITHOUT_KEY: Rate = Rate { per_second: 2, burst: 60 };
 /// Health checks of an address: load balancers ask once a second or less often, some of them from one address.
 const HEALTH_CHECK: Rate = Rate { per_second: 20, burst: 100 };
 
-/// Requests of one key that are worked on at once. An agent has one, or two when it has given the first up; the pages of some
-/// people who share a read key have six each.
+/// Maximum number of concurrent requests per key. An agent has one, or two after a timeout; a web page has six.
 const fn max_in_flight(kind: KeyKind) -> usize {
     match kind {
         KeyKind::Device => 8,
@@ -61,7 +60,7 @@ pub(in crate::http) struct Limits {
     in_flight: Mutex<HashMap<String, usize>>,
 }
 
-/// One limit: a bucket for each caller, and what a caller beyond it is told.
+/// One limit: a bucket for each caller, and the message beyond it.
 #[derive(Debug)]
 struct Limit<K> {
     buckets: Mutex<Buckets<K>>,
@@ -105,10 +104,10 @@ impl Limits {
         Limits {
             devices: Limit::new(DEVICE, "too many requests with this key"),
             readers: Limit::new(READER, "too many requests with this key"),
-            unknown_keys: Limit::new(WITHOUT_KEY, "too many requests without a key that is known"),
+            unknown_keys: Limit::new(WITHOUT_KEY, "too many requests with unknown keys"),
             without_key: Limit::new(WITHOUT_KEY, "too many requests without a key"),
             health_checks: Limit::new(HEALTH_CHECK, "too many requests without a key"),
-            rows: Limit::new(ROWS, "more rows a second than a device may send"),
+            rows: Limit::new(ROWS, "too many rows per second"),
             known: Mutex::new(known),
             in_flight: Mutex::default(),
         }
@@ -125,7 +124,7 @@ impl Limits {
         let mut in_flight = locked(&self.in_flight);
         let count = in_flight.entry(key.to_owned()).or_default();
         if *count >= max {
-            let message = format!("{max} requests with this key are worked on already");
+            let message = format!("{max} requests with this key are in work");
             return Err(ApiError::too_many(NEXT_REQUEST, message));
         }
         *count += 1;

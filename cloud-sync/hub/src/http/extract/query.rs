@@ -1,4 +1,4 @@
-//! The parameters of a request, read and checked.
+//! Query parameters of a request.
 
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;

@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::rows::{self, Window};
 use crate::clock;
-use crate::db::{Place, WindowQuery};
+use crate::db::{WindowPosition, WindowQuery};
 use crate::domain::cursor::{Cursors, Listing};
 use crate::http::error::ApiError;
 use crate::http::extract::{Params, Reader, query};
@@ -111,6 +111,6 @@ fn understand(parameters: Parameters, cursors: &Cursors, now: WallTime) -> Resul
         Some(word) => rows::grain(word)
             .ok_or_else(|| ApiError::bad_request(format!("grain={word}: expected minute or quarter")))?,
     };
-    let at = query::after(after.as_deref(), |text| Place::read(text, cursors))?;
+    let at = query::after(after.as_deref(), |text| WindowPosition::read(text, cursors))?;
     Ok(WindowQuery { sensor, device, grain, from, to, at, limit: query::limit(limit)? })
 }

@@ -1,4 +1,4 @@
-//! `GET /api/health`: how the hub and the tenant's devices are; without a key, whether the hub serves.
+//! `GET /api/health`: health of the hub and the tenant's devices; without a key, whether the hub serves.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::http::extract::{NoParameters, Params, Reader};
 use crate::http::openapi::{CommonErrors, KeyErrors};
 use crate::http::{self, ApiState};
 
-/// A database that takes longer for one row is in trouble.
+/// Timeout of the query without a key.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 #[utoipa::path(
@@ -25,7 +25,7 @@ const TIMEOUT: Duration = Duration::from_secs(3);
     path = "/api/health",
     operation_id = "getHealth",
     responses(
-        (status = 200, description = "Without a key that the hub serves; with one how it and the tenant's devices are", body = Object),
+        (status = 200, description = "Without a key, that the hub serves; with one, the health of the hub and the tenant's devices", body = Object),
         (status = 503, description = "The database does not answer, or the disk is full", body = Object),
         CommonErrors,
         KeyErrors,
@@ -55,35 +55,35 @@ async fn of_tenant(state: &ApiState, tenant: &TenantContext) -> Result<Response,
     }))
 }
 
-/// For a load balancer: whether the hub answers, can read its database, and has room for more. Nothing of any tenant.
+/// Health check of a load balancer: the hub can read its database and has disk space. Reveals nothing of a tenant.
 async fn of_hub(state: &ApiState) -> Result<Response, ApiError> {
     match tokio::time::timeout(TIMEOUT, state.db.epoch()).await {
-        Ok(Ok(_)) if !state.db.has_room() => Ok(unwell("the disk is full")),
+        Ok(Ok(_)) if !state.db.has_room() => Ok(unavailable("the disk is full")),
         Ok(Ok(_)) => http::json(&json!({"status": "ok"})),
-        Ok(Err(error)) => Ok(unwell(&error.to_string())),
-        Err(_) => Ok(unwell("the database does not answer in time")),
+        Ok(Err(error)) => Ok(unavailable(&error.to_string())),
+        Err(_) => Ok(unavailable("the database does not answer in time")),
     }
 }
 
-fn unwell(why: &str) -> Response {
-    tracing::error!(why, "the hub is not well");
+fn unavailable(why: &str) -> Response {
+    tracing::error!(why, "health check failed");
     let body = json!({"status": "unavailable"}).to_string();
     (StatusCode::SERVICE_UNAVAILABLE, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 fn of_device(health: &DeviceHealth) -> Json {
-    let DeviceHealth { device, stream, earlier, lanes, bundle, said, quarantine } = health;
+    let DeviceHealth { device, stream, earlier, lanes, bundle, report, quarantine } = health;
     let mut confirmed = Map::new();
     for lane in Lane::ALL.into_iter().filter(|_| stream.is_some()) {
         let tally = lanes.get(&lane).copied().unwrap_or_default();
         confirmed.insert(lane.name().into(), json!({"confirmed": tally.confirmed, "lost": tally.lost}));
     }
-    // What the device says it did with its bundles; a refusal and its reason too.
-    let said = said.as_ref().map(|event| {
+    // The device's last report about a bundle, also a rejection with its reason.
+    let said = report.as_ref().map(|event| {
         let body = rows::body(&event.body, event.boot, event.offset);
         json!({"at": rows::time(event.at()), "body": body})
     });
-    // A database that was lost on site shows here, also when nothing on site remembers it.
+    // Shows that a database was lost on site, even if the site does not know.
     let earlier = earlier.iter().map(|stream| {
         let (began, last_heard) = (rows::time(Some(stream.began)), rows::time(Some(stream.last_heard)));
         json!({"stream": stream.name, "began": began, "last_heard": last_heard})

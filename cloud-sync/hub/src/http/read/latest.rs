@@ -10,7 +10,7 @@ use tilth_core::quantity::Quantity;
 use utoipa::{IntoParams, ToSchema};
 
 use super::rows;
-use crate::db::LiveQuery;
+use crate::db::LatestQuery;
 use crate::http::error::ApiError;
 use crate::http::extract::{Params, Reader, query};
 use crate::http::openapi::{CommonErrors, Failure, KeyErrors};
@@ -69,7 +69,7 @@ pub(super) async fn get(
     let Parameters { device, after, limit } = parameters;
     let limit = query::limit(limit)?;
     let after = query::after(after.as_deref(), position)?.unwrap_or_default();
-    let mut values = state.db.latest(&reader.tenant, LiveQuery { device, after, limit: limit + 1 }).await?;
+    let mut values = state.db.latest(&reader.tenant, LatestQuery { device, after, limit: limit + 1 }).await?;
     let next = query::page(&mut values, limit, |last| format!("{}:{}", last.device, last.sensor));
     let readings = values.into_iter().map(|value| Reading {
         device: value.device,

@@ -1,11 +1,11 @@
-//! Addresses of clients: of the connection or as a trusted proxy states it, and the network that limits count by.
+//! Addresses of clients, also behind trusted proxies, and the network by which limits count.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use axum::http::{HeaderMap, HeaderName, header};
 use ipnet::IpNet;
 
-/// What limits count by: an IPv4 address, or the first 64 bits of an IPv6 address, which is what one customer is given.
+/// Unit of limits: an IPv4 address, or the first 64 bits of an IPv6 address, which one customer has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Network(IpAddr);
 
@@ -42,8 +42,8 @@ impl Proxies {
         self.0.iter().any(|range| range.contains(&address))
     }
 
-    /// Address of the client: read from the right, each trusted proxy names who asked it. What stands further left was
-    /// written by somebody who is not trusted. `Forwarded` counts only where there is no `X-Forwarded-For`.
+    /// Address of the client. The header is read from the right as long as the address is a trusted proxy; what is further left was
+    /// written by the client. `Forwarded` is read only without `X-Forwarded-For`.
     pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let peer = peer.to_canonical();
         if !self.contains(peer) {

@@ -1,4 +1,4 @@
-//! Timeouts of a connection for each part of a request, and the stream that notes how far it is.
+//! Timeouts of a connection for each phase of a request, and the stream that tracks the phase.
 //!
 //! ```text
 //! Head ---- request ----> Request ---- answer ----> Rest ---- first byte of the next request ----> Head ...
@@ -15,49 +15,48 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, sleep_until};
 
-/// From the first byte of a request, or from the beginning of a connection, to the end of the request's head. A head is below
-/// 2 KiB: some seconds over the worst line.
+/// Timeout of a request's head, from its first byte or from the beginning of the connection.
 const HEAD: Duration = Duration::from_secs(10);
 
-/// From the head of a request to its answer: the body's time, and what it waits for the disk.
+/// Timeout from the head of a request to its answer, with the body and waiting for the disk.
 const REQUEST: Duration = Duration::from_secs(90);
 
-/// A connection without a request for this long is ended. An agent asks once a minute.
+/// Timeout of an idle connection. An agent sends a request every minute.
 const IDLE: Duration = Duration::from_secs(75);
 
-/// A client that takes not one byte of its answer for this long is gone.
+/// Timeout of an answer of which no byte is taken.
 const STALLED: Duration = Duration::from_secs(20);
 
-/// The longest that an answer may take to leave: an agent waits a minute.
+/// Timeout of a whole answer. An agent waits a minute.
 const ANSWER: Duration = Duration::from_secs(120);
 
 /// Longest time between two checks of a connection.
-const LOOK: Duration = Duration::from_secs(2);
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Progress of a connection through a request.
 #[derive(Debug)]
 pub(in crate::http) struct Progress {
     at: Mutex<At>,
-    /// The connection showed a known key.
+    /// True once a known key was sent.
     is_known: AtomicBool,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct At {
     phase: Phase,
-    /// When the bytes that wait to leave were last seen not to.
+    /// Since when written bytes have to wait.
     stalled_since: Option<Instant>,
-    /// When the last byte left.
+    /// When the last byte was written.
     sent: Instant,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// A head is awaited; it has begun, or the connection has.
+    /// Waiting for a head that has begun, or for the first one.
     Head { since: Instant },
-    /// A request is worked on.
+    /// Working on a request.
     Request { since: Instant },
-    /// The answer leaves, or has left.
+    /// Writing the answer, then idle.
     Rest { since: Instant },
 }
 
@@ -72,24 +71,24 @@ impl Progress {
         self.at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A head is awaited from now on, as after a handshake.
+    /// Starts waiting for a head, as after a handshake.
     pub(super) fn begin(&self) {
         self.at().phase = Phase::Head { since: Instant::now() };
     }
 
-    /// A head has come.
+    /// A head was received.
     pub(super) fn asked(&self) {
         self.at().phase = Phase::Request { since: Instant::now() };
     }
 
-    /// There is an answer.
+    /// The answer is ready.
     pub(super) fn answered(&self) {
         let now = Instant::now();
         let mut at = self.at();
         (at.phase, at.sent) = (Phase::Rest { since: now }, now);
     }
 
-    /// A key that is known was shown.
+    /// A known key was sent.
     pub(crate) fn set_known(&self) {
         self.is_known.store(true, Ordering::Relaxed);
     }
@@ -98,7 +97,7 @@ impl Progress {
         self.is_known.load(Ordering::Relaxed)
     }
 
-    /// No request is worked on: the connection can be ended to make room for another.
+    /// True without a request in work: the connection can be closed.
     pub(super) fn is_waiting(&self) -> bool {
         !matches!(self.at().phase, Phase::Request { .. })
     }
@@ -119,7 +118,7 @@ impl Progress {
         self.at().stalled_since.get_or_insert_with(Instant::now);
     }
 
-    /// When the connection has taken too long.
+    /// When the current timeout ends.
     fn deadline(&self) -> Instant {
         let At { phase, stalled_since, sent } = *self.at();
         let ends = match phase {
@@ -131,53 +130,53 @@ impl Progress {
         stalled_since.map_or(ends, |since| ends.min(since + STALLED))
     }
 
-    /// Ends when the connection has taken too long.
+    /// Completes when a timeout ends.
     pub(super) async fn expired(&self) {
         loop {
             let (deadline, now) = (self.deadline(), Instant::now());
             if deadline <= now {
                 return;
             }
-            // What happens meanwhile may bring the deadline nearer.
-            sleep_until(deadline.min(now + LOOK)).await;
+            // Meanwhile the deadline may come nearer.
+            sleep_until(deadline.min(now + CHECK_INTERVAL)).await;
         }
     }
 }
 
-/// A stream whose bytes are noted.
-pub(super) struct Watched<S> {
+/// A stream that reports its bytes.
+pub(super) struct TrackedStream<S> {
     stream: S,
-    watch: Arc<Progress>,
+    progress: Arc<Progress>,
 }
 
-impl<S> Watched<S> {
-    pub(super) fn new(stream: S, watch: Arc<Progress>) -> Watched<S> {
-        Watched { stream, watch }
+impl<S> TrackedStream<S> {
+    pub(super) fn new(stream: S, progress: Arc<Progress>) -> TrackedStream<S> {
+        TrackedStream { stream, progress }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for TrackedStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         if buf.filled().len() > before {
-            self.watch.received();
+            self.progress.received();
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl<S: AsyncWrite + Unpin> Watched<S> {
+impl<S: AsyncWrite + Unpin> TrackedStream<S> {
     fn noted<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         match written {
-            Poll::Pending => self.watch.stalled(),
-            Poll::Ready(_) => self.watch.sent(),
+            Poll::Pending => self.progress.stalled(),
+            Poll::Ready(_) => self.progress.sent(),
         }
         written
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.noted(written)
@@ -200,7 +199,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         // A flush without bytes is no progress, and one that waits does so for bytes.
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
         if flushed.is_pending() {
-            self.watch.stalled();
+            self.progress.stalled();
         }
         flushed
     }

@@ -1,5 +1,4 @@
-//! Which connections are held: a bounded number in all and of each network. Where there is no room the one that has waited
-//! longest makes room, first of those that have shown no key.
+//! Limits of connections, in all and per network. Beyond a limit the oldest idle connection is closed, first one without a known key.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -10,109 +9,108 @@ use tokio::sync::Notify;
 use super::address::Network;
 use super::progress::Progress;
 
-/// The places.
+/// All connections.
 #[derive(Debug)]
-pub(super) struct Places {
-    /// Connections in all.
-    most: usize,
-    /// Connections of one network.
-    each: usize,
-    held: Mutex<Held>,
+pub(super) struct ConnectionSlots {
+    /// Maximum number of connections.
+    max: usize,
+    /// Maximum number of connections per network.
+    max_per_network: usize,
+    state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
-struct Held {
-    /// Numbers rise, so that the smallest is the oldest.
+struct State {
+    /// Numbers rise: the smallest is the oldest connection.
     last_number: u64,
     count: usize,
-    networks: HashMap<Option<Network>, Vec<Holder>>,
+    networks: HashMap<Option<Network>, Vec<OpenConnection>>,
 }
 
 #[derive(Debug)]
-struct Holder {
+struct OpenConnection {
     number: u64,
-    watch: Arc<Progress>,
-    must_go: Arc<Notify>,
+    progress: Arc<Progress>,
+    evicted: Arc<Notify>,
 }
 
-/// A place of a connection, given back when it is dropped.
+/// The slot of a connection, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
-    places: Arc<Places>,
+pub(super) struct ConnectionSlot {
+    slots: Arc<ConnectionSlots>,
     network: Option<Network>,
     number: u64,
-    pub(super) watch: Arc<Progress>,
-    /// Notified when the connection has to make room.
-    pub(super) must_go: Arc<Notify>,
+    pub(super) progress: Arc<Progress>,
+    /// Notified when the connection must end.
+    pub(super) evicted: Arc<Notify>,
 }
 
-impl Places {
-    pub(super) fn new(most: usize, each: usize) -> Arc<Places> {
-        Arc::new(Places { most, each, held: Mutex::default() })
+impl ConnectionSlots {
+    pub(super) fn new(max: usize, max_per_network: usize) -> Arc<ConnectionSlots> {
+        Arc::new(ConnectionSlots { max, max_per_network, state: Mutex::default() })
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a connection from a network; none for a trusted proxy, which speaks for many. Nothing where all others
-    /// are busy.
-    pub(super) fn take(self: &Arc<Places>, network: Option<Network>) -> Option<Place> {
-        let mut held = self.held();
-        let own = held.networks.get(&network).map_or(0, Vec::len);
-        if network.is_some() && own >= self.each {
-            held.evict(network)?;
-        } else if held.count >= self.most {
-            let largest = held.largest()?;
-            held.evict(largest)?;
+    /// A slot for a connection; `network` is none for a trusted proxy, which has no limit of its own. Without a result where all other
+    /// connections are busy.
+    pub(super) fn take(self: &Arc<ConnectionSlots>, network: Option<Network>) -> Option<ConnectionSlot> {
+        let mut state = self.state();
+        let own = state.networks.get(&network).map_or(0, Vec::len);
+        if network.is_some() && own >= self.max_per_network {
+            state.evict(network)?;
+        } else if state.count >= self.max {
+            let largest = state.largest()?;
+            state.evict(largest)?;
         }
-        held.last_number += 1;
-        held.count += 1;
-        let (number, watch, must_go) = (held.last_number, Arc::new(Progress::new()), Arc::new(Notify::new()));
-        let holder = Holder { number, watch: Arc::clone(&watch), must_go: Arc::clone(&must_go) };
-        held.networks.entry(network).or_default().push(holder);
-        Some(Place { places: Arc::clone(self), network, number, watch, must_go })
+        state.last_number += 1;
+        state.count += 1;
+        let (number, progress, evicted) = (state.last_number, Arc::new(Progress::new()), Arc::new(Notify::new()));
+        let connection = OpenConnection { number, progress: Arc::clone(&progress), evicted: Arc::clone(&evicted) };
+        state.networks.entry(network).or_default().push(connection);
+        Some(ConnectionSlot { slots: Arc::clone(self), network, number, progress, evicted })
     }
 }
 
-impl Held {
-    /// The network with the most connections that wait, first of those that have shown no key; of several the one with the
-    /// oldest.
+impl State {
+    /// The network with most idle connections, those without a known key first; of several, the one with the oldest.
     fn largest(&self) -> Option<Option<Network>> {
-        let rank = |holders: &Vec<Holder>| {
-            let waiting = holders.iter().filter(|holder| holder.watch.is_waiting());
-            let unknown = waiting.clone().filter(|holder| !holder.watch.is_known()).count();
-            (unknown, waiting.clone().count(), Reverse(waiting.map(|holder| holder.number).min()))
+        let rank = |connections: &Vec<OpenConnection>| {
+            let waiting = connections.iter().filter(|connection| connection.progress.is_waiting());
+            let unknown = waiting.clone().filter(|connection| !connection.progress.is_known()).count();
+            (unknown, waiting.clone().count(), Reverse(waiting.map(|connection| connection.number).min()))
         };
-        let ranks = self.networks.iter().map(|(network, holders)| (rank(holders), *network));
+        let ranks = self.networks.iter().map(|(network, connections)| (rank(connections), *network));
         ranks.max().filter(|((_, waiting, _), _)| *waiting > 0).map(|(_, network)| network)
     }
 
-    /// Has one connection of a network end.
+    /// Ends one connection of a network.
     fn evict(&mut self, network: Option<Network>) -> Option<()> {
-        let holders = self.networks.get(&network)?;
-        let waiting = holders.iter().filter(|holder| holder.watch.is_waiting());
-        let last = waiting.max_by_key(|holder| (!holder.watch.is_known(), Reverse(holder.number)))?;
+        let connections = self.networks.get(&network)?;
+        let waiting = connections.iter().filter(|connection| connection.progress.is_waiting());
+        let last = waiting.max_by_key(|connection| (!connection.progress.is_known(), Reverse(connection.number)))?;
         let number = last.number;
-        last.must_go.notify_one();
+        last.evicted.notify_one();
         self.remove(network, number);
         Some(())
     }
 
     fn remove(&mut self, network: Option<Network>, number: u64) {
-        let Some(holders) = self.networks.get_mut(&network) else { return };
-        let before = holders.len();
-        holders.retain(|holder| holder.number != number);
-        self.count -= before - holders.len();
-        if holders.is_empty() {
+        let Some(connections) = self.networks.get_mut(&network) else { return };
+        let before = connections.len();
+        connections.retain(|connection| connection.number != number);
+        self.count -= before - connections.len();
+        if connections.is_empty() {
             self.networks.remove(&network);
         }
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        self.places.held().remove(self.network, self.number);
+        self.slots.state().remove(self.network, self.number);
     }
 }
 

@@ -30,7 +30,7 @@ fn versions_rise_whatever_is_shown() {
         (version, true)
     };
     let ask = |version, hash: Option<&str>| {
-        let shown = Shown { version, hash: hash.map(str::to_owned) };
+        let shown = HeldConfig { version, hash: hash.map(str::to_owned) };
         let found = answer(&connection, &context, &shown, &key, now).unwrap();
         found.map(|(reply, bundle)| (reply, bundle.version, bundle.hash))
     };
@@ -48,7 +48,7 @@ fn versions_rise_whatever_is_shown() {
     assert_eq!(put(two), (21, false));
 
     // Not so far that no version would be left.
-    let far = |version| answer(&connection, &context, &Shown { version, hash: None }, &key, now).map(|_| ());
+    let far = |version| answer(&connection, &context, &HeldConfig { version, hash: None }, &key, now).map(|_| ());
     assert!(matches!(far(21 + MOST_AHEAD + 1), Err(DbError::Configuration(ConfigError::Ahead { issued: 21, .. }))));
     assert!(matches!(far(MAX_VERSION), Err(DbError::Configuration(ConfigError::Ahead { issued: 21, .. }))));
     assert_eq!((device().shown_version, put(json!({"rules": {"b": {}}}))), (20, (22, true)));

@@ -10,10 +10,10 @@ use tilth_core::windows::Grain;
 use tilth_protocol::{Confirmed, Epoch, GapKind, Stream};
 
 use super::*;
-use crate::db::sqlite::merge::Whose;
+use crate::db::sqlite::merge::Scope;
 use crate::db::sqlite::rows::{StoredWindow, TenantId};
 use crate::db::sqlite::tests::in_memory;
-use crate::domain::ingest::received::Envelope;
+use crate::domain::ingest::received::RawBatch;
 
 mod cost;
 mod limits;
@@ -71,38 +71,38 @@ fn rows(rows: &[Json]) -> Json {
     json!({"first": seq(rows.first()), "last": seq(rows.last()), "rows": rows})
 }
 
-fn batch(stream: u128, lanes: Json) -> Received {
+fn batch(stream: u128, lanes: Json) -> ParsedBatch {
     received(json!({
         "version": 1, "client": "acme", "device": "pi-7", "stream": Stream(stream).to_string(), "epoch": null, "lanes": lanes,
     }))
 }
 
-fn received(batch: Json) -> Received {
-    let envelope: Envelope = serde_json::from_value(batch).unwrap();
-    envelope.batch.check_ranges().unwrap();
-    envelope.read()
+fn received(batch: Json) -> ParsedBatch {
+    let raw: RawBatch = serde_json::from_value(batch).unwrap();
+    raw.batch.check_ranges().unwrap();
+    raw.parse()
 }
 
 impl Farm {
-    fn take(&self, batch: &Received) -> Taken {
-        take(&self.connection, self.device, (batch, &self.client), self.quota, self.now).unwrap()
+    fn take(&self, batch: &ParsedBatch) -> BatchOutcome {
+        store(&self.connection, self.device, (batch, &self.client), self.quota, self.now).unwrap()
     }
 
-    fn answer(&self, batch: &Received) -> Answer {
+    fn answer(&self, batch: &ParsedBatch) -> Answer {
         match self.take(batch) {
-            Taken::Stored { answer, .. } => answer,
-            Taken::Refused(refused) => panic!("refused: {refused:?}"),
+            BatchOutcome::Stored { answer, .. } => answer,
+            BatchOutcome::Rejected(refused) => panic!("refused: {refused:?}"),
         }
     }
 
-    fn confirmed(&self, batch: &Received, lane: Lane) -> u64 {
+    fn confirmed(&self, batch: &ParsedBatch, lane: Lane) -> u64 {
         self.answer(batch).confirmed[&lane]
     }
 
-    fn refused(&self, batch: &Received) -> Refused {
+    fn refused(&self, batch: &ParsedBatch) -> BatchRejection {
         match self.take(batch) {
-            Taken::Refused(refused) => refused,
-            Taken::Stored { answer, .. } => panic!("taken: {answer:?}"),
+            BatchOutcome::Rejected(refused) => refused,
+            BatchOutcome::Stored { answer, .. } => panic!("taken: {answer:?}"),
         }
     }
 
@@ -133,9 +133,14 @@ impl Farm {
     }
 
     fn alerts(&self, is_open: bool) -> Vec<(u64, String, bool)> {
-        let found =
-            alerts::all(&self.connection, Whose { tenant: self.tenant, device: None }, is_open, (0, 100), self.now)
-                .unwrap();
+        let found = alerts::of_devices(
+            &self.connection,
+            Scope { tenant: self.tenant, device: None },
+            is_open,
+            (0, 100),
+            self.now,
+        )
+        .unwrap();
         found.into_iter().map(|alert| (alert.number, alert.state, alert.is_open)).collect()
     }
 }
@@ -168,7 +173,7 @@ fn gaps_account_for_what_has_no_row() {
     assert_eq!(farm.confirmed(&batch, Lane::Events), 9_000_000_000);
     assert_eq!(farm.count("events"), 1);
     let stream = streams::find(&farm.connection, farm.device, Stream(1)).unwrap().unwrap();
-    assert_eq!(lanes::tally(&farm.connection, stream, Lane::Events).unwrap().lost, 2);
+    assert_eq!(lanes::state(&farm.connection, stream, Lane::Events).unwrap().lost, 2);
 }
 
 #[test]
@@ -182,7 +187,7 @@ fn other_content_under_a_known_sequence_is_refused_whole() {
             "windows": rows(&[window(1, at(1, 0, Some(MIDNIGHT)), 0, 680)]),
         }),
     );
-    assert_eq!(farm.refused(&other), Refused::Content { lane: Lane::Events, seq: 2 });
+    assert_eq!(farm.refused(&other), BatchRejection::Content { lane: Lane::Events, seq: 2 });
     assert_eq!((farm.count("events"), farm.count("windows")), (2, 0), "nothing of it was stored");
     assert_eq!(farm.confirmed(&batch(1, json!({"events": rows(&[note(3, "c")])})), Lane::Events), 3);
     // What the device gave up does not come back.
@@ -190,7 +195,7 @@ fn other_content_under_a_known_sequence_is_refused_whole() {
         json!({"first": 4, "last": 4, "rows": [], "gaps": [{"first": 4, "last": 4, "kind": "lost", "reason": "x"}]});
     farm.answer(&batch(1, json!({"events": gap})));
     let row = batch(1, json!({"events": rows(&[note(4, "d")])}));
-    assert_eq!(farm.refused(&row), Refused::Content { lane: Lane::Events, seq: 4 });
+    assert_eq!(farm.refused(&row), BatchRejection::Content { lane: Lane::Events, seq: 4 });
 }
 
 #[test]
@@ -199,15 +204,15 @@ fn two_streams_alive_at_once_are_refused() {
     let note = |stream, seq| batch(stream, json!({"events": rows(&[note(seq, "x")])}));
     farm.answer(&note(1, 1));
     assert!(
-        matches!(farm.take(&note(2, 1)), Taken::Stored { is_new_stream: true, .. }),
+        matches!(farm.take(&note(2, 1)), BatchOutcome::Stored { is_new_stream: true, .. }),
         "a device may begin a new one"
     );
     assert_eq!(farm.confirmed(&note(1, 1), Lane::Events), 1, "a late packet says nothing new");
-    assert_eq!(farm.refused(&note(1, 2)), Refused::TwoStreams);
+    assert_eq!(farm.refused(&note(1, 2)), BatchRejection::TwoStreams);
     assert_eq!(farm.confirmed(&note(2, 2), Lane::Events), 2);
     farm.now = WallTime(farm.now.0 + stream::ALIVE.0 + 1);
     assert_eq!(farm.confirmed(&note(1, 2), Lane::Events), 2, "the other one is silent: an old card was put back");
-    assert_eq!(farm.refused(&note(2, 3)), Refused::TwoStreams);
+    assert_eq!(farm.refused(&note(2, 3)), BatchRejection::TwoStreams);
 }
 
 #[test]
@@ -495,9 +500,9 @@ fn kinds_of_gaps_are_kept() {
         let gap = json!({"first": seq, "last": seq, "kind": kind, "reason": "x"});
         farm.answer(&batch(1, json!({"events": {"first": seq, "last": seq, "rows": [], "gaps": [gap]}})));
         let stream = streams::find(&farm.connection, farm.device, Stream(1)).unwrap().unwrap();
-        let asked = Run { first: seq, last: seq, content: Content::Unread };
+        let asked = SeqRange { first: seq, last: seq, content: Content::Unreadable };
         let known = lanes::overlapping(&farm.connection, (stream, Lane::Events), &asked, 10).unwrap();
-        assert_eq!(known, [Run { first: seq, last: seq, content: Content::Gap(kind, "x".into()) }]);
+        assert_eq!(known, [SeqRange { first: seq, last: seq, content: Content::Gap(kind, "x".into()) }]);
     }
 }
 
@@ -518,8 +523,8 @@ fn a_device_that_was_confirmed_more_begins_another_epoch() {
     let mut take = |told: &[(Lane, u64)], epoch: u128, seq: u64| {
         farm.client.confirmed = Confirmed(told.iter().copied().collect());
         match farm.take(&batch(epoch, seq)) {
-            Taken::Stored { answer, behind, .. } => (answer.epoch.0, answer.confirmed[&Lane::Events], behind),
-            Taken::Refused(refused) => panic!("{refused:?}"),
+            BatchOutcome::Stored { answer, behind, .. } => (answer.epoch.0, answer.confirmed[&Lane::Events], behind),
+            BatchOutcome::Rejected(refused) => panic!("{refused:?}"),
         }
     };
     let before = |confirmed: u64| [(Lane::Events, confirmed)];
@@ -559,8 +564,8 @@ fn after_a_restore_a_device_may_know_more_until_it_has_heard_of_it() {
             "version": 1, "client": "acme", "device": "pi-7", "stream": Stream(1), "epoch": Epoch(epoch), "lanes": {},
         });
         match farm.take(&received(batch)) {
-            Taken::Stored { behind, .. } => behind,
-            Taken::Refused(refused) => panic!("{refused:?}"),
+            BatchOutcome::Stored { behind, .. } => behind,
+            BatchOutcome::Rejected(refused) => panic!("{refused:?}"),
         }
     };
     assert_eq!((behind(7), behind(7)), (None, None));
@@ -598,7 +603,7 @@ fn a_stream_that_was_confirmed_and_is_not_known_begins_another_epoch() {
     let batch = json!({
         "version": 1, "client": "acme", "device": "pi-7", "stream": Stream(9), "epoch": Epoch(7), "lanes": {},
     });
-    let Taken::Stored { answer, behind, .. } = farm.take(&received(batch)) else {
+    let BatchOutcome::Stored { answer, behind, .. } = farm.take(&received(batch)) else {
         panic!("expected an answer");
     };
     assert_eq!((answer.epoch, behind.as_deref()), (Epoch(99), Some("windows 3, here 0")));

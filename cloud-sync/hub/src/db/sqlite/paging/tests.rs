@@ -13,8 +13,8 @@ fn devices_that_may_speak_are_watched_with_their_limit_and_newest_silence() {
     let tenant = devices::add_tenant(&connection, &id("acme"), at(0)).unwrap().unwrap();
     let device = devices::add(&connection, tenant, &id("pi-7"), at(0)).unwrap().unwrap();
     keys::add(&connection, "k", b"hash", (tenant, Some(device)), at(0)).unwrap();
-    let only = |now: i64| -> Option<WatchedDevice> {
-        let mut tenants = watched(&connection, at(now)).unwrap();
+    let only = |now: i64| -> Option<MonitoredDevice> {
+        let mut tenants = monitored(&connection, at(now)).unwrap();
         tenants.pop().and_then(|mut tenant| tenant.devices.pop())
     };
     let paging = Paging { channel: Some("{}".to_owned()), silent_after: None };
@@ -22,7 +22,7 @@ fn devices_that_may_speak_are_watched_with_their_limit_and_newest_silence() {
     assert_eq!(only(0), None, "never heard");
     devices::heard(&connection, device, None, at(1)).unwrap();
     let contact = Contact { last_heard: at(1), limit: DEFAULT_LIMIT, recent_pages: 0, silence: None };
-    assert_eq!(only(2), Some(WatchedDevice { id: device, name: id("pi-7"), contact }));
+    assert_eq!(only(2), Some(MonitoredDevice { id: device, name: id("pi-7"), contact }));
 
     set(&connection, tenant, &Paging { silent_after: Some(Span::from_mins(30)), ..paging.clone() }).unwrap();
     assert_eq!(only(2).unwrap().contact.limit, Span::from_mins(30));

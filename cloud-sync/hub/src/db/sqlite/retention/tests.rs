@@ -9,8 +9,8 @@ use super::*;
 use crate::db::sqlite::ingest;
 use crate::db::sqlite::tests::in_memory;
 use crate::domain::ingest::quota::Quota;
-use crate::domain::ingest::received::{Envelope, Received};
-use crate::domain::ingest::{ClientState, Taken};
+use crate::domain::ingest::received::{ParsedBatch, RawBatch};
+use crate::domain::ingest::{BatchOutcome, ClientState};
 use crate::domain::retention::{Keep, Retention};
 
 const DAY: i64 = 86_400_000;
@@ -30,7 +30,7 @@ fn hub() -> Hub {
 }
 
 /// An event, a window and a lost sequence of each lane, from a sequence on.
-fn batch(first: u64, kind: &str) -> Received {
+fn batch(first: u64, kind: &str) -> ParsedBatch {
     let at = json!({"boot": 1, "uptime": first * 60_000, "wall": null});
     let sums = json!({"sum": 1, "sum_sq": "1", "min": 1, "max": 1, "last": 1, "last_at": 0});
     let window = json!({
@@ -44,19 +44,19 @@ fn batch(first: u64, kind: &str) -> Received {
         "version": 1, "client": "acme", "device": "pi-7", "stream": Stream(1).to_string(), "epoch": null,
         "lanes": {"events": lane(event), "windows": lane(window)},
     });
-    serde_json::from_value::<Envelope>(batch).unwrap().read()
+    serde_json::from_value::<RawBatch>(batch).unwrap().parse()
 }
 
 impl Hub {
-    fn take(&self, batch: &Received, day: i64) -> Taken {
+    fn take(&self, batch: &ParsedBatch, day: i64) -> BatchOutcome {
         let client = ClientState { confirmed: Confirmed::default(), next_epoch: Epoch(9) };
-        ingest::take(&self.connection, self.device, (batch, &client), Quota::USUAL, WallTime(day * DAY)).unwrap()
+        ingest::store(&self.connection, self.device, (batch, &client), Quota::USUAL, WallTime(day * DAY)).unwrap()
     }
 
-    fn confirmed(&self, batch: &Received, day: i64) -> [u64; 2] {
+    fn confirmed(&self, batch: &ParsedBatch, day: i64) -> [u64; 2] {
         match self.take(batch, day) {
-            Taken::Stored { answer, .. } => [Lane::Events, Lane::Windows].map(|lane| answer.confirmed[&lane]),
-            Taken::Refused(refused) => panic!("{refused}"),
+            BatchOutcome::Stored { answer, .. } => [Lane::Events, Lane::Windows].map(|lane| answer.confirmed[&lane]),
+            BatchOutcome::Rejected(refused) => panic!("{refused}"),
         }
     }
 
@@ -93,7 +93,7 @@ fn what_was_received_before_is_deleted_by_kind() {
         ([Keep::Forever, days(5), Keep::Forever], ([3, 1, 12], [4, 7])),
         ([Keep::Forever, Keep::Forever, days(5)], ([3, 3, 4], [6, 3])),
         ([days(5); 3], ([1, 1, 4], [2, 3])),
-        // Received on the day itself is not before it.
+        // ParsedBatch on the day itself is not before it.
         ([days(20), days(10), days(9)], ([3, 2, 4], [5, 3])),
     ] {
         let hub = hub();
@@ -107,7 +107,7 @@ fn what_was_received_before_is_deleted_by_kind() {
     }
 }
 
-/// Guards against: rows that come again after their marks are gone, taken for new ones or for another agent's.
+/// Guards against: rows that come again after their fingerprints are gone, taken for new ones or for another agent's.
 #[test]
 fn what_comes_again_after_it_was_deleted_is_confirmed_and_not_stored() {
     let hub = hub();
@@ -121,7 +121,7 @@ fn what_comes_again_after_it_was_deleted_is_confirmed_and_not_stored() {
         assert_eq!(hub.confirmed(&again, 20), [6, 6]);
     }
     assert_eq!(hub.counts(), before);
-    assert!(matches!(hub.take(&batch(5, "other"), 20), Taken::Refused(_)), "what is still known is compared");
+    assert!(matches!(hub.take(&batch(5, "other"), 20), BatchOutcome::Rejected(_)), "what is still known is compared");
     assert_eq!(hub.confirmed(&batch(7, "note"), 20), [8, 8]);
 }
 

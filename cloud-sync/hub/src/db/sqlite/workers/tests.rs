@@ -1,7 +1,7 @@
 use super::*;
 
-fn start(room: Room) -> Workers {
-    Workers::start("test", vec![Connection::open_in_memory().unwrap()], room, 1_000_000).unwrap()
+fn start(limits: QueueLimits) -> Workers {
+    Workers::start("test", vec![Connection::open_in_memory().unwrap()], limits, 1_000_000).unwrap()
 }
 
 fn tenant(number: &str) -> Owner {
@@ -10,7 +10,7 @@ fn tenant(number: &str) -> Owner {
 
 #[tokio::test]
 async fn a_tenant_that_floods_waits_behind_itself() {
-    let workers = start(Room { shared: 4, each: 3, most: 6 });
+    let workers = start(QueueLimits { shared: 4, each: 3, most: 6 });
     let (begun, has_begun) = std::sync::mpsc::channel();
     let (release, released) = std::sync::mpsc::channel::<()>();
     let slow = workers.run(Owner::Hub, move |_| {
@@ -58,7 +58,7 @@ async fn a_tenant_that_floods_waits_behind_itself() {
 
 #[tokio::test]
 async fn a_job_that_takes_too_many_steps_is_given_up_and_the_next_one_runs() {
-    let workers = start(Room { shared: 8, each: 8, most: 8 });
+    let workers = start(QueueLimits { shared: 8, each: 8, most: 8 });
     let count = |most: u64| {
         move |connection: &mut Connection| -> Result<u64, DbError> {
             let count = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
@@ -74,7 +74,7 @@ async fn a_job_that_takes_too_many_steps_is_given_up_and_the_next_one_runs() {
 
 #[tokio::test]
 async fn a_full_queue_refuses_and_a_caller_that_leaves_stops_nothing() {
-    let workers = start(Room { shared: 1, each: 1, most: 1 });
+    let workers = start(QueueLimits { shared: 1, each: 1, most: 1 });
     let (begun, has_begun) = std::sync::mpsc::channel();
     let (release, released) = std::sync::mpsc::channel::<()>();
     let (done, is_done) = std::sync::mpsc::channel();
@@ -107,7 +107,7 @@ fn polled<F: Future>(future: std::pin::Pin<&mut F>) -> Option<F::Output> {
 #[test]
 fn a_stop_waits_for_what_is_queued_but_not_for_ever() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let workers = start(Room { shared: 8, each: 8, most: 8 });
+    let workers = start(QueueLimits { shared: 8, each: 8, most: 8 });
     let job = |_: &mut Connection| thread::sleep(Duration::from_secs(2));
     assert!(runtime.block_on(async { polled(Box::pin(workers.run(Owner::Hub, job)).as_mut()) }).is_none());
     let begun = Instant::now();

@@ -14,8 +14,8 @@ fn window(change: impl Fn(&mut Json)) -> WindowRow {
     serde_json::from_value(row).unwrap()
 }
 
-fn hex(mark: Mark) -> String {
-    mark.iter().map(|byte| format!("{byte:02x}")).collect()
+fn hex(fingerprint: Fingerprint) -> String {
+    fingerprint.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Of an event, a window and an empty one, by version.
@@ -25,7 +25,7 @@ const GOLDEN: [[&str; 2]; 3] = [
     ["68846290c759c7fa", "c9da129c1a2f1d30"],
 ];
 
-/// Databases hold these marks: whatever the types become, they stay.
+/// Databases hold these fingerprints: whatever the types become, they stay.
 #[test]
 fn the_marks_of_each_version_stay() {
     let stamp = json!({"boot": 1, "uptime": 61_000, "wall": 1_763_683_261_000_i64});
@@ -39,10 +39,10 @@ fn the_marks_of_each_version_stay() {
             row.as_object_mut().unwrap().remove("sums");
         }),
     );
-    let both = |marks: [Mark; 2]| marks.map(hex);
-    let of_event = both([Version::One, Version::Two].map(|version| mark(&event, version)));
-    let of_whole = both([Version::One, Version::Two].map(|version| mark(&whole, version)));
-    let of_empty = both([Version::One, Version::Two].map(|version| mark(&empty, version)));
+    let both = |fingerprints: [Fingerprint; 2]| fingerprints.map(hex);
+    let of_event = both([Version::One, Version::Two].map(|version| fingerprint(&event, version)));
+    let of_whole = both([Version::One, Version::Two].map(|version| fingerprint(&whole, version)));
+    let of_empty = both([Version::One, Version::Two].map(|version| fingerprint(&empty, version)));
     assert_eq!([of_event, of_whole, of_empty], GOLDEN);
 }
 
@@ -51,19 +51,19 @@ fn a_mark_is_of_everything_but_the_time_of_day() {
     for version in [Version::One, Version::Two] {
         let row = |wall: Json, value: i64| {
             let at = json!({"boot": 1, "uptime": 2, "wall": wall});
-            mark(&event(&at, &json!({"value": value, "since": at, "wall": 1})), version)
+            fingerprint(&event(&at, &json!({"value": value, "since": at, "wall": 1})), version)
         };
         assert_eq!(row(json!(null), 1), row(json!(5), 1));
         assert_ne!(row(json!(5), 1), row(json!(5), 2));
         let at = json!({"boot": 1, "uptime": 2, "wall": null});
-        let other = mark(&event(&at, &json!({"value": 1, "since": at, "wall": 2})), version);
+        let other = fingerprint(&event(&at, &json!({"value": 1, "since": at, "wall": 2})), version);
         assert_ne!(other, row(json!(5), 1), "what only looks like a stamp's time counts");
-        let same = mark(&window(|row| row["start"]["wall"] = json!(9)), version);
-        assert_eq!(same, mark(&window(|_| ()), version));
+        let same = fingerprint(&window(|row| row["start"]["wall"] = json!(9)), version);
+        assert_eq!(same, fingerprint(&window(|_| ()), version));
         for (field, value) in [("seq", json!(4)), ("revision", json!(1)), ("bad", json!(2)), ("resolution", json!(0.1))]
         {
             let other = window(|row| row[field] = value.clone());
-            assert_ne!(mark(&other, version), mark(&window(|_| ()), version), "{field}");
+            assert_ne!(fingerprint(&other, version), fingerprint(&window(|_| ()), version), "{field}");
         }
     }
 }
@@ -71,7 +71,7 @@ fn a_mark_is_of_everything_but_the_time_of_day() {
 #[test]
 fn a_body_is_the_same_whatever_its_form() {
     let at = json!({"boot": 1, "uptime": 2, "wall": null});
-    let read = |body: &str| mark(&event(&at, &serde_json::from_str(body).unwrap()), Version::Two);
+    let read = |body: &str| fingerprint(&event(&at, &serde_json::from_str(body).unwrap()), Version::Two);
     assert_eq!(read(r#"{"b":20.0,"a":[1e0,0.5]}"#), read(r#"{ "a": [1, 5e-1], "b": 20 }"#));
     assert_ne!(read(r#"{"b":20.0}"#), read(r#"{"b":"20"}"#));
     assert_ne!(read(r#"{"b":9007199254740993}"#), read(r#"{"b":9007199254740992}"#));

@@ -4,36 +4,38 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn mark(number: u8) -> Mark {
+fn fingerprint(number: u8) -> Fingerprint {
     [number; 8]
 }
 
-/// Of version 1, a mark is that of the newest with its first byte changed.
-fn marked(version: Version, numbers: &[u8]) -> Marks {
-    let first = |mark: Mark| if version == Version::NEWEST { mark } else { [0, 1, 2, 3, 4, 5, 6, mark[7]] };
-    Marks { version, marks: numbers.iter().map(|number| first(mark(*number))).collect() }
+/// Of version 1, a fingerprint is that of the newest with its first byte changed.
+fn fingerprinted(version: Version, numbers: &[u8]) -> Fingerprints {
+    let first = |fingerprint: Fingerprint| {
+        if version == Version::NEWEST { fingerprint } else { [0, 1, 2, 3, 4, 5, 6, fingerprint[7]] }
+    };
+    Fingerprints { version, fingerprints: numbers.iter().map(|number| first(fingerprint(*number))).collect() }
 }
 
 /// Rows whose number is that of their sequence.
-fn again(version: Version, span: &RangeInclusive<u64>) -> Vec<Mark> {
-    marked(version, &span.clone().map(|seq| seq as u8).collect::<Vec<_>>()).marks
+fn again(version: Version, span: &RangeInclusive<u64>) -> Vec<Fingerprint> {
+    fingerprinted(version, &span.clone().map(|seq| seq as u8).collect::<Vec<_>>()).fingerprints
 }
 
-fn rows(first: u64, marks: &[u8]) -> Run {
-    let last = first + marks.len() as u64 - 1;
-    Run { first, last, content: Content::Rows(marked(Version::NEWEST, marks)) }
+fn rows(first: u64, fingerprints: &[u8]) -> SeqRange {
+    let last = first + fingerprints.len() as u64 - 1;
+    SeqRange { first, last, content: Content::Rows(fingerprinted(Version::NEWEST, fingerprints)) }
 }
 
-fn old_rows(first: u64, marks: &[u8]) -> Run {
-    Run { content: Content::Rows(marked(Version::One, marks)), ..rows(first, marks) }
+fn old_rows(first: u64, fingerprints: &[u8]) -> SeqRange {
+    SeqRange { content: Content::Rows(fingerprinted(Version::One, fingerprints)), ..rows(first, fingerprints) }
 }
 
-fn unread(seq: u64) -> Run {
-    Run { first: seq, last: seq, content: Content::Unread }
+fn unreadable(seq: u64) -> SeqRange {
+    SeqRange { first: seq, last: seq, content: Content::Unreadable }
 }
 
-fn gap(first: u64, last: u64) -> Run {
-    Run { first, last, content: Content::Gap(GapKind::Lost, "corrupt".into()) }
+fn gap(first: u64, last: u64) -> SeqRange {
+    SeqRange { first, last, content: Content::Gap(GapKind::Lost, "corrupt".into()) }
 }
 
 #[test]
@@ -52,11 +54,11 @@ fn what_is_new_and_what_contradicts() {
         (vec![rows(5, &[5])], Err(Conflict { seq: 5 })),
         (vec![gap(4, 4), rows(5, &[5])], Err(Conflict { seq: 5 })),
     ] {
-        assert_eq!(news(&brought, &known, &again), expected, "{brought:?}");
+        assert_eq!(new_ranges(&brought, &known, &again), expected, "{brought:?}");
     }
 }
 
-/// A row is the same row whichever version of the program marked it, and another row is found by either.
+/// A row is the same row whichever version of the program fingerprinted it, and another row is found by either.
 #[test]
 fn rows_of_an_earlier_version_are_compared_by_its_marks() {
     let known = [old_rows(1, &[1, 2, 3]), rows(4, &[4, 5])];
@@ -65,24 +67,24 @@ fn rows_of_an_earlier_version_are_compared_by_its_marks() {
         (rows(2, &[2]), Ok(vec![])),
         (rows(4, &[9]), Err(Conflict { seq: 4 })),
     ] {
-        assert_eq!(news(std::slice::from_ref(&brought), &known, &again), expected, "{brought:?}");
+        assert_eq!(new_ranges(std::slice::from_ref(&brought), &known, &again), expected, "{brought:?}");
     }
     let known = [old_rows(1, &[1, 9, 3])];
-    assert_eq!(news(&[rows(1, &[1, 2, 3])], &known, &again), Err(Conflict { seq: 2 }));
+    assert_eq!(new_ranges(&[rows(1, &[1, 2, 3])], &known, &again), Err(Conflict { seq: 2 }));
 }
 
 #[test]
 fn a_row_that_was_not_read_contradicts_no_row_and_is_news_once_it_is() {
-    let known = [rows(1, &[1]), unread(2), gap(3, 4)];
+    let known = [rows(1, &[1]), unreadable(2), gap(3, 4)];
     for (brought, expected) in [
-        (vec![unread(2)], Ok(vec![])),
+        (vec![unreadable(2)], Ok(vec![])),
         (vec![gap(2, 2)], Ok(vec![])),
         (vec![rows(2, &[2])], Ok(vec![rows(2, &[2])])),
         (vec![rows(1, &[1, 2])], Ok(vec![rows(2, &[2])])),
-        (vec![unread(1)], Ok(vec![])),
-        (vec![unread(3)], Err(Conflict { seq: 3 })),
+        (vec![unreadable(1)], Ok(vec![])),
+        (vec![unreadable(3)], Err(Conflict { seq: 3 })),
     ] {
-        assert_eq!(news(&brought, &known, &again), expected, "{brought:?}");
+        assert_eq!(new_ranges(&brought, &known, &again), expected, "{brought:?}");
     }
 }
 
@@ -121,16 +123,16 @@ fn history() -> impl Strategy<Value = History> {
 }
 
 /// One range of a history as runs, sequences from 1.
-fn runs(sequences: &[Option<u8>], first: usize, last: usize) -> Vec<Run> {
-    let mut runs: Vec<Run> = Vec::new();
+fn runs(sequences: &[Option<u8>], first: usize, last: usize) -> Vec<SeqRange> {
+    let mut runs: Vec<SeqRange> = Vec::new();
     for (at, sequence) in sequences.iter().enumerate().take(last + 1).skip(first) {
         let seq = at as u64 + 1;
         match (runs.last_mut(), sequence) {
-            (Some(Run { last, content: Content::Rows(marks), .. }), Some(row)) => {
-                marks.marks.push(mark(*row));
+            (Some(SeqRange { last, content: Content::Rows(fingerprints), .. }), Some(row)) => {
+                fingerprints.fingerprints.push(fingerprint(*row));
                 *last = seq;
             }
-            (Some(Run { last, content: Content::Gap(..), .. }), None) => *last = seq,
+            (Some(SeqRange { last, content: Content::Gap(..), .. }), None) => *last = seq,
             (_, Some(row)) => runs.push(rows(seq, &[*row])),
             (_, None) => runs.push(gap(seq, seq)),
         }
@@ -141,14 +143,14 @@ fn runs(sequences: &[Option<u8>], first: usize, last: usize) -> Vec<Run> {
 /// Keeps runs as the store does.
 #[derive(Default)]
 struct Lane {
-    known: Vec<Run>,
+    known: Vec<SeqRange>,
     confirmed: u64,
     stored: Vec<u64>,
 }
 
 impl Lane {
-    fn take(&mut self, brought: &[Run]) -> Result<(), Conflict> {
-        let new = news(brought, &self.known, &again)?;
+    fn take(&mut self, brought: &[SeqRange]) -> Result<(), Conflict> {
+        let new = new_ranges(brought, &self.known, &again)?;
         for run in &new {
             if let Content::Rows(_) = run.content {
                 self.stored.extend(run.first..=run.last);

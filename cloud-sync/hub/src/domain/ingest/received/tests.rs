@@ -9,17 +9,17 @@ fn window(seq: u64) -> Json {
     })
 }
 
-fn envelope(windows: &Json, live: &Json, more: &str) -> Envelope {
+fn raw(windows: &Json, live: &Json, more: &str) -> RawBatch {
     let head = r#""version":1,"client":"acme","device":"pi-7","epoch":null"#;
     let stream = format!("{:032x}", 1);
     let text = format!(r#"{{{head},"stream":"{stream}",{more}"lanes":{{"windows":{windows}}},"live":{live}}}"#);
     serde_json::from_str(&text).unwrap()
 }
 
-fn read(rows: &[Json], live: &Json, more: &str) -> Received {
-    let envelope = envelope(&json!({"first": 1, "last": rows.len(), "rows": rows}), live, more);
-    envelope.batch.check_ranges().unwrap();
-    envelope.read()
+fn read(rows: &[Json], live: &Json, more: &str) -> ParsedBatch {
+    let raw = raw(&json!({"first": 1, "last": rows.len(), "rows": rows}), live, more);
+    raw.batch.check_ranges().unwrap();
+    raw.parse()
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn what_a_newer_agent_adds_is_counted_and_the_rest_is_read() {
     let live = json!([{"sensor": "tower-1/ph", "quantity": "ph", "at": row["start"], "value": 1, "quality": "superb"}]);
     let received = read(&[row, window(2)], &live, r#""mood":"good","rest":{},"#);
     assert_eq!(received.batch.lanes.windows.unwrap().rows.len(), 2);
-    assert_eq!((received.unread, received.batch.live), (vec![], vec![]));
+    assert_eq!((received.unreadable, received.batch.live), (vec![], vec![]));
     assert_eq!(received.unknown_keys, 5, "two of the batch, two of a row, one live value");
 }
 
@@ -49,10 +49,14 @@ fn a_row_that_cannot_be_read_is_named_and_the_others_are_there() {
     ] {
         let received = read(&[window(1), row.clone(), window(3)], &json!([]), "");
         let seqs: Vec<u64> = received.batch.lanes.windows.unwrap().rows.iter().map(|row| row.seq).collect();
-        let [unread] = received.unread.as_slice() else { panic!("{row}") };
-        assert_eq!((seqs, unread.lane, unread.seq), (vec![1, 3], Lane::Windows, 2));
-        assert!(unread.reason.starts_with(expected) && !unread.reason.contains("line 1"), "{}", unread.reason);
-        assert_eq!(serde_json::from_str::<Json>(&unread.text).unwrap(), row);
+        let [unreadable] = received.unreadable.as_slice() else { panic!("{row}") };
+        assert_eq!((seqs, unreadable.lane, unreadable.seq), (vec![1, 3], Lane::Windows, 2));
+        assert!(
+            unreadable.reason.starts_with(expected) && !unreadable.reason.contains("line 1"),
+            "{}",
+            unreadable.reason
+        );
+        assert_eq!(serde_json::from_str::<Json>(&unreadable.text).unwrap(), row);
     }
 }
 
@@ -75,13 +79,13 @@ fn a_row_without_a_sequence_has_the_one_of_its_place() {
     ] {
         let rows = json!([window(1), row, window(5)]);
         let lane = json!({"first": 1, "last": 5, "rows": rows, "gaps": [gap(2), gap(4)]});
-        let envelope = envelope(&lane, &json!([]), "");
-        envelope.batch.check_ranges().unwrap();
-        let received = envelope.read();
+        let raw = raw(&lane, &json!([]), "");
+        raw.batch.check_ranges().unwrap();
+        let received = raw.parse();
         let seqs: Vec<u64> = received.batch.lanes.windows.unwrap().rows.iter().map(|row| row.seq).collect();
-        let [unread] = received.unread.as_slice() else { panic!("{row}") };
-        assert_eq!((seqs, unread.seq), (vec![1, 5], 3));
-        assert!(unread.reason.starts_with(expected), "{row}: {}", unread.reason);
+        let [unreadable] = received.unreadable.as_slice() else { panic!("{row}") };
+        assert_eq!((seqs, unreadable.seq), (vec![1, 5], 3));
+        assert!(unreadable.reason.starts_with(expected), "{row}: {}", unreadable.reason);
     }
 }
 
@@ -96,6 +100,6 @@ fn a_range_that_does_not_fit_its_rows_refuses_the_batch() {
         (1, u64::MAX, json!([{}])),
     ] {
         let lane = json!({"first": first, "last": last, "rows": rows});
-        assert!(envelope(&lane, &json!([]), "").batch.check_ranges().is_err(), "{lane}");
+        assert!(raw(&lane, &json!([]), "").batch.check_ranges().is_err(), "{lane}");
     }
 }

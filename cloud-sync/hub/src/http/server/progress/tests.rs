@@ -53,23 +53,23 @@ async fn each_part_of_a_request_has_its_time() {
         ),
     ] {
         let begun = Instant::now();
-        let watch = Progress::new();
+        let progress = Progress::new();
         let happens = async {
             for (after, what) in course {
                 tokio::time::sleep(Duration::from_secs(*after)).await;
                 match what {
-                    Receives => watch.received(),
-                    IsAsked => watch.asked(),
-                    Answers => watch.answered(),
-                    Sends => watch.sent(),
-                    Stalls => watch.stalled(),
+                    Receives => progress.received(),
+                    IsAsked => progress.asked(),
+                    Answers => progress.answered(),
+                    Sends => progress.sent(),
+                    Stalls => progress.stalled(),
                 }
             }
             std::future::pending::<()>().await;
         };
         tokio::select! {
             () = happens => {}
-            () = watch.expired() => {}
+            () = progress.expired() => {}
         }
         assert_eq!(begun.elapsed().as_secs(), expected_s, "{course:?}");
     }

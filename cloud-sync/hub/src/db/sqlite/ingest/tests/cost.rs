@@ -72,13 +72,13 @@ fn live(boot: u64, sensor: u64, wall: Option<i64>) -> Json {
     json!({"sensor": format!("tower-1/s{sensor}"), "quantity": "ph", "at": at(boot as u32, 1, wall), "value": 6.8, "quality": "good"})
 }
 
-fn with_live(mut batch: Received, values: Vec<Json>) -> Received {
+fn with_live(mut batch: ParsedBatch, values: Vec<Json>) -> ParsedBatch {
     batch.batch.live = serde_json::from_value(Json::Array(values)).unwrap();
     batch
 }
 
 /// Batches of `count` of whatever a batch may have many of, each meant for a device with history.
-fn multiplied(count: u64) -> Vec<(&'static str, Vec<Received>)> {
+fn multiplied(count: u64) -> Vec<(&'static str, Vec<ParsedBatch>)> {
     let day = 86_400_000;
     let clock = |seq: u64| {
         event(
@@ -182,8 +182,8 @@ fn everything_else(farm: &mut Farm) {
     keys::of_device(connection, device).unwrap();
     keys::revoke(connection, device, now).unwrap();
     audit::record(connection, &context, "x", now).unwrap();
-    alerts::say(connection, device, "stream-conflict", "two", now).unwrap();
-    alerts::say(connection, device, "stream-conflict", "two", now).unwrap();
+    alerts::raise(connection, device, "stream-conflict", "two", now).unwrap();
+    alerts::raise(connection, device, "stream-conflict", "two", now).unwrap();
     let bundle = SignedBundle { version: 1, issued: now, hash: String::new(), bytes: Vec::new() };
     bundles::add(connection, device, &bundle).unwrap();
     bundles::newest(connection, device).unwrap();
@@ -191,7 +191,7 @@ fn everything_else(farm: &mut Farm) {
     devices::find(connection, &context, "pi-7").unwrap();
     devices::tenant(connection, "acme").unwrap();
     let health = health::of_tenant(connection, tenant).unwrap();
-    assert!(health[0].said.is_some() && !health[0].earlier.is_empty());
+    assert!(health[0].report.is_some() && !health[0].earlier.is_empty());
     events::newest_of_bundle(connection, device).unwrap();
     events::newest_taken(connection, device).unwrap();
     farm.windows();
@@ -212,16 +212,16 @@ fn everything_else(farm: &mut Farm) {
     let retention = Retention { windows: keep, events: keep, batches: keep };
     devices::set_retention(connection, tenant, &retention).unwrap();
     for of in [None, Some(device)] {
-        let whose = Whose { tenant, device: of };
+        let scope = Scope { tenant, device: of };
         for is_open in [true, false] {
-            alerts::all(connection, whose, is_open, (0, 100), now).unwrap();
-            alerts::said(connection, whose, is_open, 100, now).unwrap();
+            alerts::of_devices(connection, scope, is_open, (0, 100), now).unwrap();
+            alerts::of_hub(connection, scope, is_open, 100, now).unwrap();
         }
         latest::newest(connection, tenant, of, ("", ""), 10).unwrap();
         for kind in [None, Some("alert")] {
             let kind = kind.map(str::to_owned);
             let query = events::EventQuery { device: None, kind, after: 0, limit: 10 };
-            events::page(connection, whose, &query).unwrap();
+            events::page(connection, scope, &query).unwrap();
         }
     }
     assert_eq!(retention::step(connection, 100, WallTime(now.0 + 86_400_001)).unwrap(), 100);

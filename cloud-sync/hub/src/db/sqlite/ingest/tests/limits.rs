@@ -10,7 +10,7 @@ fn a_device_begins_a_bounded_number_of_streams_a_day() {
         farm.answer(&empty(stream));
     }
     let next = empty(quota::MAX_STREAMS + 1);
-    assert_eq!(farm.refused(&next), Refused::TooManyStreams);
+    assert_eq!(farm.refused(&next), BatchRejection::TooManyStreams);
     farm.answer(&empty(quota::MAX_STREAMS));
     farm.now = WallTime(farm.now.0 + quota::STREAMS_WITHIN.0 + 1);
     farm.answer(&next);
@@ -38,7 +38,7 @@ fn a_sensor_beyond_the_quota_is_named_and_the_others_go_on() {
     let mut live = batch(1, json!({"windows": of_sensors(5, &["a/2"])}));
     let value = json!({"sensor": "a/4", "quantity": "ph", "at": at(1, 1, None), "value": 1.0, "quality": "good"});
     live.batch.live = serde_json::from_value(json!([value])).unwrap();
-    let Taken::Stored { answer, over_quota, .. } = farm.take(&live) else { panic!("expected an answer") };
+    let BatchOutcome::Stored { answer, over_quota, .. } = farm.take(&live) else { panic!("expected an answer") };
     assert_eq!((answer.rejected.len(), over_quota.as_deref(), farm.count("live")), (0, Some(limit), 0));
     assert_eq!(answer.confirmed[&Lane::Windows], 5);
     assert_eq!(devices::get(&farm.connection, farm.device).unwrap().rows, 4, "what is refused is not counted");
@@ -77,7 +77,7 @@ fn a_gap_over_thousands_of_ranges_is_stated_in_parts() {
     let over = |last: u64| {
         batch(1, json!({"windows": {"first": 2, "last": last, "rows": [], "gaps": [gap(2, last, "lost")]}}))
     };
-    assert_eq!(farm.refused(&over(1 << 60)), Refused::TooManyRuns { lane: Lane::Windows });
+    assert_eq!(farm.refused(&over(1 << 60)), BatchRejection::TooManyRanges { lane: Lane::Windows });
     assert_eq!(farm.confirmed(&over(count), Lane::Windows), 0);
     let first = json!({"first": 1, "last": 1, "rows": [], "gaps": [gap(1, 1, "lost")]});
     assert_eq!(farm.confirmed(&batch(1, json!({"windows": first})), Lane::Windows), 4 * count + 1);
@@ -120,7 +120,7 @@ fn gaps_boots_and_refused_rows_are_counted() {
     farm.answer(&batch(1, json!({"windows": rows(&windows)})));
     assert_eq!(others(&farm), 40 + 1 + 6, "a boot, and 51 rows over the quota");
     farm.connection.execute("UPDATE devices SET others = ?1", [quota::MAX_OTHERS]).unwrap();
-    assert_eq!(farm.refused(&batch(1, json!({}))), Refused::TooManyOthers);
+    assert_eq!(farm.refused(&batch(1, json!({}))), BatchRejection::TooManyOthers);
 }
 
 /// What it says of a bundle would be shown as what runs there.

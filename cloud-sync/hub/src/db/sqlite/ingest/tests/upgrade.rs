@@ -6,7 +6,7 @@ use std::path::Path;
 use super::*;
 use crate::db::sqlite::{MIGRATIONS, migrate};
 
-/// A database as a hub of schema 6 left it after it took [`note`] 1 and [`first_window`], which it marked by version 1; then migrated.
+/// A database as a hub of schema 6 left it after it took [`note`] 1 and [`first_window`], which it fingerprinted by version 1; then migrated.
 fn of_schema_6() -> Farm {
     let mut connection = Connection::open_in_memory().unwrap();
     for migration in &MIGRATIONS[..6] {
@@ -75,13 +75,13 @@ fn rows_that_an_earlier_hub_took_are_known_when_a_newer_agent_sends_them_again()
     let versions = [("events".to_owned(), 1), ("events".to_owned(), 2), ("windows".to_owned(), 1)];
     assert_eq!(mark_versions(&farm), versions);
     assert_eq!(devices::get(&farm.connection, farm.device).unwrap().unknown_keys, 6);
-    // Another row under a known sequence is still found, by the marks of either version.
+    // Another row under a known sequence is still found, by the fingerprints of either version.
     for (lanes, lane, seq) in [
         (json!({"events": rows(&[note(1, "z"), note(2, "y")])}), Lane::Events, 1),
         (json!({"events": rows(&[note(1, "x"), note(2, "z")])}), Lane::Events, 2),
         (json!({"windows": rows(&[window(1, at(1, 60_000, None), 0, 681)])}), Lane::Windows, 1),
     ] {
-        assert_eq!(farm.refused(&batch(1, lanes)), Refused::Content { lane, seq });
+        assert_eq!(farm.refused(&batch(1, lanes)), BatchRejection::Content { lane, seq });
     }
 }
 

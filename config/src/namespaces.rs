@@ -138,24 +138,34 @@ pub static CONFIG: KeyTable = table("", &[&NAMESPACES, &ZONES]);
 
 /// The parts of a configuration. Each is a map keyed by id, so that a layer can change one field of one entry.
 static NAMESPACES: [Key; 9] = [
-    key("sensors", Value::Named(SENSOR_ID, &SENSOR), DefaultValue::Described("none"), "what is measured"),
-    key("rules", Value::Named(ID, &RULE), DefaultValue::Described("the shipped ones"), "what must not be"),
+    key("sensors", Value::Named(SENSOR_ID, &SENSOR), DefaultValue::Described("none"), "sensors"),
+    key(
+        "rules",
+        Value::Named(ID, &RULE),
+        DefaultValue::Described("the shipped ones"),
+        "conditions that raise an alert",
+    ),
     key(
         "escalation",
         Value::Named(ID, &POLICY),
         DefaultValue::Described("the shipped one"),
-        "whom to tell after how long",
+        "who is notified after how long",
     ),
-    key("notifications", Value::Named(ID, &CHANNEL), DefaultValue::Described("`log`"), "the ways to tell people"),
+    key(
+        "notifications",
+        Value::Named(ID, &CHANNEL),
+        DefaultValue::Described("`log`"),
+        "channels: the ways to notify people",
+    ),
     key("schedules", Value::Named(ID, &SCHEDULE), DefaultValue::Described("the shipped ones"), "hours of the day"),
     key("varieties", Value::Unused, DefaultValue::Described("none"), "not used by this version"),
     key("actuators", Value::Unused, DefaultValue::Described("none"), "not used by this version"),
     key("features", Value::Unused, DefaultValue::Described("none"), "not used by this version"),
-    key("agent", Value::Table(&AGENT), DefaultValue::Described("what is shipped"), "what holds for the whole device"),
+    key("agent", Value::Table(&AGENT), DefaultValue::Described("what is shipped"), "settings of the whole device"),
 ];
 
 static ZONES: [Key; 1] =
-    [key("zones", Value::Named(ID, &ZONE), DefaultValue::Described("none"), "what holds in one zone only")];
+    [key("zones", Value::Named(ID, &ZONE), DefaultValue::Described("none"), "settings of one zone")];
 
 static ZONE: KeyTable = table("zones.ID", &[&NAMESPACES]);
 

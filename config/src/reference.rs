@@ -10,7 +10,7 @@ const MAX_WORDS: usize = 8;
 /// The keys of a table, a row each.
 #[must_use]
 pub fn markdown(table: &KeyTable) -> String {
-    let head = "| key | value | says | without it |\n| --- | --- | --- | --- |\n";
+    let head = "| key | value | meaning | default |\n| --- | --- | --- | --- |\n";
     let mut names = table.names();
     for name in table.kinds().iter().flat_map(|(_, table)| table.names()) {
         if !names.contains(&name) {
@@ -47,7 +47,7 @@ fn row(table: &KeyTable, name: &str) -> Option<String> {
 
 fn default(key: &Key) -> String {
     match key.default {
-        DefaultValue::Required => "needed".to_owned(),
+        DefaultValue::Required => "required".to_owned(),
         DefaultValue::Text(text) => format!("`{text:?}`"),
         DefaultValue::Whole(number) => format!("`{number}`"),
         DefaultValue::Flag(flag) => format!("`{flag}`"),

@@ -74,7 +74,7 @@ fn object(table: &'static KeyTable, definitions: &mut Map<String, Json>) -> Map<
 fn property(key: &Key, has_kinds: bool, definitions: &mut Map<String, Json>) -> Map<String, Json> {
     let mut made = schema(&key.value, definitions);
     let without = match &key.default {
-        DefaultValue::Described(words) if !has_kinds => format!("; without it: {}", plain(words)),
+        DefaultValue::Described(words) if !has_kinds => format!("; default: {}", plain(words)),
         _ => String::new(),
     };
     made.insert("description".to_owned(), json!(format!("{}{}{without}", plain(key.help), in_unit(&key.value))));

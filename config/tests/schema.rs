@@ -138,9 +138,9 @@ fn a_namespace_has_a_schema_of_its_own_and_an_editor_is_told_what_a_key_says() {
     assert_eq!(wrong(&validator, &json!({ "ph-high": { "abov": 6.8 } })).len(), 1);
     let cooldown = &rules["$defs"]["rules.NAME"]["properties"]["cooldown"];
     assert_eq!(cooldown["default"], "15m");
-    assert_eq!(cooldown["description"], "how long after its end it does not fire again");
+    assert_eq!(cooldown["description"], "time after the end of an alert in which it does not fire again");
     let above = &rules["$defs"]["rules.NAME"]["properties"]["above"]["description"];
-    assert_eq!(above, "the value is above this (unit of the quantity); without it: another condition");
+    assert_eq!(above, "the value is above this (unit of the quantity); default: another condition");
     assert!(schema::of_namespace("rule").is_none());
     for name in schema::namespaces() {
         assert!(schema::of_namespace(name).is_some(), "{name}");

@@ -12,37 +12,37 @@ static KEYS: [Key; 6] = [
         "timezone",
         Value::Text(TIMEZONE),
         Described("UTC"),
-        "for schedules that name none, and for [times that people read](#times-that-people-read)",
+        "time zone of schedules that name none, and of [times that people read](#times-that-people-read)",
     ),
     key(
         "quantities",
         Value::ByWord(quantities, &QUANTITY),
         Described("[the table](#quantities)"),
-        "what holds for all sensors of a quantity",
+        "plausible values for all sensors of a quantity",
     ),
     key(
         "sensor_fault",
         Value::Table(&ALERT),
         Described("after `2m`, warning; never before 1.5 times the sensor's `interval`"),
-        "the alert for a sensor that cannot be believed: keys of a rule, without a condition",
+        "alert for a sensor at fault: the keys of a rule without a condition",
     ),
     key(
         "bus_down",
         Value::Table(&ALERT),
         Described("after `1m`, critical"),
-        "the alert for a line that is down, likewise",
+        "alert for a bus that is down: the same keys",
     ),
     key(
         "bus_silent",
         Value::Table(&ALERT),
         Described("at once, critical; see [rules.md](rules.md)"),
-        "the alert for a line that is up and carries nothing, likewise",
+        "alert for a bus that is up and carries nothing: the same keys",
     ),
     key(
         "hub_refuses",
         Value::Table(&ALERT),
         Described("after `1m`, warning"),
-        "the alert for a hub that refuses this device, likewise",
+        "alert for a hub that rejects this device: the same keys",
     ),
 ];
 

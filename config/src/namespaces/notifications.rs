@@ -14,21 +14,21 @@ pub(crate) static CHANNEL: KeyTable = KeyTable {
 };
 
 static KIND: [Key; 1] =
-    [key("kind", Value::Word(|| vec!["log", "ntfy", "webhook"]), Described("needed"), "what kind of channel it is")];
+    [key("kind", Value::Word(|| vec!["log", "ntfy", "webhook"]), Described("required"), "kind of channel")];
 
 static LOG: KeyTable = table("notifications.NAME, kind log", &[&KIND]);
 static NTFY: KeyTable = table("notifications.NAME, kind ntfy", &[&KIND, &NTFY_KEYS, &CAP]);
 static WEBHOOK: KeyTable = table("notifications.NAME, kind webhook", &[&KIND, &WEBHOOK_KEYS, &CAP]);
 
 static NTFY_KEYS: [Key; 3] = [
-    key("url", Value::Text(WEB_ADDRESS), Described("needed"), "the server"),
-    key("topic", Value::Text(TOPIC), Described("needed"), "the topic; whoever knows it can read it"),
-    key("token", Value::Text(SECRET), Described("none"), "the secret with the server's access token"),
+    key("url", Value::Text(WEB_ADDRESS), Described("required"), "address of the server"),
+    key("topic", Value::Text(TOPIC), Described("required"), "topic; whoever knows it can read it"),
+    key("token", Value::Text(SECRET), Described("none"), "secret with the access token of the server"),
 ];
 
 static WEBHOOK_KEYS: [Key; 2] = [
-    key("url", Value::Text(WEB_ADDRESS), Described("needed"), "the program that takes the events"),
-    key("secret", Value::Text(SECRET), Described("needed"), "the secret that signs what is sent"),
+    key("url", Value::Text(WEB_ADDRESS), Described("required"), "address of the program that takes the events"),
+    key("secret", Value::Text(SECRET), Described("required"), "secret that signs what is sent"),
 ];
 
 static CAP: [Key; 1] = [key(

@@ -12,9 +12,14 @@ pub(crate) static RULE: KeyTable =
     table("rules.NAME", &[&WATCHES, &CONDITIONS, &LIMITS, &DURING, &ALERT_KEYS, &ACTIONS]);
 
 static WATCHES: [Key; 3] = [
-    key("sensor", Value::Text(SELECTOR), Described("all of its `quantity`"), "what it watches: a sensor or a glob"),
-    key("quantity", Value::Word(quantities), Described("any"), "what it watches: all sensors of a quantity"),
-    key("across", Value::Flag, Flag(false), "in a zone's rule: sensors of other zones too"),
+    key(
+        "sensor",
+        Value::Text(SELECTOR),
+        Described("all of its `quantity`"),
+        "the sensor that the rule watches, or a glob",
+    ),
+    key("quantity", Value::Word(quantities), Described("any"), "watches all sensors of this quantity"),
+    key("across", Value::Flag, Flag(false), "in a rule of a zone: watches sensors of other zones, too"),
 ];
 
 /// The keys that state a condition. A rule has one of them, or `above` and `below` together.
@@ -36,45 +41,51 @@ static LIMITS: [Key; 3] = [
         "clear",
         Value::Either(&[Value::Number(UNIT), Value::Range(UNIT)]),
         Described("at the limit"),
-        "where the alert is over; with `outside` a range",
+        "value at which the alert resolves; with `outside` a range",
     ),
     key("by", Value::Positive(UNIT), Described("`by_percent`"), "with `differs_from`: the limit"),
     key("by_percent", Value::Positive("% of the other value"), Described("`by`"), "with `differs_from`: the limit"),
 ];
 
 static DURING: [Key; 1] =
-    [key("during", Value::Text(ID), Described("always"), "the [schedule](#hours-of-the-day) in which it watches")];
+    [key("during", Value::Text(ID), Described("always"), "[schedule](#hours-of-the-day) in which the rule watches")];
 
 /// The table of an alert of the agent itself, such as `agent.bus_down`.
 pub(super) static ALERT: KeyTable = table("agent.ALERT", &[&ALERT_KEYS]);
 
 static ALERT_KEYS: [Key; 8] = [
-    key("escalation", Value::Text(ID), Text("default"), "[whom to tell](#whom-to-tell) after how long"),
-    key("enabled", Value::Flag, Flag(true), "whether it watches"),
-    key("for", Value::Duration, Text("0s"), "how long the condition must hold first"),
-    key("keep_firing_for", Value::Duration, Text("0s"), "how long the alert goes on after it"),
-    key("cooldown", Value::Duration, Text("15m"), "how long after its end it does not fire again"),
-    key("severity", Value::Word(|| Severity::ALL.map(Severity::name).to_vec()), Text("warning"), "how bad it is"),
+    key("escalation", Value::Text(ID), Text("default"), "[escalation policy](#whom-to-tell)"),
+    key("enabled", Value::Flag, Flag(true), "`false`: the rule is ignored"),
+    key("for", Value::Duration, Text("0s"), "time for which the condition must hold before the alert fires"),
+    key(
+        "keep_firing_for",
+        Value::Duration,
+        Text("0s"),
+        "time for which the alert stays firing after the condition ends",
+    ),
+    key("cooldown", Value::Duration, Text("15m"), "time after the end of an alert in which it does not fire again"),
+    key(
+        "severity",
+        Value::Word(|| Severity::ALL.map(Severity::name).to_vec()),
+        Text("warning"),
+        "severity at which the alert begins",
+    ),
     key(
         "message",
         Value::Text(ANY_TEXT),
-        Described("`{sensor} {value} {unit}, limit {limit}`; of a silence `{sensor} silent for {value}`"),
-        "what is said; `{value}`, `{limit}`, `{unit}`, `{sensor}`, `{zone}`, `{name}`, `{rule}`, `{severity}`; with \
+        Described("`{sensor} {value} {unit}, limit {limit}`; for a silence `{sensor} silent for {value}`"),
+        "text of the alert, with `{value}`, `{limit}`, `{unit}`, `{sensor}`, `{zone}`, `{name}`, `{rule}`, `{severity}`; with \
          `differs_from` also `{other}` and `{other_sensor}`",
     ),
-    key("advice", Value::Text(ANY_TEXT), Described("nothing"), "what to do"),
+    key("advice", Value::Text(ANY_TEXT), Described("nothing"), "what a person should do"),
 ];
 
-static ACTIONS: [Key; 1] = [key(
-    "actions",
-    Value::List(&Value::Table(&ACTION)),
-    Described("none"),
-    "what is switched; not used by this version",
-)];
+static ACTIONS: [Key; 1] =
+    [key("actions", Value::List(&Value::Table(&ACTION)), Described("none"), "not used by this version")];
 
 pub(crate) static ACTION: KeyTable = table("rules.NAME.actions", &[&ACTION_KEYS]);
 
 static ACTION_KEYS: [Key; 2] = [
-    key("actuator", Value::Text(SENSOR_ID), Required, "what is switched on"),
+    key("actuator", Value::Text(SENSOR_ID), Required, "the actuator to switch on"),
     key("on", Value::PositiveDuration, Required, "for how long"),
 ];

@@ -10,27 +10,37 @@ const INPUT: Form = form("input", "^(board|modbus|i2c|w1|gpio|mqtt|sdi12|line|ht
 pub(crate) static SENSOR: KeyTable = table("sensors.\"ZONE/NAME\"", &[&FIRST, &PLAUSIBILITY, &LAST]);
 
 static FIRST: [Key; 5] = [
-    key("enabled", Value::Flag, Flag(true), "whether it is there at all"),
-    key("zone", Value::Text(ID), Described("the part of its name before the `/`"), "the zone it is in"),
-    key("quantity", Value::Word(quantities), Described("needed"), "what is measured, from [the table](#quantities)"),
-    key("interval", Value::PositiveDuration, Described("not known"), "how often it speaks or is read"),
+    key("enabled", Value::Flag, Flag(true), "`false`: the sensor is ignored"),
+    key("zone", Value::Text(ID), Described("the part of its name before the `/`"), "zone of the sensor"),
+    key("quantity", Value::Word(quantities), Described("required"), "what is measured, from [the table](#quantities)"),
+    key("interval", Value::PositiveDuration, Described("unknown"), "time between two readings"),
     key(
         "stale_after",
         Value::PositiveDuration,
         Described("3 times `interval`, at least 30 s"),
-        "when silence makes its value old",
+        "age at which the value is stale",
     ),
 ];
 
 /// What a sensor and a quantity have in common.
 pub(super) static PLAUSIBILITY: [Key; 4] = [
-    key("resolution", Value::Positive(UNIT), QUANTITYS, "the step to which values are rounded"),
-    key("range", Value::Range(UNIT), QUANTITYS, "what can be believed, as `[3, 10]`; outside is the sensor's fault"),
-    key("max_rate", Value::Positive(RATE), QUANTITYS, "the fastest change that can be believed"),
-    key("stuck_for", Value::PositiveDuration, Described("never"), "how long without any change is the sensor's fault"),
+    key("resolution", Value::Positive(UNIT), QUANTITYS, "step to which values are rounded"),
+    key(
+        "range",
+        Value::Range(UNIT),
+        QUANTITYS,
+        "plausible values, as `[3, 10]`; a value outside is a fault of the sensor",
+    ),
+    key("max_rate", Value::Positive(RATE), QUANTITYS, "fastest plausible change"),
+    key(
+        "stuck_for",
+        Value::PositiveDuration,
+        Described("never"),
+        "time without any change after which the sensor is at fault",
+    ),
 ];
 
-const QUANTITYS: super::DefaultValue = Described("its quantity's");
+const QUANTITYS: super::DefaultValue = Described("that of the quantity");
 
 /// The unit of values and limits.
 pub(super) const UNIT: &str = "unit of the quantity";
@@ -43,22 +53,27 @@ static LAST: [Key; 5] = [
         "calibration",
         Value::Table(&CALIBRATION),
         Described("none"),
-        "from what is read to what is true, as `{ gain = 1.02, offset = -0.1 }`",
+        "correction of what is measured, as `{ gain = 1.02, offset = -0.1 }`",
     ),
-    key("input", Value::Text(INPUT), Described("`run` refuses; `replay` needs none"), "where its values come from"),
+    key("input", Value::Text(INPUT), Described("required by `run`, not by `replay`"), "source of the values"),
     key(
         "stamp",
         Value::Word(|| vec!["arrival", "source"]),
         Text("arrival"),
-        "whose time counts, see [below](#when-a-reading-was-taken)",
+        "time of a reading: of its arrival, or of its source; see [below](#when-a-reading-was-taken)",
     ),
     key(
         "unit",
         Value::Text(ANY_TEXT),
-        Described("its quantity's"),
-        "the unit of numbers that say none, such as `\"F\"` or `\"uS/cm\"`",
+        Described("that of the quantity"),
+        "unit of numbers that come without one, such as `\"F\"` or `\"uS/cm\"`",
     ),
-    key("pair", Value::Text(SENSOR_ID), Described("none"), "a second probe; write a rule with `differs_from` instead"),
+    key(
+        "pair",
+        Value::Text(SENSOR_ID),
+        Described("none"),
+        "not used by this version; write a rule with `differs_from`",
+    ),
 ];
 
 static CALIBRATION: KeyTable = table("sensors.\"ZONE/NAME\".calibration", &[&CALIBRATION_KEYS]);
@@ -70,7 +85,7 @@ static CALIBRATION_KEYS: [Key; 3] = [
         "points",
         Value::List(&Value::List(&Value::Number(UNIT))),
         Described("`gain` and `offset`"),
-        "in their place: `[[4.1, 4.0], [7.2, 7.0]]`, each read and true",
+        "pairs of measured and true value, as `[[4.1, 4.0], [7.2, 7.0]]`",
     ),
 ];
 

@@ -9,38 +9,38 @@ const SECRET_NAME: Form = form("name of a secret", "^[A-Za-z0-9_.-]{1,64}$");
 pub(crate) static SITE: KeyTable = table("agent.toml", &[&TABLES]);
 
 static TABLES: [Key; 4] = [
-    key("device", Value::Table(&DEVICE), Described("`run` refuses"), "this device"),
+    key("device", Value::Table(&DEVICE), Described("required by `run`"), "this device"),
     key("hub", Value::Table(&HUB), Described("a farm without a hub"), "the hub"),
-    key("bus", Value::Named(ID, &BUS), Described("none"), "the lines that sensors share"),
-    key("secrets", Value::Named(SECRET_NAME, &SECRET), Described("none"), "where secrets may be sent"),
+    key("bus", Value::Named(ID, &BUS), Described("none"), "buses that sensors share"),
+    key("secrets", Value::Named(SECRET_NAME, &SECRET), Described("none"), "servers that secrets may be sent to"),
 ];
 
 static DEVICE: KeyTable = table("device", &[&DEVICE_KEYS]);
 
 static DEVICE_KEYS: [Key; 3] = [
-    key("id", Value::Text(ID), Required, "this device"),
-    key("client", Value::Text(ID), Described("needed with a hub"), "the tenant"),
+    key("id", Value::Text(ID), Required, "name of this device"),
+    key("client", Value::Text(ID), Described("required with a hub"), "tenant that owns the device"),
     key(
         "clock",
         Value::Word(|| vec!["ntp", "rtc"]),
         Text("ntp"),
-        "what makes the machine's clock trusted: `\"ntp\"`, synchronised over the network; `\"rtc\"`, it has a clock with a \
-         battery that was set once, and is trusted from boot on",
+        "when the machine's clock is trusted: `\"ntp\"`, once it is synchronised over the network; `\"rtc\"`, from boot on, for it \
+         has a clock with a battery that was set once",
     ),
 ];
 
 static HUB: KeyTable = table("hub", &[&HUB_KEYS]);
 
 static HUB_KEYS: [Key; 4] = [
-    key("url", Value::Text(WEB_ADDRESS), Required, "its address"),
+    key("url", Value::Text(WEB_ADDRESS), Required, "address of the hub"),
     key(
         "ca",
         Value::Text(ANY_TEXT),
         Described("those that the machine trusts"),
-        "the certificate that signs the hub's",
+        "file with the certificate that signs the hub's",
     ),
-    key("signing_key", Value::Text(ANY_TEXT), Required, "the file with its public key"),
-    key("key_file", Value::Text(ANY_TEXT), Required, "the file with this device's key"),
+    key("signing_key", Value::Text(ANY_TEXT), Required, "file with the public key of the hub"),
+    key("key_file", Value::Text(ANY_TEXT), Required, "file with the key of this device"),
 ];
 
 /// A bus whose kind is wrong.
@@ -72,11 +72,11 @@ static KIND: [Key; 1] = [key(
     "kind",
     Value::Word(|| BUS.kinds.iter().map(|(kind, _)| *kind).collect()),
     Required,
-    "what is spoken on it; this version reads `\"line\"`",
+    "protocol; this version reads only `\"line\"`",
 )];
 
 const fn port(default: super::DefaultValue) -> Key {
-    key("port", Value::Text(ANY_TEXT), default, "its device file, of this bus alone")
+    key("port", Value::Text(ANY_TEXT), default, "device file, used by this bus alone")
 }
 
 static PORT: [Key; 1] = [port(Required)];
@@ -86,7 +86,7 @@ static GPIO_PORT: [Key; 1] = [port(Text("/dev/gpiochip0"))];
 
 /// The fastest and slowest serial lines that adapters make.
 const fn baud(default: u32) -> Key {
-    key("baud", Value::Whole { unit: "Bd", least: 300, most: 4_000_000 }, Whole(default), "its speed")
+    key("baud", Value::Whole { unit: "Bd", least: 300, most: 4_000_000 }, Whole(default), "speed")
 }
 
 static BAUD_115200: [Key; 1] = [baud(115_200)];
@@ -94,17 +94,17 @@ static BAUD_9600: [Key; 1] = [baud(9600)];
 static BAUD_1200: [Key; 1] = [baud(1200)];
 
 static FRAME: [Key; 2] = [
-    key("parity", Value::Word(|| vec!["none", "even", "odd"]), Text("none"), "its parity"),
-    key("stop_bits", Value::Whole { unit: "bits", least: 1, most: 2 }, Whole(1), "its stop bits"),
+    key("parity", Value::Word(|| vec!["none", "even", "odd"]), Text("none"), "parity"),
+    key("stop_bits", Value::Whole { unit: "bits", least: 1, most: 2 }, Whole(1), "stop bits"),
 ];
 
-static URL: [Key; 1] = [key("url", Value::Text(BROKER), Required, "the broker")];
+static URL: [Key; 1] = [key("url", Value::Text(BROKER), Required, "address of the broker")];
 
 static COLUMNS: [Key; 1] = [key(
     "columns",
     Value::List(&Value::Text(form("text", ""))),
     Described("the header that the board prints"),
-    "names of the columns of rows without a header, an empty one for a column that nobody wants",
+    "names of the columns of rows without a header; an empty name skips its column",
 )];
 
 pub(crate) static SECRET: KeyTable = table("secrets.NAME", &[&SECRET_KEYS]);
@@ -113,5 +113,5 @@ static SECRET_KEYS: [Key; 1] = [key(
     "hosts",
     Value::List(&Value::Text(form("host", r"^[A-Za-z0-9.:\[\]-]+$"))),
     Required,
-    "the hosts that the secret may be sent to, [whatever else is configured](security.md#binding-a-secret)",
+    "the only hosts that the secret may be sent to, [whatever else is configured](security.md#binding-a-secret)",
 )];

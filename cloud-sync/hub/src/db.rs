@@ -1,7 +1,6 @@
-//! The hub's storage as whole operations, each for the tenant that its context opens.
+//! Storage as whole operations, each for the tenant of its context.
 //!
-//! [`Database`] serves many callers at once, [`LocalDatabase`] the commands on the hub's own machine. Both speak SQLite, which no
-//! file outside `db/sqlite/` names.
+//! [`Database`] serves many callers at once, [`LocalDatabase`] the commands on the hub's machine. Only files in `db/sqlite/` name SQLite.
 
 mod context;
 mod records;

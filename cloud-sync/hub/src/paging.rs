@@ -43,7 +43,7 @@ const RULE: &str = "device-silent";
 const ZONE: &str = "device";
 
 const ADVICE: &str =
-    "Check its power, then the farm's internet connection; the agent on site goes on watching and paging.";
+    "Check its power, then the farm's internet connection; the agent on site continues to watch and page.";
 
 /// Pages until it is dropped.
 pub(crate) async fn run(state: Arc<ApiState>, secrets: Secrets) {
@@ -121,7 +121,7 @@ impl Pager {
         self.monitor.tick(now, found.is_ok() && self.state.database().has_room());
         let tenants = match found {
             Ok(tenants) => tenants,
-            Err(error) => return tracing::warn!(%error, "cannot look for silent devices; will try again"),
+            Err(error) => return tracing::warn!(%error, "cannot check for silent devices; will try again"),
         };
         self.channels.retain(|client, _| tenants.iter().any(|tenant| tenant.client == *client));
         for MonitoredTenant { client, channel, devices } in tenants {

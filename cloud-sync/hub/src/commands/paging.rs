@@ -45,16 +45,16 @@ impl Change<'_> {
             let before = db.paging(tenant)?;
             let channel = self.channel.clone().unwrap_or(before.channel);
             let paging = Paging { channel, silent_after: self.limit.or(before.silent_after) };
-            db.set_paging(tenant, &paging, &words(&paging), now)?;
+            db.set_paging(tenant, &paging, &describe(&paging), now)?;
         }
         Ok(())
     }
 
     /// The settings in force, for people.
-    pub(super) fn said(&self, paging: &Paging) -> String {
+    pub(super) fn summary(&self, paging: &Paging) -> String {
         match (self.device, self.limit) {
             (Some(device), Some(limit)) => format!("device {device} is silent after {limit}"),
-            _ => words(paging),
+            _ => describe(paging),
         }
     }
 
@@ -101,7 +101,7 @@ fn text((key, value): (&str, &str)) -> (String, Json) {
 }
 
 /// Paging settings in words, without secrets.
-pub(super) fn words(paging: &Paging) -> String {
+pub(super) fn describe(paging: &Paging) -> String {
     let limit = paging.silent_after.unwrap_or(DEFAULT_LIMIT);
     match server(paging) {
         Some(server) => format!("pages about devices silent for {limit} go to {server}"),
@@ -110,7 +110,7 @@ pub(super) fn words(paging: &Paging) -> String {
 }
 
 /// Paging settings as JSON.
-pub(super) fn shown(paging: &Paging) -> Json {
+pub(super) fn to_json(paging: &Paging) -> Json {
     json!({"to": server(paging), "silent_after": paging.silent_after.unwrap_or(DEFAULT_LIMIT).to_string()})
 }
 

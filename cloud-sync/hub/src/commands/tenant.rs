@@ -53,13 +53,13 @@ fn set(TenantSettings { tenant: TenantName { name, common }, keep, pages }: &Ten
     set.warn(&data.dir(), &listed.paging);
     if output.json {
         exit::json(&json!({
-            "client_id": name, "keep": shown(&listed.retention), "pages": paging::shown(&listed.paging),
+            "client_id": name, "keep": shown(&listed.retention), "pages": paging::to_json(&listed.paging),
         }))?;
     } else if keep.is_any() {
         exit::line(format_args!("{name}: {}", listed.retention))?;
     }
     if set.is_any() && !output.json {
-        exit::line(format_args!("{name}: {}", set.said(&listed.paging)))?;
+        exit::line(format_args!("{name}: {}", set.summary(&listed.paging)))?;
     }
     Ok(Exit::Done)
 }
@@ -69,7 +69,7 @@ fn show(listed: &ListedTenant, output: Output) -> anyhow::Result<()> {
     let client = tenant.client();
     if output.json {
         let (created, keep) = (created.to_string(), shown(retention));
-        let pages = paging::shown(paging);
+        let pages = paging::to_json(paging);
         let listed = json!({"client_id": client, "created": created, "devices": devices, "keep": keep, "pages": pages});
         return exit::json(&listed);
     }
@@ -79,7 +79,7 @@ fn show(listed: &ListedTenant, output: Output) -> anyhow::Result<()> {
         line += &format!(", {retention}");
     }
     if paging.channel.is_some() {
-        line += &format!(", {}", paging::words(paging));
+        line += &format!(", {}", paging::describe(paging));
     }
     exit::line(line)
 }
@@ -95,7 +95,7 @@ fn show_key(client: &Id, key: &Key, output: Output) -> anyhow::Result<Exit> {
     } else {
         exit::line(format_args!("client_id {client}"))?;
         exit::line(format_args!("read key  {}", key.reveal()))?;
-        exit::line("The key is not shown again. It allows to read the data of this tenant only.")?;
+        exit::line("The key is not shown again. It reads the data of this tenant only.")?;
     }
     Ok(Exit::Done)
 }

@@ -72,7 +72,7 @@ const MAX_STEPS: u64 = 50_000_000;
 /// Error of an operation. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DbError {
-    /// The database or the request of a command is not as it must be; the text says what to do.
+    /// Error of a command, with what to do.
     #[error("{0}")]
     Unusable(String),
     #[error("{client} has no device {device}; `tilth-hub device add {device} --client {client}` adds it")]

@@ -4,13 +4,13 @@ use ring::hmac;
 use tilth_config::bundle::SigningKey;
 use tilth_core::id::Id;
 
-/// Feistel rounds. Four with a random function each are a random permutation; the rest is margin.
+/// Feistel rounds. Four make a random permutation; the others are margin.
 const ROUNDS: u8 = 8;
 
-/// Ids are below this: a trillion rows. Of numbers that no cursor is, one in 16 million passes.
+/// Upper limit of ids, a trillion rows. One in 16 million of other numbers passes as a cursor.
 const END_OF_IDS: u64 = 1 << 40;
 
-/// A listing whose rows of all tenants share one sequence of ids.
+/// A listing whose ids count over all tenants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Listing {
     Events,
@@ -29,12 +29,12 @@ impl Listing {
     }
 }
 
-/// A permutation of 64-bit numbers that only the holder of the hub's key can compute, another one for each tenant and listing.
+/// A keyed permutation of 64-bit numbers, another for each tenant and listing.
 #[derive(Debug)]
 pub(crate) struct Cursors(hmac::Key);
 
 impl Cursors {
-    /// The same for a tenant's name whenever the hub has this key: after a restart, and after a restore.
+    /// The same for a tenant after a restart and after a restore, which keeps the key.
     pub(crate) fn new(key: &SigningKey, tenant: &Id, listing: Listing) -> Cursors {
         let secret = key.derive(&format!("tilth-cursor 1\n{}\n{tenant}\n", listing.name()));
         Cursors(hmac::Key::new(hmac::HMAC_SHA256, &secret))
@@ -48,7 +48,7 @@ impl Cursors {
         }
     }
 
-    /// The id that a cursor was made of; none for a number that is no cursor of this tenant and listing.
+    /// The id of a cursor; none for a number that is not a cursor of this tenant and listing.
     pub(crate) fn id(&self, cursor: u64) -> Option<i64> {
         let id = match self.restore(cursor) {
             0 => self.restore(0),

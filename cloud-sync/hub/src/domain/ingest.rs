@@ -15,7 +15,7 @@ use tilth_protocol::{Answer, Confirmed, Epoch, Lane};
 
 use self::quota::{MAX_OTHERS, MAX_STREAMS, MAX_TOUCHED};
 
-/// Why nothing of a batch was stored.
+/// Reason to reject a whole batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum BatchRejection {
     /// A sequence is known with other content.

@@ -78,7 +78,7 @@ fn cursors_of_windows_do_not_tell_how_many_boots_another_tenant_has() {
         let target = format!("/api/data?sensor=tower-1/ph&from=0&after={strange}");
         let (status, _, message) = served.get(&target, &quiet).refused();
         assert_eq!(status, 400, "{strange}: {message}");
-        assert!(message.ends_with("or 0 to begin with the first page"), "{message}");
+        assert!(message.ends_with("or 0 for the first page"), "{message}");
     }
 }
 
@@ -115,7 +115,7 @@ fn cursors_of_one_tenant_do_not_tell_how_many_rows_another_has() {
         assert_eq!(refused.header("content-type"), Some("application/problem+json"));
         let (status, error, message) = refused.refused();
         assert_eq!((status, error.as_str()), (400, "bad-request"), "{message}");
-        assert!(message.ends_with("or 0 to begin with the first page"), "{message}");
+        assert!(message.ends_with("or 0 for the first page"), "{message}");
     }
     assert_eq!(served.get(&format!("/api/alerts?after={middle}"), &quiet).refused().0, 400, "of another list");
 

@@ -150,12 +150,12 @@ fn questions_that_are_none() {
         ("/api/data?sensor=tower-1/ph&from=yesterday", 400, "from=yesterday: expected a time such as"),
         ("/api/data?sensor=tower-1/ph&grain=hour", 400, "grain=hour: expected minute or quarter"),
         ("/api/data?sensor=tower-1/ph&limit=0", 400, "limit=0: expected 1 to 5000"),
-        ("/api/data?sensor=tower-1/ph&after=x", 400, "after=x: expected what `next` of the page before says"),
+        ("/api/data?sensor=tower-1/ph&after=x", 400, "after=x: expected `next` of the previous page"),
         ("/api/data?sensor=tower-1/none", 404, "there is no sensor tower-1/none"),
         ("/api/data?sensor=tower-1/ph&device=pi-9", 404, "there is no device pi-9"),
         ("/api/alerts?state=closed", 400, "the parameters: state: unknown word closed; expected open or all"),
-        ("/api/events?after=x", 400, "after=x: expected what"),
-        ("/api/data/latest?after=x", 400, "after=x: expected what"),
+        ("/api/events?after=x", 400, "after=x: expected `next`"),
+        ("/api/data/latest?after=x", 400, "after=x: expected `next`"),
         ("/api/health?x=1", 400, "the parameters: x: unknown key x"),
     ] {
         let (found, _, message) = served.get(target, &reader).refused();

@@ -159,7 +159,7 @@ fn a_device_speaks_for_itself_alone() {
         assert_eq!(reply.refused(), (403, "forbidden".into(), "this key is of acme/pi-8".into()));
     }
     let bundle = farms.served.get("/api/config/bundle?client_id=acme&since_version=0", &farms.other_device);
-    assert_eq!(bundle.refused(), (404, "not-found".into(), "there is no configuration for pi-8 yet".into()));
+    assert_eq!(bundle.refused(), (404, "not-found".into(), "device pi-8 has no configuration yet".into()));
     let bundle = farms.served.get("/api/config/bundle?client_id=globex&since_version=0", &farms.other_device);
     assert_eq!(bundle.refused(), (403, "forbidden".into(), "this key is of acme/pi-8".into()));
 }

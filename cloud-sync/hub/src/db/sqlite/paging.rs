@@ -16,7 +16,7 @@ const MAX_KEPT: i64 = 100;
 /// Time over which pages of a device are counted.
 const RECENT: Span = Span::from_mins(60);
 
-/// Devices that were heard once and may still speak, of tenants that are paged, each with its newest silence.
+/// Devices with a valid key that sent a request once, of tenants that are paged, each with its newest silence.
 const MONITORED: &str =
     "SELECT tenants.name AS client, channel, devices.id AS device, devices.name AS name, last_heard,
         coalesce(device_paging.silent_after, paging.silent_after, ?1) AS silent_after,

@@ -82,7 +82,7 @@ impl SeqRange {
     }
 }
 
-/// The parts of brought ranges that are not known. Both lists rise and do not overlap in themselves. Rows are compared by the
+/// The parts of received ranges that are not known. Both lists rise and do not overlap in themselves. Rows are compared by the
 /// fingerprint version of the known range.
 pub(crate) fn new_ranges(
     brought: &[SeqRange],

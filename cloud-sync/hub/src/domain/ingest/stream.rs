@@ -38,7 +38,7 @@ pub(crate) enum Verdict {
     Conflict,
 }
 
-/// Judges a batch by its stream and by whether it brings new rows.
+/// Judges a batch by its stream and by whether it has new rows.
 pub(crate) fn judge(state: StreamState, brings_news: bool, now: WallTime) -> Verdict {
     match state {
         StreamState::New | StreamState::Current => Verdict::Current,

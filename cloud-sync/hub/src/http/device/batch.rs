@@ -21,19 +21,19 @@ use crate::http::extract::{Device, body};
 use crate::http::openapi::{CommonErrors, Failure, KeyErrors};
 use crate::http::{self, ApiState};
 
-/// After too many new streams. Some more may begin with each hour, as those of the day before pass.
+/// Wait after too many new streams: those of the day before expire meanwhile.
 const NEXT_STREAM: Duration = Duration::from_secs(900);
 
 #[utoipa::path(
     post,
     path = "/api/v1/sync/batch",
     operation_id = "postBatch",
-    params(("X-Tilth-Confirmed" = Option<String>, Header, description = "What the device was confirmed", example = "events=2")),
+    params(("X-Tilth-Confirmed" = Option<String>, Header, description = "Sequences that were confirmed to the device", example = "events=2")),
     request_body(content = Object, description = "A batch, see docs/sync-protocol.md", example = json!({
         "version": 1, "client": "acme", "device": "pi-7", "stream": "0123456789abcdef0123456789abcdef", "epoch": null, "lanes": {}
     })),
     responses(
-        (status = 200, description = "What is confirmed, and which rows cannot be stored", body = Object),
+        (status = 200, description = "Confirmations and rejected rows", body = Object),
         (status = 409, description = "A known sequence with other content, or two agents that use one key", body = Failure, content_type = "application/problem+json"),
         CommonErrors,
         KeyErrors,
@@ -57,7 +57,7 @@ pub(super) async fn post(
     }
 }
 
-/// What the device was confirmed, and the epoch that it gets if that is more than is here.
+/// Confirmations that the device states, and the epoch for it if its database was set back.
 fn client_state(headers: &HeaderMap) -> Result<ClientState, ApiError> {
     let confirmed = match headers.get(CONFIRMED_HEADER) {
         None => Confirmed::default(),
@@ -69,7 +69,7 @@ fn client_state(headers: &HeaderMap) -> Result<ClientState, ApiError> {
     Ok(ClientState { confirmed, next_epoch: access::draw_epoch().map_err(ApiError::internal)? })
 }
 
-/// What the types do not say. Returns how many rows, gaps and live values there are.
+/// Checks ranges, names and limits. Returns the number of rows, gaps and live values.
 fn check(RawBatch { batch, .. }: &RawBatch, device: &DeviceContext) -> Result<usize, ApiError> {
     batch.check_ranges().map_err(|error| ApiError::bad_request(error.to_string()))?;
     let (client, name) = (device.tenant().client(), device.name());

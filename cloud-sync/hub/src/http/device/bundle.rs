@@ -32,9 +32,9 @@ pub(super) struct Parameters {
     get,
     path = "/api/config/bundle",
     operation_id = "getBundle",
-    params(Parameters, ("If-None-Match" = Option<String>, Header, description = "Hash of the content that the device has")),
+    params(Parameters, ("If-None-Match" = Option<String>, Header, description = "Hash of the device's content")),
     responses(
-        (status = 200, description = "The bytes that were signed", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 200, description = "The signed bundle", body = Vec<u8>, content_type = "application/octet-stream"),
         (status = 304, description = "The device has this version and content"),
         (status = 404, description = "The device has no configuration yet", body = Failure, content_type = "application/problem+json"),
         CommonErrors,
@@ -60,7 +60,7 @@ pub(super) async fn get(
     let shown = HeldConfig { version: since_version, hash: hash.map(|tag| tag.trim().trim_matches('"').to_owned()) };
     let found = state.db.bundle_for(device, shown, Arc::clone(&state.key), clock::now()).await?;
     let Some((reply, bundle)) = found else {
-        return Err(ApiError::new(ErrorCode::NotFound, format!("there is no configuration for {name} yet")));
+        return Err(ApiError::new(ErrorCode::NotFound, format!("device {name} has no configuration yet")));
     };
     let tag = HeaderValue::try_from(format!("\"{}\"", bundle.hash)).map_err(ApiError::internal)?;
     Ok(match reply {

@@ -1,4 +1,4 @@
-//! `GET /api/v1/time`: the time of day, signed for whoever asks.
+//! `GET /api/v1/time`: the signed time of day.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ pub(super) struct Parameters {
     params(Parameters),
     responses((status = 200, description = "The time of day, signed", body = Object), CommonErrors)
 )]
-/// Unauthenticated on purpose: the time is public, and the answer does not tell whether a device exists.
+/// Unauthenticated on purpose: the time is public, and the answer does not reveal whether a device exists.
 pub(super) async fn get(
     State(state): State<Arc<ApiState>>,
     _: Anyone,

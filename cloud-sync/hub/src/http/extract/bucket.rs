@@ -35,7 +35,7 @@ impl<K: Hash + Eq> Buckets<K> {
         Buckets { rate, buckets: HashMap::new() }
     }
 
-    /// Takes tokens, at most a burst of them, or says how long to wait for them.
+    /// Takes tokens, at most a burst, or returns the time to wait for them.
     pub(super) fn take(&mut self, key: K, tokens: u32, now: Duration) -> Result<(), Duration> {
         let rate = self.rate;
         if self.buckets.len() >= MAX_BUCKETS && !self.buckets.contains_key(&key) {

@@ -87,7 +87,7 @@ impl OptionalFromRequestParts<Arc<ApiState>> for Reader {
         if parts.headers.contains_key(KEY_HEADER) {
             return <Reader as FromRequestParts<_>>::from_request_parts(parts, state).await.map(Some);
         }
-        state.limits.take_health_check(peer(parts)?.address)?;
+        state.limits.health_checks.take_from(peer(parts)?.address)?;
         Ok(None)
     }
 }
@@ -96,7 +96,7 @@ impl FromRequestParts<Arc<ApiState>> for Anyone {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<ApiState>) -> Result<Anyone, ApiError> {
-        state.limits.take_without_key(peer(parts)?.address)?;
+        state.limits.without_key.take_from(peer(parts)?.address)?;
         Ok(Anyone)
     }
 }
@@ -107,21 +107,21 @@ fn peer(parts: &Parts) -> Result<&Peer, ApiError> {
 
 /// The owner of the key, and the permit to work on the request.
 ///
-/// The limits come before the look-up: neither a guess nor a known key that is used too often costs the database anything. A key
-/// counts as known by its secret, so whoever knows only its public id cannot use its limit up.
+/// Limits are checked before the look-up: neither a guessed key nor one that is used too often costs a query. A key is known by its hash,
+/// so its public id alone does not use up its limit.
 async fn authenticate(parts: &Parts, state: &Arc<ApiState>) -> Result<(Authenticated, Permit), ApiError> {
     let (peer, limits) = (peer(parts)?, &state.limits);
     let shown =
         parts.headers.get(KEY_HEADER).and_then(|text| text.to_str().ok()).and_then(|text| Key::parse(text).ok());
     let Some(shown) = shown else {
-        limits.take_unknown_key(peer.address)?;
+        limits.unknown_keys.take_from(peer.address)?;
         return Err(ApiError::new(ErrorCode::UnknownKey, "expected a key in the header X-Device-Key"));
     };
     let (id, kind, hash) = (shown.id().to_owned(), shown.kind(), access::hash(&shown));
     let permit = if limits.is_known(&hash) {
         Some(limits.take_request(kind, &id)?)
     } else {
-        limits.take_unknown_key(peer.address)?;
+        limits.unknown_keys.take_from(peer.address)?;
         None
     };
     let Some(found) = state.db.authenticate(shown, peer.address).await? else {
@@ -133,7 +133,7 @@ async fn authenticate(parts: &Parts, state: &Arc<ApiState>) -> Result<(Authentic
     let permit = match permit {
         Some(permit) => permit,
         None => {
-            limits.give_back_unknown_key(peer.address);
+            limits.unknown_keys.give_back(peer.address);
             limits.remember(hash);
             limits.take_request(kind, &id)?
         }

@@ -49,10 +49,10 @@ pub(in crate::http) struct Limits {
     devices: Limit<String>,
     readers: Limit<String>,
     /// Requests with a key that is not known.
-    unknown_keys: Limit<Network>,
+    pub(super) unknown_keys: Limit<Network>,
     /// Requests without a key.
-    without_key: Limit<Network>,
-    health_checks: Limit<Network>,
+    pub(super) without_key: Limit<Network>,
+    pub(super) health_checks: Limit<Network>,
     rows: Limit<DeviceId>,
     /// Hashes of keys that were valid when they were last looked up.
     known: Mutex<HashSet<Vec<u8>>>,
@@ -62,7 +62,7 @@ pub(in crate::http) struct Limits {
 
 /// One limit: a bucket for each caller, and the message beyond it.
 #[derive(Debug)]
-struct Limit<K> {
+pub(super) struct Limit<K> {
     buckets: Mutex<Buckets<K>>,
     started: Instant,
     exceeded: &'static str,
@@ -76,6 +76,18 @@ impl<K: Hash + Eq> Limit<K> {
     fn take(&self, caller: K, count: u32) -> Result<(), ApiError> {
         let taken = locked(&self.buckets).take(caller, count, self.started.elapsed());
         taken.map_err(|wait| ApiError::too_many(wait, self.exceeded))
+    }
+}
+
+impl Limit<Network> {
+    /// Counts a request of an address. Beyond the limit the connection is closed.
+    pub(super) fn take_from(&self, peer: IpAddr) -> Result<(), ApiError> {
+        self.take(Network::of(peer), 1).map_err(ApiError::and_close)
+    }
+
+    /// Undoes [`Limit::take_from`].
+    pub(super) fn give_back(&self, peer: IpAddr) {
+        locked(&self.buckets).give_back(&Network::of(peer));
     }
 }
 
@@ -134,26 +146,6 @@ impl Limits {
     /// Counts the rows, gaps and live values of a device's batch.
     pub(in crate::http) fn take_rows(&self, device: DeviceId, rows: usize) -> Result<(), ApiError> {
         self.rows.take(device, u32::try_from(rows).unwrap_or(u32::MAX))
-    }
-
-    /// Counts a request that needs no key.
-    pub(super) fn take_without_key(&self, peer: IpAddr) -> Result<(), ApiError> {
-        self.without_key.take(Network::of(peer), 1).map_err(ApiError::and_close)
-    }
-
-    /// Counts a request that asks whether the hub serves.
-    pub(super) fn take_health_check(&self, peer: IpAddr) -> Result<(), ApiError> {
-        self.health_checks.take(Network::of(peer), 1).map_err(ApiError::and_close)
-    }
-
-    /// Counts a request with a key that is not known.
-    pub(super) fn take_unknown_key(&self, peer: IpAddr) -> Result<(), ApiError> {
-        self.unknown_keys.take(Network::of(peer), 1).map_err(ApiError::and_close)
-    }
-
-    /// Gives back what [`Limits::take_unknown_key`] took: the key turned out to be valid.
-    pub(super) fn give_back_unknown_key(&self, peer: IpAddr) {
-        locked(&self.unknown_keys.buckets).give_back(&Network::of(peer));
     }
 
     pub(super) fn is_known(&self, hash: &[u8]) -> bool {

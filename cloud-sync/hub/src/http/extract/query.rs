@@ -15,7 +15,7 @@ const DEFAULT_LIMIT: usize = 1000;
 /// Most rows of a page.
 const MAX_LIMIT: usize = 5000;
 
-/// The parameters of a request. An unknown one is refused by their type, with `deny_unknown_fields`.
+/// Query parameters. Their type rejects unknown ones with `deny_unknown_fields`.
 #[derive(Debug)]
 pub(in crate::http) struct Params<T>(pub(in crate::http) T);
 
@@ -64,7 +64,7 @@ pub(in crate::http) fn after<T>(
 ) -> Result<Option<T>, ApiError> {
     let Some(text) = after.filter(|text| *text != "0") else { return Ok(None) };
     read(text).map(Some).ok_or_else(|| {
-        let expected = "what `next` of the page before says, or 0 to begin with the first page";
+        let expected = "`next` of the previous page, or 0 for the first page";
         ApiError::bad_request(format!("after={text}: expected {expected}"))
     })
 }

@@ -1,4 +1,4 @@
-//! `GET /api/alerts`: where each alert stands, and what the hub itself has to say of the devices.
+//! `GET /api/alerts`: alerts of devices, and alerts of the hub about devices.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(super) struct Parameters {
     #[param(inline)]
     state: Option<Wanted>,
     device: Option<String>,
-    /// The cursor in `next` of the page before; absent or 0 for the first page
+    /// `next` of the previous page; absent or 0 for the first page
     #[param(example = "0")]
     after: Option<String>,
     #[param(minimum = 1, maximum = 5000)]
@@ -54,7 +54,7 @@ enum Wanted {
     operation_id = "getAlerts",
     params(Parameters),
     responses(
-        (status = 200, description = "Where each alert stands, the hub's own first", body = Page),
+        (status = 200, description = "Alerts, those of the hub first", body = Page),
         (status = 404, description = "There is no such device", body = Failure, content_type = "application/problem+json"),
         CommonErrors,
         KeyErrors,
@@ -79,13 +79,13 @@ pub(super) async fn get(
     http::json(&Page { alerts, next })
 }
 
-/// What the device said last, with the state of today on top.
+/// The newest transition, with the current state.
 fn of_device(alert: &StoredAlert) -> Json {
     let mut shown: Map<String, Json> = rows::body(&alert.body, alert.boot, alert.offset);
     let state = match alert.state.as_str() {
         "resolved" => "resolved",
         _ if !alert.is_open => "forgotten",
-        // Escalated is something that happens; what comes of it is an alert that fires.
+        // Escalation is a transition; the state of the alert stays firing.
         "escalated" => "firing",
         state => state,
     };

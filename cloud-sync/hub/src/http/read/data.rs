@@ -19,8 +19,8 @@ use crate::http::extract::{Params, Reader, query};
 use crate::http::openapi::{CommonErrors, Failure, KeyErrors};
 use crate::http::{self, ApiState};
 
-/// What is shown where no beginning is said.
-const USUAL: Span = Span::from_mins(24 * 60);
+/// Span of time without `from`.
+const DEFAULT_SPAN: Span = Span::from_mins(24 * 60);
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -28,7 +28,7 @@ const USUAL: Span = Span::from_mins(24 * 60);
 pub(super) struct Parameters {
     #[param(example = "tower-1/ph")]
     sensor: String,
-    /// Needed where several devices have the sensor.
+    /// Required if several devices have the sensor.
     device: Option<String>,
     /// RFC 3339, or milliseconds since 1970.
     #[param(example = "2025-11-21T00:00:00Z")]
@@ -36,9 +36,9 @@ pub(super) struct Parameters {
     to: Option<String>,
     #[param(pattern = "^(minute|quarter)$")]
     grain: Option<String>,
-    /// Also as it was sent.
+    /// Also returns the figures as they were sent.
     exact: Option<bool>,
-    /// The cursor in `next` of the page before; absent or 0 for the first page
+    /// `next` of the previous page; absent or 0 for the first page
     #[param(example = "0")]
     after: Option<String>,
     #[param(minimum = 1, maximum = 5000)]
@@ -51,7 +51,7 @@ pub(super) struct Parameters {
 struct Page {
     device: String,
     sensor: String,
-    /// None where there is no window that says it.
+    /// None for a page without windows.
     #[schema(value_type = Option<String>)]
     quantity: Option<Quantity>,
     unit: Option<&'static str>,
@@ -85,7 +85,7 @@ pub(super) async fn get(
 ) -> Result<Response, ApiError> {
     let is_exact = parameters.exact.unwrap_or(false);
     let cursors = Cursors::new(&state.key, reader.tenant.client(), Listing::Windows);
-    let query = understand(parameters, &cursors, clock::now())?;
+    let query = query_of(parameters, &cursors, clock::now())?;
     let (sensor, from, to) = (query.sensor.clone(), query.from, query.to);
     let found = state.db.windows(&reader.tenant, query).await?;
     let quantity = found.windows.last().map(|window| window.quantity);
@@ -102,10 +102,10 @@ pub(super) async fn get(
     })
 }
 
-fn understand(parameters: Parameters, cursors: &Cursors, now: WallTime) -> Result<WindowQuery, ApiError> {
+fn query_of(parameters: Parameters, cursors: &Cursors, now: WallTime) -> Result<WindowQuery, ApiError> {
     let Parameters { sensor, device, from, to, grain, exact: _, after, limit } = parameters;
     let to = to.map_or(Ok(now), |to| query::time("to", &to))?;
-    let from = from.map_or(Ok(WallTime(to.0.saturating_sub(USUAL.0))), |from| query::time("from", &from))?;
+    let from = from.map_or(Ok(WallTime(to.0.saturating_sub(DEFAULT_SPAN.0))), |from| query::time("from", &from))?;
     let grain = match grain.as_deref() {
         None => Grain::Minute,
         Some(word) => rows::grain(word)

@@ -1,4 +1,4 @@
-//! `GET /api/events`: what happened, in the order in which the hub took it in.
+//! `GET /api/events`: events in the order of storing.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::http::{self, ApiState};
 pub(super) struct Parameters {
     device: Option<String>,
     kind: Option<String>,
-    /// The cursor in `next` of the page before; absent or 0 for the first page
+    /// `next` of the previous page; absent or 0 for the first page
     #[param(example = "0")]
     after: Option<String>,
     #[param(minimum = 1, maximum = 5000)]
@@ -45,7 +45,7 @@ struct Page {
     operation_id = "getEvents",
     params(Parameters),
     responses(
-        (status = 200, description = "Events in the order in which the hub took them in", body = Page),
+        (status = 200, description = "Events in the order of storing", body = Page),
         (status = 404, description = "There is no such device", body = Failure, content_type = "application/problem+json"),
         CommonErrors,
         KeyErrors,

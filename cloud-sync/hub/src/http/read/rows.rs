@@ -1,4 +1,4 @@
-//! What the hub knows, as readers are shown it: names, units, and times of day in RFC 3339.
+//! Values for readers: names, units, and times of day in RFC 3339.
 
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
@@ -12,7 +12,7 @@ pub(super) fn time(time: Option<WallTime>) -> Json {
     time.map_or(Json::Null, |time| Json::String(time.to_string()))
 }
 
-/// One window. Figures are absent where there was no believed reading.
+/// One window; without figures if it has no good reading.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Window {
     start: String,
@@ -28,7 +28,7 @@ pub(super) struct Window {
 /// In the sensor's unit.
 #[derive(Debug, Clone, Serialize)]
 struct Figures {
-    /// Absent for a direction, as its spread: between 350 and 10 degrees lies north and not south.
+    /// Absent for a direction, like the spread: the mean of 350 and 10 degrees is not south.
     #[serde(skip_serializing_if = "Option::is_none")]
     mean: Option<f64>,
     min: f64,
@@ -38,7 +38,7 @@ struct Figures {
     spread: Option<f64>,
 }
 
-/// The figures as they were sent, for merging and comparing windows.
+/// Figures as they were sent, to merge and compare windows.
 #[derive(Debug, Clone, Serialize)]
 struct Exact {
     boot: u32,
@@ -46,7 +46,7 @@ struct Exact {
     steps: Option<Steps>,
 }
 
-/// In steps of the sensor's resolution; the sum of squares as text, since it does not fit every reader's numbers.
+/// In steps of the sensor's resolution; the sum of squares as text: larger than the numbers of some JSON parsers.
 #[derive(Debug, Clone, Serialize)]
 struct Steps {
     sum: i64,
@@ -87,13 +87,12 @@ impl Window {
     }
 }
 
-/// The word for a grain, read.
+/// Parses a grain.
 pub(super) fn grain(word: &str) -> Option<Grain> {
     [Grain::Minute, Grain::Quarter].into_iter().find(|grain| grain.to_string() == word)
 }
 
-/// The body of an event. Its stamps become times of day: those of the event's own boot by what is known of its clock now,
-/// others as they were sent.
+/// Body of an event. Stamps of its boot are dated by the boot's clock, other stamps as they were sent.
 pub(super) fn body(text: &str, boot: u32, offset: Option<i64>) -> Map<String, Json> {
     match serde_json::from_str(text) {
         Ok(Json::Object(fields)) => fields.into_iter().map(|(key, value)| (key, dated(value, boot, offset))).collect(),
@@ -115,7 +114,7 @@ fn dated(value: Json, boot: u32, offset: Option<i64>) -> Json {
     }
 }
 
-/// Boot, uptime and time of day, where an object is a stamp.
+/// Boot, uptime and time of day of an object that is a stamp.
 fn stamp(fields: &Map<String, Json>) -> Option<(i64, i64, Option<i64>)> {
     let number = |key| fields.get(key).and_then(Json::as_i64);
     let is_stamp = fields.keys().all(|key| matches!(key.as_str(), "boot" | "uptime" | "wall"));

@@ -247,7 +247,7 @@ fn a_row_that_cannot_be_stored_is_named_and_blocks_nothing() {
 }
 
 #[test]
-fn every_poison_has_its_words() {
+fn every_rejected_row_has_a_reason() {
     let fine = || window(1, at(1, 0, Some(MIDNIGHT)), 0, 680);
     let broken = |key: &str, value: Json| {
         let mut row = fine();

@@ -125,7 +125,7 @@ fn gaps_boots_and_refused_rows_are_counted() {
 
 /// What it says of a bundle would be shown as what runs there.
 #[test]
-fn a_bundle_of_a_version_that_no_hub_issues_is_poison() {
+fn a_report_of_a_version_that_no_hub_issues_is_rejected() {
     let farm = farm();
     let said = |version: u64| json!({"version": version, "hash": "0".repeat(64), "outcome": "applied"});
     let of = |seq: u64, version: u64| event(seq, "bundle", at(1, 0, None), said(version));

@@ -33,7 +33,10 @@ use anyhow::Context;
 use serde::Serialize;
 use tilth_config::Purpose;
 use tilth_core::effect::Effect;
+use tilth_core::id::SensorId;
 use tilth_core::plan::Plan;
+use tilth_core::sensor::Sensor;
+use tilth_core::unit::Unit;
 
 use crate::cli;
 use crate::exit::Exit;
@@ -46,7 +49,7 @@ use feed::{Batch, Feed};
 use outcome::Outcome;
 use page::Destination;
 use player::Player;
-use readings::{Row, Units, Wanted};
+use readings::{Known, Row, Wanted};
 use repeats::{Held, Repeats};
 use roster::Roster;
 use tally::Tally;
@@ -64,7 +67,12 @@ pub(crate) fn run(wanted: &cli::Replay) -> anyhow::Result<Exit> {
     if recorded::is_recording(&wanted.input) {
         return recorded::run(wanted);
     }
-    let Some((plan, units)) = read_plan(&wanted.config) else { return Ok(Exit::Refused) };
+    let loaded = tilth_config::load(&wanted.config.folder, Purpose::Replay);
+    findings::shown(&loaded, io::stderr().is_terminal()).for_each(tell);
+    if loaded.has_errors() {
+        tell(format_args!("tilth-agent: the configuration has {}", Counts::of(&loaded)));
+    }
+    let Some(plan) = loaded.plan.map(Arc::new) else { return Ok(Exit::Refused) };
     if let Some(page) = &wanted.report
         && let Some(problem) = page::forbids(page, &wanted.input, &wanted.config.folder)
     {
@@ -72,7 +80,8 @@ pub(crate) fn run(wanted: &cli::Replay) -> anyhow::Result<Exit> {
         return Ok(Exit::Refused);
     }
     let page = wanted.report.as_deref().map(Destination::check).transpose()?;
-    let Some(of_file) = wishes(wanted, &plan, &units) else { return Ok(Exit::Refused) };
+    let unit = |id: &SensorId| loaded.feeds.get(id).and_then(|feed| feed.unit);
+    let Some(of_file) = wishes(wanted, &plan, unit) else { return Ok(Exit::Refused) };
     let feed = Feed::open(&wanted.input, &of_file)?;
     let mut replay = Replay::new(wanted, plan);
     while let Some(batch) = feed.next() {
@@ -107,7 +116,7 @@ pub(crate) fn run(wanted: &cli::Replay) -> anyhow::Result<Exit> {
 }
 
 /// What is wanted of the file; nothing after saying that `--map` names no sensor.
-fn wishes(wanted: &cli::Replay, plan: &Plan, units: &Units) -> Option<Wanted> {
+fn wishes(wanted: &cli::Replay, plan: &Plan, unit: impl Fn(&SensorId) -> Option<Unit>) -> Option<Wanted> {
     let known = |map: &&cli::Map| plan.sensor_ix(&map.sensor).is_none();
     if let Some(map) = wanted.map.iter().find(known) {
         let meant = roster::nearest(&map.sensor, plan.sensors().iter().map(|sensor| sensor.id.as_str()));
@@ -118,6 +127,8 @@ fn wishes(wanted: &cli::Replay, plan: &Plan, units: &Units) -> Option<Wanted> {
         ));
         return None;
     }
+    let known =
+        |sensor: &Sensor| Known { id: sensor.id.as_str().into(), quantity: sensor.quantity, unit: unit(&sensor.id) };
     Some(Wanted {
         zone: wanted.tz.clone(),
         farm_zone: plan.local().name().map(str::to_owned),
@@ -125,20 +136,8 @@ fn wishes(wanted: &cli::Replay, plan: &Plan, units: &Units) -> Option<Wanted> {
         time_columns: wanted.time_column.clone(),
         name_columns: wanted.name_column.clone(),
         order: wanted.date_order,
-        sensors: plan.sensors().iter().map(|sensor| (sensor.id.as_str().into(), sensor.quantity)).collect(),
-        units: units.clone(),
+        sensors: plan.sensors().iter().map(known).collect(),
     })
-}
-
-/// The plan of a configuration and the units of its sensors' boards, after saying what is wrong with that.
-fn read_plan(config: &cli::Config) -> Option<(Arc<Plan>, Units)> {
-    let loaded = tilth_config::load(&config.folder, Purpose::Replay);
-    findings::shown(&loaded, io::stderr().is_terminal()).for_each(tell);
-    if loaded.has_errors() {
-        tell(format_args!("tilth-agent: the configuration has {}", Counts::of(&loaded)));
-    }
-    let units = loaded.feeds.iter().filter_map(|(sensor, feed)| Some((sensor.as_str().into(), feed.unit?))).collect();
-    loaded.plan.map(|plan| (Arc::new(plan), units))
 }
 
 /// A replay under way.

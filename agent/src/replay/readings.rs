@@ -44,7 +44,7 @@ use sample::Sample;
 use sorted::Sorted;
 use source::Counted;
 pub(crate) use source::{Progress, name, open_file, unpack};
-pub(crate) use wanted::{Units, Wanted};
+pub(crate) use wanted::{Known, Wanted};
 
 #[cfg(test)]
 mod tests;

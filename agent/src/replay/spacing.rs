@@ -51,18 +51,15 @@ fn note(usual: Span, soonest: Span, sensors: &[&str]) -> String {
 
 /// The median distance between readings of each sensor that shows one, rounded to seconds.
 fn usual_gaps(rows: &[Row], roster: &Roster) -> BTreeMap<SensorIx, Span> {
-    let mut newest: BTreeMap<SensorIx, i64> = BTreeMap::new();
-    let mut gaps: BTreeMap<SensorIx, Vec<i64>> = BTreeMap::new();
+    let mut seen: BTreeMap<SensorIx, (i64, Vec<i64>)> = BTreeMap::new();
     for row in rows.iter().filter(|row| row.value.is_some()) {
         let Some(sensor) = row.sensor.and_then(|place| roster.sensor(place)) else { continue };
-        if let Some(before) = newest.insert(sensor, row.at_ms)
-            && row.at_ms > before
-        {
-            gaps.entry(sensor).or_default().push(row.at_ms - before);
-        }
+        let (newest, gaps) = seen.entry(sensor).or_insert((row.at_ms, Vec::new()));
+        gaps.extend(Some(row.at_ms - *newest).filter(|gap| *gap > 0));
+        *newest = row.at_ms;
     }
-    gaps.retain(|_, gaps| gaps.len() >= MIN_GAPS);
-    gaps.into_iter().map(|(sensor, gaps)| (sensor, median(gaps))).collect()
+    seen.retain(|_, (_, gaps)| gaps.len() >= MIN_GAPS);
+    seen.into_iter().map(|(sensor, (_, gaps))| (sensor, median(gaps))).collect()
 }
 
 fn median(mut gaps: Vec<i64>) -> Span {

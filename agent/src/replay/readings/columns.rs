@@ -110,7 +110,6 @@ pub(super) fn wide(
     place: Option<&str>,
     sensors: &mut Sensors,
     names: &mut Names,
-    meanings: &mut Vec<Meaning>,
     report: &mut Report,
 ) -> Result<Vec<Column>, String> {
     let is_other =
@@ -145,7 +144,7 @@ pub(super) fn wide(
         let unit = if sensor.is_some() { unit? } else { None };
         let is_id = place.is_none() && sensors.is_id(&heading);
         let found = meaning_of(sensor, &heading, is_id, sensors, &siblings).and_then(|meaning| {
-            match names.add_heading(&heading, &name) {
+            match names.add_heading(&heading, name, meaning) {
                 Err(Reason::NameEmpty) => Ok((Err(Reason::NameEmpty), meaning)),
                 known => known.map(|known| (Ok(known), meaning)),
             }
@@ -153,7 +152,6 @@ pub(super) fn wide(
         match found {
             Err(reason) => report.bad_heading(dialect.header, at, reason, heading.as_bytes()),
             Ok((sensor, meaning)) => {
-                meanings.extend(sensor.is_ok().then_some(meaning));
                 meaning.note(&heading).into_iter().for_each(|note| report.note(note));
                 columns.push(Column { place: at, sensor, meaning, unit });
             }
@@ -233,7 +231,7 @@ mod tests {
     use std::fs::File;
     use std::io;
 
-    use super::super::wanted::Wanted;
+    use super::super::wanted::{Known, Wanted};
     use super::super::{Readings, ReadingsError};
     use super::*;
     use crate::cli::Map;
@@ -241,7 +239,7 @@ mod tests {
     /// The values of `room/x` in a file, and what was bad.
     fn values(quantity: Quantity, map: &str, text: &str) -> Result<String, ReadingsError> {
         let map = (!map.is_empty()).then(|| Map { name: map.to_owned(), sensor: "room/x".to_owned() });
-        let sensors = vec![(Arc::from("room/x"), quantity), (Arc::from("room/t_f"), quantity)];
+        let sensors = ["room/x", "room/t_f"].map(|id| Known { id: id.into(), quantity, unit: None }).to_vec();
         let wanted = Wanted { maps: map.into_iter().collect(), sensors, ..Wanted::default() };
         let source = io::Cursor::new(text.to_owned());
         let mut readings = Readings::from_source("farm.csv", source, &wanted, || None::<File>)?;

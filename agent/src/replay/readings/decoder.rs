@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::cells::{self, Mark};
 use super::clock::{Clock, Folds, Moment};
-use super::columns::{self, Column, Meaning};
+use super::columns::{self, Column};
 use super::dialect::Dialect;
 use super::fields::Fields;
 use super::kinds;
@@ -24,8 +24,6 @@ pub(super) struct Decoder {
     layout: Layout,
     pub(super) names: Names,
     sensors: Sensors,
-    /// What the sensor of each name measures.
-    meanings: Vec<Meaning>,
     clock: Clock,
     folds: Folds,
     mark: Mark,
@@ -55,7 +53,6 @@ impl Decoder {
             layout: Layout::Wide { known: HashMap::new(), columns: Vec::new() },
             names: Names::default(),
             sensors: Sensors::new(wanted),
-            meanings: Vec::new(),
             clock: Clock::new(dialect.times.clone(), dialect.form, dialect.zone.clone()),
             folds: Folds::default(),
             mark: dialect.mark,
@@ -90,8 +87,8 @@ impl Decoder {
 
     /// The columns of the wide layout; of one place, where lines are of several.
     fn columns(&mut self, place: Option<&str>) -> Result<Vec<Column>, String> {
-        let Decoder { dialect, sensors, names, meanings, report, .. } = self;
-        columns::wide(dialect, place, sensors, names, meanings, report)
+        let Decoder { dialect, sensors, names, report, .. } = self;
+        columns::wide(dialect, place, sensors, names, report)
     }
 
     /// Books a line as blank, as bad, or as held with its rows in `rows`.
@@ -144,7 +141,7 @@ impl Decoder {
             && cells::truth(text).is_none()
         {
             let is_contact = cells::contact(text).is_some();
-            if reason == Reason::ValueForm && self.dialect.kind.is_some() && !self.is_wanted(line, sensor)? {
+            if reason == Reason::ValueForm && self.dialect.tool.is_some() && !self.is_wanted(line, sensor)? {
                 self.rows.push_back(row);
                 return Ok(());
             }
@@ -154,8 +151,8 @@ impl Decoder {
         }
         // The name comes last, so that a bad line leaves none behind.
         let sensor = self.named(line, sensor)?;
-        let Decoder { fields, meanings, report, .. } = self;
-        let (meaning, cell) = (meanings[sensor], |place| fields.get(line, place).unwrap_or_default());
+        let Decoder { fields, names, report, .. } = self;
+        let (meaning, cell) = (names.meanings[sensor], |place| fields.get(line, place).unwrap_or_default());
         let said = unit.map_or(&b""[..], cell);
         let value = meaning.value(cell(value), read, |unit| {
             let unit = unit.or(meaning.unit_beside(said, true)?);
@@ -205,7 +202,7 @@ impl Decoder {
     /// Whether a line is of a sensor of the configuration. Of others text is nobody's concern, such as the state of a switch.
     fn is_wanted(&mut self, line: &[u8], sensor: usize) -> Result<bool, Reason> {
         let place = self.named(line, sensor)?;
-        let is_wanted = self.meanings[place].is_of_a_sensor();
+        let is_wanted = self.names.meanings[place].is_of_a_sensor();
         let name = &self.names.list[place];
         let texts = &mut self.report.texts;
         if !is_wanted && texts.len() < MAX_TEXTS && !texts.iter().any(|known| **known == **name) {
@@ -229,23 +226,16 @@ impl Decoder {
     fn named(&mut self, line: &[u8], sensor: usize) -> Result<usize, Reason> {
         self.fields.get(line, sensor).ok_or(Reason::TooFewColumns)?;
         self.compose_name(line, Some(sensor));
-        let Decoder { names, name, sensors, meanings, ambiguous, .. } = self;
+        let Decoder { names, name, sensors, ambiguous, .. } = self;
         if let Some(known) = names.guess(name) {
             return Ok(known);
         }
-        let mut found = None;
-        let place = names.intern(name, |name| match columns::series(name, sensors) {
-            Ok((called, meaning)) => {
-                found = Some(meaning);
-                Ok(called)
-            }
-            Err(problem) => {
+        names.intern(name, |name| {
+            columns::series(name, sensors).map_err(|problem| {
                 *ambiguous = Some(problem);
-                Err(())
-            }
-        })?;
-        meanings.extend(found);
-        Ok(place)
+                Reason::NameRepeated
+            })
+        })
     }
 
     /// Which of the places a line of the wide layout is of; the first where lines name none.
@@ -279,10 +269,10 @@ impl Decoder {
             return true;
         }
         if kinds::is_annotation(line) {
-            return self.dialect.kind.is_some();
+            return self.dialect.tool.is_some();
         }
         let Some(cells) = super::sample::cells(line, separator) else { return false };
-        self.dialect.kind.is_some() && self.is_header(&cells)
+        self.dialect.tool.is_some() && self.is_header(&cells)
     }
 
     /// Takes up a header that comes again, with its columns in whatever places.

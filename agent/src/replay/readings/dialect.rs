@@ -7,7 +7,7 @@ use jiff::tz::{Offset, TimeZone};
 use super::EXPECTED;
 use super::cells::{Mark, Marks};
 use super::clock::{Form, Unit};
-use super::kinds::{self, Kind};
+use super::kinds::{self, Tool};
 use super::notes::{listed, order_note, untold_note};
 use super::report::excerpt;
 use super::sample::{Column, Look, Sample, cells};
@@ -21,7 +21,7 @@ use crate::cli::DateOrder;
 /// How a file is written.
 #[derive(Debug, Clone)]
 pub(super) struct Dialect {
-    pub(super) kind: Option<Kind>,
+    pub(super) tool: Option<Tool>,
     /// The header is that of a recording of our own: the order of the lines is that in which they came.
     pub(super) is_ours: bool,
     pub(super) separator: u8,
@@ -70,9 +70,9 @@ impl Dialect {
         let (sensors, survey) = (Sensors::new(wanted), Survey::default());
         let columns = table.columns();
         let mut found = Found { table, columns, separator, is_ours, wanted, sensors, survey, no_header };
-        let kind = Kind::of(first, &found.table.headings);
-        let times = found.times(kind)?;
-        let columns = found.place_columns(kind, &times);
+        let tool = kinds::tool(first, &found.table.headings);
+        let times = found.times(tool)?;
+        let columns = found.place_columns(tool, &times);
         // A whole name goes before a part of another, wherever it stands in the file.
         let name = found.long(&times).map(|(name, _)| name).filter(|_| !wanted.maps.is_empty());
         let looked_at: Vec<usize> = columns.iter().copied().chain(name).collect();
@@ -88,7 +88,7 @@ impl Dialect {
                 && (!is_row_id(*place) || found.survey.comes_again(*place))
         };
         let places = columns.iter().copied().filter(tells_apart).chain(named.iter().copied()).collect();
-        Ok(Dialect { names, ..found.dialect(kind, times, places)? })
+        Ok(Dialect { names, ..found.dialect(tool, times, places)? })
     }
 }
 
@@ -108,16 +108,16 @@ struct Found<'a> {
 
 impl Found<'_> {
     /// The columns of the time; those of a recording of our own are known, whatever its lines hold.
-    fn times(&self, kind: Option<Kind>) -> Result<Vec<usize>, Refusal> {
+    fn times(&self, tool: Option<Tool>) -> Result<Vec<usize>, Refusal> {
         let own = self.table.headings.iter().position(|heading| self.is_ours && heading.eq_ignore_ascii_case("time"));
         match own.filter(|_| self.wanted.time_columns.is_empty()) {
             Some(own) if !self.columns[own].has_times_of_day => Ok(vec![own]),
-            Some(own) => self.found_times(kind).or(Ok(vec![own])),
-            None => self.found_times(kind),
+            Some(own) => self.found_times(tool).or(Ok(vec![own])),
+            None => self.found_times(tool),
         }
     }
 
-    fn found_times(&self, kind: Option<Kind>) -> Result<Vec<usize>, Refusal> {
+    fn found_times(&self, tool: Option<Tool>) -> Result<Vec<usize>, Refusal> {
         let headings = &self.table.headings;
         if !self.wanted.time_columns.is_empty() {
             return self.wanted.time_columns.iter().map(|name| self.column_named("--time-column", name)).collect();
@@ -130,7 +130,7 @@ impl Found<'_> {
         let may_count = |place: usize| is_named(place) || place == 0 && !self.is_meant(place);
         let full = with(&|place, column| column.has_stamps || column.has_epochs && may_count(place));
         if !full.is_empty() {
-            return self.choose(&full, kind).map(|place| vec![place]);
+            return self.choose(&full, tool).map(|place| vec![place]);
         }
         let (days, times) = (with(&|_, column| column.has_days), with(&|_, column| column.has_times_of_day));
         match (&days[..], &times[..]) {
@@ -200,7 +200,7 @@ impl Found<'_> {
     }
 
     /// The one of several columns of times that is the time of the line.
-    fn choose(&self, full: &[usize], kind: Option<Kind>) -> Result<usize, Refusal> {
+    fn choose(&self, full: &[usize], tool: Option<Tool>) -> Result<usize, Refusal> {
         let headings = &self.table.headings;
         let rank = |place: &usize| kinds::time_rank(bare(&headings[*place]));
         let needs_zone = |place: &usize| {
@@ -211,7 +211,7 @@ impl Found<'_> {
                 && zone_of(&headings[*place]).is_none()
         };
         let mut order: Vec<usize> = full.to_vec();
-        order.sort_by_key(|place| (kind != Some(Kind::HomeAssistant) && needs_zone(place), rank(place), *place));
+        order.sort_by_key(|place| (tool != Some(kinds::HOME_ASSISTANT) && needs_zone(place), rank(place), *place));
         match order[..] {
             [only] => Ok(only),
             [first, second, ..] if needs_zone(&first) == needs_zone(&second) && rank(&first) == rank(&second) => {
@@ -232,7 +232,7 @@ impl Found<'_> {
     }
 
     /// Columns that may say where a line was measured.
-    fn place_columns(&self, kind: Option<Kind>, times: &[usize]) -> Vec<usize> {
+    fn place_columns(&self, tool: Option<Tool>, times: &[usize]) -> Vec<usize> {
         let headings = &self.table.headings;
         let long = self.long(times);
         let is_taken =
@@ -240,7 +240,7 @@ impl Found<'_> {
         let is_tag = |place: usize| {
             let name = headings[place].as_str();
             let own = ["result", "table", "_start", "_stop"];
-            kind == Some(Kind::Influx) && !own.contains(&name) && self.columns[place].is_text
+            tool == Some(kinds::INFLUX) && !own.contains(&name) && self.columns[place].is_text
         };
         let is_place = |place: usize| {
             let column = self.columns[place];
@@ -310,7 +310,7 @@ impl Found<'_> {
         column.has_spreadsheet_days.then_some(Form::Days)
     }
 
-    fn dialect(self, kind: Option<Kind>, times: Vec<usize>, places: Vec<usize>) -> Result<Dialect, Refusal> {
+    fn dialect(self, tool: Option<Tool>, times: Vec<usize>, places: Vec<usize>) -> Result<Dialect, Refusal> {
         let (order, why) = self.order(&times)?;
         let form = match self.form(&times, order) {
             Some(form) => form,
@@ -329,7 +329,7 @@ impl Found<'_> {
             (0..self.table.headings.len()).filter(is_other).filter(|place| self.columns[*place].is_text).collect();
         let data = self.table.data;
         let mut dialect = Dialect {
-            kind,
+            tool,
             is_ours: self.is_ours,
             separator: self.separator,
             mark,

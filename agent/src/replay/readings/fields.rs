@@ -16,12 +16,6 @@ pub(super) struct Fields {
     unquoted: Vec<u8>,
 }
 
-impl Default for Fields {
-    fn default() -> Fields {
-        Fields::of(b',')
-    }
-}
-
 impl Fields {
     /// For lines with this separator between their cells.
     pub(super) fn of(separator: u8) -> Fields {

@@ -2,52 +2,29 @@
 
 use crate::cli::DateOrder;
 
-/// An export of a known tool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    HomeAssistant,
-    Influx,
-    Grafana,
-    ThingSpeak,
-    Campbell,
-    Hobo,
-}
+/// An export of a known tool, as notes call it.
+pub(super) type Tool = &'static str;
 
-impl Kind {
-    /// The tool whose export has these headings below this first line.
-    pub(super) fn of(first_line: &[u8], headings: &[String]) -> Option<Kind> {
-        let has = |name: &str| headings.iter().any(|heading| heading.eq_ignore_ascii_case(name));
-        let starts = |text: &str| headings.iter().any(|heading| heading.starts_with(text));
-        let first = String::from_utf8_lossy(first_line);
-        Some(match () {
-            () if first.trim_start_matches('"').starts_with("TOA5") => Kind::Campbell,
-            () if has("entity_id") && has("state") && (has("last_changed") || has("last_updated")) => {
-                Kind::HomeAssistant
-            }
-            () if has("_time") && (has("_value") || has("result") || has("table")) => Kind::Influx,
-            () if headings.first().is_some_and(|first| first == "name") && has("time") && headings.len() > 2 => {
-                Kind::Influx
-            }
-            () if has("created_at") && has("entry_id") => Kind::ThingSpeak,
-            () if starts("Date Time, GMT") || first.contains("Plot Title:") => Kind::Hobo,
-            () if headings.first().is_some_and(|first| first == "Time") && first.starts_with("\"Time\"") => {
-                Kind::Grafana
-            }
-            () if has("series") && has("time") && has("value") => Kind::Grafana,
-            () => return None,
-        })
-    }
+pub(super) const HOME_ASSISTANT: Tool = "Home Assistant history";
+pub(super) const INFLUX: Tool = "an InfluxDB export";
 
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Kind::HomeAssistant => "Home Assistant history",
-            Kind::Influx => "an InfluxDB export",
-            Kind::Grafana => "a Grafana export",
-            Kind::ThingSpeak => "a ThingSpeak feed",
-            Kind::Campbell => "a Campbell TOA5 table",
-            Kind::Hobo => "a HOBO export",
-        }
-    }
+/// The tool whose export has these headings below this first line.
+pub(super) fn tool(first_line: &[u8], headings: &[String]) -> Option<Tool> {
+    let has = |name: &str| headings.iter().any(|heading| heading.eq_ignore_ascii_case(name));
+    let begins_with = |name: &str| headings.first().is_some_and(|first| first == name);
+    let first = String::from_utf8_lossy(first_line);
+    let is_hobo = headings.iter().any(|heading| heading.starts_with("Date Time, GMT")) || first.contains("Plot Title:");
+    let signs = [
+        ("a Campbell TOA5 table", first.trim_start_matches('"').starts_with("TOA5")),
+        (HOME_ASSISTANT, has("entity_id") && has("state") && (has("last_changed") || has("last_updated"))),
+        (INFLUX, has("_time") && (has("_value") || has("result") || has("table"))),
+        (INFLUX, begins_with("name") && has("time") && headings.len() > 2),
+        ("a ThingSpeak feed", has("created_at") && has("entry_id")),
+        ("a HOBO export", is_hobo),
+        ("a Grafana export", begins_with("Time") && first.starts_with("\"Time\"")),
+        ("a Grafana export", has("series") && has("time") && has("value")),
+    ];
+    signs.into_iter().find(|(_, is_there)| *is_there).map(|(tool, _)| tool)
 }
 
 /// What a line beside the data of such a file begins with, and the header may come again.

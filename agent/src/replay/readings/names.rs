@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::columns::Meaning;
 use super::report::Reason;
 
 /// Sensor names that are remembered: far above any farm, and the bound on a file that makes them up.
@@ -15,6 +16,8 @@ pub(super) const MAX_NAME_BYTES: usize = 200;
 pub(super) struct Names {
     /// What each is called in what is told of it: a sensor's id, else its name in the recording.
     pub(super) list: Vec<Arc<str>>,
+    /// What each measures.
+    pub(super) meanings: Vec<Meaning>,
     /// By the name in the recording.
     places: HashMap<Arc<str>, usize>,
     /// The same by place.
@@ -38,15 +41,15 @@ impl Names {
         })
     }
 
-    /// The place of a name; `sensor` says what a new one is called from now on, and fails where that cannot be said.
+    /// The place of a name; `series` says what a new one is called from now on and what it measures.
     pub(super) fn intern(
         &mut self,
         name: &[u8],
-        sensor: impl FnOnce(&str) -> Result<Arc<str>, ()>,
+        series: impl FnOnce(&str) -> Result<(Arc<str>, Meaning), Reason>,
     ) -> Result<usize, Reason> {
         let place = match self.known(name)? {
             Ok(place) => place,
-            Err(name) => self.add(name, &sensor(name).map_err(|()| Reason::NameRepeated)?)?,
+            Err(name) => series(name).and_then(|(sensor, meaning)| self.add(name, sensor, meaning))?,
         };
         if let Some(follower) = self.followers.get_mut(self.last) {
             *follower = place;
@@ -74,26 +77,27 @@ impl Names {
     }
 
     /// A heading of its own, which must be new, and the sensor that it is.
-    pub(super) fn add_heading(&mut self, heading: &str, sensor: &Arc<str>) -> Result<usize, Reason> {
+    pub(super) fn add_heading(&mut self, heading: &str, sensor: Arc<str>, meaning: Meaning) -> Result<usize, Reason> {
         match self.known(heading.as_bytes())? {
             Ok(_) => Err(Reason::NameRepeated),
-            Err(heading) => self.add(heading, sensor),
+            Err(heading) => self.add(heading, sensor, meaning),
         }
     }
 
-    fn add(&mut self, name: &str, sensor: &Arc<str>) -> Result<usize, Reason> {
-        let is_renamed = **sensor != *name;
-        if self.renamed.contains_key(sensor) || is_renamed && self.places.contains_key(sensor) {
+    fn add(&mut self, name: &str, sensor: Arc<str>, meaning: Meaning) -> Result<usize, Reason> {
+        let place = self.list.len();
+        let is_renamed = *sensor != *name;
+        if self.renamed.contains_key(&sensor) || is_renamed && self.places.contains_key(&sensor) {
             return Err(Reason::NameRepeated);
         }
-        let name: Arc<str> = if is_renamed { name.into() } else { Arc::clone(sensor) };
-        let place = self.list.len();
+        let name = if is_renamed { name.into() } else { Arc::clone(&sensor) };
         if is_renamed {
-            self.renamed.insert(Arc::clone(sensor), place);
+            self.renamed.insert(Arc::clone(&sensor), place);
         }
         self.places.insert(Arc::clone(&name), place);
         self.recorded.push(name);
-        self.list.push(Arc::clone(sensor));
+        self.list.push(sensor);
+        self.meanings.push(meaning);
         self.followers.push(0);
         Ok(place)
     }

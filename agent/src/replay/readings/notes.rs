@@ -44,49 +44,40 @@ pub(super) fn untold_note(cell: &str, heading: &str) -> String {
 impl Dialect {
     /// What is not as in a recording of our own, in one sentence; nothing where all is.
     pub(super) fn read_as(&self, is_zone_of_heading: bool) -> Option<String> {
-        let mut said: Vec<String> = Vec::new();
         let separator = match self.separator {
             b',' => None,
             b';' => Some("semicolons between the cells"),
             b'\t' => Some("tabs between the cells"),
             _ => Some("bars between the cells"),
         };
-        said.extend(separator.map(str::to_owned));
-        if self.mark == Mark::Comma {
-            said.push("decimal commas".to_owned());
-        }
-        if self.is_shifted {
-            said.push("a row number before the first heading".to_owned());
-        }
-        let names: Vec<String> = self.times.iter().map(|place| self.headings[*place].clone()).collect();
+        let marks = (self.mark == Mark::Comma).then_some("decimal commas");
+        let shifted = self.is_shifted.then_some("a row number before the first heading");
+        let headings = |places: &[usize]| places.iter().map(|place| self.headings[*place].clone()).collect::<Vec<_>>();
+        let names = headings(&self.times);
         let form = match self.form {
-            Form::Instant => None,
-            Form::Epoch(unit) => Some(format!("in {} since 1970", unit.name())),
-            Form::Civil(_) => None,
-            Form::Days => Some("as a spreadsheet's days".to_owned()),
+            Form::Instant | Form::Civil(_) => None,
+            Form::Epoch(unit) => Some(format!(" in {} since 1970", unit.name())),
+            Form::Days => Some(" as a spreadsheet's days".to_owned()),
         };
         let zone = self.zone.as_ref().filter(|_| matches!(self.form, Form::Civil(_) | Form::Days)).map(|zone| {
             let named = zone.iana_name().map_or_else(|| offset(zone), str::to_owned);
-            if is_zone_of_heading { format!("of {named}, as the heading says") } else { format!("of {named}") }
+            format!(" of {named}{}", if is_zone_of_heading { ", as the heading says" } else { "" })
         });
         let is_plain = names.len() == 1 && names[0].eq_ignore_ascii_case("time") && form.is_none() && zone.is_none();
-        if !is_plain {
-            let more: Vec<String> = form.into_iter().chain(zone).collect();
-            said.push([vec![format!("times in {}", listed(&names))], more].concat().join(" "));
-        }
-        if let Some((name, value)) = self.long.filter(|(name, _)| !self.headings[*name].eq_ignore_ascii_case("sensor"))
-        {
-            said.push(format!("names in \"{}\", values in \"{}\"", self.headings[name], self.headings[value]));
-        }
-        if !self.places.is_empty() {
-            let places: Vec<String> = self.places.iter().map(|place| self.headings[*place].clone()).collect();
-            said.push(format!("names begin with what {} says", listed(&places)));
-        }
-        match (self.kind, said.is_empty()) {
+        let times = format!("times in {}{}{}", listed(&names), form.unwrap_or_default(), zone.unwrap_or_default());
+        let long = self.long.filter(|(name, _)| !self.headings[*name].eq_ignore_ascii_case("sensor"));
+        let long = long.map(|(name, value)| {
+            format!("names in \"{}\", values in \"{}\"", self.headings[name], self.headings[value])
+        });
+        let places = (!self.places.is_empty())
+            .then(|| format!("names begin with what {} says", listed(&headings(&self.places))));
+        let words = [separator, marks, shifted].into_iter().flatten().map(str::to_owned);
+        let said: Vec<String> = words.chain((!is_plain).then_some(times)).chain(long).chain(places).collect();
+        match (self.tool, said.is_empty()) {
             (None, true) => None,
             (None, false) => Some(format!("read with {}", said.join(", "))),
-            (Some(kind), true) => Some(format!("read as {}", kind.name())),
-            (Some(kind), false) => Some(format!("read as {}: {}", kind.name(), said.join(", "))),
+            (Some(tool), true) => Some(format!("read as {tool}")),
+            (Some(tool), false) => Some(format!("read as {tool}: {}", said.join(", "))),
         }
     }
 

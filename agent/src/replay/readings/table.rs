@@ -81,7 +81,7 @@ fn without_header(lines: &[Line], wanted: &Wanted) -> Option<Table> {
     }
     let data = lines.to_vec();
     let is_known = |cell: &str| {
-        wanted.sensors.iter().any(|(id, _)| **id == *cell) || wanted.maps.iter().any(|map| map.name.trim() == cell)
+        wanted.sensors.iter().any(|known| *known.id == *cell) || wanted.maps.iter().any(|map| map.name.trim() == cell)
     };
     let names = |place: usize| data.iter().filter_map(|line| line.cells.get(place)).any(|cell| is_known(cell));
     let name = (0..width).find(|place| names(*place));

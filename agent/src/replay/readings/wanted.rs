@@ -10,8 +10,14 @@ use tilth_core::unit::Unit;
 
 use crate::cli::{DateOrder, Map};
 
-/// Units by the ids of sensors.
-pub(crate) type Units = HashMap<Arc<str>, Unit>;
+/// A sensor of the configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    pub(crate) id: Arc<str>,
+    pub(crate) quantity: Quantity,
+    /// The unit of its board's numbers, where they say none.
+    pub(crate) unit: Option<Unit>,
+}
 
 /// What is wanted of a recording.
 #[derive(Debug, Clone, Default)]
@@ -29,17 +35,14 @@ pub(crate) struct Wanted {
     /// In which order dates have day and month.
     pub(crate) order: Option<DateOrder>,
     /// The sensors of the configuration.
-    pub(crate) sensors: Vec<(Arc<str>, Quantity)>,
-    /// The units of sensors whose boards say none.
-    pub(crate) units: Units,
+    pub(crate) sensors: Vec<Known>,
 }
 
 /// Finds the sensor that a name of the recording means. Fails, in words for the person who called, where a name could be meant by more
 /// than one `--map`, or two names are said to be one sensor.
 #[derive(Debug, Default)]
 pub(super) struct Sensors {
-    known: Vec<(Arc<str>, Quantity)>,
-    units: Units,
+    known: Vec<Known>,
     by_id: HashMap<Arc<str>, usize>,
     /// By what is left of an id without case, blanks, `_` and `-`; nothing where two ids are alike.
     by_key: HashMap<String, Option<usize>>,
@@ -68,9 +71,9 @@ impl Mapped {
 impl Sensors {
     pub(super) fn new(wanted: &Wanted) -> Sensors {
         let known = wanted.sensors.clone();
-        let by_id: HashMap<_, _> = (0..).zip(&known).map(|(place, (id, _))| (Arc::clone(id), place)).collect();
+        let by_id: HashMap<_, _> = (0..).zip(&known).map(|(place, known)| (Arc::clone(&known.id), place)).collect();
         let mut by_key: HashMap<String, Option<usize>> = HashMap::new();
-        for (place, (id, _)) in known.iter().enumerate() {
+        for (place, Known { id, .. }) in known.iter().enumerate() {
             if let Some(label) = Label::of(id) {
                 by_key.entry(label.key().to_owned()).and_modify(|one| *one = None).or_insert(Some(place));
             }
@@ -82,7 +85,7 @@ impl Sensors {
             taken: None,
         };
         let maps = wanted.maps.iter().map(mapped).collect();
-        Sensors { known, units: wanted.units.clone(), by_id, by_key, maps }
+        Sensors { known, by_id, by_key, maps }
     }
 
     /// The sensor that a name means: as `--map` says it whole, by its id, or as `--map` says a part of it.
@@ -148,7 +151,7 @@ impl Sensors {
 
     /// The id of a sensor.
     pub(super) fn id(&self, place: usize) -> &Arc<str> {
-        &self.known[place].0
+        &self.known[place].id
     }
 
     /// What rows of a name are called: by the id of its sensor, or as it stands.
@@ -158,12 +161,12 @@ impl Sensors {
 
     /// What a sensor measures.
     pub(super) fn quantity(&self, place: usize) -> Quantity {
-        self.known[place].1
+        self.known[place].quantity
     }
 
     /// The unit of the numbers under a name of another tool, where the name says none: as the sensor's board has it.
     pub(super) fn unit(&self, place: usize, name: &str) -> Option<Unit> {
-        self.units.get(self.id(place)).copied().filter(|_| self.is_mapped(name))
+        self.known[place].unit.filter(|_| self.is_mapped(name))
     }
 
     /// What `--map` named and the recording does not have.
@@ -243,7 +246,7 @@ mod tests {
         let known = ["tower-1/ph", "tower-1/air", "tower-2/air"];
         let map = |(name, sensor): &(&str, &str)| Map { name: (*name).to_owned(), sensor: (*sensor).to_owned() };
         Sensors::new(&Wanted {
-            sensors: known.map(|id| (Arc::from(id), Quantity::Temperature)).to_vec(),
+            sensors: known.map(|id| Known { id: id.into(), quantity: Quantity::Temperature, unit: None }).to_vec(),
             maps: maps.iter().map(map).collect(),
             ..Wanted::default()
         })

@@ -14,7 +14,6 @@ const ONE_IN: u64 = 100;
 /// Blocks of as many rows of one sensor show that a recording is sorted by sensor, piece by piece perhaps.
 const MIN_BLOCK: u64 = 10;
 
-/// The stamps so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Course {
     rows: u64,

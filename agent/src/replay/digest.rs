@@ -35,7 +35,6 @@ impl Digest {
     }
 }
 
-/// FNV-1a of 64 bits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Fnv(u64);
 

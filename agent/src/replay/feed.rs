@@ -38,7 +38,6 @@ pub(crate) struct Feed {
     progress: Progress,
 }
 
-/// How a recording ended.
 pub(crate) struct End {
     pub(crate) report: Report,
     /// Lines whose time cannot be true; they are in no batch.
@@ -48,7 +47,6 @@ pub(crate) struct End {
 }
 
 impl Feed {
-    /// Opens a recording and begins to read it.
     pub(crate) fn open(path: &Path, wanted: &Wanted) -> Result<Feed, ReadingsError> {
         let (readings, latest) = (Readings::open(path, wanted)?, latest(path));
         let (full_sender, full) = sync_channel(BATCHES);
@@ -76,7 +74,6 @@ impl Feed {
         &self.progress
     }
 
-    /// What there is to say of the recording after its last batch.
     pub(crate) fn end(self) -> End {
         drop(self.full);
         self.thread.join().expect("the reader does not panic")

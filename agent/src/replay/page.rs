@@ -39,7 +39,6 @@ impl<'a> Destination<'a> {
         Ok(destination)
     }
 
-    /// Writes the page and gives it its name.
     pub(crate) fn write(&self, input: &Path, outcome: &Outcome) -> anyhow::Result<()> {
         let text = Page::new(input, outcome).render().context("the page")?;
         self.attempt(|draft| put(draft, text.as_bytes()).and_then(|()| fs::rename(draft, self.page)))
@@ -81,7 +80,6 @@ fn is_in(path: &Path, folder: &Path) -> bool {
     is_same(parent, folder) || files().any(|file| is_same(path, &file.path()))
 }
 
-/// Whether two paths lead to one file.
 fn is_same(one: &Path, other: &Path) -> bool {
     let identity = |path| fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino())).ok();
     identity(one).is_some_and(|one| Some(one) == identity(other))

@@ -25,7 +25,6 @@ use crate::transition::{Line, Widths};
 /// A longer line is none that `run` writes: the memory of a farm of the largest size takes less.
 const MOST_BYTES: u64 = 1 << 28;
 
-/// Bad lines that are shown.
 const SHOWN: usize = 5;
 
 /// Whether a file is of `run --record`: lines of JSON, plain or gzip. Standard input is so if it begins with a brace.
@@ -43,7 +42,6 @@ pub(super) fn is_recording(path: &Path) -> bool {
     })
 }
 
-/// Plays a recording to its end.
 pub(super) fn run(wanted: &cli::Replay) -> anyhow::Result<Exit> {
     if let Some(page) = &wanted.report {
         tell(format_args!(
@@ -127,11 +125,9 @@ struct Stage {
     widths: Widths,
 }
 
-/// What was played.
 #[derive(Debug, Default, Serialize)]
 struct Summary {
     lines: u64,
-    /// Processes that began.
     starts: u64,
     inputs: u64,
     readings: u64,
@@ -142,7 +138,6 @@ struct Summary {
     without_beginning: u64,
     /// Readings of sensors that the configuration in force did not have.
     unknown: u64,
-    /// Alerts that fired.
     alerts: u64,
     notifications: u64,
 }
@@ -239,7 +234,6 @@ impl Stage {
     }
 }
 
-/// The plan that a recorded configuration was.
 fn plan(configuration: Merged, place: &str) -> anyhow::Result<Arc<Plan>> {
     let loaded = configuration.load("the recorded configuration", Purpose::Run);
     let error = loaded.diagnostics.iter().find(|finding| finding.level == Level::Error).map(ToString::to_string);

@@ -26,7 +26,6 @@ pub(crate) struct Repeats {
     alerts: BTreeMap<AlertId, Alert>,
 }
 
-/// The repeats of one alert.
 #[derive(Debug, Default)]
 struct Alert {
     printed: u64,
@@ -60,7 +59,6 @@ impl Repeats {
         self.alerts.get_mut(&alert)?.held.take()
     }
 
-    /// Whether an effect is held back.
     pub(crate) fn hold(&mut self, effect: &Effect) -> bool {
         let Effect::Page(page) = effect else { return false };
         if !self.long || page.cause != Cause::Repeated {

@@ -33,7 +33,6 @@ impl Roster {
         named.sensor
     }
 
-    /// The sensor that a name is.
     pub(crate) fn sensor(&self, place: usize) -> Option<SensorIx> {
         self.0.get(place).and_then(|named| named.sensor)
     }
@@ -53,7 +52,6 @@ impl Roster {
         self.0.len()
     }
 
-    /// All names met.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|named| &*named.name)
     }
@@ -77,7 +75,6 @@ pub(super) fn nearest<'a>(name: &str, ids: impl Iterator<Item = &'a str>) -> Opt
     ids.filter_map(near).min_by_key(|(distance, _)| *distance).map(|(_, id)| id)
 }
 
-/// Letters and digits of a name, in lower case.
 fn plain(name: &str) -> String {
     name.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }

@@ -48,7 +48,6 @@ const AGES: Span = Span(15 * 365 * 24 * 3_600_000);
 /// Refused lines that are kept to be shown.
 const MAX_SHOWN: usize = 10;
 
-/// Why a stamp is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Why {
     /// Far ahead of the lines before and after it.
@@ -144,7 +143,6 @@ impl Stamps {
         short.push(row, &mut |row, why| gaps.push(row, why, &mut look_at_the_latest));
     }
 
-    /// The recording is over.
     pub(crate) fn finish(&mut self, out: &mut Vec<Row>) {
         let Stamps { short, gaps, latest, refused } = self;
         let mut sort = |row, why| refused.sort(row, why, out);

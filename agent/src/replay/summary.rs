@@ -110,7 +110,6 @@ fn fmt_bad(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     rest(f, report.shown.len(), report.bad())
 }
 
-/// Lines that were not played.
 fn fmt_refused(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let Refusals { lines, shown, .. } = &outcome.refused;
     if *lines == 0 {

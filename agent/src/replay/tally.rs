@@ -13,10 +13,8 @@ use tilth_core::time::{Span, Uptime, WallTime};
 /// Alerts kept one by one for the page; of more than this nobody reads a table, and the sums go on counting.
 const MAX_ALERTS: usize = 2000;
 
-/// Everything counted so far.
 #[derive(Debug)]
 pub(crate) struct Tally {
-    /// By name, those that never fired too.
     pub(crate) rules: BTreeMap<Id, RuleTally>,
     /// In the order of the plan.
     pub(crate) sensors: Vec<SensorTally>,
@@ -41,7 +39,6 @@ pub(crate) struct RuleTally {
     pub(crate) notifications: u64,
 }
 
-/// The readings of one sensor.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct SensorTally {
     pub(crate) id: SensorId,
@@ -73,10 +70,8 @@ impl SensorTally {
     }
 }
 
-/// Every kind of fault.
 const FAULTS: [Fault; 4] = [Fault::Range, Fault::Reported, Fault::Stuck, Fault::Stale];
 
-/// One alert that fired.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct PastAlert {
     pub(crate) id: AlertId,

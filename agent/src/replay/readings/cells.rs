@@ -24,7 +24,6 @@ const MISSING: &str = "na, #n/a, #na, n.a., k.a., unknown, unavailable, undefine
 /// A number with the unit that stands behind it, or nothing where the cell says that there is no value.
 pub(super) type Read = Result<Option<(f64, Option<Unit>)>, Reason>;
 
-/// Reads a cell.
 pub(super) fn read(text: &[u8], mark: Mark) -> Read {
     if mark == Mark::Point
         && let Some(number) = short_decimal(text)
@@ -169,7 +168,6 @@ pub(super) struct Marks {
 }
 
 impl Marks {
-    /// Looks at a cell.
     pub(super) fn add(&mut self, text: &str) {
         let end = text.find(|c: char| !is_of_number(c)).unwrap_or(text.len());
         let number = text[..end].trim_start_matches(['-', '+']);

@@ -15,7 +15,6 @@ use crate::replay::entry;
 pub(super) enum Form {
     /// RFC 3339 with an offset, or milliseconds since 1970: what Tilth itself writes.
     Instant,
-    /// A number since 1970.
     Epoch(Unit),
     /// A date and a time of day, with or without a zone.
     Civil(DateOrder),

@@ -191,7 +191,7 @@ fn find(headings: &[(usize, String)], sensors: &mut Sensors) -> Result<Vec<Optio
         let Some(sensor) = sensor else { continue };
         // A heading that is there twice is said where its second column is left out.
         if let Some(one) = first.insert(*sensor, heading).filter(|one| one != heading) {
-            return Err(format!("\"{one}\" and \"{heading}\" would both be {}", sensors.id(*sensor)));
+            return Err(format!("\"{one}\" and \"{heading}\" would both be {}", sensors.get(*sensor).id));
         }
     }
     Ok(found)
@@ -209,7 +209,7 @@ fn meaning_of(
     sensors: &Sensors,
     siblings: &Siblings,
 ) -> Result<Meaning, Reason> {
-    let Some(quantity) = sensor.map(|sensor| sensors.quantity(sensor)) else { return Ok(Meaning::default()) };
+    let Some(quantity) = sensor.map(|sensor| sensors.get(sensor).quantity) else { return Ok(Meaning::default()) };
     let unit = unit_of(heading, is_id, quantity, siblings).or_else(|| sensors.unit(sensor?, heading));
     let conversion = match unit {
         Some(unit) => Some(quantity.conversion(unit).ok_or(Reason::UnitWrong)?),

@@ -11,12 +11,12 @@ use super::kinds;
 use super::names::Names;
 use super::notes::listed;
 use super::report::{Reason, Report, excerpt};
+use super::sample::cells;
 use super::thousands::Thousands;
 use super::wanted::{Sensors, Wanted};
 use super::{Row, is_blank};
 use crate::cli::Map;
 
-/// Names without numbers that are listed.
 const MAX_TEXTS: usize = 100;
 
 /// From the bytes of a line to rows.
@@ -38,7 +38,6 @@ pub(super) struct Decoder {
     pub(super) ambiguous: Option<String>,
 }
 
-/// The columns of a line.
 enum Layout {
     /// Long: each line names its sensor.
     Named { sensor: usize, value: usize, unit: Option<usize> },
@@ -263,16 +262,12 @@ impl Decoder {
     /// Whether a line without a time is nothing to be counted as bad: separators alone, or the header once more.
     fn is_beside_the_data(&mut self, line: &[u8]) -> bool {
         let separator = self.dialect.separator;
-        if line.iter().all(|byte| *byte == separator || matches!(byte, b' ' | b'\t' | b'"'))
-            && line.contains(&separator)
-        {
+        let is_empty = |byte: &u8| *byte == separator || matches!(byte, b' ' | b'\t' | b'"');
+        if line.iter().all(is_empty) && line.contains(&separator) {
             return true;
         }
-        if kinds::is_annotation(line) {
-            return self.dialect.tool.is_some();
-        }
-        let Some(cells) = super::sample::cells(line, separator) else { return false };
-        self.dialect.tool.is_some() && self.is_header(&cells)
+        self.dialect.tool.is_some()
+            && (kinds::is_annotation(line) || cells(line, separator).is_some_and(|cells| self.is_header(&cells)))
     }
 
     /// Takes up a header that comes again, with its columns in whatever places.

@@ -92,7 +92,6 @@ impl Dialect {
     }
 }
 
-/// A dialect being found.
 struct Found<'a> {
     table: Table,
     columns: Vec<Column>,
@@ -193,7 +192,6 @@ impl Found<'_> {
         })
     }
 
-    /// Whether a column is a sensor's.
     fn is_meant(&self, place: usize) -> bool {
         let heading = &self.table.headings[place];
         self.sensors.is_mapped(heading) || self.sensors.is_id(heading)
@@ -255,7 +253,6 @@ impl Found<'_> {
         (0..headings.len()).filter(may).collect()
     }
 
-    /// The columns of name and value.
     fn long(&self, times: &[usize]) -> Option<(usize, usize)> {
         let (name, value) = kinds::name_and_value(&self.table.headings)?;
         let names = self.columns[name];

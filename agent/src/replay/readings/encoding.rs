@@ -2,7 +2,6 @@
 
 use std::io::{self, Read};
 
-/// What is read at once.
 const CHUNK: usize = 1 << 14;
 
 /// How the bytes of a file become text.
@@ -40,7 +39,6 @@ impl Encoding {
         }
     }
 
-    /// A source of UTF-8.
     pub(super) fn decode(self, source: Box<dyn Read + Send>) -> Box<dyn Read + Send> {
         match self {
             Encoding::Utf8 => source,
@@ -60,7 +58,6 @@ impl Encoding {
     }
 }
 
-/// A source being decoded.
 struct Decoded<R> {
     encoding: Encoding,
     source: R,

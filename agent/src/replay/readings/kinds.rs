@@ -41,7 +41,6 @@ const TIMES: &str = "time, _time, timestamp, datetime, date time, date/time, cre
 /// Headings of times that are less likely than any of those.
 const RARE_TIMES: &str = "epoch, unix, unixtime, dateutc, clock, timestamp_ms";
 
-/// The entries of a list of headings.
 fn entries(list: &'static str) -> impl Iterator<Item = &'static str> {
     list.split(", ")
 }
@@ -75,11 +74,9 @@ pub(super) fn is_time_name(heading: &str) -> bool {
 const NAMES: &str = "sensor, entity_id, _field, series, metric, statistic_id, parameter, variable, sensor_id, sensor name, \
      sensorname, topic, point, measurement, name, kanal, messstelle, naam, item";
 
-/// Headings of the column of its value.
 const VALUES: &str = "value, _value, state, reading, val, measured value, wert, messwert, valeur, waarde, valor, mean, result, \
      data, values";
 
-/// Headings of the column of its unit.
 const UNITS: &str = "unit, units, unit_of_measurement, einheit, unité, eenheid";
 
 /// Headings of columns that say where a line was measured, where it measures several things.
@@ -95,17 +92,14 @@ fn position(names: &'static str, headings: &[String]) -> Option<usize> {
     entries(names).find_map(is)
 }
 
-/// The columns of name and value, where a line has one of each.
 pub(super) fn name_and_value(headings: &[String]) -> Option<(usize, usize)> {
     Some((position(NAMES, headings)?, position(VALUES, headings)?)).filter(|(name, value)| name != value)
 }
 
-/// The column of the unit.
 pub(super) fn unit(headings: &[String]) -> Option<usize> {
     position(UNITS, headings)
 }
 
-/// Whether a column may say where a line was measured.
 pub(super) fn is_place(heading: &str) -> bool {
     let heading = heading.to_lowercase().replace('-', "_");
     entries(PLACES).any(|place| place == heading)

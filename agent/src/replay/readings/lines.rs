@@ -13,7 +13,6 @@ pub(super) const MAX_LINE_BYTES: usize = 1 << 20;
 const READ_BYTES: usize = 1 << 16;
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// One physical line, without its end.
 pub(super) enum Line {
     /// Place of the line in the buffer.
     Text(Range<usize>),
@@ -70,11 +69,9 @@ const MOST_BYTES: usize = 3 << 20;
 /// Lines are wanted until then, so that there is data below the header.
 const MIN_LINES: usize = 20;
 
-/// The first part of a source.
 #[derive(Debug, Default)]
 pub(super) struct Head {
     pub(super) bytes: Vec<u8>,
-    /// Whether this is all there is.
     pub(super) is_whole: bool,
     /// What ended the first part before its end.
     pub(super) error: Option<io::Error>,

@@ -16,7 +16,6 @@ pub(super) const MAX_NAME_BYTES: usize = 200;
 pub(super) struct Names {
     /// What each is called in what is told of it: a sensor's id, else its name in the recording.
     pub(super) list: Vec<Arc<str>>,
-    /// What each measures.
     pub(super) meanings: Vec<Meaning>,
     /// By the name in the recording.
     places: HashMap<Arc<str>, usize>,

@@ -18,7 +18,6 @@ pub(super) const EXCERPT_BYTES: usize = 4 * EXCERPT_CHARS;
 pub(crate) struct Report {
     /// Physical lines, the header and the blank ones included.
     pub(crate) lines: u64,
-    /// Lines with nothing on them.
     pub(crate) blank: u64,
     /// Lines taken: in the long layout one value or missing value each; in the wide layout one for each cell.
     pub(crate) held: u64,

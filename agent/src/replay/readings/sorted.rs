@@ -40,7 +40,6 @@ impl Sorted {
         (Sorted { rows: rows.into_iter(), broken }, note)
     }
 
-    /// The next row; nothing behind the last.
     pub(super) fn next(&mut self) -> Result<Option<Row>, ReadingsError> {
         match self.rows.next() {
             Some(row) => Ok(Some(row)),

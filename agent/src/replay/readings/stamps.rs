@@ -42,13 +42,12 @@ impl Day {
             Day::Numbers { first, second, last, is_short } => {
                 let year = if is_short { full_year(last) } else { last };
                 match order {
-                    DateOrder::Dmy => Date::new(year, second, first).ok(),
-                    DateOrder::Mdy => Date::new(year, first, second).ok(),
-                    DateOrder::Ymd if is_short => {
-                        Date::new(full_year(first.into()), second, i8::try_from(last).ok()?).ok()
-                    }
-                    DateOrder::Ymd => None,
+                    DateOrder::Dmy => Date::new(year, second, first),
+                    DateOrder::Mdy => Date::new(year, first, second),
+                    DateOrder::Ymd if is_short => Date::new(full_year(first.into()), second, last.try_into().ok()?),
+                    DateOrder::Ymd => return None,
                 }
+                .ok()
             }
         }
     }
@@ -148,8 +147,7 @@ impl<'a> Rest<'a> {
     fn skip_weekday(&mut self) {
         const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
         let word = self.word();
-        let is_day = DAYS.iter().any(|day| word.len() >= 3 && word.to_lowercase().starts_with(day));
-        if is_day && word.is_ascii() {
+        if word.len() >= 3 && word.is_ascii() && DAYS.iter().any(|day| word.to_lowercase().starts_with(day)) {
             self.0 = self.0[word.len()..].trim_start_matches(['.', ',', ' ']);
         }
     }
@@ -257,11 +255,8 @@ impl<'a> Rest<'a> {
         }
         let hour = self.half_of_day(hour)?;
         (minute_digits == 2).then_some(())?;
-        Some(if second == 60 {
-            time_of_day(hour, minute, 59)? + 999
-        } else {
-            time_of_day(hour, minute, second)? + fraction_ms
-        })
+        let (second, fraction_ms) = if second == 60 { (59, 999) } else { (second, fraction_ms) };
+        Some(time_of_day(hour, minute, second)? + fraction_ms)
     }
 
     fn fraction_ms(&mut self) -> Option<i64> {
@@ -318,19 +313,13 @@ impl<'a> Rest<'a> {
 /// The offset that a zone's text says, or its name where it has one.
 pub(super) fn zone(text: &str) -> Option<Zone<'_>> {
     let (name, offset) = text.split_at(text.find(['+', '-']).unwrap_or(text.len()));
-    let name = name.trim();
-    match name {
-        "" | "Z" | "z" | "UTC" | "utc" | "GMT" | "gmt" | "UT" => {
-            let is_nothing = name.is_empty() && offset.is_empty();
-            if is_nothing { None } else { offset_s(offset).map(Zone::Offset) }
+    match name.trim() {
+        "" if offset.is_empty() => None,
+        "" | "Z" | "z" | "UTC" | "utc" | "GMT" | "gmt" | "UT" => offset_s(offset).map(Zone::Offset),
+        name => {
+            let is_name = (2..=5).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_uppercase());
+            (is_name && offset.is_empty()).then_some(Zone::Name(name))
         }
-        _ if offset.is_empty()
-            && (2..=5).contains(&name.len())
-            && name.bytes().all(|byte| byte.is_ascii_uppercase()) =>
-        {
-            Some(Zone::Name(name))
-        }
-        _ => None,
     }
 }
 

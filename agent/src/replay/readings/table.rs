@@ -21,20 +21,14 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn find(lines: &[Line], first: &[u8], is_ours: bool, wanted: &Wanted) -> Option<Table> {
-        let header = match is_ours {
-            true => 0,
-            false => match header(lines, first, wanted) {
-                Some(header) => header,
-                None => return without_header(lines, wanted),
-            },
-        };
-        let data_from = match is_ours {
-            true => {
-                1 + usize::from(
-                    kinds::name_and_value(&lines[0].cells).is_none() && lines.get(1).is_some_and(is_units_alone),
-                )
-            }
-            false => data_start(lines).filter(|start| *start > header).unwrap_or(header + 1),
+        let found = if is_ours { Some(0) } else { header(lines, first, wanted) };
+        let Some(header) = found else { return without_header(lines, wanted) };
+        let data_from = if is_ours {
+            let has_units =
+                kinds::name_and_value(&lines[0].cells).is_none() && lines.get(1).is_some_and(is_units_alone);
+            1 + usize::from(has_units)
+        } else {
+            data_start(lines).filter(|start| *start > header).unwrap_or(header + 1)
         };
         let data: Vec<Line> = lines[data_from..].iter().filter(|line| !line.is_comment).cloned().collect();
         let mut headings = lines[header].cells.clone();

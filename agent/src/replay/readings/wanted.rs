@@ -10,7 +10,6 @@ use tilth_core::unit::Unit;
 
 use crate::cli::{DateOrder, Map};
 
-/// A sensor of the configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct Known {
     pub(crate) id: Arc<str>,
@@ -96,7 +95,6 @@ impl Sensors {
         }
     }
 
-    /// The sensor that a whole name means.
     pub(super) fn find_whole(&mut self, name: &str) -> Result<Option<usize>, String> {
         if self.known.is_empty() {
             return Ok(None);
@@ -111,7 +109,6 @@ impl Sensors {
         Ok(self.by_id.get(name).copied().or(same))
     }
 
-    /// The sensor that a part of a name means.
     pub(super) fn find_part(&mut self, name: &str) -> Result<Option<usize>, String> {
         if self.maps.is_empty() {
             return Ok(None);
@@ -149,19 +146,13 @@ impl Sensors {
         }
     }
 
-    /// The id of a sensor.
-    pub(super) fn id(&self, place: usize) -> &Arc<str> {
-        &self.known[place].id
+    pub(super) fn get(&self, place: usize) -> &Known {
+        &self.known[place]
     }
 
     /// What rows of a name are called: by the id of its sensor, or as it stands.
     pub(super) fn called(&self, sensor: Option<usize>, name: &str) -> Arc<str> {
-        sensor.map_or_else(|| name.into(), |sensor| Arc::clone(self.id(sensor)))
-    }
-
-    /// What a sensor measures.
-    pub(super) fn quantity(&self, place: usize) -> Quantity {
-        self.known[place].quantity
+        sensor.map_or_else(|| name.into(), |sensor| Arc::clone(&self.known[sensor].id))
     }
 
     /// The unit of the numbers under a name of another tool, where the name says none: as the sensor's board has it.
@@ -253,7 +244,7 @@ mod tests {
     }
 
     fn found(sensors: &mut Sensors, name: &str) -> Option<String> {
-        sensors.find(name).unwrap().map(|place| sensors.id(place).to_string())
+        sensors.find(name).unwrap().map(|place| sensors.get(place).id.to_string())
     }
 
     #[test]

@@ -93,7 +93,6 @@ impl Gaps {
         }
     }
 
-    /// The recording is over.
     pub(super) fn finish(&mut self, on: &mut impl FnMut(Row, Option<Why>)) {
         while let Some(jump) = self.jump.take() {
             let (back, ahead) = (jump.back.count, jump.ahead.count);

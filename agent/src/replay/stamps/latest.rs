@@ -61,7 +61,6 @@ impl Latest {
         }
     }
 
-    /// The recording is over.
     pub(super) fn finish(&mut self, on: &mut impl FnMut(Row, Option<Why>)) {
         self.end_beyond(self.begun.count > 0, on);
     }

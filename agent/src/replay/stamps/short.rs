@@ -98,7 +98,6 @@ impl ShortJumps {
         self.shorten(LOOK - 1, on);
     }
 
-    /// The recording is over.
     pub(super) fn finish(&mut self, on: &mut impl FnMut(Row, Option<Why>)) {
         self.shorten(0, on);
     }

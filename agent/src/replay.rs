@@ -1,7 +1,7 @@
 //! `tilth-agent replay`: the real engine over recorded readings.
 //!
 //! ```text
-//! file -- readings (a thread) -- feed --> player (engine, clock) --> effects --> lines, tally, digest
+//! file -- readings, timestamps (a thread) -- rows --> player (engine, clock) --> effects --> lines, totals, digest
 //!                                                                                   |
 //!                                                   end: summary, page <------------+
 //! ```
@@ -10,20 +10,20 @@
 //!
 //! In a gap of more than 31 days the lines leave out most repeats and say how many; see [`repeats`].
 
-mod course;
 mod digest;
-mod feed;
+mod intervals;
 mod outcome;
 mod page;
 mod player;
+mod reader_thread;
 pub(crate) mod readings;
 mod recorded;
+mod recorded_names;
 mod repeats;
-mod roster;
-mod spacing;
-mod stamps;
 mod summary;
-mod tally;
+mod time_order;
+mod timestamps;
+mod totals;
 
 use std::io::{self, IsTerminal};
 use std::num::NonZeroU64;
@@ -43,16 +43,16 @@ use crate::exit::Exit;
 use crate::findings::{self, Counts};
 use crate::output::{Output, counted, tell};
 use crate::transition::{Line, Widths};
-use course::Course;
 use digest::Digest;
-use feed::{Batch, Feed};
 use outcome::Outcome;
 use page::Destination;
 use player::Player;
-use readings::{Known, Row, Wanted};
+use reader_thread::{Batch, ReaderThread};
+use readings::{KnownSensor, ReadOptions, Row};
+use recorded_names::RecordedNames;
 use repeats::{Held, Repeats};
-use roster::Roster;
-use tally::Tally;
+use time_order::TimeOrder;
+use totals::Totals;
 
 /// The entry at a place of a list, which grows up to there.
 fn entry<T: Clone>(list: &mut Vec<T>, place: usize, empty: T) -> &mut T {
@@ -63,63 +63,63 @@ fn entry<T: Clone>(list: &mut Vec<T>, place: usize, empty: T) -> &mut T {
 }
 
 /// Replays a recording to its end, or to where it breaks.
-pub(crate) fn run(wanted: &cli::Replay) -> anyhow::Result<Exit> {
-    if recorded::is_recording(&wanted.input) {
-        return recorded::run(wanted);
+pub(crate) fn run(args: &cli::Replay) -> anyhow::Result<Exit> {
+    if recorded::is_recording(&args.input) {
+        return recorded::run(args);
     }
-    let loaded = tilth_config::load(&wanted.config.folder, Purpose::Replay);
+    let loaded = tilth_config::load(&args.config.folder, Purpose::Replay);
     findings::shown(&loaded, io::stderr().is_terminal()).for_each(tell);
     if loaded.has_errors() {
         tell(format_args!("tilth-agent: the configuration has {}", Counts::of(&loaded)));
     }
     let Some(plan) = loaded.plan.map(Arc::new) else { return Ok(Exit::Refused) };
-    if let Some(page) = &wanted.report
-        && let Some(problem) = page::forbids(page, &wanted.input, &wanted.config.folder)
+    if let Some(page) = &args.report
+        && let Some(problem) = page::forbids(page, &args.input, &args.config.folder)
     {
         tell(format_args!("tilth-agent: --report {}: {problem}", page.display()));
         return Ok(Exit::Refused);
     }
-    let page = wanted.report.as_deref().map(Destination::check).transpose()?;
+    let page = args.report.as_deref().map(Destination::check).transpose()?;
     let unit = |id: &SensorId| loaded.feeds.get(id).and_then(|feed| feed.unit);
-    let Some(of_file) = wishes(wanted, &plan, unit) else { return Ok(Exit::Refused) };
-    let feed = Feed::open(&wanted.input, &of_file)?;
-    let mut replay = Replay::new(wanted, plan);
-    while let Some(batch) = feed.next() {
+    let Some(of_file) = wishes(args, &plan, unit) else { return Ok(Exit::Refused) };
+    let reader = ReaderThread::open(&args.input, &of_file)?;
+    let mut replay = Replay::new(args, plan);
+    while let Some(batch) = reader.next() {
         replay.play(&batch)?;
-        feed.give_back(batch);
-        replay.account.output.progress(feed.progress())?;
+        reader.give_back(batch);
+        replay.printer.output.progress(reader.progress())?;
     }
-    let Replay { player, course, roster, mut account, notes, .. } = replay;
+    let Replay { player, time_order, names, mut printer, notes, .. } = replay;
     if let Some(mut player) = player {
-        player.end(&mut account)?;
+        player.end(&mut printer)?;
     }
-    if let Some(digest) = &account.digest {
-        account.output.json(digest)?;
+    if let Some(digest) = &printer.digest {
+        printer.output.json(digest)?;
     }
-    account.output.flush()?;
+    printer.output.flush()?;
 
-    let outcome = Outcome::new(&account.plan, course, roster, account.tally, feed.end(), notes);
-    if wanted.json {
+    let outcome = Outcome::new(&printer.plan, time_order, names, printer.totals, reader.end(), notes);
+    if args.json {
         tell(serde_json::to_string(&outcome).context("the summary")?);
     } else {
         tell(outcome.to_string().trim_end());
     }
     if let Some(page) = page {
-        page.write(&wanted.input, &outcome)?;
+        page.write(&args.input, &outcome)?;
     }
     let nothing = outcome.nothing();
     match (outcome.broken, nothing) {
         (Some(broken), _) => Err(broken.into()),
-        (None, Some(nothing)) => anyhow::bail!("{}: {nothing}", readings::name(&wanted.input)),
+        (None, Some(nothing)) => anyhow::bail!("{}: {nothing}", readings::name(&args.input)),
         (None, None) => Ok(Exit::Done),
     }
 }
 
-/// What is wanted of the file; nothing after saying that `--map` names no sensor.
-fn wishes(wanted: &cli::Replay, plan: &Plan, unit: impl Fn(&SensorId) -> Option<Unit>) -> Option<Wanted> {
+/// How the file is to be read; nothing after saying that `--map` names no sensor.
+fn wishes(args: &cli::Replay, plan: &Plan, unit: impl Fn(&SensorId) -> Option<Unit>) -> Option<ReadOptions> {
     let known = |map: &&cli::Map| plan.sensor_ix(&map.sensor).is_none();
-    if let Some(map) = wanted.map.iter().find(known) {
-        let meant = roster::nearest(&map.sensor, plan.sensors().iter().map(|sensor| sensor.id.as_str()));
+    if let Some(map) = args.map.iter().find(known) {
+        let meant = recorded_names::nearest(&map.sensor, plan.sensors().iter().map(|sensor| sensor.id.as_str()));
         let meant = meant.map_or_else(String::new, |id| format!("; did you mean {id}?"));
         tell(format_args!(
             "tilth-agent: --map \"{}={}\": the configuration has no such sensor{meant}",
@@ -127,69 +127,72 @@ fn wishes(wanted: &cli::Replay, plan: &Plan, unit: impl Fn(&SensorId) -> Option<
         ));
         return None;
     }
-    let known =
-        |sensor: &Sensor| Known { id: sensor.id.as_str().into(), quantity: sensor.quantity, unit: unit(&sensor.id) };
-    Some(Wanted {
-        zone: wanted.tz.clone(),
+    let known = |sensor: &Sensor| KnownSensor {
+        id: sensor.id.as_str().into(),
+        quantity: sensor.quantity,
+        unit: unit(&sensor.id),
+    };
+    Some(ReadOptions {
+        zone: args.tz.clone(),
         farm_zone: plan.local().name().map(str::to_owned),
-        maps: wanted.map.clone(),
-        time_columns: wanted.time_column.clone(),
-        name_columns: wanted.name_column.clone(),
-        order: wanted.date_order,
+        maps: args.map.clone(),
+        time_columns: args.time_column.clone(),
+        name_columns: args.name_column.clone(),
+        order: args.date_order,
         sensors: plan.sensors().iter().map(known).collect(),
     })
 }
 
 /// A replay under way.
 struct Replay<'a> {
-    wanted: &'a cli::Replay,
+    args: &'a cli::Replay,
     /// None before the first row, whose stamp begins the time.
     player: Option<Player>,
-    course: Course,
-    roster: Roster,
-    account: Account,
+    time_order: TimeOrder,
+    names: RecordedNames,
+    printer: Printer,
     /// What the reader of the summary should know of how the recording was read.
     notes: Vec<String>,
 }
 
 /// What is told of a replay, and what is counted.
-struct Account {
+struct Printer {
     plan: Arc<Plan>,
     json: bool,
     widths: Widths,
     output: Output,
     repeats: Repeats,
-    tally: Tally,
+    totals: Totals,
     digest: Option<Digest>,
 }
 
 impl<'a> Replay<'a> {
-    fn new(wanted: &'a cli::Replay, plan: Arc<Plan>) -> Replay<'a> {
-        let account = Account {
-            json: wanted.json,
+    fn new(args: &'a cli::Replay, plan: Arc<Plan>) -> Replay<'a> {
+        let printer = Printer {
+            json: args.json,
             widths: Widths::of(&plan),
             output: Output::with_progress(),
             repeats: Repeats::default(),
-            tally: Tally::new(&plan),
-            digest: wanted.digest.then(Digest::default),
+            totals: Totals::new(&plan),
+            digest: args.digest.then(Digest::default),
             plan,
         };
         Replay {
-            wanted,
+            args,
             player: None,
-            course: Course::default(),
-            roster: Roster::default(),
-            account,
+            time_order: TimeOrder::default(),
+            names: RecordedNames::default(),
+            printer,
             notes: Vec::new(),
         }
     }
 
     fn play(&mut self, batch: &Batch) -> anyhow::Result<()> {
-        self.roster.extend(&batch.names, &self.account.plan);
+        self.names.extend(&batch.names, &self.printer.plan);
         if self.player.is_none()
-            && let Some((plan, notes)) = spacing::allow_usual_gaps(&self.account.plan, &batch.rows, &self.roster)
+            && let Some((plan, notes)) = intervals::allow_usual_gaps(&self.printer.plan, &batch.rows, &self.names)
         {
-            self.account.plan = plan;
+            self.printer.plan = plan;
             self.notes.extend(notes);
         }
         batch.rows.iter().try_for_each(|row| self.play_row(row))
@@ -197,29 +200,29 @@ impl<'a> Replay<'a> {
 
     /// A sensor that nobody watches still moves the clock.
     fn play_row(&mut self, row: &Row) -> anyhow::Result<()> {
-        self.course.add(row);
-        let sensor = row.sensor.and_then(|place| self.roster.count(place));
-        let Replay { wanted, player, account, .. } = self;
-        let player = player.get_or_insert_with(|| Player::new(&account.plan, row.at_ms, wanted.restart_every));
-        account.repeats.enter(player.ahead(row.at_ms));
-        player.wait_until(row.at_ms, account)?;
-        account.repeats.leave().iter().try_for_each(|held| account.print_held(held))?;
+        self.time_order.add(row);
+        let sensor = row.sensor.and_then(|place| self.names.count(place));
+        let Replay { args, player, printer, .. } = self;
+        let player = player.get_or_insert_with(|| Player::new(&printer.plan, row.at_ms, args.restart_every));
+        printer.repeats.enter(player.ahead(row.at_ms));
+        player.wait_until(row.at_ms, printer)?;
+        printer.repeats.leave().iter().try_for_each(|held| printer.print_held(held))?;
         if let Some(sensor) = sensor {
-            account.tally.hear(sensor);
-            player.read(row, sensor, account)?;
+            printer.totals.hear(sensor);
+            player.read(row, sensor, printer)?;
         }
         player.restart_if_due();
         Ok(())
     }
 }
 
-impl Account {
+impl Printer {
     fn tell(&mut self, effect: &Effect) -> anyhow::Result<()> {
         if let Some(held) = self.repeats.before(effect) {
             self.print_held(&held)?;
         }
-        let unheard = self.tally.is_unheard(effect);
-        self.tally.add(effect);
+        let unheard = self.totals.is_unheard(effect);
+        self.totals.add(effect);
         if let Some(digest) = &mut self.digest {
             digest.add(effect);
         }
@@ -238,7 +241,7 @@ impl Account {
         let Some(line) = Line::of(&held.effect, &self.plan) else { return Ok(()) };
         match held.left_out {
             repeats if self.json => self.output.json(&WithRepeats { line: &line, repeats: NonZeroU64::new(repeats) }),
-            _ if self.tally.is_unheard(&held.effect) => Ok(()),
+            _ if self.totals.is_unheard(&held.effect) => Ok(()),
             0 => self.output.line(line.aligned(&self.widths)),
             repeats => {
                 let left_out = counted(repeats, "repeat");

@@ -8,12 +8,12 @@ use tilth_core::local::Local;
 use tilth_core::plan::Plan;
 use tilth_core::time::{Span, WallTime};
 
-use super::course::{Course, Disorder};
-use super::feed::End;
+use super::reader_thread::End;
 use super::readings::{ReadingsError, Report};
-use super::roster::Roster;
-use super::stamps::Refusals;
-use super::tally::{PastAlert, RuleTally, SensorTally, Tally};
+use super::recorded_names::RecordedNames;
+use super::time_order::{Disorder, TimeOrder};
+use super::timestamps::Refusals;
+use super::totals::{PastAlert, RuleTotals, SensorTotals, Totals};
 
 /// Unknown names in the message that there are no others.
 const MAX_SAID: usize = 12;
@@ -23,9 +23,9 @@ const MAX_UNMET: usize = 12;
 
 /// Everything counted, after the last row.
 pub(crate) struct Outcome {
-    pub(crate) course: Course,
-    pub(crate) roster: Roster,
-    pub(crate) tally: Tally,
+    pub(crate) time_order: TimeOrder,
+    pub(crate) names: RecordedNames,
+    pub(crate) totals: Totals,
     pub(crate) report: Report,
     /// Lines that were not played because their time cannot be true.
     pub(crate) refused: Refusals,
@@ -42,40 +42,40 @@ pub(crate) struct Outcome {
 impl Outcome {
     pub(crate) fn new(
         plan: &Plan,
-        course: Course,
-        roster: Roster,
-        mut tally: Tally,
+        time_order: TimeOrder,
+        names: RecordedNames,
+        mut totals: Totals,
         end: End,
         notes: Vec<String>,
     ) -> Outcome {
-        if let Some((_, last)) = course.ends() {
-            tally.finish(last);
+        if let Some((_, last)) = time_order.ends() {
+            totals.finish(last);
         }
         let End { mut report, refused, broken } = end;
         let notes = std::mem::take(&mut report.notes).into_iter().chain(notes).collect();
-        let meant = roster.meant(plan).map(|(name, id)| (name.to_owned(), id.to_owned())).collect();
-        Outcome { course, roster, tally, report, refused, meant, local: plan.local().clone(), notes, broken }
+        let meant = names.meant(plan).map(|(name, id)| (name.to_owned(), id.to_owned())).collect();
+        Outcome { time_order, names, totals, report, refused, meant, local: plan.local().clone(), notes, broken }
     }
 
     /// Sensors of the configuration that the recording does not have.
-    pub(crate) fn absent(&self) -> Vec<&SensorTally> {
-        self.tally.sensors.iter().filter(|sensor| !sensor.heard).collect()
+    pub(crate) fn absent(&self) -> Vec<&SensorTotals> {
+        self.totals.sensors.iter().filter(|sensor| !sensor.heard).collect()
     }
 
     /// Sensors that the recording has, with alerts from before their first reading.
-    pub(crate) fn began_late(&self) -> Vec<&SensorTally> {
-        self.tally.sensors.iter().filter(|sensor| sensor.heard && sensor.unheard > 0).collect()
+    pub(crate) fn began_late(&self) -> Vec<&SensorTotals> {
+        self.totals.sensors.iter().filter(|sensor| sensor.heard && sensor.unheard > 0).collect()
     }
 
     /// Sensors that were at fault at some time.
-    pub(crate) fn faulty(&self) -> Vec<&SensorTally> {
-        self.tally.sensors.iter().filter(|sensor| sensor.faults().next().is_some()).collect()
+    pub(crate) fn faulty(&self) -> Vec<&SensorTotals> {
+        self.totals.sensors.iter().filter(|sensor| sensor.faults().next().is_some()).collect()
     }
 
     /// Rules that never fired, not even for a sensor that had not spoken.
     pub(crate) fn quiet(&self) -> Vec<&str> {
-        let quiet = |rule: &RuleTally| rule.fired == 0 && rule.unheard == 0;
-        self.tally.rules.iter().filter(|(_, rule)| quiet(rule)).map(|(name, _)| name.as_str()).collect()
+        let quiet = |rule: &RuleTotals| rule.fired == 0 && rule.unheard == 0;
+        self.totals.rules.iter().filter(|(_, rule)| quiet(rule)).map(|(name, _)| name.as_str()).collect()
     }
 
     /// A time as people read it; empty where it is not known.
@@ -85,18 +85,18 @@ impl Outcome {
 
     /// How long an alert fired, or has fired at the end of the recording.
     pub(crate) fn lasted(&self, alert: &PastAlert) -> Span {
-        self.course.ends().map_or(Span::ZERO, |(_, last)| alert.lasted(last))
+        self.time_order.ends().map_or(Span::ZERO, |(_, last)| alert.lasted(last))
     }
 
     /// The earliest and the greatest stamp as people read them; nothing without readings.
     pub(crate) fn ends(&self) -> Option<(String, String)> {
-        self.course.ends().map(|(from, to)| (self.local.second(from), self.local.second(to)))
+        self.time_order.ends().map(|(from, to)| (self.local.second(from), self.local.second(to)))
     }
 
     /// The first reading that was not believed: its sensor and its time.
     pub(crate) fn first_doubt(&self) -> Option<(&SensorId, WallTime)> {
-        let (sensor, at) = self.tally.first_doubt()?;
-        Some((sensor, WallTime(self.course.first()?.0 + at.0)))
+        let (sensor, at) = self.totals.first_doubt()?;
+        Some((sensor, WallTime(self.time_order.first()?.0 + at.0)))
     }
 
     /// Why the recording shows nothing with this configuration, though it could be read.
@@ -108,10 +108,10 @@ impl Outcome {
         if self.report.values == 0 {
             return Some("no readings".to_owned());
         }
-        if self.roster.fits() {
+        if self.names.fits() {
             return None;
         }
-        let names: Vec<&str> = self.roster.unknown().take(MAX_SAID).map(|(name, _)| name).collect();
+        let names: Vec<&str> = self.names.unknown().take(MAX_SAID).map(|(name, _)| name).collect();
         let meant = self.meant.first().map(|(_, id)| format!("; did you mean {id}?")).unwrap_or_default();
         let map = self.suggested_map().map(|map| format!("; to say which is which: {map}")).unwrap_or_default();
         let names = names.join(", ");
@@ -120,9 +120,9 @@ impl Outcome {
 
     /// Words for the command line that make a name of the recording a sensor, ready to be copied and corrected.
     fn suggested_map(&self) -> Option<String> {
-        let first = self.tally.sensors.first()?.id.as_str();
-        let name = self.roster.unknown().find(|(name, _)| self.meant(name).is_some());
-        let (name, _) = name.or_else(|| self.roster.unknown().next())?;
+        let first = self.totals.sensors.first()?.id.as_str();
+        let name = self.names.unknown().find(|(name, _)| self.meant(name).is_some());
+        let (name, _) = name.or_else(|| self.names.unknown().next())?;
         Some(format!("--map \"{name}={}\"", self.meant(name).unwrap_or(first)))
     }
 
@@ -134,7 +134,7 @@ impl Outcome {
     /// What `--map` named and the recording does not have.
     fn unmet_map(&self) -> Option<String> {
         let map = self.report.unmet.as_ref()?;
-        let names: Vec<&str> = self.roster.names().take(MAX_UNMET).collect();
+        let names: Vec<&str> = self.names.all().take(MAX_UNMET).collect();
         Some(format!(
             "--map \"{}={}\": the recording has no such name; found {}",
             map.name,
@@ -152,19 +152,19 @@ impl Outcome {
 
     /// Why readings came behind the clock, where one cause explains many; with times by that clock.
     pub(crate) fn hint(&self, local: &Local) -> Option<String> {
-        let rows = self.course.rows();
-        Some(match self.course.disorder()? {
+        let rows = self.time_order.rows();
+        Some(match self.time_order.disorder()? {
             Disorder::BySensor => format!(
                 "the recording is sorted by sensor, and {} of {rows} readings are stamped before the clock, which stands \
                  still for them; sort it by time",
-                self.course.behind(),
+                self.time_order.behind(),
             ),
             Disorder::RanAhead(ahead) => format!(
                 "line {} is stamped {}, and {} of {rows} readings come after it with earlier stamps, when the clock stands \
                  still; if that stamp is wrong, take the line out, else sort the recording by time",
                 ahead.line,
                 local.second(ahead.at()),
-                ahead.followers,
+                ahead.rows_behind,
             ),
         })
     }

@@ -104,28 +104,28 @@ struct Page<'a> {
 
 impl<'a> Page<'a> {
     fn new(input: &Path, outcome: &'a Outcome) -> Page<'a> {
-        let Outcome { course, roster, tally, report, .. } = outcome;
+        let Outcome { time_order, names, totals, report, .. } = outcome;
         let figures = [
             ("readings", report.values),
-            ("sensors", roster.len() as u64),
+            ("sensors", names.len() as u64),
             ("missing values", report.missing),
-            ("late for their sensor", tally.of_sensors(|sensor| sensor.late)),
-            ("stamped before the clock", course.behind()),
-            ("not believed", tally.of_sensors(|sensor| sensor.not_believed)),
+            ("late for their sensor", totals.of_sensors(|sensor| sensor.late)),
+            ("stamped before the clock", time_order.behind()),
+            ("not believed", totals.of_sensors(|sensor| sensor.not_believed)),
             ("bad lines", report.bad_lines),
             ("bad cells of other lines", report.bad_cells),
             ("short lines", report.short_lines),
             ("lines with a time that cannot be true", outcome.refused.lines),
-            ("alerts", tally.fired()),
-            ("notifications if nobody acknowledged", tally.notifications()),
+            ("alerts", totals.fired()),
+            ("notifications if nobody acknowledged", totals.notifications()),
         ];
         Page {
             input: input.file_name().unwrap_or(input.as_os_str()).to_string_lossy().into_owned(),
             outcome,
             figures,
-            more_alerts: tally.fired() - tally.alerts.len() as u64,
-            unknown: roster.unknown().take(MAX_NAMES).collect(),
-            more_unknown: roster.unknown().skip(MAX_NAMES).count(),
+            more_alerts: totals.fired() - totals.alerts.len() as u64,
+            unknown: names.unknown().take(MAX_NAMES).collect(),
+            more_unknown: names.unknown().skip(MAX_NAMES).count(),
         }
     }
 }

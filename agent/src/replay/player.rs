@@ -8,7 +8,7 @@ use tilth_core::plan::Plan;
 use tilth_core::reading::{Quality, Raw, SensorIx};
 use tilth_core::time::{Span, Uptime, WallTime};
 
-use super::Account;
+use super::Printer;
 use super::readings::Row;
 
 /// An engine whose time is the greatest stamp it was shown.
@@ -43,7 +43,7 @@ impl Player {
     /// Goes on to the time of a row, unless that has passed, and tells every effect of time alone. It runs the deadlines
     /// instant by instant: the engine would do so by itself, but after a gap of years with what they bring all at once in
     /// memory.
-    pub(crate) fn wait_until(&mut self, at_ms: i64, account: &mut Account) -> anyhow::Result<()> {
+    pub(crate) fn wait_until(&mut self, at_ms: i64, printer: &mut Printer) -> anyhow::Result<()> {
         let at = Uptime(at_ms - self.origin_ms);
         if at <= self.now {
             return Ok(());
@@ -51,28 +51,28 @@ impl Player {
         self.now = at;
         while let Some(due) = self.engine.deadline().filter(|due| *due <= at) {
             self.engine.handle(due, Input::Tick);
-            self.tell(account)?;
+            self.tell(printer)?;
         }
         Ok(())
     }
 
     /// Reads the value of a row whose time has come.
-    pub(crate) fn read(&mut self, row: &Row, sensor: SensorIx, account: &mut Account) -> anyhow::Result<()> {
+    pub(crate) fn read(&mut self, row: &Row, sensor: SensorIx, printer: &mut Printer) -> anyhow::Result<()> {
         let at = Uptime(row.at_ms - self.origin_ms);
         let raw = Raw { sensor, at, value: row.value.unwrap_or(f64::NAN), quality: Quality::Good };
         self.engine.handle(self.now, Input::Reading(raw));
-        self.tell(account)
+        self.tell(printer)
     }
 
     /// The recording is over, and so is its last instant.
-    pub(crate) fn end(&mut self, account: &mut Account) -> anyhow::Result<()> {
+    pub(crate) fn end(&mut self, printer: &mut Printer) -> anyhow::Result<()> {
         self.engine.end_instant();
-        self.tell(account)
+        self.tell(printer)
     }
 
-    fn tell(&mut self, account: &mut Account) -> anyhow::Result<()> {
+    fn tell(&mut self, printer: &mut Printer) -> anyhow::Result<()> {
         while let Some(effect) = self.engine.poll() {
-            account.tell(&effect)?;
+            printer.tell(&effect)?;
         }
         Ok(())
     }

@@ -5,28 +5,28 @@
 //! the rest of a file. A bad line is never fatal and never silent: it is counted by its reason and
 //! the first few are kept to be shown. What the readings mean is not known here.
 
-mod cells;
-mod clock;
 mod columns;
+mod date_text;
 mod decoder;
 mod dialect;
 mod encoding;
 mod fields;
-mod kinds;
+mod headings;
 mod lines;
-mod names;
+mod not_text;
 mod notes;
-mod packed;
+mod numbers;
 mod report;
 mod sample;
+mod scan;
+mod sensors;
+mod series;
 mod sorted;
 mod source;
-mod stamps;
-mod survey;
 mod table;
 mod thousands;
 mod time;
-mod wanted;
+mod time_column;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -36,15 +36,15 @@ use std::sync::Arc;
 use decoder::Decoder;
 use dialect::Dialect;
 use encoding::Encoding;
-use lines::{Head, Line, Lines, MAX_LINE_BYTES};
+use lines::{FileStart, Line, Lines, MAX_LINE_BYTES};
 use notes::listed;
 use report::excerpt;
 pub(crate) use report::{Reason, Report};
 use sample::Sample;
+pub(crate) use sensors::{KnownSensor, ReadOptions};
 use sorted::Sorted;
 use source::Counted;
 pub(crate) use source::{Progress, name, open_file, unpack};
-pub(crate) use wanted::{Known, Wanted};
 
 #[cfg(test)]
 mod tests;
@@ -82,12 +82,12 @@ pub(crate) struct Readings {
 
 impl Readings {
     /// Opens a file, plain or gzip, or standard input when the path is `-`, and finds out how it is written.
-    pub(crate) fn open(path: &Path, wanted: &Wanted) -> Result<Readings, ReadingsError> {
+    pub(crate) fn open(path: &Path, options: &ReadOptions) -> Result<Readings, ReadingsError> {
         let name = name(path);
         if path == Path::new("-") {
             let progress = Progress::default();
             let source = Counted { source: io::stdin(), progress: progress.clone() };
-            return Ok(Readings { progress, ..Readings::from_source(&name, source, wanted, || None::<File>)? });
+            return Ok(Readings { progress, ..Readings::from_source(&name, source, options, || None::<File>)? });
         }
         let file = match open_file(path) {
             Ok(file) => file,
@@ -98,20 +98,20 @@ impl Readings {
         // A pipe cannot be read twice.
         let again = || is_file.then(|| File::open(path).ok()).flatten();
         let source = Counted { source: file, progress: progress.clone() };
-        Ok(Readings { progress, ..Readings::from_source(&name, source, wanted, again)? })
+        Ok(Readings { progress, ..Readings::from_source(&name, source, options, again)? })
     }
 
     /// Finds out how an open source is written; `file` is what errors call it, and `again` opens it from its beginning.
     pub(crate) fn from_source<Again: Read + Send + 'static>(
         file: &str,
         source: impl Read + Send + 'static,
-        wanted: &Wanted,
+        options: &ReadOptions,
         again: impl Fn() -> Option<Again>,
     ) -> Result<Readings, ReadingsError> {
         let broken = |lines, source| ReadingsError::Read { file: file.to_owned(), lines, source };
         let refused = |(line, what)| ReadingsError::Refused { file: file.to_owned(), line: Some(line), what };
         let (text, head, encoding) = look_into(source).map_err(|error| broken(0, error))?;
-        if let Some(what) = packed::advice(&head.bytes, file) {
+        if let Some(what) = not_text::advice(&head.bytes, file) {
             return Err(ReadingsError::Refused { file: file.to_owned(), line: None, what });
         }
         let sample = Sample::of(&head);
@@ -123,18 +123,17 @@ impl Readings {
         if header.len() > MAX_LINE_BYTES {
             return Err(refused((first, format!("found \"{}\", longer than 1 MiB; {EXPECTED}", excerpt(header)))));
         }
-        let rest =
-            |look: &mut dyn FnMut(u64, &[u8])| again().is_some_and(|again| survey(again, encoding, look).is_ok());
-        let dialect = Dialect::find(sample, wanted, rest).map_err(refused)?;
+        let rest = |look: &mut dyn FnMut(u64, &[u8])| again().is_some_and(|again| scan(again, encoding, look).is_ok());
+        let dialect = Dialect::find(sample, options, rest).map_err(refused)?;
         let lines = Lines::new(head.before(text));
-        let mut readings = Readings::below(file, lines, dialect, wanted)?;
+        let mut readings = Readings::below(file, lines, dialect, options)?;
         let encoding = encoding.name().map(|name| format!("the text is {name}"));
         readings.decoder.report.notes.extend(encoding);
         Ok(readings)
     }
 
     /// Reads up to the data.
-    fn below(file: &str, mut lines: Lines, dialect: Dialect, wanted: &Wanted) -> Result<Readings, ReadingsError> {
+    fn below(file: &str, mut lines: Lines, dialect: Dialect, options: &ReadOptions) -> Result<Readings, ReadingsError> {
         let refused = |line, what| ReadingsError::Refused { file: file.to_owned(), line: Some(line), what };
         let (header, preamble) = (dialect.header, dialect.preamble);
         let mut report = Report::default();
@@ -147,7 +146,7 @@ impl Readings {
             report.blank += u64::from(lines.number != header);
         }
         report.lines = lines.number;
-        let decoder = Decoder::new(dialect, wanted, report).map_err(|what| refused(header, what))?;
+        let decoder = Decoder::new(dialect, options, report).map_err(|what| refused(header, what))?;
         if let Some(map) = decoder.unmet().filter(|_| decoder.is_wide()) {
             let what = format!(
                 "--map \"{}={}\": there is no such heading; found {}",
@@ -249,19 +248,19 @@ const EXPECTED: &str = "expected a header with the columns time, sensor and valu
                         or time and one column for each sensor";
 
 /// A source as text behind its first part, that part, and how the bytes become text.
-fn look_into(source: impl Read + Send + 'static) -> io::Result<(Box<dyn Read + Send>, Head, Encoding)> {
+fn look_into(source: impl Read + Send + 'static) -> io::Result<(Box<dyn Read + Send>, FileStart, Encoding)> {
     let mut source = unpack(source)?;
-    let mut head = Head::read(&mut source);
+    let mut head = FileStart::read(&mut source);
     let encoding = Encoding::of(&head.bytes);
     if encoding != Encoding::Utf8 {
         source = encoding.decode(head.before(source));
-        head = Head::read(&mut source);
+        head = FileStart::read(&mut source);
     }
     Ok((source, head, encoding))
 }
 
 /// Shows every line of a file.
-fn survey(source: impl Read + Send + 'static, encoding: Encoding, look: &mut dyn FnMut(u64, &[u8])) -> io::Result<()> {
+fn scan(source: impl Read + Send + 'static, encoding: Encoding, look: &mut dyn FnMut(u64, &[u8])) -> io::Result<()> {
     let mut lines = Lines::new(encoding.decode(unpack(source)?));
     while let Some(line) = lines.next()? {
         if let Line::Text(place) = line {

@@ -42,24 +42,24 @@ pub(super) fn is_recording(path: &Path) -> bool {
     })
 }
 
-pub(super) fn run(wanted: &cli::Replay) -> anyhow::Result<Exit> {
-    if let Some(page) = &wanted.report {
+pub(super) fn run(args: &cli::Replay) -> anyhow::Result<Exit> {
+    if let Some(page) = &args.report {
         tell(format_args!(
             "tilth-agent: --report {}: expected a recording in CSV; one of run --record gives no page",
             page.display()
         ));
         return Ok(Exit::Refused);
     }
-    let name = name(&wanted.input);
+    let name = name(&args.input);
     let mut player = Player {
-        stage: None,
+        session: None,
         output: Output::new(),
-        json: wanted.json,
-        digest: wanted.digest.then(Digest::default),
+        json: args.json,
+        digest: args.digest.then(Digest::default),
         summary: Summary::default(),
     };
     let source =
-        if wanted.input == Path::new("-") { unpack(io::stdin()) } else { open_file(&wanted.input).and_then(unpack) };
+        if args.input == Path::new("-") { unpack(io::stdin()) } else { open_file(&args.input).and_then(unpack) };
     let played = source
         .map_err(anyhow::Error::from)
         .and_then(|source| play(source, &name, &mut player))
@@ -68,7 +68,7 @@ pub(super) fn run(wanted: &cli::Replay) -> anyhow::Result<Exit> {
         player.output.json(digest)?;
     }
     player.output.flush()?;
-    if wanted.json {
+    if args.json {
         tell(serde_json::to_string(&player.summary).context("the summary")?);
     } else {
         tell(&player.summary);
@@ -111,14 +111,14 @@ fn play(source: Box<dyn Read + Send>, name: &str, player: &mut Player) -> anyhow
 /// The engine between two beginnings, and what came of it all.
 struct Player {
     /// None before the first beginning.
-    stage: Option<Stage>,
+    session: Option<Session>,
     output: Output,
     json: bool,
     digest: Option<Digest>,
     summary: Summary,
 }
 
-struct Stage {
+struct Session {
     engine: Engine,
     /// What the effects that come next are counted in: the engine's, as soon as it has said so.
     plan: Arc<Plan>,
@@ -153,24 +153,24 @@ impl Player {
             let plan = plan(*configuration, place)?;
             let resumed = beginning.resume(&plan).with_context(|| place.to_owned())?;
             self.summary.starts += 1;
-            self.stage = Some(Stage { engine: resumed.engine, widths: Widths::of(&plan), plan: Arc::clone(&plan) });
+            self.session = Some(Session { engine: resumed.engine, widths: Widths::of(&plan), plan: Arc::clone(&plan) });
             resumed.effects.iter().try_for_each(|effect| self.tell(effect, &plan))?;
             return self.drain();
         }
-        let Some(stage) = &mut self.stage else {
+        let Some(session) = &mut self.session else {
             self.summary.without_beginning += 1;
             return Ok(());
         };
         self.summary.inputs += 1;
-        if let Some(input) = stage.input(input, &mut self.summary, place)? {
-            let now = stage.engine.now().uptime;
-            stage.engine.handle(at.max(now), input);
+        if let Some(input) = session.input(input, &mut self.summary, place)? {
+            let now = session.engine.now().uptime;
+            session.engine.handle(at.max(now), input);
         }
         self.drain()
     }
 
     fn drain(&mut self) -> anyhow::Result<()> {
-        while let Some((effect, plan)) = self.stage.as_mut().and_then(Stage::poll) {
+        while let Some((effect, plan)) = self.session.as_mut().and_then(Session::poll) {
             self.tell(&effect, &plan)?;
         }
         Ok(())
@@ -186,12 +186,12 @@ impl Player {
         if let Some(digest) = &mut self.digest {
             digest.add(effect);
         }
-        let (Some(line), Some(stage)) = (Line::of(effect, plan), &self.stage) else { return Ok(()) };
-        if self.json { self.output.json(&line) } else { self.output.line(line.aligned(&stage.widths)) }
+        let (Some(line), Some(session)) = (Line::of(effect, plan), &self.session) else { return Ok(()) };
+        if self.json { self.output.json(&line) } else { self.output.line(line.aligned(&session.widths)) }
     }
 }
 
-impl Stage {
+impl Session {
     /// An entry as the engine takes it; nothing for a reading of a sensor that the plan does not have, or for what is done here.
     fn input(&mut self, entry: Entry, summary: &mut Summary, place: &str) -> anyhow::Result<Option<Input>> {
         Ok(Some(match entry {
@@ -295,19 +295,19 @@ mod tests {
     fn what_was_due_under_the_plan_of_before_is_counted_in_that_plan() {
         let before = plan_of(&["z/a", "z/b"]);
         let engine = Engine::new(Arc::clone(&before), Start { boot: 1, at: Uptime(0), wall: None });
-        let mut stage = Stage { engine, plan: Arc::clone(&before), widths: Widths::of(&before) };
+        let mut session = Session { engine, plan: Arc::clone(&before), widths: Widths::of(&before) };
         let sensor = before.sensor_ix("z/b").unwrap();
         let reading = Raw { sensor, at: Uptime(0), value: 6.0, quality: Quality::Good };
-        stage.engine.handle(Uptime(0), Input::Reading(reading));
-        while stage.poll().is_some() {}
-        stage.engine.handle(Uptime(100_000), Input::Plan(plan_of(&["z/a"])));
+        session.engine.handle(Uptime(0), Input::Reading(reading));
+        while session.poll().is_some() {}
+        session.engine.handle(Uptime(100_000), Input::Plan(plan_of(&["z/a"])));
         let mut said = Vec::new();
-        while let Some((effect, plan)) = stage.poll() {
+        while let Some((effect, plan)) = session.poll() {
             if let Effect::Sensor(event) = effect {
                 said.push(plan.sensor(event.sensor).id.to_string());
             }
         }
         assert_eq!(said, ["z/b"]);
-        assert_eq!(stage.plan.sensor_ix("z/b"), None);
+        assert_eq!(session.plan.sensor_ix("z/b"), None);
     }
 }

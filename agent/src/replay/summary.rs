@@ -3,8 +3,8 @@
 use std::fmt::{self, Display};
 
 use super::outcome::Outcome;
-use super::stamps::{Refusals, Refused};
-use super::tally::SensorTally;
+use super::timestamps::{Refusals, Refused};
+use super::totals::SensorTotals;
 use crate::output::counted;
 
 mod object;
@@ -31,17 +31,17 @@ fn entry(f: &mut fmt::Formatter<'_>, word: &str, text: impl Display) -> fmt::Res
 }
 
 fn fmt_counts(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let Outcome { course, roster, tally, report, .. } = outcome;
+    let Outcome { time_order, names, totals, report, .. } = outcome;
     match outcome.ends() {
         Some((from, to)) => {
-            let (span, names) = (course.span(), counted(roster.len() as u64, "sensor"));
+            let (span, names) = (time_order.span(), counted(names.len() as u64, "sensor"));
             entry(f, "readings", format_args!("{} of {names}, {from} to {to} ({span})", report.values))?;
         }
         None => entry(f, "readings", "none")?,
     }
-    let late = tally.of_sensors(|sensor| sensor.late);
-    let not_believed = tally.of_sensors(|sensor| sensor.not_believed);
-    let behind = course.behind();
+    let late = totals.of_sensors(|sensor| sensor.late);
+    let not_believed = totals.of_sensors(|sensor| sensor.not_believed);
+    let behind = time_order.behind();
     entry(
         f,
         "of these",
@@ -62,11 +62,11 @@ fn fmt_counts(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 
 fn fmt_names(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let (mut sensors, mut rows) = (0, 0);
-    for (_, of_sensor) in outcome.roster.unknown() {
+    for (_, of_sensor) in outcome.names.unknown() {
         (sensors, rows) = (sensors + 1, rows + of_sensor);
     }
     if sensors > 0 {
-        let names = listed(outcome.roster.unknown().map(|(name, _)| name));
+        let names = listed(outcome.names.unknown().map(|(name, _)| name));
         let (rows, sensors) = (counted(rows, "reading"), counted(sensors, "sensor"));
         entry(f, "unknown", format_args!("{rows} of {sensors} that the configuration does not name: {names}"))?;
     }
@@ -78,7 +78,7 @@ fn fmt_names(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 }
 
 /// Sensors whose alerts the lines above leave out, since the recording does not tell whether anything was wrong.
-fn fmt_unheard(word: &str, what: &str, sensors: &[&SensorTally], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn fmt_unheard(word: &str, what: &str, sensors: &[&SensorTotals], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if sensors.is_empty() {
         return Ok(());
     }
@@ -124,21 +124,21 @@ fn fmt_refused(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 }
 
 fn fmt_alerts(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let tally = &outcome.tally;
-    let (fired, told) = (counted(tally.fired(), "alert"), counted(tally.notifications(), "notification"));
+    let totals = &outcome.totals;
+    let (fired, told) = (counted(totals.fired(), "alert"), counted(totals.notifications(), "notification"));
     entry(f, "fired", format_args!("{fired}, {told} if nobody acknowledged"))?;
-    for (name, rule) in tally.rules.iter().filter(|(_, rule)| rule.fired > 0) {
+    for (name, rule) in totals.rules.iter().filter(|(_, rule)| rule.fired > 0) {
         entry(f, "", format_args!("{}: {name}", counted(rule.fired, "time")))?;
     }
     let quiet = listed(outcome.quiet().into_iter());
     if !quiet.is_empty() {
         entry(f, "", format_args!("Never fired: {quiet}"))?;
     }
-    let open = tally.open().count() as u64;
+    let open = totals.open().count() as u64;
     if open > 0 {
         entry(f, "open", format_args!("{} firing at the end", counted(open, "alert")))?;
     }
-    for alert in tally.open().take(MAX_LISTED) {
+    for alert in totals.open().take(MAX_LISTED) {
         let fired = alert.fired.map_or(String::new(), |fired| format!(" since {}", outcome.local.second(fired)));
         let (key, severity) = (&alert.key, alert.severity);
         entry(f, "", format_args!("alert {}: {} on {}, {severity}{fired}", alert.id, key.rule, key.sensor))?;

@@ -7,26 +7,26 @@ use tilth_core::label::{Label, Siblings};
 use tilth_core::quantity::Quantity;
 use tilth_core::unit::{Conversion, Unit};
 
-use super::cells::{self, Mark};
 use super::dialect::Dialect;
-use super::names::Names;
+use super::numbers::{self, DecimalMark};
 use super::report::{Reason, Report};
-use super::wanted::{Sensors, bare, label, unit_of};
+use super::sensors::{Sensors, bare, label, unit_of};
+use super::series::SeriesNames;
 use crate::sense::line::beside::{self, Beside, Unclear, Units};
 use crate::sense::line::number;
 
 /// A sensor's column, or a column without a name, which must be empty.
-pub(super) struct Column {
+pub(super) struct ValueColumn {
     pub(super) place: usize,
     sensor: Result<usize, Reason>,
-    meaning: Meaning,
+    measurement: Measurement,
     /// The column that holds the unit of its numbers.
     unit: Option<Beside>,
 }
 
 /// What the numbers of a series measure.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Meaning {
+pub(super) struct Measurement {
     /// Quantity of the sensor; none where the configuration has no such sensor.
     quantity: Option<Quantity>,
     /// From the unit of the heading.
@@ -34,7 +34,7 @@ pub(super) struct Meaning {
     unit: Option<Unit>,
 }
 
-impl Meaning {
+impl Measurement {
     /// Whether it is a series of a sensor of the configuration.
     pub(super) fn is_of_a_sensor(self) -> bool {
         self.quantity.is_some()
@@ -53,7 +53,7 @@ impl Meaning {
     pub(super) fn value(
         self,
         text: &[u8],
-        read: cells::Read,
+        read: numbers::Read,
         beside: impl FnOnce(Option<Unit>) -> Result<Option<Unit>, Reason>,
     ) -> Result<Option<f64>, Reason> {
         match read {
@@ -65,8 +65,8 @@ impl Meaning {
 
     /// What a word says: `true` of counts and contacts, `open` of contacts.
     fn word(self, text: &[u8]) -> Option<f64> {
-        let truth = cells::truth(text).filter(|_| self.quantity.is_none_or(number::has_truths));
-        truth.or_else(|| cells::contact(text).filter(|_| self.quantity == Some(Quantity::Contact)))
+        let truth = numbers::truth(text).filter(|_| self.quantity.is_none_or(number::has_truths));
+        truth.or_else(|| numbers::contact(text).filter(|_| self.quantity == Some(Quantity::Contact)))
     }
 
     /// What there is to say of a heading whose numbers are converted.
@@ -86,21 +86,21 @@ impl Meaning {
     }
 }
 
-impl Column {
+impl ValueColumn {
     /// The sensor and its value in a cell of a line; `cell` gives the text of any.
     pub(super) fn read<'a>(
         &self,
         cell: impl Fn(usize) -> &'a [u8],
-        mark: Mark,
+        mark: DecimalMark,
     ) -> Result<(usize, Option<f64>), Reason> {
         let (sensor, text) = (self.sensor?, cell(self.place));
         let beside = |unit: Option<Unit>| match self.unit {
-            Some(beside) if unit.or(self.meaning.unit).is_none() => {
-                self.meaning.unit_beside(cell(beside.place), beside.is_own)
+            Some(beside) if unit.or(self.measurement.unit).is_none() => {
+                self.measurement.unit_beside(cell(beside.place), beside.is_own)
             }
             _ => Ok(unit),
         };
-        Ok((sensor, self.meaning.value(text, cells::read(text, mark), beside)?))
+        Ok((sensor, self.measurement.value(text, numbers::read(text, mark), beside)?))
     }
 }
 
@@ -109,9 +109,9 @@ pub(super) fn wide(
     dialect: &Dialect,
     place: Option<&str>,
     sensors: &mut Sensors,
-    names: &mut Names,
+    names: &mut SeriesNames,
     report: &mut Report,
-) -> Result<Vec<Column>, String> {
+) -> Result<Vec<ValueColumn>, String> {
     let is_other =
         |at: &usize| !dialect.times.contains(at) && !dialect.places.contains(at) && !is_row_number(dialect, *at);
     let named = |at: usize| match (place, &dialect.headings[at]) {
@@ -143,17 +143,17 @@ pub(super) fn wide(
             .map_err(|Unclear| format!("the unit of \"{heading}\" could stand in more than one column"));
         let unit = if sensor.is_some() { unit? } else { None };
         let is_id = place.is_none() && sensors.is_id(&heading);
-        let found = meaning_of(sensor, &heading, is_id, sensors, &siblings).and_then(|meaning| {
-            match names.add_heading(&heading, name, meaning) {
-                Err(Reason::NameEmpty) => Ok((Err(Reason::NameEmpty), meaning)),
-                known => known.map(|known| (Ok(known), meaning)),
+        let found = measurement_of(sensor, &heading, is_id, sensors, &siblings).and_then(|measurement| {
+            match names.add_heading(&heading, name, measurement) {
+                Err(Reason::NameEmpty) => Ok((Err(Reason::NameEmpty), measurement)),
+                known => known.map(|known| (Ok(known), measurement)),
             }
         });
         match found {
             Err(reason) => report.bad_heading(dialect.header, at, reason, heading.as_bytes()),
-            Ok((sensor, meaning)) => {
-                meaning.note(&heading).into_iter().for_each(|note| report.note(note));
-                columns.push(Column { place: at, sensor, meaning, unit });
+            Ok((sensor, measurement)) => {
+                measurement.note(&heading).into_iter().for_each(|note| report.note(note));
+                columns.push(ValueColumn { place: at, sensor, measurement, unit });
             }
         }
     }
@@ -202,28 +202,28 @@ fn is_row_number(dialect: &Dialect, at: usize) -> bool {
     at == 0 && dialect.headings[0].is_empty()
 }
 
-fn meaning_of(
+fn measurement_of(
     sensor: Option<usize>,
     heading: &str,
     is_id: bool,
     sensors: &Sensors,
     siblings: &Siblings,
-) -> Result<Meaning, Reason> {
-    let Some(quantity) = sensor.map(|sensor| sensors.get(sensor).quantity) else { return Ok(Meaning::default()) };
+) -> Result<Measurement, Reason> {
+    let Some(quantity) = sensor.map(|sensor| sensors.get(sensor).quantity) else { return Ok(Measurement::default()) };
     let unit = unit_of(heading, is_id, quantity, siblings).or_else(|| sensors.unit(sensor?, heading));
     let conversion = match unit {
         Some(unit) => Some(quantity.conversion(unit).ok_or(Reason::UnitWrong)?),
         None => None,
     };
-    Ok(Meaning { quantity: Some(quantity), conversion, unit })
+    Ok(Measurement { quantity: Some(quantity), conversion, unit })
 }
 
 /// What a series of the long layout is called, and what it measures.
-pub(super) fn series(name: &str, sensors: &mut Sensors) -> Result<(Arc<str>, Meaning), String> {
+pub(super) fn series(name: &str, sensors: &mut Sensors) -> Result<(Arc<str>, Measurement), String> {
     let sensor = sensors.find(name)?;
-    let meaning = meaning_of(sensor, name, sensors.is_id(name), sensors, &Siblings::default());
-    let meaning = meaning.map_err(|reason| format!("\"{name}\": {reason}"))?;
-    Ok((sensors.called(sensor, name), meaning))
+    let measurement = measurement_of(sensor, name, sensors.is_id(name), sensors, &Siblings::default());
+    let measurement = measurement.map_err(|reason| format!("\"{name}\": {reason}"))?;
+    Ok((sensors.called(sensor, name), measurement))
 }
 
 #[cfg(test)]
@@ -231,7 +231,7 @@ mod tests {
     use std::fs::File;
     use std::io;
 
-    use super::super::wanted::{Known, Wanted};
+    use super::super::sensors::{KnownSensor, ReadOptions};
     use super::super::{Readings, ReadingsError};
     use super::*;
     use crate::cli::Map;
@@ -239,10 +239,10 @@ mod tests {
     /// The values of `room/x` in a file, and what was bad.
     fn values(quantity: Quantity, map: &str, text: &str) -> Result<String, ReadingsError> {
         let map = (!map.is_empty()).then(|| Map { name: map.to_owned(), sensor: "room/x".to_owned() });
-        let sensors = ["room/x", "room/t_f"].map(|id| Known { id: id.into(), quantity, unit: None }).to_vec();
-        let wanted = Wanted { maps: map.into_iter().collect(), sensors, ..Wanted::default() };
+        let sensors = ["room/x", "room/t_f"].map(|id| KnownSensor { id: id.into(), quantity, unit: None }).to_vec();
+        let options = ReadOptions { maps: map.into_iter().collect(), sensors, ..ReadOptions::default() };
         let source = io::Cursor::new(text.to_owned());
-        let mut readings = Readings::from_source("farm.csv", source, &wanted, || None::<File>)?;
+        let mut readings = Readings::from_source("farm.csv", source, &options, || None::<File>)?;
         let mut found = Vec::new();
         while let Some(row) = readings.next_row()? {
             let name = row.sensor.map(|sensor| readings.names()[sensor].to_string());

@@ -2,18 +2,18 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::cells::{self, Mark};
-use super::clock::{Clock, Folds, Moment};
-use super::columns::{self, Column};
+use super::columns::{self, ValueColumn};
 use super::dialect::Dialect;
 use super::fields::Fields;
-use super::kinds;
-use super::names::Names;
+use super::headings;
 use super::notes::listed;
+use super::numbers::{self, DecimalMark};
 use super::report::{Reason, Report, excerpt};
 use super::sample::cells;
+use super::sensors::{ReadOptions, Sensors};
+use super::series::SeriesNames;
 use super::thousands::Thousands;
-use super::wanted::{Sensors, Wanted};
+use super::time_column::{Moment, RepeatedHour, TimeColumn};
 use super::{Row, is_blank};
 use crate::cli::Map;
 
@@ -22,11 +22,11 @@ const MAX_TEXTS: usize = 100;
 /// From the bytes of a line to rows.
 pub(super) struct Decoder {
     layout: Layout,
-    pub(super) names: Names,
+    pub(super) names: SeriesNames,
     sensors: Sensors,
-    clock: Clock,
-    folds: Folds,
-    mark: Mark,
+    time_column: TimeColumn,
+    repeated_hour: RepeatedHour,
+    mark: DecimalMark,
     thousands: Thousands,
     fields: Fields,
     pub(super) dialect: Dialect,
@@ -42,18 +42,18 @@ enum Layout {
     /// Long: each line names its sensor.
     Named { sensor: usize, value: usize, unit: Option<usize> },
     /// Wide: each column is a sensor, of the place that a line names where it names one. `known` has the places so far.
-    Wide { known: HashMap<Vec<u8>, usize>, columns: Vec<Vec<Column>> },
+    Wide { known: HashMap<Vec<u8>, usize>, columns: Vec<Vec<ValueColumn>> },
 }
 
 impl Decoder {
     /// Starts below a header. Fails where two headings are said to be one sensor.
-    pub(super) fn new(dialect: Dialect, wanted: &Wanted, report: Report) -> Result<Decoder, String> {
+    pub(super) fn new(dialect: Dialect, options: &ReadOptions, report: Report) -> Result<Decoder, String> {
         let mut decoder = Decoder {
             layout: Layout::Wide { known: HashMap::new(), columns: Vec::new() },
-            names: Names::default(),
-            sensors: Sensors::new(wanted),
-            clock: Clock::new(dialect.times.clone(), dialect.form, dialect.zone.clone()),
-            folds: Folds::default(),
+            names: SeriesNames::default(),
+            sensors: Sensors::new(options),
+            time_column: TimeColumn::new(dialect.times.clone(), dialect.form, dialect.zone.clone()),
+            repeated_hour: RepeatedHour::default(),
             mark: dialect.mark,
             thousands: dialect.thousands.clone(),
             fields: Fields::of(dialect.separator),
@@ -75,7 +75,7 @@ impl Decoder {
                 for name in self.dialect.names.iter().filter(|_| !is_placed) {
                     self.sensors.find_whole(name)?;
                 }
-                let unit = kinds::unit(&self.dialect.headings).filter(|unit| *unit != sensor && *unit != value);
+                let unit = headings::unit(&self.dialect.headings).filter(|unit| *unit != sensor && *unit != value);
                 Layout::Named { sensor, value, unit }
             }
             None if is_placed => Layout::Wide { known: HashMap::new(), columns: Vec::new() },
@@ -85,7 +85,7 @@ impl Decoder {
     }
 
     /// The columns of the wide layout; of one place, where lines are of several.
-    fn columns(&mut self, place: Option<&str>) -> Result<Vec<Column>, String> {
+    fn columns(&mut self, place: Option<&str>) -> Result<Vec<ValueColumn>, String> {
         let Decoder { dialect, sensors, names, report, .. } = self;
         columns::wide(dialect, place, sensors, names, report)
     }
@@ -106,14 +106,14 @@ impl Decoder {
     fn decode_record(&mut self, number: u64, line: &[u8]) -> Result<(), Reason> {
         self.fields.split(line, self.dialect.headings.len())?;
         let field = |place| self.fields.get(line, place).ok_or(Reason::TooFewColumns);
-        let at_ms = match self.clock.read(field)? {
-            Moment::At(at_ms) if !self.clock.is_local() => at_ms,
+        let at_ms = match self.time_column.read(field)? {
+            Moment::At(at_ms) if !self.time_column.is_local() => at_ms,
             moment => {
                 let series = match self.layout {
                     Layout::Named { sensor, .. } => self.named(line, sensor)?,
                     Layout::Wide { .. } => self.placed(line)?,
                 };
-                self.folds.decide(moment, series, number)
+                self.repeated_hour.decide(moment, series, number)
             }
         };
         let row = Row { line: number, at_ms, sensor: None, value: None };
@@ -135,11 +135,11 @@ impl Decoder {
         if self.thousands.is_doubtful(value, text) {
             return Err(Reason::ValueMark);
         }
-        let read = cells::read(text, self.mark);
+        let read = numbers::read(text, self.mark);
         if let Err(reason) = read
-            && cells::truth(text).is_none()
+            && numbers::truth(text).is_none()
         {
-            let is_contact = cells::contact(text).is_some();
+            let is_contact = numbers::contact(text).is_some();
             if reason == Reason::ValueForm && self.dialect.tool.is_some() && !self.is_wanted(line, sensor)? {
                 self.rows.push_back(row);
                 return Ok(());
@@ -151,11 +151,11 @@ impl Decoder {
         // The name comes last, so that a bad line leaves none behind.
         let sensor = self.named(line, sensor)?;
         let Decoder { fields, names, report, .. } = self;
-        let (meaning, cell) = (names.meanings[sensor], |place| fields.get(line, place).unwrap_or_default());
+        let (measurement, cell) = (names.measurements[sensor], |place| fields.get(line, place).unwrap_or_default());
         let said = unit.map_or(&b""[..], cell);
-        let value = meaning.value(cell(value), read, |unit| {
-            let unit = unit.or(meaning.unit_beside(said, true)?);
-            if unit.is_none() && !said.is_empty() && meaning.is_of_a_sensor() {
+        let value = measurement.value(cell(value), read, |unit| {
+            let unit = unit.or(measurement.unit_beside(said, true)?);
+            if unit.is_none() && !said.is_empty() && measurement.is_of_a_sensor() {
                 report.note(format!("the unit \"{}\" is not known: its numbers are taken as they are", excerpt(said)));
             }
             Ok(unit)
@@ -201,7 +201,7 @@ impl Decoder {
     /// Whether a line is of a sensor of the configuration. Of others text is nobody's concern, such as the state of a switch.
     fn is_wanted(&mut self, line: &[u8], sensor: usize) -> Result<bool, Reason> {
         let place = self.named(line, sensor)?;
-        let is_wanted = self.names.meanings[place].is_of_a_sensor();
+        let is_wanted = self.names.measurements[place].is_of_a_sensor();
         let name = &self.names.list[place];
         let texts = &mut self.report.texts;
         if !is_wanted && texts.len() < MAX_TEXTS && !texts.iter().any(|known| **known == **name) {
@@ -267,7 +267,7 @@ impl Decoder {
             return true;
         }
         self.dialect.tool.is_some()
-            && (kinds::is_annotation(line) || cells(line, separator).is_some_and(|cells| self.is_header(&cells)))
+            && (headings::is_annotation(line) || cells(line, separator).is_some_and(|cells| self.is_header(&cells)))
     }
 
     /// Takes up a header that comes again, with its columns in whatever places.
@@ -286,7 +286,7 @@ impl Decoder {
         texts.sort_unstable();
         let long =
             self.dialect.long.and_then(|(name, value)| Some((place(&headings[name])?, place(&headings[value])?)));
-        self.clock.places.clone_from(&times);
+        self.time_column.places.clone_from(&times);
         self.dialect = Dialect { headings: cells.to_vec(), times, places, texts, long, ..self.dialect.clone() };
         let laid_out = self.lay_out();
         self.ambiguous = self.ambiguous.take().or(laid_out.err());
@@ -308,6 +308,6 @@ impl Decoder {
         self.report.unmet = self.unmet().cloned();
         let texts = &self.report.texts;
         let unused = (!texts.is_empty()).then(|| format!("without numbers and not used: {}", listed(texts)));
-        self.report.notes.extend(self.folds.note().into_iter().chain(unused));
+        self.report.notes.extend(self.repeated_hour.note().into_iter().chain(unused));
     }
 }

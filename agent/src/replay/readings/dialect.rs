@@ -5,17 +5,17 @@ use std::borrow::Cow;
 use jiff::tz::{Offset, TimeZone};
 
 use super::EXPECTED;
-use super::cells::{Mark, Marks};
-use super::clock::{Form, Unit};
-use super::kinds::{self, Tool};
+use super::date_text::{self, DateText, Zone};
+use super::headings::{self, Tool};
 use super::notes::{listed, order_note, untold_note};
+use super::numbers::{DecimalMark, DecimalMarks};
 use super::report::excerpt;
-use super::sample::{Column, Look, Sample, cells};
-use super::stamps::{self, Stamp, Zone};
-use super::survey::{Survey, Why};
+use super::sample::{ColumnContent, Sample, TimeKind, cells};
+use super::scan::{Basis, Scan};
+use super::sensors::{ReadOptions, Sensors, bare};
 use super::table::Table;
 use super::thousands::Thousands;
-use super::wanted::{Sensors, Wanted, bare};
+use super::time_column::{EpochUnit, TimeFormat};
 use crate::cli::DateOrder;
 
 /// How a file is written.
@@ -25,7 +25,7 @@ pub(super) struct Dialect {
     /// The header is that of a recording of our own: the order of the lines is that in which they came.
     pub(super) is_ours: bool,
     pub(super) separator: u8,
-    pub(super) mark: Mark,
+    pub(super) mark: DecimalMark,
     /// Columns whose marks may part thousands.
     pub(super) thousands: Thousands,
     /// The physical line of the header, and the last one before the data.
@@ -34,7 +34,7 @@ pub(super) struct Dialect {
     pub(super) headings: Vec<String>,
     /// The columns of the time, or of date and time of day.
     pub(super) times: Vec<usize>,
-    pub(super) form: Form,
+    pub(super) form: TimeFormat,
     pub(super) zone: Option<TimeZone>,
     /// Columns whose text says where a line was measured.
     pub(super) places: Vec<usize>,
@@ -57,7 +57,7 @@ impl Dialect {
     /// Looks at the first lines of a file. `rest` shows every line of it, where it can be read twice.
     pub(super) fn find(
         mut sample: Sample<'_>,
-        wanted: &Wanted,
+        options: &ReadOptions,
         rest: impl Fn(&mut dyn FnMut(u64, &[u8])) -> bool,
     ) -> Result<Dialect, Refusal> {
         let stated = sample.take_stated_separator();
@@ -66,26 +66,26 @@ impl Dialect {
         let is_ours = stated.is_none() && sample.is_ours();
         let separator = stated.unwrap_or_else(|| if is_ours { b',' } else { sample.separator() });
         let lines = sample.cut(separator);
-        let table = Table::find(&lines, first, is_ours, wanted).ok_or_else(|| no_header.clone())?;
-        let (sensors, survey) = (Sensors::new(wanted), Survey::default());
+        let table = Table::find(&lines, first, is_ours, options).ok_or_else(|| no_header.clone())?;
+        let (sensors, scan) = (Sensors::new(options), Scan::default());
         let columns = table.columns();
-        let mut found = Found { table, columns, separator, is_ours, wanted, sensors, survey, no_header };
-        let tool = kinds::tool(first, &found.table.headings);
+        let mut found = Found { table, columns, separator, is_ours, options, sensors, scan, no_header };
+        let tool = headings::tool(first, &found.table.headings);
         let times = found.times(tool)?;
         let columns = found.place_columns(tool, &times);
         // A whole name goes before a part of another, wherever it stands in the file.
-        let name = found.long(&times).map(|(name, _)| name).filter(|_| !wanted.maps.is_empty());
+        let name = found.long(&times).map(|(name, _)| name).filter(|_| !options.maps.is_empty());
         let looked_at: Vec<usize> = columns.iter().copied().chain(name).collect();
-        found.survey(&times, &looked_at, rest);
-        let names = name.map_or(Vec::new(), |name| found.survey.values(name));
+        found.scan(&times, &looked_at, rest);
+        let names = name.map_or(Vec::new(), |name| found.scan.values(name));
         let named: Result<Vec<usize>, Refusal> =
-            wanted.name_columns.iter().map(|name| found.column_named("--name-column", name)).collect();
+            options.name_columns.iter().map(|name| found.column_named("--name-column", name)).collect();
         let named = named?;
         let is_row_id = |place: usize| bare(&found.table.headings[place]).eq_ignore_ascii_case("id");
         let tells_apart = |place: &usize| {
-            found.survey.tells_apart(*place)
+            found.scan.tells_apart(*place)
                 && !named.contains(place)
-                && (!is_row_id(*place) || found.survey.comes_again(*place))
+                && (!is_row_id(*place) || found.scan.comes_again(*place))
         };
         let places = columns.iter().copied().filter(tells_apart).chain(named.iter().copied()).collect();
         Ok(Dialect { names, ..found.dialect(tool, times, places)? })
@@ -94,13 +94,13 @@ impl Dialect {
 
 struct Found<'a> {
     table: Table,
-    columns: Vec<Column>,
+    columns: Vec<ColumnContent>,
     separator: u8,
     /// The header is that of a recording of our own.
     is_ours: bool,
-    wanted: &'a Wanted,
+    options: &'a ReadOptions,
     sensors: Sensors,
-    survey: Survey,
+    scan: Scan,
     /// What is said where no column holds times.
     no_header: Refusal,
 }
@@ -109,7 +109,7 @@ impl Found<'_> {
     /// The columns of the time; those of a recording of our own are known, whatever its lines hold.
     fn times(&self, tool: Option<Tool>) -> Result<Vec<usize>, Refusal> {
         let own = self.table.headings.iter().position(|heading| self.is_ours && heading.eq_ignore_ascii_case("time"));
-        match own.filter(|_| self.wanted.time_columns.is_empty()) {
+        match own.filter(|_| self.options.time_columns.is_empty()) {
             Some(own) if !self.columns[own].has_times_of_day => Ok(vec![own]),
             Some(own) => self.found_times(tool).or(Ok(vec![own])),
             None => self.found_times(tool),
@@ -118,14 +118,14 @@ impl Found<'_> {
 
     fn found_times(&self, tool: Option<Tool>) -> Result<Vec<usize>, Refusal> {
         let headings = &self.table.headings;
-        if !self.wanted.time_columns.is_empty() {
-            return self.wanted.time_columns.iter().map(|name| self.column_named("--time-column", name)).collect();
+        if !self.options.time_columns.is_empty() {
+            return self.options.time_columns.iter().map(|name| self.column_named("--time-column", name)).collect();
         }
         let all = || (0..).zip(&self.columns);
-        let with = |has: &dyn Fn(usize, &Column) -> bool| -> Vec<usize> {
+        let with = |has: &dyn Fn(usize, &ColumnContent) -> bool| -> Vec<usize> {
             all().filter(|(place, column)| has(*place, column)).map(|(place, _)| place).collect()
         };
-        let is_named = |place: usize| kinds::is_time_name(bare(&headings[place]));
+        let is_named = |place: usize| headings::is_time_name(bare(&headings[place]));
         let may_count = |place: usize| is_named(place) || place == 0 && !self.is_meant(place);
         let full = with(&|place, column| column.has_stamps || column.has_epochs && may_count(place));
         if !full.is_empty() {
@@ -183,9 +183,9 @@ impl Found<'_> {
         let is = |heading: &String| {
             bare(heading).eq_ignore_ascii_case(name.trim()) || heading.eq_ignore_ascii_case(name.trim())
         };
-        let same = super::wanted::label(name);
+        let same = super::sensors::label(name);
         let is_like = |heading: &String| {
-            super::wanted::label(heading).zip(same.as_ref()).is_some_and(|(one, other)| one.is_same(other))
+            super::sensors::label(heading).zip(same.as_ref()).is_some_and(|(one, other)| one.is_same(other))
         };
         headings.iter().position(is).or_else(|| headings.iter().position(is_like)).ok_or_else(|| {
             self.say(format!("{option} \"{name}\": there is no such heading; found {}", listed(headings)))
@@ -200,16 +200,16 @@ impl Found<'_> {
     /// The one of several columns of times that is the time of the line.
     fn choose(&self, full: &[usize], tool: Option<Tool>) -> Result<usize, Refusal> {
         let headings = &self.table.headings;
-        let rank = |place: &usize| kinds::time_rank(bare(&headings[*place]));
+        let rank = |place: &usize| headings::time_rank(bare(&headings[*place]));
         let needs_zone = |place: &usize| {
             let column = &self.columns[*place];
-            self.wanted.zone.is_none()
+            self.options.zone.is_none()
                 && !column.has_instants
                 && !column.has_epochs
                 && zone_of(&headings[*place]).is_none()
         };
         let mut order: Vec<usize> = full.to_vec();
-        order.sort_by_key(|place| (tool != Some(kinds::HOME_ASSISTANT) && needs_zone(place), rank(place), *place));
+        order.sort_by_key(|place| (tool != Some(headings::HOME_ASSISTANT) && needs_zone(place), rank(place), *place));
         match order[..] {
             [only] => Ok(only),
             [first, second, ..] if needs_zone(&first) == needs_zone(&second) && rank(&first) == rank(&second) => {
@@ -238,11 +238,11 @@ impl Found<'_> {
         let is_tag = |place: usize| {
             let name = headings[place].as_str();
             let own = ["result", "table", "_start", "_stop"];
-            tool == Some(kinds::INFLUX) && !own.contains(&name) && self.columns[place].is_text
+            tool == Some(headings::INFLUX) && !own.contains(&name) && self.columns[place].is_text
         };
         let is_place = |place: usize| {
             let column = self.columns[place];
-            kinds::is_place(bare(&headings[place])) && (column.is_text || column.is_whole)
+            headings::is_place(bare(&headings[place])) && (column.is_text || column.is_whole)
         };
         let may = |place: &usize| {
             !is_taken(*place)
@@ -254,7 +254,7 @@ impl Found<'_> {
     }
 
     fn long(&self, times: &[usize]) -> Option<(usize, usize)> {
-        let (name, value) = kinds::name_and_value(&self.table.headings)?;
+        let (name, value) = headings::name_and_value(&self.table.headings)?;
         let names = self.columns[name];
         let is_name =
             names.is_text || self.table.data.is_empty() || self.table.headings[name].eq_ignore_ascii_case("sensor");
@@ -262,15 +262,15 @@ impl Found<'_> {
     }
 
     /// Looks at the first lines, and at every line of the file where more could tell more and it can be read twice.
-    fn survey(&mut self, times: &[usize], columns: &[usize], rest: impl Fn(&mut dyn FnMut(u64, &[u8])) -> bool) {
+    fn scan(&mut self, times: &[usize], columns: &[usize], rest: impl Fn(&mut dyn FnMut(u64, &[u8])) -> bool) {
         for line in &self.table.data {
-            look(&mut self.survey, line.number, &line.cells, times, columns);
+            look(&mut self.scan, line.number, &line.cells, times, columns);
         }
-        let has_dates = !matches!(self.form(times, DateOrder::Dmy), Some(Form::Instant | Form::Epoch(_)));
-        if columns.is_empty() && !(self.wanted.order.is_none() && self.survey.is_open() && has_dates) {
+        let has_dates = !matches!(self.form(times, DateOrder::Dmy), Some(TimeFormat::Instant | TimeFormat::Epoch(_)));
+        if columns.is_empty() && !(self.options.order.is_none() && self.scan.is_open() && has_dates) {
             return;
         }
-        let mut whole = Survey::default();
+        let mut whole = Scan::default();
         let is_read = rest(&mut |number, line| {
             if number > self.table.preamble
                 && let Some(cells) = cells(line, self.separator)
@@ -279,43 +279,43 @@ impl Found<'_> {
             }
         });
         if is_read {
-            self.survey = whole;
+            self.scan = whole;
         }
     }
 
     /// How the times are written; nothing where no cell is a time.
-    fn form(&self, times: &[usize], order: DateOrder) -> Option<Form> {
+    fn form(&self, times: &[usize], order: DateOrder) -> Option<TimeFormat> {
         if times.len() > 1 {
-            return Some(Form::Civil(order));
+            return Some(TimeFormat::Civil(order));
         }
         let column = self.columns[times[0]];
-        let looks: Vec<Look> = self.table.cells(times[0]).filter_map(Look::of).collect();
-        let units: Vec<Unit> =
-            looks.iter().filter_map(|look| if let Look::Epoch(unit) = look { Some(*unit) } else { None }).collect();
+        let looks: Vec<TimeKind> = self.table.cells(times[0]).filter_map(TimeKind::of).collect();
+        let units: Vec<EpochUnit> =
+            looks.iter().filter_map(|look| if let TimeKind::Epoch(unit) = look { Some(*unit) } else { None }).collect();
         let ours = self.table.cells(times[0]).filter(|cell| super::time::parse_time(cell.as_bytes()).is_ok()).count();
         let full = looks.iter().filter(|look| look.is_full()).count();
         if ours > 0 && 2 * ours >= full {
-            return Some(Form::Instant);
+            return Some(TimeFormat::Instant);
         }
         if column.has_epochs || !units.is_empty() && !column.has_stamps {
-            let count = |unit: &Unit| units.iter().filter(|other| *other == unit).count();
-            return units.iter().max_by_key(|unit| count(unit)).copied().map(Form::Epoch);
+            let count = |unit: &EpochUnit| units.iter().filter(|other| *other == unit).count();
+            return units.iter().max_by_key(|unit| count(unit)).copied().map(TimeFormat::Epoch);
         }
         if column.has_stamps || column.has_days || full > 0 {
-            return Some(Form::Civil(order));
+            return Some(TimeFormat::Civil(order));
         }
-        column.has_spreadsheet_days.then_some(Form::Days)
+        column.has_spreadsheet_days.then_some(TimeFormat::Days)
     }
 
     fn dialect(self, tool: Option<Tool>, times: Vec<usize>, places: Vec<usize>) -> Result<Dialect, Refusal> {
         let (order, why) = self.order(&times)?;
         let form = match self.form(&times, order) {
             Some(form) => form,
-            None if self.table.data.is_empty() || self.wanted.time_columns.is_empty() => Form::Instant,
+            None if self.table.data.is_empty() || self.options.time_columns.is_empty() => TimeFormat::Instant,
             None => return Err(self.no_times(&times)),
         };
         let said = times.iter().find_map(|place| zone_of(&self.table.headings[*place]));
-        let zone = self.wanted.zone.clone().or(said.clone());
+        let zone = self.options.zone.clone().or(said.clone());
         self.check_zone(&times, form, zone.as_ref())?;
         let long = self.long(&times);
         let (mark, thousands, untold) = self.mark(&times, long);
@@ -344,23 +344,23 @@ impl Found<'_> {
             names: Vec::new(),
             notes: Vec::new(),
         };
-        let is_zone_said = said.is_some() && self.wanted.zone.is_none();
+        let is_zone_said = said.is_some() && self.options.zone.is_none();
         let is_alone = dialect.long.is_none() && dialect.places.is_empty();
         let repeated = dialect.repeated_time(&data).filter(|_| is_alone);
         let order = match form {
-            Form::Civil(order) if why != Why::Sure => Some(order_note(order, why, self.survey.open_date())),
+            TimeFormat::Civil(order) if why != Basis::Sure => Some(order_note(order, why, self.scan.open_date())),
             _ => None,
         };
         dialect.notes = [dialect.read_as(is_zone_said), repeated, untold, order].into_iter().flatten().collect();
         Ok(dialect)
     }
 
-    fn order(&self, times: &[usize]) -> Result<(DateOrder, Why), Refusal> {
-        let said = times.iter().find_map(|place| kinds::order(&self.table.headings[*place]));
-        if let Some(order) = self.wanted.order.or(said) {
-            return Ok((order, Why::Sure));
+    fn order(&self, times: &[usize]) -> Result<(DateOrder, Basis), Refusal> {
+        let said = times.iter().find_map(|place| headings::order(&self.table.headings[*place]));
+        if let Some(order) = self.options.order.or(said) {
+            return Ok((order, Basis::Sure));
         }
-        self.survey.order().map_err(|[(line, text), (other, other_text)]| {
+        self.scan.order().map_err(|[(line, text), (other, other_text)]| {
             let what = format!(
                 "\"{text}\" has its day first, and \"{other_text}\" in line {other} its month: one of the two is wrong, or say \
                  --date-order dmy or mdy"
@@ -381,17 +381,18 @@ impl Found<'_> {
     }
 
     /// A time without a zone means nothing before somebody says whose it is.
-    fn check_zone(&self, times: &[usize], form: Form, zone: Option<&TimeZone>) -> Result<(), Refusal> {
-        if zone.is_some() || !matches!(form, Form::Civil(_) | Form::Days) {
+    fn check_zone(&self, times: &[usize], form: TimeFormat, zone: Option<&TimeZone>) -> Result<(), Refusal> {
+        if zone.is_some() || !matches!(form, TimeFormat::Civil(_) | TimeFormat::Days) {
             return Ok(());
         }
         let is_naive = |text: &str| {
-            form == Form::Days || Stamp::of(text).is_some_and(|stamp| stamp.day.is_some() && stamp.zone.is_none())
+            form == TimeFormat::Days
+                || DateText::of(text).is_some_and(|stamp| stamp.day.is_some() && stamp.zone.is_none())
         };
         let texts = self.table.data.iter().filter_map(|line| Some((line.number, time_of(&line.cells, times)?)));
         let Some((line, text)) = texts.into_iter().find(|(_, text)| is_naive(text)) else { return Ok(()) };
         let text = excerpt(text.as_bytes());
-        let zone = self.wanted.farm_zone.as_deref().unwrap_or("Europe/Amsterdam");
+        let zone = self.options.farm_zone.as_deref().unwrap_or("Europe/Amsterdam");
         let what = format!(
             "the times have no offset (\"{text}\"): say whose clock that was, such as --tz {zone}, --tz +01:00 or --tz UTC"
         );
@@ -399,13 +400,13 @@ impl Found<'_> {
     }
 
     /// How numbers are written, which columns leave it open, and what to say of a number that is taken all the same.
-    fn mark(&self, times: &[usize], long: Option<(usize, usize)>) -> (Mark, Thousands, Option<String>) {
+    fn mark(&self, times: &[usize], long: Option<(usize, usize)>) -> (DecimalMark, Thousands, Option<String>) {
         let is_number = |place: usize| !times.contains(&place) && long.is_none_or(|(name, _)| name != place);
         let cells = || {
             let cells = self.table.data.iter().flat_map(|line| line.cells.iter().enumerate());
             cells.filter(|(place, _)| is_number(*place))
         };
-        let mut marks = Marks::default();
+        let mut marks = DecimalMarks::default();
         cells().for_each(|(_, cell)| marks.add(cell));
         let mark = marks.mark(self.separator);
         if self.is_ours || marks.are_sure() {
@@ -426,15 +427,15 @@ impl Found<'_> {
     }
 }
 
-fn look(survey: &mut Survey, number: u64, cells: &[String], times: &[usize], columns: &[usize]) {
+fn look(scan: &mut Scan, number: u64, cells: &[String], times: &[usize], columns: &[usize]) {
     let Some(time) = time_of(cells, times) else { return };
-    survey.add_time(number, &time);
+    scan.add_time(number, &time);
     // A header that comes again, and sums at the end, are no lines of any place.
-    if columns.is_empty() || Look::of(&time).is_none() {
+    if columns.is_empty() || TimeKind::of(&time).is_none() {
         return;
     }
     for column in columns {
-        survey.add_value(*column, cells.get(*column).map_or("", String::as_str));
+        scan.add_value(*column, cells.get(*column).map_or("", String::as_str));
     }
 }
 
@@ -454,7 +455,7 @@ fn zone_of(heading: &str) -> Option<TimeZone> {
     let rest: String =
         upper[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | ':')).collect();
     let is_word = upper[..at].chars().next_back().is_none_or(|c| !c.is_alphanumeric()) || upper[..at].ends_with("DATE");
-    match stamps::zone(&rest)? {
+    match date_text::zone(&rest)? {
         Zone::Offset(seconds) if is_word => Some(TimeZone::fixed(Offset::from_seconds(seconds.try_into().ok()?).ok()?)),
         _ => None,
     }

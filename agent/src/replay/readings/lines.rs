@@ -70,17 +70,17 @@ const MOST_BYTES: usize = 3 << 20;
 const MIN_LINES: usize = 20;
 
 #[derive(Debug, Default)]
-pub(super) struct Head {
+pub(super) struct FileStart {
     pub(super) bytes: Vec<u8>,
     pub(super) is_whole: bool,
     /// What ended the first part before its end.
     pub(super) error: Option<io::Error>,
 }
 
-impl Head {
+impl FileStart {
     /// Reads the first part; an error comes after what was read before it.
-    pub(super) fn read(source: &mut impl Read) -> Head {
-        let mut head = Head::default();
+    pub(super) fn read(source: &mut impl Read) -> FileStart {
+        let mut head = FileStart::default();
         loop {
             let wanted = if head.bytes.len() < HEAD_BYTES { HEAD_BYTES } else { 2 * head.bytes.len() };
             let missing = (wanted - head.bytes.len()) as u64;

@@ -2,12 +2,12 @@
 
 use jiff::tz::TimeZone;
 
-use super::cells::Mark;
-use super::clock::Form;
 use super::dialect::Dialect;
+use super::numbers::DecimalMark;
 use super::report::excerpt;
-use super::sample::Line;
-use super::survey::Why;
+use super::sample::SampleLine;
+use super::scan::Basis;
+use super::time_column::TimeFormat;
 use crate::cli::DateOrder;
 
 /// Headings, quoted, the first of many.
@@ -22,11 +22,11 @@ pub(super) fn listed(headings: &[String]) -> String {
     if named.is_empty() { "the column without a heading".to_owned() } else { text }
 }
 
-pub(super) fn order_note(order: DateOrder, why: Why, date: &str) -> String {
+pub(super) fn order_note(order: DateOrder, why: Basis, date: &str) -> String {
     let (first, other) = if order == DateOrder::Dmy { ("day", "mdy") } else { ("month", "dmy") };
     let because = match why {
-        Why::Steps => "since the dates follow one another only so",
-        Why::Sure | Why::Assumed => "which nothing in the file decides",
+        Basis::Steps => "since the dates follow one another only so",
+        Basis::Sure | Basis::Assumed => "which nothing in the file decides",
     };
     format!(
         "dates such as \"{date}\" are taken with the {first} first, {because}; if that is wrong, say --date-order {other}"
@@ -50,19 +50,20 @@ impl Dialect {
             b'\t' => Some("tabs between the cells"),
             _ => Some("bars between the cells"),
         };
-        let marks = (self.mark == Mark::Comma).then_some("decimal commas");
+        let marks = (self.mark == DecimalMark::Comma).then_some("decimal commas");
         let shifted = self.is_shifted.then_some("a row number before the first heading");
         let headings = |places: &[usize]| places.iter().map(|place| self.headings[*place].clone()).collect::<Vec<_>>();
         let names = headings(&self.times);
         let form = match self.form {
-            Form::Instant | Form::Civil(_) => None,
-            Form::Epoch(unit) => Some(format!(" in {} since 1970", unit.name())),
-            Form::Days => Some(" as a spreadsheet's days".to_owned()),
+            TimeFormat::Instant | TimeFormat::Civil(_) => None,
+            TimeFormat::Epoch(unit) => Some(format!(" in {} since 1970", unit.name())),
+            TimeFormat::Days => Some(" as a spreadsheet's days".to_owned()),
         };
-        let zone = self.zone.as_ref().filter(|_| matches!(self.form, Form::Civil(_) | Form::Days)).map(|zone| {
-            let named = zone.iana_name().map_or_else(|| offset(zone), str::to_owned);
-            format!(" of {named}{}", if is_zone_of_heading { ", as the heading says" } else { "" })
-        });
+        let zone =
+            self.zone.as_ref().filter(|_| matches!(self.form, TimeFormat::Civil(_) | TimeFormat::Days)).map(|zone| {
+                let named = zone.iana_name().map_or_else(|| offset(zone), str::to_owned);
+                format!(" of {named}{}", if is_zone_of_heading { ", as the heading says" } else { "" })
+            });
         let is_plain = names.len() == 1 && names[0].eq_ignore_ascii_case("time") && form.is_none() && zone.is_none();
         let times = format!("times in {}{}{}", listed(&names), form.unwrap_or_default(), zone.unwrap_or_default());
         let long = self.long.filter(|(name, _)| !self.headings[*name].eq_ignore_ascii_case("sensor"));
@@ -82,8 +83,8 @@ impl Dialect {
     }
 
     /// A time that two lines in a row have, where a line should be all that was measured then.
-    pub(super) fn repeated_time(&self, data: &[Line]) -> Option<String> {
-        let time = |line: &Line| {
+    pub(super) fn repeated_time(&self, data: &[SampleLine]) -> Option<String> {
+        let time = |line: &SampleLine| {
             self.times.iter().map(|place| line.cells.get(*place).cloned()).collect::<Option<Vec<String>>>()
         };
         let same = data.windows(2).find(|pair| time(&pair[0]).is_some() && time(&pair[0]) == time(&pair[1]))?;

@@ -2,13 +2,13 @@
 
 use memchr::memchr_iter;
 
-use super::cells::is_value;
-use super::clock::{Unit, is_spreadsheet_day};
+use super::date_text::DateText;
 use super::fields::Fields;
 use super::is_blank;
-use super::lines::Head;
-use super::stamps::Stamp;
+use super::lines::FileStart;
+use super::numbers::is_value;
 use super::time::parse_time;
+use super::time_column::{EpochUnit, is_spreadsheet_day};
 
 /// Upper limit of lines that are looked at.
 const MAX_LINES: usize = 500;
@@ -23,20 +23,20 @@ pub(super) struct Sample<'a> {
 
 /// A line cut into cells.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Line {
+pub(super) struct SampleLine {
     pub(super) number: u64,
     pub(super) cells: Vec<String>,
     /// The line begins with `#` or `//`, which the first cell does not have.
     pub(super) is_comment: bool,
 }
 
-/// What a cell looks like as a time.
+/// The kind of time that a cell holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Look {
+pub(super) enum TimeKind {
     /// An instant: a date and a time of day with a zone.
     Instant,
     /// A number that since 1970 is a time of these days.
-    Epoch(Unit),
+    Epoch(EpochUnit),
     /// A date and a time of day.
     Local,
     /// A date alone.
@@ -47,7 +47,7 @@ pub(super) enum Look {
 
 impl<'a> Sample<'a> {
     /// The lines of the first bytes of a file; the last is left out where it goes on, or where the file broke off.
-    pub(super) fn of(head: &'a Head) -> Sample<'a> {
+    pub(super) fn of(head: &'a FileStart) -> Sample<'a> {
         let bytes = head.bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&head.bytes);
         let last = if head.error.is_some() { 0 } else { bytes.len() };
         let end = if head.is_whole { bytes.len() } else { memchr::memrchr(b'\n', bytes).unwrap_or(last) };
@@ -95,7 +95,7 @@ impl<'a> Sample<'a> {
     }
 
     /// All lines as cells; those whose quotes are broken or that have nothing but separators are left out.
-    pub(super) fn cut(&self, separator: u8) -> Vec<Line> {
+    pub(super) fn cut(&self, separator: u8) -> Vec<SampleLine> {
         let cut = |(number, line): &(u64, &[u8])| {
             let bare = line.trim_ascii_start();
             let text =
@@ -105,7 +105,7 @@ impl<'a> Sample<'a> {
             // Rules between the lines of a table are none of it: `|---|---|`, `+----+`.
             let is_rule = |cell: &String| cell.bytes().all(|byte| matches!(byte, b'-' | b'=' | b'+' | b':' | b' '));
             let is_empty = cells.iter().all(is_rule);
-            (!is_empty).then_some(Line { number: *number, cells, is_comment })
+            (!is_empty).then_some(SampleLine { number: *number, cells, is_comment })
         };
         self.lines.iter().filter_map(cut).collect()
     }
@@ -144,30 +144,30 @@ pub(super) fn most_frequent(numbers: impl Iterator<Item = usize>) -> Option<usiz
     counts.into_iter().max_by_key(|(number, count)| (*count, *number)).map(|(number, _)| number)
 }
 
-impl Look {
-    /// What a cell looks like as a time; nothing where it is none.
-    pub(super) fn of(cell: &str) -> Option<Look> {
-        if let Some(unit) = Unit::of(cell.as_bytes()) {
-            return Some(Look::Epoch(unit));
+impl TimeKind {
+    /// The kind of time that a cell holds; nothing where it holds none.
+    pub(super) fn of(cell: &str) -> Option<TimeKind> {
+        if let Some(unit) = EpochUnit::of(cell.as_bytes()) {
+            return Some(TimeKind::Epoch(unit));
         }
-        match Stamp::of(cell) {
-            Some(Stamp { day: Some(_), time_ms: Some(_), zone: Some(_) }) => Some(Look::Instant),
-            Some(Stamp { day: Some(_), time_ms: Some(_), zone: None }) => Some(Look::Local),
-            Some(Stamp { day: Some(_), time_ms: None, .. }) => Some(Look::Day),
-            Some(Stamp { day: None, .. }) => Some(Look::TimeOfDay),
-            None => parse_time(cell.as_bytes()).is_ok().then_some(Look::Instant),
+        match DateText::of(cell) {
+            Some(DateText { day: Some(_), time_ms: Some(_), zone: Some(_) }) => Some(TimeKind::Instant),
+            Some(DateText { day: Some(_), time_ms: Some(_), zone: None }) => Some(TimeKind::Local),
+            Some(DateText { day: Some(_), time_ms: None, .. }) => Some(TimeKind::Day),
+            Some(DateText { day: None, .. }) => Some(TimeKind::TimeOfDay),
+            None => parse_time(cell.as_bytes()).is_ok().then_some(TimeKind::Instant),
         }
     }
 
     /// Whether it is an instant by itself.
     pub(super) fn is_full(self) -> bool {
-        !matches!(self, Look::Day | Look::TimeOfDay)
+        !matches!(self, TimeKind::Day | TimeKind::TimeOfDay)
     }
 }
 
 /// What most cells of one column look like; a few at the end may be sums.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Column {
+pub(super) struct ColumnContent {
     /// A date and a time of day, whatever zone they need.
     pub(super) has_stamps: bool,
     pub(super) has_instants: bool,
@@ -181,20 +181,20 @@ pub(super) struct Column {
     pub(super) is_whole: bool,
 }
 
-impl Column {
+impl ColumnContent {
     /// Looks at the cells of a column.
-    pub(super) fn of<'a>(cells: impl Iterator<Item = &'a str>) -> Column {
-        let cells: Vec<(&str, Option<Look>)> =
-            cells.filter(|cell| !cell.is_empty()).map(|cell| (cell, Look::of(cell))).collect();
-        let is_most = |of: &dyn Fn(&str, Option<Look>) -> bool| {
+    pub(super) fn of<'a>(cells: impl Iterator<Item = &'a str>) -> ColumnContent {
+        let cells: Vec<(&str, Option<TimeKind>)> =
+            cells.filter(|cell| !cell.is_empty()).map(|cell| (cell, TimeKind::of(cell))).collect();
+        let is_most = |of: &dyn Fn(&str, Option<TimeKind>) -> bool| {
             2 * cells.iter().filter(|(cell, look)| of(cell, *look)).count() > cells.len()
         };
-        Column {
-            has_stamps: is_most(&|_, look| matches!(look, Some(Look::Instant | Look::Local))),
-            has_instants: is_most(&|_, look| look == Some(Look::Instant)),
-            has_epochs: is_most(&|_, look| matches!(look, Some(Look::Epoch(_)))),
-            has_days: is_most(&|_, look| look == Some(Look::Day)),
-            has_times_of_day: is_most(&|_, look| look == Some(Look::TimeOfDay)),
+        ColumnContent {
+            has_stamps: is_most(&|_, look| matches!(look, Some(TimeKind::Instant | TimeKind::Local))),
+            has_instants: is_most(&|_, look| look == Some(TimeKind::Instant)),
+            has_epochs: is_most(&|_, look| matches!(look, Some(TimeKind::Epoch(_)))),
+            has_days: is_most(&|_, look| look == Some(TimeKind::Day)),
+            has_times_of_day: is_most(&|_, look| look == Some(TimeKind::TimeOfDay)),
             has_spreadsheet_days: is_most(&|cell, _| is_spreadsheet_day(&cell.replace(',', "."))),
             is_text: !cells.is_empty() && !cells.iter().any(|(cell, _)| is_value(cell.as_bytes())),
             is_whole: !cells.is_empty() && cells.iter().all(|(cell, _)| cell.bytes().all(|byte| byte.is_ascii_digit())),

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use tilth_core::unit::Unit;
 
-use super::clock::is_spreadsheet_day;
-use super::kinds;
-use super::sample::{Column, Line, Look, filled, most_frequent};
-use super::wanted::{Wanted, label};
+use super::headings;
+use super::sample::{ColumnContent, SampleLine, TimeKind, filled, most_frequent};
+use super::sensors::{ReadOptions, label};
+use super::time_column::is_spreadsheet_day;
 use crate::cli::Map;
 
 /// The lines of data below a header.
@@ -15,27 +15,27 @@ pub(super) struct Table {
     pub(super) header: u64,
     pub(super) preamble: u64,
     pub(super) headings: Vec<String>,
-    pub(super) data: Vec<Line>,
+    pub(super) data: Vec<SampleLine>,
     pub(super) is_shifted: bool,
 }
 
 impl Table {
-    pub(super) fn find(lines: &[Line], first: &[u8], is_ours: bool, wanted: &Wanted) -> Option<Table> {
-        let found = if is_ours { Some(0) } else { header(lines, first, wanted) };
-        let Some(header) = found else { return without_header(lines, wanted) };
+    pub(super) fn find(lines: &[SampleLine], first: &[u8], is_ours: bool, options: &ReadOptions) -> Option<Table> {
+        let found = if is_ours { Some(0) } else { header(lines, first, options) };
+        let Some(header) = found else { return without_header(lines, options) };
         let data_from = if is_ours {
             let has_units =
-                kinds::name_and_value(&lines[0].cells).is_none() && lines.get(1).is_some_and(is_units_alone);
+                headings::name_and_value(&lines[0].cells).is_none() && lines.get(1).is_some_and(is_units_alone);
             1 + usize::from(has_units)
         } else {
             data_start(lines).filter(|start| *start > header).unwrap_or(header + 1)
         };
-        let data: Vec<Line> = lines[data_from..].iter().filter(|line| !line.is_comment).cloned().collect();
+        let data: Vec<SampleLine> = lines[data_from..].iter().filter(|line| !line.is_comment).cloned().collect();
         let mut headings = lines[header].cells.clone();
         headings.truncate(filled(&headings));
         let units = lines[header + 1..data_from].iter().find(|line| is_units(&line.cells));
         let width = most_frequent(data.iter().map(|line| filled(&line.cells))).unwrap_or(headings.len());
-        let counts = |line: &Line| line.cells.first().is_some_and(|cell| cell.parse::<u64>().is_ok());
+        let counts = |line: &SampleLine| line.cells.first().is_some_and(|cell| cell.parse::<u64>().is_ok());
         let is_shifted = !is_ours && width == headings.len() + 1 && data.iter().all(counts);
         if let Some(above) = header.checked_sub(1).filter(|_| !is_ours).map(|above| &lines[above]) {
             add_groups(&mut headings, above);
@@ -57,8 +57,8 @@ impl Table {
         })
     }
 
-    pub(super) fn columns(&self) -> Vec<Column> {
-        (0..self.headings.len()).map(|place| Column::of(self.cells(place))).collect()
+    pub(super) fn columns(&self) -> Vec<ColumnContent> {
+        (0..self.headings.len()).map(|place| ColumnContent::of(self.cells(place))).collect()
     }
 
     pub(super) fn cells(&self, place: usize) -> impl Iterator<Item = &str> {
@@ -68,24 +68,24 @@ impl Table {
 
 /// The table of a file whose first line is data: its columns are called by their numbers, or by what they hold where one of two
 /// texts and a number names sensors.
-fn without_header(lines: &[Line], wanted: &Wanted) -> Option<Table> {
+fn without_header(lines: &[SampleLine], options: &ReadOptions) -> Option<Table> {
     let (start, width) = (data_start(lines)?, filled(&lines.first()?.cells));
     if start > 0 || width < 2 {
         return None;
     }
     let data = lines.to_vec();
     let is_known = |cell: &str| {
-        wanted.sensors.iter().any(|known| *known.id == *cell) || wanted.maps.iter().any(|map| map.name.trim() == cell)
+        options.sensors.iter().any(|known| *known.id == *cell) || options.maps.iter().any(|map| map.name.trim() == cell)
     };
     let names = |place: usize| data.iter().filter_map(|line| line.cells.get(place)).any(|cell| is_known(cell));
     let name = (0..width).find(|place| names(*place));
     let is_numbered = |map: &Map| map.name.trim().to_lowercase().starts_with("column ");
-    if name.is_none() && !wanted.maps.iter().any(is_numbered) {
+    if name.is_none() && !options.maps.iter().any(is_numbered) {
         return None;
     }
     let heading = |place: usize| match name {
         Some(name) if place == name => "sensor".to_owned(),
-        Some(_) if width == 3 && Look::of(&lines[0].cells[place]).is_none() => "value".to_owned(),
+        Some(_) if width == 3 && TimeKind::of(&lines[0].cells[place]).is_none() => "value".to_owned(),
         _ => format!("column {}", place + 1),
     };
     let headings = (0..width).map(heading).collect();
@@ -93,7 +93,7 @@ fn without_header(lines: &[Line], wanted: &Wanted) -> Option<Table> {
 }
 
 /// The names of groups in the line above, where headings come again without them: `Greenhouse 1` above `Temp` and `RH`.
-fn add_groups(headings: &mut [String], above: &Line) {
+fn add_groups(headings: &mut [String], above: &SampleLine) {
     let is_again =
         |heading: &String| !heading.is_empty() && headings.iter().filter(|other| *other == heading).count() > 1;
     if above.is_comment || filled(&above.cells) < 2 || !headings.iter().any(is_again) {
@@ -103,7 +103,7 @@ fn add_groups(headings: &mut [String], above: &Line) {
     let mut grouped = headings.to_vec();
     for (heading, cell) in grouped.iter_mut().zip(&above.cells) {
         group = if cell.is_empty() { group } else { cell };
-        if !group.is_empty() && !heading.is_empty() && !kinds::is_time_name(heading) {
+        if !group.is_empty() && !heading.is_empty() && !headings::is_time_name(heading) {
             *heading = format!("{group} {heading}");
         }
     }
@@ -114,13 +114,13 @@ fn add_groups(headings: &mut [String], above: &Line) {
 fn add_unit(heading: &mut String, unit: &str) {
     let unit = &unit.trim_matches(['(', ')', '[', ']']).replace('_', " ");
     let has_one = label(heading).is_some_and(|label| label.unit().is_some());
-    if !has_one && !heading.is_empty() && !kinds::is_time_name(heading) && Unit::of(unit).is_some() {
+    if !has_one && !heading.is_empty() && !headings::is_time_name(heading) && Unit::of(unit).is_some() {
         *heading = format!("{heading} ({unit})");
     }
 }
 
 /// Whether a line has units and words about them in every cell: less is a bad line of a recording of our own.
-fn is_units_alone(line: &Line) -> bool {
+fn is_units_alone(line: &SampleLine) -> bool {
     let says = |cell: &String| cell.is_empty() || is_units(std::slice::from_ref(cell));
     line.cells.iter().all(says) && line.cells.first().is_some_and(|cell| !cell.is_empty())
 }
@@ -140,10 +140,10 @@ fn is_units(cells: &[String]) -> bool {
 }
 
 /// The line of the header: the last one above the data that has as many cells and is not one of units.
-fn header(lines: &[Line], first: &[u8], wanted: &Wanted) -> Option<usize> {
-    let has_wanted = |line: &Line| {
+fn header(lines: &[SampleLine], first: &[u8], options: &ReadOptions) -> Option<usize> {
+    let has_wanted = |line: &SampleLine| {
         let has = |name: &String| line.cells.iter().any(|cell| cell.eq_ignore_ascii_case(name.trim()));
-        !wanted.time_columns.is_empty() && wanted.time_columns.iter().all(has)
+        !options.time_columns.is_empty() && options.time_columns.iter().all(has)
     };
     if let Some(header) = lines.iter().position(has_wanted) {
         return Some(header);
@@ -153,8 +153,9 @@ fn header(lines: &[Line], first: &[u8], wanted: &Wanted) -> Option<usize> {
         return (start > 1).then_some(1);
     }
     let width = filled(&lines[start].cells);
-    let is_text =
-        |line: &Line| line.cells.iter().filter(|cell| Look::of(cell).is_none() && cell.parse::<f64>().is_err()).count();
+    let is_text = |line: &SampleLine| {
+        line.cells.iter().filter(|cell| TimeKind::of(cell).is_none() && cell.parse::<f64>().is_err()).count()
+    };
     let is_header = |place: &usize| {
         let line = &lines[*place];
         let cells = filled(&line.cells);
@@ -168,20 +169,20 @@ fn header(lines: &[Line], first: &[u8], wanted: &Wanted) -> Option<usize> {
 }
 
 /// The first line of data: where the column that holds the most times first holds one.
-fn data_start(lines: &[Line]) -> Option<usize> {
-    let is_time = |cell: &String| Look::of(cell).is_some_and(|look| look != Look::TimeOfDay);
+fn data_start(lines: &[SampleLine]) -> Option<usize> {
+    let is_time = |cell: &String| TimeKind::of(cell).is_some_and(|look| look != TimeKind::TimeOfDay);
     start_of(lines, is_time).or_else(|| start_of(lines, |cell| is_spreadsheet_day(&cell.replace(',', "."))))
 }
 
-fn start_of(lines: &[Line], is_time: impl Fn(&String) -> bool) -> Option<usize> {
-    let has = |line: &Line, place: usize| line.cells.get(place).is_some_and(&is_time);
+fn start_of(lines: &[SampleLine], is_time: impl Fn(&String) -> bool) -> Option<usize> {
+    let has = |line: &SampleLine, place: usize| line.cells.get(place).is_some_and(&is_time);
     let mut hits: BTreeMap<usize, usize> = BTreeMap::new();
     for line in lines.iter().filter(|line| !line.is_comment && line.cells.len() > 1) {
         (0..line.cells.len()).filter(|place| has(line, *place)).for_each(|place| *hits.entry(place).or_insert(0) += 1);
     }
     // The first of equals.
     let (place, _) = hits.into_iter().rev().max_by_key(|(_, count)| *count)?;
-    let hit = |line: &Line| !line.is_comment && has(line, place);
+    let hit = |line: &SampleLine| !line.is_comment && has(line, place);
     let width = most_frequent(lines.iter().filter(|line| hit(line)).map(|line| filled(&line.cells)))?;
     lines.iter().position(|line| hit(line) && filled(&line.cells) + 1 >= width.min(3))
 }

@@ -7,11 +7,11 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use proptest::prelude::*;
 
-use super::cells::{parse_value, short_decimal};
-use super::columns::Meaning;
+use super::columns::Measurement;
 use super::fields::Fields;
 use super::lines::MAX_LINE_BYTES;
-use super::names::{MAX_NAME_BYTES, MAX_NAMES, Names};
+use super::numbers::{parse_value, short_decimal};
+use super::series::{MAX_NAME_BYTES, MAX_NAMES, SeriesNames};
 use super::time::{END_MS, iso8601, parse_time, rfc3339};
 use super::*;
 use memchr::memchr_iter;
@@ -20,7 +20,7 @@ const LONG: &str = "time,sensor,value\n";
 const T0: i64 = 1_735_689_600_000; // 2025-01-01T00:00:00Z
 
 fn open(bytes: impl Into<Vec<u8>>) -> Result<Readings, ReadingsError> {
-    Readings::from_source("farm.csv", io::Cursor::new(bytes.into()), &Wanted::default(), || None::<File>)
+    Readings::from_source("farm.csv", io::Cursor::new(bytes.into()), &ReadOptions::default(), || None::<File>)
 }
 
 /// Reads to the end or to an error.
@@ -319,9 +319,10 @@ fn names_are_bounded_in_number_and_length() {
 
 #[test]
 fn names_keep_their_place_in_any_order() {
-    let mut names = Names::default();
+    let mut names = SeriesNames::default();
     for name in ["a", "b", "c", "a", "b", "c", "c", "a", "c", "b", "a", "d", "a"] {
-        let place = names.intern(name.as_bytes(), |name| Ok((name.into(), Meaning::default()))).expect("a good name");
+        let place =
+            names.intern(name.as_bytes(), |name| Ok((name.into(), Measurement::default()))).expect("a good name");
         assert_eq!(&*names.list[place], name);
     }
     assert_eq!(names.list, ["a", "b", "c", "d"].map(Arc::from));
@@ -527,7 +528,7 @@ fn a_slow_pipe_reads_the_same() {
     for bytes in [text.clone().into_bytes(), pack(&text)] {
         let source = Dribble(io::Cursor::new(bytes), false);
         let mut readings =
-            Readings::from_source("pipe", source, &Wanted::default(), || None::<File>).expect("a good header");
+            Readings::from_source("pipe", source, &ReadOptions::default(), || None::<File>).expect("a good header");
         assert_eq!(read_all(&mut readings).0, plain);
     }
 }
@@ -549,7 +550,7 @@ fn a_failing_source_gives_whole_lines_then_its_error() {
     for piece in ["", "1,a,2", &"x".repeat(2 * MAX_LINE_BYTES)] {
         let source = Failing(io::Cursor::new(format!("{LONG}{T0},a,1\n{piece}").into()));
         let mut readings =
-            Readings::from_source("pipe", source, &Wanted::default(), || None::<File>).expect("a good header");
+            Readings::from_source("pipe", source, &ReadOptions::default(), || None::<File>).expect("a good header");
         let (rows, error) = read_all(&mut readings);
         let error = error.expect("an error");
         assert_eq!((rows.len(), readings.report().lines, readings.report().bad_lines), (1, 2, 0));
@@ -561,9 +562,12 @@ fn a_failing_source_gives_whole_lines_then_its_error() {
 
 #[test]
 fn files() {
-    let Err(error) = Readings::open(Path::new("no/such.csv"), &Wanted::default()) else { panic!("it is there") };
+    let Err(error) = Readings::open(Path::new("no/such.csv"), &ReadOptions::default()) else { panic!("it is there") };
     assert_eq!(error.to_string(), "no/such.csv: cannot be opened");
-    assert!(matches!(Readings::open(Path::new("."), &Wanted::default()), Err(ReadingsError::Open { .. })), "a folder");
+    assert!(
+        matches!(Readings::open(Path::new("."), &ReadOptions::default()), Err(ReadingsError::Open { .. })),
+        "a folder"
+    );
 }
 
 #[test]

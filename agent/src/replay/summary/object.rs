@@ -9,8 +9,8 @@ use tilth_core::id::Id;
 use tilth_core::local::Local;
 
 use super::super::outcome::Outcome;
-use super::super::stamps::Refused;
-use super::super::tally::{PastAlert, SensorTally};
+use super::super::timestamps::Refused;
+use super::super::totals::{PastAlert, SensorTotals};
 
 /// Unknown names listed: a file may make up as many as it likes. `unknown_sensors` counts them all.
 const MAX_NAMES: usize = 200;
@@ -26,20 +26,20 @@ impl<const N: usize> Serialize for Keys<N> {
 
 impl Serialize for Outcome {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Outcome { course, roster, tally, report, refused, .. } = self;
-        let ends = course.ends();
-        let unheard_alerts = tally.of_sensors(|sensor| sensor.unheard);
+        let Outcome { time_order, names, totals, report, refused, .. } = self;
+        let ends = time_order.ends();
+        let unheard_alerts = totals.of_sensors(|sensor| sensor.unheard);
         let mut object = serializer.serialize_map(None)?;
         // The earliest and the greatest time stamp; null without readings.
         object.serialize_entry("from", &ends.map(|(from, _)| from.to_string()))?;
         object.serialize_entry("to", &ends.map(|(_, to)| to.to_string()))?;
         // Names in the recording, known or not.
-        object.serialize_entry("sensors", &roster.len())?;
+        object.serialize_entry("sensors", &names.len())?;
         object.serialize_entry("readings", &report.values)?;
         object.serialize_entry("missing", &report.missing)?;
-        object.serialize_entry("late", &tally.of_sensors(|sensor| sensor.late))?;
-        object.serialize_entry("behind", &course.behind())?;
-        object.serialize_entry("not_believed", &tally.of_sensors(|sensor| sensor.not_believed))?;
+        object.serialize_entry("late", &totals.of_sensors(|sensor| sensor.late))?;
+        object.serialize_entry("behind", &time_order.behind())?;
+        object.serialize_entry("not_believed", &totals.of_sensors(|sensor| sensor.not_believed))?;
         let doubt =
             self.first_doubt().map(|(sensor, at)| Keys([("sensor", json!(sensor)), ("at", json!(at.to_string()))]));
         object.serialize_entry("first_not_believed", &doubt)?;
@@ -54,23 +54,23 @@ impl Serialize for Outcome {
         object.serialize_entry("refused_lines", &refused.lines)?;
         let words = |of: &Refused| format!("line {}: {}: {}", of.line, of.at, of.why.words());
         object.serialize_entry("refused_shown", &list(&refused.shown, words))?;
-        object.serialize_entry("unknown_sensors", &roster.unknown().count())?;
+        object.serialize_entry("unknown_sensors", &names.unknown().count())?;
         let unknown = |(name, rows)| {
             Keys([("sensor", json!(name)), ("readings", json!(rows)), ("meant", json!(self.meant(name)))])
         };
-        object.serialize_entry("unknown", &list(roster.unknown().take(MAX_NAMES), unknown))?;
-        let unheard = |sensor: &SensorTally| Keys([("sensor", json!(sensor.id)), ("alerts", json!(sensor.unheard))]);
+        object.serialize_entry("unknown", &list(names.unknown().take(MAX_NAMES), unknown))?;
+        let unheard = |sensor: &SensorTotals| Keys([("sensor", json!(sensor.id)), ("alerts", json!(sensor.unheard))]);
         object.serialize_entry("absent", &list(self.absent(), unheard))?;
         object.serialize_entry("late_sensors", &list(self.began_late(), unheard))?;
         // With those of sensors that had not spoken, which are counted alone as well.
-        object.serialize_entry("alerts", &(tally.fired() + unheard_alerts))?;
-        object.serialize_entry("notifications", &(tally.notifications() + tally.unheard_notifications))?;
+        object.serialize_entry("alerts", &(totals.fired() + unheard_alerts))?;
+        object.serialize_entry("notifications", &(totals.notifications() + totals.unheard_notifications))?;
         object.serialize_entry("unheard_alerts", &unheard_alerts)?;
-        object.serialize_entry("unheard_notifications", &tally.unheard_notifications)?;
+        object.serialize_entry("unheard_notifications", &totals.unheard_notifications)?;
         let fired: BTreeMap<&Id, u64> =
-            tally.rules.iter().map(|(name, rule)| (name, rule.fired + rule.unheard)).collect();
+            totals.rules.iter().map(|(name, rule)| (name, rule.fired + rule.unheard)).collect();
         object.serialize_entry("rules", &fired)?;
-        object.serialize_entry("open", &list(tally.all_open(), open))?;
+        object.serialize_entry("open", &list(totals.all_open(), open))?;
         object.serialize_entry("faults", &list(self.faulty(), faulty))?;
         object.serialize_entry("hint", &self.hint(&Local::UTC))?;
         if !self.notes.is_empty() {
@@ -97,7 +97,7 @@ fn open(alert: &PastAlert) -> Keys<5> {
 }
 
 /// How often each kind of fault was noticed, and what is wrong at the end.
-fn faulty(sensor: &SensorTally) -> Keys<3> {
+fn faulty(sensor: &SensorTotals) -> Keys<3> {
     let faults: BTreeMap<String, u64> = sensor.faults().map(|(fault, count)| (fault.to_string(), count)).collect();
     let now = sensor.fault.map(|fault| fault.to_string());
     Keys([("sensor", json!(sensor.id)), ("faults", json!(faults)), ("now", json!(now))])

@@ -2,7 +2,7 @@
 
 use tilth_core::time::Span;
 
-use super::{AGES, CONFIRM, JUMP, LOOK, Lines, SET_MS, UNUSUAL, Why, YEARS};
+use super::{AGES, CONFIRM, JUMP, LOOK, Lines, RefusalReason, SET_MS, UNUSUAL, YEARS};
 use crate::replay::entry;
 use crate::replay::readings::Row;
 use crate::replay::repeats::LONG_GAP;
@@ -73,17 +73,22 @@ impl Gaps {
     }
 
     /// Takes a row, unless it is refused already.
-    pub(super) fn push(&mut self, row: Row, why: Option<Why>, on: &mut impl FnMut(Row, Option<Why>)) {
+    pub(super) fn push(
+        &mut self,
+        row: Row,
+        why: Option<RefusalReason>,
+        on: &mut impl FnMut(Row, Option<RefusalReason>),
+    ) {
         if why.is_some() { on(row, why) } else { self.take(row, on) }
     }
 
     /// The next row whose sensor has not jumped for a short while.
-    fn take(&mut self, row: Row, on: &mut impl FnMut(Row, Option<Why>)) {
+    fn take(&mut self, row: Row, on: &mut impl FnMut(Row, Option<RefusalReason>)) {
         if self.jump.is_some() {
             return self.hold(row, on);
         }
         match self.newest_ms {
-            Some(newest) if newest >= SET_MS && row.at_ms < SET_MS => on(row, Some(Why::NeverSet)),
+            Some(newest) if newest >= SET_MS && row.at_ms < SET_MS => on(row, Some(RefusalReason::NeverSet)),
             Some(newest) if row.at_ms > newest.saturating_add(JUMP.0) => {
                 self.jump = Some(Jump::new(newest, row.at_ms));
                 self.hold(row, on);
@@ -93,15 +98,15 @@ impl Gaps {
         }
     }
 
-    pub(super) fn finish(&mut self, on: &mut impl FnMut(Row, Option<Why>)) {
+    pub(super) fn finish(&mut self, on: &mut impl FnMut(Row, Option<RefusalReason>)) {
         while let Some(jump) = self.jump.take() {
             let (back, ahead) = (jump.back.count, jump.ahead.count);
             if back == 0 && ahead >= CONFIRM {
                 self.confirm(jump, on);
             } else if back == 0 && self.is_believed && self.is_unusual(&jump) {
-                self.release(jump, Some(Why::NothingFollows), on);
+                self.release(jump, Some(RefusalReason::NothingFollows), on);
             } else if back > 0 && !jump.is_reached() && (back >= ahead || jump.gap() > YEARS) {
-                self.release(jump, Some(Why::Ahead), on);
+                self.release(jump, Some(RefusalReason::Ahead), on);
             } else {
                 self.release(jump, None, on);
             }
@@ -109,28 +114,28 @@ impl Gaps {
         self.head.drain(..).for_each(|row| on(row, None));
     }
 
-    fn hold(&mut self, row: Row, on: &mut impl FnMut(Row, Option<Why>)) {
+    fn hold(&mut self, row: Row, on: &mut impl FnMut(Row, Option<RefusalReason>)) {
         let is_known = row.sensor.is_none_or(|sensor| self.seen.get(sensor).copied().unwrap_or(false));
         let Some(mut jump) = self.jump.take() else { return };
         jump.add(row, is_known);
         match jump.verdict() {
             Verdict::Open => self.jump = Some(jump),
             Verdict::Gap => self.confirm(jump, on),
-            Verdict::Wrong => self.release(jump, Some(Why::Ahead), on),
+            Verdict::Wrong => self.release(jump, Some(RefusalReason::Ahead), on),
             Verdict::True => self.release(jump, None, on),
         }
     }
 
     /// The file goes on from beyond a gap.
-    fn confirm(&mut self, jump: Jump, on: &mut impl FnMut(Row, Option<Why>)) {
+    fn confirm(&mut self, jump: Jump, on: &mut impl FnMut(Row, Option<RefusalReason>)) {
         // However many lines say so; but a file of few lines a year may walk so far.
         let is_over = self.bound_ms.is_some_and(|bound| (SET_MS..=bound).contains(&jump.from_ms) && jump.to_ms > bound);
         if is_over && jump.gap().0 > YEARS.0.max(2 * self.longest_gap_ms) {
-            return self.release(jump, Some(Why::NotYet), on);
+            return self.release(jump, Some(RefusalReason::NotYet), on);
         }
         let is_new_life = (jump.from_ms < SET_MS && jump.to_ms >= SET_MS) || jump.gap() > AGES;
         if (!self.is_passed_on && is_new_life) || (!self.is_believed && self.is_unusual(&jump)) {
-            let why = if is_new_life { Why::NeverSet } else { Why::NothingBefore };
+            let why = if is_new_life { RefusalReason::NeverSet } else { RefusalReason::NothingBefore };
             self.head.drain(..).for_each(|row| on(row, Some(why)));
             (self.head_lines, self.is_believed) = (Lines::default(), false);
         } else {
@@ -142,14 +147,14 @@ impl Gaps {
     }
 
     /// Passes the rows of a step on; those that are ahead are refused where there is a reason.
-    fn release(&mut self, jump: Jump, refused: Option<Why>, on: &mut impl FnMut(Row, Option<Why>)) {
+    fn release(&mut self, jump: Jump, refused: Option<RefusalReason>, on: &mut impl FnMut(Row, Option<RefusalReason>)) {
         for (row, is_ahead) in jump.rows {
             if is_ahead && refused.is_some() { on(row, refused) } else { self.pass(row, on) }
         }
     }
 
     /// The file begins far ahead of a row: its first rows are held against those that follow.
-    fn doubt_head(&mut self, row: Row, on: &mut impl FnMut(Row, Option<Why>)) {
+    fn doubt_head(&mut self, row: Row, on: &mut impl FnMut(Row, Option<RefusalReason>)) {
         let mut jump = Jump::new(row.at_ms, self.head.first().map_or(row.at_ms, |first| first.at_ms));
         self.head.drain(..).for_each(|row| jump.add(row, true));
         self.head_lines = Lines::default();
@@ -158,7 +163,7 @@ impl Gaps {
         self.hold(row, on);
     }
 
-    fn pass(&mut self, row: Row, on: &mut impl FnMut(Row, Option<Why>)) {
+    fn pass(&mut self, row: Row, on: &mut impl FnMut(Row, Option<RefusalReason>)) {
         let newest = self.newest_ms.unwrap_or(row.at_ms);
         self.longest_gap_ms = self.longest_gap_ms.max(row.at_ms - newest);
         self.newest_ms = Some(newest.max(row.at_ms));

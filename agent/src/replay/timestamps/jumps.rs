@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 
 use tilth_core::time::Span;
 
-use super::{AHEAD, CONFIRM, LOOK, Lines, SET_MS, Why};
+use super::{AHEAD, CONFIRM, LOOK, Lines, RefusalReason, SET_MS};
 use crate::replay::entry;
 use crate::replay::readings::Row;
 use crate::replay::repeats::LONG_GAP;
@@ -33,7 +33,7 @@ const MAX_WAITING: usize = 256;
 
 /// Holds rows back until it is known whether their stamps go on from those of their sensor.
 #[derive(Debug, Default)]
-pub(super) struct ShortJumps {
+pub(super) struct SensorJumps {
     queue: VecDeque<Held>,
     /// The number of the first row of the queue: how many rows have left it.
     gone: usize,
@@ -80,9 +80,9 @@ struct Waiting {
     ahead: Lines,
 }
 
-impl ShortJumps {
+impl SensorJumps {
     /// Takes the next row, and passes on those that are decided, in order.
-    pub(super) fn push(&mut self, row: Row, on: &mut impl FnMut(Row, Option<Why>)) {
+    pub(super) fn push(&mut self, row: Row, on: &mut impl FnMut(Row, Option<RefusalReason>)) {
         let key = row.key();
         let sensor = entry(&mut self.sensors, key, Sensor::default());
         let number = self.gone + self.queue.len();
@@ -98,19 +98,19 @@ impl ShortJumps {
         self.shorten(LOOK - 1, on);
     }
 
-    pub(super) fn finish(&mut self, on: &mut impl FnMut(Row, Option<Why>)) {
+    pub(super) fn finish(&mut self, on: &mut impl FnMut(Row, Option<RefusalReason>)) {
         self.shorten(0, on);
     }
 
-    fn drain(&mut self, on: &mut impl FnMut(Row, Option<Why>)) {
+    fn drain(&mut self, on: &mut impl FnMut(Row, Option<RefusalReason>)) {
         while let Some(Held { row, is_true }) = self.queue.pop_front_if(|held| held.is_true.is_some()) {
             self.gone += 1;
-            on(row, (is_true == Some(false)).then_some(Why::Ahead));
+            on(row, (is_true == Some(false)).then_some(RefusalReason::Ahead));
         }
     }
 
     /// Decides the first rows by what is known, until no more than so many wait: the queue is full, or the recording is over.
-    fn shorten(&mut self, most: usize, on: &mut impl FnMut(Row, Option<Why>)) {
+    fn shorten(&mut self, most: usize, on: &mut impl FnMut(Row, Option<RefusalReason>)) {
         while self.queue.len() > most {
             let key = self.queue[0].row.key();
             match self.sensors[key].waiting.iter().position(|row| row.number == self.gone) {

@@ -1,4 +1,4 @@
-//! The clock of a recording: where its stamps lead, and which come behind.
+//! Whether the rows of a recording are in the order of time, and what explains it where they are not.
 
 use tilth_core::time::{Span, WallTime};
 
@@ -15,12 +15,12 @@ const ONE_IN: u64 = 100;
 const MIN_BLOCK: u64 = 10;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Course {
+pub(crate) struct TimeOrder {
     rows: u64,
     first_ms: i64,
     earliest_ms: i64,
-    leader: Leader,
-    worst: Leader,
+    latest: LatestRow,
+    worst: LatestRow,
     /// Rows stamped before the greatest stamp that came before them.
     behind: u64,
     /// Rows of these that are behind their own sensor too.
@@ -38,39 +38,39 @@ pub(crate) enum Disorder {
     /// All rows of one sensor, then all of the next: each in order, but not together.
     BySensor,
     /// One row far ahead of those after it: probably a slip of some clock.
-    RanAhead(Leader),
+    RanAhead(LatestRow),
 }
 
-/// A row that moved the clock.
+/// A row with the greatest timestamp so far: it moves the clock of the replay.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Leader {
+pub(crate) struct LatestRow {
     at_ms: i64,
     pub(crate) line: u64,
     /// Rows behind it before another one moved the clock.
-    pub(crate) followers: u64,
+    pub(crate) rows_behind: u64,
 }
 
-impl Leader {
+impl LatestRow {
     pub(crate) fn at(&self) -> WallTime {
         WallTime(self.at_ms)
     }
 }
 
-impl Course {
+impl TimeOrder {
     pub(crate) fn add(&mut self, row: &Row) {
         let late = self.is_late(row);
         if self.rows == 0 {
             (self.first_ms, self.earliest_ms) = (row.at_ms, row.at_ms);
         }
-        if self.rows == 0 || row.at_ms > self.leader.at_ms {
-            self.leader = Leader { at_ms: row.at_ms, line: row.line, followers: 0 };
-        } else if row.at_ms < self.leader.at_ms {
+        if self.rows == 0 || row.at_ms > self.latest.at_ms {
+            self.latest = LatestRow { at_ms: row.at_ms, line: row.line, rows_behind: 0 };
+        } else if row.at_ms < self.latest.at_ms {
             self.behind += 1;
             self.late += u64::from(late);
             self.earliest_ms = self.earliest_ms.min(row.at_ms);
-            self.leader.followers += 1;
-            if self.leader.followers > self.worst.followers {
-                self.worst = self.leader;
+            self.latest.rows_behind += 1;
+            if self.latest.rows_behind > self.worst.rows_behind {
+                self.worst = self.latest;
             }
         }
         self.rows += 1;
@@ -101,7 +101,7 @@ impl Course {
 
     /// The earliest and the greatest stamp; nothing without rows.
     pub(crate) fn ends(&self) -> Option<(WallTime, WallTime)> {
-        (self.rows > 0).then_some((WallTime(self.earliest_ms), self.leader.at()))
+        (self.rows > 0).then_some((WallTime(self.earliest_ms), self.latest.at()))
     }
 
     pub(crate) fn span(&self) -> Span {
@@ -116,7 +116,7 @@ impl Course {
         if many(self.behind) && self.late <= self.behind / ONE_IN && is_in_blocks {
             return Some(Disorder::BySensor);
         }
-        many(self.worst.followers).then_some(Disorder::RanAhead(self.worst))
+        many(self.worst.rows_behind).then_some(Disorder::RanAhead(self.worst))
     }
 }
 
@@ -124,12 +124,12 @@ impl Course {
 mod tests {
     use super::*;
 
-    fn course(stamps: &[i64]) -> Course {
-        let mut course = Course::default();
+    fn time_order(stamps: &[i64]) -> TimeOrder {
+        let mut time_order = TimeOrder::default();
         for (line, at_ms) in (2..).zip(stamps) {
-            course.add(&Row { line, at_ms: *at_ms, sensor: Some(0), value: None });
+            time_order.add(&Row { line, at_ms: *at_ms, sensor: Some(0), value: None });
         }
-        course
+        time_order
     }
 
     #[test]
@@ -141,23 +141,23 @@ mod tests {
             (&[5, 4, 6, 5, 5], 3, Some((4, 6))),
             (&[0, 0, 1], 0, Some((0, 1))),
         ] {
-            let course = course(stamps);
-            assert_eq!((course.behind(), course.rows()), (behind, stamps.len() as u64), "{stamps:?}");
-            assert_eq!(course.ends(), ends.map(|(from, to)| (WallTime(from), WallTime(to))), "{stamps:?}");
+            let time_order = time_order(stamps);
+            assert_eq!((time_order.behind(), time_order.rows()), (behind, stamps.len() as u64), "{stamps:?}");
+            assert_eq!(time_order.ends(), ends.map(|(from, to)| (WallTime(from), WallTime(to))), "{stamps:?}");
         }
     }
 
     /// Rows of (sensor, stamp).
     fn disorder(rows: impl IntoIterator<Item = (usize, i64)>) -> Option<Disorder> {
-        let mut course = Course::default();
+        let mut time_order = TimeOrder::default();
         for (line, (sensor, at_ms)) in (2..).zip(rows) {
-            course.add(&Row { line, at_ms, sensor: Some(sensor), value: None });
+            time_order.add(&Row { line, at_ms, sensor: Some(sensor), value: None });
         }
-        course.disorder()
+        time_order.disorder()
     }
 
-    fn ran_ahead(at_ms: i64, line: u64, followers: u64) -> Option<Disorder> {
-        Some(Disorder::RanAhead(Leader { at_ms, line, followers }))
+    fn ran_ahead(at_ms: i64, line: u64, rows_behind: u64) -> Option<Disorder> {
+        Some(Disorder::RanAhead(LatestRow { at_ms, line, rows_behind }))
     }
 
     /// Sensors that alternate, in order; the row at `place` stamped far ahead.

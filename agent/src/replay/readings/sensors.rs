@@ -1,4 +1,4 @@
-//! What the command line and the configuration want of a recording: whose clock, which heading is which sensor.
+//! Options with which a recording is read, and the sensor that each of its headings or names means.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,16 +11,16 @@ use tilth_core::unit::Unit;
 use crate::cli::{DateOrder, Map};
 
 #[derive(Debug, Clone)]
-pub(crate) struct Known {
+pub(crate) struct KnownSensor {
     pub(crate) id: Arc<str>,
     pub(crate) quantity: Quantity,
     /// The unit of its board's numbers, where they say none.
     pub(crate) unit: Option<Unit>,
 }
 
-/// What is wanted of a recording.
+/// How a recording is to be read: options of the command line, and the sensors of the configuration.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Wanted {
+pub(crate) struct ReadOptions {
     /// Time zone of times that say none.
     pub(crate) zone: Option<TimeZone>,
     /// The farm's own zone, to be suggested.
@@ -34,14 +34,14 @@ pub(crate) struct Wanted {
     /// In which order dates have day and month.
     pub(crate) order: Option<DateOrder>,
     /// The sensors of the configuration.
-    pub(crate) sensors: Vec<Known>,
+    pub(crate) sensors: Vec<KnownSensor>,
 }
 
 /// Finds the sensor that a name of the recording means. Fails, in words for the person who called, where a name could be meant by more
 /// than one `--map`, or two names are said to be one sensor.
 #[derive(Debug, Default)]
 pub(super) struct Sensors {
-    known: Vec<Known>,
+    known: Vec<KnownSensor>,
     by_id: HashMap<Arc<str>, usize>,
     /// By what is left of an id without case, blanks, `_` and `-`; nothing where two ids are alike.
     by_key: HashMap<String, Option<usize>>,
@@ -68,11 +68,11 @@ impl Mapped {
 }
 
 impl Sensors {
-    pub(super) fn new(wanted: &Wanted) -> Sensors {
-        let known = wanted.sensors.clone();
+    pub(super) fn new(options: &ReadOptions) -> Sensors {
+        let known = options.sensors.clone();
         let by_id: HashMap<_, _> = (0..).zip(&known).map(|(place, known)| (Arc::clone(&known.id), place)).collect();
         let mut by_key: HashMap<String, Option<usize>> = HashMap::new();
-        for (place, Known { id, .. }) in known.iter().enumerate() {
+        for (place, KnownSensor { id, .. }) in known.iter().enumerate() {
             if let Some(label) = Label::of(id) {
                 by_key.entry(label.key().to_owned()).and_modify(|one| *one = None).or_insert(Some(place));
             }
@@ -83,7 +83,7 @@ impl Sensors {
             map: map.clone(),
             taken: None,
         };
-        let maps = wanted.maps.iter().map(mapped).collect();
+        let maps = options.maps.iter().map(mapped).collect();
         Sensors { known, by_id, by_key, maps }
     }
 
@@ -146,7 +146,7 @@ impl Sensors {
         }
     }
 
-    pub(super) fn get(&self, place: usize) -> &Known {
+    pub(super) fn get(&self, place: usize) -> &KnownSensor {
         &self.known[place]
     }
 
@@ -236,10 +236,12 @@ mod tests {
     fn sensors(maps: &[(&str, &str)]) -> Sensors {
         let known = ["tower-1/ph", "tower-1/air", "tower-2/air"];
         let map = |(name, sensor): &(&str, &str)| Map { name: (*name).to_owned(), sensor: (*sensor).to_owned() };
-        Sensors::new(&Wanted {
-            sensors: known.map(|id| Known { id: id.into(), quantity: Quantity::Temperature, unit: None }).to_vec(),
+        Sensors::new(&ReadOptions {
+            sensors: known
+                .map(|id| KnownSensor { id: id.into(), quantity: Quantity::Temperature, unit: None })
+                .to_vec(),
             maps: maps.iter().map(map).collect(),
-            ..Wanted::default()
+            ..ReadOptions::default()
         })
     }
 

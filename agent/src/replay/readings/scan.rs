@@ -3,17 +3,17 @@
 
 use std::collections::BTreeSet;
 
+use super::date_text::{DateText, Day};
 use super::report::excerpt;
-use super::stamps::{Day, Stamp};
 use crate::cli::DateOrder;
 use crate::replay::entry;
 
 /// Values of one column that are kept; a column of more is no name of a place.
 const MAX_VALUES: usize = 1000;
 
-/// Evidence, gathered line by line.
+/// What the lines show, gathered one by one.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Survey {
+pub(super) struct Scan {
     /// A first number that is no month, and a second that is none: the line and the text.
     day_first: Option<(u64, String)>,
     month_first: Option<(u64, String)>,
@@ -30,7 +30,7 @@ pub(super) struct Survey {
 
 /// What decided the order of day and month.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Why {
+pub(super) enum Basis {
     /// A number above twelve, or no date that could be read in two ways.
     Sure,
     /// The dates follow one another in this order only.
@@ -39,10 +39,10 @@ pub(super) enum Why {
     Assumed,
 }
 
-impl Survey {
+impl Scan {
     /// Looks at a time.
     pub(super) fn add_time(&mut self, line: u64, text: &str) {
-        let Some(day @ Day::Numbers { first, second, .. }) = Stamp::of(text).and_then(|stamp| stamp.day) else {
+        let Some(day @ Day::Numbers { first, second, .. }) = DateText::of(text).and_then(|stamp| stamp.day) else {
             return;
         };
         self.has_halves_of_day |= has_half_of_day(text);
@@ -94,18 +94,18 @@ impl Survey {
     }
 
     /// The order of day and month; the two lines that contradict each other where they do.
-    pub(super) fn order(&self) -> Result<(DateOrder, Why), [(u64, String); 2]> {
+    pub(super) fn order(&self) -> Result<(DateOrder, Basis), [(u64, String); 2]> {
         match (&self.day_first, &self.month_first) {
             (Some(one), Some(other)) => Err([one.clone(), other.clone()]),
-            _ if self.year_first => Ok((DateOrder::Ymd, Why::Sure)),
-            (Some(_), None) => Ok((DateOrder::Dmy, Why::Sure)),
-            (None, Some(_)) => Ok((DateOrder::Mdy, Why::Sure)),
-            (None, None) if self.open.is_none() => Ok((DateOrder::Dmy, Why::Sure)),
+            _ if self.year_first => Ok((DateOrder::Ymd, Basis::Sure)),
+            (Some(_), None) => Ok((DateOrder::Dmy, Basis::Sure)),
+            (None, Some(_)) => Ok((DateOrder::Mdy, Basis::Sure)),
+            (None, None) if self.open.is_none() => Ok((DateOrder::Dmy, Basis::Sure)),
             (None, None) => Ok(match self.near {
-                [day_first, 0] if day_first > 0 => (DateOrder::Dmy, Why::Steps),
-                [0, month_first] if month_first > 0 => (DateOrder::Mdy, Why::Steps),
-                _ if self.has_halves_of_day => (DateOrder::Mdy, Why::Assumed),
-                _ => (DateOrder::Dmy, Why::Assumed),
+                [day_first, 0] if day_first > 0 => (DateOrder::Dmy, Basis::Steps),
+                [0, month_first] if month_first > 0 => (DateOrder::Mdy, Basis::Steps),
+                _ if self.has_halves_of_day => (DateOrder::Mdy, Basis::Assumed),
+                _ => (DateOrder::Dmy, Basis::Assumed),
             }),
         }
     }
@@ -131,25 +131,25 @@ mod tests {
     fn the_order_of_day_and_month_is_that_of_the_whole_file() {
         use DateOrder::{Dmy, Mdy, Ymd};
         for (times, expected) in [
-            (&["05/11/2026 10:00", "13/11/2026 10:00"][..], Some((Dmy, Why::Sure))),
-            (&["05/11/2026 10:00", "05/13/2026 10:00"], Some((Mdy, Why::Sure))),
+            (&["05/11/2026 10:00", "13/11/2026 10:00"][..], Some((Dmy, Basis::Sure))),
+            (&["05/11/2026 10:00", "05/13/2026 10:00"], Some((Mdy, Basis::Sure))),
             (&["13/11/2026 10:00", "05/13/2026 10:00"], None),
-            (&["05/11/2026 10:00", "06/11/2026 10:00", "07/11/2026"], Some((Dmy, Why::Steps))),
-            (&["05/11/2026 10:00", "05/12/2026 10:00"], Some((Mdy, Why::Steps))),
-            (&["05/11/2026 10:00"], Some((Dmy, Why::Assumed))),
-            (&["05/11/2026 10:00 AM"], Some((Mdy, Why::Assumed))),
-            (&["05/11/2026 10:00AM"], Some((Mdy, Why::Assumed))),
-            (&["05/11/2026 10:00 p.m."], Some((Mdy, Why::Assumed))),
-            (&["05/11/26 10:00p"], Some((Mdy, Why::Assumed))),
-            (&["10:00 AM 05/11/2026"], Some((Mdy, Why::Assumed))),
-            (&["05/11/2026 22:00 UTC"], Some((Dmy, Why::Assumed))),
-            (&["5.11.2026 10:00"], Some((Dmy, Why::Sure))),
-            (&["11/11/2026 10:00"], Some((Dmy, Why::Sure))),
-            (&["32/11/05 10:00"], Some((Ymd, Why::Sure))),
+            (&["05/11/2026 10:00", "06/11/2026 10:00", "07/11/2026"], Some((Dmy, Basis::Steps))),
+            (&["05/11/2026 10:00", "05/12/2026 10:00"], Some((Mdy, Basis::Steps))),
+            (&["05/11/2026 10:00"], Some((Dmy, Basis::Assumed))),
+            (&["05/11/2026 10:00 AM"], Some((Mdy, Basis::Assumed))),
+            (&["05/11/2026 10:00AM"], Some((Mdy, Basis::Assumed))),
+            (&["05/11/2026 10:00 p.m."], Some((Mdy, Basis::Assumed))),
+            (&["05/11/26 10:00p"], Some((Mdy, Basis::Assumed))),
+            (&["10:00 AM 05/11/2026"], Some((Mdy, Basis::Assumed))),
+            (&["05/11/2026 22:00 UTC"], Some((Dmy, Basis::Assumed))),
+            (&["5.11.2026 10:00"], Some((Dmy, Basis::Sure))),
+            (&["11/11/2026 10:00"], Some((Dmy, Basis::Sure))),
+            (&["32/11/05 10:00"], Some((Ymd, Basis::Sure))),
         ] {
-            let mut survey = Survey::default();
-            (2..).zip(times).for_each(|(line, time)| survey.add_time(line, time));
-            assert_eq!(survey.order().ok(), expected, "{times:?}");
+            let mut scan = Scan::default();
+            (2..).zip(times).for_each(|(line, time)| scan.add_time(line, time));
+            assert_eq!(scan.order().ok(), expected, "{times:?}");
         }
     }
 }

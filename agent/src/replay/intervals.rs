@@ -1,5 +1,5 @@
-//! How far apart the readings of a recording are. Where one is exported at a minute and the sensor speaks every two seconds, its
-//! silence between two rows is the export's and no fault.
+//! The interval of each sensor's readings in a recording. Where it was exported at a minute and the sensor sends every two seconds, the
+//! silence between two rows comes from the export and is no fault.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tilth_core::reading::SensorIx;
 use tilth_core::time::Span;
 
 use super::readings::Row;
-use super::roster::Roster;
+use super::recorded_names::RecordedNames;
 use crate::output::counted;
 
 /// Fewer gaps than this between readings show no usual distance.
@@ -23,10 +23,10 @@ const MAX_NAMED: usize = 3;
 
 /// A plan that allows each sensor the silence that is usual in the recording, and what there is to say about that; nothing
 /// where the plan allows it already. `rows` are the first of the recording.
-pub(crate) fn allow_usual_gaps(plan: &Plan, rows: &[Row], roster: &Roster) -> Option<(Arc<Plan>, Vec<String>)> {
+pub(crate) fn allow_usual_gaps(plan: &Plan, rows: &[Row], names: &RecordedNames) -> Option<(Arc<Plan>, Vec<String>)> {
     let mut wider = plan.clone();
     let mut coarse: BTreeMap<(Span, Span), Vec<&str>> = BTreeMap::new();
-    for (sensor, usual) in usual_gaps(rows, roster) {
+    for (sensor, usual) in usual_gaps(rows, names) {
         if let Some(soonest) = plan.soonest_silent(sensor).filter(|soonest| usual >= *soonest) {
             wider.allow_silence(sensor, usual, Span(usual.0 * LOST));
             coarse.entry((usual, soonest)).or_default().push(plan.sensor(sensor).id.as_str());
@@ -50,10 +50,10 @@ fn note(usual: Span, soonest: Span, sensors: &[&str]) -> String {
 }
 
 /// The median distance between readings of each sensor that shows one, rounded to seconds.
-fn usual_gaps(rows: &[Row], roster: &Roster) -> BTreeMap<SensorIx, Span> {
+fn usual_gaps(rows: &[Row], names: &RecordedNames) -> BTreeMap<SensorIx, Span> {
     let mut seen: BTreeMap<SensorIx, (i64, Vec<i64>)> = BTreeMap::new();
     for row in rows.iter().filter(|row| row.value.is_some()) {
-        let Some(sensor) = row.sensor.and_then(|place| roster.sensor(place)) else { continue };
+        let Some(sensor) = row.sensor.and_then(|place| names.sensor(place)) else { continue };
         let (newest, gaps) = seen.entry(sensor).or_insert((row.at_ms, Vec::new()));
         gaps.extend(Some(row.at_ms - *newest).filter(|gap| *gap > 0));
         *newest = row.at_ms;

@@ -3,9 +3,9 @@
 use crate::cli::DateOrder;
 use jiff::civil::{Date, DateTime, Time};
 
-/// What a text says of an instant.
+/// The date, time of day and zone that a text says.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Stamp<'a> {
+pub(super) struct DateText<'a> {
     pub(super) day: Option<Day>,
     /// Milliseconds of the day; a day's end is 24:00.
     pub(super) time_ms: Option<i64>,
@@ -15,7 +15,7 @@ pub(super) struct Stamp<'a> {
 /// A date, as far as it is known without the order of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Day {
-    Known(Date),
+    KnownSensor(Date),
     /// Three numbers, the last of them the year unless it is short and stands first.
     Numbers {
         first: i8,
@@ -38,7 +38,7 @@ impl Day {
     /// The date in that order; nothing where there is no such day.
     pub(super) fn date(self, order: DateOrder) -> Option<Date> {
         match self {
-            Day::Known(date) => Some(date),
+            Day::KnownSensor(date) => Some(date),
             Day::Numbers { first, second, last, is_short } => {
                 let year = if is_short { full_year(last) } else { last };
                 match order {
@@ -53,25 +53,25 @@ impl Day {
     }
 }
 
-impl<'a> Stamp<'a> {
+impl<'a> DateText<'a> {
     /// Reads a whole text; nothing where any part of it is something else.
-    pub(super) fn of(text: &'a str) -> Option<Stamp<'a>> {
-        let mut rest = Rest(text.trim());
+    pub(super) fn of(text: &'a str) -> Option<DateText<'a>> {
+        let mut rest = Cursor(text.trim());
         if let Some(stamp) = rest.digits_alone() {
             return Some(stamp);
         }
         rest.skip_weekday();
-        let mut day = rest.attempt(Rest::day);
+        let mut day = rest.attempt(Cursor::day);
         let mut time_ms = None;
         if day.is_none() || rest.skip_between() {
             time_ms = rest.attempt(|rest| rest.time(day.is_some()));
         }
         if day.is_none() && time_ms.is_some() && rest.skip_between() {
-            day = rest.attempt(Rest::day);
+            day = rest.attempt(Cursor::day);
         }
         let zone = if time_ms.is_some() { rest.zone() } else { None };
         let is_stamp = rest.0.is_empty() && (day.is_some() || time_ms.is_some());
-        is_stamp.then_some(Stamp { day, time_ms, zone })
+        is_stamp.then_some(DateText { day, time_ms, zone })
     }
 
     /// The civil time in that order of numbers.
@@ -82,7 +82,7 @@ impl<'a> Stamp<'a> {
 
 /// Whether a text is a day and its hour in ten digits, as of 1990: as seconds since 1970 it would be of 2033 or later.
 pub(super) fn is_day_and_hour(text: &str) -> bool {
-    text.len() == 10 && text >= "1990" && Rest(text).digits_alone().is_some()
+    text.len() == 10 && text >= "1990" && Cursor(text).digits_alone().is_some()
 }
 
 /// A day and milliseconds in it; 24:00 is the beginning of the next.
@@ -125,11 +125,11 @@ fn full_year(year: i16) -> i16 {
 }
 
 /// What is left of a text.
-struct Rest<'a>(&'a str);
+struct Cursor<'a>(&'a str);
 
-impl<'a> Rest<'a> {
+impl<'a> Cursor<'a> {
     /// `20261231`, `2026123123` or `20261231235959`, nothing else beside it.
-    fn digits_alone(&mut self) -> Option<Stamp<'a>> {
+    fn digits_alone(&mut self) -> Option<DateText<'a>> {
         let text = self.0;
         if !matches!(text.len(), 8 | 10 | 12 | 14) || !text.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;
@@ -140,7 +140,7 @@ impl<'a> Rest<'a> {
             8 => None,
             _ => Some(time_of_day(part(8, 10)?, part(10, 12)?, part(12, 14)?)?),
         };
-        Some(Stamp { day: Some(day), time_ms, zone: None })
+        Some(DateText { day: Some(day), time_ms, zone: None })
     }
 
     /// `Thu, ` and the like.
@@ -357,7 +357,7 @@ pub(super) fn named_offset_s(name: &str) -> Option<i64> {
 
 fn known(year: i64, month: i64, day: i64) -> Option<Day> {
     let date = Date::new(i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()?;
-    (1900..2200).contains(&date.year()).then_some(Day::Known(date))
+    (1900..2200).contains(&date.year()).then_some(Day::KnownSensor(date))
 }
 
 fn time_of_day(hour: i64, minute: i64, second: i64) -> Option<i64> {
@@ -371,7 +371,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, order: DateOrder, expected: &str) {
-        let stamp = Stamp::of(text).unwrap_or_else(|| panic!("{text:?} is no stamp"));
+        let stamp = DateText::of(text).unwrap_or_else(|| panic!("{text:?} is no stamp"));
         let civil = stamp.civil(order).unwrap_or_else(|| panic!("{text:?} is no day: {stamp:?}"));
         let zone = match stamp.zone {
             None => String::new(),
@@ -458,19 +458,19 @@ mod tests {
             "01.06.2026 99:10",
         ] {
             assert_eq!(
-                Stamp::of(text).and_then(|stamp| stamp
+                DateText::of(text).and_then(|stamp| stamp
                     .day
                     .map_or(Some(true), |day| { day.date(DateOrder::Dmy).or(day.date(DateOrder::Mdy)).map(|_| true) })),
                 None,
                 "{text:?}"
             );
         }
-        assert_eq!(Stamp::of("10:05").map(|stamp| (stamp.day, stamp.time_ms)), Some((None, Some(36_300_000))));
+        assert_eq!(DateText::of("10:05").map(|stamp| (stamp.day, stamp.time_ms)), Some((None, Some(36_300_000))));
     }
 
     #[test]
     fn numbers_that_fit_one_order_only() {
-        let day = Stamp::of("31/12/2026").and_then(|stamp| stamp.day).unwrap();
+        let day = DateText::of("31/12/2026").and_then(|stamp| stamp.day).unwrap();
         assert_eq!((day.date(DateOrder::Mdy), day.date(DateOrder::Ymd)), (None, None));
         assert!(day.date(DateOrder::Dmy).is_some());
     }

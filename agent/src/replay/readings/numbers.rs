@@ -9,7 +9,7 @@ use crate::sense::line::number::{self, Cell};
 
 /// How the numbers of a file are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Mark {
+pub(super) enum DecimalMark {
     /// `1234.5`; commas part thousands.
     #[default]
     Point,
@@ -24,8 +24,8 @@ const MISSING: &str = "na, #n/a, #na, n.a., k.a., unknown, unavailable, undefine
 /// A number with the unit that stands behind it, or nothing where the cell says that there is no value.
 pub(super) type Read = Result<Option<(f64, Option<Unit>)>, Reason>;
 
-pub(super) fn read(text: &[u8], mark: Mark) -> Read {
-    if mark == Mark::Point
+pub(super) fn read(text: &[u8], mark: DecimalMark) -> Read {
+    if mark == DecimalMark::Point
         && let Some(number) = short_decimal(text)
     {
         return Ok(Some((number, None)));
@@ -122,20 +122,23 @@ pub(super) fn is_missing(text: &str) -> bool {
 /// Whether a cell is a number or a word for a missing one, in either way of writing.
 pub(super) fn is_value(text: &[u8]) -> bool {
     truth(text).is_some()
-        || [Mark::Point, Mark::Comma].into_iter().any(|mark| !matches!(read(text, mark), Err(Reason::ValueForm)))
+        || [DecimalMark::Point, DecimalMark::Comma]
+            .into_iter()
+            .any(|mark| !matches!(read(text, mark), Err(Reason::ValueForm)))
 }
 
 /// A number with a decimal point and without marks between thousands; what is no number stays.
-fn with_point(text: &str, mark: Mark) -> Result<Cow<'_, str>, Reason> {
+fn with_point(text: &str, mark: DecimalMark) -> Result<Cow<'_, str>, Reason> {
     let end = text.find(|c: char| !is_of_number(c)).unwrap_or(text.len());
     let number = text[..end].trim_end();
-    if number.parse::<f64>().is_ok() && mark == Mark::Point || !number.contains(['.', ',', '\'', '\u{a0}', '\u{202f}'])
+    if number.parse::<f64>().is_ok() && mark == DecimalMark::Point
+        || !number.contains(['.', ',', '\'', '\u{a0}', '\u{202f}'])
     {
         return Ok(Cow::Borrowed(text));
     }
     let (thousands, decimal) = match mark {
-        Mark::Point => (',', '.'),
-        Mark::Comma => ('.', ','),
+        DecimalMark::Point => (',', '.'),
+        DecimalMark::Comma => ('.', ','),
     };
     let (whole, fraction) = number.split_once(decimal).map_or((number, None), |(whole, part)| (whole, Some(part)));
     let mut parts = whole.split([thousands, '\'', '\u{a0}', '\u{202f}']);
@@ -146,7 +149,7 @@ fn with_point(text: &str, mark: Mark) -> Result<Cow<'_, str>, Reason> {
         return Err(Reason::ValueForm);
     }
     // `1,234` alone may be either, and half of the readers are wrong about it.
-    if mark == Mark::Point && rest.len() == 1 && fraction.is_none() && whole.contains(',') {
+    if mark == DecimalMark::Point && rest.len() == 1 && fraction.is_none() && whole.contains(',') {
         return Err(Reason::ValueMark);
     }
     let point = if fraction.is_some() { "." } else { "" };
@@ -159,7 +162,7 @@ fn is_of_number(c: char) -> bool {
 
 /// What cells show of how the numbers of a file are written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Marks {
+pub(super) struct DecimalMarks {
     /// Numbers with a decimal point for sure, and with a decimal comma for sure.
     points: u64,
     commas: u64,
@@ -167,7 +170,7 @@ pub(super) struct Marks {
     open: u64,
 }
 
-impl Marks {
+impl DecimalMarks {
     pub(super) fn add(&mut self, text: &str) {
         let end = text.find(|c: char| !is_of_number(c)).unwrap_or(text.len());
         let number = text[..end].trim_start_matches(['-', '+']);
@@ -198,9 +201,9 @@ impl Marks {
     }
 
     /// How the numbers are written. Where commas part the cells, one before three digits is left open; else it is decimal.
-    pub(super) fn mark(self, separator: u8) -> Mark {
+    pub(super) fn mark(self, separator: u8) -> DecimalMark {
         let is_comma = self.points == 0 && (self.commas > 0 || self.open > 0 && separator != b',');
-        if is_comma { Mark::Comma } else { Mark::Point }
+        if is_comma { DecimalMark::Comma } else { DecimalMark::Point }
     }
 }
 
@@ -210,7 +213,7 @@ mod tests {
 
     #[test]
     fn values_with_points_and_with_commas() {
-        use Mark::{Comma, Point};
+        use DecimalMark::{Comma, Point};
         for (text, mark, expected) in [
             ("21.5", Point, Ok(Some(21.5))),
             ("21,5", Comma, Ok(Some(21.5))),
@@ -245,18 +248,18 @@ mod tests {
     #[test]
     fn cells_show_how_numbers_are_written() {
         for (cells, separator, expected) in [
-            (&["21,5", "1.234,5"][..], b';', Mark::Comma),
-            (&["21,5"], b',', Mark::Comma),
-            (&["21,500", "22,125"], b';', Mark::Comma),
-            (&["1,234"], b',', Mark::Point),
-            (&["1,234", "21.5"], b';', Mark::Point),
-            (&["7.4", "7,4"], b',', Mark::Point),
-            (&["21", "ok", "10:30"], b';', Mark::Point),
-            (&["0,125"], b',', Mark::Comma),
-            (&["21,5 °C"], b'\t', Mark::Comma),
-            (&["7.125"], b';', Mark::Point),
+            (&["21,5", "1.234,5"][..], b';', DecimalMark::Comma),
+            (&["21,5"], b',', DecimalMark::Comma),
+            (&["21,500", "22,125"], b';', DecimalMark::Comma),
+            (&["1,234"], b',', DecimalMark::Point),
+            (&["1,234", "21.5"], b';', DecimalMark::Point),
+            (&["7.4", "7,4"], b',', DecimalMark::Point),
+            (&["21", "ok", "10:30"], b';', DecimalMark::Point),
+            (&["0,125"], b',', DecimalMark::Comma),
+            (&["21,5 °C"], b'\t', DecimalMark::Comma),
+            (&["7.125"], b';', DecimalMark::Point),
         ] {
-            let mut marks = Marks::default();
+            let mut marks = DecimalMarks::default();
             cells.iter().for_each(|cell| marks.add(cell));
             assert_eq!(marks.mark(separator), expected, "{cells:?}");
         }

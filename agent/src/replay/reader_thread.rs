@@ -8,8 +8,8 @@ use std::thread::{self, JoinHandle};
 
 use tilth_core::time::{Span, WallTime};
 
-use super::readings::{Progress, Readings, ReadingsError, Report, Row, Wanted};
-use super::stamps::{Refusals, Stamps};
+use super::readings::{Progress, ReadOptions, Readings, ReadingsError, Report, Row};
+use super::timestamps::{Refusals, TimestampCheck};
 use crate::clock::{self, EARLIEST};
 use crate::sense::stamp::AHEAD;
 
@@ -31,7 +31,7 @@ pub(crate) struct Batch {
 }
 
 /// A recording being read on another thread.
-pub(crate) struct Feed {
+pub(crate) struct ReaderThread {
     full: Receiver<Batch>,
     empty: SyncSender<Batch>,
     thread: JoinHandle<End>,
@@ -46,15 +46,15 @@ pub(crate) struct End {
     pub(crate) broken: Option<ReadingsError>,
 }
 
-impl Feed {
-    pub(crate) fn open(path: &Path, wanted: &Wanted) -> Result<Feed, ReadingsError> {
-        let (readings, latest) = (Readings::open(path, wanted)?, latest(path));
+impl ReaderThread {
+    pub(crate) fn open(path: &Path, options: &ReadOptions) -> Result<ReaderThread, ReadingsError> {
+        let (readings, latest) = (Readings::open(path, options)?, latest(path));
         let (full_sender, full) = sync_channel(BATCHES);
         // Room for every batch that there can be: on their way, being filled, being played.
         let (empty, empty_receiver) = sync_channel(BATCHES + 2);
         let progress = readings.progress();
         let thread = thread::spawn(move || fill(readings, latest, &full_sender, &empty_receiver));
-        Ok(Feed { full, empty, thread, progress })
+        Ok(ReaderThread { full, empty, thread, progress })
     }
 
     /// The next batch; nothing after the last.
@@ -97,7 +97,7 @@ fn latest(path: &Path) -> Option<WallTime> {
 /// Reads to the end, to an error, or until nobody listens any more.
 fn fill(mut readings: Readings, latest: Option<WallTime>, full: &SyncSender<Batch>, empty: &Receiver<Batch>) -> End {
     let (mut told, mut ended, mut broken) = (0, false, None);
-    let mut stamps = Stamps::until(latest);
+    let mut stamps = TimestampCheck::until(latest);
     while !ended {
         let mut batch = empty.try_recv().unwrap_or_default();
         while batch.rows.len() < BATCH_ROWS && !ended {

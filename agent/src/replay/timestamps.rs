@@ -1,28 +1,28 @@
-//! Which stamps of a recording cannot be true: one in 2038 must neither make years of notifications nor hide what follows it.
+//! Which timestamps of a recording cannot be true: one in 2038 must neither make years of notifications nor hide what follows it.
 //! Pure.
 //!
 //! A file has no arrival to hold a stamp against, so its neighbours decide, as in the live reader within a few lines:
 //!
-//! - A line or a few are up to a day ahead of their sensor's others: see [`short`].
+//! - A line or a few are up to a day ahead of their sensor's others: see [`jumps`].
 //! - The file jumps ahead and comes back: the lines in between are refused, unless what follows reaches them soon and leaves
 //!   their place free, as a backlog does that was recorded after a live line.
 //! - It jumps ahead and stays there for [`CONFIRM`] lines: a gap, however long.
 //! - Fewer lines than that before or after a gap of more than 31 days that is far longer than any other: refused.
-//! - Nothing is from later than the moment of the replay: see [`latest`].
+//! - Nothing is from later than the moment of the replay: see [`future`].
 //! - It begins before 2001 or more than 15 years before its other lines: a clock that was not set yet. Lines from before 2001
 //!   after later ones likewise.
 
+mod future;
 mod gaps;
-mod latest;
-mod short;
+mod jumps;
 
 use tilth_core::time::{Span, WallTime};
 
 use super::readings::Row;
 use crate::sense::stamp::AHEAD;
+use future::FutureTimes;
 use gaps::Gaps;
-use latest::Latest;
-use short::ShortJumps;
+use jumps::SensorJumps;
 
 /// A step ahead of more than this is one of the whole file: clocks of its sensors differ by less.
 const JUMP: Span = Span::from_mins(60);
@@ -49,7 +49,7 @@ const AGES: Span = Span(15 * 365 * 24 * 3_600_000);
 const MAX_SHOWN: usize = 10;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Why {
+pub(crate) enum RefusalReason {
     /// Far ahead of the lines before and after it.
     Ahead,
     /// The last lines of a file, after a gap that is like no other.
@@ -67,7 +67,7 @@ pub(crate) enum Why {
 pub(crate) struct Refused {
     pub(crate) line: u64,
     pub(crate) at: WallTime,
-    pub(crate) why: Why,
+    pub(crate) why: RefusalReason,
 }
 
 /// What was refused: how many lines, and the first of them.
@@ -92,21 +92,21 @@ impl Lines {
     }
 }
 
-impl Why {
+impl RefusalReason {
     pub(crate) const fn words(self) -> &'static str {
         match self {
-            Why::Ahead => "far ahead of the lines before and after it",
-            Why::NothingFollows => "far ahead of the lines before it, with too few after it to confirm it",
-            Why::NothingBefore => "long before the lines after it, with too few beside it to confirm it",
-            Why::NeverSet => "from a clock that was not set, in a file of later years",
-            Why::NotYet => "later than the time of this replay",
+            RefusalReason::Ahead => "far ahead of the lines before and after it",
+            RefusalReason::NothingFollows => "far ahead of the lines before it, with too few after it to confirm it",
+            RefusalReason::NothingBefore => "long before the lines after it, with too few beside it to confirm it",
+            RefusalReason::NeverSet => "from a clock that was not set, in a file of later years",
+            RefusalReason::NotYet => "later than the time of this replay",
         }
     }
 }
 
 impl Refusals {
     /// Takes a row from the last step: played, or refused for a reason.
-    fn sort(&mut self, row: Row, why: Option<Why>, out: &mut Vec<Row>) {
+    fn sort(&mut self, row: Row, why: Option<RefusalReason>, out: &mut Vec<Row>) {
         let Some(why) = why else { return out.push(row) };
         if self.lines > 0 && self.last_line == row.line {
             return;
@@ -121,35 +121,35 @@ impl Refusals {
 /// Passes rows on whose stamps can be true, in their order, through three steps. Each step takes rows with the reason for which one
 /// before it refused them, if any, and may hold them back.
 #[derive(Debug, Default)]
-pub(crate) struct Stamps {
-    short: ShortJumps,
+pub(crate) struct TimestampCheck {
+    jumps: SensorJumps,
     gaps: Gaps,
-    latest: Latest,
+    future: FutureTimes,
     pub(crate) refused: Refusals,
 }
 
-impl Stamps {
+impl TimestampCheck {
     /// No stamp of the recording can be later than `latest`; none where nobody knows.
-    pub(crate) fn until(latest: Option<WallTime>) -> Stamps {
+    pub(crate) fn until(latest: Option<WallTime>) -> TimestampCheck {
         let bound_ms = latest.map(|latest| latest.0);
-        Stamps { gaps: Gaps::until(bound_ms), latest: Latest::new(bound_ms), ..Stamps::default() }
+        TimestampCheck { gaps: Gaps::until(bound_ms), future: FutureTimes::new(bound_ms), ..TimestampCheck::default() }
     }
 
     /// Takes the next row, and passes on those that are decided.
     pub(crate) fn push(&mut self, row: Row, out: &mut Vec<Row>) {
-        let Stamps { short, gaps, latest, refused } = self;
+        let TimestampCheck { jumps, gaps, future, refused } = self;
         let mut sort = |row, why| refused.sort(row, why, out);
-        let mut look_at_the_latest = |row, why| latest.push(row, why, &mut sort);
-        short.push(row, &mut |row, why| gaps.push(row, why, &mut look_at_the_latest));
+        let mut check_future = |row, why| future.push(row, why, &mut sort);
+        jumps.push(row, &mut |row, why| gaps.push(row, why, &mut check_future));
     }
 
     pub(crate) fn finish(&mut self, out: &mut Vec<Row>) {
-        let Stamps { short, gaps, latest, refused } = self;
+        let TimestampCheck { jumps, gaps, future, refused } = self;
         let mut sort = |row, why| refused.sort(row, why, out);
-        let mut look_at_the_latest = |row, why| latest.push(row, why, &mut sort);
-        short.finish(&mut |row, why| gaps.push(row, why, &mut look_at_the_latest));
-        gaps.finish(&mut look_at_the_latest);
-        latest.finish(&mut sort);
+        let mut check_future = |row, why| future.push(row, why, &mut sort);
+        jumps.finish(&mut |row, why| gaps.push(row, why, &mut check_future));
+        gaps.finish(&mut check_future);
+        future.finish(&mut sort);
         refused.shown.sort_by_key(|refused| refused.line);
     }
 }

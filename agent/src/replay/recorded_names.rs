@@ -8,9 +8,9 @@ use tilth_core::reading::SensorIx;
 /// Unknown names that are compared with those of the plan, which may be thousands.
 const MAX_MEANT: usize = 5;
 
-/// Every name met, by its place among them.
+/// The names of the recording, in the order of their first row.
 #[derive(Debug, Default)]
-pub(crate) struct Roster(Vec<Named>);
+pub(crate) struct RecordedNames(Vec<Named>);
 
 #[derive(Debug)]
 struct Named {
@@ -19,7 +19,7 @@ struct Named {
     rows: u64,
 }
 
-impl Roster {
+impl RecordedNames {
     /// Looks up new names, once each.
     pub(crate) fn extend(&mut self, names: &[Arc<str>], plan: &Plan) {
         let named = |name: &Arc<str>| Named { name: Arc::clone(name), sensor: plan.sensor_ix(name), rows: 0 };
@@ -52,7 +52,7 @@ impl Roster {
         self.0.len()
     }
 
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|named| &*named.name)
     }
 

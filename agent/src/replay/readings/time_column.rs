@@ -1,21 +1,21 @@
-//! The clock of a recording: which cells of a line hold its time, how they are written, and whose time of day that is.
+//! The time of each line: which cells hold it, how it is written, and in which time zone.
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::{AmbiguousOffset, TimeZone};
 
+use super::date_text::{self, DateText, Zone};
 use super::report::Reason;
-use super::stamps::{self, Stamp, Zone};
 use super::time::{END_MS, in_range, parse_time};
 use crate::cli::DateOrder;
 use crate::replay::entry;
 
 /// How a recording writes its times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum TimeFormat {
     /// RFC 3339 with an offset, or milliseconds since 1970: what Tilth itself writes.
     Instant,
-    Epoch(Unit),
+    Epoch(EpochUnit),
     /// A date and a time of day, with or without a zone.
     Civil(DateOrder),
     /// Days since 1899-12-30, as spreadsheets count them.
@@ -24,47 +24,47 @@ pub(super) enum Form {
 
 /// What a number since 1970 counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unit {
+pub(super) enum EpochUnit {
     Seconds,
     Milliseconds,
     Microseconds,
     Nanoseconds,
 }
 
-impl Unit {
+impl EpochUnit {
     /// Each, with the least number that is one of it: 1990 in seconds; of the others the beginning of 2000.
-    const LEAST: [(Unit, i64); 4] = [
-        (Unit::Nanoseconds, 946_684_800_000_000_000),
-        (Unit::Microseconds, 946_684_800_000_000),
-        (Unit::Milliseconds, 946_684_800_000),
-        (Unit::Seconds, 631_152_000),
+    const LEAST: [(EpochUnit, i64); 4] = [
+        (EpochUnit::Nanoseconds, 946_684_800_000_000_000),
+        (EpochUnit::Microseconds, 946_684_800_000_000),
+        (EpochUnit::Milliseconds, 946_684_800_000),
+        (EpochUnit::Seconds, 631_152_000),
     ];
 
     /// What a number of this size counts; nothing where it is no time of these days.
-    pub(super) fn of(text: &[u8]) -> Option<Unit> {
-        if str::from_utf8(text).is_ok_and(stamps::is_day_and_hour) {
+    pub(super) fn of(text: &[u8]) -> Option<EpochUnit> {
+        if str::from_utf8(text).is_ok_and(date_text::is_day_and_hour) {
             return None;
         }
         let (whole, _) = split(text)?;
-        let unit = Unit::LEAST.into_iter().find(|(_, least)| whole >= *least).map(|(unit, _)| unit)?;
+        let unit = EpochUnit::LEAST.into_iter().find(|(_, least)| whole >= *least).map(|(unit, _)| unit)?;
         (unit.ms(whole, 0) < END_MS).then_some(unit)
     }
 
     pub(super) fn name(self) -> &'static str {
         match self {
-            Unit::Seconds => "seconds",
-            Unit::Milliseconds => "milliseconds",
-            Unit::Microseconds => "microseconds",
-            Unit::Nanoseconds => "nanoseconds",
+            EpochUnit::Seconds => "seconds",
+            EpochUnit::Milliseconds => "milliseconds",
+            EpochUnit::Microseconds => "microseconds",
+            EpochUnit::Nanoseconds => "nanoseconds",
         }
     }
 
     fn ms(self, whole: i64, thousandths: i64) -> i64 {
         match self {
-            Unit::Seconds => whole.saturating_mul(1000).saturating_add(thousandths),
-            Unit::Milliseconds => whole,
-            Unit::Microseconds => whole / 1000,
-            Unit::Nanoseconds => whole / 1_000_000,
+            EpochUnit::Seconds => whole.saturating_mul(1000).saturating_add(thousandths),
+            EpochUnit::Milliseconds => whole,
+            EpochUnit::Microseconds => whole / 1000,
+            EpochUnit::Nanoseconds => whole / 1_000_000,
         }
     }
 }
@@ -86,14 +86,14 @@ fn split(text: &[u8]) -> Option<(i64, i64)> {
 pub(super) enum Moment {
     At(i64),
     /// The clocks were set back, and showed this time twice.
-    Twice(i64, i64),
+    Ambiguous(i64, i64),
 }
 
 /// Reads the time of each line.
-pub(super) struct Clock {
+pub(super) struct TimeColumn {
     /// The column of the time, or those of the date and of the time of day.
     pub(super) places: Vec<usize>,
-    pub(super) form: Form,
+    pub(super) form: TimeFormat,
     /// Time zone of times that say none.
     zone: Option<TimeZone>,
     /// The last text and what it meant: many rows have one stamp.
@@ -101,14 +101,14 @@ pub(super) struct Clock {
     text: Vec<u8>,
 }
 
-impl Clock {
-    pub(super) fn new(places: Vec<usize>, form: Form, zone: Option<TimeZone>) -> Clock {
-        Clock { places, form, zone, last: (Vec::new(), None), text: Vec::new() }
+impl TimeColumn {
+    pub(super) fn new(places: Vec<usize>, form: TimeFormat, zone: Option<TimeZone>) -> TimeColumn {
+        TimeColumn { places, form, zone, last: (Vec::new(), None), text: Vec::new() }
     }
 
     /// Whether times may be shown twice.
     pub(super) fn is_local(&self) -> bool {
-        self.zone.is_some() && matches!(self.form, Form::Civil(_) | Form::Days)
+        self.zone.is_some() && matches!(self.form, TimeFormat::Civil(_) | TimeFormat::Days)
     }
 
     /// The instant of a line whose cells `cell` gives.
@@ -134,22 +134,22 @@ impl Clock {
 
     fn moment(&self, text: &[u8]) -> Result<Moment, Reason> {
         match self.form {
-            Form::Instant => parse_time(text).map(Moment::At),
-            Form::Epoch(unit) => {
+            TimeFormat::Instant => parse_time(text).map(Moment::At),
+            TimeFormat::Epoch(unit) => {
                 let (whole, thousandths) = split(text).ok_or(Reason::TimeUnlike)?;
-                match Unit::of(text) {
+                match EpochUnit::of(text) {
                     Some(found) if found == unit => Ok(Moment::At(unit.ms(whole, thousandths))),
                     Some(_) => Err(Reason::TimeUnit),
                     None => Err(Reason::TimeRange),
                 }
             }
-            Form::Civil(order) => {
+            TimeFormat::Civil(order) => {
                 let text = str::from_utf8(text).map_err(|_| Reason::TimeUnlike)?;
-                let stamp = Stamp::of(text).filter(|stamp| stamp.day.is_some()).ok_or(Reason::TimeUnlike)?;
+                let stamp = DateText::of(text).filter(|stamp| stamp.day.is_some()).ok_or(Reason::TimeUnlike)?;
                 let civil = stamp.civil(order).ok_or(Reason::TimeOrder)?;
                 self.instant(civil, stamp.zone)
             }
-            Form::Days => {
+            TimeFormat::Days => {
                 let days: f64 =
                     str::from_utf8(text).ok().and_then(|text| text.parse().ok()).ok_or(Reason::TimeUnlike)?;
                 self.instant(spreadsheet_day(days).ok_or(Reason::TimeRange)?, None)
@@ -163,12 +163,12 @@ impl Clock {
             Some(Zone::Offset(seconds)) => seconds,
             Some(Zone::Name(name)) => {
                 let named = self.zone.as_ref().and_then(|zone| abbreviated_offset_s(zone, civil, name));
-                named.or_else(|| stamps::named_offset_s(name)).ok_or(Reason::TimeZone)?
+                named.or_else(|| date_text::named_offset_s(name)).ok_or(Reason::TimeZone)?
             }
             None => match self.zone.as_ref().ok_or(Reason::TimeNaive)?.to_ambiguous_timestamp(civil).offset() {
                 AmbiguousOffset::Unambiguous { offset } => offset.seconds().into(),
                 AmbiguousOffset::Fold { before, after } => {
-                    return Ok(Moment::Twice(at(before.seconds().into())?, at(after.seconds().into())?));
+                    return Ok(Moment::Ambiguous(at(before.seconds().into())?, at(after.seconds().into())?));
                 }
                 AmbiguousOffset::Gap { .. } => return Err(Reason::TimeGap),
             },
@@ -204,12 +204,12 @@ pub(super) fn is_spreadsheet_day(text: &str) -> bool {
 fn spreadsheet_day(days: f64) -> Option<DateTime> {
     let seconds = (FIRST_DAY..LAST_DAY).contains(&days).then(|| (days * 86_400.0).round() as i64)?;
     let date = Date::constant(1899, 12, 30).checked_add(jiff::Span::new().days(seconds / 86_400)).ok()?;
-    stamps::civil(date, seconds % 86_400 * 1000)
+    date_text::civil(date, seconds % 86_400 * 1000)
 }
 
-/// Which of two instants a time is that the clocks showed twice: the order of the file decides.
+/// Which of two instants a local time is that came twice when clocks were set back: the order of the lines decides.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Folds {
+pub(super) struct RepeatedHour {
     /// The last instant of each series.
     last: Vec<Option<i64>>,
     /// The instant of the line before where the clocks showed its time twice, and whether that was the second.
@@ -224,7 +224,7 @@ pub(super) struct Folds {
     second_line: Option<u64>,
 }
 
-impl Folds {
+impl RepeatedHour {
     /// The instant of a line of a series.
     pub(super) fn decide(&mut self, moment: Moment, series: usize, line: u64) -> i64 {
         let last = *entry(&mut self.last, series, None);
@@ -235,7 +235,7 @@ impl Folds {
                 self.before = None;
                 at
             }
-            Moment::Twice(first, second) => {
+            Moment::Ambiguous(first, second) => {
                 let is_second = self.is_second(last, first, second);
                 let at = if is_second { second } else { first };
                 self.twice += 1;
@@ -267,7 +267,7 @@ impl Folds {
 
     /// What was decided, in words; nothing where no time was there twice.
     pub(super) fn note(&self) -> Option<String> {
-        let Folds { twice, first_line, second_line, .. } = self;
+        let RepeatedHour { twice, first_line, second_line, .. } = self;
         let from = match second_line {
             Some(line) => format!("from line {line} on the second, by the order of the lines"),
             None => "all taken as the first".to_owned(),
@@ -283,11 +283,11 @@ impl Folds {
 mod tests {
     use super::*;
 
-    fn clock(form: Form, zone: &str) -> Clock {
-        Clock::new(vec![0], form, TimeZone::get(zone).ok())
+    fn clock(form: TimeFormat, zone: &str) -> TimeColumn {
+        TimeColumn::new(vec![0], form, TimeZone::get(zone).ok())
     }
 
-    fn read(clock: &mut Clock, text: &str) -> Result<Moment, Reason> {
+    fn read(clock: &mut TimeColumn, text: &str) -> Result<Moment, Reason> {
         clock.read(|_| Ok(text.as_bytes()))
     }
 
@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_time_without_a_zone_is_that_of_the_zone_given() {
-        let amsterdam = &mut clock(Form::Civil(DateOrder::Dmy), "Europe/Amsterdam");
+        let amsterdam = &mut clock(TimeFormat::Civil(DateOrder::Dmy), "Europe/Amsterdam");
         for (text, expected) in [
             ("2026-07-01 12:00", at("2026-07-01T10:00:00Z")),
             ("1.1.2026 12:00", at("2026-01-01T11:00:00Z")),
@@ -312,8 +312,11 @@ mod tests {
         ] {
             assert_eq!(read(amsterdam, text), expected, "{text}");
         }
-        assert_eq!(read(&mut clock(Form::Civil(DateOrder::Dmy), "none"), "2026-07-01 12:00"), Err(Reason::TimeNaive));
-        let days = &mut clock(Form::Days, "UTC");
+        assert_eq!(
+            read(&mut clock(TimeFormat::Civil(DateOrder::Dmy), "none"), "2026-07-01 12:00"),
+            Err(Reason::TimeNaive)
+        );
+        let days = &mut clock(TimeFormat::Days, "UTC");
         assert_eq!(read(days, "46113.4166666667"), at("2026-04-01T10:00:00Z"));
         assert_eq!(read(days, "1"), Err(Reason::TimeRange));
     }
@@ -321,30 +324,33 @@ mod tests {
     #[test]
     fn numbers_since_1970_are_told_by_their_size() {
         for (text, unit, expected) in [
-            ("1767225600", Unit::Seconds, at("2026-01-01T00:00:00Z")),
-            ("1767225600.1239", Unit::Seconds, at("2026-01-01T00:00:00.123Z")),
-            ("1767225600,5", Unit::Seconds, at("2026-01-01T00:00:00.5Z")),
-            ("1767225600123", Unit::Milliseconds, at("2026-01-01T00:00:00.123Z")),
-            ("1767225600123456", Unit::Microseconds, at("2026-01-01T00:00:00.123Z")),
-            ("1767225600123456789", Unit::Nanoseconds, at("2026-01-01T00:00:00.123Z")),
+            ("1767225600", EpochUnit::Seconds, at("2026-01-01T00:00:00Z")),
+            ("1767225600.1239", EpochUnit::Seconds, at("2026-01-01T00:00:00.123Z")),
+            ("1767225600,5", EpochUnit::Seconds, at("2026-01-01T00:00:00.5Z")),
+            ("1767225600123", EpochUnit::Milliseconds, at("2026-01-01T00:00:00.123Z")),
+            ("1767225600123456", EpochUnit::Microseconds, at("2026-01-01T00:00:00.123Z")),
+            ("1767225600123456789", EpochUnit::Nanoseconds, at("2026-01-01T00:00:00.123Z")),
         ] {
-            assert_eq!(Unit::of(text.as_bytes()), Some(unit), "{text}");
-            assert_eq!(read(&mut clock(Form::Epoch(unit), "UTC"), text), expected, "{text}");
+            assert_eq!(EpochUnit::of(text.as_bytes()), Some(unit), "{text}");
+            assert_eq!(read(&mut clock(TimeFormat::Epoch(unit), "UTC"), text), expected, "{text}");
         }
         for text in ["", "1", "123456", "1e9", "-5", "2026-01-01", "99999999999999999999999"] {
-            assert_eq!(Unit::of(text.as_bytes()), None, "{text}");
+            assert_eq!(EpochUnit::of(text.as_bytes()), None, "{text}");
         }
-        assert_eq!(read(&mut clock(Form::Epoch(Unit::Seconds), "UTC"), "1767225600123"), Err(Reason::TimeUnit));
+        assert_eq!(
+            read(&mut clock(TimeFormat::Epoch(EpochUnit::Seconds), "UTC"), "1767225600123"),
+            Err(Reason::TimeUnit)
+        );
     }
 
     /// Local times of the night of 2026-10-25 in Amsterdam, each of a series: the UTC minutes after midnight that they are.
     fn minutes(rows: &[(usize, &str)]) -> Vec<i64> {
-        let clock = &mut clock(Form::Civil(DateOrder::Dmy), "Europe/Amsterdam");
-        let mut folds = Folds::default();
+        let clock = &mut clock(TimeFormat::Civil(DateOrder::Dmy), "Europe/Amsterdam");
+        let mut repeated_hour = RepeatedHour::default();
         let midnight = "2026-10-25T00:00:00Z".parse::<Timestamp>().unwrap().as_millisecond();
         let rows = rows.iter().zip(2..).map(|((series, time), line)| {
             let moment = read(clock, &format!("2026-10-25 {time}")).unwrap();
-            (folds.decide(moment, *series, line) - midnight) / 60_000
+            (repeated_hour.decide(moment, *series, line) - midnight) / 60_000
         });
         rows.collect()
     }

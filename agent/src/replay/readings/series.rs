@@ -1,9 +1,9 @@
-//! The series of a recording, each with a place by which rows name it.
+//! The series of a recording: a name, what it measures, and the index by which rows refer to it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::columns::Meaning;
+use super::columns::Measurement;
 use super::report::Reason;
 
 /// Sensor names that are remembered: far above any farm, and the bound on a file that makes them up.
@@ -13,10 +13,10 @@ pub(super) const MAX_NAME_BYTES: usize = 200;
 
 /// The names met, each with its place in the list.
 #[derive(Default)]
-pub(super) struct Names {
+pub(super) struct SeriesNames {
     /// What each is called in what is told of it: a sensor's id, else its name in the recording.
     pub(super) list: Vec<Arc<str>>,
-    pub(super) meanings: Vec<Meaning>,
+    pub(super) measurements: Vec<Measurement>,
     /// By the name in the recording.
     places: HashMap<Arc<str>, usize>,
     /// The same by place.
@@ -25,14 +25,14 @@ pub(super) struct Names {
     renamed: HashMap<Arc<str>, usize>,
     /// The name that followed each name last time: recordings mostly repeat one order, so this guess
     /// saves the look-up.
-    followers: Vec<usize>,
+    rows_behind: Vec<usize>,
     last: usize,
 }
 
-impl Names {
+impl SeriesNames {
     /// The place of a name, where it is the one that followed last time.
     pub(super) fn guess(&mut self, name: &[u8]) -> Option<usize> {
-        let guess = self.followers.get(self.last).copied().unwrap_or_default();
+        let guess = self.rows_behind.get(self.last).copied().unwrap_or_default();
         let is_known = self.recorded.get(guess).is_some_and(|guessed| guessed.as_bytes() == name);
         is_known.then(|| {
             self.last = guess;
@@ -44,13 +44,13 @@ impl Names {
     pub(super) fn intern(
         &mut self,
         name: &[u8],
-        series: impl FnOnce(&str) -> Result<(Arc<str>, Meaning), Reason>,
+        series: impl FnOnce(&str) -> Result<(Arc<str>, Measurement), Reason>,
     ) -> Result<usize, Reason> {
         let place = match self.known(name)? {
             Ok(place) => place,
-            Err(name) => series(name).and_then(|(sensor, meaning)| self.add(name, sensor, meaning))?,
+            Err(name) => series(name).and_then(|(sensor, measurement)| self.add(name, sensor, measurement))?,
         };
-        if let Some(follower) = self.followers.get_mut(self.last) {
+        if let Some(follower) = self.rows_behind.get_mut(self.last) {
             *follower = place;
         }
         self.last = place;
@@ -76,14 +76,19 @@ impl Names {
     }
 
     /// A heading of its own, which must be new, and the sensor that it is.
-    pub(super) fn add_heading(&mut self, heading: &str, sensor: Arc<str>, meaning: Meaning) -> Result<usize, Reason> {
+    pub(super) fn add_heading(
+        &mut self,
+        heading: &str,
+        sensor: Arc<str>,
+        measurement: Measurement,
+    ) -> Result<usize, Reason> {
         match self.known(heading.as_bytes())? {
             Ok(_) => Err(Reason::NameRepeated),
-            Err(heading) => self.add(heading, sensor, meaning),
+            Err(heading) => self.add(heading, sensor, measurement),
         }
     }
 
-    fn add(&mut self, name: &str, sensor: Arc<str>, meaning: Meaning) -> Result<usize, Reason> {
+    fn add(&mut self, name: &str, sensor: Arc<str>, measurement: Measurement) -> Result<usize, Reason> {
         let place = self.list.len();
         let is_renamed = *sensor != *name;
         if self.renamed.contains_key(&sensor) || is_renamed && self.places.contains_key(&sensor) {
@@ -96,8 +101,8 @@ impl Names {
         self.places.insert(Arc::clone(&name), place);
         self.recorded.push(name);
         self.list.push(sensor);
-        self.meanings.push(meaning);
-        self.followers.push(0);
+        self.measurements.push(measurement);
+        self.rows_behind.push(0);
         Ok(place)
     }
 }

@@ -1,4 +1,4 @@
-//! What a replay came to: counted as it goes, so that a year takes no more memory than a day.
+//! Totals of a replay, counted as it goes, so that a year takes no more memory than a day.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +14,10 @@ use tilth_core::time::{Span, Uptime, WallTime};
 const MAX_ALERTS: usize = 2000;
 
 #[derive(Debug)]
-pub(crate) struct Tally {
-    pub(crate) rules: BTreeMap<Id, RuleTally>,
+pub(crate) struct Totals {
+    pub(crate) rules: BTreeMap<Id, RuleTotals>,
     /// In the order of the plan.
-    pub(crate) sensors: Vec<SensorTally>,
+    pub(crate) sensors: Vec<SensorTotals>,
     /// The first alerts, in the order in which they fired.
     pub(crate) alerts: Vec<PastAlert>,
     /// Alerts that fire now, by number.
@@ -30,7 +30,7 @@ pub(crate) struct Tally {
 
 /// The alerts of all rules of one name, of sensors that had a reading.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct RuleTally {
+pub(crate) struct RuleTotals {
     pub(crate) fired: u64,
     /// Alerts of sensors without a reading: the recording does not show whether anything was wrong.
     pub(crate) unheard: u64,
@@ -40,7 +40,7 @@ pub(crate) struct RuleTally {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct SensorTally {
+pub(crate) struct SensorTotals {
     pub(crate) id: SensorId,
     /// Whether the recording has anything of it, so far.
     pub(crate) heard: bool,
@@ -58,7 +58,7 @@ pub(crate) struct SensorTally {
     pub(crate) unheard: u64,
 }
 
-impl SensorTally {
+impl SensorTotals {
     /// The faults that were noticed, each with how often.
     pub(crate) fn faults(&self) -> impl Iterator<Item = (Fault, u64)> {
         FAULTS.into_iter().zip(self.faults).filter(|(_, count)| *count > 0)
@@ -97,9 +97,9 @@ impl PastAlert {
     }
 }
 
-impl Tally {
-    pub(crate) fn new(plan: &Plan) -> Tally {
-        let sensor = |id: &SensorId| SensorTally {
+impl Totals {
+    pub(crate) fn new(plan: &Plan) -> Totals {
+        let sensor = |id: &SensorId| SensorTotals {
             id: id.clone(),
             heard: false,
             readings: 0,
@@ -110,8 +110,8 @@ impl Tally {
             fault: None,
             unheard: 0,
         };
-        Tally {
-            rules: plan.rules().map(|rule| (rule.key.rule.clone(), RuleTally::default())).collect(),
+        Totals {
+            rules: plan.rules().map(|rule| (rule.key.rule.clone(), RuleTotals::default())).collect(),
             sensors: plan.sensors().iter().map(|known| sensor(&known.id)).collect(),
             alerts: Vec::new(),
             open: BTreeMap::new(),
@@ -279,7 +279,7 @@ impl Tally {
     }
 
     /// One figure of all sensors.
-    pub(crate) fn of_sensors(&self, figure: impl Fn(&SensorTally) -> u64) -> u64 {
+    pub(crate) fn of_sensors(&self, figure: impl Fn(&SensorTotals) -> u64) -> u64 {
         self.sensors.iter().map(figure).sum()
     }
 }

@@ -3,7 +3,7 @@
 //! What is stamped later is refused, however many lines have such stamps. A recording is played that was made up, or is replayed on a
 //! machine whose clock is behind: it walks over that moment at its own pace, or most of it is later (of years later nothing is).
 
-use super::{AHEAD, LOOK, Lines, SET_MS, Why, YEARS};
+use super::{AHEAD, LOOK, Lines, RefusalReason, SET_MS, YEARS};
 use crate::replay::entry;
 use crate::replay::readings::Row;
 
@@ -12,7 +12,7 @@ const WALKED: u64 = 100;
 
 /// Refuses rows from beyond the moment of the replay.
 #[derive(Debug, Default)]
-pub(super) struct Latest {
+pub(super) struct FutureTimes {
     /// No row is later than this; none where nobody knows.
     bound_ms: Option<i64>,
     /// Lines before it.
@@ -25,13 +25,18 @@ pub(super) struct Latest {
     sensors: Vec<(i64, i64)>,
 }
 
-impl Latest {
-    pub(super) fn new(bound_ms: Option<i64>) -> Latest {
-        Latest { bound_ms, ..Latest::default() }
+impl FutureTimes {
+    pub(super) fn new(bound_ms: Option<i64>) -> FutureTimes {
+        FutureTimes { bound_ms, ..FutureTimes::default() }
     }
 
     /// Takes a row, unless it is refused already.
-    pub(super) fn push(&mut self, row: Row, why: Option<Why>, on: &mut impl FnMut(Row, Option<Why>)) {
+    pub(super) fn push(
+        &mut self,
+        row: Row,
+        why: Option<RefusalReason>,
+        on: &mut impl FnMut(Row, Option<RefusalReason>),
+    ) {
         let Some(bound) = self.bound_ms.filter(|_| why.is_none()) else { return on(row, why) };
         if row.at_ms <= bound {
             if row.at_ms >= SET_MS {
@@ -61,12 +66,12 @@ impl Latest {
         }
     }
 
-    pub(super) fn finish(&mut self, on: &mut impl FnMut(Row, Option<Why>)) {
+    pub(super) fn finish(&mut self, on: &mut impl FnMut(Row, Option<RefusalReason>)) {
         self.end_beyond(self.begun.count > 0, on);
     }
 
-    fn end_beyond(&mut self, are_refused: bool, on: &mut impl FnMut(Row, Option<Why>)) {
-        let why = are_refused.then_some(Why::NotYet);
+    fn end_beyond(&mut self, are_refused: bool, on: &mut impl FnMut(Row, Option<RefusalReason>)) {
+        let why = are_refused.then_some(RefusalReason::NotYet);
         self.beyond.drain(..).for_each(|row| on(row, why));
         self.beyond_lines = Lines::default();
     }

@@ -54,13 +54,13 @@ pub struct Bundle {
     pub device: Id,
     /// When the hub signed it.
     pub issued: WallTime,
-    /// Of the content alone: two versions with the same content have the same.
+    /// Hash of the content alone: equal for two versions with the same content.
     pub hash: ContentHash,
     /// The namespaces.
     pub content: Json,
 }
 
-/// What is to be signed.
+/// Content to sign.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Draft<'a> {
     /// Higher than any that the device has shown.
@@ -98,7 +98,7 @@ pub enum BundleError {
     /// Something else.
     #[error("not a bundle; expected it to begin with \"{WORD} {FORMAT}\"")]
     NotABundle,
-    /// Of a form that this program does not know.
+    /// A bundle of another format.
     #[error("a bundle of format {0}; this program reads format {FORMAT}")]
     Format(String),
     /// No signature.
@@ -113,12 +113,12 @@ pub enum BundleError {
     /// Some of it did not arrive.
     #[error("the bundle is truncated: {found} of {stated} bytes of its payload")]
     Truncated {
-        /// What its head says.
+        /// Length in the head, in bytes.
         stated: usize,
-        /// What is there.
+        /// Bytes present.
         found: usize,
     },
-    /// More than its head says.
+    /// More bytes than its head states.
     #[error("the bundle has {0} bytes after its end")]
     Excess(usize),
     /// Larger than [`MAX_BYTES`].
@@ -185,7 +185,7 @@ struct Payload<'a> {
     content: &'a RawValue,
 }
 
-/// What the lines of the head say, and the rest.
+/// Head and payload of a bundle.
 struct Parts<'a> {
     key: KeyId,
     signature: Signature,
@@ -244,7 +244,7 @@ pub fn verify(bytes: &[u8], key: &TrustedKey, client: &Id, device: &Id) -> Resul
     Ok(Bundle { version, client: client.clone(), device: device.clone(), issued, hash, content })
 }
 
-/// What the documents above the shipped base say, merged into one: the content of a bundle.
+/// The content of a bundle: all documents above the shipped base, merged into one.
 #[must_use]
 pub fn content(loaded: &Loaded) -> Json {
     let layers = loaded.effective.layers.iter().zip(loaded.sources.iter());
@@ -333,7 +333,7 @@ impl Bundle {
 }
 
 impl ContentHash {
-    /// Of a content as [`seal`] writes it.
+    /// Hash of a content as [`seal`] writes it.
     #[must_use]
     pub fn of(content: &Json) -> ContentHash {
         ContentHash::of_text(raw(content).get())

@@ -65,7 +65,7 @@ impl Target {
         }
     }
 
-    /// What of it no message shows, beside the path of the address: whoever knows a topic can read it.
+    /// The part that no message shows beside the path of the address: the topic, since whoever knows it can read it.
     #[must_use]
     pub fn secret_part(&self) -> Option<&str> {
         match self {

@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, where it stands, and what was expected there.
+//! Findings: what is wrong with a configuration, where, and what was expected.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -11,7 +11,7 @@ use crate::redact;
 use crate::source::{Place, Position, SourceId, Sources};
 use crate::suggest;
 
-/// More findings than this are counted and not kept: nobody reads them, and a farm's Pi must not run out of memory over a
+/// Upper limit of findings kept; more are counted. Nobody reads more, and a Pi must not run out of memory over a
 /// broken file. Errors are kept before warnings.
 const MAX_FINDINGS: usize = 1000;
 
@@ -45,12 +45,12 @@ pub struct Diagnostic {
     pub path: String,
     /// What is wrong.
     pub message: String,
-    /// What was expected, or what to do.
+    /// Expected value, or what to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
 }
 
-/// What is wrong with one value, before it is known where it stands.
+/// A finding about one value, before its place is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
     message: Cow<'static, str>,
@@ -60,7 +60,7 @@ pub(crate) struct Problem {
     reach: Reach,
 }
 
-/// What a problem was seen in. It is not worth saying while some of that could not be read.
+/// Texts that a problem depends on. A problem is dropped while one of them has syntax errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reach {
     /// One value.
@@ -81,7 +81,7 @@ pub(crate) struct Diagnostics {
     errors: RefCell<Findings>,
     warnings: RefCell<Findings>,
     broken: RefCell<BTreeSet<SourceId>>,
-    /// What could not be read of texts that could be read otherwise.
+    /// Unreadable parts of texts.
     spoilt: RefCell<Vec<Place>>,
     /// How many were not kept, and the worst of them.
     dropped: Cell<Option<(Level, usize)>>,

@@ -15,10 +15,10 @@ use crate::tree::{self, Content, Entry, Node, Table};
 /// The key under which zones hold their own namespaces.
 pub(crate) const ZONES: &str = "zones";
 
-/// A device serves one or more zones, and each that has words of its own takes some memory. Far more are a mistake.
+/// Upper limit of zones with settings of their own; each takes some memory.
 const MAX_ZONES: usize = 1000;
 
-/// What a configuration is made of, before it is parsed.
+/// Documents of a configuration, before they are parsed.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Documents {
     /// The layers, in the order in which they are merged.
@@ -36,11 +36,11 @@ pub struct Document {
     pub layer: Option<Layer>,
     /// Version of the document, where it has one.
     pub version: Option<u64>,
-    /// What it says.
+    /// Content.
     pub text: Text,
 }
 
-/// What a document says, as it came.
+/// Content of a document, not yet parsed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Text {
     /// TOML, not yet known to be UTF-8.
@@ -54,13 +54,13 @@ pub enum Text {
 /// The effective configuration, each value with its origin, and every layer that went into it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Effective {
-    /// What each document says, in the order of merging.
+    /// Content of each document, in the order of merging.
     pub(crate) layers: Vec<Table>,
     /// All layers merged; under `zones` the patches of the zones, nulls and all.
     pub(crate) merged: Table,
 }
 
-/// The configuration as a zone sees it: the zone's own words over those for the whole device.
+/// The configuration of a zone: its own settings over those of the whole device.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct View<'a> {
     device: &'a Table,
@@ -128,22 +128,22 @@ impl Effective {
         Effective { layers, merged }
     }
 
-    /// What holds for the whole device.
+    /// The settings of the whole device.
     pub(crate) fn device(&self) -> View<'_> {
         View { device: &self.merged, own: None }
     }
 
-    /// What holds in a zone.
+    /// The settings of a zone.
     pub(crate) fn zone(&self, zone: &str) -> View<'_> {
         View { device: &self.merged, own: self.zones().and_then(|zones| zones.get(zone)?.node.as_table()) }
     }
 
-    /// The zones that have words of their own.
+    /// Zones that have settings of their own.
     pub(crate) fn zones(&self) -> Option<&Table> {
         self.merged.get(ZONES)?.node.as_table()
     }
 
-    /// Says what is no namespace, and what is none of the tables that a namespace must be.
+    /// Finds unknown namespaces, and namespaces that are no tables.
     pub(crate) fn check_shape(&mut self, log: &Diagnostics) {
         self.limit_zones(log);
         check_namespaces(&self.merged, "", &CONFIG.names(), log);
@@ -161,7 +161,7 @@ impl Effective {
 }
 
 impl Effective {
-    /// Lets go of zones beyond the limit, which is an error.
+    /// Drops zones beyond the limit, which is an error.
     fn limit_zones(&mut self, log: &Diagnostics) {
         let zones = self.merged.get_mut(ZONES).map(|entry| &mut entry.node.content);
         let Some(Content::Table(zones)) = zones else { return };
@@ -228,7 +228,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The zone's own words in a namespace, where it has any.
+    /// The zone's own settings in a namespace.
     pub(crate) fn own(&self, name: &str) -> Option<&'a Table> {
         namespace(self.own?, name)
     }

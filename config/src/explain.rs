@@ -35,7 +35,7 @@ pub struct Explained {
     pub origin: Origin,
     /// Values of earlier documents, the latest first.
     pub overridden: Vec<LayerValue>,
-    /// For a value of the whole device: values of zones in its place.
+    /// Values of zones in place of one of the whole device.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub zones: Vec<ZoneValue>,
 }
@@ -93,7 +93,7 @@ pub struct LayerValue {
 /// A path that leads to nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct UnknownPath {
-    /// What was asked for.
+    /// The path that was asked for.
     pub path: String,
     /// Paths that may have been meant.
     pub near: Vec<String>,
@@ -174,7 +174,7 @@ struct Query<'k> {
     zone: Option<String>,
     /// Keys in that view: a namespace, perhaps an id, perhaps more.
     keys: &'k [String],
-    /// What the shown paths begin with.
+    /// Prefix of the shown paths.
     shown_under: String,
 }
 
@@ -244,7 +244,7 @@ impl<'k> Query<'k> {
         namespace != "sensors" || zone_of(effective, id).is_some_and(|of| of == *zone) || is_own()
     }
 
-    /// What zones say in place of a value of the whole device.
+    /// Values of zones in place of one of the whole device.
     fn in_zones(&self, effective: &Effective, sources: &Sources, namespace: &str, at: &[String]) -> Vec<ZoneValue> {
         if self.zone.is_some() {
             return Vec::new();
@@ -264,7 +264,7 @@ impl<'k> Query<'k> {
         keys.iter().fold(path::under(&self.shown_under, namespace), |path, key| path::join(&path, key))
     }
 
-    /// What every document says at and under some keys, by the keys of each value.
+    /// Values that documents set at and under some keys, by the keys of each.
     fn layer_values<'a>(
         &self,
         effective: &'a Effective,
@@ -287,7 +287,7 @@ impl<'k> Query<'k> {
         layer_values
     }
 
-    /// What holds though no document says it: of a rule what the program does, of a sensor what its quantity says.
+    /// Values that no document sets: defaults of a rule, and of a sensor those of its quantity.
     fn defaults(
         &self,
         effective: &Effective,

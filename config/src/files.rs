@@ -6,7 +6,7 @@ use crate::document::{Document, Documents, Text};
 use crate::source::Layer;
 use crate::{Loaded, base};
 
-/// What people wrote on site, by file. Loading it gives what it was read from, over the base that this program ships.
+/// Files that people wrote on site. Loading them gives the same configuration, over the base that this program ships.
 /// Secrets are named in it and not held.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Files {
@@ -25,7 +25,7 @@ struct File {
 }
 
 impl Files {
-    /// Of a configuration that was loaded from files.
+    /// The files of a configuration.
     #[must_use]
     pub fn of(loaded: &Loaded) -> Files {
         let merged = loaded.sources.iter().filter_map(|source| {
@@ -35,7 +35,7 @@ impl Files {
         Files { merged: Some(merged.collect()), ..Files::site_of(loaded) }
     }
 
-    /// Of a configuration that has nothing but `agent.toml` from files.
+    /// `agent.toml` alone, for a configuration whose other part is a bundle.
     #[must_use]
     pub fn site_of(loaded: &Loaded) -> Files {
         Files { site: loaded.sources.text("agent.toml").map(str::to_owned), merged: None }

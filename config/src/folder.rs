@@ -16,13 +16,13 @@ const MAX_FILE: u64 = 4 << 20;
 /// All files together, so that a Pi has memory left to run what they say.
 const MAX_TOTAL: u64 = 16 << 20;
 
-/// More files are a wrong folder.
+/// Upper limit of files; a folder with more is not one of a configuration.
 const MAX_FILES: usize = 1000;
 
-/// More files in the wrong place are not named one by one.
+/// Upper limit of misplaced files that are named.
 const MAX_NOTED: usize = 20;
 
-/// What is to be said of the folder itself.
+/// A finding about the folder itself.
 #[derive(Debug)]
 pub(crate) struct FolderFinding {
     pub(crate) level: Level,
@@ -35,7 +35,7 @@ pub(crate) struct FolderFinding {
 struct Names {
     /// The files to read, in the order of their names.
     toml: Vec<PathBuf>,
-    /// What is there besides.
+    /// All other entries.
     others: Vec<PathBuf>,
 }
 
@@ -100,7 +100,7 @@ fn notes(dir: &Path, beside: &Names, within: &Names) -> Vec<FolderFinding> {
     notes
 }
 
-/// As editors and file managers of other systems name them.
+/// Whether a name ends as editors and file managers of other systems write `.toml`.
 fn is_nearly_toml(name: &Path) -> bool {
     let name = name.to_string_lossy().to_ascii_lowercase();
     [".toml", ".tml", ".toml.txt"].into_iter().any(|end| name.ends_with(end))
@@ -110,7 +110,7 @@ fn unreadable(file: String, error: &io::Error) -> Document {
     document(file, Text::Unreadable(format!("cannot be read: {error}")))
 }
 
-/// What is in a folder; nothing where there is no such folder.
+/// Names in a folder; empty where the folder is missing.
 fn names_or_none(folder: &Path) -> io::Result<Names> {
     match names(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Names::default()),

@@ -11,7 +11,7 @@ use crate::diagnostic::{Diagnostics, Problem};
 use crate::reader;
 use crate::tree::Node;
 
-/// Names of fields, topics and channels longer than this are a slip of the keyboard.
+/// Longest name of a field, topic or channel in bytes.
 const MAX_NAME: usize = 200;
 
 /// A source of raw values.
@@ -90,9 +90,9 @@ pub enum Input {
     Host(Host),
     /// `derived:vpd(..)`: computed from other sensors.
     Derived {
-        /// What is computed.
+        /// Name of the function.
         function: String,
-        /// From which sensors.
+        /// The sensors it is computed from.
         of: Vec<SensorId>,
     },
     /// `sim:..`: made up, for trying things out.
@@ -109,7 +109,7 @@ pub struct LineName {
 }
 
 impl LineName {
-    /// What two names have in common that mean one value: `Air Temp` and `air_temp`.
+    /// Equal for two names of one value, such as `Air Temp` and `air_temp`.
     fn comparable(&self) -> (String, Vec<(String, String)>) {
         let key = |text: &String| Label::of(text).map_or(text.clone(), |label| label.key().to_owned());
         let selectors = self.selectors.iter().map(|(name, text)| (key(name), text.to_lowercase()));
@@ -117,7 +117,7 @@ impl LineName {
     }
 }
 
-/// As documents write it: `temp?node=1&row=2`.
+/// Form in documents: `temp?node=1&row=2`.
 impl fmt::Display for LineName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.label)?;
@@ -128,7 +128,7 @@ impl fmt::Display for LineName {
     }
 }
 
-/// What the machine tells of itself.
+/// A figure of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Host {
     /// Temperature of the processor, C.
@@ -280,7 +280,7 @@ const FORMS: [(&str, &str); 12] = [
     ("sim", "sim:NAME"),
 ];
 
-/// What can be computed from other sensors.
+/// Functions that compute a value from other sensors.
 const FUNCTIONS: [&str; 4] = ["vpd", "dew_point", "absolute_humidity", "dli"];
 
 pub(crate) fn read(node: &Node, log: &Diagnostics) -> Result<Input, Problem> {

@@ -54,7 +54,7 @@ pub struct InventoryChange {
 }
 
 impl Inventory {
-    /// Of a configuration without errors.
+    /// Inventory of a configuration without errors.
     #[must_use]
     pub fn of(loaded: &Loaded) -> Inventory {
         let Some(plan) = &loaded.plan else { return Inventory::default() };
@@ -102,7 +102,7 @@ impl Inventory {
 }
 
 impl InventoryChange {
-    /// What of the configuration before it is gone.
+    /// What the change removes.
     #[must_use]
     pub fn removed(&self) -> &Removed {
         &self.gone

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 /// Reads a text.
 ///
 /// # Errors
-/// What is wrong with it, with line and column; also a key that comes twice in one object.
+/// The syntax error with line and column; also a key that comes twice in one object.
 pub fn read(bytes: &[u8]) -> Result<Value, serde_json::Error> {
     serde_json::from_slice::<Unique>(bytes).map(|read| read.0)
 }

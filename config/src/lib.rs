@@ -92,9 +92,9 @@ pub use crate::suggest::nearest;
 pub struct Loaded {
     /// Names the configuration by the bytes of what it says.
     pub hash: ContentHash,
-    /// What the engine runs; none where there is any error.
+    /// Plan for the engine; `None` where there is any error.
     pub plan: Option<Plan>,
-    /// What `agent.toml` says, where there is one.
+    /// Content of `agent.toml`, where there is one.
     pub site: Option<Site>,
     /// How each sensor of the plan is read.
     pub feeds: BTreeMap<SensorId, Feed>,
@@ -208,7 +208,7 @@ fn load_from_folder(documents: Documents, of_folder: Vec<FolderFinding>, purpose
     Loaded { hash, plan, site, feeds, channels, resources, diagnostics: log.finish(&sources), effective, sources }
 }
 
-/// What `agent.toml` comes to.
+/// Result of reading `agent.toml`.
 #[derive(Default)]
 struct SiteParts {
     site: Option<Site>,
@@ -216,7 +216,7 @@ struct SiteParts {
     references: Vec<UnplacedRef>,
     /// Names of its buses, also of those that are wrong.
     named_buses: BTreeSet<String>,
-    /// What of it a running agent takes up.
+    /// The part that takes effect without a restart.
     taken_up: serde_json::Value,
 }
 

@@ -6,7 +6,7 @@ use crate::redact::KeyContext;
 use crate::source::Sources;
 use crate::tree::{self, Content, Entry, Node, Table};
 
-/// What a null in a patch does.
+/// Meaning of a null in a patch.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Nulls {
     /// Deletes its key, as RFC 7396 says.
@@ -30,7 +30,7 @@ pub(crate) fn compose(first: &mut Node, second: &Node) {
     merge(first, second, Nulls::Keep);
 }
 
-/// What RFC 7396 calls `MergePatch(Target, Patch)`, by the same code that merges the layers of a configuration.
+/// `MergePatch(Target, Patch)` of RFC 7396, by the code that merges the layers of a configuration.
 #[must_use]
 pub fn merge_json(target: &Json, patch: &Json) -> Json {
     let mut sources = Sources::default();

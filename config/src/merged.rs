@@ -21,7 +21,7 @@ pub struct Merged {
 }
 
 impl Merged {
-    /// Of a configuration that was loaded.
+    /// Merges the documents of a configuration.
     #[must_use]
     pub fn of(loaded: &Loaded) -> Merged {
         let entries = loaded.effective.merged.iter();

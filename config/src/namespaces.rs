@@ -37,15 +37,15 @@ pub struct KeyTable {
 pub struct Key {
     /// The key, as documents write it.
     pub name: &'static str,
-    /// What its value must be.
+    /// Type of its value.
     pub value: Value,
-    /// What holds without the key.
+    /// Default of the key.
     pub default: DefaultValue,
-    /// What the key says, in one line; Markdown.
+    /// Help of one line; Markdown.
     pub help: &'static str,
 }
 
-/// What a value must be.
+/// Type of a value.
 #[derive(Debug)]
 pub enum Value {
     /// A text of a form.
@@ -87,7 +87,7 @@ pub enum Value {
     Unused,
 }
 
-/// What holds without a key.
+/// Default of a key.
 #[derive(Debug)]
 pub enum DefaultValue {
     /// A document without the key is wrong.
@@ -98,14 +98,14 @@ pub enum DefaultValue {
     Whole(u32),
     /// True or false, likewise.
     Flag(bool),
-    /// What these words say; Markdown.
+    /// A default that is described in words; Markdown.
     Described(&'static str),
 }
 
 /// A form of texts.
 #[derive(Debug, Clone, Copy)]
 pub struct Form {
-    /// What it is called.
+    /// Name of the form.
     pub name: &'static str,
     /// A regular expression that every such text matches, and few others.
     pub pattern: &'static str,

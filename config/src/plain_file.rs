@@ -27,7 +27,7 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// The mode of an open file that others than its owner may use, such as `0o640`; `None` where it is private.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub fn open_to_others(file: &File) -> io::Result<Option<u32>> {
     let mode = file.metadata()?.permissions().mode() & 0o777;
     Ok((mode & 0o077 != 0).then_some(mode))
@@ -36,7 +36,7 @@ pub fn open_to_others(file: &File) -> io::Result<Option<u32>> {
 /// Reads an ordinary file of at most `most` bytes.
 ///
 /// # Errors
-/// As [`open`], and [`ErrorKind::FileTooLarge`].
+/// Those of [`open`], and [`ErrorKind::FileTooLarge`].
 pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     read_open(open(path)?, most)
 }
@@ -54,10 +54,10 @@ pub fn read_open(file: File, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// As [`read`], as text.
+/// Reads an ordinary text file of at most `most` bytes.
 ///
 /// # Errors
-/// As [`read`], and [`ErrorKind::InvalidData`] where it is not UTF-8.
+/// Those of [`read`], and [`ErrorKind::InvalidData`] where it is not UTF-8.
 pub fn read_text(path: &Path, most: u64) -> io::Result<String> {
     let not_text = |_| io::Error::new(ErrorKind::InvalidData, "not text; expected UTF-8");
     String::from_utf8(read(path, most)?).map_err(not_text)

@@ -34,10 +34,10 @@ use crate::tree::Entry;
 /// A rule bound to a sensor costs the engine up to 2 KB, and this many are 200 MB: all that a Pi has to spare.
 const MAX_BOUND: usize = 100_000;
 
-/// An alert whose rule a configuration takes away goes on under its number if a later one has the rule again within this.
+/// Time in which an alert keeps its number if its rule is removed and comes back.
 const REMEMBER_REMOVED: Span = Span::from_mins(60);
 
-/// What is compiled from.
+/// Input of the compiler.
 pub(crate) struct Parts<'a> {
     pub(crate) effective: &'a Effective,
     pub(crate) sources: &'a Sources,
@@ -110,7 +110,7 @@ fn say_unused(effective: &Effective, log: &Diagnostics) {
 struct Binder<'a> {
     parts: &'a Parts<'a>,
     bound: Vec<plan::Rule>,
-    /// What is wrong between a rule and some of its sensors: said once for a rule, with the first sensor and a number.
+    /// Findings about a rule and some of its sensors: one for each rule, with the first sensor and the number of others.
     complaints: BTreeMap<Place, Complaint>,
     limit_conflicts: LimitConflicts,
     /// The shipped rules that are for a quantity, and which that is.
@@ -130,12 +130,12 @@ struct Complaint {
 struct RuleBindings {
     during: Option<Arc<Schedule>>,
     escalation: Arc<Policy>,
-    /// What is said when it is over, where the usual words do not fit.
+    /// Message when the alert resolves, where it is not the usual one.
     resolved: Option<Arc<Template>>,
 }
 
 impl<'a> Binder<'a> {
-    /// Rules for the whole device watch each sensor for its own zone, unless that zone has words of its own for the rule.
+    /// Binds the rules of the whole device to each sensor, unless its zone sets the rule itself.
     fn device_rules(&mut self) {
         let parts = self.parts;
         let rules = parts.effective.device().namespace("rules");
@@ -348,7 +348,7 @@ impl<'a> Binder<'a> {
 
     /// Whether a rule makes sense on a sensor, as far as the sensor's own figures tell.
     ///
-    /// A limit of the shipped rules is nobody's mistake: there the sensor is named, and the rule leaves it alone.
+    /// A limit of a shipped rule is no mistake of the farm: the finding names the sensor, which the rule does not watch.
     fn fits(&mut self, rule: &Rule, known: &SensorEntry) -> bool {
         let shipped = self.is_shipped(rule.condition.place);
         let path = path::join(&rule.path, rule.condition.key);

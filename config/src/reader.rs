@@ -12,7 +12,7 @@ use crate::path;
 use crate::source::Place;
 use crate::tree::{Content, Entry, Node, Table};
 
-/// Longer than this is a slip of the keyboard; it also keeps sums of a few spans far inside 64 bits.
+/// Longest duration; sums of a few fit 64 bits by far.
 const LONGEST: Span = Span(3660 * 86_400_000);
 
 /// The forms that people use most.
@@ -25,7 +25,7 @@ pub(crate) struct Fields<'a> {
     /// Place of the table's own key: the place of what is missing in it.
     pub(crate) key: Place,
     table: &'a Table,
-    /// What a zone says itself, in a table merged from that and what the device says.
+    /// The settings of the zone alone, in a table merged from these and those of the device.
     own: Option<&'a Table>,
     log: &'a Diagnostics,
     keys: &'static KeyTable,
@@ -59,7 +59,7 @@ impl<'a> Fields<'a> {
         self.keys = self.keys.of_kind(kind);
     }
 
-    /// Says which part of a merged table are a zone's own words.
+    /// Names the part of a merged table that the zone itself sets.
     pub(crate) fn with_own(mut self, own: Option<&'a Table>) -> Fields<'a> {
         self.own = own;
         self

@@ -26,10 +26,10 @@ pub(crate) use scan::SecretSpans;
 pub use name::SecretName;
 pub use token::is_token;
 
-/// What stands in a message in place of a value that is not shown.
+/// Replaces a hidden value in a message.
 pub(crate) const NOT_SHOWN: &str = "(not shown)";
 
-/// What stands in place of a part of a text.
+/// Replaces a hidden part of a text.
 const CUT: &str = "..";
 
 /// A text as it may be shown: of addresses scheme, host and port, and no tokens.
@@ -67,7 +67,7 @@ pub(crate) fn blanked(text: &str, ranges: Vec<Range<usize>>, with: u8) -> String
     String::from_utf8(bytes).unwrap_or_default()
 }
 
-/// Of an address its scheme, host and port.
+/// Scheme, host and port of an address.
 pub fn server(url: &str) -> String {
     let begin = url.find("://").map_or(0, |at| at + "://".len());
     let end = url[begin..].find(['/', '?', '#']).map_or(url.len(), |at| begin + at);

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use crate::namespaces::{DefaultValue, Key, KeyTable, Value};
 
-/// More words than this are named elsewhere on the page.
+/// Upper limit of words in a cell; longer lists stand elsewhere on the page.
 const MAX_WORDS: usize = 8;
 
 /// The keys of a table, a row each.

@@ -11,9 +11,9 @@ use crate::path;
 use crate::source::{Layer, Sources};
 use crate::tree::{Content, Node, Table};
 
-/// What some files say.
+/// Files, parsed.
 struct Parsed {
-    /// What each says by itself, by its name.
+    /// Settings of each file alone, by its name.
     files: BTreeMap<String, Table>,
     /// All of them over the shipped base; none where it is not they that are in force.
     effective: Option<Table>,
@@ -92,7 +92,7 @@ fn node<'a>(table: &'a Table, keys: &[&str]) -> Option<&'a Node> {
     table.get(*first)?.node.get(rest.iter().copied())
 }
 
-/// Wherever it is written.
+/// The value at some keys, without its place.
 fn value(table: &Table, keys: &[&str]) -> Option<Json> {
     node(table, keys).map(Node::to_json)
 }

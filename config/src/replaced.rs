@@ -9,7 +9,7 @@ use crate::path;
 use crate::source::{Layer, Place, Sources};
 use crate::tree::{Content, Node, Table};
 
-/// So many are said one by one: a copy of a file tells itself from the first few.
+/// Upper limit of settings that are named; the first few of a copied file suffice.
 const MAX_SAID: usize = 20;
 
 /// A longer value is not quoted.

@@ -47,7 +47,7 @@ impl ResourceRef {
 /// A resource before it is known where its place is.
 pub(crate) type UnplacedRef = (Place, String, Resource);
 
-/// What `agent.toml` names.
+/// Resources that `agent.toml` names.
 pub(crate) fn by_site(table: &Table) -> Vec<UnplacedRef> {
     let hub = |key, resource: fn(String) -> Resource| reference(table.get("hub")?, key, "hub", resource);
     let files = [
@@ -68,7 +68,7 @@ fn reference(entry: &Entry, key: &str, at: &str, resource: impl Fn(String) -> Re
     Some((node.place, path::join(at, key), resource(text.to_owned())))
 }
 
-/// What channels name, for all and in zones.
+/// Resources that channels name, also those of zones.
 pub(crate) fn by_channels(effective: &Effective) -> Vec<UnplacedRef> {
     let device = effective.device().namespace("notifications");
     let mut references = Vec::new();
@@ -98,7 +98,7 @@ pub(crate) fn secret(node: &Node) -> Option<SecretName> {
     node.as_text()?.strip_prefix("secret:").and_then(SecretName::new)
 }
 
-/// By file and place.
+/// Sorts them by file and place.
 pub(crate) fn placed(mut references: Vec<UnplacedRef>, sources: &Sources) -> Vec<ResourceRef> {
     references.sort_by_key(|(place, ..)| *place);
     let placed = |(place, path, resource): UnplacedRef| {

@@ -30,7 +30,7 @@ pub(crate) const BUS_SILENT: &str = "bus-silent";
 /// The name under which a hub that refuses the device is told.
 pub(crate) const HUB_REFUSES: &str = "hub-refuses";
 
-/// What an alert says by default, by the key of its condition.
+/// Default message of an alert, by the key of its condition.
 pub(crate) fn default_message(condition: Option<&str>) -> &'static str {
     match condition {
         Some("missing_for") => "{sensor} silent for {value}",
@@ -58,7 +58,7 @@ pub(crate) struct Rule {
     pub(crate) alert: AlertSettings,
 }
 
-/// What is done about a condition: what a rule and a sensor's own fault have in common.
+/// Settings of an alert, of a rule or of the agent itself.
 #[derive(Debug, Clone)]
 pub(crate) struct AlertSettings {
     pub(crate) enabled: bool,
@@ -81,7 +81,7 @@ pub(crate) struct Name {
     pub(crate) path: String,
 }
 
-/// What rules are read with.
+/// Reads the entries of `rules`.
 pub(crate) struct Reader<'a> {
     pub(crate) sources: &'a Sources,
     pub(crate) log: &'a Diagnostics,

@@ -23,7 +23,7 @@ pub struct Feed {
     pub interval: Option<Span>,
     /// The clock that stamps its readings.
     pub stamp: Stamping,
-    /// What it measures: what its board says in another unit is converted.
+    /// Measured quantity; values in another unit are converted.
     pub quantity: Quantity,
     /// The unit of numbers that say none, where it is not the quantity's own.
     pub unit: Option<Unit>,

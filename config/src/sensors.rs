@@ -29,16 +29,16 @@ pub(crate) const MAX_SENSORS: usize = 10_000;
 /// Without its own word a value is stale after this many intervals: two readings may be lost before anybody worries.
 pub(crate) const STALE_INTERVALS: i64 = 3;
 
-/// But not sooner than this: a busy line is not a dead one.
+/// Shortest time after which a value is stale.
 pub(crate) const SOONEST_STALE: Span = Span::from_secs(30);
 
-/// What an input looks like.
+/// Forms of inputs, for help texts.
 const INPUT: &str = "input = \"line:gateway/ph\"";
 
 /// At most so many sensors are named where many have the same fault.
 const MAX_NAMED: usize = 3;
 
-/// What sensors are read with.
+/// Reads the entries of `sensors`.
 pub(crate) struct Reader<'a> {
     pub(crate) effective: &'a Effective,
     pub(crate) zones: &'a Zones,

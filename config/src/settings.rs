@@ -1,4 +1,4 @@
-//! What rules and sensors of a zone lean on: its time zone, defaults by quantity, schedules, channels and policies.
+//! Settings of a zone that its rules and sensors use: time zone, defaults by quantity, schedules, channels and policies.
 
 use std::collections::BTreeMap;
 
@@ -24,22 +24,22 @@ const SETTINGS: [&str; 4] = ["agent", "schedules", "notifications", "escalation"
 /// The settings of the device, or of a zone that has its own.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    /// By which people read times, and schedules that name none.
+    /// Time zone of times that people read, and of schedules that name none.
     pub(crate) timezone: Option<TimeZone>,
     pub(crate) quantities: BTreeMap<Quantity, Plausibility>,
     pub(crate) schedules: Schedules,
     pub(crate) channels: Channels,
     pub(crate) policies: Policies,
-    /// What is bound to every sensor, to tell that the sensor itself is at fault.
+    /// Alert for a sensor at fault.
     pub(crate) sensor_fault: Option<AlertSettings>,
-    /// What is bound to every line that a sensor is on; a zone has no say in it.
+    /// Alert for a bus that is down; the same for all zones.
     pub(crate) bus_down: Option<AlertSettings>,
-    /// What is bound to every such line about its silence.
+    /// Alert for a bus that carries nothing.
     pub(crate) bus_silent: Option<AlertSettings>,
     pub(crate) hub_refuses: Option<AlertSettings>,
 }
 
-/// What is plausible for a sensor, or for all of a quantity.
+/// Plausible values of a sensor, or of all sensors of a quantity.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Plausibility {
     pub(crate) resolution: Option<Resolution>,

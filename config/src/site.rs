@@ -16,10 +16,10 @@ use crate::redact::{self, SecretName};
 use crate::source::{Place, SourceId, Sources};
 use crate::tree::{Entry, Node, Table};
 
-/// So many columns fit into the longest line that is read.
+/// Upper limit of columns: this many fit into the longest line that is read.
 const MAX_COLUMNS: usize = 1000;
 
-/// What a configuration is read for; it decides what must be there.
+/// Purpose of reading a configuration; decides what must be present.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// To watch a farm: every sensor needs its input, every input its bus.
@@ -30,14 +30,14 @@ pub enum Purpose {
     Replay,
 }
 
-/// What `agent.toml` says.
+/// Content of `agent.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Site {
     /// Which device this is.
     pub device: Option<Device>,
     /// Address and keys of the hub; none on a farm without one.
     pub hub: Option<Hub>,
-    /// The lines that inputs share.
+    /// Buses that inputs share.
     pub buses: BTreeMap<Id, Bus>,
     /// The servers that secrets may be sent to, whatever else is configured; one that is not in here goes wherever a channel
     /// leads.
@@ -51,11 +51,11 @@ pub struct Device {
     pub id: Id,
     /// The tenant it belongs to.
     pub client: Option<Id>,
-    /// What makes its clock right.
+    /// When its clock is trusted.
     pub clock: ClockTrust,
 }
 
-/// What makes a machine's time of day trusted, beside the hub's word.
+/// When a machine's clock is trusted, beside the hub's signed time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ClockTrust {
     /// Synchronisation over the network, and that alone.
@@ -78,18 +78,18 @@ pub struct Hub {
     pub key_file: String,
 }
 
-/// One line.
+/// A bus.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bus {
-    /// What is spoken on it.
+    /// Protocol.
     pub kind: BusKind,
-    /// What it is plugged into.
+    /// Port or address.
     pub link: Link,
     /// Names of the columns of lines that have no header; of a line of text alone.
     pub columns: Option<Vec<String>>,
 }
 
-/// How a line is reached.
+/// Port or address of a bus.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Link {
     /// A serial port.
@@ -274,7 +274,7 @@ fn read_bus(name: &str, entry: &Entry, log: &Diagnostics) -> Option<(Id, Bus)> {
     Some((id?, Bus { kind, link: link?, columns }))
 }
 
-/// Names of columns, each one once. One that nobody wants may be empty.
+/// Names of columns, each once; an empty name skips its column.
 fn columns(node: &Node) -> Result<Vec<String>, Problem> {
     let what = "names of columns such as [\"time\", \"temp\", \"humidity\"]";
     let names = reader::list(node, what, |item| {
@@ -303,7 +303,7 @@ const USUAL_BAUD: [u32; 22] = [
     230_400, 250_000, 256_000, 460_800, 500_000, 921_600, 1_000_000,
 ];
 
-/// Warns of a speed that is probably a slip of the keyboard. From a million on any is usual enough.
+/// Warns of an unusual speed, which is probably mistyped. Above 1,000,000 Bd any speed is accepted.
 fn warn_of_baud(fields: &Fields<'_>, baud: u32) {
     let is_usual = USUAL_BAUD.contains(&baud) || baud > 1_000_000;
     let nearest = USUAL_BAUD.into_iter().min_by_key(|usual| usual.abs_diff(baud)).filter(|_| !is_usual);

@@ -13,13 +13,13 @@ pub enum Layer {
     /// Shipped with the program.
     #[serde(rename = "base")]
     Base,
-    /// Of the tier that the tenant pays for.
+    /// Layer of the tenant's tier.
     #[serde(rename = "tier")]
     Tier,
-    /// Of the tenant.
+    /// Layer of the tenant.
     #[serde(rename = "client")]
     Client,
-    /// Of one zone.
+    /// Layer of one zone.
     #[serde(rename = "zone")]
     Zone,
     /// A file of `config.d`, on a farm without a hub.

@@ -5,10 +5,10 @@ use std::ops::Range;
 use crate::duration::parse_duration;
 use crate::redact::SecretSpans;
 
-/// What the parser says of a key that is there twice.
+/// The parser's message for a duplicate key.
 const DUPLICATE: &str = "duplicate key";
 
-/// What it says of something that was opened and goes on to the end of the text.
+/// Parts of the parser's messages for a text or list that is not closed.
 const OPEN: [&str; 4] = ["array", "unclosed", "multi-line", "comma between"];
 
 /// Quotes of letters and web pages.
@@ -18,7 +18,7 @@ const CURLY: [char; 8] = ['\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{20
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SyntaxError {
     pub(crate) at: Range<usize>,
-    /// What follows from it, so that nothing more is said of this much.
+    /// Bytes that cannot be read because of it; no other finding is made there.
     pub(crate) spoilt: Range<usize>,
     pub(crate) message: String,
     pub(crate) help: Option<String>,
@@ -26,7 +26,7 @@ pub(crate) struct SyntaxError {
     pub(crate) is_line: bool,
 }
 
-/// What a parser's errors come to: one for each line, and none after one that spoils all that follows.
+/// Turns a parser's errors into findings: one for each line, and none in text that an earlier one makes unreadable.
 ///
 /// The text is one that may be shown; `hidden` says where in it a secret was.
 pub(crate) fn broken(text: &str, hidden: &SecretSpans, errors: &[toml::de::Error]) -> Vec<SyntaxError> {
@@ -99,7 +99,7 @@ fn line_of_first(text: &str, at: usize) -> Option<usize> {
 
 const NEEDS_QUOTES: &str = "a text needs quotes";
 
-/// What people write that is nearly TOML.
+/// Frequent mistakes.
 #[derive(Debug, PartialEq, Eq)]
 enum Mistake {
     Curly,
@@ -162,7 +162,7 @@ fn quoted(name: &str) -> String {
     parts.collect::<Vec<String>>().join(".")
 }
 
-/// What was wrong with a value, and the value as TOML has it.
+/// The mistake in a value, and the value as TOML writes it.
 fn meant(key: &str, value: &str) -> Option<(&'static str, String)> {
     let is_number = |text: &str| {
         let digits = text.strip_prefix(['-', '+']).unwrap_or(text);

@@ -1,4 +1,4 @@
-//! The only way of a configuration into force, from files or from a bundle, and what is seen of it there.
+//! Applies configurations, from files or from a bundle: the only path into force. Observes the sensors under them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -29,17 +29,17 @@ pub(crate) struct Applier {
     pub(super) active: ActiveConfig,
     pub(super) reporter: ConfigReporter,
     pub(super) commands: mpsc::Sender<Command>,
-    /// To the task that reads the sensors: what to read from now on.
+    /// To the sense task: what to read from now on.
     pub(super) sources: mpsc::Sender<Sources>,
     pub(super) clock: Clock,
-    /// How the buses are.
+    /// Health of the buses.
     pub(super) health: SharedMarks,
     /// The configuration in force, as long as it is on probation.
     pub(super) probation: Option<Probation>,
 }
 
 impl Applier {
-    /// The sensors that must be good again under a configuration, as it looks before that comes into force.
+    /// Sensors that must be good again under a configuration, by what is observed before it comes into force.
     pub(super) async fn expect(&self, compiled: &Compiled) -> BTreeMap<SensorId, Expected> {
         let seen = self.observe().await.unwrap_or_default();
         let mut expected = probation::expected(&self.active.sensors, &compiled.sensors(), &seen);
@@ -79,7 +79,7 @@ impl Applier {
         taken.await.ok()
     }
 
-    /// What the probation of the configuration in force comes to now.
+    /// Judges the configuration in force, if it is on probation.
     pub(super) async fn judge(&mut self) -> Verdict {
         let Some(seen) = self.observe().await else { return Verdict::Wait };
         self.probation.as_mut().map_or(Verdict::Wait, |probation| probation.judge(&seen))
@@ -91,7 +91,7 @@ impl Applier {
         self.reporter.status.bundle(|status| status.probation = None);
     }
 
-    /// The files on site are not reverted: people on site are told.
+    /// Warns people: files on site are not reverted.
     pub(super) async fn warn(&mut self, reason: &str) {
         self.end_probation();
         let said = format!("since the configuration changed, {reason}");
@@ -100,7 +100,7 @@ impl Applier {
         self.reporter.status.warn(said);
     }
 
-    /// What is known of sensors, buses and memory now; `None` where nothing is decided yet, or any more.
+    /// Observes sensors, buses and memory; `None` while decide does not run.
     async fn observe(&self) -> Option<Observation> {
         let (answer, answered) = oneshot::channel();
         let look = move |engine: &Engine, context: &EngineContext<'_>| {
@@ -128,14 +128,14 @@ impl Applier {
         self.reporter.status.rejected(problems);
     }
 
-    /// Tells the hub what became of files.
+    /// Reports changed files to the hub.
     pub(super) async fn diagnose(&self, body: Value) {
         if let Value::Object(body) = body {
             let _ = self.commands.send(Command::Diagnose("configuration", body)).await;
         }
     }
 
-    /// Tells the hub what became of a bundle.
+    /// Reports a bundle to the hub.
     pub(super) async fn tell_of_bundle(&self, body: Value) {
         if let Value::Object(body) = body {
             let _ = self.commands.send(Command::Event("bundle", body)).await;
@@ -143,7 +143,7 @@ impl Applier {
     }
 }
 
-/// The files in the folder are rejected: for the hub.
+/// Body of the report that files are rejected.
 pub(super) fn rejection(problems: &Problems) -> Value {
     json!({ "state": "refused", "problems": problems.lines })
 }

@@ -1,4 +1,4 @@
-//! The files of bundles in the data folder: the last good bundle, the next one, and what is remembered of others.
+//! Files of bundles in the data folder: the last good bundle, the next one, and the state of others.
 //!
 //! | file | holds |
 //! | --- | --- |
@@ -40,7 +40,7 @@ pub(crate) struct BundleFiles {
     folder: PathBuf,
 }
 
-/// What is remembered beside the last good bundle: `bundle.state`.
+/// Content of `bundle.state`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BundleState {
     /// The highest version that was in force. An older bundle is rejected, also where the last good one is lost.
@@ -72,7 +72,7 @@ pub(crate) struct RejectedBundle {
     pub(super) reverted: Option<Reverted>,
 }
 
-/// What is known of a bundle that did not pass its probation.
+/// A bundle that did not pass its probation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Reverted {
     /// Hash of its content: the hub need not send that again.
@@ -194,7 +194,7 @@ impl BundleFiles {
         self.folder.join(GOOD).exists()
     }
 
-    /// What is remembered; all empty where no bundle ever came.
+    /// Content of `bundle.state`; empty where no bundle ever came.
     ///
     /// # Errors
     /// [`Unreadable`] when the file is there and does not say.
@@ -270,7 +270,7 @@ impl BundleFiles {
         files.into_iter().filter_map(read).find(|bytes| hex::encode(sha256(bytes)) == hash)
     }
 
-    /// What the process that begins now makes of a bundle on probation: it goes on, or the one before returns.
+    /// Resumes the probation of a bundle in a new process, or returns to the bundle before.
     pub(super) fn resume_probation(&self, state: &mut BundleState) {
         let Some(probation) = &mut state.probation else { return };
         if probation.times >= TRIES {

@@ -1,4 +1,4 @@
-//! A configuration without errors, in the terms of the tasks that work by it.
+//! A configuration without errors, in the types of the tasks that use it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::sense::Sources;
 /// A configuration that can come into force.
 pub(crate) struct Compiled {
     pub(crate) device: Id,
-    /// What makes the machine's clock right.
+    /// When the machine's clock is trusted.
     pub(crate) clock_trust: ClockTrust,
     /// How the sensors that the documents name are read; the agent adds some of its own.
     pub(crate) feeds: Arc<BTreeMap<SensorId, Feed>>,
@@ -26,13 +26,13 @@ pub(crate) struct Compiled {
 }
 
 impl Compiled {
-    /// Of what people wrote on site. `None` where it has errors or names no device.
+    /// Compiles files of the site; `None` where they have errors or name no device.
     pub(super) fn of_files(loaded: Loaded) -> Option<Compiled> {
         let files = Files::of(&loaded);
         Compiled::of(loaded, files)
     }
 
-    /// Of a bundle: it says what is watched, and `agent.toml` where.
+    /// Compiles a bundle with an `agent.toml`.
     pub(super) fn of_bundle(loaded: Loaded) -> Option<Compiled> {
         let files = Files::site_of(&loaded);
         Compiled::of(loaded, files)
@@ -54,13 +54,13 @@ impl Compiled {
         SensorConfig { plan: Arc::clone(&self.configured.plan), feeds: Arc::clone(&self.feeds) }
     }
 
-    /// The same, in place of what is in the folder now and has these problems.
+    /// This configuration, in place of the one in the folder, which has these problems.
     pub(super) fn instead_of(mut self, problems: Problems) -> Compiled {
         self.summary.rejected = problems;
         self
     }
 
-    /// A clock that is not the machine's is for the demo and tests: it must not page anybody for real.
+    /// Why this clock may not be used, if so: a made clock is for the demo and tests, and must not notify real people.
     pub(crate) fn forbids(&self, clock: Source) -> Option<String> {
         if clock == Source::System {
             return None;

@@ -24,9 +24,9 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// Content of `config.good`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct LastGood {
-    /// What was last in force from files.
+    /// Files that were last in force.
     pub(super) files: Files,
-    /// What was last in force, from files or a bundle.
+    /// Inventory of what was last in force, from files or a bundle.
     #[serde(rename = "has")]
     pub(super) inventory: Inventory,
 }

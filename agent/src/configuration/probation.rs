@@ -51,7 +51,7 @@ pub(super) struct Expected {
     is_changed: bool,
 }
 
-/// What the agent knows of its sensors and buses at one instant.
+/// State of sensors and buses at one instant.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Observation {
     pub(super) at: Uptime,
@@ -83,7 +83,7 @@ pub(super) struct BusActivity {
     pub(super) bytes: u64,
 }
 
-/// What probation comes to.
+/// Result of a probation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// Not known yet.
@@ -173,7 +173,7 @@ fn is_changed((before, fed): (&Sensor, &Feed), (now, feed): (&Sensor, &Feed)) ->
 }
 
 impl Probation {
-    /// Of a configuration that comes into force now.
+    /// Starts the probation of a configuration.
     pub(super) fn new(expected: BTreeMap<SensorId, Expected>) -> Probation {
         Probation { expected, running: None }
     }

@@ -22,7 +22,7 @@ pub(crate) struct ConfigReporter {
     site: Option<Document>,
 }
 
-/// What is reported and saved of a configuration.
+/// The part of a configuration that is reported and saved.
 #[derive(Debug)]
 pub(crate) struct ConfigSummary {
     /// Hash that names the configuration.
@@ -39,7 +39,7 @@ pub(crate) struct ConfigSummary {
 }
 
 impl ConfigSummary {
-    /// Of a configuration without errors.
+    /// Summary of a configuration without errors.
     pub(super) fn of(hash: String, files: Files, loaded: &Loaded) -> ConfigSummary {
         let site = loaded.site.clone().unwrap_or_default();
         let local = loaded.plan.as_ref().map_or(Local::UTC, |plan| plan.local().clone());

@@ -27,7 +27,7 @@ pub(crate) struct StatusSnapshot {
     pub(crate) hash: String,
     /// When the configuration came into force.
     pub(crate) since: Option<WallTime>,
-    /// Its inventory, and what is gone since the one before.
+    /// Inventory, and what is gone since the configuration before.
     pub(crate) change: InventoryChange,
     /// Time zone of the times that people read.
     pub(super) local: Local,

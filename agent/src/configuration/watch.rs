@@ -1,6 +1,6 @@
-//! Notices that something in a configuration folder has changed.
+//! Watches the configuration folder for changes.
 //!
-//! The kernel says so; where it cannot, for a user may only watch so many files, the folder is looked at now and then.
+//! The kernel reports changes; where it cannot, since a user may watch only a limited number of files, the folder is polled.
 
 use std::fs;
 use std::io;
@@ -20,7 +20,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// An editor writes a file in several steps: they are one change if nothing follows for this long.
 const SETTLE: Duration = Duration::from_millis(200);
 
-/// What never comes to rest is read all the same.
+/// Longest wait for a change to be complete.
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// Watches a folder on a thread of its own, for as long as somebody hears of its changes: when each was complete. `stamps` says

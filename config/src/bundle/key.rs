@@ -11,7 +11,7 @@ use crate::sha256;
 /// The word before a public key, as in `hub.pub`.
 const PUBLIC: &str = "ed25519";
 
-/// The word before a secret one, so that nobody takes the one file for the other.
+/// The word before a secret key, so that the two files are not confused.
 const SECRET: &str = "ed25519-secret";
 
 /// A key that signs. Its debug form shows the public half alone.
@@ -65,7 +65,7 @@ impl SigningKey {
         hmac::sign(&self.derivation, purpose.as_bytes()).as_ref().try_into().expect("HMAC-SHA256 has 32 bytes")
     }
 
-    /// What the file with the secret holds.
+    /// Text of the file with the secret.
     #[must_use]
     pub fn text_of_seed(seed: &[u8; 32]) -> String {
         format!("{SECRET} {}\n", hex::encode(seed))

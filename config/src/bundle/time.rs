@@ -1,4 +1,4 @@
-//! The hub's word for the time of day, for a device whose clock nobody has set.
+//! The hub's signed time, for a device whose clock is not set.
 //!
 //! The answer may come over a connection whose certificate dates were not checked. It is therefore signed, together with a number
 //! that the device drew for this one question: an old answer does not fit.
@@ -15,7 +15,7 @@ const POSSIBLE: std::ops::Range<i64> = 1_735_689_600_000..7_258_118_400_000;
 /// A time of day, signed for one device and one question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignedTime {
-    /// What the device drew.
+    /// Random text that the device sent.
     pub nonce: String,
     /// The tenant.
     #[serde(rename = "client_id")]
@@ -34,7 +34,7 @@ pub struct SignedTime {
 /// Why a time is not believed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TimeError {
-    /// For another question or device.
+    /// The time answers another question or device.
     #[error("the time is signed for another question")]
     OtherQuestion,
     /// Another key than the one trusted.

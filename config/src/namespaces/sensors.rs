@@ -22,7 +22,7 @@ static FIRST: [Key; 5] = [
     ),
 ];
 
-/// What a sensor and a quantity have in common.
+/// Keys that a sensor and a quantity have in common.
 pub(super) static PLAUSIBILITY: [Key; 4] = [
     key("resolution", Value::Positive(UNIT), QUANTITYS, "step to which values are rounded"),
     key(

@@ -1,4 +1,4 @@
-//! What the agent watches of itself: sensors that no document names, which it feeds while it runs, each with its rule.
+//! Built-in sensors and rules: the state of each bus and of the hub, which the agent itself feeds.
 
 use std::collections::BTreeMap;
 
@@ -26,10 +26,10 @@ const SILENT_INTERVALS: i64 = 3;
 struct Watched<'a> {
     id: SensorId,
     rule: &'static str,
-    /// What is said when it is well again.
+    /// Message when the alert resolves.
     resolved: &'static str,
     alert: Option<&'a AlertSettings>,
-    /// What to blame where there are too many.
+    /// Place to name where there are too many rules.
     place: Option<Place>,
 }
 

@@ -13,7 +13,7 @@ use crate::selector::{Glob, Selector};
 use crate::sensor_list::SensorEntry;
 
 impl<'a> Binder<'a> {
-    /// What a rule says must not be the case of a sensor; nothing where it needs another sensor and there is none, which is said.
+    /// The condition of a rule for one sensor; `None` where the other sensor that it needs is missing, which is a finding.
     pub(super) fn condition(&mut self, rule: &Rule, known: &SensorEntry) -> Option<Condition> {
         let difference = match &rule.condition.kind {
             ConditionKind::OneSensor(condition) => return Some(condition.clone()),

@@ -8,14 +8,14 @@ use super::token::is_token;
 /// The addresses in a text.
 #[derive(Debug, Default)]
 pub(super) struct Addresses {
-    /// What of them is hidden.
+    /// The hidden parts.
     pub(super) hidden: Vec<Range<usize>>,
     /// Each from its `://` to its end, rising and apart.
     pub(super) spans: Vec<Range<usize>>,
 }
 
 impl Addresses {
-    /// Of a text. Too much rather than too little: whatever stands before the last `@` of an address is taken for its user
+    /// Finds the addresses in a text. Hides too much rather than too little: whatever stands before the last `@` of an address is taken for its user
     /// info, since a password that was not encoded may hold anything; unless what stands before its path is a host by itself.
     pub(super) fn of(text: &str) -> Addresses {
         let mut found = Addresses::default();
@@ -58,7 +58,7 @@ impl Addresses {
     }
 }
 
-/// What of an address without its scheme stands before its path.
+/// Host and port of an address without its scheme.
 fn before_path(rest: &str) -> &str {
     rest.split(['/', '?', '#']).next().unwrap_or(rest)
 }

@@ -54,7 +54,7 @@ const ADDRESSES: [&str; 9] = ["url", "uri", "urls", "server", "host", "broker", 
 /// An ntfy topic: whoever knows it may read there, and write.
 const TOPIC: &str = "topic";
 
-/// What nobody calls a channel or a rule: where such a key has a table, the name before it was forgotten.
+/// Words that are no names of channels or rules: a table under one of them lacks the name before it.
 const NO_NAMES: [&str; 7] = ["token", "secret", "password", "passwd", "auth", "authorization", "credentials"];
 
 /// Which keys of `[secrets.NAME]` hold no secret.
@@ -82,7 +82,7 @@ pub(crate) enum KeyContext {
 }
 
 impl KeyContext {
-    /// What a key leads to; `is_table` where its value is one.
+    /// Context of the value of a key; `is_table` where the value is one.
     pub(crate) fn step(self, key: &str, is_table: bool) -> KeyContext {
         let by_name = || if key == TOPIC || names_secret(key) { KeyContext::Secret } else { KeyContext::Words };
         match self {
@@ -120,7 +120,7 @@ thread_local! {
     static KNOWN: RefCell<BTreeMap<String, bool>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-/// More keys than this are a text that is no configuration, and are not kept.
+/// Upper limit of remembered keys; a text with more is no configuration.
 const MAX_KNOWN: usize = 500;
 
 /// Whether a key names a secret, as far as can be told from how it is written.

@@ -10,7 +10,7 @@ use super::{is_name, merged};
 pub(crate) struct SecretSpans(Vec<Range<usize>>);
 
 impl SecretSpans {
-    /// Of a text.
+    /// Scans a text.
     pub(crate) fn of(text: &str) -> SecretSpans {
         let mut scan = Scan { text, within: KeyContext::Top, open: None, found: Vec::new() };
         let mut at = 0;
@@ -37,12 +37,12 @@ impl SecretSpans {
     }
 }
 
-/// A value that goes on in the next line.
+/// A value that continues in the next line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Open {
     /// Up to these quotes.
     Quotes(&'static str),
-    /// Until so many brackets are closed.
+    /// Ends when this many brackets are closed.
     Brackets(usize),
     /// A quote was not closed in its line: the rest of the secret may stand in the next ones.
     Broken(char),

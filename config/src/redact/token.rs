@@ -24,7 +24,7 @@ const PREFIXES: [(&str, usize); 18] = [
     ("eyJ", 16),
 ];
 
-/// So many letters and digits in a row, mixed, are no name.
+/// Length from which mixed letters and digits in a row are no name.
 const RANDOM: usize = 24;
 
 /// The tokens in a text.

@@ -10,7 +10,7 @@
 //!        `- no hub either, or there was never a good configuration: rejected
 //! ```
 
-/// What one generation of the configuration offers.
+/// One generation of the configuration, as a candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Candidate {
     /// `agent.toml` and `config.d` have no errors.
@@ -44,7 +44,7 @@ pub(crate) enum Generation {
     LastGood,
 }
 
-/// Where the sensors and rules come from.
+/// Source of the sensors and rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
     Bundle,

@@ -1,6 +1,7 @@
-//! How a command ends, as whoever called it is told.
+//! Exit codes of commands.
 
 use std::process::ExitCode;
+
 use tracing::error;
 
 use crate::output::Closed;
@@ -8,32 +9,28 @@ use crate::output::Closed;
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// As it should.
-    Done,
-    /// It failed, and has said why.
-    Failed,
-    /// The configuration or the command line is bad, and it has said how.
-    Refused,
+    /// Done.
+    Done = 0,
+    /// Failed, with the reason printed.
+    Failed = 1,
+    /// Bad configuration or usage, with the reason printed.
+    Refused = 2,
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
-        ExitCode::from(match exit {
-            Exit::Done => 0,
-            Exit::Failed => 1,
-            Exit::Refused => 2,
-        })
+        ExitCode::from(exit as u8)
     }
 }
 
-/// The exit code of a command, after saying what it has not said itself.
+/// Exit code of a command, whose error is logged here.
 pub(crate) fn code(ended: anyhow::Result<Exit>) -> ExitCode {
-    let exit = ended.unwrap_or_else(|error| {
-        if error.is::<Closed>() {
-            return Exit::Done;
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(error) if error.is::<Closed>() => Exit::Done.into(),
+        Err(error) => {
+            error!("{error:#}");
+            Exit::Failed.into()
         }
-        error!("{error:#}");
-        Exit::Failed
-    });
-    exit.into()
+    }
 }

@@ -1,7 +1,7 @@
-//! The task that tells people what the engine decides.
+//! The notify task: sends notifications by the configured channels.
 //!
-//! [`dispatch`] decides which channel tells what; the queues of `tilth-notify` decide when, and its clients send it. No channel
-//! waits for another. Secrets and certificates are read beside the task: a missing one holds up its own channel alone.
+//! [`dispatch`] chooses the channels; the queues of `tilth-notify` decide when a message goes, and its clients send it. No channel
+//! waits for another. Secrets and certificates are read in tasks of their own: a missing one holds up its channel alone.
 
 pub(crate) mod dispatch;
 mod outcomes;
@@ -31,14 +31,13 @@ use crate::output::{self, counted};
 use dispatch::{Dispatch, Input, Request};
 use outcomes::Outcomes;
 
-/// Commands that may wait. The task takes them whatever is under way, so they do not pile up; what does not fit waits with
-/// decide.
+/// Most commands that wait; requests beyond it wait with decide.
 pub(crate) const COMMANDS: usize = 1024;
 
 /// Name of this program in requests.
 const USER_AGENT: &str = concat!("tilth-agent/", env!("CARGO_PKG_VERSION"));
 
-/// What the task is told.
+/// Commands to notify.
 #[derive(Debug)]
 pub(crate) enum Command {
     /// A notification, or a change of how they are sent.
@@ -56,7 +55,7 @@ pub(crate) struct ChannelStatus {
     pub(crate) server: Option<String>,
     /// Notifications that wait.
     pub(crate) waiting: usize,
-    /// When the next message goes.
+    /// Time of the next message.
     pub(crate) next: Option<Next>,
     /// Why the channel cannot be used: its secret, or the machine's certificates.
     pub(crate) unavailable: Option<String>,
@@ -185,13 +184,13 @@ pub(crate) async fn run(
     }
 }
 
-/// Line of the log about a notification that a channel gave up.
+/// Log line about a notification that a channel gave up.
 fn given_up(outcome: &Outcome) -> String {
     let Outcome { notification, attempts, reason, instead, .. } = outcome;
     let reason = reason.as_ref().map_or(String::new(), |reason| format!(" ({reason})"));
     let instead = match instead {
-        Some(channel) => format!("channel {channel} tells it instead"),
-        None => "no other channel tells it".to_owned(),
+        Some(channel) => format!("channel {channel} sends it instead"),
+        None => "no other channel can send it".to_owned(),
     };
     format!(
         "notification {notification} given up after {}{reason}; {instead}",
@@ -314,7 +313,7 @@ impl Sender {
     }
 }
 
-/// Priority of a message in the log: that of its most severe page; what is over is a notice.
+/// Priority of a message in the log: that of its most severe page; of resolved alerts `Notice`.
 fn priority(message: &Message) -> Priority {
     let first = message.items.first().map(|item| &item.notification);
     match first.filter(|first| first.is_page()).map(|page| page.report.severity) {
@@ -324,7 +323,7 @@ fn priority(message: &Message) -> Priority {
     }
 }
 
-/// One line for the journal, on its way when this returns.
+/// Sends a message of a channel of kind `log`: a line that is queued when this returns.
 fn log(message: &Message) -> impl Future<Output = Result<(), Failure>> + Send + use<> {
     let text = Text::of(message);
     let line = format!("notify {}: {} ({})", message.id(), text.title, text.body.replace('\n', "; "));

@@ -1,4 +1,4 @@
-//! Channel client: sends one message to its server, and keeps a secret over the loss of its file.
+//! Channel client: sends messages to a server, and keeps using a secret whose file cannot be read any more.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,12 +8,12 @@ use tilth_core::time::{Span, WallTime};
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
-use crate::http::{self, HttpClients};
+use crate::http::{self, HttpClients, PostError};
 use crate::kinds;
 use crate::message::{Failure, Message, Retry};
 use crate::secret::{Secret, Secrets};
 
-/// Time after which a missing secret, or missing certificates, are looked for again.
+/// Interval at which missing secrets and certificates are read again.
 pub const UNAVAILABLE_RETRY: Span = Span::from_mins(1);
 
 /// Client of a channel that has a server.
@@ -24,8 +24,8 @@ pub struct ChannelClient {
     clients: Arc<HttpClients>,
 }
 
-/// A channel's secret: read when the channel is set, and again after a server refused it or the configuration changed. While the
-/// file cannot be read, the value of before is used.
+/// Secret of a channel: read at first use, and again after a server rejected it or the configuration changed. While the
+/// file cannot be read, the last value is used.
 #[derive(Debug)]
 struct CachedSecret {
     name: SecretName,
@@ -35,14 +35,14 @@ struct CachedSecret {
 }
 
 impl ChannelClient {
-    /// The client of a channel as it is configured now; `before` is the one that the channel had, whose secret may be used on.
+    /// Client of a channel; `before` is the one that it had until now, whose secret is kept.
     pub fn new(
         channel: Channel,
         secrets: &Secrets,
         clients: &Arc<HttpClients>,
         before: Option<&ChannelClient>,
     ) -> ChannelClient {
-        let known = before.and_then(|way| way.key.as_ref());
+        let known = before.and_then(|client| client.key.as_ref());
         let wanted = channel.secret.as_ref().filter(|_| channel.blocked.is_none());
         let key = wanted.map(|name| match known.filter(|key| key.name == *name) {
             Some(key) => {
@@ -61,7 +61,7 @@ impl ChannelClient {
         Some(format!("{}://{}{port}", url.scheme(), url.host_str()?))
     }
 
-    /// Reads secret and certificates before the first page wants them. The error says what is missing.
+    /// Reads secret and certificates ahead of the first page. The error says what is missing.
     pub async fn prepare(&self) -> Result<(), String> {
         if let Some(why) = &self.channel.blocked {
             return Err(why.clone());
@@ -73,7 +73,7 @@ impl ChannelClient {
         }
     }
 
-    /// Sends a message. `now` is the time that a webhook signs; none while the clock is not trusted.
+    /// Sends a message. `now` is the time in a webhook's signature; none while the clock is not trusted.
     pub async fn send(&self, message: &Message, now: Option<WallTime>) -> Result<(), Failure> {
         if let Some(why) = &self.channel.blocked {
             return Err(unavailable(why.clone()));
@@ -83,15 +83,15 @@ impl ChannelClient {
         let request = request.ok_or_else(|| unavailable("it has no secret".to_owned()))?;
         let client = self.clients.of(&request.url).await.map_err(unavailable)?;
         let sent = http::post(client, request).await;
-        sent.map_err(|error| {
-            if error.is_unauthorized {
+        sent.map_err(|PostError { failure, is_unauthorized }| {
+            if is_unauthorized {
                 self.key.iter().for_each(|key| key.mark_stale());
             }
-            Failure { reason: self.shown(&error.failure.reason, secret.as_ref()), ..error.failure }
+            Failure { reason: self.shown(&failure.reason, secret.as_ref()), ..failure }
         })
     }
 
-    /// A server's answer without secret, path and topic, which it may repeat.
+    /// Answer of a server, with secret, path and topic replaced.
     fn shown(&self, said: &str, secret: Option<&Secret>) -> String {
         let path = self.channel.target.url().and_then(|url| url.strip_prefix(&redact::server(url)));
         let hidden =
@@ -116,20 +116,16 @@ impl CachedSecret {
     }
 
     async fn get(&self) -> Result<Secret, String> {
-        let mut cached = self.cached.lock().await;
         let is_stale = self.is_stale.swap(false, Ordering::Relaxed);
-        let Some(known) = cached.as_ref() else {
-            let secret = self.read().await?;
-            return Ok(cached.insert(secret).clone());
-        };
-        if !is_stale {
+        let mut cached = self.cached.lock().await;
+        if let Some(known) = cached.as_ref().filter(|_| !is_stale) {
             return Ok(known.clone());
         }
         match self.read().await {
             Ok(secret) => Ok(cached.insert(secret).clone()),
-            Err(_) => {
+            Err(why) => {
                 self.mark_stale();
-                Ok(known.clone())
+                cached.clone().ok_or(why)
             }
         }
     }
@@ -141,7 +137,7 @@ impl CachedSecret {
     }
 }
 
-/// Failure that a person has to repair on this machine.
+/// Failure on this machine, which a person has to repair.
 fn unavailable(reason: String) -> Failure {
     Failure { reason, retry: Retry::UntilExpired, retry_after: Some(UNAVAILABLE_RETRY), may_have_arrived: false }
 }

@@ -1,4 +1,4 @@
-//! Sending to a web server: one request with an end, and what its answer means.
+//! HTTP requests of channels: sending one, and what its answer means.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use tokio::task::spawn_blocking;
 
 use crate::message::{Failure, Retry};
 
-/// Timeouts of a request. A page is not tried again before, so they are short.
+/// Timeouts of a request; short, since they delay the next attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Wait after a refused token or an unknown topic: a person has to repair that.
+/// Wait after a rejected token or an unknown topic, which a person has to repair.
 const REFUSED_WAIT: Span = Span::from_mins(5);
 
 /// Bytes of an answer that are read for the reason of a rejection.
@@ -23,7 +23,7 @@ const MAX_READ: usize = 4096;
 /// Longest reason, in characters.
 pub(crate) const MAX_REASON: usize = 240;
 
-/// A request that is ready to be sent.
+/// HTTP request of a message.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) url: String,
@@ -31,22 +31,22 @@ pub(crate) struct Request {
     pub(crate) body: Vec<u8>,
 }
 
-/// A request that was not accepted, as far as is known.
+/// Why a request failed.
 #[derive(Debug)]
 pub(crate) struct PostError {
     pub(crate) failure: Failure,
-    /// The server refused the secret (401, 403).
+    /// The server rejected the secret (401, 403).
     pub(crate) is_unauthorized: bool,
 }
 
-/// The HTTP clients of all channels, each made when it is first needed.
+/// HTTP clients of all channels, each made when first needed.
 #[derive(Debug)]
 pub struct HttpClients {
-    /// Name and version of the program, as servers see it.
+    /// Name and version of the program.
     user_agent: &'static str,
-    /// For http: needs no certificates on the machine.
+    /// For http; without certificates.
     plain: OnceCell<Client>,
-    /// For https: trusts the authorities that the machine trusts.
+    /// For https; trusts the machine's certificate authorities.
     secure: OnceCell<Client>,
 }
 
@@ -57,7 +57,7 @@ impl HttpClients {
         HttpClients { user_agent, plain: OnceCell::new(), secure: OnceCell::new() }
     }
 
-    /// The client for an address. One that cannot be made is tried again with the next page.
+    /// Client for an address; after an error made anew with the next page.
     pub(crate) async fn of(&self, url: &str) -> Result<&Client, String> {
         let is_plain = url.starts_with("http://");
         let client = if is_plain { &self.plain } else { &self.secure };
@@ -78,13 +78,13 @@ fn client_of(user_agent: &'static str, is_plain: bool) -> Result<Client, String>
         .redirect(redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(TIMEOUT)
-        // A connection that was kept may be gone when the next page comes, and a page must not be what finds out.
+        // No kept connections: the next page must not be the one that finds a dead one.
         .pool_max_idle_per_host(0);
     let builder = if is_plain { builder.tls_certs_only([]) } else { builder };
     builder.build().map_err(|error| cause(&error))
 }
 
-/// Sends, and waits for the answer.
+/// Sends a request and waits for the answer.
 pub(crate) async fn post(client: &Client, request: Request) -> Result<(), PostError> {
     let sent = client.post(request.url).headers(request.headers).body(request.body).send().await;
     match sent {
@@ -100,12 +100,12 @@ pub(crate) async fn post(client: &Client, request: Request) -> Result<(), PostEr
 fn connection_failure(error: reqwest::Error) -> Failure {
     let is_plain = error.url().is_some_and(|url| url.scheme() == "http");
     let (is_sent, is_connect) = (!error.is_builder(), error.is_connect());
-    // The address may hold what only its owner should know.
+    // The address may contain a secret.
     let mut reason = cause(&error.without_url());
     if is_plain && reason.starts_with("invalid HTTP") {
         reason.push_str("; it may want https, as url then has to say");
     }
-    // Connected, and then no answer that makes sense: it may have been taken.
+    // Connected, and then no valid answer: the message may have arrived.
     let retry_after = (!is_sent).then_some(REFUSED_WAIT);
     Failure { reason, retry: Retry::UntilExpired, retry_after, may_have_arrived: is_sent && !is_connect }
 }
@@ -142,8 +142,7 @@ fn retry_of(status: StatusCode, asked: Option<Span>) -> (Retry, Option<Span>) {
     }
 }
 
-/// `Retry-After`: seconds, or an instant, which is held against the server's own `Date`. More digits than a number of seconds has
-/// are a very long time; what is neither is not there. The queue bounds how long it waits.
+/// `Retry-After`: seconds, or an instant relative to the server's own `Date`; anything else is ignored. The queue bounds the wait.
 fn asked(headers: &HeaderMap) -> Option<Span> {
     let header = |name| headers.get(name)?.to_str().ok().map(str::trim);
     let text = header(RETRY_AFTER)?;
@@ -160,7 +159,7 @@ fn printable(bytes: &[u8]) -> String {
     text.replace(char::is_control, " ").trim().to_owned()
 }
 
-/// The innermost cause, which names the fault.
+/// Innermost cause of an error.
 fn cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {

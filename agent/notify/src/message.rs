@@ -1,4 +1,4 @@
-//! What a channel sends at once, and what became of it.
+//! Messages of a channel, and their results.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use tilth_core::time::{Span, Uptime};
 
 use crate::notification::Notification;
 
-/// Attempts at a notification that the server refuses by itself (such as 400), within three minutes: a receiver that restarts
-/// accepts it later, one that cannot read it never will.
+/// Most attempts at a notification that the server rejects by itself (such as 400), within three minutes: a receiver that
+/// restarts accepts it later, one that cannot read it never will.
 pub const REFUSED_TRIES: u32 = 6;
 
 /// One message of a channel.
@@ -23,7 +23,7 @@ pub struct Message {
 /// A notification in a queue or a message.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Item {
-    /// What it tells.
+    /// Notification to deliver.
     pub notification: Arc<Notification>,
     /// Earlier pages of the same alert that were never sent by themselves.
     pub earlier: u32,
@@ -72,6 +72,14 @@ pub enum DeliveryStatus {
     Withdrawn,
     /// The queue was full, and this was the least severe.
     Dropped,
+}
+
+impl Outcome {
+    /// Result of a notification on one channel; no other channel sends it instead.
+    #[must_use]
+    pub fn new(notification: &Notification, status: DeliveryStatus, attempts: u32, reason: Option<String>) -> Outcome {
+        Outcome { notification: notification.id.clone(), status, attempts, reason, instead: None }
+    }
 }
 
 impl Message {

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! handle(now, input)    what happened, time included
-//! poll() -> Effect      what to do, until there is nothing
-//! deadline() -> Uptime  when to come again
+//! poll() -> Effect      what to do, until `None`
+//! deadline() -> Uptime  when to call `handle` again
 //! ```
 //!
 //! Notifications that were not sent by themselves are counted in the next message.
@@ -25,26 +25,26 @@ use crate::notification::Notification;
 /// Age at which a notification for a server is given up, and only counted.
 pub const EXPIRY: Span = Span::from_mins(12 * 60);
 
-/// Most notifications that wait; the least severe and oldest is dropped, and counted.
+/// Most notifications that wait; past it the least severe and oldest is dropped and counted.
 pub const MAX_WAITING: usize = 256;
 
-/// The wait after a first failure; it doubles with each, up to the longest.
+/// Wait after the first failure; doubles with each, up to the longest.
 const RETRY_FIRST: Span = Span::from_secs(5);
 const RETRY_LONGEST: Span = Span::from_mins(5);
 
-/// A new page is tried this soon after the last attempt, however long the wait has become.
+/// Longest wait of a new page after the last attempt.
 const RETRY_NEWS: Span = Span::from_secs(30);
 
 /// Longest wait that a server's `Retry-After` is granted.
 const LONGEST_ASKED: Span = Span::from_mins(60);
 
-/// The same with a critical or urgent page: no later than the longest wait of a shipped escalation level.
+/// The same for a critical or urgent page: the longest wait of a shipped escalation level.
 const LONGEST_ASKED_WORST: Span = Span::from_mins(15);
 
-/// Refusals after which a notification leaves its digest: the fault may be another's.
+/// Rejections after which a notification leaves its digest: the fault may be another notification's.
 const ALONE_AFTER: u32 = 2;
 
-/// Reason of what waits on a channel that is gone.
+/// Reason of notifications that wait on a channel that was removed.
 pub const REMOVED: &str = "the configuration has this channel no more";
 
 /// Limits of a channel.
@@ -103,7 +103,7 @@ pub enum Next {
 #[derive(Debug)]
 struct InFlight {
     message: Message,
-    /// The channel has another target since: the result says nothing of that.
+    /// The channel's target has changed since: the result is about the former one.
     to_former_target: bool,
 }
 
@@ -118,7 +118,7 @@ pub struct Queue {
     failures: u32,
     not_before: Uptime,
     last_attempt: Uptime,
-    /// The server asked for the wait: a new page does not shorten it.
+    /// The server asked for the wait, so a new page does not shorten it.
     asked: bool,
     /// The channel was removed: the message in flight is awaited, nothing else is sent.
     is_closed: bool,
@@ -160,7 +160,7 @@ impl Queue {
         match input {
             Input::Tick => {}
             Input::Notification(notification) => self.add(now, notification),
-            Input::Acknowledged(alert) => self.withdraw(alert),
+            Input::Acknowledged(alert) => drop(self.take_pages(alert, DeliveryStatus::Withdrawn)),
             Input::Sent => self.sent(),
             Input::Failed(failure) => self.failed(now, &failure),
         }
@@ -176,7 +176,10 @@ impl Queue {
     pub fn deadline(&self) -> Option<Uptime> {
         let expiry = self.limits.expiry;
         let expires = expiry.and_then(|expiry| self.waiting.iter().map(|item| item.since + expiry).min());
-        let goes = self.waiting.iter().filter(|_| self.in_flight.is_none()).map(|item| self.earliest(item));
+        let goes = match self.next() {
+            Some(Next::At(at)) => Some(at),
+            Some(Next::UnderWay) | None => None,
+        };
         expires.into_iter().chain(goes).min()
     }
 
@@ -189,7 +192,7 @@ impl Queue {
         }
     }
 
-    /// The channel has another target from now on: failures and waits of the former one do not count.
+    /// Takes a new target: failures and waits of the former one do not count.
     pub fn redirect(&mut self, now: Uptime) {
         (self.failures, self.asked, self.not_before) = (0, false, Uptime(i64::MIN));
         self.most_together = usize::MAX;
@@ -200,7 +203,7 @@ impl Queue {
         self.handle(now, Input::Tick);
     }
 
-    /// The channel was removed: what waits is given up, the message in flight has this one attempt.
+    /// Removes the channel: notifications that wait are given up, the message in flight has this one attempt.
     pub fn close(&mut self) {
         self.is_closed = true;
         for item in mem::take(&mut self.waiting) {
@@ -225,13 +228,9 @@ impl Queue {
 
     /// When the next message goes; none where nothing waits.
     pub fn next(&self) -> Option<Next> {
-        match (&self.in_flight, self.waiting.is_empty()) {
-            (Some(_), _) => Some(Next::UnderWay),
-            (None, false) => {
-                let earliest = self.waiting.iter().map(|item| self.earliest(item)).min();
-                earliest.map(Next::At)
-            }
-            (None, true) => None,
+        match self.in_flight {
+            Some(_) => Some(Next::UnderWay),
+            None => self.waiting.iter().map(|item| self.earliest(item)).min().map(Next::At),
         }
     }
 
@@ -262,7 +261,7 @@ impl Queue {
         }
     }
 
-    /// A page in place of another channel's, of an alert that has a page in this queue already: that one counts it.
+    /// Counts a page in place of another channel's in the page that this queue has of the same alert, if any.
     fn counts_in_another(&mut self, notification: &Arc<Notification>) -> bool {
         let in_flight = self.in_flight.iter_mut().flat_map(|in_flight| &mut in_flight.message.items);
         let Some(item) = self
@@ -274,32 +273,19 @@ impl Queue {
             return false;
         };
         item.earlier += 1;
-        let outcome = Outcome {
-            notification: notification.id.clone(),
-            status: DeliveryStatus::Replaced,
-            attempts: 0,
-            reason: None,
-            instead: None,
-        };
-        self.effects.push_back(Effect::Outcome(outcome));
+        self.effects.push_back(Effect::Outcome(Outcome::new(notification, DeliveryStatus::Replaced, 0, None)));
         true
-    }
-
-    fn withdraw(&mut self, alert: AlertId) {
-        self.take_pages(alert, DeliveryStatus::Withdrawn);
     }
 
     /// Removes the waiting pages of an alert. Returns how many pages were not sent thereby.
     fn take_pages(&mut self, alert: AlertId, status: DeliveryStatus) -> u32 {
         let is_meant = |item: &Item| item.notification.alert() == Some(alert) && item.notification.rank().is_some();
         let mut pages = 0;
-        let (taken, kept) = mem::take(&mut self.waiting).into_iter().partition::<Vec<_>, _>(|item| is_meant(item));
-        self.waiting = kept;
-        for item in taken {
+        for item in self.waiting.extract_if(.., |item| is_meant(item)).collect::<Vec<_>>() {
             pages += 1 + item.earlier;
             self.report_outcome(&item, status, None);
         }
-        // What is under way may still fail, and is then not tried again.
+        // A message in flight may still fail, and is then not tried again.
         let in_flight = self.in_flight.iter_mut().flat_map(|in_flight| &mut in_flight.message.items);
         in_flight.filter(|item| is_meant(item)).for_each(|item| item.withdrawn = true);
         pages
@@ -312,23 +298,14 @@ impl Queue {
         });
         if let Some(least) = least {
             let item = self.waiting.remove(least);
-            self.undelivered += 1 + item.earlier;
-            self.report_outcome(
-                &item,
-                DeliveryStatus::Dropped,
-                Some(format!("more than {MAX_WAITING} notices waited")),
-            );
+            self.lose(&item, DeliveryStatus::Dropped, format!("more than {MAX_WAITING} notices waited"));
         }
     }
 
     fn expire(&mut self, now: Uptime) {
         let Some(expiry) = self.limits.expiry else { return };
-        let (old, kept) =
-            mem::take(&mut self.waiting).into_iter().partition::<Vec<_>, _>(|item| item.since + expiry <= now);
-        self.waiting = kept;
-        for item in old {
-            self.undelivered += 1 + item.earlier;
-            self.report_outcome(&item, DeliveryStatus::Expired, Some(format!("not delivered within {expiry}")));
+        for item in self.waiting.extract_if(.., |item| item.since + expiry <= now).collect::<Vec<_>>() {
+            self.lose(&item, DeliveryStatus::Expired, format!("not delivered within {expiry}"));
         }
     }
 
@@ -365,7 +342,7 @@ impl Queue {
     /// When the channel is tried next.
     fn hold_back(&mut self, now: Uptime, failure: &Failure) {
         if failure.retry != Retry::UntilExpired {
-            // The fault is the notification's: the next one need not wait for it.
+            // The fault is the notification's: the next one does not wait for it.
             (self.asked, self.not_before) = (false, now + RETRY_FIRST);
             return;
         }
@@ -393,12 +370,11 @@ impl Queue {
             return self.report_outcome(&item, DeliveryStatus::Withdrawn, reason);
         }
         item.refusals += u32::from(failure.retry == Retry::Few && !to_former_target);
-        // What is too large for the other side in a digest need not be so in a smaller one, or alone.
+        // Notifications of a digest that is too large may fit in a smaller one.
         let is_hopeless = failure.retry == Retry::Never && !was_digest;
         let is_final = is_hopeless || item.refusals >= REFUSED_TRIES || self.is_closed;
         if is_final {
-            self.undelivered += 1 + item.earlier;
-            return self.report_outcome(&item, DeliveryStatus::Failed, reason);
+            return self.lose(&item, DeliveryStatus::Failed, failure.reason.clone());
         }
         if failure.retry == Retry::Few {
             item.not_before = if to_former_target { now } else { now + doubled(item.refusals) };
@@ -437,7 +413,7 @@ impl Queue {
         if ready == 0 {
             return;
         }
-        // The last that may go now takes everything along.
+        // The last message that the cap allows takes everything that is ready.
         let is_digest = self.budget.is_some_and(|budget| budget.left(now) <= 1);
         let count = if is_digest { together.min(self.most_together).max(1) } else { 1 };
         let mut items: Vec<Item> = self.waiting.drain(..count).collect();
@@ -451,14 +427,14 @@ impl Queue {
         self.effects.push_back(Effect::Send(message));
     }
 
+    /// Gives an item up; the next message counts it.
+    fn lose(&mut self, item: &Item, status: DeliveryStatus, reason: String) {
+        self.undelivered += 1 + item.earlier;
+        self.report_outcome(item, status, Some(reason));
+    }
+
     fn report_outcome(&mut self, item: &Item, status: DeliveryStatus, reason: Option<String>) {
-        let outcome = Outcome {
-            notification: item.notification.id.clone(),
-            status,
-            attempts: item.attempts,
-            reason,
-            instead: None,
-        };
+        let outcome = Outcome::new(&item.notification, status, item.attempts, reason);
         self.effects.push_back(match status.is_given_up() {
             true => Effect::GivenUp(Arc::clone(&item.notification), outcome),
             false => Effect::Outcome(outcome),

@@ -26,12 +26,8 @@ pub struct Secrets {
 pub enum SecretError {
     /// No such file.
     Missing(PathBuf),
-    /// Others than its owner may read it.
-    Open(PathBuf, u32),
-    /// The file holds no usable secret.
-    Unusable(PathBuf, &'static str),
-    /// The file cannot be read.
-    Read(PathBuf, io::Error),
+    /// The file cannot be read, can be read by others, or holds no usable secret: a sentence that names it.
+    Unusable(String),
 }
 
 impl Secrets {
@@ -46,7 +42,7 @@ impl Secrets {
         let path = self.folder.join(name.as_str());
         match (read(&path, true), &self.credentials) {
             (Err(SecretError::Missing(_)), Some(credentials)) => {
-                // systemd made this folder readable to this program alone.
+                // Folder that systemd made readable to this program alone.
                 match read(&credentials.join(name.as_str()), false) {
                     Err(SecretError::Missing(_)) => Err(SecretError::Missing(path)),
                     found => found,
@@ -58,19 +54,17 @@ impl Secrets {
 }
 
 fn read(path: &Path, check_mode: bool) -> Result<Secret, SecretError> {
+    let unusable = |why: &str| SecretError::Unusable(format!("{} {why}", path.display()));
     let fail = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => SecretError::Missing(path.to_owned()),
-        _ => SecretError::Read(path.to_owned(), error),
+        io::ErrorKind::FileTooLarge => unusable("is longer than 4096 bytes"),
+        _ => SecretError::Unusable(format!("{}: {error}", path.display())),
     };
     let file = plain_file::open(path).map_err(fail)?;
     if let Some(mode) = plain_file::open_to_others(&file).map_err(fail)?.filter(|_| check_mode) {
-        return Err(SecretError::Open(path.to_owned(), mode));
+        return Err(unusable(&format!("has mode {mode:04o}, so others can read it; expected 0600")));
     }
-    let unusable = |why| SecretError::Unusable(path.to_owned(), why);
-    let bytes = plain_file::read_open(file, MAX_BYTES).map_err(|error| match error.kind() {
-        io::ErrorKind::FileTooLarge => unusable("is longer than 4096 bytes"),
-        _ => fail(error),
-    })?;
+    let bytes = plain_file::read_open(file, MAX_BYTES).map_err(fail)?;
     let text = String::from_utf8(bytes).map_err(|_| unusable("is not text"))?;
     match text.trim() {
         "" => Err(unusable("is empty")),
@@ -101,11 +95,7 @@ impl fmt::Display for SecretError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SecretError::Missing(path) => write!(f, "there is no {}", path.display()),
-            SecretError::Open(path, mode) => {
-                write!(f, "{} has mode {mode:04o}, so others can read it; expected 0600", path.display())
-            }
-            SecretError::Unusable(path, why) => write!(f, "{} {why}", path.display()),
-            SecretError::Read(path, error) => write!(f, "{}: {error}", path.display()),
+            SecretError::Unusable(why) => f.write_str(why),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Which channel sends what: pages go to the channels of their level, and that an alert is over to the channels that paged it. Each
-//! channel has its own queue, so one that is down delays no other. Pure.
+//! Dispatch of notifications: pages go to the channels of their level, resolved alerts to the channels that paged them. Each channel
+//! has its own queue, so one that is down delays no other. Pure.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem;
@@ -25,7 +25,7 @@ pub(crate) enum Request {
     Page(Box<Notification>, Vec<Id>),
     /// An alert was acknowledged: withdraw its pages.
     Acknowledged(AlertId),
-    /// An alert is over: tell whoever was paged.
+    /// An alert is resolved: tell the channels that paged it.
     Resolved(Box<Notification>),
     /// An open alert was paged by these channels before the process began.
     Paged(AlertId, Vec<Id>),
@@ -46,7 +46,7 @@ pub(crate) enum Input {
     Failed(Id, Failure),
 }
 
-/// Why an alert is raised, as far as the engine does not know.
+/// Cause of an alert that the engine does not know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Diagnosis {
     /// Reason in words.
@@ -59,8 +59,7 @@ pub(crate) struct Diagnosis {
 pub(crate) type Levels = BTreeMap<AlertId, Vec<Id>>;
 
 impl Request {
-    /// The request that an effect of the engine makes; none where people need not know. `cause` says what the engine does not know
-    /// of an alert.
+    /// Request for an effect of the engine, if people are told of it. `cause` finds what the engine does not know of an alert.
     pub(crate) fn of(
         effect: &Effect,
         plan: &Plan,
@@ -79,7 +78,7 @@ impl Request {
             }
             Effect::Alert(Transition::Acknowledged { .. }, report) => report.alert.map(Request::Acknowledged),
             Effect::Alert(Transition::Resolved(reason), report) => {
-                // Of an alert that never fired nobody was told.
+                // An alert without a number never fired, and nobody was paged.
                 let id = format!("{device}-{}-resolved-{run}", report.alert?);
                 Some(Request::Resolved(Box::new(Notification::resolved(id, *reason, report, plan))))
             }
@@ -88,8 +87,7 @@ impl Request {
     }
 }
 
-/// `DEVICE-ALERT-PAGE-RUN`, where RUN names the run of the agent that decided on the page; without it of one that was decided
-/// on before runs had names.
+/// Id of a page, `DEVICE-ALERT-PAGE-RUN`: RUN is the run that decided on it, absent in checkpoints of early versions.
 pub(crate) fn notification_id(device: &Id, page: PageId, run: Option<&RunId>) -> String {
     let run = run.map_or(String::new(), |run| format!("-{run}"));
     format!("{device}-{page}{run}")
@@ -101,13 +99,13 @@ pub(crate) struct Dispatch {
     channels: BTreeMap<Id, Channel>,
     queues: BTreeMap<Id, Queue>,
     /// Channels that were asked to page, by open alert.
-    told: BTreeMap<AlertId, BTreeSet<Id>>,
+    paged: BTreeMap<AlertId, BTreeSet<Id>>,
     levels: Levels,
     effects: VecDeque<(Id, queue::Effect)>,
 }
 
 impl Dispatch {
-    /// Takes what happened.
+    /// Handles an input at an instant.
     pub(crate) fn handle(&mut self, now: Uptime, input: Input) {
         match input {
             Input::Tick => {
@@ -127,12 +125,12 @@ impl Dispatch {
         self.effects.pop_front()
     }
 
-    /// When to come again if nothing else happens.
+    /// When to handle [`Input::Tick`] if nothing else happens.
     pub(crate) fn deadline(&self) -> Option<Uptime> {
         self.queues.values().filter_map(Queue::deadline).min()
     }
 
-    /// Notifications that wait by channel, and when the next message goes.
+    /// Channels with the number of waiting notifications and the time of the next message.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = (&Id, usize, Option<Next>)> {
         let open = self.queues.iter().filter(|(_, queue)| !queue.is_closed());
         open.map(|(id, queue)| (id, queue.waiting(), queue.next()))
@@ -145,63 +143,55 @@ impl Dispatch {
 
     fn take(&mut self, now: Uptime, request: Request) {
         match request {
-            Request::Page(notification, channels) => self.page(now, *notification, channels),
+            Request::Page(notification, channels) => {
+                if let Some(alert) = notification.alert() {
+                    self.paged.entry(alert).or_default().extend(channels.iter().cloned());
+                }
+                self.send(now, *notification, channels);
+            }
             Request::Acknowledged(alert) => {
-                for channel in self.told.get(&alert).into_iter().flatten() {
+                for channel in self.paged.get(&alert).into_iter().flatten() {
                     if let Some(queue) = self.queues.get_mut(channel) {
                         queue.handle(now, queue::Input::Acknowledged(alert));
                     }
                 }
             }
             Request::Resolved(notification) => self.resolved(now, *notification),
-            Request::Paged(alert, channels) => self.told.entry(alert).or_default().extend(channels),
+            Request::Paged(alert, channels) => self.paged.entry(alert).or_default().extend(channels),
             Request::Channels(channels, levels) => self.set_channels(now, channels, levels),
         }
     }
 
-    fn page(&mut self, now: Uptime, notification: Notification, channels: Vec<Id>) {
-        if let Some(alert) = notification.alert() {
-            self.told.entry(alert).or_default().extend(channels.iter().cloned());
-        }
-        self.tell(now, notification, channels);
-    }
-
-    /// To the channels that paged the alert; where they are gone, to those of its level now.
+    /// Sends to the channels that paged the alert; where they are gone, to one of its level.
     fn resolved(&mut self, now: Uptime, notification: Notification) {
-        let Some(told) = notification.alert().and_then(|alert| self.told.remove(&alert)) else { return };
-        let there: Vec<Id> = told.iter().filter(|channel| self.is_open(channel)).cloned().collect();
+        let Some(paged) = notification.alert().and_then(|alert| self.paged.remove(&alert)) else { return };
+        let there: Vec<Id> = paged.iter().filter(|channel| self.is_open(channel)).cloned().collect();
         let channels = if there.is_empty() { self.another(&notification, &[]).into_iter().collect() } else { there };
-        self.tell(now, notification, channels);
+        self.send(now, notification, channels);
     }
 
-    fn tell(&mut self, now: Uptime, notification: Notification, channels: impl IntoIterator<Item = Id>) {
+    fn send(&mut self, now: Uptime, notification: Notification, channels: impl IntoIterator<Item = Id>) {
         let notification = Arc::new(notification);
         for channel in channels {
             match self.queues.get_mut(&channel).filter(|queue| !queue.is_closed()) {
                 Some(queue) => queue.handle(now, queue::Input::Notification(Arc::clone(&notification))),
                 None => {
                     let reason = Some(format!("there is no channel {channel}"));
-                    let outcome = Outcome {
-                        notification: notification.id.clone(),
-                        status: DeliveryStatus::Failed,
-                        attempts: 0,
-                        reason,
-                        instead: None,
-                    };
+                    let outcome = Outcome::new(&notification, DeliveryStatus::Failed, 0, reason);
                     self.give_up(now, channel, &notification, outcome);
                 }
             }
         }
     }
 
-    /// A channel gave a notification up. Another one sends a page in its place, and says why.
+    /// Takes a notification that a channel gave up: another one sends a page in its place, with the reason.
     fn give_up(&mut self, now: Uptime, channel: Id, notification: &Notification, outcome: Outcome) {
         let mut tried = notification.instead.as_ref().map_or(Vec::new(), |instead| instead.of.clone());
         tried.push(channel.clone());
         let another = if notification.is_page() { self.another(notification, &tried) } else { None };
         if let Some(another) = &another {
             if let Some(alert) = notification.alert() {
-                self.told.entry(alert).or_default().insert(another.clone());
+                self.paged.entry(alert).or_default().insert(another.clone());
             }
             let notification = notification.instead_of(tried, outcome.reason.as_deref().unwrap_or_default());
             if let Some(queue) = self.queues.get_mut(another) {
@@ -211,8 +201,8 @@ impl Dispatch {
         self.effects.push_back((channel, queue::Effect::Outcome(Outcome { instead: another, ..outcome })));
     }
 
-    /// A channel that can send a notification in place of these: of the alert's level now, of its policy when it was decided on, or
-    /// any; the first that works, else the first. Each is asked once, so this ends.
+    /// Another channel for a notification: of the alert's present level, of its policy when it was decided on, or any; the first that
+    /// works, else the first. Each is tried once, so this ends.
     fn another(&self, notification: &Notification, tried: &[Id]) -> Option<Id> {
         let level = notification.alert().and_then(|alert| self.levels.get(&alert));
         let others = level.into_iter().flatten().chain(&notification.others).chain(self.queues.keys());
@@ -235,7 +225,7 @@ impl Dispatch {
         }
     }
 
-    /// What waits on a channel that is gone is sent by another one, and so is a message in flight there, if it fails.
+    /// Takes changed channels. Notifications of a removed channel are sent by another one.
     fn set_channels(&mut self, now: Uptime, channels: BTreeMap<Id, Channel>, levels: Levels) {
         let before = mem::replace(&mut self.channels, channels);
         self.levels = levels;
@@ -254,7 +244,7 @@ impl Dispatch {
         }
     }
 
-    /// Collects the effects of the queues. What one gives up may be an input of another.
+    /// Collects the effects of the queues. A notification that one gives up may be an input of another.
     fn collect(&mut self, now: Uptime) {
         let mut given_up = Vec::new();
         loop {

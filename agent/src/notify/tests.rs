@@ -7,15 +7,9 @@ use std::sync::mpsc as sync;
 use std::time::{Duration, Instant};
 
 use tilth_config::SecretName;
-use tilth_core::alert::AlertId;
-use tilth_core::effect::{Reason, Report};
 use tilth_core::escalate::Cause;
-use tilth_core::id::SensorId;
-use tilth_core::local::Local;
-use tilth_core::plan::{AlertKey, Severity};
-use tilth_core::rules::Figure;
-use tilth_core::time::{Span, Stamp, Uptime, WallTime};
-use tilth_core::value::{Resolution, Value};
+use tilth_core::plan::Severity;
+use tilth_core::time::Span;
 use tilth_notify::message::{DeliveryStatus, REFUSED_TRIES};
 use tilth_notify::notification::{Kind, Notification};
 
@@ -23,60 +17,12 @@ use super::dispatch::Levels;
 use super::*;
 use crate::clock::{Anchor, Source, Trust};
 
-/// 2026-03-01T06:30:00Z.
-const WALL: i64 = 1_772_346_600_000;
+/// Notifications as the tests of `tilth-notify` use them.
+#[path = "../../notify/src/notification/samples.rs"]
+mod samples;
 
-fn stamp(uptime_s: i64) -> Stamp {
-    Stamp { boot: 3, uptime: Uptime(uptime_s * 1000), wall: Some(WallTime(WALL + uptime_s * 1000)) }
-}
-
-fn report(alert: u64, severity: Severity) -> Report {
-    let resolution = Resolution::new(0.01).unwrap();
-    let sensor = SensorId::new("tower-1/ec").unwrap();
-    let key = AlertKey { zone: sensor.zone(), rule: Id::new("ec-high").unwrap(), sensor };
-    Report {
-        at: stamp(300),
-        alert: Some(AlertId(alert)),
-        key,
-        severity,
-        value: Some(Figure::Value(Value { steps: resolution.nearest(2.93).unwrap(), resolution })),
-        limit: Some(Figure::Number(2.8)),
-        since: stamp(0),
-        reading_at: Some(stamp(299)),
-        pages: 1,
-        message: "EC 2.93 in tower-1, limit 2.8".to_owned(),
-        advice: Some("Dilute the tank.".into()),
-    }
-}
-
-fn notification(id: String, kind: Kind, report: Report) -> Notification {
-    let unit = "mS/cm".to_owned();
-    let local = Local::UTC;
-    Notification {
-        id,
-        kind,
-        report,
-        local,
-        unit,
-        is_measured: true,
-        why: None,
-        repeat: false,
-        others: Vec::new(),
-        instead: None,
-    }
-}
-
-/// A page as the tests of the queue use it, too.
-pub(super) fn page(alert: u64, page: u32, severity: Severity, cause: Cause) -> Notification {
-    let id = format!("pi-{alert}-{page}");
-    notification(id, Kind::Page(cause), report(alert, severity))
-}
-
-/// An alert that is over.
-pub(super) fn resolved(alert: u64) -> Notification {
-    let id = format!("pi-{alert}-resolved");
-    notification(id, Kind::Resolved(Reason::Cleared), report(alert, Severity::Warning))
-}
+use samples::WALL;
+pub(super) use samples::{page, resolved};
 
 /// A request as a receiver read it.
 #[derive(Debug)]

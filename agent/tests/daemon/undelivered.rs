@@ -36,7 +36,7 @@ fn a_page_that_a_server_always_refuses_is_told_by_another_channel_and_is_an_even
     assert!(phone.heard().iter().all(|heard| heard.header("x-tilth-notification") == page));
     agent.wait_for_log(&format!(
         "tilth-agent: notify phone: notification {page} given up after 6 attempts (answered 400 Bad Request); channel log \
-         tells it instead\n"
+         sends it instead\n"
     ));
     room.wait_for_bytes(&["data/tilth.db", "data/tilth.db-wal"], b"undelivered");
     phone.answer("200 OK");

@@ -13,7 +13,7 @@ use tilth_core::value::{Resolution, Value};
 use super::{Kind, Notification};
 
 /// 2026-03-01T06:30:00Z.
-const WALL: i64 = 1_772_346_600_000;
+pub(crate) const WALL: i64 = 1_772_346_600_000;
 
 pub(crate) fn stamp(uptime_s: i64) -> Stamp {
     Stamp { boot: 3, uptime: Uptime(uptime_s * 1000), wall: Some(WallTime(WALL + uptime_s * 1000)) }

@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use ipnet::IpNet;
 use tilth_core::id::Id;
 use tilth_core::time::Span;
+use tracing::Level;
 
 use crate::data_dir::DataDir;
 use crate::domain::ingest::quota::Quota;
@@ -270,22 +271,9 @@ pub(crate) struct Serve {
     /// Maximum number of stored windows and events per device
     #[arg(long, value_name = "COUNT", default_value_t = Quota::USUAL.rows)]
     pub(crate) device_rows: u64,
-    /// Least severe level of the log on standard error
-    #[arg(long, value_name = "LEVEL", default_value = "info")]
-    pub(crate) log: LogLevel,
-}
-
-/// Level of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogLevel {
-    /// Failures.
-    Error,
-    /// Conditions that an operator should look at.
-    Warn,
-    /// Changes of state.
-    Info,
-    /// Each request.
-    Debug,
+    /// Level of the log on standard error: error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", default_value_t = Level::INFO)]
+    pub(crate) log: Level,
 }
 
 /// Options of the commands that use the hub's folder.

@@ -48,11 +48,6 @@ impl DataDir {
         FILES.iter().any(|file| folder.join(file).exists())
     }
 
-    /// Creates the folder if it does not exist.
-    pub(crate) fn make(&self) -> anyhow::Result<()> {
-        make_folder(&self.0)
-    }
-
     /// Text of the signing key's file.
     pub(crate) fn signing_key_text(&self) -> anyhow::Result<String> {
         let path = self.signing_key();
@@ -119,7 +114,7 @@ impl DataDir {
                 bail!("{}: there is a hub here already; nothing was changed", file.display());
             }
         }
-        self.make()?;
+        make_folder(&self.0)?;
         let key = SigningKey::from_seed(seed);
         self.write_keys(&SigningKey::text_of_seed(seed), &key)?;
         write_new(&self.database(), OWNER_ONLY, "")?;

@@ -31,7 +31,6 @@ use crate::db::{Database, DeviceId};
 use crate::domain::ingest::quota::Quota;
 
 /// State that all handlers share.
-#[derive(Debug)]
 pub(crate) struct ApiState {
     db: Database,
     key: Arc<SigningKey>,

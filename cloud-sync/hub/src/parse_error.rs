@@ -2,12 +2,6 @@
 
 use std::borrow::Cow;
 
-/// A parser's message in plain words. Messages of our own types stay.
-pub(crate) fn in_words(message: &str) -> String {
-    let message = message.split(" at line ").next().unwrap_or(message);
-    known(message).unwrap_or_else(|| message.to_owned())
-}
-
 /// A message about parameters, which may begin with the name of one.
 pub(crate) fn parameters(message: &str) -> String {
     let places = message.match_indices(": ").map(|(place, separator)| place + separator.len());
@@ -101,7 +95,12 @@ pub(crate) fn in_row(error: &serde_json::Error) -> String {
         serde_json::error::Category::Eof => "it ends too early".to_owned(),
         serde_json::error::Category::Syntax => "it is not JSON".to_owned(),
         serde_json::error::Category::Io => "it cannot be read".to_owned(),
-        serde_json::error::Category::Data => in_words(&error.to_string()),
+        serde_json::error::Category::Data => {
+            let message = error.to_string();
+            let message = message.split(" at line ").next().unwrap_or(&message);
+            // Messages of our own types stay.
+            known(message).unwrap_or_else(|| message.to_owned())
+        }
     }
 }
 

@@ -100,7 +100,7 @@ pub(crate) fn restore(wanted: &RestoreFile) -> anyhow::Result<Exit> {
     if !fs::metadata(file).with_context(|| file.display().to_string())?.is_file() {
         bail!("{}: not a file; expected a backup", file.display());
     }
-    data.make()?;
+    data_dir::make_folder(data.folder())?;
     let lock = data.lock()?;
     let staged = Staged::of(&data, file)?;
     let (restored, key, carried_over) =
@@ -108,16 +108,13 @@ pub(crate) fn restore(wanted: &RestoreFile) -> anyhow::Result<Exit> {
     let aside = staged.put_in_place(&data)?;
     drop(lock);
     if output.json {
+        let carried = carried_over.as_ref().ok();
         exit::json(&json!({
             "epoch": staged.epoch, "made": restored.made.map(|made| made.at.to_string()), "tenants": restored.tenants,
             "devices": restored.devices, "public_key": key.trusted().id().to_string(),
             "aside": aside.map(|aside| aside.display().to_string()),
-            "revoked": carried_over.as_ref().ok().map(|carried_over| carried_over.revoked),
-            "missing": carried_over.as_ref().ok().map(|carried_over| &carried_over.devices),
-            "configurations": carried_over.as_ref().ok().map(|carried_over| {
-                let rows = carried_over.configurations.iter();
-                rows.map(|lost| json!({"device": lost.device, "version": lost.version, "instead": lost.instead})).collect::<Vec<_>>()
-            }),
+            "revoked": carried.map(|carried| carried.revoked), "missing": carried.map(|carried| &carried.devices),
+            "configurations": carried.map(|carried| &carried.configurations),
         }))?;
     } else {
         say(&restored, &key, &staged, aside.as_deref(), &carried_over)?;

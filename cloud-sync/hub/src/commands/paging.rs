@@ -42,7 +42,7 @@ impl Change<'_> {
             return Ok(db.set_silence_limit(&db.device(tenant, device)?, limit, now)?);
         }
         if self.is_any() {
-            let before = db.paging(tenant)?;
+            let before = db.listed(tenant.clone())?.paging;
             let channel = self.channel.clone().unwrap_or(before.channel);
             let paging = Paging { channel, silent_after: self.limit.or(before.silent_after) };
             db.set_paging(tenant, &paging, &describe(&paging), now)?;

@@ -9,10 +9,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tilth_notify::secret::Secrets;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::filter::LevelFilter;
+use tracing::Level;
 
 use super::open;
-use crate::cli::{LogLevel, Serve};
+use crate::cli::Serve;
 use crate::clock;
 use crate::db::Database;
 use crate::domain::ingest::quota::Quota;
@@ -72,7 +72,7 @@ pub(crate) fn run(wanted: &Serve) -> anyhow::Result<Exit> {
             let _ = told.send(Instant::now());
             tracing::info!("stopping");
         };
-        let proxies = Arc::new(Proxies::new(wanted.trusted_proxies.clone()));
+        let proxies = Arc::new(Proxies(wanted.trusted_proxies.clone()));
         let max_connections = max_connections();
         let fresh = tls.clone().map(|tls| tokio::spawn(tls.keep_fresh()));
         let served = Served { listener, tls, router: http::router(Arc::clone(&state)), proxies, max_connections };
@@ -128,13 +128,7 @@ fn max_connections() -> usize {
 }
 
 /// Starts the log. In systemd's journal lines carry no time: the journal adds it.
-fn log_to_stderr(level: LogLevel) {
-    let level = match level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-    };
+fn log_to_stderr(level: Level) {
     let lines = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_writer(io::stderr)

@@ -6,8 +6,8 @@ use tilth_core::id::Id;
 use tilth_core::quantity::Quantity;
 use tilth_core::time::{Span, Uptime, WallTime};
 use tilth_core::value::{Resolution, Steps, Value};
-use tilth_core::windows::{Grain, Window};
-use tilth_protocol::{Epoch, Lane};
+use tilth_core::windows::Window;
+use tilth_protocol::Lane;
 
 use super::context::{DeviceContext, TenantContext};
 use crate::domain::configs::status::ConfigStatus;
@@ -108,13 +108,6 @@ pub(crate) struct DeviceReport {
     pub(crate) alerts: Vec<HubAlert>,
     /// Newest first.
     pub(crate) quarantine: Vec<QuarantinedRow>,
-}
-
-/// Health of a tenant's devices.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct TenantHealth {
-    pub(crate) epoch: Epoch,
-    pub(crate) devices: Vec<DeviceHealth>,
 }
 
 /// Health of one device.
@@ -256,7 +249,6 @@ impl StoredWindow {
 pub(crate) struct WindowPage {
     /// Name of the sensor's device.
     pub(crate) device: String,
-    pub(crate) grain: Grain,
     pub(crate) windows: Vec<StoredWindow>,
     /// Beginning of the next page.
     pub(crate) next: Option<WindowPosition>,

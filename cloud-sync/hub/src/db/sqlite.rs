@@ -114,7 +114,6 @@ impl From<rusqlite::Error> for DbError {
 }
 
 /// The storage of a serving hub: one thread that writes, several that read, and a bounded queue before each.
-#[derive(Debug)]
 pub(crate) struct Database {
     writer: Workers,
     readers: Workers,

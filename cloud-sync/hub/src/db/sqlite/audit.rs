@@ -17,12 +17,8 @@ pub(super) fn record(
     insert(connection, tenant.actor(), Some(tenant.id()), what, now)
 }
 
-/// Records an action on the hub itself.
-pub(super) fn record_hub(connection: &Connection, actor: &Actor, what: &str, now: WallTime) -> Result<(), DbError> {
-    insert(connection, actor, None, what, now)
-}
-
-fn insert(
+/// Records an action of an actor, for a tenant or for the hub itself.
+pub(super) fn insert(
     connection: &Connection,
     Actor { who, origin }: &Actor,
     tenant: Option<TenantId>,

@@ -8,6 +8,7 @@ use std::io::{self, Read as _};
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use serde::Serialize;
 use tilth_core::time::WallTime;
 use tilth_protocol::Epoch;
 
@@ -44,7 +45,7 @@ pub(crate) struct CarriedOver {
 }
 
 /// The newest configuration of a device, which the backup lacks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct LostConfiguration {
     /// `TENANT/DEVICE`.
     pub(crate) device: String,
@@ -109,7 +110,7 @@ pub(crate) fn prepare(file: &Path, epoch: Epoch, who: &str, now: WallTime) -> Re
     migrate(&mut store, file)?;
     set_epoch(&store, epoch)?;
     let actor = Actor { who: who.to_owned(), origin: "local".to_owned() };
-    audit::record_hub(&store, &actor, "database restored: new epoch", now)?;
+    audit::insert(&store, &actor, None, "database restored: new epoch", now)?;
     let count = |sql: &str| store.query_row(sql, [], |row| row.get(0));
     let (tenants, devices) = (count("SELECT count(*) FROM tenants")?, count("SELECT count(*) FROM devices")?);
     close_as_one_file(store, file)?;

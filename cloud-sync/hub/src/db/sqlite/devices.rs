@@ -54,7 +54,7 @@ pub(super) fn tenants(connection: &Connection) -> Result<Vec<(TenantId, Id)>, Db
 }
 
 /// When a tenant was added, and how many devices it has.
-pub(super) fn of_list(connection: &Connection, tenant: TenantId) -> Result<(WallTime, u64), DbError> {
+pub(super) fn summary(connection: &Connection, tenant: TenantId) -> Result<(WallTime, u64), DbError> {
     let mut select = connection.prepare_cached(
         "SELECT created, (SELECT count(*) FROM devices WHERE tenant = tenants.id) FROM tenants WHERE id = ?1",
     )?;

@@ -5,23 +5,21 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, Row};
 use tilth_core::time::WallTime;
-use tilth_protocol::Lane;
+use tilth_protocol::{Epoch, Lane};
 
 use super::rows::{DeviceId, StreamId, TenantId};
 use super::{Database, DbError, devices, events, quarantine};
 use crate::db::context::TenantContext;
-use crate::db::records::{Device, DeviceHealth, EarlierStream, LaneState, TenantHealth};
+use crate::db::records::{Device, DeviceHealth, EarlierStream, LaneState};
 
 /// Maximum number of earlier streams that are listed. A device begins a stream when its database is lost, restored or moved.
 const EARLIER_STREAMS: usize = 20;
 
 impl Database {
-    /// The devices of a tenant by name, each with its streams, lanes and configuration.
-    pub(crate) async fn health(&self, tenant: &TenantContext) -> Result<TenantHealth, DbError> {
+    /// Epoch of the hub, and the devices of a tenant by name.
+    pub(crate) async fn health(&self, tenant: &TenantContext) -> Result<(Epoch, Vec<DeviceHealth>), DbError> {
         let id = tenant.id();
-        let job = move |connection: &Connection| {
-            Ok(TenantHealth { epoch: super::epoch(connection)?, devices: of_tenant(connection, id)? })
-        };
+        let job = move |connection: &Connection| Ok((super::epoch(connection)?, of_tenant(connection, id)?));
         self.read(tenant, job).await
     }
 }

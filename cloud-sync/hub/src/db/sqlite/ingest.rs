@@ -177,7 +177,7 @@ fn plan_batch(
     if found.others >= quota::MAX_OTHERS {
         return Ok(Err(BatchRejection::TooManyOthers));
     }
-    let standing = match (stream, found.stream) {
+    let state = match (stream, found.stream) {
         (None, _) => StreamState::New,
         (Some(stream), Some(current)) if stream != current => {
             StreamState::Older { current_heard: streams::last_heard(connection, current)? }
@@ -185,7 +185,7 @@ fn plan_batch(
         (Some(_), _) => StreamState::Current,
     };
     let brings_news = new.values().any(|ranges| !ranges.is_empty());
-    Ok(match stream::judge(standing, brings_news, now) {
+    Ok(match stream::judge(state, brings_news, now) {
         stream::Verdict::Conflict => Err(BatchRejection::TwoStreams),
         verdict => Ok(BatchPlan { tenant: found.tenant, stream, verdict, rows: found.rows, new }),
     })

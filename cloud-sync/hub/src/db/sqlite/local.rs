@@ -52,7 +52,7 @@ impl LocalDatabase {
 
     fn record(&mut self, what: &str, now: WallTime) -> Result<(), DbError> {
         let actor = self.actor.clone();
-        self.change(|connection| audit::record_hub(connection, &actor, what, now))
+        self.change(|connection| audit::insert(connection, &actor, None, what, now))
     }
 
     /// Begins a new epoch, after a copy of the database was put back by hand.
@@ -60,7 +60,7 @@ impl LocalDatabase {
         let actor = self.actor.clone();
         self.change(|connection| {
             super::set_epoch(connection, epoch)?;
-            audit::record_hub(connection, &actor, "database restored: new epoch", now)
+            audit::insert(connection, &actor, None, "database restored: new epoch", now)
         })
     }
 
@@ -109,7 +109,7 @@ impl LocalDatabase {
 
     /// A tenant with its settings.
     pub(crate) fn listed(&self, tenant: TenantContext) -> Result<ListedTenant, DbError> {
-        let (created, devices) = devices::of_list(&self.connection, tenant.id())?;
+        let (created, devices) = devices::summary(&self.connection, tenant.id())?;
         let retention = devices::retention(&self.connection, tenant.id())?;
         let paging = paging::of_tenant(&self.connection, tenant.id())?;
         Ok(ListedTenant { tenant, created, devices, retention, paging })
@@ -221,11 +221,6 @@ impl LocalDatabase {
             bundles::add(connection, device.id(), bundle)?;
             audit::record(connection, device.tenant(), what, now)
         })
-    }
-
-    /// Paging settings of a tenant.
-    pub(crate) fn paging(&self, tenant: &TenantContext) -> Result<Paging, DbError> {
-        paging::of_tenant(&self.connection, tenant.id())
     }
 
     /// Sets the paging settings of a tenant. `what` is the text for the audit trail.

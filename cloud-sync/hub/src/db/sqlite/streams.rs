@@ -47,19 +47,15 @@ pub(super) fn with_open_alerts(
     Scope { tenant, device }: Scope,
     replaced_after: i64,
 ) -> Result<Vec<StreamId>, DbError> {
-    let mut current = connection.prepare_cached(
+    let mut select = connection.prepare_cached(
         "SELECT stream FROM devices CROSS JOIN device_state ON device_state.device = devices.id
-         WHERE tenant = ?1 AND (?2 IS NULL OR devices.id = ?2) AND stream IS NOT NULL",
-    )?;
-    let mut replaced = connection.prepare_cached(
-        "SELECT streams.id FROM devices CROSS JOIN streams ON streams.device = devices.id AND streams.replaced > ?3
+         WHERE tenant = ?1 AND (?2 IS NULL OR devices.id = ?2) AND stream IS NOT NULL
+         UNION ALL SELECT streams.id FROM devices CROSS JOIN streams ON streams.device = devices.id AND streams.replaced > ?3
          WHERE tenant = ?1 AND (?2 IS NULL OR devices.id = ?2)",
     )?;
-    let mut streams: BTreeSet<StreamId> =
-        current.query_map((tenant, device), |row| row.get(0))?.collect::<Result<_, _>>()?;
-    for stream in replaced.query_map((tenant, device, replaced_after), |row| row.get(0))? {
-        streams.insert(stream?);
-    }
+    let streams = select.query_map((tenant, device, replaced_after), |row| row.get(0))?;
+    // An older stream can be the current one again.
+    let streams: BTreeSet<StreamId> = streams.collect::<Result<_, _>>()?;
     Ok(streams.into_iter().collect())
 }
 

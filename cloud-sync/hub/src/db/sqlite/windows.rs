@@ -42,7 +42,7 @@ pub(super) fn page(
 ) -> Result<WindowPage, DbError> {
     let (device, name, sensor) = sensor_of(connection, tenant, query)?;
     let (windows, next) = range(connection, &boots::dated(connection, device)?, sensor, query)?;
-    Ok(WindowPage { device: name, grain: query.grain, windows, next })
+    Ok(WindowPage { device: name, windows, next })
 }
 
 /// The sensor of a query and its device.

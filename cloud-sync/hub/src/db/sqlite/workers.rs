@@ -40,7 +40,6 @@ pub(super) struct QueueLimits {
 }
 
 /// Threads and their queue. A full queue rejects jobs.
-#[derive(Debug)]
 pub(super) struct Workers {
     queue: Arc<Queue>,
     threads: Vec<JoinHandle<()>>,
@@ -185,12 +184,6 @@ impl Waiting {
         }
         self.count -= 1;
         job
-    }
-}
-
-impl std::fmt::Debug for Queue {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Queue").field("room", &self.limits).finish_non_exhaustive()
     }
 }
 

@@ -20,13 +20,12 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// Reads a JSON body of at most [`MAX_BATCH_BYTES`], before and after unpacking.
 pub(in crate::http) async fn json<T: DeserializeOwned>(request: Request, what: &str) -> Result<T, ApiError> {
     let (parts, body) = request.into_parts();
-    let coding = Coding::of(&parts.headers)?;
     check_type(&parts.headers)?;
     let bytes = match tokio::time::timeout(TIMEOUT, read(body)).await {
         Ok(bytes) => bytes?,
         Err(_) => return Err(ApiError::bad_request(format!("the body did not arrive within {TIMEOUT:?}"))),
     };
-    parse(&coding.unpack(&bytes)?, what)
+    parse(&unpack(&parts.headers, bytes)?, what)
 }
 
 async fn read(body: Body) -> Result<Bytes, ApiError> {
@@ -51,42 +50,23 @@ fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
     Err(ApiError::bad_request(format!("Content-Type {stated:?}: expected application/json")))
 }
 
-/// Compression of a body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Coding {
-    Identity,
-    Gzip,
-    Deflate,
-}
-
-impl Coding {
-    fn of(headers: &HeaderMap) -> Result<Coding, ApiError> {
-        let stated = headers.get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or_default().trim());
-        match stated {
-            None | Some("identity") => Ok(Coding::Identity),
-            Some("gzip") => Ok(Coding::Gzip),
-            Some("deflate") => Ok(Coding::Deflate),
-            Some(other) => {
-                let message = format!("Content-Encoding {other:?}: expected gzip, deflate or identity");
-                Err(ApiError::bad_request(message))
-            }
+/// Unpacks a body by its `Content-Encoding`, and stops as soon as it is too large.
+fn unpack(headers: &HeaderMap, bytes: Bytes) -> Result<Bytes, ApiError> {
+    let coding = headers.get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or_default().trim());
+    let (mut unpacked, most) = (Vec::new(), MAX_BATCH_BYTES as u64 + 1);
+    let (read, name) = match coding {
+        None | Some("identity") => return Ok(bytes),
+        Some("gzip") => (GzDecoder::new(&*bytes).take(most).read_to_end(&mut unpacked), "gzip"),
+        Some("deflate") => (ZlibDecoder::new(&*bytes).take(most).read_to_end(&mut unpacked), "deflate (zlib)"),
+        Some(other) => {
+            let message = format!("Content-Encoding {other:?}: expected gzip, deflate or identity");
+            return Err(ApiError::bad_request(message));
         }
-    }
-
-    /// Stops as soon as it is too much, whatever a few bytes claim to hold.
-    fn unpack(self, bytes: &[u8]) -> Result<Vec<u8>, ApiError> {
-        let mut unpacked = Vec::new();
-        let most = MAX_BATCH_BYTES as u64 + 1;
-        let (read, name) = match self {
-            Coding::Identity => return Ok(bytes.to_vec()),
-            Coding::Gzip => (GzDecoder::new(bytes).take(most).read_to_end(&mut unpacked), "gzip"),
-            Coding::Deflate => (ZlibDecoder::new(bytes).take(most).read_to_end(&mut unpacked), "deflate (zlib)"),
-        };
-        match read {
-            Ok(length) if length as u64 == most => Err(too_large()),
-            Ok(_) => Ok(unpacked),
-            Err(_) => Err(ApiError::bad_request(format!("the body is not {name}, as Content-Encoding says"))),
-        }
+    };
+    match read {
+        Ok(length) if length as u64 == most => Err(too_large()),
+        Ok(_) => Ok(unpacked.into()),
+        Err(_) => Err(ApiError::bad_request(format!("the body is not {name}, as Content-Encoding says"))),
     }
 }
 

@@ -86,7 +86,7 @@ pub(super) async fn get(
     let is_exact = parameters.exact.unwrap_or(false);
     let cursors = Cursors::new(&state.key, reader.tenant.client(), Listing::Windows);
     let query = query_of(parameters, &cursors, clock::now())?;
-    let (sensor, from, to) = (query.sensor.clone(), query.from, query.to);
+    let (sensor, grain, from, to) = (query.sensor.clone(), query.grain, query.from, query.to);
     let found = state.db.windows(&reader.tenant, query).await?;
     let quantity = found.windows.last().map(|window| window.quantity);
     http::json(&Page {
@@ -94,7 +94,7 @@ pub(super) async fn get(
         sensor,
         quantity,
         unit: quantity.map(Quantity::unit),
-        grain: found.grain,
+        grain,
         from: from.to_string(),
         to: to.to_string(),
         windows: found.windows.iter().map(|window| Window::of(window, is_exact)).collect(),

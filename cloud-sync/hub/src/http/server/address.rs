@@ -28,15 +28,11 @@ pub(crate) fn range(text: &str) -> Result<IpNet, String> {
 
 /// Trusted proxies, by their addresses.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Proxies(Vec<IpNet>);
+pub(crate) struct Proxies(pub(crate) Vec<IpNet>);
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 impl Proxies {
-    pub(crate) fn new(ranges: Vec<IpNet>) -> Proxies {
-        Proxies(ranges)
-    }
-
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|range| range.contains(&address))

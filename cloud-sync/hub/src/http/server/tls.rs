@@ -20,7 +20,6 @@ const MAX_PEM: u64 = 1 << 20;
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The certificate, read again when its files change.
-#[derive(Debug)]
 pub(crate) struct Tls {
     certificate: PathBuf,
     key: PathBuf,
@@ -81,12 +80,6 @@ impl Tls {
                 tracing::error!(%error, "cannot check the certificate files");
             }
         }
-    }
-}
-
-impl std::fmt::Debug for Current {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Current").field("seen", &self.stamps).finish_non_exhaustive()
     }
 }
 

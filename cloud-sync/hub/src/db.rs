@@ -8,7 +8,7 @@ mod sqlite;
 
 pub(crate) use context::{Authenticated, Caller, DeviceContext, TenantContext};
 pub(crate) use records::{
-    DeviceHealth, DeviceId, DeviceReport, HubAlert, ListedKey, ListedTenant, MonitoredDevice, MonitoredTenant, Paging,
+    DeviceHealth, DeviceId, DeviceReport, HubAlert, ListedTenant, MonitoredDevice, MonitoredTenant, Paging,
     QuarantinedRow, StoredAlert, StoredEvent, StoredWindow, WindowPosition,
 };
 pub(crate) use sqlite::alerts::AlertQuery;

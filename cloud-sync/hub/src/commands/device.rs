@@ -1,15 +1,15 @@
 //! `tilth-hub device`: devices and their keys.
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use tilth_core::time::WallTime;
 use tilth_protocol::{Key, KeyKind};
 
 use super::open;
 use crate::cli::{Common, Device, DeviceName, Output};
 use crate::clock;
-use crate::db::{DeviceReport, HubAlert, ListedKey, QuarantinedRow};
+use crate::db::{DeviceReport, HubAlert, QuarantinedRow};
 use crate::domain::access;
-use crate::domain::configs::status::ConfigStatus;
+use crate::domain::configs::status::{ConfigStatus, RejectedConfig};
 use crate::exit::{self, Exit};
 
 pub(crate) fn run(wanted: &Device) -> anyhow::Result<Exit> {
@@ -71,43 +71,11 @@ fn show_key(one: &DeviceName, key: &Key) -> anyhow::Result<Exit> {
 }
 
 fn show(report: &DeviceReport, output: Output) -> anyhow::Result<()> {
+    if output.json {
+        return exit::json(&to_json(report));
+    }
     let DeviceReport { context, device, keys, config_status, alerts, quarantine } = report;
     let client = context.tenant().client();
-    if output.json {
-        let time = |time: Option<WallTime>| time.map(|time| time.to_string());
-        let keys: Vec<_> = keys
-            .iter()
-            .map(|key: &ListedKey| {
-                json!({
-                    "key_id": key.id,
-                    "created": key.created.to_string(),
-                    "last_used": time(key.last_used),
-                    "revoked": time(key.revoked),
-                })
-            })
-            .collect();
-        let refused = config_status.refused.as_ref();
-        let refused = refused
-            .map(|refused| json!({"version": refused.version, "at": time(refused.at), "reason": refused.reason}));
-        return exit::json(&json!({
-            "client_id": client,
-            "device_id": device.name,
-            "created": device.created.to_string(),
-            "last_heard": time(device.last_heard),
-            "config_version": config_status.newest,
-            "running_version": config_status.running,
-            "waiting_version": config_status.pending(),
-            "refused": refused,
-            "shown_version": device.shown_version,
-            "keys": keys,
-            "quarantined": device.quarantined,
-            "quarantine": quarantine.iter().map(|row: &QuarantinedRow| json!({
-                "lane": row.lane, "seq": row.seq, "received": row.received.to_string(), "reason": row.reason, "row": row.text,
-            })).collect::<Vec<_>>(),
-            "unknown_keys": device.unknown_keys,
-            "alerts": alerts.iter().map(|alert| json!({"rule": alert.rule, "since": alert.since.to_string(), "message": alert.message})).collect::<Vec<_>>(),
-        }));
-    }
     let heard = device.last_heard.map_or("never heard".to_owned(), |time| format!("last heard {time}"));
     let valid = keys.iter().filter(|key| key.revoked.is_none()).count();
     exit::line(format_args!(
@@ -127,24 +95,50 @@ fn show(report: &DeviceReport, output: Output) -> anyhow::Result<()> {
         let keys = exit::counted(device.unknown_keys, "key");
         exit::line(format_args!("  {keys} ignored that this hub does not know: update the hub"))?;
     }
-    let Some(refused) = &config_status.refused else { return Ok(()) };
-    let named = refused.version.map_or("a configuration".to_owned(), |version| format!("configuration {version}"));
-    let at = refused.at.map_or(String::new(), |at| format!(" at {at}"));
-    let reason = refused.reason.replace(char::is_control, " ");
+    let Some(rejected) = &config_status.rejected else { return Ok(()) };
+    let named = rejected.version.map_or("a configuration".to_owned(), |version| format!("configuration {version}"));
+    let at = rejected.at.map_or(String::new(), |at| format!(" at {at}"));
+    let reason = rejected.reason.replace(char::is_control, " ");
     exit::line(format_args!("  {named} was rejected by the device{at}: {reason}"))
+}
+
+fn to_json(DeviceReport { context, device, keys, config_status, alerts, quarantine }: &DeviceReport) -> Json {
+    let time = |time: Option<WallTime>| time.map(|time| time.to_string());
+    let keys = keys.iter().map(|key| {
+        let (created, last_used, revoked) = (key.created.to_string(), time(key.last_used), time(key.revoked));
+        json!({"key_id": key.id, "created": created, "last_used": last_used, "revoked": revoked})
+    });
+    let rejected = config_status.rejected.as_ref().map(|rejected| {
+        let RejectedConfig { version, at, reason } = rejected;
+        json!({"version": version, "at": time(*at), "reason": reason})
+    });
+    let quarantine = quarantine.iter().map(|QuarantinedRow { lane, seq, reason, text, received }| {
+        json!({"lane": lane, "seq": seq, "received": received.to_string(), "reason": reason, "row": text})
+    });
+    let alerts = alerts.iter().map(
+        |HubAlert { rule, since, message, .. }| json!({"rule": rule, "since": since.to_string(), "message": message}),
+    );
+    json!({
+        "client_id": context.tenant().client(), "device_id": device.name, "created": device.created.to_string(),
+        "last_heard": time(device.last_heard), "config_version": config_status.newest,
+        "running_version": config_status.running, "waiting_version": config_status.pending(), "refused": rejected,
+        "shown_version": device.shown_version, "keys": keys.collect::<Vec<_>>(), "quarantined": device.quarantined,
+        "quarantine": quarantine.collect::<Vec<_>>(), "unknown_keys": device.unknown_keys,
+        "alerts": alerts.collect::<Vec<_>>(),
+    })
 }
 
 /// Which configuration runs, was rejected or is pending.
 fn configurations(config_status: &ConfigStatus) -> String {
-    let refused = config_status.refused.as_ref();
-    let refused = refused.map(|refused| refused.version.map_or("one".to_owned(), |version| version.to_string()));
+    let rejected = config_status.rejected.as_ref();
+    let rejected = rejected.map(|rejected| rejected.version.map_or("one".to_owned(), |version| version.to_string()));
     let parts = [
         config_status.running.map(|version| format!("{version} runs")),
-        refused.map(|version| format!("{version} was rejected")),
+        rejected.map(|version| format!("{version} was rejected")),
         config_status.pending().map(|version| format!("{version} is pending")),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
-    match (config_status.running, &config_status.refused) {
+    match (config_status.running, &config_status.rejected) {
         _ if parts.is_empty() => "no configuration".to_owned(),
         (None, Some(_)) => format!("runs by its own files, configuration {}", parts.join(", ")),
         _ => format!("configuration {}", parts.join(", ")),

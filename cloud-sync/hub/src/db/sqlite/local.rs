@@ -50,6 +50,20 @@ impl LocalDatabase {
         Ok(done)
     }
 
+    /// Runs a change for a tenant, and records it in the audit trail.
+    fn audited(
+        &mut self,
+        tenant: &TenantContext,
+        what: &str,
+        now: WallTime,
+        job: impl FnOnce(&Connection) -> Result<(), DbError>,
+    ) -> Result<(), DbError> {
+        self.change(|connection| {
+            job(connection)?;
+            audit::record(connection, tenant, what, now)
+        })
+    }
+
     fn record(&mut self, what: &str, now: WallTime) -> Result<(), DbError> {
         let actor = self.actor.clone();
         self.change(|connection| audit::insert(connection, &actor, None, what, now))
@@ -129,14 +143,6 @@ impl LocalDatabase {
         })
     }
 
-    /// Adds a read key of a tenant.
-    pub(crate) fn add_read_key(&mut self, tenant: &TenantContext, key: &Key, now: WallTime) -> Result<(), DbError> {
-        self.change(|connection| {
-            add_key(connection, key, (tenant.id(), None), now)?;
-            audit::record(connection, tenant, &format!("read key {} made", key.id()), now)
-        })
-    }
-
     /// Adds a device with its key.
     pub(crate) fn add_device(
         &mut self,
@@ -160,13 +166,17 @@ impl LocalDatabase {
         Ok(DeviceContext::of(tenant.clone(), found.id, name.clone()))
     }
 
+    /// Adds a read key of a tenant.
+    pub(crate) fn add_read_key(&mut self, tenant: &TenantContext, key: &Key, now: WallTime) -> Result<(), DbError> {
+        self.audited(tenant, &format!("read key {} added", key.id()), now, |connection| {
+            add_key(connection, key, (tenant.id(), None), now)
+        })
+    }
+
     /// Adds a key of a device; its first use revokes the older ones.
     pub(crate) fn add_device_key(&mut self, device: &DeviceContext, key: &Key, now: WallTime) -> Result<(), DbError> {
-        let tenant = device.tenant();
-        self.change(|connection| {
-            add_key(connection, key, (tenant.id(), Some(device.id())), now)?;
-            audit::record(connection, tenant, &format!("key {} made for device {}", key.id(), device.name()), now)
-        })
+        let (tenant, what) = (device.tenant(), format!("key {} added to device {}", key.id(), device.name()));
+        self.audited(tenant, &what, now, |connection| add_key(connection, key, (tenant.id(), Some(device.id())), now))
     }
 
     /// Revokes all keys of a device. Returns how many.
@@ -211,15 +221,14 @@ impl LocalDatabase {
         what: &str,
         now: WallTime,
     ) -> Result<(), DbError> {
-        self.change(|connection| {
+        self.audited(device.tenant(), what, now, |connection| {
             let newest = bundles::version(connection, device.id())?.unwrap_or(0);
             let shown = devices::get(connection, device.id())?.shown_version;
             if configs::next_version(newest, shown)? != bundle.version {
                 let message = "another configuration of this device was put meanwhile; nothing was changed";
                 return Err(DbError::Unusable(message.to_owned()));
             }
-            bundles::add(connection, device.id(), bundle)?;
-            audit::record(connection, device.tenant(), what, now)
+            bundles::add(connection, device.id(), bundle)
         })
     }
 
@@ -231,10 +240,7 @@ impl LocalDatabase {
         what: &str,
         now: WallTime,
     ) -> Result<(), DbError> {
-        self.change(|connection| {
-            paging::set(connection, tenant.id(), to)?;
-            audit::record(connection, tenant, what, now)
-        })
+        self.audited(tenant, what, now, |connection| paging::set(connection, tenant.id(), to))
     }
 
     /// Sets the silence limit of one device.
@@ -244,11 +250,8 @@ impl LocalDatabase {
         limit: Span,
         now: WallTime,
     ) -> Result<(), DbError> {
-        self.change(|connection| {
-            paging::set_limit(connection, device.id(), limit)?;
-            let what = format!("device {} is silent after {limit}", device.name());
-            audit::record(connection, device.tenant(), &what, now)
-        })
+        let what = format!("device {} is silent after {limit}", device.name());
+        self.audited(device.tenant(), &what, now, |connection| paging::set_limit(connection, device.id(), limit))
     }
 }
 

@@ -11,7 +11,7 @@ pub(crate) struct ConfigStatus {
     /// Version in force on the device; none while it runs by its own files.
     pub(crate) running: Option<u64>,
     /// The last rejected one, until another is applied.
-    pub(crate) refused: Option<RejectedConfig>,
+    pub(crate) rejected: Option<RejectedConfig>,
 }
 
 /// A configuration that a device rejected.
@@ -52,23 +52,23 @@ impl ConfigStatus {
         taken: Option<ConfigReport>,
         last: Option<ConfigReport>,
     ) -> ConfigStatus {
-        let refused = last.filter(|report| report.outcome == "refused");
+        let rejected = last.filter(|report| report.outcome == "refused");
         // After a revert the device states a higher version than the one that runs.
-        let stated = refused.as_ref().and_then(|report| report.running);
-        let refused = refused.map(|ConfigReport { version, reason, at, .. }| RejectedConfig {
+        let stated = rejected.as_ref().and_then(|report| report.running);
+        let rejected = rejected.map(|ConfigReport { version, reason, at, .. }| RejectedConfig {
             version,
             at,
             reason: reason.unwrap_or_default(),
         });
         // A device states the highest version that it ever applied, whose report may still be on its way.
         let running = stated.unwrap_or_else(|| taken.and_then(|taken| taken.version).unwrap_or(0).max(shown));
-        ConfigStatus { newest, running: Some(running).filter(|running| *running > 0), refused }
+        ConfigStatus { newest, running: Some(running).filter(|running| *running > 0), rejected }
     }
 
     /// The newest version, if the device has neither applied nor rejected it.
     pub(crate) fn pending(&self) -> Option<u64> {
-        let refused = self.refused.as_ref().and_then(|refused| refused.version);
-        self.newest.filter(|newest| self.running.is_none_or(|running| running < *newest) && refused != Some(*newest))
+        let rejected = self.rejected.as_ref().and_then(|rejected| rejected.version);
+        self.newest.filter(|newest| self.running.is_none_or(|running| running < *newest) && rejected != Some(*newest))
     }
 }
 
@@ -99,6 +99,6 @@ mod tests {
             assert_eq!((config_status.running, config_status.pending()), (running, waiting), "{newest} {last:?}");
         }
         let config_status = ConfigStatus::of(Some(2), 2, taken(), report(reverted));
-        assert!(config_status.refused.is_some_and(|refused| refused.reason.starts_with("reverted: ")));
+        assert!(config_status.rejected.is_some_and(|rejected| rejected.reason.starts_with("reverted: ")));
     }
 }

@@ -82,7 +82,7 @@ pub(crate) struct Diagnostics {
     warnings: RefCell<Findings>,
     broken: RefCell<BTreeSet<SourceId>>,
     /// Unreadable parts of texts.
-    spoilt: RefCell<Vec<Place>>,
+    unreadable: RefCell<Vec<Place>>,
     /// How many were not kept, and the worst of them.
     dropped: Cell<Option<(Level, usize)>>,
     suggestions: Cell<u32>,
@@ -178,10 +178,10 @@ impl Diagnostics {
     }
 
     /// A document that could not be read whole: what stands elsewhere in it is as good as ever.
-    pub(crate) fn broken_within(&self, spoilt: Place, place: Place, problem: Problem) {
+    pub(crate) fn broken_within(&self, unreadable: Place, place: Place, problem: Problem) {
         self.keep(Level::Error, place, "", problem, true);
         self.broken.borrow_mut().insert(place.source);
-        self.spoilt.borrow_mut().push(spoilt);
+        self.unreadable.borrow_mut().push(unreadable);
     }
 
     pub(crate) fn has_errors(&self) -> bool {
@@ -196,7 +196,7 @@ impl Diagnostics {
             Reach::Document => broken.contains(&place.source),
             Reach::Documents => !broken.is_empty(),
         };
-        if doubtful || self.spoilt.borrow().iter().any(|spoilt| spoilt.holds(place)) {
+        if doubtful || self.unreadable.borrow().iter().any(|unreadable| unreadable.holds(place)) {
             return;
         }
         drop(broken);

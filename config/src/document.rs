@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 use crate::diagnostic::{Diagnostics, Problem};
 use crate::merge;
 use crate::namespaces::{self, CONFIG, SITE};
+use crate::path;
 use crate::reader;
 use crate::redact::KeyContext;
 use crate::source::{Layer, Source, SourceId, Sources};
@@ -143,12 +144,22 @@ impl Effective {
         self.merged.get(ZONES)?.node.as_table()
     }
 
+    /// Tables of a namespace with their paths and zones: that of the whole device, then those of zones.
+    pub(crate) fn tables(&self, name: &str) -> impl Iterator<Item = (String, Option<&str>, &Table)> {
+        let device = namespace(&self.merged, name).map(|table| (name.to_owned(), None, table));
+        let zones = self.zones().into_iter().flatten().filter_map(move |(zone, entry)| {
+            let table = namespace(entry.node.as_table()?, name)?;
+            Some((path::join(&path::join(ZONES, zone), name), Some(zone.as_str()), table))
+        });
+        device.into_iter().chain(zones)
+    }
+
     /// Finds unknown namespaces, and namespaces that are no tables.
     pub(crate) fn check_shape(&mut self, log: &Diagnostics) {
         self.limit_zones(log);
         check_namespaces(&self.merged, "", &CONFIG.names(), log);
         for (zone, entry) in self.zones().into_iter().flatten() {
-            let path = crate::path::join(ZONES, zone);
+            let path = path::join(ZONES, zone);
             if let Err(error) = tilth_core::id::Id::new(zone) {
                 log.error(entry.key, &path, Problem::new(format!("the zone's name {error}")));
             }
@@ -168,7 +179,7 @@ impl Effective {
         let beyond = zones.iter().nth(MAX_ZONES).map(|(zone, entry)| (zone.clone(), entry.key));
         if let Some((zone, place)) = beyond {
             let problem = Problem::new(format!("more than {MAX_ZONES} zones"));
-            log.error(place, &crate::path::join(ZONES, &zone), problem.help("expected a device to serve fewer"));
+            log.error(place, &path::join(ZONES, &zone), problem.help("expected a device to serve fewer"));
             zones.split_off(&zone);
         }
     }
@@ -194,7 +205,7 @@ fn compose_zones(merged: &mut Table, zones: &Entry) {
 
 fn check_namespaces(table: &Table, path: &str, known: &[&str], log: &Diagnostics) {
     for (name, entry) in table {
-        let path = crate::path::join(path, name);
+        let path = path::join(path, name);
         if !known.contains(&name.as_str()) {
             let problem = misplaced(name).or_else(|| reader::name_key(name));
             let problem = problem.unwrap_or_else(|| reader::unknown_key(name, known, log));

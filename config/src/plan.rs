@@ -54,7 +54,7 @@ pub(crate) fn compile(parts: &Parts<'_>) -> Option<Plan> {
     let mut binder = Binder {
         parts,
         bound: Vec::new(),
-        complaints: BTreeMap::new(),
+        findings: BTreeMap::new(),
         limit_conflicts,
         shipped: Vec::new(),
         full: false,
@@ -67,15 +67,15 @@ pub(crate) fn compile(parts: &Parts<'_>) -> Option<Plan> {
     binder.sensor_faults();
     let within = binder.speaks_within();
     let built_in = binder.built_in(&within);
-    binder.say_complaints();
+    binder.report_findings();
     std::mem::take(&mut binder.limit_conflicts).say(parts.sources, parts.log);
     say_unused(parts.effective, parts.log);
     if parts.log.has_errors() {
         return None;
     }
-    let sensors = parts.sensors.entries.iter().filter(|known| known.enabled).map(|known| {
-        let speaks_within = within.get(&known.sensor.id).copied();
-        Sensor { speaks_within, ..known.sensor.clone() }
+    let sensors = parts.sensors.entries.iter().filter(|entry| entry.enabled).map(|entry| {
+        let speaks_within = within.get(&entry.sensor.id).copied();
+        Sensor { speaks_within, ..entry.sensor.clone() }
     });
     match Plan::new(sensors.chain(built_in).collect(), binder.bound) {
         Ok(plan) => {
@@ -84,7 +84,7 @@ pub(crate) fn compile(parts: &Parts<'_>) -> Option<Plan> {
         }
         Err(error) => {
             // Every way to get here has been checked before; if one was not, it is said and not run.
-            let place = parts.sensors.entries.first().map(|known| known.key)?;
+            let place = parts.sensors.entries.first().map(|entry| entry.key)?;
             parts.log.error(place, "", Problem::new(error.to_string()));
             None
         }
@@ -93,16 +93,9 @@ pub(crate) fn compile(parts: &Parts<'_>) -> Option<Plan> {
 
 fn say_unused(effective: &Effective, log: &Diagnostics) {
     for name in namespaces::unused() {
-        let device = effective.device().namespace(name);
-        let in_zones = || {
-            effective.zones().into_iter().flatten().find_map(|(zone, _)| {
-                let own = effective.zone(zone).own(name)?;
-                Some((own.values().next()?.key, path::join(&path::join(ZONES, zone), name)))
-            })
-        };
-        let found = device.values().next().map(|entry| (entry.key, name.to_owned())).or_else(in_zones);
-        if let Some((place, path)) = found {
-            log.warning(place, &path, Problem::new(format!("this version does not use {name}")));
+        let mut tables = effective.tables(name);
+        if let Some((path, key)) = tables.find_map(|(path, _, table)| Some((path, table.values().next()?.key))) {
+            log.warning(key, &path, Problem::new(format!("this version does not use {name}")));
         }
     }
 }
@@ -111,14 +104,14 @@ struct Binder<'a> {
     parts: &'a Parts<'a>,
     bound: Vec<plan::Rule>,
     /// Findings about a rule and some of its sensors: one for each rule, with the first sensor and the number of others.
-    complaints: BTreeMap<Place, Complaint>,
+    findings: BTreeMap<Place, RuleFinding>,
     limit_conflicts: LimitConflicts,
     /// The shipped rules that are for a quantity, and which that is.
     shipped: Vec<(String, String)>,
     full: bool,
 }
 
-struct Complaint {
+struct RuleFinding {
     level: Level,
     path: String,
     message: String,
@@ -147,20 +140,20 @@ impl<'a> Binder<'a> {
                 let path = path::join(&rule.path, "across");
                 parts.log.warning(place, &path, problem.help("write it under zones, where one zone watches another"));
             }
-            self.bonds(&rule, parts.zones.device());
+            self.bindings(&rule, parts.zones.device());
             if !rule.alert.enabled {
                 continue;
             }
             let watched = parts.sensors.watched(&rule.selector, rule.quantity, None);
             if watched.is_empty() {
-                self.say_dead(&rule, None);
+                self.say_unbound(&rule, None);
             }
-            self.say_slip(&rule, &watched);
-            for known in watched {
-                let zone = &known.sensor.zone;
+            self.say_misspelt(&rule, &watched);
+            for entry in watched {
+                let zone = &entry.sensor.zone;
                 let view = parts.effective.zone(zone.as_str());
                 if view.own("rules").is_none_or(|own| !own.contains_key(name)) {
-                    self.bind(&rule, zone, known);
+                    self.bind(&rule, zone, entry);
                 }
             }
         }
@@ -179,7 +172,7 @@ impl<'a> Binder<'a> {
             let (path, own) = (path::join(&at, name), own.node.as_table());
             let Some(entry) = view.entry("rules", name) else { continue };
             let Some(rule) = rules::read(name, &entry, own, path, &reader) else { continue };
-            self.bonds(&rule, parts.zones.settings(zone));
+            self.bindings(&rule, parts.zones.settings(zone));
             if !rule.alert.enabled {
                 continue;
             }
@@ -187,11 +180,11 @@ impl<'a> Binder<'a> {
             let watched = parts.sensors.watched(&rule.selector, rule.quantity, within);
             in_force |= !watched.is_empty();
             if watched.is_empty() && parts.sensors.has_zone(&id) {
-                self.say_dead(&rule, within);
+                self.say_unbound(&rule, within);
             }
-            self.say_slip(&rule, &watched);
-            for known in watched {
-                self.bind(&rule, &id, known);
+            self.say_misspelt(&rule, &watched);
+            for entry in watched {
+                self.bind(&rule, &id, entry);
             }
         }
         if !in_force {
@@ -218,12 +211,12 @@ impl<'a> Binder<'a> {
     }
 
     /// Says of a rule that it is probably a shipped one misspelt, where both watch the same.
-    fn say_slip(&self, rule: &Rule, watched: &[&SensorEntry]) {
+    fn say_misspelt(&self, rule: &Rule, watched: &[&SensorEntry]) {
         let name = rule.id.as_str();
         if self.shipped.iter().any(|(shipped, _)| shipped == name) {
             return;
         }
-        let watches = |quantity: &str| watched.iter().any(|known| known.sensor.quantity.name() == quantity);
+        let watches = |quantity: &str| watched.iter().any(|entry| entry.sensor.quantity.name() == quantity);
         let meant = self.shipped.iter().find(|(shipped, of)| suggest::is_slip(name, shipped) && watches(of));
         if let Some((meant, _)) = meant {
             let problem =
@@ -240,38 +233,45 @@ impl<'a> Binder<'a> {
             }
         }
         let Ok(rule) = Id::new(rules::SENSOR_FAULT) else { return };
-        for known in parts.sensors.entries.iter().filter(|known| known.enabled) {
-            let settings = parts.zones.settings(known.sensor.zone.as_str());
+        for entry in parts.sensors.entries.iter().filter(|entry| entry.enabled) {
+            let settings = parts.zones.settings(entry.sensor.zone.as_str());
             let Some(alert) = settings.sensor_fault.as_ref().filter(|alert| alert.enabled) else { continue };
             let Some(escalation) = self.policy(&alert.escalation, settings) else { continue };
-            let key = AlertKey { zone: known.sensor.zone.clone(), rule: rule.clone(), sensor: known.sensor.id.clone() };
-            let hold = alert.hold.max(known.feed.interval.map_or(Span::ZERO, past_one_reading));
+            let key = AlertKey { zone: entry.sensor.zone.clone(), rule: rule.clone(), sensor: entry.sensor.id.clone() };
+            let hold = alert.hold.max(entry.feed.interval.map_or(Span::ZERO, past_one_reading));
             let alert = AlertSettings { hold, ..alert.clone() };
             self.push(
                 key,
                 Condition::Faulty,
                 &alert,
                 RuleBindings { during: None, escalation, resolved: None },
-                known.key,
+                entry.key,
             );
         }
     }
 
-    fn bind(&mut self, rule: &Rule, zone: &Id, known: &SensorEntry) {
+    fn bind(&mut self, rule: &Rule, zone: &Id, entry: &SensorEntry) {
         let settings = self.parts.zones.settings(zone.as_str());
-        let Some(bonds) = self.bonds(rule, settings) else { return };
-        if !self.fits(rule, known) {
+        let Some(bindings) = self.bindings(rule, settings) else { return };
+        if !self.fits(rule, entry) {
             return;
         }
-        if let Some(condition) = self.condition(rule, known) {
-            let key = AlertKey { zone: zone.clone(), rule: rule.id.clone(), sensor: known.sensor.id.clone() };
+        if let Some(condition) = self.condition(rule, entry) {
+            let key = AlertKey { zone: zone.clone(), rule: rule.id.clone(), sensor: entry.sensor.id.clone() };
             self.say_hours(rule, settings);
-            self.limit_conflicts.add(&known.sensor.id, rule);
-            self.push(key, condition, &rule.alert, bonds, rule.key);
+            self.limit_conflicts.add(&entry.sensor.id, rule);
+            self.push(key, condition, &rule.alert, bindings, rule.key);
         }
     }
 
-    fn push(&mut self, key: AlertKey, condition: Condition, alert: &AlertSettings, bonds: RuleBindings, place: Place) {
+    fn push(
+        &mut self,
+        key: AlertKey,
+        condition: Condition,
+        alert: &AlertSettings,
+        bindings: RuleBindings,
+        place: Place,
+    ) {
         if self.bound.len() >= MAX_BOUND {
             if !std::mem::replace(&mut self.full, true) {
                 let problem = Problem::new(format!("more than {MAX_BOUND} rules once each is bound to its sensors"));
@@ -286,16 +286,16 @@ impl<'a> Binder<'a> {
             keep_firing_for: alert.keep_firing_for,
             cooldown: alert.cooldown,
             severity: alert.severity,
-            escalation: bonds.escalation,
-            during: bonds.during,
+            escalation: bindings.escalation,
+            during: bindings.during,
             message: Arc::clone(&alert.message),
-            resolved: bonds.resolved,
+            resolved: bindings.resolved,
             advice: alert.advice.clone(),
         });
     }
 
     /// Finds what a rule names; what is not there is said.
-    fn bonds(&self, rule: &Rule, settings: &Settings) -> Option<RuleBindings> {
+    fn bindings(&self, rule: &Rule, settings: &Settings) -> Option<RuleBindings> {
         let escalation = self.policy(&rule.alert.escalation, settings);
         let during = match &rule.during {
             None => None,
@@ -349,10 +349,10 @@ impl<'a> Binder<'a> {
     /// Whether a rule makes sense on a sensor, as far as the sensor's own figures tell.
     ///
     /// A limit of a shipped rule is no mistake of the farm: the finding names the sensor, which the rule does not watch.
-    fn fits(&mut self, rule: &Rule, known: &SensorEntry) -> bool {
+    fn fits(&mut self, rule: &Rule, entry: &SensorEntry) -> bool {
         let shipped = self.is_shipped(rule.condition.place);
         let path = path::join(&rule.path, rule.condition.key);
-        let id = &known.sensor.id;
+        let id = &entry.sensor.id;
         let Some(condition) = rule.condition.of_one_sensor() else { return true };
         let span_and_why = match *condition {
             Condition::MissingFor(span) => Some((span, format!("{span} without a reading is nothing unusual"))),
@@ -360,29 +360,29 @@ impl<'a> Binder<'a> {
             _ => None,
         };
         if let Some((span, why)) = span_and_why
-            && let Some(interval) = known.feed.interval.filter(|interval| span <= *interval)
+            && let Some(interval) = entry.feed.interval.filter(|interval| span <= *interval)
         {
             let message = format!("{id} speaks only every {interval}, so {why}");
-            let help = Some(format!("set zones.{}.{path} longer", known.sensor.zone));
-            let place = if shipped { known.interval } else { rule.condition.place };
-            self.complain(place, Level::Warning, path, message, help);
+            let help = Some(format!("set zones.{}.{path} longer", entry.sensor.zone));
+            let place = if shipped { entry.interval } else { rule.condition.place };
+            self.add_finding(place, Level::Warning, path, message, help);
             return true;
         }
-        let Some((low, high)) = known.sensor.range else { return true };
+        let Some((low, high)) = entry.sensor.range else { return true };
         let Some(why) = conditions::pointless(condition, low, high) else { return true };
-        let quantity = known.sensor.quantity;
+        let quantity = entry.sensor.quantity;
         let unit = quantity.unit();
         let in_unit = if unit.is_empty() { String::new() } else { format!(" {unit}") };
         let why = format!("{why}: {id} is plausible from {low} to {high}{in_unit}");
         if shipped {
-            let place = known.range.unwrap_or(known.key);
-            let path = path::join(&known.path, "range");
+            let place = entry.range.unwrap_or(entry.key);
+            let path = path::join(&entry.path, "range");
             let message = format!("the shipped rule {} leaves this sensor alone, for {why}", rule.id);
-            let help = Some(format!("set zones.{}.rules.{} for it", known.sensor.zone, rule.id));
+            let help = Some(format!("set zones.{}.rules.{} for it", entry.sensor.zone, rule.id));
             self.parts.log.warning(place, &path, with_help(message, help));
         } else {
             let help = (!unit.is_empty()).then(|| format!("limits for {quantity} are in {unit}"));
-            self.complain(rule.condition.place, Level::Error, path, format!("impossible limit: {why}"), help);
+            self.add_finding(rule.condition.place, Level::Error, path, format!("impossible limit: {why}"), help);
         }
         false
     }
@@ -391,17 +391,17 @@ impl<'a> Binder<'a> {
         self.parts.sources.get(place.source).layer == Some(Layer::Base)
     }
 
-    fn complain(&mut self, place: Place, level: Level, path: String, message: String, help: Option<String>) {
-        match self.complaints.get_mut(&place) {
+    fn add_finding(&mut self, place: Place, level: Level, path: String, message: String, help: Option<String>) {
+        match self.findings.get_mut(&place) {
             Some(complaint) => complaint.others += 1,
             None => {
-                self.complaints.insert(place, Complaint { level, path, message, help, others: 0 });
+                self.findings.insert(place, RuleFinding { level, path, message, help, others: 0 });
             }
         }
     }
 
-    fn say_complaints(&mut self) {
-        for (place, complaint) in std::mem::take(&mut self.complaints) {
+    fn report_findings(&mut self) {
+        for (place, complaint) in std::mem::take(&mut self.findings) {
             let message = match complaint.others {
                 0 => complaint.message,
                 1 => format!("{}, and 1 sensor more", complaint.message),
@@ -416,7 +416,7 @@ impl<'a> Binder<'a> {
     }
 
     /// Says why a rule watches no sensor. Shipped rules are for any farm, so theirs is no mistake.
-    fn say_dead(&self, rule: &Rule, within: Option<&Id>) {
+    fn say_unbound(&self, rule: &Rule, within: Option<&Id>) {
         let log = self.parts.log;
         let path = path::join(&rule.path, "sensor");
         match &rule.selector {
@@ -425,7 +425,7 @@ impl<'a> Binder<'a> {
                 log.error(rule.watches, &path, reader::unknown_name("sensor", id.as_str(), "sensors", known, log));
             }
             Selector::One(id) => {
-                if let Some(problem) = self.why_dead(rule, id, within) {
+                if let Some(problem) = self.why_unbound(rule, id, within) {
                     log.warning(rule.watches, &path, problem);
                 }
             }
@@ -437,9 +437,9 @@ impl<'a> Binder<'a> {
         }
     }
 
-    fn why_dead(&self, rule: &Rule, id: &SensorId, within: Option<&Id>) -> Option<Problem> {
-        let known = self.parts.sensors.get(id)?;
-        let SensorEntry { sensor, enabled, .. } = known;
+    fn why_unbound(&self, rule: &Rule, id: &SensorId, within: Option<&Id>) -> Option<Problem> {
+        let entry = self.parts.sensors.get(id)?;
+        let SensorEntry { sensor, enabled, .. } = entry;
         let problem = if !enabled {
             Problem::new(format!("this rule watches no sensor: {id} is not enabled"))
         } else if let Some(quantity) = rule.quantity.filter(|quantity| *quantity != sensor.quantity) {

@@ -371,6 +371,11 @@ pub(crate) fn part<T>(node: &Node, read: impl FnOnce(&Node) -> Result<T, Problem
     read(node).map_err(|problem| problem.in_part(node.place))
 }
 
+/// Finds the value of a word in a table of words.
+pub(crate) fn among<T: Copy, const N: usize>(words: [(&'static str, T); N]) -> impl Fn(&str) -> Option<T> {
+    move |text| words.into_iter().find(|(word, _)| *word == text).map(|(_, value)| value)
+}
+
 /// A word out of a few.
 pub(crate) fn word<T>(
     node: &Node,

@@ -1,7 +1,7 @@
 //! Resources of the machine that a configuration names: secrets, key files and ports, each with the key that names it.
 
 use crate::diagnostic::{Diagnostic, Level};
-use crate::document::{Effective, ZONES};
+use crate::document::Effective;
 use crate::path;
 use crate::redact::{self, SecretName};
 use crate::source::{Place, Position, Sources};
@@ -70,14 +70,8 @@ fn reference(entry: &Entry, key: &str, at: &str, resource: impl Fn(String) -> Re
 
 /// Resources that channels name, also those of zones.
 pub(crate) fn by_channels(effective: &Effective) -> Vec<UnplacedRef> {
-    let device = effective.device().namespace("notifications");
     let mut references = Vec::new();
-    secrets(&device, "notifications", &mut references);
-    for (zone, _) in effective.zones().into_iter().flatten() {
-        if let Some(own) = effective.zone(zone).own("notifications") {
-            secrets(own, &path::join(&path::join(ZONES, zone), "notifications"), &mut references);
-        }
-    }
+    effective.tables("notifications").for_each(|(at, _, channels)| secrets(channels, &at, &mut references));
     references
 }
 

@@ -10,7 +10,7 @@ use tilth_core::time::Span;
 
 use crate::diagnostic::{Diagnostics, Problem};
 use crate::namespaces::SCHEDULE;
-use crate::reader::{self, Fields};
+use crate::reader::{self, Fields, among};
 use crate::source::Place;
 use crate::tree::{Entry, Node, Table};
 
@@ -57,8 +57,7 @@ fn read_one(
     let has_zone = fields.has("timezone");
     let zone = fields.optional("timezone", |node| timezone(node, log));
     let days = read_days(&fields, log);
-    let open = |text: &str| Some(text).filter(|text| ["open", "closed"].contains(text)).map(|text| text == "open");
-    let open_when_untrusted = fields.word_or_default("untrusted", open);
+    let open_when_untrusted = fields.word_or_default("untrusted", among([("open", true), ("closed", false)]));
     let place = fields.key;
     fields.finish();
     let zone_assumed = !has_zone && device_zone.is_none();

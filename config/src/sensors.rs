@@ -16,7 +16,7 @@ use crate::document::{Effective, ZONES};
 use crate::input::{self, Input};
 use crate::namespaces::SENSOR;
 use crate::path;
-use crate::reader::{self, Fields};
+use crate::reader::{self, Fields, among};
 use crate::sensor_list::{Feed, SensorEntry, Sensors, Stamping};
 use crate::settings::{Plausibility, Zones};
 use crate::site::{Purpose, Site};
@@ -146,7 +146,8 @@ impl Reader<'_> {
         let own = Plausibility::read(&fields);
         let calibration = read_calibration(&fields);
         let input = fields.optional("input", |node| input::read(node, log));
-        let stamp = fields.word_or_default("stamp", stamping);
+        let stamp =
+            fields.word_or_default("stamp", among([("arrival", Stamping::Arrival), ("source", Stamping::Source)]));
         let unit = fields.optional("unit", |node| reader::unit(node, quantity));
         if let (Some(Input::Line { .. }), Some(quantity), None) = (&input, quantity, unit) {
             warn_of_factor(&fields, quantity, calibration.as_ref());
@@ -320,14 +321,6 @@ fn warn_of_factor(fields: &Fields<'_>, quantity: Quantity, calibration: Option<&
             "lines that say {unit} are converted by themselves; for lines that say none set unit = \"{unit}\" in its place"
         );
         fields.warning("calibration", problem.help(help));
-    }
-}
-
-fn stamping(text: &str) -> Option<Stamping> {
-    match text {
-        "arrival" => Some(Stamping::Arrival),
-        "source" => Some(Stamping::Source),
-        _ => None,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::hosts::{self, Hosts, host_of, is_loopback};
 use crate::input::BusKind;
 use crate::namespaces::{BUS, CONFIG, SITE};
 use crate::path;
-use crate::reader::{self, Fields};
+use crate::reader::{self, Fields, among};
 use crate::redact::{self, SecretName};
 use crate::source::{Place, SourceId, Sources};
 use crate::tree::{Entry, Node, Table};
@@ -204,12 +204,7 @@ pub(crate) fn read(source: SourceId, table: Table, sources: &Sources, purpose: P
 fn read_device(fields: Fields<'_>) -> Option<Device> {
     let id = fields.required("id", reader::id);
     let client = fields.optional("client", reader::id);
-    let find = |text: &str| match text {
-        "ntp" => Some(ClockTrust::Ntp),
-        "rtc" => Some(ClockTrust::Rtc),
-        _ => None,
-    };
-    let clock = fields.word_or_default("clock", find);
+    let clock = fields.word_or_default("clock", among([("ntp", ClockTrust::Ntp), ("rtc", ClockTrust::Rtc)]));
     fields.finish();
     Some(Device { id: id?, client, clock })
 }
@@ -322,13 +317,8 @@ fn serial(fields: &Fields<'_>) -> Option<Serial> {
 
 fn modbus(fields: &Fields<'_>) -> Option<Serial> {
     let serial = serial(fields);
-    let find = |text: &str| match text {
-        "none" => Some(Parity::None),
-        "even" => Some(Parity::Even),
-        "odd" => Some(Parity::Odd),
-        _ => None,
-    };
-    let parity = fields.word_or_default("parity", find);
+    let parities = [("none", Parity::None), ("even", Parity::Even), ("odd", Parity::Odd)];
+    let parity = fields.word_or_default("parity", among(parities));
     let stop_bits = fields.whole("stop_bits") as u8;
     Some(Serial { parity, stop_bits, ..serial? })
 }

@@ -19,7 +19,7 @@ const CURLY: [char; 8] = ['\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{20
 pub(crate) struct SyntaxError {
     pub(crate) at: Range<usize>,
     /// Bytes that cannot be read because of it; no other finding is made there.
-    pub(crate) spoilt: Range<usize>,
+    pub(crate) unreadable: Range<usize>,
     pub(crate) message: String,
     pub(crate) help: Option<String>,
     /// Whether it is one line, without which the rest can be read.
@@ -35,7 +35,7 @@ pub(crate) fn broken(text: &str, hidden: &SecretSpans, errors: &[toml::de::Error
     errors.sort_by_key(|(at, _)| at.start);
     let mut found: Vec<SyntaxError> = Vec::new();
     for (at, message) in errors {
-        if found.last().is_some_and(|last| last.spoilt.contains(&at.start) || last.spoilt.end == at.start) {
+        if found.last().is_some_and(|last| last.unreadable.contains(&at.start) || last.unreadable.end == at.start) {
             continue;
         }
         let line = line_of(text, at.start);
@@ -47,7 +47,7 @@ pub(crate) fn broken(text: &str, hidden: &SecretSpans, errors: &[toml::de::Error
         };
         let is_header = words.trim_start().starts_with('[');
         let is_open = matches!(mistake, None | Some(Mistake::Secret)) && OPEN.iter().any(|open| message.contains(open));
-        let spoilt = match (is_open, is_header) {
+        let unreadable = match (is_open, is_header) {
             (true, false) => line.start..text.len(),
             // Its name can be read, and so can what stands under it.
             (_, true) if matches!(mistake, Some(Mistake::Slash(_))) => line,
@@ -63,7 +63,7 @@ pub(crate) fn broken(text: &str, hidden: &SecretSpans, errors: &[toml::de::Error
             mistake => mistake.map(Mistake::help),
         };
         let is_line = !is_open && !is_header && message != DUPLICATE;
-        found.push(SyntaxError { at, spoilt, message: message.to_owned(), help, is_line });
+        found.push(SyntaxError { at, unreadable, message: message.to_owned(), help, is_line });
     }
     found
 }

@@ -92,29 +92,28 @@ pub(crate) fn from_toml(source: SourceId, text: &str, log: &Diagnostics) -> Tabl
     for _ in 0..MAX_READS {
         let (_, errors) = DeTable::parse_recoverable(&readable);
         let broken = toml_hints::broken(&shown, &hidden, &errors);
-        let fresh: Vec<SyntaxError> = broken.into_iter().filter(|broken| said.insert(broken.spoilt.start)).collect();
+        let fresh: Vec<SyntaxError> =
+            broken.into_iter().filter(|broken| said.insert(broken.unreadable.start)).collect();
         if fresh.is_empty() {
             break;
         }
-        for SyntaxError { at, spoilt, message, help, is_line } in fresh {
+        for SyntaxError { at, unreadable, message, help, is_line } in fresh {
             let mut problem = Problem::new(format!("not TOML: {message}"));
             if let Some(help) = help {
                 problem = problem.help(help);
             }
             if is_line {
                 // As long as it was, so that all that follows stays in its place.
-                readable.replace_range(spoilt.clone(), &" ".repeat(spoilt.len()));
+                readable.replace_range(unreadable.clone(), &" ".repeat(unreadable.len()));
             }
-            log.broken_within(source.at(spoilt), source.at(at), problem);
+            log.broken_within(source.at(unreadable), source.at(at), problem);
         }
     }
     let (table, _) = DeTable::parse_recoverable(&readable);
     Toml { source, log, hidden }.table(table.into_inner(), KeyContext::Top, 0)
 }
 
-/// The tree of a JSON value, which knows its document but no line in it.
-///
-/// The tree of a JSON value. The JSON parser limits its depth.
+/// The tree of a JSON value, which knows its document but no line in it. The JSON parser limits its depth.
 pub(crate) fn from_json(source: SourceId, json: &Json, within: KeyContext) -> Node {
     let place = source.whole();
     let item = |item: &Json| from_json(source, item, within);

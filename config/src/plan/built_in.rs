@@ -48,9 +48,9 @@ impl<'a> Binder<'a> {
         let Some(site) = parts.site else { return Vec::new() };
         let alert = parts.zones.device().bus_down.as_ref();
         let mut wanted = BTreeMap::new();
-        for known in parts.sensors.entries.iter().filter(|known| known.enabled) {
-            if let Some(bus) = known.sensor.bus.as_ref().filter(|bus| site.buses.contains_key(*bus)) {
-                wanted.entry(bus).or_insert(known.key);
+        for entry in parts.sensors.entries.iter().filter(|entry| entry.enabled) {
+            if let Some(bus) = entry.sensor.bus.as_ref().filter(|bus| site.buses.contains_key(*bus)) {
+                wanted.entry(bus).or_insert(entry.key);
             }
         }
         let silent_after = self.silent_after(within);
@@ -68,8 +68,8 @@ impl<'a> Binder<'a> {
     /// how often they speak.
     fn silent_after(&self, within: &BTreeMap<&SensorId, Span>) -> BTreeMap<Id, Span> {
         let mut spans = BTreeMap::new();
-        for known in self.parts.sensors.entries.iter().filter(|known| known.enabled) {
-            if let Some((bus, span)) = known.sensor.bus.as_ref().zip(within.get(&known.sensor.id)) {
+        for entry in self.parts.sensors.entries.iter().filter(|entry| entry.enabled) {
+            if let Some((bus, span)) = entry.sensor.bus.as_ref().zip(within.get(&entry.sensor.id)) {
                 shorten(&mut spans, bus.clone(), *span);
             }
         }
@@ -78,12 +78,12 @@ impl<'a> Binder<'a> {
 
     /// After how long without a reading each sensor on a line is overdue.
     pub(super) fn speaks_within(&self) -> BTreeMap<&'a SensorId, Span> {
-        let on_line = |known: &&'a SensorEntry| known.enabled && known.sensor.bus.is_some();
+        let on_line = |entry: &&'a SensorEntry| entry.enabled && entry.sensor.bus.is_some();
         let on_lines: BTreeMap<&SensorId, &SensorEntry> =
-            self.parts.sensors.entries.iter().filter(on_line).map(|known| (&known.sensor.id, known)).collect();
+            self.parts.sensors.entries.iter().filter(on_line).map(|entry| (&entry.sensor.id, entry)).collect();
         let mut spans = BTreeMap::new();
-        for (id, known) in &on_lines {
-            if let Some(interval) = known.feed.interval {
+        for (id, entry) in &on_lines {
+            if let Some(interval) = entry.feed.interval {
                 shorten(&mut spans, *id, Span(interval.0.saturating_mul(SILENT_INTERVALS)));
             }
         }
@@ -104,8 +104,8 @@ impl<'a> Binder<'a> {
         let Some(escalation) = self.policy(&alert.escalation, settings) else { return };
         let Ok(rule) = Id::new(rules::BUS_SILENT) else { return };
         let key = AlertKey { zone: sensor.zone.clone(), rule, sensor: sensor.id.clone() };
-        let bonds = RuleBindings { during: None, escalation, resolved: None };
-        self.push(key, Condition::MissingFor(after), alert, bonds, place);
+        let bindings = RuleBindings { during: None, escalation, resolved: None };
+        self.push(key, Condition::MissingFor(after), alert, bindings, place);
     }
 
     /// Whether the hub takes what this device says: data that stays here unseen is for people to know.
@@ -130,8 +130,14 @@ impl<'a> Binder<'a> {
             && let Some(escalation) = self.policy(&alert.escalation, settings)
         {
             let key = AlertKey { zone: sensor.zone.clone(), rule: Id::new(rule).ok()?, sensor: sensor.id.clone() };
-            let bonds = RuleBindings { during: None, escalation, resolved: Some(rules::shipped(resolved)) };
-            self.push(key, Condition::Below { limit: 1.0, clear: 1.0 }, alert, bonds, place.unwrap_or(alert.hold_at));
+            let bindings = RuleBindings { during: None, escalation, resolved: Some(rules::shipped(resolved)) };
+            self.push(
+                key,
+                Condition::Below { limit: 1.0, clear: 1.0 },
+                alert,
+                bindings,
+                place.unwrap_or(alert.hold_at),
+            );
         }
         Some(sensor)
     }

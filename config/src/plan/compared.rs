@@ -14,20 +14,20 @@ use crate::sensor_list::SensorEntry;
 
 impl<'a> Binder<'a> {
     /// The condition of a rule for one sensor; `None` where the other sensor that it needs is missing, which is a finding.
-    pub(super) fn condition(&mut self, rule: &Rule, known: &SensorEntry) -> Option<Condition> {
+    pub(super) fn condition(&mut self, rule: &Rule, entry: &SensorEntry) -> Option<Condition> {
         let difference = match &rule.condition.kind {
             ConditionKind::OneSensor(condition) => return Some(condition.clone()),
             ConditionKind::Difference(difference) => difference,
         };
         let other = match &difference.other {
-            Selector::One(id) => self.named(rule, known, id),
-            Selector::Glob(glob) => self.of_its_zone(rule, known, glob),
+            Selector::One(id) => self.named(rule, entry, id),
+            Selector::Glob(glob) => self.of_its_zone(rule, entry, glob),
         }?;
-        self.can_differ(rule, difference, known, other).then(|| difference.from(&other.sensor.id))
+        self.can_differ(rule, difference, entry, other).then(|| difference.from(&other.sensor.id))
     }
 
-    fn named(&mut self, rule: &Rule, known: &SensorEntry, id: &SensorId) -> Option<&'a SensorEntry> {
-        let (parts, own) = (self.parts, &known.sensor);
+    fn named(&mut self, rule: &Rule, entry: &SensorEntry, id: &SensorId) -> Option<&'a SensorEntry> {
+        let (parts, own) = (self.parts, &entry.sensor);
         if *id == own.id {
             // A glob may well mean the one that all others are compared with.
             if matches!(rule.selector, Selector::One(_)) {
@@ -44,15 +44,20 @@ impl<'a> Binder<'a> {
         // One whose own entry is wrong is said there.
         let other = parts.sensors.get(id)?;
         if !other.enabled {
-            self.complain_of(rule, Level::Warning, format!("{} is not compared: {id} is not enabled", own.id), None);
+            self.add_rule_finding(
+                rule,
+                Level::Warning,
+                format!("{} is not compared: {id} is not enabled", own.id),
+                None,
+            );
             return None;
         }
-        self.measures_the_same(rule, known, other).then_some(other)
+        self.measures_the_same(rule, entry, other).then_some(other)
     }
 
     /// The one sensor of the zone that fits a glob and measures the same.
-    fn of_its_zone(&mut self, rule: &Rule, known: &SensorEntry, glob: &Glob) -> Option<&'a SensorEntry> {
-        let (parts, own) = (self.parts, &known.sensor);
+    fn of_its_zone(&mut self, rule: &Rule, entry: &SensorEntry, glob: &Glob) -> Option<&'a SensorEntry> {
+        let (parts, own) = (self.parts, &entry.sensor);
         let zone = glob.zone.contains('*').then_some(&own.zone);
         let fitting = parts.sensors.watched(&Selector::Glob(glob.clone()), None, zone);
         let is_same = |other: &&&SensorEntry| other.sensor.quantity == own.quantity;
@@ -64,27 +69,27 @@ impl<'a> Binder<'a> {
             [] if glob.matches(&own.id) => None,
             [] => {
                 if let Some(other) = fitting.first() {
-                    self.measures_the_same(rule, known, other);
+                    self.measures_the_same(rule, entry, other);
                     return None;
                 }
                 let within = zone.map_or_else(String::new, |zone| format!(" of zone {zone}"));
                 let message = format!("{} is not compared: no enabled sensor{within} fits {glob}", own.id);
                 let help = format!("expected such a sensor, or a sensor = \"..\" that leaves {} out", own.id);
-                self.complain_of(rule, Level::Warning, message, Some(help));
+                self.add_rule_finding(rule, Level::Warning, message, Some(help));
                 None
             }
             [first, second, ..] => {
                 let (first, second) = (&first.sensor.id, &second.sensor.id);
                 let message = format!("{first} and {second} both fit {glob} for {}", own.id);
                 let help = "expected one sensor to compare with".to_owned();
-                self.complain_of(rule, Level::Error, message, Some(help));
+                self.add_rule_finding(rule, Level::Error, message, Some(help));
                 None
             }
         }
     }
 
-    fn measures_the_same(&mut self, rule: &Rule, known: &SensorEntry, other: &SensorEntry) -> bool {
-        let (own, other) = (&known.sensor, &other.sensor);
+    fn measures_the_same(&mut self, rule: &Rule, entry: &SensorEntry, other: &SensorEntry) -> bool {
+        let (own, other) = (&entry.sensor, &other.sensor);
         if own.quantity == other.quantity {
             return true;
         }
@@ -93,20 +98,20 @@ impl<'a> Binder<'a> {
             Selector::One(_) => format!("expected a sensor of {}", own.quantity),
             Selector::Glob(_) => format!("expected quantity = \"{}\" beside it, or a narrower sensor", other.quantity),
         };
-        self.complain_of(rule, Level::Error, message, Some(help));
+        self.add_rule_finding(rule, Level::Error, message, Some(help));
         false
     }
 
-    fn can_differ(&mut self, rule: &Rule, difference: &Difference, known: &SensorEntry, other: &SensorEntry) -> bool {
+    fn can_differ(&mut self, rule: &Rule, difference: &Difference, entry: &SensorEntry, other: &SensorEntry) -> bool {
         let path = path::join(&rule.path, difference.limit_key);
-        if let Some(why) = difference.pointless(known, other) {
-            self.complain(difference.limit_at, Level::Error, path, format!("impossible limit: {why}"), None);
+        if let Some(why) = difference.pointless(entry, other) {
+            self.add_finding(difference.limit_at, Level::Error, path, format!("impossible limit: {why}"), None);
             return false;
         }
         if difference.is_of_nothing(other) {
             let message = format!("{} may be 0, and any difference is above by_percent then", other.sensor.id);
             let help = Some(format!("expected by, in the unit of {}", other.sensor.quantity));
-            self.complain(difference.limit_at, Level::Warning, path, message, help);
+            self.add_finding(difference.limit_at, Level::Warning, path, message, help);
         }
         true
     }
@@ -115,8 +120,8 @@ impl<'a> Binder<'a> {
         self.parts.log.error(rule.condition.place, &path::join(&rule.path, rule.condition.key), problem);
     }
 
-    fn complain_of(&mut self, rule: &Rule, level: Level, message: String, help: Option<String>) {
+    fn add_rule_finding(&mut self, rule: &Rule, level: Level, message: String, help: Option<String>) {
         let path = path::join(&rule.path, rule.condition.key);
-        self.complain(rule.condition.place, level, path, message, help);
+        self.add_finding(rule.condition.place, level, path, message, help);
     }
 }

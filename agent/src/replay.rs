@@ -218,18 +218,14 @@ impl<'a> Replay<'a> {
 
 impl Printer {
     fn tell(&mut self, effect: &Effect) -> anyhow::Result<()> {
-        if let Some(held) = self.repeats.before(effect) {
-            self.print_held(&held)?;
-        }
+        let (held, is_printed) = self.repeats.filter(effect);
+        held.iter().try_for_each(|held| self.print_held(held))?;
         let unheard = self.totals.is_unheard(effect);
         self.totals.add(effect);
         if let Some(digest) = &mut self.digest {
             digest.add(effect);
         }
-        if self.repeats.hold(effect) {
-            return Ok(());
-        }
-        match Line::of(effect, &self.plan) {
+        match Line::of(effect, &self.plan).filter(|_| is_printed) {
             Some(line) if self.json => self.output.json(&line),
             Some(line) if !unheard => self.output.line(line.aligned(&self.widths)),
             _ => Ok(()),

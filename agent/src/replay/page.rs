@@ -35,8 +35,7 @@ impl<'a> Destination<'a> {
         let mut draft = name.to_owned();
         draft.push(format!(".{}.part", process::id()));
         let destination = Destination { page, draft: page.with_file_name(draft) };
-        destination.attempt(|draft| put(draft, b"").and_then(|()| fs::remove_file(draft)))?;
-        Ok(destination)
+        destination.attempt(|draft| put(draft, b"").and_then(|()| fs::remove_file(draft))).map(|()| destination)
     }
 
     pub(crate) fn write(&self, input: &Path, outcome: &Outcome) -> anyhow::Result<()> {

@@ -24,8 +24,6 @@ mod series;
 mod sorted;
 mod source;
 mod table;
-mod thousands;
-mod time;
 mod time_column;
 
 use std::fs::File;

@@ -46,25 +46,22 @@ impl Repeats {
         self.long = gap > LONG_GAP;
     }
 
-    /// What was held back of an alert and is to be printed before an effect: that is about the alert, and no repeat.
-    pub(crate) fn before(&mut self, effect: &Effect) -> Option<Held> {
-        if !self.long {
-            return None;
-        }
+    /// What was held back of an alert and is to be printed before an effect that is about the alert and no repeat; and whether the
+    /// effect is to be printed.
+    pub(crate) fn filter(&mut self, effect: &Effect) -> (Option<Held>, bool) {
         let alert = match effect {
-            Effect::Alert(_, report) => report.alert?,
-            Effect::Page(page) if page.cause != Cause::Repeated => page.id.alert,
-            _ => return None,
+            _ if !self.long => None,
+            Effect::Page(page) if page.cause == Cause::Repeated => return (None, !self.hold(page.id.alert, effect)),
+            Effect::Page(page) => Some(page.id.alert),
+            Effect::Alert(_, report) => report.alert,
+            _ => None,
         };
-        self.alerts.get_mut(&alert)?.held.take()
+        (alert.and_then(|alert| self.alerts.get_mut(&alert)?.held.take()), true)
     }
 
-    pub(crate) fn hold(&mut self, effect: &Effect) -> bool {
-        let Effect::Page(page) = effect else { return false };
-        if !self.long || page.cause != Cause::Repeated {
-            return false;
-        }
-        let alert = self.alerts.entry(page.id.alert).or_default();
+    /// Whether a repeat is held back.
+    fn hold(&mut self, alert: AlertId, effect: &Effect) -> bool {
+        let alert = self.alerts.entry(alert).or_default();
         if alert.printed < PRINTED {
             alert.printed += 1;
             return false;

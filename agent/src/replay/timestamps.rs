@@ -48,17 +48,18 @@ const AGES: Span = Span(15 * 365 * 24 * 3_600_000);
 /// Refused lines that are kept to be shown.
 const MAX_SHOWN: usize = 10;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why a row is refused, as people read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum RefusalReason {
-    /// Far ahead of the lines before and after it.
+    #[error("far ahead of the lines before and after it")]
     Ahead,
-    /// The last lines of a file, after a gap that is like no other.
+    #[error("far ahead of the lines before it, with too few after it to confirm it")]
     NothingFollows,
-    /// The first lines of a file, before such a gap.
+    #[error("long before the lines after it, with too few beside it to confirm it")]
     NothingBefore,
-    /// From before 2001, in a file of later years.
+    #[error("from a clock that was not set, in a file of later years")]
     NeverSet,
-    /// From later than the replay itself.
+    #[error("later than the time of this replay")]
     NotYet,
 }
 
@@ -89,18 +90,6 @@ impl Lines {
     fn add(&mut self, line: u64) {
         self.count += u64::from(self.count == 0 || self.last != line);
         self.last = line;
-    }
-}
-
-impl RefusalReason {
-    pub(crate) const fn words(self) -> &'static str {
-        match self {
-            RefusalReason::Ahead => "far ahead of the lines before and after it",
-            RefusalReason::NothingFollows => "far ahead of the lines before it, with too few after it to confirm it",
-            RefusalReason::NothingBefore => "long before the lines after it, with too few beside it to confirm it",
-            RefusalReason::NeverSet => "from a clock that was not set, in a file of later years",
-            RefusalReason::NotYet => "later than the time of this replay",
-        }
     }
 }
 

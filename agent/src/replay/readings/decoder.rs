@@ -7,12 +7,11 @@ use super::dialect::Dialect;
 use super::fields::Fields;
 use super::headings;
 use super::notes::listed;
-use super::numbers::{self, DecimalMark};
+use super::numbers::{self, DecimalMark, Thousands};
 use super::report::{Reason, Report, excerpt};
 use super::sample::cells;
 use super::sensors::{ReadOptions, Sensors};
 use super::series::SeriesNames;
-use super::thousands::Thousands;
 use super::time_column::{Moment, RepeatedHour, TimeColumn};
 use super::{Row, is_blank};
 use crate::cli::Map;
@@ -226,9 +225,6 @@ impl Decoder {
         self.fields.get(line, sensor).ok_or(Reason::TooFewColumns)?;
         self.compose_name(line, Some(sensor));
         let Decoder { names, name, sensors, ambiguous, .. } = self;
-        if let Some(known) = names.guess(name) {
-            return Ok(known);
-        }
         names.intern(name, |name| {
             columns::series(name, sensors).map_err(|problem| {
                 *ambiguous = Some(problem);

@@ -8,13 +8,12 @@ use super::EXPECTED;
 use super::date_text::{self, DateText, Zone};
 use super::headings::{self, Tool};
 use super::notes::{listed, order_note, untold_note};
-use super::numbers::{DecimalMark, DecimalMarks};
+use super::numbers::{DecimalMark, DecimalMarks, Thousands};
 use super::report::excerpt;
 use super::sample::{ColumnContent, Sample, TimeKind, cells};
 use super::scan::{Basis, Scan};
 use super::sensors::{ReadOptions, Sensors, bare};
 use super::table::Table;
-use super::thousands::Thousands;
 use super::time_column::{EpochUnit, TimeFormat};
 use crate::cli::DateOrder;
 
@@ -292,7 +291,8 @@ impl Found<'_> {
         let looks: Vec<TimeKind> = self.table.cells(times[0]).filter_map(TimeKind::of).collect();
         let units: Vec<EpochUnit> =
             looks.iter().filter_map(|look| if let TimeKind::Epoch(unit) = look { Some(*unit) } else { None }).collect();
-        let ours = self.table.cells(times[0]).filter(|cell| super::time::parse_time(cell.as_bytes()).is_ok()).count();
+        let ours =
+            self.table.cells(times[0]).filter(|cell| super::time_column::parse_time(cell.as_bytes()).is_ok()).count();
         let full = looks.iter().filter(|look| look.is_full()).count();
         if ours > 0 && 2 * ours >= full {
             return Some(TimeFormat::Instant);

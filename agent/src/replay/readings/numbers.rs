@@ -1,10 +1,11 @@
-//! The values of cells: decimal points or commas, words for a missing value, numbers with a unit.
+//! The values of cells: decimal points or commas, marks that part thousands, words for a missing value, numbers with a unit.
 
 use std::borrow::Cow;
 
 use tilth_core::unit::Unit;
 
 use super::report::Reason;
+use crate::replay::entry;
 use crate::sense::line::number::{self, Cell};
 
 /// How the numbers of a file are written.
@@ -204,6 +205,89 @@ impl DecimalMarks {
     pub(super) fn mark(self, separator: u8) -> DecimalMark {
         let is_comma = self.points == 0 && (self.commas > 0 || self.open > 0 && separator != b',');
         if is_comma { DecimalMark::Comma } else { DecimalMark::Point }
+    }
+}
+
+/// In files that nowhere show which mark is that of decimals: which columns mean thousands by theirs. Their marked numbers are
+/// refused, as `1,012` is in a file of commas.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Thousands {
+    is_open: bool,
+    columns: Vec<MarksOfColumn>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct MarksOfColumn {
+    /// The least whole number of three digits.
+    least_hundreds: Option<u32>,
+    /// A number has four digits and no mark.
+    has_bare_thousands: bool,
+    means_thousands: bool,
+}
+
+/// What a number shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// Three digits and no mark.
+    Hundreds(u32),
+    /// Four digits or more and no mark.
+    BareThousands,
+    /// So much before an only mark, and three digits behind it.
+    LoneMark(u32),
+    Other,
+}
+
+impl Thousands {
+    /// For a file that does not show which mark is that of decimals.
+    pub(super) fn open() -> Thousands {
+        Thousands { is_open: true, columns: Vec::new() }
+    }
+
+    /// Looks at a cell, and says whether its mark parts thousands as likely as decimals.
+    pub(super) fn is_doubtful(&mut self, column: usize, text: &[u8]) -> bool {
+        if !self.is_open {
+            return false;
+        }
+        let column = entry(&mut self.columns, column, MarksOfColumn::default());
+        match shape(text) {
+            Shape::Other => false,
+            Shape::BareThousands => {
+                column.has_bare_thousands = true;
+                false
+            }
+            Shape::Hundreds(number) => {
+                column.least_hundreds = Some(column.least_hundreds.map_or(number, |least| least.min(number)));
+                false
+            }
+            // As decimals, numbers such as 1.012 and 998 would not be of one sensor.
+            Shape::LoneMark(whole) => {
+                column.means_thousands |= column.least_hundreds.is_some_and(|least| 2 * whole < least);
+                column.means_thousands && !column.has_bare_thousands
+            }
+        }
+    }
+
+    /// Whether a number has an only mark before three digits, and nothing in the file tells what that means.
+    pub(super) fn is_untold(&self, text: &[u8]) -> bool {
+        self.is_open && matches!(shape(text), Shape::LoneMark(_))
+    }
+}
+
+fn shape(text: &[u8]) -> Shape {
+    let text = text.trim_ascii_start();
+    let text = text.strip_prefix(b"-").or(text.strip_prefix(b"+")).unwrap_or(text);
+    let end = text.iter().position(|byte| !byte.is_ascii_digit() && !matches!(byte, b'.' | b',')).unwrap_or(text.len());
+    let number = &text[..end];
+    let mut parts = number.split(|byte| matches!(byte, b'.' | b','));
+    let whole = parts.next().unwrap_or_default();
+    let value = || str::from_utf8(whole).ok().and_then(|whole| whole.parse().ok()).unwrap_or(0);
+    match (parts.next(), parts.next()) {
+        (None, _) if whole.len() == 3 && !whole.starts_with(b"0") => Shape::Hundreds(value()),
+        (None, _) if whole.len() > 3 => Shape::BareThousands,
+        (Some(behind), None) if behind.len() == 3 && (1..=3).contains(&whole.len()) && !whole.starts_with(b"0") => {
+            Shape::LoneMark(value())
+        }
+        _ => Shape::Other,
     }
 }
 

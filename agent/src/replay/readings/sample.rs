@@ -7,7 +7,7 @@ use super::fields::Fields;
 use super::is_blank;
 use super::lines::FileStart;
 use super::numbers::is_value;
-use super::time::parse_time;
+use super::time_column::parse_time;
 use super::time_column::{EpochUnit, is_spreadsheet_day};
 
 /// Upper limit of lines that are looked at.

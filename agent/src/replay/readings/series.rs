@@ -25,32 +25,27 @@ pub(super) struct SeriesNames {
     renamed: HashMap<Arc<str>, usize>,
     /// The name that followed each name last time: recordings mostly repeat one order, so this guess
     /// saves the look-up.
-    rows_behind: Vec<usize>,
+    followers: Vec<usize>,
     last: usize,
 }
 
 impl SeriesNames {
-    /// The place of a name, where it is the one that followed last time.
-    pub(super) fn guess(&mut self, name: &[u8]) -> Option<usize> {
-        let guess = self.rows_behind.get(self.last).copied().unwrap_or_default();
-        let is_known = self.recorded.get(guess).is_some_and(|guessed| guessed.as_bytes() == name);
-        is_known.then(|| {
-            self.last = guess;
-            guess
-        })
-    }
-
     /// The place of a name; `series` says what a new one is called from now on and what it measures.
     pub(super) fn intern(
         &mut self,
         name: &[u8],
         series: impl FnOnce(&str) -> Result<(Arc<str>, Measurement), Reason>,
     ) -> Result<usize, Reason> {
+        let guess = self.followers.get(self.last).copied().unwrap_or_default();
+        if self.recorded.get(guess).is_some_and(|guessed| guessed.as_bytes() == name) {
+            self.last = guess;
+            return Ok(guess);
+        }
         let place = match self.known(name)? {
             Ok(place) => place,
             Err(name) => series(name).and_then(|(sensor, measurement)| self.add(name, sensor, measurement))?,
         };
-        if let Some(follower) = self.rows_behind.get_mut(self.last) {
+        if let Some(follower) = self.followers.get_mut(self.last) {
             *follower = place;
         }
         self.last = place;
@@ -102,7 +97,7 @@ impl SeriesNames {
         self.recorded.push(name);
         self.list.push(sensor);
         self.measurements.push(measurement);
-        self.rows_behind.push(0);
+        self.followers.push(0);
         Ok(place)
     }
 }

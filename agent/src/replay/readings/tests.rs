@@ -12,7 +12,7 @@ use super::fields::Fields;
 use super::lines::MAX_LINE_BYTES;
 use super::numbers::{parse_value, short_decimal};
 use super::series::{MAX_NAME_BYTES, MAX_NAMES, SeriesNames};
-use super::time::{END_MS, iso8601, parse_time, rfc3339};
+use super::time_column::{END_MS, iso8601, parse_time, rfc3339};
 use super::*;
 use memchr::memchr_iter;
 

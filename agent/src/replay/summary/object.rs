@@ -52,7 +52,7 @@ impl Serialize for Outcome {
         object.serialize_entry("bad", &bad.collect::<Vec<_>>())?;
         object.serialize_entry("bad_shown", &list(&report.shown, ToString::to_string))?;
         object.serialize_entry("refused_lines", &refused.lines)?;
-        let words = |of: &Refused| format!("line {}: {}: {}", of.line, of.at, of.why.words());
+        let words = |of: &Refused| format!("line {}: {}: {}", of.line, of.at, of.why);
         object.serialize_entry("refused_shown", &list(&refused.shown, words))?;
         object.serialize_entry("unknown_sensors", &names.unknown().count())?;
         let unknown = |(name, rows)| {

@@ -55,3 +55,24 @@ fn cells_show_how_numbers_are_written() {
         assert_eq!(marks.mark(separator), expected, "{cells:?}");
     }
 }
+
+#[test]
+fn marks_beside_numbers_of_three_digits_part_thousands() {
+    for (cells, expected) in [
+        (&["998", "1.012", "1.013"][..], &[false, true, true][..]),
+        (&["998", "1,012", "12,345"], &[false, true, true]),
+        (&["-998", "-1.012 ppm"], &[false, true]),
+        (&["120", "0", "64.000", "1.200", "64.000"], &[false, false, false, true, true]),
+        (&["7.125", "7", "8.250"], &[false; 3]),
+        (&["100", "99.875", "99.125"], &[false; 3]),
+        (&["998", "1.012", "1013", "1.014"], &[false, true, false, false]),
+        (&["998", "1.01", "0.998", "1.0125"], &[false; 4]),
+        (&["998", "", "NA", "x", "1.2.3", "12:30"], &[false; 6]),
+    ] {
+        let mut thousands = Thousands::open();
+        let found: Vec<bool> = cells.iter().map(|cell| thousands.is_doubtful(2, cell.as_bytes())).collect();
+        assert_eq!(found, expected, "{cells:?}");
+        let mut told = Thousands::default();
+        assert!(cells.iter().all(|cell| !told.is_doubtful(2, cell.as_bytes())), "{cells:?}");
+    }
+}

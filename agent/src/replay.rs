@@ -54,12 +54,12 @@ use repeats::{Held, Repeats};
 use time_order::TimeOrder;
 use totals::Totals;
 
-/// The entry at a place of a list, which grows up to there.
-fn entry<T: Clone>(list: &mut Vec<T>, place: usize, empty: T) -> &mut T {
-    if list.len() <= place {
-        list.resize(place + 1, empty);
+/// The entry at an index of a list, which grows up to there.
+fn entry<T: Clone>(list: &mut Vec<T>, index: usize, empty: T) -> &mut T {
+    if list.len() <= index {
+        list.resize(index + 1, empty);
     }
-    &mut list[place]
+    &mut list[index]
 }
 
 /// Replays a recording to its end, or to where it breaks.
@@ -201,7 +201,7 @@ impl<'a> Replay<'a> {
     /// A sensor that nobody watches still moves the clock.
     fn play_row(&mut self, row: &Row) -> anyhow::Result<()> {
         self.time_order.add(row);
-        let sensor = row.sensor.and_then(|place| self.names.count(place));
+        let sensor = row.sensor.and_then(|index| self.names.count(index));
         let Replay { args, player, printer, .. } = self;
         let player = player.get_or_insert_with(|| Player::new(&printer.plan, row.at_ms, args.restart_every));
         printer.repeats.enter(player.ahead(row.at_ms));

@@ -53,7 +53,7 @@ fn note(usual: Span, soonest: Span, sensors: &[&str]) -> String {
 fn usual_gaps(rows: &[Row], names: &RecordedNames) -> BTreeMap<SensorIx, Span> {
     let mut seen: BTreeMap<SensorIx, (i64, Vec<i64>)> = BTreeMap::new();
     for row in rows.iter().filter(|row| row.value.is_some()) {
-        let Some(sensor) = row.sensor.and_then(|place| names.sensor(place)) else { continue };
+        let Some(sensor) = row.sensor.and_then(|index| names.sensor(index)) else { continue };
         let (newest, gaps) = seen.entry(sensor).or_insert((row.at_ms, Vec::new()));
         gaps.extend(Some(row.at_ms - *newest).filter(|gap| *gap > 0));
         *newest = row.at_ms;

@@ -26,7 +26,7 @@ const DAY: Span = Span::from_mins(24 * 60);
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) rows: Vec<Row>,
-    /// The sensors first met in this batch; places of rows count through those of all batches.
+    /// The sensors first met in this batch; the index of a row counts through those of all batches.
     pub(crate) names: Vec<Arc<str>>,
 }
 

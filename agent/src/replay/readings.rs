@@ -54,16 +54,16 @@ pub(crate) struct Row {
     pub(crate) line: u64,
     /// Milliseconds since 1970 in UTC.
     pub(crate) at_ms: i64,
-    /// Place of the sensor in [`Readings::names`]; none where the line has a time and no value, which only moves the clock.
+    /// Index of the sensor in [`Readings::names`]; none where the line has a time and no value, which only moves the clock.
     pub(crate) sensor: Option<usize>,
     /// A finite number, or nothing where the recording says that a value is missing.
     pub(crate) value: Option<f64>,
 }
 
 impl Row {
-    /// Place of what is remembered for each sensor; the first is of rows without a sensor.
+    /// Index of what is kept for each sensor; the first is of rows without a sensor.
     pub(super) fn key(&self) -> usize {
-        self.sensor.map_or(0, |place| place + 1)
+        self.sensor.map_or(0, |index| index + 1)
     }
 }
 
@@ -198,7 +198,7 @@ impl Readings {
             let number = self.lines.number;
             self.decoder.report.lines = number;
             match line {
-                Some(Line::Text(place)) => self.decoder.decode(number, &self.lines.buffer[place]),
+                Some(Line::Text(index)) => self.decoder.decode(number, &self.lines.buffer[index]),
                 Some(Line::TooLong(head)) => {
                     self.decoder.report.bad_line(number, Reason::LineTooLong, &head);
                 }
@@ -261,8 +261,8 @@ fn look_into(source: impl Read + Send + 'static) -> io::Result<(Box<dyn Read + S
 fn scan(source: impl Read + Send + 'static, encoding: Encoding, look: &mut dyn FnMut(u64, &[u8])) -> io::Result<()> {
     let mut lines = Lines::new(encoding.decode(unpack(source)?));
     while let Some(line) = lines.next()? {
-        if let Line::Text(place) = line {
-            look(lines.number, &lines.buffer[place]);
+        if let Line::Text(index) = line {
+            look(lines.number, &lines.buffer[index]);
         }
     }
     Ok(())

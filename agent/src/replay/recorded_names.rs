@@ -27,14 +27,14 @@ impl RecordedNames {
     }
 
     /// Counts a row of a name; the sensor that it is.
-    pub(crate) fn count(&mut self, place: usize) -> Option<SensorIx> {
-        let named = &mut self.0[place];
+    pub(crate) fn count(&mut self, index: usize) -> Option<SensorIx> {
+        let named = &mut self.0[index];
         named.rows += 1;
         named.sensor
     }
 
-    pub(crate) fn sensor(&self, place: usize) -> Option<SensorIx> {
-        self.0.get(place).and_then(|named| named.sensor)
+    pub(crate) fn sensor(&self, index: usize) -> Option<SensorIx> {
+        self.0.get(index).and_then(|named| named.sensor)
     }
 
     /// Whether any row was of a sensor of the plan.

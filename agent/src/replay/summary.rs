@@ -118,7 +118,7 @@ fn fmt_refused(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     entry(f, "refused", format_args!("{} with a time that cannot be true: not played", counted(*lines, "line")))?;
     for Refused { line, at, why } in shown {
         let at = outcome.local.second(*at);
-        entry(f, "", format_args!("line {line} is stamped {at}: {}", why))?;
+        entry(f, "", format_args!("line {line} is stamped {at}: {why}"))?;
     }
     rest(f, shown.len(), *lines)
 }

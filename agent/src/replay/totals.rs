@@ -22,7 +22,7 @@ pub(crate) struct Totals {
     pub(crate) alerts: Vec<PastAlert>,
     /// Alerts that fire now, by number.
     open: BTreeMap<AlertId, PastAlert>,
-    /// The first reading that was not believed: its place in `sensors`, and when the engine saw it.
+    /// The first reading that was not believed: its index in `sensors`, and when the engine saw it.
     first_doubt: Option<(usize, Uptime)>,
     /// Notifications of alerts that fired before the first reading of their sensor.
     pub(crate) unheard_notifications: u64,
@@ -86,8 +86,8 @@ pub(crate) struct PastAlert {
     pub(crate) notifications: u64,
     /// Whether its sensor had spoken before it fired.
     heard: bool,
-    /// Place in the list of alerts; none beyond [`MAX_ALERTS`].
-    place: Option<usize>,
+    /// Index in the list of alerts; none beyond [`MAX_ALERTS`].
+    index: Option<usize>,
 }
 
 impl PastAlert {
@@ -138,21 +138,21 @@ impl Totals {
     }
 
     fn add_reading(&mut self, reading: &Reading) {
-        let place = reading.sensor.0 as usize;
-        let sensor = &mut self.sensors[place];
+        let index = reading.sensor.0 as usize;
+        let sensor = &mut self.sensors[index];
         sensor.readings += 1;
         sensor.late += u64::from(reading.late);
         if matches!(reading.quality, Quality::Suspect | Quality::Fault | Quality::Stale) {
             sensor.not_believed += 1;
-            self.first_doubt.get_or_insert((place, reading.at));
+            self.first_doubt.get_or_insert((index, reading.at));
         }
     }
 
     fn add_health(&mut self, event: &SensorEvent) {
         let sensor = &mut self.sensors[event.sensor.0 as usize];
         sensor.fault = event.fault;
-        if let Some(place) = event.fault.and_then(|fault| FAULTS.iter().position(|known| *known == fault)) {
-            sensor.faults[place] += 1;
+        if let Some(index) = event.fault.and_then(|fault| FAULTS.iter().position(|known| *known == fault)) {
+            sensor.faults[index] += 1;
         }
     }
 
@@ -187,7 +187,7 @@ impl Totals {
     }
 
     fn fire(&mut self, id: AlertId, report: &Report) {
-        let sensor = self.place(&report.key.sensor).map(|place| &mut self.sensors[place]);
+        let sensor = self.index(&report.key.sensor).map(|index| &mut self.sensors[index]);
         let unheard = sensor.filter(|sensor| !sensor.heard);
         let heard = unheard.is_none();
         let rule = self.rules.entry(report.key.rule.clone()).or_default();
@@ -195,7 +195,7 @@ impl Totals {
             Some(sensor) => (sensor.unheard, rule.unheard) = (sensor.unheard + 1, rule.unheard + 1),
             None => rule.fired += 1,
         }
-        let place = (heard && self.alerts.len() < MAX_ALERTS).then_some(self.alerts.len());
+        let index = (heard && self.alerts.len() < MAX_ALERTS).then_some(self.alerts.len());
         let alert = PastAlert {
             id,
             key: report.key.clone(),
@@ -206,9 +206,9 @@ impl Totals {
             message: report.message.clone(),
             notifications: 0,
             heard,
-            place,
+            index,
         };
-        if place.is_some() {
+        if index.is_some() {
             self.alerts.push(alert.clone());
         }
         self.open.insert(id, alert);
@@ -222,8 +222,8 @@ impl Totals {
             rule.longest = rule.longest.max(lasted);
             rule.total = Span(rule.total.0 + lasted.0);
         }
-        if let Some(place) = alert.place {
-            self.alerts[place] = alert;
+        if let Some(index) = alert.index {
+            self.alerts[index] = alert;
         }
     }
 
@@ -234,8 +234,8 @@ impl Totals {
         }
     }
 
-    /// The place of a sensor in `sensors`: they are in the order of the plan, which is that of their ids.
-    fn place(&self, id: &SensorId) -> Option<usize> {
+    /// The index of a sensor in `sensors`: they are in the order of the plan, which is that of their ids.
+    fn index(&self, id: &SensorId) -> Option<usize> {
         self.sensors.binary_search_by(|sensor| sensor.id.cmp(id)).ok()
     }
 
@@ -249,13 +249,13 @@ impl Totals {
         };
         match report.alert.and_then(|id| self.open.get(&id)) {
             Some(alert) => !alert.heard,
-            None => self.place(&report.key.sensor).is_some_and(|place| !self.sensors[place].heard),
+            None => self.index(&report.key.sensor).is_some_and(|index| !self.sensors[index].heard),
         }
     }
 
     /// The first reading that was not believed: its sensor, and its time since the recording's first.
     pub(crate) fn first_doubt(&self) -> Option<(&SensorId, Uptime)> {
-        self.first_doubt.map(|(place, at)| (&self.sensors[place].id, at))
+        self.first_doubt.map(|(index, at)| (&self.sensors[index].id, at))
     }
 
     /// What still fires, in the order in which it fired; of sensors that had spoken by then.

@@ -17,7 +17,7 @@ use crate::sense::line::number;
 
 /// A sensor's column, or a column without a name, which must be empty.
 pub(super) struct ValueColumn {
-    pub(super) place: usize,
+    pub(super) index: usize,
     sensor: Result<usize, Reason>,
     measurement: Measurement,
     /// The column that holds the unit of its numbers.
@@ -93,7 +93,7 @@ impl ValueColumn {
         cell: impl Fn(usize) -> &'a [u8],
         mark: DecimalMark,
     ) -> Result<(usize, Option<f64>), Reason> {
-        let (sensor, text) = (self.sensor?, cell(self.place));
+        let (sensor, text) = (self.sensor?, cell(self.index));
         let beside = |unit: Option<Unit>| match self.unit {
             Some(beside) if unit.or(self.measurement.unit).is_none() => {
                 self.measurement.unit_beside(cell(beside.place), beside.is_own)
@@ -153,7 +153,7 @@ pub(super) fn wide(
             Err(reason) => report.bad_heading(dialect.header, at, reason, heading.as_bytes()),
             Ok((sensor, measurement)) => {
                 measurement.note(&heading).into_iter().for_each(|note| report.note(note));
-                columns.push(ValueColumn { place: at, sensor, measurement, unit });
+                columns.push(ValueColumn { index: at, sensor, measurement, unit });
             }
         }
     }

@@ -174,8 +174,8 @@ impl Decoder {
         // Spreadsheets end a line early when its last cells are empty.
         let cell = |place| fields.get(line, place).unwrap_or_default();
         for column in &columns[place] {
-            let text = cell(column.place);
-            let read = match thousands.is_doubtful(column.place, text) {
+            let text = cell(column.index);
+            let read = match thousands.is_doubtful(column.index, text) {
                 true => Err(Reason::ValueMark),
                 false => column.read(cell, *mark),
             };
@@ -187,7 +187,7 @@ impl Decoder {
                 }
                 // A column without a name takes nothing from a line that leaves it empty.
                 Err(_) if text.is_empty() => {}
-                Err(reason) => report.bad_cell(row.line, column.place, reason, text),
+                Err(reason) => report.bad_cell(row.line, column.index, reason, text),
             }
         }
         if rows.is_empty() {

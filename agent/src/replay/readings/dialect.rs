@@ -80,11 +80,11 @@ impl Dialect {
         let named: Result<Vec<usize>, Refusal> =
             options.name_columns.iter().map(|name| found.column_named("--name-column", name)).collect();
         let named = named?;
-        let is_row_id = |place: usize| bare(&found.table.headings[place]).eq_ignore_ascii_case("id");
-        let tells_apart = |place: &usize| {
-            found.scan.tells_apart(*place)
-                && !named.contains(place)
-                && (!is_row_id(*place) || found.scan.comes_again(*place))
+        let is_row_id = |index: usize| bare(&found.table.headings[index]).eq_ignore_ascii_case("id");
+        let tells_apart = |index: &usize| {
+            found.scan.tells_apart(*index)
+                && !named.contains(index)
+                && (!is_row_id(*index) || found.scan.comes_again(*index))
         };
         let places = columns.iter().copied().filter(tells_apart).chain(named.iter().copied()).collect();
         Ok(Dialect { names, ..found.dialect(tool, times, places)? })
@@ -122,26 +122,26 @@ impl Found<'_> {
         }
         let all = || (0..).zip(&self.columns);
         let with = |has: &dyn Fn(usize, &ColumnContent) -> bool| -> Vec<usize> {
-            all().filter(|(place, column)| has(*place, column)).map(|(place, _)| place).collect()
+            all().filter(|(index, column)| has(*index, column)).map(|(index, _)| index).collect()
         };
-        let is_named = |place: usize| headings::is_time_name(bare(&headings[place]));
-        let may_count = |place: usize| is_named(place) || place == 0 && !self.is_meant(place);
-        let full = with(&|place, column| column.has_stamps || column.has_epochs && may_count(place));
+        let is_named = |index: usize| headings::is_time_name(bare(&headings[index]));
+        let may_count = |index: usize| is_named(index) || index == 0 && !self.is_meant(index);
+        let full = with(&|index, column| column.has_stamps || column.has_epochs && may_count(index));
         if !full.is_empty() {
-            return self.choose(&full, tool).map(|place| vec![place]);
+            return self.choose(&full, tool).map(|index| vec![index]);
         }
         let (days, times) = (with(&|_, column| column.has_days), with(&|_, column| column.has_times_of_day));
         match (&days[..], &times[..]) {
             ([day], [time]) => Ok(vec![*day, *time]),
             ([day], []) => self.dates_alone(*day),
             ([], _) => {
-                if let [place] = with(&|_, column| column.has_epochs)[..]
-                    && !self.is_meant(place)
+                if let [index] = with(&|_, column| column.has_epochs)[..]
+                    && !self.is_meant(index)
                 {
-                    return Ok(vec![place]);
+                    return Ok(vec![index]);
                 }
-                let numbered = with(&|place, column| column.has_spreadsheet_days && is_named(place));
-                numbered.first().map(|place| vec![*place]).ok_or_else(|| self.no_header.clone())
+                let numbered = with(&|index, column| column.has_spreadsheet_days && is_named(index));
+                numbered.first().map(|index| vec![*index]).ok_or_else(|| self.no_header.clone())
             }
             ([day, ..], times) => {
                 // The one beside it.
@@ -191,24 +191,24 @@ impl Found<'_> {
         })
     }
 
-    fn is_meant(&self, place: usize) -> bool {
-        let heading = &self.table.headings[place];
+    fn is_meant(&self, index: usize) -> bool {
+        let heading = &self.table.headings[index];
         self.sensors.is_mapped(heading) || self.sensors.is_id(heading)
     }
 
     /// The one of several columns of times that is the time of the line.
     fn choose(&self, full: &[usize], tool: Option<Tool>) -> Result<usize, Refusal> {
         let headings = &self.table.headings;
-        let rank = |place: &usize| headings::time_rank(bare(&headings[*place]));
-        let needs_zone = |place: &usize| {
-            let column = &self.columns[*place];
+        let rank = |index: &usize| headings::time_rank(bare(&headings[*index]));
+        let needs_zone = |index: &usize| {
+            let column = &self.columns[*index];
             self.options.zone.is_none()
                 && !column.has_instants
                 && !column.has_epochs
-                && zone_of(&headings[*place]).is_none()
+                && zone_of(&headings[*index]).is_none()
         };
         let mut order: Vec<usize> = full.to_vec();
-        order.sort_by_key(|place| (tool != Some(headings::HOME_ASSISTANT) && needs_zone(place), rank(place), *place));
+        order.sort_by_key(|index| (tool != Some(headings::HOME_ASSISTANT) && needs_zone(index), rank(index), *index));
         match order[..] {
             [only] => Ok(only),
             [first, second, ..] if needs_zone(&first) == needs_zone(&second) && rank(&first) == rank(&second) => {
@@ -220,7 +220,7 @@ impl Found<'_> {
     }
 
     fn which_time(&self, places: &[usize]) -> Refusal {
-        let names: Vec<String> = places.iter().map(|place| self.table.headings[*place].clone()).collect();
+        let names: Vec<String> = places.iter().map(|index| self.table.headings[*index].clone()).collect();
         self.say(format!(
             "the columns {} hold times: say which one counts, such as --time-column \"{}\" (twice for a date and a time of day)",
             listed(&names),
@@ -233,21 +233,21 @@ impl Found<'_> {
         let headings = &self.table.headings;
         let long = self.long(times);
         let is_taken =
-            |place: usize| times.contains(&place) || long.is_some_and(|(name, value)| place == name || place == value);
-        let is_tag = |place: usize| {
-            let name = headings[place].as_str();
+            |index: usize| times.contains(&index) || long.is_some_and(|(name, value)| index == name || index == value);
+        let is_tag = |index: usize| {
+            let name = headings[index].as_str();
             let own = ["result", "table", "_start", "_stop"];
-            tool == Some(headings::INFLUX) && !own.contains(&name) && self.columns[place].is_text
+            tool == Some(headings::INFLUX) && !own.contains(&name) && self.columns[index].is_text
         };
-        let is_place = |place: usize| {
-            let column = self.columns[place];
-            headings::is_place(bare(&headings[place])) && (column.is_text || column.is_whole)
+        let is_place = |index: usize| {
+            let column = self.columns[index];
+            headings::is_place(bare(&headings[index])) && (column.is_text || column.is_whole)
         };
-        let may = |place: &usize| {
-            !is_taken(*place)
-                && !headings[*place].is_empty()
-                && !self.is_meant(*place)
-                && (is_tag(*place) || is_place(*place))
+        let may = |index: &usize| {
+            !is_taken(*index)
+                && !headings[*index].is_empty()
+                && !self.is_meant(*index)
+                && (is_tag(*index) || is_place(*index))
         };
         (0..headings.len()).filter(may).collect()
     }
@@ -314,16 +314,16 @@ impl Found<'_> {
             None if self.table.data.is_empty() || self.options.time_columns.is_empty() => TimeFormat::Instant,
             None => return Err(self.no_times(&times)),
         };
-        let said = times.iter().find_map(|place| zone_of(&self.table.headings[*place]));
+        let said = times.iter().find_map(|index| zone_of(&self.table.headings[*index]));
         let zone = self.options.zone.clone().or(said.clone());
         self.check_zone(&times, form, zone.as_ref())?;
         let long = self.long(&times);
         let (mark, thousands, untold) = self.mark(&times, long);
-        let is_other = |place: &usize| {
-            !times.contains(place) && !places.contains(place) && long.is_none_or(|(name, _)| name != *place)
+        let is_other = |index: &usize| {
+            !times.contains(index) && !places.contains(index) && long.is_none_or(|(name, _)| name != *index)
         };
         let texts =
-            (0..self.table.headings.len()).filter(is_other).filter(|place| self.columns[*place].is_text).collect();
+            (0..self.table.headings.len()).filter(is_other).filter(|index| self.columns[*index].is_text).collect();
         let data = self.table.data;
         let mut dialect = Dialect {
             tool,
@@ -356,7 +356,7 @@ impl Found<'_> {
     }
 
     fn order(&self, times: &[usize]) -> Result<(DateOrder, Basis), Refusal> {
-        let said = times.iter().find_map(|place| headings::order(&self.table.headings[*place]));
+        let said = times.iter().find_map(|index| headings::order(&self.table.headings[*index]));
         if let Some(order) = self.options.order.or(said) {
             return Ok((order, Basis::Sure));
         }
@@ -401,10 +401,10 @@ impl Found<'_> {
 
     /// How numbers are written, which columns leave it open, and what to say of a number that is taken all the same.
     fn mark(&self, times: &[usize], long: Option<(usize, usize)>) -> (DecimalMark, Thousands, Option<String>) {
-        let is_number = |place: usize| !times.contains(&place) && long.is_none_or(|(name, _)| name != place);
+        let is_number = |index: usize| !times.contains(&index) && long.is_none_or(|(name, _)| name != index);
         let cells = || {
             let cells = self.table.data.iter().flat_map(|line| line.cells.iter().enumerate());
-            cells.filter(|(place, _)| is_number(*place))
+            cells.filter(|(index, _)| is_number(*index))
         };
         let mut marks = DecimalMarks::default();
         cells().for_each(|(_, cell)| marks.add(cell));
@@ -414,15 +414,15 @@ impl Found<'_> {
         }
         let mut thousands = Thousands::open();
         // What a number means may be shown by one below it.
-        for (place, cell) in cells() {
-            thousands.is_doubtful(place, cell.as_bytes());
+        for (index, cell) in cells() {
+            thousands.is_doubtful(index, cell.as_bytes());
         }
         let untold = cells()
-            .find(|(place, cell)| {
-                thousands.is_untold(cell.as_bytes()) && !thousands.is_doubtful(*place, cell.as_bytes())
+            .find(|(index, cell)| {
+                thousands.is_untold(cell.as_bytes()) && !thousands.is_doubtful(*index, cell.as_bytes())
             })
             .filter(|_| self.separator != b',')
-            .map(|(place, cell)| untold_note(cell, &self.table.headings[place]));
+            .map(|(index, cell)| untold_note(cell, &self.table.headings[index]));
         (mark, thousands, untold)
     }
 }
@@ -441,10 +441,10 @@ fn look(scan: &mut Scan, number: u64, cells: &[String], times: &[usize], columns
 
 /// The time of a line: one cell, or a date and a time of day together.
 fn time_of<'a>(cells: &'a [String], times: &[usize]) -> Option<Cow<'a, str>> {
-    if let [place] = times {
-        return cells.get(*place).map(|cell| Cow::Borrowed(cell.as_str()));
+    if let [index] = times {
+        return cells.get(*index).map(|cell| Cow::Borrowed(cell.as_str()));
     }
-    let parts: Option<Vec<&str>> = times.iter().map(|place| cells.get(*place).map(String::as_str)).collect();
+    let parts: Option<Vec<&str>> = times.iter().map(|index| cells.get(*index).map(String::as_str)).collect();
     parts.map(|parts| Cow::Owned(parts.join(" ")))
 }
 

@@ -92,9 +92,9 @@ impl Fields {
     }
 
     /// A field of the line that was split last, without surrounding blanks.
-    pub(super) fn get<'a>(&'a self, line: &'a [u8], place: usize) -> Option<&'a [u8]> {
+    pub(super) fn get<'a>(&'a self, line: &'a [u8], index: usize) -> Option<&'a [u8]> {
         let text = if self.quoted { &self.unquoted } else { line };
-        self.places.get(place).map(|field| text[field.clone()].trim_ascii())
+        self.places.get(index).map(|field| text[field.clone()].trim_ascii())
     }
 }
 

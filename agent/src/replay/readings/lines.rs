@@ -14,7 +14,7 @@ const READ_BYTES: usize = 1 << 16;
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 pub(super) enum Line {
-    /// Place of the line in the buffer.
+    /// Range of the line in the buffer.
     Text(Range<usize>),
     /// The beginning of a line that was skipped.
     TooLong(Vec<u8>),

@@ -52,7 +52,7 @@ impl Dialect {
         };
         let marks = (self.mark == DecimalMark::Comma).then_some("decimal commas");
         let shifted = self.is_shifted.then_some("a row number before the first heading");
-        let headings = |places: &[usize]| places.iter().map(|place| self.headings[*place].clone()).collect::<Vec<_>>();
+        let headings = |places: &[usize]| places.iter().map(|index| self.headings[*index].clone()).collect::<Vec<_>>();
         let names = headings(&self.times);
         let form = match self.form {
             TimeFormat::Instant | TimeFormat::Civil(_) => None,
@@ -85,7 +85,7 @@ impl Dialect {
     /// A time that two lines in a row have, where a line should be all that was measured then.
     pub(super) fn repeated_time(&self, data: &[SampleLine]) -> Option<String> {
         let time = |line: &SampleLine| {
-            self.times.iter().map(|place| line.cells.get(*place).cloned()).collect::<Option<Vec<String>>>()
+            self.times.iter().map(|index| line.cells.get(*index).cloned()).collect::<Option<Vec<String>>>()
         };
         let same = data.windows(2).find(|pair| time(&pair[0]).is_some() && time(&pair[0]) == time(&pair[1]))?;
         Some(format!(

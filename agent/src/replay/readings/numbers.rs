@@ -74,10 +74,10 @@ pub(super) fn short_decimal(text: &[u8]) -> Option<f64> {
     }
     let mut whole = 0;
     let mut point = None;
-    for (place, byte) in digits.iter().enumerate() {
+    for (index, byte) in digits.iter().enumerate() {
         match byte {
             b'0'..=b'9' => whole = whole * 10 + u64::from(byte - b'0'),
-            b'.' if point.is_none() => point = Some(place),
+            b'.' if point.is_none() => point = Some(index),
             _ => return None,
         }
     }

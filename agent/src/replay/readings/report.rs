@@ -90,12 +90,12 @@ impl Report {
 
     /// Takes out the last of those shown that is not the first of its kind, so that each kind is seen once.
     fn make_room(&mut self) {
-        let is_repeat = |place: &usize| {
-            let kind = self.shown[*place].reason.kind();
-            self.shown[..*place].iter().any(|before| before.reason.kind() == kind)
+        let is_repeat = |index: &usize| {
+            let kind = self.shown[*index].reason.kind();
+            self.shown[..*index].iter().any(|before| before.reason.kind() == kind)
         };
-        if let Some(place) = (0..self.shown.len()).rev().find(is_repeat) {
-            self.shown.remove(place);
+        if let Some(index) = (0..self.shown.len()).rev().find(is_repeat) {
+            self.shown.remove(index);
         }
     }
 }

@@ -121,7 +121,7 @@ pub(super) fn cells(line: &[u8], separator: u8) -> Option<Vec<String>> {
     let mut fields = Fields::of(separator);
     fields.split(line, usize::MAX).ok()?;
     let text = |cell: &[u8]| String::from_utf8_lossy(cell).into_owned();
-    Some((0..fields.len()).filter_map(|place| fields.get(line, place).map(text)).collect())
+    Some((0..fields.len()).filter_map(|index| fields.get(line, index).map(text)).collect())
 }
 
 /// How many cells a line has up to the last that is not empty.

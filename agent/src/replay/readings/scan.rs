@@ -54,9 +54,9 @@ impl Scan {
             _ => {}
         }
         if let Some(last) = self.last.replace(day).filter(|last| *last != day) {
-            for (place, order) in [DateOrder::Dmy, DateOrder::Mdy].into_iter().enumerate() {
+            for (index, order) in [DateOrder::Dmy, DateOrder::Mdy].into_iter().enumerate() {
                 let days = last.date(order).zip(day.date(order)).and_then(|(from, to)| from.until(to).ok());
-                self.near[place] += u64::from(days.is_some_and(|span| (0..=2).contains(&span.get_days())));
+                self.near[index] += u64::from(days.is_some_and(|span| (0..=2).contains(&span.get_days())));
             }
         }
     }

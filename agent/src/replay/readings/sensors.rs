@@ -70,11 +70,11 @@ impl Mapped {
 impl Sensors {
     pub(super) fn new(options: &ReadOptions) -> Sensors {
         let known = options.sensors.clone();
-        let by_id: HashMap<_, _> = (0..).zip(&known).map(|(place, known)| (Arc::clone(&known.id), place)).collect();
+        let by_id: HashMap<_, _> = (0..).zip(&known).map(|(index, known)| (Arc::clone(&known.id), index)).collect();
         let mut by_key: HashMap<String, Option<usize>> = HashMap::new();
-        for (place, KnownSensor { id, .. }) in known.iter().enumerate() {
+        for (index, KnownSensor { id, .. }) in known.iter().enumerate() {
             if let Some(label) = Label::of(id) {
-                by_key.entry(label.key().to_owned()).and_modify(|one| *one = None).or_insert(Some(place));
+                by_key.entry(label.key().to_owned()).and_modify(|one| *one = None).or_insert(Some(index));
             }
         }
         let mapped = |map: &Map| Mapped {
@@ -102,8 +102,8 @@ impl Sensors {
         let label = label(name);
         let exact = self.maps.iter().position(|mapped| mapped.is_exactly(name));
         let whole = || self.maps.iter().position(|mapped| mapped.fit(label.as_ref()) == Some(Fit::Whole));
-        if let Some(place) = exact.or_else(whole) {
-            return self.take(place, name, true);
+        if let Some(index) = exact.or_else(whole) {
+            return self.take(index, name, true);
         }
         let same = label.and_then(|label| self.by_key.get(label.key()).copied().flatten());
         Ok(self.by_id.get(name).copied().or(same))
@@ -118,10 +118,10 @@ impl Sensors {
         let is_free =
             |mapped: &Mapped| mapped.taken.as_ref().is_none_or(|(before, is_whole)| !is_whole || before == name);
         let is_part = |mapped: &Mapped| is_free(mapped) && mapped.fit(label.as_ref()) == Some(Fit::Part);
-        let fits: Vec<usize> = (0..self.maps.len()).filter(|place| is_part(&self.maps[*place])).collect();
+        let fits: Vec<usize> = (0..self.maps.len()).filter(|index| is_part(&self.maps[*index])).collect();
         match fits[..] {
             [] => Ok(None),
-            [place] => self.take(place, name, false),
+            [index] => self.take(index, name, false),
             [one, other, ..] => {
                 let (one, other) = (&self.maps[one].map, &self.maps[other].map);
                 Err(format!(
@@ -132,8 +132,8 @@ impl Sensors {
         }
     }
 
-    fn take(&mut self, place: usize, name: &str, is_whole: bool) -> Result<Option<usize>, String> {
-        let Mapped { map, sensor, taken, .. } = &mut self.maps[place];
+    fn take(&mut self, index: usize, name: &str, is_whole: bool) -> Result<Option<usize>, String> {
+        let Mapped { map, sensor, taken, .. } = &mut self.maps[index];
         match taken {
             Some((before, _)) if before != name => Err(format!(
                 "--map \"{}={}\" fits \"{before}\" and \"{name}\": write the whole name of the one that is meant",
@@ -146,8 +146,8 @@ impl Sensors {
         }
     }
 
-    pub(super) fn get(&self, place: usize) -> &KnownSensor {
-        &self.known[place]
+    pub(super) fn get(&self, index: usize) -> &KnownSensor {
+        &self.known[index]
     }
 
     /// What rows of a name are called: by the id of its sensor, or as it stands.
@@ -156,8 +156,8 @@ impl Sensors {
     }
 
     /// The unit of the numbers under a name of another tool, where the name says none: as the sensor's board has it.
-    pub(super) fn unit(&self, place: usize, name: &str) -> Option<Unit> {
-        self.known[place].unit.filter(|_| self.is_mapped(name))
+    pub(super) fn unit(&self, index: usize, name: &str) -> Option<Unit> {
+        self.known[index].unit.filter(|_| self.is_mapped(name))
     }
 
     /// What `--map` named and the recording does not have.

@@ -11,15 +11,15 @@ pub(super) const MAX_NAMES: usize = 100_000;
 /// The longest sensor name; an id has at most 81 bytes, a foreign column heading may have more.
 pub(super) const MAX_NAME_BYTES: usize = 200;
 
-/// The names met, each with its place in the list.
+/// The names met, in the order of their first reading.
 #[derive(Default)]
 pub(super) struct SeriesNames {
     /// What each is called in what is told of it: a sensor's id, else its name in the recording.
     pub(super) list: Vec<Arc<str>>,
     pub(super) measurements: Vec<Measurement>,
     /// By the name in the recording.
-    places: HashMap<Arc<str>, usize>,
-    /// The same by place.
+    by_name: HashMap<Arc<str>, usize>,
+    /// The same by index.
     recorded: Vec<Arc<str>>,
     /// Sensors that the recording calls otherwise.
     renamed: HashMap<Arc<str>, usize>,
@@ -30,7 +30,7 @@ pub(super) struct SeriesNames {
 }
 
 impl SeriesNames {
-    /// The place of a name; `series` says what a new one is called from now on and what it measures.
+    /// The index of a name; `series` says what a new one is called from now on and what it measures.
     pub(super) fn intern(
         &mut self,
         name: &[u8],
@@ -41,25 +41,25 @@ impl SeriesNames {
             self.last = guess;
             return Ok(guess);
         }
-        let place = match self.known(name)? {
-            Ok(place) => place,
+        let index = match self.known(name)? {
+            Ok(index) => index,
             Err(name) => series(name).and_then(|(sensor, measurement)| self.add(name, sensor, measurement))?,
         };
         if let Some(follower) = self.followers.get_mut(self.last) {
-            *follower = place;
+            *follower = index;
         }
-        self.last = place;
-        Ok(place)
+        self.last = index;
+        Ok(index)
     }
 
-    /// The place of a name, or the name as text where it is new.
+    /// The index of a name, or the name as text where it is new.
     fn known<'a>(&self, name: &'a [u8]) -> Result<Result<usize, &'a str>, Reason> {
         if name.len() > MAX_NAME_BYTES {
             return Err(Reason::NameTooLong);
         }
         let name = str::from_utf8(name).map_err(|_| Reason::NameNotText)?;
-        if let Some(place) = self.places.get(name) {
-            return Ok(Ok(*place));
+        if let Some(index) = self.by_name.get(name) {
+            return Ok(Ok(*index));
         }
         if name.is_empty() {
             return Err(Reason::NameEmpty);
@@ -84,20 +84,20 @@ impl SeriesNames {
     }
 
     fn add(&mut self, name: &str, sensor: Arc<str>, measurement: Measurement) -> Result<usize, Reason> {
-        let place = self.list.len();
+        let index = self.list.len();
         let is_renamed = *sensor != *name;
-        if self.renamed.contains_key(&sensor) || is_renamed && self.places.contains_key(&sensor) {
+        if self.renamed.contains_key(&sensor) || is_renamed && self.by_name.contains_key(&sensor) {
             return Err(Reason::NameRepeated);
         }
         let name = if is_renamed { name.into() } else { Arc::clone(&sensor) };
         if is_renamed {
-            self.renamed.insert(Arc::clone(&sensor), place);
+            self.renamed.insert(Arc::clone(&sensor), index);
         }
-        self.places.insert(Arc::clone(&name), place);
+        self.by_name.insert(Arc::clone(&name), index);
         self.recorded.push(name);
         self.list.push(sensor);
         self.measurements.push(measurement);
         self.followers.push(0);
-        Ok(place)
+        Ok(index)
     }
 }

@@ -58,11 +58,11 @@ impl Table {
     }
 
     pub(super) fn columns(&self) -> Vec<ColumnContent> {
-        (0..self.headings.len()).map(|place| ColumnContent::of(self.cells(place))).collect()
+        (0..self.headings.len()).map(|index| ColumnContent::of(self.cells(index))).collect()
     }
 
-    pub(super) fn cells(&self, place: usize) -> impl Iterator<Item = &str> {
-        self.data.iter().filter_map(move |line| line.cells.get(place)).map(String::as_str)
+    pub(super) fn cells(&self, index: usize) -> impl Iterator<Item = &str> {
+        self.data.iter().filter_map(move |line| line.cells.get(index)).map(String::as_str)
     }
 }
 
@@ -77,16 +77,16 @@ fn without_header(lines: &[SampleLine], options: &ReadOptions) -> Option<Table> 
     let is_known = |cell: &str| {
         options.sensors.iter().any(|known| *known.id == *cell) || options.maps.iter().any(|map| map.name.trim() == cell)
     };
-    let names = |place: usize| data.iter().filter_map(|line| line.cells.get(place)).any(|cell| is_known(cell));
-    let name = (0..width).find(|place| names(*place));
+    let names = |index: usize| data.iter().filter_map(|line| line.cells.get(index)).any(|cell| is_known(cell));
+    let name = (0..width).find(|index| names(*index));
     let is_numbered = |map: &Map| map.name.trim().to_lowercase().starts_with("column ");
     if name.is_none() && !options.maps.iter().any(is_numbered) {
         return None;
     }
-    let heading = |place: usize| match name {
-        Some(name) if place == name => "sensor".to_owned(),
-        Some(_) if width == 3 && TimeKind::of(&lines[0].cells[place]).is_none() => "value".to_owned(),
-        _ => format!("column {}", place + 1),
+    let heading = |index: usize| match name {
+        Some(name) if index == name => "sensor".to_owned(),
+        Some(_) if width == 3 && TimeKind::of(&lines[0].cells[index]).is_none() => "value".to_owned(),
+        _ => format!("column {}", index + 1),
     };
     let headings = (0..width).map(heading).collect();
     Some(Table { header: lines[0].number, preamble: 0, headings, data, is_shifted: false })
@@ -156,16 +156,16 @@ fn header(lines: &[SampleLine], first: &[u8], options: &ReadOptions) -> Option<u
     let is_text = |line: &SampleLine| {
         line.cells.iter().filter(|cell| TimeKind::of(cell).is_none() && cell.parse::<f64>().is_err()).count()
     };
-    let is_header = |place: &usize| {
-        let line = &lines[*place];
+    let is_header = |index: &usize| {
+        let line = &lines[*index];
         let cells = filled(&line.cells);
         (cells + 1 >= width.max(2) || line.cells.len() >= width.max(2))
             && cells > 0
             && 2 * is_text(line) > line.cells.len()
     };
     let candidates: Vec<usize> = (0..start).filter(is_header).collect();
-    let plain = candidates.iter().rev().find(|place| !lines[**place].is_comment && !is_units(&lines[**place].cells));
-    plain.or_else(|| candidates.iter().rev().find(|place| !is_units(&lines[**place].cells))).copied()
+    let plain = candidates.iter().rev().find(|index| !lines[**index].is_comment && !is_units(&lines[**index].cells));
+    plain.or_else(|| candidates.iter().rev().find(|index| !is_units(&lines[**index].cells))).copied()
 }
 
 /// The first line of data: where the column that holds the most times first holds one.
@@ -175,14 +175,14 @@ fn data_start(lines: &[SampleLine]) -> Option<usize> {
 }
 
 fn start_of(lines: &[SampleLine], is_time: impl Fn(&String) -> bool) -> Option<usize> {
-    let has = |line: &SampleLine, place: usize| line.cells.get(place).is_some_and(&is_time);
+    let has = |line: &SampleLine, index: usize| line.cells.get(index).is_some_and(&is_time);
     let mut hits: BTreeMap<usize, usize> = BTreeMap::new();
     for line in lines.iter().filter(|line| !line.is_comment && line.cells.len() > 1) {
-        (0..line.cells.len()).filter(|place| has(line, *place)).for_each(|place| *hits.entry(place).or_insert(0) += 1);
+        (0..line.cells.len()).filter(|index| has(line, *index)).for_each(|index| *hits.entry(index).or_insert(0) += 1);
     }
     // The first of equals.
-    let (place, _) = hits.into_iter().rev().max_by_key(|(_, count)| *count)?;
-    let hit = |line: &SampleLine| !line.is_comment && has(line, place);
+    let (index, _) = hits.into_iter().rev().max_by_key(|(_, count)| *count)?;
+    let hit = |line: &SampleLine| !line.is_comment && has(line, index);
     let width = most_frequent(lines.iter().filter(|line| hit(line)).map(|line| filled(&line.cells)))?;
     lines.iter().position(|line| hit(line) && filled(&line.cells) + 1 >= width.min(3))
 }

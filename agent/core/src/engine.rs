@@ -361,7 +361,7 @@ impl Engine {
     /// The highest number that should be reserved on the disk by now.
     #[must_use]
     pub fn wanted_reserve(&self) -> AlertId {
-        self.numbers.wanted()
+        self.numbers.wanted(self.plan.rules().len())
     }
 
     /// What people did on site before is known again. What they did meanwhile stays; silences of before are over.

@@ -9,8 +9,10 @@ use tokio::sync::{broadcast, oneshot};
 use super::*;
 use crate::clock::Source;
 use crate::store::tests::farm::{Folder, booted, options};
-use crate::store::thread::{self, InitialStore, Settings};
+use crate::store::thread::{self, InitialStore, Settings, StoreHandle};
 use crate::store::{AlertNumbers, BLOCK_INTERVAL, Policy};
+
+mod numbers;
 
 const FARM: &str = "
 [sensors.'room/level']
@@ -42,6 +44,7 @@ struct Life {
     decide: Decide,
     clock: Clock,
     asked: mpsc::Receiver<notify::Command>,
+    store: StoreHandle,
     _folder: Folder,
 }
 
@@ -58,7 +61,7 @@ impl Life {
             free_bytes: Box::new(|| None),
             news: Box::new(|_| ()),
         };
-        let (recorder, ..) = {
+        let (recorder, store, _) = {
             let store = Box::new(booted(&folder));
             thread::start(|| InitialStore::Open(store), settings).unwrap()
         };
@@ -75,7 +78,7 @@ impl Life {
         };
         let alerts = AlertNumbers { after: 0, until: 100 };
         let restored = RestoredState { boot: 1, snapshot, alerts, ..RestoredState::default() };
-        Life { decide: begin(restored, configured(farm), handles), clock, asked, _folder: folder }
+        Life { decide: begin(restored, configured(farm), handles), clock, asked, store, _folder: folder }
     }
 
     fn level(&mut self, at_s: i64, level: f64) {

@@ -9,12 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::AlertId;
 
-/// So many numbers are reserved at a time: more than fire before a commit is through, few enough that a power cut, which
-/// leaves the rest of them unused, costs no long numbers.
-const RESERVED: u64 = 100;
-
-/// With fewer left more are reserved.
-const FEW: u64 = 50;
+/// Numbers that are reserved ahead, beside one for each rule: all of them may fire before a commit is through, and a disk may be
+/// slow. Few enough that a power cut, which leaves them unused, costs no long numbers.
+const AHEAD: u64 = 100;
 
 /// Which numbers may be given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,10 +58,11 @@ impl Numbers {
         }
     }
 
-    /// The highest number that should be reserved by now.
-    pub(super) fn wanted(&self) -> AlertId {
+    /// The highest number that should be reserved by now, where so many rules may fire: once a quarter of those ahead is given.
+    pub(super) fn wanted(&self, rules: usize) -> AlertId {
         let until = self.reserve.map_or(AlertId(0), |reserve| reserve.until);
-        if self.last.0 + FEW > until.0 { AlertId(self.last.0 + RESERVED) } else { until }
+        let ahead = AHEAD + rules as u64;
+        if self.last.0 + ahead - ahead / 4 > until.0 { AlertId(self.last.0 + ahead) } else { until }
     }
 }
 
@@ -81,12 +79,12 @@ mod tests {
         let mut numbers = Numbers::default();
         numbers.begin(AlertId(7), Some(Reserve { until: AlertId(9), spare: AlertId(500_000) }));
         assert_eq!(next(&mut numbers, 4), [8, 9, 500_001, 500_002]);
-        assert_eq!(numbers.wanted(), AlertId(109));
+        assert_eq!(numbers.wanted(0), AlertId(109));
         numbers.reserved(AlertId(0), AlertId(109));
         assert_eq!(next(&mut numbers, 2), [10, 11], "the row goes on once the disk takes it");
         // An answer of the disk that comes late takes nothing back.
         numbers.reserved(AlertId(0), AlertId(50));
-        assert_eq!((next(&mut numbers, 1), numbers.wanted()), (vec![12], AlertId(109)));
+        assert_eq!((next(&mut numbers, 1), numbers.wanted(0)), (vec![12], AlertId(109)));
         // A database was found that knows more alerts.
         numbers.reserved(AlertId(300), AlertId(400));
         assert_eq!(next(&mut numbers, 1), [301]);
@@ -95,10 +93,11 @@ mod tests {
     #[test]
     fn more_are_reserved_before_there_are_none_left() {
         let mut numbers = Numbers { last: AlertId(40), reserve: None };
-        numbers.begin(AlertId(0), Some(Reserve { until: AlertId(100), spare: AlertId(500_000) }));
-        assert_eq!(numbers.wanted(), AlertId(100));
-        next(&mut numbers, 11);
-        assert_eq!(numbers.wanted(), AlertId(151));
+        numbers.begin(AlertId(0), Some(Reserve { until: AlertId(140), spare: AlertId(500_000) }));
+        for (rules, given, wanted) in [(0, 25, 140), (0, 1, 166), (300, 0, 466)] {
+            next(&mut numbers, given);
+            assert_eq!(numbers.wanted(rules), AlertId(wanted), "{rules} rules");
+        }
     }
 
     #[test]

@@ -13,9 +13,12 @@ use super::aside;
 use super::open::ALONE;
 use super::schema::pragma;
 
-/// The log is copied when so many pages have come to it, or a quarter of what the file has.
+/// The log is copied when so many pages have come to it, or a quarter of what the file has ..
 const LEAST_PAGES: u64 = 32;
 const SHARE: u64 = 4;
+
+/// .. and an event with them, or so many commits, eight minutes of a quiet farm: a copy costs the disk as much as a minute of commits.
+const LEAST_COMMITS: u32 = 16;
 
 /// Before each page in a log.
 const FRAME_HEADER: u64 = 24;
@@ -28,6 +31,10 @@ pub(super) struct EarlyCheckpoint {
     page_size: u64,
     /// Pages of the log when it was copied last.
     copied: u64,
+    /// Commits since then.
+    commits: u32,
+    /// The newest event then.
+    events: u64,
     /// With so many pages in its log the database is no longer young.
     until: u64,
 }
@@ -43,19 +50,24 @@ impl EarlyCheckpoint {
         let reading = Connection::open_with_flags_and_vfs(path, flags, ALONE).ok()?;
         reading.pragma_update(None, "cache_size", -16).ok()?;
         let log = aside::beside(path, "-wal");
-        Some(EarlyCheckpoint { reading, log, page_size, copied: 0, until: u64::from(until) })
+        // The first copy waits for no commits: a new file holds not even its tables.
+        let (copied, commits, events) = (0, LEAST_COMMITS, 0);
+        Some(EarlyCheckpoint { reading, log, page_size, copied, commits, events, until: u64::from(until) })
     }
 
-    /// After a commit. Says whether the database is still young. A copy that fails is tried again with the next.
-    pub(super) fn grew(&mut self, connection: &Connection) -> bool {
+    /// After a commit, with the newest event. Says whether the database is still young. A copy that fails is tried again with the next.
+    pub(super) fn grew(&mut self, connection: &Connection, events: u64) -> bool {
         let length = fs::metadata(&self.log).map_or(0, |log| log.len());
         let pages = length / (FRAME_HEADER + self.page_size);
         if pages >= self.until {
             return false;
         }
         let in_file = pragma(connection, "page_count").unwrap_or(0);
-        if pages >= self.copied + LEAST_PAGES.max(in_file / SHARE) && self.copy(connection).is_ok() {
-            self.copied = pages;
+        self.commits += 1;
+        let is_worth_it = events > self.events || self.commits >= LEAST_COMMITS;
+        let is_due = is_worth_it && pages >= self.copied + LEAST_PAGES.max(in_file / SHARE);
+        if is_due && self.copy(connection).is_ok() {
+            (self.copied, self.commits, self.events) = (pages, 0, events);
         }
         true
     }

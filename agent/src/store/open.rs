@@ -186,8 +186,8 @@ impl Store {
 
     /// After a commit: copies the log of a young database into its file now and then. What fails is tried again.
     pub(super) fn checkpoint_early(&mut self) {
-        let connection = &self.reader.0;
-        self.early_checkpoint.take_if(|early| !early.grew(connection));
+        let (connection, events) = (&self.reader.0, self.lanes.of(Lane::Events).committed);
+        self.early_checkpoint.take_if(|early| !early.grew(connection, events));
     }
 
     /// What is known of it, for the file beside it.

@@ -1,8 +1,16 @@
 use tilth_core::time::Uptime;
 
-use super::LEAST_PAGES;
+use super::{LEAST_COMMITS, LEAST_PAGES};
 use crate::store::tests::farm::{Folder, booted, note, watched};
 use crate::store::{Commit, aside};
+
+/// The newest row of a table in a copy of the file without its log.
+fn newest_in_file(folder: &Folder, table: &str) -> rusqlite::Result<i64> {
+    let copy = Folder::new();
+    std::fs::copy(folder.database(), copy.database()).unwrap();
+    let newest = format!("SELECT coalesce(max(seq), 0) FROM {table}");
+    rusqlite::Connection::open(copy.database()).and_then(|copy| copy.query_row(&newest, [], |row| row.get(0)))
+}
 
 /// Guards against: an empty backup, and a log that never grows, on which a full disk goes unnoticed.
 #[test]
@@ -18,10 +26,7 @@ fn the_file_follows_its_log_which_goes_on_growing() {
         store.checkpoint_early();
         assert!(length() > before, "the log grows");
         before = length();
-        let copy = Folder::new();
-        std::fs::copy(folder.database(), copy.database()).unwrap();
-        let events = rusqlite::Connection::open(copy.database())
-            .and_then(|copy| copy.query_row("SELECT coalesce(max(seq), 0) FROM event", [], |row| row.get::<_, i64>(0)));
+        let events = newest_in_file(&folder, "event");
         // A commit is at least a page of the log.
         let behind = LEAST_PAGES as i64;
         let is_near = events.as_ref().is_ok_and(|events| *events + behind >= number);
@@ -36,4 +41,26 @@ fn the_file_follows_its_log_which_goes_on_growing() {
     assert!(length() < 2 << 20, "no longer young: the log begins anew at its usual length, not at {}", length());
     drop(store);
     assert!(!aside::beside(&folder.database(), "-wal").exists(), "a clean end leaves no log");
+}
+
+/// Guards against: as many bytes for copies as for commits, as long as the database is young.
+#[test]
+fn a_copy_is_worth_many_commits_or_an_event() {
+    let folder = Folder::new();
+    let mut store = booted(&folder);
+    let mut seen = Vec::new();
+    for number in 0..i64::from(2 * LEAST_COMMITS + 12) {
+        let mut commit = Commit::new(Uptime(number), watched(1));
+        commit.diagnostics.push(note(Uptime(number), &"no event ".repeat(40 * 50)));
+        store.commit(&commit).unwrap();
+        store.checkpoint_early();
+        seen.push(newest_in_file(&folder, "diagnostic").unwrap());
+    }
+    seen.dedup();
+    assert_eq!(seen, [1, 17, 33], "commits that were copied");
+    let mut commit = Commit::new(Uptime(100), watched(1));
+    commit.events.push(note(Uptime(100), "the pump failed"));
+    store.commit(&commit).unwrap();
+    store.checkpoint_early();
+    assert_eq!(newest_in_file(&folder, "event"), Ok(1));
 }

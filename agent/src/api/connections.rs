@@ -24,7 +24,7 @@ use super::activity::{Activity, Noted};
 use super::caller::Caller;
 use super::handlers;
 use super::problem::Problem;
-use super::socket::Taken;
+use super::socket::{self, Taken};
 use super::state::ApiState;
 
 /// Connections at once. One more makes room: the one that has asked nothing, or taken nothing, for longest is hung up on, and
@@ -39,17 +39,13 @@ const MAX_REQUEST: usize = 64 * 1024;
 const ROOM: Duration = Duration::from_secs(2);
 const ROOM_AGAIN: Duration = Duration::from_millis(10);
 
-/// Between two looks at whether the socket's file is still there.
-const LOOK: Duration = Duration::from_secs(10);
-
 /// How often the bytes written are noted.
 const METER: Duration = Duration::from_secs(60);
 
 /// Serves until it is dropped, and with it every connection and the socket.
 pub(crate) async fn run(mut taken: Taken, state: Arc<ApiState>) {
     let mut connections = Connections::new(handlers::router(Arc::clone(&state)));
-    let mut look = interval(LOOK);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut again = Box::pin(socket::again(taken.path.clone()));
     let mut meter = interval(METER);
     meter.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -61,10 +57,10 @@ pub(crate) async fn run(mut taken: Taken, state: Arc<ApiState>) {
             },
             Some(_) = connections.tasks.join_next(), if !connections.tasks.is_empty() => {}
             _ = meter.tick() => state.meter(),
-            _ = look.tick() => {
-                if taken.take_again_if_gone() {
-                    warn!("the control socket was deleted and is there again");
-                }
+            listener = &mut again => {
+                taken.listener = listener;
+                again.set(socket::again(taken.path.clone()));
+                warn!("the control socket was deleted and is there again");
             }
         }
     }

@@ -3,10 +3,13 @@
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{self, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::net::UnixListener;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
 /// The folder that systemd makes for a running agent.
 const RUNTIME: &str = "/run/tilth";
@@ -16,6 +19,9 @@ const NAME: &str = "agent.sock";
 
 /// The agent's user and its group: what people in the group may ask and tell is not for everybody on the machine.
 const MODE: u32 = 0o660;
+
+/// Between two looks at whether the socket's file is still there.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// The socket to use, where nobody names one: beside the data, on a machine without the folder of a service.
 pub(crate) fn of(socket: Option<&Path>, data: &Path) -> PathBuf {
@@ -29,7 +35,7 @@ pub(crate) fn of(socket: Option<&Path>, data: &Path) -> PathBuf {
 /// The socket of this agent; its file is removed with it.
 pub(crate) struct Taken {
     pub(super) listener: UnixListener,
-    path: PathBuf,
+    pub(super) path: PathBuf,
 }
 
 impl Drop for Taken {
@@ -38,13 +44,20 @@ impl Drop for Taken {
     }
 }
 
-impl Taken {
-    /// Listens again where the socket's file is gone, such as with its folder. Says whether it does.
-    pub(super) fn take_again_if_gone(&mut self) -> bool {
-        let is_gone = fs::symlink_metadata(&self.path).is_err_and(|error| error.kind() == ErrorKind::NotFound);
-        let Some(listener) = is_gone.then(|| listen(&self.path).ok()).flatten() else { return false };
-        self.listener = listener;
-        true
+/// Waits until the socket's file is gone, such as with its folder, and listens there again. A disk that hangs holds up a thread of
+/// its own. Cancelling is safe.
+pub(super) async fn again(path: PathBuf) -> UnixListener {
+    loop {
+        sleep(LOOK).await;
+        let path = path.clone();
+        let look = move || {
+            let is_gone = fs::symlink_metadata(&path).is_err_and(|error| error.kind() == ErrorKind::NotFound);
+            is_gone.then(|| listen(&path).ok()).flatten()
+        };
+        let listener = spawn_blocking(look).await.ok().flatten();
+        if let Some(listener) = listener.and_then(|listener| UnixListener::from_std(listener).ok()) {
+            return listener;
+        }
     }
 }
 
@@ -68,15 +81,16 @@ pub(crate) fn take(path: &Path) -> Result<Taken, NotTaken> {
         Err(error) if is_left_over(path, &error) => fs::remove_file(path).map_err(failed)?,
         Err(error) => return Err(failed(error)),
     }
-    let listener = listen(path).map_err(failed)?;
+    let listener = listen(path).and_then(UnixListener::from_std).map_err(failed)?;
     Ok(Taken { listener, path: path.to_owned() })
 }
 
-fn listen(path: &Path) -> io::Result<UnixListener> {
+fn listen(path: &Path) -> io::Result<net::UnixListener> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    let listener = UnixListener::bind(path)?;
+    let listener = net::UnixListener::bind(path)?;
+    listener.set_nonblocking(true)?;
     fs::set_permissions(path, fs::Permissions::from_mode(MODE))?;
     Ok(listener)
 }
@@ -86,3 +100,6 @@ fn is_left_over(path: &Path, error: &io::Error) -> bool {
     error.kind() == ErrorKind::ConnectionRefused
         && fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket())
 }
+
+#[cfg(test)]
+mod tests;

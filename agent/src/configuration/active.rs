@@ -23,24 +23,22 @@ pub(crate) struct ActiveConfig {
     /// Hash that names the configuration, wherever it is from.
     hash: String,
     pub(super) sensors: SensorConfig,
-    /// Version and content of the bundle that was reverted last.
-    reverted: Option<(u64, String)>,
+    /// Version and content of the hub's bundle that was rejected or reverted last.
+    rejected: Option<(u64, String)>,
 }
 
 impl ActiveConfig {
     /// A bundle, or the files of `config.d`; with its hash and its sensors.
     pub(super) fn new(bundle: Option<Arc<Bundle>>, hash: String, sensors: SensorConfig) -> ActiveConfig {
         let highest = bundle.as_ref().map_or(0, |bundle| bundle.version);
-        ActiveConfig { bundle, highest, hash, sensors, reverted: None }
+        ActiveConfig { bundle, highest, hash, sensors, rejected: None }
     }
 
     /// Takes over what `bundle.state` has of earlier bundles.
     pub(super) fn recall(&mut self, state: &BundleState) {
         self.highest = self.highest.max(state.highest);
-        self.reverted = state.refused.as_ref().and_then(|refused| {
-            let reverted = refused.reverted.as_ref()?;
-            Some((refused.version?, reverted.content.clone()))
-        });
+        self.rejected =
+            state.refused.as_ref().and_then(|rejected| Some((rejected.version?, rejected.content()?.to_owned())));
     }
 
     /// Short name of the configuration in force: the first digits of its hash.
@@ -61,14 +59,17 @@ impl ActiveConfig {
         is_another
     }
 
-    /// Version and tag for the hub, which issues above the highest version whatever is in force now. Without the tag the hub sends the
-    /// highest again: the tag is left out where that is lost, and not where it was reverted.
+    /// Version and tag for the hub, which issues above the highest version whatever is in force now, and does not send again what was
+    /// rejected or reverted. Without the tag the hub sends the highest again: the tag is left out where that is lost.
     pub(crate) fn holding(&self) -> Holding {
-        let active = self.bundle.as_ref().filter(|bundle| bundle.version == self.highest);
-        let reverted = self.reverted.as_ref().filter(|(version, _)| *version == self.highest);
-        let content = active.map(|bundle| bundle.hash.to_string()).or(reverted.map(|(_, content)| content.clone()));
+        let rejected = self.rejected.clone().filter(|(version, _)| *version >= self.highest);
+        let active = self.bundle.as_ref().map(|bundle| (bundle.version, bundle.hash.to_string()));
+        let (version, content) = match rejected.or(active.filter(|(version, _)| *version == self.highest)) {
+            Some((version, content)) => (version, Some(content)),
+            None => (self.highest, None),
+        };
         // The hub's tag of a bundle is its content's hash, in quotes.
-        Holding { version: self.highest, etag: content.map(|content| format!("\"{content}\"")) }
+        Holding { version, etag: content.map(|content| format!("\"{content}\"")) }
     }
 
     /// Version and content of the bundle in force.

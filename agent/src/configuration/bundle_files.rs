@@ -67,15 +67,25 @@ pub(crate) struct RejectedBundle {
     pub(super) trusted: String,
     pub(super) version: Option<u64>,
     pub(super) reason: String,
+    /// Hash of its content, where the signature is good: the hub need not send it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) content: Option<String>,
     /// The bundle was in force, and did not pass its probation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) reverted: Option<Reverted>,
 }
 
+impl RejectedBundle {
+    /// Hash of its content, where that is known.
+    pub(super) fn content(&self) -> Option<&str> {
+        self.content.as_deref().or(self.reverted.as_ref().map(|reverted| reverted.content.as_str()))
+    }
+}
+
 /// A bundle that did not pass its probation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Reverted {
-    /// Hash of its content: the hub need not send that again.
+    /// Hash of its content.
     pub(super) content: String,
 }
 

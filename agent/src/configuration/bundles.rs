@@ -129,13 +129,16 @@ impl BundleTrials {
         if self.state.refused.as_ref().is_some_and(is_it) {
             return None;
         }
-        let signed = SignedBytes { hash, trusted, bytes: Arc::new(bytes) };
+        let signed = SignedBytes { hash, trusted, content: None, bytes: Arc::new(bytes) };
         let (bytes, enrolment) = (Arc::clone(&signed.bytes), self.enrolment.clone());
         let (running, highest) = (applier.active.version(), applier.active.highest);
         let check = move || bundle::check(&bytes, &key, &enrolment, running, highest);
         match on_thread(None, check).await {
             Err(rejection) => self.reject(signed, rejection, applier).await,
-            Ok((bundle, Order::Newer)) => self.attempt(bundle, signed, applier).await,
+            Ok((bundle, Order::Newer)) => {
+                let content = Some(bundle.hash.to_string());
+                self.attempt(bundle, SignedBytes { content, ..signed }, applier).await
+            }
             Ok((bundle, Order::SameContent)) => self.renumber(bundle, signed, applier).await,
             Ok((_, Order::Running | Order::Older)) => None,
         }
@@ -165,18 +168,20 @@ impl BundleTrials {
         }
     }
 
-    async fn reject(&mut self, signed: SignedBytes, rejection: Rejection, applier: &Applier) -> Option<Holding> {
-        let (SignedBytes { hash, trusted, .. }, Rejection { version, reason }) = (signed, rejection);
+    async fn reject(&mut self, signed: SignedBytes, rejection: Rejection, applier: &mut Applier) -> Option<Holding> {
+        let (SignedBytes { hash, trusted, content, .. }, Rejection { version, reason }) = (signed, rejection);
+        let is_signed = content.is_some();
         let named = version.map_or("a bundle".to_owned(), |version| format!("bundle {version}"));
         let running = applier.active.name();
         error!(target: "sync", "{named} rejected; still running configuration {running}: {reason}");
         applier.reporter.status.rejected(Problems::error(format!("{named}: {reason}")));
-        self.remember_rejected(RejectedBundle { hash, trusted, version, reason, reverted: None }, applier).await;
-        None
+        self.remember_rejected(RejectedBundle { hash, trusted, version, reason, content, reverted: None }, applier)
+            .await;
+        is_signed.then(|| applier.active.holding())
     }
 
     /// Reports a bundle that is not in force to the hub and to people, and remembers it.
-    async fn remember_rejected(&mut self, refused: RejectedBundle, applier: &Applier) {
+    async fn remember_rejected(&mut self, refused: RejectedBundle, applier: &mut Applier) {
         let RejectedBundle { version, hash, reason, .. } = &refused;
         let running = applier.active.version().map_or(0, |(version, _)| version);
         let body = json!({
@@ -187,6 +192,7 @@ impl BundleTrials {
         applier.reporter.status.bundle(|status| status.refused.clone_from(&refused));
         self.state.refused = refused;
         self.state.trial = None;
+        applier.active.recall(&self.state);
         self.remember().await;
     }
 
@@ -318,10 +324,8 @@ impl BundleTrials {
         let now = running.map_or("the configuration before it".to_owned(), |(version, _)| format!("bundle {version}"));
         error!(target: "sync", "bundle {version} reverted, {now} is in force again: {reason}");
         let reason = format!("reverted: {reason}");
-        let reverted = Some(Reverted { content });
-        self.remember_rejected(RejectedBundle { hash, trusted, version: Some(version), reason, reverted }, applier)
-            .await;
-        applier.active.recall(&self.state);
+        let (version, content, reverted) = (Some(version), None, Some(Reverted { content }));
+        self.remember_rejected(RejectedBundle { hash, trusted, version, reason, content, reverted }, applier).await;
     }
 
     /// Tries the bundle that was rejected or reverted last once more; returns its version.
@@ -403,6 +407,8 @@ struct SignedBytes {
     hash: String,
     /// Id of the key that must have signed them.
     trusted: String,
+    /// Hash of its content, once its signature was found good.
+    content: Option<String>,
     bytes: Arc<Vec<u8>>,
 }
 

@@ -46,7 +46,7 @@ impl Events {
 
     async fn hear(&mut self, event: Report) {
         match event {
-            Report::Bundle { bytes, .. } => self.bundle(bytes).await,
+            Report::Bundle(bytes) => self.bundle(bytes).await,
             Report::Status(status) => {
                 let is_heard = status.last_success.is_some();
                 self.mark(&status);

@@ -242,9 +242,9 @@ impl<'t, T: Transport> InFlight<'t, T> {
         let kind = |event: &Report| match event {
             Report::LocalAlert(alert) => Some(alert.kind),
             Report::AllClear(kind) => Some(*kind),
-            Report::Bundle { .. } | Report::Status(_) => None,
+            Report::Bundle(_) | Report::Status(_) => None,
         };
-        let is_bundle = |event: &Report| matches!(event, Report::Bundle { .. });
+        let is_bundle = |event: &Report| matches!(event, Report::Bundle(_));
         self.events.retain(|old| kind(old) != kind(&event) || is_bundle(old) != is_bundle(&event));
         self.events.push_back(event);
     }

@@ -43,8 +43,6 @@ pub struct Reply {
     pub status: u16,
     /// How long `Retry-After` says to wait.
     pub retry_after: Option<Span>,
-    /// The `ETag`, as it came.
-    pub etag: Option<String>,
     /// The body, whole.
     pub body: Vec<u8>,
 }

@@ -202,13 +202,8 @@ pub enum StoreNote {
 /// What the agent is told.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Report {
-    /// A bundle to verify and apply. The bytes are those of the hub, unchecked.
-    Bundle {
-        /// The bytes.
-        bytes: Vec<u8>,
-        /// The `ETag` they came with.
-        etag: Option<String>,
-    },
+    /// A bundle to verify and apply: the bytes of the hub, unchecked.
+    Bundle(Vec<u8>),
     /// Something that a person on site should know.
     LocalAlert(LocalAlert),
     /// That is over.

@@ -37,8 +37,7 @@ pub(super) struct Pull {
     period: Span,
     refused: Span,
     backoff: Backoff,
-    /// A hash of the bytes that were given to the agent last. Not their `ETag`: bytes that were damaged on the way have the
-    /// one of the good ones.
+    /// Hash of the bytes that were given to the agent last: the same ones are not given again.
     given: Option<u64>,
     /// The highest version that a hint made us ask for.
     followed: u64,
@@ -163,16 +162,14 @@ impl Pull {
                 );
             }
             200 => {
-                self.rest(now);
                 let bytes = Some(hash(&reply.body));
-                let is_known = bytes == self.given;
-                self.given = bytes;
-                return Some(
-                    (!is_known).then_some(Effect::Report(Report::Bundle { bytes: reply.body, etag: reply.etag })),
-                );
+                let is_known = std::mem::replace(&mut self.given, bytes) == bytes;
+                // The agent does not use these bytes, and cannot tell the hub so: their signature is not good.
+                self.rest(now, if is_known { self.refused } else { self.period });
+                return Some((!is_known).then_some(Effect::Report(Report::Bundle(reply.body))));
             }
             // 404: nothing is configured for this device yet.
-            304 | 404 => self.rest(now),
+            304 | 404 => self.rest(now, self.period),
             status => match verdict::refusal(status, &reply) {
                 Verdict::Refused(why) => self.back_off(now, Some(self.refused), why),
                 Verdict::Trouble { why, wait } => self.back_off(now, wait, why),
@@ -197,10 +194,10 @@ impl Pull {
         PullStatus { state, why, next_try, last_success: self.last_success }
     }
 
-    fn rest(&mut self, now: Uptime) {
+    fn rest(&mut self, now: Uptime, wait: Span) {
         self.backoff.reset();
         self.last_success = Some(now);
-        self.state = State::Waiting { at: now + self.period };
+        self.state = State::Waiting { at: now + wait };
     }
 
     fn back_off(&mut self, now: Uptime, wait: Option<Span>, why: String) {

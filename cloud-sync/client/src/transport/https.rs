@@ -13,7 +13,7 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use reqwest::header::{
-    ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, RETRY_AFTER,
+    ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, RETRY_AFTER,
 };
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, Url};
@@ -180,7 +180,6 @@ impl Https {
         let mut reply = Reply {
             status: response.status().as_u16(),
             retry_after: text(RETRY_AFTER).and_then(|text| text.trim().parse().ok()).map(seconds),
-            etag: text(ETAG),
             body: Vec::new(),
         };
         let mut received = header_bytes(headers);

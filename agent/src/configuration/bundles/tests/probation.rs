@@ -16,6 +16,30 @@ async fn proven() -> (Bench, Vec<u8>) {
     (bench, one)
 }
 
+/// Guards against: a rejected bundle that is downloaded with every pull, on a link that is paid by the byte.
+#[test]
+fn the_hub_need_not_send_a_rejected_bundle_again() {
+    run(async {
+        let (mut bench, _) = proven().await;
+        let (before, two) = (bench.holding.clone(), bench.seal(2, "much"));
+        assert!(bench.take(&two).await.0.is_some_and(|said| said.starts_with("refused 2: ")));
+        let content = bench.state()["refused"]["content"].as_str().unwrap().to_owned();
+        let shown = Holding { version: 2, etag: Some(format!("\"{content}\"")) };
+        assert_eq!(bench.holding, shown);
+        bench = bench.again().await;
+        assert_eq!(bench.holding, shown, "nor after a restart");
+        let again = bench.retry().await.unwrap_err();
+        assert!(again.starts_with("rejected again: "), "{again}");
+        assert_eq!(bench.take(&bench.seal(3, "31")).await, (Some("applied 3: ".to_owned()), true));
+        assert_eq!(bench.holding.version, 3);
+        assert_ne!(bench.holding.etag, before.etag);
+        // What may not be the hub's at all is never shown as known.
+        let forged = sealed(&SigningKey::from_seed(&[8; 32]), "pi", 900, "31");
+        assert!(bench.take(&forged).await.0.is_some_and(|said| said.starts_with("refused 900")));
+        assert_eq!(bench.again().await.holding.version, 3);
+    });
+}
+
 const SILENT: &str = "refused 2: reverted: room/temp has had no value for 30s";
 
 /// Every edge beyond `on probation` of the chart above this module.

@@ -81,7 +81,6 @@ async fn a_batch_goes_compressed_with_the_key_and_its_answer_comes_whole() {
     let exchange = to(&format!("http://{address}/tilth")).unwrap().post_batch(body.clone(), None).await;
     let reply = exchange.outcome.unwrap();
     assert_eq!((reply.status, reply.retry_after, reply.body), (429, Some(Span(7000)), b"{}".to_vec()));
-    assert_eq!(reply.etag.as_deref(), Some("\"e\""));
     let (head, packed) = task.await.unwrap();
     assert!(head.starts_with("POST /tilth/api/v1/sync/batch HTTP/1.1\r\n"), "{head}");
     assert!(head.contains(&format!("x-device-key: {}\r\n", key().reveal())), "{head}");

@@ -46,7 +46,7 @@ pub(super) struct Workers {
 }
 
 impl Workers {
-    /// Starts a thread for each connection. A job that takes more than `max_steps` of SQLite's machine fails with
+    /// Starts a thread for each connection. A job that takes more than `max_steps` of SQLite's virtual machine fails with
     /// [`DbError::TooCostly`].
     pub(super) fn start(
         name: &str,

@@ -19,6 +19,7 @@ pub(super) struct ConnectionSlots {
     state: Mutex<State>,
 }
 
+/// Open connections by network; none for trusted proxies.
 #[derive(Debug, Default)]
 struct State {
     /// Numbers rise: the smallest is the oldest connection.
@@ -54,8 +55,8 @@ impl ConnectionSlots {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A slot for a connection; `network` is none for a trusted proxy, which has no limit of its own. Without a result where all other
-    /// connections are busy.
+    /// A slot for a connection; none if all other connections are busy. `network` is none for a trusted proxy, which has no limit of its
+    /// own.
     pub(super) fn take(self: &Arc<ConnectionSlots>, network: Option<Network>) -> Option<ConnectionSlot> {
         let mut state = self.state();
         let own = state.networks.get(&network).map_or(0, Vec::len);

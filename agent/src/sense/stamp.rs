@@ -1,4 +1,4 @@
-//! Whether a reading's own stamp can be true; where it cannot, its arrival counts. Pure: one machine a sensor.
+//! Judges whether a reading's own stamp can be true; where it cannot, its arrival counts. Pure: one state machine per sensor.
 //!
 //! A stamp far in the past has one of two causes. A backlog was stored and is sent later: its stamps advance faster than its
 //! lines arrive, until it has caught up. A wrong clock (a restart at 1970, a step back of an hour) keeps pace with arrival for
@@ -15,7 +15,7 @@ pub(crate) const AHEAD: Span = Span::from_mins(2);
 /// A stamp may be this far behind its arrival without any explanation: radios and gateways hold lines back for minutes.
 pub(crate) const BACK: Span = Span::from_mins(10);
 
-/// With so many lines far in the past it is decided what they are.
+/// Lines far in the past after which it is decided what they are.
 const DECIDED_BY: u32 = 5;
 
 /// Before that only a gain beyond this is a backlog: stamps are often whole seconds, and several lines may be read at once.
@@ -30,7 +30,7 @@ const CREDIT: Span = Span::from_secs(5);
 /// A clock that was found wrong is a backlog after all once it has gained this.
 const PROOF: Span = Span::from_mins(1);
 
-/// Steps at the pace of milli- or microseconds that are taken for seconds which make a column a counter.
+/// Steps at the pace of a counter of milli- or microseconds after which a column is one.
 const COUNTER_STEPS: u32 = 3;
 
 /// A step of a counter is measured over at least this long, whatever came meanwhile, and looked for at most so long.
@@ -143,17 +143,6 @@ struct Course {
     back: Span,
 }
 
-/// How fast stamps go beside their arrival.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pace {
-    /// More than one and a half times as fast: stored lines.
-    Catching,
-    /// A clock.
-    Keeping,
-    /// Too little is known.
-    Unclear,
-}
-
 /// Judges the stamps of one sensor.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct StampJudge {
@@ -195,8 +184,7 @@ impl StampJudge {
         }
     }
 
-    /// Boards may print many lines a second, and several may be read at once: a step is one from line to line only where that took
-    /// long enough to be measured.
+    /// Boards may print many lines a second, and several may be read at once: a step counts only where it took long enough.
     fn look_for_counter(&mut self, point: Point, is_near: bool) {
         self.far_from = match self.far_from.filter(|_| !is_near) {
             _ if is_near => None,
@@ -224,21 +212,17 @@ impl State {
 
 fn doubted(before: Course, lines: u32, burst: Option<Point>, point: Point) -> State {
     let course = before.with(point);
-    let pace = match course.pace() {
-        Pace::Unclear if lines >= DECIDED_BY && course.catches_up() => Pace::Catching,
-        Pace::Unclear if lines >= DECIDED_BY => Pace::Keeping,
-        pace => pace,
-    };
-    match pace {
-        Pace::Catching => State::Backlog { course, credit: CREDIT, burst },
-        Pace::Keeping => {
-            let why = if course.way() == Span::ZERO { Why::StandsStill } else { Why::Behind };
-            State::Wrong { why, course: Course::new(point), before: before.last }
-        }
-        // Whoever sends what was stored may pause: what comes after that tells its pace.
-        Pace::Unclear if course.falls_behind() => State::Doubted { course: Course::new(point), lines, burst },
-        Pace::Unclear => State::Doubted { course, lines, burst },
+    let is_decided = lines >= DECIDED_BY;
+    if course.is_steady() && course.gain() > if is_decided { Span::ZERO } else { SLACK } {
+        return State::Backlog { course, credit: CREDIT, burst };
     }
+    if is_decided || course.runs_as_a_clock() {
+        let why = if course.way() == Span::ZERO { Why::StandsStill } else { Why::Behind };
+        return State::Wrong { why, course: Course::new(point), before: before.last };
+    }
+    // Whoever sends what was stored may pause: what comes after that tells its pace.
+    let course = if course.falls_behind() { Course::new(point) } else { course };
+    State::Doubted { course, lines, burst }
 }
 
 fn backlog(before: Course, credit: Span, burst: Option<Point>, point: Point) -> State {
@@ -316,33 +300,25 @@ impl Course {
         Span(self.way().0.saturating_sub(one_and_a_half(self.took()).0))
     }
 
-    fn catches_up(&self) -> bool {
-        self.is_steady() && self.gain() > Span::ZERO
-    }
-
     fn falls_behind(&self) -> bool {
         self.took() >= TELLING && self.way().0 < self.took().0 / 2
     }
 
-    fn pace(&self) -> Pace {
-        if self.is_steady() && self.gain() > SLACK {
-            return Pace::Catching;
-        }
-        let keeps = self.way() == Span::ZERO || (self.gain() <= Span::ZERO && !self.falls_behind());
-        if self.took() >= TELLING && keeps { Pace::Keeping } else { Pace::Unclear }
+    /// Over so long that it is clear.
+    fn runs_as_a_clock(&self) -> bool {
+        let keeps_pace = self.way() == Span::ZERO || (self.gain() <= Span::ZERO && !self.falls_behind());
+        self.took() >= TELLING && keeps_pace
     }
 }
 
 impl Point {
-    /// Whether a clock that runs with time leads from here, the last line of a burst, to that of another, but for its last
-    /// `step`.
+    /// Whether a running clock leads from here, the last line of a burst, to that of the next, but for its last `step`.
     fn keeps_pace(self, next: Point, step: Span) -> bool {
         let (way, took) = ((next.stamp - self.stamp).0, (next.at - self.at).0);
         (way - took).abs() <= (took / 20 + step.0 + step.0 / 4 + SLACK.0).min(took / 2)
     }
 
-    /// Whether a clock that showed this by now shows at least that: a line of it that was kept is no older than this, and none
-    /// is nearer to now, but for the `step` from line to line.
+    /// Whether a running clock that showed this stamp may have shown that one by then, but for the `step` from line to line.
     fn explains(self, next: Point, step: Span) -> bool {
         let (way, took) = ((next.stamp - self.stamp).0, (next.at - self.at).0);
         way > 0 && way <= took + PROOF.0 + 2 * step.0

@@ -32,10 +32,10 @@ use tracing::warn;
 use crate::output::counted;
 use crate::resume::{EngineStart, Number};
 
-/// Of the lines below; another one when they change.
+/// Version of the format of the lines.
 pub(crate) const FORMAT: u32 = 2;
 
-/// Lines that may wait for the disk; with more the recording ends.
+/// Upper limit of lines that wait for the disk; with more the recording ends.
 const QUEUE: usize = 1 << 16;
 
 /// How long the last lines may take: a disk that hangs must not keep the agent from ending.
@@ -148,18 +148,17 @@ pub(crate) struct Recording {
 }
 
 impl Recording {
-    /// Goes on at the end of a file, or makes it.
+    /// Opens or makes a file, to write at its end.
     ///
     /// # Errors
-    /// What the system says.
+    /// The file cannot be opened, read or written, or no thread started.
     pub(crate) fn open(path: &Path) -> io::Result<Recording> {
         let mut file = File::options().read(true).append(true).create(true).open(path)?;
         end_torn_line(&mut file)?;
         let (lines, queue) = sync_channel(QUEUE);
         let (alive, ended) = channel();
-        let recording =
-            Recording { name: path.display().to_string(), lines: Some(lines), waiting: Arc::default(), ended };
-        let (name, waiting) = (recording.name.clone(), Arc::clone(&recording.waiting));
+        let (name, waiting) = (path.display().to_string(), Arc::default());
+        let recording = Recording { name: name.clone(), lines: Some(lines), waiting: Arc::clone(&waiting), ended };
         std::thread::Builder::new().name("recording".to_owned()).spawn(move || {
             let _alive = alive;
             if let Err(error) = write(file, &queue, &waiting) {
@@ -171,34 +170,31 @@ impl Recording {
 
     /// A process begins.
     pub(crate) fn begin(&mut self, beginning: EngineStart, configuration: Merged) {
-        let version = env!("CARGO_PKG_VERSION").to_owned();
+        let (at, version) = (beginning.at, env!("CARGO_PKG_VERSION").to_owned());
         let (configuration, beginning) = (Box::new(configuration), Box::new(beginning));
-        self.line(&Line {
-            at: beginning.at,
-            input: Entry::Begin { format: FORMAT, version, configuration, beginning },
-        });
+        self.line(at, Entry::Begin { format: FORMAT, version, configuration, beginning });
     }
 
     /// The configuration changes.
     pub(crate) fn plan(&mut self, at: Uptime, configuration: Merged) {
-        self.line(&Line { at, input: Entry::Plan(Box::new(configuration)) });
+        self.line(at, Entry::Plan(Box::new(configuration)));
     }
 
     /// A database was found.
     pub(crate) fn counted(&mut self, at: Uptime, boot: u32, site: Option<Site>) {
-        self.line(&Line { at, input: Entry::Counted { boot, site: site.map(Box::new) } });
+        self.line(at, Entry::Counted { boot, site: site.map(Box::new) });
     }
 
     /// Any other input.
     pub(crate) fn input(&mut self, at: Uptime, input: &Input, plan: &Plan) {
         if let Some(input) = Entry::of(input, plan).filter(|_| self.lines.is_some()) {
-            self.line(&Line { at, input });
+            self.line(at, input);
         }
     }
 
-    fn line(&mut self, line: &Line) {
+    fn line(&mut self, at: Uptime, input: Entry) {
         // Plain data always has a JSON form.
-        let (Some(lines), Ok(line)) = (&self.lines, serde_json::to_string(line)) else { return };
+        let (Some(lines), Ok(line)) = (&self.lines, serde_json::to_string(&Line { at, input })) else { return };
         match lines.try_send(line) {
             Ok(()) => drop(self.waiting.fetch_add(1, Ordering::Relaxed)),
             Err(TrySendError::Full(_)) => {
@@ -267,7 +263,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("tilth-recording-{}", std::process::id()));
         std::fs::write(&path, "{\"at\":1,\"inp").unwrap();
         let mut recording = Recording::open(&path).unwrap();
-        recording.line(&Line { at: Uptime(5), input: Entry::Tick });
+        recording.line(Uptime(5), Entry::Tick);
         drop(recording);
         drop(Recording::open(&path).unwrap());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"at\":1,\"inp\n{\"at\":5,\"input\":\"tick\"}\n");

@@ -1,4 +1,4 @@
-//! Where raw values come from: a task for each bus, one for the machine itself, and the queue on which values reach decide.
+//! Reads raw values: a task for each bus, one for the machine itself, and the queue to decide.
 
 pub(crate) mod bus;
 pub(crate) mod host;
@@ -30,7 +30,7 @@ pub(crate) struct Sources {
     host: Wanted,
 }
 
-/// A bus, how it is reached, and what is wanted of it.
+/// How a bus is reached, and what is wanted of it.
 #[derive(Debug, Clone, PartialEq)]
 struct BusSource {
     kind: BusKind,
@@ -53,7 +53,7 @@ pub(crate) struct Senses {
 
 /// A bus that is read. Dropping it stops its task.
 struct BusTask {
-    /// The bus is opened again where one of these changes.
+    /// The bus is opened again where its kind or link changes.
     kind: BusKind,
     link: Link,
     wanted: watch::Sender<Wanted>,
@@ -67,8 +67,7 @@ pub(crate) fn reason_words(key: &str) -> Option<&'static str> {
 }
 
 impl Sources {
-    /// What the sensors of a configuration are read from. A bus that no sensor wants is opened all the same: `status` then
-    /// shows what it carries.
+    /// Sources of a configuration. A bus that no sensor wants is opened as well, for `status` to show what it carries.
     pub(crate) fn of(site: Option<&Site>, feeds: &BTreeMap<SensorId, Feed>) -> Sources {
         let mut sources = Sources::default();
         for (id, bus) in site.into_iter().flat_map(|site| &site.buses) {
@@ -90,7 +89,7 @@ impl Sources {
 impl Senses {
     /// No bus is read yet. `seen_labels` are those that names matched before the restart.
     pub(crate) fn new(clock: Clock, queue: Queue, machine: Machine, seen_labels: BTreeMap<Id, SeenLabels>) -> Senses {
-        let labels = seen_labels.into_iter().map(|(id, seen)| (id, LabelMemory::new(seen))).collect();
+        let labels = seen_labels.into_iter().map(|(id, seen)| (id, LabelMemory::new(Arc::new(seen)))).collect();
         let (buses, host, host_task) = (BTreeMap::new(), watch::Sender::default(), JoinSet::new());
         Senses { clock, queue, machine: Arc::new(machine), buses, host, host_task, labels }
     }

@@ -45,58 +45,38 @@ use super::sample::Sample;
 use super::stamp::{StampJudge, Why};
 use crate::clock::Source;
 use names::Want;
-use parse::{Decoded, Decoder};
+use parse::Decoder;
 use port::Port;
 use remembered::has_new_ambiguity;
 pub(crate) use remembered::{LabelMemory, SeenLabels};
 
-/// The first and the longest wait before a port that is not there is looked for again. An adapter that was plugged in again
-/// is read within the longest; looking costs one call.
+/// First and longest wait before a missing port is opened again; looking for it costs one call.
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_LONGEST: Duration = Duration::from_secs(5);
 
-/// A port that stays open this long was really there: the next loss begins with the first wait again.
-const SETTLED: Duration = Duration::from_secs(5);
+/// After a port was open this long, its next loss begins with the first wait.
+const STABLE_AFTER: Duration = Duration::from_secs(5);
 
-/// How long a line may say nothing before it is looked whether its port is still the one that was opened: some adapters
-/// come back under another number without ending the old one.
-const LOOK_AFTER: Duration = Duration::from_secs(5);
+/// Silence after which the port is checked: some adapters come back under another number without ending the old one.
+const CHECK_AFTER: Duration = Duration::from_secs(5);
 
-/// Bytes taken from the port at once: a tenth of a second at 115,200 baud is 1,200.
+/// Bytes read from the port at once; a tenth of a second at 115,200 baud is 1,200.
 const CHUNK: usize = 2048;
 
-/// A line without a value is told of at most this often: it only says that there is a board.
-const LINE_AGAIN_AFTER: Span = Span::from_secs(5);
+/// Shortest time between two messages to decide of one kind, other than values.
+const TELL_AGAIN_AFTER: Span = Span::from_secs(5);
 
-/// The log names wanted values that no line had once this many lines came over this long.
-const LINES_BEFORE_SAID: u64 = 10;
-const TIME_BEFORE_SAID: Span = Span::from_mins(1);
+/// Lines, and the time they took, after which the log names wanted values that no line had.
+const LINES_BEFORE_WARNING: u64 = 10;
+const TIME_BEFORE_WARNING: Span = Span::from_mins(1);
 
 /// Upper limit of sensors named in the log at once.
-const MAX_SAID: usize = 8;
+const MAX_WARNED: usize = 8;
 
-/// How often the log says of one sensor that its field is no number. `status` always has the last.
-const SAY_AGAIN_AFTER: Span = Span::from_mins(60);
+/// Shortest time between two warnings about one sensor's field; `status` always has the last.
+const WARN_AGAIN_AFTER: Span = Span::from_mins(60);
 
-/// A sensor that is read from a named value of a line.
-#[derive(Debug, Clone, PartialEq)]
-struct LineFeed {
-    /// Which value, and whose.
-    want: Want,
-    /// Whether the line's own time counts, where it carries one.
-    use_stamp: bool,
-}
-
-impl LineFeed {
-    /// How a sensor is read from a line; none where its input is of another kind.
-    fn of((sensor, feed): (SensorId, Feed)) -> Option<LineFeed> {
-        let Some(Input::Line { name, .. }) = feed.input else { return None };
-        let want = Want { name, sensor, quantity: feed.quantity, unit: feed.unit };
-        Some(LineFeed { want, use_stamp: feed.stamp == Stamping::Source })
-    }
-}
-
-/// Reads the bus for ever. While its port is missing it says so once, and looks for it again and again.
+/// Reads the bus for ever; opens its port again and again while it is missing.
 pub(crate) async fn run(serial: Serial, labels: LabelMemory, context: Context) {
     let mut reader = Reader::new(serial, labels, context);
     let mut waits = retries();
@@ -110,7 +90,7 @@ pub(crate) async fn run(serial: Serial, labels: LabelMemory, context: Context) {
             Err(error) => error,
         };
         reader.down(&error);
-        if began.elapsed() >= SETTLED {
+        if began.elapsed() >= STABLE_AFTER {
             waits = retries();
         }
         sleep(waits.next().unwrap_or(RETRY_LONGEST)).await;
@@ -121,16 +101,33 @@ fn retries() -> impl Iterator<Item = Duration> {
     ExponentialBuilder::new().with_min_delay(RETRY_FIRST).with_max_delay(RETRY_LONGEST).without_max_times().build()
 }
 
-/// A sensor that wants a field, and what is known of the clock behind its stamps.
+/// A sensor that is read from a named value of a line.
 #[derive(Debug)]
-struct Listener {
-    feed: LineFeed,
+struct LineSensor {
+    want: Want,
+    /// Whether the line's own time counts, where it carries one.
+    use_stamp: bool,
+    /// What is known of the clock behind its stamps.
     stamps: StampJudge,
+}
+
+impl LineSensor {
+    /// How a sensor is read from a line; none where its input is of another kind.
+    fn of((sensor, feed): (SensorId, Feed)) -> Option<LineSensor> {
+        let Some(Input::Line { name, .. }) = feed.input else { return None };
+        let want = Want { name, sensor, quantity: feed.quantity, unit: feed.unit };
+        Some(LineSensor { want, use_stamp: feed.stamp == Stamping::Source, stamps: StampJudge::default() })
+    }
+
+    /// Whether two are read alike, whatever is known of their clocks.
+    fn is_same(&self, other: &LineSensor) -> bool {
+        self.want == other.want && self.use_stamp == other.use_stamp
+    }
 }
 
 /// What decide and the log were told last, so that they hear of changes only.
 #[derive(Debug, Default)]
-struct Told {
+struct Reported {
     /// When decide was told that a line came without a value.
     line_at: Option<Uptime>,
     /// When it was last looked which wanted values no line has, and what decide was told of them.
@@ -151,8 +148,8 @@ struct Reader {
     /// Names of the columns of lines that have no header.
     columns: Option<Vec<String>>,
     /// The sensors, in the order of the decoder's wanted values.
-    wanted: Vec<Listener>,
-    told: Told,
+    wanted: Vec<LineSensor>,
+    reported: Reported,
     decoder: Decoder,
     /// The labels that decide was told of, kept when the task of the bus is begun again.
     memory: LabelMemory,
@@ -161,36 +158,40 @@ struct Reader {
 
 impl Reader {
     fn new(serial: Serial, memory: LabelMemory, context: Context) -> Reader {
-        let (columns, wanted, told, decoder) = (None, Vec::new(), Told::default(), Decoder::default());
-        let mut reader = Reader { serial, columns, wanted, told, decoder, memory, context };
+        let (columns, wanted, reported, decoder) = (None, Vec::new(), Reported::default(), Decoder::default());
+        let mut reader = Reader { serial, columns, wanted, reported, decoder, memory, context };
         reader.take_wanted();
-        reader.decoder.recall(&reader.memory.get());
+        reader.decoder.restore(&reader.memory.borrow());
         reader
     }
 
     fn take_wanted(&mut self) {
         let Wanted { columns, feeds } = self.context.wanted.borrow_and_update().clone();
-        let feeds: Vec<LineFeed> = feeds.into_iter().filter_map(LineFeed::of).collect();
+        let mut wanted: Vec<LineSensor> = feeds.into_iter().filter_map(LineSensor::of).collect();
         // What concerns others, such as how often a sensor speaks, is no reason to learn names anew.
-        if columns == self.columns && feeds.iter().eq(self.wanted.iter().map(|listener| &listener.feed)) {
+        if columns == self.columns
+            && wanted.len() == self.wanted.len()
+            && wanted.iter().zip(&self.wanted).all(|(sensor, before)| sensor.is_same(before))
+        {
             return;
         }
         // A sensor that is read as before keeps what is known of its stamps.
-        let mut before = std::mem::take(&mut self.wanted);
-        self.columns.clone_from(&columns);
-        self.decoder.set_wanted(feeds.iter().map(|feed| feed.want.clone()).collect(), columns);
-        for feed in feeds {
-            let known = before.iter().position(|listener| listener.feed == feed).map(|place| before.swap_remove(place));
-            self.wanted.push(known.unwrap_or_else(|| Listener { feed, stamps: StampJudge::default() }));
+        for sensor in &mut wanted {
+            if let Some(before) = self.wanted.iter().position(|before| before.is_same(sensor)) {
+                *sensor = self.wanted.swap_remove(before);
+            }
         }
-        self.told = Told { line_at: self.told.line_at, ..Told::default() };
+        self.columns.clone_from(&columns);
+        self.decoder.set_wanted(wanted.iter().map(|sensor| sensor.want.clone()).collect(), columns);
+        self.wanted = wanted;
+        self.reported = Reported { line_at: self.reported.line_at, ..Reported::default() };
     }
 
     /// Opens the port. While it does not open and does not fail either, it is down.
     async fn open(&self) -> io::Result<Port> {
         let serial = self.serial.clone();
         let hangs = || self.down(&io::Error::new(io::ErrorKind::TimedOut, "it hangs while it is opened"));
-        blocking(move || Port::open(&serial), LOOK_AFTER, hangs).await
+        blocking(move || Port::open(&serial), CHECK_AFTER, hangs).await
     }
 
     /// Reads until the port is gone.
@@ -198,10 +199,10 @@ impl Reader {
         let mut bytes = [0; CHUNK];
         self.decoder.reopen();
         // There may be another board behind the port, or one that was started anew.
-        self.wanted.iter_mut().for_each(|listener| listener.stamps = StampJudge::default());
+        self.wanted.iter_mut().for_each(|sensor| sensor.stamps = StampJudge::default());
         loop {
             self.context.room().await;
-            match timeout(LOOK_AFTER, port.stream.read(&mut bytes)).await {
+            match timeout(CHECK_AFTER, port.stream.read(&mut bytes)).await {
                 Ok(Ok(0)) => return io::Error::new(io::ErrorKind::NotConnected, "the port was hung up"),
                 Ok(Ok(count)) => self.take(&bytes[..count]),
                 Ok(Err(error)) => return error,
@@ -230,10 +231,12 @@ impl Reader {
             has_values |= !(decoded.values.is_empty() && decoded.faults.is_empty());
             let mut of_line = None;
             let mut sample = |want: usize, value, quality, fault| {
-                let Listener { feed: LineFeed { want: Want { sensor, .. }, use_stamp }, stamps } = &mut wanted[want];
-                let why = (*use_stamp && is_judged).then(|| why_not(stamps, &decoded, now)).flatten();
+                let LineSensor { want: Want { sensor, .. }, use_stamp, stamps } = &mut wanted[want];
+                let own = decoded.time.or(decoded.count);
+                let mut judge = |own: Option<WallTime>| own.map_or(Some(Why::None), |own| stamps.judge(own, now).err());
+                let why = if *use_stamp && is_judged { judge(own) } else { None };
                 if let Some(why) = why {
-                    of_line.get_or_insert_with(|| (why, decoded.time.or(decoded.count), sensor.clone()));
+                    of_line.get_or_insert_with(|| (why, own, sensor.clone()));
                 }
                 let stamp = decoded.time.filter(|_| *use_stamp);
                 Sample { sensor: sensor.clone(), value, quality, fault, arrived: now.0, stamp, refused: why }
@@ -284,40 +287,39 @@ impl Reader {
 
     /// Tells decide, now and then, that lines come which cannot be used: a sign of life all the same.
     fn tell_line(&mut self, now: Uptime, is_ignored: bool) {
-        if is_due(self.told.line_at, LINE_AGAIN_AFTER, now) {
-            self.told.line_at = Some(now);
+        if is_due(self.reported.line_at, TELL_AGAIN_AFTER, now) {
+            self.reported.line_at = Some(now);
             self.context.no_value(absent::why_unread(self.decoder.messages(), &self.context.id, is_ignored));
         }
     }
 
     /// Tells decide which wanted values no line has, when that changes.
     fn tell_absent(&mut self, now: Uptime) {
-        if !is_due(self.told.absent_at, LINE_AGAIN_AFTER, now) {
+        if !is_due(self.reported.absent_at, TELL_AGAIN_AFTER, now) {
             return;
         }
-        self.told.absent_at = Some(now);
+        self.reported.absent_at = Some(now);
         let absent = self.decoder.absent(&self.context.id);
         self.log_absent(&absent, now);
-        if self.told.absent.as_deref() != Some(&absent) {
+        if self.reported.absent.as_deref() != Some(&absent) {
             let absent = Arc::new(absent);
-            self.told.absent = Some(Arc::clone(&absent));
+            self.reported.absent = Some(Arc::clone(&absent));
             self.context.absent(absent);
         }
     }
 
-    /// Tells decide which labels names have matched, to be kept over a restart: at once where a name matches a second one, else
-    /// now and then.
+    /// Tells decide which labels names have matched, for the checkpoint: at once where a name matches a second one, else seldom.
     fn tell_labels(&mut self, now: Uptime) {
-        self.told.new_labels = self.decoder.seen_labels().or(self.told.new_labels.take());
-        let Some(seen) = &self.told.new_labels else { return };
-        let before = self.memory.get();
-        if !has_new_ambiguity(&before, seen) && !is_due(self.told.labels_at, LINE_AGAIN_AFTER, now) {
+        self.reported.new_labels = self.decoder.seen_labels().or(self.reported.new_labels.take());
+        let Some(seen) = &self.reported.new_labels else { return };
+        let before = Arc::clone(&self.memory.borrow());
+        if !has_new_ambiguity(&before, seen) && !is_due(self.reported.labels_at, TELL_AGAIN_AFTER, now) {
             return;
         }
-        let is_first = self.told.labels_at.replace(now).is_none();
-        let seen = self.told.new_labels.take().map(Arc::new).unwrap_or_default();
+        let is_first = self.reported.labels_at.replace(now).is_none();
+        let seen = self.reported.new_labels.take().map(Arc::new).unwrap_or_default();
         if is_first || before != seen {
-            self.memory.set(Arc::clone(&seen));
+            self.memory.send_replace(Arc::clone(&seen));
             self.context.queue.push(SenseMessage::Labels { bus: self.context.id.clone(), seen });
         }
     }
@@ -325,21 +327,22 @@ impl Reader {
     /// The log names absent values once: a misspelt name is found before its silence is paged.
     fn log_absent(&mut self, absent: &Absent, now: Uptime) {
         let lines = self.decoder.messages().came;
-        let (since, before) = *self.told.wanted_since.get_or_insert((now, lines));
-        if self.told.is_absence_logged || lines - before < LINES_BEFORE_SAID || now - since < TIME_BEFORE_SAID {
+        let (since, before) = *self.reported.wanted_since.get_or_insert((now, lines));
+        if self.reported.is_absence_logged || lines - before < LINES_BEFORE_WARNING || now - since < TIME_BEFORE_WARNING
+        {
             return;
         }
-        self.told.is_absence_logged = true;
-        absent.iter().take(MAX_SAID).for_each(|(sensor, why)| warn!(%sensor, "{why}"));
-        if absent.len() > MAX_SAID {
-            let more = absent.len() - MAX_SAID;
+        self.reported.is_absence_logged = true;
+        absent.iter().take(MAX_WARNED).for_each(|(sensor, why)| warn!(%sensor, "{why}"));
+        if absent.len() > MAX_WARNED {
+            let more = absent.len() - MAX_WARNED;
             warn!(bus = %self.context.id, "no line has the values of {more} more sensors");
         }
     }
 
     fn log_no_number(&mut self, About { field, text, sensor }: &About, now: Uptime) {
-        if is_due(self.told.no_number.get(sensor).copied(), SAY_AGAIN_AFTER, now) {
-            self.told.no_number.insert(sensor.clone(), now);
+        if is_due(self.reported.no_number.get(sensor).copied(), WARN_AGAIN_AFTER, now) {
+            self.reported.no_number.insert(sensor.clone(), now);
             let bus = &self.context.id;
             warn!(%bus, "{field} is no number: {text:?} (wanted by {sensor})");
         }
@@ -349,7 +352,7 @@ impl Reader {
         self.context.down(&self.reason(error));
     }
 
-    /// What a technician can do something about.
+    /// An error in the words of a technician.
     fn reason(&self, error: &io::Error) -> String {
         let port = &self.serial.port;
         match error.kind() {
@@ -366,14 +369,6 @@ impl Reader {
 /// Whether this long has passed since the last time, if there was one.
 fn is_due(last: Option<Uptime>, after: Span, now: Uptime) -> bool {
     last.is_none_or(|last| now - last >= after)
-}
-
-/// Why the time of a line is not taken for a sensor; nothing where it is.
-fn why_not(stamps: &mut StampJudge, decoded: &Decoded<'_>, now: (Uptime, Option<WallTime>)) -> Option<Why> {
-    match decoded.time.or(decoded.count) {
-        Some(stamp) => stamps.judge(stamp, now).err(),
-        None => Some(Why::None),
-    }
 }
 
 #[cfg(test)]

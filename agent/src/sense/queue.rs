@@ -74,8 +74,7 @@ impl Queue {
         self.0.came.notify_one();
     }
 
-    /// Waits until it is less than half full. For tests on the input clock, where a recording must not lose a row; a live bus
-    /// never waits.
+    /// Waits until the queue is less than half full; a live bus never waits.
     pub(crate) async fn room(&self) {
         while self.waiting().items.len() > self.0.capacity / 2 {
             self.0.taken.notified().await;

@@ -31,9 +31,8 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// The value as the engine of this plan takes it; nothing where the plan has no such sensor any more.
-    ///
-    /// To be called when decide takes it from the queue: the input clock moves here.
+    /// The value as input of the engine, to be made when decide takes it from the queue, for the input clock moves here; none where the
+    /// plan has no such sensor any more.
     pub(crate) fn input(&self, plan: &Plan, clock: &Clock) -> Option<Input> {
         let sensor = plan.sensor_ix(self.sensor.as_str())?;
         let raw = |at| Raw { sensor, at, value: self.value, quality: self.quality };
@@ -44,8 +43,7 @@ impl Sample {
         })
     }
 
-    /// When decide hears it, whenever it comes to that: all values of a line are of one instant. To be called after
-    /// [`Sample::input`].
+    /// Instant of the value for the engine, the same for all values of a line. To be called after [`Sample::input`].
     pub(crate) fn instant(&self, clock: &Clock) -> Uptime {
         if clock.source() == Source::Input { clock.uptime() } else { self.arrived }
     }

@@ -1,6 +1,4 @@
-//! Keeps a task running that should never end: one that ends or panics is begun again, with a least time between two starts.
-//!
-//! In a build that aborts on a panic the process ends instead, and systemd begins all of it again.
+//! Restarts a task that ends or panics, at most once a second. In a build that aborts on a panic systemd restarts the process.
 
 use std::time::Duration;
 
@@ -10,7 +8,7 @@ use tokio::time::{Instant, sleep_until};
 /// A task that fails at once is not begun more often than this.
 pub(crate) const MIN_RUN: Duration = Duration::from_secs(1);
 
-/// Runs what `make` makes, again and again; tells `ended` each time why it ended. Dropping this stops the task.
+/// Runs the task that `make` makes, again and again; tells `ended` each time why it ended. Dropping the future stops the task.
 pub(crate) async fn keep_running<F>(mut make: impl FnMut() -> F, mut ended: impl FnMut(&str)) -> !
 where
     F: Future<Output = ()> + Send + 'static,

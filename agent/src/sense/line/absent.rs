@@ -1,4 +1,4 @@
-//! Which wanted values the lines of a bus do not have, in words: a misspelt name is no broken cable. Pure.
+//! Explains in words which wanted values the lines of a bus lack, and why: a misspelt name is no broken cable. Pure.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,8 +14,7 @@ use crate::sense::bus::health::{Ignored, Messages};
 /// Upper limit of names in a message.
 const NAMED: usize = 5;
 
-/// A value that was read before is missing after this many lines without it, and twice the number of wanted values: nodes that share a
-/// line take turns.
+/// Lines without a value that came before, besides two for each wanted value, for nodes on one bus take turns.
 const LINES_WITHOUT: u64 = 10;
 
 /// The sensors of a bus whose values no line has.

@@ -1,20 +1,13 @@
-//! Which of several fields of a line belongs to which value: the unit that stands in a field of its own, the node. Pure; `replay`
-//! finds units by it as well.
+//! Assigns fields that hold a unit or a node to the values beside them. Pure; `replay` assigns units by it as well.
 
 use tilth_core::label::Label;
 use tilth_core::quantity::Quantity;
 use tilth_core::unit::Unit;
 
-use super::{number, pairs};
+use super::{number, words};
 
 /// Names of fields that hold a unit.
 const UNITS: [&str; 7] = ["unitofmeasurement", "units", "unit", "uom", "einheit", "unité", "eenheid"];
-
-/// Words of which the label of a field consists that says which node its line is of.
-const NODES: [&str; 18] = [
-    "node", "nodeid", "id", "addr", "address", "mac", "eui", "deveui", "device", "deviceid", "name", "station",
-    "probe", "sensor", "sensorid", "serial", "sn", "src",
-];
 
 /// Words in the place of a unit that name a system of units in which a quantity's own is usual.
 const USUAL: [&str; 2] = ["metric", "si"];
@@ -53,7 +46,7 @@ struct UnitField {
 
 /// Whether the field of a label says which node its line is of.
 pub(crate) fn is_node(label: &Label) -> bool {
-    label.words().iter().all(|word| NODES.contains(&word.as_str()))
+    label.words().iter().all(|word| words::NODES.has(word))
 }
 
 /// Beginning of the keys of the labels whose unit a field holds: `temperature` for `temperature.unit`, `temp_unit` and
@@ -74,8 +67,8 @@ pub(crate) fn unit_of_record(label: &Label) -> Option<String> {
 }
 
 impl Units {
-    /// Takes fields that hold a unit, with what [`unit_field`] says of them, and of those that hold a number, with their labels' keys; both
-    /// by place. A field of which no number has the beginning holds the unit of those around it.
+    /// Takes the fields that hold a unit with their [`unit_field`], and those that hold a number with their labels' keys. A unit for
+    /// which no number is named is that of the numbers around it.
     pub(crate) fn new<'l>(units: impl Iterator<Item = (usize, &'l str)>, numbers: &[(usize, &str)]) -> Units {
         let count = |base: &str| numbers.iter().filter(|(_, key)| is_of(base, key)).count();
         let field = |(place, base): (usize, &str)| {
@@ -91,7 +84,6 @@ impl Units {
         Units { units: units.map(field).collect(), numbers: numbers.iter().map(|(place, _)| *place).collect() }
     }
 
-    /// Whether there is none.
     pub(crate) fn is_empty(&self) -> bool {
         self.units.is_empty()
     }
@@ -101,7 +93,6 @@ impl Units {
         self.units.iter().any(|unit| unit.place == place)
     }
 
-    /// There is none any more.
     pub(crate) fn clear(&mut self) {
         self.units.clear();
         self.numbers.clear();
@@ -136,13 +127,13 @@ fn is_of(base: &str, key: &str) -> bool {
     begins(key) || key.rsplit_once('.').is_some_and(|(_, last)| begins(last))
 }
 
-/// What a field says of the unit of a number beside it; nothing where it says none of it.
+/// Unit that a field says for a number beside it, if any.
 ///
 /// # Errors
-/// The field says that the number is in another unit than the quantity converts, or in one that is not known.
+/// The unit is unknown, or none of the quantity.
 pub(crate) fn said(text: &str, is_own: bool, quantity: Quantity) -> Result<Option<Unit>, ()> {
     let text = text.trim();
-    let is_none = number::is_missing(text) || pairs::is_state(text) || USUAL.contains(&text.to_lowercase().as_str());
+    let is_none = number::is_missing(text) || words::STATES.has(text) || USUAL.contains(&text.to_lowercase().as_str());
     if is_none || !number::is_unit(text) {
         return Ok(None);
     }
@@ -155,8 +146,8 @@ pub(crate) fn said(text: &str, is_own: bool, quantity: Quantity) -> Result<Optio
     }
 }
 
-/// Which of several marks, such as nodes, the value at `place` belongs to. `values` are all values of the line, and `alike` those
-/// that are looked for. A line has its marks before their values, or behind them: where it begins and where it ends shows which.
+/// Which of several marks, such as nodes, the value at `place` belongs to, among all `values` and those `alike`. A line has its marks
+/// before their values or behind them: its beginning and its end show which.
 pub(crate) fn partner(
     marks: &[usize],
     values: &[usize],

@@ -1,6 +1,5 @@
-//! What a line says of those below it: a heading over a block, a label whose value has a line of its own, JSON over several lines.
-//!
-//! `Tank 1:` above `pH: 6.1` makes it `Tank 1 pH`: else two tanks would be one. Pure.
+//! Lines that belong together: a heading over a block (`Tank 1:` above `pH: 6.1` makes it `Tank 1 pH`), a label above its value, JSON
+//! over several lines. Pure.
 
 use std::sync::Arc;
 
@@ -15,7 +14,7 @@ const MAX_HEADING: usize = 40;
 
 /// What a line is to those below it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Over<'t> {
+pub(super) enum LineRole<'t> {
     /// A heading, or the end of one where it is empty.
     Heading(&'t str),
     /// A label whose value may follow, or else a heading.
@@ -41,14 +40,14 @@ pub(super) struct Blocks {
 
 impl Blocks {
     /// Takes up a line that is only there for others; false where it has a value of its own.
-    pub(super) fn take(&mut self, over: Over<'_>) -> bool {
+    pub(super) fn take(&mut self, over: LineRole<'_>) -> bool {
         match over {
-            Over::Heading(heading) => self.begin(heading),
-            Over::Label(label) => label.clone_into(&mut self.label),
+            LineRole::Heading(heading) => self.begin(heading),
+            LineRole::Label(label) => label.clone_into(&mut self.label),
             // Below a heading a rule underlines it.
-            Over::Rule if self.has_lines => self.begin(""),
-            Over::Rule => {}
-            Over::None => {
+            LineRole::Rule if self.has_lines => self.begin(""),
+            LineRole::Rule => {}
+            LineRole::None => {
                 self.has_lines = true;
                 return false;
             }
@@ -59,7 +58,7 @@ impl Blocks {
     /// A heading comes above what follows.
     pub(super) fn begin(&mut self, heading: &str) {
         let is_general = heading.split_whitespace().all(|word| words::GENERAL.has(word));
-        let is_place = !is_general && !pairs::is_state(heading);
+        let is_place = !is_general && !words::STATES.has(heading);
         self.heading = if is_place { pairs::without_count(heading).into() } else { Arc::default() };
         self.has_lines = false;
     }
@@ -100,23 +99,23 @@ impl Blocks {
 }
 
 /// What a line is to those below it.
-pub(super) fn over(text: &str) -> Over<'_> {
+pub(super) fn over(text: &str) -> LineRole<'_> {
     let is_mark = |c: char| "=-*#~_+<>[]| ".contains(c);
     if text.len() > MAX_HEADING + 20 || text.contains([',', ';', '"']) {
-        return Over::None;
+        return LineRole::None;
     }
     let bare = text.trim_matches(is_mark).trim_end_matches(':').trim_end();
     if bare.is_empty() {
-        return if text.len() >= 3 { Over::Rule } else { Over::None };
+        return if text.len() >= 3 { LineRole::Rule } else { LineRole::None };
     }
     let is_heading = |text: &str| text.len() <= MAX_HEADING && pairs::is_name(text) && number::cell(text) == Cell::Text;
     if text.starts_with(is_mark) && text.ends_with(is_mark) && is_heading(bare) {
-        return Over::Heading(bare);
+        return LineRole::Heading(bare);
     }
     if let Some(label) = text.strip_suffix(pairs::is_sign).map(str::trim_end).filter(|label| is_heading(label)) {
-        return Over::Label(label);
+        return LineRole::Label(label);
     }
-    if is_heading(text) && is_place(text) { Over::Heading(text) } else { Over::None }
+    if is_heading(text) && is_place(text) { LineRole::Heading(text) } else { LineRole::None }
 }
 
 /// `Node: 3` or `Device 0 Address: 28FF`, alone in its line, as the heading that it is.
@@ -157,21 +156,21 @@ mod tests {
     #[test]
     fn a_line_may_be_a_heading_a_label_or_a_rule() {
         for (text, expected) in [
-            ("Tank 1:", Over::Label("Tank 1")),
-            ("Temperature =", Over::Label("Temperature")),
-            ("=== Tank 1 ===", Over::Heading("Tank 1")),
-            ("--- Air: ---", Over::Heading("Air")),
-            ("[Bed A]", Over::Heading("Bed A")),
-            ("WATER", Over::Heading("WATER")),
-            ("Node #3", Over::Heading("Node #3")),
-            ("------", Over::Rule),
-            ("Reading sensors", Over::None),
-            ("pH: 6.1", Over::None),
-            ("21.5", Over::None),
-            ("- 5 -", Over::None),
-            ("# time,temp", Over::None),
-            ("*OK", Over::None),
-            ("Temp", Over::None),
+            ("Tank 1:", LineRole::Label("Tank 1")),
+            ("Temperature =", LineRole::Label("Temperature")),
+            ("=== Tank 1 ===", LineRole::Heading("Tank 1")),
+            ("--- Air: ---", LineRole::Heading("Air")),
+            ("[Bed A]", LineRole::Heading("Bed A")),
+            ("WATER", LineRole::Heading("WATER")),
+            ("Node #3", LineRole::Heading("Node #3")),
+            ("------", LineRole::Rule),
+            ("Reading sensors", LineRole::None),
+            ("pH: 6.1", LineRole::None),
+            ("21.5", LineRole::None),
+            ("- 5 -", LineRole::None),
+            ("# time,temp", LineRole::None),
+            ("*OK", LineRole::None),
+            ("Temp", LineRole::None),
         ] {
             assert_eq!(over(text), expected, "{text:?}");
         }

@@ -1,10 +1,13 @@
-//! The text of a line: bytes in old encodings, escapes of terminals, and what logs put around a value. Pure.
+//! Turns the bytes of a line into text: old encodings, escapes of terminals, and what logs put around a value. Pure.
 
 use super::reasons;
 use crate::sense::bus::health::Reason;
 
-/// The text of a line without ANSI escapes. The signs for degree, micro and powers that old sketches write in Latin-1, and the degree
-/// of displays (DF) and of DOS (F8), are taken for what they mean; any other byte that is not UTF-8 is noise on the line.
+/// The text of a line without ANSI escapes. Degree, micro and powers in Latin-1, DOS and display codes are read; any other byte that
+/// is not UTF-8 is noise.
+///
+/// # Errors
+/// The line is not text.
 pub(super) fn clean(line: &[u8], text: &mut String) -> Result<(), Reason> {
     lossy(line, text);
     let has_noise = text.chars().any(|c| c == char::REPLACEMENT_CHARACTER || (c.is_control() && c != '\t'));

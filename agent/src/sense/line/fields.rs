@@ -10,14 +10,14 @@ use super::number::{self, Cell};
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Field {
     pub(super) label: LabelIx,
-    pub(super) value: Raw,
+    pub(super) value: FieldValue,
     /// The object of JSON that it is in; else 0.
     pub(super) object: usize,
 }
 
 /// A value as it stands in its line.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Raw {
+pub(super) enum FieldValue {
     Number(f64),
     Missing,
     /// A number with perhaps a unit, or a word.
@@ -41,7 +41,7 @@ pub(super) struct Fields {
 
 /// A field of the line that is read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct At<'l> {
+pub(super) struct FieldRef<'l> {
     pub(super) fields: &'l Fields,
     pub(super) ix: usize,
     pub(super) line: &'l str,
@@ -49,23 +49,23 @@ pub(super) struct At<'l> {
 
 impl Fields {
     /// Adds a field of a line that is no JSON.
-    pub(super) fn push(&mut self, label: LabelIx, value: Raw) {
+    pub(super) fn push(&mut self, label: LabelIx, value: FieldValue) {
         self.all.push(Field { label, value, object: 0 });
     }
 
-    pub(super) fn at<'l>(&'l self, ix: usize, line: &'l str) -> At<'l> {
-        At { fields: self, ix, line }
+    pub(super) fn at<'l>(&'l self, ix: usize, line: &'l str) -> FieldRef<'l> {
+        FieldRef { fields: self, ix, line }
     }
 }
 
-impl<'l> At<'l> {
+impl<'l> FieldRef<'l> {
     pub(super) fn field(self) -> &'l Field {
         &self.fields.all[self.ix]
     }
 
     /// Another field of the line.
-    pub(super) fn other(self, ix: usize) -> At<'l> {
-        At { ix, ..self }
+    pub(super) fn other(self, ix: usize) -> FieldRef<'l> {
+        FieldRef { ix, ..self }
     }
 
     pub(super) fn text(self, range: &Range<usize>) -> &'l str {
@@ -75,33 +75,33 @@ impl<'l> At<'l> {
 
     pub(super) fn cell(self) -> Cell<'l> {
         match &self.field().value {
-            Raw::Number(number) if number.is_finite() => Cell::Number(*number, ""),
-            Raw::Number(_) | Raw::Missing => Cell::Missing,
-            Raw::Cell(range) => number::cell(self.text(range)),
-            Raw::Pair(range, unit) => match self.text(range).parse::<f64>() {
+            FieldValue::Number(number) if number.is_finite() => Cell::Number(*number, ""),
+            FieldValue::Number(_) | FieldValue::Missing => Cell::Missing,
+            FieldValue::Cell(range) => number::cell(self.text(range)),
+            FieldValue::Pair(range, unit) => match self.text(range).parse::<f64>() {
                 Ok(number) if number.is_finite() => Cell::Number(number, unit),
                 Ok(_) => Cell::Missing,
                 Err(_) => Cell::Text,
             },
-            Raw::Text(_) => Cell::Text,
+            FieldValue::Text(_) => Cell::Text,
         }
     }
 
     /// A value that is no number.
     pub(super) fn word(self) -> &'l str {
         match &self.field().value {
-            Raw::Cell(range) | Raw::Text(range) => self.text(range),
-            Raw::Number(_) | Raw::Missing | Raw::Pair(..) => "",
+            FieldValue::Cell(range) | FieldValue::Text(range) => self.text(range),
+            FieldValue::Number(_) | FieldValue::Missing | FieldValue::Pair(..) => "",
         }
     }
 
     /// A value as people are shown it.
     pub(super) fn shown(self) -> String {
         match &self.field().value {
-            Raw::Number(number) => number.to_string(),
-            Raw::Missing => "null".to_owned(),
-            Raw::Cell(range) | Raw::Text(range) => self.text(range).trim().to_owned(),
-            Raw::Pair(range, unit) => format!("{} {unit}", self.text(range)).trim_end().to_owned(),
+            FieldValue::Number(number) => number.to_string(),
+            FieldValue::Missing => "null".to_owned(),
+            FieldValue::Cell(range) | FieldValue::Text(range) => self.text(range).trim().to_owned(),
+            FieldValue::Pair(range, unit) => format!("{} {unit}", self.text(range)).trim_end().to_owned(),
         }
     }
 
@@ -113,19 +113,16 @@ impl<'l> At<'l> {
             said.eq_ignore_ascii_case(text) || number.is_some() && decimal(said) == number
         };
         match &self.field().value {
-            Raw::Missing => false,
-            Raw::Number(said) => number == Some(*said),
-            Raw::Pair(range, unit) if !unit.is_empty() => {
+            FieldValue::Missing => false,
+            FieldValue::Number(said) => number == Some(*said),
+            FieldValue::Pair(range, unit) => {
                 let said = self.text(range);
-                is_same(said) || format!("{said}{unit}").eq_ignore_ascii_case(text)
+                is_same(said) || !unit.is_empty() && format!("{said}{unit}").eq_ignore_ascii_case(text)
             }
-            Raw::Cell(range) | Raw::Text(range) | Raw::Pair(range, _) => {
+            FieldValue::Cell(range) | FieldValue::Text(range) => {
                 let said = self.text(range);
-                let truth = match number::cell(said) {
-                    Cell::Truth(is) => Some(f64::from(u8::from(is))),
-                    _ => None,
-                };
-                is_same(said) || truth.is_some() && truth == number
+                is_same(said)
+                    || matches!(number::cell(said), Cell::Truth(is) if number == Some(f64::from(u8::from(is))))
             }
         }
     }

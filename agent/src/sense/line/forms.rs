@@ -1,5 +1,4 @@
-//! The forms of a line, tried one after the other: JSON, NMEA, columns, label and value in turn, pairs, a lone number. Each gives the
-//! line's fields.
+//! Finds the fields of a line by trying its forms in order: JSON, NMEA, columns, label and value in turn, pairs, a lone number.
 
 mod paired;
 
@@ -9,32 +8,32 @@ use std::sync::Arc;
 
 use tilth_core::label::Fit;
 
-use super::blocks::{self, Blocks, Over};
-use super::fields::{Fields, Raw};
+use super::blocks::{self, Blocks, LineRole};
+use super::fields::{FieldValue, Fields};
 use super::json::{embedded, json};
 use super::names::{LabelIx, Names};
 use super::number::{self, Cell};
 use super::pairs::{self, Gap, Pair};
-use super::sentence::{self, Part, Sums};
+use super::sentence::{self, Checksums, Part};
 use super::table::{self, Header, Separator};
 use super::{reasons, turns};
 use crate::sense::bus::health::{Messages, Reason};
 
-/// Finds the fields of lines. What is remembered is the header, and what gaps between values mean.
+/// Finds the fields of lines; remembers the header, headings, and what gaps between values mean.
 #[derive(Debug, Default)]
 pub(super) struct Forms {
     /// The columns that the configuration names.
     columns: Option<Header>,
     /// The word in front of the rows of these columns, empty where there is none; nothing before the first row.
     tag: Option<String>,
-    header: Option<(Header, Option<Fit>)>,
+    header: Option<Header>,
     /// The last line of words, which may be a header with blanks between its names.
     words: String,
     /// What gaps mean, by what comes before and behind them.
     gaps: HashMap<String, Gap>,
     /// Words with which labels at the beginning of lines begin, and which are spelled as units: `in temp`.
     first_words: BTreeSet<String>,
-    sums: Sums,
+    sums: Checksums,
     blocks: Blocks,
     /// The bus has headings over blocks of lines.
     has_headings: bool,
@@ -50,11 +49,11 @@ impl Forms {
         self.tag = None;
         self.gaps.clear();
         self.first_words.clear();
-        self.sums = Sums::default();
+        self.sums = Checksums::default();
         self.blocks = Blocks::default();
-        if let Some((header, fit)) = &mut self.header {
+        if let Some(header) = &mut self.header {
             header.revision = None;
-            *fit = best_fit(header, names);
+            header.fit = best_fit(header, names);
         }
     }
 
@@ -64,36 +63,36 @@ impl Forms {
         self.has_headings = false;
     }
 
-    /// The fields of a line. Half a line can be told from a whole one only where it is JSON, or where a header's loss would cost
-    /// every row: a board that starts when its port is opened sends its header first.
+    /// Finds the fields of a line. The first after opening may be half of one: only JSON and a header are read then, for a board
+    /// that starts when its port is opened sends its header first.
     ///
     /// # Errors
-    /// Why there are none.
-    pub(super) fn fields(&mut self, call: &mut Call<'_>, is_first: bool) -> Result<(), Reason> {
-        let text = call.text;
-        if text.starts_with(['{', '[']) && json(text, call) {
+    /// Why the line is ignored.
+    pub(super) fn fields(&mut self, context: &mut LineContext<'_>, is_first: bool) -> Result<(), Reason> {
+        let text = context.text;
+        if text.starts_with(['{', '[']) && json(text, context) {
             return Ok(());
         }
         if text.starts_with('{') || self.blocks.goes_on(text) {
             return match self.blocks.json(text) {
-                Ok(Some(whole)) if json(&whole, call) => Ok(()),
+                Ok(Some(whole)) if json(&whole, context) => Ok(()),
                 Ok(None) if !is_first || text == "{" => Ok(()),
                 _ if is_first => Err(reasons::PARTIAL),
                 _ => Err(reasons::NOT_JSON),
             };
         }
         if is_first {
-            let is_header = !text.contains('=') && self.take_header(text, call).is_some_and(|taken| taken.is_ok());
+            let is_header = !text.contains('=') && self.take_header(text, context).is_some_and(|taken| taken.is_ok());
             return if is_header { Ok(()) } else { Err(reasons::PARTIAL) };
         }
-        call.heading = Arc::clone(&self.blocks.heading);
-        if self.is_above(text, call) {
+        context.heading = Arc::clone(&self.blocks.heading);
+        if self.is_above(text, context) {
             return Ok(());
         }
-        call.heading = Arc::clone(&self.blocks.heading);
+        context.heading = Arc::clone(&self.blocks.heading);
         match text.strip_prefix(['$', '!']) {
-            Some(sentence) => self.sentence(sentence, call),
-            None => self.plain(unframed(text), call),
+            Some(sentence) => self.sentence(sentence, context),
+            None => self.plain(unframed(text), context),
         }
     }
 
@@ -101,57 +100,57 @@ impl Forms {
     ///
     /// # Errors
     /// The row has another number of columns, and is no number alone.
-    pub(super) fn row_with_ends(&mut self, call: &mut Call<'_>) -> Result<bool, Reason> {
-        let text = call.text;
+    pub(super) fn row_with_ends(&mut self, context: &mut LineContext<'_>) -> Result<bool, Reason> {
+        let text = context.text;
         let has_tabs = |header: &Header| header.separators.contains(&Separator::Sign('\t'));
-        let columns = self.columns.as_ref().or(self.header.as_ref().map(|(header, _)| header));
+        let columns = self.columns.as_ref().or(self.header.as_ref());
         if !columns.is_some_and(has_tabs) || !table::is_row(text) {
             return Ok(false);
         }
-        let is_wanted = self.columns.is_some() || self.header.as_ref().is_some_and(|(_, fit)| fit.is_some());
-        call.heading = Arc::clone(&self.blocks.heading);
-        match self.row(text, None, call) {
+        let is_wanted = self.columns.is_some() || self.header.as_ref().is_some_and(|header| header.fit.is_some());
+        context.heading = Arc::clone(&self.blocks.heading);
+        match self.row(text, None, context) {
             false if is_wanted && !self.is_lone_column(text) && turns::is_number(text) => Err(reasons::WIDTH),
             is_read => Ok(is_read),
         }
     }
 
     /// `$PH,6.85,EC,1.80*30`: the exclusive or of the bytes between is the hexadecimal behind the star.
-    fn sentence(&mut self, sentence: &str, call: &mut Call<'_>) -> Result<(), Reason> {
+    fn sentence(&mut self, sentence: &str, context: &mut LineContext<'_>) -> Result<(), Reason> {
         let body = match sentence::with_sum(sentence) {
             Some((body, stated)) if !self.sums.take(body, stated) => return Err(reasons::CHECKSUM),
             Some((body, _)) => body,
             None => sentence,
         };
-        let Some(parts) = sentence::fields(body) else { return self.plain(body, call) };
+        let Some(parts) = sentence::fields(body) else { return self.plain(body, context) };
         for Part { label, value, unit } in parts {
-            call.push(&label, call.with_unit(value, unit));
+            context.push(&label, context.with_unit(value, unit));
         }
         Ok(())
     }
 
     /// What a line is for those below it; false where it has something of its own.
-    fn is_above(&mut self, text: &str, call: &mut Call<'_>) -> bool {
+    fn is_above(&mut self, text: &str, context: &mut LineContext<'_>) -> bool {
         let over = blocks::over(text);
         let label = std::mem::take(&mut self.blocks.label);
-        if !label.is_empty() && !matches!(over, Over::Heading(_) | Over::Label(_)) {
-            if self.is_value_of(&label, text, call.names) {
-                return call.push(&label, call.cell(text));
+        if !label.is_empty() && !matches!(over, LineRole::Heading(_) | LineRole::Label(_)) {
+            if self.is_value_of(&label, text, context.names) {
+                return context.push(&label, context.cell(text));
             }
-            match call.is_whole(&label) {
+            match context.is_whole(&label) {
                 // A wanted name without a value.
-                true => _ = call.push(&label, Raw::Missing),
-                false => self.begin_block(&label, call.names),
+                true => _ = context.push(&label, FieldValue::Missing),
+                false => self.begin_block(&label, context.names),
             }
         }
         if let Some(heading) = blocks::numbered(text) {
-            self.begin_block(&heading, call.names);
+            self.begin_block(&heading, context.names);
             return false;
         }
-        if matches!(over, Over::Heading(_)) {
-            self.note_heading(call.names);
+        if matches!(over, LineRole::Heading(_)) {
+            self.note_heading(context.names);
         }
-        if over == Over::None && call.names.is_whole(text) {
+        if over == LineRole::None && context.names.is_whole(text) {
             text.clone_into(&mut self.blocks.label);
             return true;
         }
@@ -180,19 +179,17 @@ impl Forms {
         turns::is_number(text) || number::is_missing(text) || is_word()
     }
 
-    fn plain(&mut self, text: &str, call: &mut Call<'_>) -> Result<(), Reason> {
-        if text.contains("{\"") && embedded(text, call) {
+    fn plain(&mut self, text: &str, context: &mut LineContext<'_>) -> Result<(), Reason> {
+        if text.contains("{\"") && embedded(text, context) {
             return Ok(());
         }
         if text.contains('=') {
-            return if self.pairs(text, call) { Ok(()) } else { Err(reasons::UNKNOWN) };
+            return if self.pairs(text, context) { Ok(()) } else { Err(reasons::UNKNOWN) };
         }
-        if text.contains(':') && self.begins_as_before(text, call.names) && self.pairs(text, call) {
+        if text.contains(':') && self.begins_as_before(text, context.names) && self.pairs(text, context) {
             return Ok(());
         }
-        if let Some((header, _)) = &mut self.header
-            && header.take_units(text, &mut self.cells)
-        {
+        if self.header.as_mut().is_some_and(|header| header.take_units(text, &mut self.cells)) {
             return Ok(());
         }
         let is_row = table::is_row(text)
@@ -200,15 +197,15 @@ impl Forms {
             || self.columns.is_some() && (table::is_spread(text) || table::is_tagged(text));
         let numbers = table::numbers(text);
         if is_row || numbers.is_some() {
-            if self.row(text, numbers, call) || turns::in_turn(text, &mut self.cells, call) {
+            if self.row(text, numbers, context) || turns::in_turn(text, &mut self.cells, context) {
                 return Ok(());
             }
-        } else if turns::by_words(text, call) {
+        } else if turns::by_words(text, context) {
             return Ok(());
-        } else if let Some(taken) = self.take_header(text, call) {
+        } else if let Some(taken) = self.take_header(text, context) {
             return taken;
         }
-        if text.contains(':') && self.pairs(text, call) || turns::lone(text, call) {
+        if text.contains(':') && self.pairs(text, context) || turns::lone(text, context) {
             return Ok(());
         }
         if !is_row && numbers.is_none() {
@@ -237,7 +234,7 @@ impl Forms {
     }
 
     /// Reads a row; false where it does not fit the columns, or none are named.
-    fn row(&mut self, text: &str, numbers: Option<usize>, call: &mut Call<'_>) -> bool {
+    fn row(&mut self, text: &str, numbers: Option<usize>, context: &mut LineContext<'_>) -> bool {
         if let Some(columns) = &mut self.columns {
             // A row that is short by one would be read one column further.
             let begins = self.tag.as_deref().is_some_and(|tag| !tag.is_empty() && text.starts_with(tag));
@@ -249,50 +246,49 @@ impl Forms {
             let tag = tag.filter(|tag| tag.is_empty() || self.tag.as_deref().is_none_or(|known| known == *tag));
             return tag.is_some_and(|tag| {
                 self.tag.get_or_insert_with(|| tag.to_owned());
-                bound(columns, text, &self.cells, call)
+                bound(columns, text, &self.cells, context)
             });
         }
-        if let Some((header, fit)) = &mut self.header {
-            let is_noted = fit.is_none();
-            if header.cells(text, &mut self.cells) {
-                if header.revision.is_none() && is_noted {
-                    header.named().for_each(|name| call.messages.note_unused(name));
-                }
-                // Nobody wants its columns: perhaps the line says by itself what it holds.
-                return (fit.is_none() && turns::in_turn(text, &mut self.cells, call))
-                    || bound(header, text, &self.cells, call);
+        if let Some(header) = &mut self.header
+            && header.cells(text, &mut self.cells)
+        {
+            if header.revision.is_none() && header.fit.is_none() {
+                header.named().for_each(|name| context.messages.note_unused(name));
             }
+            // No sensor wants its columns: perhaps the line says by itself what it holds.
+            return (header.fit.is_none() && turns::in_turn(text, &mut self.cells, context))
+                || bound(header, text, &self.cells, context);
         }
         let Some(mut header) = numbers.and_then(|count| Header::of_words(&self.words, count)) else { return false };
-        let fits = header.cells(text, &mut self.cells) && bound(&mut header, text, &self.cells, call);
+        let fits = header.cells(text, &mut self.cells) && bound(&mut header, text, &self.cells, context);
         if fits {
-            let fit = best_fit(&header, call.names);
-            if fit.is_none() {
-                header.named().for_each(|name| call.messages.note_unused(name));
-            }
-            self.header = Some((header, fit));
+            self.keep_header(header, context);
         }
         fits
     }
 
-    /// Takes a line as a header, if it is one. One of which sensors want no whole name does not take the place of one that they
-    /// want.
-    fn take_header(&mut self, text: &str, call: &mut Call<'_>) -> Option<Result<(), Reason>> {
+    /// Takes a line as a header, if it is one. A header that sensors want is replaced only by one with a whole wanted name.
+    fn take_header(&mut self, text: &str, context: &mut LineContext<'_>) -> Option<Result<(), Reason>> {
         let header = Header::parse(text)?;
         if self.columns.is_some() {
             return Some(Ok(()));
         }
-        let fit = best_fit(&header, call.names);
-        if let Some((before, Some(_))) = &self.header
-            && fit != Some(Fit::Whole)
+        if let Some(before) = self.header.as_ref().filter(|before| before.fit.is_some())
+            && best_fit(&header, context.names) != Some(Fit::Whole)
         {
             return Some(if before.is_same(&header) { Ok(()) } else { Err(reasons::HEADER) });
         }
-        if fit.is_none() {
-            header.named().for_each(|name| call.messages.note_unused(name));
-        }
-        self.header = Some((header, fit));
+        self.keep_header(header, context);
         Some(Ok(()))
+    }
+
+    /// Takes a header for the rows to come.
+    fn keep_header(&mut self, mut header: Header, context: &mut LineContext<'_>) {
+        header.fit = best_fit(&header, context.names);
+        if header.fit.is_none() {
+            header.named().for_each(|name| context.messages.note_unused(name));
+        }
+        self.header = Some(header);
     }
 }
 
@@ -310,7 +306,7 @@ fn unframed(text: &str) -> &str {
 }
 
 /// A line that is read, and where its fields go.
-pub(super) struct Call<'c> {
+pub(super) struct LineContext<'c> {
     pub(super) text: &'c str,
     pub(super) names: &'c mut Names,
     pub(super) fields: &'c mut Fields,
@@ -319,15 +315,15 @@ pub(super) struct Call<'c> {
     pub(super) heading: Arc<str>,
 }
 
-impl Call<'_> {
+impl LineContext<'_> {
     /// A part of the line as a value: a number with perhaps a unit, or a word.
-    pub(super) fn cell(&self, part: &str) -> Raw {
-        Raw::Cell(self.place(part))
+    pub(super) fn cell(&self, part: &str) -> FieldValue {
+        FieldValue::Cell(self.place(part))
     }
 
     /// A part of the line as a number, whose unit stands elsewhere.
-    pub(super) fn with_unit(&self, part: &str, unit: impl Into<Arc<str>>) -> Raw {
-        Raw::Pair(self.place(part), unit.into())
+    pub(super) fn with_unit(&self, part: &str, unit: impl Into<Arc<str>>) -> FieldValue {
+        FieldValue::Pair(self.place(part), unit.into())
     }
 
     /// Where a part of the line stands in it.
@@ -337,7 +333,7 @@ impl Call<'_> {
     }
 
     /// Adds a field without a sign, under the heading over the line. False where its label is none.
-    pub(super) fn push(&mut self, label: &str, value: Raw) -> bool {
+    pub(super) fn push(&mut self, label: &str, value: FieldValue) -> bool {
         let under = format!("{} {label}", self.heading);
         let (text, plain) = if self.heading.is_empty() { (label, None) } else { (under.as_str(), Some(label)) };
         let Some(label) = self.names.learn(text, plain, false) else { return false };
@@ -366,22 +362,22 @@ fn best_fit(header: &Header, names: &Names) -> Option<Fit> {
 }
 
 /// Gives a row's cells to their columns.
-fn bound(header: &mut Header, text: &str, cells: &[Range<usize>], call: &mut Call<'_>) -> bool {
-    if header.revision != Some(call.names.revision) {
+fn bound(header: &mut Header, text: &str, cells: &[Range<usize>], context: &mut LineContext<'_>) -> bool {
+    if header.revision != Some(context.names.revision) {
         let labels: Vec<Option<LabelIx>> =
-            header.names.iter().map(|name| call.names.learn(name, None, false)).collect();
+            header.names.iter().map(|name| context.names.learn(name, None, false)).collect();
         // Whose unit it is depends on what else there is.
-        let has_units = labels.iter().flatten().any(|label| call.names.known(*label).unit_of().is_some());
+        let has_units = labels.iter().flatten().any(|label| context.names.known(*label).unit_of().is_some());
         let is_used = |label: &LabelIx| {
-            let known = call.names.known(*label);
+            let known = context.names.known(*label);
             !(known.takes.is_empty() && known.selects.is_empty()) || known.is_time || known.is_node || has_units
         };
         header.columns = labels.iter().map(|label| label.filter(is_used)).collect();
-        header.revision = Some(call.names.revision);
+        header.revision = Some(context.names.revision);
     }
     for (column, cell) in header.columns.iter().zip(cells) {
         if let Some(label) = *column {
-            call.fields.push(label, call.cell(&text[cell.clone()]));
+            context.fields.push(label, context.cell(&text[cell.clone()]));
         }
     }
     true

@@ -2,36 +2,36 @@
 
 use tilth_core::unit::Unit;
 
-use super::fields::{Field, Fields, Raw};
-use super::forms::Call;
+use super::fields::{Field, FieldValue, Fields};
+use super::forms::LineContext;
 use super::number::{self, Cell};
 use super::object::{self, Scalar};
 
 /// A JSON object behind other text.
-pub(super) fn embedded(text: &str, call: &mut Call<'_>) -> bool {
+pub(super) fn embedded(text: &str, context: &mut LineContext<'_>) -> bool {
     match text.find('{') {
-        Some(begin) if text.ends_with('}') => json(&text[begin..], call),
+        Some(begin) if text.ends_with('}') => json(&text[begin..], context),
         _ => false,
     }
 }
 
 /// False where the text is no object.
-pub(super) fn json(text: &str, call: &mut Call<'_>) -> bool {
-    let Call { names, fields: Fields { all, words, parents, is_json }, messages, .. } = call;
+pub(super) fn json(text: &str, context: &mut LineContext<'_>) -> bool {
+    let LineContext { names, fields: Fields { all, words, parents, is_json }, messages, .. } = context;
     all.clear();
     words.clear();
     let is_object = object::each_value(text, parents, |place, scalar| {
         if let Scalar::Text(unit) = scalar
-            && let Some(Field { label, value: last @ Raw::Number(_), .. }) = all.last_mut()
+            && let Some(Field { label, value: last @ FieldValue::Number(_), .. }) = all.last_mut()
             && is_next(&names.known(*label).text, place.path)
             && Unit::of(unit).is_some()
         {
             // A list of a number and its unit.
             let start = words.len();
-            if let Raw::Number(number) = last {
+            if let FieldValue::Number(number) = last {
                 words.push_str(&format!("{number} {unit}"));
             }
-            *last = Raw::Cell(start..words.len());
+            *last = FieldValue::Cell(start..words.len());
             return;
         }
         let is_text = matches!(scalar, Scalar::Text(text) if number::cell(text) == Cell::Text);
@@ -45,12 +45,12 @@ pub(super) fn json(text: &str, call: &mut Call<'_>) -> bool {
         let mut word = |text: &str| {
             let start = words.len();
             words.push_str(text);
-            Raw::Cell(start..words.len())
+            FieldValue::Cell(start..words.len())
         };
         let value = match scalar {
-            Scalar::Number(number) => Raw::Number(number),
+            Scalar::Number(number) => FieldValue::Number(number),
             Scalar::Bool(is) => word(if is { "true" } else { "false" }),
-            Scalar::Null => Raw::Missing,
+            Scalar::Null => FieldValue::Missing,
             Scalar::Text(text) => word(text),
         };
         let known = names.known(label);

@@ -2,8 +2,7 @@
 
 use memchr::memchr2;
 
-/// The longest line that is read. A sketch with a hundred named values stays far below it; what is longer is noise, or a line
-/// whose end was lost.
+/// Longest line that is read, in bytes: far above a sketch with a hundred named values.
 pub(crate) const MAX_LINE: usize = 8192;
 
 /// What was found between two ends of a line.

@@ -1,4 +1,4 @@
-//! Which label of a bus is meant by the name that a sensor's input gives. Pure.
+//! Matches the names in sensors' inputs to the labels that a board prints. Pure.
 //!
 //! ```text
 //!             a label has the name's words          another one has them too
@@ -18,10 +18,10 @@ use tilth_core::label::{Fit, Label, Siblings};
 use tilth_core::quantity::Quantity;
 use tilth_core::unit::{Conversion, Unit};
 
-use super::remembered::{Seen, SeenLabels, Short};
+use super::remembered::{PartialMatch, Seen, SeenLabels};
 use super::{beside, number, words};
 
-/// Labels that are remembered; a bus with more has noise for names, and they are learnt anew.
+/// Upper limit of labels remembered; a bus with more prints noise for names.
 const MAX_LABELS: usize = 4096;
 
 /// Characters of a label that are kept to be shown.
@@ -45,7 +45,7 @@ pub(super) type LabelIx = usize;
 
 /// What a label means.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct KnownLabel {
     label: Label,
     /// A path without its places in lists, a label without its heading: by this selected values are found.
     plain: Option<Label>,
@@ -65,7 +65,7 @@ pub(super) struct Known {
     unit_of: Option<String>,
 }
 
-impl Known {
+impl KnownLabel {
     /// The label in comparable form.
     pub(super) fn key(&self) -> &str {
         self.label.key()
@@ -89,7 +89,7 @@ pub(super) struct Take {
     pub(super) want: usize,
     /// The name fits another label as well.
     pub(super) is_ambiguous: bool,
-    /// What becomes of numbers by the unit that the label or the name says; the unit itself where it is of something else.
+    /// Conversion by the unit of the label or the name; the unit itself where it is of another quantity.
     pub(super) said: Option<Result<Conversion, Unit>>,
 }
 
@@ -107,8 +107,7 @@ struct NameMatch {
     want: Want,
     label: Option<Label>,
     selectors: Vec<(Option<Label>, String)>,
-    short: Short,
-    is_whole: bool,
+    seen: Seen,
     /// Conversion of numbers that say no unit.
     usual: Conversion,
     /// The last unit behind a number, and its conversion.
@@ -121,7 +120,7 @@ struct NameMatch {
 #[derive(Debug, Default)]
 pub(super) struct Names {
     wanted: Vec<NameMatch>,
-    known: Vec<Known>,
+    known: Vec<KnownLabel>,
     places: HashMap<String, LabelIx>,
     siblings: Siblings,
     /// Whether anything is selected by a field beside it.
@@ -133,59 +132,54 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Replaces the wanted values. All labels are forgotten, and with them what was ambiguous. Takes the names that no line has had
-    /// so far, and returns those of the new values.
+    /// Replaces the wanted values and forgets all labels, ambiguous ones too. `unseen` are the wanted names that no line has had;
+    /// answers those of the new values.
     pub(super) fn set_wanted(&mut self, wants: Vec<Want>, unseen: &BTreeSet<String>) -> BTreeSet<String> {
         let before = std::mem::take(&mut self.wanted);
-        let seen: BTreeSet<String> = before.iter().map(|wanted| wanted.want.name.to_string()).collect();
-        let is_new = |name: &String| unseen.contains(name) || !seen.contains(name);
-        let unseen = wants.iter().map(|want| want.name.to_string()).filter(is_new).collect();
         let heard = |want: &Want| before.iter().find(|known| known.want == *want).map_or(0, |known| known.heard);
         self.wanted = wants.into_iter().map(|want| NameMatch::new(heard(&want), want)).collect();
+        let known: BTreeSet<&String> = before.iter().map(|wanted| &wanted.seen.name).collect();
+        let names = self.wanted.iter().map(|wanted| &wanted.seen.name);
+        let unseen = names.filter(|name| unseen.contains(*name) || !known.contains(name)).cloned().collect();
         self.has_selectors = self.wanted.iter().any(|wanted| !wanted.selectors.is_empty());
         self.forget();
         unseen
     }
 
-    /// What labels meant is forgotten, but for what is ambiguous: they are called otherwise from now on.
+    /// Forgets all labels but what is ambiguous, for a heading changes what they are called.
     pub(super) fn begin_anew(&mut self) {
         for wanted in &mut self.wanted {
-            wanted.is_whole = false;
-            if matches!(wanted.short, Short::One { .. }) {
-                wanted.short = Short::None;
+            wanted.seen.is_whole = false;
+            if matches!(wanted.seen.short, PartialMatch::One { .. }) {
+                wanted.seen.short = PartialMatch::None;
             }
         }
         self.forget();
     }
 
-    /// To be called between two lines: labels are learnt anew when there are too many of them.
+    /// Forgets all labels, between two lines, when there are too many.
     pub(super) fn make_room(&mut self) {
         if self.known.len() >= MAX_LABELS {
             self.forget();
         }
     }
 
-    /// Which labels each name has fitted; nothing where that cannot be news.
+    /// The labels that each name has matched; none where that cannot have changed.
     pub(super) fn seen(&mut self) -> Option<SeenLabels> {
         if !std::mem::take(&mut self.has_news) {
             return None;
         }
-        let has_any = |wanted: &&NameMatch| wanted.is_whole || wanted.short != Short::None;
-        let seen = self.wanted.iter().filter(has_any).map(|wanted| {
-            let NameMatch { want, short, is_whole, .. } = wanted;
-            let seen = Seen { name: want.name.to_string(), is_whole: *is_whole, short: short.clone() };
-            (want.sensor.clone(), seen)
-        });
-        Some(seen.collect())
+        let has_any = |wanted: &&NameMatch| wanted.seen.is_whole || wanted.seen.short != PartialMatch::None;
+        let matched = self.wanted.iter().filter(has_any);
+        Some(matched.map(|wanted| (wanted.want.sensor.clone(), wanted.seen.clone())).collect())
     }
 
-    /// Continues with what was seen before a restart, where the sensor and its name are the same.
-    pub(super) fn recall(&mut self, before: &SeenLabels) {
+    /// Restores what names had matched before a restart, where the sensor and its name are the same.
+    pub(super) fn restore(&mut self, before: &SeenLabels) {
         for wanted in &mut self.wanted {
-            let seen = before.get(&wanted.want.sensor).filter(|seen| seen.name == wanted.want.name.to_string());
-            if let Some(Seen { is_whole, short, .. }) = seen {
-                wanted.is_whole = *is_whole;
-                wanted.short = short.clone();
+            let seen = before.get(&wanted.want.sensor).filter(|seen| seen.name == wanted.seen.name);
+            if let Some(seen) = seen {
+                wanted.seen.clone_from(seen);
             }
         }
         self.forget();
@@ -196,9 +190,9 @@ impl Names {
         self.known.clear();
         self.places.clear();
         self.siblings = Siblings::default();
-        self.wanted.iter().filter_map(|wanted| wanted.label.as_ref()).for_each(|label| {
+        for label in self.wanted.iter().filter_map(|wanted| wanted.label.as_ref()) {
             self.siblings.add(label);
-        });
+        }
         self.revision += 1;
     }
 
@@ -206,7 +200,12 @@ impl Names {
         &self.wanted[want].want
     }
 
-    pub(super) fn known(&self, label: LabelIx) -> &Known {
+    /// The wanted name with its selectors, as it stands in the sensor's input.
+    pub(super) fn name(&self, want: usize) -> &str {
+        &self.wanted[want].seen.name
+    }
+
+    pub(super) fn known(&self, label: LabelIx) -> &KnownLabel {
         &self.known[label]
     }
 
@@ -256,45 +255,36 @@ impl Names {
         fits.max()
     }
 
-    /// The place of a label; learns it where it is new. `plain` is a path without its places in lists, or a
-    /// label without its heading. `is_number` where its value is one: then it is no unit.
+    /// Index of a label, which is learnt where it is new. `plain` is a path without its places in lists, or a label without its
+    /// heading; a label over a number (`is_number`) is no unit.
     pub(super) fn learn(&mut self, text: &str, plain: Option<&str>, is_number: bool) -> Option<LabelIx> {
         if let Some(known) = self.find(text) {
             return Some(known);
         }
         let label = Label::of(text)?;
-        let is_of_object = plain.is_some();
-        let plain = plain.filter(|plain| *plain != text).and_then(Label::of);
-        let is_node = beside::is_node(&label);
-        let of_record = || beside::unit_of_record(&label).filter(|_| is_of_object);
+        let of_record = || beside::unit_of_record(&label).filter(|_| plain.is_some());
         let unit_of = if is_number { None } else { beside::unit_field(&label).or_else(of_record) };
-        let mut changed = Vec::new();
-        for (want, wanted) in self.wanted.iter_mut().enumerate() {
-            let sought = wanted.sought(&label, plain.as_ref());
-            // `Temp unit` is no other `Temp`.
-            if unit_of.is_some() && wanted.fit(sought) == Some(Fit::Part) {
-                continue;
-            }
-            if wanted.see(sought, text) {
-                changed.push(want);
-            }
-            self.has_news |= wanted.fit(sought).is_some();
-        }
-        let is_time = number::is_time_name(label.key());
-        let in_ms = number::is_name_of_ms(label.key()) || label.unit() == Unit::of("ms");
-        let shown = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MAX_SHOWN).collect();
         let has_siblings = self.siblings.add(&label);
-        let known = Known {
-            label,
-            plain,
-            text: shown,
+        let known = KnownLabel {
+            plain: plain.filter(|plain| *plain != text).and_then(Label::of),
+            text: text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MAX_SHOWN).collect(),
             takes: Vec::new(),
             selects: Vec::new(),
-            is_time,
-            in_ms,
-            is_node,
+            is_time: number::is_time_name(label.key()),
+            in_ms: number::is_name_of_ms(label.key()) || label.unit() == Unit::of("ms"),
+            is_node: beside::is_node(&label),
             unit_of,
+            label,
         };
+        let mut changed = Vec::new();
+        for (want, wanted) in self.wanted.iter_mut().enumerate() {
+            if let Some(fit) = wanted.fit_of(&known) {
+                self.has_news = true;
+                if wanted.see(fit, &known, text) {
+                    changed.push(want);
+                }
+            }
+        }
         let place = self.known.len();
         self.known.push(known);
         self.places.insert(text.to_owned(), place);
@@ -351,15 +341,15 @@ impl Names {
         self.wanted[want].selectors.iter().map(|(_, text)| text.as_str())
     }
 
-    /// The two labels that an ambiguous name fits.
+    /// The two labels that an ambiguous name matches.
     pub(super) fn ambiguous(&self, want: usize) -> Option<(&str, &str)> {
-        match &self.wanted[want].short {
-            Short::Two(one, other) => Some((one, other)),
-            Short::None | Short::One { .. } => None,
+        match &self.wanted[want].seen.short {
+            PartialMatch::Two(one, other) => Some((one, other)),
+            PartialMatch::None | PartialMatch::One { .. } => None,
         }
     }
 
-    /// What becomes of a number with a unit behind it; nothing where the unit is of something else.
+    /// Conversion of a number with a unit behind it; none where the unit is of another quantity.
     pub(super) fn conversion(&mut self, want: usize, said: &str) -> Option<Conversion> {
         let NameMatch { want, unit: (last, conversion), .. } = &mut self.wanted[want];
         if said != last {
@@ -369,13 +359,13 @@ impl Names {
         *conversion
     }
 
-    /// What becomes of a number of which nothing says a unit.
+    /// Conversion of a number without a unit.
     pub(super) fn usual(&self, want: usize) -> Conversion {
         self.wanted[want].usual
     }
 }
 
-/// Whether the words that a short form leaves out say that a label holds something else.
+/// Whether a label's words beside those of the name say that it holds something else.
 fn is_aside(label: &Label, name: &Label, quantity: Quantity) -> bool {
     let words = label.words();
     let left_out = |word: &&String| !name.words().contains(word);
@@ -400,22 +390,23 @@ impl NameMatch {
         let label = Label::of(&want.name.label);
         let selectors = want.name.selectors.iter().map(|(name, text)| (Label::of(name), text.clone())).collect();
         let usual = want.unit.and_then(|unit| want.quantity.conversion(unit)).unwrap_or(Conversion::NONE);
-        let (short, is_whole, unit) = (Short::None, false, (String::new(), None));
-        NameMatch { want, label, selectors, short, is_whole, usual, unit, heard }
+        let seen = Seen { name: want.name.to_string(), is_whole: false, short: PartialMatch::None };
+        NameMatch { want, label, selectors, seen, usual, unit: (String::new(), None), heard }
     }
 
     /// Whether it takes the values under a label, and how.
-    fn take(&self, want: usize, known: &Known, siblings: &Siblings) -> Option<Take> {
-        let label = self.sought(&known.label, known.plain.as_ref());
-        if known.unit_of.is_some() && self.fit(label) == Some(Fit::Part) {
-            return None;
-        }
-        let is_ambiguous = self.takes(label)?;
+    fn take(&self, want: usize, known: &KnownLabel, siblings: &Siblings) -> Option<Take> {
+        let is_ambiguous = match (self.fit_of(known)?, &self.seen.short) {
+            (Fit::Whole, _) => false,
+            (Fit::Part, _) if self.seen.is_whole => return None,
+            (Fit::Part, PartialMatch::Two(..)) => true,
+            (Fit::Part, PartialMatch::One { key, .. }) if key == self.sought(known).key() => false,
+            (Fit::Part, PartialMatch::One { .. } | PartialMatch::None) => return None,
+        };
         Some(Take { want, is_ambiguous, said: self.said(&known.label, siblings) })
     }
 
-    /// What the label says of the unit of numbers under it, or the name does. An end that may be a unit says nothing where the sensor
-    /// has a unit of its own.
+    /// Unit of numbers by their label or the wanted name. An end that may be a unit counts only for a sensor without its own unit.
     fn said(&self, label: &Label, siblings: &Siblings) -> Option<Result<Conversion, Unit>> {
         let quantity = self.want.quantity;
         let of_name = self.label.as_ref().and_then(Label::unit);
@@ -433,40 +424,32 @@ impl NameMatch {
     }
 
     /// The form of a label in which this name is looked for.
-    fn sought<'l>(&self, label: &'l Label, plain: Option<&'l Label>) -> &'l Label {
-        plain.filter(|_| !self.selectors.is_empty()).unwrap_or(label)
+    fn sought<'l>(&self, known: &'l KnownLabel) -> &'l Label {
+        known.plain.as_ref().filter(|_| !self.selectors.is_empty()).unwrap_or(&known.label)
     }
 
-    fn fit(&self, label: &Label) -> Option<Fit> {
-        let name = self.label.as_ref()?;
-        label.fit(name).filter(|fit| *fit == Fit::Whole || !is_aside(label, name, self.want.quantity))
+    /// How well a label matches the name; none where it does not. `Temp unit` is no other `Temp`.
+    fn fit_of(&self, known: &KnownLabel) -> Option<Fit> {
+        let (name, label) = (self.label.as_ref()?, self.sought(known));
+        let may_be_part = || known.unit_of.is_none() && !is_aside(label, name, self.want.quantity);
+        label.fit(name).filter(|fit| *fit == Fit::Whole || may_be_part())
     }
 
-    /// A label came; says whether labels mean something else now.
-    fn see(&mut self, label: &Label, text: &str) -> bool {
-        match (self.fit(label), &self.short) {
+    /// A new label matches the name; answers whether labels mean something else now.
+    fn see(&mut self, fit: Fit, known: &KnownLabel, text: &str) -> bool {
+        let key = self.sought(known).key();
+        match (fit, &self.seen.short) {
             // What was taken by a short form is not any more.
-            (Some(Fit::Whole), short) => !std::mem::replace(&mut self.is_whole, true) && *short != Short::None,
-            (Some(Fit::Part), Short::None) => {
-                self.short = Short::One { key: label.key().to_owned(), text: text.to_owned() };
+            (Fit::Whole, short) => !std::mem::replace(&mut self.seen.is_whole, true) && *short != PartialMatch::None,
+            (Fit::Part, PartialMatch::None) => {
+                self.seen.short = PartialMatch::One { key: key.to_owned(), text: text.to_owned() };
                 false
             }
-            (Some(Fit::Part), Short::One { key, text: before }) if key != label.key() => {
-                self.short = Short::Two(before.clone(), text.to_owned());
+            (Fit::Part, PartialMatch::One { key: before, text: first }) if before != key => {
+                self.seen.short = PartialMatch::Two(first.clone(), text.to_owned());
                 true
             }
-            _ => false,
-        }
-    }
-
-    /// Whether the value under a label is taken, and if so whether another label fits as well.
-    fn takes(&self, label: &Label) -> Option<bool> {
-        match (self.fit(label)?, &self.short) {
-            (Fit::Whole, _) => Some(false),
-            (Fit::Part, _) if self.is_whole => None,
-            (Fit::Part, Short::Two(..)) => Some(true),
-            (Fit::Part, Short::One { key, .. }) => (key == label.key()).then_some(false),
-            (Fit::Part, Short::None) => None,
+            (Fit::Part, PartialMatch::One { .. } | PartialMatch::Two(..)) => false,
         }
     }
 }

@@ -1,9 +1,10 @@
-//! What stands behind a name: a number with or without a unit, a word for a missing one, or a time. Pure; `replay` reads cells
-//! by it as well.
+//! Reads one field: a number with or without a unit, a word for a missing one, or a time. Pure; `replay` reads cells by it as well.
 
 use tilth_core::quantity::Quantity;
 use tilth_core::time::WallTime;
 use tilth_core::unit::{Conversion, Unit};
+
+use super::words;
 
 /// The longest unit, such as `umol/m2/s`; what is longer is text.
 const MAX_UNIT: usize = 12;
@@ -44,8 +45,7 @@ const COMPOUND: [(&str, &[&str]); 3] = [("m", &["cm", "mm"]), ("cm", &["mm"]), (
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Time {
     At(WallTime),
-    /// Counted from something else than 1970, such as the board's start; as if it were seconds since 1970. Nothing where the field
-    /// holds no count.
+    /// Counted from something else than 1970, such as the board's start, taken as seconds since 1970; none where it is no count.
     NotOfDay(Option<WallTime>),
     Wrong,
 }
@@ -87,8 +87,7 @@ pub(crate) fn cell(text: &str) -> Cell<'_> {
     }
 }
 
-/// A length in two units at the beginning of a text, such as `1m 20cm` or `5'3"`: its number and unit, and where it ends. No number
-/// where the second unit is missing: `5 ft 3`.
+/// Number, unit and end of a length in two units, such as `1m 20cm` or `5'3"`; no number where the second unit is missing: `5 ft 3`.
 pub(super) fn compound(text: &str) -> Option<(Option<(f64, &'static str)>, usize)> {
     let end = number_end(text, 0)?;
     let is_mark = |c: char| c.is_alphabetic() || c == '\'';
@@ -132,12 +131,9 @@ pub(crate) fn has_truths(quantity: Quantity) -> bool {
 
 /// What a word says of a contact: 1 for what is open, on or there, 0 for what is closed, off or not there.
 pub(crate) fn contact(word: &str) -> Option<f64> {
-    let is_one_of = |words: &str| words.split(' ').any(|known| known.eq_ignore_ascii_case(word.trim()));
-    match () {
-        () if is_one_of("open opened on true yes wet leak detected active high") => Some(1.0),
-        () if is_one_of("closed close off false no dry ok clear inactive low") => Some(0.0),
-        () => None,
-    }
+    let word = word.trim();
+    let is_open = words::OPEN.has(word);
+    (is_open || words::CLOSED.has(word)).then_some(f64::from(u8::from(is_open)))
 }
 
 /// Whether a word stands for a missing value: `nan`, `-`, `OVF`.
@@ -162,8 +158,7 @@ pub(crate) fn time(text: &str, in_ms: bool) -> Time {
     }
 }
 
-/// A number of seconds or of milliseconds since 1970; which, its size tells. One that counts milliseconds by its name and is small is
-/// no time of day, however large as seconds.
+/// Reads seconds or milliseconds since 1970, by their size. A small number whose name says milliseconds is no time of day.
 pub(crate) fn epoch(number: f64, in_ms: bool) -> Time {
     match number {
         _ if number.is_nan() => Time::Wrong,
@@ -207,8 +202,7 @@ pub(super) fn is_broken_exponent(rest: &str) -> bool {
     matches!(rest, "e" | "E" | "e-" | "e+" | "E-" | "E+")
 }
 
-/// Nothing, or what may be a unit, such as `C`, `°C`, `*C`, `%`, `mS/cm`, `g/m3`. A digit elsewhere means that the number itself is
-/// broken.
+/// Whether a text is empty or may be a unit, such as `°C`, `mS/cm` or `g/m3`; a digit elsewhere means a broken number.
 pub(super) fn is_unit(text: &str) -> bool {
     text.is_empty() || has_unit_shape(text) || Unit::of(text).is_some()
 }

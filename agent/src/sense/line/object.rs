@@ -1,4 +1,4 @@
-//! Lines of JSON: an object of values, inner ones by their dotted path.
+//! Walks over the values of a JSON object; inner ones have a dotted path.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -29,36 +29,34 @@ pub(super) struct Place<'a> {
     pub(super) object: usize,
 }
 
-/// Calls `each` for every value of an object that is not itself an object or a list; keys that come twice come twice. For each
-/// object the one that it is in goes to `parents`, the outermost is in itself. False where the text is no object: then nothing
-/// was called.
+/// Calls `each` for every value of an object that is not itself an object or a list; keys that come twice come twice. `parents`
+/// gets for each object the one that it is in, for the outermost itself. False where the text is no object: then nothing was
+/// called.
 pub(super) fn each_value(text: &str, parents: &mut Vec<usize>, each: impl FnMut(Place<'_>, Scalar<'_>)) -> bool {
-    let text = match is_json(text) {
-        true => Cow::Borrowed(text),
-        false => match without_nan(text).filter(|text| is_json(text)) {
-            Some(text) => Cow::Owned(text),
-            None => return false,
-        },
-    };
-    if !text.starts_with(['{', '[']) || text.starts_with('[') && !text[1..].trim_start().starts_with('{') {
+    let Some(text) = as_json(text) else { return false };
+    let is_list = text.starts_with('[');
+    if !(text.starts_with('{') || is_list && text[1..].trim_start().starts_with('{')) {
         return false;
     }
     parents.clear();
-    if text.starts_with('[') {
-        // What is around all objects of a list.
-        parents.push(0);
-    }
+    // What is around all objects of a list.
+    parents.extend(is_list.then_some(0));
     let mut walk = Walk { path: String::new(), plain: String::new(), object: 0, parents, each };
     serde_json::Deserializer::from_str(&text).deserialize_any(Inside(&mut walk)).is_ok()
 }
 
-fn is_json(text: &str) -> bool {
-    serde_json::from_str::<IgnoredAny>(text).is_ok()
-}
-
 /// Whether a text is a whole object.
 pub(super) fn is_object(text: &str) -> bool {
-    text.starts_with('{') && (is_json(text) || without_nan(text).is_some_and(|text| is_json(&text)))
+    text.starts_with('{') && as_json(text).is_some()
+}
+
+/// A text as JSON, if it is some but for words such as `nan`.
+fn as_json(text: &str) -> Option<Cow<'_, str>> {
+    let is_json = |text: &str| serde_json::from_str::<IgnoredAny>(text).is_ok();
+    if is_json(text) {
+        return Some(Cow::Borrowed(text));
+    }
+    without_nan(text).filter(|text| is_json(text)).map(Cow::Owned)
 }
 
 /// How many objects and lists of a text have no end yet.
@@ -87,9 +85,10 @@ struct Walk<'p, F> {
 }
 
 impl<F: FnMut(Place<'_>, Scalar<'_>)> Walk<'_, F> {
-    fn found(&mut self, scalar: Scalar<'_>) {
+    fn found<E>(&mut self, scalar: Scalar<'_>) -> Result<(), E> {
         let Walk { path, plain, object, each, .. } = self;
         each(Place { path, plain, object: *object }, scalar);
+        Ok(())
     }
 }
 
@@ -148,13 +147,11 @@ impl<'de, F: FnMut(Place<'_>, Scalar<'_>)> Visitor<'de> for Inside<'_, '_, F> {
     }
 
     fn visit_bool<E>(self, is: bool) -> Result<(), E> {
-        self.0.found(Scalar::Bool(is));
-        Ok(())
+        self.0.found(Scalar::Bool(is))
     }
 
     fn visit_i64<E>(self, number: i64) -> Result<(), E> {
-        self.0.found(Scalar::Number(number as f64));
-        Ok(())
+        self.0.found(Scalar::Number(number as f64))
     }
 
     fn visit_u64<E>(self, number: u64) -> Result<(), E> {
@@ -163,52 +160,37 @@ impl<'de, F: FnMut(Place<'_>, Scalar<'_>)> Visitor<'de> for Inside<'_, '_, F> {
             LARGE.. => self.0.found(Scalar::Text(&number.to_string())),
             _ => self.0.found(Scalar::Number(number as f64)),
         }
-        Ok(())
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<(), E> {
-        self.0.found(Scalar::Number(number));
-        Ok(())
+        self.0.found(Scalar::Number(number))
     }
 
     fn visit_unit<E>(self) -> Result<(), E> {
-        self.0.found(Scalar::Null);
-        Ok(())
+        self.0.found(Scalar::Null)
     }
 
     fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        self.0.found(Scalar::Text(text));
-        Ok(())
+        self.0.found(Scalar::Text(text))
     }
 }
 
-/// Sketches print `{"temp":nan}`, which is no JSON: such words become null. Nothing where there is none.
+/// Sketches print `{"temp":nan}`, which is no JSON: such words become null. None where there is no such word.
 fn without_nan(text: &str) -> Option<String> {
+    const ENDS: [char; 7] = ['"', ',', '{', '}', '[', ']', ':'];
     let mut out = String::with_capacity(text.len());
-    let mut changed = false;
-    let mut parts = text.split_inclusive(['"', ',', '{', '}', '[', ']', ':']);
-    let mut quoted = false;
-    for part in &mut parts {
-        let (word, end) = part.split_at(part.len() - usize::from(part.ends_with(['"', ',', '{', '}', '[', ']', ':'])));
-        let word = if quoted { Cow::Borrowed(word) } else { null_for_nan(word) };
-        changed |= matches!(word, Cow::Owned(_));
-        out.push_str(&word);
-        out.push_str(end);
-        let escaped = word.len() - word.trim_end_matches('\\').len();
-        if end == "\"" && (!quoted || escaped.is_multiple_of(2)) {
-            quoted = !quoted;
-        }
+    let (mut has_nan, mut is_quoted) = (false, false);
+    for part in text.split_inclusive(ENDS) {
+        let word = part.strip_suffix(ENDS).unwrap_or(part);
+        let bare = word.trim().trim_start_matches(['-', '+']);
+        let is_nan = !is_quoted && ["nan", "inf", "infinity", "ovf"].iter().any(|nan| nan.eq_ignore_ascii_case(bare));
+        has_nan |= is_nan;
+        out.push_str(if is_nan { "null" } else { word });
+        out.push_str(&part[word.len()..]);
+        let escapes = word.len() - word.trim_end_matches('\\').len();
+        is_quoted ^= part.ends_with('"') && (!is_quoted || escapes.is_multiple_of(2));
     }
-    changed.then_some(out)
-}
-
-fn null_for_nan(word: &str) -> Cow<'_, str> {
-    let bare = word.trim().trim_start_matches(['-', '+']);
-    if ["nan", "inf", "infinity", "ovf"].iter().any(|nan| nan.eq_ignore_ascii_case(bare)) {
-        Cow::Owned("null".to_owned())
-    } else {
-        Cow::Borrowed(word)
-    }
+    has_nan.then_some(out)
 }
 
 #[cfg(test)]

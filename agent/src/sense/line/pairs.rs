@@ -89,8 +89,7 @@ pub(super) fn broken_end(text: &str, at: usize) -> usize {
     end_at(text, begin, |c| c.is_whitespace() || is_separator(c))
 }
 
-/// Cuts a line into its pairs; the last gap, behind the last value, is a pair without a value whose gap ends with the line. `holds`
-/// says it of a label, which it may ask for, and of what its value looks like.
+/// Cuts a line into its pairs; the last has the gap behind the last value and no value. `holds` says what a label holds.
 pub(super) fn cut<'t>(text: &'t str, pairs: &mut Vec<Pair>, holds: impl Fn(&dyn Fn() -> &'t str, Kind) -> Holds) {
     pairs.clear();
     let mut from = 0;
@@ -213,12 +212,7 @@ fn word_at(text: &str, at: usize) -> Option<usize> {
 }
 
 fn is_word(word: &str) -> bool {
-    number::is_missing(word) || ["true", "false"].contains(&word) || is_state(word)
-}
-
-/// Whether a word says how something is, and not what it is.
-pub(super) fn is_state(word: &str) -> bool {
-    words::STATES.has(word)
+    number::is_missing(word) || ["true", "false"].contains(&word) || words::STATES.has(word)
 }
 
 /// Whether a number ends where its digits do. With `21.5.3`, `12:30`, `2#1` or `21,5` it does not: half of such would be a wrong one.
@@ -247,8 +241,7 @@ fn is_decimal_comma(whole: &str, rest: &str) -> bool {
     !digits[end..].trim_start_matches(is_blank).starts_with(is_sign)
 }
 
-/// What a gap says. `is_last` where no value follows; `is_label` says of a text whether it is a label rather than a unit with a label
-/// behind it.
+/// Reads a gap; no value follows the last one. `is_label` tells a label from a unit with a label behind it.
 pub(super) fn gap(text: &str, after: After, is_last: bool, is_label: impl Fn(&str) -> bool) -> Gap {
     let mut gap = Gap::default();
     let mut rest = text;
@@ -315,7 +308,7 @@ fn is_unknown_unit(word: &str) -> bool {
 
 /// Whether one word and nothing else stands behind a number: a unit, unless it says how good the number is.
 fn is_alone(word: &str, words: &str) -> bool {
-    let is_rating = || is_state(word) || words::RATINGS.has(word);
+    let is_rating = || words::STATES.has(word) || words::RATINGS.has(word);
     word.len() == words.len() && word.len() > 1 && word.chars().all(char::is_alphabetic) && !is_rating()
 }
 
@@ -364,13 +357,8 @@ fn skip_values(text: &str, is_last: bool) -> &str {
 fn skip_brackets<'t>(text: &'t str, is_last: bool, gap: &mut Gap) -> &'t str {
     let begin = text.trim_start_matches(is_blank);
     let closed = begin.trim_start_matches([')', ']', '}']);
-    let Some(open) = closed.chars().next().filter(|c| "([{".contains(*c)) else { return closed };
-    let close = match open {
-        '(' => ')',
-        '[' => ']',
-        _ => '}',
-    };
-    let Some((inside, rest)) = closed[1..].split_once(close) else { return closed };
+    let brackets = [('(', ')'), ('[', ']'), ('{', '}')].into_iter().find(|(open, _)| closed.starts_with(*open));
+    let Some((inside, rest)) = brackets.and_then(|(_, close)| closed[1..].split_once(close)) else { return closed };
     if !is_last && rest.trim().is_empty() {
         return closed;
     }
@@ -408,19 +396,13 @@ fn label_of(text: &str, after: After) -> &str {
     if is_label(label) { label } else { "" }
 }
 
-/// What a line begins with before its first label and without a sign, where its number tells one thing from another: `Node 7 | Temp`. A
-/// count of lines, a time and plain words do not.
+/// What a line is about, without a sign before its first label: `Node 7 | Temp`. A count of lines, a time and plain words are none.
 fn heading_of<'t>(text: &'t str, label: &str) -> &'t str {
     let before = text.strip_suffix(is_blank).unwrap_or(text).trim_end();
     let before = before.strip_suffix(label).unwrap_or_default();
     let bare = before.trim_end_matches(|c: char| !c.is_alphanumeric()).trim_start_matches(['[', '(', '<', ' ']);
     let is_told = bare.contains(char::is_alphabetic) && bare.ends_with(|c: char| c.is_ascii_digit());
     if is_told && is_label(bare) { without_count(bare) } else { "" }
-}
-
-/// Whether a word is the level of a log.
-pub(super) fn is_level(word: &str) -> bool {
-    words::LEVELS.has(word)
 }
 
 /// A label without what the line is about, in brackets before it: `[Node 3] T`.
@@ -430,7 +412,7 @@ fn behind_place(label: &str) -> &str {
         Some((place, rest))
             if is_label(rest)
                 && place.contains(char::is_alphabetic)
-                && (place.ends_with(|c: char| c.is_ascii_digit()) || is_level(place)) =>
+                && (place.ends_with(|c: char| c.is_ascii_digit()) || words::LEVELS.has(place)) =>
         {
             rest.trim_start()
         }
@@ -438,8 +420,7 @@ fn behind_place(label: &str) -> &str {
     }
 }
 
-/// A label without the time or the count that a line begins with: `123456 temp`, `[12.345] temp`. A short whole number may tell one
-/// probe from another.
+/// A label without the time or count before it: `[12.345] temp`. A short whole number may tell one probe from another.
 fn behind_number(label: &str) -> &str {
     let Some((first, rest)) = label.split_once([' ', '\t']) else { return label };
     let number = first.trim_matches(['[', ']', '(', ')', '<', '>', '@']);

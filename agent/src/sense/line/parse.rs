@@ -41,16 +41,15 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    /// Replaces the wanted values, and the names of the columns of lines that have no header. A line that is half read and the
-    /// header stay.
+    /// Replaces the wanted values, and the names of columns that have no header. A line that is half read and the header stay.
     pub(crate) fn set_wanted(&mut self, wants: Vec<Want>, columns: Option<Vec<String>>) {
         self.reader.set_wanted(wants);
         self.forms.set_columns(columns, &self.reader.names);
     }
 
     /// Restores the labels that names matched before a restart.
-    pub(crate) fn recall(&mut self, before: &SeenLabels) {
-        self.reader.names.recall(before);
+    pub(crate) fn restore(&mut self, before: &SeenLabels) {
+        self.reader.names.restore(before);
     }
 
     /// The labels that names have matched; none where they cannot have changed since the last call.

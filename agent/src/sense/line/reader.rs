@@ -10,9 +10,9 @@ use tilth_core::time::WallTime;
 use tilth_core::unit::{Conversion, Unit};
 
 use super::beside::{self, Unclear, Units};
-use super::fields::{At, Field, Fields, Raw};
-use super::forms::{Call, Forms};
-use super::names::{Known, Names, Take, Want};
+use super::fields::{Field, FieldRef, FieldValue, Fields};
+use super::forms::{Forms, LineContext};
+use super::names::{KnownLabel, Names, Take, Want};
 use super::number::{self, Cell, Time};
 use super::parse::Decoded;
 use super::{reasons, select};
@@ -87,14 +87,14 @@ impl FieldReader {
     pub(super) fn read(&mut self, forms: &mut Forms, text: &str, is_first: bool) -> Result<(), Reason> {
         let FieldReader { names, fields, messages, .. } = self;
         let bare = text.trim();
-        let mut call = Call { text, names, fields, messages, heading: Arc::default() };
+        let mut context = LineContext { text, names, fields, messages, heading: Arc::default() };
         // A tab at the end of a row is an empty cell.
-        if bare.len() < text.len() && !is_first && forms.row_with_ends(&mut call)? {
+        if bare.len() < text.len() && !is_first && forms.row_with_ends(&mut context)? {
             self.give(text);
             return Ok(());
         }
-        call.text = bare;
-        let found = forms.fields(&mut call, is_first);
+        context.text = bare;
+        let found = forms.fields(&mut context, is_first);
         self.give(bare);
         found
     }
@@ -135,11 +135,11 @@ impl FieldReader {
         self.units = Units::new(units, &numbers);
     }
 
-    fn known(&self, at: At<'_>) -> &Known {
+    fn known(&self, at: FieldRef<'_>) -> &KnownLabel {
         self.names.known(at.field().label)
     }
 
-    fn give_field(&mut self, at: At<'_>) {
+    fn give_field(&mut self, at: FieldRef<'_>) {
         let known = self.known(at);
         if known.takes.is_empty() && known.is_time {
             return self.take_time(at);
@@ -159,7 +159,7 @@ impl FieldReader {
         }
     }
 
-    fn take(&mut self, take: Take, at: At<'_>) {
+    fn take(&mut self, take: Take, at: FieldRef<'_>) {
         let want = take.want;
         self.note_seen(want);
         if self.progress[want].taken.is_some() {
@@ -192,7 +192,7 @@ impl FieldReader {
     ///
     /// # Errors
     /// The unit that is unknown or of another quantity; empty where it is the one behind the number.
-    fn conversion(&mut self, take: Take, unit: &str, at: At<'_>) -> Result<Conversion, String> {
+    fn conversion(&mut self, take: Take, unit: &str, at: FieldRef<'_>) -> Result<Conversion, String> {
         if !unit.is_empty() {
             return self.names.conversion(take.want, unit).ok_or_else(String::new);
         }
@@ -206,7 +206,7 @@ impl FieldReader {
     }
 
     /// The unit that a field beside a number says. An unknown one is passed over where the sensor has a unit of its own.
-    fn unit_beside(&self, want: usize, at: At<'_>) -> Result<Option<Unit>, String> {
+    fn unit_beside(&self, want: usize, at: FieldRef<'_>) -> Result<Option<Unit>, String> {
         let want = self.names.want(want);
         let beside =
             self.units.of(at.ix, self.known(at).key()).map_err(|Unclear| "of one of several units".to_owned())?;
@@ -221,12 +221,12 @@ impl FieldReader {
     fn note_seen(&mut self, want: usize) {
         let is_first = self.names.note_seen(want, self.messages.came);
         if is_first && !self.messages.unseen.is_empty() {
-            self.messages.unseen.remove(&self.names.want(want).name.to_string());
+            self.messages.unseen.remove(self.names.name(want));
         }
     }
 
     /// The sensor reads a fault, the first that its line has. `unit` is what something else than the field says of its unit.
-    fn fail(&mut self, want: usize, reason: Reason, at: At<'_>, unit: &str) {
+    fn fail(&mut self, want: usize, reason: Reason, at: FieldRef<'_>, unit: &str) {
         if self.faults.iter().any(|(faulty, _)| *faulty == want) {
             return;
         }
@@ -239,7 +239,7 @@ impl FieldReader {
         self.faults.push((want, why));
     }
 
-    fn why(&self, want: usize, reason: Reason, at: At<'_>, About { field, text, .. }: &About) -> String {
+    fn why(&self, want: usize, reason: Reason, at: FieldRef<'_>, About { field, text, .. }: &About) -> String {
         let Want { name, quantity, .. } = self.names.want(want);
         match reason {
             reasons::AMBIGUOUS => {
@@ -264,18 +264,20 @@ impl FieldReader {
     }
 
     /// A field that a sensor wants and cannot use.
-    fn about(&self, want: usize, at: At<'_>, unit: &str) -> About {
+    fn about(&self, want: usize, at: FieldRef<'_>, unit: &str) -> About {
         let text = at.shown().chars().take(MAX_TEXT).collect::<String>();
         let text = excerpt(format!("{text} {unit}").trim_end());
         About { field: self.known(at).text.clone(), text, sensor: self.names.want(want).sensor.clone() }
     }
 
-    fn take_time(&mut self, at: At<'_>) {
+    fn take_time(&mut self, at: FieldRef<'_>) {
         let in_ms = self.known(at).in_ms;
         let time = match &at.field().value {
-            Raw::Number(number) => number::epoch(*number, in_ms),
-            Raw::Missing => Time::NotOfDay(None),
-            Raw::Cell(range) | Raw::Text(range) | Raw::Pair(range, _) => number::time(at.text(range), in_ms),
+            FieldValue::Number(number) => number::epoch(*number, in_ms),
+            FieldValue::Missing => Time::NotOfDay(None),
+            FieldValue::Cell(range) | FieldValue::Text(range) | FieldValue::Pair(range, _) => {
+                number::time(at.text(range), in_ms)
+            }
         };
         match time {
             Time::At(wall) => self.time = Some(wall),

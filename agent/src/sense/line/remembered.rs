@@ -1,20 +1,19 @@
-//! Which labels the names of sensors have fitted so far, as it is kept over a restart: a value is not taken again under a name that
-//! was found to fit two labels.
+//! Labels that the names of sensors have matched, kept over a restart so that an ambiguous name stays ambiguous.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tilth_core::id::SensorId;
+use tokio::sync::watch;
 
-/// What is remembered for the sensors of one bus.
+/// The labels that names have matched, for the sensors of one bus.
 pub(crate) type SeenLabels = BTreeMap<SensorId, Seen>;
 
-/// What was told last of one bus. Clones are the same: it outlives the task of the bus.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct LabelMemory(Arc<Mutex<Arc<SeenLabels>>>);
+/// What decide was told of one bus. Clones are the same value, which outlives the task of the bus.
+pub(crate) type LabelMemory = watch::Sender<Arc<SeenLabels>>;
 
-/// The labels that the name in a sensor's input has fitted, since the configuration last changed.
+/// The labels that the name in a sensor's input has matched since the configuration last changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Seen {
     /// The name with its selectors; under another name nothing of this holds.
@@ -22,13 +21,13 @@ pub(crate) struct Seen {
     /// Whether a label was the name itself.
     pub(super) is_whole: bool,
     /// The labels that only have the words of the name.
-    pub(super) short: Short,
+    pub(super) short: PartialMatch,
 }
 
 /// Labels that have the words of a name and are not the name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Short {
+pub(super) enum PartialMatch {
     /// No label so far.
     #[default]
     None,
@@ -38,22 +37,8 @@ pub(super) enum Short {
     Two(String, String),
 }
 
-impl LabelMemory {
-    pub(crate) fn new(seen: SeenLabels) -> LabelMemory {
-        LabelMemory(Arc::new(Mutex::new(Arc::new(seen))))
-    }
-
-    pub(super) fn get(&self) -> Arc<SeenLabels> {
-        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(super) fn set(&self, seen: Arc<SeenLabels>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = seen;
-    }
-}
-
-/// Whether a name fits two labels that fitted one at most before.
+/// Whether a name matches two labels that matched one at most before.
 pub(super) fn has_new_ambiguity(before: &SeenLabels, now: &SeenLabels) -> bool {
-    let is_ambiguous = |seen: &Seen| matches!(seen.short, Short::Two(..));
+    let is_ambiguous = |seen: &Seen| matches!(seen.short, PartialMatch::Two(..));
     now.iter().any(|(sensor, seen)| is_ambiguous(seen) && before.get(sensor) != Some(seen))
 }

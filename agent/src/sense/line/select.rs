@@ -3,13 +3,13 @@
 use tilth_core::label::Fit;
 
 use super::beside::{self, Unclear};
-use super::fields::{At, Fields};
-use super::names::{Known, Names};
+use super::fields::{FieldRef, Fields};
+use super::names::{KnownLabel, Names};
 
 /// A selector of a wanted value, and the value for which the selecting field is looked up.
 struct Selector<'l> {
     names: &'l Names,
-    value: At<'l>,
+    value: FieldRef<'l>,
     /// The wanted value, and which of its selectors this is.
     want: usize,
     ix: usize,
@@ -19,7 +19,7 @@ struct Selector<'l> {
 ///
 /// # Errors
 /// Several fields could select the value, and one of them is what the input names.
-pub(super) fn is_selected(names: &Names, value: At<'_>, want: usize) -> Result<bool, Unclear> {
+pub(super) fn is_selected(names: &Names, value: FieldRef<'_>, want: usize) -> Result<bool, Unclear> {
     for (ix, text) in names.selectors(want).enumerate() {
         let selector = Selector { names, value, want, ix };
         let field = if value.fields.is_json { selector.nearest_object() } else { selector.of_node(text)? };
@@ -65,7 +65,7 @@ impl<'l> Selector<'l> {
         }
     }
 
-    fn known(&self, field: usize) -> &'l Known {
+    fn known(&self, field: usize) -> &'l KnownLabel {
         self.names.known(self.value.other(field).field().label)
     }
 

@@ -1,16 +1,15 @@
-//! Sentences as of NMEA 0183: `$WIMDA,29.4473,I,..*3E`. Their sums, and the fields of those whose places are fixed. Pure.
+//! NMEA 0183 sentences such as `$WIMDA,29.4473,I,..*3E`: checksums, and fields of fixed places. Pure.
 
-/// A board that prints one sum on so many wrong lines in a row prints it on all.
+/// Wrong lines in a row with one checksum after which the board is taken to print it on all lines.
 const CONSTANT: u32 = 5;
 
 /// Sentences whose fields are known by their places: `WIMDA 5` is the air temperature of the first.
 const NUMBERED: [&str; 14] =
     ["MDA", "MWV", "MWD", "VWR", "VWT", "VPW", "DBT", "DPT", "HDT", "VTG", "RMC", "GGA", "GLL", "ZDA"];
 
-/// Whether the sums of a bus say anything. A sum that is right on one line and changes is a checksum: from then on a wrong one is a
-/// broken line. One that is the same on every line says nothing.
+/// Whether the checksums of a bus are real. One that is right and changes is: from then on a wrong one is a broken line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Sums {
+pub(super) struct Checksums {
     right: Option<u8>,
     /// Two lines with different sums were right.
     is_sure: bool,
@@ -18,7 +17,7 @@ pub(super) struct Sums {
     wrong: Option<(u8, u32)>,
 }
 
-impl Sums {
+impl Checksums {
     /// Whether a line counts.
     pub(super) fn take(&mut self, body: &str, stated: u8) -> bool {
         if stated == body.bytes().fold(0, |sum, byte| sum ^ byte) {
@@ -101,7 +100,7 @@ mod tests {
     fn a_wrong_sum_counts_only_where_sums_say_nothing() {
         let (a, b, c) = ("PH,6.85", "PH,6.86", "PH,9.99");
         let taken = |lines: &[(&str, u8)]| {
-            let mut sums = Sums::default();
+            let mut sums = Checksums::default();
             lines.iter().map(|(body, sum)| sums.take(body, *sum)).collect::<Vec<_>>()
         };
         assert_eq!(
@@ -115,7 +114,7 @@ mod tests {
             taken(&[(b, sum(b)), (a, sum(b)), (a, sum(b)), (a, sum(b)), (a, sum(b)), (a, sum(b)), (c, sum(b))])[4..],
             [false, true, true]
         );
-        // Sums that change and are never right: another way of counting, or noise.
+        // Checksums that change and are never right: another way of counting, or noise.
         assert_eq!(taken(&[(a, 1), (b, 2), (c, 3)]), [true, false, false]);
         assert_eq!(taken(&[(a, 1), (b, 0x5a), (c, 0x5a)]), [true, false, true]);
     }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use tilth_core::label::Label;
+use tilth_core::label::{Fit, Label};
 use tilth_core::unit::Unit;
 
 use super::names::LabelIx;
@@ -31,10 +31,19 @@ pub(super) struct Header {
     pub(super) separators: Vec<Separator>,
     /// An empty one where a column has no name.
     pub(super) names: Vec<String>,
+    /// How well a name matches a wanted one; none where no sensor wants a column.
+    pub(super) fit: Option<Fit>,
     /// For each column its label, where a sensor wants it or it says something of others.
     pub(super) columns: Vec<Option<LabelIx>>,
     /// The names' revision that `columns` is of.
     pub(super) revision: Option<u64>,
+}
+
+impl Separator {
+    /// What parts the columns of a line by a sign; none where it has no such sign.
+    pub(super) fn of(text: &str) -> Option<Separator> {
+        sign(text).map(|sign| if sign == '\t' { Separator::Tabs } else { Separator::Sign(sign) })
+    }
 }
 
 /// The signs that part columns, in the order in which they are looked for: a comma may also stand within a heading.
@@ -44,10 +53,9 @@ impl Header {
     /// The header that a line is, if it is one: two or more names and nothing else.
     pub(super) fn parse(text: &str) -> Option<Header> {
         let of = |text: &str| {
-            let sign = sign(text)?;
-            let own = if sign == '\t' { Separator::Tabs } else { Separator::Sign(sign) };
-            let separators = if sign == '\t' { vec![Separator::Sign(sign), own] } else { vec![own] };
-            Header::of_names(texts(text, own), separators)
+            let own = Separator::of(text)?;
+            let also = (own == Separator::Tabs).then_some(Separator::Sign('\t'));
+            Header::of_names(texts(text, own), also.into_iter().chain([own]).collect())
         };
         let bare = text.strip_prefix("//").or_else(|| text.strip_prefix(['#', '%'])).map(str::trim_start);
         let header = of(text);
@@ -66,12 +74,9 @@ impl Header {
 
     /// The columns that the configuration names.
     pub(super) fn configured(names: Vec<String>) -> Header {
-        let separators = SIGNS
-            .map(Separator::Sign)
-            .into_iter()
-            .chain([Separator::Tabs, Separator::WideBlanks, Separator::Blanks, Separator::Signs])
-            .collect();
-        Header { separators, names, columns: Vec::new(), revision: None }
+        let others = [Separator::Tabs, Separator::WideBlanks, Separator::Blanks, Separator::Signs];
+        let separators = SIGNS.map(Separator::Sign).into_iter().chain(others).collect();
+        Header { separators, names, fit: None, columns: Vec::new(), revision: None }
     }
 
     fn of_names(mut names: Vec<String>, separators: Vec<Separator>) -> Option<Header> {
@@ -83,7 +88,7 @@ impl Header {
                     && number::cell(name) == Cell::Text)
         };
         let is_header = names.iter().all(is_name) && names.iter().filter(|name| !name.is_empty()).count() >= 2;
-        is_header.then(|| Header { separators, names, columns: Vec::new(), revision: None })
+        is_header.then(|| Header { separators, names, fit: None, columns: Vec::new(), revision: None })
     }
 
     /// The names of the columns that have one.
@@ -125,27 +130,24 @@ impl Header {
     pub(super) fn cells_behind_tag<'t>(&self, text: &'t str, cells: &mut Vec<Range<usize>>) -> Option<&'t str> {
         let columns = self.names.len();
         self.separators.iter().filter(|_| columns > 1).find_map(|separator| {
-            cut(text, *separator, cells);
-            if cells.len() == columns + 2 && cells.last().is_some_and(Range::is_empty) {
-                cells.pop();
-            }
-            let tag = tag(&text[cells.first()?.clone()]).filter(|_| cells.len() == columns + 1)?;
-            cells.remove(0);
+            let tag = cut_into(text, *separator, columns + 1, cells).then(|| tag(&text[cells.remove(0)]))??;
             cells.iter().all(|cell| holds_value(&text[cell.clone()])).then_some(tag)
         })
     }
 
-    /// Finds the cells of a row; false where there are more or fewer than columns. A separator at the end is no cell.
+    /// Finds the cells of a row; false where there are more or fewer than columns.
     pub(super) fn cells(&self, text: &str, cells: &mut Vec<Range<usize>>) -> bool {
-        let columns = self.names.len();
-        self.separators.iter().any(|separator| {
-            cut(text, *separator, cells);
-            if cells.len() == columns + 1 && cells.last().is_some_and(Range::is_empty) {
-                cells.pop();
-            }
-            cells.len() == columns
-        })
+        self.separators.iter().any(|separator| cut_into(text, *separator, self.names.len(), cells))
     }
+}
+
+/// Finds the cells of a row; false where they are more or fewer than `count`. A separator at the end is no cell.
+fn cut_into(text: &str, separator: Separator, count: usize, cells: &mut Vec<Range<usize>>) -> bool {
+    cut(text, separator, cells);
+    if cells.len() == count + 1 {
+        cells.pop_if(|last| Range::is_empty(last));
+    }
+    cells.len() == count
 }
 
 /// Whether a line is columns of which at least one is a number, a word for a missing one, or a time.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use tilth_core::unit::Unit;
 
-use super::forms::Call;
+use super::forms::LineContext;
 use super::number::{self, Cell};
 use super::pairs;
 use super::table::{self, Separator};
@@ -13,16 +13,16 @@ use super::table::{self, Separator};
 const LONE: &str = "value";
 
 /// A label, its value and its unit.
-struct Turn<'t> {
+struct LabelAndValue<'t> {
     label: &'t str,
     value: &'t str,
     unit: Option<&'t str>,
 }
 
 /// Label and value in turn, each perhaps with its unit behind: `PH,6.85,EC,1.80`, `temp,21.5,C`.
-pub(super) fn in_turn(text: &str, cells: &mut Vec<Range<usize>>, call: &mut Call<'_>) -> bool {
-    let Some(sign) = table::sign(text) else { return false };
-    table::cut(text, if sign == '\t' { Separator::Tabs } else { Separator::Sign(sign) }, cells);
+pub(super) fn in_turn(text: &str, cells: &mut Vec<Range<usize>>, context: &mut LineContext<'_>) -> bool {
+    let Some(separator) = Separator::of(text) else { return false };
+    table::cut(text, separator, cells);
     cells.pop_if(|last| Range::is_empty(last));
     let cell = |at: usize| cells.get(at).map(|cell| &text[cell.clone()]);
     let is_number = |at| cell(at).is_some_and(|cell| !cell.is_empty() && number::cell(cell) != Cell::Text);
@@ -30,28 +30,28 @@ pub(super) fn in_turn(text: &str, cells: &mut Vec<Range<usize>>, call: &mut Call
     let mut at = 0;
     while let Some(label) = cell(at) {
         // A word in the place of a value, such as an error, is that of a wanted name.
-        let may_be_word = || call.is_whole(label) || call.names.may_hold_word(label);
+        let may_be_word = || context.is_whole(label) || context.names.may_hold_word(label);
         let Some(value) = cell(at + 1).filter(|_| is_number(at + 1) || may_be_word()) else { return false };
         if !pairs::is_name(label) || is_number(at) {
             return false;
         }
         let unit = cell(at + 2).filter(|unit| Unit::of(unit).is_some() && !is_number(at + 3));
-        found.push(Turn { label, value, unit });
+        found.push(LabelAndValue { label, value, unit });
         at += if unit.is_some() { 3 } else { 2 };
     }
-    found.iter().for_each(|turn| push(turn, call));
+    found.iter().for_each(|turn| push(turn, context));
     !found.is_empty()
 }
 
 /// A line that is one number, or one label and its number: `21.5 C`, `pH 6.85`. The label must be a wanted name.
-pub(super) fn lone(text: &str, call: &mut Call<'_>) -> bool {
+pub(super) fn lone(text: &str, context: &mut LineContext<'_>) -> bool {
     if is_number(text) {
-        return call.push(LONE, call.cell(text));
+        return context.push(LONE, context.cell(text));
     }
     let Some(begin) = number_begin(text) else { return false };
     let (label, value) = text.split_at(begin);
     let label = label.trim();
-    is_number(value) && call.is_whole(label) && call.push(label, call.cell(value))
+    is_number(value) && context.is_whole(label) && context.push(label, context.cell(value))
 }
 
 /// Whether a text is one number. What is no unit behind it makes it the beginning of a sentence.
@@ -59,22 +59,22 @@ pub(super) fn is_number(text: &str) -> bool {
     matches!(number::cell(text), Cell::Number(_, unit) if unit.is_empty() || Unit::of(unit).is_some())
 }
 
-/// Several labels, each with its number behind it, between blanks: `temp 21.5 C  hum 55`. One must be a wanted name, or a number
-/// must have a unit or a decimal point: `attempt 3 port 80` says nothing.
-pub(super) fn by_words(text: &str, call: &mut Call<'_>) -> bool {
+/// Label and number in turn between blanks: `temp 21.5 C  hum 55`. A wanted name, or numbers with units or decimal points, tell it
+/// from `attempt 3 port 80`.
+pub(super) fn by_words(text: &str, context: &mut LineContext<'_>) -> bool {
     let Some(found) = words_in_turn(text) else { return false };
-    let is_measured = |turn: &Turn<'_>| turn.unit.is_some() || turn.value.contains('.');
+    let is_measured = |turn: &LabelAndValue<'_>| turn.unit.is_some() || turn.value.contains('.');
     // Names with numbers between separators are a header: `PM 2.5,PM 10.0`.
-    let are_pairs = found.iter().any(|turn| call.is_whole(turn.label))
+    let are_pairs = found.iter().any(|turn| context.is_whole(turn.label))
         || table::sign(text).is_none() && found.iter().all(is_measured);
     if found.len() < 2 || !found.iter().any(is_measured) || !are_pairs {
         return false;
     }
-    found.iter().for_each(|turn| push(turn, call));
+    found.iter().for_each(|turn| push(turn, context));
     true
 }
 
-fn words_in_turn(text: &str) -> Option<Vec<Turn<'_>>> {
+fn words_in_turn(text: &str) -> Option<Vec<LabelAndValue<'_>>> {
     let mut found = Vec::new();
     let mut label: Option<Range<usize>> = None;
     let mut words = words(text).peekable();
@@ -96,7 +96,7 @@ fn words_in_turn(text: &str) -> Option<Vec<Turn<'_>>> {
         } else if Unit::of(attached).is_none() {
             return None;
         }
-        found.push(Turn { label, value: token[..token.len() - attached.len()].trim_end(), unit });
+        found.push(LabelAndValue { label, value: token[..token.len() - attached.len()].trim_end(), unit });
     }
     label.is_none().then_some(found)
 }
@@ -108,9 +108,9 @@ fn words(text: &str) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-fn push(turn: &Turn<'_>, call: &mut Call<'_>) {
-    let value = turn.unit.map_or_else(|| call.cell(turn.value), |unit| call.with_unit(turn.value, unit));
-    call.push(turn.label, value);
+fn push(turn: &LabelAndValue<'_>, context: &mut LineContext<'_>) {
+    let value = turn.unit.map_or_else(|| context.cell(turn.value), |unit| context.with_unit(turn.value, unit));
+    context.push(turn.label, value);
 }
 
 /// Beginning of the only number of a text, behind its words.

@@ -80,5 +80,14 @@ pub(super) const THINGS: Words = Words(
      channel device board",
 );
 
+/// Words of which the label of a field consists that says which node its line is of.
+pub(super) const NODES: Words = Words(
+    "node nodeid id addr address mac eui deveui device deviceid name station probe sensor sensorid serial sn src",
+);
+
+/// Words that say of a contact that it is open, on or there, and that it is closed, off or not there.
+pub(super) const OPEN: Words = Words("open opened on true yes wet leak detected active high");
+pub(super) const CLOSED: Words = Words("closed close off false no dry ok clear inactive low");
+
 /// What is said of such a thing to tell it from others.
 pub(super) const IDENTITIES: Words = Words("address addr id rom serial mac name");

@@ -5,20 +5,21 @@ use std::sync::Arc;
 use tilth_core::label::Label;
 use tilth_core::unit::Unit;
 
-use super::{Call, Forms};
-use crate::sense::line::fields::Raw;
+use super::{Forms, LineContext};
+use crate::sense::line::fields::FieldValue;
 use crate::sense::line::names::{LabelIx, Names};
 use crate::sense::line::number::{self, Cell};
 use crate::sense::line::pairs::{self, After, Gap, Holds, Kind, Pair};
+use crate::sense::line::words;
 
 /// Gaps between values that are remembered; a bus with more prints something new in each line.
 const MAX_GAPS: usize = 1024;
 
 impl Forms {
     /// Reads pairs; false where there is none with a number or a wanted label.
-    pub(super) fn pairs<'t>(&mut self, text: &'t str, call: &mut Call<'_>) -> bool {
+    pub(super) fn pairs<'t>(&mut self, text: &'t str, context: &mut LineContext<'_>) -> bool {
         let mut cut = std::mem::take(&mut self.pairs);
-        let names = &call.names;
+        let names = &context.names;
         let holds = |label: &dyn Fn() -> &'t str, kind: Kind| match kind {
             _ if names.has_selectors && names.is_selector(label()) => Holds::Id,
             Kind::Heading if names.may_hold_word(label()) => Holds::Word,
@@ -28,7 +29,7 @@ impl Forms {
         let mut any = false;
         let block = Arc::clone(&self.blocks.heading);
         if !block.is_empty() {
-            self.selecting(&block, call);
+            self.selecting(&block, context);
         }
         let below = |heading: &str| -> Arc<str> { format!("{block} {heading}").trim().into() };
         let mut heading: Option<Arc<str>> = Some(below("")).filter(|block| !block.is_empty());
@@ -37,32 +38,32 @@ impl Forms {
             let is_last = ix + 1 == cut.len();
             let after = ix.checked_sub(1).map_or(After::Start, |before| after(text, &cut[before]));
             let Gap { unit, is_broken, label, heading: begins } =
-                self.gap(&text[pair.gap.clone()], after, is_last, call.names);
+                self.gap(&text[pair.gap.clone()], after, is_last, context.names);
             if let Some((place, value)) = before.take() {
                 let part = &text[value.value.clone()];
                 let value = match value.kind {
-                    Kind::Number if is_broken => {
-                        Raw::Text(call.place(&text[value.value.start..pairs::broken_end(text, pair.gap.start)]))
-                    }
-                    Kind::Number => call.with_unit(part, unit),
-                    _ => call.cell(part),
+                    Kind::Number if is_broken => FieldValue::Text(
+                        context.place(&text[value.value.start..pairs::broken_end(text, pair.gap.start)]),
+                    ),
+                    Kind::Number => context.with_unit(part, unit),
+                    _ => context.cell(part),
                 };
-                call.fields.push(place, value);
+                context.fields.push(place, value);
             }
             if !begins.is_empty() {
-                self.selecting(&begins, call);
+                self.selecting(&begins, context);
                 heading = Some(below(&begins));
             }
             if label.is_empty() {
                 continue;
             }
             if pair.kind == Kind::Heading {
-                self.selecting(&label, call);
+                self.selecting(&label, context);
                 heading = Some(label).filter(|label| !is_level(label)).map(|label| below(&label));
                 continue;
             }
             let is_value = pair.kind == Kind::Number || number::cell(&text[pair.value.clone()]) != Cell::Text;
-            let place = place_of(&label, heading.as_deref(), is_value, call);
+            let place = place_of(&label, heading.as_deref(), is_value, context);
             any |= is_value || place.is_some();
             before = place.map(|place| (place, pair));
         }
@@ -71,15 +72,15 @@ impl Forms {
     }
 
     /// A heading of words and a number is a field, by which values may be selected: `Node 7`.
-    fn selecting(&mut self, heading: &str, call: &mut Call<'_>) {
+    fn selecting(&mut self, heading: &str, context: &mut LineContext<'_>) {
         let heading = heading.trim_matches(['[', ']', '(', ')', '<', '>', '{', '}', ' ']);
         let digits = heading.len() - heading.trim_end_matches(|c: char| c.is_ascii_digit()).len();
         let (name, number) = heading.split_at(heading.len() - digits);
         let name = name.trim_end_matches(['#', ' ', '\t', '_', '-', '[', '(', '<']);
-        if call.names.is_selector(name)
-            && let (Some(label), Ok(number)) = (call.names.learn(name, None, true), number.parse())
+        if context.names.is_selector(name)
+            && let (Some(label), Ok(number)) = (context.names.learn(name, None, true), number.parse())
         {
-            call.fields.push(label, Raw::Number(number));
+            context.fields.push(label, FieldValue::Number(number));
         }
     }
 
@@ -131,9 +132,9 @@ fn after(text: &str, pair: &Pair) -> After {
 }
 
 /// The place of a pair's label. A label whose value is no number is not learnt, unless it is a wanted name: `Temp failed: timeout`.
-fn place_of(label: &str, heading: Option<&str>, is_value: bool, call: &mut Call<'_>) -> Option<LabelIx> {
+fn place_of(label: &str, heading: Option<&str>, is_value: bool, context: &mut LineContext<'_>) -> Option<LabelIx> {
     if heading.is_none()
-        && let Some(place) = call.names.find(label)
+        && let Some(place) = context.names.find(label)
     {
         return Some(place);
     }
@@ -141,14 +142,14 @@ fn place_of(label: &str, heading: Option<&str>, is_value: bool, call: &mut Call<
     let under = heading.filter(|_| !is_time).map(|heading| format!("{heading} {label}"));
     let plain = under.is_some().then_some(label);
     let label = under.as_deref().unwrap_or(label);
-    if let Some(place) = call.names.find(label) {
+    if let Some(place) = context.names.find(label) {
         return Some(place);
     }
-    if !is_value && !call.names.is_always_learnt(label, None) {
+    if !is_value && !context.names.is_always_learnt(label, None) {
         return None;
     }
-    let place = call.names.learn(label, plain, is_value)?;
-    call.note_unused(place);
+    let place = context.names.learn(label, plain, is_value)?;
+    context.note_unused(place);
     Some(place)
 }
 
@@ -156,6 +157,6 @@ fn is_level(heading: &str) -> bool {
     // `I (1234) tag` of ESP-IDF: the letter and the time say nothing of the value.
     let first = heading.split([' ', '(', '[', ']']).find(|word| !word.is_empty()).unwrap_or_default();
     pairs::without_count(heading).is_empty()
-        || pairs::is_level(heading.trim_matches(['[', ']', ' ']))
+        || words::LEVELS.has(heading.trim_matches(['[', ']', ' ']))
         || (["I", "W", "E", "D", "V"].contains(&first) && heading.contains('('))
 }

@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::tz::{Offset, TimeZone};
 use tilth_core::id::{Id, SensorId};
 use tilth_core::time::Span;
@@ -145,8 +145,8 @@ pub(crate) struct Replay {
     /// Heading of a column that names the device or place of each line, if several sensors share a heading
     #[arg(long, value_name = "NAME")]
     pub(crate) name_column: Vec<String>,
-    /// Order of day, month and year in dates such as 05/11/2026, if the file does not show it: dmy, mdy or ymd
-    #[arg(long, value_name = "ORDER", value_parser = date_order)]
+    /// Order of day, month and year in dates such as 05/11/2026, if the file does not show it
+    #[arg(long, value_name = "ORDER", ignore_case = true)]
     pub(crate) date_order: Option<DateOrder>,
     /// Print each transition as a JSON object on a line, and the summary as one on standard error
     #[arg(long)]
@@ -255,13 +255,13 @@ pub(crate) struct Silence {
     #[command(flatten)]
     pub(crate) agent: AgentOptions,
     /// Only alerts of this zone
-    #[arg(long, value_name = "ZONE", value_parser = id, requires = "span")]
+    #[arg(long, value_name = "ZONE", value_parser = Id::new, requires = "span")]
     pub(crate) zone: Option<Id>,
     /// Only alerts of this rule
-    #[arg(long, value_name = "RULE", value_parser = id, requires = "span")]
+    #[arg(long, value_name = "RULE", value_parser = Id::new, requires = "span")]
     pub(crate) rule: Option<Id>,
     /// Only alerts of this sensor
-    #[arg(long, value_name = "SENSOR", value_parser = sensor_id, requires = "span")]
+    #[arg(long, value_name = "SENSOR", value_parser = SensorId::new, requires = "span")]
     pub(crate) sensor: Option<SensorId>,
     /// All alerts of the farm
     #[arg(long, requires = "span", conflicts_with_all = ["zone", "rule", "sensor"])]
@@ -351,23 +351,14 @@ fn span(text: &str) -> Result<Span, String> {
 }
 
 /// Order of day, month and year in a date.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DateOrder {
     /// 31/12/2026
     Dmy,
     /// 12/31/2026
     Mdy,
-    /// 26/12/31, and 2026-12-31 whatever the order is.
+    /// 26/12/31, and 2026-12-31 whatever the order is
     Ymd,
-}
-
-fn date_order(text: &str) -> Result<DateOrder, String> {
-    match text.to_lowercase().as_str() {
-        "dmy" => Ok(DateOrder::Dmy),
-        "mdy" => Ok(DateOrder::Mdy),
-        "ymd" => Ok(DateOrder::Ymd),
-        _ => Err("expected dmy, mdy or ymd".to_owned()),
-    }
 }
 
 /// Parses a zone name or a fixed offset from UTC.
@@ -415,14 +406,6 @@ fn alert_number(text: &str) -> Result<u64, String> {
 
 fn silence_number(text: &str) -> Result<u32, String> {
     text.parse().map_err(|_| "expected the silence's number, as `tilth-agent silence` shows it".to_owned())
-}
-
-fn id(text: &str) -> Result<Id, String> {
-    Id::new(text).map_err(|error| error.to_string())
-}
-
-fn sensor_id(text: &str) -> Result<SensorId, String> {
-    SensorId::new(text).map_err(|error| error.to_string())
 }
 
 /// The configuration that a command reads.

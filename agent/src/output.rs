@@ -1,39 +1,29 @@
-//! Standard output and the terminal beside it.
-//!
-//! A full disk behind standard output is an error; a reader that has gone away, as `head` does, is the end and none.
+//! Standard output, and a line of progress on the terminal.
 
 pub(crate) mod journal;
 pub(crate) mod log;
 
-use std::fmt::{self, Display};
+use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
 use anyhow::Context;
-use tokio::sync::oneshot;
-
 use serde::Serialize;
+use tokio::sync::oneshot;
 
 use journal::Priority;
 
-/// What is gathered before it is written; a pipe takes as much at once.
+/// Bytes gathered before a write; a pipe takes as much at once.
 const BUFFER_BYTES: usize = 1 << 16;
 
-/// Whoever read standard output has enough of it. No failure, and nothing is left to do.
-#[derive(Debug)]
+/// The reader of standard output has gone away, as `head` does: the end, and no failure.
+#[derive(Debug, thiserror::Error)]
+#[error("standard output was closed")]
 pub(crate) struct Closed;
-
-impl Display for Closed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("standard output was closed")
-    }
-}
-
-impl std::error::Error for Closed {}
 
 /// Lines on standard output, and on a terminal a line of progress that gets out of their way.
 pub(crate) struct Output {
     buffer: Vec<u8>,
-    /// The progress on the terminal now; none where there is no terminal.
+    /// Progress on the terminal; none without a terminal.
     progress: Option<String>,
 }
 
@@ -61,7 +51,7 @@ impl Output {
         self.flush_full()
     }
 
-    /// Shows how far things are. Lines gathered so far go out first, so that they do not lag behind it.
+    /// Shows progress, after the lines gathered so far.
     pub(crate) fn progress(&mut self, progress: impl Display) -> anyhow::Result<()> {
         let Some(shown) = &self.progress else { return Ok(()) };
         let progress = progress.to_string();
@@ -74,7 +64,7 @@ impl Output {
         Ok(())
     }
 
-    /// Writes what is gathered, over the line of progress.
+    /// Writes the gathered lines over the line of progress.
     pub(crate) fn flush(&mut self) -> anyhow::Result<()> {
         if let Some(shown) = &mut self.progress
             && !shown.is_empty()
@@ -97,15 +87,8 @@ impl Output {
 }
 
 /// `1 alert`, `2 alerts`.
-pub(crate) fn counted(count: u64, noun: &str) -> impl Display + '_ {
-    struct Counted<'a>(u64, &'a str);
-    impl Display for Counted<'_> {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            let Counted(count, noun) = self;
-            write!(f, "{count} {noun}{}", if *count == 1 { "" } else { "s" })
-        }
-    }
-    Counted(count, noun)
+pub(crate) fn counted(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// The first `most` of these separated by commas, and how many more there are.
@@ -123,7 +106,7 @@ pub(crate) fn tell(text: impl Display) {
     put(Priority::Warning, text.to_string());
 }
 
-/// As [`tell`], for whoever has to know whether it was written. The line is on its way when this returns.
+/// As [`tell`]; the future says whether the line was written. The line is queued when this returns.
 pub(crate) fn tell_for_certain(
     priority: Priority,
     line: String,
@@ -136,7 +119,7 @@ pub(crate) fn tell_for_certain(
     async { result.await.unwrap_or_else(|_| Err(io::Error::other("the journal takes no lines"))) }
 }
 
-/// A line of the log. Where even standard error is closed there is nobody left to tell.
+/// Writes a line of the log; an error is ignored, since there is nowhere to report it.
 fn put(priority: Priority, line: String) {
     match journal::running() {
         Some(journal) => journal.put(priority, line, None),

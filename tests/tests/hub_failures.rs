@@ -92,9 +92,7 @@ impl Between {
             let waiting = sync["waiting"].as_object().unwrap();
             waiting.values().all(|waiting| *waiting == 0) && sync["why"].is_null() && sync["config"]["why"].is_null()
         });
-        self.room
-            .farm
-            .until("status says that it is there", |farm| said_of_sync(farm).contains(": everything is there"));
+        self.room.farm.until("status says that it is there", |farm| said_of_sync(farm).contains(": up to date"));
         let windows = windows(hub);
         assert_eq!(windows.len(), closed);
         assert!(windows.values().all(|count| *count == 6), "{windows:?}");
@@ -160,7 +158,7 @@ const REFUSED: &[u64] = &[10_000];
 #[test]
 fn status_401_is_refused() {
     let line = refusal(401, "unknown-key", &[]);
-    let between = through("f-401", line, "refused", "it refuses this device: the hub answered 401: told", REFUSED);
+    let between = through("f-401", line, "refused", "rejects this device: the hub answered 401: told", REFUSED);
     let log = between.room.farm.log();
     assert_eq!(log.matches("key-refused: ").count(), 1, "{log}");
     assert_eq!(log.matches("key-refused is over").count(), 1, "{log}");
@@ -169,13 +167,7 @@ fn status_401_is_refused() {
 #[test]
 fn status_403_is_refused() {
     let line = Line::Says(answer(403, &[], "<html>forbidden</html>"));
-    through(
-        "f-403",
-        line,
-        "refused",
-        "it refuses this device: answered 403, not in the hub's words: a web page",
-        REFUSED,
-    );
+    through("f-403", line, "refused", "rejects this device: answered 403, not in the hub's words: a web page", REFUSED);
 }
 
 #[test]
@@ -190,9 +182,12 @@ fn status_409_begins_a_new_stream_and_then_stops() {
     let mut between = Between::new("f-conflict");
     between.proxy.set(refusal(409, "stream-conflict", &[]));
     between.pages();
-    between.says("refused", "it refuses this device: the hub answered 409: told");
+    between.says("refused", "rejects this device: the hub answered 409: told");
     let text = said_of_sync(&between.room.farm);
-    assert!(text.contains("needs a person: two agents use this key, or a copy was put back"), "{text}");
+    assert!(
+        text.contains("action needed: two agents use this key, or an old copy of the data folder was restored"),
+        "{text}"
+    );
     let missing = "some history before this start may be missing: the hub has heard another stream of this device";
     assert!(between.room.farm.log().contains(missing), "{}", between.room.farm.log());
     between.pages();
@@ -292,11 +287,7 @@ fn an_answer_that_never_comes_delays_nobody() {
     between
         .room
         .until("it asked", || !proxy.requests(BATCH, began).is_empty() || !proxy.requests(BUNDLE, began).is_empty());
-    assert!(
-        said_of_sync(&between.room.farm).contains("something is on its way"),
-        "{}",
-        said_of_sync(&between.room.farm)
-    );
+    assert!(said_of_sync(&between.room.farm).contains(": sending"), "{}", said_of_sync(&between.room.farm));
     // One request waits for its answer; no other is made beside it.
     let made = between.proxy.requests(BATCH, began).len() + between.proxy.requests(BUNDLE, began).len();
     assert!(made <= 2, "{made}");
@@ -311,7 +302,7 @@ fn a_refused_connection_is_tried_again() {
     let (began, before) = (Instant::now(), failed(&between.room.farm));
     between.proxy.set(Line::Refuses);
     between.pages();
-    between.says("offline", "there is no way to it: http://127.0.0.1");
+    between.says("offline", "unreachable: http://127.0.0.1");
     between.room.farm.until("some tries", |farm| failed(farm) >= before + 3);
     let (tries, took) = (failed(&between.room.farm) - before, began.elapsed());
     // Waits of 1, 2, 4 .. seconds at least.
@@ -387,8 +378,8 @@ fn a_revoked_key_is_named_and_a_new_one_is_used_without_a_restart() {
     farm.until("people are told", |farm| Room::pages_of(&farm.log()) == 1);
     farm.until("status names the key", |farm| {
         let text = said_of_sync(farm);
-        text.contains("it refuses this device: the hub answered 401: unknown or revoked key; next try in 1")
-            && text.contains("needs a person: the device's key is refused")
+        text.contains("rejects this device: the hub answered 401: unknown or revoked key; next try in 1")
+            && text.contains("action needed: device key rejected")
     });
     let left = sync(&farm)["next_try"].as_i64().unwrap() - sync(&farm)["now"].as_i64().unwrap();
     assert!(left > 600_000, "{left} ms");
@@ -399,13 +390,13 @@ fn a_revoked_key_is_named_and_a_new_one_is_used_without_a_restart() {
     farm.give_key(&new[..20]);
     farm.until("status names the file", |farm| {
         let text = said_of_sync(farm);
-        text.contains("a changed file is not used: ") && text.contains("device.key")
+        text.contains("changed file not used: ") && text.contains("device.key")
     });
     farm.give_key(&new);
     farm.until("the alert is at the hub", |_| transitions(&hub).len() == 1);
     farm.until("nothing is wrong any more", |farm| {
         let text = said_of_sync(farm);
-        !text.contains("needs a person") && !text.contains("not used") && !text.contains("next try")
+        !text.contains("action needed") && !text.contains("not used") && !text.contains("next try")
     });
     assert_eq!(farm.process(), process);
     let log = farm.log();

@@ -262,7 +262,7 @@ fn a_channel_that_does_not_work_is_told_of_in_status() {
         (&false.into(), &"2026-01-01T00:01:00Z".into())
     );
     let people = room.ask(&["status"]).out;
-    let line = "phone (http://127.0.0.1:1): 1 notice waits; fails since 00:01 UTC: ";
+    let line = "phone (http://127.0.0.1:1): 1 notification waiting; fails since 00:01 UTC: ";
     assert!(people.contains(line), "{people}");
 }
 
@@ -286,7 +286,7 @@ fn a_secret_that_cannot_be_read_is_told_of_before_any_alert() {
     });
     let people = room.ask(&["status"]).out;
     assert!(
-        people.contains(&format!("office (http://127.0.0.1:1): nothing waits; it can tell nothing: {lack}\n")),
+        people.contains(&format!("office (http://127.0.0.1:1): nothing waiting; unavailable: {lack}\n")),
         "{people}"
     );
     let said = format!("tilth-agent: channel office unavailable: {lack}; alerts go to the other channels\n");

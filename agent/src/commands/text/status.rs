@@ -36,9 +36,8 @@ pub(in crate::commands) fn status(row: &StatusRow, times: &Times) -> Vec<String>
     }
     let has_losses = !row.store.given_up.is_empty() || !row.store.dropped.is_empty();
     for line in sync::sync(row.sync.as_deref()) {
-        // What was given up is not there.
-        let all = "all that was not given up is there";
-        say("sync", if has_losses { line.replace("everything is there", all) } else { line });
+        let all = ": up to date, except for deleted rows";
+        say("sync", if has_losses { line.replace(": up to date", all) } else { line });
     }
     let width = parts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let mut last = String::new();

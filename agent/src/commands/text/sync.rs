@@ -1,4 +1,4 @@
-//! How the hub is reached, for people: what is wrong, when it is tried again, and what the hub configured.
+//! State of sync for people: what is wrong, the next try, and the hub's configuration.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,8 @@ use crate::output::listed;
 /// Upper limit of sensors named on one line.
 const MAX_NAMED: usize = 5;
 
-/// What is read of `sync` in a status; an agent of another version may say more, or less. Times are milliseconds of uptime.
+/// The parts of `sync` in a status that are shown; an agent of another version may send more or fewer. Times are milliseconds of
+/// uptime.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Sync {
@@ -55,9 +56,9 @@ struct Pull {
     last_success: Option<i64>,
 }
 
-/// A line for each thing that is to be said; the first says whether it works.
+/// Lines about sync; the first says whether it works.
 pub(super) fn sync(raw: Option<&RawValue>) -> Vec<String> {
-    let Some(raw) = raw else { return vec!["no hub is spoken to".to_owned()] };
+    let Some(raw) = raw else { return vec!["no hub configured".to_owned()] };
     match serde_json::from_str::<Sync>(raw.get()) {
         Ok(sync) => sync.lines().iter().map(|text| line(text)).collect(),
         Err(_) => vec![line(raw.get())],
@@ -68,23 +69,23 @@ impl Sync {
     fn lines(&self) -> Vec<String> {
         let mut lines = vec![format!("{}: {}", self.hub, self.condition())];
         if self.state.is_some() {
-            let taken = self.last_success.map(|at| format!("the hub took something last {} ago", self.ago(at)));
-            lines.push(taken.unwrap_or_else(|| "the hub has taken nothing since the agent started".to_owned()));
+            let taken = self.last_success.map(|at| format!("the hub last confirmed rows {} ago", self.ago(at)));
+            lines.push(taken.unwrap_or_else(|| "the hub has confirmed nothing since the agent started".to_owned()));
         }
-        // Before sync began it is the condition.
+        // Before sync has started the trouble is the condition.
         if let (Some(trouble), Some(_)) = (&self.trouble, &self.state) {
-            lines.push(format!("a changed file is not used: {trouble}; what was there before is"));
+            lines.push(format!("changed file not used: {trouble}; the previous one stays in use"));
         }
-        lines.extend(self.alerts.iter().map(|(kind, reason)| format!("needs a person: {}: {reason}", alert(kind))));
+        lines.extend(self.alerts.iter().map(|(kind, reason)| format!("action needed: {}: {reason}", alert(kind))));
         lines.extend(self.configuration());
         lines
     }
 
-    /// What it is at, and why where it does not go well.
+    /// State of sync, with the reason where it fails.
     fn condition(&self) -> String {
         let Some(state) = self.state.as_deref() else {
             let trouble = self.trouble.as_deref();
-            return trouble.map_or("it begins".to_owned(), |trouble| format!("cannot begin: {trouble}"));
+            return trouble.map_or("starting".to_owned(), |trouble| format!("cannot start: {trouble}"));
         };
         let Some(why) = &self.why else { return well(state).to_owned() };
         format!("{}: {why}{}", badly(state), self.next(self.next_try))
@@ -117,8 +118,8 @@ impl Sync {
         if let Some(pull) = &self.config
             && let Some(why) = &pull.why
         {
-            let heard = pull.last_success.map_or(String::new(), |at| format!("; it last worked {} ago", self.ago(at)));
-            lines.push(format!("asking for a bundle fails: {why}{}{heard}", self.next(pull.next_try)));
+            let heard = pull.last_success.map_or(String::new(), |at| format!("; last success {} ago", self.ago(at)));
+            lines.push(format!("fetching a bundle fails: {why}{}{heard}", self.next(pull.next_try)));
         }
         if !self.ignored.is_empty() {
             lines.push(format!("not used, because the hub configures this device: {}", self.ignored.join(", ")));
@@ -137,31 +138,31 @@ impl Sync {
 
 fn well(state: &str) -> &str {
     match state {
-        "idle" => "everything is there",
-        "gathering" => "what is new goes in a moment",
-        "fetching" | "sending" => "something is on its way",
+        "idle" => "up to date",
+        "gathering" => "new rows are sent in a moment",
+        "fetching" | "sending" => "sending",
         other => other,
     }
 }
 
 fn badly(state: &str) -> &str {
     match state {
-        "offline" => "there is no way to it",
-        "refused" => "it refuses this device",
-        "backing-off" => "it does not take what is sent",
+        "offline" => "unreachable",
+        "refused" => "rejects this device",
+        "backing-off" => "does not accept the rows",
         "conflict" => "a new stream begins",
         other => other,
     }
 }
 
-/// The words for what needs a person; one that this version does not know stays as it is.
+/// An alert of sync in words; a kind that this version does not know stays as it is.
 fn alert(kind: &str) -> &str {
     match kind {
-        "key-refused" => "the device's key is refused",
-        "stream-conflict" => "two agents use this key, or a copy was put back",
-        "rows-quarantined" => "something was set aside",
+        "key-refused" => "device key rejected",
+        "stream-conflict" => "two agents use this key, or an old copy of the data folder was restored",
+        "rows-quarantined" => "rows quarantined",
         "not-understood" => "hub and agent do not understand each other",
-        "confirmed-unknown" => "the hub confirmed what was never made",
+        "confirmed-unknown" => "the hub confirmed rows that do not exist",
         other => other,
     }
 }

@@ -6,11 +6,11 @@ fn shown(text: &str) -> Vec<String> {
 
 #[test]
 fn what_is_wrong_is_said_in_words() {
-    assert_eq!(sync(None), ["no hub is spoken to"]);
+    assert_eq!(sync(None), ["no hub configured"]);
     assert_eq!(
         shown(r#"{"hub":"https://h","now":5000,"trouble":"/etc/tilth/device.key: No such file"}"#),
         [
-            "https://h: cannot begin: /etc/tilth/device.key: No such file",
+            "https://h: cannot start: /etc/tilth/device.key: No such file",
             "no bundle is in force; running the files of config.d"
         ]
     );
@@ -23,12 +23,12 @@ fn what_is_wrong_is_said_in_words() {
             "ignored":["config.d/farm.toml"],"news":1}"#
         ),
         [
-            "https://h: it refuses this device: the hub answered 401: not known; next try in 1m",
-            "the hub took something last 1m ago",
-            "needs a person: the device's key is refused: the hub answered 401",
+            "https://h: rejects this device: the hub answered 401: not known; next try in 1m",
+            "the hub last confirmed rows 1m ago",
+            "action needed: device key rejected: the hub answered 401",
             "the hub's bundle 3 is in force (content 01234567)",
             "bundle 4 rejected: the bundle is not signed",
-            "asking for a bundle fails: no answer; next try in 1s; it last worked 10s ago",
+            "fetching a bundle fails: no answer; next try in 1s; last success 10s ago",
             "not used, because the hub configures this device: config.d/farm.toml",
         ]
     );
@@ -49,6 +49,6 @@ fn what_is_wrong_is_said_in_words() {
         shown(r#"{"hub":"https://h","state":"idle","refused":{"version":4,"reason":"reverted: a/1 is silent"}}"#)[3],
         "bundle 4 was reverted: a/1 is silent; tilth-agent retry tries it again"
     );
-    assert_eq!(shown(r#"{"hub":"https://h","state":"idle"}"#)[0], "https://h: everything is there");
+    assert_eq!(shown(r#"{"hub":"https://h","state":"idle"}"#)[0], "https://h: up to date");
     assert_eq!(shown("[1]"), ["[1]"]);
 }

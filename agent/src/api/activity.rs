@@ -1,4 +1,4 @@
-//! What a connection is at, noted as requests and bytes go by, and for how long it may be so.
+//! Activity of a connection, tracked by its requests and bytes, and its timeouts.
 //!
 //! ```text
 //! Waits ---- a whole request ----> Answers ---- answer ----> Waits ...
@@ -6,7 +6,7 @@
 //!                                     `---- stream of events ----> Watches
 //! ```
 //!
-//! In each of them, whoever takes no byte of what is sent for [`STUCK`] is hung up on.
+//! In each state a connection that takes no byte for [`STUCK`] is closed.
 
 use std::io;
 use std::pin::Pin;
@@ -17,16 +17,16 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, sleep_until};
 
-/// From the beginning of a connection, or from an answer, to the end of the next request.
+/// Longest time from the begin of a connection, or from an answer, to the end of the next request.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// Time without one byte taken. Until then a slow reader of events misses some, and is told how many.
+/// Longest time without one byte taken. Until then a slow reader of events misses some, and is told how many.
 const STUCK: Duration = Duration::from_secs(10);
 
-/// Between two looks at a deadline, which what happens meanwhile may bring nearer.
-const LOOK: Duration = Duration::from_secs(2);
+/// Interval of the check of a deadline, which may move nearer meanwhile.
+const CHECK: Duration = Duration::from_secs(2);
 
-/// What an agent says to a client of before there was HTTP, which begins with an object in JSON and reads a line of it.
+/// Answer to a client of a version before HTTP, which sends a JSON object and reads one line.
 const TO_OLD_CLIENT: &str = concat!(
     r#"{"failed":"this agent (tilth-agent "#,
     env!("CARGO_PKG_VERSION"),
@@ -34,82 +34,82 @@ const TO_OLD_CLIENT: &str = concat!(
     "\n"
 );
 
-/// What a connection is at.
+/// State of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Doing {
-    /// No whole request has come since the last answer.
+enum State {
+    /// No complete request since the last answer.
     Waits,
     /// A request is being answered.
     Answers,
-    /// The connection is sent what happens.
+    /// Follows events.
     Watches,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct At {
-    doing: Doing,
+struct Tracked {
+    state: State,
     since: Instant,
-    /// Since when the other side takes nothing; none while nothing waits to be taken.
+    /// Since when the client takes no bytes; none while none wait.
     stalled_since: Option<Instant>,
     has_answered: bool,
 }
 
-/// What a connection is at, shared with whoever looks for one that may go.
+/// Activity of a connection, shared with the list of connections.
 #[derive(Debug)]
-pub(super) struct Activity(Mutex<At>);
+pub(super) struct Activity(Mutex<Tracked>);
 
 impl Activity {
     pub(super) fn new() -> Activity {
         let since = Instant::now();
-        Activity(Mutex::new(At { doing: Doing::Waits, since, stalled_since: None, has_answered: false }))
+        Activity(Mutex::new(Tracked { state: State::Waits, since, stalled_since: None, has_answered: false }))
     }
 
-    fn at(&self) -> MutexGuard<'_, At> {
+    fn at(&self) -> MutexGuard<'_, Tracked> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set(&self, doing: Doing) {
+    fn set(&self, state: State) {
         let mut at = self.at();
-        at.has_answered |= at.doing == Doing::Answers;
-        (at.doing, at.since) = (doing, Instant::now());
+        at.has_answered |= at.state == State::Answers;
+        (at.state, at.since) = (state, Instant::now());
     }
 
-    /// A whole request has come.
+    /// A request is complete.
     pub(super) fn asked(&self) {
-        self.set(Doing::Answers);
+        self.set(State::Answers);
     }
 
-    /// There is an answer; `is_stream`: one without an end.
+    /// A request was answered; `is_stream`: by a stream without an end.
     pub(super) fn answered(&self, is_stream: bool) {
-        self.set(if is_stream { Doing::Watches } else { Doing::Waits });
+        self.set(if is_stream { State::Watches } else { State::Waits });
     }
 
-    /// How soon the connection makes room for another one, the smallest first: whoever has asked nothing for longest, then
-    /// whoever was answered before. Never one that waits for its first answer, nor one that watches.
+    /// Order in which connections are closed to make room, the smallest first: idle ones, then those that had an answer. `None` for
+    /// one that waits for its first answer or follows events.
     pub(super) fn rank(&self) -> Option<(u8, Instant)> {
-        let At { doing, since, has_answered, .. } = *self.at();
-        match doing {
-            Doing::Waits => Some((0, since)),
-            Doing::Answers if has_answered => Some((1, since)),
-            Doing::Answers | Doing::Watches => None,
+        let Tracked { state, since, has_answered, .. } = *self.at();
+        match state {
+            State::Waits => Some((0, since)),
+            State::Answers if has_answered => Some((1, since)),
+            State::Answers | State::Watches => None,
         }
     }
 
-    /// When the connection has taken too long, as things are.
+    /// When the connection times out in its present state.
     fn deadline(&self) -> Option<Instant> {
-        let At { doing, since, stalled_since, .. } = *self.at();
-        let idle = (doing == Doing::Waits).then(|| since + IDLE);
+        let Tracked { state, since, stalled_since, .. } = *self.at();
+        let idle = (state == State::Waits).then(|| since + IDLE);
         idle.into_iter().chain(stalled_since.map(|since| since + STUCK)).min()
     }
 
-    /// Ends when the connection has taken too long.
+    /// Ends when the connection has timed out.
     pub(super) async fn expired(&self) {
         loop {
             let (deadline, now) = (self.deadline(), Instant::now());
             if deadline.is_some_and(|deadline| deadline <= now) {
                 return;
             }
-            sleep_until(deadline.map_or(now + LOOK, |deadline| deadline.min(now + LOOK))).await;
+            sleep_until(deadline.map_or(now + CHECK, |deadline| deadline.min(now + CHECK))).await;
         }
     }
 
@@ -123,27 +123,27 @@ impl Activity {
     }
 }
 
-/// A stream whose progress is noted.
-pub(super) struct Noted<S> {
+/// Stream that tracks the activity of its connection.
+pub(super) struct TrackedStream<S> {
     stream: S,
     activity: Arc<Activity>,
     has_read: bool,
 }
 
-impl<S> Noted<S> {
-    pub(super) fn new(stream: S, activity: Arc<Activity>) -> Noted<S> {
-        Noted { stream, activity, has_read: false }
+impl<S> TrackedStream<S> {
+    pub(super) fn new(stream: S, activity: Arc<Activity>) -> TrackedStream<S> {
+        TrackedStream { stream, activity, has_read: false }
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Noted<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TrackedStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         let is_old_client = !self.has_read && buf.filled().get(before) == Some(&b'{');
         self.has_read = true;
         if is_old_client {
-            // Nothing was written before, so there is room for a line.
+            // The first write, so a line fits.
             let _ = Pin::new(&mut self.stream).poll_write(cx, TO_OLD_CLIENT.as_bytes())?;
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
@@ -151,7 +151,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Noted<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.activity.written(written)

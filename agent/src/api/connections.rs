@@ -1,4 +1,4 @@
-//! The connections: bounded in number, in the length of what is asked, and in patience. Nothing here is waited for by decide.
+//! Connections of the API: bounded in number, request size and time. Decide never waits for them.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -20,29 +20,27 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tower_service::Service;
 use tracing::warn;
 
-use super::activity::{Activity, Noted};
+use super::activity::{Activity, TrackedStream};
 use super::caller::Caller;
 use super::handlers;
 use super::problem::Problem;
 use super::socket::{self, Taken};
 use super::state::ApiState;
 
-/// Connections at once. One more makes room: the one that has asked nothing, or taken nothing, for longest is hung up on, and
-/// never one that waits for its first answer.
+/// Most connections. One more closes the connection that has been idle for longest, never one that waits for its first answer.
 const MAX_CONNECTIONS: usize = 32;
 
-/// Bytes of a request's body, and of its head: a note of a page takes less.
+/// Largest head and largest body of a request, in bytes; a note of a page takes less.
 const MAX_REQUEST: usize = 64 * 1024;
 
-/// How long one more connection waits for room while all others wait for their first answers, which take milliseconds; and
-/// between two looks whether there is room.
+/// Longest wait of one more connection for room while all others wait for their first answers, and the interval of the check.
 const ROOM: Duration = Duration::from_secs(2);
 const ROOM_AGAIN: Duration = Duration::from_millis(10);
 
-/// How often the bytes written are noted.
+/// Interval at which the bytes written by the process are recorded.
 const METER: Duration = Duration::from_secs(60);
 
-/// Serves until it is dropped, and with it every connection and the socket.
+/// Serves until dropped, which closes every connection and the socket.
 pub(crate) async fn run(mut taken: Taken, state: Arc<ApiState>) {
     let mut connections = Connections::new(handlers::router(Arc::clone(&state)));
     let mut again = Box::pin(socket::again(taken.path.clone()));
@@ -52,7 +50,7 @@ pub(crate) async fn run(mut taken: Taken, state: Arc<ApiState>) {
         tokio::select! {
             accepted = taken.listener.accept() => match accepted {
                 Ok((stream, _)) => connections.serve(stream, Caller::Socket).await,
-                // Out of descriptors, perhaps: there will be some again.
+                // File descriptors may have run out; wait for free ones.
                 Err(_) => sleep(Duration::from_secs(1)).await,
             },
             Some(_) = connections.tasks.join_next(), if !connections.tasks.is_empty() => {}
@@ -66,31 +64,31 @@ pub(crate) async fn run(mut taken: Taken, state: Arc<ApiState>) {
     }
 }
 
-/// The connections, whatever they came over: one limit holds for all.
+/// All connections, with one limit, whatever they came over.
 struct Connections {
     router: Router,
-    held: Vec<Held>,
+    open: Vec<Connection>,
     tasks: JoinSet<()>,
 }
 
-/// A connection, seen from outside.
-struct Held {
+/// An open connection.
+struct Connection {
     activity: Arc<Activity>,
     task: AbortHandle,
 }
 
 impl Connections {
     fn new(router: Router) -> Connections {
-        Connections { router, held: Vec::new(), tasks: JoinSet::new() }
+        Connections { router, open: Vec::new(), tasks: JoinSet::new() }
     }
 
-    /// Serves one more connection once there is room, else turns it away.
+    /// Serves one more connection once there is room, else rejects it.
     async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(&mut self, stream: S, caller: Caller) {
         if !self.find_room().await {
-            return self.turn_away(stream);
+            return self.reject(stream);
         }
         let activity = Arc::new(Activity::new());
-        let served = converse(stream, self.router.clone(), caller, Arc::clone(&activity));
+        let served = serve_http(stream, self.router.clone(), caller, Arc::clone(&activity));
         let of_task = Arc::clone(&activity);
         let task = self.tasks.spawn(async move {
             tokio::select! {
@@ -98,15 +96,15 @@ impl Connections {
                 () = of_task.expired() => {}
             }
         });
-        self.held.push(Held { activity, task });
+        self.open.push(Connection { activity, task });
     }
 
-    /// Room for one more connection; waits for it as long as each of the others waits for its first answer, at most [`ROOM`].
+    /// Finds room for one more connection; waits at most [`ROOM`] while all others wait for their first answers.
     async fn find_room(&mut self) -> bool {
         let began = Instant::now();
         loop {
-            self.held.retain(|held| !held.task.is_finished());
-            if self.held.len() < MAX_CONNECTIONS || self.make_room() {
+            self.open.retain(|connection| !connection.task.is_finished());
+            if self.open.len() < MAX_CONNECTIONS || self.make_room() {
                 return true;
             }
             if began.elapsed() >= ROOM {
@@ -116,17 +114,17 @@ impl Connections {
         }
     }
 
-    /// Hangs up on the first one that may go; says whether there was one.
+    /// Closes the connection that may go first. Returns whether there was one.
     fn make_room(&mut self) -> bool {
-        let ranks = self.held.iter().enumerate();
-        let first = ranks.filter_map(|(place, held)| Some((held.activity.rank()?, place))).min();
+        let ranks = self.open.iter().enumerate();
+        let first = ranks.filter_map(|(place, connection)| Some((connection.activity.rank()?, place))).min();
         let Some((_, place)) = first else { return false };
-        self.held.swap_remove(place).task.abort();
+        self.open.swap_remove(place).task.abort();
         true
     }
 
-    /// Answers that there is no room, to as many at once as there are connections.
-    fn turn_away<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(&mut self, stream: S) {
+    /// Answers 503 to a connection without room; at most as many at once as there are connections.
+    fn reject<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(&mut self, stream: S) {
         if self.tasks.len() >= 2 * MAX_CONNECTIONS {
             return;
         }
@@ -139,25 +137,25 @@ impl Connections {
     }
 }
 
-/// Answers until the other side hangs up. What is no HTTP is answered by hyper and ends the connection.
-async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+/// Serves requests until the client closes the connection. Hyper answers bytes that are not HTTP and closes it.
+async fn serve_http<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     router: Router,
     caller: Caller,
     activity: Arc<Activity>,
 ) {
-    let stream = TokioIo::new(Noted::new(stream, Arc::clone(&activity)));
+    let stream = TokioIo::new(TrackedStream::new(stream, Arc::clone(&activity)));
     let service = service_fn(move |request| {
         let (router, activity) = (router.clone(), Arc::clone(&activity));
         async move { answer(request, router, caller, &activity).await }
     });
-    // The time of day may not be known.
+    // No Date header: the clock may not be trusted.
     let mut http = http1::Builder::new();
     http.max_buf_size(MAX_REQUEST).auto_date_header(false);
     let _ = http.serve_connection(stream, service).await;
 }
 
-/// A request is handed on once it is there as a whole: until then its connection makes room for others.
+/// Passes a request on once it is complete; until then its connection counts as idle.
 async fn answer(
     request: hyper::Request<Incoming>,
     mut router: Router,
@@ -166,7 +164,7 @@ async fn answer(
 ) -> Result<Response, Infallible> {
     let (mut parts, body) = request.into_parts();
     parts.extensions.insert(caller);
-    // A body that broke off has nobody left to read the answer.
+    // A body that broke off ends here, too: nobody reads the answer.
     let Ok(body) = Limited::new(body, MAX_REQUEST).collect().await else {
         let detail = format!("a request is longer than {MAX_REQUEST} bytes");
         return Ok(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail).into_response());

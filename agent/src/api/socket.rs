@@ -1,4 +1,4 @@
-//! Where the socket is, and how an agent takes it.
+//! Control socket: its path, and how an agent binds it.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -11,19 +11,19 @@ use tokio::net::UnixListener;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-/// The folder that systemd makes for a running agent.
+/// Folder that systemd makes for a running agent.
 const RUNTIME: &str = "/run/tilth";
 
-/// The socket's name in either folder.
+/// Name of the socket in its folder.
 const NAME: &str = "agent.sock";
 
-/// The agent's user and its group: what people in the group may ask and tell is not for everybody on the machine.
+/// Mode of the socket: for the agent's user and group only.
 const MODE: u32 = 0o660;
 
-/// Between two looks at whether the socket's file is still there.
+/// Interval of the check that the socket's file exists.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// The socket to use, where nobody names one: beside the data, on a machine without the folder of a service.
+/// Path of the socket: the given one, else in the folder of the service, else in the data folder.
 pub(crate) fn of(socket: Option<&Path>, data: &Path) -> PathBuf {
     match socket {
         Some(socket) => socket.to_owned(),
@@ -32,7 +32,7 @@ pub(crate) fn of(socket: Option<&Path>, data: &Path) -> PathBuf {
     }
 }
 
-/// The socket of this agent; its file is removed with it.
+/// Bound socket of this agent; dropping it removes the file.
 pub(crate) struct Taken {
     pub(super) listener: UnixListener,
     pub(super) path: PathBuf,
@@ -44,8 +44,8 @@ impl Drop for Taken {
     }
 }
 
-/// Waits until the socket's file is gone, such as with its folder, and listens there again. A disk that hangs holds up a thread of
-/// its own. Cancelling is safe.
+/// Waits until the socket's file is gone, and binds the socket again. Checks on a blocking thread, since the disk may hang.
+/// Cancel-safe.
 pub(super) async fn again(path: PathBuf) -> UnixListener {
     loop {
         sleep(LOOK).await;
@@ -61,18 +61,18 @@ pub(super) async fn again(path: PathBuf) -> UnixListener {
     }
 }
 
-/// Why a socket could not be taken.
+/// Why the socket could not be bound.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotTaken {
-    /// Two agents would read the same lines and page twice.
+    /// Another agent runs: two would page twice.
     #[error("another agent listens at {0}")]
     Lives(String),
-    /// The file cannot be made. An agent without it still watches.
+    /// The file cannot be made; the agent runs without it.
     #[error("{0}: {1}")]
     Failed(String, io::Error),
 }
 
-/// Listens there, within a runtime. What an agent left that was killed is replaced; one that lives is left alone.
+/// Binds the socket, within a runtime. Replaces the file of an agent that was killed, never that of a running one.
 pub(crate) fn take(path: &Path) -> Result<Taken, NotTaken> {
     let failed = |error| NotTaken::Failed(path.display().to_string(), error);
     match UnixStream::connect(path) {
@@ -95,7 +95,7 @@ fn listen(path: &Path) -> io::Result<net::UnixListener> {
     Ok(listener)
 }
 
-/// A socket behind which nobody listens. Any other file is somebody else's.
+/// Whether the file is a socket without a listener; any other file is left alone.
 fn is_left_over(path: &Path, error: &io::Error) -> bool {
     error.kind() == ErrorKind::ConnectionRefused
         && fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket())

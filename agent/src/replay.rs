@@ -146,7 +146,7 @@ fn wishes(args: &cli::Replay, plan: &Plan, unit: impl Fn(&SensorId) -> Option<Un
 /// A replay under way.
 struct Replay<'a> {
     args: &'a cli::Replay,
-    /// None before the first row, whose stamp begins the time.
+    /// None before the first row, whose timestamp begins the time.
     player: Option<Player>,
     time_order: TimeOrder,
     names: RecordedNames,

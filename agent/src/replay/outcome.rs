@@ -88,7 +88,7 @@ impl Outcome {
         self.time_order.ends().map_or(Span::ZERO, |(_, last)| alert.lasted(last))
     }
 
-    /// The earliest and the greatest stamp as people read them; nothing without readings.
+    /// The earliest and the greatest timestamp as people read them; nothing without readings.
     pub(crate) fn ends(&self) -> Option<(String, String)> {
         self.time_order.ends().map(|(from, to)| (self.local.second(from), self.local.second(to)))
     }

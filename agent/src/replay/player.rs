@@ -11,10 +11,10 @@ use tilth_core::time::{Span, Uptime, WallTime};
 use super::Printer;
 use super::readings::Row;
 
-/// An engine whose time is the greatest stamp it was shown.
+/// An engine whose time is the greatest timestamp it was shown.
 pub(crate) struct Player {
     engine: Engine,
-    /// The first stamp: the instant of boot, in milliseconds since 1970.
+    /// The first timestamp: the instant of boot, in milliseconds since 1970.
     origin_ms: i64,
     now: Uptime,
     /// Rows between two restarts with an engine made from bytes.
@@ -23,7 +23,7 @@ pub(crate) struct Player {
 }
 
 impl Player {
-    /// A device that boots with a trusted clock at the first stamp.
+    /// A device that boots with a trusted clock at the first timestamp.
     pub(crate) fn new(plan: &Arc<Plan>, first_ms: i64, restart_every: Option<NonZeroU64>) -> Player {
         let start = Start { boot: 1, at: Uptime(0), wall: Some(WallTime(first_ms)) };
         Player {

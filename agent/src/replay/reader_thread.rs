@@ -66,7 +66,7 @@ impl ReaderThread {
     pub(crate) fn give_back(&self, mut batch: Batch) {
         batch.rows.clear();
         batch.names.clear();
-        // At the end of the recording nobody needs it any more.
+        // At the end of the recording it is not needed any more.
         let _ = self.empty.try_send(batch);
     }
 
@@ -80,7 +80,7 @@ impl ReaderThread {
     }
 }
 
-/// The latest time that a recording can hold: that of this machine. Where nobody keeps that clock right, the file may know better:
+/// The latest time that a recording can hold: that of this machine. Where that clock is not synchronised, the file may know better:
 /// it was not changed before its last line was written.
 fn latest(path: &Path) -> Option<WallTime> {
     let (now, is_trusted) = clock::machine_wall();
@@ -94,7 +94,7 @@ fn latest(path: &Path) -> Option<WallTime> {
     (latest >= EARLIEST).then(|| WallTime(latest.0.saturating_add(slack.0)))
 }
 
-/// Reads to the end, to an error, or until nobody listens any more.
+/// Reads to the end, to an error, or until the replay has ended.
 fn fill(mut readings: Readings, latest: Option<WallTime>, full: &SyncSender<Batch>, empty: &Receiver<Batch>) -> End {
     let (mut told, mut ended, mut broken) = (0, false, None);
     let mut stamps = TimestampCheck::until(latest);

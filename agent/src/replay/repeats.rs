@@ -1,6 +1,6 @@
 //! Repeats in the long gaps of a recording, counted where printing them would fill a disk.
 //!
-//! An alert that nobody acknowledges is repeated for as long as it fires. One stamp that is years ahead would print that
+//! An alert that nobody acknowledges is repeated for as long as it fires. One timestamp that is years ahead would print that
 //! hundreds of thousands of times. So in a gap longer than [`LONG_GAP`] only the first [`PRINTED`] repeats of each alert are
 //! printed as they come, and of the others only the last, which says how many there were before it: when the alert goes on
 //! to something else, or at the end of the gap. Everything that counts has counted them all.
@@ -13,7 +13,7 @@ use tilth_core::effect::Effect;
 use tilth_core::escalate::Cause;
 use tilth_core::time::Span;
 
-/// Longer than any outage that a recording should be silent about: a gap like this is more likely a wrong stamp.
+/// Longer than any outage that a recording should be silent about: a gap like this is more likely a wrong timestamp.
 pub(crate) const LONG_GAP: Span = Span(31 * 24 * 3_600_000);
 
 /// Repeats of each alert that are printed in a long gap before the others are counted.

@@ -21,11 +21,11 @@ pub(crate) struct TimeOrder {
     earliest_ms: i64,
     latest: LatestRow,
     worst: LatestRow,
-    /// Rows stamped before the greatest stamp that came before them.
+    /// Rows stamped before the greatest timestamp that came before them.
     behind: u64,
     /// Rows of these that are behind their own sensor too.
     late: u64,
-    /// The greatest stamp of each sensor.
+    /// The greatest timestamp of each sensor.
     newest_ms: Vec<i64>,
     /// The sensor of the last row, and how often it was another than that of the row before.
     last_sensor: Option<usize>,
@@ -76,7 +76,7 @@ impl TimeOrder {
         self.rows += 1;
     }
 
-    /// Books a row with its sensor, and says whether that has had a greater stamp. A row without a sensor is never late.
+    /// Books a row with its sensor, and says whether that has had a greater timestamp. A row without a sensor is never late.
     fn is_late(&mut self, row: &Row) -> bool {
         let Some(sensor) = row.sensor else { return false };
         self.blocks += u64::from(self.last_sensor.replace(sensor) != Some(sensor));
@@ -90,7 +90,7 @@ impl TimeOrder {
         self.rows
     }
 
-    /// The stamp of the first row: the instant of boot.
+    /// The timestamp of the first row: the instant of boot.
     pub(crate) fn first(&self) -> Option<WallTime> {
         (self.rows > 0).then_some(WallTime(self.first_ms))
     }
@@ -99,7 +99,7 @@ impl TimeOrder {
         self.behind
     }
 
-    /// The earliest and the greatest stamp; nothing without rows.
+    /// The earliest and the greatest timestamp; nothing without rows.
     pub(crate) fn ends(&self) -> Option<(WallTime, WallTime)> {
         (self.rows > 0).then_some((WallTime(self.earliest_ms), self.latest.at()))
     }

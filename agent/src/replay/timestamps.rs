@@ -1,7 +1,7 @@
 //! Which timestamps of a recording cannot be true: one in 2038 must neither make years of notifications nor hide what follows it.
 //! Pure.
 //!
-//! A file has no arrival to hold a stamp against, so its neighbours decide, as in the live reader within a few lines:
+//! A file has no arrival to hold a timestamp against, so its neighbours decide, as in the live reader within a few lines:
 //!
 //! - A line or a few are up to a day ahead of their sensor's others: see [`jumps`].
 //! - The file jumps ahead and comes back: the lines in between are refused, unless what follows reaches them soon and leaves
@@ -30,7 +30,7 @@ const JUMP: Span = Span::from_mins(60);
 /// Lines on the far side of a gap that confirm the gap.
 const CONFIRM: u64 = 5;
 
-/// Upper limit of rows held back until it is known which stamps are true.
+/// Upper limit of rows held back until it is known which timestamps are true.
 const LOOK: usize = 8192;
 
 /// A gap at the end or the beginning of a file is suspicious from so many times the longest other gap on.
@@ -107,7 +107,7 @@ impl Refusals {
     }
 }
 
-/// Passes rows on whose stamps can be true, in their order, through three steps. Each step takes rows with the reason for which one
+/// Passes rows on whose timestamps can be true, in their order, through three steps. Each step takes rows with the reason for which one
 /// before it refused them, if any, and may hold them back.
 #[derive(Debug, Default)]
 pub(crate) struct TimestampCheck {

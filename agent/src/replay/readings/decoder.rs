@@ -197,7 +197,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Whether a line is of a sensor of the configuration. Of others text is nobody's concern, such as the state of a switch.
+    /// Whether a line is of a sensor of the configuration. Text of other lines is no error, such as the state of a switch.
     fn is_wanted(&mut self, line: &[u8], sensor: usize) -> Result<bool, Reason> {
         let place = self.named(line, sensor)?;
         let is_wanted = self.names.measurements[place].is_of_a_sensor();

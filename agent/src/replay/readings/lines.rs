@@ -66,7 +66,7 @@ const HEAD_BYTES: usize = 1 << 16;
 /// A header of many columns may be longer; two of the longest lines are seen whole.
 const MOST_BYTES: usize = 3 << 20;
 
-/// Lines are wanted until then, so that there is data below the header.
+/// Lines that the first part has at least, so that there is data below the header.
 const MIN_LINES: usize = 20;
 
 #[derive(Debug, Default)]
@@ -82,10 +82,10 @@ impl FileStart {
     pub(super) fn read(source: &mut impl Read) -> FileStart {
         let mut head = FileStart::default();
         loop {
-            let wanted = if head.bytes.len() < HEAD_BYTES { HEAD_BYTES } else { 2 * head.bytes.len() };
-            let missing = (wanted - head.bytes.len()) as u64;
+            let most = if head.bytes.len() < HEAD_BYTES { HEAD_BYTES } else { 2 * head.bytes.len() };
+            let missing = (most - head.bytes.len()) as u64;
             match source.by_ref().take(missing).read_to_end(&mut head.bytes) {
-                Ok(_) if head.bytes.len() < wanted => head.is_whole = true,
+                Ok(_) if head.bytes.len() < most => head.is_whole = true,
                 Ok(_) => {}
                 Err(error) => head.error = Some(error),
             }

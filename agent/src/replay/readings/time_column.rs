@@ -95,7 +95,7 @@ pub(super) struct TimeColumn {
     pub(super) form: TimeFormat,
     /// Time zone of times that say none.
     zone: Option<TimeZone>,
-    /// The last text and what it meant: many rows have one stamp.
+    /// The last text and what it meant: many rows have one timestamp.
     last: (Vec<u8>, Option<Result<Moment, Reason>>),
     text: Vec<u8>,
 }
@@ -215,7 +215,7 @@ pub(super) struct RepeatedHour {
     before: Option<(i64, bool)>,
     /// Steps forward less steps back: below zero the newest line is the first.
     direction: i64,
-    /// One series has one stamp twice elsewhere: that is no sign of the clock.
+    /// One series has one timestamp twice elsewhere: that is no sign of the clock.
     repeats: bool,
     /// Times that were there twice, and the first line of those taken as the second.
     twice: u64,

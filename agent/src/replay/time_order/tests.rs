@@ -1,4 +1,4 @@
-//! Recordings as lists of sensor and stamp: what explains their order.
+//! Recordings as lists of sensor and timestamp: what explains their order.
 
 use super::*;
 
@@ -25,7 +25,7 @@ fn rows_behind_the_clock_are_counted() {
     }
 }
 
-/// Rows of (sensor, stamp).
+/// Rows of (sensor, timestamp).
 fn disorder(rows: impl IntoIterator<Item = (usize, i64)>) -> Option<Disorder> {
     let mut time_order = TimeOrder::default();
     for (line, (sensor, at_ms)) in (2..).zip(rows) {

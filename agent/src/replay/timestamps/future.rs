@@ -1,6 +1,6 @@
 //! The latest time that a recording can hold: the moment at which it is replayed. Pure.
 //!
-//! What is stamped later is refused, however many lines have such stamps. A recording is played that was made up, or is replayed on a
+//! What is stamped later is refused, however many lines have such timestamps. A recording is played that was made up, or is replayed on a
 //! machine whose clock is behind: it walks over that moment at its own pace, or most of it is later (of years later nothing is).
 
 use super::{AHEAD, LOOK, Lines, RefusalReason, SET_MS, YEARS};
@@ -13,7 +13,7 @@ const WALKED: u64 = 100;
 /// Refuses rows from beyond the moment of the replay.
 #[derive(Debug, Default)]
 pub(super) struct FutureTimes {
-    /// No row is later than this; none where nobody knows.
+    /// No row is later than this; none where that is not known.
     bound_ms: Option<i64>,
     /// Lines before it.
     begun: Lines,
@@ -21,7 +21,7 @@ pub(super) struct FutureTimes {
     beyond: Vec<Row>,
     beyond_lines: Lines,
     walked: Lines,
-    /// Each sensor's last stamp and step; the first is of rows without a sensor.
+    /// Each sensor's last timestamp and step; the first is of rows without a sensor.
     sensors: Vec<(i64, i64)>,
 }
 

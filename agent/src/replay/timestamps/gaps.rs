@@ -10,7 +10,7 @@ use crate::replay::repeats::LONG_GAP;
 /// Holds rows beyond a step ahead back until it is known whether the file goes on from there.
 #[derive(Debug, Default)]
 pub(super) struct Gaps {
-    /// No row is later than this; none where nobody knows.
+    /// No row is later than this; none where that is not known.
     bound_ms: Option<i64>,
     /// The first rows, until there are [`LOOK`] of them: what follows may show that their clock was not set.
     head: Vec<Row>,
@@ -18,9 +18,9 @@ pub(super) struct Gaps {
     /// The first lines are enough to be believed.
     is_believed: bool,
     is_passed_on: bool,
-    /// The greatest stamp passed on.
+    /// The greatest timestamp passed on.
     newest_ms: Option<i64>,
-    /// Between two stamps one after the other.
+    /// Between two timestamps one after the other.
     longest_gap_ms: i64,
     /// The sensors that have spoken.
     seen: Vec<bool>,
@@ -32,23 +32,23 @@ pub(super) struct Gaps {
 struct Jump {
     /// Each with whether it is ahead.
     rows: Vec<(Row, bool)>,
-    /// From the newest stamp before it to the first after it.
+    /// From the newest timestamp before it to the first after it.
     from_ms: i64,
     to_ms: i64,
-    /// The greatest stamp of those that came back.
+    /// The greatest timestamp of those that came back.
     follows_ms: i64,
     ahead: Lines,
     back: Lines,
-    /// The sensor of the first row, and its stamps among those that came back.
+    /// The sensor of the first row, and its timestamps among those that came back.
     sensor: Option<usize>,
     place: Place,
 }
 
-/// Whether a stream of stamps leaves the place of one stamp free.
+/// Whether a stream of timestamps leaves the place of one timestamp free.
 #[derive(Debug, Default)]
 struct Place {
     before_ms: Option<i64>,
-    /// From the stamp before to that.
+    /// From the timestamp before to that.
     step_ms: i64,
     after_ms: Option<i64>,
 }

@@ -31,7 +31,7 @@ const STEPS_SHOWN: usize = 5;
 /// Rows of one sensor that wait; of more the first is played.
 const MAX_WAITING: usize = 256;
 
-/// Holds rows back until it is known whether their stamps go on from those of their sensor.
+/// Holds rows back until it is known whether their timestamps go on from those of their sensor.
 #[derive(Debug, Default)]
 pub(super) struct SensorJumps {
     queue: VecDeque<Held>,
@@ -44,20 +44,20 @@ pub(super) struct SensorJumps {
 #[derive(Debug)]
 struct Held {
     row: Row,
-    /// Whether its stamp is true; none as long as that is open.
+    /// Whether its timestamp is true; none as long as that is open.
     is_true: Option<bool>,
 }
 
 /// The rows of one sensor.
 #[derive(Debug, Clone, Default)]
 struct Sensor {
-    /// The last stamp that was played.
+    /// The last timestamp that was played.
     last_ms: Option<i64>,
     /// From the one before to that; 0 where it went back.
     step_ms: i64,
     /// Rows that are ahead, in the order of the file.
     waiting: Vec<Waiting>,
-    /// All stamps since the first of those, but for refused ones.
+    /// All timestamps since the first of those, but for refused ones.
     stamps: Vec<i64>,
 }
 
@@ -71,9 +71,9 @@ struct Waiting {
     /// The sensor before it.
     before_ms: Option<i64>,
     usual_ms: i64,
-    /// The first stamp that came back.
+    /// The first timestamp that came back.
     back_ms: Option<i64>,
-    /// The greatest stamp below its own, before it and after it.
+    /// The greatest timestamp below its own, before it and after it.
     follows_ms: Option<i64>,
     /// Lines after it that came back and went on, and lines that are as far ahead.
     back: Lines,
@@ -140,7 +140,7 @@ impl SensorJumps {
             self.queue[here].is_true.get_or_insert(true);
             return;
         }
-        // All rows of a line have one stamp.
+        // All rows of a line have one timestamp.
         let is_of_line = |held: &&Held| held.row.line == row.line;
         let before = self.queue.range(..here).rev().take_while(is_of_line).count();
         let behind = self.queue.range(here..).take_while(is_of_line).count();

@@ -1,4 +1,4 @@
-//! Files as lists of stamps: which lines are played, and which are refused and why.
+//! Files as lists of timestamps: which lines are played, and which are refused and why.
 
 use super::*;
 
@@ -9,7 +9,7 @@ const DAY: i64 = 24 * 60 * MINUTE;
 const BEGIN: i64 = 1_772_344_800_000;
 const YEAR_2038: i64 = 2_147_483_647_000;
 
-/// The lines that are refused of a file of (sensor, stamp) a line; every other is played once, in order.
+/// The lines that are refused of a file of (sensor, timestamp) a line; every other is played once, in order.
 #[track_caller]
 fn refused(rows: impl IntoIterator<Item = (usize, i64)>) -> Vec<(u64, RefusalReason)> {
     refused_until(None, rows)
@@ -34,7 +34,7 @@ fn of_one(stamps: impl IntoIterator<Item = i64>) -> Vec<(u64, RefusalReason)> {
     refused(stamps.into_iter().map(|at| (0, at)))
 }
 
-/// So many stamps a minute apart.
+/// So many timestamps a minute apart.
 fn minutes(from: i64, count: i64) -> Vec<i64> {
     (0..count).map(|n| from + n * MINUTE).collect()
 }
@@ -168,7 +168,7 @@ fn a_recording_sorted_by_sensor_loses_nothing() {
     assert_eq!(refused(with_a_wrong_one), [(305, RefusalReason::Ahead)]);
 }
 
-/// All sensors of a line have its stamp.
+/// All sensors of a line have its timestamp.
 #[test]
 fn a_wide_line_is_one_line() {
     let rows = (0..60).flat_map(|line| (0..40).map(move |sensor| (line, sensor)));
@@ -182,7 +182,7 @@ fn a_wide_line_is_one_line() {
     assert_eq!(stamps.refused.shown, [Refused { line: 30, at: WallTime(YEAR_2038), why: RefusalReason::Ahead }]);
 }
 
-/// Whatever the stamps are, each row is played once and in order, or refused.
+/// Whatever the timestamps are, each row is played once and in order, or refused.
 #[test]
 fn nothing_gets_lost_among_any_stamps() {
     let mut state: u64 = 7;

@@ -38,7 +38,7 @@ use crate::sense::queue::{Queue, SenseMessage};
 use crate::sense::sample::Sample;
 use crate::sense::stamp::Why;
 use crate::store::thread::Recorder;
-use crate::store::{Commit, NewEvent, Watched};
+use crate::store::{CalibratedPlan, Commit, NewEvent};
 use crate::transition::Line;
 
 pub(crate) use begin::{Handles, RestoredState, begin};
@@ -70,7 +70,7 @@ pub(crate) struct Decide {
     clock: Clock,
     /// Anchor that the engine was told of.
     anchor: Option<Anchor>,
-    watched: Arc<Watched>,
+    calibrated: Arc<CalibratedPlan>,
     commit: Commit,
     /// Last notification per open alert; part of the checkpoint.
     delivered: Arc<BTreeMap<AlertId, LastDelivered>>,
@@ -248,8 +248,8 @@ impl Decide {
         self.send_to_channels(Request::Channels(channels, keep::levels(&self.engine, &plan)));
         self.decide(now, Input::Plan(Arc::clone(&plan)));
         self.flush();
-        self.watched = Arc::new(Watched::new(plan, hash, &site));
-        self.commit = Commit::new(self.now(), Arc::clone(&self.watched));
+        self.calibrated = Arc::new(CalibratedPlan::new(plan, hash, &site));
+        self.commit = Commit::new(self.now(), Arc::clone(&self.calibrated));
         self.read_states();
         self.keep_snapshot();
     }

@@ -14,7 +14,7 @@
 //! | --- | --- |
 //! | `schema`, `open`, `aside` | the tables, how a file is opened, what becomes of a damaged one |
 //! | `early_checkpoint` | how a new file comes to hold something before its log is long |
-//! | `evidence`, `known`, `log` | what shows that history is missing: a file beside the database, and its log before it is opened |
+//! | `last_known`, `log`, `inspection` | whether history is missing: the file `history.last`, the log before it is opened, and what both show |
 //! | `commit`, `window_rows`, `names`, `snapshot`, `boot` | what a transaction writes |
 //! | `raw_block`, `window_block`, `varint` | blocks as bytes; pure |
 //! | `outbox`, `extent`, `gaps`, `lane` | what the hub has not confirmed |
@@ -34,13 +34,13 @@ mod commit;
 mod digest;
 mod early_checkpoint;
 mod error;
-mod evidence;
 mod extent;
 pub(crate) mod forecast;
 mod gaps;
 mod handle;
-mod known;
+mod inspection;
 mod lane;
+mod last_known;
 mod log;
 mod losses;
 mod names;
@@ -74,10 +74,10 @@ pub(crate) use commit::{AlertRef, BootTime, Commit, NewEvent};
 pub(crate) use error::StoreError;
 pub(crate) use extent::Limit;
 pub(crate) use forecast::{Meter, forecast};
-pub(crate) use known::Missing;
 pub(crate) use lane::LaneStates;
+pub(crate) use last_known::Missing;
 pub(crate) use losses::GivenUp;
-pub(crate) use names::Watched;
+pub(crate) use names::CalibratedPlan;
 pub(crate) use open::{Found, Opened, Options};
 pub(crate) use retention::Policy;
 pub(crate) use snapshot::StoredCheckpoint;

@@ -20,7 +20,7 @@ use crate::configuration::ConfigStatus;
 use crate::decide::{Command, RestoredState, StoreReplaced};
 use crate::health::{self, SharedMarks};
 use crate::random;
-use crate::store::thread::{self, InitialStore, News, Recorder, Settings, StoreHandle};
+use crate::store::thread::{self, InitialStore, Recorder, Settings, StoreHandle, StoreReport};
 use crate::store::{
     BLOCK_INTERVAL, Found, LaneStates, Losses, Opened, Options, Policy, Running, Store, StoreError, StoredCheckpoint,
 };
@@ -76,7 +76,7 @@ pub(super) async fn open(
         policy: DEFAULT_POLICY,
         options,
         free_bytes: free_bytes(data),
-        news: Box::new(move |news| listening.handle(news)),
+        report: Box::new(move |news| listening.handle(news)),
     };
     let (answer, answered) = oneshot::channel();
     let (recorder, handle, thread) = thread::start(move || opening.open(answer), settings).context("store thread")?;
@@ -206,42 +206,42 @@ impl StoreMonitor {
         opened.missing.iter().for_each(|missing| self.health.say_missing(missing, now, &local));
     }
 
-    fn handle(&self, news: News<'_>) {
+    fn handle(&self, news: StoreReport<'_>) {
         let StoreMonitor { clock, health, config, heads, replaced, commands, .. } = self;
         match news {
-            News::Rows(stream, lanes) => {
+            StoreReport::Rows(stream, lanes) => {
                 heads.send_replace(heads_of(stream, &lanes));
             }
-            News::Trouble(error) => {
+            StoreReport::Trouble(error) => {
                 health.store_trouble(Some(error.to_string()));
                 error!(target: "store", "{error}; alerts and pages go on, recording resumes by itself");
             }
-            News::Recovered => {
+            StoreReport::Recovered => {
                 health.store_trouble(None);
                 info!(target: "store", "recording works again");
             }
-            News::Dropped(losses) => health.dropped(said_losses(losses, clock, |at| at.to_string()).collect()),
-            News::GivenUp(losses) => {
+            StoreReport::Dropped(losses) => health.dropped(said_losses(losses, clock, |at| at.to_string()).collect()),
+            StoreReport::GivenUp(losses) => {
                 let local = config.local();
                 let lost = said_losses(losses, clock, |at| local.second(at));
                 lost.for_each(|lost| warn!(target: "store", "given up: {lost}"));
             }
-            News::GivesUp(what, reason) => {
+            StoreReport::GivesUp(what, reason) => {
                 warn!(target: "store", "{reason}: the oldest {what} are deleted from now on");
                 if let Value::Object(body) = json!({ "what": what, "reason": reason }) {
                     // Where the queue is full, the log and `status` have it.
                     let _ = commands.try_send(Command::Event("lost", body));
                 }
             }
-            News::Exchanged => {
+            StoreReport::Exchanged => {
                 warn!(target: "store", "another file is in the place of tilth.db; recording continues in it");
             }
-            News::Replaced(opened) => {
+            StoreReport::Replaced(opened) => {
                 log(&remarks(opened));
                 self.say_missing(opened);
                 replaced.send_modify(|replaced| replaced.missing.clone_from(&opened.missing));
             }
-            News::Begun(boot, known, opened) => {
+            StoreReport::Begun(boot, known, opened) => {
                 let new_stream = if known.is_known { ", under a new stream" } else { "" };
                 info!(target: "store", "database available again; continuing as boot {boot}{new_stream}");
                 self.say_missing(opened);
@@ -289,7 +289,7 @@ mod tests {
     use super::*;
     use crate::clock::Source;
     use crate::store::Commit;
-    use crate::store::tests::farm::{Folder, booted, note, open, options, watched};
+    use crate::store::tests::farm::{Folder, booted, calibrated, note, open, options};
 
     /// Guards against: a boot that an engine which began without a database never hears of, and rows without one.
     #[test]
@@ -314,12 +314,12 @@ mod tests {
             policy: DEFAULT_POLICY,
             options: options(),
             free_bytes: Box::new(|| None),
-            news: Box::new(move |news| listening.handle(news)),
+            report: Box::new(move |news| listening.handle(news)),
         };
         let (answer, answered) = oneshot::channel();
         drop(answered);
         let (mut recorder, _, thread) = thread::start(move || opening.open(answer), settings).unwrap();
-        let mut commit = Commit::new(Uptime(1000), watched(1));
+        let mut commit = Commit::new(Uptime(1000), calibrated(1));
         commit.events.push(note(Uptime(1000), "before the boot was counted"));
         recorder.record(commit);
         recorder.stop();

@@ -170,7 +170,7 @@ mod tests {
     use crate::clock::Source;
     use crate::sense::host::Machine;
     use crate::sense::queue::Queue;
-    use crate::store::tests::farm::{Folder, booted, open, options, watched};
+    use crate::store::tests::farm::{Folder, booted, calibrated, open, options};
     use crate::store::thread::{self as store_thread, InitialStore, Recorder, Settings};
     use crate::store::{BLOCK_INTERVAL, Commit, Policy};
 
@@ -181,11 +181,11 @@ mod tests {
             policy: Policy { keep_days: 1, most_bytes: 1 << 30, least_free_bytes: 0, events_bytes: 1 << 20 },
             options: options(),
             free_bytes: Box::new(|| None),
-            news: Box::new(|_| ()),
+            report: Box::new(|_| ()),
         };
         let store = Box::new(booted(folder));
         let (mut recorder, handle, storing) = store_thread::start(|| InitialStore::Open(store), settings).unwrap();
-        let watched = watched(1);
+        let watched = calibrated(1);
         let mut commit = Commit::new(Uptime(1000), Arc::clone(&watched));
         let reading = Reading {
             sensor: SensorIx(0),

@@ -26,7 +26,7 @@ use crate::recording::Recording;
 use crate::resume::{EngineStart, KeptReading, Number, Resumed};
 use crate::store::read::Recorded;
 use crate::store::thread::Recorder;
-use crate::store::{AlertNumbers, Commit, Missing, Watched};
+use crate::store::{AlertNumbers, CalibratedPlan, Commit, Missing};
 
 /// State that the store restored.
 #[derive(Default)]
@@ -102,10 +102,10 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
         recording.begin(start, merged);
     }
     let live = LiveOutput::new(handles.live, &plan);
-    let watched = Arc::new(Watched::new(plan, hash, engine.site()));
+    let calibrated = Arc::new(CalibratedPlan::new(plan, hash, engine.site()));
     let mut decide = Decide {
         anchor: None,
-        commit: Commit::new(at, Arc::clone(&watched)),
+        commit: Commit::new(at, Arc::clone(&calibrated)),
         plan: Arc::clone(engine.plan()),
         engine,
         delivered,
@@ -113,7 +113,7 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
         paged_by,
         run: handles.run,
         reserved: AlertId(until),
-        watched,
+        calibrated,
         device: handles.device,
         clock: handles.clock,
         recorder: handles.recorder,

@@ -53,7 +53,7 @@ impl Decide {
         if self.commit.snapshot.is_none() && self.commit.readings.is_empty() {
             return;
         }
-        let mut commit = mem::replace(&mut self.commit, Commit::new(now, Arc::clone(&self.watched)));
+        let mut commit = mem::replace(&mut self.commit, Commit::new(now, Arc::clone(&self.calibrated)));
         commit.now = now;
         self.recorder.record(commit);
     }
@@ -71,8 +71,11 @@ impl Decide {
 
     pub(super) fn keep_site(&mut self) {
         let site = self.engine.site().clone();
-        self.watched =
-            Arc::new(crate::store::Watched::new(Arc::clone(&self.watched.plan), self.watched.hash.clone(), &site));
+        self.calibrated = Arc::new(crate::store::CalibratedPlan::new(
+            Arc::clone(&self.calibrated.plan),
+            self.calibrated.hash.clone(),
+            &site,
+        ));
         self.event("site", serde_json::to_value(&site).unwrap_or(Value::Null));
         self.commit.site = Some(site);
     }

@@ -59,7 +59,7 @@ impl Life {
             policy: Policy { keep_days: 1, most_bytes: 1 << 30, least_free_bytes: 0, events_bytes: 1 << 20 },
             options: options(),
             free_bytes: Box::new(|| None),
-            news: Box::new(|_| ()),
+            report: Box::new(|_| ()),
         };
         let (recorder, store, _) = {
             let store = Box::new(booted(&folder));

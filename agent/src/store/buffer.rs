@@ -227,7 +227,7 @@ impl Buffer {
         while let Some(last) = self.commits.pop_if(|last| {
             let is_in_snapshot = last.snapshot.is_none() || commit.snapshot.is_some();
             let is_one = Sizes::of(last).and(Sizes::of(&commit)).is_one_transaction();
-            Arc::ptr_eq(&last.watched, &commit.watched) && is_in_snapshot && is_one
+            Arc::ptr_eq(&last.calibrated, &commit.calibrated) && is_in_snapshot && is_one
         }) {
             commit = join(last, commit);
         }

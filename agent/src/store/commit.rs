@@ -18,7 +18,7 @@ use super::error::StoreError;
 use super::gaps;
 use super::lane::LaneStates;
 use super::losses::{self, Loss};
-use super::names::{Names, PlanNumbers, Watched};
+use super::names::{CalibratedPlan, Names, PlanNumbers};
 use super::raw_block::{self, Column, Point, RawBlock};
 use super::row::{WindowStart, int, table};
 use super::snapshot;
@@ -39,7 +39,7 @@ pub(crate) struct Commit {
     /// The instant, on the clock that the engine runs on.
     pub(crate) now: Uptime,
     /// What the sensors of readings and windows are counted in.
-    pub(crate) watched: Arc<Watched>,
+    pub(crate) calibrated: Arc<CalibratedPlan>,
     /// Judged readings, in order of arrival.
     pub(crate) readings: Vec<Reading>,
     /// Windows that closed, in order.
@@ -95,10 +95,10 @@ pub(crate) struct BootTime {
 
 impl Commit {
     /// A commit without rows.
-    pub(crate) fn new(now: Uptime, watched: Arc<Watched>) -> Commit {
+    pub(crate) fn new(now: Uptime, calibrated: Arc<CalibratedPlan>) -> Commit {
         Commit {
             now,
-            watched,
+            calibrated,
             readings: Vec::new(),
             windows: Vec::new(),
             events: Vec::new(),
@@ -224,11 +224,11 @@ impl Writing<'_> {
 
     /// One block of all readings under one plan, and one of those that came late.
     fn readings(&mut self, commits: &[Commit]) -> Result<(), StoreError> {
-        for group in commits.chunk_by(|one, next| Arc::ptr_eq(&one.watched, &next.watched)) {
+        for group in commits.chunk_by(|one, next| Arc::ptr_eq(&one.calibrated, &next.calibrated)) {
             if group.iter().all(|commit| commit.readings.is_empty()) {
                 continue;
             }
-            let numbers = self.names.numbers(self.connection, &group[0].watched)?;
+            let numbers = self.names.numbers(self.connection, &group[0].calibrated)?;
             let now = group.last().map_or(Uptime(0), |commit| commit.now);
             let readings = || group.iter().flat_map(|commit| &commit.readings);
             self.raw_block(&numbers, now, false, readings().filter(|reading| reading.at >= now - BEHIND))?;
@@ -273,7 +273,7 @@ impl Writing<'_> {
     fn windows(&mut self, commits: &[Commit]) -> Result<(), StoreError> {
         let mut filing = WindowBlocks::new(self.connection, self.boot);
         for commit in commits.iter().filter(|commit| !commit.windows.is_empty()) {
-            let numbers = self.names.numbers(self.connection, &commit.watched)?;
+            let numbers = self.names.numbers(self.connection, &commit.calibrated)?;
             for closed in &commit.windows {
                 filing.add(numbers.sensors[closed.sensor.0 as usize].series, closed)?;
             }

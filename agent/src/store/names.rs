@@ -14,29 +14,26 @@ use super::error::StoreError;
 use super::raw_block::IDENTITY;
 use super::row::{self, Series};
 
-/// The plan that a commit counts its sensors in, with how each sensor is calibrated.
-///
-/// Make a new one when the plan or the site's calibrations change, and share it until then.
+/// A plan with the calibration of each sensor: the sensors of a commit are indexes into it. Shared until plan or calibrations change.
 #[derive(Debug)]
-pub(crate) struct Watched {
-    /// What is watched.
+pub(crate) struct CalibratedPlan {
     pub(crate) plan: Arc<Plan>,
-    /// The hash of the configuration it was made from.
+    /// Hash of its configuration.
     pub(crate) hash: String,
     /// In the plan's order of sensors.
     calibrations: Vec<Calibration>,
 }
 
-impl Watched {
+impl CalibratedPlan {
     /// A plan in force; a site's calibration takes the place of the configured one.
-    pub(crate) fn new(plan: Arc<Plan>, hash: String, site: &Site) -> Watched {
+    pub(crate) fn new(plan: Arc<Plan>, hash: String, site: &Site) -> CalibratedPlan {
         let calibration = |sensor: &Sensor| site.calibrations.get(&sensor.id).unwrap_or(&sensor.calibration).clone();
         let calibrations = plan.sensors().iter().map(calibration).collect();
-        Watched { plan, hash, calibrations }
+        CalibratedPlan { plan, hash, calibrations }
     }
 }
 
-/// The numbers of everything in a [`Watched`].
+/// The numbers of everything in a [`CalibratedPlan`].
 #[derive(Debug)]
 pub(super) struct PlanNumbers {
     pub(super) plan: u32,
@@ -56,7 +53,7 @@ pub(super) struct Names {
     series: HashMap<Series, u32>,
     calibrations: HashMap<String, u32>,
     plans: HashMap<String, u32>,
-    last: Option<(Arc<Watched>, Arc<PlanNumbers>)>,
+    last: Option<(Arc<CalibratedPlan>, Arc<PlanNumbers>)>,
 }
 
 impl Names {
@@ -79,23 +76,23 @@ impl Names {
     pub(super) fn numbers(
         &mut self,
         connection: &Connection,
-        watched: &Arc<Watched>,
+        calibrated: &Arc<CalibratedPlan>,
     ) -> Result<Arc<PlanNumbers>, StoreError> {
         if let Some((last, numbers)) = &self.last
-            && Arc::ptr_eq(last, watched)
+            && Arc::ptr_eq(last, calibrated)
         {
             return Ok(Arc::clone(numbers));
         }
-        let plan = number(&mut self.plans, watched.hash.clone(), |id, hash| {
+        let plan = number(&mut self.plans, calibrated.hash.clone(), |id, hash| {
             connection.execute("INSERT INTO plan (id, hash) VALUES (?, ?)", (id, hash))
         })?;
-        let mut sensors = Vec::with_capacity(watched.plan.sensors().len());
-        for (sensor, calibration) in watched.plan.sensors().iter().zip(&watched.calibrations) {
+        let mut sensors = Vec::with_capacity(calibrated.plan.sensors().len());
+        for (sensor, calibration) in calibrated.plan.sensors().iter().zip(&calibrated.calibrations) {
             let series = self.series(connection, sensor)?;
             sensors.push(SensorNumbers { series, calibration: self.calibration(connection, calibration)? });
         }
         let numbers = Arc::new(PlanNumbers { plan, sensors });
-        self.last = Some((Arc::clone(watched), Arc::clone(&numbers)));
+        self.last = Some((Arc::clone(calibrated), Arc::clone(&numbers)));
         Ok(numbers)
     }
 

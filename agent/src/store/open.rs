@@ -12,9 +12,9 @@ use super::aside;
 use super::boot;
 use super::early_checkpoint::EarlyCheckpoint;
 use super::error::StoreError;
-use super::evidence::Evidence;
-use super::known::{Known, Missing};
+use super::inspection::Inspection;
 use super::lane::LaneStates;
+use super::last_known::{LastKnown, Missing};
 use super::names::Names;
 use super::row::lane_id;
 use super::schema;
@@ -101,7 +101,7 @@ impl Store {
     pub(crate) fn open(path: &Path, options: &Options) -> Result<(Store, Opened), StoreError> {
         make_folder(path)?;
         refuse_devices(path)?;
-        let before = Evidence::of(path, options);
+        let before = Inspection::of(path, options);
         let least_boot = before.known.as_ref().filter(|_| before.is_new).map_or(1, |known| known.boot + 1);
         let opened = match connect(path, options, least_boot) {
             Err(StoreError::Damaged(reason)) => Store::replace(path, options, reason),
@@ -124,7 +124,7 @@ impl Store {
     }
 
     /// Boots and sequences of what is missing are not used again.
-    fn go_on_after_a_loss(&mut self, before: &Evidence, opened: &mut Opened) -> Result<(), StoreError> {
+    fn go_on_after_a_loss(&mut self, before: &Inspection, opened: &mut Opened) -> Result<(), StoreError> {
         let gone = match (opened.found == Found::Database, &before.known) {
             // On a disk that takes nothing the next start finds it again.
             _ if self.reader.0.is_readonly("main")? => return Ok(()),
@@ -191,8 +191,8 @@ impl Store {
     }
 
     /// What is known of it, for the file beside it.
-    pub(super) fn known(&self, at: Option<WallTime>, is_open: bool) -> Known {
-        Known {
+    pub(super) fn known(&self, at: Option<WallTime>, is_open: bool) -> LastKnown {
+        LastKnown {
             database: self.name.clone(),
             boot: self.boot,
             lanes: Lane::ALL.map(|lane| (lane, self.lanes.of(lane).committed)).into(),

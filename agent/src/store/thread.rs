@@ -13,8 +13,8 @@ use super::buffer::{Buffer, Cause, Losses};
 use super::error::StoreError;
 use super::handle::Command;
 pub(crate) use super::handle::{QUEUE, Recorder, StoreHandle};
-use super::known::{Known, Missing, Notes};
 use super::lane::LaneStates;
+use super::last_known::{LastKnown, Missing, Notes};
 use super::open::{Found, Opened, Options};
 pub(crate) use super::progress::Progress;
 use super::questions::{Questions, ReadAccess};
@@ -27,7 +27,7 @@ const LOOK: Span = Span::from_mins(1);
 /// Steps of giving up after one commit: deleting keeps up with adding, and no commit waits long.
 const STEPS: u32 = 4;
 
-/// How it works.
+/// Settings of the store's thread.
 pub(crate) struct Settings {
     /// How long readings gather before they are committed.
     pub(crate) interval: Span,
@@ -37,13 +37,13 @@ pub(crate) struct Settings {
     pub(crate) options: Options,
     /// Bytes free on the disk, if that can be said.
     pub(crate) free_bytes: Box<dyn FnMut() -> Option<u64> + Send>,
-    /// Hears what happens, on the store's thread; it must not wait.
-    pub(crate) news: Box<dyn FnMut(News<'_>) + Send>,
+    /// Takes what happens, on the store's thread; it must not wait.
+    pub(crate) report: Box<dyn FnMut(StoreReport<'_>) + Send>,
 }
 
-/// What the thread has to say.
+/// What the store's thread reports.
 #[derive(Debug)]
-pub(crate) enum News<'a> {
+pub(crate) enum StoreReport<'a> {
     /// Rows were committed: the lanes of this stream stand so.
     Rows(Stream, LaneStates),
     /// Writing fails; what comes gathers in memory. Said once for each error.
@@ -52,11 +52,11 @@ pub(crate) enum News<'a> {
     Begun(u32, Remembered, &'a Opened),
     /// Writing works again.
     Recovered,
-    /// So much was dropped and is in no commit yet, as far as is known; nothing once it is.
+    /// Rows dropped so far that no commit has written down; empty once one has.
     Dropped(&'a Losses),
     /// What was dropped is written down.
     GivenUp(&'a Losses),
-    /// Room is short, for this reason: this is given up, the oldest first.
+    /// Kind of rows that are deleted, the oldest first, and why room is short.
     GivesUp(&'static str, &'a str),
     /// The database was damaged and a new one was begun: tell it the clock anchor and the site state again.
     Replaced(&'a Opened),
@@ -99,7 +99,7 @@ struct StoreThread {
     /// The connection cannot write any more and only answers questions.
     must_reopen: bool,
     /// What was known of a file that was deleted while it was in use.
-    deleted: Option<Known>,
+    deleted: Option<LastKnown>,
     /// The stream of the database that was closed last.
     stream: Option<Stream>,
     /// Why nothing can be written, as it was said last.
@@ -237,8 +237,8 @@ impl StoreThread {
         match written {
             Ok(lanes) => {
                 if !self.buffer.lost().is_empty() {
-                    (self.settings.news)(News::GivenUp(self.buffer.lost()));
-                    (self.settings.news)(News::Dropped(&Losses::default()));
+                    (self.settings.report)(StoreReport::GivenUp(self.buffer.lost()));
+                    (self.settings.report)(StoreReport::Dropped(&Losses::default()));
                 }
                 let until = self.buffer.committed(self.buffer.next_transaction());
                 self.progress.marks().cause = None;
@@ -248,13 +248,13 @@ impl StoreThread {
                     self.alerts_until.store(store.alerts_until(), Ordering::Release);
                 }
                 if self.trouble.take().is_some() {
-                    (self.settings.news)(News::Recovered);
+                    (self.settings.report)(StoreReport::Recovered);
                 }
                 if let Some((stream, lanes)) = lanes {
                     if self.notes.is_due(self.now, lanes.of(Lane::Events).committed) {
                         self.note_known(true);
                     }
-                    (self.settings.news)(News::Rows(stream, lanes));
+                    (self.settings.report)(StoreReport::Rows(stream, lanes));
                 }
             }
             Err(error) => {
@@ -262,7 +262,7 @@ impl StoreThread {
                 self.buffer.blame(Cause::from(&error));
                 self.progress.marks().cause = Some(Cause::from(&error));
                 if !self.buffer.lost().is_empty() {
-                    (self.settings.news)(News::Dropped(self.buffer.lost()));
+                    (self.settings.report)(StoreReport::Dropped(self.buffer.lost()));
                 }
                 if self.store.is_some() && error.needs_reopening() {
                     self.must_reopen = true;
@@ -270,7 +270,7 @@ impl StoreThread {
                 }
                 let said = error.to_string();
                 if self.trouble.as_ref() != Some(&said) {
-                    (self.settings.news)(News::Trouble(&error));
+                    (self.settings.report)(StoreReport::Trouble(&error));
                     self.trouble = Some(said);
                 }
             }
@@ -335,7 +335,7 @@ impl StoreThread {
         if let Some(known) = self.deleted.take() {
             opened.missing = match opened.found {
                 Found::Database => {
-                    (self.settings.news)(News::Exchanged);
+                    (self.settings.report)(StoreReport::Exchanged);
                     store.missing_since(&known)?
                 }
                 Found::Nothing | Found::Damaged { .. } => Some(Missing::of_deleted_file(&known)),
@@ -347,12 +347,12 @@ impl StoreThread {
             self.use_store(store);
             resumed?;
             if is_another {
-                (self.settings.news)(News::Replaced(&opened));
+                (self.settings.report)(StoreReport::Replaced(&opened));
             }
         } else {
             let known = store.begin_late(&self.running)?;
             self.running = store.running();
-            (self.settings.news)(News::Begun(store.boot(), known, &opened));
+            (self.settings.report)(StoreReport::Begun(store.boot(), known, &opened));
             self.use_store(store);
         }
         self.must_reopen = false;
@@ -372,7 +372,7 @@ impl StoreThread {
         self.stream = None;
         let Ok((store, opened)) = store.start_anew(&self.settings.options, reason) else { return false };
         self.use_store(store);
-        (self.settings.news)(News::Replaced(&opened));
+        (self.settings.report)(StoreReport::Replaced(&opened));
         true
     }
 
@@ -395,7 +395,7 @@ impl StoreThread {
                 Ok(_) => {
                     self.more_to_give_up = true;
                     if let Some((what, reason)) = store.short_of.take() {
-                        (self.settings.news)(News::GivesUp(what, reason));
+                        (self.settings.report)(StoreReport::GivesUp(what, reason));
                     }
                 }
                 // The next commit says what is wrong.

@@ -30,7 +30,7 @@ fn router_of(folder: &Folder) -> Router {
         policy,
         options: options(),
         free_bytes: Box::new(|| None),
-        news: Box::new(|_| ()),
+        report: Box::new(|_| ()),
     };
     let store = Box::new(booted(folder));
     let (_, store, _) = thread::start(|| InitialStore::Open(store), settings).unwrap();

@@ -7,21 +7,21 @@ use tilth_core::value::Steps;
 
 use super::*;
 use crate::checkpoint::Checkpoint;
-use crate::store::tests::farm::{checkpoint, note, watched};
-use crate::store::{Commit, Watched};
+use crate::store::tests::farm::{calibrated, checkpoint, note};
+use crate::store::{CalibratedPlan, Commit};
 
 struct Timeline {
     buffer: Buffer,
-    watched: Arc<Watched>,
+    calibrated: Arc<CalibratedPlan>,
 }
 
 impl Timeline {
     fn new() -> Timeline {
-        Timeline { buffer: Buffer::new(Span::from_secs(10)), watched: watched(1) }
+        Timeline { buffer: Buffer::new(Span::from_secs(10)), calibrated: calibrated(1) }
     }
 
     fn commit(&self, secs: i64) -> Commit {
-        Commit::new(Uptime(secs * 1000), Arc::clone(&self.watched))
+        Commit::new(Uptime(secs * 1000), Arc::clone(&self.calibrated))
     }
 
     fn readings(&mut self, secs: i64, count: usize) -> &mut Timeline {
@@ -119,7 +119,7 @@ fn beyond_a_limit_the_oldest_are_dropped_and_counted() {
     let mut timeline = Timeline::new();
     timeline.readings(1, MOST_READINGS).readings(2, 7);
     // Under another plan, so in a commit of its own.
-    timeline.watched = watched(1);
+    timeline.calibrated = calibrated(1);
     timeline.readings(3, 5);
     for secs in 0..MOST_EVENTS as i64 + 3 {
         timeline.event(secs);

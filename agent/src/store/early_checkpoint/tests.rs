@@ -1,7 +1,7 @@
 use tilth_core::time::Uptime;
 
 use super::{LEAST_COMMITS, LEAST_PAGES};
-use crate::store::tests::farm::{Folder, booted, note, watched};
+use crate::store::tests::farm::{Folder, booted, calibrated, note};
 use crate::store::{Commit, aside};
 
 /// The newest row of a table in a copy of the file without its log.
@@ -20,7 +20,7 @@ fn the_file_follows_its_log_which_goes_on_growing() {
     let length = || std::fs::metadata(aside::beside(&folder.database(), "-wal")).unwrap().len();
     let mut before = 0;
     for number in 0..100 {
-        let mut commit = Commit::new(Uptime(number), watched(1));
+        let mut commit = Commit::new(Uptime(number), calibrated(1));
         commit.events.push(note(Uptime(number), "a note of some length, so that there is something to write"));
         store.commit(&commit).unwrap();
         store.checkpoint_early();
@@ -33,7 +33,7 @@ fn the_file_follows_its_log_which_goes_on_growing() {
         assert!(number < behind || is_near, "{number}: {events:?}");
     }
     for number in 0..1000 {
-        let mut commit = Commit::new(Uptime(number), watched(1));
+        let mut commit = Commit::new(Uptime(number), calibrated(1));
         commit.events.push(note(Uptime(number), &"a long note ".repeat(40)));
         store.commit(&commit).unwrap();
         store.checkpoint_early();
@@ -50,7 +50,7 @@ fn a_copy_is_worth_many_commits_or_an_event() {
     let mut store = booted(&folder);
     let mut seen = Vec::new();
     for number in 0..i64::from(2 * LEAST_COMMITS + 12) {
-        let mut commit = Commit::new(Uptime(number), watched(1));
+        let mut commit = Commit::new(Uptime(number), calibrated(1));
         commit.diagnostics.push(note(Uptime(number), &"no event ".repeat(40 * 50)));
         store.commit(&commit).unwrap();
         store.checkpoint_early();
@@ -58,7 +58,7 @@ fn a_copy_is_worth_many_commits_or_an_event() {
     }
     seen.dedup();
     assert_eq!(seen, [1, 17, 33], "commits that were copied");
-    let mut commit = Commit::new(Uptime(100), watched(1));
+    let mut commit = Commit::new(Uptime(100), calibrated(1));
     commit.events.push(note(Uptime(100), "the pump failed"));
     store.commit(&commit).unwrap();
     store.checkpoint_early();

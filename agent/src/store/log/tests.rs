@@ -1,7 +1,7 @@
 use super::*;
 use crate::store::Commit;
 use crate::store::aside::beside;
-use crate::store::tests::farm::{Folder, booted, note, watched};
+use crate::store::tests::farm::{Folder, booted, calibrated, note};
 use tilth_core::time::Uptime;
 
 /// A log of twenty commits, as a kill leaves it.
@@ -11,7 +11,7 @@ fn log() -> Vec<u8> {
     store.reader().0.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
     store.reader().0.pragma_update(None, "wal_autocheckpoint", 10_000).unwrap();
     for number in 0..20 {
-        let mut commit = Commit::new(Uptime(number), watched(1));
+        let mut commit = Commit::new(Uptime(number), calibrated(1));
         commit.events.push(note(Uptime(number), "a note of some length, so that there are pages to write"));
         store.commit(&commit).unwrap();
     }
@@ -86,7 +86,7 @@ fn what_is_left_of_an_older_log_is_no_damage() {
     let mut store = booted(&folder);
     store.reader().0.pragma_update(None, "wal_autocheckpoint", 40).unwrap();
     for number in 0..60 {
-        let mut commit = Commit::new(Uptime(number), watched(1));
+        let mut commit = Commit::new(Uptime(number), calibrated(1));
         commit.events.push(note(Uptime(number), "a note"));
         store.commit(&commit).unwrap();
         assert_eq!(look(&beside(&folder.database(), "-wal")), Log::Whole, "after {number}");

@@ -10,8 +10,8 @@ use tilth_protocol::Lane;
 
 use super::*;
 use crate::store::span::{BootSpan, ReadLimit};
-use crate::store::tests::farm::{Farm, Folder, booted, note, open, options, watched};
-use crate::store::thread::{self as store_thread, InitialStore, News, Recorder, Settings};
+use crate::store::tests::farm::{Farm, Folder, booted, calibrated, note, open, options};
+use crate::store::thread::{self as store_thread, InitialStore, Recorder, Settings, StoreReport};
 use crate::store::{BLOCK_INTERVAL, Commit, Limit, Policy, Store};
 
 /// A store on its threads.
@@ -29,8 +29,8 @@ fn bench(store: Store) -> Bench {
         policy: Policy { keep_days: 7, most_bytes: u64::MAX, least_free_bytes: 0, events_bytes: u64::MAX },
         options: options(),
         free_bytes: Box::new(|| None),
-        news: Box::new(move |news| {
-            if let News::Replaced(_) = news {
+        report: Box::new(move |news| {
+            if let StoreReport::Replaced(_) = news {
                 let _ = says.send(());
             }
         }),
@@ -42,7 +42,7 @@ fn bench(store: Store) -> Bench {
 impl Bench {
     /// Commits a note; says whether it is on the disk.
     fn note(&mut self, at: i64) -> bool {
-        let mut commit = Commit::new(Uptime(at), watched(1));
+        let mut commit = Commit::new(Uptime(at), calibrated(1));
         commit.events.push(note(Uptime(at), "a note"));
         self.recorder.record(commit);
         let (answer, answered) = mpsc::channel();
@@ -184,7 +184,7 @@ fn without_a_database_a_question_hears_so() {
         policy: Policy { keep_days: 7, most_bytes: u64::MAX, least_free_bytes: 0, events_bytes: u64::MAX },
         options: options(),
         free_bytes: Box::new(|| None),
-        news: Box::new(|_| ()),
+        report: Box::new(|_| ()),
     };
     let (recorder, handle, storing) = store_thread::start(|| InitialStore::Missing(running, error), settings).unwrap();
     let answer = run(handle.read(|reader, _| events(reader)));

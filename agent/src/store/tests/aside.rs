@@ -46,7 +46,7 @@ fn a_damaged_file_is_put_aside_and_a_new_one_made() {
         assert!(moved_to.to_string_lossy().contains("damaged-now"), "{moved_to:?}");
         assert_ne!(store.stream(), stream, "{what}");
         assert!(store.begin_boot("boot-c", 0).unwrap().0 > 2, "{what}: boot numbers go on");
-        store.commit(&Commit::new(Uptime(0), super::farm::watched(1))).unwrap();
+        store.commit(&Commit::new(Uptime(0), super::farm::calibrated(1))).unwrap();
         drop(store);
         assert_eq!(open(&folder).1.found, Found::Database, "{what}");
     }
@@ -145,7 +145,7 @@ fn a_running_store_starts_anew() {
 fn numbers_of_alerts_go_on_above_all_that_were_known() {
     let folder = Folder::new();
     let reserve = |store: &mut Store, until| {
-        let commit = Commit { alerts_until: Some(until), ..Commit::new(Uptime(0), super::farm::watched(1)) };
+        let commit = Commit { alerts_until: Some(until), ..Commit::new(Uptime(0), super::farm::calibrated(1)) };
         store.commit(&commit).unwrap();
         store.note_known(None, false);
         store.reader().0.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();

@@ -6,7 +6,7 @@ use std::process::Command;
 use tilth_core::time::{Span, Uptime, WallTime};
 use tilth_protocol::{GapKind, Lane};
 
-use super::farm::{Chance, Farm, Folder, WALL, alert, booted, note, open, options, watched};
+use super::farm::{Chance, Farm, Folder, WALL, alert, booted, calibrated, note, open, options};
 use super::law;
 use crate::store::buffer::Buffer;
 use crate::store::retention::{RowKind, Step};
@@ -127,7 +127,7 @@ fn over_the_cap_things_are_given_up_in_order() {
 fn repeats_of_an_alert_become_a_counted_row() {
     let folder = Folder::new();
     let mut store = booted(&folder);
-    let mut commit = Commit::new(Uptime(0), watched(1));
+    let mut commit = Commit::new(Uptime(0), calibrated(1));
     for n in 0..60 {
         commit.events.push(alert(Uptime(n), "z/high/s1", 1 + n as u64 / 3, n % 3 == 2));
     }
@@ -183,7 +183,7 @@ fn confirmed_rows_go_with_age_and_others_stay() {
 fn sequences_go_on_when_every_row_is_gone() {
     let folder = Folder::new();
     let mut store = booted(&folder);
-    let mut commit = Commit::new(Uptime(0), watched(1));
+    let mut commit = Commit::new(Uptime(0), calibrated(1));
     commit.events = (0..20).map(|n| note(Uptime(n), "event")).collect();
     commit.boot_time = Some(BootTime { wall_at_zero: WALL, source: "ntp".to_owned(), error: Span(1) });
     store.commit(&commit).unwrap();
@@ -210,7 +210,7 @@ fn what_a_failed_commit_named_is_named_again() {
     for most in pages.. {
         store.reader().0.pragma_update(None, "max_page_count", most).unwrap();
         // Another list of the same sensors: nothing is known of it.
-        match store.commit(&Commit { watched: watched(60), ..commit.clone() }) {
+        match store.commit(&Commit { calibrated: calibrated(60), ..commit.clone() }) {
             Ok(_) => break,
             Err(error) => assert!(matches!(error, StoreError::Full), "{error}"),
         }

@@ -19,7 +19,7 @@ use tilth_core::time::{Span, Stamp, Uptime, WallTime};
 use tilth_core::value::Resolution;
 
 use crate::checkpoint::Checkpoint;
-use crate::store::{AlertRef, Commit, NewEvent, Opened, Options, Store, Watched};
+use crate::store::{AlertRef, CalibratedPlan, Commit, NewEvent, Opened, Options, Store};
 
 /// 2026-06-01T00:00:00Z, the wall time at uptime zero.
 pub(crate) const WALL: WallTime = WallTime(1_780_272_000_000);
@@ -104,8 +104,8 @@ pub(crate) fn plan(sensors: u32) -> Arc<Plan> {
     Arc::new(Plan::new((0..sensors).map(sensor).collect(), Vec::new()).unwrap())
 }
 
-pub(crate) fn watched(sensors: u32) -> Arc<Watched> {
-    Arc::new(Watched::new(plan(sensors), format!("hash of {sensors}"), &Site::default()))
+pub(crate) fn calibrated(sensors: u32) -> Arc<CalibratedPlan> {
+    Arc::new(CalibratedPlan::new(plan(sensors), format!("hash of {sensors}"), &Site::default()))
 }
 
 pub(crate) fn note(uptime: Uptime, text: &str) -> NewEvent {
@@ -142,17 +142,17 @@ pub(crate) fn checkpoint(text: &str) -> Box<Checkpoint> {
 /// The engine and the commit that gathers what it says.
 pub(crate) struct Farm {
     pub(crate) engine: Engine,
-    pub(crate) watched: Arc<Watched>,
+    pub(crate) calibrated: Arc<CalibratedPlan>,
     pub(crate) now: Uptime,
     pub(crate) commit: Commit,
 }
 
 impl Farm {
     pub(crate) fn new(sensors: u32) -> Farm {
-        let watched = watched(sensors);
-        let engine = Engine::new(Arc::clone(&watched.plan), Start { boot: 1, at: Uptime(0), wall: Some(WALL) });
-        let commit = Commit::new(Uptime(0), Arc::clone(&watched));
-        Farm { engine, watched, now: Uptime(0), commit }
+        let calibrated = calibrated(sensors);
+        let engine = Engine::new(Arc::clone(&calibrated.plan), Start { boot: 1, at: Uptime(0), wall: Some(WALL) });
+        let commit = Commit::new(Uptime(0), Arc::clone(&calibrated));
+        Farm { engine, calibrated, now: Uptime(0), commit }
     }
 
     /// A value that came in now, `behind` after it was read.
@@ -185,7 +185,7 @@ impl Farm {
 
     /// What is to be stored since the last time, with a snapshot where it must have one.
     pub(crate) fn take(&mut self) -> Commit {
-        let mut commit = std::mem::replace(&mut self.commit, Commit::new(self.now, Arc::clone(&self.watched)));
+        let mut commit = std::mem::replace(&mut self.commit, Commit::new(self.now, Arc::clone(&self.calibrated)));
         if !commit.windows.is_empty() || !commit.events.is_empty() {
             commit.snapshot = Some(remembered(&self.engine, ""));
         }

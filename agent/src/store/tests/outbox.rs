@@ -13,13 +13,13 @@ use tilth_protocol::{Epoch, GapKind, Lane};
 use super::farm::{Farm, Folder, booted, note, open, options};
 use super::law;
 use crate::store::lane::LaneState;
-use crate::store::{Commit, Options, Store, Watched};
+use crate::store::{CalibratedPlan, Commit, Options, Store};
 
 /// A store with 20 events in it.
 fn twenty() -> (Folder, Store) {
     let folder = Folder::new();
     let mut store = booted(&folder);
-    let mut commit = Commit::new(Uptime(0), super::farm::watched(1));
+    let mut commit = Commit::new(Uptime(0), super::farm::calibrated(1));
     commit.events = (0..20).map(|n| note(Uptime(n), "event")).collect();
     store.commit(&commit).unwrap();
     (folder, store)
@@ -56,7 +56,7 @@ fn a_confirmation_is_written_with_the_next_commit_or_flush() {
     store.flush().unwrap();
     assert_eq!(state(&open(&folder.copy()).0), (7, 20));
     store.confirm(Lane::Events, 9);
-    store.commit(&Commit::new(Uptime(1), super::farm::watched(1))).unwrap();
+    store.commit(&Commit::new(Uptime(1), super::farm::calibrated(1))).unwrap();
     assert_eq!(state(&open(&folder.copy()).0), (9, 20));
 }
 
@@ -85,7 +85,7 @@ fn poison(seq: u64) -> RejectedRow {
 fn what_a_hub_refuses_at_once_is_written_at_once() {
     let folder = Folder::new();
     let mut store = booted(&folder);
-    let mut commit = Commit::new(Uptime(0), super::farm::watched(1));
+    let mut commit = Commit::new(Uptime(0), super::farm::calibrated(1));
     commit.events = (0..2000).map(|n| note(Uptime(n), "event")).collect();
     store.commit(&commit).unwrap();
     let log = || std::fs::metadata(format!("{}-wal", folder.database().display())).unwrap().len();
@@ -161,14 +161,14 @@ fn rows_say_what_they_were_measured_as() {
     farm.read(0, 21.5, Span(0));
     farm.wait(Span::from_mins(1));
     store.commit(&farm.take()).unwrap();
-    let sensors = farm.watched.plan.sensors().iter().cloned();
+    let sensors = farm.calibrated.plan.sensors().iter().cloned();
     let coarse = sensors.map(|sensor| Sensor { resolution: Resolution::new(0.5).unwrap(), ..sensor }).collect();
     let plan = Arc::new(Plan::new(coarse, Vec::new()).unwrap());
     // What closes with the change is still counted as before it: a commit of its own.
     farm.tell(tilth_core::engine::Input::Plan(Arc::clone(&plan)));
     store.commit(&farm.take()).unwrap();
-    farm.watched = Arc::new(Watched::new(plan, "coarse".to_owned(), &Site::default()));
-    farm.commit = Commit::new(farm.now, Arc::clone(&farm.watched));
+    farm.calibrated = Arc::new(CalibratedPlan::new(plan, "coarse".to_owned(), &Site::default()));
+    farm.commit = Commit::new(farm.now, Arc::clone(&farm.calibrated));
     farm.read(0, 21.5, Span(0));
     farm.wait(Span::from_mins(1));
     store.commit(&farm.take()).unwrap();

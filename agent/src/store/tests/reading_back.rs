@@ -117,7 +117,7 @@ fn a_restart_continues_from_the_snapshot_and_the_readings_after_it() {
     let store = open(&folder).0;
     let kept = store.snapshot().unwrap().unwrap();
     let kept_then: Checkpoint = serde_json::from_slice(&kept.bytes).unwrap();
-    let mut engine = Engine::restore(farm.watched.plan.clone(), &kept_then.engine).unwrap();
+    let mut engine = Engine::restore(farm.calibrated.plan.clone(), &kept_then.engine).unwrap();
     let after = store.reader().readings_after(kept.position).unwrap();
     assert!(after.len() >= seen.min(1));
     for reading in after {
@@ -147,7 +147,7 @@ fn a_power_cut_within_a_backlog_neither_loses_nor_repeats_a_window() {
     let cut = open(&copy).0;
     let kept = cut.snapshot().unwrap().unwrap();
     let kept_then: Checkpoint = serde_json::from_slice(&kept.bytes).unwrap();
-    let mut engine = Engine::restore(farm.watched.plan.clone(), &kept_then.engine).unwrap();
+    let mut engine = Engine::restore(farm.calibrated.plan.clone(), &kept_then.engine).unwrap();
     assert_eq!(cut.reader().readings_after(kept.position).unwrap().len(), 0);
     for commit in rest {
         for &Reading { sensor, at, raw, quality, .. } in &commit.readings {
@@ -202,7 +202,7 @@ fn boots_are_counted_and_know_their_time_of_day() {
     drop(store);
     let mut store = open(&folder).0;
     assert_eq!(store.begin_boot("a", 0).unwrap().0, 3);
-    let mut commit = Commit::new(Uptime(0), super::farm::watched(1));
+    let mut commit = Commit::new(Uptime(0), super::farm::calibrated(1));
     let anchor = |ms| BootTime { wall_at_zero: WallTime(ms), source: "ntp".to_owned(), error: Span(20) };
     commit.boot_time = Some(anchor(1000));
     store.commit(&commit).unwrap();

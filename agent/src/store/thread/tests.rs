@@ -28,22 +28,22 @@ fn bench(most_pages: Option<u32>) -> Bench {
     store.begin_boot("boot-a", 0).unwrap();
     let news = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&news);
-    let word = move |news: News<'_>| {
+    let word = move |news: StoreReport<'_>| {
         heard.lock().unwrap().push(match news {
-            News::Rows(_, lanes) => format!("rows {}", lanes.of(Lane::Events).committed),
-            News::Trouble(error) => error.to_string(),
-            News::Begun(boot, known, _) => format!("boot {boot}, known {}", known.is_known),
-            News::Recovered => "recovered".to_owned(),
-            News::Dropped(losses) => format!("dropped {}", losses.iter().count()),
-            News::GivenUp(losses) => {
+            StoreReport::Rows(_, lanes) => format!("rows {}", lanes.of(Lane::Events).committed),
+            StoreReport::Trouble(error) => error.to_string(),
+            StoreReport::Begun(boot, known, _) => format!("boot {boot}, known {}", known.is_known),
+            StoreReport::Recovered => "recovered".to_owned(),
+            StoreReport::Dropped(losses) => format!("dropped {}", losses.iter().count()),
+            StoreReport::GivenUp(losses) => {
                 let said = losses
                     .iter()
                     .map(|(cause, lost)| format!("{:?} {}", lost.counts().collect::<Vec<_>>(), cause.words()));
                 said.collect::<Vec<_>>().join("; ")
             }
-            News::GivesUp(what, reason) => format!("{what}: {reason}"),
-            News::Exchanged => "exchanged".to_owned(),
-            News::Replaced(opened) => format!("replaced: {}", matches!(opened.found, Found::Damaged { .. })),
+            StoreReport::GivesUp(what, reason) => format!("{what}: {reason}"),
+            StoreReport::Exchanged => "exchanged".to_owned(),
+            StoreReport::Replaced(opened) => format!("replaced: {}", matches!(opened.found, Found::Damaged { .. })),
         });
     };
     let settings = Settings {
@@ -51,7 +51,7 @@ fn bench(most_pages: Option<u32>) -> Bench {
         policy: POLICY,
         options,
         free_bytes: Box::new(|| None),
-        news: Box::new(word),
+        report: Box::new(word),
     };
     let (recorder, handle, thread) = start(|| InitialStore::Open(Box::new(store)), settings).unwrap();
     Bench { folder, recorder, handle, thread, news }
@@ -167,7 +167,7 @@ fn trouble_is_said_once_and_recording_resumes() {
 }
 
 fn minute(bench: &mut Bench, farm: &mut Farm, minutes: &mut u64) {
-    let sensors = farm.watched.plan.sensors().len() as u32;
+    let sensors = farm.calibrated.plan.sensors().len() as u32;
     (0..sensors).for_each(|sensor| farm.read(sensor, 20.0, Span(0)));
     farm.wait(Span::from_mins(1));
     let mut commit = farm.take();

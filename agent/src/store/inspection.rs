@@ -1,17 +1,17 @@
-//! What shows, before a database is opened, what was in it, and afterwards that some of it is missing.
+//! Inspects the data folder before a database is opened, for opening changes it; afterwards says which history is missing.
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::error::StoreError;
-use super::known::{Known, Missing, damage};
+use super::last_known::{LastKnown, Missing, damage};
 use super::log::{self, Log};
 use super::{Found, Opened, Options, Store, aside, boot};
 
-/// What lies there before a database is opened: opening it changes that.
-pub(super) struct Evidence {
-    pub(super) known: Option<Known>,
+/// State of the data folder before the database is opened.
+pub(super) struct Inspection {
+    pub(super) known: Option<LastKnown>,
     log: Log,
     /// There is no file, or one without a byte.
     pub(super) is_new: bool,
@@ -20,9 +20,9 @@ pub(super) struct Evidence {
     has_run: bool,
 }
 
-impl Evidence {
+impl Inspection {
     /// A log without its database would be deleted by SQLite: it is put aside.
-    pub(super) fn of(path: &Path, options: &Options) -> Evidence {
+    pub(super) fn of(path: &Path, options: &Options) -> Inspection {
         let log = log::look(&aside::beside(path, "-wal"));
         let is_new = fs::metadata(path).map_or_else(
             |error| error.kind() == ErrorKind::NotFound,
@@ -30,9 +30,9 @@ impl Evidence {
         );
         let has_log = !matches!(log, Log::Absent | Log::Empty);
         let log_aside = (is_new && has_log).then(|| aside::put_aside(path, &options.mark).ok()).flatten();
-        let known = path.parent().and_then(Known::read);
+        let known = path.parent().and_then(LastKnown::read);
         let has_run = options.has_run || has_log || aside::is_any(path);
-        Evidence { known, log, is_new, log_aside, has_run }
+        Inspection { known, log, is_new, log_aside, has_run }
     }
 
     /// Whether all that shows is a log that ends within a transaction, as a kill may leave it. Then the stream goes on: where the hub has
@@ -71,7 +71,7 @@ impl Evidence {
 
 impl Store {
     /// What a file lacks that was put in the place of one in use. Its log may have what the file itself has not.
-    pub(super) fn missing_since(&self, known: &Known) -> Result<Option<Missing>, StoreError> {
+    pub(super) fn missing_since(&self, known: &LastKnown) -> Result<Option<Missing>, StoreError> {
         let Some(missing) = known.missing_in(&self.found()?, Log::Whole) else { return Ok(None) };
         let what = "another database was put in the place of tilth.db while the agent ran";
         Ok(Some(if missing.is_all {
@@ -81,7 +81,7 @@ impl Store {
         }))
     }
 
-    fn found(&self) -> Result<Known, StoreError> {
-        Ok(Known { boot: boot::newest(&self.reader.0)?, ..self.known(None, true) })
+    fn found(&self) -> Result<LastKnown, StoreError> {
+        Ok(LastKnown { boot: boot::newest(&self.reader.0)?, ..self.known(None, true) })
     }
 }

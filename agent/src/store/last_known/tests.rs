@@ -1,7 +1,7 @@
 use super::*;
 
-fn known() -> Known {
-    Known {
+fn known() -> LastKnown {
+    LastKnown {
         database: "a".to_owned(),
         boot: 7,
         lanes: [(Lane::Events, 100), (Lane::Windows, 50)].into(),
@@ -11,13 +11,13 @@ fn known() -> Known {
     }
 }
 
-fn found(events: u64, boot: u32, log: Log) -> (Known, Log) {
-    (Known { boot, lanes: [(Lane::Events, events), (Lane::Windows, 50)].into(), ..known() }, log)
+fn found(events: u64, boot: u32, log: Log) -> (LastKnown, Log) {
+    (LastKnown { boot, lanes: [(Lane::Events, events), (Lane::Windows, 50)].into(), ..known() }, log)
 }
 
 #[test]
 fn a_database_that_is_behind_what_was_known_has_lost_something() {
-    let another = Known { database: "b".to_owned(), ..found(900, 9, Log::Whole).0 };
+    let another = LastKnown { database: "b".to_owned(), ..found(900, 9, Log::Whole).0 };
     let table = [
         ("as it was", found(100, 7, Log::Whole), None),
         ("further on: it was noted before", found(120, 8, Log::Whole), None),
@@ -48,7 +48,7 @@ fn a_database_that_is_behind_what_was_known_has_lost_something() {
 
 #[test]
 fn after_a_clean_end_there_is_no_log() {
-    let known = Known { is_open: false, ..known() };
+    let known = LastKnown { is_open: false, ..known() };
     for log in [Log::Absent, Log::Empty] {
         assert_eq!(known.missing_in(&found(100, 7, log).0, log), None);
     }

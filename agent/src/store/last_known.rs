@@ -32,9 +32,9 @@ const NOTES_AT_ONCE: u32 = 10;
 /// A month or more of events: what was missing before them is no news any more, and the start does not wait for a scan of all.
 const LOOKED_AT: u32 = 2000;
 
-/// What was known.
+/// State of the database when it was last noted: content of `history.last`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Known {
+pub(crate) struct LastKnown {
     /// Names the database, from its making on.
     pub(super) database: String,
     /// The newest boot.
@@ -64,9 +64,9 @@ pub(crate) struct Missing {
     pub(crate) is_certain: bool,
 }
 
-impl Known {
-    /// What was known when it was last noted.
-    pub(crate) fn read(data: &Path) -> Option<Known> {
+impl LastKnown {
+    /// Reads `history.last`; `None` where it is not there or cannot be read.
+    pub(crate) fn read(data: &Path) -> Option<LastKnown> {
         let bytes = durable::read(&data.join(NAME)).ok().flatten()?;
         durable::unseal(&bytes).ok()
     }
@@ -76,7 +76,7 @@ impl Known {
     }
 
     /// What the database that is found, with its log, lacks of what was known.
-    pub(super) fn missing_in(&self, found: &Known, log: Log) -> Option<Missing> {
+    pub(super) fn missing_in(&self, found: &LastKnown, log: Log) -> Option<Missing> {
         let missing = |reason, is_all, is_certain| Missing { reason, from: None, until: self.at, is_all, is_certain };
         if found.database != self.database {
             return Some(missing("another database is in the place of tilth.db".to_owned(), true, true));
@@ -116,7 +116,7 @@ pub(super) fn damage(log: Log) -> Option<String> {
 
 impl Missing {
     /// All of the history, in a file that was deleted while it was in use.
-    pub(super) fn of_deleted_file(known: &Known) -> Missing {
+    pub(super) fn of_deleted_file(known: &LastKnown) -> Missing {
         let reason = "tilth.db was deleted while the agent ran".to_owned();
         Missing { reason, from: None, until: known.at, is_all: true, is_certain: true }
     }

@@ -43,7 +43,7 @@ use crate::transition::Line;
 
 pub(crate) use begin::{Handles, RestoredState, begin};
 pub(crate) use command::{Command, Configured, EngineContext, Faults, ReadingCounts};
-pub(crate) use fault::{cause, unread};
+pub(crate) use fault::{cause, why_unmatched};
 pub(crate) use keep::StoreReplaced;
 pub(crate) use live::Live;
 
@@ -89,8 +89,8 @@ pub(crate) struct Decide {
     live: live::LiveOutput,
     /// Why each bus is down; `None` for a bus that is up.
     buses: BTreeMap<Id, Option<String>>,
-    /// Why the last line of a bus had no value for any sensor.
-    unread: BTreeMap<Id, String>,
+    /// Why the last message of a bus matched no sensor.
+    unmatched: BTreeMap<Id, String>,
     absent: AbsentOf,
     /// Labels of each bus that names of sensors have fitted; part of the checkpoint.
     seen_labels: Arc<BTreeMap<Id, SeenLabels>>,
@@ -169,7 +169,7 @@ impl Decide {
                 self.read(&sample);
             }
             SenseMessage::Bus { bus, down } => self.bus_changed(&bus, down.as_deref()),
-            SenseMessage::NoValue { bus, why } => self.line_unused(bus, why),
+            SenseMessage::Unmatched { bus, why } => self.message_unmatched(bus, why),
             SenseMessage::Absent { bus, sensors } => {
                 self.absent.insert(bus, sensors);
             }
@@ -275,7 +275,7 @@ impl Decide {
             lost_notifications: self.lost_notifications,
             acknowledged_by: &self.acknowledged_by,
             faults: &self.faults,
-            unread: &self.unread,
+            unmatched: &self.unmatched,
             buses: &self.buses,
             absent: &self.absent,
         }

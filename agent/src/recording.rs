@@ -96,8 +96,9 @@ pub(crate) enum Entry {
         bus: Id,
         up: bool,
     },
-    /// A line without a value for anybody came from a bus.
-    Line(Id),
+    /// A message came from a bus and matched no sensor.
+    #[serde(rename = "line")]
+    Unmatched(Id),
     /// Numbers of alerts were reserved.
     Reserved {
         after: AlertId,
@@ -131,7 +132,7 @@ impl Entry {
                 Entry::Calibrate { sensor: sensor.clone(), calibration: calibration.clone() }
             }
             Input::Bus { bus, up } => Entry::Bus { bus: bus.clone(), up: *up },
-            Input::Line(bus) => Entry::Line(bus.clone()),
+            Input::Unmatched(bus) => Entry::Unmatched(bus.clone()),
             Input::Reserved { after, until } => Entry::Reserved { after: *after, until: *until },
         })
     }

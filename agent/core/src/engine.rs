@@ -108,8 +108,8 @@ pub enum Input {
         /// Back again.
         up: bool,
     },
-    /// A line of text came from a bus and had no value for any sensor.
-    Line(Id),
+    /// A message came from a bus and matched no sensor.
+    Unmatched(Id),
     /// Numbers of alerts above `after` and up to `until` are reserved on the disk ([`Reserve`]).
     Reserved {
         /// Numbers up to this one may be in use.
@@ -313,7 +313,7 @@ impl Engine {
             Input::EndSilence(number) => self.end_silence(number),
             Input::Calibrate { sensor, calibration } => self.calibrate(sensor, calibration),
             Input::Bus { bus, up } => self.set_bus(bus, up),
-            Input::Line(bus) => self.hear_line(&bus),
+            Input::Unmatched(bus) => self.note_unmatched(&bus),
             Input::Reserved { after, until } => self.numbers.reserved(after, until),
         }
     }

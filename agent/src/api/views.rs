@@ -13,7 +13,7 @@ use tilth_core::value::{Steps, Value};
 
 use super::rows::{AlertCounts, AlertRow, Digits, ScheduleRow, SensorRow, SilenceRow};
 use crate::clock::Clock;
-use crate::decide::{EngineContext, cause, unread};
+use crate::decide::{EngineContext, cause, why_unmatched};
 
 /// RFC 3339 in UTC.
 pub(super) fn wall(at: Option<WallTime>) -> Option<String> {
@@ -58,7 +58,7 @@ fn state_of(
     if let Some(reason) = context.buses.get(bus)? {
         return Some(("down".to_owned(), Some(reason.clone())));
     }
-    if let Some(why) = unread(engine, context, &sensor.id) {
+    if let Some(why) = why_unmatched(engine, context, &sensor.id) {
         return Some(("up".to_owned(), Some(format!("lines come, and none has a value: {why}"))));
     }
     let silent = engine.bus_silent_since(bus).map(|since| {
@@ -142,7 +142,7 @@ fn alert(view: &AlertView, engine: &Engine, context: &EngineContext<'_>, now: St
         pages: *pages,
         message: message.clone(),
         advice: cause.as_ref().and_then(|cause| cause.advice).or(advice.as_deref()).map(str::to_owned),
-        why: cause.map(|cause| cause.why).or_else(|| unread(engine, context, &key.sensor)),
+        why: cause.map(|cause| cause.why).or_else(|| why_unmatched(engine, context, &key.sensor)),
     }
 }
 

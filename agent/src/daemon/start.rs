@@ -245,7 +245,7 @@ async fn decide_from_the_first(
             heard = queue.next() => {
                 match &heard {
                     SenseMessage::Bus { bus, .. } => first.retain(|earlier| !is_of_bus(earlier, bus)),
-                    SenseMessage::NoValue { .. } => continue,
+                    SenseMessage::Unmatched { .. } => continue,
                     SenseMessage::Absent { .. } | SenseMessage::Labels { .. } => {}
                     SenseMessage::Value(sample) => match sample.stamp {
                         Some(stamp) => clock.observe(stamp),

@@ -122,7 +122,7 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
         unsent: VecDeque::new(),
         live,
         buses: BTreeMap::new(),
-        unread: BTreeMap::new(),
+        unmatched: BTreeMap::new(),
         absent: BTreeMap::new(),
         seen_labels,
         hub_accepts: None,

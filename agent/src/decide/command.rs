@@ -83,8 +83,8 @@ pub(crate) struct EngineContext<'a> {
     pub(crate) lost_notifications: u64,
     pub(crate) acknowledged_by: &'a AcknowledgedBy,
     pub(crate) faults: &'a Faults,
-    /// Why the last line of a bus had no value for any sensor.
-    pub(crate) unread: &'a BTreeMap<Id, String>,
+    /// Why the last message of a bus matched no sensor.
+    pub(crate) unmatched: &'a BTreeMap<Id, String>,
     /// Why each bus is down; `None` for a bus that is up.
     pub(crate) buses: &'a BTreeMap<Id, Option<String>>,
     pub(crate) absent: &'a AbsentOf,

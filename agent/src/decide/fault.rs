@@ -76,7 +76,7 @@ impl Decide {
         let context = self.context();
         let of_bus = || {
             let down = self.buses.iter().find(|(bus, _)| key.sensor == SensorId::of_bus(bus));
-            down.and_then(|(_, why)| why.clone()).or_else(|| unread(&self.engine, &context, &key.sensor))
+            down.and_then(|(_, why)| why.clone()).or_else(|| why_unmatched(&self.engine, &context, &key.sensor))
         };
         let cause = cause(&self.engine, &context, key);
         cause.or_else(|| Some(Diagnosis { why: of_bus()?, advice: None }))
@@ -100,10 +100,10 @@ pub(crate) fn cause(engine: &Engine, context: &EngineContext<'_>, key: &AlertKey
     }
 }
 
-/// Why no line of a bus has a value, of a sensor `bus/NAME` whose lines come.
-pub(crate) fn unread(engine: &Engine, context: &EngineContext<'_>, sensor: &SensorId) -> Option<String> {
+/// Why the messages of a bus match no sensor, of a sensor `bus/NAME` whose messages come.
+pub(crate) fn why_unmatched(engine: &Engine, context: &EngineContext<'_>, sensor: &SensorId) -> Option<String> {
     let bus = engine.plan().sensor(engine.plan().sensor_ix(sensor.as_str())?).stands_for.as_ref()?;
-    context.unread.get(bus).filter(|_| engine.is_unread(bus)).cloned()
+    context.unmatched.get(bus).filter(|_| engine.is_unmatched(bus)).cloned()
 }
 
 #[cfg(test)]

@@ -18,10 +18,10 @@ impl Decide {
         self.read_state(&SensorId::of_bus(bus), up);
     }
 
-    /// A bus had input without a value for any sensor.
-    pub(super) fn line_unused(&mut self, bus: Id, why: String) {
-        self.unread.insert(bus.clone(), why);
-        self.handle(Input::Line(bus));
+    /// A message came from a bus and matched no sensor.
+    pub(super) fn message_unmatched(&mut self, bus: Id, why: String) {
+        self.unmatched.insert(bus.clone(), why);
+        self.handle(Input::Unmatched(bus));
     }
 
     /// The hub accepts or refuses this device.

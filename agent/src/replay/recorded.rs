@@ -215,7 +215,7 @@ impl Session {
             Entry::EndSilence(number) => Input::EndSilence(number),
             Entry::Calibrate { sensor, calibration } => Input::Calibrate { sensor, calibration },
             Entry::Bus { bus, up } => Input::Bus { bus, up },
-            Entry::Line(bus) => Input::Line(bus),
+            Entry::Unmatched(bus) => Input::Unmatched(bus),
             Entry::Reserved { after, until } => Input::Reserved { after, until },
             Entry::Counted { boot, site } => {
                 self.engine.count_boot(boot);

@@ -79,9 +79,9 @@ impl Context {
         self.queue.push(SenseMessage::Value(sample));
     }
 
-    /// A message came that has no value for any sensor: a sign of life all the same.
-    pub(crate) fn no_value(&self, why: String) {
-        self.queue.push(SenseMessage::NoValue { bus: self.id.clone(), why });
+    /// A message came and matched no sensor: a sign of life all the same.
+    pub(crate) fn unmatched(&self, why: String) {
+        self.queue.push(SenseMessage::Unmatched { bus: self.id.clone(), why });
     }
 
     /// The sensors whose values no message carries, in place of those told before.

@@ -128,8 +128,8 @@ impl LineSensor {
 /// What decide and the log were told last, so that they hear of changes only.
 #[derive(Debug, Default)]
 struct Reported {
-    /// When decide was told that a line came without a value.
-    line_at: Option<Uptime>,
+    /// When decide last received that a line matched no sensor.
+    unmatched_at: Option<Uptime>,
     /// When it was last looked which wanted values no line has, and what decide was told of them.
     absent_at: Option<Uptime>,
     absent: Option<Arc<Absent>>,
@@ -184,7 +184,7 @@ impl Reader {
         self.columns.clone_from(&columns);
         self.decoder.set_wanted(wanted.iter().map(|sensor| sensor.want.clone()).collect(), columns);
         self.wanted = wanted;
-        self.reported = Reported { line_at: self.reported.line_at, ..Reported::default() };
+        self.reported = Reported { unmatched_at: self.reported.unmatched_at, ..Reported::default() };
     }
 
     /// Opens the port. While it does not open and does not fail either, it is down.
@@ -252,7 +252,7 @@ impl Reader {
         });
         let (came, ignored) = absent::texts(self.decoder.messages());
         if !has_values && came > texts.0 {
-            self.tell_line(now.0, ignored > texts.1);
+            self.send_unmatched(now.0, ignored > texts.1);
         }
         let has_line = self.decoder.messages().came > lines;
         if has_line {
@@ -285,11 +285,11 @@ impl Reader {
         }
     }
 
-    /// Tells decide, now and then, that lines come which cannot be used: a sign of life all the same.
-    fn tell_line(&mut self, now: Uptime, is_ignored: bool) {
-        if is_due(self.reported.line_at, TELL_AGAIN_AFTER, now) {
-            self.reported.line_at = Some(now);
-            self.context.no_value(absent::why_unread(self.decoder.messages(), &self.context.id, is_ignored));
+    /// Sends to decide, now and then, that lines come and match no sensor: a sign of life all the same.
+    fn send_unmatched(&mut self, now: Uptime, is_ignored: bool) {
+        if is_due(self.reported.unmatched_at, TELL_AGAIN_AFTER, now) {
+            self.reported.unmatched_at = Some(now);
+            self.context.unmatched(absent::why_unmatched(self.decoder.messages(), &self.context.id, is_ignored));
         }
     }
 

@@ -21,8 +21,8 @@ pub(crate) enum SenseMessage {
     Value(Sample),
     /// A bus went down, and why; none where it is up.
     Bus { bus: Id, down: Option<String> },
-    /// A message came from a bus and has no value for any sensor, and what was wrong with it.
-    NoValue { bus: Id, why: String },
+    /// A message came from a bus and matched no sensor, and why.
+    Unmatched { bus: Id, why: String },
     /// Sensors for which the messages of a bus have no values, and why; replaces what was said before.
     Absent { bus: Id, sensors: Arc<Absent> },
     /// The labels of a bus that the names of sensors have matched so far.
@@ -128,7 +128,7 @@ impl SenseMessage {
         let of = match self {
             SenseMessage::Value(sample) => sample.sensor.as_str(),
             SenseMessage::Bus { bus, .. }
-            | SenseMessage::NoValue { bus, .. }
+            | SenseMessage::Unmatched { bus, .. }
             | SenseMessage::Absent { bus, .. }
             | SenseMessage::Labels { bus, .. } => bus.as_str(),
         };

@@ -19,7 +19,7 @@ use crate::time::{Span, Stamp, Uptime};
 const SHORTEST_PATIENCE: Span = Span::from_mins(1);
 
 /// What to do where lines come and none has a value.
-const UNREAD_ADVICE: &str = "tilth-agent status says what came last, and why it was not used.";
+const UNMATCHED_ADVICE: &str = "tilth-agent status says what came last, and why it was not used.";
 
 /// What is remembered of a bus that a sensor stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ pub(super) struct Bus {
     suspected: bool,
     /// When a line came that had no value for anybody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    line_at: Option<Uptime>,
+    unmatched_at: Option<Uptime>,
     /// How long its last silence was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     silent_for: Option<Span>,
@@ -65,7 +65,7 @@ pub enum Inhibition {
 impl Bus {
     /// One of which nothing is known, from this instant on.
     pub(super) fn new(at: Uptime) -> Bus {
-        Bus { heard_at: at, heard: false, up_at: None, suspected: false, line_at: None, silent_for: None }
+        Bus { heard_at: at, heard: false, up_at: None, suspected: false, unmatched_at: None, silent_for: None }
     }
 
     /// Since when nothing came although the port was open.
@@ -103,7 +103,7 @@ impl Engine {
     fn open_again(&mut self, bus: usize) {
         let memory = &mut self.buses[bus];
         memory.up_at.get_or_insert(self.now);
-        (memory.heard, memory.line_at) = (false, None);
+        (memory.heard, memory.unmatched_at) = (false, None);
         self.give_time(bus, false);
         if let Some(rule) = self.plan.buses[bus].silence {
             self.look(rule);
@@ -118,10 +118,10 @@ impl Engine {
         self.end_silence_of_bus(bus as usize, was_silent);
     }
 
-    /// A line of text came from a bus and had no value for anybody: it has a board, and its sensors are silent all the same.
-    pub(super) fn hear_line(&mut self, bus: &Id) {
+    /// A message came from a bus and matched no sensor: it has a board, and its sensors are silent all the same.
+    pub(super) fn note_unmatched(&mut self, bus: &Id) {
         if let Some(bus) = self.plan.buses.iter().position(|known| known.id == *bus) {
-            self.buses[bus].line_at = Some(self.now);
+            self.buses[bus].unmatched_at = Some(self.now);
         }
     }
 
@@ -134,16 +134,17 @@ impl Engine {
             return Some((format!("bus {bus} was silent before it went down"), None));
         }
         let words = || format!("bus {bus}: lines come, and none has a value for a sensor");
-        self.is_unread(bus).then(|| (words(), Some(Arc::from(UNREAD_ADVICE))))
+        self.is_unmatched(bus).then(|| (words(), Some(Arc::from(UNMATCHED_ADVICE))))
     }
 
-    /// Whether no sensor of a bus has spoken since lines came that had no value for anybody.
+    /// Whether no sensor of a bus has spoken since messages came that matched none.
     #[must_use]
-    pub fn is_unread(&self, bus: &Id) -> bool {
+    pub fn is_unmatched(&self, bus: &Id) -> bool {
         let Some(bus) = self.plan.buses.iter().position(|known| known.id == *bus) else { return false };
         let after = self.paces[bus].silent_after.or(self.plan.buses[bus].silent_after).unwrap_or(SHORTEST_PATIENCE);
-        let is_new = |line_at: Uptime| self.now - line_at < after && line_at >= self.buses[bus].quiet_since();
-        self.buses[bus].line_at.is_some_and(is_new)
+        let is_new =
+            |unmatched_at: Uptime| self.now - unmatched_at < after && unmatched_at >= self.buses[bus].quiet_since();
+        self.buses[bus].unmatched_at.is_some_and(is_new)
     }
 
     fn end_silence_of_bus(&mut self, bus: usize, was_silent: bool) {

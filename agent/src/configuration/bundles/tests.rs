@@ -218,7 +218,7 @@ impl Bench {
                     lost_notifications: 0,
                     acknowledged_by: &AcknowledgedBy::default(),
                     faults: &Faults::default(),
-                    unread: &Default::default(),
+                    unmatched: &Default::default(),
                     buses: &Default::default(),
                     absent: &Default::default(),
                 };

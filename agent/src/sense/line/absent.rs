@@ -68,7 +68,7 @@ pub(super) fn texts(messages: &Messages) -> (u64, u64) {
 }
 
 /// Why lines have no value for a sensor: what was wrong with the last, or else which names they have.
-pub(super) fn why_unread(messages: &Messages, bus: &Id, is_ignored: bool) -> String {
+pub(super) fn why_unmatched(messages: &Messages, bus: &Id, is_ignored: bool) -> String {
     let Messages { last_ignored, unused, unseen, .. } = messages;
     if let Some(Ignored { reason, excerpt, .. }) = last_ignored.as_ref().filter(|_| is_ignored) {
         let help = match *reason {

@@ -33,7 +33,7 @@ enum Event {
     Silence { rule: Option<u8>, mins: u8 },
     EndSilence(u8),
     Bus(bool),
-    Line,
+    Unmatched,
     Clock(i32),
     Replan(bool),
 }
@@ -51,7 +51,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (proptest::option::of(0..8u8), 0..200u8).prop_map(|(rule, mins)| Event::Silence { rule, mins }),
         1 => (0..4u8).prop_map(Event::EndSilence),
         1 => any::<bool>().prop_map(Event::Bus),
-        1 => Just(Event::Line),
+        1 => Just(Event::Unmatched),
         1 => (-7_200_000..7_200_000i32).prop_map(Event::Clock),
         1 => any::<bool>().prop_map(Event::Replan),
     ]
@@ -187,7 +187,7 @@ impl Run {
                 by: "ann".to_owned(),
             },
             Event::EndSilence(back) => Input::EndSilence(u32::from(*back) + 1),
-            Event::Line => Input::Line(id("gateway")),
+            Event::Unmatched => Input::Unmatched(id("gateway")),
             Event::Bus(up) => Input::Bus { bus: id("gateway"), up: *up },
             Event::Clock(off) => Input::Clock(WallTime(WALL.0 + self.now + i64::from(*off))),
             Event::Replan(changed) => Input::Plan((self.farm)(*changed)),

@@ -359,7 +359,7 @@ fn lines_without_a_value_are_said_to_come() {
     let mut bench = bench();
     bench.both(0.0);
     for second in 1..3000 {
-        bench.handle(f64::from(second) / 60.0, Input::Line(id("gateway")));
+        bench.handle(f64::from(second) / 60.0, Input::Unmatched(id("gateway")));
     }
     assert_eq!(bench.paged(), ["1 bus-silent"], "one cause");
     assert_eq!(messages(&bench), ["bus gateway: lines come, and none has a value for a sensor"]);
@@ -368,7 +368,7 @@ fn lines_without_a_value_are_said_to_come() {
     bench.both(61.0).tick(61.1);
     assert_eq!(bench.engine.alerts().count(), 0);
     // What it prints when it starts says nothing of an hour later.
-    bench.handle(61.2, Input::Line(id("gateway"))).tick(90.0);
+    bench.handle(61.2, Input::Unmatched(id("gateway"))).tick(90.0);
     assert_eq!(messages(&bench), ["bus-silent 29 min 1 min"]);
 }
 

@@ -132,8 +132,13 @@ impl Totals {
             Effect::Alert(transition, report) => self.add_transition(transition, report),
             Effect::Page(page) => self.add_page(page),
             Effect::Sensor(event) => self.add_health(event),
-            // No figure is made of windows, schedules and plans.
-            _ => {}
+            // No figure is made of these.
+            Effect::Window(_)
+            | Effect::Schedule(_)
+            | Effect::Site
+            | Effect::Refused(_)
+            | Effect::Unwindowed(..)
+            | Effect::Planned(_) => {}
         }
     }
 

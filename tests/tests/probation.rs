@@ -1,5 +1,5 @@
-//! Probation of configurations: a bundle of the hub under which sensors fall silent reverted, reported, one that removes a
-//! sensor on purpose is not, and of files on site people are told.
+//! Probation of configurations: a bundle of the hub under which sensors fall silent is reverted and reported; one that removes a
+//! sensor on purpose is kept; files on site under which sensors fall silent stay in use, with a warning.
 //!
 //! The agent runs on the machine's clock, so that a line that no sensor is read from takes time all the same.
 #![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]

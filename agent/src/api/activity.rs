@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, sleep_until};
 
-/// Longest time from the begin of a connection, or from an answer, to the end of the next request.
+/// Longest time from the beginning of a connection, or from an answer, to the end of the next request.
 const IDLE: Duration = Duration::from_secs(60);
 
 /// Longest time without one byte taken. Until then a slow reader of events misses some, and is told how many.

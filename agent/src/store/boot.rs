@@ -31,7 +31,7 @@ pub(crate) struct Running {
     alerts_until: u64,
 }
 
-/// AlertNumbers of alerts: those above `after` and up to `until` are reserved, and not in use.
+/// Numbers of alerts: those above `after` and up to `until` are reserved, and not in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct AlertNumbers {
     pub(crate) after: u64,

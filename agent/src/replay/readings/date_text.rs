@@ -15,7 +15,7 @@ pub(super) struct DateText<'a> {
 /// A date, as far as it is known without the order of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Day {
-    KnownSensor(Date),
+    Known(Date),
     /// Three numbers, the last of them the year unless it is short and stands first.
     Numbers {
         first: i8,
@@ -38,7 +38,7 @@ impl Day {
     /// The date in that order; nothing where there is no such day.
     pub(super) fn date(self, order: DateOrder) -> Option<Date> {
         match self {
-            Day::KnownSensor(date) => Some(date),
+            Day::Known(date) => Some(date),
             Day::Numbers { first, second, last, is_short } => {
                 let year = if is_short { full_year(last) } else { last };
                 match order {
@@ -357,7 +357,7 @@ pub(super) fn named_offset_s(name: &str) -> Option<i64> {
 
 fn known(year: i64, month: i64, day: i64) -> Option<Day> {
     let date = Date::new(i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()?;
-    (1900..2200).contains(&date.year()).then_some(Day::KnownSensor(date))
+    (1900..2200).contains(&date.year()).then_some(Day::Known(date))
 }
 
 fn time_of_day(hour: i64, minute: i64, second: i64) -> Option<i64> {

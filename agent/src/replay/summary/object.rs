@@ -30,7 +30,7 @@ impl Serialize for Outcome {
         let ends = time_order.ends();
         let unheard_alerts = totals.of_sensors(|sensor| sensor.unheard);
         let mut object = serializer.serialize_map(None)?;
-        // The earliest and the greatest time timestamp; null without readings.
+        // The earliest and the latest timestamp; null without readings.
         object.serialize_entry("from", &ends.map(|(from, _)| from.to_string()))?;
         object.serialize_entry("to", &ends.map(|(_, to)| to.to_string()))?;
         // Names in the recording, known or not.

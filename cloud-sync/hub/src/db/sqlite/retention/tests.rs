@@ -93,7 +93,7 @@ fn what_was_received_before_is_deleted_by_kind() {
         ([Keep::Forever, days(5), Keep::Forever], ([3, 1, 12], [4, 7])),
         ([Keep::Forever, Keep::Forever, days(5)], ([3, 3, 4], [6, 3])),
         ([days(5); 3], ([1, 1, 4], [2, 3])),
-        // ParsedBatch on the day itself is not before it.
+        // A batch of the day itself is not before it.
         ([days(20), days(10), days(9)], ([3, 2, 4], [5, 3])),
     ] {
         let hub = hub();

@@ -29,7 +29,6 @@ pub(crate) const EARLIEST: WallTime = WallTime(1_767_225_600_000);
 /// Where time comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Source {
-    /// The machine.
     #[default]
     System,
     /// The machine, so many times faster.

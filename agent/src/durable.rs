@@ -26,7 +26,6 @@ pub(crate) enum Unreadable {
 }
 
 impl Unreadable {
-    /// In words.
     pub(crate) fn why(&self) -> String {
         match self {
             Unreadable::Damaged(why) => format!("is damaged: {why}"),

@@ -9,7 +9,6 @@ use crate::output::Closed;
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// Done.
     Done = 0,
     /// Failed, with the reason printed.
     Failed = 1,

@@ -48,7 +48,6 @@ impl Problems {
         self.lines.is_empty()
     }
 
-    /// One error, in words.
     pub(crate) fn error(line: String) -> Problems {
         Problems { errors: 1, lines: vec![line] }
     }

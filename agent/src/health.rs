@@ -55,7 +55,6 @@ pub(crate) struct Trouble {
     pub(crate) since: Uptime,
 }
 
-/// Health of the agent.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Health {
     /// Whether systemd's watchdog is fed now. Follows decide alone: an agent that decides is not killed for its disk or link.
@@ -130,7 +129,6 @@ pub(crate) struct Bus {
 }
 
 impl SharedMarks {
-    /// No marks yet.
     pub(crate) fn new(clock: Clock) -> SharedMarks {
         SharedMarks { clock, posted: Arc::default() }
     }
@@ -185,7 +183,6 @@ impl SharedMarks {
         self.missing(missing.said(now, |at| at.to_string()));
     }
 
-    /// All that was posted.
     pub(crate) fn posted(&self) -> MutexGuard<'_, Posted> {
         self.posted.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -37,7 +37,6 @@ pub(crate) const COMMANDS: usize = 1024;
 /// Name of this program in requests.
 const USER_AGENT: &str = concat!("tilth-agent/", env!("CARGO_PKG_VERSION"));
 
-/// Commands to notify.
 #[derive(Debug)]
 pub(crate) enum Command {
     /// A notification, or a change of how they are sent.
@@ -46,14 +45,11 @@ pub(crate) enum Command {
     Status(oneshot::Sender<Vec<ChannelStatus>>),
 }
 
-/// Status of a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ChannelStatus {
-    /// Id of the channel.
     pub(crate) channel: Id,
     /// Server, without anything secret; none for the log.
     pub(crate) server: Option<String>,
-    /// Notifications that wait.
     pub(crate) waiting: usize,
     /// Time of the next message.
     pub(crate) next: Option<Next>,
@@ -70,9 +66,7 @@ pub(crate) struct LastFailure {
     pub(crate) since: Uptime,
     /// Time of the attempt.
     pub(crate) at: Uptime,
-    /// Id of the notification.
     pub(crate) notification: String,
-    /// Reason of the failure.
     pub(crate) reason: String,
     /// First delivery after it.
     pub(crate) over: Option<Uptime>,
@@ -109,7 +103,6 @@ impl Failures {
 /// Result of a notification on one channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Delivery {
-    /// Id of the channel.
     pub(crate) channel: Id,
     /// Delivery status of the notification.
     pub(crate) outcome: Outcome,

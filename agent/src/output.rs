@@ -38,7 +38,6 @@ impl Output {
         Output { progress: io::stderr().is_terminal().then(String::new), ..Output::new() }
     }
 
-    /// One line of text.
     pub(crate) fn line(&mut self, line: impl Display) -> anyhow::Result<()> {
         writeln!(self.buffer, "{line}").context("standard output")?;
         self.flush_full()

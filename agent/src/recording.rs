@@ -41,7 +41,6 @@ const QUEUE: usize = 1 << 16;
 /// How long the last lines may take: a disk that hangs must not keep the agent from ending.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
-/// One line.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Line {
     /// When, on the clock that the engine runs on.
@@ -73,7 +72,6 @@ pub(crate) enum Entry {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         undated: bool,
     },
-    /// The time of day.
     Clock(WallTime),
     /// The configuration changed.
     Plan(Box<Merged>),
@@ -169,14 +167,12 @@ impl Recording {
         Ok(recording)
     }
 
-    /// A process begins.
     pub(crate) fn begin(&mut self, beginning: EngineStart, configuration: Merged) {
         let (at, version) = (beginning.at, env!("CARGO_PKG_VERSION").to_owned());
         let (configuration, beginning) = (Box::new(configuration), Box::new(beginning));
         self.line(at, Entry::Begin { format: FORMAT, version, configuration, beginning });
     }
 
-    /// The configuration changes.
     pub(crate) fn plan(&mut self, at: Uptime, configuration: Merged) {
         self.line(at, Entry::Plan(Box::new(configuration)));
     }

@@ -14,7 +14,6 @@ use tilth_core::time::{Stamp, Uptime, WallTime};
 /// State that the engine of a process starts from; part of a recording.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct EngineStart {
-    /// The number of this boot.
     pub(crate) boot: u32,
     /// The instant, on the clock that the engine runs on.
     pub(crate) at: Uptime,
@@ -37,7 +36,6 @@ pub(crate) struct KeptReading {
     /// The boot that its time is of.
     pub(crate) boot: u32,
     pub(crate) sensor: SensorId,
-    /// Its own time.
     pub(crate) at: Uptime,
     /// Before calibration.
     pub(crate) value: Number,

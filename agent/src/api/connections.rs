@@ -71,7 +71,6 @@ struct Connections {
     tasks: JoinSet<()>,
 }
 
-/// An open connection.
 struct Connection {
     activity: Arc<Activity>,
     task: AbortHandle,

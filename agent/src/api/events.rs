@@ -16,7 +16,6 @@ use super::problem::Problem;
 use super::state::ApiState;
 use super::views;
 
-/// Parameters of the events.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EventsQuery {

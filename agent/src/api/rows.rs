@@ -9,7 +9,6 @@ use tilth_core::id::{Id, SensorId};
 
 use crate::decide::ReadingCounts;
 
-/// Body of every answer.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Answer<T> {
     /// Time of the agent.
@@ -25,7 +24,6 @@ pub(crate) struct Answer<T> {
     pub(crate) rows: Vec<T>,
 }
 
-/// Body of an acknowledgement.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Acknowledge {
@@ -51,7 +49,6 @@ pub(crate) struct Silence {
     pub(crate) by: String,
 }
 
-/// Body of a note.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Note {
@@ -150,7 +147,6 @@ pub(crate) struct ScheduleRow {
     pub(crate) timezone: Option<String>,
 }
 
-/// State of the agent.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct StatusRow {
     pub(crate) device: Id,
@@ -165,7 +161,6 @@ pub(crate) struct StatusRow {
     /// None while the engine waits for the first stamp of an input clock.
     pub(crate) readings: Option<ReadingCounts>,
     pub(crate) alerts: Option<AlertCounts>,
-    /// Silences that have not ended.
     #[serde(default)]
     pub(crate) silences: Vec<SilenceRow>,
     /// Schedules that rules watch by.
@@ -177,7 +172,6 @@ pub(crate) struct StatusRow {
     pub(crate) sync: Option<Box<RawValue>>,
 }
 
-/// State of the clock.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ClockState {
     /// `system`, `x60` or `input`.
@@ -190,7 +184,6 @@ pub(crate) struct ClockState {
     pub(crate) uptime_s: f64,
 }
 
-/// Running configuration.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct ConfigState {
     pub(crate) hash: String,
@@ -208,7 +201,6 @@ pub(crate) struct ConfigState {
     pub(crate) refused: Option<RejectedConfig>,
 }
 
-/// Rejected configuration.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct RejectedConfig {
     pub(crate) at: Option<String>,
@@ -225,7 +217,6 @@ pub(crate) struct RetryRow {
     pub(crate) bundle: u64,
 }
 
-/// State of a bus.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct BusState {
     pub(crate) bus: Id,
@@ -301,7 +292,6 @@ pub(crate) struct RejectedStamps {
     pub(crate) sensor: SensorId,
 }
 
-/// Numbers of alerts.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct AlertCounts {
     /// Firing or acknowledged.
@@ -314,7 +304,6 @@ pub(crate) struct AlertCounts {
     pub(crate) silences: u64,
 }
 
-/// State of the store.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct StoreState {
     pub(crate) path: String,
@@ -362,7 +351,6 @@ pub(crate) struct Lane {
     pub(crate) waiting: u64,
 }
 
-/// State of notifications.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct NotifyState {
     pub(crate) channels: Vec<ChannelState>,
@@ -370,7 +358,6 @@ pub(crate) struct NotifyState {
     pub(crate) refused: u64,
 }
 
-/// State of a channel.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ChannelState {
     pub(crate) channel: Id,

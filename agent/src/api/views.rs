@@ -174,7 +174,6 @@ fn lasted(since: Stamp, now: Stamp) -> f64 {
     span.as_secs_f64()
 }
 
-/// Silences that have not ended.
 pub(super) fn silences(engine: &Engine, clock: &Clock) -> Vec<SilenceRow> {
     engine.silences().map(|view| silence(view, now(engine, clock).uptime)).collect()
 }

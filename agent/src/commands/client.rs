@@ -25,7 +25,6 @@ use crate::cli;
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// A request of the API.
 pub(super) type ApiRequest = Request<Full<Bytes>>;
 
 /// A request without a body.
@@ -33,7 +32,6 @@ pub(super) fn request(method: Method, path: &str) -> anyhow::Result<ApiRequest> 
     with_body(method, path, Vec::new())
 }
 
-/// A request with a body.
 pub(super) fn post(path: &str, body: &impl Serialize) -> anyhow::Result<ApiRequest> {
     with_body(Method::POST, path, serde_json::to_vec(body).context("request")?)
 }
@@ -145,7 +143,6 @@ pub(super) struct Events {
     received: Vec<u8>,
 }
 
-/// One event.
 pub(super) struct Event {
     pub(super) name: String,
     pub(super) data: String,

@@ -33,7 +33,6 @@ pub(super) const DEFAULT_POLICY: Policy =
 /// longer is worse than alerts that begin anew.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The store on its thread.
 pub(super) struct OpenStore {
     pub(super) restored: RestoredState,
     pub(super) recorder: Recorder,

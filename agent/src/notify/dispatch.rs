@@ -33,12 +33,10 @@ pub(crate) enum Request {
     Channels(BTreeMap<Id, Channel>, Levels),
 }
 
-/// What happened.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Input {
     /// Time passed.
     Tick,
-    /// A request of the agent.
     Request(Request),
     /// A channel's message was delivered.
     Sent(Id),
@@ -136,7 +134,6 @@ impl Dispatch {
         open.map(|(id, queue)| (id, queue.waiting(), queue.next()))
     }
 
-    /// The channels as they are configured.
     pub(crate) fn channels(&self) -> &BTreeMap<Id, Channel> {
         &self.channels
     }

@@ -8,7 +8,6 @@ use super::Delivery;
 /// Outcomes that may wait: those of every channel's full queue, several times over.
 pub(super) const MOST: usize = 4096;
 
-/// Outcomes that wait.
 #[derive(Debug, Default)]
 pub(super) struct Outcomes {
     waiting: VecDeque<Delivery>,

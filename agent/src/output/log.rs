@@ -70,7 +70,6 @@ fn priority(level: Level) -> Priority {
     }
 }
 
-/// The text of one event.
 #[derive(Default)]
 struct Text {
     context: String,

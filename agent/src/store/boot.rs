@@ -11,7 +11,6 @@ use super::row::{int, uint};
 use super::{Reader, Store};
 use crate::random;
 
-/// A boot of the device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Boot {
     /// Boot number of the device, starting at 1.

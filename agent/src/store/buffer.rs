@@ -109,12 +109,10 @@ impl From<&StoreError> for Cause {
 }
 
 impl Losses {
-    /// Whether nothing was dropped.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Each cause once.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Cause, &Lost)> {
         self.0.iter().map(|(cause, lost)| (*cause, lost))
     }
@@ -249,7 +247,6 @@ impl Buffer {
         &self.lost
     }
 
-    /// Whether to commit now.
     pub(crate) fn is_due(&self, now: Uptime) -> bool {
         let is_complete = self.due.is_some_and(|due| due <= now) || self.sizes.readings >= BLOCK_READINGS;
         (self.urgent || is_complete) && self.not_before.is_none_or(|instant| instant <= now)

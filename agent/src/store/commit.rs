@@ -67,7 +67,6 @@ pub(crate) struct NewEvent {
     pub(crate) kind: String,
     /// What.
     pub(crate) body: Map<String, Value>,
-    /// The alert it is about.
     pub(crate) alert: Option<AlertRef>,
 }
 

@@ -38,7 +38,6 @@ pub(crate) enum StoreError {
     /// The damaged file cannot be put aside.
     #[error("cannot move {path} aside: {reason}")]
     Stuck {
-        /// The file.
         path: PathBuf,
         /// What the system says.
         reason: String,

@@ -10,7 +10,6 @@ use tilth_protocol::{Extent, Gap, GapKind, Sequenced};
 /// How much one extent may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limit {
-    /// The most rows.
     pub(crate) rows: usize,
     /// The most bytes of rows and gaps as JSON. One row is always given, however large: nothing would ever move otherwise.
     pub(crate) bytes: usize,

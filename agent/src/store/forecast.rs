@@ -13,13 +13,9 @@ const DAY_MS: f64 = 86_400_000.0;
 /// Bytes a day that each kind takes, at the rate of its newest rows.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct Rates {
-    /// Raw readings.
     pub(crate) raw: f64,
-    /// Minutes.
     pub(crate) minutes: f64,
-    /// Quarters of an hour.
     pub(crate) quarters: f64,
-    /// Events.
     pub(crate) events: f64,
 }
 

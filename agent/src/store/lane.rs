@@ -31,12 +31,10 @@ impl LaneState {
     }
 }
 
-/// All lanes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct LaneStates([LaneState; 3]);
 
 impl LaneStates {
-    /// One lane.
     pub(crate) fn of(&self, lane: Lane) -> LaneState {
         self.0[place(lane)]
     }

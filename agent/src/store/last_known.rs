@@ -58,7 +58,6 @@ pub(crate) struct Missing {
     pub(crate) from: Option<WallTime>,
     /// Recorded at least until this time.
     pub(crate) until: Option<WallTime>,
-    /// All of it is gone.
     pub(crate) is_all: bool,
     /// The history was there. Else it may have been: what a lost log held may be in the database already.
     pub(crate) is_certain: bool,

@@ -65,14 +65,12 @@ impl Options {
     }
 }
 
-/// What opening found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Opened {
     /// What was there.
     pub(crate) found: Found,
     /// Why the stream is a new one, if it is and there was an old one.
     pub(crate) new_stream: Option<&'static str>,
-    /// History that was there and is not any more.
     pub(crate) missing: Option<Missing>,
 }
 
@@ -85,7 +83,6 @@ pub(crate) enum Found {
     Database,
     /// A damaged one: it lies aside, and a new one was made.
     Damaged {
-        /// What was wrong.
         reason: String,
         /// Path of the damaged file now.
         moved_to: PathBuf,

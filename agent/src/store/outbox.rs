@@ -123,7 +123,6 @@ impl Store {
         self.epoch
     }
 
-    /// The state of every lane.
     pub(crate) fn lanes(&self) -> LaneStates {
         self.lanes
     }

@@ -173,7 +173,6 @@ struct Entry {
     length: usize,
 }
 
-/// The whole block.
 #[cfg(test)]
 fn decode(bytes: &[u8]) -> Result<RawBlock, BlockError> {
     decode_some(bytes, |_| true)

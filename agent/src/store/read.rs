@@ -22,7 +22,6 @@ pub(crate) struct Recorded {
     pub(crate) boot: u32,
     /// When the sensor measured it.
     pub(crate) at: Uptime,
-    /// The value.
     pub(crate) steps: Steps,
     /// How far it can be believed.
     pub(crate) quality: Quality,

@@ -21,7 +21,6 @@ pub(crate) struct Policy {
     pub(crate) events_bytes: u64,
 }
 
-/// The rows of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum RowKind {
     /// Blocks of raw readings.
@@ -30,9 +29,7 @@ pub(crate) enum RowKind {
     Minutes,
     /// Blocks of quarters of an hour.
     Quarters,
-    /// The lane events.
     Events,
-    /// The lane diagnostics.
     Diagnostics,
 }
 
@@ -85,11 +82,8 @@ pub(crate) enum Step {
     Collapse,
     /// Raw readings whose windows the hub has.
     ConfirmedRaw,
-    /// Raw readings.
     Raw,
-    /// Minutes that the hub has.
     ConfirmedMinutes,
-    /// Quarters that the hub has.
     ConfirmedQuarters,
     /// Minutes are replaced by their quarter.
     Thin,

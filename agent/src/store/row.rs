@@ -78,9 +78,7 @@ pub(super) fn event(row: &Row) -> rusqlite::Result<Event> {
 /// What a series is of.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Series {
-    /// Sensor that the values are of.
     pub(crate) sensor: SensorId,
-    /// What they measure.
     pub(crate) quantity: Quantity,
     /// How large a step is.
     pub(crate) resolution: Resolution,

@@ -20,9 +20,7 @@ use super::window_block;
 /// A span of one boot, both ends in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BootSpan {
-    /// The boot.
     pub(crate) boot: u32,
-    /// From this uptime.
     pub(crate) from: Uptime,
     /// Up to this one.
     pub(crate) to: Uptime,
@@ -59,7 +57,6 @@ pub(crate) struct RecordedWindow {
     pub(crate) start: Stamp,
     /// Sensor, quantity and resolution.
     pub(crate) series: Series,
-    /// What was seen.
     pub(crate) row: windows::Row,
 }
 

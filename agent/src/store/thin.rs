@@ -24,7 +24,6 @@ pub(super) const STEP_ROWS: i64 = 16;
 /// A boot and milliseconds of its uptime: rows of a table rise by it.
 pub(super) type BootInstant = (u32, i64);
 
-/// The bounds of what may go.
 struct Bounds {
     lanes: LaneStates,
     /// Rows before it are older than they are kept.

@@ -31,7 +31,6 @@ const STEPS: u32 = 4;
 pub(crate) struct Settings {
     /// How long readings gather before they are committed.
     pub(crate) interval: Span,
-    /// What is kept.
     pub(crate) policy: Policy,
     /// As the store was opened.
     pub(crate) options: Options,

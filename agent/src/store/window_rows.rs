@@ -9,7 +9,6 @@ use super::error::StoreError;
 use super::row::{WindowStart, table};
 use super::window_block::{self, Entry};
 
-/// A block to be written.
 #[derive(Debug)]
 pub(super) struct WindowBlock {
     pub(super) place: WindowStart,

@@ -176,7 +176,6 @@ impl Found<'_> {
         (self.table.header, what)
     }
 
-    /// The column that an option names.
     fn column_named(&self, option: &str, name: &str) -> Result<usize, Refusal> {
         let headings = &self.table.headings;
         let is = |heading: &String| {

@@ -68,7 +68,6 @@ impl Report {
         }
     }
 
-    /// Everything that is bad.
     pub(crate) fn bad(&self) -> u64 {
         self.bad_lines + self.bad_cells + self.bad_columns
     }
@@ -107,7 +106,6 @@ pub(crate) struct Bad {
     pub(crate) line: u64,
     /// Column, starting at 1; none when the line as a whole is bad.
     pub(crate) column: Option<usize>,
-    /// What is wrong with it.
     pub(crate) reason: Reason,
     /// The beginning of the line or cell, made safe for a terminal.
     pub(crate) excerpt: String,

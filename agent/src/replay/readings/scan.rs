@@ -40,7 +40,6 @@ pub(super) enum Basis {
 }
 
 impl Scan {
-    /// Looks at a time.
     pub(super) fn add_time(&mut self, line: u64, text: &str) {
         let Some(day @ Day::Numbers { first, second, .. }) = DateText::of(text).and_then(|stamp| stamp.day) else {
             return;

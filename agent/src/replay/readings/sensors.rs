@@ -33,7 +33,6 @@ pub(crate) struct ReadOptions {
     pub(crate) name_columns: Vec<String>,
     /// In which order dates have day and month.
     pub(crate) order: Option<DateOrder>,
-    /// The sensors of the configuration.
     pub(crate) sensors: Vec<KnownSensor>,
 }
 

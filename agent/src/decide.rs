@@ -210,7 +210,6 @@ impl Decide {
             }
             Command::Silence { of, span, by, answer } => drop(answer.send(self.silence(of, span, by))),
             Command::EndSilence { silence, answer } => drop(answer.send(self.end_silence(silence))),
-            Command::Calibrate { sensor, calibration } => self.handle(Input::Calibrate { sensor, calibration }),
             Command::Note { text, by, answer } => {
                 self.event("note", json!({ "text": text, "by": by }));
                 let _ = answer.send(());

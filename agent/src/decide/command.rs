@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tilth_config::{Channel, Merged};
 use tilth_core::alert::AlertId;
-use tilth_core::calibrate::Calibration;
 use tilth_core::engine::{Engine, SilenceView};
 use tilth_core::id::{Id, SensorId};
 use tilth_core::plan::Plan;
@@ -29,9 +28,6 @@ pub(crate) enum Command {
     Silence { of: Matcher, span: Span, by: String, answer: oneshot::Sender<Option<SilenceView>> },
     /// End a silence early; answered with the silence as it was, or `None` where the number does not exist.
     EndSilence { silence: u32, answer: oneshot::Sender<Option<SilenceView>> },
-    /// Apply a calibration made on site.
-    #[allow(dead_code, reason = "the command calibrate comes later")]
-    Calibrate { sensor: SensorId, calibration: Option<Calibration> },
     /// Write a note as an event.
     Note { text: String, by: String, answer: oneshot::Sender<()> },
     /// Store a row of this kind in the lane of diagnostics.

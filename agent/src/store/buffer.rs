@@ -163,22 +163,21 @@ impl Sizes {
         }
     }
 
-    fn and(self, other: Sizes) -> Sizes {
+    fn each(self, other: Sizes, count: fn(usize, usize) -> usize) -> Sizes {
         Sizes {
-            readings: self.readings + other.readings,
-            windows: self.windows + other.windows,
-            events: self.events + other.events,
-            diagnostics: self.diagnostics + other.diagnostics,
+            readings: count(self.readings, other.readings),
+            windows: count(self.windows, other.windows),
+            events: count(self.events, other.events),
+            diagnostics: count(self.diagnostics, other.diagnostics),
         }
     }
 
+    fn and(self, other: Sizes) -> Sizes {
+        self.each(other, |count, other| count + other)
+    }
+
     fn beyond(self, most: Sizes) -> Sizes {
-        Sizes {
-            readings: self.readings.saturating_sub(most.readings),
-            windows: self.windows.saturating_sub(most.windows),
-            events: self.events.saturating_sub(most.events),
-            diagnostics: self.diagnostics.saturating_sub(most.diagnostics),
-        }
+        self.each(most, usize::saturating_sub)
     }
 
     fn is_one_transaction(self) -> bool {

@@ -32,8 +32,8 @@ pub(super) struct Bus {
     up_at: Option<Uptime>,
     /// A page about the silence of a sensor is held, for it may be the bus's.
     suspected: bool,
-    /// When a line came that had no value for anybody.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// When a message came that matched no sensor.
+    #[serde(rename = "line_at", default, skip_serializing_if = "Option::is_none")]
     unmatched_at: Option<Uptime>,
     /// How long its last silence was.
     #[serde(default, skip_serializing_if = "Option::is_none")]

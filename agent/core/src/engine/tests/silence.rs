@@ -363,6 +363,8 @@ fn lines_without_a_value_are_said_to_come() {
     }
     assert_eq!(bench.paged(), ["1 bus-silent"], "one cause");
     assert_eq!(messages(&bench), ["bus gateway: lines come, and none has a value for a sensor"]);
+    let kept = serde_json::to_value(bench.engine.snapshot()).unwrap();
+    assert!(kept.to_string().contains("\"line_at\":"), "the key of earlier versions in a checkpoint: {kept}");
     bench.tick(60.0);
     assert_eq!(messages(&bench), ["bus-silent 1 h 1 min"], "then they end, too");
     bench.both(61.0).tick(61.1);

@@ -41,7 +41,7 @@ struct Ignored<'a> {
 /// Checks a folder. Warnings alone are no failure.
 pub(crate) fn run(wanted: &cli::Check) -> anyhow::Result<Exit> {
     let Preview { mut loaded, bundle, .. } = Preview::read(&wanted.config.folder, &wanted.data, Purpose::Check);
-    if loaded.site.is_some() {
+    if loaded.agent_toml.is_some() {
         let wrong = machine::look(&loaded, &wanted.config.folder);
         loaded.diagnostics.extend(wrong);
         if bundle.is_some() {

@@ -332,7 +332,7 @@ impl Decide {
             }
             Effect::Missing(_) => self.readings.missing += 1,
             Effect::Window(closed) => self.commit.windows.push(closed),
-            Effect::Site => self.keep_site(),
+            Effect::Site => self.store_site_state(),
             Effect::Page(page) => {
                 self.note_requested(page.id.alert, &page.channels);
                 Arc::make_mut(&mut self.paged_by).insert(page.id.alert, self.run.clone());

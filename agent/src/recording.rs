@@ -25,7 +25,7 @@ use tilth_core::engine::Input;
 use tilth_core::id::{Id, SensorId};
 use tilth_core::plan::Plan;
 use tilth_core::reading::Quality;
-use tilth_core::site::{Matcher, Site};
+use tilth_core::site::{Matcher, SiteState};
 use tilth_core::time::{Span, Uptime, WallTime};
 use tracing::warn;
 
@@ -105,7 +105,7 @@ pub(crate) enum Entry {
     /// A database was found that counts this boot, with what people did on site before.
     Counted {
         boot: u32,
-        site: Option<Box<Site>>,
+        site: Option<Box<SiteState>>,
     },
 }
 
@@ -178,7 +178,7 @@ impl Recording {
     }
 
     /// A database was found.
-    pub(crate) fn counted(&mut self, at: Uptime, boot: u32, site: Option<Site>) {
+    pub(crate) fn counted(&mut self, at: Uptime, boot: u32, site: Option<SiteState>) {
         self.line(at, Entry::Counted { boot, site: site.map(Box::new) });
     }
 

@@ -11,7 +11,7 @@ pub(crate) mod supervise;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tilth_config::{BusKind, Feed, Input, Link, Site};
+use tilth_config::{AgentToml, BusKind, Feed, Input, Link};
 use tilth_core::id::{Id, SensorId};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -68,9 +68,9 @@ pub(crate) fn reason_words(key: &str) -> Option<&'static str> {
 
 impl Sources {
     /// Sources of a configuration. A bus that no sensor wants is opened as well, for `status` to show what it carries.
-    pub(crate) fn of(site: Option<&Site>, feeds: &BTreeMap<SensorId, Feed>) -> Sources {
+    pub(crate) fn of(agent_toml: Option<&AgentToml>, feeds: &BTreeMap<SensorId, Feed>) -> Sources {
         let mut sources = Sources::default();
-        for (id, bus) in site.into_iter().flat_map(|site| &site.buses) {
+        for (id, bus) in agent_toml.into_iter().flat_map(|agent_toml| &agent_toml.buses) {
             let wanted = Wanted { columns: bus.columns.clone(), feeds: Vec::new() };
             sources.buses.insert(id.clone(), BusSource { kind: bus.kind, link: bus.link.clone(), wanted });
         }
@@ -198,7 +198,7 @@ mod tests {
             input = 'host:cpu_temp'
             enabled = false
         ";
-        let site = "
+        let agent_toml = "
             [device]
             id = 'pi'
             [bus.gateway]
@@ -210,10 +210,10 @@ mod tests {
             port = 'port-b'
         ";
         documents.layers.push(Document::toml(Layer::ConfigD, "config.d/farm.toml", farm));
-        documents.site = Some(Document::site(site));
+        documents.agent_toml = Some(Document::agent_toml(agent_toml));
         let loaded = load_documents(documents, Purpose::Check);
         assert!(!loaded.has_errors(), "{:?}", loaded.diagnostics);
-        let Sources { buses, host } = Sources::of(loaded.site.as_ref(), &loaded.feeds);
+        let Sources { buses, host } = Sources::of(loaded.agent_toml.as_ref(), &loaded.feeds);
         let said: Vec<String> = buses
             .iter()
             .map(|(id, BusSource { link, wanted, .. })| {

@@ -258,9 +258,9 @@ pub fn content(loaded: &Loaded) -> Json {
 pub fn documents(version: Option<u64>, content: Json) -> Documents {
     let file = version.map_or("bundle".to_owned(), |version| format!("bundle {version}"));
     let document = Document { file, layer: Some(Layer::Client), version, text: Text::Json(content) };
-    let Documents { mut layers, site } = base();
+    let Documents { mut layers, agent_toml } = base();
     layers.push(document);
-    Documents { layers, site }
+    Documents { layers, agent_toml }
 }
 
 fn signed_part(payload: &[u8]) -> Vec<u8> {

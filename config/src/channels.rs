@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use tilth_core::id::Id;
 
+use crate::agent_toml::AgentToml;
 use crate::diagnostic::{Diagnostic, Diagnostics, Level, Problem};
 use crate::document::{Document, Text};
 use crate::hosts;
@@ -13,7 +14,6 @@ use crate::path;
 use crate::reader::{self, Fields};
 use crate::redact::SecretName;
 use crate::resources;
-use crate::site::Site;
 use crate::source::Sources;
 use crate::tree::{Entry, Node, Table};
 
@@ -111,16 +111,16 @@ impl Channel {
     }
 
     /// Why the channel's secret may not go where the channel leads, if it may not.
-    pub(crate) fn blocked_by(&self, site: &Site) -> Option<String> {
+    pub(crate) fn blocked_by(&self, agent_toml: &AgentToml) -> Option<String> {
         let (url, secret) = self.target.url().zip(self.secret.as_ref())?;
-        let hosts = site.secrets.get(secret).filter(|hosts| !hosts.allows(url))?;
+        let hosts = agent_toml.secrets.get(secret).filter(|hosts| !hosts.allows(url))?;
         let how = if url.starts_with("http://") { ", encrypted where it states no port" } else { "" };
         Some(format!("agent.toml lets the secret {} go to {hosts} alone{how}", secret.as_str()))
     }
 
     /// The channel as this machine allows it.
-    pub(crate) fn within(self, site: Option<&Site>) -> Channel {
-        Channel { blocked: site.and_then(|site| self.blocked_by(site)), ..self }
+    pub(crate) fn within(self, agent_toml: Option<&AgentToml>) -> Channel {
+        Channel { blocked: agent_toml.and_then(|agent_toml| self.blocked_by(agent_toml)), ..self }
     }
 }
 

@@ -12,21 +12,21 @@ use crate::tree::Table;
 const TAKEN_UP: [&str; 2] = ["bus", "secrets"];
 
 /// The part of `agent.toml` that counts. That there is a hub counts: alerts about it are watched.
-pub(crate) fn of_site(table: &Table) -> Json {
-    let mut site: Map<String, Json> = table
+pub(crate) fn of_agent_toml(table: &Table) -> Json {
+    let mut agent_toml: Map<String, Json> = table
         .iter()
         .filter(|(key, _)| TAKEN_UP.contains(&key.as_str()))
         .map(|(key, entry)| (key.clone(), entry.node.to_json()))
         .collect();
-    site.insert("has_hub".to_owned(), Json::Bool(table.contains_key("hub")));
-    Json::Object(site)
+    agent_toml.insert("has_hub".to_owned(), Json::Bool(table.contains_key("hub")));
+    Json::Object(agent_toml)
 }
 
-/// Names a configuration of these layers, with what [`of_site`] gives.
-pub(crate) fn of(effective: &Effective, site: &Json) -> ContentHash {
+/// Names a configuration of these layers, with what [`of_agent_toml`] gives.
+pub(crate) fn of(effective: &Effective, agent_toml: &Json) -> ContentHash {
     let documents: Map<String, Json> =
         effective.merged.iter().map(|(key, entry)| (key.clone(), entry.node.to_json())).collect();
-    ContentHash::of(&json!({ "documents": documents, "site": site }))
+    ContentHash::of(&json!({ "documents": documents, "site": agent_toml }))
 }
 
 #[cfg(test)]
@@ -34,38 +34,40 @@ mod tests {
     use crate::{Document, Documents, Layer, Purpose, load_documents};
 
     const SENSORS: &str = "[sensors.'a/ph']\nquantity = 'ph'\ninput = 'line:gateway/ph'\n";
-    const SITE: &str = "[device]\nid = 'pi-1'\nclient = 'acme'\n[bus.gateway]\nkind = 'line'\nport = '/dev/ttyUSB0'\n\
+    const AGENT_TOML: &str = "[device]\nid = 'pi-1'\nclient = 'acme'\n[bus.gateway]\nkind = 'line'\nport = '/dev/ttyUSB0'\n\
         [hub]\nurl = 'https://hub.example'\nsigning_key = 'hub.pub'\nkey_file = 'device.key'\n";
 
-    fn hash(texts: &[&str], site: &str) -> String {
+    fn hash(texts: &[&str], agent_toml: &str) -> String {
         let layer = |text: &&str| Document::toml(Layer::ConfigD, "config.d/a.toml", text);
         let layers = texts.iter().map(layer).collect();
-        load_documents(Documents { layers, site: Some(Document::site(site)) }, Purpose::Run).hash.to_string()
+        load_documents(Documents { layers, agent_toml: Some(Document::agent_toml(agent_toml)) }, Purpose::Run)
+            .hash
+            .to_string()
     }
 
     /// Guards against: an upgrade at which every farm seems to have another configuration.
     #[test]
     fn a_configuration_keeps_its_name_over_versions() {
         let name = "35fb95f4ae9bf6ee96cc6da7a831c10a73108f2386c95a55d386805ba183dda1";
-        assert_eq!(hash(&[SENSORS], SITE), name);
+        assert_eq!(hash(&[SENSORS], AGENT_TOML), name);
     }
 
     #[test]
     fn what_is_said_counts_and_not_how() {
         let rule = "[rules.own]\nsensor = 'a/ph'\nabove = 7\n";
-        let both = hash(&[&format!("{SENSORS}{rule}")], SITE);
-        assert_eq!(hash(&[rule, SENSORS], SITE), both, "another order, in two files");
-        assert_eq!(hash(&[&format!("# note\n{SENSORS}\n{rule}")], &format!("# note\n{SITE}")), both, "comments");
-        let renamed = SITE.replace("pi-1", "pi-2").replace("hub.example", "other.example");
+        let both = hash(&[&format!("{SENSORS}{rule}")], AGENT_TOML);
+        assert_eq!(hash(&[rule, SENSORS], AGENT_TOML), both, "another order, in two files");
+        assert_eq!(hash(&[&format!("# note\n{SENSORS}\n{rule}")], &format!("# note\n{AGENT_TOML}")), both, "comments");
+        let renamed = AGENT_TOML.replace("pi-1", "pi-2").replace("hub.example", "other.example");
         assert_eq!(hash(&[SENSORS, rule], &renamed), both, "read at the start only");
-        for (texts, site) in [
-            ([SENSORS, &rule.replace('7', "8")], SITE.to_owned()),
-            ([SENSORS, ""], SITE.to_owned()),
-            ([SENSORS, rule], SITE.replace("USB0", "USB1")),
-            ([SENSORS, rule], SITE.split_once("[hub]").unwrap().0.to_owned()),
-            ([SENSORS, rule], format!("{SITE}[secrets.phone]\nhosts = ['ntfy.example']\n")),
+        for (texts, agent_toml) in [
+            ([SENSORS, &rule.replace('7', "8")], AGENT_TOML.to_owned()),
+            ([SENSORS, ""], AGENT_TOML.to_owned()),
+            ([SENSORS, rule], AGENT_TOML.replace("USB0", "USB1")),
+            ([SENSORS, rule], AGENT_TOML.split_once("[hub]").unwrap().0.to_owned()),
+            ([SENSORS, rule], format!("{AGENT_TOML}[secrets.phone]\nhosts = ['ntfy.example']\n")),
         ] {
-            assert_ne!(hash(&texts, &site), both, "{texts:?} {site}");
+            assert_ne!(hash(&texts, &agent_toml), both, "{texts:?} {agent_toml}");
         }
     }
 }

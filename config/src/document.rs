@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use crate::diagnostic::{Diagnostics, Problem};
 use crate::merge;
-use crate::namespaces::{self, CONFIG, SITE};
+use crate::namespaces::{self, AGENT_TOML, CONFIG};
 use crate::path;
 use crate::reader;
 use crate::redact::KeyContext;
@@ -25,7 +25,7 @@ pub struct Documents {
     /// The layers, in the order in which they are merged.
     pub layers: Vec<Document>,
     /// `agent.toml`, where there is one.
-    pub site: Option<Document>,
+    pub agent_toml: Option<Document>,
 }
 
 /// One document and where it is from.
@@ -77,7 +77,7 @@ impl Document {
 
     /// `agent.toml`.
     #[must_use]
-    pub fn site(text: &str) -> Document {
+    pub fn agent_toml(text: &str) -> Document {
         Document { file: "agent.toml".to_owned(), layer: None, version: None, text: Text::Toml(text.into()) }
     }
 
@@ -218,7 +218,7 @@ fn check_namespaces(table: &Table, path: &str, known: &[&str], log: &Diagnostics
 
 /// The problem with what is a table of `agent.toml`.
 fn misplaced(name: &str) -> Option<Problem> {
-    SITE.get(name).map(|_| {
+    AGENT_TOML.get(name).map(|_| {
         let help = "files under config.d have sensors, rules, escalation, notifications, schedules, agent and zones";
         Problem::new(format!("{name} belongs in agent.toml")).help(help)
     })

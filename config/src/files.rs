@@ -11,7 +11,8 @@ use crate::{Loaded, base};
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Files {
     /// The text of `agent.toml`, where there is one.
-    site: Option<String>,
+    #[serde(rename = "site")]
+    agent_toml: Option<String>,
     /// Files that are merged, in their order; none where a bundle is in force in their place.
     merged: Option<Vec<File>>,
 }
@@ -32,13 +33,13 @@ impl Files {
             let layer = source.layer.filter(|layer| *layer != Layer::Base)?;
             Some(File { file: source.file.clone(), layer, text: source.text.clone()? })
         });
-        Files { merged: Some(merged.collect()), ..Files::site_of(loaded) }
+        Files { merged: Some(merged.collect()), ..Files::of_agent_toml(loaded) }
     }
 
     /// `agent.toml` alone, for a configuration whose other part is a bundle.
     #[must_use]
-    pub fn site_of(loaded: &Loaded) -> Files {
-        Files { site: loaded.sources.text("agent.toml").map(str::to_owned), merged: None }
+    pub fn of_agent_toml(loaded: &Loaded) -> Files {
+        Files { agent_toml: loaded.sources.text("agent.toml").map(str::to_owned), merged: None }
     }
 
     /// These files; where they have none that are merged, those of before.
@@ -59,8 +60,9 @@ impl Files {
             .iter()
             .flatten()
             .filter(|now| is_merged && is_unfinished(&was(now).map(text_of).unwrap_or_default(), &now.text));
-        let site = self.site.as_deref().zip(before.site.as_deref()).filter(|(now, was)| is_unfinished(was, now));
-        site.iter().map(|_| "agent.toml").chain(of_merged.map(|file| file.file.as_str())).collect()
+        let agent_toml =
+            self.agent_toml.as_deref().zip(before.agent_toml.as_deref()).filter(|(now, was)| is_unfinished(was, now));
+        agent_toml.iter().map(|_| "agent.toml").chain(of_merged.map(|file| file.file.as_str())).collect()
     }
 
     /// Whether those that are merged are in force.
@@ -70,8 +72,8 @@ impl Files {
 
     /// `agent.toml`.
     #[must_use]
-    pub fn site(&self) -> Option<Document> {
-        self.site.as_deref().map(Document::site)
+    pub fn agent_toml(&self) -> Option<Document> {
+        self.agent_toml.as_deref().map(Document::agent_toml)
     }
 
     /// All of them, over the shipped base.
@@ -84,7 +86,7 @@ impl Files {
             text: Text::Toml(file.text.clone().into_bytes()),
         };
         let layers = base::documents().chain(self.merged.iter().flatten().map(document)).collect();
-        Documents { layers, site: self.site() }
+        Documents { layers, agent_toml: self.agent_toml() }
     }
 }
 

@@ -41,7 +41,7 @@ struct Names {
 
 /// Reads the folder, the shipped documents first. What cannot be read is a document that says why.
 pub(crate) fn read(dir: &Path) -> (Documents, Vec<FolderFinding>) {
-    let mut documents = Documents { layers: base::documents().collect(), site: None };
+    let mut documents = Documents { layers: base::documents().collect(), agent_toml: None };
     let beside = match names(dir) {
         Ok(names) => names,
         Err(error) => {
@@ -59,11 +59,11 @@ pub(crate) fn read(dir: &Path) -> (Documents, Vec<FolderFinding>) {
             Vec::new()
         }
     };
-    let site = dir.join("agent.toml");
+    let agent_toml = dir.join("agent.toml");
     // Any other trouble than that it is not there is the file's, and said of it.
-    let missing = fs::metadata(&site).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
-    documents.site = (!missing).then(|| {
-        let text = read_file(&site, MAX_FILE).unwrap_or_else(Text::Unreadable);
+    let missing = fs::metadata(&agent_toml).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    documents.agent_toml = (!missing).then(|| {
+        let text = read_file(&agent_toml, MAX_FILE).unwrap_or_else(Text::Unreadable);
         Document { layer: None, ..document("agent.toml".to_owned(), text) }
     });
     (documents, notes)

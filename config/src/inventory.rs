@@ -161,8 +161,9 @@ mod tests {
         let text: String = sensors.iter().map(sensor).chain([more.to_owned()]).collect();
         let mut documents: Documents = base();
         documents.layers.push(Document::toml(Layer::ConfigD, "config.d/farm.toml", &text));
-        let site = Document::site("[device]\nid = 'pi-1'\n[bus.gateway]\nkind = 'line'\nport = '/dev/ttyUSB0'\n");
-        let loaded = load_documents(Documents { site: Some(site), ..documents }, Purpose::Run);
+        let agent_toml =
+            Document::agent_toml("[device]\nid = 'pi-1'\n[bus.gateway]\nkind = 'line'\nport = '/dev/ttyUSB0'\n");
+        let loaded = load_documents(Documents { agent_toml: Some(agent_toml), ..documents }, Purpose::Run);
         assert!(!loaded.has_errors(), "{:?}", loaded.diagnostics);
         Inventory::of(&loaded)
     }

@@ -9,6 +9,7 @@
 //!
 //! Knows no network, no database and no clock; reads files and the time zone database.
 
+mod agent_toml;
 mod base;
 mod blocked_channels;
 pub mod bundle;
@@ -47,7 +48,6 @@ mod sensor_list;
 mod sensors;
 mod settings;
 mod sha256;
-mod site;
 mod source;
 mod suggest;
 #[cfg(test)]
@@ -68,6 +68,7 @@ use crate::folder::FolderFinding;
 use crate::resources::UnplacedRef;
 use crate::settings::Zones;
 
+pub use crate::agent_toml::{AgentToml, Bus, ClockTrust, Device, Hub, Link, Parity, Purpose, Serial};
 pub use crate::channels::{Channel, Target};
 pub use crate::diagnostic::{Diagnostic, Level};
 pub use crate::document::{Document, Documents, Effective, Text};
@@ -83,7 +84,6 @@ pub use crate::redact::SecretName;
 pub use crate::resources::{Resource, ResourceRef};
 pub use crate::sensor_list::{Feed, Stamping};
 pub use crate::sha256::sha256;
-pub use crate::site::{Bus, ClockTrust, Device, Hub, Link, Parity, Purpose, Serial, Site};
 pub use crate::source::{Layer, Position, Source, Sources};
 pub use crate::suggest::nearest;
 
@@ -95,7 +95,7 @@ pub struct Loaded {
     /// Plan for the engine; `None` where there is any error.
     pub plan: Option<Plan>,
     /// Content of `agent.toml`, where there is one.
-    pub site: Option<Site>,
+    pub agent_toml: Option<AgentToml>,
     /// How each sensor of the plan is read.
     pub feeds: BTreeMap<SensorId, Feed>,
     /// Channels that escalation policies name.
@@ -137,7 +137,7 @@ pub fn load(dir: &Path, purpose: Purpose) -> Loaded {
 /// The shipped base, to put documents over.
 #[must_use]
 pub fn base() -> Documents {
-    Documents { layers: base::documents().collect(), site: None }
+    Documents { layers: base::documents().collect(), agent_toml: None }
 }
 
 /// Merges, checks and compiles documents; the shipped base is only among them if it was put there.
@@ -147,13 +147,14 @@ pub fn load_documents(documents: Documents, purpose: Purpose) -> Loaded {
 }
 
 fn load_from_folder(documents: Documents, of_folder: Vec<FolderFinding>, purpose: Purpose) -> Loaded {
-    let purpose = purpose.on(documents.site.is_some());
+    let purpose = purpose.on(documents.agent_toml.is_some());
     let log = Diagnostics::default();
     let mut sources = Sources::default();
     let layers: Vec<_> = documents.layers.into_iter().map(|document| document.parse(&mut sources, &log).1).collect();
     replaced::say(&layers, &sources, &log);
     let mut effective = Effective::merge(layers);
-    let SiteParts { site, references, named_buses, taken_up } = read_site(documents.site, &mut sources, purpose, &log);
+    let AgentTomlParts { agent_toml, references, named_buses, taken_up } =
+        read_agent_toml(documents.agent_toml, &mut sources, purpose, &log);
     let references = [resources::by_channels(&effective), references].concat();
     for FolderFinding { level, file, problem } in of_folder {
         let place = sources.add_empty(&file).whole();
@@ -164,13 +165,13 @@ fn load_from_folder(documents: Documents, of_folder: Vec<FolderFinding>, purpose
     }
     effective.check_shape(&log);
     let zones = Zones::read(&effective, &log);
-    if let Some(site) = &site {
-        blocked_channels::say(&effective, &zones, site, &log);
+    if let Some(agent_toml) = &agent_toml {
+        blocked_channels::say(&effective, &zones, agent_toml, &log);
     }
     let reader = sensors::Reader {
         effective: &effective,
         zones: &zones,
-        site: site.as_ref(),
+        agent_toml: agent_toml.as_ref(),
         named_buses: &named_buses,
         purpose,
         log: &log,
@@ -190,28 +191,28 @@ fn load_from_folder(documents: Documents, of_folder: Vec<FolderFinding>, purpose
         let problem = Problem::new("every sensor has enabled = false, so nothing is watched").across_documents();
         log.warning(first.key, &first.path, problem);
     }
-    let lines = site.as_ref().filter(|_| purpose == Purpose::Run);
+    let lines = agent_toml.as_ref().filter(|_| purpose == Purpose::Run);
     let parts = plan::Parts {
         effective: &effective,
         sources: &sources,
         zones: &zones,
         sensors: &sensors,
-        site: lines,
+        agent_toml: lines,
         log: &log,
     };
     let plan = plan::compile(&parts);
     let channels = zones.all().flat_map(|settings| settings.channels.values().flatten().cloned());
-    let channels = channels.map(|(id, channel)| (id, channel.within(site.as_ref()))).collect();
+    let channels = channels.map(|(id, channel)| (id, channel.within(agent_toml.as_ref()))).collect();
     let feeds = sensors.entries.into_iter().filter(|entry| entry.enabled).map(|entry| (entry.sensor.id, entry.feed));
     let (feeds, resources) = (feeds.collect(), resources::placed(references, &sources));
     let hash = content_hash::of(&effective, &taken_up);
-    Loaded { hash, plan, site, feeds, channels, resources, diagnostics: log.finish(&sources), effective, sources }
+    Loaded { hash, plan, agent_toml, feeds, channels, resources, diagnostics: log.finish(&sources), effective, sources }
 }
 
 /// Result of reading `agent.toml`.
 #[derive(Default)]
-struct SiteParts {
-    site: Option<Site>,
+struct AgentTomlParts {
+    agent_toml: Option<AgentToml>,
     /// Files, secrets and ports that `agent.toml` names.
     references: Vec<UnplacedRef>,
     /// Names of its buses, also of those that are wrong.
@@ -220,13 +221,18 @@ struct SiteParts {
     taken_up: serde_json::Value,
 }
 
-fn read_site(document: Option<Document>, sources: &mut Sources, purpose: Purpose, log: &Diagnostics) -> SiteParts {
+fn read_agent_toml(
+    document: Option<Document>,
+    sources: &mut Sources,
+    purpose: Purpose,
+    log: &Diagnostics,
+) -> AgentTomlParts {
     if let Some(document) = document {
         let (source, table) = document.parse(sources, log);
-        let (references, named_buses) = (resources::by_site(&table), site::named_buses(&table));
-        let taken_up = content_hash::of_site(&table);
-        return SiteParts {
-            site: Some(site::read(source, table, sources, purpose, log)),
+        let (references, named_buses) = (resources::by_agent_toml(&table), agent_toml::named_buses(&table));
+        let taken_up = content_hash::of_agent_toml(&table);
+        return AgentTomlParts {
+            agent_toml: Some(agent_toml::read(source, table, sources, purpose, log)),
             references,
             named_buses,
             taken_up,
@@ -236,5 +242,5 @@ fn read_site(document: Option<Document>, sources: &mut Sources, purpose: Purpose
         let problem = Problem::new("there is no such file").help("expected it to name this device");
         log.error(sources.add_empty("agent.toml").whole(), "", problem);
     }
-    SiteParts::default()
+    AgentTomlParts::default()
 }

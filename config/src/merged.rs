@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
+use crate::agent_toml::Purpose;
 use crate::document::{Document, Documents, Text};
 use crate::redact;
-use crate::site::Purpose;
 use crate::source::Layer;
 use crate::{Loaded, load_documents};
 
@@ -17,7 +17,8 @@ pub struct Merged {
     /// Every namespace, and the patches of the zones.
     documents: Json,
     /// `agent.toml`, where there is one.
-    site: Option<String>,
+    #[serde(rename = "site")]
+    agent_toml: Option<String>,
 }
 
 impl Merged {
@@ -31,16 +32,19 @@ impl Merged {
         for zone in zones.into_iter().flat_map(Map::values_mut) {
             zone.get_mut("notifications").into_iter().for_each(cut_channels);
         }
-        Merged { documents, site: loaded.sources.text("agent.toml").map(redact::without_comments) }
+        Merged { documents, agent_toml: loaded.sources.text("agent.toml").map(redact::without_comments) }
     }
 
     /// Checks and compiles it again, for the same purpose. `file` is what its mistakes are said to be in.
     #[must_use]
     pub fn load(self, file: &str, purpose: Purpose) -> Loaded {
-        let Merged { documents, site } = self;
+        let Merged { documents, agent_toml } = self;
         let document =
             Document { file: file.to_owned(), layer: Some(Layer::ConfigD), version: None, text: Text::Json(documents) };
-        load_documents(Documents { layers: vec![document], site: site.as_deref().map(Document::site) }, purpose)
+        load_documents(
+            Documents { layers: vec![document], agent_toml: agent_toml.as_deref().map(Document::agent_toml) },
+            purpose,
+        )
     }
 }
 

@@ -4,22 +4,22 @@
 //! here. Typed readers say what else a value must be; a test holds them to the keys of their table, to every one of them.
 
 mod agent;
+mod agent_toml;
 mod escalation;
 mod notifications;
 mod rules;
 mod schedules;
 mod sensors;
-mod site;
 
 use serde_json::Value as Json;
 
 pub(crate) use agent::{AGENT, QUANTITY};
+pub(crate) use agent_toml::{AGENT_TOML, BUS, SECRET};
 pub(crate) use escalation::POLICY;
 pub(crate) use notifications::CHANNEL;
 pub(crate) use rules::{ACTION, CONDITIONS, RULE};
 pub(crate) use schedules::SCHEDULE;
 pub(crate) use sensors::SENSOR;
-pub(crate) use site::{BUS, SECRET, SITE};
 
 /// A table of a configuration.
 #[derive(Debug)]
@@ -182,8 +182,8 @@ pub(crate) fn unused() -> impl Iterator<Item = &'static str> {
 impl KeyTable {
     /// The tables of `agent.toml`.
     #[must_use]
-    pub fn site() -> &'static KeyTable {
-        &SITE
+    pub fn agent_toml() -> &'static KeyTable {
+        &AGENT_TOML
     }
 
     /// All keys, in the order in which they are listed to people.

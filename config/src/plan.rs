@@ -15,6 +15,7 @@ use tilth_core::schedule::Schedule;
 use tilth_core::sensor::Sensor;
 use tilth_core::time::Span;
 
+use crate::agent_toml::AgentToml;
 use crate::conditions;
 use crate::diagnostic::{Diagnostics, Level, Problem};
 use crate::document::{Effective, ZONES};
@@ -26,7 +27,6 @@ use crate::rules::{self, AlertSettings, Name, Rule};
 use crate::selector::Selector;
 use crate::sensor_list::{SensorEntry, Sensors};
 use crate::settings::{Settings, Zones};
-use crate::site::Site;
 use crate::source::{Layer, Place, Sources};
 use crate::suggest;
 use crate::tree::Entry;
@@ -44,7 +44,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) zones: &'a Zones,
     pub(crate) sensors: &'a Sensors,
     /// The machine whose lines are watched as well; none where there is none to watch.
-    pub(crate) site: Option<&'a Site>,
+    pub(crate) agent_toml: Option<&'a AgentToml>,
     pub(crate) log: &'a Diagnostics,
 }
 

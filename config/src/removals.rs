@@ -30,8 +30,8 @@ impl Files {
             let mut keys = Vec::new();
             let says = now.files.get(file);
             find_gone(said, says, &mut keys, &mut |keys| {
-                if file == SITE {
-                    gone.insert(format!("{SITE}: {}", shortest(keys, says)));
+                if file == AGENT_TOML {
+                    gone.insert(format!("{AGENT_TOML}: {}", shortest(keys, says)));
                 } else if let (Some(was), Some(is)) = (&before.effective, &now.effective)
                     && value(was, keys) != value(is, keys)
                 {
@@ -47,13 +47,14 @@ impl Files {
 }
 
 /// The file that is merged with no other.
-const SITE: &str = "agent.toml";
+const AGENT_TOML: &str = "agent.toml";
 
 impl Parsed {
     fn of(files: &Files) -> Parsed {
         let (mut sources, log) = (Sources::default(), Diagnostics::default());
-        let site = files.site().map(|site| (SITE.to_owned(), site.parse(&mut sources, &log).1));
-        let mut read: BTreeMap<String, Table> = site.into_iter().collect();
+        let agent_toml =
+            files.agent_toml().map(|agent_toml| (AGENT_TOML.to_owned(), agent_toml.parse(&mut sources, &log).1));
+        let mut read: BTreeMap<String, Table> = agent_toml.into_iter().collect();
         let mut layers = Vec::new();
         for document in files.documents().layers {
             let Document { file, layer, .. } = &document;

@@ -48,7 +48,7 @@ impl ResourceRef {
 pub(crate) type UnplacedRef = (Place, String, Resource);
 
 /// Resources that `agent.toml` names.
-pub(crate) fn by_site(table: &Table) -> Vec<UnplacedRef> {
+pub(crate) fn by_agent_toml(table: &Table) -> Vec<UnplacedRef> {
     let hub = |key, resource: fn(String) -> Resource| reference(table.get("hub")?, key, "hub", resource);
     let files = [
         hub("signing_key", Resource::SigningKey),

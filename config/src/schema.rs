@@ -17,8 +17,8 @@ pub fn of_config() -> Json {
 
 /// Schema of `agent.toml`.
 #[must_use]
-pub fn of_site() -> Json {
-    whole("Tilth: agent.toml", |definitions| object(KeyTable::site(), definitions))
+pub fn of_agent_toml() -> Json {
+    whole("Tilth: agent.toml", |definitions| object(KeyTable::agent_toml(), definitions))
 }
 
 /// Schema of what stands under a namespace; `None` where there is no such namespace.

@@ -11,6 +11,7 @@ use tilth_core::time::Span;
 use tilth_core::unit::{Conversion, Unit};
 use tilth_core::value::{Resolution, Steps};
 
+use crate::agent_toml::{AgentToml, Purpose};
 use crate::diagnostic::{Diagnostics, Problem};
 use crate::document::{Effective, ZONES};
 use crate::input::{self, Input};
@@ -19,7 +20,6 @@ use crate::path;
 use crate::reader::{self, Fields, among};
 use crate::sensor_list::{Feed, SensorEntry, Sensors, Stamping};
 use crate::settings::{Plausibility, Zones};
-use crate::site::{Purpose, Site};
 use crate::source::{Place, Sources};
 use crate::tree::{Content, Entry, Node};
 
@@ -42,7 +42,7 @@ const MAX_NAMED: usize = 3;
 pub(crate) struct Reader<'a> {
     pub(crate) effective: &'a Effective,
     pub(crate) zones: &'a Zones,
-    pub(crate) site: Option<&'a Site>,
+    pub(crate) agent_toml: Option<&'a AgentToml>,
     /// The buses that `agent.toml` names, also those that are wrong.
     pub(crate) named_buses: &'a BTreeSet<String>,
     pub(crate) purpose: Purpose,
@@ -214,7 +214,7 @@ impl Reader<'_> {
             }
             return None;
         };
-        let buses = self.site.map(|site| &site.buses);
+        let buses = self.agent_toml.map(|agent_toml| &agent_toml.buses);
         let lone = |kind| buses?.iter().find(|(_, bus)| bus.kind == kind).map(|(id, _)| id.clone());
         let bus = input.bus().cloned().or_else(|| input.bus_kind().and_then(lone));
         if !input.is_read() {

@@ -34,7 +34,7 @@ fn farm() -> Json {
     })
 }
 
-fn site() -> Json {
+fn agent_toml() -> Json {
     let mut bus = Map::new();
     for kind in BusKind::ALL.map(BusKind::name) {
         let mut keys = json!({ "kind": kind });
@@ -66,10 +66,10 @@ fn places() -> Vec<(&'static KeyTable, Vec<&'static str>)> {
         (&AGENT, vec!["agent"]),
         (&QUANTITY, vec!["agent", "quantities", "ph"]),
         (AGENT.get("bus_down").unwrap().value.table().unwrap(), vec!["agent", "bus_down"]),
-        (&SITE, vec![]),
+        (&AGENT_TOML, vec![]),
         (&SECRET, vec!["secrets", "office"]),
-        (SITE.get("device").unwrap().value.table().unwrap(), vec!["device"]),
-        (SITE.get("hub").unwrap().value.table().unwrap(), vec!["hub"]),
+        (AGENT_TOML.get("device").unwrap().value.table().unwrap(), vec!["device"]),
+        (AGENT_TOML.get("hub").unwrap().value.table().unwrap(), vec!["hub"]),
     ];
     places.extend(CHANNEL.kinds().iter().map(|(kind, table)| (*table, vec!["notifications", *kind])));
     places.extend(BUS.kinds().iter().map(|(kind, table)| (*table, vec!["bus", *kind])));
@@ -93,9 +93,9 @@ fn rule_of(key: &str) -> Option<&'static str> {
 
 /// Errors at a key that has a value, in the farm above or its `agent.toml`.
 fn errors(at: &[&str], key: &str, value: Json) -> Vec<String> {
-    let (mut farm, mut site) = (farm(), site());
-    let is_site = at.first().is_none_or(|first| SITE.get(first).is_some());
-    let mut table = if is_site { &mut site } else { &mut farm };
+    let (mut farm, mut agent_toml) = (farm(), agent_toml());
+    let is_agent_toml = at.first().is_none_or(|first| AGENT_TOML.get(first).is_some());
+    let mut table = if is_agent_toml { &mut agent_toml } else { &mut farm };
     let mut path = String::new();
     for name in at {
         path = path::join(&path, name);
@@ -103,18 +103,18 @@ fn errors(at: &[&str], key: &str, value: Json) -> Vec<String> {
     }
     table[key] = value;
     let path = path::join(&path, key);
-    let loaded = load_documents(documents(farm, site), Purpose::Run);
+    let loaded = load_documents(documents(farm, agent_toml), Purpose::Run);
     let found = loaded.diagnostics.into_iter();
     let found = found.filter(|found| found.level == Level::Error && found.path == path);
     found.map(|found| found.message).collect()
 }
 
-fn documents(farm: Json, site: Json) -> Documents {
+fn documents(farm: Json, agent_toml: Json) -> Documents {
     let document =
         |file: &str, layer, json| Document { file: file.to_owned(), layer, version: None, text: Text::Json(json) };
     let mut documents = base();
     documents.layers.push(document("config.d/farm.json", Some(crate::Layer::ConfigD), farm));
-    documents.site = Some(document("agent.toml", None, site));
+    documents.agent_toml = Some(document("agent.toml", None, agent_toml));
     documents
 }
 
@@ -169,14 +169,14 @@ fn readers_take_and_refuse_what_their_tables_say() {
 /// A key that no table has ends a test at once: [`KeyTable::key`] panics.
 #[test]
 fn readers_ask_for_every_key_of_their_tables() {
-    let loaded = load_documents(documents(farm(), site()), Purpose::Run);
+    let loaded = load_documents(documents(farm(), agent_toml()), Purpose::Run);
     let said: Vec<String> =
         loaded.diagnostics.iter().filter(|found| found.level == Level::Error).map(ToString::to_string).collect();
     // What this version does not read is an error only of its own.
     assert_eq!(said.iter().filter(|said| !said.contains("input")).collect::<Vec<_>>(), Vec::<&String>::new());
     let asked = ASKED.with_borrow(Clone::clone);
     let is_read = |table: &&&KeyTable| !["", "zones.ID"].contains(&table.path) && table.kinds().is_empty();
-    let tables = [CONFIG.all(), SITE.all()].concat();
+    let tables = [CONFIG.all(), AGENT_TOML.all()].concat();
     let mut missing: BTreeSet<String> = BTreeSet::new();
     for table in tables.iter().filter(is_read) {
         for key in table.keys().filter(|key| !asked.contains(&(table.path, key.name.to_owned()))) {

@@ -5,13 +5,14 @@ use serde_json::Value as Json;
 use tilth_config::{Document, Layer, Purpose, Text, base, explain, load_documents};
 
 const FARM: &str = include_str!("broken/zones/config.d/tower.toml");
-const SITE: &str = include_str!("broken/lines/agent.toml");
+const AGENT_TOML: &str = include_str!("broken/lines/agent.toml");
 
-fn check(config: Text, site: Option<Vec<u8>>, purpose: Purpose) {
+fn check(config: Text, agent_toml: Option<Vec<u8>>, purpose: Purpose) {
     let mut documents = base();
     let document = |layer, text| Document { file: "x.toml".to_owned(), layer, version: None, text };
     documents.layers.push(document(Some(Layer::ConfigD), config));
-    documents.site = site.map(|bytes| Document { file: "agent.toml".into(), ..document(None, Text::Toml(bytes)) });
+    documents.agent_toml =
+        agent_toml.map(|bytes| Document { file: "agent.toml".into(), ..document(None, Text::Toml(bytes)) });
     let loaded = load_documents(documents, purpose);
     assert_eq!(loaded.plan.is_some(), !loaded.has_errors(), "{:?}", loaded.diagnostics);
     for diagnostic in &loaded.diagnostics {
@@ -168,8 +169,8 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_bytes(config in prop::collection::vec(any::<u8>(), 0..300), site in prop::collection::vec(any::<u8>(), 0..100)) {
-        check(Text::Toml(config), Some(site), Purpose::Run);
+    fn any_bytes(config in prop::collection::vec(any::<u8>(), 0..300), agent_toml in prop::collection::vec(any::<u8>(), 0..100)) {
+        check(Text::Toml(config), Some(agent_toml), Purpose::Run);
     }
 
     #[test]
@@ -178,8 +179,8 @@ proptest! {
     }
 
     #[test]
-    fn spoiled_files(config in spoiled(FARM), site in spoiled(SITE), purpose in purpose()) {
-        check(Text::Toml(config), Some(site), purpose);
+    fn spoiled_files(config in spoiled(FARM), agent_toml in spoiled(AGENT_TOML), purpose in purpose()) {
+        check(Text::Toml(config), Some(agent_toml), purpose);
     }
 
     #[test]

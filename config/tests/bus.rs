@@ -6,7 +6,7 @@ use tilth_core::rules::Condition;
 use tilth_core::time::Span;
 
 fn load(farm: &str, purpose: Purpose) -> Loaded {
-    let site = "
+    let agent_toml = "
         [device]
         id = 'pi'
         [bus.gateway]
@@ -18,7 +18,7 @@ fn load(farm: &str, purpose: Purpose) -> Loaded {
     ";
     let Documents { mut layers, .. } = base();
     layers.push(Document::toml(Layer::ConfigD, "config.d/farm.toml", farm));
-    load_documents(Documents { layers, site: Some(Document::site(site)) }, purpose)
+    load_documents(Documents { layers, agent_toml: Some(Document::agent_toml(agent_toml)) }, purpose)
 }
 
 const ROOM: &str = "
@@ -90,12 +90,13 @@ fn a_line_is_silent_after_what_its_sensors_say() {
         (silent.to_owned() + "enabled = false\n", None),
     ] {
         // A second file says more of the same sensors.
-        let site =
+        let agent_toml =
             "[device]\nid = 'pi'\n[bus.gateway]\nkind = 'line'\nport = 'a'\n[bus.spare]\nkind = 'line'\nport = 'b'\n";
         let Documents { mut layers, .. } = base();
         layers.push(Document::toml(Layer::ConfigD, "config.d/farm.toml", ROOM));
         layers.push(Document::toml(Layer::ConfigD, "config.d/more.toml", &more));
-        let loaded = load_documents(Documents { layers, site: Some(Document::site(site)) }, Purpose::Run);
+        let loaded =
+            load_documents(Documents { layers, agent_toml: Some(Document::agent_toml(agent_toml)) }, Purpose::Run);
         let plan = loaded.plan.unwrap_or_else(|| panic!("{more}: {:?}", loaded.diagnostics));
         let rule = plan.rules().find(|rule| rule.key.rule.as_str() == "bus-silent");
         let after = rule.map(|rule| match rule.condition {
@@ -112,11 +113,12 @@ fn a_line_is_silent_after_what_its_sensors_say() {
 #[test]
 fn a_hub_is_watched_where_there_is_one_and_the_farm_runs() {
     let of = |hub: &str, farm: &str, purpose| {
-        let site = format!("[device]\nid = 'pi'\nclient = 'acme'\n[bus.gateway]\nkind = 'line'\nport = 'a'\n{hub}");
+        let agent_toml =
+            format!("[device]\nid = 'pi'\nclient = 'acme'\n[bus.gateway]\nkind = 'line'\nport = 'a'\n{hub}");
         let Documents { mut layers, .. } = base();
         let room = "sensors.'room/temp' = { quantity = 'temperature', input = 'line:gateway/temp' }\n";
         layers.push(Document::toml(Layer::ConfigD, "config.d/farm.toml", &format!("{room}{farm}")));
-        let loaded = load_documents(Documents { layers, site: Some(Document::site(&site)) }, purpose);
+        let loaded = load_documents(Documents { layers, agent_toml: Some(Document::agent_toml(&agent_toml)) }, purpose);
         let plan = loaded.plan.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
         let rules: Vec<String> =
             plan.rules().map(|rule| rule.key.to_string()).filter(|rule| rule.contains(" hub/")).collect();

@@ -178,7 +178,7 @@ fn the_example_of_the_design_loads() {
         actions = [{ actuator = "tower-1/acid-pump", on = "2s" }]
         "#,
     );
-    documents.site = Some(Document::site(
+    documents.agent_toml = Some(Document::agent_toml(
         r#"
         [device]
         id = "pi-7"
@@ -205,10 +205,10 @@ fn the_example_of_the_design_loads() {
         let sensor = plan.sensor(plan.sensor_ix("tower-1/ph").unwrap());
         assert_eq!((sensor.stale_after, sensor.stuck_for), (Some(Span::from_secs(30)), Some(Span::from_mins(30))));
         assert_eq!(sensor.bus, Id::new("gateway").ok());
-        let site = loaded.site.unwrap();
-        assert_eq!(site.hub.unwrap().url, "https://hub.example");
-        let Some(Bus { kind: BusKind::Line, link: Link::Serial(serial), .. }) = site.buses.get("gateway") else {
-            panic!("expected a line: {:?}", site.buses)
+        let agent_toml = loaded.agent_toml.unwrap();
+        assert_eq!(agent_toml.hub.unwrap().url, "https://hub.example");
+        let Some(Bus { kind: BusKind::Line, link: Link::Serial(serial), .. }) = agent_toml.buses.get("gateway") else {
+            panic!("expected a line: {:?}", agent_toml.buses)
         };
         assert_eq!(serial.baud, 115_200);
     }

@@ -25,7 +25,7 @@ fn rules(page: &str, least_files: usize) -> Vec<String> {
     let mut documents = base();
     for (file, text) in files {
         match file {
-            "agent.toml" => documents.site = Some(Document::site(text)),
+            "agent.toml" => documents.agent_toml = Some(Document::agent_toml(text)),
             _ => documents.layers.push(Document::toml(Layer::ConfigD, file, text)),
         }
     }
@@ -82,7 +82,7 @@ fn its_tables_of_keys_are_what_is_read() {
     // Tables of tables, and those whose keys stand in another one.
     let elsewhere = ["", "agent.toml", "zones.ID", "agent.ALERT", "agent.quantities.NAME", "rules.NAME.actions"];
     let mut page = read("configuration.md");
-    for table in [CONFIG.all(), KeyTable::site().all()].concat() {
+    for table in [CONFIG.all(), KeyTable::agent_toml().all()].concat() {
         if elsewhere.contains(&table.path) || table.path.contains(", kind ") {
             continue;
         }

@@ -57,19 +57,21 @@ fn what_is_shipped_is_valid() {
 
 #[test]
 fn what_the_pages_show_is_valid() {
-    let (config, site) = (validator(&schema::of_config()), validator(&schema::of_site()));
-    let (mut of_site, mut of_config) = (0, 0);
+    let (config, agent_toml) = (validator(&schema::of_config()), validator(&schema::of_agent_toml()));
+    let (mut of_agent_toml, mut of_config) = (0, 0);
     for (name, text) in blocks() {
         let document = toml(&text, &name);
-        let is_site = ["device", "hub", "bus", "secrets"].iter().any(|key| document.get(key).is_some());
-        let errors = match is_site {
-            true => wrong(&site, &document).into_iter().filter(|error| !error.contains("is a required")).collect(),
+        let is_agent_toml = ["device", "hub", "bus", "secrets"].iter().any(|key| document.get(key).is_some());
+        let errors = match is_agent_toml {
+            true => {
+                wrong(&agent_toml, &document).into_iter().filter(|error| !error.contains("is a required")).collect()
+            }
             false => wrong(&config, &document),
         };
         assert_eq!(errors, Vec::<String>::new(), "{name}");
-        *(if is_site { &mut of_site } else { &mut of_config }) += 1;
+        *(if is_agent_toml { &mut of_agent_toml } else { &mut of_config }) += 1;
     }
-    assert!(of_site >= 3 && of_config >= 10, "{of_site} and {of_config}");
+    assert!(of_agent_toml >= 3 && of_config >= 10, "{of_agent_toml} and {of_config}");
 }
 
 #[test]
@@ -111,7 +113,7 @@ fn what_is_wrong_in_a_farm_is_found() {
 
 #[test]
 fn what_is_wrong_in_agent_toml_is_found() {
-    let site = validator(&schema::of_site());
+    let agent_toml = validator(&schema::of_agent_toml());
     for (text, expected) in [
         ("[device]\nclock = 'gps'\nid = 'pi'", "/device/clock"),
         ("[device]\nclient = 'acme'", "/device"),
@@ -125,7 +127,7 @@ fn what_is_wrong_in_agent_toml_is_found() {
         ("[secrets.ntfy]\nhosts = ['https://ntfy.example']", "/secrets/ntfy/hosts/0"),
         ("[rules.a]\nabove = 1", ""),
     ] {
-        let errors = wrong(&site, &toml(text, text));
+        let errors = wrong(&agent_toml, &toml(text, text));
         assert!(errors.iter().any(|error| error.split(": ").next() == Some(expected)), "{text}\n{errors:?}");
     }
 }

@@ -18,7 +18,8 @@ url = 'https://ntfy.example'
 topic = 'farm'
 ";
 
-const SITE: &str = "[device]\nid = 'pi-7'\nclient = 'acme'\n[bus.gateway]\nkind = 'line'\nport = '/dev/ttyUSB0'\n";
+const AGENT_TOML: &str =
+    "[device]\nid = 'pi-7'\nclient = 'acme'\n[bus.gateway]\nkind = 'line'\nport = '/dev/ttyUSB0'\n";
 
 /// Lines of a channel, with `@@` where the secret stands.
 const IN_A_CHANNEL: &[&str] = &[
@@ -194,7 +195,7 @@ const DOCUMENTS: &[&str] = &[
 ];
 
 /// Further tables of `agent.toml`.
-const IN_THE_SITE: &[&str] = &[
+const IN_AGENT_TOML: &[&str] = &[
     "[hub]\nurl = 'https://pi-7:@@@hub.example'\nsigning_key = 'hub.pub'\nkey_file = 'device.key'",
     "[hub]\nurl = https://pi-7:@@@hub.example\nsigning_key = 'hub.pub'\nkey_file = 'device.key'",
     "[hub]\nurl = 'http://pi-7:@@@hub.example'\nsigning_key = 'hub.pub'\nkey_file = 'device.key'",
@@ -216,12 +217,12 @@ const IN_THE_SITE: &[&str] = &[
     "[secrets.ntfy]\nhosts = 5\ntoken = '@@'\nx = [ # @@ is the token",
 ];
 
-fn load(config: Text, site: &str) -> Loaded {
+fn load(config: Text, agent_toml: &str) -> Loaded {
     let mut documents = base();
     documents.layers.push(Document::toml(Layer::ConfigD, "config.d/farm.toml", FARM));
     let file = "config.d/people.toml".to_owned();
     documents.layers.push(Document { file, layer: Some(Layer::ConfigD), version: None, text: config });
-    documents.site = Some(Document::site(site));
+    documents.agent_toml = Some(Document::agent_toml(agent_toml));
     load_documents(documents, Purpose::Run)
 }
 
@@ -261,18 +262,18 @@ fn no_form_of_a_slip_shows_a_secret() {
         for before in ["[notifications.phone]\n", "[notifications.phone]\nmax_per_hour = 5\n", "[notifications]\n", ""]
         {
             let text = format!("{before}{}\n[rules.ph-high]\nabov = 1\n", with(form, MARKER));
-            let loaded = load(Text::Toml(text.clone().into_bytes()), SITE);
+            let loaded = load(Text::Toml(text.clone().into_bytes()), AGENT_TOML);
             keeps(&loaded, MARKER, &text);
         }
     }
     for form in DOCUMENTS {
         let text = with(form, MARKER);
-        let loaded = load(Text::Toml(text.clone().into_bytes()), SITE);
+        let loaded = load(Text::Toml(text.clone().into_bytes()), AGENT_TOML);
         assert!(!loaded.diagnostics.is_empty(), "{text}");
         keeps(&loaded, MARKER, &text);
     }
-    for form in IN_THE_SITE {
-        let text = format!("{SITE}{}\n", with(form, MARKER));
+    for form in IN_AGENT_TOML {
+        let text = format!("{AGENT_TOML}{}\n", with(form, MARKER));
         let loaded = load(Text::Toml(Vec::new()), &text);
         assert!(loaded.has_errors(), "{text}");
         keeps(&loaded, MARKER, &text);
@@ -301,13 +302,13 @@ fn no_document_without_lines_shows_a_secret() {
         json!({"kind": "webhook", "url": format!("https://ha.example/api/webhook/{MARKER}"), "secret": "secret:x"}),
     ] {
         let content = json!({"notifications": {"phone": channel}});
-        keeps(&load(Text::Json(content.clone()), SITE), MARKER, &content.to_string());
+        keeps(&load(Text::Json(content.clone()), AGENT_TOML), MARKER, &content.to_string());
         let mut documents = bundle::documents(Some(7), content.clone());
-        documents.site = Some(Document::site(SITE));
+        documents.agent_toml = Some(Document::agent_toml(AGENT_TOML));
         keeps(&load_documents(documents, Purpose::Run), MARKER, &content.to_string());
     }
     let content = json!({"notifications": {"token": MARKER}, "secrets": {"ntfy": MARKER}, "password": MARKER});
-    keeps(&load(Text::Json(content.clone()), SITE), MARKER, &content.to_string());
+    keeps(&load(Text::Json(content.clone()), AGENT_TOML), MARKER, &content.to_string());
 }
 
 /// Tokens are known by their form, too, wherever they stand.
@@ -344,7 +345,7 @@ fn a_token_is_not_shown_whatever_it_stands_under() {
             "\n[rules.x]\nsensor = '@@'\nescalation = '@@'\nabove = 1",
         ] {
             let text = format!("[notifications.phone]\n{}\n", with(form, token));
-            let loaded = load(Text::Toml(text.clone().into_bytes()), SITE);
+            let loaded = load(Text::Toml(text.clone().into_bytes()), AGENT_TOML);
             assert!(!loaded.diagnostics.is_empty(), "{text}");
             // Not even most of it.
             keeps(&loaded, &token[10..], &text);
@@ -367,20 +368,20 @@ fn what_is_no_secret_is_shown() {
         ("[sensors.'a/t']\nquantity = 'ph'\ninput = 'i2c:main/sht31@0x4/t'", "\"i2c:main/sht31@0x4/t\" is no input"),
         ("[notifications.phone]\nurl = 'https://u@ntfy.example/x'", "\"https://..@ntfy.example/..\" is no address"),
     ] {
-        let loaded = load(Text::Toml(text.into()), SITE);
+        let loaded = load(Text::Toml(text.into()), AGENT_TOML);
         let said: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
         assert!(said.iter().any(|said| said.contains(expected)), "of {text:?} is said: {said:#?}");
     }
-    let site = format!("{SITE}[hub]\nurl = 'https://hub.example'\nsigning_key = 5\nkey_file = 6\n");
-    let said = load(Text::Toml(Vec::new()), &site).diagnostics;
+    let agent_toml = format!("{AGENT_TOML}[hub]\nurl = 'https://hub.example'\nsigning_key = 5\nkey_file = 6\n");
+    let said = load(Text::Toml(Vec::new()), &agent_toml).diagnostics;
     assert!(said.iter().any(|said| said.message.contains("found 5")), "{said:?}");
-    let loaded = load(Text::Toml(b"[notifications.phone]\ntoken = 'secret:phone'\n".to_vec()), SITE);
+    let loaded = load(Text::Toml(b"[notifications.phone]\ntoken = 'secret:phone'\n".to_vec()), AGENT_TOML);
     let explained = explain(&loaded, "notifications.phone.token").expect("it is there");
     assert_eq!(explained[0].value, Some(Json::from("secret:phone")));
     assert!(loaded.sources.shown("config.d/people.toml").expect("a text").contains("'secret:phone'"));
     // Where a channel leads is told apart by its host.
     let office = b"[notifications.office]\nkind = 'webhook'\nurl = 'https://hooks.example:8443/services/T0'\nsecret = 'secret:x'\n";
-    let loaded = load(Text::Toml(office.to_vec()), SITE);
+    let loaded = load(Text::Toml(office.to_vec()), AGENT_TOML);
     assert!(!loaded.has_errors(), "{:?}", loaded.diagnostics);
     let explained = explain(&loaded, "notifications.office.url").expect("it is there");
     assert_eq!(explained[0].value, Some(Json::from("https://hooks.example:8443/..")));
@@ -393,7 +394,7 @@ fn what_is_no_secret_is_shown() {
 fn a_shown_text_is_as_long_as_it_was() {
     for form in IN_A_CHANNEL.iter().chain(DOCUMENTS) {
         let text = with(form, "é@ü€MARKER");
-        let loaded = load(Text::Toml(text.clone().into_bytes()), SITE);
+        let loaded = load(Text::Toml(text.clone().into_bytes()), AGENT_TOML);
         let shown = loaded.sources.shown("config.d/people.toml").expect("a text");
         assert_eq!(shown.len(), text.len(), "{text:?} {shown:?}");
         assert_eq!(shown.matches('\n').count(), text.matches('\n').count(), "{text:?} {shown:?}");
@@ -427,6 +428,6 @@ proptest! {
         // What is left of an address that is cut off within a password may be the name of a host.
         let last = text.lines().last().unwrap_or_default();
         prop_assume!(!last.contains("ntfy") && !last.contains("://") || last.contains("@ntfy"));
-        keeps(&load(Text::Toml(text.clone().into_bytes()), SITE), MARKER, &text);
+        keeps(&load(Text::Toml(text.clone().into_bytes()), AGENT_TOML), MARKER, &text);
     }
 }

@@ -36,7 +36,7 @@ use crate::plan::{AlertKey, Plan};
 use crate::quantity::Quantity;
 use crate::reading::Raw;
 use crate::sensor::Sensor;
-use crate::site::{Matcher, Site};
+use crate::site::{Matcher, SiteState};
 use crate::time::{Span, Uptime, WallTime};
 use crate::value::Resolution;
 use crate::windows::Open;
@@ -129,7 +129,7 @@ pub struct Engine {
     watches: Vec<Watch>,
     /// For each of the plan's schedules.
     schedules: Vec<Hours>,
-    site: Site,
+    site: SiteState,
     buses_down: BTreeSet<Id>,
     numbers: Numbers,
     /// For each of the plan's buses.
@@ -277,7 +277,7 @@ impl Engine {
             sensors,
             watches,
             schedules: Vec::new(),
-            site: Site::default(),
+            site: SiteState::default(),
             buses_down: BTreeSet::new(),
             numbers: Numbers::default(),
             buses: vec![Bus::new(start.at); plan.buses.len()],
@@ -337,7 +337,7 @@ impl Engine {
 
     /// What people did on site.
     #[must_use]
-    pub fn site(&self) -> &Site {
+    pub fn site(&self) -> &SiteState {
         &self.site
     }
 
@@ -365,7 +365,7 @@ impl Engine {
     }
 
     /// What people did on site before is known again. What they did meanwhile stays; silences of before are over.
-    pub fn recall_site(&mut self, before: &Site) {
+    pub fn recall_site(&mut self, before: &SiteState) {
         self.site.recall(before);
         self.effects.push_back(Effect::Site);
     }

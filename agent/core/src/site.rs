@@ -12,9 +12,9 @@ use crate::time::{Due, Uptime};
 /// More silences at once than this are refused: a person who needs them needs another rule.
 pub const MAX_SILENCES: usize = 256;
 
-/// The site's own state, one version higher with each change.
+/// State that people set on site: silences and calibrations; one version higher with each change.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Site {
+pub struct SiteState {
     /// Counts the changes.
     pub version: u64,
     /// Calibrations made on site; each takes the place of the configured one.
@@ -63,9 +63,9 @@ impl Matcher {
     }
 }
 
-impl Site {
+impl SiteState {
     /// Takes over the calibrations of an earlier state; a newer one of a sensor stays.
-    pub(crate) fn recall(&mut self, before: &Site) {
+    pub(crate) fn recall(&mut self, before: &SiteState) {
         self.version += before.version;
         self.last_silence = self.last_silence.max(before.last_silence);
         for (sensor, calibration) in &before.calibrations {

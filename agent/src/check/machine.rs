@@ -38,7 +38,8 @@ pub(super) fn look(loaded: &Loaded, folder: &Path) -> Vec<Diagnostic> {
 
 /// Secrets that go wherever the hub's configuration leads them.
 pub(super) fn unbound(loaded: &Loaded) -> Vec<Diagnostic> {
-    let is_bound = |name: &SecretName| loaded.site.as_ref().is_some_and(|site| site.secrets.contains_key(name));
+    let is_bound =
+        |name: &SecretName| loaded.agent_toml.as_ref().is_some_and(|agent_toml| agent_toml.secrets.contains_key(name));
     let warning = |found: &ResourceRef| {
         let Resource::Secret(secret) = &found.resource else { return None };
         let name = secret.as_str();
@@ -78,6 +79,6 @@ fn device_at(path: &Path) -> anyhow::Result<u64> {
 }
 
 fn is_serial(loaded: &Loaded, port: &str) -> bool {
-    let buses = loaded.site.iter().flat_map(|site| site.buses.values());
+    let buses = loaded.agent_toml.iter().flat_map(|agent_toml| agent_toml.buses.values());
     buses.into_iter().any(|bus| matches!(&bus.link, Link::Serial(serial) if serial.port == port))
 }

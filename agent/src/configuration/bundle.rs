@@ -57,7 +57,7 @@ pub(super) fn try_compile(
     last_good: Option<Document>,
 ) -> Result<Compiled, Rejection> {
     let refuse = |reason| Err(Rejection { version: Some(bundle.version), reason });
-    let loaded = compile(bundle, site(&enrolment.folder), Purpose::Run);
+    let loaded = compile(bundle, agent_toml(&enrolment.folder), Purpose::Run);
     let errors = loaded.diagnostics.iter().filter(|one| one.level == Level::Error);
     let errors: Vec<String> = errors.map(ToString::to_string).collect();
     let compiled = if errors.is_empty() {
@@ -83,19 +83,19 @@ pub(super) fn is_new(files: &Loaded, folder: &Path) -> bool {
 }
 
 /// Compiles a bundle over the shipped base, with an `agent.toml`.
-pub(super) fn compile(bundle: &Bundle, site: Option<Document>, purpose: Purpose) -> Loaded {
-    load_documents(Documents { site, ..bundle.documents() }, purpose)
+pub(super) fn compile(bundle: &Bundle, agent_toml: Option<Document>, purpose: Purpose) -> Loaded {
+    load_documents(Documents { agent_toml, ..bundle.documents() }, purpose)
 }
 
 /// Upper limit of errors in the reason of a rejection; the rest is counted.
 const MAX_ERRORS: usize = 3;
 
 /// Upper limit of `agent.toml` in bytes, as for every file of a configuration.
-const MAX_SITE: u64 = 4 << 20;
+const MAX_AGENT_TOML: u64 = 4 << 20;
 
 /// The current `agent.toml`; `None` where there is none.
-pub(super) fn site(folder: &Path) -> Option<Document> {
-    let text = match plain_file::read(&folder.join("agent.toml"), MAX_SITE) {
+pub(super) fn agent_toml(folder: &Path) -> Option<Document> {
+    let text = match plain_file::read(&folder.join("agent.toml"), MAX_AGENT_TOML) {
         Ok(bytes) => Text::Toml(bytes),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         Err(error) => Text::Unreadable(format!("cannot be read: {error}")),

@@ -159,7 +159,7 @@ impl BundleTrials {
         }
         let (version, bundle) = (bundle.version, Arc::new(bundle));
         let (enrolment, source) = (self.enrolment.clone(), self.source);
-        let (to_read, before) = (Arc::clone(&bundle), applier.reporter.site());
+        let (to_read, before) = (Arc::clone(&bundle), applier.reporter.agent_toml());
         let compiled =
             on_thread(Some(version), move || bundle::try_compile(&to_read, &enrolment, source, before)).await;
         match compiled {

@@ -34,7 +34,7 @@ impl Compiled {
 
     /// Compiles a bundle with an `agent.toml`.
     pub(super) fn of_bundle(loaded: Loaded) -> Option<Compiled> {
-        let files = Files::site_of(&loaded);
+        let files = Files::of_agent_toml(&loaded);
         Compiled::of(loaded, files)
     }
 
@@ -42,10 +42,10 @@ impl Compiled {
         let (hash, merged) = (loaded.hash.to_string(), Merged::of(&loaded));
         let summary = ConfigSummary::of(hash.clone(), files, &loaded);
         let plan = Arc::new(loaded.plan?);
-        let site = loaded.site?;
-        let sources = Sources::of(Some(&site), &loaded.feeds);
+        let agent_toml = loaded.agent_toml?;
+        let sources = Sources::of(Some(&agent_toml), &loaded.feeds);
         let configured = Configured { plan, hash, channels: loaded.channels, merged };
-        let (device, feeds) = (site.device?, Arc::new(loaded.feeds));
+        let (device, feeds) = (agent_toml.device?, Arc::new(loaded.feeds));
         Some(Compiled { device: device.id, clock_trust: device.clock, feeds, configured, sources, summary })
     }
 

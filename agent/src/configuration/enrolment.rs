@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use tilth_config::bundle::TrustedKey;
-use tilth_config::{Device, Hub, Site, plain_file};
+use tilth_config::{AgentToml, Device, Hub, plain_file};
 use tilth_core::id::Id;
 use tilth_protocol::{Key, KeyKind};
 
@@ -30,8 +30,10 @@ pub(crate) struct Enrolment {
 
 impl Enrolment {
     /// `None` on a farm without a hub.
-    pub(crate) fn of(site: &Site, folder: &Path, data: &Path) -> Option<Enrolment> {
-        let (Some(hub), Some(Device { id, client: Some(client), .. })) = (&site.hub, &site.device) else { return None };
+    pub(crate) fn of(agent_toml: &AgentToml, folder: &Path, data: &Path) -> Option<Enrolment> {
+        let (Some(hub), Some(Device { id, client: Some(client), .. })) = (&agent_toml.hub, &agent_toml.device) else {
+            return None;
+        };
         Some(Enrolment {
             client: client.clone(),
             device: id.clone(),

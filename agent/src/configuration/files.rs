@@ -129,7 +129,7 @@ fn read(folder: &Path, bundle: Option<&Bundle>) -> Result<Compiled, Problems> {
     let (loaded, compiled): (Loaded, fn(Loaded) -> Option<Compiled>) = match bundle {
         Some(bundle) => {
             say_ignored(&ignored(folder));
-            (bundle::compile(bundle, bundle::site(folder), Purpose::Run), Compiled::of_bundle)
+            (bundle::compile(bundle, bundle::agent_toml(folder), Purpose::Run), Compiled::of_bundle)
         }
         None => (tilth_config::load(folder, Purpose::Run), Compiled::of_files),
     };

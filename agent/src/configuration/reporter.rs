@@ -1,6 +1,6 @@
 //! Reports each configuration that comes into force to the log and to `status`, and has it saved.
 
-use tilth_config::{Document, Files, Hub, Inventory, Loaded, Site};
+use tilth_config::{AgentToml, Document, Files, Hub, Inventory, Loaded};
 use tilth_core::local::Local;
 use tracing::info;
 
@@ -15,11 +15,11 @@ pub(crate) struct ConfigReporter {
     pub(super) status: ConfigStatus,
     last_good: LastGoodWriter,
     /// `agent.toml` at the start of the agent.
-    at_start: Site,
+    at_start: AgentToml,
     /// Inventory of the configuration in force, or of the one before the start.
     inventory: Option<Inventory>,
     /// Text of the `agent.toml` in force.
-    site: Option<Document>,
+    agent_toml: Option<Document>,
 }
 
 /// The part of a configuration that is reported and saved.
@@ -31,7 +31,7 @@ pub(crate) struct ConfigSummary {
     pub(super) files: Files,
     inventory: Inventory,
     /// Content of `agent.toml`.
-    pub(super) site: Site,
+    pub(super) agent_toml: AgentToml,
     /// Time zone of the times that people read.
     local: Local,
     /// Problems of the current files, where the last good ones run in their place.
@@ -41,21 +41,28 @@ pub(crate) struct ConfigSummary {
 impl ConfigSummary {
     /// Summary of a configuration without errors.
     pub(super) fn of(hash: String, files: Files, loaded: &Loaded) -> ConfigSummary {
-        let site = loaded.site.clone().unwrap_or_default();
+        let agent_toml = loaded.agent_toml.clone().unwrap_or_default();
         let local = loaded.plan.as_ref().map_or(Local::UTC, |plan| plan.local().clone());
-        ConfigSummary { hash, files, inventory: Inventory::of(loaded), site, local, rejected: Problems::default() }
+        ConfigSummary {
+            hash,
+            files,
+            inventory: Inventory::of(loaded),
+            agent_toml,
+            local,
+            rejected: Problems::default(),
+        }
     }
 }
 
 impl ConfigReporter {
     /// Before any configuration is in force.
     pub(super) fn new(status: ConfigStatus, last_good: LastGoodWriter) -> ConfigReporter {
-        ConfigReporter { status, last_good, at_start: Site::default(), inventory: None, site: None }
+        ConfigReporter { status, last_good, at_start: AgentToml::default(), inventory: None, agent_toml: None }
     }
 
     /// The first configuration is in force; `previous` is the inventory before the start, where that is known.
     pub(super) fn begin(&mut self, summary: ConfigSummary, previous: Option<Inventory>) {
-        (self.at_start, self.inventory) = (summary.site.clone(), previous);
+        (self.at_start, self.inventory) = (summary.agent_toml.clone(), previous);
         self.say_change(&summary);
         self.in_force(summary, false);
     }
@@ -65,14 +72,14 @@ impl ConfigReporter {
         if is_another {
             self.say_change(&summary);
         }
-        let ConfigSummary { hash, files, inventory, site, rejected, .. } = summary;
-        self.site = files.site();
+        let ConfigSummary { hash, files, inventory, agent_toml, rejected, .. } = summary;
+        self.agent_toml = files.agent_toml();
         self.last_good.save(LastGood { files, inventory });
         let is_rejected = !rejected.is_empty();
         if self.status.rejected(rejected) && !is_rejected && !is_another {
             info!("configuration {} is still in force: the rejected files are corrected", short(&hash));
         }
-        let keys = changed_start_keys(&self.at_start, &site);
+        let keys = changed_start_keys(&self.at_start, &agent_toml);
         if self.status.restart_needed(&keys)
             && let Some(line) = restart_needed(&keys)
         {
@@ -81,8 +88,8 @@ impl ConfigReporter {
     }
 
     /// Text of the `agent.toml` in force.
-    pub(super) fn site(&self) -> Option<Document> {
-        self.site.clone()
+    pub(super) fn agent_toml(&self) -> Option<Document> {
+        self.agent_toml.clone()
     }
 
     /// Logs what the configuration has and what is gone since the one before.
@@ -96,12 +103,12 @@ impl ConfigReporter {
 }
 
 /// Keys of `agent.toml` that are read at the start only and have changed since.
-fn changed_start_keys(at_start: &Site, now: &Site) -> Vec<&'static str> {
-    let device = |site: &Site| site.device.as_ref().map(|device| device.id.clone());
-    let client = |site: &Site| site.device.as_ref().and_then(|device| device.client.clone());
+fn changed_start_keys(at_start: &AgentToml, now: &AgentToml) -> Vec<&'static str> {
+    let device = |agent_toml: &AgentToml| agent_toml.device.as_ref().map(|device| device.id.clone());
+    let client = |agent_toml: &AgentToml| agent_toml.device.as_ref().and_then(|device| device.client.clone());
     let mut keys =
         vec![("device.id", device(at_start) != device(now)), ("device.client", client(at_start) != client(now))];
-    let clock = |site: &Site| site.device.as_ref().map(|device| device.clock);
+    let clock = |agent_toml: &AgentToml| agent_toml.device.as_ref().map(|device| device.clock);
     keys.push(("device.clock", clock(at_start) != clock(now)));
     match (&at_start.hub, &now.hub) {
         (Some(at_start), Some(now)) => {

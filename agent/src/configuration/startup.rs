@@ -46,7 +46,7 @@ pub(crate) struct Startup {
 /// One generation of `agent.toml` and `config.d`, and what the last good bundle comes to with that `agent.toml`.
 pub(super) struct ConfigSet {
     pub(super) loaded: Loaded,
-    site: Option<Document>,
+    agent_toml: Option<Document>,
     /// `None` where `agent.toml` has errors or names no hub.
     pub(super) enrolment: Option<Enrolment>,
     pub(super) bundle: LastGoodBundle,
@@ -66,18 +66,18 @@ pub(super) enum LastGoodBundle {
 impl ConfigSet {
     /// The current files.
     pub(super) fn read(folder: &Path, data: &Path, purpose: Purpose) -> ConfigSet {
-        ConfigSet::of(tilth_config::load(folder, purpose), bundle::site(folder), folder, data, purpose)
+        ConfigSet::of(tilth_config::load(folder, purpose), bundle::agent_toml(folder), folder, data, purpose)
     }
 
-    fn of(loaded: Loaded, site: Option<Document>, folder: &Path, data: &Path, purpose: Purpose) -> ConfigSet {
+    fn of(loaded: Loaded, agent_toml: Option<Document>, folder: &Path, data: &Path, purpose: Purpose) -> ConfigSet {
         let is_broken =
             loaded.diagnostics.iter().any(|found| found.level == Level::Error && found.file == "agent.toml");
-        let site_if_whole = loaded.site.as_ref().filter(|_| !is_broken);
-        let enrolment = site_if_whole.and_then(|site| Enrolment::of(site, folder, data));
+        let agent_toml_if_whole = loaded.agent_toml.as_ref().filter(|_| !is_broken);
+        let enrolment = agent_toml_if_whole.and_then(|agent_toml| Enrolment::of(agent_toml, folder, data));
         let bundle = match enrolment.as_ref().map_or(Ok(None), BundleFiles::good) {
             Ok(None) => LastGoodBundle::None,
             Ok(Some(bundle)) => {
-                let compiled = bundle::compile(&bundle, site.clone(), purpose);
+                let compiled = bundle::compile(&bundle, agent_toml.clone(), purpose);
                 if compiled.has_errors() {
                     LastGoodBundle::Incompatible(bundle.version, Box::new(compiled))
                 } else {
@@ -86,7 +86,7 @@ impl ConfigSet {
             }
             Err(unavailable) => LastGoodBundle::Unavailable(unavailable),
         };
-        ConfigSet { is_new: is_new(&loaded, folder), loaded, site, enrolment, bundle }
+        ConfigSet { is_new: is_new(&loaded, folder), loaded, agent_toml, enrolment, bundle }
     }
 
     pub(super) fn candidate(&self) -> Candidate {
@@ -144,7 +144,7 @@ impl Start<'_> {
         let (files, previous) = self.last_good().map(|LastGood { files, inventory }| (files, inventory)).unzip();
         let last_good = files.filter(|_| !current.candidate().is_sound()).map(|files| {
             let loaded = load_documents(files.documents(), Purpose::Run);
-            ConfigSet::of(loaded, files.site(), self.folder, self.data, Purpose::Run)
+            ConfigSet::of(loaded, files.agent_toml(), self.folder, self.data, Purpose::Run)
         });
         let choice = choose(current.candidate(), last_good.as_ref().map(ConfigSet::candidate));
         let Choice::Run(source, generation) = choice else {
@@ -252,7 +252,7 @@ impl Start<'_> {
                 problems
             }
             (_, LastGoodBundle::Usable(usable)) => {
-                Problems::of(&bundle::compile(&usable.0, current.site.clone(), Purpose::Run))
+                Problems::of(&bundle::compile(&usable.0, current.agent_toml.clone(), Purpose::Run))
             }
             _ => current.problems(),
         }

@@ -9,7 +9,7 @@ use tilth_core::effect::{Effect, Report, Transition};
 use tilth_core::engine::{AlertView, Engine, Input, Standing};
 use tilth_core::id::Id;
 use tilth_core::plan::Plan;
-use tilth_core::site::Site;
+use tilth_core::site::SiteState;
 use tilth_core::time::{Span, Stamp, WallTime};
 use tilth_notify::notification::INSTEAD_OF;
 
@@ -32,7 +32,7 @@ pub(crate) struct StoreReplaced {
     /// Alert numbers reserved in the new database.
     pub(crate) alerts: AlertNumbers,
     /// Site state stored in the new database.
-    pub(crate) site: Option<Site>,
+    pub(crate) site: Option<SiteState>,
     /// History that the new database lacks.
     pub(crate) missing: Option<Missing>,
 }
@@ -69,7 +69,7 @@ impl Decide {
         }));
     }
 
-    pub(super) fn keep_site(&mut self) {
+    pub(super) fn store_site_state(&mut self) {
         let site = self.engine.site().clone();
         self.calibrated = Arc::new(crate::store::CalibratedPlan::new(
             Arc::clone(&self.calibrated.plan),
@@ -125,7 +125,7 @@ impl Decide {
         if let Some(anchor) = self.anchor {
             self.keep_anchor(anchor);
         }
-        self.keep_site();
+        self.store_site_state();
         self.keep_snapshot();
     }
 

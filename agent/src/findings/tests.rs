@@ -5,7 +5,7 @@ use super::*;
 
 fn loaded(text: &str) -> Loaded {
     let layers = vec![Document::toml(Layer::ConfigD, "config.d/a.toml", text)];
-    tilth_config::load_documents(Documents { layers, site: None }, Purpose::Replay)
+    tilth_config::load_documents(Documents { layers, agent_toml: None }, Purpose::Replay)
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn a_finding_without_a_place_names_its_file() {
         version: None,
         text: tilth_config::Text::Unreadable("cannot be read".to_owned()),
     }];
-    let loaded = tilth_config::load_documents(Documents { layers, site: None }, Purpose::Replay);
+    let loaded = tilth_config::load_documents(Documents { layers, agent_toml: None }, Purpose::Replay);
     let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor());
     assert_eq!(
         framed(&loaded.diagnostics[0], &loaded.sources, &handler).trim_end(),

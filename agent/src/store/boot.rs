@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
-use tilth_core::site::Site;
+use tilth_core::site::SiteState;
 use tilth_core::time::{Stamp, WallTime};
 
 use super::error::StoreError;
@@ -61,7 +61,7 @@ pub(crate) struct Remembered {
     /// Whether it holds earlier boots; else it is a new one.
     pub(crate) is_known: bool,
     /// What people did on site.
-    pub(crate) site: Option<Site>,
+    pub(crate) site: Option<SiteState>,
     /// Numbers of alerts that are reserved now.
     pub(crate) alerts: AlertNumbers,
 }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use serde_json::{Map, Value, json};
 use tilth_core::effect::Reason;
 use tilth_core::reading::Reading;
-use tilth_core::site::Site;
+use tilth_core::site::SiteState;
 use tilth_core::time::{Span, Stamp, Uptime, WallTime};
 use tilth_core::windows::Closed;
 use tilth_protocol::{GapKind, Lane};
@@ -53,7 +53,7 @@ pub(crate) struct Commit {
     /// Numbers of alerts up to this one are reserved with the snapshot.
     pub(crate) alerts_until: Option<u64>,
     /// What people did on site, when it changed.
-    pub(crate) site: Option<Site>,
+    pub(crate) site: Option<SiteState>,
     /// What the clock on the wall says, when that was learnt.
     pub(crate) boot_time: Option<BootTime>,
 }

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use tilth_core::calibrate::Calibration;
 use tilth_core::plan::Plan;
 use tilth_core::sensor::Sensor;
-use tilth_core::site::Site;
+use tilth_core::site::SiteState;
 
 use super::error::StoreError;
 use super::raw_block::IDENTITY;
@@ -26,7 +26,7 @@ pub(crate) struct CalibratedPlan {
 
 impl CalibratedPlan {
     /// A plan in force; a site's calibration takes the place of the configured one.
-    pub(crate) fn new(plan: Arc<Plan>, hash: String, site: &Site) -> CalibratedPlan {
+    pub(crate) fn new(plan: Arc<Plan>, hash: String, site: &SiteState) -> CalibratedPlan {
         let calibration = |sensor: &Sensor| site.calibrations.get(&sensor.id).unwrap_or(&sensor.calibration).clone();
         let calibrations = plan.sensors().iter().map(calibration).collect();
         CalibratedPlan { plan, hash, calibrations }

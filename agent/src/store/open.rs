@@ -20,7 +20,7 @@ use super::row::lane_id;
 use super::schema;
 use super::snapshot::{self, StoredCheckpoint};
 use super::{Reader, Store};
-use tilth_core::site::Site;
+use tilth_core::site::SiteState;
 use tilth_core::time::WallTime;
 
 /// Files up to this size are checked page by page when they are opened; larger ones would take seconds on an SD card, and
@@ -241,7 +241,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]; also when it is damaged.
-    pub(crate) fn site(&self) -> Result<Option<Site>, StoreError> {
+    pub(crate) fn site(&self) -> Result<Option<SiteState>, StoreError> {
         snapshot::read_site(&self.reader.0)
     }
 }

@@ -6,7 +6,7 @@ use flate2::Compression;
 use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 use rusqlite::{Connection, OptionalExtension};
-use tilth_core::site::Site;
+use tilth_core::site::SiteState;
 
 use super::error::StoreError;
 use super::row::{int, uint};
@@ -57,13 +57,13 @@ pub(super) fn position(connection: &Connection) -> Result<i64, StoreError> {
     Ok(connection.query_row("SELECT raw FROM snapshot", [], |row| row.get(0)).optional()?.unwrap_or(int(u64::MAX)))
 }
 
-pub(super) fn write_site(connection: &Connection, site: &Site) -> Result<(), StoreError> {
+pub(super) fn write_site(connection: &Connection, site: &SiteState) -> Result<(), StoreError> {
     let body = serde_json::to_string(site).map_err(|error| StoreError::Unexpected(error.to_string()))?;
     connection.execute("INSERT OR REPLACE INTO site (id, body) VALUES (1, ?)", [body])?;
     Ok(())
 }
 
-pub(super) fn read_site(connection: &Connection) -> Result<Option<Site>, StoreError> {
+pub(super) fn read_site(connection: &Connection) -> Result<Option<SiteState>, StoreError> {
     let body: Option<String> = connection.query_row("SELECT body FROM site", [], |row| row.get(0)).optional()?;
     let site = body.map(|body| serde_json::from_str(&body)).transpose();
     site.map_err(|error| StoreError::Damaged(format!("the site state: {error}")))

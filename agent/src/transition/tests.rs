@@ -101,7 +101,7 @@ fn each_fault_is_told_in_words() {
                 "a.toml",
                 "[sensors.\"tower-1/air\"]\nquantity = \"temperature\"\nresolution = 0.1\nrange = [-40, 80]\nstuck_for = \"1h\"\nstale_after = \"10m\"\ninput = \"line:a/b\"\n",
             )],
-            site: None,
+            agent_toml: None,
         },
         tilth_config::Purpose::Replay,
     );

@@ -7,7 +7,7 @@ const RULE: &str = "[rules.ph-high]\nabove = 6.6\nclear = 6.5\n";
 #[test]
 fn a_file_that_is_not_written_to_its_end_is_known_by_what_it_was() {
     let files = |text: &str| Files {
-        site: None,
+        agent_toml: None,
         merged: Some(vec![File { file: "a.toml".to_owned(), layer: Layer::ConfigD, text: text.to_owned() }]),
     };
     for (before, now, expected) in [
@@ -32,8 +32,9 @@ fn a_file_that_is_not_written_to_its_end_is_known_by_what_it_was() {
 
 #[test]
 fn kept_files_are_the_documents_that_they_were_read_from() {
-    let site = Document::site("[device]\nid = 'pi-1'\n[bus.gateway]\nkind = 'line'\nport = '/dev/ttyUSB0'\n");
-    let mut documents = Documents { site: Some(site), ..crate::base() };
+    let agent_toml =
+        Document::agent_toml("[device]\nid = 'pi-1'\n[bus.gateway]\nkind = 'line'\nport = '/dev/ttyUSB0'\n");
+    let mut documents = Documents { agent_toml: Some(agent_toml), ..crate::base() };
     documents.layers.push(Document::toml(Layer::ConfigD, "config.d/a.toml", SENSOR));
     documents.layers.push(Document::toml(Layer::ConfigD, "config.d/b.toml", RULE));
     let loaded = load_documents(documents.clone(), Purpose::Run);
@@ -42,7 +43,7 @@ fn kept_files_are_the_documents_that_they_were_read_from() {
     let files: Files = serde_json::from_str(&kept).unwrap();
     assert_eq!(files.documents(), documents);
 
-    let alone = Files::site_of(&loaded);
+    let alone = Files::of_agent_toml(&loaded);
     assert_eq!(alone.documents().layers.len(), crate::base().layers.len());
     assert_eq!(alone.over(files).documents(), documents);
 }

@@ -35,10 +35,11 @@ fn it_does_not_tell_where_channels_lead() {
         [zones.b.notifications.phone]
         topic = 'other-8c1d'
         ";
-    let site = "[device]\nid = 'pi-1' # the 'password' is hunter2\n[bus.gateway]\nkind = 'line'\nport = '/dev/tty#1' # hunter2\n";
+    let agent_toml = "[device]\nid = 'pi-1' # the 'password' is hunter2\n[bus.gateway]\nkind = 'line'\nport = '/dev/tty#1' # hunter2\n";
     let mut documents = base();
     documents.layers.push(Document::toml(Layer::ConfigD, "config.d/farm.toml", &format!("{FARM}{channels}")));
-    let loaded = load_documents(Documents { site: Some(Document::site(site)), ..documents }, Purpose::Run);
+    let loaded =
+        load_documents(Documents { agent_toml: Some(Document::agent_toml(agent_toml)), ..documents }, Purpose::Run);
     assert!(!loaded.has_errors(), "{:?}", loaded.diagnostics);
     let text = serde_json::to_string(&Merged::of(&loaded)).unwrap();
     for secret in ["8c1d", "path", "services", "Xyz", "hunter2"] {
@@ -47,17 +48,17 @@ fn it_does_not_tell_where_channels_lead() {
     let again = serde_json::from_str::<Merged>(&text).unwrap().load("recording", Purpose::Run);
     assert!(!again.has_errors(), "{:?}", again.diagnostics);
     assert_eq!(format!("{:?}", again.plan), format!("{:?}", loaded.plan));
-    assert_eq!(again.site, loaded.site);
+    assert_eq!(again.agent_toml, loaded.agent_toml);
 }
 
 /// What a plan depends on, after it was written down and read again.
 #[test]
 fn it_gives_the_same_plan_again() {
-    let site = "[device]\nid = 'pi-1'\n[bus.gateway]\nkind = 'line'\nport = '/dev/ttyUSB0'\n";
+    let agent_toml = "[device]\nid = 'pi-1'\n[bus.gateway]\nkind = 'line'\nport = '/dev/ttyUSB0'\n";
     let documents = || {
         let mut documents = base();
         documents.layers.push(Document::toml(Layer::ConfigD, "config.d/farm.toml", FARM));
-        Documents { site: Some(Document::site(site)), ..documents }
+        Documents { agent_toml: Some(Document::agent_toml(agent_toml)), ..documents }
     };
     let loaded = load_documents(documents(), Purpose::Run);
     assert!(!loaded.has_errors(), "{:?}", loaded.diagnostics);

@@ -45,11 +45,11 @@ impl<'a> Binder<'a> {
     /// sensors on it.
     fn buses(&mut self, within: &BTreeMap<&SensorId, Span>) -> Vec<Sensor> {
         let parts = self.parts;
-        let Some(site) = parts.site else { return Vec::new() };
+        let Some(agent_toml) = parts.agent_toml else { return Vec::new() };
         let alert = parts.zones.device().bus_down.as_ref();
         let mut wanted = BTreeMap::new();
         for entry in parts.sensors.entries.iter().filter(|entry| entry.enabled) {
-            if let Some(bus) = entry.sensor.bus.as_ref().filter(|bus| site.buses.contains_key(*bus)) {
+            if let Some(bus) = entry.sensor.bus.as_ref().filter(|bus| agent_toml.buses.contains_key(*bus)) {
                 wanted.entry(bus).or_insert(entry.key);
             }
         }
@@ -111,7 +111,7 @@ impl<'a> Binder<'a> {
     /// Whether the hub takes what this device says: data that stays here unseen is for people to know.
     fn hub(&mut self) -> Option<Sensor> {
         let parts = self.parts;
-        parts.site?.hub.as_ref()?;
+        parts.agent_toml?.hub.as_ref()?;
         let alert = parts.zones.device().hub_refuses.as_ref();
         self.watch(&Watched {
             id: SensorId::hub_accepts(),

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use crate::namespaces::{CONFIG, SITE, Value};
+use crate::namespaces::{AGENT_TOML, CONFIG, Value};
 use crate::suggest;
 
 /// A key with this in it, whatever stands between its letters, names a secret.
@@ -106,7 +106,7 @@ impl KeyContext {
 
 /// Whether the keys under a table at the top are names that people give.
 fn has_names(key: &str) -> bool {
-    let table = CONFIG.get(key).or_else(|| SITE.get(key));
+    let table = CONFIG.get(key).or_else(|| AGENT_TOML.get(key));
     table.is_some_and(|table| matches!(table.value, Value::Named(..) | Value::Unused))
 }
 

@@ -46,7 +46,7 @@ const LIMITS: &str = "
     above = 6.1
     ";
 
-const SITE_TEXT: &str = "
+const AGENT_TOML_TEXT: &str = "
     [device]
     id = 'pi-1'
     [bus.gateway]
@@ -57,16 +57,16 @@ const SITE_TEXT: &str = "
 
 fn files(named: &[(&str, &str)]) -> Files {
     let mut documents = crate::base();
-    for (name, text) in named.iter().filter(|(name, _)| *name != SITE) {
+    for (name, text) in named.iter().filter(|(name, _)| *name != AGENT_TOML) {
         documents.layers.push(Document::toml(Layer::ConfigD, &format!("config.d/{name}"), text));
     }
-    let site = named.iter().find(|(name, _)| *name == SITE).map(|(_, text)| Document::site(text));
-    Files::of(&load_documents(Documents { site, ..documents }, Purpose::Run))
+    let agent_toml = named.iter().find(|(name, _)| *name == AGENT_TOML).map(|(_, text)| Document::agent_toml(text));
+    Files::of(&load_documents(Documents { agent_toml, ..documents }, Purpose::Run))
 }
 
 #[track_caller]
 fn check(now: &[(&str, &str)], expected: &[&str]) {
-    let before = files(&[(SITE, SITE_TEXT), ("10-farm.toml", FARM), ("20-limits.toml", LIMITS)]);
+    let before = files(&[(AGENT_TOML, AGENT_TOML_TEXT), ("10-farm.toml", FARM), ("20-limits.toml", LIMITS)]);
     assert_eq!(files(now).removed_since(&before), expected, "{now:?}");
 }
 
@@ -93,7 +93,7 @@ fn what_one_file_alone_said_is_missed() {
 
 #[test]
 fn what_overrides_another_file_or_the_base_is_missed() {
-    let (site, farm) = ((SITE, SITE_TEXT), ("10-farm.toml", FARM));
+    let (agent_toml, farm) = ((AGENT_TOML, AGENT_TOML_TEXT), ("10-farm.toml", FARM));
     let all = [
         "escalation.default.warning.channels",
         "escalation.default.warning.wait",
@@ -107,47 +107,54 @@ fn what_overrides_another_file_or_the_base_is_missed() {
         "sensors.\"b/ph\".max_rate",
         "zones.b.rules.ph-high",
     ];
-    check(&[site, farm], &all);
+    check(&[agent_toml, farm], &all);
     for piece in ["", "# edited\n", "[rules.co2-high]\nabove = 1300\n"] {
-        check(&[site, farm, ("20-limits.toml", piece)], &all);
+        check(&[agent_toml, farm, ("20-limits.toml", piece)], &all);
     }
-    check(&[site, farm, ("20-limits.toml", &LIMITS.replace("max_rate = 9\n", ""))], &["sensors.\"b/ph\".max_rate"]);
+    check(
+        &[agent_toml, farm, ("20-limits.toml", &LIMITS.replace("max_rate = 9\n", ""))],
+        &["sensors.\"b/ph\".max_rate"],
+    );
     // Where its topic leads is nowhere shown, and is missed all the same.
     let other =
         ("05-phone.toml", "[notifications.phone]\nkind = 'ntfy'\nurl = 'https://ntfy.example'\ntopic = 'office'\n");
     let without = LIMITS.replace("topic = 'farm-8c1d'", "");
-    check(&[site, other, farm, ("20-limits.toml", &without)], &["notifications.phone.topic"]);
+    check(&[agent_toml, other, farm, ("20-limits.toml", &without)], &["notifications.phone.topic"]);
 }
 
 #[test]
 fn what_is_moved_to_another_file_or_only_changed_is_not_missed() {
-    let (site, farm, limits) = ((SITE, SITE_TEXT), ("10-farm.toml", FARM), ("20-limits.toml", LIMITS));
-    check(&[site, farm, limits], &[]);
-    check(&[site, farm, ("30-limits.toml", LIMITS)], &[]);
-    check(&[site, ("10-all.toml", &[FARM, "# and\n"].concat()), limits], &[]);
-    check(&[site, farm, ("20-limits.toml", &LIMITS.replace("20", "21").replace("9\n", "8\n"))], &[]);
-    check(&[site, farm, limits, ("30-more.toml", "[rules.temperature-high]\nabove = 25\n")], &[]);
-    check(&[site, farm, ("20-limits.toml", &format!("\n\n# spring\n{LIMITS}"))], &[]);
+    let (agent_toml, farm, limits) =
+        ((AGENT_TOML, AGENT_TOML_TEXT), ("10-farm.toml", FARM), ("20-limits.toml", LIMITS));
+    check(&[agent_toml, farm, limits], &[]);
+    check(&[agent_toml, farm, ("30-limits.toml", LIMITS)], &[]);
+    check(&[agent_toml, ("10-all.toml", &[FARM, "# and\n"].concat()), limits], &[]);
+    check(&[agent_toml, farm, ("20-limits.toml", &LIMITS.replace("20", "21").replace("9\n", "8\n"))], &[]);
+    check(&[agent_toml, farm, limits, ("30-more.toml", "[rules.temperature-high]\nabove = 25\n")], &[]);
+    check(&[agent_toml, farm, ("20-limits.toml", &format!("\n\n# spring\n{LIMITS}"))], &[]);
 }
 
 #[test]
 fn what_a_technician_said_is_missed() {
     let (farm, limits) = (("10-farm.toml", FARM), ("20-limits.toml", LIMITS));
-    check(&[(SITE, &SITE_TEXT.replace("baud = 9600\n", "")), farm, limits], &["agent.toml: bus.gateway.baud"]);
-    check(&[(SITE, &SITE_TEXT.replace("9600", "19200")), farm, limits], &[]);
-    check(&[(SITE, "# soon\n"), farm, limits], &["agent.toml: bus", "agent.toml: device"]);
+    check(
+        &[(AGENT_TOML, &AGENT_TOML_TEXT.replace("baud = 9600\n", "")), farm, limits],
+        &["agent.toml: bus.gateway.baud"],
+    );
+    check(&[(AGENT_TOML, &AGENT_TOML_TEXT.replace("9600", "19200")), farm, limits], &[]);
+    check(&[(AGENT_TOML, "# soon\n"), farm, limits], &["agent.toml: bus", "agent.toml: device"]);
 }
 
 /// While a hub's bundle rules, what lies in `config.d` means nothing.
 #[test]
 fn of_files_that_are_not_merged_only_those_of_the_site_are_held_against_each_other() {
-    let load = |site: &str| {
-        let documents = Documents { site: Some(Document::site(site)), ..crate::base() };
-        Files::site_of(&load_documents(documents, Purpose::Run))
+    let load = |agent_toml: &str| {
+        let documents = Documents { agent_toml: Some(Document::agent_toml(agent_toml)), ..crate::base() };
+        Files::of_agent_toml(&load_documents(documents, Purpose::Run))
     };
-    let before = files(&[(SITE, SITE_TEXT), ("10-farm.toml", FARM)]);
-    assert_eq!(load(SITE_TEXT).removed_since(&before), [""; 0]);
-    let cut = load(&SITE_TEXT.replace("baud = 9600\n", ""));
+    let before = files(&[(AGENT_TOML, AGENT_TOML_TEXT), ("10-farm.toml", FARM)]);
+    assert_eq!(load(AGENT_TOML_TEXT).removed_since(&before), [""; 0]);
+    let cut = load(&AGENT_TOML_TEXT.replace("baud = 9600\n", ""));
     assert_eq!(cut.removed_since(&before), ["agent.toml: bus.gateway.baud"]);
-    assert_eq!(cut.removed_since(&load(SITE_TEXT)), ["agent.toml: bus.gateway.baud"]);
+    assert_eq!(cut.removed_since(&load(AGENT_TOML_TEXT)), ["agent.toml: bus.gateway.baud"]);
 }

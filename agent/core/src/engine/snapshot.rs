@@ -21,7 +21,7 @@ use crate::reading::SensorIx;
 use crate::resolved;
 use crate::rules::Condition;
 use crate::sensor::Sensor;
-use crate::site::Site;
+use crate::site::SiteState;
 use crate::time::{Span, Stamp, Uptime};
 use crate::value::Resolution;
 use crate::windows::{Closed, Open};
@@ -41,7 +41,7 @@ pub struct Snapshot {
     last_alert: AlertId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reserve: Option<Reserve>,
-    site: Site,
+    site: SiteState,
     buses_down: Vec<Id>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     buses: Vec<BusRecord>,

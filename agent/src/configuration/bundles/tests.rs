@@ -75,8 +75,8 @@ fn folder() -> PathBuf {
 fn configure(folder: &Path) {
     fs::create_dir_all(folder.join("config.d")).unwrap();
     fs::write(folder.join("config.d/site.toml"), "").unwrap();
-    let site = "[device]\nid = 'pi'\nclient = 'acme'\n[bus.gateway]\nkind = 'line'\nport = 'p'\n";
-    fs::write(folder.join("agent.toml"), site).unwrap();
+    let agent_toml = "[device]\nid = 'pi'\nclient = 'acme'\n[bus.gateway]\nkind = 'line'\nport = 'p'\n";
+    fs::write(folder.join("agent.toml"), agent_toml).unwrap();
 }
 
 /// An agent that holds what is in this folder.

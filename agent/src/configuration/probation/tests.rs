@@ -27,7 +27,7 @@ fn config(farm: &str) -> SensorConfig {
     let mut documents = base();
     documents.layers.push(Document::toml(Layer::ConfigD, "config.d/farm.toml", farm));
     let buses = ["gateway", "spare"].map(|bus| format!("[bus.{bus}]\nkind = 'line'\nport = '{bus}'\n"));
-    documents.site = Some(Document::site(&format!("[device]\nid = 'pi'\n{}", buses.concat())));
+    documents.agent_toml = Some(Document::agent_toml(&format!("[device]\nid = 'pi'\n{}", buses.concat())));
     let loaded = load_documents(documents, Purpose::Run);
     assert!(!loaded.has_errors(), "{:?}", loaded.diagnostics);
     SensorConfig { plan: Arc::new(loaded.plan.unwrap()), feeds: Arc::new(loaded.feeds) }

@@ -14,7 +14,7 @@ use tilth_core::plan::Plan;
 use tilth_core::quantity::Quantity;
 use tilth_core::reading::{Quality, Raw, SensorIx};
 use tilth_core::sensor::Sensor;
-use tilth_core::site::Site;
+use tilth_core::site::SiteState;
 use tilth_core::time::{Span, Stamp, Uptime, WallTime};
 use tilth_core::value::Resolution;
 
@@ -105,7 +105,7 @@ pub(crate) fn plan(sensors: u32) -> Arc<Plan> {
 }
 
 pub(crate) fn calibrated(sensors: u32) -> Arc<CalibratedPlan> {
-    Arc::new(CalibratedPlan::new(plan(sensors), format!("hash of {sensors}"), &Site::default()))
+    Arc::new(CalibratedPlan::new(plan(sensors), format!("hash of {sensors}"), &SiteState::default()))
 }
 
 pub(crate) fn note(uptime: Uptime, text: &str) -> NewEvent {

@@ -153,7 +153,7 @@ fn rows_say_what_they_were_measured_as() {
     use std::sync::Arc;
     use tilth_core::plan::Plan;
     use tilth_core::sensor::Sensor;
-    use tilth_core::site::Site;
+    use tilth_core::site::SiteState;
     use tilth_core::value::Resolution;
 
     let (folder, mut farm) = (Folder::new(), Farm::new(1));
@@ -167,7 +167,7 @@ fn rows_say_what_they_were_measured_as() {
     // What closes with the change is still counted as before it: a commit of its own.
     farm.tell(tilth_core::engine::Input::Plan(Arc::clone(&plan)));
     store.commit(&farm.take()).unwrap();
-    farm.calibrated = Arc::new(CalibratedPlan::new(plan, "coarse".to_owned(), &Site::default()));
+    farm.calibrated = Arc::new(CalibratedPlan::new(plan, "coarse".to_owned(), &SiteState::default()));
     farm.commit = Commit::new(farm.now, Arc::clone(&farm.calibrated));
     farm.read(0, 21.5, Span(0));
     farm.wait(Span::from_mins(1));

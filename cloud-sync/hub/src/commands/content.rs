@@ -29,9 +29,9 @@ pub(super) struct Checked {
 pub(super) fn read(from: &Path, client: &Id, device: &Id) -> anyhow::Result<Checked> {
     let (documents, mut findings) = documents(from)?;
     let content = bundle::content(&load_documents(documents.clone(), Purpose::Replay));
-    let site = match documents.site {
-        Some(site) => match other_device(&site, client, device) {
-            None => Some(site),
+    let agent_toml = match documents.agent_toml {
+        Some(agent_toml) => match other_device(&agent_toml, client, device) {
+            None => Some(agent_toml),
             Some(other) => {
                 findings.push(format!(
                     "agent.toml: warning: of {other}, but the configuration is for {client}/{device}; not checked against this file"
@@ -41,14 +41,14 @@ pub(super) fn read(from: &Path, client: &Id, device: &Id) -> anyhow::Result<Chec
         },
         None => None,
     };
-    let site = site.unwrap_or_else(|| Document::site(&assumed_site(&content, client, device)));
+    let agent_toml = agent_toml.unwrap_or_else(|| Document::agent_toml(&assumed_agent_toml(&content, client, device)));
     // Check the files, for places in them, then the content that the device gets.
-    let written = load_documents(Documents { site: Some(site.clone()), ..documents }, Purpose::Run);
+    let written = load_documents(Documents { agent_toml: Some(agent_toml.clone()), ..documents }, Purpose::Run);
     findings.extend(shown(&written));
     if written.has_errors() {
         return Ok(Checked { content: None, findings });
     }
-    let received = Documents { site: Some(site), ..bundle::documents(None, content.clone()) };
+    let received = Documents { agent_toml: Some(agent_toml), ..bundle::documents(None, content.clone()) };
     let received = load_documents(received, Purpose::Run);
     if received.has_errors() {
         findings.extend(shown(&received));
@@ -67,9 +67,9 @@ pub(super) fn inventory(content: &Json) -> Result<Inventory, String> {
 }
 
 /// The device of an `agent.toml`, if it is another one.
-fn other_device(site: &Document, client: &Id, device: &Id) -> Option<String> {
-    let documents = Documents { site: Some(site.clone()), ..Documents::default() };
-    let Device { id, client: tenant, .. } = load_documents(documents, Purpose::Replay).site?.device?;
+fn other_device(agent_toml: &Document, client: &Id, device: &Id) -> Option<String> {
+    let documents = Documents { agent_toml: Some(agent_toml.clone()), ..Documents::default() };
+    let Device { id, client: tenant, .. } = load_documents(documents, Purpose::Replay).agent_toml?.device?;
     let is_other = id != *device || tenant.as_ref().is_some_and(|tenant| tenant != client);
     is_other.then(|| tenant.map_or(id.to_string(), |tenant| format!("{tenant}/{id}")))
 }
@@ -93,8 +93,8 @@ fn documents(from: &Path) -> anyhow::Result<(Documents, Vec<String>)> {
     for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let path = entry.with_context(|| folder.display().to_string())?.path();
         let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        let is_site = path.file_name() == Some(OsStr::new("agent.toml"));
-        if is_hidden || is_site {
+        let is_agent_toml = path.file_name() == Some(OsStr::new("agent.toml"));
+        if is_hidden || is_agent_toml {
             continue;
         }
         if path.extension() == Some(OsStr::new("toml")) {
@@ -119,9 +119,9 @@ fn documents(from: &Path) -> anyhow::Result<(Documents, Vec<String>)> {
         let file = format!("{prefix}{}", path.file_name().unwrap_or_default().display());
         documents.layers.push(document(file, &path)?);
     }
-    let site = from.join("agent.toml");
-    if site.exists() {
-        documents.site = Some(Document { layer: None, ..document("agent.toml".to_owned(), &site)? });
+    let agent_toml = from.join("agent.toml");
+    if agent_toml.exists() {
+        documents.agent_toml = Some(Document { layer: None, ..document("agent.toml".to_owned(), &agent_toml)? });
     }
     Ok((documents, findings))
 }
@@ -144,7 +144,7 @@ fn document(file: String, path: &Path) -> anyhow::Result<Document> {
 }
 
 /// An `agent.toml` with every bus that the configuration names: the real buses are known on site only.
-fn assumed_site(content: &Json, client: &Id, device: &Id) -> String {
+fn assumed_agent_toml(content: &Json, client: &Id, device: &Id) -> String {
     let zones = content["zones"].as_object().into_iter().flat_map(|zones| zones.values());
     let sensors = std::iter::once(content).chain(zones).filter_map(|owner| owner["sensors"].as_object());
     let inputs = sensors.flat_map(|sensors| sensors.values()).filter_map(|sensor| sensor["input"].as_str());

@@ -8,14 +8,14 @@ fn a_bundle_goes_with_the_agent_toml_of_before_where_that_is_broken_now() {
     run(async {
         let mut bench = bench(folder());
         let (five, six) = (bench.seal(5, "30"), bench.seal(6, "31"));
-        let site = fs::read_to_string(bench.folder.join("agent.toml")).unwrap();
-        fs::write(bench.folder.join("agent.toml"), site.replace("port", "prot")).unwrap();
+        let agent_toml = fs::read_to_string(bench.folder.join("agent.toml")).unwrap();
+        fs::write(bench.folder.join("agent.toml"), agent_toml.replace("port", "prot")).unwrap();
         let (said, planned) = bench.take(&five).await;
         assert!(said.is_some_and(|said| said.contains("bus.gateway.prot")) && !planned, "nothing was in force before");
 
-        fs::write(bench.folder.join("agent.toml"), &site).unwrap();
+        fs::write(bench.folder.join("agent.toml"), &agent_toml).unwrap();
         assert_eq!(bench.take(&six).await, (Some("applied 6: ".to_owned()), true));
-        fs::write(bench.folder.join("agent.toml"), site.replace("port", "prot")).unwrap();
+        fs::write(bench.folder.join("agent.toml"), agent_toml.replace("port", "prot")).unwrap();
         let seven = bench.seal(7, "32");
         assert_eq!(bench.take(&seven).await, (Some("applied 7: ".to_owned()), true));
         assert_eq!(bench.good(), Some(seven));

@@ -6,8 +6,8 @@ use super::*;
 async fn proven() -> (Bench, Vec<u8>) {
     let folder = folder();
     let hub = "[hub]\nurl = 'http://127.0.0.1:1'\nsigning_key = 'hub.pub'\nkey_file = 'device.key'\n";
-    let site = fs::read_to_string(folder.join("agent.toml")).unwrap();
-    fs::write(folder.join("agent.toml"), site + hub).unwrap();
+    let agent_toml = fs::read_to_string(folder.join("agent.toml")).unwrap();
+    fs::write(folder.join("agent.toml"), agent_toml + hub).unwrap();
     let mut bench = bench(folder.clone());
     fs::write(folder.join("hub.pub"), bench.key.trusted().to_string()).unwrap();
     let one = bench.seal(1, "30");

@@ -6,7 +6,7 @@ fn a_host_is_that_host_and_no_other() {
     let hosts = |texts: &[&str]| {
         let text = format!("[secrets.a]\nhosts = {texts:?}");
         let mut sources = crate::Sources::default();
-        let (source, table) = crate::Document::site(&text).parse(&mut sources, &log);
+        let (source, table) = crate::Document::agent_toml(&text).parse(&mut sources, &log);
         read(source, table, &sources, crate::Purpose::Replay, &log).secrets.into_values().next()
     };
     let allows = |texts: &[&str], url: &str| hosts(texts).expect("hosts").allows(url);

@@ -6,7 +6,7 @@ use tilth_config::{
 
 fn load(text: &str) -> Loaded {
     let mut documents = base();
-    documents.site = Some(Document::site(text));
+    documents.agent_toml = Some(Document::agent_toml(text));
     load_documents(documents, Purpose::Replay)
 }
 
@@ -37,7 +37,7 @@ fn a_hub_is_reached_by_https_or_on_this_machine() {
         let loaded = load(&format!(
             "device = {{ id = 'pi-7', client = 'acme' }}\nhub = {{ url = '{url}', signing_key = 'a', key_file = 'b' }}"
         ));
-        let hub = loaded.site.as_ref().and_then(|site| site.hub.as_ref());
+        let hub = loaded.agent_toml.as_ref().and_then(|agent_toml| agent_toml.hub.as_ref());
         assert_eq!(hub.map(|hub| hub.url.as_str()), expected, "{url}");
         assert_eq!(said(&loaded).is_empty(), expected.is_some(), "{url}: {:?}", said(&loaded));
     }
@@ -62,14 +62,14 @@ fn each_kind_of_bus_has_its_link() {
     ] {
         let loaded = load(&format!("[bus.b]\n{text}"));
         assert_eq!(said(&loaded), Vec::<String>::new(), "{text}");
-        assert_eq!(loaded.site.unwrap().buses.get("b"), Some(&Bus { kind, link, columns: None }), "{text}");
+        assert_eq!(loaded.agent_toml.unwrap().buses.get("b"), Some(&Bus { kind, link, columns: None }), "{text}");
     }
 }
 
 #[test]
 fn a_device_is_needed_to_run_and_its_client_with_a_hub() {
     let mut documents = base();
-    documents.site = Some(Document::site(""));
+    documents.agent_toml = Some(Document::agent_toml(""));
     let first = |purpose| {
         let loaded = load_documents(documents.clone(), purpose);
         loaded.diagnostics.first().map(ToString::to_string).unwrap_or_default()
@@ -155,16 +155,16 @@ fn a_misspelt_key_is_named_with_the_one_that_was_meant() {
     ] {
         let mut documents = base();
         documents.layers.push(Document::toml(Layer::ConfigD, "config.d/farm.toml", sensor));
-        documents.site = Some(Document::site(text));
+        documents.agent_toml = Some(Document::agent_toml(text));
         assert_eq!(said(&load_documents(documents, Purpose::Run)), expected, "{text}");
     }
 }
 
 #[test]
 fn what_makes_the_clock_right_is_said_under_device() {
-    let site = |text: &str| {
+    let agent_toml = |text: &str| {
         let mut documents = base();
-        documents.site = Some(Document::site(text));
+        documents.agent_toml = Some(Document::agent_toml(text));
         load_documents(documents, Purpose::Run)
     };
     for (text, clock) in [
@@ -172,14 +172,14 @@ fn what_makes_the_clock_right_is_said_under_device() {
         ("device = { id = 'pi', clock = 'ntp' }", ClockTrust::Ntp),
         ("device = { id = 'pi', clock = 'rtc' }", ClockTrust::Rtc),
     ] {
-        let device = site(text).site.and_then(|site| site.device).expect("a device");
+        let device = agent_toml(text).agent_toml.and_then(|agent_toml| agent_toml.device).expect("a device");
         assert_eq!(device.clock, clock, "{text}");
     }
     for (text, wrong) in [
         ("device = { id = 'pi', clock = 'gps' }", "device.clock: expected one of ntp, rtc, found \"gps\""),
         ("clock = 'rtc'\ndevice.id = 'pi'", "clock: clock belongs under [device]"),
     ] {
-        let said = said(&site(text)).join("\n");
+        let said = said(&agent_toml(text)).join("\n");
         assert!(said.contains(wrong), "{text}: {said}");
     }
 }

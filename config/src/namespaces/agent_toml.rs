@@ -6,7 +6,7 @@ use super::{ANY_TEXT, Form, ID, Key, KeyTable, Value, WEB_ADDRESS, form, key, ta
 const BROKER: Form = form("address", r"^mqtts?://\S+$");
 const SECRET_NAME: Form = form("name of a secret", "^[A-Za-z0-9_.-]{1,64}$");
 
-pub(crate) static SITE: KeyTable = table("agent.toml", &[&TABLES]);
+pub(crate) static AGENT_TOML: KeyTable = table("agent.toml", &[&TABLES]);
 
 static TABLES: [Key; 4] = [
     key("device", Value::Table(&DEVICE), Described("required by `run`"), "this device"),

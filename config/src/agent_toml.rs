@@ -9,7 +9,7 @@ use tilth_core::label::Label;
 use crate::diagnostic::{Diagnostics, Level, Problem};
 use crate::hosts::{self, Hosts, host_of, is_loopback};
 use crate::input::BusKind;
-use crate::namespaces::{BUS, CONFIG, SITE};
+use crate::namespaces::{AGENT_TOML, BUS, CONFIG};
 use crate::path;
 use crate::reader::{self, Fields, among};
 use crate::redact::{self, SecretName};
@@ -32,7 +32,7 @@ pub enum Purpose {
 
 /// Content of `agent.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Site {
+pub struct AgentToml {
     /// Which device this is.
     pub device: Option<Device>,
     /// Address and keys of the hub; none on a farm without one.
@@ -129,9 +129,9 @@ pub enum Parity {
 
 impl Purpose {
     /// A folder with an `agent.toml` is there to be run, and is checked as that.
-    pub(crate) fn on(self, has_site: bool) -> Purpose {
+    pub(crate) fn on(self, has_agent_toml: bool) -> Purpose {
         match self {
-            Purpose::Check if has_site => Purpose::Run,
+            Purpose::Check if has_agent_toml => Purpose::Run,
             purpose => purpose,
         }
     }
@@ -161,30 +161,36 @@ pub(crate) fn named_buses(table: &Table) -> BTreeSet<String> {
 }
 
 /// Reads `agent.toml`.
-pub(crate) fn read(source: SourceId, table: Table, sources: &Sources, purpose: Purpose, log: &Diagnostics) -> Site {
+pub(crate) fn read(
+    source: SourceId,
+    table: Table,
+    sources: &Sources,
+    purpose: Purpose,
+    log: &Diagnostics,
+) -> AgentToml {
     let root = Entry {
         key: source.whole(),
         node: Node { content: crate::tree::Content::Table(table), ..Node::null(source.whole()) },
     };
-    let mut site = Site::default();
-    let Some(fields) = Fields::of(&root, String::new(), &SITE, log) else { return site };
+    let mut agent_toml = AgentToml::default();
+    let Some(fields) = Fields::of(&root, String::new(), &AGENT_TOML, log) else { return agent_toml };
     match fields.table("device") {
-        Some(device) => site.device = read_device(device),
+        Some(device) => agent_toml.device = read_device(device),
         None if fields.has("device") => {}
         None => purpose.say(log, source.whole(), "device", Problem::new("the table device is missing")),
     }
-    site.hub = fields.table("hub").and_then(read_hub);
-    if let (Some(_), Some(Device { client: None, .. })) = (&site.hub, &site.device) {
+    agent_toml.hub = fields.table("hub").and_then(read_hub);
+    if let (Some(_), Some(Device { client: None, .. })) = (&agent_toml.hub, &agent_toml.device) {
         fields.error("device", Problem::new("client is missing").help("a hub knows a device by client and id"));
     }
     for (name, entry) in fields.entries("bus") {
         if let Some((id, bus)) = read_bus(name, entry, log) {
-            site.buses.insert(id, bus);
+            agent_toml.buses.insert(id, bus);
         }
     }
     for (name, entry) in fields.entries("secrets") {
         if let Some((name, hosts)) = hosts::read(name, entry, log) {
-            site.secrets.insert(name, hosts);
+            agent_toml.secrets.insert(name, hosts);
         }
     }
     fields.finish_but(|key, _| {
@@ -196,9 +202,9 @@ pub(crate) fn read(source: SourceId, table: Table, sources: &Sources, purpose: P
         let problem = || Problem::new(format!("{key} belongs in a file under config.d"));
         CONFIG.get(key).map(|_| problem().help("agent.toml has device, hub, bus and secrets"))
     });
-    check_lone(&root, &site.buses, log);
-    check_ports(&root, &site.buses, sources, log);
-    site
+    check_lone(&root, &agent_toml.buses, log);
+    check_ports(&root, &agent_toml.buses, sources, log);
+    agent_toml
 }
 
 fn read_device(fields: Fields<'_>) -> Option<Device> {

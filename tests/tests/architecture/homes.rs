@@ -1,4 +1,4 @@
-//! Names that have one home: a database's crate, and what opens a tenant's data. No other source file of a package names them.
+//! Names that have one home: a database's crate, what opens a tenant's data, and the HTTP client's crate. No other file names them.
 
 use super::source::tokens;
 use super::{files, none, read};
@@ -11,6 +11,8 @@ struct Home {
     files: &'static [&'static str],
     /// What other files do instead.
     instead: &'static str,
+    /// Tests name it only at home, too.
+    holds_in_tests: bool,
 }
 
 const HOMES: &[Home] = &[
@@ -23,19 +25,27 @@ const HOMES: &[Home] = &[
             "agent/src/store/",
         ],
         instead: "call an operation of the storage",
+        holds_in_tests: false,
     },
     Home {
         name: &["TenantContext", "::", "open"],
         files: &["cloud-sync/hub/src/db/sqlite/keys.rs", "cloud-sync/hub/src/db/sqlite/local.rs"],
         instead: "take the context of whoever was authenticated",
+        holds_in_tests: false,
+    },
+    Home {
+        name: &["reqwest"],
+        files: &["agent/notify/", "cloud-sync/client/src/transport/https.rs"],
+        instead: "send by the client of notify or of sync",
+        holds_in_tests: true,
     },
 ];
 
 #[test]
 fn names_with_a_home_are_named_there_alone() {
     let files = files();
-    let sources = files.iter().filter(|file| is_source(file));
-    let mut problems: Vec<String> = sources.flat_map(|file| check_homes(file, &read(file))).collect();
+    let code = files.iter().filter(|file| file.ends_with(".rs"));
+    let mut problems: Vec<String> = code.flat_map(|file| check_homes(file, &read(file))).collect();
     for home in HOMES.iter().flat_map(|home| home.files) {
         if !files.iter().any(|file| file.starts_with(home)) {
             problems.push(format!("{home}: missing, but it is a home"));
@@ -46,18 +56,15 @@ fn names_with_a_home_are_named_there_alone() {
 
 /// Code of a package, without its tests and the package of tests.
 fn is_source(file: &str) -> bool {
-    file.ends_with(".rs")
-        && file.contains("/src/")
-        && !file.starts_with("tests/")
-        && !file.contains("/tests/")
-        && !file.ends_with("/tests.rs")
+    file.contains("/src/") && !file.starts_with("tests/") && !file.contains("/tests/") && !file.ends_with("/tests.rs")
 }
 
 fn check_homes(file: &str, source: &str) -> Vec<String> {
-    let source = source.split("#[cfg(test)]").next().unwrap_or(source);
-    let tokens = tokens(source);
+    let without_tests = if is_source(file) { source.split("#[cfg(test)]").next().unwrap_or(source) } else { "" };
+    let (all, without_tests) = (tokens(source), tokens(without_tests));
     let named = |home: &&Home| {
         let is_home = home.files.iter().any(|home| file.starts_with(home));
+        let tokens = if home.holds_in_tests { &all } else { &without_tests };
         !is_home && tokens.windows(home.name.len()).any(|found| found == home.name)
     };
     let problem = |home: &Home| {
@@ -71,6 +78,7 @@ fn a_name_outside_its_home_is_found() {
     let sqlite = "names rusqlite, whose home is cloud-sync/hub/src/db/sqlite.rs: call an operation of the storage";
     let tenant = "names TenantContext::open, whose home is cloud-sync/hub/src/db/sqlite/keys.rs: \
                   take the context of whoever was authenticated";
+    let http = "names reqwest, whose home is agent/notify/: send by the client of notify or of sync";
     for (file, source, expected) in [
         ("cloud-sync/hub/src/db/sqlite/windows.rs", "use rusqlite::Connection;", None),
         ("agent/src/store/read.rs", "fn read(connection: &rusqlite::Connection) {}", None),
@@ -81,6 +89,17 @@ fn a_name_outside_its_home_is_found() {
         ("agent/src/api.rs", "use rusqlite as database;", Some(sqlite)),
         ("cloud-sync/hub/src/db/sqlite/keys.rs", "TenantContext::open(id, client, actor)", None),
         ("cloud-sync/hub/src/db/sqlite/windows.rs", "TenantContext::open(id, client, actor)", Some(tenant)),
+        ("cloud-sync/hub/src/db/sqlite/tests.rs", "TenantContext::open(id, client, actor)", None),
+        ("tests/tests/sync.rs", "use rusqlite::Connection;", None),
+        ("agent/notify/src/http.rs", "use reqwest::Client;", None),
+        ("cloud-sync/client/src/transport/https.rs", "fn a(error: &reqwest::Error) {}", None),
+        ("cloud-sync/client/src/transport/mqtt.rs", "fn a(error: &reqwest::Error) {}", Some(http)),
+        ("agent/src/notify.rs", "use reqwest::Client;", Some(http)),
+        ("agent/src/notify.rs", "use ::reqwest;", Some(http)),
+        ("agent/src/notify.rs", "// reqwest::Client\nconst A: &str = \"reqwest::Client\";", None),
+        ("cloud-sync/hub/src/pager.rs", "async fn a(client: reqwest::Client) {}", Some(http)),
+        ("agent/src/notify.rs", "#[cfg(test)]\nmod tests { use reqwest::Client; }", Some(http)),
+        ("tests/tests/sync.rs", "use reqwest::Client;", Some(http)),
     ] {
         let expected: Vec<String> = expected.into_iter().map(|problem| format!("{file}: {problem}")).collect();
         assert_eq!(check_homes(file, source), expected, "{source}");

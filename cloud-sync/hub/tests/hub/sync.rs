@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::TcpStream;
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
@@ -92,6 +93,23 @@ fn what_is_no_batch_is_refused_with_the_place() {
         assert!(message.starts_with(expected), "{message}");
     }
     assert_eq!(served.batch(&device, &acmes(1)).ok()["confirmed"]["windows"], 1, "and the hub goes on");
+}
+
+#[test]
+fn what_a_head_says_wrong_is_answered_before_the_body_has_come() {
+    let (served, _, device) = farm();
+    for (header, expected) in [
+        ("content-encoding: br", "Content-Encoding \"br\": expected gzip, deflate or identity"),
+        ("content-type: text/csv", "Content-Type \"text/csv\": expected application/json"),
+    ] {
+        let mut stream = TcpStream::connect(served.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let head =
+            format!("POST {PATH} HTTP/1.1\r\nhost: hub\r\nconnection: close\r\nX-Device-Key: {device}\r\n{header}\r\n");
+        write!(stream, "{head}content-length: 1000\r\n\r\n{{").unwrap();
+        let (status, _, message) = Reply::read(&mut stream).refused();
+        assert_eq!((status, message.as_str()), (400, expected));
+    }
 }
 
 /// As a newer agent sends it, or a client with a mistake.

@@ -20,12 +20,13 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// Reads a JSON body of at most [`MAX_BATCH_BYTES`], before and after unpacking.
 pub(in crate::http) async fn json<T: DeserializeOwned>(request: Request, what: &str) -> Result<T, ApiError> {
     let (parts, body) = request.into_parts();
+    let decoder = decoder(&parts.headers)?;
     check_type(&parts.headers)?;
     let bytes = match tokio::time::timeout(TIMEOUT, read(body)).await {
         Ok(bytes) => bytes?,
         Err(_) => return Err(ApiError::bad_request(format!("the body did not arrive within {TIMEOUT:?}"))),
     };
-    parse(&unpack(&parts.headers, bytes)?, what)
+    parse(&unpack(decoder, bytes)?, what)
 }
 
 async fn read(body: Body) -> Result<Bytes, ApiError> {
@@ -50,20 +51,28 @@ fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
     Err(ApiError::bad_request(format!("Content-Type {stated:?}: expected application/json")))
 }
 
-/// Unpacks a body by its `Content-Encoding`, and stops as soon as it is too large.
-fn unpack(headers: &HeaderMap, bytes: Bytes) -> Result<Bytes, ApiError> {
+/// Name of a compression and what reads through it.
+type Decoder = (&'static str, fn(&[u8]) -> Box<dyn Read + '_>);
+
+/// The decoder that `Content-Encoding` names; none for a body that is not compressed.
+fn decoder(headers: &HeaderMap) -> Result<Option<Decoder>, ApiError> {
     let coding = headers.get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or_default().trim());
-    let (mut unpacked, most) = (Vec::new(), MAX_BATCH_BYTES as u64 + 1);
-    let (read, name) = match coding {
-        None | Some("identity") => return Ok(bytes),
-        Some("gzip") => (GzDecoder::new(&*bytes).take(most).read_to_end(&mut unpacked), "gzip"),
-        Some("deflate") => (ZlibDecoder::new(&*bytes).take(most).read_to_end(&mut unpacked), "deflate (zlib)"),
+    match coding {
+        None | Some("identity") => Ok(None),
+        Some("gzip") => Ok(Some(("gzip", |bytes| Box::new(GzDecoder::new(bytes))))),
+        Some("deflate") => Ok(Some(("deflate (zlib)", |bytes| Box::new(ZlibDecoder::new(bytes))))),
         Some(other) => {
             let message = format!("Content-Encoding {other:?}: expected gzip, deflate or identity");
-            return Err(ApiError::bad_request(message));
+            Err(ApiError::bad_request(message))
         }
-    };
-    match read {
+    }
+}
+
+/// Unpacks a body, and stops as soon as it is too large.
+fn unpack(decoder: Option<Decoder>, bytes: Bytes) -> Result<Bytes, ApiError> {
+    let Some((name, decoder)) = decoder else { return Ok(bytes) };
+    let (mut unpacked, most) = (Vec::new(), MAX_BATCH_BYTES as u64 + 1);
+    match decoder(&bytes).take(most).read_to_end(&mut unpacked) {
         Ok(length) if length as u64 == most => Err(too_large()),
         Ok(_) => Ok(unpacked.into()),
         Err(_) => Err(ApiError::bad_request(format!("the body is not {name}, as Content-Encoding says"))),

@@ -121,20 +121,22 @@ fn to_json(DeviceReport { context, device, keys, config_status, alerts, quaranti
     json!({
         "client_id": context.tenant().client(), "device_id": device.name, "created": device.created.to_string(),
         "last_heard": time(device.last_heard), "config_version": config_status.newest,
-        "running_version": config_status.running, "waiting_version": config_status.pending(), "refused": rejected,
+        "running_version": config_status.running, "unreported_version": config_status.unreported,
+        "waiting_version": config_status.pending(), "refused": rejected,
         "shown_version": device.shown_version, "keys": keys.collect::<Vec<_>>(), "quarantined": device.quarantined,
         "quarantine": quarantine.collect::<Vec<_>>(), "unknown_keys": device.unknown_keys,
         "alerts": alerts.collect::<Vec<_>>(),
     })
 }
 
-/// Which configuration runs, was rejected or is pending.
+/// Which configuration runs, was rejected, is on the device without a report, or is pending.
 fn configurations(config_status: &ConfigStatus) -> String {
     let rejected = config_status.rejected.as_ref();
     let rejected = rejected.map(|rejected| rejected.version.map_or("one".to_owned(), |version| version.to_string()));
     let parts = [
         config_status.running.map(|version| format!("{version} runs")),
         rejected.map(|version| format!("{version} was rejected")),
+        config_status.unreported.map(|version| format!("{version} is on the device, not reported yet")),
         config_status.pending().map(|version| format!("{version} is pending")),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();

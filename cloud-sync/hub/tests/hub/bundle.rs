@@ -129,12 +129,17 @@ fn what_a_device_runs_refused_or_has_yet_to_fetch_is_listed() {
     assert_eq!((&row["config_version"], &row["running_version"]), (&json!(2), &json!(1)));
     assert_eq!((&row["refused"]["version"], &row["waiting_version"]), (&json!(2), &json!(null)));
 
-    // The next one is another matter, and a device that shows a version has it.
+    // The next one is another matter. A device that states a version has it: it runs once the device says so.
     std::fs::write(&sensors, PH.replace("0.01", "0.1")).unwrap();
     served.made.json(&put(&farm));
     assert!(list().contains(", configuration 1 runs, 2 was rejected, 3 is pending, "), "{}", list());
     fetch(&served, &device, 3, None);
-    assert!(list().contains(", configuration 3 runs, 2 was rejected, "), "{}", list());
+    let listed = list();
+    let expected = ", configuration 1 runs, 2 was rejected, 3 is on the device, not reported yet, ";
+    assert!(listed.contains(expected), "{listed}");
+    let row = served.made.json(&["device", "list"]);
+    assert_eq!((&row["running_version"], &row["unreported_version"]), (&json!(1), &json!(3)));
+    assert_eq!(row["waiting_version"], json!(null));
     tell(4, said(3, "applied", None));
     assert!(list().contains(", configuration 3 runs, ") && list().lines().count() == 1, "{}", list());
 }

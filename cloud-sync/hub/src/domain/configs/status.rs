@@ -8,8 +8,10 @@ use tilth_core::time::WallTime;
 pub(crate) struct ConfigStatus {
     /// Newest version of the hub.
     pub(crate) newest: Option<u64>,
-    /// Version in force on the device; none while it runs by its own files.
+    /// Version in force by the device's last report; none while it runs by its own files, or has not reported.
     pub(crate) running: Option<u64>,
+    /// Version that the device states to have, but has not reported yet: it runs or was rejected.
+    pub(crate) unreported: Option<u64>,
     /// The last rejected one, until another is applied.
     pub(crate) rejected: Option<RejectedConfig>,
 }
@@ -52,23 +54,29 @@ impl ConfigStatus {
         taken: Option<ConfigReport>,
         last: Option<ConfigReport>,
     ) -> ConfigStatus {
+        let applied = taken.and_then(|taken| taken.version).unwrap_or(0);
+        let reported = last.as_ref().and_then(|last| last.version).unwrap_or(0).max(applied);
         let rejected = last.filter(|report| report.outcome == "refused");
-        // After a revert the device states a higher version than the one that runs.
-        let stated = rejected.as_ref().and_then(|report| report.running);
+        // After a revert the last that was applied runs no longer.
+        let running = rejected.as_ref().and_then(|report| report.running).unwrap_or(applied);
         let rejected = rejected.map(|ConfigReport { version, reason, at, .. }| RejectedConfig {
             version,
             at,
             reason: reason.unwrap_or_default(),
         });
-        // A device states the highest version that it ever applied, whose report may still be on its way.
-        let running = stated.unwrap_or_else(|| taken.and_then(|taken| taken.version).unwrap_or(0).max(shown));
-        ConfigStatus { newest, running: Some(running).filter(|running| *running > 0), rejected }
+        ConfigStatus {
+            newest,
+            running: Some(running).filter(|running| *running > 0),
+            unreported: Some(shown).filter(|shown| *shown > reported),
+            rejected,
+        }
     }
 
-    /// The newest version, if the device has neither applied nor rejected it.
+    /// The newest version, if the device does not have it yet: it neither states it nor has applied or rejected it.
     pub(crate) fn pending(&self) -> Option<u64> {
         let rejected = self.rejected.as_ref().and_then(|rejected| rejected.version);
-        self.newest.filter(|newest| self.running.is_none_or(|running| running < *newest) && rejected != Some(*newest))
+        let had = self.running.max(self.unreported);
+        self.newest.filter(|newest| had.is_none_or(|had| had < *newest) && rejected != Some(*newest))
     }
 }
 
@@ -99,6 +107,25 @@ mod tests {
             assert_eq!((config_status.running, config_status.pending()), (running, waiting), "{newest} {last:?}");
         }
         let config_status = ConfigStatus::of(Some(2), 2, taken(), report(reverted));
+        assert_eq!(config_status.unreported, None);
         assert!(config_status.rejected.is_some_and(|rejected| rejected.reason.starts_with("reverted: ")));
+    }
+
+    #[test]
+    fn a_version_that_is_stated_and_not_reported_is_not_said_to_run() {
+        let applied = || report(r#"{"version":2,"hash":"a","outcome":"applied","reason":null}"#);
+        let rejected = || report(r#"{"version":3,"hash":"b","outcome":"refused","reason":"no bus","running":2}"#);
+        for (shown, taken, last, running, unreported) in [
+            (3, None, None, None, Some(3)),
+            (3, applied(), applied(), Some(2), Some(3)),
+            (3, applied(), rejected(), Some(2), None),
+            (2, applied(), applied(), Some(2), None),
+            (0, None, None, None, None),
+        ] {
+            let config_status = ConfigStatus::of(Some(3), shown, taken, last.clone());
+            assert_eq!((config_status.running, config_status.unreported), (running, unreported), "{shown} {last:?}");
+            let is_pending = shown < 3;
+            assert_eq!(config_status.pending(), is_pending.then_some(3), "{shown} {last:?}");
+        }
     }
 }

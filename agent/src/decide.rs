@@ -36,7 +36,7 @@ use crate::recording::Recording;
 use crate::sense::line::SeenLabels;
 use crate::sense::queue::{Queue, SenseMessage};
 use crate::sense::sample::Sample;
-use crate::sense::stamp::Why;
+use crate::sense::stamp::StampRejection;
 use crate::store::thread::Recorder;
 use crate::store::{CalibratedPlan, Commit, NewEvent};
 use crate::transition::Line;
@@ -184,7 +184,7 @@ impl Decide {
         let plan = Arc::clone(self.engine.plan());
         let Some(input) = sample.input(&plan, &self.clock) else { return };
         if matches!(input, Input::Undated(_)) {
-            self.count_rejected_stamp(sample.refused);
+            self.count_rejected_stamp(sample.rejected);
         }
         self.follow_clock();
         self.follow_reserve();
@@ -192,12 +192,17 @@ impl Decide {
         self.decide(now, input);
     }
 
-    fn count_rejected_stamp(&mut self, why: Option<Why>) {
+    fn count_rejected_stamp(&mut self, why: Option<StampRejection>) {
         match why {
-            Some(Why::Ahead) => self.readings.future_stamps += 1,
-            Some(Why::NeverSet | Why::Behind | Why::StandsStill | Why::Counter) => self.readings.past_stamps += 1,
-            Some(Why::NoClock) => self.readings.unplaced_stamps += 1,
-            Some(Why::None) | None => {}
+            Some(StampRejection::Ahead) => self.readings.future_stamps += 1,
+            Some(
+                StampRejection::NeverSet
+                | StampRejection::Behind
+                | StampRejection::StandsStill
+                | StampRejection::Counter,
+            ) => self.readings.past_stamps += 1,
+            Some(StampRejection::NoClock) => self.readings.unplaced_stamps += 1,
+            Some(StampRejection::None) | None => {}
         }
     }
 

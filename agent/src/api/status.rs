@@ -22,7 +22,7 @@ use crate::findings::Problems;
 use crate::health::Bus;
 use crate::notify;
 use crate::sense::bus::health::{self, About, BusHealth, Messages, State};
-use crate::sense::stamp::Why;
+use crate::sense::stamp::StampRejection;
 use crate::store::{self, Reader, forecast};
 
 /// Upper limit of kinds of losses shown; the newest are kept.
@@ -166,7 +166,11 @@ fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
     }
 }
 
-fn rejected_stamps((why, of): (Why, health::RejectedStamps), now: Uptime, anchor: Option<Anchor>) -> RejectedStamps {
+fn rejected_stamps(
+    (why, of): (StampRejection, health::RejectedStamps),
+    now: Uptime,
+    anchor: Option<Anchor>,
+) -> RejectedStamps {
     let health::RejectedStamps { messages, first, last, stamp, sensor } = of;
     RejectedStamps {
         reason: name(why),

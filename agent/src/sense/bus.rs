@@ -89,10 +89,10 @@ impl Context {
         self.queue.push(SenseMessage::Absent { bus: self.id.clone(), sensors });
     }
 
-    /// Waits for room in the queue on the input clock, where a recording must not lose a row. A live bus never waits.
-    pub(crate) async fn room(&self) {
+    /// Waits until the queue is ready, on the input clock, where a recording must not lose a row. A live bus never waits.
+    pub(crate) async fn ready(&self) {
         if self.clock.source() == Source::Input {
-            self.queue.room().await;
+            self.queue.ready().await;
         }
     }
 
@@ -108,12 +108,12 @@ impl Context {
 /// Does on a thread what may never return; calls `hangs` each time that it has taken this long again.
 pub(crate) async fn blocking<T: Send + 'static>(
     what: impl FnOnce() -> io::Result<T> + Send + 'static,
-    patience: Duration,
+    wait: Duration,
     hangs: impl Fn(),
 ) -> io::Result<T> {
     let mut done = tokio::task::spawn_blocking(what);
     loop {
-        match timeout(patience, &mut done).await {
+        match timeout(wait, &mut done).await {
             Ok(done) => return done.map_err(io::Error::other)?,
             Err(_) => hangs(),
         }

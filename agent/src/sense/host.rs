@@ -1,4 +1,4 @@
-//! The machine's own figures: temperature, load, disk and memory, read from the kernel's files.
+//! The machine's own metrics: temperature, load, disk and memory, read from the kernel's files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use super::sample::Sample;
 const USUAL_INTERVAL: Span = Span::from_secs(10);
 
 /// Between two looks at whether the kernel has answered.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Where the machine's files are.
 #[derive(Debug, Clone)]
@@ -28,16 +28,16 @@ pub(crate) struct Machine {
     pub(crate) disk: PathBuf,
 }
 
-/// A figure that a sensor shows, and when it is read next.
+/// A metric that a sensor shows, and when it is read next.
 struct Due {
     sensor: SensorId,
-    figure: Host,
+    metric: Host,
     interval: Span,
     at: Uptime,
 }
 
 impl Due {
-    /// Whether the figure is to be read now; its next time is then set. Readings missed while the clock jumped are not made up for.
+    /// Whether the metric is to be read now; its next time is then set. Readings missed while the clock jumped are not made up for.
     fn is_due(&mut self, now: Uptime) -> bool {
         let interval = self.interval.0.max(1);
         let is_due = self.at <= now;
@@ -48,12 +48,12 @@ impl Due {
     }
 }
 
-/// Reads every figure at its interval, for ever. Where other sensors are wanted, all are read at once.
+/// Reads every metric at its interval, for ever. Where other sensors are wanted, all are read at once.
 pub(crate) async fn run(machine: Arc<Machine>, mut context: Context) {
     context.clock.started().await;
-    let mut figures = wanted(&mut context);
+    let mut metrics = wanted(&mut context);
     loop {
-        let next = figures.iter().map(|figure| figure.at).min();
+        let next = metrics.iter().map(|metric| metric.at).min();
         let due = async {
             match next {
                 Some(next) => context.clock.sleep_until(next).await,
@@ -63,41 +63,41 @@ pub(crate) async fn run(machine: Arc<Machine>, mut context: Context) {
         tokio::select! {
             () = due => {}
             Ok(()) = context.wanted.changed() => {
-                figures = wanted(&mut context);
+                metrics = wanted(&mut context);
                 continue;
             }
         }
         let now = context.clock.uptime();
-        for figure in figures.iter_mut().filter_map(|figure| figure.is_due(now).then_some(figure)) {
-            let value = read(&machine, figure.figure).await.unwrap_or(f64::NAN);
-            let sensor = figure.sensor.clone();
+        for metric in metrics.iter_mut().filter_map(|metric| metric.is_due(now).then_some(metric)) {
+            let value = read(&machine, metric.metric).await.unwrap_or(f64::NAN);
+            let sensor = metric.sensor.clone();
             let (quality, fault) = (Quality::Good, None);
-            context.value(Sample { sensor, value, quality, fault, arrived: now, stamp: None, refused: None });
+            context.value(Sample { sensor, value, quality, fault, arrived: now, stamp: None, rejected: None });
         }
     }
 }
 
-/// The figures that sensors show, all due now.
+/// The metrics that sensors show, all due now.
 fn wanted(context: &mut Context) -> Vec<Due> {
     let at = context.clock.uptime();
     let wanted = context.wanted.borrow_and_update();
     let due = |(sensor, feed): &(SensorId, Feed)| {
-        let Some(Input::Host(figure)) = feed.input else { return None };
-        Some(Due { sensor: sensor.clone(), figure, interval: feed.interval.unwrap_or(USUAL_INTERVAL), at })
+        let Some(Input::Host(metric)) = feed.input else { return None };
+        Some(Due { sensor: sensor.clone(), metric, interval: feed.interval.unwrap_or(USUAL_INTERVAL), at })
     };
     wanted.feeds.iter().filter_map(due).collect()
 }
 
-/// One figure. A kernel or disk that does not answer holds up the machine's figures, and no other task.
-async fn read(machine: &Arc<Machine>, figure: Host) -> Option<f64> {
+/// One metric. A kernel or disk that does not answer holds up the machine's metrics, and no other task.
+async fn read(machine: &Arc<Machine>, metric: Host) -> Option<f64> {
     let machine = Arc::clone(machine);
-    blocking(move || Ok(machine.read(figure)), PATIENCE, || ()).await.ok().flatten()
+    blocking(move || Ok(machine.read(metric)), TIMEOUT, || ()).await.ok().flatten()
 }
 
 impl Machine {
-    /// A figure as it is now; nothing where the machine does not tell.
-    pub(crate) fn read(&self, figure: Host) -> Option<f64> {
-        match figure {
+    /// A metric as it is now; nothing where the machine does not tell.
+    pub(crate) fn read(&self, metric: Host) -> Option<f64> {
+        match metric {
             Host::CpuTemp => cpu_temp(&self.root),
             Host::Load => self.text("proc/loadavg")?.split(' ').next()?.parse().ok(),
             Host::MemoryUsed => memory_used(&self.text("proc/meminfo")?),
@@ -160,8 +160,8 @@ mod tests {
         assert!((0.0..=100.0).contains(&memory) && (0.0..=100.0).contains(&disk), "{memory} {disk}");
         assert!(machine.read(Host::Load).unwrap() >= 0.0);
         let nowhere = Machine { root: "nowhere".into(), disk: "nowhere".into() };
-        for figure in [Host::CpuTemp, Host::Load, Host::MemoryUsed, Host::DiskUsed] {
-            assert_eq!(nowhere.read(figure), None);
+        for metric in [Host::CpuTemp, Host::Load, Host::MemoryUsed, Host::DiskUsed] {
+            assert_eq!(nowhere.read(metric), None);
         }
     }
 
@@ -188,8 +188,8 @@ mod tests {
     fn each_figure_comes_at_its_own_interval() {
         let read_at = |interval, seconds: &[i64]| {
             let sensor = SensorId::new("pi/load").unwrap();
-            let mut figure = Due { sensor, figure: Host::Load, interval: Span::from_secs(interval), at: Uptime(0) };
-            seconds.iter().copied().filter(|second| figure.is_due(Uptime(second * 1000))).collect::<Vec<_>>()
+            let mut metric = Due { sensor, metric: Host::Load, interval: Span::from_secs(interval), at: Uptime(0) };
+            seconds.iter().copied().filter(|second| metric.is_due(Uptime(second * 1000))).collect::<Vec<_>>()
         };
         let every_second: Vec<i64> = (0..95).collect();
         assert_eq!(read_at(10, &every_second), [0, 10, 20, 30, 40, 50, 60, 70, 80, 90]);
@@ -201,8 +201,8 @@ mod tests {
     fn all_figures_are_read_at_once_when_they_are_wanted() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
-            let feed = |sensor: &str, figure| {
-                let (input, interval) = (Some(Input::Host(figure)), Some(Span::from_mins(60)));
+            let feed = |sensor: &str, metric| {
+                let (input, interval) = (Some(Input::Host(metric)), Some(Span::from_mins(60)));
                 let (stamp, quantity) = (Stamping::Arrival, Quantity::Count);
                 (SensorId::new(sensor).unwrap(), Feed { input, bus: None, interval, stamp, quantity, unit: None })
             };

@@ -42,7 +42,7 @@ use super::bus::health::About;
 use super::bus::{Absent, Context, Wanted, blocking};
 use super::queue::SenseMessage;
 use super::sample::Sample;
-use super::stamp::{StampJudge, Why};
+use super::stamp::{StampJudge, StampRejection};
 use crate::clock::Source;
 use names::Want;
 use parse::Decoder;
@@ -64,7 +64,7 @@ const CHECK_AFTER: Duration = Duration::from_secs(5);
 const CHUNK: usize = 2048;
 
 /// Shortest time between two messages to decide of one kind, other than values.
-const TELL_AGAIN_AFTER: Span = Span::from_secs(5);
+const SEND_AGAIN_AFTER: Span = Span::from_secs(5);
 
 /// Lines, and the time they took, after which the log names wanted values that no line had.
 const LINES_BEFORE_WARNING: u64 = 10;
@@ -201,7 +201,7 @@ impl Reader {
         // There may be another board behind the port, or one that was started anew.
         self.wanted.iter_mut().for_each(|sensor| sensor.stamps = StampJudge::default());
         loop {
-            self.context.room().await;
+            self.context.ready().await;
             match timeout(CHECK_AFTER, port.stream.read(&mut bytes)).await {
                 Ok(Ok(0)) => return io::Error::new(io::ErrorKind::NotConnected, "the port was hung up"),
                 Ok(Ok(count)) => self.take(&bytes[..count]),
@@ -225,7 +225,7 @@ impl Reader {
         let (lines, texts) = (self.decoder.messages().came, absent::texts(self.decoder.messages()));
         let mut has_values = false;
         let mut rejected = Vec::new();
-        let mut words: Vec<About> = Vec::new();
+        let mut not_numbers: Vec<About> = Vec::new();
         let Reader { wanted, decoder, context, .. } = self;
         decoder.push(bytes, |decoded| {
             has_values |= !(decoded.values.is_empty() && decoded.faults.is_empty());
@@ -233,13 +233,14 @@ impl Reader {
             let mut sample = |want: usize, value, quality, fault| {
                 let LineSensor { want: Want { sensor, .. }, use_stamp, stamps } = &mut wanted[want];
                 let own = decoded.time.or(decoded.count);
-                let mut judge = |own: Option<WallTime>| own.map_or(Some(Why::None), |own| stamps.judge(own, now).err());
+                let mut judge =
+                    |own: Option<WallTime>| own.map_or(Some(StampRejection::None), |own| stamps.judge(own, now).err());
                 let why = if *use_stamp && is_judged { judge(own) } else { None };
                 if let Some(why) = why {
                     of_line.get_or_insert_with(|| (why, own, sensor.clone()));
                 }
                 let stamp = decoded.time.filter(|_| *use_stamp);
-                Sample { sensor: sensor.clone(), value, quality, fault, arrived: now.0, stamp, refused: why }
+                Sample { sensor: sensor.clone(), value, quality, fault, arrived: now.0, stamp, rejected: why }
             };
             for (want, value) in decoded.values {
                 context.value(sample(*want, *value, Quality::Good, None));
@@ -247,7 +248,7 @@ impl Reader {
             for (want, why) in decoded.faults {
                 context.value(sample(*want, f64::NAN, Quality::Fault, Some(Arc::clone(why))));
             }
-            words.extend(decoded.words.iter().map(|(_, about)| about.clone()));
+            not_numbers.extend(decoded.not_numbers.iter().map(|(_, about)| about.clone()));
             rejected.extend(of_line);
         });
         let (came, ignored) = absent::texts(self.decoder.messages());
@@ -256,10 +257,10 @@ impl Reader {
         }
         let has_line = self.decoder.messages().came > lines;
         if has_line {
-            self.tell_absent(now.0);
-            self.tell_labels(now.0);
+            self.send_absent(now.0);
+            self.send_labels(now.0);
         }
-        words.iter().for_each(|about| self.log_no_number(about, now.0));
+        not_numbers.iter().for_each(|about| self.log_no_number(about, now.0));
         rejected.iter().for_each(|(why, stamp, sensor)| self.reject_stamp(*why, *stamp, sensor, now.0));
         let mut health = self.context.health.lock();
         health.bytes += bytes.len() as u64;
@@ -272,7 +273,7 @@ impl Reader {
     }
 
     /// Counts a line whose own time was not taken. The log says once of each reason that a clock is wrong.
-    fn reject_stamp(&self, why: Why, stamp: Option<WallTime>, sensor: &SensorId, now: Uptime) {
+    fn reject_stamp(&self, why: StampRejection, stamp: Option<WallTime>, sensor: &SensorId, now: Uptime) {
         let is_first = self.context.health.lock().reject_stamp(why, stamp, sensor.clone(), now);
         if is_first && why.is_wrong_clock() {
             let stamp = stamp.map_or(String::new(), |at| format!(" {}", Local::UTC.second(at)));
@@ -287,15 +288,15 @@ impl Reader {
 
     /// Sends to decide, now and then, that lines come and match no sensor: a sign of life all the same.
     fn send_unmatched(&mut self, now: Uptime, is_ignored: bool) {
-        if is_due(self.reported.unmatched_at, TELL_AGAIN_AFTER, now) {
+        if is_due(self.reported.unmatched_at, SEND_AGAIN_AFTER, now) {
             self.reported.unmatched_at = Some(now);
             self.context.unmatched(absent::why_unmatched(self.decoder.messages(), &self.context.id, is_ignored));
         }
     }
 
     /// Tells decide which wanted values no line has, when that changes.
-    fn tell_absent(&mut self, now: Uptime) {
-        if !is_due(self.reported.absent_at, TELL_AGAIN_AFTER, now) {
+    fn send_absent(&mut self, now: Uptime) {
+        if !is_due(self.reported.absent_at, SEND_AGAIN_AFTER, now) {
             return;
         }
         self.reported.absent_at = Some(now);
@@ -309,11 +310,11 @@ impl Reader {
     }
 
     /// Tells decide which labels names have matched, for the checkpoint: at once where a name matches a second one, else seldom.
-    fn tell_labels(&mut self, now: Uptime) {
+    fn send_labels(&mut self, now: Uptime) {
         self.reported.new_labels = self.decoder.seen_labels().or(self.reported.new_labels.take());
         let Some(seen) = &self.reported.new_labels else { return };
         let before = Arc::clone(&self.memory.borrow());
-        if !has_new_ambiguity(&before, seen) && !is_due(self.reported.labels_at, TELL_AGAIN_AFTER, now) {
+        if !has_new_ambiguity(&before, seen) && !is_due(self.reported.labels_at, SEND_AGAIN_AFTER, now) {
             return;
         }
         let is_first = self.reported.labels_at.replace(now).is_none();

@@ -48,7 +48,7 @@ struct Waiting {
 }
 
 impl Queue {
-    /// For so many inputs. There is always room for one value of each.
+    /// For so many inputs. One value of each always fits.
     pub(crate) fn new(inputs: usize) -> Queue {
         Queue::with_capacity(CAPACITY.max(inputs * 2))
     }
@@ -75,7 +75,7 @@ impl Queue {
     }
 
     /// Waits until the queue is less than half full; a live bus never waits.
-    pub(crate) async fn room(&self) {
+    pub(crate) async fn ready(&self) {
         while self.waiting().items.len() > self.0.capacity / 2 {
             self.0.taken.notified().await;
         }
@@ -152,7 +152,7 @@ mod tests {
             fault: None,
             arrived: Uptime(0),
             stamp: None,
-            refused: None,
+            rejected: None,
         })
     }
 
@@ -198,7 +198,7 @@ mod tests {
             let queue = Queue::with_capacity(4);
             let writer = async {
                 for n in 0..100 {
-                    queue.room().await;
+                    queue.ready().await;
                     queue.push(value("z/a", f64::from(n)));
                 }
             };

@@ -8,7 +8,7 @@ use tilth_core::plan::Plan;
 use tilth_core::reading::{Quality, Raw};
 use tilth_core::time::{Uptime, WallTime};
 
-use super::stamp::Why;
+use super::stamp::StampRejection;
 use crate::clock::{Clock, Source};
 
 /// A value on its way to decide. It names its sensor, for the plan may change while it waits.
@@ -27,7 +27,7 @@ pub(crate) struct Sample {
     /// Its own time, where its input says `stamp = "source"` and it carried one.
     pub(crate) stamp: Option<WallTime>,
     /// Why its own time is not taken, where its input says `stamp = "source"`; of no account on the input clock.
-    pub(crate) refused: Option<Why>,
+    pub(crate) rejected: Option<StampRejection>,
 }
 
 impl Sample {
@@ -38,7 +38,7 @@ impl Sample {
         let raw = |at| Raw { sensor, at, value: self.value, quality: self.quality };
         Some(match self.own_time(clock) {
             Some(at) => Input::Reading(raw(at)),
-            None if self.refused.is_some() && clock.source() != Source::Input => Input::Undated(raw(self.arrived)),
+            None if self.rejected.is_some() && clock.source() != Source::Input => Input::Undated(raw(self.arrived)),
             None => Input::Reading(raw(self.arrived)),
         })
     }
@@ -59,7 +59,7 @@ impl Sample {
                 None => clock.uptime(),
             });
         }
-        let stamp = self.stamp.filter(|_| self.refused.is_none())?;
+        let stamp = self.stamp.filter(|_| self.rejected.is_none())?;
         // A little ahead is the difference of two clocks: no reading is from later than now.
         Some(clock.uptime_at(stamp)?.min(self.arrived))
     }
@@ -72,10 +72,10 @@ mod tests {
     use tilth_core::time::Span;
 
     #[test]
-    fn a_stamp_is_taken_unless_it_was_refused() {
+    fn a_stamp_is_taken_unless_it_was_rejected() {
         let clock = Clock::new(Source::Scaled(1));
         let arrived = Uptime(10_000_000);
-        let sample = |stamp, refused| {
+        let sample = |stamp, rejected| {
             Sample {
                 sensor: SensorId::new("a/b").unwrap(),
                 value: 1.0,
@@ -83,23 +83,23 @@ mod tests {
                 fault: None,
                 arrived,
                 stamp,
-                refused,
+                rejected,
             }
             .own_time(&clock)
         };
         clock.trust(Anchor { offset_ms: 1_000_000_000, trust: Trust::Told, error: None });
         let wall = |ms: i64| Some(WallTime(1_010_000_000 + ms));
-        for (stamp, refused, at) in [
+        for (stamp, rejected, at) in [
             (None, None, None),
-            (None, Some(Why::None), None),
+            (None, Some(StampRejection::None), None),
             (wall(0), None, Some(arrived)),
             (wall(-5000), None, Some(Uptime(9_995_000))),
             (wall(-20_000_000), None, Some(Uptime(-10_000_000))),
-            (wall(-20_000_000), Some(Why::Behind), None),
+            (wall(-20_000_000), Some(StampRejection::Behind), None),
             (wall(super::super::stamp::AHEAD.0), None, Some(arrived)),
-            (wall(Span::from_mins(60).0), Some(Why::Ahead), None),
+            (wall(Span::from_mins(60).0), Some(StampRejection::Ahead), None),
         ] {
-            assert_eq!(sample(stamp, refused), at, "{stamp:?} {refused:?}");
+            assert_eq!(sample(stamp, rejected), at, "{stamp:?} {rejected:?}");
         }
     }
 
@@ -115,7 +115,7 @@ mod tests {
                 fault: None,
                 arrived: Uptime(0),
                 stamp,
-                refused: Some(Why::NoClock),
+                rejected: Some(StampRejection::NoClock),
             }
         };
         assert_eq!(sample(Some(WallTime(5000))).own_time(&clock), Some(Uptime(5000)));
@@ -130,7 +130,7 @@ mod tests {
             fault: None,
             arrived: Uptime(0),
             stamp: Some(WallTime(4000)),
-            refused: None,
+            rejected: None,
         };
         assert_eq!(old.instant(&clock), Uptime(5000));
         assert_eq!(old.instant(&Clock::new(Source::Scaled(1))), Uptime(0));

@@ -22,13 +22,13 @@ const DECIDED_BY: u32 = 5;
 const SLACK: Span = Span::from_secs(2);
 
 /// Over this long one step tells the pace of a clock, whole seconds and all.
-const TELLING: Span = Span::from_secs(20);
+const PACE_WINDOW: Span = Span::from_secs(20);
 
 /// A backlog that gains nothing for about so long is looked at anew.
 const CREDIT: Span = Span::from_secs(5);
 
 /// A clock that was found wrong is a backlog after all once it has gained this.
-const PROOF: Span = Span::from_mins(1);
+const BACKLOG_GAIN: Span = Span::from_mins(1);
 
 /// Steps at the pace of a counter of milli- or microseconds after which a column is one.
 const COUNTER_STEPS: u32 = 3;
@@ -40,7 +40,7 @@ const COUNTER_STEP_LONGEST: Span = Span::from_secs(5);
 /// Why a reading's own time is not taken, where the configuration asks for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Why {
+pub(crate) enum StampRejection {
     /// The line carries no time, or none that can be read.
     None,
     /// There is no trusted time of day to compare the stamp with.
@@ -57,33 +57,40 @@ pub(crate) enum Why {
     Counter,
 }
 
-impl Why {
+impl StampRejection {
     /// Every reason.
-    pub(crate) const ALL: [Why; 7] =
-        [Why::None, Why::NoClock, Why::Ahead, Why::NeverSet, Why::Behind, Why::StandsStill, Why::Counter];
+    pub(crate) const ALL: [StampRejection; 7] = [
+        StampRejection::None,
+        StampRejection::NoClock,
+        StampRejection::Ahead,
+        StampRejection::NeverSet,
+        StampRejection::Behind,
+        StampRejection::StandsStill,
+        StampRejection::Counter,
+    ];
 
     /// What is wrong with the time of such lines.
     pub(crate) const fn words(self) -> &'static str {
         match self {
-            Why::None => "without a time of their own that can be read",
-            Why::NoClock => "with a time of their own while the agent's clock is not trusted",
-            Why::Ahead => "from a clock that is ahead",
-            Why::NeverSet => "from a clock that was never set, or counts from the board's start",
-            Why::Behind => "from a clock that is behind (no backlog: they keep pace with time)",
-            Why::StandsStill => "from a clock that stands still",
-            Why::Counter => "with a counter in the place of a time",
+            StampRejection::None => "without a time of their own that can be read",
+            StampRejection::NoClock => "with a time of their own while the agent's clock is not trusted",
+            StampRejection::Ahead => "from a clock that is ahead",
+            StampRejection::NeverSet => "from a clock that was never set, or counts from the board's start",
+            StampRejection::Behind => "from a clock that is behind (no backlog: they keep pace with time)",
+            StampRejection::StandsStill => "from a clock that stands still",
+            StampRejection::Counter => "with a counter in the place of a time",
         }
     }
 
     /// Whether somebody should look at the board's clock.
     pub(crate) const fn is_wrong_clock(self) -> bool {
-        !matches!(self, Why::None | Why::NoClock)
+        !matches!(self, StampRejection::None | StampRejection::NoClock)
     }
 }
 
 /// A stamp and when it arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Point {
+struct StampArrival {
     stamp: WallTime,
     at: Uptime,
 }
@@ -110,33 +117,33 @@ enum State {
     Believed,
     Doubted {
         /// Since the last pause.
-        course: Course,
+        trend: Trend,
         /// Lines since the first that was far back.
         lines: u32,
         /// The last line of the burst before.
-        burst: Option<Point>,
+        burst: Option<StampArrival>,
     },
     Backlog {
-        course: Course,
+        trend: Trend,
         /// How much it may fall behind before it is doubted again.
         credit: Span,
         /// The last line of the burst before.
-        burst: Option<Point>,
+        burst: Option<StampArrival>,
     },
     Wrong {
-        why: Why,
+        why: StampRejection,
         /// Since it last fell behind.
-        course: Course,
+        trend: Trend,
         /// The last line before that.
-        before: Point,
+        before: StampArrival,
     },
 }
 
 /// The way of stamps over some lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Course {
-    first: Point,
-    last: Point,
+struct Trend {
+    first: StampArrival,
+    last: StampArrival,
     lines: u32,
     /// The sums of all steps forward and of all steps back.
     forward: Span,
@@ -148,7 +155,7 @@ struct Course {
 pub(crate) struct StampJudge {
     state: State,
     /// A stamp from which on none was near, and how many steps before it had the pace of a counter.
-    far_from: Option<(Point, u32)>,
+    far_from: Option<(StampArrival, u32)>,
     is_counter: bool,
 }
 
@@ -157,25 +164,29 @@ impl StampJudge {
     ///
     /// # Errors
     /// Why it does not; the arrival counts then.
-    pub(crate) fn judge(&mut self, stamp: WallTime, (at, wall): (Uptime, Option<WallTime>)) -> Result<(), Why> {
-        let Some(wall) = wall else { return Err(Why::NoClock) };
+    pub(crate) fn judge(
+        &mut self,
+        stamp: WallTime,
+        (at, wall): (Uptime, Option<WallTime>),
+    ) -> Result<(), StampRejection> {
+        let Some(wall) = wall else { return Err(StampRejection::NoClock) };
         let age = wall - stamp;
         let is_near = age <= BACK && age >= Span(-AHEAD.0);
-        let point = Point { stamp, at };
+        let point = StampArrival { stamp, at };
         self.look_for_counter(point, is_near);
         if self.is_counter {
-            return Err(Why::Counter);
+            return Err(StampRejection::Counter);
         }
         if is_near {
             self.state = State::Believed;
             return Ok(());
         }
         if age < Span::ZERO {
-            return Err(Why::Ahead);
+            return Err(StampRejection::Ahead);
         }
         // A machine whose own clock is older than this program knows nothing of what can be true.
         if stamp < EARLIEST && wall >= EARLIEST {
-            return Err(Why::NeverSet);
+            return Err(StampRejection::NeverSet);
         }
         self.state = self.state.after_far(point);
         match self.state {
@@ -185,7 +196,7 @@ impl StampJudge {
     }
 
     /// Boards may print many lines a second, and several may be read at once: a step counts only where it took long enough.
-    fn look_for_counter(&mut self, point: Point, is_near: bool) {
+    fn look_for_counter(&mut self, point: StampArrival, is_near: bool) {
         self.far_from = match self.far_from.filter(|_| !is_near) {
             _ if is_near => None,
             None => Some((point, 0)),
@@ -200,73 +211,73 @@ impl StampJudge {
 
 impl State {
     /// With a stamp that is far in the past.
-    fn after_far(self, point: Point) -> State {
+    fn after_far(self, point: StampArrival) -> State {
         match self {
-            State::Believed => State::Doubted { course: Course::new(point), lines: 1, burst: None },
-            State::Doubted { course, lines, burst } => doubted(course, lines + 1, burst, point),
-            State::Backlog { course, credit, burst } => backlog(course, credit, burst, point),
-            State::Wrong { why, course, before } => wrong(why, course, before, point),
+            State::Believed => State::Doubted { trend: Trend::new(point), lines: 1, burst: None },
+            State::Doubted { trend, lines, burst } => doubted(trend, lines + 1, burst, point),
+            State::Backlog { trend, credit, burst } => backlog(trend, credit, burst, point),
+            State::Wrong { why, trend, before } => wrong(why, trend, before, point),
         }
     }
 }
 
-fn doubted(before: Course, lines: u32, burst: Option<Point>, point: Point) -> State {
-    let course = before.with(point);
+fn doubted(before: Trend, lines: u32, burst: Option<StampArrival>, point: StampArrival) -> State {
+    let trend = before.with(point);
     let is_decided = lines >= DECIDED_BY;
-    if course.is_steady() && course.gain() > if is_decided { Span::ZERO } else { SLACK } {
-        return State::Backlog { course, credit: CREDIT, burst };
+    if trend.is_steady() && trend.gain() > if is_decided { Span::ZERO } else { SLACK } {
+        return State::Backlog { trend, credit: CREDIT, burst };
     }
-    if is_decided || course.runs_as_a_clock() {
-        let why = if course.way() == Span::ZERO { Why::StandsStill } else { Why::Behind };
-        return State::Wrong { why, course: Course::new(point), before: before.last };
+    if is_decided || trend.runs_as_a_clock() {
+        let why = if trend.way() == Span::ZERO { StampRejection::StandsStill } else { StampRejection::Behind };
+        return State::Wrong { why, trend: Trend::new(point), before: before.last };
     }
     // Whoever sends what was stored may pause: what comes after that tells its pace.
-    let course = if course.falls_behind() { Course::new(point) } else { course };
-    State::Doubted { course, lines, burst }
+    let trend = if trend.falls_behind() { Trend::new(point) } else { trend };
+    State::Doubted { trend, lines, burst }
 }
 
-fn backlog(before: Course, credit: Span, burst: Option<Point>, point: Point) -> State {
-    let course = before.with(point);
-    if !course.is_steady() {
-        return doubted(before, course.lines, burst, point);
+fn backlog(before: Trend, credit: Span, burst: Option<StampArrival>, point: StampArrival) -> State {
+    let trend = before.with(point);
+    if !trend.is_steady() {
+        return doubted(before, trend.lines, burst, point);
     }
     let step = (point.stamp - before.last.stamp).0;
-    let advanced = if course.back > course.forward { -step } else { step };
+    let advanced = if trend.back > trend.forward { -step } else { step };
     let credit = Span((credit.0 + advanced - one_and_a_half(point.at - before.last.at).0).min(CREDIT.0));
     if credit >= Span::ZERO {
-        return State::Backlog { course, credit, burst };
+        return State::Backlog { trend, credit, burst };
     }
     // A pause ends a burst. Within one a clock whose lines were kept until it was sent looks like a backlog.
     match burst {
-        Some(earlier) if before.last.at - earlier.at < TELLING => {
-            State::Doubted { course: Course::new(point), lines: 1, burst }
+        Some(earlier) if before.last.at - earlier.at < PACE_WINDOW => {
+            State::Doubted { trend: Trend::new(point), lines: 1, burst }
         }
         Some(earlier) if earlier.keeps_pace(before.last, before.mean_step()) => {
-            State::Wrong { why: Why::Behind, course: Course::new(point), before: before.last }
+            State::Wrong { why: StampRejection::Behind, trend: Trend::new(point), before: before.last }
         }
-        _ => State::Doubted { course: Course::new(point), lines: 1, burst: Some(before.last) },
+        _ => State::Doubted { trend: Trend::new(point), lines: 1, burst: Some(before.last) },
     }
 }
 
-fn wrong(why: Why, before: Course, earlier: Point, point: Point) -> State {
-    let course = before.with(point);
-    let is_jump_back = course.back > before.back && before.back <= before.forward && course.back > before.forward;
-    let is_backlog = course.lines >= DECIDED_BY && course.is_steady() && course.gain() > PROOF;
-    if is_backlog && !is_jump_back && !earlier.explains(point, course.mean_step()) {
-        return State::Backlog { course, credit: CREDIT, burst: None };
+fn wrong(why: StampRejection, before: Trend, earlier: StampArrival, point: StampArrival) -> State {
+    let trend = before.with(point);
+    let is_jump_back = trend.back > before.back && before.back <= before.forward && trend.back > before.forward;
+    let is_backlog = trend.lines >= DECIDED_BY && trend.is_steady() && trend.gain() > BACKLOG_GAIN;
+    if is_backlog && !is_jump_back && !earlier.explains(point, trend.mean_step()) {
+        return State::Backlog { trend, credit: CREDIT, burst: None };
     }
-    match is_jump_back || course.gain() <= Span::ZERO {
-        true => State::Wrong { why, course: Course::new(point), before: before.last },
-        false => State::Wrong { why, course, before: earlier },
+    match is_jump_back || trend.gain() <= Span::ZERO {
+        true => State::Wrong { why, trend: Trend::new(point), before: before.last },
+        false => State::Wrong { why, trend, before: earlier },
     }
 }
 
-impl Course {
-    fn new(first: Point) -> Course {
-        Course { first, last: first, lines: 1, forward: Span::ZERO, back: Span::ZERO }
+impl Trend {
+    fn new(first: StampArrival) -> Trend {
+        Trend { first, last: first, lines: 1, forward: Span::ZERO, back: Span::ZERO }
     }
 
-    fn with(mut self, point: Point) -> Course {
+    fn with(mut self, point: StampArrival) -> Trend {
         let step = (point.stamp - self.last.stamp).0;
         let sum = if step < 0 { &mut self.back } else { &mut self.forward };
         sum.0 = sum.0.saturating_add(step.saturating_abs());
@@ -301,31 +312,31 @@ impl Course {
     }
 
     fn falls_behind(&self) -> bool {
-        self.took() >= TELLING && self.way().0 < self.took().0 / 2
+        self.took() >= PACE_WINDOW && self.way().0 < self.took().0 / 2
     }
 
     /// Over so long that it is clear.
     fn runs_as_a_clock(&self) -> bool {
         let keeps_pace = self.way() == Span::ZERO || (self.gain() <= Span::ZERO && !self.falls_behind());
-        self.took() >= TELLING && keeps_pace
+        self.took() >= PACE_WINDOW && keeps_pace
     }
 }
 
-impl Point {
+impl StampArrival {
     /// Whether a running clock leads from here, the last line of a burst, to that of the next, but for its last `step`.
-    fn keeps_pace(self, next: Point, step: Span) -> bool {
+    fn keeps_pace(self, next: StampArrival, step: Span) -> bool {
         let (way, took) = ((next.stamp - self.stamp).0, (next.at - self.at).0);
         (way - took).abs() <= (took / 20 + step.0 + step.0 / 4 + SLACK.0).min(took / 2)
     }
 
     /// Whether a running clock that showed this stamp may have shown that one by then, but for the `step` from line to line.
-    fn explains(self, next: Point, step: Span) -> bool {
+    fn explains(self, next: StampArrival, step: Span) -> bool {
         let (way, took) = ((next.stamp - self.stamp).0, (next.at - self.at).0);
-        way > 0 && way <= took + PROOF.0 + 2 * step.0
+        way > 0 && way <= took + BACKLOG_GAIN.0 + 2 * step.0
     }
 
     /// Whether a step has the pace of milli- or microseconds that are taken for seconds.
-    fn is_counter_step(self, next: Point) -> bool {
+    fn is_counter_step(self, next: StampArrival) -> bool {
         let (stamp, took) = ((next.stamp - self.stamp).0, (next.at - self.at).0);
         took >= COUNTER_STEP.0 && [1000, 1_000_000].iter().any(|factor| (stamp / factor - took).abs() <= took / 10)
     }

@@ -8,7 +8,7 @@ use crate::api::rows::{BusState, FaultRow, Ignored, RejectedStamps};
 use crate::api::status::name;
 use crate::output::{counted, listed};
 use crate::sense;
-use crate::sense::stamp::Why;
+use crate::sense::stamp::StampRejection;
 
 /// Upper limit of names shown for a bus that sensors want and no line has, and of sensors whose input fails.
 const MAX_SHOWN: usize = 16;
@@ -49,7 +49,7 @@ pub(super) fn lines(bus: &BusState, times: &Times) -> Vec<String> {
 /// Rejected time stamps of one reason.
 fn rejected_stamps(refused: &RejectedStamps, times: &Times) -> String {
     let RejectedStamps { reason, lines, since, for_s, last, last_s, stamp, sensor } = refused;
-    let why = Why::ALL.into_iter().find(|why| name(why) == *reason);
+    let why = StampRejection::ALL.into_iter().find(|why| name(why) == *reason);
     let why = why.map_or_else(|| reason.clone(), |why| why.words().to_owned());
     let since = times.since(since.as_ref(), Some(*for_s));
     let last =

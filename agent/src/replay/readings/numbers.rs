@@ -91,7 +91,7 @@ pub(super) fn short_decimal(text: &[u8]) -> Option<f64> {
 fn live(text: &str) -> Read {
     match number::cell(text) {
         Cell::Missing => Ok(None),
-        Cell::Text | Cell::Truth(_) => Err(Reason::ValueForm),
+        Cell::Text | Cell::Bool(_) => Err(Reason::ValueForm),
         Cell::Number(number, "") => Ok(Some((number, None))),
         Cell::Number(number, unit) => Unit::of(unit).map(|unit| Some((number, Some(unit)))).ok_or(Reason::UnitUnknown),
     }
@@ -104,7 +104,7 @@ pub(super) fn truth(text: &[u8]) -> Option<f64> {
     }
     // Other tools write capitals: `True`, `TRUE`.
     match number::cell(&str::from_utf8(text).ok()?.to_ascii_lowercase()) {
-        Cell::Truth(is) => Some(f64::from(u8::from(is))),
+        Cell::Bool(is) => Some(f64::from(u8::from(is))),
         _ => None,
     }
 }

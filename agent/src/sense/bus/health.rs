@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tilth_core::id::SensorId;
 use tilth_core::time::{Uptime, WallTime};
 
-use crate::sense::stamp::Why;
+use crate::sense::stamp::StampRejection;
 
 /// Characters of a message or name that are kept to be shown.
 const MAX_EXCERPT: usize = 80;
@@ -30,7 +30,7 @@ pub(crate) struct BusHealth {
     pub(crate) last_input: Option<Uptime>,
     pub(crate) messages: Messages,
     /// Messages whose own time was not taken though a sensor asks for it, by reason.
-    pub(crate) rejected_stamps: BTreeMap<Why, RejectedStamps>,
+    pub(crate) rejected_stamps: BTreeMap<StampRejection, RejectedStamps>,
     /// Times that the task of the bus ended or panicked, and the last reason.
     pub(crate) failures: u64,
     pub(crate) failed: Option<String>,
@@ -164,7 +164,13 @@ pub(crate) fn excerpt(text: &str) -> String {
 
 impl BusHealth {
     /// Counts a message whose own time was not taken; answers whether it is the first for this reason.
-    pub(crate) fn reject_stamp(&mut self, why: Why, stamp: Option<WallTime>, sensor: SensorId, now: Uptime) -> bool {
+    pub(crate) fn reject_stamp(
+        &mut self,
+        why: StampRejection,
+        stamp: Option<WallTime>,
+        sensor: SensorId,
+        now: Uptime,
+    ) -> bool {
         let before = self.rejected_stamps.get(&why).map(|before| (before.messages, before.first));
         let (messages, first) = before.unwrap_or((0, now));
         self.rejected_stamps.insert(why, RejectedStamps { messages: messages + 1, first, last: now, stamp, sensor });

@@ -22,8 +22,8 @@ pub(super) fn absent(names: &Names, messages: &Messages, bus: &Id) -> Absent {
     if messages.came <= messages.count(reasons::PARTIAL) {
         return Absent::new();
     }
-    let patience = LINES_WITHOUT + 2 * names.heard().len() as u64;
-    let rows = names.heard().enumerate().filter(|(_, (_, line))| *line == 0 || messages.came - line > patience);
+    let patience = LINES_WITHOUT + 2 * names.last_lines().len() as u64;
+    let rows = names.last_lines().enumerate().filter(|(_, (_, line))| *line == 0 || messages.came - line > patience);
     rows.map(|(ix, (want, line))| {
         let why = why(&want.name, names.has_label(ix), line > 0, messages, bus);
         (want.sensor.clone(), Arc::from(why))
@@ -31,8 +31,8 @@ pub(super) fn absent(names: &Names, messages: &Messages, bus: &Id) -> Absent {
     .collect()
 }
 
-fn why(name: &LineName, has_label: bool, was_heard: bool, messages: &Messages, bus: &Id) -> String {
-    let more = if was_heard { " any more" } else { "" };
+fn why(name: &LineName, has_label: bool, was_seen: bool, messages: &Messages, bus: &Id) -> String {
+    let more = if was_seen { " any more" } else { "" };
     let LineName { label, selectors } = name;
     let beside: Vec<String> = selectors.iter().map(|(name, text)| format!("{name}={text}")).collect();
     let with = if selectors.is_empty() { String::new() } else { format!(" with {}", beside.join(" and ")) };

@@ -20,7 +20,7 @@ pub(super) enum LineRole<'t> {
     /// A label whose value may follow, or else a heading.
     Label(&'t str),
     /// Signs alone, such as a row of dashes.
-    Rule,
+    Separator,
     /// A line of its own.
     None,
 }
@@ -45,8 +45,8 @@ impl Blocks {
             LineRole::Heading(heading) => self.begin(heading),
             LineRole::Label(label) => label.clone_into(&mut self.label),
             // Below a heading a rule underlines it.
-            LineRole::Rule if self.has_lines => self.begin(""),
-            LineRole::Rule => {}
+            LineRole::Separator if self.has_lines => self.begin(""),
+            LineRole::Separator => {}
             LineRole::None => {
                 self.has_lines = true;
                 return false;
@@ -106,7 +106,7 @@ pub(super) fn over(text: &str) -> LineRole<'_> {
     }
     let bare = text.trim_matches(is_mark).trim_end_matches(':').trim_end();
     if bare.is_empty() {
-        return if text.len() >= 3 { LineRole::Rule } else { LineRole::None };
+        return if text.len() >= 3 { LineRole::Separator } else { LineRole::None };
     }
     let is_heading = |text: &str| text.len() <= MAX_HEADING && pairs::is_name(text) && number::cell(text) == Cell::Text;
     if text.starts_with(is_mark) && text.ends_with(is_mark) && is_heading(bare) {
@@ -163,7 +163,7 @@ mod tests {
             ("[Bed A]", LineRole::Heading("Bed A")),
             ("WATER", LineRole::Heading("WATER")),
             ("Node #3", LineRole::Heading("Node #3")),
-            ("------", LineRole::Rule),
+            ("------", LineRole::Separator),
             ("Reading sensors", LineRole::None),
             ("pH: 6.1", LineRole::None),
             ("21.5", LineRole::None),

@@ -32,8 +32,8 @@ pub(super) enum FieldValue {
 #[derive(Debug, Default)]
 pub(super) struct Fields {
     pub(super) all: Vec<Field>,
-    /// The words of a line of JSON, which may stand there otherwise; else empty.
-    pub(super) words: String,
+    /// The texts of a line of JSON, unescaped; else empty.
+    pub(super) text: String,
     pub(super) is_json: bool,
     /// For each object of JSON the one it is in.
     pub(super) parents: Vec<usize>,
@@ -69,7 +69,7 @@ impl<'l> FieldRef<'l> {
     }
 
     pub(super) fn text(self, range: &Range<usize>) -> &'l str {
-        let whole = if self.fields.is_json { self.fields.words.as_str() } else { self.line };
+        let whole = if self.fields.is_json { self.fields.text.as_str() } else { self.line };
         whole.get(range.clone()).unwrap_or_default()
     }
 
@@ -121,8 +121,7 @@ impl<'l> FieldRef<'l> {
             }
             FieldValue::Cell(range) | FieldValue::Text(range) => {
                 let said = self.text(range);
-                is_same(said)
-                    || matches!(number::cell(said), Cell::Truth(is) if number == Some(f64::from(u8::from(is))))
+                is_same(said) || matches!(number::cell(said), Cell::Bool(is) if number == Some(f64::from(u8::from(is))))
             }
         }
     }

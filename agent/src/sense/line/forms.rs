@@ -28,7 +28,7 @@ pub(super) struct Forms {
     tag: Option<String>,
     header: Option<Header>,
     /// The last line of words, which may be a header with blanks between its names.
-    words: String,
+    header_words: String,
     /// What gaps mean, by what comes before and behind them.
     gaps: HashMap<String, Gap>,
     /// Words with which labels at the beginning of lines begin, and which are spelled as units: `in temp`.
@@ -209,7 +209,7 @@ impl Forms {
             return Ok(());
         }
         if !is_row && numbers.is_none() {
-            text.clone_into(&mut self.words);
+            text.clone_into(&mut self.header_words);
             return Err(reasons::UNKNOWN);
         }
         match (&self.header, &self.columns) {
@@ -259,7 +259,9 @@ impl Forms {
             return (header.fit.is_none() && turns::in_turn(text, &mut self.cells, context))
                 || bound(header, text, &self.cells, context);
         }
-        let Some(mut header) = numbers.and_then(|count| Header::of_words(&self.words, count)) else { return false };
+        let Some(mut header) = numbers.and_then(|count| Header::of_words(&self.header_words, count)) else {
+            return false;
+        };
         let fits = header.cells(text, &mut self.cells) && bound(&mut header, text, &self.cells, context);
         if fits {
             self.keep_header(header, context);

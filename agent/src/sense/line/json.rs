@@ -17,9 +17,9 @@ pub(super) fn embedded(text: &str, context: &mut LineContext<'_>) -> bool {
 
 /// False where the text is no object.
 pub(super) fn json(text: &str, context: &mut LineContext<'_>) -> bool {
-    let LineContext { names, fields: Fields { all, words, parents, is_json }, messages, .. } = context;
+    let LineContext { names, fields: Fields { all, text: texts, parents, is_json }, messages, .. } = context;
     all.clear();
-    words.clear();
+    texts.clear();
     let is_object = object::each_value(text, parents, |place, scalar| {
         if let Scalar::Text(unit) = scalar
             && let Some(Field { label, value: last @ FieldValue::Number(_), .. }) = all.last_mut()
@@ -27,11 +27,11 @@ pub(super) fn json(text: &str, context: &mut LineContext<'_>) -> bool {
             && Unit::of(unit).is_some()
         {
             // A list of a number and its unit.
-            let start = words.len();
+            let start = texts.len();
             if let FieldValue::Number(number) = last {
-                words.push_str(&format!("{number} {unit}"));
+                texts.push_str(&format!("{number} {unit}"));
             }
-            *last = FieldValue::Cell(start..words.len());
+            *last = FieldValue::Cell(start..texts.len());
             return;
         }
         let is_text = matches!(scalar, Scalar::Text(text) if number::cell(text) == Cell::Text);
@@ -43,9 +43,9 @@ pub(super) fn json(text: &str, context: &mut LineContext<'_>) -> bool {
         };
         let Some(label) = label else { return };
         let mut word = |text: &str| {
-            let start = words.len();
-            words.push_str(text);
-            FieldValue::Cell(start..words.len())
+            let start = texts.len();
+            texts.push_str(text);
+            FieldValue::Cell(start..texts.len())
         };
         let value = match scalar {
             Scalar::Number(number) => FieldValue::Number(number),

@@ -58,9 +58,9 @@ impl Lines {
         if self.state == State::Skipping {
             return;
         }
-        let room = MAX_LINE - self.buffer.len();
-        self.buffer.extend_from_slice(&part[..part.len().min(room)]);
-        if part.len() > room {
+        let left = MAX_LINE - self.buffer.len();
+        self.buffer.extend_from_slice(&part[..part.len().min(left)]);
+        if part.len() > left {
             each(Cut::TooLong(&self.buffer));
             self.buffer.clear();
             self.state = State::Skipping;

@@ -113,7 +113,7 @@ struct NameMatch {
     /// The last unit behind a number, and its conversion.
     unit: (String, Option<Conversion>),
     /// Number of the line that had the value last, 0 for none.
-    heard: u64,
+    last_line: u64,
 }
 
 /// What is wanted, and the labels that were seen.
@@ -136,8 +136,9 @@ impl Names {
     /// answers those of the new values.
     pub(super) fn set_wanted(&mut self, wants: Vec<Want>, unseen: &BTreeSet<String>) -> BTreeSet<String> {
         let before = std::mem::take(&mut self.wanted);
-        let heard = |want: &Want| before.iter().find(|known| known.want == *want).map_or(0, |known| known.heard);
-        self.wanted = wants.into_iter().map(|want| NameMatch::new(heard(&want), want)).collect();
+        let last_line =
+            |want: &Want| before.iter().find(|known| known.want == *want).map_or(0, |known| known.last_line);
+        self.wanted = wants.into_iter().map(|want| NameMatch::new(last_line(&want), want)).collect();
         let known: BTreeSet<&String> = before.iter().map(|wanted| &wanted.seen.name).collect();
         let names = self.wanted.iter().map(|wanted| &wanted.seen.name);
         let unseen = names.filter(|name| unseen.contains(*name) || !known.contains(name)).cloned().collect();
@@ -323,12 +324,12 @@ impl Names {
 
     /// A line with this number has the value; answers whether it is the first.
     pub(super) fn note_seen(&mut self, want: usize, line: u64) -> bool {
-        std::mem::replace(&mut self.wanted[want].heard, line) == 0
+        std::mem::replace(&mut self.wanted[want].last_line, line) == 0
     }
 
     /// The wanted values, with the number of the line that had each last, 0 for none.
-    pub(super) fn heard(&self) -> impl ExactSizeIterator<Item = (&Want, u64)> {
-        self.wanted.iter().map(|wanted| (&wanted.want, wanted.heard))
+    pub(super) fn last_lines(&self) -> impl ExactSizeIterator<Item = (&Want, u64)> {
+        self.wanted.iter().map(|wanted| (&wanted.want, wanted.last_line))
     }
 
     /// Whether a label is known whose values it takes.
@@ -386,12 +387,12 @@ fn conversion_of(quantity: Quantity, said: &str) -> Option<Conversion> {
 }
 
 impl NameMatch {
-    fn new(heard: u64, want: Want) -> NameMatch {
+    fn new(last_line: u64, want: Want) -> NameMatch {
         let label = Label::of(&want.name.label);
         let selectors = want.name.selectors.iter().map(|(name, text)| (Label::of(name), text.clone())).collect();
         let usual = want.unit.and_then(|unit| want.quantity.conversion(unit)).unwrap_or(Conversion::NONE);
         let seen = Seen { name: want.name.to_string(), is_whole: false, short: PartialMatch::None };
-        NameMatch { want, label, selectors, seen, usual, unit: (String::new(), None), heard }
+        NameMatch { want, label, selectors, seen, usual, unit: (String::new(), None), last_line }
     }
 
     /// Whether it takes the values under a label, and how.

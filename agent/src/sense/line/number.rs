@@ -33,7 +33,7 @@ pub(crate) enum Cell<'a> {
     /// The board says that it has no value.
     Missing,
     /// `true` or `false`: a value of what is open or closed, and none of what is measured.
-    Truth(bool),
+    Bool(bool),
     /// Anything else.
     Text,
 }
@@ -81,8 +81,8 @@ pub(crate) fn cell(text: &str) -> Cell<'_> {
         return Cell::Missing;
     }
     match text {
-        "true" => Cell::Truth(true),
-        "false" => Cell::Truth(false),
+        "true" => Cell::Bool(true),
+        "false" => Cell::Bool(false),
         _ => Cell::Text,
     }
 }
@@ -295,7 +295,7 @@ mod tests {
 
     #[test]
     fn truths_are_no_numbers() {
-        assert_eq!((cell("true"), cell(" false ")), (Cell::Truth(true), Cell::Truth(false)));
+        assert_eq!((cell("true"), cell(" false ")), (Cell::Bool(true), Cell::Bool(false)));
         assert_eq!(cell("TRUE"), Cell::Text);
     }
 

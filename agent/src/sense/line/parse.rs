@@ -24,7 +24,7 @@ pub(crate) struct Decoded<'a> {
     /// Sensors that read a fault, and why.
     pub(crate) faults: &'a [(usize, Arc<str>)],
     /// Sensors whose field is no number, and what stands there.
-    pub(crate) words: &'a [(usize, About)],
+    pub(crate) not_numbers: &'a [(usize, About)],
     /// The line's own time, if it carries one.
     pub(crate) time: Option<WallTime>,
     /// A number in the place of a time that is no time of day, such as a board's `millis()`, taken as seconds since 1970.
@@ -89,7 +89,7 @@ impl Decoder {
                 reader.messages.ignore(reason, text.trim(), None);
             }
             let decoded = reader.decoded();
-            if !(decoded.values.is_empty() && decoded.faults.is_empty() && decoded.words.is_empty()) {
+            if !(decoded.values.is_empty() && decoded.faults.is_empty() && decoded.not_numbers.is_empty()) {
                 each(decoded);
             }
         });

@@ -33,7 +33,7 @@ pub(super) struct FieldReader {
     units: Units,
     values: Vec<(usize, f64)>,
     faults: Vec<(usize, Arc<str>)>,
-    words: Vec<(usize, About)>,
+    not_numbers: Vec<(usize, About)>,
     time: Option<WallTime>,
     count: Option<WallTime>,
     progress: Vec<Progress>,
@@ -66,7 +66,7 @@ impl FieldReader {
         self.messages.came += 1;
         self.values.clear();
         self.faults.clear();
-        self.words.clear();
+        self.not_numbers.clear();
         (self.time, self.count) = (None, None);
         self.fields.all.clear();
         self.fields.is_json = false;
@@ -76,8 +76,8 @@ impl FieldReader {
     /// What the line has for sensors.
     pub(super) fn decoded(&mut self) -> Decoded<'_> {
         self.messages.used += u64::from(!self.values.is_empty());
-        let FieldReader { values, faults, words, time, count, .. } = self;
-        Decoded { values, faults, words, time: *time, count: *count }
+        let FieldReader { values, faults, not_numbers, time, count, .. } = self;
+        Decoded { values, faults, not_numbers, time: *time, count: *count }
     }
 
     /// Reads a line.
@@ -105,7 +105,7 @@ impl FieldReader {
         self.find_units(&fields, text);
         (0..fields.all.len()).for_each(|ix| self.give_field(fields.at(ix, text)));
         let FieldReader { faults, values, progress, .. } = self;
-        if !(self.words.is_empty() && faults.is_empty() && values.is_empty()) {
+        if !(self.not_numbers.is_empty() && faults.is_empty() && values.is_empty()) {
             progress.iter_mut().for_each(|progress| progress.taken = None);
             values.retain(|(want, _)| !faults.iter().any(|(faulty, _)| faulty == want));
             self.note_faults();
@@ -175,13 +175,13 @@ impl FieldReader {
                 Err(unit) => self.fail(want, reasons::WRONG_UNIT, at, &unit),
             },
             Cell::Missing => self.values.push((want, f64::NAN)),
-            Cell::Truth(is) if number::has_truths(quantity) => self.values.push((want, f64::from(u8::from(is)))),
-            Cell::Text | Cell::Truth(_) => match number::contact(at.word()).filter(|_| is_contact) {
+            Cell::Bool(is) if number::has_truths(quantity) => self.values.push((want, f64::from(u8::from(is)))),
+            Cell::Text | Cell::Bool(_) => match number::contact(at.word()).filter(|_| is_contact) {
                 Some(value) => self.values.push((want, value)),
                 None => {
                     let about = self.about(want, at, "");
                     self.messages.ignore(reasons::NOT_A_NUMBER, at.line, Some(about.clone()));
-                    self.words.push((want, about));
+                    self.not_numbers.push((want, about));
                 }
             },
         }

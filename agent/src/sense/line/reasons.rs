@@ -7,8 +7,10 @@ pub(crate) const TOO_LONG: Reason = Reason::new("too_long", "too long");
 pub(crate) const NOT_TEXT: Reason = Reason::new("not_text", "not text");
 pub(crate) const NOT_JSON: Reason = Reason::new("not_json", "broken JSON");
 pub(crate) const CHECKSUM: Reason = Reason::new("checksum", "wrong checksum");
-pub(crate) const HEADER: Reason =
-    Reason::new("header", "a header refused: no sensor wants anything of it, and of the one before they do");
+pub(crate) const HEADER: Reason = Reason::new(
+    "header",
+    "a header ignored: no sensor reads a column of it, and sensors read columns of the one before",
+);
 pub(crate) const NO_HEADER: Reason = Reason::new("no_header", "columns without a header");
 pub(crate) const WIDTH: Reason = Reason::new("width", "more or fewer columns than the header");
 pub(crate) const UNKNOWN: Reason = Reason::new("unknown", "not understood");

@@ -20,12 +20,12 @@ fn verdicts(lines: impl IntoIterator<Item = (f64, i64)>) -> String {
         let now = (Uptime(START.0 + ms(arrived)), Some(WallTime(NOW + ms(arrived))));
         match judge.judge(WallTime(stamp), now) {
             Ok(()) => '.',
-            Err(Why::Ahead) => 'a',
-            Err(Why::NeverSet) => 'n',
-            Err(Why::Behind) => 'b',
-            Err(Why::StandsStill) => 's',
-            Err(Why::Counter) => 'c',
-            Err(Why::NoClock | Why::None) => '?',
+            Err(StampRejection::Ahead) => 'a',
+            Err(StampRejection::NeverSet) => 'n',
+            Err(StampRejection::Behind) => 'b',
+            Err(StampRejection::StandsStill) => 's',
+            Err(StampRejection::Counter) => 'c',
+            Err(StampRejection::NoClock | StampRejection::None) => '?',
         }
     };
     lines.into_iter().map(one).collect()
@@ -222,7 +222,7 @@ fn a_counter_stays_one() {
         let _ = judge.judge(WallTime(n * 1_000_000), (Uptime(n * 1000), Some(WallTime(NOW + n * 1000))));
     }
     let near = judge.judge(WallTime(NOW + 5000), (Uptime(5000), Some(WallTime(NOW + 5000))));
-    assert_eq!(near, Err(Why::Counter), "by chance it is right for a moment");
+    assert_eq!(near, Err(StampRejection::Counter), "by chance it is right for a moment");
 }
 
 /// `time(nullptr)` before SNTP answers: seconds since the board's start, then the time of day.
@@ -253,8 +253,8 @@ fn a_clock_that_is_set_later_is_believed_from_then_on() {
 #[test]
 fn without_a_trusted_clock_nothing_is_known() {
     let mut judge = StampJudge::default();
-    assert_eq!(judge.judge(WallTime(NOW), (START, None)), Err(Why::NoClock));
-    assert_eq!(judge.judge(WallTime(5), (START, None)), Err(Why::NoClock));
+    assert_eq!(judge.judge(WallTime(NOW), (START, None)), Err(StampRejection::NoClock));
+    assert_eq!(judge.judge(WallTime(5), (START, None)), Err(StampRejection::NoClock));
     assert_eq!(judge.judge(WallTime(NOW), (START, Some(WallTime(NOW)))), Ok(()), "it leaves no trace");
     // The agent's own clock is older than the agent: nothing is held against a stamp that is as old.
     let old = WallTime(EARLIEST.0 - 86_400_000);

@@ -224,7 +224,7 @@ fn check_all(wants: &[&str], columns: Option<&[&str]>, lines: &[&str], expected:
                 found.extend(decoded.values.iter().map(|(want, value)| format!("{want}={value}")));
                 found.extend(decoded.faults.iter().map(|(want, why)| format!("{want}! {why}")));
                 found.extend(
-                    decoded.words.iter().map(|(want, about)| format!("{want}? {} {:?}", about.field, about.text)),
+                    decoded.not_numbers.iter().map(|(want, about)| format!("{want}? {} {:?}", about.field, about.text)),
                 );
             });
             found.join("; ")

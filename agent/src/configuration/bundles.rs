@@ -340,13 +340,22 @@ impl BundleTrials {
         let bytes =
             bytes.ok_or("the rejected bundle is no longer on this device; the hub's next version will be applied")?;
         let key = key.map_err(|error| format!("{error:#}"))?;
-        self.state.refused = None;
+        let state = BundleState { refused: None, ..self.state.clone() };
+        self.save(state, |_| Ok(())).await.map_err(|why| format!("it stays rejected, for saving failed: {why}"))?;
         applier.reporter.status.bundle(|status| status.refused = None);
         // The hub already knows the version that this device has seen.
         let _ = self.take(bytes, key, applier).await;
-        match &self.state.refused {
-            Some(again) => Err(format!("rejected again: {}", again.reason)),
-            None => Ok(refused.version.unwrap_or_default()),
+        if let Some(again) = &self.state.refused {
+            return Err(format!("rejected again: {}", again.reason));
+        }
+        match applier.active.version() {
+            Some((version, _)) if refused.version == Some(version) => Ok(version),
+            // The hub does not send it again: it must stay what `retry` tries.
+            _ => {
+                self.state.refused = Some(refused.clone());
+                applier.reporter.status.bundle(|status| status.refused = Some(refused));
+                Err("it stays rejected, for it could not be saved".to_owned())
+            }
         }
     }
 

@@ -23,6 +23,31 @@ fn a_bundle_that_cannot_be_kept_waits_and_is_not_refused() {
     });
 }
 
+/// Guards against: `retry` that says a bundle is in force while it waits for the disk, and is then never tried again.
+#[test]
+fn a_bundle_that_cannot_be_kept_at_retry_stays_rejected() {
+    run(async {
+        for (obstacle, expected) in [
+            ("bundle.state.new", "it stays rejected, for saving failed: Is a directory (os error 21)"),
+            ("bundle.good.new", "it stays rejected, for it could not be saved"),
+        ] {
+            let (mut bench, _) = super::probation::proven().await;
+            let two = bench.seal(2, "31");
+            bench.silences = true;
+            assert_eq!(bench.take(&two).await, (Some("applied 2: ".to_owned()), true));
+            bench.said().await;
+            bench.settles().await;
+            fs::create_dir(bench.folder.join(obstacle)).unwrap();
+            assert_eq!(bench.retry().await, Err(expected.to_owned()));
+            assert_eq!(bench.shown()["refused"]["version"], 2);
+            fs::remove_dir(bench.folder.join(obstacle)).unwrap();
+            assert_eq!(bench.retry().await, Ok(2));
+            assert_eq!((bench.good(), bench.shown()["refused"].clone()), (Some(two), Value::Null));
+            fs::remove_dir_all(&bench.folder).unwrap();
+        }
+    });
+}
+
 #[test]
 fn a_bundle_in_force_is_kept_once_the_disk_takes_it() {
     run(async {

@@ -3,7 +3,7 @@
 use super::*;
 
 /// A device whose hub and its key `agent.toml` names, and under whose bundle 1 the sensor is good.
-async fn proven() -> (Bench, Vec<u8>) {
+pub(super) async fn proven() -> (Bench, Vec<u8>) {
     let folder = folder();
     let hub = "[hub]\nurl = 'http://127.0.0.1:1'\nsigning_key = 'hub.pub'\nkey_file = 'device.key'\n";
     let agent_toml = fs::read_to_string(folder.join("agent.toml")).unwrap();

@@ -33,6 +33,8 @@ impl ById {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("tilth-line-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let folder = std::env::temp_dir().join(name);
+        // One of a test that failed, in a process of the same number.
+        let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
         ById(folder)
     }

@@ -412,7 +412,12 @@ fn shows_that_it_watches(mut story: Story, said: &str, mend: impl Fn(&Farm)) {
     let why = trouble(&story.farm).expect("it says so");
     assert!(why.contains(said), "{why}");
     let log = story.farm.log();
-    assert!(log.contains(&format!("tilth-agent: store: {why}; the farm is watched and pages go out")), "{log}");
+    assert!(
+        log.contains(&format!(
+            "tilth-agent: store: {why}; starting with empty alert and rule state, monitoring and paging run"
+        )),
+        "{log}"
+    );
     story.minutes(5, 31.5, 50.0);
     story.until_told("hot 31.5", 1);
     let shown = story.farm.shown();

@@ -353,7 +353,7 @@ impl BundleTrials {
             // The hub does not send it again: it must stay what `retry` tries.
             _ => {
                 self.state.refused = Some(refused.clone());
-                applier.reporter.status.bundle(|status| status.refused = Some(refused));
+                applier.reporter.status.bundle(|status| (status.refused, status.waits) = (Some(refused), None));
                 Err("it stays rejected, for it could not be saved".to_owned())
             }
         }

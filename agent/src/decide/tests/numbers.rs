@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::*;
 
-/// More than are reserved when a boot begins.
+/// Sensors that alert at once: more than the alert numbers reserved when a boot begins.
 const SENSORS: usize = 150;
 
 fn farm() -> String {

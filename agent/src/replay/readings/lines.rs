@@ -104,7 +104,7 @@ impl FileStart {
     }
 }
 
-/// Nothing, or the error that ended the first part.
+/// Reader that gives no bytes, and the error that ended the first part, if one did.
 struct Broken(Option<io::Error>);
 
 impl Read for Broken {

@@ -34,7 +34,7 @@ fn of_one(stamps: impl IntoIterator<Item = i64>) -> Vec<(u64, RefusalReason)> {
     refused(stamps.into_iter().map(|at| (0, at)))
 }
 
-/// So many timestamps a minute apart.
+/// `count` timestamps, a minute apart.
 fn minutes(from: i64, count: i64) -> Vec<i64> {
     (0..count).map(|n| from + n * MINUTE).collect()
 }

@@ -52,7 +52,7 @@ fn versions_do_not_go_down_where_the_last_good_one_is_lost() {
     });
 }
 
-/// It was in force when the disk failed, and the agent began anew with the one before.
+/// The highest version was in force when the disk failed, and the agent started again with an older one.
 #[test]
 fn the_highest_version_comes_again_over_an_older_one() {
     run(async {

@@ -49,6 +49,9 @@ const DISK: &str = "24m";
 /// Looks, 50 ms apart, at whether a loss is said: the hub hears of it with the next batch.
 const LOOKS: usize = 400;
 
+/// The hub notes when it heard a stream at most so often.
+const NOTED_EVERY_MS: i64 = 60_000;
+
 /// Stretches of rows that go into what a full disk has allocated.
 const MOST_UNTIL_FULL: usize = 200;
 
@@ -225,8 +228,8 @@ impl Story {
     }
 
     fn round(&mut self, kill: usize, damage: Damage) -> anyhow::Result<()> {
-        // The hub has heard the device since the round before began.
-        let began_ms = std::mem::replace(&mut self.began_ms, jiff::Timestamp::now().as_millisecond());
+        // The hub has heard the device since the round before began, and notes that at most once a minute.
+        let began_ms = std::mem::replace(&mut self.began_ms, jiff::Timestamp::now().as_millisecond()) - NOTED_EVERY_MS;
         // The alert of the round before ended by then at the latest, and such an event is noted.
         let noted = (self.now_ms - QUIET_ROWS * STEP_MS, began_ms / 1000 * 1000);
         self.say(QUIET_ROWS, 21.0);

@@ -79,6 +79,12 @@ const PACKAGES: &[Package] = &[
         outside: Outside::Anything,
     },
     Package { folder: "firmware/wire", name: "tilth-wire", may_import: &[], outside: Outside::Anything },
+    Package {
+        folder: "firmware/sensors",
+        name: "tilth-sensors",
+        may_import: &[],
+        outside: Outside::AnythingBut(&["linux-embedded-hal"]),
+    },
     Package { folder: "firmware", name: "tilth-firmware", may_import: &["tilth-wire"], outside: Outside::Anything },
     Package {
         folder: "tests",
@@ -100,7 +106,7 @@ const PACKAGES: &[Package] = &[
 
 /// Each folder in here is one board: outside the workspace, under a name of its own.
 const BOARDS: &str = "firmware/boards/";
-const BOARDS_MAY_IMPORT: &[&str] = &["tilth-firmware", "tilth-wire"];
+const BOARDS_MAY_IMPORT: &[&str] = &["tilth-avr", "tilth-firmware", "tilth-sensors", "tilth-wire"];
 
 /// The way of a reading through `agent/core/src`, one file (or folder) each. A step names only the ones before it;
 /// `engine`, at the end, may name all. A new step gets its line at its place.

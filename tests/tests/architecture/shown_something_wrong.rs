@@ -68,7 +68,7 @@ fn manifests() {
         (
             manifest("firmware/boards/uno", "uno", "dependencies.tilth-core.path = \"../../../agent/core\""),
             "firmware/boards/uno/Cargo.toml: dependencies has tilth-core, but of ours uno may import only \
-             tilth-firmware, tilth-wire"
+             tilth-avr, tilth-firmware, tilth-sensors, tilth-wire"
                 .into(),
         ),
     ];

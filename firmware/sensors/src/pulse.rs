@@ -1,0 +1,69 @@
+//! Pulse counter: falling edges of a pin that is sampled every millisecond (flow, rain, wind).
+//!
+//! A level counts once two samples in a row agree, which leaves out contacts that bounce for less than a millisecond. Pulses
+//! of up to 250 Hz are counted: 33 L/min of a flow sensor with 7.5 Hz for each L/min.
+
+/// A counter of falling edges. A pin that is low at the first sample is no edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counter {
+    count: u32,
+    /// Level of the sample before.
+    last: Option<bool>,
+    /// Level that counts.
+    level: Option<bool>,
+}
+
+impl Counter {
+    /// A counter at zero.
+    pub const fn new() -> Self {
+        Self { count: 0, last: None, level: None }
+    }
+
+    /// Takes a sample.
+    pub fn sample(&mut self, high: bool) {
+        if self.last.replace(high) == Some(high) && self.level.replace(high) == Some(!high) && !high {
+            self.count = self.count.wrapping_add(1);
+        }
+    }
+
+    /// Falling edges so far; after `u32::MAX` comes 0.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+}
+
+impl Default for Counter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counts the falling edges of samples written as `-` (high) and `_` (low).
+    fn check(samples: &str, expected: u32) {
+        let mut counter = Counter::new();
+        samples.chars().for_each(|sample| counter.sample(sample == '-'));
+        assert_eq!(counter.count(), expected, "falling edges of {samples}");
+    }
+
+    #[test]
+    fn falling_edges_are_counted_once() {
+        check("----____----____----", 2);
+        check("--__--__--__", 3);
+    }
+
+    #[test]
+    fn a_level_of_one_sample_is_a_bounce() {
+        check("----_----", 0);
+        check("---_-_-____-_-_---", 1);
+    }
+
+    #[test]
+    fn a_pin_that_is_low_at_the_start_has_no_edge() {
+        check("______", 0);
+        check("____---___", 1);
+    }
+}

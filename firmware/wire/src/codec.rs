@@ -1,0 +1,248 @@
+//! The fields of each message in the order in which they stand in its body: the order of their declaration.
+
+use crate::batch::Batch;
+use crate::body::{Reader, Writer};
+use crate::message::{
+    Ack, BoardId, BoardKind, ChannelKind, CommandError, Fault, FromBoard, Heartbeat, Hello, OffReason, Reading,
+    Refusal, ResetCause, Sample, SetChannel, SetRelay, Switch, Switched, ToBoard,
+};
+
+impl<'a> FromBoard<'a> {
+    pub(crate) fn write(&self, body: &mut Writer<'_>) {
+        match self {
+            Self::Hello(hello) => hello.write(body),
+            Self::Reading(reading) => reading.write(body),
+            Self::Batch(batch) => {
+                body.byte(2);
+                batch.write(body);
+            }
+            Self::Ack(ack) => {
+                body.byte(3);
+                body.u32(ack.command);
+                body.byte(u8::from(ack.limited));
+            }
+            Self::Error(error) => {
+                body.byte(4);
+                body.u32(error.command);
+                body.byte(error.reason.number());
+            }
+            Self::Switched(switched) => switched.write(body),
+            Self::Heartbeat(heartbeat) => heartbeat.write(body),
+        }
+    }
+
+    pub(crate) fn read(body: &mut Reader<'a>) -> Option<Self> {
+        Some(match body.byte() {
+            0 => Self::Hello(Hello::read(body)),
+            1 => Self::Reading(Reading::read(body)),
+            2 => Self::Batch(Batch::read(body)),
+            3 => Self::Ack(Ack { command: body.u32(), limited: body.bool() }),
+            4 => Self::Error(CommandError { command: body.u32(), reason: Refusal::read(body) }),
+            5 => Self::Switched(Switched::read(body)),
+            6 => Self::Heartbeat(Heartbeat::read(body)),
+            _ => return None,
+        })
+    }
+}
+
+impl ToBoard {
+    pub(crate) fn write(&self, body: &mut Writer<'_>) {
+        match self {
+            Self::Identify => body.byte(0),
+            Self::SetId(id) => {
+                body.byte(1);
+                body.raw(&id.0);
+            }
+            Self::Heartbeat { heard } => {
+                body.byte(2);
+                body.u32(*heard);
+            }
+            Self::Received { through } => {
+                body.byte(3);
+                body.u32(*through);
+            }
+            Self::Switch(switch) => switch.write(body),
+            Self::SetChannel(set) => set.write(body),
+            Self::SetRelay(set) => set.write(body),
+        }
+    }
+
+    pub(crate) fn read(body: &mut Reader<'_>) -> Option<Self> {
+        Some(match body.byte() {
+            0 => Self::Identify,
+            1 => Self::SetId(BoardId(body.array())),
+            2 => Self::Heartbeat { heard: body.u32() },
+            3 => Self::Received { through: body.u32() },
+            4 => Self::Switch(Switch::read(body)),
+            5 => Self::SetChannel(SetChannel::read(body)),
+            6 => Self::SetRelay(SetRelay::read(body)),
+            _ => return None,
+        })
+    }
+}
+
+impl<'a> Hello<'a> {
+    fn write(&self, body: &mut Writer<'_>) {
+        body.raw(&[0, self.protocol, self.kind.number()]);
+        body.raw(&self.firmware);
+        body.byte(u8::from(self.id.is_some()));
+        if let Some(id) = self.id {
+            body.raw(&id.0);
+        }
+        body.byte(self.reset.number());
+        body.u32(self.at);
+        body.u32(self.next);
+        body.byte(self.relays);
+        body.bytes(self.channels);
+    }
+
+    fn read(body: &mut Reader<'a>) -> Self {
+        Self {
+            protocol: body.byte(),
+            kind: BoardKind::read(body),
+            firmware: body.array(),
+            id: body.bool().then(|| BoardId(body.array())),
+            reset: ResetCause::read(body),
+            at: body.u32(),
+            next: body.u32(),
+            relays: body.byte(),
+            channels: body.bytes(),
+        }
+    }
+}
+
+impl Reading {
+    fn write(&self, body: &mut Writer<'_>) {
+        body.byte(1);
+        body.u32(self.seq);
+        body.u32(self.at);
+        body.byte(self.channel);
+        self.sample.write(body);
+    }
+
+    fn read(body: &mut Reader<'_>) -> Self {
+        Self { seq: body.u32(), at: body.u32(), channel: body.byte(), sample: Sample::read(body) }
+    }
+}
+
+impl Sample {
+    pub(crate) fn write(self, body: &mut Writer<'_>) {
+        match self {
+            Self::Value(value) => {
+                body.byte(0);
+                body.i32(value);
+            }
+            Self::Fault(fault) => {
+                body.byte(1);
+                body.byte(fault.number());
+            }
+        }
+    }
+
+    pub(crate) fn read(body: &mut Reader<'_>) -> Self {
+        if body.bool() { Self::Fault(Fault::read(body)) } else { Self::Value(body.i32()) }
+    }
+}
+
+impl Switched {
+    fn write(&self, body: &mut Writer<'_>) {
+        body.byte(5);
+        body.u32(self.at);
+        body.byte(self.relay);
+        body.u32(self.command);
+        body.byte(u8::from(self.off.is_some()));
+        if let Some(reason) = self.off {
+            body.byte(reason.number());
+        }
+    }
+
+    fn read(body: &mut Reader<'_>) -> Self {
+        Self {
+            at: body.u32(),
+            relay: body.byte(),
+            command: body.u32(),
+            off: body.bool().then(|| OffReason::read(body)),
+        }
+    }
+}
+
+impl Heartbeat {
+    fn write(&self, body: &mut Writer<'_>) {
+        body.byte(6);
+        body.u32(self.at);
+        body.u32(self.next);
+        body.u32(self.oldest);
+        body.u32(self.lost);
+        body.u32(u32::from(self.bad_frames));
+        body.byte(self.on);
+    }
+
+    fn read(body: &mut Reader<'_>) -> Self {
+        Self {
+            at: body.u32(),
+            next: body.u32(),
+            oldest: body.u32(),
+            lost: body.u32(),
+            bad_frames: body.u16(),
+            on: body.byte(),
+        }
+    }
+}
+
+impl Switch {
+    fn write(&self, body: &mut Writer<'_>) {
+        body.byte(4);
+        body.u32(self.command);
+        body.byte(self.relay);
+        body.u32(self.on_for);
+        body.u32(self.expires);
+    }
+
+    fn read(body: &mut Reader<'_>) -> Self {
+        Self { command: body.u32(), relay: body.byte(), on_for: body.u32(), expires: body.u32() }
+    }
+}
+
+impl SetChannel {
+    fn write(&self, body: &mut Writer<'_>) {
+        body.byte(5);
+        body.u32(self.command);
+        body.byte(self.channel);
+        body.byte(self.kind.number());
+        body.u32(self.interval);
+        body.byte(self.oversampling);
+    }
+
+    fn read(body: &mut Reader<'_>) -> Self {
+        Self {
+            command: body.u32(),
+            channel: body.byte(),
+            kind: ChannelKind::read(body),
+            interval: body.u32(),
+            oversampling: body.byte(),
+        }
+    }
+}
+
+impl SetRelay {
+    fn write(&self, body: &mut Writer<'_>) {
+        body.byte(6);
+        body.u32(self.command);
+        body.byte(self.relay);
+        body.u32(self.max_on);
+        body.u32(self.min_off);
+        body.u32(self.link_timeout);
+        body.byte(self.excludes);
+    }
+
+    fn read(body: &mut Reader<'_>) -> Self {
+        Self {
+            command: body.u32(),
+            relay: body.byte(),
+            max_on: body.u32(),
+            min_off: body.u32(),
+            link_timeout: body.u32(),
+            excludes: body.byte(),
+        }
+    }
+}

@@ -117,9 +117,9 @@ impl Configuration {
         let (last_good, changes) = (LastGoodWriter::start(data)?, watch::start(folder.to_owned(), stamps)?);
         let rejected = compiled.summary.rejected.clone();
         status.bundle(|status| {
-            (status.lost, status.forgotten) = (bundle_unavailable, state_unreadable);
+            (status.unavailable_reason, status.state_error) = (bundle_unavailable, state_unreadable);
             if let Some(bundle) = &active.bundle {
-                status.follows(bundle, bundle::ignored(folder));
+                status.set_in_force(bundle, bundle::ignored(folder));
             }
         });
         let clock = status.clock().clone();

@@ -38,7 +38,7 @@ impl ActiveConfig {
     pub(super) fn recall(&mut self, state: &BundleState) {
         self.highest = self.highest.max(state.highest);
         self.rejected =
-            state.refused.as_ref().and_then(|rejected| Some((rejected.version?, rejected.content()?.to_owned())));
+            state.rejected.as_ref().and_then(|rejected| Some((rejected.version?, rejected.content()?.to_owned())));
     }
 
     /// Short name of the configuration in force: the first digits of its hash.
@@ -54,9 +54,9 @@ impl ActiveConfig {
 
     /// Takes the hash of the configuration that runs from now on; returns whether it is another one.
     pub(super) fn set_hash(&mut self, hash: &str) -> bool {
-        let is_another = self.hash != hash;
+        let is_changed = self.hash != hash;
         hash.clone_into(&mut self.hash);
-        is_another
+        is_changed
     }
 
     /// Version and tag for the hub, which issues above the highest version whatever is in force now, and does not send again what was

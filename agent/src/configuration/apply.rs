@@ -61,15 +61,15 @@ impl Applier {
     ) -> (ConfigSummary, bool) {
         let sensors = compiled.sensors();
         let Compiled { configured, sources, summary, .. } = compiled;
-        let is_another = self.active.set_hash(&configured.hash);
-        if is_another {
+        let is_changed = self.active.set_hash(&configured.hash);
+        if is_changed {
             self.active.sensors = sensors;
             let _ = self.commands.send(Command::Plan(Box::new(configured))).await;
             let _ = self.sources.send(sources).await;
             self.probation = expected.map(Probation::new);
             self.judge().await;
         }
-        (summary, is_another)
+        (summary, is_changed)
     }
 
     /// Waits until decide works by what was handed over; `None` where the process ends instead.

@@ -56,7 +56,7 @@ pub(super) fn try_compile(
     source: Source,
     last_good: Option<Document>,
 ) -> Result<Compiled, Rejection> {
-    let refuse = |reason| Err(Rejection { version: Some(bundle.version), reason });
+    let reject = |reason| Err(Rejection { version: Some(bundle.version), reason });
     let loaded = compile(bundle, agent_toml(&enrolment.folder), Purpose::Run);
     let errors = loaded.diagnostics.iter().filter(|one| one.level == Level::Error);
     let errors: Vec<String> = errors.map(ToString::to_string).collect();
@@ -68,10 +68,10 @@ pub(super) fn try_compile(
         loaded.and_then(Compiled::of_bundle).map(|compiled| compiled.instead_of(problems))
     };
     let Some(compiled) = compiled else {
-        return refuse(format!("it has errors: {}", first_of(&errors, MAX_ERRORS, "; ", "more")));
+        return reject(format!("it has errors: {}", first_of(&errors, MAX_ERRORS, "; ", "more")));
     };
     match compiled.forbids(source) {
-        Some(problem) => refuse(problem),
+        Some(problem) => reject(problem),
         None => Ok(compiled),
     }
 }

@@ -47,8 +47,8 @@ pub(crate) struct BundleState {
     #[serde(default)]
     pub(crate) highest: u64,
     /// The last bundle that was rejected. The same bytes are not looked at again.
-    #[serde(default)]
-    pub(super) refused: Option<RejectedBundle>,
+    #[serde(rename = "refused", default)]
+    pub(super) rejected: Option<RejectedBundle>,
     /// A bundle that is being applied and is not in force yet.
     #[serde(default)]
     pub(super) trial: Option<Trial>,
@@ -100,7 +100,8 @@ pub(super) struct OnProbation {
     /// Hash of its content.
     pub(super) content: String,
     /// Processes that began with it: the first, and each that began after one had ended without a word.
-    pub(super) times: u32,
+    #[serde(rename = "times")]
+    pub(super) starts: u32,
     /// Why it does not pass, once that is known: the bundle before returns, whatever happens meanwhile.
     #[serde(default)]
     pub(super) failed: Option<String>,
@@ -113,7 +114,9 @@ pub(super) struct OnProbation {
 pub(super) struct Trial {
     /// SHA-256 of the bundle's bytes.
     pub(super) hash: String,
-    pub(super) times: u32,
+    /// How often it was tried.
+    #[serde(rename = "times")]
+    pub(super) attempts: u32,
 }
 
 /// Why the last good bundle cannot be used.
@@ -283,11 +286,11 @@ impl BundleFiles {
     /// Resumes the probation of a bundle in a new process, or returns to the bundle before.
     pub(super) fn resume_probation(&self, state: &mut BundleState) {
         let Some(probation) = &mut state.probation else { return };
-        if probation.times >= TRIES {
-            let said = format!("the agent ended {} times within its probation", probation.times);
+        if probation.starts >= TRIES {
+            let said = format!("the agent ended {} times within its probation", probation.starts);
             probation.failed.get_or_insert(said);
         }
-        probation.times += 1;
+        probation.starts += 1;
         let (has_failed, hash) = (probation.failed.is_some(), probation.hash.clone());
         // A disk that does not take this is no reason to give the bundle up.
         let _ = self.remember(state);
@@ -302,7 +305,7 @@ impl BundleFiles {
         let Some(probation) = &mut state.probation else { return Ok(()) };
         match why {
             Some(why) => probation.failed = Some(format!("the agent ended within its probation: {why}")),
-            None => probation.times = probation.times.saturating_sub(1),
+            None => probation.starts = probation.starts.saturating_sub(1),
         }
         self.remember(&state).map_err(|error| error.to_string())
     }
@@ -311,7 +314,7 @@ impl BundleFiles {
 impl BundleState {
     /// Whether the last bundle that was in force did not pass its probation.
     fn is_reverted(&self) -> bool {
-        self.refused.as_ref().is_some_and(|refused| refused.reverted.is_some())
+        self.rejected.as_ref().is_some_and(|rejected| rejected.reverted.is_some())
             || self.probation.as_ref().is_some_and(|probation| probation.failed.is_some())
     }
 }

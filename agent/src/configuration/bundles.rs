@@ -71,8 +71,8 @@ impl BundleTrials {
     /// Shows what was rejected, resumes a probation, and saves the highest version: where the state was lost, it is that of the last good
     /// bundle.
     pub(super) async fn begin(&mut self, applier: &mut Applier) {
-        let refused = self.state.refused.clone();
-        applier.reporter.status.bundle(|status| status.refused = refused);
+        let rejected = self.state.rejected.clone();
+        applier.reporter.status.bundle(|status| status.rejected = rejected);
         let highest = applier.active.highest;
         match &self.state.probation {
             Some(OnProbation { failed: Some(reason), .. }) => {
@@ -103,7 +103,7 @@ impl BundleTrials {
         self.state = read.map_err(|unreadable| format!("bundle.state {}", unreadable.why()))?;
         self.is_known = true;
         applier.active.recall(&self.state);
-        applier.reporter.status.bundle(|status| status.forgotten = None);
+        applier.reporter.status.bundle(|status| status.state_error = None);
         self.begin(applier).await;
         Ok(())
     }
@@ -125,15 +125,15 @@ impl BundleTrials {
         }
         let (hash, trusted) = (hex::encode(sha256(&bytes)), key.id().to_string());
         // With another signing key the same bytes may be good.
-        let is_it = |refused: &RejectedBundle| refused.hash == hash && refused.trusted == trusted;
-        if self.state.refused.as_ref().is_some_and(is_it) {
+        let is_it = |rejected: &RejectedBundle| rejected.hash == hash && rejected.trusted == trusted;
+        if self.state.rejected.as_ref().is_some_and(is_it) {
             return None;
         }
         let signed = SignedBytes { hash, trusted, content: None, bytes: Arc::new(bytes) };
         let (bytes, enrolment) = (Arc::clone(&signed.bytes), self.enrolment.clone());
         let (running, highest) = (applier.active.version(), applier.active.highest);
         let check = move || bundle::check(&bytes, &key, &enrolment, running, highest);
-        match on_thread(None, check).await {
+        match blocking_check(None, check).await {
             Err(rejection) => self.reject(signed, rejection, applier).await,
             Ok((bundle, Order::Newer)) => {
                 let content = Some(bundle.hash.to_string());
@@ -146,12 +146,13 @@ impl BundleTrials {
 
     /// Tries a bundle. The trial begins before the content is read, for that may end the agent, too.
     async fn attempt(&mut self, bundle: Bundle, signed: SignedBytes, applier: &mut Applier) -> Option<Holding> {
-        let times = self.state.trial.as_ref().filter(|trial| trial.hash == signed.hash).map_or(0, |trial| trial.times);
-        if times >= TRIES {
-            let reason = format!("the agent ended {times} times while applying it");
+        let attempts =
+            self.state.trial.as_ref().filter(|trial| trial.hash == signed.hash).map_or(0, |trial| trial.attempts);
+        if attempts >= TRIES {
+            let reason = format!("the agent ended {attempts} times while applying it");
             return self.reject(signed, Rejection { version: Some(bundle.version), reason }, applier).await;
         }
-        let trial = Some(Trial { hash: signed.hash.clone(), times: times + 1 });
+        let trial = Some(Trial { hash: signed.hash.clone(), attempts: attempts + 1 });
         let (bytes, state) = (Arc::clone(&signed.bytes), BundleState { trial, ..self.state.clone() });
         // A trial counts once the bundle is staged, and before it begins: the agent may end within it.
         if let Err(why) = self.save(state, move |files| files.stage(&bytes)).await {
@@ -161,7 +162,7 @@ impl BundleTrials {
         let (enrolment, source) = (self.enrolment.clone(), self.source);
         let (to_read, before) = (Arc::clone(&bundle), applier.reporter.agent_toml());
         let compiled =
-            on_thread(Some(version), move || bundle::try_compile(&to_read, &enrolment, source, before)).await;
+            blocking_check(Some(version), move || bundle::try_compile(&to_read, &enrolment, source, before)).await;
         match compiled {
             Err(rejection) => self.reject(signed, rejection, applier).await,
             Ok(compiled) => self.apply(bundle, compiled, signed, applier).await,
@@ -181,16 +182,16 @@ impl BundleTrials {
     }
 
     /// Reports a bundle that is not in force to the hub and to people, and remembers it.
-    async fn remember_rejected(&mut self, refused: RejectedBundle, applier: &mut Applier) {
-        let RejectedBundle { version, hash, reason, .. } = &refused;
+    async fn remember_rejected(&mut self, rejected: RejectedBundle, applier: &mut Applier) {
+        let RejectedBundle { version, hash, reason, .. } = &rejected;
         let running = applier.active.version().map_or(0, |(version, _)| version);
         let body = json!({
             "version": version, "hash": hash, "outcome": "refused", "reason": reason, "running": running,
         });
         applier.tell_of_bundle(body).await;
-        let refused = Some(refused);
-        applier.reporter.status.bundle(|status| status.refused.clone_from(&refused));
-        self.state.refused = refused;
+        let rejected = Some(rejected);
+        applier.reporter.status.bundle(|status| status.rejected.clone_from(&rejected));
+        self.state.rejected = rejected;
         self.state.trial = None;
         applier.active.recall(&self.state);
         self.remember().await;
@@ -204,7 +205,7 @@ impl BundleTrials {
         }
         let saved = state.clone();
         let save = move |files: &BundleFiles| files.remember(&saved).and_then(|()| files.put_good(&bytes));
-        if let Err(why) = self.on_disk(save).await {
+        if let Err(why) = self.blocking_files(save).await {
             return wait_for_disk(bundle.version, &why, applier);
         }
         (self.state, self.unsaved) = (state, None);
@@ -224,7 +225,7 @@ impl BundleTrials {
             trusted: signed.trusted,
             version: bundle.version,
             content: bundle.hash.to_string(),
-            times: 1,
+            starts: 1,
             failed: None,
             sensors: expected.clone(),
         };
@@ -235,14 +236,14 @@ impl BundleTrials {
         if let Err(why) = self.save(state, keep_before).await {
             return wait_for_disk(bundle.version, &why, applier);
         }
-        let (summary, is_another) = applier.hand_over(compiled, Some(expected)).await;
+        let (summary, is_changed) = applier.hand_over(compiled, Some(expected)).await;
         // The process may end here; the trial is already counted.
         applier.taken().await?;
-        let (version, kept) = (bundle.version, self.on_disk(BundleFiles::keep_staged).await);
-        applier.reporter.in_force(summary, is_another);
+        let (version, kept) = (bundle.version, self.blocking_files(BundleFiles::keep_staged).await);
+        applier.reporter.in_force(summary, is_changed);
         let holding = self.follow(bundle, "applied", applier).await;
         self.unsaved = kept.is_err().then_some(signed.bytes);
-        if !is_another {
+        if !is_changed {
             self.pass(applier).await;
         }
         if let Err(why) = kept {
@@ -258,7 +259,7 @@ impl BundleTrials {
         first: impl FnOnce(&BundleFiles) -> io::Result<()> + Send + 'static,
     ) -> Result<(), String> {
         let saved = state.clone();
-        self.on_disk(move |files| first(files).and_then(|()| files.remember(&saved))).await?;
+        self.blocking_files(move |files| first(files).and_then(|()| files.remember(&saved))).await?;
         self.state = state;
         Ok(())
     }
@@ -276,7 +277,7 @@ impl BundleTrials {
         }
         self.remember().await;
         // A copy that cannot be deleted is replaced with the next probation.
-        let _ = self.on_disk(BundleFiles::forget_before).await;
+        let _ = self.blocking_files(BundleFiles::forget_before).await;
     }
 
     /// The bundle in force has failed its probation: what was in force before returns.
@@ -287,7 +288,7 @@ impl BundleTrials {
             probation.failed = Some(reason.to_owned());
             self.remember().await;
         }
-        if let Err(why) = self.on_disk(move |files| files.put_back(&hash)).await {
+        if let Err(why) = self.blocking_files(move |files| files.put_back(&hash)).await {
             return say_wait(
                 &format!("bundle {version} failed its probation ({reason}); reverting it failed, will retry: {why}"),
                 applier,
@@ -300,7 +301,7 @@ impl BundleTrials {
             error!(target: "sync", "bundle {version} failed its probation and stays in force, for no earlier configuration can be used: {reason}");
             return self.pass(applier).await;
         };
-        let (summary, is_another) = applier.hand_over(compiled, None).await;
+        let (summary, is_changed) = applier.hand_over(compiled, None).await;
         if applier.taken().await.is_none() {
             return;
         }
@@ -308,11 +309,11 @@ impl BundleTrials {
         let bundle = active.bundle.clone();
         let ignored = self.ignored().await;
         applier.reporter.status.bundle(|status| match &bundle {
-            Some(bundle) => status.follows(bundle, ignored),
+            Some(bundle) => status.set_in_force(bundle, ignored),
             None => status.returns_to_files(bundle_unavailable),
         });
         applier.active.set_bundle(bundle);
-        applier.reporter.in_force(summary, is_another);
+        applier.reporter.in_force(summary, is_changed);
         self.note_reverted(reason, applier).await;
     }
 
@@ -333,27 +334,29 @@ impl BundleTrials {
     /// # Errors
     /// Why it is not tried, or was rejected again, in words.
     pub(super) async fn retry(&mut self, applier: &mut Applier) -> Result<u64, String> {
-        let refused = self.state.refused.clone().ok_or("no bundle is rejected")?;
-        let (files, enrolment, hash) = (self.files.clone(), self.enrolment.clone(), refused.hash.clone());
+        let rejected = self.state.rejected.clone().ok_or("no bundle is rejected")?;
+        let (files, enrolment, hash) = (self.files.clone(), self.enrolment.clone(), rejected.hash.clone());
         let read = move || (files.rejected(&hash), enrolment.trusted_key());
         let (bytes, key) = tokio::task::spawn_blocking(read).await.map_err(|error| error.to_string())?;
         let bytes =
             bytes.ok_or("the rejected bundle is no longer on this device; the hub's next version will be applied")?;
         let key = key.map_err(|error| format!("{error:#}"))?;
-        let state = BundleState { refused: None, ..self.state.clone() };
+        let state = BundleState { rejected: None, ..self.state.clone() };
         self.save(state, |_| Ok(())).await.map_err(|why| format!("it stays rejected, for saving failed: {why}"))?;
-        applier.reporter.status.bundle(|status| status.refused = None);
+        applier.reporter.status.bundle(|status| status.rejected = None);
         // The hub already knows the version that this device has seen.
         let _ = self.take(bytes, key, applier).await;
-        if let Some(again) = &self.state.refused {
+        if let Some(again) = &self.state.rejected {
             return Err(format!("rejected again: {}", again.reason));
         }
         match applier.active.version() {
-            Some((version, _)) if refused.version == Some(version) => Ok(version),
+            Some((version, _)) if rejected.version == Some(version) => Ok(version),
             // The hub does not send it again: it must stay what `retry` tries.
             _ => {
-                self.state.refused = Some(refused.clone());
-                applier.reporter.status.bundle(|status| (status.refused, status.waits) = (Some(refused), None));
+                self.state.rejected = Some(rejected.clone());
+                applier.reporter.status.bundle(|status| {
+                    (status.rejected, status.pending_reason) = (Some(rejected), None);
+                });
                 Err("it stays rejected, for it could not be saved".to_owned())
             }
         }
@@ -367,9 +370,9 @@ impl BundleTrials {
     /// Tries to save the bundle in force again. Until then a start runs the bundle before, until the hub is reached.
     pub(super) async fn save_again(&mut self, applier: &Applier) {
         let Some(bytes) = self.unsaved.clone() else { return };
-        if self.on_disk(move |files| files.put_good(&bytes)).await.is_ok() {
+        if self.blocking_files(move |files| files.put_good(&bytes)).await.is_ok() {
             self.unsaved = None;
-            applier.reporter.status.bundle(|status| status.waits = None);
+            applier.reporter.status.bundle(|status| status.pending_reason = None);
             info!(target: "sync", "running bundle saved");
             self.remember().await;
         }
@@ -385,8 +388,8 @@ impl BundleTrials {
         let body = json!({ "version": version, "hash": hash, "outcome": outcome, "reason": null });
         applier.tell_of_bundle(body).await;
         applier.reporter.status.bundle(|status| {
-            status.follows(&bundle, ignored);
-            status.refused = None;
+            status.set_in_force(&bundle, ignored);
+            status.rejected = None;
         });
         let probation = self.state.probation.take();
         self.state = BundleState { highest: applier.active.highest, probation, ..BundleState::default() };
@@ -397,13 +400,16 @@ impl BundleTrials {
 
     async fn remember(&self) {
         let state = self.state.clone();
-        if let Err(why) = self.on_disk(move |files| files.remember(&state)).await {
+        if let Err(why) = self.blocking_files(move |files| files.remember(&state)).await {
             warn!(target: "sync", "saving bundle.state failed: {why}");
         }
     }
 
-    /// Runs work on the disk on a thread of its own: a disk that hangs must not block decide.
-    async fn on_disk(&self, what: impl FnOnce(&BundleFiles) -> io::Result<()> + Send + 'static) -> Result<(), String> {
+    /// Runs work on the disk on a blocking thread: a disk that hangs must not stop this task.
+    async fn blocking_files(
+        &self,
+        what: impl FnOnce(&BundleFiles) -> io::Result<()> + Send + 'static,
+    ) -> Result<(), String> {
         let files = self.files.clone();
         let done = tokio::task::spawn_blocking(move || what(&files)).await;
         done.map_err(io::Error::other).flatten().map_err(|error| error.to_string())
@@ -434,14 +440,14 @@ fn wait(why: &str, applier: &Applier) -> Option<Holding> {
 
 /// Shows why a bundle waits; logged once for each reason, for a disk may be full for weeks.
 fn say_wait(why: &str, applier: &Applier) {
-    let before = applier.reporter.status.bundle(|status| status.waits.replace(why.to_owned()));
+    let before = applier.reporter.status.bundle(|status| status.pending_reason.replace(why.to_owned()));
     if before.as_deref() != Some(why) {
         warn!(target: "sync", "{why}");
     }
 }
 
-/// Runs a slow check on a thread of its own.
-async fn on_thread<T: Send + 'static>(
+/// Runs a slow check on a blocking thread.
+async fn blocking_check<T: Send + 'static>(
     version: Option<u64>,
     what: impl FnOnce() -> Result<T, Rejection> + Send + 'static,
 ) -> Result<T, Rejection> {

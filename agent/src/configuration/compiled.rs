@@ -60,13 +60,13 @@ impl Compiled {
         self
     }
 
-    /// Why this clock may not be used, if so: a made clock is for the demo and tests, and must not notify real people.
+    /// Why this clock may not be used, if so: a simulated clock is for the demo and tests, and must not notify real people.
     pub(crate) fn forbids(&self, clock: Source) -> Option<String> {
         if clock == Source::System {
             return None;
         }
         let url = |channel: &Channel| channel.target.url().map(redact::server);
         let real = self.configured.channels.values().filter_map(url).find(|url| !leads_to_loopback(url))?;
-        Some(format!("{real} is a real output; a made clock may only tell this machine"))
+        Some(format!("notifications go to {real}; with a simulated clock only channels on this machine are allowed"))
     }
 }

@@ -113,11 +113,11 @@ impl FileChanges {
         *self = FileChanges::new(self.folder.clone(), files, plan);
         let hash = compiled.configured.hash.clone();
         let expected = applier.expect(&compiled).await;
-        let (summary, is_another) = applier.hand_over(compiled, Some(expected)).await;
-        if is_another {
+        let (summary, is_changed) = applier.hand_over(compiled, Some(expected)).await;
+        if is_changed {
             applier.diagnose(json!({ "hash": hash, "state": "applied" })).await;
         }
-        applier.reporter.in_force(summary, is_another);
+        applier.reporter.in_force(summary, is_changed);
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use tilth_config::{Diagnostic, Level, Loaded, Purpose};
 
 use super::bundle::ignored;
-use super::startup::{Choice, ConfigSet, LastGoodBundle, Source, choose};
+use super::startup::{Choice, ConfigOrigin, ConfigSet, LastGoodBundle, choose};
 
 /// What an agent that starts now would run.
 pub(crate) struct Preview {
@@ -40,7 +40,7 @@ impl Preview {
                 return Preview { loaded, bundle: Some(active), unavailable: None };
             }
             LastGoodBundle::None => {
-                if matches!(choice, Choice::Run(Source::Nothing, _)) {
+                if matches!(choice, Choice::Run(ConfigOrigin::Nothing, _)) {
                     wait_for_hub(&mut files);
                 }
                 return Preview { loaded: files, bundle: None, unavailable: None };

@@ -67,16 +67,16 @@ impl ConfigReporter {
         self.in_force(summary, false);
     }
 
-    /// A configuration is in force; `is_another` where it is not the one before.
-    pub(super) fn in_force(&mut self, summary: ConfigSummary, is_another: bool) {
-        if is_another {
+    /// A configuration is in force; `is_changed` where it is not the one before.
+    pub(super) fn in_force(&mut self, summary: ConfigSummary, is_changed: bool) {
+        if is_changed {
             self.say_change(&summary);
         }
         let ConfigSummary { hash, files, inventory, agent_toml, rejected, .. } = summary;
         self.agent_toml = files.agent_toml();
         self.last_good.save(LastGood { files, inventory });
         let is_rejected = !rejected.is_empty();
-        if self.status.rejected(rejected) && !is_rejected && !is_another {
+        if self.status.rejected(rejected) && !is_rejected && !is_changed {
             info!("configuration {} is still in force: the rejected files are corrected", short(&hash));
         }
         let keys = changed_start_keys(&self.at_start, &agent_toml);
@@ -120,7 +120,7 @@ fn changed_start_keys(at_start: &AgentToml, now: &AgentToml) -> Vec<&'static str
         }
         (at_start, now) => keys.push(("hub", at_start.is_some() != now.is_some())),
     }
-    keys.into_iter().filter(|(_, is_another)| *is_another).map(|(key, _)| key).collect()
+    keys.into_iter().filter(|(_, is_changed)| *is_changed).map(|(key, _)| key).collect()
 }
 
 /// Changed keys of `agent.toml` that a running agent does not apply, in words; `None` where there is none.

@@ -23,7 +23,7 @@ use crate::findings::Problems;
 use crate::output::{counted, tell};
 use choose::{BundleFit, Candidate, Generation};
 
-pub(super) use choose::{Choice, Source, choose};
+pub(super) use choose::{Choice, ConfigOrigin, choose};
 
 /// What the agent starts with.
 pub(crate) struct Startup {
@@ -147,23 +147,23 @@ impl Start<'_> {
             ConfigSet::of(loaded, files.agent_toml(), self.folder, self.data, Purpose::Run)
         });
         let choice = choose(current.candidate(), last_good.as_ref().map(ConfigSet::candidate));
-        let Choice::Run(source, generation) = choice else {
+        let Choice::Run(origin, generation) = choice else {
             self.say_rejected(&current, last_good.as_ref());
             return None;
         };
-        let unavailable = match source {
-            Source::Bundle => None,
-            Source::Files | Source::Nothing => self.why_no_bundle(&current, last_good.as_ref()),
+        let unavailable = match origin {
+            ConfigOrigin::Bundle => None,
+            ConfigOrigin::Files | ConfigOrigin::Nothing => self.why_no_bundle(&current, last_good.as_ref()),
         };
         let (chosen, rejected) = match (generation, last_good) {
             (Generation::LastGood, Some(last_good)) => {
-                let rejected = self.why_rejected(source, &current, &last_good);
+                let rejected = self.why_rejected(origin, &current, &last_good);
                 (last_good, rejected)
             }
             (_, _) => (current, Problems::default()),
         };
-        let bundle_unavailable = say_instead(source, unavailable, &chosen, !rejected.is_empty());
-        let (compiled, bundle) = self.compile(source, chosen.loaded, chosen.bundle);
+        let bundle_unavailable = say_instead(origin, unavailable, &chosen, !rejected.is_empty());
+        let (compiled, bundle) = self.compile(origin, chosen.loaded, chosen.bundle);
         let compiled = compiled?.instead_of(rejected);
         let active = ActiveConfig::new(bundle, compiled.configured.hash.clone(), compiled.sensors());
         self.say_last_good(&compiled.summary.rejected, active.name());
@@ -173,19 +173,19 @@ impl Start<'_> {
 
     fn compile(
         self,
-        source: Source,
+        origin: ConfigOrigin,
         loaded: Loaded,
         bundle: LastGoodBundle,
     ) -> (Option<Compiled>, Option<Arc<Bundle>>) {
-        match (source, bundle) {
-            (Source::Bundle, LastGoodBundle::Usable(usable)) => {
+        match (origin, bundle) {
+            (ConfigOrigin::Bundle, LastGoodBundle::Usable(usable)) => {
                 let (bundle, loaded) = *usable;
                 info!("the hub's bundle {} is in force", bundle.version);
                 say_ignored(&ignored(self.folder));
                 (Compiled::of_bundle(loaded), Some(Arc::new(bundle)))
             }
-            (Source::Bundle | Source::Files, _) => (Compiled::of_files(loaded), None),
-            (Source::Nothing, _) => (Compiled::of_bundle(loaded.watching_nothing()), None),
+            (ConfigOrigin::Bundle | ConfigOrigin::Files, _) => (Compiled::of_files(loaded), None),
+            (ConfigOrigin::Nothing, _) => (Compiled::of_bundle(loaded.watching_nothing()), None),
         }
     }
 
@@ -242,9 +242,9 @@ impl Start<'_> {
     }
 
     /// Why the last good configuration runs in place of the current one.
-    fn why_rejected(self, source: Source, current: &ConfigSet, last_good: &ConfigSet) -> Problems {
+    fn why_rejected(self, origin: ConfigOrigin, current: &ConfigSet, last_good: &ConfigSet) -> Problems {
         match (&current.bundle, &last_good.bundle) {
-            _ if source != Source::Bundle => current.problems(),
+            _ if origin != ConfigOrigin::Bundle => current.problems(),
             (LastGoodBundle::Incompatible(_, loaded), _) => Problems::of(loaded),
             (LastGoodBundle::Unavailable(why), _) => {
                 let mut problems = current.problems();
@@ -293,22 +293,27 @@ impl Start<'_> {
 const BUNDLE: &str = "the last good bundle";
 
 /// Logs what runs in place of the last good bundle; returns it with why the bundle does not.
-fn say_instead(source: Source, unavailable: Option<String>, chosen: &ConfigSet, is_rejected: bool) -> Option<String> {
-    let instead = match (source, is_rejected) {
-        (Source::Files, true) => "the last good config.d is in force until the hub sends the next bundle",
-        (Source::Bundle | Source::Files, _) => "config.d is in force until the hub sends the next bundle",
-        (Source::Nothing, _) => {
+fn say_instead(
+    origin: ConfigOrigin,
+    unavailable: Option<String>,
+    chosen: &ConfigSet,
+    is_rejected: bool,
+) -> Option<String> {
+    let instead = match (origin, is_rejected) {
+        (ConfigOrigin::Files, true) => "the last good config.d is in force until the hub sends the next bundle",
+        (ConfigOrigin::Bundle | ConfigOrigin::Files, _) => "config.d is in force until the hub sends the next bundle",
+        (ConfigOrigin::Nothing, _) => {
             "config.d cannot be used: no sensor is watched until it is corrected or the hub sends the next bundle"
         }
     };
     let said = unavailable.map(|why| format!("{why}; {instead}"));
     match &said {
         Some(said) => warn!("{said}"),
-        None if source != Source::Nothing => {}
+        None if origin != ConfigOrigin::Nothing => {}
         None if is_rejected => warn!("no sensor is watched until the hub sends a bundle or the files are corrected"),
         None => warn!("no configuration yet: waiting for the hub's first bundle, no sensor is watched until then"),
     }
-    if !is_rejected && (source == Source::Files || said.is_some()) {
+    if !is_rejected && (origin == ConfigOrigin::Files || said.is_some()) {
         chosen.problems().lines.iter().for_each(tell);
     }
     said

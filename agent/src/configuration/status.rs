@@ -54,15 +54,19 @@ pub(crate) struct BundleStatus {
     /// The bundle in force.
     pub(super) bundle: Option<RunningBundle>,
     /// Why the last good bundle is not in force, and what is.
-    pub(super) lost: Option<String>,
+    #[serde(rename = "lost")]
+    pub(super) unavailable_reason: Option<String>,
     /// Why `bundle.state` was lost or cannot be read.
-    pub(super) forgotten: Option<String>,
+    #[serde(rename = "forgotten")]
+    pub(super) state_error: Option<String>,
     /// Sensors that must be good again before the bundle in force has passed its probation; `None` once it has.
     pub(super) probation: Option<Vec<SensorId>>,
     /// The last bundle that was rejected.
-    pub(super) refused: Option<RejectedBundle>,
+    #[serde(rename = "refused")]
+    pub(super) rejected: Option<RejectedBundle>,
     /// Why a received bundle is not applied, or not saved, yet.
-    pub(super) waits: Option<String>,
+    #[serde(rename = "waits")]
+    pub(super) pending_reason: Option<String>,
     /// Files of `config.d` that are ignored because of the bundle.
     pub(super) ignored: Vec<String>,
 }
@@ -76,15 +80,15 @@ pub(super) struct RunningBundle {
 
 impl BundleStatus {
     /// This bundle is in force, and these files are ignored.
-    pub(super) fn follows(&mut self, bundle: &Bundle, ignored: Vec<String>) {
+    pub(super) fn set_in_force(&mut self, bundle: &Bundle, ignored: Vec<String>) {
         let Bundle { version, hash, .. } = bundle;
         (self.bundle, self.ignored) = (Some(RunningBundle { version: *version, hash: hash.to_string() }), ignored);
-        (self.lost, self.waits) = (None, None);
+        (self.unavailable_reason, self.pending_reason) = (None, None);
     }
 
     /// No bundle is in force any more, and why.
-    pub(super) fn returns_to_files(&mut self, lost: Option<String>) {
-        *self = BundleStatus { lost, forgotten: self.forgotten.take(), ..BundleStatus::default() };
+    pub(super) fn returns_to_files(&mut self, unavailable_reason: Option<String>) {
+        *self = BundleStatus { unavailable_reason, state_error: self.state_error.take(), ..BundleStatus::default() };
     }
 }
 

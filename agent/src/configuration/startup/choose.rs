@@ -44,9 +44,9 @@ pub(crate) enum Generation {
     LastGood,
 }
 
-/// Source of the sensors and rules.
+/// Origin of the sensors and rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Source {
+pub(crate) enum ConfigOrigin {
     Bundle,
     Files,
     /// No sensor is watched until the hub that `agent.toml` names sends a bundle.
@@ -56,7 +56,7 @@ pub(crate) enum Source {
 /// What the agent starts with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Choice {
-    Run(Source, Generation),
+    Run(ConfigOrigin, Generation),
     /// No candidate can be used.
     Reject,
 }
@@ -74,8 +74,8 @@ impl Candidate {
 
 /// Chooses what to start with.
 pub(crate) fn choose(current: Candidate, last_good: Option<Candidate>) -> Choice {
+    use ConfigOrigin::{Bundle, Files, Nothing};
     use Generation::{Current, LastGood};
-    use Source::{Bundle, Files, Nothing};
     match (current, last_good) {
         (current, _) if current.bundle == BundleFit::Usable => Choice::Run(Bundle, Current),
         (current, _) if current.is_sound() => Choice::Run(Files, Current),

@@ -1,5 +1,5 @@
+use super::ConfigOrigin::{Bundle, Files, Nothing};
 use super::Generation::{Current, LastGood};
-use super::Source::{Bundle, Files, Nothing};
 use super::*;
 
 const GOOD: Candidate = Candidate { files: true, bundle: BundleFit::None, enrolled: false, is_new: false };

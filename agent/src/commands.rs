@@ -14,24 +14,20 @@ use crate::cli;
 use crate::exit::Exit;
 use crate::output::{Output, tell};
 
-/// `tilth-agent status`.
 pub(crate) fn status(agent: &cli::AgentOptions) -> anyhow::Result<Exit> {
     print(agent, request(Method::GET, "/api/v1/status")?, |row: &StatusRow, times| text::status(row, times))
 }
 
-/// `tilth-agent sensors`.
 pub(crate) fn sensors(agent: &cli::AgentOptions) -> anyhow::Result<Exit> {
     let request = request(Method::GET, "/api/v1/sensors")?;
     print_table(agent, request, "no sensor is watched", |rows, _| text::sensors(rows))
 }
 
-/// `tilth-agent alerts`.
 pub(crate) fn alerts(wanted: &cli::Alerts) -> anyhow::Result<Exit> {
     let path = if wanted.all { "/api/v1/alerts?all=true" } else { "/api/v1/alerts" };
     print_table(&wanted.agent, request(Method::GET, path)?, "no alert is open", text::alerts)
 }
 
-/// `tilth-agent ack`.
 pub(crate) fn ack(wanted: &cli::Ack) -> anyhow::Result<Exit> {
     let body = Acknowledge { for_s: wanted.span.as_secs_f64(), by: wanted.person.by.clone() };
     let request = post(&format!("/api/v1/alerts/{}/acknowledge", wanted.alert), &body)?;
@@ -61,13 +57,11 @@ pub(crate) fn silence(wanted: &cli::Silence) -> anyhow::Result<Exit> {
     print(agent, request, |row: &SilenceRow, times| [text::silenced(row, agent, times)])
 }
 
-/// `tilth-agent note`.
 pub(crate) fn note(wanted: &cli::Note) -> anyhow::Result<Exit> {
     let request = post("/api/v1/notes", &Note { text: wanted.text.clone(), by: wanted.person.by.clone() })?;
     show(&wanted.agent, request, |_: &[serde_json::Value], _, output| output.line("noted"))
 }
 
-/// `tilth-agent retry`.
 pub(crate) fn retry(agent: &cli::AgentOptions) -> anyhow::Result<Exit> {
     let request = post("/api/v1/configuration/retry", &())?;
     print(agent, request, |row: &RetryRow, _| [format!("bundle {} is in force, on probation", row.bundle)])

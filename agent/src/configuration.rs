@@ -80,7 +80,6 @@ pub(crate) struct Configuration {
     files: FileChanges,
     /// None on a farm without a hub.
     bundles: Option<BundleTrials>,
-    /// When the files changed.
     changes: mpsc::Receiver<Instant>,
 }
 
@@ -93,7 +92,6 @@ pub(crate) struct Context<'a> {
     pub(crate) data: &'a Path,
     pub(crate) source: Source,
     pub(crate) status: ConfigStatus,
-    /// Health of the buses.
     pub(crate) health: SharedMarks,
     pub(crate) commands: mpsc::Sender<Command>,
     /// To the sense task: what to read from now on.

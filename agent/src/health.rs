@@ -31,7 +31,6 @@ pub(crate) struct Marks {
     pub(crate) unwritten_from: Option<Uptime>,
     /// Why no rows reach the hub.
     pub(crate) sync: Option<Trouble>,
-    /// Buses that are down.
     pub(crate) buses: Vec<(Id, Trouble)>,
 }
 
@@ -43,7 +42,6 @@ pub(crate) enum Probe {
     NotSent,
     /// In decide's queue since then.
     Waiting(Uptime),
-    /// Answered.
     CameThrough,
 }
 
@@ -65,7 +63,6 @@ pub(crate) struct Health {
     troubles: Vec<(String, Trouble)>,
 }
 
-/// Health that follows from the marks.
 pub(crate) fn health(now: Uptime, marks: &Marks) -> Health {
     let mut troubles = Vec::new();
     let mut add = |part: &str, trouble: Option<Trouble>| troubles.extend(trouble.map(|it| (part.to_owned(), it)));
@@ -120,7 +117,6 @@ pub(crate) struct Posted {
     pub(crate) meter: Meter,
 }
 
-/// A bus and where it is plugged in.
 #[derive(Debug, Clone)]
 pub(crate) struct Bus {
     pub(crate) id: Id,
@@ -133,7 +129,6 @@ impl SharedMarks {
         SharedMarks { clock, posted: Arc::default() }
     }
 
-    /// Posts the buses that are read.
     pub(crate) fn buses(&self, buses: Vec<Bus>) {
         self.posted().buses = buses;
     }
@@ -154,7 +149,6 @@ impl SharedMarks {
         set(&mut self.posted().marks.store, why.map(|why| ("nothing written", Some(why))), now);
     }
 
-    /// Posts how far the store has written.
     pub(crate) fn progress(&self, progress: Progress) {
         self.posted().progress = progress;
     }
@@ -165,12 +159,10 @@ impl SharedMarks {
         set(&mut self.posted().marks.sync, trouble, now);
     }
 
-    /// Posts rows dropped since the last write.
     pub(crate) fn dropped(&self, dropped: Vec<String>) {
         self.posted().dropped = dropped;
     }
 
-    /// Posts a message about missing history.
     pub(crate) fn missing(&self, said: String) {
         let mut posted = self.posted();
         posted.missing.truncate(MOST_MISSING - 1);

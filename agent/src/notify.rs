@@ -41,7 +41,6 @@ const USER_AGENT: &str = concat!("tilth-agent/", env!("CARGO_PKG_VERSION"));
 pub(crate) enum Command {
     /// A notification, or a change of how they are sent.
     Request(Request),
-    /// Asks for the status of each channel.
     Status(oneshot::Sender<Vec<ChannelStatus>>),
 }
 
@@ -72,7 +71,6 @@ pub(crate) struct LastFailure {
     pub(crate) over: Option<Uptime>,
 }
 
-/// The last failure of each channel.
 #[derive(Debug, Default)]
 struct Failures(BTreeMap<Id, LastFailure>);
 

@@ -43,7 +43,6 @@ impl Output {
         self.flush_full()
     }
 
-    /// One JSON object on a line.
     pub(crate) fn json(&mut self, object: &impl Serialize) -> anyhow::Result<()> {
         serde_json::to_writer(&mut self.buffer, object).context("standard output")?;
         self.buffer.push(b'\n');

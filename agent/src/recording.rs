@@ -52,11 +52,9 @@ pub(crate) struct Line {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Entry {
-    /// A process began.
     Begin {
         /// [`FORMAT`] of the lines until the next beginning.
         format: u32,
-        /// Of the program.
         version: String,
         configuration: Box<Merged>,
         beginning: Box<EngineStart>,
@@ -73,7 +71,6 @@ pub(crate) enum Entry {
         undated: bool,
     },
     Clock(WallTime),
-    /// The configuration changed.
     Plan(Box<Merged>),
     Acknowledge {
         alert: AlertId,
@@ -177,12 +174,10 @@ impl Recording {
         self.line(at, Entry::Plan(Box::new(configuration)));
     }
 
-    /// A database was found.
     pub(crate) fn counted(&mut self, at: Uptime, boot: u32, site: Option<SiteState>) {
         self.line(at, Entry::Counted { boot, site: site.map(Box::new) });
     }
 
-    /// Any other input.
     pub(crate) fn input(&mut self, at: Uptime, input: &Input, plan: &Plan) {
         if let Some(input) = Entry::of(input, plan).filter(|_| self.lines.is_some()) {
             self.line(at, input);

@@ -143,7 +143,6 @@ fn wishes(args: &cli::Replay, plan: &Plan, unit: impl Fn(&SensorId) -> Option<Un
     })
 }
 
-/// A replay under way.
 struct Replay<'a> {
     args: &'a cli::Replay,
     /// None before the first row, whose timestamp begins the time.

@@ -21,7 +21,6 @@ pub(crate) struct EngineStart {
     pub(crate) wall: Option<WallTime>,
     /// What the engine remembered, if anything was kept.
     pub(crate) snapshot: Option<Snapshot>,
-    /// Readings that were kept after it.
     pub(crate) after: Vec<KeptReading>,
     /// Numbers of alerts up to this one may be in use.
     pub(crate) alerts_after: Option<AlertId>,

@@ -17,7 +17,6 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// At most `most` in any hour.
     pub(crate) fn per_hour(most: u32) -> Budget {
         let most = i64::from(most.max(1));
         let burst = (most + 1) / 2;

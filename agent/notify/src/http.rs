@@ -159,7 +159,6 @@ fn printable(bytes: &[u8]) -> String {
     text.replace(char::is_control, " ").trim().to_owned()
 }
 
-/// Innermost cause of an error.
 fn cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {

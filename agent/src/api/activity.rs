@@ -34,14 +34,11 @@ const TO_OLD_CLIENT: &str = concat!(
     "\n"
 );
 
-/// State of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// No complete request since the last answer.
     Waits,
-    /// A request is being answered.
     Answers,
-    /// Follows events.
     Watches,
 }
 
@@ -123,7 +120,6 @@ impl Activity {
     }
 }
 
-/// Stream that tracks the activity of its connection.
 pub(super) struct TrackedStream<S> {
     stream: S,
     activity: Arc<Activity>,

@@ -82,7 +82,6 @@ pub(super) async fn end_silence(State(api): Api, _: MayChange, silence: Number<u
     api.answer(vec![views::silence(view, api.clock.uptime())])
 }
 
-/// Writes a note into the event log.
 pub(super) async fn note(State(api): Api, _: MayChange, body: Body<Note>) -> Answered<()> {
     let Json(Note { text, by }) = body?;
     let (text, by) = (text.trim().to_owned(), name(&by)?);
@@ -173,7 +172,6 @@ fn span(seconds: f64) -> Result<Span, Problem> {
     Err(Problem::bad_request(detail))
 }
 
-/// A name on one line.
 fn name(by: &str) -> Result<String, Problem> {
     let name: String = by.trim().chars().filter(|c| !c.is_control()).take(MAX_NAME).collect();
     let unknown = || Problem::bad_request("nobody says who does this; expected --by NAME");

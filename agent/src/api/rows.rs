@@ -97,7 +97,6 @@ pub(crate) struct AlertRow {
     pub(crate) why: Option<String>,
 }
 
-/// Newest value of a sensor.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct SensorRow {
     pub(crate) sensor: SensorId,
@@ -117,7 +116,6 @@ pub(crate) struct SensorRow {
     pub(crate) why: Option<String>,
 }
 
-/// Silence that has not ended.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct SilenceRow {
     pub(crate) silence: u32,
@@ -129,7 +127,6 @@ pub(crate) struct SilenceRow {
     pub(crate) left_s: f64,
 }
 
-/// Schedule that rules use.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ScheduleRow {
     pub(crate) schedule: Id,
@@ -163,7 +160,6 @@ pub(crate) struct StatusRow {
     pub(crate) alerts: Option<AlertCounts>,
     #[serde(default)]
     pub(crate) silences: Vec<SilenceRow>,
-    /// Schedules that rules watch by.
     #[serde(default)]
     pub(crate) schedules: Vec<ScheduleRow>,
     pub(crate) store: StoreState,
@@ -213,7 +209,6 @@ pub(crate) struct RejectedConfig {
 /// Bundle that is tried again.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct RetryRow {
-    /// Version of the bundle.
     pub(crate) bundle: u64,
 }
 
@@ -236,7 +231,6 @@ pub(crate) struct BusState {
     pub(crate) last_line_s: Option<f64>,
     /// Ignored lines, by reason.
     pub(crate) ignored: BTreeMap<String, u64>,
-    /// Last ignored line.
     pub(crate) last_ignored: Option<Ignored>,
     /// Names in lines that no sensor uses.
     pub(crate) unused: Vec<String>,
@@ -257,7 +251,6 @@ pub(crate) struct BusState {
     pub(crate) failed: Option<String>,
 }
 
-/// Ignored line.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Ignored {
     pub(crate) reason: String,
@@ -275,7 +268,6 @@ pub(crate) struct FaultRow {
     pub(crate) why: String,
 }
 
-/// Rejected time stamps, by reason.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct RejectedStamps {
     /// `none`, `no_clock`, `ahead`, `never_set`, `behind`, `stands_still` or `counter`.
@@ -288,7 +280,6 @@ pub(crate) struct RejectedStamps {
     pub(crate) last_s: f64,
     /// Last rejected stamp.
     pub(crate) stamp: Option<String>,
-    /// Sensor that it was meant for.
     pub(crate) sensor: SensorId,
 }
 
@@ -331,7 +322,6 @@ pub(crate) struct StoreState {
     pub(crate) lanes: BTreeMap<String, Lane>,
 }
 
-/// Rows that were given up.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct GivenUp {
     /// `readings`, `windows`, `minutes`, `quarters`, `events` or `diagnostics`.
@@ -374,7 +364,6 @@ pub(crate) struct ChannelState {
     pub(crate) last_failure: Option<Failed>,
 }
 
-/// Last failed delivery.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Failed {
     pub(crate) at: Option<String>,

@@ -104,7 +104,6 @@ pub(super) fn alerts(engine: &Engine, context: &EngineContext<'_>, clock: &Clock
     alerts
 }
 
-/// The alert of that number, if it is open.
 pub(super) fn alert_of(engine: &Engine, context: &EngineContext<'_>, clock: &Clock, number: u64) -> Option<AlertRow> {
     let view = engine.alerts().find(|view| view.report.alert == Some(AlertId(number)));
     view.map(|view| alert(&view, engine, context, now(engine, clock)))
@@ -184,7 +183,6 @@ pub(super) fn silence(view: SilenceView, now: Uptime) -> SilenceRow {
     SilenceRow { silence: number, zone: of.zone, rule: of.rule, sensor: of.sensor, by, until: wall(until.wall), left_s }
 }
 
-/// Schedules that rules use.
 pub(super) fn schedules(engine: &Engine) -> Vec<ScheduleRow> {
     let row = |view: ScheduleView| {
         let ScheduleView { schedule, zones, open, is_trusted, until } = view;

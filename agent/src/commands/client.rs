@@ -47,7 +47,6 @@ fn with_body(method: Method, path: &str, body: Vec<u8>) -> anyhow::Result<ApiReq
         .context("request")
 }
 
-/// A connection to an agent.
 pub(super) struct Client {
     runtime: Runtime,
     sender: SendRequest<Full<Bytes>>,
@@ -136,7 +135,6 @@ fn not_connected(path: &Path, agent: &cli::AgentOptions, error: &std::io::Error)
     }
 }
 
-/// Events of an agent, as they come.
 pub(super) struct Events {
     client: Client,
     body: Incoming,

@@ -97,7 +97,6 @@ fn circumstances(row: &AlertRow, times: &Times) -> String {
     if parts.is_empty() { String::new() } else { format!(" ({})", parts.join("; ")) }
 }
 
-/// Who acknowledged an alert, and until when.
 fn acknowledgement(row: &AlertRow, times: &Times) -> String {
     let by = row.by.as_ref().map_or(String::new(), |by| format!(" by {}", line(by)));
     let left = || row.left_s.map_or(String::new(), |left| format!(" for another {}", for_long(left)));

@@ -13,7 +13,6 @@ pub(crate) fn short(hash: &str) -> &str {
     hash.get(..8).unwrap_or(hash)
 }
 
-/// The configuration in force.
 #[derive(Debug)]
 pub(crate) struct ActiveConfig {
     /// The bundle in force; `None` where the files of `config.d` are.

@@ -23,7 +23,6 @@ use crate::sense::Sources;
 use crate::sense::bus::HealthHandle;
 use crate::sense::bus::health::State;
 
-/// Brings configurations into force.
 #[derive(Debug)]
 pub(crate) struct Applier {
     pub(super) active: ActiveConfig,
@@ -32,7 +31,6 @@ pub(crate) struct Applier {
     /// To the sense task: what to read from now on.
     pub(super) sources: mpsc::Sender<Sources>,
     pub(super) clock: Clock,
-    /// Health of the buses.
     pub(super) health: SharedMarks,
     /// The configuration in force, as long as it is on probation.
     pub(super) probation: Option<Probation>,

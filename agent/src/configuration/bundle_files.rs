@@ -34,7 +34,6 @@ const BEFORE: &str = "bundle.before";
 const REVERTED: &str = "bundle.reverted";
 const STATE: &str = "bundle.state";
 
-/// The files.
 #[derive(Debug, Clone)]
 pub(crate) struct BundleFiles {
     folder: PathBuf,
@@ -89,7 +88,6 @@ pub(super) struct Reverted {
     pub(super) content: String,
 }
 
-/// A bundle on probation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct OnProbation {
     /// SHA-256 of the bundle's bytes.
@@ -109,7 +107,6 @@ pub(super) struct OnProbation {
     pub(super) sensors: BTreeMap<SensorId, Expected>,
 }
 
-/// A bundle that was tried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Trial {
     /// SHA-256 of the bundle's bytes.

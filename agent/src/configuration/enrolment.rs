@@ -16,15 +16,11 @@ const MAX_BYTES: u64 = 4096;
 /// The tenant, device and hub that `agent.toml` names.
 #[derive(Debug, Clone)]
 pub(crate) struct Enrolment {
-    /// The tenant.
     pub(crate) client: Id,
-    /// The device.
     pub(crate) device: Id,
-    /// The hub.
     pub(crate) hub: Hub,
     /// The folder of the configuration; the hub's files are relative to it.
     pub(crate) folder: PathBuf,
-    /// The data folder.
     pub(crate) data: PathBuf,
 }
 
@@ -49,7 +45,6 @@ impl Enrolment {
         signing_key(&path).with_context(|| path.display().to_string())
     }
 
-    /// The device's key.
     pub(crate) fn device_key(&self) -> anyhow::Result<Key> {
         let path = self.folder.join(&self.hub.key_file);
         device_key(&path).with_context(|| path.display().to_string())
@@ -67,12 +62,10 @@ impl Enrolment {
     }
 }
 
-/// The hub's signing key in a file.
 pub(crate) fn signing_key(path: &Path) -> anyhow::Result<TrustedKey> {
     Ok(TrustedKey::parse(&plain_file::read_text(path, MAX_BYTES)?)?)
 }
 
-/// The device's key in a file.
 pub(crate) fn device_key(path: &Path) -> anyhow::Result<Key> {
     let file = plain_file::open(path)?;
     if let Some(mode) = plain_file::open_to_others(&file)? {

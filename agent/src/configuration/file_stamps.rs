@@ -12,7 +12,6 @@ type Stamp = (i64, i64, u64);
 pub(crate) struct FileStamps(Vec<(PathBuf, Option<Stamp>)>);
 
 impl FileStamps {
-    /// The current stamps of these files.
     pub(crate) fn of(files: impl IntoIterator<Item = PathBuf>) -> FileStamps {
         let stamp =
             |file: &PathBuf| fs::metadata(file).ok().map(|found| (found.ctime(), found.ctime_nsec(), found.ino()));

@@ -35,7 +35,6 @@ pub(crate) struct FileChanges {
 }
 
 impl FileChanges {
-    /// With these files and this plan in force.
     pub(super) fn new(folder: PathBuf, files: Files, plan: Arc<Plan>) -> FileChanges {
         FileChanges {
             folder,
@@ -48,7 +47,6 @@ impl FileChanges {
         }
     }
 
-    /// Handles a change of the files at this instant.
     pub(super) async fn changed(&mut self, at: Instant, applier: &mut Applier) {
         self.changed = at;
         self.look(applier).await;

@@ -7,7 +7,6 @@ use tilth_config::{Diagnostic, Level, Loaded, Purpose};
 use super::bundle::ignored;
 use super::startup::{Choice, ConfigOrigin, ConfigSet, LastGoodBundle, choose};
 
-/// What an agent that starts now would run.
 pub(crate) struct Preview {
     /// The configuration, with its findings.
     pub(crate) loaded: Loaded,
@@ -20,9 +19,7 @@ pub(crate) struct Preview {
 /// A bundle in force, and the files that are ignored because of it.
 pub(crate) struct ActiveBundle {
     pub(crate) version: u64,
-    /// Names of the ignored files.
     pub(crate) ignored: Vec<String>,
-    /// What is wrong in them.
     pub(crate) findings: Vec<Diagnostic>,
 }
 

@@ -75,7 +75,6 @@ pub(super) struct Observed {
     pub(super) trouble: Option<String>,
 }
 
-/// A bus at one instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BusActivity {
     pub(super) is_up: bool,

@@ -9,7 +9,6 @@ use super::last_good::{LastGood, LastGoodWriter};
 use super::status::ConfigStatus;
 use crate::findings::Problems;
 
-/// Reports configurations and has them saved.
 #[derive(Debug)]
 pub(crate) struct ConfigReporter {
     pub(super) status: ConfigStatus,
@@ -18,7 +17,6 @@ pub(crate) struct ConfigReporter {
     at_start: AgentToml,
     /// Inventory of the configuration in force, or of the one before the start.
     inventory: Option<Inventory>,
-    /// Text of the `agent.toml` in force.
     agent_toml: Option<Document>,
 }
 
@@ -27,10 +25,8 @@ pub(crate) struct ConfigReporter {
 pub(crate) struct ConfigSummary {
     /// Hash that names the configuration.
     hash: String,
-    /// The files it was read from.
     pub(super) files: Files,
     inventory: Inventory,
-    /// Content of `agent.toml`.
     pub(super) agent_toml: AgentToml,
     /// Time zone of the times that people read.
     local: Local,
@@ -39,7 +35,6 @@ pub(crate) struct ConfigSummary {
 }
 
 impl ConfigSummary {
-    /// Summary of a configuration without errors.
     pub(super) fn of(hash: String, files: Files, loaded: &Loaded) -> ConfigSummary {
         let agent_toml = loaded.agent_toml.clone().unwrap_or_default();
         let local = loaded.plan.as_ref().map_or(Local::UTC, |plan| plan.local().clone());

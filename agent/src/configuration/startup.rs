@@ -25,7 +25,6 @@ use choose::{BundleFit, Candidate, Generation};
 
 pub(super) use choose::{Choice, ConfigOrigin, choose};
 
-/// What the agent starts with.
 pub(crate) struct Startup {
     pub(crate) compiled: Compiled,
     /// `None` on a farm without a hub.

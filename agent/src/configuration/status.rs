@@ -20,12 +20,10 @@ pub(crate) struct ConfigStatus {
     shown: Arc<Mutex<StatusSnapshot>>,
 }
 
-/// Copy of the status.
 #[derive(Debug, Clone)]
 pub(crate) struct StatusSnapshot {
     /// Hash that names the configuration in force.
     pub(crate) hash: String,
-    /// When the configuration came into force.
     pub(crate) since: Option<WallTime>,
     /// Inventory, and what is gone since the configuration before.
     pub(crate) change: InventoryChange,
@@ -37,11 +35,9 @@ pub(crate) struct StatusSnapshot {
     pub(crate) warning: Option<String>,
     /// Changed keys of `agent.toml` that need a restart.
     pub(crate) restart_keys: Vec<&'static str>,
-    /// Status of the hub's bundles.
     pub(crate) bundle: BundleStatus,
 }
 
-/// A rejected configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct Rejected {
     pub(crate) at: Option<WallTime>,
@@ -51,7 +47,6 @@ pub(crate) struct Rejected {
 /// Status of the hub's bundles.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct BundleStatus {
-    /// The bundle in force.
     pub(super) bundle: Option<RunningBundle>,
     /// Why the last good bundle is not in force, and what is.
     #[serde(rename = "lost")]
@@ -61,7 +56,6 @@ pub(crate) struct BundleStatus {
     pub(super) state_error: Option<String>,
     /// Sensors that must be good again before the bundle in force has passed its probation; `None` once it has.
     pub(super) probation: Option<Vec<SensorId>>,
-    /// The last bundle that was rejected.
     #[serde(rename = "refused")]
     pub(super) rejected: Option<RejectedBundle>,
     /// Why a received bundle is not applied, or not saved, yet.
@@ -71,7 +65,6 @@ pub(crate) struct BundleStatus {
     pub(super) ignored: Vec<String>,
 }
 
-/// The bundle in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct RunningBundle {
     version: u64,
@@ -108,7 +101,6 @@ impl ConfigStatus {
         ConfigStatus { clock, shown: Arc::new(Mutex::new(shown)) }
     }
 
-    /// Copies the status.
     pub(crate) fn shown(&self) -> StatusSnapshot {
         self.lock().clone()
     }
@@ -126,7 +118,6 @@ impl ConfigStatus {
         shown.warning = None;
     }
 
-    /// Clock of the agent.
     pub(super) fn clock(&self) -> &Clock {
         &self.clock
     }
@@ -151,7 +142,6 @@ impl ConfigStatus {
         is_news
     }
 
-    /// Changes the status of bundles.
     pub(super) fn bundle<T>(&self, change: impl FnOnce(&mut BundleStatus) -> T) -> T {
         change(&mut self.lock().bundle)
     }

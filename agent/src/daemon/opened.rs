@@ -91,7 +91,6 @@ fn hangs() -> StoreError {
     StoreError::Unreachable("it does not answer".to_owned())
 }
 
-/// Path of the database in the data folder.
 pub(super) fn database(data: &Path) -> PathBuf {
     data.join("tilth.db")
 }
@@ -192,7 +191,6 @@ impl StoreMonitor {
         self.heads.send_replace(heads_of(store.stream(), &store.lanes()));
     }
 
-    /// State of a start without a database.
     fn without(&self, error: &StoreError) -> RestoredState {
         self.health.store_trouble(Some(error.to_string()));
         let remarks = vec![format!("{error}; starting with empty alert and rule state, monitoring and paging run")];

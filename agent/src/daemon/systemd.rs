@@ -65,7 +65,6 @@ impl Notifier {
         self.send(&format!("READY=1\nSTATUS={status}"));
     }
 
-    /// Says that the agent is stopping.
     pub(super) fn stopping(&self) {
         self.send("STOPPING=1\nSTATUS=stopping");
     }

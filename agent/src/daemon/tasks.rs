@@ -29,7 +29,6 @@ const CHECK: Duration = Duration::from_secs(5);
 /// Name of the sync task in the error about its end.
 const SYNC: &str = "sync";
 
-/// Handles of the running tasks and threads.
 pub(super) struct Tasks {
     pub(super) senses: Senses,
     /// Changes of what the senses read.
@@ -147,7 +146,6 @@ async fn end_of(thread: &thread::JoinHandle<()>) {
     }
 }
 
-/// Whether an error is the end of the sync task.
 pub(super) fn is_of_sync(error: &anyhow::Error) -> bool {
     error.downcast_ref::<&'static str>() == Some(&SYNC)
 }

@@ -37,7 +37,6 @@ pub(crate) struct RestoredState {
     pub(crate) snapshot: Option<Vec<u8>>,
     /// Readings stored after the checkpoint.
     pub(crate) after: Vec<Recorded>,
-    /// Reserved alert numbers.
     pub(crate) alerts: AlertNumbers,
     /// The database continues under a new stream: open alerts are stated in it first.
     pub(crate) new_stream: bool,

@@ -18,9 +18,7 @@ use crate::checkpoint::AcknowledgedBy;
 use crate::sense::bus::Absent;
 use crate::store::Missing;
 
-/// Commands to decide.
 pub(crate) enum Command {
-    /// Apply a configuration.
     Plan(Box<Configured>),
     /// Acknowledge an alert; no effect on one that is not open.
     Acknowledge { alert: AlertId, span: Span, by: String, answer: oneshot::Sender<()> },
@@ -28,7 +26,6 @@ pub(crate) enum Command {
     Silence { of: Matcher, span: Span, by: String, answer: oneshot::Sender<Option<SilenceView>> },
     /// End a silence early; answered with the silence as it was, or `None` where the number does not exist.
     EndSilence { silence: u32, answer: oneshot::Sender<Option<SilenceView>> },
-    /// Write a note as an event.
     Note { text: String, by: String, answer: oneshot::Sender<()> },
     /// Store a row of this kind in the lane of diagnostics.
     Diagnose(&'static str, Map<String, Value>),
@@ -40,7 +37,6 @@ pub(crate) enum Command {
     Barrier(oneshot::Sender<()>),
     /// Answered at once; systemd's watchdog follows these.
     Probe(oneshot::Sender<()>),
-    /// Read the engine.
     Query(EngineQuery),
     /// A new stream begins: store open alerts, clock anchor, site state and checkpoint again.
     NewStream,

@@ -10,7 +10,6 @@ use crate::output::counted;
 /// Least time between two reports.
 const INTERVAL: Span = Span::from_mins(1);
 
-/// Drops that were reported.
 #[derive(Debug, Default)]
 pub(super) struct Reported {
     values: u64,

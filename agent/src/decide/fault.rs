@@ -21,7 +21,6 @@ const SAY_AGAIN_AFTER: Span = Span::from_mins(10);
 const NAME_ADVICE: &str =
     "Correct the sensor's input, or what its board prints; tilth-agent status shows the names that came.";
 
-/// Last fault in the log, by sensor.
 #[derive(Debug, Default)]
 pub(super) struct LoggedFaults(BTreeMap<SensorId, LoggedFault>);
 

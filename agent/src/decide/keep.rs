@@ -105,7 +105,6 @@ impl Decide {
         missing.iter().for_each(|missing| self.report_missing(missing));
     }
 
-    /// Reports missing history to the hub.
     pub(super) fn report_missing(&mut self, missing: &Missing) {
         let Missing { reason, from, until, is_all, is_certain } = missing;
         let body = json!({

@@ -103,7 +103,6 @@ pub(crate) struct Dispatch {
 }
 
 impl Dispatch {
-    /// Handles an input at an instant.
     pub(crate) fn handle(&mut self, now: Uptime, input: Input) {
         match input {
             Input::Tick => {

@@ -67,7 +67,6 @@ impl Outcome {
         self.totals.sensors.iter().filter(|sensor| sensor.heard && sensor.unheard > 0).collect()
     }
 
-    /// Sensors that were at fault at some time.
     pub(crate) fn faulty(&self) -> Vec<&SensorTotals> {
         self.totals.sensors.iter().filter(|sensor| sensor.faults().next().is_some()).collect()
     }

@@ -67,7 +67,6 @@ impl Row {
     }
 }
 
-/// A recording being read.
 pub(crate) struct Readings {
     file: String,
     lines: Lines,

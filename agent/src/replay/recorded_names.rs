@@ -20,7 +20,6 @@ struct Named {
 }
 
 impl RecordedNames {
-    /// Looks up new names, once each.
     pub(crate) fn extend(&mut self, names: &[Arc<str>], plan: &Plan) {
         let named = |name: &Arc<str>| Named { name: Arc::clone(name), sensor: plan.sensor_ix(name), rows: 0 };
         self.0.extend(names.iter().map(named));

@@ -44,7 +44,6 @@ pub(crate) struct SensorTotals {
     pub(crate) id: SensorId,
     /// Whether the recording has anything of it, so far.
     pub(crate) heard: bool,
-    /// Readings that were judged.
     pub(crate) readings: u64,
     pub(crate) missing: u64,
     /// Older than the newest: stored, and nothing was decided on them.
@@ -283,7 +282,6 @@ impl Totals {
         self.rules.values().map(|rule| rule.notifications).sum()
     }
 
-    /// One figure of all sensors.
     pub(crate) fn of_sensors(&self, figure: impl Fn(&SensorTotals) -> u64) -> u64 {
         self.sensors.iter().map(figure).sum()
     }

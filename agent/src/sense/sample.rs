@@ -22,7 +22,6 @@ pub(crate) struct Sample {
     pub(crate) quality: Quality,
     /// Why the input has no value, where the quality is fault.
     pub(crate) fault: Option<Arc<str>>,
-    /// When it arrived.
     pub(crate) arrived: Uptime,
     /// Its own time, where its input says `stamp = "source"` and it carried one.
     pub(crate) stamp: Option<WallTime>,

@@ -58,7 +58,6 @@ pub(crate) enum StampRejection {
 }
 
 impl StampRejection {
-    /// Every reason.
     pub(crate) const ALL: [StampRejection; 7] = [
         StampRejection::None,
         StampRejection::NoClock,
@@ -88,7 +87,6 @@ impl StampRejection {
     }
 }
 
-/// A stamp and when it arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct StampArrival {
     stamp: WallTime,

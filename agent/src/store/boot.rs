@@ -62,7 +62,6 @@ pub(crate) struct Remembered {
     pub(crate) is_known: bool,
     /// What people did on site.
     pub(crate) site: Option<SiteState>,
-    /// Numbers of alerts that are reserved now.
     pub(crate) alerts: AlertNumbers,
 }
 

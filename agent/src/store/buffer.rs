@@ -59,7 +59,6 @@ pub(crate) struct Lost {
     pub(crate) rows: Sizes,
     /// The earliest commit that something was dropped from.
     pub(crate) from: Option<Uptime>,
-    /// The latest.
     pub(crate) to: Option<Uptime>,
 }
 

@@ -55,7 +55,6 @@ pub(super) struct Column {
     pub(super) points: Vec<Point>,
 }
 
-/// One reading.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Point {
     pub(super) at: Uptime,

@@ -25,7 +25,6 @@ pub(crate) struct Policy {
 pub(crate) enum RowKind {
     /// Blocks of raw readings.
     Raw,
-    /// Blocks of minutes.
     Minutes,
     /// Blocks of quarters of an hour.
     Quarters,

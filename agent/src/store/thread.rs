@@ -40,7 +40,6 @@ pub(crate) struct Settings {
     pub(crate) report: Box<dyn FnMut(StoreReport<'_>) + Send>,
 }
 
-/// What the store's thread reports.
 #[derive(Debug)]
 pub(crate) enum StoreReport<'a> {
     /// Rows were committed: the lanes of this stream stand so.

@@ -35,7 +35,6 @@ struct Shown {
 }
 
 impl SyncStatus {
-    /// Of a farm with a hub.
     pub(crate) fn of(hub: &str) -> SyncStatus {
         let status = SyncStatus::default();
         status.shown().hub = Some(hub.to_owned());

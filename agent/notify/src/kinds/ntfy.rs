@@ -16,7 +16,6 @@ const MAX_SEQUENCE: usize = 64;
 /// Longest body, in bytes. ntfy makes a longer one an attachment, which phones do not show.
 const MAX_BODY: usize = 4000;
 
-/// The request that sends a message.
 pub(crate) fn request(url: &str, topic: &str, token: Option<&Secret>, message: &Message) -> Request {
     let text = Text::of(message);
     let mut headers = HeaderMap::new();

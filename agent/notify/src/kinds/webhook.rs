@@ -57,7 +57,6 @@ struct Event<'a> {
     instead_of: Option<&'a [Id]>,
 }
 
-/// The request that sends a message.
 pub(crate) fn request(url: &str, secret: &Secret, message: &Message, now: Option<WallTime>) -> Request {
     let body = Body {
         notification: message.id(),

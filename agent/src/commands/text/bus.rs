@@ -46,7 +46,6 @@ pub(super) fn lines(bus: &BusState, times: &Times) -> Vec<String> {
     lines
 }
 
-/// Rejected time stamps of one reason.
 fn rejected_stamps(refused: &RejectedStamps, times: &Times) -> String {
     let RejectedStamps { reason, lines, since, for_s, last, last_s, stamp, sensor } = refused;
     let why = StampRejection::ALL.into_iter().find(|why| name(why) == *reason);

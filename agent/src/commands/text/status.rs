@@ -11,7 +11,6 @@ use crate::output::counted;
 /// Upper limit of silences shown in a status.
 const MAX_SILENCES_SHOWN: usize = 8;
 
-/// A line for each part of the agent, its name in front.
 pub(in crate::commands) fn status(row: &StatusRow, times: &Times) -> Vec<String> {
     let mut parts = Vec::new();
     let mut say = |name: &str, text: String| parts.push((name.to_owned(), text));

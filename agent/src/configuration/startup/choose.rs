@@ -35,7 +35,6 @@ pub(super) enum BundleFit {
     Unavailable,
 }
 
-/// Generation of a configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Generation {
     /// The files as they are now.
@@ -53,7 +52,6 @@ pub(crate) enum ConfigOrigin {
     Nothing,
 }
 
-/// What the agent starts with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Choice {
     Run(ConfigOrigin, Generation),
@@ -72,7 +70,6 @@ impl Candidate {
     }
 }
 
-/// Chooses what to start with.
 pub(crate) fn choose(current: Candidate, last_good: Option<Candidate>) -> Choice {
     use ConfigOrigin::{Bundle, Files, Nothing};
     use Generation::{Current, LastGood};

@@ -74,7 +74,6 @@ impl<'a> DateText<'a> {
         is_stamp.then_some(DateText { day, time_ms, zone })
     }
 
-    /// The civil time in that order of numbers.
     pub(super) fn civil(&self, order: DateOrder) -> Option<DateTime> {
         civil(self.day?.date(order)?, self.time_ms.unwrap_or(0))
     }
@@ -112,7 +111,6 @@ const MONTHS: [&str; 12] = [
     "dec déc dez dic",
 ];
 
-/// The number of the month that a word names.
 fn month(word: &str) -> Option<i64> {
     let word = word.to_lowercase();
     let is_of = |names: &&str| names.split(' ').any(|begin| word.starts_with(begin));
@@ -124,7 +122,6 @@ fn full_year(year: i16) -> i16 {
     year + if year < 70 { 2000 } else { 1900 }
 }
 
-/// What is left of a text.
 struct Cursor<'a>(&'a str);
 
 impl<'a> Cursor<'a> {

@@ -18,7 +18,6 @@ use crate::cli::Map;
 
 const MAX_TEXTS: usize = 100;
 
-/// From the bytes of a line to rows.
 pub(super) struct Decoder {
     layout: Layout,
     pub(super) names: SeriesNames,

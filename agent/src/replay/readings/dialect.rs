@@ -17,7 +17,6 @@ use super::table::Table;
 use super::time_column::{EpochUnit, TimeFormat};
 use crate::cli::DateOrder;
 
-/// How a file is written.
 #[derive(Debug, Clone)]
 pub(super) struct Dialect {
     pub(super) tool: Option<Tool>,

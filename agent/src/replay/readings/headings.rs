@@ -65,7 +65,6 @@ pub(super) fn order(heading: &str) -> Option<DateOrder> {
     }
 }
 
-/// Whether a heading is a usual name of the time.
 pub(super) fn is_time_name(heading: &str) -> bool {
     time_rank(heading) < usize::MAX || entries(RARE_TIMES).any(|name| name == heading.to_lowercase())
 }

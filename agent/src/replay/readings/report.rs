@@ -21,7 +21,6 @@ pub(crate) struct Report {
     pub(crate) blank: u64,
     /// Lines taken: in the long layout one value or missing value each; in the wide layout one for each cell.
     pub(crate) held: u64,
-    /// Rows with a value.
     pub(crate) values: u64,
     /// Missing values: rows without a value (long), empty or NaN cells, for which there is no row (wide).
     pub(crate) missing: u64,

@@ -30,7 +30,6 @@ pub(super) struct SampleLine {
     pub(super) is_comment: bool,
 }
 
-/// The kind of time that a cell holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TimeKind {
     /// An instant: a date and a time of day with a zone.
@@ -39,9 +38,7 @@ pub(super) enum TimeKind {
     Epoch(EpochUnit),
     /// A date and a time of day.
     Local,
-    /// A date alone.
     Day,
-    /// A time of day alone.
     TimeOfDay,
 }
 
@@ -110,7 +107,6 @@ impl<'a> Sample<'a> {
         self.lines.iter().filter_map(cut).collect()
     }
 
-    /// The first line and its number.
     pub(super) fn first(&self) -> Option<(u64, &'a [u8])> {
         self.lines.first().copied()
     }
@@ -182,7 +178,6 @@ pub(super) struct ColumnContent {
 }
 
 impl ColumnContent {
-    /// Looks at the cells of a column.
     pub(super) fn of<'a>(cells: impl Iterator<Item = &'a str>) -> ColumnContent {
         let cells: Vec<(&str, Option<TimeKind>)> =
             cells.filter(|cell| !cell.is_empty()).map(|cell| (cell, TimeKind::of(cell))).collect();

@@ -17,9 +17,7 @@ pub(super) struct SeriesNames {
     /// What each is called in what is told of it: a sensor's id, else its name in the recording.
     pub(super) list: Vec<Arc<str>>,
     pub(super) measurements: Vec<Measurement>,
-    /// By the name in the recording.
     by_name: HashMap<Arc<str>, usize>,
-    /// The same by index.
     recorded: Vec<Arc<str>>,
     /// Sensors that the recording calls otherwise.
     renamed: HashMap<Arc<str>, usize>,

@@ -88,7 +88,6 @@ pub(super) enum Moment {
     Ambiguous(i64, i64),
 }
 
-/// Reads the time of each line.
 pub(super) struct TimeColumn {
     /// The column of the time, or those of the date and of the time of day.
     pub(super) places: Vec<usize>,
@@ -191,10 +190,8 @@ fn utc_ms(civil: DateTime) -> i64 {
 
 /// The greatest number of a spreadsheet's day that is a time of these days: the end of 2099.
 const LAST_DAY: f64 = 73_050.0;
-/// The first: 1990.
 const FIRST_DAY: f64 = 32_874.0;
 
-/// Whether a number may be a spreadsheet's day.
 pub(super) fn is_spreadsheet_day(text: &str) -> bool {
     text.parse().is_ok_and(|days: f64| (FIRST_DAY..LAST_DAY).contains(&days))
 }
@@ -224,7 +221,6 @@ pub(super) struct RepeatedHour {
 }
 
 impl RepeatedHour {
-    /// The instant of a line of a series.
     pub(super) fn decide(&mut self, moment: Moment, series: usize, line: u64) -> i64 {
         let last = *entry(&mut self.last, series, None);
         let at = match moment {

@@ -15,7 +15,6 @@ const WALKED: u64 = 100;
 pub(super) struct FutureTimes {
     /// No row is later than this; none where that is not known.
     bound_ms: Option<i64>,
-    /// Lines before it.
     begun: Lines,
     /// Rows beyond it that are not decided, all of them after one jump.
     beyond: Vec<Row>,

@@ -56,7 +56,6 @@ struct Place {
 /// What a step ahead was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
-    /// Not known yet.
     Open,
     /// A gap: the file goes on from there.
     Gap,

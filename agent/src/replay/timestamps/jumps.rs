@@ -48,7 +48,6 @@ struct Held {
     is_true: Option<bool>,
 }
 
-/// The rows of one sensor.
 #[derive(Debug, Clone, Default)]
 struct Sensor {
     /// The last timestamp that was played.
@@ -64,7 +63,6 @@ struct Sensor {
 /// A row that is ahead of its sensor's pace.
 #[derive(Debug, Clone, Copy, Default)]
 struct Waiting {
-    /// Number in the queue.
     number: usize,
     line: u64,
     at_ms: i64,

@@ -24,7 +24,6 @@ pub(crate) struct BusHealth {
     pub(crate) since: Option<Uptime>,
     /// Times that the bus was opened.
     pub(crate) opened: u64,
-    /// Bytes that came.
     pub(crate) bytes: u64,
     /// Arrival of the newest message.
     pub(crate) last_input: Option<Uptime>,
@@ -36,7 +35,6 @@ pub(crate) struct BusHealth {
     pub(crate) failed: Option<String>,
 }
 
-/// Whether a bus can be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum State {
     /// Not tried yet.
@@ -69,9 +67,7 @@ pub(crate) struct Messages {
 /// Why a message was not used; each kind of bus has its own reasons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Reason {
-    /// Name in JSON.
     pub(crate) key: &'static str,
-    /// Words for people.
     pub(crate) words: &'static str,
 }
 
@@ -92,7 +88,6 @@ pub(crate) struct About {
     pub(crate) field: String,
     /// What stands there.
     pub(crate) text: String,
-    /// The sensor that wants it.
     pub(crate) sensor: SensorId,
 }
 

@@ -28,7 +28,6 @@ pub(super) enum FieldValue {
     Text(Range<usize>),
 }
 
-/// The fields of a line.
 #[derive(Debug, Default)]
 pub(super) struct Fields {
     pub(super) all: Vec<Field>,

@@ -43,7 +43,6 @@ pub(crate) struct Want {
 /// A label's place among those that are known.
 pub(super) type LabelIx = usize;
 
-/// What a label means.
 #[derive(Debug)]
 pub(super) struct KnownLabel {
     label: Label,

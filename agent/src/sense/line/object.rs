@@ -45,7 +45,6 @@ pub(super) fn each_value(text: &str, parents: &mut Vec<usize>, each: impl FnMut(
     serde_json::Deserializer::from_str(&text).deserialize_any(Inside(&mut walk)).is_ok()
 }
 
-/// Whether a text is a whole object.
 pub(super) fn is_object(text: &str) -> bool {
     text.starts_with('{') && as_json(text).is_some()
 }

@@ -50,7 +50,6 @@ pub(super) enum After {
     Other,
 }
 
-/// What a gap holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Gap {
     /// The unit of the number before it; empty where none is said.

@@ -9,7 +9,6 @@ use rustix::fs::{Mode, OFlags};
 use tilth_config::{Parity, Serial};
 use tokio_serial::{ErrorKind, SerialPortBuilderExt, SerialStream, StopBits};
 
-/// An open port.
 #[derive(Debug)]
 pub(super) struct Port {
     pub(super) stream: SerialStream,

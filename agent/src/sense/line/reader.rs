@@ -114,7 +114,6 @@ impl FieldReader {
         self.fields = fields;
     }
 
-    /// Finds the fields that hold units.
     fn find_units(&mut self, fields: &Fields, line: &str) {
         self.units.clear();
         let known = |field: &Field| self.names.known(field.label);

@@ -91,7 +91,6 @@ impl Header {
         is_header.then(|| Header { separators, names, fit: None, columns: Vec::new(), revision: None })
     }
 
-    /// The names of the columns that have one.
     pub(super) fn named(&self) -> impl Iterator<Item = &String> {
         self.names.iter().filter(|name| !name.is_empty())
     }

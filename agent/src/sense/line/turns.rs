@@ -12,7 +12,6 @@ use super::table::{self, Separator};
 /// The label of a number that is alone in its line.
 const LONE: &str = "value";
 
-/// A label, its value and its unit.
 struct LabelAndValue<'t> {
     label: &'t str,
     value: &'t str,

@@ -6,7 +6,6 @@ use tilth_core::quantity::Quantity;
 pub(super) struct Words(&'static str);
 
 impl Words {
-    /// Whether a word is one of them, in any case.
     pub(super) fn has(&self, word: &str) -> bool {
         self.0.split_ascii_whitespace().any(|known| known.eq_ignore_ascii_case(word))
     }

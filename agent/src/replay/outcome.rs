@@ -15,11 +15,8 @@ use super::time_order::{Disorder, TimeOrder};
 use super::timestamps::Refusals;
 use super::totals::{PastAlert, RuleTotals, SensorTotals, Totals};
 
-/// Unknown names in the message that there are no others.
+/// Names of the recording in the message that they are of no use, or that one is not among them.
 const MAX_SAID: usize = 12;
-
-/// Names of the recording in the message that one is not among them.
-const MAX_UNMET: usize = 12;
 
 /// Everything counted, after the last row.
 pub(crate) struct Outcome {
@@ -133,7 +130,7 @@ impl Outcome {
     /// What `--map` named and the recording does not have.
     fn unmet_map(&self) -> Option<String> {
         let map = self.report.unmet.as_ref()?;
-        let names: Vec<&str> = self.names.all().take(MAX_UNMET).collect();
+        let names: Vec<&str> = self.names.all().take(MAX_SAID).collect();
         Some(format!(
             "--map \"{}={}\": the recording has no such name; found {}",
             map.name,

@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 use super::outcome::Outcome;
 use super::timestamps::{Refusals, Refused};
 use super::totals::SensorTotals;
-use crate::output::counted;
+use crate::output::{counted, listed};
 
 mod object;
 
@@ -66,7 +66,7 @@ fn fmt_names(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (sensors, rows) = (sensors + 1, rows + of_sensor);
     }
     if sensors > 0 {
-        let names = listed(outcome.names.unknown().map(|(name, _)| name));
+        let names = listed(outcome.names.unknown().map(|(name, _)| name), MAX_NAMES);
         let (rows, sensors) = (counted(rows, "reading"), counted(sensors, "sensor"));
         entry(f, "unknown", format_args!("{rows} of {sensors} that the configuration does not name: {names}"))?;
     }
@@ -82,7 +82,7 @@ fn fmt_unheard(word: &str, what: &str, sensors: &[&SensorTotals], f: &mut fmt::F
     if sensors.is_empty() {
         return Ok(());
     }
-    let names = listed(sensors.iter().map(|sensor| sensor.id.as_str()));
+    let names = listed(sensors.iter().map(|sensor| &sensor.id), MAX_NAMES);
     let alerts = match sensors.iter().map(|sensor| sensor.unheard).sum::<u64>() {
         0 => String::new(),
         alerts => format!("; {} left out above, --json has all", counted(alerts, "alert")),
@@ -130,7 +130,7 @@ fn fmt_alerts(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for (name, rule) in totals.rules.iter().filter(|(_, rule)| rule.fired > 0) {
         entry(f, "", format_args!("{}: {name}", counted(rule.fired, "time")))?;
     }
-    let quiet = listed(outcome.quiet().into_iter());
+    let quiet = listed(outcome.quiet(), MAX_NAMES);
     if !quiet.is_empty() {
         entry(f, "", format_args!("Never fired: {quiet}"))?;
     }
@@ -163,13 +163,5 @@ fn rest(f: &mut fmt::Formatter<'_>, shown: usize, of: u64) -> fmt::Result {
     match of.saturating_sub(shown as u64) {
         0 => Ok(()),
         more => entry(f, "", format_args!("and {more} more")),
-    }
-}
-
-fn listed<'a>(mut names: impl Iterator<Item = &'a str>) -> String {
-    let first = names.by_ref().take(MAX_NAMES).collect::<Vec<_>>().join(", ");
-    match names.count() {
-        0 => first,
-        more => format!("{first} and {more} more"),
     }
 }

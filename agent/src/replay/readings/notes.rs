@@ -9,17 +9,16 @@ use super::sample::SampleLine;
 use super::scan::Basis;
 use super::time_column::TimeFormat;
 use crate::cli::DateOrder;
+use crate::output;
 
 /// Headings, quoted, the first of many.
 pub(super) fn listed(headings: &[String]) -> String {
     const MOST: usize = 12;
-    let named: Vec<&String> = headings.iter().filter(|heading| !heading.is_empty()).collect();
-    let mut text =
-        named.iter().take(MOST).map(|name| format!("\"{}\"", excerpt(name.as_bytes()))).collect::<Vec<_>>().join(", ");
-    if named.len() > MOST {
-        text = format!("{text} and {} more", named.len() - MOST);
+    let named = headings.iter().filter(|heading| !heading.is_empty());
+    match output::listed(named.map(|name| format!("\"{}\"", excerpt(name.as_bytes()))), MOST) {
+        text if text.is_empty() => "the column without a heading".to_owned(),
+        text => text,
     }
-    if named.is_empty() { "the column without a heading".to_owned() } else { text }
 }
 
 pub(super) fn order_note(order: DateOrder, why: Basis, date: &str) -> String {

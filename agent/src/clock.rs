@@ -82,10 +82,6 @@ struct Anchored {
     ask_at: Uptime,
 }
 
-/// Why a text names no clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct SourceError;
-
 impl Clock {
     /// A clock that begins now.
     pub(crate) fn new(source: Source) -> Clock {
@@ -302,17 +298,18 @@ fn synchronised() -> Option<Option<Span>> {
 
 /// `system`, `x60` or `input`.
 impl FromStr for Source {
-    type Err = SourceError;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Source, SourceError> {
+    fn from_str(text: &str) -> Result<Source, &'static str> {
         /// Faster, a minute is over before a serial line has carried its readings.
         const FASTEST: u32 = 100_000;
+        const EXPECTED: &str = "expected system, input, or x and a whole number up to 100000, such as x60";
         match text {
             "system" => Ok(Source::System),
             "input" => Ok(Source::Input),
             _ => {
                 let factor = text.strip_prefix('x').and_then(|factor| factor.parse().ok());
-                factor.filter(|factor| (1..=FASTEST).contains(factor)).map(Source::Scaled).ok_or(SourceError)
+                factor.filter(|factor| (1..=FASTEST).contains(factor)).map(Source::Scaled).ok_or(EXPECTED)
             }
         }
     }
@@ -327,14 +324,6 @@ impl fmt::Display for Source {
         }
     }
 }
-
-impl fmt::Display for SourceError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("expected system, input, or x and a whole number up to 100000, such as x60")
-    }
-}
-
-impl std::error::Error for SourceError {}
 
 #[cfg(test)]
 mod tests;

@@ -22,11 +22,13 @@ pub struct Secrets {
 }
 
 /// Why a secret has no value.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// No such file.
+    #[error("there is no {}", .0.display())]
     Missing(PathBuf),
     /// The file cannot be read, can be read by others, or holds no usable secret: a sentence that names it.
+    #[error("{0}")]
     Unusable(String),
 }
 
@@ -90,17 +92,6 @@ impl fmt::Debug for Secret {
         f.write_str("Secret(..)")
     }
 }
-
-impl fmt::Display for SecretError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            SecretError::Missing(path) => write!(f, "there is no {}", path.display()),
-            SecretError::Unusable(why) => f.write_str(why),
-        }
-    }
-}
-
-impl std::error::Error for SecretError {}
 
 #[cfg(test)]
 mod tests {

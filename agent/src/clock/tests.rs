@@ -12,7 +12,7 @@ fn sources_are_named_as_they_are_written() {
         assert_eq!(source.to_string(), text);
     }
     for text in ["", "x", "x0", "x-1", "x1.5", "x1000000", "60", "System"] {
-        assert_eq!(text.parse::<Source>(), Err(SourceError), "{text:?}");
+        assert!(text.parse::<Source>().is_err(), "{text:?}");
     }
 }
 

@@ -219,8 +219,8 @@ impl Decide {
                 self.event("note", json!({ "text": text, "by": by }));
                 let _ = answer.send(());
             }
-            Command::Diagnose(kind, body) => self.diagnose(kind, Value::Object(body)),
-            Command::Event(kind, body) => self.event(kind, Value::Object(body)),
+            Command::Diagnose(kind, body) => self.diagnose(kind, body),
+            Command::Event(kind, body) => self.event(kind, body),
             Command::Hub { accepts } => self.hub_changed(accepts),
             Command::Barrier(done) | Command::Probe(done) => {
                 let _ = done.send(());

@@ -109,7 +109,8 @@ pub(crate) struct Posted {
     /// Those of decide, store and sync; the others follow from buses and progress.
     marks: Marks,
     pub(crate) buses: Vec<Bus>,
-    progress: Progress,
+    /// How far the store has written.
+    pub(crate) progress: Progress,
     /// Rows dropped since the last write, in words.
     pub(crate) dropped: Vec<String>,
     /// Messages about missing history, the newest first.
@@ -129,10 +130,6 @@ impl SharedMarks {
         SharedMarks { clock, posted: Arc::default() }
     }
 
-    pub(crate) fn buses(&self, buses: Vec<Bus>) {
-        self.posted().buses = buses;
-    }
-
     /// Posts a probe that was put into decide's queue.
     pub(crate) fn probe_sent(&self) {
         self.posted().marks.probe = Probe::Waiting(self.clock.uptime());
@@ -149,18 +146,10 @@ impl SharedMarks {
         set(&mut self.posted().marks.store, why.map(|why| ("nothing written", Some(why))), now);
     }
 
-    pub(crate) fn progress(&self, progress: Progress) {
-        self.posted().progress = progress;
-    }
-
     /// Posts what keeps rows from the hub, and why; `None` where they reach it again.
     pub(crate) fn sync_trouble(&self, trouble: Option<(&'static str, Option<String>)>) {
         let now = self.clock.uptime();
         set(&mut self.posted().marks.sync, trouble, now);
-    }
-
-    pub(crate) fn dropped(&self, dropped: Vec<String>) {
-        self.posted().dropped = dropped;
     }
 
     pub(crate) fn missing(&self, said: String) {

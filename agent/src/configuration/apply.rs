@@ -128,16 +128,12 @@ impl Applier {
 
     /// Reports changed files to the hub.
     pub(super) async fn diagnose(&self, body: Value) {
-        if let Value::Object(body) = body {
-            let _ = self.commands.send(Command::Diagnose("configuration", body)).await;
-        }
+        let _ = self.commands.send(Command::Diagnose("configuration", body)).await;
     }
 
     /// Reports a bundle to the hub.
     pub(super) async fn tell_of_bundle(&self, body: Value) {
-        if let Value::Object(body) = body {
-            let _ = self.commands.send(Command::Event("bundle", body)).await;
-        }
+        let _ = self.commands.send(Command::Event("bundle", body)).await;
     }
 }
 

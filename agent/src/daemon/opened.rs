@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context;
-use serde_json::{Value, json};
+use serde_json::json;
 use tilth_core::time::{Uptime, WallTime};
 use tilth_protocol::{Lane, Stream};
 use tilth_sync::engine::Heads;
@@ -83,7 +83,7 @@ pub(super) async fn open(
         Ok(Ok(restored)) => restored,
         Ok(Err(_)) | Err(_) => monitor.without(&hangs()),
     };
-    monitor.health.progress(recorder.progress());
+    monitor.health.posted().progress = recorder.progress();
     Ok(OpenStore { restored, recorder, handle, heads: monitor.heads.subscribe(), replaced, thread })
 }
 
@@ -217,7 +217,10 @@ impl StoreMonitor {
                 health.store_trouble(None);
                 info!(target: "store", "recording works again");
             }
-            StoreReport::Dropped(losses) => health.dropped(said_losses(losses, clock, |at| at.to_string()).collect()),
+            StoreReport::Dropped(losses) => {
+                let dropped = said_losses(losses, clock, |at| at.to_string()).collect();
+                health.posted().dropped = dropped;
+            }
             StoreReport::GivenUp(losses) => {
                 let local = config.local();
                 let lost = said_losses(losses, clock, |at| local.second(at));
@@ -225,10 +228,8 @@ impl StoreMonitor {
             }
             StoreReport::GivesUp(what, reason) => {
                 warn!(target: "store", "{reason}: the oldest {what} are deleted from now on");
-                if let Value::Object(body) = json!({ "what": what, "reason": reason }) {
-                    // Where the queue is full, the log and `status` have it.
-                    let _ = commands.try_send(Command::Event("lost", body));
-                }
+                // Where the queue is full, the log and `status` have it.
+                let _ = commands.try_send(Command::Event("lost", json!({ "what": what, "reason": reason })));
             }
             StoreReport::Exchanged => {
                 warn!(target: "store", "another file is in the place of tilth.db; recording continues in it");

@@ -71,7 +71,7 @@ impl Tasks {
     pub(super) fn read(&mut self, sources: Sources) {
         self.senses.read(sources);
         let bus = |(id, port, health): (&Id, &str, _)| Bus { id: id.clone(), port: port.to_owned(), health };
-        self.health.buses(self.senses.buses().map(bus).collect());
+        self.health.posted().buses = self.senses.buses().map(bus).collect();
     }
 
     /// Waits for new sources, or for the end of a task, which is the error. Cancel-safe.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tilth_config::{Channel, Merged};
 use tilth_core::alert::AlertId;
 use tilth_core::engine::{Engine, SilenceView};
@@ -21,18 +21,37 @@ use crate::store::Missing;
 pub(crate) enum Command {
     Plan(Box<Configured>),
     /// Acknowledge an alert; no effect on one that is not open.
-    Acknowledge { alert: AlertId, span: Span, by: String, answer: oneshot::Sender<()> },
+    Acknowledge {
+        alert: AlertId,
+        span: Span,
+        by: String,
+        answer: oneshot::Sender<()>,
+    },
     /// Silence alerts; answered with the silence, or `None` where no more fit.
-    Silence { of: Matcher, span: Span, by: String, answer: oneshot::Sender<Option<SilenceView>> },
+    Silence {
+        of: Matcher,
+        span: Span,
+        by: String,
+        answer: oneshot::Sender<Option<SilenceView>>,
+    },
     /// End a silence early; answered with the silence as it was, or `None` where the number does not exist.
-    EndSilence { silence: u32, answer: oneshot::Sender<Option<SilenceView>> },
-    Note { text: String, by: String, answer: oneshot::Sender<()> },
-    /// Store a row of this kind in the lane of diagnostics.
-    Diagnose(&'static str, Map<String, Value>),
-    /// Store a row of this kind in the lane of events.
-    Event(&'static str, Map<String, Value>),
+    EndSilence {
+        silence: u32,
+        answer: oneshot::Sender<Option<SilenceView>>,
+    },
+    Note {
+        text: String,
+        by: String,
+        answer: oneshot::Sender<()>,
+    },
+    /// Store a row of this kind in the lane of diagnostics; its body is an object.
+    Diagnose(&'static str, Value),
+    /// Store a row of this kind in the lane of events; its body is an object.
+    Event(&'static str, Value),
     /// Whether the hub accepts this device.
-    Hub { accepts: bool },
+    Hub {
+        accepts: bool,
+    },
     /// Answered when every command before it has taken effect.
     Barrier(oneshot::Sender<()>),
     /// Answered at once; systemd's watchdog follows these.

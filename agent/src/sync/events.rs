@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tilth_config::bundle::TrustedKey;
 use tilth_core::time::Uptime;
 use tilth_sync::engine::{AlertKind, Input, Report, StateName, Status};
@@ -97,10 +97,9 @@ impl Events {
     async fn alert(&mut self, kind: AlertKind, reason: Option<String>) {
         // Quarantined rows are for whoever mends the program; the others wait for somebody on the farm.
         if kind != AlertKind::RowsQuarantined {
-            if reason.is_some() {
-                self.said.refusals.insert(kind)
-            } else {
-                self.said.refusals.remove(&kind)
+            match reason {
+                Some(_) => self.said.refusals.insert(kind),
+                None => self.said.refusals.remove(&kind),
             };
             let accepts = self.said.refusals.is_empty();
             self.tell_accepts(accepts).await;
@@ -114,9 +113,8 @@ impl Events {
         if let (AlertKind::ConfirmedUnknown, Some(_)) = (kind, &reason) {
             self.say_history_is_missing().await;
         }
-        if let Value::Object(body) = json!({ "alert": word, "over": reason.is_none(), "reason": reason }) {
-            let _ = self.commands.send(Command::Diagnose("sync", body)).await;
-        }
+        let body = json!({ "alert": word, "over": reason.is_none(), "reason": reason });
+        let _ = self.commands.send(Command::Diagnose("sync", body)).await;
         self.status.alert(kind, reason);
     }
 
@@ -124,9 +122,8 @@ impl Events {
     async fn say_history_is_missing(&self) {
         let reason = "the hub has more of it than the database here, which is an older copy";
         let message = format!("history is missing: {reason}");
-        if let Value::Object(body) = json!({ "message": message, "reason": reason, "certain": true }) {
-            let _ = self.commands.send(Command::Event("history-missing", body)).await;
-        }
+        let body = json!({ "message": message, "reason": reason, "certain": true });
+        let _ = self.commands.send(Command::Event("history-missing", body)).await;
         warn!(target: "sync", "{message}");
         self.health.missing(message);
     }

@@ -112,7 +112,7 @@ fn bench_of(folder: PathBuf, state: Option<BundleState>) -> Bench {
     let status = ConfigStatus::new(clock.clone(), "none".to_owned(), Local::UTC);
     let (bus, health) = (HealthHandle::default(), SharedMarks::new(clock.clone()));
     bus.lock().state = State::Up;
-    health.buses(vec![Bus { id: id("gateway"), port: "p".to_owned(), health: bus.clone() }]);
+    health.posted().buses = vec![Bus { id: id("gateway"), port: "p".to_owned(), health: bus.clone() }];
     if let Some(bundle) = &active.bundle {
         status.bundle(|status| status.set_in_force(bundle, Vec::new()));
     }

@@ -21,7 +21,7 @@ async fn troubles_of_sync_are_shown_until_they_are_over() {
     };
     let alerts = || {
         let shown = status.json(crate::configuration::BundleStatus::default()).expect("there is a hub");
-        serde_json::from_str::<Value>(shown.get()).expect("JSON")["alerts"].clone()
+        serde_json::from_str::<serde_json::Value>(shown.get()).expect("JSON")["alerts"].clone()
     };
     let alert = LocalAlert { kind: AlertKind::KeyRefused, reason: "401".to_owned() };
     events.hear(Report::LocalAlert(alert)).await;

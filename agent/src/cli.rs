@@ -363,24 +363,26 @@ pub(crate) enum DateOrder {
 
 /// Parses a zone name or a fixed offset from UTC.
 fn zone(text: &str) -> Result<TimeZone, String> {
-    let fixed = || {
-        let (sign, distance) = match text.split_at_checked(1)? {
-            ("+", distance) => (1, distance),
-            ("-", distance) => (-1, distance),
-            _ => return None,
-        };
-        let digits = distance.replace(':', "");
-        let is_offset = matches!((digits.len(), distance.len()), (1, 1) | (2, 2) | (4, 4 | 5));
-        if !is_offset || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
-        let (hours, minutes) = digits.split_at_checked(2).unwrap_or((&digits, ""));
-        let minutes = if minutes.is_empty() { 0 } else { minutes.parse::<i32>().ok()? };
-        let seconds = (hours.parse::<i32>().ok()? * 60 + minutes) * 60;
-        Some(TimeZone::fixed(Offset::from_seconds(sign * seconds).ok()?))
-    };
-    let found = fixed().or_else(|| TimeZone::get(text).ok());
+    let found = offset(text).map(TimeZone::fixed).or_else(|| TimeZone::get(text).ok());
     found.ok_or_else(|| "expected a zone such as Europe/Amsterdam, +01:00 or UTC".to_owned())
+}
+
+/// Parses an offset from UTC: `+01:00`, `+0100`, `-8`.
+pub(crate) fn offset(text: &str) -> Option<Offset> {
+    let (sign, distance) = match text.split_at_checked(1)? {
+        ("+", distance) => (1, distance),
+        ("-", distance) => (-1, distance),
+        _ => return None,
+    };
+    let digits = distance.replace(':', "");
+    let is_offset = matches!((digits.len(), distance.len()), (1, 1) | (2, 2) | (4, 4 | 5));
+    if !is_offset || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let (hours, minutes) = digits.split_at_checked(2).unwrap_or((&digits, ""));
+    let minutes = if minutes.is_empty() { 0 } else { minutes.parse::<i32>().ok()? };
+    let seconds = (hours.parse::<i32>().ok()? * 60 + minutes) * 60;
+    Offset::from_seconds(sign * seconds).ok()
 }
 
 /// A name in a recording, and the sensor that it stands for.

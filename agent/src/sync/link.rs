@@ -30,26 +30,24 @@ pub(super) struct HubLink {
 
 /// The link that the files describe now.
 pub(super) async fn find(enrolment: &Enrolment, clock: &Clock) -> anyhow::Result<HubLink> {
-    let (enrolment, clock) = (enrolment.clone(), clock.clone());
-    beside(move || find_here(&enrolment, &clock)).await?
-}
-
-fn find_here(enrolment: &Enrolment, clock: &Clock) -> anyhow::Result<HubLink> {
-    let (trusted, key) = (enrolment.trusted_key()?, enrolment.device_key()?);
-    let tls = tls::client_config(enrolment.authority().as_deref(), today(clock))?;
-    let https = Https::new(&enrolment.hub.url, &enrolment.client, &key, &tls)?;
-    Ok(HubLink { trusted, key_id: key.id().to_owned(), https })
+    let (enrolment, today) = (enrolment.clone(), today(clock));
+    let find = move || {
+        let (trusted, key) = (enrolment.trusted_key()?, enrolment.device_key()?);
+        let tls = tls::client_config(enrolment.authority().as_deref(), today)?;
+        let https = Https::new(&enrolment.hub.url, &enrolment.client, &key, &tls)?;
+        Ok(HubLink { trusted, key_id: key.id().to_owned(), https })
+    };
+    beside(find).await?
 }
 
 /// Connection for asking the time of day, which carries no key, and the key that signs the answer.
 pub(super) async fn undated(enrolment: &Enrolment) -> anyhow::Result<(Https, TrustedKey)> {
     let enrolment = enrolment.clone();
-    beside(move || undated_here(&enrolment)).await?
-}
-
-fn undated_here(enrolment: &Enrolment) -> anyhow::Result<(Https, TrustedKey)> {
-    let tls = tls::undated_config(enrolment.authority().as_deref())?;
-    Ok((Https::without_key(&enrolment.hub.url, &enrolment.client, &tls)?, enrolment.trusted_key()?))
+    let find = move || {
+        let tls = tls::undated_config(enrolment.authority().as_deref())?;
+        Ok((Https::without_key(&enrolment.hub.url, &enrolment.client, &tls)?, enrolment.trusted_key()?))
+    };
+    beside(find).await?
 }
 
 /// The agent may know the time of day where the machine does not. A made clock knows nothing of it.

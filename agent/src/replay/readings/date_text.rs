@@ -1,7 +1,9 @@
 //! Times as loggers and spreadsheets write them: a date, a time of day and a zone, in the orders that people use.
 
-use crate::cli::DateOrder;
 use jiff::civil::{Date, DateTime, Time};
+use jiff::tz::Offset;
+
+use crate::cli::{self, DateOrder};
 
 /// The date, time of day and zone that a text says.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,8 +30,7 @@ pub(super) enum Day {
 /// How far a time is from UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Zone<'a> {
-    /// In seconds.
-    Offset(i64),
+    Offset(Offset),
     /// Letters such as CET.
     Name(&'a str),
 }
@@ -312,7 +313,8 @@ pub(super) fn zone(text: &str) -> Option<Zone<'_>> {
     let (name, offset) = text.split_at(text.find(['+', '-']).unwrap_or(text.len()));
     match name.trim() {
         "" if offset.is_empty() => None,
-        "" | "Z" | "z" | "UTC" | "utc" | "GMT" | "gmt" | "UT" => offset_s(offset).map(Zone::Offset),
+        "" | "Z" | "z" | "UTC" | "utc" | "GMT" | "gmt" | "UT" if offset.is_empty() => Some(Zone::Offset(Offset::UTC)),
+        "" | "Z" | "z" | "UTC" | "utc" | "GMT" | "gmt" | "UT" => cli::offset(offset).map(Zone::Offset),
         name => {
             let is_name = (2..=5).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_uppercase());
             (is_name && offset.is_empty()).then_some(Zone::Name(name))
@@ -320,23 +322,8 @@ pub(super) fn zone(text: &str) -> Option<Zone<'_>> {
     }
 }
 
-/// `+01:00`, `+0100`, `-8`; nothing is zero.
-fn offset_s(text: &str) -> Option<i64> {
-    let Some(sign) = text.chars().next() else { return Some(0) };
-    let digits = text.strip_prefix(['+', '-'])?.replace(':', "");
-    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let (hours, minutes) = digits.split_at(digits.len().min(2));
-    if hours.is_empty() || !matches!(minutes.len(), 0 | 2) {
-        return None;
-    }
-    let minutes = hours.parse::<i64>().ok()? * 60 + if minutes.is_empty() { 0 } else { minutes.parse().ok()? };
-    (minutes < 24 * 60).then_some(if sign == '-' { -60 * minutes } else { 60 * minutes })
-}
-
 /// What letters mean that name one offset only. Of CST, IST, BST and the like there are several.
-pub(super) fn named_offset_s(name: &str) -> Option<i64> {
+pub(super) fn named_offset(name: &str) -> Option<Offset> {
     let hours = match name {
         "WET" => 0,
         "CET" | "MEZ" | "WEST" => 1,
@@ -349,7 +336,7 @@ pub(super) fn named_offset_s(name: &str) -> Option<i64> {
         "PST" => -8,
         _ => return None,
     };
-    Some(hours * 3600)
+    Some(Offset::constant(hours))
 }
 
 fn known(year: i64, month: i64, day: i64) -> Option<Day> {

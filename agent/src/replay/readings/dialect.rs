@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use jiff::tz::{Offset, TimeZone};
+use jiff::tz::TimeZone;
 
 use super::EXPECTED;
 use super::date_text::{self, DateText, Zone};
@@ -454,7 +454,7 @@ fn zone_of(heading: &str) -> Option<TimeZone> {
         upper[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | ':')).collect();
     let is_word = upper[..at].chars().next_back().is_none_or(|c| !c.is_alphanumeric()) || upper[..at].ends_with("DATE");
     match date_text::zone(&rest)? {
-        Zone::Offset(seconds) if is_word => Some(TimeZone::fixed(Offset::from_seconds(seconds.try_into().ok()?).ok()?)),
+        Zone::Offset(offset) if is_word => Some(TimeZone::fixed(offset)),
         _ => None,
     }
 }

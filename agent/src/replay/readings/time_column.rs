@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
-use jiff::tz::{AmbiguousOffset, TimeZone};
+use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 
 use super::date_text::{self, DateText, Zone};
 use super::report::Reason;
@@ -158,36 +158,29 @@ impl TimeColumn {
     }
 
     fn instant(&self, civil: DateTime, zone: Option<Zone<'_>>) -> Result<Moment, Reason> {
-        let at = |offset_s: i64| in_range(utc_ms(civil) - offset_s * 1000);
-        let offset_s = match zone {
-            Some(Zone::Offset(seconds)) => seconds,
+        let at = |offset: Offset| in_range(offset.to_timestamp(civil).map_or(i64::MAX, Timestamp::as_millisecond));
+        let offset = match zone {
+            Some(Zone::Offset(offset)) => offset,
             Some(Zone::Name(name)) => {
-                let named = self.zone.as_ref().and_then(|zone| abbreviated_offset_s(zone, civil, name));
-                named.or_else(|| date_text::named_offset_s(name)).ok_or(Reason::TimeZone)?
+                let named = self.zone.as_ref().and_then(|zone| abbreviated_offset(zone, civil, name));
+                named.or_else(|| date_text::named_offset(name)).ok_or(Reason::TimeZone)?
             }
             None => match self.zone.as_ref().ok_or(Reason::TimeNaive)?.to_ambiguous_timestamp(civil).offset() {
-                AmbiguousOffset::Unambiguous { offset } => offset.seconds().into(),
-                AmbiguousOffset::Fold { before, after } => {
-                    return Ok(Moment::Ambiguous(at(before.seconds().into())?, at(after.seconds().into())?));
-                }
+                AmbiguousOffset::Unambiguous { offset } => offset,
+                AmbiguousOffset::Fold { before, after } => return Ok(Moment::Ambiguous(at(before)?, at(after)?)),
                 AmbiguousOffset::Gap { .. } => return Err(Reason::TimeGap),
             },
         };
-        at(offset_s).map(Moment::At)
+        at(offset).map(Moment::At)
     }
 }
 
 /// The offset that a zone's clocks have at a time of day when they are called by that abbreviation.
-fn abbreviated_offset_s(zone: &TimeZone, civil: DateTime, name: &str) -> Option<i64> {
+fn abbreviated_offset(zone: &TimeZone, civil: DateTime, name: &str) -> Option<Offset> {
     let ambiguous = zone.to_ambiguous_timestamp(civil);
     let called = |at: Timestamp| zone.to_offset_info(at).abbreviation() == name;
     let found = [ambiguous.earlier(), ambiguous.later()].into_iter().flatten().find(|at| called(*at))?;
-    Some(i64::from(zone.to_offset(found).seconds()))
-}
-
-/// Milliseconds since 1970 of a time of day in UTC.
-fn utc_ms(civil: DateTime) -> i64 {
-    TimeZone::UTC.to_timestamp(civil).map_or(i64::MAX / 2, Timestamp::as_millisecond)
+    Some(zone.to_offset(found))
 }
 
 /// The greatest number of a spreadsheet's day that is a time of these days: the end of 2099.

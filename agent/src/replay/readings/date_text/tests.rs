@@ -8,7 +8,7 @@ fn check(text: &str, order: DateOrder, expected: &str) {
     let civil = stamp.civil(order).unwrap_or_else(|| panic!("{text:?} is no day: {stamp:?}"));
     let zone = match stamp.zone {
         None => String::new(),
-        Some(Zone::Offset(seconds)) => format!(" {seconds}"),
+        Some(Zone::Offset(offset)) => format!(" {}", offset.seconds()),
         Some(Zone::Name(name)) => format!(" {name}"),
     };
     assert_eq!(format!("{civil}{zone}"), expected, "{text:?}");

@@ -173,8 +173,9 @@ impl Clock {
         }
     }
 
-    /// Waits until an uptime. Cancelling is safe.
-    pub(crate) async fn sleep_until(&self, due: Uptime) {
+    /// Waits until an uptime; forever where there is none. Cancelling is safe.
+    pub(crate) async fn sleep_until(&self, due: impl Into<Option<Uptime>>) {
+        let Some(due) = due.into() else { return std::future::pending().await };
         if self.0.source == Source::Input {
             return self.wait_for(|greatest| greatest.is_some_and(|stamp| stamp.0 >= due.0)).await;
         }

@@ -138,10 +138,7 @@ impl Decide {
                 }
                 Ok(()) = self.replaced.changed() => { self.store_replaced(); None }
                 Some(delivery) = deliveries.recv() => { self.note_delivery(&delivery); None }
-                () = async { match due {
-                    Some(due) => clock.sleep_until(due).await,
-                    None => std::future::pending().await,
-                } } => { self.handle(Input::Tick); None }
+                () = clock.sleep_until(due) => { self.handle(Input::Tick); None }
             };
             // Pages and live lines leave before the commit costs time, and other tasks run between two bursts.
             yield_now().await;

@@ -113,65 +113,85 @@ pub(crate) async fn run(
     mut commands: mpsc::Receiver<Command>,
     deliveries: mpsc::Sender<Delivery>,
 ) {
-    let mut sender = Sender {
-        secrets,
+    let mut channels = Channels {
+        sender: Sender::new(secrets, clock.clone()),
         clock: clock.clone(),
-        http: Arc::new(HttpClients::new(USER_AGENT)),
-        clients: BTreeMap::new(),
-        unavailable: BTreeMap::new(),
-        preparing: JoinSet::new(),
-        in_flight: JoinSet::new(),
-        to: BTreeMap::new(),
+        dispatch: Dispatch::default(),
+        failures: Failures::default(),
+        outcomes: Outcomes::default(),
     };
-    let mut dispatch = Dispatch::default();
-    let mut outcomes = Outcomes::default();
-    let mut failures = Failures::default();
     loop {
-        while let Some((channel, effect)) = dispatch.poll() {
-            match effect {
-                queue::Effect::Send(message) => sender.send(channel, message),
-                queue::Effect::Outcome(outcome) | queue::Effect::GivenUp(_, outcome) => {
-                    if outcome.status.is_given_up() {
-                        warn!(notify = %channel, "{}", given_up(&outcome));
-                    }
-                    failures.note(&channel, &outcome, clock.uptime());
-                    outcomes.push(Delivery { channel, outcome });
-                }
-            }
-        }
+        channels.perform();
+        let Channels { sender, dispatch, outcomes, .. } = &mut channels;
         let due = dispatch.deadline();
         let input = tokio::select! {
             command = commands.recv() => match command {
                 Some(Command::Status(answer)) => {
-                    let _ = answer.send(statuses(&dispatch, &sender, &failures));
+                    let _ = answer.send(channels.statuses());
                     continue;
                 }
                 Some(Command::Request(request)) => Input::Request(request),
                 None => return,
             },
             input = sender.landed(), if !sender.is_idle() => input,
-            () = async { match due {
-                Some(due) => clock.sleep_until(due).await,
-                None => std::future::pending().await,
-            } } => Input::Tick,
+            () = clock.sleep_until(due) => Input::Tick,
             permit = deliveries.reserve(), if !outcomes.is_empty() => {
                 match (permit, outcomes.pop()) {
                     (Ok(permit), Some(outcome)) => permit.send(outcome),
                     _ => outcomes.clear(),
                 }
-                if let Some(dropped) = outcomes.take_unsaid() {
-                    let dropped = counted(dropped, "outcome");
-                    warn!(target: "notify", "{dropped} of deliveries not noted, the agent was too busy: after a restart these \
-                         notices may come again, as repeats");
-                }
+                outcomes.say_dropped();
                 continue;
             }
         };
+        channels.handle(input);
+    }
+}
+
+/// State of all channels, and results on their way to decide.
+struct Channels {
+    clock: Clock,
+    sender: Sender,
+    dispatch: Dispatch,
+    failures: Failures,
+    outcomes: Outcomes,
+}
+
+impl Channels {
+    fn handle(&mut self, input: Input) {
         if let Input::Request(Request::Channels(channels, _)) = &input {
-            failures.forget(dispatch.channels(), channels);
-            sender.set_clients(channels);
+            self.failures.forget(self.dispatch.channels(), channels);
+            self.sender.set_clients(channels);
         }
-        dispatch.handle(clock.uptime(), input);
+        self.dispatch.handle(self.clock.uptime(), input);
+    }
+
+    /// Does what is to be done now.
+    fn perform(&mut self) {
+        while let Some((channel, effect)) = self.dispatch.poll() {
+            match effect {
+                queue::Effect::Send(message) => self.sender.send(channel, message),
+                queue::Effect::Outcome(outcome) | queue::Effect::GivenUp(_, outcome) => {
+                    if outcome.status.is_given_up() {
+                        warn!(notify = %channel, "{}", given_up(&outcome));
+                    }
+                    self.failures.note(&channel, &outcome, self.clock.uptime());
+                    self.outcomes.push(Delivery { channel, outcome });
+                }
+            }
+        }
+    }
+
+    fn statuses(&self) -> Vec<ChannelStatus> {
+        let status_of = |(channel, waiting, next): (&Id, usize, Option<Next>)| ChannelStatus {
+            channel: channel.clone(),
+            server: self.sender.clients.get(channel).and_then(|client| client.as_ref()?.server()),
+            waiting,
+            next,
+            unavailable: self.sender.unavailable.get(channel).cloned(),
+            failure: self.failures.0.get(channel).cloned(),
+        };
+        self.dispatch.waiting().map(status_of).collect()
     }
 }
 
@@ -187,18 +207,6 @@ fn given_up(outcome: &Outcome) -> String {
         "notification {notification} given up after {}{reason}; {instead}",
         counted(u64::from(*attempts), "attempt")
     )
-}
-
-fn statuses(dispatch: &Dispatch, sender: &Sender, failures: &Failures) -> Vec<ChannelStatus> {
-    let status_of = |(channel, waiting, next): (&Id, usize, Option<Next>)| ChannelStatus {
-        channel: channel.clone(),
-        server: sender.clients.get(channel).and_then(|client| client.as_ref()?.server()),
-        waiting,
-        next,
-        unavailable: sender.unavailable.get(channel).cloned(),
-        failure: failures.0.get(channel).cloned(),
-    };
-    dispatch.waiting().map(status_of).collect()
 }
 
 /// Clients of the configured channels, and messages in flight.
@@ -217,6 +225,19 @@ struct Sender {
 }
 
 impl Sender {
+    fn new(secrets: Secrets, clock: Clock) -> Sender {
+        Sender {
+            secrets,
+            clock,
+            http: Arc::new(HttpClients::new(USER_AGENT)),
+            clients: BTreeMap::new(),
+            unavailable: BTreeMap::new(),
+            preparing: JoinSet::new(),
+            in_flight: JoinSet::new(),
+            to: BTreeMap::new(),
+        }
+    }
+
     fn set_clients(&mut self, channels: &BTreeMap<Id, Channel>) {
         let before = mem::take(&mut self.clients);
         self.preparing = JoinSet::new();

@@ -3,7 +3,10 @@
 
 use std::collections::VecDeque;
 
+use tracing::warn;
+
 use super::Delivery;
+use crate::output::counted;
 
 /// Outcomes that may wait: those of every channel's full queue, several times over.
 pub(super) const MOST: usize = 4096;
@@ -41,8 +44,16 @@ impl Outcomes {
         self.waiting.clear();
     }
 
-    /// How many were dropped since the last time, once none waits any more.
-    pub(super) fn take_unsaid(&mut self) -> Option<u64> {
+    /// Logs how many were dropped since the last time, once none waits any more.
+    pub(super) fn say_dropped(&mut self) {
+        if let Some(dropped) = self.take_unsaid() {
+            let dropped = counted(dropped, "outcome");
+            warn!(target: "notify", "{dropped} of deliveries not noted, the agent was too busy: after a restart these notices may \
+                 come again, as repeats");
+        }
+    }
+
+    fn take_unsaid(&mut self) -> Option<u64> {
         (self.is_empty() && self.unsaid > 0).then(|| std::mem::take(&mut self.unsaid))
     }
 }

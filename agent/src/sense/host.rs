@@ -54,14 +54,8 @@ pub(crate) async fn run(machine: Arc<Machine>, mut context: Context) {
     let mut metrics = wanted(&mut context);
     loop {
         let next = metrics.iter().map(|metric| metric.at).min();
-        let due = async {
-            match next {
-                Some(next) => context.clock.sleep_until(next).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
-            () = due => {}
+            () = context.clock.sleep_until(next) => {}
             Ok(()) = context.wanted.changed() => {
                 metrics = wanted(&mut context);
                 continue;

@@ -26,9 +26,9 @@ use crate::notify;
 use crate::output::counted;
 use crate::random::RunId;
 use crate::recording::Recording;
-use crate::sense::Senses;
 use crate::sense::host::Machine;
 use crate::sense::queue::{Queue, SenseMessage};
+use crate::sense::{Senses, Sources};
 use crate::store::thread::Recorder;
 use crate::sync::{self, status::SyncStatus};
 
@@ -56,37 +56,15 @@ impl Tasks {
         }
         let socket = take_socket(wanted)?;
         let (commands, heard) = mpsc::channel(COMMANDS);
-        let (device, compiled) = (startup.compiled.device.clone(), &startup.compiled);
-        let plan = Arc::clone(&compiled.configured.plan);
         let enrolment = startup.enrolment.clone();
-        let base = Base {
-            wanted,
-            device,
-            commands,
-            queue: Queue::new(plan.sensors().len()),
-            config: ConfigStatus::new(clock.clone(), compiled.configured.hash.clone(), plan.local().clone()),
-            health: SharedMarks::new(clock.clone()),
-            sync: enrolment.as_ref().map_or_else(SyncStatus::default, |enrolment| SyncStatus::of(&enrolment.hub.url)),
-            live: broadcast::channel(decide::LIVE).0,
-            clock,
-        };
+        let base = Base::new(wanted, &startup, clock, commands);
         let notifier = notifier().map(Arc::new);
         // Before the first wait for a disk.
         notifier.iter().for_each(|notifier| notifier.ready("starting: opening the database"));
         let store = base.open_store(startup.has_run(&wanted.data)).await?;
-        let sensors = counted(compiled.feeds.len() as u64, "sensor");
-        info!("watching {sensors} as {}", base.device);
+        info!("watching {} as {}", counted(startup.compiled.feeds.len() as u64, "sensor"), base.device);
         let (changed_sources, sources) = mpsc::channel(1);
-        let context = configuration::Context {
-            folder: &wanted.config.folder,
-            data: &wanted.data,
-            source: wanted.clock,
-            status: base.config.clone(),
-            health: base.health.clone(),
-            commands: base.commands.clone(),
-            sources: changed_sources,
-        };
-        let begun = Configuration::begin(startup, context).await;
+        let begun = Configuration::begin(startup, base.configuration_context(changed_sources)).await;
         let (configuration, configured, first_sources) = begun.context("threads of the configuration")?;
         let (bundles, received) = mpsc::channel(1);
         let (retries, retried) = mpsc::channel(1);
@@ -133,7 +111,36 @@ impl Tasks {
     }
 }
 
-impl Base<'_> {
+impl<'a> Base<'a> {
+    fn new(wanted: &'a cli::Run, startup: &Startup, clock: Clock, commands: mpsc::Sender<Command>) -> Base<'a> {
+        let (device, configured) = (&startup.compiled.device, &startup.compiled.configured);
+        let plan = &configured.plan;
+        let hub = startup.enrolment.as_ref().map(|enrolment| &enrolment.hub);
+        Base {
+            wanted,
+            device: device.clone(),
+            commands,
+            queue: Queue::new(plan.sensors().len()),
+            config: ConfigStatus::new(clock.clone(), configured.hash.clone(), plan.local().clone()),
+            health: SharedMarks::new(clock.clone()),
+            sync: hub.map_or_else(SyncStatus::default, |hub| SyncStatus::of(&hub.url)),
+            live: broadcast::channel(decide::LIVE).0,
+            clock,
+        }
+    }
+
+    fn configuration_context(&self, sources: mpsc::Sender<Sources>) -> configuration::Context<'a> {
+        configuration::Context {
+            folder: &self.wanted.config.folder,
+            data: &self.wanted.data,
+            source: self.wanted.clock,
+            status: self.config.clone(),
+            health: self.health.clone(),
+            commands: self.commands.clone(),
+            sources,
+        }
+    }
+
     async fn open_store(&self, has_run: bool) -> anyhow::Result<OpenStore> {
         let (health, config) = (self.health.clone(), self.config.clone());
         opened::open(&self.wanted.data, &self.clock, health, config, has_run, self.commands.clone()).await

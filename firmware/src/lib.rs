@@ -1,4 +1,33 @@
-//! The board's node: schedule, send queue, actuators with fail-safe; generic over embedded-hal 1.0, tested on the host.
+//! The board's node: what a board measures, keeps, sends and switches. Knows no register, pin or clock; tested on the host.
 //!
-//! Knows no register: pins and loops are in `firmware/boards/*`, outside this workspace.
+//! ```text
+//! bytes, samples, time --> Node::handle --> Node::poll         relays to switch, measurements to begin
+//!                                       --> Node::next_byte    frames for the agent, a byte at a time
+//!                                       --> Node::next_record  settings to keep over power loss
+//! ```
+//!
+//! [`round`] is the loop of every board; pins and drivers are in `firmware/boards/*`, outside this workspace.
 #![no_std]
+
+#[cfg(test)]
+extern crate std;
+
+mod answers;
+mod board;
+mod channels;
+mod link;
+mod node;
+mod queue;
+mod record;
+mod relay;
+mod relays;
+#[cfg(test)]
+mod tests;
+mod time;
+
+pub use board::{Board, round};
+pub use channels::{ChannelSettings, Kinds, MAX_INTERVAL, MIN_INTERVAL};
+pub use node::{Effect, Input, Node, Wiring};
+pub use record::{RECORD_LEN, Record};
+pub use relay::Limits;
+pub use time::BoardTime;

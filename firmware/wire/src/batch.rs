@@ -3,8 +3,8 @@
 use crate::body::{Reader, Writer};
 use crate::message::{Reading, Sample};
 
-/// Longest items of a batch, in bytes: about ten readings.
-pub const ITEMS_LEN: usize = 64;
+/// Longest items of a batch, in bytes: about eight readings.
+pub const ITEMS_LEN: usize = 48;
 
 /// Readings that follow each other, oldest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

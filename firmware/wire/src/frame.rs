@@ -7,7 +7,7 @@
 use crate::body::Writer;
 
 /// Longest body of a message, in bytes.
-pub const MAX_BODY: usize = 80;
+pub const MAX_BODY: usize = 60;
 
 /// Longest frame, in bytes: code byte, body, checksum, closing zero.
 pub const MAX_FRAME: usize = 1 + MAX_BODY + CRC_LEN + 1;

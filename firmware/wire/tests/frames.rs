@@ -91,7 +91,7 @@ fn edges_of_frames() {
 
 proptest! {
     #[test]
-    fn any_bytes_are_survived_and_the_next_frame_decodes(noise in vec(any::<u8>(), 0..400), body in vec(any::<u8>(), 1..80)) {
+    fn any_bytes_are_survived_and_the_next_frame_decodes(noise in vec(any::<u8>(), 0..400), body in vec(any::<u8>(), 1..60)) {
         let line = [&noise[..], &[0], &frame(&body)].concat();
         let bodies = decoded(&line);
         prop_assert_eq!(bodies.last(), Some(&Ok(body)));

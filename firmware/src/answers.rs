@@ -1,0 +1,86 @@
+//! Commands that were done or refused: each is done once, and its answer can be repeated.
+
+use tilth_wire::{Ack, CommandError, FromBoard, Refusal};
+
+/// Commands that are remembered. The agent has one under way for each relay or setting, and repeats the newest.
+const REMEMBERED: usize = 4;
+
+/// What was done with a command: done (and whether limited), or why not.
+pub(crate) type Outcome = Result<bool, Refusal>;
+
+#[derive(Debug, Clone, Copy)]
+struct Answer {
+    command: u32,
+    outcome: Outcome,
+    is_pending: bool,
+}
+
+/// The newest commands with their answers.
+#[derive(Debug, Clone)]
+pub(crate) struct Answers {
+    answers: [Answer; REMEMBERED],
+    /// Where the next one goes, in place of the oldest.
+    next: u8,
+}
+
+impl Answers {
+    pub(crate) const fn new() -> Self {
+        Self { answers: [Answer { command: 0, outcome: Ok(false), is_pending: false }; REMEMBERED], next: 0 }
+    }
+
+    /// Whether the command is known, whose answer is then sent once more.
+    pub(crate) fn repeat(&mut self, command: u32) -> bool {
+        let known = self.answers.iter_mut().find(|answer| command != 0 && answer.command == command);
+        known.map(|answer| answer.is_pending = true).is_some()
+    }
+
+    pub(crate) fn add(&mut self, command: u32, outcome: Outcome) {
+        self.answers[usize::from(self.next)] = Answer { command, outcome, is_pending: true };
+        self.next = (self.next + 1) % REMEMBERED as u8;
+    }
+
+    /// The next answer to send, the oldest first.
+    pub(crate) fn next_pending(&mut self) -> Option<FromBoard<'static>> {
+        let (newer, older) = self.answers.split_at_mut(usize::from(self.next));
+        let answer = older.iter_mut().chain(newer).find(|answer| answer.is_pending)?;
+        answer.is_pending = false;
+        let command = answer.command;
+        Some(match answer.outcome {
+            Ok(limited) => FromBoard::Ack(Ack { command, limited }),
+            Err(reason) => FromBoard::Error(CommandError { command, reason }),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ack(command: u32) -> Option<FromBoard<'static>> {
+        Some(FromBoard::Ack(Ack { command, limited: false }))
+    }
+
+    #[test]
+    fn answers_leave_in_the_order_of_their_commands() {
+        let mut answers = Answers::new();
+        for command in 1..=6 {
+            answers.add(command, Ok(false));
+        }
+        for command in 3..=6 {
+            assert_eq!(answers.next_pending(), ack(command));
+        }
+        assert_eq!(answers.next_pending(), None);
+    }
+
+    #[test]
+    fn a_repeated_command_gets_its_first_answer() {
+        let mut answers = Answers::new();
+        answers.add(9, Err(Refusal::TooSoon));
+        let error = Some(FromBoard::Error(CommandError { command: 9, reason: Refusal::TooSoon }));
+        assert_eq!(answers.next_pending(), error);
+        assert!(answers.repeat(9));
+        assert_eq!(answers.next_pending(), error);
+        assert!(!answers.repeat(8) && !answers.repeat(0));
+        assert_eq!(answers.next_pending(), None);
+    }
+}

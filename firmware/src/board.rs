@@ -1,0 +1,69 @@
+//! The loop that every board runs: one round of it, over what the board's pins and drivers can do.
+
+use tilth_wire::Sample;
+
+use crate::channels::ChannelSettings;
+use crate::node::{Effect, Input, Node, Wiring};
+use crate::record::Record;
+use crate::time::BoardTime;
+
+/// Bytes taken from the line in one round, at most: a flood of bytes must not keep relays from going off.
+const BYTES_A_ROUND: u8 = 32;
+
+/// What a board can do. Nothing here waits: what takes longer is begun, and its end is asked for.
+pub trait Board {
+    /// The board's clock.
+    fn now(&mut self) -> BoardTime;
+    /// The next byte that came from the agent.
+    fn receive(&mut self) -> Option<u8>;
+    /// Whether the line takes a byte.
+    fn can_send(&mut self) -> bool;
+    /// Sends a byte; only asked when the line takes one.
+    fn send(&mut self, byte: u8);
+    /// Sets a relay's output.
+    fn set_relay(&mut self, relay: u8, on: bool);
+    /// Begins a measurement.
+    fn measure(&mut self, channel: u8, settings: ChannelSettings);
+    /// A measurement that has ended: its channel, and the value or why there is none.
+    fn measured(&mut self) -> Option<(u8, Sample)>;
+    /// Whether the record before is kept, so that another one can be.
+    fn can_keep(&mut self) -> bool;
+    /// Keeps a record over power loss; only asked when another one can be kept.
+    fn keep(&mut self, record: &Record);
+    /// Holds off the watchdog for another while.
+    fn feed_watchdog(&mut self);
+}
+
+/// One round of the board's loop. The watchdog is fed at its end, if the node made progress.
+pub fn round<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize>(
+    node: &mut Node<W, CHANNELS, RELAYS, QUEUE>,
+    board: &mut impl Board,
+) {
+    let now = board.now();
+    node.handle(now, Input::Tick);
+    for _ in 0..BYTES_A_ROUND {
+        let Some(byte) = board.receive() else { break };
+        node.handle(now, Input::Byte(byte));
+    }
+    while let Some((channel, sample)) = board.measured() {
+        node.handle(now, Input::Measured { channel, sample });
+    }
+    while let Some(effect) = node.poll() {
+        match effect {
+            Effect::SetRelay { relay, on } => board.set_relay(relay, on),
+            Effect::Measure { channel, settings } => board.measure(channel, settings),
+        }
+    }
+    while board.can_send() {
+        let Some(byte) = node.next_byte() else { break };
+        board.send(byte);
+    }
+    if board.can_keep()
+        && let Some(record) = node.next_record()
+    {
+        board.keep(&record);
+    }
+    if node.take_progress() {
+        board.feed_watchdog();
+    }
+}

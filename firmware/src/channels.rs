@@ -1,0 +1,151 @@
+//! Channels: what is measured where, and when each measurement begins and ends.
+
+use tilth_wire::{ChannelKind, Fault, Sample};
+
+use crate::time::BoardTime;
+
+/// Shortest time between readings of a channel, in milliseconds.
+pub const MIN_INTERVAL: u32 = 100;
+
+/// Longest time between readings of a channel, in milliseconds: a day.
+pub const MAX_INTERVAL: u32 = 86_400_000;
+
+/// Largest oversampling: the mean of 2 to this power of conversions.
+const MAX_OVERSAMPLING: u8 = 6;
+
+/// Time that a measurement may take, in milliseconds. The slowest sensor, a DS18B20, takes 750.
+const MEASUREMENT_TIMEOUT: u32 = 5_000;
+
+/// How late a measurement may begin and still count as of its due time, in milliseconds, so that readings of one round share it.
+const PUNCTUAL: u32 = 50;
+
+/// Kinds that a channel's pin or bus can measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kinds(u16);
+
+impl Kinds {
+    /// The channel can be switched off, and measures nothing else.
+    pub const OFF: Self = Self(1);
+
+    /// These kinds and one more.
+    #[must_use]
+    pub const fn or(self, kind: ChannelKind) -> Self {
+        Self(self.0 | 1 << kind.number())
+    }
+
+    /// Whether the kind is one of these.
+    pub const fn has(self, kind: ChannelKind) -> bool {
+        self.0 & (1 << kind.number()) != 0
+    }
+}
+
+/// What a channel measures, and how often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChannelSettings {
+    /// What to measure.
+    pub kind: ChannelKind,
+    /// Milliseconds between readings, [`MIN_INTERVAL`] to [`MAX_INTERVAL`].
+    pub interval: u32,
+    /// Conversions of which an analog value is the mean, as a power of two: 0 to 6.
+    pub oversampling: u8,
+}
+
+impl ChannelSettings {
+    /// Whether a channel of these kinds can be set so.
+    pub(crate) fn are_possible(&self, kinds: Kinds) -> bool {
+        kinds.has(self.kind)
+            && (MIN_INTERVAL..=MAX_INTERVAL).contains(&self.interval)
+            && self.oversampling <= MAX_OVERSAMPLING
+    }
+}
+
+/// State of a channel.
+///
+/// ```text
+///              due                  sample, or time out
+///   Waiting ---------> Measuring ------------------------+
+///      ^                   | new settings                |
+///      +-------------------+-----------------------------+
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The next measurement begins then.
+    Waiting { due: BoardTime },
+    /// A measurement is under way.
+    Measuring { began: BoardTime },
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Channel {
+    settings: ChannelSettings,
+    state: State,
+}
+
+/// Channels of a board.
+#[derive(Debug, Clone)]
+pub(crate) struct Channels<const N: usize> {
+    channels: [Channel; N],
+}
+
+impl<const N: usize> Channels<N> {
+    pub(crate) fn new(now: BoardTime, settings: impl Fn(u8) -> ChannelSettings) -> Self {
+        let channel = |number| Channel { settings: settings(number as u8), state: State::Waiting { due: now } };
+        Self { channels: core::array::from_fn(channel) }
+    }
+
+    pub(crate) fn settings(&self, number: u8) -> Option<ChannelSettings> {
+        self.channels.get(usize::from(number)).map(|channel| channel.settings)
+    }
+
+    /// Sets a channel and begins anew with it at `due`; whether that changed anything.
+    pub(crate) fn set(&mut self, due: BoardTime, number: u8, settings: ChannelSettings) -> bool {
+        match self.channels.get_mut(usize::from(number)) {
+            Some(channel) if channel.settings != settings => {
+                *channel = Channel { settings, state: State::Waiting { due } };
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The next channel whose measurement begins now.
+    pub(crate) fn next_due(&mut self, now: BoardTime) -> Option<(u8, ChannelSettings)> {
+        let is_due = |channel: &Channel| match channel.state {
+            State::Waiting { due } => channel.settings.kind != ChannelKind::Off && now.has_reached(due),
+            State::Measuring { .. } => false,
+        };
+        let (number, channel) = (0..).zip(&mut self.channels).find(|(_, channel)| is_due(channel))?;
+        let State::Waiting { due } = channel.state else { return None };
+        let began = if now.since(due) <= PUNCTUAL { due } else { now };
+        channel.state = State::Measuring { began };
+        Some((number, channel.settings))
+    }
+
+    /// Ends the measurement of a channel; when it began. `None` if none was under way, as after a timeout.
+    pub(crate) fn end(&mut self, number: u8) -> Option<BoardTime> {
+        let channel = self.channels.get_mut(usize::from(number))?;
+        let State::Measuring { began } = channel.state else { return None };
+        channel.state = State::Waiting { due: began.after(channel.settings.interval) };
+        Some(began)
+    }
+
+    /// A channel whose measurement takes too long, ended with a fault.
+    pub(crate) fn next_timeout(&mut self, now: BoardTime) -> Option<(BoardTime, u8, Sample)> {
+        let is_over = |channel: &Channel| match channel.state {
+            State::Measuring { began } => now.has_reached(began.after(MEASUREMENT_TIMEOUT)),
+            State::Waiting { .. } => false,
+        };
+        let number = self.channels.iter().position(is_over)? as u8;
+        Some((self.end(number)?, number, Sample::Fault(Fault::Timeout)))
+    }
+
+    /// When a measurement begins, or ends by timeout.
+    pub(crate) fn deadline(&self) -> Option<BoardTime> {
+        let deadline = |channel: &Channel| match channel.state {
+            State::Waiting { due } => due,
+            State::Measuring { began } => began.after(MEASUREMENT_TIMEOUT),
+        };
+        let used = self.channels.iter().filter(|channel| channel.settings.kind != ChannelKind::Off);
+        used.map(deadline).reduce(BoardTime::earlier)
+    }
+}

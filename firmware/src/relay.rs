@@ -1,0 +1,156 @@
+//! One relay: on for a bounded time, off for a minimum one, off when the agent falls silent.
+
+use tilth_wire::{OffReason, Refusal, UNLIMITED};
+
+use crate::time::BoardTime;
+
+/// Longest link timeout, in milliseconds. Bounded, so that a wrapping clock never takes a long silence for a short one.
+pub(crate) const MAX_LINK_TIMEOUT: u32 = 600_000;
+
+/// Limits of a relay, all in milliseconds. The board's wiring states the hard ones; the agent may only tighten them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest time on at a stretch; [`UNLIMITED`] for a relay that may be held on, such as that of a normally energised siren.
+    pub max_on: u32,
+    /// Shortest time off before the relay goes on again.
+    pub min_off: u32,
+    /// The relay goes off when the agent was not heard for this long, at most 10 minutes.
+    pub link_timeout: u32,
+    /// Relays that must be off while this one is on, as bits.
+    pub excludes: u8,
+}
+
+impl Limits {
+    /// For each limit the tighter one of this and `asked`.
+    #[must_use]
+    pub fn tightened(self, asked: Self) -> Self {
+        Self {
+            max_on: self.max_on.min(asked.max_on),
+            min_off: self.min_off.max(asked.min_off),
+            link_timeout: self.link_timeout.min(asked.link_timeout).min(MAX_LINK_TIMEOUT),
+            excludes: self.excludes | asked.excludes,
+        }
+    }
+}
+
+/// State of a relay; [`Relay::since`] says since when.
+///
+/// ```text
+///             switch on           time over, command, link lost, new limits
+///   Ready ----------------> On ----------------------------------------------> Resting
+///     ^                                                                          |  ^
+///     +------------------------- minimum off-time over --------------------------+  start
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Off, and must stay off for the minimum off-time. Also after a start: what was on before it is not known.
+    Resting,
+    /// Off, may go on.
+    Ready,
+    /// On for a time in milliseconds, which is over for `reason`; [`UNLIMITED`] until switched off.
+    On { time: u32, reason: OffReason },
+}
+
+/// A relay.
+#[derive(Debug, Clone)]
+pub(crate) struct Relay {
+    limits: Limits,
+    state: State,
+    /// Since when it is on or off.
+    pub(crate) since: BoardTime,
+    /// Id of the command that last switched on; 0 for none.
+    pub(crate) command: u32,
+    /// Why it is off; `None` while it is on, and before it was ever on.
+    pub(crate) off: Option<OffReason>,
+}
+
+impl Relay {
+    /// A relay that is off, as every relay after a start.
+    pub(crate) fn new(now: BoardTime, limits: Limits) -> Self {
+        Self { limits, state: State::Resting, since: now, command: 0, off: None }
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(crate) fn is_on(&self) -> bool {
+        matches!(self.state, State::On { .. })
+    }
+
+    /// Switches on for `on_for` milliseconds; whether the maximum on-time is shorter and holds.
+    ///
+    /// # Errors
+    ///
+    /// When the relay is on or rests, or the agent's silence, in milliseconds, is over the link timeout.
+    pub(crate) fn switch_on(
+        &mut self,
+        now: BoardTime,
+        silence: u32,
+        command: u32,
+        on_for: u32,
+    ) -> Result<bool, Refusal> {
+        if silence >= self.limits.link_timeout {
+            return Err(Refusal::LinkLost);
+        }
+        match self.state {
+            State::On { time: UNLIMITED, .. } if on_for == UNLIMITED => return Ok(false),
+            State::On { .. } => return Err(Refusal::AlreadyOn),
+            State::Resting => return Err(Refusal::TooSoon),
+            State::Ready => {}
+        }
+        let limited = on_for > self.limits.max_on;
+        self.state = if limited {
+            State::On { time: self.limits.max_on, reason: OffReason::MaxOn }
+        } else {
+            State::On { time: on_for, reason: OffReason::Done }
+        };
+        (self.since, self.command, self.off) = (now, command, None);
+        Ok(limited)
+    }
+
+    /// Switches off; whether it was on.
+    pub(crate) fn switch_off(&mut self, now: BoardTime, reason: OffReason) -> bool {
+        let was_on = self.is_on();
+        if was_on {
+            self.state = State::Resting;
+            (self.since, self.off) = (now, Some(reason));
+        }
+        was_on
+    }
+
+    /// Ends what is over by now; whether the relay went off.
+    pub(crate) fn advance(&mut self, now: BoardTime, silence: u32) -> bool {
+        let elapsed = now.since(self.since);
+        match self.state {
+            State::Resting => {
+                if elapsed >= self.limits.min_off {
+                    self.state = State::Ready;
+                }
+                false
+            }
+            State::Ready => false,
+            State::On { time, reason } if time != UNLIMITED && elapsed >= time => self.switch_off(now, reason),
+            State::On { .. } => silence >= self.limits.link_timeout && self.switch_off(now, OffReason::LinkLost),
+        }
+    }
+
+    /// Sets the limits; whether the relay went off, as it does when they change. A relay that rests does so by the new ones.
+    pub(crate) fn set_limits(&mut self, now: BoardTime, limits: Limits) -> bool {
+        self.limits = limits;
+        self.switch_off(now, OffReason::Settings)
+    }
+
+    /// When [`Relay::advance`] has something to do, if the agent was last heard then; `None` while nothing is to come.
+    pub(crate) fn deadline(&self, heard: Option<BoardTime>) -> Option<BoardTime> {
+        match self.state {
+            State::Resting => Some(self.since.after(self.limits.min_off)),
+            State::Ready => None,
+            State::On { time, .. } => {
+                let over = (time != UNLIMITED).then(|| self.since.after(time));
+                let lost = heard.map_or(self.since, |heard| heard.after(self.limits.link_timeout));
+                Some(over.map_or(lost, |over| over.earlier(lost)))
+            }
+        }
+    }
+}

@@ -353,7 +353,7 @@ impl Decide {
             Effect::Unwindowed(sensor, readings) => {
                 self.diagnose("unwindowed", json!({ "sensor": sensor, "readings": readings }));
             }
-            Effect::Alert(..) | Effect::Sensor(_) | Effect::Planned(_) => {}
+            Effect::Alert(..) | Effect::Sensor(_) | Effect::Output(_) | Effect::Planned(_) => {}
         }
     }
 

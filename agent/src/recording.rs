@@ -23,6 +23,7 @@ use tilth_core::alert::AlertId;
 use tilth_core::calibrate::Calibration;
 use tilth_core::engine::Input;
 use tilth_core::id::{Id, SensorId};
+use tilth_core::interlock;
 use tilth_core::plan::Plan;
 use tilth_core::reading::Quality;
 use tilth_core::site::{Matcher, SiteState};
@@ -94,6 +95,8 @@ pub(crate) enum Entry {
     /// A message came from a bus and matched no sensor.
     #[serde(rename = "line")]
     Unmatched(Id),
+    /// Something happened to actuators.
+    Output(interlock::Input),
     /// Numbers of alerts were reserved.
     Reserved {
         after: AlertId,
@@ -128,6 +131,7 @@ impl Entry {
             }
             Input::Bus { bus, up } => Entry::Bus { bus: bus.clone(), up: *up },
             Input::Unmatched(bus) => Entry::Unmatched(bus.clone()),
+            Input::Output(input) => Entry::Output(input.clone()),
             Input::Reserved { after, until } => Entry::Reserved { after: *after, until: *until },
         })
     }

@@ -9,6 +9,7 @@ use tilth_core::alert::AlertId;
 use tilth_core::effect::{Effect, Report, SensorEvent, Transition};
 use tilth_core::escalate::PageId;
 use tilth_core::id::{Id, SensorId};
+use tilth_core::interlock::{self, Actuation, Event, HoldChange, OffReason, Origin};
 use tilth_core::judge::Fault;
 use tilth_core::local::Local;
 use tilth_core::plan::{Plan, Severity};
@@ -54,9 +55,15 @@ pub(crate) struct Line<'a> {
     /// Until when an alert is acknowledged.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
     until: Option<WallTime>,
-    /// Who acknowledged it.
+    /// Who acknowledged it, or asked for it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    by: Option<&'a str>,
+    by: Option<Cow<'a, str>>,
+    /// The actuator that was switched, or was to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actuator: Option<&'a Id>,
+    /// What became of it: on, off, lost, refused; of a hold on or off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<&'static str>,
     /// Why people are told now.
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<&'static str>,
@@ -92,6 +99,7 @@ impl<'a> Line<'a> {
             | Effect::Refused(_)
             | Effect::Unwindowed(..)
             | Effect::Planned(_) => return None,
+            Effect::Output(effect) => Line::of_output(effect)?,
         };
         Some(Line { local: Some(plan.local()), ..line })
     }
@@ -102,7 +110,9 @@ impl<'a> Line<'a> {
             Transition::Pending => line("pending"),
             Transition::Firing => line("firing"),
             Transition::Escalated => line("escalated"),
-            Transition::Acknowledged { until, by } => Line { until: until.wall, by: Some(by), ..line("acknowledged") },
+            Transition::Acknowledged { until, by } => {
+                Line { until: until.wall, by: Some(Cow::Borrowed(by)), ..line("acknowledged") }
+            }
             Transition::Resolved(reason) => Line {
                 reason: Some(reason.name().into()),
                 lasted: between(report.since, report.at),
@@ -144,6 +154,50 @@ impl<'a> Line<'a> {
         }
     }
 
+    fn of_output(effect: &'a interlock::Effect) -> Option<Line<'a>> {
+        match effect {
+            // Orders and bookings lead to reports.
+            interlock::Effect::Book { .. } | interlock::Effect::Switch(_) => None,
+            interlock::Effect::Report(actuation) => Some(Line::of_actuation(actuation)),
+            interlock::Effect::Hold(change) => Some(Line {
+                at: change.at.wall,
+                event: "hold",
+                zone: Some(&change.zone),
+                by: change.by.as_deref().map(Cow::Borrowed),
+                action: Some(if change.held { "on" } else { "off" }),
+                message: Cow::Owned(hold(change)),
+                ..Line::default()
+            }),
+        }
+    }
+
+    fn of_actuation(actuation: &'a Actuation) -> Line<'a> {
+        let by = actuation.command.as_ref().map(|(_, by)| by);
+        let (action, reason) = match &actuation.event {
+            Event::On { .. } => ("on", None),
+            Event::Off(reason) => ("off", Some(reason.name())),
+            Event::Lost => ("lost", None),
+            Event::Refused(refusal) => ("refused", Some(refusal.name())),
+        };
+        let key = match by {
+            Some(Origin::Rule(key)) => Some(key),
+            _ => None,
+        };
+        Line {
+            at: actuation.at.wall,
+            event: "actuate",
+            rule: key.map(|key| &key.rule),
+            sensor: key.map(|key| &key.sensor),
+            zone: actuation.zone.as_ref(),
+            message: Cow::Owned(actuate(actuation)),
+            reason: reason.map(Cow::Borrowed),
+            by: by.map(|by| Cow::Owned(by.to_string())),
+            actuator: Some(&actuation.actuator),
+            action: Some(action),
+            ..Line::default()
+        }
+    }
+
     /// The line for people, its columns as wide as the plan's longest names.
     pub(crate) fn aligned(&self, widths: &Widths) -> impl Display {
         let second = |at: &WallTime| self.local.unwrap_or(&Local::UTC).second(*at);
@@ -164,7 +218,7 @@ impl<'a> Line<'a> {
                 let after = self.lasted.map_or(String::new(), |lasted| format!(" after {}", lasted.in_words()));
                 write!(f, " ({reason}{after})")?;
             }
-            if let (Some(until), Some(by)) = (&self.until, self.by) {
+            if let (Some(until), Some(by)) = (&self.until, &self.by) {
                 write!(f, " (until {}, by {by})", second(until))?;
             }
             if let (Some(page), Some(cause), Some(channels)) = (self.page, self.cause, self.channels) {
@@ -174,6 +228,29 @@ impl<'a> Line<'a> {
             }
             Ok(())
         })
+    }
+}
+
+/// What became of an actuator, in words: `acid-pump on for 2 s, by ann`.
+fn actuate(actuation: &Actuation) -> String {
+    let name = &actuation.actuator;
+    let by = actuation.command.as_ref().map_or(String::new(), |(_, by)| format!(", by {by}"));
+    match &actuation.event {
+        Event::On { at_most: Some(span) } => format!("{name} on for {}{by}", span.in_words()),
+        Event::On { at_most: None } => format!("{name} on{by}"),
+        Event::Off(OffReason::Command) => format!("{name} off{by}"),
+        Event::Off(reason) => format!("{name} off: {reason}"),
+        Event::Lost => format!("{name} did not confirm; its time counts in full{by}"),
+        Event::Refused(refusal) => format!("{name} stays off: {refusal}{by}"),
+    }
+}
+
+/// A hold that began or ended, in words.
+fn hold(change: &HoldChange) -> String {
+    match (change.held, &change.by) {
+        (true, by) => format!("zone {} on hold, by {}", change.zone, by.as_deref().unwrap_or("-")),
+        (false, Some(by)) => format!("hold of zone {} ended, by {by}", change.zone),
+        (false, None) => format!("hold of zone {} ended: its time is over", change.zone),
     }
 }
 

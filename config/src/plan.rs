@@ -291,6 +291,7 @@ impl<'a> Binder<'a> {
             message: Arc::clone(&alert.message),
             resolved: bindings.resolved,
             advice: alert.advice.clone(),
+            actions: Arc::from([]),
         });
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::alert::AlertId;
 use crate::escalate::{Cause, PageId};
 use crate::id::{Id, SensorId};
+use crate::interlock;
 use crate::judge::Fault;
 use crate::plan::{AlertKey, Plan, Severity};
 use crate::reading::{Reading, SensorIx};
@@ -37,6 +38,8 @@ pub enum Effect {
     /// The plan no longer has a sensor, or measures it otherwise, and so many of its readings were in windows that had not
     /// closed: they are in none. Only when the plan changed while the engine was off.
     Unwindowed(SensorId, u64),
+    /// Something to do with an actuator.
+    Output(interlock::Effect),
     /// From here on, sensors are counted as in this plan.
     Planned(Arc<Plan>),
 }

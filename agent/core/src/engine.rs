@@ -15,6 +15,7 @@ mod clock;
 mod hours;
 mod instant;
 mod numbers;
+mod outputs;
 mod people;
 mod raise;
 mod read;
@@ -31,6 +32,7 @@ use crate::calibrate::Calibration;
 use crate::effect::Effect;
 use crate::escalate::Escalation;
 use crate::id::{Id, SensorId};
+use crate::interlock::{self, Interlock};
 use crate::judge::Judge;
 use crate::plan::{AlertKey, Plan};
 use crate::quantity::Quantity;
@@ -110,6 +112,8 @@ pub enum Input {
     },
     /// A message came from a bus and matched no sensor.
     Unmatched(Id),
+    /// Something happened to actuators: a command, an outcome, a hold.
+    Output(interlock::Input),
     /// Numbers of alerts above `after` and up to `until` are reserved on the disk ([`Reserve`]).
     Reserved {
         /// Numbers up to this one may be in use.
@@ -138,6 +142,8 @@ pub struct Engine {
     paces: Vec<Pace>,
     /// Alerts whose rule is gone, for as long as they are remembered.
     removed: BTreeMap<AlertKey, Removed>,
+    interlock: Interlock,
+    interlock_due: Option<Uptime>,
     /// Rules that were gone and are there again; said once everything else is in its place.
     returned: Vec<u32>,
     timers: Timers,
@@ -206,6 +212,7 @@ enum Kind {
     Missing,
     BusBack,
     Alert,
+    Interlock,
 }
 
 /// Deadlines by (instant, kind, place).
@@ -264,6 +271,7 @@ impl Engine {
     pub fn new(plan: Arc<Plan>, start: Start) -> Engine {
         let mut engine = Engine::blank(plan, start);
         engine.arm();
+        engine.resume_outputs(start.at);
         engine
     }
 
@@ -283,6 +291,8 @@ impl Engine {
             buses: vec![Bus::new(start.at); plan.buses.len()],
             paces: plan.buses.iter().map(Pace::new).collect(),
             removed: BTreeMap::new(),
+            interlock: Interlock::new(&plan.actuators),
+            interlock_due: None,
             returned: Vec::new(),
             timers: Timers::default(),
             waiting: BTreeSet::new(),
@@ -313,6 +323,7 @@ impl Engine {
             Input::EndSilence(number) => self.end_silence(number),
             Input::Calibrate { sensor, calibration } => self.calibrate(sensor, calibration),
             Input::Bus { bus, up } => self.set_bus(bus, up),
+            Input::Output(input) => self.set_output(input),
             Input::Unmatched(bus) => self.note_unmatched(&bus),
             Input::Reserved { after, until } => self.numbers.reserved(after, until),
         }
@@ -381,6 +392,7 @@ impl Engine {
                 Kind::Missing => self.missing_due(of),
                 Kind::BusBack => self.bus_back_due(of),
                 Kind::Alert => self.alert_due(of),
+                Kind::Interlock => self.run_interlock(),
             }
         }
         self.now = self.now.max(now);

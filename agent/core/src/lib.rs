@@ -10,12 +10,14 @@
 //! ```
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod actuator;
 pub mod alert;
 pub mod calibrate;
 pub mod effect;
 pub mod engine;
 pub mod escalate;
 pub mod id;
+pub mod interlock;
 pub mod judge;
 pub mod label;
 pub mod local;

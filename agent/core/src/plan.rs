@@ -2,12 +2,15 @@
 //!
 //! A plan is made once by whoever reads documents, and is then only read.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::actuator::Actuator;
 use crate::id::{Id, SensorId};
+use crate::interlock::{Actuators, Wanted};
 use crate::judge::Bounds;
 use crate::local::Local;
 use crate::message::Template;
@@ -68,6 +71,17 @@ pub struct Rule {
     pub resolved: Option<Arc<Template>>,
     /// What to do about it.
     pub advice: Option<Arc<str>>,
+    /// What actuators do when the alert fires. Shared by the sensors of a rule.
+    pub actions: Arc<[Action]>,
+}
+
+/// What an actuator does when an alert fires.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Action {
+    /// The actuator.
+    pub actuator: Id,
+    /// On for so long, or off.
+    pub wanted: Wanted,
 }
 
 /// One step of a policy: whom to tell at a severity, and how long to wait for an acknowledgement.
@@ -108,6 +122,9 @@ pub struct Plan {
     pub(crate) bus_of: Vec<Option<u32>>,
     /// How long an alert is remembered whose rule is gone; not at all, where it is zero.
     pub(crate) remember_removed: Span,
+    pub(crate) actuators: Actuators,
+    /// For each sensor whether an actuator needs it.
+    pub(crate) needed: Vec<bool>,
 }
 
 /// A line that sensors share and another one stands for.
@@ -145,6 +162,9 @@ pub enum PlanError {
     /// A rule that compares its sensor with one that is not in the plan, with itself, or with one of another quantity.
     #[error("{0}: expected another sensor of the same quantity to compare with")]
     NotComparable(Box<AlertKey>),
+    /// A name that nothing has.
+    #[error("there is no {0}")]
+    Unknown(String),
     /// More sensors or rules than an index can count.
     #[error("more than {} sensors or rules", u32::MAX)]
     TooMany,
@@ -163,6 +183,7 @@ impl Plan {
         sort_unique(&mut rules, |rule| &rule.key)?;
         let none = vec![Vec::new(); sensors.len()];
         let bounds = sensors.iter().map(Bounds::new).collect();
+        let needed = vec![false; sensors.len()];
         let mut plan = Plan {
             sensors,
             bounds,
@@ -174,6 +195,8 @@ impl Plan {
             buses: Vec::new(),
             bus_of: Vec::new(),
             remember_removed: Span::ZERO,
+            actuators: Actuators::default(),
+            needed,
         };
         for (ix, rule) in rules.into_iter().enumerate() {
             let sensor = plan.sensor_ix(rule.key.sensor.as_str());
@@ -195,6 +218,39 @@ impl Plan {
     #[must_use]
     pub fn remembering_removed(self, span: Span) -> Plan {
         Plan { remember_removed: span, ..self }
+    }
+
+    /// The same, with these actuators.
+    ///
+    /// # Errors
+    /// [`PlanError`] for a name or an output that is there twice, and for a name that nothing has: a sensor that an actuator
+    /// needs, an actuator that it excludes, an actuator of an action.
+    pub fn with_actuators(mut self, actuators: Vec<Actuator>) -> Result<Plan, PlanError> {
+        let mut by_name = BTreeMap::new();
+        let mut outputs = BTreeSet::new();
+        for actuator in actuators {
+            let name = actuator.id.clone();
+            for sensor in &actuator.needs_fresh {
+                let ix = self.sensor_ix(sensor.as_str()).ok_or_else(|| PlanError::Unknown(sensor.to_string()))?;
+                self.needed[ix.0 as usize] = true;
+            }
+            if !outputs.insert(actuator.output.clone()) || by_name.insert(name.clone(), actuator).is_some() {
+                return Err(PlanError::Twice(name.to_string()));
+            }
+        }
+        let excluded = by_name.values().flat_map(|actuator| &actuator.excludes);
+        let acting = self.rules.iter().flat_map(|bound| bound.rule.actions.iter().map(|action| &action.actuator));
+        if let Some(unknown) = excluded.chain(acting).find(|name| !by_name.contains_key(*name)) {
+            return Err(PlanError::Unknown(unknown.to_string()));
+        }
+        self.actuators = Arc::new(by_name);
+        Ok(self)
+    }
+
+    /// The actuators, by name.
+    #[must_use]
+    pub fn actuators(&self) -> &Actuators {
+        &self.actuators
     }
 
     fn test(&self, condition: &Condition, sensor: SensorIx) -> Option<Test> {

@@ -45,6 +45,11 @@ impl Due {
         Due { at: now.uptime + span, boot: now.boot }
     }
 
+    /// Whether it was decided in that boot.
+    pub(crate) fn is_of(&self, boot: u32) -> bool {
+        self.boot == boot
+    }
+
     /// Moves a wait that was decided on up to a boot.
     pub(crate) fn shift(&mut self, up_to_boot: u32, by: Span) {
         if self.boot <= up_to_boot {

@@ -8,6 +8,7 @@ use tilth_core::alert::AlertId;
 use tilth_core::effect::{Effect, Report, Transition};
 use tilth_core::engine::{AlertView, Engine, Input, Standing};
 use tilth_core::id::Id;
+use tilth_core::interlock;
 use tilth_core::plan::Plan;
 use tilth_core::site::SiteState;
 use tilth_core::time::{Span, Stamp, WallTime};
@@ -231,6 +232,8 @@ pub(super) fn event(effect: &Effect, line: &Line<'_>, at: Stamp) -> Option<NewEv
             ("page", Some(AlertRef { key: page.report.key.to_string(), number, ends: None }))
         }
         Effect::Sensor(_) => ("sensor", None),
+        Effect::Output(interlock::Effect::Report(_)) => ("actuation", None),
+        Effect::Output(interlock::Effect::Hold(_)) => ("hold", None),
         _ => return None,
     };
     let body = serde_json::to_value(line).ok()?;
@@ -238,6 +241,8 @@ pub(super) fn event(effect: &Effect, line: &Line<'_>, at: Stamp) -> Option<NewEv
         Effect::Alert(_, report) => report.at,
         Effect::Page(page) => page.report.at,
         Effect::Sensor(event) => event.at,
+        Effect::Output(interlock::Effect::Report(actuation)) => actuation.at,
+        Effect::Output(interlock::Effect::Hold(change)) => change.at,
         _ => at,
     };
     Some(NewEvent { alert, ..new_event(at, kind, body) })

@@ -28,9 +28,12 @@ impl Digest {
             Effect::Alert(..) => &mut self.transitions,
             Effect::Page(_) => &mut self.notifications,
             Effect::Sensor(_) => &mut self.health,
-            Effect::Schedule(_) | Effect::Site | Effect::Refused(_) | Effect::Unwindowed(..) | Effect::Planned(_) => {
-                &mut self.other
-            }
+            Effect::Schedule(_)
+            | Effect::Site
+            | Effect::Refused(_)
+            | Effect::Unwindowed(..)
+            | Effect::Output(_)
+            | Effect::Planned(_) => &mut self.other,
         } += 1;
         // What derives write is the same in every build, and writing into a number cannot fail.
         let _ = writeln!(self.hash, "{effect:?}");

@@ -3,7 +3,9 @@
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use tilth_core::effect::Effect;
 use tilth_core::engine::{Engine, Input, Start};
+use tilth_core::interlock;
 use tilth_core::plan::Plan;
 use tilth_core::reading::{Quality, Raw, SensorIx};
 use tilth_core::time::{Span, Uptime, WallTime};
@@ -73,6 +75,11 @@ impl Player {
     fn tell(&mut self, printer: &mut Printer) -> anyhow::Result<()> {
         while let Some(effect) = self.engine.poll() {
             printer.tell(&effect)?;
+            if let Effect::Output(effect) = &effect
+                && let Some(outcome) = outcome(effect)
+            {
+                self.engine.handle(self.engine.now().uptime, Input::Output(outcome));
+            }
         }
         Ok(())
     }
@@ -85,6 +92,16 @@ impl Player {
             let snapshot = serde_json::from_slice(&kept).expect("a snapshot reads what it wrote");
             let plan = Arc::clone(self.engine.plan());
             self.engine = Engine::restore(plan, &snapshot).expect("the format is this version's own");
+            self.engine.listen_again(self.engine.now().uptime);
         }
+    }
+}
+
+/// A replay's disk takes every booking, and its outputs obey at once.
+fn outcome(effect: &interlock::Effect) -> Option<interlock::Input> {
+    match effect {
+        interlock::Effect::Book { order, .. } => Some(interlock::Input::Booked(*order)),
+        interlock::Effect::Switch(switch) => Some(interlock::Input::Switched { order: switch.order, on: switch.on }),
+        interlock::Effect::Report(_) | interlock::Effect::Hold(_) => None,
     }
 }

@@ -216,6 +216,7 @@ impl Session {
             Entry::Calibrate { sensor, calibration } => Input::Calibrate { sensor, calibration },
             Entry::Bus { bus, up } => Input::Bus { bus, up },
             Entry::Unmatched(bus) => Input::Unmatched(bus),
+            Entry::Output(input) => Input::Output(input),
             Entry::Reserved { after, until } => Input::Reserved { after, until },
             Entry::Counted { boot, site } => {
                 self.engine.count_boot(boot);

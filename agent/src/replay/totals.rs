@@ -137,6 +137,7 @@ impl Totals {
             | Effect::Site
             | Effect::Refused(_)
             | Effect::Unwindowed(..)
+            | Effect::Output(_)
             | Effect::Planned(_) => {}
         }
     }

@@ -89,6 +89,7 @@ impl Pace {
 
 impl Engine {
     pub(super) fn set_bus(&mut self, bus: Id, up: bool) {
+        self.follow_bus(&bus, up);
         if !up {
             self.buses_down.insert(bus);
         } else if self.buses_down.remove(&bus) {

@@ -92,6 +92,7 @@ impl Engine {
                 watch.escalation = Some(Escalation::new(self.clock.stamp(self.now), severity));
                 self.say(of, Transition::Firing);
                 self.escalate(of);
+                self.act(of);
             }
             Some(Change::Resolved(raised)) => {
                 let report = self.report(of, Some(Over { raised, reason: Reason::Cleared }));

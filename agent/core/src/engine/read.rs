@@ -164,6 +164,7 @@ impl Engine {
     }
 
     fn say_health(&mut self, ix: SensorIx, health: Health) {
+        self.follow_freshness(ix);
         let fault = match health {
             Health::Same => return,
             Health::Fault(fault) => Some(fault),

@@ -14,6 +14,7 @@ use crate::alert::{Alert, AlertId};
 use crate::effect::{Effect, Reason, Report, Transition};
 use crate::escalate::Escalation;
 use crate::id::{Id, SensorId};
+use crate::interlock::{self, Interlock};
 use crate::judge::Judge;
 use crate::plan::{self, AlertKey, Plan, Severity};
 use crate::quantity::Quantity;
@@ -47,6 +48,8 @@ pub struct Snapshot {
     buses: Vec<BusRecord>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     removed: Vec<Removed>,
+    #[serde(default, skip_serializing_if = "interlock::Record::is_empty")]
+    interlock: interlock::Record,
     sensors: Vec<SensorRecord>,
     alerts: Vec<AlertRecord>,
     /// Rules over several sensors that are compared when the instant is over.
@@ -119,6 +122,12 @@ impl Snapshot {
         self.clock.boot()
     }
 
+    /// What was known of actuators then.
+    #[must_use]
+    pub fn interlock(&self) -> &interlock::Record {
+        &self.interlock
+    }
+
     /// The number of the last alert in the row, as it was then.
     #[must_use]
     pub fn last_number(&self) -> AlertId {
@@ -148,6 +157,7 @@ impl Engine {
             buses_down: self.buses_down.iter().cloned().collect(),
             buses: self.plan.buses.iter().zip(&self.buses).map(bus).collect(),
             removed: self.removed.values().filter(is_remembered).cloned().collect(),
+            interlock: self.interlock.record(),
             sensors: self.sensors.iter().map(|sense| SensorRecord(Arc::clone(&sense.memory))).collect(),
             alerts: (0..self.plan.rules.len()).filter_map(|of| self.alert_record(of)).collect(),
             waiting: self.waiting.iter().map(|of| self.plan.rules[*of as usize].rule.key.clone()).collect(),
@@ -208,6 +218,7 @@ impl Engine {
         engine.arm();
         engine.come_back();
         engine.settle();
+        engine.resume_outputs(start.at);
         Ok(engine)
     }
 
@@ -220,6 +231,7 @@ impl Engine {
     /// now: no value is compared before the next reading.
     pub fn listen_again(&mut self, at: Uptime) {
         let deaf = at - self.now;
+        self.resume_outputs(at.max(self.now));
         if deaf <= Span::ZERO {
             return;
         }
@@ -262,8 +274,10 @@ impl Engine {
         let mut next = Engine::adopt(Arc::clone(&plan), &self.snapshot()).expect("the format is this version's own");
         next.effects = std::mem::take(&mut self.effects);
         next.effects.push_back(Effect::Planned(plan));
+        next.interlock = std::mem::take(&mut self.interlock);
         *self = next;
         self.arm();
+        self.follow_plan();
         self.come_back();
         self.settle();
     }
@@ -278,6 +292,7 @@ impl Engine {
         engine.clock = snapshot.clock.clone();
         engine.numbers = Numbers { last: snapshot.last_alert, reserve: snapshot.reserve };
         engine.site = snapshot.site.clone();
+        engine.interlock = Interlock::restore(&engine.plan.actuators, &snapshot.interlock);
         engine.waiting = snapshot.waiting.iter().filter_map(|key| engine.plan.rule_ix(key)).collect();
         engine.buses_down = snapshot.buses_down.iter().cloned().collect();
         for SensorRecord(record) in &snapshot.sensors {
@@ -351,6 +366,8 @@ impl Engine {
         for (number, silence) in &self.site.silences {
             self.timers.add(silence.until(), Kind::SilenceEnds, *number);
         }
+        self.interlock_due = None;
+        self.follow_interlock();
     }
 
     fn arm_sensors(&mut self) {
@@ -409,6 +426,7 @@ impl Engine {
             silence.until.shift(up_to_boot, by);
         }
         self.removed.values_mut().for_each(|removed| removed.shift(up_to_boot, by));
+        self.interlock.shift(up_to_boot, by);
     }
 
     /// Sets every timer anew, after waits moved.

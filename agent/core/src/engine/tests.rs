@@ -5,6 +5,7 @@ mod comeback;
 mod doubt;
 mod edges;
 mod memory;
+mod outputs;
 mod over;
 mod properties;
 mod several;

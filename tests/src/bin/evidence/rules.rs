@@ -191,6 +191,7 @@ fn rule(number: u32, sensor: u32, kinds: u32) -> Rule {
         message: Arc::new(Template::parse("pH {value} in {zone}, limit {limit}").expect("it is a template")),
         resolved: None,
         advice: Some("Check the acid doser and the probe's last calibration.".into()),
+        actions: [].into(),
     }
 }
 

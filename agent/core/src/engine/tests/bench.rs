@@ -65,6 +65,7 @@ pub(super) fn rule(name: &str, of: &str, condition: Condition) -> Rule {
         message: Arc::new(Template::parse("{rule} {value} {limit}").unwrap()),
         resolved: None,
         advice: None,
+        actions: Arc::from([]),
     }
 }
 
@@ -240,6 +241,7 @@ fn in_words(effect: &Effect, plan: &Plan) -> Option<String> {
             format!("{} {} {}{trusted}", minutes(event.at), event.schedule, if event.open { "opens" } else { "closes" })
         }
         Effect::Site => "site".to_owned(),
+        Effect::Output(effect) => crate::interlock::tests::in_words(effect),
         Effect::Planned(_) => "planned".to_owned(),
         Effect::Missing(sensor) => format!("missing {}", plan.sensor(*sensor).id),
         Effect::Refused(refusal) => format!("refused {refusal:?}"),

@@ -1,0 +1,109 @@
+//! Actuators in the engine: actions of alerts that fire, sensors that actuators need, and the interlock between them and the
+//! outputs.
+
+use super::{Engine, Kind};
+use crate::effect::Effect;
+use crate::id::Id;
+use crate::interlock::{self, ActuatorView, Command, HoldView, Input, Origin};
+use crate::reading::SensorIx;
+use crate::time::{Span, Uptime};
+
+/// An action of a rule switches nothing on later than this: what was wrong then need not be wrong now.
+const ACTION_EXPIRES: Span = Span::from_secs(30);
+
+impl Engine {
+    /// Every actuator of the plan, by name.
+    pub fn actuators(&self) -> impl Iterator<Item = ActuatorView> + '_ {
+        self.interlock.actuators(self.now)
+    }
+
+    /// Every zone on hold, by name.
+    pub fn holds(&self) -> impl Iterator<Item = HoldView> + '_ {
+        self.interlock.holds()
+    }
+
+    /// What was remembered of outputs before is known only now; `by` leads from the clock of then to the present one.
+    pub fn recall_outputs(&mut self, before: &interlock::Record, by: Span) {
+        self.interlock.recall(self.clock.stamp(self.now), before, by);
+        self.follow_interlock();
+    }
+
+    pub(super) fn set_output(&mut self, input: Input) {
+        self.interlock.handle(self.clock.stamp(self.now), input);
+        self.follow_interlock();
+    }
+
+    pub(super) fn run_interlock(&mut self) {
+        self.interlock_due = None;
+        self.set_output(Input::Tick);
+    }
+
+    /// The process goes on at this instant; what outputs did until then is not known.
+    pub(super) fn resume_outputs(&mut self, at: Uptime) {
+        self.interlock.resume(self.clock.stamp(at));
+        self.follow_interlock();
+    }
+
+    /// A bus went down, or is back.
+    pub(super) fn follow_bus(&mut self, bus: &Id, up: bool) {
+        self.interlock.set_bus(self.clock.stamp(self.now), bus, up);
+        self.follow_interlock();
+    }
+
+    /// A sensor that actuators need may no longer be fresh, or be so again.
+    pub(super) fn follow_freshness(&mut self, ix: SensorIx) {
+        if !self.plan.needed[ix.0 as usize] {
+            return;
+        }
+        let sense = &self.sensors[ix.0 as usize];
+        let fresh = !sense.unheard && sense.judge.usable().is_some();
+        if self.interlock.is_fresh(&sense.id) != fresh {
+            self.interlock.set_fresh(self.clock.stamp(self.now), &self.plan.sensors[ix.0 as usize].id, fresh);
+            self.follow_interlock();
+        }
+    }
+
+    /// The plan changed under running actuators.
+    pub(super) fn follow_plan(&mut self) {
+        let now = self.clock.stamp(self.now);
+        (0..self.sensors.len() as u32).for_each(|ix| self.follow_freshness(SensorIx(ix)));
+        self.interlock.set_actuators(now, &self.plan.actuators);
+        self.follow_interlock();
+    }
+
+    /// An alert fires: what its rule does about it, once for each alert.
+    pub(super) fn act(&mut self, of: u32) {
+        let plan = std::sync::Arc::clone(&self.plan);
+        let rule = &plan.rules[of as usize].rule;
+        let Some(raised) = self.watches[of as usize].alert.raised() else { return };
+        let number = raised.id.0;
+        for (place, action) in rule.actions.iter().enumerate() {
+            let id = Id::new(&format!("alert-{number}-{place}")).expect("short, of letters, digits and hyphens");
+            self.set_output(Input::Command(Command {
+                id,
+                actuator: action.actuator.clone(),
+                wanted: action.wanted,
+                expires: self.now + ACTION_EXPIRES,
+                by: Origin::Rule(rule.key.clone()),
+            }));
+        }
+    }
+
+    /// Takes over what the interlock wants done, and comes again when it wants to.
+    pub(super) fn follow_interlock(&mut self) {
+        while let Some(effect) = self.interlock.poll() {
+            self.effects.push_back(Effect::Output(effect));
+        }
+        let due = self.interlock.deadline();
+        if due == self.interlock_due {
+            return;
+        }
+        if let Some(old) = self.interlock_due {
+            self.timers.0.remove(&(old, Kind::Interlock, 0));
+        }
+        if let Some(due) = due {
+            self.timers.add(due, Kind::Interlock, 0);
+        }
+        self.interlock_due = due;
+    }
+}

@@ -1,0 +1,374 @@
+//! What goes into the interlock and what comes out of it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::actuator::{Actuator, Output};
+use crate::id::{Id, SensorId};
+use crate::plan::AlertKey;
+use crate::time::{Span, Stamp, Uptime};
+
+/// Something that happened to actuators.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Input {
+    /// Time went on.
+    Tick,
+    /// A rule or a person wants an actuator on or off.
+    Command(Command),
+    /// The store holds the booking of this order, and everything that was booked before it.
+    Booked(u64),
+    /// The store could not keep the booking of this order.
+    NotBooked(u64),
+    /// The output confirms its state. An output that refuses to switch on confirms that it is off.
+    Switched {
+        /// The order that it followed last.
+        order: u64,
+        /// On or off.
+        on: bool,
+    },
+    /// Nobody knows whether the output followed this order.
+    Lost(u64),
+    /// A person stops and locks the actuators of a zone.
+    Hold {
+        /// The zone, also one without an actuator yet.
+        zone: Id,
+        /// Length of the hold; none: until a person ends it.
+        span: Option<Span>,
+        /// Who.
+        by: String,
+    },
+    /// A person ends the hold of a zone.
+    EndHold {
+        /// The zone.
+        zone: Id,
+        /// Who.
+        by: String,
+    },
+}
+
+/// A command for one actuator.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Command {
+    /// Id of the command. One that comes again before it expires does nothing.
+    pub id: Id,
+    /// The actuator.
+    pub actuator: Id,
+    /// What it should do.
+    pub wanted: Wanted,
+    /// From then on it no longer switches anything on.
+    pub expires: Uptime,
+    /// Who asks.
+    pub by: Origin,
+}
+
+/// What an actuator should do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wanted {
+    /// On for so long; without a time for as long as its `max_on`.
+    On(Option<Span>),
+    /// Off at once.
+    Off,
+}
+
+/// Who asks for something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// A person, by the name they gave.
+    Person(String),
+    /// A rule, as an action of its alert.
+    Rule(AlertKey),
+}
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Keep what the interlock remembers now in the store, and answer with [`Input::Booked`] or [`Input::NotBooked`].
+    Book {
+        /// Number of the order.
+        order: u64,
+        /// The actuator.
+        actuator: Id,
+        /// Time on that is booked.
+        span: Span,
+    },
+    /// Switch an output.
+    Switch(Switch),
+    /// What became of an actuator: keep and show it.
+    Report(Box<Actuation>),
+    /// A hold began or ended: keep and show it.
+    Hold(HoldChange),
+}
+
+/// An order for an output, which follows its orders in the order of their numbers and drops one that comes after a later one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Switch {
+    /// Number of the order, higher with each; unique within a process.
+    pub order: u64,
+    /// The actuator.
+    pub actuator: Id,
+    /// Its output.
+    pub output: Output,
+    /// Whether the output is energised while the actuator is off.
+    pub normally_energised: bool,
+    /// Whether the actuator should be on.
+    pub on: bool,
+    /// The output ends being on after so long by itself, counted from when it switched; none: it stays on.
+    pub at_most: Option<Span>,
+}
+
+/// What became of an actuator.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Actuation {
+    /// When.
+    pub at: Stamp,
+    /// The actuator.
+    pub actuator: Id,
+    /// Its zone; none where nothing is known of the actuator.
+    pub zone: Option<Id>,
+    /// Number of the order; 0 where none was given.
+    pub order: u64,
+    /// What happened.
+    pub event: Event,
+    /// The command that led to it, and who gave it.
+    pub command: Option<(Id, Origin)>,
+}
+
+/// What happened to an actuator.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// The order to switch on was given.
+    On {
+        /// Its length.
+        at_most: Option<Span>,
+    },
+    /// The order to switch off was given, or the output is off by itself.
+    Off(OffReason),
+    /// Nobody knows whether the output switched on; its time counts in full.
+    Lost,
+    /// The command was not carried out.
+    Refused(Refusal),
+}
+
+/// Why an actuator was switched off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OffReason {
+    /// A command.
+    Command,
+    /// The time that was asked for is over.
+    TimeOver,
+    /// Its zone is on hold.
+    Hold,
+    /// A sensor that it needs is not believed, or has no recent value.
+    NotFresh(SensorId),
+    /// Its bus is down.
+    BusDown,
+    /// The output did not confirm.
+    Lost,
+    /// The output ended it, or refused it by limits of its own.
+    Output,
+    /// The configuration no longer has it, or disabled it.
+    Removed,
+    /// It excludes another one that is on as well, by a new configuration.
+    Excluded,
+    /// The agent started anew.
+    Restarted,
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no such actuator.
+    NoSuchActuator,
+    /// The command came before.
+    Repeated,
+    /// The command expired.
+    Expired,
+    /// More commands than can be remembered.
+    TooMany,
+    /// The actuator is disabled.
+    Disabled,
+    /// Its zone is on hold.
+    Hold,
+    /// Its bus is down.
+    BusDown,
+    /// Another actuator that it excludes is on, or may be.
+    Excluded(Id),
+    /// A sensor that it needs is not believed, or has no recent value.
+    NotFresh(SensorId),
+    /// It is on already.
+    On,
+    /// It is being switched off, or another name drives the same output.
+    Busy,
+    /// The time asked is none.
+    NoTime,
+    /// Longer than its `max_on`.
+    MaxOn(Span),
+    /// It was on a short time ago.
+    MinOff {
+        /// Time to wait.
+        wait: Span,
+    },
+    /// Its time within an hour is used up.
+    DosePerHour {
+        /// Time to wait until the dose asked for fits; none if it never does.
+        wait: Option<Span>,
+    },
+    /// Its time within a day is used up.
+    DosePerDay {
+        /// Time to wait until the dose asked for fits; none if it never does.
+        wait: Option<Span>,
+    },
+    /// The store could not keep the booking.
+    NotBooked,
+    /// It was switched off before it was on.
+    Stopped(OffReason),
+}
+
+/// A hold began or ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HoldChange {
+    /// When.
+    pub at: Stamp,
+    /// The zone.
+    pub zone: Id,
+    /// Who did it; none where its time is over.
+    pub by: Option<String>,
+    /// Whether the zone is on hold now.
+    pub held: bool,
+}
+
+impl Switch {
+    pub(super) fn new(actuator: &Actuator, order: u64, on: bool, at_most: Option<Span>) -> Switch {
+        Switch {
+            order,
+            actuator: actuator.id.clone(),
+            output: actuator.output.clone(),
+            normally_energised: actuator.normally_energised,
+            on,
+            at_most,
+        }
+    }
+}
+
+impl Actuation {
+    pub(super) fn effect(now: Stamp, of: &Actuator, order: u64, event: Event, command: Option<&Command>) -> Effect {
+        Effect::Report(Box::new(Actuation {
+            at: now,
+            actuator: of.id.clone(),
+            zone: Some(of.zone.clone()),
+            order,
+            event,
+            command: command.map(|command| (command.id.clone(), command.by.clone())),
+        }))
+    }
+}
+
+impl Refusal {
+    /// The word in events.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Refusal::NoSuchActuator => "no-such-actuator",
+            Refusal::Repeated => "repeated",
+            Refusal::Expired => "expired",
+            Refusal::TooMany => "too-many",
+            Refusal::Disabled => "disabled",
+            Refusal::Hold => "hold",
+            Refusal::BusDown => "bus-down",
+            Refusal::Excluded(_) => "excluded",
+            Refusal::NotFresh(_) => "not-fresh",
+            Refusal::On => "on",
+            Refusal::Busy => "busy",
+            Refusal::NoTime => "no-time",
+            Refusal::MaxOn(_) => "max-on",
+            Refusal::MinOff { .. } => "min-off",
+            Refusal::DosePerHour { .. } => "dose-per-hour",
+            Refusal::DosePerDay { .. } => "dose-per-day",
+            Refusal::NotBooked => "not-booked",
+            Refusal::Stopped(_) => "stopped",
+        }
+    }
+}
+
+impl OffReason {
+    /// The word in events.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            OffReason::Command => "command",
+            OffReason::TimeOver => "time-over",
+            OffReason::Hold => "hold",
+            OffReason::NotFresh(_) => "not-fresh",
+            OffReason::BusDown => "bus-down",
+            OffReason::Lost => "lost",
+            OffReason::Output => "output",
+            OffReason::Removed => "removed",
+            OffReason::Excluded => "excluded",
+            OffReason::Restarted => "restarted",
+        }
+    }
+}
+
+/// Why, as a person reads it: `time on within an hour is used up; fits in 12 min`.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let used_up = |f: &mut fmt::Formatter<'_>, period: &str, wait: &Option<Span>| match wait {
+            Some(wait) => write!(f, "time on within {period} is used up; fits in {}", wait.in_words()),
+            None => write!(f, "longer than its time on within {period}"),
+        };
+        match self {
+            Refusal::NoSuchActuator => f.write_str("there is no such actuator"),
+            Refusal::Repeated => f.write_str("this command came before"),
+            Refusal::Expired => f.write_str("the command expired"),
+            Refusal::TooMany => write!(f, "more than {} commands wait for their expiry", super::MAX_COMMANDS),
+            Refusal::Disabled => f.write_str("disabled by the configuration"),
+            Refusal::Hold => f.write_str("its zone is on hold"),
+            Refusal::BusDown => f.write_str("its bus is down"),
+            Refusal::Excluded(other) => write!(f, "{other} is on, or may be"),
+            Refusal::NotFresh(sensor) => write!(f, "{sensor} has no recent value that can be believed"),
+            Refusal::On => f.write_str("it is on already"),
+            Refusal::Busy => f.write_str("its output is still being switched"),
+            Refusal::NoTime => f.write_str("expected a time above 0"),
+            Refusal::MaxOn(max_on) => write!(f, "longer than its max_on of {max_on}"),
+            Refusal::MinOff { wait } => write!(f, "it must stay off for another {}", wait.in_words()),
+            Refusal::DosePerHour { wait } => used_up(f, "an hour", wait),
+            Refusal::DosePerDay { wait } => used_up(f, "a day", wait),
+            Refusal::NotBooked => f.write_str("the dose could not be kept on the disk"),
+            Refusal::Stopped(reason) => write!(f, "switched off before it was on: {reason}"),
+        }
+    }
+}
+
+/// Why, as a person reads it.
+impl fmt::Display for OffReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            OffReason::Command => "by command",
+            OffReason::TimeOver => "its time is over",
+            OffReason::Hold => "its zone is on hold",
+            OffReason::NotFresh(sensor) => {
+                return write!(f, "{sensor} has no recent value that can be believed");
+            }
+            OffReason::BusDown => "its bus is down",
+            OffReason::Lost => "its output did not confirm",
+            OffReason::Output => "its output ended it",
+            OffReason::Removed => "the configuration removed or disabled it",
+            OffReason::Excluded => "another one that it excludes is on",
+            OffReason::Restarted => "the agent restarted",
+        })
+    }
+}
+
+/// Who, as a person reads it: a name, or `rule ph-high of tower-1/ph`.
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Person(name) => f.write_str(name),
+            Origin::Rule(key) => write!(f, "rule {} of {}", key.rule, key.sensor),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What the interlock remembers over a restart, and how it goes on: an outcome that is not known counts in full, and every
+//! output is switched off first.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use super::ledger::{self, History};
+use super::{Actuation, Actuators, Effect, Event, Hold, Interlock, OffReason, Running, SWITCH_WITHIN, State, Switch};
+use crate::id::Id;
+use crate::time::{Due, Span, Stamp};
+
+/// Everything an interlock remembers between two inputs. Opaque; made to be kept as it serializes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    running: Vec<Running>,
+    history: BTreeMap<String, History>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    holds: BTreeMap<Id, Hold>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    commands: BTreeMap<Id, Due>,
+    last_order: u64,
+}
+
+impl Record {
+    /// Whether there is nothing to keep.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Record::default()
+    }
+}
+
+impl Interlock {
+    /// What is to be kept.
+    #[must_use]
+    pub fn record(&self) -> Record {
+        Record {
+            running: self.running.values().filter(|running| running.state != State::Off).cloned().collect(),
+            history: self.history.clone(),
+            holds: self.holds.clone(),
+            commands: self.commands.clone(),
+            last_order: self.last_order,
+        }
+    }
+
+    /// An interlock that remembers; dormant until [`Interlock::resume`].
+    #[must_use]
+    pub fn restore(actuators: &Actuators, record: &Record) -> Interlock {
+        let running = record.running.iter().map(|running| (running.actuator.id.clone(), running.clone()));
+        let mut interlock = Interlock {
+            actuators: Actuators::clone(actuators),
+            running: running.collect(),
+            history: record.history.clone(),
+            holds: record.holds.clone(),
+            commands: record.commands.clone(),
+            fresh: BTreeSet::new(),
+            buses_down: BTreeSet::new(),
+            last_order: record.last_order,
+            dormant: true,
+            effects: VecDeque::new(),
+        };
+        interlock.add_new();
+        interlock
+    }
+
+    /// Goes on at an instant at which the outputs may be anything: switches every output off, and counts what may have run.
+    pub fn resume(&mut self, now: Stamp) {
+        if !std::mem::take(&mut self.dormant) {
+            return;
+        }
+        // What a sensor said before says nothing of now.
+        self.fresh.clear();
+        let ids: Vec<Id> = self.running.keys().cloned().collect();
+        for id in &ids {
+            self.resume_one(now, id);
+        }
+        let actuators = Actuators::clone(&self.actuators);
+        self.set_actuators(now, &actuators);
+    }
+
+    fn resume_one(&mut self, now: Stamp, id: &Id) {
+        let order = self.next_order();
+        let Some(running) = self.running.get_mut(id) else { return };
+        self.effects.push_back(Effect::Switch(Switch::new(&running.actuator, order, false, None)));
+        if matches!(running.state, State::On { .. } | State::Booking { .. }) {
+            let event = Event::Off(OffReason::Restarted);
+            self.effects.push_back(Actuation::effect(now, &running.actuator, order, event, None));
+        }
+        let Some(span) = running.may_run_for() else {
+            running.state = State::Off;
+            return;
+        };
+        let at_latest = now.uptime + span + SWITCH_WITHIN;
+        // What was on has counted since its order; of a booking nobody knows when its order was given.
+        if let State::Booking { .. } = running.state {
+            for key in ledger::keys(&running.actuator) {
+                self.history.entry(key).or_default().add(now, span, at_latest);
+            }
+        }
+        running.state = State::Stopping { order, span: Some(span), at_latest: Some(at_latest) };
+    }
+
+    /// Moves the waits that were set up to a boot.
+    pub(crate) fn shift(&mut self, up_to_boot: u32, by: Span) {
+        self.history.values_mut().for_each(|history| history.shift(up_to_boot, by));
+        self.commands.values_mut().for_each(|until| until.shift(up_to_boot, by));
+        for hold in self.holds.values_mut() {
+            hold.until.iter_mut().for_each(|until| until.shift(up_to_boot, by));
+        }
+    }
+
+    /// What was remembered before is known only now: doses of before count, and zones that were on hold are. `by` leads from
+    /// the clock of the record to the present one.
+    pub(crate) fn recall(&mut self, now: Stamp, record: &Record, by: Span) {
+        let mut before = Interlock::restore(&self.actuators, record);
+        before.shift(u32::MAX, by);
+        before.resume(now);
+        for (key, history) in before.history {
+            self.history.entry(key).or_default().recall(history);
+        }
+        for (zone, hold) in before.holds {
+            self.stop_all(now, |actuator| actuator.zone == zone, &OffReason::Hold);
+            self.holds.entry(zone).or_insert(hold);
+        }
+        before.commands.append(&mut self.commands);
+        self.commands = before.commands;
+        self.last_order = self.last_order.max(before.last_order);
+    }
+}
+
+impl Running {
+    /// The longest time for which the output may still be on after a restart; none where it is known to be off.
+    fn may_run_for(&self) -> Option<Span> {
+        match &self.state {
+            State::Off if self.actuator.has_total() => None,
+            // Without a total nothing was booked: it may have been switched on since the last record.
+            State::Off => self.actuator.max_on,
+            State::Booking { span, .. } => Some(*span),
+            State::On { span, .. } | State::Stopping { span, .. } => *span,
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! What an actuator's limits mean, as timelines.
+
+use super::{Bench, actuators, at, doser, id, ph, pump, siren};
+use crate::actuator::{Actuator, Output};
+use crate::interlock::{Command, Input, Interlock, Origin, Wanted};
+use crate::time::{Span, Uptime};
+
+/// Whether a dose is refused, and by which limit.
+#[track_caller]
+fn refused(bench: &mut Bench, secs: i64, span: i64, by: &str) {
+    bench.said.clear();
+    bench.on(secs, "acid", span).expect(&[&format!("acid refused {by}")]);
+}
+
+#[test]
+fn an_hour_and_a_day_have_their_limits() {
+    let mut bench = Bench::new(vec![Actuator { min_off: Span::ZERO, ..doser() }]);
+    for dose in 0..3 {
+        bench.dose(dose * 100, "acid", 3);
+    }
+    refused(&mut bench, 400, 2, "dose-per-hour");
+    bench.on(400, "acid", 1).booked(400).confirmed(401, false);
+    refused(&mut bench, 3599, 1, "dose-per-hour");
+    // The first dose has left the hour; those of the same minute leave it together.
+    bench.said.clear();
+    bench.on(3620, "acid", 3).expect(&["book acid 3s"]).booked(3620).confirmed(3623, false);
+    let mut bench = Bench::new(vec![Actuator { min_off: Span::ZERO, dose_per_hour: None, ..doser() }]);
+    for dose in 0..20 {
+        bench.dose(dose * 2000, "acid", 3);
+    }
+    refused(&mut bench, 80_000, 1, "dose-per-day");
+    bench.said.clear();
+    bench.on(86_500, "acid", 3).expect(&["book acid 3s"]);
+}
+
+#[test]
+fn a_dose_must_be_short_and_follow_a_pause() {
+    let mut bench = Bench::new(vec![doser()]);
+    refused(&mut bench, 1, 4, "max-on");
+    refused(&mut bench, 1, 0, "no-time");
+    bench.dose(10, "acid", 3);
+    refused(&mut bench, 612, 1, "min-off");
+    bench.said.clear();
+    bench.on(613, "acid", 1).expect(&["book acid 1s"]);
+}
+
+#[test]
+fn repeated_commands_do_not_make_a_dose_longer() {
+    let mut bench = Bench::new(vec![pump("fan", "relay-1")]);
+    bench.on(10, "fan", 3).on(11, "fan", 3).tick(13);
+    bench.expect(&["switch fan on 3s", "fan on", "fan refused on", "switch fan off", "fan off time-over"]);
+    let command = Command {
+        id: id("once"),
+        actuator: id("fan"),
+        wanted: Wanted::On(None),
+        expires: Uptime(60_000),
+        by: Origin::Person("ann".to_owned()),
+    };
+    bench.handle(30, Input::Command(command.clone())).confirmed(31, false);
+    bench.handle(32, Input::Command(command.clone()));
+    bench.expect(&["switch fan on 3s", "fan on", "fan off output", "fan refused repeated"]);
+    bench.restart(40).handle(41, Input::Command(command.clone()));
+    bench.expect(&["switch fan off", "fan refused repeated"]);
+    bench.handle(60, Input::Command(command)).expect(&["fan refused expired"]);
+}
+
+#[test]
+fn two_that_exclude_each_other_are_never_on_together() {
+    let base = Actuator { excludes: [id("acid")].into(), ..pump("base", "relay-2") };
+    let mut bench = Bench::new(vec![doser(), base.clone()]);
+    // Also while the other is being booked, and until it is known to be off.
+    bench.on(10, "acid", 2).on(10, "base", 2).booked(10).on(11, "base", 2).tick(12).on(12, "base", 2);
+    let refused = "base refused excluded";
+    let on = ["switch acid on 2s", "acid on", refused, "switch acid off", "acid off time-over", refused];
+    bench.expect(&[&["book acid 2s", refused], &on[..]].concat());
+    bench.confirmed(13, false).on(13, "base", 2).expect(&["switch base on 2s", "base on"]);
+    bench.on(13, "acid", 2).expect(&["acid refused excluded"]);
+    // A configuration that makes them exclude each other switches both off.
+    let mut bench = Bench::new(vec![pump("acid", "relay-1"), pump("base", "relay-2")]);
+    bench.on(10, "acid", 3).on(10, "base", 3).plan(11, vec![pump("acid", "relay-1"), base]);
+    let begin = ["switch acid on 3s", "acid on", "switch base on 3s", "base on"];
+    let end = ["switch acid off", "acid off excluded", "switch base off", "base off excluded"];
+    bench.expect(&[begin, end].concat());
+}
+
+#[test]
+fn a_needed_sensor_must_be_fresh_when_the_booking_is_kept_too() {
+    let mut bench = Bench::new(vec![Actuator { needs_fresh: [ph()].into(), ..doser() }]);
+    bench.on(10, "acid", 2).expect(&["acid refused not-fresh"]);
+    bench.fresh(20, true).on(20, "acid", 2).fresh(21, false).booked(22);
+    bench.expect(&["book acid 2s", "acid refused stopped"]);
+}
+
+#[test]
+fn a_hold_stops_and_locks_a_zone_over_a_restart() {
+    let mut bench = Bench::new(vec![pump("fan", "relay-1")]);
+    bench.on(10, "fan", 3).hold(11, None).on(12, "fan", 1);
+    bench.expect(&["switch fan on 3s", "fan on", "switch fan off", "fan off hold", "tower-1 held", "fan refused hold"]);
+    bench.restart(100).on(200, "fan", 1).expect(&["switch fan off", "fan refused hold"]);
+    bench.handle(300, Input::EndHold { zone: id("tower-1"), by: "ann".to_owned() }).on(300, "fan", 1);
+    bench.expect(&["tower-1 released", "switch fan on 1s", "fan on"]);
+}
+
+#[test]
+fn another_name_or_output_forgets_no_dose() {
+    let used_up = || {
+        let mut bench = Bench::new(vec![Actuator { min_off: Span::ZERO, ..doser() }]);
+        for dose in 0..3 {
+            bench.dose(dose * 20, "acid", 3);
+        }
+        bench
+    };
+    let renamed = Actuator { id: id("doser"), min_off: Span::ZERO, ..doser() };
+    let mut bench = used_up();
+    bench.plan(100, vec![renamed]).said.clear();
+    bench.on(101, "doser", 2).expect(&["doser refused dose-per-hour"]);
+    let output = Output::Board { bus: id("gateway"), channel: id("relay-2") };
+    let rewired = Actuator { output, min_off: Span::ZERO, ..doser() };
+    let mut bench = used_up();
+    bench.plan(100, vec![rewired]);
+    refused(&mut bench, 101, 2, "dose-per-hour");
+    // Taken away for a while.
+    let mut bench = used_up();
+    bench.plan(100, vec![]).plan(200, vec![Actuator { min_off: Span::ZERO, ..doser() }]);
+    refused(&mut bench, 201, 2, "dose-per-hour");
+}
+
+#[test]
+fn a_name_with_another_output_waits_until_the_old_output_is_off() {
+    let mut bench = Bench::new(vec![pump("fan", "relay-1")]);
+    bench.on(10, "fan", 3).plan(11, vec![pump("fan", "relay-2"), pump("vent", "relay-1")]);
+    bench.on(11, "fan", 1).on(11, "vent", 1);
+    let off = ["switch fan off", "fan off removed"];
+    bench.expect(&[&["switch fan on 3s", "fan on"], &off[..], &["fan refused busy", "vent refused busy"]].concat());
+    bench.confirmed(12, false).on(12, "fan", 1).on(12, "vent", 1);
+    bench.expect(&["switch fan on 1s", "fan on", "switch vent on 1s", "vent on"]);
+}
+
+#[test]
+fn time_off_counts_only_as_far_as_it_is_known() {
+    let mut bench = Bench::new(vec![doser()]);
+    bench.dose(10, "acid", 3);
+    let record = bench.interlock.record();
+    let reboot = |off: Option<i64>| {
+        let mut interlock = Interlock::restore(&actuators(vec![doser()]), &record);
+        // The engine does this: first what was left, then what is known to have passed.
+        interlock.shift(u32::MAX, Span(-13_000));
+        off.into_iter().for_each(|secs| interlock.shift(1, Span::from_secs(-secs)));
+        interlock.resume(at(0));
+        interlock.actuators(Uptime(0)).next().unwrap()
+    };
+    assert_eq!((reboot(None).hour, reboot(None).must_rest), (Span::from_secs(3), Some(Span::from_mins(10))));
+    assert_eq!((reboot(Some(600)).hour, reboot(Some(600)).must_rest), (Span::from_secs(3), None));
+    assert_eq!((reboot(Some(4000)).hour, reboot(Some(4000)).day), (Span::ZERO, Span::from_secs(3)));
+}
+
+#[test]
+fn doses_that_are_known_only_later_count() {
+    let mut bench = Bench::new(vec![doser()]);
+    bench.dose(10, "acid", 3).on(700, "acid", 2);
+    let record = bench.interlock.record();
+    let mut late = Bench::new(vec![doser()]);
+    late.interlock.recall(at(5), &record, Span(-700_000));
+    let view = late.interlock.actuators(at(5).uptime).next().unwrap();
+    assert_eq!(view.hour, Span::from_secs(5), "a dose, and one of which the outcome is not known");
+}
+
+#[test]
+fn a_siren_that_rests_energised_has_no_longest_time_and_outlives_a_lost_link() {
+    let mut bench = Bench::new(vec![siren()]);
+    bench.command(10, "siren", Wanted::On(None)).tick(100_000).expect(&["switch siren on", "siren on"]);
+    bench.bus(100_001, false).bus(100_050, true).expect(&["switch siren on"]);
+    bench.off(100_060, "siren").expect(&["switch siren off", "siren off command"]);
+    bench.bus(100_070, false).command(100_071, "siren", Wanted::On(None)).expect(&["siren refused bus-down"]);
+}
+
+#[test]
+fn a_lower_max_on_ends_what_is_on() {
+    let mut bench = Bench::new(vec![Actuator { max_on: Some(Span::from_mins(10)), ..pump("fan", "relay-1") }]);
+    bench.on(10, "fan", 600).plan(20, vec![pump("fan", "relay-1")]).tick(20);
+    bench.expect(&["switch fan on 10m", "fan on", "switch fan off", "fan off time-over"]);
+}
+
+#[test]
+fn commands_for_nothing_are_refused() {
+    let disabled = Actuator { enabled: false, ..pump("fan", "relay-1") };
+    let mut bench = Bench::new(vec![disabled]);
+    bench.on(10, "fan", 1).on(10, "vent", 1).off(10, "vent");
+    bench.expect(&["fan refused disabled", "vent refused no-such-actuator", "vent refused no-such-actuator"]);
+}

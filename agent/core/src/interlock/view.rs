@@ -1,0 +1,82 @@
+//! What the interlock knows, for people who ask. Reading changes nothing.
+
+use super::{Interlock, State, ledger};
+use crate::actuator::Actuator;
+use crate::id::Id;
+use crate::time::{Span, Uptime};
+
+/// An actuator at this moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ActuatorView {
+    /// The actuator as it is configured.
+    pub actuator: Actuator,
+    /// What it does.
+    pub standing: Standing,
+    /// Time on within the last hour, as far as it counts.
+    pub hour: Span,
+    /// Time on within the last 24 hours, as far as it counts.
+    pub day: Span,
+    /// Time for which it must stay off yet.
+    pub must_rest: Option<Span>,
+    /// Whether its zone is on hold.
+    pub held: bool,
+}
+
+/// What an actuator does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Off.
+    Off,
+    /// Its dose is being kept on the disk.
+    Booking,
+    /// On, until then; none without an end.
+    On(Option<Uptime>),
+    /// Switched off, and not confirmed; it is off by then at the latest.
+    Stopping(Option<Uptime>),
+}
+
+/// A zone on hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HoldView {
+    /// The zone.
+    pub zone: Id,
+    /// Who holds it.
+    pub by: String,
+    /// End of the hold; none: until a person ends it.
+    pub until: Option<Uptime>,
+}
+
+impl Interlock {
+    /// The actuators of the configuration, by name.
+    pub fn actuators(&self, now: Uptime) -> impl Iterator<Item = ActuatorView> + '_ {
+        self.actuators.values().map(move |actuator| self.view(now, actuator))
+    }
+
+    /// The zones on hold, by name.
+    pub fn holds(&self) -> impl Iterator<Item = HoldView> + '_ {
+        self.holds.iter().map(|(zone, hold)| HoldView {
+            zone: zone.clone(),
+            by: hold.by.clone(),
+            until: hold.until.map(|until| until.at),
+        })
+    }
+
+    fn view(&self, now: Uptime, actuator: &Actuator) -> ActuatorView {
+        let standing = match self.running.get(&actuator.id).map(|running| &running.state) {
+            None | Some(State::Off) => Standing::Off,
+            Some(State::Booking { .. }) => Standing::Booking,
+            Some(State::On { until, .. }) => Standing::On(*until),
+            Some(State::Stopping { at_latest, .. }) => Standing::Stopping(*at_latest),
+        };
+        let histories = ledger::keys(actuator).into_iter().filter_map(|key| self.history.get(&key));
+        let (mut hour, mut day, mut off) = (Span::ZERO, Span::ZERO, None);
+        for history in histories {
+            let totals = history.totals(now);
+            (hour, day) = (hour.max(totals.0), day.max(totals.1));
+            off = off.into_iter().chain(history.off_for(now)).min();
+        }
+        let must_rest = off.filter(|off| *off < actuator.min_off).map(|off| Span(actuator.min_off.0 - off.0));
+        let held = self.holds.contains_key(&actuator.zone);
+        ActuatorView { actuator: actuator.clone(), standing, hour, day, must_rest, held }
+    }
+}

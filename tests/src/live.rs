@@ -3,6 +3,7 @@
 pub mod board;
 pub mod disk;
 pub mod farm;
+pub mod host_board;
 pub mod hub;
 pub mod proxy;
 pub mod room;

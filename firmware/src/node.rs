@@ -129,8 +129,9 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
             hello_due: false,
             heartbeat_due: false,
             next_heartbeat: now,
+            // A zero ends the noise that was on the line while the board started.
             frame: [0; MAX_FRAME],
-            frame_length: 0,
+            frame_length: 1,
             frame_sent: 0,
             progress: Progress::None,
         }

@@ -123,6 +123,15 @@ fn messages_of_the_agent_have_the_bytes_of_version_1() {
 }
 
 #[test]
+fn the_page_about_the_protocol_shows_these_frames() {
+    let page = include_str!("../../../docs/wire-protocol.md");
+    let frames = from_board(&items()).map(|(_, frame)| frame).into_iter().chain(TO_BOARD.map(|(_, frame)| frame));
+    for frame in frames {
+        assert!(page.contains(&format!("`{frame}`")), "docs/wire-protocol.md: expected an example {frame}");
+    }
+}
+
+#[test]
 fn numbers_of_enumerations_are_those_of_version_1() {
     assert_eq!(BoardKind::ALL.len(), 4);
     assert_eq!(ChannelKind::ALL.len(), 12);

@@ -17,21 +17,14 @@ const OWNER_ONLY: u32 = 0o600;
 const MAX_BYTES: u64 = 64 << 20;
 
 /// Why a file that is there cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unreadable {
     /// The disk no longer has what was written.
+    #[error("is damaged: {0}")]
     Damaged(String),
     /// The file may be whole; what is in its way may be mended.
+    #[error("cannot be used: {0}")]
     Unusable(String),
-}
-
-impl Unreadable {
-    pub(crate) fn why(&self) -> String {
-        match self {
-            Unreadable::Damaged(why) => format!("is damaged: {why}"),
-            Unreadable::Unusable(why) => format!("cannot be read: {why}"),
-        }
-    }
 }
 
 /// The bytes of a file; `None` where there is no such file.

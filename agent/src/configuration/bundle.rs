@@ -112,7 +112,6 @@ pub(super) fn ignored(folder: &Path) -> Vec<String> {
     names.into_iter().map(|name| format!("config.d/{name}")).collect()
 }
 
-/// Logs which files are ignored.
 pub(super) fn say_ignored(ignored: &[String]) {
     if !ignored.is_empty() {
         warn!("the hub configures this device; ignored: {}", ignored.join(", "));

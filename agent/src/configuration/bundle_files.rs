@@ -11,7 +11,6 @@
 //! | `bundle.state.damaged-TIME` | a state that could not be read; the newest two are kept for inspection |
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Display};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -56,7 +55,6 @@ pub(crate) struct BundleState {
     pub(super) probation: Option<OnProbation>,
 }
 
-/// A bundle that was rejected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RejectedBundle {
     /// SHA-256 of the bundle's bytes.
@@ -111,42 +109,21 @@ pub(super) struct OnProbation {
 pub(super) struct Trial {
     /// SHA-256 of the bundle's bytes.
     pub(super) hash: String,
-    /// How often it was tried.
     #[serde(rename = "times")]
     pub(super) attempts: u32,
 }
 
 /// Why the last good bundle cannot be used.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum Unavailable {
-    /// The disk no longer has what was written.
-    Damaged(String),
-    /// The bundle is whole; the obstacle may go away.
-    Unusable(String),
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
     /// A bundle was in force, and its file is gone.
+    #[error("is missing")]
     Missing,
     /// The one bundle that was in force did not pass its probation.
+    #[error("was reverted, and there is no earlier one")]
     Reverted,
-}
-
-impl Display for Unavailable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Unavailable::Damaged(why) => write!(f, "is damaged: {why}"),
-            Unavailable::Unusable(why) => write!(f, "cannot be used: {why}"),
-            Unavailable::Missing => f.write_str("is missing"),
-            Unavailable::Reverted => f.write_str("was reverted, and there is no earlier one"),
-        }
-    }
-}
-
-impl From<Unreadable> for Unavailable {
-    fn from(unreadable: Unreadable) -> Unavailable {
-        match unreadable {
-            Unreadable::Damaged(why) => Unavailable::Damaged(why),
-            Unreadable::Unusable(why) => Unavailable::Unusable(why),
-        }
-    }
 }
 
 impl BundleFiles {
@@ -163,25 +140,25 @@ impl BundleFiles {
         if let Err(error) = fs::read_dir(&enrolment.data)
             && error.kind() == io::ErrorKind::PermissionDenied
         {
-            return Err(Unavailable::Unusable(format!("{}: {error}", enrolment.data.display())));
+            return Err(Unreadable::Unusable(format!("{}: {error}", enrolment.data.display())).into());
         }
         if !files.has_good() {
             return match files.state() {
                 Ok(state) if state.is_reverted() => Err(Unavailable::Reverted),
                 Ok(state) if state.highest > 0 => Err(Unavailable::Missing),
                 Ok(_) => Ok(None),
-                Err(unreadable) => Err(Unavailable::Unusable(format!("{STATE} {}", unreadable.why()))),
+                Err(unreadable) => Err(Unreadable::Unusable(format!("{STATE} {unreadable}")).into()),
             };
         }
-        let key = enrolment.trusted_key().map_err(|error| Unavailable::Unusable(format!("{error:#}")))?;
-        files.verified(&key, enrolment)
+        let key = enrolment.trusted_key().map_err(|error| Unreadable::Unusable(format!("{error:#}")))?;
+        Ok(files.verified(&key, enrolment)?)
     }
 
-    pub(super) fn verified(&self, key: &TrustedKey, enrolment: &Enrolment) -> Result<Option<Bundle>, Unavailable> {
+    pub(super) fn verified(&self, key: &TrustedKey, enrolment: &Enrolment) -> Result<Option<Bundle>, Unreadable> {
         let Some(bytes) = durable::read(&self.folder.join(GOOD))? else { return Ok(None) };
         bundle::verify(&bytes, key, &enrolment.client, &enrolment.device).map(Some).map_err(|error| {
             let why = error.to_string();
-            if error.is_damage() { Unavailable::Damaged(why) } else { Unavailable::Unusable(why) }
+            if error.is_damage() { Unreadable::Damaged(why) } else { Unreadable::Unusable(why) }
         })
     }
 
@@ -298,7 +275,7 @@ impl BundleFiles {
 
     /// The process ends: by itself, and why, or because it was told to.
     pub(super) fn note_end(&self, why: Option<&str>) -> Result<(), String> {
-        let mut state = self.state().map_err(|unreadable| unreadable.why())?;
+        let mut state = self.state().map_err(|unreadable| unreadable.to_string())?;
         let Some(probation) = &mut state.probation else { return Ok(()) };
         match why {
             Some(why) => probation.failed = Some(format!("the agent ended within its probation: {why}")),

@@ -100,7 +100,7 @@ impl BundleTrials {
         }
         let files = self.files.clone();
         let read = tokio::task::spawn_blocking(move || files.state()).await.map_err(|error| error.to_string())?;
-        self.state = read.map_err(|unreadable| format!("bundle.state {}", unreadable.why()))?;
+        self.state = read.map_err(|unreadable| format!("bundle.state {unreadable}"))?;
         self.is_known = true;
         applier.active.recall(&self.state);
         applier.reporter.status.bundle(|status| status.state_error = None);
@@ -113,7 +113,6 @@ impl BundleTrials {
         self.unsaved.is_some()
     }
 
-    /// Handles a received bundle and answers.
     pub(super) async fn receive(&mut self, received: Received, applier: &mut Applier) {
         let Received { bytes, key, answer } = received;
         let _ = answer.send(self.take(bytes, key, applier).await);
@@ -123,48 +122,62 @@ impl BundleTrials {
         if let Err(why) = self.recall(applier).await {
             return wait(&format!("a bundle waits: {why}"), applier);
         }
-        let (hash, trusted) = (hex::encode(sha256(&bytes)), key.id().to_string());
+        let signed = SignedBytes::new(bytes, &key);
         // With another signing key the same bytes may be good.
-        let is_it = |rejected: &RejectedBundle| rejected.hash == hash && rejected.trusted == trusted;
+        let is_it = |rejected: &RejectedBundle| rejected.hash == signed.hash && rejected.trusted == signed.trusted;
         if self.state.rejected.as_ref().is_some_and(is_it) {
             return None;
         }
-        let signed = SignedBytes { hash, trusted, content: None, bytes: Arc::new(bytes) };
+        self.check(signed, key, applier).await.unwrap_or_else(|NotSaved { version, why }| {
+            wait(&format!("bundle {version} waits: saving it failed, will retry: {why}"), applier)
+        })
+    }
+
+    /// Checks a bundle, and tries one that is newer.
+    async fn check(
+        &mut self,
+        signed: SignedBytes,
+        key: TrustedKey,
+        applier: &mut Applier,
+    ) -> Result<Option<Holding>, NotSaved> {
         let (bytes, enrolment) = (Arc::clone(&signed.bytes), self.enrolment.clone());
         let (running, highest) = (applier.active.version(), applier.active.highest);
         let check = move || bundle::check(&bytes, &key, &enrolment, running, highest);
         match blocking_check(None, check).await {
-            Err(rejection) => self.reject(signed, rejection, applier).await,
+            Err(rejection) => Ok(self.reject(signed, rejection, applier).await),
             Ok((bundle, Order::Newer)) => {
                 let content = Some(bundle.hash.to_string());
                 self.attempt(bundle, SignedBytes { content, ..signed }, applier).await
             }
-            Ok((bundle, Order::SameContent)) => self.renumber(bundle, signed, applier).await,
-            Ok((_, Order::Running | Order::Older)) => None,
+            Ok((bundle, Order::SameContent)) => self.renumber(bundle, signed, applier).await.map(Some),
+            Ok((_, Order::Running | Order::Older)) => Ok(None),
         }
     }
 
     /// Tries a bundle. The trial begins before the content is read, for that may end the agent, too.
-    async fn attempt(&mut self, bundle: Bundle, signed: SignedBytes, applier: &mut Applier) -> Option<Holding> {
+    async fn attempt(
+        &mut self,
+        bundle: Bundle,
+        signed: SignedBytes,
+        applier: &mut Applier,
+    ) -> Result<Option<Holding>, NotSaved> {
         let attempts =
             self.state.trial.as_ref().filter(|trial| trial.hash == signed.hash).map_or(0, |trial| trial.attempts);
         if attempts >= TRIES {
             let reason = format!("the agent ended {attempts} times while applying it");
-            return self.reject(signed, Rejection { version: Some(bundle.version), reason }, applier).await;
+            return Ok(self.reject(signed, Rejection { version: Some(bundle.version), reason }, applier).await);
         }
         let trial = Some(Trial { hash: signed.hash.clone(), attempts: attempts + 1 });
         let (bytes, state) = (Arc::clone(&signed.bytes), BundleState { trial, ..self.state.clone() });
         // A trial counts once the bundle is staged, and before it begins: the agent may end within it.
-        if let Err(why) = self.save(state, move |files| files.stage(&bytes)).await {
-            return wait_for_disk(bundle.version, &why, applier);
-        }
         let (version, bundle) = (bundle.version, Arc::new(bundle));
+        self.save(state, move |files| files.stage(&bytes)).await.map_err(|why| NotSaved { version, why })?;
         let (enrolment, source) = (self.enrolment.clone(), self.source);
         let (to_read, before) = (Arc::clone(&bundle), applier.reporter.agent_toml());
         let compiled =
             blocking_check(Some(version), move || bundle::try_compile(&to_read, &enrolment, source, before)).await;
         match compiled {
-            Err(rejection) => self.reject(signed, rejection, applier).await,
+            Err(rejection) => Ok(self.reject(signed, rejection, applier).await),
             Ok(compiled) => self.apply(bundle, compiled, signed, applier).await,
         }
     }
@@ -198,18 +211,21 @@ impl BundleTrials {
     }
 
     /// The running configuration has another version from now on; nothing restarts.
-    async fn renumber(&mut self, bundle: Bundle, signed: SignedBytes, applier: &mut Applier) -> Option<Holding> {
+    async fn renumber(
+        &mut self,
+        bundle: Bundle,
+        signed: SignedBytes,
+        applier: &mut Applier,
+    ) -> Result<Holding, NotSaved> {
         let (bytes, mut state) = (signed.bytes, self.state.clone());
         if let Some(probation) = &mut state.probation {
             (probation.hash, probation.trusted, probation.version) = (signed.hash, signed.trusted, bundle.version);
         }
         let saved = state.clone();
         let save = move |files: &BundleFiles| files.remember(&saved).and_then(|()| files.put_good(&bytes));
-        if let Err(why) = self.blocking_files(save).await {
-            return wait_for_disk(bundle.version, &why, applier);
-        }
+        self.blocking_files(save).await.map_err(|why| NotSaved { version: bundle.version, why })?;
         (self.state, self.unsaved) = (state, None);
-        Some(self.follow(Arc::new(bundle), "same-content", applier).await)
+        Ok(self.follow(Arc::new(bundle), "same-content", applier).await)
     }
 
     async fn apply(
@@ -218,7 +234,7 @@ impl BundleTrials {
         compiled: Compiled,
         signed: SignedBytes,
         applier: &mut Applier,
-    ) -> Option<Holding> {
+    ) -> Result<Option<Holding>, NotSaved> {
         let expected = applier.expect(&compiled).await;
         let probation = OnProbation {
             hash: signed.hash,
@@ -231,15 +247,14 @@ impl BundleTrials {
         };
         // A bundle that comes while another one is on probation returns to the one before both.
         let is_first = self.state.probation.is_none();
-        let state = BundleState { probation: Some(probation), ..self.state.clone() };
+        let state = BundleState { probation: Some(probation), rejected: None, ..self.state.clone() };
         let keep_before = move |files: &BundleFiles| if is_first { files.keep_before() } else { Ok(()) };
-        if let Err(why) = self.save(state, keep_before).await {
-            return wait_for_disk(bundle.version, &why, applier);
-        }
+        let version = bundle.version;
+        self.save(state, keep_before).await.map_err(|why| NotSaved { version, why })?;
         let (summary, is_changed) = applier.hand_over(compiled, Some(expected)).await;
         // The process may end here; the trial is already counted.
-        applier.taken().await?;
-        let (version, kept) = (bundle.version, self.blocking_files(BundleFiles::keep_staged).await);
+        let Some(()) = applier.taken().await else { return Ok(None) };
+        let kept = self.blocking_files(BundleFiles::keep_staged).await;
         applier.reporter.in_force(summary, is_changed);
         let holding = self.follow(bundle, "applied", applier).await;
         self.unsaved = kept.is_err().then_some(signed.bytes);
@@ -249,7 +264,7 @@ impl BundleTrials {
         if let Err(why) = kept {
             say_wait(&format!("bundle {version} applied; saving it failed, will retry: {why}"), applier);
         }
-        Some(holding)
+        Ok(Some(holding))
     }
 
     /// Saves the next state once `first` is done; in memory it changes only then.
@@ -264,7 +279,6 @@ impl BundleTrials {
         Ok(())
     }
 
-    /// Whether the bundle in force is on probation.
     pub(super) fn is_on_probation(&self) -> bool {
         self.state.probation.is_some()
     }
@@ -341,24 +355,13 @@ impl BundleTrials {
         let bytes =
             bytes.ok_or("the rejected bundle is no longer on this device; the hub's next version will be applied")?;
         let key = key.map_err(|error| format!("{error:#}"))?;
-        let state = BundleState { rejected: None, ..self.state.clone() };
-        self.save(state, |_| Ok(())).await.map_err(|why| format!("it stays rejected, for saving failed: {why}"))?;
-        applier.reporter.status.bundle(|status| status.rejected = None);
-        // The hub already knows the version that this device has seen.
-        let _ = self.take(bytes, key, applier).await;
-        if let Some(again) = &self.state.rejected {
-            return Err(format!("rejected again: {}", again.reason));
-        }
-        match applier.active.version() {
-            Some((version, _)) if rejected.version == Some(version) => Ok(version),
-            // The hub does not send it again: it must stay what `retry` tries.
-            _ => {
-                self.state.rejected = Some(rejected.clone());
-                applier.reporter.status.bundle(|status| {
-                    (status.rejected, status.pending_reason) = (Some(rejected), None);
-                });
-                Err("it stays rejected, for it could not be saved".to_owned())
-            }
+        // The hub already knows the version that this device has seen, and does not send it again: the bundle stays rejected in the
+        // file, too, until its outcome is saved.
+        let checked = self.check(SignedBytes::new(bytes, &key), key, applier).await;
+        checked.map_err(|NotSaved { why, .. }| format!("it stays rejected, for saving it failed: {why}"))?;
+        match (&self.state.rejected, applier.active.version()) {
+            (None, Some((version, _))) => Ok(version),
+            (again, _) => Err(format!("rejected again: {}", again.as_ref().unwrap_or(&rejected).reason)),
         }
     }
 
@@ -427,9 +430,17 @@ struct SignedBytes {
     bytes: Arc<Vec<u8>>,
 }
 
-/// A bundle that cannot be saved waits.
-fn wait_for_disk(version: u64, why: &str, applier: &Applier) -> Option<Holding> {
-    wait(&format!("bundle {version} waits: saving it failed, will retry: {why}"), applier)
+impl SignedBytes {
+    fn new(bytes: Vec<u8>, key: &TrustedKey) -> SignedBytes {
+        let (hash, trusted) = (hex::encode(sha256(&bytes)), key.id().to_string());
+        SignedBytes { hash, trusted, content: None, bytes: Arc::new(bytes) }
+    }
+}
+
+/// A bundle that the disk did not take, and why. Nothing has changed.
+struct NotSaved {
+    version: u64,
+    why: String,
 }
 
 /// A bundle waits and is not rejected: without the tag the hub sends it again with the next pull.

@@ -26,7 +26,6 @@ pub(crate) struct FileChanges {
     files: Files,
     plan: Arc<Plan>,
     debounce: Debounce,
-    /// Last change of the files.
     changed: Instant,
     /// When the waiting change is checked again.
     due: Option<Instant>,

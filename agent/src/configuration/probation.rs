@@ -85,7 +85,6 @@ pub(super) struct BusActivity {
 /// Result of a probation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Not known yet.
     Wait,
     /// Every sensor is good again, or cannot be judged.
     Pass,
@@ -172,7 +171,6 @@ fn is_changed((before, fed): (&Sensor, &Feed), (now, feed): (&Sensor, &Feed)) ->
 }
 
 impl Probation {
-    /// Starts the probation of a configuration.
     pub(super) fn new(expected: BTreeMap<SensorId, Expected>) -> Probation {
         Probation { expected, running: None }
     }

@@ -23,7 +23,6 @@ pub(crate) struct ConfigReporter {
 /// The part of a configuration that is reported and saved.
 #[derive(Debug)]
 pub(crate) struct ConfigSummary {
-    /// Hash that names the configuration.
     hash: String,
     pub(super) files: Files,
     inventory: Inventory,
@@ -82,7 +81,6 @@ impl ConfigReporter {
         }
     }
 
-    /// Text of the `agent.toml` in force.
     pub(super) fn agent_toml(&self) -> Option<Document> {
         self.agent_toml.clone()
     }

@@ -281,7 +281,7 @@ impl Start<'_> {
         why: &Unavailable,
         put_aside: impl FnOnce(&str) -> Result<PathBuf, String>,
     ) -> String {
-        let Unavailable::Damaged(damage) = why else { return format!("{what} {why}") };
+        let Unavailable::Unreadable(Unreadable::Damaged(damage)) = why else { return format!("{what} {why}") };
         match put_aside(&self.clock.mark()) {
             Ok(to) => format!("{what} is damaged ({damage}); moved to {}", to.display()),
             Err(error) => format!("{what} is damaged ({damage}); moving it aside failed: {error}"),

@@ -44,7 +44,6 @@ pub(crate) struct Rejected {
     pub(crate) problems: Problems,
 }
 
-/// Status of the hub's bundles.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct BundleStatus {
     pub(super) bundle: Option<RunningBundle>,
@@ -105,7 +104,6 @@ impl ConfigStatus {
         self.lock().clone()
     }
 
-    /// Time zone of the times that people read.
     pub(crate) fn local(&self) -> Local {
         self.lock().local.clone()
     }

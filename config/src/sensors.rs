@@ -157,29 +157,13 @@ impl Reader<'_> {
             let at = (fields.place("pair"), path::join(&fields.path, "pair"));
             pairs.push(Pair { sensor: id.clone(), other, at });
         }
-        if let (Some(stale), Some(interval)) = (stale_after, interval)
-            && stale <= interval
-        {
-            let problem = Problem::new(format!("{stale} is not longer than the interval {interval}"));
-            fields.warning("stale_after", problem.help("the sensor would be stale between any two readings"));
-        }
         let range = fields.has("range").then(|| fields.place("range"));
         let (key, path, interval_place) = (fields.key, fields.path.clone(), fields.place("interval"));
         let input_place = fields.place("input");
         let usual = &self.zones.settings(zone.as_str()).quantities;
         let judging = own.or(quantity.and_then(|quantity| usual.get(&quantity).copied()).unwrap_or_default());
-        if let (Some(stuck), Some(interval)) = (judging.stuck_for, interval)
-            && stuck <= interval
-        {
-            let help = "two equal readings would be the sensor's fault";
-            if fields.has("stuck_for") {
-                let problem = Problem::new(format!("{stuck} is not longer than the interval {interval}"));
-                fields.warning("stuck_for", problem.help(help));
-            } else {
-                let problem = Problem::new(format!("{interval} is not shorter than the quantity's stuck_for {stuck}"));
-                fields
-                    .warning("interval", problem.across_documents().help(format!("{help}; set stuck_for longer here")));
-            }
+        if let Some(interval) = interval {
+            warn_of_interval(&fields, interval, stale_after, judging.stuck_for);
         }
         let resolution = if quantity.is_some() { check_resolution(&fields, &judging) } else { None };
         fields.finish_but(|key, _| reader::unit_key(key, quantity));
@@ -305,6 +289,23 @@ fn zone_of(id: &SensorId, entry: &Entry) -> Id {
 /// When the value of a sensor that speaks this often is stale, unless it says so itself.
 pub(crate) fn usual_stale_after(interval: Span) -> Span {
     SOONEST_STALE.max(Span(interval.0.saturating_mul(STALE_INTERVALS)))
+}
+
+/// Warns of readings that come so rarely that each would find the sensor stale or stuck.
+fn warn_of_interval(fields: &Fields<'_>, interval: Span, stale_after: Option<Span>, stuck_for: Option<Span>) {
+    if let Some(stale) = stale_after.filter(|stale| *stale <= interval) {
+        let problem = Problem::new(format!("{stale} is not longer than the interval {interval}"));
+        fields.warning("stale_after", problem.help("the sensor would be stale between any two readings"));
+    }
+    let Some(stuck) = stuck_for.filter(|stuck| *stuck <= interval) else { return };
+    let help = "two equal readings would be the sensor's fault";
+    if fields.has("stuck_for") {
+        let problem = Problem::new(format!("{stuck} is not longer than the interval {interval}"));
+        fields.warning("stuck_for", problem.help(help));
+    } else {
+        let problem = Problem::new(format!("{interval} is not shorter than the quantity's stuck_for {stuck}"));
+        fields.warning("interval", problem.across_documents().help(format!("{help}; set stuck_for longer here")));
+    }
 }
 
 /// A calibration that only converts a unit would do so twice where the lines say their unit.

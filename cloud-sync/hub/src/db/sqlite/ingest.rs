@@ -6,7 +6,7 @@ use std::collections::btree_map::Entry;
 use rusqlite::Connection;
 use serde::Serialize;
 use tilth_core::time::{Stamp, WallTime};
-use tilth_protocol::{Answer, Batch, Event, Extent, Lane, RejectedRow, Sequenced, Stream, WindowRow};
+use tilth_protocol::{Answer, Batch, Epoch, Event, Extent, Lane, RejectedRow, Sequenced, Stream, WindowRow};
 
 use super::boots::{self, KnownBoot};
 use super::quarantine::QuarantineEntry;
@@ -135,20 +135,34 @@ pub(super) fn store(
     let confirmed: BTreeMap<Lane, u64> = confirmed.collect::<Result<_, DbError>>()?;
     let shown = devices::get(connection, device)?.shown_version;
     let config_version = bundles::version(connection, device)?.filter(|version| *version > shown);
-    let mut epoch = match devices::epoch(connection, device)? {
+    let missing = missing_confirmed(&client.confirmed, &confirmed);
+    let (epoch, behind) = epoch_of(connection, device, batch.epoch, missing, client.next_epoch)?;
+    let answer = Answer { epoch, confirmed, rejected: writer.rejected, config_version, now };
+    Ok(BatchOutcome::Stored { answer, is_new_stream, over_quota: writer.over_quota, behind })
+}
+
+/// Epoch of a device from now on, and what of its rows is `missing` here although they were confirmed. A device of the present epoch
+/// that shows this gets the next one.
+fn epoch_of(
+    connection: &Connection,
+    device: DeviceId,
+    stated: Option<Epoch>,
+    missing: Option<String>,
+    next: Epoch,
+) -> Result<(Epoch, Option<String>), DbError> {
+    let epoch = match devices::epoch(connection, device)? {
         Some(epoch) => epoch,
         None => super::epoch(connection)?,
     };
-    let is_in_epoch = batch.epoch == Some(epoch);
+    let is_in_epoch = stated == Some(epoch);
     let is_restored = devices::is_restored(connection, device, is_in_epoch)?;
-    let behind = missing_confirmed(&client.confirmed, &confirmed).filter(|_| !is_restored);
+    let behind = missing.filter(|_| !is_restored);
     // A device of another epoch rewinds by itself when it gets this one.
-    if behind.is_some() && is_in_epoch {
-        epoch = client.next_epoch;
-        devices::set_epoch(connection, device, epoch)?;
+    if behind.is_none() || !is_in_epoch {
+        return Ok((epoch, behind));
     }
-    let answer = Answer { epoch, confirmed, rejected: writer.rejected, config_version, now };
-    Ok(BatchOutcome::Stored { answer, is_new_stream, over_quota: writer.over_quota, behind })
+    devices::set_epoch(connection, device, next)?;
+    Ok((next, behind))
 }
 
 fn plan_batch(

@@ -26,7 +26,6 @@ const ASK_AGAIN: Span = Span::from_secs(1);
 /// set, or whose battery is empty.
 pub(crate) const EARLIEST: WallTime = WallTime(1_767_225_600_000);
 
-/// Where time comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Source {
     #[default]
@@ -40,7 +39,6 @@ pub(crate) enum Source {
 /// Why the time of day is believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trust {
-    /// The machine's clock is synchronised.
     Synchronised,
     /// The machine's clock has a battery, and the configuration says so.
     Battery,
@@ -55,7 +53,6 @@ pub(crate) enum Trust {
 pub(crate) struct Anchor {
     /// Wall time at uptime zero.
     pub(crate) offset_ms: i64,
-    /// Why it is believed.
     pub(crate) trust: Trust,
     /// How far it may be off, where that is known.
     pub(crate) error: Option<Span>,
@@ -83,7 +80,6 @@ struct Anchored {
 }
 
 impl Clock {
-    /// A clock that begins now.
     pub(crate) fn new(source: Source) -> Clock {
         let anchor = match source {
             Source::System => None,
@@ -96,7 +92,6 @@ impl Clock {
         Clock(Arc::new(Inner { source, anchor, greatest: watch::Sender::new(None) }))
     }
 
-    /// Where its time comes from.
     pub(crate) fn source(&self) -> Source {
         self.0.source
     }

@@ -34,7 +34,6 @@ use outcomes::Outcomes;
 /// Most commands that wait; requests beyond it wait with decide.
 pub(crate) const COMMANDS: usize = 1024;
 
-/// Name of this program in requests.
 const USER_AGENT: &str = concat!("tilth-agent/", env!("CARGO_PKG_VERSION"));
 
 #[derive(Debug)]
@@ -50,11 +49,9 @@ pub(crate) struct ChannelStatus {
     /// Server, without anything secret; none for the log.
     pub(crate) server: Option<String>,
     pub(crate) waiting: usize,
-    /// Time of the next message.
     pub(crate) next: Option<Next>,
     /// Why the channel cannot be used: its secret, or the machine's certificates.
     pub(crate) unavailable: Option<String>,
-    /// Last failed attempt.
     pub(crate) failure: Option<LastFailure>,
 }
 
@@ -102,7 +99,6 @@ impl Failures {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Delivery {
     pub(crate) channel: Id,
-    /// Delivery status of the notification.
     pub(crate) outcome: Outcome,
 }
 
@@ -166,7 +162,6 @@ impl Channels {
         self.dispatch.handle(self.clock.uptime(), input);
     }
 
-    /// Does what is to be done now.
     fn perform(&mut self) {
         while let Some((channel, effect)) = self.dispatch.poll() {
             match effect {

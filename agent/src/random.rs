@@ -18,7 +18,6 @@ const RUN_LETTERS: usize = 8;
 pub(crate) struct RunId(String);
 
 impl RunId {
-    /// Another one at each call.
     pub(crate) fn random() -> RunId {
         let letter = |byte: u8| char::from(LETTERS[usize::from(byte) % LETTERS.len()]);
         RunId(bytes().into_iter().take(RUN_LETTERS).map(letter).collect())

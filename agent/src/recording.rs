@@ -97,7 +97,6 @@ pub(crate) enum Entry {
     Unmatched(Id),
     /// Something happened to actuators.
     Output(interlock::Input),
-    /// Numbers of alerts were reserved.
     Reserved {
         after: AlertId,
         until: AlertId,

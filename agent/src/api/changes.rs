@@ -53,7 +53,6 @@ pub(super) async fn acknowledge(
     api.answer(vec![row])
 }
 
-/// Silences alerts; answers with the silence.
 pub(super) async fn silence(State(api): Api, _: MayChange, body: Body<Silence>) -> Answered<SilenceRow> {
     let Json(Silence { zone, rule, sensor, everything, for_s, by }) = body?;
     let (of, span, by) = (Matcher { zone, rule, sensor }, span(for_s)?, name(&by)?);

@@ -42,7 +42,6 @@ pub(super) type Answered<T> = Result<Json<Answer<T>>, Problem>;
 pub(super) type Body<T> = Result<Json<T>, JsonRejection>;
 pub(super) type Number<T> = Result<Path<T>, PathRejection>;
 
-/// Parameters of the list of alerts.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AlertsQuery {

@@ -5,7 +5,6 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
-/// Media type of a [`Problem`].
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 
 /// Why a request is not answered as asked. The type of the RFC is left out: status and sentence say it all.

@@ -14,7 +14,6 @@ pub(crate) struct Answer<T> {
     /// Time of the agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) at: Option<String>,
-    /// Time zone of the farm, if configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) timezone: Option<String>,
     /// Why the store cannot write.
@@ -261,7 +260,6 @@ pub(crate) struct Ignored {
     pub(crate) sensor: Option<SensorId>,
 }
 
-/// Sensor with the reason why its input fails.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct FaultRow {
     pub(crate) sensor: SensorId,

@@ -20,7 +20,6 @@ pub(super) fn wall(at: Option<WallTime>) -> Option<String> {
     at.map(|at| at.to_string())
 }
 
-/// Every sensor, by id.
 pub(super) fn sensors(engine: &Engine, context: &EngineContext<'_>, clock: &Clock) -> Vec<SensorRow> {
     let (plan, now) = (engine.plan(), now(engine, clock).uptime);
     let row = |view: SensorView| {

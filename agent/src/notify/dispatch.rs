@@ -35,7 +35,6 @@ pub(crate) enum Request {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Input {
-    /// Time passed.
     Tick,
     Request(Request),
     /// A channel's message was delivered.
@@ -47,7 +46,6 @@ pub(crate) enum Input {
 /// Cause of an alert that the engine does not know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Diagnosis {
-    /// Reason in words.
     pub(crate) why: String,
     /// What to do, in place of the rule's advice.
     pub(crate) advice: Option<&'static str>,

@@ -30,7 +30,6 @@ pub(crate) struct Batch {
     pub(crate) names: Vec<Arc<str>>,
 }
 
-/// A recording being read on another thread.
 pub(crate) struct ReaderThread {
     full: Receiver<Batch>,
     empty: SyncSender<Batch>,

@@ -8,7 +8,6 @@ use crate::api::rows::{ClockState, ConfigState, ScheduleRow, SilenceRow, StatusR
 use crate::configuration::{restart_needed, short};
 use crate::output::counted;
 
-/// Upper limit of silences shown in a status.
 const MAX_SILENCES_SHOWN: usize = 8;
 
 pub(in crate::commands) fn status(row: &StatusRow, times: &Times) -> Vec<String> {

@@ -11,7 +11,6 @@ use super::report::Reason;
 use crate::cli::DateOrder;
 use crate::replay::entry;
 
-/// How a recording writes its times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TimeFormat {
     /// RFC 3339 with an offset, or milliseconds since 1970: what Tilth itself writes.

@@ -153,8 +153,8 @@ impl Configuration {
                     None => return,
                 },
                 () = files.due() => files.look(&mut applier).await,
-                Some(received) = received.recv() => if let Some(bundles) = &mut bundles {
-                    bundles.receive(received, &mut applier).await;
+                Some(Received { bytes, key, answer }) = received.recv() => if let Some(bundles) = &mut bundles {
+                    let _ = answer.send(bundles.take(bytes, key, &mut applier).await);
                 },
                 Some(answer) = retries.recv() => {
                     let retried = match &mut bundles {

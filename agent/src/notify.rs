@@ -156,7 +156,7 @@ struct Channels {
 impl Channels {
     fn handle(&mut self, input: Input) {
         if let Input::Request(Request::Channels(channels, _)) = &input {
-            self.failures.forget(self.dispatch.channels(), channels);
+            self.failures.forget(&self.dispatch.channels, channels);
             self.sender.set_clients(channels);
         }
         self.dispatch.handle(self.clock.uptime(), input);

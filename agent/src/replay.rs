@@ -87,7 +87,7 @@ pub(crate) fn run(args: &cli::Replay) -> anyhow::Result<Exit> {
     while let Some(batch) = reader.next() {
         replay.play(&batch)?;
         reader.give_back(batch);
-        replay.printer.output.progress(reader.progress())?;
+        replay.printer.output.progress(&reader.progress)?;
     }
     let Replay { player, time_order, names, mut printer, notes, .. } = replay;
     if let Some(mut player) = player {

@@ -42,7 +42,7 @@ impl Applier {
         let seen = self.observe().await.unwrap_or_default();
         let mut expected = probation::expected(&self.active.sensors, &compiled.sensors(), &seen);
         // One that the configuration in force has silenced must still be good again.
-        let before = self.probation.iter().flat_map(Probation::expected);
+        let before = self.probation.iter().flat_map(|probation| &probation.expected);
         let is_there = |id: &SensorId| compiled.feeds.contains_key(id);
         let still = before.filter(|(id, _)| is_there(id) && !expected.contains_key(*id));
         let still: Vec<_> = still.map(|(id, before)| (id.clone(), before.clone())).collect();

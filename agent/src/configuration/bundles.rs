@@ -113,12 +113,8 @@ impl BundleTrials {
         self.unsaved.is_some()
     }
 
-    pub(super) async fn receive(&mut self, received: Received, applier: &mut Applier) {
-        let Received { bytes, key, answer } = received;
-        let _ = answer.send(self.take(bytes, key, applier).await);
-    }
-
-    async fn take(&mut self, bytes: Vec<u8>, key: TrustedKey, applier: &mut Applier) -> Option<Holding> {
+    /// Handles a received bundle; returns version and tag for the hub, where they changed.
+    pub(super) async fn take(&mut self, bytes: Vec<u8>, key: TrustedKey, applier: &mut Applier) -> Option<Holding> {
         if let Err(why) = self.recall(applier).await {
             return wait(&format!("a bundle waits: {why}"), applier);
         }
@@ -173,7 +169,7 @@ impl BundleTrials {
         let (version, bundle) = (bundle.version, Arc::new(bundle));
         self.save(state, move |files| files.stage(&bytes)).await.map_err(|why| NotSaved { version, why })?;
         let (enrolment, source) = (self.enrolment.clone(), self.source);
-        let (to_read, before) = (Arc::clone(&bundle), applier.reporter.agent_toml());
+        let (to_read, before) = (Arc::clone(&bundle), applier.reporter.agent_toml.clone());
         let compiled =
             blocking_check(Some(version), move || bundle::try_compile(&to_read, &enrolment, source, before)).await;
         match compiled {

@@ -105,7 +105,8 @@ pub(super) enum Verdict {
 /// ```
 #[derive(Debug, Clone)]
 pub(super) struct Probation {
-    expected: BTreeMap<SensorId, Expected>,
+    /// Sensors that must be good again, as they are kept over a restart.
+    pub(super) expected: BTreeMap<SensorId, Expected>,
     /// `None` before the first observation under the configuration.
     running: Option<Running>,
 }
@@ -173,11 +174,6 @@ fn is_changed((before, fed): (&Sensor, &Feed), (now, feed): (&Sensor, &Feed)) ->
 impl Probation {
     pub(super) fn new(expected: BTreeMap<SensorId, Expected>) -> Probation {
         Probation { expected, running: None }
-    }
-
-    /// Sensors that must be good again, as they are kept over a restart.
-    pub(super) fn expected(&self) -> &BTreeMap<SensorId, Expected> {
-        &self.expected
     }
 
     /// Sensors that are not back yet.

@@ -17,7 +17,7 @@ pub(crate) struct ConfigReporter {
     at_start: AgentToml,
     /// Inventory of the configuration in force, or of the one before the start.
     inventory: Option<Inventory>,
-    agent_toml: Option<Document>,
+    pub(super) agent_toml: Option<Document>,
 }
 
 /// The part of a configuration that is reported and saved.
@@ -79,10 +79,6 @@ impl ConfigReporter {
         {
             info!("{line}");
         }
-    }
-
-    pub(super) fn agent_toml(&self) -> Option<Document> {
-        self.agent_toml.clone()
     }
 
     /// Logs what the configuration has and what is gone since the one before.

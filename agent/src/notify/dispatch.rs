@@ -92,7 +92,7 @@ pub(crate) fn notification_id(device: &Id, page: PageId, run: Option<&RunId>) ->
 /// All channels' queues.
 #[derive(Debug, Default)]
 pub(crate) struct Dispatch {
-    channels: BTreeMap<Id, Channel>,
+    pub(crate) channels: BTreeMap<Id, Channel>,
     queues: BTreeMap<Id, Queue>,
     /// Channels that were asked to page, by open alert.
     paged: BTreeMap<AlertId, BTreeSet<Id>>,
@@ -129,10 +129,6 @@ impl Dispatch {
     pub(crate) fn waiting(&self) -> impl Iterator<Item = (&Id, usize, Option<Next>)> {
         let open = self.queues.iter().filter(|(_, queue)| !queue.is_closed());
         open.map(|(id, queue)| (id, queue.waiting(), queue.next()))
-    }
-
-    pub(crate) fn channels(&self) -> &BTreeMap<Id, Channel> {
-        &self.channels
     }
 
     fn take(&mut self, now: Uptime, request: Request) {

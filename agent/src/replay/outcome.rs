@@ -148,12 +148,12 @@ impl Outcome {
 
     /// Why readings came behind the clock, where one cause explains many; with times by that clock.
     pub(crate) fn hint(&self, local: &Local) -> Option<String> {
-        let rows = self.time_order.rows();
+        let rows = self.time_order.rows;
         Some(match self.time_order.disorder()? {
             Disorder::BySensor => format!(
                 "the recording is sorted by sensor, and {} of {rows} readings are stamped before the clock, which stands \
                  still for them; sort it by time",
-                self.time_order.behind(),
+                self.time_order.behind,
             ),
             Disorder::RanAhead(ahead) => format!(
                 "line {} is stamped {}, and {} of {rows} readings come after it with earlier stamps, when the clock stands \

@@ -109,7 +109,7 @@ impl<'a> Page<'a> {
             ("sensors", names.len() as u64),
             ("missing values", report.missing),
             ("late for their sensor", totals.of_sensors(|sensor| sensor.late)),
-            ("stamped before the clock", time_order.behind()),
+            ("stamped before the clock", time_order.behind),
             ("not believed", totals.of_sensors(|sensor| sensor.not_believed)),
             ("bad lines", report.bad_lines),
             ("bad cells of other lines", report.bad_cells),

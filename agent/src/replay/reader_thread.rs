@@ -34,7 +34,7 @@ pub(crate) struct ReaderThread {
     full: Receiver<Batch>,
     empty: SyncSender<Batch>,
     thread: JoinHandle<End>,
-    progress: Progress,
+    pub(crate) progress: Progress,
 }
 
 pub(crate) struct End {
@@ -51,7 +51,7 @@ impl ReaderThread {
         let (full_sender, full) = sync_channel(BATCHES);
         // Room for every batch that there can be: on their way, being filled, being played.
         let (empty, empty_receiver) = sync_channel(BATCHES + 2);
-        let progress = readings.progress();
+        let progress = readings.progress.clone();
         let thread = thread::spawn(move || fill(readings, latest, &full_sender, &empty_receiver));
         Ok(ReaderThread { full, empty, thread, progress })
     }
@@ -67,10 +67,6 @@ impl ReaderThread {
         batch.names.clear();
         // At the end of the recording it is not needed any more.
         let _ = self.empty.try_send(batch);
-    }
-
-    pub(crate) fn progress(&self) -> &Progress {
-        &self.progress
     }
 
     pub(crate) fn end(self) -> End {

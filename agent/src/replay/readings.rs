@@ -74,7 +74,8 @@ pub(crate) struct Readings {
     /// Rows of another tool's file, once they are taken off it.
     sorted: Option<Sorted>,
     ended: bool,
-    progress: Progress,
+    /// How far a file has been read; it moves on with the reading, on whatever thread that is.
+    pub(crate) progress: Progress,
 }
 
 impl Readings {
@@ -216,11 +217,6 @@ impl Readings {
     /// The sensors seen so far, in the order of their first reading (of their columns when wide).
     pub(crate) fn names(&self) -> &[Arc<str>] {
         &self.decoder.names.list
-    }
-
-    /// How far a file has been read; it moves on with the reading, on whatever thread that is.
-    pub(crate) fn progress(&self) -> Progress {
-        self.progress.clone()
     }
 
     /// What has been read so far, and what of it was bad.

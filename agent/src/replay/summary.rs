@@ -41,7 +41,7 @@ fn fmt_counts(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
     let late = totals.of_sensors(|sensor| sensor.late);
     let not_believed = totals.of_sensors(|sensor| sensor.not_believed);
-    let behind = time_order.behind();
+    let behind = time_order.behind;
     entry(
         f,
         "of these",

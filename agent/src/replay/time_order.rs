@@ -16,13 +16,13 @@ const MIN_BLOCK: u64 = 10;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct TimeOrder {
-    rows: u64,
+    pub(crate) rows: u64,
     first_ms: i64,
     earliest_ms: i64,
     latest: LatestRow,
     worst: LatestRow,
     /// Rows stamped before the greatest timestamp that came before them.
-    behind: u64,
+    pub(crate) behind: u64,
     /// Rows of these that are behind their own sensor too.
     late: u64,
     /// The greatest timestamp of each sensor.
@@ -86,17 +86,9 @@ impl TimeOrder {
         late
     }
 
-    pub(crate) fn rows(&self) -> u64 {
-        self.rows
-    }
-
     /// The timestamp of the first row: the instant of boot.
     pub(crate) fn first(&self) -> Option<WallTime> {
         (self.rows > 0).then_some(WallTime(self.first_ms))
-    }
-
-    pub(crate) fn behind(&self) -> u64 {
-        self.behind
     }
 
     /// The earliest and the greatest timestamp; nothing without rows.

@@ -38,7 +38,7 @@ impl Serialize for Outcome {
         object.serialize_entry("readings", &report.values)?;
         object.serialize_entry("missing", &report.missing)?;
         object.serialize_entry("late", &totals.of_sensors(|sensor| sensor.late))?;
-        object.serialize_entry("behind", &time_order.behind())?;
+        object.serialize_entry("behind", &time_order.behind)?;
         object.serialize_entry("not_believed", &totals.of_sensors(|sensor| sensor.not_believed))?;
         let doubt =
             self.first_doubt().map(|(sensor, at)| Keys([("sensor", json!(sensor)), ("at", json!(at.to_string()))]));

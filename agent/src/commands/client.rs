@@ -82,9 +82,6 @@ impl Client {
     }
 
     /// Follows the agent's events from now on.
-    ///
-    /// # Errors
-    /// Likewise.
     pub(super) fn watch(mut self, request: ApiRequest) -> anyhow::Result<Events> {
         let body = self.response(request)?.into_body();
         Ok(Events { client: self, body, received: Vec::new() })

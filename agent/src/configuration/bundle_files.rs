@@ -132,9 +132,6 @@ impl BundleFiles {
     }
 
     /// The last good bundle of this device; `None` where there never was one.
-    ///
-    /// # Errors
-    /// Why it cannot be used.
     pub(crate) fn good(enrolment: &Enrolment) -> Result<Option<Bundle>, Unavailable> {
         let files = BundleFiles::new(&enrolment.data);
         if let Err(error) = fs::read_dir(&enrolment.data)
@@ -163,9 +160,6 @@ impl BundleFiles {
     }
 
     /// Moves the last good bundle aside; returns its new path. `mark` goes into the name.
-    ///
-    /// # Errors
-    /// In words.
     pub(crate) fn put_good_aside(&self, mark: &str) -> Result<PathBuf, String> {
         // The next start is to know that there was a bundle, whichever: else it stays in its place and is found there again.
         if let Ok(state) = self.state()
@@ -191,14 +185,6 @@ impl BundleFiles {
             serde_json::from_slice(&bytes).map_err(|error| Unreadable::Damaged(error.to_string()))?;
         // An agent that had no limit yet may have taken a version that no hub can exceed.
         Ok(if state.highest > MAX_VERSION { BundleState { highest: 0, ..state } } else { state })
-    }
-
-    /// Moves a damaged state aside; returns its new path. `mark` goes into the name.
-    ///
-    /// # Errors
-    /// In words.
-    pub(super) fn put_state_aside(&self, mark: &str) -> Result<PathBuf, String> {
-        put_aside(&self.folder.join(STATE), mark).map_err(|error| error.to_string())
     }
 
     pub(super) fn remember(&self, state: &BundleState) -> io::Result<()> {

@@ -91,9 +91,6 @@ impl BundleTrials {
     }
 
     /// Reads `bundle.state`, where the start could not.
-    ///
-    /// # Errors
-    /// In words.
     async fn recall(&mut self, applier: &mut Applier) -> Result<(), String> {
         if self.is_known {
             return Ok(());

@@ -4,7 +4,7 @@
 //! that. A thread writes it after the configuration has taken effect, and tries again where the disk refuses.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,7 +14,6 @@ use tilth_config::{Files, Inventory};
 use tracing::{info, warn};
 
 use crate::durable::{self, Unreadable};
-use crate::store::put_aside;
 
 const NAME: &str = "config.good";
 
@@ -44,14 +43,6 @@ impl LastGood {
     pub(super) fn read(data: &Path) -> Result<Option<LastGood>, Unreadable> {
         let Some(bytes) = durable::read(&data.join(NAME))? else { return Ok(None) };
         durable::unseal(&bytes).map(Some)
-    }
-
-    /// Moves the file aside; returns its new path. `mark` goes into the name.
-    ///
-    /// # Errors
-    /// In words.
-    pub(super) fn put_aside(data: &Path, mark: &str) -> Result<PathBuf, String> {
-        put_aside(&data.join(NAME), mark).map_err(|error| error.to_string())
     }
 
     /// Writes it; returns the content of the file.

@@ -2,6 +2,7 @@
 
 mod choose;
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use crate::clock::Clock;
 use crate::durable::Unreadable;
 use crate::findings::Problems;
 use crate::output::{counted, tell};
+use crate::store::put_aside;
 use choose::{BundleFit, Candidate, Generation};
 
 pub(super) use choose::{Choice, ConfigOrigin, choose};
@@ -225,8 +227,7 @@ impl Start<'_> {
             ),
             Unreadable::Unusable(_) => (None, "no bundle is applied until the file can be read"),
         };
-        let why = self.describe("bundle.state", &unreadable.into(), |mark| files.put_state_aside(mark));
-        let said = format!("{why}; {effect}");
+        let said = format!("{}; {effect}", self.describe_file("bundle.state", unreadable));
         warn!("{said}");
         (state, Some(said))
     }
@@ -234,8 +235,7 @@ impl Start<'_> {
     /// Content of `config.good`. A damaged file is moved aside.
     fn last_good(self) -> Option<LastGood> {
         LastGood::read(self.data).unwrap_or_else(|unreadable| {
-            let put_aside = |mark: &str| LastGood::put_aside(self.data, mark);
-            warn!("{}", self.describe("config.good", &unreadable.into(), put_aside));
+            warn!("{}", self.describe_file("config.good", unreadable));
             None
         })
     }
@@ -274,12 +274,16 @@ impl Start<'_> {
         self.describe(BUNDLE, why, |mark| BundleFiles::new(self.data).put_good_aside(mark))
     }
 
+    fn describe_file(self, name: &str, unreadable: Unreadable) -> String {
+        self.describe(name, &unreadable.into(), |mark| put_aside(&self.data.join(name), mark))
+    }
+
     /// Why a file cannot be used, in words. A damaged one is moved aside, since the next good one takes its place; a whole one stays.
-    fn describe(
+    fn describe<E: Display>(
         self,
         what: &str,
         why: &Unavailable,
-        put_aside: impl FnOnce(&str) -> Result<PathBuf, String>,
+        put_aside: impl FnOnce(&str) -> Result<PathBuf, E>,
     ) -> String {
         let Unavailable::Unreadable(Unreadable::Damaged(damage)) = why else { return format!("{what} {why}") };
         match put_aside(&self.clock.mark()) {

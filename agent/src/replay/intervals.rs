@@ -10,7 +10,7 @@ use tilth_core::time::Span;
 
 use super::readings::Row;
 use super::recorded_names::RecordedNames;
-use crate::output::counted;
+use crate::output::{counted, listed};
 
 /// Fewer gaps than this between readings show no usual distance.
 const MIN_GAPS: usize = 3;
@@ -37,9 +37,9 @@ pub(crate) fn allow_usual_gaps(plan: &Plan, rows: &[Row], names: &RecordedNames)
 }
 
 fn note(usual: Span, soonest: Span, sensors: &[&str]) -> String {
-    let mut named = sensors[..sensors.len().min(MAX_NAMED)].join(", ");
+    let mut named = listed(sensors, MAX_NAMED);
     if sensors.len() > MAX_NAMED {
-        named = format!("{} ({named} and {} more)", counted(sensors.len() as u64, "sensor"), sensors.len() - MAX_NAMED);
+        named = format!("{} ({named})", counted(sensors.len() as u64, "sensor"));
     }
     let has = if sensors.len() == 1 { "has" } else { "have" };
     format!(

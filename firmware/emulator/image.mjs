@@ -13,7 +13,8 @@ export function readImage(path, flash) {
   const program = new Uint8Array(flash).fill(0xff);
   for (const segment of table(elf, 28, 42)) {
     const [type, offset, , physical, size] = words(elf, segment, 5);
-    if (type !== SEGMENT_LOAD || size === 0) continue;
+    // Memory that a start leaves as it is, .noinit, has an address in data memory and is not programmed.
+    if (type !== SEGMENT_LOAD || size === 0 || physical >= DATA) continue;
     if (physical + size > flash) throw new Error(`${path}: does not fit into ${flash} bytes of flash`);
     program.set(elf.subarray(offset, offset + size), physical);
   }

@@ -6,7 +6,7 @@
 //!                                       --> Node::next_record  settings to keep over power loss
 //! ```
 //!
-//! [`round`] is the loop of every board; pins and drivers are in `firmware/boards/*`, outside this workspace.
+//! [`round`] is the loop of every board, [`measure`] takes its measurements; pins and drivers are in `firmware/boards/*`, outside this workspace.
 #![no_std]
 
 #[cfg(test)]
@@ -16,6 +16,7 @@ mod answers;
 mod board;
 mod channels;
 mod link;
+pub mod measure;
 mod node;
 mod queue;
 mod record;

@@ -47,6 +47,7 @@ const BUSY: u8 = 0b1001;
 ///
 /// # Errors
 /// [`Fault::Absent`] if no BME280 answers at the address, [`Fault::Bus`] otherwise.
+#[inline(never)]
 pub fn start(bus: &mut impl I2c, address: u8) -> Result<(), Fault> {
     let mut id = [0];
     read_registers(bus, address, register::ID, &mut id)?;
@@ -63,6 +64,7 @@ pub fn start(bus: &mut impl I2c, address: u8) -> Result<(), Fault> {
 /// # Errors
 /// [`Fault::Timeout`] while the sensor still measures, [`Fault::PowerOn`] if it has not measured since its power came on,
 /// [`Fault::Range`] outside of what it can measure, [`Fault::Absent`], [`Fault::Bus`].
+#[inline(never)]
 pub fn read(bus: &mut impl I2c, address: u8) -> Result<Measurement, Fault> {
     let mut status = [0];
     read_registers(bus, address, register::STATUS, &mut status)?;
@@ -79,6 +81,7 @@ pub fn read(bus: &mut impl I2c, address: u8) -> Result<Measurement, Fault> {
     Calibration::of_registers(&low, &high)?.compensate(raw)
 }
 
+#[inline(never)]
 fn read_registers(bus: &mut impl I2c, address: u8, first: u8, into: &mut [u8]) -> Result<(), Fault> {
     bus.write_read(address, &[first], into).map_err(|error| Fault::of_i2c(&error, Fault::Absent))
 }

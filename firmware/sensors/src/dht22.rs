@@ -36,6 +36,7 @@ pub fn start(pin: &mut impl OutputPin) {
 /// # Errors
 /// [`Fault::Absent`] if nothing answers, [`Fault::Bus`] if the line is held down, [`Fault::Timeout`] if the answer breaks off,
 /// [`Fault::Checksum`], [`Fault::Range`].
+#[inline(never)]
 pub fn read<P: InputPin + OutputPin>(pin: &mut P) -> Result<Measurement, Fault> {
     let _ = pin.set_high();
     pulse(pin, false).ok_or(Fault::Bus)?;

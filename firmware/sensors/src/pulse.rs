@@ -3,38 +3,36 @@
 //! A level counts once two samples in a row agree, which leaves out contacts that bounce for less than a millisecond. Pulses
 //! of up to 250 Hz are counted: 33 L/min of a flow sensor with 7.5 Hz for each L/min.
 
-/// A counter of falling edges. A pin that is low at the first sample is no edge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A counter of falling edges. A pin that is low from the first sample on has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counter {
     count: u32,
     /// Level of the sample before.
-    last: Option<bool>,
+    last: bool,
     /// Level that counts.
-    level: Option<bool>,
+    level: bool,
 }
 
 impl Counter {
     /// A counter at zero.
     pub const fn new() -> Self {
-        Self { count: 0, last: None, level: None }
+        Self { count: 0, last: false, level: false }
     }
 
     /// Takes a sample.
     pub fn sample(&mut self, high: bool) {
-        if self.last.replace(high) == Some(high) && self.level.replace(high) == Some(!high) && !high {
+        if core::mem::replace(&mut self.last, high) != high {
+            return;
+        }
+        if self.level && !high {
             self.count = self.count.wrapping_add(1);
         }
+        self.level = high;
     }
 
     /// Falling edges so far; after `u32::MAX` comes 0.
     pub fn count(&self) -> u32 {
         self.count
-    }
-}
-
-impl Default for Counter {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

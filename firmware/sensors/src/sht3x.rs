@@ -29,6 +29,7 @@ pub struct Measurement {
 ///
 /// # Errors
 /// [`Fault::Absent`] if the sensor does not acknowledge, [`Fault::Bus`] otherwise.
+#[inline(never)]
 pub fn start(bus: &mut impl I2c, address: u8) -> Result<(), Fault> {
     bus.write(address, &MEASURE).map_err(|error| Fault::of_i2c(&error, Fault::Absent))
 }
@@ -37,6 +38,7 @@ pub fn start(bus: &mut impl I2c, address: u8) -> Result<(), Fault> {
 ///
 /// # Errors
 /// [`Fault::Timeout`] if the sensor has none (it lost its power since, for one), [`Fault::Checksum`], [`Fault::Range`], [`Fault::Bus`].
+#[inline(never)]
 pub fn read(bus: &mut impl I2c, address: u8) -> Result<Measurement, Fault> {
     let mut answer = [0; 6];
     bus.read(address, &mut answer).map_err(|error| Fault::of_i2c(&error, Fault::Timeout))?;

@@ -85,7 +85,12 @@ const PACKAGES: &[Package] = &[
         may_import: &[],
         outside: Outside::AnythingBut(&["linux-embedded-hal"]),
     },
-    Package { folder: "firmware", name: "tilth-firmware", may_import: &["tilth-wire"], outside: Outside::Anything },
+    Package {
+        folder: "firmware",
+        name: "tilth-firmware",
+        may_import: &["tilth-sensors", "tilth-wire"],
+        outside: Outside::Anything,
+    },
     Package {
         folder: "tests",
         name: "tilth-tests",

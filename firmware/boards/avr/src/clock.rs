@@ -2,7 +2,7 @@
 
 use core::cell::Cell;
 
-use avr_device::interrupt::{Mutex, free};
+use avr_device::interrupt::{CriticalSection, Mutex, free};
 
 use crate::chip::TC0;
 use crate::{CPU_HZ, pulse};
@@ -35,12 +35,13 @@ impl Clock {
     }
 }
 
+#[inline(always)]
 fn tick() {
-    free(|section| {
-        let milliseconds = MILLISECONDS.borrow(section);
-        milliseconds.set(milliseconds.get().wrapping_add(1));
-        pulse::sample(section);
-    });
+    // SAFETY: an interrupt is not interrupted.
+    let section = unsafe { CriticalSection::new() };
+    let milliseconds = MILLISECONDS.borrow(section);
+    milliseconds.set(milliseconds.get().wrapping_add(1));
+    pulse::sample(section);
 }
 
 #[cfg(feature = "atmega328p")]

@@ -19,9 +19,13 @@ mod adc;
 mod clock;
 mod delay;
 mod eeprom;
+mod flash;
 mod pin;
+mod place;
 mod pulse;
+pub mod reset;
 mod serial;
+mod station;
 mod twi;
 mod watchdog;
 
@@ -29,17 +33,19 @@ pub use adc::Adc;
 pub use clock::Clock;
 pub use delay::Delay;
 pub use eeprom::Eeprom;
-pub use pin::{OpenDrain, Output, Pin, Port};
-pub use pulse::{PULSE_INPUTS, PulseInputs};
+pub use flash::Flash;
+pub use pin::{OpenDrain, Pin, Port};
+pub use place::Place;
 pub use serial::Serial;
+pub use station::{Channel, Connection, Relay, Station, Wired};
 pub use twi::{BusError, Twi};
-pub use watchdog::{Watchdog, reset_flags};
+pub use watchdog::Watchdog;
 
 /// Frequency of the processor: the crystal on every board here.
 pub const CPU_HZ: u32 = 16_000_000;
 
 /// Sleeps until the next interrupt, at most a millisecond; at once if bytes wait to be read. Peripherals keep running.
-pub fn idle(processor: &chip::CPU, serial: &Serial) {
+fn idle(processor: &chip::CPU, serial: &Serial) {
     interrupt::disable();
     let bytes_wait = serial.has_received();
     if !bytes_wait {

@@ -53,8 +53,14 @@ impl Pin {
         self.change(PORT, true);
     }
 
+    /// Makes the pin an output with this level, which it has from the first instant.
+    pub fn drive(self, high: bool) {
+        self.change(PORT, high);
+        self.change(DDR, true);
+    }
+
     /// Sets or clears the pin's bit in one of its port's registers.
-    #[inline]
+    #[inline(never)]
     fn change(self, register: usize, set: bool) {
         let address = (self.port as usize + register) as *mut u8;
         // SAFETY: DDRx or PORTx of an existing port. No interrupt writes to ports, so that nothing comes between read and write.
@@ -67,35 +73,6 @@ impl Pin {
 
 const DDR: usize = 1;
 const PORT: usize = 2;
-
-/// A pin that drives high and low.
-#[derive(Debug)]
-pub struct Output(Pin);
-
-impl Output {
-    /// Makes the pin an output that is low.
-    pub fn low(pin: Pin) -> Self {
-        pin.change(PORT, false);
-        pin.change(DDR, true);
-        Self(pin)
-    }
-}
-
-impl ErrorType for Output {
-    type Error = Infallible;
-}
-
-impl OutputPin for Output {
-    fn set_low(&mut self) -> Result<(), Infallible> {
-        self.0.change(PORT, false);
-        Ok(())
-    }
-
-    fn set_high(&mut self) -> Result<(), Infallible> {
-        self.0.change(PORT, true);
-        Ok(())
-    }
-}
 
 /// A pin that drives low or is released; a resistor on the line pulls it up.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Pulse inputs: pins whose falling edges are counted at each tick of the clock.
 
-use core::cell::Cell;
+use core::cell::UnsafeCell;
 
 use avr_device::interrupt::{CriticalSection, Mutex, free};
 use tilth_sensors::pulse::Counter;
@@ -8,41 +8,51 @@ use tilth_sensors::pulse::Counter;
 use crate::Pin;
 
 /// Pins that can be counted at the same time.
-pub const PULSE_INPUTS: usize = 2;
+const PULSE_INPUTS: usize = 2;
 
-type Input = Mutex<Cell<Option<(Pin, Counter)>>>;
+struct Input {
+    pin: Option<Pin>,
+    counter: Counter,
+}
 
-static INPUTS: [Input; PULSE_INPUTS] = [const { Mutex::new(Cell::new(None)) }; PULSE_INPUTS];
+const UNUSED: Input = Input { pin: None, counter: Counter::new() };
 
-/// The pulse inputs, numbered from 0.
-#[derive(Debug)]
-pub struct PulseInputs(());
+static INPUTS: Mutex<UnsafeCell<[Input; PULSE_INPUTS]>> = Mutex::new(UnsafeCell::new([const { UNUSED }; PULSE_INPUTS]));
 
-impl PulseInputs {
-    /// The inputs, unused at first.
-    pub const fn new() -> Self {
-        Self(())
-    }
+/// Falling edges at a pin since this was first asked; `None` when all inputs are in use at other pins.
+pub(crate) fn count(pin: Pin) -> Option<u32> {
+    free(|section| {
+        // SAFETY: within a critical section nothing else has the inputs.
+        let inputs = unsafe { &mut *INPUTS.borrow(section).get() };
+        if let Some(input) = inputs.iter().find(|input| input.pin == Some(pin)) {
+            return Some(input.counter.count());
+        }
+        let input = inputs.iter_mut().find(|input| input.pin.is_none())?;
+        pin.pull_up();
+        input.pin = Some(pin);
+        Some(0)
+    })
+}
 
-    /// Counts from 0 at this pin, or stops counting.
-    pub fn watch(&mut self, input: usize, pin: Option<Pin>) {
-        free(|section| INPUTS[input].borrow(section).set(pin.map(|pin| (pin, Counter::new()))));
-    }
-
-    /// Falling edges so far; 0 for an input that is not used.
-    pub fn count(&self, input: usize) -> u32 {
-        free(|section| INPUTS[input].borrow(section).get().map_or(0, |(_, counter)| counter.count()))
-    }
+/// Ends counting at a pin, which now measures something else.
+pub(crate) fn forget(pin: Pin) {
+    free(|section| {
+        // SAFETY: within a critical section nothing else has the inputs.
+        let inputs = unsafe { &mut *INPUTS.borrow(section).get() };
+        if let Some(input) = inputs.iter_mut().find(|input| input.pin == Some(pin)) {
+            *input = UNUSED;
+        }
+    });
 }
 
 /// Samples the pins; once a millisecond, from the clock's interrupt.
 #[inline(always)]
 pub(crate) fn sample(section: CriticalSection<'_>) {
-    for input in &INPUTS {
-        let input = input.borrow(section);
-        if let Some((pin, mut counter)) = input.get() {
-            counter.sample(pin.is_high());
-            input.set(Some((pin, counter)));
+    // SAFETY: within a critical section nothing else has the inputs.
+    let inputs = unsafe { &mut *INPUTS.borrow(section).get() };
+    for input in inputs {
+        if let Some(pin) = input.pin {
+            input.counter.sample(pin.is_high());
         }
     }
 }

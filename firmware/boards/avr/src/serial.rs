@@ -1,6 +1,6 @@
 //! USART 0 at 115,200 baud, 8 data bits, no parity, 1 stop bit (section 24): received bytes wait in a ring that an interrupt fills.
 //!
-//! Sending never waits: a byte is taken if the transmitter has room, which the loop asks again and again.
+//! Sending never waits: the loop asks whether the transmitter has room, and gives it a byte if so.
 
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU8, Ordering};
@@ -76,14 +76,15 @@ impl Serial {
         RECEIVED.read.load(Ordering::Relaxed) != RECEIVED.written.load(Ordering::Relaxed)
     }
 
-    /// Sends a byte if the transmitter has room for one; whether it did.
-    pub fn send(&mut self, byte: u8) -> bool {
-        let ready = self.0.ucsr0a().read().udre0().bit_is_set();
-        if ready {
-            // SAFETY: every byte may be sent.
-            self.0.udr0().write(|w| unsafe { w.bits(byte) });
-        }
-        ready
+    /// Whether the transmitter has room for a byte.
+    pub fn can_send(&self) -> bool {
+        self.0.ucsr0a().read().udre0().bit_is_set()
+    }
+
+    /// Sends a byte, for which the transmitter must have room.
+    pub fn send(&mut self, byte: u8) {
+        // SAFETY: every byte may be sent.
+        self.0.udr0().write(|w| unsafe { w.bits(byte) });
     }
 }
 

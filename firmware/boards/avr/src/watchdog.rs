@@ -3,7 +3,7 @@
 
 use avr_device::interrupt::free;
 
-use crate::chip::{CPU, WDT};
+use crate::chip::WDT;
 
 /// Change enable and system reset enable, which must be written together first.
 const UNLOCK: u8 = 1 << 4 | 1 << 3;
@@ -32,13 +32,4 @@ impl Watchdog {
     pub fn feed(&mut self) {
         avr_device::asm::wdr();
     }
-}
-
-/// Flags of the last reset as MCUSR has them (section 15.9.1: power-on, external, brown-out, watchdog from bit 0), and clears them.
-/// The watchdog cannot be changed while its own flag is set.
-pub fn reset_flags(processor: &CPU) -> u8 {
-    let flags = processor.mcusr().read().bits();
-    // SAFETY: clears the flags.
-    processor.mcusr().write(|w| unsafe { w.bits(0) });
-    flags
 }

@@ -1,0 +1,41 @@
+//! Tables that stay in flash: constants of a program stand in memory on an AVR, which has little of it.
+
+/// A table in flash. Its static is in the section `.progmem.data`.
+pub struct Flash<T>(T);
+
+// SAFETY: never changes.
+unsafe impl<T> Sync for Flash<T> {}
+
+impl<T: Copy, const N: usize> Flash<[T; N]> {
+    /// A table of these rows.
+    ///
+    /// # Safety
+    /// Only for a static in the section `.progmem.data`, which lies in the first 64 KiB of the flash.
+    pub const unsafe fn new(rows: [T; N]) -> Self {
+        Self(rows)
+    }
+
+    /// A row, copied to memory; the last one for a number beyond it.
+    pub fn row(&self, number: u8) -> T {
+        let mut row = core::mem::MaybeUninit::<T>::uninit();
+        let first = self.0.as_ptr().wrapping_add(usize::from(number).min(N - 1)).cast::<u8>();
+        let into = row.as_mut_ptr().cast::<u8>();
+        for at in 0..size_of::<T>() {
+            // SAFETY: `at` is within the row, here and there.
+            unsafe { into.add(at).write(load(first.wrapping_add(at))) };
+        }
+        // SAFETY: all bytes of the row were copied.
+        unsafe { row.assume_init() }
+    }
+}
+
+/// Reads a byte of the flash.
+#[inline(always)]
+fn load(address: *const u8) -> u8 {
+    let byte;
+    // SAFETY: reading flash has no effect.
+    unsafe {
+        core::arch::asm!("lpm {}, Z", out(reg) byte, in("Z") address, options(pure, readonly, nostack, preserves_flags))
+    };
+    byte
+}

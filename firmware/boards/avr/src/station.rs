@@ -1,0 +1,261 @@
+//! The board as the node sees it: [`Board`] over the chip's peripherals, and [`Inputs`] for its measurements.
+
+use core::marker::PhantomData;
+
+use embedded_hal::i2c::I2c;
+use tilth_firmware::measure::{Inputs, Measurer};
+use tilth_firmware::{Board, BoardTime, ChannelSettings, Kinds, Limits, RECORD_LEN, Record};
+use tilth_wire::{ChannelKind, ResetCause, Sample};
+
+use crate::chip::Peripherals;
+use crate::{Adc, Clock, Delay, Eeprom, OpenDrain, Pin, Place, Serial, Twi, Watchdog, interrupt, pulse, reset};
+
+/// What a channel is connected to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connection {
+    /// An analog input, by its number.
+    Analog(u8),
+    /// The I2C bus.
+    I2c,
+    /// A digital pin.
+    Pin(Pin),
+}
+
+/// A channel's line of the wiring table.
+#[derive(Debug, Clone, Copy)]
+pub struct Channel {
+    /// What the channel is connected to.
+    pub at: Connection,
+    /// What it measures until the agent says otherwise.
+    pub measures: ChannelKind,
+    /// Milliseconds between readings until the agent says otherwise.
+    pub every: u16,
+}
+
+/// A relay's line of the wiring table.
+#[derive(Debug, Clone, Copy)]
+pub struct Relay {
+    /// Pin that switches the relay on when it is high. A resistor to ground keeps the relay off while the board starts.
+    pub pin: Pin,
+    /// Hard limits, which no command and no setting passes.
+    pub limits: Limits,
+}
+
+/// What a board's `main.rs` wires.
+pub trait Wired {
+    /// A channel's line.
+    fn channel(channel: u8) -> Channel;
+    /// The pin of a relay.
+    fn relay_pin(relay: u8) -> Pin;
+}
+
+impl Channel {
+    /// Kinds that the channel can measure, and its settings until the agent says otherwise.
+    pub fn first_settings(self) -> (Kinds, ChannelSettings) {
+        let kinds = match self.at {
+            Connection::Analog(_) => ANALOG,
+            Connection::I2c => I2C,
+            Connection::Pin(_) => DIGITAL,
+        };
+        // Sixteen conversions: their mean is quieter than one by a factor of four, and takes 16 ms.
+        (kinds, ChannelSettings { kind: self.measures, interval: u32::from(self.every), oversampling: 4 })
+    }
+}
+
+const ANALOG: Kinds = Kinds::OFF.or(ChannelKind::Analog);
+
+const I2C: Kinds = Kinds::OFF
+    .or(ChannelKind::Sht3xTemperature)
+    .or(ChannelKind::Sht3xHumidity)
+    .or(ChannelKind::Bme280Temperature)
+    .or(ChannelKind::Bme280Humidity)
+    .or(ChannelKind::Bme280Pressure);
+
+const DIGITAL: Kinds = Kinds::OFF
+    .or(ChannelKind::Ds18b20)
+    .or(ChannelKind::Dht22Temperature)
+    .or(ChannelKind::Dht22Humidity)
+    .or(ChannelKind::Pulse)
+    .or(ChannelKind::Contact);
+
+/// A board of `CHANNELS` channels, wired as `W`.
+pub struct Station<W, const CHANNELS: usize> {
+    clock: Clock,
+    serial: Serial,
+    watchdog: Watchdog,
+    measurer: Measurer<CHANNELS>,
+    terminals: Terminals<W>,
+    eeprom: Eeprom,
+    keeping: Option<Keeping>,
+    processor: crate::chip::CPU,
+}
+
+/// What the channels are connected to.
+struct Terminals<W> {
+    wiring: PhantomData<W>,
+    adc: Adc,
+    i2c: Twi,
+}
+
+/// A record that is being written, a byte at a time.
+struct Keeping {
+    record: Record,
+    written: u8,
+}
+
+impl<W: Wired, const CHANNELS: usize> Station<W, CHANNELS> {
+    /// Starts the peripherals, the watchdog and interrupts; the station, and why the board started.
+    pub fn start(place: &'static Place<Self>) -> (&'static mut Self, ResetCause) {
+        // SAFETY: the place is filled once, so that this comes once, and nothing else takes peripherals.
+        let peripherals = unsafe { Peripherals::steal() };
+        let cause = reset::cause(&peripherals.CPU);
+        let station = place.fill(|| Self {
+            clock: Clock::start(&peripherals.TC0),
+            serial: Serial::start(peripherals.USART0),
+            watchdog: Watchdog::start(&peripherals.WDT),
+            measurer: Measurer::new(),
+            terminals: Terminals {
+                wiring: PhantomData,
+                adc: Adc::start(peripherals.ADC),
+                i2c: Twi::start(peripherals.TWI),
+            },
+            eeprom: Eeprom::new(peripherals.EEPROM),
+            keeping: None,
+            processor: peripherals.CPU,
+        });
+        // SAFETY: the start is no critical section.
+        unsafe { interrupt::enable() };
+        (station, cause)
+    }
+
+    /// The record that a slot keeps; an empty slot has bytes of 0xFF.
+    pub fn kept(&mut self, slot: u8) -> [u8; RECORD_LEN] {
+        core::array::from_fn(|at| self.eeprom.read(address(slot) + at as u16))
+    }
+
+    /// Sleeps until the next interrupt, at most a millisecond, if the line is quiet.
+    pub fn idle(&mut self) {
+        if self.serial.can_send() {
+            crate::idle(&self.processor, &self.serial);
+        }
+    }
+
+    /// Writes the next byte of the record that is being kept, once the byte before is written.
+    fn write_on(&mut self) {
+        let Some(Keeping { record, written }) = &mut self.keeping else { return };
+        if !self.eeprom.is_ready() {
+            return;
+        }
+        match record.bytes.get(usize::from(*written)) {
+            Some(byte) => {
+                self.eeprom.write(address(record.slot) + u16::from(*written), *byte);
+                *written += 1;
+            }
+            None => self.keeping = None,
+        }
+    }
+}
+
+/// First address of a slot.
+fn address(slot: u8) -> u16 {
+    u16::from(slot) * RECORD_LEN as u16
+}
+
+impl<W: Wired, const CHANNELS: usize> Board for Station<W, CHANNELS> {
+    fn now(&mut self) -> BoardTime {
+        BoardTime::from_millis(self.clock.now())
+    }
+
+    fn receive(&mut self) -> Option<u8> {
+        self.serial.receive()
+    }
+
+    fn can_send(&mut self) -> bool {
+        self.serial.can_send()
+    }
+
+    fn send(&mut self, byte: u8) {
+        self.serial.send(byte);
+    }
+
+    fn set_relay(&mut self, relay: u8, on: bool) {
+        W::relay_pin(relay).drive(on);
+    }
+
+    fn measure(&mut self, channel: u8, settings: ChannelSettings) {
+        if let Connection::Pin(pin) = W::channel(channel).at
+            && settings.kind != ChannelKind::Pulse
+        {
+            pulse::forget(pin);
+        }
+        self.measurer.request(channel, settings.kind, settings.oversampling);
+    }
+
+    fn measured(&mut self) -> Option<(u8, Sample)> {
+        self.measurer.poll(self.clock.now(), &mut self.terminals)
+    }
+
+    fn can_keep(&mut self) -> bool {
+        self.write_on();
+        self.keeping.is_none()
+    }
+
+    fn keep(&mut self, record: &Record) {
+        self.keeping = Some(Keeping { record: record.clone(), written: 0 });
+    }
+
+    fn feed_watchdog(&mut self) {
+        self.watchdog.feed();
+    }
+}
+
+impl<W: Wired> Terminals<W> {
+    /// The channel's pin. Only channels at pins have the kinds that ask for one.
+    fn pin(channel: u8) -> Option<Pin> {
+        match W::channel(channel).at {
+            Connection::Pin(pin) => Some(pin),
+            Connection::Analog(_) | Connection::I2c => None,
+        }
+    }
+}
+
+impl<W: Wired> Inputs for Terminals<W> {
+    type Line = OpenDrain;
+    type Delay = Delay;
+
+    fn i2c(&mut self) -> &mut impl I2c {
+        &mut self.i2c
+    }
+
+    fn convert(&mut self, channel: u8) {
+        if let Connection::Analog(input) = W::channel(channel).at {
+            self.adc.convert(input);
+        }
+    }
+
+    fn conversion(&mut self) -> Option<u16> {
+        self.adc.poll()
+    }
+
+    fn line(&mut self, channel: u8) -> Option<OpenDrain> {
+        Self::pin(channel).map(OpenDrain::new)
+    }
+
+    fn delay(&mut self) -> Delay {
+        Delay
+    }
+
+    fn is_open(&mut self, channel: u8) -> Option<bool> {
+        let pin = Self::pin(channel)?;
+        pin.pull_up();
+        Some(pin.is_high())
+    }
+
+    fn pulses(&mut self, channel: u8) -> Option<u32> {
+        Self::pin(channel).and_then(pulse::count)
+    }
+
+    fn share_a_line(&self, one: u8, other: u8) -> bool {
+        W::channel(one).at == W::channel(other).at
+    }
+}

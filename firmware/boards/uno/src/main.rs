@@ -1,0 +1,89 @@
+//! Arduino Uno (ATmega328P, 32 KiB of flash, 2 KiB of memory): what is wired to it, and its loop.
+#![no_std]
+#![no_main]
+
+use tilth_avr::Connection::{Analog, I2c, Pin as At};
+use tilth_avr::{Channel, Flash, Pin, Place, Port, Relay, Station, Wired, entry, reset};
+use tilth_firmware::{Board, ChannelSettings, Kinds, Limits, Node, Wiring, round};
+use tilth_wire::{BoardKind, ChannelKind};
+
+const CHANNELS: usize = 8;
+const RELAYS: usize = 2;
+
+/// Bytes of the send queue: four channels at 10 s for 180 s.
+const QUEUE: usize = 256;
+
+/// Channels, from number 0. The agent can set each to another kind that its connection can measure.
+#[unsafe(link_section = ".progmem.data")]
+#[rustfmt::skip]
+static CHANNEL: Flash<[Channel; CHANNELS]> = unsafe {
+    Flash::new([
+        Channel { at: Analog(0),                measures: ChannelKind::Analog,           every: 10_000 }, // A0
+        Channel { at: Analog(1),                measures: ChannelKind::Analog,           every: 10_000 }, // A1
+        Channel { at: I2c,                      measures: ChannelKind::Sht3xTemperature, every: 10_000 }, // A4 SDA, A5 SCL
+        Channel { at: I2c,                      measures: ChannelKind::Sht3xHumidity,    every: 10_000 },
+        Channel { at: At(Pin::new(Port::D, 4)), measures: ChannelKind::Ds18b20,          every: 10_000 }, // D4
+        Channel { at: At(Pin::new(Port::D, 2)), measures: ChannelKind::Pulse,            every: 10_000 }, // D2
+        Channel { at: At(Pin::new(Port::D, 3)), measures: ChannelKind::Contact,          every: 10_000 }, // D3
+        Channel { at: At(Pin::new(Port::D, 5)), measures: ChannelKind::Off,              every: 10_000 }, // D5
+    ])
+};
+
+/// Hard limits of both relays, in milliseconds: no command and no setting passes them.
+const LIMITS: Limits = Limits { max_on: 600_000, min_off: 1_000, link_timeout: 10_000, excludes: 0 };
+
+/// Relays, from number 0.
+#[unsafe(link_section = ".progmem.data")]
+static RELAY: Flash<[Relay; RELAYS]> = unsafe {
+    Flash::new([
+        Relay { pin: Pin::new(Port::D, 7), limits: LIMITS }, // D7
+        Relay { pin: Pin::new(Port::D, 6), limits: LIMITS }, // D6
+    ])
+};
+
+struct Uno;
+
+impl Wiring for Uno {
+    const KIND: BoardKind = BoardKind::Uno;
+
+    fn channel(channel: u8) -> (Kinds, ChannelSettings) {
+        CHANNEL.row(channel).first_settings()
+    }
+
+    fn relay(relay: u8) -> Limits {
+        RELAY.row(relay).limits
+    }
+}
+
+impl Wired for Uno {
+    fn channel(channel: u8) -> Channel {
+        CHANNEL.row(channel)
+    }
+
+    fn relay_pin(relay: u8) -> Pin {
+        RELAY.row(relay).pin
+    }
+}
+
+static STATION: Place<Station<Uno, CHANNELS>> = Place::new();
+static NODE: Place<Node<Uno, CHANNELS, RELAYS, QUEUE>> = Place::new();
+
+#[entry]
+fn main() -> ! {
+    let (station, cause) = Station::start(&STATION);
+    let node = NODE.fill(|| Node::new(station.now(), cause));
+    for slot in 0..=CHANNELS + RELAYS {
+        node.restore(slot as u8, &station.kept(slot as u8));
+    }
+    loop {
+        round(node, station);
+        station.idle();
+    }
+}
+
+/// Opens the relays first; the watchdog then restarts the board.
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    (0..RELAYS).for_each(|relay| RELAY.row(relay as u8).pin.drive(false));
+    reset::panicked()
+}

@@ -1,7 +1,7 @@
 //! Batches: readings that follow each other, packed into one message.
 
 use crate::body::{Reader, Writer};
-use crate::message::{Reading, Sample};
+use crate::reading::{Reading, Sample};
 
 /// Longest items of a batch, in bytes: about eight readings.
 pub const ITEMS_LEN: usize = 48;

@@ -3,9 +3,10 @@
 use crate::batch::Batch;
 use crate::body::{Reader, Writer};
 use crate::message::{
-    Ack, BoardId, BoardKind, ChannelKind, CommandError, Fault, FromBoard, Heartbeat, Hello, OffReason, Reading,
-    Refusal, ResetCause, Sample, SetChannel, SetRelay, Switch, Switched, ToBoard,
+    Ack, BoardId, BoardKind, ChannelKind, CommandError, FromBoard, Heartbeat, Hello, OffReason, Refusal, ResetCause,
+    SetChannel, SetRelay, Switch, Switched, ToBoard,
 };
+use crate::reading::{Fault, Reading, Sample};
 
 impl<'a> FromBoard<'a> {
     pub(crate) fn write(&self, body: &mut Writer<'_>) {

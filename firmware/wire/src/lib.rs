@@ -14,6 +14,7 @@ mod frame;
 #[macro_use]
 mod numbered;
 mod message;
+mod reading;
 #[cfg(test)]
 mod tests;
 pub mod version;
@@ -21,7 +22,8 @@ pub mod version;
 pub use batch::{Batch, BatchItems, ITEMS_LEN, Readings};
 pub use frame::{Decoder, FrameError, MAX_BODY, MAX_FRAME, TooLong, crc16};
 pub use message::{
-    Ack, BoardId, BoardKind, ChannelKind, CommandError, DecodeError, Fault, FromBoard, Heartbeat, Hello,
-    MAX_BODY_TO_BOARD, MAX_CHANNELS, MAX_RELAYS, OffReason, Reading, Refusal, ResetCause, Sample, SetChannel, SetRelay,
-    Switch, Switched, ToBoard, UNLIMITED, Unit,
+    Ack, BoardId, BoardKind, ChannelKind, CommandError, DecodeError, FromBoard, Heartbeat, Hello, MAX_BODY_TO_BOARD,
+    MAX_CHANNELS, MAX_RELAYS, OffReason, Refusal, ResetCause, SetChannel, SetRelay, Switch, Switched, ToBoard,
+    UNLIMITED, Unit,
 };
+pub use reading::{Fault, Reading, Sample};

@@ -9,6 +9,7 @@
 //!
 //! Knows no network, no database and no clock; reads files and the time zone database.
 
+mod actuators;
 mod agent_toml;
 mod base;
 mod blocked_channels;
@@ -191,12 +192,22 @@ fn load_from_folder(documents: Documents, of_folder: Vec<FolderFinding>, purpose
         let problem = Problem::new("every sensor has enabled = false, so nothing is watched").across_documents();
         log.warning(first.key, &first.path, problem);
     }
+    let reader = actuators::Reader {
+        effective: &effective,
+        sensors: &sensors,
+        agent_toml: agent_toml.as_ref(),
+        named_buses: &named_buses,
+        purpose,
+        log: &log,
+    };
+    let actuators = reader.read();
     let lines = agent_toml.as_ref().filter(|_| purpose == Purpose::Run);
     let parts = plan::Parts {
         effective: &effective,
         sources: &sources,
         zones: &zones,
         sensors: &sensors,
+        actuators: &actuators,
         agent_toml: lines,
         log: &log,
     };

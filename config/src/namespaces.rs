@@ -3,6 +3,7 @@
 //! Hints about unknown keys, defaults, ranges, the reference in `docs/configuration.md` and the schema for editors come from
 //! here. Typed readers say what else a value must be; a test holds them to the keys of their table, to every one of them.
 
+mod actuators;
 mod agent;
 mod agent_toml;
 mod escalation;
@@ -13,6 +14,7 @@ mod sensors;
 
 use serde_json::Value as Json;
 
+pub(crate) use actuators::ACTUATOR;
 pub(crate) use agent::{AGENT, QUANTITY};
 pub(crate) use agent_toml::{AGENT_TOML, BUS, SECRET};
 pub(crate) use escalation::POLICY;
@@ -159,7 +161,12 @@ static NAMESPACES: [Key; 9] = [
     ),
     key("schedules", Value::Named(ID, &SCHEDULE), DefaultValue::Described("the shipped ones"), "hours of the day"),
     key("varieties", Value::Unused, DefaultValue::Described("none"), "not used by this version"),
-    key("actuators", Value::Unused, DefaultValue::Described("none"), "not used by this version"),
+    key(
+        "actuators",
+        Value::Named(ID, &ACTUATOR),
+        DefaultValue::Described("none"),
+        "pumps, valves and sirens, with their limits",
+    ),
     key("features", Value::Unused, DefaultValue::Described("none"), "not used by this version"),
     key("agent", Value::Table(&AGENT), DefaultValue::Described("what is shipped"), "settings of the whole device"),
 ];

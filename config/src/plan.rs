@@ -7,14 +7,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tilth_core::id::{Id, SensorId};
+use tilth_core::interlock::Wanted;
 use tilth_core::local::Local;
 use tilth_core::message::Template;
-use tilth_core::plan::{self, AlertKey, Plan, Policy};
+use tilth_core::plan::{self, Action, AlertKey, Plan, Policy};
 use tilth_core::rules::Condition;
 use tilth_core::schedule::Schedule;
 use tilth_core::sensor::Sensor;
 use tilth_core::time::Span;
 
+use crate::actuators::Actuators;
 use crate::agent_toml::AgentToml;
 use crate::conditions;
 use crate::diagnostic::{Diagnostics, Level, Problem};
@@ -23,7 +25,7 @@ use crate::limit_conflicts::LimitConflicts;
 use crate::namespaces;
 use crate::path;
 use crate::reader;
-use crate::rules::{self, AlertSettings, Name, Rule};
+use crate::rules::{self, AlertSettings, Name, Rule, RuleAction};
 use crate::selector::Selector;
 use crate::sensor_list::{SensorEntry, Sensors};
 use crate::settings::{Settings, Zones};
@@ -43,6 +45,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) sources: &'a Sources,
     pub(crate) zones: &'a Zones,
     pub(crate) sensors: &'a Sensors,
+    pub(crate) actuators: &'a Actuators,
     /// The machine whose lines are watched as well; none where there is none to watch.
     pub(crate) agent_toml: Option<&'a AgentToml>,
     pub(crate) log: &'a Diagnostics,
@@ -77,7 +80,9 @@ pub(crate) fn compile(parts: &Parts<'_>) -> Option<Plan> {
         let speaks_within = within.get(&entry.sensor.id).copied();
         Sensor { speaks_within, ..entry.sensor.clone() }
     });
-    match Plan::new(sensors.chain(built_in).collect(), binder.bound) {
+    let actuators = parts.actuators.values().flatten().cloned().collect();
+    let plan = Plan::new(sensors.chain(built_in).collect(), binder.bound);
+    match plan.and_then(|plan| plan.with_actuators(actuators)) {
         Ok(plan) => {
             let local = Local::new(parts.zones.device().timezone.clone());
             Some(plan.read_by(local).remembering_removed(REMEMBER_REMOVED))
@@ -125,6 +130,14 @@ struct RuleBindings {
     escalation: Arc<Policy>,
     /// Message when the alert resolves, where it is not the usual one.
     resolved: Option<Arc<Template>>,
+    actions: Arc<[Action]>,
+}
+
+impl RuleBindings {
+    /// Those of a rule of the agent itself.
+    fn built_in(escalation: Arc<Policy>, resolved: Option<Arc<Template>>) -> RuleBindings {
+        RuleBindings { during: None, escalation, resolved, actions: Arc::from([]) }
+    }
 }
 
 impl<'a> Binder<'a> {
@@ -240,13 +253,7 @@ impl<'a> Binder<'a> {
             let key = AlertKey { zone: entry.sensor.zone.clone(), rule: rule.clone(), sensor: entry.sensor.id.clone() };
             let hold = alert.hold.max(entry.feed.interval.map_or(Span::ZERO, past_one_reading));
             let alert = AlertSettings { hold, ..alert.clone() };
-            self.push(
-                key,
-                Condition::Faulty,
-                &alert,
-                RuleBindings { during: None, escalation, resolved: None },
-                entry.key,
-            );
+            self.push(key, Condition::Faulty, &alert, RuleBindings::built_in(escalation, None), entry.key);
         }
     }
 
@@ -259,6 +266,7 @@ impl<'a> Binder<'a> {
         if let Some(condition) = self.condition(rule, entry) {
             let key = AlertKey { zone: zone.clone(), rule: rule.id.clone(), sensor: entry.sensor.id.clone() };
             self.say_hours(rule, settings);
+            self.check_zones(rule, entry);
             self.limit_conflicts.add(&entry.sensor.id, rule);
             self.push(key, condition, &rule.alert, bindings, rule.key);
         }
@@ -291,7 +299,7 @@ impl<'a> Binder<'a> {
             message: Arc::clone(&alert.message),
             resolved: bindings.resolved,
             advice: alert.advice.clone(),
-            actions: Arc::from([]),
+            actions: bindings.actions,
         });
     }
 
@@ -308,7 +316,44 @@ impl<'a> Binder<'a> {
                 }
             },
         };
-        Some(RuleBindings { during, escalation: escalation?, resolved: None })
+        let actions = rule.actions.iter().map(|action| self.action(rule, action)).collect::<Option<_>>()?;
+        Some(RuleBindings { during, escalation: escalation?, resolved: None, actions })
+    }
+
+    /// An action of a rule whose actuator is there and may do that.
+    fn action(&self, rule: &Rule, action: &RuleAction) -> Option<Action> {
+        let parts = self.parts;
+        let path = path::join(&rule.path, "actions");
+        let name = action.action.actuator.as_str();
+        let Some(actuator) = parts.actuators.get(name) else {
+            let problem = reader::unknown_name("actuator", name, "actuators", parts.actuators.keys(), parts.log);
+            parts.log.error(action.place, &path, problem);
+            return None;
+        };
+        let max_on = actuator.as_ref()?.max_on;
+        if let (Wanted::On(Some(span)), Some(max_on)) = (action.action.wanted, max_on)
+            && span > max_on
+        {
+            let problem = Problem::new(format!("{span} is longer than the max_on of {name}, {max_on}"));
+            parts.log.error(action.place, &path, problem.across_documents());
+            return None;
+        }
+        Some(action.action.clone())
+    }
+
+    /// A pump that doses one zone by the sensor of another one is a mistake, mostly of a glob.
+    fn check_zones(&mut self, rule: &Rule, entry: &SensorEntry) {
+        let actuators = self.parts.actuators;
+        for action in &rule.actions {
+            let Some(Some(actuator)) = actuators.get(action.action.actuator.as_str()) else { continue };
+            if actuator.has_total() && actuator.zone != entry.sensor.zone {
+                let (name, zone, of) = (&actuator.id, &actuator.zone, &entry.sensor.id);
+                let message = format!("{name} doses zone {zone}, and this rule watches {of}");
+                let help = Some(format!("write sensor = \"{zone}/..\", or the rule under zones.{zone}"));
+                let path = path::join(&rule.path, "actions");
+                self.add_finding(action.place, Level::Error, path, message, help);
+            }
+        }
     }
 
     fn policy(&self, name: &Name, settings: &Settings) -> Option<Arc<Policy>> {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use tilth_core::id::Id;
+use tilth_core::interlock::Wanted;
 use tilth_core::message::Template;
-use tilth_core::plan::Severity;
+use tilth_core::plan::{Action, Severity};
 use tilth_core::quantity::Quantity;
 use tilth_core::time::Span;
 
@@ -56,6 +57,15 @@ pub(crate) struct Rule {
     pub(crate) condition: RuleCondition,
     pub(crate) during: Option<Name>,
     pub(crate) alert: AlertSettings,
+    pub(crate) actions: Vec<RuleAction>,
+}
+
+/// What an actuator does when the alert of a rule fires.
+#[derive(Debug)]
+pub(crate) struct RuleAction {
+    pub(crate) action: Action,
+    /// Place of the actuator's name.
+    pub(crate) place: Place,
 }
 
 /// Settings of an alert, of a rule or of the agent itself.
@@ -160,14 +170,26 @@ pub(crate) fn read(name: &str, entry: &Entry, own: Option<&Table>, path: String,
         let problem = Problem::new("{other} and {other_sensor} mean nothing without differs_from");
         fields.error("message", problem.help("expected {value}, {limit} or {sensor}").across_documents());
     }
-    read_actions(&fields);
+    let actions = read_actions(&fields);
     let (path, key) = (fields.path.clone(), fields.key);
     fields.finish_but(|key, node| reader.unknown_key(name, key, node, quantity));
     if (has_quantity && quantity.is_none()) || (has_selector && selector.is_none()) {
         return None;
     }
     let selector = selector.or_else(|| has_quantity.then(Selector::all))?;
-    Some(Rule { id: id?, path, key, selector, watches, quantity, across, condition: condition?, during, alert })
+    Some(Rule {
+        id: id?,
+        path,
+        key,
+        selector,
+        watches,
+        quantity,
+        across,
+        condition: condition?,
+        during,
+        alert,
+        actions,
+    })
 }
 
 /// Reads `agent.sensor_fault`, `agent.bus_down`, `agent.bus_silent` or `agent.hub_refuses`.
@@ -213,26 +235,26 @@ fn template(node: &Node) -> Result<Arc<Template>, Problem> {
     Template::parse(&text).map(Arc::new).map_err(|error| Problem::new(error.to_string()))
 }
 
-/// The shape of `actions` is checked, so that what is written today holds when actuators are driven.
-fn read_actions(fields: &Fields<'_>) {
-    let what = "a list such as [{ actuator = \"tower-1/pump\", on = \"2s\" }]";
-    if fields.list("actions", what, action).is_some() {
-        fields.warning("actions", Problem::new("this version drives no actuators"));
-    }
+fn read_actions(fields: &Fields<'_>) -> Vec<RuleAction> {
+    let what = "a list such as [{ actuator = \"acid-pump\", on = \"2s\" }]";
+    fields.list("actions", what, action).unwrap_or_default()
 }
 
-fn action(node: &Node) -> Result<(), Problem> {
+fn action(node: &Node) -> Result<RuleAction, Problem> {
     let table = node.as_table().ok_or_else(|| reader::not_a_table(node))?;
     if let Some((key, entry)) = table.iter().find(|(key, _)| ACTION.get(key).is_none()) {
         let problem = Problem::new(format!("unknown key {key} in an action"));
-        return Err(problem.help("expected actuator and on").in_part(entry.key));
+        return Err(problem.help("expected actuator with on or off").in_part(entry.key));
     }
-    let field = |key: &str| {
-        let found = table.get(ACTION.key(key).name).map(|entry| &entry.node);
-        found.ok_or_else(|| Problem::new(format!("{key} is missing in an action")))
+    let field = |key: &str| table.get(ACTION.key(key).name).map(|entry| &entry.node);
+    let actuator = field("actuator").ok_or_else(|| Problem::new("actuator is missing in an action"))?;
+    let id = reader::part(actuator, reader::id)?;
+    let on = field("on").map(|on| reader::part(on, reader::some_duration)).transpose()?;
+    let off = field("off").map(|off| reader::part(off, reader::boolean)).transpose()?.unwrap_or(false);
+    let wanted = match (on, off) {
+        (Some(span), false) => Wanted::On(Some(span)),
+        (None, true) => Wanted::Off,
+        _ => return Err(Problem::new("expected either on, such as on = \"2s\", or off = true in an action")),
     };
-    reader::part(field("actuator")?, |node| {
-        reader::sensor_id(node).map_err(|_| reader::expected("an actuator such as \"tower-1/pump\"", node))
-    })?;
-    reader::part(field("on")?, reader::some_duration).map(drop)
+    Ok(RuleAction { action: Action { actuator: id, wanted }, place: actuator.place })
 }

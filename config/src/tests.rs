@@ -15,7 +15,7 @@ fn farm() -> Json {
             "a/b": { "quantity": "ph" },
         },
         "rules": {
-            "above": { "sensor": "a/ph", "above": 7, "actions": [{ "actuator": "a/pump", "on": "2s" }] },
+            "above": { "sensor": "a/ph", "above": 7, "actions": [{ "actuator": "pump", "on": "2s" }] },
             "below": { "sensor": "a/ph", "below": 7 },
             "outside": { "sensor": "a/ph", "outside": [5, 7] },
             "rate-above": { "sensor": "a/ph", "rate_above": 1 },
@@ -30,6 +30,7 @@ fn farm() -> Json {
             "webhook": { "kind": "webhook", "url": "https://office.example", "secret": "secret:office" },
         },
         "schedules": { "lamps": { "from": "04:00", "to": "22:00", "days": ["mon"] } },
+        "actuators": { "pump": { "zone": "a", "output": "board:board/relay-1", "max_on": "3s" } },
         "agent": { "timezone": "Europe/Amsterdam" },
     })
 }
@@ -63,6 +64,7 @@ fn places() -> Vec<(&'static KeyTable, Vec<&'static str>)> {
         (&POLICY, vec!["escalation", "default"]),
         (POLICY.get("urgent").unwrap().value.table().unwrap(), vec!["escalation", "default", "urgent"]),
         (&SCHEDULE, vec!["schedules", "day"]),
+        (&ACTUATOR, vec!["actuators", "pump"]),
         (&AGENT, vec!["agent"]),
         (&QUANTITY, vec!["agent", "quantities", "ph"]),
         (AGENT.get("bus_down").unwrap().value.table().unwrap(), vec!["agent", "bus_down"]),

@@ -175,7 +175,22 @@ fn the_example_of_the_design_loads() {
         during = "day"                 # a schedule
         message = "pH {value} in {zone}, limit {limit}"
         advice = "Check the acid doser and the probe's last calibration."
-        actions = [{ actuator = "tower-1/acid-pump", on = "2s" }]
+        actions = [{ actuator = "acid-pump", on = "2s" }]
+
+        [actuators.acid-pump]
+        zone = "tower-1"
+        output = "board:relays/relay-1"
+        max_on = "3s"
+        min_off = "10m"
+        dose_per_hour = "10s"
+        dose_per_day = "60s"
+        excludes = ["base-pump"]
+        needs_fresh = ["tower-1/ph"]
+
+        [actuators.base-pump]
+        zone = "tower-1"
+        output = "board:relays/relay-2"
+        max_on = "3s"
         "#,
     );
     documents.agent_toml = Some(Document::agent_toml(
@@ -192,6 +207,9 @@ fn the_example_of_the_design_loads() {
         kind = "line"                           # line, board, modbus, i2c, mqtt, w1, gpio, sdi12
         port = "/dev/serial/by-id/usb-..."
         baud = 115200
+        [bus.relays]
+        kind = "board"
+        port = "/dev/serial/by-id/usb-arduino"
         "#,
     ));
     for purpose in [Purpose::Run, Purpose::Check, Purpose::Replay] {

@@ -4,7 +4,7 @@ use tilth_core::plan::Severity;
 
 use super::DefaultValue::{Described, Flag, Required, Text};
 use super::sensors::{RATE, UNIT, quantities};
-use super::{ANY_TEXT, Form, ID, Key, KeyTable, SENSOR_ID, Value, form, key, table};
+use super::{ANY_TEXT, Form, ID, Key, KeyTable, Value, form, key, table};
 
 const SELECTOR: Form = form("sensor or glob", "^[a-z0-9*-]+/[a-z0-9*-]+$");
 
@@ -80,12 +80,17 @@ static ALERT_KEYS: [Key; 8] = [
     key("advice", Value::Text(ANY_TEXT), Described("nothing"), "what a person should do"),
 ];
 
-static ACTIONS: [Key; 1] =
-    [key("actions", Value::List(&Value::Table(&ACTION)), Described("none"), "not used by this version")];
+static ACTIONS: [Key; 1] = [key(
+    "actions",
+    Value::List(&Value::Table(&ACTION)),
+    Described("none"),
+    "what [actuators](#actuators) do when the alert fires, as `[{ actuator = \"acid-pump\", on = \"2s\" }]`",
+)];
 
 pub(crate) static ACTION: KeyTable = table("rules.NAME.actions", &[&ACTION_KEYS]);
 
-static ACTION_KEYS: [Key; 2] = [
-    key("actuator", Value::Text(SENSOR_ID), Required, "the actuator to switch on"),
-    key("on", Value::PositiveDuration, Required, "for how long"),
+static ACTION_KEYS: [Key; 3] = [
+    key("actuator", Value::Text(ID), Required, "the actuator"),
+    key("on", Value::PositiveDuration, Described("`off`"), "switches it on for so long"),
+    key("off", Value::Flag, Flag(false), "`true`: switches it off"),
 ];

@@ -104,7 +104,7 @@ impl<'a> Binder<'a> {
         let Some(escalation) = self.policy(&alert.escalation, settings) else { return };
         let Ok(rule) = Id::new(rules::BUS_SILENT) else { return };
         let key = AlertKey { zone: sensor.zone.clone(), rule, sensor: sensor.id.clone() };
-        let bindings = RuleBindings { during: None, escalation, resolved: None };
+        let bindings = RuleBindings::built_in(escalation, None);
         self.push(key, Condition::MissingFor(after), alert, bindings, place);
     }
 
@@ -130,7 +130,7 @@ impl<'a> Binder<'a> {
             && let Some(escalation) = self.policy(&alert.escalation, settings)
         {
             let key = AlertKey { zone: sensor.zone.clone(), rule: Id::new(rule).ok()?, sensor: sensor.id.clone() };
-            let bindings = RuleBindings { during: None, escalation, resolved: Some(rules::shipped(resolved)) };
+            let bindings = RuleBindings::built_in(escalation, Some(rules::shipped(resolved)));
             self.push(
                 key,
                 Condition::Below { limit: 1.0, clear: 1.0 },

@@ -162,8 +162,8 @@ impl BundleTrials {
         }
         let trial = Some(Trial { hash: signed.hash.clone(), attempts: attempts + 1 });
         let (bytes, state) = (Arc::clone(&signed.bytes), BundleState { trial, ..self.state.clone() });
-        // A trial counts once the bundle is staged, and before it begins: the agent may end within it.
         let (version, bundle) = (bundle.version, Arc::new(bundle));
+        // A trial counts once the bundle is staged, and before it begins: the agent may end within it.
         self.save(state, move |files| files.stage(&bytes)).await.map_err(|why| NotSaved { version, why })?;
         let (enrolment, source) = (self.enrolment.clone(), self.source);
         let (to_read, before) = (Arc::clone(&bundle), applier.reporter.agent_toml.clone());

@@ -3,6 +3,7 @@
 //! The last line printed is the result: `NAME: ok, FIGURES` (exit code 0) or `NAME: short, WHAT` (exit code 1).
 
 mod footprint;
+mod frames;
 mod kill;
 mod latency;
 mod process;
@@ -57,6 +58,7 @@ const EVIDENCE: &[Evidence] = &[
     Evidence { name: "kill", measure: kill::measure },
     Evidence { name: "footprint", measure: |run| footprint::measure(run.length) },
     Evidence { name: "latency", measure: |run| latency::measure(run.length) },
+    Evidence { name: "frames", measure: frames::measure },
 ];
 
 /// The figures, with what fell short before them.

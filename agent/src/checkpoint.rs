@@ -1,14 +1,16 @@
 //! What a restart continues from, beside the readings that the store keeps: plain data until the store's thread encodes it.
 //!
 //! Decide makes one for each commit with windows or events, so making one copies little: its parts are shared, and whoever
-//! changes a part that is shared copies that part first.
+//! changes a part that is shared copies that part first. The store's thread keeps the last one, so it sees by what is shared what
+//! changed since, and writes only that.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tilth_core::alert::AlertId;
-use tilth_core::engine::Snapshot;
+use tilth_core::engine::{self, Snapshot};
 use tilth_core::id::Id;
 
 use crate::random::RunId;
@@ -38,23 +40,56 @@ pub(crate) type LastDelivered = BTreeMap<Id, u32>;
 /// Who acknowledged each alert last, as long as it is open.
 pub(crate) type AcknowledgedBy = BTreeMap<AlertId, String>;
 
-/// Labels of each bus that names had fitted, by an encoded checkpoint; empty where that cannot be read.
-pub(crate) fn seen_labels(checkpoint: &[u8]) -> BTreeMap<Id, SeenLabels> {
-    #[derive(Deserialize)]
-    struct Part {
-        #[serde(default)]
-        seen_labels: BTreeMap<Id, SeenLabels>,
-    }
-    serde_json::from_slice::<Part>(checkpoint).map(|part| part.seen_labels).unwrap_or_default()
+/// What a later checkpoint holds and an earlier one does not. Its JSON form is what the store keeps.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Changes<'a> {
+    engine: engine::Changes,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    told_by: Option<Cow<'a, BTreeMap<AlertId, LastDelivered>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acknowledged_by: Option<Cow<'a, AcknowledgedBy>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paged_by: Option<Cow<'a, BTreeMap<AlertId, RunId>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seen_labels: Option<Cow<'a, BTreeMap<Id, SeenLabels>>>,
 }
 
-/// Number of the last alert in an encoded checkpoint, where that can be read.
-pub(crate) fn last_number(checkpoint: &[u8]) -> Option<u64> {
-    #[derive(Deserialize)]
-    struct Part {
-        engine: Snapshot,
+impl Checkpoint {
+    /// What changed since an `earlier` checkpoint; none where the whole is no longer than that ([`Snapshot::changes_since`]).
+    pub(crate) fn changes_since(&self, earlier: &Checkpoint) -> Option<Changes<'_>> {
+        Some(Changes {
+            engine: self.engine.changes_since(&earlier.engine)?,
+            told_by: changed(&self.told_by, &earlier.told_by),
+            acknowledged_by: changed(&self.acknowledged_by, &earlier.acknowledged_by),
+            paged_by: changed(&self.paged_by, &earlier.paged_by),
+            seen_labels: changed(&self.seen_labels, &earlier.seen_labels),
+        })
     }
-    serde_json::from_slice::<Part>(checkpoint).ok().map(|part| part.engine.last_number().0)
+
+    /// Makes the later checkpoint of the earlier one.
+    pub(crate) fn apply(&mut self, changes: Changes<'_>) {
+        self.engine.apply(changes.engine);
+        replace(&mut self.told_by, changes.told_by);
+        replace(&mut self.acknowledged_by, changes.acknowledged_by);
+        replace(&mut self.paged_by, changes.paged_by);
+        replace(&mut self.seen_labels, changes.seen_labels);
+    }
+}
+
+/// A part, unless both checkpoints share it.
+fn changed<'a, T: Clone>(now: &'a Arc<T>, then: &Arc<T>) -> Option<Cow<'a, T>> {
+    (!Arc::ptr_eq(now, then)).then(|| Cow::Borrowed(&**now))
+}
+
+fn replace<T: Clone>(part: &mut Arc<T>, changed: Option<Cow<'_, T>>) {
+    if let Some(changed) = changed {
+        *part = Arc::new(changed.into_owned());
+    }
+}
+
+/// Remark on saved state that cannot be used.
+pub(crate) fn unreadable(error: &dyn std::error::Error) -> String {
+    format!("saved state unreadable ({error}): starting with empty alert and rule state")
 }
 
 fn is_empty<K, V>(map: &Arc<BTreeMap<K, V>>) -> bool {

@@ -107,6 +107,8 @@ pub(crate) struct Store {
     file: Option<open::FileId>,
     /// What began to be given up with the last step, and why.
     short_of: Option<(&'static str, &'static str)>,
+    /// The checkpoint in the file; none where it is not known, as before the first commit and after one that failed.
+    last_checkpoint: Option<snapshot::LastCheckpoint>,
     /// The file has an older layout yet: the disk could not be written when it was opened.
     is_old: bool,
     /// What is in memory may differ from the file: a transaction failed.

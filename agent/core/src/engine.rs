@@ -48,7 +48,7 @@ use clock::Clock;
 use numbers::Numbers;
 pub use numbers::Reserve;
 use removed::Removed;
-pub use snapshot::{Snapshot, SnapshotError};
+pub use snapshot::{Changes, Snapshot, SnapshotError};
 pub use view::{AlertView, ScheduleView, SensorView, SilenceView, Standing};
 
 /// A boot, as the engine begins with it.

@@ -100,7 +100,7 @@ fn begin(path: &Path, options: &Options, os_boot: &str, clock: &Clock) -> Result
     let (mut store, opened) = Store::open(path, options)?;
     let mut remarks = remarks(&opened);
     let kept = store.snapshot().unwrap_or_else(|error| {
-        remarks.push(error.to_string());
+        remarks.push(checkpoint::unreadable(&error));
         None
     });
     let (boot, alerts) = store.begin_boot(os_boot, last_number(&store, &opened, kept.as_ref()))?;
@@ -113,13 +113,13 @@ fn begin(path: &Path, options: &Options, os_boot: &str, clock: &Clock) -> Result
         }),
         None => Vec::new(),
     };
-    let (snapshot, new_stream) = (kept.map(|kept| kept.bytes), opened.new_stream.is_some());
-    Ok((RestoredState { boot, snapshot, after, alerts, new_stream, missing: opened.missing, remarks }, store))
+    let (checkpoint, new_stream) = (kept.map(|kept| kept.checkpoint), opened.new_stream.is_some());
+    Ok((RestoredState { boot, checkpoint, after, alerts, new_stream, missing: opened.missing, remarks }, store))
 }
 
 /// Highest alert number that may be in use; a random one where that is not known.
 fn last_number(store: &Store, opened: &Opened, kept: Option<&StoredCheckpoint>) -> u64 {
-    let last = kept.and_then(|kept| checkpoint::last_number(&kept.bytes)).unwrap_or(0).max(store.alerts_until());
+    let last = kept.map_or(0, |kept| kept.checkpoint.engine.last_number().0).max(store.alerts_until());
     let is_unknown = opened.missing.is_some() || (last == 0 && opened.found != Found::Nothing);
     if is_unknown { random::alert_number(last) } else { last }
 }

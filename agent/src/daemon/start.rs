@@ -16,7 +16,6 @@ use super::systemd::{Notifier, Reporter};
 use super::tasks::Tasks;
 use crate::api::socket::{self, NotTaken, Taken};
 use crate::api::{self, ApiState, Limits};
-use crate::checkpoint;
 use crate::cli;
 use crate::clock::{Clock, Source};
 use crate::configuration::{self, ConfigStatus, Configuration, Enrolment, Received, Retry, Startup};
@@ -148,7 +147,7 @@ impl<'a> Base<'a> {
 
     fn senses(&self, restored: &RestoredState) -> Senses {
         let machine = Machine { root: PathBuf::from("/"), disk: self.wanted.data.clone() };
-        let seen_labels = restored.snapshot.as_deref().map(checkpoint::seen_labels).unwrap_or_default();
+        let seen_labels = restored.checkpoint.as_ref().map(|kept| (*kept.seen_labels).clone()).unwrap_or_default();
         Senses::new(self.clock.clone(), self.queue.clone(), machine, seen_labels)
     }
 

@@ -17,7 +17,7 @@ use super::fault::LoggedFaults;
 use super::keep::{self, StoreReplaced};
 use super::live::{Live, LiveOutput};
 use super::{Configured, Decide, Faults, ReadingCounts};
-use crate::checkpoint::{Checkpoint, LastDelivered};
+use crate::checkpoint::{Checkpoint, LastDelivered, unreadable};
 use crate::clock::Clock;
 use crate::notify;
 use crate::notify::dispatch::{Request, notification_id};
@@ -33,8 +33,7 @@ use crate::store::{AlertNumbers, CalibratedPlan, Commit, Missing};
 pub(crate) struct RestoredState {
     /// Number of this boot; 0 while no database counts it.
     pub(crate) boot: u32,
-    /// Encoded [`Checkpoint`].
-    pub(crate) snapshot: Option<Vec<u8>>,
+    pub(crate) checkpoint: Option<Checkpoint>,
     /// Readings stored after the checkpoint.
     pub(crate) after: Vec<Recorded>,
     pub(crate) alerts: AlertNumbers,
@@ -64,14 +63,9 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
     let Configured { plan, hash, channels, merged } = configured;
     let (at, wall) = handles.clock.now();
     let mut remarks = restored.remarks;
-    let decoded = restored.snapshot.as_deref().map(serde_json::from_slice::<Checkpoint>);
-    let (snapshot, mut delivered, mut acknowledged_by, mut paged_by, seen_labels) = match decoded {
-        Some(Ok(Checkpoint { engine, told_by, acknowledged_by, paged_by, seen_labels })) => {
+    let (snapshot, mut delivered, mut acknowledged_by, mut paged_by, seen_labels) = match restored.checkpoint {
+        Some(Checkpoint { engine, told_by, acknowledged_by, paged_by, seen_labels }) => {
             (Some(engine), told_by, acknowledged_by, paged_by, seen_labels)
-        }
-        Some(Err(error)) => {
-            remarks.push(unreadable(&error));
-            Default::default()
         }
         None => Default::default(),
     };
@@ -160,11 +154,6 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
 fn kept_reading(kept: Recorded) -> KeptReading {
     let Recorded { series, boot, at, quality, raw, .. } = kept;
     KeptReading { boot, sensor: series.sensor, at, value: Number(raw), quality }
-}
-
-/// Remark on a checkpoint that cannot be used.
-fn unreadable(error: &dyn std::error::Error) -> String {
-    format!("saved state unreadable ({error}): starting with empty alert and rule state")
 }
 
 /// Open alerts, and those that this start resolves.

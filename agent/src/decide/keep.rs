@@ -61,7 +61,7 @@ impl Decide {
 
     pub(super) fn keep_snapshot(&mut self) {
         self.commit.alerts_until = Some(self.engine.wanted_reserve().0);
-        self.commit.snapshot = Some(Box::new(Checkpoint {
+        self.commit.snapshot = Some(Arc::new(Checkpoint {
             engine: self.engine.snapshot(),
             told_by: Arc::clone(&self.delivered),
             acknowledged_by: Arc::clone(&self.acknowledged_by),

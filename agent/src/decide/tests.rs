@@ -77,7 +77,8 @@ impl Life {
             recording: None,
         };
         let alerts = AlertNumbers { after: 0, until: 100 };
-        let restored = RestoredState { boot: 1, snapshot, alerts, ..RestoredState::default() };
+        let checkpoint = snapshot.map(|bytes| serde_json::from_slice(&bytes).unwrap());
+        let restored = RestoredState { boot: 1, checkpoint, alerts, ..RestoredState::default() };
         Life { decide: begin(restored, configured(farm), handles), clock, asked, store, _folder: folder }
     }
 
@@ -122,7 +123,7 @@ impl Life {
 
     fn kept(&mut self) -> Vec<u8> {
         self.decide.keep_snapshot();
-        serde_json::to_vec(&self.decide.commit.snapshot.take().unwrap()).unwrap()
+        serde_json::to_vec(self.decide.commit.snapshot.take().unwrap().as_ref()).unwrap()
     }
 
     #[track_caller]

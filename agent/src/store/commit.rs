@@ -21,7 +21,7 @@ use super::losses::{self, Loss};
 use super::names::{CalibratedPlan, Names, PlanNumbers};
 use super::raw_block::{self, Column, Point, RawBlock};
 use super::row::{WindowStart, int, table};
-use super::snapshot;
+use super::snapshot::{self, LastCheckpoint};
 use super::window_block;
 use super::window_rows::{WindowBlock, WindowBlocks};
 use crate::checkpoint::Checkpoint;
@@ -49,7 +49,7 @@ pub(crate) struct Commit {
     /// What the device says of itself, for the lane diagnostics.
     pub(crate) diagnostics: Vec<NewEvent>,
     /// What is remembered after all of this.
-    pub(crate) snapshot: Option<Box<Checkpoint>>,
+    pub(crate) snapshot: Option<Arc<Checkpoint>>,
     /// Numbers of alerts up to this one are reserved with the snapshot.
     pub(crate) alerts_until: Option<u64>,
     /// What people did on site, when it changed.
@@ -146,7 +146,7 @@ impl Store {
         let remembered = commits.iter().rposition(|commit| commit.snapshot.is_some()).map_or(0, |last| last + 1);
         let (in_snapshot, after) = commits.split_at(remembered);
         writing.readings(in_snapshot)?;
-        writing.memory(commits)?;
+        let last_checkpoint = writing.memory(commits, self.last_checkpoint.take())?;
         writing.readings(after)?;
         writing.windows(commits)?;
         for commit in commits {
@@ -162,6 +162,7 @@ impl Store {
         transaction.commit()?;
         self.alerts_until = alerts_until;
         self.lanes = lanes;
+        self.last_checkpoint = last_checkpoint;
         self.confirmed_unwritten = false;
         self.boot_unwritten = false;
         self.is_stale = false;
@@ -319,14 +320,15 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// The newest snapshot and site state of all; the snapshot holds every reading that is written by now.
-    fn memory(&self, commits: &[Commit]) -> Result<(), StoreError> {
-        if let Some(checkpoint) = commits.iter().rev().find_map(|commit| commit.snapshot.as_ref()) {
-            snapshot::write(self.connection, checkpoint)?;
-        }
+    /// The newest snapshot and site state of all; the snapshot holds every reading that is written by now. Returns the snapshot
+    /// that the file has then.
+    fn memory(&self, commits: &[Commit], last: Option<LastCheckpoint>) -> Result<Option<LastCheckpoint>, StoreError> {
         if let Some(site) = commits.iter().rev().find_map(|commit| commit.site.as_ref()) {
             snapshot::write_site(self.connection, site)?;
         }
-        Ok(())
+        match commits.iter().rev().find_map(|commit| commit.snapshot.as_ref()) {
+            Some(checkpoint) => snapshot::write(self.connection, checkpoint, last).map(Some),
+            None => Ok(last),
+        }
     }
 }

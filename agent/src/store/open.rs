@@ -234,7 +234,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; also when it is damaged. Then the engine begins anew.
     pub(crate) fn snapshot(&self) -> Result<Option<StoredCheckpoint>, StoreError> {
-        snapshot::read(&self.reader.0)
+        snapshot::read(&self.reader.0, self.is_old)
     }
 
     /// What people did on site, if they ever did.
@@ -350,6 +350,7 @@ fn take(
         early_checkpoint: EarlyCheckpoint::of(path, &connection, options.checkpoint_pages),
         short_of: None,
         is_old,
+        last_checkpoint: None,
         is_stale: false,
         reader: Reader(connection),
         path: path.to_owned(),

@@ -5,7 +5,7 @@ use rusqlite::{Connection, Transaction};
 use super::error::StoreError;
 
 /// Each takes the file one layout further; `PRAGMA user_version` counts them. A released one is never changed.
-const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD];
+const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH];
 
 /// Keys are whole numbers that rise, so that adding touches the last page and deleting frees the first ones. The indexes
 /// are of (boot, start) once a minute, of the few readings that came late, and of gaps.
@@ -115,6 +115,17 @@ CREATE TABLE loss (
     from_wall INTEGER,
     to_wall INTEGER
 ) STRICT;
+";
+
+/// What changed in the snapshot since it was written, oldest first: many events cost one whole snapshot.
+const FOURTH: &str = "
+CREATE TABLE snapshot_change (id INTEGER PRIMARY KEY, raw INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
+DROP VIEW newest_raw;
+CREATE VIEW newest_raw AS SELECT max(
+    (SELECT coalesce(max(id), 0) FROM raw),
+    (SELECT coalesce(max(raw), 0) FROM snapshot),
+    (SELECT coalesce(max(raw), 0) FROM snapshot_change)
+) AS id;
 ";
 
 /// The layout that this version writes.

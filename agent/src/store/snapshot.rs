@@ -1,11 +1,14 @@
-//! What the engine remembers and what people did on site: one row each, replaced with what follows from it.
+//! What the engine remembers, as a whole and as changes since, and what people did on site.
 
 use std::io::{Read, Write};
+use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 use rusqlite::{Connection, OptionalExtension};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tilth_core::site::SiteState;
 
 use super::error::StoreError;
@@ -13,7 +16,7 @@ use super::row::{int, uint};
 use super::varint::checksum;
 use crate::checkpoint::Checkpoint;
 
-/// A snapshot fills whole units of this many bytes: SQLite overwrites a row of the same length in place and writes only the
+/// A whole checkpoint fills whole units of this many bytes: SQLite overwrites a row of the same length in place and writes only the
 /// pages that differ.
 const UNIT: usize = 512;
 
@@ -24,37 +27,87 @@ const MOST_BYTES: u64 = 64 << 20;
 const HEAD: usize = 8;
 
 /// What a restart continues from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct StoredCheckpoint {
-    /// A [`Checkpoint`] as JSON.
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) checkpoint: Checkpoint,
     /// The last raw block that the checkpoint contains; feed the readings after it ([`super::Reader::readings_after`]).
     pub(crate) position: u64,
 }
 
-pub(super) fn write(connection: &Connection, checkpoint: &Checkpoint) -> Result<(), StoreError> {
-    let bytes = serde_json::to_vec(checkpoint).map_err(|error| StoreError::Unexpected(error.to_string()))?;
+/// The checkpoint that the file holds, and in how many bytes: the whole in one row, the changes since in rows of their own.
+#[derive(Debug)]
+pub(super) struct LastCheckpoint {
+    checkpoint: Arc<Checkpoint>,
+    whole: usize,
+    changes: usize,
+}
+
+/// Writes what changed since the last checkpoint; or the whole, if the file holds none that is known or the changes grow longer than
+/// the whole. So a start reads at most twice the whole.
+pub(super) fn write(
+    connection: &Connection,
+    checkpoint: &Arc<Checkpoint>,
+    last: Option<LastCheckpoint>,
+) -> Result<LastCheckpoint, StoreError> {
+    let may_have_changes = last.as_ref().is_none_or(|last| last.changes > 0);
+    if let Some(last) = last
+        && let Some(changes) = checkpoint.changes_since(&last.checkpoint)
+    {
+        let body = pack(&json(&changes)?);
+        let changes = last.changes + body.len();
+        if changes <= last.whole {
+            connection
+                .prepare_cached("INSERT INTO snapshot_change (raw, body) SELECT id, ? FROM newest_raw")?
+                .execute([body])?;
+            return Ok(LastCheckpoint { checkpoint: Arc::clone(checkpoint), changes, ..last });
+        }
+    }
+    let mut body = pack(&json(checkpoint.as_ref())?);
+    body.resize(body.len().next_multiple_of(UNIT), 0);
+    let whole = body.len();
     connection
         .prepare_cached(
             "INSERT INTO snapshot (id, raw, body) VALUES (1, (SELECT id FROM newest_raw), ?1)
              ON CONFLICT (id) DO UPDATE SET raw = excluded.raw, body = excluded.body",
         )?
-        .execute([pack(&bytes)])?;
-    Ok(())
+        .execute([body])?;
+    if may_have_changes {
+        connection.execute("DELETE FROM snapshot_change", [])?;
+    }
+    Ok(LastCheckpoint { checkpoint: Arc::clone(checkpoint), whole, changes: 0 })
 }
 
-pub(super) fn read(connection: &Connection) -> Result<Option<StoredCheckpoint>, StoreError> {
-    let row = connection
-        .query_row("SELECT raw, body FROM snapshot", [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))
-        .optional()?;
-    let Some((position, body)) = row else { return Ok(None) };
-    let bytes = unpack(&body).ok_or_else(|| StoreError::Damaged("the snapshot is not what was written".to_owned()))?;
-    Ok(Some(StoredCheckpoint { bytes, position: uint(position) }))
+/// The whole with its changes. A file of an older layout has no changes.
+pub(super) fn read(connection: &Connection, is_old: bool) -> Result<Option<StoredCheckpoint>, StoreError> {
+    let bodies = |sql: &str| -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
+        let mut statement = connection.prepare(sql)?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    };
+    let Some((mut position, whole)) = bodies("SELECT raw, body FROM snapshot")?.pop() else { return Ok(None) };
+    let mut checkpoint: Checkpoint = parse(&whole)?;
+    let changes = if is_old { Vec::new() } else { bodies("SELECT raw, body FROM snapshot_change ORDER BY id")? };
+    for (raw, body) in changes {
+        checkpoint.apply(parse(&body)?);
+        position = raw;
+    }
+    Ok(Some(StoredCheckpoint { checkpoint, position: uint(position) }))
 }
 
-/// The block up to which raw readings are in the snapshot; all of them, while there is none.
-pub(super) fn position(connection: &Connection) -> Result<i64, StoreError> {
-    Ok(connection.query_row("SELECT raw FROM snapshot", [], |row| row.get(0)).optional()?.unwrap_or(int(u64::MAX)))
+/// The block up to which raw readings are in the checkpoint; all of them, while there is none.
+pub(super) fn position(connection: &Connection, is_old: bool) -> Result<i64, StoreError> {
+    let changes = if is_old { "" } else { "UNION ALL SELECT raw FROM snapshot_change" };
+    let sql = format!("SELECT max(raw) FROM (SELECT raw FROM snapshot {changes})");
+    Ok(connection.query_row(&sql, [], |row| row.get::<_, Option<i64>>(0))?.unwrap_or(int(u64::MAX)))
+}
+
+fn json(value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(value).map_err(|error| StoreError::Unexpected(error.to_string()))
+}
+
+fn parse<T: DeserializeOwned>(packed: &[u8]) -> Result<T, StoreError> {
+    let bytes = unpack(packed).ok_or_else(|| StoreError::Damaged("the snapshot is not what was written".to_owned()))?;
+    serde_json::from_slice(&bytes).map_err(|error| StoreError::Damaged(format!("the snapshot: {error}")))
 }
 
 pub(super) fn write_site(connection: &Connection, site: &SiteState) -> Result<(), StoreError> {
@@ -69,7 +122,7 @@ pub(super) fn read_site(connection: &Connection) -> Result<Option<SiteState>, St
     site.map_err(|error| StoreError::Damaged(format!("the site state: {error}")))
 }
 
-/// Length and checksum of the deflated bytes, these, and zeros up to a whole unit.
+/// Length and checksum of the deflated bytes, and these.
 fn pack(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = DeflateEncoder::new(vec![0; HEAD], Compression::fast());
     let written = encoder.write_all(bytes).and_then(|()| encoder.finish());
@@ -78,7 +131,6 @@ fn pack(bytes: &[u8]) -> Vec<u8> {
     let sum = checksum(&packed[HEAD..]);
     packed[..4].copy_from_slice(&length.to_le_bytes());
     packed[4..HEAD].copy_from_slice(&sum.to_le_bytes());
-    packed.resize(packed.len().next_multiple_of(UNIT), 0);
     packed
 }
 
@@ -105,8 +157,9 @@ mod tests {
         fn snapshots_come_back_and_damaged_ones_are_refused(
             bytes in proptest::collection::vec(any::<u8>(), 0..5000), at: prop::sample::Index, flip in 1u8..
         ) {
-            let packed = pack(&bytes);
-            prop_assert_eq!(packed.len() % UNIT, 0);
+            let mut packed = pack(&bytes);
+            prop_assert_eq!(unpack(&packed), Some(bytes.clone()));
+            packed.resize(packed.len().next_multiple_of(UNIT), 0);
             prop_assert_eq!(unpack(&packed), Some(bytes.clone()));
             let mut changed = packed;
             let at = at.index(changed.len());

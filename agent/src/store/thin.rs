@@ -49,7 +49,7 @@ impl Store {
         self.reload_if_stale()?;
         let mut lanes = self.lanes;
         let transaction = self.reader.0.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let bounds = bounds(&transaction, policy, lanes, wall)?;
+        let bounds = bounds(&transaction, policy, lanes, wall, self.is_old)?;
         let usage = usage(&transaction, policy, &bounds, free_bytes)?;
         let step = next_step(policy, &usage);
         let reason = shortage(policy, &usage).unwrap_or("events reached their share of the room");
@@ -137,6 +137,7 @@ fn bounds(
     policy: &Policy,
     lanes: LaneStates,
     wall: Option<WallTime>,
+    is_old: bool,
 ) -> Result<Bounds, StoreError> {
     let confirmed = int(lanes.of(Lane::Windows).confirmed);
     let unconfirmed = |table: &str| -> Result<Option<BootInstant>, StoreError> {
@@ -154,7 +155,7 @@ fn bounds(
             zeros.map(|(boot, zero)| (boot, (wall - zero).0 - kept.0)).find(|(_, uptime)| *uptime >= 0)
         }
     };
-    let position = snapshot::position(connection)?;
+    let position = snapshot::position(connection, is_old)?;
     Ok(Bounds { lanes, cut, confirmed_raw: first_unconfirmed.unwrap_or((u32::MAX, 0)), position })
 }
 

@@ -1,5 +1,7 @@
 //! What a restart continues from: everything the engine remembers, by name and not by place.
 
+mod changes;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +28,7 @@ use crate::site::SiteState;
 use crate::time::{Span, Stamp, Uptime};
 use crate::value::Resolution;
 use crate::windows::{Closed, Open};
+pub use changes::Changes;
 
 /// The layout that this version writes and reads.
 const FORMAT: u32 = 1;

@@ -81,7 +81,7 @@ fn a_block_is_due_an_interval_after_its_first_reading() {
 #[test]
 fn readings_after_a_snapshot_stay_behind_it() {
     let mut timeline = Timeline::new();
-    let held = |timeline: &Timeline| -> Vec<(usize, Option<Box<Checkpoint>>)> {
+    let held = |timeline: &Timeline| -> Vec<(usize, Option<Arc<Checkpoint>>)> {
         let (commits, _) = timeline.buffer.waiting();
         commits.iter().map(|commit| (commit.readings.len(), commit.snapshot.clone())).collect()
     };

@@ -124,8 +124,8 @@ pub(crate) fn alert(uptime: Uptime, key: &str, number: u64, ends: bool) -> NewEv
 }
 
 /// What an engine remembers, and a text that tells one checkpoint from another.
-fn remembered(engine: &Engine, text: &str) -> Box<Checkpoint> {
-    Box::new(Checkpoint {
+pub(crate) fn remembered(engine: &Engine, text: &str) -> Arc<Checkpoint> {
+    Arc::new(Checkpoint {
         engine: engine.snapshot(),
         told_by: Arc::default(),
         acknowledged_by: Arc::new([(AlertId(1), text.to_owned())].into()),
@@ -135,7 +135,7 @@ fn remembered(engine: &Engine, text: &str) -> Box<Checkpoint> {
 }
 
 /// Of an engine that has seen nothing.
-pub(crate) fn checkpoint(text: &str) -> Box<Checkpoint> {
+pub(crate) fn checkpoint(text: &str) -> Arc<Checkpoint> {
     remembered(&Farm::new(1).engine, text)
 }
 

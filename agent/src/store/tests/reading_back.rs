@@ -10,7 +10,7 @@ use tilth_core::reading::{Raw, Reading};
 use tilth_core::time::{Span, Uptime, WallTime};
 use tilth_core::windows::{Grain, Window};
 
-use super::farm::{Chance, Farm, Folder, WALL, booted, checkpoint, open};
+use super::farm::{Chance, Farm, Folder, WALL, booted, checkpoint, note, open, remembered};
 use crate::checkpoint::Checkpoint;
 use crate::store::buffer::{Buffer, Losses};
 use crate::store::retention::Step;
@@ -116,8 +116,7 @@ fn a_restart_continues_from_the_snapshot_and_the_readings_after_it() {
     drop(store);
     let store = open(&folder).0;
     let kept = store.snapshot().unwrap().unwrap();
-    let kept_then: Checkpoint = serde_json::from_slice(&kept.bytes).unwrap();
-    let mut engine = Engine::restore(farm.calibrated.plan.clone(), &kept_then.engine).unwrap();
+    let mut engine = Engine::restore(farm.calibrated.plan.clone(), &kept.checkpoint.engine).unwrap();
     let after = store.reader().readings_after(kept.position).unwrap();
     assert!(after.len() >= seen.min(1));
     for reading in after {
@@ -146,8 +145,7 @@ fn a_power_cut_within_a_backlog_neither_loses_nor_repeats_a_window() {
     let copy = folder.copy();
     let cut = open(&copy).0;
     let kept = cut.snapshot().unwrap().unwrap();
-    let kept_then: Checkpoint = serde_json::from_slice(&kept.bytes).unwrap();
-    let mut engine = Engine::restore(farm.calibrated.plan.clone(), &kept_then.engine).unwrap();
+    let mut engine = Engine::restore(farm.calibrated.plan.clone(), &kept.checkpoint.engine).unwrap();
     assert_eq!(cut.reader().readings_after(kept.position).unwrap().len(), 0);
     for commit in rest {
         for &Reading { sensor, at, raw, quality, .. } in &commit.readings {
@@ -192,6 +190,41 @@ fn readings_that_a_snapshot_never_saw_come_after_it() {
     assert_eq!(after(&store), [21.0]);
 }
 
+/// Guards against: changes that were written on top of a checkpoint that the file does not hold.
+#[test]
+fn a_checkpoint_is_read_as_it_was_taken_also_after_failures_and_restarts() {
+    let folder = Folder::new();
+    let (mut store, mut farm, mut chance) = (booted(&folder), Farm::new(9), Chance::new(21));
+    let changes = |store: &crate::store::Store| -> u32 {
+        store.reader().0.query_row("SELECT count(*) FROM snapshot_change", [], |row| row.get(0)).unwrap()
+    };
+    let (mut with_changes, mut wholes) = (0, 0);
+    for round in 0..400 {
+        for _ in 0..chance.below(4) {
+            farm.wait(Span(chance.below(1500) as i64));
+            farm.read(chance.below(9) as u32, chance.below(5000) as f64 / 100.0, Span(0));
+        }
+        let mut commit = farm.take();
+        commit.events.push(note(farm.now, "something happened"));
+        commit.snapshot = Some(remembered(&farm.engine, &(round / 7).to_string()));
+        if chance.one_in(10) {
+            store.reader().0.pragma_update(None, "query_only", true).unwrap();
+            store.commit(&commit).unwrap_err();
+            store.reader().0.pragma_update(None, "query_only", false).unwrap();
+        }
+        store.commit(&commit).unwrap();
+        if chance.one_in(20) {
+            drop(store);
+            store = booted(&folder);
+        }
+        let kept = store.snapshot().unwrap().unwrap();
+        assert_eq!(Some(&kept.checkpoint), commit.snapshot.as_deref(), "round {round}");
+        assert!(store.reader().readings_after(kept.position).unwrap().is_empty(), "round {round}");
+        if changes(&store) > 0 { with_changes += 1 } else { wholes += 1 }
+    }
+    assert!(with_changes > 100 && wholes > 20, "{with_changes} with changes, {wholes} without");
+}
+
 #[test]
 fn boots_are_counted_and_know_their_time_of_day() {
     let folder = Folder::new();
@@ -224,8 +257,8 @@ fn site_state_and_snapshot_are_replaced() {
             Some(checkpoint(&(0..length).map(|n| char::from(b'a' + (n * n % 23) as u8)).collect::<String>()));
         commit.site = Some(farm.engine.site().clone());
         store.commit(&commit).unwrap();
-        let kept = StoredCheckpoint { bytes: serde_json::to_vec(&commit.snapshot.unwrap()).unwrap(), position: 0 };
-        assert_eq!(store.snapshot().unwrap(), Some(kept));
+        let checkpoint = Checkpoint::clone(&commit.snapshot.unwrap());
+        assert_eq!(store.snapshot().unwrap(), Some(StoredCheckpoint { checkpoint, position: 0 }));
         assert_eq!(store.site().unwrap(), commit.site);
     }
 }

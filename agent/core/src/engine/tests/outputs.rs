@@ -136,6 +136,18 @@ fn a_restart_switches_off_first_and_counts_what_is_not_known() {
 }
 
 #[test]
+fn a_dose_is_among_the_changes_since_an_earlier_snapshot() {
+    let mut bench = bench(farm(rule("high", "z/ph", above(9.0))));
+    bench.ph(1.0, 6.0);
+    let mut kept = bench.engine.snapshot();
+    command(&mut bench, 1.0, "one");
+    let later = bench.engine.snapshot();
+    assert_ne!(later.interlock(), kept.interlock());
+    kept.apply(later.changes_since(&kept).unwrap());
+    assert_eq!(kept, later);
+}
+
+#[test]
 fn what_is_read_again_after_a_restart_acts_no_more() {
     let plan = farm(acting(rule("high", "z/ph", above(6.8))));
     let snapshot = bench(Arc::clone(&plan)).engine.snapshot();

@@ -320,6 +320,43 @@ fn a_snapshot_stays_as_it_was_taken() {
     });
 }
 
+/// Guards against: a checkpoint put together of changes that is not the one that was taken.
+#[test]
+fn the_changes_between_snapshots_add_up_to_the_last_one() {
+    let strategy = history().prop_flat_map(|history| {
+        let taken = proptest::collection::vec(any::<bool>(), history.len());
+        (Just(history), taken)
+    });
+    check_times(HISTORIES / 10, strategy, |(history, taken), guarded| {
+        let mut run = Run::on(farm_with_line);
+        let mut earlier = run.engine.snapshot();
+        let mut kept = read_back(&earlier);
+        for (step, is_taken) in history.iter().zip(taken) {
+            run.step(step);
+            if !is_taken {
+                continue;
+            }
+            let later = run.engine.snapshot();
+            match later.changes_since(&earlier) {
+                Some(changes) => {
+                    kept.apply(read_back(&changes));
+                    count(guarded, 1);
+                }
+                None => kept = read_back(&later),
+            }
+            prop_assert_eq!(&kept, &later, "after {:?}", step);
+            prop_assert_eq!(serde_json::to_vec(&kept).unwrap(), serde_json::to_vec(&later).unwrap());
+            earlier = later;
+        }
+        Ok(())
+    });
+}
+
+/// Bytes, and back.
+fn read_back<T: serde::Serialize + serde::de::DeserializeOwned>(value: &T) -> T {
+    serde_json::from_slice(&serde_json::to_vec(value).unwrap()).unwrap()
+}
+
 /// Of a farm with a line: what is remembered of it and of rules that are gone is all in the snapshot, a late wake-up changes
 /// nothing, and what is over pages again only once it has fired again.
 #[test]

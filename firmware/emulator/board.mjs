@@ -25,7 +25,6 @@ export class Board {
   #chip;
   #ports = {};
   #spent = 0;
-  #resetPending = null;
   #toReceive = [];
   #levels = {};
   #listeners = {};
@@ -107,24 +106,27 @@ export class Board {
   run(milliseconds) {
     const end = this.#spent + this.#cpu.cycles + (milliseconds * HZ) / 1_000;
     while (this.#spent + this.#cpu.cycles < end) {
-      this.#instruction(end - this.#spent);
-      if (this.#resetPending !== null) {
-        const flag = this.#resetPending;
-        this.#resetPending = null;
+      this.#runChip(end - this.#spent);
+      if (this.#chip.resetBy !== null) {
         this.report({ reset: 'watchdog', ms: this.milliseconds() });
-        this.reset(flag);
+        this.reset(this.#chip.resetBy);
       }
     }
   }
 
-  #instruction(end) {
-    const cpu = this.#cpu;
-    // Asleep until the next event of a peripheral; avr8js itself does not sleep.
-    if (cpu.progMem[cpu.pc] === SLEEP && cpu.nextInterrupt < 0 && cpu.nextClockEvent) {
-      cpu.cycles = Math.max(cpu.cycles, Math.min(cpu.nextClockEvent.cycles, end));
+  // Until a number of cycles of this chip, or its reset. All the time goes here.
+  #runChip(end) {
+    const chip = this.#chip;
+    const { cpu } = chip;
+    const { progMem } = cpu;
+    while (cpu.cycles < end && chip.resetBy === null) {
+      // Asleep until the next event of a peripheral; avr8js itself does not sleep.
+      if (progMem[cpu.pc] === SLEEP && cpu.nextInterrupt < 0 && cpu.nextClockEvent) {
+        cpu.cycles = Math.max(cpu.cycles, Math.min(cpu.nextClockEvent.cycles, end));
+      }
+      avrInstruction(cpu);
+      cpu.tick();
     }
-    avrInstruction(cpu);
-    cpu.tick();
   }
 
   #boot(flag, memory) {
@@ -140,10 +142,11 @@ export class Board {
     new AVRTimer(cpu, chip.timer0);
     new AVREEPROM(cpu, this.eeprom, chip.eeprom);
     new AVRWatchdog(cpu, chip.watchdog, new AVRClock(cpu, HZ, chip.clock));
-    this.#chip = { cpu, usart, adc, twi };
+    const built = { cpu, usart, adc, twi, resetBy: null };
+    this.#chip = built;
     cpu.data[MCUSR] = flag;
     cpu.reset = () => {
-      this.#resetPending = resetFlags.watchdog;
+      built.resetBy = resetFlags.watchdog;
     };
     adc.channelValues = [...this.volts];
     usart.onByteTransmit = (byte) => this.transmit(byte);

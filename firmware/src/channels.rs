@@ -54,7 +54,7 @@ impl ChannelSettings {
     /// Whether a channel of these kinds can be set so.
     pub(crate) fn are_possible(&self, kinds: Kinds) -> bool {
         kinds.has(self.kind)
-            && (MIN_INTERVAL..=MAX_INTERVAL).contains(&self.interval)
+            && matches!(self.interval, MIN_INTERVAL..=MAX_INTERVAL)
             && self.oversampling <= MAX_OVERSAMPLING
     }
 }

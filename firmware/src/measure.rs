@@ -119,44 +119,44 @@ impl<const CHANNELS: usize> Measurer<CHANNELS> {
     pub fn poll(&mut self, now: u32, inputs: &mut impl Inputs) -> Option<(u8, Sample)> {
         // Waits are short: the low 16 bits of the clock tell them.
         let now = now as u16;
-        let (channel, outcome) = match self.active.take() {
-            Some(active) => self.proceed(active, now, inputs)?,
-            None => self.begin_next(now, inputs)?,
-        };
+        let outcome = if self.active.is_some() { self.proceed(now, inputs) } else { self.begin_next(now, inputs) };
+        let (channel, outcome) = outcome?;
         self.queued[usize::from(channel)] = None;
         Some((channel, outcome.map_or_else(|fault| Sample::Fault(named(fault)), Sample::Value)))
     }
 
     /// Goes on with the measurement that is under way.
     #[inline(never)]
-    fn proceed(&mut self, active: Active, now: u16, inputs: &mut impl Inputs) -> Option<Outcome> {
-        let Active { channel, step } = active;
-        let (next, outcome) = match step {
-            Step::Analog(mut mean) => match inputs.conversion().map(|conversion| mean.add(conversion)) {
-                Some(Some(value)) => return Some((channel, Ok(i32::from(value)))),
-                Some(None) => {
+    fn proceed(&mut self, now: u16, inputs: &mut impl Inputs) -> Option<Outcome> {
+        let Active { channel, step } = self.active.as_mut()?;
+        let channel = *channel;
+        let outcome = match step {
+            Step::Analog(mean) => {
+                let Some(value) = mean.add(inputs.conversion()?) else {
                     inputs.convert(channel);
-                    (Step::Analog(mean), None)
+                    return None;
+                };
+                Ok(i32::from(value))
+            }
+            Step::Settling(contact) => Ok(i32::from(contact.sample(now, inputs.is_open(channel)?)?)),
+            Step::Scratchpad(reader) => reader.poll(&mut one_wire(inputs, channel).ok()?)?,
+            Step::Chip(chip, until) => {
+                if reached(now, *until) {
+                    *step = Step::Measured(*chip, fetch(*chip, channel, inputs));
                 }
-                None => (Step::Analog(mean), None),
-            },
-            Step::Settling(mut contact) => match contact.sample(now, inputs.is_open(channel)?) {
-                Some(open) => return Some((channel, Ok(i32::from(open)))),
-                None => (Step::Settling(contact), None),
-            },
-            Step::Scratchpad(mut reader) => match reader.poll(&mut one_wire(inputs, channel).ok()?) {
-                Some(outcome) => return Some((channel, outcome)),
-                None => (Step::Scratchpad(reader), None),
-            },
-            Step::Chip(chip, until) if !reached(now, until) => (Step::Chip(chip, until), None),
-            Step::Chip(chip, _) => (Step::Measured(chip, fetch(chip, channel, inputs)), None),
+                return None;
+            }
             Step::Measured(chip, values) => {
-                let (channel, index) = self.asks_for(chip, channel, inputs)?;
-                (Step::Measured(chip, values), Some((channel, values.map(|values| values[index]))))
+                let (chip, values) = (*chip, *values);
+                let asking = self.asks_for(chip, channel, inputs);
+                if asking.is_none() {
+                    self.active = None;
+                }
+                return asking.map(|(channel, index)| (channel, values.map(|values| values[index])));
             }
         };
-        self.active = Some(Active { channel, step: next });
-        outcome
+        self.active = None;
+        Some((channel, outcome))
     }
 
     /// Begins a measurement, if one is due.

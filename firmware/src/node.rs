@@ -1,8 +1,8 @@
 //! The node: what happened goes in with its time, what is to be done comes out. No clock, no pin, no wait.
 
 use tilth_wire::{
-    BoardId, BoardKind, ChannelKind, Decoder, FromBoard, Heartbeat, Hello, MAX_BODY_TO_BOARD, MAX_FRAME, Refusal,
-    ResetCause, Sample, SetChannel, SetRelay, ToBoard, version,
+    BatchItems, BoardId, BoardKind, ChannelKind, Decoder, FromBoard, Heartbeat, Hello, MAX_BODY_TO_BOARD, MAX_FRAME,
+    Refusal, ResetCause, Sample, SetChannel, SetRelay, ToBoard, version,
 };
 
 use crate::answers::{Answers, Outcome};
@@ -138,6 +138,7 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
     }
 
     /// Takes up a record that was kept, before the first input. Damaged ones, and what the wiring does not allow, are left out.
+    #[inline(never)]
     pub fn restore(&mut self, slot: u8, bytes: &[u8; RECORD_LEN]) {
         let Some(Content { numbers: [first, second, third], byte }) = Content::unpack(bytes) else { return };
         let relay = slot.wrapping_sub(1 + CHANNELS as u8);
@@ -176,6 +177,7 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
     }
 
     /// The next thing to do, until `None`.
+    #[inline(never)]
     pub fn poll(&mut self) -> Option<Effect> {
         if let Some((relay, on)) = self.relays.next_output() {
             return Some(Effect::SetRelay { relay, on });
@@ -196,6 +198,7 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
     }
 
     /// The next byte for the agent; to be asked when the line takes one.
+    #[inline(never)]
     pub fn next_byte(&mut self) -> Option<u8> {
         if self.frame_sent == self.frame_length {
             self.frame_sent = 0;
@@ -207,6 +210,7 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
     }
 
     /// The next record to keep; to be asked when the one before is kept.
+    #[inline(never)]
     pub fn next_record(&mut self) -> Option<Record> {
         let slot = (0..1 + CHANNELS as u8 + RELAYS as u8).find(|slot| self.unsaved & (1 << slot) != 0)?;
         self.unsaved &= !(1 << slot);
@@ -332,6 +336,7 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
     }
 
     /// Writes the next frame, the most urgent first; its length, 0 if there is nothing to say.
+    #[inline(never)]
     fn next_frame(&mut self) -> u8 {
         if let Some(answer) = self.answers.next_pending() {
             return write(&answer, &mut self.frame);
@@ -349,12 +354,17 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
         if let Some(reading) = self.queue.next_reading() {
             return write(&FromBoard::Reading(reading), &mut self.frame);
         }
-        match self.queue.next_batch() {
-            Some(items) => write(&FromBoard::Batch(items.batch()), &mut self.frame),
-            None => 0,
-        }
+        self.write_batch()
     }
 
+    #[inline(never)]
+    fn write_batch(&mut self) -> u8 {
+        let mut items = BatchItems::new(0, 0);
+        let any = self.queue.next_batch(&mut items);
+        if any { write(&FromBoard::Batch(items.batch()), &mut self.frame) } else { 0 }
+    }
+
+    #[inline(never)]
     fn write_hello(&mut self) -> u8 {
         let named = |channel: usize| {
             let kind = self.channels.settings(channel as u8).map_or(ChannelKind::Off, |set| set.kind);

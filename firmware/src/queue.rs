@@ -126,6 +126,7 @@ impl<const BYTES: usize, const CHANNELS: usize> Queue<BYTES, CHANNELS> {
     }
 
     /// The next reading to send, if no other one waits.
+    #[inline(never)]
     pub(crate) fn next_reading(&mut self) -> Option<Reading> {
         if self.next.wrapping_sub(self.send) != 1 {
             return None;
@@ -135,14 +136,15 @@ impl<const BYTES: usize, const CHANNELS: usize> Queue<BYTES, CHANNELS> {
         Some(step(&self.bytes, &mut cursor))
     }
 
-    /// The next readings to send, as many as fit in a batch; `None` if there are none.
-    pub(crate) fn next_batch(&mut self) -> Option<BatchItems> {
+    /// Packs the next readings to send, as many as fit; whether there are any.
+    #[inline(never)]
+    pub(crate) fn next_batch(&mut self, items: &mut BatchItems) -> bool {
         if self.send == self.next {
-            return None;
+            return false;
         }
         let mut cursor = self.cursor_at(self.send);
         let mut reading = step(&self.bytes, &mut cursor);
-        let mut items = BatchItems::new(reading.seq, reading.at);
+        *items = BatchItems::new(reading.seq, reading.at);
         while items.push(reading.at, reading.channel, reading.sample) {
             self.send = cursor.seq;
             if self.send == self.next {
@@ -150,7 +152,7 @@ impl<const BYTES: usize, const CHANNELS: usize> Queue<BYTES, CHANNELS> {
             }
             reading = step(&self.bytes, &mut cursor);
         }
-        Some(items)
+        true
     }
 
     fn drop_oldest(&mut self) {
@@ -290,7 +292,8 @@ mod tests {
 
     fn send(queue: &mut Queue<64, 5>) -> Option<std::vec::Vec<Reading>> {
         let alone = queue.next_reading().map(|reading| std::vec![reading]);
-        alone.or_else(|| queue.next_batch().map(|items| items.batch().readings().collect()))
+        let mut items = BatchItems::new(0, 0);
+        alone.or_else(|| queue.next_batch(&mut items).then(|| items.batch().readings().collect()))
     }
 
     proptest! {

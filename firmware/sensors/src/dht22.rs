@@ -69,7 +69,7 @@ fn decode(bytes: [u8; 5]) -> Result<Measurement, Fault> {
     let humidity = i32::from(u16::from_be_bytes([h0, h1])) * 100;
     let magnitude = i32::from(u16::from_be_bytes([t0 & 0x7F, t1])) * 100;
     let temperature = if t0 & 0x80 == 0 { magnitude } else { -magnitude };
-    if humidity > 100_000 || !(-40_000..=80_000).contains(&temperature) {
+    if humidity > 100_000 || !matches!(temperature, -40_000..=80_000) {
         return Err(Fault::Range);
     }
     Ok(Measurement { temperature, humidity })

@@ -80,7 +80,7 @@ impl Reader {
             return Err(Fault::PowerOn);
         }
         let temperature = in_thousandths(self.raw, self.configuration);
-        if !(-55_000..=125_000).contains(&temperature) {
+        if !matches!(temperature, -55_000..=125_000) {
             return Err(Fault::Range);
         }
         Ok(temperature)

@@ -47,7 +47,7 @@ pub fn read(bus: &mut impl I2c, address: u8) -> Result<Measurement, Fault> {
         return Err(Fault::Checksum);
     }
     let temperature = temperature(u16::from_be_bytes([t0, t1]));
-    if !(-40_000..=125_000).contains(&temperature) {
+    if !matches!(temperature, -40_000..=125_000) {
         return Err(Fault::Range);
     }
     Ok(Measurement { temperature, humidity: humidity(u16::from_be_bytes([h0, h1])) })

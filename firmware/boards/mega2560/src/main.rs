@@ -80,15 +80,22 @@ static NODE: Place<Node<Mega, CHANNELS, RELAYS, QUEUE>> = Place::new();
 
 #[entry]
 fn main() -> ! {
+    let (station, node) = start();
+    loop {
+        round(node, station);
+        station.idle();
+    }
+}
+
+/// Starts the board with the settings that it kept. What this needs of the stack is free again in the loop.
+#[inline(never)]
+fn start() -> (&'static mut Station<Mega, CHANNELS>, &'static mut Node<Mega, CHANNELS, RELAYS, QUEUE>) {
     let (station, cause) = Station::start(&STATION);
     let node = NODE.fill(|| Node::new(station.now(), cause));
     for slot in 0..=CHANNELS + RELAYS {
         node.restore(slot as u8, &station.kept(slot as u8));
     }
-    loop {
-        round(node, station);
-        station.idle();
-    }
+    (station, node)
 }
 
 /// Opens the relays first; the watchdog then restarts the board.

@@ -120,7 +120,7 @@ impl Calibration {
         let temperature = fine.wrapping_mul(50).wrapping_add(128) >> 8;
         let pressure = self.pressure(raw.pressure, fine).ok_or(Fault::Range)?;
         let humidity = (self.humidity(raw.humidity, fine) * 125) >> 7;
-        if !(-40_000..=85_000).contains(&temperature) || !(30_000..=110_000).contains(&pressure) {
+        if !matches!(temperature, -40_000..=85_000) || !matches!(pressure, 30_000..=110_000) {
             return Err(Fault::Range);
         }
         Ok(Measurement { temperature, humidity, pressure })

@@ -141,19 +141,18 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
     #[inline(never)]
     pub fn restore(&mut self, slot: u8, bytes: &[u8; RECORD_LEN]) {
         let Some(Content { numbers: [first, second, third], byte }) = Content::unpack(bytes) else { return };
-        let relay = slot.wrapping_sub(1 + CHANNELS as u8);
+        let (command, channel, relay) = (0, slot.wrapping_sub(1), slot.wrapping_sub(1 + CHANNELS as u8));
         if slot == 0 {
             let ([a, b, c, d], [e, f, g, h]) = (first.to_le_bytes(), second.to_le_bytes());
             self.id = Some(BoardId([a, b, c, d, e, f, g, h]));
         } else if usize::from(relay) < RELAYS {
-            let limits = Limits { max_on: first, min_off: second, link_timeout: third, excludes: byte };
-            self.relays.set_limits(self.now, relay, W::relay(relay).tightened(limits));
+            let (max_on, min_off, link_timeout, excludes) = (first, second, third, byte);
+            let _ = self.set_relay(SetRelay { command, relay, max_on, min_off, link_timeout, excludes });
         } else if let Some(kind) = ChannelKind::from_number(second as u8) {
-            let settings = ChannelSettings { kind, interval: first, oversampling: third as u8 };
-            if settings.are_possible(W::channel(slot - 1).0) {
-                self.channels.set(self.now, slot - 1, settings);
-            }
+            let (interval, oversampling) = (first, third as u8);
+            let _ = self.set_channel(SetChannel { command, channel, kind, interval, oversampling });
         }
+        self.unsaved = 0;
     }
 
     /// Takes what happened at the board time `now`; first does everything that was due until then.
@@ -308,6 +307,7 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
         }
     }
 
+    #[inline(never)]
     fn set_channel(&mut self, set: SetChannel) -> Outcome {
         if usize::from(set.channel) >= CHANNELS {
             return Err(Refusal::NoSuchNumber);
@@ -323,6 +323,7 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
         Ok(false)
     }
 
+    #[inline(never)]
     fn set_relay(&mut self, set: SetRelay) -> Outcome {
         let current = *self.relays.limits(set.relay).ok_or(Refusal::NoSuchNumber)?;
         let SetRelay { max_on, min_off, link_timeout, excludes, .. } = set;

@@ -26,7 +26,7 @@ impl<const N: usize> Relays<N> {
     /// Relays that are off; their outputs are set before anything else.
     pub(crate) fn new(now: BoardTime, limits: impl Fn(u8) -> Limits) -> Self {
         let relays = core::array::from_fn(|relay| Relay::new(now, limits(relay as u8)));
-        Self { on: 0, unset: u8::MAX >> (u8::BITS as usize - N), unreported: 0, relays }
+        Self { on: 0, unset: ((1_u16 << N) - 1) as u8, unreported: 0, relays }
     }
 
     pub(crate) fn limits(&self, relay: u8) -> Option<&Limits> {

@@ -9,6 +9,7 @@ mod latency;
 mod process;
 mod replay;
 mod rules;
+mod sizes;
 mod way;
 mod wire;
 
@@ -59,6 +60,7 @@ const EVIDENCE: &[Evidence] = &[
     Evidence { name: "footprint", measure: |run| footprint::measure(run.length) },
     Evidence { name: "latency", measure: |run| latency::measure(run.length) },
     Evidence { name: "frames", measure: frames::measure },
+    Evidence { name: "sizes", measure: |run| sizes::measure(run.length) },
 ];
 
 /// The figures, with what fell short before them.

@@ -1,0 +1,93 @@
+//! How much of the Uno its image takes: flash, static memory, and the stack that is left after a run in the emulator.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use tilth_wire::{BoardId, ChannelKind, MAX_FRAME, SetChannel, Switch, ToBoard};
+
+use crate::{Length, Outcome, outcome};
+
+/// Goals of the design, in bytes; the one of static memory with its decision page.
+const FLASH: f64 = 14_336.0;
+const STATIC: f64 = 640.0;
+const STACK_LEFT: f64 = 1_024.0;
+
+pub(crate) fn measure(length: Length) -> Outcome {
+    let firmware = tilth_tests::workspace().join("firmware");
+    let built = output(Command::new(firmware.join("boards/build")), "")?;
+    print!("{built}");
+    let uno = built.lines().find(|line| line.starts_with("uno: ")).ok_or("the build names no Uno")?;
+    let flash = number_before(uno, " bytes of flash")?;
+    let memory = number_before(uno, " bytes of static memory")?;
+    let stack_left = stack_left(&firmware)?;
+    let mut short = Vec::new();
+    for (what, figure, goal) in [("flash", flash, FLASH), ("static memory", memory, STATIC)] {
+        if figure > length.at_most(goal) {
+            short.push(format!("{what} of {figure} bytes, goal {goal}"));
+        }
+    }
+    // What should be at least a goal is what its inverse should be at most.
+    if 1.0 / stack_left > length.at_most(1.0 / STACK_LEFT) {
+        short.push(format!("{stack_left} bytes of stack left, goal {STACK_LEFT}"));
+    }
+    let figures = format!("Uno: {flash} bytes of flash, {memory} of static memory, {stack_left} of stack left");
+    outcome(figures, &short)
+}
+
+fn stack_left(firmware: &std::path::Path) -> Result<f64, String> {
+    let emulator = firmware.join("emulator");
+    let mut install = Command::new("npm");
+    install.arg("ci").arg("--prefix").arg(&emulator);
+    output(install, "")?;
+    let mut node = Command::new("node");
+    node.arg(emulator.join("emulator.mjs")).arg(firmware.join("boards/target/images/uno.elf"));
+    let said = output(node, &session()?)?;
+    let ran: serde_json::Value = said
+        .lines()
+        .rev()
+        .find_map(|line| serde_json::from_str(line).ok().filter(|event: &serde_json::Value| event["ran"].is_number()))
+        .ok_or("the emulator did not run")?;
+    ran["stack_free"].as_f64().ok_or_else(|| format!("no stack_free in {ran}"))
+}
+
+/// Lines for the emulator: an agent greets the board, sets its id and a channel, lets it measure for 20 s, switches a relay, and has all
+/// readings sent once more in batches.
+fn session() -> Result<String, String> {
+    let set = SetChannel { command: 1, channel: 0, kind: ChannelKind::Analog, interval: 1_000, oversampling: 6 };
+    let switch = Switch { command: 2, relay: 0, on_for: 1_000, expires: 25_000 };
+    let steps = [
+        (100, ToBoard::Identify),
+        (100, ToBoard::SetId(BoardId([1; 8]))),
+        (20_000, ToBoard::SetChannel(set)),
+        (100, ToBoard::Heartbeat { heard: 20_000 }),
+        (2_000, ToBoard::Switch(switch)),
+        (2_000, ToBoard::Identify),
+    ];
+    let mut lines = String::from("{\"run\": 100}\n");
+    for (run_for, message) in steps {
+        let mut frame = [0; MAX_FRAME];
+        let frame = message.encode(&mut frame).map_err(|error| error.to_string())?;
+        lines += &format!("{{\"send\": \"{}\", \"run\": {run_for}}}\n", hex::encode(frame));
+    }
+    Ok(lines)
+}
+
+/// What a program prints, given this input. Its errors go to the terminal.
+fn output(mut program: Command, input: &str) -> Result<String, String> {
+    let name = program.get_program().display().to_string();
+    let failed = |error: std::io::Error| format!("{name}: {error}");
+    let mut child = program.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(failed)?;
+    // Dropped at once: its end tells the emulator to stop.
+    child.stdin.take().ok_or("no input")?.write_all(input.as_bytes()).map_err(failed)?;
+    let output = child.wait_with_output().map_err(failed)?;
+    if !output.status.success() {
+        return Err(format!("{name} ended with {}", output.status));
+    }
+    String::from_utf8(output.stdout).map_err(|error| error.to_string())
+}
+
+/// The number that stands in a line before some words.
+fn number_before(line: &str, words: &str) -> Result<f64, String> {
+    let before = line.split(words).next().and_then(|before| before.rsplit(' ').next());
+    before.and_then(|number| number.parse().ok()).ok_or_else(|| format!("no number before \"{words}\" in: {line}"))
+}

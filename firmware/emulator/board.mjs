@@ -95,6 +95,11 @@ export class Board {
     this.#cpu.progMem[this.#cpu.pc] = RJMP_TO_ITSELF;
   }
 
+  /// Goes on in the firmware's panic handler.
+  panic() {
+    this.#cpu.pc = this.#image.panicHandler >> 1;
+  }
+
   /// Bytes between static memory and the deepest reach of the stack since power-on.
   stackFree() {
     const memory = this.#cpu.data;

@@ -9,7 +9,7 @@
 //   {"analog": {"0": VOLTS}}   {"pin": {"D3": 0}}      levels at inputs
 //   {"pulses": {"pin": "D2", "count": N, "hz": F}}     falling edges at an input
 //   {"sht3x": {..}}   {"bme280": {..}}   {"ds18b20": {..}}   {"dht22": {..}}    fields of the models, e.g. {"present": false}
-//   {"i2c_held": true}   {"hang": true}   {"reset": "external"}   {"power_cycle": true}   {"quit": true}
+//   {"i2c_held": true}   {"hang": true}   {"panic": true}   {"reset": "external"}   {"power_cycle": true}   {"quit": true}
 // Standard output: {"port"}, {"pin", "level", "ms"} when an output changes, {"reset", "ms"}, {"error"}.
 import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
@@ -58,6 +58,7 @@ const commands = {
   dht22: (fields) => Object.assign(board.dht22, fields),
   i2c_held: (held) => (board.i2cHeld = held),
   hang: () => board.hang(),
+  panic: () => board.panic(),
   reset: (cause) => board.reset(resetFlags[cause]),
   power_cycle: () => board.powerCycle(),
   quit: () => process.exit(0),

@@ -1,12 +1,15 @@
-// The image of a board: program memory, and where its static memory ends, from an ELF file.
+// The image of a board, from an ELF file: program memory, where its static memory ends, and where it goes when it panics.
 import { readFileSync } from 'node:fs';
 
 // AVR-GCC places data memory at this offset of the address space of an ELF file.
 const DATA = 0x800000;
 const SECTION_ALLOC = 2;
 const SEGMENT_LOAD = 1;
+const SECTION_SYMBOLS = 2;
+const PANIC_HANDLER = 'rust_begin_unwind';
 
-/// { program: Uint8Array of `flash` bytes, staticEnd: first data address after .data, .bss and .noinit }
+/// { program: Uint8Array of `flash` bytes, staticEnd: first data address after .data, .bss and .noinit, panicHandler: its address in
+/// bytes, or undefined }
 export function readImage(path, flash) {
   const elf = readFileSync(path);
   if (elf.readUInt32BE(0) !== 0x7f454c46) throw new Error(`${path}: not an ELF file`);
@@ -23,7 +26,23 @@ export function readImage(path, flash) {
     const [, , flags, address, , size] = words(elf, section, 6);
     if (flags & SECTION_ALLOC && address >= DATA) staticEnd = Math.max(staticEnd, address - DATA + size);
   }
-  return { program, staticEnd };
+  return { program, staticEnd, panicHandler: addressOf(elf, PANIC_HANDLER) };
+}
+
+// Address of the symbol whose name ends so.
+function addressOf(elf, name) {
+  const sections = table(elf, 32, 46);
+  for (const section of sections) {
+    const [, type, , , offset, size, link] = words(elf, section, 7);
+    if (type !== SECTION_SYMBOLS) continue;
+    const [, , , , strings] = words(elf, sections[link], 5);
+    for (let symbol = offset; symbol < offset + size; symbol += 16) {
+      const [nameAt, address] = words(elf, symbol, 2);
+      const end = elf.indexOf(0, strings + nameAt);
+      if (elf.toString('latin1', strings + nameAt, end).endsWith(name)) return address;
+    }
+  }
+  return undefined;
 }
 
 // Offsets of the entries of a table whose offset and entry size stand in the header.

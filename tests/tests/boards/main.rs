@@ -209,6 +209,19 @@ fn a_hang_ends_in_a_reset_with_the_relays_off() {
 }
 
 #[test]
+fn a_panic_opens_the_relays_first() {
+    let Some(mut uno) = uno("a_panic_opens_the_relays_first") else { return };
+    uno.greeted();
+    switch(&mut uno, 1, 0, 60_000);
+    uno.run_with_agent(1_000);
+    uno.control(&json!({ "panic": true }));
+    uno.run(1);
+    assert_eq!(uno.edges(RELAY_0).len(), 2, "expected the relay off before the reset: {:?}", uno.edges(RELAY_0));
+    let heard = uno.run(3_000);
+    assert_eq!(heard.hellos.first().expect("a Hello after the reset").reset, ResetCause::Panic);
+}
+
+#[test]
 fn noise_on_the_line_does_no_harm() {
     let Some(mut uno) = uno("noise_on_the_line_does_no_harm") else { return };
     uno.greeted();

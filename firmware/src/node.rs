@@ -1,8 +1,8 @@
 //! The node: what happened goes in with its time, what is to be done comes out. No clock, no pin, no wait.
 
 use tilth_wire::{
-    BatchItems, BoardId, BoardKind, ChannelKind, Decoder, FromBoard, Heartbeat, Hello, MAX_BODY_TO_BOARD, MAX_FRAME,
-    Refusal, ResetCause, Sample, SetChannel, SetRelay, ToBoard, version,
+    BoardId, BoardKind, ChannelKind, Decoder, FromBoard, Heartbeat, Hello, MAX_BODY_TO_BOARD, MAX_FRAME, Refusal,
+    ResetCause, Sample, SetChannel, SetRelay, ToBoard, version,
 };
 
 use crate::answers::{Answers, Outcome};
@@ -355,14 +355,7 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
         if let Some(reading) = self.queue.next_reading() {
             return write(&FromBoard::Reading(reading), &mut self.frame);
         }
-        self.write_batch()
-    }
-
-    #[inline(never)]
-    fn write_batch(&mut self) -> u8 {
-        let mut items = BatchItems::new(0, 0);
-        let any = self.queue.next_batch(&mut items);
-        if any { write(&FromBoard::Batch(items.batch()), &mut self.frame) } else { 0 }
+        self.queue.next_batch(&mut self.frame)
     }
 
     #[inline(never)]

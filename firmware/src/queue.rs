@@ -9,7 +9,7 @@
 //! | gap | varint of milliseconds, if the header says so |
 //! | value | zigzag varint of the difference to the channel's last value, or the fault's number |
 
-use tilth_wire::{BatchItems, Fault, Reading, Sample};
+use tilth_wire::{BatchFrame, Fault, MAX_FRAME, Reading, Sample};
 
 use crate::time::BoardTime;
 
@@ -136,23 +136,23 @@ impl<const BYTES: usize, const CHANNELS: usize> Queue<BYTES, CHANNELS> {
         Some(step(&self.bytes, &mut cursor))
     }
 
-    /// Packs the next readings to send, as many as fit; whether there are any.
+    /// Packs the next readings to send into a frame, as many as fit; its length, 0 if there are none.
     #[inline(never)]
-    pub(crate) fn next_batch(&mut self, items: &mut BatchItems) -> bool {
+    pub(crate) fn next_batch(&mut self, frame: &mut [u8; MAX_FRAME]) -> u8 {
         if self.send == self.next {
-            return false;
+            return 0;
         }
         let mut cursor = self.cursor_at(self.send);
         let mut reading = step(&self.bytes, &mut cursor);
-        *items = BatchItems::new(reading.seq, reading.at);
-        while items.push(reading.at, reading.channel, reading.sample) {
+        let mut batch = BatchFrame::new(frame, reading.seq, reading.at);
+        while batch.push(reading.at, reading.channel, reading.sample) {
             self.send = cursor.seq;
             if self.send == self.next {
                 break;
             }
             reading = step(&self.bytes, &mut cursor);
         }
-        true
+        batch.finish().len() as u8
     }
 
     fn drop_oldest(&mut self) {
@@ -263,6 +263,7 @@ mod tests {
 
     use proptest::collection::vec;
     use proptest::prelude::*;
+    use tilth_wire::{Decoder, FromBoard};
 
     use super::*;
 
@@ -291,9 +292,17 @@ mod tests {
     }
 
     fn send(queue: &mut Queue<64, 5>) -> Option<std::vec::Vec<Reading>> {
-        let alone = queue.next_reading().map(|reading| std::vec![reading]);
-        let mut items = BatchItems::new(0, 0);
-        alone.or_else(|| queue.next_batch(&mut items).then(|| items.batch().readings().collect()))
+        if let Some(reading) = queue.next_reading() {
+            return Some(std::vec![reading]);
+        }
+        let mut frame = [0; MAX_FRAME];
+        let length = queue.next_batch(&mut frame);
+        let mut decoder = Decoder::<{ MAX_FRAME - 1 }>::new();
+        let frame = &frame[..usize::from(length)];
+        frame.iter().find_map(|byte| match FromBoard::decode(decoder.push(*byte)?.unwrap()).unwrap() {
+            FromBoard::Batch(batch) => Some(batch.readings().collect()),
+            other => panic!("expected a batch, not {other:?}"),
+        })
     }
 
     proptest! {

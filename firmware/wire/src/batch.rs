@@ -1,6 +1,7 @@
 //! Batches: readings that follow each other, packed into one message.
 
 use crate::body::{Reader, Writer};
+use crate::frame::{self, MAX_FRAME};
 use crate::reading::{Reading, Sample};
 
 /// Longest items of a batch, in bytes: about eight readings.
@@ -25,6 +26,7 @@ impl<'a> Batch<'a> {
     }
 
     pub(crate) fn write(&self, body: &mut Writer<'_>) {
+        body.byte(2);
         body.u32(self.first);
         body.u32(self.at);
         body.bytes(self.items);
@@ -64,38 +66,45 @@ impl Iterator for Readings<'_> {
     }
 }
 
-/// Packs readings into the items of a [`Batch`].
-#[derive(Debug, Clone)]
-pub struct BatchItems {
-    bytes: [u8; ITEMS_LEN],
-    length: u8,
-    first: u32,
-    at: u32,
+/// A batch that is being packed, straight into its frame: an Uno has no memory for both.
+#[derive(Debug)]
+pub struct BatchFrame<'a> {
+    frame: &'a mut [u8; MAX_FRAME],
+    /// Where the items begin in the frame, after their length.
+    items: u8,
+    /// Where the next item goes.
+    end: u8,
     /// Board time of the last reading.
     last_at: u32,
 }
 
-impl BatchItems {
+impl<'a> BatchFrame<'a> {
     /// A batch whose first reading has the sequence number `first` and was taken at the board time `at`.
-    pub const fn new(first: u32, at: u32) -> Self {
-        Self { bytes: [0; ITEMS_LEN], length: 0, first, at, last_at: at }
+    pub fn new(frame: &'a mut [u8; MAX_FRAME], first: u32, at: u32) -> Self {
+        let mut body = Writer::new(&mut frame[1..]);
+        Batch { first, at, items: &[] }.write(&mut body);
+        let end = 1 + body.finish().unwrap_or(0) as u8;
+        Self { frame, items: end, end, last_at: at }
     }
 
     /// Adds the reading with the next sequence number; false when it does not fit, which leaves the batch as it was.
+    #[inline(never)]
     pub fn push(&mut self, at: u32, channel: u8, sample: Sample) -> bool {
-        let Some(free) = self.bytes.get_mut(usize::from(self.length)..) else { return false };
-        let mut item = Writer::new(free);
+        let places = usize::from(self.end)..usize::from(self.items) + ITEMS_LEN;
+        let mut item = Writer::new(self.frame.get_mut(places).unwrap_or_default());
         item.u32(at.wrapping_sub(self.last_at));
         item.byte(channel);
         sample.write(&mut item);
-        let Some(packed) = item.finish() else { return false };
-        self.length += packed as u8;
+        let Some(length) = item.finish() else { return false };
+        self.end += length as u8;
         self.last_at = at;
         true
     }
 
-    /// The batch of what was added.
-    pub fn batch(&self) -> Batch<'_> {
-        Batch { first: self.first, at: self.at, items: &self.bytes[..usize::from(self.length)] }
+    /// The frame of what was added, closing zero included.
+    pub fn finish(self) -> &'a [u8] {
+        // A varint of one byte: items are shorter than 128 bytes.
+        self.frame[usize::from(self.items) - 1] = self.end - self.items;
+        frame::close(self.frame, usize::from(self.end) - 1)
     }
 }

@@ -13,10 +13,7 @@ impl<'a> FromBoard<'a> {
         match self {
             Self::Hello(hello) => hello.write(body),
             Self::Reading(reading) => reading.write(body),
-            Self::Batch(batch) => {
-                body.byte(2);
-                batch.write(body);
-            }
+            Self::Batch(batch) => batch.write(body),
             Self::Ack(ack) => {
                 body.byte(3);
                 body.u32(ack.command);

@@ -55,7 +55,7 @@ pub(crate) fn encode(out: &mut [u8; MAX_FRAME], write: impl FnOnce(&mut Writer<'
 
 /// Adds checksum and closing zero to a body of `length` bytes, and stuffs it.
 #[inline(never)]
-fn close(out: &mut [u8; MAX_FRAME], length: usize) -> &[u8] {
+pub(crate) fn close(out: &mut [u8; MAX_FRAME], length: usize) -> &[u8] {
     let end = 1 + length;
     let checksum = crc16(&out[1..end]).to_le_bytes();
     out[end..end + CRC_LEN].copy_from_slice(&checksum);

@@ -19,7 +19,7 @@ mod reading;
 mod tests;
 pub mod version;
 
-pub use batch::{Batch, BatchItems, ITEMS_LEN, Readings};
+pub use batch::{Batch, BatchFrame, ITEMS_LEN, Readings};
 pub use frame::{Decoder, FrameError, MAX_BODY, MAX_FRAME, TooLong, crc16};
 pub use message::{
     Ack, BoardId, BoardKind, ChannelKind, CommandError, DecodeError, FromBoard, Heartbeat, Hello, MAX_BODY_TO_BOARD,

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
 
 use tilth_wire::{
-    Ack, Batch, BatchItems, BoardId, BoardKind, ChannelKind, CommandError, Decoder, Fault, FromBoard, Heartbeat, Hello,
+    Ack, Batch, BatchFrame, BoardId, BoardKind, ChannelKind, CommandError, Decoder, Fault, FromBoard, Heartbeat, Hello,
     MAX_FRAME, OffReason, Reading, Refusal, ResetCause, Sample, SetChannel, SetRelay, Switch, Switched, ToBoard,
     UNLIMITED, Unit, version,
 };
@@ -23,7 +23,7 @@ fn hello(id: Option<BoardId>) -> FromBoard<'static> {
     })
 }
 
-fn from_board(items: &BatchItems) -> [(FromBoard<'_>, &'static str); 12] {
+fn from_board() -> [(FromBoard<'static>, &'static str); 12] {
     let reading = |seq, sample| FromBoard::Reading(Reading { seq, at: 5_000, channel: 3, sample });
     let switched = |off| FromBoard::Switched(Switched { at: 9_000, relay: 1, command: 77, off });
     [
@@ -35,7 +35,7 @@ fn from_board(items: &BatchItems) -> [(FromBoard<'_>, &'static str); 12] {
         (reading(0, Sample::Value(21_375)), "02010488270306fecd02876000"),
         (reading(300, Sample::Value(-5)), "0701ac0288270304092ee400"),
         (reading(u32::MAX, Sample::Fault(Fault::PowerOn)), "0e01ffffffff0f8827030102ff1500"),
-        (FromBoard::Batch(items.batch()), "0702ac02882710010103800803010103904e0106dfc50857d800"),
+        (FromBoard::Batch(BATCH), "0702ac02882710010103800803010103904e0106dfc50857d800"),
         (FromBoard::Ack(Ack { command: 77, limited: true }), "06034d017dfe00"),
         (FromBoard::Error(CommandError { command: 78, reason: Refusal::LinkLost }), "06044e07784e00"),
         (FromBoard::Error(CommandError { command: 0, reason: Refusal::NotUnderstood }), "020401035c1000"),
@@ -85,14 +85,17 @@ const TO_BOARD: [(ToBoard, &str); 8] = [
     ),
 ];
 
-fn items() -> BatchItems {
-    let mut items = BatchItems::new(300, 5_000);
-    for (at, channel, sample) in
-        [(5_000, 0, Sample::Value(512)), (5_000, 1, Sample::Fault(Fault::Absent)), (15_000, 0, Sample::Value(-70_000))]
-    {
-        assert!(items.push(at, channel, sample));
-    }
-    items
+const BATCH: Batch<'_> =
+    Batch { first: 300, at: 5_000, items: &[0, 0, 0, 0x80, 0x08, 0, 1, 1, 0, 0x90, 0x4E, 0, 0, 0xDF, 0xC5, 0x08] };
+
+/// What the batch holds.
+fn batched() -> [Reading; 3] {
+    let reading = |seq, at, channel, sample| Reading { seq, at, channel, sample };
+    [
+        reading(300, 5_000, 0, Sample::Value(512)),
+        reading(301, 5_000, 1, Sample::Fault(Fault::Absent)),
+        reading(302, 15_000, 0, Sample::Value(-70_000)),
+    ]
 }
 
 /// The body of the one frame in `bytes`.
@@ -104,7 +107,7 @@ fn body(bytes: &[u8]) -> Vec<u8> {
 
 #[test]
 fn messages_of_a_board_have_the_bytes_of_version_1() {
-    for (message, expected) in from_board(&items()) {
+    for (message, expected) in from_board() {
         let mut out = [0; MAX_FRAME];
         let frame = message.encode(&mut out).unwrap();
         assert_eq!(hex::encode(frame), expected, "{message:?}");
@@ -125,7 +128,7 @@ fn messages_of_the_agent_have_the_bytes_of_version_1() {
 #[test]
 fn the_page_about_the_protocol_shows_these_frames() {
     let page = include_str!("../../../docs/wire-protocol.md");
-    let frames = from_board(&items()).map(|(_, frame)| frame).into_iter().chain(TO_BOARD.map(|(_, frame)| frame));
+    let frames = from_board().map(|(_, frame)| frame).into_iter().chain(TO_BOARD.map(|(_, frame)| frame));
     for frame in frames {
         assert!(page.contains(&format!("`{frame}`")), "docs/wire-protocol.md: expected an example {frame}");
     }
@@ -158,17 +161,14 @@ fn a_hello_names_its_channels() {
 }
 
 #[test]
-fn a_batch_unpacks_with_sequence_and_time() {
-    let items = items();
-    let Batch { first, at, .. } = items.batch();
-    assert_eq!((first, at), (300, 5_000));
-    let reading = |seq, at, channel, sample| Reading { seq, at, channel, sample };
-    let expected = [
-        reading(300, 5_000, 0, Sample::Value(512)),
-        reading(301, 5_000, 1, Sample::Fault(Fault::Absent)),
-        reading(302, 15_000, 0, Sample::Value(-70_000)),
-    ];
-    assert_eq!(items.batch().readings().collect::<Vec<_>>(), expected);
+fn a_batch_unpacks_with_sequence_and_time_and_packs_to_the_same_frame() {
+    assert_eq!(BATCH.readings().collect::<Vec<_>>(), batched());
+    let mut out = [0; MAX_FRAME];
+    let mut frame = BatchFrame::new(&mut out, BATCH.first, BATCH.at);
+    for Reading { at, channel, sample, .. } in batched() {
+        assert!(frame.push(at, channel, sample));
+    }
+    assert_eq!(frame.finish(), FromBoard::Batch(BATCH).encode(&mut [0; MAX_FRAME]).unwrap());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use tilth_firmware::{BoardTime, Input, Node};
 use tilth_tests::live::host_board::{CHANNELS, HostWiring, RELAYS};
 use tilth_tests::random::Random;
 use tilth_wire::{
-    Ack, BatchItems, ChannelKind, Decoder, FromBoard, Heartbeat, MAX_FRAME, Reading, ResetCause, Sample, SetChannel,
+    Ack, BatchFrame, ChannelKind, Decoder, FromBoard, Heartbeat, MAX_FRAME, Reading, ResetCause, Sample, SetChannel,
     Switch, ToBoard,
 };
 
@@ -113,9 +113,10 @@ fn message(random: &mut Random) -> Vec<u8> {
     let mut frame = match random.below(6) {
         0 => frame_of_board(&FromBoard::Reading(Reading { seq: number, at: number, channel, sample })),
         1 => {
-            let mut items = BatchItems::new(number, number);
-            while items.push(number.wrapping_add(random.below(20_000) as u32), channel, sample) {}
-            frame_of_board(&FromBoard::Batch(items.batch()))
+            let mut frame = [0; MAX_FRAME];
+            let mut batch = BatchFrame::new(&mut frame, number, number);
+            while batch.push(number.wrapping_add(random.below(20_000) as u32), channel, sample) {}
+            batch.finish().to_vec()
         }
         2 => {
             let (at, next, oldest, lost) = (number, number, number, 0);

@@ -43,7 +43,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tilth_sync::engine::Holding;
+use tilth_sync::engine::HeldBundle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::warn;
@@ -132,8 +132,8 @@ impl Configuration {
     }
 
     /// Version and tag of the bundle in force, for the hub.
-    pub(crate) fn holding(&self) -> Holding {
-        self.applier.active.holding()
+    pub(crate) fn held(&self) -> HeldBundle {
+        self.applier.active.held()
     }
 
     /// Runs until the thread that watches the files ends.

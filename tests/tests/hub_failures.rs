@@ -167,13 +167,13 @@ fn status_401_is_refused() {
 #[test]
 fn status_403_is_refused() {
     let line = Line::Says(answer(403, &[], "<html>forbidden</html>"));
-    through("f-403", line, "refused", "rejects this device: answered 403, not in the hub's words: a web page", REFUSED);
+    through("f-403", line, "refused", "rejects this device: answered 403, not a hub's answer: a web page", REFUSED);
 }
 
 #[test]
 fn status_409_without_the_hubs_words_is_trouble() {
     let line = Line::Says(answer(409, &[], "no"));
-    through("f-409", line, "backing-off", "answered 409, not in the hub's words: \"no\"", GROWING);
+    through("f-409", line, "backing-off", "answered 409, not a hub's answer: \"no\"", GROWING);
 }
 
 /// The hub's own conflict makes the agent go on under a new stream; another one at once stops it for a while.
@@ -188,7 +188,7 @@ fn status_409_begins_a_new_stream_and_then_stops() {
         text.contains("action needed: two agents use this key, or an old copy of the data folder was restored"),
         "{text}"
     );
-    let missing = "some history before this start may be missing: the hub has heard another stream of this device";
+    let missing = "some history before this start may be missing: the hub knows another stream of this device";
     assert!(between.room.farm.log().contains(missing), "{}", between.room.farm.log());
     between.pages();
     between.proxy.set(Line::Passes);
@@ -215,7 +215,7 @@ fn status_500_waits() {
 #[test]
 fn status_503_with_retry_after_waits_as_long_as_the_hub_says() {
     let line = Line::Says(answer(503, &["retry-after: 4"], "busy"));
-    through("f-503", line, "backing-off", "answered 503, not in the hub's words: \"busy\"", &[5000]);
+    through("f-503", line, "backing-off", "answered 503, not a hub's answer: \"busy\"", &[5000]);
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn bytes_that_are_no_http_are_garbage() {
 #[test]
 fn an_answer_that_is_no_json_is_garbage() {
     let line = Line::Says(answer(200, &[], "all is well"));
-    through("f-no-json", line, "backing-off", "answered 200, not in the hub's words: \"all is well\"", GROWING);
+    through("f-no-json", line, "backing-off", "answered 200, not a hub's answer: \"all is well\"", GROWING);
 }
 
 #[test]

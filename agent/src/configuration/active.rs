@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tilth_config::bundle::{Bundle, ContentHash};
-use tilth_sync::engine::Holding;
+use tilth_sync::engine::HeldBundle;
 
 use super::bundle_files::BundleState;
 use super::probation::SensorConfig;
@@ -60,7 +60,7 @@ impl ActiveConfig {
 
     /// Version and tag for the hub, which issues above the highest version whatever is in force now, and does not send again what was
     /// rejected or reverted. Without the tag the hub sends the highest again: the tag is left out where that is lost.
-    pub(crate) fn holding(&self) -> Holding {
+    pub(crate) fn held(&self) -> HeldBundle {
         let rejected = self.rejected.clone().filter(|(version, _)| *version >= self.highest);
         let active = self.bundle.as_ref().map(|bundle| (bundle.version, bundle.hash.to_string()));
         let (version, content) = match rejected.or(active.filter(|(version, _)| *version == self.highest)) {
@@ -68,7 +68,7 @@ impl ActiveConfig {
             None => (self.highest, None),
         };
         // The hub's tag of a bundle is its content's hash, in quotes.
-        Holding { version, etag: content.map(|content| format!("\"{content}\"")) }
+        HeldBundle { version, etag: content.map(|content| format!("\"{content}\"")) }
     }
 
     /// Version and content of the bundle in force.

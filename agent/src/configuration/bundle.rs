@@ -31,7 +31,7 @@ pub(super) fn check(
     running: Option<(u64, ContentHash)>,
     highest: u64,
 ) -> Result<(Bundle, Order), Rejection> {
-    let bundle = bundle::verify(bytes, key, &enrolment.client, &enrolment.device)
+    let bundle = bundle::verify(bytes, key, &enrolment.tenant, &enrolment.device)
         .map_err(|error| Rejection { version: claimed_version(bytes), reason: error.to_string() })?;
     let (version, order) = (bundle.version, bundle.against(running));
     let reject = |reason| Err(Rejection { version: Some(version), reason });

@@ -153,7 +153,7 @@ impl BundleFiles {
 
     pub(super) fn verified(&self, key: &TrustedKey, enrolment: &Enrolment) -> Result<Option<Bundle>, Unreadable> {
         let Some(bytes) = durable::read(&self.folder.join(GOOD))? else { return Ok(None) };
-        bundle::verify(&bytes, key, &enrolment.client, &enrolment.device).map(Some).map_err(|error| {
+        bundle::verify(&bytes, key, &enrolment.tenant, &enrolment.device).map(Some).map_err(|error| {
             let why = error.to_string();
             if error.is_damage() { Unreadable::Damaged(why) } else { Unreadable::Unusable(why) }
         })

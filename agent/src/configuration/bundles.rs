@@ -20,7 +20,7 @@ use std::time::Duration;
 use serde_json::json;
 use tilth_config::bundle::{Bundle, Order, TrustedKey};
 use tilth_config::sha256;
-use tilth_sync::engine::Holding;
+use tilth_sync::engine::HeldBundle;
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
@@ -44,7 +44,7 @@ pub(crate) struct Received {
     /// The key that must have signed it.
     pub(crate) key: TrustedKey,
     /// Answered once the bundle is handled: version and tag for the hub, where they changed.
-    pub(crate) answer: oneshot::Sender<Option<Holding>>,
+    pub(crate) answer: oneshot::Sender<Option<HeldBundle>>,
 }
 
 /// Tries the bundles of the hub.
@@ -111,7 +111,7 @@ impl BundleTrials {
     }
 
     /// Handles a received bundle; returns version and tag for the hub, where they changed.
-    pub(super) async fn take(&mut self, bytes: Vec<u8>, key: TrustedKey, applier: &mut Applier) -> Option<Holding> {
+    pub(super) async fn take(&mut self, bytes: Vec<u8>, key: TrustedKey, applier: &mut Applier) -> Option<HeldBundle> {
         if let Err(why) = self.recall(applier).await {
             return wait(&format!("a bundle waits: {why}"), applier);
         }
@@ -132,7 +132,7 @@ impl BundleTrials {
         signed: SignedBytes,
         key: TrustedKey,
         applier: &mut Applier,
-    ) -> Result<Option<Holding>, NotSaved> {
+    ) -> Result<Option<HeldBundle>, NotSaved> {
         let (bytes, enrolment) = (Arc::clone(&signed.bytes), self.enrolment.clone());
         let (running, highest) = (applier.active.version(), applier.active.highest);
         let check = move || bundle::check(&bytes, &key, &enrolment, running, highest);
@@ -153,7 +153,7 @@ impl BundleTrials {
         bundle: Bundle,
         signed: SignedBytes,
         applier: &mut Applier,
-    ) -> Result<Option<Holding>, NotSaved> {
+    ) -> Result<Option<HeldBundle>, NotSaved> {
         let attempts =
             self.state.trial.as_ref().filter(|trial| trial.hash == signed.hash).map_or(0, |trial| trial.attempts);
         if attempts >= TRIES {
@@ -175,7 +175,7 @@ impl BundleTrials {
         }
     }
 
-    async fn reject(&mut self, signed: SignedBytes, rejection: Rejection, applier: &mut Applier) -> Option<Holding> {
+    async fn reject(&mut self, signed: SignedBytes, rejection: Rejection, applier: &mut Applier) -> Option<HeldBundle> {
         let (SignedBytes { hash, trusted, content, .. }, Rejection { version, reason }) = (signed, rejection);
         let is_signed = content.is_some();
         let named = version.map_or("a bundle".to_owned(), |version| format!("bundle {version}"));
@@ -184,7 +184,7 @@ impl BundleTrials {
         applier.reporter.status.rejected(Problems::error(format!("{named}: {reason}")));
         self.remember_rejected(RejectedBundle { hash, trusted, version, reason, content, reverted: None }, applier)
             .await;
-        is_signed.then(|| applier.active.holding())
+        is_signed.then(|| applier.active.held())
     }
 
     /// Reports a bundle that is not in force to the hub and to people, and remembers it.
@@ -209,7 +209,7 @@ impl BundleTrials {
         bundle: Bundle,
         signed: SignedBytes,
         applier: &mut Applier,
-    ) -> Result<Holding, NotSaved> {
+    ) -> Result<HeldBundle, NotSaved> {
         let (bytes, mut state) = (signed.bytes, self.state.clone());
         if let Some(probation) = &mut state.probation {
             (probation.hash, probation.trusted, probation.version) = (signed.hash, signed.trusted, bundle.version);
@@ -227,7 +227,7 @@ impl BundleTrials {
         compiled: Compiled,
         signed: SignedBytes,
         applier: &mut Applier,
-    ) -> Result<Option<Holding>, NotSaved> {
+    ) -> Result<Option<HeldBundle>, NotSaved> {
         let expected = applier.expect(&compiled).await;
         let probation = OnProbation {
             hash: signed.hash,
@@ -249,7 +249,7 @@ impl BundleTrials {
         let Some(()) = applier.taken().await else { return Ok(None) };
         let kept = self.blocking_files(BundleFiles::keep_staged).await;
         applier.reporter.in_force(summary, is_changed);
-        let holding = self.follow(bundle, "applied", applier).await;
+        let held = self.follow(bundle, "applied", applier).await;
         self.unsaved = kept.is_err().then_some(signed.bytes);
         if !is_changed {
             self.pass(applier).await;
@@ -257,7 +257,7 @@ impl BundleTrials {
         if let Err(why) = kept {
             say_wait(&format!("bundle {version} applied; saving it failed, will retry: {why}"), applier);
         }
-        Ok(Some(holding))
+        Ok(Some(held))
     }
 
     /// Saves the next state once `first` is done; in memory it changes only then.
@@ -375,7 +375,7 @@ impl BundleTrials {
     }
 
     /// Reports a bundle in force to people and to the hub, and remembers it.
-    async fn follow(&mut self, bundle: Arc<Bundle>, outcome: &str, applier: &mut Applier) -> Holding {
+    async fn follow(&mut self, bundle: Arc<Bundle>, outcome: &str, applier: &mut Applier) -> HeldBundle {
         let (version, hash) = (bundle.version, bundle.hash.to_string());
         applier.active.set_bundle(Some(Arc::clone(&bundle)));
         let ignored = self.ignored().await;
@@ -391,7 +391,7 @@ impl BundleTrials {
         self.state = BundleState { highest: applier.active.highest, probation, ..BundleState::default() };
         self.remember().await;
         applier.active.recall(&self.state);
-        applier.active.holding()
+        applier.active.held()
     }
 
     async fn remember(&self) {
@@ -437,9 +437,9 @@ struct NotSaved {
 }
 
 /// A bundle waits and is not rejected: without the tag the hub sends it again with the next pull.
-fn wait(why: &str, applier: &Applier) -> Option<Holding> {
+fn wait(why: &str, applier: &Applier) -> Option<HeldBundle> {
     say_wait(why, applier);
-    Some(Holding { etag: None, ..applier.active.holding() })
+    Some(HeldBundle { etag: None, ..applier.active.held() })
 }
 
 /// Shows why a bundle waits; logged once for each reason, for a disk may be full for weeks.

@@ -16,7 +16,7 @@ const MAX_BYTES: u64 = 4096;
 /// The tenant, device and hub that `agent.toml` names.
 #[derive(Debug, Clone)]
 pub(crate) struct Enrolment {
-    pub(crate) client: Id,
+    pub(crate) tenant: Id,
     pub(crate) device: Id,
     pub(crate) hub: Hub,
     /// The folder of the configuration; the hub's files are relative to it.
@@ -27,11 +27,11 @@ pub(crate) struct Enrolment {
 impl Enrolment {
     /// `None` on a farm without a hub.
     pub(crate) fn of(agent_toml: &AgentToml, folder: &Path, data: &Path) -> Option<Enrolment> {
-        let (Some(hub), Some(Device { id, client: Some(client), .. })) = (&agent_toml.hub, &agent_toml.device) else {
+        let (Some(hub), Some(Device { id, client: Some(tenant), .. })) = (&agent_toml.hub, &agent_toml.device) else {
             return None;
         };
         Some(Enrolment {
-            client: client.clone(),
+            tenant: tenant.clone(),
             device: id.clone(),
             hub: hub.clone(),
             folder: folder.to_owned(),

@@ -164,7 +164,7 @@ impl<'a> Base<'a> {
             store: store.handle.clone(),
             heads: store.heads.clone(),
             commands: self.commands.clone(),
-            holding: configuration.holding(),
+            held: configuration.held(),
             bundles,
             config: self.config.clone(),
             health: self.health.clone(),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tilth_config::bundle::TrustedKey;
 use tilth_protocol::Confirmed;
-use tilth_sync::engine::{Holding, Input};
+use tilth_sync::engine::{HeldBundle, SyncInput};
 use tilth_sync::transport::https::Https;
 use tilth_sync::transport::tls::{self, Today};
 use tilth_sync::transport::{Exchange, Transport};
@@ -15,15 +15,15 @@ use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
 use super::status::SyncStatus;
-use super::{LOOK_AGAIN, beside};
+use super::{POLL_INTERVAL, on_thread};
 use crate::clock::{Clock, Source};
 use crate::configuration::{Enrolment, FileStamps};
 
 /// Keys and connection to the hub.
 pub(super) struct HubLink {
-    /// Signs what the hub sends.
+    /// Public key that verifies what the hub sends.
     pub(super) trusted: TrustedKey,
-    /// The public part of the device's key, by which it may be named.
+    /// Id of the device key, which is no secret.
     pub(super) key_id: String,
     pub(super) https: Https,
 }
@@ -34,23 +34,23 @@ pub(super) async fn find(enrolment: &Enrolment, clock: &Clock) -> anyhow::Result
     let find = move || {
         let (trusted, key) = (enrolment.trusted_key()?, enrolment.device_key()?);
         let tls = tls::client_config(enrolment.authority().as_deref(), today)?;
-        let https = Https::new(&enrolment.hub.url, &enrolment.client, &key, &tls)?;
+        let https = Https::new(&enrolment.hub.url, &enrolment.tenant, &key, &tls)?;
         Ok(HubLink { trusted, key_id: key.id().to_owned(), https })
     };
-    beside(find).await?
+    on_thread(find).await?
 }
 
-/// Connection for asking the time of day, which carries no key, and the key that signs the answer.
-pub(super) async fn undated(enrolment: &Enrolment) -> anyhow::Result<(Https, TrustedKey)> {
+/// Connection for requests of the time of day, which carry no device key, and the key that verifies the answer.
+pub(super) async fn for_time(enrolment: &Enrolment) -> anyhow::Result<(Https, TrustedKey)> {
     let enrolment = enrolment.clone();
     let find = move || {
-        let tls = tls::undated_config(enrolment.authority().as_deref())?;
-        Ok((Https::without_key(&enrolment.hub.url, &enrolment.client, &tls)?, enrolment.trusted_key()?))
+        let tls = tls::config_ignoring_dates(enrolment.authority().as_deref())?;
+        Ok((Https::without_key(&enrolment.hub.url, &enrolment.tenant, &tls)?, enrolment.trusted_key()?))
     };
-    beside(find).await?
+    on_thread(find).await?
 }
 
-/// The agent may know the time of day where the machine does not. A made clock knows nothing of it.
+/// The agent may know the time of day where the machine does not. A simulated clock does not.
 fn today(clock: &Clock) -> Today {
     let clock = clock.clone();
     Today::new(move || if clock.source() == Source::System { clock.now().1 } else { None })
@@ -81,17 +81,17 @@ impl ReloadableTransport {
         *self.https.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(link.https);
     }
 
-    /// Looks at the files now and then. What is wrong with a new one is logged, and the one before is used on.
+    /// Looks for changed files at an interval. A new key or certificate that cannot be used is logged, and the previous one stays in use.
     pub(super) async fn keep_up(
         &self,
         enrolment: Enrolment,
         clock: Clock,
         mut before: FileStamps,
-        orders: mpsc::Sender<Input>,
+        inputs: mpsc::Sender<SyncInput>,
         status: SyncStatus,
     ) {
         loop {
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
             let Some(now) = stamps(&enrolment).await.ok().filter(|now| *now != before) else { continue };
             before = now;
             match find(&enrolment, &clock).await {
@@ -99,15 +99,15 @@ impl ReloadableTransport {
                     info!(target: "sync", "a key or certificate for the hub has changed; key {}",
                         link.key_id);
                     self.take(link);
-                    status.trouble(None);
-                    if orders.send(Input::HubLinkChanged).await.is_err() {
+                    status.set_start_error(None);
+                    if inputs.send(SyncInput::HubLinkChanged).await.is_err() {
                         return;
                     }
                 }
                 Err(error) => {
                     let why = format!("{error:#}");
-                    warn!(target: "sync", "{why}; what was there before is used until that is mended");
-                    status.trouble(Some(why));
+                    warn!(target: "sync", "new key or certificate rejected: {why}; still using the previous one");
+                    status.set_start_error(Some(why));
                 }
             }
         }
@@ -119,18 +119,18 @@ impl Transport for ReloadableTransport {
         self.https().post_batch(body, confirmed).await
     }
 
-    async fn get_bundle(&self, holding: &Holding) -> Exchange {
-        self.https().get_bundle(holding).await
+    async fn get_bundle(&self, held: &HeldBundle) -> Exchange {
+        self.https().get_bundle(held).await
     }
 }
 
-/// The stamps of the files that lead to the hub.
+/// Stamps of the files that hold keys and certificates.
 pub(super) async fn stamps(enrolment: &Enrolment) -> anyhow::Result<FileStamps> {
     let enrolment = enrolment.clone();
-    beside(move || enrolment.file_stamps()).await
+    on_thread(move || enrolment.file_stamps()).await
 }
 
-/// The authorities in a file, good enough to believe in.
+/// Checks that a file holds certificates of authorities.
 pub(crate) fn authorities(path: &Path) -> anyhow::Result<()> {
     Ok(tls::client_config(Some(path), Today::machine()).map(drop)?)
 }

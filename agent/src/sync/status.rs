@@ -1,4 +1,4 @@
-//! What sync is at, for `status`.
+//! Status of sync, for `tilth-agent status` and the API.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,32 +6,34 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tilth_core::time::Uptime;
-use tilth_sync::engine::{AlertKind, Status};
+use tilth_sync::engine::{ProblemKind, Status};
 
 use crate::clock;
 use crate::configuration::BundleStatus;
 
-/// A handle; clones are the same. Held only to copy something in or out.
+/// Handle of the status; clones share it. Locked only to copy something in or out.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SyncStatus(Arc<Mutex<Shown>>);
 
-/// As it is shown. All times are on the machine's uptime, whatever clock the farm runs on.
+/// The status in the form of its JSON. All times are uptimes of the machine, whatever clock the agent runs on.
 #[derive(Debug, Clone, Default, Serialize)]
 struct Shown {
-    /// The hub's address; none on a farm without one.
+    /// Address of the hub; `None` where none is configured.
     hub: Option<String>,
     /// The present on the same clock as the times below, milliseconds.
     now: Option<Uptime>,
-    /// Why it cannot begin.
-    trouble: Option<String>,
-    /// What needs a person.
-    alerts: BTreeMap<AlertKind, String>,
-    /// The configuration that the hub gave.
+    /// Why sync cannot start.
+    #[serde(rename = "trouble")]
+    start_error: Option<String>,
+    /// Problems that need a person, with their reasons.
+    #[serde(rename = "alerts")]
+    problems: BTreeMap<ProblemKind, String>,
+    /// Status of the hub's bundles.
     #[serde(flatten)]
     bundle: BundleStatus,
-    /// The engine's own words.
+    /// Status of the sync engine, once there is one.
     #[serde(flatten)]
-    engine: Option<Status>,
+    progress: Option<Status>,
 }
 
 impl SyncStatus {
@@ -41,7 +43,7 @@ impl SyncStatus {
         status
     }
 
-    /// As a JSON object, with what the hub configured; `None` on a farm without a hub.
+    /// JSON object, with the status of bundles; `None` where no hub is configured.
     pub(crate) fn json(&self, bundle: BundleStatus) -> Option<Box<RawValue>> {
         let mut shown = self.shown().clone();
         shown.hub.as_ref()?;
@@ -49,19 +51,19 @@ impl SyncStatus {
         to_raw_value(&shown).ok()
     }
 
-    pub(crate) fn trouble(&self, trouble: Option<String>) {
-        self.shown().trouble = trouble;
+    pub(crate) fn set_start_error(&self, error: Option<String>) {
+        self.shown().start_error = error;
     }
 
-    pub(crate) fn engine(&self, status: Status) {
-        self.shown().engine = Some(status);
+    pub(crate) fn set_progress(&self, status: Status) {
+        self.shown().progress = Some(status);
     }
 
-    pub(crate) fn alert(&self, kind: AlertKind, reason: Option<String>) {
+    pub(crate) fn set_problem(&self, kind: ProblemKind, reason: Option<String>) {
         let mut shown = self.shown();
         match reason {
-            Some(reason) => shown.alerts.insert(kind, reason),
-            None => shown.alerts.remove(&kind),
+            Some(reason) => shown.problems.insert(kind, reason),
+            None => shown.problems.remove(&kind),
         };
     }
 

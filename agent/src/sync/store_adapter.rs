@@ -1,11 +1,11 @@
-//! What the driver asks of the store, rows on the thread that reads and all else on the store's own, and what it asks of decide.
+//! Answers the driver's requests: rows from the store's reading thread, all else from its own thread, live values from decide.
 
 use std::time::{Duration, Instant};
 
 use tilth_core::engine::Engine;
 use tilth_protocol::{Lane, Lanes, Live, Stream};
 use tilth_sync::driver::Request;
-use tilth_sync::engine::{Heads, Input, LaneState, Outbox, Rows, RowsRequest, StoreNote};
+use tilth_sync::engine::{Heads, LaneState, Outbox, Rows, RowsRequest, StoreNote, SyncInput};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
@@ -17,33 +17,33 @@ use crate::health::SharedMarks;
 use crate::store::thread::StoreHandle;
 use crate::store::{Limit, Missing, Reader, Store, StoreError};
 
-/// A busy store is asked again after this.
-const BUSY: Duration = Duration::from_millis(50);
+/// Retry interval while the store's queue is full.
+const RETRY_FULL: Duration = Duration::from_millis(50);
 
-/// A store that cannot begin a new stream is asked again after this.
-const NO_STREAM: Duration = Duration::from_secs(1);
+/// Retry interval while the store cannot state or begin a stream.
+const RETRY_STREAM: Duration = Duration::from_secs(1);
 
-/// Decide answers at once, or the batch goes without live values.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Timeout of decide for live values; the batch then goes without them.
+const LIVE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Live values of one batch; the newest of a farm with more sensors take turns by chance of the windows.
+/// Upper limit of live values in one batch.
 const MAX_LIVE: usize = 2000;
 
-/// Answers the driver.
+/// Answers the driver's requests.
 pub(super) struct StoreAdapter {
     pub(super) store: StoreHandle,
     /// The stream that the driver knows of.
     pub(super) stream: Stream,
     pub(super) heads: watch::Receiver<Heads>,
     pub(super) commands: mpsc::Sender<Command>,
-    pub(super) orders: mpsc::Sender<Input>,
+    pub(super) inputs: mpsc::Sender<SyncInput>,
     pub(super) clock: Clock,
     pub(super) config: ConfigStatus,
     pub(super) health: SharedMarks,
 }
 
 impl StoreAdapter {
-    /// Runs until nobody asks any more.
+    /// Runs until the driver ends.
     pub(super) async fn run(mut self, mut asked: mpsc::Receiver<Request>) {
         loop {
             tokio::select! {
@@ -68,7 +68,7 @@ impl StoreAdapter {
                 let _ = answer.send(rows);
             }
             Request::Note(StoreNote::Confirm { stream, confirmed }) => {
-                self.tell_store(move |store| {
+                self.note_in_store(move |store| {
                     if store.stream() == stream {
                         confirmed.iter().for_each(|(&lane, &seq)| {
                             store.confirm(lane, seq);
@@ -79,15 +79,15 @@ impl StoreAdapter {
                 .await;
             }
             Request::Note(StoreNote::Rewind { stream, epoch, confirmed }) => {
-                self.tell_store(move |store| {
-                    // The epoch is the hub's; what it confirmed is of a stream.
+                self.note_in_store(move |store| {
+                    // The epoch holds for every stream; confirmations hold for one.
                     let here = if store.stream() == stream { confirmed.clone() } else { store.lanes().confirmed() };
                     store.rewind(epoch, &here).map_err(|error| error.to_string())
                 })
                 .await;
             }
             Request::Note(StoreNote::Quarantine { stream, rows }) => {
-                self.tell_store(move |store| {
+                self.note_in_store(move |store| {
                     if store.stream() != stream {
                         return Ok(());
                     }
@@ -104,34 +104,35 @@ impl StoreAdapter {
                     });
                     match begun.await {
                         Some(Ok(outbox)) => break outbox,
-                        Some(Err(why)) => warn!(target: "sync", "no new stream yet: {why}"),
+                        Some(Err(why)) => warn!(target: "sync", "new stream not begun: {why}; will retry"),
                         None => {}
                     }
-                    sleep(NO_STREAM).await;
+                    sleep(RETRY_STREAM).await;
                 };
-                info!(target: "sync", "goes on under the new stream {}: {reason}", outbox.stream);
+                info!(target: "sync", "continuing under the new stream {}: {reason}", outbox.stream);
                 self.stream = outbox.stream;
                 let _ = answer.send(outbox);
-                // Boots and alerts of another stream mean nothing in this one: they are stated anew.
+                // The hub forgets boots and alerts of the old stream: they are stated again.
                 let _ = self.commands.send(Command::NewStream).await;
-                self.say_may_be_missing().await;
+                self.report_lost_history().await;
             }
         }
     }
 
-    /// The hub has heard of this device what is not here: nothing on this machine shows it where the whole folder is an older copy.
-    async fn say_may_be_missing(&self) {
-        let reason = "the hub has heard another stream of this device, so the data folder is an older copy, or two agents use this key";
+    /// Reports that history may be lost, since the hub has rows of this device that this database lacks. Where the whole data folder is
+    /// an older copy this is the only sign.
+    async fn report_lost_history(&self) {
+        let reason = "the hub knows another stream of this device, so the data folder is an older copy, or two agents use this key";
         let (from, until, is_all, is_certain) = (None, None, false, false);
         let missing = Missing { reason: reason.to_owned(), from, until, is_all, is_certain };
         self.health.say_missing(&missing, self.clock.now().1, &self.config.local());
         let _ = self.commands.send(Command::Missing(Box::new(missing))).await;
     }
 
-    /// If it is not kept, the hub says it again.
-    async fn tell_store(&self, what: impl Fn(&mut Store) -> Result<(), String> + Clone + Send + 'static) {
+    /// Notes in the store what the hub stated; if that fails, the hub states it again.
+    async fn note_in_store(&self, what: impl Fn(&mut Store) -> Result<(), String> + Clone + Send + 'static) {
         if let Some(Err(why)) = ask(&self.store, what).await {
-            warn!(target: "sync", "the store cannot note what the hub says: {why}");
+            warn!(target: "sync", "the store could not note what the hub confirmed: {why}; the hub will state it again");
         }
     }
 
@@ -145,13 +146,13 @@ impl StoreAdapter {
 
     async fn live(&self) -> Vec<Live> {
         let (answer, answered) = oneshot::channel();
-        let look = Command::Query(Box::new(move |engine, _| {
+        let query = Command::Query(Box::new(move |engine, _| {
             let _ = answer.send(newest(engine));
         }));
-        if self.commands.try_send(look).is_err() {
+        if self.commands.try_send(query).is_err() {
             return Vec::new();
         }
-        timeout(PATIENCE, answered).await.ok().and_then(Result::ok).unwrap_or_default()
+        timeout(LIVE_TIMEOUT, answered).await.ok().and_then(Result::ok).unwrap_or_default()
     }
 
     /// The store began a stream by itself: its database is a new one.
@@ -162,12 +163,12 @@ impl StoreAdapter {
         let outbox = outbox(&self.store).await;
         if outbox.stream != self.stream {
             self.stream = outbox.stream;
-            let _ = self.orders.send(Input::Stream(outbox)).await;
+            let _ = self.inputs.send(SyncInput::Stream(outbox)).await;
         }
     }
 }
 
-/// Has the store's thread do something, as often as it is busy. Nothing where it has no database to answer from.
+/// Answer of the store's thread; waits while its queue is full. `None` where it has no database.
 async fn ask<T: Send + 'static>(
     store: &StoreHandle,
     question: impl Fn(&mut Store) -> T + Clone + Send + 'static,
@@ -181,17 +182,17 @@ async fn ask<T: Send + 'static>(
         if asked.is_ok() {
             return answered.await.ok();
         }
-        sleep(BUSY).await;
+        sleep(RETRY_FULL).await;
     }
 }
 
-/// Stream and sequences of the store, as soon as it can say them.
+/// Stream and sequences of the store, as soon as it has a database.
 pub(super) async fn outbox(store: &StoreHandle) -> Outbox {
     loop {
         if let Some(outbox) = ask(store, |store| outbox_of(store)).await {
             return outbox;
         }
-        sleep(NO_STREAM).await;
+        sleep(RETRY_STREAM).await;
     }
 }
 

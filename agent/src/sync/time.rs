@@ -1,5 +1,5 @@
-//! The hub's word for the time of day, where nobody else has set the clock: signed, for one question, by the key that signs
-//! bundles. It is asked without the device's key, and with certificates that hold on any day; see `docs/sync-protocol.md`.
+//! Takes the time of day from the hub where the machine's clock is not synchronised. The answer is signed, for one request, by the
+//! key that signs bundles. The request carries no device key, and dates of certificates are not checked; see `docs/sync-protocol.md`.
 
 use std::time::Duration;
 
@@ -13,22 +13,22 @@ use super::link;
 use crate::clock::{Anchor, Clock, Source, Trust};
 use crate::configuration::{ConfigStatus, Enrolment};
 
-/// Until the hub has answered it is asked this often: nothing on the farm has a date before.
-const ASK_AGAIN: Duration = Duration::from_secs(30);
+/// Retry interval until the hub has answered: no row has a date before.
+const RETRY: Duration = Duration::from_secs(30);
 
-/// A clock that was told the time drifts by a second or two a day.
-const ASK_LATER: Duration = Duration::from_secs(6 * 3600);
+/// Interval of requests once the time is set, since a clock drifts by a second or two a day.
+const REFRESH: Duration = Duration::from_secs(6 * 3600);
 
-/// An answer that took longer says too little.
-const MOST_UNCERTAIN: Span = Span::from_secs(20);
+/// Upper limit of the uncertainty of an answer, half of the time that it took.
+const MAX_UNCERTAINTY: Span = Span::from_secs(20);
 
 /// Asks for as long as the machine's own clock is not synchronised.
 pub(super) async fn keep(enrolment: Enrolment, clock: Clock, config: ConfigStatus) {
-    let mut said = None;
+    let mut logged = None;
     loop {
         let is_synchronised = clock.anchor().is_some_and(|anchor| anchor.trust == Trust::Synchronised);
         if clock.source() != Source::System || is_synchronised {
-            tokio::time::sleep(ASK_LATER).await;
+            tokio::time::sleep(REFRESH).await;
             continue;
         }
         match ask(&enrolment, &clock).await {
@@ -36,25 +36,25 @@ pub(super) async fn keep(enrolment: Enrolment, clock: Clock, config: ConfigStatu
                 clock.trust(anchor);
                 let now = WallTime(anchor.offset_ms.saturating_add(clock.uptime().0));
                 let now = config.local().second(now);
-                info!(target: "sync", "the hub says that it is {now}");
-                said = None;
-                tokio::time::sleep(ASK_LATER).await;
+                info!(target: "sync", "clock set by the hub to {now}");
+                logged = None;
+                tokio::time::sleep(REFRESH).await;
             }
             Err(error) => {
                 let why = format!("{error:#}");
-                if said.as_ref() != Some(&why) {
-                    warn!(target: "sync", "the hub does not tell the time: {why}");
-                    said = Some(why);
+                if logged.as_ref() != Some(&why) {
+                    warn!(target: "sync", "no time from the hub: {why}; will retry");
+                    logged = Some(why);
                 }
-                tokio::time::sleep(ASK_AGAIN).await;
+                tokio::time::sleep(RETRY).await;
             }
         }
     }
 }
 
-/// One question. The answer was true at some instant between asking and hearing: the middle is taken.
+/// One request. The hub stamped its answer between request and arrival: the middle is taken.
 async fn ask(enrolment: &Enrolment, clock: &Clock) -> anyhow::Result<Anchor> {
-    let (https, trusted) = link::undated(enrolment).await?;
+    let (https, trusted) = link::for_time(enrolment).await?;
     let nonce = nonce().context("no randomness")?;
     let before = clock.uptime();
     let reply = https.get_time(&enrolment.device, &nonce).await.outcome?;
@@ -63,9 +63,9 @@ async fn ask(enrolment: &Enrolment, clock: &Clock) -> anyhow::Result<Anchor> {
         bail!("the hub answered {}", reply.status);
     }
     let signed: SignedTime = serde_json::from_slice(&reply.body).context("expected a signed time")?;
-    let now = signed.verify(&nonce, &enrolment.client, &enrolment.device, &trusted)?;
+    let now = signed.verify(&nonce, &enrolment.tenant, &enrolment.device, &trusted)?;
     let error = Span((after - before).0 / 2);
-    if error > MOST_UNCERTAIN {
+    if error > MAX_UNCERTAINTY {
         bail!("the answer took {} s", (after - before).as_secs_f64());
     }
     let middle = before + error;

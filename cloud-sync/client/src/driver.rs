@@ -1,8 +1,8 @@
 //! The shell around the engine: it carries inputs and effects and decides nothing.
 //!
-//! One task. It never waits inside: what the store or decide do not take at once stays in a short queue, and while a store
-//! is stuck signs of life still go up. Its queues are bounded by the engine, which asks for nothing new before the last
-//! question is answered.
+//! One task. It never waits inside: what the store or the agent does not take at once stays in a short queue, and while the
+//! store hangs heartbeats still go up. The queues are bounded by the engine, which asks for nothing new before the last
+//! request is answered.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -12,16 +12,16 @@ use std::time::Duration;
 use tilth_core::time::Uptime;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::engine::{Effect, Engine, Heads, Input, Outbox, Report, Rows, RowsRequest, Status, StoreNote};
+use crate::engine::{Effect, Heads, Outbox, Report, Rows, RowsRequest, Status, StoreNote, SyncEngine, SyncInput};
 use crate::transport::Transport;
 
-/// What the store is asked to do, in this order. Only questions have an answer: if the rest is not kept, the hub is told
-/// again what it knows.
+/// Requests to the store, in the order in which they are to be done. A note has no answer: if the store does not save it, the
+/// hub states it again.
 #[derive(Debug)]
 pub enum Request {
     /// Give rows and gaps, each lane from its first sequence on.
     Fetch {
-        /// What.
+        /// Lanes and ranges.
         ask: RowsRequest,
         /// Takes the rows, or why there are none, in words.
         answer: oneshot::Sender<Result<Rows, String>>,
@@ -37,17 +37,17 @@ pub enum Request {
     },
 }
 
-/// The channels to the rest of the agent. All are bounded by whoever makes them.
+/// Queues to and from the rest of the agent. All are bounded by whoever makes them.
 #[derive(Debug)]
-pub struct Links {
+pub struct Queues {
     /// To the store.
     pub store: mpsc::Sender<Request>,
     /// From the store: the highest committed sequence of each lane.
     pub heads: watch::Receiver<Heads>,
-    /// To decide.
-    pub decide: mpsc::Sender<Report>,
-    /// From the rest of the agent: what it holds of configuration, a nudge, another link, another stream.
-    pub orders: mpsc::Receiver<Input>,
+    /// To the agent: bundles, problems and status.
+    pub reports: mpsc::Sender<Report>,
+    /// From the agent: the bundle that it holds, a nudge, a new link, a new stream.
+    pub inputs: mpsc::Receiver<SyncInput>,
 }
 
 /// Source of time. Any `Fn() -> Uptime` is a clock that runs like the runtime's.
@@ -67,31 +67,31 @@ impl<F: Fn() -> Uptime> Clock for F {
     }
 }
 
-/// Why sync ended without being told to. The process ends with it, and systemd starts it again.
+/// Why sync ended without a shutdown: the other end of a queue is closed. The process ends with it, and systemd starts it again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Gone {
-    /// The store's end of a channel is closed.
+pub enum QueueClosed {
+    /// The store's.
     #[error("the store is gone")]
     Store,
-    /// Decide's end of a channel is closed.
-    #[error("decide is gone")]
-    Decide,
+    /// The agent's.
+    #[error("the agent's other tasks are gone")]
+    Agent,
 }
 
 /// Runs sync until `shutdown` is there. A batch on its way is dropped: the rows stay in the outbox, and the hub ignores what
 /// it gets twice.
 ///
 /// # Errors
-/// [`Gone`] when the other end of a channel is closed.
+/// [`QueueClosed`] when the other end of a queue is closed.
 pub async fn run<T: Transport>(
-    engine: Engine,
+    engine: SyncEngine,
     transport: &T,
-    links: Links,
+    queues: Queues,
     clock: impl Clock,
     shutdown: impl Future<Output = ()>,
-) -> Result<(), Gone> {
+) -> Result<(), QueueClosed> {
     let mut shutdown = std::pin::pin!(shutdown);
-    let Links { store, mut heads, decide, mut orders } = links;
+    let Queues { store, mut heads, reports, mut inputs } = queues;
     let mut in_flight = InFlight::new(engine, transport);
     heads.mark_changed();
     loop {
@@ -102,32 +102,32 @@ pub async fn run<T: Transport>(
             biased;
             () = &mut shutdown => return Ok(()),
             permit = store.reserve(), if !in_flight.to_store.is_empty() => {
-                let permit = permit.map_err(|_| Gone::Store)?;
+                let permit = permit.map_err(|_| QueueClosed::Store)?;
                 if let Some(request) = in_flight.to_store.pop_front() {
                     permit.send(request);
                 }
                 continue;
             }
-            permit = decide.reserve(), if in_flight.has_event() => {
-                permit.map_err(|_| Gone::Decide)?.send(in_flight.next_event());
+            permit = reports.reserve(), if in_flight.has_report() => {
+                permit.map_err(|_| QueueClosed::Agent)?.send(in_flight.next_report());
                 continue;
             }
             input = wait_for(&mut in_flight.wire), if in_flight.wire.is_some() => input,
             outbox = wait_for(&mut in_flight.stream), if in_flight.stream.is_some() => {
-                // What the store committed meanwhile was said of a stream that was not known yet.
+                // Heads that the store stated meanwhile were of a stream that the engine did not know yet.
                 heads.mark_changed();
-                Input::Stream(outbox.ok_or(Gone::Store)?)
+                SyncInput::Stream(outbox.ok_or(QueueClosed::Store)?)
             }
-            input = wait_for(&mut in_flight.question), if in_flight.question.is_some() => input.ok_or(Gone::Store)?,
-            order = orders.recv() => {
+            input = wait_for(&mut in_flight.rows), if in_flight.rows.is_some() => input.ok_or(QueueClosed::Store)?,
+            input = inputs.recv() => {
                 heads.mark_changed();
-                order.ok_or(Gone::Decide)?
+                input.ok_or(QueueClosed::Agent)?
             }
             changed = heads.changed() => {
-                changed.map_err(|_| Gone::Store)?;
-                Input::Waiting(heads.borrow_and_update().clone())
+                changed.map_err(|_| QueueClosed::Store)?;
+                SyncInput::Waiting(heads.borrow_and_update().clone())
             }
-            () = tokio::time::sleep(wait) => Input::Tick,
+            () = tokio::time::sleep(wait) => SyncInput::Tick,
         };
         in_flight.engine.handle(clock.now(), input);
     }
@@ -144,24 +144,24 @@ async fn wait_for<T>(slot: &mut Waiting<'_, T>) -> T {
     answer
 }
 
-/// Requests on their way between the engine and the others.
+/// Requests that wait for an answer, and what waits for its receiver.
 struct InFlight<'t, T> {
-    engine: Engine,
+    engine: SyncEngine,
     transport: &'t T,
-    wire: Waiting<'t, Input>,
-    /// A question for rows. `None` when the store went away over it.
-    question: Waiting<'t, Option<Input>>,
-    /// A question for a new stream. It is never given up: a stream that the engine does not know would be a lie on the wire.
+    wire: Waiting<'t, SyncInput>,
+    /// A request for rows. `None` when the store ended meanwhile.
+    rows: Waiting<'t, Option<SyncInput>>,
+    /// A request for a new stream. Never given up, for the engine must know under which stream the store numbers rows.
     stream: Waiting<'t, Option<Outbox>>,
     to_store: VecDeque<Request>,
-    events: VecDeque<Report>,
+    reports: VecDeque<Report>,
     shown: Option<Status>,
 }
 
 impl<'t, T: Transport> InFlight<'t, T> {
-    fn new(engine: Engine, transport: &'t T) -> InFlight<'t, T> {
-        let (to_store, events) = (VecDeque::new(), VecDeque::new());
-        InFlight { engine, transport, wire: None, question: None, stream: None, to_store, events, shown: None }
+    fn new(engine: SyncEngine, transport: &'t T) -> InFlight<'t, T> {
+        let (to_store, reports) = (VecDeque::new(), VecDeque::new());
+        InFlight { engine, transport, wire: None, rows: None, stream: None, to_store, reports, shown: None }
     }
 
     fn perform(&mut self) {
@@ -174,26 +174,26 @@ impl<'t, T: Transport> InFlight<'t, T> {
                     let transport = self.transport;
                     self.wire = Some(Box::pin(async move {
                         let exchange = transport.post_batch(body, confirmed).await;
-                        Input::Answered { request, exchange }
+                        SyncInput::Answered { request, exchange }
                     }));
                 }
-                Effect::PullBundle { request, holding } => {
+                Effect::PullBundle { request, held } => {
                     let transport = self.transport;
                     self.wire = Some(Box::pin(async move {
-                        let exchange = transport.get_bundle(&holding).await;
-                        Input::Pulled { request, exchange }
+                        let exchange = transport.get_bundle(&held).await;
+                        SyncInput::Pulled { request, exchange }
                     }));
                 }
-                // One request at a time: the one on its way is the one that nobody waits for.
+                // One request at a time: the one on its way is the one that is given up.
                 Effect::Abandon { .. } => self.wire = None,
-                Effect::Report(report) => self.tell(report),
+                Effect::Report(report) => self.report(report),
             }
         }
     }
 
     fn note(&mut self, note: StoreNote) {
         match (note, self.to_store.back_mut()) {
-            // Rows that the store has not been told of yet are written together.
+            // Rows that are not yet handed to the store are written together.
             (
                 StoreNote::Quarantine { stream, rows },
                 Some(Request::Note(StoreNote::Quarantine { stream: of, rows: before })),
@@ -202,7 +202,7 @@ impl<'t, T: Transport> InFlight<'t, T> {
             }
             (note, _) => {
                 if let StoreNote::Rewind { .. } = note {
-                    // What it replaces need not be said any more.
+                    // Earlier confirmations are replaced by it.
                     let is_older = |request: &Request| {
                         matches!(request, Request::Note(StoreNote::Confirm { .. } | StoreNote::Rewind { .. }))
                     };
@@ -216,13 +216,13 @@ impl<'t, T: Transport> InFlight<'t, T> {
     fn ask_for_rows(&mut self, ask: RowsRequest) {
         let (answer, answered) = oneshot::channel();
         let id = ask.id;
-        // A question that was given up may still be in the queue of a stuck store: one is enough.
+        // A request that was given up may still be in the queue of a store that hangs: one is enough.
         self.to_store.retain(|request| !matches!(request, Request::Fetch { .. }));
         self.to_store.push_back(Request::Fetch { ask, answer });
-        self.question = Some(Box::pin(async move {
+        self.rows = Some(Box::pin(async move {
             match answered.await {
-                Ok(Ok(rows)) => Some(Input::Fetched(rows)),
-                Ok(Err(why)) => Some(Input::FetchFailed { id, why }),
+                Ok(Ok(rows)) => Some(SyncInput::Fetched(rows)),
+                Ok(Err(why)) => Some(SyncInput::FetchFailed { id, why }),
                 Err(_) => None,
             }
         }));
@@ -237,25 +237,25 @@ impl<'t, T: Transport> InFlight<'t, T> {
         self.stream = Some(Box::pin(async move { answered.await.ok() }));
     }
 
-    /// For decide, when it has room. What is newer of the same kind replaces what it has not taken yet.
-    fn tell(&mut self, event: Report) {
-        let kind = |event: &Report| match event {
-            Report::LocalAlert(alert) => Some(alert.kind),
-            Report::AllClear(kind) => Some(*kind),
+    /// Queues a report for the agent. A newer one of the same kind replaces one that waits.
+    fn report(&mut self, report: Report) {
+        let kind = |report: &Report| match report {
+            Report::Problem(problem) => Some(problem.kind),
+            Report::ProblemOver(kind) => Some(*kind),
             Report::Bundle(_) | Report::Status(_) => None,
         };
-        let is_bundle = |event: &Report| matches!(event, Report::Bundle(_));
-        self.events.retain(|old| kind(old) != kind(&event) || is_bundle(old) != is_bundle(&event));
-        self.events.push_back(event);
+        let is_bundle = |report: &Report| matches!(report, Report::Bundle(_));
+        self.reports.retain(|old| kind(old) != kind(&report) || is_bundle(old) != is_bundle(&report));
+        self.reports.push_back(report);
     }
 
-    fn has_event(&self) -> bool {
-        !self.events.is_empty() || self.shown.as_ref() != Some(&self.engine.status())
+    fn has_report(&self) -> bool {
+        !self.reports.is_empty() || self.shown.as_ref() != Some(&self.engine.status())
     }
 
-    /// The oldest event, or the status as it is now.
-    fn next_event(&mut self) -> Report {
-        self.events.pop_front().unwrap_or_else(|| {
+    /// The oldest report that waits, or else the present status.
+    fn next_report(&mut self) -> Report {
+        self.reports.pop_front().unwrap_or_else(|| {
             let status = self.engine.status();
             self.shown = Some(status.clone());
             Report::Status(Box::new(status))

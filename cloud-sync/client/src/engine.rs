@@ -8,16 +8,16 @@
 //! - **A wait begins when it is noticed.** Unlike in the core a late wake-up does not run the missed waits one after another:
 //!   each of them would begin with a request, and a request cannot be sent in the past.
 //! - What goes in which order: `engine/order.rs`. The chart of the states: `engine/state.rs`. What an answer means:
-//!   `engine/verdict.rs`. Every limit: [`pace`].
+//!   `engine/verdict.rs`. Every limit: [`limits`].
 
 mod answered;
 mod backoff;
-mod book;
-mod load;
+mod encoded_batch;
+mod lane_progress;
+pub mod limits;
 mod messages;
 mod meter;
 mod order;
-pub mod pace;
 mod pull;
 mod ranges;
 mod search;
@@ -32,16 +32,17 @@ use std::collections::{BTreeSet, VecDeque};
 use tilth_core::time::Uptime;
 use tilth_protocol::{Confirmed, Epoch, Lane, Stream};
 
-pub use crate::transport::Holding;
+pub use crate::transport::HeldBundle;
 use backoff::Backoff;
-use book::Book;
-use load::{Load, Misfit};
+use encoded_batch::{EncodeError, EncodedBatch};
+use lane_progress::LaneProgress;
+use limits::{MAX_BACKOFF, MAX_FETCH_BYTES, MAX_OFFLINE, REQUEST_TIMEOUT, STORE_TIMEOUT};
 pub use messages::{
-    AlertKind, Effect, Heads, Input, LaneState, LocalAlert, Outbox, Report, Rows, RowsRequest, Setup, StoreNote, Wanted,
+    Effect, Heads, LaneRange, LaneState, Outbox, ProblemKind, Report, Rows, RowsRequest, Setup, StoreNote, SyncInput,
+    SyncProblem,
 };
-pub use meter::{Meter, Purpose, Traffic};
-use order::{Agenda, Books, Limit, Newest, windows_are};
-use pace::{MAX_BACKOFF, MAX_FETCH_BYTES, MAX_OFFLINE, REQUEST_TIMEOUT, STORE_TIMEOUT};
+pub use meter::{Meter, Traffic, TrafficKind};
+use order::{DueTimes, Limit, Newest, Progress, windows_are};
 use pull::Pull;
 pub use pull::PullStatus;
 use search::{Search, Suspect};
@@ -50,60 +51,60 @@ pub use status::{Counts, StateName, Status};
 
 /// The engine. One for the life of the process.
 #[derive(Debug)]
-pub struct Engine {
+pub struct SyncEngine {
     setup: Setup,
     stream: Stream,
     epoch: Option<Epoch>,
-    books: Books,
+    progress: Progress,
     state: State,
     now: Uptime,
-    agenda: Agenda,
+    due_times: DueTimes,
     newest: Newest,
     limit: Limit,
     search: Option<Search>,
     probe: bool,
-    poison_run: u32,
-    /// Rows given to the store to set aside and not yet confirmed: one that comes again was not.
-    set_aside: BTreeSet<(Lane, u64)>,
+    quarantine_run: u32,
+    /// Rows that the store was told to quarantine and that are not confirmed yet: one that is sent again was not quarantined.
+    quarantined: BTreeSet<(Lane, u64)>,
     last_new_stream: Option<Uptime>,
     last_epoch: Option<Uptime>,
     trouble: Backoff,
     offline: Backoff,
     pull: Pull,
     effects: VecDeque<Effect>,
-    alerts: BTreeSet<AlertKind>,
+    problems: BTreeSet<ProblemKind>,
     last_number: u64,
     last_success: Option<Uptime>,
     counts: Counts,
     meter: Meter,
 }
 
-impl Engine {
-    /// An engine that goes on where the store left off. `now` is the present uptime, `holding` the configuration that is held.
+impl SyncEngine {
+    /// An engine that goes on where the store left off. `now` is the present uptime, `held` the configuration that is held.
     #[must_use]
-    pub fn new(now: Uptime, setup: Setup, outbox: &Outbox, holding: Holding) -> Engine {
-        let (seed, pace) = (setup.seed, setup.pace);
-        let mut engine = Engine {
+    pub fn new(now: Uptime, setup: Setup, outbox: &Outbox, held: HeldBundle) -> SyncEngine {
+        let (seed, intervals) = (setup.seed, setup.intervals);
+        let mut engine = SyncEngine {
             setup,
             stream: outbox.stream,
             epoch: outbox.epoch,
-            books: open_books(outbox),
+            progress: progress_of(outbox),
             state: State::Idle,
             now,
-            agenda: Agenda::new(now),
+            due_times: DueTimes::new(now),
             newest: Newest::default(),
             limit: Limit::new(),
             search: None,
             probe: false,
-            poison_run: 0,
-            set_aside: BTreeSet::new(),
+            quarantine_run: 0,
+            quarantined: BTreeSet::new(),
             last_new_stream: None,
             last_epoch: None,
             trouble: Backoff::new(MAX_BACKOFF, seed),
             offline: Backoff::new(MAX_OFFLINE, seed ^ 0x6f66_666c),
-            pull: Pull::new(now, holding, &pace, seed ^ 0x7075_6c6c),
+            pull: Pull::new(now, held, &intervals, seed ^ 0x7075_6c6c),
             effects: VecDeque::new(),
-            alerts: BTreeSet::new(),
+            problems: BTreeSet::new(),
             last_number: 0,
             last_success: None,
             counts: Counts::default(),
@@ -114,26 +115,26 @@ impl Engine {
     }
 
     /// Something happened at `now`, or nothing but time. A `now` before an earlier one counts as that one.
-    pub fn handle(&mut self, now: Uptime, input: Input) {
+    pub fn handle(&mut self, now: Uptime, input: SyncInput) {
         self.now = self.now.max(now);
         self.expire();
         match input {
-            Input::Tick => {}
-            Input::Waiting(heads) => self.waiting(&heads),
-            Input::Fetched(rows) => self.fetched(rows),
-            Input::FetchFailed { id, why } => self.fetch_failed(id, why),
-            Input::Stream(outbox) => self.new_stream(&outbox),
-            Input::Answered { request, exchange } => self.answered(request, &exchange),
-            Input::Pulled { request, exchange } => self.pulled(request, exchange),
-            Input::Holding(holding) => self.pull.hold(holding),
-            Input::Nudged => self.pull.nudge(self.now),
-            Input::NetworkUp => {
+            SyncInput::Tick => {}
+            SyncInput::Waiting(heads) => self.waiting(&heads),
+            SyncInput::Fetched(rows) => self.fetched(rows),
+            SyncInput::FetchFailed { id, why } => self.fetch_failed(id, why),
+            SyncInput::Stream(outbox) => self.new_stream(&outbox),
+            SyncInput::Answered { request, exchange } => self.answered(request, &exchange),
+            SyncInput::Pulled { request, exchange } => self.pulled(request, exchange),
+            SyncInput::HeldBundle(held) => self.pull.hold(held),
+            SyncInput::Nudged => self.pull.nudge(self.now),
+            SyncInput::NetworkUp => {
                 if let State::Offline { .. } = self.state {
                     self.offline.reset();
                     self.rest();
                 }
             }
-            Input::HubLinkChanged => self.hub_link_changed(),
+            SyncInput::HubLinkChanged => self.hub_link_changed(),
         }
         self.step();
     }
@@ -143,7 +144,7 @@ impl Engine {
         self.effects.pop_front()
     }
 
-    /// When to call [`Engine::handle`] with [`Input::Tick`] if nothing else happens before.
+    /// When to call [`SyncEngine::handle`] with [`SyncInput::Tick`] if nothing else happens before.
     #[must_use]
     pub fn deadline(&self) -> Option<Uptime> {
         let sending = match self.state.until() {
@@ -158,11 +159,12 @@ impl Engine {
     /// What sync is at, for people.
     #[must_use]
     pub fn status(&self) -> Status {
-        let by_lane = |figure: fn(&Book) -> u64| Lane::ALL.map(|lane| (lane, figure(self.books.of(lane)))).into();
+        let by_lane =
+            |figure: fn(&LaneProgress) -> u64| Lane::ALL.map(|lane| (lane, figure(self.progress.of(lane)))).into();
         let next_try = match &self.state {
             State::Idle | State::Gathering => Some(self.due()),
             State::Fetching { .. } | State::Sending { .. } => None,
-            State::BackingOff { .. } | State::Refused { .. } | State::Conflict { .. } | State::Offline { .. } => {
+            State::BackingOff { .. } | State::Rejected { .. } | State::Conflict { .. } | State::Offline { .. } => {
                 self.state.until()
             }
         };
@@ -171,8 +173,8 @@ impl Engine {
             why: self.state.why().map(str::to_owned),
             next_try,
             last_success: self.last_success,
-            waiting: by_lane(Book::missing),
-            confirmed: by_lane(Book::confirmed),
+            waiting: by_lane(LaneProgress::unconfirmed),
+            confirmed: by_lane(LaneProgress::confirmed),
             counts: self.counts,
             traffic: self.meter.clone(),
             config: self.pull.status(),
@@ -182,7 +184,11 @@ impl Engine {
     // --- time
 
     fn due(&self) -> Uptime {
-        if self.search.is_some() || self.probe { self.now } else { self.agenda.due(&self.books, &self.setup.pace) }
+        if self.search.is_some() || self.probe {
+            self.now
+        } else {
+            self.due_times.due(&self.progress, &self.setup.intervals)
+        }
     }
 
     /// Waits that are over end here; what comes next begins in `step`.
@@ -202,7 +208,7 @@ impl Engine {
                 self.slow(&sent, format!("no answer within {REQUEST_TIMEOUT}"));
             }
             State::BackingOff { .. } | State::Offline { .. } => self.rest(),
-            State::Refused { .. } => {
+            State::Rejected { .. } => {
                 self.probe = true;
                 self.rest();
             }
@@ -233,16 +239,21 @@ impl Engine {
     // --- from rest to a batch on its way
 
     fn rest(&mut self) {
-        self.agenda.notice(&self.books, &self.setup.pace, self.now);
-        self.state = if self.books.any_missing() { State::Gathering } else { State::Idle };
+        self.due_times.notice(&self.progress, &self.setup.intervals, self.now);
+        self.state = if self.progress.any_unconfirmed() { State::Gathering } else { State::Idle };
     }
 
     fn start(&mut self) {
         if self.probe {
             return self.send_empty(BatchPurpose::Probe);
         }
-        let everything =
-            |lane, first, last| Wanted { lane, first, last, max_rows: self.limit.rows(), max_bytes: MAX_FETCH_BYTES };
+        let everything = |lane, first, last| LaneRange {
+            lane,
+            first,
+            last,
+            max_rows: self.limit.rows(),
+            max_bytes: MAX_FETCH_BYTES,
+        };
         match self.search.as_ref().map(Search::next) {
             Some(None) => self.send_empty(BatchPurpose::Control),
             Some(Some(Suspect::Live)) => self.fetch(Vec::new(), true, BatchPurpose::Suspect),
@@ -251,7 +262,7 @@ impl Engine {
             }
             None => {
                 let limit = self.limit.rows();
-                let (wanted, live) = self.agenda.plan(&self.books, &self.setup.pace, limit, self.now);
+                let (wanted, live) = self.due_times.plan(&self.progress, &self.setup.intervals, limit, self.now);
                 if wanted.is_empty() && !live {
                     self.send_empty(BatchPurpose::Ordinary);
                 } else {
@@ -261,26 +272,26 @@ impl Engine {
         }
     }
 
-    fn fetch(&mut self, lanes: Vec<Wanted>, live: bool, purpose: BatchPurpose) {
+    fn fetch(&mut self, lanes: Vec<LaneRange>, live: bool, purpose: BatchPurpose) {
         let asked = RowsRequest { id: self.number(), lanes, live };
         self.effects.push_back(Effect::Fetch(asked.clone()));
         self.state = State::Fetching { asked, purpose, until: self.now + STORE_TIMEOUT };
     }
 
     fn send_empty(&mut self, purpose: BatchPurpose) {
-        let load = load::empty(&self.setup, (self.stream, self.epoch));
-        self.send(load, purpose, false);
+        let batch = encoded_batch::empty(&self.setup, (self.stream, self.epoch));
+        self.send(batch, purpose, false);
     }
 
-    fn send(&mut self, load: Load, purpose: BatchPurpose, asked_live: bool) {
-        let Load { body, parts, live, shares } = load;
+    fn send(&mut self, batch: EncodedBatch, purpose: BatchPurpose, asked_live: bool) {
+        let EncodedBatch { body, parts, live, shares } = batch;
         let sent = SentBatch { request: self.number(), purpose, parts, live, asked_live, shares };
         if body.len() > tilth_protocol::MAX_BATCH_BYTES {
             self.rest();
             return self.too_large(&sent, "more bytes than a batch may have", true);
         }
         let confirmed =
-            self.epoch.map(|_| Confirmed(Lane::ALL.map(|lane| (lane, self.books.of(lane).confirmed())).into()));
+            self.epoch.map(|_| Confirmed(Lane::ALL.map(|lane| (lane, self.progress.of(lane).confirmed())).into()));
         self.effects.push_back(Effect::Send { request: sent.request, body, confirmed });
         self.state = State::Sending { sent, until: self.now + REQUEST_TIMEOUT };
     }
@@ -292,9 +303,9 @@ impl Engine {
             return;
         }
         for (&lane, &head) in &heads.lanes {
-            self.books.of_mut(lane).grow(head);
+            self.progress.of_mut(lane).grow(head);
         }
-        self.agenda.notice(&self.books, &self.setup.pace, self.now);
+        self.due_times.notice(&self.progress, &self.setup.intervals, self.now);
         if self.state.is_resting() {
             self.rest();
         }
@@ -312,20 +323,20 @@ impl Engine {
             return self.back_off("the store is in another stream and has not said so yet".to_owned(), None);
         }
         self.rest();
-        let windows_are = windows_are(&self.books, &asked.lanes);
-        let old_through = rows.lanes.windows.as_ref().and_then(|extent| self.newest.look(extent));
-        match load::pack(&self.setup, (self.stream, self.epoch), &asked, rows, windows_are) {
-            Ok(load) => {
-                if let Some(seq) = old_through {
-                    self.books.windows.old_through(seq);
+        let windows_are = windows_are(&self.progress, &asked.lanes);
+        let backlog_through = rows.lanes.windows.as_ref().and_then(|extent| self.newest.look(extent));
+        match encoded_batch::encode(&self.setup, (self.stream, self.epoch), &asked, rows, windows_are) {
+            Ok(batch) => {
+                if let Some(seq) = backlog_through {
+                    self.progress.windows.backlog_through(seq);
                 }
-                self.send(load, purpose, asked.live);
+                self.send(batch, purpose, asked.live);
             }
-            Err(Misfit::Row(lane, seq, why)) => {
+            Err(EncodeError::Row(lane, seq, why)) => {
                 self.search = None;
-                self.found_poison(lane, seq, &why);
+                self.quarantine_row(lane, seq, &why);
             }
-            Err(Misfit::Store(why)) => self.back_off(why, None),
+            Err(EncodeError::Store(why)) => self.back_off(why, None),
         }
     }
 
@@ -346,8 +357,8 @@ impl Engine {
         self.effects.extend(given_up.map(|request| Effect::Abandon { request }));
         match self.state {
             State::Idle | State::Gathering | State::Fetching { .. } | State::Conflict { .. } => {}
-            State::Sending { .. } | State::Refused { .. } | State::BackingOff { .. } | State::Offline { .. } => {
-                self.probe |= matches!(self.state, State::Refused { .. });
+            State::Sending { .. } | State::Rejected { .. } | State::BackingOff { .. } | State::Offline { .. } => {
+                self.probe |= matches!(self.state, State::Rejected { .. });
                 self.trouble.reset();
                 self.offline.reset();
                 self.rest();
@@ -358,20 +369,20 @@ impl Engine {
     fn new_stream(&mut self, outbox: &Outbox) {
         self.stream = outbox.stream;
         self.epoch = outbox.epoch;
-        self.books = open_books(outbox);
+        self.progress = progress_of(outbox);
         self.newest = Newest::default();
         self.search = None;
-        self.set_aside.clear();
-        self.agenda.restart(self.now);
+        self.quarantined.clear();
+        self.due_times.restart(self.now);
         self.last_new_stream = Some(self.now);
-        self.clear(AlertKind::ConfirmedUnknown);
+        self.problem_over(ProblemKind::ConfirmedUnknown);
         match &self.state {
             State::Sending { sent, .. } => {
                 self.effects.push_back(Effect::Abandon { request: sent.request });
                 self.rest();
             }
             State::Idle | State::Gathering | State::Fetching { .. } | State::Conflict { .. } => self.rest(),
-            State::BackingOff { .. } | State::Refused { .. } | State::Offline { .. } => {}
+            State::BackingOff { .. } | State::Rejected { .. } | State::Offline { .. } => {}
         }
     }
 
@@ -387,30 +398,30 @@ impl Engine {
         match self.pull.answered(self.now, request, exchange) {
             None => self.counts.stray_answers += 1,
             Some(bundle) => {
-                self.meter.count(Purpose::Config, traffic);
+                self.meter.count(TrafficKind::Config, traffic);
                 self.effects.extend(bundle);
             }
         }
     }
 
-    /// Tells people once, until it is over.
-    fn alert(&mut self, kind: AlertKind, reason: &str) {
-        if self.alerts.insert(kind) {
-            self.effects.push_back(Effect::Report(Report::LocalAlert(LocalAlert { kind, reason: reason.to_owned() })));
+    /// Reports a problem once, until it is over.
+    fn report_problem(&mut self, kind: ProblemKind, reason: &str) {
+        if self.problems.insert(kind) {
+            self.effects.push_back(Effect::Report(Report::Problem(SyncProblem { kind, reason: reason.to_owned() })));
         }
     }
 
-    fn clear(&mut self, kind: AlertKind) {
-        if self.alerts.remove(&kind) {
-            self.effects.push_back(Effect::Report(Report::AllClear(kind)));
+    fn problem_over(&mut self, kind: ProblemKind) {
+        if self.problems.remove(&kind) {
+            self.effects.push_back(Effect::Report(Report::ProblemOver(kind)));
         }
     }
 }
 
-fn open_books(outbox: &Outbox) -> Books {
-    let mut books = Books::default();
+fn progress_of(outbox: &Outbox) -> Progress {
+    let mut progress = Progress::default();
     for (&lane, state) in &outbox.lanes {
-        *books.of_mut(lane) = Book::new(state.confirmed, state.head);
+        *progress.of_mut(lane) = LaneProgress::new(state.confirmed, state.head);
     }
-    books
+    progress
 }

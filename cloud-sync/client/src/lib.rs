@@ -1,15 +1,26 @@
 //! The agent's side of sync: a sans-IO engine (what to send, what is confirmed, when to come again) and its transports.
 //!
 //! ```text
-//!            Request, rows waiting              batch, pull
+//!            Request, committed rows            batch, pull
 //!   store <------------------------> driver <----------------> transport/https.rs ==> hub
 //!                                     |   ^
-//!          Event: bundle, alert,      v   | Order: holding, nudge
-//!          status                   decide
-//!                       inside: engine (handle, poll, deadline)
+//!          Report: bundle, problem,   v   | SyncInput: held bundle, nudge, new link
+//!          status                   agent
+//!                       inside: SyncEngine (handle, poll, deadline)
 //! ```
 //!
-//! Knows neither SQLite nor sensors; only `transport/mqtt.rs` will name rumqttc, only `transport/https.rs` reqwest.
+//! | word | meaning |
+//! | --- | --- |
+//! | lane | one kind of row, numbered by itself: events, windows, diagnostics |
+//! | sequence | number of a row in its lane, rising from 1 without gaps |
+//! | head | highest sequence of a lane that the store has committed |
+//! | confirmed | highest sequence up to which the hub accounts for every row of a lane |
+//! | stream | random id of one numbering of all lanes: a new database begins a new stream, for its numbers begin again |
+//! | epoch | random id of the hub's database: in a new one (a restored hub) earlier confirmations mean nothing |
+//! | quarantined | a row that the hub cannot store or read: from then on its sequence is sent as a gap with the reason |
+//! | pull | a request for the device's configuration, which comes as a bundle |
+//!
+//! Knows neither SQLite nor sensors; only `transport/https.rs` names reqwest.
 
 pub mod driver;
 pub mod engine;

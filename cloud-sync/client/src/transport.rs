@@ -13,13 +13,13 @@ pub trait Transport: Sync {
     /// Sends a batch (JSON, uncompressed), with what was confirmed before, and waits for its answer.
     fn post_batch(&self, body: Vec<u8>, confirmed: Option<Confirmed>) -> impl Future<Output = Exchange> + Send;
     /// Asks for configuration newer than what the device holds.
-    fn get_bundle(&self, holding: &Holding) -> impl Future<Output = Exchange> + Send;
+    fn get_bundle(&self, held: &HeldBundle) -> impl Future<Output = Exchange> + Send;
 }
 
-/// What the agent holds of configuration: stated with each pull.
+/// The bundle that the agent holds, stated with each pull.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Holding {
-    /// The version of the bundle; 0 for none.
+pub struct HeldBundle {
+    /// Version of the bundle; 0 for none.
     pub version: u64,
     /// The `ETag` it came with.
     pub etag: Option<String>,
@@ -54,14 +54,14 @@ pub struct TransportError {
     /// Who was asked: scheme, host and port.
     pub peer: String,
     /// What kind of failure.
-    pub kind: Broken,
+    pub kind: TransportErrorKind,
     /// What the network said.
     pub detail: String,
 }
 
 /// Kinds of [`TransportError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum Broken {
+pub enum TransportErrorKind {
     /// No connection: refused, unreachable, no such host, no handshake in time.
     #[error("cannot be reached")]
     NoConnection,
@@ -90,14 +90,14 @@ impl TransportError {
     #[must_use]
     pub fn retry_helps(&self) -> bool {
         match self.kind {
-            Broken::NoConnection
-            | Broken::NoTls
-            | Broken::TimedOut
-            | Broken::CutOff
-            | Broken::TooLong
-            | Broken::Garbled => true,
+            TransportErrorKind::NoConnection
+            | TransportErrorKind::NoTls
+            | TransportErrorKind::TimedOut
+            | TransportErrorKind::CutOff
+            | TransportErrorKind::TooLong
+            | TransportErrorKind::Garbled => true,
             // A wrong authority stays wrong; a wrong clock may be mended by NTP, so it is tried, but slowly.
-            Broken::Untrusted => false,
+            TransportErrorKind::Untrusted => false,
         }
     }
 }

@@ -41,7 +41,7 @@ struct Bench {
     key: SigningKey,
     status: ConfigStatus,
     /// What the hub was told last.
-    holding: Holding,
+    held: HeldBundle,
     bundles: mpsc::Sender<Received>,
     commands: mpsc::Receiver<Command>,
     sources: mpsc::Receiver<Sources>,
@@ -99,14 +99,14 @@ fn bench_of(folder: PathBuf, state: Option<BundleState>) -> Bench {
         key_file: "device.key".to_owned(),
     };
     let enrolment =
-        Enrolment { client: id("acme"), device: id("pi"), hub, folder: folder.clone(), data: folder.clone() };
+        Enrolment { tenant: id("acme"), device: id("pi"), hub, folder: folder.clone(), data: folder.clone() };
     let files = BundleFiles::new(&folder);
     let good = files.verified(key.trusted(), &enrolment).unwrap();
     let plan = Arc::new(Plan::new(Vec::new(), Vec::new()).unwrap());
     let sensors = SensorConfig { plan: Arc::clone(&plan), feeds: Arc::default() };
     let mut active = ActiveConfig::new(good.map(Arc::new), "none".to_owned(), sensors);
     state.iter().for_each(|state| active.recall(state));
-    let holding = active.holding();
+    let held = active.held();
     // A probation takes a few seconds.
     let clock = Clock::new(Source::Scaled(20));
     let status = ConfigStatus::new(clock.clone(), "none".to_owned(), Local::UTC);
@@ -144,7 +144,7 @@ fn bench_of(folder: PathBuf, state: Option<BundleState>) -> Bench {
         folder,
         key,
         status,
-        holding,
+        held,
         bundles,
         commands,
         sources,
@@ -178,7 +178,7 @@ impl Bench {
         bench(self.folder.clone())
     }
 
-    async fn send(&self, bytes: &[u8]) -> oneshot::Receiver<Option<Holding>> {
+    async fn send(&self, bytes: &[u8]) -> oneshot::Receiver<Option<HeldBundle>> {
         let (answer, answered) = oneshot::channel();
         let received = Received { bytes: bytes.to_vec(), key: *self.key.trusted(), answer };
         assert!(self.bundles.send(received).await.is_ok());
@@ -187,13 +187,13 @@ impl Bench {
 
     /// What becomes of a bundle: `outcome version: reason`; nothing where nothing is said of it. And whether a plan came.
     async fn take(&mut self, bytes: &[u8]) -> (Option<String>, bool) {
-        let (said, planned, holding) = self.hear(bytes).await;
-        self.holding = holding.unwrap_or(self.holding.clone());
+        let (said, planned, held) = self.hear(bytes).await;
+        self.held = held.unwrap_or(self.held.clone());
         (said, planned)
     }
 
     /// The same, and what the hub is told.
-    async fn hear(&mut self, bytes: &[u8]) -> (Option<String>, bool, Option<Holding>) {
+    async fn hear(&mut self, bytes: &[u8]) -> (Option<String>, bool, Option<HeldBundle>) {
         let mut answered = self.send(bytes).await;
         let (mut said, mut planned) = (None, false);
         loop {
@@ -201,7 +201,7 @@ impl Bench {
                 biased;
                 command = self.commands.recv() => command.unwrap(),
                 // The answer comes after all that is said.
-                holding = &mut answered => return (said, planned, holding.unwrap()),
+                held = &mut answered => return (said, planned, held.unwrap()),
             };
             planned |= matches!(command, Command::Plan(..));
             said = self.obey(command).or(said);
@@ -298,8 +298,8 @@ impl Bench {
     async fn waits(&mut self, bytes: &[u8], why: &str) {
         let good = self.good();
         for _ in 0..=TRIES + 1 {
-            let holding = Holding { etag: None, ..self.holding.clone() };
-            assert_eq!(self.hear(bytes).await, (None, false, Some(holding)), "so that it comes again");
+            let held = HeldBundle { etag: None, ..self.held.clone() };
+            assert_eq!(self.hear(bytes).await, (None, false, Some(held)), "so that it comes again");
         }
         let shown = self.shown();
         assert!(shown["waits"].as_str().is_some_and(|said| said.contains(why)), "{shown}");

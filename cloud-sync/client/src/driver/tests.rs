@@ -9,8 +9,8 @@ use tilth_protocol::{Answer, Batch, Confirmed, Epoch, ErrorCode, Event as Row, E
 use tokio::time::Instant;
 
 use super::*;
-use crate::engine::{AlertKind, Holding, LaneState, Setup, StateName, pace};
-use crate::transport::{Broken, Exchange, Reply, TransportError};
+use crate::engine::{HeldBundle, LaneState, ProblemKind, Setup, StateName, limits};
+use crate::transport::{Exchange, Reply, TransportError, TransportErrorKind};
 
 const STREAM: Stream = Stream(1);
 const EPOCH: Epoch = Epoch(7);
@@ -58,7 +58,7 @@ impl Transport for Script {
         }
     }
 
-    async fn get_bundle(&self, _: &Holding) -> Exchange {
+    async fn get_bundle(&self, _: &HeldBundle) -> Exchange {
         let mut pulls = self.pulls.lock().unwrap();
         *pulls += 1;
         Exchange {
@@ -72,10 +72,10 @@ impl Transport for Script {
 struct Farm {
     store: mpsc::Receiver<Request>,
     heads: watch::Sender<Heads>,
-    events: mpsc::Receiver<Report>,
-    orders: mpsc::Sender<Input>,
+    reports: mpsc::Receiver<Report>,
+    inputs: mpsc::Sender<SyncInput>,
     stop: oneshot::Sender<()>,
-    sync: tokio::task::JoinHandle<Result<(), Gone>>,
+    sync: tokio::task::JoinHandle<Result<(), QueueClosed>>,
 }
 
 fn heads(stream: Stream, events: u64) -> Heads {
@@ -87,11 +87,11 @@ fn outbox(stream: Stream, events: u64) -> Outbox {
     Outbox { stream, epoch: Some(EPOCH), lanes }
 }
 
-fn engine(events: u64) -> Engine {
+fn engine(events: u64) -> SyncEngine {
     let id = |text| Id::new(text).unwrap();
-    let pace = pace::Pace { live: None, ..pace::Pace::default() };
-    let setup = Setup { client: id("acme"), device: id("pi-7"), pace, seed: 1 };
-    Engine::new(Uptime(0), setup, &outbox(STREAM, events), Holding::default())
+    let intervals = limits::Intervals { live: None, ..limits::Intervals::default() };
+    let setup = Setup { tenant: id("acme"), device: id("pi-7"), intervals, seed: 1 };
+    SyncEngine::new(Uptime(0), setup, &outbox(STREAM, events), HeldBundle::default())
 }
 
 fn start(transport: impl Transport + Send + 'static, events: u64) -> Farm {
@@ -103,19 +103,19 @@ fn start(transport: impl Transport + Send + 'static, events: u64) -> Farm {
 fn start_with(transport: impl Transport + Send + 'static, events: u64, clock: impl Clock + Send + 'static) -> Farm {
     let (store_in, store) = mpsc::channel(1);
     let (heads_in, heads_out) = watch::channel(heads(STREAM, events));
-    let (decide, events_out) = mpsc::channel(1);
-    let (orders_in, orders) = mpsc::channel(1);
+    let (reports, reports_out) = mpsc::channel(1);
+    let (inputs_in, inputs) = mpsc::channel(1);
     let (stop, stopped) = oneshot::channel::<()>();
-    let links = Links { store: store_in, heads: heads_out, decide, orders };
+    let queues = Queues { store: store_in, heads: heads_out, reports, inputs };
     let engine = engine(events);
-    let sync = tokio::spawn(async move { run(engine, &transport, links, clock, async { drop(stopped.await) }).await });
-    Farm { store, heads: heads_in, events: events_out, orders: orders_in, stop, sync }
+    let sync = tokio::spawn(async move { run(engine, &transport, queues, clock, async { drop(stopped.await) }).await });
+    Farm { store, heads: heads_in, reports: reports_out, inputs: inputs_in, stop, sync }
 }
 
 fn rows(ask: &RowsRequest, stream: Stream) -> Rows {
     let at = Stamp { boot: 1, uptime: Uptime(0), wall: None };
     let row = |seq| Row { seq, at, kind: "note".to_owned(), body: serde_json::Map::new() };
-    let extent = |wanted: &crate::engine::Wanted| Extent {
+    let extent = |wanted: &crate::engine::LaneRange| Extent {
         first: wanted.first,
         last: wanted.last,
         rows: (wanted.first..=wanted.last).map(row).collect(),
@@ -126,7 +126,7 @@ fn rows(ask: &RowsRequest, stream: Stream) -> Rows {
 }
 
 impl Farm {
-    /// The next request but questions for rows, which are answered.
+    /// The next request but requests for rows, which are answered.
     async fn request(&mut self, stream: Stream) -> Request {
         loop {
             match self.store.recv().await.expect("sync runs") {
@@ -136,10 +136,10 @@ impl Farm {
         }
     }
 
-    /// The next event for which `pick` has an answer.
-    async fn event<R>(&mut self, pick: impl Fn(&Report) -> Option<R>) -> R {
+    /// The next report for which `pick` has an answer.
+    async fn report<R>(&mut self, pick: impl Fn(&Report) -> Option<R>) -> R {
         loop {
-            if let Some(found) = pick(&self.events.recv().await.expect("sync runs")) {
+            if let Some(found) = pick(&self.reports.recv().await.expect("sync runs")) {
                 return found;
             }
         }
@@ -166,7 +166,7 @@ fn rows_go_up_and_what_is_confirmed_comes_back() {
             panic!("expected a confirmation")
         };
         assert_eq!(confirmed, BTreeMap::from([(Lane::Events, 5)]));
-        let bundle = farm.event(|event| matches!(event, Report::Bundle(_)).then(|| event.clone())).await;
+        let bundle = farm.report(|report| matches!(report, Report::Bundle(_)).then(|| report.clone())).await;
         assert_eq!(bundle, Report::Bundle(b"bundle 1".to_vec()));
         farm.stop.send(()).unwrap();
         assert_eq!(farm.sync.await.unwrap(), Ok(()));
@@ -232,8 +232,8 @@ fn a_conflict_asks_for_one_new_stream_and_goes_on_under_it() {
         let mut farm = start(hub.clone(), 3);
         let Request::NewStream { answer, .. } = farm.request(STREAM).await else { panic!("expected a new stream") };
         let kind =
-            farm.event(|event| if let Report::LocalAlert(alert) = event { Some(alert.kind) } else { None }).await;
-        assert_eq!(kind, AlertKind::StreamConflict);
+            farm.report(|report| if let Report::Problem(problem) = report { Some(problem.kind) } else { None }).await;
+        assert_eq!(kind, ProblemKind::StreamConflict);
         // A slow store: the engine gives up waiting, the question stays, and is asked once only.
         let slow = tokio::time::timeout(Duration::from_secs(40), farm.request(STREAM)).await;
         assert!(slow.is_err() || matches!(slow, Ok(Request::Note(StoreNote::Confirm { .. }))), "{slow:?}");
@@ -251,17 +251,20 @@ fn a_conflict_asks_for_one_new_stream_and_goes_on_under_it() {
 
 #[test]
 fn whoever_goes_away_ends_sync() {
-    for (who, expected) in
-        [("store", Gone::Store), ("decide", Gone::Decide), ("orders", Gone::Decide), ("heads", Gone::Store)]
-    {
+    for (who, expected) in [
+        ("store", QueueClosed::Store),
+        ("reports", QueueClosed::Agent),
+        ("inputs", QueueClosed::Agent),
+        ("heads", QueueClosed::Store),
+    ] {
         paused(async move {
             let farm = start(Script::default(), 3);
-            let Farm { store, heads, events, orders, stop, sync } = farm;
-            let mut parts = (Some(store), Some(heads), Some(events), Some(orders));
+            let Farm { store, heads, reports, inputs, stop, sync } = farm;
+            let mut parts = (Some(store), Some(heads), Some(reports), Some(inputs));
             match who {
                 "store" => drop(parts.0.take()),
                 "heads" => drop(parts.1.take()),
-                "decide" => drop(parts.2.take()),
+                "reports" => drop(parts.2.take()),
                 _ => drop(parts.3.take()),
             }
             assert_eq!(sync.await.unwrap(), Err(expected), "{who}");
@@ -271,20 +274,20 @@ fn whoever_goes_away_ends_sync() {
 }
 
 #[test]
-fn status_and_orders_go_both_ways() {
+fn status_and_inputs_go_both_ways() {
     paused(async {
         let hub = Script::default();
         hub.steps.lock().unwrap().push_back(Does::Fails);
         let mut farm = start(hub.clone(), 0);
         let of = |state| {
-            move |event: &Report| matches!(event, Report::Status(status) if status.state == state).then_some(())
+            move |report: &Report| matches!(report, Report::Status(status) if status.state == state).then_some(())
         };
-        farm.event(of(StateName::BackingOff)).await;
-        farm.event(of(StateName::Idle)).await;
+        farm.report(of(StateName::BackingOff)).await;
+        farm.report(of(StateName::Idle)).await;
         let before = *hub.pulls.lock().unwrap();
         for _ in 0..3 {
-            farm.orders.send(Input::Nudged).await.unwrap();
-            farm.event(|event| matches!(event, Report::Bundle(_)).then_some(())).await;
+            farm.inputs.send(SyncInput::Nudged).await.unwrap();
+            farm.report(|report| matches!(report, Report::Bundle(_)).then_some(())).await;
         }
         assert!(*hub.pulls.lock().unwrap() >= before + 3);
     });
@@ -339,8 +342,9 @@ impl<T: Transport> Transport for BatchesOnly<T> {
         self.0.post_batch(body, confirmed).await
     }
 
-    async fn get_bundle(&self, _: &Holding) -> Exchange {
-        let error = TransportError { peer: String::new(), kind: Broken::NoConnection, detail: String::new() };
+    async fn get_bundle(&self, _: &HeldBundle) -> Exchange {
+        let error =
+            TransportError { peer: String::new(), kind: TransportErrorKind::NoConnection, detail: String::new() };
         Exchange { outcome: Err(error), sent: 0, received: 0 }
     }
 }

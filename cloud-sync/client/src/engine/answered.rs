@@ -5,19 +5,19 @@ use std::collections::BTreeMap;
 use tilth_core::time::Span;
 use tilth_protocol::{Lane, RejectedRow};
 
-use super::Engine;
-use super::book::Confirmation;
-use super::messages::{AlertKind, Effect, StoreNote};
-use super::meter::Traffic;
-use super::pace::{
-    CONFLICT_AGAIN, EPOCH_AGAIN, MAX_BACKOFF, MAX_OFFLINE, MAX_POISON_RUN, MAX_RETRY_AFTER, STORE_TIMEOUT,
+use super::SyncEngine;
+use super::lane_progress::Confirmation;
+use super::limits::{
+    CONFLICT_AGAIN, EPOCH_AGAIN, MAX_BACKOFF, MAX_OFFLINE, MAX_QUARANTINE_RUN, MAX_RETRY_AFTER, STORE_TIMEOUT,
 };
+use super::messages::{Effect, ProblemKind, StoreNote};
+use super::meter::Traffic;
 use super::search::{Finding, Search, Suspect};
 use super::state::{BatchPurpose, SentBatch, State};
 use super::verdict::{self, Taken, Verdict};
 use crate::transport::Exchange;
 
-impl Engine {
+impl SyncEngine {
     pub(super) fn answered(&mut self, request: u64, exchange: &Exchange) {
         let sent = match &self.state {
             State::Sending { sent, .. } if sent.request == request => sent.clone(),
@@ -34,9 +34,12 @@ impl Engine {
         }
         match verdict {
             Verdict::Taken(taken) => self.taken(&sent, &taken),
-            Verdict::Refused(why) => {
-                let wait = self.setup.pace.refused;
-                self.alert(AlertKind::KeyRefused, &format!("{why}; sync stops for {wait}, the farm goes on"));
+            Verdict::Rejected(why) => {
+                let wait = self.setup.intervals.key_rejected;
+                self.report_problem(
+                    ProblemKind::KeyRejected,
+                    &format!("{why}; sync stops for {wait}, the farm goes on"),
+                );
                 self.stop(why);
             }
             Verdict::Conflict(why) => self.conflict(why),
@@ -60,8 +63,8 @@ impl Engine {
 
     /// Until a person has acted, or long enough for one to have.
     fn stop(&mut self, why: String) {
-        let until = self.now + self.setup.pace.refused + self.trouble.next();
-        self.state = State::Refused { until, why };
+        let until = self.now + self.setup.intervals.key_rejected + self.trouble.next();
+        self.state = State::Rejected { until, why };
     }
 
     pub(super) fn slow(&mut self, sent: &SentBatch, why: String) {
@@ -77,21 +80,21 @@ impl Engine {
         self.last_success = Some(self.now);
         self.offline.reset();
         self.probe = false;
-        self.clear(AlertKind::KeyRefused);
-        self.clear(AlertKind::NotUnderstood);
+        self.problem_over(ProblemKind::KeyRejected);
+        self.problem_over(ProblemKind::NotUnderstood);
         if sent.rows() > 0 {
             self.limit.grow();
-            self.poison_run = 0;
+            self.quarantine_run = 0;
             if self.last_new_stream.is_none_or(|at| self.now - at >= CONFLICT_AGAIN) {
-                self.clear(AlertKind::StreamConflict);
+                self.problem_over(ProblemKind::StreamConflict);
             }
         }
         if let Some(version) = taken.config_version {
             self.pull.hint(self.now, version);
         }
         let flapping = if self.epoch == Some(taken.epoch) { None } else { self.new_epoch(taken) };
-        // Rows are set aside before they are confirmed: afterwards the store may forget them.
-        let unheeded = self.poisoned(&taken.poison, sent);
+        // Rows are quarantined before they are confirmed: afterwards the store may delete them.
+        let unheeded = self.quarantine_rejected(&taken.rejected, sent);
         let stuck = self.confirm(sent, taken);
         if let Some(search) = &mut self.search
             && matches!(sent.purpose, BatchPurpose::Control | BatchPurpose::Suspect)
@@ -100,7 +103,7 @@ impl Engine {
         }
         self.search.take_if(|search| search.is_over());
         let bulk = sent.parts.iter().any(|part| part.lane != Lane::Events);
-        self.agenda.sent(bulk, sent.asked_live, &self.books, &self.setup.pace, self.now);
+        self.due_times.sent(bulk, sent.asked_live, &self.progress, &self.setup.intervals, self.now);
         if let Some(why) = flapping.or(stuck).or(unheeded) {
             self.back_off(why, None);
         } else {
@@ -118,67 +121,68 @@ impl Engine {
         for lane in Lane::ALL {
             let stated = taken.confirmed.get(&lane).copied().unwrap_or(0);
             // What was never made is counted below; until then nothing is believed.
-            let believed = if stated > self.books.of(lane).head() { 0 } else { stated };
-            self.books.of_mut(lane).rewind(believed);
+            let believed = if stated > self.progress.of(lane).head() { 0 } else { stated };
+            self.progress.of_mut(lane).rewind(believed);
             confirmed.insert(lane, believed);
         }
         self.effects.push_back(Effect::Note(StoreNote::Rewind { stream: self.stream, epoch: taken.epoch, confirmed }));
         is_flapping.then(|| "the hub's epoch changes from answer to answer: two hubs at one address?".to_owned())
     }
 
-    /// Books what the answer says. The reason to slow down, if the hub took a batch and yet does not account for it.
+    /// Progress what the answer says. The reason to slow down, if the hub took a batch and yet does not account for it.
     fn confirm(&mut self, sent: &SentBatch, taken: &Taken) -> Option<String> {
         let mut raised = BTreeMap::new();
         let mut stuck = None;
         for lane in Lane::ALL {
             let stated = taken.confirmed.get(&lane).copied();
-            let book = self.books.of_mut(lane);
+            let book = self.progress.of_mut(lane);
             let is_late = stated.is_some_and(|seq| seq < book.confirmed());
-            let is_aside = |seq| self.set_aside.contains(&(lane, seq));
+            let is_quarantined = |seq| self.quarantined.contains(&(lane, seq));
             let part = sent.parts.iter().find(|part| part.lane == lane);
             if let Some(part) = part.filter(|_| !is_late) {
-                book.credit(part.first, part.last);
+                book.hold(part.first, part.last);
             }
-            match stated.map(|seq| book.confirm(seq, is_aside)) {
+            match stated.map(|seq| book.confirm(seq, is_quarantined)) {
                 None | Some(Confirmation::Known) => {}
                 Some(Confirmation::Raised(seq)) => drop(raised.insert(lane, seq)),
                 Some(Confirmation::Late | Confirmation::TooHigh) => self.counts.strange_confirmations += 1,
             }
             let (next, head) = (book.confirmed() + 1, book.head());
             if let (Some(part), Some(stated)) = (part, stated.filter(|&seq| seq <= head))
-                && (is_late || part.first <= next && next <= part.last && !is_aside(next))
+                && (is_late || part.first <= next && next <= part.last && !is_quarantined(next))
             {
                 stuck = Some(format!("the hub took {lane} {} to {} and confirms {stated}", part.first, part.last));
             }
             if let Some(seq) = stated.filter(|&seq| seq > head) {
                 let why = format!("the hub confirmed {lane} {seq}, which was never made; it is ignored");
-                self.alert(AlertKind::ConfirmedUnknown, &why);
+                self.report_problem(ProblemKind::ConfirmedUnknown, &why);
             }
         }
-        self.set_aside.retain(|&(lane, seq)| seq > self.books.of(lane).confirmed());
+        self.quarantined.retain(|&(lane, seq)| seq > self.progress.of(lane).confirmed());
         if !raised.is_empty() {
             self.effects.push_back(Effect::Note(StoreNote::Confirm { stream: self.stream, confirmed: raised }));
         }
         stuck
     }
 
-    /// Sets rows aside that the hub cannot store. The reason to slow down, if one was to be set aside before.
-    fn poisoned(&mut self, poison: &[RejectedRow], sent: &SentBatch) -> Option<String> {
+    /// Quarantines rows that the hub cannot store. Returns the reason to slow down where one of them was quarantined before.
+    fn quarantine_rejected(&mut self, rows: &[RejectedRow], sent: &SentBatch) -> Option<String> {
         let mut unheeded = None;
         let mut first = None;
-        for row @ RejectedRow { lane, seq, reason } in poison {
-            let was_sent = |part: &super::load::Part| part.lane == *lane && part.first <= *seq && *seq <= part.last;
+        for row @ RejectedRow { lane, seq, reason } in rows {
+            let was_sent =
+                |part: &super::encoded_batch::Part| part.lane == *lane && part.first <= *seq && *seq <= part.last;
             if !sent.parts.iter().any(was_sent) {
                 self.counts.strange_confirmations += 1;
-            } else if self.set_aside.insert((*lane, *seq)) {
+            } else if self.quarantined.insert((*lane, *seq)) {
                 first.get_or_insert_with(|| format!("{lane} {seq}: {reason}"));
                 self.quarantine(row.clone());
             } else {
-                unheeded = Some(format!("{lane} {seq} was to be set aside and was sent again"));
+                unheeded = Some(format!("{lane} {seq} was to be quarantined and was sent again"));
             }
         }
         if let Some(first) = first {
-            self.alert_quarantined(&first);
+            self.report_quarantined(&first);
         }
         unheeded
     }
@@ -188,11 +192,11 @@ impl Engine {
     fn conflict(&mut self, why: String) {
         let again = self.last_new_stream.is_some_and(|at| self.now - at < CONFLICT_AGAIN);
         let next = if again {
-            format!("sync stops for {}", self.setup.pace.refused)
+            format!("sync stops for {}", self.setup.intervals.key_rejected)
         } else {
             "a new stream begins".to_owned()
         };
-        self.alert(AlertKind::StreamConflict, &format!("{why}; {next}"));
+        self.report_problem(ProblemKind::StreamConflict, &format!("{why}; {next}"));
         if again {
             self.stop(why);
         } else {
@@ -201,19 +205,19 @@ impl Engine {
         }
     }
 
-    /// Less at once; a row that is too large alone is set aside.
+    /// Less at once; a row that is too large alone is quarantined.
     pub(super) fn too_large(&mut self, sent: &SentBatch, why: &str, is_ours: bool) {
-        let single = sent.parts.iter().find_map(|part| Some((part.lane, part.row?)));
+        let single = sent.parts.iter().find_map(|part| Some((part.lane, part.first_row?)));
         match (sent.rows(), single) {
             (2.., _) => {
                 self.limit.halve(sent.rows());
                 self.rest();
             }
             (_, _) if sent.live > 0 => self.mute_live(),
-            // Refused as one of several suspects, or by ourselves before it left: the row is at fault.
+            // Rejected as one of several suspects, or by ourselves before it left: the row is at fault.
             (_, Some((lane, seq))) if sent.purpose == BatchPurpose::Suspect || is_ours => {
                 self.search = None;
-                self.found_poison(lane, seq, &format!("alone larger than a batch may be: {why}"));
+                self.quarantine_row(lane, seq, &format!("alone larger than a batch may be: {why}"));
             }
             // First see whether the hub takes anything at all.
             (_, Some((lane, seq))) => {
@@ -243,9 +247,9 @@ impl Engine {
         match search.blame(part.map(|part| part.last)) {
             Finding::GoOn => self.rest(),
             Finding::Live => self.mute_live(),
-            // A gap has no row to set aside: what the hub cannot read is how we say it.
-            Finding::Poison(..) if part.is_none_or(|part| part.rows == 0) => self.not_understood(why),
-            Finding::Poison(lane, seq) => self.found_poison(lane, seq, why),
+            // A gap has no row to quarantine: the hub cannot read how the gap is stated.
+            Finding::Row(..) if part.is_none_or(|part| part.rows == 0) => self.not_understood(why),
+            Finding::Row(lane, seq) => self.quarantine_row(lane, seq, why),
         }
         self.search.take_if(|search| search.is_over());
     }
@@ -253,26 +257,26 @@ impl Engine {
     /// The hub reads nothing of ours: an older or newer one, or something that is no hub.
     fn not_understood(&mut self, why: &str) {
         self.search = None;
-        self.alert(AlertKind::NotUnderstood, &format!("the hub cannot read this agent: {why}"));
+        self.report_problem(ProblemKind::NotUnderstood, &format!("the hub cannot read this agent: {why}"));
         self.back_off(why.to_owned(), None);
     }
 
     fn mute_live(&mut self) {
-        self.agenda.mute_live(self.now);
+        self.due_times.mute_live(self.now);
         self.rest();
     }
 
-    /// One row is at fault: set it aside and go on, but not with row after row.
-    pub(super) fn found_poison(&mut self, lane: Lane, seq: u64, why: &str) {
-        let is_new = self.set_aside.insert((lane, seq));
-        self.poison_run += 1;
+    /// Quarantines the one row at fault and goes on, but not with row after row.
+    pub(super) fn quarantine_row(&mut self, lane: Lane, seq: u64, why: &str) {
+        let is_new = self.quarantined.insert((lane, seq));
+        self.quarantine_run += 1;
         if is_new {
-            self.alert_quarantined(&format!("{lane} {seq}: {why}"));
+            self.report_quarantined(&format!("{lane} {seq}: {why}"));
             self.quarantine(RejectedRow { lane, seq, reason: why.to_owned() });
         }
-        if !is_new || self.poison_run >= MAX_POISON_RUN {
-            self.poison_run = 0;
-            let why = format!("{lane} {seq} was set aside, the last of several without one taken: {why}");
+        if !is_new || self.quarantine_run >= MAX_QUARANTINE_RUN {
+            self.quarantine_run = 0;
+            let why = format!("{lane} {seq} was quarantined, the last of several without one taken: {why}");
             self.back_off(why, Some(MAX_BACKOFF));
         } else {
             self.rest();
@@ -290,8 +294,11 @@ impl Engine {
         }
     }
 
-    fn alert_quarantined(&mut self, what: &str) {
-        self.alerts.remove(&AlertKind::RowsQuarantined);
-        self.alert(AlertKind::RowsQuarantined, &format!("set aside, the hub cannot take it: {what}"));
+    fn report_quarantined(&mut self, what: &str) {
+        self.problems.remove(&ProblemKind::RowsQuarantined);
+        self.report_problem(
+            ProblemKind::RowsQuarantined,
+            &format!("quarantined: the hub cannot store this row: {what}"),
+        );
     }
 }

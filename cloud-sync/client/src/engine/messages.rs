@@ -1,4 +1,4 @@
-//! What the engine hears and what it asks for. Plain values: whoever carries them may be a task, a test or a simulation.
+//! Inputs and effects of the sync engine. Plain values: whoever carries them may be a task, a test or a simulation.
 
 use std::collections::BTreeMap;
 
@@ -6,24 +6,24 @@ use serde::Serialize;
 use tilth_core::id::Id;
 use tilth_protocol::{Confirmed, Epoch, Lane, Lanes, Live, RejectedRow, Stream};
 
-use super::pace::Pace;
+use super::limits::Intervals;
 use super::status::Status;
-use crate::transport::{Exchange, Holding};
+use crate::transport::{Exchange, HeldBundle};
 
 /// What does not change while an engine lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setup {
     /// The tenant.
-    pub client: Id,
+    pub tenant: Id,
     /// The device.
     pub device: Id,
-    /// How often things go up.
-    pub pace: Pace,
+    /// How often rows, live values and heartbeats are sent.
+    pub intervals: Intervals,
     /// Seed of the jitter of waits; another one for each start of each device.
     pub seed: u64,
 }
 
-/// What the store knows of one lane.
+/// State of one lane in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LaneState {
     /// The highest sequence that the hub confirmed.
@@ -32,7 +32,7 @@ pub struct LaneState {
     pub head: u64,
 }
 
-/// What the store knows of what was sent: at the start, and after a new stream.
+/// State of the outbox in the store: at the start, and after a new stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outbox {
     /// The stream of this database.
@@ -46,15 +46,15 @@ pub struct Outbox {
 /// How far the store has committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heads {
-    /// In this stream.
+    /// Stream of the sequences.
     pub stream: Stream,
     /// The highest committed sequence of each lane; an absent one has not moved.
     pub lanes: BTreeMap<Lane, u64>,
 }
 
-/// A part of one lane that the store is asked for.
+/// Range of one lane that the store is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wanted {
+pub struct LaneRange {
     /// The lane.
     pub lane: Lane,
     /// The first sequence. What comes back begins here.
@@ -73,7 +73,7 @@ pub struct RowsRequest {
     /// Number of the request; the answer repeats it.
     pub id: u64,
     /// At most one part of each lane, in the order of a batch.
-    pub lanes: Vec<Wanted>,
+    pub lanes: Vec<LaneRange>,
     /// Whether the newest value of each sensor is wanted too.
     pub live: bool,
 }
@@ -93,7 +93,7 @@ pub struct Rows {
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Input {
+pub enum SyncInput {
     /// Time has passed; nothing else.
     Tick,
     /// The store committed rows. Of another stream than the present one it says nothing.
@@ -124,22 +124,22 @@ pub enum Input {
         exchange: Exchange,
     },
     /// What the agent holds of configuration now. With no `etag` the next bundle is delivered whatever came before.
-    Holding(Holding),
+    HeldBundle(HeldBundle),
     /// Something says that configuration waits: pull at once.
     Nudged,
     /// The network came up: a try may help.
     NetworkUp,
     /// The link to the hub is another one: a new key, or another authority. A batch on the link before goes again on this one, a
-    /// try may help, also after a refusal, and the next bundle is delivered whatever came before.
+    /// try may help, also after a rejected key, and the next bundle is delivered whatever came before.
     HubLinkChanged,
 }
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Ask the store; the answer is [`Input::Fetched`] or [`Input::FetchFailed`].
+    /// Ask the store; the answer is [`SyncInput::Fetched`] or [`SyncInput::FetchFailed`].
     Fetch(RowsRequest),
-    /// Send a batch; the answer is [`Input::Answered`].
+    /// Send a batch; the answer is [`SyncInput::Answered`].
     Send {
         /// Number of the batch; the answer repeats it.
         request: u64,
@@ -155,17 +155,17 @@ pub enum Effect {
     },
     /// Tell the store; no answer comes.
     Note(StoreNote),
-    /// Ask the store for a new stream; the answer is [`Input::Stream`].
+    /// Ask the store for a new stream; the answer is [`SyncInput::Stream`].
     NewStream {
         /// Why.
         reason: String,
     },
-    /// Ask the hub for configuration; the answer is [`Input::Pulled`].
+    /// Ask the hub for configuration; the answer is [`SyncInput::Pulled`].
     PullBundle {
         /// Number of the pull; the answer repeats it.
         request: u64,
         /// What the device holds: version and `ETag`.
-        holding: Holding,
+        held: HeldBundle,
     },
     /// Tell the agent.
     Report(Report),
@@ -190,11 +190,11 @@ pub enum StoreNote {
         /// What the hub confirms, which may be less than before; every lane is named.
         confirmed: BTreeMap<Lane, u64>,
     },
-    /// Set rows aside; from then on they are quarantined gaps.
+    /// Quarantine rows; from then on their sequences are gaps.
     Quarantine {
         /// In this stream.
         stream: Stream,
-        /// The rows, to be written together: a hub may refuse thousands at once.
+        /// The rows, to be written together: a hub may reject thousands at once.
         rows: Vec<RejectedRow>,
     },
 }
@@ -204,32 +204,33 @@ pub enum StoreNote {
 pub enum Report {
     /// A bundle to verify and apply: the bytes of the hub, unchecked.
     Bundle(Vec<u8>),
-    /// Something that a person on site should know.
-    LocalAlert(LocalAlert),
-    /// That is over.
-    AllClear(AlertKind),
+    /// A problem that a person on site should know of.
+    Problem(SyncProblem),
+    /// A problem of this kind is over.
+    ProblemOver(ProblemKind),
     /// State of sync, from the driver: only the newest is kept for an agent that is busy.
     Status(Box<Status>),
 }
 
-/// A trouble of sync that needs a person. It never stops the farm.
+/// A problem of sync that needs a person. Monitoring goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LocalAlert {
-    /// Which.
-    pub kind: AlertKind,
+pub struct SyncProblem {
+    /// Kind.
+    pub kind: ProblemKind,
     /// What happened and what comes next, in words.
     pub reason: String,
 }
 
-/// Kinds of [`LocalAlert`].
+/// Kinds of [`SyncProblem`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum AlertKind {
-    /// The hub refuses the device key. Over with the next batch taken.
-    KeyRefused,
-    /// The hub knows other content under our sequences, or two agents use one key. Over after [`super::pace::CONFLICT_AGAIN`].
+pub enum ProblemKind {
+    /// The hub rejects the device key. Over with the next batch taken.
+    #[serde(rename = "key-refused")]
+    KeyRejected,
+    /// The hub knows other content under our sequences, or two agents use one key. Over after [`super::limits::CONFLICT_AGAIN`].
     StreamConflict,
-    /// Rows were set aside. Never over by itself: somebody should look at them.
+    /// Rows were quarantined. Never over by itself: a person should look at them.
     RowsQuarantined,
     /// The hub cannot read what this agent sends, rows or none. Over with the next batch taken.
     NotUnderstood,

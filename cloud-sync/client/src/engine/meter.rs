@@ -7,7 +7,7 @@ use serde::Serialize;
 /// What bytes were for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Purpose {
+pub enum TrafficKind {
     /// Alerts, acknowledgements, site state, notes.
     Events,
     /// Newest values, unconfirmed.
@@ -22,7 +22,7 @@ pub enum Purpose {
     Config,
     /// Firmware pulled.
     Firmware,
-    /// Signs of life, and what the device says of itself.
+    /// Heartbeats, and what the device says of itself.
     Heartbeat,
 }
 
@@ -39,12 +39,12 @@ pub struct Traffic {
 /// what TLS, TCP and IP add is not in it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(transparent)]
-pub struct Meter(BTreeMap<Purpose, Traffic>);
+pub struct Meter(BTreeMap<TrafficKind, Traffic>);
 
 impl Meter {
     /// The bytes of one purpose.
     #[must_use]
-    pub fn of(&self, purpose: Purpose) -> Traffic {
+    pub fn of(&self, purpose: TrafficKind) -> Traffic {
         self.0.get(&purpose).copied().unwrap_or_default()
     }
 
@@ -56,14 +56,14 @@ impl Meter {
     }
 
     /// Counts bytes of one purpose.
-    pub(super) fn count(&mut self, purpose: Purpose, traffic: Traffic) {
+    pub(super) fn count(&mut self, purpose: TrafficKind, traffic: Traffic) {
         let sum = self.0.entry(purpose).or_default();
         sum.up += traffic.up;
         sum.down += traffic.down;
     }
 
     /// Counts bytes that served several purposes, in proportion to `parts`; what does not divide goes to the last part.
-    pub(super) fn share(&mut self, parts: &[(Purpose, u64)], traffic: Traffic) {
+    pub(super) fn share(&mut self, parts: &[(TrafficKind, u64)], traffic: Traffic) {
         let whole = parts.iter().map(|&(_, size)| size).sum::<u64>().max(1);
         let mut left = traffic;
         for &(purpose, size) in parts {
@@ -71,7 +71,7 @@ impl Meter {
             left = Traffic { up: left.up - part.up, down: left.down - part.down };
             self.count(purpose, part);
         }
-        let last = parts.last().map_or(Purpose::Heartbeat, |&(purpose, _)| purpose);
+        let last = parts.last().map_or(TrafficKind::Heartbeat, |&(purpose, _)| purpose);
         self.count(last, left);
     }
 }
@@ -83,11 +83,11 @@ mod tests {
     #[test]
     fn shares_add_up_to_the_whole() {
         let mut meter = Meter::default();
-        meter.share(&[(Purpose::Events, 1), (Purpose::Windows, 2)], Traffic { up: 100, down: 10 });
+        meter.share(&[(TrafficKind::Events, 1), (TrafficKind::Windows, 2)], Traffic { up: 100, down: 10 });
         meter.share(&[], Traffic { up: 5, down: 5 });
-        assert_eq!(meter.of(Purpose::Events), Traffic { up: 33, down: 3 });
-        assert_eq!(meter.of(Purpose::Windows), Traffic { up: 67, down: 7 });
-        assert_eq!(meter.of(Purpose::Heartbeat), Traffic { up: 5, down: 5 });
+        assert_eq!(meter.of(TrafficKind::Events), Traffic { up: 33, down: 3 });
+        assert_eq!(meter.of(TrafficKind::Windows), Traffic { up: 67, down: 7 });
+        assert_eq!(meter.of(TrafficKind::Heartbeat), Traffic { up: 5, down: 5 });
         assert_eq!(meter.total(), Traffic { up: 105, down: 15 });
     }
 }

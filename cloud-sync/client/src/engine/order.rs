@@ -1,12 +1,12 @@
 //! What goes next: events, then live values, then windows newest first up to an hour, then the backlog oldest first.
 //!
 //! Confirmation is a prefix, sending is not. For each lane the engine keeps the confirmed prefix, and above it the ranges
-//! that the hub took ahead of it ([`super::book`]). What is missing is the rest, up to the store's head. From that:
+//! that the hub took ahead of it ([`super::lane_progress`]). What is missing is the rest, up to the store's head. From that:
 //!
-//! - *newest*: the highest missing run above the line where the last hour begins; its upper end goes first;
+//! - *newest*: the highest missing run above the boundary where the last hour begins; its upper end goes first;
 //! - *backlog*: the lowest missing run.
 //!
-//! An example, 1 to 1000 made while the line was down, the last hour beginning at 901, 50 rows a batch:
+//! An example, 1 to 1000 made while the link was down, the last hour beginning at 901, 50 rows a batch:
 //!
 //! ```text
 //! sent        the hub holds             it confirms   missing
@@ -17,34 +17,34 @@
 //! 851..=900   1..=1000                  1000          nothing     the hub jumps over what it had
 //! ```
 //!
-//! Minutes that close meanwhile are above 1000 and so the newest: they go first, each once. The line is found as rows pass:
+//! Minutes that close meanwhile are above 1000 and so the newest: they go first, each once. The boundary is found as rows pass:
 //! a run of rows at the lower end of a batch that began more than [`NEWEST_FIRST`] before the newest window seen is old, and
-//! so is all below it. An answer to a batch is the hub's word that it holds the batch's ranges; its confirmation `c` is its
-//! word that it does not account for `c + 1`, which beats what was believed: so a hub that keeps nothing ahead of its prefix
+//! so is all below it. An answer to a batch states that the hub holds the batch's ranges; its confirmation `c` states that
+//! it does not account for `c + 1`, which overrides what was assumed: so a hub that keeps nothing ahead of its prefix
 //! costs a second sending and loses nothing. Ranges ahead are kept in memory only and bounded
 //! ([`super::ranges::MAX_RANGES`]): a restart sends at most those again, which the hub ignores.
 
 use tilth_core::time::{Span, Stamp, Uptime};
 use tilth_protocol::{Extent, Lane, WindowRow};
 
-use super::book::Book;
-use super::messages::Wanted;
-use super::meter::Purpose;
-use super::pace::{JOIN_ROWS, LIVE_MUTED, MAX_FETCH_BYTES, MAX_ROWS, NEWEST_FIRST, Pace};
+use super::lane_progress::LaneProgress;
+use super::limits::{Intervals, JOIN_ROWS, LIVE_MUTED, MAX_FETCH_BYTES, MAX_ROWS, NEWEST_FIRST};
+use super::messages::LaneRange;
+use super::meter::TrafficKind;
 
-/// The fewest rows that a slow line shrinks a batch to, about 3 kB compressed: below this a request costs more than its rows.
+/// The fewest rows that a slow link shrinks a batch to, about 3 kB compressed: below this a request costs more than its rows.
 const SLOW_ROWS: usize = 100;
 
-/// The books of the lanes.
+/// Progress of all lanes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Books {
-    pub(super) events: Book,
-    pub(super) windows: Book,
-    pub(super) diagnostics: Book,
+pub(super) struct Progress {
+    pub(super) events: LaneProgress,
+    pub(super) windows: LaneProgress,
+    pub(super) diagnostics: LaneProgress,
 }
 
-impl Books {
-    pub(super) fn of(&self, lane: Lane) -> &Book {
+impl Progress {
+    pub(super) fn of(&self, lane: Lane) -> &LaneProgress {
         match lane {
             Lane::Events => &self.events,
             Lane::Windows => &self.windows,
@@ -52,7 +52,7 @@ impl Books {
         }
     }
 
-    pub(super) fn of_mut(&mut self, lane: Lane) -> &mut Book {
+    pub(super) fn of_mut(&mut self, lane: Lane) -> &mut LaneProgress {
         match lane {
             Lane::Events => &mut self.events,
             Lane::Windows => &mut self.windows,
@@ -61,18 +61,18 @@ impl Books {
     }
 
     /// Whether any lane has something that the hub lacks.
-    pub(super) fn any_missing(&self) -> bool {
-        Lane::ALL.into_iter().any(|lane| self.of(lane).missing() > 0)
+    pub(super) fn any_unconfirmed(&self) -> bool {
+        Lane::ALL.into_iter().any(|lane| self.of(lane).unconfirmed() > 0)
     }
 
-    fn bulk_missing(&self) -> bool {
-        self.windows.missing() > 0 || self.diagnostics.missing() > 0
+    fn bulk_unconfirmed(&self) -> bool {
+        self.windows.unconfirmed() > 0 || self.diagnostics.unconfirmed() > 0
     }
 }
 
 /// When each kind of thing may go next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Agenda {
+pub(super) struct DueTimes {
     /// Set while events wait.
     events_at: Option<Uptime>,
     bulk_at: Uptime,
@@ -80,32 +80,32 @@ pub(super) struct Agenda {
     heartbeat_at: Uptime,
 }
 
-impl Agenda {
-    /// Everything may go at once, a sign of life too.
-    pub(super) fn new(now: Uptime) -> Agenda {
-        Agenda { events_at: None, bulk_at: now, live_at: now, heartbeat_at: now }
+impl DueTimes {
+    /// Everything may go at once, a heartbeat included.
+    pub(super) fn new(now: Uptime) -> DueTimes {
+        DueTimes { events_at: None, bulk_at: now, live_at: now, heartbeat_at: now }
     }
 
     /// Rows may have come.
-    pub(super) fn notice(&mut self, books: &Books, pace: &Pace, now: Uptime) {
-        if books.events.missing() == 0 {
+    pub(super) fn notice(&mut self, progress: &Progress, intervals: &Intervals, now: Uptime) {
+        if progress.events.unconfirmed() == 0 {
             self.events_at = None;
         } else if self.events_at.is_none() {
-            self.events_at = Some(now + pace.gather);
+            self.events_at = Some(now + intervals.batch_delay);
         }
     }
 
     /// A batch was taken; `bulk` if it brought windows or diagnostics, `live` if it was to bring live values.
-    pub(super) fn sent(&mut self, bulk: bool, live: bool, books: &Books, pace: &Pace, now: Uptime) {
-        self.heartbeat_at = now + pace.heartbeat;
+    pub(super) fn sent(&mut self, bulk: bool, live: bool, progress: &Progress, intervals: &Intervals, now: Uptime) {
+        self.heartbeat_at = now + intervals.heartbeat;
         if bulk {
-            self.bulk_at = now + if books.bulk_missing() { pace.backlog } else { pace.windows };
+            self.bulk_at = now + if progress.bulk_unconfirmed() { intervals.backlog } else { intervals.windows };
         }
-        if live && let Some(period) = pace.live {
+        if live && let Some(period) = intervals.live {
             self.live_at = self.live_at.max(now + period);
         }
         self.events_at = None;
-        self.notice(books, pace, now);
+        self.notice(progress, intervals, now);
     }
 
     /// Another stream: everything waits, and gathers anew.
@@ -114,21 +114,27 @@ impl Agenda {
         self.bulk_at = now;
     }
 
-    /// The hub cannot do with the live values: keep them at home for a while.
+    /// The hub cannot read the live values: send none for a while.
     pub(super) fn mute_live(&mut self, now: Uptime) {
         self.live_at = now + LIVE_MUTED;
     }
 
     /// When the next batch is due.
-    pub(super) fn due(&self, books: &Books, pace: &Pace) -> Uptime {
-        let events = self.events_at.filter(|_| books.events.missing() > 0);
-        let bulk = Some(self.bulk_at).filter(|_| books.bulk_missing());
-        let live = pace.live.filter(|&period| period < pace.windows).map(|_| self.live_at);
+    pub(super) fn due(&self, progress: &Progress, intervals: &Intervals) -> Uptime {
+        let events = self.events_at.filter(|_| progress.events.unconfirmed() > 0);
+        let bulk = Some(self.bulk_at).filter(|_| progress.bulk_unconfirmed());
+        let live = intervals.live.filter(|&period| period < intervals.windows).map(|_| self.live_at);
         [events, bulk, live].into_iter().flatten().fold(self.heartbeat_at, Uptime::min)
     }
 
     /// What the next batch brings, and whether live values go with it.
-    pub(super) fn plan(&self, books: &Books, pace: &Pace, limit: usize, now: Uptime) -> (Vec<Wanted>, bool) {
+    pub(super) fn plan(
+        &self,
+        progress: &Progress,
+        intervals: &Intervals,
+        limit: usize,
+        now: Uptime,
+    ) -> (Vec<LaneRange>, bool) {
         let mut left = limit;
         let mut wanted = Vec::new();
         let mut want = |lane: Lane, run: Option<(u64, u64)>, newest: bool| {
@@ -136,32 +142,32 @@ impl Agenda {
             let run_rows = usize::try_from(last - first + 1).unwrap_or(usize::MAX);
             // The newest part of the run; the store gives from the first sequence on.
             let first = if newest && run_rows > left { last - (left as u64 - 1) } else { first };
-            wanted.push(Wanted { lane, first, last, max_rows: left, max_bytes: MAX_FETCH_BYTES });
+            wanted.push(LaneRange { lane, first, last, max_rows: left, max_bytes: MAX_FETCH_BYTES });
             left -= run_rows.min(left);
         };
-        want(Lane::Events, books.events.oldest(), false);
-        let events_wait = books.events.missing() > 0;
-        let few = books.windows.missing() + books.diagnostics.missing() <= JOIN_ROWS;
+        want(Lane::Events, progress.events.oldest(), false);
+        let events_wait = progress.events.unconfirmed() > 0;
+        let few = progress.windows.unconfirmed() + progress.diagnostics.unconfirmed() <= JOIN_ROWS;
         if self.bulk_at <= now && (few || !events_wait) {
-            match books.windows.newest() {
+            match progress.windows.newest() {
                 Some(run) => want(Lane::Windows, Some(run), true),
-                None => want(Lane::Windows, books.windows.oldest(), false),
+                None => want(Lane::Windows, progress.windows.oldest(), false),
             }
-            want(Lane::Diagnostics, books.diagnostics.oldest(), false);
+            want(Lane::Diagnostics, progress.diagnostics.oldest(), false);
         }
         let parts = wanted.len().max(1);
         wanted.iter_mut().for_each(|part| part.max_bytes /= parts);
-        (wanted, pace.live.is_some() && self.live_at <= now)
+        (wanted, intervals.live.is_some() && self.live_at <= now)
     }
 }
 
 /// What bytes of this part of the windows are for.
-pub(super) fn windows_are(books: &Books, wanted: &[Wanted]) -> Purpose {
-    let newest = books.windows.newest();
-    let is_newest = |part: &Wanted| newest.is_some_and(|(first, last)| part.last == last && part.first >= first);
+pub(super) fn windows_are(progress: &Progress, wanted: &[LaneRange]) -> TrafficKind {
+    let newest = progress.windows.newest();
+    let is_newest = |part: &LaneRange| newest.is_some_and(|(first, last)| part.last == last && part.first >= first);
     match wanted.iter().find(|part| part.lane == Lane::Windows) {
-        Some(part) if !is_newest(part) => Purpose::Backfill,
-        _ => Purpose::Windows,
+        Some(part) if !is_newest(part) => TrafficKind::Backfill,
+        _ => TrafficKind::Windows,
     }
 }
 
@@ -196,7 +202,7 @@ fn is_old(start: Stamp, newest: Stamp) -> bool {
     age.is_none_or(|age| age > NEWEST_FIRST)
 }
 
-/// How many rows the next batch may have: halved by a slow line or a hub that takes less, doubled by
+/// How many rows the next batch may have: halved by a slow link or a hub that takes less, doubled by
 /// each batch that is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Limit(usize);
@@ -215,7 +221,7 @@ impl Limit {
         self.0 = (rows.min(self.0) / 2).max(1);
     }
 
-    /// The line did not carry `rows` in time.
+    /// The link did not carry `rows` in time.
     pub(super) fn slow(&mut self, rows: usize) {
         if rows > SLOW_ROWS {
             self.0 = (rows.min(self.0) / 2).max(SLOW_ROWS);

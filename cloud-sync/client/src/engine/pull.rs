@@ -1,4 +1,4 @@
-//! Asking for configuration: every [`PULL_PERIOD`](super::pace::PULL_PERIOD), or at once when something says that it waits.
+//! Asking for configuration: every [`PULL_PERIOD`](super::limits::PULL_PERIOD), or at once when something says that it waits.
 //!
 //! Verifying and applying is the agent's; this machine only brings bytes, and not the same ones twice.
 
@@ -9,10 +9,10 @@ use tilth_config::bundle::MAX_VERSION;
 use tilth_core::time::{Span, Uptime};
 
 use super::backoff::Backoff;
+use super::limits::{Intervals, MAX_BACKOFF, MAX_RETRY_AFTER, REQUEST_TIMEOUT};
 use super::messages::{Effect, Report};
-use super::pace::{MAX_BACKOFF, MAX_RETRY_AFTER, Pace, REQUEST_TIMEOUT};
 use super::verdict::{self, Verdict, is_page};
-use crate::transport::{Exchange, Holding};
+use crate::transport::{Exchange, HeldBundle};
 
 /// ```text
 ///             due, or nudged
@@ -29,13 +29,14 @@ enum State {
     BackingOff { at: Uptime, why: String },
 }
 
-/// The machine.
+/// State machine of pulling.
 #[derive(Debug)]
 pub(super) struct Pull {
     state: State,
-    holding: Holding,
+    held: HeldBundle,
     period: Span,
-    refused: Span,
+    /// Wait after the hub rejected the device key.
+    key_rejected: Span,
     backoff: Backoff,
     /// Hash of the bytes that were given to the agent last: the same ones are not given again.
     given: Option<u64>,
@@ -44,7 +45,7 @@ pub(super) struct Pull {
     last_success: Option<Uptime>,
 }
 
-/// What pulling is at, for people.
+/// Status of pulling, for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PullStatus {
     /// `waiting`, `asking` or `backing off`.
@@ -58,13 +59,13 @@ pub struct PullStatus {
 }
 
 impl Pull {
-    pub(super) fn new(now: Uptime, holding: Holding, pace: &Pace, seed: u64) -> Pull {
+    pub(super) fn new(now: Uptime, held: HeldBundle, intervals: &Intervals, seed: u64) -> Pull {
         let backoff = Backoff::new(MAX_BACKOFF, seed);
         Pull {
             state: State::Waiting { at: now },
-            holding,
-            period: pace.pull,
-            refused: pace.refused,
+            held,
+            period: intervals.pull,
+            key_rejected: intervals.key_rejected,
             backoff,
             given: None,
             followed: 0,
@@ -88,7 +89,7 @@ impl Pull {
     /// Asks.
     pub(super) fn start(&mut self, now: Uptime, request: u64) -> Effect {
         self.state = State::Asking { request, until: now + REQUEST_TIMEOUT };
-        Effect::PullBundle { request, holding: self.holding.clone() }
+        Effect::PullBundle { request, held: self.held.clone() }
     }
 
     /// Gives up a request that is overdue; its number.
@@ -102,11 +103,11 @@ impl Pull {
         }
     }
 
-    /// The hub said that this version waits. Each version hurries us once: one that the agent refuses is not asked for
+    /// The hub said that this version waits. Each version hurries us once: one that the agent rejects is not asked for
     /// at every batch.
     pub(super) fn hint(&mut self, now: Uptime, version: u64) {
         // A higher one than there can be is no bundle's, and would outdo every hint after it.
-        if version <= MAX_VERSION && version > self.holding.version && version > self.followed {
+        if version <= MAX_VERSION && version > self.held.version && version > self.followed {
             self.followed = version;
             self.nudge(now);
         }
@@ -133,11 +134,11 @@ impl Pull {
     }
 
     /// What the agent holds now.
-    pub(super) fn hold(&mut self, holding: Holding) {
-        if holding.etag.is_none() {
+    pub(super) fn hold(&mut self, held: HeldBundle) {
+        if held.etag.is_none() {
             self.given = None;
         }
-        self.holding = holding;
+        self.held = held;
     }
 
     /// What became of a request. `None` when nobody asked, else whether there is a bundle to give.
@@ -165,13 +166,13 @@ impl Pull {
                 let bytes = Some(hash(&reply.body));
                 let is_known = std::mem::replace(&mut self.given, bytes) == bytes;
                 // The agent does not use these bytes, and cannot tell the hub so: their signature is not good.
-                self.rest(now, if is_known { self.refused } else { self.period });
+                self.rest(now, if is_known { self.key_rejected } else { self.period });
                 return Some((!is_known).then_some(Effect::Report(Report::Bundle(reply.body))));
             }
             // 404: nothing is configured for this device yet.
             304 | 404 => self.rest(now, self.period),
             status => match verdict::refusal(status, &reply) {
-                Verdict::Refused(why) => self.back_off(now, Some(self.refused), why),
+                Verdict::Rejected(why) => self.back_off(now, Some(self.key_rejected), why),
                 Verdict::Trouble { why, wait } => self.back_off(now, wait, why),
                 Verdict::Conflict(why)
                 | Verdict::TooLarge(why)
@@ -184,7 +185,7 @@ impl Pull {
         Some(None)
     }
 
-    /// What it is at, for people.
+    /// Status, for people.
     pub(super) fn status(&self) -> PullStatus {
         let (state, why, next_try) = match &self.state {
             State::Waiting { at } => ("waiting", None, Some(*at)),

@@ -1,7 +1,7 @@
 //! The search for what the hub cannot read: halve until one row is left.
 //!
-//! Before any row is blamed an empty batch asks the control question: a hub that cannot read that either cannot read this
-//! agent at all, and no row is at fault.
+//! Before any row is blamed an empty batch is sent as control, as in an experiment: a hub that cannot read that either cannot
+//! read this agent at all, and no row is at fault.
 //!
 //! ```text
 //! 400 to a batch --> control --400--> not the rows: back off, tell people
@@ -37,9 +37,9 @@ pub(super) struct Search {
 pub(super) enum Finding {
     /// Go on with the next suspect.
     GoOn,
-    /// This row is it.
-    Poison(Lane, u64),
-    /// The live values are it.
+    /// This row is at fault.
+    Row(Lane, u64),
+    /// The live values are at fault.
     Live,
 }
 
@@ -50,7 +50,7 @@ impl Search {
         Search { todo: suspects, control_taken: false }
     }
 
-    /// What to try next: `None` for the control question.
+    /// What to try next: `None` for the control.
     pub(super) fn next(&self) -> Option<Suspect> {
         if self.control_taken { self.todo.last().copied() } else { None }
     }
@@ -84,7 +84,7 @@ impl Search {
                     self.todo.push(Suspect::Rows(lane, tried + 1, last));
                 }
                 if tried == first {
-                    return Finding::Poison(lane, first);
+                    return Finding::Row(lane, first);
                 }
                 let middle = first + (tried - first) / 2;
                 self.todo.push(Suspect::Rows(lane, middle + 1, tried));

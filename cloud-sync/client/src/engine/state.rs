@@ -2,28 +2,28 @@
 
 use tilth_core::time::Uptime;
 
-use super::load::Part;
+use super::encoded_batch::Part;
 use super::messages::RowsRequest;
-use super::meter::Purpose;
+use super::meter::TrafficKind;
 use super::status::StateName;
 
 /// State of sending. Data that one state needs is inside it.
 ///
 /// ```text
 ///            rows come
-///   Idle <--------------> Gathering        Idle: a sign of life or live values when due; Gathering: rows, when due
+///   Idle <--------------> Gathering        Idle: a heartbeat or live values when due; Gathering: rows, when due
 ///     |    all is there       |
 ///     |                       | due
 ///     |                       v          store silent, or gives what was not wanted
 ///     +---- live due ----> Fetching ------------------------------------------+
 ///     |                       |                                               |
-///     +-- sign of life --+    | rows                                          |
+///     +--- heartbeat ---+    | rows                                          |
 ///                        v    v       429, 500, garbage, slow, stuck          v
 ///                        Sending -----------------------------------> BackingOff --+
 ///                        | | |  \     no way there                                  |
 ///                        | | |   +--------------------------------> Offline --------+ due, or a new key
 ///                        | | |        401, 403                                      | (or, when offline, the network
-///                        | | +------------------------------------> Refused --------+ comes up)
+///                        | | +------------------------------------> Rejected -------+ comes up)
 ///                        | |          409                              ^            |
 ///                        | +--------------------------> Conflict ------|--- silent, |
 ///                        |                                |  409 again |  backs off |
@@ -39,7 +39,7 @@ pub(super) enum State {
     Fetching { asked: RowsRequest, purpose: BatchPurpose, until: Uptime },
     Sending { sent: SentBatch, until: Uptime },
     BackingOff { until: Uptime, why: String },
-    Refused { until: Uptime, why: String },
+    Rejected { until: Uptime, why: String },
     Conflict { until: Uptime, why: String },
     Offline { until: Uptime, why: String },
 }
@@ -47,13 +47,13 @@ pub(super) enum State {
 /// What a batch is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BatchPurpose {
-    /// Rows, live values, or a sign of life.
+    /// Rows, live values, or a heartbeat.
     Ordinary,
-    /// After a refusal: an empty one, to see whether the key is good again.
+    /// After a rejected key: an empty one, to see whether the key is accepted again.
     Probe,
-    /// In a search for poison: an empty one, to see whether the hub reads us at all.
+    /// In a search for the row at fault: an empty one, to see whether the hub reads us at all.
     Control,
-    /// In a search for poison: one suspect.
+    /// In a search for the row at fault: one suspect.
     Suspect,
 }
 
@@ -65,7 +65,7 @@ pub(super) struct SentBatch {
     pub(super) parts: Vec<Part>,
     pub(super) live: usize,
     pub(super) asked_live: bool,
-    pub(super) shares: Vec<(Purpose, u64)>,
+    pub(super) shares: Vec<(TrafficKind, u64)>,
 }
 
 impl SentBatch {
@@ -82,20 +82,20 @@ impl State {
             State::Fetching { .. } => StateName::Fetching,
             State::Sending { .. } => StateName::Sending,
             State::BackingOff { .. } => StateName::BackingOff,
-            State::Refused { .. } => StateName::Refused,
+            State::Rejected { .. } => StateName::Rejected,
             State::Conflict { .. } => StateName::Conflict,
             State::Offline { .. } => StateName::Offline,
         }
     }
 
-    /// When the state ends by itself. Resting states end when the agenda says so.
+    /// When the state ends by itself. Resting states end when the due_times says so.
     pub(super) fn until(&self) -> Option<Uptime> {
         match self {
             State::Idle | State::Gathering => None,
             State::Fetching { until, .. }
             | State::Sending { until, .. }
             | State::BackingOff { until, .. }
-            | State::Refused { until, .. }
+            | State::Rejected { until, .. }
             | State::Conflict { until, .. }
             | State::Offline { until, .. } => Some(*until),
         }
@@ -106,7 +106,7 @@ impl State {
         match self {
             State::Idle | State::Gathering | State::Fetching { .. } | State::Sending { .. } => None,
             State::BackingOff { why, .. }
-            | State::Refused { why, .. }
+            | State::Rejected { why, .. }
             | State::Conflict { why, .. }
             | State::Offline { why, .. } => Some(why),
         }

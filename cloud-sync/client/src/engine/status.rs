@@ -1,4 +1,4 @@
-//! What sync is at, for people.
+//! Status of sync, for people.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use tilth_protocol::Lane;
 use super::meter::Meter;
 use super::pull::PullStatus;
 
-/// What sync is at. Times are since boot: whoever shows them knows the time of day.
+/// Status of sync. Times are since boot: whoever shows them knows the time of day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Status {
     /// The state of the machine.
@@ -39,7 +39,7 @@ pub struct Counts {
     pub taken: u64,
     /// Batches that it did not, for whatever reason.
     pub failed: u64,
-    /// Rows set aside.
+    /// Quarantined rows.
     pub quarantined: u64,
     /// Confirmations that were late, too high or for lanes that are not known: ignored.
     pub strange_confirmations: u64,
@@ -61,8 +61,9 @@ pub enum StateName {
     Sending,
     /// The hub is in trouble.
     BackingOff,
-    /// The hub refuses this device.
-    Refused,
+    /// The hub rejects this device.
+    #[serde(rename = "refused")]
+    Rejected,
     /// The store is asked for a new stream.
     Conflict,
     /// The hub cannot be reached.

@@ -7,7 +7,7 @@ use tilth_config::redact;
 use tilth_core::time::Span;
 use tilth_protocol::{Epoch, ErrorCode, Failure, Lane, RejectedRow};
 
-use crate::transport::{Broken, Exchange, Reply};
+use crate::transport::{Exchange, Reply, TransportErrorKind};
 
 /// The most of a strange answer that is repeated to people.
 const QUOTED_CHARS: usize = 60;
@@ -23,8 +23,8 @@ const MOST_READ: usize = 4096;
 pub(super) enum Verdict {
     /// The batch was taken.
     Taken(Taken),
-    /// 401, 403: the key opens nothing here.
-    Refused(String),
+    /// 401, 403: the hub rejects the device key.
+    Rejected(String),
     /// 409 `stream-conflict`.
     Conflict(String),
     /// 413.
@@ -40,11 +40,11 @@ pub(super) enum Verdict {
     },
     /// The link did not carry it: wait, and try less at once.
     Slow(String),
-    /// There is no way to the hub.
+    /// The hub cannot be reached.
     Unreachable(String),
 }
 
-/// An answer to a batch, as far as this agent knows its words.
+/// An answer to a batch, as far as this agent knows its fields.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Taken {
     /// The hub's epoch.
@@ -52,10 +52,10 @@ pub(super) struct Taken {
     /// By lane, the highest sequence at and below which everything is accounted for.
     pub(super) confirmed: BTreeMap<Lane, u64>,
     /// Rows that cannot be stored.
-    pub(super) poison: Vec<RejectedRow>,
+    pub(super) rejected: Vec<RejectedRow>,
     /// The version of the configuration that waits.
     pub(super) config_version: Option<u64>,
-    /// How many confirmations and poison entries name lanes that this agent does not know.
+    /// How many confirmations and rejected rows name lanes that this agent does not know.
     pub(super) unknown: u64,
 }
 
@@ -64,14 +64,14 @@ pub(super) struct Taken {
 struct RawAnswer {
     epoch: Epoch,
     confirmed: BTreeMap<String, u64>,
-    #[serde(default)]
-    poison: Vec<RawPoison>,
+    #[serde(default, rename = "poison")]
+    rejected: Vec<RawRejected>,
     #[serde(default)]
     config_version: Option<u64>,
 }
 
 #[derive(Deserialize)]
-struct RawPoison {
+struct RawRejected {
     lane: String,
     seq: u64,
     reason: String,
@@ -90,12 +90,14 @@ pub(super) fn judge(exchange: &Exchange) -> Verdict {
 }
 
 /// What a failure of the transport means.
-pub(super) fn broken(kind: Broken, why: String) -> Verdict {
+pub(super) fn broken(kind: TransportErrorKind, why: String) -> Verdict {
     match kind {
         // What speaks no TLS may be a captive portal: gone once somebody has logged in.
-        Broken::NoConnection | Broken::NoTls => Verdict::Unreachable(why),
-        Broken::TimedOut | Broken::CutOff => Verdict::Slow(why),
-        Broken::Untrusted | Broken::TooLong | Broken::Garbled => Verdict::Trouble { why, wait: None },
+        TransportErrorKind::NoConnection | TransportErrorKind::NoTls => Verdict::Unreachable(why),
+        TransportErrorKind::TimedOut | TransportErrorKind::CutOff => Verdict::Slow(why),
+        TransportErrorKind::Untrusted | TransportErrorKind::TooLong | TransportErrorKind::Garbled => {
+            Verdict::Trouble { why, wait: None }
+        }
     }
 }
 
@@ -107,10 +109,10 @@ pub(super) fn refusal(status: u16, reply: &Reply) -> Verdict {
     let is_conflict = failure.as_ref().is_some_and(|failure| failure.error == ErrorCode::StreamConflict);
     let why = match failure {
         Some(failure) => format!("the hub answered {status}: {}", shown(&failure.message)),
-        None => format!("answered {status}, not in the hub's words: {}", quote(&reply.body)),
+        None => format!("answered {status}, not a hub's answer: {}", quote(&reply.body)),
     };
     match status {
-        401 | 403 => Verdict::Refused(why),
+        401 | 403 => Verdict::Rejected(why),
         409 if is_conflict => Verdict::Conflict(why),
         413 => Verdict::TooLarge(why),
         400 | 422 => Verdict::Unreadable(why),
@@ -123,19 +125,19 @@ fn taken(body: &[u8]) -> Verdict {
     let raw: RawAnswer = match serde_json::from_slice(body) {
         Ok(raw) => raw,
         Err(_) => {
-            let why = format!("answered 200, not in the hub's words: {}", quote(body));
+            let why = format!("answered 200, not a hub's answer: {}", quote(body));
             return Verdict::Trouble { why, wait: None };
         }
     };
     let lane = |name: &str| Lane::ALL.into_iter().find(|lane| lane.name() == name);
-    let known = |entry: &RawPoison| lane(&entry.lane).is_some();
+    let known = |entry: &RawRejected| lane(&entry.lane).is_some();
     let unknown = raw.confirmed.keys().filter(|name| lane(name).is_none()).count()
-        + raw.poison.iter().filter(|entry| !known(entry)).count();
+        + raw.rejected.iter().filter(|entry| !known(entry)).count();
     Verdict::Taken(Taken {
         epoch: raw.epoch,
         confirmed: raw.confirmed.iter().filter_map(|(name, &seq)| Some((lane(name)?, seq))).collect(),
-        poison: raw
-            .poison
+        rejected: raw
+            .rejected
             .into_iter()
             .filter_map(|entry| {
                 Some(RejectedRow { lane: lane(&entry.lane)?, seq: entry.seq, reason: plain(&entry.reason) })

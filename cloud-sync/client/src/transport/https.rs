@@ -22,7 +22,7 @@ use tilth_core::id::Id;
 use tilth_core::time::Span;
 use tilth_protocol::{CONFIRMED_HEADER, Confirmed, KEY_HEADER, Key};
 
-use super::{Broken, Exchange, Holding, Reply, Transport, TransportError, tls};
+use super::{Exchange, HeldBundle, Reply, Transport, TransportError, TransportErrorKind, tls};
 
 /// How long a connection may take, TLS included: a few round trips over a poor mobile line.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -30,7 +30,7 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a request may take from the first byte to the last, so that a peer that drips bytes holds nothing up.
 pub const TOTAL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The most bytes of an answer to a batch: room for a thousand poison rows, as many as a batch of this agent has, with the
+/// The most bytes of an answer to a batch: room for a thousand rejected rows, as many as a batch of this agent has, with the
 /// longest reasons.
 pub const MAX_ANSWER_BYTES: usize = 1 << 20;
 
@@ -143,7 +143,7 @@ impl Https {
     }
 
     /// The hub's word for the time of day, for the device that drew this nonce. It goes without the key: it may be asked over
-    /// [`tls::undated_config`].
+    /// [`tls::config_ignoring_dates`].
     pub async fn get_time(&self, device: &Id, nonce: &str) -> Exchange {
         let mut url = self.time.clone();
         url.query_pairs_mut().append_pair("device_id", device.as_str()).append_pair("nonce", nonce);
@@ -189,12 +189,12 @@ impl Https {
                 Ok(Some(chunk)) => {
                     received += chunk.len() as u64;
                     if reply.body.len() + chunk.len() > most {
-                        break Err(self.error(Broken::TooLong, format!("more than {most} bytes")));
+                        break Err(self.error(TransportErrorKind::TooLong, format!("more than {most} bytes")));
                     }
                     reply.body.extend_from_slice(&chunk);
                 }
                 Err(error) if error.is_timeout() => break Err(self.broken(&error)),
-                Err(error) => break Err(self.error(Broken::CutOff, chain(&error))),
+                Err(error) => break Err(self.error(TransportErrorKind::CutOff, chain(&error))),
             }
         };
         Exchange { outcome, sent, received }
@@ -203,31 +203,33 @@ impl Https {
     fn broken(&self, error: &reqwest::Error) -> TransportError {
         let detail = chain(error);
         match tls_error(error) {
-            Some(rustls::Error::InvalidCertificate(why)) => return self.error(Broken::Untrusted, tls::in_words(why)),
+            Some(rustls::Error::InvalidCertificate(why)) => {
+                return self.error(TransportErrorKind::Untrusted, tls::in_words(why));
+            }
             Some(rustls::Error::InvalidMessage(_)) => {
                 return self.error(
-                    Broken::NoTls,
+                    TransportErrorKind::NoTls,
                     "expected the hub, with its certificate, at hub.url (a captive portal in between?)".to_owned(),
                 );
             }
             _ => {}
         }
         let kind = if error.is_connect() {
-            Broken::NoConnection
+            TransportErrorKind::NoConnection
         } else if error.is_timeout() {
-            return self.error(Broken::TimedOut, format!("not within {}", seconds(self.total.as_secs())));
+            return self.error(TransportErrorKind::TimedOut, format!("not within {}", seconds(self.total.as_secs())));
         } else if is_cut(error) {
-            Broken::CutOff
+            TransportErrorKind::CutOff
         } else {
-            Broken::Garbled
+            TransportErrorKind::Garbled
         };
-        if kind == Broken::Garbled && self.peer.starts_with("http:") {
+        if kind == TransportErrorKind::Garbled && self.peer.starts_with("http:") {
             return self.error(kind, format!("{detail}; it may want https, as hub.url then has to say"));
         }
         self.error(kind, detail)
     }
 
-    fn error(&self, kind: Broken, detail: String) -> TransportError {
+    fn error(&self, kind: TransportErrorKind, detail: String) -> TransportError {
         TransportError { peer: self.peer.clone(), kind, detail }
     }
 }
@@ -251,11 +253,11 @@ impl Transport for Https {
         self.exchange(request, sent, MAX_ANSWER_BYTES).await
     }
 
-    async fn get_bundle(&self, holding: &Holding) -> Exchange {
+    async fn get_bundle(&self, held: &HeldBundle) -> Exchange {
         let mut url = self.bundle.clone();
-        url.query_pairs_mut().append_pair("since_version", &holding.version.to_string());
+        url.query_pairs_mut().append_pair("since_version", &held.version.to_string());
         let mut request = self.client.get(url);
-        if let Some(etag) = holding.etag.as_deref().and_then(|etag| HeaderValue::from_str(etag).ok()) {
+        if let Some(etag) = held.etag.as_deref().and_then(|etag| HeaderValue::from_str(etag).ok()) {
             request = request.header(IF_NONE_MATCH, etag);
         }
         self.exchange(request, 0, MAX_BUNDLE_BYTES).await

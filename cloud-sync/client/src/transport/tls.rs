@@ -110,7 +110,7 @@ pub fn client_config(ca: Option<&Path>, today: Today) -> Result<Arc<ClientConfig
 ///
 /// # Errors
 /// [`TlsError`] names the file.
-pub fn undated_config(ca: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
+pub fn config_ignoring_dates(ca: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
     config(Arc::new(Undated(verifier(ca)?)), Today::machine())
 }
 

@@ -30,7 +30,7 @@ fn what_cannot_be_used_leaves_the_last_good_one_and_says_why() {
         let five = bench.seal(5, "30");
         assert_eq!(bench.take(&five).await, (Some("applied 5: ".to_owned()), true));
         assert_eq!(bench.good().as_deref(), Some(&*five));
-        assert!(bench.holding.version == 5 && bench.holding.etag.is_some());
+        assert!(bench.held.version == 5 && bench.held.etag.is_some());
         bench.settles().await;
         assert!(bench.sources.recv().await.is_some());
 
@@ -81,7 +81,7 @@ fn the_same_content_starts_nothing_anew() {
         assert_eq!(bench.take(&one).await, (None, false));
         assert_eq!(bench.take(&two).await, (Some("same-content 2: ".to_owned()), false));
         assert_eq!(bench.good().as_deref(), Some(&*two));
-        assert_eq!(bench.holding.version, 2);
+        assert_eq!(bench.held.version, 2);
         fs::remove_dir_all(&bench.folder).unwrap();
     });
 }

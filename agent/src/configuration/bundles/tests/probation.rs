@@ -21,22 +21,22 @@ pub(super) async fn proven() -> (Bench, Vec<u8>) {
 fn the_hub_need_not_send_a_rejected_bundle_again() {
     run(async {
         let (mut bench, _) = proven().await;
-        let (before, two) = (bench.holding.clone(), bench.seal(2, "much"));
+        let (before, two) = (bench.held.clone(), bench.seal(2, "much"));
         assert!(bench.take(&two).await.0.is_some_and(|said| said.starts_with("refused 2: ")));
         let content = bench.state()["refused"]["content"].as_str().unwrap().to_owned();
-        let shown = Holding { version: 2, etag: Some(format!("\"{content}\"")) };
-        assert_eq!(bench.holding, shown);
+        let shown = HeldBundle { version: 2, etag: Some(format!("\"{content}\"")) };
+        assert_eq!(bench.held, shown);
         bench = bench.again().await;
-        assert_eq!(bench.holding, shown, "nor after a restart");
+        assert_eq!(bench.held, shown, "nor after a restart");
         let again = bench.retry().await.unwrap_err();
         assert!(again.starts_with("rejected again: "), "{again}");
         assert_eq!(bench.take(&bench.seal(3, "31")).await, (Some("applied 3: ".to_owned()), true));
-        assert_eq!(bench.holding.version, 3);
-        assert_ne!(bench.holding.etag, before.etag);
+        assert_eq!(bench.held.version, 3);
+        assert_ne!(bench.held.etag, before.etag);
         // What may not be the hub's at all is never shown as known.
         let forged = sealed(&SigningKey::from_seed(&[8; 32]), "pi", 900, "31");
         assert!(bench.take(&forged).await.0.is_some_and(|said| said.starts_with("refused 900")));
-        assert_eq!(bench.again().await.holding.version, 3);
+        assert_eq!(bench.again().await.held.version, 3);
     });
 }
 
@@ -57,10 +57,10 @@ fn a_bundle_passes_its_probation_or_the_one_before_returns_until_another_comes_o
         assert_eq!(bench.shown()["bundle"]["version"], 1);
         // The hub is shown that this version is known, and does not send it again.
         let content = bench.state()["refused"]["reverted"]["content"].as_str().unwrap().to_owned();
-        assert_eq!(bench.holding, Holding { version: 2, etag: Some(format!("\"{content}\"")) });
+        assert_eq!(bench.held, HeldBundle { version: 2, etag: Some(format!("\"{content}\"")) });
         assert_eq!(bench.take(&two).await, (None, false), "it is not tried again");
         bench = bench.again().await;
-        assert_eq!(bench.holding, Holding { version: 2, etag: Some(format!("\"{content}\"")) });
+        assert_eq!(bench.held, HeldBundle { version: 2, etag: Some(format!("\"{content}\"")) });
         assert_eq!(bench.take(&two).await, (None, false), "nor after a restart");
 
         assert_eq!(bench.retry().await, Ok(2));

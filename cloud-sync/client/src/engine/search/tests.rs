@@ -4,8 +4,8 @@ use super::*;
 
 proptest! {
     #[test]
-    fn exactly_the_poison_is_found_in_few_tries(
-        poison in prop::collection::btree_set(1_u64..1000, 0..4),
+    fn exactly_the_rejected_rows_are_found_in_few_tries(
+        rejected in prop::collection::btree_set(1_u64..1000, 0..4),
         live_is_bad in any::<bool>(),
         short_by in 0_u64..3,
     ) {
@@ -21,10 +21,10 @@ proptest! {
                 Suspect::Rows(_, first, last) => {
                     // A store that gives a little less than was wanted.
                     let through = if last - first > 10 { last - short_by } else { last };
-                    if poison.range(first..=through).next().is_none() {
+                    if rejected.range(first..=through).next().is_none() {
                         covered.extend(first..=through);
                         search.taken(Some(through));
-                    } else if let Finding::Poison(_, seq) = search.blame(Some(through)) {
+                    } else if let Finding::Row(_, seq) = search.blame(Some(through)) {
                         found.push(seq);
                         covered.push(seq);
                     }
@@ -32,9 +32,9 @@ proptest! {
             }
         }
         prop_assert!(search.is_over());
-        prop_assert_eq!(found, poison.iter().copied().collect::<Vec<_>>());
+        prop_assert_eq!(found, rejected.iter().copied().collect::<Vec<_>>());
         prop_assert_eq!(live_found, live_is_bad);
         prop_assert_eq!(covered, (1..=1000).collect::<Vec<_>>());
-        prop_assert!(tries <= 2 + 1 + poison.len() * 34, "{} tries", tries);
+        prop_assert!(tries <= 2 + 1 + rejected.len() * 34, "{} tries", tries);
     }
 }

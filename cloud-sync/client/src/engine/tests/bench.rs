@@ -11,16 +11,16 @@ use tilth_protocol::{
     Answer, Batch, Epoch, ErrorCode, Event, Extent, Failure, Lane, Lanes, Live, RejectedRow, Stream, WindowRow,
 };
 
-use crate::engine::pace::Pace;
+use crate::engine::limits::Intervals;
 use crate::engine::*;
-use crate::transport::{Broken, Exchange, Reply, TransportError};
+use crate::transport::{Exchange, Reply, TransportError, TransportErrorKind};
 
 pub(super) const EPOCH: Epoch = Epoch(7);
 pub(super) const STREAM: Stream = Stream(1);
 
 /// The engine and the time. Everything that the engine does is in `did` until a test takes it.
 pub(super) struct Bench {
-    pub(super) engine: Engine,
+    pub(super) engine: SyncEngine,
     pub(super) now: Uptime,
     pub(super) did: Vec<Effect>,
     /// Sequences per millisecond of uptime, upside down: how far apart windows begin.
@@ -29,7 +29,7 @@ pub(super) struct Bench {
 
 pub(super) fn setup() -> Setup {
     let id = |text| Id::new(text).unwrap();
-    Setup { client: id("acme"), device: id("pi-7"), pace: Pace::default(), seed: 1 }
+    Setup { tenant: id("acme"), device: id("pi-7"), intervals: Intervals::default(), seed: 1 }
 }
 
 pub(super) fn outbox(events: u64, windows: u64) -> Outbox {
@@ -70,7 +70,7 @@ pub(super) fn refusal(code: ErrorCode) -> Exchange {
     reply(code.status(), body)
 }
 
-pub(super) fn broken(kind: Broken) -> Exchange {
+pub(super) fn broken(kind: TransportErrorKind) -> Exchange {
     let error = TransportError { peer: "https://hub.example:443".to_owned(), kind, detail: "on purpose".to_owned() };
     Exchange { outcome: Err(error), sent: 0, received: 0 }
 }
@@ -83,19 +83,19 @@ pub(super) fn answer(epoch: Epoch, confirmed: &[(Lane, u64)], rejected: Vec<Reje
 
 impl Bench {
     pub(super) fn new(outbox: &Outbox) -> Bench {
-        let engine = Engine::new(Uptime(0), setup(), outbox, Holding::default());
+        let engine = SyncEngine::new(Uptime(0), setup(), outbox, HeldBundle::default());
         let mut bench = Bench { engine, now: Uptime(0), did: Vec::new(), apart: Span(60_000) };
         // Configuration is for other tests: answered once, and out of the way.
         bench.tick();
         bench
     }
 
-    pub(super) fn input(&mut self, input: Input) {
+    pub(super) fn input(&mut self, input: SyncInput) {
         self.engine.handle(self.now, input);
         while let Some(effect) = self.engine.poll() {
             match effect {
                 Effect::PullBundle { request, .. } => {
-                    self.engine.handle(self.now, Input::Pulled { request, exchange: reply(304, "") });
+                    self.engine.handle(self.now, SyncInput::Pulled { request, exchange: reply(304, "") });
                 }
                 effect => self.did.push(effect),
             }
@@ -105,11 +105,11 @@ impl Bench {
     /// The store committed rows of the present stream.
     pub(super) fn waiting(&mut self, lane: Lane, head: u64) {
         let stream = self.engine.stream;
-        self.input(Input::Waiting(Heads { stream, lanes: BTreeMap::from([(lane, head)]) }));
+        self.input(SyncInput::Waiting(Heads { stream, lanes: BTreeMap::from([(lane, head)]) }));
     }
 
     pub(super) fn tick(&mut self) {
-        self.input(Input::Tick);
+        self.input(SyncInput::Tick);
     }
 
     /// Goes on for this long, by the engine's deadlines.
@@ -197,7 +197,7 @@ impl Bench {
                     Effect::Send { request, body, .. } => return (request, serde_json::from_slice(&body).unwrap()),
                     Effect::Fetch(ask) => {
                         let rows = self.rows(&ask);
-                        self.input(Input::Fetched(rows));
+                        self.input(SyncInput::Fetched(rows));
                     }
                     _ => {}
                 }
@@ -210,7 +210,7 @@ impl Bench {
     }
 
     pub(super) fn answered(&mut self, request: u64, exchange: Exchange) {
-        self.input(Input::Answered { request, exchange });
+        self.input(SyncInput::Answered { request, exchange });
     }
 }
 

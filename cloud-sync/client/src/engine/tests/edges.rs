@@ -6,13 +6,13 @@ use tilth_core::time::Span;
 use tilth_protocol::{Epoch, ErrorCode, Lane, Stream};
 
 use super::bench::*;
-use crate::engine::StateName::{BackingOff, Conflict, Fetching, Gathering, Idle, Offline, Refused, Sending};
-use crate::engine::pace::{CONFLICT_AGAIN, REFUSED_WAIT, REQUEST_TIMEOUT, STORE_TIMEOUT};
+use crate::engine::StateName::{BackingOff, Conflict, Fetching, Gathering, Idle, Offline, Rejected, Sending};
+use crate::engine::limits::{CONFLICT_AGAIN, REJECTED_WAIT, REQUEST_TIMEOUT, STORE_TIMEOUT};
 use crate::engine::*;
-use crate::transport::Broken;
+use crate::transport::TransportErrorKind;
 
 /// Brings a bench into a state.
-fn desk_in(state: StateName) -> Bench {
+fn bench_in(state: StateName) -> Bench {
     let mut bench = Bench::new(&outbox(0, 0));
     let (request, _) = bench.until_sent();
     bench.answered(request, answer(EPOCH, &[], Vec::new()));
@@ -33,9 +33,9 @@ fn desk_in(state: StateName) -> Bench {
     let exchange = match state {
         Sending => return bench,
         BackingOff => refusal(ErrorCode::Internal),
-        Refused => refusal(ErrorCode::UnknownKey),
+        Rejected => refusal(ErrorCode::UnknownKey),
         Conflict => refusal(ErrorCode::StreamConflict),
-        Offline => broken(Broken::NoConnection),
+        Offline => broken(TransportErrorKind::NoConnection),
         Idle | Gathering | Fetching => unreachable!("handled above"),
     };
     bench.answered(request, exchange);
@@ -59,16 +59,16 @@ const WALKS: &[Walk] = &[
         Idle,
         "live due",
         |bench| {
-            bench.engine.setup.pace.live = Some(Span::from_secs(10));
+            bench.engine.setup.intervals.live = Some(Span::from_secs(10));
             bench.next();
         },
         Fetching,
     ),
     (
         Idle,
-        "sign of life",
+        "heartbeat",
         |bench| {
-            bench.engine.setup.pace.live = None;
+            bench.engine.setup.intervals.live = None;
             while bench.state() == Idle {
                 bench.next();
             }
@@ -79,7 +79,7 @@ const WALKS: &[Walk] = &[
         Gathering,
         "all is there",
         |bench| {
-            bench.input(Input::Stream(outbox(0, 0)));
+            bench.input(SyncInput::Stream(outbox(0, 0)));
         },
         Idle,
     ),
@@ -97,7 +97,7 @@ const WALKS: &[Walk] = &[
         |bench| {
             let ask = bench.until_asked();
             let rows = bench.rows(&ask);
-            bench.input(Input::Fetched(rows));
+            bench.input(SyncInput::Fetched(rows));
         },
         Sending,
     ),
@@ -114,7 +114,7 @@ const WALKS: &[Walk] = &[
         "store fails",
         |bench| {
             let id = bench.until_asked().id;
-            bench.input(Input::FetchFailed { id, why: "disk".to_owned() });
+            bench.input(SyncInput::FetchFailed { id, why: "disk".to_owned() });
         },
         BackingOff,
     ),
@@ -123,11 +123,11 @@ const WALKS: &[Walk] = &[
         "store gives what was not wanted",
         |bench| {
             let id = bench.until_asked().id;
-            bench.input(Input::Fetched(nothing(id)));
+            bench.input(SyncInput::Fetched(nothing(id)));
         },
         BackingOff,
     ),
-    (Fetching, "new stream", |bench| bench.input(Input::Stream(outbox(2, 0))), Gathering),
+    (Fetching, "new stream", |bench| bench.input(SyncInput::Stream(outbox(2, 0))), Gathering),
     (
         Sending,
         "taken, nothing left",
@@ -200,7 +200,7 @@ const WALKS: &[Walk] = &[
         "no way there",
         |bench| {
             let request = request_of(bench);
-            bench.answered(request, broken(Broken::NoConnection));
+            bench.answered(request, broken(TransportErrorKind::NoConnection));
         },
         Offline,
     ),
@@ -211,7 +211,7 @@ const WALKS: &[Walk] = &[
             let request = request_of(bench);
             bench.answered(request, refusal(ErrorCode::UnknownKey));
         },
-        Refused,
+        Rejected,
     ),
     (
         Sending,
@@ -227,7 +227,7 @@ const WALKS: &[Walk] = &[
         "new stream",
         |bench| {
             let request = request_of(bench);
-            bench.input(Input::Stream(outbox(2, 0)));
+            bench.input(SyncInput::Stream(outbox(2, 0)));
             assert!(bench.did.contains(&Effect::Abandon { request }));
         },
         Gathering,
@@ -238,19 +238,19 @@ const WALKS: &[Walk] = &[
         |bench| {
             let old = request_of(bench);
             bench.take();
-            bench.input(Input::HubLinkChanged);
+            bench.input(SyncInput::HubLinkChanged);
             assert!(bench.did.contains(&Effect::Abandon { request: old }));
             let (request, batch) = bench.until_sent();
             assert!(request > old);
             assert_eq!(batch.lanes.events.map(|events| (events.first, events.last)), Some((1, 3)));
             bench.answered(old, refusal(ErrorCode::UnknownKey));
             bench.answered(request, answer(EPOCH, &[(Lane::Events, 3)], Vec::new()));
-            assert!(!bench.did.iter().any(|effect| matches!(effect, Effect::Report(Report::LocalAlert(_)))));
+            assert!(!bench.did.iter().any(|effect| matches!(effect, Effect::Report(Report::Problem(_)))));
         },
         Idle,
     ),
-    (Fetching, "a new key comes: the rows leave with it", |bench| bench.input(Input::HubLinkChanged), Fetching),
-    (Conflict, "new stream", |bench| bench.input(Input::Stream(outbox(2, 0))), Gathering),
+    (Fetching, "a new key comes: the rows leave with it", |bench| bench.input(SyncInput::HubLinkChanged), Fetching),
+    (Conflict, "new stream", |bench| bench.input(SyncInput::Stream(outbox(2, 0))), Gathering),
     (
         Conflict,
         "silent",
@@ -263,12 +263,12 @@ const WALKS: &[Walk] = &[
         Conflict,
         "409 again",
         |bench| {
-            bench.input(Input::Stream(Outbox { stream: Stream(2), ..outbox(2, 0) }));
+            bench.input(SyncInput::Stream(Outbox { stream: Stream(2), ..outbox(2, 0) }));
             let (request, batch) = bench.until_sent();
             assert_eq!(batch.stream, Stream(2));
             bench.answered(request, refusal(ErrorCode::StreamConflict));
         },
-        Refused,
+        Rejected,
     ),
     (
         BackingOff,
@@ -278,8 +278,8 @@ const WALKS: &[Walk] = &[
         },
         Fetching,
     ),
-    (BackingOff, "a new key comes", |bench| bench.input(Input::HubLinkChanged), Fetching),
-    (BackingOff, "network up changes nothing", |bench| bench.input(Input::NetworkUp), BackingOff),
+    (BackingOff, "a new key comes", |bench| bench.input(SyncInput::HubLinkChanged), Fetching),
+    (BackingOff, "network up changes nothing", |bench| bench.input(SyncInput::NetworkUp), BackingOff),
     (
         Offline,
         "due",
@@ -288,61 +288,61 @@ const WALKS: &[Walk] = &[
         },
         Fetching,
     ),
-    (Offline, "a new key comes", |bench| bench.input(Input::HubLinkChanged), Fetching),
+    (Offline, "a new key comes", |bench| bench.input(SyncInput::HubLinkChanged), Fetching),
     (
         Offline,
         "network up",
         |bench| {
-            bench.input(Input::NetworkUp);
+            bench.input(SyncInput::NetworkUp);
             bench.tick();
         },
         Fetching,
     ),
     (
-        Refused,
+        Rejected,
         "due: a probe without rows",
         |bench| {
             bench.take();
-            assert!(bench.next() > REFUSED_WAIT);
+            assert!(bench.next() > REJECTED_WAIT);
             let (request, batch) = bench.until_sent();
             assert_eq!((batch.lanes, batch.live), Default::default());
             bench.answered(request, answer(EPOCH, &[], Vec::new()));
-            assert!(bench.did.contains(&Effect::Report(Report::AllClear(AlertKind::KeyRefused))));
+            assert!(bench.did.contains(&Effect::Report(Report::ProblemOver(ProblemKind::KeyRejected))));
         },
         Gathering,
     ),
     (
-        Refused,
+        Rejected,
         "a new key comes: a probe without rows, at once",
         |bench| {
             bench.take();
             let before = bench.now;
-            bench.input(Input::HubLinkChanged);
+            bench.input(SyncInput::HubLinkChanged);
             let (request, batch) = bench.until_sent();
             assert_eq!((bench.now, batch.lanes, batch.live), (before, Default::default(), Vec::new()));
             bench.answered(request, answer(EPOCH, &[], Vec::new()));
-            assert!(bench.did.contains(&Effect::Report(Report::AllClear(AlertKind::KeyRefused))));
+            assert!(bench.did.contains(&Effect::Report(Report::ProblemOver(ProblemKind::KeyRejected))));
         },
         Gathering,
     ),
     (
-        Refused,
-        "refused again",
+        Rejected,
+        "rejected again",
         |bench| {
             bench.take();
             bench.next();
             let (request, _) = bench.until_sent();
             bench.answered(request, refusal(ErrorCode::Forbidden));
-            assert_eq!(bench.take(), [], "the alert is not repeated");
+            assert_eq!(bench.take(), [], "the problem is not reported again");
         },
-        Refused,
+        Rejected,
     ),
 ];
 
 #[test]
 fn every_edge_of_the_chart_is_walked() {
     for (from, what, walk, to) in WALKS {
-        let mut bench = desk_in(*from);
+        let mut bench = bench_in(*from);
         assert_eq!(bench.state(), *from, "before {what}");
         walk(&mut bench);
         assert_eq!(bench.state(), *to, "{from:?}: {what}: {:?}", bench.engine.status());
@@ -352,41 +352,41 @@ fn every_edge_of_the_chart_is_walked() {
 }
 
 #[test]
-fn a_refused_key_is_told_once_and_stops_nothing_else() {
-    let bench = desk_in(Refused);
-    let alerts: Vec<_> =
-        bench.did.iter().filter(|effect| matches!(effect, Effect::Report(Report::LocalAlert(_)))).collect();
-    let [Effect::Report(Report::LocalAlert(alert))] = alerts[..] else { panic!("{alerts:?}") };
-    assert_eq!(alert.kind, AlertKind::KeyRefused);
-    assert!(alert.reason.contains("401") && alert.reason.contains("15m"), "{}", alert.reason);
+fn a_rejected_key_is_reported_once_and_stops_nothing_else() {
+    let bench = bench_in(Rejected);
+    let problems: Vec<_> =
+        bench.did.iter().filter(|effect| matches!(effect, Effect::Report(Report::Problem(_)))).collect();
+    let [Effect::Report(Report::Problem(problem))] = problems[..] else { panic!("{problems:?}") };
+    assert_eq!(problem.kind, ProblemKind::KeyRejected);
+    assert!(problem.reason.contains("401") && problem.reason.contains("15m"), "{}", problem.reason);
     let status = bench.engine.status();
-    assert!(status.next_try > Some(bench.now + REFUSED_WAIT));
+    assert!(status.next_try > Some(bench.now + REJECTED_WAIT));
     assert!(status.why.unwrap().contains("because"));
 }
 
 #[test]
 fn a_conflict_is_over_when_batches_are_taken_long_after() {
-    let mut bench = desk_in(Conflict);
+    let mut bench = bench_in(Conflict);
     assert!(bench.did.iter().any(|effect| matches!(effect, Effect::NewStream { .. })));
-    bench.input(Input::Stream(Outbox { stream: Stream(2), epoch: Some(EPOCH), lanes: outbox(3, 0).lanes }));
+    bench.input(SyncInput::Stream(Outbox { stream: Stream(2), epoch: Some(EPOCH), lanes: outbox(3, 0).lanes }));
     let (request, _) = bench.until_sent();
     bench.answered(request, answer(EPOCH, &[(Lane::Events, 3)], Vec::new()));
-    assert!(!bench.did.contains(&Effect::Report(Report::AllClear(AlertKind::StreamConflict))));
+    assert!(!bench.did.contains(&Effect::Report(Report::ProblemOver(ProblemKind::StreamConflict))));
     bench.now = bench.now + CONFLICT_AGAIN;
     bench.waiting(Lane::Events, 4);
     for (_, last) in [(); 3].iter().zip([3, 4, 4]) {
         let (request, _) = bench.until_sent();
         bench.answered(request, answer(EPOCH, &[(Lane::Events, last)], Vec::new()));
-        if bench.did.contains(&Effect::Report(Report::AllClear(AlertKind::StreamConflict))) {
+        if bench.did.contains(&Effect::Report(Report::ProblemOver(ProblemKind::StreamConflict))) {
             return;
         }
     }
-    panic!("the alert never ends");
+    panic!("the problem is never over");
 }
 
 #[test]
 fn a_new_epoch_rewinds_and_a_flapping_one_slows_down() {
-    let mut bench = desk_in(Sending);
+    let mut bench = bench_in(Sending);
     let request = request_of(&bench);
     bench.answered(request, answer(EPOCH, &[(Lane::Events, 3)], Vec::new()));
     bench.take();
@@ -406,13 +406,13 @@ fn a_new_epoch_rewinds_and_a_flapping_one_slows_down() {
 
 #[test]
 fn what_nobody_waits_for_is_counted_and_ignored() {
-    for state in [Idle, Gathering, Fetching, Sending, BackingOff, Refused, Conflict, Offline] {
-        let mut bench = desk_in(state);
+    for state in [Idle, Gathering, Fetching, Sending, BackingOff, Rejected, Conflict, Offline] {
+        let mut bench = bench_in(state);
         bench.take();
-        bench.input(Input::Fetched(nothing(999)));
-        bench.input(Input::FetchFailed { id: 999, why: "late".to_owned() });
+        bench.input(SyncInput::Fetched(nothing(999)));
+        bench.input(SyncInput::FetchFailed { id: 999, why: "late".to_owned() });
         bench.answered(999, answer(EPOCH, &[(Lane::Events, 3)], Vec::new()));
-        bench.input(Input::Pulled { request: 999, exchange: reply(200, "bundle") });
+        bench.input(SyncInput::Pulled { request: 999, exchange: reply(200, "bundle") });
         assert_eq!(bench.state(), state);
         assert_eq!(bench.take(), []);
         assert_eq!(bench.engine.status().counts.stray_answers, 4);
@@ -421,19 +421,19 @@ fn what_nobody_waits_for_is_counted_and_ignored() {
 
 #[test]
 fn what_belongs_to_another_stream_moves_nothing() {
-    let mut bench = desk_in(Idle);
+    let mut bench = bench_in(Idle);
     let lanes = [(Lane::Events, 50)].into();
-    bench.input(Input::Waiting(Heads { stream: Stream(2), lanes }));
+    bench.input(SyncInput::Waiting(Heads { stream: Stream(2), lanes }));
     assert_eq!((bench.state(), bench.engine.status().waiting[&Lane::Events]), (Idle, 0));
 
     // A store that began a new stream by itself and answers before it says so: nothing of it leaves under the old name.
-    let mut bench = desk_in(Fetching);
+    let mut bench = bench_in(Fetching);
     let ask = bench.until_asked();
     let rows = Rows { stream: Stream(2), ..bench.rows(&ask) };
-    bench.input(Input::Fetched(rows));
+    bench.input(SyncInput::Fetched(rows));
     assert_eq!(bench.state(), BackingOff);
     assert!(!bench.did.iter().any(|effect| matches!(effect, Effect::Send { .. })));
-    bench.input(Input::Stream(Outbox { stream: Stream(2), ..outbox(2, 0) }));
+    bench.input(SyncInput::Stream(Outbox { stream: Stream(2), ..outbox(2, 0) }));
     let (_, batch) = bench.until_sent();
     assert_eq!(batch.stream, Stream(2));
 }

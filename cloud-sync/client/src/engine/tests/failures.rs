@@ -4,9 +4,9 @@ use tilth_core::time::Span;
 use tilth_protocol::{Batch, ErrorCode, Lane, RejectedRow};
 
 use super::bench::*;
-use crate::engine::StateName::{BackingOff, Conflict, Fetching, Offline, Refused, Sending};
+use crate::engine::StateName::{BackingOff, Conflict, Fetching, Offline, Rejected, Sending};
 use crate::engine::*;
-use crate::transport::{Broken, Exchange};
+use crate::transport::{Exchange, TransportErrorKind};
 
 fn waiting(exchange: Exchange, wait: Span) -> Exchange {
     let outcome = exchange.outcome.map(|mut reply| {
@@ -20,9 +20,9 @@ fn waiting(exchange: Exchange, wait: Span) -> Exchange {
 fn every_failure_has_its_state_and_its_wait() {
     const HOUR: i64 = 3_600_000;
     for (what, exchange, state, least, most) in [
-        ("401", refusal(ErrorCode::UnknownKey), Refused, 901_000, 902_000),
-        ("403", refusal(ErrorCode::Forbidden), Refused, 901_000, 902_000),
-        ("403 of a proxy", reply(403, "<html>"), Refused, 901_000, 902_000),
+        ("401", refusal(ErrorCode::UnknownKey), Rejected, 901_000, 902_000),
+        ("403", refusal(ErrorCode::Forbidden), Rejected, 901_000, 902_000),
+        ("403 of a proxy", reply(403, "<html>"), Rejected, 901_000, 902_000),
         ("404", refusal(ErrorCode::NotFound), BackingOff, 1000, 2000),
         ("409", refusal(ErrorCode::StreamConflict), Conflict, 30_000, 30_000),
         ("409 of a proxy", reply(409, ""), BackingOff, 1000, 2000),
@@ -39,12 +39,12 @@ fn every_failure_has_its_state_and_its_wait() {
         ("200, a captive portal", reply(200, "<!DOCTYPE html><html>"), BackingOff, 1000, 2000),
         ("200, half an answer", reply(200, r#"{"epoch":"0000000000000"#), BackingOff, 1000, 2000),
         ("200, wrong types", reply(200, r#"{"epoch":7,"confirmed":[],"now":0}"#), BackingOff, 1000, 2000),
-        ("refused connection", broken(Broken::NoConnection), Offline, 1000, 2000),
-        ("certificate", broken(Broken::Untrusted), BackingOff, 1000, 2000),
-        ("time-out", broken(Broken::TimedOut), BackingOff, 1000, 2000),
-        ("cut off", broken(Broken::CutOff), BackingOff, 1000, 2000),
-        ("too long", broken(Broken::TooLong), BackingOff, 1000, 2000),
-        ("garbled", broken(Broken::Garbled), BackingOff, 1000, 2000),
+        ("refused connection", broken(TransportErrorKind::NoConnection), Offline, 1000, 2000),
+        ("certificate", broken(TransportErrorKind::Untrusted), BackingOff, 1000, 2000),
+        ("time-out", broken(TransportErrorKind::TimedOut), BackingOff, 1000, 2000),
+        ("cut off", broken(TransportErrorKind::CutOff), BackingOff, 1000, 2000),
+        ("too long", broken(TransportErrorKind::TooLong), BackingOff, 1000, 2000),
+        ("garbled", broken(TransportErrorKind::Garbled), BackingOff, 1000, 2000),
     ] {
         let mut bench = Bench::new(&outbox(10, 0));
         let (request, _) = bench.until_sent();
@@ -53,7 +53,7 @@ fn every_failure_has_its_state_and_its_wait() {
         let until = bench.engine.state.until().unwrap() - bench.now;
         assert!((least..=most).contains(&until.0), "{what}: {until}");
         assert!(!bench.did.iter().any(|effect| matches!(effect, Effect::Note(StoreNote::Confirm { .. }))), "{what}");
-        if matches!(state, BackingOff | Refused | Offline) {
+        if matches!(state, BackingOff | Rejected | Offline) {
             // Whatever it was: the same rows come again, and are taken.
             let (mut request, mut batch) = bench.until_sent();
             if batch.lanes.events.is_none() {
@@ -69,7 +69,9 @@ fn every_failure_has_its_state_and_its_wait() {
 
 #[test]
 fn waits_grow_to_their_bound_and_begin_anew_after_a_success() {
-    for (exchange, bound) in [(refusal(ErrorCode::Internal), 300_000), (broken(Broken::NoConnection), 60_000)] {
+    for (exchange, bound) in
+        [(refusal(ErrorCode::Internal), 300_000), (broken(TransportErrorKind::NoConnection), 60_000)]
+    {
         let mut bench = Bench::new(&outbox(10, 0));
         let mut longest = 0;
         for _ in 0..20 {
@@ -89,7 +91,7 @@ fn waits_grow_to_their_bound_and_begin_anew_after_a_success() {
 
 #[test]
 fn confirmations_that_cannot_be_are_ignored_and_told() {
-    for (what, confirmed, alert) in [("late", 5, false), ("too high", 999, true)] {
+    for (what, confirmed, is_problem) in [("late", 5, false), ("too high", 999, true)] {
         let mut bench = Bench::new(&outbox(10, 0));
         let (request, _) = bench.until_sent();
         bench.answered(request, answer(EPOCH, &[(Lane::Events, 10)], Vec::new()));
@@ -110,10 +112,10 @@ fn confirmations_that_cannot_be_are_ignored_and_told() {
         let told = bench
             .did
             .iter()
-            .any(|effect| matches!(effect, Effect::Report(Report::LocalAlert(alert)) if alert.kind == AlertKind::ConfirmedUnknown));
-        assert_eq!(told, alert, "{what}");
+            .any(|effect| matches!(effect, Effect::Report(Report::Problem(problem)) if problem.kind == ProblemKind::ConfirmedUnknown));
+        assert_eq!(told, is_problem, "{what}");
         // Of a late packet nothing is believed, so its batch goes again, later; else the batch was taken.
-        assert_eq!(bench.state(), if alert { StateName::Idle } else { BackingOff }, "{what}");
+        assert_eq!(bench.state(), if is_problem { StateName::Idle } else { BackingOff }, "{what}");
     }
 }
 
@@ -128,7 +130,7 @@ fn a_lane_that_nobody_knows_does_no_harm() {
 }
 
 /// A hub that reads everything but the given rows of the windows lane, in the given way.
-fn run_with_poison(bad: &[u64], bad_live: bool, status: ErrorCode, heads: u64) -> (Vec<u64>, Bench, Vec<u64>) {
+fn run_with_rejected(bad: &[u64], bad_live: bool, status: ErrorCode, heads: u64) -> (Vec<u64>, Bench, Vec<u64>) {
     let mut bench = Bench::new(&outbox(0, heads));
     let (mut aside, mut held, mut effects) = (Vec::new(), std::collections::BTreeSet::new(), Vec::new());
     for _ in 0..400 {
@@ -181,11 +183,11 @@ fn sent(bench: &mut Bench, aside: &[u64], effects: &mut Vec<Effect>) -> Option<(
                                 first: seq,
                                 last: seq,
                                 kind: tilth_protocol::GapKind::Quarantined,
-                                reason: "poison".to_owned(),
+                                reason: "broken".to_owned(),
                             })
                             .collect();
                     }
-                    bench.input(Input::Fetched(rows));
+                    bench.input(SyncInput::Fetched(rows));
                 }
                 effect => effects.push(effect),
             }
@@ -198,10 +200,10 @@ fn sent(bench: &mut Bench, aside: &[u64], effects: &mut Vec<Effect>) -> Option<(
 }
 
 #[test]
-fn one_poison_row_is_found_set_aside_and_blocks_nothing() {
+fn one_rejected_row_is_found_quarantined_and_blocks_nothing() {
     for (what, status) in [("cannot be read", ErrorCode::BadRequest), ("too large alone", ErrorCode::TooLarge)] {
         for bad in [&[][..], &[1], &[500], &[1000], &[17, 18, 900]] {
-            let (mut aside, bench, held) = run_with_poison(bad, false, status, 1000);
+            let (mut aside, bench, held) = run_with_rejected(bad, false, status, 1000);
             aside.sort_unstable();
             assert_eq!(aside, bad, "{what}");
             assert_eq!(held, (1..=1000).collect::<Vec<_>>(), "{what} {bad:?}: {:?}", bench.engine.status());
@@ -213,7 +215,7 @@ fn one_poison_row_is_found_set_aside_and_blocks_nothing() {
 #[test]
 fn live_values_that_cannot_be_read_stay_at_home_for_a_while() {
     for status in [ErrorCode::BadRequest, ErrorCode::TooLarge] {
-        let (aside, _, held) = run_with_poison(&[], true, status, 20);
+        let (aside, _, held) = run_with_rejected(&[], true, status, 20);
         assert_eq!((aside.len(), held.len()), (0, 20));
     }
 }
@@ -230,31 +232,31 @@ fn a_hub_that_takes_nothing_makes_us_blame_no_row() {
         }
         assert_eq!(bench.engine.status().counts.quarantined, 0);
         assert!(slow > 10, "{slow} waits");
-        assert_eq!(bench.engine.alerts.contains(&AlertKind::NotUnderstood), is_told);
+        assert_eq!(bench.engine.problems.contains(&ProblemKind::NotUnderstood), is_told);
         for _ in 0..10 {
             let (request, batch) = bench.until_sent();
             let events = batch.lanes.events.map(|extent| (Lane::Events, extent.last));
             bench.answered(request, answer(EPOCH, events.as_slice(), Vec::new()));
         }
         assert_eq!(bench.engine.status().confirmed[&Lane::Events], 10);
-        assert!(bench.engine.alerts.is_empty());
+        assert!(bench.engine.problems.is_empty());
     }
 }
 
 #[test]
-fn rows_without_end_are_set_aside_slowly() {
+fn rows_without_end_are_quarantined_slowly() {
     let all: Vec<u64> = (1..=40).collect();
-    let (aside, bench, _) = run_with_poison(&all, false, ErrorCode::BadRequest, 40);
+    let (aside, bench, _) = run_with_rejected(&all, false, ErrorCode::BadRequest, 40);
     assert_eq!(aside.len(), 40);
     assert!(bench.now.0 > 3 * 300_000, "{}", bench.now.0);
 }
 
 #[test]
-fn poison_that_the_hub_names_is_set_aside_once_and_the_rest_is_credited() {
+fn rows_that_the_hub_rejects_are_quarantined_once_and_the_rest_is_held() {
     let mut bench = Bench::new(&outbox(10, 0));
     let (request, _) = bench.until_sent();
-    let poison = |seq| RejectedRow { lane: Lane::Events, seq, reason: "a time in the year 9999".to_owned() };
-    let named = vec![poison(4), poison(7), poison(99)];
+    let rejected = |seq| RejectedRow { lane: Lane::Events, seq, reason: "a time in the year 9999".to_owned() };
+    let named = vec![rejected(4), rejected(7), rejected(99)];
     bench.answered(request, answer(EPOCH, &[(Lane::Events, 3)], named));
     let aside: Vec<u64> = bench
         .did
@@ -270,9 +272,9 @@ fn poison_that_the_hub_names_is_set_aside_once_and_the_rest_is_credited() {
     assert_eq!((ask.lanes[0].first, ask.lanes[0].last), (4, 4), "only what is not accounted for");
     // A store that does not heed it makes us slow down, not run in circles.
     let rows = bench.rows(&ask);
-    bench.input(Input::Fetched(rows));
+    bench.input(SyncInput::Fetched(rows));
     let (request, _) = bench.until_sent();
-    bench.answered(request, answer(EPOCH, &[(Lane::Events, 3)], vec![poison(4)]));
+    bench.answered(request, answer(EPOCH, &[(Lane::Events, 3)], vec![rejected(4)]));
     assert_eq!(bench.state(), BackingOff);
 }
 
@@ -289,7 +291,7 @@ fn rows_that_the_store_got_wrong_never_leave() {
         let ask = bench.until_asked();
         let mut rows = bench.rows(&ask);
         spoil(&mut rows);
-        bench.input(Input::Fetched(rows));
+        bench.input(SyncInput::Fetched(rows));
         let quarantined = bench.did.iter().any(|effect| {
             matches!(effect, Effect::Note(StoreNote::Quarantine { rows, .. }) if rows.iter().any(|row| row.seq == 3))
         });
@@ -304,7 +306,7 @@ fn values_that_are_no_numbers_do_not_spoil_a_batch() {
     let ask = bench.until_asked();
     let mut rows = bench.rows(&ask);
     rows.live.push(tilth_protocol::Live { value: f64::NAN, ..rows.live[0].clone() });
-    bench.input(Input::Fetched(rows));
+    bench.input(SyncInput::Fetched(rows));
     let (_, batch) = bench.until_sent();
     assert_eq!(batch.live.len(), 1);
 }
@@ -316,8 +318,8 @@ fn bytes_are_counted_by_purpose_also_of_batches_that_fail() {
     assert!(batch.lanes.events.is_some() && batch.lanes.windows.is_some() && batch.live.len() == 1);
     bench.answered(request, refusal(ErrorCode::Internal));
     let traffic = bench.engine.status().traffic;
-    for purpose in [Purpose::Events, Purpose::Live, Purpose::Windows] {
+    for purpose in [TrafficKind::Events, TrafficKind::Live, TrafficKind::Windows] {
         assert!(traffic.of(purpose).up > 0, "{purpose:?}");
     }
-    assert_eq!(traffic.total().up - traffic.of(Purpose::Config).up, 100);
+    assert_eq!(traffic.total().up - traffic.of(TrafficKind::Config).up, 100);
 }

@@ -7,7 +7,7 @@ use tilth_protocol::{
 };
 
 use super::bench::{answer, event, refusal, window};
-use crate::engine::{Heads, LaneState, Outbox, Rows, RowsRequest, Wanted};
+use crate::engine::{Heads, LaneRange, LaneState, Outbox, Rows, RowsRequest};
 use crate::transport::Exchange;
 
 /// What became of one sequence at the store. Each row has a number of its own, whatever stream it is in.
@@ -75,7 +75,7 @@ impl Store {
         Rows { id: ask.id, stream: self.stream, lanes, live: Vec::new() }
     }
 
-    fn extent<R>(&self, wanted: &Wanted, row: fn(u64, u32, i64) -> R) -> Extent<R> {
+    fn extent<R>(&self, wanted: &LaneRange, row: fn(u64, u32, i64) -> R) -> Extent<R> {
         let cells = &self.lanes[&wanted.lane].cells;
         let mut extent = Extent { first: wanted.first, last: wanted.first, rows: Vec::new(), gaps: Vec::new() };
         for seq in wanted.first..=wanted.last {
@@ -154,9 +154,9 @@ pub(super) struct Hub {
     pub(super) epoch: Epoch,
     pub(super) accounts: BTreeMap<(Stream, Lane), BTreeMap<u64, Account>>,
     /// Numbers of rows that it cannot store.
-    pub(super) poison: BTreeSet<u32>,
-    /// Whether it names poison in its answer, or fails to read the batch.
-    pub(super) names_poison: bool,
+    pub(super) rejected: BTreeSet<u32>,
+    /// Whether it names rejected rows in its answer, or fails to read the batch.
+    pub(super) names_rejected: bool,
     /// Rows in the order in which they first came.
     pub(super) order: Vec<(Lane, u64)>,
     /// Rows that it had.
@@ -165,8 +165,8 @@ pub(super) struct Hub {
 
 impl Hub {
     pub(super) fn new() -> Hub {
-        let (accounts, poison, order) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
-        Hub { epoch: Epoch(1), accounts, poison, names_poison: false, order, repeats: 0 }
+        let (accounts, rejected, order) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
+        Hub { epoch: Epoch(1), accounts, rejected, names_rejected: false, order, repeats: 0 }
     }
 
     /// Takes a batch, whole or not at all.
@@ -174,10 +174,10 @@ impl Hub {
         let batch: Batch = serde_json::from_slice(body).expect("the engine writes batches");
         batch.check().expect("the engine sends no batch that is not accounted for");
         let incoming = incoming(&batch.lanes);
-        let is_poison = |account: &Account| matches!(account, Account::Row(id) if self.poison.contains(id));
+        let is_rejected = |account: &Account| matches!(account, Account::Row(id) if self.rejected.contains(id));
         let bad: Vec<(Lane, u64)> =
-            incoming.iter().filter(|(_, _, account)| is_poison(account)).map(|&(lane, seq, _)| (lane, seq)).collect();
-        if !bad.is_empty() && !self.names_poison {
+            incoming.iter().filter(|(_, _, account)| is_rejected(account)).map(|&(lane, seq, _)| (lane, seq)).collect();
+        if !bad.is_empty() && !self.names_rejected {
             return refusal(ErrorCode::BadRequest);
         }
         for &(lane, seq, account) in &incoming {

@@ -7,9 +7,9 @@ use tilth_protocol::Lane;
 
 use super::bench::{broken, reply, setup};
 use super::model::{Hub, Store};
-use crate::engine::pace::MAX_ROWS;
+use crate::engine::limits::MAX_ROWS;
 use crate::engine::*;
-use crate::transport::Broken;
+use crate::transport::TransportErrorKind;
 
 const SENSORS: u64 = 20;
 const DAY: i64 = 24 * 60;
@@ -17,7 +17,7 @@ const DAY: i64 = 24 * 60;
 struct Line {
     store: Store,
     hub: Hub,
-    engine: Engine,
+    engine: SyncEngine,
     now: Uptime,
     requests: u64,
     largest: usize,
@@ -35,7 +35,7 @@ impl Line {
         store.make_many(30, Lane::Events, 0);
         store.make_many(5, Lane::Diagnostics, 0);
         let now = Uptime(DAY * 60_000);
-        let engine = Engine::new(now, setup(), &store.outbox(), Holding::default());
+        let engine = SyncEngine::new(now, setup(), &store.outbox(), HeldBundle::default());
         Line { store, hub: Hub::new(), engine, now, requests: 0, largest: 0, most_ranges: 0, loses }
     }
 
@@ -48,10 +48,10 @@ impl Line {
             while minute <= self.now {
                 self.store.make_many(SENSORS, Lane::Windows, minute.0);
                 minute = minute + Span::from_mins(1);
-                self.input(Input::Waiting(self.store.heads()));
+                self.input(SyncInput::Waiting(self.store.heads()));
             }
             self.now = self.engine.deadline().unwrap().clamp(self.now, minute);
-            self.input(Input::Tick);
+            self.input(SyncInput::Tick);
         }
         self.now - begun
     }
@@ -63,24 +63,24 @@ impl Line {
         })
     }
 
-    fn input(&mut self, input: Input) {
+    fn input(&mut self, input: SyncInput) {
         self.engine.handle(self.now, input);
         while let Some(effect) = self.engine.poll() {
             let input = match effect {
-                Effect::Fetch(ask) => Input::Fetched(self.store.fetch(&ask)),
+                Effect::Fetch(ask) => SyncInput::Fetched(self.store.fetch(&ask)),
                 Effect::Send { request, body, .. } => {
                     self.requests += 1;
                     self.largest = self.largest.max(body.len());
                     let exchange = if (self.loses)(self.requests) {
                         self.now = self.now + Span::from_secs(5);
-                        broken(Broken::CutOff)
+                        broken(TransportErrorKind::CutOff)
                     } else {
                         self.now = self.now + Span::from_secs(2);
                         self.hub.take(&body)
                     };
-                    Input::Answered { request, exchange }
+                    SyncInput::Answered { request, exchange }
                 }
-                Effect::PullBundle { request, .. } => Input::Pulled { request, exchange: reply(304, "") },
+                Effect::PullBundle { request, .. } => SyncInput::Pulled { request, exchange: reply(304, "") },
                 Effect::Note(StoreNote::Confirm { stream, confirmed }) => {
                     self.store.confirm(stream, &confirmed);
                     continue;
@@ -92,7 +92,7 @@ impl Line {
                 }
                 _ => continue,
             };
-            self.most_ranges = self.most_ranges.max(self.engine.books.windows.ranges());
+            self.most_ranges = self.most_ranges.max(self.engine.progress.windows.ranges());
             self.engine.handle(self.now, input);
         }
     }
@@ -133,7 +133,7 @@ fn the_newest_hour_first_then_the_rest_from_its_beginning_each_once() {
         assert!(line.most_ranges <= 4, "{} ranges", line.most_ranges);
         assert!(took < Span::from_mins(200), "{took}");
         let traffic = line.engine.status().traffic;
-        assert!(traffic.of(Purpose::Backfill).up > traffic.of(Purpose::Windows).up);
+        assert!(traffic.of(TrafficKind::Backfill).up > traffic.of(TrafficKind::Windows).up);
     }
 }
 
@@ -152,11 +152,11 @@ fn a_restart_in_the_middle_repeats_at_most_what_went_ahead() {
     let mut line = Line::after_a_day_offline(|_| false);
     for _ in 0..9 {
         line.now = line.engine.deadline().unwrap().max(line.now);
-        line.input(Input::Tick);
+        line.input(SyncInput::Tick);
     }
     assert!(!line.is_done());
     let ahead = line.hub.order.len() as u64 - line.store.lanes.values().map(|ledger| ledger.confirmed).sum::<u64>();
-    line.engine = Engine::new(line.now, setup(), &line.store.outbox(), Holding::default());
+    line.engine = SyncEngine::new(line.now, setup(), &line.store.outbox(), HeldBundle::default());
     line.run();
     assert!(line.hub.repeats <= ahead, "{} of {ahead}", line.hub.repeats);
     assert!(ahead <= 60 * SENSORS + MAX_ROWS as u64);
@@ -170,7 +170,7 @@ fn a_hub_that_keeps_nothing_ahead_of_its_prefix_still_gets_all() {
     while !line.is_done() {
         let next = line.engine.deadline().unwrap().max(line.now);
         line.now = next;
-        line.input(Input::Tick);
+        line.input(SyncInput::Tick);
         for ((stream, lane), accounts) in &mut line.hub.accounts.clone() {
             let prefix = line.hub.prefix(*stream, *lane);
             accounts.retain(|&seq, _| seq <= prefix);

@@ -4,26 +4,28 @@ use tilth_core::time::{Span, Uptime};
 use tilth_protocol::ErrorCode;
 
 use super::bench::*;
-use crate::engine::pace::{PULL_PERIOD, REFUSED_WAIT, REQUEST_TIMEOUT};
+use crate::engine::limits::{PULL_PERIOD, REJECTED_WAIT, REQUEST_TIMEOUT};
 use crate::engine::*;
-use crate::transport::{Broken, Exchange};
+use crate::transport::{Exchange, TransportErrorKind};
 
 struct Puller {
-    engine: Engine,
+    engine: SyncEngine,
     now: Uptime,
 }
 
 impl Puller {
     fn new() -> Puller {
-        let setup =
-            Setup { pace: pace::Pace { live: None, heartbeat: Span::from_mins(600), ..setup().pace }, ..setup() };
+        let setup = Setup {
+            intervals: limits::Intervals { live: None, heartbeat: Span::from_mins(600), ..setup().intervals },
+            ..setup()
+        };
         let mut engine =
-            Engine::new(Uptime(0), setup, &outbox(0, 0), Holding { version: 3, etag: Some("v3".to_owned()) });
-        engine.handle(Uptime(0), Input::Tick);
-        let Some(Effect::Send { request, .. }) = engine.poll() else { panic!("expected a sign of life first") };
+            SyncEngine::new(Uptime(0), setup, &outbox(0, 0), HeldBundle { version: 3, etag: Some("v3".to_owned()) });
+        engine.handle(Uptime(0), SyncInput::Tick);
+        let Some(Effect::Send { request, .. }) = engine.poll() else { panic!("expected a heartbeat first") };
         assert_eq!(engine.poll(), None, "one request at a time");
         let exchange = answer(EPOCH, &[], Vec::new());
-        engine.handle(Uptime(0), Input::Answered { request, exchange });
+        engine.handle(Uptime(0), SyncInput::Answered { request, exchange });
         let mut puller = Puller { engine, now: Uptime(0) };
         while !matches!(puller.engine.effects.front(), Some(Effect::PullBundle { .. })) {
             assert!(puller.engine.poll().is_some());
@@ -32,21 +34,21 @@ impl Puller {
         puller
     }
 
-    fn asked(&mut self) -> (u64, Holding) {
+    fn asked(&mut self) -> (u64, HeldBundle) {
         loop {
             match self.engine.poll() {
-                Some(Effect::PullBundle { request, holding }) => return (request, holding),
+                Some(Effect::PullBundle { request, held }) => return (request, held),
                 Some(_) => {}
                 None => {
                     self.now = self.engine.deadline().unwrap().max(self.now);
-                    self.engine.handle(self.now, Input::Tick);
+                    self.engine.handle(self.now, SyncInput::Tick);
                 }
             }
         }
     }
 
     fn answered(&mut self, request: u64, exchange: Exchange) -> Vec<Effect> {
-        self.engine.handle(self.now, Input::Pulled { request, exchange });
+        self.engine.handle(self.now, SyncInput::Pulled { request, exchange });
         std::iter::from_fn(|| self.engine.poll()).collect()
     }
 }
@@ -63,14 +65,14 @@ fn every_answer_to_a_pull_has_its_wait() {
         ("200", bundle(), PULL_PERIOD.0, PULL_PERIOD.0, true),
         ("200, nothing", reply(200, ""), 1000, 2000, false),
         ("200, a page", reply(200, " <html>"), 1000, 2000, false),
-        ("401", refusal(ErrorCode::UnknownKey), REFUSED_WAIT.0 + 1000, REFUSED_WAIT.0 + 2000, false),
+        ("401", refusal(ErrorCode::UnknownKey), REJECTED_WAIT.0 + 1000, REJECTED_WAIT.0 + 2000, false),
         ("429", refusal(ErrorCode::TooMany), 1000, 2000, false),
         ("500", refusal(ErrorCode::Internal), 1000, 2000, false),
-        ("cut off", broken(Broken::CutOff), 1000, 2000, false),
+        ("cut off", broken(TransportErrorKind::CutOff), 1000, 2000, false),
     ] {
         let mut puller = Puller::new();
-        let (request, holding) = puller.asked();
-        assert_eq!(holding, Holding { version: 3, etag: Some("v3".to_owned()) });
+        let (request, held) = puller.asked();
+        assert_eq!(held, HeldBundle { version: 3, etag: Some("v3".to_owned()) });
         let effects = puller.answered(request, exchange);
         let given = effects.iter().any(|effect| matches!(effect, Effect::Report(Report::Bundle(_))));
         assert_eq!(given, gives, "{what}");
@@ -83,18 +85,18 @@ fn every_answer_to_a_pull_has_its_wait() {
 #[test]
 fn the_same_bundle_is_given_once_unless_asked_for_anew() {
     let mut puller = Puller::new();
-    let anew = Some(Holding { version: 3, etag: None });
-    for (holding, bytes, expected) in
+    let anew = Some(HeldBundle { version: 3, etag: None });
+    for (held, bytes, expected) in
         [(None, "damaged", 1), (None, "damaged", 0), (None, "good", 1), (None, "good", 0), (anew, "good", 1)]
     {
-        if let Some(holding) = holding {
-            puller.engine.handle(puller.now, Input::Holding(holding));
+        if let Some(held) = held {
+            puller.engine.handle(puller.now, SyncInput::HeldBundle(held));
         }
         let (request, _) = puller.asked();
         assert_eq!(puller.answered(request, reply(200, bytes)).len(), expected, "{bytes}");
         // A bundle that comes again is of no use to the agent: it is seldom asked for.
         let wait = puller.engine.status().config.next_try.unwrap() - puller.now;
-        assert_eq!(wait, if expected > 0 { PULL_PERIOD } else { REFUSED_WAIT }, "{bytes}");
+        assert_eq!(wait, if expected > 0 { PULL_PERIOD } else { REJECTED_WAIT }, "{bytes}");
     }
 }
 
@@ -103,7 +105,7 @@ fn a_new_way_ends_the_wait_after_a_refusal() {
     let mut puller = Puller::new();
     let (request, _) = puller.asked();
     puller.answered(request, refusal(ErrorCode::UnknownKey));
-    puller.engine.handle(puller.now, Input::HubLinkChanged);
+    puller.engine.handle(puller.now, SyncInput::HubLinkChanged);
     let before = puller.now;
     puller.asked();
     assert_eq!(puller.now, before);
@@ -114,7 +116,7 @@ fn a_new_way_does_not_wait_for_what_the_old_one_is_told() {
     let mut puller = Puller::new();
     let (old, _) = puller.asked();
     let before = puller.now;
-    puller.engine.handle(puller.now, Input::HubLinkChanged);
+    puller.engine.handle(puller.now, SyncInput::HubLinkChanged);
     assert_eq!(puller.engine.poll(), Some(Effect::Abandon { request: old }));
     let (request, _) = puller.asked();
     assert_eq!(puller.answered(old, refusal(ErrorCode::UnknownKey)), []);
@@ -136,7 +138,7 @@ fn a_hint_hurries_once_for_each_version_and_a_nudge_always() {
             puller.answered(request, reply(304, ""));
         }
     }
-    puller.engine.handle(puller.now, Input::Nudged);
+    puller.engine.handle(puller.now, SyncInput::Nudged);
     assert!(matches!(puller.engine.poll(), Some(Effect::PullBundle { .. })));
 }
 
@@ -145,9 +147,9 @@ fn a_pull_that_is_never_answered_is_given_up_and_batches_wait_for_it() {
     let mut puller = Puller::new();
     let (request, _) = puller.asked();
     let lanes = [(tilth_protocol::Lane::Events, 1)].into();
-    puller.engine.handle(puller.now, Input::Waiting(Heads { stream: STREAM, lanes }));
+    puller.engine.handle(puller.now, SyncInput::Waiting(Heads { stream: STREAM, lanes }));
     assert_eq!(puller.engine.deadline(), Some(puller.now + REQUEST_TIMEOUT));
-    puller.engine.handle(puller.now + REQUEST_TIMEOUT, Input::Tick);
+    puller.engine.handle(puller.now + REQUEST_TIMEOUT, SyncInput::Tick);
     assert_eq!(puller.engine.poll(), Some(Effect::Abandon { request }));
     assert!(matches!(puller.engine.poll(), Some(Effect::Fetch(_))));
 }

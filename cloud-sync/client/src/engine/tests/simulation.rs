@@ -1,5 +1,5 @@
 //! Hours of a bad life in milliseconds, from a seed: a line that loses, repeats and delays, a hub that restarts and is
-//! restored, an agent that restarts with its store or without, a clock that jumps, rows that are poison.
+//! restored, an agent that restarts with its store or without, a clock that jumps, rows that the hub rejects.
 //!
 //! At the end of each run, when the line is good again, every sequence is at the hub exactly once or accounted for by a gap,
 //! and each gap is one that the store meant: sent + lost = made.
@@ -12,7 +12,7 @@ use tilth_protocol::{Epoch, ErrorCode, GapKind, Lane};
 use super::bench::{broken, refusal, reply, setup};
 use super::model::{Account, Cell, Hub, Store};
 use crate::engine::*;
-use crate::transport::{Broken, Exchange};
+use crate::transport::{Exchange, TransportErrorKind};
 
 const RUNS: u64 = 2_000;
 const BAD_LIFE: Span = Span::from_mins(60);
@@ -46,7 +46,7 @@ impl Dice {
 
 #[derive(Debug, Clone)]
 enum Happens {
-    Input(Input),
+    SyncInput(SyncInput),
     AtHub { body: Vec<u8>, answer_to: Option<u64> },
     Minute,
     Mishap,
@@ -67,7 +67,7 @@ struct World {
     jumped: Span,
     queue: BTreeMap<(Uptime, u64), Happens>,
     queued: u64,
-    engine: Engine,
+    engine: SyncEngine,
     /// Which of the engines since the start this is: answers to an earlier one reach nobody.
     life: u64,
     store: Store,
@@ -80,18 +80,18 @@ struct World {
     made: BTreeSet<u32>,
     /// Rows that went with a store, or that retention took after they were confirmed.
     gone: BTreeSet<u32>,
-    poison: BTreeSet<u32>,
+    rejected: BTreeSet<u32>,
 }
 
-fn engine(now: Uptime, store: &Store, seed: u64) -> Engine {
-    Engine::new(now, Setup { seed, ..setup() }, &store.outbox(), Holding::default())
+fn engine(now: Uptime, store: &Store, seed: u64) -> SyncEngine {
+    SyncEngine::new(now, Setup { seed, ..setup() }, &store.outbox(), HeldBundle::default())
 }
 
 impl World {
     fn new(seed: u64) -> World {
         let mut dice = Dice(seed);
         let (store, mut hub) = (Store::new(1), Hub::new());
-        hub.names_poison = dice.hits(50);
+        hub.names_rejected = dice.hits(50);
         let weather = Weather { loss: dice.below(60), mishaps: dice.below(30) };
         let largest = if dice.hits(30) { 2_000 + dice.below(20_000) as usize } else { 1 << 20 };
         let engine = engine(Uptime(0), &store, seed);
@@ -113,7 +113,7 @@ impl World {
             last_stream: 1,
             made: BTreeSet::new(),
             gone: BTreeSet::new(),
-            poison: BTreeSet::new(),
+            rejected: BTreeSet::new(),
         };
         world.later(Span(1), Happens::Minute);
         world.later(Span(1), Happens::Mishap);
@@ -137,7 +137,7 @@ impl World {
                 }
                 _ => {
                     self.now = deadline.unwrap_or(end).max(self.now);
-                    self.tell(Input::Tick);
+                    self.tell(SyncInput::Tick);
                 }
             }
             if !self.is_bad && self.is_done() {
@@ -153,7 +153,7 @@ impl World {
 
     fn happens(&mut self, happens: Happens) {
         match happens {
-            Happens::Input(input) => self.tell(input),
+            Happens::SyncInput(input) => self.tell(input),
             Happens::AtHub { body, answer_to } => {
                 let exchange = self.at_hub(&body);
                 if let Some(request) = answer_to {
@@ -178,7 +178,7 @@ impl World {
 
     // --- the agent
 
-    fn tell(&mut self, input: Input) {
+    fn tell(&mut self, input: SyncInput) {
         self.engine.handle(self.now + self.jumped, input);
         while let Some(effect) = self.engine.poll() {
             self.perform(effect);
@@ -190,12 +190,12 @@ impl World {
             Effect::Fetch(ask) => {
                 let rows = self.store.fetch(&ask);
                 let wait = self.dice.span(50);
-                self.later(wait, Happens::Input(Input::Fetched(rows)));
+                self.later(wait, Happens::SyncInput(SyncInput::Fetched(rows)));
             }
             Effect::Send { request, body, .. } => self.send(request, body),
             Effect::PullBundle { request, .. } => {
                 let exchange = reply(304, "");
-                self.later(Span(30), Happens::Input(Input::Pulled { request, exchange }));
+                self.later(Span(30), Happens::SyncInput(SyncInput::Pulled { request, exchange }));
             }
             Effect::Note(StoreNote::Confirm { stream, confirmed }) => self.store.confirm(stream, &confirmed),
             Effect::Note(StoreNote::Rewind { stream, epoch, confirmed }) => {
@@ -211,7 +211,7 @@ impl World {
                 self.forget_confirmed();
                 self.store.new_stream(self.last_stream);
                 let outbox = self.store.outbox();
-                self.later(Span(20), Happens::Input(Input::Stream(outbox)));
+                self.later(Span(20), Happens::SyncInput(SyncInput::Stream(outbox)));
             }
             Effect::Abandon { .. } | Effect::Report(_) => {}
         }
@@ -223,19 +223,19 @@ impl World {
             let id = self.store.make(lane, (self.now + self.jumped).0);
             self.made.insert(id);
             if self.dice.below(400) == 0 {
-                self.poison.insert(id);
-                self.hub.poison.insert(id);
-                self.backup.poison.insert(id);
+                self.rejected.insert(id);
+                self.hub.rejected.insert(id);
+                self.backup.rejected.insert(id);
             }
         }
-        self.tell(Input::Waiting(self.store.heads()));
+        self.tell(SyncInput::Waiting(self.store.heads()));
     }
 
     fn restart(&mut self) {
         self.life += 1;
         let outbox_before = self.store.outbox();
         // What was on its way to the dead engine reaches nobody; what was on its way to the hub goes on.
-        self.queue.retain(|_, happens| !matches!(happens, Happens::Input(_)));
+        self.queue.retain(|_, happens| !matches!(happens, Happens::SyncInput(_)));
         for happens in self.queue.values_mut() {
             if let Happens::AtHub { answer_to, .. } = happens {
                 *answer_to = None;
@@ -243,7 +243,7 @@ impl World {
         }
         assert_eq!(self.store.outbox(), outbox_before);
         self.engine = engine(self.now + self.jumped, &self.store, self.life);
-        self.tell(Input::Tick);
+        self.tell(SyncInput::Tick);
     }
 
     // --- the line
@@ -254,10 +254,16 @@ impl World {
             return self.later(way, Happens::AtHub { body, answer_to: Some(request) });
         }
         match self.dice.below(7) {
-            0 => self.later(way, Happens::Input(Input::Answered { request, exchange: broken(Broken::NoConnection) })),
+            0 => self.later(
+                way,
+                Happens::SyncInput(SyncInput::Answered { request, exchange: broken(TransportErrorKind::NoConnection) }),
+            ),
             1 => {
                 let wait = Span::from_secs(60);
-                self.later(wait, Happens::Input(Input::Answered { request, exchange: broken(Broken::TimedOut) }));
+                self.later(
+                    wait,
+                    Happens::SyncInput(SyncInput::Answered { request, exchange: broken(TransportErrorKind::TimedOut) }),
+                );
             }
             2 => {
                 // Nobody hears of it again, and it arrives long after.
@@ -267,8 +273,8 @@ impl World {
             3 => {
                 // It arrives, its answer does not.
                 self.later(way, Happens::AtHub { body, answer_to: None });
-                let exchange = broken(Broken::CutOff);
-                self.later(Span(way.0 + 10), Happens::Input(Input::Answered { request, exchange }));
+                let exchange = broken(TransportErrorKind::CutOff);
+                self.later(Span(way.0 + 10), Happens::SyncInput(SyncInput::Answered { request, exchange }));
             }
             4 => {
                 let again = Span(way.0 + self.dice.span(400_000).0);
@@ -278,19 +284,19 @@ impl World {
             5 => {
                 self.later(way, Happens::AtHub { body, answer_to: None });
                 let exchange = reply(200, "<html>");
-                self.later(Span(way.0 + 10), Happens::Input(Input::Answered { request, exchange }));
+                self.later(Span(way.0 + 10), Happens::SyncInput(SyncInput::Answered { request, exchange }));
             }
             _ => {
                 let code = [ErrorCode::Internal, ErrorCode::TooMany, ErrorCode::NotFound, ErrorCode::UnknownKey];
                 let exchange = refusal(code[self.dice.below(4) as usize]);
-                self.later(way, Happens::Input(Input::Answered { request, exchange }));
+                self.later(way, Happens::SyncInput(SyncInput::Answered { request, exchange }));
             }
         }
     }
 
     fn answer(&mut self, request: u64, exchange: Exchange) {
         let way = self.dice.span(2_000);
-        self.later(way, Happens::Input(Input::Answered { request, exchange }));
+        self.later(way, Happens::SyncInput(SyncInput::Answered { request, exchange }));
     }
 
     fn at_hub(&mut self, body: &[u8]) -> Exchange {
@@ -327,7 +333,7 @@ impl World {
                 self.store = Store { last_id: self.store.last_id, ..Store::new(self.last_stream) };
                 self.restart();
             }
-            5 => self.tell(Input::HubLinkChanged),
+            5 => self.tell(SyncInput::HubLinkChanged),
             _ => self.jumped = Span(self.jumped.0 + self.dice.span(7_200_000).0),
         }
     }
@@ -355,7 +361,7 @@ impl World {
                     (Cell::Lost, Some(_)) => true,
                     (Cell::Quarantined { id }, Some(Account::Gap(GapKind::Quarantined))) => {
                         accounted.insert(*id);
-                        self.poison.contains(id)
+                        self.rejected.contains(id)
                     }
                     _ => false,
                 };
@@ -363,16 +369,16 @@ impl World {
             }
         }
         let at_hub = self.hub.ids();
-        assert!(at_hub.is_disjoint(&self.poison), "poison was stored");
+        assert!(at_hub.is_disjoint(&self.rejected), "a rejected row was stored");
         for id in &self.made {
             let is_there = at_hub.contains(id) || accounted.contains(id) || self.gone.contains(id);
             assert!(is_there || self.was_quarantined(*id), "row {id} is nowhere");
         }
     }
 
-    /// A poison row of a stream that came to its end: the hub has the gap in that stream.
+    /// A rejected row of a stream that came to its end: the hub has the gap in that stream.
     fn was_quarantined(&self, id: u32) -> bool {
-        self.poison.contains(&id)
+        self.rejected.contains(&id)
     }
 }
 

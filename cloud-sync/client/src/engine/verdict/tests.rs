@@ -14,7 +14,7 @@ fn a_reason_stays_on_its_line() {
     let reply = Reply { status: 200, body: answer.clone().into_bytes(), ..Reply::default() };
     let verdict = judge(&Exchange { outcome: Ok(reply), sent: 0, received: 0 });
     let Verdict::Taken(taken) = verdict else { panic!("{answer}") };
-    let reason = &taken.poison[0].reason;
+    let reason = &taken.rejected[0].reason;
     assert!(reason.starts_with(" [2J forged") && reason.chars().count() == REASON_CHARS, "{reason:?}");
 }
 
@@ -22,7 +22,7 @@ fn a_reason_stays_on_its_line() {
 fn every_answer_has_a_meaning() {
     let word = |verdict: &Verdict| match verdict {
         Verdict::Taken(_) => "taken",
-        Verdict::Refused(_) => "refused",
+        Verdict::Rejected(_) => "refused",
         Verdict::Conflict(_) => "conflict",
         Verdict::TooLarge(_) => "too large",
         Verdict::Unreadable(_) => "unreadable",
@@ -61,16 +61,16 @@ fn every_answer_has_a_meaning() {
         assert_eq!(word(&verdict), expected, "{status} {body}");
     }
     for (kind, expected) in [
-        (Broken::NoConnection, "unreachable"),
-        (Broken::Untrusted, "trouble"),
-        (Broken::NoTls, "unreachable"),
-        (Broken::TimedOut, "slow"),
-        (Broken::CutOff, "slow"),
-        (Broken::TooLong, "trouble"),
-        (Broken::Garbled, "trouble"),
+        (TransportErrorKind::NoConnection, "unreachable"),
+        (TransportErrorKind::Untrusted, "trouble"),
+        (TransportErrorKind::NoTls, "unreachable"),
+        (TransportErrorKind::TimedOut, "slow"),
+        (TransportErrorKind::CutOff, "slow"),
+        (TransportErrorKind::TooLong, "trouble"),
+        (TransportErrorKind::Garbled, "trouble"),
     ] {
         let error = TransportError { peer: "https://hub:443".to_owned(), kind, detail: "d".to_owned() };
-        assert_eq!(error.retry_helps(), kind != Broken::Untrusted);
+        assert_eq!(error.retry_helps(), kind != TransportErrorKind::Untrusted);
         let verdict = judge(&Exchange { outcome: Err(error), sent: 0, received: 0 });
         assert_eq!(word(&verdict), expected, "{kind:?}");
     }
@@ -83,7 +83,7 @@ fn lanes_that_are_not_known_are_counted_and_left_out() {
         panic!("expected an answer");
     };
     assert_eq!(taken.confirmed, BTreeMap::from([(Lane::Events, 3)]));
-    assert_eq!(taken.poison, [RejectedRow { lane: Lane::Windows, seq: 7, reason: "NaN".to_owned() }]);
+    assert_eq!(taken.rejected, [RejectedRow { lane: Lane::Windows, seq: 7, reason: "NaN".to_owned() }]);
     assert_eq!((taken.unknown, taken.config_version), (2, Some(4)));
 }
 

@@ -95,8 +95,8 @@ async fn a_batch_goes_compressed_with_the_key_and_its_answer_comes_whole() {
 #[tokio::test]
 async fn a_pull_states_what_is_held() {
     let (address, task) = serve(http("304 Not Modified", "", ""), Then::Close).await;
-    let holding = Holding { version: 12, etag: Some("\"abc\"".to_owned()) };
-    let exchange = to(&format!("http://{address}")).unwrap().get_bundle(&holding).await;
+    let held = HeldBundle { version: 12, etag: Some("\"abc\"".to_owned()) };
+    let exchange = to(&format!("http://{address}")).unwrap().get_bundle(&held).await;
     assert_eq!(exchange.outcome.unwrap().status, 304);
     let (head, _) = task.await.unwrap();
     assert!(head.starts_with("GET /api/config/bundle?client_id=acme&since_version=12 HTTP/1.1\r\n"), "{head}");
@@ -112,14 +112,19 @@ async fn every_way_to_misbehave_has_its_name() {
         words
     };
     for (what, words, then, expected) in [
-        ("half an answer, then closed", half.clone(), Then::Close, Broken::CutOff),
-        ("half an answer, then nothing", half.clone(), Then::Hang, Broken::TimedOut),
-        ("a byte now and then", half, Then::Drip, Broken::TimedOut),
-        ("half a head, a byte now and then", b"HTTP/1.1 200 OK\r\nx: ".to_vec(), Then::Drip, Broken::TimedOut),
-        ("never an answer", Vec::new(), Then::Hang, Broken::TimedOut),
-        ("closed at once", Vec::new(), Then::Close, Broken::CutOff),
-        ("no HTTP", b"SSH-2.0-OpenSSH_9.2\r\n\r\n".to_vec(), Then::Close, Broken::Garbled),
-        ("too much", endless, Then::Hang, Broken::TooLong),
+        ("half an answer, then closed", half.clone(), Then::Close, TransportErrorKind::CutOff),
+        ("half an answer, then nothing", half.clone(), Then::Hang, TransportErrorKind::TimedOut),
+        ("a byte now and then", half, Then::Drip, TransportErrorKind::TimedOut),
+        (
+            "half a head, a byte now and then",
+            b"HTTP/1.1 200 OK\r\nx: ".to_vec(),
+            Then::Drip,
+            TransportErrorKind::TimedOut,
+        ),
+        ("never an answer", Vec::new(), Then::Hang, TransportErrorKind::TimedOut),
+        ("closed at once", Vec::new(), Then::Close, TransportErrorKind::CutOff),
+        ("no HTTP", b"SSH-2.0-OpenSSH_9.2\r\n\r\n".to_vec(), Then::Close, TransportErrorKind::Garbled),
+        ("too much", endless, Then::Hang, TransportErrorKind::TooLong),
     ] {
         let (address, task) = serve(words, then).await;
         let begun = std::time::Instant::now();
@@ -138,7 +143,7 @@ async fn every_way_to_misbehave_has_its_name() {
 #[tokio::test]
 async fn a_peer_that_hangs_is_given_up_in_each_part() {
     // Here the connection and the whole request have the same time.
-    const NO_TLS: &[Broken] = &[Broken::NoConnection, Broken::TimedOut];
+    const NO_TLS: &[TransportErrorKind] = &[TransportErrorKind::NoConnection, TransportErrorKind::TimedOut];
     #[derive(Debug, Clone, Copy)]
     enum Hangs {
         BeforeTls,
@@ -150,10 +155,10 @@ async fn a_peer_that_hangs_is_given_up_in_each_part() {
     for (hangs, scheme, expected) in [
         (Hangs::BeforeTls, "https", NO_TLS),
         (Hangs::WithinTls, "https", NO_TLS),
-        (Hangs::OverTheBody, "http", &[Broken::TimedOut]),
+        (Hangs::OverTheBody, "http", &[TransportErrorKind::TimedOut]),
         // Words before the request has left are none of an answer.
-        (Hangs::WithContinues, "http", &[Broken::TimedOut, Broken::Garbled]),
-        (Hangs::WithHeaders, "http", &[Broken::Garbled]),
+        (Hangs::WithContinues, "http", &[TransportErrorKind::TimedOut, TransportErrorKind::Garbled]),
+        (Hangs::WithHeaders, "http", &[TransportErrorKind::Garbled]),
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -197,7 +202,7 @@ async fn nobody_there_is_no_connection() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let exchange = to(&format!("http://{address}")).unwrap().post_batch(b"{}".to_vec(), None).await;
-    assert_eq!((exchange.outcome.unwrap_err().kind, exchange.sent), (Broken::NoConnection, 0));
+    assert_eq!((exchange.outcome.unwrap_err().kind, exchange.sent), (TransportErrorKind::NoConnection, 0));
 }
 
 #[tokio::test]
@@ -210,7 +215,7 @@ async fn what_does_not_speak_tls_is_named() {
         tokio::time::sleep(SHORT).await;
     });
     let exchange = to(&format!("https://{address}")).unwrap().post_batch(b"{}".to_vec(), None).await;
-    assert_eq!(exchange.outcome.unwrap_err().kind, Broken::NoTls);
+    assert_eq!(exchange.outcome.unwrap_err().kind, TransportErrorKind::NoTls);
 }
 
 /// rustls, and with it the hub, answers an alert to words that are no TLS.
@@ -219,7 +224,7 @@ async fn plain_http_to_a_server_of_https_says_so() {
     let (address, task) = serve(b"\x15\x03\x01\x00\x02\x02\x46".to_vec(), Then::Close).await;
     let exchange = to(&format!("http://{address}")).unwrap().post_batch(b"{}".to_vec(), None).await;
     let error = exchange.outcome.unwrap_err();
-    assert_eq!(error.kind, Broken::Garbled);
+    assert_eq!(error.kind, TransportErrorKind::Garbled);
     assert_eq!(
         error.to_string(),
         format!(

@@ -2,8 +2,8 @@
 
 use tilth_core::time::Span;
 
-/// How long rows gather before they are sent, so that the transitions of one moment share a request.
-pub const GATHER: Span = Span(500);
+/// How long events wait for others before they are sent, so that the transitions of one moment share a request.
+pub const BATCH_DELAY: Span = Span(500);
 
 /// How often windows go up when there is no backlog: once for each minute that closes.
 pub const WINDOWS_PERIOD: Span = Span::from_mins(1);
@@ -43,57 +43,57 @@ pub const REQUEST_TIMEOUT: Span = Span::from_secs(75);
 /// The longest wait after a failure at the hub.
 pub const MAX_BACKOFF: Span = Span::from_mins(5);
 
-/// The longest wait while the hub cannot be reached: a try costs a few packets, and a line that is back is to be used.
+/// The longest wait while the hub cannot be reached: a try costs a few packets, and a link that is back is to be used.
 pub const MAX_OFFLINE: Span = Span::from_mins(1);
 
 /// The most of a hub's `Retry-After` that is honoured (jitter comes on top), so that a slip of its clock does not silence a farm for a year.
 pub const MAX_RETRY_AFTER: Span = Span::from_mins(60);
 
-/// How long sync stops when the hub refuses the key, jitter on top. A person must act, so asking more often changes nothing.
+/// How long sync stops when the hub rejects the device key, jitter on top. A person must act, so asking more often changes nothing.
 /// A new key ends the wait.
-pub const REFUSED_WAIT: Span = Span::from_mins(15);
+pub const REJECTED_WAIT: Span = Span::from_mins(15);
 
-/// A conflict so soon after a new stream is no accident: two agents use the key. Sync then stops as for a refusal.
+/// A conflict so soon after a new stream is no accident: two agents use the key. Sync then stops as for a rejected key.
 pub const CONFLICT_AGAIN: Span = Span::from_mins(10);
 
 /// A second new epoch so soon is no restored hub: two hubs answer at one address. Then a wait lies between two tries.
 pub const EPOCH_AGAIN: Span = Span::from_mins(1);
 
-/// After so many rows set aside without one that was taken, the fault is not in the rows: wait before more are.
-pub const MAX_POISON_RUN: u32 = 10;
+/// After so many quarantined rows without one that was taken, the fault is not in the rows: wait before more are quarantined.
+pub const MAX_QUARANTINE_RUN: u32 = 10;
 
-/// How long live values stay at home after the hub could not read them or found them too large.
+/// How long live values are not sent after the hub could not read them or found them too large.
 pub const LIVE_MUTED: Span = Span::from_mins(60);
 
-/// What an operator may want slower on a metered line.
+/// Intervals that an operator may want longer on a metered link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
-    /// See [`GATHER`].
-    pub gather: Span,
+pub struct Intervals {
+    /// See [`BATCH_DELAY`].
+    pub batch_delay: Span,
     /// See [`WINDOWS_PERIOD`].
     pub windows: Span,
     /// See [`BACKLOG_PAUSE`].
     pub backlog: Span,
-    /// See [`LIVE_PERIOD`]; `None` keeps live values at home.
+    /// See [`LIVE_PERIOD`]; `None` sends no live values.
     pub live: Option<Span>,
     /// See [`HEARTBEAT`].
     pub heartbeat: Span,
     /// See [`PULL_PERIOD`].
     pub pull: Span,
-    /// See [`REFUSED_WAIT`].
-    pub refused: Span,
+    /// See [`REJECTED_WAIT`].
+    pub key_rejected: Span,
 }
 
-impl Default for Pace {
-    fn default() -> Pace {
-        Pace {
-            gather: GATHER,
+impl Default for Intervals {
+    fn default() -> Intervals {
+        Intervals {
+            batch_delay: BATCH_DELAY,
             windows: WINDOWS_PERIOD,
             backlog: BACKLOG_PAUSE,
             live: Some(LIVE_PERIOD),
             heartbeat: HEARTBEAT,
             pull: PULL_PERIOD,
-            refused: REFUSED_WAIT,
+            key_rejected: REJECTED_WAIT,
         }
     }
 }

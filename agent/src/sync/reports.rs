@@ -1,0 +1,134 @@
+//! Handles the driver's reports: bundles go to the task of the configuration, problems to people and the hub.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+use tilth_config::bundle::TrustedKey;
+use tilth_core::time::Uptime;
+use tilth_sync::engine::{ProblemKind, Report, StateName, Status, SyncInput};
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{info, warn};
+
+use super::status::SyncStatus;
+use crate::configuration::Received;
+use crate::decide::Command;
+use crate::health::SharedMarks;
+
+/// Handles the driver's reports.
+pub(super) struct Reports {
+    pub(super) trusted: watch::Receiver<TrustedKey>,
+    pub(super) bundles: mpsc::Sender<Received>,
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) inputs: mpsc::Sender<SyncInput>,
+    pub(super) health: SharedMarks,
+    pub(super) status: SyncStatus,
+    pub(super) last: LastReported,
+}
+
+/// State that was reported last.
+#[derive(Debug, Default)]
+pub(super) struct LastReported {
+    /// Open problems because of which the hub takes no rows.
+    rejections: BTreeSet<ProblemKind>,
+    /// Whether the hub accepts this device, as sent to decide.
+    accepts: Option<bool>,
+    /// When the hub took a batch last.
+    last_success: Option<Uptime>,
+}
+
+impl Reports {
+    /// Runs until the driver reports nothing any more.
+    pub(super) async fn run(mut self, mut reported: mpsc::Receiver<Report>) {
+        while let Some(report) = reported.recv().await {
+            self.handle(report).await;
+        }
+    }
+
+    async fn handle(&mut self, report: Report) {
+        match report {
+            Report::Bundle(bytes) => self.bundle(bytes).await,
+            Report::Status(status) => {
+                let has_answered = status.last_success.is_some();
+                self.post_health(&status);
+                self.status.set_progress(*status);
+                if has_answered && self.last.rejections.is_empty() {
+                    self.send_accepts(true).await;
+                }
+            }
+            Report::Problem(problem) => self.problem(problem.kind, Some(problem.reason)).await,
+            Report::ProblemOver(kind) => self.problem(kind, None).await,
+        }
+    }
+
+    /// Posts to health why the hub takes no rows, until it takes some.
+    fn post_health(&mut self, status: &Status) {
+        let is_taken = status.last_success > self.last.last_success;
+        self.last.last_success = status.last_success;
+        let trouble = match status.state {
+            StateName::Offline => "hub unreachable",
+            StateName::BackingOff => "waiting to try again",
+            StateName::Rejected | StateName::Conflict => "hub rejects this device",
+            StateName::Idle => return self.health.sync_trouble(None),
+            StateName::Gathering | StateName::Fetching | StateName::Sending if is_taken => {
+                return self.health.sync_trouble(None);
+            }
+            StateName::Gathering | StateName::Fetching | StateName::Sending => return,
+        };
+        self.health.sync_trouble(Some((trouble, status.why.clone())));
+    }
+
+    async fn bundle(&mut self, bytes: Vec<u8>) {
+        let (answer, answered) = oneshot::channel();
+        let key = *self.trusted.borrow();
+        if self.bundles.send(Received { bytes, key, answer }).await.is_ok()
+            && let Ok(Some(held)) = answered.await
+        {
+            let _ = self.inputs.send(SyncInput::HeldBundle(held)).await;
+        }
+    }
+
+    /// Sends to decide whether the hub accepts this device, once for each change.
+    async fn send_accepts(&mut self, accepts: bool) {
+        if self.last.accepts.replace(accepts) != Some(accepts) {
+            let _ = self.commands.send(Command::Hub { accepts }).await;
+        }
+    }
+
+    /// Handles a problem, or the end of one where there is no reason.
+    async fn problem(&mut self, kind: ProblemKind, reason: Option<String>) {
+        // Quarantined rows are for the developers; the other problems wait for a person on the farm.
+        if kind != ProblemKind::RowsQuarantined {
+            match reason {
+                Some(_) => self.last.rejections.insert(kind),
+                None => self.last.rejections.remove(&kind),
+            };
+            let accepts = self.last.rejections.is_empty();
+            self.send_accepts(accepts).await;
+        }
+        let name = json!(kind);
+        let name = name.as_str().unwrap_or_default();
+        match &reason {
+            Some(reason) => warn!(target: "sync", "{name}: {reason}"),
+            None => info!(target: "sync", "{name} is over"),
+        }
+        if let (ProblemKind::ConfirmedUnknown, Some(_)) = (kind, &reason) {
+            self.report_lost_history().await;
+        }
+        let body = json!({ "alert": name, "over": reason.is_none(), "reason": reason });
+        let _ = self.commands.send(Command::Diagnose("sync", body)).await;
+        self.status.set_problem(kind, reason);
+    }
+
+    /// Reports that the database is an older copy, since the hub confirmed rows that it lacks; often this is the only sign.
+    async fn report_lost_history(&self) {
+        let reason = "the hub confirmed rows that this database lacks, so it is an older copy";
+        let message = format!("history is missing: {reason}");
+        let body = json!({ "message": message, "reason": reason, "certain": true });
+        let _ = self.commands.send(Command::Event("history-missing", body)).await;
+        warn!(target: "sync", "{message}");
+        self.health.missing(message);
+    }
+}
+
+#[cfg(test)]
+mod tests;

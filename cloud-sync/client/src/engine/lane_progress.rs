@@ -1,0 +1,110 @@
+//! Progress of one lane: which sequences the store has committed, and which of them the hub holds.
+
+use super::ranges::Ranges;
+
+/// Progress of one lane of the present stream.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct LaneProgress {
+    confirmed: u64,
+    head: u64,
+    /// Ranges above `confirmed` that the hub took ahead of it.
+    at_hub: Ranges,
+    /// Everything up to here belongs to the backlog.
+    backlog_through: u64,
+}
+
+/// What a confirmation turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Confirmation {
+    /// Higher than before: everything up to this sequence is confirmed now.
+    Raised(u64),
+    /// Same as before.
+    Known,
+    /// Lower than before within an epoch: a late packet.
+    Late,
+    /// Higher than anything that was made.
+    TooHigh,
+}
+
+impl LaneProgress {
+    /// Begins with what the store states.
+    pub(super) fn new(confirmed: u64, head: u64) -> LaneProgress {
+        LaneProgress { confirmed, head: head.max(confirmed), ..LaneProgress::default() }
+    }
+
+    /// The highest sequence at and below which the hub accounts for everything.
+    pub(super) fn confirmed(&self) -> u64 {
+        self.confirmed
+    }
+
+    /// The highest sequence that the store has committed.
+    pub(super) fn head(&self) -> u64 {
+        self.head
+    }
+
+    /// The store committed rows up to `head`. Never goes back within a stream.
+    pub(super) fn grow(&mut self, head: u64) {
+        self.head = self.head.max(head);
+    }
+
+    /// How many sequences the hub does not have.
+    pub(super) fn unconfirmed(&self) -> u64 {
+        self.head - self.confirmed - self.at_hub.count(self.confirmed + 1, self.head)
+    }
+
+    /// The oldest run of sequences that the hub does not have.
+    pub(super) fn oldest(&self) -> Option<(u64, u64)> {
+        self.at_hub.lowest_gap(self.confirmed + 1, self.head)
+    }
+
+    /// The newest run of sequences that the hub does not have, as far as it is not known to be old.
+    pub(super) fn newest(&self) -> Option<(u64, u64)> {
+        self.at_hub.highest_gap(self.confirmed.max(self.backlog_through) + 1, self.head)
+    }
+
+    /// Everything up to `seq` belongs to the backlog.
+    pub(super) fn backlog_through(&mut self, seq: u64) {
+        self.backlog_through = self.backlog_through.max(seq);
+    }
+
+    /// The hub took this range, rejected rows in it included.
+    pub(super) fn hold(&mut self, first: u64, last: u64) {
+        self.at_hub.insert(first, last);
+        self.at_hub.remove(0, self.confirmed);
+    }
+
+    /// The hub accounts for everything up to `seq`, and so does not account for `seq + 1`. Where that is a quarantined row, only
+    /// that one is sent again, as a gap; else the hub did not keep the range around it.
+    pub(super) fn confirm(&mut self, seq: u64, is_quarantined: impl Fn(u64) -> bool) -> Confirmation {
+        if seq > self.head {
+            return Confirmation::TooHigh;
+        }
+        if seq < self.confirmed {
+            return Confirmation::Late;
+        }
+        let raised = seq > self.confirmed;
+        self.confirmed = seq;
+        self.at_hub.remove(0, seq);
+        if is_quarantined(seq + 1) {
+            self.at_hub.remove(seq + 1, seq + 1);
+        } else if let Some((first, last)) = self.at_hub.around(seq + 1) {
+            self.at_hub.remove(first, last);
+        }
+        if raised { Confirmation::Raised(seq) } else { Confirmation::Known }
+    }
+
+    /// A new epoch: only `confirmed` is at the hub.
+    pub(super) fn rewind(&mut self, confirmed: u64) {
+        self.confirmed = confirmed;
+        self.at_hub.clear();
+    }
+
+    #[cfg(test)]
+    /// How many ranges beyond the confirmed prefix are remembered.
+    pub(super) fn ranges(&self) -> usize {
+        self.at_hub.len()
+    }
+}
+
+#[cfg(test)]
+mod tests;

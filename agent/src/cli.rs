@@ -9,7 +9,7 @@ use tilth_core::id::{Id, SensorId};
 use tilth_core::time::Span;
 use tracing::Level;
 
-use crate::clock::Source;
+use crate::clock::ClockMode;
 use crate::exit::Exit;
 use crate::output::tell;
 
@@ -77,7 +77,7 @@ pub(crate) struct Run {
     pub(crate) record: Option<PathBuf>,
     /// For the demo and tests: system, x60, or input (the greatest stamp seen)
     #[arg(long, value_name = "SOURCE", default_value = "system", hide = true)]
-    pub(crate) clock: Source,
+    pub(crate) clock: ClockMode,
     /// What the log holds: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", env = "TILTH_LOG", default_value_t = Level::INFO)]
     pub(crate) log_level: Level,

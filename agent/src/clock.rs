@@ -27,7 +27,7 @@ const ASK_AGAIN: Span = Span::from_secs(1);
 pub(crate) const EARLIEST: WallTime = WallTime(1_767_225_600_000);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Source {
+pub(crate) enum ClockMode {
     #[default]
     System,
     /// The machine, so many times faster.
@@ -36,25 +36,26 @@ pub(crate) enum Source {
     Input,
 }
 
-/// Why the time of day is believed.
+/// Why the time of day is trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trust {
     Synchronised,
     /// The machine's clock has a battery, and the configuration says so.
     Battery,
-    /// Somebody trustworthy said it: the hub, or the store of an earlier run in this boot.
+    /// The hub stated it, signed, or the store of an earlier run in this boot.
     Told,
-    /// The clock is not the machine's own, and right by definition.
+    /// The clock is simulated, and right by definition.
     Made,
 }
 
-/// The time of day of a boot: what to add to uptime.
+/// Clock anchor: the time of day of a boot, as what to add to its uptime. Stored and sent as an event, from which store and hub stamp the
+/// boot's rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Anchor {
     /// Wall time at uptime zero.
     pub(crate) offset_ms: i64,
     pub(crate) trust: Trust,
-    /// How far it may be off, where that is known.
+    /// Upper limit of its error, where that is known.
     pub(crate) error: Option<Span>,
 }
 
@@ -64,9 +65,9 @@ pub(crate) struct Clock(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    source: Source,
+    mode: ClockMode,
     anchor: Mutex<Anchored>,
-    /// The greatest stamp, for the input source.
+    /// The greatest stamp, in mode `Input`.
     greatest: watch::Sender<Option<WallTime>>,
 }
 
@@ -80,20 +81,20 @@ struct Anchored {
 }
 
 impl Clock {
-    pub(crate) fn new(source: Source) -> Clock {
-        let anchor = match source {
-            Source::System => None,
-            Source::Scaled(_) => {
-                Some(Anchor { offset_ms: machine_wall_ms() - source.uptime().0, trust: Trust::Made, error: None })
+    pub(crate) fn new(mode: ClockMode) -> Clock {
+        let anchor = match mode {
+            ClockMode::System => None,
+            ClockMode::Scaled(_) => {
+                Some(Anchor { offset_ms: machine_wall_ms() - mode.uptime().0, trust: Trust::Made, error: None })
             }
-            Source::Input => Some(Anchor { offset_ms: 0, trust: Trust::Made, error: None }),
+            ClockMode::Input => Some(Anchor { offset_ms: 0, trust: Trust::Made, error: None }),
         };
         let anchor = Mutex::new(Anchored { anchor, has_battery: false, ask_at: Uptime(i64::MIN) });
-        Clock(Arc::new(Inner { source, anchor, greatest: watch::Sender::new(None) }))
+        Clock(Arc::new(Inner { mode, anchor, greatest: watch::Sender::new(None) }))
     }
 
-    pub(crate) fn source(&self) -> Source {
-        self.0.source
+    pub(crate) fn mode(&self) -> ClockMode {
+        self.0.mode
     }
 
     /// The time of day as far as it is known, for the name of a file that is put aside.
@@ -104,14 +105,14 @@ impl Clock {
     /// Uptime, and the time of day once that is trusted. On the input clock both are zero and nothing before the first stamp.
     pub(crate) fn now(&self) -> (Uptime, Option<WallTime>) {
         let now = self.uptime();
-        let known = self.0.source != Source::Input || self.greatest().is_some();
+        let known = self.0.mode != ClockMode::Input || self.greatest().is_some();
         (now, self.anchor_at(now).filter(|_| known).map(|anchor| anchor.wall(now)))
     }
 
     /// Time since boot.
     pub(crate) fn uptime(&self) -> Uptime {
-        match self.0.source {
-            Source::Input => Uptime(self.greatest().map_or(0, |WallTime(ms)| ms)),
+        match self.0.mode {
+            ClockMode::Input => Uptime(self.greatest().map_or(0, |WallTime(ms)| ms)),
             machine => machine.uptime(),
         }
     }
@@ -124,7 +125,7 @@ impl Clock {
     /// Takes the time of day from somebody trustworthy: the hub's signed time, or what the store kept of this boot. The
     /// machine's own synchronised clock still goes before it.
     pub(crate) fn trust(&self, anchor: Anchor) {
-        if self.0.source != Source::Input {
+        if self.0.mode != ClockMode::Input {
             self.anchored().anchor = Some(anchor);
         }
     }
@@ -150,7 +151,7 @@ impl Clock {
 
     /// A stamp was read: the input clock moves on to it, and never back.
     pub(crate) fn observe(&self, stamp: WallTime) {
-        if self.0.source == Source::Input {
+        if self.0.mode == ClockMode::Input {
             self.0.greatest.send_if_modified(|greatest| {
                 let later = greatest.is_none_or(|greatest| stamp > greatest);
                 if later {
@@ -163,7 +164,7 @@ impl Clock {
 
     /// Waits until there is a time at all: on the input clock, for the first stamp.
     pub(crate) async fn started(&self) {
-        if self.0.source == Source::Input {
+        if self.0.mode == ClockMode::Input {
             self.wait_for(Option::is_some).await;
         }
     }
@@ -171,7 +172,7 @@ impl Clock {
     /// Waits until an uptime; forever where there is none. Cancelling is safe.
     pub(crate) async fn sleep_until(&self, due: impl Into<Option<Uptime>>) {
         let Some(due) = due.into() else { return std::future::pending().await };
-        if self.0.source == Source::Input {
+        if self.0.mode == ClockMode::Input {
             return self.wait_for(|greatest| greatest.is_some_and(|stamp| stamp.0 >= due.0)).await;
         }
         loop {
@@ -180,7 +181,7 @@ impl Clock {
                 return;
             }
             // Uptime counts the machine's sleep and tokio's timer does not: look again at least this often.
-            let left_ms = left.0.unsigned_abs().div_ceil(self.0.source.factor()).min(10_000);
+            let left_ms = left.0.unsigned_abs().div_ceil(self.0.mode.factor()).min(10_000);
             tokio::time::sleep(Duration::from_millis(left_ms)).await;
         }
     }
@@ -196,9 +197,9 @@ impl Clock {
 
     fn anchor_at(&self, now: Uptime) -> Option<Anchor> {
         let mut anchored = self.anchored();
-        if self.0.source == Source::System && now >= anchored.ask_at {
+        if self.0.mode == ClockMode::System && now >= anchored.ask_at {
             anchored.ask_at = now + ASK_AGAIN;
-            let offset_ms = || machine_wall_ms() - self.0.source.uptime().0;
+            let offset_ms = || machine_wall_ms() - self.0.mode.uptime().0;
             if let Some(error) = synchronised() {
                 anchored.anchor = Some(Anchor { offset_ms: offset_ms(), trust: Trust::Synchronised, error });
             } else if anchored.believes_battery() && machine_wall_ms() >= EARLIEST.0 {
@@ -215,8 +216,8 @@ impl Clock {
     /// Names this boot of the machine as this clock counts it; another source counts otherwise, so it is another boot.
     pub(crate) fn boot_id(&self) -> std::io::Result<String> {
         let id = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
-        Ok(match self.0.source {
-            Source::System => id.trim().to_owned(),
+        Ok(match self.0.mode {
+            ClockMode::System => id.trim().to_owned(),
             made => format!("{}-{made}", id.trim()),
         })
     }
@@ -235,11 +236,11 @@ impl Anchor {
     }
 }
 
-impl Source {
+impl ClockMode {
     fn factor(self) -> u64 {
         match self {
-            Source::Scaled(factor) => u64::from(factor),
-            Source::System | Source::Input => 1,
+            ClockMode::Scaled(factor) => u64::from(factor),
+            ClockMode::System | ClockMode::Input => 1,
         }
     }
 
@@ -253,7 +254,7 @@ impl Source {
 
 /// Time since the machine booted, whatever clock the farm runs on: for waits on others, such as the network.
 pub(crate) fn machine_uptime() -> Uptime {
-    Source::System.uptime()
+    ClockMode::System.uptime()
 }
 
 /// The machine's time of day, and whether something keeps it right.
@@ -293,30 +294,30 @@ fn synchronised() -> Option<Option<Span>> {
 }
 
 /// `system`, `x60` or `input`.
-impl FromStr for Source {
+impl FromStr for ClockMode {
     type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Source, &'static str> {
+    fn from_str(text: &str) -> Result<ClockMode, &'static str> {
         /// Faster, a minute is over before a serial line has carried its readings.
         const FASTEST: u32 = 100_000;
         const EXPECTED: &str = "expected system, input, or x and a whole number up to 100000, such as x60";
         match text {
-            "system" => Ok(Source::System),
-            "input" => Ok(Source::Input),
+            "system" => Ok(ClockMode::System),
+            "input" => Ok(ClockMode::Input),
             _ => {
                 let factor = text.strip_prefix('x').and_then(|factor| factor.parse().ok());
-                factor.filter(|factor| (1..=FASTEST).contains(factor)).map(Source::Scaled).ok_or(EXPECTED)
+                factor.filter(|factor| (1..=FASTEST).contains(factor)).map(ClockMode::Scaled).ok_or(EXPECTED)
             }
         }
     }
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for ClockMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Source::System => f.write_str("system"),
-            Source::Scaled(factor) => write!(f, "x{factor}"),
-            Source::Input => f.write_str("input"),
+            ClockMode::System => f.write_str("system"),
+            ClockMode::Scaled(factor) => write!(f, "x{factor}"),
+            ClockMode::Input => f.write_str("input"),
         }
     }
 }

@@ -3,9 +3,17 @@
 //!
 //! ```text
 //! agent.toml, config.d -- watch (a thread) --> files --+
-//!                                                      +--> apply --> decide: plan; senses: sources
+//!                                                      +--> apply --> decide: plan; sense: inputs
 //! hub -- sync -- Received -----------------> bundles --+      `-----> reporter: log, status, last_good (a thread)
 //! ```
+//!
+//! A configuration takes these forms, in this order:
+//!
+//! 1. `Documents`: the texts of files or of a bundle, read and not yet checked (`tilth-config`);
+//! 2. `Loaded`: merged and checked, with every finding and, without errors, the engine's `Plan` (`tilth-config`);
+//! 3. `Compiled`: without errors, in the types of the tasks that use it; from here on nothing can fail;
+//! 4. `Configured`: the part that goes to decide. `SensorInputs` is the part that goes to sense;
+//! 5. `Plan`: sensors and rules, as the engine runs them.
 //!
 //! | file | holds |
 //! | --- | --- |
@@ -48,7 +56,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::warn;
 
-use crate::clock::Source;
+use crate::clock::ClockMode;
 use crate::decide::{Command, Configured};
 use crate::health::SharedMarks;
 use crate::sense::Sources;
@@ -90,7 +98,7 @@ pub(crate) type Retry = oneshot::Sender<Result<u64, String>>;
 pub(crate) struct Context<'a> {
     pub(crate) folder: &'a Path,
     pub(crate) data: &'a Path,
-    pub(crate) source: Source,
+    pub(crate) mode: ClockMode,
     pub(crate) status: ConfigStatus,
     pub(crate) health: SharedMarks,
     pub(crate) commands: mpsc::Sender<Command>,
@@ -109,7 +117,7 @@ impl Configuration {
     ) -> io::Result<(Configuration, Configured, Sources)> {
         let Startup { compiled, enrolment, active, state, state_unreadable, bundle_unavailable, previous, stamps } =
             startup;
-        let Context { folder, data, source, status, health, commands, sources } = context;
+        let Context { folder, data, mode, status, health, commands, sources } = context;
         let files =
             FileChanges::new(folder.to_owned(), compiled.summary.files.clone(), Arc::clone(&compiled.configured.plan));
         let (last_good, changes) = (LastGoodWriter::start(data)?, watch::start(folder.to_owned(), stamps)?);
@@ -125,9 +133,9 @@ impl Configuration {
         reporter.begin(compiled.summary, previous);
         let applier = Applier { active, reporter, commands, sources, clock, health, probation: None };
         if !rejected.is_empty() {
-            applier.diagnose(rejection(&rejected)).await;
+            applier.report_diagnostic(rejection(&rejected)).await;
         }
-        let bundles = enrolment.map(|enrolment| BundleTrials::new(enrolment, source, state));
+        let bundles = enrolment.map(|enrolment| BundleTrials::new(enrolment, mode, state));
         Ok((Configuration { applier, files, bundles, changes }, compiled.configured, compiled.sources))
     }
 

@@ -2,6 +2,9 @@
 //! deadline.
 //!
 //! Effects go to notify first, then to live output, then to the store. The effects of one burst of inputs are one commit.
+//!
+//! An `Input` here is one of the engine ([`tilth_core::engine::Input`]): a reading, a command, a tick. The input of a sensor, where its
+//! raw values come from, is `tilth_config::Input` and is known to sense alone.
 
 mod begin;
 mod command;
@@ -39,13 +42,13 @@ use crate::sense::sample::Sample;
 use crate::sense::stamp::StampRejection;
 use crate::store::thread::Recorder;
 use crate::store::{CalibratedPlan, Commit, NewEvent};
-use crate::transition::Line;
+use crate::transition::TransitionRecord;
 
 pub(crate) use begin::{Handles, RestoredState, begin};
 pub(crate) use command::{Command, Configured, EngineContext, Faults, ReadingCounts};
 pub(crate) use fault::{cause, why_unmatched};
 pub(crate) use keep::StoreReplaced;
-pub(crate) use live::Live;
+pub(crate) use live::LiveLine;
 
 use command::AbsentOf;
 
@@ -128,11 +131,11 @@ impl Decide {
                     Some(command) => { self.handle_command(command); None }
                     None => return,
                 },
-                heard = queue.next() => {
-                    self.handle_message(heard);
+                message = queue.next() => {
+                    self.handle_message(message);
                     for _ in 0..BURST {
-                        let Some(heard) = queue.try_next() else { break };
-                        self.handle_message(heard);
+                        let Some(message) = queue.try_next() else { break };
+                        self.handle_message(message);
                     }
                     None
                 }
@@ -156,8 +159,8 @@ impl Decide {
         }
     }
 
-    fn handle_message(&mut self, heard: SenseMessage) {
-        match heard {
+    fn handle_message(&mut self, message: SenseMessage) {
+        match message {
             SenseMessage::Value(sample) => {
                 match &sample.fault {
                     Some(why) => self.input_fails(&sample.sensor, Arc::clone(why)),
@@ -216,7 +219,7 @@ impl Decide {
                 self.event("note", json!({ "text": text, "by": by }));
                 let _ = answer.send(());
             }
-            Command::Diagnose(kind, body) => self.diagnose(kind, body),
+            Command::Diagnostic(kind, body) => self.record_diagnostic(kind, body),
             Command::Event(kind, body) => self.event(kind, body),
             Command::Hub { accepts } => self.hub_changed(accepts),
             Command::Barrier(done) | Command::Probe(done) => {
@@ -229,7 +232,7 @@ impl Decide {
                 self.handle(Input::Reserved { after, until: AlertId(0) });
                 self.keep_everything();
             }
-            Command::Missing(missing) => self.report_missing(&missing),
+            Command::LostHistory(missing) => self.report_lost_history(&missing),
             Command::Stop(_) => {}
         }
     }
@@ -237,7 +240,7 @@ impl Decide {
     fn configure(&mut self, configured: Configured) {
         let Configured { plan, hash, channels, merged } = configured;
         let site = self.engine.site().clone();
-        self.live.plan(&plan);
+        self.live.set_plan(&plan);
         self.follow_clock();
         let now = self.now();
         // What is due by now is due under the previous plan.
@@ -310,7 +313,7 @@ impl Decide {
     /// Sends notifications first, then live output and the store's part.
     fn perform(&mut self, effect: Effect) {
         self.notify_people(&effect);
-        self.record(effect);
+        self.store_effect(effect);
     }
 
     fn notify_people(&mut self, effect: &Effect) {
@@ -320,9 +323,9 @@ impl Decide {
         }
     }
 
-    fn record(&mut self, effect: Effect) {
+    fn store_effect(&mut self, effect: Effect) {
         let plan = Arc::clone(&self.plan);
-        if let Some(line) = Line::of(&effect, &plan) {
+        if let Some(line) = TransitionRecord::of(&effect, &plan) {
             self.live.send(&line);
             self.commit.events.extend(keep::event(&effect, &line, self.engine.now()));
         }
@@ -347,11 +350,11 @@ impl Decide {
             }
             Effect::Schedule(event) => {
                 let body = json!({ "schedule": event.schedule, "open": event.open, "trusted": event.trusted });
-                self.diagnose("schedule", body);
+                self.record_diagnostic("schedule", body);
             }
-            Effect::Refused(refusal) => self.diagnose("refused", json!({ "reason": format!("{refusal:?}") })),
+            Effect::Refused(refusal) => self.record_diagnostic("refused", json!({ "reason": format!("{refusal:?}") })),
             Effect::Unwindowed(sensor, readings) => {
-                self.diagnose("unwindowed", json!({ "sensor": sensor, "readings": readings }));
+                self.record_diagnostic("unwindowed", json!({ "sensor": sensor, "readings": readings }));
             }
             Effect::Alert(..) | Effect::Sensor(_) | Effect::Output(_) | Effect::Planned(_) => {}
         }
@@ -437,7 +440,7 @@ async fn finish(recorder: Recorder, recording: Option<Recording>) {
 }
 
 /// Name of a clock's source in rows.
-pub(crate) fn source(trust: Trust) -> &'static str {
+pub(crate) fn trust_name(trust: Trust) -> &'static str {
     match trust {
         Trust::Synchronised => "ntp",
         Trust::Battery => "rtc",

@@ -198,7 +198,7 @@ fn set(mark: &mut Option<Trouble>, trouble: Option<(&'static str, Option<String>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Source;
+    use crate::clock::ClockMode;
 
     fn at(secs: i64) -> Uptime {
         Uptime(secs * 1000)
@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_trouble_lasts_since_its_first_reason() {
-        let clock = Clock::new(Source::Input);
+        let clock = Clock::new(ClockMode::Input);
         let marks = SharedMarks::new(clock.clone());
         for (secs, why) in [(10, Some("disk full")), (20, Some("read-only")), (30, None), (40, Some("disk full"))] {
             clock.observe(WallTime(secs * 1000));

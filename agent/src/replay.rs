@@ -42,7 +42,7 @@ use crate::cli;
 use crate::exit::Exit;
 use crate::findings::{self, Counts};
 use crate::output::{Output, counted, tell};
-use crate::transition::{Line, Widths};
+use crate::transition::{TransitionRecord, Widths};
 use digest::Digest;
 use outcome::Outcome;
 use page::Destination;
@@ -224,7 +224,7 @@ impl Printer {
         if let Some(digest) = &mut self.digest {
             digest.add(effect);
         }
-        match Line::of(effect, &self.plan).filter(|_| is_printed) {
+        match TransitionRecord::of(effect, &self.plan).filter(|_| is_printed) {
             Some(line) if self.json => self.output.json(&line),
             Some(line) if !unheard => self.output.line(line.aligned(&self.widths)),
             _ => Ok(()),
@@ -233,7 +233,7 @@ impl Printer {
 
     /// A repeat that was held back, with how many before it are never printed.
     fn print_held(&mut self, held: &Held) -> anyhow::Result<()> {
-        let Some(line) = Line::of(&held.effect, &self.plan) else { return Ok(()) };
+        let Some(line) = TransitionRecord::of(&held.effect, &self.plan) else { return Ok(()) };
         match held.left_out {
             repeats if self.json => self.output.json(&WithRepeats { line: &line, repeats: NonZeroU64::new(repeats) }),
             _ if self.totals.is_unheard(&held.effect) => Ok(()),
@@ -250,7 +250,7 @@ impl Printer {
 #[derive(Serialize)]
 struct WithRepeats<'a> {
     #[serde(flatten)]
-    line: &'a Line<'a>,
+    line: &'a TransitionRecord<'a>,
     /// How many before it are left out; no key where none are.
     #[serde(skip_serializing_if = "Option::is_none")]
     repeats: Option<NonZeroU64>,

@@ -35,7 +35,7 @@ use tilth_sync::engine::{Heads, HeldBundle, Setup, SyncEngine};
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
-use crate::clock::{self, Clock, Source};
+use crate::clock::{self, Clock, ClockMode};
 use crate::configuration::{ConfigStatus, Enrolment, FileStamps, Received};
 use crate::decide::Command;
 use crate::health::SharedMarks;
@@ -79,7 +79,7 @@ pub(crate) async fn run(parts: Parts) -> anyhow::Error {
     let (reports, reported) = mpsc::channel(QUEUE);
     let (inputs, inputs_out) = mpsc::channel(QUEUE);
     let (tenant, device) = (enrolment.tenant.clone(), enrolment.device.clone());
-    let setup = Setup { tenant, device, intervals: intervals(clock.source()), seed: seed() };
+    let setup = Setup { tenant, device, intervals: intervals(clock.mode()), seed: seed() };
     let engine = SyncEngine::new(clock::machine_uptime(), setup, &outbox, held);
     let transport = ReloadableTransport::new(link);
     let upkeep = transport.keep_up(enrolment.clone(), clock.clone(), stamps, inputs.clone(), status.clone());
@@ -149,8 +149,8 @@ async fn on_thread<T: Send + 'static>(what: impl FnOnce() -> T + Send + 'static)
 }
 
 /// A simulated clock is for the demo and tests: its minute is shorter than a minute.
-fn intervals(source: Source) -> Intervals {
-    if source == Source::System {
+fn intervals(mode: ClockMode) -> Intervals {
+    if mode == ClockMode::System {
         return Intervals::default();
     }
     let second = Span::from_secs(1);

@@ -24,7 +24,7 @@ mod tests;
 /// One transition. Its JSON object has these keys in this order. What does not apply is left out, but for the first six
 /// keys, which are always there.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub(crate) struct Line<'a> {
+pub(crate) struct TransitionRecord<'a> {
     /// Null while the clock is not trusted.
     #[serde(serialize_with = "as_text")]
     at: Option<WallTime>,
@@ -79,18 +79,18 @@ pub(crate) struct Line<'a> {
     local: Option<&'a Local>,
 }
 
-impl<'a> Line<'a> {
+impl<'a> TransitionRecord<'a> {
     /// The transition that an effect is; none where it is no transition.
-    pub(crate) fn of(effect: &'a Effect, plan: &'a Plan) -> Option<Line<'a>> {
+    pub(crate) fn of(effect: &'a Effect, plan: &'a Plan) -> Option<TransitionRecord<'a>> {
         let line = match effect {
-            Effect::Alert(transition, report) => Line::of_alert(transition, report),
-            Effect::Page(page) => Line {
+            Effect::Alert(transition, report) => TransitionRecord::of_alert(transition, report),
+            Effect::Page(page) => TransitionRecord {
                 cause: Some(page.cause.name()),
                 page: Some(page.id),
                 channels: Some(&page.channels),
-                ..Line::of_report("notify", &page.report)
+                ..TransitionRecord::of_report("notify", &page.report)
             },
-            Effect::Sensor(event) => Line::of_sensor(event, plan.sensor(event.sensor)),
+            Effect::Sensor(event) => TransitionRecord::of_sensor(event, plan.sensor(event.sensor)),
             Effect::Reading(_)
             | Effect::Missing(_)
             | Effect::Window(_)
@@ -99,21 +99,21 @@ impl<'a> Line<'a> {
             | Effect::Refused(_)
             | Effect::Unwindowed(..)
             | Effect::Planned(_) => return None,
-            Effect::Output(effect) => Line::of_output(effect)?,
+            Effect::Output(effect) => TransitionRecord::of_output(effect)?,
         };
-        Some(Line { local: Some(plan.local()), ..line })
+        Some(TransitionRecord { local: Some(plan.local()), ..line })
     }
 
-    fn of_alert(transition: &'a Transition, report: &'a Report) -> Line<'a> {
-        let line = |event| Line::of_report(event, report);
+    fn of_alert(transition: &'a Transition, report: &'a Report) -> TransitionRecord<'a> {
+        let line = |event| TransitionRecord::of_report(event, report);
         match transition {
             Transition::Pending => line("pending"),
             Transition::Firing => line("firing"),
             Transition::Escalated => line("escalated"),
             Transition::Acknowledged { until, by } => {
-                Line { until: until.wall, by: Some(Cow::Borrowed(by)), ..line("acknowledged") }
+                TransitionRecord { until: until.wall, by: Some(Cow::Borrowed(by)), ..line("acknowledged") }
             }
-            Transition::Resolved(reason) => Line {
+            Transition::Resolved(reason) => TransitionRecord {
                 reason: Some(reason.name().into()),
                 lasted: between(report.since, report.at),
                 ..line("resolved")
@@ -121,8 +121,8 @@ impl<'a> Line<'a> {
         }
     }
 
-    fn of_report(event: &'static str, report: &'a Report) -> Line<'a> {
-        Line {
+    fn of_report(event: &'static str, report: &'a Report) -> TransitionRecord<'a> {
+        TransitionRecord {
             at: report.at.wall,
             event,
             rule: Some(&report.key.rule),
@@ -136,12 +136,12 @@ impl<'a> Line<'a> {
             reading_ts: report.reading_at.and_then(|stamp| stamp.wall),
             message: Cow::Borrowed(&report.message),
             advice: report.advice.as_deref(),
-            ..Line::default()
+            ..TransitionRecord::default()
         }
     }
 
-    fn of_sensor(event: &SensorEvent, sensor: &'a Sensor) -> Line<'a> {
-        Line {
+    fn of_sensor(event: &SensorEvent, sensor: &'a Sensor) -> TransitionRecord<'a> {
+        TransitionRecord {
             at: event.at.wall,
             event: if event.fault.is_some() { "fault" } else { "recovered" },
             sensor: Some(&sensor.id),
@@ -150,28 +150,28 @@ impl<'a> Line<'a> {
             reading_ts: event.reading_at.and_then(|stamp| stamp.wall),
             message: Cow::Owned(health(event, sensor)),
             reason: event.fault.map(|fault| fault.to_string().into()),
-            ..Line::default()
+            ..TransitionRecord::default()
         }
     }
 
-    fn of_output(effect: &'a interlock::Effect) -> Option<Line<'a>> {
+    fn of_output(effect: &'a interlock::Effect) -> Option<TransitionRecord<'a>> {
         match effect {
             // Orders and bookings lead to reports.
             interlock::Effect::Book { .. } | interlock::Effect::Switch(_) => None,
-            interlock::Effect::Report(actuation) => Some(Line::of_actuation(actuation)),
-            interlock::Effect::Hold(change) => Some(Line {
+            interlock::Effect::Report(actuation) => Some(TransitionRecord::of_actuation(actuation)),
+            interlock::Effect::Hold(change) => Some(TransitionRecord {
                 at: change.at.wall,
                 event: "hold",
                 zone: Some(&change.zone),
                 by: change.by.as_deref().map(Cow::Borrowed),
                 action: Some(if change.held { "on" } else { "off" }),
                 message: Cow::Owned(hold(change)),
-                ..Line::default()
+                ..TransitionRecord::default()
             }),
         }
     }
 
-    fn of_actuation(actuation: &'a Actuation) -> Line<'a> {
+    fn of_actuation(actuation: &'a Actuation) -> TransitionRecord<'a> {
         let by = actuation.command.as_ref().map(|(_, by)| by);
         let (action, reason) = match &actuation.event {
             Event::On { .. } => ("on", None),
@@ -183,7 +183,7 @@ impl<'a> Line<'a> {
             Some(Origin::Rule(key)) => Some(key),
             _ => None,
         };
-        Line {
+        TransitionRecord {
             at: actuation.at.wall,
             event: "actuate",
             rule: key.map(|key| &key.rule),
@@ -194,7 +194,7 @@ impl<'a> Line<'a> {
             by: by.map(|by| Cow::Owned(by.to_string())),
             actuator: Some(&actuation.actuator),
             action: Some(action),
-            ..Line::default()
+            ..TransitionRecord::default()
         }
     }
 

@@ -16,7 +16,7 @@ use super::rows::Answer;
 use super::views::wall;
 use crate::clock::Clock;
 use crate::configuration::{ConfigStatus, Retry};
-use crate::decide::{Command, EngineContext, Live};
+use crate::decide::{Command, EngineContext, LiveLine};
 use crate::health::SharedMarks;
 use crate::notify;
 use crate::store::Policy;
@@ -79,7 +79,7 @@ pub(crate) struct ApiState {
     pub(crate) retries: mpsc::Sender<Retry>,
     /// Weak: the task ends when its last strong sender is gone.
     pub(crate) notify: mpsc::WeakSender<notify::Command>,
-    pub(crate) live: broadcast::Sender<Arc<Live>>,
+    pub(crate) live: broadcast::Sender<Arc<LiveLine>>,
     pub(crate) store: StoreHandle,
     pub(crate) database: std::path::PathBuf,
     pub(crate) policy: Policy,

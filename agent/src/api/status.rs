@@ -70,8 +70,8 @@ impl ApiState {
         let (uptime, now) = self.clock.now();
         let anchor = self.anchor();
         ClockState {
-            source: self.clock.source().to_string(),
-            trust: anchor.map(|anchor| decide::source(anchor.trust).to_owned()),
+            source: self.clock.mode().to_string(),
+            trust: anchor.map(|anchor| decide::trust_name(anchor.trust).to_owned()),
             error_s: anchor.and_then(|anchor| anchor.error).map(Span::as_secs_f64),
             now: wall(now),
             uptime_s: (uptime - Uptime(0)).as_secs_f64(),

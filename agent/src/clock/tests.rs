@@ -7,22 +7,22 @@ fn block_on<F: Future>(future: F) -> F::Output {
 
 #[test]
 fn sources_are_named_as_they_are_written() {
-    for (text, source) in [("system", Source::System), ("x60", Source::Scaled(60)), ("input", Source::Input)] {
+    for (text, source) in [("system", ClockMode::System), ("x60", ClockMode::Scaled(60)), ("input", ClockMode::Input)] {
         assert_eq!(text.parse(), Ok(source));
         assert_eq!(source.to_string(), text);
     }
     for text in ["", "x", "x0", "x-1", "x1.5", "x1000000", "60", "System"] {
-        assert!(text.parse::<Source>().is_err(), "{text:?}");
+        assert!(text.parse::<ClockMode>().is_err(), "{text:?}");
     }
 }
 
 #[test]
 fn uptime_is_the_machines_and_goes_on_over_a_restart() {
     let proc: f64 = fs::read_to_string("/proc/uptime").unwrap().split(' ').next().unwrap().parse().unwrap();
-    let first = Clock::new(Source::System);
+    let first = Clock::new(ClockMode::System);
     assert!((first.uptime().0 as f64 - proc * 1000.0).abs() < 500.0);
-    let scaled = Clock::new(Source::Scaled(60)).uptime();
-    let again = Clock::new(Source::Scaled(60));
+    let scaled = Clock::new(ClockMode::Scaled(60)).uptime();
+    let again = Clock::new(ClockMode::Scaled(60));
     assert!(again.uptime() >= scaled && (again.uptime() - scaled) < Span::from_secs(60));
     let ids = [first, again].map(|clock| clock.boot_id().unwrap());
     assert_ne!(ids[0], ids[1], "a clock that counts otherwise begins another boot");
@@ -30,7 +30,7 @@ fn uptime_is_the_machines_and_goes_on_over_a_restart() {
 
 #[test]
 fn the_time_of_day_is_there_once_it_is_trusted() {
-    let clock = Clock::new(Source::System);
+    let clock = Clock::new(ClockMode::System);
     let was_trusted = clock.now().1.is_some();
     assert_eq!(was_trusted, synchronised().is_some());
     clock.trust(Anchor { offset_ms: 1_000_000, trust: Trust::Told, error: None });
@@ -45,7 +45,7 @@ fn the_time_of_day_is_there_once_it_is_trusted() {
 #[test]
 fn a_scaled_clock_runs_as_fast_in_both_times() {
     block_on(async {
-        let clock = Clock::new(Source::Scaled(1000));
+        let clock = Clock::new(ClockMode::Scaled(1000));
         let (start, wall) = clock.now();
         assert!((wall.unwrap().0 - machine_wall_ms()).abs() < 5000);
         let before = Instant::now();
@@ -61,7 +61,7 @@ fn a_scaled_clock_runs_as_fast_in_both_times() {
 #[test]
 fn an_input_clock_is_where_the_greatest_stamp_is() {
     block_on(async {
-        let clock = Clock::new(Source::Input);
+        let clock = Clock::new(ClockMode::Input);
         assert_eq!(clock.now(), (Uptime(0), None));
         clock.observe(WallTime(5000));
         clock.observe(WallTime(4000));
@@ -79,7 +79,7 @@ fn an_input_clock_is_where_the_greatest_stamp_is() {
 #[test]
 fn a_sleep_ends_when_it_should() {
     block_on(async {
-        let clock = Clock::new(Source::System);
+        let clock = Clock::new(ClockMode::System);
         let due = clock.uptime() + Span(30);
         clock.sleep_until(due).await;
         assert!(clock.uptime() >= due && clock.uptime() < due + Span(1000));

@@ -14,7 +14,7 @@ use super::active::ActiveConfig;
 use super::compiled::Compiled;
 use super::probation::{self, BusActivity, Expected, Observation, Observed, Probation, Verdict};
 use super::reporter::{ConfigReporter, ConfigSummary};
-use crate::clock::{self, Clock, Source};
+use crate::clock::{self, Clock, ClockMode};
 use crate::decide::{Command, EngineContext};
 use crate::findings::Problems;
 use crate::health::SharedMarks;
@@ -94,7 +94,7 @@ impl Applier {
         self.end_probation();
         let said = format!("since the configuration changed, {reason}");
         warn!("{said}; the changed files stay in force");
-        self.diagnose(json!({ "state": "warning", "reason": reason })).await;
+        self.report_diagnostic(json!({ "state": "warning", "reason": reason })).await;
         self.reporter.status.warn(said);
     }
 
@@ -107,7 +107,7 @@ impl Applier {
         let _ = self.commands.send(Command::Query(Box::new(look))).await;
         let sensors = answered.await.ok()?;
         // The input clock stands still while no reading comes, and that is what is to be found out.
-        let is_input = self.clock.source() == Source::Input;
+        let is_input = self.clock.mode() == ClockMode::Input;
         let at = if is_input { clock::machine_uptime() } else { self.clock.uptime() };
         let activity = |health: &HealthHandle| {
             let health = health.lock();
@@ -122,13 +122,13 @@ impl Applier {
         let (errors, running) = (counted(problems.errors, "error"), self.active.name());
         error!("configuration rejected ({errors}); still running configuration {running}:");
         problems.lines.iter().for_each(tell);
-        self.diagnose(rejection(&problems)).await;
+        self.report_diagnostic(rejection(&problems)).await;
         self.reporter.status.rejected(problems);
     }
 
     /// Reports changed files to the hub.
-    pub(super) async fn diagnose(&self, body: Value) {
-        let _ = self.commands.send(Command::Diagnose("configuration", body)).await;
+    pub(super) async fn report_diagnostic(&self, body: Value) {
+        let _ = self.commands.send(Command::Diagnostic("configuration", body)).await;
     }
 
     /// Reports a bundle to the hub.

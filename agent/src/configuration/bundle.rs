@@ -11,7 +11,7 @@ use tracing::warn;
 use super::compiled::Compiled;
 use super::enrolment::Enrolment;
 use super::first_of;
-use crate::clock::Source;
+use crate::clock::ClockMode;
 use crate::findings::Problems;
 
 /// Why a bundle is not applied.
@@ -53,7 +53,7 @@ pub(super) fn check(
 pub(super) fn try_compile(
     bundle: &Bundle,
     enrolment: &Enrolment,
-    source: Source,
+    mode: ClockMode,
     last_good: Option<Document>,
 ) -> Result<Compiled, Rejection> {
     let reject = |reason| Err(Rejection { version: Some(bundle.version), reason });
@@ -70,7 +70,7 @@ pub(super) fn try_compile(
     let Some(compiled) = compiled else {
         return reject(format!("it has errors: {}", first_of(&errors, MAX_ERRORS, "; ", "more")));
     };
-    match compiled.forbids(source) {
+    match compiled.forbids(mode) {
         Some(problem) => reject(problem),
         None => Ok(compiled),
     }

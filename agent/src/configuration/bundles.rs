@@ -32,7 +32,7 @@ use super::compiled::Compiled;
 use super::enrolment::Enrolment;
 use super::probation::Probation;
 use super::startup::Startup;
-use crate::clock::Source;
+use crate::clock::ClockMode;
 use crate::findings::Problems;
 
 /// Interval at which saving a bundle in force is tried again.
@@ -51,7 +51,7 @@ pub(crate) struct Received {
 #[derive(Debug)]
 pub(crate) struct BundleTrials {
     enrolment: Enrolment,
-    source: Source,
+    mode: ClockMode,
     files: BundleFiles,
     state: BundleState,
     /// Whether `state` is the content of its file: a file that cannot be read must not be replaced.
@@ -62,10 +62,10 @@ pub(crate) struct BundleTrials {
 
 impl BundleTrials {
     /// With the content of `bundle.state`; `None` where that cannot be read yet.
-    pub(super) fn new(enrolment: Enrolment, source: Source, state: Option<BundleState>) -> BundleTrials {
+    pub(super) fn new(enrolment: Enrolment, mode: ClockMode, state: Option<BundleState>) -> BundleTrials {
         let files = BundleFiles::new(&enrolment.data);
         let is_known = state.is_some();
-        BundleTrials { files, enrolment, source, state: state.unwrap_or_default(), is_known, unsaved: None }
+        BundleTrials { files, enrolment, mode, state: state.unwrap_or_default(), is_known, unsaved: None }
     }
 
     /// Shows what was rejected, resumes a probation, and saves the highest version: where the state was lost, it is that of the last good
@@ -165,10 +165,10 @@ impl BundleTrials {
         let (version, bundle) = (bundle.version, Arc::new(bundle));
         // A trial counts once the bundle is staged, and before it begins: the agent may end within it.
         self.save(state, move |files| files.stage(&bytes)).await.map_err(|why| NotSaved { version, why })?;
-        let (enrolment, source) = (self.enrolment.clone(), self.source);
+        let (enrolment, mode) = (self.enrolment.clone(), self.mode);
         let (to_read, before) = (Arc::clone(&bundle), applier.reporter.agent_toml.clone());
         let compiled =
-            blocking_check(Some(version), move || bundle::try_compile(&to_read, &enrolment, source, before)).await;
+            blocking_check(Some(version), move || bundle::try_compile(&to_read, &enrolment, mode, before)).await;
         match compiled {
             Err(rejection) => Ok(self.reject(signed, rejection, applier).await),
             Ok(compiled) => self.apply(bundle, compiled, signed, applier).await,

@@ -8,7 +8,7 @@ use tilth_core::id::{Id, SensorId};
 
 use super::probation::SensorConfig;
 use super::reporter::ConfigSummary;
-use crate::clock::Source;
+use crate::clock::ClockMode;
 use crate::decide::Configured;
 use crate::findings::Problems;
 use crate::sense::Sources;
@@ -61,8 +61,8 @@ impl Compiled {
     }
 
     /// Why this clock may not be used, if so: a simulated clock is for the demo and tests, and must not notify real people.
-    pub(crate) fn forbids(&self, clock: Source) -> Option<String> {
-        if clock == Source::System {
+    pub(crate) fn forbids(&self, clock: ClockMode) -> Option<String> {
+        if clock == ClockMode::System {
             return None;
         }
         let url = |channel: &Channel| channel.target.url().map(redact::server);

@@ -101,7 +101,7 @@ impl FileChanges {
             "the changed configuration removes {named}; it takes effect after {} s without further changes",
             QUIET.as_secs()
         );
-        applier.diagnose(json!({ "state": "waiting", "takes_away": removed })).await;
+        applier.report_diagnostic(json!({ "state": "waiting", "takes_away": removed })).await;
         self.logged = removed;
     }
 
@@ -112,7 +112,7 @@ impl FileChanges {
         let expected = applier.expect(&compiled).await;
         let (summary, is_changed) = applier.hand_over(compiled, Some(expected)).await;
         if is_changed {
-            applier.diagnose(json!({ "hash": hash, "state": "applied" })).await;
+            applier.report_diagnostic(json!({ "hash": hash, "state": "applied" })).await;
         }
         applier.reporter.in_force(summary, is_changed);
     }

@@ -285,7 +285,7 @@ mod tests {
     use tilth_core::local::Local;
 
     use super::*;
-    use crate::clock::Source;
+    use crate::clock::ClockMode;
     use crate::store::Commit;
     use crate::store::tests::farm::{Folder, booted, calibrated, note, open, options};
 
@@ -294,7 +294,7 @@ mod tests {
     fn a_database_that_opens_after_the_start_went_on_without_it_is_found_later() {
         let folder = Folder::new();
         drop(booted(&folder));
-        let clock = Clock::new(Source::Input);
+        let clock = Clock::new(ClockMode::Input);
         let monitor = Arc::new(StoreMonitor {
             path: folder.database(),
             options: options(),

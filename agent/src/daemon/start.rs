@@ -17,9 +17,9 @@ use super::tasks::Tasks;
 use crate::api::socket::{self, NotTaken, Taken};
 use crate::api::{self, ApiState, Limits};
 use crate::cli;
-use crate::clock::{Clock, Source};
+use crate::clock::{Clock, ClockMode};
 use crate::configuration::{self, ConfigStatus, Configuration, Enrolment, Received, Retry, Startup};
-use crate::decide::{self, Command, Handles, Live, RestoredState, StoreReplaced};
+use crate::decide::{self, Command, Handles, LiveLine, RestoredState, StoreReplaced};
 use crate::health::SharedMarks;
 use crate::notify;
 use crate::output::counted;
@@ -44,14 +44,14 @@ struct Base<'a> {
     config: ConfigStatus,
     health: SharedMarks,
     sync: SyncStatus,
-    live: broadcast::Sender<Arc<Live>>,
+    live: broadcast::Sender<Arc<LiveLine>>,
 }
 
 impl Tasks {
     /// Starts all tasks. Takes the control socket first: another agent there is an error.
     pub(super) async fn start(wanted: &cli::Run, startup: Startup, clock: Clock) -> anyhow::Result<Tasks> {
-        if clock.source() != Source::System {
-            warn!("the clock is {}: for the demo and tests", clock.source());
+        if clock.mode() != ClockMode::System {
+            warn!("the clock is {}: for the demo and tests", clock.mode());
         }
         let socket = take_socket(wanted)?;
         let (commands, heard) = mpsc::channel(COMMANDS);
@@ -132,7 +132,7 @@ impl<'a> Base<'a> {
         configuration::Context {
             folder: &self.wanted.config.folder,
             data: &self.wanted.data,
-            source: self.wanted.clock,
+            mode: self.wanted.clock,
             status: self.config.clone(),
             health: self.health.clone(),
             commands: self.commands.clone(),
@@ -246,7 +246,7 @@ async fn decide_from_the_first(
     begin: impl FnOnce() -> decide::Decide,
 ) {
     let (mut first, mut early) = (Vec::new(), Vec::new());
-    while clock.source() == Source::Input && clock.now().1.is_none() {
+    while clock.mode() == ClockMode::Input && clock.now().1.is_none() {
         tokio::select! {
             heard = queue.next() => {
                 match &heard {

@@ -124,7 +124,7 @@ mod tests {
     use tilth_core::time::WallTime;
 
     use super::*;
-    use crate::clock::Source;
+    use crate::clock::ClockMode;
 
     /// Guards against: a watchdog that is fed while nobody decides.
     #[tokio::test]
@@ -139,7 +139,7 @@ mod tests {
             String::from_utf8_lossy(&bytes[..length]).into_owned()
         };
         let (commands, mut queue) = mpsc::channel(1);
-        let clock = Clock::new(Source::Input);
+        let clock = Clock::new(ClockMode::Input);
         let reporter = Reporter {
             notifier: Arc::new(Notifier::connect(&address, Some(Duration::from_millis(30))).unwrap()),
             marks: SharedMarks::new(clock.clone()),

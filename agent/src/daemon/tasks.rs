@@ -165,7 +165,7 @@ mod tests {
     use tilth_core::value::Steps;
 
     use super::*;
-    use crate::clock::Source;
+    use crate::clock::ClockMode;
     use crate::sense::host::Machine;
     use crate::sense::queue::Queue;
     use crate::store::tests::farm::{Folder, booted, calibrated, open, options};
@@ -199,7 +199,7 @@ mod tests {
     }
 
     fn senses() -> Senses {
-        let clock = Clock::new(Source::Input);
+        let clock = Clock::new(ClockMode::Input);
         Senses::new(
             clock,
             Queue::new(1),
@@ -233,8 +233,8 @@ mod tests {
             let mut tasks = Tasks {
                 senses: senses(),
                 sources,
-                health: SharedMarks::new(Clock::new(Source::Input)),
-                clock: Clock::new(Source::Input),
+                health: SharedMarks::new(Clock::new(ClockMode::Input)),
+                clock: Clock::new(ClockMode::Input),
                 progress: recorder.progress(),
                 commands,
                 configuring: goes_on(),

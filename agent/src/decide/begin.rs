@@ -15,7 +15,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 
 use super::fault::LoggedFaults;
 use super::keep::{self, StoreReplaced};
-use super::live::{Live, LiveOutput};
+use super::live::{LiveLine, LiveOutput};
 use super::{Configured, Decide, Faults, ReadingCounts};
 use crate::checkpoint::{Checkpoint, LastDelivered, unreadable};
 use crate::clock::Clock;
@@ -39,7 +39,7 @@ pub(crate) struct RestoredState {
     pub(crate) alerts: AlertNumbers,
     /// The database continues under a new stream: open alerts are stated in it first.
     pub(crate) new_stream: bool,
-    /// History that existed before and is gone.
+    /// Lost history: rows that existed before this start.
     pub(crate) missing: Option<Missing>,
     /// Remarks on the condition of the store, for the log and the event `start`.
     pub(crate) remarks: Vec<String>,
@@ -54,7 +54,7 @@ pub(crate) struct Handles {
     /// The last replacement of the store.
     pub(crate) replaced: watch::Receiver<StoreReplaced>,
     pub(crate) notify: mpsc::Sender<notify::Command>,
-    pub(crate) live: broadcast::Sender<Arc<Live>>,
+    pub(crate) live: broadcast::Sender<Arc<LiveLine>>,
     pub(crate) recording: Option<Recording>,
 }
 
@@ -138,7 +138,7 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
             Effect::Page(page) => decide.send_to_channels(Request::Paged(page.id.alert, page.channels.clone())),
             other => decide.notify_people(other),
         }
-        decide.record(effect);
+        decide.store_effect(effect);
     }
     let new_pages: BTreeSet<PageId> = news.iter().filter_map(page_id).collect();
     news.into_iter().for_each(|effect| decide.perform(effect));
@@ -146,7 +146,7 @@ pub(crate) fn begin(restored: RestoredState, configured: Configured, mut handles
     decide.repeat_pages(&new_pages);
     decide.follow_clock();
     decide.report_start(restored.boot, heard_until, &remarks);
-    restored.missing.iter().for_each(|missing| decide.report_missing(missing));
+    restored.missing.iter().for_each(|missing| decide.report_lost_history(missing));
     decide.flush();
     decide
 }
@@ -177,7 +177,7 @@ impl Decide {
         let body = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "boot": boot,
-            "clock": self.clock.source().to_string(),
+            "clock": self.clock.mode().to_string(),
             "heard_until": heard_until,
             "remarks": remarks,
         });

@@ -45,7 +45,7 @@ pub(crate) enum Command {
         answer: oneshot::Sender<()>,
     },
     /// Store a row of this kind in the lane of diagnostics; its body is an object.
-    Diagnose(&'static str, Value),
+    Diagnostic(&'static str, Value),
     /// Store a row of this kind in the lane of events; its body is an object.
     Event(&'static str, Value),
     /// Whether the hub accepts this device.
@@ -59,8 +59,8 @@ pub(crate) enum Command {
     Query(EngineQuery),
     /// A new stream begins: store open alerts, clock anchor, site state and checkpoint again.
     NewStream,
-    /// Report missing history to the hub.
-    Missing(Box<Missing>),
+    /// Report lost history to the hub.
+    LostHistory(Box<Missing>),
     /// Stop; answered when everything was handed to the store.
     Stop(oneshot::Sender<()>),
 }
@@ -73,7 +73,7 @@ impl Command {
     }
 }
 
-/// Configuration in the form that decide uses.
+/// The part of a compiled configuration that decide works by.
 #[derive(Debug)]
 pub(crate) struct Configured {
     pub(crate) plan: Arc<Plan>,
@@ -113,7 +113,7 @@ pub(crate) type Faults = BTreeMap<SensorId, Arc<str>>;
 pub(crate) struct ReadingCounts {
     /// Readings that the engine took.
     pub(crate) decided: u64,
-    /// Values that are no number.
+    /// Values that are no number, such as `nan` or an empty field.
     pub(crate) missing: u64,
     /// Readings older than the newest of their sensor.
     pub(crate) late: u64,

@@ -11,11 +11,11 @@ use tilth_core::time::{Span, Uptime};
 use tracing::{info, warn};
 
 use super::{Decide, EngineContext};
-use crate::notify::dispatch::Diagnosis;
+use crate::notify::dispatch::Explanation;
 use crate::sense::sample::Sample;
 
-/// Least time between two lines of the log about one sensor: a board that flickers must not wear the card out.
-const SAY_AGAIN_AFTER: Span = Span::from_mins(10);
+/// Shortest time between two log lines about one sensor: a board that flickers must not wear the card out.
+const LOG_AGAIN_AFTER: Span = Span::from_mins(10);
 
 /// Advice where lines come and have no value for a sensor.
 const NAME_ADVICE: &str =
@@ -34,9 +34,9 @@ struct LoggedFault {
 impl LoggedFaults {
     /// Whether to log a fault now.
     fn fails(&mut self, sensor: &SensorId, why: &Arc<str>, now: Uptime) -> bool {
-        let is_quiet = self.0.get(sensor).is_some_and(|said| {
-            let is_known = !said.is_over && said.why == *why;
-            is_known || now - said.at < SAY_AGAIN_AFTER
+        let is_quiet = self.0.get(sensor).is_some_and(|logged| {
+            let is_known = !logged.is_over && logged.why == *why;
+            is_known || now - logged.at < LOG_AGAIN_AFTER
         });
         if !is_quiet {
             self.0.insert(sensor.clone(), LoggedFault { at: now, why: Arc::clone(why), is_over: false });
@@ -46,7 +46,7 @@ impl LoggedFaults {
 
     /// Whether to log that the input works again.
     fn works(&mut self, sensor: &SensorId) -> bool {
-        self.0.get_mut(sensor).is_some_and(|said| !std::mem::replace(&mut said.is_over, true))
+        self.0.get_mut(sensor).is_some_and(|logged| !std::mem::replace(&mut logged.is_over, true))
     }
 }
 
@@ -71,29 +71,29 @@ impl Decide {
     }
 
     /// Cause of an alert beyond its rule, for notifications: as [`cause`], and why a bus is down or its lines have no value.
-    pub(super) fn cause(&self, key: &AlertKey) -> Option<Diagnosis> {
+    pub(super) fn cause(&self, key: &AlertKey) -> Option<Explanation> {
         let context = self.context();
         let of_bus = || {
             let down = self.buses.iter().find(|(bus, _)| key.sensor == SensorId::of_bus(bus));
             down.and_then(|(_, why)| why.clone()).or_else(|| why_unmatched(&self.engine, &context, &key.sensor))
         };
         let cause = cause(&self.engine, &context, key);
-        cause.or_else(|| Some(Diagnosis { why: of_bus()?, advice: None }))
+        cause.or_else(|| Some(Explanation { why: of_bus()?, advice: None }))
     }
 }
 
 /// Cause of an alert about a faulty or silent sensor, where it is known.
-pub(crate) fn cause(engine: &Engine, context: &EngineContext<'_>, key: &AlertKey) -> Option<Diagnosis> {
+pub(crate) fn cause(engine: &Engine, context: &EngineContext<'_>, key: &AlertKey) -> Option<Explanation> {
     let ix = engine.plan().sensor_ix(key.sensor.as_str())?;
     match engine.plan().rule(key)?.condition {
         Condition::Faulty => {
             let fault = context.faults.get(&key.sensor).map(ToString::to_string);
-            Some(Diagnosis { why: fault.or_else(|| engine.doubt(ix))?, advice: None })
+            Some(Explanation { why: fault.or_else(|| engine.doubt(ix))?, advice: None })
         }
         Condition::MissingFor(_) => {
             let bus = engine.plan().sensor(ix).bus.as_ref()?;
             let why = context.absent.get(bus)?.get(&key.sensor)?.to_string();
-            Some(Diagnosis { why, advice: Some(NAME_ADVICE) })
+            Some(Explanation { why, advice: Some(NAME_ADVICE) })
         }
         _ => None,
     }
@@ -110,18 +110,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_that_flickers_is_said_once_in_a_while_and_one_that_lasts_in_the_end() {
-        let (sensor, mut said) = (SensorId::new("a/t").unwrap(), LoggedFaults::default());
+    fn a_fault_that_flickers_is_logged_once_in_a_while_and_one_that_lasts_in_the_end() {
+        let (sensor, mut logged) = (SensorId::new("a/t").unwrap(), LoggedFaults::default());
         let [short, twice]: [Arc<str>; 2] = ["no number".into(), "twice".into()];
         let at = |seconds: i64| Uptime(seconds * 1000);
-        assert!(said.fails(&sensor, &short, at(0)) && !said.fails(&sensor, &short, at(1)));
-        assert!(said.works(&sensor) && !said.works(&sensor));
+        assert!(logged.fails(&sensor, &short, at(0)) && !logged.fails(&sensor, &short, at(1)));
+        assert!(logged.works(&sensor) && !logged.works(&sensor));
         let flickers = (2..600).filter(|second| {
-            let is_said = said.fails(&sensor, if second % 2 == 0 { &twice } else { &short }, at(*second));
-            said.works(&sensor) || is_said
+            let is_logged = logged.fails(&sensor, if second % 2 == 0 { &twice } else { &short }, at(*second));
+            logged.works(&sensor) || is_logged
         });
         assert_eq!(flickers.count(), 0);
-        assert!(said.fails(&sensor, &twice, at(600)), "it lasts");
-        assert!(!said.fails(&sensor, &twice, at(5000)) && said.fails(&sensor, &short, at(5001)), "it is another");
+        assert!(logged.fails(&sensor, &twice, at(600)), "it lasts");
+        assert!(!logged.fails(&sensor, &twice, at(5000)) && logged.fails(&sensor, &short, at(5001)), "it is another");
     }
 }

@@ -14,13 +14,13 @@ use tilth_core::site::SiteState;
 use tilth_core::time::{Span, Stamp, WallTime};
 use tilth_notify::notification::INSTEAD_OF;
 
-use super::{Decide, new_event, source};
+use super::{Decide, new_event, trust_name};
 use crate::checkpoint::Checkpoint;
 use crate::clock;
 use crate::notify::Delivery;
 use crate::notify::dispatch::Levels;
 use crate::store::{AlertNumbers, AlertRef, BootTime, Commit, Missing, NewEvent};
-use crate::transition::Line;
+use crate::transition::TransitionRecord;
 
 /// Kind of the event about a notification that a channel will not deliver.
 pub(super) const UNDELIVERED: &str = "undelivered";
@@ -34,7 +34,7 @@ pub(crate) struct StoreReplaced {
     pub(crate) alerts: AlertNumbers,
     /// Site state stored in the new database.
     pub(crate) site: Option<SiteState>,
-    /// History that the new database lacks.
+    /// Lost history: rows that the new database lacks.
     pub(crate) missing: Option<Missing>,
 }
 
@@ -83,10 +83,10 @@ impl Decide {
 
     pub(super) fn keep_anchor(&mut self, anchor: clock::Anchor) {
         let error = anchor.error.unwrap_or(Span::ZERO);
-        let body = json!({ "offset": anchor.offset_ms, "source": source(anchor.trust), "error": error });
+        let body = json!({ "offset": anchor.offset_ms, "source": trust_name(anchor.trust), "error": error });
         self.event("clock", body);
         let wall_at_zero = WallTime(anchor.offset_ms);
-        self.commit.boot_time = Some(BootTime { wall_at_zero, source: source(anchor.trust).to_owned(), error });
+        self.commit.boot_time = Some(BootTime { wall_at_zero, source: trust_name(anchor.trust).to_owned(), error });
     }
 
     /// Gives a new database the boot, the site state and all open alerts.
@@ -103,10 +103,10 @@ impl Decide {
             self.decide(now, Input::Reserved { after: AlertId(alerts.after), until: AlertId(alerts.until) });
         }
         self.keep_everything();
-        missing.iter().for_each(|missing| self.report_missing(missing));
+        missing.iter().for_each(|missing| self.report_lost_history(missing));
     }
 
-    pub(super) fn report_missing(&mut self, missing: &Missing) {
+    pub(super) fn report_lost_history(&mut self, missing: &Missing) {
         let Missing { reason, from, until, is_all, is_certain } = missing;
         let body = json!({
             "message": missing.said(self.engine.now().wall, |at| at.to_string()),
@@ -145,7 +145,7 @@ impl Decide {
                 Standing::Firing | Standing::Pending(_) => Transition::Firing,
             };
             let effect = Effect::Alert(transition, Box::new(report));
-            let Some(line) = Line::of(&effect, &plan) else { continue };
+            let Some(line) = TransitionRecord::of(&effect, &plan) else { continue };
             let Some(mut event) = event(&effect, &line, self.engine.now()) else { continue };
             if event.body.get("by").is_some_and(|by| by == "") {
                 event.body.remove("by");
@@ -159,7 +159,7 @@ impl Decide {
         self.commit.events.push(new_event(self.engine.now(), kind, body));
     }
 
-    pub(super) fn diagnose(&mut self, kind: &str, body: Value) {
+    pub(super) fn record_diagnostic(&mut self, kind: &str, body: Value) {
         self.commit.diagnostics.push(new_event(self.engine.now(), kind, body));
     }
 
@@ -193,7 +193,7 @@ impl Decide {
             body["instead"] = json!(outcome.instead);
             self.event(UNDELIVERED, body);
         }
-        self.diagnose("told", body);
+        self.record_diagnostic("told", body);
     }
 
     /// Alert and page number in the id of a notification; `None` where it is no page.
@@ -217,7 +217,7 @@ pub(super) fn channels(plan: &Plan, report: &Report) -> Vec<Id> {
 }
 
 /// Row of the lane events for a transition.
-pub(super) fn event(effect: &Effect, line: &Line<'_>, at: Stamp) -> Option<NewEvent> {
+pub(super) fn event(effect: &Effect, line: &TransitionRecord<'_>, at: Stamp) -> Option<NewEvent> {
     let (kind, alert) = match effect {
         Effect::Alert(transition, report) => {
             let ends = match transition {

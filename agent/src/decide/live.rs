@@ -1,15 +1,16 @@
-//! Live output: each transition as a line, for programs and for people, at once.
+//! Live output: each transition as a line, for programs and for people, as it happens. Not to be confused with live values, the newest
+//! reading of each sensor, which sync sends to the hub.
 
 use std::sync::Arc;
 
 use tilth_core::plan::Plan;
 use tokio::sync::broadcast;
 
-use crate::transition::{Line, Widths};
+use crate::transition::{TransitionRecord, Widths};
 
-/// A transition as a line.
+/// A line of live output.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Live {
+pub(crate) struct LiveLine {
     /// As `replay --json` prints it.
     pub(crate) json: String,
     /// As `replay` prints it.
@@ -18,27 +19,27 @@ pub(crate) struct Live {
 
 /// Sender of live lines.
 pub(super) struct LiveOutput {
-    lines: broadcast::Sender<Arc<Live>>,
+    lines: broadcast::Sender<Arc<LiveLine>>,
     widths: Widths,
 }
 
 impl LiveOutput {
-    pub(super) fn new(lines: broadcast::Sender<Arc<Live>>, plan: &Plan) -> LiveOutput {
+    pub(super) fn new(lines: broadcast::Sender<Arc<LiveLine>>, plan: &Plan) -> LiveOutput {
         LiveOutput { lines, widths: Widths::of(plan) }
     }
 
     /// Takes the column widths of a new plan.
-    pub(super) fn plan(&mut self, plan: &Plan) {
+    pub(super) fn set_plan(&mut self, plan: &Plan) {
         self.widths = Widths::of(plan);
     }
 
     /// Sends a line without waiting; no work without watchers.
-    pub(super) fn send(&self, line: &Line<'_>) {
+    pub(super) fn send(&self, line: &TransitionRecord<'_>) {
         if self.lines.receiver_count() > 0
             && let Ok(json) = serde_json::to_string(line)
         {
             let text = line.aligned(&self.widths).to_string();
-            let _ = self.lines.send(Arc::new(Live { json, text }));
+            let _ = self.lines.send(Arc::new(LiveLine { json, text }));
         }
     }
 }

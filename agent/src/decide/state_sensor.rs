@@ -1,4 +1,4 @@
-//! State sensors: `bus/NAME` is 0 while a bus is down, `hub/accepts` while the hub refuses this device, so that rules can watch
+//! State sensors: `bus/NAME` is 0 while a bus is down, `hub/accepts` while the hub rejects this device, so that rules can watch
 //! them.
 
 use serde_json::json;
@@ -12,7 +12,7 @@ impl Decide {
     /// A bus went down, for this reason, or came up.
     pub(super) fn bus_changed(&mut self, bus: &Id, down: Option<&str>) {
         let up = down.is_none();
-        self.diagnose("bus", json!({ "bus": bus, "up": up, "reason": down }));
+        self.record_diagnostic("bus", json!({ "bus": bus, "up": up, "reason": down }));
         self.buses.insert(bus.clone(), down.map(str::to_owned));
         self.handle(Input::Bus { bus: bus.clone(), up });
         self.read_state(&SensorId::of_bus(bus), up);
@@ -24,7 +24,7 @@ impl Decide {
         self.handle(Input::Unmatched(bus));
     }
 
-    /// The hub accepts or refuses this device.
+    /// The hub accepts or rejects this device.
     pub(super) fn hub_changed(&mut self, accepts: bool) {
         self.hub_accepts = Some(accepts);
         self.read_state(&SensorId::hub_accepts(), accepts);

@@ -7,7 +7,7 @@ use tilth_notify::message::{DeliveryStatus, Outcome};
 use tokio::sync::{broadcast, oneshot};
 
 use super::*;
-use crate::clock::Source;
+use crate::clock::ClockMode;
 use crate::store::tests::farm::{Folder, booted, options};
 use crate::store::thread::{self, InitialStore, Settings, StoreHandle};
 use crate::store::{AlertNumbers, BLOCK_INTERVAL, Policy};
@@ -51,7 +51,7 @@ struct Life {
 impl Life {
     /// Goes on from what the life before kept.
     fn begin(at_s: i64, farm: &str, snapshot: Option<Vec<u8>>) -> Life {
-        let clock = Clock::new(Source::Input);
+        let clock = Clock::new(ClockMode::Input);
         clock.observe(WallTime(at_s * 1000));
         let folder = Folder::new();
         let settings = Settings {

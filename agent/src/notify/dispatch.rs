@@ -45,7 +45,7 @@ pub(crate) enum Input {
 
 /// Cause of an alert that the engine does not know.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Diagnosis {
+pub(crate) struct Explanation {
     pub(crate) why: String,
     /// What to do, in place of the rule's advice.
     pub(crate) advice: Option<&'static str>,
@@ -60,13 +60,13 @@ impl Request {
         effect: &Effect,
         plan: &Plan,
         (device, run): (&Id, &RunId),
-        cause: impl Fn(&AlertKey) -> Option<Diagnosis>,
+        cause: impl Fn(&AlertKey) -> Option<Explanation>,
     ) -> Option<Request> {
         match effect {
             Effect::Page(page) => {
                 let mut notification =
                     Notification::page(notification_id(device, page.id, Some(run)), page, plan, false);
-                if let Some(Diagnosis { why, advice }) = cause(&page.report.key) {
+                if let Some(Explanation { why, advice }) = cause(&page.report.key) {
                     notification.report.advice = advice.map(Arc::from).or(notification.report.advice);
                     notification.why = Some(why);
                 }

@@ -15,7 +15,7 @@ use tilth_notify::notification::{Kind, Notification};
 
 use super::dispatch::Levels;
 use super::*;
-use crate::clock::{Anchor, Source, Trust};
+use crate::clock::{Anchor, ClockMode, Trust};
 
 /// Notifications as the tests of `tilth-notify` use them.
 #[path = "../../notify/src/notification/samples.rs"]
@@ -171,7 +171,7 @@ impl Running {
 }
 
 fn run_test<F: Future<Output = ()>>(config: &Config, channels: &[(&str, Channel)], test: impl FnOnce(Running) -> F) {
-    let clock = Clock::new(Source::Scaled(100));
+    let clock = Clock::new(ClockMode::Scaled(100));
     let offset_ms = WALL - clock.uptime().0;
     clock.trust(Anchor { offset_ms, trust: Trust::Told, error: None });
     let channels = channels.iter().map(|(name, channel)| (id(name), channel.clone())).collect();

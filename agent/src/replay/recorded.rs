@@ -20,7 +20,7 @@ use crate::cli;
 use crate::exit::Exit;
 use crate::output::{Output, counted, tell};
 use crate::recording::{Entry, FORMAT, Line as Recorded};
-use crate::transition::{Line, Widths};
+use crate::transition::{TransitionRecord, Widths};
 
 /// A longer line is none that `run` writes: the memory of a farm of the largest size takes less.
 const MOST_BYTES: u64 = 1 << 28;
@@ -186,7 +186,7 @@ impl Player {
         if let Some(digest) = &mut self.digest {
             digest.add(effect);
         }
-        let (Some(line), Some(session)) = (Line::of(effect, plan), &self.session) else { return Ok(()) };
+        let (Some(line), Some(session)) = (TransitionRecord::of(effect, plan), &self.session) else { return Ok(()) };
         if self.json { self.output.json(&line) } else { self.output.line(line.aligned(&session.widths)) }
     }
 }

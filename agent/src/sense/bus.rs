@@ -19,7 +19,7 @@ use tracing::debug;
 use super::queue::{Queue, SenseMessage};
 use super::sample::Sample;
 use super::supervise;
-use crate::clock::{Clock, Source};
+use crate::clock::{Clock, ClockMode};
 pub(crate) use health::HealthHandle;
 
 /// Sensors whose values no message of their bus carries, and why in words.
@@ -91,7 +91,7 @@ impl Context {
 
     /// Waits until the queue is ready, on the input clock, where a recording must not lose a row. A live bus never waits.
     pub(crate) async fn ready(&self) {
-        if self.clock.source() == Source::Input {
+        if self.clock.mode() == ClockMode::Input {
             self.queue.ready().await;
         }
     }
@@ -146,7 +146,7 @@ mod tests {
     fn a_bus_is_down_since_its_first_reason_and_says_each_new_one() {
         let queue = Queue::new(1);
         let (_sender, wanted) = watch::channel(Wanted::default());
-        let (clock, health) = (Clock::new(Source::Scaled(1)), HealthHandle::default());
+        let (clock, health) = (Clock::new(ClockMode::Scaled(1)), HealthHandle::default());
         let context = Context { id: Id::new("gateway").unwrap(), wanted, health, clock, queue: queue.clone() };
         let told = || match queue.try_next() {
             Some(SenseMessage::Bus { down, .. }) => Some(down.unwrap_or_else(|| "up".to_owned())),

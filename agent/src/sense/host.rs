@@ -144,7 +144,7 @@ mod tests {
     use super::super::bus::{HealthHandle, Wanted};
     use super::super::queue::{Queue, SenseMessage};
     use super::*;
-    use crate::clock::{Clock, Source};
+    use crate::clock::{Clock, ClockMode};
 
     #[test]
     fn this_machine_tells_its_figures() {
@@ -204,7 +204,7 @@ mod tests {
             let queue = Queue::new(2);
             let (sender, wanted) = watch::channel(Wanted { columns: None, feeds: vec![load.clone(), memory] });
             let (id, health) = (Id::new("host").unwrap(), HealthHandle::default());
-            let context = Context { id, wanted, health, clock: Clock::new(Source::System), queue: queue.clone() };
+            let context = Context { id, wanted, health, clock: Clock::new(ClockMode::System), queue: queue.clone() };
             let next = async || match queue.next().await {
                 SenseMessage::Value(sample) => sample.sensor.to_string(),
                 other => panic!("{other:?}"),

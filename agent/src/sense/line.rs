@@ -43,7 +43,7 @@ use super::bus::{Absent, Context, Wanted, blocking};
 use super::queue::SenseMessage;
 use super::sample::Sample;
 use super::stamp::{StampJudge, StampRejection};
-use crate::clock::Source;
+use crate::clock::ClockMode;
 use names::Want;
 use parse::Decoder;
 use port::Port;
@@ -221,7 +221,7 @@ impl Reader {
         }
         let now = self.context.clock.now();
         // On the input clock stamps are the time, and nothing can be held against them.
-        let is_judged = self.context.clock.source() != Source::Input;
+        let is_judged = self.context.clock.mode() != ClockMode::Input;
         let (lines, texts) = (self.decoder.messages().came, absent::texts(self.decoder.messages()));
         let mut has_values = false;
         let mut rejected = Vec::new();

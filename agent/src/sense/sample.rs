@@ -9,7 +9,7 @@ use tilth_core::reading::{Quality, Raw};
 use tilth_core::time::{Uptime, WallTime};
 
 use super::stamp::StampRejection;
-use crate::clock::{Clock, Source};
+use crate::clock::{Clock, ClockMode};
 
 /// A value on its way to decide. It names its sensor, for the plan may change while it waits.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,19 +37,19 @@ impl Sample {
         let raw = |at| Raw { sensor, at, value: self.value, quality: self.quality };
         Some(match self.own_time(clock) {
             Some(at) => Input::Reading(raw(at)),
-            None if self.rejected.is_some() && clock.source() != Source::Input => Input::Undated(raw(self.arrived)),
+            None if self.rejected.is_some() && clock.mode() != ClockMode::Input => Input::Undated(raw(self.arrived)),
             None => Input::Reading(raw(self.arrived)),
         })
     }
 
     /// Instant of the value for the engine, the same for all values of a line. To be called after [`Sample::input`].
     pub(crate) fn instant(&self, clock: &Clock) -> Uptime {
-        if clock.source() == Source::Input { clock.uptime() } else { self.arrived }
+        if clock.mode() == ClockMode::Input { clock.uptime() } else { self.arrived }
     }
 
     /// When it was taken, if its arrival does not count.
     fn own_time(&self, clock: &Clock) -> Option<Uptime> {
-        if clock.source() == Source::Input {
+        if clock.mode() == ClockMode::Input {
             return Some(match self.stamp {
                 Some(stamp) => {
                     clock.observe(stamp);
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_stamp_is_taken_unless_it_was_rejected() {
-        let clock = Clock::new(Source::Scaled(1));
+        let clock = Clock::new(ClockMode::Scaled(1));
         let arrived = Uptime(10_000_000);
         let sample = |stamp, rejected| {
             Sample {
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn on_the_input_clock_stamps_are_the_time() {
-        let clock = Clock::new(Source::Input);
+        let clock = Clock::new(ClockMode::Input);
         let sample = |stamp| {
             let sensor = SensorId::new("a/b").unwrap();
             Sample {
@@ -132,6 +132,6 @@ mod tests {
             rejected: None,
         };
         assert_eq!(old.instant(&clock), Uptime(5000));
-        assert_eq!(old.instant(&Clock::new(Source::Scaled(1))), Uptime(0));
+        assert_eq!(old.instant(&Clock::new(ClockMode::Scaled(1))), Uptime(0));
     }
 }

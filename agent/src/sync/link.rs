@@ -16,7 +16,7 @@ use tracing::{info, warn};
 
 use super::status::SyncStatus;
 use super::{POLL_INTERVAL, on_thread};
-use crate::clock::{Clock, Source};
+use crate::clock::{Clock, ClockMode};
 use crate::configuration::{Enrolment, FileStamps};
 
 /// Keys and connection to the hub.
@@ -53,7 +53,7 @@ pub(super) async fn for_time(enrolment: &Enrolment) -> anyhow::Result<(Https, Tr
 /// The agent may know the time of day where the machine does not. A simulated clock does not.
 fn today(clock: &Clock) -> Today {
     let clock = clock.clone();
-    Today::new(move || if clock.source() == Source::System { clock.now().1 } else { None })
+    Today::new(move || if clock.mode() == ClockMode::System { clock.now().1 } else { None })
 }
 
 /// A transport whose connection is replaced when key or certificates change; each request uses the newest.

@@ -115,7 +115,7 @@ impl Reports {
             self.report_lost_history().await;
         }
         let body = json!({ "alert": name, "over": reason.is_none(), "reason": reason });
-        let _ = self.commands.send(Command::Diagnose("sync", body)).await;
+        let _ = self.commands.send(Command::Diagnostic("sync", body)).await;
         self.status.set_problem(kind, reason);
     }
 

@@ -126,7 +126,7 @@ impl StoreAdapter {
         let (from, until, is_all, is_certain) = (None, None, false, false);
         let missing = Missing { reason: reason.to_owned(), from, until, is_all, is_certain };
         self.health.say_missing(&missing, self.clock.now().1, &self.config.local());
-        let _ = self.commands.send(Command::Missing(Box::new(missing))).await;
+        let _ = self.commands.send(Command::LostHistory(Box::new(missing))).await;
     }
 
     /// Notes in the store what the hub stated; if that fails, the hub states it again.

@@ -10,7 +10,7 @@ use tilth_core::time::{Span, WallTime};
 use tracing::{info, warn};
 
 use super::link;
-use crate::clock::{Anchor, Clock, Source, Trust};
+use crate::clock::{Anchor, Clock, ClockMode, Trust};
 use crate::configuration::{ConfigStatus, Enrolment};
 
 /// Retry interval until the hub has answered: no row has a date before.
@@ -27,7 +27,7 @@ pub(super) async fn keep(enrolment: Enrolment, clock: Clock, config: ConfigStatu
     let mut logged = None;
     loop {
         let is_synchronised = clock.anchor().is_some_and(|anchor| anchor.trust == Trust::Synchronised);
-        if clock.source() != Source::System || is_synchronised {
+        if clock.mode() != ClockMode::System || is_synchronised {
             tokio::time::sleep(REFRESH).await;
             continue;
         }

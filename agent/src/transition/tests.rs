@@ -35,7 +35,7 @@ fn report() -> Report {
     }
 }
 
-fn json(line: &Line<'_>) -> String {
+fn json(line: &TransitionRecord<'_>) -> String {
     serde_json::to_string(line).unwrap()
 }
 
@@ -43,7 +43,7 @@ fn json(line: &Line<'_>) -> String {
 fn an_acknowledgement_says_whose_and_until_when() {
     let transition = Transition::Acknowledged { until: stamp(3_600_000), by: "Ann".to_owned() };
     let report = report();
-    let line = Line::of_alert(&transition, &report);
+    let line = TransitionRecord::of_alert(&transition, &report);
     assert_eq!(
         json(&line),
         r#"{"at":"2026-03-01T06:01:00.25Z","event":"acknowledged","rule":"ph-high","sensor":"tower-1/ph","value":6.80,"severity":"warning","zone":"tower-1","alert":17,"limit":6.5,"since":"2026-03-01T06:00:00Z","reading_ts":1772344860000,"message":"pH is\n\"high\"","until":"2026-03-01T07:00:00Z","by":"Ann"}"#
@@ -62,7 +62,7 @@ fn without_a_trusted_clock_there_are_no_times_of_day() {
         Report { at: untrusted(known.at), since: untrusted(known.since), reading_at: None, alert: None, ..known };
     let transition = Transition::Resolved(Reason::ScheduleClosed);
     assert_eq!(
-        json(&Line::of_alert(&transition, &report)),
+        json(&TransitionRecord::of_alert(&transition, &report)),
         r#"{"at":null,"event":"resolved","rule":"ph-high","sensor":"tower-1/ph","value":6.80,"severity":"warning","zone":"tower-1","limit":6.5,"message":"pH is\n\"high\"","reason":"schedule-closed"}"#
     );
 }
@@ -87,7 +87,7 @@ fn figures_are_the_digits_that_people_see() {
         (Figure::Percent(f64::NAN), "null"),
     ] {
         let report = Report { value: Some(figure), ..report() };
-        let line = json(&Line::of_alert(&Transition::Pending, &report));
+        let line = json(&TransitionRecord::of_alert(&Transition::Pending, &report));
         assert!(line.contains(&format!(r#""value":{expected},"#)), "{figure:?}: {line}");
     }
 }
@@ -116,7 +116,7 @@ fn each_fault_is_told_in_words() {
         let newest = plan.value(SensorIx(0), Steps(990));
         let event = SensorEvent { at: stamp(0), sensor: SensorIx(0), fault, value: Some(newest), reading_at: None };
         let effect = Effect::Sensor(event);
-        let line = Line::of(&effect, &plan).expect("a transition");
+        let line = TransitionRecord::of(&effect, &plan).expect("a transition");
         assert_eq!(line.message, expected);
         assert_eq!(line.event, if fault.is_some() { "fault" } else { "recovered" });
     }
@@ -125,7 +125,7 @@ fn each_fault_is_told_in_words() {
 #[test]
 fn what_is_over_says_for_how_long_it_held() {
     let at = |report: Report| {
-        let line = Line::of_alert(&Transition::Resolved(Reason::Cleared), &report);
+        let line = TransitionRecord::of_alert(&Transition::Resolved(Reason::Cleared), &report);
         line.aligned(&Widths { rule: 0, sensor: 0 }).to_string().split_once("tower-1/ph  ").unwrap().1.to_owned()
     };
     let said = |after: &str| format!("pH is \"high\" (cleared{after})");

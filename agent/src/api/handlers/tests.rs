@@ -14,7 +14,7 @@ use super::*;
 use crate::api::caller::Caller;
 use crate::api::problem::MEDIA_TYPE;
 use crate::api::state::Limits;
-use crate::clock::{Clock, Source};
+use crate::clock::{Clock, ClockMode};
 use crate::configuration::ConfigStatus;
 use crate::health::SharedMarks;
 use crate::store::tests::farm::{Folder, booted, options};
@@ -34,7 +34,7 @@ fn router_of(folder: &Folder) -> Router {
     };
     let store = Box::new(booted(folder));
     let (_, store, _) = thread::start(|| InitialStore::Open(store), settings).unwrap();
-    let clock = Clock::new(Source::System);
+    let clock = Clock::new(ClockMode::System);
     router(Arc::new(ApiState {
         device: Id::new("pi-7").unwrap(),
         boot: 1,

@@ -108,7 +108,7 @@ fn bench_of(folder: PathBuf, state: Option<BundleState>) -> Bench {
     state.iter().for_each(|state| active.recall(state));
     let held = active.held();
     // A probation takes a few seconds.
-    let clock = Clock::new(Source::Scaled(20));
+    let clock = Clock::new(ClockMode::Scaled(20));
     let status = ConfigStatus::new(clock.clone(), "none".to_owned(), Local::UTC);
     let (bus, health) = (HealthHandle::default(), SharedMarks::new(clock.clone()));
     bus.lock().state = State::Up;
@@ -134,7 +134,7 @@ fn bench_of(folder: PathBuf, state: Option<BundleState>) -> Bench {
             probation: None,
         },
         files: FileChanges::new(folder.clone(), Files::default(), plan),
-        bundles: Some(BundleTrials::new(enrolment, Source::System, state)),
+        bundles: Some(BundleTrials::new(enrolment, ClockMode::System, state)),
         changes,
     };
     let (retries, retried) = mpsc::channel(1);

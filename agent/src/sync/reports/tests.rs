@@ -2,7 +2,7 @@ use tilth_config::bundle::SigningKey;
 use tilth_sync::engine::SyncProblem;
 
 use super::*;
-use crate::clock::{Clock, Source};
+use crate::clock::{Clock, ClockMode};
 
 #[tokio::test]
 async fn problems_of_sync_are_shown_until_they_are_over() {
@@ -15,7 +15,7 @@ async fn problems_of_sync_are_shown_until_they_are_over() {
         bundles,
         commands,
         inputs,
-        health: SharedMarks::new(Clock::new(Source::Input)),
+        health: SharedMarks::new(Clock::new(ClockMode::Input)),
         status: status.clone(),
         last: LastReported::default(),
     };
@@ -27,7 +27,7 @@ async fn problems_of_sync_are_shown_until_they_are_over() {
     reports.handle(Report::Problem(problem)).await;
     let first = sent.recv().await;
     assert!(matches!(first, Some(Command::Hub { accepts: false })), "rules on hub/accepts see it");
-    let Some(Command::Diagnose("sync", body)) = sent.recv().await else { panic!("no diagnostic was stored") };
+    let Some(Command::Diagnostic("sync", body)) = sent.recv().await else { panic!("no diagnostic was stored") };
     assert_eq!((&body["alert"], &body["over"]), (&json!("key-refused"), &json!(false)));
     assert_eq!(problems(), json!({ "key-refused": "401" }));
     reports.handle(Report::ProblemOver(ProblemKind::KeyRejected)).await;

@@ -59,7 +59,7 @@ use tracing::warn;
 use crate::clock::ClockMode;
 use crate::decide::{Command, Configured};
 use crate::health::SharedMarks;
-use crate::sense::Sources;
+use crate::sense::SensorInputs;
 use apply::{Applier, rejection};
 use bundle_files::BundleFiles;
 use bundles::{BundleTrials, SAVE_AGAIN};
@@ -95,7 +95,7 @@ pub(crate) struct Configuration {
 pub(crate) type Retry = oneshot::Sender<Result<u64, String>>;
 
 /// Folders, clock and tasks of the agent.
-pub(crate) struct Context<'a> {
+pub(crate) struct ConfigContext<'a> {
     pub(crate) folder: &'a Path,
     pub(crate) data: &'a Path,
     pub(crate) mode: ClockMode,
@@ -103,7 +103,7 @@ pub(crate) struct Context<'a> {
     pub(crate) health: SharedMarks,
     pub(crate) commands: mpsc::Sender<Command>,
     /// To the sense task: what to read from now on.
-    pub(crate) sources: mpsc::Sender<Sources>,
+    pub(crate) inputs: mpsc::Sender<SensorInputs>,
 }
 
 impl Configuration {
@@ -113,11 +113,11 @@ impl Configuration {
     /// When the system gives no thread.
     pub(crate) async fn begin(
         startup: Startup,
-        context: Context<'_>,
-    ) -> io::Result<(Configuration, Configured, Sources)> {
+        context: ConfigContext<'_>,
+    ) -> io::Result<(Configuration, Configured, SensorInputs)> {
         let Startup { compiled, enrolment, active, state, state_unreadable, bundle_unavailable, previous, stamps } =
             startup;
-        let Context { folder, data, mode, status, health, commands, sources } = context;
+        let ConfigContext { folder, data, mode, status, health, commands, inputs } = context;
         let files =
             FileChanges::new(folder.to_owned(), compiled.summary.files.clone(), Arc::clone(&compiled.configured.plan));
         let (last_good, changes) = (LastGoodWriter::start(data)?, watch::start(folder.to_owned(), stamps)?);
@@ -131,12 +131,12 @@ impl Configuration {
         let clock = status.clock().clone();
         let mut reporter = ConfigReporter::new(status, last_good);
         reporter.begin(compiled.summary, previous);
-        let applier = Applier { active, reporter, commands, sources, clock, health, probation: None };
+        let applier = Applier { active, reporter, commands, inputs, clock, health, probation: None };
         if !rejected.is_empty() {
             applier.report_diagnostic(rejection(&rejected)).await;
         }
         let bundles = enrolment.map(|enrolment| BundleTrials::new(enrolment, mode, state));
-        Ok((Configuration { applier, files, bundles, changes }, compiled.configured, compiled.sources))
+        Ok((Configuration { applier, files, bundles, changes }, compiled.configured, compiled.inputs))
     }
 
     /// Version and tag of the bundle in force, for the hub.

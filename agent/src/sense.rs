@@ -18,24 +18,24 @@ use tokio::task::JoinSet;
 use tracing::error;
 
 use crate::clock::Clock;
-use bus::{Context, HealthHandle, Wanted};
+use bus::{BusContext, BusInputs, HealthHandle};
 use host::Machine;
 use line::{LabelMemory, SeenLabels};
 use queue::Queue;
 
-/// What a configuration wants to have read.
+/// Inputs of all sensors of a configuration: the buses, and the machine itself.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Sources {
-    buses: BTreeMap<Id, BusSource>,
-    host: Wanted,
+pub(crate) struct SensorInputs {
+    buses: BTreeMap<Id, ConfiguredBus>,
+    host: BusInputs,
 }
 
-/// How a bus is reached, and what is wanted of it.
+/// How a bus is reached, and the inputs on it.
 #[derive(Debug, Clone, PartialEq)]
-struct BusSource {
+struct ConfiguredBus {
     kind: BusKind,
     link: Link,
-    wanted: Wanted,
+    wanted: BusInputs,
 }
 
 /// The tasks that read. Dropping it stops them.
@@ -44,8 +44,8 @@ pub(crate) struct Senses {
     queue: Queue,
     machine: Arc<Machine>,
     buses: BTreeMap<Id, BusTask>,
-    /// What is wanted of the machine, and its task once it runs.
-    host: watch::Sender<Wanted>,
+    /// Inputs on the machine, and the task that reads them once it runs.
+    host: watch::Sender<BusInputs>,
     host_task: JoinSet<()>,
     /// The labels that the names of sensors have matched, for each bus of text lines.
     labels: BTreeMap<Id, LabelMemory>,
@@ -56,33 +56,33 @@ struct BusTask {
     /// The bus is opened again where its kind or link changes.
     kind: BusKind,
     link: Link,
-    wanted: watch::Sender<Wanted>,
+    wanted: watch::Sender<BusInputs>,
     health: HealthHandle,
     _task: JoinSet<()>,
 }
 
-/// The words for the reason, of any kind of bus, that has this name in JSON.
-pub(crate) fn reason_words(key: &str) -> Option<&'static str> {
-    line::reasons::ALL.iter().find(|reason| reason.key == key).map(|reason| reason.words)
+/// Text of the reason, of any kind of bus, that has this name in JSON.
+pub(crate) fn reason_text(key: &str) -> Option<&'static str> {
+    line::reasons::ALL.iter().find(|reason| reason.key == key).map(|reason| reason.text)
 }
 
-impl Sources {
-    /// Sources of a configuration. A bus that no sensor wants is opened as well, for `status` to show what it carries.
-    pub(crate) fn of(agent_toml: Option<&AgentToml>, feeds: &BTreeMap<SensorId, Feed>) -> Sources {
-        let mut sources = Sources::default();
+impl SensorInputs {
+    /// Inputs of a configuration. A bus without a sensor is opened as well, for `status` to show what it carries.
+    pub(crate) fn of(agent_toml: Option<&AgentToml>, feeds: &BTreeMap<SensorId, Feed>) -> SensorInputs {
+        let mut inputs = SensorInputs::default();
         for (id, bus) in agent_toml.into_iter().flat_map(|agent_toml| &agent_toml.buses) {
-            let wanted = Wanted { columns: bus.columns.clone(), feeds: Vec::new() };
-            sources.buses.insert(id.clone(), BusSource { kind: bus.kind, link: bus.link.clone(), wanted });
+            let wanted = BusInputs { columns: bus.columns.clone(), feeds: Vec::new() };
+            inputs.buses.insert(id.clone(), ConfiguredBus { kind: bus.kind, link: bus.link.clone(), wanted });
         }
         for (sensor, feed) in feeds {
             let wanted = match (&feed.input, &feed.bus) {
-                (Some(Input::Host(_)), _) => Some(&mut sources.host),
-                (_, Some(bus)) => sources.buses.get_mut(bus).map(|source| &mut source.wanted),
+                (Some(Input::Host(_)), _) => Some(&mut inputs.host),
+                (_, Some(bus)) => inputs.buses.get_mut(bus).map(|source| &mut source.wanted),
                 _ => None,
             };
             wanted.into_iter().for_each(|wanted| wanted.feeds.push((sensor.clone(), feed.clone())));
         }
-        sources
+        inputs
     }
 }
 
@@ -95,13 +95,13 @@ impl Senses {
     }
 
     /// Reads these from now on, within a runtime. A bus that is reached as before stays open.
-    pub(crate) fn read(&mut self, sources: Sources) {
-        let Sources { mut buses, host } = sources;
+    pub(crate) fn read(&mut self, inputs: SensorInputs) {
+        let SensorInputs { mut buses, host } = inputs;
         self.labels.retain(|id, _| buses.contains_key(id));
         // A bus that is reached in another way keeps its health: the engine may have been told that it is down.
         let healths: BTreeMap<Id, HealthHandle> =
             self.buses.iter().map(|(id, task)| (id.clone(), task.health.clone())).collect();
-        let is_same = |task: &BusTask, source: &BusSource| task.kind == source.kind && task.link == source.link;
+        let is_same = |task: &BusTask, source: &ConfiguredBus| task.kind == source.kind && task.link == source.link;
         self.buses.retain(|id, task| buses.get(id).is_some_and(|source| is_same(task, source)));
         for (id, task) in &self.buses {
             buses.remove(id).into_iter().for_each(|source| set(&task.wanted, source.wanted));
@@ -118,14 +118,14 @@ impl Senses {
         }
     }
 
-    /// Each bus, what it is plugged into, and its health from now on.
+    /// Each bus, its port or address, and its health from now on.
     pub(crate) fn buses(&self) -> impl Iterator<Item = (&Id, &str, HealthHandle)> {
-        self.buses.iter().map(|(id, task)| (id, place(&task.link), task.health.clone()))
+        self.buses.iter().map(|(id, task)| (id, address(&task.link), task.health.clone()))
     }
 
     /// Begins to read a bus; none of a kind that this version does not read.
-    fn start(&mut self, id: &Id, source: BusSource, health: HealthHandle) -> Option<BusTask> {
-        let BusSource { kind, link, wanted } = source;
+    fn start(&mut self, id: &Id, source: ConfiguredBus, health: HealthHandle) -> Option<BusTask> {
+        let ConfiguredBus { kind, link, wanted } = source;
         let (sender, wanted) = watch::channel(wanted);
         let context = self.context(id.clone(), wanted, health.clone());
         let mut task = JoinSet::new();
@@ -150,20 +150,20 @@ impl Senses {
         });
     }
 
-    fn context(&self, id: Id, wanted: watch::Receiver<Wanted>, health: HealthHandle) -> Context {
-        Context { id, wanted, health, clock: self.clock.clone(), queue: self.queue.clone() }
+    fn context(&self, id: Id, wanted: watch::Receiver<BusInputs>, health: HealthHandle) -> BusContext {
+        BusContext { id, wanted, health, clock: self.clock.clone(), queue: self.queue.clone() }
     }
 }
 
-/// Tells a task what is wanted from now on, if that changes.
-fn set(sender: &watch::Sender<Wanted>, wanted: Wanted) {
+/// Gives a task other inputs, if they change.
+fn set(sender: &watch::Sender<BusInputs>, wanted: BusInputs) {
     if *sender.borrow() != wanted {
         sender.send_replace(wanted);
     }
 }
 
-/// What a bus is plugged into.
-fn place(link: &Link) -> &str {
+/// Port or address of a bus.
+fn address(link: &Link) -> &str {
     match link {
         Link::Serial(serial) => &serial.port,
         Link::Port(port) => port,
@@ -213,12 +213,12 @@ mod tests {
         documents.agent_toml = Some(Document::agent_toml(agent_toml));
         let loaded = load_documents(documents, Purpose::Check);
         assert!(!loaded.has_errors(), "{:?}", loaded.diagnostics);
-        let Sources { buses, host } = Sources::of(loaded.agent_toml.as_ref(), &loaded.feeds);
+        let SensorInputs { buses, host } = SensorInputs::of(loaded.agent_toml.as_ref(), &loaded.feeds);
         let said: Vec<String> = buses
             .iter()
-            .map(|(id, BusSource { link, wanted, .. })| {
+            .map(|(id, ConfiguredBus { link, wanted, .. })| {
                 let sensors: Vec<&str> = wanted.feeds.iter().map(|(sensor, _)| sensor.as_str()).collect();
-                format!("{id} {} {}", place(link), sensors.join(" "))
+                format!("{id} {} {}", address(link), sensors.join(" "))
             })
             .collect();
         assert_eq!(said, ["gateway port-a room/humidity room/temp", "spare port-b "]);

@@ -140,7 +140,7 @@ impl ApiState {
 fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
     let BusHealth { state, since, opened, bytes, last_input, messages, rejected_stamps, failures, failed } =
         bus.health.get();
-    let Messages { came, used, ignored, last_ignored, unused, unseen, faults, mixed } = messages;
+    let Messages { came, matched, ignored, last_ignored, unclaimed, not_received, faults, mixed } = messages;
     BusState {
         bus: bus.id,
         port: bus.port,
@@ -151,13 +151,13 @@ fn bus_state(bus: Bus, now: Uptime, anchor: Option<Anchor>) -> BusState {
         opened,
         bytes,
         lines: came,
-        used,
+        used: matched,
         last_line: last_input.and_then(|at| placed(at, anchor)),
         last_line_s: last_input.map(|at| (now - at).as_secs_f64()),
         ignored: ignored.into_iter().map(|(reason, count)| (reason.key.to_owned(), count)).collect(),
         last_ignored: last_ignored.map(self::last_ignored),
-        unseen: Some(unseen).filter(|_| state == State::Up).into_iter().flatten().collect(),
-        unused: unused.into_iter().collect(),
+        unseen: Some(not_received).filter(|_| state == State::Up).into_iter().flatten().collect(),
+        unused: unclaimed.into_iter().collect(),
         stamps_refused: rejected_stamps.into_iter().map(|of| self::rejected_stamps(of, now, anchor)).collect(),
         faults: faults.into_iter().map(|(sensor, why)| FaultRow { sensor, why: why.to_string() }).collect(),
         mixed: mixed.into_iter().map(|(sensor, why)| FaultRow { sensor, why }).collect(),

@@ -19,7 +19,7 @@ use crate::decide::{Command, EngineContext};
 use crate::findings::Problems;
 use crate::health::SharedMarks;
 use crate::output::{counted, tell};
-use crate::sense::Sources;
+use crate::sense::SensorInputs;
 use crate::sense::bus::HealthHandle;
 use crate::sense::bus::health::State;
 
@@ -29,7 +29,7 @@ pub(crate) struct Applier {
     pub(super) reporter: ConfigReporter,
     pub(super) commands: mpsc::Sender<Command>,
     /// To the sense task: what to read from now on.
-    pub(super) sources: mpsc::Sender<Sources>,
+    pub(super) inputs: mpsc::Sender<SensorInputs>,
     pub(super) clock: Clock,
     pub(super) health: SharedMarks,
     /// The configuration in force, as long as it is on probation.
@@ -58,12 +58,12 @@ impl Applier {
         expected: Option<BTreeMap<SensorId, Expected>>,
     ) -> (ConfigSummary, bool) {
         let sensors = compiled.sensors();
-        let Compiled { configured, sources, summary, .. } = compiled;
+        let Compiled { configured, inputs, summary, .. } = compiled;
         let is_changed = self.active.set_hash(&configured.hash);
         if is_changed {
             self.active.sensors = sensors;
             let _ = self.commands.send(Command::Plan(Box::new(configured))).await;
-            let _ = self.sources.send(sources).await;
+            let _ = self.inputs.send(inputs).await;
             self.probation = expected.map(Probation::new);
             self.judge().await;
         }

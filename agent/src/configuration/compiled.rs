@@ -11,7 +11,7 @@ use super::reporter::ConfigSummary;
 use crate::clock::ClockMode;
 use crate::decide::Configured;
 use crate::findings::Problems;
-use crate::sense::Sources;
+use crate::sense::SensorInputs;
 
 /// A configuration that can come into force.
 pub(crate) struct Compiled {
@@ -21,7 +21,7 @@ pub(crate) struct Compiled {
     /// How the sensors that the documents name are read; the agent adds some of its own.
     pub(crate) feeds: Arc<BTreeMap<SensorId, Feed>>,
     pub(crate) configured: Configured,
-    pub(crate) sources: Sources,
+    pub(crate) inputs: SensorInputs,
     pub(crate) summary: ConfigSummary,
 }
 
@@ -43,10 +43,10 @@ impl Compiled {
         let summary = ConfigSummary::of(hash.clone(), files, &loaded);
         let plan = Arc::new(loaded.plan?);
         let agent_toml = loaded.agent_toml?;
-        let sources = Sources::of(Some(&agent_toml), &loaded.feeds);
+        let inputs = SensorInputs::of(Some(&agent_toml), &loaded.feeds);
         let configured = Configured { plan, hash, channels: loaded.channels, merged };
         let (device, feeds) = (agent_toml.device?, Arc::new(loaded.feeds));
-        Some(Compiled { device: device.id, clock_trust: device.clock, feeds, configured, sources, summary })
+        Some(Compiled { device: device.id, clock_trust: device.clock, feeds, configured, inputs, summary })
     }
 
     /// How its sensors are read and judged.

@@ -27,7 +27,7 @@ use crate::random::RunId;
 use crate::recording::Recording;
 use crate::sense::host::Machine;
 use crate::sense::queue::{Queue, SenseMessage};
-use crate::sense::{Senses, Sources};
+use crate::sense::{Senses, SensorInputs};
 use crate::store::thread::Recorder;
 use crate::sync::{self, status::SyncStatus};
 
@@ -62,9 +62,9 @@ impl Tasks {
         notifier.iter().for_each(|notifier| notifier.ready("starting: opening the database"));
         let store = base.open_store(startup.has_run(&wanted.data)).await?;
         info!("watching {} as {}", counted(startup.compiled.feeds.len() as u64, "sensor"), base.device);
-        let (changed_sources, sources) = mpsc::channel(1);
-        let begun = Configuration::begin(startup, base.configuration_context(changed_sources)).await;
-        let (configuration, configured, first_sources) = begun.context("threads of the configuration")?;
+        let (changed_inputs, inputs) = mpsc::channel(1);
+        let begun = Configuration::begin(startup, base.configuration_context(changed_inputs)).await;
+        let (configuration, configured, first_inputs) = begun.context("threads of the configuration")?;
         let (bundles, received) = mpsc::channel(1);
         let (retries, retried) = mpsc::channel(1);
         let (notify, notices) = mpsc::channel(notify::COMMANDS);
@@ -90,7 +90,7 @@ impl Tasks {
             }));
         let mut tasks = Tasks {
             senses,
-            sources,
+            inputs,
             health: base.health,
             clock: base.clock,
             progress,
@@ -105,7 +105,7 @@ impl Tasks {
             store: handle,
             storing: thread,
         };
-        tasks.read(first_sources);
+        tasks.read(first_inputs);
         Ok(tasks)
     }
 }
@@ -128,15 +128,15 @@ impl<'a> Base<'a> {
         }
     }
 
-    fn configuration_context(&self, sources: mpsc::Sender<Sources>) -> configuration::Context<'a> {
-        configuration::Context {
+    fn configuration_context(&self, inputs: mpsc::Sender<SensorInputs>) -> configuration::ConfigContext<'a> {
+        configuration::ConfigContext {
             folder: &self.wanted.config.folder,
             data: &self.wanted.data,
             mode: self.wanted.clock,
             status: self.config.clone(),
             health: self.health.clone(),
             commands: self.commands.clone(),
-            sources,
+            inputs,
         }
     }
 

@@ -17,7 +17,7 @@ use super::systemd::Notifier;
 use crate::clock::Clock;
 use crate::decide::Command;
 use crate::health::{Bus, SharedMarks};
-use crate::sense::{Senses, Sources};
+use crate::sense::{Senses, SensorInputs};
 use crate::store::thread::{Progress, StoreHandle};
 
 /// Longest time for all stages of a stop.
@@ -32,7 +32,7 @@ const SYNC: &str = "sync";
 pub(super) struct Tasks {
     pub(super) senses: Senses,
     /// Changes of what the senses read.
-    pub(super) sources: mpsc::Receiver<Sources>,
+    pub(super) inputs: mpsc::Receiver<SensorInputs>,
     pub(super) health: SharedMarks,
     pub(super) clock: Clock,
     pub(super) progress: Progress,
@@ -59,27 +59,27 @@ impl Tasks {
     pub(super) async fn run(&mut self, asked: impl Future<Output = ()>) -> anyhow::Result<()> {
         tokio::pin!(asked);
         loop {
-            let sources = tokio::select! {
+            let inputs = tokio::select! {
                 () = &mut asked => return Ok(()),
                 next = self.next() => next?,
             };
-            self.read(sources);
+            self.read(inputs);
         }
     }
 
-    /// Makes the senses read these sources.
-    pub(super) fn read(&mut self, sources: Sources) {
-        self.senses.read(sources);
+    /// Makes the senses read these inputs.
+    pub(super) fn read(&mut self, inputs: SensorInputs) {
+        self.senses.read(inputs);
         let bus = |(id, port, health): (&Id, &str, _)| Bus { id: id.clone(), port: port.to_owned(), health };
         self.health.posted().buses = self.senses.buses().map(bus).collect();
     }
 
-    /// Waits for new sources, or for the end of a task, which is the error. Cancel-safe.
-    async fn next(&mut self) -> anyhow::Result<Sources> {
-        let Tasks { sources, configuring, deciding, notifying, syncing, api, reporting, storing, .. } = self;
+    /// Waits for new inputs, or for the end of a task, which is the error. Cancel-safe.
+    async fn next(&mut self) -> anyhow::Result<SensorInputs> {
+        let Tasks { inputs, configuring, deciding, notifying, syncing, api, reporting, storing, .. } = self;
         let no_reason = |()| None;
         Err(tokio::select! {
-            Some(sources) = sources.recv() => return Ok(sources),
+            Some(inputs) = inputs.recv() => return Ok(inputs),
             ended = configuring => why("configuration", ended.map(no_reason)),
             ended = deciding => why("decide", ended.map(no_reason)),
             ended = notifying => why("notify", ended.map(no_reason)),
@@ -229,10 +229,10 @@ mod tests {
             let (recorder, store, storing) = store_with_a_reading(&folder);
             let (commands, heard) = mpsc::channel(4);
             let goes_on = || tokio::spawn(std::future::pending::<()>());
-            let (_sources, sources) = mpsc::channel(1);
+            let (_inputs, inputs) = mpsc::channel(1);
             let mut tasks = Tasks {
                 senses: senses(),
-                sources,
+                inputs,
                 health: SharedMarks::new(Clock::new(ClockMode::Input)),
                 clock: Clock::new(ClockMode::Input),
                 progress: recorder.progress(),

@@ -1,4 +1,4 @@
-//! What every kind of bus is given to run with: what is wanted of it, where its values go, its health and the clock.
+//! Context of every kind of bus: the inputs on it, where its values go, its health and the clock.
 //!
 //! A kind is a file or folder beside this one with `run(.., context)`, which reads for ever. It runs on the runtime; what may
 //! block goes through [`blocking`], on a thread.
@@ -25,37 +25,37 @@ pub(crate) use health::HealthHandle;
 /// Sensors whose values no message of their bus carries, and why in words.
 pub(crate) type Absent = BTreeMap<SensorId, Arc<str>>;
 
-/// What a configuration wants of a bus.
+/// Inputs of sensors on one bus.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Wanted {
+pub(crate) struct BusInputs {
     /// Names of the columns of text lines that have no header.
     pub(crate) columns: Option<Vec<String>>,
     /// The sensors on the bus, and how each is read.
     pub(crate) feeds: Vec<(SensorId, Feed)>,
 }
 
-/// What the task of a bus runs with. Clones are of the same bus.
+/// Context of the task of a bus. Clones are of the same bus.
 #[derive(Debug, Clone)]
-pub(crate) struct Context {
+pub(crate) struct BusContext {
     /// Name of the bus in `agent.toml`.
     pub(crate) id: Id,
     /// Changes while the bus stays open: opening a port again would reset many a board.
-    pub(crate) wanted: watch::Receiver<Wanted>,
+    pub(crate) wanted: watch::Receiver<BusInputs>,
     pub(crate) health: HealthHandle,
     pub(crate) clock: Clock,
     /// Where values go.
     pub(crate) queue: Queue,
 }
 
-impl Context {
-    /// The bus was opened. Decide hears of each time, for the engine may remember from before a restart that it was down.
+impl BusContext {
+    /// The bus was opened. Decide is told each time, for the engine may remember from before a restart that it was down.
     pub(crate) fn up(&self) {
         debug!(bus = %self.id, "up");
         self.health.lock().up(self.clock.uptime());
         self.queue.push(SenseMessage::Bus { bus: self.id.clone(), down: None });
     }
 
-    /// The bus cannot be read. Decide hears of each new reason.
+    /// The bus cannot be read. Decide is told of each new reason.
     pub(crate) fn down(&self, why: &str) {
         if self.health.lock().down(why, self.clock.uptime()) {
             debug!(bus = %self.id, "down: {why}");
@@ -79,7 +79,7 @@ impl Context {
         self.queue.push(SenseMessage::Value(sample));
     }
 
-    /// A message came and matched no sensor: a sign of life all the same.
+    /// A message came and matched no sensor; it still proves that the bus is alive.
     pub(crate) fn unmatched(&self, why: String) {
         self.queue.push(SenseMessage::Unmatched { bus: self.id.clone(), why });
     }
@@ -89,7 +89,7 @@ impl Context {
         self.queue.push(SenseMessage::Absent { bus: self.id.clone(), sensors });
     }
 
-    /// Waits until the queue is ready, on the input clock, where a recording must not lose a row. A live bus never waits.
+    /// Waits until the queue is ready, on the input clock, where a recording must not lose a row. In real time no bus waits.
     pub(crate) async fn ready(&self) {
         if self.clock.mode() == ClockMode::Input {
             self.queue.ready().await;
@@ -97,7 +97,7 @@ impl Context {
     }
 
     /// Runs a bus for ever: a task that ends or panics is begun again.
-    pub(super) async fn keep_running<F>(self, run: impl Fn(Context) -> F)
+    pub(super) async fn keep_running<F>(self, run: impl Fn(BusContext) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -105,7 +105,7 @@ impl Context {
     }
 }
 
-/// Does on a thread what may never return; calls `hangs` each time that it has taken this long again.
+/// Runs on a thread what may never return; calls `hangs` each time that it has taken this long again.
 pub(crate) async fn blocking<T: Send + 'static>(
     what: impl FnOnce() -> io::Result<T> + Send + 'static,
     wait: Duration,
@@ -145,9 +145,9 @@ mod tests {
     #[test]
     fn a_bus_is_down_since_its_first_reason_and_says_each_new_one() {
         let queue = Queue::new(1);
-        let (_sender, wanted) = watch::channel(Wanted::default());
+        let (_sender, wanted) = watch::channel(BusInputs::default());
         let (clock, health) = (Clock::new(ClockMode::Scaled(1)), HealthHandle::default());
-        let context = Context { id: Id::new("gateway").unwrap(), wanted, health, clock, queue: queue.clone() };
+        let context = BusContext { id: Id::new("gateway").unwrap(), wanted, health, clock, queue: queue.clone() };
         let told = || match queue.try_next() {
             Some(SenseMessage::Bus { down, .. }) => Some(down.unwrap_or_else(|| "up".to_owned())),
             other => other.map(|other| panic!("{other:?}")),

@@ -10,7 +10,7 @@ use tilth_core::id::SensorId;
 use tilth_core::reading::Quality;
 use tilth_core::time::{Span, Uptime};
 
-use super::bus::{Context, blocking};
+use super::bus::{BusContext, blocking};
 use super::sample::Sample;
 
 /// How often the machine is looked at where a sensor does not say.
@@ -49,7 +49,7 @@ impl Due {
 }
 
 /// Reads every metric at its interval, for ever. Where other sensors are wanted, all are read at once.
-pub(crate) async fn run(machine: Arc<Machine>, mut context: Context) {
+pub(crate) async fn run(machine: Arc<Machine>, mut context: BusContext) {
     context.clock.started().await;
     let mut metrics = wanted(&mut context);
     loop {
@@ -72,7 +72,7 @@ pub(crate) async fn run(machine: Arc<Machine>, mut context: Context) {
 }
 
 /// The metrics that sensors show, all due now.
-fn wanted(context: &mut Context) -> Vec<Due> {
+fn wanted(context: &mut BusContext) -> Vec<Due> {
     let at = context.clock.uptime();
     let wanted = context.wanted.borrow_and_update();
     let due = |(sensor, feed): &(SensorId, Feed)| {
@@ -141,7 +141,7 @@ mod tests {
     use tilth_core::quantity::Quantity;
     use tokio::sync::watch;
 
-    use super::super::bus::{HealthHandle, Wanted};
+    use super::super::bus::{BusInputs, HealthHandle};
     use super::super::queue::{Queue, SenseMessage};
     use super::*;
     use crate::clock::{Clock, ClockMode};
@@ -202,16 +202,16 @@ mod tests {
             };
             let (load, memory) = (feed("pi/load", Host::Load), feed("pi/memory", Host::MemoryUsed));
             let queue = Queue::new(2);
-            let (sender, wanted) = watch::channel(Wanted { columns: None, feeds: vec![load.clone(), memory] });
+            let (sender, wanted) = watch::channel(BusInputs { columns: None, feeds: vec![load.clone(), memory] });
             let (id, health) = (Id::new("host").unwrap(), HealthHandle::default());
-            let context = Context { id, wanted, health, clock: Clock::new(ClockMode::System), queue: queue.clone() };
+            let context = BusContext { id, wanted, health, clock: Clock::new(ClockMode::System), queue: queue.clone() };
             let next = async || match queue.next().await {
                 SenseMessage::Value(sample) => sample.sensor.to_string(),
                 other => panic!("{other:?}"),
             };
             let test = async {
                 assert_eq!([next().await, next().await], ["pi/load", "pi/memory"]);
-                sender.send_replace(Wanted { columns: None, feeds: vec![load] });
+                sender.send_replace(BusInputs { columns: None, feeds: vec![load] });
                 assert_eq!(next().await, "pi/load");
             };
             tokio::select! {

@@ -1,4 +1,4 @@
-//! Lines of text on a serial port: opens it, reads it, and finds it again when it was gone.
+//! Lines of text on a serial port: opens the port, reads it, and opens it again after it was lost.
 
 mod absent;
 pub(crate) mod beside;
@@ -39,12 +39,12 @@ use tokio::time::{sleep, timeout};
 use tracing::warn;
 
 use super::bus::health::About;
-use super::bus::{Absent, Context, Wanted, blocking};
+use super::bus::{Absent, BusContext, BusInputs, blocking};
 use super::queue::SenseMessage;
 use super::sample::Sample;
 use super::stamp::{StampJudge, StampRejection};
 use crate::clock::ClockMode;
-use names::Want;
+use names::WantedValue;
 use parse::Decoder;
 use port::Port;
 use remembered::has_new_ambiguity;
@@ -77,8 +77,8 @@ const MAX_WARNED: usize = 8;
 const WARN_AGAIN_AFTER: Span = Span::from_mins(60);
 
 /// Reads the bus for ever; opens its port again and again while it is missing.
-pub(crate) async fn run(serial: Serial, labels: LabelMemory, context: Context) {
-    let mut reader = Reader::new(serial, labels, context);
+pub(crate) async fn run(serial: Serial, labels: LabelMemory, context: BusContext) {
+    let mut reader = LineReader::new(serial, labels, context);
     let mut waits = retries();
     loop {
         let began = tokio::time::Instant::now();
@@ -104,7 +104,7 @@ fn retries() -> impl Iterator<Item = Duration> {
 /// A sensor that is read from a named value of a line.
 #[derive(Debug)]
 struct LineSensor {
-    want: Want,
+    want: WantedValue,
     /// Whether the line's own time counts, where it carries one.
     use_stamp: bool,
     /// What is known of the clock behind its stamps.
@@ -115,7 +115,7 @@ impl LineSensor {
     /// How a sensor is read from a line; none where its input is of another kind.
     fn of((sensor, feed): (SensorId, Feed)) -> Option<LineSensor> {
         let Some(Input::Line { name, .. }) = feed.input else { return None };
-        let want = Want { name, sensor, quantity: feed.quantity, unit: feed.unit };
+        let want = WantedValue { name, sensor, quantity: feed.quantity, unit: feed.unit };
         Some(LineSensor { want, use_stamp: feed.stamp == Stamping::Source, stamps: StampJudge::default() })
     }
 
@@ -125,7 +125,7 @@ impl LineSensor {
     }
 }
 
-/// What decide and the log were told last, so that they hear of changes only.
+/// What decide and the log were told last, so that they get changes only.
 #[derive(Debug, Default)]
 struct Reported {
     /// When decide last received that a line matched no sensor.
@@ -143,7 +143,7 @@ struct Reported {
     no_number: BTreeMap<SensorId, Uptime>,
 }
 
-struct Reader {
+struct LineReader {
     serial: Serial,
     /// Names of the columns of lines that have no header.
     columns: Option<Vec<String>>,
@@ -153,20 +153,20 @@ struct Reader {
     decoder: Decoder,
     /// The labels that decide was told of, kept when the task of the bus is begun again.
     memory: LabelMemory,
-    context: Context,
+    context: BusContext,
 }
 
-impl Reader {
-    fn new(serial: Serial, memory: LabelMemory, context: Context) -> Reader {
+impl LineReader {
+    fn new(serial: Serial, memory: LabelMemory, context: BusContext) -> LineReader {
         let (columns, wanted, reported, decoder) = (None, Vec::new(), Reported::default(), Decoder::default());
-        let mut reader = Reader { serial, columns, wanted, reported, decoder, memory, context };
+        let mut reader = LineReader { serial, columns, wanted, reported, decoder, memory, context };
         reader.take_wanted();
         reader.decoder.restore(&reader.memory.borrow());
         reader
     }
 
     fn take_wanted(&mut self) {
-        let Wanted { columns, feeds } = self.context.wanted.borrow_and_update().clone();
+        let BusInputs { columns, feeds } = self.context.wanted.borrow_and_update().clone();
         let mut wanted: Vec<LineSensor> = feeds.into_iter().filter_map(LineSensor::of).collect();
         // What concerns others, such as how often a sensor speaks, is no reason to learn names anew.
         if columns == self.columns
@@ -226,12 +226,12 @@ impl Reader {
         let mut has_values = false;
         let mut rejected = Vec::new();
         let mut not_numbers: Vec<About> = Vec::new();
-        let Reader { wanted, decoder, context, .. } = self;
+        let LineReader { wanted, decoder, context, .. } = self;
         decoder.push(bytes, |decoded| {
             has_values |= !(decoded.values.is_empty() && decoded.faults.is_empty());
             let mut of_line = None;
             let mut sample = |want: usize, value, quality, fault| {
-                let LineSensor { want: Want { sensor, .. }, use_stamp, stamps } = &mut wanted[want];
+                let LineSensor { want: WantedValue { sensor, .. }, use_stamp, stamps } = &mut wanted[want];
                 let own = decoded.time.or(decoded.count);
                 let mut judge =
                     |own: Option<WallTime>| own.map_or(Some(StampRejection::None), |own| stamps.judge(own, now).err());
@@ -268,7 +268,7 @@ impl Reader {
         health.messages = self.decoder.messages().clone();
         if came == 0 {
             // Noise says nothing of the names that lines have.
-            health.messages.unseen.clear();
+            health.messages.not_received.clear();
         }
     }
 
@@ -281,12 +281,12 @@ impl Reader {
                 "bus {}: a line {}:{stamp}, for {sensor}; such readings are stamped with their arrival, and \
                  tilth-agent status counts them",
                 self.context.id,
-                why.words()
+                why.text()
             );
         }
     }
 
-    /// Sends to decide, now and then, that lines come and match no sensor: a sign of life all the same.
+    /// Sends to decide, now and then, that lines come and match no sensor; they still prove that the bus is alive.
     fn send_unmatched(&mut self, now: Uptime, is_ignored: bool) {
         if is_due(self.reported.unmatched_at, SEND_AGAIN_AFTER, now) {
             self.reported.unmatched_at = Some(now);

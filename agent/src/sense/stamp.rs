@@ -69,7 +69,7 @@ impl StampRejection {
     ];
 
     /// What is wrong with the time of such lines.
-    pub(crate) const fn words(self) -> &'static str {
+    pub(crate) const fn text(self) -> &'static str {
         match self {
             StampRejection::None => "without a time of their own that can be read",
             StampRejection::NoClock => "with a time of their own while the agent's clock is not trusted",

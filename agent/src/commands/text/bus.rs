@@ -49,7 +49,7 @@ pub(super) fn lines(bus: &BusState, times: &Times) -> Vec<String> {
 fn rejected_stamps(refused: &RejectedStamps, times: &Times) -> String {
     let RejectedStamps { reason, lines, since, for_s, last, last_s, stamp, sensor } = refused;
     let why = StampRejection::ALL.into_iter().find(|why| name(why) == *reason);
-    let why = why.map_or_else(|| reason.clone(), |why| why.words().to_owned());
+    let why = why.map_or_else(|| reason.clone(), |why| why.text().to_owned());
     let since = times.since(since.as_ref(), Some(*for_s));
     let last =
         times.minute(last.as_ref()).map_or_else(|| format!("{} ago", for_long(*last_s)), |last| format!("at {last}"));
@@ -62,7 +62,7 @@ fn rejected_stamps(refused: &RejectedStamps, times: &Times) -> String {
 
 /// Why a line was ignored, and which part of it.
 fn not_used(last: &Ignored) -> String {
-    let words = reason_words(&last.reason);
+    let words = reason_text(&last.reason);
     match (&last.field, &last.text, &last.sensor) {
         (Some(field), Some(text), Some(sensor)) => {
             format!("{words}: {} says {:?}, wanted by {sensor}", line(field), line(text))
@@ -72,10 +72,10 @@ fn not_used(last: &Ignored) -> String {
 }
 
 fn ignored(ignored: &BTreeMap<String, u64>) -> String {
-    ignored.iter().map(|(reason, count)| format!(", {count} {}", reason_words(reason))).collect()
+    ignored.iter().map(|(reason, count)| format!(", {count} {}", reason_text(reason))).collect()
 }
 
 /// A reason in words; one that this version does not know stays as it is.
-fn reason_words(name: &str) -> &str {
-    sense::reason_words(name).unwrap_or(name)
+fn reason_text(name: &str) -> &str {
+    sense::reason_text(name).unwrap_or(name)
 }

@@ -32,7 +32,7 @@ use crate::checkpoint::AcknowledgedBy;
 use crate::clock::Clock;
 use crate::decide::{Command, EngineContext, Faults, ReadingCounts};
 use crate::health::{Bus, SharedMarks};
-use crate::sense::Sources;
+use crate::sense::SensorInputs;
 use crate::sense::bus::HealthHandle;
 use crate::sense::bus::health::State;
 
@@ -44,7 +44,7 @@ struct Bench {
     held: HeldBundle,
     bundles: mpsc::Sender<Received>,
     commands: mpsc::Receiver<Command>,
-    sources: mpsc::Receiver<Sources>,
+    inputs: mpsc::Receiver<SensorInputs>,
     retries: mpsc::Sender<Retry>,
     /// What decides, once there is something to decide by.
     engine: Option<Engine>,
@@ -117,7 +117,7 @@ fn bench_of(folder: PathBuf, state: Option<BundleState>) -> Bench {
         status.bundle(|status| status.set_in_force(bundle, Vec::new()));
     }
     let (to_decide, commands) = mpsc::channel(64);
-    let (to_senses, sources) = mpsc::channel(64);
+    let (to_senses, inputs) = mpsc::channel(64);
     let (bundles, received) = mpsc::channel(64);
     let (changed, changes) = mpsc::channel(1);
     // No folder, for its thread may still write when a test removes that.
@@ -128,7 +128,7 @@ fn bench_of(folder: PathBuf, state: Option<BundleState>) -> Bench {
             active,
             reporter,
             commands: to_decide,
-            sources: to_senses,
+            inputs: to_senses,
             clock: clock.clone(),
             health,
             probation: None,
@@ -147,7 +147,7 @@ fn bench_of(folder: PathBuf, state: Option<BundleState>) -> Bench {
         held,
         bundles,
         commands,
-        sources,
+        inputs,
         retries,
         engine,
         clock,

@@ -32,7 +32,7 @@ pub(super) fn read(text: &[u8], mark: DecimalMark) -> Read {
         return Ok(value.map(|number| (number, None)));
     }
     let text = str::from_utf8(text).map_err(|_| Reason::ValueForm)?;
-    if is_missing(text) {
+    if is_empty_value(text) {
         return Ok(None);
     }
     let text = with_point(text, mark)?;
@@ -58,7 +58,7 @@ pub(super) fn parse_value(text: &[u8]) -> Result<Option<f64>, Reason> {
 /// As the reader of live lines has it.
 fn live(text: &str) -> Read {
     match number::cell(text) {
-        Cell::Missing => Ok(None),
+        Cell::Empty => Ok(None),
         Cell::Text | Cell::Bool(_) => Err(Reason::ValueForm),
         Cell::Number(number, "") => Ok(Some((number, None))),
         Cell::Number(number, unit) => Unit::of(unit).map(|unit| Some((number, Some(unit)))).ok_or(Reason::UnitUnknown),
@@ -83,7 +83,7 @@ pub(super) fn contact(text: &[u8]) -> Option<f64> {
 }
 
 /// Whether a cell says that there is no value.
-pub(super) fn is_missing(text: &str) -> bool {
+pub(super) fn is_empty_value(text: &str) -> bool {
     let is_stroke = text.contains('-') && text.bytes().all(|byte| matches!(byte, b'-' | b'.' | b' '));
     text.is_empty() || is_stroke || MISSING.split(", ").any(|known| known.eq_ignore_ascii_case(text))
 }

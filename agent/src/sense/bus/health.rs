@@ -12,7 +12,7 @@ use crate::sense::stamp::StampRejection;
 const MAX_EXCERPT: usize = 80;
 
 /// Upper limit of kept names that no sensor wants: enough to find a misspelt one.
-const MAX_UNUSED: usize = 16;
+const MAX_UNCLAIMED: usize = 16;
 
 /// Health of one bus of any kind, counted since the agent started.
 ///
@@ -49,29 +49,29 @@ pub(crate) enum State {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Messages {
     pub(crate) came: u64,
-    /// Messages that gave at least one value to a sensor.
-    pub(crate) used: u64,
-    /// Messages, or values of one, that were not used, by reason.
+    /// Messages that matched: they had a value for at least one sensor.
+    pub(crate) matched: u64,
+    /// Messages, or values of one, that were ignored, by reason.
     pub(crate) ignored: BTreeMap<Reason, u64>,
     pub(crate) last_ignored: Option<Ignored>,
-    /// Names that messages carry and no sensor wants.
-    pub(crate) unused: BTreeSet<String>,
+    /// Unclaimed names: messages carry them and no sensor wants them.
+    pub(crate) unclaimed: BTreeSet<String>,
     /// Names that sensors want and no message has carried.
-    pub(crate) unseen: BTreeSet<String>,
+    pub(crate) not_received: BTreeSet<String>,
     /// Sensors whose input fails, and why.
     pub(crate) faults: BTreeMap<SensorId, Arc<str>>,
     /// Sensors that are read from several nodes in turn, and which.
     pub(crate) mixed: BTreeMap<SensorId, String>,
 }
 
-/// Why a message was not used; each kind of bus has its own reasons.
+/// Why a message was ignored; each kind of bus has its own reasons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Reason {
     pub(crate) key: &'static str,
-    pub(crate) words: &'static str,
+    pub(crate) text: &'static str,
 }
 
-/// A message that was not used.
+/// A message that was ignored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ignored {
     pub(crate) reason: Reason,
@@ -108,8 +108,8 @@ pub(crate) struct RejectedStamps {
 pub(crate) struct HealthHandle(Arc<Mutex<BusHealth>>);
 
 impl Reason {
-    pub(crate) const fn new(key: &'static str, words: &'static str) -> Reason {
-        Reason { key, words }
+    pub(crate) const fn new(key: &'static str, text: &'static str) -> Reason {
+        Reason { key, text }
     }
 }
 
@@ -138,16 +138,16 @@ impl Messages {
         self.ignored.get(&reason).copied().unwrap_or(0)
     }
 
-    /// Counts a message that is not used; with `about` only that value of it is not.
+    /// Counts a message that is ignored; with `about` only that value of it is.
     pub(crate) fn ignore(&mut self, reason: Reason, message: &str, about: Option<About>) {
         *self.ignored.entry(reason).or_default() += 1;
         self.last_ignored = Some(Ignored { reason, excerpt: excerpt(message), about });
     }
 
     /// Keeps a name that a message carries and no sensor wants, up to a limit.
-    pub(crate) fn note_unused(&mut self, name: &str) {
-        if self.unused.len() < MAX_UNUSED && !self.unused.contains(name) {
-            self.unused.insert(excerpt(name));
+    pub(crate) fn note_unclaimed(&mut self, name: &str) {
+        if self.unclaimed.len() < MAX_UNCLAIMED && !self.unclaimed.contains(name) {
+            self.unclaimed.insert(excerpt(name));
         }
     }
 }

@@ -22,8 +22,8 @@ pub(super) fn absent(names: &Names, messages: &Messages, bus: &Id) -> Absent {
     if messages.came <= messages.count(reasons::PARTIAL) {
         return Absent::new();
     }
-    let patience = LINES_WITHOUT + 2 * names.last_lines().len() as u64;
-    let rows = names.last_lines().enumerate().filter(|(_, (_, line))| *line == 0 || messages.came - line > patience);
+    let limit = LINES_WITHOUT + 2 * names.last_lines().len() as u64;
+    let rows = names.last_lines().enumerate().filter(|(_, (_, line))| *line == 0 || messages.came - line > limit);
     rows.map(|(ix, (want, line))| {
         let why = why(&want.name, names.has_label(ix), line > 0, messages, bus);
         (want.sensor.clone(), Arc::from(why))
@@ -41,21 +41,21 @@ fn why(name: &LineName, has_label: bool, was_seen: bool, messages: &Messages, bu
         return format!("{lack} beside it; others have it");
     }
     match &messages.last_ignored {
-        _ if !messages.unused.is_empty() => format!("{lack}; it has {}", likely(label, &messages.unused)),
-        _ if messages.used > 0 => format!("{lack}; all names that it has are read by other sensors"),
-        Some(Ignored { reason, excerpt, .. }) => format!("{lack}; the last was not used ({}): {excerpt}", reason.words),
+        _ if !messages.unclaimed.is_empty() => format!("{lack}; it has {}", likely(label, &messages.unclaimed)),
+        _ if messages.matched > 0 => format!("{lack}; all names that it has are read by other sensors"),
+        Some(Ignored { reason, excerpt, .. }) => format!("{lack}; the last was not used ({}): {excerpt}", reason.text),
         None => lack,
     }
 }
 
 /// Some of the names that no sensor wants, the one that was probably meant first.
-fn likely(label: &str, unused: &BTreeSet<String>) -> String {
-    let lower: Vec<String> = unused.iter().map(|name| name.to_lowercase()).collect();
+fn likely(label: &str, unclaimed: &BTreeSet<String>) -> String {
+    let lower: Vec<String> = unclaimed.iter().map(|name| name.to_lowercase()).collect();
     let near = nearest(&label.to_lowercase(), lower.iter().map(String::as_str));
-    let near = near.and_then(|near| unused.iter().find(|name| name.to_lowercase() == near));
-    let others = unused.iter().filter(|name| Some(*name) != near);
+    let near = near.and_then(|near| unclaimed.iter().find(|name| name.to_lowercase() == near));
+    let others = unclaimed.iter().filter(|name| Some(*name) != near);
     let named: Vec<&str> = near.into_iter().chain(others).take(NAMED).map(String::as_str).collect();
-    let more = unused.len() - named.len();
+    let more = unclaimed.len() - named.len();
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     format!("{}{more}", named.join(", "))
 }
@@ -69,19 +69,19 @@ pub(super) fn texts(messages: &Messages) -> (u64, u64) {
 
 /// Why lines have no value for a sensor: what was wrong with the last, or else which names they have.
 pub(super) fn why_unmatched(messages: &Messages, bus: &Id, is_ignored: bool) -> String {
-    let Messages { last_ignored, unused, unseen, .. } = messages;
+    let Messages { last_ignored, unclaimed, not_received, .. } = messages;
     if let Some(Ignored { reason, excerpt, .. }) = last_ignored.as_ref().filter(|_| is_ignored) {
         let help = match *reason {
             reasons::NO_HEADER => format!("; set columns = [..] in [bus.{bus}], or reset the board"),
             _ => String::new(),
         };
-        return format!("{} {}, the last: {excerpt}{help}", messages.count(*reason), reason.words);
+        return format!("{} {}, the last: {excerpt}{help}", messages.count(*reason), reason.text);
     }
     let listed = |names: &BTreeSet<String>| names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-    match (unused.is_empty(), unseen.is_empty()) {
-        (false, false) => format!("they have {}; wanted and not seen: {}", listed(unused), listed(unseen)),
-        (false, true) => format!("they have {}", listed(unused)),
-        (true, false) => format!("no line has a name that a sensor wants; wanted: {}", listed(unseen)),
+    match (unclaimed.is_empty(), not_received.is_empty()) {
+        (false, false) => format!("they have {}; wanted and not seen: {}", listed(unclaimed), listed(not_received)),
+        (false, true) => format!("they have {}", listed(unclaimed)),
+        (true, false) => format!("no line has a name that a sensor wants; wanted: {}", listed(not_received)),
         (true, true) => "no line has a field that a sensor wants".to_owned(),
     }
 }

@@ -133,7 +133,8 @@ fn is_of(base: &str, key: &str) -> bool {
 /// The unit is unknown, or none of the quantity.
 pub(crate) fn said(text: &str, is_own: bool, quantity: Quantity) -> Result<Option<Unit>, ()> {
     let text = text.trim();
-    let is_none = number::is_missing(text) || words::STATES.has(text) || USUAL.contains(&text.to_lowercase().as_str());
+    let is_none =
+        number::is_empty_value(text) || words::STATES.has(text) || USUAL.contains(&text.to_lowercase().as_str());
     if is_none || !number::is_unit(text) {
         return Ok(None);
     }

@@ -19,7 +19,7 @@ pub(super) struct Field {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum FieldValue {
     Number(f64),
-    Missing,
+    Empty,
     /// A number with perhaps a unit, or a word.
     Cell(Range<usize>),
     /// A number, and the unit that stands elsewhere.
@@ -75,11 +75,11 @@ impl<'l> FieldRef<'l> {
     pub(super) fn cell(self) -> Cell<'l> {
         match &self.field().value {
             FieldValue::Number(number) if number.is_finite() => Cell::Number(*number, ""),
-            FieldValue::Number(_) | FieldValue::Missing => Cell::Missing,
+            FieldValue::Number(_) | FieldValue::Empty => Cell::Empty,
             FieldValue::Cell(range) => number::cell(self.text(range)),
             FieldValue::Pair(range, unit) => match self.text(range).parse::<f64>() {
                 Ok(number) if number.is_finite() => Cell::Number(number, unit),
-                Ok(_) => Cell::Missing,
+                Ok(_) => Cell::Empty,
                 Err(_) => Cell::Text,
             },
             FieldValue::Text(_) => Cell::Text,
@@ -90,7 +90,7 @@ impl<'l> FieldRef<'l> {
     pub(super) fn word(self) -> &'l str {
         match &self.field().value {
             FieldValue::Cell(range) | FieldValue::Text(range) => self.text(range),
-            FieldValue::Number(_) | FieldValue::Missing | FieldValue::Pair(..) => "",
+            FieldValue::Number(_) | FieldValue::Empty | FieldValue::Pair(..) => "",
         }
     }
 
@@ -98,7 +98,7 @@ impl<'l> FieldRef<'l> {
     pub(super) fn shown(self) -> String {
         match &self.field().value {
             FieldValue::Number(number) => number.to_string(),
-            FieldValue::Missing => "null".to_owned(),
+            FieldValue::Empty => "null".to_owned(),
             FieldValue::Cell(range) | FieldValue::Text(range) => self.text(range).trim().to_owned(),
             FieldValue::Pair(range, unit) => format!("{} {unit}", self.text(range)).trim_end().to_owned(),
         }
@@ -112,7 +112,7 @@ impl<'l> FieldRef<'l> {
             said.eq_ignore_ascii_case(text) || number.is_some() && decimal(said) == number
         };
         match &self.field().value {
-            FieldValue::Missing => false,
+            FieldValue::Empty => false,
             FieldValue::Number(said) => number == Some(*said),
             FieldValue::Pair(range, unit) => {
                 let said = self.text(range);

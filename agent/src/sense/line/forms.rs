@@ -139,7 +139,7 @@ impl Forms {
             }
             match context.is_whole(&label) {
                 // A wanted name without a value.
-                true => _ = context.push(&label, FieldValue::Missing),
+                true => _ = context.push(&label, FieldValue::Empty),
                 false => self.begin_block(&label, context.names),
             }
         }
@@ -176,7 +176,7 @@ impl Forms {
                 && !text.contains(|c| pairs::is_sign(c) || matches!(c, ',' | ';' | '|' | '\t'))
                 && !text.contains(' ')
         };
-        turns::is_number(text) || number::is_missing(text) || is_word()
+        turns::is_number(text) || number::is_empty_value(text) || is_word()
     }
 
     fn plain(&mut self, text: &str, context: &mut LineContext<'_>) -> Result<(), Reason> {
@@ -253,7 +253,7 @@ impl Forms {
             && header.cells(text, &mut self.cells)
         {
             if header.revision.is_none() && header.fit.is_none() {
-                header.named().for_each(|name| context.messages.note_unused(name));
+                header.named().for_each(|name| context.messages.note_unclaimed(name));
             }
             // No sensor wants its columns: perhaps the line says by itself what it holds.
             return (header.fit.is_none() && turns::in_turn(text, &mut self.cells, context))
@@ -288,7 +288,7 @@ impl Forms {
     fn keep_header(&mut self, mut header: Header, context: &mut LineContext<'_>) {
         header.fit = best_fit(&header, context.names);
         if header.fit.is_none() {
-            header.named().for_each(|name| context.messages.note_unused(name));
+            header.named().for_each(|name| context.messages.note_unclaimed(name));
         }
         self.header = Some(header);
     }
@@ -339,7 +339,7 @@ impl LineContext<'_> {
         let under = format!("{} {label}", self.heading);
         let (text, plain) = if self.heading.is_empty() { (label, None) } else { (under.as_str(), Some(label)) };
         let Some(label) = self.names.learn(text, plain, false) else { return false };
-        self.note_unused(label);
+        self.note_unclaimed(label);
         self.fields.push(label, value);
         true
     }
@@ -351,10 +351,10 @@ impl LineContext<'_> {
     }
 
     /// Keeps a label that no sensor wants, to be shown in `status`.
-    pub(super) fn note_unused(&mut self, label: LabelIx) {
+    pub(super) fn note_unclaimed(&mut self, label: LabelIx) {
         let known = self.names.known(label);
-        if known.takes.is_empty() && known.is_value() {
-            self.messages.note_unused(&known.text);
+        if known.consumers.is_empty() && known.is_value() {
+            self.messages.note_unclaimed(&known.text);
         }
     }
 }
@@ -372,7 +372,7 @@ fn bound(header: &mut Header, text: &str, cells: &[Range<usize>], context: &mut 
         let has_units = labels.iter().flatten().any(|label| context.names.known(*label).unit_of().is_some());
         let is_used = |label: &LabelIx| {
             let known = context.names.known(*label);
-            !(known.takes.is_empty() && known.selects.is_empty()) || known.is_time || known.is_node || has_units
+            !(known.consumers.is_empty() && known.selects.is_empty()) || known.is_time || known.is_node || has_units
         };
         header.columns = labels.iter().map(|label| label.filter(is_used)).collect();
         header.revision = Some(context.names.revision);

@@ -50,12 +50,12 @@ pub(super) fn json(text: &str, context: &mut LineContext<'_>) -> bool {
         let value = match scalar {
             Scalar::Number(number) => FieldValue::Number(number),
             Scalar::Bool(is) => word(if is { "true" } else { "false" }),
-            Scalar::Null => FieldValue::Missing,
+            Scalar::Null => FieldValue::Empty,
             Scalar::Text(text) => word(text),
         };
         let known = names.known(label);
-        if matches!(scalar, Scalar::Number(_) | Scalar::Bool(_)) && known.takes.is_empty() && known.is_value() {
-            messages.note_unused(&known.text);
+        if matches!(scalar, Scalar::Number(_) | Scalar::Bool(_)) && known.consumers.is_empty() && known.is_value() {
+            messages.note_unclaimed(&known.text);
         }
         all.push(Field { label, value, object: place.object });
     });

@@ -31,7 +31,7 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// The line was opened: whatever comes may have begun before.
+    /// The port was opened: the first line may have begun before.
     pub(super) fn reopen(&mut self) {
         self.buffer.clear();
         self.state = State::First;

@@ -7,8 +7,9 @@
 //!     +-------------------------------------+-------------------------------------+--> whole: a label is the name
 //! ```
 //!
-//! A label that is the name is taken and no other. Ambiguous stays so until the configuration changes: the sensor is at fault, and
-//! the fault names both labels.
+//! A *whole* match is a label that is the name; then no other label is taken. A *short form* is a name whose words are among those of
+//! the label: `temp` for `Room temp`. *Ambiguous* stays so until the configuration changes: the sensor is at fault, and the fault names
+//! both labels. A label is *known* once a line has had it: what it means is looked up once.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -29,7 +30,7 @@ const MAX_SHOWN: usize = 80;
 
 /// A value that a sensor wants.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Want {
+pub(crate) struct WantedValue {
     /// Name of the value, and the fields beside it that select it.
     pub(crate) name: LineName,
     /// Sensor that takes the value.
@@ -40,18 +41,19 @@ pub(crate) struct Want {
     pub(crate) unit: Option<Unit>,
 }
 
-/// A label's place among those that are known.
+/// Index of a known label.
 pub(super) type LabelIx = usize;
 
+/// A label that a line has had, and what it means.
 #[derive(Debug)]
 pub(super) struct KnownLabel {
     label: Label,
-    /// A path without its places in lists, a label without its heading: by this selected values are found.
-    plain: Option<Label>,
+    /// A path without its indices in lists, a label without its heading: by this selected values are found.
+    bare: Option<Label>,
     /// As the board prints it.
     pub(super) text: String,
-    /// Sensors that take the values under it.
-    pub(super) takes: Vec<Take>,
+    /// Sensors that read the values under it.
+    pub(super) consumers: Vec<Consumer>,
     /// Which selectors it answers.
     pub(super) selects: Vec<Selects>,
     /// Whether it is a line's own time, unless a sensor takes it.
@@ -72,24 +74,24 @@ impl KnownLabel {
 
     /// The beginning of the keys of the fields whose unit it holds.
     pub(super) fn unit_of(&self) -> Option<&str> {
-        self.unit_of.as_deref().filter(|_| self.takes.is_empty() && self.selects.is_empty())
+        self.unit_of.as_deref().filter(|_| self.consumers.is_empty() && self.selects.is_empty())
     }
 
     /// Whether a value under it is one that somebody may want.
     pub(super) fn is_value(&self) -> bool {
-        self.selects.is_empty() && self.unit_of.is_none() && (!self.is_time || !self.takes.is_empty())
+        self.selects.is_empty() && self.unit_of.is_none() && (!self.is_time || !self.consumers.is_empty())
     }
 }
 
-/// A sensor that takes the value of a label.
+/// A sensor that reads the value of a label.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Take {
-    /// By place in the list of what is wanted.
+pub(super) struct Consumer {
+    /// Index of the wanted value.
     pub(super) want: usize,
     /// The name fits another label as well.
     pub(super) is_ambiguous: bool,
     /// Conversion by the unit of the label or the name; the unit itself where it is of another quantity.
-    pub(super) said: Option<Result<Conversion, Unit>>,
+    pub(super) stated: Option<Result<Conversion, Unit>>,
 }
 
 /// A selector that a label answers.
@@ -103,12 +105,12 @@ pub(super) struct Selects {
 /// A wanted value, and which labels match its name.
 #[derive(Debug)]
 struct NameMatch {
-    want: Want,
+    want: WantedValue,
     label: Option<Label>,
     selectors: Vec<(Option<Label>, String)>,
     seen: Seen,
     /// Conversion of numbers that say no unit.
-    usual: Conversion,
+    default_conversion: Conversion,
     /// The last unit behind a number, and its conversion.
     unit: (String, Option<Conversion>),
     /// Number of the line that had the value last, 0 for none.
@@ -120,7 +122,7 @@ struct NameMatch {
 pub(super) struct Names {
     wanted: Vec<NameMatch>,
     known: Vec<KnownLabel>,
-    places: HashMap<String, LabelIx>,
+    indices: HashMap<String, LabelIx>,
     siblings: Siblings,
     /// Whether anything is selected by a field beside it.
     pub(super) has_selectors: bool,
@@ -131,19 +133,20 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Replaces the wanted values and forgets all labels, ambiguous ones too. `unseen` are the wanted names that no line has had;
+    /// Replaces the wanted values and forgets all labels, ambiguous ones too. `not_received` are the wanted names that no line has had;
     /// answers those of the new values.
-    pub(super) fn set_wanted(&mut self, wants: Vec<Want>, unseen: &BTreeSet<String>) -> BTreeSet<String> {
+    pub(super) fn set_wanted(&mut self, wants: Vec<WantedValue>, not_received: &BTreeSet<String>) -> BTreeSet<String> {
         let before = std::mem::take(&mut self.wanted);
         let last_line =
-            |want: &Want| before.iter().find(|known| known.want == *want).map_or(0, |known| known.last_line);
+            |want: &WantedValue| before.iter().find(|known| known.want == *want).map_or(0, |known| known.last_line);
         self.wanted = wants.into_iter().map(|want| NameMatch::new(last_line(&want), want)).collect();
         let known: BTreeSet<&String> = before.iter().map(|wanted| &wanted.seen.name).collect();
         let names = self.wanted.iter().map(|wanted| &wanted.seen.name);
-        let unseen = names.filter(|name| unseen.contains(*name) || !known.contains(name)).cloned().collect();
+        let not_received =
+            names.filter(|name| not_received.contains(*name) || !known.contains(name)).cloned().collect();
         self.has_selectors = self.wanted.iter().any(|wanted| !wanted.selectors.is_empty());
         self.forget();
-        unseen
+        not_received
     }
 
     /// Forgets all labels but what is ambiguous, for a heading changes what they are called.
@@ -188,7 +191,7 @@ impl Names {
     fn forget(&mut self) {
         self.has_news = true;
         self.known.clear();
-        self.places.clear();
+        self.indices.clear();
         self.siblings = Siblings::default();
         for label in self.wanted.iter().filter_map(|wanted| wanted.label.as_ref()) {
             self.siblings.add(label);
@@ -196,7 +199,7 @@ impl Names {
         self.revision += 1;
     }
 
-    pub(super) fn want(&self, want: usize) -> &Want {
+    pub(super) fn want(&self, want: usize) -> &WantedValue {
         &self.wanted[want].want
     }
 
@@ -209,9 +212,9 @@ impl Names {
         &self.known[label]
     }
 
-    /// The place of a label that is known.
+    /// Index of a known label.
     pub(super) fn find(&self, text: &str) -> Option<LabelIx> {
-        self.places.get(text).copied()
+        self.indices.get(text).copied()
     }
 
     /// Whether a label is the name of something wanted.
@@ -232,7 +235,7 @@ impl Names {
     }
 
     /// Whether a label is learnt whatever its value is: a wanted name, a selector, a time, a unit or a node. `plain` is a path of
-    /// JSON without its places in lists.
+    /// JSON without its indices in lists.
     pub(super) fn is_always_learnt(&self, text: &str, plain: Option<&str>) -> bool {
         let is_meant = |label: Label| {
             number::is_time_name(label.key())
@@ -255,7 +258,7 @@ impl Names {
         fits.max()
     }
 
-    /// Index of a label, which is learnt where it is new. `plain` is a path without its places in lists, or a label without its
+    /// Index of a label, which is learnt where it is new. `plain` is a path without its indices in lists, or a label without its
     /// heading; a label over a number (`is_number`) is no unit.
     pub(super) fn learn(&mut self, text: &str, plain: Option<&str>, is_number: bool) -> Option<LabelIx> {
         if let Some(known) = self.find(text) {
@@ -266,9 +269,9 @@ impl Names {
         let unit_of = if is_number { None } else { beside::unit_field(&label).or_else(of_record) };
         let has_siblings = self.siblings.add(&label);
         let known = KnownLabel {
-            plain: plain.filter(|plain| *plain != text).and_then(Label::of),
+            bare: plain.filter(|plain| *plain != text).and_then(Label::of),
             text: text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MAX_SHOWN).collect(),
-            takes: Vec::new(),
+            consumers: Vec::new(),
             selects: Vec::new(),
             is_time: number::is_time_name(label.key()),
             in_ms: number::is_name_of_ms(label.key()) || label.unit() == Unit::of("ms"),
@@ -285,24 +288,24 @@ impl Names {
                 }
             }
         }
-        let place = self.known.len();
+        let ix = self.known.len();
         self.known.push(known);
-        self.places.insert(text.to_owned(), place);
-        self.bind(place);
+        self.indices.insert(text.to_owned(), ix);
+        self.bind(ix);
         changed.into_iter().for_each(|want| self.bind_again(want));
         if has_siblings {
-            (0..place).for_each(|known| self.bind(known));
+            (0..ix).for_each(|known| self.bind(known));
         }
-        Some(place)
+        Some(ix)
     }
 
     /// Finds what a label means.
-    fn bind(&mut self, place: LabelIx) {
-        let known = &mut self.known[place];
-        let takes =
-            self.wanted.iter().enumerate().filter_map(|(want, wanted)| wanted.take(want, known, &self.siblings));
-        known.takes = takes.collect();
-        let label = known.plain.as_ref().unwrap_or(&known.label);
+    fn bind(&mut self, ix: LabelIx) {
+        let known = &mut self.known[ix];
+        let consumers =
+            self.wanted.iter().enumerate().filter_map(|(want, wanted)| wanted.consumer(want, known, &self.siblings));
+        known.consumers = consumers.collect();
+        let label = known.bare.as_ref().unwrap_or(&known.label);
         let selects = self.wanted.iter().enumerate().flat_map(|(want, wanted)| {
             let fits = wanted.selectors.iter().map(|(name, _)| label.fit(name.as_ref()?));
             let fits = fits.enumerate().filter_map(|(selector, fit)| Some((selector, fit?)));
@@ -316,8 +319,8 @@ impl Names {
         self.revision += 1;
         let wanted = &self.wanted[want];
         for known in &mut self.known {
-            known.takes.retain(|take| take.want != want);
-            known.takes.extend(wanted.take(want, known, &self.siblings));
+            known.consumers.retain(|consumer| consumer.want != want);
+            known.consumers.extend(wanted.consumer(want, known, &self.siblings));
         }
     }
 
@@ -327,16 +330,16 @@ impl Names {
     }
 
     /// The wanted values, with the number of the line that had each last, 0 for none.
-    pub(super) fn last_lines(&self) -> impl ExactSizeIterator<Item = (&Want, u64)> {
+    pub(super) fn last_lines(&self) -> impl ExactSizeIterator<Item = (&WantedValue, u64)> {
         self.wanted.iter().map(|wanted| (&wanted.want, wanted.last_line))
     }
 
     /// Whether a label is known whose values it takes.
     pub(super) fn has_label(&self, want: usize) -> bool {
-        self.known.iter().any(|known| known.takes.iter().any(|take| take.want == want))
+        self.known.iter().any(|known| known.consumers.iter().any(|consumer| consumer.want == want))
     }
 
-    /// The texts that select the value, by place.
+    /// The texts that select the value, by index.
     pub(super) fn selectors(&self, want: usize) -> impl Iterator<Item = &str> {
         self.wanted[want].selectors.iter().map(|(_, text)| text.as_str())
     }
@@ -350,18 +353,18 @@ impl Names {
     }
 
     /// Conversion of a number with a unit behind it; none where the unit is of another quantity.
-    pub(super) fn conversion(&mut self, want: usize, said: &str) -> Option<Conversion> {
+    pub(super) fn conversion(&mut self, want: usize, unit: &str) -> Option<Conversion> {
         let NameMatch { want, unit: (last, conversion), .. } = &mut self.wanted[want];
-        if said != last {
-            said.clone_into(last);
-            *conversion = conversion_of(want.quantity, said);
+        if unit != last {
+            unit.clone_into(last);
+            *conversion = conversion_of(want.quantity, unit);
         }
         *conversion
     }
 
     /// Conversion of a number without a unit.
-    pub(super) fn usual(&self, want: usize) -> Conversion {
-        self.wanted[want].usual
+    pub(super) fn default_conversion(&self, want: usize) -> Conversion {
+        self.wanted[want].default_conversion
     }
 }
 
@@ -378,24 +381,24 @@ fn is_aside(label: &Label, name: &Label, quantity: Quantity) -> bool {
 }
 
 /// What is counted may be of anything.
-fn conversion_of(quantity: Quantity, said: &str) -> Option<Conversion> {
-    match quantity.unit_of(said) {
+fn conversion_of(quantity: Quantity, unit: &str) -> Option<Conversion> {
+    match quantity.unit_of(unit) {
         Some(unit) => quantity.conversion(unit),
         None => (quantity == Quantity::Count).then_some(Conversion::NONE),
     }
 }
 
 impl NameMatch {
-    fn new(last_line: u64, want: Want) -> NameMatch {
+    fn new(last_line: u64, want: WantedValue) -> NameMatch {
         let label = Label::of(&want.name.label);
         let selectors = want.name.selectors.iter().map(|(name, text)| (Label::of(name), text.clone())).collect();
-        let usual = want.unit.and_then(|unit| want.quantity.conversion(unit)).unwrap_or(Conversion::NONE);
+        let default_conversion = want.unit.and_then(|unit| want.quantity.conversion(unit)).unwrap_or(Conversion::NONE);
         let seen = Seen { name: want.name.to_string(), is_whole: false, short: PartialMatch::None };
-        NameMatch { want, label, selectors, seen, usual, unit: (String::new(), None), last_line }
+        NameMatch { want, label, selectors, seen, default_conversion, unit: (String::new(), None), last_line }
     }
 
     /// Whether it takes the values under a label, and how.
-    fn take(&self, want: usize, known: &KnownLabel, siblings: &Siblings) -> Option<Take> {
+    fn consumer(&self, want: usize, known: &KnownLabel, siblings: &Siblings) -> Option<Consumer> {
         let is_ambiguous = match (self.fit_of(known)?, &self.seen.short) {
             (Fit::Whole, _) => false,
             (Fit::Part, _) if self.seen.is_whole => return None,
@@ -403,11 +406,11 @@ impl NameMatch {
             (Fit::Part, PartialMatch::One { key, .. }) if key == self.sought(known).key() => false,
             (Fit::Part, PartialMatch::One { .. } | PartialMatch::None) => return None,
         };
-        Some(Take { want, is_ambiguous, said: self.said(&known.label, siblings) })
+        Some(Consumer { want, is_ambiguous, stated: self.stated_conversion(&known.label, siblings) })
     }
 
     /// Unit of numbers by their label or the wanted name. An end that may be a unit counts only for a sensor without its own unit.
-    fn said(&self, label: &Label, siblings: &Siblings) -> Option<Result<Conversion, Unit>> {
+    fn stated_conversion(&self, label: &Label, siblings: &Siblings) -> Option<Result<Conversion, Unit>> {
         let quantity = self.want.quantity;
         let of_name = self.label.as_ref().and_then(Label::unit);
         match label.unit() {
@@ -425,7 +428,7 @@ impl NameMatch {
 
     /// The form of a label in which this name is looked for.
     fn sought<'l>(&self, known: &'l KnownLabel) -> &'l Label {
-        known.plain.as_ref().filter(|_| !self.selectors.is_empty()).unwrap_or(&known.label)
+        known.bare.as_ref().filter(|_| !self.selectors.is_empty()).unwrap_or(&known.label)
     }
 
     /// How well a label matches the name; none where it does not. `Temp unit` is no other `Temp`.

@@ -31,7 +31,7 @@ pub(crate) enum Cell<'a> {
     /// A number, and the unit behind it; empty where none is said.
     Number(f64, &'a str),
     /// The board says that it has no value.
-    Missing,
+    Empty,
     /// `true` or `false`: a value of what is open or closed, and none of what is measured.
     Bool(bool),
     /// Anything else.
@@ -70,15 +70,15 @@ pub(crate) fn cell(text: &str) -> Cell<'_> {
         let unit = rest.trim_start();
         return match is_unit(unit) && !is_broken_exponent(rest) {
             true if number.is_finite() => Cell::Number(number, unit),
-            true => Cell::Missing,
+            true => Cell::Empty,
             false => compound(text)
                 .filter(|(_, end)| *end == text.len())
                 .and_then(|(length, _)| length)
                 .map_or(Cell::Text, |(number, unit)| Cell::Number(number, unit)),
         };
     }
-    if is_missing(text) {
-        return Cell::Missing;
+    if is_empty_value(text) {
+        return Cell::Empty;
     }
     match text {
         "true" => Cell::Bool(true),
@@ -137,7 +137,7 @@ pub(crate) fn contact(word: &str) -> Option<f64> {
 }
 
 /// Whether a word stands for a missing value: `nan`, `-`, `OVF`.
-pub(crate) fn is_missing(text: &str) -> bool {
+pub(crate) fn is_empty_value(text: &str) -> bool {
     let word = text.strip_prefix(['-', '+']).unwrap_or(text);
     MISSING.iter().any(|known| known.eq_ignore_ascii_case(word))
 }
@@ -262,7 +262,7 @@ mod tests {
             assert_eq!(cell(text), Cell::Number(number, unit), "{text:?}");
         }
         for text in ["1e999", "nan", "NaN", "-nan", "INF", "ovf", "", "--", "-", "null", "N/A", "---"] {
-            assert_eq!(cell(text), Cell::Missing, "{text:?}");
+            assert_eq!(cell(text), Cell::Empty, "{text:?}");
         }
         for text in [
             "21.5.3",

@@ -211,7 +211,7 @@ fn word_at(text: &str, at: usize) -> Option<usize> {
 }
 
 fn is_word(word: &str) -> bool {
-    number::is_missing(word) || ["true", "false"].contains(&word) || words::STATES.has(word)
+    number::is_empty_value(word) || ["true", "false"].contains(&word) || words::STATES.has(word)
 }
 
 /// Whether a number ends where its digits do. With `21.5.3`, `12:30`, `2#1` or `21,5` it does not: half of such would be a wrong one.

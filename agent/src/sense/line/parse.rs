@@ -9,7 +9,7 @@ use super::absent;
 use super::clean::{clean, lossy};
 use super::forms::Forms;
 use super::lines::{Cut, Lines};
-use super::names::Want;
+use super::names::WantedValue;
 use super::reader::FieldReader;
 use super::reasons;
 use super::remembered::SeenLabels;
@@ -42,7 +42,7 @@ pub(crate) struct Decoder {
 
 impl Decoder {
     /// Replaces the wanted values, and the names of columns that have no header. A line that is half read and the header stay.
-    pub(crate) fn set_wanted(&mut self, wants: Vec<Want>, columns: Option<Vec<String>>) {
+    pub(crate) fn set_wanted(&mut self, wants: Vec<WantedValue>, columns: Option<Vec<String>>) {
         self.reader.set_wanted(wants);
         self.forms.set_columns(columns, &self.reader.names);
     }

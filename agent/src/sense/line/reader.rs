@@ -12,7 +12,7 @@ use tilth_core::unit::{Conversion, Unit};
 use super::beside::{self, Unclear, Units};
 use super::fields::{Field, FieldRef, FieldValue, Fields};
 use super::forms::{Forms, LineContext};
-use super::names::{KnownLabel, Names, Take, Want};
+use super::names::{Consumer, KnownLabel, Names, WantedValue};
 use super::number::{self, Cell, Time};
 use super::parse::Decoded;
 use super::{reasons, select};
@@ -46,18 +46,18 @@ struct Progress {
     /// Field of this line that the value was taken from.
     taken: Option<usize>,
     /// The last fault; a line a second repeats it without another text.
-    said: Option<Arc<str>>,
+    last_fault: Option<Arc<str>>,
     /// Nodes that the value was read from, newest last.
     nodes: Vec<String>,
 }
 
 impl FieldReader {
-    pub(super) fn set_wanted(&mut self, wants: Vec<Want>) {
+    pub(super) fn set_wanted(&mut self, wants: Vec<WantedValue>) {
         self.progress = vec![Progress::default(); wants.len()];
         let messages = &mut self.messages;
-        messages.unseen = self.names.set_wanted(wants, &messages.unseen);
+        messages.not_received = self.names.set_wanted(wants, &messages.not_received);
         messages.mixed.clear();
-        messages.unused.clear();
+        messages.unclaimed.clear();
         messages.faults.clear();
     }
 
@@ -75,7 +75,7 @@ impl FieldReader {
 
     /// What the line has for sensors.
     pub(super) fn decoded(&mut self) -> Decoded<'_> {
-        self.messages.used += u64::from(!self.values.is_empty());
+        self.messages.matched += u64::from(!self.values.is_empty());
         let FieldReader { values, faults, not_numbers, time, count, .. } = self;
         Decoded { values, faults, not_numbers, time: *time, count: *count }
     }
@@ -140,26 +140,26 @@ impl FieldReader {
 
     fn give_field(&mut self, at: FieldRef<'_>) {
         let known = self.known(at);
-        if known.takes.is_empty() && known.is_time {
+        if known.consumers.is_empty() && known.is_time {
             return self.take_time(at);
         }
-        for place in 0..known.takes.len() {
-            let take = self.known(at).takes[place];
-            if take.is_ambiguous {
-                self.note_seen(take.want);
-                self.fail(take.want, reasons::AMBIGUOUS, at, "");
+        for ix in 0..known.consumers.len() {
+            let consumer = self.known(at).consumers[ix];
+            if consumer.is_ambiguous {
+                self.note_seen(consumer.want);
+                self.fail(consumer.want, reasons::AMBIGUOUS, at, "");
                 continue;
             }
-            match select::is_selected(&self.names, at, take.want) {
-                Ok(true) => self.take(take, at),
+            match select::is_selected(&self.names, at, consumer.want) {
+                Ok(true) => self.take(consumer, at),
                 Ok(false) => {}
-                Err(Unclear) => self.fail(take.want, reasons::NODE_UNCLEAR, at, ""),
+                Err(Unclear) => self.fail(consumer.want, reasons::NODE_UNCLEAR, at, ""),
             }
         }
     }
 
-    fn take(&mut self, take: Take, at: FieldRef<'_>) {
-        let want = take.want;
+    fn take(&mut self, consumer: Consumer, at: FieldRef<'_>) {
+        let want = consumer.want;
         self.note_seen(want);
         if self.progress[want].taken.is_some() {
             return self.fail(want, reasons::TWICE, at, "");
@@ -168,12 +168,12 @@ impl FieldReader {
         let quantity = self.names.want(want).quantity;
         let is_contact = quantity == Quantity::Contact;
         match at.cell() {
-            Cell::Number(number, unit) => match self.conversion(take, unit, at) {
+            Cell::Number(number, unit) => match self.conversion(consumer, unit, at) {
                 Ok(_) if is_contact && ![0.0, 1.0].contains(&number) => self.fail(want, reasons::NOT_A_STATE, at, ""),
                 Ok(conversion) => self.values.push((want, conversion.apply(number))),
                 Err(unit) => self.fail(want, reasons::WRONG_UNIT, at, &unit),
             },
-            Cell::Missing => self.values.push((want, f64::NAN)),
+            Cell::Empty => self.values.push((want, f64::NAN)),
             Cell::Bool(is) if number::has_truths(quantity) => self.values.push((want, f64::from(u8::from(is)))),
             Cell::Text | Cell::Bool(_) => match number::contact(at.word()).filter(|_| is_contact) {
                 Some(value) => self.values.push((want, value)),
@@ -191,17 +191,17 @@ impl FieldReader {
     ///
     /// # Errors
     /// The unit that is unknown or of another quantity; empty where it is the one behind the number.
-    fn conversion(&mut self, take: Take, unit: &str, at: FieldRef<'_>) -> Result<Conversion, String> {
+    fn conversion(&mut self, consumer: Consumer, unit: &str, at: FieldRef<'_>) -> Result<Conversion, String> {
         if !unit.is_empty() {
-            return self.names.conversion(take.want, unit).ok_or_else(String::new);
+            return self.names.conversion(consumer.want, unit).ok_or_else(String::new);
         }
-        if let Some(said) = take.said {
-            return said.map_err(|unit| unit.to_string());
+        if let Some(stated) = consumer.stated {
+            return stated.map_err(|unit| unit.to_string());
         }
-        let quantity = self.names.want(take.want).quantity;
-        let beside = if self.units.is_empty() { None } else { self.unit_beside(take.want, at)? };
+        let quantity = self.names.want(consumer.want).quantity;
+        let beside = if self.units.is_empty() { None } else { self.unit_beside(consumer.want, at)? };
         let conversion = beside.and_then(|unit| quantity.conversion(unit));
-        Ok(conversion.unwrap_or_else(|| self.names.usual(take.want)))
+        Ok(conversion.unwrap_or_else(|| self.names.default_conversion(consumer.want)))
     }
 
     /// The unit that a field beside a number says. An unknown one is passed over where the sensor has a unit of its own.
@@ -219,8 +219,8 @@ impl FieldReader {
 
     fn note_seen(&mut self, want: usize) {
         let is_first = self.names.note_seen(want, self.messages.came);
-        if is_first && !self.messages.unseen.is_empty() {
-            self.messages.unseen.remove(self.names.name(want));
+        if is_first && !self.messages.not_received.is_empty() {
+            self.messages.not_received.remove(self.names.name(want));
         }
     }
 
@@ -232,14 +232,14 @@ impl FieldReader {
         let about = self.about(want, at, unit);
         let why = self.why(want, reason, at, &about);
         self.messages.ignore(reason, at.line, Some(about));
-        let said = &mut self.progress[want].said;
-        let why = said.take().filter(|said| **said == *why).unwrap_or_else(|| Arc::from(why));
-        *said = Some(Arc::clone(&why));
+        let last = &mut self.progress[want].last_fault;
+        let why = last.take().filter(|last| **last == *why).unwrap_or_else(|| Arc::from(why));
+        *last = Some(Arc::clone(&why));
         self.faults.push((want, why));
     }
 
     fn why(&self, want: usize, reason: Reason, at: FieldRef<'_>, About { field, text, .. }: &About) -> String {
-        let Want { name, quantity, .. } = self.names.want(want);
+        let WantedValue { name, quantity, .. } = self.names.want(want);
         match reason {
             reasons::AMBIGUOUS => {
                 let (one, other) = self.names.ambiguous(want).unwrap_or_default();
@@ -273,7 +273,7 @@ impl FieldReader {
         let in_ms = self.known(at).in_ms;
         let time = match &at.field().value {
             FieldValue::Number(number) => number::epoch(*number, in_ms),
-            FieldValue::Missing => Time::NotOfDay(None),
+            FieldValue::Empty => Time::NotOfDay(None),
             FieldValue::Cell(range) | FieldValue::Text(range) | FieldValue::Pair(range, _) => {
                 number::time(at.text(range), in_ms)
             }
@@ -311,7 +311,7 @@ impl FieldReader {
             }
             let came_before = nodes.iter().position(|node| *node == text);
             if let (Some(_), Some(last)) = (came_before, nodes.last()) {
-                let Want { name, sensor, .. } = self.names.want(*want);
+                let WantedValue { name, sensor, .. } = self.names.want(*want);
                 let (last, text) = (excerpt(last), excerpt(&text));
                 let said =
                     format!("\"{label}\" says {last} and {text}; say which one in its input: {name}?{label}={text}");

@@ -57,7 +57,7 @@ impl<'l> Selector<'l> {
         let fit = self.fit(last);
         let marks: Vec<usize> = places.clone().filter(|ix| self.fit(*ix) == fit).collect();
         let values: Vec<usize> = places.filter(|ix| self.known(*ix).is_value()).collect();
-        let is_alike = |ix: &usize| self.known(*ix).takes.iter().any(|take| take.want == self.want);
+        let is_alike = |ix: &usize| self.known(*ix).consumers.iter().any(|take| take.want == self.want);
         let alike: Vec<usize> = values.iter().copied().filter(is_alike).collect();
         match beside::partner(&marks, &values, &alike, self.value.ix) {
             Err(Unclear) if !marks.iter().any(|mark| self.value.other(*mark).says(text)) => Ok(None),

@@ -190,7 +190,7 @@ fn tag(text: &str) -> Option<&str> {
 fn holds_value(cell: &str) -> bool {
     match number::cell(cell) {
         Cell::Number(..) | Cell::Bool(_) => true,
-        Cell::Missing => !cell.is_empty(),
+        Cell::Empty => !cell.is_empty(),
         Cell::Text => matches!(number::time(cell, false), Time::At(_)),
     }
 }

@@ -80,7 +80,7 @@ impl Board {
 struct Watched {
     queue: Queue,
     health: HealthHandle,
-    wanted: watch::Sender<Wanted>,
+    wanted: watch::Sender<BusInputs>,
 }
 
 impl Watched {
@@ -130,13 +130,13 @@ fn feed(name: &str, sensor: &str, use_stamp: bool) -> (SensorId, Feed) {
 fn run_test<F: Future<Output = ()>>(by_id: &ById, test: impl FnOnce(Watched) -> F) {
     let feeds =
         vec![feed("temp", "room/temp", false), feed("temp", "room/temp-stamped", true), feed("ph", "tank/ph", false)];
-    let (sender, wanted) = watch::channel(Wanted { columns: None, feeds });
+    let (sender, wanted) = watch::channel(BusInputs { columns: None, feeds });
     let serial =
         Serial { port: by_id.link().to_str().unwrap().to_owned(), baud: 115_200, parity: Parity::None, stop_bits: 1 };
     let watched = Watched { queue: Queue::new(3), health: HealthHandle::default(), wanted: sender };
     let (queue, health) = (watched.queue.clone(), watched.health.clone());
     let context =
-        Context { id: Id::new("gateway").unwrap(), wanted, health, clock: Clock::new(ClockMode::System), queue };
+        BusContext { id: Id::new("gateway").unwrap(), wanted, health, clock: Clock::new(ClockMode::System), queue };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         tokio::select! {
@@ -196,7 +196,7 @@ fn a_line_full_of_noise_is_read_where_it_can_be() {
         assert_eq!(watched.next().await, "tank/ph=6.1");
         let health = watched.health.get();
         assert_eq!((ignored(&health, reasons::NOT_TEXT), ignored(&health, reasons::TOO_LONG)), (1, 1));
-        assert_eq!((health.messages.used, health.messages.came), (2, 4));
+        assert_eq!((health.messages.matched, health.messages.came), (2, 4));
         assert!(health.bytes > 100_000);
     });
 }
@@ -211,7 +211,7 @@ fn other_sensors_are_read_without_opening_the_port_again() {
         for expected in ["room/temp=1", "room/temp-stamped=1", "tank/ph=2"] {
             assert_eq!(watched.next().await, expected);
         }
-        watched.wanted.send_replace(Wanted { columns: None, feeds: vec![feed("co2", "room/co2", false)] });
+        watched.wanted.send_replace(BusInputs { columns: None, feeds: vec![feed("co2", "room/co2", false)] });
         board.say(b"4,5,6\n");
         assert_eq!(watched.next().await, "room/co2=6");
         assert_eq!(watched.health.get().opened, 1);

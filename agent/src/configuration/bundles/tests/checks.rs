@@ -32,7 +32,7 @@ fn what_cannot_be_used_leaves_the_last_good_one_and_says_why() {
         assert_eq!(bench.good().as_deref(), Some(&*five));
         assert!(bench.held.version == 5 && bench.held.etag.is_some());
         bench.settles().await;
-        assert!(bench.sources.recv().await.is_some());
+        assert!(bench.inputs.recv().await.is_some());
 
         let six = bench.seal(6, "31");
         let other = SigningKey::from_seed(&[8; 32]);

@@ -126,7 +126,7 @@ fn after(text: &str, pair: &Pair) -> After {
     let value = &text[pair.value.clone()];
     match pair.kind {
         Kind::Number => After::Number,
-        _ if !value.is_empty() && number::is_missing(value) => After::Number,
+        _ if !value.is_empty() && number::is_empty_value(value) => After::Number,
         _ => After::Other,
     }
 }
@@ -149,7 +149,7 @@ fn place_of(label: &str, heading: Option<&str>, is_value: bool, context: &mut Li
         return None;
     }
     let place = context.names.learn(label, plain, is_value)?;
-    context.note_unused(place);
+    context.note_unclaimed(place);
     Some(place)
 }
 

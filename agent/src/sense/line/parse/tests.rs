@@ -8,7 +8,7 @@ use tilth_core::time::WallTime;
 use tilth_core::unit::Unit;
 
 use super::super::lines::MAX_LINE;
-use super::{Decoder, Want, reasons};
+use super::{Decoder, WantedValue, reasons};
 use crate::sense::bus::health::Reason;
 
 mod absent;
@@ -19,7 +19,7 @@ mod kinds;
 const WANTED: [&str; 4] = ["temp", "hum", "tank.ph", "ec"];
 
 /// A want of `NAME`, `NAME?node=1` or either with its quantity and unit behind: `Temp/temperature`, `Temp/temperature/F`.
-fn want(text: &str) -> Want {
+fn want(text: &str) -> WantedValue {
     let mut parts = text.split('/');
     let (label, selectors) = parts.next().map(|name| name.split_once('?').unwrap_or((name, ""))).unwrap();
     let selectors = selectors.split('&').filter_map(|part| part.split_once('='));
@@ -27,15 +27,15 @@ fn want(text: &str) -> Want {
     let quantity = parts.next().map_or(Quantity::Count, |name| Quantity::from_name(name).unwrap());
     let sensor = SensorId::new(&format!("a/{}", text.len())).unwrap();
     let unit = parts.next().and_then(Unit::of);
-    Want { name: LineName { label: label.to_owned(), selectors }, sensor, quantity, unit }
+    WantedValue { name: LineName { label: label.to_owned(), selectors }, sensor, quantity, unit }
 }
 
-fn wants() -> Vec<Want> {
+fn wants() -> Vec<WantedValue> {
     WANTED.iter().map(|name| want(name)).collect()
 }
 
 impl Decoder {
-    fn new(wants: Vec<Want>, columns: Option<Vec<String>>) -> Decoder {
+    fn new(wants: Vec<WantedValue>, columns: Option<Vec<String>>) -> Decoder {
         let mut decoder = Decoder::default();
         decoder.set_wanted(wants, columns);
         decoder
@@ -76,7 +76,7 @@ fn check_ignored(line: &[u8], reason: Reason) {
     assert_eq!(decode(&mut decoder, &bytes), [""; 0], "{:?}", line.escape_ascii().to_string());
     let messages = decoder.messages();
     assert_eq!(messages.last_ignored.as_ref().map(|last| last.reason), Some(reason), "{}", line.escape_ascii());
-    assert_eq!((messages.count(reason), messages.used), (1, 0));
+    assert_eq!((messages.count(reason), messages.matched), (1, 0));
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn what_is_shown_can_be_printed_and_has_an_end() {
     for name in 0..100 {
         decode(&mut decoder, format!("name{name}=1\n").as_bytes());
     }
-    assert_eq!(decoder.messages().unused.len(), 16);
+    assert_eq!(decoder.messages().unclaimed.len(), 16);
     decode(&mut decoder, b"\x07\x1b]0;title\x07 \xff\xfe evil\n");
     let excerpt = decoder.messages().last_ignored.clone().unwrap().excerpt;
     assert!(excerpt.chars().all(|c| !c.is_control()), "{excerpt:?}");
@@ -197,17 +197,18 @@ fn what_is_shown_can_be_printed_and_has_an_end() {
 #[test]
 fn what_is_wanted_and_on_no_line_is_known() {
     let mut decoder = decoder();
-    let unseen = |decoder: &Decoder| decoder.messages().unseen.iter().cloned().collect::<Vec<_>>().join(" ");
-    assert_eq!(unseen(&decoder), "ec hum tank.ph temp");
+    let not_received =
+        |decoder: &Decoder| decoder.messages().not_received.iter().cloned().collect::<Vec<_>>().join(" ");
+    assert_eq!(not_received(&decoder), "ec hum tank.ph temp");
     decode(&mut decoder, b"hello\n");
-    assert_eq!(unseen(&decoder), "ec hum tank.ph temp");
+    assert_eq!(not_received(&decoder), "ec hum tank.ph temp");
     decode(&mut decoder, b"temp=warm humidity=55\n");
-    assert_eq!(unseen(&decoder), "ec hum tank.ph", "no number, but there");
+    assert_eq!(not_received(&decoder), "ec hum tank.ph", "no number, but there");
     // What was seen stays so; what is new was not looked for before.
     decoder.set_wanted(vec![want("humidity"), want("temp")], None);
-    assert_eq!(unseen(&decoder), "humidity");
+    assert_eq!(not_received(&decoder), "humidity");
     decode(&mut decoder, b"{\"humidity\":null}\n");
-    assert_eq!(unseen(&decoder), "");
+    assert_eq!(not_received(&decoder), "");
 }
 
 /// What becomes of lines for one list of wants: `0=21.5` for a value, `0! why` for a fault, `0? text` for what is no number.

@@ -20,7 +20,7 @@
 //! | `startup` | what the agent starts with; `preview` shows it to `check` and `explain` |
 //! | `active` | the configuration in force |
 //! | `apply` | the only way into force |
-//! | `files`, `watch`, `debounce` | changes of files: how one is noticed, and when it takes effect |
+//! | `files`, `watch`, `removal_guard` | changes of files: how one is noticed, and when it takes effect |
 //! | `bundles`, `bundle` | bundles of the hub: checked, applied, saved, rejected or reverted |
 //! | `probation` | whether sensors are good again under another configuration (pure) |
 //! | `last_good`, `bundle_files` | what is saved on the disk |
@@ -34,13 +34,13 @@ mod bundle;
 mod bundle_files;
 mod bundles;
 mod compiled;
-mod debounce;
 pub(crate) mod enrolment;
 mod file_stamps;
 mod files;
 mod last_good;
 pub(crate) mod preview;
 mod probation;
+mod removal_guard;
 mod reporter;
 mod startup;
 mod status;
@@ -122,7 +122,7 @@ impl Configuration {
             FileChanges::new(folder.to_owned(), compiled.summary.files.clone(), Arc::clone(&compiled.configured.plan));
         let (last_good, changes) = (LastGoodWriter::start(data)?, watch::start(folder.to_owned(), stamps)?);
         let rejected = compiled.summary.rejected.clone();
-        status.bundle(|status| {
+        status.update_bundle(|status| {
             (status.unavailable_reason, status.state_error) = (bundle_unavailable, state_unreadable);
             if let Some(bundle) = &active.bundle {
                 status.set_in_force(bundle, bundle::ignored(folder));
@@ -204,7 +204,7 @@ async fn judge(applier: &mut Applier, bundles: Option<&mut BundleTrials>) {
     let bundles = bundles.filter(|bundles| bundles.is_on_probation());
     if bundles.is_some() {
         let awaited = applier.probation.as_ref().map(Probation::awaited);
-        applier.reporter.status.bundle(|status| status.probation = awaited);
+        applier.reporter.status.update_bundle(|status| status.probation = awaited);
     }
     match (verdict, bundles) {
         (Verdict::Wait, _) => {}

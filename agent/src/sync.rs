@@ -144,7 +144,7 @@ async fn find_link(enrolment: &Enrolment, clock: &Clock) -> anyhow::Result<(HubL
 }
 
 /// Runs what reads files on a thread: a disk that hangs must not hold up decide.
-async fn on_thread<T: Send + 'static>(what: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {
+async fn blocking<T: Send + 'static>(what: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {
     tokio::task::spawn_blocking(what).await.context("reading files")
 }
 

@@ -38,7 +38,7 @@ pub(crate) struct Applier {
 
 impl Applier {
     /// Sensors that must be good again under a configuration, by what is observed before it comes into force.
-    pub(super) async fn expect(&self, compiled: &Compiled) -> BTreeMap<SensorId, Expected> {
+    pub(super) async fn expected_sensors(&self, compiled: &Compiled) -> BTreeMap<SensorId, Expected> {
         let seen = self.observe().await.unwrap_or_default();
         let mut expected = probation::expected(&self.active.sensors, &compiled.sensors(), &seen);
         // One that the configuration in force has silenced must still be good again.
@@ -71,7 +71,7 @@ impl Applier {
     }
 
     /// Waits until decide works by what was handed over; `None` where the process ends instead.
-    pub(super) async fn taken(&self) -> Option<()> {
+    pub(super) async fn wait_until_taken(&self) -> Option<()> {
         let (done, taken) = oneshot::channel();
         let _ = self.commands.send(Command::Barrier(done)).await;
         taken.await.ok()
@@ -86,7 +86,7 @@ impl Applier {
     /// The configuration in force is not on probation any more.
     pub(super) fn end_probation(&mut self) {
         self.probation = None;
-        self.reporter.status.bundle(|status| status.probation = None);
+        self.reporter.status.update_bundle(|status| status.probation = None);
     }
 
     /// Warns people: files on site are not reverted.
@@ -95,7 +95,7 @@ impl Applier {
         let said = format!("since the configuration changed, {reason}");
         warn!("{said}; the changed files stay in force");
         self.report_diagnostic(json!({ "state": "warning", "reason": reason })).await;
-        self.reporter.status.warn(said);
+        self.reporter.status.set_warning(said);
     }
 
     /// Observes sensors, buses and memory; `None` while decide does not run.
@@ -123,7 +123,7 @@ impl Applier {
         error!("configuration rejected ({errors}); still running configuration {running}:");
         problems.lines.iter().for_each(tell);
         self.report_diagnostic(rejection(&problems)).await;
-        self.reporter.status.rejected(problems);
+        self.reporter.status.set_rejected(problems);
     }
 
     /// Reports changed files to the hub.

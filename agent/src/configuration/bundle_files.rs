@@ -160,12 +160,12 @@ impl BundleFiles {
     }
 
     /// Moves the last good bundle aside; returns its new path. `mark` goes into the name.
-    pub(crate) fn put_good_aside(&self, mark: &str) -> Result<PathBuf, String> {
+    pub(crate) fn set_good_aside(&self, mark: &str) -> Result<PathBuf, String> {
         // The next start is to know that there was a bundle, whichever: else it stays in its place and is found there again.
         if let Ok(state) = self.state()
             && state.highest == 0
         {
-            self.remember(&BundleState { highest: 1, ..state }).map_err(|error| error.to_string())?;
+            self.save_state(&BundleState { highest: 1, ..state }).map_err(|error| error.to_string())?;
         }
         put_aside(&self.folder.join(GOOD), mark).map_err(|error| error.to_string())
     }
@@ -187,7 +187,7 @@ impl BundleFiles {
         Ok(if state.highest > MAX_VERSION { BundleState { highest: 0, ..state } } else { state })
     }
 
-    pub(super) fn remember(&self, state: &BundleState) -> io::Result<()> {
+    pub(super) fn save_state(&self, state: &BundleState) -> io::Result<()> {
         durable::write(&self.folder, STATE, &serde_json::to_vec(state).map_err(io::Error::other)?)
     }
 
@@ -197,25 +197,25 @@ impl BundleFiles {
     }
 
     /// The staged bundle is the last good one from now on.
-    pub(super) fn keep_staged(&self) -> io::Result<()> {
+    pub(super) fn save_staged(&self) -> io::Result<()> {
         durable::commit(&self.folder, GOOD)
     }
 
-    pub(super) fn put_good(&self, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn save_good(&self, bytes: &[u8]) -> io::Result<()> {
         durable::write(&self.folder, GOOD, bytes)
     }
 
     /// Keeps a copy of the last good bundle for the time in which the next one is on probation.
-    pub(super) fn keep_before(&self) -> io::Result<()> {
+    pub(super) fn save_previous(&self) -> io::Result<()> {
         match durable::read(&self.folder.join(GOOD)) {
             Ok(Some(bytes)) => durable::write(&self.folder, BEFORE, &bytes),
             // There is nothing to return to, and what is left of another time must not be.
-            Ok(None) | Err(_) => self.forget_before(),
+            Ok(None) | Err(_) => self.delete_previous(),
         }
     }
 
     /// The bundle of before is of no use any more.
-    pub(super) fn forget_before(&self) -> io::Result<()> {
+    pub(super) fn delete_previous(&self) -> io::Result<()> {
         fs::remove_file(self.folder.join(BEFORE)).or_else(|error| match error.kind() {
             io::ErrorKind::NotFound => Ok(()),
             _ => Err(error),
@@ -224,7 +224,7 @@ impl BundleFiles {
 
     /// Puts the bundle of before in the place of the one with this hash, which is kept for a retry. Needs no room on the disk, and
     /// done again it changes nothing.
-    pub(super) fn put_back(&self, hash: &str) -> io::Result<()> {
+    pub(super) fn restore_previous(&self, hash: &str) -> io::Result<()> {
         let (good, before) = (self.folder.join(GOOD), self.folder.join(BEFORE));
         let is_it = |bytes: Option<Vec<u8>>| bytes.is_some_and(|bytes| hex::encode(sha256(&bytes)) == hash);
         if durable::read(&good).is_ok_and(is_it) {
@@ -253,9 +253,9 @@ impl BundleFiles {
         probation.starts += 1;
         let (has_failed, hash) = (probation.failed.is_some(), probation.hash.clone());
         // A disk that does not take this is no reason to give the bundle up.
-        let _ = self.remember(state);
+        let _ = self.save_state(state);
         if has_failed || !self.has_good() {
-            let _ = self.put_back(&hash);
+            let _ = self.restore_previous(&hash);
         }
     }
 
@@ -267,7 +267,7 @@ impl BundleFiles {
             Some(why) => probation.failed = Some(format!("the agent ended within its probation: {why}")),
             None => probation.starts = probation.starts.saturating_sub(1),
         }
-        self.remember(&state).map_err(|error| error.to_string())
+        self.save_state(&state).map_err(|error| error.to_string())
     }
 }
 

@@ -72,7 +72,7 @@ impl BundleTrials {
     /// bundle.
     pub(super) async fn begin(&mut self, applier: &mut Applier) {
         let rejected = self.state.rejected.clone();
-        applier.reporter.status.bundle(|status| status.rejected = rejected);
+        applier.reporter.status.update_bundle(|status| status.rejected = rejected);
         let highest = applier.active.highest;
         match &self.state.probation {
             Some(OnProbation { failed: Some(reason), .. }) => {
@@ -86,7 +86,7 @@ impl BundleTrials {
         }
         if self.is_known && self.state.highest < highest {
             self.state.highest = highest;
-            self.remember().await;
+            self.save_current_state().await;
         }
     }
 
@@ -100,7 +100,7 @@ impl BundleTrials {
         self.state = read.map_err(|unreadable| format!("bundle.state {unreadable}"))?;
         self.is_known = true;
         applier.active.recall(&self.state);
-        applier.reporter.status.bundle(|status| status.state_error = None);
+        applier.reporter.status.update_bundle(|status| status.state_error = None);
         self.begin(applier).await;
         Ok(())
     }
@@ -181,14 +181,13 @@ impl BundleTrials {
         let named = version.map_or("a bundle".to_owned(), |version| format!("bundle {version}"));
         let running = applier.active.name();
         error!(target: "sync", "{named} rejected; still running configuration {running}: {reason}");
-        applier.reporter.status.rejected(Problems::error(format!("{named}: {reason}")));
-        self.remember_rejected(RejectedBundle { hash, trusted, version, reason, content, reverted: None }, applier)
-            .await;
+        applier.reporter.status.set_rejected(Problems::error(format!("{named}: {reason}")));
+        self.record_rejected(RejectedBundle { hash, trusted, version, reason, content, reverted: None }, applier).await;
         is_signed.then(|| applier.active.held())
     }
 
     /// Reports a bundle that is not in force to the hub and to people, and remembers it.
-    async fn remember_rejected(&mut self, rejected: RejectedBundle, applier: &mut Applier) {
+    async fn record_rejected(&mut self, rejected: RejectedBundle, applier: &mut Applier) {
         let RejectedBundle { version, hash, reason, .. } = &rejected;
         let running = applier.active.version().map_or(0, |(version, _)| version);
         let body = json!({
@@ -196,11 +195,11 @@ impl BundleTrials {
         });
         applier.tell_of_bundle(body).await;
         let rejected = Some(rejected);
-        applier.reporter.status.bundle(|status| status.rejected.clone_from(&rejected));
+        applier.reporter.status.update_bundle(|status| status.rejected.clone_from(&rejected));
         self.state.rejected = rejected;
         self.state.trial = None;
         applier.active.recall(&self.state);
-        self.remember().await;
+        self.save_current_state().await;
     }
 
     /// The running configuration has another version from now on; nothing restarts.
@@ -215,10 +214,10 @@ impl BundleTrials {
             (probation.hash, probation.trusted, probation.version) = (signed.hash, signed.trusted, bundle.version);
         }
         let saved = state.clone();
-        let save = move |files: &BundleFiles| files.remember(&saved).and_then(|()| files.put_good(&bytes));
+        let save = move |files: &BundleFiles| files.save_state(&saved).and_then(|()| files.save_good(&bytes));
         self.blocking_files(save).await.map_err(|why| NotSaved { version: bundle.version, why })?;
         (self.state, self.unsaved) = (state, None);
-        Ok(self.follow(Arc::new(bundle), "same-content", applier).await)
+        Ok(self.report_in_force(Arc::new(bundle), "same-content", applier).await)
     }
 
     async fn apply(
@@ -228,7 +227,7 @@ impl BundleTrials {
         signed: SignedBytes,
         applier: &mut Applier,
     ) -> Result<Option<HeldBundle>, NotSaved> {
-        let expected = applier.expect(&compiled).await;
+        let expected = applier.expected_sensors(&compiled).await;
         let probation = OnProbation {
             hash: signed.hash,
             trusted: signed.trusted,
@@ -241,15 +240,15 @@ impl BundleTrials {
         // A bundle that comes while another one is on probation returns to the one before both.
         let is_first = self.state.probation.is_none();
         let state = BundleState { probation: Some(probation), rejected: None, ..self.state.clone() };
-        let keep_before = move |files: &BundleFiles| if is_first { files.keep_before() } else { Ok(()) };
+        let save_previous = move |files: &BundleFiles| if is_first { files.save_previous() } else { Ok(()) };
         let version = bundle.version;
-        self.save(state, keep_before).await.map_err(|why| NotSaved { version, why })?;
+        self.save(state, save_previous).await.map_err(|why| NotSaved { version, why })?;
         let (summary, is_changed) = applier.hand_over(compiled, Some(expected)).await;
         // The process may end here; the trial is already counted.
-        let Some(()) = applier.taken().await else { return Ok(None) };
-        let kept = self.blocking_files(BundleFiles::keep_staged).await;
+        let Some(()) = applier.wait_until_taken().await else { return Ok(None) };
+        let kept = self.blocking_files(BundleFiles::save_staged).await;
         applier.reporter.in_force(summary, is_changed);
-        let held = self.follow(bundle, "applied", applier).await;
+        let held = self.report_in_force(bundle, "applied", applier).await;
         self.unsaved = kept.is_err().then_some(signed.bytes);
         if !is_changed {
             self.pass(applier).await;
@@ -267,7 +266,7 @@ impl BundleTrials {
         first: impl FnOnce(&BundleFiles) -> io::Result<()> + Send + 'static,
     ) -> Result<(), String> {
         let saved = state.clone();
-        self.blocking_files(move |files| first(files).and_then(|()| files.remember(&saved))).await?;
+        self.blocking_files(move |files| first(files).and_then(|()| files.save_state(&saved))).await?;
         self.state = state;
         Ok(())
     }
@@ -282,9 +281,9 @@ impl BundleTrials {
         if let Some(OnProbation { version, .. }) = self.state.probation.take() {
             info!(target: "sync", "bundle {version} passed its probation");
         }
-        self.remember().await;
+        self.save_current_state().await;
         // A copy that cannot be deleted is replaced with the next probation.
-        let _ = self.blocking_files(BundleFiles::forget_before).await;
+        let _ = self.blocking_files(BundleFiles::delete_previous).await;
     }
 
     /// The bundle in force has failed its probation: what was in force before returns.
@@ -293,9 +292,9 @@ impl BundleTrials {
         let (version, hash) = (probation.version, probation.hash.clone());
         if probation.failed.is_none() {
             probation.failed = Some(reason.to_owned());
-            self.remember().await;
+            self.save_current_state().await;
         }
-        if let Err(why) = self.blocking_files(move |files| files.put_back(&hash)).await {
+        if let Err(why) = self.blocking_files(move |files| files.restore_previous(&hash)).await {
             return say_wait(
                 &format!("bundle {version} failed its probation ({reason}); reverting it failed, will retry: {why}"),
                 applier,
@@ -309,13 +308,13 @@ impl BundleTrials {
             return self.pass(applier).await;
         };
         let (summary, is_changed) = applier.hand_over(compiled, None).await;
-        if applier.taken().await.is_none() {
+        if applier.wait_until_taken().await.is_none() {
             return;
         }
         self.unsaved = None;
         let bundle = active.bundle.clone();
         let ignored = self.ignored().await;
-        applier.reporter.status.bundle(|status| match &bundle {
+        applier.reporter.status.update_bundle(|status| match &bundle {
             Some(bundle) => status.set_in_force(bundle, ignored),
             None => status.returns_to_files(bundle_unavailable),
         });
@@ -333,7 +332,7 @@ impl BundleTrials {
         error!(target: "sync", "bundle {version} reverted, {now} is in force again: {reason}");
         let reason = format!("reverted: {reason}");
         let (version, content, reverted) = (Some(version), None, Some(Reverted { content }));
-        self.remember_rejected(RejectedBundle { hash, trusted, version, reason, content, reverted }, applier).await;
+        self.record_rejected(RejectedBundle { hash, trusted, version, reason, content, reverted }, applier).await;
     }
 
     /// Tries the bundle that was rejected or reverted last once more; returns its version.
@@ -366,16 +365,16 @@ impl BundleTrials {
     /// Tries to save the bundle in force again. Until then a start runs the bundle before, until the hub is reached.
     pub(super) async fn save_again(&mut self, applier: &Applier) {
         let Some(bytes) = self.unsaved.clone() else { return };
-        if self.blocking_files(move |files| files.put_good(&bytes)).await.is_ok() {
+        if self.blocking_files(move |files| files.save_good(&bytes)).await.is_ok() {
             self.unsaved = None;
-            applier.reporter.status.bundle(|status| status.pending_reason = None);
+            applier.reporter.status.update_bundle(|status| status.pending_reason = None);
             info!(target: "sync", "running bundle saved");
-            self.remember().await;
+            self.save_current_state().await;
         }
     }
 
     /// Reports a bundle in force to people and to the hub, and remembers it.
-    async fn follow(&mut self, bundle: Arc<Bundle>, outcome: &str, applier: &mut Applier) -> HeldBundle {
+    async fn report_in_force(&mut self, bundle: Arc<Bundle>, outcome: &str, applier: &mut Applier) -> HeldBundle {
         let (version, hash) = (bundle.version, bundle.hash.to_string());
         applier.active.set_bundle(Some(Arc::clone(&bundle)));
         let ignored = self.ignored().await;
@@ -383,20 +382,20 @@ impl BundleTrials {
         say_ignored(&ignored);
         let body = json!({ "version": version, "hash": hash, "outcome": outcome, "reason": null });
         applier.tell_of_bundle(body).await;
-        applier.reporter.status.bundle(|status| {
+        applier.reporter.status.update_bundle(|status| {
             status.set_in_force(&bundle, ignored);
             status.rejected = None;
         });
         let probation = self.state.probation.take();
         self.state = BundleState { highest: applier.active.highest, probation, ..BundleState::default() };
-        self.remember().await;
+        self.save_current_state().await;
         applier.active.recall(&self.state);
         applier.active.held()
     }
 
-    async fn remember(&self) {
+    async fn save_current_state(&self) {
         let state = self.state.clone();
-        if let Err(why) = self.blocking_files(move |files| files.remember(&state)).await {
+        if let Err(why) = self.blocking_files(move |files| files.save_state(&state)).await {
             warn!(target: "sync", "saving bundle.state failed: {why}");
         }
     }
@@ -444,7 +443,7 @@ fn wait(why: &str, applier: &Applier) -> Option<HeldBundle> {
 
 /// Shows why a bundle waits; logged once for each reason, for a disk may be full for weeks.
 fn say_wait(why: &str, applier: &Applier) {
-    let before = applier.reporter.status.bundle(|status| status.pending_reason.replace(why.to_owned()));
+    let before = applier.reporter.status.update_bundle(|status| status.pending_reason.replace(why.to_owned()));
     if before.as_deref() != Some(why) {
         warn!(target: "sync", "{why}");
     }

@@ -13,8 +13,8 @@ use tracing::warn;
 use super::apply::Applier;
 use super::bundle::{self, ignored, say_ignored};
 use super::compiled::Compiled;
-use super::debounce::{self, Compared, Debounce, Decision, QUIET, removed_from_files};
 use super::first_of;
+use super::removal_guard::{self, Compared, Decision, QUIET, RemovalGuard, removed_from_files};
 use crate::findings::Problems;
 
 /// Upper limit of removals in the message; the rest is counted.
@@ -25,7 +25,7 @@ pub(crate) struct FileChanges {
     folder: PathBuf,
     files: Files,
     plan: Arc<Plan>,
-    debounce: Debounce,
+    removal_guard: RemovalGuard,
     changed: Instant,
     /// When the waiting change is checked again.
     due: Option<Instant>,
@@ -39,7 +39,7 @@ impl FileChanges {
             folder,
             files,
             plan,
-            debounce: Debounce::default(),
+            removal_guard: RemovalGuard::default(),
             changed: Instant::now(),
             due: None,
             logged: Vec::new(),
@@ -71,7 +71,7 @@ impl FileChanges {
             Err(_) => return applier.reject(Problems::error("the check of the files failed".to_owned())).await,
         };
         let removed = self.removals(&compiled, is_bundle);
-        match self.debounce.decide(Instant::now(), self.changed, !removed.is_empty()) {
+        match self.removal_guard.decide(Instant::now(), self.changed, !removed.is_empty()) {
             Decision::Wait(due) => {
                 self.due = Some(due);
                 self.say_waits(removed, applier).await;
@@ -88,7 +88,7 @@ impl FileChanges {
             return removed_from_files(&self.files, files);
         }
         let before = Compared { files: &self.files, plan: &self.plan };
-        debounce::removals(&before, &Compared { files, plan: &compiled.configured.plan })
+        removal_guard::removals(&before, &Compared { files, plan: &compiled.configured.plan })
     }
 
     /// Logs a waiting change, once for each list of removals.
@@ -109,7 +109,7 @@ impl FileChanges {
         let (files, plan) = (compiled.summary.files.clone(), Arc::clone(&compiled.configured.plan));
         *self = FileChanges::new(self.folder.clone(), files, plan);
         let hash = compiled.configured.hash.clone();
-        let expected = applier.expect(&compiled).await;
+        let expected = applier.expected_sensors(&compiled).await;
         let (summary, is_changed) = applier.hand_over(compiled, Some(expected)).await;
         if is_changed {
             applier.report_diagnostic(json!({ "hash": hash, "state": "applied" })).await;

@@ -124,10 +124,10 @@ struct Running {
 struct Awaited {
     expected: Expected,
     /// Newest value of the sensor at the beginning, which says nothing about the new configuration.
-    mark: Option<Stamp>,
+    baseline: Option<Stamp>,
     /// Bytes of its bus at the last observation, and when they last rose.
     bytes: u64,
-    heard: Uptime,
+    last_bytes: Uptime,
     /// Since when the sensor could have spoken; `None` while unjudged.
     since: Option<Uptime>,
     /// The sensor was overdue at the last observation. Its value may have been on its way then.
@@ -198,7 +198,7 @@ impl Probation {
         let age = seen.at - running.began;
         if age < SETTLE {
             let newest = |id| seen.sensors.get(id).and_then(|observed| observed.newest);
-            running.awaited.iter_mut().for_each(|(id, awaited)| awaited.mark = newest(id));
+            running.awaited.iter_mut().for_each(|(id, awaited)| awaited.baseline = newest(id));
         }
         running.awaited.retain(|id, awaited| !awaited.is_back(seen.sensors.get(id)));
         let (mut overdue, mut may_come) = (Vec::new(), false);
@@ -208,7 +208,7 @@ impl Probation {
             awaited.is_late = is_late;
             may_come |= is_late && !was_late;
             if is_late && was_late {
-                overdue.push(awaited.words(id, seen.sensors.get(id)));
+                overdue.push(awaited.describe(id, seen.sensors.get(id)));
             }
         }
         if !overdue.is_empty() {
@@ -226,9 +226,9 @@ impl Running {
         let awaited = |(id, expected): (&SensorId, &Expected)| {
             let bytes = expected.bus.as_ref().and_then(|bus| seen.buses.get(bus)).map_or(0, |bus| bus.bytes);
             let since = expected.bus.is_none().then_some(seen.at);
-            let mark = seen.sensors.get(id).and_then(|observed| observed.newest);
+            let baseline = seen.sensors.get(id).and_then(|observed| observed.newest);
             let expected = expected.clone();
-            (id.clone(), Awaited { expected, mark, bytes, heard: seen.at, since, is_late: false })
+            (id.clone(), Awaited { expected, baseline, bytes, last_bytes: seen.at, since, is_late: false })
         };
         Running { began: seen.at, memory: seen.memory, awaited: expected.iter().map(awaited).collect() }
     }
@@ -238,7 +238,7 @@ impl Awaited {
     fn has_value(&self, observed: &Observed) -> bool {
         // Boot and time of day of one reading may become known, or be corrected, meanwhile.
         let taken = |newest: Option<Stamp>| newest.map(|newest| newest.uptime);
-        observed.newest.is_some() && taken(observed.newest) != taken(self.mark)
+        observed.newest.is_some() && taken(observed.newest) != taken(self.baseline)
     }
 
     fn is_back(&self, observed: Option<&Observed>) -> bool {
@@ -248,15 +248,15 @@ impl Awaited {
     /// Whether the bus is up and carries something since the last observation.
     fn note_bus(&mut self, seen: &Observation) {
         let Some(bus) = &self.expected.bus else {
-            self.heard = seen.at;
+            self.last_bytes = seen.at;
             return;
         };
         match seen.buses.get(bus).filter(|bus| bus.is_up) {
-            None => (self.since, self.heard) = (None, seen.at),
+            None => (self.since, self.last_bytes) = (None, seen.at),
             Some(bus) if bus.bytes != self.bytes => {
-                let was_quiet = seen.at - self.heard > self.expected.within;
-                self.since = if was_quiet { Some(seen.at) } else { self.since.or(Some(self.heard)) };
-                (self.bytes, self.heard) = (bus.bytes, seen.at);
+                let was_quiet = seen.at - self.last_bytes > self.expected.within;
+                self.since = if was_quiet { Some(seen.at) } else { self.since.or(Some(self.last_bytes)) };
+                (self.bytes, self.last_bytes) = (bus.bytes, seen.at);
             }
             Some(_) => {}
         }
@@ -265,15 +265,15 @@ impl Awaited {
     /// Only while its bus still carries something: a board that falls silent takes its sensors with it.
     fn is_overdue(&self, now: Uptime) -> bool {
         let within = self.expected.within;
-        self.since.is_some_and(|since| now - since >= within) && now - self.heard <= Span(within.0 / INTERVALS)
+        self.since.is_some_and(|since| now - since >= within) && now - self.last_bytes <= Span(within.0 / INTERVALS)
     }
 
-    fn words(&self, id: &SensorId, observed: Option<&Observed>) -> String {
+    fn describe(&self, id: &SensorId, observed: Option<&Observed>) -> String {
         let has_value = observed.is_some_and(|observed| self.has_value(observed));
         let trouble = observed.and_then(|observed| observed.trouble.as_ref());
         match trouble {
             Some(trouble) if has_value => format!("{id} is not good: {trouble}"),
-            _ => match self.mark.and_then(|mark| mark.wall) {
+            _ => match self.baseline.and_then(|mark| mark.wall) {
                 Some(wall) => format!("{id} has had no value since {wall}"),
                 None => format!("{id} has had no value for {}", self.expected.within),
             },

@@ -70,11 +70,11 @@ impl ConfigReporter {
         self.agent_toml = files.agent_toml();
         self.last_good.save(LastGood { files, inventory });
         let is_rejected = !rejected.is_empty();
-        if self.status.rejected(rejected) && !is_rejected && !is_changed {
+        if self.status.set_rejected(rejected) && !is_rejected && !is_changed {
             info!("configuration {} is still in force: the rejected files are corrected", short(&hash));
         }
         let keys = changed_start_keys(&self.at_start, &agent_toml);
-        if self.status.restart_needed(&keys)
+        if self.status.set_restart_keys(&keys)
             && let Some(line) = restart_needed(&keys)
         {
             info!("{line}");
@@ -87,7 +87,7 @@ impl ConfigReporter {
         let change = inventory.change_from(self.inventory.as_ref());
         self.inventory = Some(inventory.clone());
         info!("configuration {} is in force: {change}", short(hash));
-        self.status.applied(hash, change, local.clone());
+        self.status.set_applied(hash, change, local.clone());
     }
 }
 

@@ -271,7 +271,7 @@ impl Start<'_> {
     }
 
     fn describe_bundle(self, why: &Unavailable) -> String {
-        self.describe(BUNDLE, why, |mark| BundleFiles::new(self.data).put_good_aside(mark))
+        self.describe(BUNDLE, why, |mark| BundleFiles::new(self.data).set_good_aside(mark))
     }
 
     fn describe_file(self, name: &str, unreadable: Unreadable) -> String {

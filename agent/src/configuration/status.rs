@@ -109,7 +109,7 @@ impl ConfigStatus {
     }
 
     /// Another configuration is in force from now on.
-    pub(super) fn applied(&self, hash: &str, change: InventoryChange, local: Local) {
+    pub(super) fn set_applied(&self, hash: &str, change: InventoryChange, local: Local) {
         let mut shown = self.lock();
         hash.clone_into(&mut shown.hash);
         (shown.since, shown.change, shown.local) = (self.clock.now().1, change, local);
@@ -121,26 +121,26 @@ impl ConfigStatus {
     }
 
     /// Sensors are not good since the configuration changed.
-    pub(super) fn warn(&self, said: String) {
+    pub(super) fn set_warning(&self, said: String) {
         self.lock().warning = Some(said);
     }
 
     /// The configuration in the folder is rejected; where there are no problems, it is not. Returns whether one was before.
-    pub(super) fn rejected(&self, problems: Problems) -> bool {
+    pub(super) fn set_rejected(&self, problems: Problems) -> bool {
         let rejected = Some(problems).filter(|problems| !problems.is_empty());
         let rejected = rejected.map(|problems| Rejected { at: self.clock.now().1, problems });
         std::mem::replace(&mut self.lock().rejected, rejected).is_some()
     }
 
     /// These keys of `agent.toml` need a restart. Returns whether that is news.
-    pub(super) fn restart_needed(&self, keys: &[&'static str]) -> bool {
+    pub(super) fn set_restart_keys(&self, keys: &[&'static str]) -> bool {
         let mut shown = self.lock();
         let is_news = shown.restart_keys != keys;
         keys.clone_into(&mut shown.restart_keys);
         is_news
     }
 
-    pub(super) fn bundle<T>(&self, change: impl FnOnce(&mut BundleStatus) -> T) -> T {
+    pub(super) fn update_bundle<T>(&self, change: impl FnOnce(&mut BundleStatus) -> T) -> T {
         change(&mut self.lock().bundle)
     }
 

@@ -1,6 +1,7 @@
 //! Lines of text on a serial port: opens the port, reads it, and opens it again after it was lost.
 
 mod absent;
+mod alternating;
 pub(crate) mod beside;
 mod blocks;
 mod clean;
@@ -20,7 +21,6 @@ mod remembered;
 mod select;
 mod sentence;
 mod table;
-mod turns;
 mod words;
 
 use std::collections::BTreeMap;

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
 use super::status::SyncStatus;
-use super::{POLL_INTERVAL, on_thread};
+use super::{POLL_INTERVAL, blocking};
 use crate::clock::{Clock, ClockMode};
 use crate::configuration::{Enrolment, FileStamps};
 
@@ -37,7 +37,7 @@ pub(super) async fn find(enrolment: &Enrolment, clock: &Clock) -> anyhow::Result
         let https = Https::new(&enrolment.hub.url, &enrolment.tenant, &key, &tls)?;
         Ok(HubLink { trusted, key_id: key.id().to_owned(), https })
     };
-    on_thread(find).await?
+    blocking(find).await?
 }
 
 /// Connection for requests of the time of day, which carry no device key, and the key that verifies the answer.
@@ -47,7 +47,7 @@ pub(super) async fn for_time(enrolment: &Enrolment) -> anyhow::Result<(Https, Tr
         let tls = tls::config_ignoring_dates(enrolment.authority().as_deref())?;
         Ok((Https::without_key(&enrolment.hub.url, &enrolment.tenant, &tls)?, enrolment.trusted_key()?))
     };
-    on_thread(find).await?
+    blocking(find).await?
 }
 
 /// The agent may know the time of day where the machine does not. A simulated clock does not.
@@ -127,7 +127,7 @@ impl Transport for ReloadableTransport {
 /// Stamps of the files that hold keys and certificates.
 pub(super) async fn stamps(enrolment: &Enrolment) -> anyhow::Result<FileStamps> {
     let enrolment = enrolment.clone();
-    on_thread(move || enrolment.file_stamps()).await
+    blocking(move || enrolment.file_stamps()).await
 }
 
 /// Checks that a file holds certificates of authorities.

@@ -114,7 +114,7 @@ fn bench_of(folder: PathBuf, state: Option<BundleState>) -> Bench {
     bus.lock().state = State::Up;
     health.posted().buses = vec![Bus { id: id("gateway"), port: "p".to_owned(), health: bus.clone() }];
     if let Some(bundle) = &active.bundle {
-        status.bundle(|status| status.set_in_force(bundle, Vec::new()));
+        status.update_bundle(|status| status.set_in_force(bundle, Vec::new()));
     }
     let (to_decide, commands) = mpsc::channel(64);
     let (to_senses, inputs) = mpsc::channel(64);

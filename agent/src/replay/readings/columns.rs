@@ -96,7 +96,7 @@ impl ValueColumn {
         let (sensor, text) = (self.sensor?, cell(self.index));
         let beside = |unit: Option<Unit>| match self.unit {
             Some(beside) if unit.or(self.measurement.unit).is_none() => {
-                self.measurement.unit_beside(cell(beside.place), beside.is_own)
+                self.measurement.unit_beside(cell(beside.ix), beside.is_own)
             }
             _ => Ok(unit),
         };

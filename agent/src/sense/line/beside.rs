@@ -9,7 +9,7 @@ use super::{number, words};
 /// Names of fields that hold a unit.
 const UNITS: [&str; 7] = ["unitofmeasurement", "units", "unit", "uom", "einheit", "unité", "eenheid"];
 
-/// Words in the place of a unit that name a system of units in which a quantity's own is usual.
+/// Words in place of a unit that name a system of units in which a quantity's own is usual.
 const USUAL: [&str; 2] = ["metric", "si"];
 
 /// Two fields that are alike could both be meant.
@@ -19,8 +19,8 @@ pub(crate) struct Unclear;
 /// The field that holds the unit of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Beside {
-    /// Place of the field in the line.
-    pub(crate) place: usize,
+    /// Index of the field in the line.
+    pub(crate) ix: usize,
     /// The field is the unit of no other number.
     pub(crate) is_own: bool,
 }
@@ -29,13 +29,13 @@ pub(crate) struct Beside {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Units {
     units: Vec<UnitField>,
-    /// The places of all numbers.
+    /// Indices of all numbers.
     numbers: Vec<usize>,
 }
 
 #[derive(Debug, Clone)]
 struct UnitField {
-    place: usize,
+    ix: usize,
     /// Keys of the numbers whose unit it is begin with it.
     base: String,
     /// The label says whose unit this is; else the unit is that of the numbers around it, for want of any other.
@@ -71,7 +71,7 @@ impl Units {
     /// which no number is named is that of the numbers around it.
     pub(crate) fn new<'l>(units: impl Iterator<Item = (usize, &'l str)>, numbers: &[(usize, &str)]) -> Units {
         let count = |base: &str| numbers.iter().filter(|(_, key)| is_of(base, key)).count();
-        let field = |(place, base): (usize, &str)| {
+        let field = |(ix, base): (usize, &str)| {
             let is_said = count(base) > 0;
             // One that is named for numbers which are not there is nobody's own: `TempUnit` beside a humidity alone.
             let is_named = !is_said && !base.is_empty() && !base.contains('.');
@@ -79,18 +79,18 @@ impl Units {
             while count(&base) == 0 && !base.is_empty() {
                 base.truncate(base.rfind('.').unwrap_or_default());
             }
-            UnitField { place, count: count(&base) + usize::from(is_named), is_said, base }
+            UnitField { ix, count: count(&base) + usize::from(is_named), is_said, base }
         };
-        Units { units: units.map(field).collect(), numbers: numbers.iter().map(|(place, _)| *place).collect() }
+        Units { units: units.map(field).collect(), numbers: numbers.iter().map(|(ix, _)| *ix).collect() }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.units.is_empty()
     }
 
-    /// Whether the field at a place holds one.
-    pub(crate) fn has(&self, place: usize) -> bool {
-        self.units.iter().any(|unit| unit.place == place)
+    /// Whether the field at an index holds one.
+    pub(crate) fn has(&self, ix: usize) -> bool {
+        self.units.iter().any(|unit| unit.ix == ix)
     }
 
     pub(crate) fn clear(&mut self) {
@@ -98,21 +98,21 @@ impl Units {
         self.numbers.clear();
     }
 
-    /// The field that holds the unit of a number, by its place and its label's key.
+    /// The field that holds the unit of a number, by its index and its label's key.
     ///
     /// # Errors
     /// The unit could stand in any of several fields.
-    pub(crate) fn of(&self, place: usize, key: &str) -> Result<Option<Beside>, Unclear> {
+    pub(crate) fn of(&self, ix: usize, key: &str) -> Result<Option<Beside>, Unclear> {
         let fitting = || self.units.iter().filter(|unit| is_of(&unit.base, key));
         let nearness = |unit: &UnitField| (unit.is_said, unit.base.len());
         let Some(nearest) = fitting().map(nearness).max() else { return Ok(None) };
         let alike = || fitting().filter(|unit| nearness(unit) == nearest);
         match (alike().next(), alike().nth(1)) {
-            (Some(unit), None) => Ok(Some(Beside { place: unit.place, is_own: unit.count == 1 })),
+            (Some(unit), None) => Ok(Some(Beside { ix: unit.ix, is_own: unit.count == 1 })),
             _ => {
-                let marks: Vec<usize> = alike().map(|unit| unit.place).collect();
-                let place = partner(&marks, &self.numbers, &self.numbers, place)?;
-                Ok(place.map(|place| Beside { place, is_own: true }))
+                let fields: Vec<usize> = alike().map(|unit| unit.ix).collect();
+                let ix = partner(&fields, &self.numbers, &self.numbers, ix)?;
+                Ok(ix.map(|ix| Beside { ix, is_own: true }))
             }
         }
     }
@@ -147,15 +147,15 @@ pub(crate) fn said(text: &str, is_own: bool, quantity: Quantity) -> Result<Optio
     }
 }
 
-/// Which of several marks, such as nodes, the value at `place` belongs to, among all `values` and those `alike`. A line has its marks
+/// Which of several fields, such as nodes, the value at `ix` belongs to, among all `values` and those `alike`. A line has its fields
 /// before their values or behind them: its beginning and its end show which.
 pub(crate) fn partner(
-    marks: &[usize],
+    fields: &[usize],
     values: &[usize],
     alike: &[usize],
-    place: usize,
+    ix: usize,
 ) -> Result<Option<usize>, Unclear> {
-    let (Some(first), Some(last)) = (marks.first(), marks.last()) else { return Ok(None) };
+    let (Some(first), Some(last)) = (fields.first(), fields.last()) else { return Ok(None) };
     let begins = |values: &[usize]| values.iter().any(|value| value < first);
     let ends = |values: &[usize]| values.iter().any(|value| value > last);
     let is_behind = match (begins(values), ends(values)) {
@@ -168,8 +168,8 @@ pub(crate) fn partner(
         },
     };
     Ok(match is_behind {
-        true => marks.iter().find(|mark| **mark > place).copied(),
-        false => marks.iter().rfind(|mark| **mark < place).copied(),
+        true => fields.iter().find(|field| **field > ix).copied(),
+        false => fields.iter().rfind(|field| **field < ix).copied(),
     })
 }
 
@@ -202,8 +202,8 @@ mod tests {
 
     #[test]
     fn a_unit_is_that_of_the_nearest_number() {
-        let own = |place| Ok(Some(Beside { place, is_own: true }));
-        let shared = |place| Ok(Some(Beside { place, is_own: false }));
+        let own = |ix| Ok(Some(Beside { ix, is_own: true }));
+        let shared = |ix| Ok(Some(Beside { ix, is_own: false }));
         for (units, numbers, of, expected) in [
             (&[(1, "")][..], &[(0, "temp")][..], 0, own(1)),
             (&[(2, "")], &[(0, "temp"), (1, "hum")], 1, shared(2)),
@@ -217,8 +217,8 @@ mod tests {
             (&[(0, ""), (2, "")], &[(1, "temp"), (3, "hum")], 1, own(0)),
             (&[(1, ""), (3, "")], &[(0, "temp"), (2, "hum"), (4, "ec")], 2, Err(Unclear)),
         ] {
-            let (place, key) = numbers.iter().find(|(place, _)| *place == of).unwrap();
-            let found = Units::new(units.iter().copied(), numbers).of(*place, key);
+            let (ix, key) = numbers.iter().find(|(ix, _)| *ix == of).unwrap();
+            let found = Units::new(units.iter().copied(), numbers).of(*ix, key);
             assert_eq!(found, expected, "{units:?} {numbers:?}");
         }
     }
@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn marks_stand_before_their_values_or_behind_them() {
-        for (marks, values, alike, place, expected) in [
+        for (fields, values, alike, ix, expected) in [
             (&[0, 2][..], &[1, 3][..], &[1, 3][..], 3, Ok(Some(2))),
             (&[1, 3], &[0, 2], &[0, 2], 0, Ok(Some(1))),
             (&[1, 3], &[0, 2], &[0, 2], 2, Ok(Some(3))),
@@ -257,7 +257,7 @@ mod tests {
             (&[1, 3], &[0, 2], &[2], 2, Err(Unclear)),
             (&[0, 2], &[1], &[1], 1, Ok(Some(0))),
         ] {
-            assert_eq!(partner(marks, values, alike, place), expected, "{marks:?} {values:?} {alike:?}");
+            assert_eq!(partner(fields, values, alike, ix), expected, "{fields:?} {values:?} {alike:?}");
         }
     }
 }

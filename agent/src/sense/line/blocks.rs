@@ -40,8 +40,8 @@ pub(super) struct Blocks {
 
 impl Blocks {
     /// Takes up a line that is only there for others; false where it has a value of its own.
-    pub(super) fn take(&mut self, over: LineRole<'_>) -> bool {
-        match over {
+    pub(super) fn take(&mut self, role: LineRole<'_>) -> bool {
+        match role {
             LineRole::Heading(heading) => self.begin(heading),
             LineRole::Label(label) => label.clone_into(&mut self.label),
             // Below a heading a rule underlines it.
@@ -99,7 +99,7 @@ impl Blocks {
 }
 
 /// What a line is to those below it.
-pub(super) fn over(text: &str) -> LineRole<'_> {
+pub(super) fn role(text: &str) -> LineRole<'_> {
     let is_mark = |c: char| "=-*#~_+<>[]| ".contains(c);
     if text.len() > MAX_HEADING + 20 || text.contains([',', ';', '"']) {
         return LineRole::None;
@@ -172,7 +172,7 @@ mod tests {
             ("*OK", LineRole::None),
             ("Temp", LineRole::None),
         ] {
-            assert_eq!(over(text), expected, "{text:?}");
+            assert_eq!(role(text), expected, "{text:?}");
         }
         assert_eq!(numbered("Node: 3").as_deref(), Some("Node 3"));
         assert_eq!(numbered("Device 0 Address: 28FF4A").as_deref(), Some("Device 0"));
@@ -197,7 +197,7 @@ mod tests {
             ("=== Sensor readings ===", ""),
             ("--- Reading 7 ---", ""),
         ] {
-            blocks.take(over(text));
+            blocks.take(role(text));
             assert_eq!(*blocks.heading, *heading, "{text:?}");
         }
     }

@@ -16,7 +16,7 @@ use super::number::{self, Cell};
 use super::pairs::{self, Gap, Pair};
 use super::sentence::{self, Checksums, Part};
 use super::table::{self, Header, Separator};
-use super::{reasons, turns};
+use super::{alternating, reasons};
 use crate::sense::bus::health::{Messages, Reason};
 
 /// Finds the fields of lines; remembers the header, headings, and what gaps between values mean.
@@ -33,7 +33,7 @@ pub(super) struct Forms {
     gaps: HashMap<String, Gap>,
     /// Words with which labels at the beginning of lines begin, and which are spelled as units: `in temp`.
     first_words: BTreeSet<String>,
-    sums: Checksums,
+    checksums: Checksums,
     blocks: Blocks,
     /// The bus has headings over blocks of lines.
     has_headings: bool,
@@ -49,7 +49,7 @@ impl Forms {
         self.tag = None;
         self.gaps.clear();
         self.first_words.clear();
-        self.sums = Checksums::default();
+        self.checksums = Checksums::default();
         self.blocks = Blocks::default();
         if let Some(header) = &mut self.header {
             header.revision = None;
@@ -110,7 +110,7 @@ impl Forms {
         let is_wanted = self.columns.is_some() || self.header.as_ref().is_some_and(|header| header.fit.is_some());
         context.heading = Arc::clone(&self.blocks.heading);
         match self.row(text, None, context) {
-            false if is_wanted && !self.is_lone_column(text) && turns::is_number(text) => Err(reasons::WIDTH),
+            false if is_wanted && !self.is_lone_column(text) && alternating::is_number(text) => Err(reasons::WIDTH),
             is_read => Ok(is_read),
         }
     }
@@ -118,7 +118,7 @@ impl Forms {
     /// `$PH,6.85,EC,1.80*30`: the exclusive or of the bytes between is the hexadecimal behind the star.
     fn sentence(&mut self, sentence: &str, context: &mut LineContext<'_>) -> Result<(), Reason> {
         let body = match sentence::with_sum(sentence) {
-            Some((body, stated)) if !self.sums.take(body, stated) => return Err(reasons::CHECKSUM),
+            Some((body, stated)) if !self.checksums.take(body, stated) => return Err(reasons::CHECKSUM),
             Some((body, _)) => body,
             None => sentence,
         };
@@ -131,9 +131,9 @@ impl Forms {
 
     /// What a line is for those below it; false where it has something of its own.
     fn is_above(&mut self, text: &str, context: &mut LineContext<'_>) -> bool {
-        let over = blocks::over(text);
+        let role = blocks::role(text);
         let label = std::mem::take(&mut self.blocks.label);
-        if !label.is_empty() && !matches!(over, LineRole::Heading(_) | LineRole::Label(_)) {
+        if !label.is_empty() && !matches!(role, LineRole::Heading(_) | LineRole::Label(_)) {
             if self.is_value_of(&label, text, context.names) {
                 return context.push(&label, context.cell(text));
             }
@@ -147,14 +147,14 @@ impl Forms {
             self.begin_block(&heading, context.names);
             return false;
         }
-        if matches!(over, LineRole::Heading(_)) {
+        if matches!(role, LineRole::Heading(_)) {
             self.note_heading(context.names);
         }
-        if over == LineRole::None && context.names.is_whole(text) {
+        if role == LineRole::None && context.names.is_whole(text) {
             text.clone_into(&mut self.blocks.label);
             return true;
         }
-        self.blocks.take(over)
+        self.blocks.take(role)
     }
 
     fn begin_block(&mut self, heading: &str, names: &mut Names) {
@@ -176,7 +176,7 @@ impl Forms {
                 && !text.contains(|c| pairs::is_sign(c) || matches!(c, ',' | ';' | '|' | '\t'))
                 && !text.contains(' ')
         };
-        turns::is_number(text) || number::is_empty_value(text) || is_word()
+        alternating::is_number(text) || number::is_empty_value(text) || is_word()
     }
 
     fn plain(&mut self, text: &str, context: &mut LineContext<'_>) -> Result<(), Reason> {
@@ -197,15 +197,15 @@ impl Forms {
             || self.columns.is_some() && (table::is_spread(text) || table::is_tagged(text));
         let numbers = table::numbers(text);
         if is_row || numbers.is_some() {
-            if self.row(text, numbers, context) || turns::in_turn(text, &mut self.cells, context) {
+            if self.row(text, numbers, context) || alternating::in_turn(text, &mut self.cells, context) {
                 return Ok(());
             }
-        } else if turns::by_words(text, context) {
+        } else if alternating::by_words(text, context) {
             return Ok(());
         } else if let Some(taken) = self.take_header(text, context) {
             return taken;
         }
-        if text.contains(':') && self.pairs(text, context) || turns::lone(text, context) {
+        if text.contains(':') && self.pairs(text, context) || alternating::lone(text, context) {
             return Ok(());
         }
         if !is_row && numbers.is_none() {
@@ -256,7 +256,7 @@ impl Forms {
                 header.named().for_each(|name| context.messages.note_unclaimed(name));
             }
             // No sensor wants its columns: perhaps the line says by itself what it holds.
-            return (header.fit.is_none() && turns::in_turn(text, &mut self.cells, context))
+            return (header.fit.is_none() && alternating::in_turn(text, &mut self.cells, context))
                 || bound(header, text, &self.cells, context);
         }
         let Some(mut header) = numbers.and_then(|count| Header::of_words(&self.header_words, count)) else {
@@ -320,16 +320,16 @@ pub(super) struct LineContext<'c> {
 impl LineContext<'_> {
     /// A part of the line as a value: a number with perhaps a unit, or a word.
     pub(super) fn cell(&self, part: &str) -> FieldValue {
-        FieldValue::Cell(self.place(part))
+        FieldValue::Cell(self.range(part))
     }
 
     /// A part of the line as a number, whose unit stands elsewhere.
     pub(super) fn with_unit(&self, part: &str, unit: impl Into<Arc<str>>) -> FieldValue {
-        FieldValue::Pair(self.place(part), unit.into())
+        FieldValue::Pair(self.range(part), unit.into())
     }
 
     /// Where a part of the line stands in it.
-    pub(super) fn place(&self, part: &str) -> Range<usize> {
+    pub(super) fn range(&self, part: &str) -> Range<usize> {
         let start = part.as_ptr() as usize - self.text.as_ptr() as usize;
         start..start + part.len()
     }

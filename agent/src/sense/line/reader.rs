@@ -210,7 +210,7 @@ impl FieldReader {
         let beside =
             self.units.of(at.ix, self.known(at).key()).map_err(|Unclear| "of one of several units".to_owned())?;
         let Some(beside) = beside else { return Ok(None) };
-        let text = at.other(beside.place).word();
+        let text = at.other(beside.ix).word();
         match beside::said(text, beside.is_own, want.quantity) {
             Err(()) if want.unit.is_none() => Err(excerpt(text.trim())),
             said => Ok(said.unwrap_or_default()),

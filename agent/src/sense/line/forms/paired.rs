@@ -43,7 +43,7 @@ impl Forms {
                 let part = &text[value.value.clone()];
                 let value = match value.kind {
                     Kind::Number if is_broken => FieldValue::Text(
-                        context.place(&text[value.value.start..pairs::broken_end(text, pair.gap.start)]),
+                        context.range(&text[value.value.start..pairs::broken_end(text, pair.gap.start)]),
                     ),
                     Kind::Number => context.with_unit(part, unit),
                     _ => context.cell(part),

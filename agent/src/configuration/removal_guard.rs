@@ -1,4 +1,4 @@
-//! Debounce of file changes: a change takes effect at once, unless it removes something. Pure.
+//! Guards against accidental removals: a change of files takes effect at once, unless it removes something. Pure.
 //!
 //! A file that is written in two pieces, emptied for a moment or moved aside looks like one from which rules were removed. So a change
 //! that removes something waits until the files have not changed for [`QUIET`].
@@ -16,7 +16,7 @@ const LONGEST: Duration = Duration::from_secs(300);
 
 /// A change that waits, or none.
 #[derive(Debug, Default)]
-pub(super) struct Debounce {
+pub(super) struct RemovalGuard {
     /// When the first of the changes was noticed.
     since: Option<Instant>,
 }
@@ -29,7 +29,7 @@ pub(super) enum Decision {
     Wait(Instant),
 }
 
-impl Debounce {
+impl RemovalGuard {
     /// `changed` is when the files changed last.
     pub(super) fn decide(&mut self, now: Instant, changed: Instant, removes: bool) -> Decision {
         if removes {
@@ -77,20 +77,24 @@ mod tests {
     fn what_takes_something_away_waits_for_quiet_files_and_what_does_not_is_never_late() {
         let zero = Instant::now();
         let at = |secs: u64| zero + Duration::from_secs(secs);
-        let mut debounce = Debounce::default();
-        assert_eq!(debounce.decide(at(0), at(0), false), Decision::Apply);
+        let mut removal_guard = RemovalGuard::default();
+        assert_eq!(removal_guard.decide(at(0), at(0), false), Decision::Apply);
         // Emptied, and written again a moment later.
-        assert_eq!(debounce.decide(at(1), at(1), true), Decision::Wait(at(11)));
-        assert_eq!(debounce.decide(at(3), at(3), false), Decision::Apply);
+        assert_eq!(removal_guard.decide(at(1), at(1), true), Decision::Wait(at(11)));
+        assert_eq!(removal_guard.decide(at(3), at(3), false), Decision::Apply);
         // Taken out for good, in three steps.
-        assert_eq!(debounce.decide(at(20), at(20), true), Decision::Wait(at(30)));
-        assert_eq!(debounce.decide(at(25), at(25), true), Decision::Wait(at(35)));
-        assert_eq!(debounce.decide(at(30), at(25), true), Decision::Wait(at(35)), "it is no reason to be woken");
-        assert_eq!(debounce.decide(at(35), at(25), true), Decision::Apply);
+        assert_eq!(removal_guard.decide(at(20), at(20), true), Decision::Wait(at(30)));
+        assert_eq!(removal_guard.decide(at(25), at(25), true), Decision::Wait(at(35)));
+        assert_eq!(removal_guard.decide(at(30), at(25), true), Decision::Wait(at(35)), "it is no reason to be woken");
+        assert_eq!(removal_guard.decide(at(35), at(25), true), Decision::Apply);
         // A file that something writes to without end.
         let waits =
-            (0..).map(|n| at(100 + n * 5)).take_while(|now| debounce.decide(*now, *now, true) != Decision::Apply);
+            (0..).map(|n| at(100 + n * 5)).take_while(|now| removal_guard.decide(*now, *now, true) != Decision::Apply);
         assert_eq!(waits.count(), 60);
-        assert_eq!(debounce.decide(at(1000), at(1000), true), Decision::Wait(at(1010)), "and the next one waits anew");
+        assert_eq!(
+            removal_guard.decide(at(1000), at(1000), true),
+            Decision::Wait(at(1010)),
+            "and the next one waits anew"
+        );
     }
 }

@@ -14,8 +14,8 @@ use tracing::warn;
 
 use super::file_stamps::FileStamps;
 
-/// Between two looks at a folder that the kernel does not watch. A person who changed a file waits no longer than that.
-const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// Poll interval of a folder that the kernel does not watch.
+const POLL_INTERVAL: Duration = Duration::from_secs(30);
 
 /// An editor writes a file in several steps: they are one change if nothing follows for this long.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -23,13 +23,13 @@ const SETTLE: Duration = Duration::from_millis(200);
 /// Longest wait for a change to be complete.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// Watches a folder on a thread of its own, for as long as somebody hears of its changes: when each was complete. `stamps` says
+/// Watches a folder on a thread of its own, until the receiver is dropped; sends when each change was complete. `stamps` says
 /// how the folder looked when it was read last.
 pub(super) fn start(folder: PathBuf, stamps: FileStamps) -> io::Result<mpsc::Receiver<Instant>> {
     // While one change is dealt with the next may wait; more are one.
     let (changed, changes) = mpsc::channel(1);
     let watch = move || {
-        let mut watch = Watch::new(folder, stamps, LOOK_AGAIN);
+        let mut watch = Watch::new(folder, stamps, POLL_INTERVAL);
         loop {
             watch.wait();
             if changed.blocking_send(Instant::now()).is_err() {
@@ -44,21 +44,22 @@ pub(super) fn start(folder: PathBuf, stamps: FileStamps) -> io::Result<mpsc::Rec
 /// A configuration folder that is watched.
 struct Watch {
     folder: PathBuf,
-    look_again: Duration,
-    /// Nothing while the folder is looked at instead.
+    poll_interval: Duration,
+    /// `None` while the folder is polled instead.
     kernel: Option<RecommendedWatcher>,
     touch: SyncSender<()>,
     touched: Receiver<()>,
     stamps: FileStamps,
-    said: bool,
+    /// Whether the log says that the folder is polled.
+    is_logged: bool,
 }
 
 impl Watch {
     /// A folder that was read last when it looked like this.
-    fn new(folder: PathBuf, stamps: FileStamps, look_again: Duration) -> Watch {
-        // One touch that nobody has noticed yet says as much as many.
+    fn new(folder: PathBuf, stamps: FileStamps, poll_interval: Duration) -> Watch {
+        // One touch that is not handled yet stands for all.
         let (touch, touched) = sync_channel(1);
-        let mut watch = Watch { folder, look_again, kernel: None, touch, touched, stamps, said: false };
+        let mut watch = Watch { folder, poll_interval, kernel: None, touch, touched, stamps, is_logged: false };
         watch.renew();
         if watch.stamps != self::stamps(&watch.folder) {
             let _ = watch.touch.try_send(());
@@ -66,15 +67,15 @@ impl Watch {
         watch
     }
 
-    /// Waits for a change, and until it is complete. What else is in the folder, such as a log that tells of each change, is
-    /// none.
+    /// Waits for a change, and until it is complete. Other files in the folder, such as a log that is written at
+    /// each change, are ignored.
     fn wait(&mut self) {
         loop {
             while !self.is_touched() {}
             self.renew();
             let began = Instant::now();
             while began.elapsed() < LONGEST && self.touched.recv_timeout(SETTLE).is_ok() {}
-            // A folder may have been made meanwhile.
+            // A folder may have been created meanwhile.
             self.renew();
             let now = stamps(&self.folder);
             if self.stamps != now {
@@ -88,22 +89,22 @@ impl Watch {
         if self.kernel.is_some() {
             return self.touched.recv().is_ok();
         }
-        let is_touched = self.touched.recv_timeout(self.look_again).is_ok();
+        let is_touched = self.touched.recv_timeout(self.poll_interval).is_ok();
         self.renew();
         is_touched || self.stamps != stamps(&self.folder)
     }
 
-    /// The folders may be made, or others be put in their place, at any time: each time what is there now is watched.
+    /// Watches the folders that exist now: folders may be created or replaced at any time.
     fn renew(&mut self) {
         match self.watched() {
             Ok(kernel) => {
                 self.kernel = Some(kernel);
-                self.said = false;
+                self.is_logged = false;
             }
-            Err(error) if !self.said => {
-                self.said = true;
-                let (folder, secs) = (self.folder.display(), self.look_again.as_secs());
-                warn!("{folder}: looked at every {secs} s, for it cannot be watched: {error}");
+            Err(error) if !self.is_logged => {
+                self.is_logged = true;
+                let (folder, secs) = (self.folder.display(), self.poll_interval.as_secs());
+                warn!("{folder}: polled every {secs} s, since the kernel cannot watch it: {error}");
             }
             Err(_) => {}
         }

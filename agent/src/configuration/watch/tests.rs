@@ -3,8 +3,8 @@ use std::sync::mpsc::channel;
 use super::*;
 
 /// Says when a change was noticed.
-fn watch(folder: &Path, look_again: Duration) -> Receiver<()> {
-    let mut watch = Watch::new(folder.to_owned(), stamps(folder), look_again);
+fn watch(folder: &Path, poll_interval: Duration) -> Receiver<()> {
+    let mut watch = Watch::new(folder.to_owned(), stamps(folder), poll_interval);
     let (noticed, notices) = channel();
     std::thread::spawn(move || {
         while noticed.send(()).is_ok() {

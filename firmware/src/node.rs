@@ -337,8 +337,24 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
     }
 
     /// Writes the next frame, the most urgent first; its length, 0 if there is nothing to say.
+    ///
+    /// Each kind is a function of its own, so that the stack holds only what the frame at hand takes.
     #[inline(never)]
     fn next_frame(&mut self) -> u8 {
+        let urgent = self.write_urgent();
+        if urgent > 0 {
+            return urgent;
+        }
+        let reading = self.write_reading();
+        if reading > 0 {
+            return reading;
+        }
+        self.queue.next_batch(&mut self.frame)
+    }
+
+    /// Everything but readings.
+    #[inline(never)]
+    fn write_urgent(&mut self) -> u8 {
         if let Some(answer) = self.answers.next_pending() {
             return write(&answer, &mut self.frame);
         }
@@ -352,10 +368,12 @@ impl<W: Wiring, const CHANNELS: usize, const RELAYS: usize, const QUEUE: usize> 
             let heartbeat = FromBoard::Heartbeat(self.heartbeat());
             return write(&heartbeat, &mut self.frame);
         }
-        if let Some(reading) = self.queue.next_reading() {
-            return write(&FromBoard::Reading(reading), &mut self.frame);
-        }
-        self.queue.next_batch(&mut self.frame)
+        0
+    }
+
+    #[inline(never)]
+    fn write_reading(&mut self) -> u8 {
+        self.queue.next_reading().map_or(0, |reading| write(&FromBoard::Reading(reading), &mut self.frame))
     }
 
     #[inline(never)]

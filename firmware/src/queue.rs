@@ -27,7 +27,7 @@ const NEW_GAP: u8 = 0x40;
 const MAX_PACKED: usize = 11;
 
 /// A place in the queue, with what is known of the readings before it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 #[repr(C)]
 struct Cursor<const CHANNELS: usize> {
     offset: u16,
@@ -92,7 +92,8 @@ impl<const BYTES: usize, const CHANNELS: usize> Queue<BYTES, CHANNELS> {
         if self.oldest.seq == self.next {
             self.oldest.at = at;
         }
-        let before = self.cursor_at(self.next);
+        let mut before = self.oldest;
+        walk(&self.bytes, &mut before, self.next);
         let gap = at.since(before.at);
         let time = match gap {
             0 => SAME_TIME,
@@ -131,7 +132,8 @@ impl<const BYTES: usize, const CHANNELS: usize> Queue<BYTES, CHANNELS> {
         if self.next.wrapping_sub(self.send) != 1 {
             return None;
         }
-        let mut cursor = self.cursor_at(self.send);
+        let mut cursor = self.oldest;
+        walk(&self.bytes, &mut cursor, self.send);
         self.send = self.next;
         Some(step(&self.bytes, &mut cursor))
     }
@@ -142,7 +144,8 @@ impl<const BYTES: usize, const CHANNELS: usize> Queue<BYTES, CHANNELS> {
         if self.send == self.next {
             return 0;
         }
-        let mut cursor = self.cursor_at(self.send);
+        let mut cursor = self.oldest;
+        walk(&self.bytes, &mut cursor, self.send);
         let mut reading = step(&self.bytes, &mut cursor);
         let mut batch = BatchFrame::new(frame, reading.seq, reading.at);
         while batch.push(reading.at, reading.channel, reading.sample) {
@@ -163,15 +166,6 @@ impl<const BYTES: usize, const CHANNELS: usize> Queue<BYTES, CHANNELS> {
         }
     }
 
-    /// The place of a sequence number that is held, or the end.
-    fn cursor_at(&self, seq: u32) -> Cursor<CHANNELS> {
-        let mut cursor = self.oldest.clone();
-        while cursor.seq != seq {
-            step(&self.bytes, &mut cursor);
-        }
-        cursor
-    }
-
     /// Bytes that are free; one always is, by which a full ring differs from an empty one.
     fn free(&self) -> usize {
         let (oldest, end) = (usize::from(self.oldest.offset), usize::from(self.end));
@@ -190,6 +184,14 @@ impl<const BYTES: usize, const CHANNELS: usize> Queue<BYTES, CHANNELS> {
             number >>= 7;
         }
         self.put(number as u8);
+    }
+}
+
+/// Moves a place on to a sequence number that is held, or to the end.
+#[inline(never)]
+fn walk<const BYTES: usize, const N: usize>(bytes: &[u8; BYTES], cursor: &mut Cursor<N>, seq: u32) {
+    while cursor.seq != seq {
+        step(bytes, cursor);
     }
 }
 

@@ -81,21 +81,27 @@ static NODE: Place<Node<Mega, CHANNELS, RELAYS, QUEUE>> = Place::new();
 #[entry]
 fn main() -> ! {
     let (station, node) = start();
+    restore(station, node);
     loop {
         round(node, station);
         station.idle();
     }
 }
 
-/// Starts the board with the settings that it kept. What this needs of the stack is free again in the loop.
+/// Starts the board. What this needs of the stack is free again afterwards.
 #[inline(never)]
 fn start() -> (&'static mut Station<Mega, CHANNELS>, &'static mut Node<Mega, CHANNELS, RELAYS, QUEUE>) {
     let (station, cause) = Station::start(&STATION);
     let node = NODE.fill(|| Node::new(station.now(), cause));
+    (station, node)
+}
+
+/// Takes up the settings that the board kept.
+#[inline(never)]
+fn restore(station: &mut Station<Mega, CHANNELS>, node: &mut Node<Mega, CHANNELS, RELAYS, QUEUE>) {
     for slot in 0..=CHANNELS + RELAYS {
         node.restore(slot as u8, &station.kept(slot as u8));
     }
-    (station, node)
 }
 
 /// Opens the relays first; the watchdog then restarts the board.

@@ -185,10 +185,12 @@ fn a_line_full_of_noise_is_read_where_it_can_be() {
     run_test(&by_id, async |watched| {
         assert_eq!(watched.next().await, "gateway up");
         board.say(b"\n\x00\x00\xff\xfe\n");
-        // 100 kB without an end, in pieces that a pty takes.
-        for _ in 0..100 {
+        // 100 kB without an end, in pieces that a pty takes: a write to a full one would hold up the reader, too.
+        for pieces in 1..=100 {
             board.say(&[b'x'; 1000]);
-            sleep(Duration::from_millis(1)).await;
+            while watched.health.get().bytes < pieces * 1000 {
+                sleep(Duration::from_millis(1)).await;
+            }
         }
         board.say(b"\ntime=2014-04-03T11:00:00Z temp=nan\r\n{\"ph\":6.1}\n");
         assert_eq!(watched.next().await, "room/temp=NaN");

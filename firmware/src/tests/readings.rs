@@ -58,6 +58,22 @@ fn a_measurement_that_does_not_end_is_a_fault_and_the_next_one_begins() {
 }
 
 #[test]
+fn new_settings_end_a_measurement_and_begin_one_within_a_second() {
+    let mut rig = Rig::slow();
+    rig.at(200);
+    let (kind, interval, oversampling) = (ChannelKind::Ds18b20, 2_000, 0);
+    rig.send(ToBoard::SetChannel(SetChannel { command: 1, channel: 0, kind, interval, oversampling }));
+    rig.input(Input::Measured { channel: 0, sample: Sample::Value(1) });
+    assert_eq!(rig.readings(), [], "the sample of the settings before is left out");
+    rig.at(999);
+    assert_eq!(rig.measuring, [0, 1]);
+    rig.at(1_000);
+    assert_eq!(rig.measuring, [0, 1, 0]);
+    rig.input(Input::Measured { channel: 0, sample: Sample::Value(2) });
+    assert_eq!(rig.readings(), [Reading { seq: 0, at: 1_000, channel: 0, sample: Sample::Value(2) }]);
+}
+
+#[test]
 fn what_is_not_confirmed_is_kept_and_sent_again_when_asked() {
     let mut rig = Rig::linked();
     rig.linked_to(40_000);

@@ -1,7 +1,8 @@
 //! DHT22 (AM2302): temperature and relative humidity over one wire of its own kind (Aosong datasheet AM2302).
 //!
 //! The sensor answers at its own speed: 5 ms of pulses, while interrupts stay on. Each bit is told by its high pulse being
-//! longer or shorter than the low one before it, so that no clock is needed, and an interrupt of up to 20 us does no harm.
+//! longer or shorter than the low one before it, so that no clock is needed, and an interrupt of up to 20 us does no harm. It must not
+//! be asked more often than every 2 s.
 
 use embedded_hal::digital::{InputPin, OutputPin};
 
@@ -9,9 +10,6 @@ use crate::Fault;
 
 /// How long the line is held down to wake the sensor, in milliseconds: 0.8 to 20 ms.
 pub const WAKE_MS: u16 = 2;
-
-/// Shortest time between two measurements, in milliseconds.
-pub const INTERVAL_MS: u16 = 2_000;
 
 /// Samples of the line after which a pulse has not come: at 0.5 us or more each this is longer than the longest pulse, 80 us.
 const PATIENCE: u16 = 500;

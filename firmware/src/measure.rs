@@ -3,6 +3,8 @@
 //! One measurement runs at a time, but for the conversion of a DS18B20, which takes 750 ms beside the others. Channels that ask
 //! for another quantity of a sensor that is being measured share its measurement: a DHT22 must not be read twice in a row.
 //!
+//! Functions that must not be inlined keep their locals off the loop's stack; an AVR reaches only 64 bytes of a frame at once.
+//!
 //! ```text
 //!           request                begin                       poll: Some(sample)
 //!  free ------------> queued --+-----------> Analog -----------------------+

@@ -16,6 +16,7 @@ const QUEUE: usize = 256;
 /// Channels, from number 0. The agent can set each to another kind that its connection can measure.
 #[unsafe(link_section = ".progmem.data")]
 #[rustfmt::skip]
+// SAFETY: in the section of tables that stay in flash.
 static CHANNEL: Flash<[Channel; CHANNELS]> = unsafe {
     Flash::new([
         Channel { at: Analog(0),                measures: ChannelKind::Analog,           every: 10_000 }, // A0
@@ -34,6 +35,7 @@ const LIMITS: Limits = Limits { max_on: 600_000, min_off: 1_000, link_timeout: 1
 
 /// Relays, from number 0.
 #[unsafe(link_section = ".progmem.data")]
+// SAFETY: in the section of tables that stay in flash.
 static RELAY: Flash<[Relay; RELAYS]> = unsafe {
     Flash::new([
         Relay { pin: Pin::new(Port::D, 7), limits: LIMITS }, // D7
